@@ -1,0 +1,61 @@
+# make help lists the targets.
+
+SHELL := /bin/bash
+GO ?= go
+EXAMPLES := $(notdir $(patsubst %/main.go,%,$(wildcard modules/examples/*/main.go)))
+MODULES := $(EXAMPLES:%=bin/modules/%.wasm)
+GO_MODULES := . guest-sdk modules/examples
+TOOL := $(GO) tool -modfile=tools/go.mod
+# BENCH=full runs the long form of the benchmarks.
+BENCH ?= short
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+.PHONY: demo
+demo: build modules ## generate events and run the examples over SQLite
+	@bin/pupwasm demo bin/modules
+
+.PHONY: build
+build: ## bin/pupwasm
+	@mkdir -p bin
+	$(GO) build -trimpath -o bin/pupwasm ./cmd/pupwasm
+
+.PHONY: modules
+modules: $(MODULES) ## bin/modules/NAME.wasm of every example, by TinyGo where it is installed, else by Go
+
+.PHONY: $(MODULES)
+$(MODULES): bin/modules/%.wasm:
+	@scripts/build-module.sh auto modules/examples/$* $@ && echo "built $@"
+
+.PHONY: test
+test: postgres tinygo ## the whole test suite, with the race detector; installs what it needs
+	@for module in $(GO_MODULES); do \
+		echo "== go test -race ./... in $$module"; \
+		(cd $$module && PUPWASM_REQUIRE_TINYGO=1 CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...) || exit 1; \
+	done
+
+.PHONY: check
+check: ## formatting, vet, linters, tidy modules
+	@scripts/check.sh $(GO_MODULES)
+
+.PHONY: fmt
+fmt: ## format the code
+	@$(TOOL) gofumpt -w $$(git ls-files '*.go')
+
+.PHONY: bench
+bench: postgres ## the benchmarks
+	@$(GO) test -run '^$$' -bench . -benchmem $(if $(filter full,$(BENCH)),-benchtime 3s -count 5,-benchtime 0.2s) ./host/... ./store/...
+
+.PHONY: tinygo
+tinygo: ## install TinyGo into a cache folder, unless it is there (Debian)
+	@scripts/tinygo.sh
+
+.PHONY: postgres
+postgres: ## install PostgreSQL's server, unless it is there (Debian)
+	@scripts/postgres.sh
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin

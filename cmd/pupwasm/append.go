@@ -1,0 +1,220 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/pupwasm/pupwasm/internal/clock"
+	"github.com/pupwasm/pupwasm/store"
+)
+
+type appendOptions struct {
+	*globalOptions
+
+	check      bool
+	errorsMax  int
+	newIDs     bool
+	batch      int
+	retry      time.Duration
+	noProgress bool
+	json       bool
+}
+
+func (o *appendOptions) addFlags(flags *pflag.FlagSet) {
+	flags.BoolVar(&o.check, "check", false, "check every line and append nothing; no database is needed")
+	flags.IntVar(&o.errorsMax, "max-errors", 20, "with --check, stop after `n` bad lines")
+	flags.BoolVar(&o.newIDs, "new-ids", false, "give lines without an event_id a new one, so that a repeat is appended again")
+	flags.IntVar(&o.batch, "batch", 4096, "at most `n` events a transaction")
+	flags.IntVar(&o.payloadMax, "payload-max", store.PayloadBytesMax, "bytes that the payload of one event may have")
+	flags.DurationVar(&o.retry, "retry", time.Minute, "try again for this `time` when the database is not available")
+	flags.BoolVar(&o.noProgress, "no-progress", false, "show no progress bar")
+	flags.BoolVar(&o.json, "json", false, "print the result as JSON")
+}
+
+const appendHelp = `Append the events of FILE, or of standard input with - or without a FILE. The input may be packed by gzip, under any
+name. A line is one event:
+
+  {"bounded_context":"Traffic","aggregate_type":"Fine","aggregate_id":"S38735","event_type":"CreateFine",
+   "event_version":1,"created_at":"1999-12-31T23:00:00Z","payload":{"amount":62.59}}
+
+(in one line). The first four members are required. Further ones:
+
+  payload            any JSON, stored as it is written
+  payload_base64     in place of payload, when it is not JSON
+  metadata           an object
+  created_at         RFC 3339; without it, the time of the append
+  event_version      of the event's schema, 1 if left out
+  event_id           a UUID
+  expected_version   the version that the stream must have before the event: 0 for a new stream, -1 for any
+  trace_id, correlation_id, causation_id
+
+The output of 'pupwasm events --json' can be appended as it is: global_position and aggregate_version are not taken over.
+
+Appending the same input again doubles nothing: an event whose event_id is stored is left out. A line without event_id
+gets an id that follows from its content and from how many equal lines stand before it, so that the input may grow or
+be corrected in between, and equal lines in one input are as many events. Lines without event_id and created_at that come
+again in another input on purpose need --new-ids.
+
+Events are stored in the order of the lines, --batch of them in a transaction, the last ones when the input ends. The first bad
+line ends the import: the transactions before it stay, the one it belongs to is not made. --check finds all bad lines
+beforehand.`
+
+func newAppendCommand(globals *globalOptions) *cobra.Command {
+	opts := &appendOptions{globalOptions: globals}
+	cmd := &cobra.Command{
+		Use:   "append [FILE|-]",
+		Short: "Append events from JSON lines",
+		Long:  appendHelp,
+		Example: `  pupwasm append events.jsonl.gz
+  pupwasm append --check events.jsonl
+  pupwasm events --json --limit 0 | pupwasm append --database sqlite:copy.db -`,
+		Args: wantArgs(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error { return runAppend(cmd.Context(), opts, args) },
+	}
+	opts.addFlags(cmd.Flags())
+	return cmd
+}
+
+func runAppend(ctx context.Context, opts *appendOptions, args []string) error {
+	if opts.batch < 1 || opts.batch > 65_536 {
+		return usagef("--batch %d: must be from 1 to 65536", opts.batch)
+	}
+	if opts.payloadMax < 1 {
+		return usagef("--payload-max %d: must be 1 or more", opts.payloadMax)
+	}
+	if opts.errorsMax < 1 {
+		return usagef("--max-errors %d: must be 1 or more", opts.errorsMax)
+	}
+	name, file, size, err := openInput(opts, args)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	lines, err := newLineReader(file, opts.payloadMax)
+	if err != nil {
+		return &inputError{where: name, err: err}
+	}
+	bar := newProgress(opts, size)
+	defer bar.done()
+	if opts.check {
+		return runCheck(ctx, opts, name, lines, bar)
+	}
+
+	waiting := &patience{limit: opts.retry, log: opts.log, before: bar.clear}
+	// Events are the truth: what is told to be appended has to survive the power. On SQLite that is a setting.
+	opts.durable = true
+	var to store.Store
+	err = waiting.do(ctx, func() error {
+		if err := migrateUp(ctx, opts.globalOptions); err != nil {
+			return err
+		}
+		to, err = openStore(ctx, opts.globalOptions)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer to.Close()
+
+	start := clock.Now()
+	im := &importer{
+		to: to, name: name, lines: lines, batchEvents: opts.batch, newIDs: opts.newIDs, waiting: waiting, bar: bar,
+	}
+	err = im.run(ctx)
+	bar.done()
+	if err != nil {
+		return err
+	}
+	return opts.summary(im, clock.Now().Sub(start))
+}
+
+// openInput opens the file or standard input. The size is -1 when it is not known.
+func openInput(opts *appendOptions, args []string) (name string, file io.ReadCloser, size int64, err error) {
+	if len(args) == 0 && isTerminal(opts.in) {
+		return "", nil, 0, usagef("append needs a FILE, or - for what is typed: see 'pupwasm append --help'")
+	}
+	if len(args) == 0 || args[0] == "-" {
+		return "standard input", io.NopCloser(opts.in), -1, nil
+	}
+	name = args[0]
+	opened, err := os.Open(name)
+	if err != nil {
+		return "", nil, 0, &inputError{where: name, err: unwrapPath(err)}
+	}
+	info, err := opened.Stat()
+	if err == nil && info.IsDir() {
+		err = errors.New("is a folder, not a file of events")
+	}
+	if err != nil {
+		opened.Close()
+		return "", nil, 0, &inputError{where: name, err: err}
+	}
+	size = -1
+	if info.Mode().IsRegular() {
+		size = info.Size()
+	}
+	return name, opened, size, nil
+}
+
+func (o *appendOptions) summary(im *importer, took time.Duration) error {
+	if o.json {
+		return json.NewEncoder(o.out).Encode(map[string]any{
+			"appended": im.appended, "already_there": im.skipped, "seconds": took.Seconds(),
+		})
+	}
+	_, err := fmt.Fprintf(o.out, "%s appended, %d already there, %s\n", count(im.appended, "event"), im.skipped, rate(im.appended+im.skipped, took))
+	if im.skippedGuess > 0 {
+		o.log.Warn().Int64("events", im.skippedGuess).
+			Msg("lines without event_id and created_at count as repeats of equal lines appended before; --new-ids makes them new events")
+	}
+	return err
+}
+
+// count writes a number with its noun.
+func count(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// runCheck reads the whole input and reports its bad lines.
+func runCheck(ctx context.Context, opts *appendOptions, name string, lines *lineReader, bar *progress) error {
+	source := newLineSource(name, lines, false)
+	good, bad := int64(0), int64(0)
+	for ctx.Err() == nil {
+		_, err := source.next()
+		bar.set(lines.source.count.Load())
+		if errors.Is(err, io.EOF) {
+			bar.done()
+			if bad > 0 {
+				return &inputError{where: name, err: fmt.Errorf("%s, %d good", count(bad, "bad line"), good)}
+			}
+			_, err := fmt.Fprintf(opts.out, "%s, every line is good\n", count(good, "event"))
+			return err
+		}
+		if err == nil {
+			good++
+			continue
+		}
+		bad++
+		bar.clear()
+		fmt.Fprintln(opts.errs, "pupwasm: "+oneLine(err))
+		var fault *lineFault
+		if !errors.As(err, &fault) {
+			return &inputError{where: name, err: fmt.Errorf("it cannot be read to its end: %s, %d good", count(bad, "fault"), good)}
+		}
+		if bad == int64(opts.errorsMax) {
+			return &inputError{where: name, err: fmt.Errorf("stopped after %s: --max-errors sets the number", count(bad, "bad line"))}
+		}
+	}
+	return ctx.Err()
+}

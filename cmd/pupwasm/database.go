@@ -1,0 +1,240 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/pupwasm/pupwasm/migrations"
+	"github.com/pupwasm/pupwasm/store"
+	"github.com/pupwasm/pupwasm/store/postgres"
+	"github.com/pupwasm/pupwasm/store/sqlite"
+)
+
+// target is the database that --database names.
+type target struct {
+	dialect migrations.Dialect
+	address string // the whole URL of a server, the path of a file
+	shown   string // the URL without a password
+}
+
+// String names the database without its password.
+func (t target) String() string { return t.shown }
+
+const databaseForms = "use postgres://user@host/name or sqlite:PATH, in --database or PUPWASM_DATABASE_URL"
+
+// parseTarget reads --database. Its errors are of usage and never show the URL, which may have a password.
+func parseTarget(database string) (target, error) {
+	scheme, rest, found := strings.Cut(database, ":")
+	if !found || strings.ContainsAny(scheme, " =/@.") {
+		return target{}, usagef("the database URL has no scheme: %s", databaseForms)
+	}
+	switch strings.ToLower(scheme) {
+	case "postgres", "postgresql":
+		shown, ok := withoutPassword(rest)
+		if !ok {
+			return target{}, usagef("the database URL cannot be read: %s; within a password @ is written %%40, / is %%2F, # is %%23, ? is %%3F and %% is %%25",
+				databaseForms)
+		}
+		return target{dialect: migrations.Postgres, address: database, shown: scheme + ":" + shown}, nil
+	case "sqlite":
+		path := strings.TrimPrefix(rest, "//")
+		if path == "" || strings.HasPrefix(path, ":memory:") || strings.Contains(path, "?") {
+			return target{}, usagef("sqlite needs the path of a file and no more: %s", databaseForms)
+		}
+		return target{dialect: migrations.SQLite, address: path, shown: "sqlite:" + path}, nil
+	}
+	return target{}, usagef("unknown database scheme %q: %s", scheme, databaseForms)
+}
+
+var (
+	serverRule   = regexp.MustCompile(`^//(?:([^/?#@]*)@)?([^/?#@]*)(/[^?#@]*)?(?:\?([^#]*))?$`)
+	hostRule     = regexp.MustCompile(`^([^:\[\]]*|\[[0-9A-Fa-f:.%]+\])(:[0-9]+)?$`)
+	passwordRule = regexp.MustCompile(`((?:^|&)[^=&]*password=)[^&]*`)
+)
+
+// withoutPassword takes the password out of what follows the scheme of a server's URL. It is not ok when the URL may say
+// something else than it seems to: a password with unescaped characters ends up in the host, the path or the query, and
+// errors that quote those would show it. PostgreSQL's URLs may list several hosts, which package net/url does not take.
+func withoutPassword(rest string) (shown string, ok bool) {
+	parts := serverRule.FindStringSubmatch(rest)
+	if parts == nil {
+		return "", false
+	}
+	userinfo, hosts, path, query := parts[1], parts[2], parts[3], parts[4]
+	for host := range strings.SplitSeq(hosts, ",") {
+		ok = hostRule.MatchString(host)
+		if !ok {
+			return "", false
+		}
+	}
+	if _, err := url.PathUnescape(userinfo); err != nil {
+		return "", false
+	}
+	shown = "//"
+	if user, _, has := strings.Cut(userinfo, ":"); has {
+		shown += user + ":xxxxx@"
+	} else if userinfo != "" {
+		shown += user + "@"
+	}
+	shown += hosts + path
+	if query != "" {
+		if name, _, named := strings.Cut(query, "="); !named || strings.Contains(name, "@") {
+			return "", false
+		}
+		shown += "?" + passwordRule.ReplaceAllString(query, "${1}xxxxx")
+	}
+	return shown, true
+}
+
+// mustExist refuses a database file that is not there: opening it would make an empty one.
+func (t target) mustExist() error {
+	if t.dialect != migrations.SQLite {
+		return nil
+	}
+	info, err := os.Stat(t.address)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("%s: %w: 'pupwasm append' or 'pupwasm migrate up' makes one, --database names another", t, errNoDatabase)
+	case err != nil:
+		return fmt.Errorf("opening the database: %w", err)
+	case info.IsDir():
+		return usagef("%s is a folder, not a database file", t)
+	}
+	return nil
+}
+
+func (t target) open(globals *globalOptions) (store.Store, error) {
+	// A nil pointer in the interface would not be nil: no returning of both results as they are.
+	if t.dialect == migrations.SQLite {
+		opened, err := sqlite.Open(t.address, sqlite.Options{
+			Schema: globals.schema, PayloadBytesMax: globals.payloadMax, Durable: globals.durable,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", t, err)
+		}
+		return opened, nil
+	}
+	opened, err := postgres.Open(t.address, postgres.Options{
+		Schema: globals.schema, PayloadBytesMax: globals.payloadMax, Durable: globals.durable,
+	})
+	if err != nil {
+		return nil, usagef("%s: %v", t, err)
+	}
+	return opened, nil
+}
+
+// openSQL opens the database for migrations. The caller closes it.
+func (t target) openSQL() (*sql.DB, error) {
+	if t.dialect == migrations.SQLite {
+		db, err := sqlite.OpenSQL(t.address)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", t, err)
+		}
+		return db, nil
+	}
+	// The pool's parser also knows the pool's own settings, which a connection would send to the server.
+	config, err := pgxpool.ParseConfig(t.address)
+	if err != nil {
+		return nil, usagef("the database URL cannot be read: %s", databaseForms)
+	}
+	return stdlib.OpenDB(*config.ConnConfig), nil
+}
+
+// openStore opens the database that the flags name, which has to be there and set up. It never makes a file. The caller
+// closes the store.
+//
+// # Errors
+//
+// Those of usage, [errNoDatabase], [store.ErrNotMigrated] and [store.ErrTransient].
+func openStore(ctx context.Context, globals *globalOptions) (store.Store, error) {
+	at, err := parseTarget(globals.database)
+	if err != nil {
+		return nil, err
+	}
+	if err := at.mustExist(); err != nil {
+		return nil, err
+	}
+	opened, err := at.open(globals)
+	if err != nil {
+		return nil, err
+	}
+	if err := opened.Ping(ctx); err != nil {
+		opened.Close()
+		return nil, fmt.Errorf("%s: %w", at, err)
+	}
+	return opened, nil
+}
+
+// migrateUp brings the database to the layout of this version, and makes the file of a SQLite database. Commands that
+// write call it first. With --migrate=false it does nothing.
+func migrateUp(ctx context.Context, globals *globalOptions) error {
+	if !globals.migrate {
+		return nil
+	}
+	return withMigrator(ctx, globals, true, func(migrator *migrations.Migrator, at target) error {
+		applied, err := migrator.Up(ctx)
+		if err != nil {
+			return err
+		}
+		if len(applied) > 0 {
+			globals.log.Info().Stringer("database", at).Str("schema", globals.schema).
+				Int("migration", applied[len(applied)-1].Number).Msg("database set up")
+		}
+		return nil
+	})
+}
+
+// withMigrator calls fn with the migrations of the database that the flags name. mayCreate allows it to make a file.
+func withMigrator(ctx context.Context, globals *globalOptions, mayCreate bool, fn func(*migrations.Migrator, target) error) error {
+	at, err := parseTarget(globals.database)
+	if err != nil {
+		return err
+	}
+	if err := at.mustExist(); err != nil {
+		if !mayCreate || !errors.Is(err, errNoDatabase) {
+			return err
+		}
+	} else if err := answers(ctx, at, globals); err != nil {
+		return err
+	}
+	db, err := at.openSQL()
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	migrator, err := migrations.New(db, at.dialect, globals.schema)
+	if err != nil {
+		return err
+	}
+	if err := fn(migrator, at); err != nil {
+		var connect *pgconn.ConnectError
+		if errors.As(err, &connect) {
+			return fmt.Errorf("%s: %w: %w", at, store.ErrTransient, err)
+		}
+		return fmt.Errorf("%s: %w", at, err)
+	}
+	return nil
+}
+
+// answers asks the store whether the database is there, since the store has words for what can be wrong.
+func answers(ctx context.Context, at target, globals *globalOptions) error {
+	opened, err := at.open(globals)
+	if err != nil {
+		return err
+	}
+	defer opened.Close()
+	if err := opened.Ping(ctx); err != nil && !errors.Is(err, store.ErrNotMigrated) {
+		return fmt.Errorf("%s: %w", at, err)
+	}
+	return nil
+}

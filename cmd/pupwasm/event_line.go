@@ -1,0 +1,387 @@
+package main
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// eventLine is what one line of an import says.
+type eventLine struct {
+	number   int64
+	stream   store.Stream
+	expected store.Expected
+	event    store.Event // ID is zero when the line has none
+	derived  bool        // the id was made from the content
+}
+
+// eventMembers are the members that a line may have, for the text of errors.
+const eventMembers = "bounded_context, aggregate_type, aggregate_id, event_type, event_version, created_at, payload, payload_base64, " +
+	"metadata, event_id, expected_version, trace_id, correlation_id, causation_id"
+
+// lineDecoder reads events from lines. It keeps the names that come again and again, which are most.
+type lineDecoder struct {
+	payloadMax int // bytes
+	names      map[string]string
+}
+
+// namesMax bounds the names kept, for inputs where they are no names.
+const namesMax = 10_000
+
+func newLineDecoder(payloadMax int) *lineDecoder {
+	return &lineDecoder{names: map[string]string{}, payloadMax: payloadMax}
+}
+
+// decode reads one line and checks that a store can hold it. The result keeps nothing of text.
+//
+// It is stricter than encoding/json, which would store something other than what was given: members in another case or
+// given twice, text that is not Unicode, and members that nobody knows are errors.
+func (d *lineDecoder) decode(text []byte, number int64) (eventLine, error) {
+	line := eventLine{number: number, event: store.Event{Version: 1}}
+	if !json.Valid(text) {
+		return line, describeSyntax(text)
+	}
+	if !utf8.Valid(text) {
+		return line, errors.New("the line is not valid UTF-8")
+	}
+	if text[0] != '{' {
+		return line, notAnObject(text)
+	}
+	seen := make([]string, 0, 16)
+	for rest := text[1:]; ; {
+		member, value, after := nextMember(rest)
+		if member == nil {
+			break
+		}
+		rest = after
+		name := string(member)
+		for _, s := range seen {
+			if s == name {
+				return line, fmt.Errorf("member %s is given twice", name)
+			}
+		}
+		seen = append(seen, name)
+		if err := d.set(&line, name, value); err != nil {
+			return line, err
+		}
+	}
+	if err := line.stream.Validate(); err != nil {
+		return line, err
+	}
+	return line, line.event.Validate(d.payloadMax)
+}
+
+// set stores one member. null stands for a member that is not given, but for the payload, where it is JSON as any other.
+func (d *lineDecoder) set(line *eventLine, name string, value []byte) (err error) {
+	if bytes.Equal(value, []byte("null")) && name != "payload" {
+		return checkMember(name)
+	}
+	switch name {
+	case "bounded_context":
+		line.stream.BoundedContext, err = d.text(value)
+	case "aggregate_type":
+		line.stream.AggregateType, err = d.text(value)
+	case "aggregate_id":
+		line.stream.AggregateID, err = decodeText(value)
+	case "event_type":
+		line.event.Type, err = d.text(value)
+	case "event_version":
+		line.event.Version, err = decodeEventVersion(value)
+	case "event_id":
+		line.event.ID, err = decodeID(value)
+	case "expected_version":
+		line.expected, err = decodeExpected(value)
+	case "created_at":
+		line.event.CreatedAt, err = decodeTime(value)
+	case "payload", "payload_base64":
+		if line.event.Payload != nil {
+			return errors.New("payload and payload_base64 are both given, one event has one payload")
+		}
+		if line.event.Payload, err = bytes.Clone(value), nil; name != "payload" {
+			line.event.Payload, err = decodeBase64(value)
+		}
+	case "metadata":
+		if hasLoneSurrogate(value) {
+			err = errors.New(`has half of a surrogate pair (\ud800 to \udfff), which is no character`)
+		}
+		line.event.Metadata = bytes.Clone(value)
+	case "trace_id":
+		line.event.TraceID, err = decodeText(value)
+	case "correlation_id":
+		line.event.CorrelationID, err = decodeText(value)
+	case "causation_id":
+		line.event.CausationID, err = decodeText(value)
+	default:
+		return checkMember(name)
+	}
+	if err != nil {
+		return fmt.Errorf("%s %w", name, err)
+	}
+	return nil
+}
+
+// checkMember refuses names that are most likely typing errors. What an export has and the log itself decides is let by.
+func checkMember(name string) error {
+	switch name {
+	case "global_position", "aggregate_version":
+		return nil
+	}
+	for _, known := range strings.Split(eventMembers, ", ") {
+		if name == known {
+			return nil
+		}
+	}
+	return fmt.Errorf("member %q is not known: an event has %s", name, eventMembers)
+}
+
+// text decodes a string that is likely to come again.
+func (d *lineDecoder) text(value []byte) (string, error) {
+	if known, ok := d.names[string(value)]; ok {
+		return known, nil
+	}
+	text, err := decodeText(value)
+	if err == nil && len(d.names) < namesMax {
+		d.names[string(value)] = text
+	}
+	return text, err
+}
+
+// nextMember returns the next member of a valid JSON object and what comes after it; member is nil at the object's end.
+func nextMember(text []byte) (member, value, rest []byte) {
+	start := bytes.IndexByte(text, '"')
+	if start < 0 {
+		return nil, nil, nil
+	}
+	if end := bytes.IndexByte(text, '}'); end >= 0 && end < start {
+		return nil, nil, nil
+	}
+	nameEnd := start + stringLength(text[start:])
+	name := text[start+1 : nameEnd-1]
+	if bytes.IndexByte(name, '\\') >= 0 {
+		if unescaped, err := decodeText(text[start:nameEnd]); err == nil {
+			name = []byte(unescaped)
+		}
+	}
+	value = bytes.TrimLeft(text[nameEnd:], " \t\r\n:")
+	length := valueLength(value)
+	return name, value[:length], value[length:]
+}
+
+// stringLength returns the length of the JSON string that valid JSON text begins with, with its quotes.
+func stringLength(text []byte) int {
+	for i := 1; i < len(text); i++ {
+		switch text[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return len(text)
+}
+
+// valueLength returns the length of the value that valid JSON text begins with.
+func valueLength(text []byte) int {
+	depth := 0
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			i += stringLength(text[i:]) - 1
+		case '{', '[':
+			depth++
+			continue
+		case '}', ']':
+			if depth == 0 {
+				return i
+			}
+			depth--
+		case ',', ' ', '\t', '\r':
+			if depth == 0 {
+				return i
+			}
+			continue
+		default:
+			continue
+		}
+		if depth == 0 {
+			return i + 1
+		}
+	}
+	return len(text)
+}
+
+func decodeText(value []byte) (string, error) {
+	if value[0] != '"' {
+		return "", fmt.Errorf("is %s, must be a string", kindOf(value))
+	}
+	if bytes.IndexByte(value, '\\') < 0 {
+		return string(value[1 : len(value)-1]), nil
+	}
+	if hasLoneSurrogate(value) {
+		return "", errors.New(`has half of a surrogate pair (\ud800 to \udfff), which is no character`)
+	}
+	var text string
+	if err := json.Unmarshal(value, &text); err != nil {
+		return "", err
+	}
+	return text, nil
+}
+
+func decodeInteger(value []byte) (int64, error) {
+	n, err := strconv.ParseInt(string(value), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("is %s, must be a whole number", shorten(value))
+	}
+	return n, nil
+}
+
+func decodeEventVersion(value []byte) (int32, error) {
+	n, err := decodeInteger(value)
+	if err == nil && (n < 1 || n > math.MaxInt32) {
+		err = fmt.Errorf("is %d, must be from 1 to %d", n, math.MaxInt32)
+	}
+	return int32(n), err
+}
+
+func decodeExpected(value []byte) (store.Expected, error) {
+	n, err := decodeInteger(value)
+	if err == nil && n < -1 {
+		err = fmt.Errorf("is %d, must be the version of the stream before the event, 0 for a new stream or -1 for any", n)
+	}
+	return store.ExpectedFromCode(n), err
+}
+
+func decodeID(value []byte) (store.UUID, error) {
+	text, err := decodeText(value)
+	if err != nil {
+		return store.UUID{}, err
+	}
+	id, err := store.ParseUUID(text)
+	if err != nil {
+		return store.UUID{}, fmt.Errorf("is %s: %w", shorten(value), err)
+	}
+	if id == (store.UUID{}) {
+		return store.UUID{}, errors.New("is the UUID of zeros, which stands for none: leave it out")
+	}
+	return id, nil
+}
+
+func decodeTime(value []byte) (time.Time, error) {
+	text, err := decodeText(value)
+	if err != nil {
+		return time.Time{}, err
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("is %s, must be a time such as 2006-01-02T15:04:05.999999Z (RFC 3339)", shorten(value))
+	}
+	if at.IsZero() {
+		return time.Time{}, fmt.Errorf("is %s, which stands for no time: leave it out to take the time of the append", text)
+	}
+	// Year 0 is a year before Christ to databases, and some count in another way.
+	if at = at.UTC().Truncate(time.Microsecond); at.Year() < 1 || at.Year() > 9999 {
+		return time.Time{}, fmt.Errorf("is %s, the years go from 1 to 9999", text)
+	}
+	return at, nil
+}
+
+func decodeBase64(value []byte) ([]byte, error) {
+	text, err := decodeText(value)
+	if err != nil {
+		return nil, err
+	}
+	payload, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return nil, fmt.Errorf("is not base64 (%w)", err)
+	}
+	return payload, nil
+}
+
+// hasLoneSurrogate tells whether JSON text spells half of a surrogate pair. Decoders turn it into U+FFFD and PostgreSQL
+// refuses it.
+func hasLoneSurrogate(text []byte) bool {
+	high := false // the escape right before was the first half
+	for i := 0; i < len(text); i++ {
+		if text[i] != '\\' {
+			if high {
+				return true
+			}
+			continue
+		}
+		unit := uint64(0)
+		if i+6 <= len(text) && text[i+1] == 'u' {
+			unit, _ = strconv.ParseUint(string(text[i+2:i+6]), 16, 32)
+			i += 5
+		} else {
+			i++
+		}
+		low := unit >= 0xdc00 && unit < 0xe000
+		if high != low {
+			return true
+		}
+		high = unit >= 0xd800 && unit < 0xdc00
+	}
+	return high
+}
+
+// errCutOff says that a line is the beginning of JSON: a file that is half written, or JSON that spans lines.
+var errCutOff = errors.New("not valid JSON: the line ends before the event does, which has to stand in one line")
+
+func describeSyntax(text []byte) error {
+	var value json.RawMessage
+	err := json.Unmarshal(text, &value)
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) && syntax.Offset == int64(len(text)) && strings.HasPrefix(syntax.Error(), "unexpected end") {
+		return errCutOff
+	}
+	if errors.As(err, &syntax) {
+		return fmt.Errorf("not valid JSON at byte %d: %w", syntax.Offset, syntax)
+	}
+	return fmt.Errorf("not valid JSON: %w", err)
+}
+
+func notAnObject(text []byte) error {
+	if text[0] == '[' {
+		return errors.New("an array, where a line is one event: 'jq -c .[]' makes lines of it")
+	}
+	return fmt.Errorf("%s, where a line is one event, a JSON object", kindOf(text))
+}
+
+// kindOf names the kind of a JSON value.
+func kindOf(value []byte) string {
+	switch value[0] {
+	case '{':
+		return "an object"
+	case '[':
+		return "an array"
+	case '"':
+		return "a string"
+	case 't', 'f':
+		return "a boolean"
+	case 'n':
+		return "null"
+	}
+	return "a number"
+}
+
+// shorten keeps a value that is quoted in an error short.
+func shorten(value []byte) string {
+	const most = 60
+	if len(value) <= most {
+		return string(value)
+	}
+	end := most
+	for end > 0 && !utf8.RuneStart(value[end]) {
+		end--
+	}
+	return string(value[:end]) + "…"
+}

@@ -1,0 +1,222 @@
+package main_test
+
+import (
+	"bufio"
+	"compress/gzip"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/pupwasm/pupwasm/internal/guestbuild"
+	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/store/sqlite"
+)
+
+// TestRun_killedAtRandomMomentsAppliesEveryEventOnce compares the table that many killed hosts have made with sums that
+// are made without pupwasm, row by row, over the whole road-traffic fines log.
+func TestRun_killedAtRandomMomentsAppliesEveryEventOnce(t *testing.T) {
+	t.Parallel()
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		log := realLog(t)
+		db := pgtest.Empty(t)
+		killAtRandom(t, db.DSN, log, 12)
+		handle, err := sql.Open("pgx", db.DSN)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer handle.Close()
+		compareFines(t, handle, "fine_balance.fines", "(extract(epoch from updated_at) * 1000000)::bigint", sumFines(t, log))
+	})
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		log := madeLog(t, 40_000)
+		path := filepath.Join(t.TempDir(), "events.db")
+		killAtRandom(t, "sqlite:"+path, log, 8)
+		handle, err := sqlite.OpenSQL(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer handle.Close()
+		compareFines(t, handle, "fine_balance__fines", "updated_at", sumFines(t, log))
+	})
+}
+
+// killAtRandom imports the log, runs fine_balance, kills it again and again, and lets it finish.
+func killAtRandom(t *testing.T, database, log string, kills int) {
+	t.Helper()
+	runCommand(t, database, "append", log)
+	modules := modulesFolder(t, "fine_balance")
+	random := rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))
+	for range kills {
+		host := start(t, database, "run", modules, "--lease", "200ms", "--claim-interval", "20ms", "--batch", "500")
+		host.awaitLog(t, "projection installed")
+		select {
+		case <-host.exited:
+			t.Fatalf("the host ended by itself: %s", host.output)
+		case <-time.After(time.Duration(150+random.IntN(400)) * time.Millisecond):
+		}
+		host.signal(syscall.SIGKILL)
+		<-host.exited
+	}
+	runCommand(t, database, "run", "--once", modules, "--lease", "200ms", "--claim-interval", "20ms")
+}
+
+// fine is one row of the table.
+type fine struct {
+	amount, expense, paid, events int64 // cents, cents, cents, count
+	last                          string
+	updated                       int64 // microseconds
+}
+
+type fineLine struct {
+	AggregateID string    `json:"aggregate_id"`
+	EventType   string    `json:"event_type"`
+	CreatedAt   time.Time `json:"created_at"`
+	Payload     struct {
+		Amount, Expense, PaymentAmount *json.Number
+	} `json:"payload"`
+}
+
+// sumFines computes the table from the log.
+func sumFines(t *testing.T, path string) map[string]fine {
+	t.Helper()
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	unpacked, err := gzip.NewReader(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fines := map[string]fine{}
+	lines := bufio.NewScanner(unpacked)
+	for lines.Scan() {
+		var line fineLine
+		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
+			t.Fatal(err)
+		}
+		f := fines[line.AggregateID]
+		switch line.EventType {
+		case "CreateFine", "AddPenalty":
+			if line.Payload.Amount != nil {
+				f.amount = cents(t, *line.Payload.Amount)
+			}
+		case "SendFine":
+			if line.Payload.Expense != nil {
+				f.expense += cents(t, *line.Payload.Expense)
+			}
+		case "Payment":
+			if line.Payload.PaymentAmount != nil {
+				f.paid += cents(t, *line.Payload.PaymentAmount)
+			}
+		}
+		f.events++
+		f.last, f.updated = line.EventType, line.CreatedAt.UnixMicro()
+		fines[line.AggregateID] = f
+	}
+	if err := lines.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return fines
+}
+
+// cents reads an amount by moving its decimal point, without a float.
+func cents(t *testing.T, number json.Number) int64 {
+	t.Helper()
+	whole, fraction, _ := strings.Cut(number.String(), ".")
+	value, err := strconv.ParseInt(whole+(fraction + "00")[:2], 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
+func compareFines(t *testing.T, db *sql.DB, table, updated string, want map[string]fine) {
+	t.Helper()
+	rows, err := db.Query("SELECT fine_id, amount_cents, expense_cents, paid_cents, events, last_event, " + updated + " FROM " + table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	count, wrong := 0, 0
+	for rows.Next() {
+		var id string
+		var f fine
+		if err := rows.Scan(&id, &f.amount, &f.expense, &f.paid, &f.events, &f.last, &f.updated); err != nil {
+			t.Fatal(err)
+		}
+		count++
+		if f != want[id] {
+			if wrong++; wrong < 5 {
+				t.Errorf("fine %s is %+v, must be %+v", id, f, want[id])
+			}
+		}
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	if count != len(want) || wrong > 0 {
+		t.Errorf("%d rows, must be %d; %d are wrong", count, len(want), wrong)
+	}
+	t.Logf("%d rows are right", count-wrong)
+}
+
+// realLog returns the published log where it is at hand, and a made one elsewhere.
+func realLog(t *testing.T) string {
+	t.Helper()
+	folder := os.Getenv("PUPWASM_DATA")
+	if folder == "" {
+		folder = filepath.Join(guestbuild.Root(t), "..", "shared", "data")
+	}
+	path := filepath.Join(folder, "fines.jsonl.gz")
+	if _, err := os.Stat(path); err != nil {
+		t.Logf("the real log is not at hand (PUPWASM_DATA names its folder), a made one stands for it: %v", err)
+		return madeLog(t, 300_000)
+	}
+	return path
+}
+
+// madeLog writes events of the same kinds as the real log.
+func madeLog(t *testing.T, events int) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "made.jsonl.gz")
+	file, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	packed := gzip.NewWriter(file)
+	random := rand.New(rand.NewPCG(7, 7))
+	kinds := []struct{ event, field string }{
+		{"CreateFine", "amount"},
+		{"SendFine", "expense"},
+		{"Payment", "paymentAmount"},
+		{"AddPenalty", "amount"},
+		{"SendForCreditCollection", ""},
+	}
+	for i := range events {
+		kind := kinds[random.IntN(len(kinds))]
+		payload := "{}"
+		if kind.field != "" {
+			payload = fmt.Sprintf(`{%q:%d.%02d,"vehicleClass":"A"}`, kind.field, random.IntN(500), random.IntN(100))
+		}
+		fmt.Fprintf(packed, `{"bounded_context":"Traffic","aggregate_type":"Fine","aggregate_id":"S%d","event_type":%q,"created_at":%q,"payload":%s}`+"\n",
+			random.IntN(events/4), kind.event, time.Unix(int64(1_000_000_000+i), 0).UTC().Format(time.RFC3339), payload)
+	}
+	if err := packed.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

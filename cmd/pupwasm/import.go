@@ -1,0 +1,302 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// batchBytesMax bounds what a batch holds in memory and a transaction sends. One event may be larger.
+const batchBytesMax = 16 << 20
+
+// lineFault says that a line is bad, and that the lines after it can be read.
+type lineFault struct{ err error }
+
+func (e *lineFault) Error() string { return e.err.Error() }
+func (e *lineFault) Unwrap() error { return e.err }
+
+// lineSource gives the events of an input, each with an id.
+type lineSource struct {
+	name    string
+	lines   *lineReader
+	decoder *lineDecoder
+	ids     *identities
+	newIDs  bool
+}
+
+func newLineSource(name string, lines *lineReader, newIDs bool) *lineSource {
+	return &lineSource{name: name, lines: lines, decoder: newLineDecoder(lines.payloadMax), ids: newIdentities(), newIDs: newIDs}
+}
+
+// next returns the next event. The error is io.EOF, or an [*inputError] that names the line and wraps a [*lineFault] when
+// the next line can be read.
+func (s *lineSource) next() (eventLine, error) {
+	text, err := s.lines.next()
+	if errors.Is(err, io.EOF) {
+		return eventLine{}, err
+	}
+	if errors.Is(err, errLineTooLong) {
+		err = &lineFault{err}
+	}
+	var line eventLine
+	if err == nil {
+		if line, err = s.decoder.decode(text, s.lines.number); err != nil {
+			if s.lines.cut && errors.Is(err, errCutOff) {
+				err = fmt.Errorf("%w (the input ends within this line: is it complete?)", err)
+			}
+			err = &lineFault{err}
+		}
+	}
+	if err == nil {
+		err = s.identify(&line)
+	}
+	if err != nil {
+		return line, &inputError{where: fmt.Sprintf("%s:%d", s.name, s.lines.number), err: err}
+	}
+	return line, nil
+}
+
+func (s *lineSource) identify(line *eventLine) error {
+	switch {
+	case line.event.ID != store.UUID{}:
+		if taken := s.ids.claim(line.event.ID, line.stream, &line.event, line.number); taken > 0 {
+			return &lineFault{fmt.Errorf("event_id %s stands for another event in line %d", line.event.ID, taken)}
+		}
+	case s.newIDs:
+		id, err := uuid.NewV7()
+		if err != nil {
+			return err
+		}
+		line.event.ID = store.UUID(id)
+	default:
+		line.event.ID = s.ids.derive(line.stream, &line.event)
+		line.derived = true
+	}
+	return nil
+}
+
+// batch is what one transaction appends.
+type batch struct {
+	lines []eventLine
+	bytes int
+	read  int64 // bytes of the input read when the batch was complete
+	err   error // why there is no batch: io.EOF or a fault
+}
+
+// importer appends an input in batches. One goroutine reads and decodes while the other waits for the database.
+type importer struct {
+	to          store.Store
+	name        string
+	lines       *lineReader
+	batchEvents int
+	newIDs      bool
+	waiting     *patience
+	bar         *progress
+
+	appended     int64
+	skipped      int64
+	skippedGuess int64 // of skipped, what has neither an id nor a time, so that it may be meant as new
+	through      int64 // the last line that is stored
+}
+
+// run appends everything. Its errors say which lines are stored.
+func (im *importer) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	batches := make(chan batch, 1)
+	go im.produce(ctx, batches)
+	for {
+		var b batch
+		select {
+		case b = <-batches:
+		case <-ctx.Done(): // a read of standard input may never return
+			return im.explain(ctx, ctx.Err(), 0)
+		}
+		if len(b.lines) > 0 {
+			if err := im.append(ctx, b.lines); err != nil {
+				return err
+			}
+			im.bar.set(b.read)
+		}
+		switch {
+		case errors.Is(b.err, io.EOF):
+			return nil
+		case b.err != nil:
+			return im.explain(ctx, b.err, 0)
+		}
+	}
+}
+
+// produce sends batches until the input ends or has a fault. The lines that share a batch with a bad line are dropped.
+func (im *importer) produce(ctx context.Context, batches chan<- batch) {
+	source := newLineSource(im.name, im.lines, im.newIDs)
+	for {
+		b := im.collect(ctx, source)
+		select {
+		case batches <- b:
+		case <-ctx.Done():
+			return
+		}
+		if b.err != nil {
+			return
+		}
+	}
+}
+
+func (im *importer) collect(ctx context.Context, source *lineSource) batch {
+	b := batch{lines: make([]eventLine, 0, im.batchEvents)}
+	for len(b.lines) < im.batchEvents && b.bytes < batchBytesMax && ctx.Err() == nil {
+		line, err := source.next()
+		if err != nil {
+			b.err = err
+			if !errors.Is(err, io.EOF) {
+				b.lines = nil
+			}
+			break
+		}
+		b.lines = append(b.lines, line)
+		b.bytes += len(line.event.Payload) + len(line.event.Metadata)
+	}
+	b.read = im.lines.source.count.Load()
+	return b
+}
+
+// racesMax is how often an append that another one overtook is tried again.
+const racesMax = 10
+
+func (im *importer) append(ctx context.Context, lines []eventLine) error {
+	appends := make([]store.StreamAppend, len(lines))
+	for i := range lines {
+		appends[i] = store.StreamAppend{Stream: lines[i].stream, Expected: lines[i].expected, Events: []store.Event{lines[i].event}}
+	}
+	var appended []store.Appended
+	var err error
+	for race := 0; race == 0 || race < racesMax && overtaken(err); race++ {
+		err = im.waiting.do(ctx, func() (err error) {
+			appended, err = im.to.Append(ctx, store.AppendOptions{SkipDuplicates: true}, appends...)
+			return err
+		})
+	}
+	if err != nil {
+		return im.refused(ctx, err, lines)
+	}
+	for i := range appended {
+		if !appended[i].Skipped() {
+			im.appended++
+			continue
+		}
+		im.skipped++
+		if lines[i].derived && lines[i].event.CreatedAt.IsZero() {
+			im.skippedGuess++
+		}
+	}
+	im.through = lines[len(lines)-1].number
+	return nil
+}
+
+// overtaken tells whether another append came first while this one ran, so that the next try sees what it did.
+func overtaken(err error) bool {
+	var duplicate *store.DuplicateEventError
+	var conflict *store.VersionConflictError
+	return errors.As(err, &duplicate) || errors.As(err, &conflict) && conflict.Actual < 0
+}
+
+// refused says which line the store did not want.
+func (im *importer) refused(ctx context.Context, err error, lines []eventLine) error {
+	first, last := lines[0].number, lines[len(lines)-1].number
+	if ctx.Err() != nil || errors.Is(err, store.ErrTransient) {
+		return im.explain(ctx, err, last)
+	}
+	where := fmt.Sprintf("%s: within lines %d to %d", im.name, first, last)
+	if first == last {
+		where = fmt.Sprintf("%s:%d", im.name, first)
+	}
+	var conflict *store.VersionConflictError
+	var duplicate *store.DuplicateEventError
+	var input *store.InputError
+	line := int64(0)
+	switch {
+	case errors.As(err, &conflict):
+		line = im.conflictLine(ctx, conflict, lines)
+	case errors.As(err, &duplicate):
+		if i := slices.IndexFunc(lines, func(l eventLine) bool { return l.event.ID == duplicate.ID }); i >= 0 {
+			line = lines[i].number
+		}
+	case errors.As(err, &input):
+	default:
+		return im.explain(ctx, fmt.Errorf("%s: %w", where, err), 0)
+	}
+	if line > 0 {
+		where = fmt.Sprintf("%s:%d", im.name, line)
+	}
+	return im.explain(ctx, &inputError{where: where, err: err}, 0)
+}
+
+// conflictLine finds the line of a version conflict, for which the store names the stream and the version expected. It
+// replays the stream's lines, or returns 0 when the stream has changed since.
+func (im *importer) conflictLine(ctx context.Context, conflict *store.VersionConflictError, lines []eventLine) int64 {
+	stored, err := im.to.ReadStream(ctx, conflict.Stream, 1, 0)
+	if err != nil && !errors.Is(err, store.ErrStreamNotFound) {
+		return 0
+	}
+	known := map[store.UUID]bool{}
+	version := int64(0)
+	for i := range stored {
+		known[stored[i].ID] = true
+		version = stored[i].AggregateVersion
+	}
+	for i := range lines {
+		if lines[i].stream != conflict.Stream || known[lines[i].event.ID] {
+			continue
+		}
+		known[lines[i].event.ID] = true
+		if lines[i].expected != store.Any() && lines[i].expected != store.Exact(version) {
+			return lines[i].number
+		}
+		version++
+	}
+	return 0
+}
+
+// explain adds to an error what is stored and how to go on. pending is the last line of a transaction whose end is not
+// known, or 0.
+func (im *importer) explain(ctx context.Context, err error, pending int64) error {
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	stored := "nothing was stored"
+	switch {
+	case im.through > 0 && pending > 0:
+		stored = fmt.Sprintf("%s stored, perhaps up to line %d", linesAre(im.through), pending)
+	case im.through > 0:
+		stored = linesAre(im.through) + " stored"
+	case pending > 0:
+		stored = "perhaps " + linesAre(pending) + " stored"
+	}
+	how := "run the same command again"
+	var input *inputError
+	if errors.As(err, &input) {
+		how = "correct the input and " + how
+	}
+	switch {
+	case im.through+pending == 0:
+		return fmt.Errorf("%w; %s", err, stored)
+	case im.newIDs:
+		return fmt.Errorf("%w; %s: leave them out when you go on, --new-ids would double them", err, stored)
+	}
+	return fmt.Errorf("%w; %s: %s, nothing is doubled", err, stored, how)
+}
+
+// linesAre names the lines up to one, as the beginning of a sentence about them.
+func linesAre(through int64) string {
+	if through == 1 {
+		return "line 1 is"
+	}
+	return fmt.Sprintf("lines 1 to %d are", through)
+}

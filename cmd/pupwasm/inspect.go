@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/store"
+)
+
+type inspectOptions struct {
+	*globalOptions
+
+	json    bool
+	runtime runtimeOptions
+}
+
+func newInspectCommand(globals *globalOptions) *cobra.Command {
+	opts := &inspectOptions{globalOptions: globals}
+	cmd := &cobra.Command{
+		Use:   "inspect FILE.wasm",
+		Short: "Show what a module is and all that it can touch",
+		Long: `Load a module as 'pupwasm run' does and show its description: the events that it reads, and its catalogue, which is
+all that it can touch. No database is needed; whether the catalogue fits one is checked when the module is run.`,
+		Example: `  pupwasm inspect bin/modules/fine_balance.wasm`,
+		Args:    wantArgs(cobra.ExactArgs(1)),
+		RunE:    func(cmd *cobra.Command, args []string) error { return runInspect(cmd.Context(), opts, args[0]) },
+	}
+	cmd.Flags().BoolVar(&opts.json, "json", false, "print the description as JSON")
+	opts.runtime.addFlags(cmd.Flags())
+	return cmd
+}
+
+func runInspect(ctx context.Context, opts *inspectOptions, file string) error {
+	wasm, err := os.ReadFile(file)
+	if err != nil {
+		return &inputError{where: file, err: unwrapPath(err)}
+	}
+	opts.log = opts.log.Level(zerolog.WarnLevel) // what a module says while it starts is not asked for
+	runtime, err := opts.runtime.start(ctx, opts.globalOptions)
+	if err != nil {
+		return err
+	}
+	defer runtime.Close(context.WithoutCancel(ctx))
+	module, err := runtime.Load(ctx, filepath.Base(file), wasm)
+	if err != nil {
+		return err
+	}
+	defer module.Close(context.WithoutCancel(ctx))
+	if opts.json {
+		return writeJSON(opts.out, module.Description)
+	}
+	printModule(opts.out, module)
+	return nil
+}
+
+func printModule(out io.Writer, module *host.Module) {
+	d := module.Description
+	field := func(name, format string, args ...any) {
+		fmt.Fprintf(out, "%-14s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	field("projection", "%s, version %d", d.Name, d.Version)
+	if d.Text != "" {
+		field("description", "%s", printable(d.Text))
+	}
+	field("file", "%s, %d bytes, sha256 %s", module.File, module.Bytes, hex.EncodeToString(module.Hash[:])[:16])
+	field("start-up", "%s", module.StartUp.Round(1000))
+	field("imports", "%s", listOr(module.Imports, "nothing"))
+	field("ordering", "%s", d.Order)
+	field("contexts", "%s", listOr(d.Scope.BoundedContexts, "all"))
+	field("aggregates", "%s", listOr(d.Scope.AggregateTypes, "all"))
+	field("event types", "%s", listOr(d.Scope.EventTypes, "all"))
+	field("event columns", "%s", listOr(d.Columns, "none beyond global_position, aggregate_version"))
+	for i := range d.Tables {
+		printTable(out, d, &d.Tables[i])
+	}
+	for i := range d.Writes {
+		printWrite(out, &d.Projection, &d.Writes[i])
+	}
+	for i := range d.Queries {
+		printQuery(out, &d.Projection, &d.Queries[i])
+	}
+}
+
+func printTable(out io.Writer, d *host.Description, t *store.Table) {
+	fmt.Fprintf(out, "\ntable %s   (PostgreSQL: %s.%s, SQLite: %s__%s)\n", t.Name, d.Name, t.Name, d.Name, t.Name)
+	for _, c := range t.Columns {
+		line := fmt.Sprintf("  %-20s %s", c.Name, c.Type)
+		if c.NotNull {
+			line += " not null"
+		}
+		if len(c.Default) > 0 {
+			line += " default " + printable(string(c.Default))
+		}
+		fmt.Fprintln(out, line)
+	}
+	if len(t.Key) > 0 {
+		fmt.Fprintf(out, "  key (%s)\n", strings.Join(t.Key, ", "))
+	}
+	for _, index := range t.Indexes {
+		fmt.Fprintf(out, "  index (%s)\n", strings.Join(index, ", "))
+	}
+	printStatement(out, "ddl", t.DDL)
+}
+
+func printWrite(out io.Writer, p *store.Projection, w *store.Write) {
+	if w.SQL != nil {
+		fmt.Fprintf(out, "\nwrite %s (%s)\n", w.Name, typeList(w.Params))
+		printStatement(out, "sql", w.SQL)
+		return
+	}
+	table, _ := p.Table(w.Table)
+	columns := append([]string(nil), table.Key...)
+	for _, c := range w.Columns {
+		column := c.Name
+		if c.Action != "" {
+			column += " " + string(c.Action)
+		}
+		columns = append(columns, column)
+	}
+	fmt.Fprintf(out, "\nwrite %s: %s %s (%s)\n", w.Name, w.Action, w.Table, strings.Join(columns, ", "))
+}
+
+func printQuery(out io.Writer, p *store.Projection, q *store.Query) {
+	if q.SQL != nil {
+		fmt.Fprintf(out, "\nquery %s (%s) returns (%s)\n", q.Name, typeList(q.Params), typeList(q.Results))
+		printStatement(out, "sql", q.SQL)
+		return
+	}
+	table, _ := p.Table(q.Table)
+	fmt.Fprintf(out, "\nquery %s: load %s from %s by (%s)\n", q.Name, strings.Join(q.Columns, ", "), q.Table, strings.Join(table.Key, ", "))
+}
+
+func printStatement(out io.Writer, what string, statement store.Statement) {
+	for _, dialect := range []store.Dialect{store.DialectAny, store.DialectPostgres, store.DialectSQLite} {
+		if text, ok := statement[dialect]; ok {
+			fmt.Fprintf(out, "  %s (%s): %s\n", what, dialect, printable(strings.Join(strings.Fields(text), " ")))
+		}
+	}
+}
+
+func typeList(types []store.Type) string {
+	names := make([]string, len(types))
+	for i, t := range types {
+		names[i] = t.String()
+	}
+	return strings.Join(names, ", ")
+}
+
+func listOr(values []string, none string) string {
+	if len(values) == 0 {
+		return none
+	}
+	return printable(strings.Join(values, ", "))
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"compress/flate"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+)
+
+// lineBytesMax is the limit on one line: a payload of the largest size in base64 takes 4/3 of it, and the rest of an event has
+// its own limits.
+func lineBytesMax(payloadMax int) int { return 2*payloadMax + 1<<20 }
+
+// errLineTooLong is a fault of one line: the lines after it can be read.
+var errLineTooLong = errors.New("the line is longer than a payload of the largest size takes")
+
+// lineReader gives the lines of an input that may be packed by gzip. It leaves out blank lines, line ends (also those of
+// Windows) and a byte order mark.
+type lineReader struct {
+	source     *countingReader
+	payloadMax int // bytes
+	lines      *bufio.Reader
+	long       []byte // a line that the buffer of lines is too small for
+
+	number int64 // of the line that next returned last, from 1
+	cut    bool  // the last line has no line end
+}
+
+// countingReader counts what was read, for progress: another goroutine asks.
+type countingReader struct {
+	from  io.Reader
+	count atomic.Int64
+}
+
+func (r *countingReader) Read(p []byte) (int, error) {
+	n, err := r.from.Read(p)
+	r.count.Add(int64(n))
+	return n, err
+}
+
+// newLineReader looks at the first bytes of the input to tell what it is. The name does not matter. payloadMax is the most
+// bytes that an event's payload may have.
+func newLineReader(from io.Reader, payloadMax int) (*lineReader, error) {
+	r := &lineReader{payloadMax: payloadMax, source: &countingReader{from: from}}
+	packed := bufio.NewReaderSize(r.source, 64<<10)
+	magic, err := packed.Peek(4)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	switch {
+	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
+		unpacked, err := gzip.NewReader(packed)
+		if err != nil {
+			return nil, describeRead(err)
+		}
+		r.lines = bufio.NewReaderSize(unpacked, 256<<10)
+		return r, nil
+	case bytes.HasPrefix(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		return nil, errors.New("it is packed by zstd, which is not read here: unpack it with 'zstd -dc' and give it as -")
+	case bytes.HasPrefix(magic, []byte("BZh")), bytes.HasPrefix(magic, []byte("\xfd7zX")), bytes.HasPrefix(magic, []byte("PK\x03\x04")):
+		return nil, errors.New("it is packed in a form that is not read here: unpack it, or pack it with gzip")
+	case bytes.HasPrefix(magic, []byte{0xff, 0xfe}), bytes.HasPrefix(magic, []byte{0xfe, 0xff}):
+		return nil, errors.New("it is in UTF-16: events are read in UTF-8")
+	}
+	r.lines = packed
+	return r, nil
+}
+
+// next returns the next line that is not blank. It is overwritten by the call after. The error is io.EOF at the end,
+// errLineTooLong, or what reading met, which ends the input: the part of a line before it is dropped.
+func (r *lineReader) next() ([]byte, error) {
+	for {
+		line, err := r.read()
+		if err != nil {
+			return nil, err
+		}
+		if r.number == 1 {
+			line = bytes.TrimPrefix(line, []byte("\ufeff"))
+		}
+		if line = bytes.TrimSpace(line); len(line) > 0 {
+			return line, nil
+		}
+	}
+}
+
+func (r *lineReader) read() ([]byte, error) {
+	r.number++
+	line, err := r.lines.ReadSlice('\n')
+	if err == nil {
+		return line, nil
+	}
+	r.long = r.long[:0]
+	tooLong := false
+	for errors.Is(err, bufio.ErrBufferFull) {
+		tooLong = tooLong || len(r.long)+len(line) > lineBytesMax(r.payloadMax)
+		if !tooLong {
+			r.long = append(r.long, line...)
+		}
+		line, err = r.lines.ReadSlice('\n')
+	}
+	switch {
+	case err != nil && !errors.Is(err, io.EOF):
+		return nil, describeRead(err)
+	case tooLong || len(r.long)+len(line) > lineBytesMax(r.payloadMax):
+		return nil, errLineTooLong
+	}
+	r.long = append(r.long, line...)
+	if err != nil {
+		if len(r.long) == 0 {
+			return nil, io.EOF
+		}
+		r.cut = true
+	}
+	return r.long, nil
+}
+
+// describeRead puts what reading a packed input can meet into the words of a user.
+func describeRead(err error) error {
+	var corrupt flate.CorruptInputError
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("the gzip data ends in the middle: the file is not complete")
+	case errors.As(err, &corrupt), errors.Is(err, gzip.ErrChecksum), errors.Is(err, gzip.ErrHeader):
+		return fmt.Errorf("the gzip data is damaged (%w)", err)
+	}
+	return err
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"io"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/term"
+)
+
+var logLevels = []string{"debug", "info", "warn", "error"}
+
+// newLogger returns the logger of the process. Its errors are of usage.
+func newLogger(to io.Writer, level, format string) (zerolog.Logger, error) {
+	if !slices.Contains(logLevels, level) {
+		return zerolog.Nop(), usagef("--log-level %q: use debug, info, warn or error", level)
+	}
+	parsed, err := zerolog.ParseLevel(level)
+	if err != nil {
+		return zerolog.Nop(), usagef("--log-level %q: %v", level, err)
+	}
+	switch format {
+	case "json":
+	case "console":
+		to = consoleWriter(to)
+	case "auto":
+		if isTerminal(to) {
+			to = consoleWriter(to)
+		}
+	default:
+		return zerolog.Nop(), usagef("--log-format %q: use auto, console or json", format)
+	}
+	return zerolog.New(to).Level(parsed).With().Timestamp().Logger(), nil
+}
+
+func consoleWriter(to io.Writer) io.Writer {
+	return zerolog.ConsoleWriter{Out: to, TimeFormat: time.TimeOnly, NoColor: !isTerminal(to) || os.Getenv("NO_COLOR") != ""}
+}
+
+// isTerminal tells whether a person looks at what is written to or read from there.
+func isTerminal(stream any) bool {
+	file, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}
+
+// terminalWidth returns the width of the terminal in characters, or 0 when the stream is none.
+func terminalWidth(stream any) int {
+	file, ok := stream.(*os.File)
+	if !ok {
+		return 0
+	}
+	width, _, err := term.GetSize(int(file.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
+}

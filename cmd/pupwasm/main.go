@@ -1,0 +1,149 @@
+// Command pupwasm runs projections that are WebAssembly modules over an event store, and looks after that store.
+//
+//	main.go      signals and exit codes
+//	root.go      the global flags; one file a command beside it
+//	env.go       flags from the environment
+//	database.go  from --database to a store
+//	log.go       logs to stderr
+//	output.go    results to stdout
+//	retry.go     waiting for a database that is down
+//
+// The import has four files: append.go (the command), import.go (batches to the store), lines.go (the input's lines) and
+// event_line.go (a line's event), with identity.go for the ids of events that bring none.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+func main() {
+	ctx, stop := signalContext(context.Background())
+	code := execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// The exit codes, which the help of the root command documents.
+const (
+	exitOK          = 0
+	exitFailure     = 1
+	exitUsage       = 2
+	exitInput       = 3
+	exitUnavailable = 4
+	exitNotSetUp    = 5
+	exitSignal      = 128 // plus the signal's number
+)
+
+const exitCodesHelp = `Exit codes:
+  0    done
+  1    failed
+  2    wrong usage: a flag, an argument or a setting
+  3    bad input: an unreadable file, a bad line, a version conflict
+  4    the database is not available
+  5    the database is not set up: see 'pupwasm migrate'
+  130  interrupted (128 + the number of the signal)`
+
+// usageError says that the command line or the environment is wrong.
+type usageError struct{ message string }
+
+func (e *usageError) Error() string { return e.message }
+
+func usagef(format string, args ...any) error {
+	return &usageError{message: fmt.Sprintf(format, args...)}
+}
+
+// inputError says what of the input is wrong and where.
+type inputError struct {
+	where string // "file:line" or "file"
+	err   error
+}
+
+func (e *inputError) Error() string { return e.where + ": " + e.err.Error() }
+func (e *inputError) Unwrap() error { return e.err }
+
+// unwrapPath takes the path out of an error of package os, for an [inputError] that names it already.
+func unwrapPath(err error) error {
+	var path *os.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}
+
+// errNoDatabase says that there is no database where --database points.
+var errNoDatabase = errors.New("there is no database")
+
+// signalError is the cause of a context that a signal cancelled.
+type signalError struct{ signal syscall.Signal }
+
+func (e *signalError) Error() string { return "stopped by signal: " + e.signal.String() }
+
+// signalContext returns a context that the first SIGINT or SIGTERM cancels. The second one ends the process.
+func signalContext(parent context.Context) (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		select {
+		case received := <-signals:
+			signal.Stop(signals)
+			number, _ := received.(syscall.Signal)
+			cancel(&signalError{signal: number})
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { cancel(nil) }
+}
+
+// execute runs one command line and returns the exit code. It is where errors become text.
+func execute(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
+	globals := &globalOptions{in: in, out: out, errs: errs}
+	root := newRootCommand(globals)
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errs)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintln(errs, "pupwasm: "+oneLine(err))
+	return exitCode(ctx, err)
+}
+
+// exitCode is the one place that maps errors to exit codes.
+func exitCode(ctx context.Context, err error) int {
+	var usage *usageError
+	var input *inputError
+	var stopped *signalError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.As(err, &input):
+		return exitInput
+	case errors.As(context.Cause(ctx), &stopped):
+		// Whatever failed after the signal most likely failed by it.
+		return exitSignal + int(stopped.signal)
+	case errors.Is(err, store.ErrTransient):
+		return exitUnavailable
+	case errors.Is(err, store.ErrNotMigrated), errors.Is(err, errNoDatabase):
+		return exitNotSetUp
+	}
+	return exitFailure
+}
+
+// oneLine keeps the promise of one line an error, whatever a library puts into its texts.
+func oneLine(err error) string {
+	return printable(strings.Join(strings.Fields(err.Error()), " "))
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pupwasm/pupwasm/migrations"
+)
+
+func newMigrateCommand(globals *globalOptions) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "migrate",
+		Short: "Set up or take down pupwasm's tables",
+		Long: `Set up or take down pupwasm's own tables: the events, the checkpoints and the leases.
+
+Commands that write run 'migrate up' by themselves unless --migrate=false is given. All steps of one call are made in one
+transaction, or none of them.`,
+	}
+	asGroup(cmd)
+	cmd.AddCommand(newMigrateUpCommand(globals), newMigrateDownCommand(globals), newMigrateStatusCommand(globals), newMigrateSQLCommand(globals))
+	return cmd
+}
+
+func newMigrateUpCommand(globals *globalOptions) *cobra.Command {
+	return &cobra.Command{
+		Use:   "up",
+		Short: "Bring the database to the layout of this version",
+		Args:  wantArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runMigrate(cmd.Context(), globals, true, "applied", (*migrations.Migrator).Up)
+		},
+	}
+}
+
+func newMigrateDownCommand(globals *globalOptions) *cobra.Command {
+	var steps int
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "down",
+		Short: "Take migrations back, with the data in their tables",
+		Long:  "Take the last migrations back. It deletes their tables and all that is in them, and asks for --yes.",
+		Example: `  pupwasm migrate down --yes
+  pupwasm migrate down --steps 2 --yes`,
+		Args: wantArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if steps < 1 {
+				return usagef("--steps %d: must be 1 or more", steps)
+			}
+			if !yes {
+				return refuseDown(cmd.Context(), globals, steps)
+			}
+			down := func(m *migrations.Migrator, ctx context.Context) ([]migrations.Migration, error) {
+				return m.Down(ctx, steps)
+			}
+			return runMigrate(cmd.Context(), globals, false, "taken back", down)
+		},
+	}
+	cmd.Flags().IntVar(&steps, "steps", 1, "take `n` migrations back")
+	cmd.Flags().BoolVar(&yes, "yes", false, "delete the data")
+	return cmd
+}
+
+// runMigrate moves the database and prints what was done.
+func runMigrate(ctx context.Context, globals *globalOptions, mayCreate bool, done string,
+	move func(*migrations.Migrator, context.Context) ([]migrations.Migration, error),
+) error {
+	return withMigrator(ctx, globals, mayCreate, func(migrator *migrations.Migrator, at target) error {
+		moved, err := move(migrator, ctx)
+		if err != nil {
+			return err
+		}
+		for _, step := range moved {
+			fmt.Fprintf(globals.out, "%s %s\n", migrationName(step), done)
+		}
+		if len(moved) == 0 {
+			fmt.Fprintf(globals.out, "nothing to do\n")
+		}
+		return nil
+	})
+}
+
+// refuseDown says what --yes would delete.
+func refuseDown(ctx context.Context, globals *globalOptions, steps int) error {
+	return withMigrator(ctx, globals, false, func(migrator *migrations.Migrator, at target) error {
+		states, err := migrator.Status(ctx)
+		if err != nil {
+			return err
+		}
+		var names []string
+		for i := len(states) - 1; i >= 0 && len(names) < steps; i-- {
+			if states[i].Applied {
+				names = append(names, migrationName(states[i].Migration))
+			}
+		}
+		if len(names) == 0 {
+			return errors.New("no migration is applied")
+		}
+		return usagef("schema %s: taking back %s deletes its tables and their data: say so with --yes",
+			globals.schema, strings.Join(names, " and "))
+	})
+}
+
+func newMigrateStatusCommand(globals *globalOptions) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show which migrations the database has",
+		Args:  wantArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withMigrator(cmd.Context(), globals, false, func(migrator *migrations.Migrator, _ target) error {
+				states, err := migrator.Status(cmd.Context())
+				if err != nil {
+					return err
+				}
+				return printMigrations(globals, states, asJSON)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func printMigrations(globals *globalOptions, states []migrations.State, asJSON bool) error {
+	if asJSON {
+		type row struct {
+			Migration string `json:"migration"`
+			Applied   bool   `json:"applied"`
+		}
+		rows := []row{}
+		for _, state := range states {
+			rows = append(rows, row{Migration: migrationName(state.Migration), Applied: state.Applied})
+		}
+		return writeJSON(globals.out, rows)
+	}
+	table := tabwriter.NewWriter(globals.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "MIGRATION\tSTATE")
+	for _, state := range states {
+		word := "missing"
+		if state.Applied {
+			word = "applied"
+		}
+		fmt.Fprintf(table, "%s\t%s\n", migrationName(state.Migration), word)
+	}
+	return table.Flush()
+}
+
+func newMigrateSQLCommand(globals *globalOptions) *cobra.Command {
+	var dialect string
+	cmd := &cobra.Command{
+		Use:   "sql [up|down]",
+		Short: "Print the scripts, for reading or for running by hand",
+		Long:  "Print what 'migrate up' does on an empty database, or 'migrate down' on one that is up to date, as one script that may be run\nby hand. No database is asked.",
+		Example: `  pupwasm migrate sql --dialect postgres --schema events
+  pupwasm migrate sql down`,
+		Args:      wantArgs(cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs)),
+		ValidArgs: []string{"up", "down"},
+		RunE: func(_ *cobra.Command, args []string) error {
+			return runMigrateSQL(globals, dialect, len(args) > 0 && args[0] == "down")
+		},
+	}
+	cmd.Flags().StringVar(&dialect, "dialect", "", "`name` of the dialect: postgres or sqlite (default is that of --database)")
+	completeFlag(cmd, "dialect", string(migrations.Postgres), string(migrations.SQLite))
+	return cmd
+}
+
+func runMigrateSQL(globals *globalOptions, dialect string, down bool) error {
+	switch migrations.Dialect(dialect) {
+	case migrations.Postgres, migrations.SQLite:
+	case "":
+		at, err := parseTarget(globals.database)
+		if err != nil {
+			return err
+		}
+		dialect = string(at.dialect)
+	default:
+		return usagef("--dialect %q: use postgres or sqlite", dialect)
+	}
+	script, err := migrations.Script(migrations.Dialect(dialect), globals.schema, down)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprint(globals.out, script)
+	return err
+}
+
+func migrationName(step migrations.Migration) string {
+	return fmt.Sprintf("%03d_%s", step.Number, step.Name)
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// printable replaces what would move the cursor or colour a terminal, such as control characters in an event, by its
+// escape.
+func printable(text string) string {
+	safe := func(r rune) bool { return r != utf8.RuneError && unicode.IsPrint(r) }
+	if strings.IndexFunc(text, func(r rune) bool { return !safe(r) }) < 0 {
+		return text
+	}
+	var b strings.Builder
+	for _, r := range text {
+		if safe(r) {
+			b.WriteRune(r)
+			continue
+		}
+		quoted := strconv.QuoteRune(r)
+		b.WriteString(quoted[1 : len(quoted)-1])
+	}
+	return b.String()
+}
+
+// eventPrinter writes events to stdout, as a table or as JSON lines.
+type eventPrinter struct {
+	out    io.Writer
+	json   bool
+	width  int // of the terminal, or 0 for lines of any length
+	widths [5]int
+	headed bool
+	buffer []byte
+}
+
+// eventHeader stands over the table of events; the payload comes after the last column.
+var eventHeader = [...]string{"POSITION", "CREATED", "STREAM", "VERSION", "TYPE"}
+
+func newEventPrinter(out io.Writer, asJSON bool) *eventPrinter {
+	p := &eventPrinter{out: out, json: asJSON, width: terminalWidth(out)}
+	for i, title := range eventHeader {
+		p.widths[i] = len(title)
+	}
+	return p
+}
+
+// print writes events. A column is as wide as the widest value so far, so that pages of a long output line up mostly.
+func (p *eventPrinter) print(events []store.Recorded) error {
+	p.buffer = p.buffer[:0]
+	if p.json {
+		for i := range events {
+			p.buffer = appendEventJSON(p.buffer, &events[i])
+			p.buffer = append(p.buffer, '\n')
+		}
+		_, err := p.out.Write(p.buffer)
+		return err
+	}
+	rows := make([][5]string, len(events))
+	for i := range events {
+		e := &events[i]
+		rows[i] = [5]string{
+			strconv.FormatInt(e.Position, 10), e.CreatedAt.UTC().Format(time.RFC3339), printable(e.Stream.String()),
+			strconv.FormatInt(e.AggregateVersion, 10), printable(e.Type),
+		}
+		for c, cell := range rows[i] {
+			p.widths[c] = max(p.widths[c], utf8.RuneCountInString(cell))
+		}
+	}
+	if !p.headed && len(events) > 0 {
+		p.headed = true
+		p.row(eventHeader, "PAYLOAD")
+	}
+	for i := range rows {
+		p.row(rows[i], payloadText(events[i].Payload))
+	}
+	_, err := p.out.Write(p.buffer)
+	return err
+}
+
+func (p *eventPrinter) row(cells [5]string, payload string) {
+	line := ""
+	for c, cell := range cells {
+		pad := strings.Repeat(" ", p.widths[c]-utf8.RuneCountInString(cell))
+		if c == 0 || c == 3 {
+			line += pad + cell + "  "
+		} else {
+			line += cell + pad + "  "
+		}
+	}
+	line = strings.TrimRight(line+payload, " ")
+	if p.width > 0 {
+		if runes := []rune(line); len(runes) > p.width {
+			line = string(runes[:p.width-1]) + "…"
+		}
+	}
+	p.buffer = append(append(p.buffer, line...), '\n')
+}
+
+// payloadText shows a payload in one line.
+func payloadText(payload []byte) string {
+	if !utf8.Valid(payload) {
+		return fmt.Sprintf("(%d bytes)", len(payload))
+	}
+	if compact := new(bytes.Buffer); json.Compact(compact, payload) == nil {
+		return printable(compact.String())
+	}
+	return printable(string(payload))
+}
+
+// appendEventJSON writes an event in the form that 'pupwasm append' reads. The payload keeps its bytes: when it is no JSON
+// that can stand within a line as it is, it goes in base64.
+func appendEventJSON(b []byte, e *store.Recorded) []byte {
+	b = append(b, `{"global_position":`...)
+	b = strconv.AppendInt(b, e.Position, 10)
+	b = append(b, `,"bounded_context":`...)
+	b = appendJSONText(b, e.BoundedContext)
+	b = append(b, `,"aggregate_type":`...)
+	b = appendJSONText(b, e.AggregateType)
+	b = append(b, `,"aggregate_id":`...)
+	b = appendJSONText(b, e.AggregateID)
+	b = append(b, `,"aggregate_version":`...)
+	b = strconv.AppendInt(b, e.AggregateVersion, 10)
+	b = append(b, `,"event_id":"`...)
+	b = append(b, e.ID.String()...)
+	b = append(b, `","event_type":`...)
+	b = appendJSONText(b, e.Type)
+	b = append(b, `,"event_version":`...)
+	b = strconv.AppendInt(b, int64(e.Version), 10)
+	b = append(b, `,"created_at":"`...)
+	b = e.CreatedAt.UTC().AppendFormat(b, time.RFC3339Nano)
+	b = append(b, '"')
+	for _, id := range [...]struct{ name, value string }{
+		{"trace_id", e.TraceID}, {"correlation_id", e.CorrelationID}, {"causation_id", e.CausationID},
+	} {
+		if id.value != "" {
+			b = append(b, `,"`+id.name+`":`...)
+			b = appendJSONText(b, id.value)
+		}
+	}
+	if len(e.Metadata) > 0 && string(e.Metadata) != "{}" {
+		b = append(b, `,"metadata":`...)
+		b = append(b, e.Metadata...)
+	}
+	switch {
+	case len(e.Payload) == 0:
+	case standsInLine(e.Payload):
+		b = append(b, `,"payload":`...)
+		b = append(b, e.Payload...)
+	default:
+		b = append(b, `,"payload_base64":"`...)
+		b = base64.StdEncoding.AppendEncode(b, e.Payload)
+		b = append(b, '"')
+	}
+	return append(b, '}')
+}
+
+// standsInLine tells whether a payload is JSON that is read back with the same bytes.
+func standsInLine(payload []byte) bool {
+	return json.Valid(payload) && utf8.Valid(payload) && !bytes.ContainsAny(payload, "\n\r") &&
+		len(bytes.TrimSpace(payload)) == len(payload)
+}
+
+func appendJSONText(b []byte, text string) []byte {
+	quoted := new(bytes.Buffer)
+	encoder := json.NewEncoder(quoted)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(text) // a string always encodes
+	return append(b, bytes.TrimSuffix(quoted.Bytes(), []byte("\n"))...)
+}
+
+// writeJSON prints one result for programs.
+func writeJSON(out io.Writer, value any) error {
+	encoder := json.NewEncoder(out)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(value)
+}
+
+// rate writes how long something took and how fast that was.
+func rate(n int64, took time.Duration) string {
+	return fmt.Sprintf("in %.1f s (%.0f events/s)", took.Seconds(), float64(n)/max(took.Seconds(), 1e-3))
+}

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func newResetCommand(globals *globalOptions) *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "reset PROJECTION",
+		Short: "Delete a projection's tables and checkpoints, so that it is built anew",
+		Long: `Delete a projection's tables, with the rows in them, and its checkpoints. No event is touched: the next 'pupwasm run'
+builds the projection anew from the first event. A projection that a worker runs is refused.`,
+		Example: `  pupwasm reset fines --yes`,
+		Args:    wantArgs(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runReset(cmd.Context(), globals, args[0], yes)
+		},
+		ValidArgsFunction: completeProjections(globals),
+	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "delete the rows")
+	return cmd
+}
+
+func runReset(ctx context.Context, globals *globalOptions, projection string, yes bool) error {
+	if !yes {
+		return usagef("resetting %s deletes its tables and checkpoints: say so with --yes", projection)
+	}
+	to, err := openStore(ctx, globals)
+	if err != nil {
+		return err
+	}
+	defer to.Close()
+	if err := to.Reset(ctx, projection); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(globals.out, "%s is reset\n", projection)
+	return err
+}

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/pupwasm/pupwasm/migrations"
+)
+
+// globalOptions are the settings that every command shares. The flags are filled in before a command's run function is
+// called, and log is ready then.
+type globalOptions struct {
+	database  string
+	schema    string
+	migrate   bool
+	logLevel  string
+	logFormat string
+
+	databaseGiven bool // --database is on the command line, and not from the environment or the default
+
+	// Of append and run, which hand them to the store.
+	payloadMax int
+	durable    bool
+
+	log zerolog.Logger
+
+	in        io.Reader
+	out, errs io.Writer
+}
+
+func (o *globalOptions) addFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&o.database, "database", "sqlite:pupwasm.db", "`URL`: postgres://… or sqlite:PATH (or PUPWASM_DATABASE_URL)")
+	flags.StringVar(&o.schema, "schema", "pupwasm", "`name` of the schema of pupwasm's own tables; on SQLite their names begin with it")
+	flags.BoolVar(&o.migrate, "migrate", true, "set up and update pupwasm's tables before writing")
+	flags.StringVar(&o.logLevel, "log-level", "info", "lowest `level` that is logged: debug, info, warn or error")
+	flags.StringVar(&o.logFormat, "log-format", "auto", "`form` of the log: console, json, or auto: console on a terminal")
+}
+
+// prepare checks the flags that every command has and makes the logger.
+func (o *globalOptions) prepare() error {
+	log, err := newLogger(o.errs, o.logLevel, o.logFormat)
+	if err != nil {
+		return err
+	}
+	o.log = log
+	if err := migrations.CheckSchema(o.schema); err != nil {
+		return usagef("--schema: %v", err)
+	}
+	return nil
+}
+
+const rootHelp = `pupwasm keeps events in PostgreSQL or SQLite and runs projections that are WebAssembly modules over them.
+
+The database is named by --database or PUPWASM_DATABASE_URL: postgres://user@host/name or sqlite:PATH.
+Every other flag, except --yes, can be set by a variable as well: --log-level is PUPWASM_LOG_LEVEL.
+
+` + exitCodesHelp
+
+func newRootCommand(globals *globalOptions) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "pupwasm",
+		Short: "Run WebAssembly projections over an event store",
+		Long:  rootHelp,
+		Example: `  pupwasm append events.jsonl
+  pupwasm run --watch modules
+  pupwasm events --limit 5
+  pupwasm status --database postgres://localhost/shop`,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			globals.databaseGiven = cmd.Flags().Changed("database")
+			if err := flagsFromEnvironment(cmd.Flags()); err != nil {
+				return err
+			}
+			return globals.prepare()
+		},
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	asGroup(root)
+	globals.addFlags(root.PersistentFlags())
+	completeFlag(root, "log-level", logLevels...)
+	completeFlag(root, "log-format", "auto", "console", "json")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usagef("%v: see '%s --help'", err, cmd.CommandPath())
+	})
+	root.AddCommand(
+		newRunCommand(globals),
+		newAppendCommand(globals),
+		newEventsCommand(globals),
+		newStreamCommand(globals),
+		newStatusCommand(globals),
+		newMigrateCommand(globals),
+		newResetCommand(globals),
+		newInspectCommand(globals),
+		newDemoCommand(globals),
+		newVersionCommand(globals),
+	)
+	return root
+}
+
+// asGroup makes a command that only has subcommands show its help when called alone, and refuse anything else.
+func asGroup(cmd *cobra.Command) {
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		hint := fmt.Sprintf("see '%s --help'", cmd.CommandPath())
+		if cmd.SuggestionsMinimumDistance <= 0 {
+			cmd.SuggestionsMinimumDistance = 2
+		}
+		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+			hint = fmt.Sprintf("did you mean '%s'?", strings.Join(near, "' or '"))
+		}
+		return usagef("unknown command %q for '%s': %s", args[0], cmd.CommandPath(), hint)
+	}
+	cmd.DisableFlagsInUseLine = true
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+}
+
+// wantArgs makes a count of arguments that is wrong an error of usage.
+func wantArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return usagef("%v: usage is '%s'", err, cmd.UseLine())
+		}
+		return nil
+	}
+}

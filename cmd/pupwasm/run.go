@@ -1,0 +1,248 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/internal/clock"
+	"github.com/pupwasm/pupwasm/segments"
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// runOptions are the settings of run, most of which are those of a worker.
+type runOptions struct {
+	*globalOptions
+
+	once    bool
+	watch   bool
+	retry   time.Duration
+	runtime runtimeOptions
+	worker  segments.Options
+}
+
+func (o *runOptions) addFlags(flags *pflag.FlagSet) {
+	flags.BoolVar(&o.once, "once", false, "apply what is there, then exit; the exit code tells whether all of it was applied")
+	flags.BoolVar(&o.watch, "watch", false, "take up new, changed and removed modules while running")
+	flags.DurationVar(&o.retry, "retry", time.Minute, "with --once, how long to try when the database is not available at the start")
+	flags.BoolVar(&o.durable, "durable", false, "make every commit of a projection wait for the disk; without it a crash of the database's machine may repeat the last of them")
+	flags.IntVar(&o.worker.Segments, "segments", 1, "into how many segments a new projection is divided")
+	flags.IntVar(&o.worker.BatchEvents, "batch", 1000, "events a batch, at most")
+	flags.IntVar(&o.worker.BatchBytes, "batch-bytes", 8<<20, "bytes of payload and metadata a batch, about")
+	flags.DurationVar(&o.worker.Lease, "lease", 10*time.Second, "how long others wait for this worker when it gives no sign of life")
+	flags.DurationVar(&o.worker.Claim, "claim-interval", time.Second, "how often free segments are looked for")
+	flags.DurationVar(&o.worker.Poll, "poll", 20*time.Millisecond, "shortest interval between looks for new events")
+	flags.DurationVar(&o.worker.PollMax, "poll-max", time.Second, "longest interval between looks for new events, when nothing happens")
+	o.runtime.addFlags(flags)
+}
+
+const runHelp = `Run the projections of every .wasm file in DIR. Their tables are made when they are new; each goes on from its
+checkpoint, follows new events, and stops at the end of a batch on SIGINT or SIGTERM. Rows and checkpoint are committed together.
+
+On PostgreSQL the tables of a projection are in a schema of its name (fine_balance.fines), on SQLite their names begin
+with it (fine_balance__fines).
+
+A file that is no module, or does not fit the database, is refused with one line, and the others run. Any number of hosts
+may run the same projections against one database: each segment belongs to one of them at a time.`
+
+func newRunCommand(globals *globalOptions) *cobra.Command {
+	opts := &runOptions{globalOptions: globals}
+	cmd := &cobra.Command{
+		Use:   "run DIR",
+		Short: "Run the projections of a folder of modules",
+		Long:  runHelp,
+		Example: `  pupwasm run bin/modules
+  pupwasm run --watch bin/modules
+  pupwasm run --once bin/modules --database postgres://localhost/shop`,
+		Args: wantArgs(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error { return runRun(cmd.Context(), opts, args[0]) },
+	}
+	opts.addFlags(cmd.Flags())
+	return cmd
+}
+
+func runRun(ctx context.Context, opts *runOptions, folder string) error {
+	if opts.once && opts.watch {
+		return usagef("--once and --watch exclude each other")
+	}
+	if opts.worker.Segments < 1 || opts.worker.BatchEvents < 1 || opts.worker.BatchBytes < 1 {
+		return usagef("--segments, --batch and --batch-bytes must be 1 or more")
+	}
+	opts.worker.Once, opts.worker.Logger = opts.once, opts.log
+	runtime, err := opts.runtime.start(ctx, opts.globalOptions)
+	if err != nil {
+		return err
+	}
+	defer runtime.Close(context.WithoutCancel(ctx))
+	registry, err := host.NewRegistry(runtime, folder)
+	if err != nil {
+		return usagef("%v", err)
+	}
+	changes, err := registry.Sync(ctx)
+	if err != nil {
+		return err
+	}
+	if len(changes) == 0 && !opts.watch {
+		return usagef("the folder %s has no .wasm file: 'make modules' builds the examples, --watch waits for some", folder)
+	}
+	to, err := opts.openDatabase(ctx)
+	if err != nil {
+		return err
+	}
+	defer to.Close()
+	worker, err := segments.New(to, opts.worker)
+	if err != nil {
+		return usagef("%v", err)
+	}
+	set := &moduleSet{opts: opts, worker: worker}
+	set.apply(changes)
+	if len(changes) == 0 {
+		opts.log.Info().Str("folder", folder).Msg("no modules yet")
+	}
+	if set.loaded == 0 && !opts.watch {
+		return errors.Join(set.failures...)
+	}
+	return opts.work(ctx, set, registry)
+}
+
+// openDatabase waits for the database: for ever, unless it runs once.
+func (o *runOptions) openDatabase(ctx context.Context) (to store.Store, err error) {
+	waiting := &patience{limit: -1, log: o.log}
+	if o.once {
+		waiting.limit = o.retry
+	}
+	err = waiting.do(ctx, func() error {
+		if err := migrateUp(ctx, o.globalOptions); err != nil {
+			return err
+		}
+		to, err = openStore(ctx, o.globalOptions)
+		return err
+	})
+	return to, err
+}
+
+// work runs the worker and, beside it, the watch over the folder.
+func (o *runOptions) work(ctx context.Context, set *moduleSet, registry *host.Registry) error {
+	start := clock.Now()
+	var watching sync.WaitGroup
+	watchContext, stopWatching := context.WithCancel(ctx)
+	if o.watch {
+		watching.Go(func() { set.watch(watchContext, registry) })
+	}
+	err := set.worker.Run(ctx)
+	stopWatching()
+	watching.Wait()
+	if !o.once {
+		o.log.Info().Msg("stopped")
+		return err
+	}
+	took := clock.Now().Sub(start)
+	for _, p := range set.worker.Progress() {
+		fmt.Fprintf(o.out, "%s: %s %s\n", p.Projection, count(p.Events, "event"), rate(p.Events, took))
+	}
+	return errors.Join(append(set.failures, err)...)
+}
+
+// moduleSet keeps a worker's modules as the folder has them.
+type moduleSet struct {
+	opts     *runOptions
+	worker   *segments.Worker
+	loaded   int
+	failures []error
+}
+
+// apply hands changes of the folder to the worker.
+func (s *moduleSet) apply(changes []host.Change) {
+	for _, change := range changes {
+		switch {
+		case change.Err != nil:
+			s.failures = append(s.failures, change.Err)
+			event := s.opts.log.Error().Str("module", change.File).Err(change.Err)
+			if change.Previous != nil {
+				event.Msg("module does not load, the one before goes on")
+			} else {
+				event.Msg("module does not load")
+			}
+		case change.Module == nil:
+			s.loaded--
+			s.opts.log.Info().Str("module", change.File).Str("projection", change.Previous.Description.Name).Msg("module removed")
+			s.worker.Remove(change.Previous.Description.Name)
+		default:
+			if previous := change.Previous; previous == nil {
+				s.loaded++
+			} else if previous.Description.Name != change.Module.Description.Name {
+				s.worker.Remove(previous.Description.Name)
+			}
+			s.worker.Set(change.Module)
+		}
+	}
+}
+
+// watch takes up changes of the folder until ctx ends.
+func (s *moduleSet) watch(ctx context.Context, registry *host.Registry) {
+	err := registry.Watch(ctx, func() {
+		changes, err := registry.Sync(ctx)
+		if err != nil && ctx.Err() == nil {
+			s.opts.log.Warn().Err(err).Msg("modules folder cannot be read")
+		}
+		if ctx.Err() == nil {
+			s.apply(changes)
+		}
+	})
+	if err != nil {
+		s.opts.log.Error().Err(err).Msg("modules folder is not watched")
+	}
+}
+
+// runtimeOptions are the settings of the sandbox.
+type runtimeOptions struct {
+	memoryMiB    int
+	batchTimeout time.Duration
+	cacheDir     string
+}
+
+func (o *runtimeOptions) addFlags(flags *pflag.FlagSet) {
+	flags.IntVar(&o.memoryMiB, "memory", 64, "MiB of memory that a module's instance may have")
+	flags.DurationVar(&o.batchTimeout, "batch-timeout", 10*time.Second, "how long a module may take for one batch")
+	flags.StringVar(&o.cacheDir, "cache-dir", defaultCacheDir(), "folder for compiled code, writable by this user alone; empty for none")
+}
+
+// defaultCacheDir is a folder of the user's, or none where there is no home.
+func defaultCacheDir() string {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(cache, "pupwasm", "compiled")
+}
+
+// start makes a runtime. A cache that cannot be used costs time at the start and nothing else, unless it was asked for.
+func (o *runtimeOptions) start(ctx context.Context, globals *globalOptions) (*host.Runtime, error) {
+	// Zero stands for the default in a library's options, and for nothing sensible on a command line.
+	if o.memoryMiB < 1 || o.batchTimeout <= 0 {
+		return nil, usagef("--memory and --batch-timeout must be above 0")
+	}
+	options := host.Options{
+		Limits:   host.Limits{MemoryMiB: o.memoryMiB, BatchTimeout: o.batchTimeout},
+		CacheDir: o.cacheDir,
+		Logger:   globals.log,
+	}
+	runtime, err := host.NewRuntime(ctx, options)
+	if err != nil && o.cacheDir != "" && o.cacheDir == defaultCacheDir() {
+		globals.log.Warn().Err(err).Msg("modules are compiled anew at every start")
+		options.CacheDir = ""
+		runtime, err = host.NewRuntime(ctx, options)
+	}
+	if err != nil {
+		return nil, usagef("%v", err)
+	}
+	return runtime, nil
+}

@@ -1,0 +1,110 @@
+package main_test
+
+import (
+	"compress/gzip"
+	"errors"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/pupwasm/pupwasm/internal/guestbuild"
+	"github.com/pupwasm/pupwasm/internal/pgtest"
+)
+
+var update = flag.Bool("update", false, "write the golden output into the scripts")
+
+// TestScripts runs testdata/script. A script whose name begins with postgres_ gets an empty PostgreSQL database, the
+// others a SQLite file in their folder. Besides the usual commands there are
+//
+//	exits CODE pupwasm ARG…     the program ends with this exit code
+//	write FILE TEXT…            appends a Go string literal to the file, for bytes that a script cannot hold
+//	pack FILE PACKED            gzip
+//	cut FILE BYTES              keeps the first bytes of the file
+//	module EXAMPLE FILE         the compiled example module
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	scripts, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, script := range scripts {
+		name := strings.TrimSuffix(filepath.Base(script), ".txtar")
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			database := "sqlite:events.db"
+			if strings.HasPrefix(name, "postgres_") {
+				database = pgtest.Empty(t).DSN
+			}
+			testscript.Run(t, testscript.Params{
+				Files:         []string{script},
+				UpdateScripts: *update,
+				Setup: func(env *testscript.Env) error {
+					env.Setenv("PUPWASM_DATABASE_URL", database)
+					env.Setenv("PUPWASM_LOG_LEVEL", "warn")
+					return nil
+				},
+				Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+					"exits": scriptExits, "write": scriptWrite, "pack": scriptPack, "cut": scriptCut,
+					"module": func(ts *testscript.TestScript, _ bool, args []string) {
+						target := ts.MkAbs(args[1])
+						ts.Check(os.MkdirAll(filepath.Dir(target), 0o755))
+						ts.Check(os.WriteFile(target, guestbuild.Example(t, guestbuild.Auto, args[0]), 0o644))
+					},
+				},
+			})
+		})
+	}
+}
+
+func scriptExits(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	code := 0
+	var exit *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+		code = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if code != want {
+		ts.Fatalf("exit code is %d, must be %d", code, want)
+	}
+}
+
+func scriptWrite(ts *testscript.TestScript, _ bool, args []string) {
+	file, err := os.OpenFile(ts.MkAbs(args[0]), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	ts.Check(err)
+	for _, text := range args[1:] {
+		unquoted, err := strconv.Unquote("`" + text + "`")
+		if strings.Contains(text, `\`) {
+			unquoted, err = strconv.Unquote(`"` + strings.ReplaceAll(text, `"`, `\"`) + `"`)
+		}
+		ts.Check(err)
+		_, err = file.WriteString(unquoted)
+		ts.Check(err)
+	}
+	ts.Check(file.Close())
+}
+
+func scriptPack(ts *testscript.TestScript, _ bool, args []string) {
+	text := ts.ReadFile(args[0])
+	file, err := os.Create(ts.MkAbs(args[1]))
+	ts.Check(err)
+	packed := gzip.NewWriter(file)
+	_, err = packed.Write([]byte(text))
+	ts.Check(err)
+	ts.Check(packed.Close())
+	ts.Check(file.Close())
+}
+
+func scriptCut(ts *testscript.TestScript, _ bool, args []string) {
+	size, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	ts.Check(os.Truncate(ts.MkAbs(args[0]), size))
+}

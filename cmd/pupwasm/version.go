@@ -1,0 +1,68 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set by the linker in a release: -ldflags "-X main.version=v1.2.3".
+var version string
+
+// buildReport is what version prints, and its JSON form.
+type buildReport struct {
+	Version  string `json:"version"`
+	Revision string `json:"revision,omitempty"`
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+}
+
+func newVersionCommand(globals *globalOptions) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  wantArgs(cobra.NoArgs),
+		RunE: func(*cobra.Command, []string) error {
+			report := readBuild()
+			if asJSON {
+				return writeJSON(globals.out, report)
+			}
+			line := "pupwasm " + report.Version
+			if report.Revision != "" {
+				line += " (" + report.Revision + ")"
+			}
+			_, err := fmt.Fprintf(globals.out, "%s, %s, %s\n", line, report.Go, report.Platform)
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// readBuild takes what the linker was told, or else what the go command recorded.
+func readBuild() buildReport {
+	report := buildReport{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return report
+	}
+	if report.Version == "" {
+		report.Version = info.Main.Version
+	}
+	modified := ""
+	for _, setting := range info.Settings {
+		switch {
+		case setting.Key == "vcs.revision":
+			report.Revision = setting.Value[:min(12, len(setting.Value))]
+		case setting.Key == "vcs.modified" && setting.Value == "true":
+			modified = " modified"
+		}
+	}
+	if report.Revision != "" {
+		report.Revision += modified
+	}
+	return report
+}

@@ -1,0 +1,97 @@
+package pup
+
+import "strconv"
+
+// Column declares a column of a table. It is made by a function named after its type and refined by its methods:
+//
+//	pup.I64("events").NotNull().Default(0)
+type Column struct {
+	name         string
+	typ          Type
+	key, notNull bool
+	defaultJSON  string
+}
+
+// Bool declares a column of booleans.
+func Bool(name string) Column { return Column{name: name, typ: TypeBool} }
+
+// I64 declares a column of 64-bit integers.
+func I64(name string) Column { return Column{name: name, typ: TypeI64} }
+
+// F64 declares a column of binary floating point numbers. They cannot be added by an upsert, since their sum would depend on
+// where batches begin.
+func F64(name string) Column { return Column{name: name, typ: TypeF64} }
+
+// Numeric declares a column of exact decimal numbers.
+func Numeric(name string) Column { return Column{name: name, typ: TypeNumeric} }
+
+// Text declares a column of text.
+func Text(name string) Column { return Column{name: name, typ: TypeText} }
+
+// Bytes declares a column of bytes.
+func Bytes(name string) Column { return Column{name: name, typ: TypeBytes} }
+
+// JSON declares a column of JSON.
+func JSON(name string) Column { return Column{name: name, typ: TypeJSON} }
+
+// Timestamp declares a column of points in time, which have microseconds and no time zone of their own.
+func Timestamp(name string) Column { return Column{name: name, typ: TypeTimestamp} }
+
+// UUID declares a column of UUIDs.
+func UUID(name string) Column { return Column{name: name, typ: TypeUUID} }
+
+// Array makes it a column of arrays.
+func (c Column) Array() Column {
+	c.typ = c.typ.Array()
+	return c
+}
+
+// Key makes the column a part of the table's key, in the order in which key columns are declared. A key column is never NULL.
+func (c Column) Key() Column {
+	c.key = true
+	return c
+}
+
+// NotNull makes the database refuse NULL. A column that some write leaves out needs a default then.
+func (c Column) NotNull() Column {
+	c.notNull = true
+	return c
+}
+
+// Default sets what the column holds in a row that is inserted by a write that leaves the column out. The value is an int, an
+// int64, a bool or a string; for a column of type numeric or f64 a string is a number's text, such as "0.5".
+//
+// It panics when the value does not suit the column.
+func (c Column) Default(value any) Column {
+	number := c.typ == TypeI64 || c.typ == TypeF64 || c.typ == TypeNumeric
+	switch v := value.(type) {
+	case int:
+		c.defaultJSON = strconv.Itoa(v)
+		mustSuit(&c, number)
+	case int64:
+		c.defaultJSON = strconv.FormatInt(v, 10)
+		mustSuit(&c, number)
+	case bool:
+		c.defaultJSON = "false"
+		if v {
+			c.defaultJSON = "true"
+		}
+		mustSuit(&c, c.typ == TypeBool)
+	case string:
+		if c.typ == TypeText {
+			c.defaultJSON = string(appendQuoted(nil, v))
+		} else {
+			c.defaultJSON = v
+			mustSuit(&c, c.typ == TypeF64 || c.typ == TypeNumeric)
+		}
+	default:
+		mustSuit(&c, false)
+	}
+	return c
+}
+
+func mustSuit(c *Column, suits bool) {
+	if !suits {
+		misuse("column " + c.name + " is " + c.typ.String() + ": its default does not suit that")
+	}
+}

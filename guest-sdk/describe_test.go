@@ -1,0 +1,99 @@
+package pup_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"testing"
+
+	pup "github.com/pupwasm/pupwasm/guest-sdk"
+	"github.com/pupwasm/pupwasm/guest-sdk/internal/entry"
+)
+
+func TestDescribe_writesEverythingThatIsDeclared(t *testing.T) {
+	t.Parallel()
+	accounts := pup.NewTable("accounts",
+		pup.Text("owner").Key(), pup.I64("number").Key(),
+		pup.I64("cents").NotNull().Default(int64(-5)), pup.Numeric("rate").Default("0.50"), pup.F64("score").Default(1),
+		pup.Bool("open").Default(true), pup.Text("note").Default("a \"b\"\\\n"), pup.Timestamp("since"), pup.UUID("id"), pup.JSON("data"),
+		pup.Bytes("raw"), pup.Text("tags").Array(),
+	).Index("since", "owner").Index("id")
+	accounts.Upsert("pay", pup.Add("cents", "rate"), pup.Set("note"), pup.Min("since"), pup.IfNull("id"))
+	accounts.Upsert("replace")
+	accounts.InsertIgnore("open", "note")
+	accounts.Delete("close")
+	accounts.Load("by_key", "cents")
+	plain := pup.NewTable("plain", pup.I64("n")).DDL(pup.SQL{Postgres: "create p", SQLite: "create s"})
+	plain.Insert("add")
+	p := pup.Projection{
+		Name: "all", Version: 3, Description: "a ünï\tcode", Ordering: pup.OrderGlobal,
+		Subscription: pup.Subscription{BoundedContexts: []string{"A", "B"}, AggregateTypes: []string{"C"}, EventTypes: []string{"D"}},
+		Fields:       []pup.Field{pup.EventID, pup.Metadata},
+		Tables:       []*pup.Table{accounts, plain},
+		Statements:   []*pup.Write{pup.NewStatement("fix", pup.SQL{Any: "update {plain} set n = $1"}, pup.TypeI64, pup.TypeText.Array())},
+		Queries: []*pup.Query{
+			pup.NewQuery("sum", pup.SQL{Any: "select sum(n) from {plain}"}, nil, []pup.Type{pup.TypeNumeric}),
+		},
+		Limits: pup.Limits{MemoryMiB: 16, BatchEvents: 100, BatchMillis: 50},
+		Handle: func(*pup.Batch, *pup.Mutations) error { return nil },
+	}
+	const want = `{
+		"name": "all", "version": 3, "description": "a ünï\u0009code",
+		"subscription": {"bounded_contexts": ["A","B"], "aggregate_types": ["C"], "event_types": ["D"]},
+		"ordering": "global",
+		"columns": ["event_id","metadata"],
+		"tables": [
+			{"name": "accounts", "columns": [
+				{"name":"owner","type":"text"}, {"name":"number","type":"i64"},
+				{"name":"cents","type":"i64","not_null":true,"default":-5}, {"name":"rate","type":"numeric","default":0.50},
+				{"name":"score","type":"f64","default":1}, {"name":"open","type":"bool","default":true},
+				{"name":"note","type":"text","default":"a \"b\"\\\u000a"}, {"name":"since","type":"timestamptz"}, {"name":"id","type":"uuid"},
+				{"name":"data","type":"json"}, {"name":"raw","type":"bytes"}, {"name":"tags","type":"text[]"}],
+			 "key": ["owner","number"], "indexes": [["since","owner"],["id"]]},
+			{"name": "plain", "columns": [{"name":"n","type":"i64"}], "ddl": {"postgres":"create p","sqlite":"create s"}}],
+		"writes": [
+			{"name":"pay","action":"upsert","table":"accounts","columns":[{"name":"cents","action":"add"},{"name":"rate","action":"add"},
+				{"name":"note","action":"set"},{"name":"since","action":"min"},{"name":"id","action":"if-null"}]},
+			{"name":"replace","action":"upsert","table":"accounts","columns":[{"name":"cents","action":"set"},{"name":"rate","action":"set"},
+				{"name":"score","action":"set"},{"name":"open","action":"set"},{"name":"note","action":"set"},{"name":"since","action":"set"},
+				{"name":"id","action":"set"},{"name":"data","action":"set"},{"name":"raw","action":"set"},{"name":"tags","action":"set"}]},
+			{"name":"open","action":"insert-ignore","table":"accounts","columns":[{"name":"note"}]},
+			{"name":"close","action":"delete","table":"accounts"},
+			{"name":"add","action":"insert","table":"plain","columns":[{"name":"n"}]},
+			{"name":"fix","sql":"update {plain} set n = $1","params":["i64","text[]"]}],
+		"queries": [
+			{"name":"by_key","table":"accounts","columns":["cents"]},
+			{"name":"sum","sql":"select sum(n) from {plain}","params":[],"results":["numeric"]}],
+		"limits": {"memory_mib":16,"batch_events":100,"batch_ms":50}
+	}`
+	newProjection(t, p)
+	registering.Lock()
+	pup.Register(p)
+	got := bytes.Clone(entry.Describe())
+	registering.Unlock()
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, []byte(want)); err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != compact.String() {
+		t.Errorf("the description is\n%s\nwant\n%s", got, compact.Bytes())
+	}
+}
+
+func TestDeclaration_mistakesPanic(t *testing.T) {
+	t.Parallel()
+	table, _ := newCounter()
+	mustPanic(t, "pup: table counts has no column m", func() { table.Upsert("x", pup.Add("m")) })
+	mustPanic(t, "pup: table counts has no column m", func() { table.Load("x", "m") })
+	mustPanic(t, "pup: table counts has no column m", func() { table.Index("m") })
+	mustPanic(t, "pup: write x: column id is part of the key, which comes first by itself", func() { table.Upsert("x", pup.Set("id")) })
+	mustPanic(t, "pup: column n is i64: its default does not suit that", func() { pup.I64("n").Default("1") })
+	mustPanic(t, "pup: column n is i64: its default does not suit that", func() { pup.I64("n").Default(1.5) })
+	mustPanic(t, "pup: column n is text: its default does not suit that", func() { pup.Text("n").Default(1) })
+	mustPanic(t, "pup: projection x has no Handle", func() { pup.Register(pup.Projection{Name: "x"}) })
+	mustPanic(t, "pup: table t has no key, a fold needs one", func() {
+		pup.NewFold(pup.NewTable("t", pup.I64("n")), pup.FoldFuncs[int]{})
+	})
+	mustPanic(t, "pup: table t has a numeric key, whose many spellings a fold cannot tell apart", func() {
+		pup.NewFold(pup.NewTable("t", pup.Numeric("n").Key()), pup.FoldFuncs[int]{})
+	})
+}

@@ -1,0 +1,63 @@
+// Package pup is for writing projections for pupwasm: a projection is a function from batches of events to changes of its own
+// tables, compiled to WebAssembly by Go or TinyGo.
+//
+//	package main
+//
+//	import pup "github.com/pupwasm/pupwasm/guest-sdk"
+//
+//	var (
+//		users = pup.NewTable("users", pup.Text("user_id").Key(), pup.I64("events").NotNull().Default(0))
+//		count = users.Upsert("count", pup.Add("events"))
+//	)
+//
+//	func init() {
+//		pup.Register(pup.Projection{
+//			Name:    "user_counter",
+//			Version: 1,
+//			Tables:  []*pup.Table{users},
+//			Handle: func(b *pup.Batch, out *pup.Mutations) error {
+//				for e := range b.Events() {
+//					count.Row(out, e).Text(e.AggregateID()).I64(1)
+//				}
+//				return nil
+//			},
+//		})
+//	}
+//
+//	func main() {}
+//
+// What is declared is all that the projection can touch: the host checks it when it loads the module and refuses everything
+// else. A declaration that cannot be right panics, in a native test as well as in a guest. Package puptest runs a projection
+// natively.
+//
+// # Building
+//
+//	tinygo build -target=guest-sdk/targets/pupwasm.json -buildmode=c-shared -o counter.wasm .
+//	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -ldflags="-s -w" -o counter.wasm .
+//
+// # State
+//
+// A projection keeps nothing from one batch to the next: the host may run any batch in a fresh instance, on another machine, or
+// a second time. Package-level variables are for declarations, constants and buffers whose content does not matter. What a rule
+// needs to know of the past stands in the projection's tables, where an upsert adds to it or a [Fold] loads it. The same events
+// must give the same rows wherever batches begin, which puptest.CheckSplits tests. There is no clock, no randomness and no map
+// order to rely on: the time of an event is its CreatedAt.
+//
+// # Lifetimes
+//
+// Events, and all strings and slices that are read from them, from their JSON or from the rows of a query, are views into
+// buffers of the batch: they are valid until Handle returns. Rows copy what they are given.
+//
+// # Cost
+//
+// Reading events, reading JSON and writing rows do not allocate. A guest that does not allocate per event either needs no
+// collection: with TinyGo, -gc=leaking is the fastest choice for it. What makes a guest slow is package fmt, encoding/json and
+// maps that grow and, in TinyGo only, a conversion such as string(bytes) == "x" and a loop variable whose address is taken,
+// also by a method with a pointer receiver. tinygo build -print-allocs=. shows what allocates.
+//
+// # Errors
+//
+// An error that Handle returns, a wrong row, or JSON that could not be read and was not asked about by Err, fails the batch:
+// nothing of it is applied, and the host's failure policy parks the stream of the event at fault, or stops the projection. See
+// [ErrorAt] and [At].
+package pup

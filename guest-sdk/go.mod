@@ -1,0 +1,3 @@
+module github.com/pupwasm/pupwasm/guest-sdk
+
+go 1.24

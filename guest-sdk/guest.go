@@ -1,0 +1,55 @@
+//go:build wasm || tinygo.wasm
+
+package pup
+
+import (
+	"runtime"
+	"unsafe"
+)
+
+// input is the buffer that the host writes batches to. It is kept, since allocating and clearing a large one takes longer than
+// handling a small batch, and it is made of words, so that it is aligned.
+var input []uint64
+
+// inputGranule is what the size of the buffer is rounded up to, in words.
+const inputGranule = 512
+
+//go:wasmexport pup_abi_1
+func exportABI() int32 { return abiVersion }
+
+//go:wasmexport pup_describe
+func exportDescribe() int64 { return handOver(registered.describe()) }
+
+//go:wasmexport pup_reserve
+func exportReserve(size int32) int32 {
+	words := (uint64(uint32(size)) + 7) / 8
+	if words == 0 {
+		words = 1
+	}
+	if words > uint64(len(input)) {
+		// A quarter more than asked for saves the next batch, which is seldom of the same size, from the same work.
+		words += words / 4
+		words = (words + inputGranule - 1) / inputGranule * inputGranule
+		input = nil // the collector may have it back before more is taken
+		input = make([]uint64, words)
+	}
+	return int32(uintptr(unsafe.Pointer(unsafe.SliceData(input))))
+}
+
+//go:wasmexport pup_apply
+func exportApply(ptr, size int32) int64 {
+	if uintptr(uint32(ptr)) != uintptr(unsafe.Pointer(unsafe.SliceData(input))) || uint64(uint32(size)) > 8*uint64(len(input)) {
+		misuse("the host applies a batch that is not where pup_reserve has told it to be")
+	}
+	result := handOver(registered.apply(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(input))), int(uint32(size)))))
+	// The collector of Go runs in goroutines of its own, which get their turn only when the guest yields.
+	runtime.Gosched()
+	return result
+}
+
+// handOver returns the address and length of bytes that stay where they are until the next call, since the registered module
+// holds them.
+func handOver(data []byte) int64 {
+	address := uint64(uintptr(unsafe.Pointer(unsafe.SliceData(data))))
+	return int64(address<<32 | uint64(len(data)))
+}

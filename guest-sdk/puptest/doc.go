@@ -1,0 +1,18 @@
+// Package puptest tests a projection natively, without WebAssembly, a host or a database: it is a host in memory.
+//
+//	func TestCounter(t *testing.T) {
+//		p := puptest.New(t)
+//		p.Apply(
+//			puptest.Event{AggregateID: "u1", Type: "UserRegistered"},
+//			puptest.Event{AggregateID: "u1", Type: "UserLoggedIn"},
+//		)
+//		p.WantRows("users", "user_id=u1 events=2")
+//	}
+//
+// Given events are applied in one Apply, the events in question in a second one; then WantRows says what the tables hold, and
+// Mutations what the last batch changed. [CheckSplits] tests what matters most of a projection: that its rows do not depend on
+// where batches begin.
+//
+// Declarative writes and loads work on tables in memory as they do on a database. SQL is not run: statements only show among
+// the mutations, and queries are answered by a function of the test.
+package puptest

@@ -1,0 +1,152 @@
+package puptest
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+)
+
+// Event is an event to be applied. Zero fields take defaults: the next position and version, a new id, version 1, the metadata
+// {} and a time that grows by a second an event.
+type Event struct {
+	BoundedContext   string
+	AggregateType    string
+	AggregateID      string
+	AggregateVersion int64
+	Position         int64
+	ID               [16]byte
+	Type             string
+	Version          int32
+	Payload          any // a string, []byte or json.RawMessage as it stands; anything else is made JSON
+	Metadata         string
+	TraceID          string
+	CorrelationID    string
+	CausationID      string
+	CreatedAt        time.Time
+}
+
+// ReadEvents reads a fixture with one JSON object a line:
+//
+//	{"bounded_context":"Shop","aggregate_type":"User","aggregate_id":"u1","event_type":"UserRegistered",
+//	 "event_version":1,"created_at":"2024-05-01T10:00:00Z","payload":{…}}
+//
+// Empty lines are passed over. Unknown fields are an error.
+func ReadEvents(t testing.TB, path string) []Event {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var events []Event
+	lines := bufio.NewScanner(bytes.NewReader(data))
+	lines.Buffer(nil, 16<<20)
+	for n := 1; lines.Scan(); n++ {
+		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
+			continue
+		}
+		event, err := parseEvent(lines.Bytes())
+		if err != nil {
+			t.Fatalf("%s:%d: %v", path, n, err)
+		}
+		events = append(events, event)
+	}
+	if err := lines.Err(); err != nil {
+		t.Fatalf("reading %s: %v", path, err)
+	}
+	return events
+}
+
+func parseEvent(line []byte) (Event, error) {
+	var fixture struct {
+		BoundedContext string          `json:"bounded_context"`
+		AggregateType  string          `json:"aggregate_type"`
+		AggregateID    string          `json:"aggregate_id"`
+		EventType      string          `json:"event_type"`
+		EventVersion   int32           `json:"event_version"`
+		CreatedAt      time.Time       `json:"created_at"`
+		Payload        json.RawMessage `json:"payload"`
+		Metadata       json.RawMessage `json:"metadata"`
+		TraceID        string          `json:"trace_id"`
+		CorrelationID  string          `json:"correlation_id"`
+		CausationID    string          `json:"causation_id"`
+	}
+	decoder := json.NewDecoder(bytes.NewReader(line))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&fixture); err != nil {
+		return Event{}, err
+	}
+	return Event{
+		BoundedContext: fixture.BoundedContext,
+		AggregateType:  fixture.AggregateType,
+		AggregateID:    fixture.AggregateID,
+		Type:           fixture.EventType,
+		Version:        fixture.EventVersion,
+		CreatedAt:      fixture.CreatedAt,
+		Payload:        fixture.Payload,
+		Metadata:       string(fixture.Metadata),
+		TraceID:        fixture.TraceID,
+		CorrelationID:  fixture.CorrelationID,
+		CausationID:    fixture.CausationID,
+	}, nil
+}
+
+func (e *Event) payload() ([]byte, error) {
+	switch payload := e.Payload.(type) {
+	case nil:
+		return []byte("{}"), nil
+	case string:
+		return []byte(payload), nil
+	case []byte:
+		return payload, nil
+	case json.RawMessage:
+		return payload, nil
+	default:
+		data, err := json.Marshal(payload)
+		if err != nil {
+			return nil, fmt.Errorf("payload of a %s: %w", e.Type, err)
+		}
+		return data, nil
+	}
+}
+
+// streamTime is when the first event happens that has no time of its own.
+var streamTime = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+
+type stream struct{ context, aggregate, id string }
+
+// log gives events their places, as the event store does.
+type log struct {
+	position int64
+	versions map[stream]int64
+}
+
+func (l *log) complete(e Event) Event {
+	if e.Position == 0 {
+		e.Position = l.position + 1
+	}
+	l.position = e.Position
+	s := stream{e.BoundedContext, e.AggregateType, e.AggregateID}
+	if e.AggregateVersion == 0 {
+		e.AggregateVersion = l.versions[s] + 1
+	}
+	l.versions[s] = e.AggregateVersion
+	if e.ID == [16]byte{} {
+		for i := range 8 {
+			e.ID[15-i] = byte(e.Position >> (8 * i))
+		}
+	}
+	if e.Version == 0 {
+		e.Version = 1
+	}
+	if e.Metadata == "" {
+		e.Metadata = "{}"
+	}
+	if e.CreatedAt.IsZero() {
+		e.CreatedAt = streamTime.Add(time.Duration(e.Position) * time.Second)
+	}
+	return e
+}

@@ -1,0 +1,105 @@
+package puptest
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// answer runs a request of the guest and returns the result.
+func (p *Projection) answer(request []byte) []byte {
+	p.t.Helper()
+	result, err := p.runQuery(request)
+	if err != nil {
+		p.t.Fatalf("query: %v", err)
+	}
+	return result
+}
+
+func (p *Projection) runQuery(request []byte) ([]byte, error) {
+	if len(request) < 8 {
+		return nil, fmt.Errorf("the request has no header")
+	}
+	index, count := int(binary.LittleEndian.Uint32(request)), int(binary.LittleEndian.Uint16(request[4:]))
+	if index >= len(p.description.Queries) {
+		return nil, fmt.Errorf("query %d of %d", index, len(p.description.Queries))
+	}
+	q := &p.description.Queries[index]
+	params, results := p.description.signature(q)
+	if count != len(params) {
+		return nil, fmt.Errorf("%q has %d arguments, declared are %d", q.Name, count, len(params))
+	}
+	args := make([]any, count)
+	rest := request[8:]
+	for i, kind := range params {
+		var err error
+		if args[i], rest, err = decodeValue(rest, kind); err != nil {
+			return nil, fmt.Errorf("%q: %w", q.Name, err)
+		}
+	}
+	if len(rest) > 0 {
+		return nil, fmt.Errorf("%q: %d bytes follow the arguments", q.Name, len(rest))
+	}
+	found, err := p.find(q, args)
+	if err != nil {
+		return nil, err
+	}
+	result := binary.LittleEndian.AppendUint32(nil, uint32(len(found)))
+	result = binary.LittleEndian.AppendUint32(result, uint32(len(results)))
+	for _, row := range found {
+		if len(row) != len(results) {
+			return nil, fmt.Errorf("%q: a row has %d values, declared are %d", q.Name, len(row), len(results))
+		}
+		for i, value := range row {
+			result = appendValue(result, value, results[i])
+		}
+	}
+	return result, nil
+}
+
+func (p *Projection) find(q *queryDecl, args []any) ([][]any, error) {
+	if q.SQL != nil {
+		answer, ok := p.answers[q.Name]
+		if !ok {
+			return nil, fmt.Errorf("%q is SQL, which puptest does not run: give its answer by Projection.Answer", q.Name)
+		}
+		return answer(args), nil
+	}
+	stored := p.tables.rows[q.Table]
+	var found [][]any
+	for i := range args[0].([]any) {
+		key := make([]any, len(args))
+		for column := range args {
+			elements := args[column].([]any)
+			if len(elements) != len(args[0].([]any)) {
+				return nil, fmt.Errorf("%q: its arrays have different lengths", q.Name)
+			}
+			key[column] = elements[i]
+		}
+		row, ok := stored.byKey[rowKey(key)]
+		if !ok {
+			continue
+		}
+		values := []any{int64(i)}
+		for _, name := range q.Columns {
+			values = append(values, row[stored.decl.column(name)])
+		}
+		found = append(found, values)
+	}
+	return found, nil
+}
+
+// signature returns the kinds of a query's arguments and results.
+func (d *description) signature(q *queryDecl) (params, results []byte) {
+	if q.SQL != nil {
+		return kinds(q.Params), kinds(q.Results)
+	}
+	t := d.table(q.Table)
+	for _, name := range t.Key {
+		params = append(params, t.kind(name)|arrayBit)
+	}
+	results = append(results, kindI64)
+	for _, name := range q.Columns {
+		results = append(results, t.kind(name))
+	}
+	return params, results
+}

@@ -1,0 +1,108 @@
+package puptest
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	pup "github.com/pupwasm/pupwasm/guest-sdk"
+)
+
+// mutation is one decoded change.
+type mutation struct {
+	write  *writeDecl
+	event  int
+	values []any
+}
+
+// decodeReply checks a reply as the host does. A reply with an error gives that error.
+func decodeReply(d *description, reply []byte, events int) ([]mutation, *pup.Error, error) {
+	if len(reply) < 24 || binary.LittleEndian.Uint32(reply) != 0x52505550 || binary.LittleEndian.Uint16(reply[4:]) != 1 {
+		return nil, nil, fmt.Errorf("the reply has no header")
+	}
+	status, count := binary.LittleEndian.Uint16(reply[6:]), binary.LittleEndian.Uint32(reply[8:])
+	code, size := binary.LittleEndian.Uint32(reply[12:]), binary.LittleEndian.Uint32(reply[16:])
+	body := reply[24:]
+	if int(size) != len(body) {
+		return nil, nil, fmt.Errorf("the reply says that %d bytes follow, there are %d", size, len(body))
+	}
+	if status == 1 {
+		return nil, &pup.Error{Event: int(int32(count)), Code: code, Message: string(body)}, checkValue(string(body))
+	}
+	mutations := make([]mutation, 0, count)
+	for range count {
+		m, rest, err := decodeMutation(d, body, events)
+		if err != nil {
+			return nil, nil, err
+		}
+		mutations = append(mutations, m)
+		body = rest
+	}
+	if len(body) > 0 {
+		return nil, nil, fmt.Errorf("%d bytes follow the last mutation", len(body))
+	}
+	return mutations, nil, nil
+}
+
+func decodeMutation(d *description, body []byte, events int) (mutation, []byte, error) {
+	if len(body) < 8 {
+		return mutation{}, nil, fmt.Errorf("a mutation is cut off")
+	}
+	index, width := int(binary.LittleEndian.Uint16(body)), int(binary.LittleEndian.Uint16(body[2:]))
+	m := mutation{event: int(binary.LittleEndian.Uint32(body[4:]))}
+	body = body[8:]
+	if index >= len(d.Writes) {
+		return mutation{}, nil, fmt.Errorf("a mutation has write %d, there are %d", index, len(d.Writes))
+	}
+	m.write = &d.Writes[index]
+	if m.event >= events {
+		return mutation{}, nil, fmt.Errorf("write %q: event %d of %d", m.write.Name, m.event, events)
+	}
+	kinds := d.parameters(m.write)
+	if width != len(kinds) {
+		return mutation{}, nil, fmt.Errorf("write %q has %d values, declared are %d", m.write.Name, width, len(kinds))
+	}
+	for _, kind := range kinds {
+		value, rest, err := decodeValue(body, kind)
+		if err != nil {
+			return mutation{}, nil, fmt.Errorf("write %q: %w", m.write.Name, err)
+		}
+		m.values = append(m.values, value)
+		body = rest
+	}
+	return m, body, nil
+}
+
+// format writes a mutation as "0 count user_id=u1 events=1": event, write, values.
+func (m *mutation) format(d *description) string {
+	names := d.parameterNames(m.write)
+	parts := []string{fmt.Sprint(m.event), m.write.Name}
+	for i, value := range m.values {
+		parts = append(parts, names[i]+"="+format(value))
+	}
+	return strings.Join(parts, " ")
+}
+
+var numericForm = regexp.MustCompile(`^[-+]?[0-9]+(\.[0-9]+)?$`)
+
+// checkValue checks what the host checks of a value.
+func checkValue(value any) error {
+	switch v := value.(type) {
+	case string:
+		if !utf8.ValidString(v) || strings.ContainsRune(v, 0) {
+			return fmt.Errorf("text %q is not UTF-8 without NUL", v)
+		}
+	case json.RawMessage:
+		if !json.Valid(v) || !utf8.Valid(v) {
+			return fmt.Errorf("%q is not JSON", []byte(v))
+		}
+	case Numeric:
+		if len(v) > 1000 || !numericForm.MatchString(string(v)) {
+			return fmt.Errorf("%q is not a numeric", string(v))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,181 @@
+package puptest
+
+import (
+	"encoding/json"
+	"fmt"
+	"sort"
+	"strings"
+)
+
+// tables is the database: rows by table.
+type tables struct {
+	d    *description
+	rows map[string]*rows
+}
+
+type rows struct {
+	decl  *tableDecl
+	byKey map[string][]any // a table without a key uses the number of the row
+	order []string         // keys in the order of insertion
+}
+
+func newTables(d *description) *tables {
+	t := &tables{d: d, rows: map[string]*rows{}}
+	for i := range d.Tables {
+		t.rows[d.Tables[i].Name] = &rows{decl: &d.Tables[i], byKey: map[string][]any{}}
+	}
+	return t
+}
+
+// apply does to a row what a database would do. SQL statements are passed over.
+func (t *tables) apply(m *mutation) error {
+	if m.write.SQL != nil {
+		return nil
+	}
+	r := t.rows[m.write.Table]
+	keyWidth := len(r.decl.Key)
+	key := fmt.Sprint(len(r.order))
+	if keyWidth > 0 {
+		key = rowKey(m.values[:keyWidth])
+	}
+	row, exists := r.byKey[key]
+	switch m.write.Action {
+	case "delete":
+		r.remove(key)
+		return nil
+	case "insert":
+		if exists {
+			return fmt.Errorf("write %q: table %s has a row of that key: %s", m.write.Name, r.decl.Name, r.format(row))
+		}
+	case "insert-ignore":
+		if exists {
+			return nil
+		}
+	}
+	changed, err := r.changed(m, row)
+	if err != nil {
+		return fmt.Errorf("write %q: %w", m.write.Name, err)
+	}
+	if !exists {
+		r.order = append(r.order, key)
+	}
+	r.byKey[key] = changed
+	return nil
+}
+
+// changed returns the row that a mutation makes out of a row, which is nil when it does not exist.
+func (r *rows) changed(m *mutation, row []any) ([]any, error) {
+	keyWidth := len(r.decl.Key)
+	next := append([]any(nil), row...)
+	if row == nil {
+		next = make([]any, len(r.decl.Columns))
+		for i, c := range r.decl.Columns {
+			next[i] = c.defaultValue()
+		}
+		for i, name := range r.decl.Key {
+			next[r.decl.column(name)] = m.values[i]
+		}
+	}
+	for i, c := range m.write.Columns {
+		at, value := r.decl.column(c.Name), m.values[keyWidth+i]
+		if row == nil {
+			next[at] = value
+			continue
+		}
+		merged, err := mergeValue(c.Action, row[at], value)
+		if err != nil {
+			return nil, fmt.Errorf("column %q: %w", c.Name, err)
+		}
+		next[at] = merged
+	}
+	for i, c := range r.decl.Columns {
+		if next[i] == nil && (c.NotNull || contains(r.decl.Key, c.Name)) {
+			return nil, fmt.Errorf("column %q of table %s may not be null", c.Name, r.decl.Name)
+		}
+	}
+	return next, nil
+}
+
+func (r *rows) remove(key string) {
+	delete(r.byKey, key)
+	for i := range r.order {
+		if r.order[i] == key {
+			r.order = append(r.order[:i], r.order[i+1:]...)
+			return
+		}
+	}
+}
+
+// formatted returns all rows as text, sorted by key, or in the order of insertion when there is none.
+func (r *rows) formatted() []string {
+	keys := append([]string(nil), r.order...)
+	if len(r.decl.Key) > 0 {
+		sort.Strings(keys)
+	}
+	lines := make([]string, len(keys))
+	for i, key := range keys {
+		lines[i] = r.format(r.byKey[key])
+	}
+	return lines
+}
+
+func (r *rows) format(row []any) string {
+	parts := make([]string, len(row))
+	for i, value := range row {
+		parts[i] = r.decl.Columns[i].Name + "=" + format(value)
+	}
+	return strings.Join(parts, " ")
+}
+
+// rowKey returns a text that sorts like the key, as far as people care, and is the same for equal keys only.
+func rowKey(values []any) string {
+	parts := make([]string, len(values))
+	for i, value := range values {
+		switch v := value.(type) {
+		case int64:
+			parts[i] = fmt.Sprintf("%020d", uint64(v)^1<<63)
+		case string:
+			parts[i] = v
+		case Numeric:
+			parts[i] = rational(v).RatString()
+		default:
+			parts[i] = format(value)
+		}
+	}
+	return strings.Join(parts, "\x00")
+}
+
+func (c *columnDecl) defaultValue() any {
+	if c.Default == nil {
+		return nil
+	}
+	var value any
+	decoder := json.NewDecoder(strings.NewReader(string(c.Default)))
+	decoder.UseNumber()
+	if decoder.Decode(&value) != nil {
+		return nil
+	}
+	number, isNumber := value.(json.Number)
+	kind, _ := typeNumber(c.Type)
+	switch {
+	case !isNumber:
+		return value
+	case kind == kindI64:
+		n, _ := number.Int64()
+		return n
+	case kind == kindF64:
+		f, _ := number.Float64()
+		return f
+	default:
+		return Numeric(number)
+	}
+}
+
+func contains(list []string, value string) bool {
+	for _, v := range list {
+		if v == value {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,73 @@
+package pup
+
+// unregistered is the index of a handle that belongs to no registered projection.
+const unregistered = -1
+
+// Write is the handle of one entry of the catalogue of writes. It is made by a [Table]'s methods or by [NewStatement].
+type Write struct {
+	origin
+	action  string
+	table   *Table
+	columns []writeColumn
+	sql     SQL
+	params  []Type
+	index   int
+}
+
+type writeColumn struct{ name, action string }
+
+// Assignment says what an upsert does with some columns of a row that exists. It is made by Set, Add, Min, Max and IfNull.
+type Assignment struct {
+	action  string
+	columns []string
+}
+
+// Set replaces the columns by the given values, also by NULL.
+func Set(columns ...string) Assignment { return Assignment{"set", columns} }
+
+// Add adds the given values to the columns, which are i64 or numeric. Adding NULL changes nothing.
+func Add(columns ...string) Assignment { return Assignment{"add", columns} }
+
+// Min keeps the lesser value of columns that are i64, numeric or timestamptz. NULL counts as absent.
+func Min(columns ...string) Assignment { return Assignment{"min", columns} }
+
+// Max keeps the greater value of columns that are i64, numeric or timestamptz. NULL counts as absent.
+func Max(columns ...string) Assignment { return Assignment{"max", columns} }
+
+// IfNull sets columns that are NULL, and leaves others alone.
+func IfNull(columns ...string) Assignment { return Assignment{"if-null", columns} }
+
+// SQL is the text of a statement for every database (Any) or per database, which goes before Any. In it {name} stands for a
+// table of the projection, and $1, $2, … for the parameters.
+type SQL struct {
+	Any      string
+	Postgres string
+	SQLite   string
+}
+
+func (s SQL) isZero() bool { return s == SQL{} }
+
+// NewStatement declares a write by a SQL statement with parameters of the given types. It is listed in
+// [Projection].Statements. Statements run in the order of their rows and cannot be folded: prefer a [Table]'s writes.
+func NewStatement(name string, sql SQL, params ...Type) *Write {
+	return &Write{origin: origin{"write", name}, sql: sql, params: params, index: unregistered}
+}
+
+// Row begins a row of the write, caused by e, and returns it for the values to be given in order:
+//
+//	bump.Row(out, e).Text(e.AggregateID()).I64(1)
+//
+// The row belongs to out and is complete when its last value is given. A wrong type or a missing value fails the batch once
+// Handle has returned, with a message that names the write.
+func (w *Write) Row(out *Mutations, e Event) *Row {
+	return out.begin(w, e.index)
+}
+
+func (w *Write) addColumn(t *Table, name, action string) {
+	column := t.column(name)
+	if column.key {
+		misuse("write " + w.name + ": column " + name + " is part of the key, which comes first by itself")
+	}
+	w.columns = append(w.columns, writeColumn{name, action})
+	w.params = append(w.params, column.typ)
+}

@@ -1,0 +1,67 @@
+package host_test
+
+import (
+	"testing"
+
+	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/internal/guestbuild"
+	"github.com/pupwasm/pupwasm/store"
+)
+
+const benchEvents = 1000
+
+// perEvent reports a benchmark over batches by the event.
+func perEvent(b *testing.B) {
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchEvents, "ns/event")
+}
+
+// BenchmarkGuest_Apply is a batch of 1,000 fines from events to decoded mutations: encode, copy in, guest, copy out, decode.
+func BenchmarkGuest_Apply(b *testing.B) {
+	for _, compiler := range []guestbuild.Compiler{guestbuild.TinyGo, guestbuild.Go} {
+		b.Run(string(compiler), func(b *testing.B) {
+			runtime := newRuntime(b, host.Options{})
+			module := load(b, runtime, "fine_balance.wasm", guestbuild.Example(b, compiler, "fine_balance"))
+			guest := module.NewGuest(0)
+			defer guest.Close(b.Context())
+			events := fineEvents(1, benchEvents)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := guest.Apply(b.Context(), events, nil); err != nil {
+					b.Fatal(err)
+				}
+			}
+			perEvent(b)
+		})
+	}
+}
+
+// BenchmarkFolder_Fold turns the mutations of 1,000 fines, 40 of them distinct, into steps.
+func BenchmarkFolder_Fold(b *testing.B) {
+	runtime := newRuntime(b, host.Options{})
+	module := load(b, runtime, "fine_balance.wasm", guestbuild.Example(b, guestbuild.Auto, "fine_balance"))
+	guest := module.NewGuest(0)
+	defer guest.Close(b.Context())
+	mutations, err := guest.Apply(b.Context(), fineEvents(1, benchEvents), nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	folder := store.NewFolder(&module.Description.Projection)
+	b.ReportAllocs()
+	for b.Loop() {
+		folder.Fold(mutations)
+	}
+	perEvent(b)
+}
+
+// BenchmarkRuntime_Load is the start of a module without a compilation cache.
+func BenchmarkRuntime_Load(b *testing.B) {
+	for _, compiler := range []guestbuild.Compiler{guestbuild.TinyGo, guestbuild.Go} {
+		b.Run(string(compiler), func(b *testing.B) {
+			runtime := newRuntime(b, host.Options{})
+			wasm := guestbuild.Example(b, compiler, "fine_balance")
+			for b.Loop() {
+				load(b, runtime, "fine_balance.wasm", wasm).Close(b.Context())
+			}
+		})
+	}
+}

@@ -1,0 +1,130 @@
+package host
+
+import (
+	"fmt"
+
+	"github.com/pupwasm/pupwasm/host/abi"
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// decodeReply reads the mutations of a reply against the catalogue. They and their values go into g's buffers, which the
+// next batch overwrites; values point into reply. An error names what the guest got wrong.
+func (g *Guest) decodeReply(reply []byte, events []store.Recorded) ([]store.Mutation, error) {
+	r, err := abi.DecodeReply(reply)
+	if err != nil {
+		return nil, err
+	}
+	if r.Status == abi.StatusError {
+		fault := &Fault{Module: g.module.File, Reason: shorten(r.Message), Code: r.Code}
+		if fault.Reason == "" {
+			fault.Reason = fmt.Sprintf("reported error %d", r.Code)
+		}
+		if uint64(r.Event) < uint64(len(events)) {
+			fault.Position = events[r.Event].Position
+		}
+		return nil, fault
+	}
+	g.mutations, g.values, g.elements = g.mutations[:0], g.values[:0], 0
+	for range r.Count {
+		head, err := r.Mutation()
+		if err != nil {
+			return nil, err
+		}
+		if err := g.decodeMutation(r, head, len(events)); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.End(); err != nil {
+		return nil, err
+	}
+	// The values are cut only now, since their buffer moves while it grows.
+	at := 0
+	for i := range g.mutations {
+		m := &g.mutations[i]
+		width := len(g.module.writeTypes[m.Write])
+		m.Values = g.values[at : at+width : at+width]
+		at += width
+	}
+	return g.mutations, nil
+}
+
+func (g *Guest) decodeMutation(r *abi.Reply, head abi.Mutation, events int) error {
+	if head.Write >= len(g.module.writeTypes) {
+		return fmt.Errorf("a mutation names write %d, the catalogue has %d", head.Write, len(g.module.writeTypes))
+	}
+	declared := &g.module.Description.Writes[head.Write]
+	if head.Event >= events {
+		return fmt.Errorf("write %q names event %d of a batch of %d", declared.Name, head.Event, events)
+	}
+	types := g.module.writeTypes[head.Write]
+	if len(g.values) > valuesMax || g.elements > valuesMax {
+		return fmt.Errorf("a reply has more than %d values", valuesMax)
+	}
+	if head.Values != len(types) {
+		return fmt.Errorf("write %q takes %d values, %d were given", declared.Name, len(types), head.Values)
+	}
+	for i, t := range types {
+		value, err := decodeValue(&r.Values, t)
+		if err != nil {
+			return fmt.Errorf("write %q, value %d: %w", declared.Name, i+1, err)
+		}
+		if value.IsNull() && i < g.module.writeKeys[head.Write] {
+			return fmt.Errorf("write %q, value %d: a key is null", declared.Name, i+1)
+		}
+		g.values = append(g.values, value)
+		g.elements += len(value.Elements())
+	}
+	g.mutations = append(g.mutations, store.Mutation{Write: head.Write, Event: head.Event})
+	return nil
+}
+
+// decodeValue reads one value that has to be of a type or null.
+func decodeValue(values *abi.Values, t store.Type) (store.Value, error) {
+	item, err := values.Next()
+	if err != nil {
+		return store.Value{}, err
+	}
+	if !item.Array {
+		value := scalar(item)
+		if !t.Accepts(value) {
+			return store.Value{}, fmt.Errorf("is %s, must be %s", value.Kind, t)
+		}
+		return value, nil
+	}
+	if item.Word > valuesMax {
+		return store.Value{}, fmt.Errorf("has %d elements, the limit is %d", item.Word, valuesMax)
+	}
+	if !t.Array || store.Kind(item.Kind) != t.Kind {
+		return store.Value{}, fmt.Errorf("is %s[], must be %s", store.Kind(item.Kind), t)
+	}
+	elements := make([]store.Value, 0, item.Word)
+	for range item.Word {
+		element, err := values.Next()
+		if err != nil {
+			return store.Value{}, err
+		}
+		value := scalar(element)
+		if element.Array || !value.IsNull() && value.Kind != t.Kind {
+			return store.Value{}, fmt.Errorf("has an element that is not %s", t.Kind)
+		}
+		elements = append(elements, value)
+	}
+	return store.ArrayOf(t.Kind, elements), nil
+}
+
+func scalar(item abi.Item) store.Value {
+	switch item.Kind {
+	case abi.KindNull:
+		return store.Null()
+	case abi.KindBool:
+		return store.Bool(item.Word != 0)
+	case abi.KindI64:
+		return store.I64(int64(item.Word))
+	case abi.KindF64:
+		return store.F64Bits(item.Word)
+	case abi.KindTimestamp:
+		return store.Timestamp(int64(item.Word))
+	default:
+		return store.BytesOf(store.Kind(item.Kind), item.Bytes)
+	}
+}

@@ -1,0 +1,22 @@
+// Package host runs projection modules: it compiles a .wasm file once, checks what it imports and exports, reads its
+// description, and applies batches of events in sandboxed instances.
+//
+//	events ─► encode ─► guest (WASM) ─► decode ─► mutations
+//
+//	runtime.go      the engine, its compilation cache and the functions that guests may import
+//	imports.go      "pup": log and query
+//	wasi.go         the few functions of WASI that the runtimes of Go and TinyGo link, without clock, files or randomness
+//	screen.go       what is refused before the engine sees it
+//	module.go       one compiled module: imports, exports, description
+//	description.go  what a module says of itself
+//	guest.go        one instance at a time, thrown away after a fault
+//	stopwatch.go    the time that a guest has
+//	encode.go       events to a batch
+//	decode.go       a reply to mutations
+//	fault.go        what a guest did wrong
+//	registry.go     a folder of modules
+//	watch.go        hot reload
+//
+// A fault of a guest is data: it comes back as a [*Fault], and neither the host nor another module notices. The package knows
+// the row types of package store but no database.
+package host

@@ -1,0 +1,278 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/pupwasm/pupwasm/host/abi"
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// Query runs a query of the catalogue for a guest. See [store.Tx].
+type Query func(query int, arguments []store.Value, rows *store.Rows) error
+
+// Guest is a module at work for one segment: one instance at a time, its buffers, and the context of the call under way. It is
+// used by one goroutine.
+type Guest struct {
+	module   *Module
+	segment  int
+	logger   zerolog.Logger
+	instance api.Module
+	encoder  abi.BatchEncoder
+	reply    []byte
+
+	mutations []store.Mutation
+	values    []store.Value
+	elements  int // of the arrays among the values
+
+	// The call under way.
+	stopwatch *stopwatch
+	query     Query
+	rows      store.Rows
+	result    []byte // of the last query, encoded
+	aborted   error  // why a function of the host ended the call
+	logLines  int
+	output    [2]lineWriter
+
+	// The instance's own world.
+	monotonic uint64
+	random    uint64
+}
+
+// errGuest marks an error that is the guest's own doing, within errors that a function of the host ends a call with.
+var errGuest = errors.New("breaks the ABI")
+
+// freshBelow is the start-up time under which every batch gets a fresh instance: that bounds its memory and makes it
+// stateless by construction, at a cost that is nothing beside a commit. TinyGo's guests take 50 µs, Go's 2 ms.
+const freshBelow = 500 * time.Microsecond
+
+// reuseMemoryMax is the memory in bytes at which a reused instance is replaced.
+const reuseMemoryMax = 32 << 20
+
+// monotonicStart is the monotonic clock of a new instance. Go's runtime takes 0 for a clock that is broken.
+const monotonicStart = 1
+
+// randomSeed is any number but 0: the same for every instance.
+const randomSeed = 0x9E3779B97F4A7C15
+
+// NewGuest makes a guest for a segment. It starts an instance at the first batch.
+func (m *Module) NewGuest(segment int) *Guest {
+	g := &Guest{module: m, segment: segment}
+	context := m.runtime.options.Logger.With().Str("module", m.File).Int("segment", segment)
+	if m.Description != nil {
+		context = context.Str("projection", m.Description.Name)
+	}
+	g.logger = context.Logger()
+	g.output[0].level, g.output[1].level = zerolog.InfoLevel, zerolog.WarnLevel
+	return g
+}
+
+// Close ends the instance.
+func (g *Guest) Close(ctx context.Context) {
+	if g.instance != nil {
+		_ = g.instance.Close(ctx)
+		g.instance = nil
+	}
+}
+
+// Apply hands a batch to the guest and returns its mutations. They are valid until the next call. query may be nil when the
+// catalogue has none.
+//
+// # Errors
+//
+// [*Fault] when the guest is to blame; what query returned; or the context's error.
+func (g *Guest) Apply(ctx context.Context, events []store.Recorded, query Query) ([]store.Mutation, error) {
+	header := abi.BatchHeader{Segment: uint32(g.segment), LogLevel: guestLogLevel(g.logger)}
+	batch, err := encodeBatch(&g.encoder, header, g.module.columns, events)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a batch for module %s: %w", g.module.File, err)
+	}
+	mutations, err := g.applyBatch(ctx, batch, events, query)
+	if err != nil || g.module.StartUp < freshBelow || g.memoryBytes() > reuseMemoryMax {
+		g.Close(ctx)
+	}
+	var fault *Fault
+	switch {
+	case err == nil:
+		return mutations, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.As(err, &fault):
+		return nil, fault
+	case g.aborted != nil && !errors.Is(g.aborted, errGuest):
+		return nil, g.aborted
+	}
+	return nil, &Fault{Module: g.module.File, Reason: shorten(err.Error())}
+}
+
+func (g *Guest) applyBatch(ctx context.Context, batch []byte, events []store.Recorded, query Query) ([]store.Mutation, error) {
+	ctx, g.stopwatch = startStopwatch(ctx, g.module.limits.BatchTimeout)
+	defer func() {
+		g.stopwatch.stop()
+		g.stopwatch = nil
+	}()
+	if g.instance == nil {
+		if err := g.start(ctx); err != nil {
+			return nil, err
+		}
+	}
+	results, err := g.call(ctx, "pup_reserve", uint64(len(batch)))
+	if err != nil {
+		return nil, err
+	}
+	// The view is taken after every call: memory moves when it grows.
+	ptr := uint32(results)
+	if ptr == 0 {
+		return nil, fmt.Errorf("pup_reserve has no memory for a batch of %d bytes", len(batch))
+	}
+	if ptr%8 != 0 {
+		return nil, fmt.Errorf("pup_reserve returned address %d, which is not a multiple of 8", ptr)
+	}
+	if !g.instance.Memory().Write(ptr, batch) {
+		return nil, fmt.Errorf("pup_reserve returned address %d, where %d bytes do not fit", ptr, len(batch))
+	}
+	g.query = query
+	results, err = g.call(ctx, "pup_apply", uint64(ptr), uint64(len(batch)))
+	g.query = nil
+	if err != nil {
+		return nil, err
+	}
+	// The engine keeps the host's cap by itself; the module's own, when it asked for less, is looked at here.
+	if used := g.memoryBytes(); used > g.module.limits.MemoryMiB<<20 {
+		return nil, fmt.Errorf("uses %d MiB of memory, it asked for %d", used>>20, g.module.limits.MemoryMiB)
+	}
+	reply, err := g.read("a reply", results, g.module.limits.ReplyBytesMax)
+	if err != nil {
+		return nil, err
+	}
+	g.reply = append(g.reply[:0], reply...)
+	return g.decodeReply(g.reply, events)
+}
+
+// start makes an instance and initializes it.
+func (g *Guest) start(ctx context.Context) error {
+	g.monotonic, g.random = monotonicStart, randomSeed
+	g.beginCall()
+	config := wazero.NewModuleConfig().WithName("").WithStartFunctions()
+	instance, err := g.module.runtime.engine.InstantiateModule(withGuest(ctx, g), g.module.code.CompiledModule, config)
+	if err != nil {
+		return fmt.Errorf("does not start: %s", g.reason(ctx, err))
+	}
+	g.instance = instance
+	if instance.ExportedFunction("_initialize") != nil {
+		if _, err := g.call(ctx, "_initialize"); err != nil {
+			g.Close(ctx)
+			return fmt.Errorf("does not start: %w", err)
+		}
+	}
+	return nil
+}
+
+// describe checks the version of the ABI and returns the description. It belongs to the caller.
+func (g *Guest) describe(ctx context.Context) ([]byte, error) {
+	version, err := g.call(ctx, "pup_abi_1")
+	if err != nil {
+		return nil, err
+	}
+	if uint32(version) != abi.Version {
+		return nil, fmt.Errorf("pup_abi_1 returned %d, must be %d", uint32(version), abi.Version)
+	}
+	result, err := g.call(ctx, "pup_describe")
+	if err != nil {
+		return nil, err
+	}
+	text, err := g.read("a description", result, descriptionBytesMax)
+	return append([]byte(nil), text...), err
+}
+
+// call runs an exported function that returns at most one value.
+func (g *Guest) call(ctx context.Context, name string, params ...uint64) (uint64, error) {
+	g.beginCall()
+	stack := [2]uint64{}
+	copy(stack[:], params)
+	err := g.instance.ExportedFunction(name).CallWithStack(withGuest(ctx, g), stack[:])
+	if err == nil {
+		err = g.overdue(ctx)
+	}
+	switch {
+	case err == nil:
+		return stack[0], nil
+	case g.aborted != nil:
+		return 0, g.aborted
+	}
+	return 0, fmt.Errorf("%s: %s", name, g.reason(ctx, err))
+}
+
+// overdue tells that a call returned after its time, when its result does not count.
+func (g *Guest) overdue(ctx context.Context) error {
+	if g.stopwatch != nil && g.stopwatch.expired() {
+		return context.DeadlineExceeded
+	}
+	return ctx.Err()
+}
+
+func (g *Guest) reason(ctx context.Context, err error) string {
+	allowed := fmt.Sprintf("%s for a batch", g.module.limits.BatchTimeout)
+	if g.module.Description == nil {
+		allowed = fmt.Sprintf("%s to start", g.module.limits.StartTimeout)
+	}
+	return callReason(ctx, err, allowed, string(g.output[1].last))
+}
+
+func (g *Guest) beginCall() {
+	g.aborted, g.logLines = nil, 0
+	g.result = g.result[:0]
+	for i := range g.output {
+		g.output[i].last = g.output[i].last[:0]
+	}
+}
+
+// read returns a view of a block that the guest returned as ptr<<32 | len. It is valid until the next call.
+func (g *Guest) read(what string, result uint64, limit int) ([]byte, error) {
+	ptr, size := uint32(result>>32), uint32(result)
+	if uint64(size) > uint64(limit) {
+		return nil, fmt.Errorf("returned %s of %d bytes, the limit is %d", what, size, limit)
+	}
+	view, ok := g.instance.Memory().Read(ptr, size)
+	if !ok {
+		return nil, fmt.Errorf("returned %s at address %d, where %d bytes leave its memory", what, ptr, size)
+	}
+	return view, nil
+}
+
+// abort remembers why a function of the host ends the call, and returns it for panic, the engine's way to end one.
+func (g *Guest) abort(err error) error {
+	g.aborted = err
+	return err
+}
+
+func (g *Guest) memoryBytes() int {
+	if g.instance == nil {
+		return 0
+	}
+	return int(g.instance.Memory().Size())
+}
+
+// guestLogLevel is the lowest level of package abi that the logger keeps.
+func guestLogLevel(logger zerolog.Logger) uint32 {
+	for level, kept := range logLevels {
+		if kept >= logger.GetLevel() && kept >= zerolog.GlobalLevel() {
+			return uint32(level)
+		}
+	}
+	return uint32(len(logLevels))
+}
+
+type guestKey struct{}
+
+func withGuest(ctx context.Context, g *Guest) context.Context {
+	return context.WithValue(ctx, guestKey{}, g)
+}
+
+func guestFrom(ctx context.Context) *Guest { return ctx.Value(guestKey{}).(*Guest) }

@@ -1,0 +1,199 @@
+package host
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/pupwasm/pupwasm/host/abi"
+	"github.com/pupwasm/pupwasm/internal/clock"
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// Module is a compiled projection module, ready to make guests. It is safe for concurrent use.
+type Module struct {
+	File        string // the name that logs and errors show
+	Hash        [sha256.Size]byte
+	Bytes       int
+	Imports     []string // "module.function", in order
+	Description *Description
+	// StartUp is what the first instance took to start.
+	StartUp time.Duration
+
+	runtime        *Runtime
+	code           *compiledCode
+	limits         Limits // the host's, or less where the module asks for less
+	columns        []abi.Column
+	storeColumns   store.Columns
+	writeTypes     [][]store.Type
+	writeKeys      []int // per write: how many of its first values are a key
+	queryArguments [][]store.Type
+}
+
+// Load compiles a module and reads its description. file is the name for logs and errors.
+//
+// # Errors
+//
+// [*LoadError], or the context's.
+func (r *Runtime) Load(ctx context.Context, file string, wasm []byte) (*Module, error) {
+	m := &Module{File: file, Hash: sha256.Sum256(wasm), Bytes: len(wasm), runtime: r, limits: r.options.Limits}
+	fault := func(err error) error {
+		return &LoadError{File: file, Reason: shorten(err.Error())}
+	}
+	if limit := r.options.Limits.ModuleBytesMax; len(wasm) > limit {
+		return nil, fault(fmt.Errorf("has %d bytes, the limit is %d", len(wasm), limit))
+	}
+	if err := screen(wasm); err != nil {
+		return nil, fault(err)
+	}
+	code, err := r.compile(ctx, m.Hash, wasm)
+	if err != nil {
+		return nil, fault(fmt.Errorf("does not compile: %w", err))
+	}
+	m.code = code
+	if err := m.inspect(ctx); err != nil {
+		m.Close(ctx)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, fault(err)
+	}
+	return m, nil
+}
+
+// Close gives the compiled code back when no other module has the same. Its guests must be closed before.
+func (m *Module) Close(ctx context.Context) { m.runtime.release(ctx, m.Hash) }
+
+// inspect checks imports and exports, starts an instance, and reads the description.
+func (m *Module) inspect(ctx context.Context) error {
+	if err := m.checkImports(); err != nil {
+		return err
+	}
+	if err := m.checkExports(); err != nil {
+		return err
+	}
+	g := m.NewGuest(0)
+	defer g.Close(context.WithoutCancel(ctx))
+	ctx, g.stopwatch = startStopwatch(ctx, m.limits.StartTimeout)
+	defer g.stopwatch.stop()
+	started := clock.Now()
+	if err := g.start(ctx); err != nil {
+		return err
+	}
+	m.StartUp = clock.Since(started)
+	text, err := g.describe(ctx)
+	if err != nil {
+		return err
+	}
+	if m.Description, err = parseDescription(text); err != nil {
+		return err
+	}
+	if m.limits, err = m.limits.narrowed(m.Description); err != nil {
+		return err
+	}
+	m.prepare()
+	return nil
+}
+
+// prepare derives from the description what every batch needs.
+func (m *Module) prepare() {
+	projection := &m.Description.Projection
+	m.columns = []abi.Column{abi.GlobalPosition, abi.AggregateVersion}
+	for _, name := range m.Description.Columns {
+		if column, _ := abi.ColumnByName(name); !slices.Contains(m.columns, column) {
+			m.columns = append(m.columns, column)
+		}
+	}
+	for _, column := range m.columns {
+		m.storeColumns |= storeColumn[column]
+	}
+	for i := range projection.Writes {
+		w := &projection.Writes[i]
+		m.writeTypes = append(m.writeTypes, projection.Parameters(w))
+		keyWidth := 0
+		if w.SQL == nil {
+			table, _ := projection.Table(w.Table)
+			keyWidth = len(table.Key)
+		}
+		m.writeKeys = append(m.writeKeys, keyWidth)
+	}
+	for i := range projection.Queries {
+		arguments, _ := projection.Signature(&projection.Queries[i])
+		m.queryArguments = append(m.queryArguments, arguments)
+	}
+}
+
+// Columns are the fields of events that the module reads.
+func (m *Module) Columns() store.Columns { return m.storeColumns }
+
+func (m *Module) checkImports() error {
+	if len(m.code.ImportedMemories()) > 0 {
+		return errors.New("imports a memory: a guest defines and exports its own")
+	}
+	allowed := m.runtime.imports
+	for _, imported := range m.code.ImportedFunctions() {
+		module, name, _ := imported.Import()
+		full := module + "." + name
+		at := slices.IndexFunc(allowed, func(h *hostModule) bool { return h.name == module })
+		if at < 0 {
+			return fmt.Errorf("imports %s: guests may import functions of pup and wasi_snapshot_preview1 only", full)
+		}
+		function, known := allowed[at].function(name)
+		if !known {
+			return fmt.Errorf("imports %s, which guests may not use: they have no files, network or processes", full)
+		}
+		if !slices.Equal(imported.ParamTypes(), function.params) || !slices.Equal(imported.ResultTypes(), function.results) {
+			return fmt.Errorf("imports %s with another signature than the host's", full)
+		}
+		if !slices.Contains(m.Imports, full) {
+			m.Imports = append(m.Imports, full)
+		}
+	}
+	return nil
+}
+
+var requiredExports = []struct {
+	name            string
+	params, results []api.ValueType
+}{
+	{"pup_describe", nil, []api.ValueType{i64}},
+	{"pup_reserve", []api.ValueType{i32}, []api.ValueType{i32}},
+	{"pup_apply", []api.ValueType{i32, i32}, []api.ValueType{i64}},
+}
+
+func (m *Module) checkExports() error {
+	if _, ok := m.code.ExportedMemories()["memory"]; !ok {
+		return errors.New(`exports no memory called "memory"`)
+	}
+	functions := m.code.ExportedFunctions()
+	const marker = "pup_abi_1"
+	if version, ok := functions[marker]; !ok {
+		for name := range functions {
+			if strings.HasPrefix(name, "pup_abi_") {
+				return fmt.Errorf("exports %s: it is built for another version of the ABI, this host speaks version %d", name, abi.Version)
+			}
+		}
+		return errors.New("exports no pup_abi_1: it is not a pupwasm module, or built without -buildmode=c-shared")
+	} else if len(version.ParamTypes()) != 0 || !slices.Equal(version.ResultTypes(), []api.ValueType{i32}) {
+		return fmt.Errorf("exports %s with another signature than the ABI's", marker)
+	}
+	for _, required := range requiredExports {
+		function, ok := functions[required.name]
+		if !ok {
+			return fmt.Errorf("exports no %s", required.name)
+		}
+		if !slices.Equal(function.ParamTypes(), required.params) || !slices.Equal(function.ResultTypes(), required.results) {
+			return fmt.Errorf("exports %s with another signature than the ABI's", required.name)
+		}
+	}
+	if start, ok := functions["_initialize"]; ok && (len(start.ParamTypes()) != 0 || len(start.ResultTypes()) != 0) {
+		return errors.New("exports _initialize with parameters or results")
+	}
+	return nil
+}

@@ -1,0 +1,106 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"github.com/pupwasm/pupwasm/internal/clock"
+)
+
+// settle is how long a folder has to be quiet before its files are looked at: a compiler writes a file in pieces, an editor
+// replaces it, a deployment changes several. A file that keeps changing is looked at after settleMax all the same.
+const (
+	settle    = 150 * time.Millisecond
+	settleMax = 2 * time.Second
+	// rescan finds what notifications missed: network file systems, a folder that was replaced.
+	rescan = 5 * time.Second
+)
+
+// Watch calls changed once when it watches, and then whenever the folder may have changed, until ctx ends. It returns an error only when the folder cannot
+// be watched at all.
+func (r *Registry) Watch(ctx context.Context, changed func()) error {
+	watcher, err := fsnotify.NewWatcher()
+	if err != nil {
+		return fmt.Errorf("watching %s: %w", r.folder, err)
+	}
+	defer watcher.Close()
+	if err := watcher.Add(r.folder); err != nil {
+		return fmt.Errorf("watching %s: %w", r.folder, err)
+	}
+	w := &watch{folder: r.folder, changed: changed, quiet: time.NewTimer(time.Hour)}
+	w.quiet.Stop()
+	w.seen = w.fingerprint()
+	changed() // for what came between the caller's last look and now
+	tick := time.NewTicker(rescan)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case event, open := <-watcher.Events:
+			if !open {
+				return nil
+			}
+			if filepath.Ext(event.Name) == ".wasm" || event.Name == r.folder {
+				w.noticed()
+			}
+		case <-w.quiet.C:
+			w.settled()
+		case <-tick.C:
+			// A folder that was removed and made again is another one to the kernel.
+			_ = watcher.Add(r.folder)
+			if w.fingerprint() != w.seen {
+				w.noticed()
+			}
+		case err := <-watcher.Errors:
+			if err != nil {
+				w.noticed() // notifications were lost: look for oneself
+			}
+		}
+	}
+}
+
+// watch collects notifications until the folder is quiet.
+type watch struct {
+	folder  string
+	changed func()
+	quiet   *time.Timer
+	since   time.Time // of the first notification that is not handled yet
+	seen    string
+}
+
+func (w *watch) noticed() {
+	if w.since.IsZero() {
+		w.since = clock.Now()
+	}
+	w.quiet.Reset(max(0, min(settle, settleMax-clock.Since(w.since))))
+}
+
+// settled tells of the change, unless a file grew since the last look.
+func (w *watch) settled() {
+	now := w.fingerprint()
+	if now != w.seen && clock.Since(w.since) < settleMax {
+		w.seen = now
+		w.quiet.Reset(settle)
+		return
+	}
+	w.seen, w.since = now, time.Time{}
+	w.changed()
+}
+
+// fingerprint tells whether names, sizes or times of the modules changed.
+func (w *watch) fingerprint() string {
+	names, _ := moduleFiles(w.folder) // a folder that is away for a moment is like an empty one here
+	text := ""
+	for _, name := range names {
+		if info, err := os.Stat(filepath.Join(w.folder, name)); err == nil {
+			text += fmt.Sprintf("%s %d %d\n", name, info.Size(), info.ModTime().UnixNano())
+		}
+	}
+	return text
+}

@@ -1,0 +1,253 @@
+// Package migrations brings a database to the layout that this version of pupwasm needs, and back.
+//
+// The scripts are embedded, numbered NNN_name.up.sql and NNN_name.down.sql for each dialect, and never edited after a release.
+// "{schema}" in a script stands for the schema, or for the prefix of the table names where a database has no schemas. All
+// scripts of a call run in one transaction that first takes a lock of the database, so that two hosts may start at
+// once, nothing is half done after a failure, and a pooler that works by transaction is no obstacle.
+package migrations
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"fmt"
+	"io/fs"
+	"regexp"
+	"sort"
+	"strconv"
+	"strings"
+)
+
+//go:embed postgres/*.sql sqlite/*.sql
+var scripts embed.FS
+
+// Dialect is a kind of database that scripts exist for.
+type Dialect string
+
+// The dialects.
+const (
+	Postgres Dialect = "postgres"
+	SQLite   Dialect = "sqlite"
+)
+
+// Migration is one step of the layout.
+type Migration struct {
+	Number int
+	Name   string
+	Up     string
+	Down   string
+}
+
+// State is a migration and whether the database has it.
+type State struct {
+	Migration
+	Applied bool
+}
+
+// Migrator moves one database up and down. It does not own the database handle.
+type Migrator struct {
+	db      *sql.DB
+	dialect Dialect
+	schema  string
+	steps   []Migration
+}
+
+var schemaRule = regexp.MustCompile(`^[a-z][a-z0-9_]{0,29}$`)
+
+// CheckSchema tells whether a schema name can be used, as an error that says what is wrong with it.
+func CheckSchema(schema string) error {
+	if !schemaRule.MatchString(schema) || strings.HasPrefix(schema, "pg_") || strings.Contains(schema, "__") {
+		return fmt.Errorf("schema %q: use a lower-case letter, then letters, digits and single underscores, 30 at most, and no pg_ in front", schema)
+	}
+	return nil
+}
+
+// New prepares the migrations for one schema of a database.
+func New(db *sql.DB, dialect Dialect, schema string) (*Migrator, error) {
+	steps, err := Load(dialect, schema)
+	if err != nil {
+		return nil, err
+	}
+	return &Migrator{db: db, dialect: dialect, schema: schema, steps: steps}, nil
+}
+
+// Load returns the migrations of a dialect in order, with the schema filled in. The caller owns the result.
+func Load(dialect Dialect, schema string) ([]Migration, error) {
+	if err := CheckSchema(schema); err != nil {
+		return nil, err
+	}
+	names, err := fs.Glob(scripts, string(dialect)+"/*.up.sql")
+	if err != nil {
+		return nil, fmt.Errorf("listing migrations: %w", err)
+	}
+	sort.Strings(names)
+	var steps []Migration
+	for _, up := range names {
+		base := strings.TrimSuffix(strings.TrimPrefix(up, string(dialect)+"/"), ".up.sql")
+		number, err := strconv.Atoi(base[:3])
+		if err != nil || number != len(steps)+1 {
+			return nil, fmt.Errorf("migration %s: numbers must go up by one from 001", up)
+		}
+		step := Migration{Number: number, Name: base[4:]}
+		if step.Up, err = read(up, placeholder(dialect, schema)); err != nil {
+			return nil, err
+		}
+		if step.Down, err = read(strings.TrimSuffix(up, ".up.sql")+".down.sql", placeholder(dialect, schema)); err != nil {
+			return nil, err
+		}
+		steps = append(steps, step)
+	}
+	return steps, nil
+}
+
+// Script returns all migrations of a dialect as one text for running by hand, up or down, in the transaction and with the
+// version that Up and Down would leave.
+func Script(dialect Dialect, schema string, down bool) (string, error) {
+	steps, err := Load(dialect, schema)
+	if err != nil {
+		return "", err
+	}
+	m := &Migrator{dialect: dialect, schema: schema}
+	var text strings.Builder
+	add := func(statement string) { text.WriteString(strings.TrimSpace(statement) + ";\n\n") }
+	add(m.query(queryBegin))
+	add(m.query(queryPrepare))
+	version := len(steps)
+	if down {
+		version = 0
+	}
+	for i := range steps {
+		step, script := steps[i], steps[i].Up
+		if down {
+			step = steps[len(steps)-1-i]
+			script = step.Down
+		}
+		fmt.Fprintf(&text, "-- %03d_%s\n\n%s\n\n", step.Number, step.Name, strings.TrimSpace(script))
+	}
+	add(m.query(querySetVersion) + strconv.Itoa(version))
+	add("COMMIT")
+	return text.String(), nil
+}
+
+// placeholder is what stands for "{schema}": a quoted name, which may be a word of SQL, or the prefix of other names.
+func placeholder(dialect Dialect, schema string) string {
+	if dialect == SQLite {
+		return schema
+	}
+	return `"` + schema + `"`
+}
+
+func read(name, schema string) (string, error) {
+	text, err := scripts.ReadFile(name)
+	if err != nil {
+		return "", fmt.Errorf("reading a migration: %w", err)
+	}
+	return strings.ReplaceAll(string(text), "{schema}", schema), nil
+}
+
+// Up applies what is missing and returns it. With nothing missing it changes nothing.
+func (m *Migrator) Up(ctx context.Context) ([]Migration, error) {
+	var applied []Migration
+	err := m.locked(ctx, func(conn *sql.Conn, version int) error {
+		for _, step := range m.steps[min(version, len(m.steps)):] {
+			if err := m.apply(ctx, conn, step, step.Up, step.Number); err != nil {
+				return err
+			}
+			applied = append(applied, step)
+		}
+		return nil
+	})
+	return applied, err
+}
+
+// Down takes back the last steps migrations and returns them. It deletes data.
+func (m *Migrator) Down(ctx context.Context, steps int) ([]Migration, error) {
+	var reverted []Migration
+	err := m.locked(ctx, func(conn *sql.Conn, version int) error {
+		for ; version > 0 && steps > 0; version, steps = version-1, steps-1 {
+			step := m.steps[version-1]
+			if err := m.apply(ctx, conn, step, step.Down, version-1); err != nil {
+				return err
+			}
+			reverted = append(reverted, step)
+		}
+		return nil
+	})
+	return reverted, err
+}
+
+// Status returns every migration and whether it is applied. It changes nothing.
+func (m *Migrator) Status(ctx context.Context) ([]State, error) {
+	conn, err := m.db.Conn(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the database: %w", err)
+	}
+	defer conn.Close()
+	var exists bool
+	if err := conn.QueryRowContext(ctx, m.query(queryExists)).Scan(&exists); err != nil {
+		return nil, fmt.Errorf("reading the migration status: %w", err)
+	}
+	version := 0
+	if exists {
+		if version, err = m.version(ctx, conn); err != nil {
+			return nil, err
+		}
+	}
+	states := make([]State, len(m.steps))
+	for i, step := range m.steps {
+		states[i] = State{Migration: step, Applied: step.Number <= version}
+	}
+	return states, nil
+}
+
+func (m *Migrator) apply(ctx context.Context, conn *sql.Conn, step Migration, script string, version int) error {
+	if _, err := conn.ExecContext(ctx, script); err != nil {
+		return fmt.Errorf("migration %03d_%s: %w", step.Number, step.Name, err)
+	}
+	if _, err := conn.ExecContext(ctx, m.query(querySetVersion)+strconv.Itoa(version)); err != nil {
+		return fmt.Errorf("recording migration %03d_%s: %w", step.Number, step.Name, err)
+	}
+	return nil
+}
+
+// locked runs fn in one transaction under the lock, with the version that the database is at.
+func (m *Migrator) locked(ctx context.Context, fn func(conn *sql.Conn, version int) error) (err error) {
+	conn, err := m.db.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("connecting to the database: %w", err)
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(ctx, m.query(queryBegin)); err != nil {
+		return fmt.Errorf("locking the database for migration: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			// The context may be the reason; the transaction has to end all the same.
+			_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+		}
+	}()
+	if _, err := conn.ExecContext(ctx, m.query(queryPrepare)); err != nil {
+		return fmt.Errorf("creating the migration table: %w", err)
+	}
+	version, err := m.version(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if version > len(m.steps) {
+		return fmt.Errorf("the database is at migration %d, this version of pupwasm knows %d: use a newer pupwasm", version, len(m.steps))
+	}
+	if err := fn(conn, version); err != nil {
+		return err
+	}
+	if _, err := conn.ExecContext(ctx, "COMMIT"); err != nil {
+		return fmt.Errorf("committing the migration: %w", err)
+	}
+	return nil
+}
+
+func (m *Migrator) version(ctx context.Context, conn *sql.Conn) (version int, err error) {
+	if err := conn.QueryRowContext(ctx, m.query(queryVersion)).Scan(&version); err != nil {
+		return 0, fmt.Errorf("reading the migration version: %w", err)
+	}
+	return version, nil
+}

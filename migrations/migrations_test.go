@@ -1,0 +1,384 @@
+package migrations_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/migrations"
+	"github.com/pupwasm/pupwasm/store/sqlite"
+)
+
+func TestMain(m *testing.M) { os.Exit(pgtest.MainWithoutLeaks(m)) }
+
+// database is an empty database of one dialect.
+type database struct {
+	dialect migrations.Dialect
+	open    func(t *testing.T) *sql.DB // another handle on it
+	table   func(schema, table string) string
+	objects string // counts everything in it that a migration could have made
+}
+
+func postgresDatabase(t *testing.T) database {
+	t.Helper()
+	db := pgtest.Empty(t)
+	return database{
+		dialect: migrations.Postgres,
+		open: func(t *testing.T) *sql.DB {
+			t.Helper()
+			return closed(t)(sql.Open("pgx", db.DSN))
+		},
+		table: func(schema, table string) string { return fmt.Sprintf("%q.%s", schema, table) },
+		objects: `SELECT (SELECT count(*) FROM pg_class WHERE oid >= 16384 AND relnamespace <> 'pg_toast'::regnamespace)
+			+ (SELECT count(*) FROM pg_proc WHERE oid >= 16384) + (SELECT count(*) FROM pg_namespace WHERE oid >= 16384)`,
+	}
+}
+
+func sqliteDatabase(t *testing.T) database {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "test.db")
+	return database{
+		dialect: migrations.SQLite,
+		open: func(t *testing.T) *sql.DB {
+			t.Helper()
+			return closed(t)(sqlite.OpenSQL(path))
+		},
+		table:   func(schema, table string) string { return schema + "__" + table },
+		objects: "SELECT count(*) FROM sqlite_master",
+	}
+}
+
+func closed(t *testing.T) func(*sql.DB, error) *sql.DB {
+	return func(db *sql.DB, err error) *sql.DB {
+		t.Helper()
+		must(t, err)
+		t.Cleanup(func() { db.Close() })
+		return db
+	}
+}
+
+// onEach runs a test on an empty database of each dialect.
+func onEach(t *testing.T, test func(t *testing.T, db database)) {
+	t.Helper()
+	for name, create := range map[string]func(*testing.T) database{"postgres": postgresDatabase, "sqlite": sqliteDatabase} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, create(t))
+		})
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func migrator(t *testing.T, db database, handle *sql.DB, schema string) *migrations.Migrator {
+	t.Helper()
+	m, err := migrations.New(handle, db.dialect, schema)
+	must(t, err)
+	return m
+}
+
+// count runs a query for one number.
+func count(t *testing.T, handle *sql.DB, query string) (n int) {
+	t.Helper()
+	must(t, handle.QueryRowContext(t.Context(), query).Scan(&n))
+	return n
+}
+
+// applied prints the status: "1 2" when both are applied, "1 -2" when the second is not.
+func applied(t *testing.T, m *migrations.Migrator) string {
+	t.Helper()
+	states, err := m.Status(t.Context())
+	must(t, err)
+	parts := make([]string, len(states))
+	for i, s := range states {
+		parts[i] = fmt.Sprint(s.Number)
+		if !s.Applied {
+			parts[i] = "-" + parts[i]
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+func TestUp_bringsEverythingAndIsRepeatable(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, db database) {
+		handle := db.open(t)
+		m := migrator(t, db, handle, "pupwasm")
+		if got := applied(t, m); got != "-1 -2" || count(t, handle, db.objects) != 0 {
+			t.Errorf("at first the status is %q, and asking made %d objects", got, count(t, handle, db.objects))
+		}
+		done, err := m.Up(t.Context())
+		must(t, err)
+		if len(done) != 2 || done[0].Name != "events" || done[1].Name != "projections" || applied(t, m) != "1 2" {
+			t.Errorf("applied %d migrations, the status is %q", len(done), applied(t, m))
+		}
+		objects := count(t, handle, db.objects)
+		done, err = m.Up(t.Context())
+		must(t, err)
+		if len(done) != 0 || count(t, handle, db.objects) != objects {
+			t.Errorf("the second time applied %d migrations", len(done))
+		}
+		for _, table := range []string{"events", "projections", "segments", "workers"} {
+			if got := count(t, handle, "SELECT count(*) FROM "+db.table("pupwasm", table)); got != 0 {
+				t.Errorf("%s has %d rows", table, got)
+			}
+		}
+	})
+}
+
+func TestDown_takesStepsBackAndUpBringsThemAgain(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, db database) {
+		handle := db.open(t)
+		m := migrator(t, db, handle, "pupwasm")
+		_, err := m.Up(t.Context())
+		must(t, err)
+		objects := count(t, handle, db.objects)
+		for _, step := range []struct {
+			steps, reverted int
+			status          string
+		}{{0, 0, "1 2"}, {1, 1, "1 -2"}, {1, 1, "-1 -2"}, {1, 0, "-1 -2"}} {
+			done, err := m.Down(t.Context(), step.steps)
+			must(t, err)
+			if len(done) != step.reverted || applied(t, m) != step.status {
+				t.Errorf("down %d reverted %d, the status is %q, want %q", step.steps, len(done), applied(t, m), step.status)
+			}
+		}
+		for range 2 {
+			_, err = m.Up(t.Context())
+			must(t, err)
+			if got := count(t, handle, db.objects); got != objects {
+				t.Errorf("after down and up there are %d objects, before there were %d", got, objects)
+			}
+			done, err := m.Down(t.Context(), 99)
+			must(t, err)
+			if len(done) != 2 || done[0].Number != 2 {
+				t.Errorf("down of everything reverted %d, first %d", len(done), done[0].Number)
+			}
+		}
+	})
+}
+
+func TestDown_ofPartLeavesTheRest(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, db database) {
+		handle := db.open(t)
+		m := migrator(t, db, handle, "pupwasm")
+		_, err := m.Up(t.Context())
+		must(t, err)
+		_, err = m.Down(t.Context(), 1)
+		must(t, err)
+		if got := count(t, handle, "SELECT count(*) FROM "+db.table("pupwasm", "events")); got != 0 {
+			t.Errorf("events has %d rows", got)
+		}
+		done, err := m.Up(t.Context())
+		must(t, err)
+		if len(done) != 1 || done[0].Number != 2 {
+			t.Errorf("applied %+v", done)
+		}
+	})
+}
+
+func TestDown_takesTheTablesOfProjectionsAlong(t *testing.T) {
+	t.Parallel()
+	db := postgresDatabase(t)
+	handle := db.open(t)
+	m := migrator(t, db, handle, "pupwasm")
+	_, err := m.Up(t.Context())
+	must(t, err)
+	_, err = handle.ExecContext(t.Context(), `INSERT INTO pupwasm.projections (name, version) VALUES ('order', 1); CREATE SCHEMA "order";
+		CREATE TABLE "order".total (x int); CREATE SCHEMA unrelated`)
+	must(t, err)
+	_, err = m.Down(t.Context(), 1)
+	must(t, err)
+	if got := count(t, handle, "SELECT count(*) FROM pg_namespace WHERE nspname IN ('order', 'unrelated')"); got != 1 {
+		t.Errorf("%d of the two schemas are left, want the unrelated one", got)
+	}
+}
+
+func TestUp_manyAtOnce(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, db database) {
+		const hosts = 16
+		shared := db.open(t)
+		var group sync.WaitGroup
+		done := make([]int, hosts)
+		errs := make([]error, hosts)
+		for i := range hosts {
+			handle := shared
+			if i%2 == 0 {
+				handle = db.open(t)
+			}
+			m := migrator(t, db, handle, "pupwasm")
+			group.Go(func() {
+				steps, err := m.Up(t.Context())
+				done[i], errs[i] = len(steps), err
+			})
+		}
+		group.Wait()
+		total := 0
+		for i := range hosts {
+			must(t, errs[i])
+			total += done[i]
+		}
+		if total != 2 || applied(t, migrator(t, db, shared, "pupwasm")) != "1 2" {
+			t.Errorf("%d migrations were applied by %d hosts", total, hosts)
+		}
+	})
+}
+
+func TestUp_schemasStandBesideEachOther(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, db database) {
+		handle := db.open(t)
+		for _, schema := range []string{"pupwasm", "second", "select", "a1"} {
+			m := migrator(t, db, handle, schema)
+			_, err := m.Up(t.Context())
+			must(t, err)
+			if got := count(t, handle, "SELECT count(*) FROM "+db.table(schema, "events")); got != 0 || applied(t, m) != "1 2" {
+				t.Errorf("%s: %d events, status %q", schema, got, applied(t, m))
+			}
+		}
+		_, err := migrator(t, db, handle, "second").Down(t.Context(), 2)
+		must(t, err)
+		if got := applied(t, migrator(t, db, handle, "pupwasm")); got != "1 2" {
+			t.Errorf("the other schema's status is %q", got)
+		}
+	})
+}
+
+func TestNew_refusesBadSchemaNames(t *testing.T) {
+	t.Parallel()
+	for _, schema := range []string{"", "Pup", "1a", "_a", "a-b", "a b", `a"b`, "a'b", "a;DROP TABLE x", "ä", "pg_mine", "a__b", strings.Repeat("a", 31), "a\n"} {
+		for _, dialect := range []migrations.Dialect{migrations.Postgres, migrations.SQLite} {
+			if _, err := migrations.New(nil, dialect, schema); err == nil || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%s: schema %q: %v", dialect, schema, err)
+			}
+		}
+	}
+	must(t, migrations.CheckSchema(strings.Repeat("a", 30)))
+}
+
+func TestUp_newerDatabaseThanBinary(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, db database) {
+		handle := db.open(t)
+		m := migrator(t, db, handle, "pupwasm")
+		_, err := m.Up(t.Context())
+		must(t, err)
+		_, err = handle.ExecContext(t.Context(), "UPDATE "+db.table("pupwasm", "migration")+" SET version = 3")
+		must(t, err)
+		_, up := m.Up(t.Context())
+		_, down := m.Down(t.Context(), 1)
+		for _, err := range []error{up, down} {
+			if err == nil || !strings.Contains(err.Error(), "at migration 3") || !strings.Contains(err.Error(), "newer pupwasm") {
+				t.Errorf("got %v", err)
+			}
+		}
+		if got := applied(t, m); got != "1 2" {
+			t.Errorf("status is %q", got)
+		}
+	})
+}
+
+func TestUp_failureLeavesNothing(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, db database) {
+		handle := db.open(t)
+		block := "CREATE TABLE " + db.table("pupwasm", "workers") + " (x int)"
+		if db.dialect == migrations.Postgres {
+			block = "CREATE SCHEMA pupwasm; " + block
+		}
+		_, err := handle.ExecContext(t.Context(), block)
+		must(t, err)
+		before := count(t, handle, db.objects)
+		m := migrator(t, db, handle, "pupwasm")
+		for range 3 { // and the handle's connections stay usable
+			if _, err := m.Up(t.Context()); err == nil || !strings.Contains(err.Error(), "002_projections") {
+				t.Errorf("got %v", err)
+			}
+			if got := count(t, handle, db.objects); got != before {
+				t.Errorf("%d objects are there, %d before", got, before)
+			}
+		}
+		_, err = handle.ExecContext(t.Context(), "DROP TABLE "+db.table("pupwasm", "workers"))
+		must(t, err)
+		_, err = m.Up(t.Context())
+		must(t, err)
+	})
+}
+
+func TestUp_cancelledLeavesNothing(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, db database) {
+		handle := db.open(t)
+		m := migrator(t, db, handle, "pupwasm")
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := m.Up(ctx); err == nil {
+			t.Error("a cancelled call reports success")
+		}
+		if got := count(t, handle, db.objects); got != 0 {
+			t.Errorf("%d objects are there", got)
+		}
+		_, err := m.Up(t.Context())
+		must(t, err)
+	})
+}
+
+// TestUp_searchPathDoesNotMatter runs with a search path that has tables of the same names in front.
+func TestUp_searchPathDoesNotMatter(t *testing.T) {
+	t.Parallel()
+	db := postgresDatabase(t)
+	handle := db.open(t)
+	_, err := handle.ExecContext(t.Context(), `CREATE SCHEMA decoy; CREATE TABLE decoy.events (x int); CREATE TABLE decoy.migration (version int);
+		DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = decoy', current_database()); END $$`)
+	must(t, err)
+	other := db.open(t)
+	_, err = migrator(t, db, other, "pupwasm").Up(t.Context())
+	must(t, err)
+	_, err = other.ExecContext(t.Context(), `SELECT pupwasm.append('c', 't', 'i', '[{"event_type": "e"}]')`)
+	must(t, err)
+	if got := count(t, other, "SELECT count(*) FROM pupwasm.events"); got != 1 {
+		t.Errorf("%d events are there", got)
+	}
+}
+
+func TestLoad_everyScriptIsComplete(t *testing.T) {
+	t.Parallel()
+	for _, dialect := range []migrations.Dialect{migrations.Postgres, migrations.SQLite} {
+		steps, err := migrations.Load(dialect, "mine")
+		must(t, err)
+		if len(steps) != 2 {
+			t.Errorf("%s has %d migrations", dialect, len(steps))
+		}
+		for i, step := range steps {
+			if step.Number != i+1 || step.Name == "" {
+				t.Errorf("%s: migration %d is %03d_%s", dialect, i, step.Number, step.Name)
+			}
+			for _, script := range []string{step.Up, step.Down} {
+				if strings.TrimSpace(script) == "" || strings.Contains(script, "{schema}") || !strings.Contains(script, "mine") {
+					t.Errorf("%s: a script of %03d_%s is not filled in", dialect, step.Number, step.Name)
+				}
+				if regexp.MustCompile(`(?i)\b(commit|rollback)\b\s*;`).MatchString(script) {
+					t.Errorf("%s: %03d_%s ends the transaction that all scripts share", dialect, step.Number, step.Name)
+				}
+			}
+		}
+	}
+	if steps, err := migrations.Load("oracle", "mine"); err == nil && len(steps) != 0 {
+		t.Errorf("an unknown dialect has %d migrations", len(steps))
+	}
+}

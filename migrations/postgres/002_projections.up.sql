@@ -1,0 +1,74 @@
+-- Projections, their segments and who may advance them.
+
+CREATE TABLE {schema}.projections (
+    name         text PRIMARY KEY,
+    version      integer NOT NULL,
+    installed_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- A worker's lease is one row, apart from the checkpoints, so that its renewal never waits for a long batch.
+CREATE TABLE {schema}.workers (
+    worker     text PRIMARY KEY,
+    expires_at timestamptz NOT NULL
+);
+
+-- The checkpoint of a segment, and who may move it.
+CREATE TABLE {schema}.segments (
+    projection text NOT NULL REFERENCES {schema}.projections ON DELETE CASCADE,
+    segment    integer NOT NULL,
+    first_hash bigint NOT NULL,
+    last_hash  bigint NOT NULL,
+    position   bigint NOT NULL DEFAULT 0,
+    owner      text,
+    epoch      bigint NOT NULL DEFAULT 0,
+    failure    text,
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (projection, segment)
+) WITH (fillfactor = 50); -- updated with every batch: room for heap-only updates
+
+-- pin fixes, for this transaction, every setting that the meaning of a projection's statement depends on, so that a rebuild
+-- on another day, machine or role gives the same rows. It is done by transaction and not by connection, because a pooler
+-- hands connections on, and refuses most settings at their start. It also bounds the time of a statement, in milliseconds:
+-- a module's SQL may loop. 0 leaves the session's own limit.
+CREATE FUNCTION {schema}.pin(statement_timeout bigint) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog', true),
+        pg_catalog.set_config('timezone', 'UTC', true),
+        pg_catalog.set_config('datestyle', 'ISO, MDY', true),
+        pg_catalog.set_config('intervalstyle', 'postgres', true),
+        pg_catalog.set_config('extra_float_digits', '1', true),
+        pg_catalog.set_config('bytea_output', 'hex', true),
+        pg_catalog.set_config('standard_conforming_strings', 'on', true),
+        pg_catalog.set_config('lc_time', 'C', true),
+        pg_catalog.set_config('lc_numeric', 'C', true),
+        pg_catalog.set_config('lc_monetary', 'C', true);
+    IF statement_timeout > 0 THEN
+        PERFORM pg_catalog.set_config('statement_timeout', statement_timeout::text, true);
+    END IF;
+END $$;
+
+-- advance is the fence of a projection's transaction: it moves the checkpoint, or raises PW002 when the claim no longer
+-- holds, so that everything after it in the same pipeline is refused. It comes first in the transaction and its row lock
+-- keeps every other commit of the segment waiting. It pins the settings on the way.
+--
+-- A checkpoint beyond the last position that this server has handed out comes from another server's past, before a
+-- failover or a restore: events that will get those positions would never be read.
+CREATE FUNCTION {schema}.advance(
+    of_projection text, of_segment integer, by_owner text, at_epoch bigint, from_position bigint, to_position bigint,
+    durable boolean, statement_timeout bigint
+) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM {schema}.pin(statement_timeout);
+    IF to_position > coalesce(pg_catalog.pg_sequence_last_value('{schema}.events_global_position_seq'), 0) THEN
+        RAISE EXCEPTION 'position % was never handed out here', to_position USING ERRCODE = 'PW002';
+    END IF;
+    UPDATE {schema}.segments SET position = to_position, updated_at = now()
+        WHERE projection = of_projection AND segment = of_segment
+        AND owner = by_owner AND epoch = at_epoch AND position = from_position;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'segment % of % is not held', of_segment, of_projection USING ERRCODE = 'PW002';
+    END IF;
+    IF NOT durable THEN
+        PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);
+    END IF;
+END $$;

@@ -1,0 +1,14 @@
+// Package segments is the worker: it claims segments of projections, reads events up to the horizon, hands them to guests, and
+// commits rows and checkpoint together.
+//
+//	Worker ── one a process: lease, horizon, the set of modules
+//	  └─ runner ── one a projection: installs its module, claims segments, replaces the module at a batch boundary
+//	       └─ segment ── one a claim: step() is the whole of its work
+//
+// A segment ends for one of four reasons, and none of them ends the process or another segment: the runner stops it, its claim
+// is lost ([store.ErrFenced]), the database is away ([store.ErrTransient]), or the guest or its SQL is at fault, which is
+// recorded and keeps the segment unclaimed until the module is installed again. The checkpoint in the database is the only
+// truth about progress: after any error a segment is claimed anew and starts from there.
+//
+// Nothing here counts on its own clock to be right: leases are the database's, and a late worker is fenced at commit.
+package segments

@@ -1,0 +1,194 @@
+package segments_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/internal/guestbuild"
+	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/segments"
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// logBuffer collects log lines of several goroutines.
+type logBuffer struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (b *logBuffer) Write(line []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.Write(line)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.String()
+}
+
+// loadTest loads a module that exists for tests only.
+func loadTest(t *testing.T, runtime *host.Runtime, name string) *host.Module {
+	t.Helper()
+	folder := guestbuild.Root(t) + "/modules/examples/testdata/" + name
+	module, err := runtime.Load(t.Context(), name+".wasm", guestbuild.Module(t, guestbuild.Auto, folder))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return module
+}
+
+// noted are events of one stream, by their types.
+func noted(types ...string) store.StreamAppend {
+	events := make([]store.Event, len(types))
+	for i, eventType := range types {
+		events[i] = store.Event{Type: eventType, Payload: []byte("{}")}
+	}
+	return store.StreamAppend{Stream: store.Stream{BoundedContext: "Test", AggregateType: "Note", AggregateID: "n1"}, Events: events}
+}
+
+// TestInvariant5_aGuestFaultIsData shows that nothing of a faulty batch is written, that the reason is recorded with the
+// place, and that another projection of the same host goes on.
+func TestInvariant5_aGuestFaultIsData(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ eventType, want string }{
+		{"Panic", "panic"},
+		{"Error", "at event 4: the event is not acceptable"},
+		{"Loop", "took longer than 300ms for a batch"},
+		{"Null", `the database refuses write "note"`},
+	} {
+		t.Run(test.eventType, func(t *testing.T) {
+			t.Parallel()
+			db := pgtest.New(t)
+			s := openPostgres(t, db)
+			if _, err := s.Append(t.Context(), store.AppendOptions{}, noted("Fine", "Fine", "Fine", test.eventType, "Fine")); err != nil {
+				t.Fatal(err)
+			}
+			lines := &logBuffer{}
+			logger := zerolog.New(lines)
+			runtime, err := host.NewRuntime(t.Context(), host.Options{Logger: logger, Limits: host.Limits{BatchTimeout: 300 * time.Millisecond}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer runtime.Close(context.Background())
+			worker, err := segments.New(s, segments.Options{Once: true, BatchEvents: 3, Logger: logger})
+			if err != nil {
+				t.Fatal(err)
+			}
+			worker.Set(loadTest(t, runtime, "misbehave"))
+			worker.Set(loadExample(t, runtime, "activity_log"))
+			err = worker.Run(t.Context())
+			if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("Run returns %v, must be one line with %q", err, test.want)
+			}
+			// The first batch of three is in, the faulty one is not, whole as it is.
+			status := statusOf(t, s, "misbehave").Segments[0]
+			if status.Position != 3 || !strings.Contains(status.Failure, test.want) || status.Owner != "" {
+				t.Errorf("the segment stands at %d with failure %q and owner %q", status.Position, status.Failure, status.Owner)
+			}
+			if n := count(t, db, "misbehave.rows"); n != 3 {
+				t.Errorf("misbehave has %d rows, must have 3", n)
+			}
+			if n := count(t, db, "activity_log.activity"); n != 5 {
+				t.Errorf("activity_log has %d rows, must have 5", n)
+			}
+			if n := strings.Count(lines.String(), "segment failed"); n != 1 {
+				t.Errorf("the failure is told %d times: %s", n, lines)
+			}
+		})
+	}
+}
+
+// TestWorker_aFailedSegmentIsTriedAgainAfterInstall shows that the failure does not outlive a new start.
+func TestWorker_aFailedSegmentIsTriedAgainAfterInstall(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	s := openPostgres(t, db)
+	if _, err := s.Append(t.Context(), store.AppendOptions{}, noted("Fine", "Error")); err != nil {
+		t.Fatal(err)
+	}
+	runtime := newRuntime(t, zerolog.Nop())
+	for range 2 {
+		worker, err := segments.New(s, segments.Options{Once: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		worker.Set(loadTest(t, runtime, "misbehave"))
+		if err := worker.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "not acceptable") {
+			t.Errorf("Run returns %v", err)
+		}
+	}
+}
+
+func TestWorker_guestLinesHaveModuleAndSegment(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	s := openPostgres(t, db)
+	if _, err := s.Append(t.Context(), store.AppendOptions{}, noted("Log")); err != nil {
+		t.Fatal(err)
+	}
+	lines := &logBuffer{}
+	logger := zerolog.New(lines)
+	worker, err := segments.New(s, segments.Options{Once: true, Logger: logger})
+	if err != nil {
+		t.Fatal(err)
+	}
+	worker.Set(loadTest(t, newRuntime(t, logger), "misbehave"))
+	if err := worker.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want := `{"level":"info","module":"misbehave.wasm","segment":0,"projection":"misbehave","text":"noted n1","message":"module"}`
+	if !strings.Contains(lines.String(), want) {
+		t.Errorf("the log lacks %s: %s", want, lines)
+	}
+}
+
+func TestWorker_aRefusedCatalogueIsTheResultOfOnce(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	s := openPostgres(t, db)
+	if _, err := db.Connect(t).Exec(t.Context(), `CREATE SCHEMA fine_balance CREATE TABLE somebodys (a int)`); err != nil {
+		t.Fatal(err)
+	}
+	worker, err := segments.New(s, segments.Options{Once: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	worker.Set(loadExample(t, newRuntime(t, zerolog.Nop()), "fine_balance"))
+	var catalogue *store.CatalogueError
+	if err := worker.Run(t.Context()); !errors.As(err, &catalogue) {
+		t.Errorf("Run returns %v, must be a *store.CatalogueError", err)
+	}
+}
+
+func statusOf(t *testing.T, s store.Store, projection string) store.ProjectionStatus {
+	t.Helper()
+	all, err := s.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range all {
+		if p.Name == projection {
+			return p
+		}
+	}
+	t.Fatalf("no projection %s", projection)
+	return store.ProjectionStatus{}
+}
+
+func count(t *testing.T, db pgtest.Database, table string) (n int) {
+	t.Helper()
+	if err := db.Connect(t).QueryRow(t.Context(), "SELECT count(*) FROM "+table).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}

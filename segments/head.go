@@ -1,0 +1,115 @@
+package segments
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/pupwasm/pupwasm/internal/clock"
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// head looks at the horizon for all segments of the worker, so that an idle host asks one question and not one a segment.
+type head struct {
+	worker *Worker
+
+	mu      sync.Mutex
+	horizon store.Horizon
+	moved   chan struct{} // closed when the horizon moves
+}
+
+func newHead(w *Worker) *head { return &head{worker: w, moved: make(chan struct{})} }
+
+// after waits until the horizon is beyond position and returns it, or ctx's error.
+func (h *head) after(ctx context.Context, position int64) (int64, error) {
+	for {
+		h.mu.Lock()
+		horizon, moved := h.horizon.Position, h.moved
+		h.mu.Unlock()
+		if ctx.Err() != nil {
+			return 0, ctx.Err()
+		}
+		if horizon > position {
+			return horizon, nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// run polls until ctx ends: often while events come, seldom when nothing happens.
+func (h *head) run(ctx context.Context) {
+	options := h.worker.options
+	pause := options.Poll
+	retry := backoff{max: options.RetryMax}
+	held := holder{worker: h.worker}
+	for {
+		horizon, err := h.worker.store.Horizon(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			h.forget()
+			h.worker.outage.noticed(err)
+			pause = retry.pause()
+		default:
+			h.worker.outage.over()
+			retry.reset()
+			held.look(horizon)
+			if h.publish(horizon) || horizon.Position < horizon.Head {
+				pause = options.Poll
+			} else {
+				pause = min(pause*3/2, options.PollMax)
+			}
+		}
+		if !sleep(ctx, pause) {
+			return
+		}
+	}
+}
+
+// publish tells the segments, and reports whether the horizon moved.
+func (h *head) publish(horizon store.Horizon) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	moved := horizon.Position > h.horizon.Position
+	// It may also go back: the server was restored or failed over, and positions that were seen will be handed out again.
+	h.horizon = horizon
+	if moved {
+		close(h.moved)
+		h.moved = make(chan struct{})
+	}
+	return moved
+}
+
+// forget drops what is known: after a lost connection another server may answer.
+func (h *head) forget() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.horizon = store.Horizon{}
+}
+
+// holder says once when an append has held the horizon back for long: projections wait for it, rightly, and somebody should
+// know which it is.
+type holder struct {
+	worker *Worker
+	pid    int
+	since  time.Time
+	told   bool
+}
+
+const heldLong = 10 * time.Second
+
+func (l *holder) look(horizon store.Horizon) {
+	if horizon.Holder == 0 || horizon.Holder != l.pid {
+		*l = holder{worker: l.worker, pid: horizon.Holder, since: clock.Now()}
+		return
+	}
+	if !l.told && clock.Since(l.since) > heldLong {
+		l.told = true
+		l.worker.logger.Warn().Int("pid", horizon.Holder).Int64("horizon", horizon.Position).Int64("head", horizon.Head).
+			Msg("horizon held back by an append that does not end")
+	}
+}

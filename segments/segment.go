@@ -1,0 +1,189 @@
+package segments
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// segment is one claim at work.
+type segment struct {
+	runner *runner
+	logger zerolog.Logger
+	claim  store.Claim
+	guest  *host.Guest
+	folder *store.Folder
+	cancel context.CancelFunc
+	done   chan struct{}
+	first  int64 // the position that it was claimed at
+	err    error // why it ended, valid after done
+
+	request store.ReadRequest
+	page    store.Page
+}
+
+func newSegment(r *runner, claim store.Claim) *segment {
+	description := r.module.Description
+	return &segment{
+		runner: r, claim: claim, first: claim.Position, guest: r.module.NewGuest(claim.Segment),
+		folder: store.NewFolder(&description.Projection),
+		logger: r.logger.With().Int("segment", claim.Segment).Logger(), done: make(chan struct{}),
+		request: store.ReadRequest{
+			Limit: r.batchEvents(), Bytes: r.worker.options.BatchBytes,
+			Scope: description.Scope, Range: claim.Range, Columns: r.module.Columns(),
+		},
+	}
+}
+
+func (s *segment) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
+	go func() {
+		defer close(s.done)
+		defer cancel()
+		err := s.run(ctx)
+		s.finish(err)
+		select {
+		case s.runner.ended <- s:
+		case <-ctx.Done(): // the runner waits on done
+		}
+	}()
+}
+
+// run steps until ctx ends, which it looks at between batches only; what is under way then has stopGrace to end.
+func (s *segment) run(ctx context.Context) error {
+	worker := s.runner.worker
+	working, stop := outliving(ctx, stopGrace)
+	defer stop()
+	for {
+		if worker.options.Once && s.claim.Position >= worker.target {
+			s.runner.signal()
+			<-ctx.Done()
+			return nil
+		}
+		horizon, err := worker.head.after(ctx, s.claim.Position)
+		if err != nil {
+			return nil //nolint:nilerr // ctx ended: the runner asked for it
+		}
+		if err := s.step(working, horizon); err != nil {
+			return err
+		}
+	}
+}
+
+// step is one batch: read, apply, fold, commit.
+func (s *segment) step(ctx context.Context, horizon int64) error {
+	s.request.After, s.request.Through = s.claim.Position, horizon
+	if err := s.runner.worker.store.Read(ctx, s.request, &s.page); err != nil {
+		return err
+	}
+	batch, through := s.page.Events, s.page.Through
+	s.adaptLimit()
+
+	tx := s.runner.catalogue.Begin(s.claim)
+	defer tx.Rollback()
+	mutations, err := s.apply(ctx, batch, tx)
+	if err != nil {
+		return s.blame(err, batch)
+	}
+	if err := tx.Commit(ctx, through, s.folder.Fold(mutations)); err != nil {
+		return s.blame(err, batch)
+	}
+
+	s.claim.Position = through
+	s.runner.moved(s.claim, len(batch))
+	return nil
+}
+
+// adaptLimit asks for fewer events after a page that was cut for its bytes, so that large events are not read to be dropped,
+// and for more again when they are small.
+func (s *segment) adaptLimit() {
+	read := len(s.page.Events)
+	if cut := read < s.request.Limit && s.page.Through < s.request.Through; cut {
+		s.request.Limit = max(read, 1)
+	} else if read == s.request.Limit {
+		s.request.Limit = min(2*s.request.Limit, s.runner.batchEvents())
+	}
+}
+
+// apply asks the guest for mutations. A batch without events only moves the checkpoint over what is out of scope.
+func (s *segment) apply(ctx context.Context, batch []store.Recorded, tx store.Tx) ([]store.Mutation, error) {
+	if len(batch) == 0 {
+		return nil, nil
+	}
+	return s.guest.Apply(ctx, batch, func(query int, arguments []store.Value, rows *store.Rows) error {
+		return tx.Query(ctx, query, arguments, rows)
+	})
+}
+
+// blame adds to an error of the guest or its SQL which events it came with.
+func (s *segment) blame(err error, batch []store.Recorded) error {
+	var fault *host.Fault
+	if len(batch) == 0 || !isFailure(err) || errors.As(err, &fault) && fault.Position > 0 {
+		return err
+	}
+	return fmt.Errorf("events %d to %d: %w", batch[0].Position, batch[len(batch)-1].Position, err)
+}
+
+// isFailure tells whether the guest or its SQL is to blame, so that the same batch would fail again.
+func isFailure(err error) bool {
+	var fault *host.Fault
+	var rejected *store.RejectedError
+	return errors.As(err, &fault) || errors.As(err, &rejected)
+}
+
+// stopGrace is how long a batch may go on after the segment was asked to stop: a database that does not answer must not keep a
+// process from ending.
+const stopGrace = 30 * time.Second
+
+// outliving returns a context that ends some time after its parent.
+func outliving(parent context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(parent))
+	stopWaiting := context.AfterFunc(parent, func() {
+		if sleep(ctx, grace) {
+			cancel()
+		}
+	})
+	return ctx, func() {
+		stopWaiting()
+		cancel()
+	}
+}
+
+// farewellTimeout bounds what a segment says to the database at its end.
+const farewellTimeout = 5 * time.Second
+
+// finish gives the claim up in the way that fits the reason. Only what the guest or its SQL is to blame for is recorded as a
+// failure; everything else may pass, and the runner tries again.
+func (s *segment) finish(err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), farewellTimeout)
+	defer cancel()
+	s.guest.Close(ctx)
+	s.err = err
+	switch {
+	case isFailure(err):
+		s.at().Error().Err(err).Msg("segment failed")
+		if err := s.runner.worker.store.Fail(ctx, s.claim, err.Error()); err != nil {
+			s.at().Warn().Err(err).Msg("failure not recorded")
+			s.err = err
+		}
+	case errors.Is(err, store.ErrFenced):
+		s.at().Info().Msg("segment lost to another claim")
+	default:
+		if err := s.runner.worker.store.Release(ctx, s.claim); err != nil {
+			s.at().Debug().Err(err).Msg("segment not released")
+		}
+	}
+}
+
+// at is the logger with the place where the segment stands.
+func (s *segment) at() *zerolog.Logger {
+	at := s.logger.With().Int64("position", s.claim.Position).Int64("epoch", s.claim.Epoch).Logger()
+	return &at
+}

@@ -1,0 +1,232 @@
+package segments
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// Worker runs the projections of a process. Give it modules with Set at any time, before or during Run.
+type Worker struct {
+	store   store.Store
+	options Options
+	logger  zerolog.Logger
+	head    *head
+	outage  *outage
+	target  int64 // with Once: the position to reach
+
+	mu      sync.Mutex
+	runners map[string]*runner // by projection
+	running context.Context    // of Run; nil before
+	group   sync.WaitGroup
+}
+
+// New prepares a worker. It does not own the store.
+func New(s store.Store, options Options) (*Worker, error) {
+	options = options.withDefaults()
+	if err := options.validate(); err != nil {
+		return nil, err
+	}
+	w := &Worker{
+		store: s, options: options, logger: options.Logger.With().Str("worker", options.Name).Logger(),
+		runners: map[string]*runner{},
+	}
+	w.head = newHead(w)
+	w.outage = &outage{logger: w.logger}
+	return w, nil
+}
+
+func defaultName() string {
+	name, err := os.Hostname()
+	if err != nil {
+		name = "host"
+	}
+	suffix := make([]byte, 4)
+	_, _ = rand.Read(suffix) // never fails
+	return fmt.Sprintf("%s-%d-%s", name, os.Getpid(), hex.EncodeToString(suffix))
+}
+
+// Set starts a module's projection, or replaces the module that runs it, at a batch boundary. A module that cannot be installed
+// leaves the one before it running; why it cannot is logged, and told by Run when Once is set. The worker owns the
+// module and closes it when it is replaced.
+func (w *Worker) Set(module *host.Module) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	name := module.Description.Name
+	r, known := w.runners[name]
+	if !known {
+		r = newRunner(w, name)
+		w.runners[name] = r
+		w.launch(r)
+	}
+	r.set(module)
+}
+
+// Remove stops a projection at a batch boundary and waits until its segments are released.
+func (w *Worker) Remove(projection string) {
+	w.mu.Lock()
+	r, known := w.runners[projection]
+	delete(w.runners, projection)
+	started := w.running != nil
+	w.mu.Unlock()
+	if known {
+		r.stop()
+		if started {
+			<-r.done
+		}
+	}
+}
+
+// launch starts a runner when the worker runs. The lock is held.
+func (w *Worker) launch(r *runner) {
+	if w.running == nil {
+		return
+	}
+	w.group.Add(1)
+	go func() {
+		defer w.group.Done()
+		r.run(w.running)
+	}()
+}
+
+// Run works until ctx ends, then finishes the batches under way and releases everything. With Options.Once it returns when
+// all is applied that was appended before.
+//
+// # Errors
+//
+// With Once, what kept a projection from being complete, joined; also ctx's error. Otherwise nil: what can go wrong is retried or recorded.
+func (w *Worker) Run(ctx context.Context) error {
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	if err := w.begin(running); err != nil {
+		if w.options.Once {
+			return err
+		}
+		return nil // asked to stop before the database answered
+	}
+	var background sync.WaitGroup
+	background.Go(func() { w.heartbeats(running) })
+	background.Go(func() { w.head.run(running) })
+
+	w.mu.Lock()
+	w.running = running
+	for _, r := range w.runners {
+		w.launch(r)
+	}
+	w.mu.Unlock()
+
+	var err error
+	if w.options.Once {
+		err = w.awaitOnce(ctx)
+	} else {
+		<-ctx.Done()
+	}
+	stop()
+	w.group.Wait()
+	background.Wait()
+	w.leave()
+	return err
+}
+
+// begin takes the lease and, with Once, the position to reach. It goes on trying until ctx ends.
+func (w *Worker) begin(ctx context.Context) error {
+	retry := backoff{max: w.options.RetryMax}
+	for {
+		err := w.store.Heartbeat(ctx, w.options.Name, w.options.Lease)
+		if err == nil && w.options.Once {
+			var horizon store.Horizon
+			horizon, err = w.store.Horizon(ctx)
+			w.target = horizon.Head
+		}
+		if err == nil {
+			w.outage.over()
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		w.outage.noticed(err)
+		if !sleep(ctx, retry.pause()) {
+			return ctx.Err()
+		}
+	}
+}
+
+// heartbeats renews the lease well before it runs out. A renewal that fails is tried again at once: the segments stay
+// valid until another worker takes them, which the commit finds out.
+func (w *Worker) heartbeats(ctx context.Context) {
+	retry := backoff{max: w.options.Lease / 4}
+	for pause := w.options.Lease / 4; sleep(ctx, pause); {
+		if err := w.store.Heartbeat(ctx, w.options.Name, w.options.Lease); err != nil {
+			w.outage.noticed(err)
+			pause = retry.pause()
+			continue
+		}
+		retry.reset()
+		pause = w.options.Lease / 4
+	}
+}
+
+// leaveTimeout bounds the farewell: a worker that cannot say it is found out by its lease.
+const leaveTimeout = 5 * time.Second
+
+func (w *Worker) leave() {
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	if err := w.store.Leave(ctx, w.options.Name); err != nil {
+		w.logger.Warn().Err(err).Dur("lease", w.options.Lease).Msg("segments stay owned until the lease runs out")
+	}
+}
+
+func (w *Worker) awaitOnce(ctx context.Context) error {
+	w.mu.Lock()
+	runners := make([]*runner, 0, len(w.runners))
+	for _, r := range w.runners {
+		runners = append(runners, r)
+	}
+	w.mu.Unlock()
+	var failures []error
+	for _, r := range runners {
+		select {
+		case <-r.done:
+			failures = append(failures, r.failure)
+			if !r.completed {
+				failures = append(failures, ctx.Err())
+			}
+		case <-ctx.Done():
+			return errors.Join(append(failures, ctx.Err())...)
+		}
+	}
+	return errors.Join(failures...)
+}
+
+// Progress is how far a projection is, on this worker.
+type Progress struct {
+	Projection string
+	Position   int64 // the checkpoint of its segment that is furthest behind
+	Events     int64 // applied by this worker since it started
+}
+
+// Progress returns how far every projection is, by name. The caller owns the result.
+func (w *Worker) Progress() []Progress {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := make([]Progress, 0, len(w.runners))
+	for _, r := range w.runners {
+		all = append(all, r.progress())
+	}
+	slices.SortFunc(all, func(a, b Progress) int { return strings.Compare(a.Projection, b.Projection) })
+	return all
+}

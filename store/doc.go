@@ -1,0 +1,18 @@
+// Package store holds the contracts between pupwasm and a database: the events, the reads, the catalogue that a
+// projection declares, the claim on a segment, and the transaction that commits rows and checkpoint together.
+//
+//	append ─► events ─► Horizon ─► Read ─► (guest) ─► Fold ─► Tx.Commit: fence + rows + checkpoint
+//
+// It is a leaf: everything may import it and it imports the standard library only. The implementations live in
+// store/postgres and store/sqlite, and every one passes the conformance suite in store/storetest.
+//
+// What an implementation promises:
+//
+//   - Rows and checkpoint commit in one transaction or not at all ([Tx]).
+//   - No position at or below [Horizon.Position] can still appear ([Reader]).
+//   - A commit succeeds only while the [Claim] still holds the segment at the position that it was read at.
+//   - Errors are translated once: callers test them with errors.Is and errors.As against errors.go.
+//
+// What it does not do: it starts no goroutine of its own beyond a connection pool's, decides no retry, and knows
+// nothing of WebAssembly.
+package store

@@ -1,0 +1,91 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+)
+
+var (
+	// ErrStreamNotFound says that a stream has no event.
+	ErrStreamNotFound = errors.New("the stream does not exist")
+
+	// ErrFenced says that the claim no longer holds its segment at the position it was read at: another worker has it, or
+	// an earlier commit went through. Nothing was written. Drop the claim and claim again.
+	ErrFenced = errors.New("the segment is no longer held by this worker")
+
+	// ErrTransient wraps every failure that may pass by itself: a lost connection, a deadlock, a server that starts or
+	// is read-only. Nothing can be said of the transaction; the stored checkpoint tells.
+	ErrTransient = errors.New("the database is not available")
+
+	// ErrNotMigrated says that the database lacks the tables of this version.
+	ErrNotMigrated = errors.New("the database is not set up for this version: run 'pupwasm migrate up'")
+)
+
+// VersionConflictError says that a stream was not at the expected version. Nothing was appended.
+type VersionConflictError struct {
+	Stream   Stream
+	Expected Expected
+	Actual   int64 // the stream's last version, or -1 when another append won while this one ran
+}
+
+func (e *VersionConflictError) Error() string {
+	if e.Actual < 0 {
+		return fmt.Sprintf("version conflict on stream %s: another append came first", e.Stream)
+	}
+	return fmt.Sprintf("version conflict on stream %s: expected %s, it is at version %d", e.Stream, e.Expected, e.Actual)
+}
+
+// DuplicateEventError says that an event id is stored already. Nothing was appended.
+type DuplicateEventError struct {
+	ID UUID // zero when the database did not say
+}
+
+func (e *DuplicateEventError) Error() string {
+	return fmt.Sprintf("event id %s is stored already", e.ID)
+}
+
+// InputError says which field of an append cannot be stored. Nothing was appended.
+type InputError struct {
+	Field  string
+	Reason string
+}
+
+func (e *InputError) Error() string { return e.Field + " " + e.Reason }
+
+// RejectedError says that the database refused what a projection wrote or asked, and will refuse it again: a constraint,
+// a value out of range, a missing column. The transaction was rolled back.
+type RejectedError struct {
+	Statement string // the name of the write or query in the catalogue
+	Reason    string // the database's own words
+}
+
+func (e *RejectedError) Error() string {
+	return fmt.Sprintf("the database refuses %s: %s", e.Statement, e.Reason)
+}
+
+// CatalogueError says what of a projection's declaration cannot be installed. It is found at load, before any event.
+type CatalogueError struct {
+	Item   string // for example `write "total"` or `table "fines"`
+	Reason string
+}
+
+func (e *CatalogueError) Error() string { return e.Item + ": " + e.Reason }
+
+// VersionMismatch says that another version of the projection has built what is in the database.
+func VersionMismatch(projection string, installed, given int) error {
+	return &CatalogueError{
+		Item: fmt.Sprintf("projection %q", projection),
+		Reason: fmt.Sprintf("its tables were built by version %d, the module is version %d: "+
+			"run 'pupwasm reset %s' to build them anew, or keep the version if the rows stay right", installed, given, projection),
+	}
+}
+
+// StillOwned says that a projection cannot be reset while a worker runs it.
+func StillOwned(projection, worker string) error {
+	return &InputError{Field: "projection " + projection, Reason: "is run by worker " + worker + ": stop it first"}
+}
+
+// UnknownProjection says that no projection of that name was ever installed.
+func UnknownProjection(projection string) error {
+	return &InputError{Field: "projection " + projection, Reason: "is not known: 'pupwasm status' lists those that are"}
+}

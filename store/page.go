@@ -1,0 +1,102 @@
+package store
+
+import "errors"
+
+// PageBuilder fills pages from the rows of a database, for implementations of [Reader]. It may be used for one page after the
+// other, by one goroutine:
+//
+//	builder.Begin(page, bytesMax)
+//	for rows, until builder.Full {
+//		event := builder.Row()
+//		event.Type, event.Payload = builder.Intern(…), builder.Keep(…)
+//		builder.EndRow()
+//	}
+//	builder.End(page)
+//
+// Payloads and metadata share one buffer, the page's own, which the next page uses again. Names that come again and again are one
+// string each, over all pages of the builder.
+type PageBuilder struct {
+	// Full says that an event did not fit into the bytes of the page: it and those after it belong to the next one.
+	Full bool
+
+	events   []Recorded
+	arena    []byte
+	size     int // of payloads and metadata so far
+	bytesMax int
+	interned map[string]string
+}
+
+// internedMax bounds the strings that a builder remembers.
+const internedMax = 4096
+
+// Begin starts a page, with at most so many bytes of payload and metadata unless a single event has more; 0 is no limit.
+func (b *PageBuilder) Begin(page *Page, bytesMax int) {
+	b.Full, b.size, b.bytesMax = false, 0, bytesMax
+	b.events, b.arena = page.Events[:0], page.Buffer[:0]
+	if b.interned == nil {
+		b.interned = map[string]string{}
+	}
+}
+
+// Row makes room for an event and returns it, empty. It is valid until EndRow.
+func (b *PageBuilder) Row() *Recorded {
+	b.events = append(b.events, Recorded{})
+	return &b.events[len(b.events)-1]
+}
+
+// EndRow keeps the event, or takes it back when it does not fit.
+func (b *PageBuilder) EndRow() {
+	last := len(b.events) - 1
+	b.size += len(b.events[last].Payload) + len(b.events[last].Metadata)
+	if b.bytesMax > 0 && b.size > b.bytesMax && last > 0 {
+		b.events, b.Full = b.events[:last], true
+	}
+}
+
+// Keep copies a payload or metadata to the page.
+func (b *PageBuilder) Keep(value []byte) []byte {
+	if len(b.arena)+len(value) > cap(b.arena) {
+		// What was kept stays where it is; the rest of the old buffer is lost.
+		b.arena = make([]byte, 0, max(2*cap(b.arena), len(value), 64<<10))
+	}
+	start := len(b.arena)
+	b.arena = append(b.arena, value...)
+	return b.arena[start:len(b.arena):len(b.arena)]
+}
+
+// Intern returns a string that repeats.
+func (b *PageBuilder) Intern(value []byte) string {
+	if text, known := b.interned[string(value)]; known {
+		return text
+	}
+	if len(b.interned) >= internedMax {
+		clear(b.interned)
+	}
+	text := string(value)
+	b.interned[text] = text
+	return text
+}
+
+// End hands events and buffer to the page, and forgets them.
+func (b *PageBuilder) End(page *Page) {
+	page.Events, page.Buffer = b.events, b.arena
+	b.events, b.arena = nil, nil
+}
+
+// Start empties a page for the request and tells whether there is anything to read.
+func (r *ReadRequest) Start(page *Page) (bool, error) {
+	page.Events = page.Events[:0]
+	if r.Limit < 1 {
+		return false, errors.New("a read needs a limit of at least 1 event")
+	}
+	page.Through = max(r.After, r.Through)
+	return r.Through > r.After, nil
+}
+
+// Finish sets how far a page goes that was filled for the request: to its last event, when a limit ended it. full says
+// that the limit of bytes did.
+func (r *ReadRequest) Finish(page *Page, full bool) {
+	if read := len(page.Events); full || read == r.Limit {
+		page.Through = page.Events[read-1].Position
+	}
+}

@@ -1,0 +1,223 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// querier is a pool or a transaction.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+// Append adds events in a transaction of its own. See [store.Appender].
+func (s *Store) Append(ctx context.Context, options store.AppendOptions, appends ...store.StreamAppend) ([]store.Appended, error) {
+	return s.appendTo(ctx, s.pool, options, appends)
+}
+
+// AppendTx adds events within the caller's transaction, which decides whether they come to be. After an error the
+// transaction is aborted, as after any failed statement; a savepoint (tx.Begin) around the call prevents that.
+func (s *Store) AppendTx(ctx context.Context, tx pgx.Tx, options store.AppendOptions, appends ...store.StreamAppend) ([]store.Appended, error) {
+	return s.appendTo(ctx, tx, options, appends)
+}
+
+func (s *Store) appendTo(ctx context.Context, to querier, options store.AppendOptions, appends []store.StreamAppend) ([]store.Appended, error) {
+	count, err := store.ValidateAppends(appends, s.options.PayloadBytesMax)
+	if err != nil || count == 0 {
+		return nil, err
+	}
+	result := make([]store.Appended, count)
+	args := newAppendArguments(appends, count, options.SkipDuplicates, result)
+	rows, err := to.Query(ctx, s.queries.append, args.list(options)...)
+	if err != nil {
+		return nil, args.translate(err, appends)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var ordinal, position, version int64
+		if err := rows.Scan(&ordinal, &position, &version); err != nil {
+			return nil, args.translate(err, appends)
+		}
+		at := &result[args.places[ordinal-1]]
+		at.Position, at.AggregateVersion = position, version
+	}
+	if err := rows.Err(); err != nil {
+		return nil, args.translate(err, appends)
+	}
+	return result, nil
+}
+
+// appendArguments are the parallel arrays that append_events takes.
+type appendArguments struct {
+	contexts, types, aggregates []string
+	hashes                      []int64
+
+	stream                          []int32
+	expected                        []int64
+	ids                             [][16]byte
+	eventTypes                      []string
+	versions                        []int32
+	payloads                        [][]byte
+	metadata                        []string
+	traces, correlations, causation []*string
+	created                         []*time.Time
+
+	places []int // of the sent events in the result
+	of     []int // of the sent events in the appends
+}
+
+func newAppendArguments(appends []store.StreamAppend, count int, skipDuplicates bool, result []store.Appended) *appendArguments {
+	a := &appendArguments{
+		stream: make([]int32, 0, count), expected: make([]int64, 0, count), ids: make([][16]byte, 0, count), eventTypes: make([]string, 0, count),
+		versions: make([]int32, 0, count), payloads: make([][]byte, 0, count), metadata: make([]string, 0, count),
+		traces: make([]*string, 0, count), correlations: make([]*string, 0, count), causation: make([]*string, 0, count),
+		created: make([]*time.Time, 0, count), places: make([]int, 0, count),
+	}
+	streams := make(map[store.Stream]int32, len(appends))
+	seen := map[store.UUID]bool{}
+	place := 0
+	for i := range appends {
+		stream := a.addStream(streams, appends[i].Stream)
+		for j := range appends[i].Events {
+			event := &appends[i].Events[j]
+			expected := store.Any()
+			if j == 0 {
+				expected = appends[i].Expected
+			}
+			id := event.ID
+			if id == (store.UUID{}) {
+				id = store.UUID(uuid.Must(uuid.NewV7()))
+			} else if skipDuplicates {
+				if seen[id] {
+					result[place].ID = id
+					place++
+					continue
+				}
+				seen[id] = true
+			}
+			result[place].ID = id
+			a.stream = append(a.stream, stream)
+			a.expected = append(a.expected, expected.Code())
+			a.places = append(a.places, place)
+			a.of = append(a.of, i)
+			a.addEvent(event, id)
+			place++
+		}
+	}
+	return a
+}
+
+// addStream returns the stream's place in the arrays, from 1. A stream may be named by several appends.
+func (a *appendArguments) addStream(streams map[store.Stream]int32, stream store.Stream) int32 {
+	place, known := streams[stream]
+	if !known {
+		place = int32(len(streams) + 1)
+		streams[stream] = place
+		a.contexts = append(a.contexts, stream.BoundedContext)
+		a.types = append(a.types, stream.AggregateType)
+		a.aggregates = append(a.aggregates, stream.AggregateID)
+		a.hashes = append(a.hashes, int64(store.PartitionHash(stream.AggregateID)))
+	}
+	return place
+}
+
+func (a *appendArguments) addEvent(event *store.Event, id store.UUID) {
+	a.ids = append(a.ids, id)
+	a.eventTypes = append(a.eventTypes, event.Type)
+	a.versions = append(a.versions, max(event.Version, 1))
+	payload := event.Payload
+	if payload == nil {
+		payload = []byte{}
+	}
+	a.payloads = append(a.payloads, payload)
+	metadata := "{}"
+	if len(event.Metadata) > 0 {
+		metadata = string(event.Metadata)
+	}
+	a.metadata = append(a.metadata, metadata)
+	a.traces = append(a.traces, optional(event.TraceID))
+	a.correlations = append(a.correlations, optional(event.CorrelationID))
+	a.causation = append(a.causation, optional(event.CausationID))
+	var created *time.Time
+	if !event.CreatedAt.IsZero() {
+		created = &event.CreatedAt
+	}
+	a.created = append(a.created, created)
+}
+
+func (a *appendArguments) list(options store.AppendOptions) []any {
+	return []any{
+		a.contexts, a.types, a.aggregates, a.hashes, a.stream, a.expected, a.ids, a.eventTypes, a.versions,
+		a.payloads, a.metadata, a.traces, a.correlations, a.causation, a.created, options.SkipDuplicates,
+	}
+}
+
+func optional(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
+}
+
+// translate puts what an append can meet besides the errors of every statement into the words of package store.
+func (a *appendArguments) translate(err error, appends []store.StreamAppend) error {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		return translate(err)
+	}
+	switch {
+	case pg.Code == stateVersionConflict:
+		var ordinal int
+		var actual int64
+		if _, scan := fmt.Sscanf(pg.Detail, "event %d: the stream is at version %d", &ordinal, &actual); scan != nil || ordinal < 1 || ordinal > len(a.of) {
+			return err // not by our own function
+		}
+		return &store.VersionConflictError{
+			Stream:   appends[a.of[ordinal-1]].Stream,
+			Expected: store.ExpectedFromCode(a.expected[ordinal-1]),
+			Actual:   actual,
+		}
+	case pg.Code == stateUniqueViolation && pg.ConstraintName == "events_event_id_key":
+		return &store.DuplicateEventError{ID: idInDetail(pg.Detail)}
+	case pg.Code == stateUniqueViolation && pg.ConstraintName == "events_stream_version_key":
+		return overtaken(pg.Detail, appends)
+	case strings.HasPrefix(pg.Code, classDataException):
+		return &store.InputError{Field: "a value of the events", Reason: "cannot be stored: " + describe(pg)}
+	}
+	return translate(err)
+}
+
+// overtaken is the error of an append whose versions somebody else took after it had looked for the last one: a writer who
+// inserts past append_events, or a caller's transaction that sees an older state. The detail names the stream as "…)=(context, type, id, version)".
+func overtaken(detail string, appends []store.StreamAppend) error {
+	conflict := &store.VersionConflictError{Stream: appends[0].Stream, Expected: appends[0].Expected, Actual: -1}
+	for i := range appends {
+		stream := appends[i].Stream
+		if strings.Contains(detail, "=("+stream.BoundedContext+", "+stream.AggregateType+", "+stream.AggregateID+", ") {
+			conflict.Stream, conflict.Expected = stream, appends[i].Expected
+			break
+		}
+	}
+	if conflict.Expected == store.Any() {
+		// Nothing was expected, so that nothing is wrong: the same append finds the new version when it is repeated.
+		return fmt.Errorf("%w: %s", store.ErrTransient, conflict)
+	}
+	return conflict
+}
+
+// idInDetail finds the id in "Key (event_id)=(…) already exists.".
+func idInDetail(detail string) store.UUID {
+	_, rest, _ := strings.Cut(detail, "=(")
+	text, _, _ := strings.Cut(rest, ")")
+	id, _ := store.ParseUUID(text) // the zero id says that the server did not tell
+	return id
+}

@@ -1,0 +1,163 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// Begin opens a unit of work. See [store.Catalogue].
+func (c *catalogue) Begin(claim store.Claim) store.Tx {
+	return &unit{catalogue: c, claim: claim}
+}
+
+// unit is one unit of work. It holds a connection from its first query, or for the commit alone.
+type unit struct {
+	catalogue *catalogue
+	claim     store.Claim
+	conn      *pgxpool.Conn
+	begun     bool
+	params    parameters
+}
+
+// rollbackTimeout bounds the wait for a server that no longer answers.
+const rollbackTimeout = 5 * time.Second
+
+const (
+	beginSQL  = "BEGIN ISOLATION LEVEL READ COMMITTED"
+	commitSQL = "COMMIT"
+)
+
+// Query runs a query of the catalogue. See [store.Tx].
+func (u *unit) Query(ctx context.Context, query int, arguments []store.Value, rows *store.Rows) error {
+	entry := &u.catalogue.queries[query]
+	first := !u.begun
+	p, err := u.pipeline(ctx)
+	if err != nil {
+		return err
+	}
+	if first { // a commit's fence pins the settings by itself
+		u.params.reset()
+		u.params.add(pinParams[0], store.I64(u.catalogue.store.statementTimeout()))
+		p.send(&statement{sql: u.catalogue.store.queries.pin, params: pinParams}, u.params.values())
+	}
+	u.params.reset()
+	for i, t := range entry.params {
+		u.params.add(t, arguments[i])
+	}
+	p.send(entry, u.params.values())
+	rows.Width, rows.Values = len(entry.results), rows.Values[:0]
+	err = p.finish(func(of *statementResult) error {
+		if of.statement != entry {
+			return of.drain()
+		}
+		return of.collect(rows)
+	})
+	if err != nil {
+		u.Rollback()
+	}
+	return err
+}
+
+// Commit applies the steps and moves the checkpoint. See [store.Tx].
+//
+// BEGIN, fence and checkpoint, rows, COMMIT go out together and are answered together. The fence comes first: when it
+// raises, the server skips the rest.
+func (u *unit) Commit(ctx context.Context, through int64, steps []store.Step) error {
+	defer u.Rollback()
+	p, err := u.pipeline(ctx)
+	if err != nil {
+		return err
+	}
+	p.send(&statement{sql: u.catalogue.store.queries.advance, params: advanceParams}, u.fence(through))
+	for i := range steps {
+		u.sendStep(p, &steps[i])
+	}
+	// It has a name of its own because it may be refused, by a constraint that is checked last.
+	p.send(&statement{name: "the batch", sql: commitSQL}, nil)
+	return p.finish((*statementResult).drain)
+}
+
+var (
+	advanceParams = []store.Type{
+		{Kind: store.KindText},
+		{Kind: store.KindI64},
+		{Kind: store.KindText},
+		{Kind: store.KindI64},
+		{Kind: store.KindI64},
+		{Kind: store.KindI64},
+		{Kind: store.KindBool},
+		{Kind: store.KindI64},
+	}
+	pinParams = []store.Type{{Kind: store.KindI64}}
+)
+
+func (u *unit) fence(through int64) [][]byte {
+	u.params.reset()
+	values := [...]store.Value{
+		store.Text(u.claim.Projection), store.I64(int64(u.claim.Segment)), store.Text(u.claim.Worker),
+		store.I64(u.claim.Epoch), store.I64(u.claim.Position), store.I64(through), store.Bool(u.catalogue.store.options.Durable),
+		store.I64(u.catalogue.store.statementTimeout()),
+	}
+	for i, v := range values {
+		u.params.add(advanceParams[i], v)
+	}
+	return u.params.values()
+}
+
+func (u *unit) sendStep(p *pipeline, step *store.Step) {
+	statement := &u.catalogue.writes[step.Write]
+	if statement.set {
+		u.params.reset()
+		for column, t := range statement.params {
+			u.params.addColumn(t.Kind, step, column)
+		}
+		p.send(statement, u.params.values())
+		return
+	}
+	for row := range step.Count {
+		u.params.reset()
+		for column, t := range statement.params {
+			u.params.add(t, step.Values[row*step.Width+column])
+		}
+		p.send(statement, u.params.values())
+	}
+}
+
+// Rollback ends the unit of work. See [store.Tx].
+func (u *unit) Rollback() {
+	if u.conn == nil {
+		return
+	}
+	conn := u.conn
+	u.conn, u.begun = nil, false
+	if status := conn.Conn().PgConn().TxStatus(); status != 'I' && !conn.Conn().PgConn().IsClosed() {
+		// The caller's context may be over; a connection in a transaction must not go back to the pool.
+		ctx, cancel := context.WithTimeout(context.Background(), rollbackTimeout)
+		defer cancel()
+		if _, err := conn.Exec(ctx, "ROLLBACK"); err != nil {
+			_ = conn.Conn().Close(ctx)
+		}
+	}
+	conn.Release()
+}
+
+// pipeline starts a pipeline on the unit's connection, and begins the transaction with it when there is none.
+func (u *unit) pipeline(ctx context.Context) (*pipeline, error) {
+	if u.conn == nil {
+		conn, err := u.catalogue.store.pool.Acquire(ctx)
+		if err != nil {
+			return nil, translate(err)
+		}
+		u.conn = conn
+	}
+	p := startPipeline(ctx, u.conn)
+	if !u.begun {
+		u.begun = true
+		p.send(&statement{sql: beginSQL}, nil)
+	}
+	return p, nil
+}

@@ -1,0 +1,112 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// The SQLSTATEs that our own functions raise.
+const (
+	stateVersionConflict = "PW001"
+	stateFenced          = "PW002"
+)
+
+// classDataException begins the SQLSTATEs of values that a type cannot hold.
+const classDataException = "22"
+
+const (
+	stateSyntaxError        = "42601"
+	stateUniqueViolation    = "23505"
+	stateUndefinedTable     = "42P01"
+	stateUndefinedFunction  = "42883"
+	stateInvalidSchema      = "3F000"
+	stateReadOnly           = "25006"
+	stateInvalidPassword    = "28P01"
+	stateInvalidAuth        = "28000"
+	stateUndefinedDatabase  = "3D000"
+	stateInsufficientRights = "42501"
+)
+
+// translate puts an error of a statement that is ours into the words of package store. Cancelled contexts stay as they are.
+func translate(err error) error {
+	if err == nil {
+		return nil
+	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		switch pg.Code {
+		case stateFenced:
+			return store.ErrFenced
+		case stateUndefinedTable, stateUndefinedFunction, stateInvalidSchema:
+			return fmt.Errorf("%w (%s)", store.ErrNotMigrated, pg.Message)
+		case stateInvalidPassword, stateInvalidAuth, stateUndefinedDatabase, stateInsufficientRights:
+			return fmt.Errorf("the database refuses the connection or the rights: %s", pg.Message)
+		}
+		if transientState(pg.Code) {
+			return fmt.Errorf("%w: %s", store.ErrTransient, pg.Message)
+		}
+		return err
+	}
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	if transientFailure(err) {
+		return fmt.Errorf("%w: %s", store.ErrTransient, firstAttempt(err))
+	}
+	return err
+}
+
+// rejected puts an error of a statement that comes from a projection's catalogue into the words of package store.
+func rejected(name string, err error) error {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code != stateFenced && !transientState(pg.Code) {
+		return &store.RejectedError{Statement: name, Reason: describe(pg)}
+	}
+	return translate(err)
+}
+
+// transientState tells whether a SQLSTATE may pass by itself: connection, transaction rollback, resources, intervention,
+// system, and a server that is read-only since it was failed over.
+func transientState(code string) bool {
+	switch code[:2] {
+	case "08", "40", "53", "57", "58":
+		return true
+	}
+	return code == stateReadOnly || code == "55P03"
+}
+
+// transientFailure tells whether an error that is no answer of the server comes from the connection.
+func transientFailure(err error) bool {
+	var connect *pgconn.ConnectError
+	var network net.Error
+	return errors.As(err, &connect) || errors.As(err, &network) || pgconn.Timeout(err) || pgconn.SafeToRetry(err) ||
+		errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+func describe(pg *pgconn.PgError) string {
+	text := pg.Message
+	if pg.Detail != "" {
+		text += ": " + pg.Detail
+	}
+	return oneLine(errors.New(text))
+}
+
+// firstAttempt is the text of a failed connection with the first address that was tried: the others, and the same without
+// TLS, mostly say the same.
+func firstAttempt(err error) string {
+	lines := strings.SplitN(err.Error(), "\n", 3)
+	return oneLine(errors.New(strings.Join(lines[:min(len(lines), 2)], " ")))
+}
+
+// oneLine keeps an error that spans lines in one.
+func oneLine(err error) string {
+	return strings.Join(strings.Fields(err.Error()), " ")
+}

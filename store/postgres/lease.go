@@ -1,0 +1,57 @@
+package postgres
+
+import (
+	"context"
+	"sort"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// Heartbeat registers or renews a worker. See [store.Leases].
+func (s *Store) Heartbeat(ctx context.Context, worker string, ttl time.Duration) error {
+	_, err := s.control.Exec(ctx, s.queries.heartbeat, worker, ttl)
+	return translate(err)
+}
+
+// Claim gives free segments to the worker. See [store.Leases].
+func (s *Store) Claim(ctx context.Context, request store.ClaimRequest) ([]store.Claim, error) {
+	held := request.Held
+	if held == nil {
+		held = []int{} // an array without elements; NULL would exclude everything
+	}
+	rows, err := s.control.Query(ctx, s.queries.claim, request.Projection, request.Worker, held, request.Limit)
+	if err != nil {
+		return nil, translate(err)
+	}
+	claims, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Claim, error) {
+		claim := store.Claim{Projection: request.Projection, Worker: request.Worker}
+		err := row.Scan(&claim.Segment, &claim.Range.First, &claim.Range.Last, &claim.Position, &claim.Epoch)
+		return claim, err
+	})
+	if err != nil {
+		return nil, translate(err)
+	}
+	sort.Slice(claims, func(i, j int) bool { return claims[i].Segment < claims[j].Segment })
+	return claims, nil
+}
+
+// Release gives a segment up. See [store.Leases].
+func (s *Store) Release(ctx context.Context, claim store.Claim) error {
+	_, err := s.control.Exec(ctx, s.queries.release, claim.Projection, claim.Segment, claim.Worker, claim.Epoch)
+	return translate(err)
+}
+
+// Fail records why a segment cannot go on. See [store.Leases].
+func (s *Store) Fail(ctx context.Context, claim store.Claim, reason string) error {
+	_, err := s.control.Exec(ctx, s.queries.fail, claim.Projection, claim.Segment, claim.Worker, claim.Epoch, reason)
+	return translate(err)
+}
+
+// Leave releases everything that the worker owns. See [store.Leases].
+func (s *Store) Leave(ctx context.Context, worker string) error {
+	_, err := s.control.Exec(ctx, s.queries.leave, worker)
+	return translate(err)
+}

@@ -1,0 +1,233 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/store"
+	"github.com/pupwasm/pupwasm/store/postgres"
+)
+
+// block holds the lock on the segment's row, so that a commit waits, and returns how to let it go.
+func (r *rig) block() (release func()) {
+	r.Helper()
+	tx := begin(r, r.db.Connect(r))
+	_, err := tx.Exec(context.Background(), "SELECT FROM pupwasm.segments FOR UPDATE")
+	must(r, err)
+	return func() { must(r, tx.Rollback(context.Background())) }
+}
+
+// awaitBlocked waits until a connection of the store waits for a lock, and returns its process.
+func awaitBlocked(t testing.TB, db pgtest.Database) string {
+	t.Helper()
+	conn := db.Connect(t)
+	var pid string
+	await(t, "a connection of the store waits for a lock", func() bool {
+		rows := query(t, conn, "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'pupwasm' AND wait_event_type = 'Lock'")
+		if len(rows) > 0 {
+			pid = rows[0][0]
+		}
+		return len(rows) > 0
+	})
+	return pid
+}
+
+// await polls until condition holds.
+func await(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.After(30 * time.Second)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
+func TestCommit_cancelledWhileItWaits(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	r := newRig(t, db, db.DSN, postgres.Options{ConnectionsMax: 1})
+	must(t, r.commit(t.Context(), add("a", 1)))
+	release := r.block()
+	ctx, cancel := context.WithCancel(t.Context())
+	result := make(chan error)
+	go func() { result <- r.commit(ctx, add("a", 1)) }()
+	awaitBlocked(t, db)
+	cancel()
+	if err := <-result; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	await(t, "the server gives the commit up", func() bool {
+		return query(t, db.Connect(t), "SELECT count(*) FROM pg_locks WHERE NOT granted")[0][0] == "0"
+	})
+	release()
+	must(t, r.commit(t.Context(), add("a", 1)))
+	r.want("a 2")
+	r.wantClean()
+
+	ctx, cancel = context.WithCancel(t.Context())
+	cancel()
+	if err := r.commit(ctx, add("a", 1)); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled before: %v", err)
+	}
+	r.want("a 2")
+}
+
+func TestCommit_killedBackendIsTransient(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	r := newRig(t, db, db.DSN, postgres.Options{ConnectionsMax: 1})
+	ctx := t.Context()
+	must(t, r.commit(ctx, add("a", 1)))
+	admin := db.Connect(t)
+
+	release := r.block()
+	result := make(chan error)
+	go func() { result <- r.commit(ctx, add("a", 1)) }()
+	execute(t, admin, "SELECT pg_terminate_backend("+awaitBlocked(t, db)+")")
+	if err := <-result; !errors.Is(err, store.ErrTransient) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("killed in the middle of a commit: %v", err)
+	}
+	release()
+	must(t, r.commit(ctx, add("a", 1)))
+	r.want("a 2")
+
+	tx := r.catalogue.Begin(r.claim)
+	var rows store.Rows
+	must(t, tx.Query(ctx, sumsAll, nil, &rows))
+	terminate(t, db)
+	if err := tx.Commit(ctx, r.claim.Position+1, nil); !errors.Is(err, store.ErrTransient) {
+		t.Errorf("killed between a query and the commit: %v", err)
+	}
+	tx.Rollback()
+	must(t, r.commit(ctx, add("a", 1)))
+	r.want("a 3")
+
+	tx = r.catalogue.Begin(r.claim)
+	must(t, tx.Query(ctx, sumsAll, nil, &rows))
+	terminate(t, db)
+	if err := tx.Query(ctx, sumsAll, nil, &rows); !errors.Is(err, store.ErrTransient) {
+		t.Errorf("killed between two queries: %v", err)
+	}
+	tx.Rollback()
+	r.want("a 3")
+	terminate(t, db) // while it is idle in the pool
+	if err := r.commit(ctx, add("a", 1)); err != nil && !errors.Is(err, store.ErrTransient) {
+		t.Errorf("killed while idle: %v", err)
+	} else if err != nil {
+		must(t, r.commit(ctx, add("a", 1)))
+	}
+	r.want("a 4")
+	r.wantClean()
+}
+
+// terminate ends every connection of the stores on the database and waits until they are gone.
+func terminate(t testing.TB, db pgtest.Database) {
+	t.Helper()
+	const all = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'pupwasm'"
+	conn := db.Connect(t)
+	query(t, conn, "SELECT pg_terminate_backend(pid) "+all)
+	await(t, "the connections end", func() bool { return query(t, conn, "SELECT count(*) "+all)[0][0] == "0" })
+}
+
+func TestCommit_lostConnectionIsTransient(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	p := newProxy(t, db)
+	r := newRig(t, db, p.dsn, postgres.Options{ConnectionsMax: 2})
+	ctx := t.Context()
+	must(t, r.commit(ctx, add("a", 1)))
+	release := r.block()
+	result := make(chan error)
+	go func() { result <- r.commit(ctx, add("a", 1)) }()
+	awaitBlocked(t, db)
+	p.cut()
+	if err := <-result; !errors.Is(err, store.ErrTransient) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("got %v", err)
+	}
+	release()
+	// The server may still go on with what it was sent: a new claim tells the position.
+	await(t, "the old session ends", func() bool {
+		return query(t, db.Connect(t), "SELECT count(*) FROM pg_locks WHERE relation = 'pupwasm.segments'::regclass AND pid <> pg_backend_pid()")[0][0] == "0"
+	})
+	await(t, "the store connects again", func() bool {
+		claims, err := r.store.Claim(ctx, store.ClaimRequest{Projection: "sums", Worker: "w", Limit: 1})
+		if err == nil {
+			r.claim = claims[0]
+		} else if !errors.Is(err, store.ErrTransient) {
+			t.Fatal(err)
+		}
+		return err == nil
+	})
+	// Another connection of the pool may have been cut as well, which its first use finds out.
+	await(t, "a commit goes through", func() bool {
+		err := r.commit(ctx, add("a", 1))
+		if err != nil && !errors.Is(err, store.ErrTransient) {
+			t.Fatal(err)
+		}
+		return err == nil
+	})
+	r.want(fmt.Sprint("a ", r.claim.Position))
+}
+
+func TestRollback_returnsACleanConnection(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	r := newRig(t, db, db.DSN, postgres.Options{ConnectionsMax: 1})
+	var rows store.Rows
+	for range 5 {
+		tx := r.catalogue.Begin(r.claim)
+		must(t, tx.Query(t.Context(), sumsAll, nil, &rows))
+		tx.Rollback()
+		r.wantClean()
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	tx := r.catalogue.Begin(r.claim)
+	must(t, tx.Query(ctx, sumsAll, nil, &rows))
+	cancel() // the caller's context is over, and the connection still has to be given back
+	tx.Rollback()
+	r.wantClean()
+	must(t, r.commit(t.Context(), add("a", 1)))
+}
+
+// TestCommit_runawayStatementIsStopped has SQL that would take days.
+func TestCommit_runawayStatementIsStopped(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	s, err := postgres.Open(db.DSN, postgres.Options{ConnectionsMax: 1, StatementTimeout: 2 * time.Second})
+	must(t, err)
+	t.Cleanup(s.Close)
+	ctx := t.Context()
+	p := sums()
+	const endless = "SELECT count(*) FROM generate_series(1, 100000000000) a, generate_series(1, 100000000000) b"
+	p.Writes = append(p.Writes, store.Write{Name: "endless", SQL: anySQL("INSERT INTO {total} (n) " + endless)})
+	p.Queries = append(p.Queries, store.Query{Name: "endless", SQL: anySQL(endless), Results: []store.Type{typed("i64")}})
+	catalogue, err := s.Install(ctx, p, 1)
+	must(t, err)
+	must(t, s.Heartbeat(ctx, "w", time.Hour))
+	claims, err := s.Claim(ctx, store.ClaimRequest{Projection: "sums", Worker: "w", Limit: 1})
+	must(t, err)
+	handOut(t, db)
+	r := &rig{TB: t, db: db, store: s, catalogue: catalogue, folder: store.NewFolder(p), claim: claims[0]}
+	if err := r.commit(ctx, add("a", 1), store.Mutation{Write: len(p.Writes) - 1}); !errors.Is(err, store.ErrTransient) || !strings.Contains(err.Error(), "statement timeout") {
+		t.Errorf("commit: %v", err)
+	}
+	tx := catalogue.Begin(r.claim)
+	var rows store.Rows
+	if err := tx.Query(ctx, len(p.Queries)-1, nil, &rows); !errors.Is(err, store.ErrTransient) {
+		t.Errorf("query: %v", err)
+	}
+	tx.Rollback()
+	r.wantClean()
+	must(t, r.commit(ctx, add("a", 1)))
+	r.want("a 1")
+}

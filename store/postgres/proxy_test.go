@@ -1,0 +1,99 @@
+package postgres_test
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/pupwasm/pupwasm/internal/pgtest"
+)
+
+// proxy stands between a store and its server. It counts round trips: how often the client spoke after the server did.
+type proxy struct {
+	dsn string
+
+	mu          sync.Mutex
+	turns       int
+	clientSpoke bool
+	open        []net.Conn
+}
+
+func newProxy(t *testing.T, db pgtest.Database) *proxy {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	server := fmt.Sprintf("127.0.0.1:%d", db.Server.Port())
+	p := &proxy{dsn: strings.Replace(db.DSN, server, listener.Addr().String(), 1)}
+	var group sync.WaitGroup
+	group.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			upstream, err := net.Dial("tcp", server)
+			if err != nil {
+				client.Close()
+				continue
+			}
+			p.mu.Lock()
+			p.open = append(p.open, client, upstream)
+			p.mu.Unlock()
+			group.Go(func() { p.forward(upstream, client, true) })
+			group.Go(func() { p.forward(client, upstream, false) })
+		}
+	})
+	t.Cleanup(func() {
+		listener.Close()
+		p.cut()
+		group.Wait()
+	})
+	return p
+}
+
+func (p *proxy) forward(to, from net.Conn, fromClient bool) {
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buffer)
+		if n > 0 {
+			p.mu.Lock()
+			if fromClient && !p.clientSpoke {
+				p.turns++
+			}
+			p.clientSpoke = fromClient
+			p.mu.Unlock()
+			if _, err := to.Write(buffer[:n]); err != nil {
+				break
+			}
+		}
+		if err != nil {
+			break
+		}
+	}
+	to.Close()
+	from.Close()
+}
+
+// cut breaks every connection.
+func (p *proxy) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, conn := range p.open {
+		conn.Close()
+	}
+	p.open = nil
+}
+
+// roundTrips returns how many round trips fn takes.
+func (p *proxy) roundTrips(fn func()) int {
+	p.mu.Lock()
+	before := p.turns
+	p.clientSpoke = false
+	p.mu.Unlock()
+	fn()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.turns - before
+}

@@ -1,0 +1,82 @@
+package postgres
+
+import "strings"
+
+// queries are the fixed statements, with the schema filled in.
+type queries struct {
+	ready        string
+	append       string
+	horizon      string
+	events       string // the table's name, for reads, whose text depends on the request
+	readStream   string
+	streamExists string
+	positionTime string
+	advance      string
+	pin          string
+
+	heartbeat string
+	claim     string
+	release   string
+	fail      string
+	leave     string
+
+	lockProjection   string
+	projection       string
+	insertProjection string
+	insertSegment    string
+	clearFailures    string
+	liveOwner        string
+	deleteProjection string
+	status           string
+}
+
+func queriesFor(schema string) queries {
+	in := func(text string) string { return strings.ReplaceAll(text, "{schema}", quote(schema)) }
+	return queries{
+		ready: in(`SELECT to_regclass('{schema}.events') IS NOT NULL AND to_regclass('{schema}.segments') IS NOT NULL`),
+		append: in(`SELECT ordinal, global_position, aggregate_version FROM {schema}.append_events(
+			$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::text[]::jsonb[], $12, $13, $14, $15, $16)`),
+		horizon: in(`SELECT head, horizon, holder FROM {schema}.horizon()`),
+		events:  in(`{schema}.events`),
+		readStream: in(`WHERE bounded_context = $1 AND aggregate_type = $2 AND aggregate_id = $3
+			AND aggregate_version >= $4 AND aggregate_version <= $5 ORDER BY aggregate_version`),
+		streamExists: in(`SELECT EXISTS (SELECT FROM {schema}.events
+			WHERE bounded_context = $1 AND aggregate_type = $2 AND aggregate_id = $3)`),
+		positionTime: in(`SELECT created_at FROM {schema}.events WHERE global_position > $1 ORDER BY global_position LIMIT 1`),
+		advance:      in(`SELECT {schema}.advance($1, $2::integer, $3, $4, $5, $6, $7, $8)`),
+		pin:          in(`SELECT {schema}.pin($1)`),
+
+		heartbeat: in(`INSERT INTO {schema}.workers (worker, expires_at) VALUES ($1, clock_timestamp() + $2)
+			ON CONFLICT (worker) DO UPDATE SET expires_at = excluded.expires_at`),
+		// SKIP LOCKED: a segment in the middle of a commit has a live owner anyway, or is not worth waiting for.
+		claim: in(`UPDATE {schema}.segments s SET owner = $2, epoch = s.epoch + 1
+			FROM (
+				SELECT f.projection, f.segment FROM {schema}.segments f
+				WHERE f.projection = $1 AND f.failure IS NULL AND f.segment <> ALL ($3::integer[])
+				AND EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = $2 AND w.expires_at > clock_timestamp())
+				AND (f.owner IS NULL OR f.owner = $2 OR NOT EXISTS (
+					SELECT FROM {schema}.workers w WHERE w.worker = f.owner AND w.expires_at > clock_timestamp()))
+				ORDER BY f.segment LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED
+			) free
+			WHERE s.projection = free.projection AND s.segment = free.segment
+			RETURNING s.segment, s.first_hash, s.last_hash, s.position, s.epoch`),
+		release: in(`UPDATE {schema}.segments SET owner = NULL WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4`),
+		fail: in(`UPDATE {schema}.segments SET owner = NULL, failure = $5, updated_at = now()
+			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4`),
+		leave: in(`WITH gone AS (DELETE FROM {schema}.workers WHERE worker = $1)
+			UPDATE {schema}.segments SET owner = NULL WHERE owner = $1`),
+
+		lockProjection:   in(`SELECT pg_advisory_xact_lock(hashtextextended('{schema}.projection.' || $1, 0))`),
+		projection:       in(`SELECT version FROM {schema}.projections WHERE name = $1`),
+		insertProjection: in(`INSERT INTO {schema}.projections (name, version) VALUES ($1, $2)`),
+		insertSegment:    in(`INSERT INTO {schema}.segments (projection, segment, first_hash, last_hash) VALUES ($1, $2, $3, $4)`),
+		clearFailures:    in(`UPDATE {schema}.segments SET failure = NULL WHERE projection = $1 AND failure IS NOT NULL`),
+		liveOwner: in(`SELECT s.owner FROM {schema}.segments s JOIN {schema}.workers w ON w.worker = s.owner
+			WHERE s.projection = $1 AND w.expires_at > clock_timestamp() LIMIT 1`),
+		deleteProjection: in(`DELETE FROM {schema}.projections WHERE name = $1`),
+		status: in(`SELECT p.name, p.version, s.segment, s.first_hash, s.last_hash, s.position, s.epoch, coalesce(s.owner, ''),
+			EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = s.owner AND w.expires_at > clock_timestamp()),
+			coalesce(s.failure, ''), s.updated_at
+			FROM {schema}.projections p JOIN {schema}.segments s ON s.projection = p.name ORDER BY p.name, s.segment`),
+	}
+}

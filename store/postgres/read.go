@@ -1,0 +1,198 @@
+package postgres
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// eventColumns are the columns that a read may ask for, in the order in which they stand in events.
+var eventColumns = []struct {
+	column store.Columns
+	name   string
+	set    func(b *store.PageBuilder, event *store.Recorded, value []byte)
+}{
+	{store.ColumnBoundedContext, "bounded_context", func(b *store.PageBuilder, e *store.Recorded, v []byte) { e.BoundedContext = b.Intern(v) }},
+	{store.ColumnAggregateType, "aggregate_type", func(b *store.PageBuilder, e *store.Recorded, v []byte) { e.AggregateType = b.Intern(v) }},
+	{store.ColumnAggregateID, "aggregate_id", func(_ *store.PageBuilder, e *store.Recorded, v []byte) { e.AggregateID = string(v) }},
+	{store.ColumnEventID, "event_id", func(_ *store.PageBuilder, e *store.Recorded, v []byte) { e.ID = store.UUID(v) }},
+	{store.ColumnEventType, "event_type", func(b *store.PageBuilder, e *store.Recorded, v []byte) { e.Type = b.Intern(v) }},
+	{store.ColumnEventVersion, "event_version", func(_ *store.PageBuilder, e *store.Recorded, v []byte) { e.Version = int32(binary.BigEndian.Uint32(v)) }},
+	{store.ColumnPayload, "payload", func(b *store.PageBuilder, e *store.Recorded, v []byte) { e.Payload = b.Keep(v) }},
+	// Binary jsonb is a version byte and the text.
+	{store.ColumnMetadata, "metadata", func(b *store.PageBuilder, e *store.Recorded, v []byte) { e.Metadata = b.Keep(v[1:]) }},
+	{store.ColumnTraceID, "trace_id", func(_ *store.PageBuilder, e *store.Recorded, v []byte) { e.TraceID = string(v) }},
+	{store.ColumnCorrelationID, "correlation_id", func(_ *store.PageBuilder, e *store.Recorded, v []byte) { e.CorrelationID = string(v) }},
+	{store.ColumnCausationID, "causation_id", func(_ *store.PageBuilder, e *store.Recorded, v []byte) { e.CausationID = string(v) }},
+	{store.ColumnCreatedAt, "created_at", func(_ *store.PageBuilder, e *store.Recorded, v []byte) { e.CreatedAt = timeFromWire(v) }},
+	{store.ColumnPartitionHash, "partition_hash", func(_ *store.PageBuilder, e *store.Recorded, v []byte) {
+		e.PartitionHash = uint32(binary.BigEndian.Uint64(v))
+	}},
+}
+
+// collect gives the rows of a result to the builder.
+func collect(rows *pgconn.ResultReader, columns store.Columns, builder *store.PageBuilder) error {
+	for rows.NextRow() {
+		if builder.Full {
+			continue // the rest of the result has to be read to be rid of it
+		}
+		values := rows.Values()
+		event := builder.Row()
+		event.Position = int64(binary.BigEndian.Uint64(values[0]))
+		event.AggregateVersion = int64(binary.BigEndian.Uint64(values[1]))
+		next := 2
+		for i := range eventColumns {
+			if columns.Has(eventColumns[i].column) {
+				if values[next] != nil {
+					eventColumns[i].set(builder, event, values[next])
+				}
+				next++
+			}
+		}
+		builder.EndRow()
+	}
+	_, err := rows.Close()
+	return err
+}
+
+// Read fills page with events in scope. See [store.Reader].
+func (s *Store) Read(ctx context.Context, request store.ReadRequest, page *store.Page) error {
+	if some, err := request.Start(page); err != nil || !some {
+		return err
+	}
+	read, params := s.readStatement(request)
+	full, err := s.readInOrder(ctx, read, params, request.Columns, page, request.Bytes)
+	if err != nil {
+		return err
+	}
+	request.Finish(page, full)
+	return nil
+}
+
+// inOrder makes the planner, for one transaction, prefer an index that has the order of the result over sorting. It knows
+// nothing of a log that has just grown, believes that an interval has a few events, and would read all of them for
+// every page, which makes a rebuild quadratic.
+var inOrder = statement{sql: "SELECT pg_catalog.set_config('enable_sort', 'off', true)"}
+
+// readInOrder runs a read in one round trip, and tells whether the limit of bytes ended the page. The two statements are one
+// transaction, which ends with the pipeline.
+func (s *Store) readInOrder(
+	ctx context.Context, read *statement, params *parameters, columns store.Columns, page *store.Page, bytesMax int,
+) (full bool, err error) {
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return false, translate(err)
+	}
+	defer conn.Release()
+	p := startPipeline(ctx, conn)
+	p.send(&inOrder, nil)
+	p.send(read, params.values())
+	var builder store.PageBuilder
+	builder.Begin(page, bytesMax)
+	defer builder.End(page)
+	err = p.finish(func(of *statementResult) error {
+		if of.statement != read {
+			return of.drain()
+		}
+		return collect(of.reader, columns, &builder)
+	})
+	return builder.Full, err
+}
+
+// readStatement leaves out conditions that restrict nothing.
+func (s *Store) readStatement(request store.ReadRequest) (*statement, *parameters) {
+	read, params := &statement{}, &parameters{}
+	parameter := func(t store.Type, v store.Value) string {
+		read.params = append(read.params, t)
+		params.add(t, v)
+		return fmt.Sprintf("$%d", len(read.params))
+	}
+	position := func(v int64) string { return parameter(store.Type{Kind: store.KindI64}, store.I64(v)) }
+	var b strings.Builder
+	b.WriteString(s.selectColumns(request.Columns))
+	fmt.Fprintf(&b, " WHERE global_position > %s AND global_position <= %s", position(request.After), position(request.Through))
+	filter := func(column string, names []string) {
+		if len(names) > 0 {
+			values := make([]store.Value, len(names))
+			for i, name := range names {
+				values[i] = store.Text(name)
+			}
+			fmt.Fprintf(&b, " AND %s = ANY (%s)", column, parameter(store.Type{Kind: store.KindText, Array: true}, store.ArrayOf(store.KindText, values)))
+		}
+	}
+	filter("bounded_context", request.Scope.BoundedContexts)
+	filter("aggregate_type", request.Scope.AggregateTypes)
+	filter("event_type", request.Scope.EventTypes)
+	if request.Range != store.FullRange() {
+		fmt.Fprintf(&b, " AND partition_hash BETWEEN %s AND %s", position(int64(request.Range.First)), position(int64(request.Range.Last)))
+	}
+	fmt.Fprintf(&b, " ORDER BY global_position LIMIT %s", position(int64(request.Limit)))
+	read.sql = b.String()
+	return read, params
+}
+
+func (s *Store) selectColumns(columns store.Columns) string {
+	var b strings.Builder
+	b.WriteString("SELECT global_position, aggregate_version")
+	for i := range eventColumns {
+		if columns.Has(eventColumns[i].column) {
+			b.WriteString(", ")
+			b.WriteString(eventColumns[i].name)
+		}
+	}
+	b.WriteString(" FROM ")
+	b.WriteString(s.queries.events)
+	return b.String()
+}
+
+// ReadStream returns the events of one stream. See [store.Reader].
+func (s *Store) ReadStream(ctx context.Context, stream store.Stream, first, last int64) ([]store.Recorded, error) {
+	if err := stream.Validate(); err != nil {
+		return nil, err
+	}
+	if last == 0 {
+		last = 1<<63 - 1
+	}
+	read := &statement{sql: s.selectColumns(store.AllColumns) + " " + s.queries.readStream, params: streamParams}
+	params := &parameters{}
+	for i, v := range []store.Value{
+		store.Text(stream.BoundedContext), store.Text(stream.AggregateType), store.Text(stream.AggregateID), store.I64(first), store.I64(last),
+	} {
+		params.add(streamParams[i], v)
+	}
+	var page store.Page
+	if _, err := s.readInOrder(ctx, read, params, store.AllColumns, &page, 0); err != nil || len(page.Events) > 0 {
+		return page.Events, err
+	}
+	var exists bool
+	err := s.pool.QueryRow(ctx, s.queries.streamExists, stream.BoundedContext, stream.AggregateType, stream.AggregateID).Scan(&exists)
+	if err != nil {
+		return nil, translate(err)
+	}
+	if !exists {
+		return nil, fmt.Errorf("stream %s: %w", stream, store.ErrStreamNotFound)
+	}
+	return nil, nil
+}
+
+var streamParams = []store.Type{
+	{Kind: store.KindText}, {Kind: store.KindText}, {Kind: store.KindText}, {Kind: store.KindI64}, {Kind: store.KindI64},
+}
+
+// PositionTime returns when the first event after position was created. See [store.Reader].
+func (s *Store) PositionTime(ctx context.Context, position int64) (time.Time, error) {
+	var created time.Time
+	err := s.pool.QueryRow(ctx, s.queries.positionTime, position).Scan(&created)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return time.Time{}, nil
+	}
+	return created, translate(err)
+}

@@ -1,0 +1,220 @@
+package postgres
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// statement is one entry of the catalogue, ready to send.
+type statement struct {
+	name     string       // as the user knows it: `write "total"`
+	declared string       // the module's own text with the tables filled in, or sql
+	sql      string       // what is sent
+	params   []store.Type // of one row, or of the whole step when set is true
+	results  []store.Type
+	set      bool // takes a whole step: one array a column
+}
+
+func quote(names ...string) string { return pgx.Identifier(names).Sanitize() }
+
+// writeStatement makes the SQL of a write. Declarative writes take a step as a set, unless a column is itself an array, for
+// which PostgreSQL has no array of arrays that unnest would take apart row by row.
+func writeStatement(p *store.Projection, w *store.Write) (statement, error) {
+	s := statement{name: fmt.Sprintf("write %q", w.Name), params: p.Parameters(w)}
+	if w.SQL != nil {
+		text, ok := w.SQL.For(store.DialectPostgres)
+		if !ok {
+			return s, &store.CatalogueError{Item: s.name, Reason: "has no sql for postgres"}
+		}
+		var err error
+		if s.sql, err = p.ExpandTables(text, qualifier(p)); err != nil {
+			return s, &store.CatalogueError{Item: s.name, Reason: err.Error()}
+		}
+		s.declared = s.sql
+		return s, nil
+	}
+	table, _ := p.Table(w.Table)
+	columns := append([]string(nil), table.Key...)
+	for _, c := range w.Columns {
+		columns = append(columns, c.Name)
+	}
+	s.set = true
+	for _, t := range s.params {
+		s.set = s.set && !t.Array
+	}
+	if w.Action == store.Delete {
+		s.sql = deleteSQL(p, table, s)
+		s.declared = s.sql
+		return s, nil
+	}
+	s.sql = fmt.Sprintf("INSERT INTO %s AS t (%s) %s%s", quote(p.Name, table.Name), quoteList(columns), source(s, len(table.Key)), conflictClause(table, w))
+	s.declared = s.sql
+	return s, nil
+}
+
+// source is where the rows of a write come from: arrays, or single values.
+func source(s statement, keyWidth int) string {
+	params := make([]string, len(s.params))
+	for i, t := range s.params {
+		if s.set {
+			t.Array = true
+		}
+		params[i] = fmt.Sprintf("$%d::%s", i+1, sqlType(t))
+	}
+	list := strings.Join(params, ", ")
+	if !s.set {
+		return "VALUES (" + list + ")"
+	}
+	// In order of the key, so that two transactions that touch the same rows lock them in the same order.
+	order := make([]string, keyWidth)
+	for i := range order {
+		order[i] = fmt.Sprint(i + 1)
+	}
+	if keyWidth == 0 {
+		return "SELECT * FROM unnest(" + list + ")"
+	}
+	return "SELECT * FROM unnest(" + list + ") ORDER BY " + strings.Join(order, ", ")
+}
+
+func conflictClause(table *store.Table, w *store.Write) string {
+	switch {
+	case w.Action == store.Insert:
+		return ""
+	case w.Action == store.InsertIgnore || len(w.Columns) == 0:
+		return fmt.Sprintf(" ON CONFLICT (%s) DO NOTHING", quoteList(table.Key))
+	}
+	assignments := make([]string, len(w.Columns))
+	for i, c := range w.Columns {
+		column := quote(c.Name)
+		assignments[i] = column + " = " + mergeExpression(c.Action, "t."+column, "excluded."+column)
+	}
+	return fmt.Sprintf(" ON CONFLICT (%s) DO UPDATE SET %s", quoteList(table.Key), strings.Join(assignments, ", "))
+}
+
+// mergeExpression combines the stored value with the new one, as [store.Folder] does within a batch.
+func mergeExpression(action store.Action, stored, given string) string {
+	switch action {
+	case store.ActionAdd:
+		return fmt.Sprintf("CASE WHEN %[2]s IS NULL THEN %[1]s ELSE coalesce(%[1]s, 0) + %[2]s END", stored, given)
+	case store.ActionMin:
+		return fmt.Sprintf("least(%s, %s)", stored, given)
+	case store.ActionMax:
+		return fmt.Sprintf("greatest(%s, %s)", stored, given)
+	case store.ActionIfNull:
+		return fmt.Sprintf("coalesce(%s, %s)", stored, given)
+	default:
+		return given
+	}
+}
+
+func deleteSQL(p *store.Projection, table *store.Table, s statement) string {
+	params := make([]string, len(s.params))
+	match := make([]string, len(s.params))
+	for i, t := range s.params {
+		params[i] = fmt.Sprintf("$%d::%s", i+1, sqlType(store.Type{Kind: t.Kind, Array: true}))
+		match[i] = fmt.Sprintf("t.%[1]s = k.%[1]s", quote(table.Key[i]))
+	}
+	return fmt.Sprintf("DELETE FROM %s AS t USING unnest(%s) AS k (%s) WHERE %s",
+		quote(p.Name, table.Name), strings.Join(params, ", "), quoteList(table.Key), strings.Join(match, " AND "))
+}
+
+// queryStatement makes the SQL of a query.
+func queryStatement(p *store.Projection, q *store.Query) (statement, error) {
+	s := statement{name: fmt.Sprintf("query %q", q.Name)}
+	s.params, s.results = p.Signature(q)
+	if q.SQL == nil {
+		s.sql = loadSQL(p, q, s.results)
+		s.declared = s.sql
+		return s, nil
+	}
+	text, ok := q.SQL.For(store.DialectPostgres)
+	if !ok {
+		return s, &store.CatalogueError{Item: s.name, Reason: "has no sql for postgres"}
+	}
+	text, err := p.ExpandTables(text, qualifier(p))
+	if err != nil {
+		return s, &store.CatalogueError{Item: s.name, Reason: err.Error()}
+	}
+	names := make([]string, len(s.results))
+	expressions := make([]string, len(s.results))
+	for i, t := range s.results {
+		names[i] = fmt.Sprintf("c%d", i+1)
+		expressions[i] = resultExpression("q."+names[i], t)
+	}
+	s.declared = text
+	// The line break ends a remark at the end of the text.
+	s.sql = fmt.Sprintf("SELECT %s FROM (%s\n) AS q (%s)", strings.Join(expressions, ", "), text, strings.Join(names, ", "))
+	return s, nil
+}
+
+func loadSQL(p *store.Projection, q *store.Query, results []store.Type) string {
+	table, _ := p.Table(q.Table)
+	params := make([]string, len(table.Key))
+	match := make([]string, len(table.Key))
+	for i, name := range table.Key {
+		column, _ := table.Column(name)
+		params[i] = fmt.Sprintf("$%d::%s", i+1, sqlType(store.Type{Kind: column.Type.Kind, Array: true}))
+		match[i] = fmt.Sprintf("t.%[1]s = k.%[1]s", quote(name))
+	}
+	expressions := []string{"k.ordinal - 1"}
+	for i, name := range q.Columns {
+		expressions = append(expressions, resultExpression("t."+quote(name), results[i+1]))
+	}
+	return fmt.Sprintf("SELECT %s FROM unnest(%s) WITH ORDINALITY AS k (%s, ordinal) JOIN %s AS t ON %s ORDER BY k.ordinal",
+		strings.Join(expressions, ", "), strings.Join(params, ", "), quoteList(table.Key),
+		quote(p.Name, table.Name), strings.Join(match, " AND "))
+}
+
+// createTable makes the DDL of a declared table and its indexes.
+func createTable(p *store.Projection, table *store.Table) []string {
+	lines := make([]string, 0, len(table.Columns)+1)
+	for _, c := range table.Columns {
+		line := quote(c.Name) + " " + sqlType(c.Type)
+		if len(c.Default) > 0 {
+			line += " DEFAULT " + literal(c)
+		}
+		if c.NotNull {
+			line += " NOT NULL"
+		}
+		lines = append(lines, line)
+	}
+	if len(table.Key) > 0 {
+		lines = append(lines, "PRIMARY KEY ("+quoteList(table.Key)+")")
+	}
+	return []string{fmt.Sprintf("CREATE TABLE %s (%s)", quote(p.Name, table.Name), strings.Join(lines, ", "))}
+}
+
+func createIndexes(p *store.Projection, table *store.Table) []string {
+	statements := make([]string, len(table.Indexes))
+	for i, columns := range table.Indexes {
+		statements[i] = fmt.Sprintf("CREATE INDEX IF NOT EXISTS %s ON %s (%s)",
+			quote(fmt.Sprintf("%s_index_%d", table.Name, i+1)), quote(p.Name, table.Name), quoteList(columns))
+	}
+	return statements
+}
+
+// literal writes a checked JSON default as SQL.
+func literal(c store.Column) string {
+	text := strings.TrimSpace(string(c.Default))
+	if c.Type.Kind == store.KindText {
+		return "'" + strings.ReplaceAll(c.DefaultText(), "'", "''") + "'"
+	}
+	return text
+}
+
+func quoteList(names []string) string {
+	quoted := make([]string, len(names))
+	for i, name := range names {
+		quoted[i] = quote(name)
+	}
+	return strings.Join(quoted, ", ")
+}
+
+// qualifier names a projection's table within declared SQL.
+func qualifier(p *store.Projection) func(table string) string {
+	return func(table string) string { return quote(p.Name, table) }
+}

@@ -1,0 +1,138 @@
+// Package postgres is the store on PostgreSQL 14 and later.
+//
+// Events, checkpoints and leases live in one schema ("pupwasm" by default), every projection's tables in a schema named after
+// it. The tables are made by package migrations.
+//
+//	append.go     events in: one call of the SQL function append_events
+//	horizon.go    how far it is safe to read (the append fence is in the migration)
+//	read.go       events out, in binary, only the columns asked for
+//	catalogue.go  install: tables, checks, the statements of a projection
+//	sandbox.go    what a declared statement may touch, asked of PostgreSQL's own parser
+//	tree.go       the parse tree that it answers with
+//	ddl.go        what a declared CREATE TABLE may be
+//	statements.go the SQL of declarative writes and queries
+//	apply.go      one unit of work: fence, rows, checkpoint and commit in one round trip
+//	pipeline.go   several statements in one round trip
+//	wire.go       values to and from PostgreSQL's binary format
+//	lease.go      who may advance which segment
+//	errors.go     PostgreSQL's errors in the words of package store
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// Options configures a store. The zero value is ready to use.
+type Options struct {
+	// Schema holds events, checkpoints and leases. Defaults to "pupwasm".
+	Schema string
+	// PayloadBytesMax is the limit on the payload of one event. Defaults to 16 MiB.
+	PayloadBytesMax int
+	// Durable makes projection transactions wait for the disk. Without it, a crash of the server may take back the last
+	// few, rows and checkpoint together, so that they are computed again. Appends always wait. Defaults to false.
+	Durable bool
+	// StatementTimeout bounds each statement of a projection, whose SQL may loop. After it the commit or query is a
+	// [store.ErrTransient], since the server may only be busy. Defaults to 1 minute; below 0 the server's own limit holds.
+	StatementTimeout time.Duration
+	// ConnectionsMax bounds the connections for events and batches; two more are for leases and the horizon. Defaults to 8,
+	// or the DSN's pool_max_conns.
+	ConnectionsMax int
+}
+
+func (o *Options) withDefaults() {
+	if o.Schema == "" {
+		o.Schema = "pupwasm"
+	}
+	if o.PayloadBytesMax == 0 {
+		o.PayloadBytesMax = store.PayloadBytesMax
+	}
+	if o.StatementTimeout == 0 {
+		o.StatementTimeout = time.Minute
+	}
+	if o.ConnectionsMax == 0 {
+		o.ConnectionsMax = 8
+	}
+}
+
+// Store is one PostgreSQL database. It is safe for concurrent use.
+type Store struct {
+	pool    *pgxpool.Pool
+	control *pgxpool.Pool // for leases and the horizon, which must not queue behind batches
+	options Options
+	queries queries
+}
+
+var _ store.Store = (*Store)(nil)
+
+// controlConnections come beside Options.ConnectionsMax.
+const controlConnections = 2
+
+// Open prepares a pool of connections and makes none: a database that is down is found by the first use.
+//
+// # Errors
+//
+// A DSN that cannot be read. The text never has the password.
+func Open(dsn string, options Options) (*Store, error) {
+	config, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		var parse *pgconn.ParseConfigError
+		if errors.As(err, &parse) {
+			return nil, fmt.Errorf("reading the database URL: %w", err)
+		}
+		return nil, fmt.Errorf("reading the database URL: %s", strings.ReplaceAll(err.Error(), dsn, "…"))
+	}
+	options.withDefaults()
+	if !strings.Contains(dsn, "pool_max_conns") {
+		config.MaxConns = int32(options.ConnectionsMax)
+	}
+	if config.ConnConfig.RuntimeParams["application_name"] == "" {
+		config.ConnConfig.RuntimeParams["application_name"] = "pupwasm"
+	}
+	if !strings.Contains(dsn, "default_query_exec_mode") {
+		// Without named statements: a pooler that works by transaction loses them, and their plans are kept from a time when
+		// the log was small, so that a read would go through all of it.
+		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	}
+	s := &Store{options: options, queries: queriesFor(options.Schema)}
+	if s.pool, err = pgxpool.NewWithConfig(context.Background(), config); err != nil {
+		return nil, fmt.Errorf("preparing the connection pool: %w", err)
+	}
+	control := config.Copy()
+	control.MinConns, control.MaxConns = 0, controlConnections
+	if s.control, err = pgxpool.NewWithConfig(context.Background(), control); err != nil {
+		s.pool.Close()
+		return nil, fmt.Errorf("preparing the connection pool: %w", err)
+	}
+	return s, nil
+}
+
+// Ping tells whether the database answers and has the tables of this version.
+func (s *Store) Ping(ctx context.Context) error {
+	var ready bool
+	if err := s.pool.QueryRow(ctx, s.queries.ready).Scan(&ready); err != nil {
+		return translate(err)
+	}
+	if !ready {
+		return store.ErrNotMigrated
+	}
+	return nil
+}
+
+// statementTimeout is the limit as the SQL functions take it: in milliseconds, 0 for none.
+func (s *Store) statementTimeout() int64 { return max(s.options.StatementTimeout.Milliseconds(), 0) }
+
+// Close waits for connections in use and closes all.
+func (s *Store) Close() {
+	s.pool.Close()
+	s.control.Close()
+}

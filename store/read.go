@@ -1,0 +1,111 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// Scope says which events a projection wants. An empty list means all.
+type Scope struct {
+	BoundedContexts []string `json:"bounded_contexts,omitempty"`
+	AggregateTypes  []string `json:"aggregate_types,omitempty"`
+	EventTypes      []string `json:"event_types,omitempty"`
+}
+
+// HashRange is a share of the streams: partition hashes from First to Last, both included.
+type HashRange struct {
+	First uint32
+	Last  uint32
+}
+
+// FullRange holds every stream.
+func FullRange() HashRange { return HashRange{First: 0, Last: 1<<32 - 1} }
+
+// Contains tells whether a stream's hash lies in the range.
+func (r HashRange) Contains(hash uint32) bool { return r.First <= hash && hash <= r.Last }
+
+// SplitRange divides all streams into n ranges of nearly equal width, in order. n is at least 1.
+func SplitRange(n int) []HashRange {
+	ranges := make([]HashRange, n)
+	for i := range ranges {
+		ranges[i] = HashRange{
+			First: uint32(uint64(i) << 32 / uint64(n)),
+			Last:  uint32(uint64(i+1)<<32/uint64(n) - 1),
+		}
+	}
+	return ranges
+}
+
+// Columns is a set of the fields of an event. Position and the stream's version are always read.
+type Columns uint32
+
+// The fields that a reader fetches only when asked.
+const (
+	ColumnBoundedContext Columns = 1 << iota
+	ColumnAggregateType
+	ColumnAggregateID
+	ColumnEventID
+	ColumnEventType
+	ColumnEventVersion
+	ColumnPayload
+	ColumnMetadata
+	ColumnTraceID
+	ColumnCorrelationID
+	ColumnCausationID
+	ColumnCreatedAt
+	ColumnPartitionHash
+
+	AllColumns = ColumnPartitionHash<<1 - 1
+)
+
+// Has tells whether every field of other is in the set.
+func (c Columns) Has(other Columns) bool { return c&other == other }
+
+// ReadRequest asks for events with After < position ≤ Through, in order of position.
+type ReadRequest struct {
+	After   int64
+	Through int64 // at most the horizon, or events may be missed
+	Limit   int   // events, at least 1
+	Bytes   int   // of payload and metadata, at most, but for a single event that has more; 0 for no limit
+	Scope   Scope
+	Range   HashRange
+	Columns Columns
+}
+
+// Page is what one read brought. It is made to be used again: the next Read overwrites it, and the payloads and metadata of
+// its events with it. Strings may be kept.
+type Page struct {
+	Events []Recorded
+	// Through is the position up to which nothing in scope is left: the last event's when a limit was reached, and the
+	// request's Through otherwise. A checkpoint moves there, over events out of scope.
+	Through int64
+	// Buffer is the store's: it holds payloads and metadata, and the room for those of the next Read.
+	Buffer []byte
+}
+
+// Horizon is how far it is safe to read.
+type Horizon struct {
+	// Position up to which no event can still appear.
+	Position int64
+	// Head is the last position handed out. It is above Position while an append is under way.
+	Head int64
+	// Holder is the process whose append holds Position below Head, or 0.
+	Holder int
+}
+
+// Reader reads events.
+type Reader interface {
+	// Horizon tells how far it is safe to read now.
+	Horizon(ctx context.Context) (Horizon, error)
+
+	// Read fills page, which the caller owns and may use again.
+	Read(ctx context.Context, request ReadRequest, page *Page) error
+
+	// ReadStream returns the events of one stream with versions from first to last, both included; last 0 means the end.
+	// The caller owns the result. A stream that has no event at all is [ErrStreamNotFound]; a range without events is an
+	// empty result.
+	ReadStream(ctx context.Context, stream Stream, first, last int64) ([]Recorded, error)
+
+	// PositionTime returns when the first event after position was created, or the zero time when there is none.
+	PositionTime(ctx context.Context, position int64) (time.Time, error)
+}

@@ -1,0 +1,197 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+
+	"github.com/ncruces/go-sqlite3"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// Begin opens a unit of work. See [store.Catalogue].
+func (c *catalogue) Begin(claim store.Claim) store.Tx { return &unit{catalogue: c, claim: claim} }
+
+// unit is one unit of work. It holds no connection between its calls: the guest that runs in between may take its time,
+// and the file has one writer. What a query saw is right for the commit as long as the claim holds, which the commit checks.
+type unit struct {
+	catalogue *catalogue
+	claim     store.Claim
+	running   string // the entry of the catalogue that runs or ran last
+}
+
+// Query runs a query of the catalogue. See [store.Tx].
+func (u *unit) Query(ctx context.Context, query int, arguments []store.Value, rows *store.Rows) error {
+	entry := &u.catalogue.queries[query]
+	rows.Width, rows.Values = len(entry.results), rows.Values[:0]
+	u.running = entry.name
+	err := u.catalogue.store.read(ctx, func(c *conn) error {
+		if entry.load {
+			return c.transact(beginRead, func(c *conn) error { return u.load(c, entry, arguments, rows) })
+		}
+		return u.ask(c, entry, arguments, rows)
+	})
+	return u.named(err)
+}
+
+// ask runs a declared statement.
+func (u *unit) ask(c *conn, entry *statement, arguments []store.Value, rows *store.Rows) error {
+	err := c.under(u.catalogue.policy, func() error {
+		statement, err := c.prepare(entry.sql)
+		if err != nil {
+			return err
+		}
+		if err := statement.bindRow(entry, arguments); err != nil {
+			return err
+		}
+		return statement.collect(entry, 0, rows)
+	})
+	return rejected(entry.name, err)
+}
+
+// load looks up every key of the arguments, which are one array a key column. A key with NULL in it is in no table.
+func (u *unit) load(c *conn, entry *statement, arguments []store.Value, rows *store.Rows) error {
+	err := c.under(u.catalogue.policy, func() error {
+		statement, err := c.prepare(entry.sql)
+		if err != nil {
+			return err
+		}
+		keys := 0
+		for _, column := range arguments {
+			keys = max(keys, len(column.Elements()))
+		}
+		key := make([]store.Value, len(arguments))
+		for index := range keys {
+			if !keyAt(arguments, index, key) {
+				continue
+			}
+			for column, value := range key {
+				t := store.Type{Kind: entry.params[column].Kind}
+				if err := statement.bindValue(statement.places[column], t, value, true); err != nil {
+					return valueError(err)
+				}
+			}
+			if err := statement.collect(entry, int64(index), rows); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return rejected(entry.name, err)
+}
+
+func keyAt(arguments []store.Value, index int, key []store.Value) (complete bool) {
+	for column := range arguments {
+		elements := arguments[column].Elements()
+		if index >= len(elements) || elements[index].IsNull() {
+			return false
+		}
+		key[column] = elements[index]
+	}
+	return true
+}
+
+// bindRow binds one row of values, in the order of the declared parameters.
+func (p *prepared) bindRow(entry *statement, values []store.Value) error {
+	for i, place := range p.places {
+		if place == 0 {
+			continue
+		}
+		if err := p.bindValue(place, entry.params[i], values[i], i < entry.keys); err != nil {
+			return valueError(err)
+		}
+	}
+	return nil
+}
+
+// collect runs a query and adds its rows. The first column of a loaded row is the index of its key.
+func (p *prepared) collect(entry *statement, index int64, rows *store.Rows) error {
+	for p.Step() {
+		for at, t := range entry.results {
+			if entry.load && at == 0 {
+				rows.Values = append(rows.Values, store.I64(index))
+				continue
+			}
+			value, err := p.result(at, t)
+			if err != nil {
+				_ = p.Reset()
+				return valueError(err)
+			}
+			rows.Values = append(rows.Values, value)
+		}
+	}
+	return p.finish()
+}
+
+// Commit applies the steps and moves the checkpoint. See [store.Tx].
+//
+// The fence comes first, so that a lost claim costs one statement.
+func (u *unit) Commit(ctx context.Context, through int64, steps []store.Step) error {
+	s := u.catalogue.store
+	u.running = ""
+	err := s.write(ctx, func(c *conn) error {
+		moved, err := c.exec(s.queries.advance,
+			u.claim.Projection, u.claim.Segment, u.claim.Worker, u.claim.Epoch, u.claim.Position, through)
+		if err != nil {
+			return err
+		}
+		if moved == 0 {
+			return store.ErrFenced
+		}
+		for i := range steps {
+			if err := u.apply(c, &steps[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return u.named(err)
+}
+
+// apply runs a step's statement for each of its rows.
+func (u *unit) apply(c *conn, step *store.Step) error {
+	entry := &u.catalogue.writes[step.Write]
+	u.running = entry.name
+	err := c.under(u.catalogue.policy, func() error {
+		statement, err := c.prepare(entry.sql)
+		if err != nil {
+			return err
+		}
+		for row := range step.Count {
+			if err := statement.bindRow(entry, step.Values[row*step.Width:(row+1)*step.Width]); err != nil {
+				return err
+			}
+			if err := statement.Exec(); err != nil {
+				return err
+			}
+		}
+		return statement.ClearBindings()
+	})
+	return rejected(entry.name, err)
+}
+
+// Rollback ends the unit of work. Nothing is held between its calls.
+func (u *unit) Rollback() {}
+
+// named gives the entry's name to failures that show outside of its statement: memory that ran out, and a deferred
+// constraint, which SQLite checks at COMMIT.
+func (u *unit) named(err error) error {
+	if errors.Is(err, errMemory) || errors.Is(err, sqlite3.CONSTRAINT) {
+		return rejected(u.running, err)
+	}
+	return err
+}
+
+// errValue marks what is wrong with a value, as opposed to an error of SQLite.
+type errValue struct{ reason string }
+
+// Error returns the reason.
+func (e errValue) Error() string { return e.reason }
+
+func valueError(err error) error {
+	var code sqlite3.ErrorCode
+	if errors.As(err, &code) {
+		return err
+	}
+	return errValue{err.Error()}
+}

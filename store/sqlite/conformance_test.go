@@ -1,0 +1,66 @@
+package sqlite_test
+
+import (
+	"database/sql"
+	"testing"
+
+	"github.com/pupwasm/pupwasm/store"
+	"github.com/pupwasm/pupwasm/store/sqlite"
+	"github.com/pupwasm/pupwasm/store/storetest"
+)
+
+func TestStore(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, storetest.Driver{Dialect: store.DialectSQLite, New: newDatabase})
+}
+
+func newDatabase(t testing.TB) storetest.Database {
+	path := migrated(t)
+	db, err := sqlite.OpenSQL(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return storetest.Database{
+		Open:  func(t testing.TB) store.Store { return open(t, path, sqlite.Options{}) },
+		Table: func(projection, table string) string { return `"` + projection + "__" + table + `"` },
+		Query: func(t testing.TB, text string) [][]string { return queryText(t, db, text) },
+		// HoldAppend stays nil: an open append keeps other writers waiting.
+	}
+}
+
+func queryText(t testing.TB, db *sql.DB, text string) [][]string {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	columns, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all [][]string
+	for rows.Next() {
+		values := make([]sql.NullString, len(columns))
+		targets := make([]any, len(columns))
+		for i := range values {
+			targets[i] = &values[i]
+		}
+		if err := rows.Scan(targets...); err != nil {
+			t.Fatal(err)
+		}
+		row := make([]string, len(columns))
+		for i, v := range values {
+			row[i] = v.String
+			if !v.Valid {
+				row[i] = "NULL"
+			}
+		}
+		all = append(all, row)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}

@@ -1,0 +1,92 @@
+package sqlite
+
+import "strings"
+
+// now is the database's time in microseconds since 1970; SQLite's clock counts milliseconds.
+const now = "(CAST(round(unixepoch('subsec') * 1000) AS INTEGER) * 1000)"
+
+// queries are the fixed statements, with the prefix filled in.
+type queries struct {
+	ready        string
+	now          string
+	head         string
+	stored       string
+	insert       string
+	horizon      string
+	events       string // the table's name, for reads, whose text depends on the request
+	readStream   string
+	streamExists string
+	positionTime string
+	advance      string
+
+	heartbeat string
+	claim     string
+	release   string
+	fail      string
+	leaveAll  string
+	forget    string
+
+	projection       string
+	insertProjection string
+	insertSegment    string
+	clearFailures    string
+	liveOwner        string
+	deleteProjection string
+	tables           string
+	status           string
+}
+
+func queriesFor(schema string) queries {
+	in := strings.NewReplacer("{schema}", schema, "{now}", now).Replace
+	return queries{
+		ready: in(`SELECT count(*) = 2 FROM sqlite_master WHERE type = 'table' AND name IN ('{schema}__events', '{schema}__segments')`),
+		now:   in(`SELECT {now}`),
+		head: in(`SELECT max(aggregate_version) FROM {schema}__events
+			WHERE bounded_context = $1 AND aggregate_type = $2 AND aggregate_id = $3`),
+		stored: in(`SELECT 1 FROM {schema}__events WHERE event_id = $1`),
+		insert: in(`INSERT INTO {schema}__events (bounded_context, aggregate_type, aggregate_id, aggregate_version, event_id,
+			event_type, event_version, metadata, trace_id, correlation_id, causation_id, created_at, partition_hash, payload)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`),
+		horizon: in(`SELECT seq FROM sqlite_sequence WHERE name = '{schema}__events'`),
+		events:  in(`{schema}__events`),
+		readStream: in(`WHERE bounded_context = $1 AND aggregate_type = $2 AND aggregate_id = $3
+			AND aggregate_version >= $4 AND aggregate_version <= $5 ORDER BY aggregate_version`),
+		streamExists: in(`SELECT 1 FROM {schema}__events
+			WHERE bounded_context = $1 AND aggregate_type = $2 AND aggregate_id = $3 LIMIT 1`),
+		positionTime: in(`SELECT created_at FROM {schema}__events WHERE global_position > $1 ORDER BY global_position LIMIT 1`),
+		advance: in(`UPDATE {schema}__segments SET position = $6, updated_at = {now}
+			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4 AND position = $5`),
+
+		heartbeat: in(`INSERT INTO {schema}__workers (worker, expires_at) VALUES ($1, {now} + $2)
+			ON CONFLICT (worker) DO UPDATE SET expires_at = excluded.expires_at`),
+		claim: in(`UPDATE {schema}__segments AS s SET owner = $2, epoch = s.epoch + 1
+			WHERE s.projection = $1 AND s.segment IN (
+				SELECT f.segment FROM {schema}__segments AS f
+				WHERE f.projection = $1 AND f.failure IS NULL
+				AND f.segment NOT IN (SELECT value FROM json_each($3))
+				AND EXISTS (SELECT 1 FROM {schema}__workers AS w WHERE w.worker = $2 AND w.expires_at > {now})
+				AND (f.owner IS NULL OR f.owner = $2 OR NOT EXISTS (
+					SELECT 1 FROM {schema}__workers AS w WHERE w.worker = f.owner AND w.expires_at > {now}))
+				ORDER BY f.segment LIMIT $4)
+			RETURNING segment, first_hash, last_hash, position, epoch`),
+		release: in(`UPDATE {schema}__segments SET owner = NULL WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4`),
+		fail: in(`UPDATE {schema}__segments SET owner = NULL, failure = $5, updated_at = {now}
+			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4`),
+		leaveAll: in(`UPDATE {schema}__segments SET owner = NULL WHERE owner = $1`),
+		forget:   in(`DELETE FROM {schema}__workers WHERE worker = $1`),
+
+		projection:       in(`SELECT version FROM {schema}__projections WHERE name = $1`),
+		insertProjection: in(`INSERT INTO {schema}__projections (name, version, installed_at) VALUES ($1, $2, {now})`),
+		insertSegment: in(`INSERT INTO {schema}__segments (projection, segment, first_hash, last_hash, updated_at)
+			VALUES ($1, $2, $3, $4, {now})`),
+		clearFailures: in(`UPDATE {schema}__segments SET failure = NULL WHERE projection = $1 AND failure IS NOT NULL`),
+		liveOwner: in(`SELECT s.owner FROM {schema}__segments AS s JOIN {schema}__workers AS w ON w.worker = s.owner
+			WHERE s.projection = $1 AND w.expires_at > {now} LIMIT 1`),
+		deleteProjection: in(`DELETE FROM {schema}__projections WHERE name = $1`),
+		tables:           in(`SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND lower(name) GLOB $1 || '__*' ORDER BY name`),
+		status: in(`SELECT p.name, p.version, s.segment, s.first_hash, s.last_hash, s.position, s.epoch, coalesce(s.owner, ''),
+			EXISTS (SELECT 1 FROM {schema}__workers AS w WHERE w.worker = s.owner AND w.expires_at > {now}),
+			coalesce(s.failure, ''), s.updated_at
+			FROM {schema}__projections AS p JOIN {schema}__segments AS s ON s.projection = p.name ORDER BY p.name, s.segment`),
+	}
+}

@@ -1,0 +1,150 @@
+package sqlite
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// statement is one entry of the catalogue, ready to prepare.
+type statement struct {
+	name    string // as the user knows it: `write "total"`
+	sql     string
+	params  []store.Type // of one row
+	results []store.Type
+	keys    int  // parameters that are a key: the leading ones of a declarative entry
+	load    bool // is run once for every key in the arrays that are its arguments
+	declare bool // is SQL that the module brought
+}
+
+func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
+func quoteEach(names []string) []string {
+	quoted := make([]string, len(names))
+	for i, name := range names {
+		quoted[i] = quote(name)
+	}
+	return quoted
+}
+
+func quoteList(names []string) string { return strings.Join(quoteEach(names), ", ") }
+
+// tableName is a projection's table in the file. Neither name contains two underscores.
+func tableName(projection, table string) string { return projection + "__" + table }
+
+// qualifier names a projection's table within declared SQL.
+func qualifier(p *store.Projection) func(table string) string {
+	return func(table string) string { return quote(tableName(p.Name, table)) }
+}
+
+// declared returns the text that a module brought for this dialect.
+func declared(p *store.Projection, item string, texts store.Statement) (string, error) {
+	text, ok := texts.For(store.DialectSQLite)
+	if !ok {
+		return "", &store.CatalogueError{Item: item, Reason: "has no sql for sqlite"}
+	}
+	expanded, err := p.ExpandTables(text, qualifier(p))
+	if err != nil {
+		return "", &store.CatalogueError{Item: item, Reason: err.Error()}
+	}
+	return expanded, nil
+}
+
+// writeStatement makes the SQL of a write, which takes one row at a time.
+func writeStatement(p *store.Projection, w *store.Write) (s statement, err error) {
+	s = statement{name: fmt.Sprintf("write %q", w.Name), params: p.Parameters(w)}
+	if w.SQL != nil {
+		s.declare = true
+		s.sql, err = declared(p, s.name, w.SQL)
+		return s, err
+	}
+	table, _ := p.Table(w.Table)
+	s.keys = len(table.Key)
+	name := qualifier(p)(table.Name)
+	if w.Action == store.Delete {
+		s.sql = fmt.Sprintf("DELETE FROM %s WHERE %s", name, matchKey(table))
+		return s, nil
+	}
+	columns := append([]string(nil), table.Key...)
+	for _, c := range w.Columns {
+		columns = append(columns, c.Name)
+	}
+	if len(columns) == 0 {
+		s.sql = fmt.Sprintf("INSERT INTO %s DEFAULT VALUES", name)
+		return s, nil
+	}
+	values := make([]string, len(columns))
+	for i := range values {
+		values[i] = fmt.Sprintf("$%d", i+1)
+	}
+	s.sql = fmt.Sprintf("INSERT INTO %s AS t (%s) VALUES (%s)%s", name, quoteList(columns), strings.Join(values, ", "), conflictClause(table, w))
+	return s, nil
+}
+
+func matchKey(table *store.Table) string {
+	match := make([]string, len(table.Key))
+	for i, name := range table.Key {
+		match[i] = fmt.Sprintf("%s = $%d", quote(name), i+1)
+	}
+	return strings.Join(match, " AND ")
+}
+
+func conflictClause(table *store.Table, w *store.Write) string {
+	switch {
+	case w.Action == store.Insert:
+		return ""
+	case w.Action == store.InsertIgnore || len(w.Columns) == 0:
+		return fmt.Sprintf(" ON CONFLICT (%s) DO NOTHING", quoteList(table.Key))
+	}
+	assignments := make([]string, len(w.Columns))
+	for i, c := range w.Columns {
+		column, _ := table.Column(c.Name)
+		name := quote(c.Name)
+		assignments[i] = name + " = " + mergeExpression(c.Action, column.Type, "t."+name, "excluded."+name)
+	}
+	return fmt.Sprintf(" ON CONFLICT (%s) DO UPDATE SET %s", quoteList(table.Key), strings.Join(assignments, ", "))
+}
+
+// mergeExpression combines the stored value with the new one, as [store.Folder] does within a batch.
+func mergeExpression(action store.Action, t store.Type, stored, given string) string {
+	numeric := t.Kind == store.KindNumeric
+	switch action {
+	case store.ActionAdd:
+		if numeric {
+			return fmt.Sprintf("%s(%s, %s)", addNumericFunction, stored, given)
+		}
+		return fmt.Sprintf("%s(%s, %s)", addFunction, stored, given)
+	case store.ActionMin:
+		if numeric {
+			return fmt.Sprintf("%s(%s, %s)", minNumericFunction, stored, given)
+		}
+		return fmt.Sprintf("coalesce(min(%[1]s, %[2]s), %[1]s, %[2]s)", stored, given)
+	case store.ActionMax:
+		if numeric {
+			return fmt.Sprintf("%s(%s, %s)", maxNumericFunction, stored, given)
+		}
+		return fmt.Sprintf("coalesce(max(%[1]s, %[2]s), %[1]s, %[2]s)", stored, given)
+	case store.ActionIfNull:
+		return fmt.Sprintf("coalesce(%s, %s)", stored, given)
+	default:
+		return given
+	}
+}
+
+// queryStatement makes the SQL of a query.
+func queryStatement(p *store.Projection, q *store.Query) (s statement, err error) {
+	s = statement{name: fmt.Sprintf("query %q", q.Name)}
+	s.params, s.results = p.Signature(q)
+	if q.SQL != nil {
+		s.declare = true
+		s.sql, err = declared(p, s.name, q.SQL)
+		return s, err
+	}
+	table, _ := p.Table(q.Table)
+	s.keys, s.load = len(table.Key), true
+	// The index of the key comes from the loop over the keys. A constant stands for it, so that results keep their places.
+	s.sql = fmt.Sprintf("SELECT %s FROM %s WHERE %s", strings.Join(append([]string{"0"}, quoteEach(q.Columns)...), ", "),
+		qualifier(p)(table.Name), matchKey(table))
+	return s, nil
+}

@@ -1,0 +1,136 @@
+package sqlite
+
+import (
+	"fmt"
+	"math/big"
+	"strconv"
+	"strings"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// createTable makes the DDL of a declared table and its indexes. An index is named after table, projection and number with
+// two underscores between, which no table's name has.
+func createTable(p *store.Projection, table *store.Table) ([]string, error) {
+	name := tableName(p.Name, table.Name)
+	lines := make([]string, 0, len(table.Columns)+1)
+	for _, c := range table.Columns {
+		line := quote(c.Name) + " " + storageOf(c.Type)
+		if len(c.Default) > 0 {
+			literal, err := literal(&c)
+			if err != nil {
+				return nil, fmt.Errorf("column %q %w", c.Name, err)
+			}
+			line += " DEFAULT " + literal
+		}
+		if c.NotNull || isKey(table, c.Name) {
+			line += " NOT NULL"
+		}
+		lines = append(lines, line)
+	}
+	if len(table.Key) > 0 {
+		lines = append(lines, "PRIMARY KEY ("+quoteList(table.Key)+")")
+	}
+	statements := []string{fmt.Sprintf("CREATE TABLE %s (%s) STRICT", quote(name), strings.Join(lines, ", "))}
+	for i, columns := range table.Indexes {
+		statements = append(statements, fmt.Sprintf("CREATE INDEX %s ON %s (%s)",
+			quote(fmt.Sprintf("%s__index_%d", name, i+1)), quote(name), quoteList(columns)))
+	}
+	return statements, nil
+}
+
+func isKey(table *store.Table, column string) bool {
+	for _, name := range table.Key {
+		if name == column {
+			return true
+		}
+	}
+	return false
+}
+
+// storageOf is the type of a column in a STRICT table.
+func storageOf(t store.Type) string {
+	if t.Array {
+		return "TEXT"
+	}
+	switch t.Kind {
+	case store.KindBool, store.KindI64, store.KindTimestamp:
+		return "INTEGER"
+	case store.KindF64:
+		return "REAL"
+	case store.KindBytes, store.KindUUID:
+		return "BLOB"
+	default:
+		return "TEXT"
+	}
+}
+
+// fits tells whether a column that a module's own DDL declared keeps values of the type as they are: SQLite converts what
+// it stores by the affinity that it reads out of the declared type.
+func fits(t store.Type, declared string) bool {
+	affinity := affinityOf(declared)
+	switch storageOf(t) {
+	case "INTEGER":
+		return affinity == "INTEGER" || affinity == "NUMERIC"
+	case "BLOB":
+		return true // nothing converts a blob
+	default:
+		return affinity == storageOf(t)
+	}
+}
+
+// affinityOf follows https://sqlite.org/datatype3.html#determination_of_column_affinity.
+func affinityOf(declared string) string {
+	declared = strings.ToUpper(declared)
+	has := func(part string) bool { return strings.Contains(declared, part) }
+	switch {
+	case has("INT"):
+		return "INTEGER"
+	case has("CHAR"), has("CLOB"), has("TEXT"):
+		return "TEXT"
+	case has("BLOB"), declared == "", declared == "ANY":
+		return "BLOB"
+	case has("REAL"), has("FLOA"), has("DOUB"):
+		return "REAL"
+	default:
+		return "NUMERIC"
+	}
+}
+
+// literal writes a checked JSON default as SQL.
+func literal(c *store.Column) (string, error) {
+	text := strings.TrimSpace(string(c.Default))
+	switch c.Type.Kind {
+	case store.KindText:
+		value := c.DefaultText()
+		if strings.ContainsRune(value, 0) {
+			return "", fmt.Errorf("has a default with a NUL character")
+		}
+		return "'" + strings.ReplaceAll(value, "'", "''") + "'", nil
+	case store.KindNumeric:
+		value, err := plainDecimal(text)
+		return "'" + value + "'", err
+	default:
+		return text, nil
+	}
+}
+
+// exponentMax is what a JSON number that is a float64 can have.
+const exponentMax = 400
+
+// plainDecimal writes a JSON number without exponent.
+func plainDecimal(text string) (string, error) {
+	_, exponent, has := strings.Cut(strings.ToLower(text), "e")
+	if !has {
+		return text, nil
+	}
+	if n, err := strconv.Atoi(exponent); err != nil || n > exponentMax || n < -exponentMax {
+		return "", fmt.Errorf("has a default that is out of range: %s", text)
+	}
+	number, ok := new(big.Rat).SetString(text)
+	if !ok {
+		return "", fmt.Errorf("has a default that is not a number: %s", text)
+	}
+	decimals, _ := number.FloatPrec()
+	return number.FloatString(decimals), nil
+}

@@ -1,0 +1,360 @@
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+var appendCases = []testCase{
+	{"versions_count_from_one_in_each_stream", appendVersions},
+	{"every_field_is_stored_as_given", appendFields},
+	{"zero_values_get_defaults", appendDefaults},
+	{"text_is_stored_exactly", appendText},
+	{"the_longest_fields_fit", appendLongFields},
+	{"large_payload", appendLargePayload},
+	{"one_call_may_name_a_stream_twice", appendStreamTwice},
+	{"no_events_is_no_work", appendNothing},
+	{"a_thousand_streams_in_one_call", appendManyStreams},
+	{"a_wrong_field_is_an_input_error", appendInputErrors},
+	{"expected_versions", appendExpected},
+	{"a_conflict_on_one_stream_appends_nothing", appendConflictIsAtomic},
+	{"a_stored_id_is_a_duplicate", appendDuplicate},
+	{"skip_duplicates", appendSkipDuplicates},
+	{"a_cancelled_append_leaves_nothing", appendCancelled},
+}
+
+func appendVersions(f *fixture) {
+	first, err := f.store.Append(f.ctx, store.AppendOptions{},
+		store.StreamAppend{Stream: stream("a"), Events: events(2)},
+		store.StreamAppend{Stream: stream("b"), Events: events(1)})
+	f.must(err)
+	second := f.appendTo(stream("a"), 2)
+
+	var versions []int64
+	ids := map[store.UUID]bool{}
+	for i, a := range slices.Concat(first, second) {
+		versions = append(versions, a.AggregateVersion)
+		ids[a.ID] = true
+		if a.Position < 1 || a.Skipped() {
+			f.Errorf("event %d has position %d", i, a.Position)
+		}
+	}
+	if want := []int64{1, 2, 1, 3, 4}; !slices.Equal(versions, want) {
+		f.Errorf("versions are %v, want %v", versions, want)
+	}
+	if len(ids) != 5 {
+		f.Errorf("5 events have %d ids", len(ids))
+	}
+	if first[0].Position >= first[1].Position || first[1].Position >= second[0].Position || second[0].Position >= second[1].Position {
+		f.Errorf("positions of a stream do not grow: %v %v", first, second)
+	}
+}
+
+func appendFields(f *fixture) {
+	id := store.UUID{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}
+	given := store.Event{
+		ID: id, Type: "renamed", Version: 7, Payload: []byte{0, 255, '\'', '"', '\\', 0},
+		Metadata: json.RawMessage(`{"user": "ünal", "nested": {"list": [1, 2.5, null, "\\u0000"]}}`),
+		TraceID:  "trace", CorrelationID: "correlation", CausationID: "causation",
+		CreatedAt: time.Date(2021, 3, 4, 5, 6, 7, 891234567, time.FixedZone("east", 3600)),
+	}
+	appended, err := f.store.Append(f.ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Events: []store.Event{given}})
+	f.must(err)
+	if appended[0].ID != id {
+		f.Errorf("the id came back as %s", appended[0].ID)
+	}
+	got := f.read()[0]
+	want := store.Recorded{
+		Event: given, Stream: stream("a"), Position: appended[0].Position, AggregateVersion: 1, PartitionHash: store.PartitionHash("a"),
+	}
+	want.CreatedAt = given.CreatedAt.Truncate(time.Microsecond).UTC()
+	if !sameJSON(got.Metadata, want.Metadata) {
+		f.Errorf("metadata is %s", got.Metadata)
+	}
+	want.Metadata = got.Metadata
+	if !reflect.DeepEqual(got, want) {
+		f.Errorf("stored\n%+v, want\n%+v", got, want)
+	}
+}
+
+func appendDefaults(f *fixture) {
+	start := time.Now()
+	_, err := f.store.Append(f.ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Events: []store.Event{{Type: "placed"}}})
+	f.must(err)
+	got := f.read()[0]
+	if got.ID == (store.UUID{}) || got.ID[6]>>4 != 7 {
+		f.Errorf("id is %s, want a UUIDv7", got.ID)
+	}
+	if got.Version != 1 || len(got.Payload) != 0 || !sameJSON(got.Metadata, []byte("{}")) {
+		f.Errorf("version %d, payload %q, metadata %s", got.Version, got.Payload, got.Metadata)
+	}
+	if got.TraceID != "" || got.CorrelationID != "" || got.CausationID != "" {
+		f.Errorf("ids of tracing came from nowhere: %+v", got)
+	}
+	if got.CreatedAt.Sub(start).Abs() > time.Minute {
+		f.Errorf("created at %s, appended at %s", got.CreatedAt, start)
+	}
+}
+
+func appendText(f *fixture) {
+	for _, text := range []string{" ", "a'b", `"`, `\`, `a\\b`, "{x,NULL}", "NULL", "null", "ü", "日本語", "🦀", "a\tb\nc\r", "%_$1", "\u00e9", "e\u0301"} {
+		to := store.Stream{BoundedContext: text, AggregateType: text, AggregateID: text}
+		event := store.Event{Type: text, TraceID: text, CorrelationID: text, CausationID: text}
+		_, err := f.store.Append(f.ctx, store.AppendOptions{}, store.StreamAppend{Stream: to, Expected: store.NoStream(), Events: []store.Event{event}})
+		f.must(err)
+		recorded, err := f.store.ReadStream(f.ctx, to, 1, 0)
+		f.must(err)
+		got := recorded[0]
+		if got.Stream != to || got.Type != text || got.TraceID != text || got.CorrelationID != text || got.CausationID != text {
+			f.Errorf("%q came back as %+v", text, got)
+		}
+		if got.PartitionHash != store.PartitionHash(text) {
+			f.Errorf("%q has hash %d, want %d", text, got.PartitionHash, store.PartitionHash(text))
+		}
+	}
+}
+
+func appendLongFields(f *fixture) {
+	// Without repetition, so that no compression makes room in an index.
+	long := func(salt int) string {
+		var b strings.Builder
+		for i := 0; b.Len() < store.TextBytesMax; i++ {
+			fmt.Fprintf(&b, "%08x", store.PartitionHash(fmt.Sprint(salt, i)))
+		}
+		return b.String()[:store.TextBytesMax]
+	}
+	to := store.Stream{BoundedContext: long(1), AggregateType: long(2), AggregateID: long(3)}
+	event := store.Event{Type: long(4), TraceID: long(5), CorrelationID: long(6), CausationID: long(7)}
+	_, err := f.store.Append(f.ctx, store.AppendOptions{}, store.StreamAppend{Stream: to, Events: []store.Event{event}})
+	f.must(err)
+	if got := f.versions(to); len(got) != 1 {
+		f.Errorf("the stream has versions %v", got)
+	}
+}
+
+func appendLargePayload(f *fixture) {
+	payload := bytes.Repeat([]byte("0123456789abcdef"), 4<<20/16)
+	_, err := f.store.Append(f.ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Events: []store.Event{{Type: "x", Payload: payload}}})
+	f.must(err)
+	if got := f.read()[0].Payload; !bytes.Equal(got, payload) {
+		f.Errorf("a payload of %d bytes came back with %d", len(payload), len(got))
+	}
+}
+
+func appendStreamTwice(f *fixture) {
+	appended, err := f.store.Append(f.ctx, store.AppendOptions{},
+		store.StreamAppend{Stream: stream("a"), Expected: store.NoStream(), Events: events(2)},
+		store.StreamAppend{Stream: stream("b"), Events: events(1)},
+		store.StreamAppend{Stream: stream("a"), Expected: store.Exact(2), Events: events(1)})
+	f.must(err)
+	if appended[3].AggregateVersion != 3 || appended[3].Position <= appended[1].Position {
+		f.Errorf("the third event of the stream became %+v, the second %+v", appended[3], appended[1])
+	}
+}
+
+func appendNothing(f *fixture) {
+	appended, err := f.store.Append(f.ctx, store.AppendOptions{})
+	f.must(err)
+	if len(appended) != 0 {
+		f.Errorf("appended %v", appended)
+	}
+	appended, err = f.store.Append(f.ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream("a")})
+	f.must(err)
+	if len(appended) != 0 {
+		f.Errorf("appended %v", appended)
+	}
+	if _, err := f.store.ReadStream(f.ctx, stream("a"), 1, 0); !errors.Is(err, store.ErrStreamNotFound) {
+		f.Errorf("an append without events made a stream: %v", err)
+	}
+}
+
+func appendManyStreams(f *fixture) {
+	const streams = 1000
+	var appends []store.StreamAppend
+	for i := range streams {
+		appends = append(appends, store.StreamAppend{Stream: stream(fmt.Sprint("s", i)), Expected: store.NoStream(), Events: events(2)})
+	}
+	appended, err := f.store.Append(f.ctx, store.AppendOptions{}, appends...)
+	f.must(err)
+	for i, a := range appended {
+		if a.AggregateVersion != int64(i%2+1) {
+			f.Fatalf("event %d has version %d", i, a.AggregateVersion)
+		}
+	}
+	if got := len(f.read()); got != 2*streams {
+		f.Errorf("the log has %d events, want %d", got, 2*streams)
+	}
+}
+
+func appendInputErrors(f *fixture) {
+	cases := []struct {
+		field  string
+		stream store.Stream
+		event  store.Event
+	}{
+		{"bounded_context", store.Stream{AggregateType: "t", AggregateID: "i"}, store.Event{Type: "x"}},
+		{"aggregate_id", store.Stream{BoundedContext: "c", AggregateType: "t", AggregateID: "a\x00b"}, store.Event{Type: "x"}},
+		{"aggregate_type", store.Stream{BoundedContext: "c", AggregateType: "\xff", AggregateID: "i"}, store.Event{Type: "x"}},
+		{"event_type", stream("a"), store.Event{}},
+		{"metadata", stream("a"), store.Event{Type: "x", Metadata: json.RawMessage(`[1]`)}},
+		{"metadata", stream("a"), store.Event{Type: "x", Metadata: json.RawMessage(`{"a":"\u0000"}`)}},
+		{"payload", stream("a"), store.Event{Type: "x", Payload: make([]byte, store.PayloadBytesMax+1)}},
+	}
+	for _, c := range cases {
+		_, err := f.store.Append(f.ctx, store.AppendOptions{},
+			store.StreamAppend{Stream: stream("good"), Events: events(1)},
+			store.StreamAppend{Stream: c.stream, Events: []store.Event{c.event}})
+		var input *store.InputError
+		if !errors.As(err, &input) || input.Field != c.field {
+			f.Errorf("%s: %v", c.field, err)
+		}
+	}
+	if got := f.read(); len(got) != 0 {
+		f.Errorf("something was appended: %s", summary(got))
+	}
+}
+
+func appendExpected(f *fixture) {
+	f.appendTo(stream("has3"), 3)
+	cases := []struct {
+		name     string
+		stream   string
+		expected store.Expected
+		actual   int64 // of the conflict; -1 when there is none
+	}{
+		{"any of a new stream", "new1", store.Any(), -1},
+		{"none of a new stream", "new2", store.NoStream(), -1},
+		{"exactly 0 of a new stream", "new3", store.Exact(0), -1},
+		{"exactly 1 of a new stream", "new4", store.Exact(1), 0},
+		{"none of a stream", "has3", store.NoStream(), 3},
+		{"a version behind", "has3", store.Exact(2), 3},
+		{"a version ahead", "has3", store.Exact(4), 3},
+		{"the version", "has3", store.Exact(3), -1},
+		{"the version before", "has3", store.Exact(3), 4},
+		{"any of a stream", "has3", store.Any(), -1},
+	}
+	for _, c := range cases {
+		_, err := f.store.Append(f.ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream(c.stream), Expected: c.expected, Events: events(1)})
+		var conflict *store.VersionConflictError
+		switch {
+		case c.actual < 0 && err != nil:
+			f.Errorf("%s: %v", c.name, err)
+		case c.actual < 0:
+		case !errors.As(err, &conflict):
+			f.Errorf("%s: %v, want a version conflict", c.name, err)
+		case *conflict != store.VersionConflictError{Stream: stream(c.stream), Expected: c.expected, Actual: c.actual}:
+			f.Errorf("%s: the conflict is %+v", c.name, *conflict)
+		}
+	}
+	if got, want := f.versions(stream("has3")), []int64{1, 2, 3, 4, 5}; !slices.Equal(got, want) {
+		f.Errorf("versions are %v, want %v", got, want)
+	}
+}
+
+func appendConflictIsAtomic(f *fixture) {
+	f.appendTo(stream("b"), 1)
+	_, err := f.store.Append(f.ctx, store.AppendOptions{},
+		store.StreamAppend{Stream: stream("a"), Events: events(2)},
+		store.StreamAppend{Stream: stream("b"), Expected: store.NoStream(), Events: events(1)},
+		store.StreamAppend{Stream: stream("c"), Events: events(1)})
+	var conflict *store.VersionConflictError
+	if !errors.As(err, &conflict) || conflict.Stream != stream("b") {
+		f.Errorf("got %v", err)
+	}
+	if got := summary(f.read()); got != "b@1" {
+		f.Errorf("the log is %s", got)
+	}
+}
+
+func appendDuplicate(f *fixture) {
+	id := store.UUID{9}
+	one := func(to string) store.StreamAppend {
+		return store.StreamAppend{Stream: stream(to), Events: []store.Event{{ID: id, Type: "x"}}}
+	}
+	for _, appends := range [][]store.StreamAppend{{one("a"), one("b")}, {one("a"), one("a")}} {
+		_, err := f.store.Append(f.ctx, store.AppendOptions{}, appends...)
+		var duplicate *store.DuplicateEventError
+		if !errors.As(err, &duplicate) || duplicate.ID != id {
+			f.Errorf("twice in a call: %v", err)
+		}
+	}
+	_, err := f.store.Append(f.ctx, store.AppendOptions{}, one("a"))
+	f.must(err)
+	for _, to := range []string{"a", "b"} {
+		_, err := f.store.Append(f.ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream("c"), Events: events(1)}, one(to))
+		var duplicate *store.DuplicateEventError
+		if !errors.As(err, &duplicate) || duplicate.ID != id {
+			f.Errorf("stored before, now to %s: %v", to, err)
+		}
+	}
+	if got := summary(f.read()); got != "a@1" {
+		f.Errorf("the log is %s", got)
+	}
+}
+
+func appendSkipDuplicates(f *fixture) {
+	with := func(ids ...byte) []store.Event {
+		all := make([]store.Event, len(ids))
+		for i, id := range ids {
+			all[i] = store.Event{ID: store.UUID{id}, Type: "x"}
+		}
+		return all
+	}
+	skip := store.AppendOptions{SkipDuplicates: true}
+	steps := []struct {
+		name     string
+		expected store.Expected
+		ids      []byte
+		versions []int64 // 0 for skipped
+	}{
+		{"new", store.NoStream(), []byte{1, 2}, []int64{1, 2}},
+		{"all known", store.NoStream(), []byte{1, 2}, []int64{0, 0}},
+		{"some known", store.Any(), []byte{2, 3, 1, 4}, []int64{0, 3, 0, 4}},
+		{"twice in the call", store.Any(), []byte{5, 5, 6}, []int64{5, 0, 6}},
+		{"versions are checked without them", store.Exact(6), []byte{7, 8}, []int64{7, 8}},
+	}
+	for _, s := range steps {
+		appended, err := f.store.Append(f.ctx, skip, store.StreamAppend{Stream: stream("a"), Expected: s.expected, Events: with(s.ids...)})
+		f.must(err)
+		for i, a := range appended {
+			if a.ID != (store.UUID{s.ids[i]}) || a.AggregateVersion != s.versions[i] || a.Skipped() != (s.versions[i] == 0) {
+				f.Errorf("%s: event %d became %+v, want version %d", s.name, i, a, s.versions[i])
+			}
+		}
+	}
+	_, err := f.store.Append(f.ctx, skip, store.StreamAppend{Stream: stream("a"), Expected: store.Exact(3), Events: with(9)})
+	var conflict *store.VersionConflictError
+	if !errors.As(err, &conflict) || conflict.Actual != 8 {
+		f.Errorf("a new event at a wrong version: %v", err)
+	}
+	if got := len(f.read()); got != 8 {
+		f.Errorf("the log has %d events, want 8", got)
+	}
+}
+
+func appendCancelled(f *fixture) {
+	ctx, cancel := context.WithCancel(f.ctx)
+	cancel()
+	if _, err := f.store.Append(ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Events: events(1)}); err == nil {
+		f.Error("an append with a cancelled context reports success")
+	}
+	if got := f.read(); len(got) != 0 {
+		f.Errorf("the log is %s", summary(got))
+	}
+	f.appendTo(stream("a"), 1) // the store goes on
+}
+
+// sameJSON compares JSON texts by meaning.
+func sameJSON(a, b []byte) bool {
+	var x, y any
+	return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && reflect.DeepEqual(x, y)
+}

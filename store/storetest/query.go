@@ -1,0 +1,162 @@
+package storetest
+
+import (
+	"errors"
+	"math"
+	"strings"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+var queryCases = []testCase{
+	{"load_answers_in_order_of_the_request", queryLoad},
+	{"statement_with_parameters", queryStatement},
+	{"a_query_sees_what_was_committed", querySees},
+	{"queries_and_commit_are_one_unit", queryThenCommit},
+	{"a_refused_query_names_itself", queryRefused},
+	{"rollback_ends_the_unit", queryRollback},
+	{"rows_are_used_again", queryRowsAgain},
+}
+
+func textArray(texts ...string) store.Value {
+	values := make([]store.Value, len(texts))
+	for i, text := range texts {
+		values[i] = store.Text(text)
+	}
+	return store.ArrayOf(store.KindText, values)
+}
+
+func (r *runner) fill() {
+	r.Helper()
+	r.apply(mutate(totalsPut, store.Text("a"), store.I64(1)), mutate(totalsPut, store.Text("b"), store.I64(2)), mutate(totalsPut, store.Text("c"), store.I64(3)))
+}
+
+func queryLoad(f *fixture) {
+	r := f.running(totals("sums"))
+	r.fill()
+	cases := []struct {
+		keys store.Value
+		want string
+	}{
+		{textArray("a"), "0 1"},
+		{textArray("c", "a", "b"), "0 3; 1 1; 2 2"},
+		{textArray("x", "b", "y", "a"), "1 2; 3 1"},
+		{textArray("x"), ""},
+		{textArray(), ""},
+		{textArray("a", "a"), "0 1; 1 1"},
+	}
+	for _, c := range cases {
+		if got := show(r.query(1, c.keys)); got != c.want {
+			f.Errorf("keys %s: %q, want %q", showValue(c.keys), got, c.want)
+		}
+	}
+}
+
+func queryStatement(f *fixture) {
+	p := totals("sums")
+	p.Queries = append(p.Queries, store.Query{
+		Name: "above", SQL: anySQL("SELECT count(*), max(name), n > $2 FROM {table} WHERE n > $1 GROUP BY n > $2 ORDER BY 3 -- a remark"),
+		Params: types("i64", "i64"), Results: types("i64", "text", "bool"),
+	})
+	r := f.running(p)
+	r.fill()
+	if got := show(r.query(2, store.I64(1), store.I64(2))); got != "1 b false; 1 c true" {
+		f.Errorf("got %q", got)
+	}
+	if got := show(r.query(2, store.Null(), store.I64(2))); got != "" {
+		f.Errorf("with NULL: %q", got)
+	}
+}
+
+func querySees(f *fixture) {
+	r := f.running(totals("sums"))
+	for i, want := range []string{"", "a 1", "a 2", "a 3"} {
+		if got := r.table(); got != want {
+			f.Errorf("after %d commits: %q, want %q", i, got, want)
+		}
+		r.apply(mutate(totalsPut, store.Text("a"), store.I64(1)))
+	}
+}
+
+func queryThenCommit(f *fixture) {
+	r := f.running(totals("sums"))
+	r.fill()
+	for range 3 {
+		tx := r.catalogue.Begin(r.claim)
+		var rows store.Rows
+		f.must(tx.Query(f.ctx, 1, []store.Value{textArray("a")}, &rows))
+		f.must(tx.Query(f.ctx, 0, nil, &rows))
+		n := rows.Values[1].Int()
+		f.must(tx.Commit(f.ctx, r.claim.Position+1, r.folder.Fold([]store.Mutation{mutate(totalsPut, store.Text("a"), store.I64(n))})))
+		tx.Rollback()
+		r.claim.Position++
+	}
+	if got := r.table(); got != "a 8; b 2; c 3" || r.position() != 4 {
+		f.Errorf("the table is %q at position %d", got, r.position())
+	}
+	// And a unit whose commit is refused after its queries leaves nothing.
+	tx := r.catalogue.Begin(r.claim)
+	var rows store.Rows
+	f.must(tx.Query(f.ctx, 0, nil, &rows))
+	var rejection *store.RejectedError
+	err := tx.Commit(f.ctx, r.claim.Position+1, r.folder.Fold([]store.Mutation{
+		mutate(totalsPut, store.Text("a"), store.I64(1)), mutate(totalsFail, store.Text("b"), store.I64(1)),
+	}))
+	tx.Rollback()
+	if !errors.As(err, &rejection) || r.table() != "a 8; b 2; c 3" || r.position() != 4 {
+		f.Errorf("%v; the table is %q at position %d", err, r.table(), r.position())
+	}
+}
+
+func queryRefused(f *fixture) {
+	p := totals("sums")
+	p.Queries = append(p.Queries, store.Query{Name: "distance", SQL: anySQL(`SELECT abs($1)`), Params: types("i64"), Results: types("i64")})
+	r := f.running(p)
+	r.fill()
+	tx := r.catalogue.Begin(r.claim)
+	var rows store.Rows
+	f.must(tx.Query(f.ctx, 0, nil, &rows))
+	err := tx.Query(f.ctx, 2, []store.Value{store.I64(math.MinInt64)}, &rows)
+	var rejection *store.RejectedError
+	if !errors.As(err, &rejection) || rejection.Statement != `query "distance"` || strings.Contains(err.Error(), "\n") {
+		f.Errorf("got %v", err)
+	}
+	tx.Rollback()
+	if got := show(r.query(2, store.I64(-4))); got != "4" {
+		f.Errorf("the next unit gets %q", got)
+	}
+	r.apply(mutate(totalsPut, store.Text("a"), store.I64(1)))
+}
+
+func queryRollback(f *fixture) {
+	r := f.running(totals("sums"))
+	r.fill()
+	for range 40 { // more than any pool holds
+		tx := r.catalogue.Begin(r.claim)
+		var rows store.Rows
+		f.must(tx.Query(f.ctx, 0, nil, &rows))
+		tx.Rollback()
+		tx.Rollback()
+	}
+	r.catalogue.Begin(r.claim).Rollback() // one that never began
+	if got := r.position(); got != 1 {
+		f.Errorf("the checkpoint is at %d", got)
+	}
+	r.apply(mutate(totalsPut, store.Text("a"), store.I64(1)))
+}
+
+func queryRowsAgain(f *fixture) {
+	r := f.running(totals("sums"))
+	r.fill()
+	tx := r.catalogue.Begin(r.claim)
+	defer tx.Rollback()
+	var rows store.Rows
+	f.must(tx.Query(f.ctx, 0, nil, &rows))
+	if rows.Width != 2 || len(rows.Values) != 6 {
+		f.Fatalf("width %d, %d values", rows.Width, len(rows.Values))
+	}
+	f.must(tx.Query(f.ctx, 1, []store.Value{textArray("none")}, &rows))
+	if rows.Width != 2 || len(rows.Values) != 0 {
+		f.Errorf("a query without a row leaves width %d, %d values", rows.Width, len(rows.Values))
+	}
+}

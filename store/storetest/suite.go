@@ -1,0 +1,133 @@
+// Package storetest is the conformance suite that every store passes.
+//
+//	func TestStore(t *testing.T) { storetest.Run(t, driver()) }
+//
+// A driver brings its own tests beside it for what only its database has: pools, servers that go away, other writers.
+package storetest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// Driver is a kind of store under test.
+type Driver struct {
+	Dialect store.Dialect
+	// New creates an empty database with the tables of package migrations, which is gone when the test ends.
+	New func(t testing.TB) Database
+}
+
+// Database is one database of a driver.
+type Database struct {
+	// Open opens a store on the database, as one more host would. It closes when the test ends.
+	Open func(t testing.TB) store.Store
+	// Table is the name of a projection's table in the database's SQL.
+	Table func(projection, table string) string
+	// Query runs SQL past the store and returns all values as text, NULL as "NULL".
+	Query func(t testing.TB, sql string) [][]string
+	// HoldAppend appends an event to the stream in a transaction that stays open until finish is called. It is nil where
+	// an append keeps other writers waiting.
+	HoldAppend func(t testing.TB, stream store.Stream) (finish func(commit bool))
+}
+
+// Run runs the suite, every case on a database of its own.
+func Run(t *testing.T, driver Driver) {
+	groups := []struct {
+		name  string
+		cases []testCase
+	}{
+		{"append", appendCases},
+		{"read", readCases},
+		{"stream", streamCases},
+		{"horizon", horizonCases},
+		{"install", installCases},
+		{"apply", applyCases},
+		{"types", typeCases},
+		{"query", queryCases},
+		{"fence", fenceCases},
+		{"fold", foldCases},
+		{"lease", leaseCases},
+		{"status", statusCases},
+		{"reset", resetCases},
+	}
+	for _, group := range groups {
+		t.Run(group.name, func(t *testing.T) {
+			t.Parallel()
+			for _, c := range group.cases {
+				t.Run(c.name, func(t *testing.T) {
+					t.Parallel()
+					c.run(newFixture(t, driver))
+				})
+			}
+		})
+	}
+}
+
+type testCase struct {
+	name string
+	run  func(f *fixture)
+}
+
+// fixture is what a case works with: its database and a store on it.
+type fixture struct {
+	*testing.T
+	Database
+	store   store.Store
+	dialect store.Dialect
+	ctx     context.Context
+}
+
+func newFixture(t *testing.T, driver Driver) *fixture {
+	t.Helper()
+	database := driver.New(t)
+	return &fixture{T: t, Database: database, store: database.Open(t), dialect: driver.Dialect, ctx: t.Context()}
+}
+
+// must ends the test when a step that has to work does not.
+func (f *fixture) must(err error) {
+	f.Helper()
+	if err != nil {
+		f.Fatal(err)
+	}
+}
+
+// patience bounds every wait. It is long, for machines that are busy, and costs nothing where all is well.
+const patience = 30 * time.Second
+
+// await polls until condition holds.
+func (f *fixture) await(what string, condition func() bool) {
+	f.Helper()
+	deadline := time.After(patience)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			f.Fatalf("waited %s in vain: %s", patience, what)
+		}
+	}
+}
+
+// typed reads a type name that the suite itself wrote.
+func typed(name string) store.Type {
+	t, err := store.ParseType(name)
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
+
+func types(names ...string) []store.Type {
+	all := make([]store.Type, len(names))
+	for i, name := range names {
+		all[i] = typed(name)
+	}
+	return all
+}
+
+// anySQL is a statement for every dialect.
+func anySQL(text string) store.Statement { return store.Statement{store.DialectAny: text} }

@@ -1,0 +1,256 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// nameLengthMax keeps "schema__table" and index names within PostgreSQL's 63 bytes.
+const nameLengthMax = 30
+
+// isName tells whether a name can stand for a projection, table or column: a lower-case letter, then letters, digits and
+// single underscores, since a double one separates projection and table where a database has no schemas.
+func isName(name string) bool {
+	if name == "" || len(name) > nameLengthMax || name[0] < 'a' || name[0] > 'z' {
+		return false
+	}
+	for i := range len(name) {
+		c := name[i]
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' {
+			return false
+		}
+	}
+	return !strings.Contains(name, "__") && !strings.HasSuffix(name, "_")
+}
+
+const nameRule = "is not a name: use a lower-case letter, then letters, digits and single underscores, 30 at most"
+
+// reservedNames are schemas that a projection must not be called after.
+var reservedNames = []string{"public", "information_schema", "pupwasm", "sqlite", "main", "temp"}
+
+// Validate checks the declaration by itself, without a database, fills defaults, and reports the first fault as a
+// [*CatalogueError].
+func (p *Projection) Validate() error {
+	if !isName(p.Name) {
+		return &CatalogueError{Item: fmt.Sprintf("projection %.60q", p.Name), Reason: nameRule}
+	}
+	if slices.Contains(reservedNames, p.Name) || strings.HasPrefix(p.Name, "pg_") {
+		return &CatalogueError{Item: fmt.Sprintf("projection %.60q", p.Name), Reason: "is a reserved name, choose another"}
+	}
+	if p.Version < 1 {
+		return &CatalogueError{Item: "version", Reason: fmt.Sprintf("is %d, must be 1 or more", p.Version)}
+	}
+	switch p.Order {
+	case "":
+		p.Order = OrderStream
+	case OrderStream, OrderGlobal:
+	default:
+		return &CatalogueError{Item: "ordering", Reason: fmt.Sprintf("is %.60q, must be %s or %s", p.Order, OrderStream, OrderGlobal)}
+	}
+	for i := range p.Tables {
+		if err := p.validateTable(i); err != nil {
+			return err
+		}
+	}
+	for i := range p.Writes {
+		if slices.ContainsFunc(p.Writes[:i], func(w Write) bool { return w.Name == p.Writes[i].Name }) {
+			return &CatalogueError{Item: fmt.Sprintf("write %.60q", p.Writes[i].Name), Reason: "is declared twice"}
+		}
+		if reason := p.validateWrite(&p.Writes[i]); reason != "" {
+			return &CatalogueError{Item: fmt.Sprintf("write %.60q", p.Writes[i].Name), Reason: reason}
+		}
+	}
+	for i := range p.Queries {
+		if slices.ContainsFunc(p.Queries[:i], func(q Query) bool { return q.Name == p.Queries[i].Name }) {
+			return &CatalogueError{Item: fmt.Sprintf("query %.60q", p.Queries[i].Name), Reason: "is declared twice"}
+		}
+		if reason := p.validateQuery(&p.Queries[i]); reason != "" {
+			return &CatalogueError{Item: fmt.Sprintf("query %.60q", p.Queries[i].Name), Reason: reason}
+		}
+	}
+	return nil
+}
+
+func (p *Projection) validateTable(index int) error {
+	t := &p.Tables[index]
+	fault := func(format string, args ...any) error {
+		return &CatalogueError{Item: fmt.Sprintf("table %.60q", t.Name), Reason: fmt.Sprintf(format, args...)}
+	}
+	if !isName(t.Name) {
+		return fault("%s", nameRule)
+	}
+	if slices.ContainsFunc(p.Tables[:index], func(other Table) bool { return other.Name == t.Name }) {
+		return fault("is declared twice")
+	}
+	if len(t.Columns) == 0 {
+		return fault("has no columns")
+	}
+	for i, c := range t.Columns {
+		if !isName(c.Name) {
+			return fault("column %.60q %s", c.Name, nameRule)
+		}
+		if slices.ContainsFunc(t.Columns[:i], func(other Column) bool { return other.Name == c.Name }) {
+			return fault("column %.60q is declared twice", c.Name)
+		}
+		if c.Type.Kind == KindNull {
+			return fault("column %.60q has no type", c.Name)
+		}
+		if len(c.Default) > 0 {
+			if reason := c.validateDefault(); reason != "" {
+				return fault("column %.60q %s", c.Name, reason)
+			}
+		}
+	}
+	for i, name := range t.Key {
+		c, ok := t.Column(name)
+		if !ok {
+			return fault("key column %.60q is not a column", name)
+		}
+		if slices.Contains(t.Key[:i], name) {
+			return fault("key column %.60q is named twice", name)
+		}
+		if c.Type.Array || c.Type.Kind == KindF64 || c.Type.Kind == KindJSON {
+			return fault("key column %.60q is %s, which cannot be a key", name, c.Type)
+		}
+	}
+	for _, index := range t.Indexes {
+		for _, name := range index {
+			if _, ok := t.Column(name); !ok {
+				return fault("index column %.60q is not a column", name)
+			}
+		}
+	}
+	return nil
+}
+
+func (c *Column) validateDefault() string {
+	var value any
+	if json.Unmarshal(c.Default, &value) != nil {
+		return "has a default that is not JSON"
+	}
+	ok := false
+	switch value.(type) {
+	case float64:
+		switch c.Type.Kind {
+		case KindI64:
+			_, err := strconv.ParseInt(string(c.Default), 10, 64)
+			ok = err == nil
+		case KindNumeric:
+			_, _, err := ParseNumeric(c.Default)
+			ok = err == nil
+		case KindF64:
+			ok = true
+		}
+	case string:
+		ok = c.Type.Kind == KindText
+	case bool:
+		ok = c.Type.Kind == KindBool
+	}
+	if !ok || c.Type.Array {
+		return fmt.Sprintf("is %s, its default cannot be %s", c.Type, c.Default)
+	}
+	return ""
+}
+
+func (p *Projection) validateWrite(w *Write) string {
+	if w.Name == "" {
+		return "has no name"
+	}
+	if w.SQL != nil {
+		if w.Action != "" || w.Table != "" || len(w.Columns) > 0 {
+			return "has sql and also action, table or columns: choose one form"
+		}
+		return ""
+	}
+	table, ok := p.Table(w.Table)
+	if !ok {
+		return fmt.Sprintf("writes table %.60q, the projection has %s", w.Table, p.tableNames())
+	}
+	for i := range w.Columns {
+		c := &w.Columns[i]
+		if slices.ContainsFunc(w.Columns[:i], func(other WriteColumn) bool { return other.Name == c.Name }) {
+			return fmt.Sprintf("column %.60q is named twice", c.Name)
+		}
+		column, ok := table.Column(c.Name)
+		if !ok {
+			return fmt.Sprintf("column %.60q is not a column of table %.60q", c.Name, table.Name)
+		}
+		if slices.Contains(table.Key, c.Name) {
+			return fmt.Sprintf("column %.60q is part of the key, which comes first by itself", c.Name)
+		}
+		if reason := c.validateAction(w.Action, column.Type); reason != "" {
+			return reason
+		}
+	}
+	switch w.Action {
+	case Insert:
+	case Upsert, InsertIgnore, Delete:
+		if len(table.Key) == 0 {
+			return fmt.Sprintf("%s needs a key, table %.60q has none", w.Action, table.Name)
+		}
+		if w.Action == Delete && len(w.Columns) > 0 {
+			return "delete takes the key only, it has columns"
+		}
+	default:
+		return fmt.Sprintf("has action %.60q: use %s, %s, %s or %s, or sql", w.Action, Upsert, Insert, InsertIgnore, Delete)
+	}
+	return ""
+}
+
+func (c *WriteColumn) validateAction(write Action, columnType Type) string {
+	if write != Upsert {
+		if c.Action != "" {
+			return fmt.Sprintf("column %.60q has an action, which only an upsert has", c.Name)
+		}
+		return ""
+	}
+	switch c.Action {
+	case "":
+		c.Action = ActionSet
+	case ActionSet, ActionIfNull:
+	case ActionAdd:
+		// Adding binary floats gives other sums for other batch boundaries, so that a rebuild would not reproduce them.
+		if columnType != (Type{Kind: KindI64}) && columnType != (Type{Kind: KindNumeric}) {
+			return fmt.Sprintf("column %.60q is %s: add needs i64 or numeric", c.Name, columnType)
+		}
+	case ActionMin, ActionMax:
+		comparable := columnType.Kind == KindI64 || columnType.Kind == KindNumeric || columnType.Kind == KindTimestamp
+		if !comparable || columnType.Array {
+			return fmt.Sprintf("column %.60q is %s: %s needs i64, numeric or timestamptz", c.Name, columnType, c.Action)
+		}
+	default:
+		return fmt.Sprintf("column %.60q has action %.60q: use %s, %s, %s, %s or %s", c.Name, c.Action, ActionSet, ActionAdd, ActionMin, ActionMax, ActionIfNull)
+	}
+	return ""
+}
+
+func (p *Projection) validateQuery(q *Query) string {
+	if q.Name == "" {
+		return "has no name"
+	}
+	if q.SQL != nil {
+		if q.Table != "" || len(q.Columns) > 0 {
+			return "has sql and also table or columns: choose one form"
+		}
+		if len(q.Results) == 0 {
+			return "has no results"
+		}
+		return ""
+	}
+	table, ok := p.Table(q.Table)
+	if !ok {
+		return fmt.Sprintf("loads from table %.60q, the projection has %s", q.Table, p.tableNames())
+	}
+	if len(table.Key) == 0 {
+		return fmt.Sprintf("loads by key, table %.60q has none", table.Name)
+	}
+	for _, name := range q.Columns {
+		if _, ok := table.Column(name); !ok {
+			return fmt.Sprintf("column %.60q is not a column of table %.60q", name, table.Name)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,265 @@
+package store_test
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// valid is a declaration with one of everything.
+func valid() *store.Projection {
+	return &store.Projection{
+		Name: "fine_balance", Version: 1,
+		Tables: []store.Table{
+			{Name: "fines", Key: []string{"member"}, Indexes: [][]string{{"n"}, {"t", "n"}}, Columns: []store.Column{
+				{Name: "member", Type: typed("text")},
+				{Name: "n", Type: typed("i64"), Default: []byte("0")},
+				{Name: "t", Type: typed("text")},
+				{Name: "f", Type: typed("f64")},
+				{Name: "at", Type: typed("timestamptz")},
+				{Name: "tags", Type: typed("text[]")},
+				{Name: "j", Type: typed("json")},
+				{Name: "b", Type: typed("bool")},
+				{Name: "d", Type: typed("numeric")},
+			}},
+			{Name: "log", Columns: []store.Column{{Name: "line", Type: typed("text")}}},
+		},
+		Writes: []store.Write{
+			{Name: "add", Action: store.Upsert, Table: "fines", Columns: []store.WriteColumn{{Name: "n", Action: store.ActionAdd}, {Name: "t"}}},
+			{Name: "log", Action: store.Insert, Table: "log", Columns: []store.WriteColumn{{Name: "line"}}},
+			{Name: "drop", Action: store.Delete, Table: "fines"},
+			{Name: "raw", SQL: store.Statement{store.DialectAny: "DELETE FROM {log}"}},
+		},
+		Queries: []store.Query{
+			{Name: "load", Table: "fines", Columns: []string{"n"}},
+			{Name: "count", SQL: store.Statement{store.DialectAny: "SELECT count(*) FROM {log}"}, Results: types("i64")},
+		},
+	}
+}
+
+func TestProjection_Validate_acceptsAndFillsDefaults(t *testing.T) {
+	t.Parallel()
+	p := valid()
+	must(t, p.Validate())
+	if p.Order != store.OrderStream || p.Writes[0].Columns[1].Action != store.ActionSet {
+		t.Errorf("defaults are not filled: order %q, action %q", p.Order, p.Writes[0].Columns[1].Action)
+	}
+	must(t, p.Validate()) // again, with the defaults filled
+	for _, kind := range []string{"bool", "i64", "numeric", "text", "bytes", "timestamptz", "uuid"} {
+		p := valid()
+		p.Tables[0].Columns[0].Type = typed(kind)
+		if err := p.Validate(); err != nil {
+			t.Errorf("a key of type %s: %v", kind, err)
+		}
+	}
+	for kind, value := range map[string]string{
+		"i64": "-9223372036854775808", "f64": "1e300", "numeric": "-12.50", "text": `"it's"`, "bool": "false",
+	} {
+		p := valid()
+		p.Tables[0].Columns[1].Type, p.Tables[0].Columns[1].Default = typed(kind), []byte(value)
+		p.Writes[0].Columns = nil
+		if err := p.Validate(); err != nil {
+			t.Errorf("default %s of type %s: %v", value, kind, err)
+		}
+	}
+}
+
+func TestProjection_Validate_namesTheFault(t *testing.T) {
+	t.Parallel()
+	column := func(i int, change func(c *store.Column)) func(*store.Projection) {
+		return func(p *store.Projection) { change(&p.Tables[0].Columns[i]) }
+	}
+	withDefault := func(kind, value string) func(*store.Projection) {
+		return column(1, func(c *store.Column) { c.Type, c.Default = typed(kind), []byte(value) })
+	}
+	action := func(name string, a store.Action) func(*store.Projection) {
+		return func(p *store.Projection) { p.Writes[0].Columns = []store.WriteColumn{{Name: name, Action: a}} }
+	}
+	cases := []struct {
+		name   string
+		change func(p *store.Projection)
+		want   string
+	}{
+		{"no name", func(p *store.Projection) { p.Name = "" }, `projection "": is not a name`},
+		{"a name with a capital", func(p *store.Projection) { p.Name = "Fines" }, `projection "Fines": is not a name`},
+		{"a name with a digit first", func(p *store.Projection) { p.Name = "1fines" }, `is not a name`},
+		{"a name with a hyphen", func(p *store.Projection) { p.Name = "a-b" }, `is not a name`},
+		{"a name with a quote", func(p *store.Projection) { p.Name = `a"b` }, `projection "a\"b": is not a name`},
+		{"a name with two underscores", func(p *store.Projection) { p.Name = "a__b" }, `is not a name`},
+		{"a name with an underscore last", func(p *store.Projection) { p.Name = "a_" }, `is not a name`},
+		{"a long name", func(p *store.Projection) { p.Name = strings.Repeat("a", 31) }, `30 at most`},
+		{"a name that is not ASCII", func(p *store.Projection) { p.Name = "größe" }, `is not a name`},
+		{"a reserved name", func(p *store.Projection) { p.Name = "public" }, `projection "public": is a reserved name`},
+		{"a name of PostgreSQL's", func(p *store.Projection) { p.Name = "pg_mine" }, `is a reserved name`},
+		{"no version", func(p *store.Projection) { p.Version = 0 }, `version: is 0, must be 1 or more`},
+		{"an unknown ordering", func(p *store.Projection) { p.Order = "any" }, `ordering: is "any", must be stream or global`},
+
+		{"a bad table name", func(p *store.Projection) { p.Tables[0].Name = "a b" }, `table "a b": is not a name`},
+		{"a table twice", func(p *store.Projection) { p.Tables[1].Name = "fines" }, `table "fines": is declared twice`},
+		{"a table without columns", func(p *store.Projection) { p.Tables[1].Columns = nil }, `table "log": has no columns`},
+		{"a bad column name", column(1, func(c *store.Column) { c.Name = "n;" }), `table "fines": column "n;" is not a name`},
+		{"a column twice", column(1, func(c *store.Column) { c.Name = "t" }), `table "fines": column "t" is declared twice`},
+		{"a column without type", column(1, func(c *store.Column) { c.Type = store.Type{} }), `column "n" has no type`},
+		{"an unknown key column", func(p *store.Projection) { p.Tables[0].Key = []string{"x"} }, `key column "x" is not a column`},
+		{"a key column twice", func(p *store.Projection) { p.Tables[0].Key = []string{"t", "t"} }, `key column "t" is named twice`},
+		{"a key of floats", func(p *store.Projection) { p.Tables[0].Key = []string{"f"} }, `key column "f" is f64, which cannot be a key`},
+		{"a key of JSON", func(p *store.Projection) { p.Tables[0].Key = []string{"j"} }, `key column "j" is json, which cannot be a key`},
+		{"a key of arrays", func(p *store.Projection) { p.Tables[0].Key = []string{"tags"} }, `key column "tags" is text[], which cannot be a key`},
+		{"an unknown index column", func(p *store.Projection) { p.Tables[0].Indexes[1][0] = "x" }, `index column "x" is not a column`},
+
+		{"a default that is not JSON", withDefault("i64", "zero"), `column "n" has a default that is not JSON`},
+		{"a fraction for an integer", withDefault("i64", "1.5"), `column "n" is i64, its default cannot be 1.5`},
+		{"an integer too large", withDefault("i64", "9223372036854775808"), `its default cannot be 9223372036854775808`},
+		{"an exponent for a numeric", withDefault("numeric", "1e5"), `its default cannot be 1e5`},
+		{"a text for a number", withDefault("numeric", `"1"`), `is numeric, its default cannot be "1"`},
+		{"a number for a text", withDefault("text", "1"), `is text, its default cannot be 1`},
+		{"a number for a boolean", withDefault("bool", "1"), `is bool, its default cannot be 1`},
+		{"null", withDefault("text", "null"), `its default cannot be null`},
+		{"an object for JSON", withDefault("json", "{}"), `is json, its default cannot be {}`},
+		{"a default of an array", withDefault("text[]", `"a"`), `is text[], its default cannot be "a"`},
+		{"a default of a time", withDefault("timestamptz", `"now"`), `is timestamptz, its default cannot be "now"`},
+
+		{"a write without name", func(p *store.Projection) { p.Writes[0].Name = "" }, `write "": has no name`},
+		{"a write twice", func(p *store.Projection) { p.Writes[1].Name = "add" }, `write "add": is declared twice`},
+		{"sql and more", func(p *store.Projection) { p.Writes[3].Table = "fines" }, `write "raw": has sql and also action, table or columns`},
+		{"an unknown table", func(p *store.Projection) { p.Writes[0].Table = "fine" }, `write "add": writes table "fine", the projection has fines, log`},
+		{"no table at all", func(p *store.Projection) { p.Tables = nil }, `writes table "fines", the projection has none`},
+		{"an unknown column", action("x", ""), `write "add": column "x" is not a column of table "fines"`},
+		{"a column twice in a write", func(p *store.Projection) { p.Writes[0].Columns[1].Name = "n" }, `column "n" is named twice`},
+		{"a key column in a write", action("member", ""), `column "member" is part of the key, which comes first by itself`},
+		{"no action", func(p *store.Projection) { p.Writes[0].Action = "" }, `column "n" has an action, which only an upsert has`},
+		{"no action and no columns", func(p *store.Projection) { p.Writes[2].Action = "" }, `has action "": use upsert, insert, insert-ignore or delete, or sql`},
+		{"an action of a column in an insert", func(p *store.Projection) { p.Writes[1].Columns[0].Action = store.ActionSet }, `column "line" has an action, which only an upsert has`},
+		{"an unknown action of a column", action("n", "sum"), `column "n" has action "sum": use set, add, min, max or if-null`},
+		{"adding floats", action("f", store.ActionAdd), `column "f" is f64: add needs i64 or numeric`},
+		{"adding texts", action("t", store.ActionAdd), `column "t" is text: add needs i64 or numeric`},
+		{"adding arrays", action("tags", store.ActionAdd), `column "tags" is text[]: add needs`},
+		{"the least text", action("t", store.ActionMin), `column "t" is text: min needs i64, numeric or timestamptz`},
+		{"the greatest boolean", action("b", store.ActionMax), `column "b" is bool: max needs`},
+		{"an upsert without a key", func(p *store.Projection) { p.Writes[1] = store.Write{Name: "log", Action: store.Upsert, Table: "log"} }, `upsert needs a key, table "log" has none`},
+		{"insert-ignore without a key", func(p *store.Projection) {
+			p.Writes[1] = store.Write{Name: "log", Action: store.InsertIgnore, Table: "log"}
+		}, `insert-ignore needs a key`},
+		{"a delete without a key", func(p *store.Projection) { p.Writes[2].Table = "log" }, `delete needs a key`},
+		{"a delete with columns", func(p *store.Projection) { p.Writes[2].Columns = []store.WriteColumn{{Name: "n"}} }, `delete takes the key only, it has columns`},
+
+		{"a query without name", func(p *store.Projection) { p.Queries[0].Name = "" }, `query "": has no name`},
+		{"a query twice", func(p *store.Projection) { p.Queries[1].Name = "load" }, `query "load": is declared twice`},
+		{"a query with sql and more", func(p *store.Projection) { p.Queries[1].Columns = []string{"n"} }, `query "count": has sql and also table or columns`},
+		{"a query without results", func(p *store.Projection) { p.Queries[1].Results = nil }, `query "count": has no results`},
+		{"a query of an unknown table", func(p *store.Projection) { p.Queries[0].Table = "x" }, `query "load": loads from table "x", the projection has fines, log`},
+		{"a load without a key", func(p *store.Projection) { p.Queries[0].Table = "log" }, `loads by key, table "log" has none`},
+		{"a load of an unknown column", func(p *store.Projection) { p.Queries[0].Columns = []string{"x"} }, `column "x" is not a column of table "fines"`},
+	}
+	for _, c := range cases {
+		p := valid()
+		c.change(p)
+		err := p.Validate()
+		var fault *store.CatalogueError
+		if !errors.As(err, &fault) || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		}
+	}
+}
+
+func TestProjection_readsFromJSON(t *testing.T) {
+	t.Parallel()
+	var p store.Projection
+	must(t, json.Unmarshal([]byte(`{
+		"name": "fines", "version": 2, "ordering": "global",
+		"subscription": {"bounded_contexts": ["lending"], "event_types": ["fined"]},
+		"tables": [{"name": "total", "key": ["k"], "indexes": [["n"]], "columns": [
+			{"name": "k", "type": "text"}, {"name": "n", "type": "numeric", "not_null": true, "default": 0}, {"name": "tags", "type": "i64[]"}]}],
+		"writes": [
+			{"name": "add", "action": "upsert", "table": "total", "columns": [{"name": "n", "action": "add"}]},
+			{"name": "raw", "sql": "DELETE FROM {table} WHERE k = $1", "params": ["text"]},
+			{"name": "both", "sql": {"postgres": "DELETE FROM {table}", "sqlite": "DELETE FROM {total}"}}],
+		"queries": [{"name": "load", "table": "total", "columns": ["n", "tags"]}, {"name": "one", "sql": "SELECT 1", "params": ["uuid"], "results": ["i64"]}]
+	}`), &p))
+	must(t, p.Validate())
+	if got := p.Parameters(&p.Writes[0]); len(got) != 2 || got[0] != typed("text") || got[1] != typed("numeric") {
+		t.Errorf("parameters of add are %v", got)
+	}
+	if got := p.Parameters(&p.Writes[1]); len(got) != 1 || got[0] != typed("text") {
+		t.Errorf("parameters of raw are %v", got)
+	}
+	arguments, results := p.Signature(&p.Queries[0])
+	if len(arguments) != 1 || arguments[0] != typed("text[]") || len(results) != 3 || results[0] != typed("i64") || results[2] != typed("i64[]") {
+		t.Errorf("load takes %v and gives %v", arguments, results)
+	}
+	arguments, results = p.Signature(&p.Queries[1])
+	if len(arguments) != 1 || arguments[0] != typed("uuid") || len(results) != 1 {
+		t.Errorf("one takes %v and gives %v", arguments, results)
+	}
+	for dialect, want := range map[store.Dialect]string{store.DialectPostgres: "DELETE FROM {table}", store.DialectSQLite: "DELETE FROM {total}"} {
+		if got, ok := p.Writes[2].SQL.For(dialect); !ok || got != want {
+			t.Errorf("%s has %q", dialect, got)
+		}
+	}
+	if _, ok := (store.Statement{store.DialectSQLite: "x"}).For(store.DialectPostgres); ok {
+		t.Error("a statement for SQLite is given to PostgreSQL")
+	}
+	for _, bad := range []string{
+		`{"writes": [{"sql": {"oracle": "x"}}]}`, `{"writes": [{"sql": 1}]}`, `{"tables": [{"columns": [{"name": "a", "type": "int"}]}]}`,
+		`{"tables": [{"columns": [{"name": "a", "type": "text[][]"}]}]}`, `{"writes": [{"params": ["null"]}]}`, `{"writes": [{"params": [""]}]}`,
+	} {
+		if err := json.Unmarshal([]byte(bad), &p); err == nil {
+			t.Errorf("%s is accepted", bad)
+		}
+	}
+}
+
+func TestColumn_DefaultText(t *testing.T) {
+	t.Parallel()
+	c := store.Column{Name: "t", Type: typed("text"), Default: []byte(`"a \"b\" 'c' \u00e9"`)}
+	if got := c.DefaultText(); got != `a "b" 'c' é` {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestProjection_ExpandTables(t *testing.T) {
+	t.Parallel()
+	qualify := func(table string) string { return "<" + table + ">" }
+	one := &store.Projection{Tables: []store.Table{{Name: "total"}}}
+	two := &store.Projection{Tables: []store.Table{{Name: "total"}, {Name: "table"}}}
+	cases := []struct {
+		p         *store.Projection
+		sql, want string
+	}{
+		{one, "", ""},
+		{one, "SELECT 1", "SELECT 1"},
+		{one, "DELETE FROM {total}", "DELETE FROM <total>"},
+		{one, "DELETE FROM {table} USING {total}{total}", "DELETE FROM <total> USING <total><total>"},
+		{two, "DELETE FROM {table}", "DELETE FROM <table>"}, // a table that is called so
+		{one, "SELECT '{}', '{1,2}', '{\"a\": {\"b\": 1}}' FROM {total}", "SELECT '{}', '{1,2}', '{\"a\": {\"b\": 1}}' FROM <total>"},
+		{one, "SELECT '{' FROM {total}", "SELECT '{' FROM <total>"},
+		{one, "SELECT '{{total}}'", "SELECT '{<total>}'"},
+		{one, "SELECT {", "SELECT {"},
+		{one, "SELECT {total", "SELECT {total"},
+		{one, "SELECT } {total}", "SELECT } <total>"},
+		{one, "SELECT {Total}", "SELECT {Total}"}, // no name of a table could look so
+	}
+	for _, c := range cases {
+		got, err := c.p.ExpandTables(c.sql, qualify)
+		if err != nil || got != c.want {
+			t.Errorf("%s: %q, %v, want %q", c.sql, got, err, c.want)
+		}
+	}
+	failures := []struct {
+		p         *store.Projection
+		sql, want string
+	}{
+		{one, "DELETE FROM {totals}", "{totals} names no table of the projection: it has total"},
+		{&store.Projection{}, "DELETE FROM {table}", "it has none"},
+		{&store.Projection{Tables: []store.Table{{Name: "a"}, {Name: "b"}}}, "DELETE FROM {table}", "it has a, b"},
+		{one, "SELECT '{x}'", `as data, write {"x"}`},
+	}
+	for _, c := range failures {
+		if got, err := c.p.ExpandTables(c.sql, qualify); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %q, %v, want %q", c.sql, got, err, c.want)
+		}
+	}
+}
