@@ -43,7 +43,7 @@ func (h *head) after(ctx context.Context, position int64) (int64, error) {
 func (h *head) run(ctx context.Context) {
 	options := h.worker.options
 	pause := options.Poll
-	retry := backoff{max: options.RetryMax}
+	retry := options.backoff()
 	held := holder{worker: h.worker}
 	for {
 		horizon, err := h.worker.store.Horizon(ctx)
@@ -61,7 +61,7 @@ func (h *head) run(ctx context.Context) {
 			if h.publish(horizon) || horizon.Position < horizon.Head {
 				pause = options.Poll
 			} else {
-				pause = min(pause*3/2, options.PollMax)
+				pause = min(time.Duration(float64(pause)*options.PollFactor), options.PollMax)
 			}
 		}
 		if !sleep(ctx, pause) {

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"github.com/pupwasm/pupwasm/store"
 )
 
 // Options configures a worker. The zero value is ready to use.
@@ -12,23 +14,39 @@ type Options struct {
 	// Name identifies the worker among all; two processes must not share one. Defaults to host name, process id and a
 	// random suffix.
 	Name string
-	// Segments is into how many segments a projection is divided when it is installed for the first time. Defaults to 1.
+	// Segments is into how many segments a projection is to be divided. A projection that is divided otherwise is divided
+	// anew when all workers that run it and set Segments agree; while they do not, it stays as it is. Defaults to 0: as it
+	// is stored, and 4 for a new projection.
 	Segments int
 	// BatchEvents is the most events in one batch. A module may ask for fewer. Defaults to 1000.
 	BatchEvents int
 	// BatchBytes is the most bytes of payload and metadata in one batch; a single larger event is a batch of its own.
 	// Defaults to 8 MiB.
 	BatchBytes int
+	// BatchPause is a rest after each batch of a segment, to spare the database. Defaults to 0.
+	BatchPause time.Duration
+	// Concurrency is how many batches may be at work at once, over all projections, each of which has an equal share and one
+	// at least. It should not be above the connections of the store. Defaults to 8.
+	Concurrency int
 	// Lease is how long other workers wait for a worker that gives no sign of life. Defaults to 10 seconds.
 	Lease time.Duration
-	// Claim is the interval at which free segments are looked for. Defaults to 1 second.
-	Claim time.Duration
+	// Heartbeat is the interval of signs of life, at most half of Lease. Defaults to a quarter of Lease.
+	Heartbeat time.Duration
+	// Rebalance is the interval at which the worker looks at who else works, takes its share of the segments, and gives up
+	// what is beyond it. Defaults to 1 second.
+	Rebalance time.Duration
 	// Poll is the shortest interval at which the horizon is looked at. Defaults to 20 milliseconds.
 	Poll time.Duration
 	// PollMax is the longest interval, reached when nothing happens. Defaults to 1 second.
 	PollMax time.Duration
-	// RetryMax is the longest pause after an error of the database; pauses start at 100 milliseconds and double, with
-	// jitter. Defaults to 10 seconds.
+	// PollFactor is by how much the interval grows each time that nothing has happened. Defaults to 1.5.
+	PollFactor float64
+	// WakeJitter is a random time, at most, that a segment waits when new events end a rest, so that many hosts do not
+	// ask the database in one instant. Defaults to 0.
+	WakeJitter time.Duration
+	// RetryMin is the first pause after an error of the database; pauses double, with jitter. Defaults to 100 milliseconds.
+	RetryMin time.Duration
+	// RetryMax is the longest pause after an error of the database. Defaults to 10 seconds.
 	RetryMax time.Duration
 	// Once makes Run return when everything that was appended before it is applied or has failed. Defaults to false.
 	Once bool
@@ -36,45 +54,101 @@ type Options struct {
 	Logger zerolog.Logger
 }
 
-const retryMin = 100 * time.Millisecond
+// DefaultSegments is into how many segments a new projection is divided when no worker says otherwise.
+const DefaultSegments = 4
+
+// Defaults returns the options that the zero value stands for, but for the name, which is made up by [New].
+func Defaults() Options {
+	return Options{
+		BatchEvents: 1000,
+		BatchBytes:  8 << 20,
+		Concurrency: 8,
+		Lease:       10 * time.Second,
+		Heartbeat:   10 * time.Second / 4,
+		Rebalance:   time.Second,
+		Poll:        20 * time.Millisecond,
+		PollMax:     time.Second,
+		PollFactor:  1.5,
+		RetryMin:    100 * time.Millisecond,
+		RetryMax:    10 * time.Second,
+	}
+}
 
 func (o Options) withDefaults() Options {
 	if o.Name == "" {
 		o.Name = defaultName()
 	}
-	setDefault(&o.Segments, 1)
-	setDefault(&o.BatchEvents, 1000)
-	setDefault(&o.BatchBytes, 8<<20)
-	setDefault(&o.Lease, 10*time.Second)
-	setDefault(&o.Claim, time.Second)
-	setDefault(&o.Poll, 20*time.Millisecond)
-	setDefault(&o.PollMax, time.Second)
-	setDefault(&o.RetryMax, 10*time.Second)
+	d := Defaults()
+	setDefault(&o.BatchEvents, d.BatchEvents)
+	setDefault(&o.BatchBytes, d.BatchBytes)
+	setDefault(&o.Concurrency, d.Concurrency)
+	setDefault(&o.Lease, d.Lease)
+	setDefault(&o.Heartbeat, o.Lease/4)
+	setDefault(&o.Rebalance, d.Rebalance)
+	setDefault(&o.Poll, d.Poll)
+	setDefault(&o.PollMax, d.PollMax)
+	setDefault(&o.PollFactor, d.PollFactor)
+	setDefault(&o.RetryMin, d.RetryMin)
+	setDefault(&o.RetryMax, d.RetryMax)
 	return o
 }
 
-func setDefault[T int | time.Duration](field *T, value T) {
+func setDefault[T int | float64 | time.Duration](field *T, value T) {
 	if *field == 0 {
 		*field = value
 	}
 }
 
-func (o Options) validate() error {
+// OptionError says which option of a worker cannot be used.
+type OptionError struct {
+	Option string // the field of Options
+	Reason string // what it must be, and what it is
+}
+
+func (e *OptionError) Error() string { return "option " + e.Option + " " + e.Reason }
+
+// Validate tells what is wrong with options, where zero values stand for the defaults.
+//
+// # Errors
+//
+// [*OptionError].
+func (o Options) Validate() error {
+	o = o.withDefaults()
+	fault := func(option, format string, args ...any) error {
+		return &OptionError{Option: option, Reason: fmt.Sprintf(format, args...)}
+	}
 	switch {
-	case o.Segments < 1 || o.Segments > 1024:
-		return fmt.Errorf("option Segments must be between 1 and 1024, it is %d", o.Segments)
+	case o.Segments < 0 || o.Segments > store.SegmentsMax:
+		return fault("Segments", "must be between 1 and %d, it is %d", store.SegmentsMax, o.Segments)
 	case o.BatchEvents < 1 || o.BatchEvents > 100_000:
-		return fmt.Errorf("option BatchEvents must be between 1 and 100000, it is %d", o.BatchEvents)
+		return fault("BatchEvents", "must be between 1 and 100000, it is %d", o.BatchEvents)
 	case o.BatchBytes < 1:
-		return fmt.Errorf("option BatchBytes must be at least 1, it is %d", o.BatchBytes)
+		return fault("BatchBytes", "must be at least 1, it is %d", o.BatchBytes)
+	case o.BatchPause < 0:
+		return fault("BatchPause", "must not be negative, it is %s", o.BatchPause)
+	case o.Concurrency < 1 || o.Concurrency > 10_000:
+		return fault("Concurrency", "must be between 1 and 10000, it is %d", o.Concurrency)
 	case o.Lease < 100*time.Millisecond:
-		return fmt.Errorf("option Lease must be at least 100ms, it is %s", o.Lease)
-	case o.Claim < time.Millisecond:
-		return fmt.Errorf("option Claim must be at least 1ms, it is %s", o.Claim)
-	case o.Poll < time.Millisecond || o.PollMax < o.Poll:
-		return fmt.Errorf("option Poll must be at least 1ms and PollMax not below it, they are %s and %s", o.Poll, o.PollMax)
-	case o.RetryMax < retryMin:
-		return fmt.Errorf("option RetryMax must be at least %s, it is %s", retryMin, o.RetryMax)
+		return fault("Lease", "must be at least 100ms, it is %s", o.Lease)
+	case o.Heartbeat < time.Millisecond || o.Heartbeat > o.Lease/2:
+		return fault("Heartbeat", "must be between 1ms and half of the lease, which is %s; it is %s", o.Lease, o.Heartbeat)
+	case o.Rebalance < 10*time.Millisecond:
+		return fault("Rebalance", "must be at least 10ms, it is %s", o.Rebalance)
+	case o.Poll < time.Millisecond:
+		return fault("Poll", "must be at least 1ms, it is %s", o.Poll)
+	case o.PollMax < o.Poll:
+		return fault("PollMax", "must not be below the shortest interval, which is %s; it is %s", o.Poll, o.PollMax)
+	case !(o.PollFactor >= 1 && o.PollFactor <= 1000): // also NaN
+		return fault("PollFactor", "must be between 1 and 1000, it is %g", o.PollFactor)
+	case o.WakeJitter < 0:
+		return fault("WakeJitter", "must not be negative, it is %s", o.WakeJitter)
+	case o.RetryMin < time.Millisecond:
+		return fault("RetryMin", "must be at least 1ms, it is %s", o.RetryMin)
+	case o.RetryMax < o.RetryMin:
+		return fault("RetryMax", "must not be below the first pause, which is %s; it is %s", o.RetryMin, o.RetryMax)
 	}
 	return nil
 }
+
+// backoff is what pauses after errors of the database follow.
+func (o Options) backoff() backoff { return backoff{min: o.RetryMin, max: o.RetryMax} }

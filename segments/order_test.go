@@ -50,7 +50,7 @@ func TestInvariant4_streamsArriveInOrderAcrossHandOver(t *testing.T) {
 		var workers sync.WaitGroup
 		for range 2 {
 			worker, err := segments.New(s, segments.Options{
-				Segments: 3, BatchEvents: 1 + random.IntN(40), Lease: 100 * time.Millisecond, Claim: 10 * time.Millisecond, Poll: time.Millisecond,
+				Segments: 3, BatchEvents: 1 + random.IntN(40), Lease: 100 * time.Millisecond, Rebalance: 10 * time.Millisecond, Poll: time.Millisecond,
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -8,13 +8,13 @@ import (
 
 // backoff gives growing pauses between tries, with jitter, so that a thousand segments do not come back in one instant.
 type backoff struct {
-	max  time.Duration
-	next time.Duration
+	min, max time.Duration
+	next     time.Duration
 }
 
 // pause returns how long to wait before the next try.
 func (b *backoff) pause() time.Duration {
-	b.next = min(max(2*b.next, retryMin), b.max)
+	b.next = min(max(2*b.next, b.min), b.max)
 	return b.next/2 + rand.N(b.next/2+1)
 }
 

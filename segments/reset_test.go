@@ -26,7 +26,7 @@ func TestWorker_anInterruptedOnceIsNotASuccess(t *testing.T) {
 	if _, err := s.Install(t.Context(), &module.Description.Projection, 1); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Heartbeat(t.Context(), "other", time.Hour); err != nil {
+	if err := s.Heartbeat(t.Context(), store.Worker{Name: "other"}, time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	if claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: "fine_balance", Worker: "other", Limit: 1}); err != nil || len(claims) != 1 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -16,16 +17,17 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// runner runs one projection: it installs the module, claims segments, and starts and stops them. Everything but set, stop
-// and progress happens in the goroutine of run.
+// runner runs one projection: it installs the module, takes its share of the segments, and starts and stops them. Everything but
+// set, stop, show, ending and progress happens in the goroutine of run.
 type runner struct {
 	worker *Worker
 	name   string
 	logger zerolog.Logger
-	wake   chan struct{} // something changed: a module, or the end of a segment
+	wake   chan struct{} // something changed: a module, a view, or the end of a segment
 	done   chan struct{} // closed when run returned
 	quit   chan struct{} // closed by stop
 	events atomic.Int64
+	ready  atomic.Bool // a module is installed
 
 	// With Once, valid after done.
 	completed bool
@@ -33,16 +35,18 @@ type runner struct {
 
 	mu        sync.Mutex
 	desired   *host.Module  // set and not yet installed
-	positions map[int]int64 // checkpoints of the segments that this worker has had
+	shown     *view         // the last look at all workers
+	ended     []*segment    // that ended by themselves
+	positions map[int]int64 // checkpoints, as far as they are known
 
 	module    *host.Module // installed
 	catalogue store.Catalogue
 	segments  map[int]*segment
 	troubles  map[int]*trouble
-	ended     chan *segment
 	retry     backoff
 	refused   refusal
-	missed    time.Time // since when there was nothing to claim
+	fresh     int64 // views before this one are older than what the runner has done since
+	dissent   string
 }
 
 // trouble is a segment that ended for what may pass, and is not to be claimed before its pause is over.
@@ -59,14 +63,14 @@ type refusal struct {
 	until  time.Time
 }
 
-// secondLook is the interval at which a refused module, and a projection without segments, are looked at again.
+// secondLook is the interval at which a refused module is tried again.
 const secondLook = 10 * time.Second
 
 func newRunner(w *Worker, name string) *runner {
 	return &runner{
 		worker: w, name: name, logger: w.logger.With().Str("projection", name).Logger(),
 		wake: make(chan struct{}, 1), done: make(chan struct{}), quit: make(chan struct{}),
-		segments: map[int]*segment{}, troubles: map[int]*trouble{}, positions: map[int]int64{}, ended: make(chan *segment, 16), retry: backoff{max: w.options.RetryMax},
+		segments: map[int]*segment{}, troubles: map[int]*trouble{}, positions: map[int]int64{}, retry: w.options.backoff(),
 	}
 }
 
@@ -95,23 +99,21 @@ func (r *runner) run(ctx context.Context) {
 	defer close(r.done)
 	defer r.close()
 	for {
-		pause := r.worker.options.Claim
+		r.reap()
+		pause := r.worker.options.Rebalance
 		if err := r.tend(ctx); err != nil && ctx.Err() == nil {
 			r.worker.outage.noticed(err)
 			pause = r.retry.pause()
 		} else {
 			r.retry.reset()
 		}
-		if r.worker.options.Once && r.complete(ctx) {
-			r.completed = true
+		if r.completed {
 			return
 		}
 		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:
 		case <-r.wake:
-		case s := <-r.ended:
-			r.reap(s)
 		case <-r.quit:
 			timer.Stop()
 			return
@@ -123,16 +125,65 @@ func (r *runner) run(ctx context.Context) {
 	}
 }
 
-// tend brings the projection closer to what is wanted: the module installed, every free segment claimed. An error is one
-// that passes by itself.
+// tend brings the projection closer to what is wanted: the module installed, the layout as it was asked for, and this worker's
+// share of the segments at work. An error is one that passes by itself.
 func (r *runner) tend(ctx context.Context) error {
 	if err := r.install(ctx); err != nil {
 		return err
 	}
 	if r.catalogue == nil {
+		// With Once, a module that is refused is all that there will be.
+		r.completed = r.worker.options.Once && r.failure != nil
 		return nil
 	}
-	return r.claim(ctx)
+	v := r.look()
+	if v == nil {
+		return nil
+	}
+	status, known := v.projections[r.name]
+	if !known {
+		return r.reinstall(ctx)
+	}
+	if r.worker.options.Once && r.complete(status) {
+		r.completed = true
+		return nil
+	}
+	if err := r.reshard(ctx, status, v.workers); err != nil {
+		return err
+	}
+	return r.balance(ctx, status, v.workers)
+}
+
+// show hands the runner a view.
+func (r *runner) show(v *view) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.shown = v
+	r.signal()
+}
+
+// look takes the view that was shown last, or nil when there is none that is younger than what the runner has done.
+func (r *runner) look() *view {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	v := r.shown
+	r.shown = nil
+	if v == nil || v.number < r.fresh {
+		return nil
+	}
+	if status, known := v.projections[r.name]; known {
+		clear(r.positions)
+		for i := range status.Segments {
+			r.positions[status.Segments[i].Segment] = status.Segments[i].Position
+		}
+	}
+	return v
+}
+
+// outdate makes the runner wait for a look that begins from now on, and asks for one.
+func (r *runner) outdate() {
+	r.fresh = r.worker.roster.looks.Load() + 1
+	r.worker.roster.kick()
 }
 
 // install replaces the module by the desired one. The new module is installed first and the old one stopped then, at a
@@ -147,7 +198,7 @@ func (r *runner) install(ctx context.Context) error {
 	if module == r.refused.module && clock.Now().Before(r.refused.until) {
 		return nil
 	}
-	catalogue, err := r.worker.store.Install(ctx, &module.Description.Projection, r.worker.options.Segments)
+	catalogue, err := r.worker.store.Install(ctx, &module.Description.Projection, r.newSegments())
 	switch {
 	case errors.Is(err, store.ErrTransient), ctx.Err() != nil:
 		return err
@@ -164,7 +215,43 @@ func (r *runner) install(ctx context.Context) error {
 	r.module, r.catalogue, r.failure, r.refused = module, catalogue, nil, refusal{}
 	clear(r.troubles)
 	r.logger.Info().Str("module", module.File).Int("version", module.Description.Version).Msg("projection installed")
+	r.ready.Store(true)
+	r.outdate()
 	return nil
+}
+
+// reinstall follows a reset of the projection behind the worker's back.
+func (r *runner) reinstall(ctx context.Context) error {
+	switch {
+	case len(r.segments) > 0:
+		return nil // they find out at their next commit
+	case r.worker.options.Once:
+		r.failure, r.completed = fmt.Errorf("projection %s was reset while it ran", r.name), true
+		return nil
+	case r.refused.module == r.module && clock.Now().Before(r.refused.until):
+		return nil
+	}
+	catalogue, err := r.worker.store.Install(ctx, &r.module.Description.Projection, r.newSegments())
+	switch {
+	case err == nil:
+		r.logger.Info().Msg("projection was reset, installing it anew")
+		r.catalogue = catalogue
+		clear(r.troubles)
+	case errors.Is(err, store.ErrTransient), ctx.Err() != nil:
+		return err
+	default:
+		r.refuse(r.module, err)
+	}
+	r.outdate()
+	return nil
+}
+
+// newSegments is into how many segments a projection is divided that is new.
+func (r *runner) newSegments() int {
+	if r.worker.options.Segments == 0 {
+		return DefaultSegments
+	}
+	return r.worker.options.Segments
 }
 
 // taken takes the desired module out, and reports false when it is another by now.
@@ -193,10 +280,41 @@ func (r *runner) refuse(module *host.Module, err error) {
 	r.failure = err
 }
 
+// balance takes as many free segments as this worker's share has room for, or gives up what is beyond it, at a batch boundary.
+func (r *runner) balance(ctx context.Context, status *store.ProjectionStatus, workers []store.Worker) error {
+	room := share(status, workers, r.worker.options.Name) - len(r.segments)
+	switch {
+	case room < 0:
+		r.giveUp(-room)
+	case room > 0 && r.someFree(status):
+		return r.claim(ctx, room)
+	}
+	return nil
+}
+
+// giveUp asks some segments to end, those with the highest numbers.
+func (r *runner) giveUp(n int) {
+	numbers := slices.Sorted(maps.Keys(r.segments))
+	for _, number := range numbers[len(numbers)-n:] {
+		r.segments[number].logger.Debug().Msg("segment given up, other workers have fewer")
+		r.segments[number].cancel()
+	}
+	r.fresh = r.worker.roster.looks.Load() + 1 // and the end of each asks for a look
+}
+
+// someFree tells whether there is a segment to claim, so that an idle worker does not ask the database in vain.
+func (r *runner) someFree(status *store.ProjectionStatus) bool {
+	held := r.held()
+	return slices.ContainsFunc(status.Segments, func(s store.SegmentStatus) bool {
+		free := s.Owner == "" || !s.Live || s.Owner == r.worker.options.Name
+		return free && claimable(&s) && !slices.Contains(held, s.Segment)
+	})
+}
+
 // claim takes free segments and starts them.
-func (r *runner) claim(ctx context.Context) error {
+func (r *runner) claim(ctx context.Context, limit int) error {
 	claims, err := r.worker.store.Claim(ctx, store.ClaimRequest{
-		Projection: r.name, Worker: r.worker.options.Name, Held: r.held(), Limit: claimLimit,
+		Projection: r.name, Worker: r.worker.options.Name, Held: r.held(), Limit: limit,
 	})
 	if err != nil {
 		return err
@@ -208,7 +326,8 @@ func (r *runner) claim(ctx context.Context) error {
 		s.start()
 		s.logger.Debug().Int64("position", claim.Position).Int64("epoch", claim.Epoch).Msg("segment claimed")
 	}
-	return r.notice(ctx)
+	r.fresh = r.worker.roster.looks.Load() + 1
+	return nil
 }
 
 // held are the segments that are not to be claimed: those at work, and those that pause after trouble.
@@ -225,56 +344,52 @@ func (r *runner) held() []int {
 	return held
 }
 
-// notice finds out that the projection was reset behind the worker's back, when it has had nothing to do for a while, and
-// installs it anew.
-func (r *runner) notice(ctx context.Context) error {
-	switch {
-	case len(r.segments) > 0:
-		r.missed = time.Time{}
-		return nil
-	case r.missed.IsZero():
-		r.missed = clock.Now()
-		return nil
-	case clock.Since(r.missed) < secondLook:
-		return nil
-	}
-	r.missed = clock.Now()
-	projections, err := r.worker.store.Status(ctx)
-	if err != nil || slices.ContainsFunc(projections, func(p store.ProjectionStatus) bool { return p.Name == r.name }) {
-		return err
-	}
-	r.logger.Info().Msg("projection was reset, installing it anew")
-	r.catalogue, err = r.worker.store.Install(ctx, &r.module.Description.Projection, r.worker.options.Segments)
-	return err
+// ending is how a segment tells that it is about to end.
+func (r *runner) ending(s *segment) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended = append(r.ended, s)
+	r.signal()
 }
 
-// claimLimit is more segments than a projection has.
-const claimLimit = 1 << 20
-
-// reap forgets a segment that ended by itself, so that it can be claimed again: at once, or after a growing pause when it
+// reap forgets segments that ended, so that they can be claimed again: at once, or after a growing pause when they
 // ended for trouble. Trouble that lasts while the database answers is told once, until the segment moves.
-func (r *runner) reap(s *segment) {
-	<-s.done
+func (r *runner) reap() {
+	r.mu.Lock()
+	ended := r.ended
+	r.ended = nil
+	r.mu.Unlock()
+	for _, s := range ended {
+		<-s.done
+		number := s.claim.Segment
+		if r.segments[number] == s {
+			delete(r.segments, number)
+			r.worker.roster.kick()
+		}
+		if s.claim.Position > s.first {
+			delete(r.troubles, number)
+		}
+		if s.err != nil && !errors.Is(s.err, store.ErrFenced) {
+			r.troubled(s)
+		}
+	}
+}
+
+// troubled lets a segment pause.
+func (r *runner) troubled(s *segment) {
 	number := s.claim.Segment
-	if r.segments[number] == s {
-		delete(r.segments, number)
-	}
-	if s.claim.Position > s.first {
-		delete(r.troubles, number)
-	}
-	if s.err == nil || errors.Is(s.err, store.ErrFenced) {
-		return
-	}
 	t, known := r.troubles[number]
 	if !known {
-		t = &trouble{backoff: backoff{max: r.worker.options.RetryMax}}
+		t = &trouble{backoff: r.worker.options.backoff()}
 		r.troubles[number] = t
 	}
 	if known && !t.told && !r.worker.outage.active() {
 		t.told = true
 		s.at().Warn().Err(s.err).Msg("segment makes no progress, trying again")
 	}
-	t.until = clock.Now().Add(t.pause())
+	pause := t.pause()
+	t.until = clock.Now().Add(pause)
+	time.AfterFunc(pause, r.worker.roster.kick)
 }
 
 // stopSegments ends all segments at a batch boundary, and waits.
@@ -286,13 +401,7 @@ func (r *runner) stopSegments() {
 		<-s.done
 	}
 	clear(r.segments)
-	for {
-		select {
-		case <-r.ended:
-		default:
-			return
-		}
-	}
+	r.reap()
 }
 
 func (r *runner) close() {
@@ -311,32 +420,18 @@ func (r *runner) close() {
 
 // complete tells, when the worker runs once, whether every segment of the projection has reached the target or failed,
 // whoever owns it. A segment that another worker owns is waited for.
-func (r *runner) complete(ctx context.Context) bool {
-	if r.catalogue == nil {
-		return r.failure != nil // refused
-	}
-	projections, err := r.worker.store.Status(ctx)
-	if err != nil {
-		r.worker.outage.noticed(err)
-		return false
-	}
-	for _, p := range projections {
-		if p.Name != r.name {
-			continue
+func (r *runner) complete(status *store.ProjectionStatus) bool {
+	var failures []error
+	for i := range status.Segments {
+		s := &status.Segments[i]
+		switch {
+		case s.Failure != "":
+			failures = append(failures, &FailedError{Projection: r.name, Segment: s.Segment, Position: s.Position, Reason: s.Failure})
+		case s.Position < r.worker.target:
+			return false
 		}
-		var failures []error
-		for _, s := range p.Segments {
-			switch {
-			case s.Failure != "":
-				failures = append(failures, fmt.Errorf("projection %s, segment %d stopped after position %d: %s", p.Name, s.Segment, s.Position, s.Failure))
-			case s.Position < r.worker.target:
-				return false
-			}
-		}
-		r.failure = errors.Join(append(failures, r.failure)...)
-		return true
 	}
-	r.failure = fmt.Errorf("projection %s was reset while it ran", r.name)
+	r.failure = errors.Join(append(failures, r.failure)...)
 	return true
 }
 

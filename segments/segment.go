@@ -49,37 +49,59 @@ func (s *segment) start() {
 		defer cancel()
 		err := s.run(ctx)
 		s.finish(err)
-		select {
-		case s.runner.ended <- s:
-		case <-ctx.Done(): // the runner waits on done
-		}
+		s.runner.ending(s)
 	}()
 }
 
-// run steps until ctx ends, which it looks at between batches only; what is under way then has stopGrace to end.
+// run steps until ctx ends, which it looks at between batches only; what is under way then has stopGrace to end. A segment
+// that is being merged ends at its barrier.
 func (s *segment) run(ctx context.Context) error {
 	worker := s.runner.worker
 	working, stop := outliving(ctx, stopGrace)
 	defer stop()
 	for {
+		if s.claim.Barrier > 0 && s.claim.Position >= s.claim.Barrier {
+			return nil
+		}
 		if worker.options.Once && s.claim.Position >= worker.target {
-			s.runner.signal()
+			worker.roster.kick()
 			<-ctx.Done()
 			return nil
 		}
-		horizon, err := worker.head.after(ctx, s.claim.Position)
+		through, err := s.await(ctx)
 		if err != nil {
 			return nil //nolint:nilerr // ctx ended: the runner asked for it
 		}
-		if err := s.step(working, horizon); err != nil {
+		if err := worker.lanes.enter(ctx, s.runner); err != nil {
+			return nil //nolint:nilerr // the same
+		}
+		err = s.step(working, through)
+		worker.lanes.leave(s.runner)
+		if err != nil {
 			return err
+		}
+		if pause := worker.options.BatchPause; pause > 0 && !sleep(ctx, pause) {
+			return nil
 		}
 	}
 }
 
+// await waits until there is something to read, and returns how far.
+func (s *segment) await(ctx context.Context) (int64, error) {
+	head := s.runner.worker.head
+	through, err := head.after(ctx, s.claim.Position)
+	if err != nil {
+		return 0, err
+	}
+	if s.claim.Barrier > 0 {
+		through = min(through, s.claim.Barrier)
+	}
+	return through, nil
+}
+
 // step is one batch: read, apply, fold, commit.
-func (s *segment) step(ctx context.Context, horizon int64) error {
-	s.request.After, s.request.Through = s.claim.Position, horizon
+func (s *segment) step(ctx context.Context, through int64) error {
+	s.request.After, s.request.Through = s.claim.Position, through
 	if err := s.runner.worker.store.Read(ctx, s.request, &s.page); err != nil {
 		return err
 	}

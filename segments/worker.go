@@ -24,8 +24,13 @@ type Worker struct {
 	options Options
 	logger  zerolog.Logger
 	head    *head
+	roster  *roster
+	lanes   *lanes
 	outage  *outage
 	target  int64 // with Once: the position to reach
+
+	registering sync.Mutex
+	registered  []string // the projections that the database knows this worker to run
 
 	mu      sync.Mutex
 	runners map[string]*runner // by projection
@@ -34,16 +39,22 @@ type Worker struct {
 }
 
 // New prepares a worker. It does not own the store.
+//
+// # Errors
+//
+// [*OptionError].
 func New(s store.Store, options Options) (*Worker, error) {
-	options = options.withDefaults()
-	if err := options.validate(); err != nil {
+	if err := options.Validate(); err != nil {
 		return nil, err
 	}
+	options = options.withDefaults()
 	w := &Worker{
 		store: s, options: options, logger: options.Logger.With().Str("worker", options.Name).Logger(),
 		runners: map[string]*runner{},
 	}
 	w.head = newHead(w)
+	w.roster = newRoster(w)
+	w.lanes = newLanes(options.Concurrency)
 	w.outage = &outage{logger: w.logger}
 	return w, nil
 }
@@ -69,6 +80,7 @@ func (w *Worker) Set(module *host.Module) {
 	if !known {
 		r = newRunner(w, name)
 		w.runners[name] = r
+		w.lanes.divide(len(w.runners))
 		w.launch(r)
 	}
 	r.set(module)
@@ -79,6 +91,7 @@ func (w *Worker) Remove(projection string) {
 	w.mu.Lock()
 	r, known := w.runners[projection]
 	delete(w.runners, projection)
+	w.lanes.divide(len(w.runners))
 	started := w.running != nil
 	w.mu.Unlock()
 	if known {
@@ -86,6 +99,7 @@ func (w *Worker) Remove(projection string) {
 		if started {
 			<-r.done
 		}
+		w.roster.kick()
 	}
 }
 
@@ -119,6 +133,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	var background sync.WaitGroup
 	background.Go(func() { w.heartbeats(running) })
 	background.Go(func() { w.head.run(running) })
+	background.Go(func() { w.roster.run(running) })
 
 	w.mu.Lock()
 	w.running = running
@@ -142,9 +157,9 @@ func (w *Worker) Run(ctx context.Context) error {
 
 // begin takes the lease and, with Once, the position to reach. It goes on trying until ctx ends.
 func (w *Worker) begin(ctx context.Context) error {
-	retry := backoff{max: w.options.RetryMax}
+	retry := w.options.backoff()
 	for {
-		err := w.store.Heartbeat(ctx, w.options.Name, w.options.Lease)
+		err := w.renew(ctx)
 		if err == nil && w.options.Once {
 			var horizon store.Horizon
 			horizon, err = w.store.Horizon(ctx)
@@ -167,16 +182,43 @@ func (w *Worker) begin(ctx context.Context) error {
 // heartbeats renews the lease well before it runs out. A renewal that fails is tried again at once: the segments stay
 // valid until another worker takes them, which the commit finds out.
 func (w *Worker) heartbeats(ctx context.Context) {
-	retry := backoff{max: w.options.Lease / 4}
-	for pause := w.options.Lease / 4; sleep(ctx, pause); {
-		if err := w.store.Heartbeat(ctx, w.options.Name, w.options.Lease); err != nil {
+	retry := w.options.backoff()
+	retry.max = min(retry.max, w.options.Heartbeat)
+	for pause := w.options.Heartbeat; sleep(ctx, pause); {
+		if err := w.renew(ctx); err != nil {
 			w.outage.noticed(err)
 			pause = retry.pause()
 			continue
 		}
 		retry.reset()
-		pause = w.options.Lease / 4
+		pause = w.options.Heartbeat
 	}
+}
+
+// renew gives a sign of life. One is under way at a time, so that an older one never takes back what a newer one said.
+func (w *Worker) renew(ctx context.Context) error {
+	w.registering.Lock()
+	defer w.registering.Unlock()
+	return w.heartbeat(ctx, w.registered)
+}
+
+// register makes the database know which projections this worker runs, when they are others than before.
+func (w *Worker) register(ctx context.Context, projections []string) error {
+	w.registering.Lock()
+	defer w.registering.Unlock()
+	if slices.Equal(w.registered, projections) {
+		return nil
+	}
+	return w.heartbeat(ctx, projections)
+}
+
+func (w *Worker) heartbeat(ctx context.Context, projections []string) error {
+	self := store.Worker{Name: w.options.Name, Projections: projections, Segments: w.options.Segments}
+	if err := w.store.Heartbeat(ctx, self, w.options.Lease); err != nil {
+		return err
+	}
+	w.registered = projections
+	return nil
 }
 
 // leaveTimeout bounds the farewell: a worker that cannot say it is found out by its lease.

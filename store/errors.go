@@ -44,7 +44,8 @@ func (e *DuplicateEventError) Error() string {
 	return fmt.Sprintf("event id %s is stored already", e.ID)
 }
 
-// InputError says which field of an append cannot be stored. Nothing was appended.
+// InputError says what was asked for wrongly: a field of an append that cannot be stored, a segment that cannot be split. Nothing
+// was changed.
 type InputError struct {
 	Field  string
 	Reason string

@@ -35,8 +35,8 @@ func ExampleSplitRange() {
 		fmt.Printf("segment %d: %08x to %08x, holds order-1: %v\n", segment, share.First, share.Last, share.Contains(store.PartitionHash("order-1")))
 	}
 	// Output:
-	// segment 0: 00000000 to 7fffffff, holds order-1: true
-	// segment 1: 80000000 to ffffffff, holds order-1: false
+	// segment 0: 00000000 to 7fffffff, holds order-1: false
+	// segment 1: 80000000 to ffffffff, holds order-1: true
 }
 
 func ExampleProjection_ExpandTables() {

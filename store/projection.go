@@ -12,6 +12,7 @@ type Claim struct {
 	Segment    int
 	Range      HashRange
 	Position   int64 // the checkpoint: everything up to it is applied
+	Barrier    int64 // the position that it must not pass, since the segment is being merged there; 0 for none
 	Worker     string
 	Epoch      int64 // grows with every claim, also by the same worker
 }
@@ -28,8 +29,19 @@ type Projections interface {
 	// tables; [ErrTransient]; [ErrNotMigrated].
 	Install(ctx context.Context, projection *Projection, segments int) (Catalogue, error)
 
-	// Status returns every known projection by name, each with its segments in order. The caller owns the result.
-	Status(ctx context.Context) ([]ProjectionStatus, error)
+	// Status returns the known projections by name, or those of them that are named, each with its segments in order of their
+	// numbers. The caller owns the result.
+	Status(ctx context.Context, only ...string) ([]ProjectionStatus, error)
+
+	// Reshard changes a projection's layout in one transaction, after the commits under way and before all later ones. change
+	// gets the layout and alters it by its methods; it may be called again after a conflict. Every segment that it
+	// alters loses its owner, and claims of before are fenced. An error of change leaves everything as it is and is
+	// returned.
+	//
+	// # Errors
+	//
+	// [*InputError] when the projection is not known, [ErrTransient], and those of change.
+	Reshard(ctx context.Context, projection string, change func(*Layout) error) error
 
 	// Reset forgets the projection: its tables, checkpoints and version, in one transaction. The next Install starts at
 	// position 0. A projection with a live owner is refused as an [*InputError].
@@ -83,10 +95,14 @@ type ClaimRequest struct {
 // Leases says which worker may advance which segment. All times are the database's.
 type Leases interface {
 	// Heartbeat registers the worker or renews it: until ttl from now its segments are not given to another.
-	Heartbeat(ctx context.Context, worker string, ttl time.Duration) error
+	Heartbeat(ctx context.Context, worker Worker, ttl time.Duration) error
 
-	// Claim gives segments that no other live worker owns and that have not failed. A segment that the worker owns
-	// already but does not hold (after a lost connection, say) is given again, with a new epoch that fences its older claim.
+	// Workers returns the workers whose lease has not run out, by name. The caller owns the result.
+	Workers(ctx context.Context) ([]Worker, error)
+
+	// Claim gives segments that no other live worker owns, that have not failed and do not wait at their barrier. A segment
+	// that the worker owns already but does not hold (after a lost connection, say) is given again, with a new epoch that
+	// fences its older claim.
 	Claim(ctx context.Context, request ClaimRequest) ([]Claim, error)
 
 	// Release gives the segment up. A claim that no longer holds is left alone.
@@ -100,10 +116,18 @@ type Leases interface {
 	Leave(ctx context.Context, worker string) error
 }
 
+// Worker is a process that runs projections, as it says of itself at every sign of life.
+type Worker struct {
+	Name        string
+	Projections []string // those that it runs
+	Segments    int      // into how many segments it would have a projection divided
+}
+
 // ProjectionStatus is how a projection stands.
 type ProjectionStatus struct {
 	Name     string
 	Version  int
+	Asked    int // the number of segments that was last asked for
 	Segments []SegmentStatus
 }
 
@@ -116,8 +140,12 @@ type SegmentStatus struct {
 	Owner     string // "" when nobody owns it
 	Live      bool   // the owner's lease has not run out
 	Failure   string // "" unless the segment failed
+	Merge     Merge  // the merge that it waits for
 	UpdatedAt time.Time
 }
+
+// Waits tells whether the segment stands at its barrier, until the others of its merge have come up to it.
+func (s *SegmentStatus) Waits() bool { return s.Merge.At > 0 && s.Position >= s.Merge.At }
 
 // Store is one database.
 type Store interface {

@@ -12,7 +12,7 @@ type Scope struct {
 	EventTypes      []string `json:"event_types,omitempty"`
 }
 
-// HashRange is a share of the streams: partition hashes from First to Last, both included.
+// HashRange is a share of the streams: those whose spread hash ([Spread]) is from First to Last, both included.
 type HashRange struct {
 	First uint32
 	Last  uint32
@@ -21,8 +21,22 @@ type HashRange struct {
 // FullRange holds every stream.
 func FullRange() HashRange { return HashRange{First: 0, Last: 1<<32 - 1} }
 
-// Contains tells whether a stream's hash lies in the range.
-func (r HashRange) Contains(hash uint32) bool { return r.First <= hash && hash <= r.Last }
+// SpreadFactor is what a partition hash is multiplied by, modulo 2^32, before ranges are told apart: FNV-1a puts short ids that only
+// count up close together. The factor is odd, so that different hashes stay different, and below 2^31, so that the
+// product fits the signed integers of databases.
+const SpreadFactor = 1640531527
+
+// Spread returns the place of a partition hash among ranges.
+func Spread(partitionHash uint32) uint32 { return partitionHash * SpreadFactor }
+
+// Contains tells whether a stream with this partition hash lies in the range.
+func (r HashRange) Contains(partitionHash uint32) bool {
+	spread := Spread(partitionHash)
+	return r.First <= spread && spread <= r.Last
+}
+
+// Share is how much of all streams the range has, from 0 to 1.
+func (r HashRange) Share() float64 { return (float64(r.Last) - float64(r.First) + 1) / (1 << 32) }
 
 // SplitRange divides all streams into n ranges of nearly equal width, in order. n is at least 1.
 func SplitRange(n int) []HashRange {

@@ -125,7 +125,7 @@ func (t target) open(globals *globalOptions) (store.Store, error) {
 		return opened, nil
 	}
 	opened, err := postgres.Open(t.address, postgres.Options{
-		Schema: globals.schema, PayloadBytesMax: globals.payloadMax, Durable: globals.durable,
+		Schema: globals.schema, PayloadBytesMax: globals.payloadMax, Durable: globals.durable, ConnectionsMax: globals.connections,
 	})
 	if err != nil {
 		return nil, usagef("%s: %v", t, err)

@@ -59,7 +59,7 @@ func killAtRandom(t *testing.T, database, log string, kills int) {
 	modules := modulesFolder(t, "fine_balance")
 	random := rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))
 	for range kills {
-		host := start(t, database, "run", modules, "--lease", "200ms", "--claim-interval", "20ms", "--batch", "500")
+		host := start(t, database, "run", modules, "--lease", "200ms", "--rebalance", "20ms", "--batch", "500")
 		host.awaitLog(t, "projection installed")
 		select {
 		case <-host.exited:
@@ -69,7 +69,7 @@ func killAtRandom(t *testing.T, database, log string, kills int) {
 		host.signal(syscall.SIGKILL)
 		<-host.exited
 	}
-	runCommand(t, database, "run", "--once", modules, "--lease", "200ms", "--claim-interval", "20ms")
+	runCommand(t, database, "run", "--once", modules, "--lease", "200ms", "--rebalance", "20ms")
 }
 
 // fine is one row of the table.

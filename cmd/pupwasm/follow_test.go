@@ -126,7 +126,7 @@ func TestStatus_showsEverySegmentAndResetForgetsThem(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := to.Heartbeat(ctx, "worker-1", 1e15); err != nil {
+	if err := to.Heartbeat(ctx, store.Worker{Name: "worker-1"}, 1e15); err != nil {
 		t.Fatal(err)
 	}
 	claims, err := to.Claim(ctx, store.ClaimRequest{Projection: "names", Worker: "worker-1", Limit: 2})

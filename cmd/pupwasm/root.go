@@ -24,8 +24,9 @@ type globalOptions struct {
 	databaseGiven bool // --database is on the command line, and not from the environment or the default
 
 	// Of append and run, which hand them to the store.
-	payloadMax int
-	durable    bool
+	payloadMax  int
+	durable     bool
+	connections int
 
 	log zerolog.Logger
 
@@ -93,6 +94,8 @@ func newRootCommand(globals *globalOptions) *cobra.Command {
 		newEventsCommand(globals),
 		newStreamCommand(globals),
 		newStatusCommand(globals),
+		newSegmentsCommand(globals),
+		newWaitCommand(globals),
 		newMigrateCommand(globals),
 		newResetCommand(globals),
 		newInspectCommand(globals),

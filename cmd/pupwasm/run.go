@@ -34,13 +34,7 @@ func (o *runOptions) addFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.watch, "watch", false, "take up new, changed and removed modules while running")
 	flags.DurationVar(&o.retry, "retry", time.Minute, "with --once, how long to try when the database is not available at the start")
 	flags.BoolVar(&o.durable, "durable", false, "make every commit of a projection wait for the disk; without it a crash of the database's machine may repeat the last of them")
-	flags.IntVar(&o.worker.Segments, "segments", 1, "into how many segments a new projection is divided")
-	flags.IntVar(&o.worker.BatchEvents, "batch", 1000, "events a batch, at most")
-	flags.IntVar(&o.worker.BatchBytes, "batch-bytes", 8<<20, "bytes of payload and metadata a batch, about")
-	flags.DurationVar(&o.worker.Lease, "lease", 10*time.Second, "how long others wait for this worker when it gives no sign of life")
-	flags.DurationVar(&o.worker.Claim, "claim-interval", time.Second, "how often free segments are looked for")
-	flags.DurationVar(&o.worker.Poll, "poll", 20*time.Millisecond, "shortest interval between looks for new events")
-	flags.DurationVar(&o.worker.PollMax, "poll-max", time.Second, "longest interval between looks for new events, when nothing happens")
+	addWorkerFlags(flags, &o.worker)
 	o.runtime.addFlags(flags)
 }
 
@@ -50,8 +44,10 @@ checkpoint, follows new events, and stops at the end of a batch on SIGINT or SIG
 On PostgreSQL the tables of a projection are in a schema of its name (fine_balance.fines), on SQLite their names begin
 with it (fine_balance__fines).
 
-A file that is no module, or does not fit the database, is refused with one line, and the others run. Any number of hosts
-may run the same projections against one database: each segment belongs to one of them at a time.`
+A file that is no module, or does not fit the database, is refused with one line, and the others run.
+
+Any number of hosts may run the same projections against one PostgreSQL. The streams of a projection are divided into segments, the
+hosts share them evenly, and what a host that dies had is taken over. 'pupwasm segments' shows and changes the division.`
 
 func newRunCommand(globals *globalOptions) *cobra.Command {
 	opts := &runOptions{globalOptions: globals}
@@ -73,10 +69,11 @@ func runRun(ctx context.Context, opts *runOptions, folder string) error {
 	if opts.once && opts.watch {
 		return usagef("--once and --watch exclude each other")
 	}
-	if opts.worker.Segments < 1 || opts.worker.BatchEvents < 1 || opts.worker.BatchBytes < 1 {
-		return usagef("--segments, --batch and --batch-bytes must be 1 or more")
-	}
 	opts.worker.Once, opts.worker.Logger = opts.once, opts.log
+	if err := checkWorker(opts.worker); err != nil {
+		return err
+	}
+	opts.connections = opts.worker.Concurrency
 	runtime, err := opts.runtime.start(ctx, opts.globalOptions)
 	if err != nil {
 		return err
@@ -100,7 +97,7 @@ func runRun(ctx context.Context, opts *runOptions, folder string) error {
 	defer to.Close()
 	worker, err := segments.New(to, opts.worker)
 	if err != nil {
-		return usagef("%v", err)
+		return err
 	}
 	set := &moduleSet{opts: opts, worker: worker}
 	set.apply(changes)

@@ -249,7 +249,7 @@ func TestRun_waitsForADatabaseThatIsDownAndSaysSoOnce(t *testing.T) {
 	folder := modulesFolder(t, "fine_balance")
 
 	server.Kill() // down at the start
-	host := start(t, db.DSN, "run", folder, "--lease", "1s", "--claim-interval", "50ms")
+	host := start(t, db.DSN, "run", folder, "--lease", "1s", "--rebalance", "50ms")
 	host.awaitLog(t, "database not available, trying again")
 	restart(t, server)
 	host.awaitLog(t, "projection installed")

@@ -34,8 +34,9 @@ func newStatusCommand(globals *globalOptions) *cobra.Command {
   POSITION   everything up to there is applied
   BEHIND     positions from there to the end of the log; the projection need not want them all, and positions have gaps
   AGE        how long ago the first event that is not applied was created
-  STATE      running; waiting (no worker has it); abandoned (its worker is gone, another takes over); failed (with the
-             reason; it goes on when the projection is started again)
+  STATE      running; waiting (no worker has it); abandoned (its worker is gone, another takes over); merging (it waits for
+             the segments that it will be one with); failed (with the reason; it goes on when the projection is
+             started again)
 
 Projections are applied up to the horizon. It stays behind the head while an append has not ended; the process that holds
 it back is named.`,
@@ -145,6 +146,8 @@ func stateOf(s *store.SegmentStatus) string {
 	switch {
 	case s.Failure != "":
 		return "failed"
+	case s.Waits():
+		return "merging"
 	case s.Owner == "":
 		return "waiting"
 	case s.Live:

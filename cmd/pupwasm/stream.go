@@ -110,9 +110,9 @@ func (o *streamOptions) search(ctx context.Context, from store.Store, id string)
 	if err != nil {
 		return nil, err
 	}
-	hash := store.PartitionHash(id)
+	spread := store.Spread(store.PartitionHash(id))
 	request := store.ReadRequest{
-		Through: horizon.Position, Limit: pageEvents, Range: store.HashRange{First: hash, Last: hash},
+		Through: horizon.Position, Limit: pageEvents, Range: store.HashRange{First: spread, Last: spread},
 		Columns: store.ColumnBoundedContext | store.ColumnAggregateType | store.ColumnAggregateID,
 	}
 	if o.boundedContext != "" {

@@ -3,16 +3,22 @@
 CREATE TABLE {schema}.projections (
     name         text PRIMARY KEY,
     version      integer NOT NULL,
+    segments     integer NOT NULL, -- how many were last asked for; 'segments split' and 'merge' leave it alone
+    next_segment integer NOT NULL, -- numbers are not used again: a claim on a segment that is gone must not fit another
     installed_at timestamptz NOT NULL DEFAULT now()
 );
 
 -- A worker's lease is one row, apart from the checkpoints, so that its renewal never waits for a long batch.
 CREATE TABLE {schema}.workers (
-    worker     text PRIMARY KEY,
-    expires_at timestamptz NOT NULL
+    worker      text PRIMARY KEY,
+    projections text[] NOT NULL DEFAULT '{}', -- those that it runs
+    segments    integer NOT NULL DEFAULT 0,   -- into how many it would have a projection divided
+    expires_at  timestamptz NOT NULL
 );
 
--- The checkpoint of a segment, and who may move it.
+-- The checkpoint of a segment, and who may move it. The streams of a segment are those whose partition hash, spread, is from
+-- first_hash to last_hash. Segments that are being merged have the number of the one that they become in merge_into;
+-- none of them passes the position merge_at, and when all have reached it the merge is completed.
 CREATE TABLE {schema}.segments (
     projection text NOT NULL REFERENCES {schema}.projections ON DELETE CASCADE,
     segment    integer NOT NULL,
@@ -22,6 +28,8 @@ CREATE TABLE {schema}.segments (
     owner      text,
     epoch      bigint NOT NULL DEFAULT 0,
     failure    text,
+    merge_into integer NOT NULL DEFAULT 0,
+    merge_at   bigint NOT NULL DEFAULT 0, -- 0: no merge
     updated_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (projection, segment)
 ) WITH (fillfactor = 50); -- updated with every batch: room for heap-only updates

@@ -3,16 +3,22 @@
 CREATE TABLE {schema}__projections (
     name         TEXT PRIMARY KEY,
     version      INTEGER NOT NULL,
+    segments     INTEGER NOT NULL, -- how many were last asked for; 'segments split' and 'merge' leave it alone
+    next_segment INTEGER NOT NULL, -- numbers are not used again: a claim on a segment that is gone must not fit another
     installed_at INTEGER NOT NULL
 ) STRICT;
 
 -- A worker's lease is one row, apart from the checkpoints.
 CREATE TABLE {schema}__workers (
-    worker     TEXT PRIMARY KEY,
-    expires_at INTEGER NOT NULL
+    worker      TEXT PRIMARY KEY,
+    projections TEXT NOT NULL DEFAULT '[]', -- those that it runs, as JSON
+    segments    INTEGER NOT NULL DEFAULT 0, -- into how many it would have a projection divided
+    expires_at  INTEGER NOT NULL
 ) STRICT;
 
--- The checkpoint of a segment, and who may move it.
+-- The checkpoint of a segment, and who may move it. The streams of a segment are those whose partition hash, spread, is from
+-- first_hash to last_hash. Segments that are being merged have the number of the one that they become in merge_into;
+-- none of them passes the position merge_at, and when all have reached it the merge is completed.
 CREATE TABLE {schema}__segments (
     projection TEXT NOT NULL REFERENCES {schema}__projections ON DELETE CASCADE,
     segment    INTEGER NOT NULL,
@@ -22,6 +28,8 @@ CREATE TABLE {schema}__segments (
     owner      TEXT,
     epoch      INTEGER NOT NULL DEFAULT 0,
     failure    TEXT,
+    merge_into INTEGER NOT NULL DEFAULT 0,
+    merge_at   INTEGER NOT NULL DEFAULT 0, -- 0: no merge
     updated_at INTEGER NOT NULL,
     PRIMARY KEY (projection, segment)
 ) STRICT;

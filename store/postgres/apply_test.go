@@ -61,7 +61,7 @@ func newRig(t testing.TB, db pgtest.Database, dsn string, options postgres.Optio
 	ctx := t.Context()
 	catalogue, err := s.Install(ctx, sums(), 1)
 	must(t, err)
-	must(t, s.Heartbeat(ctx, "w", time.Hour))
+	must(t, s.Heartbeat(ctx, store.Worker{Name: "w"}, time.Hour))
 	claims, err := s.Claim(ctx, store.ClaimRequest{Projection: "sums", Worker: "w", Limit: 1})
 	must(t, err)
 	handOut(t, db)
@@ -276,7 +276,7 @@ func TestCommit_constraintsOfDDLAreCheckedAtTheEnd(t *testing.T) {
 	}
 	catalogue, err := s.Install(ctx, p, 1)
 	must(t, err)
-	must(t, s.Heartbeat(ctx, "w", time.Hour))
+	must(t, s.Heartbeat(ctx, store.Worker{Name: "w"}, time.Hour))
 	claims, err := s.Claim(ctx, store.ClaimRequest{Projection: "family", Worker: "w", Limit: 1})
 	must(t, err)
 	handOut(t, db)

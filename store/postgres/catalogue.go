@@ -125,12 +125,8 @@ func (i *installer) registerNew(ctx context.Context, segments int) error {
 	if i.projection.Order == store.OrderGlobal {
 		segments = 1
 	}
-	for segment, share := range store.SplitRange(max(segments, 1)) {
-		if _, err := i.tx.Exec(ctx, i.queries.insertSegment, name, segment, int64(share.First), int64(share.Last)); err != nil {
-			return fmt.Errorf("creating segment %d: %w", segment, err)
-		}
-	}
-	return nil
+	layout := layoutOf{tx: i.tx, queries: &i.queries, projection: name}
+	return layout.write(ctx, &store.Layout{}, store.NewLayout(segments))
 }
 
 // installTable creates a table that is missing, and checks that one that is there is as declared.
@@ -203,8 +199,8 @@ func (i *installer) columnsOf(ctx context.Context, table string) (map[string]str
 }
 
 // Status returns how every projection stands. See [store.Projections].
-func (s *Store) Status(ctx context.Context) ([]store.ProjectionStatus, error) {
-	rows, err := s.pool.Query(ctx, s.queries.status)
+func (s *Store) Status(ctx context.Context, only ...string) ([]store.ProjectionStatus, error) {
+	rows, err := s.control.Query(ctx, s.queries.status, append([]string{}, only...))
 	if err != nil {
 		return nil, translate(err)
 	}
@@ -212,8 +208,9 @@ func (s *Store) Status(ctx context.Context) ([]store.ProjectionStatus, error) {
 	var projection store.ProjectionStatus
 	var segment store.SegmentStatus
 	_, err = pgx.ForEachRow(rows, []any{
-		&projection.Name, &projection.Version, &segment.Segment, &segment.Range.First, &segment.Range.Last, &segment.Position,
-		&segment.Epoch, &segment.Owner, &segment.Live, &segment.Failure, &segment.UpdatedAt,
+		&projection.Name, &projection.Version, &projection.Asked, &segment.Segment, &segment.Range.First, &segment.Range.Last, &segment.Position,
+		&segment.Epoch, &segment.Owner, &segment.Live, &segment.Failure, &segment.Merge.Into, &segment.Merge.At,
+		&segment.UpdatedAt,
 	}, func() error {
 		if len(all) == 0 || all[len(all)-1].Name != projection.Name {
 			all = append(all, projection)

@@ -97,7 +97,7 @@ func TestQuery_resultThatIsTooLarge(t *testing.T) {
 	p.Queries = append(p.Queries, store.Query{Name: "huge", SQL: anySQL("SELECT repeat('x', 1000000) FROM generate_series(1, 100)"), Results: []store.Type{typed("text")}})
 	catalogue, err := s.Install(t.Context(), p, 1)
 	must(t, err)
-	must(t, s.Heartbeat(t.Context(), "w", time.Hour))
+	must(t, s.Heartbeat(t.Context(), store.Worker{Name: "w"}, time.Hour))
 	claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: "sums", Worker: "w", Limit: 1})
 	must(t, err)
 	tx := catalogue.Begin(claims[0])

@@ -44,7 +44,7 @@ func everyCall(t testing.TB, dsn string) map[string]error {
 	_, calls["install"] = s.Install(ctx, sums(), 1)
 	_, calls["status"] = s.Status(ctx)
 	calls["reset"] = s.Reset(ctx, "sums")
-	calls["heartbeat"] = s.Heartbeat(ctx, "w", time.Minute)
+	calls["heartbeat"] = s.Heartbeat(ctx, store.Worker{Name: "w"}, time.Minute)
 	_, calls["claim"] = s.Claim(ctx, store.ClaimRequest{Projection: "sums", Worker: "w", Limit: 1})
 	calls["release"] = s.Release(ctx, store.Claim{Projection: "sums", Worker: "w"})
 	calls["fail"] = s.Fail(ctx, store.Claim{Projection: "sums", Worker: "w"}, "reason")
@@ -166,7 +166,7 @@ func TestErrors_statementTimeoutIsTransient(t *testing.T) {
 	if !errors.Is(err, store.ErrTransient) || !strings.Contains(err.Error(), "statement timeout") {
 		t.Errorf("append: %v", err)
 	}
-	if err := s.Heartbeat(ctx, "w", time.Minute); !errors.Is(err, store.ErrTransient) {
+	if err := s.Heartbeat(ctx, store.Worker{Name: "w"}, time.Minute); !errors.Is(err, store.ErrTransient) {
 		t.Errorf("heartbeat: %v", err)
 	}
 }
@@ -182,7 +182,7 @@ func TestErrors_deadlineOfTheCallerIsTransient(t *testing.T) {
 	must(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	if err := s.Heartbeat(ctx, "w", time.Minute); !errors.Is(err, store.ErrTransient) {
+	if err := s.Heartbeat(ctx, store.Worker{Name: "w"}, time.Minute); !errors.Is(err, store.ErrTransient) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -11,9 +11,23 @@ import (
 )
 
 // Heartbeat registers or renews a worker. See [store.Leases].
-func (s *Store) Heartbeat(ctx context.Context, worker string, ttl time.Duration) error {
-	_, err := s.control.Exec(ctx, s.queries.heartbeat, worker, ttl)
+func (s *Store) Heartbeat(ctx context.Context, worker store.Worker, ttl time.Duration) error {
+	_, err := s.control.Exec(ctx, s.queries.heartbeat, worker.Name, ttl, append([]string{}, worker.Projections...), worker.Segments)
 	return translate(err)
+}
+
+// Workers returns the workers that are alive. See [store.Leases].
+func (s *Store) Workers(ctx context.Context) ([]store.Worker, error) {
+	rows, err := s.control.Query(ctx, s.queries.workers)
+	if err != nil {
+		return nil, translate(err)
+	}
+	workers, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Worker, error) {
+		var w store.Worker
+		err := row.Scan(&w.Name, &w.Projections, &w.Segments)
+		return w, err
+	})
+	return workers, translate(err)
 }
 
 // Claim gives free segments to the worker. See [store.Leases].
@@ -28,7 +42,7 @@ func (s *Store) Claim(ctx context.Context, request store.ClaimRequest) ([]store.
 	}
 	claims, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Claim, error) {
 		claim := store.Claim{Projection: request.Projection, Worker: request.Worker}
-		err := row.Scan(&claim.Segment, &claim.Range.First, &claim.Range.Last, &claim.Position, &claim.Epoch)
+		err := row.Scan(&claim.Segment, &claim.Range.First, &claim.Range.Last, &claim.Position, &claim.Barrier, &claim.Epoch)
 		return claim, err
 	})
 	if err != nil {

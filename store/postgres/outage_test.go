@@ -213,7 +213,7 @@ func TestCommit_runawayStatementIsStopped(t *testing.T) {
 	p.Queries = append(p.Queries, store.Query{Name: "endless", SQL: anySQL(endless), Results: []store.Type{typed("i64")}})
 	catalogue, err := s.Install(ctx, p, 1)
 	must(t, err)
-	must(t, s.Heartbeat(ctx, "w", time.Hour))
+	must(t, s.Heartbeat(ctx, store.Worker{Name: "w"}, time.Hour))
 	claims, err := s.Claim(ctx, store.ClaimRequest{Projection: "sums", Worker: "w", Limit: 1})
 	must(t, err)
 	handOut(t, db)

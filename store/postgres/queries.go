@@ -15,6 +15,7 @@ type queries struct {
 	pin          string
 
 	heartbeat string
+	workers   string
 	claim     string
 	release   string
 	fail      string
@@ -23,11 +24,17 @@ type queries struct {
 	lockProjection   string
 	projection       string
 	insertProjection string
-	insertSegment    string
 	clearFailures    string
 	liveOwner        string
 	deleteProjection string
 	status           string
+
+	layout        string
+	segments      string
+	asked         string
+	insertSegment string
+	alterSegment  string
+	deleteSegment string
 }
 
 func queriesFor(schema string) queries {
@@ -46,20 +53,25 @@ func queriesFor(schema string) queries {
 		advance:      in(`SELECT {schema}.advance($1, $2::integer, $3, $4, $5, $6, $7, $8)`),
 		pin:          in(`SELECT {schema}.pin($1)`),
 
-		heartbeat: in(`INSERT INTO {schema}.workers (worker, expires_at) VALUES ($1, clock_timestamp() + $2)
-			ON CONFLICT (worker) DO UPDATE SET expires_at = excluded.expires_at`),
+		// A worker that was killed never says farewell.
+		heartbeat: in(`WITH gone AS (DELETE FROM {schema}.workers WHERE expires_at < clock_timestamp() - interval '1 hour' AND worker <> $1)
+			INSERT INTO {schema}.workers (worker, expires_at, projections, segments) VALUES ($1, clock_timestamp() + $2, $3, $4)
+			ON CONFLICT (worker) DO UPDATE SET (expires_at, projections, segments) =
+				(excluded.expires_at, excluded.projections, excluded.segments)`),
+		workers: in(`SELECT worker, projections, segments FROM {schema}.workers WHERE expires_at > clock_timestamp() ORDER BY worker`),
 		// SKIP LOCKED: a segment in the middle of a commit has a live owner anyway, or is not worth waiting for.
 		claim: in(`UPDATE {schema}.segments s SET owner = $2, epoch = s.epoch + 1
 			FROM (
 				SELECT f.projection, f.segment FROM {schema}.segments f
 				WHERE f.projection = $1 AND f.failure IS NULL AND f.segment <> ALL ($3::integer[])
+				AND (f.merge_at = 0 OR f.position < f.merge_at)
 				AND EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = $2 AND w.expires_at > clock_timestamp())
 				AND (f.owner IS NULL OR f.owner = $2 OR NOT EXISTS (
 					SELECT FROM {schema}.workers w WHERE w.worker = f.owner AND w.expires_at > clock_timestamp()))
 				ORDER BY f.segment LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED
 			) free
 			WHERE s.projection = free.projection AND s.segment = free.segment
-			RETURNING s.segment, s.first_hash, s.last_hash, s.position, s.epoch`),
+			RETURNING s.segment, s.first_hash, s.last_hash, s.position, s.merge_at, s.epoch`),
 		release: in(`UPDATE {schema}.segments SET owner = NULL WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4`),
 		fail: in(`UPDATE {schema}.segments SET owner = NULL, failure = $5, updated_at = now()
 			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4`),
@@ -68,15 +80,26 @@ func queriesFor(schema string) queries {
 
 		lockProjection:   in(`SELECT pg_advisory_xact_lock(hashtextextended('{schema}.projection.' || $1, 0))`),
 		projection:       in(`SELECT version FROM {schema}.projections WHERE name = $1`),
-		insertProjection: in(`INSERT INTO {schema}.projections (name, version) VALUES ($1, $2)`),
-		insertSegment:    in(`INSERT INTO {schema}.segments (projection, segment, first_hash, last_hash) VALUES ($1, $2, $3, $4)`),
+		insertProjection: in(`INSERT INTO {schema}.projections (name, version, segments, next_segment) VALUES ($1, $2, 0, 0)`),
 		clearFailures:    in(`UPDATE {schema}.segments SET failure = NULL WHERE projection = $1 AND failure IS NOT NULL`),
 		liveOwner: in(`SELECT s.owner FROM {schema}.segments s JOIN {schema}.workers w ON w.worker = s.owner
 			WHERE s.projection = $1 AND w.expires_at > clock_timestamp() LIMIT 1`),
 		deleteProjection: in(`DELETE FROM {schema}.projections WHERE name = $1`),
-		status: in(`SELECT p.name, p.version, s.segment, s.first_hash, s.last_hash, s.position, s.epoch, coalesce(s.owner, ''),
+		status: in(`SELECT p.name, p.version, p.segments, s.segment, s.first_hash, s.last_hash, s.position, s.epoch, coalesce(s.owner, ''),
 			EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = s.owner AND w.expires_at > clock_timestamp()),
-			coalesce(s.failure, ''), s.updated_at
-			FROM {schema}.projections p JOIN {schema}.segments s ON s.projection = p.name ORDER BY p.name, s.segment`),
+			coalesce(s.failure, ''), s.merge_into, s.merge_at, s.updated_at
+			FROM {schema}.projections p JOIN {schema}.segments s ON s.projection = p.name
+			WHERE cardinality($1::text[]) = 0 OR p.name = ANY ($1::text[]) ORDER BY p.name, s.segment`),
+
+		layout: in(`SELECT segments, next_segment FROM {schema}.projections WHERE name = $1`),
+		// Commits under way are waited for, and what they have written is what is read.
+		segments: in(`SELECT segment, first_hash, last_hash, position, coalesce(failure, ''), merge_into, merge_at
+			FROM {schema}.segments WHERE projection = $1 ORDER BY segment FOR UPDATE`),
+		asked: in(`UPDATE {schema}.projections SET segments = $2, next_segment = $3 WHERE name = $1`),
+		insertSegment: in(`INSERT INTO {schema}.segments (projection, segment, first_hash, last_hash, position, failure, merge_into, merge_at)
+			VALUES ($1, $2, $3, $4, $5, nullif($6, ''), $7, $8)`),
+		alterSegment: in(`UPDATE {schema}.segments SET first_hash = $3, last_hash = $4, failure = nullif($5, ''), merge_into = $6,
+			merge_at = $7, owner = NULL, epoch = epoch + 1, updated_at = now() WHERE projection = $1 AND segment = $2`),
+		deleteSegment: in(`DELETE FROM {schema}.segments WHERE projection = $1 AND segment = $2`),
 	}
 }

@@ -132,7 +132,7 @@ func (s *Store) readStatement(request store.ReadRequest) (*statement, *parameter
 	filter("aggregate_type", request.Scope.AggregateTypes)
 	filter("event_type", request.Scope.EventTypes)
 	if request.Range != store.FullRange() {
-		fmt.Fprintf(&b, " AND partition_hash BETWEEN %s AND %s", position(int64(request.Range.First)), position(int64(request.Range.Last)))
+		fmt.Fprintf(&b, " AND (partition_hash * %d & 4294967295) BETWEEN %s AND %s", store.SpreadFactor, position(int64(request.Range.First)), position(int64(request.Range.Last)))
 	}
 	fmt.Fprintf(&b, " ORDER BY global_position LIMIT %s", position(int64(request.Limit)))
 	read.sql = b.String()

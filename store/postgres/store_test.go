@@ -64,7 +64,7 @@ func TestStore_schemasStandBesideEachOther(t *testing.T) {
 	p := sums()
 	catalogue, err := second.Install(ctx, p, 1)
 	must(t, err)
-	must(t, second.Heartbeat(ctx, "w", time.Minute))
+	must(t, second.Heartbeat(ctx, store.Worker{Name: "w"}, time.Minute))
 	claims, err := second.Claim(ctx, store.ClaimRequest{Projection: "sums", Worker: "w", Limit: 1})
 	must(t, err)
 	unit := catalogue.Begin(claims[0])

@@ -28,7 +28,7 @@ func TestCommit_valuesOutOfRangeAreRefused(t *testing.T) {
 	}
 	catalogue, err := s.Install(ctx, p, 1)
 	must(t, err)
-	must(t, s.Heartbeat(ctx, "w", time.Hour))
+	must(t, s.Heartbeat(ctx, store.Worker{Name: "w"}, time.Hour))
 	claims, err := s.Claim(ctx, store.ClaimRequest{Projection: "edges", Worker: "w", Limit: 1})
 	must(t, err)
 	handOut(t, db)
@@ -81,7 +81,7 @@ func TestCommit_manyLargeStatements(t *testing.T) {
 	}
 	catalogue, err := s.Install(ctx, p, 1)
 	must(t, err)
-	must(t, s.Heartbeat(ctx, "w", time.Hour))
+	must(t, s.Heartbeat(ctx, store.Worker{Name: "w"}, time.Hour))
 	claims, err := s.Claim(ctx, store.ClaimRequest{Projection: "many", Worker: "w", Limit: 1})
 	must(t, err)
 	handOut(t, db)

@@ -121,12 +121,8 @@ func (i *installer) registerNew(segments int) error {
 	if i.projection.Order == store.OrderGlobal {
 		segments = 1
 	}
-	for segment, share := range store.SplitRange(max(segments, 1)) {
-		if _, err := i.conn.exec(i.queries.insertSegment, name, segment, int64(share.First), int64(share.Last)); err != nil {
-			return fmt.Errorf("creating segment %d: %w", segment, err)
-		}
-	}
-	return nil
+	layout := layoutOf{conn: i.conn, queries: i.queries, projection: name}
+	return layout.write(&store.Layout{}, store.NewLayout(segments))
 }
 
 // tables returns the names of the tables that begin with the projection's prefix.
@@ -186,27 +182,28 @@ func (i *installer) check(entry *statement, verbs ...string) (*prepared, error) 
 }
 
 // Status returns how every projection stands. See [store.Projections].
-func (s *Store) Status(ctx context.Context) ([]store.ProjectionStatus, error) {
+func (s *Store) Status(ctx context.Context, only ...string) ([]store.ProjectionStatus, error) {
 	var all []store.ProjectionStatus
 	err := s.read(ctx, func(c *conn) error {
 		return c.query(s.queries.status, func(row *prepared) error {
 			name := row.ColumnText(0)
 			if len(all) == 0 || all[len(all)-1].Name != name {
-				all = append(all, store.ProjectionStatus{Name: name, Version: row.ColumnInt(1)})
+				all = append(all, store.ProjectionStatus{Name: name, Version: row.ColumnInt(1), Asked: row.ColumnInt(2)})
 			}
 			last := &all[len(all)-1]
 			last.Segments = append(last.Segments, store.SegmentStatus{
-				Segment:   row.ColumnInt(2),
-				Range:     store.HashRange{First: uint32(row.ColumnInt64(3)), Last: uint32(row.ColumnInt64(4))},
-				Position:  row.ColumnInt64(5),
-				Epoch:     row.ColumnInt64(6),
-				Owner:     row.ColumnText(7),
-				Live:      row.ColumnInt64(8) != 0,
-				Failure:   row.ColumnText(9),
-				UpdatedAt: time.UnixMicro(row.ColumnInt64(10)).UTC(),
+				Segment:   row.ColumnInt(3),
+				Range:     store.HashRange{First: uint32(row.ColumnInt64(4)), Last: uint32(row.ColumnInt64(5))},
+				Position:  row.ColumnInt64(6),
+				Epoch:     row.ColumnInt64(7),
+				Owner:     row.ColumnText(8),
+				Live:      row.ColumnInt64(9) != 0,
+				Failure:   row.ColumnText(10),
+				Merge:     store.Merge{Into: row.ColumnInt(11), At: row.ColumnInt64(12)},
+				UpdatedAt: time.UnixMicro(row.ColumnInt64(13)).UTC(),
 			})
 			return nil
-		})
+		}, jsonList(only))
 	})
 	return all, err
 }

@@ -206,7 +206,7 @@ func TestStore_lockedFileIsTransient(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := s.Heartbeat(ctx, "w", time.Second); !errors.Is(err, context.Canceled) {
+		if err := s.Heartbeat(ctx, store.Worker{Name: "w"}, time.Second); !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v", err)
 		}
 		return s.Ping(t.Context()) // reading goes on

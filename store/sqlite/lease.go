@@ -10,18 +10,35 @@ import (
 )
 
 // Heartbeat registers or renews a worker. See [store.Leases].
-func (s *Store) Heartbeat(ctx context.Context, worker string, ttl time.Duration) error {
-	return s.change(ctx, s.queries.heartbeat, worker, ttl.Microseconds())
+func (s *Store) Heartbeat(ctx context.Context, worker store.Worker, ttl time.Duration) error {
+	return s.write(ctx, func(c *conn) error {
+		if _, err := c.exec(s.queries.bury, worker.Name); err != nil {
+			return err
+		}
+		_, err := c.exec(s.queries.heartbeat, worker.Name, ttl.Microseconds(), jsonList(worker.Projections), worker.Segments)
+		return err
+	})
+}
+
+// Workers returns the workers that are alive. See [store.Leases].
+func (s *Store) Workers(ctx context.Context) (workers []store.Worker, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		return c.query(s.queries.workers, func(row *prepared) error {
+			w := store.Worker{Name: row.ColumnText(0), Segments: row.ColumnInt(2)}
+			if err := json.Unmarshal([]byte(row.ColumnText(1)), &w.Projections); err != nil {
+				return err
+			}
+			workers = append(workers, w)
+			return nil
+		})
+	})
+	return workers, err
 }
 
 // Claim gives free segments to the worker. See [store.Leases].
 func (s *Store) Claim(ctx context.Context, request store.ClaimRequest) ([]store.Claim, error) {
-	held, err := json.Marshal(append([]int{}, request.Held...)) // never null, which json_each makes one row of
-	if err != nil {
-		return nil, err
-	}
 	var claims []store.Claim
-	err = s.write(ctx, func(c *conn) error {
+	err := s.write(ctx, func(c *conn) error {
 		// A negative LIMIT is none at all in SQLite.
 		return c.query(s.queries.claim, func(row *prepared) error {
 			claims = append(claims, store.Claim{
@@ -29,10 +46,11 @@ func (s *Store) Claim(ctx context.Context, request store.ClaimRequest) ([]store.
 				Segment:  row.ColumnInt(0),
 				Range:    store.HashRange{First: uint32(row.ColumnInt64(1)), Last: uint32(row.ColumnInt64(2))},
 				Position: row.ColumnInt64(3),
-				Epoch:    row.ColumnInt64(4),
+				Barrier:  row.ColumnInt64(4),
+				Epoch:    row.ColumnInt64(5),
 			})
 			return nil
-		}, request.Projection, request.Worker, string(held), max(request.Limit, 0))
+		}, request.Projection, request.Worker, jsonList(request.Held), max(request.Limit, 0))
 	})
 	if err != nil {
 		return nil, err
@@ -68,4 +86,10 @@ func (s *Store) change(ctx context.Context, sql string, args ...any) error {
 		_, err := c.exec(sql, args...)
 		return err
 	})
+}
+
+// jsonList is a list as the SQL functions take it: never null, which json_each makes one row of.
+func jsonList[T int | string](list []T) string {
+	text, _ := json.Marshal(append([]T{}, list...)) // numbers and texts never fail
+	return string(text)
 }

@@ -67,7 +67,7 @@ func work(ctx context.Context, s *sqlite.Store, worker, streamID string, ended <
 	if err != nil {
 		return fmt.Errorf("installing: %w", err)
 	}
-	if err := s.Heartbeat(ctx, worker, time.Hour); err != nil {
+	if err := s.Heartbeat(ctx, store.Worker{Name: worker}, time.Hour); err != nil {
 		return fmt.Errorf("heartbeat: %w", err)
 	}
 	claims, err := s.Claim(ctx, store.ClaimRequest{Projection: p.Name, Worker: worker, Limit: 1})

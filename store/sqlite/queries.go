@@ -20,6 +20,8 @@ type queries struct {
 	advance      string
 
 	heartbeat string
+	workers   string
+	bury      string
 	claim     string
 	release   string
 	fail      string
@@ -28,12 +30,18 @@ type queries struct {
 
 	projection       string
 	insertProjection string
-	insertSegment    string
 	clearFailures    string
 	liveOwner        string
 	deleteProjection string
 	tables           string
 	status           string
+
+	layout        string
+	segments      string
+	asked         string
+	insertSegment string
+	alterSegment  string
+	deleteSegment string
 }
 
 func queriesFor(schema string) queries {
@@ -57,36 +65,50 @@ func queriesFor(schema string) queries {
 		advance: in(`UPDATE {schema}__segments SET position = $6, updated_at = {now}
 			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4 AND position = $5`),
 
-		heartbeat: in(`INSERT INTO {schema}__workers (worker, expires_at) VALUES ($1, {now} + $2)
-			ON CONFLICT (worker) DO UPDATE SET expires_at = excluded.expires_at`),
+		heartbeat: in(`INSERT INTO {schema}__workers (worker, expires_at, projections, segments) VALUES ($1, {now} + $2, $3, $4)
+			ON CONFLICT (worker) DO UPDATE SET (expires_at, projections, segments) =
+				(excluded.expires_at, excluded.projections, excluded.segments)`),
+		workers: in(`SELECT worker, projections, segments FROM {schema}__workers WHERE expires_at > {now} ORDER BY worker`),
+		// A worker that was killed never says farewell.
+		bury: in(`DELETE FROM {schema}__workers WHERE expires_at < {now} - 3600000000 AND worker <> $1`),
 		claim: in(`UPDATE {schema}__segments AS s SET owner = $2, epoch = s.epoch + 1
 			WHERE s.projection = $1 AND s.segment IN (
 				SELECT f.segment FROM {schema}__segments AS f
-				WHERE f.projection = $1 AND f.failure IS NULL
+				WHERE f.projection = $1 AND f.failure IS NULL AND (f.merge_at = 0 OR f.position < f.merge_at)
 				AND f.segment NOT IN (SELECT value FROM json_each($3))
 				AND EXISTS (SELECT 1 FROM {schema}__workers AS w WHERE w.worker = $2 AND w.expires_at > {now})
 				AND (f.owner IS NULL OR f.owner = $2 OR NOT EXISTS (
 					SELECT 1 FROM {schema}__workers AS w WHERE w.worker = f.owner AND w.expires_at > {now}))
 				ORDER BY f.segment LIMIT $4)
-			RETURNING segment, first_hash, last_hash, position, epoch`),
+			RETURNING segment, first_hash, last_hash, position, merge_at, epoch`),
 		release: in(`UPDATE {schema}__segments SET owner = NULL WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4`),
 		fail: in(`UPDATE {schema}__segments SET owner = NULL, failure = $5, updated_at = {now}
 			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4`),
 		leaveAll: in(`UPDATE {schema}__segments SET owner = NULL WHERE owner = $1`),
 		forget:   in(`DELETE FROM {schema}__workers WHERE worker = $1`),
 
-		projection:       in(`SELECT version FROM {schema}__projections WHERE name = $1`),
-		insertProjection: in(`INSERT INTO {schema}__projections (name, version, installed_at) VALUES ($1, $2, {now})`),
-		insertSegment: in(`INSERT INTO {schema}__segments (projection, segment, first_hash, last_hash, updated_at)
-			VALUES ($1, $2, $3, $4, {now})`),
+		projection: in(`SELECT version FROM {schema}__projections WHERE name = $1`),
+		insertProjection: in(`INSERT INTO {schema}__projections (name, version, segments, next_segment, installed_at)
+			VALUES ($1, $2, 0, 0, {now})`),
 		clearFailures: in(`UPDATE {schema}__segments SET failure = NULL WHERE projection = $1 AND failure IS NOT NULL`),
 		liveOwner: in(`SELECT s.owner FROM {schema}__segments AS s JOIN {schema}__workers AS w ON w.worker = s.owner
 			WHERE s.projection = $1 AND w.expires_at > {now} LIMIT 1`),
 		deleteProjection: in(`DELETE FROM {schema}__projections WHERE name = $1`),
 		tables:           in(`SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND lower(name) GLOB $1 || '__*' ORDER BY name`),
-		status: in(`SELECT p.name, p.version, s.segment, s.first_hash, s.last_hash, s.position, s.epoch, coalesce(s.owner, ''),
+		status: in(`SELECT p.name, p.version, p.segments, s.segment, s.first_hash, s.last_hash, s.position, s.epoch, coalesce(s.owner, ''),
 			EXISTS (SELECT 1 FROM {schema}__workers AS w WHERE w.worker = s.owner AND w.expires_at > {now}),
-			coalesce(s.failure, ''), s.updated_at
-			FROM {schema}__projections AS p JOIN {schema}__segments AS s ON s.projection = p.name ORDER BY p.name, s.segment`),
+			coalesce(s.failure, ''), s.merge_into, s.merge_at, s.updated_at
+			FROM {schema}__projections AS p JOIN {schema}__segments AS s ON s.projection = p.name
+			WHERE $1 = '[]' OR p.name IN (SELECT value FROM json_each($1)) ORDER BY p.name, s.segment`),
+
+		layout: in(`SELECT segments, next_segment FROM {schema}__projections WHERE name = $1`),
+		segments: in(`SELECT segment, first_hash, last_hash, position, coalesce(failure, ''), merge_into, merge_at
+			FROM {schema}__segments WHERE projection = $1 ORDER BY segment`),
+		asked: in(`UPDATE {schema}__projections SET segments = $2, next_segment = $3 WHERE name = $1`),
+		insertSegment: in(`INSERT INTO {schema}__segments (projection, segment, first_hash, last_hash, position, failure, merge_into,
+			merge_at, updated_at) VALUES ($1, $2, $3, $4, $5, nullif($6, ''), $7, $8, {now})`),
+		alterSegment: in(`UPDATE {schema}__segments SET first_hash = $3, last_hash = $4, failure = nullif($5, ''), merge_into = $6,
+			merge_at = $7, owner = NULL, epoch = epoch + 1, updated_at = {now} WHERE projection = $1 AND segment = $2`),
+		deleteSegment: in(`DELETE FROM {schema}__segments WHERE projection = $1 AND segment = $2`),
 	}
 }

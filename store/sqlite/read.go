@@ -131,7 +131,7 @@ func (s *Store) readStatement(request store.ReadRequest) (sql string, args []any
 	filter("event_type", request.Scope.EventTypes)
 	if request.Range != store.FullRange() {
 		args = append(args, int64(request.Range.First), int64(request.Range.Last))
-		fmt.Fprintf(&b, " AND partition_hash BETWEEN $%d AND $%d", len(args)-1, len(args))
+		fmt.Fprintf(&b, " AND (partition_hash * %d & 4294967295) BETWEEN $%d AND $%d", store.SpreadFactor, len(args)-1, len(args))
 	}
 	b.WriteString(" ORDER BY global_position LIMIT $3")
 	return b.String(), args

@@ -103,7 +103,7 @@ func install(t testing.TB, s *sqlite.Store, p *store.Projection, segments int) s
 
 func claim(t testing.TB, s *sqlite.Store, projection string, limit int) []store.Claim {
 	t.Helper()
-	if err := s.Heartbeat(t.Context(), "worker", time.Minute); err != nil {
+	if err := s.Heartbeat(t.Context(), store.Worker{Name: "worker"}, time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: projection, Worker: "worker", Limit: limit})

@@ -78,7 +78,7 @@ func fenceReleased(f *fixture) {
 	r.fill()
 	f.must(f.store.Release(f.ctx, r.claim))
 	r.wantFenced("released", r.claim)
-	f.must(f.store.Heartbeat(f.ctx, "worker-2", time.Hour))
+	f.must(f.store.Heartbeat(f.ctx, store.Worker{Name: "worker-2"}, time.Hour))
 	claims, err := f.store.Claim(f.ctx, store.ClaimRequest{Projection: "sums", Worker: "worker-2", Limit: 1})
 	f.must(err)
 	if len(claims) != 1 || claims[0].Position != 1 || claims[0].Epoch <= r.claim.Epoch {

@@ -51,7 +51,7 @@ func (f *fixture) installed(n int, workers ...string) store.Catalogue {
 	catalogue, err := f.store.Install(f.ctx, totals("sums"), n)
 	f.must(err)
 	for _, worker := range workers {
-		f.must(f.store.Heartbeat(f.ctx, worker, time.Hour))
+		f.must(f.store.Heartbeat(f.ctx, store.Worker{Name: worker}, time.Hour))
 	}
 	return catalogue
 }
@@ -59,7 +59,7 @@ func (f *fixture) installed(n int, workers ...string) store.Catalogue {
 // expire lets a worker's lease run out.
 func (f *fixture) expire(worker string) {
 	f.Helper()
-	f.must(f.store.Heartbeat(f.ctx, worker, time.Millisecond))
+	f.must(f.store.Heartbeat(f.ctx, store.Worker{Name: worker}, time.Millisecond))
 	f.await("the lease runs out", func() bool {
 		for _, s := range f.status("sums").Segments {
 			if s.Owner == worker && s.Live {
@@ -89,7 +89,7 @@ func leaseClaim(f *fixture) {
 func leaseNeeded(f *fixture) {
 	f.installed(1, "w1")
 	f.wantSegments(f.claims(f.store, "sums", "stranger", 1))
-	f.must(f.store.Heartbeat(f.ctx, "late", time.Millisecond))
+	f.must(f.store.Heartbeat(f.ctx, store.Worker{Name: "late"}, time.Millisecond))
 	f.must(f.store.Leave(f.ctx, "late"))
 	f.wantSegments(f.claims(f.store, "sums", "late", 1))
 	f.wantSegments(f.claims(f.store, "sums", "w1", 1), 0)
@@ -118,7 +118,7 @@ func leaseAgain(f *fixture) {
 
 func leaseExpiry(f *fixture) {
 	f.installed(2, "w2")
-	f.must(f.store.Heartbeat(f.ctx, "w1", time.Hour))
+	f.must(f.store.Heartbeat(f.ctx, store.Worker{Name: "w1"}, time.Hour))
 	first := f.claims(f.store, "sums", "w1", 2)
 	f.wantSegments(first, 0, 1)
 	f.wantSegments(f.claims(f.store, "sums", "w2", 2))
@@ -133,7 +133,7 @@ func leaseExpiry(f *fixture) {
 		f.Errorf("status is %+v", status)
 	}
 	f.wantSegments(f.claims(f.store, "sums", "w1", 2)) // its lease is over
-	f.must(f.store.Heartbeat(f.ctx, "w1", time.Hour))
+	f.must(f.store.Heartbeat(f.ctx, store.Worker{Name: "w1"}, time.Hour))
 	f.wantSegments(f.claims(f.store, "sums", "w1", 2), 1)
 }
 
@@ -141,7 +141,7 @@ func leaseRenewal(f *fixture) {
 	f.installed(1, "w1", "w2")
 	f.wantSegments(f.claims(f.store, "sums", "w1", 1), 0)
 	f.expire("w1")
-	f.must(f.store.Heartbeat(f.ctx, "w1", time.Hour))
+	f.must(f.store.Heartbeat(f.ctx, store.Worker{Name: "w1"}, time.Hour))
 	f.wantSegments(f.claims(f.store, "sums", "w2", 1))
 }
 
@@ -216,14 +216,14 @@ func leaseRace(f *fixture) {
 			if round%3 == 0 {
 				ttl = time.Microsecond // others take over while this one thinks that it holds
 			}
-			if err := host.Heartbeat(f.ctx, worker, time.Hour); err != nil {
+			if err := host.Heartbeat(f.ctx, store.Worker{Name: worker}, time.Hour); err != nil {
 				return err
 			}
 			claims, err := host.Claim(f.ctx, store.ClaimRequest{Projection: "sums", Worker: worker, Limit: 1 + round%2})
 			if err != nil {
 				return err
 			}
-			if err := host.Heartbeat(f.ctx, worker, ttl); err != nil {
+			if err := host.Heartbeat(f.ctx, store.Worker{Name: worker}, ttl); err != nil {
 				return err
 			}
 			for _, claim := range claims {

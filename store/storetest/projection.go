@@ -74,7 +74,7 @@ func (f *fixture) runningOn(host store.Store, projection *store.Projection, work
 	f.Helper()
 	catalogue, err := host.Install(f.ctx, projection, 1)
 	f.must(err)
-	f.must(host.Heartbeat(f.ctx, worker, time.Hour))
+	f.must(host.Heartbeat(f.ctx, store.Worker{Name: worker}, time.Hour))
 	claims, err := host.Claim(f.ctx, store.ClaimRequest{Projection: projection.Name, Worker: worker, Limit: 1})
 	f.must(err)
 	if len(claims) != 1 {

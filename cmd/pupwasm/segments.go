@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+const segmentsHelp = `Show and change how the streams of projections are divided into segments, while they run.
+
+A segment has its own checkpoint and belongs to one worker at a time, so a projection is run by as many workers at once as it has
+segments. No change loses or repeats an event, or reorders those of a stream.`
+
+func newSegmentsCommand(globals *globalOptions) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "segments",
+		Short: "Show and change how projections are divided",
+		Long:  segmentsHelp,
+		Example: `  pupwasm segments list fines
+  pupwasm segments split fines 2
+  pupwasm segments merge fines 2 4`,
+	}
+	asGroup(cmd)
+	cmd.AddCommand(newSegmentsListCommand(globals), newSegmentsSplitCommand(globals), newSegmentsMergeCommand(globals))
+	return cmd
+}
+
+func newSegmentsListCommand(globals *globalOptions) *cobra.Command {
+	asJSON := false
+	cmd := &cobra.Command{
+		Use:   "list [PROJECTION]",
+		Short: "List segments in order of the streams that they hold",
+		Long: `List segments in order of the streams that they hold. Neighbours can be merged. SHARE is how much of all streams a segment
+has. 'pupwasm status' shows how far they are.`,
+		Args: wantArgs(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runSegmentsList(cmd.Context(), globals, args, asJSON)
+		},
+		ValidArgsFunction: completeProjections(globals),
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// layoutReport is the JSON form of a projection's layout.
+type layoutReport struct {
+	Name     string             `json:"name"`
+	Asked    int                `json:"asked"` // the number of segments that was last asked for
+	Segments []layoutPartReport `json:"segments"`
+}
+
+type layoutPartReport struct {
+	Segment   int     `json:"segment"`
+	First     uint32  `json:"first"` // of the spread partition hashes
+	Last      uint32  `json:"last"`
+	Share     float64 `json:"share"`
+	Position  int64   `json:"position"`
+	State     string  `json:"state"`
+	Owner     string  `json:"owner,omitempty"`
+	MergeInto *int    `json:"merge_into,omitempty"`
+	MergeAt   int64   `json:"merge_at,omitempty"`
+}
+
+func runSegmentsList(ctx context.Context, globals *globalOptions, only []string, asJSON bool) error {
+	from, err := openStore(ctx, globals)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	projections, err := from.Status(ctx, only...)
+	if err != nil {
+		return err
+	}
+	if len(only) > 0 && len(projections) == 0 {
+		return usagef("projection %s is not known: 'pupwasm status' lists those that are", only[0])
+	}
+	reports := make([]layoutReport, len(projections))
+	for i := range projections {
+		reports[i] = reportLayout(&projections[i])
+	}
+	if asJSON {
+		return writeJSON(globals.out, reports)
+	}
+	return printLayouts(globals, reports)
+}
+
+func reportLayout(p *store.ProjectionStatus) layoutReport {
+	status := map[int]*store.SegmentStatus{}
+	for i := range p.Segments {
+		status[p.Segments[i].Segment] = &p.Segments[i]
+	}
+	report := layoutReport{Name: p.Name, Asked: p.Asked}
+	for _, part := range p.Layout().Parts {
+		s := status[part.Segment]
+		r := layoutPartReport{
+			Segment: part.Segment, First: part.Range.First, Last: part.Range.Last, Share: part.Range.Share(),
+			Position: part.Position, State: stateOf(s), Owner: s.Owner, MergeAt: part.Merge.At,
+		}
+		if part.Merge.At > 0 {
+			r.MergeInto = &part.Merge.Into
+		}
+		report.Segments = append(report.Segments, r)
+	}
+	return report
+}
+
+func printLayouts(globals *globalOptions, reports []layoutReport) error {
+	if len(reports) == 0 {
+		_, err := fmt.Fprintln(globals.out, "no projection is known: 'pupwasm run' installs them")
+		return err
+	}
+	table := tabwriter.NewWriter(globals.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "PROJECTION\tSEGMENT\tSTREAMS\tSHARE\tPOSITION\tSTATE\tOWNER")
+	for _, report := range reports {
+		for i := range report.Segments {
+			s := &report.Segments[i]
+			state := s.State
+			if s.MergeInto != nil {
+				state += fmt.Sprintf(", merging into %d at %d", *s.MergeInto, s.MergeAt)
+			}
+			owner := printable(s.Owner)
+			if owner == "" {
+				owner = "-"
+			}
+			fmt.Fprintf(table, "%s\t%d\t%08x-%08x\t%.1f%%\t%d\t%s\t%s\n",
+				printable(report.Name), s.Segment, s.First, s.Last, 100*s.Share, s.Position, state, owner)
+		}
+	}
+	return table.Flush()
+}
+
+func newSegmentsSplitCommand(globals *globalOptions) *cobra.Command {
+	parts := 2
+	cmd := &cobra.Command{
+		Use:   "split PROJECTION SEGMENT",
+		Short: "Divide a segment's streams among several segments",
+		Long: `Divide a segment's streams evenly among itself and new segments, which go on from its checkpoint. Workers take them within
+moments.`,
+		Args: wantArgs(cobra.ExactArgs(2)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			numbers, err := segmentNumbers(args[1:])
+			if err != nil {
+				return err
+			}
+			return reshard(cmd.Context(), globals, args[0], func(l *store.Layout) error { return l.Split(numbers[0], parts) })
+		},
+		ValidArgsFunction: completeProjections(globals),
+	}
+	cmd.Flags().IntVar(&parts, "parts", 2, "into how many segments")
+	return cmd
+}
+
+func newSegmentsMergeCommand(globals *globalOptions) *cobra.Command {
+	return &cobra.Command{
+		Use:   "merge PROJECTION SEGMENT SEGMENT",
+		Short: "Make one segment of two neighbours",
+		Long: `Make one segment, which keeps the lower number, of two neighbours in 'pupwasm segments list'. When one is behind, the other
+waits until it has caught up; some worker has to run the projection for that. A merge is given up when one of them fails.`,
+		Args: wantArgs(cobra.ExactArgs(3)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			numbers, err := segmentNumbers(args[1:])
+			if err != nil {
+				return err
+			}
+			return reshard(cmd.Context(), globals, args[0], func(l *store.Layout) error { return l.Merge(numbers[0], numbers[1]) })
+		},
+		ValidArgsFunction: completeProjections(globals),
+	}
+}
+
+func segmentNumbers(args []string) ([]int, error) {
+	numbers := make([]int, len(args))
+	for i, arg := range args {
+		number, err := strconv.Atoi(arg)
+		if err != nil || number < 0 {
+			return nil, usagef("%q is not the number of a segment: 'pupwasm segments list' shows them", arg)
+		}
+		numbers[i] = number
+	}
+	return numbers, nil
+}
+
+// reshard changes a projection's layout and prints what has come of it.
+func reshard(ctx context.Context, globals *globalOptions, projection string, change func(*store.Layout) error) error {
+	to, err := openStore(ctx, globals)
+	if err != nil {
+		return err
+	}
+	defer to.Close()
+	if err := to.Reshard(ctx, projection, change); err != nil {
+		return err
+	}
+	return runSegmentsList(ctx, globals, []string{projection}, false)
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/pupwasm/pupwasm/segments"
+)
+
+type waitOptions struct {
+	*globalOptions
+
+	position int64
+	timeout  time.Duration
+}
+
+func (o *waitOptions) addFlags(flags *pflag.FlagSet) {
+	flags.Int64Var(&o.position, "position", 0, "global position to wait for (default: the end of the log as it is now)")
+	flags.DurationVar(&o.timeout, "timeout", time.Minute, "how long to wait, 0 for ever")
+}
+
+func newWaitCommand(globals *globalOptions) *cobra.Command {
+	opts := &waitOptions{globalOptions: globals}
+	cmd := &cobra.Command{
+		Use:   "wait PROJECTION",
+		Short: "Wait until a projection has applied everything up to a position",
+		Long: `Wait until a projection has applied everything up to a position, so that what was appended can be read from its tables.
+Some worker has to run the projection. The command fails at once when a segment that is behind has failed.`,
+		Example: `  pupwasm append events.jsonl && pupwasm wait fines
+  pupwasm wait fines --position 4711 --timeout 5s`,
+		Args: wantArgs(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error { return runWait(cmd.Context(), opts, args[0]) },
+
+		ValidArgsFunction: completeProjections(globals),
+	}
+	opts.addFlags(cmd.Flags())
+	return cmd
+}
+
+func runWait(ctx context.Context, opts *waitOptions, projection string) error {
+	if opts.position < 0 || opts.timeout < 0 {
+		return usagef("--position and --timeout must not be negative")
+	}
+	from, err := openStore(ctx, opts.globalOptions)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	position := opts.position
+	if position == 0 {
+		horizon, err := from.Horizon(ctx)
+		if err != nil {
+			return err
+		}
+		position = horizon.Head
+	}
+	waiting := ctx
+	if opts.timeout > 0 {
+		var cancel context.CancelFunc
+		waiting, cancel = context.WithTimeout(ctx, opts.timeout)
+		defer cancel()
+	}
+	err = segments.WaitForPosition(waiting, from, projection, position)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return fmt.Errorf("%s has not reached position %d after %s: 'pupwasm status %s' shows where it is", projection, position, opts.timeout, projection)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(opts.out, "%s has applied everything up to position %d\n", projection, position)
+	return err
+}

@@ -1,0 +1,86 @@
+package segments
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// reshard completes merges, and divides the projection anew when all workers that have an opinion on the number of its segments
+// want another one than was last asked for. While they disagree, as they do in the middle of a rolling deploy, the stored
+// layout stays, and the log says so once.
+func (r *runner) reshard(ctx context.Context, status *store.ProjectionStatus, workers []store.Worker) error {
+	if status.Layout().Settle() {
+		return r.change(ctx, "merges completed", func(l *store.Layout) error {
+			l.Settle()
+			return nil
+		})
+	}
+	wanted := r.worker.options.Segments
+	if wanted == 0 || wanted == status.Asked || r.module.Description.Order == store.OrderGlobal {
+		r.dissent = ""
+		return nil
+	}
+	if others := opinions(workers, r.name, wanted); len(others) > 0 {
+		r.dissented(status, fmt.Sprintf("other workers want %v", others))
+		return nil
+	}
+	return r.change(ctx, fmt.Sprintf("divided into %d segments", wanted), func(l *store.Layout) error {
+		if l.Asked == wanted { // another worker came first
+			return nil
+		}
+		return l.Resize(wanted)
+	})
+}
+
+// change changes the layout. A change that is not possible now is told once and tried again at the next look.
+func (r *runner) change(ctx context.Context, what string, change func(*store.Layout) error) error {
+	var before, after store.Layout
+	err := r.worker.store.Reshard(ctx, r.name, func(l *store.Layout) error {
+		before = *l.Clone()
+		err := change(l)
+		after = *l.Clone()
+		return err
+	})
+	var impossible *store.InputError
+	switch {
+	case errors.As(err, &impossible):
+		if r.dissent != err.Error() {
+			r.dissent = err.Error()
+			r.logger.Info().Err(err).Msg("the stored layout stays for now")
+		}
+		return nil
+	case err != nil:
+		return err
+	}
+	if !slices.Equal(before.Parts, after.Parts) {
+		r.logger.Info().Int("before", len(before.Parts)).Int("now", len(after.Parts)).Msg("segments: " + what)
+	}
+	r.outdate()
+	return nil
+}
+
+// dissented says once that the stored layout is kept.
+func (r *runner) dissented(status *store.ProjectionStatus, why string) {
+	if r.dissent == why {
+		return
+	}
+	r.dissent = why
+	r.logger.Warn().Int("wanted", r.worker.options.Segments).Int("stored", len(status.Segments)).Str("because", why).
+		Msg("the stored layout stays until all workers want the same number of segments")
+}
+
+// opinions are the numbers of segments, other than wanted, that workers want which run the projection.
+func opinions(workers []store.Worker, projection string, wanted int) []int {
+	var others []int
+	for _, w := range workers {
+		if w.Segments != 0 && w.Segments != wanted && slices.Contains(w.Projections, projection) && !slices.Contains(others, w.Segments) {
+			others = append(others, w.Segments)
+		}
+	}
+	slices.Sort(others)
+	return others
+}

@@ -1,0 +1,115 @@
+package segments
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// roster looks, for all runners of the worker, at who else works and how the projections are divided. It also says which
+// projections this worker runs, since the others count it in from then on.
+type roster struct {
+	worker *Worker
+	kicks  chan struct{}
+	// looks counts the looks that were begun, so that a runner can tell whether what it is shown is older than what it did.
+	looks atomic.Int64
+}
+
+// view is one look.
+type view struct {
+	number      int64
+	workers     []store.Worker
+	projections map[string]*store.ProjectionStatus
+}
+
+func newRoster(w *Worker) *roster { return &roster{worker: w, kicks: make(chan struct{}, 1)} }
+
+// kick asks for a look soon: something changed.
+func (r *roster) kick() {
+	select {
+	case r.kicks <- struct{}{}:
+	default:
+	}
+}
+
+// lookMin is the shortest time between two looks, however many kicks come.
+const lookMin = 20 * time.Millisecond
+
+// run looks until ctx ends: at the interval of Options.Rebalance, and soon after a kick.
+func (r *roster) run(ctx context.Context) {
+	interval := r.worker.options.Rebalance
+	rest := min(lookMin, interval/2)
+	retry := r.worker.options.backoff()
+	for {
+		pause := interval
+		if err := r.look(ctx); err != nil && ctx.Err() == nil {
+			r.worker.outage.noticed(err)
+			pause = max(retry.pause(), rest)
+		} else {
+			retry.reset()
+		}
+		if !sleep(ctx, rest) {
+			return
+		}
+		timer := time.NewTimer(pause - rest)
+		select {
+		case <-timer.C:
+		case <-r.kicks:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// look shows every runner the present state, and is two queries however many projections and segments there are.
+func (r *roster) look(ctx context.Context) error {
+	number := r.looks.Add(1)
+	runners := r.worker.installed()
+	names := make([]string, len(runners))
+	for i, runner := range runners {
+		names[i] = runner.name
+	}
+	if err := r.worker.register(ctx, names); err != nil {
+		return err
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	v := &view{number: number, projections: map[string]*store.ProjectionStatus{}}
+	var err error
+	if v.workers, err = r.worker.store.Workers(ctx); err != nil {
+		return err
+	}
+	projections, err := r.worker.store.Status(ctx, names...)
+	if err != nil {
+		return err
+	}
+	for i := range projections {
+		v.projections[projections[i].Name] = &projections[i]
+	}
+	for _, runner := range runners {
+		runner.show(v)
+	}
+	return nil
+}
+
+// installed returns the runners whose module is installed, by name.
+func (w *Worker) installed() []*runner {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []*runner
+	for _, r := range w.runners {
+		if r.ready.Load() {
+			all = append(all, r)
+		}
+	}
+	slices.SortFunc(all, func(a, b *runner) int { return strings.Compare(a.name, b.name) })
+	return all
+}

@@ -1,0 +1,279 @@
+package store
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// SegmentsMax is the most segments that a projection may have.
+const SegmentsMax = 1024
+
+// Layout is how the streams of a projection are divided into segments. It is changed by the methods below, inside
+// [Projections.Reshard]:
+//
+//   - Split gives one segment's streams to several, each with its checkpoint.
+//   - Merge makes one segment of neighbours. Those that are behind have to catch up first: until all of them stand at the
+//     same position none passes it, and Settle completes the merge then.
+//   - Resize divides all streams evenly, by splits and merges.
+//
+// No checkpoint is ever moved by it, so that no event is lost or repeated.
+type Layout struct {
+	// Asked is the number of segments that was last asked for, by Install or Resize. Split and Merge leave it alone.
+	Asked int
+	// Next is the number of the next segment that is made. Numbers are not used again: a claim on a segment that is gone
+	// must not fit another.
+	Next int
+	// Parts are the segments in order of their ranges, which hold every stream once.
+	Parts []Part
+}
+
+// Part is one segment of a layout.
+type Part struct {
+	Segment  int
+	Range    HashRange
+	Position int64
+	Failure  string // "" unless it failed
+	Merge    Merge
+}
+
+// Merge is a merge that waits for some of its segments. The zero value is none.
+type Merge struct {
+	Into int   // the segment that they become
+	At   int64 // the position that none of them passes, and all have to reach; 0 where there is no merge
+}
+
+// NewLayout divides all streams into n segments at position 0.
+func NewLayout(n int) *Layout {
+	n = max(n, 1)
+	l := &Layout{Asked: n, Next: n}
+	for i, r := range SplitRange(n) {
+		l.Parts = append(l.Parts, Part{Segment: i, Range: r})
+	}
+	return l
+}
+
+// Layout returns the layout as it was when the status was read; its Next is not known.
+func (p *ProjectionStatus) Layout() *Layout {
+	l := &Layout{Asked: p.Asked}
+	for i := range p.Segments {
+		s := &p.Segments[i]
+		l.Parts = append(l.Parts, Part{Segment: s.Segment, Range: s.Range, Position: s.Position, Failure: s.Failure, Merge: s.Merge})
+	}
+	l.Sort()
+	return l
+}
+
+// Split divides one segment's streams evenly among itself and parts-1 new ones.
+//
+// # Errors
+//
+// [*InputError] when there is no such segment, or it cannot be divided.
+func (l *Layout) Split(segment, parts int) error {
+	at, err := l.find(segment)
+	if err != nil {
+		return err
+	}
+	p := l.Parts[at]
+	width := uint64(p.Range.Last) - uint64(p.Range.First) + 1
+	switch {
+	case p.Merge.At > 0:
+		return refuse(segment, "is being merged: split it when that is done")
+	case parts < 2:
+		return refuse(segment, "can be split into 2 parts or more, not into %d", parts)
+	case len(l.Parts)+parts-1 > SegmentsMax:
+		return refuse(segment, "cannot be split: a projection has at most %d segments", SegmentsMax)
+	case uint64(parts) > width:
+		return refuse(segment, "is too narrow to be split into %d", parts)
+	}
+	bounds := make([]uint32, 0, parts-1)
+	for i := 1; i < parts; i++ {
+		bounds = append(bounds, p.Range.First+uint32(width*uint64(i)/uint64(parts)))
+	}
+	l.Parts = slices.Replace(l.Parts, at, at+1, l.cut(p, bounds)...)
+	return nil
+}
+
+// Merge makes one segment of two neighbours: at once when both stand at the same position, and by Settle otherwise.
+//
+// # Errors
+//
+// [*InputError] when they are not neighbours or one has failed.
+func (l *Layout) Merge(a, b int) error {
+	first, err := l.find(a)
+	if err != nil {
+		return err
+	}
+	second, err := l.find(b)
+	if err != nil {
+		return err
+	}
+	if first > second {
+		first, second = second, first
+	}
+	if second != first+1 {
+		return refuse(a, "is no neighbour of segment %d: 'pupwasm segments list' shows them in order", b)
+	}
+	return l.merge(first, second+1)
+}
+
+// Resize divides all streams evenly among n segments, and remembers that n was asked for.
+//
+// # Errors
+//
+// [*InputError] when n is out of range, a merge is under way, or a segment that has failed would have to be merged.
+func (l *Layout) Resize(n int) error {
+	if n < 1 || n > SegmentsMax {
+		return &InputError{Field: "the number of segments", Reason: fmt.Sprintf("must be 1 to %d, not %d", SegmentsMax, n)}
+	}
+	ranges := SplitRange(n)
+	var parts []Part
+	for _, p := range l.Parts {
+		if p.Merge.At > 0 {
+			return refuse(p.Segment, "is being merged: change the number of segments when that is done")
+		}
+		var bounds []uint32
+		for _, r := range ranges {
+			if p.Range.First < r.First && r.First <= p.Range.Last {
+				bounds = append(bounds, r.First)
+			}
+		}
+		parts = append(parts, l.cut(p, bounds)...)
+	}
+	l.Asked, l.Parts = n, parts
+	for _, r := range ranges {
+		first := slices.IndexFunc(l.Parts, func(p Part) bool { return p.Range.First == r.First })
+		last := slices.IndexFunc(l.Parts, func(p Part) bool { return p.Range.Last == r.Last })
+		if last > first {
+			if err := l.merge(first, last+1); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Settle completes the merges whose segments have all reached their position, and abandons those with a segment that has
+// failed, which may never get there. It tells whether there was any.
+func (l *Layout) Settle() bool {
+	changed := false
+	for first := 0; first < len(l.Parts); first++ {
+		merge := l.Parts[first].Merge
+		if merge.At == 0 {
+			continue
+		}
+		end, arrived, failed := first, true, false
+		for ; end < len(l.Parts) && l.Parts[end].Merge == merge; end++ {
+			arrived = arrived && l.Parts[end].Position == merge.At
+			failed = failed || l.Parts[end].Failure != ""
+		}
+		switch {
+		case failed:
+			for i := first; i < end; i++ {
+				l.Parts[i].Merge = Merge{}
+			}
+			changed = true
+		case arrived:
+			l.join(first, end, merge)
+			end = first + 1
+			changed = true
+		}
+		first = end - 1
+	}
+	return changed
+}
+
+// Changes compares the layout with an earlier one: what differs, what is new, and the numbers that are gone. A segment that
+// differs, were it only by the end of a merge, has to be claimed anew.
+func (l *Layout) Changes(before *Layout) (changed, added []Part, removed []int) {
+	known := map[int]Part{}
+	for _, p := range before.Parts {
+		known[p.Segment] = p
+	}
+	for _, p := range l.Parts {
+		old, exists := known[p.Segment]
+		delete(known, p.Segment)
+		switch {
+		case !exists:
+			added = append(added, p)
+		case old != p:
+			changed = append(changed, p)
+		}
+	}
+	for _, p := range before.Parts {
+		if _, gone := known[p.Segment]; gone {
+			removed = append(removed, p.Segment)
+		}
+	}
+	return changed, added, removed
+}
+
+// Clone returns a copy that shares nothing.
+func (l *Layout) Clone() *Layout {
+	c := *l
+	c.Parts = slices.Clone(l.Parts)
+	return &c
+}
+
+// Sort puts the segments in order of their ranges.
+func (l *Layout) Sort() {
+	slices.SortFunc(l.Parts, func(a, b Part) int { return cmp.Compare(a.Range.First, b.Range.First) })
+}
+
+func (l *Layout) find(segment int) (int, error) {
+	at := slices.IndexFunc(l.Parts, func(p Part) bool { return p.Segment == segment })
+	if at < 0 {
+		return 0, refuse(segment, "is not there: 'pupwasm segments list' shows those that are")
+	}
+	return at, nil
+}
+
+// cut divides a segment in front of each bound. The first piece keeps its number.
+func (l *Layout) cut(p Part, bounds []uint32) []Part {
+	pieces := []Part{p}
+	for _, bound := range bounds {
+		last := &pieces[len(pieces)-1]
+		next := *last
+		next.Segment = l.Next
+		l.Next++
+		next.Range.First, last.Range.Last = bound, bound-1
+		pieces = append(pieces, next)
+	}
+	return pieces
+}
+
+// merge begins the merge of the parts from first to end, end excluded, and completes it when nobody has to catch up.
+func (l *Layout) merge(first, end int) error {
+	m := Merge{Into: l.Parts[first].Segment}
+	behind := false
+	for _, p := range l.Parts[first:end] {
+		switch {
+		case p.Merge.At > 0:
+			return refuse(p.Segment, "is already being merged")
+		case p.Failure != "":
+			return refuse(p.Segment, "has failed and cannot catch up: merge it when it runs again")
+		}
+		m.Into, m.At = min(m.Into, p.Segment), max(m.At, p.Position)
+		behind = behind || p.Position != l.Parts[first].Position
+	}
+	if !behind {
+		l.join(first, end, m)
+		return nil
+	}
+	for i := first; i < end; i++ {
+		l.Parts[i].Merge = m
+	}
+	return nil
+}
+
+// join puts one segment in the place of the parts from first to end.
+func (l *Layout) join(first, end int, m Merge) {
+	l.Parts = slices.Replace(l.Parts, first, end, Part{
+		Segment: m.Into, Position: m.At,
+		Range: HashRange{First: l.Parts[first].Range.First, Last: l.Parts[end-1].Range.Last},
+	})
+}
+
+func refuse(segment int, format string, args ...any) error {
+	return &InputError{Field: fmt.Sprintf("segment %d", segment), Reason: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,93 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// Reshard changes a projection's layout. See [store.Projections].
+func (s *Store) Reshard(ctx context.Context, projection string, change func(*store.Layout) error) error {
+	err := pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, s.queries.lockProjection, projection); err != nil {
+			return fmt.Errorf("locking the projection: %w", err)
+		}
+		stored := layoutOf{tx: tx, queries: &s.queries, projection: projection}
+		before, err := stored.read(ctx)
+		if err != nil {
+			return err
+		}
+		after := before.Clone()
+		if err := change(after); err != nil {
+			return err
+		}
+		return stored.write(ctx, before, after)
+	})
+	return translate(err)
+}
+
+// layoutOf is the stored layout of a projection, within a transaction that has locked the projection.
+type layoutOf struct {
+	tx         pgx.Tx
+	queries    *queries
+	projection string
+}
+
+// read returns the layout and keeps commits waiting until the transaction ends.
+func (l layoutOf) read(ctx context.Context) (*store.Layout, error) {
+	layout := &store.Layout{}
+	err := l.tx.QueryRow(ctx, l.queries.layout, l.projection).Scan(&layout.Asked, &layout.Next)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, store.UnknownProjection(l.projection)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the layout: %w", err)
+	}
+	rows, err := l.tx.Query(ctx, l.queries.segments, l.projection)
+	if err != nil {
+		return nil, fmt.Errorf("reading the segments: %w", err)
+	}
+	layout.Parts, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Part, error) {
+		var p store.Part
+		err := row.Scan(&p.Segment, &p.Range.First, &p.Range.Last, &p.Position, &p.Failure, &p.Merge.Into, &p.Merge.At)
+		return p, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the segments: %w", err)
+	}
+	layout.Sort()
+	return layout, nil
+}
+
+// write stores what differs.
+func (l layoutOf) write(ctx context.Context, before, after *store.Layout) error {
+	changed, added, removed := after.Changes(before)
+	for _, segment := range removed {
+		if _, err := l.tx.Exec(ctx, l.queries.deleteSegment, l.projection, segment); err != nil {
+			return fmt.Errorf("removing segment %d: %w", segment, err)
+		}
+	}
+	for _, p := range changed {
+		if _, err := l.tx.Exec(ctx, l.queries.alterSegment, l.projection, p.Segment, int64(p.Range.First), int64(p.Range.Last),
+			p.Failure, p.Merge.Into, p.Merge.At); err != nil {
+			return fmt.Errorf("changing segment %d: %w", p.Segment, err)
+		}
+	}
+	for _, p := range added {
+		if _, err := l.tx.Exec(ctx, l.queries.insertSegment, l.projection, p.Segment, int64(p.Range.First), int64(p.Range.Last),
+			p.Position, p.Failure, p.Merge.Into, p.Merge.At); err != nil {
+			return fmt.Errorf("creating segment %d: %w", p.Segment, err)
+		}
+	}
+	if before.Asked == after.Asked && before.Next == after.Next {
+		return nil
+	}
+	if _, err := l.tx.Exec(ctx, l.queries.asked, l.projection, after.Asked, after.Next); err != nil {
+		return fmt.Errorf("recording the number of segments: %w", err)
+	}
+	return nil
+}
