@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/rs/zerolog"
 
 	"github.com/pupwasm/pupwasm/host"
@@ -187,8 +188,19 @@ func statusOf(t *testing.T, s store.Store, projection string) store.ProjectionSt
 
 func count(t *testing.T, db pgtest.Database, table string) (n int) {
 	t.Helper()
-	if err := db.Connect(t).QueryRow(t.Context(), "SELECT count(*) FROM "+table).Scan(&n); err != nil {
+	query(t, db, "SELECT count(*) FROM "+table, &n)
+	return n
+}
+
+// query reads one row, over a connection of its own that it closes.
+func query(t *testing.T, db pgtest.Database, sql string, into ...any) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), db.DSN)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return n
+	defer conn.Close(t.Context())
+	if err := conn.QueryRow(t.Context(), sql).Scan(into...); err != nil {
+		t.Fatal(err)
+	}
 }
