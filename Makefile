@@ -36,6 +36,11 @@ test: postgres tinygo ## the whole test suite, with the race detector; installs 
 		(cd $$module && PUPWASM_REQUIRE_TINYGO=1 CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...) || exit 1; \
 	done
 
+	@if [ "$$(uname -m)" = x86_64 ]; then \
+		echo "== go test on 32 bits, where hashes and positions must be the same"; \
+		GOARCH=386 CGO_ENABLED=0 $(GO) test ./store ./host/abi; \
+	fi
+
 .PHONY: check
 check: ## formatting, vet, linters, tidy modules
 	@scripts/check.sh $(GO_MODULES)
