@@ -282,6 +282,9 @@ func (r *runner) refuse(module *host.Module, err error) {
 
 // balance takes as many free segments as this worker's share has room for, or gives up what is beyond it, at a batch boundary.
 func (r *runner) balance(ctx context.Context, status *store.ProjectionStatus, workers []store.Worker) error {
+	if r.dropLost(status) {
+		return nil
+	}
 	room := share(status, workers, r.worker.options.Name) - len(r.segments)
 	switch {
 	case room < 0:
@@ -290,6 +293,25 @@ func (r *runner) balance(ctx context.Context, status *store.ProjectionStatus, wo
 		return r.claim(ctx, room)
 	}
 	return nil
+}
+
+// dropLost ends segments that have gone to another worker or into another layout: one that has nothing to commit would not find out.
+// It tells whether there was any.
+func (r *runner) dropLost(status *store.ProjectionStatus) bool {
+	stored := map[int]*store.SegmentStatus{}
+	for i := range status.Segments {
+		stored[status.Segments[i].Segment] = &status.Segments[i]
+	}
+	lost := false
+	for number, s := range r.segments {
+		now, exists := stored[number]
+		if exists && now.Owner == r.worker.options.Name && now.Epoch == s.epoch {
+			continue
+		}
+		s.cancel()
+		lost = true
+	}
+	return lost
 }
 
 // giveUp asks some segments to end, those with the highest numbers.

@@ -22,6 +22,7 @@ type segment struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 	first  int64 // the position that it was claimed at
+	epoch  int64 // of the claim, for the runner's goroutine
 	err    error // why it ended, valid after done
 
 	request store.ReadRequest
@@ -31,7 +32,7 @@ type segment struct {
 func newSegment(r *runner, claim store.Claim) *segment {
 	description := r.module.Description
 	return &segment{
-		runner: r, claim: claim, first: claim.Position, guest: r.module.NewGuest(claim.Segment),
+		runner: r, claim: claim, first: claim.Position, epoch: claim.Epoch, guest: r.module.NewGuest(claim.Segment),
 		folder: store.NewFolder(&description.Projection),
 		logger: r.logger.With().Int("segment", claim.Segment).Logger(), done: make(chan struct{}),
 		request: store.ReadRequest{

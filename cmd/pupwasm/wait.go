@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/pupwasm/pupwasm/segments"
+	"github.com/pupwasm/pupwasm/store"
 )
 
 type waitOptions struct {
@@ -67,11 +68,19 @@ func runWait(ctx context.Context, opts *waitOptions, projection string) error {
 	}
 	err = segments.WaitForPosition(waiting, from, projection, position)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		return fmt.Errorf("%s has not reached position %d after %s: 'pupwasm status %s' shows where it is", projection, position, opts.timeout, projection)
+		return opts.late(ctx, from, projection, position)
 	}
 	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(opts.out, "%s has applied everything up to position %d\n", projection, position)
 	return err
+}
+
+// late says what was waited for in vain.
+func (o *waitOptions) late(ctx context.Context, from store.Store, projection string, position int64) error {
+	if known, err := from.Status(ctx, projection); err == nil && len(known) == 0 {
+		return fmt.Errorf("projection %s is still not known after %s: 'pupwasm status' lists those that are", projection, o.timeout)
+	}
+	return fmt.Errorf("%s has not reached position %d after %s: 'pupwasm status %s' shows where it is", projection, position, o.timeout, projection)
 }

@@ -1,0 +1,36 @@
+package segments_test
+
+import (
+	"testing"
+
+	"github.com/rs/zerolog"
+
+	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// TestReshard_anIdleWorkerFollows has a worker that has nothing to commit, and so would never learn from the database that its
+// claims are over.
+func TestReshard_anIdleWorkerFollows(t *testing.T) {
+	t.Parallel()
+	s := openPostgres(t, pgtest.New(t))
+	startWorker(t, s, quick(), loadExample(t, newRuntime(t, zerolog.Nop()), "fine_balance"))
+	applied(t, s, "fine_balance", appendTo(t, s, finesOf(10)...))
+	for _, change := range []func(*store.Layout) error{
+		func(l *store.Layout) error { return l.Split(1, 3) },
+		func(l *store.Layout) error { return l.Merge(0, 1) },
+		func(l *store.Layout) error { return l.Resize(2) },
+	} {
+		if err := s.Reshard(t.Context(), "fine_balance", change); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "every segment is owned again", func() bool {
+			for _, segment := range statusOf(t, s, "fine_balance").Segments {
+				if segment.Owner == "" {
+					return false
+				}
+			}
+			return true
+		})
+	}
+}
