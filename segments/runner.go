@@ -172,10 +172,12 @@ func (r *runner) look() *view {
 		return nil
 	}
 	if status, known := v.projections[r.name]; known {
-		clear(r.positions)
+		positions := make(map[int]int64, len(status.Segments))
 		for i := range status.Segments {
-			r.positions[status.Segments[i].Segment] = status.Segments[i].Position
+			s := &status.Segments[i]
+			positions[s.Segment] = max(s.Position, r.positions[s.Segment]) // segments at work are ahead of the look
 		}
+		r.positions = positions
 	}
 	return v
 }
@@ -224,7 +226,8 @@ func (r *runner) install(ctx context.Context) error {
 func (r *runner) reinstall(ctx context.Context) error {
 	switch {
 	case len(r.segments) > 0:
-		return nil // they find out at their next commit
+		r.dropLost(&store.ProjectionStatus{})
+		return nil
 	case r.worker.options.Once:
 		r.failure, r.completed = fmt.Errorf("projection %s was reset while it ran", r.name), true
 		return nil
@@ -237,6 +240,9 @@ func (r *runner) reinstall(ctx context.Context) error {
 		r.logger.Info().Msg("projection was reset, installing it anew")
 		r.catalogue = catalogue
 		clear(r.troubles)
+		r.mu.Lock()
+		clear(r.positions)
+		r.mu.Unlock()
 	case errors.Is(err, store.ErrTransient), ctx.Err() != nil:
 		return err
 	default:
@@ -282,46 +288,45 @@ func (r *runner) refuse(module *host.Module, err error) {
 
 // balance takes as many free segments as this worker's share has room for, or gives up what is beyond it, at a batch boundary.
 func (r *runner) balance(ctx context.Context, status *store.ProjectionStatus, workers []store.Worker) error {
-	if r.dropLost(status) {
-		return nil
-	}
-	room := share(status, workers, r.worker.options.Name) - len(r.segments)
+	r.dropLost(status)
+	staying := r.staying()
+	room := share(status, workers, r.worker.options.Name) - len(staying)
 	switch {
 	case room < 0:
-		r.giveUp(-room)
+		for _, s := range staying[len(staying)+room:] {
+			s.logger.Debug().Msg("segment given up, other workers have fewer")
+			s.leave()
+		}
 	case room > 0 && r.someFree(status):
 		return r.claim(ctx, room)
 	}
 	return nil
 }
 
-// dropLost ends segments that have gone to another worker or into another layout: one that has nothing to commit would not find out.
-// It tells whether there was any.
-func (r *runner) dropLost(status *store.ProjectionStatus) bool {
+// dropLost ends segments that have gone to another worker or into another layout: one that has nothing to commit would not find
+// out.
+func (r *runner) dropLost(status *store.ProjectionStatus) {
 	stored := map[int]*store.SegmentStatus{}
 	for i := range status.Segments {
 		stored[status.Segments[i].Segment] = &status.Segments[i]
 	}
-	lost := false
-	for number, s := range r.segments {
-		now, exists := stored[number]
-		if exists && now.Owner == r.worker.options.Name && now.Epoch == s.epoch {
-			continue
+	for _, s := range r.staying() {
+		now, exists := stored[s.number]
+		if !exists || now.Owner != r.worker.options.Name || now.Epoch != s.epoch {
+			s.leave()
 		}
-		s.cancel()
-		lost = true
 	}
-	return lost
 }
 
-// giveUp asks some segments to end, those with the highest numbers.
-func (r *runner) giveUp(n int) {
-	numbers := slices.Sorted(maps.Keys(r.segments))
-	for _, number := range numbers[len(numbers)-n:] {
-		r.segments[number].logger.Debug().Msg("segment given up, other workers have fewer")
-		r.segments[number].cancel()
+// staying are the segments at work that were not asked to end, by number.
+func (r *runner) staying() []*segment {
+	var staying []*segment
+	for _, number := range slices.Sorted(maps.Keys(r.segments)) {
+		if s := r.segments[number]; !s.leaving {
+			staying = append(staying, s)
+		}
 	}
-	r.fresh = r.worker.roster.looks.Load() + 1 // and the end of each asks for a look
+	return staying
 }
 
 // someFree tells whether there is a segment to claim, so that an idle worker does not ask the database in vain.
@@ -383,7 +388,7 @@ func (r *runner) reap() {
 	r.mu.Unlock()
 	for _, s := range ended {
 		<-s.done
-		number := s.claim.Segment
+		number := s.number
 		if r.segments[number] == s {
 			delete(r.segments, number)
 			r.worker.roster.kick()
@@ -417,7 +422,7 @@ func (r *runner) troubled(s *segment) {
 // stopSegments ends all segments at a batch boundary, and waits.
 func (r *runner) stopSegments() {
 	for _, s := range r.segments {
-		s.cancel()
+		s.leave()
 	}
 	for _, s := range r.segments {
 		<-s.done

@@ -21,9 +21,13 @@ type segment struct {
 	folder *store.Folder
 	cancel context.CancelFunc
 	done   chan struct{}
-	first  int64 // the position that it was claimed at
-	epoch  int64 // of the claim, for the runner's goroutine
 	err    error // why it ended, valid after done
+
+	// For the runner's goroutine: of the claim as it was given, and whether it was asked to end.
+	number  int
+	first   int64 // position
+	epoch   int64
+	leaving bool
 
 	request store.ReadRequest
 	page    store.Page
@@ -32,7 +36,7 @@ type segment struct {
 func newSegment(r *runner, claim store.Claim) *segment {
 	description := r.module.Description
 	return &segment{
-		runner: r, claim: claim, first: claim.Position, epoch: claim.Epoch, guest: r.module.NewGuest(claim.Segment),
+		runner: r, claim: claim, number: claim.Segment, first: claim.Position, epoch: claim.Epoch, guest: r.module.NewGuest(claim.Segment),
 		folder: store.NewFolder(&description.Projection),
 		logger: r.logger.With().Int("segment", claim.Segment).Logger(), done: make(chan struct{}),
 		request: store.ReadRequest{
@@ -52,6 +56,12 @@ func (s *segment) start() {
 		s.finish(err)
 		s.runner.ending(s)
 	}()
+}
+
+// leave asks the segment to end at a batch boundary.
+func (s *segment) leave() {
+	s.leaving = true
+	s.cancel()
 }
 
 // run steps until ctx ends, which it looks at between batches only; what is under way then has stopGrace to end. A segment
