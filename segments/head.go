@@ -10,15 +10,21 @@ import (
 )
 
 // head looks at the horizon for all segments of the worker, so that an idle host asks one question and not one a segment.
+//
+// The looks are the truth. With [Options.Notify], a head that idles has its pauses cut short by appends (see waker): it announces
+// that it will wait, looks once more, and waits. While events come it neither announces nor waits for anything but time.
 type head struct {
 	worker *Worker
+	waker  *waker
 
 	mu      sync.Mutex
 	horizon store.Horizon
 	moved   chan struct{} // closed when the horizon moves
 }
 
-func newHead(w *Worker) *head { return &head{worker: w, moved: make(chan struct{})} }
+func newHead(w *Worker) *head {
+	return &head{worker: w, waker: newWaker(w), moved: make(chan struct{})}
+}
 
 // after waits until the horizon is beyond position and returns it, or ctx's error.
 func (h *head) after(ctx context.Context, position int64) (int64, error) {
@@ -45,7 +51,9 @@ func (h *head) run(ctx context.Context) {
 	pause := options.Poll
 	retry := backoff{max: options.RetryMax}
 	held := holder{worker: h.worker}
+	defer h.waker.leave()
 	for {
+		idle := false
 		horizon, err := h.worker.store.Horizon(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -61,10 +69,25 @@ func (h *head) run(ctx context.Context) {
 			if h.publish(horizon) || horizon.Position < horizon.Head {
 				pause = options.Poll
 			} else {
-				pause = min(pause*3/2, options.PollMax)
+				pause = min(pause*3/2, h.waker.pollMax())
+				idle = pause >= dozeAfter
 			}
 		}
-		if !sleep(ctx, pause) {
+		if !idle {
+			h.waker.rise(ctx)
+			if !sleep(ctx, pause) {
+				return
+			}
+			continue
+		}
+		switch h.waker.doze(ctx, pause) {
+		case dozeAnnounced: // look once more
+		case dozeBusy:
+			pause = dozeAfter
+		case dozeWoken: // and for a while often
+			pause = options.Poll
+		}
+		if ctx.Err() != nil {
 			return
 		}
 	}

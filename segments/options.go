@@ -27,6 +27,9 @@ type Options struct {
 	Poll time.Duration
 	// PollMax is the longest interval, reached when nothing happens. Defaults to 1 second.
 	PollMax time.Duration
+	// Notify lets appends wake the worker while it idles, where the store can ([store.Waker]), so that PollMax may be as long as
+	// one likes; while notifications do not arrive, it is at most a second. Defaults to false.
+	Notify bool
 	// RetryMax is the longest pause after an error of the database; pauses start at 100 milliseconds and double, with
 	// jitter. Defaults to 10 seconds.
 	RetryMax time.Duration
