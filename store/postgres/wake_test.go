@@ -5,9 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,7 +20,6 @@ import (
 // ear is a listener under test.
 type ear struct {
 	woken chan struct{} // holds one wake-up
-	wakes atomic.Int64  // the proof is one
 	ended chan error
 }
 
@@ -34,7 +32,6 @@ func listen(t testing.TB, s *postgres.Store) *ear {
 	go func() {
 		defer close(over)
 		e.ended <- s.Listen(ctx, func() {
-			e.wakes.Add(1)
 			select {
 			case e.woken <- struct{}{}:
 			default:
@@ -57,16 +54,31 @@ func (e *ear) await(t testing.TB, what string) {
 	}
 }
 
-// heard makes sure that everything that was notified before has arrived, by a notification of our own, and returns how many
-// wake-ups there were besides it and the proof.
-func (e *ear) heard(t testing.TB, db pgtest.Database) int64 {
+// counter counts notifications of appends on a connection of its own.
+type counter struct {
+	conn    *pgx.Conn
+	channel string
+}
+
+func newCounter(t testing.TB, db pgtest.Database) *counter {
 	t.Helper()
-	drain(e.woken)
-	before := e.wakes.Load()
-	execute(t, db.Connect(t), "SELECT pg_notify($1, 'last')", db.Schema+".wake")
-	await(t, "our own notification arrives", func() bool { return e.wakes.Load() > before })
-	e.wakes.Add(-1)
-	return e.wakes.Load() - 1
+	c := &counter{conn: db.Connect(t), channel: db.Schema + ".wake"}
+	execute(t, c.conn, "LISTEN "+pgx.Identifier{c.channel}.Sanitize())
+	return c
+}
+
+// heard returns how many came since the last call. One of our own comes after all that were sent before.
+func (c *counter) heard(t testing.TB) (n int) {
+	t.Helper()
+	execute(t, c.conn, "SELECT pg_notify($1, 'last')", c.channel)
+	for {
+		note, err := c.conn.WaitForNotification(context.Background())
+		must(t, err)
+		if note.Payload == "last" {
+			return n
+		}
+		n++
+	}
 }
 
 func drain(woken chan struct{}) {
@@ -83,142 +95,91 @@ func doze(t testing.TB, s *postgres.Store, worker string, d time.Duration) bool 
 	return quiet
 }
 
-// wakingWays are short appends of every kind, by a connection's writer.
-var wakingWays = map[string]func(ctx context.Context, w *writer, id string) error{
-	"function": func(ctx context.Context, w *writer, id string) error {
+// wakingWays are appends of one event, of every kind.
+var wakingWays = []func(ctx context.Context, w *writer, id string) error{
+	func(ctx context.Context, w *writer, id string) error { // the function
 		_, err := w.conn.Exec(ctx, `SELECT pupwasm.append('shop', 'order', $1, '[{"event_type": "e"}]')`, id)
 		return err
 	},
-	"insert": func(ctx context.Context, w *writer, id string) error {
+	func(ctx context.Context, w *writer, id string) error {
 		_, err := w.conn.Exec(ctx, insertEvent, id, 1)
 		return err
 	},
-	"copy": func(ctx context.Context, w *writer, id string) error {
+	func(ctx context.Context, w *writer, id string) error {
 		_, err := w.conn.CopyFrom(ctx, pgx.Identifier{"pupwasm", "events"}, eventColumns, pgx.CopyFromRows([][]any{{"shop", "order", id, 1, "x", []byte{}}}))
 		return err
 	},
-	"repeatable read": func(ctx context.Context, w *writer, id string) error {
+	func(ctx context.Context, w *writer, id string) error { // with a snapshot from before
 		return pgx.BeginTxFunc(ctx, w.conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, "SELECT 1"); err != nil { // takes the snapshot
+			if _, err := tx.Exec(ctx, "SELECT 1"); err != nil {
 				return err
 			}
-			w.pause()
 			_, err := tx.Exec(ctx, insertEvent, id, 1)
 			return err
 		})
 	},
-	"slow": func(ctx context.Context, w *writer, id string) error {
+	func(ctx context.Context, w *writer, id string) error { // the fence first and a position later
 		return pgx.BeginFunc(ctx, w.conn, func(tx pgx.Tx) error {
-			// The lock first and the position later: such a transaction holds nothing back and is not seen in the horizon.
-			if _, err := tx.Exec(ctx, `INSERT INTO pupwasm.events SELECT FROM pupwasm.events WHERE false`); err != nil {
+			if _, err := tx.Exec(ctx, insertNothing); err != nil {
 				return err
 			}
-			w.pause()
 			_, err := tx.Exec(ctx, insertEvent, id, 1)
 			return err
 		})
 	},
 }
 
-// TestWake_isNeverLost lets writers append one event after the other while a sleeper announces, looks and waits. The sleeper
-// never polls, so every event needs a notification, unless a look found it.
+// insertNothing takes the fence's lock and no position.
+const insertNothing = `INSERT INTO pupwasm.events SELECT FROM pupwasm.events WHERE false`
+
+// TestWake_isNeverLost lets one append after the other race with a sleeper that announces, looks and waits. What the look did
+// not find has to wake it, unless it was told that an append is under way.
 func TestWake_isNeverLost(t *testing.T) {
 	t.Parallel()
-	const each = 600
+	const rounds = 4000
 	db := pgtest.New(t)
 	s := open(t, db)
 	e := listen(t, s)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-
-	var seen atomic.Int64 // the horizon that the sleeper knows
-	var writers sync.WaitGroup
-	number := 0
-	for name, append := range wakingWays {
-		number++
-		w := &writer{conn: db.Connect(t), random: rand.New(rand.NewPCG(uint64(number), 2))}
-		writers.Go(func() {
-			for i := range each {
-				if err := append(ctx, w, fmt.Sprint(name, i)); err != nil {
-					t.Errorf("%s: %v", name, err)
-					return
-				}
-				if w.random.IntN(3) > 0 {
-					continue
-				}
-				// Let the sleeper fall asleep, now and then: when everything is seen, or after a moment.
-				for start, until := time.Now(), time.Duration(w.random.IntN(8))*time.Millisecond; time.Since(start) < until; {
-					w.pause()
-				}
+	w := &writer{conn: db.Connect(t)}
+	ctx := t.Context()
+	woken, found, busy := 0, 0, 0
+	start := make(chan struct{})
+	appended := make(chan error)
+	go func() {
+		defer close(appended)
+		random := rand.New(rand.NewPCG(1, 2))
+		for i := range rounds {
+			<-start
+			for range random.IntN(1000) { // a moment that is never the same
+				runtime.Gosched()
 			}
-		})
-	}
-	finished := make(chan struct{})
-	go func() { writers.Wait(); close(finished) }()
-
-	naps, busy := 0, 0
-	look := func() store.Horizon {
-		h := horizonOf(t, s)
-		seen.Store(h.Position)
-		return h
-	}
-	for over := false; !over; {
-		before := look()
+			appended <- wakingWays[i%len(wakingWays)](ctx, w, fmt.Sprint(i))
+		}
+	}()
+	for i := range rounds {
+		must(t, s.Awake(ctx, "sleeper"))
+		before := horizonOf(t, s)
 		drain(e.woken)
+		start <- struct{}{}
 		quiet := doze(t, s, "sleeper", time.Minute)
-		after := look()
-		if !quiet || after.Position > before.Position || after.Head > after.Position {
+		after := horizonOf(t, s)
+		must(t, <-appended)
+		switch {
+		case !quiet || after.Head > after.Position:
 			busy++
-			select {
-			case <-finished:
-				over = after.Position == after.Head && quiet
-			default:
-			}
-			continue
-		}
-		naps++
-		over = wait(t, s, e, finished, after)
-		if t.Failed() {
-			return
-		}
-	}
-	if want := int64(each * len(wakingWays)); horizonOf(t, s).Position < want {
-		t.Errorf("the horizon is %d, must be %d at least", seen.Load(), want)
-	}
-	if naps < 100 {
-		t.Errorf("only %d naps of %d tries: nothing is tested", naps, naps+busy)
-	}
-	t.Logf("%d naps, %d times busy", naps, busy)
-}
-
-// wait sleeps until a notification comes, or until there is nothing left to come. Beside it somebody looks whether the horizon
-// has moved long ago without one.
-func wait(t *testing.T, s *postgres.Store, e *ear, finished chan struct{}, known store.Horizon) (over bool) {
-	t.Helper()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for moved := 0; ; {
-		select {
-		case <-e.woken:
-			return false
-		case <-tick.C:
-			select {
-			case <-finished:
-				over = true
-			default:
-			}
-			h := horizonOf(t, s)
-			switch {
-			case h.Position > known.Position:
-				// The notification may be on its way, for as long as it takes a busy machine to deliver one.
-				if moved++; moved > 30 {
-					t.Errorf("the horizon went from %d to %d and no notification came", known.Position, h.Position)
-					return true
-				}
-			case over && h.Head == h.Position:
-				return true
+		case after.Position > before.Position:
+			found++
+		default:
+			e.await(t, fmt.Sprintf("round %d: the look found nothing and the event wakes nobody", i))
+			woken++
+			if h := horizonOf(t, s); h.Position == after.Position {
+				t.Errorf("round %d: a wake-up came and nothing else", i)
 			}
 		}
+	}
+	t.Logf("%d events woke the sleeper, %d were found by the look, %d under way", woken, found, busy)
+	if woken < rounds/50 || busy < rounds/50 {
+		t.Error("nobody raced")
 	}
 }
 
@@ -229,7 +190,7 @@ func TestWake_anAppendWithoutAPositionKeepsTheSleeperUp(t *testing.T) {
 	s := open(t, db)
 	appendOne(t, s, "a")
 	tx := begin(t, db.Connect(t))
-	_, err := tx.Exec(t.Context(), `INSERT INTO pupwasm.events SELECT FROM pupwasm.events WHERE false`)
+	_, err := tx.Exec(t.Context(), insertNothing)
 	must(t, err)
 	if doze(t, s, "w", time.Minute) {
 		t.Error("all is said to be quiet while an append is under way")
@@ -241,6 +202,44 @@ func TestWake_anAppendWithoutAPositionKeepsTheSleeperUp(t *testing.T) {
 	if !doze(t, s, "w", time.Minute) {
 		t.Error("no append is under way, and it is said not to be quiet")
 	}
+}
+
+// TestWake_looksForSleepersBehindTheLock stops an append before it gets its lock, and lets the sleeper fall asleep.
+func TestWake_looksForSleepersBehindTheLock(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	s := open(t, db)
+	e := listen(t, s)
+	blocker := begin(t, db.Connect(t))
+	_, err := blocker.Exec(t.Context(), "SELECT pg_advisory_xact_lock('pupwasm.events'::regclass::oid::int, 0)")
+	must(t, err)
+	appended := make(chan struct{})
+	go func() { appendOne(t, s, "a"); close(appended) }()
+	awaitBlocked(t, db)
+	doze(t, s, "w", time.Minute)
+	end(t, blocker, true)
+	<-appended
+	e.await(t, "an append that got its lock after the announcement")
+}
+
+// TestDoze_looksForAppendsBehindTheAnnouncement stops a sleeper before it announces, and lets an append begin.
+func TestDoze_looksForAppendsBehindTheAnnouncement(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	s := open(t, db)
+	blocker := begin(t, db.Connect(t))
+	_, err := blocker.Exec(t.Context(), "LOCK TABLE pupwasm.sleepers")
+	must(t, err)
+	quiet := make(chan bool)
+	go func() { quiet <- doze(t, s, "w", time.Minute) }()
+	awaitBlocked(t, db)
+	tx := begin(t, db.Connect(t))
+	insertIn(t, tx, "a", 1)
+	end(t, blocker, true)
+	if <-quiet {
+		t.Error("all is said to be quiet, and an append is under way that will not notify")
+	}
+	end(t, tx, true)
 }
 
 func TestWake_reachesTransactionsWithAnOlderSnapshot(t *testing.T) {
@@ -267,26 +266,24 @@ func TestWake_nobodyNotifiesUnderLoad(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	s := open(t, db)
-	e := listen(t, s)
+	c := newCounter(t, db)
 	for range 100 { // nobody has slept yet
 		appendOne(t, s, "a")
 	}
 	doze(t, s, "one", time.Minute)
 	doze(t, s, "two", time.Minute)
 	must(t, s.Awake(t.Context(), "one"))
-	if n := e.heard(t, db); n != 0 {
+	if n := c.heard(t); n != 0 {
 		t.Errorf("%d notifications came while nobody slept", n)
 	}
-	drain(e.woken)
-	appendOne(t, s, "a")
-	e.await(t, "the other one sleeps")
+	appendOne(t, s, "a") // the other one sleeps
 	must(t, s.Awake(t.Context(), "two"))
 	must(t, s.Awake(t.Context(), "two"))
 	must(t, s.Awake(t.Context(), "nobody"))
 	for range 100 {
 		appendOne(t, s, "a")
 	}
-	if n := e.heard(t, db); n != 1 {
+	if n := c.heard(t); n != 1 {
 		t.Errorf("%d notifications came, must be the one while somebody slept", n)
 	}
 	wantRows(t, db, "SELECT count(*), (SELECT last_value FROM pupwasm.sleep) FROM pupwasm.sleepers", "0 0")
@@ -296,7 +293,7 @@ func TestWake_oneNotificationATransaction(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	s := open(t, db)
-	e := listen(t, s)
+	c := newCounter(t, db)
 	doze(t, s, "w", time.Minute)
 	tx := begin(t, db.Connect(t))
 	for i := range 5 {
@@ -306,7 +303,7 @@ func TestWake_oneNotificationATransaction(t *testing.T) {
 	tx = begin(t, db.Connect(t))
 	insertIn(t, tx, "b", 1)
 	end(t, tx, false)
-	if n := e.heard(t, db); n != 1 {
+	if n := c.heard(t); n != 1 {
 		t.Errorf("%d notifications came of one transaction, and of one that was rolled back", n)
 	}
 	// The savepoint takes lock, memory and notification along, and the next insert makes them anew.
@@ -317,8 +314,8 @@ func TestWake_oneNotificationATransaction(t *testing.T) {
 	end(t, savepoint, false)
 	insertIn(t, tx, "b", 1)
 	end(t, tx, true)
-	if n := e.heard(t, db); n != 2 {
-		t.Errorf("%d notifications came, must be 2", n)
+	if n := c.heard(t); n != 1 {
+		t.Errorf("%d notifications came, must be 1", n)
 	}
 }
 
@@ -326,13 +323,13 @@ func TestWake_anAnnouncementRunsOut(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	s := open(t, db)
-	e := listen(t, s)
+	c := newCounter(t, db)
 	doze(t, s, "gone", time.Millisecond)
 	await(t, "the announcement runs out", func() bool {
 		return query(t, db.Connect(t), `SELECT "until" < clock_timestamp() FROM pupwasm.sleepers`)[0][0] == "t"
 	})
 	appendOne(t, s, "a")
-	if n := e.heard(t, db); n != 0 {
+	if n := c.heard(t); n != 0 {
 		t.Errorf("%d notifications came for a sleeper whose time was over", n)
 	}
 	must(t, s.Awake(t.Context(), "another"))
@@ -344,17 +341,15 @@ func TestWake_schemasDoNotWakeEachOther(t *testing.T) {
 	db := pgtest.New(t)
 	other := db.WithSchema(t, "select")
 	first, second := open(t, db), open(t, other)
-	one, two := listen(t, first), listen(t, second)
+	one, two := newCounter(t, db), newCounter(t, other)
+	e := listen(t, second)
 	doze(t, first, "w", time.Minute)
 	appendOne(t, second, "a") // nobody sleeps there
 	doze(t, second, "w", time.Minute)
 	appendOne(t, second, "a")
-	two.await(t, "an append to its own schema")
-	if n := one.heard(t, db); n != 0 {
-		t.Errorf("%d notifications came from the other schema", n)
-	}
-	if n := two.heard(t, other); n != 1 {
-		t.Errorf("%d notifications came, must be 1", n)
+	e.await(t, "an append to its own schema")
+	if n, m := one.heard(t), two.heard(t); n != 0 || m != 1 {
+		t.Errorf("%d and %d notifications came, must be 0 and 1", n, m)
 	}
 }
 
