@@ -11,8 +11,8 @@ import (
 
 // head looks at the horizon for all segments of the worker, so that an idle host asks one question and not one a segment.
 //
-// The looks are the truth. With [Options.Notify], a head that idles has its pauses cut short by appends (see waker): it announces
-// that it will wait, looks once more, and waits. While events come it neither announces nor waits for anything but time.
+// The looks are the truth. With [Options.Notify], a head that idles is woken by appends (see waker): it announces that it
+// will wait, looks once more, and waits for up to PollMax. While events come it announces nothing and only polls.
 type head struct {
 	worker *Worker
 	waker  *waker

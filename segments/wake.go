@@ -140,7 +140,8 @@ const (
 	dozeWoken                  // a notification came
 )
 
-// doze announces that the head waits, or waits for the pause when that is done already. Without notifications it pauses.
+// doze announces that the head waits, or waits when that is done already: for as long as a pause may be, since it need not
+// grow step by step when a notification ends it. Without notifications it pauses.
 func (k *waker) doze(ctx context.Context, pause time.Duration) dozed {
 	connection := k.connection()
 	if connection == 0 {
@@ -149,7 +150,7 @@ func (k *waker) doze(ctx context.Context, pause time.Duration) dozed {
 		return dozeOver
 	}
 	if connection == k.by && clock.Now().Before(k.until) {
-		return k.wait(ctx, pause)
+		return k.wait(ctx, k.worker.options.PollMax)
 	}
 	select {
 	case <-k.woken: // of before
