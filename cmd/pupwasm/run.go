@@ -41,6 +41,7 @@ func (o *runOptions) addFlags(flags *pflag.FlagSet) {
 	flags.DurationVar(&o.worker.Claim, "claim-interval", time.Second, "how often free segments are looked for")
 	flags.DurationVar(&o.worker.Poll, "poll", 20*time.Millisecond, "shortest interval between looks for new events")
 	flags.DurationVar(&o.worker.PollMax, "poll-max", time.Second, "longest interval between looks for new events, when nothing happens")
+	flags.BoolVar(&o.worker.Notify, "notify", true, "on PostgreSQL, let appends wake an idle host by LISTEN/NOTIFY; turn it off behind a pooler that works by transaction")
 	o.runtime.addFlags(flags)
 }
 

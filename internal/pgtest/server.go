@@ -133,7 +133,7 @@ func Start() (*Server, error) {
 const guardScript = `
 "$@" >>"$LOG" 2>&1 &
 server=$!
-(cat >/dev/null; kill -QUIT $server 2>/dev/null) <&3 &
+(cat >/dev/null; kill -"$SIGNAL" $server 2>/dev/null) <&3 &
 wait $server
 `
 
@@ -149,7 +149,7 @@ func (s *Server) Run() error {
 	}
 	defer read.Close()
 	s.guard = s.command("/bin/sh", args...)
-	s.guard.Env = append(os.Environ(), "LOG="+filepath.Join(s.folder, "log"))
+	s.guard.Env = append(os.Environ(), "SIGNAL=QUIT", "LOG="+filepath.Join(s.folder, "log"))
 	s.guard.ExtraFiles = []*os.File{read}
 	s.life = write
 	if err := s.guard.Start(); err != nil {
