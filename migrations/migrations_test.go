@@ -26,6 +26,31 @@ type database struct {
 	objects string // counts everything in it that a migration could have made
 }
 
+// steps returns the migrations of the dialect.
+func (db database) steps(t *testing.T) []migrations.Migration {
+	t.Helper()
+	steps, err := migrations.Load(db.dialect, "pupwasm")
+	must(t, err)
+	return steps
+}
+
+// upTo is what [applied] prints when the first n migrations are applied.
+func (db database) upTo(t *testing.T, n int) string {
+	t.Helper()
+	var parts []string
+	for _, step := range db.steps(t) {
+		if step.Number > n {
+			parts = append(parts, fmt.Sprint(-step.Number))
+		} else {
+			parts = append(parts, fmt.Sprint(step.Number))
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+// all is what [applied] prints when everything is applied.
+func (db database) all(t *testing.T) string { t.Helper(); return db.upTo(t, len(db.steps(t))) }
+
 func postgresDatabase(t *testing.T) database {
 	t.Helper()
 	db := pgtest.Empty(t)
@@ -116,12 +141,12 @@ func TestUp_bringsEverythingAndIsRepeatable(t *testing.T) {
 	onEach(t, func(t *testing.T, db database) {
 		handle := db.open(t)
 		m := migrator(t, db, handle, "pupwasm")
-		if got := applied(t, m); got != "-1 -2" || count(t, handle, db.objects) != 0 {
+		if got := applied(t, m); got != db.upTo(t, 0) || count(t, handle, db.objects) != 0 {
 			t.Errorf("at first the status is %q, and asking made %d objects", got, count(t, handle, db.objects))
 		}
 		done, err := m.Up(t.Context())
 		must(t, err)
-		if len(done) != 2 || done[0].Name != "events" || done[1].Name != "projections" || applied(t, m) != "1 2" {
+		if len(done) != len(db.steps(t)) || done[0].Name != "events" || done[1].Name != "projections" || applied(t, m) != db.all(t) {
 			t.Errorf("applied %d migrations, the status is %q", len(done), applied(t, m))
 		}
 		objects := count(t, handle, db.objects)
@@ -146,14 +171,12 @@ func TestDown_takesStepsBackAndUpBringsThemAgain(t *testing.T) {
 		_, err := m.Up(t.Context())
 		must(t, err)
 		objects := count(t, handle, db.objects)
-		for _, step := range []struct {
-			steps, reverted int
-			status          string
-		}{{0, 0, "1 2"}, {1, 1, "1 -2"}, {1, 1, "-1 -2"}, {1, 0, "-1 -2"}} {
-			done, err := m.Down(t.Context(), step.steps)
+		all := len(db.steps(t))
+		for _, step := range []struct{ steps, left int }{{0, all}, {1, all - 1}, {all - 2, 1}, {1, 0}, {1, 0}} {
+			_, err := m.Down(t.Context(), step.steps)
 			must(t, err)
-			if len(done) != step.reverted || applied(t, m) != step.status {
-				t.Errorf("down %d reverted %d, the status is %q, want %q", step.steps, len(done), applied(t, m), step.status)
+			if want := db.upTo(t, step.left); applied(t, m) != want {
+				t.Errorf("after down %d the status is %q, want %q", step.steps, applied(t, m), want)
 			}
 		}
 		for range 2 {
@@ -164,7 +187,7 @@ func TestDown_takesStepsBackAndUpBringsThemAgain(t *testing.T) {
 			}
 			done, err := m.Down(t.Context(), 99)
 			must(t, err)
-			if len(done) != 2 || done[0].Number != 2 {
+			if len(done) != all || done[0].Number != all {
 				t.Errorf("down of everything reverted %d, first %d", len(done), done[0].Number)
 			}
 		}
@@ -178,14 +201,14 @@ func TestDown_ofPartLeavesTheRest(t *testing.T) {
 		m := migrator(t, db, handle, "pupwasm")
 		_, err := m.Up(t.Context())
 		must(t, err)
-		_, err = m.Down(t.Context(), 1)
+		_, err = m.Down(t.Context(), len(db.steps(t))-1)
 		must(t, err)
 		if got := count(t, handle, "SELECT count(*) FROM "+db.table("pupwasm", "events")); got != 0 {
 			t.Errorf("events has %d rows", got)
 		}
 		done, err := m.Up(t.Context())
 		must(t, err)
-		if len(done) != 1 || done[0].Number != 2 {
+		if len(done) != len(db.steps(t))-1 || done[0].Number != 2 {
 			t.Errorf("applied %+v", done)
 		}
 	})
@@ -201,11 +224,34 @@ func TestDown_takesTheTablesOfProjectionsAlong(t *testing.T) {
 	_, err = handle.ExecContext(t.Context(), `INSERT INTO pupwasm.projections (name, version, segments, next_segment) VALUES ('order', 1, 1, 1); CREATE SCHEMA "order";
 		CREATE TABLE "order".total (x int); CREATE SCHEMA unrelated`)
 	must(t, err)
-	_, err = m.Down(t.Context(), 1)
+	_, err = m.Down(t.Context(), len(db.steps(t))-1)
 	must(t, err)
 	if got := count(t, handle, "SELECT count(*) FROM pg_namespace WHERE nspname IN ('order', 'unrelated')"); got != 1 {
 		t.Errorf("%d of the two schemas are left, want the unrelated one", got)
 	}
+}
+
+// TestDown_bringsTheFenceBack compares the function that a later migration replaces with what it was before.
+func TestDown_bringsTheFenceBack(t *testing.T) {
+	t.Parallel()
+	db := postgresDatabase(t)
+	handle := db.open(t)
+	m := migrator(t, db, handle, "pupwasm")
+	source := func() (text string) {
+		must(t, handle.QueryRowContext(t.Context(), "SELECT prosrc FROM pg_proc WHERE oid = 'pupwasm.fence'::regproc").Scan(&text))
+		return text
+	}
+	_, err := m.Up(t.Context())
+	must(t, err)
+	now := source()
+	_, err = m.Down(t.Context(), len(db.steps(t))-2)
+	must(t, err)
+	before := source()
+	if before == now || !strings.Contains(db.steps(t)[0].Up, before) {
+		t.Errorf("after down the fence is not that of the first migration: %s", before)
+	}
+	_, err = handle.ExecContext(t.Context(), `SELECT pupwasm.append('c', 't', 'i', '[{"event_type": "e"}]')`)
+	must(t, err)
 }
 
 func TestUp_manyAtOnce(t *testing.T) {
@@ -233,7 +279,7 @@ func TestUp_manyAtOnce(t *testing.T) {
 			must(t, errs[i])
 			total += done[i]
 		}
-		if total != 2 || applied(t, migrator(t, db, shared, "pupwasm")) != "1 2" {
+		if total != len(db.steps(t)) || applied(t, migrator(t, db, shared, "pupwasm")) != db.all(t) {
 			t.Errorf("%d migrations were applied by %d hosts", total, hosts)
 		}
 	})
@@ -247,13 +293,13 @@ func TestUp_schemasStandBesideEachOther(t *testing.T) {
 			m := migrator(t, db, handle, schema)
 			_, err := m.Up(t.Context())
 			must(t, err)
-			if got := count(t, handle, "SELECT count(*) FROM "+db.table(schema, "events")); got != 0 || applied(t, m) != "1 2" {
+			if got := count(t, handle, "SELECT count(*) FROM "+db.table(schema, "events")); got != 0 || applied(t, m) != db.all(t) {
 				t.Errorf("%s: %d events, status %q", schema, got, applied(t, m))
 			}
 		}
-		_, err := migrator(t, db, handle, "second").Down(t.Context(), 2)
+		_, err := migrator(t, db, handle, "second").Down(t.Context(), 99)
 		must(t, err)
-		if got := applied(t, migrator(t, db, handle, "pupwasm")); got != "1 2" {
+		if got := applied(t, migrator(t, db, handle, "pupwasm")); got != db.all(t) {
 			t.Errorf("the other schema's status is %q", got)
 		}
 	})
@@ -278,16 +324,16 @@ func TestUp_newerDatabaseThanBinary(t *testing.T) {
 		m := migrator(t, db, handle, "pupwasm")
 		_, err := m.Up(t.Context())
 		must(t, err)
-		_, err = handle.ExecContext(t.Context(), "UPDATE "+db.table("pupwasm", "migration")+" SET version = 3")
+		_, err = handle.ExecContext(t.Context(), "UPDATE "+db.table("pupwasm", "migration")+" SET version = 99")
 		must(t, err)
 		_, up := m.Up(t.Context())
 		_, down := m.Down(t.Context(), 1)
 		for _, err := range []error{up, down} {
-			if err == nil || !strings.Contains(err.Error(), "at migration 3") || !strings.Contains(err.Error(), "newer pupwasm") {
+			if err == nil || !strings.Contains(err.Error(), "at migration 99") || !strings.Contains(err.Error(), "newer pupwasm") {
 				t.Errorf("got %v", err)
 			}
 		}
-		if got := applied(t, m); got != "1 2" {
+		if got := applied(t, m); got != db.all(t) {
 			t.Errorf("status is %q", got)
 		}
 	})
@@ -361,7 +407,7 @@ func TestLoad_everyScriptIsComplete(t *testing.T) {
 	for _, dialect := range []migrations.Dialect{migrations.Postgres, migrations.SQLite} {
 		steps, err := migrations.Load(dialect, "mine")
 		must(t, err)
-		if len(steps) != 2 {
+		if len(steps) < 2 {
 			t.Errorf("%s has %d migrations", dialect, len(steps))
 		}
 		for i, step := range steps {

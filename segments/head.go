@@ -10,15 +10,21 @@ import (
 )
 
 // head looks at the horizon for all segments of the worker, so that an idle host asks one question and not one a segment.
+//
+// The looks are the truth. With [Options.Notify], a head that idles is woken by appends (see waker): it announces that it
+// will wait, looks once more, and waits for up to PollMax. While events come it announces nothing and only polls.
 type head struct {
 	worker *Worker
+	waker  *waker
 
 	mu      sync.Mutex
 	horizon store.Horizon
 	moved   chan struct{} // closed when the horizon moves
 }
 
-func newHead(w *Worker) *head { return &head{worker: w, moved: make(chan struct{})} }
+func newHead(w *Worker) *head {
+	return &head{worker: w, waker: newWaker(w), moved: make(chan struct{})}
+}
 
 // after waits until the horizon is beyond position and returns it, or ctx's error.
 func (h *head) after(ctx context.Context, position int64) (int64, error) {
@@ -39,13 +45,22 @@ func (h *head) after(ctx context.Context, position int64) (int64, error) {
 	}
 }
 
+// beyond tells whether the horizon is beyond position.
+func (h *head) beyond(position int64) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.horizon.Position > position
+}
+
 // run polls until ctx ends: often while events come, seldom when nothing happens.
 func (h *head) run(ctx context.Context) {
 	options := h.worker.options
 	pause := options.Poll
 	retry := options.backoff()
 	held := holder{worker: h.worker}
+	defer h.waker.leave()
 	for {
+		idle := false
 		horizon, err := h.worker.store.Horizon(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -61,10 +76,25 @@ func (h *head) run(ctx context.Context) {
 			if h.publish(horizon) || horizon.Position < horizon.Head {
 				pause = options.Poll
 			} else {
-				pause = min(time.Duration(float64(pause)*options.PollFactor), options.PollMax)
+				pause = min(time.Duration(float64(pause)*options.PollFactor), h.waker.pollMax())
+				idle = pause >= dozeAfter
 			}
 		}
-		if !sleep(ctx, pause) {
+		if !idle {
+			h.waker.rise(ctx)
+			if !sleep(ctx, pause) {
+				return
+			}
+			continue
+		}
+		switch h.waker.doze(ctx, pause) {
+		case dozeAnnounced: // look once more
+		case dozeBusy:
+			pause = dozeAfter
+		case dozeWoken: // and for a while often
+			pause = options.Poll
+		}
+		if ctx.Err() != nil {
 			return
 		}
 	}

@@ -41,6 +41,9 @@ type Options struct {
 	PollMax time.Duration
 	// PollFactor is by how much the interval grows each time that nothing has happened. Defaults to 1.5.
 	PollFactor float64
+	// Notify lets appends wake the worker while it idles, where the store can ([store.Waker]), so that PollMax may be as long as
+	// one likes; while notifications do not arrive, it is at most a second. Defaults to false.
+	Notify bool
 	// WakeJitter is a random time, at most, that a segment waits when new events end a rest, so that many hosts do not
 	// ask the database in one instant. Defaults to 0.
 	WakeJitter time.Duration

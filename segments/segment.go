@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -99,8 +100,13 @@ func (s *segment) run(ctx context.Context) error {
 
 // await waits until there is something to read, and returns how far.
 func (s *segment) await(ctx context.Context) (int64, error) {
-	head := s.runner.worker.head
+	head, jitter := s.runner.worker.head, s.runner.worker.options.WakeJitter
+	rests := !head.beyond(s.claim.Position)
 	through, err := head.after(ctx, s.claim.Position)
+	if err == nil && rests && jitter > 0 {
+		sleep(ctx, rand.N(jitter))
+		through, err = head.after(ctx, s.claim.Position)
+	}
 	if err != nil {
 		return 0, err
 	}

@@ -134,6 +134,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	background.Go(func() { w.heartbeats(running) })
 	background.Go(func() { w.head.run(running) })
 	background.Go(func() { w.roster.run(running) })
+	background.Go(func() { w.head.waker.listen(running) })
 
 	w.mu.Lock()
 	w.running = running

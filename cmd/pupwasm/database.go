@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -146,6 +147,10 @@ func (t target) openSQL() (*sql.DB, error) {
 	config, err := pgxpool.ParseConfig(t.address)
 	if err != nil {
 		return nil, usagef("the database URL cannot be read: %s", databaseForms)
+	}
+	if !strings.Contains(t.address, "default_query_exec_mode") {
+		// Named statements, the driver's default, meet those of others behind a pooler that works by transaction.
+		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	}
 	return stdlib.OpenDB(*config.ConnConfig), nil
 }

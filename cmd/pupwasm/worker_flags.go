@@ -32,6 +32,7 @@ func addWorkerFlags(flags *pflag.FlagSet, w *segments.Options) {
 	flags.DurationVar(&w.Poll, "poll", d.Poll, "shortest interval between looks for new events")
 	flags.DurationVar(&w.PollMax, "poll-max", d.PollMax, "longest interval between looks for new events, when nothing happens")
 	flags.Float64Var(&w.PollFactor, "poll-factor", d.PollFactor, "by how much that interval grows each time that nothing has happened")
+	flags.BoolVar(&w.Notify, "notify", true, "on PostgreSQL, let appends wake an idle host by LISTEN/NOTIFY; turn it off behind a pooler that works by transaction")
 	flags.DurationVar(&w.WakeJitter, "wake-jitter", d.WakeJitter, "random wait of a segment, at most, when new events end a rest (default 0s)")
 	flags.DurationVar(&w.RetryMin, "retry-min", d.RetryMin, "first pause after an error of the database; pauses double")
 	flags.DurationVar(&w.RetryMax, "retry-max", d.RetryMax, "longest pause after an error of the database")

@@ -38,7 +38,13 @@ func New(t testing.TB) Database {
 // New creates a migrated database on the server.
 func (s *Server) New(t testing.TB) Database {
 	t.Helper()
-	db := s.Database(t)
+	return s.Database(t).WithSchema(t, "pupwasm")
+}
+
+// WithSchema adds a migrated schema and returns the database with it.
+func (d Database) WithSchema(t testing.TB, schema string) Database {
+	t.Helper()
+	db := Database{DSN: d.DSN, Schema: schema, Server: d.Server}
 	handle, err := sql.Open("pgx", db.DSN)
 	if err != nil {
 		t.Fatal(err)

@@ -89,6 +89,8 @@ func Shared(t testing.TB) *Server {
 var settings = []string{
 	"listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off", "full_page_writes=off", "max_connections=200",
 	"shared_buffers=256MB", "max_wal_size=4GB", "autovacuum_naptime=10s", "max_prepared_transactions=10", "log_min_messages=warning",
+	// Prepared transactions are tested, and so are notifications, which they exclude.
+	"pupwasm.notify=on",
 }
 
 // Start starts a server of its own for a test that has to stop or break it. The caller stops it.
@@ -131,7 +133,7 @@ func Start() (*Server, error) {
 const guardScript = `
 "$@" >>"$LOG" 2>&1 &
 server=$!
-(cat >/dev/null; kill -QUIT $server 2>/dev/null) <&3 &
+(cat >/dev/null; kill -"$SIGNAL" $server 2>/dev/null) <&3 &
 wait $server
 `
 
@@ -147,7 +149,7 @@ func (s *Server) Run() error {
 	}
 	defer read.Close()
 	s.guard = s.command("/bin/sh", args...)
-	s.guard.Env = append(os.Environ(), "LOG="+filepath.Join(s.folder, "log"))
+	s.guard.Env = append(os.Environ(), "SIGNAL=QUIT", "LOG="+filepath.Join(s.folder, "log"))
 	s.guard.ExtraFiles = []*os.File{read}
 	s.life = write
 	if err := s.guard.Start(); err != nil {

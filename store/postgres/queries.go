@@ -14,6 +14,11 @@ type queries struct {
 	advance      string
 	pin          string
 
+	mayNotify string
+	notify    string
+	doze      string
+	awake     string
+
 	heartbeat string
 	workers   string
 	claim     string
@@ -52,6 +57,11 @@ func queriesFor(schema string) queries {
 		positionTime: in(`SELECT created_at FROM {schema}.events WHERE global_position > $1 ORDER BY global_position LIMIT 1`),
 		advance:      in(`SELECT {schema}.advance($1, $2::integer, $3, $4, $5, $6, $7, $8)`),
 		pin:          in(`SELECT {schema}.pin($1)`),
+
+		mayNotify: in(`SELECT {schema}.may_notify()`),
+		notify:    `SELECT pg_notify($1, '')`,
+		doze:      in(`SELECT {schema}.doze($1, $2)`),
+		awake:     in(`SELECT {schema}.awake($1)`),
 
 		// A worker that was killed never says farewell.
 		heartbeat: in(`WITH gone AS (DELETE FROM {schema}.workers WHERE expires_at < clock_timestamp() - interval '1 hour' AND worker <> $1)

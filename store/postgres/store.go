@@ -15,6 +15,7 @@
 //	pipeline.go   several statements in one round trip
 //	wire.go       values to and from PostgreSQL's binary format
 //	lease.go      who may advance which segment
+//	wake.go       notifications of appends, for hosts that sleep
 //	errors.go     PostgreSQL's errors in the words of package store
 package postgres
 
@@ -103,6 +104,8 @@ func Open(dsn string, options Options) (*Store, error) {
 		// the log was small, so that a read would go through all of it.
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	}
+	// Behind a pooler a connection may be sent what another client listens to. The driver would keep it for ever.
+	config.ConnConfig.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) {}
 	s := &Store{options: options, queries: queriesFor(options.Schema)}
 	if s.pool, err = pgxpool.NewWithConfig(context.Background(), config); err != nil {
 		return nil, fmt.Errorf("preparing the connection pool: %w", err)
