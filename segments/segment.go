@@ -25,7 +25,7 @@ type segment struct {
 	err    error // why it ended, valid after done
 
 	request store.ReadRequest
-	page    store.Page
+	log     *member // of the worker's feed, while it runs
 }
 
 func newSegment(r *runner, claim store.Claim) *segment {
@@ -36,7 +36,7 @@ func newSegment(r *runner, claim store.Claim) *segment {
 		logger: r.logger.With().Int("segment", claim.Segment).Logger(), done: make(chan struct{}),
 		request: store.ReadRequest{
 			Limit: r.batchEvents(), Bytes: r.worker.options.BatchBytes,
-			Scope: description.Scope, Range: claim.Range, Columns: r.module.Columns(),
+			After: claim.Position, Scope: description.Scope, Range: claim.Range, Columns: r.module.Columns(),
 		},
 	}
 }
@@ -61,6 +61,8 @@ func (s *segment) run(ctx context.Context) error {
 	worker := s.runner.worker
 	working, stop := outliving(ctx, stopGrace)
 	defer stop()
+	s.log = worker.feed.join(s.request)
+	defer worker.feed.leave(s.log)
 	for {
 		if worker.options.Once && s.claim.Position >= worker.target {
 			s.runner.signal()
@@ -79,12 +81,10 @@ func (s *segment) run(ctx context.Context) error {
 
 // step is one batch: read, apply, fold, commit.
 func (s *segment) step(ctx context.Context, horizon int64) error {
-	s.request.After, s.request.Through = s.claim.Position, horizon
-	if err := s.runner.worker.store.Read(ctx, s.request, &s.page); err != nil {
+	batch, through, err := s.log.read(ctx, s.claim.Position, horizon)
+	if err != nil {
 		return err
 	}
-	batch, through := s.page.Events, s.page.Through
-	s.adaptLimit()
 
 	tx := s.runner.catalogue.Begin(s.claim)
 	defer tx.Rollback()
@@ -99,17 +99,6 @@ func (s *segment) step(ctx context.Context, horizon int64) error {
 	s.claim.Position = through
 	s.runner.moved(s.claim, len(batch))
 	return nil
-}
-
-// adaptLimit asks for fewer events after a page that was cut for its bytes, so that large events are not read to be dropped,
-// and for more again when they are small.
-func (s *segment) adaptLimit() {
-	read := len(s.page.Events)
-	if cut := read < s.request.Limit && s.page.Through < s.request.Through; cut {
-		s.request.Limit = max(read, 1)
-	} else if read == s.request.Limit {
-		s.request.Limit = min(2*s.request.Limit, s.runner.batchEvents())
-	}
 }
 
 // apply asks the guest for mutations. A batch without events only moves the checkpoint over what is out of scope.
@@ -166,6 +155,9 @@ func (s *segment) finish(err error) {
 	defer cancel()
 	s.guest.Close(ctx)
 	s.err = err
+	if err != nil && !isFailure(err) {
+		s.runner.worker.feed.clear() // the log may be another by now
+	}
 	switch {
 	case isFailure(err):
 		s.at().Error().Err(err).Msg("segment failed")

@@ -24,6 +24,7 @@ type Worker struct {
 	options Options
 	logger  zerolog.Logger
 	head    *head
+	feed    *feed
 	outage  *outage
 	target  int64 // with Once: the position to reach
 
@@ -44,6 +45,7 @@ func New(s store.Store, options Options) (*Worker, error) {
 		runners: map[string]*runner{},
 	}
 	w.head = newHead(w)
+	w.feed = newFeed(s)
 	w.outage = &outage{logger: w.logger}
 	return w, nil
 }
