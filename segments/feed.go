@@ -20,8 +20,8 @@ import (
 //
 // Each segment sees what [store.Reader] promises for its own request: never an event beyond the request's Through, although a
 // page may go further, because another segment asked for it. Events are shared and read-only, payloads and metadata too. They
-// live as long as somebody refers to them: a page that leaves the feed is left to the garbage collector, since counting its
-// users, to use its memory again, saves a tenth of the allocations: the others are strings of the events.
+// live as long as somebody refers to them, and are left to the garbage collector: to count users and use the memory again would
+// gain nothing, since a replay is no faster with the collector switched off.
 //
 // # When pages become wrong
 //
@@ -45,8 +45,7 @@ type feed struct {
 	count      uint64  // of look-ups, the feed's clock
 }
 
-// A page has a few batches: it takes a hundredth of a second or so to read, and the segment that is ahead reads the next one while
-// the others still work.
+// A page has a few batches: the segment that is ahead reads the next page while the others still work on this one.
 const (
 	feedSizeMax    = 64 << 20
 	feedPagesMax   = 128 // they are looked through one by one
