@@ -21,7 +21,7 @@ import (
 // Each segment sees what [store.Reader] promises for its own request: never an event beyond the request's Through, although a
 // page may go further, because another segment asked for it. Events are shared and read-only, payloads and metadata too. They
 // live as long as somebody refers to them, and are left to the garbage collector: to count users and use the memory again would
-// gain nothing, since a replay is no faster with the collector switched off.
+// gain nothing, since a replay was no faster with the collector switched off.
 //
 // # When pages become wrong
 //
