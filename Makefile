@@ -51,7 +51,7 @@ fmt: ## format the code
 
 .PHONY: bench
 bench: postgres ## the benchmarks
-	@$(GO) test -run '^$$' -bench . -benchmem $(if $(filter full,$(BENCH)),-benchtime 3s -count 5,-benchtime 0.2s) ./host/... ./store/...
+	@$(GO) test -run '^$$' -bench . -benchmem $(if $(filter full,$(BENCH)),-benchtime 3s -count 5,-benchtime 0.2s) ./host/... ./store/... ./segments
 
 .PHONY: tinygo
 tinygo: ## install TinyGo into a cache folder, unless it is there (Debian)

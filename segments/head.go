@@ -106,6 +106,9 @@ func (h *head) publish(horizon store.Horizon) bool {
 	defer h.mu.Unlock()
 	moved := horizon.Position > h.horizon.Position
 	// It may also go back: the server was restored or failed over, and positions that were seen will be handed out again.
+	if horizon.Position < h.horizon.Position || horizon.Head < h.horizon.Head {
+		h.worker.feed.clear()
+	}
 	h.horizon = horizon
 	if moved {
 		close(h.moved)
@@ -119,6 +122,7 @@ func (h *head) forget() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.horizon = store.Horizon{}
+	h.worker.feed.clear()
 }
 
 // holder says once when an append has held the horizon back for long: projections wait for it, rightly, and somebody should

@@ -11,7 +11,7 @@ import (
 // again, and a reader that went on from the old horizon would pass the events that get them.
 func TestHead_goesBackWithTheServer(t *testing.T) {
 	t.Parallel()
-	h := newHead(nil)
+	h := newHead(&Worker{feed: newFeed(nil)})
 	h.publish(store.Horizon{Position: 1000, Head: 1000})
 	h.publish(store.Horizon{Position: 900, Head: 900})
 	ctx, cancel := context.WithCancel(t.Context())

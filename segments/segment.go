@@ -31,7 +31,7 @@ type segment struct {
 	leaving bool
 
 	request store.ReadRequest
-	page    store.Page
+	log     *member // of the worker's feed, while it runs
 }
 
 func newSegment(r *runner, claim store.Claim) *segment {
@@ -41,7 +41,7 @@ func newSegment(r *runner, claim store.Claim) *segment {
 		folder: store.NewFolder(&description.Projection),
 		logger: r.logger.With().Int("segment", claim.Segment).Logger(), done: make(chan struct{}),
 		request: store.ReadRequest{
-			Limit: r.batchEvents(), Bytes: r.worker.options.BatchBytes,
+			After: claim.Position, Limit: r.batchEvents(), Bytes: r.worker.options.BatchBytes,
 			Scope: description.Scope, Range: claim.Range, Columns: r.module.Columns(),
 		},
 	}
@@ -71,6 +71,8 @@ func (s *segment) run(ctx context.Context) error {
 	worker := s.runner.worker
 	working, stop := outliving(ctx, stopGrace)
 	defer stop()
+	s.log = worker.feed.join(s.request)
+	defer worker.feed.leave(s.log)
 	for {
 		if s.claim.Barrier > 0 && s.claim.Position >= s.claim.Barrier {
 			return nil
@@ -118,12 +120,10 @@ func (s *segment) await(ctx context.Context) (int64, error) {
 
 // step is one batch: read, apply, fold, commit.
 func (s *segment) step(ctx context.Context, through int64) error {
-	s.request.After, s.request.Through = s.claim.Position, through
-	if err := s.runner.worker.store.Read(ctx, s.request, &s.page); err != nil {
+	batch, through, err := s.log.read(ctx, s.claim.Position, through)
+	if err != nil {
 		return err
 	}
-	batch, through := s.page.Events, s.page.Through
-	s.adaptLimit()
 
 	tx := s.runner.catalogue.Begin(s.claim)
 	defer tx.Rollback()
@@ -138,17 +138,6 @@ func (s *segment) step(ctx context.Context, through int64) error {
 	s.claim.Position = through
 	s.runner.moved(s.claim, len(batch))
 	return nil
-}
-
-// adaptLimit asks for fewer events after a page that was cut for its bytes, so that large events are not read to be dropped,
-// and for more again when they are small.
-func (s *segment) adaptLimit() {
-	read := len(s.page.Events)
-	if cut := read < s.request.Limit && s.page.Through < s.request.Through; cut {
-		s.request.Limit = max(read, 1)
-	} else if read == s.request.Limit {
-		s.request.Limit = min(2*s.request.Limit, s.runner.batchEvents())
-	}
 }
 
 // apply asks the guest for mutations. A batch without events only moves the checkpoint over what is out of scope.
@@ -205,6 +194,9 @@ func (s *segment) finish(err error) {
 	defer cancel()
 	s.guest.Close(ctx)
 	s.err = err
+	if err != nil && !isFailure(err) {
+		s.runner.worker.feed.clear() // the log may be another by now
+	}
 	switch {
 	case isFailure(err):
 		s.at().Error().Err(err).Msg("segment failed")

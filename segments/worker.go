@@ -26,6 +26,7 @@ type Worker struct {
 	head    *head
 	roster  *roster
 	lanes   *lanes
+	feed    *feed
 	outage  *outage
 	target  int64 // with Once: the position to reach
 
@@ -55,6 +56,7 @@ func New(s store.Store, options Options) (*Worker, error) {
 	w.head = newHead(w)
 	w.roster = newRoster(w)
 	w.lanes = newLanes(options.Concurrency)
+	w.feed = newFeed(s)
 	w.outage = &outage{logger: w.logger}
 	return w, nil
 }

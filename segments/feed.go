@@ -1,0 +1,260 @@
+package segments
+
+import (
+	"context"
+	"math"
+	"slices"
+	"sync"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// feed reads the log for all segments of a worker, of every projection, so that those near each other share one read. It keeps
+// the last pages, and a segment takes from them what its own scope and range let through. A segment that has no other near it
+// reads for itself, with scope and range in SQL.
+//
+// Nothing is pushed and nobody is waited for, but for a read of just the page that is wanted: a slow segment finds its pages gone
+// and reads for itself. The lock is held for looking things up only.
+//
+// # What is served
+//
+// Each segment sees what [store.Reader] promises for its own request: never an event beyond the request's Through, although a
+// page may go further, because another segment asked for it. Events are shared and read-only, payloads and metadata too. They
+// live as long as somebody refers to them, and are left to the garbage collector: to count users and use the memory again would
+// gain nothing, since a replay was no faster with the collector switched off.
+//
+// # When pages become wrong
+//
+// After a failover or a restore positions are handed out again, so that a page has what no longer is in the log. Whoever sees a
+// sign of that calls clear: the horizon went back or was not to be had, the database failed, a commit was fenced. A
+// read that is under way then is not served, and done again, and a batch that had begun with an older page begins anew.
+type feed struct {
+	reader store.Reader
+
+	// Bounds: of what is kept, and of one shared read.
+	sizeMax, pagesMax int
+	pageBytes         int
+
+	mu         sync.Mutex
+	members    []*member
+	pages      []*feedPage
+	size       int // of the pages, in bytes
+	reads      []*sharedRead
+	portion    portion // of a shared read
+	generation uint64  // how often it was cleared
+	count      uint64  // of look-ups, the feed's clock
+}
+
+// A page has a few batches: the segment that is ahead reads the next page while the others still work on this one.
+const (
+	feedSizeMax    = 64 << 20
+	feedPagesMax   = 128 // they are looked through one by one
+	feedPageEvents = 4096
+	feedPageBytes  = 8 << 20
+)
+
+// batchesNear is how many of its batches a segment may be behind another to count as near: it will come while the page is kept.
+const batchesNear = 4
+
+// sharedRead is a read under way.
+type sharedRead struct {
+	page    *feedPage
+	request store.ReadRequest
+	done    chan struct{}
+
+	// Valid after done.
+	err     error
+	stale   bool // the feed was cleared meanwhile
+	aborted bool // the segment that read was stopped, which is nobody else's error
+}
+
+func newFeed(reader store.Reader) *feed {
+	return &feed{
+		reader: reader, sizeMax: feedSizeMax, pagesMax: feedPagesMax, pageBytes: feedPageBytes, portion: newPortion(feedPageEvents),
+	}
+}
+
+// join makes a segment known that will read with this scope, range, columns and limits, from the request's After.
+func (f *feed) join(request store.ReadRequest) *member {
+	m := &member{
+		feed: f, request: request, portion: newPortion(request.Limit), filter: newFilter(request.Scope, request.Range),
+		wants: wants{scope: request.Scope, columns: request.Columns | filterColumns}, position: request.After,
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.members = append(f.members, m)
+	return m
+}
+
+func (f *feed) leave(m *member) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.members = slices.DeleteFunc(f.members, func(other *member) bool { return other == m })
+	f.evict()
+}
+
+// clear forgets all pages, see [feed].
+func (f *feed) clear() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.generation++
+	f.pages, f.size, f.reads = nil, 0, nil
+}
+
+// stands notes where a segment begins a batch.
+func (f *feed) stands(m *member, position int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	m.stride = max(position-m.position, m.stride/2)
+	m.position = position
+}
+
+// page returns a page in which the segment goes on from position. It is nil when there is none and the segment had better read
+// for itself, or does not want to wait for a read.
+func (f *feed) page(ctx context.Context, m *member, position, through int64, wait bool) (*feedPage, error) {
+	for {
+		f.mu.Lock()
+		if page := f.lookUp(m, position); page != nil || !wait {
+			f.mu.Unlock()
+			return page, nil
+		}
+		read, mine := f.underWay(m, position), false
+		if read == nil {
+			want, near := f.near(m, position)
+			if !near {
+				f.mu.Unlock()
+				return nil, nil
+			}
+			read, mine = f.plan(want, position, through), true
+		}
+		f.mu.Unlock()
+
+		if mine {
+			f.fill(ctx, read)
+		} else {
+			select {
+			case <-read.done:
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}
+		switch {
+		case read.stale, read.aborted && !mine:
+		case read.err != nil:
+			return nil, read.err
+		case read.page.has(position, m.wants): // it may be gone from the feed by now
+			return read.page, nil
+		}
+	}
+}
+
+// lookUp returns the page that goes furthest of those that serve. The lock is held.
+func (f *feed) lookUp(m *member, position int64) *feedPage {
+	var best *feedPage
+	for _, page := range f.pages {
+		if (best == nil || page.Through > best.Through) && page.has(position, m.wants) {
+			best = page
+		}
+	}
+	if best != nil {
+		f.count++
+		best.used = f.count
+	}
+	return best
+}
+
+// underWay returns a read whose page will have the position. The lock is held.
+func (f *feed) underWay(m *member, position int64) *sharedRead {
+	for _, read := range f.reads {
+		end := min(read.request.After+int64(read.request.Limit), read.request.Through)
+		if read.request.After <= position && position < end && read.page.wants.cover(m.wants) {
+			return read
+		}
+	}
+	return nil
+}
+
+// near tells whether others than m will want the log behind position soon, and what m and they need of it. How far a segment goes
+// with a batch is its own measure: one with a narrow scope passes a hundred thousand positions in the time in which another
+// passes a thousand. The lock is held.
+func (f *feed) near(m *member, position int64) (want wants, near bool) {
+	want = m.wants
+	page := int64(f.portion.most)
+	for _, other := range f.members {
+		behind := position - other.position
+		ahead := -behind
+		if other != m && behind <= batchesNear*max(other.stride, page) && ahead < max(m.stride, page) {
+			near = true
+			want.include(other.wants)
+		}
+	}
+	return want, near
+}
+
+// plan registers a shared read of all streams. The lock is held.
+func (f *feed) plan(want wants, after, through int64) *sharedRead {
+	read := &sharedRead{
+		page: &feedPage{after: after, wants: want, generation: f.generation},
+		request: store.ReadRequest{
+			After: after, Through: through, Limit: f.portion.limit, Bytes: f.pageBytes,
+			Scope: want.scope, Range: store.FullRange(), Columns: want.columns,
+		},
+		done: make(chan struct{}),
+	}
+	f.reads = append(f.reads, read)
+	return read
+}
+
+// fill reads, and keeps the page.
+func (f *feed) fill(ctx context.Context, read *sharedRead) {
+	defer close(read.done)
+	page := read.page
+	// Every event has a position of its own, so that a page near the head takes no more memory than it needs.
+	page.Events = make([]store.Recorded, 0, min(int64(read.request.Limit), read.request.Through-page.after))
+	read.err = f.reader.Read(ctx, read.request, &page.Page)
+	read.aborted = read.err != nil && ctx.Err() != nil
+	page.measure()
+
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reads = slices.DeleteFunc(f.reads, func(other *sharedRead) bool { return other == read })
+	// An error of a read that is stale says nothing about the server of now.
+	read.stale = page.generation != f.generation && !read.aborted
+	if read.stale || read.err != nil {
+		return
+	}
+	f.portion.adapt(read.request, &page.Page)
+	f.count++
+	page.used = f.count
+	f.pages = append(f.pages, page)
+	f.size += page.size
+	f.evict()
+}
+
+// evict drops the pages that every segment has passed, so that a host at the head keeps next to nothing, and then those that
+// were used longest ago, until the rest is within bounds. The lock is held.
+func (f *feed) evict() {
+	last := int64(math.MaxInt64)
+	for _, m := range f.members {
+		last = min(last, m.position)
+	}
+	for i := len(f.pages) - 1; i >= 0; i-- {
+		if f.pages[i].Through <= last {
+			f.drop(i)
+		}
+	}
+	for f.size > f.sizeMax || len(f.pages) > f.pagesMax {
+		oldest := 0
+		for i, page := range f.pages {
+			if page.used < f.pages[oldest].used {
+				oldest = i
+			}
+		}
+		f.drop(oldest)
+	}
+}
+
+func (f *feed) drop(i int) {
+	f.size -= f.pages[i].size
+	f.pages = slices.Delete(f.pages, i, i+1)
+}

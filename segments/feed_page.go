@@ -1,0 +1,41 @@
+package segments
+
+import (
+	"cmp"
+	"slices"
+	"unsafe"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// feedPage is a stretch of the log, After < position ≤ Through, that many segments read and none changes.
+type feedPage struct {
+	store.Page
+	after      int64
+	wants      wants  // what it was read for
+	generation uint64 // how often the feed was cleared before
+	size       int    // in bytes
+	used       uint64 // when, by the feed's count
+}
+
+// has tells whether a segment that wants this goes on from position in the page.
+func (p *feedPage) has(position int64, want wants) bool {
+	return p.after <= position && position < p.Through && p.wants.cover(want)
+}
+
+// from returns the events behind position.
+func (p *feedPage) from(position int64) []store.Recorded {
+	at, _ := slices.BinarySearchFunc(p.Events, position+1, func(e store.Recorded, position int64) int {
+		return cmp.Compare(e.Position, position)
+	})
+	return p.Events[at:]
+}
+
+// measure finds the size out, but for names, of which there are few.
+func (p *feedPage) measure() {
+	p.size = cap(p.Events) * int(unsafe.Sizeof(store.Recorded{}))
+	for i := range p.Events {
+		e := &p.Events[i]
+		p.size += len(e.Payload) + len(e.Metadata) + len(e.AggregateID) + len(e.TraceID) + len(e.CorrelationID) + len(e.CausationID)
+	}
+}

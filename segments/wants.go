@@ -1,0 +1,111 @@
+package segments
+
+import (
+	"slices"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// wants is what one segment needs of the log, or several together: at least these events, with at least these fields.
+type wants struct {
+	scope   store.Scope
+	columns store.Columns
+}
+
+// filterColumns are what a [filter] looks at. Whoever shares pages reads them, whether a module asks for them or not.
+const filterColumns = store.ColumnBoundedContext | store.ColumnAggregateType | store.ColumnEventType | store.ColumnPartitionHash
+
+// include widens w to what other needs too. It may let in more than the two want: each list is widened by itself.
+func (w *wants) include(other wants) {
+	w.columns |= other.columns
+	for i, list := range w.lists() {
+		*list = union(*list, *other.lists()[i])
+	}
+}
+
+// cover tells whether what was read for w has all that other needs.
+func (w *wants) cover(other wants) bool {
+	if !w.columns.Has(other.columns) {
+		return false
+	}
+	for i, list := range w.lists() {
+		if !contains(*list, *other.lists()[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *wants) lists() [3]*[]string {
+	return [3]*[]string{&w.scope.BoundedContexts, &w.scope.AggregateTypes, &w.scope.EventTypes}
+}
+
+// union returns the names of both lists, of which an empty one means all. The lists stay as they are.
+func union(a, b []string) []string {
+	if len(a) == 0 || len(b) == 0 {
+		return nil
+	}
+	a = slices.Clip(a)
+	for _, name := range b {
+		if !slices.Contains(a, name) {
+			a = append(a, name)
+		}
+	}
+	return a
+}
+
+// contains tells whether every name of b is in a, where an empty list means all.
+func contains(a, b []string) bool {
+	if len(a) == 0 || len(b) == 0 {
+		return len(a) == 0
+	}
+	return !slices.ContainsFunc(b, func(name string) bool { return !slices.Contains(a, name) })
+}
+
+// filter decides in memory what [store.Reader] decides in SQL: names by exact comparison, streams by their hash.
+type filter struct {
+	streams                              store.HashRange
+	contexts, aggregateTypes, eventTypes names
+}
+
+func newFilter(scope store.Scope, streams store.HashRange) filter {
+	return filter{
+		streams: streams, contexts: newNames(scope.BoundedContexts),
+		aggregateTypes: newNames(scope.AggregateTypes), eventTypes: newNames(scope.EventTypes),
+	}
+}
+
+func (f *filter) match(event *store.Recorded) bool {
+	return f.streams.Contains(event.PartitionHash) &&
+		f.contexts.has(event.BoundedContext) && f.aggregateTypes.has(event.AggregateType) && f.eventTypes.has(event.Type)
+}
+
+// names is a list of names, of which an empty one means all.
+type names struct {
+	few  []string
+	many map[string]bool
+}
+
+// fewNames is up to where comparing with one name after the other is faster than hashing.
+const fewNames = 8
+
+func newNames(list []string) names {
+	if len(list) <= fewNames {
+		return names{few: list}
+	}
+	many := make(map[string]bool, len(list))
+	for _, name := range list {
+		many[name] = true
+	}
+	return names{many: many}
+}
+
+func (n *names) has(name string) bool {
+	switch {
+	case n.many != nil:
+		return n.many[name]
+	case len(n.few) == 0:
+		return true
+	}
+	return slices.Contains(n.few, name)
+}
