@@ -103,7 +103,7 @@ func Open(dsn string, options Options) (*Store, error) {
 		// the log was small, so that a read would go through all of it.
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	}
-	s := &Store{options: options, queries: queriesFor(options.Schema)}
+	s := &Store{options: options, queries: queriesFor(options.Schema, now)}
 	if s.pool, err = pgxpool.NewWithConfig(context.Background(), config); err != nil {
 		return nil, fmt.Errorf("preparing the connection pool: %w", err)
 	}
