@@ -195,7 +195,9 @@ var modelWorkers = []string{"w1", "w2", "w3"}
 
 func drawWorker(t *rapid.T) string { return rapid.SampledFrom(modelWorkers).Draw(t, "worker") }
 
-func (m *protocol) heartbeat(t *rapid.T) { m.beat(t, drawWorker(t), rapid.IntRange(0, 4).Draw(t, "ticks")) }
+func (m *protocol) heartbeat(t *rapid.T) {
+	m.beat(t, drawWorker(t), rapid.IntRange(0, 4).Draw(t, "ticks"))
+}
 
 func (m *protocol) beat(t *rapid.T, name string, ticks int) {
 	w := store.Worker{

@@ -54,6 +54,7 @@ func Run(t *testing.T, driver Driver) {
 		{"fold", foldCases},
 		{"lease", leaseCases},
 		{"lease_model", leaseModelCases},
+		{"layout", layoutCases},
 		{"status", statusCases},
 		{"reset", resetCases},
 	}
