@@ -62,9 +62,9 @@ func queriesFor(schema, now string) queries {
 			ON CONFLICT (worker) DO UPDATE SET (expires_at, projections, segments) =
 				(excluded.expires_at, excluded.projections, excluded.segments)`),
 		workers: in(`SELECT worker, projections, segments FROM {schema}.workers WHERE expires_at > {now} ORDER BY worker`),
-		// SKIP LOCKED: a segment in the middle of a commit has a live owner anyway, or is not worth waiting for.
-		claim: in(`UPDATE {schema}.segments s SET owner = $2, epoch = s.epoch + 1
-			FROM (
+		// MATERIALIZED: as a part of the join it may be run once for every segment, each time without those just taken, and give
+		// more than the limit. SKIP LOCKED: a segment in the middle of a commit has a live owner anyway, or is not worth waiting for.
+		claim: in(`WITH free AS MATERIALIZED (
 				SELECT f.projection, f.segment FROM {schema}.segments f
 				WHERE f.projection = $1 AND f.failure IS NULL AND f.segment <> ALL ($3::integer[])
 				AND (f.merge_at = 0 OR f.position < f.merge_at)
@@ -72,7 +72,8 @@ func queriesFor(schema, now string) queries {
 				AND (f.owner IS NULL OR f.owner = $2 OR NOT EXISTS (
 					SELECT FROM {schema}.workers w WHERE w.worker = f.owner AND w.expires_at > {now}))
 				ORDER BY f.segment LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED
-			) free
+			)
+			UPDATE {schema}.segments s SET owner = $2, epoch = s.epoch + 1 FROM free
 			WHERE s.projection = free.projection AND s.segment = free.segment
 			RETURNING s.segment, s.first_hash, s.last_hash, s.position, s.merge_at, s.epoch`),
 		release: in(`UPDATE {schema}.segments SET owner = NULL WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4`),
