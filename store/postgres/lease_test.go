@@ -27,3 +27,29 @@ func TestClaim_keepsItsLimitWhateverThePlan(t *testing.T) {
 		}
 	}
 }
+
+// TestLeave_locksInOrder has a segment stored behind the next one. Who takes the later first and waits for the earlier meets, in
+// a deadlock, a change of the layout that takes them in order.
+func TestLeave_locksInOrder(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	s := open(t, db)
+	_, err := s.Install(t.Context(), sums(), 2)
+	must(t, err)
+	must(t, s.Heartbeat(t.Context(), store.Worker{Name: "w"}, time.Hour))
+	_, err = s.Claim(t.Context(), store.ClaimRequest{Projection: "sums", Worker: "w", Limit: 2})
+	must(t, err)
+	conn := db.Connect(t)
+	execute(t, conn, "UPDATE pupwasm.segments SET epoch = epoch + 1 WHERE segment = 0")
+	tx := begin(t, conn)
+	_, err = tx.Exec(t.Context(), "SELECT FROM pupwasm.segments WHERE segment = 0 FOR UPDATE")
+	must(t, err)
+	left := make(chan error, 1)
+	go func() { left <- s.Leave(t.Context(), "w") }()
+	awaitBlocked(t, db)
+	_, err = tx.Exec(t.Context(), "SELECT FROM pupwasm.segments WHERE segment = 1 FOR UPDATE NOWAIT")
+	must(t, err)
+	must(t, tx.Rollback(t.Context()))
+	must(t, <-left)
+	wantRows(t, db, "SELECT count(owner) FROM pupwasm.segments", "0")
+}

@@ -79,8 +79,12 @@ func queriesFor(schema, now string) queries {
 		release: in(`UPDATE {schema}.segments SET owner = NULL WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4`),
 		fail: in(`UPDATE {schema}.segments SET owner = NULL, failure = $5, updated_at = now()
 			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4`),
-		leave: in(`WITH gone AS (DELETE FROM {schema}.workers WHERE worker = $1)
-			UPDATE {schema}.segments SET owner = NULL WHERE owner = $1`),
+		// Rows are locked in the order in which a change of the layout locks them.
+		leave: in(`WITH gone AS (DELETE FROM {schema}.workers WHERE worker = $1), owned AS MATERIALIZED (
+				SELECT projection, segment FROM {schema}.segments WHERE owner = $1 ORDER BY projection, segment FOR NO KEY UPDATE
+			)
+			UPDATE {schema}.segments s SET owner = NULL FROM owned
+			WHERE s.projection = owned.projection AND s.segment = owned.segment`),
 
 		lockProjection:   in(`SELECT pg_advisory_xact_lock(hashtextextended('{schema}.projection.' || $1, 0))`),
 		projection:       in(`SELECT version FROM {schema}.projections WHERE name = $1`),
