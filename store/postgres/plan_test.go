@@ -36,7 +36,7 @@ func TestRead_followsThePrimaryKey(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	conn := db.Connect(t)
-	s := &Store{queries: queriesFor("pupwasm")}
+	s := &Store{queries: queriesFor("pupwasm", now)}
 	const count = 50_000
 	// One event in five hundred is of a rare type, in a context of its own.
 	fill := fmt.Sprintf(`INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version, event_type, payload, partition_hash)

@@ -2,7 +2,10 @@ package postgres
 
 import "strings"
 
-// queries are the fixed statements, with the schema filled in.
+// now is the database's time, which goes on within a transaction.
+const now = "clock_timestamp()"
+
+// queries are the fixed statements, with the schema and the time filled in.
 type queries struct {
 	ready        string
 	append       string
@@ -42,8 +45,8 @@ type queries struct {
 	deleteSegment string
 }
 
-func queriesFor(schema string) queries {
-	in := func(text string) string { return strings.ReplaceAll(text, "{schema}", quote(schema)) }
+func queriesFor(schema, now string) queries {
+	in := strings.NewReplacer("{schema}", quote(schema), "{now}", now).Replace
 	return queries{
 		ready: in(`SELECT to_regclass('{schema}.events') IS NOT NULL AND to_regclass('{schema}.segments') IS NOT NULL`),
 		append: in(`SELECT ordinal, global_position, aggregate_version FROM {schema}.append_events(
@@ -64,39 +67,44 @@ func queriesFor(schema string) queries {
 		awake:     in(`SELECT {schema}.awake($1)`),
 
 		// A worker that was killed never says farewell.
-		heartbeat: in(`WITH gone AS (DELETE FROM {schema}.workers WHERE expires_at < clock_timestamp() - interval '1 hour' AND worker <> $1)
-			INSERT INTO {schema}.workers (worker, expires_at, projections, segments) VALUES ($1, clock_timestamp() + $2, $3, $4)
+		heartbeat: in(`WITH gone AS (DELETE FROM {schema}.workers WHERE expires_at < {now} - interval '1 hour' AND worker <> $1)
+			INSERT INTO {schema}.workers (worker, expires_at, projections, segments) VALUES ($1, {now} + $2, $3, $4)
 			ON CONFLICT (worker) DO UPDATE SET (expires_at, projections, segments) =
 				(excluded.expires_at, excluded.projections, excluded.segments)`),
-		workers: in(`SELECT worker, projections, segments FROM {schema}.workers WHERE expires_at > clock_timestamp() ORDER BY worker`),
-		// SKIP LOCKED: a segment in the middle of a commit has a live owner anyway, or is not worth waiting for.
-		claim: in(`UPDATE {schema}.segments s SET owner = $2, epoch = s.epoch + 1
-			FROM (
+		workers: in(`SELECT worker, projections, segments FROM {schema}.workers WHERE expires_at > {now} ORDER BY worker`),
+		// MATERIALIZED: as a part of the join it may be run once for every segment, each time without those just taken, and give
+		// more than the limit. SKIP LOCKED: a segment in the middle of a commit has a live owner anyway, or is not worth waiting for.
+		claim: in(`WITH free AS MATERIALIZED (
 				SELECT f.projection, f.segment FROM {schema}.segments f
 				WHERE f.projection = $1 AND f.failure IS NULL AND f.segment <> ALL ($3::integer[])
 				AND (f.merge_at = 0 OR f.position < f.merge_at)
-				AND EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = $2 AND w.expires_at > clock_timestamp())
+				AND EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = $2 AND w.expires_at > {now})
 				AND (f.owner IS NULL OR f.owner = $2 OR NOT EXISTS (
-					SELECT FROM {schema}.workers w WHERE w.worker = f.owner AND w.expires_at > clock_timestamp()))
+					SELECT FROM {schema}.workers w WHERE w.worker = f.owner AND w.expires_at > {now}))
 				ORDER BY f.segment LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED
-			) free
+			)
+			UPDATE {schema}.segments s SET owner = $2, epoch = s.epoch + 1 FROM free
 			WHERE s.projection = free.projection AND s.segment = free.segment
 			RETURNING s.segment, s.first_hash, s.last_hash, s.position, s.merge_at, s.epoch`),
 		release: in(`UPDATE {schema}.segments SET owner = NULL WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4`),
 		fail: in(`UPDATE {schema}.segments SET owner = NULL, failure = $5, updated_at = now()
 			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4`),
-		leave: in(`WITH gone AS (DELETE FROM {schema}.workers WHERE worker = $1)
-			UPDATE {schema}.segments SET owner = NULL WHERE owner = $1`),
+		// Rows are locked in the order in which a change of the layout locks them.
+		leave: in(`WITH gone AS (DELETE FROM {schema}.workers WHERE worker = $1), owned AS MATERIALIZED (
+				SELECT projection, segment FROM {schema}.segments WHERE owner = $1 ORDER BY projection, segment FOR NO KEY UPDATE
+			)
+			UPDATE {schema}.segments s SET owner = NULL FROM owned
+			WHERE s.projection = owned.projection AND s.segment = owned.segment`),
 
 		lockProjection:   in(`SELECT pg_advisory_xact_lock(hashtextextended('{schema}.projection.' || $1, 0))`),
 		projection:       in(`SELECT version FROM {schema}.projections WHERE name = $1`),
 		insertProjection: in(`INSERT INTO {schema}.projections (name, version, segments, next_segment) VALUES ($1, $2, 0, 0)`),
 		clearFailures:    in(`UPDATE {schema}.segments SET failure = NULL WHERE projection = $1 AND failure IS NOT NULL`),
 		liveOwner: in(`SELECT s.owner FROM {schema}.segments s JOIN {schema}.workers w ON w.worker = s.owner
-			WHERE s.projection = $1 AND w.expires_at > clock_timestamp() LIMIT 1`),
+			WHERE s.projection = $1 AND w.expires_at > {now} LIMIT 1`),
 		deleteProjection: in(`DELETE FROM {schema}.projections WHERE name = $1`),
 		status: in(`SELECT p.name, p.version, p.segments, s.segment, s.first_hash, s.last_hash, s.position, s.epoch, coalesce(s.owner, ''),
-			EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = s.owner AND w.expires_at > clock_timestamp()),
+			EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = s.owner AND w.expires_at > {now}),
 			coalesce(s.failure, ''), s.merge_into, s.merge_at, s.updated_at
 			FROM {schema}.projections p JOIN {schema}.segments s ON s.projection = p.name
 			WHERE cardinality($1::text[]) = 0 OR p.name = ANY ($1::text[]) ORDER BY p.name, s.segment`),

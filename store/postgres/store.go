@@ -106,7 +106,7 @@ func Open(dsn string, options Options) (*Store, error) {
 	}
 	// Behind a pooler a connection may be sent what another client listens to. The driver would keep it for ever.
 	config.ConnConfig.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) {}
-	s := &Store{options: options, queries: queriesFor(options.Schema)}
+	s := &Store{options: options, queries: queriesFor(options.Schema, now)}
 	if s.pool, err = pgxpool.NewWithConfig(context.Background(), config); err != nil {
 		return nil, fmt.Errorf("preparing the connection pool: %w", err)
 	}

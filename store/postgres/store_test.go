@@ -101,6 +101,17 @@ func describe(db pgtest.Database) storetest.Database {
 				}
 			}
 		},
+		Clock: func(t testing.TB, s store.Store) func(since time.Duration) {
+			t.Helper()
+			s.(*postgres.Store).UseClock("(SELECT at FROM public.test_clock)")
+			conn := db.Connect(t)
+			execute(t, conn, "CREATE TABLE IF NOT EXISTS test_clock (at timestamptz NOT NULL)")
+			execute(t, conn, "INSERT INTO test_clock SELECT to_timestamp(1e9) WHERE NOT EXISTS (SELECT FROM test_clock)")
+			return func(since time.Duration) {
+				t.Helper()
+				execute(t, conn, "UPDATE test_clock SET at = to_timestamp(1e9) + $1::interval", since)
+			}
+		},
 	}
 }
 

@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"database/sql"
 	"testing"
+	"time"
 
 	"github.com/pupwasm/pupwasm/store"
 	"github.com/pupwasm/pupwasm/store/sqlite"
@@ -26,6 +27,16 @@ func newDatabase(t testing.TB) storetest.Database {
 		Table: func(projection, table string) string { return `"` + projection + "__" + table + `"` },
 		Query: func(t testing.TB, text string) [][]string { return queryText(t, db, text) },
 		// HoldAppend stays nil: an open append keeps other writers waiting.
+		Clock: func(t testing.TB, s store.Store) func(since time.Duration) {
+			t.Helper()
+			s.(*sqlite.Store).UseClock("(SELECT at FROM test_clock)")
+			execute(t, db, "CREATE TABLE IF NOT EXISTS test_clock (at INTEGER NOT NULL)")
+			execute(t, db, "INSERT INTO test_clock SELECT 1e15 WHERE NOT EXISTS (SELECT 1 FROM test_clock)")
+			return func(since time.Duration) {
+				t.Helper()
+				execute(t, db, "UPDATE test_clock SET at = 1e15 + ?", since.Microseconds())
+			}
+		},
 	}
 }
 
@@ -63,4 +74,11 @@ func queryText(t testing.TB, db *sql.DB, text string) [][]string {
 		t.Fatal(err)
 	}
 	return all
+}
+
+func execute(t testing.TB, db *sql.DB, text string, args ...any) {
+	t.Helper()
+	if _, err := db.ExecContext(t.Context(), text, args...); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -5,7 +5,7 @@ import "strings"
 // now is the database's time in microseconds since 1970; SQLite's clock counts milliseconds.
 const now = "(CAST(round(unixepoch('subsec') * 1000) AS INTEGER) * 1000)"
 
-// queries are the fixed statements, with the prefix filled in.
+// queries are the fixed statements, with the prefix and the time filled in.
 type queries struct {
 	ready        string
 	now          string
@@ -44,7 +44,7 @@ type queries struct {
 	deleteSegment string
 }
 
-func queriesFor(schema string) queries {
+func queriesFor(schema, now string) queries {
 	in := strings.NewReplacer("{schema}", schema, "{now}", now).Replace
 	return queries{
 		ready: in(`SELECT count(*) = 2 FROM sqlite_master WHERE type = 'table' AND name IN ('{schema}__events', '{schema}__segments')`),

@@ -109,7 +109,7 @@ func Open(path string, options Options) (*Store, error) {
 	if !schemaRule.MatchString(options.Schema) {
 		return nil, fmt.Errorf("schema %q: use a lower-case letter, then letters, digits and underscores, 30 at most", options.Schema)
 	}
-	s := &Store{path: path, options: options, queries: queriesFor(options.Schema)}
+	s := &Store{path: path, options: options, queries: queriesFor(options.Schema, now)}
 	s.writer = newPool(1, func(ctx context.Context) (*conn, error) { return openConn(ctx, path, options, false) })
 	s.readers = newPool(options.ReadersMax, func(ctx context.Context) (*conn, error) { return openConn(ctx, path, options, true) })
 	return s, nil

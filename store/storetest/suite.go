@@ -31,6 +31,9 @@ type Database struct {
 	// HoldAppend appends an event to the stream in a transaction that stays open until finish is called. It is nil where
 	// an append keeps other writers waiting.
 	HoldAppend func(t testing.TB, stream store.Stream) (finish func(commit bool))
+	// Clock gives a store of the database, before its first use, a clock that stands still until set moves it: to so long after a
+	// moment that is the same for all stores.
+	Clock func(t testing.TB, s store.Store) (set func(since time.Duration))
 }
 
 // Run runs the suite, every case on a database of its own.
@@ -50,6 +53,8 @@ func Run(t *testing.T, driver Driver) {
 		{"fence", fenceCases},
 		{"fold", foldCases},
 		{"lease", leaseCases},
+		{"lease_model", leaseModelCases},
+		{"layout", layoutCases},
 		{"status", statusCases},
 		{"reset", resetCases},
 	}

@@ -1,0 +1,393 @@
+package store_test
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// TestLayout_changesMoveNoCheckpoint does what workers and users may do to a layout, in any order.
+func TestLayout_changesMoveNoCheckpoint(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		h := &layoutHistory{Layout: store.NewLayout(rapid.IntRange(0, 6).Draw(t, "segments")), gone: map[int]bool{}}
+		h.verify(t)
+		t.Repeat(map[string]func(*rapid.T){
+			"advance":      h.advance,
+			"advance more": h.advance,
+			"catch up":     h.catchUp,
+			"fail":         h.fail,
+			"recover":      h.mend,
+			"settle":       h.settle,
+			"split": func(t *rapid.T) {
+				segment, parts := h.draw(t), rapid.IntRange(-1, 5).Draw(t, "parts")
+				h.change(t, func(l *store.Layout) error { return l.Split(segment, parts) })
+			},
+			"merge": func(t *rapid.T) {
+				a, b := h.draw(t), h.draw(t)
+				h.change(t, func(l *store.Layout) error { return l.Merge(a, b) })
+			},
+			"merge neighbours": func(t *rapid.T) {
+				at := rapid.IntRange(0, len(h.Parts)-1).Draw(t, "at")
+				a, b := h.Parts[at].Segment, h.Parts[max(at-1, 0)].Segment
+				h.change(t, func(l *store.Layout) error { return l.Merge(a, b) })
+			},
+			"resize": func(t *rapid.T) {
+				n := rapid.IntRange(-1, 12).Draw(t, "n")
+				h.change(t, func(l *store.Layout) error { return l.Resize(n) })
+			},
+		})
+	})
+}
+
+// layoutHistory is a layout and the numbers that it once had.
+type layoutHistory struct {
+	*store.Layout
+	gone map[int]bool
+}
+
+// verify checks what holds for every layout: each place has one segment, each segment one number that is its own for ever.
+func (h *layoutHistory) verify(t *rapid.T) {
+	next, known := uint64(0), map[int]bool{}
+	for _, p := range h.Parts {
+		if uint64(p.Range.First) != next || p.Range.Last < p.Range.First {
+			t.Fatalf("segment %d has %v, the ones before it end in front of %d", p.Segment, p.Range, next)
+		}
+		next = uint64(p.Range.Last) + 1
+		if known[p.Segment] || h.gone[p.Segment] || p.Segment >= h.Next {
+			t.Fatalf("number %d is there or was there before, the next is %d", p.Segment, h.Next)
+		}
+		known[p.Segment] = true
+		if p.Merge.At > 0 && p.Position > p.Merge.At || p.Merge.At == 0 && p.Merge != (store.Merge{}) {
+			t.Fatalf("segment %d stands at %d with the merge %+v", p.Segment, p.Position, p.Merge)
+		}
+	}
+	if next != 1<<32 {
+		t.Fatalf("no segment has the places from %d", next)
+	}
+}
+
+func (h *layoutHistory) draw(t *rapid.T) int {
+	return rapid.IntRange(0, h.Next).Draw(t, "segment") // among them some that are gone, and one that never was
+}
+
+// change changes the layout as a driver does: what ends in an error is dropped.
+func (h *layoutHistory) change(t *rapid.T, change func(*store.Layout) error) {
+	after := h.Clone()
+	before := h.Clone()
+	err := change(after)
+	if !slices.Equal(h.Parts, before.Parts) {
+		t.Fatal("a change of the clone changed the layout")
+	}
+	var input *store.InputError
+	switch {
+	case err == nil:
+		h.become(t, after)
+	case !errors.As(err, &input):
+		t.Fatalf("the error is %v", err)
+	}
+}
+
+// become takes a changed layout, when it may follow the one before.
+func (h *layoutHistory) become(t *rapid.T, after *store.Layout) {
+	if after.Next < h.Next {
+		t.Fatalf("the next number goes back from %d to %d", h.Next, after.Next)
+	}
+	for _, place := range places(h.Layout, after) {
+		was, is := at(h.Layout, place), at(after, place)
+		if was.Position != is.Position || was.Failure != is.Failure {
+			t.Fatalf("place %d was at %d with failure %q, is at %d with %q", place, was.Position, was.Failure, is.Position, is.Failure)
+		}
+	}
+	verifyChanges(t, h.Layout, after)
+	_, _, removed := after.Changes(h.Layout)
+	for _, number := range removed {
+		h.gone[number] = true
+	}
+	h.Layout = after
+	h.verify(t)
+}
+
+// places are all at which one of the layouts begins or ends a segment, and some between.
+func places(layouts ...*store.Layout) []uint32 {
+	all := map[uint32]bool{}
+	for _, l := range layouts {
+		for _, p := range l.Parts {
+			all[p.Range.First], all[p.Range.Last] = true, true
+		}
+	}
+	for i := range uint32(64) {
+		all[i<<26+i] = true
+	}
+	return slices.Collect(maps.Keys(all))
+}
+
+func at(l *store.Layout, place uint32) store.Part {
+	i := slices.IndexFunc(l.Parts, func(p store.Part) bool { return p.Range.First <= place && place <= p.Range.Last })
+	return l.Parts[i]
+}
+
+// verifyChanges makes the new layout from the old one and what is said to differ, as the drivers do: they do not store the
+// position of a segment that was there before.
+func verifyChanges(t *rapid.T, before, after *store.Layout) {
+	changed, added, removed := after.Changes(before)
+	made := map[int]store.Part{}
+	for _, p := range before.Parts {
+		made[p.Segment] = p
+	}
+	for _, number := range removed {
+		if _, exists := made[number]; !exists {
+			t.Fatalf("segment %d is said to be gone and never was", number)
+		}
+		delete(made, number)
+	}
+	for _, p := range changed {
+		old, exists := made[p.Segment]
+		if !exists || old == p || old.Position != p.Position {
+			t.Fatalf("segment %+v is said to be changed to %+v", old, p)
+		}
+		made[p.Segment] = p
+	}
+	for _, p := range added {
+		if _, exists := made[p.Segment]; exists {
+			t.Fatalf("segment %d is said to be new", p.Segment)
+		}
+		made[p.Segment] = p
+	}
+	want := map[int]store.Part{}
+	for _, p := range after.Parts {
+		want[p.Segment] = p
+	}
+	if !maps.Equal(made, want) {
+		t.Fatalf("by its changes the layout becomes %v, must be %v", made, want)
+	}
+}
+
+// advance moves a segment that may move, not past its barrier.
+func (h *layoutHistory) advance(t *rapid.T) {
+	p := &h.Parts[rapid.IntRange(0, len(h.Parts)-1).Draw(t, "part")]
+	if p.Failure == "" {
+		p.Position += rapid.Int64Range(1, 3).Draw(t, "events")
+		if p.Merge.At > 0 {
+			p.Position = min(p.Position, p.Merge.At)
+		}
+	}
+}
+
+func (h *layoutHistory) catchUp(*rapid.T) {
+	for i := range h.Parts {
+		if p := &h.Parts[i]; p.Failure == "" {
+			p.Position = max(p.Position, p.Merge.At)
+		}
+	}
+}
+
+func (h *layoutHistory) fail(t *rapid.T) {
+	h.Parts[rapid.IntRange(0, len(h.Parts)-1).Draw(t, "part")].Failure = rapid.SampledFrom([]string{"bad", "worse"}).Draw(t, "failure")
+}
+
+func (h *layoutHistory) mend(*rapid.T) {
+	for i := range h.Parts {
+		h.Parts[i].Failure = ""
+	}
+}
+
+// settle compares with what the documentation says of each merge by itself.
+func (h *layoutHistory) settle(t *rapid.T) {
+	groups := map[store.Merge][]store.Part{}
+	for _, p := range h.Parts {
+		if p.Merge.At > 0 {
+			groups[p.Merge] = append(groups[p.Merge], p)
+		}
+	}
+	after := h.Clone()
+	changed := after.Settle()
+	want := false
+	for merge, parts := range groups {
+		failed := slices.ContainsFunc(parts, func(p store.Part) bool { return p.Failure != "" })
+		behind := slices.ContainsFunc(parts, func(p store.Part) bool { return p.Position < merge.At })
+		for _, p := range parts {
+			now := at(after, p.Range.First)
+			whole := store.HashRange{First: parts[0].Range.First, Last: parts[len(parts)-1].Range.Last}
+			switch {
+			case failed && (now.Merge != store.Merge{} || now.Segment != p.Segment || now.Range != p.Range):
+				t.Fatalf("with a failure among %v, %v became %v", parts, p, now)
+			case !failed && behind && now != p:
+				t.Fatalf("with somebody behind among %v, %v became %v", parts, p, now)
+			case !failed && !behind && now != store.Part{Segment: merge.Into, Range: whole, Position: merge.At}:
+				t.Fatalf("%v became %v", parts, now)
+			}
+		}
+		want = want || failed || !behind
+	}
+	if changed != want || changed == slices.Equal(h.Parts, after.Parts) {
+		t.Fatalf("Settle says %t of %v, which became %v", changed, h.Parts, after.Parts)
+	}
+	if again := after.Clone(); again.Settle() {
+		t.Fatalf("a second Settle makes %v of %v", again.Parts, after.Parts)
+	}
+	h.become(t, after)
+}
+
+// TestLayout_resizeGivesEvenRanges resizes any layout, and lets everyone catch up.
+func TestLayout_resizeGivesEvenRanges(t *testing.T) {
+	t.Parallel()
+	sizes := rapid.OneOf(rapid.IntRange(1, 9), rapid.SampledFrom([]int{1, 2, 256, 1000, 1023, 1024}))
+	rapid.Check(t, func(t *rapid.T) {
+		l := store.NewLayout(sizes.Draw(t, "before"))
+		for i := range l.Parts {
+			l.Parts[i].Position = rapid.Int64Range(0, 1).Draw(t, "position")
+		}
+		for range rapid.IntRange(0, 3).Draw(t, "splits") {
+			_ = l.Split(rapid.SampledFrom(l.Parts).Draw(t, "part").Segment, rapid.IntRange(2, 4).Draw(t, "parts"))
+		}
+		n := sizes.Draw(t, "after")
+		if err := l.Resize(n); err != nil {
+			t.Fatal(err)
+		}
+		for i := range l.Parts {
+			l.Parts[i].Position = max(l.Parts[i].Position, l.Parts[i].Merge.At)
+		}
+		l.Settle()
+		var ranges []store.HashRange
+		for _, p := range l.Parts {
+			ranges = append(ranges, p.Range)
+		}
+		if !slices.Equal(ranges, store.SplitRange(n)) || l.Asked != n {
+			t.Fatalf("asked for %d, ranges are %v, must be %v", l.Asked, ranges, store.SplitRange(n))
+		}
+	})
+}
+
+// partsOf makes parts with these positions, of equal width.
+func partsOf(positions ...int64) *store.Layout {
+	l := store.NewLayout(len(positions))
+	for i := range l.Parts {
+		l.Parts[i].Position = positions[i]
+	}
+	return l
+}
+
+func TestLayout_mergeAtOnePositionIsDoneAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, position := range []int64{0, 7} {
+		for _, pair := range [][2]int{{1, 2}, {2, 1}} {
+			l := partsOf(position, position, position, position)
+			if err := l.Merge(pair[0], pair[1]); err != nil {
+				t.Fatal(err)
+			}
+			want := store.Part{Segment: 1, Range: store.HashRange{First: 1 << 30, Last: 3<<30 - 1}, Position: position}
+			if len(l.Parts) != 3 || l.Parts[1] != want || l.Settle() {
+				t.Errorf("%v at %d gives %+v", pair, position, l.Parts)
+			}
+		}
+	}
+}
+
+func TestLayout_mergeWaitsForWhoIsBehind(t *testing.T) {
+	t.Parallel()
+	l := partsOf(0, 5)
+	if err := l.Merge(1, 0); err != nil {
+		t.Fatal(err)
+	}
+	merge := store.Merge{Into: 0, At: 5}
+	if l.Parts[0].Merge != merge || l.Parts[1].Merge != merge || l.Settle() {
+		t.Errorf("parts are %+v", l.Parts)
+	}
+	l.Parts[0].Position = 5
+	if !l.Settle() || len(l.Parts) != 1 || l.Parts[0] != (store.Part{Range: store.FullRange(), Position: 5}) {
+		t.Errorf("parts are %+v", l.Parts)
+	}
+}
+
+// TestLayout_mergesBesideEachOtherStayApart has two merges with nothing between, at one position.
+func TestLayout_mergesBesideEachOtherStayApart(t *testing.T) {
+	t.Parallel()
+	l := partsOf(1, 5, 2, 5)
+	if err := errors.Join(l.Merge(0, 1), l.Merge(2, 3)); err != nil {
+		t.Fatal(err)
+	}
+	l.Parts[0].Position = 5
+	if !l.Settle() || len(l.Parts) != 3 || l.Parts[0].Segment != 0 || l.Parts[1].Merge.At != 5 || l.Parts[2].Merge.Into != 2 {
+		t.Errorf("after the first arrived: %+v", l.Parts)
+	}
+	l.Parts[1].Position = 5
+	if !l.Settle() || len(l.Parts) != 2 || l.Parts[1].Segment != 2 {
+		t.Errorf("after the second arrived: %+v", l.Parts)
+	}
+}
+
+func TestLayout_splitToTheLastStream(t *testing.T) {
+	t.Parallel()
+	l := store.NewLayout(store.SegmentsMax)
+	for range 32 { // neighbours make room for halves
+		if err := l.Merge(l.Parts[0].Segment, l.Parts[1].Segment); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for l.Parts[0].Range.First < l.Parts[0].Range.Last {
+		if err := l.Split(l.Parts[0].Segment, 2); err != nil {
+			t.Fatalf("splitting %+v: %v", l.Parts[0], err)
+		}
+	}
+	if l.Parts[0].Range != (store.HashRange{}) {
+		t.Errorf("the narrowest range is %+v", l.Parts[0].Range)
+	}
+}
+
+func TestLayout_refusals(t *testing.T) {
+	t.Parallel()
+	narrow := store.NewLayout(1)
+	for len(narrow.Parts) < 30 {
+		if err := narrow.Split(0, 2); err != nil {
+			t.Fatal(err)
+		}
+	}
+	merging := partsOf(1, 2, 2)
+	failed := partsOf(0, 0, 0)
+	failed.Parts[1].Failure = "bad"
+	if err := merging.Merge(0, 1); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		layout *store.Layout
+		change func(l *store.Layout) error
+		want   string
+	}{
+		"split what is not there":      {partsOf(0), func(l *store.Layout) error { return l.Split(1, 2) }, "segment 1"},
+		"split into one":               {partsOf(0), func(l *store.Layout) error { return l.Split(0, 1) }, "not into 1"},
+		"split into less than nothing": {partsOf(0), func(l *store.Layout) error { return l.Split(0, -1) }, "not into -1"},
+		"split into too many":          {partsOf(0, 0), func(l *store.Layout) error { return l.Split(0, store.SegmentsMax) }, "at most 1024"},
+		"split what is too narrow":     {narrow, func(l *store.Layout) error { return l.Split(0, 9) }, "too narrow"},
+		"split what is being merged":   {merging, func(l *store.Layout) error { return l.Split(1, 2) }, "being merged"},
+		"merge what is not there":      {partsOf(0), func(l *store.Layout) error { return l.Merge(0, 1) }, "segment 1"},
+		"merge with itself":            {partsOf(0, 0), func(l *store.Layout) error { return l.Merge(1, 1) }, "no neighbour"},
+		"merge over a third":           {partsOf(0, 0, 0), func(l *store.Layout) error { return l.Merge(2, 0) }, "no neighbour"},
+		"merge what is being merged":   {merging, func(l *store.Layout) error { return l.Merge(2, 1) }, "already being merged"},
+		"merge what has failed":        {failed, func(l *store.Layout) error { return l.Merge(0, 1) }, "has failed"},
+		"resize to nothing":            {partsOf(0), func(l *store.Layout) error { return l.Resize(0) }, "must be 1 to 1024"},
+		"resize to too many":           {partsOf(0), func(l *store.Layout) error { return l.Resize(1025) }, "must be 1 to 1024"},
+		"resize during a merge":        {merging, func(l *store.Layout) error { return l.Resize(9) }, "being merged"},
+		"resize what has failed":       {failed, func(l *store.Layout) error { return l.Resize(1) }, "has failed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := test.layout.Clone()
+			err := test.change(l)
+			var input *store.InputError
+			if !errors.As(err, &input) || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+			resized := strings.HasPrefix(name, "resize") // which may stop half-way; drivers drop what ends in an error
+			if !resized && (!slices.Equal(l.Parts, test.layout.Parts) || l.Next != test.layout.Next) {
+				t.Errorf("it changed %+v to %+v", test.layout, l)
+			}
+		})
+	}
+}
