@@ -47,7 +47,7 @@ func tally() *store.Projection {
 // ends. It prints the position after every commit.
 func child(path string) error {
 	ctx := context.Background()
-	s, err := sqlite.Open(path, sqlite.Options{})
+	s, err := sqlite.Open(path, sqlite.Options{BusyTimeout: time.Minute})
 	if err != nil {
 		return err
 	}

@@ -32,8 +32,12 @@ func migrated(t testing.TB) string {
 	return path
 }
 
+// open waits long for other writers, for machines that are busy.
 func open(t testing.TB, path string, options sqlite.Options) *sqlite.Store {
 	t.Helper()
+	if options.BusyTimeout == 0 {
+		options.BusyTimeout = time.Minute
+	}
 	s, err := sqlite.Open(path, options)
 	if err != nil {
 		t.Fatal(err)
