@@ -190,6 +190,7 @@ func (w *Worker) heartbeats(ctx context.Context) {
 			pause = retry.pause()
 			continue
 		}
+		w.outage.over()
 		retry.reset()
 		pause = w.options.Heartbeat
 	}
