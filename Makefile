@@ -8,6 +8,8 @@ GO_MODULES := . guest-sdk modules/examples
 TOOL := $(GO) tool -modfile=tools/go.mod
 # BENCH=full runs the long form of the benchmarks.
 BENCH ?= short
+# CHAOS_TIME is how long 'make chaos' breaks things.
+CHAOS_TIME ?= 90s
 
 .PHONY: help
 help: ## list the targets
@@ -35,6 +37,10 @@ test: postgres tinygo ## the whole test suite, with the race detector; installs 
 		echo "== go test -race ./... in $$module"; \
 		(cd $$module && PUPWASM_REQUIRE_TINYGO=1 CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...) || exit 1; \
 	done
+
+.PHONY: chaos
+chaos: postgres ## the long form of the chaos test: hosts and the server are killed, stopped and changed for CHAOS_TIME
+	@PUPWASM_CHAOS=$(CHAOS_TIME) CGO_ENABLED=1 $(GO) test -race -v -count=1 -timeout 60m -run '^TestChaos$$' ./cmd/pupwasm
 
 .PHONY: check
 check: ## formatting, vet, linters, tidy modules
