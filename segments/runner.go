@@ -313,6 +313,12 @@ func (r *runner) someFree(status *store.ProjectionStatus) bool {
 
 // claim takes free segments and starts them.
 func (r *runner) claim(ctx context.Context, limit int) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	// One that is cut off may still be at work in the server, and leave an owner behind that has said farewell.
+	ctx, stop := outliving(ctx, leaveTimeout)
+	defer stop()
 	claims, err := r.worker.store.Claim(ctx, store.ClaimRequest{
 		Projection: r.name, Worker: r.worker.options.Name, Held: r.held(), Limit: limit,
 	})
