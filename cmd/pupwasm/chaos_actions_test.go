@@ -95,10 +95,14 @@ func (c *chaos) freeze() string {
 	return fmt.Sprintf("%s for %s", h.name, pause)
 }
 
+// remove stops a host, sometimes in the moment in which it has lost all of its connections.
 func (c *chaos) remove() string {
 	h := c.some()
 	if h == nil {
 		return ""
+	}
+	if c.random.IntN(3) == 0 {
+		c.cut("2")
 	}
 	return c.terminate(h)
 }
@@ -114,10 +118,13 @@ func (c *chaos) some() *host {
 
 func (c *chaos) cutConnections() string {
 	share := []string{"0.2", "0.5", "2"}[c.random.IntN(3)]
-	var count int
+	return fmt.Sprintf("%d, by chance below %s", c.cut(share), share)
+}
+
+func (c *chaos) cut(share string) (count int) {
 	query(c.t, c.db, `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
 		WHERE datname = current_database() AND pid <> pg_backend_pid() AND random() < `+share, &count)
-	return fmt.Sprintf("%d, by chance below %s", count, share)
+	return count
 }
 
 func (c *chaos) crashServer() string {
@@ -128,18 +135,22 @@ func (c *chaos) crashServer() string {
 	return fmt.Sprintf("away for %s", down)
 }
 
-// leaveInCrash stops a host that cannot say farewell.
+// leaveInCrash stops a host while the server is away for a moment. It must give everything back all the same.
 func (c *chaos) leaveInCrash() string {
 	h := c.some()
 	if h == nil {
 		return ""
 	}
 	c.server.Kill()
-	asked := time.Now()
-	c.end(h)
-	took := time.Since(asked)
+	h.signal(syscall.SIGTERM)
+	c.pause(time.Duration(c.random.IntN(500)) * time.Millisecond)
 	restart(c.t, c.server)
-	return fmt.Sprintf("%s, which took %s", h.name, took.Round(time.Millisecond))
+	took := c.awaitEnd(h)
+	owned, known := c.left(h)
+	if said := strings.Contains(h.output.String(), "segments stay owned"); !said && (owned > 0 || known > 0) {
+		c.t.Errorf("%s has ended by SIGTERM, still owns %d segments, %d lease, and does not say so", h.name, owned, known)
+	}
+	return fmt.Sprintf("%s, which took %s and left %d segments", h.name, took.Round(time.Millisecond), owned)
 }
 
 // readOnly is what a failover looks like in between.

@@ -91,26 +91,31 @@ func (f *fleet) forget(h *host) {
 // terminate stops a host as a deployment does: it must have given everything back when it has ended.
 func (f *fleet) terminate(h *host) string {
 	f.t.Helper()
-	asked := time.Now()
-	f.end(h)
-	took := time.Since(asked)
-	var owned, known int
-	query(f.t, f.db, fmt.Sprintf(`SELECT (SELECT count(*) FROM pupwasm.segments WHERE owner = '%[1]s'),
-		(SELECT count(*) FROM pupwasm.workers WHERE worker = '%[1]s')`, h.name), &owned, &known)
-	if owned > 0 || known > 0 {
+	h.signal(syscall.SIGTERM)
+	took := f.awaitEnd(h)
+	if owned, known := f.left(h); owned > 0 || known > 0 {
 		f.t.Errorf("%s has ended by SIGTERM and still owns %d segments, %d lease", h.name, owned, known)
 	}
 	return fmt.Sprintf("%s, which took %s", h.name, took.Round(time.Millisecond))
 }
 
-// end ends a host by SIGTERM.
-func (f *fleet) end(h *host) {
+// awaitEnd waits for the end of a host that was sent SIGTERM.
+func (f *fleet) awaitEnd(h *host) time.Duration {
 	f.t.Helper()
-	h.signal(syscall.SIGTERM)
+	began := time.Now()
 	if code := h.wait(f.t); code != 0 {
 		f.t.Errorf("%s exits with %d after SIGTERM", h.name, code)
 	}
 	f.forget(h)
+	return time.Since(began)
+}
+
+// left is what the database has of a host.
+func (f *fleet) left(h *host) (owned, known int) {
+	f.t.Helper()
+	query(f.t, f.db, fmt.Sprintf(`SELECT (SELECT count(*) FROM pupwasm.segments WHERE owner = '%[1]s'),
+		(SELECT count(*) FROM pupwasm.workers WHERE worker = '%[1]s')`, h.name), &owned, &known)
+	return owned, known
 }
 
 // thaw lets all hosts go on, also those that were to be stopped for longer.
@@ -138,14 +143,6 @@ func (f *fleet) complete(appended *writers) {
 	}
 	f.checkLogs()
 	appended.compare(f.t, f.db)
-}
-
-// owns is how many segments a host owns.
-func (f *fleet) owns(h *host) int {
-	f.t.Helper()
-	var count int
-	query(f.t, f.db, fmt.Sprintf(`SELECT count(*) FROM pupwasm.segments WHERE owner = '%s'`, h.name), &count)
-	return count
 }
 
 // checkPositions waits until everything is at the end of the log.
