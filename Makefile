@@ -8,6 +8,8 @@ GO_MODULES := . guest-sdk modules/examples
 TOOL := $(GO) tool -modfile=tools/go.mod
 # BENCH=full runs the long form of the benchmarks.
 BENCH ?= short
+# CHAOS_TIME is how long 'make chaos' breaks things.
+CHAOS_TIME ?= 90s
 
 .PHONY: help
 help: ## list the targets
@@ -40,6 +42,10 @@ test: postgres tinygo ## the whole test suite, with the race detector; installs 
 		echo "== go test on 32 bits, where hashes and positions must be the same"; \
 		GOARCH=386 CGO_ENABLED=0 $(GO) test ./store ./host/abi; \
 	fi
+
+.PHONY: chaos
+chaos: postgres ## the long form of the chaos test: hosts and the server are killed, stopped and changed for CHAOS_TIME
+	@PUPWASM_CHAOS=$(CHAOS_TIME) CGO_ENABLED=1 $(GO) test -race -v -count=1 -timeout 60m -run '^TestChaos$$' ./cmd/pupwasm
 
 .PHONY: check
 check: ## formatting, vet, linters, tidy modules

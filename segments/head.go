@@ -70,7 +70,6 @@ func (h *head) run(ctx context.Context) {
 			h.worker.outage.noticed(err)
 			pause = retry.pause()
 		default:
-			h.worker.outage.over()
 			retry.reset()
 			held.look(horizon)
 			if h.publish(horizon) || horizon.Position < horizon.Head {

@@ -33,7 +33,8 @@ func (o *outage) active() bool {
 	return !o.since.IsZero()
 }
 
-// over is called when the database answered the worker's own look-out.
+// over is called when a sign of life was stored. That a look succeeds is not enough: a server that is read-only after a failover
+// answers those, and every write would be told as another outage.
 func (o *outage) over() {
 	o.mu.Lock()
 	defer o.mu.Unlock()

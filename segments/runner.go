@@ -299,6 +299,25 @@ func (r *runner) balance(ctx context.Context, status *store.ProjectionStatus, wo
 		}
 	case room > 0 && r.someFree(status):
 		return r.claim(ctx, room)
+	case room == 0:
+		return r.releaseIdle(ctx, status)
+	}
+	return nil
+}
+
+// releaseIdle gives back segments that the database has as this worker's and that are not at work, since their release was lost with
+// a connection: with a share that is full, it would not claim them again, and no other worker may.
+func (r *runner) releaseIdle(ctx context.Context, status *store.ProjectionStatus) error {
+	for i := range status.Segments {
+		s := &status.Segments[i]
+		if _, atWork := r.segments[s.Segment]; atWork || s.Owner != r.worker.options.Name {
+			continue
+		}
+		claim := store.Claim{Projection: r.name, Segment: s.Segment, Worker: s.Owner, Epoch: s.Epoch}
+		if err := r.worker.store.Release(ctx, claim); err != nil {
+			return err
+		}
+		r.worker.roster.kick()
 	}
 	return nil
 }
@@ -340,6 +359,12 @@ func (r *runner) someFree(status *store.ProjectionStatus) bool {
 
 // claim takes free segments and starts them.
 func (r *runner) claim(ctx context.Context, limit int) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	// One that is cut off may still be at work in the server, and leave an owner behind that has said farewell.
+	ctx, stop := outliving(ctx, leaveTimeout)
+	defer stop()
 	claims, err := r.worker.store.Claim(ctx, store.ClaimRequest{
 		Projection: r.name, Worker: r.worker.options.Name, Held: r.held(), Limit: limit,
 	})

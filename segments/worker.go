@@ -193,6 +193,7 @@ func (w *Worker) heartbeats(ctx context.Context) {
 			pause = retry.pause()
 			continue
 		}
+		w.outage.over()
 		retry.reset()
 		pause = w.options.Heartbeat
 	}
@@ -216,6 +217,13 @@ func (w *Worker) register(ctx context.Context, projections []string) error {
 }
 
 func (w *Worker) heartbeat(ctx context.Context, projections []string) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	// One that is cut off may still be at work in the server, and bring the worker back after its farewell: others would
+	// leave a share of the segments to it.
+	ctx, stop := outliving(ctx, leaveTimeout)
+	defer stop()
 	self := store.Worker{Name: w.options.Name, Projections: projections, Segments: w.options.Segments}
 	if err := w.store.Heartbeat(ctx, self, w.options.Lease); err != nil {
 		return err
@@ -227,11 +235,20 @@ func (w *Worker) heartbeat(ctx context.Context, projections []string) error {
 // leaveTimeout bounds the farewell: a worker that cannot say it is found out by its lease.
 const leaveTimeout = 5 * time.Second
 
+// leave releases everything. A connection may have been lost since it was used last, and the server may be about to come back.
 func (w *Worker) leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 	defer cancel()
-	if err := w.store.Leave(ctx, w.options.Name); err != nil {
-		w.logger.Warn().Err(err).Dur("lease", w.options.Lease).Msg("segments stay owned until the lease runs out")
+	retry := w.options.backoff()
+	for {
+		err := w.store.Leave(ctx, w.options.Name)
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, store.ErrTransient) || !sleep(ctx, retry.pause()) {
+			w.logger.Warn().Err(err).Dur("lease", w.options.Lease).Msg("segments stay owned until the lease runs out")
+			return
+		}
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 
@@ -222,8 +221,7 @@ func withMigrator(ctx context.Context, globals *globalOptions, mayCreate bool, f
 		return err
 	}
 	if err := fn(migrator, at); err != nil {
-		var connect *pgconn.ConnectError
-		if errors.As(err, &connect) {
+		if at.dialect == migrations.Postgres && postgres.Transient(err) {
 			return fmt.Errorf("%s: %w: %w", at, store.ErrTransient, err)
 		}
 		return fmt.Errorf("%s: %w", at, err)

@@ -87,6 +87,34 @@ func (s *Server) exec(t testing.TB, statement string) {
 	}
 }
 
+// ReadOnly makes every transaction of the server that begins from now on read-only, as a failover may, or ends that. It returns
+// when new transactions notice.
+func (s *Server) ReadOnly(t testing.TB, on bool) {
+	t.Helper()
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, s.DSN)
+	if err != nil {
+		t.Errorf("connecting: %v", err)
+		return
+	}
+	defer conn.Close(ctx)
+	// ALTER SYSTEM itself is no write to a table, and runs in a read-only session too.
+	if _, err := conn.Exec(ctx, fmt.Sprintf("ALTER SYSTEM SET default_transaction_read_only = %t", on)); err != nil {
+		t.Errorf("changing the setting: %v", err)
+		return
+	}
+	if _, err := conn.Exec(ctx, "SELECT pg_reload_conf()"); err != nil {
+		t.Errorf("reloading the settings: %v", err)
+		return
+	}
+	for now := !on; now != on; {
+		if err := conn.QueryRow(ctx, "SELECT current_setting('default_transaction_read_only')::boolean").Scan(&now); err != nil {
+			t.Errorf("reading the setting: %v", err)
+			return
+		}
+	}
+}
+
 // Connect opens a connection that closes when the test ends.
 func (d Database) Connect(t testing.TB) *pgx.Conn {
 	t.Helper()

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
@@ -29,6 +30,8 @@ const (
 	stateUndefinedFunction  = "42883"
 	stateInvalidSchema      = "3F000"
 	stateReadOnly           = "25006"
+	stateIdleTransaction    = "25P03"
+	stateLockNotAvailable   = "55P03"
 	stateInvalidPassword    = "28P01"
 	stateInvalidAuth        = "28000"
 	stateUndefinedDatabase  = "3D000"
@@ -80,7 +83,13 @@ func transientState(code string) bool {
 	case "08", "40", "53", "57", "58":
 		return true
 	}
-	return code == stateReadOnly || code == "55P03"
+	return code == stateReadOnly || code == stateLockNotAvailable || code == stateIdleTransaction
+}
+
+// Transient tells whether an error of another connection to PostgreSQL than a store's, such as that of a migration, which goes
+// through database/sql, may pass by itself.
+func Transient(err error) bool {
+	return errors.Is(err, driver.ErrBadConn) || errors.Is(translate(err), store.ErrTransient)
 }
 
 // transientFailure tells whether an error that is no answer of the server comes from the connection.

@@ -231,3 +231,31 @@ func TestCommit_runawayStatementIsStopped(t *testing.T) {
 	must(t, r.commit(ctx, add("a", 1)))
 	r.want("a 1")
 }
+
+// TestReshard_aHostThatStopsInTheMiddle has one that holds the lock on a projection and says nothing more.
+func TestReshard_aHostThatStopsInTheMiddleKeepsNobodyWaitingForLong(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	r := newRig(t, db, db.DSN, postgres.Options{})
+	inside, goOn, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		ended <- r.store.Reshard(context.Background(), "sums", func(l *store.Layout) error {
+			close(inside)
+			<-goOn
+			return l.Split(0, 2)
+		})
+	}()
+	<-inside
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	must(t, r.store.Reshard(ctx, "sums", func(l *store.Layout) error { return l.Split(0, 3) }))
+	close(goOn)
+	if err := <-ended; !errors.Is(err, store.ErrTransient) {
+		t.Errorf("the one that had stopped gets %v, must get a transient error", err)
+	}
+	known, err := r.store.Status(ctx, "sums")
+	must(t, err)
+	if n := len(known[0].Segments); n != 3 {
+		t.Errorf("there are %d segments, must be 3", n)
+	}
+}

@@ -96,7 +96,9 @@ func queriesFor(schema, now string) queries {
 			UPDATE {schema}.segments s SET owner = NULL FROM owned
 			WHERE s.projection = owned.projection AND s.segment = owned.segment`),
 
-		lockProjection:   in(`SELECT pg_advisory_xact_lock(hashtextextended('{schema}.projection.' || $1, 0))`),
+		// A host that is stopped, or cut off, in the middle must not keep all others from the projection until it comes back.
+		lockProjection: in(`SELECT pg_catalog.set_config('idle_in_transaction_session_timeout', '5s', true),
+			pg_advisory_xact_lock(hashtextextended('{schema}.projection.' || $1, 0))`),
 		projection:       in(`SELECT version FROM {schema}.projections WHERE name = $1`),
 		insertProjection: in(`INSERT INTO {schema}.projections (name, version, segments, next_segment) VALUES ($1, $2, 0, 0)`),
 		clearFailures:    in(`UPDATE {schema}.segments SET failure = NULL WHERE projection = $1 AND failure IS NOT NULL`),

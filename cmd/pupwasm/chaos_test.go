@@ -1,0 +1,79 @@
+package main_test
+
+import (
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/store/postgres"
+)
+
+// chaosTime is how long TestChaos breaks things. PUPWASM_CHAOS sets another time, as 'make chaos' does, and PUPWASM_CHAOS_SEED
+// repeats the choices of an earlier run.
+const chaosTime = 10 * time.Second
+
+// TestChaos kills, stops, adds and removes hosts, cuts their connections, crashes the server and changes the layouts, at random and
+// all the time, and then compares every row with what the writers counted.
+func TestChaos(t *testing.T) {
+	t.Parallel()
+	c := startChaos(t)
+	for range 3 {
+		c.add(c.segments)
+	}
+	for _, h := range c.hosts {
+		h.awaitCount(t, "projection installed", len(c.projections))
+	}
+	appending := startWriters(t, c.db, c.seed)
+	c.began = time.Now()
+	for time.Since(c.began) < c.duration && !t.Failed() {
+		c.act()
+		c.pause(time.Duration(50+c.random.IntN(400)) * time.Millisecond)
+	}
+	c.log("chaos", "ends")
+	appending.finish()
+	c.complete(appending)
+}
+
+// chaos is one run.
+type chaos struct {
+	*fleet
+
+	duration time.Duration
+	seed     uint64
+	random   *rand.Rand
+	server   *pgtest.Server
+	store    *postgres.Store
+	segments int // what hosts are started with
+}
+
+func startChaos(t *testing.T) *chaos {
+	t.Helper()
+	c := &chaos{duration: chaosTime, seed: rand.Uint64(), segments: 4}
+	var err error
+	if text := os.Getenv("PUPWASM_CHAOS"); text != "" {
+		if c.duration, err = time.ParseDuration(text); err != nil {
+			t.Fatalf("PUPWASM_CHAOS: %v", err)
+		}
+	}
+	if text := os.Getenv("PUPWASM_CHAOS_SEED"); text != "" {
+		if c.seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatalf("PUPWASM_CHAOS_SEED: %v", err)
+		}
+	}
+	t.Logf("%s of chaos, PUPWASM_CHAOS_SEED=%d makes the same choices", c.duration, c.seed)
+	c.random = rand.New(rand.NewPCG(c.seed, 0))
+	if c.server, err = pgtest.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.server.Stop)
+	db := c.server.New(t)
+	c.store = openPostgres(t, db)
+	c.fleet = newFleet(t, db, allProjections...)
+	return c
+}
+
+// pause lets things happen.
+func (c *chaos) pause(d time.Duration) { <-time.After(d) }

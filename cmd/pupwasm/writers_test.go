@@ -1,0 +1,273 @@
+package main_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/store"
+	"github.com/pupwasm/pupwasm/store/postgres"
+)
+
+// tally is what was appended to one stream.
+type tally struct{ events, paid, expense int64 }
+
+// writers append all the time, in several ways, and count for themselves what they appended.
+type writers struct {
+	t    *testing.T
+	to   *postgres.Store
+	db   pgtest.Database
+	stop context.CancelFunc
+	done sync.WaitGroup
+
+	mu      sync.Mutex
+	streams map[string]tally // by aggregate id, which no two streams share here
+}
+
+// writerPace is the rest of a writer between two appends: hosts have to keep up, on a small machine.
+const writerPace = 4 * time.Millisecond
+
+func startWriters(t *testing.T, db pgtest.Database, seed uint64) *writers {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	w := &writers{t: t, to: openPostgres(t, db), db: db, stop: cancel, streams: map[string]tally{}}
+	for i, write := range []func(*writers, *client){
+		(*writers).appendToSome, (*writers).appendToSome, (*writers).appendToSome, (*writers).callTheFunction, (*writers).callTheFunction,
+		(*writers).insertRows,
+	} {
+		w.done.Go(func() {
+			c := &client{number: i, random: rand.New(rand.NewPCG(seed, uint64(i))), versions: map[string]int64{}}
+			defer c.disconnect()
+			tick := time.NewTicker(writerPace)
+			defer tick.Stop()
+			for ctx.Err() == nil && !t.Failed() {
+				write(w, c)
+				<-tick.C
+			}
+		})
+	}
+	t.Cleanup(w.finish)
+	return w
+}
+
+// finish stops the writers; their counts are final then.
+func (w *writers) finish() {
+	w.stop()
+	w.done.Wait()
+}
+
+// count is called once for what is known to be stored.
+func (w *writers) count(stream store.Stream, appended tally) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	sum := w.streams[stream.AggregateID]
+	sum.events += appended.events
+	sum.paid += appended.paid
+	sum.expense += appended.expense
+	w.streams[stream.AggregateID] = sum
+}
+
+// client is one writer's own.
+type client struct {
+	number   int
+	random   *rand.Rand
+	conn     *pgx.Conn
+	versions map[string]int64
+}
+
+// shared returns a stream that all writers use.
+func (c *client) shared() store.Stream {
+	if n := c.random.IntN(40); n < 10 {
+		return store.Stream{BoundedContext: "Shop", AggregateType: "User", AggregateID: fmt.Sprint("U", n)}
+	}
+	return store.Stream{BoundedContext: "Traffic", AggregateType: "Fine", AggregateID: fmt.Sprint("F", c.random.IntN(60))}
+}
+
+// event makes an event and tells what it adds to its stream.
+func (c *client) event() (store.Event, tally) {
+	e := store.Event{ID: store.UUID(uuid.New()), Type: "Note", Payload: []byte("{}")}
+	added := tally{events: 1}
+	cents := int64(c.random.IntN(10_000))
+	switch c.random.IntN(3) {
+	case 0:
+		e.Type, e.Payload, added.paid = "Payment", fmt.Appendf(nil, `{"paymentAmount":%d.%02d}`, cents/100, cents%100), cents
+	case 1:
+		e.Type, e.Payload, added.expense = "SendFine", fmt.Appendf(nil, `{"expense":%d.%02d}`, cents/100, cents%100), cents
+	}
+	return e, added
+}
+
+// appendToSome goes through the store, to one stream or two at once.
+func (w *writers) appendToSome(c *client) {
+	appends := []store.StreamAppend{{Stream: c.shared()}}
+	if c.random.IntN(4) == 0 {
+		appends = append(appends, store.StreamAppend{Stream: c.shared()})
+	}
+	added := make([]tally, len(appends))
+	for i := range appends {
+		for range 1 + c.random.IntN(4) {
+			e, one := c.event()
+			appends[i].Events = append(appends[i].Events, e)
+			added[i] = tally{added[i].events + 1, added[i].paid + one.paid, added[i].expense + one.expense}
+		}
+	}
+	w.settle(appends, added)
+}
+
+// settle appends until it is known to be done. A lost connection does not tell whether the events are in: their ids do.
+func (w *writers) settle(appends []store.StreamAppend, added []tally) {
+	tick := time.NewTicker(writerPace)
+	defer tick.Stop()
+	for {
+		_, err := w.to.Append(context.Background(), store.AppendOptions{SkipDuplicates: true}, appends...)
+		switch {
+		case err == nil:
+			for i := range appends {
+				w.count(appends[i].Stream, added[i])
+			}
+			return
+		case !errors.Is(err, store.ErrTransient):
+			w.t.Errorf("append: %v", err)
+			return
+		}
+		<-tick.C
+	}
+}
+
+// callTheFunction appends by SQL, in a transaction that stays open for a while, and sometimes takes it back.
+func (w *writers) callTheFunction(c *client) {
+	stream := c.shared()
+	e, added := c.event()
+	back := c.random.IntN(4) == 0
+	json := fmt.Sprintf(`[{"event_id":%q,"event_type":%q,"payload":%s}]`, uuid.UUID(e.ID), e.Type, e.Payload)
+	err := c.within(w.db, back, `SELECT pupwasm.append($1, $2, $3, $4::json)`, stream.BoundedContext, stream.AggregateType, stream.AggregateID, json)
+	switch {
+	case back:
+	case err == nil:
+		w.count(stream, added)
+	default:
+		w.settle([]store.StreamAppend{{Stream: stream, Events: []store.Event{e}}}, []tally{added})
+	}
+}
+
+const insertRow = `INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version, event_id, event_type, payload)
+	VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`
+
+// insertRows inserts into the table, to streams of its own whose versions it counts. What is not known is inserted again: the
+// same id waits for an earlier one that has not ended.
+func (w *writers) insertRows(c *client) {
+	stream := store.Stream{BoundedContext: "Traffic", AggregateType: "Fine", AggregateID: fmt.Sprintf("D%d-%d", c.number, c.random.IntN(5))}
+	e, added := c.event()
+	back := c.random.IntN(4) == 0
+	row := []any{stream.BoundedContext, stream.AggregateType, stream.AggregateID, c.versions[stream.AggregateID] + 1, uuid.UUID(e.ID), e.Type, e.Payload}
+	err := c.within(w.db, back, insertRow, row...)
+	if back {
+		return
+	}
+	tick := time.NewTicker(writerPace)
+	defer tick.Stop()
+	for err != nil {
+		<-tick.C
+		err = c.within(w.db, false, insertRow, row...)
+	}
+	c.versions[stream.AggregateID]++
+	w.count(stream, added)
+}
+
+// within runs a statement in a transaction that stays open for some milliseconds.
+func (c *client) within(db pgtest.Database, back bool, sql string, args ...any) error {
+	ctx := context.Background()
+	if c.conn == nil || c.conn.IsClosed() {
+		var err error
+		if c.conn, err = pgx.Connect(ctx, db.DSN); err != nil {
+			return err
+		}
+	}
+	tx, err := c.conn.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback(ctx) }()
+	if _, err := tx.Exec(ctx, sql, args...); err != nil {
+		return err
+	}
+	<-time.After(time.Duration(c.random.IntN(15)) * time.Millisecond) // a slow program
+	if back {
+		return tx.Rollback(ctx)
+	}
+	return tx.Commit(ctx)
+}
+
+func (c *client) disconnect() {
+	if c.conn != nil {
+		_ = c.conn.Close(context.Background())
+	}
+}
+
+// compare demands that every row of the projections is what the writers counted.
+func (w *writers) compare(t *testing.T, db pgtest.Database) {
+	t.Helper()
+	versions, fines, users := map[string]tally{}, map[string]tally{}, map[string]tally{}
+	events := int64(0)
+	for id, sum := range w.streams {
+		events += sum.events
+		versions[id] = tally{events: sum.events}
+		if id[0] == 'U' {
+			users[id] = tally{events: sum.events}
+		} else {
+			fines[id] = sum
+		}
+	}
+	conn := db.Connect(t)
+	for table, want := range map[string]struct {
+		sql  string
+		rows map[string]tally
+	}{
+		"order_check.streams": {`SELECT stream, version, 0::bigint, 0::bigint FROM order_check.streams`, versions},
+		"fine_balance.fines":  {`SELECT fine_id, events, paid_cents, expense_cents FROM fine_balance.fines`, fines},
+		"user_counter.users":  {`SELECT user_id, events, 0::bigint, 0::bigint FROM user_counter.users`, users},
+	} {
+		rows, err := conn.Query(t.Context(), want.sql)
+		if err != nil {
+			t.Errorf("%s: %v", table, err)
+			continue
+		}
+		got := map[string]tally{}
+		var id string
+		var sum tally
+		if _, err := pgx.ForEachRow(rows, []any{&id, &sum.events, &sum.paid, &sum.expense}, func() error {
+			got[id] = sum
+			return nil
+		}); err != nil {
+			t.Errorf("%s: %v", table, err)
+		}
+		for id, sum := range want.rows {
+			if got[id] != sum {
+				t.Errorf("%s: %s is %+v, must be %+v", table, id, got[id], sum)
+			}
+			delete(got, id)
+		}
+		if len(got) > 0 {
+			t.Errorf("%s has rows of streams that nobody appended to: %v", table, got)
+		}
+	}
+	var stored, breaks int64
+	query(t, db, `SELECT (SELECT count(*) FROM pupwasm.events), (SELECT count(*) FROM order_check.breaks)`, &stored, &breaks)
+	if stored != events {
+		t.Errorf("%d events are stored, the writers counted %d", stored, events)
+	}
+	if breaks > 0 {
+		var some string
+		query(t, db, `SELECT string_agg(b::text, ' ') FROM (SELECT * FROM order_check.breaks ORDER BY position LIMIT 10) b`, &some)
+		t.Errorf("%d events did not follow the version before, such as %s", breaks, some)
+	}
+	t.Logf("%d events in %d streams are applied once and in order", events, len(w.streams))
+}

@@ -1,0 +1,59 @@
+package segments_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"sync/atomic"
+	"testing"
+
+	"github.com/rs/zerolog"
+
+	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// forgetful is a store that loses every release.
+type forgetful struct {
+	store.Store
+
+	lost atomic.Int64
+	heal int64 // after so many, releases arrive
+}
+
+func (f *forgetful) Release(ctx context.Context, claim store.Claim) error {
+	if f.lost.Add(1) <= f.heal {
+		return fmt.Errorf("%w: the connection is gone", store.ErrTransient)
+	}
+	return f.Store.Release(ctx, claim)
+}
+
+// TestWorker_aLostReleaseKeepsNoSegmentFromOthers has a worker give up half of its segments to a new one, and lose the releases.
+func TestWorker_aLostReleaseKeepsNoSegmentFromOthers(t *testing.T) {
+	t.Parallel()
+	s := openPostgres(t, pgtest.New(t))
+	runtime := newRuntime(t, zerolog.Nop())
+	work := func(name string, on store.Store) {
+		options := quick()
+		options.Name = name
+		startWorker(t, on, options, loadExample(t, runtime, "fine_balance"))
+	}
+	owned := func(want map[string]int) {
+		t.Helper()
+		eventually(t, fmt.Sprintf("segments are owned %v", want), func() bool {
+			got := map[string]int{}
+			all, err := s.Status(t.Context(), "fine_balance")
+			if err != nil || len(all) == 0 {
+				return false
+			}
+			for _, segment := range all[0].Segments {
+				got[segment.Owner]++
+			}
+			return maps.Equal(got, want)
+		})
+	}
+	work("first", &forgetful{Store: s, heal: 2})
+	owned(map[string]int{"first": 4})
+	work("second", s)
+	owned(map[string]int{"first": 2, "second": 2})
+}
