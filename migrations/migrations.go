@@ -145,8 +145,11 @@ func read(name, schema string) (string, error) {
 	return strings.ReplaceAll(string(text), "{schema}", schema), nil
 }
 
-// Up applies what is missing and returns it. With nothing missing it changes nothing.
+// Up applies what is missing and returns it. With nothing missing it changes nothing, and does not wait for the lock.
 func (m *Migrator) Up(ctx context.Context) ([]Migration, error) {
+	if version, err := m.current(ctx); err != nil || version == len(m.steps) {
+		return nil, err
+	}
 	var applied []Migration
 	err := m.locked(ctx, func(conn *sql.Conn, version int) error {
 		for _, step := range m.steps[min(version, len(m.steps)):] {
@@ -178,26 +181,32 @@ func (m *Migrator) Down(ctx context.Context, steps int) ([]Migration, error) {
 
 // Status returns every migration and whether it is applied. It changes nothing.
 func (m *Migrator) Status(ctx context.Context) ([]State, error) {
-	conn, err := m.db.Conn(ctx)
+	version, err := m.current(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("connecting to the database: %w", err)
-	}
-	defer conn.Close()
-	var exists bool
-	if err := conn.QueryRowContext(ctx, m.query(queryExists)).Scan(&exists); err != nil {
-		return nil, fmt.Errorf("reading the migration status: %w", err)
-	}
-	version := 0
-	if exists {
-		if version, err = m.version(ctx, conn); err != nil {
-			return nil, err
-		}
+		return nil, err
 	}
 	states := make([]State, len(m.steps))
 	for i, step := range m.steps {
 		states[i] = State{Migration: step, Applied: step.Number <= version}
 	}
 	return states, nil
+}
+
+// current returns the version that the database is at, without the lock.
+func (m *Migrator) current(ctx context.Context) (int, error) {
+	conn, err := m.db.Conn(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("connecting to the database: %w", err)
+	}
+	defer conn.Close()
+	var exists bool
+	if err := conn.QueryRowContext(ctx, m.query(queryExists)).Scan(&exists); err != nil {
+		return 0, fmt.Errorf("reading the migration status: %w", err)
+	}
+	if !exists {
+		return 0, nil
+	}
+	return m.version(ctx, conn)
 }
 
 func (m *Migrator) apply(ctx context.Context, conn *sql.Conn, step Migration, script string, version int) error {

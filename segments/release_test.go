@@ -57,3 +57,21 @@ func TestWorker_aLostReleaseKeepsNoSegmentFromOthers(t *testing.T) {
 	work("second", s)
 	owned(map[string]int{"first": 2, "second": 2})
 }
+
+// TestWorker_aRemovedProjectionIsGivenBack has the releases of a removed projection be lost.
+func TestWorker_aRemovedProjectionIsGivenBack(t *testing.T) {
+	t.Parallel()
+	s := openPostgres(t, pgtest.New(t))
+	worker := startWorker(t, &forgetful{Store: s, heal: 4}, quick(), loadExample(t, newRuntime(t, zerolog.Nop()), "fine_balance"))
+	applied(t, s, "fine_balance", appendTo(t, s, finesOf(5)...))
+	worker.Remove("fine_balance")
+	eventually(t, "no segment is owned", func() bool {
+		for _, segment := range statusOf(t, s, "fine_balance").Segments {
+			if segment.Owner != "" {
+				return false
+			}
+		}
+		return true
+	})
+	worker.runs(t)
+}

@@ -79,6 +79,9 @@ func (r *roster) look(ctx context.Context) error {
 	if err := r.worker.register(ctx, names); err != nil {
 		return err
 	}
+	if err := r.vacate(ctx); err != nil {
+		return err
+	}
 	if len(names) == 0 {
 		return nil
 	}
@@ -96,6 +99,30 @@ func (r *roster) look(ctx context.Context) error {
 	}
 	for _, runner := range runners {
 		runner.show(v)
+	}
+	return nil
+}
+
+// vacate gives back what this worker owns of projections that were removed: a release may have been lost with a connection, and
+// nobody else may take the segments of a worker that lives.
+func (r *roster) vacate(ctx context.Context) error {
+	for _, name := range r.worker.removed() {
+		status, err := r.worker.store.Status(ctx, name)
+		if err != nil {
+			return err
+		}
+		for i := range status {
+			for _, s := range status[i].Segments {
+				claim := store.Claim{Projection: name, Segment: s.Segment, Worker: r.worker.options.Name, Epoch: s.Epoch}
+				if s.Owner != r.worker.options.Name {
+					continue
+				}
+				if err := r.worker.store.Release(ctx, claim); err != nil {
+					return err
+				}
+			}
+		}
+		r.worker.vacated(name)
 	}
 	return nil
 }

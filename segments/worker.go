@@ -36,6 +36,7 @@ type Worker struct {
 	mu      sync.Mutex
 	runners map[string]*runner // by projection
 	running context.Context    // of Run; nil before
+	gone    map[string]bool    // projections that were removed, until it is certain that nothing of them is owned
 	group   sync.WaitGroup
 }
 
@@ -51,7 +52,7 @@ func New(s store.Store, options Options) (*Worker, error) {
 	options = options.withDefaults()
 	w := &Worker{
 		store: s, options: options, logger: options.Logger.With().Str("worker", options.Name).Logger(),
-		runners: map[string]*runner{},
+		runners: map[string]*runner{}, gone: map[string]bool{},
 	}
 	w.head = newHead(w)
 	w.roster = newRoster(w)
@@ -100,9 +101,30 @@ func (w *Worker) Remove(projection string) {
 		r.stop()
 		if started {
 			<-r.done
+			w.mu.Lock()
+			w.gone[projection] = true
+			w.mu.Unlock()
 		}
 		w.roster.kick()
 	}
+}
+
+// removed returns the projections that were removed and are not set again.
+func (w *Worker) removed() (names []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for name := range w.gone {
+		if _, again := w.runners[name]; !again {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (w *Worker) vacated(projection string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.gone, projection)
 }
 
 // launch starts a runner when the worker runs. The lock is held.
