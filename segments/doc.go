@@ -1,12 +1,17 @@
 // Package segments is the worker: it claims segments of projections, reads events up to the horizon, hands them to guests, and
 // commits rows and checkpoint together.
 //
-//	Worker ── one a process: lease, horizon, the set of modules
-//	  └─ runner ── one a projection: installs its module, claims segments, replaces the module at a batch boundary
+//	Worker ── one a process: its lease, the set of modules
+//	  ├─ roster ── looks at who works and how projections are divided, and shows it to the runners
+//	  ├─ head ──── looks at the horizon; waker cuts its pauses short
+//	  ├─ feed ──── reads the log for segments that are near each other
+//	  ├─ lanes ─── gives each projection an equal part of the batches under way
+//	  └─ runner ── one a projection: installs its module, takes its share of the segments (balance), changes the division when
+//	       │       all workers want it (reshard), replaces the module at a batch boundary
 //	       └─ segment ── one a claim: step() is the whole of its work
 //
-// A segment ends for one of four reasons, and none of them ends the process or another segment: the runner stops it, its claim
-// is lost ([store.ErrFenced]), the database is away ([store.ErrTransient]), or the guest or its SQL is at fault, which is
+// A segment ends for one of five reasons, and none of them ends the process or another segment: the runner stops it, its claim
+// is lost ([store.ErrFenced]), it has reached the position where it is merged, the database is away ([store.ErrTransient]), or the guest or its SQL is at fault, which is
 // recorded and keeps the segment unclaimed until the module is installed again. The checkpoint in the database is the only
 // truth about progress: after any error a segment is claimed anew and starts from there.
 //

@@ -16,21 +16,6 @@ import (
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
-// await polls until condition holds.
-func await(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	deadline := time.After(30 * time.Second)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("waited in vain: %s", what)
-		}
-	}
-}
-
 // idler runs a worker with notifications that never looks again by itself once it idles.
 type idler struct {
 	conn     *pgx.Conn
@@ -77,7 +62,7 @@ func (i *idler) count(t *testing.T, query string) (n int64) {
 // awaitSleep waits until the worker has announced that it waits.
 func (i *idler) awaitSleep(t *testing.T) {
 	t.Helper()
-	await(t, "the worker announces that it sleeps", func() bool {
+	eventually(t, "the worker announces that it sleeps", func() bool {
 		return i.count(t, `SELECT count(*) FROM pupwasm.sleepers WHERE "until" > clock_timestamp()`) == 1
 	})
 }
@@ -89,7 +74,7 @@ func (i *idler) append(t *testing.T) {
 		t.Fatal(err)
 	}
 	i.appended++
-	await(t, fmt.Sprintf("event %d is applied", i.appended), func() bool {
+	eventually(t, fmt.Sprintf("event %d is applied", i.appended), func() bool {
 		return i.count(t, "SELECT coalesce(max(position), 0) FROM pupwasm.segments") == i.appended
 	})
 }
@@ -147,11 +132,11 @@ func TestNotify_listensAgainAfterItsConnectionWasLost(t *testing.T) {
 	for n := range 3 {
 		i.awaitSleep(t)
 		i.append(t)
-		await(t, "a listener is there and is ended", func() bool {
+		eventually(t, "a listener is there and is ended", func() bool {
 			return i.count(t, `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'`) > 0
 		})
 		i.append(t) // meanwhile it polls
-		await(t, "notifications arrive again", func() bool {
+		eventually(t, "notifications arrive again", func() bool {
 			return strings.Count(i.lines.String(), "notifications arrive again") == n+1
 		})
 		if told := strings.Count(i.lines.String(), "notifications are not available, polling"); told != n+1 {
@@ -193,7 +178,7 @@ func TestNotify_pollsWhereNothingArrives(t *testing.T) {
 		t.Fatal(err)
 	}
 	i := newIdler(t, db, openPostgres(t, db))
-	await(t, "it is told", func() bool { return strings.Contains(i.lines.String(), "notifications are not available, polling") })
+	eventually(t, "it is told", func() bool { return strings.Contains(i.lines.String(), "notifications are not available, polling") })
 	for range 3 {
 		i.append(t)
 	}
