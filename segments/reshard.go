@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/pupwasm/pupwasm/internal/clock"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -28,6 +29,9 @@ func (r *runner) reshard(ctx context.Context, status *store.ProjectionStatus, wo
 		r.dissented(status, fmt.Sprintf("other workers want %v", others))
 		return nil
 	}
+	if clock.Now().Before(r.wishAgain) {
+		return nil
+	}
 	return r.change(ctx, fmt.Sprintf("divided into %d segments", wanted), func(l *store.Layout) error {
 		if l.Asked == wanted { // another worker came first
 			return nil
@@ -36,7 +40,7 @@ func (r *runner) reshard(ctx context.Context, status *store.ProjectionStatus, wo
 	})
 }
 
-// change changes the layout. A change that is not possible now is told once and tried again at the next look.
+// change changes the layout. A change that is not possible now is told once and tried again later.
 func (r *runner) change(ctx context.Context, what string, change func(*store.Layout) error) error {
 	var before, after store.Layout
 	err := r.worker.store.Reshard(ctx, r.name, func(l *store.Layout) error {
@@ -52,6 +56,7 @@ func (r *runner) change(ctx context.Context, what string, change func(*store.Lay
 			r.dissent = err.Error()
 			r.logger.Info().Err(err).Msg("the stored layout stays for now")
 		}
+		r.wishAgain = clock.Now().Add(secondLook)
 		return nil
 	case err != nil:
 		return err

@@ -46,7 +46,8 @@ type runner struct {
 	retry     backoff
 	refused   refusal
 	fresh     int64 // views before this one are older than what the runner has done since
-	dissent   string
+	dissent   string    // why the layout is not as this worker wants it, as it was told last
+	wishAgain time.Time // when a layout that was not possible is tried again
 }
 
 // trouble is a segment that ended for what may pass, and is not to be claimed before its pause is over.
@@ -63,7 +64,7 @@ type refusal struct {
 	until  time.Time
 }
 
-// secondLook is the interval at which a refused module is tried again.
+// secondLook is the interval at which a module that was refused, and a layout that was not possible, are tried again.
 const secondLook = 10 * time.Second
 
 func newRunner(w *Worker, name string) *runner {
