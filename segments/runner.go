@@ -45,7 +45,7 @@ type runner struct {
 	troubles  map[int]*trouble
 	retry     backoff
 	refused   refusal
-	fresh     int64 // views before this one are older than what the runner has done since
+	fresh     int64     // views before this one are older than what the runner has done since
 	dissent   string    // why the layout is not as this worker wants it, as it was told last
 	wishAgain time.Time // when a layout that was not possible is tried again
 }
