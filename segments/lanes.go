@@ -2,61 +2,82 @@ package segments
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
 // lanes keeps a projection whose batches take long, or hang, from taking every connection of the store: of all batches that may be
-// under way at once each projection has an equal share, one at least.
+// under way at once each projection has an equal share, one at least. Its segments get them in turn.
 type lanes struct {
-	mu     sync.Mutex
-	total  int
-	busy   map[*runner]int
-	freed  chan struct{} // closed when a batch ends or shares change
-	shares int           // among so many
+	total int
+
+	mu      sync.Mutex
+	shares  int // among so many
+	busy    map[*runner]int
+	waiting map[*runner][]chan struct{} // first come, first served: each is closed when its lane is there
 }
 
 func newLanes(total int) *lanes {
-	return &lanes{total: total, busy: map[*runner]int{}, freed: make(chan struct{})}
+	return &lanes{total: total, busy: map[*runner]int{}, waiting: map[*runner][]chan struct{}{}}
 }
 
-// divide sets among how many projections the lanes are shared.
+// divide sets among how many projections the lanes are shared. A projection that holds more than its new share keeps them until
+// their batches end.
 func (l *lanes) divide(projections int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.shares = projections
-	l.signal()
+	for r := range l.waiting {
+		l.grant(r)
+	}
 }
 
 // enter waits for a lane, or for the end of ctx.
 func (l *lanes) enter(ctx context.Context, r *runner) error {
-	for {
-		l.mu.Lock()
-		if l.busy[r] < max(l.total/max(l.shares, 1), 1) {
-			l.busy[r]++
-			l.mu.Unlock()
-			return nil
-		}
-		freed := l.freed
-		l.mu.Unlock()
-		select {
-		case <-freed:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	l.mu.Lock()
+	turn := make(chan struct{})
+	l.waiting[r] = append(l.waiting[r], turn)
+	l.grant(r)
+	l.mu.Unlock()
+	select {
+	case <-turn:
+		return nil
+	default:
 	}
+	select {
+	case <-turn:
+		return nil
+	case <-ctx.Done():
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if at := slices.Index(l.waiting[r], turn); at >= 0 {
+		l.waiting[r] = slices.Delete(l.waiting[r], at, at+1)
+	} else { // it came at the same moment
+		l.busy[r]--
+	}
+	l.grant(r)
+	return ctx.Err()
 }
 
 func (l *lanes) leave(r *runner) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.busy[r]--; l.busy[r] == 0 {
-		delete(l.busy, r)
-	}
-	l.signal()
+	l.busy[r]--
+	l.grant(r)
 }
 
-// signal wakes all who wait. The lock is held.
-func (l *lanes) signal() {
-	close(l.freed)
-	l.freed = make(chan struct{})
+// grant gives the lanes of a projection that are free to those who have waited longest. The lock is held.
+func (l *lanes) grant(r *runner) {
+	for len(l.waiting[r]) > 0 && l.busy[r] < max(l.total/max(l.shares, 1), 1) {
+		close(l.waiting[r][0])
+		l.waiting[r] = l.waiting[r][1:]
+		l.busy[r]++
+	}
+	if len(l.waiting[r]) == 0 {
+		delete(l.waiting, r)
+	}
+	if l.busy[r] == 0 {
+		delete(l.busy, r)
+	}
 }

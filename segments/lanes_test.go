@@ -93,3 +93,26 @@ func TestLanes_sharesChange(t *testing.T) {
 	l.leave(first)
 	wantLane(t, l, first, true)
 }
+
+// TestLanes_whoComesBackWaitsItsTurn has a segment come back at once with its next batch while another waits.
+func TestLanes_whoComesBackWaitsItsTurn(t *testing.T) {
+	t.Parallel()
+	r := &runner{}
+	l := newLanes(1)
+	l.divide(1)
+	wantLane(t, l, r, true)
+	entered := make(chan error)
+	go func() { entered <- l.enter(t.Context(), r) }()
+	for waiting := 0; waiting == 0; {
+		l.mu.Lock()
+		waiting = len(l.waiting[r])
+		l.mu.Unlock()
+	}
+	l.leave(r)
+	wantLane(t, l, r, false)
+	if err := <-entered; err != nil {
+		t.Error(err)
+	}
+	l.leave(r)
+	wantLane(t, l, r, true)
+}

@@ -81,6 +81,15 @@ func VersionMismatch(projection string, installed, given int) error {
 	}
 }
 
+// DividedOrder says that a projection which takes all events in one order is divided into segments, which go on apart from each other.
+func DividedOrder(projection string, segments int) error {
+	return &CatalogueError{
+		Item: fmt.Sprintf("projection %q", projection),
+		Reason: fmt.Sprintf("has the ordering %q and is divided into %d segments: run 'pupwasm reset %s' to build it anew, or merge them",
+			OrderGlobal, segments, projection),
+	}
+}
+
 // StillOwned says that a projection cannot be reset while a worker runs it.
 func StillOwned(projection, worker string) error {
 	return &InputError{Field: "projection " + projection, Reason: "is run by worker " + worker + ": stop it first"}

@@ -19,6 +19,8 @@ const SegmentsMax = 1024
 //
 // No checkpoint is ever moved by it, so that no event is lost or repeated.
 type Layout struct {
+	// Whole says that the projection takes all events in one order, so that it has one segment.
+	Whole bool
 	// Asked is the number of segments that was last asked for, by Install or Resize. Split and Merge leave it alone.
 	Asked int
 	// Next is the number of the next segment that is made. Numbers are not used again: a claim on a segment that is gone
@@ -77,6 +79,8 @@ func (l *Layout) Split(segment, parts int) error {
 	p := l.Parts[at]
 	width := uint64(p.Range.Last) - uint64(p.Range.First) + 1
 	switch {
+	case l.Whole:
+		return refuse(segment, "cannot be split: the projection takes all events in one order")
 	case p.Merge.At > 0:
 		return refuse(segment, "is being merged: split it when that is done")
 	case parts < 2:
@@ -125,6 +129,9 @@ func (l *Layout) Merge(a, b int) error {
 func (l *Layout) Resize(n int) error {
 	if n < 1 || n > SegmentsMax {
 		return &InputError{Field: "the number of segments", Reason: fmt.Sprintf("must be 1 to %d, not %d", SegmentsMax, n)}
+	}
+	if l.Whole && n > 1 {
+		return &InputError{Field: "the number of segments", Reason: "must be 1: the projection takes all events in one order"}
 	}
 	ranges := SplitRange(n)
 	var parts []Part

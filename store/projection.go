@@ -87,8 +87,10 @@ type Rows struct {
 // ClaimRequest asks for segments of a projection.
 type ClaimRequest struct {
 	Projection string
+	Version    int    // of the projection, which must be the installed one, or nothing is given; 0 for any
 	Worker     string // must have a lease that has not run out, or nothing is given
 	Held       []int  // segments that the worker is at work on: they are left alone
+	Below      int64  // only segments that stand below this position; 0 for all
 	Limit      int    // at most so many
 }
 

@@ -3,6 +3,7 @@
 CREATE TABLE {schema}.projections (
     name         text PRIMARY KEY,
     version      integer NOT NULL,
+    whole        boolean NOT NULL DEFAULT false, -- it takes all events in one order, and so has one segment
     segments     integer NOT NULL, -- how many were last asked for; 'segments split' and 'merge' leave it alone
     next_segment integer NOT NULL, -- numbers are not used again: a claim on a segment that is gone must not fit another
     installed_at timestamptz NOT NULL DEFAULT now()

@@ -3,6 +3,7 @@
 CREATE TABLE {schema}__projections (
     name         TEXT PRIMARY KEY,
     version      INTEGER NOT NULL,
+    whole        INTEGER NOT NULL DEFAULT 0, -- it takes all events in one order, and so has one segment
     segments     INTEGER NOT NULL, -- how many were last asked for; 'segments split' and 'merge' leave it alone
     next_segment INTEGER NOT NULL, -- numbers are not used again: a claim on a segment that is gone must not fit another
     installed_at INTEGER NOT NULL

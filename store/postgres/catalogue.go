@@ -96,8 +96,29 @@ func (i *installer) register(ctx context.Context, segments int) error {
 	case known != version:
 		return store.VersionMismatch(name, known, version)
 	}
+	if err := i.reorder(ctx); err != nil {
+		return err
+	}
 	if _, err := i.tx.Exec(ctx, i.queries.clearFailures, name); err != nil {
 		return fmt.Errorf("clearing failures: %w", err)
+	}
+	return nil
+}
+
+// reorder records the ordering, which may be another than before. One that needs a single segment has to find one.
+func (i *installer) reorder(ctx context.Context) error {
+	name, whole := i.projection.Name, i.projection.Order == store.OrderGlobal
+	if whole {
+		var segments int
+		if err := i.tx.QueryRow(ctx, i.queries.countSegments, name).Scan(&segments); err != nil {
+			return fmt.Errorf("counting segments: %w", err)
+		}
+		if segments > 1 {
+			return store.DividedOrder(name, segments)
+		}
+	}
+	if _, err := i.tx.Exec(ctx, i.queries.setWhole, name, whole); err != nil {
+		return fmt.Errorf("recording the ordering: %w", err)
 	}
 	return nil
 }
@@ -119,7 +140,7 @@ func (i *installer) registerNew(ctx context.Context, segments int) error {
 	if _, err := i.tx.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+quote(name)); err != nil {
 		return fmt.Errorf("creating schema %s: %w", name, err)
 	}
-	if _, err := i.tx.Exec(ctx, i.queries.insertProjection, name, i.projection.Version); err != nil {
+	if _, err := i.tx.Exec(ctx, i.queries.insertProjection, name, i.projection.Version, i.projection.Order == store.OrderGlobal); err != nil {
 		return fmt.Errorf("registering the projection: %w", err)
 	}
 	if i.projection.Order == store.OrderGlobal {

@@ -40,7 +40,7 @@ type layoutOf struct {
 // read returns the layout and keeps commits waiting until the transaction ends.
 func (l layoutOf) read(ctx context.Context) (*store.Layout, error) {
 	layout := &store.Layout{}
-	err := l.tx.QueryRow(ctx, l.queries.layout, l.projection).Scan(&layout.Asked, &layout.Next)
+	err := l.tx.QueryRow(ctx, l.queries.layout, l.projection).Scan(&layout.Whole, &layout.Asked, &layout.Next)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, store.UnknownProjection(l.projection)
 	}

@@ -36,7 +36,7 @@ func (s *Store) Claim(ctx context.Context, request store.ClaimRequest) ([]store.
 	if held == nil {
 		held = []int{} // an array without elements; NULL would exclude everything
 	}
-	rows, err := s.control.Query(ctx, s.queries.claim, request.Projection, request.Worker, held, request.Limit)
+	rows, err := s.control.Query(ctx, s.queries.claim, request.Projection, request.Worker, held, request.Limit, request.Version, request.Below)
 	if err != nil {
 		return nil, translate(err)
 	}

@@ -32,6 +32,8 @@ type queries struct {
 	lockProjection   string
 	projection       string
 	insertProjection string
+	countSegments    string
+	setWhole         string
 	clearFailures    string
 	liveOwner        string
 	deleteProjection string
@@ -77,7 +79,8 @@ func queriesFor(schema, now string) queries {
 		claim: in(`WITH free AS MATERIALIZED (
 				SELECT f.projection, f.segment FROM {schema}.segments f
 				WHERE f.projection = $1 AND f.failure IS NULL AND f.segment <> ALL ($3::integer[])
-				AND (f.merge_at = 0 OR f.position < f.merge_at)
+				AND (f.merge_at = 0 OR f.position < f.merge_at) AND ($6 = 0 OR f.position < $6)
+				AND ($5 = 0 OR EXISTS (SELECT FROM {schema}.projections p WHERE p.name = $1 AND p.version = $5))
 				AND EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = $2 AND w.expires_at > {now})
 				AND (f.owner IS NULL OR f.owner = $2 OR NOT EXISTS (
 					SELECT FROM {schema}.workers w WHERE w.worker = f.owner AND w.expires_at > {now}))
@@ -100,7 +103,9 @@ func queriesFor(schema, now string) queries {
 		lockProjection: in(`SELECT pg_catalog.set_config('idle_in_transaction_session_timeout', '5s', true),
 			pg_advisory_xact_lock(hashtextextended('{schema}.projection.' || $1, 0))`),
 		projection:       in(`SELECT version FROM {schema}.projections WHERE name = $1`),
-		insertProjection: in(`INSERT INTO {schema}.projections (name, version, segments, next_segment) VALUES ($1, $2, 0, 0)`),
+		insertProjection: in(`INSERT INTO {schema}.projections (name, version, whole, segments, next_segment) VALUES ($1, $2, $3, 0, 0)`),
+		countSegments:    in(`SELECT count(*) FROM {schema}.segments WHERE projection = $1`),
+		setWhole:         in(`UPDATE {schema}.projections SET whole = $2 WHERE name = $1 AND whole <> $2`),
 		clearFailures:    in(`UPDATE {schema}.segments SET failure = NULL WHERE projection = $1 AND failure IS NOT NULL`),
 		liveOwner: in(`SELECT s.owner FROM {schema}.segments s JOIN {schema}.workers w ON w.worker = s.owner
 			WHERE s.projection = $1 AND w.expires_at > {now} LIMIT 1`),
@@ -111,7 +116,7 @@ func queriesFor(schema, now string) queries {
 			FROM {schema}.projections p JOIN {schema}.segments s ON s.projection = p.name
 			WHERE cardinality($1::text[]) = 0 OR p.name = ANY ($1::text[]) ORDER BY p.name, s.segment`),
 
-		layout: in(`SELECT segments, next_segment FROM {schema}.projections WHERE name = $1`),
+		layout: in(`SELECT whole, segments, next_segment FROM {schema}.projections WHERE name = $1`),
 		// Commits under way are waited for, and what they have written is what is read.
 		segments: in(`SELECT segment, first_hash, last_hash, position, coalesce(failure, ''), merge_into, merge_at
 			FROM {schema}.segments WHERE projection = $1 ORDER BY segment FOR UPDATE`),

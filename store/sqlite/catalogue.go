@@ -97,8 +97,33 @@ func (i *installer) register(segments int) error {
 	case known != version:
 		return store.VersionMismatch(name, known, version)
 	}
+	if err := i.reorder(); err != nil {
+		return err
+	}
 	if _, err := i.conn.exec(i.queries.clearFailures, name); err != nil {
 		return fmt.Errorf("clearing failures: %w", err)
+	}
+	return nil
+}
+
+// reorder records the ordering, which may be another than before. One that needs a single segment has to find one.
+func (i *installer) reorder() error {
+	name, whole := i.projection.Name, i.projection.Order == store.OrderGlobal
+	if whole {
+		segments := 0
+		err := i.conn.query(i.queries.countSegments, func(row *prepared) error {
+			segments = row.ColumnInt(0)
+			return nil
+		}, name)
+		if err != nil {
+			return fmt.Errorf("counting segments: %w", err)
+		}
+		if segments > 1 {
+			return store.DividedOrder(name, segments)
+		}
+	}
+	if _, err := i.conn.exec(i.queries.setWhole, name, whole); err != nil {
+		return fmt.Errorf("recording the ordering: %w", err)
 	}
 	return nil
 }
@@ -115,7 +140,7 @@ func (i *installer) registerNew(segments int) error {
 			Reason: fmt.Sprintf("the database has a table %s that is not the projection's: choose another name", tables[0]),
 		}
 	}
-	if _, err := i.conn.exec(i.queries.insertProjection, name, i.projection.Version); err != nil {
+	if _, err := i.conn.exec(i.queries.insertProjection, name, i.projection.Version, i.projection.Order == store.OrderGlobal); err != nil {
 		return fmt.Errorf("registering the projection: %w", err)
 	}
 	if i.projection.Order == store.OrderGlobal {

@@ -224,6 +224,8 @@ func (p *prepared) bindAll(args []any) error {
 	for i, arg := range args {
 		var err error
 		switch arg := arg.(type) {
+		case bool:
+			err = p.BindBool(p.places[i], arg)
 		case int64:
 			err = p.BindInt64(p.places[i], arg)
 		case int:

@@ -33,7 +33,7 @@ type layoutOf struct {
 func (l layoutOf) read() (*store.Layout, error) {
 	layout, known := &store.Layout{}, false
 	err := l.conn.query(l.queries.layout, func(row *prepared) error {
-		layout.Asked, layout.Next, known = row.ColumnInt(0), row.ColumnInt(1), true
+		layout.Whole, layout.Asked, layout.Next, known = row.ColumnBool(0), row.ColumnInt(1), row.ColumnInt(2), true
 		return nil
 	}, l.projection)
 	if err != nil {

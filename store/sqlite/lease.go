@@ -50,7 +50,7 @@ func (s *Store) Claim(ctx context.Context, request store.ClaimRequest) ([]store.
 				Epoch:    row.ColumnInt64(5),
 			})
 			return nil
-		}, request.Projection, request.Worker, jsonList(request.Held), max(request.Limit, 0))
+		}, request.Projection, request.Worker, jsonList(request.Held), max(request.Limit, 0), request.Version, request.Below)
 	})
 	if err != nil {
 		return nil, err

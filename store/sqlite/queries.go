@@ -30,6 +30,8 @@ type queries struct {
 
 	projection       string
 	insertProjection string
+	countSegments    string
+	setWhole         string
 	clearFailures    string
 	liveOwner        string
 	deleteProjection string
@@ -75,6 +77,8 @@ func queriesFor(schema, now string) queries {
 			WHERE s.projection = $1 AND s.segment IN (
 				SELECT f.segment FROM {schema}__segments AS f
 				WHERE f.projection = $1 AND f.failure IS NULL AND (f.merge_at = 0 OR f.position < f.merge_at)
+				AND ($6 = 0 OR f.position < $6)
+				AND ($5 = 0 OR EXISTS (SELECT 1 FROM {schema}__projections AS p WHERE p.name = $1 AND p.version = $5))
 				AND f.segment NOT IN (SELECT value FROM json_each($3))
 				AND EXISTS (SELECT 1 FROM {schema}__workers AS w WHERE w.worker = $2 AND w.expires_at > {now})
 				AND (f.owner IS NULL OR f.owner = $2 OR NOT EXISTS (
@@ -88,8 +92,10 @@ func queriesFor(schema, now string) queries {
 		forget:   in(`DELETE FROM {schema}__workers WHERE worker = $1`),
 
 		projection: in(`SELECT version FROM {schema}__projections WHERE name = $1`),
-		insertProjection: in(`INSERT INTO {schema}__projections (name, version, segments, next_segment, installed_at)
-			VALUES ($1, $2, 0, 0, {now})`),
+		insertProjection: in(`INSERT INTO {schema}__projections (name, version, whole, segments, next_segment, installed_at)
+			VALUES ($1, $2, $3, 0, 0, {now})`),
+		countSegments: in(`SELECT count(*) FROM {schema}__segments WHERE projection = $1`),
+		setWhole:      in(`UPDATE {schema}__projections SET whole = $2 WHERE name = $1 AND whole <> $2`),
 		clearFailures: in(`UPDATE {schema}__segments SET failure = NULL WHERE projection = $1 AND failure IS NOT NULL`),
 		liveOwner: in(`SELECT s.owner FROM {schema}__segments AS s JOIN {schema}__workers AS w ON w.worker = s.owner
 			WHERE s.projection = $1 AND w.expires_at > {now} LIMIT 1`),
@@ -101,7 +107,7 @@ func queriesFor(schema, now string) queries {
 			FROM {schema}__projections AS p JOIN {schema}__segments AS s ON s.projection = p.name
 			WHERE $1 = '[]' OR p.name IN (SELECT value FROM json_each($1)) ORDER BY p.name, s.segment`),
 
-		layout: in(`SELECT segments, next_segment FROM {schema}__projections WHERE name = $1`),
+		layout: in(`SELECT whole, segments, next_segment FROM {schema}__projections WHERE name = $1`),
 		segments: in(`SELECT segment, first_hash, last_hash, position, coalesce(failure, ''), merge_into, merge_at
 			FROM {schema}__segments WHERE projection = $1 ORDER BY segment`),
 		asked: in(`UPDATE {schema}__projections SET segments = $2, next_segment = $3 WHERE name = $1`),

@@ -29,6 +29,7 @@ var layoutCases = []testCase{
 	{"invariant_3_whatever_becomes_of_the_layout", layoutRace},
 	{"workers", layoutWorkers},
 	{"status_of_some_projections", layoutStatus},
+	{"one_order_of_all_events_is_never_divided", layoutWhole},
 }
 
 // reshard changes the layout of sums, which has to work.
@@ -482,5 +483,29 @@ func layoutStatus(f *fixture) {
 		if !slices.Equal(got, want) {
 			f.Errorf("asked for %q, got %q", only, got)
 		}
+	}
+}
+
+func layoutWhole(f *fixture) {
+	whole := totals("sums")
+	whole.Order = store.OrderGlobal
+	_, err := f.store.Install(f.ctx, whole, 4)
+	f.must(err)
+	var input *store.InputError
+	for name, change := range map[string]func(*store.Layout) error{
+		"split":  func(l *store.Layout) error { return l.Split(0, 2) },
+		"resize": func(l *store.Layout) error { return l.Resize(3) },
+	} {
+		if err := f.store.Reshard(f.ctx, "sums", change); !errors.As(err, &input) {
+			f.Errorf("%s: %v, want an *InputError", name, err)
+		}
+	}
+	// The ordering may change, as long as it fits the layout.
+	_, err = f.store.Install(f.ctx, totals("sums"), 4)
+	f.must(err)
+	f.must(f.store.Reshard(f.ctx, "sums", func(l *store.Layout) error { return l.Split(0, 2) }))
+	var catalogue *store.CatalogueError
+	if _, err := f.store.Install(f.ctx, whole, 4); !errors.As(err, &catalogue) {
+		f.Errorf("one order over two segments: %v, want a *CatalogueError", err)
 	}
 }

@@ -18,6 +18,8 @@ var leaseCases = []testCase{
 	{"release", leaseRelease},
 	{"leave", leaveCase},
 	{"a_failed_segment_waits_for_install", leaseFail},
+	{"another_version_gets_nothing", leaseVersion},
+	{"segments_that_are_far_enough_are_left_alone", leaseBelow},
 	{"two_workers_never_hold_one_segment", leaseRace},
 }
 
@@ -194,6 +196,39 @@ func leaseFail(f *fixture) {
 		f.Errorf("after Install the failure is %q", got)
 	}
 	f.wantSegments(f.claims(f.store, "sums", "w1", 2), 0)
+}
+
+func leaseVersion(f *fixture) {
+	f.installed(2, "w1")
+	installed := totals("sums").Version
+	for _, version := range []int{installed + 1, installed - 1, installed} {
+		if version == 0 {
+			continue // stands for any
+		}
+		claims, err := f.store.Claim(f.ctx, store.ClaimRequest{Projection: "sums", Version: version, Worker: "w1", Limit: 2})
+		f.must(err)
+		if want := version == installed; (len(claims) == 2) != want || !want && len(claims) > 0 {
+			f.Errorf("version %d gets %v, installed is %d", version, segmentsOf(claims), installed)
+		}
+	}
+}
+
+func leaseBelow(f *fixture) {
+	r := f.runningOn(f.store, totals("sums"), worker) // with one segment
+	r.apply(mutate(totalsPut, store.Text("a"), store.I64(1)))
+	for below, want := range map[int64]int{r.claim.Position: 0, r.claim.Position + 1: 1} {
+		claims, err := f.store.Claim(f.ctx, store.ClaimRequest{Projection: "sums", Worker: worker, Limit: 9, Below: below})
+		f.must(err)
+		got := 0
+		for _, c := range claims {
+			if c.Segment == r.claim.Segment {
+				got++
+			}
+		}
+		if got != want {
+			f.Errorf("below %d the segment at %d is given %d times, want %d", below, r.claim.Position, got, want)
+		}
+	}
 }
 
 // leaseRace lets workers claim, commit, release and lose their leases at random, and counts what each commit adds: a
