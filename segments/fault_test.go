@@ -109,6 +109,27 @@ func TestInvariant5_aGuestFaultIsData(t *testing.T) {
 	}
 }
 
+// TestInvariant5_aReasonThatIsNoTextIsRecorded has a guest end with bytes that no database takes as text. Go's runtime writes them
+// to the standard error.
+func TestInvariant5_aReasonThatIsNoTextIsRecorded(t *testing.T) {
+	t.Parallel()
+	s := openPostgres(t, pgtest.New(t))
+	appendTo(t, s, noted("Garbled"))
+	folder := guestbuild.Root(t) + "/modules/examples/testdata/misbehave"
+	module, err := newRuntime(t, zerolog.Nop()).Load(t.Context(), "misbehave.wasm", guestbuild.Module(t, guestbuild.Go, folder))
+	if err != nil {
+		t.Fatal(err)
+	}
+	worker, err := segments.New(s, segments.Options{Once: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	worker.Set(module)
+	if err := worker.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "panic: no text: \uFFFD and \uFFFD") {
+		t.Errorf("Run returns %v", err)
+	}
+}
+
 // TestWorker_aFailedSegmentIsTriedAgainAfterInstall shows that the failure does not outlive a new start.
 func TestWorker_aFailedSegmentIsTriedAgainAfterInstall(t *testing.T) {
 	t.Parallel()

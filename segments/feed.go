@@ -27,7 +27,8 @@ import (
 //
 // After a failover or a restore positions are handed out again, so that a page has what no longer is in the log. Whoever sees a
 // sign of that calls clear: the horizon went back or was not to be had, the database failed, a commit was fenced. A
-// read that is under way then is not served, and done again, and a batch that had begun with an older page begins anew.
+// read that is under way then is not served, and done again, and a batch that had begun with an older page begins anew. A batch
+// that is at work is not committed when the horizon showed the sign (see head.log).
 type feed struct {
 	reader store.Reader
 

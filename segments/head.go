@@ -20,29 +20,38 @@ type head struct {
 	mu      sync.Mutex
 	horizon store.Horizon
 	moved   chan struct{} // closed when the horizon moves
+	server  int           // counts the signs that another server answers, or the same one with another log
 }
 
 func newHead(w *Worker) *head {
 	return &head{worker: w, waker: newWaker(w), moved: make(chan struct{})}
 }
 
-// after waits until the horizon is beyond position and returns it, or ctx's error.
-func (h *head) after(ctx context.Context, position int64) (int64, error) {
+// after waits until the horizon is beyond position and returns it with the log that it is of (see log), or ctx's error.
+func (h *head) after(ctx context.Context, position int64) (horizon int64, log int, err error) {
 	for {
 		h.mu.Lock()
-		horizon, moved := h.horizon.Position, h.moved
+		horizon, log, moved := h.horizon.Position, h.server, h.moved
 		h.mu.Unlock()
 		if ctx.Err() != nil {
-			return 0, ctx.Err()
+			return 0, 0, ctx.Err()
 		}
 		if horizon > position {
-			return horizon, nil
+			return horizon, log, nil
 		}
 		select {
 		case <-moved:
 		case <-ctx.Done():
 		}
 	}
+}
+
+// log tells which log the horizon is of: after a failover or a restore it is another number. What was read of one log must not
+// be committed to another.
+func (h *head) log() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.server
 }
 
 // beyond tells whether the horizon is beyond position.
@@ -61,7 +70,7 @@ func (h *head) run(ctx context.Context) {
 	defer h.waker.leave()
 	for {
 		idle := false
-		horizon, err := h.worker.store.Horizon(ctx)
+		horizon, err := h.ask(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -72,10 +81,13 @@ func (h *head) run(ctx context.Context) {
 		default:
 			retry.reset()
 			held.look(horizon)
-			if h.publish(horizon) || horizon.Position < horizon.Head {
+			if h.publish(horizon) {
 				pause = options.Poll
+			} else if longer := time.Duration(float64(pause) * options.PollFactor); horizon.Position < horizon.Head {
+				// An append is under way, and may be for long.
+				pause = min(longer, max(dozeAfter, options.Poll), options.PollMax)
 			} else {
-				pause = min(time.Duration(float64(pause)*options.PollFactor), h.waker.pollMax())
+				pause = min(longer, h.waker.pollMax())
 				idle = pause >= dozeAfter
 			}
 		}
@@ -88,8 +100,7 @@ func (h *head) run(ctx context.Context) {
 		}
 		switch h.waker.doze(ctx, pause) {
 		case dozeAnnounced: // look once more
-		case dozeBusy:
-			pause = dozeAfter
+		case dozeBusy: // it has paused
 		case dozeWoken: // and for a while often
 			pause = options.Poll
 		}
@@ -99,6 +110,13 @@ func (h *head) run(ctx context.Context) {
 	}
 }
 
+// ask looks at the horizon. A server that has gone silent, without a word to its connections, is given up after a lease.
+func (h *head) ask(ctx context.Context) (store.Horizon, error) {
+	within, cancel := context.WithTimeout(ctx, h.worker.options.Lease)
+	defer cancel()
+	return h.worker.store.Horizon(within)
+}
+
 // publish tells the segments, and reports whether the horizon moved.
 func (h *head) publish(horizon store.Horizon) bool {
 	h.mu.Lock()
@@ -106,6 +124,7 @@ func (h *head) publish(horizon store.Horizon) bool {
 	moved := horizon.Position > h.horizon.Position
 	// It may also go back: the server was restored or failed over, and positions that were seen will be handed out again.
 	if horizon.Position < h.horizon.Position || horizon.Head < h.horizon.Head {
+		h.server++
 		h.worker.feed.clear()
 	}
 	h.horizon = horizon
@@ -121,6 +140,7 @@ func (h *head) forget() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.horizon = store.Horizon{}
+	h.server++
 	h.worker.feed.clear()
 }
 

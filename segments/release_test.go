@@ -6,6 +6,7 @@ import (
 	"maps"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -74,4 +75,27 @@ func TestWorker_aRemovedProjectionIsGivenBack(t *testing.T) {
 		return true
 	})
 	worker.runs(t)
+}
+
+// TestWorker_aRestartUnderTheSameNameFreesWhatItNoLongerRuns has a worker be killed and started again, by the same name, without
+// the module whose segments it owned.
+func TestWorker_aRestartUnderTheSameNameFreesWhatItNoLongerRuns(t *testing.T) {
+	t.Parallel()
+	s := openPostgres(t, pgtest.New(t))
+	runtime := newRuntime(t, zerolog.Nop())
+	module := loadExample(t, runtime, "fine_balance")
+	if _, err := s.Install(t.Context(), &module.Description.Projection, 4); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Heartbeat(t.Context(), store.Worker{Name: "host-0", Projections: []string{"fine_balance"}}, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: "fine_balance", Worker: "host-0", Limit: 4}); err != nil || len(claims) != 4 {
+		t.Fatalf("claims %v, error %v", claims, err)
+	}
+	options := quick()
+	options.Name = "host-0"
+	startWorker(t, s, options, loadExample(t, runtime, "activity_log"))
+	startWorker(t, s, quick(), module)
+	applied(t, s, "fine_balance", appendTo(t, s, finesOf(10)...))
 }

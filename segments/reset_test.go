@@ -1,45 +1,101 @@
 package segments_test
 
 import (
-	"context"
+	"strings"
 	"testing"
-	"time"
 
 	"github.com/rs/zerolog"
 
+	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/host/hosttest"
 	"github.com/pupwasm/pupwasm/internal/pgtest"
-	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// TestWorker_anInterruptedOnceIsNotASuccess has a worker that is stopped before it reached its target.
-func TestWorker_anInterruptedOnceIsNotASuccess(t *testing.T) {
-	t.Parallel()
-	db := pgtest.New(t)
-	s := openPostgres(t, db)
-	if _, err := s.Append(t.Context(), store.AppendOptions{}, payments("A1", 1)); err != nil {
-		t.Fatal(err)
-	}
-	// Another worker holds the segment and does not move.
-	runtime := newRuntime(t, zerolog.Nop())
-	module := loadExample(t, runtime, "fine_balance")
-	if _, err := s.Install(t.Context(), &module.Description.Projection, 1); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Heartbeat(t.Context(), store.Worker{Name: "other"}, time.Hour); err != nil {
-		t.Fatal(err)
-	}
-	if claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: "fine_balance", Worker: "other", Limit: 1}); err != nil || len(claims) != 1 {
-		t.Fatalf("claims %v, error %v", claims, err)
-	}
-	worker, err := segments.New(s, segments.Options{Once: true})
+// loadVersion loads a module that writes nothing, by version.
+func loadVersion(t *testing.T, runtime *host.Runtime, version string) *host.Module {
+	t.Helper()
+	guest := &hosttest.Guest{Describe: `{"name":"quiet","version":` + version + `}`}
+	module, err := runtime.Load(t.Context(), "quiet"+version+".wasm", guest.Wasm())
 	if err != nil {
 		t.Fatal(err)
 	}
-	worker.Set(module)
-	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
-	defer cancel()
-	if err := worker.Run(ctx); err == nil {
-		t.Error("Run returns nil, must say that it was interrupted")
+	return module
+}
+
+// reset resets a projection once nobody owns a segment of it, as nobody does for a moment when all have failed or their worker was
+// paused for longer than its lease.
+func reset(t *testing.T, s store.Store, db pgtest.Database, projection string) {
+	t.Helper()
+	if _, err := db.Connect(t).Exec(t.Context(), "DELETE FROM pupwasm.workers"); err != nil {
+		t.Fatal(err)
 	}
+	var err error
+	eventually(t, "the projection is reset", func() bool {
+		if err = s.Reset(t.Context(), projection); err != nil {
+			_, _ = db.Connect(t).Exec(t.Context(), "DELETE FROM pupwasm.workers")
+		}
+		return err == nil
+	})
+}
+
+// TestReset_aWorkerDoesNotRunItsModuleOnTheTablesOfAnotherVersion has a projection be reset and built by another version behind a
+// worker's back.
+func TestReset_aWorkerDoesNotRunItsModuleOnTheTablesOfAnotherVersion(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	s := openPostgres(t, db)
+	runtime := newRuntime(t, zerolog.Nop())
+	lines := &logBuffer{}
+	options := quick()
+	options.Logger = zerolog.New(lines)
+	old := startWorker(t, s, options, loadVersion(t, runtime, "1"))
+	applied(t, s, "quiet", appendTo(t, s, finesOf(10)...))
+
+	reset(t, s, db, "quiet")
+	next := loadVersion(t, runtime, "2")
+	if _, err := s.Install(t.Context(), &next.Description.Projection, 4); err != nil {
+		// The old worker was first, which is its right: then it is reset again until the new one is.
+		eventually(t, "version 2 is installed", func() bool {
+			reset(t, s, db, "quiet")
+			_, err := s.Install(t.Context(), &next.Description.Projection, 4)
+			return err == nil
+		})
+	}
+	eventually(t, "the old worker says why it stops", func() bool {
+		return strings.Contains(lines.String(), "its tables were built by version 2, the module is version 1")
+	})
+	head := appendTo(t, s, finesOf(10)...)
+	for _, segment := range statusOf(t, s, "quiet").Segments {
+		if segment.Owner != "" {
+			t.Errorf("segment %d is run by %s", segment.Segment, segment.Owner)
+		}
+	}
+	startWorker(t, s, quick(), next)
+	applied(t, s, "quiet", head)
+	old.runs(t)
+}
+
+// TestReset_aNewerModuleThatWaitsIsInstalled is what the refusal of a newer version advises.
+func TestReset_aNewerModuleThatWaitsIsInstalled(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	s := openPostgres(t, db)
+	runtime := newRuntime(t, zerolog.Nop())
+	lines := &logBuffer{}
+	options := quick()
+	options.Logger = zerolog.New(lines)
+	worker := startWorker(t, s, options, loadVersion(t, runtime, "1"))
+	applied(t, s, "quiet", appendTo(t, s, finesOf(10)...))
+	worker.Set(loadVersion(t, runtime, "2"))
+	eventually(t, "the newer version is refused", func() bool {
+		return strings.Contains(lines.String(), "its tables were built by version 1, the module is version 2")
+	})
+	reset(t, s, db, "quiet")
+	eventually(t, "the newer version is installed", func() bool {
+		all, err := s.Status(t.Context(), "quiet")
+		return err == nil && len(all) == 1 && all[0].Version == 2
+	})
+	applied(t, s, "quiet", appendTo(t, s, finesOf(10)...))
+	worker.runs(t)
 }

@@ -70,13 +70,18 @@ func (r *roster) run(ctx context.Context) {
 
 // look shows every runner the present state, and is two queries however many projections and segments there are.
 func (r *roster) look(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, r.worker.options.Lease)
+	defer cancel()
 	number := r.looks.Add(1)
-	runners := r.worker.installed()
-	names := make([]string, len(runners))
-	for i, runner := range runners {
-		names[i] = runner.name
+	runners := r.worker.ready()
+	var names, memberships []string
+	for _, runner := range runners {
+		names = append(names, runner.name)
+		if runner.member.Load() {
+			memberships = append(memberships, runner.name)
+		}
 	}
-	if err := r.worker.register(ctx, names); err != nil {
+	if err := r.worker.register(ctx, memberships); err != nil {
 		return err
 	}
 	if err := r.vacate(ctx); err != nil {
@@ -127,8 +132,8 @@ func (r *roster) vacate(ctx context.Context) error {
 	return nil
 }
 
-// installed returns the runners whose module is installed, by name.
-func (w *Worker) installed() []*runner {
+// ready returns the runners whose module is installed, by name.
+func (w *Worker) ready() []*runner {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var all []*runner

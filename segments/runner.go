@@ -17,8 +17,8 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// runner runs one projection: it installs the module, takes its share of the segments, and starts and stops them. Everything but
-// set, stop, show, ending and progress happens in the goroutine of run.
+// runner runs one projection: it installs the module, takes its share of the segments, and starts and stops them. All of it happens
+// in the goroutine of run, but for set, stop, show and progress, which the worker calls, and moved and ending, which segments call.
 type runner struct {
 	worker *Worker
 	name   string
@@ -27,7 +27,8 @@ type runner struct {
 	done   chan struct{} // closed when run returned
 	quit   chan struct{} // closed by stop
 	events atomic.Int64
-	ready  atomic.Bool // a module is installed
+	ready  atomic.Bool // the module is installed, and fits what is in the database
+	member atomic.Bool // others count this worker in: it is ready and has something to do
 
 	// With Once, valid after done.
 	completed bool
@@ -44,7 +45,7 @@ type runner struct {
 	segments  map[int]*segment
 	troubles  map[int]*trouble
 	retry     backoff
-	refused   refusal
+	refused   map[*host.Module]refusal
 	fresh     int64     // views before this one are older than what the runner has done since
 	dissent   string    // why the layout is not as this worker wants it, as it was told last
 	wishAgain time.Time // when a layout that was not possible is tried again
@@ -59,7 +60,6 @@ type trouble struct {
 
 // refusal is a module that the database did not accept. It is tried again now and then: the reason may have gone away.
 type refusal struct {
-	module *host.Module
 	reason string
 	until  time.Time
 }
@@ -71,7 +71,8 @@ func newRunner(w *Worker, name string) *runner {
 	return &runner{
 		worker: w, name: name, logger: w.logger.With().Str("projection", name).Logger(),
 		wake: make(chan struct{}, 1), done: make(chan struct{}), quit: make(chan struct{}),
-		segments: map[int]*segment{}, troubles: map[int]*trouble{}, positions: map[int]int64{}, retry: w.options.backoff(),
+		segments: map[int]*segment{}, troubles: map[int]*trouble{}, positions: map[int]int64{}, refused: map[*host.Module]refusal{},
+		retry: w.options.backoff(),
 	}
 }
 
@@ -137,12 +138,16 @@ func (r *runner) tend(ctx context.Context) error {
 		r.completed = r.worker.options.Once && r.failure != nil
 		return nil
 	}
+	if !r.ready.Load() {
+		return r.reinstall(ctx)
+	}
 	v := r.look()
 	if v == nil {
 		return nil
 	}
 	status, known := v.projections[r.name]
-	if !known {
+	if !known || status.Version != r.module.Description.Version {
+		r.withdraw()
 		return r.reinstall(ctx)
 	}
 	if r.worker.options.Once && r.complete(status) {
@@ -198,7 +203,7 @@ func (r *runner) install(ctx context.Context) error {
 	if module == nil {
 		return nil
 	}
-	if module == r.refused.module && clock.Now().Before(r.refused.until) {
+	if clock.Now().Before(r.refused[module].until) {
 		return nil
 	}
 	catalogue, err := r.worker.store.Install(ctx, &module.Description.Projection, r.newSegments())
@@ -215,41 +220,64 @@ func (r *runner) install(ctx context.Context) error {
 	if r.module != nil {
 		r.module.Close(context.WithoutCancel(ctx))
 	}
-	r.module, r.catalogue, r.failure, r.refused = module, catalogue, nil, refusal{}
-	clear(r.troubles)
+	r.module = module
+	r.installed(catalogue)
 	r.logger.Info().Str("module", module.File).Int("version", module.Description.Version).Msg("projection installed")
-	r.ready.Store(true)
-	r.outdate()
 	return nil
 }
 
-// reinstall follows a reset of the projection behind the worker's back.
+// installed notes that the module fits what is in the database.
+func (r *runner) installed(catalogue store.Catalogue) {
+	r.catalogue, r.failure = catalogue, nil
+	clear(r.refused)
+	clear(r.troubles)
+	r.ready.Store(true)
+	r.member.Store(true)
+	r.outdate()
+}
+
+// withdraw ends all segments: the projection was reset behind the worker's back, and may be another version's by now.
+func (r *runner) withdraw() {
+	for _, s := range r.staying() {
+		s.leave()
+	}
+	r.ready.Store(false)
+	r.member.Store(false)
+	r.worker.roster.kick()
+}
+
+// reinstall follows a reset of the projection behind the worker's back, once its segments have ended. A module that waits to be
+// installed comes first: the reset may have been made for it.
 func (r *runner) reinstall(ctx context.Context) error {
-	switch {
-	case len(r.segments) > 0:
-		r.dropLost(&store.ProjectionStatus{})
-		return nil
-	case r.worker.options.Once:
+	if r.worker.options.Once {
 		r.failure, r.completed = fmt.Errorf("projection %s was reset while it ran", r.name), true
 		return nil
-	case r.refused.module == r.module && clock.Now().Before(r.refused.until):
+	}
+	r.mu.Lock()
+	desired := r.desired
+	r.mu.Unlock()
+	if desired != nil {
+		delete(r.refused, desired)
+		if err := r.install(ctx); err != nil || r.ready.Load() {
+			return err
+		}
+	}
+	if len(r.segments) > 0 || clock.Now().Before(r.refused[r.module].until) {
 		return nil
 	}
 	catalogue, err := r.worker.store.Install(ctx, &r.module.Description.Projection, r.newSegments())
 	switch {
-	case err == nil:
-		r.logger.Info().Msg("projection was reset, installing it anew")
-		r.catalogue = catalogue
-		clear(r.troubles)
-		r.mu.Lock()
-		clear(r.positions)
-		r.mu.Unlock()
 	case errors.Is(err, store.ErrTransient), ctx.Err() != nil:
 		return err
-	default:
+	case err != nil:
 		r.refuse(r.module, err)
+		return nil
 	}
-	r.outdate()
+	r.logger.Info().Msg("projection was reset, installing it anew")
+	r.mu.Lock()
+	clear(r.positions)
+	r.mu.Unlock()
+	r.installed(catalogue)
 	return nil
 }
 
@@ -275,15 +303,15 @@ func (r *runner) taken(module *host.Module) bool {
 // refuse keeps the module for another try, and says why once.
 func (r *runner) refuse(module *host.Module, err error) {
 	err = fmt.Errorf("module %s: %w", module.File, err)
-	if r.refused.module != module || r.refused.reason != err.Error() {
+	if r.refused[module].reason != err.Error() {
 		event := r.logger.Error().Err(err)
-		if r.module != nil {
+		if r.module != nil && r.module != module {
 			event.Msg("module refused, the one before goes on")
 		} else {
 			event.Msg("module refused")
 		}
 	}
-	r.refused = refusal{module: module, reason: err.Error(), until: clock.Now().Add(secondLook)}
+	r.refused[module] = refusal{reason: err.Error(), until: clock.Now().Add(secondLook)}
 	r.failure = err
 }
 
@@ -291,6 +319,12 @@ func (r *runner) refuse(module *host.Module, err error) {
 func (r *runner) balance(ctx context.Context, status *store.ProjectionStatus, workers []store.Worker) error {
 	r.dropLost(status)
 	staying := r.staying()
+	if r.worker.options.Once {
+		// What is at the target already is left to workers that go on.
+		if busy := len(staying) > 0 || r.someFree(status); busy != r.member.Swap(busy) {
+			r.worker.roster.kick()
+		}
+	}
 	room := share(status, workers, r.worker.options.Name) - len(staying)
 	switch {
 	case room < 0:
@@ -309,6 +343,8 @@ func (r *runner) balance(ctx context.Context, status *store.ProjectionStatus, wo
 // releaseIdle gives back segments that the database has as this worker's and that are not at work, since their release was lost with
 // a connection: with a share that is full, it would not claim them again, and no other worker may.
 func (r *runner) releaseIdle(ctx context.Context, status *store.ProjectionStatus) error {
+	ctx, cancel := context.WithTimeout(ctx, farewellTimeout)
+	defer cancel()
 	for i := range status.Segments {
 		s := &status.Segments[i]
 		if _, atWork := r.segments[s.Segment]; atWork || s.Owner != r.worker.options.Name {
@@ -354,7 +390,7 @@ func (r *runner) someFree(status *store.ProjectionStatus) bool {
 	held := r.held()
 	return slices.ContainsFunc(status.Segments, func(s store.SegmentStatus) bool {
 		free := s.Owner == "" || !s.Live || s.Owner == r.worker.options.Name
-		return free && claimable(&s) && !slices.Contains(held, s.Segment)
+		return free && claimable(&s) && (r.worker.target == 0 || s.Position < r.worker.target) && !slices.Contains(held, s.Segment)
 	})
 }
 
@@ -367,7 +403,8 @@ func (r *runner) claim(ctx context.Context, limit int) error {
 	ctx, stop := outliving(ctx, leaveTimeout)
 	defer stop()
 	claims, err := r.worker.store.Claim(ctx, store.ClaimRequest{
-		Projection: r.name, Worker: r.worker.options.Name, Held: r.held(), Limit: limit,
+		Projection: r.name, Version: r.module.Description.Version, Worker: r.worker.options.Name,
+		Held: r.held(), Below: r.worker.target, Limit: limit,
 	})
 	if err != nil {
 		return err
@@ -414,13 +451,12 @@ func (r *runner) reap() {
 	r.mu.Unlock()
 	for _, s := range ended {
 		<-s.done
-		number := s.number
-		if r.segments[number] == s {
-			delete(r.segments, number)
+		if r.segments[s.number] == s {
+			delete(r.segments, s.number)
 			r.worker.roster.kick()
 		}
 		if s.claim.Position > s.first {
-			delete(r.troubles, number)
+			delete(r.troubles, s.number)
 		}
 		if s.err != nil && !errors.Is(s.err, store.ErrFenced) {
 			r.troubled(s)
@@ -430,11 +466,10 @@ func (r *runner) reap() {
 
 // troubled lets a segment pause.
 func (r *runner) troubled(s *segment) {
-	number := s.claim.Segment
-	t, known := r.troubles[number]
+	t, known := r.troubles[s.number]
 	if !known {
 		t = &trouble{backoff: r.worker.options.backoff()}
-		r.troubles[number] = t
+		r.troubles[s.number] = t
 	}
 	if known && !t.told && !r.worker.outage.active() {
 		t.told = true
@@ -459,6 +494,9 @@ func (r *runner) stopSegments() {
 
 func (r *runner) close() {
 	r.stopSegments()
+	r.ready.Store(false)
+	r.member.Store(false)
+	r.worker.roster.kick()
 	ctx := context.Background()
 	if r.module != nil {
 		r.module.Close(ctx)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -32,6 +33,7 @@ type segment struct {
 
 	request store.ReadRequest
 	log     *member // of the worker's feed, while it runs
+	server  int     // whose log the horizon was of that the batch goes up to
 }
 
 func newSegment(r *runner, claim store.Claim) *segment {
@@ -78,8 +80,6 @@ func (s *segment) run(ctx context.Context) error {
 			return nil
 		}
 		if worker.options.Once && s.claim.Position >= worker.target {
-			worker.roster.kick()
-			<-ctx.Done()
 			return nil
 		}
 		through, err := s.await(ctx)
@@ -104,14 +104,15 @@ func (s *segment) run(ctx context.Context) error {
 func (s *segment) await(ctx context.Context) (int64, error) {
 	head, jitter := s.runner.worker.head, s.runner.worker.options.WakeJitter
 	rests := !head.beyond(s.claim.Position)
-	through, err := head.after(ctx, s.claim.Position)
+	through, log, err := head.after(ctx, s.claim.Position)
 	if err == nil && rests && jitter > 0 {
 		sleep(ctx, rand.N(jitter))
-		through, err = head.after(ctx, s.claim.Position)
+		through, log, err = head.after(ctx, s.claim.Position)
 	}
 	if err != nil {
 		return 0, err
 	}
+	s.server = log
 	if s.claim.Barrier > 0 {
 		through = min(through, s.claim.Barrier)
 	}
@@ -130,6 +131,9 @@ func (s *segment) step(ctx context.Context, through int64) error {
 	mutations, err := s.apply(ctx, batch, tx)
 	if err != nil {
 		return s.blame(err, batch)
+	}
+	if s.runner.worker.head.log() != s.server {
+		return fmt.Errorf("%w: another server may have taken its place while the batch was at work", store.ErrTransient)
 	}
 	if err := tx.Commit(ctx, through, s.folder.Fold(mutations)); err != nil {
 		return s.blame(err, batch)
@@ -200,7 +204,7 @@ func (s *segment) finish(err error) {
 	switch {
 	case isFailure(err):
 		s.at().Error().Err(err).Msg("segment failed")
-		if err := s.runner.worker.store.Fail(ctx, s.claim, err.Error()); err != nil {
+		if err := s.runner.worker.store.Fail(ctx, s.claim, storable(err.Error())); err != nil {
 			s.at().Warn().Err(err).Msg("failure not recorded")
 			s.err = err
 		}
@@ -211,6 +215,11 @@ func (s *segment) finish(err error) {
 			s.at().Debug().Err(err).Msg("segment not released")
 		}
 	}
+}
+
+// storable is a text as every database takes it: what a guest said of its end may be any bytes.
+func storable(text string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
 }
 
 // at is the logger with the place where the segment stands.

@@ -159,7 +159,7 @@ func (k *waker) doze(ctx context.Context, pause time.Duration) dozed {
 	k.by = connection
 	if quiet, err := k.announce(ctx); err != nil || !quiet {
 		k.until = time.Time{}
-		sleep(ctx, dozeAfter)
+		sleep(ctx, min(pause, k.pollMax()))
 		return dozeBusy
 	}
 	return dozeAnnounced

@@ -99,12 +99,14 @@ func (w *Worker) Remove(projection string) {
 	w.mu.Unlock()
 	if known {
 		r.stop()
-		if started {
-			<-r.done
-			w.mu.Lock()
-			w.gone[projection] = true
-			w.mu.Unlock()
+		if !started {
+			r.close()
+			return
 		}
+		<-r.done
+		w.mu.Lock()
+		w.gone[projection] = true
+		w.mu.Unlock()
 		w.roster.kick()
 	}
 }
@@ -180,16 +182,13 @@ func (w *Worker) Run(ctx context.Context) error {
 	return err
 }
 
-// begin takes the lease and, with Once, the position to reach. It goes on trying until ctx ends.
+// begin takes the lease and, with Once, the position to reach. What a worker of this name owned before it was killed and started
+// again is free then: it may run other projections now. It goes on trying until ctx ends, or, with Once, until an error does not
+// pass.
 func (w *Worker) begin(ctx context.Context) error {
 	retry := w.options.backoff()
 	for {
-		err := w.renew(ctx)
-		if err == nil && w.options.Once {
-			var horizon store.Horizon
-			horizon, err = w.store.Horizon(ctx)
-			w.target = horizon.Head
-		}
+		err := w.arrive(ctx)
 		if err == nil {
 			w.outage.over()
 			return nil
@@ -197,11 +196,31 @@ func (w *Worker) begin(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		if w.options.Once && !errors.Is(err, store.ErrTransient) {
+			return err
+		}
 		w.outage.noticed(err)
 		if !sleep(ctx, retry.pause()) {
 			return ctx.Err()
 		}
 	}
+}
+
+func (w *Worker) arrive(ctx context.Context) error {
+	within, cancel := context.WithTimeout(ctx, w.options.Lease)
+	defer cancel()
+	if err := w.store.Leave(within, w.options.Name); err != nil {
+		return err
+	}
+	if err := w.renew(within); err != nil {
+		return err
+	}
+	if w.options.Once {
+		horizon, err := w.store.Horizon(within)
+		w.target = horizon.Head
+		return err
+	}
+	return nil
 }
 
 // heartbeats renews the lease well before it runs out. A renewal that fails is tried again at once: the segments stay
@@ -246,6 +265,8 @@ func (w *Worker) heartbeat(ctx context.Context, projections []string) error {
 	// leave a share of the segments to it.
 	ctx, stop := outliving(ctx, leaveTimeout)
 	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, w.options.Lease)
+	defer cancel()
 	self := store.Worker{Name: w.options.Name, Projections: projections, Segments: w.options.Segments}
 	if err := w.store.Heartbeat(ctx, self, w.options.Lease); err != nil {
 		return err

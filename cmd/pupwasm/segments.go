@@ -160,7 +160,8 @@ func newSegmentsMergeCommand(globals *globalOptions) *cobra.Command {
 		Use:   "merge PROJECTION SEGMENT SEGMENT",
 		Short: "Make one segment of two neighbours",
 		Long: `Make one segment, which keeps the lower number, of two neighbours in 'pupwasm segments list'. When one is behind, the other
-waits until it has caught up; some worker has to run the projection for that. A merge is given up when one of them fails.`,
+stands still until it has caught up, which some worker has to run the projection for, and neither can be split meanwhile. A merge
+is given up when one of them fails.`,
 		Args: wantArgs(cobra.ExactArgs(3)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			numbers, err := segmentNumbers(args[1:])

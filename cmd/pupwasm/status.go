@@ -96,7 +96,7 @@ func runStatus(ctx context.Context, opts *statusOptions, args []string) error {
 
 func readStatus(ctx context.Context, from store.Store, only []string) (*statusReport, error) {
 	// Checkpoints first: none of them can then be above the head.
-	projections, err := from.Status(ctx)
+	projections, err := from.Status(ctx, only...)
 	if err != nil {
 		return nil, err
 	}
@@ -109,9 +109,6 @@ func readStatus(ctx context.Context, from store.Store, only []string) (*statusRe
 	}
 	ages := ages{from: from, known: map[int64]*float64{}}
 	for _, projection := range projections {
-		if len(only) > 0 && projection.Name != only[0] {
-			continue
-		}
 		p := projectionReport{Name: projection.Name, Version: projection.Version, Position: horizon.Head, Segments: []segmentReport{}}
 		for i := range projection.Segments {
 			segment, err := reportSegment(ctx, &projection.Segments[i], horizon.Head, &ages)

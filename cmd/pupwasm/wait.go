@@ -17,6 +17,7 @@ type waitOptions struct {
 	*globalOptions
 
 	position int64
+	given    bool // a position is asked for, and not the end of the log
 	timeout  time.Duration
 }
 
@@ -35,7 +36,10 @@ Some worker has to run the projection. The command fails at once when a segment 
 		Example: `  pupwasm append events.jsonl && pupwasm wait fines
   pupwasm wait fines --position 4711 --timeout 5s`,
 		Args: wantArgs(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error { return runWait(cmd.Context(), opts, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts.given = cmd.Flags().Changed("position")
+			return runWait(cmd.Context(), opts, args[0])
+		},
 
 		ValidArgsFunction: completeProjections(globals),
 	}
@@ -53,7 +57,7 @@ func runWait(ctx context.Context, opts *waitOptions, projection string) error {
 	}
 	defer from.Close()
 	position := opts.position
-	if position == 0 {
+	if !opts.given {
 		horizon, err := from.Horizon(ctx)
 		if err != nil {
 			return err

@@ -33,6 +33,8 @@ const (
 
 // Query runs a query of the catalogue. See [store.Tx].
 func (u *unit) Query(ctx context.Context, query int, arguments []store.Value, rows *store.Rows) error {
+	ctx, cancel := u.catalogue.store.bounded(ctx)
+	defer cancel()
 	entry := &u.catalogue.queries[query]
 	first := !u.begun
 	p, err := u.pipeline(ctx)
@@ -68,6 +70,8 @@ func (u *unit) Query(ctx context.Context, query int, arguments []store.Value, ro
 // raises, the server skips the rest.
 func (u *unit) Commit(ctx context.Context, through int64, steps []store.Step) error {
 	defer u.Rollback()
+	ctx, cancel := u.catalogue.store.bounded(ctx)
+	defer cancel()
 	p, err := u.pipeline(ctx)
 	if err != nil {
 		return err

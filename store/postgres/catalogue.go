@@ -221,6 +221,8 @@ func (i *installer) columnsOf(ctx context.Context, table string) (map[string]str
 
 // Status returns how every projection stands. See [store.Projections].
 func (s *Store) Status(ctx context.Context, only ...string) ([]store.ProjectionStatus, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	rows, err := s.control.Query(ctx, s.queries.status, append([]string{}, only...))
 	if err != nil {
 		return nil, translate(err)

@@ -1,4 +1,9 @@
 package postgres
 
+import "time"
+
 // UseClock makes the store take the time from an SQL expression, for tests that move it. The store must not be in use.
 func (s *Store) UseClock(expression string) { s.queries = queriesFor(s.options.Schema, expression) }
+
+// BearSilence sets how long, beyond a statement's own limit, its answer is waited for.
+func (s *Store) BearSilence(wait time.Duration) { s.silence = wait }

@@ -47,6 +47,9 @@ func (l layoutOf) read(ctx context.Context) (*store.Layout, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the layout: %w", err)
 	}
+	if _, err := l.tx.Exec(ctx, l.queries.lockTimeout); err != nil {
+		return nil, fmt.Errorf("bounding the wait for commits: %w", err)
+	}
 	rows, err := l.tx.Query(ctx, l.queries.segments, l.projection)
 	if err != nil {
 		return nil, fmt.Errorf("reading the segments: %w", err)

@@ -12,12 +12,16 @@ import (
 
 // Heartbeat registers or renews a worker. See [store.Leases].
 func (s *Store) Heartbeat(ctx context.Context, worker store.Worker, ttl time.Duration) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	_, err := s.control.Exec(ctx, s.queries.heartbeat, worker.Name, ttl, append([]string{}, worker.Projections...), worker.Segments)
 	return translate(err)
 }
 
 // Workers returns the workers that are alive. See [store.Leases].
 func (s *Store) Workers(ctx context.Context) ([]store.Worker, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	rows, err := s.control.Query(ctx, s.queries.workers)
 	if err != nil {
 		return nil, translate(err)
@@ -32,6 +36,8 @@ func (s *Store) Workers(ctx context.Context) ([]store.Worker, error) {
 
 // Claim gives free segments to the worker. See [store.Leases].
 func (s *Store) Claim(ctx context.Context, request store.ClaimRequest) ([]store.Claim, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	held := request.Held
 	if held == nil {
 		held = []int{} // an array without elements; NULL would exclude everything
@@ -54,18 +60,24 @@ func (s *Store) Claim(ctx context.Context, request store.ClaimRequest) ([]store.
 
 // Release gives a segment up. See [store.Leases].
 func (s *Store) Release(ctx context.Context, claim store.Claim) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	_, err := s.control.Exec(ctx, s.queries.release, claim.Projection, claim.Segment, claim.Worker, claim.Epoch)
 	return translate(err)
 }
 
 // Fail records why a segment cannot go on. See [store.Leases].
 func (s *Store) Fail(ctx context.Context, claim store.Claim, reason string) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	_, err := s.control.Exec(ctx, s.queries.fail, claim.Projection, claim.Segment, claim.Worker, claim.Epoch, reason)
 	return translate(err)
 }
 
 // Leave releases everything that the worker owns. See [store.Leases].
 func (s *Store) Leave(ctx context.Context, worker string) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	_, err := s.control.Exec(ctx, s.queries.leave, worker)
 	return translate(err)
 }

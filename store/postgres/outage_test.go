@@ -259,3 +259,35 @@ func TestReshard_aHostThatStopsInTheMiddleKeepsNobodyWaitingForLong(t *testing.T
 		t.Errorf("there are %d segments, must be 3", n)
 	}
 }
+
+// TestOutage_aServerThatFallsSilentIsGivenUp has the network swallow what is sent, without a word to the connections.
+func TestOutage_aServerThatFallsSilentIsGivenUp(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	between := newProxy(t, db)
+	s, err := postgres.Open(between.dsn, postgres.Options{Schema: db.Schema, StatementTimeout: 100 * time.Millisecond})
+	must(t, err)
+	t.Cleanup(s.Close)
+	s.BearSilence(100 * time.Millisecond)
+	self := store.Worker{Name: "w"}
+	must(t, s.Heartbeat(t.Context(), self, time.Hour))
+	read := store.ReadRequest{Through: 1, Limit: 1, Range: store.FullRange()}
+	must(t, s.Read(t.Context(), read, &store.Page{}))
+	between.fallSilent()
+	for name, call := range map[string]func() error{
+		"heartbeat": func() error { return s.Heartbeat(t.Context(), self, time.Hour) },
+		"read":      func() error { return s.Read(t.Context(), read, &store.Page{}) },
+		"horizon": func() error {
+			_, err := s.Horizon(t.Context())
+			return err
+		},
+		"claim": func() error {
+			_, err := s.Claim(t.Context(), store.ClaimRequest{Projection: "p", Worker: "w", Limit: 1})
+			return err
+		},
+	} {
+		if err := call(); !errors.Is(err, store.ErrTransient) {
+			t.Errorf("%s: %v, must be ErrTransient", name, err)
+		}
+	}
+}

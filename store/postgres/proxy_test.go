@@ -17,6 +17,7 @@ type proxy struct {
 	mu          sync.Mutex
 	turns       int
 	clientSpoke bool
+	silent      bool // nothing passes, and nobody is told
 	open        []net.Conn
 }
 
@@ -63,7 +64,11 @@ func (p *proxy) forward(to, from net.Conn, fromClient bool) {
 				p.turns++
 			}
 			p.clientSpoke = fromClient
+			silent := p.silent
 			p.mu.Unlock()
+			if silent {
+				continue
+			}
 			if _, err := to.Write(buffer[:n]); err != nil {
 				break
 			}
@@ -74,6 +79,13 @@ func (p *proxy) forward(to, from net.Conn, fromClient bool) {
 	}
 	to.Close()
 	from.Close()
+}
+
+// fallSilent swallows everything from now on, as a network does whose server has lost its power.
+func (p *proxy) fallSilent() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.silent = true
 }
 
 // cut breaks every connection.

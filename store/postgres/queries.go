@@ -39,6 +39,7 @@ type queries struct {
 	deleteProjection string
 	status           string
 
+	lockTimeout   string
 	layout        string
 	segments      string
 	asked         string
@@ -117,7 +118,9 @@ func queriesFor(schema, now string) queries {
 			WHERE cardinality($1::text[]) = 0 OR p.name = ANY ($1::text[]) ORDER BY p.name, s.segment`),
 
 		layout: in(`SELECT whole, segments, next_segment FROM {schema}.projections WHERE name = $1`),
-		// Commits under way are waited for, and what they have written is what is read.
+		// Commits under way are waited for, and what they have written is what is read. One that hangs must not keep the others
+		// behind it waiting: the change is tried again.
+		lockTimeout: `SELECT pg_catalog.set_config('lock_timeout', '5s', true)`,
 		segments: in(`SELECT segment, first_hash, last_hash, position, coalesce(failure, ''), merge_into, merge_at
 			FROM {schema}.segments WHERE projection = $1 ORDER BY segment FOR UPDATE`),
 		asked: in(`UPDATE {schema}.projections SET segments = $2, next_segment = $3 WHERE name = $1`),

@@ -68,6 +68,8 @@ func (s *Store) Read(ctx context.Context, request store.ReadRequest, page *store
 	if some, err := request.Start(page); err != nil || !some {
 		return err
 	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	read, params := s.readStatement(request)
 	full, err := s.readInOrder(ctx, read, params, request.Columns, page, request.Bytes)
 	if err != nil {

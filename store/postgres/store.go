@@ -15,8 +15,10 @@
 //	pipeline.go   several statements in one round trip
 //	wire.go       values to and from PostgreSQL's binary format
 //	lease.go      who may advance which segment
+//	layout.go     into which segments a projection is divided
 //	wake.go       notifications of appends, for hosts that sleep
 //	errors.go     PostgreSQL's errors in the words of package store
+//	queries.go    the fixed statements
 package postgres
 
 import (
@@ -71,6 +73,7 @@ type Store struct {
 	control *pgxpool.Pool // for leases and the horizon, which must not queue behind batches
 	options Options
 	queries queries
+	silence time.Duration // how long, beyond a statement's own limit, its answer is waited for
 }
 
 var _ store.Store = (*Store)(nil)
@@ -106,7 +109,7 @@ func Open(dsn string, options Options) (*Store, error) {
 	}
 	// Behind a pooler a connection may be sent what another client listens to. The driver would keep it for ever.
 	config.ConnConfig.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) {}
-	s := &Store{options: options, queries: queriesFor(options.Schema, now)}
+	s := &Store{options: options, queries: queriesFor(options.Schema, now), silence: silenceMax}
 	if s.pool, err = pgxpool.NewWithConfig(context.Background(), config); err != nil {
 		return nil, fmt.Errorf("preparing the connection pool: %w", err)
 	}
@@ -129,6 +132,17 @@ func (s *Store) Ping(ctx context.Context) error {
 		return store.ErrNotMigrated
 	}
 	return nil
+}
+
+const silenceMax = 10 * time.Second
+
+// bounded ends a call to a server that has gone silent, as one does that has lost its power: nothing tells the connection, and
+// the server's own limit on the statement no longer does.
+func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if s.options.StatementTimeout < 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, s.options.StatementTimeout+s.silence)
 }
 
 // statementTimeout is the limit as the SQL functions take it: in milliseconds, 0 for none.

@@ -25,6 +25,8 @@ func handle(b *pup.Batch, out *pup.Mutations) error {
 		switch e.Type() {
 		case "Panic":
 			panic("as the event says")
+		case "Garbled":
+			panic("no text: \x00 and \xff")
 		case "Error":
 			return pup.ErrorAt(e, 7, "the event is not acceptable")
 		case "Loop":
