@@ -27,8 +27,8 @@ const (
 )
 
 var (
-	binary  = Signature{Params: []ValType{I32, I32}, Results: []ValType{I32}}
-	unary   = [][]byte{I32Eqz, {0x67}, {0x69}, {0xC0}}                                             // eqz, clz, popcnt, extend8_s
+	binary   = Signature{Params: []ValType{I32, I32}, Results: []ValType{I32}}
+	unary    = [][]byte{I32Eqz, {0x67}, {0x69}, {0xC0}} // eqz, clz, popcnt, extend8_s
 	binaries = [][]byte{I32Add, I32Sub, I32Mul, I32And, I32ShrU, I32LtU, I32Eq, {0x72}, {0x73}, {0x77}, I32DivS, I32RemS}
 )
 
