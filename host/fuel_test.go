@@ -134,3 +134,25 @@ func TestGuest_memoryKeepsItsOwnMaximum(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestGuest_aFreshInstanceHasEmptyMemory writes to all of its memory, and must not find it again in the next instance.
+func TestGuest_aFreshInstanceHasEmptyMemory(t *testing.T) {
+	t.Parallel()
+	const at, more = 60_000, 2 << 16
+	g := &hosttest.Guest{Memory: hosttest.Limits{Min: 1}}
+	g.Apply = hosttest.Code(
+		hosttest.I32Const(4), hosttest.MemoryGrow, hosttest.Drop,
+		hosttest.I32Const(at), hosttest.I32Load(0), hosttest.If(hosttest.Unreachable),
+		hosttest.I32Const(at), hosttest.I32Load(more), hosttest.If(hosttest.Unreachable),
+		hosttest.I32Const(at), hosttest.I32Const(1), hosttest.I32Store(0),
+		hosttest.I32Const(at), hosttest.I32Const(1), hosttest.I32Store(more),
+		g.GoodReply(),
+	)
+	guest := load(t, newRuntime(t, host.Options{}), "fresh.wasm", g.Wasm()).NewGuest(0)
+	defer guest.Close(context.Background())
+	for range 3 {
+		if err := <-applying(t.Context(), guest); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -28,7 +28,8 @@ type Guest struct {
 	instance api.Module
 	encoder  abi.BatchEncoder
 	reply    []byte
-	tank     *tank // of the instance
+	tank     *tank  // of the instance
+	spare    []byte // memory for the next instance, all zeros
 
 	mutations []store.Mutation
 	values    []store.Value

@@ -9,6 +9,8 @@ import (
 const (
 	pageBytes = 64 << 10
 	exitBytes = meter.ExitPages * pageBytes
+	// spareBytesMax is the most that a guest without an instance keeps.
+	spareBytesMax = 4 << 20
 )
 
 // memory is the memory of an instance. It asks for pages when it grows, within the limit, and in vain after every slice of fuel,
@@ -23,7 +25,9 @@ type memory struct {
 func (g *Guest) allocator() experimental.MemoryAllocator {
 	return experimental.MemoryAllocatorFunc(func(_, _ uint64) experimental.LinearMemory {
 		pages := min(uint64(g.module.code.memory.Max), uint64(g.module.runtime.options.Limits.MemoryMiB)*pagesPerMiB)
-		return &memory{guest: g, limit: pages * pageBytes}
+		m := &memory{guest: g, buffer: g.spare, limit: pages * pageBytes}
+		g.spare = nil
+		return m
 	})
 }
 
@@ -47,5 +51,12 @@ func (m *memory) Reallocate(size uint64) []byte {
 	return m.buffer
 }
 
-// Free gives nothing back: the collector has it.
-func (m *memory) Free() {}
+// Free keeps the memory for the guest's next instance, empty as a new one: a fresh instance for every batch would otherwise make
+// more garbage than all the rest.
+func (m *memory) Free() {
+	if cap(m.buffer) <= spareBytesMax {
+		clear(m.buffer)
+		m.guest.spare = m.buffer[:0]
+	}
+	m.buffer = nil
+}
