@@ -10,7 +10,7 @@ type Limits struct {
 	// MemoryMiB is the most memory that an instance may have. Defaults to 64.
 	MemoryMiB int
 	// Fuel is the most that a guest may do for one batch, and to start and describe itself, in units of package meter, which are about
-	// an instruction each. What exceeds it does so on every host. Defaults to 10 thousand million, some seconds.
+	// an instruction each. What exceeds it does so on every host. Defaults to 50 thousand million, some seconds.
 	Fuel int64
 	// BatchTimeout is the longest that a guest may take for one batch. Fuel is spent before, but on a machine that is very slow or
 	// busy: exceeding the time is not held against the guest. Defaults to a minute.
@@ -24,6 +24,9 @@ type Limits struct {
 	// LogLinesMax bounds the lines that are kept of one batch. Defaults to 100.
 	LogLinesMax int
 }
+
+// DefaultFuel is [Limits].Fuel where it is not set.
+const DefaultFuel = 50_000_000_000
 
 const (
 	memoryMiBMax = 2048 // addresses are 32 bits and sizes cross as signed numbers
@@ -39,7 +42,7 @@ func (l Limits) withDefaults() Limits {
 		l.MemoryMiB = 64
 	}
 	if l.Fuel == 0 {
-		l.Fuel = 10_000_000_000
+		l.Fuel = DefaultFuel
 	}
 	if l.BatchTimeout == 0 {
 		l.BatchTimeout = time.Minute

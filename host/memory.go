@@ -19,6 +19,7 @@ type memory struct {
 	guest  *Guest
 	buffer []byte
 	limit  uint64
+	grows  bool // it has its first pages
 }
 
 // allocator makes the memory of the next instance. What the engine gives for a maximum are all addresses.
@@ -34,10 +35,11 @@ func (g *Guest) allocator() experimental.MemoryAllocator {
 // Reallocate returns the memory with another size, or nil.
 func (m *memory) Reallocate(size uint64) []byte {
 	have := uint64(len(m.buffer))
-	if size == have+exitBytes && have > 0 {
+	if m.grows && size == have+exitBytes {
 		m.guest.exit()
 		return nil
 	}
+	m.grows = true
 	if size > m.limit {
 		return nil
 	}

@@ -209,7 +209,7 @@ type runtimeOptions struct {
 
 func (o *runtimeOptions) addFlags(flags *pflag.FlagSet) {
 	flags.IntVar(&o.memoryMiB, "memory", 64, "MiB of memory that a module's instance may have")
-	flags.Int64Var(&o.fuel, "fuel", 10_000_000_000, "how much a module may do for one batch, in instructions, more or less")
+	flags.Int64Var(&o.fuel, "fuel", host.DefaultFuel, "how much a module may do for one batch, in instructions, more or less")
 	flags.DurationVar(&o.batchTimeout, "batch-timeout", time.Minute, "how long one batch may take on this machine before it is tried again")
 	flags.StringVar(&o.cacheDir, "cache-dir", defaultCacheDir(), "folder for compiled code, writable by this user alone; empty for none")
 }
