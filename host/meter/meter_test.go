@@ -199,3 +199,26 @@ func TestInstrument_changesNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestInstrument_severalResults has a function with two results that calls itself and returns from within blocks.
+func TestInstrument_severalResults(t *testing.T) {
+	t.Parallel()
+	m := &Module{}
+	m.Memory(Limits{Min: 1})
+	self := m.NextFunc()
+	m.Func(Signature{Params: []ValType{I32}, Results: []ValType{I32, I64}}, nil,
+		LocalGet(0), I32Eqz, If(I32Const(7), I64Const(8), Return),
+		LocalGet(0), I32Const(1), I32Sub, Call(self))
+	m.Export("run", ExternFunc, self)
+	g, err := startMetered(newEngine(t), m.Encode(), plentyOfFuel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.close()
+	if results, err := g.call("run", 1000); err != nil || len(results) != 2 || results[0] != 7 || results[1] != 8 {
+		t.Errorf("got %v, error %v", results, err)
+	}
+	if g.stackLeft() != meter.StackBytes {
+		t.Errorf("%d bytes of stack are left", g.stackLeft())
+	}
+}
