@@ -1,7 +1,10 @@
 package host_test
 
 import (
+	"context"
+	"runtime"
 	"testing"
+	"time"
 
 	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/internal/guestbuild"
@@ -19,8 +22,8 @@ func perEvent(b *testing.B) {
 func BenchmarkGuest_Apply(b *testing.B) {
 	for _, compiler := range []guestbuild.Compiler{guestbuild.TinyGo, guestbuild.Go} {
 		b.Run(string(compiler), func(b *testing.B) {
-			runtime := newRuntime(b, host.Options{})
-			module := load(b, runtime, "fine_balance.wasm", guestbuild.Example(b, compiler, "fine_balance"))
+			engine := newRuntime(b, host.Options{})
+			module := load(b, engine, "fine_balance.wasm", guestbuild.Example(b, compiler, "fine_balance"))
 			guest := module.NewGuest(0)
 			defer guest.Close(b.Context())
 			events := fineEvents(1, benchEvents)
@@ -37,8 +40,8 @@ func BenchmarkGuest_Apply(b *testing.B) {
 
 // BenchmarkFolder_Fold turns the mutations of 1,000 fines, 40 of them distinct, into steps.
 func BenchmarkFolder_Fold(b *testing.B) {
-	runtime := newRuntime(b, host.Options{})
-	module := load(b, runtime, "fine_balance.wasm", guestbuild.Example(b, guestbuild.Auto, "fine_balance"))
+	engine := newRuntime(b, host.Options{})
+	module := load(b, engine, "fine_balance.wasm", guestbuild.Example(b, guestbuild.Auto, "fine_balance"))
 	guest := module.NewGuest(0)
 	defer guest.Close(b.Context())
 	mutations, err := guest.Apply(b.Context(), fineEvents(1, benchEvents), nil)
@@ -57,11 +60,29 @@ func BenchmarkFolder_Fold(b *testing.B) {
 func BenchmarkRuntime_Load(b *testing.B) {
 	for _, compiler := range []guestbuild.Compiler{guestbuild.TinyGo, guestbuild.Go} {
 		b.Run(string(compiler), func(b *testing.B) {
-			runtime := newRuntime(b, host.Options{})
+			engine := newRuntime(b, host.Options{})
 			wasm := guestbuild.Example(b, compiler, "fine_balance")
 			for b.Loop() {
-				load(b, runtime, "fine_balance.wasm", wasm).Close(b.Context())
+				load(b, engine, "fine_balance.wasm", wasm).Close(b.Context())
 			}
 		})
 	}
+}
+
+// BenchmarkCollector_besideALoop is a collection of the host's garbage while a guest loops: the mean, and the longest.
+func BenchmarkCollector_besideALoop(b *testing.B) {
+	engine := newRuntime(b, host.Options{Limits: host.Limits{Fuel: endless, BatchTimeout: time.Hour}})
+	guest := load(b, engine, "loop.wasm", looping()).NewGuest(0)
+	defer guest.Close(context.Background())
+	ctx, cancel := context.WithCancel(b.Context())
+	done := applying(ctx, guest)
+	longest := time.Duration(0)
+	for b.Loop() {
+		started := time.Now()
+		runtime.GC()
+		longest = max(longest, time.Since(started))
+	}
+	cancel()
+	<-done
+	b.ReportMetric(float64(longest.Microseconds())/1000, "longest-ms")
 }

@@ -6,10 +6,12 @@
 //	runtime.go      the engine, its compilation cache and the functions that guests may import
 //	imports.go      "pup": log and query
 //	wasi.go         the few functions of WASI that the runtimes of Go and TinyGo link, without clock, files or randomness
-//	screen.go       what is refused before the engine sees it
+//	meter/          what is refused before the engine sees it; the pass that makes guests count their work
 //	module.go       one compiled module: imports, exports, description
 //	description.go  what a module says of itself
 //	guest.go        one instance at a time, thrown away after a fault
+//	fuel.go         the work that a guest may do, and how the host ends it
+//	memory.go       the memory that a guest may have
 //	stopwatch.go    the time that a guest has
 //	encode.go       events to a batch
 //	decode.go       a reply to mutations

@@ -1,10 +1,10 @@
 package host
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/tetratelabs/wazero/sys"
 )
@@ -25,6 +25,17 @@ func (f *Fault) Error() string {
 	return fmt.Sprintf("module %s: %s", f.Module, f.Reason)
 }
 
+// SlowError says that a guest was stopped for the time that it took, although it had fuel left. Elsewhere, or later, the same batch may
+// pass: it is no [Fault].
+type SlowError struct {
+	Module string // file name
+	Limit  time.Duration
+}
+
+func (e *SlowError) Error() string {
+	return fmt.Sprintf("module %s: took longer than %s for a batch, with fuel left: this machine is slow or busy", e.Module, e.Limit)
+}
+
 // LoadError says why a file cannot be used as a module.
 type LoadError struct {
 	File   string
@@ -33,14 +44,11 @@ type LoadError struct {
 
 func (e *LoadError) Error() string { return fmt.Sprintf("module %s: %s", e.File, e.Reason) }
 
-// callReason puts what wazero reports of a failed call into one line. allowed is the time that the call had; stderr is what the guest wrote to its standard error,
-// where Go's panics go.
-func callReason(ctx context.Context, err error, allowed, stderr string) string {
+// callReason puts what wazero reports of a failed call into one line. stderr is what the guest wrote to its standard error, where Go's
+// panics go.
+func callReason(err error, stderr string) string {
 	var exit *sys.ExitError
-	switch {
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(context.Cause(ctx), context.DeadlineExceeded), errors.As(err, &exit) && exit.ExitCode() == sys.ExitCodeDeadlineExceeded:
-		return "took longer than " + allowed
-	case errors.As(err, &exit):
+	if errors.As(err, &exit) {
 		reason := fmt.Sprintf("ended itself with exit code %d", exit.ExitCode())
 		return withStderr(reason, stderr)
 	}

@@ -9,8 +9,10 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
 
 	"github.com/pupwasm/pupwasm/host/abi"
+	"github.com/pupwasm/pupwasm/host/meter"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -26,12 +28,16 @@ type Guest struct {
 	instance api.Module
 	encoder  abi.BatchEncoder
 	reply    []byte
+	tank     *tank  // of the instance
+	spare    []byte // memory for the next instance, all zeros
 
 	mutations []store.Mutation
 	values    []store.Value
 	elements  int // of the arrays among the values
+	usage     Usage
 
 	// The call under way.
+	events    int // of the batch, 0 while it starts
 	stopwatch *stopwatch
 	query     Query
 	rows      store.Rows
@@ -61,6 +67,12 @@ const monotonicStart = 1
 // randomSeed is any number but 0: the same for every instance.
 const randomSeed = 0x9E3779B97F4A7C15
 
+// Usage is what a guest took for a batch.
+type Usage struct {
+	Fuel        int64 // units of package meter
+	MemoryBytes int   // of the instance, whose memory never shrinks
+}
+
 // NewGuest makes a guest for a segment. It starts an instance at the first batch.
 func (m *Module) NewGuest(segment int) *Guest {
 	g := &Guest{module: m, segment: segment}
@@ -73,11 +85,14 @@ func (m *Module) NewGuest(segment int) *Guest {
 	return g
 }
 
+// Usage returns what the last call of Apply took that came to pup_apply.
+func (g *Guest) Usage() Usage { return g.usage }
+
 // Close ends the instance.
 func (g *Guest) Close(ctx context.Context) {
 	if g.instance != nil {
 		_ = g.instance.Close(ctx)
-		g.instance = nil
+		g.instance, g.tank = nil, nil
 	}
 }
 
@@ -86,7 +101,8 @@ func (g *Guest) Close(ctx context.Context) {
 //
 // # Errors
 //
-// [*Fault] when the guest is to blame; what query returned; or the context's error.
+// [*Fault] when the guest is to blame; [*SlowError] when the machine was too slow for it; what query returned; or the context's
+// error.
 func (g *Guest) Apply(ctx context.Context, events []store.Recorded, query Query) ([]store.Mutation, error) {
 	header := abi.BatchHeader{Segment: uint32(g.segment), LogLevel: guestLogLevel(g.logger)}
 	batch, err := encodeBatch(&g.encoder, header, g.module.columns, events)
@@ -105,6 +121,8 @@ func (g *Guest) Apply(ctx context.Context, events []store.Recorded, query Query)
 		return nil, ctx.Err()
 	case errors.As(err, &fault):
 		return nil, fault
+	case errors.Is(g.aborted, context.DeadlineExceeded):
+		return nil, &SlowError{Module: g.module.File, Limit: g.module.limits.BatchTimeout}
 	case g.aborted != nil && !errors.Is(g.aborted, errGuest):
 		return nil, g.aborted
 	}
@@ -115,13 +133,15 @@ func (g *Guest) applyBatch(ctx context.Context, batch []byte, events []store.Rec
 	ctx, g.stopwatch = startStopwatch(ctx, g.module.limits.BatchTimeout)
 	defer func() {
 		g.stopwatch.stop()
-		g.stopwatch = nil
+		g.stopwatch, g.events = nil, 0
 	}()
 	if g.instance == nil {
 		if err := g.start(ctx); err != nil {
 			return nil, err
 		}
 	}
+	g.events = len(events)
+	g.tank.fill(g.module.limits.Fuel)
 	results, err := g.call(ctx, "pup_reserve", uint64(len(batch)))
 	if err != nil {
 		return nil, err
@@ -140,6 +160,7 @@ func (g *Guest) applyBatch(ctx context.Context, batch []byte, events []store.Rec
 	g.query = query
 	results, err = g.call(ctx, "pup_apply", uint64(ptr), uint64(len(batch)))
 	g.query = nil
+	g.usage = Usage{Fuel: g.module.limits.Fuel - g.tank.left(), MemoryBytes: g.memoryBytes()}
 	if err != nil {
 		return nil, err
 	}
@@ -160,13 +181,18 @@ func (g *Guest) start(ctx context.Context) error {
 	g.monotonic, g.random = monotonicStart, randomSeed
 	g.beginCall()
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions()
-	instance, err := g.module.runtime.engine.InstantiateModule(withGuest(ctx, g), g.module.code.CompiledModule, config)
+	ctx = experimental.WithMemoryAllocator(ctx, g.allocator())
+	instance, err := g.module.runtime.engine.InstantiateModule(ctx, g.module.code.CompiledModule, config)
 	if err != nil {
-		return fmt.Errorf("does not start: %s", g.reason(ctx, err))
+		return fmt.Errorf("does not start: %s", g.reason(err))
 	}
-	g.instance = instance
-	if instance.ExportedFunction("_initialize") != nil {
-		if _, err := g.call(ctx, "_initialize"); err != nil {
+	g.instance, g.tank = instance, newTank(instance)
+	g.tank.fill(g.module.limits.Fuel)
+	for _, name := range []string{meter.Start, "_initialize"} {
+		if instance.ExportedFunction(name) == nil {
+			continue
+		}
+		if _, err := g.call(ctx, name); err != nil {
 			g.Close(ctx)
 			return fmt.Errorf("does not start: %w", err)
 		}
@@ -197,33 +223,19 @@ func (g *Guest) call(ctx context.Context, name string, params ...uint64) (uint64
 	stack := [2]uint64{}
 	copy(stack[:], params)
 	err := g.instance.ExportedFunction(name).CallWithStack(withGuest(ctx, g), stack[:])
-	if err == nil {
-		err = g.overdue(ctx)
-	}
+	spent := g.spent()
 	switch {
+	case spent != nil:
+		return 0, fmt.Errorf("%s: %w", name, spent)
 	case err == nil:
 		return stack[0], nil
 	case g.aborted != nil:
 		return 0, g.aborted
 	}
-	return 0, fmt.Errorf("%s: %s", name, g.reason(ctx, err))
+	return 0, fmt.Errorf("%s: %s", name, g.reason(err))
 }
 
-// overdue tells that a call returned after its time, when its result does not count.
-func (g *Guest) overdue(ctx context.Context) error {
-	if g.stopwatch != nil && g.stopwatch.expired() {
-		return context.DeadlineExceeded
-	}
-	return ctx.Err()
-}
-
-func (g *Guest) reason(ctx context.Context, err error) string {
-	allowed := fmt.Sprintf("%s for a batch", g.module.limits.BatchTimeout)
-	if g.module.Description == nil {
-		allowed = fmt.Sprintf("%s to start", g.module.limits.StartTimeout)
-	}
-	return callReason(ctx, err, allowed, string(g.output[1].last))
-}
+func (g *Guest) reason(err error) string { return callReason(err, string(g.output[1].last)) }
 
 func (g *Guest) beginCall() {
 	g.aborted, g.logLines = nil, 0

@@ -28,7 +28,9 @@ func guestLog(g *Guest, memory api.Memory, stack []uint64) {
 	if !ok || int(level) >= len(logLevels) {
 		panic(g.abort(fmt.Errorf("%w: log was called with level %d, address %d, length %d", errGuest, level, ptr, size)))
 	}
-	g.log(logLevels[level], text[:min(size, logLineBytes)])
+	size = min(size, logLineBytes)
+	g.charge(int64(size) * unitsByte)
+	g.log(logLevels[level], text[:size])
 }
 
 // guestQuery is pup.query(ptr, len, dst, cap).
@@ -39,6 +41,7 @@ func guestQuery(g *Guest, memory api.Memory, stack []uint64) {
 		if !ok {
 			panic(g.abort(fmt.Errorf("%w: a query lies outside the memory", errGuest)))
 		}
+		g.charge(unitsQuery + int64(size)*unitsByte)
 		if err := g.runQuery(request); err != nil {
 			panic(g.abort(err))
 		}
@@ -46,6 +49,7 @@ func guestQuery(g *Guest, memory api.Memory, stack []uint64) {
 	if len(g.result) == 0 {
 		panic(g.abort(fmt.Errorf("%w: asked for the result of a query that it did not run", errGuest)))
 	}
+	g.charge(int64(len(g.result)) * unitsByte)
 	if uint64(len(g.result)) <= uint64(room) && !memory.Write(dst, g.result) {
 		panic(g.abort(fmt.Errorf("%w: room for a query's result lies outside the memory", errGuest)))
 	}

@@ -9,9 +9,13 @@ import (
 type Limits struct {
 	// MemoryMiB is the most memory that an instance may have. Defaults to 64.
 	MemoryMiB int
-	// BatchTimeout is the longest that a guest may take for one batch. Defaults to 10 seconds.
+	// Fuel is the most that a guest may do for one batch, and to start and describe itself, in units of package meter, which are about
+	// an instruction each. What exceeds it does so on every host. Defaults to 50 thousand million, some seconds.
+	Fuel int64
+	// BatchTimeout is the longest that a guest may take for one batch. Fuel is spent before, but on a machine that is very slow or
+	// busy: exceeding the time is not held against the guest. Defaults to a minute.
 	BatchTimeout time.Duration
-	// StartTimeout is the longest that a guest may take to start and describe itself. Defaults to 10 seconds.
+	// StartTimeout is the longest that a guest may take to start and describe itself. Defaults to a minute.
 	StartTimeout time.Duration
 	// ReplyBytesMax bounds a reply. Defaults to 64 MiB.
 	ReplyBytesMax int
@@ -20,6 +24,9 @@ type Limits struct {
 	// LogLinesMax bounds the lines that are kept of one batch. Defaults to 100.
 	LogLinesMax int
 }
+
+// DefaultFuel is [Limits].Fuel where it is not set.
+const DefaultFuel = 50_000_000_000
 
 const (
 	memoryMiBMax = 2048 // addresses are 32 bits and sizes cross as signed numbers
@@ -34,11 +41,14 @@ func (l Limits) withDefaults() Limits {
 	if l.MemoryMiB == 0 {
 		l.MemoryMiB = 64
 	}
+	if l.Fuel == 0 {
+		l.Fuel = DefaultFuel
+	}
 	if l.BatchTimeout == 0 {
-		l.BatchTimeout = 10 * time.Second
+		l.BatchTimeout = time.Minute
 	}
 	if l.StartTimeout == 0 {
-		l.StartTimeout = 10 * time.Second
+		l.StartTimeout = time.Minute
 	}
 	if l.ReplyBytesMax == 0 {
 		l.ReplyBytesMax = 64 << 20
@@ -55,6 +65,9 @@ func (l Limits) withDefaults() Limits {
 func (l Limits) validate() error {
 	if l.MemoryMiB < 1 || l.MemoryMiB > memoryMiBMax {
 		return fmt.Errorf("limit MemoryMiB must be between 1 and %d, it is %d", memoryMiBMax, l.MemoryMiB)
+	}
+	if l.Fuel < 1 {
+		return fmt.Errorf("limit Fuel must be above 0, it is %d", l.Fuel)
 	}
 	if l.BatchTimeout < time.Millisecond || l.StartTimeout < time.Millisecond {
 		return fmt.Errorf("limits BatchTimeout and StartTimeout must be at least %s, they are %s and %s",

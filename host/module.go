@@ -12,6 +12,7 @@ import (
 	"github.com/tetratelabs/wazero/api"
 
 	"github.com/pupwasm/pupwasm/host/abi"
+	"github.com/pupwasm/pupwasm/host/meter"
 	"github.com/pupwasm/pupwasm/internal/clock"
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -49,12 +50,9 @@ func (r *Runtime) Load(ctx context.Context, file string, wasm []byte) (*Module, 
 	if limit := r.options.Limits.ModuleBytesMax; len(wasm) > limit {
 		return nil, fault(fmt.Errorf("has %d bytes, the limit is %d", len(wasm), limit))
 	}
-	if err := screen(wasm); err != nil {
-		return nil, fault(err)
-	}
 	code, err := r.compile(ctx, m.Hash, wasm)
 	if err != nil {
-		return nil, fault(fmt.Errorf("does not compile: %w", err))
+		return nil, fault(err)
 	}
 	m.code = code
 	if err := m.inspect(ctx); err != nil {
@@ -84,12 +82,12 @@ func (m *Module) inspect(ctx context.Context) error {
 	defer g.stopwatch.stop()
 	started := clock.Now()
 	if err := g.start(ctx); err != nil {
-		return err
+		return m.late(err)
 	}
 	m.StartUp = clock.Since(started)
 	text, err := g.describe(ctx)
 	if err != nil {
-		return err
+		return m.late(err)
 	}
 	if m.Description, err = parseDescription(text); err != nil {
 		return err
@@ -99,6 +97,14 @@ func (m *Module) inspect(ctx context.Context) error {
 	}
 	m.prepare()
 	return nil
+}
+
+// late says what the time was too short for.
+func (m *Module) late(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("took longer than %s to start", m.limits.StartTimeout)
+	}
+	return err
 }
 
 // prepare derives from the description what every batch needs.
@@ -133,9 +139,6 @@ func (m *Module) prepare() {
 func (m *Module) Columns() store.Columns { return m.storeColumns }
 
 func (m *Module) checkImports() error {
-	if len(m.code.ImportedMemories()) > 0 {
-		return errors.New("imports a memory: a guest defines and exports its own")
-	}
 	allowed := m.runtime.imports
 	for _, imported := range m.code.ImportedFunctions() {
 		module, name, _ := imported.Import()
@@ -194,6 +197,9 @@ func (m *Module) checkExports() error {
 	}
 	if start, ok := functions["_initialize"]; ok && (len(start.ParamTypes()) != 0 || len(start.ResultTypes()) != 0) {
 		return errors.New("exports _initialize with parameters or results")
+	}
+	if start, ok := functions[meter.Start]; ok && (len(start.ParamTypes()) != 0 || len(start.ResultTypes()) != 0) {
+		return errors.New("has a start function with parameters or results")
 	}
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
+
+	"github.com/pupwasm/pupwasm/host/meter"
 )
 
 // Options configures a runtime. The zero value is ready to use.
@@ -42,7 +44,8 @@ type Runtime struct {
 // while it closes them.
 type compiledCode struct {
 	wazero.CompiledModule
-	users int
+	memory meter.Memory // as the module itself has it
+	users  int
 }
 
 // NewRuntime starts an engine. Close it when all guests are closed.
@@ -52,12 +55,9 @@ func NewRuntime(ctx context.Context, options Options) (*Runtime, error) {
 		return nil, err
 	}
 	r := &Runtime{options: options, imports: []*hostModule{pupModule(), wasiModule()}, compiled: map[[sha256.Size]byte]*compiledCode{}}
-	// Until the host counts a guest's instructions itself, the engine looks at the context at every loop. This is the
-	// one place to change then.
-	config := wazero.NewRuntimeConfig().
-		WithCoreFeatures(coreFeatures).
-		WithMemoryLimitPages(uint32(options.Limits.MemoryMiB * pagesPerMiB)).
-		WithCloseOnContextDone(true)
+	// The engine gives memory all of its addresses: the host's own allocator bounds it, since that is where guests that are metered
+	// leave their code for a moment.
+	config := wazero.NewRuntimeConfig().WithCoreFeatures(coreFeatures)
 	if options.CacheDir != "" {
 		cache, err := wazero.NewCompilationCacheWithDir(options.CacheDir)
 		if err != nil {
@@ -86,17 +86,25 @@ func (r *Runtime) Close(ctx context.Context) error {
 	return nil
 }
 
-// compile returns the code of a module, which the caller releases.
+// compile meters and compiles a module, and returns its code, which the caller releases.
 func (r *Runtime) compile(ctx context.Context, hash [sha256.Size]byte, wasm []byte) (*compiledCode, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	code, known := r.compiled[hash]
 	if !known {
-		module, err := r.engine.CompileModule(ctx, wasm)
+		metered, err := meter.Instrument(wasm)
 		if err != nil {
 			return nil, err
 		}
-		code = &compiledCode{CompiledModule: module}
+		pages, limit := metered.Memory.Min, r.options.Limits.MemoryMiB*pagesPerMiB
+		if int64(pages) > int64(limit) {
+			return nil, fmt.Errorf("needs %d pages of memory, this host grants %d: raise --memory", pages, limit)
+		}
+		module, err := r.engine.CompileModule(ctx, metered.Code)
+		if err != nil {
+			return nil, fmt.Errorf("does not compile: %w", err)
+		}
+		code = &compiledCode{CompiledModule: module, memory: metered.Memory}
 		r.compiled[hash] = code
 	}
 	code.users++

@@ -10,6 +10,7 @@ import (
 // stopwatch is the time that a guest has for a batch. It stands still while the database answers a query of the guest: a slow
 // database is not the guest's fault.
 type stopwatch struct {
+	ctx    context.Context
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
 	end    time.Time
@@ -19,7 +20,7 @@ type stopwatch struct {
 // startStopwatch returns a context that is cancelled for context.DeadlineExceeded when the time is up.
 func startStopwatch(ctx context.Context, limit time.Duration) (context.Context, *stopwatch) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	w := &stopwatch{cancel: cancel, end: clock.Now().Add(limit)}
+	w := &stopwatch{ctx: ctx, cancel: cancel, end: clock.Now().Add(limit)}
 	w.timer = time.AfterFunc(limit, func() { cancel(context.DeadlineExceeded) })
 	return ctx, w
 }
@@ -34,8 +35,13 @@ func (w *stopwatch) resume() {
 	w.timer.Reset(w.left)
 }
 
-// expired looks at the clock itself: the timer does not run while the collector waits for a guest.
-func (w *stopwatch) expired() bool { return clock.Now().After(w.end) }
+// err tells why the call should end: context.DeadlineExceeded when the time is up, or what the caller's context has.
+func (w *stopwatch) err() error {
+	if w.ctx.Err() == nil {
+		return nil
+	}
+	return context.Cause(w.ctx)
+}
 
 func (w *stopwatch) stop() {
 	w.timer.Stop()

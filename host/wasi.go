@@ -89,6 +89,7 @@ func randomBytes(g *Guest, memory api.Memory, args []uint64) uint32 {
 	if !ok {
 		return errnoFault
 	}
+	g.charge(int64(len(target)) * unitsRandomByte)
 	for i := range target {
 		g.random ^= g.random << 13
 		g.random ^= g.random >> 7
@@ -110,6 +111,7 @@ func pollOneoff(g *Guest, memory api.Memory, args []uint64) uint32 {
 	if !ok {
 		return errnoFault
 	}
+	g.charge(int64(len(subscriptions)) * unitsByte)
 	events := make([]byte, 0, count*eventSize)
 	for ; len(subscriptions) > 0; subscriptions = subscriptions[subscriptionSize:] {
 		event := make([]byte, eventSize)
@@ -157,6 +159,7 @@ func fdWrite(g *Guest, memory api.Memory, args []uint64) uint32 {
 		}
 		written += uint32(len(text))
 		seen := min(len(text), room)
+		g.charge(int64(seen+8) * unitsByte)
 		g.output[fd-1].write(g, text[:seen])
 		room -= seen
 	}

@@ -285,7 +285,7 @@ func TestFault_aHungHandlerIsNoticed(t *testing.T) {
 	t.Parallel()
 	s := openPostgres(t, pgtest.New(t))
 	appendTo(t, s, noted("Loop"))
-	runtime, err := host.NewRuntime(t.Context(), host.Options{Limits: host.Limits{BatchTimeout: 200 * time.Millisecond}})
+	runtime, err := host.NewRuntime(t.Context(), host.Options{Limits: host.Limits{Fuel: 50_000_000}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -293,7 +293,7 @@ func TestFault_aHungHandlerIsNoticed(t *testing.T) {
 	worker := startWorker(t, s, quick(), loadTest(t, runtime, "misbehave"))
 	eventually(t, "the failure is recorded", func() bool {
 		all, err := s.Status(t.Context(), "misbehave")
-		return err == nil && len(all) == 1 && strings.Contains(fmt.Sprint(all[0].Segments), "took longer than 200ms")
+		return err == nil && len(all) == 1 && strings.Contains(fmt.Sprint(all[0].Segments), "used more than 50000000 units of fuel")
 	})
 	worker.runs(t)
 }

@@ -20,6 +20,7 @@ type inspectOptions struct {
 	*globalOptions
 
 	json    bool
+	measure string // file
 	runtime runtimeOptions
 }
 
@@ -29,12 +30,18 @@ func newInspectCommand(globals *globalOptions) *cobra.Command {
 		Use:   "inspect FILE.wasm",
 		Short: "Show what a module is and all that it can touch",
 		Long: `Load a module as 'pupwasm run' does and show its description: the events that it reads, and its catalogue, which is
-all that it can touch. No database is needed; whether the catalogue fits one is checked when the module is run.`,
-		Example: `  pupwasm inspect bin/modules/fine_balance.wasm`,
-		Args:    wantArgs(cobra.ExactArgs(1)),
-		RunE:    func(cmd *cobra.Command, args []string) error { return runInspect(cmd.Context(), opts, args[0]) },
+all that it can touch. No database is needed; whether the catalogue fits one is checked when the module is run.
+
+With --measure the module runs over the events of a file, in the form that 'pupwasm append' reads, in batches of 1,000. What is
+shown is the fuel that it takes for an event, about one unit an instruction, which is the same on every machine; its memory; and
+its mutations. Queries get no rows.`,
+		Example: `  pupwasm inspect bin/modules/fine_balance.wasm
+  pupwasm inspect bin/modules/fine_balance.wasm --measure events.jsonl`,
+		Args: wantArgs(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error { return runInspect(cmd.Context(), opts, args[0]) },
 	}
-	cmd.Flags().BoolVar(&opts.json, "json", false, "print the description as JSON")
+	cmd.Flags().BoolVar(&opts.json, "json", false, "print the description, or what is measured, as JSON")
+	cmd.Flags().StringVar(&opts.measure, "measure", "", "run the module over the events of this file, and show what it takes")
 	opts.runtime.addFlags(cmd.Flags())
 	return cmd
 }
@@ -55,6 +62,17 @@ func runInspect(ctx context.Context, opts *inspectOptions, file string) error {
 		return err
 	}
 	defer module.Close(context.WithoutCancel(ctx))
+	if opts.measure != "" {
+		measured, err := measure(ctx, module, opts.measure, store.PayloadBytesMax)
+		if err != nil {
+			return err
+		}
+		if opts.json {
+			return writeJSON(opts.out, measured)
+		}
+		measured.print(opts.out)
+		return nil
+	}
 	if opts.json {
 		return writeJSON(opts.out, module.Description)
 	}

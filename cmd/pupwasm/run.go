@@ -202,13 +202,15 @@ func (s *moduleSet) watch(ctx context.Context, registry *host.Registry) {
 // runtimeOptions are the settings of the sandbox.
 type runtimeOptions struct {
 	memoryMiB    int
+	fuel         int64
 	batchTimeout time.Duration
 	cacheDir     string
 }
 
 func (o *runtimeOptions) addFlags(flags *pflag.FlagSet) {
 	flags.IntVar(&o.memoryMiB, "memory", 64, "MiB of memory that a module's instance may have")
-	flags.DurationVar(&o.batchTimeout, "batch-timeout", 10*time.Second, "how long a module may take for one batch")
+	flags.Int64Var(&o.fuel, "fuel", host.DefaultFuel, "how much a module may do for one batch, in instructions, more or less")
+	flags.DurationVar(&o.batchTimeout, "batch-timeout", time.Minute, "how long one batch may take on this machine before it is tried again")
 	flags.StringVar(&o.cacheDir, "cache-dir", defaultCacheDir(), "folder for compiled code, writable by this user alone; empty for none")
 }
 
@@ -224,11 +226,11 @@ func defaultCacheDir() string {
 // start makes a runtime. A cache that cannot be used costs time at the start and nothing else, unless it was asked for.
 func (o *runtimeOptions) start(ctx context.Context, globals *globalOptions) (*host.Runtime, error) {
 	// Zero stands for the default in a library's options, and for nothing sensible on a command line.
-	if o.memoryMiB < 1 || o.batchTimeout <= 0 {
-		return nil, usagef("--memory and --batch-timeout must be above 0")
+	if o.memoryMiB < 1 || o.fuel < 1 || o.batchTimeout <= 0 {
+		return nil, usagef("--memory, --fuel and --batch-timeout must be above 0")
 	}
 	options := host.Options{
-		Limits:   host.Limits{MemoryMiB: o.memoryMiB, BatchTimeout: o.batchTimeout},
+		Limits:   host.Limits{MemoryMiB: o.memoryMiB, Fuel: o.fuel, BatchTimeout: o.batchTimeout},
 		CacheDir: o.cacheDir,
 		Logger:   globals.log,
 	}

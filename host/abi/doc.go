@@ -172,6 +172,6 @@
 //
 // # Errors
 //
-// A trap, a missed deadline, memory beyond the cap, or any reply that breaks a rule of this page is a fault: nothing of the
+// A trap, more work than the host allows, memory beyond the cap, or any reply that breaks a rule of this page is a fault: nothing of the
 // batch is applied, the instance is thrown away and the projection's failure policy decides what happens.
 package abi

@@ -64,7 +64,7 @@ func hostileDescriptions() []HostileGuest {
 		code("outside_memory", Result(0xFFFF0000, 16), "memory", "address"),
 		code("address_and_length_overflow", Result(0xFFFFFFF0, 0x20), "memory", "address"),
 		code("traps", Unreachable, "unreachable", "trap"),
-		code("never_ends", forever, "deadline", "longer"),
+		code("never_ends", forever, wantDeadline...),
 		ofSpaces(),
 	}
 }

@@ -5,7 +5,7 @@ import "math"
 var (
 	importExit = Import{"wasi_snapshot_preview1", "proc_exit", Signature{Params: []ValType{I32}}}
 
-	wantDeadline = []string{"deadline", "longer than", "instructions", "budget"}
+	wantDeadline = []string{"deadline", "longer than", "instructions", "budget", "fuel"}
 	wantTrap     = []string{"unreachable", "panicked", "trap"}
 	// Whichever is reached first.
 	wantStack  = append([]string{"stack", "recursion", "depth"}, wantDeadline...)
@@ -196,7 +196,7 @@ func hostileTraps() []HostileGuest {
 		apply("trap_load_outside_memory", Code(I32Const(-1), I32Load(0), Unreachable), "memory"),
 		apply("trap_load_offset_overflow", Code(I32Const(-1), I32Load(math.MaxUint32), Unreachable), "memory"),
 		apply("trap_store_outside_memory", Code(I32Const(-4), I32Const(1), I32Store(0), Unreachable), "memory"),
-		apply("trap_fill_of_4_gib", Code(I32Const(0), I32Const(1), I32Const(-1), MemoryFill, Unreachable), "memory"),
+		apply("trap_fill_of_4_gib", Code(I32Const(0), I32Const(1), I32Const(-1), MemoryFill, Unreachable), "memory", "fuel"),
 		table("trap_call_beyond_the_table", Code(I32Const(2), CallIndirect(typeNone), Unreachable)),
 		table("trap_call_of_nothing", Code(I32Const(1), CallIndirect(typeNone), Unreachable)),
 		table("trap_call_of_another_type", Code(I32Const(0), CallIndirect(typeNone), Unreachable)),

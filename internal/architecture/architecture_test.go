@@ -24,10 +24,11 @@ const standardLibraryOnly = "standard library"
 var allowed = map[string][]string{
 	"store":          {standardLibraryOnly},
 	"host/abi":       {standardLibraryOnly},
+	"host/meter":     {standardLibraryOnly},
 	"store/postgres": {"store"},
 	"store/sqlite":   {"store"},
 	"migrations":     {standardLibraryOnly},
-	"host":           {"host/abi", "store", "internal/clock"},
+	"host":           {"host/abi", "host/meter", "store", "internal/clock"},
 	"host/hosttest":  {"host/abi"},
 	"segments":       {"host", "store", "internal/clock"},
 	"internal/clock": {standardLibraryOnly},

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// measureBatch is how many events a batch has, as in 'pupwasm run'.
+const measureBatch = 1000
+
+// measurement is what a module takes for the events of a file.
+type measurement struct {
+	Projection  string       `json:"projection"`
+	Lines       int64        `json:"events_in_file"`
+	Events      int64        `json:"events"` // those that the module asks for
+	Batches     int          `json:"batches"`
+	Fuel        int64        `json:"fuel"`
+	FuelByEvent distribution `json:"fuel_per_event"`
+	MemoryBytes int          `json:"memory_bytes"`
+	Mutations   int64        `json:"mutations"`
+	Queries     int64        `json:"queries_answered_empty"`
+}
+
+// distribution is of the batches.
+type distribution struct {
+	Min    int64 `json:"min"`
+	Median int64 `json:"median"`
+	Max    int64 `json:"max"`
+}
+
+// measure runs a module over the events of a file, in batches, without a database.
+func measure(ctx context.Context, module *host.Module, name string, payloadMax int) (*measurement, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, &inputError{where: name, err: unwrapPath(err)}
+	}
+	defer file.Close()
+	lines, err := newLineReader(file, payloadMax)
+	if err != nil {
+		return nil, &inputError{where: name, err: err}
+	}
+	guest := module.NewGuest(0)
+	defer guest.Close(context.WithoutCancel(ctx))
+	m := &measurement{Projection: module.Description.Name}
+	source := &measuredEvents{source: newLineSource(name, lines, false), scope: module.Description.Scope, versions: map[store.Stream]int64{}}
+	var byEvent []int64
+	for {
+		batch, err := source.batch()
+		if err != nil {
+			return nil, err
+		}
+		if len(batch) == 0 {
+			break
+		}
+		mutations, err := guest.Apply(ctx, batch, m.noRows(module))
+		if err != nil {
+			return nil, fmt.Errorf("events %d to %d of %s: %w", batch[0].Position, batch[len(batch)-1].Position, name, err)
+		}
+		usage := guest.Usage()
+		m.Batches++
+		m.Events += int64(len(batch))
+		m.Mutations += int64(len(mutations))
+		m.Fuel += usage.Fuel
+		m.MemoryBytes = max(m.MemoryBytes, usage.MemoryBytes)
+		byEvent = append(byEvent, usage.Fuel/int64(len(batch)))
+	}
+	m.Lines = source.position
+	if slices.Sort(byEvent); len(byEvent) > 0 {
+		m.FuelByEvent = distribution{Min: byEvent[0], Median: byEvent[len(byEvent)/2], Max: byEvent[len(byEvent)-1]}
+	}
+	return m, nil
+}
+
+// noRows answers every query with nothing, and counts them.
+func (m *measurement) noRows(module *host.Module) host.Query {
+	return func(query int, _ []store.Value, rows *store.Rows) error {
+		m.Queries++
+		_, results := module.Description.Signature(&module.Description.Queries[query])
+		rows.Width, rows.Values = len(results), rows.Values[:0]
+		return nil
+	}
+}
+
+func (m *measurement) print(out io.Writer) {
+	field := func(name, format string, args ...any) {
+		fmt.Fprintf(out, "%-14s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	field("projection", "%s", m.Projection)
+	field("events", "%d of %d in the file, %s of %d at most", m.Events, m.Lines, batches(m.Batches), measureBatch)
+	field("fuel an event", "%d at least, %d median, %d at most, by batch", m.FuelByEvent.Min, m.FuelByEvent.Median, m.FuelByEvent.Max)
+	field("memory", "%.1f MiB", float64(m.MemoryBytes)/(1<<20))
+	field("mutations", "%d", m.Mutations)
+	if m.Queries > 0 {
+		field("queries", "%d, answered without rows", m.Queries)
+	}
+}
+
+func batches(n int) string {
+	if n == 1 {
+		return "1 batch"
+	}
+	return fmt.Sprintf("%d batches", n)
+}
+
+// measuredEvents gives the events of an input that are in a scope, as if they were appended to an empty log. What the log would
+// decide by the time is the same for every measurement.
+type measuredEvents struct {
+	source   *lineSource
+	scope    store.Scope
+	position int64
+	versions map[store.Stream]int64
+}
+
+// batch returns the next events, or none at the end.
+func (e *measuredEvents) batch() ([]store.Recorded, error) {
+	var events []store.Recorded
+	for len(events) < measureBatch {
+		line, err := e.source.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		e.position++
+		e.versions[line.stream]++
+		if !inScope(&e.scope, line.stream, line.event.Type) {
+			continue
+		}
+		r := store.Recorded{Event: line.event, Stream: line.stream, Position: e.position, AggregateVersion: e.versions[line.stream]}
+		r.PartitionHash = store.PartitionHash(line.stream.AggregateID)
+		if r.CreatedAt.IsZero() {
+			r.CreatedAt = time.Unix(e.position, 0).UTC()
+		}
+		if r.Metadata == nil {
+			r.Metadata = []byte("{}")
+		}
+		events = append(events, r)
+	}
+	return events, nil
+}
+
+func inScope(scope *store.Scope, stream store.Stream, eventType string) bool {
+	within := func(names []string, name string) bool { return len(names) == 0 || slices.Contains(names, name) }
+	return within(scope.BoundedContexts, stream.BoundedContext) && within(scope.AggregateTypes, stream.AggregateType) &&
+		within(scope.EventTypes, eventType)
+}

@@ -1,0 +1,64 @@
+package host
+
+import (
+	"github.com/tetratelabs/wazero/experimental"
+
+	"github.com/pupwasm/pupwasm/host/meter"
+)
+
+const (
+	pageBytes = 64 << 10
+	exitBytes = meter.ExitPages * pageBytes
+	// spareBytesMax is the most that a guest without an instance keeps.
+	spareBytesMax = 4 << 20
+)
+
+// memory is the memory of an instance. It asks for pages when it grows, within the limit, and in vain after every slice of fuel,
+// which is the moment to end a call from outside.
+type memory struct {
+	guest  *Guest
+	buffer []byte
+	limit  uint64
+	grows  bool // it has its first pages
+}
+
+// allocator makes the memory of the next instance. What the engine gives for a maximum are all addresses.
+func (g *Guest) allocator() experimental.MemoryAllocator {
+	return experimental.MemoryAllocatorFunc(func(_, _ uint64) experimental.LinearMemory {
+		pages := min(uint64(g.module.code.memory.Max), uint64(g.module.runtime.options.Limits.MemoryMiB)*pagesPerMiB)
+		m := &memory{guest: g, buffer: g.spare, limit: pages * pageBytes}
+		g.spare = nil
+		return m
+	})
+}
+
+// Reallocate returns the memory with another size, or nil.
+func (m *memory) Reallocate(size uint64) []byte {
+	have := uint64(len(m.buffer))
+	if m.grows && size == have+exitBytes {
+		m.guest.exit()
+		return nil
+	}
+	m.grows = true
+	if size > m.limit {
+		return nil
+	}
+	if size > uint64(cap(m.buffer)) {
+		// A quarter more, for the next time, as append does it for large slices.
+		grown := make([]byte, size, min(m.limit, size+have/4))
+		copy(grown, m.buffer)
+		m.buffer = grown
+	}
+	m.buffer = m.buffer[:size]
+	return m.buffer
+}
+
+// Free keeps the memory for the guest's next instance, empty as a new one: a fresh instance for every batch would otherwise make
+// more garbage than all the rest.
+func (m *memory) Free() {
+	if cap(m.buffer) <= spareBytesMax {
+		clear(m.buffer)
+		m.guest.spare = m.buffer[:0]
+	}
+	m.buffer = nil
+}

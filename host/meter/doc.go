@@ -1,0 +1,64 @@
+// Package meter rewrites a WebAssembly module so that it counts its own work. An engine that compiles guests to machine code cannot
+// interrupt them: without help a loop in a guest holds up the host's scheduler and garbage collector until it ends, and the engine's own
+// help makes guests ten times as slow.
+//
+// # What is counted
+//
+// Fuel is a number that every instruction takes from, one unit or what it is worth. It depends on the code and its input alone, not
+// on the machine or its load, so that what runs out of fuel does so everywhere. It is an upper bound of the work: short code
+// that may be branched over is charged with what precedes it. A function keeps what it takes in hand, in a variable of its own
+// that the compiler holds in a register, and settles it when it has become much, and at its end:
+//
+//	func f:                   func f:
+//	                              stack -= 72, look            if it may call itself
+//	                              block
+//	    local.get 0                   local.get 0
+//	    ...                           ...
+//	    loop                          loop
+//	                                      hand += 8            at the head of a loop,
+//	                                      if hand > 10000      where it is settled when it is much
+//	                                          fuel -= hand, look; hand = 0
+//	        ...                           ...
+//	        br_if 0                       br_if 0
+//	    end                           end
+//	    ...                           hand += 20               where branches meet or part
+//	    return                        br 0
+//	    ...                       end
+//	                              stack += 72
+//	                              fuel -= hand + 30, look      30 for what always runs
+//
+// Small functions without loops are left as they are, and charged where they are called. Functions that take little to return do not
+// look at what is left: those that call them do, in loops, at their end, and in between when their code is very long.
+// Instructions that move whole blocks take fuel by the length before they run. The host charges for what its own functions do.
+//
+// The stack is counted in functions that may call themselves, through others or through the table, by their parameters and variables.
+//
+// # How
+//
+// Three globals are added behind the module's own: fuel that is left in this slice, fuel that is left besides, stack that is left. A look
+// that finds one below zero calls a function that is added behind the module's own. It takes the next slice from the
+// rest, and asks for [ExitPages] of memory, more than it can get: that leaves the compiled code for the host's memory allocator, where
+// scheduler and collector get their turn, and where the host can end the call. Without fuel or stack it traps; the globals,
+// which are exported, tell the host why. So the engine must give the memory all its addresses, and the host's allocator keeps the limit.
+//
+// Nothing is imported and nothing moves: indices of the module keep their meaning. The start function becomes an export, so that
+// the host gives it fuel before it runs.
+//
+//	scanner.go      the binary format
+//	module.go       what a module has, and what is refused before an engine sees it
+//	instruction.go  the instructions and what they take
+//	analyse.go      functions: which are small, which may call themselves
+//	pieces.go       the code of a function, divided into what is charged in one place
+//	rewrite.go      the code of a function, with what it is charged
+//	instrument.go   the module, with what is added
+//	code.go         writing instructions
+//
+// # Why the original need not be validated
+//
+// The engine validates the result. What is inserted takes nothing from the operand stack and leaves nothing, and stands between
+// instructions, so that code is valid after the pass if it was before, but for what the pass adds to the module: an index of a
+// function, a type, a global or a variable that the original does not have could be one of the pass's own afterwards, and an
+// assignment to it would be fuel without end. So every index is checked here, and instructions that are not known are refused.
+//
+// It knows the standard library only, no engine and no host.
+package meter

@@ -1,0 +1,224 @@
+package meter_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	. "github.com/pupwasm/pupwasm/host/hosttest"
+	"github.com/pupwasm/pupwasm/host/meter"
+	"github.com/pupwasm/pupwasm/internal/guestbuild"
+)
+
+// run is a module that exports a function "run" of one parameter and one result.
+func run(locals []Locals, body []byte, edit func(m *Module)) []byte {
+	m := &Module{}
+	m.Memory(Limits{Min: 1})
+	if edit != nil {
+		edit(m)
+	}
+	m.Export("memory", ExternMemory, 0)
+	m.Export("run", ExternFunc, m.Func(Signature{Params: []ValType{I32}, Results: []ValType{I32}}, locals, body))
+	return m.Encode()
+}
+
+// forever is a loop of five instructions.
+var forever = Code(Loop(LocalGet(0), I32Const(1), I32Add, LocalSet(0), Br(0)), Unreachable)
+
+func TestInstrument_stopsAtTheSamePlace(t *testing.T) {
+	t.Parallel()
+	engine := newEngine(t)
+	recursion := func(m *Module) { m.Func(Signature{}, nil, Call(m.NextFunc()), Call(m.NextFunc())) }
+	doubling := func(m *Module) {
+		self := m.NextFunc()
+		again := Code(LocalGet(0), I32Const(1), I32Sub, Call(self))
+		m.Func(Signature{Params: []ValType{I32}}, nil, LocalGet(0), If(again, again))
+	}
+	straight := func(m *Module) {
+		m.Func(Signature{}, nil, Repeat(20_000, I32Const(1), Drop, I32Const(9), I32Load(0), Drop))
+	}
+	for _, test := range []struct {
+		name  string
+		wasm  []byte
+		stack bool // runs out before the fuel
+	}{
+		{name: "loop", wasm: run(nil, forever, nil)},
+		{name: "loop_without_instructions", wasm: run(nil, Code(Loop(Br(0)), Unreachable), nil)},
+		{name: "loop_of_calls", wasm: run(nil, Code(Loop(Call(0), Br(0)), Unreachable), func(m *Module) { m.Func(Signature{}, nil) })},
+		{name: "loop_of_fills", wasm: run(nil, Code(
+			Loop(I32Const(0), I32Const(0), I32Const(60_000), MemoryFill, Br(0)), Unreachable), nil)},
+		{name: "calls_without_a_loop", wasm: run(nil, Code(I32Const(60), Call(0), I32Const(0)), doubling)},
+		{name: "code_without_a_loop", wasm: run(nil, Code(Repeat(10_000, Call(0)), I32Const(0)), straight)},
+		{name: "recursion", wasm: run(nil, Code(Call(0), I32Const(0)), recursion), stack: true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			const fuel = 50_000_000
+			var left [2]int64
+			for i := range left {
+				g, err := startMetered(engine, test.wasm, fuel)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer g.close()
+				if _, err := g.call("run", 0); err == nil || !strings.Contains(err.Error(), "unreachable") {
+					t.Fatalf("error is %v", err)
+				}
+				left[i] = g.fuelLeft()
+				if overflown := g.stackLeft() < 0; overflown != test.stack {
+					t.Errorf("%d bytes of stack are left", g.stackLeft())
+				}
+				if test.stack {
+					continue
+				}
+				if left[i] >= 0 || left[i] < -2*meter.SliceUnits {
+					t.Errorf("%d units of fuel are left", left[i])
+				}
+				if want := fuel / meter.SliceUnits / 3; g.exits < want {
+					t.Errorf("left its code %d times, want %d at least", g.exits, want)
+				}
+			}
+			if left[0] != left[1] {
+				t.Errorf("stops with %d and with %d units", left[0], left[1])
+			}
+		})
+	}
+}
+
+// TestInstrument_fuelIsProportional counts what is known.
+func TestInstrument_fuelIsProportional(t *testing.T) {
+	t.Parallel()
+	engine := newEngine(t)
+	countdown := Code(Loop(LocalGet(0), I32Const(1), I32Sub, LocalTee(0), BrIf(0)), I32Const(7))
+	g, err := startMetered(engine, run(nil, countdown, nil), plentyOfFuel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.close()
+	used := func(times uint64) int64 {
+		before := g.fuelLeft()
+		if results, err := g.call("run", times); err != nil || results[0] != 7 {
+			t.Fatalf("got %v, error %v", results, err)
+		}
+		return before - g.fuelLeft()
+	}
+	const units = 6 // a loop of five instructions
+	base := used(1)
+	for _, times := range []uint64{2, 1000, 1_000_000} {
+		if got := used(times) - base; got != units*int64(times-1) {
+			t.Errorf("%d times take %d units more than once, want %d", times, got, units*(times-1))
+		}
+	}
+	if g.stackLeft() != meter.StackBytes {
+		t.Errorf("%d bytes of stack are left", g.stackLeft())
+	}
+}
+
+// TestInstrument_refusesWhatOnlyThePassMakesValid has modules that are wrong in themselves, and would reach what the pass adds.
+func TestInstrument_refusesWhatOnlyThePassMakesValid(t *testing.T) {
+	t.Parallel()
+	engine := newEngine(t)
+	refuel := func(global uint32) []byte { return Code(I64Const(1<<60), GlobalSet(global), I32Const(0)) }
+	one := func(m *Module) { m.Global(I64, true, I64Const(0)) }
+	for _, test := range []struct {
+		name string
+		wasm []byte
+		want string
+	}{
+		{"global_behind_none", run(nil, refuel(0), nil), "global 0"},
+		{"global_behind_one", run(nil, refuel(1), one), "global 1"},
+		{"global_behind_two", run(nil, refuel(2), one), "global 2"},
+		{"global_read", run(nil, Code(GlobalGet(0), Drop, I32Const(0)), nil), "global 0"},
+		{"global_in_a_constant", run(nil, I32Const(0), func(m *Module) { m.Global(I64, true, GlobalGet(1)) }), "global 1"},
+		{"global_exported", run(nil, I32Const(0), func(m *Module) { m.Export("fuel", ExternGlobal, 0) }), "global 0"},
+		{"function_called", run(nil, Code(Call(1), I32Const(0)), nil), "function 1"},
+		{"function_exported", run(nil, I32Const(0), func(m *Module) { m.Export("refill", ExternFunc, 1) }), "function 1"},
+		{"function_in_the_table", run(nil, I32Const(0), func(m *Module) {
+			m.Table(Limits{Min: 1})
+			m.Elements(0, 1)
+		}), "function 1"},
+		{"function_at_the_start", run(nil, I32Const(0), func(m *Module) { m.Start(1) }), "function 1"},
+		{"variable_behind_the_last", run(nil, Code(I64Const(-1<<60), LocalSet(1), I32Const(0)), nil), "variable 1"},
+		{"variable_behind_that", run([]Locals{{Count: 3, Type: I64}}, Code(I32Const(0), LocalSet(5), I32Const(0)), nil), "variable 5"},
+		{"variable_read", run(nil, Code(LocalGet(1), Drop, I32Const(0)), nil), "variable 1"},
+		{"type_of_a_call", run(nil, Code(I32Const(0), CallIndirect(1), I32Const(0)), func(m *Module) { m.Table(Limits{Min: 1}) }), "type 1"},
+		{"type_of_a_block", run(nil, Code([]byte{0x02, 1}, []byte{0x0B}, I32Const(0)), nil), "type 1"},
+		{"branch_out_of_the_function", run(nil, Code(I32Const(0), Br(1)), nil), "branches out"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if g, err := startBare(engine, test.wasm); err == nil {
+				g.close()
+				t.Error("the original is valid")
+			}
+			if _, err := meter.Instrument(test.wasm); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error is %v, must say %q", err, test.want)
+			}
+		})
+	}
+	taken := run(nil, I32Const(0), func(m *Module) { m.Export(meter.FuelLeft, ExternMemory, 0) })
+	if _, err := meter.Instrument(taken); err == nil || !strings.Contains(err.Error(), "are the host's") {
+		t.Errorf("error for an export with the host's name is %v", err)
+	}
+}
+
+// TestInstrument_changesNothing compares the examples of both compilers, as they are and metered, over several batches.
+func TestInstrument_changesNothing(t *testing.T) {
+	t.Parallel()
+	engine := newEngine(t)
+	for _, name := range []string{"fine_balance", "user_counter", "activity_log"} {
+		for _, compiler := range []guestbuild.Compiler{guestbuild.TinyGo, guestbuild.Go} {
+			t.Run(name+"/"+string(compiler), func(t *testing.T) {
+				wasm := guestbuild.Example(t, compiler, name)
+				bare, err := startBare(engine, wasm)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer bare.close()
+				metered, err := startMetered(engine, wasm, plentyOfFuel)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer metered.close()
+				for _, count := range []int{1, 1000, 0, 300} {
+					batch, err := bare.batch(fines(count))
+					if err != nil {
+						t.Fatal(err)
+					}
+					if again, err := metered.batch(fines(count)); err != nil || !bytes.Equal(again, batch) {
+						t.Fatalf("the metered module wants another batch, error %v", err)
+					}
+					want, errBare := bare.apply(batch)
+					got, errMetered := metered.apply(batch)
+					if errBare != nil || errMetered != nil || !bytes.Equal(got, want) {
+						t.Errorf("%d events: replies of %d and %d bytes, errors %v and %v", count, len(want), len(got), errBare, errMetered)
+					}
+				}
+				if a, b := bare.Memory().Size(), metered.Memory().Size(); a != b {
+					t.Errorf("memories of %d and %d bytes", a, b)
+				}
+			})
+		}
+	}
+}
+
+// TestInstrument_severalResults has a function with two results that calls itself and returns from within blocks.
+func TestInstrument_severalResults(t *testing.T) {
+	t.Parallel()
+	m := &Module{}
+	m.Memory(Limits{Min: 1})
+	self := m.NextFunc()
+	m.Func(Signature{Params: []ValType{I32}, Results: []ValType{I32, I64}}, nil,
+		LocalGet(0), I32Eqz, If(I32Const(7), I64Const(8), Return),
+		LocalGet(0), I32Const(1), I32Sub, Call(self))
+	m.Export("run", ExternFunc, self)
+	g, err := startMetered(newEngine(t), m.Encode(), plentyOfFuel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.close()
+	if results, err := g.call("run", 1000); err != nil || len(results) != 2 || results[0] != 7 || results[1] != 8 {
+		t.Errorf("got %v, error %v", results, err)
+	}
+	if g.stackLeft() != meter.StackBytes {
+		t.Errorf("%d bytes of stack are left", g.stackLeft())
+	}
+}

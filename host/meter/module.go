@@ -1,0 +1,348 @@
+package meter
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// What a module may have. The engine allocates for what is announced before it looks whether it is there, and its compiler's
+// time grows with the square of what is nested: some 30 bytes can ask for hundreds of gigabytes. The limits are far above
+// what the compilers emit.
+const (
+	tableElementsMax = 100_000 // whose memory the engine's limit does not cover; one a function is usual
+	parametersMax    = 1_000   // of a function
+	localsMax        = 50_000  // of a function
+	nestingMax       = 5_000   // blocks within blocks; Go nests one for every point where a function can resume
+	loopNestingMax   = 500     // loops within loops, which cost the compiler most
+	targetsMax       = 100_000 // of one br_table
+)
+
+// Section numbers of the binary format.
+const (
+	sectionCustom = iota
+	sectionType
+	sectionImport
+	sectionFunction
+	sectionTable
+	sectionMemory
+	sectionGlobal
+	sectionExport
+	sectionStart
+	sectionElement
+	sectionCode
+	sectionData
+	sectionDataCount
+)
+
+// sectionOrder is where the sections stand, by their number.
+var sectionOrder = [...]int{
+	sectionType: 1, sectionImport: 2, sectionFunction: 3, sectionTable: 4, sectionMemory: 5, sectionGlobal: 6, sectionExport: 7,
+	sectionStart: 8, sectionElement: 9, sectionDataCount: 10, sectionCode: 11, sectionData: 12,
+}
+
+// The kinds of imports and exports.
+const (
+	kindFunction = iota
+	kindTable
+	kindMemory
+	kindGlobal
+)
+
+// module is what the pass needs to know of a module.
+type module struct {
+	sections []section
+	types    []signature
+	// functions are the types of all functions, imported ones first.
+	functions         []uint32
+	functionsImported int
+	globals           int // imported and its own
+	memory            *Memory
+	tabled            []uint32 // functions that a table may hold
+	exported          bool
+	start             int // function, or -1
+	bodies            [][]byte
+}
+
+// section is one section as it stands in the file.
+type section struct {
+	id      byte
+	content []byte
+}
+
+type signature struct {
+	params  int
+	results []byte
+}
+
+// Memory is what a module says of its memory, in pages of 64 KiB.
+type Memory struct {
+	Min uint32
+	Max uint32 // 65536 if it does not say
+}
+
+// parse reads a module. It finds out what would cost an engine too much, and every index that leads nowhere.
+func parse(wasm []byte) (*module, error) {
+	if len(wasm) < 8 || string(wasm[:4]) != "\x00asm" {
+		return nil, errNotWasm
+	}
+	if version := binary.LittleEndian.Uint32(wasm[4:]); version != 1 {
+		return nil, fmt.Errorf("has WebAssembly version %d (a component?), a core module of version 1 is needed", version)
+	}
+	m := &module{start: -1}
+	s := scanner{rest: wasm[8:]}
+	last := 0
+	for len(s.rest) > 0 && s.err == nil {
+		id := s.byte()
+		content := s.take(s.uint())
+		if s.err != nil {
+			break
+		}
+		if int(id) >= len(sectionOrder) {
+			return nil, fmt.Errorf("has section %d, which is not of this version of WebAssembly", id)
+		}
+		if id != sectionCustom {
+			if sectionOrder[id] <= last {
+				return nil, fmt.Errorf("has section %d twice or out of order", id)
+			}
+			last = sectionOrder[id]
+		}
+		m.sections = append(m.sections, section{id, content})
+		if err := m.read(id, content); err != nil {
+			return nil, err
+		}
+	}
+	if s.err != nil {
+		return nil, s.err
+	}
+	return m, m.complete()
+}
+
+// complete refuses a module that has nothing to run.
+func (m *module) complete() error {
+	switch own := len(m.functions) - m.functionsImported; {
+	case m.memory == nil:
+		return errors.New("defines no memory, one is needed")
+	case own != len(m.bodies):
+		return fmt.Errorf("declares %d functions and has code for %d", own, len(m.bodies))
+	case own == 0:
+		return errors.New("has no functions")
+	case !m.exported:
+		return errors.New("exports nothing")
+	}
+	return nil
+}
+
+// read takes one section in.
+func (m *module) read(id byte, content []byte) error {
+	s := scanner{rest: content}
+	switch id {
+	case sectionCustom:
+		if string(s.name()) == "name" {
+			s.names()
+		}
+		return s.err
+	case sectionMemory:
+		m.readMemory(&s)
+		return s.err
+	case sectionStart:
+		m.start = int(s.index("function", len(m.functions)))
+		return s.err
+	case sectionDataCount:
+		return nil
+	}
+	count := s.count()
+	globals := m.globals + int(count)
+	tables := uint64(0)
+	for range count {
+		switch id {
+		case sectionType:
+			m.readType(&s)
+		case sectionImport:
+			m.readImport(&s)
+		case sectionFunction:
+			m.functions = append(m.functions, s.index("type", len(m.types)))
+		case sectionTable:
+			s.byte() // the element type
+			minimum, _, _ := s.limits()
+			if tables += uint64(minimum); tables > tableElementsMax {
+				s.fail(fmt.Errorf("asks for tables of %d elements, the limit is %d", tables, tableElementsMax))
+			}
+		case sectionGlobal:
+			s.take(2)
+			m.globals = globals
+			m.readConstant(&s)
+		case sectionExport:
+			m.readExport(&s)
+		case sectionElement:
+			m.readElements(&s)
+		case sectionCode:
+			m.bodies = append(m.bodies, s.take(s.uint()))
+		case sectionData:
+			m.readData(&s)
+		}
+		if s.err != nil {
+			return s.err
+		}
+	}
+	if s.err == nil && len(s.rest) > 0 {
+		return fmt.Errorf("has %d bytes too many in section %d", len(s.rest), id)
+	}
+	return s.err
+}
+
+func (m *module) readType(s *scanner) {
+	if form := s.byte(); s.err == nil && form != formFunction {
+		s.fail(fmt.Errorf("has a type of form %#x, only functions are known", form))
+	}
+	params := s.count()
+	s.take(params)
+	results := s.take(s.count())
+	if count := int(params) + len(results); s.err == nil && count > parametersMax {
+		s.fail(fmt.Errorf("has a function with %d parameters and results, the limit is %d", count, parametersMax))
+	}
+	m.types = append(m.types, signature{int(params), results})
+}
+
+func (m *module) readImport(s *scanner) {
+	s.name()
+	s.name()
+	switch kind := s.byte(); kind {
+	case kindFunction:
+		m.functions = append(m.functions, s.index("type", len(m.types)))
+		m.functionsImported++
+	case kindTable:
+		s.byte()
+		s.limits()
+	case kindMemory:
+		s.fail(errors.New("imports a memory: a guest defines and exports its own"))
+	case kindGlobal:
+		s.take(2)
+		m.globals++
+	default:
+		s.fail(fmt.Errorf("has an import of kind %d", kind))
+	}
+}
+
+func (m *module) readMemory(s *scanner) {
+	count := s.count()
+	if s.err == nil && count != 1 {
+		s.fail(fmt.Errorf("defines %d memories, one is needed", count))
+		return
+	}
+	if len(s.rest) > 0 && s.rest[0] > 1 {
+		s.fail(errors.New("has a shared or 64-bit memory, which guests cannot have"))
+		return
+	}
+	m.memory = &Memory{Max: pagesMax}
+	minimum, maximum, hasMaximum := s.limits()
+	m.memory.Min = minimum
+	if hasMaximum {
+		m.memory.Max = maximum
+	}
+	if s.err == nil && (m.memory.Min > m.memory.Max || m.memory.Max > pagesMax) {
+		s.fail(fmt.Errorf("asks for a memory of %d to %d pages", m.memory.Min, m.memory.Max))
+	}
+}
+
+func (m *module) readExport(s *scanner) {
+	m.exported = true
+	name := s.name()
+	if s.err == nil && bytes.HasPrefix(name, []byte(exportPrefix)) {
+		s.fail(fmt.Errorf("exports %q: names with %s are the host's", name, exportPrefix))
+	}
+	switch s.byte() {
+	case kindFunction:
+		s.index("function", len(m.functions))
+	case kindGlobal:
+		s.index("global", m.globals)
+	default:
+		s.uint()
+	}
+}
+
+// readElements reads one segment of table elements, in any of its eight forms.
+func (m *module) readElements(s *scanner) {
+	const passive, explicit, expressions = 1, 2, 4
+	flags := s.uint()
+	if flags&passive == 0 {
+		if flags&explicit != 0 {
+			s.uint()
+		}
+		m.readConstant(s)
+	}
+	if flags&(passive|explicit) != 0 {
+		s.byte() // the kind
+	}
+	for range s.count() {
+		if flags&expressions != 0 {
+			m.readConstant(s)
+		} else {
+			m.tabled = append(m.tabled, s.index("function", len(m.functions)))
+		}
+		if s.err != nil {
+			return
+		}
+	}
+}
+
+func (m *module) readData(s *scanner) {
+	const passive, explicit = 1, 2
+	flags := s.uint()
+	if flags&explicit != 0 {
+		s.uint()
+	}
+	if flags&passive == 0 {
+		m.readConstant(s)
+	}
+	s.take(s.uint())
+}
+
+// readConstant reads a constant expression. A function that it refers to may end in a table.
+func (m *module) readConstant(s *scanner) {
+	var i instruction
+	for s.err == nil {
+		s.instruction(m, &i)
+		switch i.op {
+		case opEnd:
+			return
+		case opRefFunc:
+			m.tabled = append(m.tabled, i.index)
+		}
+	}
+}
+
+// names reads what the section "name" announces of functions (1) and their locals (2).
+func (s *scanner) names() {
+	for len(s.rest) > 0 && s.err == nil {
+		id := s.byte()
+		sub := scanner{rest: s.take(s.uint())}
+		if s.err != nil {
+			return
+		}
+		switch id {
+		case 1:
+			sub.nameMap()
+		case 2:
+			for range sub.count() {
+				sub.uint()
+				sub.nameMap()
+				if sub.err != nil {
+					break
+				}
+			}
+		}
+		s.err = sub.err
+	}
+}
+
+func (s *scanner) nameMap() {
+	for range s.count() {
+		s.uint()
+		s.name()
+		if s.err != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,150 @@
+package meter
+
+import (
+	"fmt"
+	"slices"
+)
+
+// unitsMerged is the most that code may take to be charged with what precedes it, though it may be branched over.
+const unitsMerged = 40
+
+// step is one instruction of the function that is rewritten.
+type step struct {
+	op    uint16
+	size  int
+	piece int // that begins with it, or none
+}
+
+// none is the piece before all others.
+const none = -1
+
+// piece is code that is charged at its beginning: from where branches meet or part to where they meet or part again. What follows a
+// conditional branch belongs to what precedes it.
+type piece struct {
+	units int64
+	// outer is a piece that always runs before this one and as often, if there is one.
+	outer int
+	kind  pieceKind
+}
+
+type pieceKind int
+
+const (
+	plain pieceKind = iota
+	loop            // at the head of one
+	pause           // in code that is very long, to look at the slice
+)
+
+// unitsBetweenPauses is the most that code without loops may take, with what it calls, without a look at the slice.
+const unitsBetweenPauses = 100_000
+
+// frame is a block that is open.
+type frame struct {
+	op       uint16
+	piece    int  // where it was opened
+	live     bool // can be reached
+	targeted bool // by a branch to its end
+}
+
+// plan reads the code of a function and divides it into pieces.
+func (p *pass) plan(s *scanner) error {
+	p.steps, p.pieces, p.frames = p.steps[:0], p.pieces[:0], p.frames[:0]
+	begun := none // piece that begins with the next step
+	current, live := none, true
+	begin := func(outer int, kind pieceKind) {
+		current = len(p.pieces)
+		p.pieces = append(p.pieces, piece{outer: outer, kind: kind})
+		begun = current
+	}
+	begin(none, plain)
+	sincePause := int64(0)
+	p.frames = append(p.frames, frame{op: opBlock, piece: current, live: true})
+	var i instruction
+	for len(p.frames) > 0 {
+		s.instruction(p.module, &i)
+		if s.err != nil {
+			return s.err
+		}
+		p.steps = append(p.steps, step{op: i.op, size: i.size, piece: begun})
+		begun = none
+		if live {
+			p.pieces[current].units += p.units(&i)
+			if i.op == opCall && !p.functions[i.index].checked {
+				sincePause += p.functions[i.index].total
+			}
+			if sincePause++; sincePause > unitsBetweenPauses && i.op >= opCall {
+				begin(none, pause)
+				sincePause = 0
+			}
+		}
+		switch i.op {
+		case opBlock, opLoop, opIf:
+			p.frames = append(p.frames, frame{op: i.op, piece: current, live: live})
+			if live && i.op != opBlock {
+				if i.op == opLoop {
+					begin(none, loop)
+				} else {
+					begin(current, plain)
+				}
+			}
+		case opElse:
+			top := &p.frames[len(p.frames)-1]
+			top.targeted = top.targeted || live // what comes before the else goes on at the end
+			top.op = opElse
+			if live = top.live; live {
+				begin(top.piece, plain)
+			}
+		case opEnd:
+			top := p.frames[len(p.frames)-1]
+			p.frames = p.frames[:len(p.frames)-1]
+			switch top.op {
+			case opBlock, opElse:
+				live = top.live && (live || top.targeted)
+			case opIf:
+				live = top.live // a condition that does not hold leads here
+			}
+			if joins := top.op != opBlock || top.targeted; live && joins && len(p.frames) > 0 {
+				begin(top.piece, plain)
+			}
+		case opBr, opBrIf:
+			p.target(s, i.index)
+		case opBrTable:
+			for _, label := range i.targets {
+				p.target(s, label)
+			}
+		}
+		live = live && !slices.Contains(neverGoOn, i.op)
+	}
+	return s.err
+}
+
+// neverGoOn are the instructions behind which code can be reached by branches only.
+var neverGoOn = []uint16{opUnreachable, opBr, opBrTable, opReturn}
+
+// target notes a branch.
+func (p *pass) target(s *scanner, label uint32) {
+	if int64(label) >= int64(len(p.frames)) {
+		s.fail(fmt.Errorf("branches out of %d blocks, it is within %d", label+1, len(p.frames)))
+		return
+	}
+	p.frames[len(p.frames)-1-int(label)].targeted = true
+}
+
+// units is the fuel of an instruction, with that of a small function that it calls.
+func (p *pass) units(i *instruction) int64 {
+	units := i.units(p.module)
+	if i.op == opCall && p.functions[i.index].small {
+		units += p.functions[i.index].units
+	}
+	return units
+}
+
+// merge charges for small pieces where the piece before them is charged.
+func (p *pass) merge() {
+	for i := len(p.pieces) - 1; i >= 0; i-- {
+		if inner := &p.pieces[i]; inner.outer != none && inner.units <= unitsMerged {
+			p.pieces[inner.outer].units += inner.units
+			inner.units = 0
+		}
+	}
+}
