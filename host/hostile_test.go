@@ -44,7 +44,7 @@ func (m *kitModule) Close() {
 func TestHost_survivesHostileGuests(t *testing.T) {
 	t.Parallel()
 	hosttest.RunHost(t, kitHost{newRuntime(t, host.Options{Limits: host.Limits{
-		MemoryMiB: hosttest.MemoryMiB, Fuel: 100_000_000,
+		MemoryMiB: hosttest.MemoryMiB, Fuel: 20_000_000,
 		ReplyBytesMax: hosttest.ReplyBytesMax, ModuleBytesMax: hosttest.ModuleBytesMax,
 	}})})
 }
