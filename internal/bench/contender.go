@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/pprof"
+	"slices"
 	"syscall"
 	"time"
 
@@ -61,6 +63,11 @@ func runWorkloads(ctx context.Context, e *environment, r *report) error {
 	if err != nil {
 		return err
 	}
+	stop, err := startProfile(e.cpuProfile)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	for _, w := range workloads {
 		result := r.addWorkload(w)
 		for round := range e.rounds {
@@ -81,6 +88,21 @@ func runWorkloads(ctx context.Context, e *environment, r *report) error {
 	return nil
 }
 
+// startProfile begins a CPU profile of the runs, which are all that it shows, if a file is asked for.
+func startProfile(path string) (stop func(), err error) {
+	if path == "" {
+		return func() {}, nil
+	}
+	file, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		file.Close()
+	}, pprof.StartCPUProfile(file)
+}
+
 func makeWorkloads(ctx context.Context, e *environment) ([]*workload, error) {
 	bookings := makeBookings(e.events, e.streams)
 	accounts, err := accountsLog(ctx, e, bookings)
@@ -88,7 +110,8 @@ func makeWorkloads(ctx context.Context, e *environment) ([]*workload, error) {
 		return nil, err
 	}
 	workloads := []*workload{balanceWorkload(accounts, bookings), rowsWorkload(accounts, bookings)}
-	if e.run.MatchString("W3/") || e.run.MatchString("W3/pupwasm TinyGo n=1000") {
+	fineContender := func(c contender) bool { return e.run.MatchString("W3/" + c.name) }
+	if slices.ContainsFunc(contenders(e), fineContender) {
 		fines, events, err := finesLog(ctx, e)
 		if err != nil {
 			return nil, err

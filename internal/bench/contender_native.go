@@ -30,11 +30,12 @@ type nativeBatch struct {
 
 // nativeSegment writes the batches of a share of the streams.
 type nativeSegment struct {
-	number int64
-	conn   *pgconn.PgConn
-	filled chan *nativeBatch
-	free   chan *nativeBatch
-	batch  *nativeBatch // being filled
+	number   int64
+	position int64 // of its checkpoint
+	conn     *pgconn.PgConn
+	filled   chan *nativeBatch
+	free     chan *nativeBatch
+	batch    *nativeBatch // being filled
 }
 
 // readAhead is how many batches of a segment may be on their way.
@@ -114,7 +115,7 @@ func distribute(ctx context.Context, reader *eventReader, segments []*nativeSegm
 			return ctx.Err()
 		}
 	}
-	err := reader.read(ctx, through, 4*batch, func(values [][]byte) error {
+	err := reader.read(ctx, 0, through, 4*batch, func(values [][]byte) error {
 		s := segments[0]
 		if len(segments) > 1 {
 			hash := uint32(binary.BigEndian.Uint64(values[columnHash]))
@@ -126,7 +127,7 @@ func distribute(ctx context.Context, reader *eventReader, segments []*nativeSegm
 		if s.batch.events++; s.batch.events < batch {
 			return nil
 		}
-		return hand(s, int64(binary.BigEndian.Uint64(values[columnPosition])))
+		return hand(s, positionOf(values))
 	})
 	for _, s := range segments {
 		if err == nil && s.batch.events > 0 {
@@ -139,21 +140,26 @@ func distribute(ctx context.Context, reader *eventReader, segments []*nativeSegm
 
 // write commits batches in order.
 func (s *nativeSegment) write(ctx context.Context) error {
-	position := int64(0)
-	formats := []int16{1}
 	for b := range s.filled {
-		params := append([][]byte{wireInt8(b.through), wireInt8(s.number), wireInt8(position)}, b.arguments()...)
-		result := s.conn.ExecPrepared(ctx, "write", params, formats, formats)
-		tag, err := result.Close()
-		if err != nil {
+		if err := s.commit(ctx, b); err != nil {
 			return err
 		}
-		if tag.RowsAffected() == 0 {
-			return fmt.Errorf("the checkpoint of segment %d is not at %d", s.number, position)
-		}
-		position, b.events = b.through, 0
-		b.reset()
 		s.free <- b
 	}
+	return nil
+}
+
+// commit writes a batch in one round trip, and makes it empty.
+func (s *nativeSegment) commit(ctx context.Context, b *nativeBatch) error {
+	params := append([][]byte{wireInt8(b.through), wireInt8(s.number), wireInt8(s.position)}, b.arguments()...)
+	tag, err := s.conn.ExecPrepared(ctx, "write", params, binaryFormat, binaryFormat).Close()
+	if err != nil {
+		return err
+	}
+	if tag.RowsAffected() == 0 {
+		return fmt.Errorf("the checkpoint of segment %d is not at %d", s.number, s.position)
+	}
+	s.position, b.events = b.through, 0
+	b.reset()
 	return nil
 }

@@ -37,14 +37,14 @@ func (r *eventReader) close() { _ = r.conn.Close(context.Background()) }
 
 var binaryFormat = []int16{1}
 
-// read gives every event of the log to use, page by page. What it gets is valid during the call.
-func (r *eventReader) read(ctx context.Context, through int64, page int, use func(values [][]byte) error) error {
-	for after := int64(0); after < through; {
+// read gives the events of (after, through] to use, page by page. What it gets is valid during the call.
+func (r *eventReader) read(ctx context.Context, after, through int64, page int, use func(values [][]byte) error) error {
+	for after < through {
 		count := 0
 		rows := r.conn.ExecPrepared(ctx, "read", [][]byte{wireInt8(after), wireInt8(through), wireInt8(int64(page))}, binaryFormat, binaryFormat)
 		for rows.NextRow() {
 			values := rows.Values()
-			after = int64(binary.BigEndian.Uint64(values[columnPosition]))
+			after = positionOf(values)
 			count++
 			if err := use(values); err != nil {
 				return err
@@ -60,6 +60,8 @@ func (r *eventReader) read(ctx context.Context, through int64, page int, use fun
 	return nil
 }
 
+func positionOf(values [][]byte) int64 { return int64(binary.BigEndian.Uint64(values[columnPosition])) }
+
 func wireInt8(v int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(v)) }
 
 // runRead is the bound for everybody who reads: the events in binary, without any work.
@@ -71,7 +73,7 @@ func runRead(ctx context.Context, _ *environment, w *workload, events int64) (me
 	defer reader.close()
 	var seen, size int64
 	watch := startStopwatch()
-	err = reader.read(ctx, events, 4000, func(values [][]byte) error {
+	err = reader.read(ctx, 0, events, 4000, func(values [][]byte) error {
 		seen++
 		size += int64(len(values[columnPayload]))
 		return nil

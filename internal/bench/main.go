@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
-	"runtime/pprof"
 )
 
 // config is how much is measured.
@@ -71,17 +70,6 @@ func bench(ctx context.Context) error {
 		return err
 	}
 	defer e.close()
-	if c.cpuProfile != "" {
-		file, err := os.Create(c.cpuProfile)
-		if err != nil {
-			return err
-		}
-		defer file.Close()
-		if err := pprof.StartCPUProfile(file); err != nil {
-			return err
-		}
-		defer pprof.StopCPUProfile()
-	}
 	for _, part := range []func(context.Context, *environment, *report) error{runWorkloads, runAppends, runLatencies} {
 		if err := part(ctx, e, r); err != nil {
 			return err
