@@ -98,5 +98,5 @@ func (r *report) printAppends(out *tabwriter.Writer) {
 	for _, a := range r.Appends {
 		fmt.Fprintf(out, "%.0f\t%d\t%d\t\n", a.Rate, a.Events, a.Writers)
 	}
-	out.Flush()
+	_ = out.Flush()
 }

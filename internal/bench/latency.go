@@ -254,5 +254,5 @@ func (r *report) printLatencies(out *tabwriter.Writer) {
 	for _, l := range r.Latencies {
 		fmt.Fprintf(out, "%.2f\t%.2f\t%.2f\t%d\t  %s, %s\n", l.P50, l.P99, l.Most, l.Samples, l.Load, l.Contender)
 	}
-	out.Flush()
+	_ = out.Flush()
 }

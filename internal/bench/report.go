@@ -105,7 +105,6 @@ func (r *report) judge() {
 func (r *report) print(to io.Writer) {
 	fmt.Fprintf(to, "%s, PostgreSQL with its default settings, fsync on; medians of %d rounds\n", r.Machine, r.Rounds)
 	out := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
-	defer out.Flush()
 	for _, w := range r.Workloads {
 		if len(w.Contenders) == 0 {
 			continue
@@ -121,7 +120,7 @@ func (r *report) print(to io.Writer) {
 			start, _, _ := c.of(func(s sample) float64 { return s.StartSeconds * 1000 })
 			fmt.Fprintf(out, "%.0f\t%.0f\t%.0f\t%.0f\t%.2f\t%.0f\t%.0f\t%.0f\t  %s\n", rate, least, most, cpu, allocs, size, resident, start, c.Name)
 		}
-		out.Flush()
+		_ = out.Flush()
 	}
 	r.printRatios(out)
 	r.printAppends(out)
@@ -140,7 +139,7 @@ func (r *report) printRatios(out *tabwriter.Writer) {
 		}
 		fmt.Fprintf(out, "%.2f\t%.2f\t%.2f\t%.2f\t  %s: %s / %s%s\n", of.Got, of.Least, of.Most, of.Want, of.Workload, of.Ours, of.Theirs, mark)
 	}
-	out.Flush()
+	_ = out.Flush()
 }
 
 func (r *report) writeJSON(path string) error {
