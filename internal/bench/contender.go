@@ -31,12 +31,11 @@ type measured struct {
 
 // sample is what the report keeps of a run.
 type sample struct {
-	Rate          float64 `json:"events_per_second"`
-	StartSeconds  float64 `json:"start_seconds,omitempty"`
-	CPUNanos      float64 `json:"client_cpu_ns_per_event"`
-	Allocs        float64 `json:"allocs_per_event"`
-	AllocBytes    float64 `json:"alloc_bytes_per_event"`
-	ResidentBytes int64   `json:"resident_bytes"`
+	Rate         float64 `json:"events_per_second"`
+	StartSeconds float64 `json:"start_seconds,omitempty"`
+	CPUNanos     float64 `json:"client_cpu_ns_per_event"`
+	Allocs       float64 `json:"allocs_per_event"`
+	AllocBytes   float64 `json:"alloc_bytes_per_event"`
 }
 
 func contenders(e *environment) []contender {
@@ -149,7 +148,7 @@ func (c *contender) measure(ctx context.Context, e *environment, w *workload) (s
 	return sample{
 		Rate: float64(m.events) / m.elapsed.Seconds(), StartSeconds: m.start.Seconds(),
 		CPUNanos: float64(cpu.Nanoseconds()) / n, Allocs: float64(after.Mallocs-before.Mallocs) / n,
-		AllocBytes: float64(after.TotalAlloc-before.TotalAlloc) / n, ResidentBytes: residentBytes(),
+		AllocBytes: float64(after.TotalAlloc-before.TotalAlloc) / n,
 	}, nil
 }
 
@@ -160,19 +159,6 @@ func processorTime() time.Duration {
 		return 0
 	}
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
-}
-
-// residentBytes is the memory of this process now, where the system tells.
-func residentBytes() int64 {
-	text, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		return 0
-	}
-	var size, resident int64
-	if _, err := fmt.Sscan(string(text), &size, &resident); err != nil {
-		return 0
-	}
-	return resident * int64(os.Getpagesize())
 }
 
 // stopwatch measures one run.

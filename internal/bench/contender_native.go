@@ -46,7 +46,11 @@ const readAhead = 3
 // the rows. Reading goes on meanwhile. Nothing is allocated by the event.
 func nativeRun(batch, segments int) func(context.Context, *environment, *workload, int64) (measured, error) {
 	return func(ctx context.Context, _ *environment, w *workload, events int64) (measured, error) {
-		reader, err := openReader(ctx, w.log.dsn)
+		hash := "NULL"
+		if segments > 1 {
+			hash = "partition_hash"
+		}
+		reader, err := openReader(ctx, w.log.dsn, w.createdColumn(), hash)
 		if err != nil {
 			return measured{}, err
 		}

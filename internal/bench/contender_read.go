@@ -21,16 +21,23 @@ const (
 	columnHash
 )
 
-const readSQL = `SELECT global_position, aggregate_id, event_type, payload, created_at, partition_hash FROM pupwasm.events
-	WHERE global_position > $1 AND global_position <= $2 ORDER BY global_position LIMIT $3`
-
-func openReader(ctx context.Context, dsn string) (*eventReader, error) {
-	conn, err := pgconn.Connect(ctx, dsn+"&application_name=bench")
+// openReader prepares to read. Columns that a projection has no use for come as nulls.
+func openReader(ctx context.Context, dsn, created, hash string) (*eventReader, error) {
+	conn, err := pgconn.Connect(ctx, dsn)
 	if err != nil {
 		return nil, err
 	}
-	_, err = conn.Prepare(ctx, "read", readSQL, nil)
+	_, err = conn.Prepare(ctx, "read", `SELECT global_position, aggregate_id, event_type, payload, `+created+", "+hash+` FROM pupwasm.events
+		WHERE global_position > $1 AND global_position <= $2 ORDER BY global_position LIMIT $3`, nil)
 	return &eventReader{conn}, err
+}
+
+// createdColumn is the column of the time for workloads that use it.
+func (w *workload) createdColumn() string {
+	if w.readsTime {
+		return "created_at"
+	}
+	return "NULL"
 }
 
 func (r *eventReader) close() { _ = r.conn.Close(context.Background()) }
@@ -66,7 +73,7 @@ func wireInt8(v int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64
 
 // runRead is the bound for everybody who reads: the events in binary, without any work.
 func runRead(ctx context.Context, _ *environment, w *workload, events int64) (measured, error) {
-	reader, err := openReader(ctx, w.log.dsn)
+	reader, err := openReader(ctx, w.log.dsn, w.createdColumn(), "NULL")
 	if err != nil {
 		return measured{}, err
 	}

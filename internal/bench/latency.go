@@ -209,7 +209,7 @@ func startListenLoop(ctx context.Context, _ *environment, w *workload) (func() e
 	if _, err := listener.Exec(ctx, "LISTEN bench"); err != nil {
 		return nil, "", err
 	}
-	reader, err := openReader(ctx, w.log.dsn)
+	reader, err := openReader(ctx, w.log.dsn, w.createdColumn(), "NULL")
 	if err != nil {
 		return nil, "", err
 	}

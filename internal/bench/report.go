@@ -110,15 +110,14 @@ func (r *report) print(to io.Writer) {
 			continue
 		}
 		fmt.Fprintf(out, "\n%s, %s: %d events, %s\n", w.Name, w.Title, w.Events, w.Source)
-		fmt.Fprint(out, "events/s\tleast\tmost\tclient ns/event\tallocs/event\tbytes/event\tRSS MiB\tstart ms\t  contender\n")
+		fmt.Fprint(out, "events/s\tleast\tmost\tclient ns/event\tallocs/event\tbytes/event\tstart ms\t  contender\n")
 		for _, c := range w.Contenders {
 			rate, least, most := c.of(func(s sample) float64 { return s.Rate })
 			cpu, _, _ := c.of(func(s sample) float64 { return s.CPUNanos })
 			allocs, _, _ := c.of(func(s sample) float64 { return s.Allocs })
 			size, _, _ := c.of(func(s sample) float64 { return s.AllocBytes })
-			resident, _, _ := c.of(func(s sample) float64 { return float64(s.ResidentBytes) / (1 << 20) })
 			start, _, _ := c.of(func(s sample) float64 { return s.StartSeconds * 1000 })
-			fmt.Fprintf(out, "%.0f\t%.0f\t%.0f\t%.0f\t%.2f\t%.0f\t%.0f\t%.0f\t  %s\n", rate, least, most, cpu, allocs, size, resident, start, c.Name)
+			fmt.Fprintf(out, "%.0f\t%.0f\t%.0f\t%.0f\t%.2f\t%.0f\t%.0f\t  %s\n", rate, least, most, cpu, allocs, size, start, c.Name)
 		}
 		_ = out.Flush()
 	}

@@ -22,8 +22,9 @@ type workload struct {
 	// statement projects the events of (position $1, position $2] in SQL.
 	statement string
 	// newFold makes the state of a batch of the native contender, whose write is upsert, after the parameters of the checkpoint.
-	newFold func(capacity int) fold
-	upsert  string
+	newFold   func(capacity int) fold
+	upsert    string
+	readsTime bool
 	// handle is the write of one event, by SQL with arguments.
 	handle func(e *plainEvent) (query string, args []any, err error)
 

@@ -127,7 +127,7 @@ func fineWorkload(log *eventLog, events []logEvent) *workload {
 				count(*), (array_agg(event_type ORDER BY global_position DESC))[1], (array_agg(created_at ORDER BY global_position DESC))[1]
 			FROM (SELECT *, convert_from(payload, 'UTF8')::jsonb AS j FROM pupwasm.events WHERE global_position > $1 AND global_position <= $2) AS e
 			GROUP BY 1` + mergeFine,
-		newFold: newFineFold,
+		newFold: newFineFold, readsTime: true,
 		upsert: `SELECT * FROM unnest($4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::text[], $10::timestamptz[])
 			AS n (` + fineColumns + `) %s` + mergeFine,
 		handle: func(e *plainEvent) (string, []any, error) {
