@@ -4,9 +4,9 @@ SHELL := /bin/bash
 GO ?= go
 EXAMPLES := $(notdir $(patsubst %/main.go,%,$(wildcard modules/examples/*/main.go)))
 MODULES := $(EXAMPLES:%=bin/modules/%.wasm)
-GO_MODULES := . guest-sdk modules/examples
+GO_MODULES := . guest-sdk modules/examples internal/bench/modules
 TOOL := $(GO) tool -modfile=tools/go.mod
-# BENCH=full runs the long form of the benchmarks.
+# BENCH=full runs the long form of the benchmarks; BENCH_FLAGS are those of internal/bench, such as -json FILE.
 BENCH ?= short
 # CHAOS_TIME is how long 'make chaos' breaks things.
 CHAOS_TIME ?= 90s
@@ -56,7 +56,8 @@ fmt: ## format the code
 	@$(TOOL) gofumpt -w $$(git ls-files '*.go')
 
 .PHONY: bench
-bench: postgres ## the benchmarks
+bench: postgres ## pupwasm beside what one would write without it, and the Go benchmarks
+	@$(GO) run ./internal/bench $(if $(filter full,$(BENCH)),-full) $(BENCH_FLAGS)
 	@$(GO) test -run '^$$' -bench . -benchmem $(if $(filter full,$(BENCH)),-benchtime 3s -count 5,-benchtime 0.2s) ./host/... ./store/... ./segments
 
 .PHONY: tinygo

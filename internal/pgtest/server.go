@@ -36,13 +36,14 @@ import (
 type Server struct {
 	DSN string // of the database "postgres" as superuser, over TCP
 
-	folder  string
-	port    int
-	standby bool
-	bin     string
-	owner   *syscall.Credential
-	life    io.Closer // the guard stops the server when this closes
-	guard   *exec.Cmd
+	folder   string
+	port     int
+	standby  bool
+	bin      string
+	owner    *syscall.Credential
+	settings []string
+	life     io.Closer // the guard stops the server when this closes
+	guard    *exec.Cmd
 }
 
 var shared struct {
@@ -84,17 +85,25 @@ func Shared(t testing.TB) *Server {
 	return shared.server
 }
 
+// placement is what every server needs to stay private.
+var placement = []string{"listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200", "log_min_messages=warning"}
+
 // settings make the server fast to start and its faults visible. Nothing here changes what a transaction promises short of
 // a crash of the machine.
 var settings = []string{
-	"listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off", "full_page_writes=off", "max_connections=200",
-	"shared_buffers=256MB", "max_wal_size=4GB", "autovacuum_naptime=10s", "max_prepared_transactions=10", "log_min_messages=warning",
+	"fsync=off", "full_page_writes=off", "shared_buffers=256MB", "max_wal_size=4GB", "autovacuum_naptime=10s", "max_prepared_transactions=10",
 	// Prepared transactions are tested, and so are notifications, which they exclude.
 	"pupwasm.notify=on",
 }
 
 // Start starts a server of its own for a test that has to stop or break it. The caller stops it.
-func Start() (*Server, error) {
+func Start() (*Server, error) { return start(settings) }
+
+// StartDurable starts a server with PostgreSQL's own defaults, and those that are given as "name=value": it waits for the disk, as
+// benchmarks must. The caller stops it.
+func StartDurable(settings ...string) (*Server, error) { return start(settings) }
+
+func start(settings []string) (*Server, error) {
 	bin, err := findBin()
 	if err != nil {
 		return nil, err
@@ -107,7 +116,7 @@ func Start() (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("creating a data folder: %w", err)
 	}
-	s := &Server{folder: folder, bin: bin, owner: owner}
+	s := &Server{folder: folder, bin: bin, owner: owner, settings: settings}
 	if owner != nil {
 		if err := os.Chown(folder, int(owner.Uid), int(owner.Gid)); err != nil {
 			return nil, fmt.Errorf("handing the data folder over: %w", err)
@@ -140,7 +149,7 @@ wait $server
 // Run starts the server on its data folder and port, after Start or Kill, and waits until it answers.
 func (s *Server) Run() error {
 	args := []string{"-c", guardScript, "guard", filepath.Join(s.bin, "postgres"), "-D", s.data(), "-p", strconv.Itoa(s.port)}
-	for _, setting := range settings {
+	for _, setting := range slices.Concat(placement, s.settings) {
 		args = append(args, "-c", setting)
 	}
 	read, write, err := os.Pipe()

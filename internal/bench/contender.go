@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/pprof"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/pupwasm/pupwasm/internal/clock"
+)
+
+// contender is one way to run a projection.
+type contender struct {
+	name  string
+	limit int64 // the most events of a run, for those that would take minutes; 0 for all
+	// run projects the first events of a log into tables that are empty, and returns the table.
+	run func(ctx context.Context, e *environment, w *workload, events int64) (measured, error)
+}
+
+// measured is one run.
+type measured struct {
+	table   string // where the rows are, "" when there are none
+	events  int64  // that were timed
+	elapsed time.Duration
+	start   time.Duration // of a worker, until its first commit
+}
+
+// sample is what the report keeps of a run.
+type sample struct {
+	Rate         float64 `json:"events_per_second"`
+	StartSeconds float64 `json:"start_seconds,omitempty"`
+	CPUNanos     float64 `json:"client_cpu_ns_per_event"`
+	Allocs       float64 `json:"allocs_per_event"`
+	AllocBytes   float64 `json:"alloc_bytes_per_event"`
+}
+
+func contenders(e *environment) []contender {
+	list := []contender{
+		{name: "bare read", run: runRead},
+		{name: "one SQL statement n=1000", run: sqlRun(1000)},
+		{name: "one SQL statement n=5000", run: sqlRun(5000)},
+		{name: "native n=1000", run: nativeRun(1000, 1)},
+		{name: "native n=5000", run: nativeRun(5000, 1)},
+		{name: "native n=1000, 4 segments", run: nativeRun(1000, 4)},
+		{name: "handler, tuned", limit: int64(e.pick(5_000, 50_000)), run: handlerRun(true)},
+		{name: "handler, defaults", limit: int64(e.pick(500, 5_000)), run: handlerRun(false)},
+		{name: "pupwasm TinyGo n=1000", run: workerRun("tinygo", 1000, 1)},
+		{name: "pupwasm TinyGo n=5000", run: workerRun("tinygo", 5000, 1)},
+		{name: "pupwasm TinyGo n=1000, 4 segments", run: workerRun("tinygo", 1000, 4)},
+		{name: "pupwasm Go n=1000", run: workerRun("go", 1000, 1)},
+	}
+	return list
+}
+
+// runWorkloads has the contenders take turns on every workload.
+func runWorkloads(ctx context.Context, e *environment, r *report) error {
+	workloads, err := makeWorkloads(ctx, e)
+	if err != nil {
+		return err
+	}
+	stop, err := startProfile(e.cpuProfile)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	for _, w := range workloads {
+		result := r.addWorkload(w)
+		for round := range e.rounds {
+			for _, c := range contenders(e) {
+				name := w.name + "/" + c.name
+				if !e.run.MatchString(name) {
+					continue
+				}
+				s, err := c.measure(ctx, e, w)
+				if err != nil {
+					return fmt.Errorf("%s: %w", name, err)
+				}
+				result.add(c.name, s)
+				fmt.Fprintf(os.Stderr, "%d/%d %-45s %10.0f events/s\n", round+1, e.rounds, name, s.Rate)
+			}
+		}
+	}
+	return nil
+}
+
+// startProfile begins a CPU profile of the runs, which are all that it shows, if a file is asked for.
+func startProfile(path string) (stop func(), err error) {
+	if path == "" {
+		return func() {}, nil
+	}
+	file, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		file.Close()
+	}, pprof.StartCPUProfile(file)
+}
+
+func makeWorkloads(ctx context.Context, e *environment) ([]*workload, error) {
+	bookings := makeBookings(e.events, e.streams)
+	accounts, err := accountsLog(ctx, e, bookings)
+	if err != nil {
+		return nil, err
+	}
+	workloads := []*workload{balanceWorkload(accounts, bookings), rowsWorkload(accounts, bookings)}
+	fineContender := func(c contender) bool { return e.run.MatchString("W3/" + c.name) }
+	if slices.ContainsFunc(contenders(e), fineContender) {
+		fines, events, err := finesLog(ctx, e)
+		if err != nil {
+			return nil, err
+		}
+		workloads = append(workloads, fineWorkload(fines, events))
+	}
+	return workloads, nil
+}
+
+// measure runs the contender once, over fresh tables, and checks what it has made.
+func (c *contender) measure(ctx context.Context, e *environment, w *workload) (sample, error) {
+	if err := execute(ctx, w.log.dsn, append(w.ownTables(), "CHECKPOINT")...); err != nil {
+		return sample{}, err
+	}
+	events := w.log.count
+	if c.limit > 0 {
+		events = min(events, c.limit)
+	}
+	runtime.GC()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	cpu := processorTime()
+	m, err := c.run(ctx, e, w, events)
+	if err != nil {
+		return sample{}, err
+	}
+	cpu = processorTime() - cpu
+	runtime.ReadMemStats(&after)
+	if m.table != "" {
+		if err := w.check(ctx, m.table, events); err != nil {
+			return sample{}, err
+		}
+	}
+	n := float64(events)
+	return sample{
+		Rate: float64(m.events) / m.elapsed.Seconds(), StartSeconds: m.start.Seconds(),
+		CPUNanos: float64(cpu.Nanoseconds()) / n, Allocs: float64(after.Mallocs-before.Mallocs) / n,
+		AllocBytes: float64(after.TotalAlloc-before.TotalAlloc) / n,
+	}, nil
+}
+
+// processorTime is what this process has used; the server's is not in it.
+func processorTime() time.Duration {
+	var usage syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &usage) != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
+// stopwatch measures one run.
+type stopwatch struct{ from time.Time }
+
+func startStopwatch() stopwatch { return stopwatch{clock.Now()} }
+
+func (s stopwatch) elapsed() time.Duration { return clock.Since(s.from) }

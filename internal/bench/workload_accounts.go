@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"time"
+)
+
+const withdrawn = "Withdrawn"
+
+// booking is one event of the accounts, as far as it matters.
+type booking struct {
+	account int
+	amount  int64
+	kind    string
+}
+
+func accountName(n int) string { return fmt.Sprintf("account-%05d", n) }
+
+func makeBookings(count, streams int) []booking {
+	random := rand.New(rand.NewPCG(3, 5))
+	bookings := make([]booking, count)
+	for i := range bookings {
+		bookings[i] = booking{account: random.IntN(streams), amount: 1 + random.Int64N(100_000), kind: "Deposited"}
+		if random.IntN(3) == 0 {
+			bookings[i].kind = withdrawn
+		}
+	}
+	return bookings
+}
+
+// event is the booking as some 200 bytes of JSON.
+func (b booking) event(i int) logEvent {
+	payload := fmt.Sprintf(`{"transfer":"0192f0c1-6f5e-7b7e-9a55-%012x","channel":"branch","amount":%d,"currency":"EUR",`+
+		`"counterparty":"DE89370400440532013000","reference":"invoice %06d \"net\"","booked":"2024-03-01T12:00:00Z"}`, i, b.amount, i)
+	return logEvent{stream: accountName(b.account), kind: b.kind, at: time.Unix(int64(1_700_000_000+i), 0).UTC(), payload: []byte(payload)}
+}
+
+func accountsLog(ctx context.Context, e *environment, bookings []booking) (*eventLog, error) {
+	dsn, err := e.database(ctx, "accounts")
+	if err != nil {
+		return nil, err
+	}
+	events := make([]logEvent, len(bookings))
+	for i, b := range bookings {
+		events[i] = b.event(i)
+	}
+	log := &eventLog{dsn: dsn, count: int64(len(events)), source: fmt.Sprintf("generated, %d streams, last payload %d bytes", e.streams, len(events[len(events)-1].payload))}
+	return log, fill(ctx, dsn, "Bank", "Account", events)
+}
+
+// bookingPayload is what a handler reads of the JSON.
+type bookingPayload struct {
+	Amount int64 `json:"amount"`
+}
+
+// amountOf is the amount as the database's own JSON functions see it.
+const amountOf = "(convert_from(payload, 'UTF8')::jsonb ->> 'amount')::bigint"
+
+func balanceWorkload(log *eventLog, bookings []booking) *workload {
+	const merge = " ON CONFLICT (account) DO UPDATE SET balance = t.balance + excluded.balance, events = t.events + excluded.events"
+	return &workload{
+		name: "W1", title: "balance per account", log: log,
+		columns: "account text PRIMARY KEY, balance bigint NOT NULL, events bigint NOT NULL",
+		storage: "WITH (fillfactor = 50)", // room for new versions of a row on its own page: 5 to 10% for the native contender
+		compare: "account, " + joined("balance", "events"),
+		want: remembered(func(events int64) map[string]string {
+			type balance struct{ sum, events int64 }
+			balances := map[int]balance{}
+			for _, b := range bookings[:events] {
+				amount := b.amount
+				if b.kind == withdrawn {
+					amount = -amount
+				}
+				now := balances[b.account]
+				balances[b.account] = balance{now.sum + amount, now.events + 1}
+			}
+			want := make(map[string]string, len(balances))
+			for account, b := range balances {
+				want[accountName(account)] = fmt.Sprintf("%d|%d", b.sum, b.events)
+			}
+			return want
+		}),
+		statement: `INSERT INTO bench.rows AS t
+			SELECT aggregate_id, sum(CASE event_type WHEN 'Withdrawn' THEN -1 ELSE 1 END * ` + amountOf + `), count(*)
+			FROM pupwasm.events WHERE global_position > $1 AND global_position <= $2 GROUP BY 1` + merge,
+		newFold: newBalanceFold,
+		upsert:  "SELECT * FROM unnest($4::text[], $5::bigint[], $6::bigint[]) AS n (account, balance, events) %s" + merge,
+		handle: func(e *plainEvent) (string, []any, error) {
+			var payload bookingPayload
+			if err := json.Unmarshal(e.payload, &payload); err != nil {
+				return "", nil, err
+			}
+			if e.kind == withdrawn {
+				payload.Amount = -payload.Amount
+			}
+			return "INSERT INTO bench.rows AS t VALUES ($1, $2, 1)" + merge, []any{e.stream, payload.Amount}, nil
+		},
+		module: "internal/bench/modules/balance", projection: "bench_balance", table: "bench_balance.accounts",
+	}
+}
+
+func rowsWorkload(log *eventLog, bookings []booking) *workload {
+	return &workload{
+		name: "W2", title: "a row per event", log: log,
+		columns: "position bigint PRIMARY KEY, account text NOT NULL, kind text NOT NULL, amount bigint NOT NULL",
+		compare: "position::text, " + joined("account", "kind", "amount"),
+		want: remembered(func(events int64) map[string]string {
+			want := make(map[string]string, events)
+			for i, b := range bookings[:events] {
+				want[strconv.Itoa(i+1)] = fmt.Sprintf("%s|%s|%d", accountName(b.account), b.kind, b.amount)
+			}
+			return want
+		}),
+		statement: `INSERT INTO bench.rows SELECT global_position, aggregate_id, event_type, ` + amountOf + `
+			FROM pupwasm.events WHERE global_position > $1 AND global_position <= $2`,
+		newFold: newRowsFold,
+		upsert:  "SELECT * FROM unnest($4::bigint[], $5::text[], $6::text[], $7::bigint[]) AS n (position, account, kind, amount) %s",
+		handle: func(e *plainEvent) (string, []any, error) {
+			var payload bookingPayload
+			if err := json.Unmarshal(e.payload, &payload); err != nil {
+				return "", nil, err
+			}
+			return "INSERT INTO bench.rows VALUES ($1, $2, $3, $4)", []any{e.position, e.stream, e.kind, payload.Amount}, nil
+		},
+		module: "internal/bench/modules/rows", projection: "bench_rows", table: "bench_rows.bookings",
+	}
+}
