@@ -154,5 +154,6 @@ func TestGuest_aFreshInstanceHasEmptyMemory(t *testing.T) {
 		if err := <-applying(t.Context(), guest); err != nil {
 			t.Fatal(err)
 		}
+		guest.Close(t.Context()) // as it closes itself where instances start fast, which they may not on a machine that is busy
 	}
 }
