@@ -236,8 +236,12 @@ func (r *runner) installed(catalogue store.Catalogue) {
 	r.outdate()
 }
 
-// withdraw ends all segments: the projection was reset behind the worker's back, and may be another version's by now.
+// withdraw ends all segments: the projection was reset behind the worker's back, and may be another version's by now. A module that
+// was refused may fit then.
 func (r *runner) withdraw() {
+	r.mu.Lock()
+	delete(r.refused, r.desired)
+	r.mu.Unlock()
 	for _, s := range r.staying() {
 		s.leave()
 	}
@@ -257,7 +261,6 @@ func (r *runner) reinstall(ctx context.Context) error {
 	desired := r.desired
 	r.mu.Unlock()
 	if desired != nil {
-		delete(r.refused, desired)
 		if err := r.install(ctx); err != nil || r.ready.Load() {
 			return err
 		}
