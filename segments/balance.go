@@ -2,9 +2,12 @@ package segments
 
 import (
 	"cmp"
+	"context"
 	"hash/fnv"
+	"maps"
 	"slices"
 
+	"github.com/pupwasm/pupwasm/internal/clock"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -52,4 +55,123 @@ func lot(projection, worker string) uint64 {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(projection + "/" + worker)) // never fails
 	return h.Sum64()
+}
+
+// balance takes as many free segments as this worker's share has room for, or gives up what is beyond it, at a batch boundary.
+func (r *runner) balance(ctx context.Context, status *store.ProjectionStatus, workers []store.Worker) error {
+	r.dropLost(status)
+	staying := r.staying()
+	if r.worker.options.Once {
+		// What is at the target already is left to workers that go on.
+		if busy := len(staying) > 0 || r.someFree(status); busy != r.member.Swap(busy) {
+			r.worker.roster.kick()
+		}
+	}
+	room := share(status, workers, r.worker.options.Name) - len(staying)
+	switch {
+	case room < 0:
+		for _, s := range staying[len(staying)+room:] {
+			s.logger.Debug().Msg("segment given up, other workers have fewer")
+			s.leave()
+		}
+	case room > 0 && r.someFree(status):
+		return r.claim(ctx, room)
+	case room == 0:
+		return r.releaseIdle(ctx, status)
+	}
+	return nil
+}
+
+// releaseIdle gives back segments that the database has as this worker's and that are not at work, since their release was lost with
+// a connection: with a share that is full, it would not claim them again, and no other worker may.
+func (r *runner) releaseIdle(ctx context.Context, status *store.ProjectionStatus) error {
+	ctx, cancel := context.WithTimeout(ctx, farewellTimeout)
+	defer cancel()
+	for i := range status.Segments {
+		s := &status.Segments[i]
+		if _, atWork := r.segments[s.Segment]; atWork || s.Owner != r.worker.options.Name {
+			continue
+		}
+		claim := store.Claim{Projection: r.name, Segment: s.Segment, Worker: s.Owner, Epoch: s.Epoch}
+		if err := r.worker.store.Release(ctx, claim); err != nil {
+			return err
+		}
+		r.worker.roster.kick()
+	}
+	return nil
+}
+
+// dropLost ends segments that have gone to another worker or into another layout: one that has nothing to commit would not find
+// out.
+func (r *runner) dropLost(status *store.ProjectionStatus) {
+	stored := map[int]*store.SegmentStatus{}
+	for i := range status.Segments {
+		stored[status.Segments[i].Segment] = &status.Segments[i]
+	}
+	for _, s := range r.staying() {
+		now, exists := stored[s.number]
+		if !exists || now.Owner != r.worker.options.Name || now.Epoch != s.epoch {
+			s.leave()
+		}
+	}
+}
+
+// staying are the segments at work that were not asked to end, by number.
+func (r *runner) staying() []*segment {
+	var staying []*segment
+	for _, number := range slices.Sorted(maps.Keys(r.segments)) {
+		if s := r.segments[number]; !s.leaving {
+			staying = append(staying, s)
+		}
+	}
+	return staying
+}
+
+// someFree tells whether there is a segment to claim, so that an idle worker does not ask the database in vain.
+func (r *runner) someFree(status *store.ProjectionStatus) bool {
+	held := r.held()
+	return slices.ContainsFunc(status.Segments, func(s store.SegmentStatus) bool {
+		free := s.Owner == "" || !s.Live || s.Owner == r.worker.options.Name
+		return free && claimable(&s) && (r.worker.target == 0 || s.Position < r.worker.target) && !slices.Contains(held, s.Segment)
+	})
+}
+
+// claim takes free segments and starts them.
+func (r *runner) claim(ctx context.Context, limit int) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	// One that is cut off may still be at work in the server, and leave an owner behind that has said farewell.
+	ctx, stop := outliving(ctx, leaveTimeout)
+	defer stop()
+	claims, err := r.worker.store.Claim(ctx, store.ClaimRequest{
+		Projection: r.name, Version: r.module.Description.Version, Worker: r.worker.options.Name,
+		Held: r.held(), Below: r.worker.target, Limit: limit,
+	})
+	if err != nil {
+		return err
+	}
+	for _, claim := range claims {
+		s := newSegment(r, claim)
+		r.segments[claim.Segment] = s
+		r.moved(claim, 0)
+		s.start()
+		s.logger.Debug().Int64("position", claim.Position).Int64("epoch", claim.Epoch).Msg("segment claimed")
+	}
+	r.fresh = r.worker.roster.looks.Load() + 1
+	return nil
+}
+
+// held are the segments that are not to be claimed: those at work, and those that pause after trouble.
+func (r *runner) held() []int {
+	held := make([]int, 0, len(r.segments))
+	for number := range r.segments {
+		held = append(held, number)
+	}
+	for number, t := range r.troubles {
+		if _, atWork := r.segments[number]; !atWork && clock.Now().Before(t.until) {
+			held = append(held, number)
+		}
+	}
+	return held
 }

@@ -23,7 +23,7 @@ func BenchmarkFeed100k(b *testing.B) {
 	for _, database := range []struct {
 		name  string
 		store store.Store
-	}{{"PostgreSQL", server}, {"SQLite", newLog(b)}} {
+	}{{"PostgreSQL", server}, {"SQLite", NewLog(b)}} {
 		fillStreams(b, database.store, events)
 		head := headOf(b, database.store)
 		for _, of := range []struct {

@@ -19,8 +19,8 @@ import (
 	"github.com/pupwasm/pupwasm/store/sqlite"
 )
 
-// newLog opens a store of its own in a new file.
-func newLog(t testing.TB) *sqlite.Store {
+// NewLog opens a store of its own in a new file.
+func NewLog(t testing.TB) *sqlite.Store {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "log.db")
 	db, err := sqlite.OpenSQL(path)
@@ -224,7 +224,7 @@ func drawAppend(t *rapid.T) store.StreamAppend {
 // limits, horizons, pages and bounds, while members come and go and the feed is cleared.
 func TestFeed_everyoneSeesWhatIsTheirs(t *testing.T) {
 	t.Parallel()
-	s := newLog(t)
+	s := NewLog(t)
 	var shared atomic.Int64
 	rapid.Check(t, func(t *rapid.T) {
 		start := headOf(t, s)
@@ -296,7 +296,7 @@ func TestFeed_everyoneSeesWhatIsTheirs(t *testing.T) {
 // TestFeed_manyAtOnce has members run side by side, while the feed is cleared and has room for little.
 func TestFeed_manyAtOnce(t *testing.T) {
 	t.Parallel()
-	s := newLog(t)
+	s := NewLog(t)
 	head := fill(t, s, 3000)
 	f := newFeed(s)
 	f.portion, f.pagesMax = newPortion(200), 3
@@ -348,7 +348,7 @@ func TestFeed_manyAtOnce(t *testing.T) {
 
 func TestFeed_nearTheHeadOneReadServesAll(t *testing.T) {
 	t.Parallel()
-	s := newLog(t)
+	s := NewLog(t)
 	watched := &watchedReader{Reader: s}
 	f := newFeed(watched)
 	var members []*member
@@ -389,7 +389,7 @@ func TestFeed_nearTheHeadOneReadServesAll(t *testing.T) {
 
 func TestFeed_farBehindReadsForItself(t *testing.T) {
 	t.Parallel()
-	s := newLog(t)
+	s := NewLog(t)
 	head := fill(t, s, 1000)
 	watched := &watchedReader{Reader: s}
 	f := newFeed(watched)
@@ -424,7 +424,7 @@ func TestFeed_farBehindReadsForItself(t *testing.T) {
 // TestFeed_whatIsKeptIsEnoughForEveryWish has one come who wants more than the page has.
 func TestFeed_whatIsKeptIsEnoughForEveryWish(t *testing.T) {
 	t.Parallel()
-	s := newLog(t)
+	s := NewLog(t)
 	head := fill(t, s, 100)
 	watched := &watchedReader{Reader: s}
 	f := newFeed(watched)
@@ -448,7 +448,7 @@ func TestFeed_whatIsKeptIsEnoughForEveryWish(t *testing.T) {
 // TestFeed_clearedWhileReading is a failover between a read and its use.
 func TestFeed_clearedWhileReading(t *testing.T) {
 	t.Parallel()
-	older, newer := newLog(t), newLog(t)
+	older, newer := NewLog(t), NewLog(t)
 	fill(t, older, 100)
 	stream := store.Stream{BoundedContext: "Test", AggregateType: "Note", AggregateID: "n"}
 	if _, err := newer.Append(t.Context(), store.AppendOptions{}, store.StreamAppend{Stream: stream, Events: make100("Newer")}); err != nil {
@@ -499,7 +499,7 @@ func make100(eventType string) []store.Event {
 // TestFeed_clearedWithinABatch has a batch that is made of two pages, of which the first became wrong meanwhile.
 func TestFeed_clearedWithinABatch(t *testing.T) {
 	t.Parallel()
-	older, newer := newLog(t), newLog(t)
+	older, newer := NewLog(t), NewLog(t)
 	fill(t, older, 100)
 	stream := store.Stream{BoundedContext: "Test", AggregateType: "Note", AggregateID: "n"}
 	if _, err := newer.Append(t.Context(), store.AppendOptions{}, store.StreamAppend{Stream: stream, Events: make100("Newer")}); err != nil {
@@ -536,7 +536,7 @@ func TestFeed_clearedWithinABatch(t *testing.T) {
 // TestFeed_aStoppedReaderStopsNobodyElse has the segment that reads for all stopped, and another wait with a context of its own.
 func TestFeed_aStoppedReaderStopsNobodyElse(t *testing.T) {
 	t.Parallel()
-	s := newLog(t)
+	s := NewLog(t)
 	head := fill(t, s, 100)
 	reading := make(chan struct{}, 2)
 	stuck := true
@@ -577,7 +577,7 @@ func TestFeed_aStoppedReaderStopsNobodyElse(t *testing.T) {
 // TestFeed_anErrorIsEverybodys has nobody wait for a database that has just failed another.
 func TestFeed_anErrorIsEverybodys(t *testing.T) {
 	t.Parallel()
-	s := newLog(t)
+	s := NewLog(t)
 	head := fill(t, s, 100)
 	watched := &watchedReader{Reader: s, after: func(context.Context, store.ReadRequest) error { return store.ErrTransient }}
 	f := newFeed(watched)
@@ -595,7 +595,7 @@ func TestFeed_anErrorIsEverybodys(t *testing.T) {
 // TestFeed_theSlowFallBehind has one member keep its batch while another goes on to the head, with little memory.
 func TestFeed_theSlowFallBehind(t *testing.T) {
 	t.Parallel()
-	s := newLog(t)
+	s := NewLog(t)
 	head := fill(t, s, 2000)
 	watched := &watchedReader{Reader: s}
 	f := newFeed(watched)
@@ -628,7 +628,7 @@ func TestFeed_theSlowFallBehind(t *testing.T) {
 }
 
 func TestFeed_filteringDoesNotAllocate(t *testing.T) {
-	s := newLog(t)
+	s := NewLog(t)
 	head := fill(t, s, 1000)
 	f := newFeed(s)
 	request := store.ReadRequest{

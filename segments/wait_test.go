@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/pupwasm/pupwasm/migrations"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
-	"github.com/pupwasm/pupwasm/store/sqlite"
 )
 
 // waiting is a store with a projection to wait for, and what the one who waits has seen of it.
@@ -28,25 +25,7 @@ type waiting struct {
 
 func newWaiting(t *testing.T) *waiting {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "test.db")
-	db, err := sqlite.OpenSQL(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	migrator, err := migrations.New(db, migrations.SQLite, "pupwasm")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := migrator.Up(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	s, err := sqlite.Open(path, sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
-	w := &waiting{T: t, Store: s, looks: make(chan struct{})}
+	w := &waiting{T: t, Store: segments.NewLog(t), looks: make(chan struct{})}
 	w.ctx, w.stop = context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(w.stop)
 	return w

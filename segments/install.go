@@ -1,0 +1,145 @@
+package segments
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/internal/clock"
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// refusal is a module that the database did not accept. It is tried again now and then: the reason may have gone away.
+type refusal struct {
+	reason string
+	until  time.Time
+}
+
+// secondLook is the interval at which a module that was refused, and a layout that was not possible, are tried again.
+const secondLook = 10 * time.Second
+
+// install replaces the module by the desired one. The new module is installed first and the old one stopped then, at a
+// batch boundary, so that a module that cannot be installed changes nothing.
+func (r *runner) install(ctx context.Context) error {
+	r.mu.Lock()
+	module := r.desired
+	r.mu.Unlock()
+	if module == nil {
+		return nil
+	}
+	if clock.Now().Before(r.refused[module].until) {
+		return nil
+	}
+	catalogue, err := r.worker.store.Install(ctx, &module.Description.Projection, r.newSegments())
+	switch {
+	case errors.Is(err, store.ErrTransient), ctx.Err() != nil:
+		return err
+	case err != nil:
+		r.refuse(module, err)
+		return nil
+	case !r.taken(module):
+		return nil // a newer one came meanwhile, and this one is closed
+	}
+	r.stopSegments()
+	if r.module != nil {
+		r.module.Close(context.WithoutCancel(ctx))
+	}
+	r.module = module
+	r.installed(catalogue)
+	r.logger.Info().Str("module", module.File).Int("version", module.Description.Version).Msg("projection installed")
+	return nil
+}
+
+// installed notes that the module fits what is in the database.
+func (r *runner) installed(catalogue store.Catalogue) {
+	r.catalogue, r.failure = catalogue, nil
+	clear(r.refused)
+	clear(r.troubles)
+	r.ready.Store(true)
+	r.member.Store(true)
+	r.outdate()
+}
+
+// withdraw ends all segments: the projection was reset behind the worker's back, and may be another version's by now. A module that
+// was refused may fit then.
+func (r *runner) withdraw() {
+	r.mu.Lock()
+	delete(r.refused, r.desired)
+	r.mu.Unlock()
+	for _, s := range r.staying() {
+		s.leave()
+	}
+	r.ready.Store(false)
+	r.member.Store(false)
+	r.worker.roster.kick()
+}
+
+// reinstall follows a reset of the projection behind the worker's back, once its segments have ended. A module that waits to be
+// installed comes first: the reset may have been made for it.
+func (r *runner) reinstall(ctx context.Context) error {
+	if r.worker.options.Once {
+		r.failure, r.completed = fmt.Errorf("projection %s was reset while it ran", r.name), true
+		return nil
+	}
+	r.mu.Lock()
+	desired := r.desired
+	r.mu.Unlock()
+	if desired != nil {
+		if err := r.install(ctx); err != nil || r.ready.Load() {
+			return err
+		}
+	}
+	if len(r.segments) > 0 || clock.Now().Before(r.refused[r.module].until) {
+		return nil
+	}
+	catalogue, err := r.worker.store.Install(ctx, &r.module.Description.Projection, r.newSegments())
+	switch {
+	case errors.Is(err, store.ErrTransient), ctx.Err() != nil:
+		return err
+	case err != nil:
+		r.refuse(r.module, err)
+		return nil
+	}
+	r.logger.Info().Msg("projection was reset, installing it anew")
+	r.mu.Lock()
+	clear(r.positions)
+	r.mu.Unlock()
+	r.installed(catalogue)
+	return nil
+}
+
+// newSegments is into how many segments a projection is divided that is new.
+func (r *runner) newSegments() int {
+	if r.worker.options.Segments == 0 {
+		return DefaultSegments
+	}
+	return r.worker.options.Segments
+}
+
+// taken takes the desired module out, and reports false when it is another by now.
+func (r *runner) taken(module *host.Module) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.desired != module {
+		return false
+	}
+	r.desired = nil
+	return true
+}
+
+// refuse keeps the module for another try, and says why once.
+func (r *runner) refuse(module *host.Module, err error) {
+	err = fmt.Errorf("module %s: %w", module.File, err)
+	if r.refused[module].reason != err.Error() {
+		event := r.logger.Error().Err(err)
+		if r.module != nil && r.module != module {
+			event.Msg("module refused, the one before goes on")
+		} else {
+			event.Msg("module refused")
+		}
+	}
+	r.refused[module] = refusal{reason: err.Error(), until: clock.Now().Add(secondLook)}
+	r.failure = err
+}
