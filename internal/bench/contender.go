@@ -48,10 +48,12 @@ func contenders(e *environment) []contender {
 		{name: "native n=1000, 4 segments", run: nativeRun(1000, 4)},
 		{name: "handler, tuned", limit: int64(e.pick(5_000, 50_000)), run: handlerRun(true)},
 		{name: "handler, defaults", limit: int64(e.pick(500, 5_000)), run: handlerRun(false)},
-		{name: "pupwasm TinyGo n=1000", run: workerRun("tinygo", 1000, 1)},
-		{name: "pupwasm TinyGo n=5000", run: workerRun("tinygo", 5000, 1)},
-		{name: "pupwasm TinyGo n=1000, 4 segments", run: workerRun("tinygo", 1000, 4)},
-		{name: "pupwasm Go n=1000", run: workerRun("go", 1000, 1)},
+		{name: "pupwasm TinyGo n=1000", run: workerRun("tinygo", 1000, 1, false)},
+		{name: "pupwasm TinyGo n=5000", run: workerRun("tinygo", 5000, 1, false)},
+		{name: "pupwasm TinyGo n=1000, 4 segments", run: workerRun("tinygo", 1000, 4, false)},
+		{name: "pupwasm TinyGo, window", run: workerRun("tinygo", 1000, 1, true)},
+		{name: "pupwasm TinyGo, window, 4 segments", run: workerRun("tinygo", 1000, 4, true)},
+		{name: "pupwasm Go n=1000", run: workerRun("go", 1000, 1, false)},
 	}
 	return list
 }

@@ -12,7 +12,9 @@ import (
 )
 
 // workerRun is the projection as a module, run by a worker until all is applied.
-func workerRun(compiler string, batch, count int) func(context.Context, *environment, *workload, int64) (measured, error) {
+//
+// Without a window every batch is a commit.
+func workerRun(compiler string, batch, count int, window bool) func(context.Context, *environment, *workload, int64) (measured, error) {
 	return func(ctx context.Context, e *environment, w *workload, events int64) (measured, error) {
 		wasm, err := e.module(compiler, w.module)
 		if err != nil {
@@ -31,7 +33,11 @@ func workerRun(compiler string, batch, count int) func(context.Context, *environ
 		if err := s.Reset(ctx, w.projection); err != nil && !errors.As(err, &unknown) {
 			return measured{}, err
 		}
-		worker, err := segments.New(s, segments.Options{Once: true, BatchEvents: batch, Segments: count})
+		options := segments.Options{Once: true, BatchEvents: batch, Segments: count}
+		if !window {
+			options.CommitEvents = batch
+		}
+		worker, err := segments.New(s, options)
 		if err != nil {
 			return measured{}, err
 		}
