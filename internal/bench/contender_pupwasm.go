@@ -11,14 +11,15 @@ import (
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
+// batches are the options of a worker whose batches and commits have a fixed size.
+func batches(events, count int) segments.Options {
+	return segments.Options{BatchEvents: events, Segments: count}
+}
+
 // workerRun is the projection as a module, run by a worker until all is applied.
-func workerRun(compiler string, batch, count int) func(context.Context, *environment, *workload, int64) (measured, error) {
+func workerRun(kind guestKind, options segments.Options) func(context.Context, *environment, *workload, int64) (measured, error) {
 	return func(ctx context.Context, e *environment, w *workload, events int64) (measured, error) {
-		wasm, err := e.module(compiler, w.module)
-		if err != nil {
-			return measured{}, err
-		}
-		module, err := e.runtime.Load(ctx, w.projection+".wasm", wasm)
+		module, err := e.load(ctx, kind, w)
 		if err != nil {
 			return measured{}, err
 		}
@@ -27,11 +28,11 @@ func workerRun(compiler string, batch, count int) func(context.Context, *environ
 			return measured{}, err
 		}
 		defer s.Close()
-		var unknown *store.InputError // at the first time
-		if err := s.Reset(ctx, w.projection); err != nil && !errors.As(err, &unknown) {
+		if err := forget(ctx, s, w.projection); err != nil {
 			return measured{}, err
 		}
-		worker, err := segments.New(s, segments.Options{Once: true, BatchEvents: batch, Segments: count})
+		options.Once = true
+		worker, err := segments.New(s, options)
 		if err != nil {
 			return measured{}, err
 		}
@@ -40,6 +41,23 @@ func workerRun(compiler string, batch, count int) func(context.Context, *environ
 		m.table = w.table
 		return m, err
 	}
+}
+
+// forget removes what an earlier run has left of a projection.
+func forget(ctx context.Context, s store.Store, projection string) error {
+	var unknown *store.InputError // at the first time
+	if err := s.Reset(ctx, projection); err != nil && !errors.As(err, &unknown) {
+		return err
+	}
+	return nil
+}
+
+// appliedBy is how many events a worker has applied, over all of its projections.
+func appliedBy(worker *segments.Worker) (events int64) {
+	for _, p := range worker.Progress() {
+		events += p.Events
+	}
+	return events
 }
 
 // watchWorker runs a worker and times it from the first commit that is seen to the last, so that what a process does once is
@@ -56,7 +74,7 @@ func watchWorker(ctx context.Context, worker *segments.Worker, events int64) (m 
 		var applied int64
 		select {
 		case <-tick.C:
-			applied = worker.Progress()[0].Events
+			applied = appliedBy(worker)
 		case err := <-done:
 			return m, fmt.Errorf("the worker ended early: %w", err)
 		}
