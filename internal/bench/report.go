@@ -93,10 +93,10 @@ func (w *workloadResult) contender(name string) *contenderResult {
 	return w.Contenders[at]
 }
 
-// judge computes the ratios that are asked for, as far as both sides ran.
-func (r *report) judge() {
+// judge computes the ratios that are asked for, as far as both sides ran. What a whole run has left out is named.
+func (r *report) judge(whole bool) {
 	for _, b := range bars {
-		if !r.judgeBar(b) {
+		if !r.judgeBar(b) && whole {
 			r.Missing = append(r.Missing, fmt.Sprintf("%s: %s / %s", b.workload, b.ours, b.theirs))
 		}
 	}
