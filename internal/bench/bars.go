@@ -1,5 +1,7 @@
 package main
 
+import "slices"
+
 // bar is a ratio of two contenders that is asked for.
 type bar struct {
 	workload, ours, theirs string
@@ -17,4 +19,11 @@ var bars = []bar{
 	{"W3", "pupwasm TinyGo n=1000", "native n=1000", 0.95},
 	{"W1", "pupwasm Go n=1000", "pupwasm TinyGo n=1000", 0.85},
 	{"W1", "pupwasm TinyGo n=1000, 4 segments", "native n=1000, 4 segments", 0.85},
+}
+
+// judged tells whether a bar is about the contender. The short form runs the others once.
+func judged(workload, contender string) bool {
+	return slices.ContainsFunc(bars, func(b bar) bool {
+		return b.workload == workload && (b.ours == contender || b.theirs == contender)
+	})
 }

@@ -1,7 +1,7 @@
 // Command bench measures pupwasm beside what one would write without it, over the same events in one run, because figures of
 // different runs on one machine differ by more than the contenders do.
 //
-//	make bench                # short: 50,000 events, three rounds
+//	make bench                # short: 50,000 events, three rounds, one for contenders that no bar is about
 //	make bench BENCH=full     # 200,000 events, five rounds, all of the real log; writes docs/benchmarks.md
 //	make bench BENCH_FLAGS='-run growth/'
 //	go run ./internal/bench -run 'W1/(native|pupwasm)' -rounds 1 -cpuprofile cpu.out

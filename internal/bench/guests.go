@@ -143,7 +143,7 @@ func measureGuest(ctx context.Context, e *environment, s *synthetic, kind guestK
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		watch := startStopwatch()
-		passes := e.pick(2, 20)
+		passes := e.pick(1, 10)
 		for range passes {
 			for _, batch := range batches {
 				if _, err := guest.Apply(ctx, batch, nil); err != nil {

@@ -42,11 +42,11 @@ func parseFlags() (config, error) {
 	if c.events == 0 {
 		c.events = c.pick(50_000, 200_000)
 	}
-	if c.logs = []int{50_000, 500_000}; c.full {
+	if c.logs = []int{50_000, 300_000}; c.full {
 		c.logs = []int{100_000, 1_000_000, 5_000_000}
 	}
 	c.guestEvents = c.pick(200_000, 10_000_000)
-	c.near = time.Duration(c.pick(3, 10)) * time.Second
+	c.near = time.Duration(c.pick(2, 10)) * time.Second
 	var err error
 	c.run, err = regexp.Compile(*run)
 	return c, err
