@@ -62,13 +62,12 @@ func replay(b *testing.B, s store.Store, head int64, segments, projections int, 
 	for _, m := range members {
 		group.Go(func() {
 			defer m.feed.leave(m)
-			for at := int64(0); at < head; {
-				_, through, err := m.read(b.Context(), at, head)
-				if err != nil {
+			var to stretch
+			for at := int64(0); at < head; at = to.through {
+				if err := m.read(b.Context(), at, head, &to); err != nil {
 					b.Error(err)
 					return
 				}
-				at = through
 			}
 		})
 	}

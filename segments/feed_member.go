@@ -12,60 +12,65 @@ type member struct {
 	request store.ReadRequest
 	wants   wants
 	filter  filter
-
-	// A batch out of shared pages.
-	events []store.Recorded
-	bytes  int
-
-	// Reads of its own.
-	portion portion
-	own     store.Page
+	portion portion // of reads of its own
 
 	// Under the feed's lock.
-	position int64 // where its batch begins
-	stride   int64 // how many positions its batches pass
+	position int64 // where its read begins
+	stride   int64 // how many positions its reads pass
 }
 
-// batchPagesMax bounds of how many pages a batch is made, and so how much memory a slow segment holds on to.
-const batchPagesMax = 4
+// stretch is a part of the log as one segment sees it, with the memory that it is read into. It is used again by the next read.
+type stretch struct {
+	events  []store.Recorded // valid until the next read into it; they may have more fields than the segment asked for
+	through int64            // up to where it goes, as [store.Page] says
+	log     int              // whose log the horizon was of that was asked for
+	reaches bool             // it goes up to that horizon
 
-// read returns the next batch of the segment, after < position ≤ through, and up to where it goes, as [store.Page] says. Events are
-// valid until the next read and must not be changed; they may have more fields than the segment asked for.
-func (m *member) read(ctx context.Context, after, through int64) ([]store.Recorded, int64, error) {
+	shared []store.Recorded // what was taken out of shared pages
+	bytes  int              // of them
+	own    store.Page       // what was read for the segment alone
+}
+
+// stretchPagesMax bounds out of how many pages one stretch is taken, and so how much memory a slow segment holds on to.
+const stretchPagesMax = 4
+
+// read fills to with the segment's events of after < position ≤ through, as far as the limits of its request go.
+func (m *member) read(ctx context.Context, after, through int64, to *stretch) error {
+	clear(to.shared) // what is not used again would keep pages alive
+	to.shared, to.bytes, to.events, to.through = to.shared[:0], 0, nil, after
 	if through <= after {
-		return nil, after, nil
+		return nil
 	}
 	m.feed.stands(m, after)
-	clear(m.events) // what is not used again would keep pages alive
-	m.events, m.bytes = m.events[:0], 0
 	first, err := m.feed.page(ctx, m, after, through, true)
 	if err != nil {
-		return nil, 0, err
+		return err
 	}
 	if first == nil {
-		return m.readOwn(ctx, after, through)
+		return m.readOwn(ctx, after, through, to)
 	}
-	at, full := m.take(first, after, through)
-	for pages := 1; pages < batchPagesMax && at < through && !full; pages++ {
-		// What is there is taken. Waiting for more is worth while for a batch that has little.
-		page, err := m.feed.page(ctx, m, at, through, len(m.events) < m.request.Limit/2)
+	full := m.take(first, through, to)
+	for pages := 1; pages < stretchPagesMax && to.through < through && !full; pages++ {
+		// What is there is taken. Waiting for more is worth while for a stretch that has little.
+		page, err := m.feed.page(ctx, m, to.through, through, len(to.shared) < m.request.Limit/2)
 		switch {
 		case err != nil:
-			return nil, 0, err
+			return err
 		case page == nil:
-			return m.events, at, nil
+			to.events = to.shared
+			return nil
 		case page.generation != first.generation:
-			return m.read(ctx, after, through) // the feed was cleared: what was taken may be wrong
+			return m.read(ctx, after, through, to) // the feed was cleared: what was taken may be wrong
 		}
-		at, full = m.take(page, at, through)
+		full = m.take(page, through, to)
 	}
-	return m.events, at, nil
+	to.events = to.shared
+	return nil
 }
 
-// take adds the events of a page behind position that the segment wants. It returns up to where the batch goes, and whether a
-// limit ended it.
-func (m *member) take(page *feedPage, position, through int64) (at int64, full bool) {
-	events := page.from(position)
+// take adds the events of a page that the segment wants, and tells whether a limit ended it.
+func (m *member) take(page *feedPage, through int64, to *stretch) (full bool) {
+	events := page.from(to.through)
 	for i := range events {
 		event := &events[i]
 		if event.Position > through {
@@ -74,16 +79,19 @@ func (m *member) take(page *feedPage, position, through int64) (at int64, full b
 		if !m.filter.match(event) {
 			continue
 		}
-		m.bytes += m.bytesOf(event)
-		if m.request.Bytes > 0 && m.bytes > m.request.Bytes && len(m.events) > 0 {
-			return m.events[len(m.events)-1].Position, true
+		to.bytes += m.bytesOf(event)
+		if m.request.Bytes > 0 && to.bytes > m.request.Bytes && len(to.shared) > 0 {
+			to.through = to.shared[len(to.shared)-1].Position
+			return true
 		}
-		m.events = append(m.events, *event)
-		if len(m.events) == m.request.Limit {
-			return event.Position, true
+		to.shared = append(to.shared, *event)
+		if len(to.shared) == m.request.Limit {
+			to.through = event.Position
+			return true
 		}
 	}
-	return min(page.Through, through), false
+	to.through = min(page.Through, through)
+	return false
 }
 
 // bytesOf counts what the segment asked for only: another may have asked for more.
@@ -97,13 +105,14 @@ func (m *member) bytesOf(event *store.Recorded) (bytes int) {
 	return bytes
 }
 
-// readOwn reads with the segment's scope and range in SQL, into a page that is used again.
-func (m *member) readOwn(ctx context.Context, after, through int64) ([]store.Recorded, int64, error) {
+// readOwn reads with the segment's scope and range in SQL.
+func (m *member) readOwn(ctx context.Context, after, through int64, to *stretch) error {
 	request := m.request
 	request.After, request.Through, request.Limit = after, through, m.portion.limit
-	if err := m.feed.reader.Read(ctx, request, &m.own); err != nil {
-		return nil, 0, err
+	if err := m.feed.reader.Read(ctx, request, &to.own); err != nil {
+		return err
 	}
-	m.portion.adapt(request, &m.own)
-	return m.own.Events, m.own.Through, nil
+	m.portion.adapt(request, &to.own)
+	to.events, to.through = to.own.Events, to.own.Through
+	return nil
 }

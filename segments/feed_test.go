@@ -153,6 +153,13 @@ func wrong(batch []store.Recorded, through int64, request store.ReadRequest, all
 	return nil
 }
 
+// readStretch reads into memory of its own.
+func readStretch(ctx context.Context, m *member, after, through int64) ([]store.Recorded, int64, error) {
+	var to stretch
+	err := m.read(ctx, after, through, &to)
+	return to.events, to.through, err
+}
+
 // reading is a member of a feed in a test, with what it must see.
 type reading struct {
 	member  *member
@@ -173,7 +180,7 @@ func (r *reading) step(ctx context.Context, through int64) error {
 	}
 	request := r.request
 	request.Through = through
-	batch, reached, err := r.member.read(ctx, request.After, through)
+	batch, reached, err := readStretch(ctx, r.member, request.After, through)
 	if err != nil {
 		return err
 	}
@@ -365,7 +372,7 @@ func TestFeed_nearTheHeadOneReadServesAll(t *testing.T) {
 		var seen atomic.Int64
 		for _, m := range members {
 			group.Go(func() {
-				batch, through, err := m.read(t.Context(), at, head)
+				batch, through, err := readStretch(t.Context(), m, at, head)
 				if err != nil || through != head {
 					t.Errorf("a read goes to %d, error %v; must go to %d", through, err, head)
 				}
@@ -403,11 +410,11 @@ func TestFeed_farBehindReadsForItself(t *testing.T) {
 		Scope: store.Scope{EventTypes: []string{"Noted", "Other"}},
 	}
 	behind := f.join(want)
-	if _, _, err := behind.read(t.Context(), 0, head); err != nil {
+	if _, _, err := readStretch(t.Context(), behind, 0, head); err != nil {
 		t.Fatal(err)
 	}
 	for _, m := range atHead {
-		if _, _, err := m.read(t.Context(), head-10, head); err != nil {
+		if _, _, err := readStretch(t.Context(), m, head-10, head); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -431,12 +438,12 @@ func TestFeed_whatIsKeptIsEnoughForEveryWish(t *testing.T) {
 	scoped := store.ReadRequest{Limit: 1000, Range: store.FullRange(), Scope: store.Scope{EventTypes: []string{"Other"}}}
 	first, second := f.join(scoped), f.join(scoped)
 	for _, m := range []*member{first, second} {
-		if batch, through, err := m.read(t.Context(), 0, head); err != nil || len(batch) != 0 || through != head {
+		if batch, through, err := readStretch(t.Context(), m, 0, head); err != nil || len(batch) != 0 || through != head {
 			t.Errorf("got %d events to %d, error %v; must move over events out of scope to %d", len(batch), through, err, head)
 		}
 	}
 	third := f.join(store.ReadRequest{Limit: 1000, Range: store.FullRange(), Columns: store.ColumnPayload})
-	batch, _, err := third.read(t.Context(), 0, head)
+	batch, _, err := readStretch(t.Context(), third, 0, head)
 	if err != nil || len(batch) != 100 || len(batch[0].Payload) == 0 {
 		t.Errorf("who wants more gets %d events, error %v", len(batch), err)
 	}
@@ -467,7 +474,7 @@ func TestFeed_clearedWhileReading(t *testing.T) {
 	request := store.ReadRequest{Limit: 1000, Range: store.FullRange(), Columns: store.ColumnEventType}
 	var group sync.WaitGroup
 	read := func(m *member) {
-		batch, through, err := m.read(t.Context(), 0, 100)
+		batch, through, err := readStretch(t.Context(), m, 0, 100)
 		if err != nil || through != 100 || len(batch) != 100 || batch[0].Type != "Newer" {
 			t.Errorf("got %d events to %d, error %v, the first %+v; must be those of the new server", len(batch), through, err, batch[:min(1, len(batch))])
 		}
@@ -522,7 +529,7 @@ func TestFeed_clearedWithinABatch(t *testing.T) {
 	}
 	request := store.ReadRequest{Limit: 1000, Range: store.FullRange(), Columns: store.ColumnEventType}
 	m, _ := f.join(request), f.join(request)
-	batch, through, err := m.read(t.Context(), 0, 100)
+	batch, through, err := readStretch(t.Context(), m, 0, 100)
 	if err != nil || through != 100 || len(batch) != 100 {
 		t.Fatalf("got %d events to %d, error %v", len(batch), through, err)
 	}
@@ -555,18 +562,18 @@ func TestFeed_aStoppedReaderStopsNobodyElse(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	var group sync.WaitGroup
 	group.Go(func() {
-		if _, _, err := first.read(ctx, 0, head); !errors.Is(err, context.Canceled) {
+		if _, _, err := readStretch(ctx, first, 0, head); !errors.Is(err, context.Canceled) {
 			t.Errorf("the reader that was stopped returns %v", err)
 		}
 	})
 	<-reading
 	ended, end := context.WithCancel(t.Context())
 	end()
-	if _, _, err := second.read(ended, 0, head); !errors.Is(err, context.Canceled) {
+	if _, _, err := readStretch(ended, second, 0, head); !errors.Is(err, context.Canceled) {
 		t.Errorf("who waits with an ended context gets %v", err)
 	}
 	group.Go(func() {
-		if batch, _, err := third.read(t.Context(), 0, head); err != nil || len(batch) != 100 {
+		if batch, _, err := readStretch(t.Context(), third, 0, head); err != nil || len(batch) != 100 {
 			t.Errorf("who waits gets %d events, error %v", len(batch), err)
 		}
 	})
@@ -583,11 +590,11 @@ func TestFeed_anErrorIsEverybodys(t *testing.T) {
 	f := newFeed(watched)
 	request := store.ReadRequest{Limit: 1000, Range: store.FullRange()}
 	first, _ := f.join(request), f.join(request)
-	if _, _, err := first.read(t.Context(), 0, head); !errors.Is(err, store.ErrTransient) {
+	if _, _, err := readStretch(t.Context(), first, 0, head); !errors.Is(err, store.ErrTransient) {
 		t.Errorf("got %v", err)
 	}
 	watched.after = nil
-	if batch, _, err := first.read(t.Context(), 0, head); err != nil || len(batch) != 100 {
+	if batch, _, err := readStretch(t.Context(), first, 0, head); err != nil || len(batch) != 100 {
 		t.Errorf("the next read has %d events, error %v", len(batch), err)
 	}
 }
@@ -636,8 +643,9 @@ func TestFeed_filteringDoesNotAllocate(t *testing.T) {
 		Scope: store.Scope{EventTypes: []string{"Noted", "Other"}, BoundedContexts: []string{"Test"}},
 	}
 	m, _ := f.join(request), f.join(request)
+	var to stretch
 	allocations := testing.AllocsPerRun(10, func() {
-		if _, _, err := m.read(t.Context(), 0, head); err != nil {
+		if err := m.read(t.Context(), 0, head, &to); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -23,7 +23,11 @@ type Options struct {
 	// BatchBytes is the most bytes of payload and metadata in one batch; a single larger event is a batch of its own.
 	// Defaults to 8 MiB.
 	BatchBytes int
-	// BatchPause is a rest after each batch of a segment, to spare the database. Defaults to 0.
+	// CommitEvents is the most events of one commit. While a segment is far behind, several batches are folded into one: they
+	// are written together, within 250 milliseconds, and a crash repeats them together. A number that is not above BatchEvents
+	// commits every batch by itself. Batches of a projection that has queries are always by themselves. Defaults to 50,000.
+	CommitEvents int
+	// BatchPause is a rest after each batch of a segment, each of which is a commit then, to spare the database. Defaults to 0.
 	BatchPause time.Duration
 	// Concurrency is how many batches may be at work at once, over all projections, each of which has an equal share and one
 	// at least. It should not be above the connections of the store. Defaults to 8.
@@ -63,17 +67,18 @@ const DefaultSegments = 4
 // Defaults returns the options that the zero value stands for, but for the name, which is made up by [New].
 func Defaults() Options {
 	return Options{
-		BatchEvents: 1000,
-		BatchBytes:  8 << 20,
-		Concurrency: 8,
-		Lease:       10 * time.Second,
-		Heartbeat:   10 * time.Second / 4,
-		Rebalance:   time.Second,
-		Poll:        20 * time.Millisecond,
-		PollMax:     time.Second,
-		PollFactor:  1.5,
-		RetryMin:    100 * time.Millisecond,
-		RetryMax:    10 * time.Second,
+		BatchEvents:  1000,
+		BatchBytes:   8 << 20,
+		CommitEvents: 50_000,
+		Concurrency:  8,
+		Lease:        10 * time.Second,
+		Heartbeat:    10 * time.Second / 4,
+		Rebalance:    time.Second,
+		Poll:         20 * time.Millisecond,
+		PollMax:      time.Second,
+		PollFactor:   1.5,
+		RetryMin:     100 * time.Millisecond,
+		RetryMax:     10 * time.Second,
 	}
 }
 
@@ -84,6 +89,7 @@ func (o Options) withDefaults() Options {
 	d := Defaults()
 	setDefault(&o.BatchEvents, d.BatchEvents)
 	setDefault(&o.BatchBytes, d.BatchBytes)
+	setDefault(&o.CommitEvents, d.CommitEvents)
 	setDefault(&o.Concurrency, d.Concurrency)
 	setDefault(&o.Lease, d.Lease)
 	setDefault(&o.Heartbeat, o.Lease/4)
@@ -127,6 +133,8 @@ func (o Options) Validate() error {
 		return fault("BatchEvents", "must be between 1 and 100000, it is %d", o.BatchEvents)
 	case o.BatchBytes < 1:
 		return fault("BatchBytes", "must be at least 1, it is %d", o.BatchBytes)
+	case o.CommitEvents < 1 || o.CommitEvents > 10_000_000:
+		return fault("CommitEvents", "must be between 1 and 10000000, it is %d", o.CommitEvents)
 	case o.BatchPause < 0:
 		return fault("BatchPause", "must not be negative, it is %s", o.BatchPause)
 	case o.Concurrency < 1 || o.Concurrency > 10_000:

@@ -3,8 +3,6 @@ package segments
 import (
 	"context"
 	"errors"
-	"fmt"
-	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -14,13 +12,12 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// segment is one claim at work.
+// segment is one claim at work. Its events go through the three stages of a flow.
 type segment struct {
 	runner *runner
 	logger zerolog.Logger
-	claim  store.Claim
+	claim  store.Claim // its position is the checkpoint, which the last stage moves
 	guest  *host.Guest
-	folder *store.Folder
 	cancel context.CancelFunc
 	done   chan struct{}
 	err    error // why it ended, valid after done
@@ -33,18 +30,16 @@ type segment struct {
 
 	request store.ReadRequest
 	log     *member // of the worker's feed, while it runs
-	server  int     // whose log the horizon was of that the batch goes up to
+	careful int64   // up to this position every batch is committed by itself
 }
 
 func newSegment(r *runner, claim store.Claim) *segment {
-	description := r.module.Description
 	return &segment{
 		runner: r, claim: claim, number: claim.Segment, first: claim.Position, epoch: claim.Epoch, guest: r.module.NewGuest(claim.Segment),
-		folder: store.NewFolder(&description.Projection),
 		logger: r.logger.With().Int("segment", claim.Segment).Logger(), done: make(chan struct{}),
 		request: store.ReadRequest{
-			After: claim.Position, Limit: r.batchEvents(), Bytes: r.worker.options.BatchBytes,
-			Scope: description.Scope, Range: claim.Range, Columns: r.module.Columns(),
+			After: claim.Position, Limit: stretchEvents(r.batchEvents()), Bytes: r.worker.options.BatchBytes,
+			Scope: r.module.Description.Scope, Range: claim.Range, Columns: r.module.Columns(),
 		},
 	}
 }
@@ -67,7 +62,7 @@ func (s *segment) leave() {
 	s.cancel()
 }
 
-// run steps until ctx ends, which it looks at between batches only; what is under way then has stopGrace to end. A segment
+// run applies events until ctx ends, which it looks at between batches only; what is under way then has stopGrace to end. A segment
 // that is being merged ends at its barrier.
 func (s *segment) run(ctx context.Context) error {
 	worker := s.runner.worker
@@ -76,98 +71,28 @@ func (s *segment) run(ctx context.Context) error {
 	s.log = worker.feed.join(s.request)
 	defer worker.feed.leave(s.log)
 	for {
-		if s.claim.Barrier > 0 && s.claim.Position >= s.claim.Barrier {
-			return nil
-		}
-		if worker.options.Once && s.claim.Position >= worker.target {
-			return nil
-		}
-		through, err := s.await(ctx)
-		if err != nil {
-			return nil //nolint:nilerr // ctx ended: the runner asked for it
-		}
-		if err := worker.lanes.enter(ctx, s.runner); err != nil {
-			return nil //nolint:nilerr // the same
-		}
-		err = s.step(working, through)
-		worker.lanes.leave(s.runner)
-		if err != nil {
+		err := newFlow(s).run(ctx, working)
+		var refused *refusedWindow
+		if !errors.As(err, &refused) {
 			return err
 		}
-		if pause := worker.options.BatchPause; pause > 0 && !sleep(ctx, pause) {
-			return nil
-		}
+		s.careful = refused.through
 	}
 }
 
-// await waits until there is something to read, and returns how far.
-func (s *segment) await(ctx context.Context) (int64, error) {
-	head, jitter := s.runner.worker.head, s.runner.worker.options.WakeJitter
-	rests := !head.beyond(s.claim.Position)
-	through, log, err := head.after(ctx, s.claim.Position)
-	if err == nil && rests && jitter > 0 {
-		sleep(ctx, rand.N(jitter))
-		through, log, err = head.after(ctx, s.claim.Position)
-	}
-	if err != nil {
-		return 0, err
-	}
-	s.server = log
-	if s.claim.Barrier > 0 {
-		through = min(through, s.claim.Barrier)
-	}
-	return through, nil
-}
-
-// step is one batch: read, apply, fold, commit.
-func (s *segment) step(ctx context.Context, through int64) error {
-	batch, through, err := s.log.read(ctx, s.claim.Position, through)
-	if err != nil {
-		return err
-	}
-
-	tx := s.runner.catalogue.Begin(s.claim)
-	defer tx.Rollback()
-	mutations, err := s.apply(ctx, batch, tx)
-	if err != nil {
-		return s.blame(err, batch)
-	}
-	if s.runner.worker.head.log() != s.server {
-		return fmt.Errorf("%w: another server may have taken its place while the batch was at work", store.ErrTransient)
-	}
-	if err := tx.Commit(ctx, through, s.folder.Fold(mutations)); err != nil {
-		return s.blame(err, batch)
-	}
-
-	s.claim.Position = through
-	s.runner.moved(s.claim, len(batch))
-	return nil
-}
-
-// apply asks the guest for mutations. A batch without events only moves the checkpoint over what is out of scope.
-func (s *segment) apply(ctx context.Context, batch []store.Recorded, tx store.Tx) ([]store.Mutation, error) {
-	if len(batch) == 0 {
-		return nil, nil
-	}
-	return s.guest.Apply(ctx, batch, func(query int, arguments []store.Value, rows *store.Rows) error {
-		return tx.Query(ctx, query, arguments, rows)
-	})
-}
-
-// blame adds to an error of the guest or its SQL which events it came with.
-func (s *segment) blame(err error, batch []store.Recorded) error {
+// faultPosition is the position of the event that a guest blames, or 0.
+func faultPosition(err error) int64 {
 	var fault *host.Fault
-	if len(batch) == 0 || !isFailure(err) || errors.As(err, &fault) && fault.Position > 0 {
-		return err
+	if errors.As(err, &fault) {
+		return fault.Position
 	}
-	return fmt.Errorf("events %d to %d: %w", batch[0].Position, batch[len(batch)-1].Position, err)
+	return 0
 }
 
 // isFailure tells whether the guest or its SQL is to blame, so that the same batch would fail again.
 func isFailure(err error) bool {
 	var fault *host.Fault
-	var rejected *store.RejectedError
-	return errors.As(err, &fault) || errors.As(err, &rejected)
+	return errors.As(err, &fault) || isRejected(err)
 }
 
 // stopGrace is how long a batch may go on after the segment was asked to stop: a database that does not answer must not keep a

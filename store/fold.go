@@ -1,10 +1,6 @@
 package store
 
-import (
-	"encoding/binary"
-	"fmt"
-	"math"
-)
+import "math"
 
 // Mutation is one change that a guest asks for: an entry of the catalogue with its values, caused by an event of the batch.
 type Mutation struct {
@@ -14,7 +10,8 @@ type Mutation struct {
 }
 
 // Step is a part of the write plan: rows for one entry of the catalogue. Steps are applied in order. The rows of a
-// declarative step have distinct keys and may be applied as a set; those of a SQL statement are applied in order.
+// declarative step have distinct keys, stand in one order of the keys that is the same on every host, and may be applied as a
+// set; those of a SQL statement, and of a table without a key, are applied in order.
 type Step struct {
 	Write  int
 	Width  int     // values a row
@@ -22,16 +19,23 @@ type Step struct {
 	Values []Value // row by row
 }
 
-// Folder turns the mutations of a batch into the fewest steps with the same outcome. It is used again and again by one
-// goroutine.
+// Folder turns the mutations of one batch, or of several in a row, into the fewest steps with the same outcome. It is used again
+// and again by one goroutine: Add for each batch, then Steps, then Reset.
+//
+// Rows of one write and key become one row (add+add, set+set), while the order of changes to a key is kept: a row
+// never moves before a step that touched the same key, nor across a SQL statement, whose reach is unknown. One outcome may
+// differ from that of rows one by one: a sum of i64 that leaves the range and comes back within the batches is not refused.
 type Folder struct {
 	projection *Projection
 	writes     []foldWrite
 
 	steps   []Step
-	touched map[touch]slot // the last step and row that touched a key
-	latest  []int          // per write: its last step, or -1
-	barrier int            // steps before this index must not receive rows any more
+	spare   [][]Value // by step: room for its rows in another order
+	touched keyIndex  // the last step and row that touched a key
+	latest  []int     // per write: its last step, or -1
+	barrier int       // steps before this index must not receive rows any more
+	rows    int
+	kept    arena // what values of the steps point to
 	scratch []byte
 }
 
@@ -42,16 +46,11 @@ type foldWrite struct {
 	width    int
 }
 
-type touch struct {
-	table int
-	key   string
-}
-
 type slot struct{ step, row int }
 
 // NewFolder prepares a folder for a valid projection.
 func NewFolder(projection *Projection) *Folder {
-	f := &Folder{projection: projection, touched: map[touch]slot{}, latest: make([]int, len(projection.Writes))}
+	f := &Folder{projection: projection, touched: newKeyIndex(), latest: make([]int, len(projection.Writes))}
 	for i := range projection.Writes {
 		w := &projection.Writes[i]
 		folded := foldWrite{Write: w, table: -1, width: len(projection.Parameters(w))}
@@ -62,22 +61,30 @@ func NewFolder(projection *Projection) *Folder {
 		}
 		f.writes = append(f.writes, folded)
 	}
+	f.Reset()
 	return f
 }
 
-// Fold returns the steps. They belong to the folder and are valid until the next call; their values point to where the
-// mutations' values point.
-//
-// Rows of one write and key become one row (add+add, set+set), while the order of changes to a key is kept: a row
-// never moves before a step that touched the same key, nor across a SQL statement, whose reach is unknown. One outcome may
-// differ from that of rows one by one: a sum of i64 that leaves the range and comes back within a batch is not refused.
+// Fold returns the steps of one batch by itself. See Steps.
 func (f *Folder) Fold(mutations []Mutation) []Step {
+	f.Reset()
+	f.Add(mutations)
+	return f.Steps()
+}
+
+// Reset forgets what was added.
+func (f *Folder) Reset() {
 	f.steps = f.steps[:0]
-	clear(f.touched)
+	f.touched.reset()
 	for i := range f.latest {
 		f.latest[i] = -1
 	}
-	f.barrier = 0
+	f.barrier, f.rows = 0, 0
+	f.kept.reset()
+}
+
+// Add folds the mutations behind what was added since the last Reset. It keeps nothing of them. After Steps comes Reset first.
+func (f *Folder) Add(mutations []Mutation) {
 	for i := range mutations {
 		m := &mutations[i]
 		w := &f.writes[m.Write]
@@ -88,6 +95,30 @@ func (f *Folder) Fold(mutations []Mutation) []Step {
 			f.appendRow(f.stepFor(m.Write, w, f.barrier), m.Values)
 		default:
 			f.foldRow(m, w)
+		}
+	}
+}
+
+// Rows is how many rows the steps have by now.
+func (f *Folder) Rows() int { return f.rows }
+
+// Bytes is about what the steps take in memory, by now.
+func (f *Folder) Bytes() int {
+	bytes := f.kept.size
+	for i := range f.steps {
+		bytes += len(f.steps[i].Values) * valueSize
+	}
+	return bytes
+}
+
+// Steps returns the steps of all that was added. They and their values belong to the folder and are valid until the next Reset.
+func (f *Folder) Steps() []Step {
+	for len(f.spare) < len(f.steps) {
+		f.spare = append(f.spare, nil)
+	}
+	for i := range f.steps {
+		if keyWidth := f.writes[f.steps[i].Write].keyWidth; keyWidth > 0 {
+			f.spare[i] = sortRows(&f.steps[i], keyWidth, f.spare[i])
 		}
 	}
 	return f.steps
@@ -107,21 +138,20 @@ func (f *Folder) foldRow(m *Mutation, w *foldWrite) {
 	for _, v := range m.Values[:w.keyWidth] {
 		f.scratch = appendKey(f.scratch, v)
 	}
-	// The conversion within the index expression does not allocate.
-	last, seen := f.touched[touch{w.table, string(f.scratch)}]
-	if seen && f.steps[last.step].Write == m.Write && last.step >= f.barrier {
-		step := &f.steps[last.step]
-		row := step.Values[last.row*step.Width : (last.row+1)*step.Width]
-		if mergeRow(w, row, m.Values) {
-			return
-		}
-	}
+	last, seen := f.touched.find(w.table, f.scratch, &f.kept)
 	earliest := f.barrier
 	if seen {
+		step := &f.steps[last.step]
+		if step.Write == m.Write && last.step >= f.barrier {
+			row := step.Values[last.row*step.Width : (last.row+1)*step.Width]
+			if f.mergeRow(w, row, m.Values) {
+				return
+			}
+		}
 		earliest = max(earliest, last.step+1)
 	}
 	step := f.stepFor(m.Write, w, earliest)
-	f.touched[touch{w.table, string(f.scratch)}] = slot{step, f.steps[step].Count}
+	*last = slot{step, f.steps[step].Count}
 	f.appendRow(step, m.Values)
 }
 
@@ -146,12 +176,16 @@ func (f *Folder) newStep(write int, w *foldWrite) int {
 }
 
 func (f *Folder) appendRow(step int, values []Value) {
-	f.steps[step].Values = append(f.steps[step].Values, values...)
-	f.steps[step].Count++
+	s := &f.steps[step]
+	for _, v := range values {
+		s.Values = append(s.Values, f.kept.own(v))
+	}
+	s.Count++
+	f.rows++
 }
 
 // mergeRow folds a later row into an earlier one of the same key, and reports false when the two must stay apart.
-func mergeRow(w *foldWrite, row, later []Value) bool {
+func (f *Folder) mergeRow(w *foldWrite, row, later []Value) bool {
 	switch w.Action {
 	case InsertIgnore, Delete:
 		return true // the first row decides
@@ -166,31 +200,34 @@ func mergeRow(w *foldWrite, row, later []Value) bool {
 	}
 	for i := range w.Columns {
 		at := w.keyWidth + i
-		row[at] = mergeValue(w.Columns[i].Action, row[at], later[at])
+		f.mergeValue(w.Columns[i].Action, &row[at], later[at])
 	}
 	return true
 }
 
-func mergeValue(action Action, earlier, later Value) Value {
+// mergeValue changes the value of a row, whose bytes are the folder's own.
+func (f *Folder) mergeValue(action Action, row *Value, later Value) {
 	switch {
 	case action == ActionSet:
-		return later
+		f.kept.replace(row, later)
 	case later.IsNull():
-		return earlier
-	case earlier.IsNull():
-		return later
+	case row.IsNull():
+		*row = f.kept.own(later)
 	case action == ActionAdd:
-		if earlier.Kind == KindI64 {
-			return I64(earlier.Int() + later.Int())
-		}
-		sum, _ := AddNumeric(earlier.Bytes(), later.Bytes())
-		return BytesOf(KindNumeric, sum)
-	case action == ActionMin && compareValues(later, earlier) < 0,
-		action == ActionMax && compareValues(later, earlier) > 0:
-		return later
-	default: // ActionIfNull keeps the first
-		return earlier
+		f.add(row, later)
+	case action == ActionMin && compareValues(later, *row) < 0,
+		action == ActionMax && compareValues(later, *row) > 0:
+		f.kept.replace(row, later)
 	}
+}
+
+func (f *Folder) add(row *Value, later Value) {
+	if row.Kind == KindI64 {
+		row.word += later.word
+		return
+	}
+	sum, _ := AddNumeric(row.bytes, later.bytes)
+	f.kept.replace(row, BytesOf(KindNumeric, sum))
 }
 
 // canAdd tells whether the sum of two values can be held, so that overflow is left to the database to report.
@@ -220,21 +257,4 @@ func compareValues(a, b Value) int {
 	default:
 		return 0
 	}
-}
-
-// appendKey appends a form of the value that is equal exactly for values that the database holds equal.
-func appendKey(dst []byte, v Value) []byte {
-	dst = append(dst, byte(v.Kind))
-	switch v.Kind {
-	case KindBool, KindI64, KindF64, KindTimestamp:
-		return binary.LittleEndian.AppendUint64(dst, v.word)
-	case KindNumeric:
-		canonical, err := CanonicalNumeric(v.bytes)
-		if err != nil {
-			panic(fmt.Sprintf("numeric %q was not checked when the reply was decoded", v.bytes))
-		}
-		v.bytes = canonical
-	}
-	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(v.bytes)))
-	return append(dst, v.bytes...)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/internal/clock"
+	"github.com/pupwasm/pupwasm/segments"
 )
 
 // contender is one way to run a projection.
@@ -28,7 +29,7 @@ type measured struct {
 	table   string // where the rows are, "" when there are none
 	events  int64  // that were timed
 	elapsed time.Duration
-	start   time.Duration // of a worker, until its first commit
+	start   time.Duration // of a worker, until it first reads the log
 }
 
 // sample is what the report keeps of a run.
@@ -56,6 +57,8 @@ func contenders(e *environment) []contender {
 		{name: "pupwasm TinyGo n=1000, 2 segments", only: "W1", run: workerRun(tinygoGuest, batches(1000, 2))},
 		{name: "pupwasm TinyGo n=1000, 4 segments", run: workerRun(tinygoGuest, batches(1000, 4))},
 		{name: "pupwasm TinyGo n=1000, 8 segments", only: "W1", run: workerRun(tinygoGuest, batches(1000, 8))},
+		{name: "pupwasm TinyGo, window", run: workerRun(tinygoGuest, segments.Options{Segments: 1})},
+		{name: "pupwasm TinyGo, window, 4 segments", run: workerRun(tinygoGuest, segments.Options{Segments: 4})},
 		{name: "pupwasm TinyGo n=1000, reused instances", only: "W1", run: workerRun(guestKind{"tinygo", host.InstancesReuse}, batches(1000, 1))},
 		{name: "pupwasm Go n=1000", run: workerRun(goGuest, batches(1000, 1))},
 		{name: "pupwasm Go n=1000, fresh instances", only: "W1", run: workerRun(guestKind{"go", host.InstancesFresh}, batches(1000, 1))},

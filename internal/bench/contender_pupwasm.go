@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/pupwasm/pupwasm/segments"
@@ -11,9 +12,9 @@ import (
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
-// batches are the options of a worker whose batches and commits have a fixed size.
+// batches are the options of a worker each of whose batches, of a fixed size, is a commit.
 func batches(events, count int) segments.Options {
-	return segments.Options{BatchEvents: events, Segments: count}
+	return segments.Options{BatchEvents: events, CommitEvents: events, Segments: count}
 }
 
 // workerRun is the projection as a module, run by a worker until all is applied.
@@ -23,7 +24,7 @@ func workerRun(kind guestKind, options segments.Options) func(context.Context, *
 		if err != nil {
 			return measured{}, err
 		}
-		s, err := postgres.Open(w.log.dsn, postgres.Options{})
+		s, err := openWatched(w.log.dsn, postgres.Options{})
 		if err != nil {
 			return measured{}, err
 		}
@@ -37,10 +38,29 @@ func workerRun(kind guestKind, options segments.Options) func(context.Context, *
 			return measured{}, err
 		}
 		worker.Set(module)
-		m, err := watchWorker(ctx, worker, events)
+		m, err := watchWorker(ctx, s, worker, events)
 		m.table = w.table
 		return m, err
 	}
+}
+
+// watchedStore notes when the log is first read: a worker's work begins there. What it does once before is told apart: the look at who
+// else works, the install with its checks, the claims.
+type watchedStore struct {
+	*postgres.Store
+	watch stopwatch
+	begun atomic.Int64 // by the watch; 0 before
+}
+
+func openWatched(dsn string, options postgres.Options) (*watchedStore, error) {
+	s, err := postgres.Open(dsn, options)
+	return &watchedStore{Store: s, watch: startStopwatch()}, err
+}
+
+// Read is the store's.
+func (s *watchedStore) Read(ctx context.Context, request store.ReadRequest, page *store.Page) error {
+	s.begun.CompareAndSwap(0, int64(s.watch.elapsed()))
+	return s.Store.Read(ctx, request, page)
 }
 
 // forget removes what an earlier run has left of a projection.
@@ -60,37 +80,26 @@ func appliedBy(worker *segments.Worker) (events int64) {
 	return events
 }
 
-// watchWorker runs a worker and times it from the first commit that is seen to the last, so that what a process does once is
-// told apart: the look at who else works, the install with its checks, the claims.
-func watchWorker(ctx context.Context, worker *segments.Worker, events int64) (m measured, err error) {
+// watchWorker runs a worker and times it from its first read to its last commit.
+func watchWorker(ctx context.Context, s *watchedStore, worker *segments.Worker, events int64) (m measured, err error) {
 	done := make(chan error, 1)
-	watch := startStopwatch()
+	started := s.watch.elapsed()
 	go func() { done <- worker.Run(ctx) }()
 	tick := time.NewTicker(500 * time.Microsecond)
 	defer tick.Stop()
-	var first int64
-	var begun, ended time.Duration
-	for ended == 0 {
-		var applied int64
+	for appliedBy(worker) < events {
 		select {
 		case <-tick.C:
-			applied = appliedBy(worker)
 		case err := <-done:
-			return m, fmt.Errorf("the worker ended early: %w", err)
-		}
-		now := watch.elapsed()
-		if first == 0 && applied > 0 {
-			first, begun = applied, now
-		}
-		if applied >= events {
-			ended = now
+			if applied := appliedBy(worker); err == nil && applied < events {
+				err = fmt.Errorf("the worker has applied %d of %d events", applied, events)
+			}
+			if err != nil {
+				return m, err
+			}
+			done <- nil
 		}
 	}
-	if err := <-done; err != nil {
-		return m, err
-	}
-	if first >= events {
-		return m, fmt.Errorf("all %d events were applied at once: give it more", events)
-	}
-	return measured{events: events - first, elapsed: ended - begun, start: begun}, nil
+	ended, begun := s.watch.elapsed(), time.Duration(s.begun.Load())
+	return measured{events: events, elapsed: ended - begun, start: begun - started}, <-done
 }

@@ -78,7 +78,7 @@ func (l *grownLog) projectTail(ctx context.Context, e *environment) (m measured,
 	if err != nil {
 		return m, err
 	}
-	s, err := postgres.Open(l.dsn, postgres.Options{})
+	s, err := openWatched(l.dsn, postgres.Options{})
 	if err != nil {
 		return m, err
 	}
@@ -98,7 +98,7 @@ func (l *grownLog) projectTail(ctx context.Context, e *environment) (m measured,
 		return m, err
 	}
 	worker.Set(module)
-	if m, err = watchWorker(ctx, worker, l.result.Tail); err != nil {
+	if m, err = watchWorker(ctx, s, worker, l.result.Tail); err != nil {
 		return m, err
 	}
 	return m, checkCount(ctx, l.dsn, w.table, l.result.Tail)

@@ -66,7 +66,7 @@ func runProjections(ctx context.Context, e *environment, r *report) error {
 
 // many is a worker with copies of W1 under names of their own.
 type many struct {
-	store  *postgres.Store
+	store  *watchedStore
 	worker *segments.Worker
 	names  []string
 }
@@ -74,7 +74,7 @@ type many struct {
 func startMany(ctx context.Context, e *environment, w *workload, count int, options segments.Options) (*many, error) {
 	options.Segments = 1
 	options.Concurrency = max(segments.Defaults().Concurrency, count)
-	s, err := postgres.Open(w.log.dsn, postgres.Options{ConnectionsMax: options.Concurrency})
+	s, err := openWatched(w.log.dsn, postgres.Options{ConnectionsMax: options.Concurrency})
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +121,7 @@ func catchUpMany(ctx context.Context, e *environment, count int) (s projectionsS
 		return s, err
 	}
 	cpu := processorTime()
-	done, err := watchWorker(ctx, m.worker, log.count*int64(count))
+	done, err := watchWorker(ctx, m.store, m.worker, log.count*int64(count))
 	cpu = processorTime() - cpu
 	m.store.Close()
 	if err != nil {

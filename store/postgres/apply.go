@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -72,11 +73,21 @@ func (u *unit) Commit(ctx context.Context, through int64, steps []store.Step) er
 	defer u.Rollback()
 	ctx, cancel := u.catalogue.store.bounded(ctx)
 	defer cancel()
+	alone := !u.begun
+	err := u.commit(ctx, through, steps)
+	if alone && errors.Is(err, errNamesLost) {
+		u.Rollback()
+		err = u.commit(ctx, through, steps)
+	}
+	return err
+}
+
+func (u *unit) commit(ctx context.Context, through int64, steps []store.Step) error {
 	p, err := u.pipeline(ctx)
 	if err != nil {
 		return err
 	}
-	p.send(&statement{sql: u.catalogue.store.queries.advance, params: advanceParams}, u.fence(through))
+	p.send(&u.catalogue.store.advance, u.fence(through))
 	for i := range steps {
 		u.sendStep(p, &steps[i])
 	}
@@ -127,7 +138,11 @@ func (u *unit) sendStep(p *pipeline, step *store.Step) {
 		for column, t := range statement.params {
 			u.params.add(t, step.Values[row*step.Width+column])
 		}
-		p.send(statement, u.params.values())
+		if row == 0 {
+			p.send(statement, u.params.values())
+		} else {
+			p.again(statement, u.params.values())
+		}
 	}
 }
 
@@ -158,7 +173,7 @@ func (u *unit) pipeline(ctx context.Context) (*pipeline, error) {
 		}
 		u.conn = conn
 	}
-	p := startPipeline(ctx, u.conn)
+	p := u.catalogue.store.startPipeline(ctx, u.conn)
 	if !u.begun {
 		u.begun = true
 		p.send(&statement{sql: beginSQL}, nil)

@@ -36,6 +36,8 @@ const (
 	stateInvalidAuth        = "28000"
 	stateUndefinedDatabase  = "3D000"
 	stateInsufficientRights = "42501"
+	stateUndefinedStatement = "26000"
+	stateDuplicateStatement = "42P05"
 )
 
 // translate puts an error of a statement that is ours into the words of package store. Cancelled contexts stay as they are.

@@ -7,3 +7,6 @@ func (s *Store) UseClock(expression string) { s.queries = queriesFor(s.options.S
 
 // BearSilence sets how long, beyond a statement's own limit, its answer is waited for.
 func (s *Store) BearSilence(wait time.Duration) { s.silence = wait }
+
+// NamesOff tells whether the store has found out that prepared statements are lost.
+func (s *Store) NamesOff() bool { return s.namesOff.Load() }

@@ -14,23 +14,50 @@ import (
 // pipeline sends statements without waiting and then reads their results in order.
 type pipeline struct {
 	inner *pgconn.Pipeline
+	names *names
 	sent  []*statement
 }
 
-func startPipeline(ctx context.Context, conn *pgxpool.Conn) *pipeline {
-	return &pipeline{inner: conn.Conn().PgConn().StartPipeline(ctx)}
+func (s *Store) startPipeline(ctx context.Context, conn *pgxpool.Conn) *pipeline {
+	inner := conn.Conn().PgConn()
+	return &pipeline{inner: inner.StartPipeline(ctx), names: s.namesOn(inner)}
 }
 
 // send adds a statement. Its parameters and its result are in binary, but for the kinds that formatOf excepts.
 func (p *pipeline) send(s *statement, values [][]byte) {
-	oids := make([]uint32, len(s.params))
-	formats := make([]int16, len(s.params))
+	oids, formats := s.wire()
+	p.sent = append(p.sent, s)
+	switch p.names.use(s) {
+	case unnamed:
+		p.inner.SendQueryParams(s.sql, values, oids, formats, resultFormats)
+		return
+	case toPrepare:
+		p.inner.SendPrepare(s.kept, s.sql, oids)
+	}
+	p.inner.SendQueryPrepared(s.kept, values, formats, resultFormats)
+}
+
+// again adds the statement that was sent last once more, with other values. The server does not read it again.
+func (p *pipeline) again(s *statement, values [][]byte) {
+	if s.kept != "" {
+		p.send(s, values)
+		return
+	}
+	_, formats := s.wire()
+	p.sent = append(p.sent, s)
+	p.inner.SendQueryPrepared("", values, formats, resultFormats)
+}
+
+var resultFormats = []int16{binaryFormat}
+
+// wire returns the types and formats of the parameters.
+func (s *statement) wire() (oids []uint32, formats []int16) {
+	oids, formats = make([]uint32, len(s.params)), make([]int16, len(s.params))
 	for i, t := range s.params {
 		t.Array = t.Array || s.set
 		oids[i], formats[i] = oidOf(t), formatOf(t)
 	}
-	p.inner.SendQueryParams(s.sql, values, oids, formats, []int16{binaryFormat})
-	p.sent = append(p.sent, s)
+	return oids, formats
 }
 
 // statementResult is what came back for one statement.
@@ -86,6 +113,8 @@ func (p *pipeline) finish(handle func(*statementResult) error) (err error) {
 		switch result := result.(type) {
 		case nil, *pgconn.PipelineSync:
 			return nil
+		case *pgconn.StatementDescription:
+			p.names.prepared(p.sent[next])
 		case *pgconn.ResultReader:
 			if err := handle(&statementResult{statement: p.sent[next], reader: result}); err != nil {
 				return p.translate(next, err)
@@ -99,6 +128,9 @@ func (p *pipeline) translate(at int, err error) error {
 	var rejection *store.RejectedError
 	if errors.As(err, &rejection) {
 		return err
+	}
+	if p.names.lost(err) {
+		return errNamesLost
 	}
 	if at < len(p.sent) && p.sent[at].name != "" {
 		return rejected(p.sent[at].name, err)

@@ -15,8 +15,8 @@ import (
 // explain returns the plan that a statement gets with readInOrder.
 func explain(t *testing.T, conn *pgx.Conn, of *statement, params *parameters) string {
 	t.Helper()
-	p := &pipeline{inner: conn.PgConn().StartPipeline(context.Background())}
-	p.send(&inOrder, nil)
+	p := &pipeline{inner: conn.PgConn().StartPipeline(context.Background()), names: (&Store{}).namesOn(conn.PgConn())}
+	p.send(inOrder, nil)
 	explained := &statement{sql: "EXPLAIN " + of.sql, params: of.params}
 	p.send(explained, params.values())
 	var lines []string

@@ -82,31 +82,45 @@ func (s *Store) Read(ctx context.Context, request store.ReadRequest, page *store
 // inOrder makes the planner, for one transaction, prefer an index that has the order of the result over sorting. It knows
 // nothing of a log that has just grown, believes that an interval has a few events, and would read all of them for
 // every page, which makes a rebuild quadratic.
-var inOrder = statement{sql: "SELECT pg_catalog.set_config('enable_sort', 'off', true)"}
+//
+// So the read has one plan, whatever the log holds, and may be kept.
+var inOrder = func() *statement {
+	s := &statement{sql: "SELECT pg_catalog.set_config('enable_sort', 'off', true)"}
+	s.keep()
+	return s
+}()
 
 // readInOrder runs a read in one round trip, and tells whether the limit of bytes ended the page. The two statements are one
 // transaction, which ends with the pipeline.
 func (s *Store) readInOrder(
 	ctx context.Context, read *statement, params *parameters, columns store.Columns, page *store.Page, bytesMax int,
 ) (full bool, err error) {
+	read.keep()
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return false, translate(err)
 	}
 	defer conn.Release()
-	p := startPipeline(ctx, conn)
-	p.send(&inOrder, nil)
-	p.send(read, params.values())
-	var builder store.PageBuilder
-	builder.Begin(page, bytesMax)
-	defer builder.End(page)
-	err = p.finish(func(of *statementResult) error {
-		if of.statement != read {
-			return of.drain()
-		}
-		return collect(of.reader, columns, &builder)
-	})
-	return builder.Full, err
+	attempt := func() error {
+		var builder store.PageBuilder
+		builder.Begin(page, bytesMax)
+		defer builder.End(page)
+		p := s.startPipeline(ctx, conn)
+		p.send(inOrder, nil)
+		p.send(read, params.values())
+		err := p.finish(func(of *statementResult) error {
+			if of.statement != read {
+				return of.drain()
+			}
+			return collect(of.reader, columns, &builder)
+		})
+		full = builder.Full
+		return err
+	}
+	if err = attempt(); errors.Is(err, errNamesLost) {
+		err = attempt()
+	}
+	return full, err
 }
 
 // readStatement leaves out conditions that restrict nothing.

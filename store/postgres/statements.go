@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -16,7 +17,8 @@ type statement struct {
 	sql      string       // what is sent
 	params   []store.Type // of one row, or of the whole step when set is true
 	results  []store.Type
-	set      bool // takes a whole step: one array a column
+	set      bool   // takes a whole step: one array a column
+	kept     string // the name under which the server keeps it prepared; "" for one that is planned anew each time
 }
 
 func quote(names ...string) string { return pgx.Identifier(names).Sanitize() }
@@ -51,13 +53,14 @@ func writeStatement(p *store.Projection, w *store.Write) (statement, error) {
 		s.declared = s.sql
 		return s, nil
 	}
-	s.sql = fmt.Sprintf("INSERT INTO %s AS t (%s) %s%s", quote(p.Name, table.Name), quoteList(columns), source(s, len(table.Key)), conflictClause(table, w))
+	s.sql = fmt.Sprintf("INSERT INTO %s AS t (%s) %s%s", quote(p.Name, table.Name), quoteList(columns), source(s), conflictClause(table, w))
 	s.declared = s.sql
+	s.keep() // an insert has one plan
 	return s, nil
 }
 
-// source is where the rows of a write come from: arrays, or single values.
-func source(s statement, keyWidth int) string {
+// source is where the rows of a write come from: arrays, or single values. Arrays are in order of the key already, see [store.Step].
+func source(s statement) string {
 	params := make([]string, len(s.params))
 	for i, t := range s.params {
 		if s.set {
@@ -69,15 +72,7 @@ func source(s statement, keyWidth int) string {
 	if !s.set {
 		return "VALUES (" + list + ")"
 	}
-	// In order of the key, so that two transactions that touch the same rows lock them in the same order.
-	order := make([]string, keyWidth)
-	for i := range order {
-		order[i] = fmt.Sprint(i + 1)
-	}
-	if keyWidth == 0 {
-		return "SELECT * FROM unnest(" + list + ")"
-	}
-	return "SELECT * FROM unnest(" + list + ") ORDER BY " + strings.Join(order, ", ")
+	return "SELECT * FROM unnest(" + list + ")"
 }
 
 func conflictClause(table *store.Table, w *store.Write) string {
@@ -185,14 +180,30 @@ func createTable(p *store.Projection, table *store.Table) []string {
 	if len(table.Key) > 0 {
 		lines = append(lines, "PRIMARY KEY ("+quoteList(table.Key)+")")
 	}
-	return []string{fmt.Sprintf("CREATE TABLE %s (%s)", quote(p.Name, table.Name), strings.Join(lines, ", "))}
+	return []string{fmt.Sprintf("CREATE TABLE %s (%s)%s", quote(p.Name, table.Name), strings.Join(lines, ", "), storage(p, table))}
 }
 
+// storage leaves room on each page of a table whose rows are changed, so that a new version of a row stays on the page of the old
+// one, no index learns of it, and the next visitor of the page clears the old one away.
+func storage(p *store.Projection, table *store.Table) string {
+	for i := range p.Writes {
+		w := &p.Writes[i]
+		if w.SQL != nil || w.Table == table.Name && w.Action == store.Upsert && len(w.Columns) > 0 {
+			return " WITH (fillfactor = 70)"
+		}
+	}
+	return ""
+}
+
+// createIndexes leaves out an index that the key begins with: the key's own serves the same searches.
 func createIndexes(p *store.Projection, table *store.Table) []string {
-	statements := make([]string, len(table.Indexes))
+	var statements []string
 	for i, columns := range table.Indexes {
-		statements[i] = fmt.Sprintf("CREATE INDEX IF NOT EXISTS %s ON %s (%s)",
-			quote(fmt.Sprintf("%s_index_%d", table.Name, i+1)), quote(p.Name, table.Name), quoteList(columns))
+		if len(columns) <= len(table.Key) && slices.Equal(columns, table.Key[:len(columns)]) {
+			continue
+		}
+		statements = append(statements, fmt.Sprintf("CREATE INDEX IF NOT EXISTS %s ON %s (%s)",
+			quote(fmt.Sprintf("%s_index_%d", table.Name, i+1)), quote(p.Name, table.Name), quoteList(columns)))
 	}
 	return statements
 }

@@ -13,6 +13,7 @@
 //	statements.go the SQL of declarative writes and queries
 //	apply.go      one unit of work: fence, rows, checkpoint and commit in one round trip
 //	pipeline.go   several statements in one round trip
+//	names.go      statements that the server keeps prepared
 //	wire.go       values to and from PostgreSQL's binary format
 //	lease.go      who may advance which segment
 //	layout.go     into which segments a projection is divided
@@ -26,6 +27,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -74,6 +76,9 @@ type Store struct {
 	options Options
 	queries queries
 	silence time.Duration // how long, beyond a statement's own limit, its answer is waited for
+
+	namesOff atomic.Bool // see names
+	advance  statement
 }
 
 var _ store.Store = (*Store)(nil)
@@ -104,12 +109,14 @@ func Open(dsn string, options Options) (*Store, error) {
 	}
 	if !strings.Contains(dsn, "default_query_exec_mode") {
 		// Without named statements: a pooler that works by transaction loses them, and their plans are kept from a time when
-		// the log was small, so that a read would go through all of it.
+		// tables were small. What is worth keeping is kept by names.go.
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	}
 	// Behind a pooler a connection may be sent what another client listens to. The driver would keep it for ever.
 	config.ConnConfig.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) {}
 	s := &Store{options: options, queries: queriesFor(options.Schema, now), silence: silenceMax}
+	s.advance = statement{sql: s.queries.advance, params: advanceParams}
+	s.advance.keep()
 	if s.pool, err = pgxpool.NewWithConfig(context.Background(), config); err != nil {
 		return nil, fmt.Errorf("preparing the connection pool: %w", err)
 	}

@@ -1,0 +1,149 @@
+package segments
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// apply is the second stage: it gives stretches to the guest, batch by batch, and windows to the third stage. It ends when there
+// are no more stretches, or ctx does; what is applied then is handed on.
+func (f *flow) apply(ctx, working context.Context) error {
+	w := <-f.free
+	for {
+		if w.due() && f.offer(w) {
+			if w = f.next(); w == nil {
+				return nil
+			}
+		}
+		stretches, hand := f.stretches, chan<- *window(nil)
+		if w.full() {
+			stretches = nil
+		}
+		if w.due() {
+			hand = f.windows
+		}
+		select {
+		case hand <- w:
+			if w = f.next(); w == nil {
+				return nil
+			}
+		case from, more := <-stretches:
+			if !more {
+				f.hand(w)
+				return nil
+			}
+			var err error
+			if w, err = f.applyStretch(ctx, working, from, w); err != nil || w == nil {
+				return err
+			}
+		case <-w.expired():
+		case <-f.broken:
+			return nil
+		case <-ctx.Done():
+			f.hand(w)
+			return nil
+		}
+	}
+}
+
+// expired fires when a window that waits for more has to go.
+func (w *window) expired() <-chan time.Time {
+	if !w.filled || w.due() {
+		return nil
+	}
+	return time.After(w.left())
+}
+
+// offer hands a window on if the third stage waits for one.
+func (f *flow) offer(w *window) bool {
+	select {
+	case f.windows <- w:
+		return true
+	default:
+		return false
+	}
+}
+
+// hand hands a window on, if there is anything in it, as soon as the third stage takes it.
+func (f *flow) hand(w *window) {
+	if !w.filled {
+		return
+	}
+	select {
+	case f.windows <- w:
+	case <-f.broken:
+	}
+}
+
+// next returns a window to fill, or nil when there is no use in it.
+func (f *flow) next() *window {
+	select {
+	case w := <-f.free:
+		return w
+	case <-f.broken:
+		return nil
+	}
+}
+
+// applyStretch folds a stretch into w and, when that is full, into further windows. It returns the window to go on with, or nil when
+// a commit has failed. When the guest is to blame, what came before its batch is handed on.
+func (f *flow) applyStretch(ctx, working context.Context, from *stretch, w *window) (*window, error) {
+	for events, first := from.events, true; first || len(events) > 0; first = false {
+		if w.full() || w.filled && w.log != from.log {
+			f.hand(w)
+			if w = f.next(); w == nil {
+				return nil, nil
+			}
+		}
+		if ctx.Err() != nil {
+			return w, nil
+		}
+		batch := events[:min(len(events), f.runner.batchEvents())]
+		events = events[len(batch):]
+		mutations, err := f.applyBatch(working, batch, w)
+		if err != nil {
+			f.hand(w)
+			return nil, err
+		}
+		through := from.through
+		if len(events) > 0 {
+			through = batch[len(batch)-1].Position
+		}
+		w.log, w.reaches = from.log, from.reaches && len(events) == 0
+		w.add(batch, mutations, through)
+	}
+	f.drained <- from
+	return w, nil
+}
+
+// applyBatch asks the guest for mutations. A projection with queries takes its connection for them, which the commit gives back.
+func (f *flow) applyBatch(ctx context.Context, batch []store.Recorded, w *window) ([]store.Mutation, error) {
+	if len(batch) == 0 {
+		return nil, nil
+	}
+	if !f.queries() {
+		mutations, err := f.guest.Apply(ctx, batch, nil)
+		return mutations, blame(err, batch[0].Position, batch[len(batch)-1].Position)
+	}
+	if err := f.begin(ctx, w); err != nil {
+		return nil, err
+	}
+	mutations, err := f.guest.Apply(ctx, batch, func(query int, arguments []store.Value, rows *store.Rows) error {
+		return w.tx.Query(ctx, query, arguments, rows)
+	})
+	if err != nil {
+		f.end(w)
+	}
+	return mutations, blame(err, batch[0].Position, batch[len(batch)-1].Position)
+}
+
+// blame adds to an error of the guest or its SQL which events it came with, unless it names one itself.
+func blame(err error, first, last int64) error {
+	if !isFailure(err) || faultPosition(err) > 0 {
+		return err
+	}
+	return fmt.Errorf("events %d to %d: %w", first, last, err)
+}

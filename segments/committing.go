@@ -1,0 +1,62 @@
+package segments
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// commit is the third stage: it commits windows in order until there are no more, or one fails.
+func (f *flow) commit(ctx, working context.Context) error {
+	for w := range f.windows {
+		if err := f.commitWindow(working, w); err != nil {
+			close(f.broken)
+			return err
+		}
+		w.reset()
+		f.free <- w // has room for all there are
+		if pause := f.runner.worker.options.BatchPause; pause > 0 {
+			sleep(ctx, pause)
+		}
+	}
+	return nil
+}
+
+// commitWindow writes the rows and moves the checkpoint, in one transaction.
+func (f *flow) commitWindow(ctx context.Context, w *window) error {
+	if err := f.begin(ctx, w); err != nil {
+		return err
+	}
+	defer f.end(w)
+	if f.runner.worker.head.log() != w.log {
+		return fmt.Errorf("%w: another server may have taken its place while the batch was at work", store.ErrTransient)
+	}
+	if err := w.tx.Commit(ctx, w.through, w.folder.Steps()); err != nil {
+		if w.batches > 1 && isRejected(err) {
+			return &refusedWindow{through: w.through, err: err}
+		}
+		return blame(err, w.first, w.last)
+	}
+	f.claim.Position = w.through
+	f.runner.moved(f.claim, w.events)
+	return nil
+}
+
+// begin takes a lane and begins the unit of work of a window that has none yet.
+func (f *flow) begin(ctx context.Context, w *window) error {
+	if w.tx != nil {
+		return nil
+	}
+	if err := f.runner.worker.lanes.enter(ctx, f.runner); err != nil {
+		return err
+	}
+	w.tx = f.runner.catalogue.Begin(f.claim)
+	return nil
+}
+
+func (f *flow) end(w *window) {
+	w.tx.Rollback()
+	w.tx = nil
+	f.runner.worker.lanes.leave(f.runner)
+}

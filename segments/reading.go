@@ -1,0 +1,70 @@
+package segments
+
+import (
+	"context"
+	"math/rand/v2"
+)
+
+// stretchEventsMin is about how many events are read at once while a segment is behind: a read has a price of its own.
+const stretchEventsMin = 2000
+
+// stretchEvents is the limit of a stretch, which is cut into batches of so many events.
+func stretchEvents(batch int) int { return max(stretchEventsMin/batch, 1) * batch }
+
+// restingEventsMax is the size of a stretch that a segment keeps while it waits for events. Many segments at the head must not hold
+// on to the memory of their replay.
+const restingEventsMax = 256
+
+// read is the first stage: it reads ahead until waiting ends, or to the segment's end. A read under way has the time of working.
+func (f *flow) read(waiting, working context.Context) error {
+	worker := f.runner.worker
+	for position := f.from; !f.complete(position); {
+		rests := !worker.head.beyond(position)
+		through, log, err := f.await(waiting, position)
+		if err != nil {
+			return nil //nolint:nilerr // it was asked to end
+		}
+		var to *stretch
+		select {
+		case to = <-f.drained:
+		case <-waiting.Done():
+			return nil
+		}
+		if rests && cap(to.own.Events) > restingEventsMax {
+			*to = stretch{}
+		}
+		if err := worker.lanes.enter(waiting, f.runner); err != nil {
+			return nil //nolint:nilerr // the same
+		}
+		err = f.log.read(working, position, through, to)
+		worker.lanes.leave(f.runner)
+		if err != nil {
+			return err
+		}
+		to.log, to.reaches = log, to.through >= through
+		position = to.through
+		f.stretches <- to // has room for all there are
+	}
+	return nil
+}
+
+// complete tells whether a segment that stands at position has nothing more to do.
+func (s *segment) complete(position int64) bool {
+	worker := s.runner.worker
+	return s.claim.Barrier > 0 && position >= s.claim.Barrier || worker.options.Once && position >= worker.target
+}
+
+// await waits until there is something to read behind position, and returns how far, and of which log.
+func (s *segment) await(ctx context.Context, position int64) (through int64, log int, err error) {
+	head, jitter := s.runner.worker.head, s.runner.worker.options.WakeJitter
+	rests := !head.beyond(position)
+	through, log, err = head.after(ctx, position)
+	if err == nil && rests && jitter > 0 {
+		sleep(ctx, rand.N(jitter))
+		through, log, err = head.after(ctx, position)
+	}
+	if s.claim.Barrier > 0 {
+		through = min(through, s.claim.Barrier)
+	}
+	return through, log, err
+}

@@ -1,0 +1,92 @@
+package postgres_test
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/store"
+	"github.com/pupwasm/pupwasm/store/postgres"
+)
+
+// commitAndRead has several goroutines commit and read at once, so that a pooler mixes its servers.
+func commitAndRead(t *testing.T, db pgtest.Database, dsn string) *postgres.Store {
+	t.Helper()
+	s, err := postgres.Open(dsn, postgres.Options{})
+	must(t, err)
+	t.Cleanup(s.Close)
+	const segments, rounds = 4, 25
+	p := sums()
+	catalogue, err := s.Install(t.Context(), p, segments)
+	must(t, err)
+	must(t, s.Heartbeat(t.Context(), store.Worker{Name: "w"}, time.Hour))
+	claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: p.Name, Worker: "w", Limit: segments})
+	must(t, err)
+	handOut(t, db)
+	var group sync.WaitGroup
+	for _, claim := range claims {
+		folder := store.NewFolder(p)
+		group.Go(func() {
+			var page store.Page
+			for range rounds {
+				tx := catalogue.Begin(claim)
+				if err := tx.Commit(t.Context(), claim.Position+1, folder.Fold([]store.Mutation{add("a", 1)})); err != nil {
+					t.Errorf("segment %d: %v", claim.Segment, err)
+					return
+				}
+				claim.Position++
+				request := store.ReadRequest{Through: 100, Limit: 10, Range: store.FullRange(), Columns: store.AllColumns}
+				if err := s.Read(t.Context(), request, &page); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	wantRows(t, db, "SELECT n FROM sums.total", "100")
+	return s
+}
+
+// TestNames_aPoolerThatLosesThemIsFoundOut shows that nobody notices: the first batch that meets it is sent again without names.
+func TestNames_aPoolerThatLosesThemIsFoundOut(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	if s := commitAndRead(t, db, db.Pooler(t)); !s.NamesOff() {
+		t.Error("no statement was missed: this test proves nothing")
+	}
+}
+
+func TestNames_areKeptOnAConnectionOfOnesOwn(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	if s := commitAndRead(t, db, db.DSN); s.NamesOff() {
+		t.Error("statements are not kept")
+	}
+}
+
+// TestNames_surviveAResetOfTheProjection has the server keep a statement whose table is dropped and made again.
+func TestNames_surviveAResetOfTheProjection(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	s, err := postgres.Open(db.DSN, postgres.Options{ConnectionsMax: 1})
+	must(t, err)
+	t.Cleanup(s.Close)
+	must(t, s.Heartbeat(t.Context(), store.Worker{Name: "w"}, time.Hour))
+	handOut(t, db)
+	p := sums()
+	for range 3 {
+		catalogue, err := s.Install(t.Context(), p, 1)
+		must(t, err)
+		claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: p.Name, Worker: "w", Limit: 1})
+		must(t, err)
+		for range 8 { // the server makes a plan for good after five
+			must(t, catalogue.Begin(claims[0]).Commit(t.Context(), claims[0].Position+1, store.NewFolder(p).Fold([]store.Mutation{add("a", 1)})))
+			claims[0].Position++
+		}
+		wantRows(t, db, "SELECT n FROM sums.total", "8")
+		must(t, s.Release(t.Context(), claims[0]))
+		must(t, s.Reset(t.Context(), p.Name))
+	}
+}
