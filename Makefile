@@ -6,8 +6,9 @@ EXAMPLES := $(notdir $(patsubst %/main.go,%,$(wildcard modules/examples/*/main.g
 MODULES := $(EXAMPLES:%=bin/modules/%.wasm)
 GO_MODULES := . guest-sdk modules/examples internal/bench/modules
 TOOL := $(GO) tool -modfile=tools/go.mod
-# BENCH=full runs the long form of the benchmarks; BENCH_FLAGS are those of internal/bench, such as -json FILE.
+# BENCH=full runs the long form of the benchmarks and writes docs/benchmarks.md; BENCH_FLAGS are those of internal/bench.
 BENCH ?= short
+BENCHMARKS := ./host/... ./store/... ./segments
 # CHAOS_TIME is how long 'make chaos' breaks things.
 CHAOS_TIME ?= 90s
 
@@ -56,9 +57,14 @@ fmt: ## format the code
 	@$(TOOL) gofumpt -w $$(git ls-files '*.go')
 
 .PHONY: bench
-bench: postgres ## pupwasm beside what one would write without it, and the Go benchmarks
-	@$(GO) run ./internal/bench $(if $(filter full,$(BENCH)),-full) $(BENCH_FLAGS)
-	@$(GO) test -run '^$$' -bench . -benchmem $(if $(filter full,$(BENCH)),-benchtime 3s -count 5,-benchtime 0.2s) ./host/... ./store/... ./segments
+bench: postgres tinygo ## pupwasm beside what one would write without it, and the Go benchmarks
+	@mkdir -p bin
+	@$(GO) run ./internal/bench -json bin/bench.json $(if $(filter full,$(BENCH)),-full -markdown docs/benchmarks.md) $(BENCH_FLAGS)
+	@$(GO) test -run '^$$' -bench . -benchmem $(if $(filter full,$(BENCH)),-benchtime 1s -count 5 -timeout 60m,-benchtime 0.05s) $(BENCHMARKS)
+
+.PHONY: bench-once
+bench-once: postgres ## every Go benchmark once, so that none of them rots
+	@$(GO) test -short -run '^$$' -bench . -benchtime 1x $(BENCHMARKS)
 
 .PHONY: tinygo
 tinygo: ## install TinyGo into a cache folder, unless it is there (Debian)

@@ -2,6 +2,7 @@ package host_test
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"testing"
 	"time"
@@ -18,23 +19,29 @@ func perEvent(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchEvents, "ns/event")
 }
 
-// BenchmarkGuest_Apply is a batch of 1,000 fines from events to decoded mutations: encode, copy in, guest, copy out, decode.
+// BenchmarkGuest_Apply is a batch of 1,000 fines from events to decoded mutations: encode, copy in, guest, copy out, decode. Instances
+// are used both ways, whatever the default is; in-guest-ns/event is the part that the guest itself takes.
 func BenchmarkGuest_Apply(b *testing.B) {
 	for _, compiler := range []guestbuild.Compiler{guestbuild.TinyGo, guestbuild.Go} {
-		b.Run(string(compiler), func(b *testing.B) {
-			engine := newRuntime(b, host.Options{})
-			module := load(b, engine, "fine_balance.wasm", guestbuild.Example(b, compiler, "fine_balance"))
-			guest := module.NewGuest(0)
-			defer guest.Close(b.Context())
-			events := fineEvents(1, benchEvents)
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := guest.Apply(b.Context(), events, nil); err != nil {
-					b.Fatal(err)
+		for _, policy := range []host.Instances{host.InstancesFresh, host.InstancesReuse} {
+			b.Run(fmt.Sprintf("%s/%s", compiler, policy), func(b *testing.B) {
+				engine := newRuntime(b, host.Options{Instances: policy})
+				module := load(b, engine, "fine_balance.wasm", guestbuild.Example(b, compiler, "fine_balance"))
+				guest := module.NewGuest(0)
+				defer guest.Close(b.Context())
+				events := fineEvents(1, benchEvents)
+				inGuest := time.Duration(0)
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := guest.Apply(b.Context(), events, nil); err != nil {
+						b.Fatal(err)
+					}
+					inGuest += guest.Usage().Time
 				}
-			}
-			perEvent(b)
-		})
+				perEvent(b)
+				b.ReportMetric(float64(inGuest.Nanoseconds())/float64(b.N)/benchEvents, "in-guest-ns/event")
+			})
+		}
 	}
 }
 

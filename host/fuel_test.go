@@ -86,7 +86,9 @@ func TestGuest_fuelIsTheSameEverywhere(t *testing.T) {
 			if err := <-applying(t.Context(), guest); err != nil {
 				t.Fatal(err)
 			}
-			usages = append(usages, guest.Usage())
+			usage := guest.Usage()
+			usage.Time = 0 // is the machine's own
+			usages = append(usages, usage)
 		}
 	}
 	for _, usage := range usages {

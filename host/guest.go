@@ -13,6 +13,7 @@ import (
 
 	"github.com/pupwasm/pupwasm/host/abi"
 	"github.com/pupwasm/pupwasm/host/meter"
+	"github.com/pupwasm/pupwasm/internal/clock"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -54,13 +55,6 @@ type Guest struct {
 // errGuest marks an error that is the guest's own doing, within errors that a function of the host ends a call with.
 var errGuest = errors.New("breaks the ABI")
 
-// freshBelow is the start-up time under which every batch gets a fresh instance: that bounds its memory and makes it
-// stateless by construction, at a cost that is nothing beside a commit. TinyGo's guests take 50 µs, Go's 2 ms.
-const freshBelow = 500 * time.Microsecond
-
-// reuseMemoryMax is the memory in bytes at which a reused instance is replaced.
-const reuseMemoryMax = 32 << 20
-
 // monotonicStart is the monotonic clock of a new instance. Go's runtime takes 0 for a clock that is broken.
 const monotonicStart = 1
 
@@ -69,8 +63,9 @@ const randomSeed = 0x9E3779B97F4A7C15
 
 // Usage is what a guest took for a batch.
 type Usage struct {
-	Fuel        int64 // units of package meter
-	MemoryBytes int   // of the instance, whose memory never shrinks
+	Fuel        int64         // units of package meter
+	MemoryBytes int           // of the instance, whose memory never shrinks
+	Time        time.Duration // within pup_apply, its queries included
 }
 
 // NewGuest makes a guest for a segment. It starts an instance at the first batch.
@@ -109,24 +104,37 @@ func (g *Guest) Apply(ctx context.Context, events []store.Recorded, query Query)
 	if err != nil {
 		return nil, fmt.Errorf("encoding a batch for module %s: %w", g.module.File, err)
 	}
+	used := g.instance != nil
 	mutations, err := g.applyBatch(ctx, batch, events, query)
-	if err != nil || g.module.StartUp < freshBelow || g.memoryBytes() > reuseMemoryMax {
+	if err != nil || !g.keeps() {
 		g.Close(ctx)
 	}
+	if err == nil {
+		return mutations, nil
+	}
+	err = g.blame(ctx, err)
+	var fault *Fault
+	if used && errors.As(err, &fault) {
+		// What earlier batches have left in the instance must not decide: a fault is what happens in a fresh one.
+		return g.Apply(ctx, events, query)
+	}
+	return nil, err
+}
+
+// blame says whose fault it is that a batch was not applied.
+func (g *Guest) blame(ctx context.Context, err error) error {
 	var fault *Fault
 	switch {
-	case err == nil:
-		return mutations, nil
 	case ctx.Err() != nil:
-		return nil, ctx.Err()
+		return ctx.Err()
 	case errors.As(err, &fault):
-		return nil, fault
+		return fault
 	case errors.Is(g.aborted, context.DeadlineExceeded):
-		return nil, &SlowError{Module: g.module.File, Limit: g.module.limits.BatchTimeout}
+		return &SlowError{Module: g.module.File, Limit: g.module.limits.BatchTimeout}
 	case g.aborted != nil && !errors.Is(g.aborted, errGuest):
-		return nil, g.aborted
+		return g.aborted
 	}
-	return nil, &Fault{Module: g.module.File, Reason: shorten(err.Error())}
+	return &Fault{Module: g.module.File, Reason: shorten(err.Error())}
 }
 
 func (g *Guest) applyBatch(ctx context.Context, batch []byte, events []store.Recorded, query Query) ([]store.Mutation, error) {
@@ -158,9 +166,10 @@ func (g *Guest) applyBatch(ctx context.Context, batch []byte, events []store.Rec
 		return nil, fmt.Errorf("pup_reserve returned address %d, where %d bytes do not fit", ptr, len(batch))
 	}
 	g.query = query
+	called := clock.Now()
 	results, err = g.call(ctx, "pup_apply", uint64(ptr), uint64(len(batch)))
 	g.query = nil
-	g.usage = Usage{Fuel: g.module.limits.Fuel - g.tank.left(), MemoryBytes: g.memoryBytes()}
+	g.usage = Usage{Fuel: g.module.limits.Fuel - g.tank.left(), MemoryBytes: g.memoryBytes(), Time: clock.Since(called)}
 	if err != nil {
 		return nil, err
 	}

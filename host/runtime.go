@@ -17,6 +17,8 @@ import (
 type Options struct {
 	// Limits bounds every guest.
 	Limits Limits
+	// Instances says whether batches share instances. Defaults to InstancesAuto.
+	Instances Instances
 	// CacheDir keeps compiled code between runs of the host. It must be writable by the host alone, since what stands there
 	// is executed. Defaults to none: modules are compiled at every start.
 	CacheDir string
@@ -52,6 +54,12 @@ type compiledCode struct {
 func NewRuntime(ctx context.Context, options Options) (*Runtime, error) {
 	options.Limits = options.Limits.withDefaults()
 	if err := options.Limits.validate(); err != nil {
+		return nil, err
+	}
+	if options.Instances == "" {
+		options.Instances = InstancesAuto
+	}
+	if err := options.Instances.validate(); err != nil {
 		return nil, err
 	}
 	r := &Runtime{options: options, imports: []*hostModule{pupModule(), wasiModule()}, compiled: map[[sha256.Size]byte]*compiledCode{}}

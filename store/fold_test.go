@@ -477,18 +477,40 @@ func TestFolder_leavesTheMutationsAlone(t *testing.T) {
 	}
 }
 
+// BenchmarkFolder turns 1,000 mutations into steps: sums for 100 keys, exact and of big numbers, rows that are replaced, and a
+// row an event.
 func BenchmarkFolder(b *testing.B) {
 	p := ledger("text")
+	p.Writes = append(p.Writes,
+		store.Write{Name: "add i64", Action: store.Upsert, Table: "account", Columns: []store.WriteColumn{{Name: "total", Action: store.ActionAdd}}},
+		store.Write{Name: "add numeric", Action: store.Upsert, Table: "account", Columns: []store.WriteColumn{{Name: "amount", Action: store.ActionAdd}}},
+	)
 	if err := p.Validate(); err != nil {
 		b.Fatal(err)
 	}
-	folder := store.NewFolder(p)
-	batch := make([]store.Mutation, 1000)
-	for i := range batch {
-		batch[i] = store.Mutation{Write: ledgerSet, Values: []store.Value{store.Text(fmt.Sprint("key", i%100)), store.I64(1)}}
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		folder.Fold(batch)
+	one, amount := store.I64(1), store.BytesOf(store.KindNumeric, []byte("32.95"))
+	for _, shape := range []struct {
+		name  string
+		write int
+		keys  int
+		value store.Value
+	}{
+		{"set", ledgerSet, 100, one},
+		{"add_i64", ledgerWrites, 100, one},
+		{"add_numeric", ledgerWrites + 1, 100, amount},
+		{"insert", ledgerInsert, 1000, one},
+	} {
+		b.Run(shape.name, func(b *testing.B) {
+			folder := store.NewFolder(p)
+			batch := make([]store.Mutation, 1000)
+			for i := range batch {
+				batch[i] = store.Mutation{Write: shape.write, Values: []store.Value{store.Text(fmt.Sprint("key", i%shape.keys)), shape.value}}
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				folder.Fold(batch)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(batch)), "ns/mutation")
+		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -62,6 +63,7 @@ func newRunCommand(globals *globalOptions) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error { return runRun(cmd.Context(), opts, args[0]) },
 	}
 	opts.addFlags(cmd.Flags())
+	completeFlag(cmd, "instances", instancePolicies...)
 	return cmd
 }
 
@@ -199,18 +201,22 @@ func (s *moduleSet) watch(ctx context.Context, registry *host.Registry) {
 	}
 }
 
+var instancePolicies = []string{string(host.InstancesAuto), string(host.InstancesFresh), string(host.InstancesReuse)}
+
 // runtimeOptions are the settings of the sandbox.
 type runtimeOptions struct {
 	memoryMiB    int
 	fuel         int64
 	batchTimeout time.Duration
 	cacheDir     string
+	instances    string
 }
 
 func (o *runtimeOptions) addFlags(flags *pflag.FlagSet) {
 	flags.IntVar(&o.memoryMiB, "memory", 64, "MiB of memory that a module's instance may have")
 	flags.Int64Var(&o.fuel, "fuel", host.DefaultFuel, "how much a module may do for one batch, in instructions, more or less")
 	flags.DurationVar(&o.batchTimeout, "batch-timeout", time.Minute, "how long one batch may take on this machine before it is tried again")
+	flags.StringVar(&o.instances, "instances", string(host.InstancesAuto), "`policy` for a module's instances: fresh for every batch, reuse up to half of --memory (32 MiB at most), or auto: fresh where a module starts fast")
 	flags.StringVar(&o.cacheDir, "cache-dir", defaultCacheDir(), "folder for compiled code, writable by this user alone; empty for none")
 }
 
@@ -229,10 +235,14 @@ func (o *runtimeOptions) start(ctx context.Context, globals *globalOptions) (*ho
 	if o.memoryMiB < 1 || o.fuel < 1 || o.batchTimeout <= 0 {
 		return nil, usagef("--memory, --fuel and --batch-timeout must be above 0")
 	}
+	if !slices.Contains(instancePolicies, o.instances) {
+		return nil, usagef("--instances %q: use auto, fresh or reuse", o.instances)
+	}
 	options := host.Options{
-		Limits:   host.Limits{MemoryMiB: o.memoryMiB, Fuel: o.fuel, BatchTimeout: o.batchTimeout},
-		CacheDir: o.cacheDir,
-		Logger:   globals.log,
+		Limits:    host.Limits{MemoryMiB: o.memoryMiB, Fuel: o.fuel, BatchTimeout: o.batchTimeout},
+		CacheDir:  o.cacheDir,
+		Instances: host.Instances(o.instances),
+		Logger:    globals.log,
 	}
 	runtime, err := host.NewRuntime(ctx, options)
 	if err != nil && o.cacheDir != "" && o.cacheDir == defaultCacheDir() {

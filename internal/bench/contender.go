@@ -10,13 +10,16 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/internal/clock"
+	"github.com/pupwasm/pupwasm/segments"
 )
 
 // contender is one way to run a projection.
 type contender struct {
 	name  string
-	limit int64 // the most events of a run, for those that would take minutes; 0 for all
+	only  string // the one workload that it takes part in; "" for all
+	limit int64  // the most events of a run, for those that would take minutes; 0 for all
 	// run projects the first events of a log into tables that are empty, and returns the table.
 	run func(ctx context.Context, e *environment, w *workload, events int64) (measured, error)
 }
@@ -26,7 +29,7 @@ type measured struct {
 	table   string // where the rows are, "" when there are none
 	events  int64  // that were timed
 	elapsed time.Duration
-	start   time.Duration // of a worker, until its first commit
+	start   time.Duration // of a worker, until it first reads the log
 }
 
 // sample is what the report keeps of a run.
@@ -36,6 +39,7 @@ type sample struct {
 	CPUNanos     float64 `json:"client_cpu_ns_per_event"`
 	Allocs       float64 `json:"allocs_per_event"`
 	AllocBytes   float64 `json:"alloc_bytes_per_event"`
+	PeakBytes    float64 `json:"client_peak_bytes"` // of memory, beyond what the process had before; 0 where it cannot be told
 }
 
 func contenders(e *environment) []contender {
@@ -48,12 +52,16 @@ func contenders(e *environment) []contender {
 		{name: "native n=1000, 4 segments", run: nativeRun(1000, 4)},
 		{name: "handler, tuned", limit: int64(e.pick(5_000, 50_000)), run: handlerRun(true)},
 		{name: "handler, defaults", limit: int64(e.pick(500, 5_000)), run: handlerRun(false)},
-		{name: "pupwasm TinyGo n=1000", run: workerRun("tinygo", 1000, 1, false)},
-		{name: "pupwasm TinyGo n=5000", run: workerRun("tinygo", 5000, 1, false)},
-		{name: "pupwasm TinyGo n=1000, 4 segments", run: workerRun("tinygo", 1000, 4, false)},
-		{name: "pupwasm TinyGo, window", run: workerRun("tinygo", 1000, 1, true)},
-		{name: "pupwasm TinyGo, window, 4 segments", run: workerRun("tinygo", 1000, 4, true)},
-		{name: "pupwasm Go n=1000", run: workerRun("go", 1000, 1, false)},
+		{name: "pupwasm TinyGo n=1000", run: workerRun(tinygoGuest, batches(1000, 1))},
+		{name: "pupwasm TinyGo n=5000", run: workerRun(tinygoGuest, batches(5000, 1))},
+		{name: "pupwasm TinyGo n=1000, 2 segments", only: "W1", run: workerRun(tinygoGuest, batches(1000, 2))},
+		{name: "pupwasm TinyGo n=1000, 4 segments", run: workerRun(tinygoGuest, batches(1000, 4))},
+		{name: "pupwasm TinyGo n=1000, 8 segments", only: "W1", run: workerRun(tinygoGuest, batches(1000, 8))},
+		{name: "pupwasm TinyGo, window", run: workerRun(tinygoGuest, segments.Options{Segments: 1})},
+		{name: "pupwasm TinyGo, window, 4 segments", run: workerRun(tinygoGuest, segments.Options{Segments: 4})},
+		{name: "pupwasm TinyGo n=1000, reused instances", only: "W1", run: workerRun(guestKind{"tinygo", host.InstancesReuse}, batches(1000, 1))},
+		{name: "pupwasm Go n=1000", run: workerRun(goGuest, batches(1000, 1))},
+		{name: "pupwasm Go n=1000, fresh instances", only: "W1", run: workerRun(guestKind{"go", host.InstancesFresh}, batches(1000, 1))},
 	}
 	return list
 }
@@ -74,7 +82,7 @@ func runWorkloads(ctx context.Context, e *environment, r *report) error {
 		for round := range e.rounds {
 			for _, c := range contenders(e) {
 				name := w.name + "/" + c.name
-				if !e.run.MatchString(name) {
+				if !c.wanted(e, w.name) || round > 0 && !e.full && !judged(w.name, c.name) {
 					continue
 				}
 				s, err := c.measure(ctx, e, w)
@@ -87,6 +95,10 @@ func runWorkloads(ctx context.Context, e *environment, r *report) error {
 		}
 	}
 	return nil
+}
+
+func (c *contender) wanted(e *environment, workload string) bool {
+	return (c.only == "" || c.only == workload) && e.wants(workload+"/"+c.name)
 }
 
 // startProfile begins a CPU profile of the runs, which are all that it shows, if a file is asked for.
@@ -104,20 +116,25 @@ func startProfile(path string) (stop func(), err error) {
 	}, pprof.StartCPUProfile(file)
 }
 
+// makeWorkloads fills the logs of the workloads that somebody takes part in.
 func makeWorkloads(ctx context.Context, e *environment) ([]*workload, error) {
-	bookings := makeBookings(e.events, e.streams)
-	accounts, err := accountsLog(ctx, e, bookings)
-	if err != nil {
-		return nil, err
+	takesPart := func(workload string) bool {
+		return slices.ContainsFunc(contenders(e), func(c contender) bool { return c.wanted(e, workload) })
 	}
-	workloads := []*workload{balanceWorkload(accounts, bookings), rowsWorkload(accounts, bookings)}
-	fineContender := func(c contender) bool { return e.run.MatchString("W3/" + c.name) }
-	if slices.ContainsFunc(contenders(e), fineContender) {
-		fines, events, err := finesLog(ctx, e)
+	var workloads []*workload
+	if takesPart("W1") || takesPart("W2") {
+		log, err := e.accountsLog(ctx)
 		if err != nil {
 			return nil, err
 		}
-		workloads = append(workloads, fineWorkload(fines, events))
+		workloads = append(workloads, balanceWorkload(log, e.bookings), rowsWorkload(log, e.bookings))
+	}
+	if takesPart("W3") {
+		log, events, err := finesLog(ctx, e)
+		if err != nil {
+			return nil, err
+		}
+		workloads = append(workloads, fineWorkload(log, events))
 	}
 	return workloads, nil
 }
@@ -131,7 +148,7 @@ func (c *contender) measure(ctx context.Context, e *environment, w *workload) (s
 	if c.limit > 0 {
 		events = min(events, c.limit)
 	}
-	runtime.GC()
+	memory := startMemoryWatch()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	cpu := processorTime()
@@ -140,6 +157,7 @@ func (c *contender) measure(ctx context.Context, e *environment, w *workload) (s
 		return sample{}, err
 	}
 	cpu = processorTime() - cpu
+	peak := memory.peak()
 	runtime.ReadMemStats(&after)
 	if m.table != "" {
 		if err := w.check(ctx, m.table, events); err != nil {
@@ -150,7 +168,7 @@ func (c *contender) measure(ctx context.Context, e *environment, w *workload) (s
 	return sample{
 		Rate: float64(m.events) / m.elapsed.Seconds(), StartSeconds: m.start.Seconds(),
 		CPUNanos: float64(cpu.Nanoseconds()) / n, Allocs: float64(after.Mallocs-before.Mallocs) / n,
-		AllocBytes: float64(after.TotalAlloc-before.TotalAlloc) / n,
+		AllocBytes: float64(after.TotalAlloc-before.TotalAlloc) / n, PeakBytes: peak,
 	}, nil
 }
 

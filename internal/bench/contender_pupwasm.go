@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/pupwasm/pupwasm/segments"
@@ -11,74 +12,94 @@ import (
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
+// batches are the options of a worker each of whose batches, of a fixed size, is a commit.
+func batches(events, count int) segments.Options {
+	return segments.Options{BatchEvents: events, CommitEvents: events, Segments: count}
+}
+
 // workerRun is the projection as a module, run by a worker until all is applied.
-//
-// Without a window every batch is a commit.
-func workerRun(compiler string, batch, count int, window bool) func(context.Context, *environment, *workload, int64) (measured, error) {
+func workerRun(kind guestKind, options segments.Options) func(context.Context, *environment, *workload, int64) (measured, error) {
 	return func(ctx context.Context, e *environment, w *workload, events int64) (measured, error) {
-		wasm, err := e.module(compiler, w.module)
+		module, err := e.load(ctx, kind, w)
 		if err != nil {
 			return measured{}, err
 		}
-		module, err := e.runtime.Load(ctx, w.projection+".wasm", wasm)
-		if err != nil {
-			return measured{}, err
-		}
-		s, err := postgres.Open(w.log.dsn, postgres.Options{})
+		s, err := openWatched(w.log.dsn, postgres.Options{})
 		if err != nil {
 			return measured{}, err
 		}
 		defer s.Close()
-		var unknown *store.InputError // at the first time
-		if err := s.Reset(ctx, w.projection); err != nil && !errors.As(err, &unknown) {
+		if err := forget(ctx, s, w.projection); err != nil {
 			return measured{}, err
 		}
-		options := segments.Options{Once: true, BatchEvents: batch, Segments: count}
-		if !window {
-			options.CommitEvents = batch
-		}
+		options.Once = true
 		worker, err := segments.New(s, options)
 		if err != nil {
 			return measured{}, err
 		}
 		worker.Set(module)
-		m, err := watchWorker(ctx, worker, events)
+		m, err := watchWorker(ctx, s, worker, events)
 		m.table = w.table
 		return m, err
 	}
 }
 
-// watchWorker runs a worker and times it from the first commit that is seen to the last, so that what a process does once is
-// told apart: the look at who else works, the install with its checks, the claims.
-func watchWorker(ctx context.Context, worker *segments.Worker, events int64) (m measured, err error) {
+// watchedStore notes when the log is first read: a worker's work begins there. What it does once before is told apart: the look at who
+// else works, the install with its checks, the claims.
+type watchedStore struct {
+	*postgres.Store
+	watch stopwatch
+	begun atomic.Int64 // by the watch; 0 before
+}
+
+func openWatched(dsn string, options postgres.Options) (*watchedStore, error) {
+	s, err := postgres.Open(dsn, options)
+	return &watchedStore{Store: s, watch: startStopwatch()}, err
+}
+
+// Read is the store's.
+func (s *watchedStore) Read(ctx context.Context, request store.ReadRequest, page *store.Page) error {
+	s.begun.CompareAndSwap(0, int64(s.watch.elapsed()))
+	return s.Store.Read(ctx, request, page)
+}
+
+// forget removes what an earlier run has left of a projection.
+func forget(ctx context.Context, s store.Store, projection string) error {
+	var unknown *store.InputError // at the first time
+	if err := s.Reset(ctx, projection); err != nil && !errors.As(err, &unknown) {
+		return err
+	}
+	return nil
+}
+
+// appliedBy is how many events a worker has applied, over all of its projections.
+func appliedBy(worker *segments.Worker) (events int64) {
+	for _, p := range worker.Progress() {
+		events += p.Events
+	}
+	return events
+}
+
+// watchWorker runs a worker and times it from its first read to its last commit.
+func watchWorker(ctx context.Context, s *watchedStore, worker *segments.Worker, events int64) (m measured, err error) {
 	done := make(chan error, 1)
-	watch := startStopwatch()
+	started := s.watch.elapsed()
 	go func() { done <- worker.Run(ctx) }()
 	tick := time.NewTicker(500 * time.Microsecond)
 	defer tick.Stop()
-	var first int64
-	var begun, ended time.Duration
-	for ended == 0 {
-		var applied int64
+	for appliedBy(worker) < events {
 		select {
 		case <-tick.C:
-			applied = worker.Progress()[0].Events
 		case err := <-done:
-			return m, fmt.Errorf("the worker ended early: %w", err)
-		}
-		now := watch.elapsed()
-		if first == 0 && applied > 0 {
-			first, begun = applied, now
-		}
-		if applied >= events {
-			ended = now
+			if applied := appliedBy(worker); err == nil && applied < events {
+				err = fmt.Errorf("the worker has applied %d of %d events", applied, events)
+			}
+			if err != nil {
+				return m, err
+			}
+			done <- nil
 		}
 	}
-	if err := <-done; err != nil {
-		return m, err
-	}
-	if first >= events {
-		return m, fmt.Errorf("all %d events were applied at once: give it more", events)
-	}
-	return measured{events: events - first, elapsed: ended - begun, start: begun}, nil
+	ended, begun := s.watch.elapsed(), time.Duration(s.begun.Load())
+	return measured{events: events, elapsed: ended - begun, start: begun - started}, <-done
 }

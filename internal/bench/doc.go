@@ -1,9 +1,9 @@
 // Command bench measures pupwasm beside what one would write without it, over the same events in one run, because figures of
 // different runs on one machine differ by more than the contenders do.
 //
-//	make bench                # short: 50,000 events, three rounds
-//	make bench BENCH=full     # 200,000 events, five rounds, all of the real log
-//	make bench BENCH=full BENCH_FLAGS='-json out.json'
+//	make bench                # short: 50,000 events, three rounds, one for contenders that no bar is about
+//	make bench BENCH=full     # 200,000 events, five rounds, all of the real log; writes docs/benchmarks.md
+//	make bench BENCH_FLAGS='-run growth/'
 //	go run ./internal/bench -run 'W1/(native|pupwasm)' -rounds 1 -cpuprofile cpu.out
 //
 // It starts a PostgreSQL server of its own with PostgreSQL's default settings, fsync on, and fills it:
@@ -24,10 +24,16 @@
 //	contender_native.go    Go as fast as we can write it; folds.go: its folds, wire.go and scan.go: its bytes
 //	contender_handler.go   a handler per event in database/sql
 //	contender_pupwasm.go   a segments.Worker
+//	projections.go         1, 5 and 20 projections on one host, catching up and near the head
+//	growth.go              what an event costs at the end of a long log
+//	guests.go              guests without a database: time, fuel, and memory over many events
+//	coldstart.go           from the start of a process to its first commit
 //	appends.go             appends by size and writers
 //	latency.go             from an append to the row that shows it
+//	memory.go              the peak of this process's memory
 //	bars.go                the ratios that are asked for
-//	report.go              the tables, and JSON
+//	report.go              what was found, and JSON; figures.go: medians and numbers
+//	print.go               the tables; markdown.go: the same for a page
 //
 // What is timed: the work from the first event to the last commit, with connections open, statements prepared and modules
 // compiled before. A worker's install and claims are told apart, as its start. Projections run with synchronous_commit off,

@@ -21,24 +21,39 @@ import (
 // environment is what all runs share: the server, and the modules.
 type environment struct {
 	config
-	server  *pgtest.Server
-	runtime *host.Runtime
-	folder  string            // of compiled modules
-	modules map[string][]byte // by compiler and source folder
+	server   *pgtest.Server
+	runtime  *host.Runtime // that goes by the defaults
+	runtimes map[host.Instances]*host.Runtime
+	folder   string            // of compiled modules
+	modules  map[string][]byte // by compiler and source folder
+
+	accounts *eventLog // of W1 and W2, once somebody asked for it
+	bookings []booking // its events
+
+	databases int // made so far under numbers
+}
+
+// nextDatabase is a number for the name of a database.
+func (e *environment) nextDatabase() int {
+	e.databases++
+	return e.databases
 }
 
 func newEnvironment(ctx context.Context, c config) (*environment, error) {
 	if _, err := os.Stat("scripts/build-module.sh"); err != nil {
 		return nil, errors.New("must be started in the root of the project, as 'make bench' does")
 	}
-	e := &environment{config: c, modules: map[string][]byte{}}
+	e := &environment{config: c, modules: map[string][]byte{}, runtimes: map[host.Instances]*host.Runtime{}}
 	var err error
 	if e.folder, err = os.MkdirTemp("", "pupwasm-bench-"); err != nil {
 		return nil, err
 	}
-	if e.runtime, err = host.NewRuntime(ctx, host.Options{}); err != nil {
-		return nil, err
+	for _, policy := range []host.Instances{host.InstancesAuto, host.InstancesFresh, host.InstancesReuse} {
+		if e.runtimes[policy], err = host.NewRuntime(ctx, host.Options{Instances: policy}); err != nil {
+			return nil, err
+		}
 	}
+	e.runtime = e.runtimes[host.InstancesAuto]
 	if e.server, err = pgtest.StartDurable(); err != nil {
 		return nil, err
 	}
@@ -47,8 +62,41 @@ func newEnvironment(ctx context.Context, c config) (*environment, error) {
 
 func (e *environment) close() {
 	e.server.Stop()
-	e.runtime.Close(context.Background())
+	for _, runtime := range e.runtimes {
+		runtime.Close(context.Background())
+	}
 	os.RemoveAll(e.folder)
+}
+
+// wants tells whether a part of the suite is asked for.
+func (e *environment) wants(name string) bool { return e.run.MatchString(name) }
+
+// guestKind is how a module is built and run.
+type guestKind struct {
+	compiler  string // "tinygo" or "go"
+	instances host.Instances
+}
+
+var (
+	tinygoGuest = guestKind{"tinygo", host.InstancesAuto}
+	goGuest     = guestKind{"go", host.InstancesAuto}
+)
+
+func (k guestKind) String() string {
+	name := map[string]string{"tinygo": "TinyGo", "go": "Go"}[k.compiler]
+	if k.instances == host.InstancesAuto {
+		return name
+	}
+	return name + ", " + string(k.instances)
+}
+
+// load makes a workload's module ready. Who gets it closes it.
+func (e *environment) load(ctx context.Context, k guestKind, w *workload) (*host.Module, error) {
+	wasm, err := e.module(k.compiler, w.module)
+	if err != nil {
+		return nil, err
+	}
+	return e.runtimes[k.instances].Load(ctx, w.projection+".wasm", wasm)
 }
 
 // module compiles a module once. compiler is "tinygo" or "go".

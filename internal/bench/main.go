@@ -7,17 +7,22 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"time"
 )
 
 // config is how much is measured.
 type config struct {
-	full       bool
-	rounds     int
-	events     int
-	streams    int
-	run        *regexp.Regexp
-	json       string
-	cpuProfile string
+	full        bool
+	rounds      int
+	events      int
+	streams     int
+	logs        []int         // the lengths that growth is measured over
+	guestEvents int           // for the memory of a guest
+	near        time.Duration // how long projections are watched near the head
+	run         *regexp.Regexp
+	json        string
+	markdown    string
+	cpuProfile  string
 }
 
 func parseFlags() (config, error) {
@@ -26,8 +31,9 @@ func parseFlags() (config, error) {
 	flag.IntVar(&c.rounds, "rounds", 0, "how often every contender runs (3, with -full 5)")
 	flag.IntVar(&c.events, "events", 0, "how many events are generated (50000, with -full 200000)")
 	flag.StringVar(&c.json, "json", "", "also write the report to this file")
+	flag.StringVar(&c.markdown, "markdown", "", "also write the report between the marks in this file")
 	flag.StringVar(&c.cpuProfile, "cpuprofile", "", "write a CPU profile of the runs to this file")
-	run := flag.String("run", "", "measure only what matches: WORKLOAD/CONTENDER, append/…, latency/…")
+	run := flag.String("run", "", "measure only what matches: WORKLOAD/CONTENDER, or PART/… as standard error shows them")
 	flag.Parse()
 	short, long := 3, 5
 	if c.rounds == 0 {
@@ -36,6 +42,11 @@ func parseFlags() (config, error) {
 	if c.events == 0 {
 		c.events = c.pick(50_000, 200_000)
 	}
+	if c.logs = []int{50_000, 300_000}; c.full {
+		c.logs = []int{100_000, 1_000_000, 5_000_000}
+	}
+	c.guestEvents = c.pick(200_000, 10_000_000)
+	c.near = time.Duration(c.pick(2, 10)) * time.Second
 	var err error
 	c.run, err = regexp.Compile(*run)
 	return c, err
@@ -64,21 +75,53 @@ func bench(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r := &report{Full: c.full, Rounds: c.rounds}
-	e, err := newEnvironment(ctx, c)
+	r, err := measure(ctx, c)
 	if err != nil {
 		return err
 	}
-	defer e.close()
-	for _, part := range []func(context.Context, *environment, *report) error{runWorkloads, runAppends, runLatencies} {
-		if err := part(ctx, e, r); err != nil {
+	r.print(os.Stdout)
+	if c.json != "" {
+		if err := r.writeJSON(c.json); err != nil {
 			return err
 		}
 	}
-	r.judge()
-	r.print(os.Stdout)
-	if c.json != "" {
-		return r.writeJSON(c.json)
+	if c.markdown != "" {
+		return r.writeMarkdown(c.markdown)
 	}
 	return nil
+}
+
+// measure runs what is asked for on a server of its own.
+func measure(ctx context.Context, c config) (*report, error) {
+	r := &report{Full: c.full, Rounds: c.rounds}
+	e, err := newEnvironment(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	defer e.close()
+	if err := r.describe(ctx, e); err != nil {
+		return nil, err
+	}
+	for _, part := range []struct {
+		name string
+		run  func(context.Context, *environment, *report) error
+	}{
+		{"workloads", runWorkloads},
+		{"appends", runAppends},
+		{"latencies", runLatencies},
+		{"projections", runProjections},
+		{"growth", runGrowth},
+		{"guests", runGuests},
+		{"cold starts", runColdStarts},
+	} {
+		watch := startStopwatch()
+		if err := part.run(ctx, e, r); err != nil {
+			return nil, err
+		}
+		if took := watch.elapsed(); took > time.Second {
+			fmt.Fprintf(os.Stderr, "%s took %s\n", part.name, took.Round(time.Second))
+		}
+	}
+	r.judge(c.run.String() == "")
+	return r, nil
 }

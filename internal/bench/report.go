@@ -1,24 +1,35 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"runtime"
 	"slices"
-	"text/tabwriter"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pupwasm/pupwasm/internal/clock"
 )
 
 // report is everything that a run of the suite found.
 type report struct {
-	Full      bool              `json:"full"`
-	Rounds    int               `json:"rounds"`
-	Machine   string            `json:"machine"`
-	Workloads []*workloadResult `json:"workloads"`
-	Ratios    []ratio           `json:"ratios"`
-	Appends   []appendResult    `json:"appends,omitempty"`
-	Latencies []latencyResult   `json:"latencies,omitempty"`
+	Full        bool                 `json:"full"`
+	Rounds      int                  `json:"rounds"`
+	Date        string               `json:"date"`
+	Machine     string               `json:"machine"`
+	PostgreSQL  string               `json:"postgresql"`
+	Ratios      []ratio              `json:"ratios"`
+	Missing     []string             `json:"ratios_not_measured,omitempty"`
+	Workloads   []*workloadResult    `json:"workloads"`
+	Appends     []appendResult       `json:"appends,omitempty"`
+	Latencies   []latencyResult      `json:"latencies,omitempty"`
+	Projections []*projectionsResult `json:"projections,omitempty"`
+	Growth      []*growthResult      `json:"growth,omitempty"`
+	Guests      []*guestResult       `json:"guests,omitempty"`
+	GuestMemory []*guestMemoryResult `json:"guest_memory,omitempty"`
+	ColdStarts  []*coldResult        `json:"cold_starts,omitempty"`
 }
 
 type workloadResult struct {
@@ -40,9 +51,23 @@ type ratio struct {
 	Ours     string  `json:"ours"`
 	Theirs   string  `json:"theirs"`
 	Want     float64 `json:"want"`
+	AtMost   bool    `json:"at_most,omitempty"` // what is wanted is the most, and not the least
 	Got      float64 `json:"got"`
 	Least    float64 `json:"least"`
 	Most     float64 `json:"most"`
+}
+
+// over takes the ratios of each round.
+func (r ratio) over(each []float64) ratio {
+	r.Got, r.Least, r.Most = spread(each)
+	return r
+}
+
+func (r ratio) met() bool {
+	if r.AtMost {
+		return r.Got <= r.Want
+	}
+	return r.Got >= r.Want
 }
 
 func (r *report) addWorkload(w *workload) *workloadResult {
@@ -68,77 +93,43 @@ func (w *workloadResult) contender(name string) *contenderResult {
 	return w.Contenders[at]
 }
 
-// of returns median, least and most of a figure.
-func (c *contenderResult) of(figure func(sample) float64) (median, least, most float64) {
-	values := make([]float64, len(c.Samples))
-	for i, s := range c.Samples {
-		values[i] = figure(s)
-	}
-	return spread(values)
-}
-
-// spread sorts values and returns their median and ends.
-func spread(values []float64) (median, least, most float64) {
-	slices.Sort(values)
-	return values[len(values)/2], values[0], values[len(values)-1]
-}
-
-// judge computes the ratios that are asked for, as far as both sides ran.
-func (r *report) judge() {
-	r.Machine = fmt.Sprintf("%s, %d processors, %s/%s", runtime.Version(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)
+// judge computes the ratios that are asked for, as far as both sides ran. What a whole run has left out is named.
+func (r *report) judge(whole bool) {
 	for _, b := range bars {
-		for _, w := range r.Workloads {
-			ours, theirs := w.contender(b.ours), w.contender(b.theirs)
-			if w.Name != b.workload || ours == nil || theirs == nil {
-				continue
-			}
-			each := make([]float64, min(len(ours.Samples), len(theirs.Samples)))
-			for i := range each {
-				each[i] = ours.Samples[i].Rate / theirs.Samples[i].Rate
-			}
-			got, least, most := spread(each)
-			r.Ratios = append(r.Ratios, ratio{b.workload, b.ours, b.theirs, b.want, got, least, most})
+		if !r.judgeBar(b) && whole {
+			r.Missing = append(r.Missing, fmt.Sprintf("%s: %s / %s", b.workload, b.ours, b.theirs))
 		}
 	}
+	r.judgeProjections()
+	r.judgeGrowth()
 }
 
-func (r *report) print(to io.Writer) {
-	fmt.Fprintf(to, "%s, PostgreSQL with its default settings, fsync on; medians of %d rounds\n", r.Machine, r.Rounds)
-	out := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
+func (r *report) judgeBar(b bar) bool {
 	for _, w := range r.Workloads {
-		if len(w.Contenders) == 0 {
+		ours, theirs := w.contender(b.ours), w.contender(b.theirs)
+		if w.Name != b.workload || ours == nil || theirs == nil {
 			continue
 		}
-		fmt.Fprintf(out, "\n%s, %s: %d events, %s\n", w.Name, w.Title, w.Events, w.Source)
-		fmt.Fprint(out, "events/s\tleast\tmost\tclient ns/event\tallocs/event\tbytes/event\tstart ms\t  contender\n")
-		for _, c := range w.Contenders {
-			rate, least, most := c.of(func(s sample) float64 { return s.Rate })
-			cpu, _, _ := c.of(func(s sample) float64 { return s.CPUNanos })
-			allocs, _, _ := c.of(func(s sample) float64 { return s.Allocs })
-			size, _, _ := c.of(func(s sample) float64 { return s.AllocBytes })
-			start, _, _ := c.of(func(s sample) float64 { return s.StartSeconds * 1000 })
-			fmt.Fprintf(out, "%.0f\t%.0f\t%.0f\t%.0f\t%.2f\t%.0f\t%.0f\t  %s\n", rate, least, most, cpu, allocs, size, start, c.Name)
+		each := make([]float64, min(len(ours.Samples), len(theirs.Samples)))
+		for i := range each {
+			each[i] = ours.Samples[i].Rate / theirs.Samples[i].Rate
 		}
-		_ = out.Flush()
+		r.Ratios = append(r.Ratios, ratio{Workload: b.workload, Ours: b.ours, Theirs: b.theirs, Want: b.want}.over(each))
+		return true
 	}
-	r.printRatios(out)
-	r.printAppends(out)
-	r.printLatencies(out)
+	return false
 }
 
-func (r *report) printRatios(out *tabwriter.Writer) {
-	if len(r.Ratios) == 0 {
-		return
+// describe notes where and when the figures were taken.
+func (r *report) describe(ctx context.Context, e *environment) error {
+	r.Date = clock.Now().UTC().Format("2006-01-02")
+	r.Machine = fmt.Sprintf("%d cores, %s, %s/%s", runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	conn, err := pgx.Connect(ctx, e.server.DSN)
+	if err != nil {
+		return err
 	}
-	fmt.Fprint(out, "\nratios, medians of each round's\ngot\tleast\tmost\twanted\t  of\n")
-	for _, of := range r.Ratios {
-		mark := ""
-		if of.Got < of.Want {
-			mark = "  (below)"
-		}
-		fmt.Fprintf(out, "%.2f\t%.2f\t%.2f\t%.2f\t  %s: %s / %s%s\n", of.Got, of.Least, of.Most, of.Want, of.Workload, of.Ours, of.Theirs, mark)
-	}
-	_ = out.Flush()
+	defer conn.Close(ctx)
+	return conn.QueryRow(ctx, "SELECT split_part(current_setting('server_version'), ' ', 1)").Scan(&r.PostgreSQL)
 }
 
 func (r *report) writeJSON(path string) error {

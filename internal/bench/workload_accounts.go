@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"time"
+
+	"github.com/pupwasm/pupwasm/store"
 )
 
 const withdrawn = "Withdrawn"
@@ -39,17 +41,32 @@ func (b booking) event(i int) logEvent {
 	return logEvent{stream: accountName(b.account), kind: b.kind, at: time.Unix(int64(1_700_000_000+i), 0).UTC(), payload: []byte(payload)}
 }
 
-func accountsLog(ctx context.Context, e *environment, bookings []booking) (*eventLog, error) {
+// append is the booking as it is appended.
+func (b booking) append(i int) store.StreamAppend {
+	event := b.event(i)
+	return store.StreamAppend{
+		Stream:   store.Stream{BoundedContext: "Bank", AggregateType: "Account", AggregateID: event.stream},
+		Expected: store.Any(), Events: []store.Event{{Type: event.kind, Payload: event.payload}},
+	}
+}
+
+// accountsLog makes and fills the log of W1 and W2 once.
+func (e *environment) accountsLog(ctx context.Context) (*eventLog, error) {
+	if e.accounts != nil {
+		return e.accounts, nil
+	}
 	dsn, err := e.database(ctx, "accounts")
 	if err != nil {
 		return nil, err
 	}
-	events := make([]logEvent, len(bookings))
-	for i, b := range bookings {
+	e.bookings = makeBookings(e.events, e.streams)
+	events := make([]logEvent, len(e.bookings))
+	for i, b := range e.bookings {
 		events[i] = b.event(i)
 	}
-	log := &eventLog{dsn: dsn, count: int64(len(events)), source: fmt.Sprintf("generated, %d streams, last payload %d bytes", e.streams, len(events[len(events)-1].payload))}
-	return log, fill(ctx, dsn, "Bank", "Account", events)
+	source := fmt.Sprintf("generated, %d streams, last payload %d bytes", e.streams, len(events[len(events)-1].payload))
+	e.accounts = &eventLog{dsn: dsn, count: int64(len(events)), source: source}
+	return e.accounts, fill(ctx, dsn, "Bank", "Account", events)
 }
 
 // bookingPayload is what a handler reads of the JSON.

@@ -33,7 +33,8 @@ var modules sync.Map // of *built, by compiler and folder
 
 // Example returns the compiled example module of that name.
 //
-// A test that needs TinyGo is skipped where it is not installed, unless PUPWASM_REQUIRE_TINYGO is set, as it is by 'make test'.
+// A test that needs TinyGo is skipped where it is not installed, unless PUPWASM_REQUIRE_TINYGO is set, as it is by 'make test'. With
+// -short, TinyGo is not used at all, since it takes its time.
 func Example(t testing.TB, compiler Compiler, name string) []byte {
 	t.Helper()
 	return Module(t, compiler, filepath.Join(Root(t), "modules", "examples", name))
@@ -43,6 +44,14 @@ func Example(t testing.TB, compiler Compiler, name string) []byte {
 func Module(t testing.TB, compiler Compiler, folder string) []byte {
 	t.Helper()
 	root := Root(t)
+	if testing.Short() {
+		switch compiler {
+		case TinyGo:
+			t.Skip("TinyGo takes its time, and this is the short form")
+		case Auto:
+			compiler = Go
+		}
+	}
 	if compiler == TinyGo && os.Getenv("PUPWASM_REQUIRE_TINYGO") == "" {
 		if err := exec.Command(filepath.Join(root, "scripts", "tinygo.sh"), "--print-path").Run(); err != nil {
 			t.Skip("TinyGo is not installed: 'make tinygo' installs it")

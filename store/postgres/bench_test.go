@@ -72,19 +72,36 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
-// BenchmarkCommit measures a unit of work: an empty one, and one with rows for a declarative write.
+// BenchmarkCommit measures a unit of work, from mutations on: an empty one, and one with rows that are added up or inserted.
 func BenchmarkCommit(b *testing.B) {
-	for _, rows := range []int{0, 1, 100, 1000} {
-		b.Run(fmt.Sprint(rows), func(b *testing.B) {
+	for _, shape := range []struct {
+		name     string
+		rows     int
+		mutation func(name string) store.Mutation
+	}{
+		{"empty", 0, nil},
+		{"add", 1, func(name string) store.Mutation { return add(name, 1) }},
+		{"add", 100, func(name string) store.Mutation { return add(name, 1) }},
+		{"add", 1000, func(name string) store.Mutation { return add(name, 1) }},
+		{"insert", 1000, insert},
+	} {
+		b.Run(fmt.Sprintf("%s/%d", shape.name, shape.rows), func(b *testing.B) {
 			db := pgtest.New(b)
 			r := newRig(b, db, db.DSN, postgres.Options{})
-			mutations := make([]store.Mutation, rows)
-			for i := range mutations {
-				mutations[i] = add(fmt.Sprint("name", i), 1)
-			}
+			mutations := make([]store.Mutation, shape.rows)
+			round := 0
 			b.ReportAllocs()
 			for b.Loop() {
+				for i := range mutations {
+					if round == 0 || shape.name == "insert" { // whose rows must be new every time
+						mutations[i] = shape.mutation(fmt.Sprint("name", i, "-", round))
+					}
+				}
+				round++
 				must(b, r.commit(context.Background(), mutations...))
+			}
+			if shape.rows > 0 {
+				b.ReportMetric(float64(round*shape.rows)/b.Elapsed().Seconds(), "rows/s")
 			}
 		})
 	}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pupwasm/pupwasm/internal/guestbuild"
+)
+
+// TestMeasure_everyPartRunsAndIsReported runs the suite as small as it goes. What it measures means nothing; that every contender's
+// table is right is checked by the suite itself.
+func TestMeasure_everyPartRunsAndIsReported(t *testing.T) {
+	guestbuild.Example(t, guestbuild.TinyGo, "fine_balance") // skips where there is no TinyGo
+	t.Chdir(guestbuild.Root(t))
+	c := config{
+		rounds: 1, events: 20_000, streams: 500, logs: []int{15_000, 30_000}, guestEvents: 2 * guestBatch, near: 200 * time.Millisecond,
+		run: regexp.MustCompile(`^(W1/(bare read|one SQL statement n=5000|native n=1000|handler, defaults|pupwasm TinyGo n=1000)$|` +
+			`append/10/4|projections/(catching up/5|near the head/(1|20))$|growth/|guest/W3/TinyGo, fresh|memory/TinyGo, reuse|cold/TinyGo/cache=true)`),
+	}
+	r, err := measure(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	if err := r.writeJSON(filepath.Join(folder, "bench.json")); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(folder, "bench.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var parts map[string]any
+	if err := json.Unmarshal(text, &parts); err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{"ratios", "workloads", "appends", "projections", "growth", "guests", "guest_memory", "cold_starts"} {
+		if parts[part] == nil {
+			t.Errorf("the report has no %s", part)
+		}
+	}
+	page := filepath.Join(folder, "page.md")
+	if err := os.WriteFile(page, []byte("before\n"+generatedBegin+"\nwritten by an earlier run\n"+generatedEnd+"\nafter\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := r.writeMarkdown(page); err != nil {
+			t.Fatal(err)
+		}
+	}
+	written, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"before\n" + generatedBegin + "\n\n", "\n" + generatedEnd + "\nafter\n", "| W1: pupwasm TinyGo n=1000 / native n=1000 |",
+		"| 20, near the head |",
+	} {
+		if !strings.Contains(string(written), want) {
+			t.Errorf("the page has no %q:\n%s", want, written)
+		}
+	}
+	if strings.Contains(string(written), "earlier run") {
+		t.Error("the page has what was there before")
+	}
+}
+
+func TestWriteMarkdown_refusesAPageWithoutMarks(t *testing.T) {
+	t.Parallel()
+	page := filepath.Join(t.TempDir(), "page.md")
+	if err := os.WriteFile(page, []byte("by hand\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := (&report{}).writeMarkdown(page); err == nil {
+		t.Error("a page without marks was written")
+	}
+}
+
+func TestAsMarkdown_namesOfRowsComeFirst(t *testing.T) {
+	t.Parallel()
+	const text = "\nrates\nevents/s|ns|  contender\n1,000|5|  ours, n=1\n2,000|4|  theirs\nA remark.\n\nothers\nrate|writers|\n7|2|\n"
+	const want = "### Rates\n\n| contender | events/s | ns |\n|---|---:|---:|\n| ours, n=1 | 1,000 | 5 |\n| theirs | 2,000 | 4 |\n\nA remark.\n\n" +
+		"### Others\n\n| rate | writers |\n|---:|---:|\n| 7 | 2 |\n"
+	if got := asMarkdown(text); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestThousands_groupsDigits(t *testing.T) {
+	t.Parallel()
+	for want, got := range map[string]string{
+		"0": thousands(0.4, 0), "999": thousands(999, 0), "1,000": thousands(1000, 0), "-1,234,567.9": thousands(-1234567.89, 1),
+	} {
+		if got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
