@@ -62,7 +62,7 @@ func queriesFor(schema, now string) queries {
 		beginLoad:   in(`SELECT heads, stored, head, at FROM {schema}.begin_load($1, $2, $3, $4)`),
 		load: in(`COPY {schema}.events (bounded_context, aggregate_type, aggregate_id, partition_hash, aggregate_version, event_id,
 			event_type, event_version, payload, metadata, trace_id, correlation_id, causation_id, created_at) FROM STDIN BINARY`),
-		loaded: in(`SELECT {schema}.loaded($1, $2)`),
+		loaded:  in(`SELECT {schema}.loaded($1, $2)`),
 		horizon: in(`SELECT head, horizon, holder FROM {schema}.horizon()`),
 		events:  in(`{schema}.events`),
 		readStream: in(`WHERE bounded_context = $1 AND aggregate_type = $2 AND aggregate_id = $3
