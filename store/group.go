@@ -17,8 +17,8 @@ type GroupOptions struct {
 	EventsMax int
 	// BytesMax bounds the payloads and metadata of a transaction, likewise. Defaults to 4 MiB.
 	BytesMax int
-	// CommitsMax bounds the transactions under way at once. Defaults to 1, which gives the largest groups and is all that
-	// SQLite can use.
+	// CommitsMax bounds the transactions under way at once. With 1 groups are largest, which is best for SQLite, whose writer is
+	// the only one; with 2 the next group is at work while one waits for the disk. Defaults to 2.
 	CommitsMax int
 	// PayloadBytesMax is the limit on the payload of one event, at most that of the store. Defaults to 16 MiB.
 	PayloadBytesMax int
@@ -32,7 +32,7 @@ func (o *GroupOptions) withDefaults() {
 		o.BytesMax = 4 << 20
 	}
 	if o.CommitsMax == 0 {
-		o.CommitsMax = 1
+		o.CommitsMax = 2
 	}
 	if o.PayloadBytesMax == 0 {
 		o.PayloadBytesMax = PayloadBytesMax
@@ -51,7 +51,7 @@ func (o *GroupOptions) validate() error {
 	return nil
 }
 
-// GroupAppender appends for many callers in few transactions, so that they share the wait for the disk. While a commit is
+// GroupAppender appends for many callers in few transactions, so that they share the wait for the disk. While commits are
 // under way the next group gathers; nothing waits for a time to pass, so that a single caller is as fast as without.
 //
 //	caller ─┐

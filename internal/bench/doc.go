@@ -24,7 +24,7 @@
 //	contender_native.go    Go as fast as we can write it; folds.go: its folds, wire.go and scan.go: its bytes
 //	contender_handler.go   a handler per event in database/sql
 //	contender_pupwasm.go   a segments.Worker
-//	appends.go             appends by size and writers
+//	appends.go             appends by way, size and writers, the fence on and off
 //	latency.go             from an append to the row that shows it
 //	bars.go                the ratios that are asked for
 //	report.go              the tables, and JSON

@@ -124,7 +124,7 @@ func (f *fixture) begin(g *store.GroupAppender, calls ...*call) {
 func (f *fixture) gathered(calls ...*call) []int {
 	f.Helper()
 	gate := newGate(f.store)
-	g := f.group(gate, store.GroupOptions{})
+	g := f.group(gate, store.GroupOptions{CommitsMax: 1})
 	first := make(chan error)
 	go func() {
 		_, err := g.Append(f.ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream("first"), Events: events(1)})
@@ -166,7 +166,7 @@ func groupShares(f *fixture) {
 }
 
 func groupBounds(f *fixture) {
-	for _, limit := range []store.GroupOptions{{EventsMax: 3}, {BytesMax: 3 * 64}} {
+	for _, limit := range []store.GroupOptions{{CommitsMax: 1, EventsMax: 3}, {CommitsMax: 1, BytesMax: 3 * 64}} {
 		gate := newGate(f.store)
 		g := f.group(gate, limit)
 		sized := func(n int) []store.Event {
@@ -314,7 +314,7 @@ func groupOptions(f *fixture) {
 
 func groupLeaveQueued(f *fixture) {
 	gate := newGate(f.store)
-	g := f.group(gate, store.GroupOptions{})
+	g := f.group(gate, store.GroupOptions{CommitsMax: 1})
 	ctx, cancel := context.WithCancel(f.ctx)
 	first := one("a", store.Any(), events(1)...)
 	first.done = make(chan struct{})
@@ -359,7 +359,7 @@ func (f *fixture) underWay(gate *gate, g *store.GroupAppender, calls ...*call) {
 
 func groupLeaveUnderWay(f *fixture) {
 	gate := newGate(f.store)
-	g := f.group(gate, store.GroupOptions{})
+	g := f.group(gate, store.GroupOptions{CommitsMax: 1})
 	ctx, cancel := context.WithCancel(f.ctx)
 	left, stays := one("a", store.Any(), events(1)...), one("b", store.Any(), events(1)...)
 	left.ctx = ctx
@@ -379,7 +379,7 @@ func groupLeaveUnderWay(f *fixture) {
 
 func groupAbandoned(f *fixture) {
 	gate := newGate(f.store)
-	g := f.group(gate, store.GroupOptions{})
+	g := f.group(gate, store.GroupOptions{CommitsMax: 1})
 	ctx, cancel := context.WithCancel(f.ctx)
 	calls := []*call{one("a", store.Any(), events(1)...), one("b", store.Any(), events(1)...)}
 	for _, c := range calls {
@@ -401,7 +401,7 @@ func groupAbandoned(f *fixture) {
 
 func groupTransient(f *fixture) {
 	gate := newGate(f.store)
-	g := f.group(gate, store.GroupOptions{})
+	g := f.group(gate, store.GroupOptions{CommitsMax: 1})
 	calls := []*call{one("a", store.Any(), events(1)...), one("b", store.Any(), events(1)...)}
 	f.underWay(gate, g, calls...)
 	gate.open <- fmt.Errorf("%w: the connection is gone", store.ErrTransient)
@@ -419,7 +419,7 @@ func groupTransient(f *fixture) {
 
 func groupClose(f *fixture) {
 	gate := newGate(f.store)
-	g := f.group(gate, store.GroupOptions{})
+	g := f.group(gate, store.GroupOptions{CommitsMax: 1})
 	calls := []*call{one("a", store.Any(), events(1)...), one("b", store.Any(), events(1)...)}
 	f.underWay(gate, g, calls...)
 	queued := one("c", store.Any(), events(1)...)
