@@ -35,14 +35,17 @@ type Options struct {
 	// Rebalance is the interval at which the worker looks at who else works, takes its share of the segments, and gives up
 	// what is beyond it. Defaults to 1 second.
 	Rebalance time.Duration
-	// Poll is the shortest interval at which the horizon is looked at. Defaults to 20 milliseconds.
+	// Poll is the shortest interval at which the horizon is looked at, but for looks that a notification asks for. It is kept
+	// while single events come and a segment waits for them; looks are fewer when they bring many events each, when nobody waits,
+	// or when the database takes long to answer. Defaults to 1 millisecond.
 	Poll time.Duration
 	// PollMax is the longest interval, reached when nothing happens. Defaults to 1 second.
 	PollMax time.Duration
 	// PollFactor is by how much the interval grows each time that nothing has happened. Defaults to 1.5.
 	PollFactor float64
-	// Notify lets appends wake the worker while it idles, where the store can ([store.Waker]), so that PollMax may be as long as
-	// one likes; while notifications do not arrive, it is at most a second. Defaults to false.
+	// Notify lets appends wake the worker while fewer than some hundred of them come a second, where the store can
+	// ([store.Waker]), so that PollMax may be as long as one likes; while notifications do not arrive, it is at most a second.
+	// Defaults to false.
 	Notify bool
 	// WakeJitter is a random time, at most, that a segment waits when new events end a rest, so that many hosts do not
 	// ask the database in one instant. Defaults to 0.
@@ -69,7 +72,7 @@ func Defaults() Options {
 		Lease:       10 * time.Second,
 		Heartbeat:   10 * time.Second / 4,
 		Rebalance:   time.Second,
-		Poll:        20 * time.Millisecond,
+		Poll:        time.Millisecond,
 		PollMax:     time.Second,
 		PollFactor:  1.5,
 		RetryMin:    100 * time.Millisecond,

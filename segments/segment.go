@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/internal/clock"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -34,6 +35,7 @@ type segment struct {
 	request store.ReadRequest
 	log     *member // of the worker's feed, while it runs
 	server  int     // whose log the horizon was of that the batch goes up to
+	lag     lag
 }
 
 func newSegment(r *runner, claim store.Claim) *segment {
@@ -103,11 +105,11 @@ func (s *segment) run(ctx context.Context) error {
 // await waits until there is something to read, and returns how far.
 func (s *segment) await(ctx context.Context) (int64, error) {
 	head, jitter := s.runner.worker.head, s.runner.worker.options.WakeJitter
-	rests := !head.beyond(s.claim.Position)
-	through, log, err := head.after(ctx, s.claim.Position)
+	rests := !head.beyond(s.from())
+	through, log, err := s.next(ctx)
 	if err == nil && rests && jitter > 0 {
 		sleep(ctx, rand.N(jitter))
-		through, log, err = head.after(ctx, s.claim.Position)
+		through, log, err = s.next(ctx)
 	}
 	if err != nil {
 		return 0, err
@@ -121,8 +123,8 @@ func (s *segment) await(ctx context.Context) (int64, error) {
 
 // step is one batch: read, apply, fold, commit.
 func (s *segment) step(ctx context.Context, through int64) error {
-	batch, through, err := s.log.read(ctx, s.claim.Position, through)
-	if err != nil {
+	batch, through, err := s.log.read(ctx, s.from(), through)
+	if err != nil || len(batch) == 0 && s.mayLag(through) {
 		return err
 	}
 
@@ -140,6 +142,7 @@ func (s *segment) step(ctx context.Context, through int64) error {
 	}
 
 	s.claim.Position = through
+	s.lag = lag{committed: clock.Now()}
 	s.runner.moved(s.claim, len(batch))
 	return nil
 }
