@@ -128,7 +128,7 @@ func (h *head) run(ctx context.Context) {
 // announces that it is about to doze, and looks at once.
 func (h *head) rest(ctx context.Context, pace *pace) {
 	if h.waker.standing() {
-		if !h.waker.crowded() {
+		if !h.waker.crowded(pace.last) {
 			// While an append holds the horizon back it may end without a word, as one does that is rolled back.
 			if pace.last.held {
 				h.waker.pause(ctx, pace.pause)

@@ -88,12 +88,14 @@ func (p *pace) disturbed() {
 	}
 }
 
-// throng fills when notifications come faster than throngRate, and runs empty while they come slower. A handful in one instant
-// does not fill it.
+// throng tells when so many append that they had better not notify: when notifications come faster than throngRate for more than
+// an instant, or when time and again another append is under way. Who notifies keeps others from committing until the disk has
+// answered, so that on a slow disk a throng is one of few notifications.
 type throng struct {
 	at    time.Time
 	heard int64
 	level float64
+	held  int // looks in succession that a notification led to, and that another append held back
 }
 
 const (
@@ -101,11 +103,20 @@ const (
 	throngRate = 300
 	// throngMost is how many more than that it takes until they are spared.
 	throngMost = 20
+	// throngHeld is how many looks in succession find another append by accident.
+	throngHeld = 8
 )
 
-// full takes the count of notifications into account and tells whether it is full.
-func (t *throng) full(now time.Time, heard int64) bool {
-	t.level = max(t.level-throngRate*now.Sub(t.at).Seconds(), 0) + float64(heard-t.heard)
-	t.at, t.heard = now, heard
-	return t.level > throngMost
+// there takes the last look and the count of notifications into account.
+func (t *throng) there(l look, heard int64) bool {
+	count := heard - t.heard
+	t.level = max(t.level-throngRate*l.at.Sub(t.at).Seconds(), 0) + float64(count)
+	t.at, t.heard = l.at, heard
+	switch {
+	case !l.held:
+		t.held = 0
+	case count > 0:
+		t.held++
+	}
+	return t.level > throngMost || t.held >= throngHeld
 }

@@ -188,8 +188,8 @@ func (k *waker) standing() bool {
 	return !k.until.IsZero() && k.by == k.connection() && clock.Now().Before(k.until)
 }
 
-// crowded tells whether notifications come so often that appends had better be spared them.
-func (k *waker) crowded() bool { return k.throng.full(clock.Now(), k.heard.Load()) }
+// crowded tells whether appends had better be spared the notifications.
+func (k *waker) crowded(l look) bool { return k.throng.there(l, k.heard.Load()) }
 
 // announce makes or renews the announcement, and tells whether no append is under way that does not know of it.
 func (k *waker) announce(ctx context.Context) (quiet bool, err error) {

@@ -25,7 +25,8 @@
 //	contender_handler.go   a handler per event in database/sql
 //	contender_pupwasm.go   a segments.Worker
 //	appends.go             appends by size and writers
-//	latency.go             from an append to the row that shows it
+//	latency.go             from an append to the row that shows it; probe.go: appends, and the times of commits
+//	notify_tax.go          what notifications cost those who append
 //	bars.go                the ratios that are asked for
 //	report.go              the tables, and JSON
 //

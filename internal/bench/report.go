@@ -19,6 +19,7 @@ type report struct {
 	Ratios    []ratio           `json:"ratios"`
 	Appends   []appendResult    `json:"appends,omitempty"`
 	Latencies []latencyResult   `json:"latencies,omitempty"`
+	Taxes     []taxResult       `json:"notify_tax,omitempty"`
 }
 
 type workloadResult struct {
@@ -124,6 +125,7 @@ func (r *report) print(to io.Writer) {
 	r.printRatios(out)
 	r.printAppends(out)
 	r.printLatencies(out)
+	r.printTaxes(out)
 }
 
 func (r *report) printRatios(out *tabwriter.Writer) {
