@@ -102,9 +102,10 @@ func (h *head) run(ctx context.Context) {
 	retry := h.worker.options.backoff()
 	held := holder{worker: h.worker}
 	defer h.waker.leave()
+	woken := false
 	for ctx.Err() == nil {
 		began := clock.Now()
-		horizon, err := h.ask(ctx)
+		horizon, err := h.ask(ctx, woken || pace.expects())
 		if ctx.Err() != nil {
 			return
 		}
@@ -120,22 +121,24 @@ func (h *head) run(ctx context.Context) {
 		pace.looked(look{
 			at: clock.Now(), took: clock.Since(began), moved: h.publish(horizon), held: horizon.Position < horizon.Head,
 		})
-		h.rest(ctx, pace)
+		woken = h.rest(ctx, pace)
 	}
 }
 
 // rest waits until the next look is due, in one of three ways: it dozes until a notification comes; it pauses, to poll; or it
-// announces that it is about to doze, and looks at once.
-func (h *head) rest(ctx context.Context, pace *pace) {
+// announces that it is about to doze, and looks at once. It reports a notification.
+func (h *head) rest(ctx context.Context, pace *pace) (woken bool) {
 	if h.waker.standing() {
 		if !h.waker.crowded(pace.last) {
 			// While an append holds the horizon back it may end without a word, as one does that is rolled back.
 			if pace.last.held {
-				h.waker.pause(ctx, pace.pause)
-			} else if h.waker.wait(ctx, h.worker.options.PollMax) {
+				return h.waker.pause(ctx, pace.pause)
+			}
+			woken := h.waker.wait(ctx, h.worker.options.PollMax)
+			if woken {
 				h.awaitDemand(ctx, demandPatience)
 			}
-			return
+			return woken
 		}
 		pace.disturbed()
 	}
@@ -143,10 +146,9 @@ func (h *head) rest(ctx context.Context, pace *pace) {
 		switch h.waker.doze(ctx) {
 		case dozeAnnounced:
 			pace.dozes()
-			return
+			return false
 		case dozeBusy:
-			h.waker.pause(ctx, pace.pause)
-			return
+			return h.waker.pause(ctx, pace.pause)
 		case dozeDeaf: // it polls
 		}
 	}
@@ -155,15 +157,25 @@ func (h *head) rest(ctx context.Context, pace *pace) {
 	if sleep(ctx, pause) {
 		h.awaitDemand(ctx, demandPatience-pause)
 	}
+	return false
 }
 
 // demandPatience is how long a look may be put off because nobody waits for it.
 const demandPatience = 20 * time.Millisecond
 
-// ask looks at the horizon. A server that has gone silent, without a word to its connections, is given up after a lease.
-func (h *head) ask(ctx context.Context) (store.Horizon, error) {
+// ask looks at the horizon, and reads at once what is behind it when something is expected. A server that has gone silent,
+// without a word to its connections, is given up after a lease.
+func (h *head) ask(ctx context.Context, expects bool) (store.Horizon, error) {
 	within, cancel := context.WithTimeout(ctx, h.worker.options.Lease)
 	defer cancel()
+	if expects {
+		h.mu.Lock()
+		known, waiting := h.horizon.Position, h.waiting
+		h.mu.Unlock()
+		if waiting > 0 && known > 0 {
+			return h.worker.feed.peek(within, known)
+		}
+	}
 	return h.worker.store.Horizon(within)
 }
 

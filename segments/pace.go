@@ -76,6 +76,9 @@ func (p *pace) pauseWithin(most time.Duration) time.Duration { return min(p.paus
 // still tells whether nothing has happened for long enough to wait for notifications.
 func (p *pace) still() bool { return !p.last.held && p.last.at.Sub(p.moved) >= p.calm }
 
+// expects tells whether the next look may well find something, and little.
+func (p *pace) expects() bool { return p.last.moved > 0 && p.last.moved <= lookMany }
+
 // dozes notes that the head begins to doze.
 func (p *pace) dozes() { p.dozed = p.last.at }
 

@@ -6,6 +6,7 @@
 //	append.go     events in: one call of the SQL function append_events
 //	horizon.go    how far it is safe to read (the append fence is in the migration)
 //	read.go       events out, in binary, only the columns asked for
+//	peek.go       both in one round trip
 //	catalogue.go  install: tables, checks, the statements of a projection
 //	sandbox.go    what a declared statement may touch, asked of PostgreSQL's own parser
 //	tree.go       the parse tree that it answers with
