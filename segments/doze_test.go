@@ -202,6 +202,38 @@ func appendAnyhow(conn *pgx.Conn, random *rand.Rand) error {
 	return tx.Commit(ctx)
 }
 
+// TestNotify_doesNotRelyOnAnAppendThatBeganBefore has one that took its lock before the announcement, and so does not notify. It has
+// no position by which the horizon would tell.
+func TestNotify_doesNotRelyOnAnAppendThatBeganBefore(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	counted := &looks{Store: openPostgres(t, db), made: make(chan struct{}, 1)}
+	tx, err := db.Connect(t).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), "INSERT INTO pupwasm.events SELECT FROM pupwasm.events WHERE false"); err != nil {
+		t.Fatal(err)
+	}
+	i := newIdler(t, db, counted)
+	i.awaitSleep(t) // it announces, and is told that not all is quiet
+	for range 30 {
+		select {
+		case <-counted.made:
+		case <-time.After(time.Minute):
+			t.Fatal("the worker does not look any more, although an append is under way that will not notify")
+		}
+	}
+	if _, err := tx.Exec(t.Context(), `INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version, event_type, payload)
+			VALUES ('Traffic', 'Fine', 'A1', 1, 'Payment', '{"paymentAmount":1.00}')`); err != nil {
+		t.Fatal(err)
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	i.awaitEverywhere(t, 1)
+}
+
 // TestNotify_survivesItsConnectionBetweenWakeUps ends the listener while events come, again and again.
 func TestNotify_survivesItsConnectionBetweenWakeUps(t *testing.T) {
 	t.Parallel()

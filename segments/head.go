@@ -148,7 +148,11 @@ func (h *head) rest(ctx context.Context, pace *pace) (woken bool) {
 			pace.dozes()
 			return false
 		case dozeBusy:
-			return h.waker.pause(ctx, pace.pause)
+			// An append that began before the announcement will not notify. Others that began later do, which many must not.
+			if pace.last.at.Sub(pace.moved) < calmMax {
+				h.waker.rise(ctx)
+			}
+			return h.waker.pause(ctx, min(pace.pause, heldMax))
 		case dozeDeaf: // it polls
 		}
 	}
