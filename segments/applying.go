@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/pupwasm/pupwasm/internal/clock"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -82,6 +83,7 @@ func (f *flow) hand(w *window) {
 func (f *flow) next() *window {
 	select {
 	case w := <-f.free:
+		w.before = clock.Now()
 		return w
 	case <-f.broken:
 		return nil

@@ -3,7 +3,7 @@
 //
 //	Worker ── one a process: its lease, the set of modules
 //	  ├─ roster ── looks at who works and how projections are divided, and shows it to the runners
-//	  ├─ head ──── looks at the horizon; waker cuts its pauses short
+//	  ├─ head ──── looks at the horizon; pace and waker say when
 //	  ├─ feed ──── reads the log for segments that are near each other
 //	  ├─ lanes ─── gives each projection an equal part of the batches under way
 //	  └─ runner ── one a projection: installs its module, takes its share of the segments (balance), changes the division when

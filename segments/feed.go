@@ -225,6 +225,11 @@ func (f *feed) fill(ctx context.Context, read *sharedRead) {
 		return
 	}
 	f.portion.adapt(read.request, &page.Page)
+	f.keep(page)
+}
+
+// keep adds a page. The lock is held.
+func (f *feed) keep(page *feedPage) {
 	f.count++
 	page.used = f.count
 	f.pages = append(f.pages, page)

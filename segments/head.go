@@ -11,8 +11,8 @@ import (
 
 // head looks at the horizon for all segments of the worker, so that an idle host asks one question and not one a segment.
 //
-// The looks are the truth. With [Options.Notify], a head that idles is woken by appends (see waker): it announces that it
-// will wait, looks once more, and waits for up to PollMax. While events come it announces nothing and only polls.
+// The looks are the truth; pace says how long the pauses between them are. With [Options.Notify], appends cut the pauses short
+// while events come so seldom that it costs the appenders little (see waker), and the pause is PollMax.
 type head struct {
 	worker *Worker
 	waker  *waker
@@ -21,27 +21,62 @@ type head struct {
 	horizon store.Horizon
 	moved   chan struct{} // closed when the horizon moves
 	server  int           // counts the signs that another server answers, or the same one with another log
+	waiting int           // how many segments are at the horizon
+	wanted  chan struct{} // holds one sign that a segment has come there
 }
 
 func newHead(w *Worker) *head {
-	return &head{worker: w, waker: newWaker(w), moved: make(chan struct{})}
+	return &head{worker: w, waker: newWaker(w), moved: make(chan struct{}), wanted: make(chan struct{}, 1)}
 }
 
 // after waits until the horizon is beyond position and returns it with the log that it is of (see log), or ctx's error.
 func (h *head) after(ctx context.Context, position int64) (horizon int64, log int, err error) {
 	for {
-		h.mu.Lock()
-		horizon, log, moved := h.horizon.Position, h.server, h.moved
-		h.mu.Unlock()
 		if ctx.Err() != nil {
 			return 0, 0, ctx.Err()
 		}
-		if horizon > position {
-			return horizon, log, nil
+		h.mu.Lock()
+		if h.horizon.Position > position {
+			defer h.mu.Unlock()
+			return h.horizon.Position, h.server, nil
+		}
+		moved := h.moved
+		h.waiting++
+		h.mu.Unlock()
+		select {
+		case h.wanted <- struct{}{}:
+		default:
 		}
 		select {
 		case <-moved:
 		case <-ctx.Done():
+		}
+		h.mu.Lock()
+		h.waiting--
+		h.mu.Unlock()
+	}
+}
+
+// awaitDemand waits until a segment is at the horizon, or for some time: those that have plenty to read need no newer one.
+func (h *head) awaitDemand(ctx context.Context, most time.Duration) {
+	if most <= 0 {
+		return
+	}
+	timer := time.NewTimer(most)
+	defer timer.Stop()
+	for {
+		h.mu.Lock()
+		waiting := h.waiting
+		h.mu.Unlock()
+		if waiting > 0 {
+			return
+		}
+		select {
+		case <-h.wanted:
+		case <-timer.C:
+			return
+		case <-ctx.Done():
+			return
 		}
 	}
 }
@@ -61,74 +96,105 @@ func (h *head) beyond(position int64) bool {
 	return h.horizon.Position > position
 }
 
-// run polls until ctx ends: often while events come, seldom when nothing happens.
+// run looks until ctx ends.
 func (h *head) run(ctx context.Context) {
-	options := h.worker.options
-	pause := options.Poll
-	retry := options.backoff()
+	pace := newPace(h.worker.options)
+	retry := h.worker.options.backoff()
 	held := holder{worker: h.worker}
 	defer h.waker.leave()
-	for {
-		idle := false
-		horizon, err := h.ask(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err != nil:
-			h.forget()
-			h.worker.outage.noticed(err)
-			pause = retry.pause()
-		default:
-			retry.reset()
-			held.look(horizon)
-			if h.publish(horizon) {
-				pause = options.Poll
-			} else if longer := time.Duration(float64(pause) * options.PollFactor); horizon.Position < horizon.Head {
-				// An append is under way, and may be for long.
-				pause = min(longer, max(dozeAfter, options.Poll), options.PollMax)
-			} else {
-				pause = min(longer, h.waker.pollMax())
-				idle = pause >= dozeAfter
-			}
-		}
-		if !idle {
-			h.waker.rise(ctx)
-			if !sleep(ctx, pause) {
-				return
-			}
-			continue
-		}
-		switch h.waker.doze(ctx, pause) {
-		case dozeAnnounced: // look once more
-		case dozeBusy: // it has paused
-		case dozeWoken: // and for a while often
-			pause = options.Poll
-		}
+	woken := false
+	for ctx.Err() == nil {
+		began := clock.Now()
+		horizon, err := h.ask(ctx, woken || pace.expects())
 		if ctx.Err() != nil {
 			return
 		}
+		if err != nil {
+			h.forget()
+			h.worker.outage.noticed(err)
+			h.waker.rise(ctx)
+			sleep(ctx, retry.pause())
+			continue
+		}
+		retry.reset()
+		held.look(horizon)
+		pace.looked(look{
+			at: clock.Now(), took: clock.Since(began), moved: h.publish(horizon), held: horizon.Position < horizon.Head,
+		})
+		woken = h.rest(ctx, pace)
 	}
 }
 
-// ask looks at the horizon. A server that has gone silent, without a word to its connections, is given up after a lease.
-func (h *head) ask(ctx context.Context) (store.Horizon, error) {
+// rest waits until the next look is due, in one of three ways: it dozes until a notification comes; it pauses, to poll; or it
+// announces that it is about to doze, and looks at once. It reports a notification.
+func (h *head) rest(ctx context.Context, pace *pace) (woken bool) {
+	if h.waker.standing() {
+		if !h.waker.crowded(pace.last) {
+			// While an append holds the horizon back it may end without a word, as one does that is rolled back.
+			if pace.last.held {
+				return h.waker.pause(ctx, pace.pause)
+			}
+			woken := h.waker.wait(ctx, h.worker.options.PollMax)
+			if woken {
+				h.awaitDemand(ctx, demandPatience)
+			}
+			return woken
+		}
+		pace.disturbed()
+	}
+	if pace.still() && h.waker.pollMax() >= dozeWorth {
+		switch h.waker.doze(ctx) {
+		case dozeAnnounced:
+			pace.dozes()
+			return false
+		case dozeBusy:
+			// An append that began before the announcement will not notify. Others that began later do, which many must not.
+			if pace.last.at.Sub(pace.moved) < calmMax {
+				h.waker.rise(ctx)
+			}
+			return h.waker.pause(ctx, min(pace.pause, heldMax))
+		case dozeDeaf: // it polls
+		}
+	}
+	h.waker.rise(ctx)
+	pause := pace.pauseWithin(h.waker.pollMax())
+	if sleep(ctx, pause) {
+		h.awaitDemand(ctx, demandPatience-pause)
+	}
+	return false
+}
+
+// demandPatience is how long a look may be put off because nobody waits for it.
+const demandPatience = 20 * time.Millisecond
+
+// ask looks at the horizon, and reads at once what is behind it when something is expected. A server that has gone silent,
+// without a word to its connections, is given up after a lease.
+func (h *head) ask(ctx context.Context, expects bool) (store.Horizon, error) {
 	within, cancel := context.WithTimeout(ctx, h.worker.options.Lease)
 	defer cancel()
+	if expects {
+		h.mu.Lock()
+		known, waiting := h.horizon.Position, h.waiting
+		h.mu.Unlock()
+		if waiting > 0 && known > 0 {
+			return h.worker.feed.peek(within, known)
+		}
+	}
 	return h.worker.store.Horizon(within)
 }
 
-// publish tells the segments, and reports whether the horizon moved.
-func (h *head) publish(horizon store.Horizon) bool {
+// publish tells the segments, and returns by how many positions the horizon moved on.
+func (h *head) publish(horizon store.Horizon) int64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	moved := horizon.Position > h.horizon.Position
+	moved := max(horizon.Position-h.horizon.Position, 0)
 	// It may also go back: the server was restored or failed over, and positions that were seen will be handed out again.
 	if horizon.Position < h.horizon.Position || horizon.Head < h.horizon.Head {
 		h.server++
 		h.worker.feed.clear()
 	}
 	h.horizon = horizon
-	if moved {
+	if moved > 0 {
 		close(h.moved)
 		h.moved = make(chan struct{})
 	}

@@ -74,7 +74,7 @@ func Defaults() Options {
 		Lease:        10 * time.Second,
 		Heartbeat:    10 * time.Second / 4,
 		Rebalance:    time.Second,
-		Poll:         20 * time.Millisecond,
+		Poll:         time.Millisecond,
 		PollMax:      time.Second,
 		PollFactor:   1.5,
 		RetryMin:     100 * time.Millisecond,

@@ -3,6 +3,7 @@ package segments
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pupwasm/pupwasm/internal/clock"
@@ -10,8 +11,8 @@ import (
 )
 
 const (
-	// dozeAfter is the pause from which on an announcement pays: below it the next look comes soon enough.
-	dozeAfter = 100 * time.Millisecond
+	// dozeWorth is the longest pause from which on an announcement pays: below it the next look comes soon enough.
+	dozeWorth = 100 * time.Millisecond
 	// dozeSpan is how long an announcement holds unless it is renewed. When a host is killed, appends notify nobody for so long.
 	dozeSpan = 30 * time.Second
 	// dozePatience bounds an announcement: it is two writes of a few bytes, or the looks must not wait for it.
@@ -24,10 +25,28 @@ const (
 
 // waker cuts the pauses of the head short. Two goroutines use it: listen keeps the notifications coming, and the head's own
 // announces that it waits, and does. Whatever goes wrong here, the head polls.
+//
+// # Why nothing is lost while one announcement stands
+//
+// It is made once and serves for many wake-ups. Before each wait the head has looked, after the announcement and after it
+// took the last wake-up, and found that nothing was held back: the horizon was at the last position handed out. Let an append
+// commit events that this look did not find. Had it taken its fence lock before the announcement, then it was under way when
+// Doze looked at the locks, and Doze would not have called it quiet, or it had ended, and the look would have found its events.
+// So it took its lock later, found the announcement, and notifies when it commits; that is after the look, and so is its
+// wake-up, which is kept in woken. A notification that comes before the lock of its append is released meets a look whose
+// horizon is held back, and the head polls.
+//
+//   - Renewals leave no gap: the announcement is extended before it runs out, counted from before the call, and one that came
+//     too late is made anew, and looks at the locks again.
+//   - Other hosts have rows of their own; the one that rises last resets the value that appends look at, and the row of one
+//     that dozes keeps it from that.
+//   - A connection that is lost, or proves to be deaf, wakes the head and ends the announcement: it counts for the connection
+//     that was listening when it was made, and no other. A failover ends every connection.
 type waker struct {
 	worker *Worker
 	store  store.Waker   // nil without notifications
 	woken  chan struct{} // holds one wake-up, however many came
+	heard  atomic.Int64  // counts the notifications
 
 	mu        sync.Mutex
 	listening int                     // which proven connection notifications arrive by, counted from 1; 0 for none
@@ -38,7 +57,7 @@ type waker struct {
 	announced bool      // an announcement may be there
 	until     time.Time // when it runs out; zero when it is not to be relied on
 	by        int       // the connection that it relies on
-	last      time.Time // when the last wake-up was taken
+	throng    throng
 }
 
 func newWaker(w *Worker) *waker {
@@ -73,6 +92,7 @@ func (k *waker) listen(ctx context.Context) {
 					k.worker.logger.Info().Msg("notifications arrive again")
 				}
 			}
+			k.heard.Add(1)
 			k.wake()
 		})
 		k.end()
@@ -134,36 +154,42 @@ func (k *waker) pollMax() time.Duration {
 type dozed int
 
 const (
-	dozeOver      dozed = iota // the pause is over
-	dozeAnnounced              // the announcement is new: whoever waits looks once more before
-	dozeBusy                   // appends were under way when it was made, and some time has passed
-	dozeWoken                  // a notification came
+	dozeAnnounced dozed = iota // the announcement stands: whoever waits looks once more before
+	dozeBusy                   // appends were under way when it was made
+	dozeDeaf                   // notifications do not arrive
 )
 
-// doze announces that the head waits, or waits when that is done already: for as long as a pause may be, since it need not
-// grow step by step when a notification ends it. Without notifications it pauses.
-func (k *waker) doze(ctx context.Context, pause time.Duration) dozed {
+// doze announces that the head will wait.
+func (k *waker) doze(ctx context.Context) dozed {
 	connection := k.connection()
 	if connection == 0 {
-		k.rise(ctx)
-		sleep(ctx, min(pause, k.pollMax())) // it may just have been lost
-		return dozeOver
-	}
-	if connection == k.by && clock.Now().Before(k.until) {
-		return k.wait(ctx, k.worker.options.PollMax)
+		return dozeDeaf
 	}
 	select {
 	case <-k.woken: // of before
 	default:
 	}
 	k.by = connection
-	if quiet, err := k.announce(ctx); err != nil || !quiet {
+	quiet, err := k.announce(ctx)
+	switch {
+	case err != nil:
 		k.until = time.Time{}
-		sleep(ctx, min(pause, k.pollMax()))
+		return dozeDeaf
+	case !quiet:
+		k.until = time.Time{}
 		return dozeBusy
 	}
+	k.throng = throng{at: clock.Now(), heard: k.heard.Load()}
 	return dozeAnnounced
 }
+
+// standing tells whether an announcement can be relied on.
+func (k *waker) standing() bool {
+	return !k.until.IsZero() && k.by == k.connection() && clock.Now().Before(k.until)
+}
+
+// crowded tells whether appends had better be spared the notifications.
+func (k *waker) crowded(l look) bool { return k.throng.there(l, k.heard.Load()) }
 
 // announce makes or renews the announcement, and tells whether no append is under way that does not know of it.
 func (k *waker) announce(ctx context.Context) (quiet bool, err error) {
@@ -190,40 +216,38 @@ func (k *waker) giveUp(err error) {
 	}
 }
 
-// wait waits for the pause or a notification, and renews the announcement in time. Notifications that come faster than
-// Options.Poll are taken as one.
-func (k *waker) wait(ctx context.Context, pause time.Duration) dozed {
+// wait waits for the pause or a notification, renews the announcement in time, and reports a notification.
+func (k *waker) wait(ctx context.Context, pause time.Duration) bool {
 	end := clock.Now().Add(pause)
 	for {
 		now := clock.Now()
-		if !now.Before(end) {
-			return dozeOver
-		}
 		renew := k.until.Add(-dozeSpan / 2)
+		if !now.Before(end) || !now.Before(k.until) { // too late to renew it without a gap: it is made anew
+			return false
+		}
 		if !now.Before(renew) {
-			if !now.Before(k.until) {
-				return dozeOver // too late to renew it without a gap: the next round announces anew
-			}
 			if _, err := k.announce(ctx); err != nil {
-				return dozeOver
+				return false
 			}
 			continue
 		}
-		timer := time.NewTimer(min(end.Sub(now), renew.Sub(now)))
-		select {
-		case <-k.woken:
-			timer.Stop()
-			if early := k.worker.options.Poll - clock.Since(k.last); early > 0 {
-				sleep(ctx, early)
-			}
-			k.last = clock.Now()
-			return dozeWoken
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return dozeOver
+		if woken := k.pause(ctx, min(end.Sub(now), renew.Sub(now))); woken || ctx.Err() != nil {
+			return woken
 		}
 	}
+}
+
+// pause waits for a time or a notification, and reports which.
+func (k *waker) pause(ctx context.Context, pause time.Duration) (woken bool) {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-k.woken:
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return false
 }
 
 // rise takes the announcement back, so that appends no longer notify. That it fails only means that they do until it runs out.

@@ -16,11 +16,12 @@ type window struct {
 	filled      bool
 	batches     int
 	events      int
-	first, last int64 // positions of its events
-	through     int64 // where the checkpoint goes
-	log         int   // whose events they are
-	reaches     bool  // up to the horizon as it was known when they were read: nothing waits behind
-	since       time.Time
+	first, last int64     // positions of its events
+	through     int64     // where the checkpoint goes
+	log         int       // whose events they are
+	reaches     bool      // up to the horizon as it was known when they were read: nothing waits behind
+	since       time.Time // when it was begun
+	before      time.Time // when the window before it was handed on
 }
 
 // Bounds of a window besides [Options.CommitEvents]. A window that has as many rows gains nothing from more events, since a
@@ -74,7 +75,32 @@ func (w *window) full() bool {
 }
 
 // due tells that the window should be committed as soon as may be.
-func (w *window) due() bool { return w.filled && (w.reaches || w.full() || w.left() <= 0) }
+func (w *window) due() bool {
+	return w.filled && (w.reaches && !w.mayLag() || w.full() || w.left() <= 0)
+}
+
+// mayLag tells that the window has nothing but a checkpoint to move, for which nobody waits.
+//
+// Each event at the head passes all segments and concerns one: if each of them committed at once that it has passed, their
+// transactions would compete with the one that matters, and make its event wait. A checkpoint that is behind is always right. It
+// goes along with the next batch that has events, or by itself soon.
+func (w *window) mayLag() bool {
+	s := w.segment
+	return w.events == 0 && s.claim.Barrier == 0 && !s.runner.worker.options.Once
+}
+
+const (
+	// lagMin is how long a checkpoint lags after a rest: the batch that has the event has committed by then.
+	lagMin = 10 * time.Millisecond
+	// lagMax is the interval at which it follows while events come all the time.
+	lagMax = 100 * time.Millisecond
+)
 
 // left is how long the window may wait for more.
-func (w *window) left() time.Duration { return windowAgeMax - clock.Since(w.since) }
+func (w *window) left() time.Duration {
+	now := clock.Now()
+	if !w.mayLag() {
+		return windowAgeMax - now.Sub(w.since)
+	}
+	return max(lagMin-now.Sub(w.since), lagMax-now.Sub(w.before))
+}

@@ -29,7 +29,8 @@
 //	guests.go              guests without a database: time, fuel, and memory over many events
 //	coldstart.go           from the start of a process to its first commit
 //	appends.go             appends by way, size and writers, the fence on and off
-//	latency.go             from an append to the row that shows it
+//	latency.go             from an append to the row that shows it; probe.go: appends, and the times of commits
+//	notify_tax.go          what notifications cost those who append
 //	memory.go              the peak of this process's memory
 //	bars.go                the ratios that are asked for
 //	report.go              what was found, and JSON; figures.go: medians and numbers

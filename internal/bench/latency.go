@@ -12,194 +12,172 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pupwasm/pupwasm/internal/pgtest"
 	"github.com/pupwasm/pupwasm/segments"
-	"github.com/pupwasm/pupwasm/store"
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
-// latencyResult is the time from the end of an append to the row that shows it.
+// latencyResult is the time from the end of an append to the commit of the row that shows it, over all rounds.
 type latencyResult struct {
 	Contender string  `json:"contender"`
 	Load      string  `json:"load"`
 	Samples   int     `json:"samples"`
+	Rate      float64 `json:"appends_per_second"` // that was kept
 	P50       float64 `json:"p50_ms"`
 	P99       float64 `json:"p99_ms"`
 	Most      float64 `json:"most_ms"`
+	Lost      int     `json:"lost"` // events that got no row
+
+	times []time.Duration
 }
 
 // follower projects what is appended until ctx ends.
 type follower struct {
 	name  string
+	loses bool // events of writers that commit in another order
 	start func(ctx context.Context, e *environment, w *workload) (follow func() error, table string, err error)
 }
 
-// pace is how often an event is appended. The next one waits until the last one is visible.
+// pace is how often an event is appended, whether or not the last one is visible.
 type pace struct {
 	name    string
 	every   time.Duration
-	samples int
+	samples int // of a round
 }
 
+// latencyWarmUp is how many events of a round do not count, when connections are new and nothing is compiled yet.
+const latencyWarmUp = 20
+
+// runLatencies lets the followers take turns, each time with a database of their own, on a server that keeps the times of commits
+// and waits for no disk: what an append waits for it holds the horizon back with, and that is not what is measured.
 func runLatencies(ctx context.Context, e *environment, r *report) error {
 	paces := []pace{
-		{"100/s", 10 * time.Millisecond, e.pick(200, 1000)},
-		{"from idle", 600 * time.Millisecond, e.pick(10, 50)},
+		{"1000/s", time.Millisecond, e.pick(500, 2000)},
+		{"100/s", 10 * time.Millisecond, e.pick(100, 250)},
+		{"from idle", time.Duration(e.pick(200, 500)) * time.Millisecond, e.pick(20, 50)},
 	}
-	followers := []follower{{"bare LISTEN loop", startListenLoop}, {"pupwasm TinyGo, notify", startWorker}}
-	for _, f := range followers {
-		for _, p := range paces {
-			name := "latency/" + f.name + "/" + p.name
-			if !e.run.MatchString(name) {
-				continue
-			}
-			result, err := measureLatency(ctx, e, f, p, fmt.Sprintf("latency_%d", len(r.Latencies)))
-			if err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-			fmt.Fprintf(os.Stderr, "%-45s p50 %.2f ms, p99 %.2f ms\n", name, result.P50, result.P99)
-			r.Latencies = append(r.Latencies, result)
+	followers := []follower{
+		{"bare LISTEN loop", true, startListenLoop},
+		{"pupwasm TinyGo, notify", false, startWorker(segments.Options{Notify: true})},
+		{"pupwasm TinyGo, polling", false, startWorker(segments.Options{})},
+	}
+	var results []*latencyResult
+	own := *e
+	defer func() {
+		if own.server != e.server {
+			own.server.Stop()
 		}
+	}()
+	for round := range e.pick(3, 5) {
+		for _, p := range paces {
+			for i, f := range followers {
+				name := "latency/" + f.name + "/" + p.name
+				if !e.run.MatchString(name) {
+					continue
+				}
+				if own.server == e.server {
+					var err error
+					if own.server, err = pgtest.StartDurable("track_commit_timestamp=on", "fsync=off"); err != nil {
+						return err
+					}
+				}
+				at := slices.IndexFunc(results, func(l *latencyResult) bool { return l.Contender == f.name && l.Load == p.name })
+				if at < 0 {
+					at = len(results)
+					results = append(results, &latencyResult{Contender: f.name, Load: p.name})
+				}
+				database := fmt.Sprintf("latency_%d_%d_%d", p.every.Milliseconds(), i, round)
+				if err := results[at].measure(ctx, &own, f, p, database); err != nil {
+					return fmt.Errorf("%s: %w", name, err)
+				}
+			}
+		}
+	}
+	for _, l := range results {
+		r.Latencies = append(r.Latencies, *l)
+		fmt.Fprintf(os.Stderr, "%-45s p50 %.2f ms, p99 %.2f ms\n", "latency/"+l.Contender+"/"+l.Load, l.P50, l.P99)
 	}
 	return nil
 }
 
-// measureLatency appends to a log of its own and looks for the row without a pause.
-func measureLatency(ctx context.Context, e *environment, f follower, p pace, database string) (latencyResult, error) {
-	result := latencyResult{Contender: f.name, Load: p.name, Samples: p.samples}
+// measure adds a round.
+func (l *latencyResult) measure(ctx context.Context, e *environment, f follower, p pace, database string) error {
 	dsn, err := e.database(ctx, database)
 	if err != nil {
-		return result, err
+		return err
 	}
 	w := balanceWorkload(&eventLog{dsn: dsn}, nil)
 	if err := execute(ctx, dsn, w.ownTables()...); err != nil {
-		return result, err
+		return err
 	}
 	following, stop := context.WithCancel(ctx)
 	defer stop()
 	follow, table, err := f.start(following, e, w)
 	if err != nil {
-		return result, err
+		return err
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- follow() }()
-	probe := &probe{dsn: dsn, table: table, ended: ended}
-	times, err := probe.sample(ctx, p)
+	probe := &probe{dsn: dsn, table: table, ended: ended, loses: f.loses}
+	times, rate, err := probe.sample(ctx, p)
+	l.Lost += probe.lost
 	stop()
 	if err != nil {
-		return result, err
+		return err
 	}
 	if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
-		return result, err
+		return err
 	}
-	slices.Sort(times)
+	rounds := float64(len(l.times)) / float64(len(times))
+	l.Rate = (l.Rate*rounds + rate) / (rounds + 1)
+	l.times = append(l.times, times...)
+	l.Samples = len(l.times)
+	slices.Sort(l.times)
 	at := func(share float64) float64 {
-		return times[int(math.Ceil(share*float64(len(times))))-1].Seconds() * 1000
+		return l.times[int(math.Ceil(share*float64(len(l.times))))-1].Seconds() * 1000
 	}
-	result.P50, result.P99, result.Most = at(0.5), at(0.99), at(1)
-	return result, nil
+	l.P50, l.P99, l.Most = at(0.5), at(0.99), at(1)
+	return nil
 }
 
-// probe appends events and waits for the row that counts them.
-type probe struct {
-	dsn, table string
-	ended      chan error // of the follower
-	seen       int64
-}
-
-const probeWarmUp = 5
-
-func (p *probe) sample(ctx context.Context, pace pace) ([]time.Duration, error) {
-	s, err := postgres.Open(p.dsn, postgres.Options{})
-	if err != nil {
-		return nil, err
-	}
-	defer s.Close()
-	conn, err := pgx.Connect(ctx, p.dsn)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close(ctx)
-	tick := time.NewTicker(pace.every)
-	defer tick.Stop()
-	var times []time.Duration
-	for i := range probeWarmUp + pace.samples {
-		event := booking{account: 1, amount: 1, kind: "Deposited"}.event(i)
-		_, err := s.Append(ctx, store.AppendOptions{}, store.StreamAppend{
-			Stream:   store.Stream{BoundedContext: "Bank", AggregateType: "Account", AggregateID: event.stream},
-			Expected: store.Any(), Events: []store.Event{{Type: event.kind, Payload: event.payload}},
-		})
+// startWorker follows as a host does.
+func startWorker(options segments.Options) func(context.Context, *environment, *workload) (func() error, string, error) {
+	return func(ctx context.Context, e *environment, w *workload) (func() error, string, error) {
+		wasm, err := e.module("tinygo", w.module)
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
-		watch := startStopwatch()
-		if err := p.await(ctx, conn, int64(i+1), watch); err != nil {
-			return nil, err
+		module, err := e.runtime.Load(ctx, w.projection+".wasm", wasm)
+		if err != nil {
+			return nil, "", err
 		}
-		if i >= probeWarmUp {
-			times = append(times, watch.elapsed())
+		s, err := postgres.Open(w.log.dsn, postgres.Options{})
+		if err != nil {
+			return nil, "", err
 		}
-		<-tick.C
-	}
-	return times, nil
-}
-
-// probePatience is what the first event may take, whose follower is still starting.
-const probePatience = 30 * time.Second
-
-func (p *probe) await(ctx context.Context, conn *pgx.Conn, events int64, watch stopwatch) error {
-	for {
-		var exists bool
-		// A worker makes its table when it starts.
-		err := conn.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", p.table).Scan(&exists)
-		for err == nil && exists && p.seen < events && watch.elapsed() < probePatience {
-			err = conn.QueryRow(ctx, "SELECT coalesce(sum(events), 0)::bigint FROM "+p.table).Scan(&p.seen)
+		worker, err := segments.New(s, options)
+		if err != nil {
+			return nil, "", err
 		}
-		select {
-		case ended := <-p.ended:
-			return fmt.Errorf("the follower ended: %w", ended)
-		default:
-		}
-		if err != nil || p.seen >= events {
-			return err
-		}
-		if watch.elapsed() > probePatience {
-			return errors.New("an event did not become visible")
-		}
+		worker.Set(module)
+		return func() error {
+			defer s.Close()
+			return worker.Run(ctx)
+		}, w.table, nil
 	}
 }
 
-// startWorker follows as a host does that may sleep.
-func startWorker(ctx context.Context, e *environment, w *workload) (func() error, string, error) {
-	wasm, err := e.module("tinygo", w.module)
-	if err != nil {
-		return nil, "", err
-	}
-	module, err := e.runtime.Load(ctx, w.projection+".wasm", wasm)
-	if err != nil {
-		return nil, "", err
-	}
-	s, err := postgres.Open(w.log.dsn, postgres.Options{})
-	if err != nil {
-		return nil, "", err
-	}
-	worker, err := segments.New(s, segments.Options{Notify: true})
-	if err != nil {
-		return nil, "", err
-	}
-	worker.Set(module)
-	return func() error {
-		defer s.Close()
-		return worker.Run(ctx)
-	}, w.table, nil
-}
+// What makes each append notify.
+const (
+	tellFunction = `CREATE FUNCTION bench.tell() RETURNS trigger LANGUAGE plpgsql AS
+		$$ BEGIN PERFORM pg_notify('bench', ''); RETURN NULL; END $$`
+	tellTrigger = "CREATE TRIGGER tell AFTER INSERT ON pupwasm.events FOR EACH STATEMENT EXECUTE FUNCTION bench.tell()"
+)
 
 // startListenLoop is the least that can follow: a trigger that notifies, and a loop that reads and writes as the native contender
 // does. It has no horizon, so that it would lose events of writers that commit in another order.
 func startListenLoop(ctx context.Context, _ *environment, w *workload) (func() error, string, error) {
-	err := execute(ctx, w.log.dsn, `CREATE FUNCTION bench.tell() RETURNS trigger LANGUAGE plpgsql AS
-		$$ BEGIN PERFORM pg_notify('bench', ''); RETURN NULL; END $$`,
-		"CREATE TRIGGER tell AFTER INSERT ON pupwasm.events FOR EACH STATEMENT EXECUTE FUNCTION bench.tell()")
-	if err != nil {
+	if err := execute(ctx, w.log.dsn, tellFunction, tellTrigger); err != nil {
 		return nil, "", err
 	}
 	listener, err := pgx.Connect(ctx, w.log.dsn)
@@ -250,9 +228,9 @@ func (r *report) printLatencies(out *tabwriter.Writer) {
 	if len(r.Latencies) == 0 {
 		return
 	}
-	fmt.Fprint(out, "\nfrom the end of an append to the row that shows it\np50 ms\tp99 ms\tmost ms\tsamples\t  load, contender\n")
+	fmt.Fprint(out, "\nfrom the end of an append to the commit that shows it\np50 ms\tp99 ms\tmost ms\tsamples\tlost\tappends/s\t  load, contender\n")
 	for _, l := range r.Latencies {
-		fmt.Fprintf(out, "%.2f\t%.2f\t%.2f\t%d\t  %s, %s\n", l.P50, l.P99, l.Most, l.Samples, l.Load, l.Contender)
+		fmt.Fprintf(out, "%.2f\t%.2f\t%.2f\t%d\t%d\t%.0f\t  %s, %s\n", l.P50, l.P99, l.Most, l.Samples, l.Lost, l.Rate, l.Load, l.Contender)
 	}
 	_ = out.Flush()
 }

@@ -109,6 +109,7 @@ func measure(ctx context.Context, c config) (*report, error) {
 		{"workloads", runWorkloads},
 		{"appends", runAppends},
 		{"latencies", runLatencies},
+		{"notify tax", runNotifyTax},
 		{"projections", runProjections},
 		{"growth", runGrowth},
 		{"guests", runGuests},

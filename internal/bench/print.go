@@ -33,6 +33,7 @@ func (r *report) printTables(out *tabwriter.Writer) {
 	r.printColdStarts(out)
 	r.printAppends(out)
 	r.printLatencies(out)
+	r.printTaxes(out)
 }
 
 func (r *report) printRatios(out *tabwriter.Writer) {

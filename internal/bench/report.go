@@ -25,6 +25,7 @@ type report struct {
 	Workloads   []*workloadResult    `json:"workloads"`
 	Appends     []appendResult       `json:"appends,omitempty"`
 	Latencies   []latencyResult      `json:"latencies,omitempty"`
+	Taxes       []taxResult          `json:"notify_tax,omitempty"`
 	Projections []*projectionsResult `json:"projections,omitempty"`
 	Growth      []*growthResult      `json:"growth,omitempty"`
 	Guests      []*guestResult       `json:"guests,omitempty"`

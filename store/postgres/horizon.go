@@ -2,6 +2,11 @@ package postgres
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -11,7 +16,35 @@ import (
 func (s *Store) Horizon(ctx context.Context) (store.Horizon, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	var h store.Horizon
-	err := s.control.QueryRow(ctx, s.queries.horizon).Scan(&h.Head, &h.Position, &h.Holder)
-	return h, translate(err)
+	conn, err := s.control.Acquire(ctx)
+	if err != nil {
+		return store.Horizon{}, translate(err)
+	}
+	defer conn.Release()
+	h, err := s.lookOn(ctx, conn)
+	if errors.Is(err, errNamesLost) {
+		return s.lookOn(ctx, conn)
+	}
+	return h, err
+}
+
+func (s *Store) lookOn(ctx context.Context, conn *pgxpool.Conn) (h store.Horizon, err error) {
+	p := s.startPipeline(ctx, conn)
+	p.send(&s.look, nil)
+	err = p.finish(func(of *statementResult) error { return readHorizon(of.reader, &h) })
+	return h, err
+}
+
+// readHorizon reads the one row of a look, in binary.
+func readHorizon(rows *pgconn.ResultReader, h *store.Horizon) error {
+	for rows.NextRow() {
+		values := rows.Values()
+		if len(values) != 3 || len(values[0]) != 8 || len(values[1]) != 8 || len(values[2]) != 4 {
+			return errors.New("the horizon is no row of bigint, bigint, integer")
+		}
+		h.Head, h.Position = int64(binary.BigEndian.Uint64(values[0])), int64(binary.BigEndian.Uint64(values[1]))
+		h.Holder = int(int32(binary.BigEndian.Uint32(values[2])))
+	}
+	_, err := rows.Close()
+	return err
 }

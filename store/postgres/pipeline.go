@@ -16,6 +16,7 @@ type pipeline struct {
 	inner *pgconn.Pipeline
 	names *names
 	sent  []*statement
+	more  int // transactions besides the first
 }
 
 func (s *Store) startPipeline(ctx context.Context, conn *pgxpool.Conn) *pipeline {
@@ -58,6 +59,12 @@ func (s *statement) wire() (oids []uint32, formats []int16) {
 		oids[i], formats[i] = oidOf(t), formatOf(t)
 	}
 	return oids, formats
+}
+
+// next ends the transaction and begins another one within the same round trip.
+func (p *pipeline) next() {
+	p.inner.SendPipelineSync()
+	p.more++
 }
 
 // statementResult is what came back for one statement.
@@ -105,14 +112,16 @@ func (p *pipeline) finish(handle func(*statementResult) error) (err error) {
 	if err := p.inner.Sync(); err != nil {
 		return translate(err)
 	}
-	for next := 0; ; {
+	for next, left := 0, 1+p.more; left > 0; {
 		result, err := p.inner.GetResults()
 		if err != nil {
 			return p.translate(next, err)
 		}
 		switch result := result.(type) {
-		case nil, *pgconn.PipelineSync:
+		case nil:
 			return nil
+		case *pgconn.PipelineSync:
+			left--
 		case *pgconn.StatementDescription:
 			p.names.prepared(p.sent[next])
 		case *pgconn.ResultReader:
@@ -122,6 +131,7 @@ func (p *pipeline) finish(handle func(*statementResult) error) (err error) {
 			next++
 		}
 	}
+	return nil
 }
 
 func (p *pipeline) translate(at int, err error) error {

@@ -7,6 +7,7 @@
 //	bulk.go       many events in, by COPY
 //	horizon.go    how far it is safe to read (the append fence is in the migration)
 //	read.go       events out, in binary, only the columns asked for
+//	peek.go       both in one round trip
 //	catalogue.go  install: tables, checks, the statements of a projection
 //	sandbox.go    what a declared statement may touch, asked of PostgreSQL's own parser
 //	tree.go       the parse tree that it answers with
@@ -80,6 +81,7 @@ type Store struct {
 
 	namesOff atomic.Bool // see names
 	advance  statement
+	look     statement
 }
 
 var _ store.Store = (*Store)(nil)
@@ -118,6 +120,8 @@ func Open(dsn string, options Options) (*Store, error) {
 	s := &Store{options: options, queries: queriesFor(options.Schema, now), silence: silenceMax}
 	s.advance = statement{sql: s.queries.advance, params: advanceParams}
 	s.advance.keep()
+	s.look = statement{sql: s.queries.horizon}
+	s.look.keep()
 	if s.pool, err = pgxpool.NewWithConfig(context.Background(), config); err != nil {
 		return nil, fmt.Errorf("preparing the connection pool: %w", err)
 	}

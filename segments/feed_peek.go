@@ -1,0 +1,56 @@
+package segments
+
+import (
+	"context"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+const (
+	// peekEvents and peekBytes bound what a look brings along: more is better read in pages.
+	peekEvents = 256
+	peekBytes  = 1 << 20
+	// peekBuffer is the room for payloads and metadata that such a page begins with.
+	peekBuffer = 2 << 10
+)
+
+// peek looks at the horizon and, where the store can do both at once, reads what is behind position for the segments that are near
+// it. They find it in the feed. It costs a round trip less than a look and then a read.
+func (f *feed) peek(ctx context.Context, position int64) (store.Horizon, error) {
+	peeker, can := f.reader.(store.Peeker)
+	if !can {
+		return f.reader.Horizon(ctx)
+	}
+	f.mu.Lock()
+	page := &feedPage{after: position, generation: f.generation}
+	count := 0
+	for _, m := range f.members {
+		if position-m.position > batchesNear*max(m.stride, int64(f.portion.most)) {
+			continue
+		}
+		if count++; count == 1 {
+			page.wants = m.wants
+		} else {
+			page.wants.include(m.wants)
+		}
+	}
+	f.mu.Unlock()
+	if count == 0 {
+		return f.reader.Horizon(ctx)
+	}
+	page.Buffer = make([]byte, 0, peekBuffer)
+	horizon, err := peeker.Peek(ctx, store.ReadRequest{
+		After: position, Limit: peekEvents, Bytes: peekBytes,
+		Scope: page.wants.scope, Range: store.FullRange(), Columns: page.wants.columns,
+	}, &page.Page)
+	if err != nil || page.Through <= position {
+		return horizon, err
+	}
+	page.measure()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if page.generation == f.generation {
+		f.keep(page)
+	}
+	return horizon, nil
+}

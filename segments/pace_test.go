@@ -1,0 +1,168 @@
+package segments
+
+import (
+	"testing"
+	"time"
+)
+
+// paced is a pace that is told what looks were like, at times of the test's own.
+type paced struct {
+	*pace
+	now time.Time
+}
+
+func newPaced(options Options) *paced {
+	p := &paced{pace: newPace(options.withDefaults())}
+	p.now = p.moved
+	return p
+}
+
+// passes lets the pause pass, and then a look.
+func (p *paced) passes(moved int64, held bool) {
+	p.now = p.now.Add(p.pause)
+	p.looked(look{at: p.now, took: 100 * time.Microsecond, moved: moved, held: held})
+}
+
+func TestPace_followsWhatLooksBring(t *testing.T) {
+	t.Parallel()
+	for _, of := range []struct {
+		name        string
+		moved       int64
+		held        bool
+		least, most time.Duration
+	}{
+		{"single events keep it short", 1, false, time.Millisecond, time.Millisecond},
+		{"many at once make batches", 100, false, 20 * time.Millisecond, 20 * time.Millisecond},
+		{"an append under way may be for long", 0, true, 100 * time.Millisecond, 100 * time.Millisecond},
+		{"nothing lets it grow to the end", 0, false, time.Second, time.Second},
+	} {
+		t.Run(of.name, func(t *testing.T) {
+			t.Parallel()
+			p := newPaced(Options{})
+			for range 30 {
+				p.passes(of.moved, of.held)
+			}
+			if p.pause < of.least || p.pause > of.most {
+				t.Errorf("the pause is %s, must be from %s to %s", p.pause, of.least, of.most)
+			}
+			p.passes(1, false)
+			if p.pause != time.Millisecond {
+				t.Errorf("after a single event the pause is %s", p.pause)
+			}
+		})
+	}
+}
+
+func TestPace_looksTakeAShareOfTheTimeOnly(t *testing.T) {
+	t.Parallel()
+	p := newPaced(Options{})
+	p.looked(look{at: p.now, took: 3 * time.Millisecond, moved: 1})
+	if p.pause != 9*time.Millisecond {
+		t.Errorf("after a look of 3 ms the pause is %s", p.pause)
+	}
+}
+
+func TestPace_keepsWithinWhatIsAskedFor(t *testing.T) {
+	t.Parallel()
+	p := newPaced(Options{Poll: 30 * time.Millisecond, PollMax: 40 * time.Millisecond})
+	for i := range 200 {
+		p.passes([]int64{0, 0, 0, 0, 1, 50}[i%6], i%7 == 0)
+		if p.pause < 30*time.Millisecond || p.pause > 40*time.Millisecond {
+			t.Fatalf("the pause is %s", p.pause)
+		}
+	}
+}
+
+func TestPace_isStillAtAHundredASecondAndNotAtAThousand(t *testing.T) {
+	t.Parallel()
+	for _, of := range []struct {
+		every time.Duration
+		still bool
+	}{{10 * time.Millisecond, true}, {time.Millisecond, false}} {
+		p := newPaced(Options{})
+		still := false
+		next, end := p.now, p.now.Add(time.Second)
+		for !still && p.now.Before(end) {
+			moved := int64(0)
+			for ; !next.After(p.now.Add(p.pause)); next = next.Add(of.every) {
+				moved++
+			}
+			p.passes(moved, false)
+			still = p.still()
+		}
+		if still != of.still {
+			t.Errorf("with an event every %s it is still: %v", of.every, still)
+		}
+	}
+}
+
+// TestPace_waitsLongerAfterADozeThatDidNotLast is what keeps bursts from making the head announce and take back all the time.
+func TestPace_waitsLongerAfterADozeThatDidNotLast(t *testing.T) {
+	t.Parallel()
+	p := newPaced(Options{})
+	stillAfter := func() time.Duration {
+		p.passes(1, false)
+		from := p.now
+		for !p.still() {
+			p.passes(0, false)
+		}
+		p.dozes()
+		return p.now.Sub(from)
+	}
+	first := stillAfter()
+	for range 10 {
+		p.now = p.now.Add(50 * time.Millisecond)
+		p.passes(1, false)
+		p.disturbed()
+	}
+	if longer := stillAfter(); first > 10*time.Millisecond || longer < 100*time.Millisecond {
+		t.Errorf("it is still after %s, and after dozes that did not last after %s", first, longer)
+	}
+	p.now = p.now.Add(2 * time.Second)
+	p.passes(1, false)
+	p.disturbed()
+	if again := stillAfter(); again != first {
+		t.Errorf("after a doze that lasted it is still after %s, must be %s", again, first)
+	}
+}
+
+func TestThrong_isToldFromSingleEvents(t *testing.T) {
+	t.Parallel()
+	for _, of := range []struct {
+		name   string
+		every  time.Duration
+		held   func(i int) bool
+		throng bool
+	}{
+		{"100 a second", 10 * time.Millisecond, func(int) bool { return false }, false},
+		{"100 a second, some of which meet", 10 * time.Millisecond, func(i int) bool { return i%3 != 0 }, false},
+		{"1,000 a second", time.Millisecond, func(int) bool { return false }, true},
+		{"20 a second that wait for each other", 50 * time.Millisecond, func(int) bool { return true }, true},
+	} {
+		t.Run(of.name, func(t *testing.T) {
+			t.Parallel()
+			at := time.Unix(0, 0)
+			c := throng{at: at}
+			there := false
+			for i := range 1000 {
+				at = at.Add(of.every)
+				there = there || c.there(look{at: at, held: of.held(i)}, int64(i+1))
+			}
+			if there != of.throng {
+				t.Errorf("a throng is seen: %v", there)
+			}
+		})
+	}
+}
+
+func TestThrong_isNotOneBurst(t *testing.T) {
+	t.Parallel()
+	at := time.Unix(0, 0)
+	c := throng{at: at}
+	for i := range 100 {
+		if c.there(look{at: at}, int64((i+1)*15)) {
+			t.Fatal("15 events in one instant are taken for a throng")
+		}
+		at = at.Add(100 * time.Millisecond)
+	}
+}

@@ -1,0 +1,90 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"math"
+	"time"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+var _ store.Peeker = (*Store)(nil)
+
+// Peek looks at the horizon and reads in one round trip. See [store.Peeker].
+//
+// Two transactions go out together: what is read has to be seen by a snapshot that is taken after the look, whatever the isolation
+// level is that the database's owner has made the default. The read goes to the end of the log, and what is beyond the horizon
+// is dropped here.
+func (s *Store) Peek(ctx context.Context, request store.ReadRequest, page *store.Page) (h store.Horizon, err error) {
+	request.Through = math.MaxInt64
+	if _, err := request.Start(page); err != nil {
+		return h, err
+	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	conn, err := s.control.Acquire(ctx)
+	if err != nil {
+		return h, translate(err)
+	}
+	defer conn.Release()
+
+	s.warm()
+	read, params := s.readStatement(request)
+	read.keep()
+	attempt := func() error {
+		var builder store.PageBuilder
+		builder.Begin(page, request.Bytes)
+		defer func() {
+			builder.End(page)
+			cutAt(page, h.Position, request, builder.Full)
+		}()
+		p := s.startPipeline(ctx, conn)
+		p.send(&s.look, nil)
+		p.next()
+		p.send(inOrder, nil)
+		p.send(read, params.values())
+		return p.finish(func(of *statementResult) error {
+			switch of.statement {
+			case &s.look:
+				return readHorizon(of.reader, &h)
+			case read:
+				return collect(of.reader, request.Columns, &builder)
+			}
+			return of.drain()
+		})
+	}
+	if err = attempt(); errors.Is(err, errNamesLost) {
+		err = attempt()
+	}
+	return h, err
+}
+
+// warm has the pool try the connection that a batch will take, if it has idled for so long that it has to be tried, while the look
+// is under way.
+func (s *Store) warm() {
+	if s.pool.Stat().IdleConns() == 0 {
+		return
+	}
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), warmPatience)
+		defer cancel()
+		if conn, err := s.pool.Acquire(ctx); err == nil {
+			conn.Release()
+		}
+	}()
+}
+
+// warmPatience bounds the try.
+const warmPatience = 5 * time.Second
+
+// cutAt drops what is beyond the horizon, which may be incomplete.
+func cutAt(page *store.Page, horizon int64, request store.ReadRequest, full bool) {
+	page.Through = max(horizon, request.After)
+	if count := len(page.Events); full || count == request.Limit {
+		page.Through = min(page.Through, page.Events[count-1].Position)
+	}
+	for len(page.Events) > 0 && page.Events[len(page.Events)-1].Position > horizon {
+		page.Events = page.Events[:len(page.Events)-1]
+	}
+}
