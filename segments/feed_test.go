@@ -22,7 +22,12 @@ import (
 // NewLog opens a store of its own in a new file.
 func NewLog(t testing.TB) *sqlite.Store {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "log.db")
+	return NewLogAt(t, filepath.Join(t.TempDir(), "log.db"))
+}
+
+// NewLogAt opens a store in a new file at path.
+func NewLogAt(t testing.TB, path string) *sqlite.Store {
+	t.Helper()
 	db, err := sqlite.OpenSQL(path)
 	if err != nil {
 		t.Fatal(err)

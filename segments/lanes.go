@@ -6,8 +6,11 @@ import (
 	"sync"
 )
 
-// lanes keeps a projection whose batches take long, or hang, from taking every connection of the store: of all batches that may be
-// under way at once each projection has an equal share, one at least. Its segments get them in turn.
+// lanes keeps a projection whose commits take long, or hang, from taking every connection of the store: of all reads and commits
+// that may be under way at once each projection has an equal share, one at least. Its segments get them in turn.
+//
+// Who has a lane never waits for another one: a segment reads in one and commits in another, and a unit of work that queries keeps
+// its own to the end.
 type lanes struct {
 	total int
 
@@ -22,7 +25,7 @@ func newLanes(total int) *lanes {
 }
 
 // divide sets among how many projections the lanes are shared. A projection that holds more than its new share keeps them until
-// their batches end.
+// what they are for ends.
 func (l *lanes) divide(projections int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -29,8 +29,8 @@ type Options struct {
 	CommitEvents int
 	// BatchPause is a rest after each batch of a segment, each of which is a commit then, to spare the database. Defaults to 0.
 	BatchPause time.Duration
-	// Concurrency is how many batches may be at work at once, over all projections, each of which has an equal share and one
-	// at least. It should not be above the connections of the store. Defaults to 8.
+	// Concurrency is how many reads and commits may be under way at once, over all projections, each of which has an equal share
+	// and one at least. It should not be above the connections of the store. Defaults to 8.
 	Concurrency int
 	// Lease is how long other workers wait for a worker that gives no sign of life. Defaults to 10 seconds.
 	Lease time.Duration

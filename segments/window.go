@@ -52,7 +52,14 @@ func (w *window) add(batch []store.Recorded, mutations []store.Mutation, through
 	w.folder.Add(mutations)
 }
 
+// restingBytesMax is the size of the plan that a segment keeps memory for while it is at the head. See restingEventsMax.
+const restingBytesMax = 256 << 10
+
 func (w *window) reset() {
+	if w.reaches && w.folder.Bytes() > restingBytesMax {
+		*w = *newWindow(w.segment)
+		return
+	}
 	w.folder.Reset()
 	*w = window{segment: w.segment, folder: w.folder}
 }

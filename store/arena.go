@@ -51,26 +51,26 @@ func (a *arena) chunk(size int) []byte {
 
 // own returns a value that points into the arena only.
 func (a *arena) own(v Value) Value {
-	if v.bytes != nil {
-		v.bytes = a.keep(v.bytes)
+	switch {
+	case v.data == nil:
+		return v
+	case !v.Array:
+		return BytesOf(v.Kind, a.keep(v.Bytes()))
 	}
-	if v.elems != nil {
-		elements := make([]Value, len(v.elems))
-		for i, element := range v.elems {
-			elements[i] = a.own(element)
-		}
-		v.elems = elements
-		a.size += len(elements) * valueSize
+	elements := make([]Value, len(v.Elements()))
+	for i, element := range v.Elements() {
+		elements[i] = a.own(element)
 	}
-	return v
+	a.size += len(elements) * valueSize
+	return ArrayOf(v.Kind, elements)
 }
 
 // replace gives a value that is the arena's own the content of another, in the same place when it fits.
 func (a *arena) replace(to *Value, from Value) {
-	if from.bytes != nil && len(from.bytes) <= cap(to.bytes) {
-		from.bytes = append(to.bytes[:0], from.bytes...)
-		*to = from
+	room, content := to.Bytes(), from.Bytes()
+	if content == nil || len(content) > len(room) {
+		*to = a.own(from)
 		return
 	}
-	*to = a.own(from)
+	*to = BytesOf(from.Kind, room[:copy(room, content)])
 }

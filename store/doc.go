@@ -13,6 +13,8 @@
 //   - A commit succeeds only while the [Claim] still holds the segment at the position that it was read at.
 //   - Errors are translated once: callers test them with errors.Is and errors.As against errors.go.
 //
-// What it does not do: it starts no goroutine of its own beyond a connection pool's, decides no retry, and knows
-// nothing of WebAssembly.
+// [GroupAppender] stands in front of any of them, for many callers with a few events each.
+//
+// What it does not do: it starts no goroutine of its own beyond a connection pool's and those of a group that commits, decides
+// no retry, and knows nothing of WebAssembly.
 package store

@@ -35,6 +35,33 @@ func (e *VersionConflictError) Error() string {
 	return fmt.Sprintf("version conflict on stream %s: expected %s, it is at version %d", e.Stream, e.Expected, e.Actual)
 }
 
+// VersionConflicts is more than one conflict of one append, in the order of its streams. [errors.As] finds the first.
+type VersionConflicts []*VersionConflictError
+
+// Err returns the only conflict as what it is, several together, and nil for none.
+func (e VersionConflicts) Err() error {
+	switch len(e) {
+	case 0:
+		return nil
+	case 1:
+		return e[0]
+	}
+	return e
+}
+
+func (e VersionConflicts) Error() string {
+	return fmt.Sprintf("%s, and %d more conflicts", e[0], len(e)-1)
+}
+
+// Unwrap returns every conflict.
+func (e VersionConflicts) Unwrap() []error {
+	all := make([]error, len(e))
+	for i := range e {
+		all[i] = e[i]
+	}
+	return all
+}
+
 // DuplicateEventError says that an event id is stored already. Nothing was appended.
 type DuplicateEventError struct {
 	ID UUID // zero when the database did not say

@@ -226,8 +226,11 @@ func (f *Folder) add(row *Value, later Value) {
 		row.word += later.word
 		return
 	}
-	sum, _ := AddNumeric(row.bytes, later.bytes)
-	f.kept.replace(row, BytesOf(KindNumeric, sum))
+	var small bool
+	if f.scratch, small = appendSmallSum(f.scratch[:0], row.Bytes(), later.Bytes()); !small {
+		f.scratch, _ = AddNumeric(row.Bytes(), later.Bytes())
+	}
+	f.kept.replace(row, BytesOf(KindNumeric, f.scratch))
 }
 
 // canAdd tells whether the sum of two values can be held, so that overflow is left to the database to report.

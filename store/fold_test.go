@@ -347,6 +347,33 @@ func checked(t *rapid.T, p *store.Projection, steps []store.Step) []store.Step {
 	return steps
 }
 
+// TestFolder_sumsAreThoseOfAddNumeric adds numbers of few digits and of many, which are added in two ways.
+func TestFolder_sumsAreThoseOfAddNumeric(t *testing.T) {
+	t.Parallel()
+	p := ledger("text")
+	must(t, p.Validate())
+	folder := store.NewFolder(p)
+	text := rapid.StringMatching(`[+-]?[0-9]{1,12}(\.[0-9]{1,9})?`)
+	null := store.Null()
+	rapid.Check(t, func(t *rapid.T) {
+		var batch []store.Mutation
+		want := []byte("0")
+		for _, number := range rapid.SliceOfN(text, 1, 6).Draw(t, "numbers") {
+			var err error
+			if want, err = store.AddNumeric(want, []byte(number)); err != nil {
+				t.Fatal(err)
+			}
+			amount := store.BytesOf(store.KindNumeric, []byte(number))
+			batch = append(batch, store.Mutation{Write: ledgerPut, Values: []store.Value{store.Text("k"), null, amount, null, null, null, null}})
+		}
+		first := store.Mutation{Write: ledgerPut, Values: []store.Value{store.Text("k"), null, number("0"), null, null, null, null}}
+		got := folder.Fold(append([]store.Mutation{first}, batch...))[0].Values[2].Bytes()
+		if string(got) != string(want) {
+			t.Fatalf("the sum is %s, want %s", got, want)
+		}
+	})
+}
+
 func TestFolder_makesFewSteps(t *testing.T) {
 	t.Parallel()
 	p := ledger("text")

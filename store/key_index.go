@@ -10,21 +10,27 @@ import (
 // keyIndex finds the place of a key of a table, in memory that is used again from one use to the next.
 type keyIndex struct {
 	seed    maphash.Seed
-	slots   []int32 // index into entries + 1 by hash, 0 for none; a power of two, twice the entries at least
+	slots   []keySlot // by hash; a power of two, twice the entries at least
 	entries []keyEntry
 }
 
+// keySlot has enough of the hash to pass by most other keys without a look at them.
+type keySlot struct {
+	hash  uint32
+	entry uint32 // index into entries + 1, 0 for none
+}
+
 type keyEntry struct {
-	hash  uint64
-	table int
 	key   []byte
+	hash  uint64
+	table int32
 	place slot
 }
 
 const slotsMin = 256
 
 func newKeyIndex() keyIndex {
-	return keyIndex{seed: maphash.MakeSeed(), slots: make([]int32, slotsMin)}
+	return keyIndex{seed: maphash.MakeSeed(), slots: make([]keySlot, slotsMin)}
 }
 
 func (x *keyIndex) reset() {
@@ -37,14 +43,17 @@ func (x *keyIndex) find(table int, key []byte, kept *arena) (place *slot, known 
 	hash := maphash.Bytes(x.seed, key) + uint64(table)*0x9E3779B97F4A7C15
 	mask := uint64(len(x.slots) - 1)
 	at := hash & mask
-	for ; x.slots[at] != 0; at = (at + 1) & mask {
-		entry := &x.entries[x.slots[at]-1]
-		if entry.hash == hash && entry.table == table && bytes.Equal(entry.key, key) {
+	for ; x.slots[at].entry != 0; at = (at + 1) & mask {
+		if x.slots[at].hash != uint32(hash>>32) {
+			continue
+		}
+		entry := &x.entries[x.slots[at].entry-1]
+		if entry.table == int32(table) && bytes.Equal(entry.key, key) {
 			return &entry.place, true
 		}
 	}
-	x.entries = append(x.entries, keyEntry{hash: hash, table: table, key: kept.keep(key)})
-	x.slots[at] = int32(len(x.entries))
+	x.entries = append(x.entries, keyEntry{hash: hash, table: int32(table), key: kept.keep(key)})
+	x.slots[at] = keySlot{hash: uint32(hash >> 32), entry: uint32(len(x.entries))}
 	if 2*len(x.entries) > len(x.slots) {
 		x.grow()
 	}
@@ -52,14 +61,15 @@ func (x *keyIndex) find(table int, key []byte, kept *arena) (place *slot, known 
 }
 
 func (x *keyIndex) grow() {
-	x.slots = make([]int32, 2*len(x.slots))
+	x.slots = make([]keySlot, 2*len(x.slots))
 	mask := uint64(len(x.slots) - 1)
 	for i := range x.entries {
-		at := x.entries[i].hash & mask
-		for x.slots[at] != 0 {
+		hash := x.entries[i].hash
+		at := hash & mask
+		for x.slots[at].entry != 0 {
 			at = (at + 1) & mask
 		}
-		x.slots[at] = int32(i + 1)
+		x.slots[at] = keySlot{hash: uint32(hash >> 32), entry: uint32(i + 1)}
 	}
 }
 
@@ -70,12 +80,12 @@ func appendKey(dst []byte, v Value) []byte {
 	case KindBool, KindI64, KindF64, KindTimestamp:
 		return binary.LittleEndian.AppendUint64(dst, v.word)
 	case KindNumeric:
-		canonical, err := CanonicalNumeric(v.bytes)
+		canonical, err := CanonicalNumeric(v.Bytes())
 		if err != nil {
-			panic(fmt.Sprintf("numeric %q was not checked when the reply was decoded", v.bytes))
+			panic(fmt.Sprintf("numeric %q was not checked when the reply was decoded", v.Bytes()))
 		}
-		v.bytes = canonical
+		v = BytesOf(KindNumeric, canonical)
 	}
-	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(v.bytes)))
-	return append(dst, v.bytes...)
+	dst = binary.LittleEndian.AppendUint32(dst, v.size)
+	return append(dst, v.Bytes()...)
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"math/big"
+	"slices"
+	"strconv"
 )
 
 // numericDigitsMax bounds what a guest can make the host compute with.
@@ -50,6 +52,62 @@ func AddNumeric(a, b []byte) ([]byte, error) {
 		return nil, err
 	}
 	return formatNumeric(x.Add(x, y), decimals), nil
+}
+
+// smallDigits is how many digits an int64 holds whatever they are.
+const smallDigits = 18
+
+// parseSmall is ParseNumeric for numbers of few digits, which most are.
+func parseSmall(text []byte) (unscaled int64, decimals int, ok bool) {
+	digits := text
+	if len(digits) > 0 && (digits[0] == '-' || digits[0] == '+') {
+		digits = digits[1:]
+	}
+	if len(digits) == 0 || len(digits) > smallDigits {
+		return 0, 0, false
+	}
+	for i, c := range digits {
+		if c == '.' {
+			decimals = len(digits) - i - 1
+			continue
+		}
+		unscaled = unscaled*10 + int64(c-'0')
+	}
+	if text[0] == '-' {
+		unscaled = -unscaled
+	}
+	return unscaled, decimals, true
+}
+
+// appendSmallSum appends what AddNumeric returns for two numbers that were checked before, or reports false when they have too many
+// digits for that.
+func appendSmallSum(dst, a, b []byte) ([]byte, bool) {
+	x, xDecimals, xSmall := parseSmall(a)
+	y, yDecimals, ySmall := parseSmall(b)
+	if !xSmall || !ySmall || len(a)+len(b) > smallDigits { // so that neither grows too long when decimals are added
+		return dst, false
+	}
+	decimals := max(xDecimals, yDecimals)
+	for ; xDecimals < decimals; xDecimals++ {
+		x *= 10
+	}
+	for ; yDecimals < decimals; yDecimals++ {
+		y *= 10
+	}
+	sum := x + y
+	if sum < 0 {
+		dst = append(dst, '-')
+		sum = -sum
+	}
+	start := len(dst)
+	dst = strconv.AppendInt(dst, sum, 10)
+	if decimals == 0 {
+		return dst, true
+	}
+	for len(dst)-start <= decimals {
+		dst = slices.Insert(dst, start, '0')
+	}
+	return slices.Insert(dst, len(dst)-decimals, '.'), true
 }
 
 // CompareNumeric returns -1, 0 or 1 as a is below, equal to or above b.

@@ -1,6 +1,9 @@
 package store
 
-import "errors"
+import (
+	"errors"
+	"strings"
+)
 
 // PageBuilder fills pages from the rows of a database, for implementations of [Reader]. It may be used for one page after the
 // other, by one goroutine:
@@ -24,6 +27,7 @@ type PageBuilder struct {
 	size     int // of payloads and metadata so far
 	bytesMax int
 	interned map[string]string
+	texts    strings.Builder // of strings that seldom repeat: what was written to it never moves nor changes
 }
 
 // internedMax bounds the strings that a builder remembers.
@@ -75,6 +79,24 @@ func (b *PageBuilder) Intern(value []byte) string {
 	text := string(value)
 	b.interned[text] = text
 	return text
+}
+
+// The strings of Text share allocations, which grow from textsMin to textsMax bytes. Whoever keeps one of the strings keeps those it
+// came with.
+const (
+	textsMin = 128
+	textsMax = 4096
+)
+
+// Text returns a string that seldom repeats.
+func (b *PageBuilder) Text(value []byte) string {
+	if room := b.texts.Cap(); room-b.texts.Len() < len(value) {
+		b.texts.Reset()
+		b.texts.Grow(max(min(2*room, textsMax), textsMin, len(value)))
+	}
+	start := b.texts.Len()
+	b.texts.Write(value)
+	return b.texts.String()[start:]
 }
 
 // End hands events and buffer to the page, and forgets them.

@@ -152,6 +152,7 @@ func (s *SegmentStatus) Waits() bool { return s.Merge.At > 0 && s.Position >= s.
 // Store is one database.
 type Store interface {
 	Appender
+	BulkAppender
 	Reader
 	Projections
 	Leases

@@ -62,11 +62,11 @@ func compareKeys(a, b Value) int {
 	case KindBool, KindF64:
 		return cmp.Compare(a.word, b.word)
 	case KindNumeric:
-		x, _ := CanonicalNumeric(a.bytes)
-		y, _ := CanonicalNumeric(b.bytes)
+		x, _ := CanonicalNumeric(a.Bytes())
+		y, _ := CanonicalNumeric(b.Bytes())
 		return bytes.Compare(x, y)
 	default:
-		return bytes.Compare(a.bytes, b.bytes)
+		return bytes.Compare(a.Bytes(), b.Bytes())
 	}
 }
 
@@ -90,7 +90,7 @@ func rank(v Value, shared int) uint64 {
 	case KindNumeric:
 		return 0
 	}
-	rest := v.bytes[shared:]
+	rest := v.Bytes()[shared:]
 	if len(rest) >= 8 {
 		return binary.BigEndian.Uint64(rest)
 	}
@@ -105,9 +105,9 @@ func sharedPrefix(step *Step) int {
 	if step.Count == 0 {
 		return 0
 	}
-	first, shared := step.Values[0].bytes, math.MaxInt
+	first, shared := step.Values[0].Bytes(), math.MaxInt
 	for row := range step.Count {
-		key := step.Values[row*step.Width].bytes
+		key := step.Values[row*step.Width].Bytes()
 		shared = min(shared, len(first), len(key))
 		for shared > 0 && string(first[:shared]) != string(key[:shared]) {
 			shared--

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"unsafe"
 )
 
 // Kind is the type of one value that crosses between a guest and the database.
@@ -37,12 +38,15 @@ func (k Kind) String() string {
 
 // Value is one typed value, without boxing. Text, bytes, JSON, numeric and UUID values may point into the memory of the
 // reply that they came with.
+//
+// It has 24 bytes, since a batch has thousands and a plan of many batches must stay in the processor's cache: a pointer and a size
+// stand for the slice of bytes or of elements. Both are set here only, from slices, and read as these.
 type Value struct {
 	Kind  Kind
-	Array bool    // then Elements holds values of Kind or null
-	word  uint64  // bool, i64, f64 bits, timestamp
-	bytes []byte  // numeric, text, bytes, json, uuid
-	elems []Value // of an array
+	Array bool           // then Elements holds values of Kind or null
+	size  uint32         // of what data points to: bytes, or elements of an array
+	word  uint64         // bool, i64, f64 bits, timestamp
+	data  unsafe.Pointer // the bytes of a numeric, text, bytes, json or uuid, or the elements of an array; nil for none
 }
 
 // Null is the value NULL of any type.
@@ -68,15 +72,18 @@ func F64Bits(bits uint64) Value { return Value{Kind: KindF64, word: bits} }
 // Timestamp returns a point in time in microseconds since 1970-01-01 UTC.
 func Timestamp(micros int64) Value { return Value{Kind: KindTimestamp, word: uint64(micros)} }
 
-// BytesOf returns a value of a kind that is held as bytes: numeric, text, bytes, json or uuid. It keeps the slice.
-func BytesOf(kind Kind, v []byte) Value { return Value{Kind: kind, bytes: v} }
+// BytesOf returns a value of a kind that is held as bytes: numeric, text, bytes, json or uuid. It keeps the slice, which has less than
+// 4 GiB.
+func BytesOf(kind Kind, v []byte) Value {
+	return Value{Kind: kind, size: uint32(len(v)), data: unsafe.Pointer(unsafe.SliceData(v))}
+}
 
 // Text returns a text value.
-func Text(v string) Value { return Value{Kind: KindText, bytes: []byte(v)} }
+func Text(v string) Value { return BytesOf(KindText, []byte(v)) }
 
 // ArrayOf returns an array of values of one kind or null. It keeps the slice.
 func ArrayOf(kind Kind, elements []Value) Value {
-	return Value{Kind: kind, Array: true, elems: elements}
+	return Value{Kind: kind, Array: true, size: uint32(len(elements)), data: unsafe.Pointer(unsafe.SliceData(elements))}
 }
 
 // IsNull tells whether the value is NULL.
@@ -95,10 +102,20 @@ func (v Value) Float() float64 { return math.Float64frombits(v.word) }
 func (v Value) Bits() uint64 { return v.word }
 
 // Bytes returns the bytes of a value that is held as bytes. They must not be changed.
-func (v Value) Bytes() []byte { return v.bytes }
+func (v Value) Bytes() []byte {
+	if v.Array || v.data == nil {
+		return nil
+	}
+	return unsafe.Slice((*byte)(v.data), v.size)
+}
 
 // Elements returns the elements of an array. They must not be changed.
-func (v Value) Elements() []Value { return v.elems }
+func (v Value) Elements() []Value {
+	if !v.Array || v.data == nil {
+		return nil
+	}
+	return unsafe.Slice((*Value)(v.data), v.size)
+}
 
 // Type is a kind or an array of it, as declared for columns and parameters: "text", "i64[]".
 type Type struct {

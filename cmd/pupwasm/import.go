@@ -179,7 +179,7 @@ func (im *importer) append(ctx context.Context, lines []eventLine) error {
 	var err error
 	for race := 0; race == 0 || race < racesMax && overtaken(err); race++ {
 		err = im.waiting.do(ctx, func() (err error) {
-			appended, err = im.to.Append(ctx, store.AppendOptions{SkipDuplicates: true}, appends...)
+			appended, err = im.to.AppendBulk(ctx, store.AppendOptions{SkipDuplicates: true}, appends...)
 			return err
 		})
 	}

@@ -1,6 +1,7 @@
 package abi
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"math"
@@ -170,10 +171,8 @@ func checkText(data []byte) error {
 	if !utf8.Valid(data) {
 		return formatError("a text value is not UTF-8")
 	}
-	for _, c := range data {
-		if c == 0 {
-			return formatError("a text value contains NUL")
-		}
+	if bytes.IndexByte(data, 0) >= 0 {
+		return formatError("a text value contains NUL")
 	}
 	return nil
 }

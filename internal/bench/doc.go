@@ -28,7 +28,7 @@
 //	growth.go              what an event costs at the end of a long log
 //	guests.go              guests without a database: time, fuel, and memory over many events
 //	coldstart.go           from the start of a process to its first commit
-//	appends.go             appends by size and writers
+//	appends.go             appends by way, size and writers, the fence on and off
 //	latency.go             from an append to the row that shows it
 //	memory.go              the peak of this process's memory
 //	bars.go                the ratios that are asked for

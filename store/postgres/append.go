@@ -37,6 +37,12 @@ func (s *Store) appendTo(ctx context.Context, to querier, options store.AppendOp
 	}
 	result := make([]store.Appended, count)
 	args := newAppendArguments(appends, count, options.SkipDuplicates, result)
+	if count == 1 && !options.SkipDuplicates {
+		if err := args.appendOne(ctx, to, s.queries.appendEvent, result); err != nil {
+			return nil, args.translate(err, appends)
+		}
+		return result, nil
+	}
 	rows, err := to.Query(ctx, s.queries.append, args.list(options)...)
 	if err != nil {
 		return nil, args.translate(err, appends)
@@ -54,6 +60,22 @@ func (s *Store) appendTo(ctx context.Context, to querier, options store.AppendOp
 		return nil, args.translate(err, appends)
 	}
 	return result, nil
+}
+
+// appendOne appends the only event, by a function that costs the server half as much as the arrays do.
+func (a *appendArguments) appendOne(ctx context.Context, to querier, query string, result []store.Appended) error {
+	rows, err := to.Query(ctx, query,
+		a.contexts[0], a.types[0], a.aggregates[0], a.hashes[0], a.expected[0], a.ids[0], a.eventTypes[0], a.versions[0],
+		a.payloads[0], a.metadata[0], a.traces[0], a.correlations[0], a.causation[0], a.created[0])
+	if err != nil {
+		return err
+	}
+	appended, err := pgx.CollectExactlyOneRow(rows, pgx.RowTo[[]int64])
+	if err != nil {
+		return err
+	}
+	result[0].Position, result[0].AggregateVersion = appended[0], appended[1]
+	return nil
 }
 
 // appendArguments are the parallel arrays that append_events takes.
@@ -176,16 +198,11 @@ func (a *appendArguments) translate(err error, appends []store.StreamAppend) err
 	}
 	switch {
 	case pg.Code == stateVersionConflict:
-		var ordinal int
-		var actual int64
-		if _, scan := fmt.Sscanf(pg.Detail, "event %d: the stream is at version %d", &ordinal, &actual); scan != nil || ordinal < 1 || ordinal > len(a.of) {
+		conflicts, ok := a.conflicts(pg.Detail, appends)
+		if !ok {
 			return err // not by our own function
 		}
-		return &store.VersionConflictError{
-			Stream:   appends[a.of[ordinal-1]].Stream,
-			Expected: store.ExpectedFromCode(a.expected[ordinal-1]),
-			Actual:   actual,
-		}
+		return conflicts.Err()
 	case pg.Code == stateUniqueViolation && pg.ConstraintName == "events_event_id_key":
 		return &store.DuplicateEventError{ID: idInDetail(pg.Detail)}
 	case pg.Code == stateUniqueViolation && pg.ConstraintName == "events_stream_version_key":
@@ -194,6 +211,26 @@ func (a *appendArguments) translate(err error, appends []store.StreamAppend) err
 		return &store.InputError{Field: "a value of the events", Reason: "cannot be stored: " + describe(pg)}
 	}
 	return translate(err)
+}
+
+// conflicts reads what append_events and append_event tell.
+func (a *appendArguments) conflicts(detail string, appends []store.StreamAppend) (conflicts store.VersionConflicts, ok bool) {
+	for text := range strings.SplitSeq(detail, "; ") {
+		var ordinal int
+		var actual int64
+		if _, scan := fmt.Sscanf(text, "event %d: the stream is at version %d", &ordinal, &actual); scan != nil || ordinal < 1 || ordinal > len(a.of) {
+			return nil, false
+		}
+		conflicts = append(conflicts, a.conflict(ordinal-1, actual, appends))
+	}
+	return conflicts, true
+}
+
+// conflict is that of the event at an index of the arrays.
+func (a *appendArguments) conflict(index int, actual int64, appends []store.StreamAppend) *store.VersionConflictError {
+	return &store.VersionConflictError{
+		Stream: appends[a.of[index]].Stream, Expected: store.ExpectedFromCode(a.expected[index]), Actual: actual,
+	}
 }
 
 // overtaken is the error of an append whose versions somebody else took after it had looked for the last one: a writer who

@@ -267,16 +267,19 @@ func TestPartitionHash_isTheSameInTheDatabase(t *testing.T) {
 	})
 }
 
+// badValues pass the checks of package store and not those of PostgreSQL.
+var badValues = map[string]store.Event{
+	"half a character":  {Type: "x", Metadata: []byte(`{"a": "\ud800"}`)},
+	"an endless number": {Type: "x", Metadata: []byte(`{"a": 1e400000}`)},
+	"a time too far":    {Type: "x", CreatedAt: time.Date(294300, 1, 1, 0, 0, 0, 0, time.UTC)},
+	"a time too early":  {Type: "x", CreatedAt: time.Date(-5000, 1, 1, 0, 0, 0, 0, time.UTC)},
+}
+
 func TestAppend_valuesThatNoColumnHolds(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	s := open(t, db)
-	for name, event := range map[string]store.Event{
-		"half a character":  {Type: "x", Metadata: []byte(`{"a": "\ud800"}`)},
-		"an endless number": {Type: "x", Metadata: []byte(`{"a": 1e400000}`)},
-		"a time too far":    {Type: "x", CreatedAt: time.Date(294300, 1, 1, 0, 0, 0, 0, time.UTC)},
-		"a time too early":  {Type: "x", CreatedAt: time.Date(-5000, 1, 1, 0, 0, 0, 0, time.UTC)},
-	} {
+	for name, event := range badValues {
 		_, err := s.Append(t.Context(), store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Events: []store.Event{event}})
 		var input *store.InputError
 		if !errors.As(err, &input) {

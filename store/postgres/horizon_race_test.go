@@ -154,6 +154,15 @@ var ways = []func(ctx context.Context, w *writer) error{
 			return int(n), err
 		})
 	},
+	func(ctx context.Context, w *writer) error { // a load
+		appends := make([]store.StreamAppend, 200)
+		for i := range appends {
+			appends[i] = store.StreamAppend{Stream: stream(fmt.Sprint("shared-", w.random.IntN(4))), Events: events(1)}
+		}
+		_, err := w.store.AppendBulk(ctx, store.AppendOptions{}, appends...)
+		w.pause()
+		return err
+	},
 	func(ctx context.Context, w *writer) error { // psql: a script with a transaction that takes its time
 		psql := w.db.Server.Tool("psql")
 		if psql == "" {

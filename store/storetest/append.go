@@ -27,13 +27,14 @@ var appendCases = []testCase{
 	{"a_wrong_field_is_an_input_error", appendInputErrors},
 	{"expected_versions", appendExpected},
 	{"a_conflict_on_one_stream_appends_nothing", appendConflictIsAtomic},
+	{"all_conflicts_are_told_at_once", appendConflicts},
 	{"a_stored_id_is_a_duplicate", appendDuplicate},
 	{"skip_duplicates", appendSkipDuplicates},
 	{"a_cancelled_append_leaves_nothing", appendCancelled},
 }
 
 func appendVersions(f *fixture) {
-	first, err := f.store.Append(f.ctx, store.AppendOptions{},
+	first, err := f.append(f.ctx, store.AppendOptions{},
 		store.StreamAppend{Stream: stream("a"), Events: events(2)},
 		store.StreamAppend{Stream: stream("b"), Events: events(1)})
 	f.must(err)
@@ -67,7 +68,7 @@ func appendFields(f *fixture) {
 		TraceID:  "trace", CorrelationID: "correlation", CausationID: "causation",
 		CreatedAt: time.Date(2021, 3, 4, 5, 6, 7, 891234567, time.FixedZone("east", 3600)),
 	}
-	appended, err := f.store.Append(f.ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Events: []store.Event{given}})
+	appended, err := f.append(f.ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Events: []store.Event{given}})
 	f.must(err)
 	if appended[0].ID != id {
 		f.Errorf("the id came back as %s", appended[0].ID)
@@ -88,7 +89,7 @@ func appendFields(f *fixture) {
 
 func appendDefaults(f *fixture) {
 	start := time.Now()
-	_, err := f.store.Append(f.ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Events: []store.Event{{Type: "placed"}}})
+	_, err := f.append(f.ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Events: []store.Event{{Type: "placed"}}})
 	f.must(err)
 	got := f.read()[0]
 	if got.ID == (store.UUID{}) || got.ID[6]>>4 != 7 {
@@ -109,7 +110,7 @@ func appendText(f *fixture) {
 	for _, text := range []string{" ", "a'b", `"`, `\`, `a\\b`, "{x,NULL}", "NULL", "null", "ü", "日本語", "🦀", "a\tb\nc\r", "%_$1", "\u00e9", "e\u0301"} {
 		to := store.Stream{BoundedContext: text, AggregateType: text, AggregateID: text}
 		event := store.Event{Type: text, TraceID: text, CorrelationID: text, CausationID: text}
-		_, err := f.store.Append(f.ctx, store.AppendOptions{}, store.StreamAppend{Stream: to, Expected: store.NoStream(), Events: []store.Event{event}})
+		_, err := f.append(f.ctx, store.AppendOptions{}, store.StreamAppend{Stream: to, Expected: store.NoStream(), Events: []store.Event{event}})
 		f.must(err)
 		recorded, err := f.store.ReadStream(f.ctx, to, 1, 0)
 		f.must(err)
@@ -134,7 +135,7 @@ func appendLongFields(f *fixture) {
 	}
 	to := store.Stream{BoundedContext: long(1), AggregateType: long(2), AggregateID: long(3)}
 	event := store.Event{Type: long(4), TraceID: long(5), CorrelationID: long(6), CausationID: long(7)}
-	_, err := f.store.Append(f.ctx, store.AppendOptions{}, store.StreamAppend{Stream: to, Events: []store.Event{event}})
+	_, err := f.append(f.ctx, store.AppendOptions{}, store.StreamAppend{Stream: to, Events: []store.Event{event}})
 	f.must(err)
 	if got := f.versions(to); len(got) != 1 {
 		f.Errorf("the stream has versions %v", got)
@@ -143,7 +144,7 @@ func appendLongFields(f *fixture) {
 
 func appendLargePayload(f *fixture) {
 	payload := bytes.Repeat([]byte("0123456789abcdef"), 4<<20/16)
-	_, err := f.store.Append(f.ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Events: []store.Event{{Type: "x", Payload: payload}}})
+	_, err := f.append(f.ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Events: []store.Event{{Type: "x", Payload: payload}}})
 	f.must(err)
 	if got := f.read()[0].Payload; !bytes.Equal(got, payload) {
 		f.Errorf("a payload of %d bytes came back with %d", len(payload), len(got))
@@ -151,7 +152,7 @@ func appendLargePayload(f *fixture) {
 }
 
 func appendStreamTwice(f *fixture) {
-	appended, err := f.store.Append(f.ctx, store.AppendOptions{},
+	appended, err := f.append(f.ctx, store.AppendOptions{},
 		store.StreamAppend{Stream: stream("a"), Expected: store.NoStream(), Events: events(2)},
 		store.StreamAppend{Stream: stream("b"), Events: events(1)},
 		store.StreamAppend{Stream: stream("a"), Expected: store.Exact(2), Events: events(1)})
@@ -162,12 +163,12 @@ func appendStreamTwice(f *fixture) {
 }
 
 func appendNothing(f *fixture) {
-	appended, err := f.store.Append(f.ctx, store.AppendOptions{})
+	appended, err := f.append(f.ctx, store.AppendOptions{})
 	f.must(err)
 	if len(appended) != 0 {
 		f.Errorf("appended %v", appended)
 	}
-	appended, err = f.store.Append(f.ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream("a")})
+	appended, err = f.append(f.ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream("a")})
 	f.must(err)
 	if len(appended) != 0 {
 		f.Errorf("appended %v", appended)
@@ -183,7 +184,7 @@ func appendManyStreams(f *fixture) {
 	for i := range streams {
 		appends = append(appends, store.StreamAppend{Stream: stream(fmt.Sprint("s", i)), Expected: store.NoStream(), Events: events(2)})
 	}
-	appended, err := f.store.Append(f.ctx, store.AppendOptions{}, appends...)
+	appended, err := f.append(f.ctx, store.AppendOptions{}, appends...)
 	f.must(err)
 	for i, a := range appended {
 		if a.AggregateVersion != int64(i%2+1) {
@@ -210,7 +211,7 @@ func appendInputErrors(f *fixture) {
 		{"payload", stream("a"), store.Event{Type: "x", Payload: make([]byte, store.PayloadBytesMax+1)}},
 	}
 	for _, c := range cases {
-		_, err := f.store.Append(f.ctx, store.AppendOptions{},
+		_, err := f.append(f.ctx, store.AppendOptions{},
 			store.StreamAppend{Stream: stream("good"), Events: events(1)},
 			store.StreamAppend{Stream: c.stream, Events: []store.Event{c.event}})
 		var input *store.InputError
@@ -243,7 +244,7 @@ func appendExpected(f *fixture) {
 		{"any of a stream", "has3", store.Any(), -1},
 	}
 	for _, c := range cases {
-		_, err := f.store.Append(f.ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream(c.stream), Expected: c.expected, Events: events(1)})
+		_, err := f.append(f.ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream(c.stream), Expected: c.expected, Events: events(1)})
 		var conflict *store.VersionConflictError
 		switch {
 		case c.actual < 0 && err != nil:
@@ -262,7 +263,7 @@ func appendExpected(f *fixture) {
 
 func appendConflictIsAtomic(f *fixture) {
 	f.appendTo(stream("b"), 1)
-	_, err := f.store.Append(f.ctx, store.AppendOptions{},
+	_, err := f.append(f.ctx, store.AppendOptions{},
 		store.StreamAppend{Stream: stream("a"), Events: events(2)},
 		store.StreamAppend{Stream: stream("b"), Expected: store.NoStream(), Events: events(1)},
 		store.StreamAppend{Stream: stream("c"), Events: events(1)})
@@ -275,22 +276,46 @@ func appendConflictIsAtomic(f *fixture) {
 	}
 }
 
+func appendConflicts(f *fixture) {
+	f.appendTo(stream("b"), 2)
+	_, err := f.append(f.ctx, store.AppendOptions{},
+		store.StreamAppend{Stream: stream("a"), Expected: store.Exact(4), Events: events(2)},
+		store.StreamAppend{Stream: stream("b"), Expected: store.Exact(2), Events: events(1)},
+		store.StreamAppend{Stream: stream("b"), Expected: store.Exact(2), Events: events(1)},
+		store.StreamAppend{Stream: stream("c"), Events: events(1)})
+	var conflicts store.VersionConflicts
+	if !errors.As(err, &conflicts) || len(conflicts) != 2 {
+		f.Fatalf("got %v, want two conflicts", err)
+	}
+	for i, want := range []store.VersionConflictError{
+		{Stream: stream("a"), Expected: store.Exact(4), Actual: 0}, {Stream: stream("b"), Expected: store.Exact(2), Actual: 3},
+	} {
+		if *conflicts[i] != want {
+			f.Errorf("conflict %d is %+v, want %+v", i, *conflicts[i], want)
+		}
+	}
+	var first *store.VersionConflictError
+	if !errors.As(err, &first) || first != conflicts[0] || strings.Contains(err.Error(), "\n") {
+		f.Errorf("the first conflict is %v", first)
+	}
+}
+
 func appendDuplicate(f *fixture) {
 	id := store.UUID{9}
 	one := func(to string) store.StreamAppend {
 		return store.StreamAppend{Stream: stream(to), Events: []store.Event{{ID: id, Type: "x"}}}
 	}
 	for _, appends := range [][]store.StreamAppend{{one("a"), one("b")}, {one("a"), one("a")}} {
-		_, err := f.store.Append(f.ctx, store.AppendOptions{}, appends...)
+		_, err := f.append(f.ctx, store.AppendOptions{}, appends...)
 		var duplicate *store.DuplicateEventError
 		if !errors.As(err, &duplicate) || duplicate.ID != id {
 			f.Errorf("twice in a call: %v", err)
 		}
 	}
-	_, err := f.store.Append(f.ctx, store.AppendOptions{}, one("a"))
+	_, err := f.append(f.ctx, store.AppendOptions{}, one("a"))
 	f.must(err)
 	for _, to := range []string{"a", "b"} {
-		_, err := f.store.Append(f.ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream("c"), Events: events(1)}, one(to))
+		_, err := f.append(f.ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream("c"), Events: events(1)}, one(to))
 		var duplicate *store.DuplicateEventError
 		if !errors.As(err, &duplicate) || duplicate.ID != id {
 			f.Errorf("stored before, now to %s: %v", to, err)
@@ -323,7 +348,7 @@ func appendSkipDuplicates(f *fixture) {
 		{"versions are checked without them", store.Exact(6), []byte{7, 8}, []int64{7, 8}},
 	}
 	for _, s := range steps {
-		appended, err := f.store.Append(f.ctx, skip, store.StreamAppend{Stream: stream("a"), Expected: s.expected, Events: with(s.ids...)})
+		appended, err := f.append(f.ctx, skip, store.StreamAppend{Stream: stream("a"), Expected: s.expected, Events: with(s.ids...)})
 		f.must(err)
 		for i, a := range appended {
 			if a.ID != (store.UUID{s.ids[i]}) || a.AggregateVersion != s.versions[i] || a.Skipped() != (s.versions[i] == 0) {
@@ -331,7 +356,7 @@ func appendSkipDuplicates(f *fixture) {
 			}
 		}
 	}
-	_, err := f.store.Append(f.ctx, skip, store.StreamAppend{Stream: stream("a"), Expected: store.Exact(3), Events: with(9)})
+	_, err := f.append(f.ctx, skip, store.StreamAppend{Stream: stream("a"), Expected: store.Exact(3), Events: with(9)})
 	var conflict *store.VersionConflictError
 	if !errors.As(err, &conflict) || conflict.Actual != 8 {
 		f.Errorf("a new event at a wrong version: %v", err)
@@ -344,7 +369,7 @@ func appendSkipDuplicates(f *fixture) {
 func appendCancelled(f *fixture) {
 	ctx, cancel := context.WithCancel(f.ctx)
 	cancel()
-	if _, err := f.store.Append(ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Events: events(1)}); err == nil {
+	if _, err := f.append(ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Events: events(1)}); err == nil {
 		f.Error("an append with a cancelled context reports success")
 	}
 	if got := f.read(); len(got) != 0 {

@@ -43,6 +43,10 @@ func Run(t *testing.T, driver Driver) {
 		cases []testCase
 	}{
 		{"append", appendCases},
+		{"append_bulk", through(appendCases, bulkAppender)},
+		{"append_group", through(appendCases, groupAppender)},
+		{"bulk", bulkCases},
+		{"group", groupCases},
 		{"read", readCases},
 		{"stream", streamCases},
 		{"horizon", horizonCases},
@@ -81,14 +85,32 @@ type fixture struct {
 	*testing.T
 	Database
 	store   store.Store
+	append  appendFunc
+	driver  Driver
 	dialect store.Dialect
 	ctx     context.Context
 }
 
+// appendFunc is a way to append.
+type appendFunc func(ctx context.Context, options store.AppendOptions, appends ...store.StreamAppend) ([]store.Appended, error)
+
 func newFixture(t *testing.T, driver Driver) *fixture {
 	t.Helper()
 	database := driver.New(t)
-	return &fixture{T: t, Database: database, store: database.Open(t), dialect: driver.Dialect, ctx: t.Context()}
+	s := database.Open(t)
+	return &fixture{T: t, Database: database, store: s, append: s.Append, driver: driver, dialect: driver.Dialect, ctx: t.Context()}
+}
+
+// through runs cases with another way to append.
+func through(cases []testCase, way func(f *fixture) appendFunc) []testCase {
+	changed := make([]testCase, len(cases))
+	for i, c := range cases {
+		changed[i] = testCase{c.name, func(f *fixture) {
+			f.append = way(f)
+			c.run(f)
+		}}
+	}
+	return changed
 }
 
 // must ends the test when a step that has to work does not.

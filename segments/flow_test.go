@@ -1,0 +1,272 @@
+package segments_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/segments"
+	"github.com/pupwasm/pupwasm/store"
+	"github.com/pupwasm/pupwasm/store/sqlite"
+)
+
+// commitWatch is a store that tells of its commits, and may make them fail.
+type commitWatch struct {
+	store.Store
+	// instead is called for every commit and may call commit.
+	instead func(from, through int64, commit func() error) error
+
+	mu    sync.Mutex
+	moves [][2]int64 // from where to where commits have moved a checkpoint
+	reads []int64    // from where the log was read
+}
+
+func (w *commitWatch) Install(ctx context.Context, p *store.Projection, segments int) (store.Catalogue, error) {
+	catalogue, err := w.Store.Install(ctx, p, segments)
+	return &watchedCatalogue{catalogue, w}, err
+}
+
+func (w *commitWatch) Read(ctx context.Context, request store.ReadRequest, page *store.Page) error {
+	w.mu.Lock()
+	w.reads = append(w.reads, request.After)
+	w.mu.Unlock()
+	return w.Store.Read(ctx, request, page)
+}
+
+func (w *commitWatch) seen() (moves [][2]int64, reads []int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([][2]int64(nil), w.moves...), append([]int64(nil), w.reads...)
+}
+
+type watchedCatalogue struct {
+	store.Catalogue
+	watch *commitWatch
+}
+
+func (c *watchedCatalogue) Begin(claim store.Claim) store.Tx {
+	return &watchedTx{c.Catalogue.Begin(claim), c.watch, claim.Position}
+}
+
+type watchedTx struct {
+	store.Tx
+	watch *commitWatch
+	from  int64
+}
+
+func (t *watchedTx) Commit(ctx context.Context, through int64, steps []store.Step) error {
+	commit := func() error {
+		err := t.Tx.Commit(ctx, through, steps)
+		if err == nil {
+			t.watch.mu.Lock()
+			t.watch.moves = append(t.watch.moves, [2]int64{t.from, through})
+			t.watch.mu.Unlock()
+		}
+		return err
+	}
+	if t.watch.instead == nil {
+		return commit()
+	}
+	return t.watch.instead(t.from, through, commit)
+}
+
+// manyPayments are payments of one cent to a few fines, in turn.
+func manyPayments(events, fines int) []store.StreamAppend {
+	all := make([]store.StreamAppend, events)
+	for i := range all {
+		all[i] = payments(fmt.Sprintf("F%d", i%fines), 1)
+	}
+	return all
+}
+
+// runOnce applies what there is.
+func runOnce(t *testing.T, s store.Store, options segments.Options, module *host.Module) error {
+	t.Helper()
+	options.Once, options.Segments = true, 1
+	worker, err := segments.New(s, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	worker.Set(module)
+	return worker.Run(t.Context())
+}
+
+func TestFlow_farBehindManyBatchesAreOneCommit(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name    string
+		options segments.Options
+		least   int // commits
+		most    int // a machine that is busy needs more, as no window waits longer than its time
+	}{
+		{"by default", segments.Options{BatchEvents: 10}, 1, 100},
+		{"bounded by events", segments.Options{BatchEvents: 10, CommitEvents: 1000}, 3, 100},
+		{"every batch by itself", segments.Options{BatchEvents: 100, CommitEvents: 100}, 30, 30},
+		{"with a rest after each batch", segments.Options{BatchEvents: 100, BatchPause: time.Microsecond}, 30, 30},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			watch := &commitWatch{Store: segments.NewLog(t)}
+			appendTo(t, watch, manyPayments(3000, 7)...)
+			if err := runOnce(t, watch, test.options, loadExample(t, newRuntime(t, zerolog.Nop()), "fine_balance")); err != nil {
+				t.Fatal(err)
+			}
+			moves, _ := watch.seen()
+			if len(moves) < test.least || len(moves) > test.most {
+				t.Errorf("%d commits, must be %d to %d: %v", len(moves), test.least, test.most, moves)
+			}
+			for i := 1; i < len(moves); i++ {
+				if moves[i][0] != moves[i-1][1] {
+					t.Errorf("commits move %v", moves)
+				}
+			}
+		})
+	}
+}
+
+// TestFlow_atTheHeadNothingWaits has every event be a commit of its own when they come one by one, and those that come while a
+// commit is under way be one commit together.
+func TestFlow_atTheHeadNothingWaits(t *testing.T) {
+	t.Parallel()
+	entered, leave := make(chan struct{}), make(chan struct{})
+	var hold sync.Mutex // held while commits are to be stopped
+	stopping := false
+	watch := &commitWatch{Store: segments.NewLog(t)}
+	watch.instead = func(_, _ int64, commit func() error) error {
+		hold.Lock()
+		stops := stopping
+		hold.Unlock()
+		if stops {
+			entered <- struct{}{}
+			<-leave
+		}
+		return commit()
+	}
+	options := quick()
+	options.Segments = 1
+	startWorker(t, watch, options, loadExample(t, newRuntime(t, zerolog.Nop()), "fine_balance"))
+	for i := range 5 {
+		applied(t, watch, "fine_balance", appendTo(t, watch, payments(fmt.Sprint("F", i), 1)))
+	}
+	moves, _ := watch.seen()
+	if len(moves) != 5 {
+		t.Errorf("5 events were committed by %v", moves)
+	}
+
+	hold.Lock()
+	stopping = true
+	hold.Unlock()
+	held := appendTo(t, watch, payments("F0", 1))
+	<-entered
+	var last int64
+	for range 4 {
+		last = appendTo(t, watch, payments("F1", 1))
+		eventually(t, "the log is read while a commit is under way", func() bool {
+			_, reads := watch.seen()
+			return reads[len(reads)-1] == last-1
+		})
+	}
+	hold.Lock()
+	stopping = false
+	hold.Unlock()
+	leave <- struct{}{}
+	applied(t, watch, "fine_balance", last)
+	moves, _ = watch.seen()
+	if at := moves[5]; at != [2]int64{held - 1, held} || len(moves) > 8 {
+		t.Errorf("the commit that was held and those behind it are %v", moves[5:])
+	}
+}
+
+// TestFlow_whatWasComputedBehindAFailedCommitIsDropped has commits fail, before they are written and after, wherever they are, and
+// wants exactly the rows of each event once, in windows and batches of any size, with a guest that asks for what it has
+// written and one that does not.
+func TestFlow_whatWasComputedBehindAFailedCommitIsDropped(t *testing.T) {
+	t.Parallel()
+	runtime := newRuntime(t, zerolog.Nop())
+	const events, streams = 300, 5
+	path := filepath.Join(t.TempDir(), "log.db")
+	log := segments.NewLogAt(t, path)
+	appendTo(t, log, manyPayments(events, streams)...)
+	tables, err := sqlite.OpenSQL(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { tables.Close() })
+	for seed := range uint64(12) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		watch := &commitWatch{Store: log}
+		faults := 1 + random.IntN(8) // then the commits succeed
+		var mu sync.Mutex
+		watch.instead = func(_, _ int64, commit func() error) error {
+			mu.Lock()
+			fate := random.IntN(4)
+			if fate < 2 && faults > 0 {
+				faults--
+			} else {
+				fate = 2
+			}
+			mu.Unlock()
+			lost := fmt.Errorf("%w: as drawn", store.ErrTransient)
+			switch fate {
+			case 0:
+				return lost
+			case 1:
+				return errors.Join(commit(), lost)
+			}
+			return commit()
+		}
+		options := segments.Options{
+			Once: true, Segments: 1 + random.IntN(3), BatchEvents: 1 + random.IntN(120), CommitEvents: 1 + random.IntN(400),
+			RetryMin: time.Millisecond, RetryMax: 2 * time.Millisecond, Rebalance: 10 * time.Millisecond,
+		}
+		for _, name := range []string{"fine_balance", "order_check"} {
+			var unknown *store.InputError
+			if err := log.Reset(t.Context(), name); err != nil && !errors.As(err, &unknown) {
+				t.Fatal(err)
+			}
+		}
+		worker, err := segments.New(watch, options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		worker.Set(loadExample(t, runtime, "fine_balance"))
+		worker.Set(loadTest(t, runtime, "order_check"))
+		if err := worker.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		var fines, paid, versions, breaks int
+		err = tables.QueryRowContext(t.Context(), `SELECT (SELECT count(*) FROM fine_balance__fines), (SELECT sum(paid_cents) FROM fine_balance__fines),
+			(SELECT sum(version) FROM order_check__streams), (SELECT count(*) FROM order_check__breaks)`).Scan(&fines, &paid, &versions, &breaks)
+		if err != nil || fines != streams || paid != events || versions != events || breaks != 0 {
+			t.Fatalf("seed %d, %d segments, batches of %d, commits of %d: %d fines have paid %d cents, streams are at %d versions, %d out of order: %v",
+				seed, options.Segments, options.BatchEvents, options.CommitEvents, fines, paid, versions, breaks, err)
+		}
+	}
+}
+
+// TestFlow_whatComesBeforeAFaultIsCommitted puts a fault behind several batches of one window.
+func TestFlow_whatComesBeforeAFaultIsCommitted(t *testing.T) {
+	t.Parallel()
+	for _, fault := range []string{"Panic", "Null"} {
+		t.Run(fault, func(t *testing.T) {
+			t.Parallel()
+			watch := &commitWatch{Store: segments.NewLog(t)}
+			types := strings.Split(strings.Repeat("Fine ", 58)+fault+" Fine", " ")
+			appendTo(t, watch, noted(types...))
+			err := runOnce(t, watch, segments.Options{BatchEvents: 10}, loadTest(t, newRuntime(t, zerolog.Nop()), "misbehave"))
+			var failed *segments.FailedError
+			if !errors.As(err, &failed) || failed.Position != 50 {
+				t.Errorf("Run returns %v, the segment must stand at 50", err)
+			}
+		})
+	}
+}
