@@ -18,9 +18,9 @@ func TestMeasure_everyPartRunsAndIsReported(t *testing.T) {
 	guestbuild.Example(t, guestbuild.TinyGo, "fine_balance") // skips where there is no TinyGo
 	t.Chdir(guestbuild.Root(t))
 	c := config{
-		rounds: 1, events: 20_000, streams: 500, logs: []int{15_000, 30_000}, guestEvents: 2 * guestBatch, near: 200 * time.Millisecond,
-		run: regexp.MustCompile(`^(W1/(bare read|one SQL statement n=5000|native n=1000|handler, defaults|pupwasm TinyGo n=1000)$|` +
-			`append/10/4|projections/(catching up/5|near the head/(1|20))$|growth/|guest/W3/TinyGo, fresh|memory/TinyGo, reuse|cold/TinyGo/cache=true)`),
+		rounds: 1, events: 5_000, streams: 500, logs: []int{2_000, 4_000}, guestEvents: 2 * guestBatch, near: 100 * time.Millisecond,
+		run: regexp.MustCompile(`^(W1/(bare read|one SQL statement n=5000|native n=1000|handler, tuned|pupwasm TinyGo n=1000)$|` +
+			`projections/(catching up/1|near the head/5)$|growth/|guest/W1/TinyGo, fresh|memory/TinyGo, reuse|cold/TinyGo/cache=false)`),
 	}
 	r, err := measure(t.Context(), c)
 	if err != nil {
@@ -38,7 +38,7 @@ func TestMeasure_everyPartRunsAndIsReported(t *testing.T) {
 	if err := json.Unmarshal(text, &parts); err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{"ratios", "workloads", "appends", "projections", "growth", "guests", "guest_memory", "cold_starts"} {
+	for _, part := range []string{"ratios", "workloads", "projections", "growth", "guests", "guest_memory", "cold_starts"} {
 		if parts[part] == nil {
 			t.Errorf("the report has no %s", part)
 		}
@@ -58,7 +58,7 @@ func TestMeasure_everyPartRunsAndIsReported(t *testing.T) {
 	}
 	for _, want := range []string{
 		"before\n" + generatedBegin + "\n\n", "\n" + generatedEnd + "\nafter\n", "| W1: pupwasm TinyGo n=1000 / native n=1000 |",
-		"| 20, near the head |",
+		"| 5, near the head |",
 	} {
 		if !strings.Contains(string(written), want) {
 			t.Errorf("the page has no %q:\n%s", want, written)
