@@ -31,6 +31,7 @@ type Folder struct {
 
 	steps   []Step
 	spare   [][]Value // by step: room for its rows in another order
+	ranks   []ranked
 	touched keyIndex  // the last step and row that touched a key
 	latest  []int     // per write: its last step, or -1
 	barrier int       // steps before this index must not receive rows any more
@@ -118,7 +119,7 @@ func (f *Folder) Steps() []Step {
 	}
 	for i := range f.steps {
 		if keyWidth := f.writes[f.steps[i].Write].keyWidth; keyWidth > 0 {
-			f.spare[i] = sortRows(&f.steps[i], keyWidth, f.spare[i])
+			f.spare[i], f.ranks = sortRows(&f.steps[i], keyWidth, f.spare[i], f.ranks)
 		}
 	}
 	return f.steps

@@ -15,13 +15,13 @@ type ranked struct {
 }
 
 // sortRows puts the rows of a step into the order of their keys, so that transactions that touch the same rows lock them in the
-// same order, and neighbours in an index are written one after the other. spare is room for the rows; what is returned is for
-// the next time.
-func sortRows(step *Step, keyWidth int, spare []Value) []Value {
+// same order, and neighbours in an index are written one after the other. spare is room for the rows, ranks for their order; what is
+// returned is for the next time.
+func sortRows(step *Step, keyWidth int, spare []Value, ranks []ranked) ([]Value, []ranked) {
 	if rowsSorted(step, keyWidth) {
-		return spare
+		return spare, ranks
 	}
-	rows := rankRows(step)
+	rows := rankRows(step, ranks[:0])
 	slices.SortFunc(rows, func(a, b ranked) int {
 		if a.rank != b.rank {
 			return cmp.Compare(a.rank, b.rank)
@@ -33,7 +33,7 @@ func sortRows(step *Step, keyWidth int, spare []Value) []Value {
 		spare = append(spare, step.Values[r.row*step.Width:(r.row+1)*step.Width]...)
 	}
 	step.Values, spare = spare, step.Values
-	return spare
+	return spare, rows
 }
 
 func rowsSorted(step *Step, keyWidth int) bool {
@@ -72,13 +72,12 @@ func compareKeys(a, b Value) int {
 
 // rankRows ranks rows by the first column of their key, in the same order as compareKeys. Texts are ranked by what follows the
 // beginning that they all share.
-func rankRows(step *Step) []ranked {
-	rows := make([]ranked, step.Count)
+func rankRows(step *Step, ranks []ranked) []ranked {
 	shared := sharedPrefix(step)
-	for row := range rows {
-		rows[row] = ranked{rank: rank(step.Values[row*step.Width], shared), row: row}
+	for row := range step.Count {
+		ranks = append(ranks, ranked{rank: rank(step.Values[row*step.Width], shared), row: row})
 	}
-	return rows
+	return ranks
 }
 
 func rank(v Value, shared int) uint64 {

@@ -105,7 +105,7 @@ func balanceWorkload(log *eventLog, bookings []booking) *workload {
 			SELECT aggregate_id, sum(CASE event_type WHEN 'Withdrawn' THEN -1 ELSE 1 END * ` + amountOf + `), count(*)
 			FROM pupwasm.events WHERE global_position > $1 AND global_position <= $2 GROUP BY 1` + merge,
 		newFold: newBalanceFold,
-		upsert:  "SELECT * FROM unnest($4::text[], $5::bigint[], $6::bigint[]) AS n (account, balance, events) %s" + merge,
+		upsert:  "SELECT unnest($4::text[]), unnest($5::bigint[]), unnest($6::bigint[]) %s" + merge,
 		handle: func(e *plainEvent) (string, []any, error) {
 			var payload bookingPayload
 			if err := json.Unmarshal(e.payload, &payload); err != nil {
@@ -135,7 +135,7 @@ func rowsWorkload(log *eventLog, bookings []booking) *workload {
 		statement: `INSERT INTO bench.rows SELECT global_position, aggregate_id, event_type, ` + amountOf + `
 			FROM pupwasm.events WHERE global_position > $1 AND global_position <= $2`,
 		newFold: newRowsFold,
-		upsert:  "SELECT * FROM unnest($4::bigint[], $5::text[], $6::text[], $7::bigint[]) AS n (position, account, kind, amount) %s",
+		upsert:  "SELECT unnest($4::bigint[]), unnest($5::text[]), unnest($6::text[]), unnest($7::bigint[]) %s",
 		handle: func(e *plainEvent) (string, []any, error) {
 			var payload bookingPayload
 			if err := json.Unmarshal(e.payload, &payload); err != nil {

@@ -128,8 +128,8 @@ func fineWorkload(log *eventLog, events []logEvent) *workload {
 			FROM (SELECT *, convert_from(payload, 'UTF8')::jsonb AS j FROM pupwasm.events WHERE global_position > $1 AND global_position <= $2) AS e
 			GROUP BY 1` + mergeFine,
 		newFold: newFineFold, readsTime: true,
-		upsert: `SELECT * FROM unnest($4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::text[], $10::timestamptz[])
-			AS n (` + fineColumns + `) %s` + mergeFine,
+		upsert: `SELECT unnest($4::text[]), unnest($5::bigint[]), unnest($6::bigint[]), unnest($7::bigint[]), unnest($8::bigint[]),
+			unnest($9::text[]), unnest($10::timestamptz[]) %s` + mergeFine,
 		handle: func(e *plainEvent) (string, []any, error) {
 			c, err := changeOf(e.kind, e.payload)
 			amount := any(c.amount)

@@ -12,7 +12,7 @@ import (
 
 // Begin opens a unit of work. See [store.Catalogue].
 func (c *catalogue) Begin(claim store.Claim) store.Tx {
-	return &unit{catalogue: c, claim: claim}
+	return &unit{catalogue: c, claim: claim, params: c.params.Get().(*parameters)}
 }
 
 // unit is one unit of work. It holds a connection from its first query, or for the commit alone.
@@ -21,7 +21,7 @@ type unit struct {
 	claim     store.Claim
 	conn      *pgxpool.Conn
 	begun     bool
-	params    parameters
+	params    *parameters // nil when the unit has ended
 }
 
 // rollbackTimeout bounds the wait for a server that no longer answers.
@@ -60,7 +60,7 @@ func (u *unit) Query(ctx context.Context, query int, arguments []store.Value, ro
 		return of.collect(rows)
 	})
 	if err != nil {
-		u.Rollback()
+		u.giveBack()
 	}
 	return err
 }
@@ -76,7 +76,7 @@ func (u *unit) Commit(ctx context.Context, through int64, steps []store.Step) er
 	alone := !u.begun
 	err := u.commit(ctx, through, steps)
 	if alone && errors.Is(err, errNamesLost) {
-		u.Rollback()
+		u.giveBack()
 		err = u.commit(ctx, through, steps)
 	}
 	return err
@@ -148,6 +148,15 @@ func (u *unit) sendStep(p *pipeline, step *store.Step) {
 
 // Rollback ends the unit of work. See [store.Tx].
 func (u *unit) Rollback() {
+	u.giveBack()
+	if u.params != nil {
+		u.catalogue.params.Put(u.params)
+		u.params = nil
+	}
+}
+
+// giveBack returns the connection, outside of a transaction.
+func (u *unit) giveBack() {
 	if u.conn == nil {
 		return
 	}

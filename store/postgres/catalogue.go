@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -16,6 +17,7 @@ type catalogue struct {
 	store   *Store
 	writes  []statement
 	queries []statement
+	params  sync.Pool // of *parameters: their buffers are as large as a commit
 }
 
 // Install makes a projection ready to run. See [store.Projections].
@@ -23,7 +25,7 @@ func (s *Store) Install(ctx context.Context, projection *store.Projection, segme
 	if err := projection.Validate(); err != nil {
 		return nil, err
 	}
-	c := &catalogue{store: s}
+	c := &catalogue{store: s, params: sync.Pool{New: func() any { return &parameters{} }}}
 	for i := range projection.Writes {
 		statement, err := writeStatement(projection, &projection.Writes[i])
 		if err != nil {
