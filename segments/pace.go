@@ -11,6 +11,7 @@ import (
 type pace struct {
 	options Options
 	last    look
+	many    bool          // it brought enough for a batch
 	pause   time.Duration // before the next look
 	swift   time.Duration // after the next one that brings something
 	moved   time.Time     // when the horizon last moved
@@ -27,14 +28,15 @@ type look struct {
 }
 
 const (
-	// lookMany is how many events of one look are enough for a batch.
+	// lookMany is how many events in the shortest pause are enough for a batch. Counted by look and not by time, a pause that is
+	// long would bring enough to stay long.
 	lookMany = 8
 	// swiftMax bounds the pauses while events come.
-	swiftMax = 20 * time.Millisecond
+	swiftMax = 5 * time.Millisecond
 	// heldMax bounds them while an append is under way, which may be for long.
 	heldMax = 100 * time.Millisecond
 	// lookShare bounds the time that looks take: a pause is at least so many times as long as the look before it.
-	lookShare = 3
+	lookShare = 1
 	// calmMin and calmMax bound the stillness that leads to an announcement. It is longer for a while after one that had to be
 	// taken back soon: events then come in bursts, or at a rate at which to announce is not worth while.
 	calmMin = 5 * time.Millisecond
@@ -49,12 +51,14 @@ func newPace(options Options) *pace {
 
 // looked takes a look into account.
 func (p *pace) looked(l look) {
+	since := l.at.Sub(p.last.at)
 	p.last = l
+	p.many = l.moved > lookMany*max(int64(since/p.options.Poll), 1)
 	longer := func(pause, most time.Duration) time.Duration {
 		return max(min(time.Duration(float64(pause)*p.options.PollFactor), most, p.options.PollMax), p.options.Poll)
 	}
 	switch {
-	case l.moved > lookMany:
+	case p.many:
 		p.pause = p.swift
 		p.swift = longer(p.swift, swiftMax)
 	case l.moved > 0:
@@ -77,7 +81,7 @@ func (p *pace) pauseWithin(most time.Duration) time.Duration { return min(p.paus
 func (p *pace) still() bool { return !p.last.held && p.last.at.Sub(p.moved) >= p.calm }
 
 // expects tells whether the next look may well find something, and little.
-func (p *pace) expects() bool { return p.last.moved > 0 && p.last.moved <= lookMany }
+func (p *pace) expects() bool { return p.last.moved > 0 && !p.many }
 
 // dozes notes that the head begins to doze.
 func (p *pace) dozes() { p.dozed = p.last.at }

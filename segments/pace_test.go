@@ -32,7 +32,7 @@ func TestPace_followsWhatLooksBring(t *testing.T) {
 		least, most time.Duration
 	}{
 		{"single events keep it short", 1, false, time.Millisecond, time.Millisecond},
-		{"many at once make batches", 100, false, 20 * time.Millisecond, 20 * time.Millisecond},
+		{"many at once make batches", 1000, false, 5 * time.Millisecond, 5 * time.Millisecond},
 		{"an append under way may be for long", 0, true, 100 * time.Millisecond, 100 * time.Millisecond},
 		{"nothing lets it grow to the end", 0, false, time.Second, time.Second},
 	} {
@@ -57,8 +57,23 @@ func TestPace_looksTakeAShareOfTheTimeOnly(t *testing.T) {
 	t.Parallel()
 	p := newPaced(Options{})
 	p.looked(look{at: p.now, took: 3 * time.Millisecond, moved: 1})
-	if p.pause != 9*time.Millisecond {
+	if p.pause != 3*time.Millisecond {
 		t.Errorf("after a look of 3 ms the pause is %s", p.pause)
+	}
+}
+
+// TestPace_aLongPauseDoesNotMakeItselfLast has looks bring what came in a long pause, at a rate that calls for short ones.
+func TestPace_aLongPauseDoesNotMakeItselfLast(t *testing.T) {
+	t.Parallel()
+	p := newPaced(Options{})
+	for range 30 {
+		p.passes(1000, false)
+	}
+	for range 3 {
+		p.passes(p.pause.Milliseconds(), false) // an event a millisecond
+	}
+	if p.pause != time.Millisecond {
+		t.Errorf("at an event a millisecond the pause stays %s", p.pause)
 	}
 }
 

@@ -45,8 +45,12 @@ type pace struct {
 	samples int // of a round
 }
 
-// latencyWarmUp is how many events of a round do not count, when connections are new and nothing is compiled yet.
-const latencyWarmUp = 20
+// latencyWarmUp is for how long the events of a round do not count: while connections are new and nothing is prepared yet, events
+// come faster than they are applied.
+const latencyWarmUp = 2 * time.Second
+
+// warmUp is how many events come in that time, at least some.
+func (p pace) warmUp() int { return max(int(latencyWarmUp/p.every), 5) }
 
 // runLatencies lets the followers take turns, each time with a database of their own, on a server that keeps the times of commits
 // and waits for no disk: what an append waits for it holds the horizon back with, and that is not what is measured.

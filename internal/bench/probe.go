@@ -46,7 +46,7 @@ func (p *probe) sample(ctx context.Context, pace pace) ([]time.Duration, float64
 	if err := p.await(ctx, conn, 1); err != nil {
 		return nil, 0, err
 	}
-	count := 1 + latencyWarmUp + pace.samples
+	count := 1 + pace.warmUp() + pace.samples
 	ends := make([]time.Time, count)
 	watch := startStopwatch()
 	if err := p.append(ctx, s, pace.every, ends); err != nil {
@@ -56,7 +56,7 @@ func (p *probe) sample(ctx context.Context, pace pace) ([]time.Duration, float64
 	if err := p.await(ctx, conn, count); err != nil {
 		return nil, 0, err
 	}
-	times, err := p.times(ctx, conn, ends)
+	times, err := p.times(ctx, conn, ends, pace.warmUp())
 	return times, rate, err
 }
 
@@ -143,7 +143,7 @@ func (p *probe) await(ctx context.Context, conn *pgx.Conn, rows int) error {
 
 // times asks when the rows were committed, and returns how long that was after the ends of the appends. The server's clock is
 // that of the same machine. A commit is seen a few microseconds later.
-func (p *probe) times(ctx context.Context, conn *pgx.Conn, ends []time.Time) ([]time.Duration, error) {
+func (p *probe) times(ctx context.Context, conn *pgx.Conn, ends []time.Time, warmUp int) ([]time.Duration, error) {
 	rows, err := conn.Query(ctx, "SELECT account, pg_xact_commit_timestamp(xmin) FROM "+p.table)
 	if err != nil {
 		return nil, err
@@ -165,7 +165,7 @@ func (p *probe) times(ctx context.Context, conn *pgx.Conn, ends []time.Time) ([]
 			p.lost++
 		case !known:
 			return nil, fmt.Errorf("%s has no row", accountName(i))
-		case i > latencyWarmUp:
+		case i > warmUp:
 			times = append(times, commit.Sub(end))
 		}
 	}
