@@ -39,14 +39,17 @@ type Options struct {
 	// Rebalance is the interval at which the worker looks at who else works, takes its share of the segments, and gives up
 	// what is beyond it. Defaults to 1 second.
 	Rebalance time.Duration
-	// Poll is the shortest interval at which the horizon is looked at. Defaults to 20 milliseconds.
+	// Poll is the shortest interval at which the horizon is looked at, but for looks that a notification asks for. It is kept
+	// while single events come and a segment waits for them; looks are fewer when they bring many events each, when nobody waits,
+	// or when the database takes long to answer. Defaults to 500 microseconds.
 	Poll time.Duration
 	// PollMax is the longest interval, reached when nothing happens. Defaults to 1 second.
 	PollMax time.Duration
 	// PollFactor is by how much the interval grows each time that nothing has happened. Defaults to 1.5.
 	PollFactor float64
-	// Notify lets appends wake the worker while it idles, where the store can ([store.Waker]), so that PollMax may be as long as
-	// one likes; while notifications do not arrive, it is at most a second. Defaults to false.
+	// Notify lets appends wake the worker while fewer than some hundred of them come a second, where the store can
+	// ([store.Waker]), so that PollMax may be as long as one likes; while notifications do not arrive, it is at most a second.
+	// Defaults to false.
 	Notify bool
 	// WakeJitter is a random time, at most, that a segment waits when new events end a rest, so that many hosts do not
 	// ask the database in one instant. Defaults to 0.
@@ -74,7 +77,7 @@ func Defaults() Options {
 		Lease:        10 * time.Second,
 		Heartbeat:    10 * time.Second / 4,
 		Rebalance:    time.Second,
-		Poll:         time.Millisecond,
+		Poll:         500 * time.Microsecond,
 		PollMax:      time.Second,
 		PollFactor:   1.5,
 		RetryMin:     100 * time.Millisecond,
@@ -145,8 +148,8 @@ func (o Options) Validate() error {
 		return fault("Heartbeat", "must be between 1ms and half of the lease, which is %s; it is %s", o.Lease, o.Heartbeat)
 	case o.Rebalance < 10*time.Millisecond:
 		return fault("Rebalance", "must be at least 10ms, it is %s", o.Rebalance)
-	case o.Poll < time.Millisecond:
-		return fault("Poll", "must be at least 1ms, it is %s", o.Poll)
+	case o.Poll < 100*time.Microsecond:
+		return fault("Poll", "must be at least 100µs, it is %s", o.Poll)
 	case o.PollMax < o.Poll:
 		return fault("PollMax", "must not be below the shortest interval, which is %s; it is %s", o.Poll, o.PollMax)
 	case !(o.PollFactor >= 1 && o.PollFactor <= 1000): // also NaN

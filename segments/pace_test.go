@@ -17,6 +17,8 @@ func newPaced(options Options) *paced {
 	return p
 }
 
+var defaultPoll = Defaults().Poll
+
 // passes lets the pause pass, and then a look.
 func (p *paced) passes(moved int64, held bool) {
 	p.now = p.now.Add(p.pause)
@@ -31,7 +33,7 @@ func TestPace_followsWhatLooksBring(t *testing.T) {
 		held        bool
 		least, most time.Duration
 	}{
-		{"single events keep it short", 1, false, time.Millisecond, time.Millisecond},
+		{"single events keep it short", 1, false, defaultPoll, defaultPoll},
 		{"many at once make batches", 1000, false, 5 * time.Millisecond, 5 * time.Millisecond},
 		{"an append under way may be for long", 0, true, 100 * time.Millisecond, 100 * time.Millisecond},
 		{"nothing lets it grow to the end", 0, false, time.Second, time.Second},
@@ -46,7 +48,7 @@ func TestPace_followsWhatLooksBring(t *testing.T) {
 				t.Errorf("the pause is %s, must be from %s to %s", p.pause, of.least, of.most)
 			}
 			p.passes(1, false)
-			if p.pause != time.Millisecond {
+			if p.pause != defaultPoll {
 				t.Errorf("after a single event the pause is %s", p.pause)
 			}
 		})
@@ -70,9 +72,9 @@ func TestPace_aLongPauseDoesNotMakeItselfLast(t *testing.T) {
 		p.passes(1000, false)
 	}
 	for range 3 {
-		p.passes(p.pause.Milliseconds(), false) // an event a millisecond
+		p.passes(p.pause.Milliseconds()+1, false) // an event a millisecond
 	}
-	if p.pause != time.Millisecond {
+	if p.pause != defaultPoll {
 		t.Errorf("at an event a millisecond the pause stays %s", p.pause)
 	}
 }

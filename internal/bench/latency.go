@@ -47,7 +47,7 @@ type pace struct {
 
 // latencyWarmUp is for how long the events of a round do not count: while connections are new and nothing is prepared yet, events
 // come faster than they are applied.
-const latencyWarmUp = 2 * time.Second
+const latencyWarmUp = 4 * time.Second
 
 // warmUp is how many events come in that time, at least some.
 func (p pace) warmUp() int { return max(int(latencyWarmUp/p.every), 5) }
