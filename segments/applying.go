@@ -93,7 +93,12 @@ func (f *flow) next() *window {
 // applyStretch folds a stretch into w and, when that is full, into further windows. It returns the window to go on with, or nil when
 // a commit has failed. When the guest is to blame, what came before its batch is handed on.
 func (f *flow) applyStretch(ctx, working context.Context, from *stretch, w *window) (*window, error) {
-	for events, first := from.events, true; first || len(events) > 0; first = false {
+	batches := f.cut(from)
+	applying, stop := context.WithCancel(working)
+	replies := f.applyBatches(applying, batches)
+	defer replies.end()
+	defer stop()
+	for i, batch := range batches {
 		if w.full() || w.filled && w.log != from.log {
 			f.hand(w)
 			if w = f.next(); w == nil {
@@ -103,43 +108,34 @@ func (f *flow) applyStretch(ctx, working context.Context, from *stretch, w *wind
 		if ctx.Err() != nil {
 			return w, nil
 		}
-		batch := events[:min(len(events), f.runner.batchEvents())]
-		events = events[len(batch):]
-		mutations, err := f.applyBatch(working, batch, w)
+		mutations, err := replies.next(w)
 		if err != nil {
 			f.hand(w)
-			return nil, err
+			return nil, blame(err, batch.events[0].Position, batch.events[len(batch.events)-1].Position)
 		}
-		through := from.through
-		if len(events) > 0 {
-			through = batch[len(batch)-1].Position
-		}
-		w.log, w.reaches = from.log, from.reaches && len(events) == 0
-		w.add(batch, mutations, through)
+		w.log, w.reaches = from.log, from.reaches && i == len(batches)-1
+		w.add(batch.events, mutations, batch.through)
 	}
 	f.drained <- from
 	return w, nil
 }
 
-// applyBatch asks the guest for mutations. A projection with queries takes its connection for them, which the commit gives back.
-func (f *flow) applyBatch(ctx context.Context, batch []store.Recorded, w *window) ([]store.Mutation, error) {
-	if len(batch) == 0 {
-		return nil, nil
+// batch is what the guest gets in one call, and how far it goes.
+type batch struct {
+	events  []store.Recorded
+	through int64
+}
+
+// cut divides a stretch into batches. One that has no events is a batch without events.
+func (f *flow) cut(from *stretch) []batch {
+	limit := f.runner.batchEvents()
+	batches := make([]batch, 0, len(from.events)/limit+1)
+	events := from.events
+	for len(events) > limit {
+		batches = append(batches, batch{events: events[:limit], through: events[limit-1].Position})
+		events = events[limit:]
 	}
-	if !f.queries() {
-		mutations, err := f.guest.Apply(ctx, batch, nil)
-		return mutations, blame(err, batch[0].Position, batch[len(batch)-1].Position)
-	}
-	if err := f.begin(ctx, w); err != nil {
-		return nil, err
-	}
-	mutations, err := f.guest.Apply(ctx, batch, func(query int, arguments []store.Value, rows *store.Rows) error {
-		return w.tx.Query(ctx, query, arguments, rows)
-	})
-	if err != nil {
-		f.end(w)
-	}
-	return mutations, blame(err, batch[0].Position, batch[len(batch)-1].Position)
+	return append(batches, batch{events: events, through: from.through})
 }
 
 // blame adds to an error of the guest or its SQL which events it came with, unless it names one itself.

@@ -6,7 +6,7 @@ import (
 )
 
 // stretchEventsMin is about how many events are read at once while a segment is behind: a read has a price of its own.
-const stretchEventsMin = 2000
+const stretchEventsMin = 4000
 
 // stretchEvents is the limit of a stretch, which is cut into batches of so many events.
 func stretchEvents(batch int) int { return max(stretchEventsMin/batch, 1) * batch }

@@ -16,8 +16,8 @@ import (
 type segment struct {
 	runner *runner
 	logger zerolog.Logger
-	claim  store.Claim // its position is the checkpoint, which the last stage moves
-	guest  *host.Guest
+	claim  store.Claim   // its position is the checkpoint, which the last stage moves
+	guests []*host.Guest // as many as it has needed at once
 	cancel context.CancelFunc
 	done   chan struct{}
 	err    error // why it ended, valid after done
@@ -35,7 +35,7 @@ type segment struct {
 
 func newSegment(r *runner, claim store.Claim) *segment {
 	return &segment{
-		runner: r, claim: claim, number: claim.Segment, first: claim.Position, epoch: claim.Epoch, guest: r.module.NewGuest(claim.Segment),
+		runner: r, claim: claim, number: claim.Segment, first: claim.Position, epoch: claim.Epoch,
 		logger: r.logger.With().Int("segment", claim.Segment).Logger(), done: make(chan struct{}),
 		request: store.ReadRequest{
 			After: claim.Position, Limit: stretchEvents(r.batchEvents()), Bytes: r.worker.options.BatchBytes,
@@ -121,7 +121,9 @@ const farewellTimeout = 5 * time.Second
 func (s *segment) finish(err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), farewellTimeout)
 	defer cancel()
-	s.guest.Close(ctx)
+	for _, guest := range s.guests {
+		guest.Close(ctx)
+	}
 	s.err = err
 	if err != nil && !isFailure(err) {
 		s.runner.worker.feed.clear() // the log may be another by now
