@@ -32,9 +32,9 @@ type Folder struct {
 	steps   []Step
 	spare   [][]Value // by step: room for its rows in another order
 	ranks   []ranked
-	touched keyIndex  // the last step and row that touched a key
-	latest  []int     // per write: its last step, or -1
-	barrier int       // steps before this index must not receive rows any more
+	touched keyIndex // the last step and row that touched a key
+	latest  []int    // per write: its last step, or -1
+	barrier int      // steps before this index must not receive rows any more
 	rows    int
 	kept    arena // what values of the steps point to
 	scratch []byte
