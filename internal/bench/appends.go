@@ -303,6 +303,25 @@ func (r *report) appendRatios() (ratios []ratio) {
 	return ratios
 }
 
+// judgeAppends compares single-row inserts with and without the fence's trigger.
+func (r *report) judgeAppends() {
+	for _, fenced := range r.Appends {
+		if fenced.Way != "insert" {
+			continue
+		}
+		for _, bare := range r.Appends {
+			if bare.Way != "insert without fence" || bare.Writers != fenced.Writers {
+				continue
+			}
+			each := make([]float64, min(len(fenced.Rates), len(bare.Rates)))
+			for i := range each {
+				each[i] = fenced.Rates[i] / bare.Rates[i]
+			}
+			r.Ratios = append(r.Ratios, ratio{Ours: fmt.Sprintf("plain INSERT, %d writers", fenced.Writers), Theirs: "without the fence", Want: 0.9}.over(each))
+		}
+	}
+}
+
 func (r *report) printAppends(out *tabwriter.Writer) {
 	if len(r.Appends) == 0 {
 		return

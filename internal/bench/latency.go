@@ -72,7 +72,7 @@ func runLatencies(ctx context.Context, e *environment, r *report) error {
 			own.server.Stop()
 		}
 	}()
-	for round := range e.pick(3, 5) {
+	for round := range e.rounds {
 		for _, p := range paces {
 			for i, f := range followers {
 				name := "latency/" + f.name + "/" + p.name
@@ -226,6 +226,28 @@ func (s *nativeSegment) catchUp(ctx context.Context, reader *eventReader) error 
 		return err
 	}
 	return s.commit(ctx, b)
+}
+
+// judgeLatencies looks at the slowest hundredth. It is of all rounds together, since one has few.
+func (r *report) judgeLatencies() {
+	find := func(contender, load string) *latencyResult {
+		at := slices.IndexFunc(r.Latencies, func(l latencyResult) bool { return l.Contender == contender && l.Load == load })
+		if at < 0 {
+			return nil
+		}
+		return &r.Latencies[at]
+	}
+	const ours, theirs = "pupwasm TinyGo, notify", "bare LISTEN loop"
+	if idle, bare := find(ours, "from idle"), find(theirs, "from idle"); idle != nil && bare != nil {
+		r.Ratios = append(r.Ratios, ratio{
+			Ours: "p99 from append to row, from idle: " + ours, Theirs: theirs, Want: 2, AtMost: true,
+		}.over([]float64{idle.P99 / bare.P99}))
+	}
+	if busy := find(ours, "1000/s"); busy != nil {
+		r.Ratios = append(r.Ratios, ratio{
+			Ours: "p99 from append to row, 1,000 a second: " + ours, Theirs: "1 ms", Want: 3, AtMost: true,
+		}.over([]float64{busy.P99}))
+	}
 }
 
 func (r *report) printLatencies(out *tabwriter.Writer) {

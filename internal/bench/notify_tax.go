@@ -35,7 +35,7 @@ func runNotifyTax(ctx context.Context, e *environment, r *report) error {
 		{told: "each append notifies", statements: []string{"CREATE SCHEMA bench", tellFunction, tellTrigger}},
 	}
 	kinds = slices.DeleteFunc(kinds, func(k *kind) bool { return !e.run.MatchString("tax/" + k.told) })
-	for round := range e.pick(3, 5) {
+	for round := range e.rounds {
 		for i, k := range kinds {
 			if round == 0 {
 				dsn, err := e.database(ctx, fmt.Sprintf("tax_%d", i))

@@ -103,6 +103,8 @@ func (r *report) judge(whole bool) {
 	}
 	r.judgeProjections()
 	r.judgeGrowth()
+	r.judgeLatencies()
+	r.judgeAppends()
 }
 
 func (r *report) judgeBar(b bar) bool {
