@@ -5,10 +5,11 @@
 //	  ├─ roster ── looks at who works and how projections are divided, and shows it to the runners
 //	  ├─ head ──── looks at the horizon; pace and waker say when
 //	  ├─ feed ──── reads the log for segments that are near each other
-//	  ├─ lanes ─── gives each projection an equal part of the batches under way
+//	  ├─ lanes ─── gives each projection an equal part of the reads and commits under way
 //	  └─ runner ── one a projection: installs its module, takes its share of the segments (balance), changes the division when
 //	       │       all workers want it (reshard), replaces the module at a batch boundary
-//	       └─ segment ── one a claim: step() is the whole of its work
+//	       └─ segment ── one a claim
+//	            └─ flow ── its work, in three stages: read (reading), apply and fold (applying, guests), commit (committing)
 //
 // A segment ends for one of five reasons, and none of them ends the process or another segment: the runner stops it, its claim
 // is lost ([store.ErrFenced]), it has reached the position where it is merged, the database is away ([store.ErrTransient]), or the guest or its SQL is at fault, which is
