@@ -41,7 +41,7 @@ test: postgres tinygo ## the whole test suite, with the race detector; installs 
 
 	@if [ "$$(uname -m)" = x86_64 ]; then \
 		echo "== go test on 32 bits, where hashes and positions must be the same"; \
-		GOARCH=386 CGO_ENABLED=0 $(GO) test ./store ./host/abi; \
+		scripts/test-32bit.sh ./store ./host/abi; \
 	fi
 
 .PHONY: chaos
