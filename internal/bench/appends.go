@@ -56,12 +56,17 @@ type appendBench struct {
 	next    atomic.Int64 // version of the next row of an insert, which looks for none
 }
 
-// runAppends measures every way once a round, so that what slows the machine down for a while slows all of them.
+// runAppends measures every way once a round, so that what slows the machine down for a while slows all of them, and every other round
+// from the end, so that none always follows the same one.
 func runAppends(ctx context.Context, e *environment, r *report) error {
 	var b *appendBench
 	length := time.Duration(e.pick(700, 3000)) * time.Millisecond
-	for range e.rounds {
-		for _, way := range appendWays {
+	for round := range e.rounds {
+		ways := slices.Clone(appendWays)
+		if round%2 == 1 {
+			slices.Reverse(ways)
+		}
+		for _, way := range ways {
 			for _, events := range way.events {
 				for _, writers := range way.writers {
 					if !e.run.MatchString(fmt.Sprintf("append/%s/%d/%d", way.name, events, writers)) {
