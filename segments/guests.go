@@ -76,8 +76,12 @@ func (r *replies) next(w *window) ([]store.Mutation, error) {
 	if i > 0 {
 		r.used[(i-1)%guestsAtOnce] <- struct{}{} // has room for all there are
 	}
-	a := <-r.answers[i%guestsAtOnce]
-	return a.mutations, a.err
+	select {
+	case a := <-r.answers[i%guestsAtOnce]:
+		return a.mutations, a.err
+	case <-r.ctx.Done(): // a guest need not answer any more
+		return nil, r.ctx.Err()
+	}
 }
 
 // end waits for the guests. The context that they work in must have ended, or all answers been taken.
