@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -73,13 +72,13 @@ func (u *unit) Commit(ctx context.Context, through int64, steps []store.Step) er
 	defer u.Rollback()
 	ctx, cancel := u.catalogue.store.bounded(ctx)
 	defer cancel()
-	alone := !u.begun
-	err := u.commit(ctx, through, steps)
-	if alone && errors.Is(err, errNamesLost) {
-		u.giveBack()
-		err = u.commit(ctx, through, steps)
+	if u.begun { // what was queried before is lost with the transaction
+		return u.commit(ctx, through, steps)
 	}
-	return err
+	return withoutNames(func() error {
+		u.giveBack()
+		return u.commit(ctx, through, steps)
+	})
 }
 
 func (u *unit) commit(ctx context.Context, through int64, steps []store.Step) error {

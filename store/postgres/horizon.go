@@ -6,7 +6,6 @@ import (
 	"errors"
 
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -21,17 +20,12 @@ func (s *Store) Horizon(ctx context.Context) (store.Horizon, error) {
 		return store.Horizon{}, translate(err)
 	}
 	defer conn.Release()
-	h, err := s.lookOn(ctx, conn)
-	if errors.Is(err, errNamesLost) {
-		return s.lookOn(ctx, conn)
-	}
-	return h, err
-}
-
-func (s *Store) lookOn(ctx context.Context, conn *pgxpool.Conn) (h store.Horizon, err error) {
-	p := s.startPipeline(ctx, conn)
-	p.send(&s.look, nil)
-	err = p.finish(func(of *statementResult) error { return readHorizon(of.reader, &h) })
+	var h store.Horizon
+	err = withoutNames(func() error {
+		p := s.startPipeline(ctx, conn)
+		p.send(&s.look, nil)
+		return p.finish(func(of *statementResult) error { return readHorizon(of.reader, &h) })
+	})
 	return h, err
 }
 

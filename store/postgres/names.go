@@ -29,6 +29,15 @@ const namesMax = 256
 // errNamesLost says that the server does not have the statements that it should. Nothing was written. A second try goes without.
 var errNamesLost = fmt.Errorf("%w: the connection goes through a pooler that loses prepared statements", store.ErrTransient)
 
+// withoutNames makes an attempt, and another one when it has found out that statements are not kept.
+func withoutNames(attempt func() error) error {
+	err := attempt()
+	if errors.Is(err, errNamesLost) {
+		return attempt()
+	}
+	return err
+}
+
 const namesKey = "pupwasm.names"
 
 // namesOn returns the names of a connection for a new pipeline.

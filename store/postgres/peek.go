@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"math"
 	"time"
 
@@ -32,7 +31,7 @@ func (s *Store) Peek(ctx context.Context, request store.ReadRequest, page *store
 	s.warm()
 	read, params := s.readStatement(request)
 	read.keep()
-	attempt := func() error {
+	err = withoutNames(func() error {
 		var builder store.PageBuilder
 		builder.Begin(page, request.Bytes)
 		defer func() {
@@ -53,10 +52,7 @@ func (s *Store) Peek(ctx context.Context, request store.ReadRequest, page *store
 			}
 			return of.drain()
 		})
-	}
-	if err = attempt(); errors.Is(err, errNamesLost) {
-		err = attempt()
-	}
+	})
 	return h, err
 }
 

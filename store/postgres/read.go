@@ -101,7 +101,7 @@ func (s *Store) readInOrder(
 		return false, translate(err)
 	}
 	defer conn.Release()
-	attempt := func() error {
+	err = withoutNames(func() error {
 		var builder store.PageBuilder
 		builder.Begin(page, bytesMax)
 		defer builder.End(page)
@@ -116,10 +116,7 @@ func (s *Store) readInOrder(
 		})
 		full = builder.Full
 		return err
-	}
-	if err = attempt(); errors.Is(err, errNamesLost) {
-		err = attempt()
-	}
+	})
 	return full, err
 }
 

@@ -387,15 +387,21 @@ func groupAbandoned(f *fixture) {
 	}
 	f.underWay(gate, g, calls...)
 	cancel()
-	for _, c := range calls {
-		<-c.done
-		if !errors.Is(c.err, context.Canceled) {
-			f.Errorf("got %v", c.err)
-		}
-	}
+	f.endWith(context.Canceled, calls)
 	g.Close() // the gate is still shut: the group's context has ended
 	if got := summary(f.read()); got != "first@1" {
 		f.Errorf("the log is %s", got)
+	}
+}
+
+// endWith waits for calls that must all end with an error.
+func (f *fixture) endWith(want error, calls []*call) {
+	f.Helper()
+	for _, c := range calls {
+		<-c.done
+		if !errors.Is(c.err, want) {
+			f.Errorf("got %v", c.err)
+		}
 	}
 }
 
@@ -405,12 +411,7 @@ func groupTransient(f *fixture) {
 	calls := []*call{one("a", store.Any(), events(1)...), one("b", store.Any(), events(1)...)}
 	f.underWay(gate, g, calls...)
 	gate.open <- fmt.Errorf("%w: the connection is gone", store.ErrTransient)
-	for _, c := range calls {
-		<-c.done
-		if !errors.Is(c.err, store.ErrTransient) {
-			f.Errorf("got %v", c.err)
-		}
-	}
+	f.endWith(store.ErrTransient, calls)
 	g.Close()
 	if got := summary(f.read()); got != "first@1" {
 		f.Errorf("the log is %s", got)
