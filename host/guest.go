@@ -23,14 +23,19 @@ type Query func(query int, arguments []store.Value, rows *store.Rows) error
 // Guest is a module at work for one segment: one instance at a time, its buffers, and the context of the call under way. It is
 // used by one goroutine.
 type Guest struct {
-	module   *Module
-	segment  int
-	logger   zerolog.Logger
-	instance api.Module
-	encoder  abi.BatchEncoder
-	reply    []byte
-	tank     *tank  // of the instance
-	spare    []byte // memory for the next instance, all zeros
+	module  *Module
+	segment int
+	logger  zerolog.Logger
+	encoder abi.BatchEncoder
+	reply   []byte
+	spare   []byte // memory for the next instance, all zeros
+
+	// The instance, and what is looked up in it once.
+	instance  api.Module
+	functions map[string]api.Function
+	tank      *tank
+	mutable   []api.MutableGlobal
+	world     world
 
 	mutations []store.Mutation
 	values    []store.Value
@@ -46,8 +51,10 @@ type Guest struct {
 	aborted   error  // why a function of the host ended the call
 	logLines  int
 	output    [2]lineWriter
+}
 
-	// The instance's own world.
+// world is what an instance sees besides its batches. It is the same for every one of them.
+type world struct {
 	monotonic uint64
 	random    uint64
 }
@@ -70,7 +77,7 @@ type Usage struct {
 
 // NewGuest makes a guest for a segment. It starts an instance at the first batch.
 func (m *Module) NewGuest(segment int) *Guest {
-	g := &Guest{module: m, segment: segment}
+	g := &Guest{module: m, segment: segment, functions: map[string]api.Function{}}
 	context := m.runtime.options.Logger.With().Str("module", m.File).Int("segment", segment)
 	if m.Description != nil {
 		context = context.Str("projection", m.Description.Name)
@@ -87,7 +94,8 @@ func (g *Guest) Usage() Usage { return g.usage }
 func (g *Guest) Close(ctx context.Context) {
 	if g.instance != nil {
 		_ = g.instance.Close(ctx)
-		g.instance, g.tank = nil, nil
+		g.instance, g.tank, g.mutable = nil, nil, nil
+		clear(g.functions)
 	}
 }
 
@@ -104,7 +112,7 @@ func (g *Guest) Apply(ctx context.Context, events []store.Recorded, query Query)
 	if err != nil {
 		return nil, fmt.Errorf("encoding a batch for module %s: %w", g.module.File, err)
 	}
-	used := g.instance != nil
+	used := g.instance != nil && g.module.Reuses()
 	mutations, err := g.applyBatch(ctx, batch, events, query)
 	if err != nil || !g.keeps() {
 		g.Close(ctx)
@@ -143,10 +151,13 @@ func (g *Guest) applyBatch(ctx context.Context, batch []byte, events []store.Rec
 		g.stopwatch.stop()
 		g.stopwatch, g.events = nil, 0
 	}()
-	if g.instance == nil {
+	switch {
+	case g.instance == nil:
 		if err := g.start(ctx); err != nil {
 			return nil, err
 		}
+	case !g.module.Reuses():
+		g.module.image.restore(g)
 	}
 	g.events = len(events)
 	g.tank.fill(g.module.limits.Fuel)
@@ -187,7 +198,7 @@ func (g *Guest) applyBatch(ctx context.Context, batch []byte, events []store.Rec
 
 // start makes an instance and initializes it.
 func (g *Guest) start(ctx context.Context) error {
-	g.monotonic, g.random = monotonicStart, randomSeed
+	g.world = world{monotonic: monotonicStart, random: randomSeed}
 	g.beginCall()
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions()
 	ctx = experimental.WithMemoryAllocator(ctx, g.allocator())
@@ -231,7 +242,7 @@ func (g *Guest) call(ctx context.Context, name string, params ...uint64) (uint64
 	g.beginCall()
 	stack := [2]uint64{}
 	copy(stack[:], params)
-	err := g.instance.ExportedFunction(name).CallWithStack(withGuest(ctx, g), stack[:])
+	err := g.function(name).CallWithStack(withGuest(ctx, g), stack[:])
 	spent := g.spent()
 	switch {
 	case spent != nil:
@@ -242,6 +253,16 @@ func (g *Guest) call(ctx context.Context, name string, params ...uint64) (uint64
 		return 0, g.aborted
 	}
 	return 0, fmt.Errorf("%s: %s", name, g.reason(err))
+}
+
+// function looks an export up once for an instance: it comes with a stack of its own.
+func (g *Guest) function(name string) api.Function {
+	function := g.functions[name]
+	if function == nil {
+		function = g.instance.ExportedFunction(name)
+		g.functions[name] = function
+	}
+	return function
 }
 
 func (g *Guest) reason(err error) string { return callReason(err, string(g.output[1].last)) }

@@ -12,8 +12,8 @@ type Instances string
 const (
 	// InstancesAuto is [InstancesFresh] for modules that start fast, and [InstancesReuse] for the others.
 	InstancesAuto Instances = "auto"
-	// InstancesFresh starts an instance for every batch. It bounds a guest's memory, also of one that never frees any, and makes it
-	// stateless by construction.
+	// InstancesFresh has every batch begin with a new instance, or with one that is put back to what it was when it had started. It
+	// bounds a guest's memory, also of one that never frees any, and makes it stateless by construction.
 	InstancesFresh Instances = "fresh"
 	// InstancesReuse keeps an instance until a fault or until its memory passes a mark: 32 MiB, or half of what it may have.
 	InstancesReuse Instances = "reuse"
@@ -45,5 +45,8 @@ func (m *Module) Reuses() bool { return m.runtime.options.Instances.reuses(m.Sta
 // keeps tells whether the instance may serve another batch. The mark leaves room below the limit, so that a batch is not refused for
 // what those before it have left behind.
 func (g *Guest) keeps() bool {
-	return g.module.Reuses() && g.memoryBytes() <= min(reuseMemoryMax, g.module.limits.MemoryMiB<<20/2)
+	if !g.module.Reuses() {
+		return g.module.image.fits(g)
+	}
+	return g.memoryBytes() <= min(reuseMemoryMax, g.module.limits.MemoryMiB<<20/2)
 }

@@ -29,6 +29,7 @@ type Module struct {
 
 	runtime        *Runtime
 	code           *compiledCode
+	image          *image // nil for instances that are not put back
 	limits         Limits // the host's, or less where the module asks for less
 	columns        []abi.Column
 	storeColumns   store.Columns
@@ -85,6 +86,9 @@ func (m *Module) inspect(ctx context.Context) error {
 		return m.late(err)
 	}
 	m.StartUp = clock.Since(started)
+	if !m.Reuses() {
+		m.image = g.takeImage()
+	}
 	text, err := g.describe(ctx)
 	if err != nil {
 		return m.late(err)

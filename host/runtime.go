@@ -46,8 +46,8 @@ type Runtime struct {
 // while it closes them.
 type compiledCode struct {
 	wazero.CompiledModule
-	memory meter.Memory // as the module itself has it
-	users  int
+	metered *meter.Module // but for its code
+	users   int
 }
 
 // NewRuntime starts an engine. Close it when all guests are closed.
@@ -112,7 +112,8 @@ func (r *Runtime) compile(ctx context.Context, hash [sha256.Size]byte, wasm []by
 		if err != nil {
 			return nil, fmt.Errorf("does not compile: %w", err)
 		}
-		code = &compiledCode{CompiledModule: module, memory: metered.Memory}
+		metered.Code = nil
+		code = &compiledCode{CompiledModule: module, metered: metered}
 		r.compiled[hash] = code
 	}
 	code.users++

@@ -75,7 +75,7 @@ func noStrings(_ *Guest, memory api.Memory, args []uint64) uint32 {
 func clockTime(g *Guest, memory api.Memory, args []uint64) uint32 {
 	now := uint64(0)
 	if uint32(args[0]) != 0 {
-		now = g.monotonic
+		now = g.world.monotonic
 	}
 	if !memory.WriteUint64Le(uint32(args[2]), now) {
 		return errnoFault
@@ -91,10 +91,10 @@ func randomBytes(g *Guest, memory api.Memory, args []uint64) uint32 {
 	}
 	g.charge(int64(len(target)) * unitsRandomByte)
 	for i := range target {
-		g.random ^= g.random << 13
-		g.random ^= g.random >> 7
-		g.random ^= g.random << 17
-		target[i] = byte(g.random)
+		g.world.random ^= g.world.random << 13
+		g.world.random ^= g.world.random >> 7
+		g.world.random ^= g.world.random << 17
+		target[i] = byte(g.world.random)
 	}
 	return errnoSuccess
 }
@@ -120,9 +120,9 @@ func pollOneoff(g *Guest, memory api.Memory, args []uint64) uint32 {
 		if subscriptions[8] == 0 {
 			timeout := binary.LittleEndian.Uint64(subscriptions[24:])
 			if absolute := subscriptions[40]&1 != 0; absolute {
-				g.monotonic = max(g.monotonic, timeout)
+				g.world.monotonic = max(g.world.monotonic, timeout)
 			} else {
-				g.monotonic += timeout
+				g.world.monotonic += timeout
 			}
 		} else {
 			binary.LittleEndian.PutUint16(event[8:], errnoNotsup)

@@ -105,6 +105,8 @@ func (s *scanner) survey(m *module, f *function) {
 			f.calls = append(f.calls, i.index)
 		case opCallIndirect:
 			f.indirect = true
+		case opTableSet, opDataDrop, opElemDrop, opTableInit, opTableCopy:
+			m.altersTables = true
 		}
 	}
 	if s.err == nil && len(s.rest) > 0 {

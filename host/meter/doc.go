@@ -42,7 +42,7 @@
 // which are exported, tell the host why. So the engine must give the memory all its addresses, and the host's allocator keeps the limit.
 //
 // Nothing is imported and nothing moves: indices of the module keep their meaning. The start function becomes an export, so that
-// the host gives it fuel before it runs.
+// the host gives it fuel before it runs, and so do globals that may change, so that the host can put an instance back to where it began.
 //
 //	scanner.go      the binary format
 //	module.go       what a module has, and what is refused before an engine sees it

@@ -24,6 +24,8 @@ const (
 	opLocalTee     = 0x22
 	opGlobalGet    = 0x23
 	opGlobalSet    = 0x24
+	opTableGet     = 0x25
+	opTableSet     = 0x26
 	opMemoryGrow   = 0x40
 	opI32Const     = 0x41
 	opI64Const     = 0x42
@@ -97,7 +99,7 @@ func (s *scanner) instruction(m *module, i *instruction) {
 		s.index("global", m.globals)
 	case op >= opLocalGet && op <= opLocalTee:
 		s.index("variable", s.variables)
-	case op == 0x25, op == 0x26: // table.get and table.set
+	case op == opTableGet, op == opTableSet:
 		s.uint()
 	case op >= 0x28 && op <= 0x3E: // alignment and offset
 		s.uint()

@@ -1,6 +1,9 @@
 package meter
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // The names of what the pass exports, for the host to set before a call and to read after it.
 const (
@@ -34,6 +37,11 @@ type Module struct {
 	Memory Memory
 	// HasStart tells that the original has a start function.
 	HasStart bool
+	// Globals are the names under which Code exports the original's globals that may change.
+	Globals []string
+	// StateIsPlain tells that all of an instance that may change is its memory, [Module.Globals], and what the pass has added: no code
+	// changes a table or drops a segment.
+	StateIsPlain bool
 }
 
 // Instrument returns a module that does the same and counts its work. What the module refers to is checked, and what would cost an
@@ -84,7 +92,11 @@ func Instrument(wasm []byte) (*Module, error) {
 		}
 		out = appendSection(out, s.id, s.content)
 	}
-	return &Module{Code: out, Memory: *m.memory, HasStart: m.start >= 0}, nil
+	result := &Module{Code: out, Memory: *m.memory, HasStart: m.start >= 0, StateIsPlain: !m.altersTables}
+	for _, index := range m.mutable {
+		result.Globals = append(result.Globals, globalName(index))
+	}
+	return result, nil
 }
 
 // pass is one module on its way.
@@ -139,6 +151,9 @@ func (p *pass) globals() [][]byte {
 	return slices.Repeat([][]byte{{typeI64, mutable, opI64Const, 0, opEnd}}, 3)
 }
 
+// globalName is the export of a global that may change.
+func globalName(index uint32) string { return fmt.Sprintf("%sglobal_%d", exportPrefix, index) }
+
 func (p *pass) exports() [][]byte {
 	export := func(name string, kind byte, index uint32) []byte {
 		entry := append(appendUint(nil, uint32(len(name))), name...)
@@ -146,6 +161,9 @@ func (p *pass) exports() [][]byte {
 	}
 	entries := [][]byte{
 		export(SliceLeft, kindGlobal, p.sliceLeft), export(FuelLeft, kindGlobal, p.fuelLeft), export(StackLeft, kindGlobal, p.stackLeft),
+	}
+	for _, index := range p.mutable {
+		entries = append(entries, export(globalName(index), kindGlobal, index))
 	}
 	if p.start >= 0 {
 		entries = append(entries, export(Start, kindFunction, uint32(p.start)))

@@ -17,6 +17,7 @@ const (
 	nestingMax       = 5_000   // blocks within blocks; Go nests one for every point where a function can resume
 	loopNestingMax   = 500     // loops within loops, which cost the compiler most
 	targetsMax       = 100_000 // of one br_table
+	mutableMax       = 10_000  // globals that may change
 )
 
 // Section numbers of the binary format.
@@ -57,7 +58,9 @@ type module struct {
 	// functions are the types of all functions, imported ones first.
 	functions         []uint32
 	functionsImported int
-	globals           int // imported and its own
+	globals           int      // imported and its own
+	mutable           []uint32 // those of them that may change
+	altersTables      bool     // or drops segments: an instance has more state than memory and globals
 	memory            *Memory
 	tabled            []uint32 // functions that a table may hold
 	exported          bool
@@ -153,9 +156,9 @@ func (m *module) read(id byte, content []byte) error {
 		return nil
 	}
 	count := s.count()
-	globals := m.globals + int(count)
+	imported := m.globals
 	tables := uint64(0)
-	for range count {
+	for i := range count {
 		switch id {
 		case sectionType:
 			m.readType(&s)
@@ -170,8 +173,8 @@ func (m *module) read(id byte, content []byte) error {
 				s.fail(fmt.Errorf("asks for tables of %d elements, the limit is %d", tables, tableElementsMax))
 			}
 		case sectionGlobal:
-			s.take(2)
-			m.globals = globals
+			m.readGlobalType(&s, uint32(imported)+i)
+			m.globals = imported + int(count)
 			m.readConstant(&s)
 		case sectionExport:
 			m.readExport(&s)
@@ -218,10 +221,21 @@ func (m *module) readImport(s *scanner) {
 	case kindMemory:
 		s.fail(errors.New("imports a memory: a guest defines and exports its own"))
 	case kindGlobal:
-		s.take(2)
+		m.readGlobalType(s, uint32(m.globals))
 		m.globals++
 	default:
 		s.fail(fmt.Errorf("has an import of kind %d", kind))
+	}
+}
+
+// readGlobalType reads the type of the global of an index, and whether it may change.
+func (m *module) readGlobalType(s *scanner, index uint32) {
+	s.byte()
+	if s.byte() != 0 {
+		m.mutable = append(m.mutable, index)
+	}
+	if s.err == nil && len(m.mutable) > mutableMax {
+		s.fail(fmt.Errorf("has more than %d globals that may change", mutableMax))
 	}
 }
 

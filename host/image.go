@@ -1,0 +1,99 @@
+package host
+
+import (
+	"bytes"
+
+	"github.com/tetratelabs/wazero/api"
+)
+
+// image is what an instance of a module is when it has just started. To start, a guest lays out its heap and fills its tables,
+// always with the same outcome; an instance that is put back to it serves as a new one, at a fraction of the price.
+type image struct {
+	memory  int // its size
+	pieces  []imagePiece
+	globals []uint64
+	world   world
+}
+
+// imagePiece is a part of the memory that is not all zeros.
+type imagePiece struct {
+	at   int
+	data []byte
+}
+
+const (
+	// imagePieceBytes is how finely zeros are told from the rest.
+	imagePieceBytes = 1 << 10
+	// imageBytesMax bounds what a module keeps for it.
+	imageBytesMax = 16 << 20
+)
+
+// takeImage returns the state of the instance, or nil when it has more state than can be put back, or too much of it.
+func (g *Guest) takeImage() *image {
+	if !g.module.code.metered.StateIsPlain {
+		return nil
+	}
+	memory := g.memory()
+	taken := &image{memory: len(memory), world: g.world}
+	zeros := make([]byte, imagePieceBytes)
+	total := 0
+	for at := 0; at < len(memory); at += imagePieceBytes {
+		part := memory[at:min(at+imagePieceBytes, len(memory))]
+		if bytes.Equal(part, zeros[:len(part)]) {
+			continue
+		}
+		if total += len(part); total > imageBytesMax {
+			return nil
+		}
+		if last := len(taken.pieces) - 1; last >= 0 && taken.pieces[last].end() == at {
+			taken.pieces[last].data = append(taken.pieces[last].data, part...)
+		} else {
+			taken.pieces = append(taken.pieces, imagePiece{at: at, data: bytes.Clone(part)})
+		}
+	}
+	for _, global := range g.globals() {
+		taken.globals = append(taken.globals, global.Get())
+	}
+	return taken
+}
+
+func (p *imagePiece) end() int { return p.at + len(p.data) }
+
+// fits tells whether the instance can be put back. Its memory cannot shrink.
+func (i *image) fits(g *Guest) bool { return i != nil && g.memoryBytes() == i.memory }
+
+// restore puts the guest's instance back to where it began.
+func (i *image) restore(g *Guest) {
+	memory := g.memory()
+	end := 0
+	for p := range i.pieces {
+		piece := &i.pieces[p]
+		clear(memory[end:piece.at])
+		copy(memory[piece.at:], piece.data)
+		end = piece.end()
+	}
+	clear(memory[end:])
+	for n, global := range g.globals() {
+		global.Set(i.globals[n])
+	}
+	g.world = i.world
+}
+
+// memory is the instance's own, until it grows.
+func (g *Guest) memory() []byte {
+	memory := g.instance.Memory()
+	view, _ := memory.Read(0, memory.Size())
+	return view
+}
+
+// globals are those of the module that may change.
+func (g *Guest) globals() []api.MutableGlobal {
+	names := g.module.code.metered.Globals
+	if g.mutable == nil {
+		g.mutable = make([]api.MutableGlobal, 0, len(names))
+		for _, name := range names {
+			g.mutable = append(g.mutable, g.instance.ExportedGlobal(name).(api.MutableGlobal))
+		}
+	}
+	return g.mutable
+}
