@@ -64,6 +64,10 @@ func (g *Guest) decodeMutation(r *abi.Reply, head abi.Mutation, events int) erro
 		return fmt.Errorf("write %q takes %d values, %d were given", declared.Name, len(types), head.Values)
 	}
 	for i, t := range types {
+		if value, ok := decodeCommon(&r.Values, t); ok {
+			g.values = append(g.values, value)
+			continue
+		}
 		value, err := decodeValue(&r.Values, t)
 		if err != nil {
 			return fmt.Errorf("write %q, value %d: %w", declared.Name, i+1, err)
@@ -76,6 +80,23 @@ func (g *Guest) decodeMutation(r *abi.Reply, head abi.Mutation, events int) erro
 	}
 	g.mutations = append(g.mutations, store.Mutation{Write: head.Write, Event: head.Event})
 	return nil
+}
+
+// decodeCommon reads a value of a type that most values have. It reads nothing and reports false when it is another one, a null, or
+// wrong in any way.
+func decodeCommon(values *abi.Values, t store.Type) (store.Value, bool) {
+	if t.Array {
+		return store.Value{}, false
+	}
+	switch t.Kind {
+	case store.KindI64, store.KindTimestamp:
+		word, ok := values.Word(abi.Kind(t.Kind))
+		return store.Word(t.Kind, word), ok
+	case store.KindText:
+		text, ok := values.Text()
+		return store.BytesOf(store.KindText, text), ok
+	}
+	return store.Value{}, false
 }
 
 // decodeValue reads one value that has to be of a type or null.
@@ -121,7 +142,7 @@ func scalar(item abi.Item) store.Value {
 	case abi.KindI64:
 		return store.I64(int64(item.Word))
 	case abi.KindF64:
-		return store.F64Bits(item.Word)
+		return store.Word(store.KindF64, item.Word)
 	case abi.KindTimestamp:
 		return store.Timestamp(int64(item.Word))
 	default:

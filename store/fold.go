@@ -32,7 +32,7 @@ type Folder struct {
 	steps   []Step
 	spare   [][]Value // by step: room for its rows in another order
 	ranks   []ranked
-	touched keyIndex // the last step and row that touched a key
+	touched keyIndex // the last row that touched a key
 	latest  []int    // per write: its last step, or -1
 	barrier int      // steps before this index must not receive rows any more
 	rows    int
@@ -46,8 +46,6 @@ type foldWrite struct {
 	keyWidth int
 	width    int
 }
-
-type slot struct{ step, row int }
 
 // NewFolder prepares a folder for a valid projection.
 func NewFolder(projection *Projection) *Folder {
@@ -135,26 +133,43 @@ func (f *Folder) foldStatement(m *Mutation, w *foldWrite) {
 }
 
 func (f *Folder) foldRow(m *Mutation, w *foldWrite) {
-	f.scratch = f.scratch[:0]
-	for _, v := range m.Values[:w.keyWidth] {
-		f.scratch = appendKey(f.scratch, v)
-	}
-	last, seen := f.touched.find(w.table, f.scratch, &f.kept)
+	last := f.lastOf(w.table, m.Values[:w.keyWidth])
 	earliest := f.barrier
-	if seen {
-		step := &f.steps[last.step]
-		if step.Write == m.Write && last.step >= f.barrier {
-			row := step.Values[last.row*step.Width : (last.row+1)*step.Width]
-			if f.mergeRow(w, row, m.Values) {
-				return
-			}
+	if *last != (place{}) {
+		step, row := last.indexes()
+		if s := &f.steps[step]; s.Write == m.Write && step >= f.barrier && f.mergeRow(w, s.row(row), m.Values) {
+			return
 		}
-		earliest = max(earliest, last.step+1)
+		earliest = max(earliest, step+1)
+	} else {
+		f.touched.taken++
 	}
 	step := f.stepFor(m.Write, w, earliest)
-	*last = slot{step, f.steps[step].Count}
+	*last = placeOf(step, f.steps[step].Count)
 	f.appendRow(step, m.Values)
 }
+
+// lastOf returns where the last row is noted that touched a key, until it is called again. None is noted for a key that is new.
+func (f *Folder) lastOf(table int, key []Value) *place {
+	f.touched.grow()
+	hash := f.touched.hash(table, key)
+	for at := hash; ; at++ {
+		slot := f.touched.at(at)
+		if slot.place == (place{}) {
+			slot.hash = hash
+			return &slot.place
+		}
+		if slot.hash != hash {
+			continue
+		}
+		step, row := slot.place.indexes()
+		if s := &f.steps[step]; f.writes[s.Write].table == table && sameKey(key, s.row(row)) {
+			return &slot.place
+		}
+	}
+}
+
+func (s *Step) row(n int) []Value { return s.Values[n*s.Width : (n+1)*s.Width] }
 
 // stepFor returns the write's last step when it is not before earliest, or else a new one.
 func (f *Folder) stepFor(write int, w *foldWrite, earliest int) int {
@@ -178,8 +193,12 @@ func (f *Folder) newStep(write int, w *foldWrite) int {
 
 func (f *Folder) appendRow(step int, values []Value) {
 	s := &f.steps[step]
-	for _, v := range values {
-		s.Values = append(s.Values, f.kept.own(v))
+	start := len(s.Values)
+	s.Values = append(s.Values, values...)
+	for i := start; i < len(s.Values); i++ {
+		if s.Values[i].data != nil {
+			s.Values[i] = f.kept.own(s.Values[i])
+		}
 	}
 	s.Count++
 	f.rows++

@@ -457,6 +457,44 @@ func TestFolder_rowsHaveOneOrder(t *testing.T) {
 	}
 }
 
+// TestFolder_tablesAndKeysKeepApart has two tables with the same keys of two columns, so many that the index of keys grows, and each
+// key twice.
+func TestFolder_tablesAndKeysKeepApart(t *testing.T) {
+	t.Parallel()
+	const keys = 1000
+	columns := []store.Column{{Name: "a", Type: typed("i64")}, {Name: "b", Type: typed("text")}, {Name: "n", Type: typed("i64")}}
+	p := &store.Projection{Name: "pairs", Version: 1}
+	for _, name := range []string{"one", "two"} {
+		p.Tables = append(p.Tables, store.Table{Name: name, Key: []string{"a", "b"}, Columns: columns})
+		p.Writes = append(p.Writes, store.Write{Name: name, Action: store.Upsert, Table: name, Columns: []store.WriteColumn{{Name: "n", Action: store.ActionAdd}}})
+	}
+	must(t, p.Validate())
+	var batch []store.Mutation
+	for i := range 4 * keys {
+		key := int64(i / 2 % keys)
+		batch = append(batch, store.Mutation{Write: i % 2, Values: []store.Value{
+			store.I64(key / 10), store.Text(fmt.Sprint(key % 10)), store.I64(int64(1 + i%2)),
+		}})
+	}
+	folder := store.NewFolder(p)
+	for range 2 {
+		steps := folder.Fold(batch)
+		if len(steps) != 2 {
+			t.Fatalf("%d steps, want one a table", len(steps))
+		}
+		for _, step := range steps {
+			if step.Count != keys {
+				t.Errorf("table %d has %d rows, want %d", step.Write, step.Count, keys)
+			}
+			for row := range step.Count {
+				if got, want := step.Values[row*step.Width+2].Int(), int64(2*(1+step.Write)); got != want {
+					t.Fatalf("table %d, row %d: the sum is %d, want %d", step.Write, row, got, want)
+				}
+			}
+		}
+	}
+}
+
 // TestFolder_leavesTheMutationsAlone folds the same batch twice: the caller may have to repeat it.
 func TestFolder_leavesTheMutationsAlone(t *testing.T) {
 	t.Parallel()

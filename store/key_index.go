@@ -2,90 +2,110 @@ package store
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"hash/maphash"
+	"math/bits"
+	"math/rand/v2"
 )
 
-// keyIndex finds the place of a key of a table, in memory that is used again from one use to the next.
+// keyIndex finds a row by its key, in memory that is used again from one use to the next. It has places and hashes only: who asks
+// compares the keys, which stand in the rows.
 type keyIndex struct {
 	seed    maphash.Seed
-	slots   []keySlot // by hash; a power of two, twice the entries at least
-	entries []keyEntry
+	secrets [2]uint64 // so that nobody can choose keys of the same hash
+	slots   []keySlot // by hash; a power of two, twice as many as are taken at least
+	taken   int
 }
 
-// keySlot has enough of the hash to pass by most other keys without a look at them.
 type keySlot struct {
-	hash  uint32
-	entry uint32 // index into entries + 1, 0 for none
+	hash  uint64
+	place place
 }
 
-type keyEntry struct {
-	key   []byte
-	hash  uint64
-	table int32
-	place slot
-}
+// place is where a row stands in the steps. The zero place is none.
+type place struct{ step, row uint32 } // both from 1
+
+func placeOf(step, row int) place { return place{uint32(step) + 1, uint32(row) + 1} }
+
+func (p place) indexes() (step, row int) { return int(p.step) - 1, int(p.row) - 1 }
 
 const slotsMin = 256
 
 func newKeyIndex() keyIndex {
-	return keyIndex{seed: maphash.MakeSeed(), slots: make([]keySlot, slotsMin)}
+	return keyIndex{
+		seed: maphash.MakeSeed(), secrets: [2]uint64{rand.Uint64(), rand.Uint64() | 1}, slots: make([]keySlot, slotsMin),
+	}
 }
 
 func (x *keyIndex) reset() {
-	x.entries = x.entries[:0]
+	x.taken = 0
 	clear(x.slots)
 }
 
-// find returns the place of a key, valid until the next find, and whether the key was there. A new one is copied to kept.
-func (x *keyIndex) find(table int, key []byte, kept *arena) (place *slot, known bool) {
-	hash := maphash.Bytes(x.seed, key) + uint64(table)*0x9E3779B97F4A7C15
-	mask := uint64(len(x.slots) - 1)
-	at := hash & mask
-	for ; x.slots[at].entry != 0; at = (at + 1) & mask {
-		if x.slots[at].hash != uint32(hash>>32) {
-			continue
+// hash is that of a table's key. It is equal for values that the database holds equal.
+func (x *keyIndex) hash(table int, key []Value) uint64 {
+	sum := uint64(table)
+	for _, v := range key {
+		word := v.word
+		switch v.Kind {
+		case KindBool, KindI64, KindF64, KindTimestamp:
+		case KindNumeric:
+			word = maphash.Bytes(x.seed, canonicalOf(v))
+		default:
+			word = maphash.Bytes(x.seed, v.Bytes())
 		}
-		entry := &x.entries[x.slots[at].entry-1]
-		if entry.table == int32(table) && bytes.Equal(entry.key, key) {
-			return &entry.place, true
-		}
+		high, low := bits.Mul64(word^x.secrets[0]^sum, x.secrets[1])
+		sum = high ^ low
 	}
-	x.entries = append(x.entries, keyEntry{hash: hash, table: int32(table), key: kept.keep(key)})
-	x.slots[at] = keySlot{hash: uint32(hash >> 32), entry: uint32(len(x.entries))}
-	if 2*len(x.entries) > len(x.slots) {
-		x.grow()
-	}
-	return &x.entries[len(x.entries)-1].place, false
+	return sum
 }
 
+// grow makes room for one more key. It comes before find, whose result it would move.
 func (x *keyIndex) grow() {
-	x.slots = make([]keySlot, 2*len(x.slots))
-	mask := uint64(len(x.slots) - 1)
-	for i := range x.entries {
-		hash := x.entries[i].hash
-		at := hash & mask
-		for x.slots[at].entry != 0 {
-			at = (at + 1) & mask
+	if 2*(x.taken+1) <= len(x.slots) {
+		return
+	}
+	old := x.slots
+	x.slots = make([]keySlot, 2*len(old))
+	for _, s := range old {
+		if s.place != (place{}) {
+			at := s.hash
+			for x.at(at).place != (place{}) {
+				at++
+			}
+			*x.at(at) = s
 		}
-		x.slots[at] = keySlot{hash: uint32(hash >> 32), entry: uint32(i + 1)}
 	}
 }
 
-// appendKey appends a form of the value that is equal exactly for values that the database holds equal.
-func appendKey(dst []byte, v Value) []byte {
-	dst = append(dst, byte(v.Kind))
-	switch v.Kind {
-	case KindBool, KindI64, KindF64, KindTimestamp:
-		return binary.LittleEndian.AppendUint64(dst, v.word)
-	case KindNumeric:
-		canonical, err := CanonicalNumeric(v.Bytes())
-		if err != nil {
-			panic(fmt.Sprintf("numeric %q was not checked when the reply was decoded", v.Bytes()))
+// at returns a slot by a hash, or by one that was counted up from there.
+func (x *keyIndex) at(hash uint64) *keySlot { return &x.slots[hash&uint64(len(x.slots)-1)] }
+
+// sameKey tells whether the database holds two keys of a table equal.
+func sameKey(a, b []Value) bool {
+	for i := range a {
+		switch a[i].Kind {
+		case KindBool, KindI64, KindF64, KindTimestamp:
+			if a[i].word != b[i].word {
+				return false
+			}
+		case KindNumeric:
+			if !bytes.Equal(canonicalOf(a[i]), canonicalOf(b[i])) {
+				return false
+			}
+		default:
+			if !bytes.Equal(a[i].Bytes(), b[i].Bytes()) {
+				return false
+			}
 		}
-		v = BytesOf(KindNumeric, canonical)
 	}
-	dst = binary.LittleEndian.AppendUint32(dst, v.size)
-	return append(dst, v.Bytes()...)
+	return true
+}
+
+func canonicalOf(v Value) []byte {
+	canonical, err := CanonicalNumeric(v.Bytes())
+	if err != nil {
+		panic(fmt.Sprintf("numeric %q was not checked when the reply was decoded", v.Bytes()))
+	}
+	return canonical
 }

@@ -63,11 +63,11 @@ func Bool(v bool) Value {
 // I64 returns an integer value.
 func I64(v int64) Value { return Value{Kind: KindI64, word: uint64(v)} }
 
+// Word returns a value of a kind that is held as 64 bits: bool, i64, f64 or timestamptz.
+func Word(kind Kind, bits uint64) Value { return Value{Kind: kind, word: bits} }
+
 // F64 returns a floating point value.
 func F64(v float64) Value { return Value{Kind: KindF64, word: math.Float64bits(v)} }
-
-// F64Bits returns a floating point value from its IEEE 754 bits.
-func F64Bits(bits uint64) Value { return Value{Kind: KindF64, word: bits} }
 
 // Timestamp returns a point in time in microseconds since 1970-01-01 UTC.
 func Timestamp(micros int64) Value { return Value{Kind: KindTimestamp, word: uint64(micros)} }

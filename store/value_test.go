@@ -21,7 +21,7 @@ func TestValue_holdsWhatItWasMadeOf(t *testing.T) {
 	}
 	for _, f := range []float64{0, math.Copysign(0, -1), 1.5, math.Inf(-1), math.MaxFloat64} {
 		v := store.F64(f)
-		if v.Float() != f || v.Bits() != math.Float64bits(f) || store.F64Bits(v.Bits()).Float() != f {
+		if v.Float() != f || v.Bits() != math.Float64bits(f) || store.Word(store.KindF64, v.Bits()).Float() != f {
 			t.Errorf("%v", f)
 		}
 	}

@@ -71,6 +71,49 @@ func NewValues(src []byte) Values { return Values{rest: src} }
 // Rest returns the bytes that are not read yet.
 func (v *Values) Rest() []byte { return v.rest }
 
+// Word reads a value of a kind that is eight bytes: i64, f64 or timestamptz. It reads nothing and reports false when another kind is
+// next, or too little is left.
+func (v *Values) Word(kind Kind) (word uint64, ok bool) {
+	if len(v.rest) < 9 || v.rest[0] != byte(kind) {
+		return 0, false
+	}
+	word = binary.LittleEndian.Uint64(v.rest[1:])
+	v.rest = v.rest[9:]
+	return word, true
+}
+
+// Text reads a value of kind text that is ASCII. It reads nothing and reports false when something else is next.
+func (v *Values) Text() (text []byte, ok bool) {
+	if len(v.rest) < 5 || v.rest[0] != byte(KindText) {
+		return nil, false
+	}
+	size := uint64(binary.LittleEndian.Uint32(v.rest[1:]))
+	if rest := v.rest[5:]; size <= uint64(len(rest)) && isPlain(rest[:size]) {
+		v.rest = rest[size:]
+		return rest[:size:size], true
+	}
+	return nil, false
+}
+
+// isPlain tells whether text has only characters of ASCII, and no NUL. It looks at eight at a time.
+func isPlain(text []byte) bool {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	for len(text) >= 8 {
+		// A byte that is 0 borrows, so that its high bit is set; so is that of a byte beyond ASCII.
+		word := binary.LittleEndian.Uint64(text)
+		if (word|(word-ones))&highs != 0 {
+			return false
+		}
+		text = text[8:]
+	}
+	for _, c := range text {
+		if c-1 >= 0x7F {
+			return false
+		}
+	}
+	return true
+}
+
 // Next reads one value or the head of an array, and checks all that can be checked without the catalogue: length, UTF-8, NUL,
 // JSON, numeric.
 //

@@ -2,6 +2,7 @@ package meter_test
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 
@@ -157,6 +158,56 @@ func TestInstrument_refusesWhatOnlyThePassMakesValid(t *testing.T) {
 	taken := run(nil, I32Const(0), func(m *Module) { m.Export(meter.FuelLeft, ExternMemory, 0) })
 	if _, err := meter.Instrument(taken); err == nil || !strings.Contains(err.Error(), "are the host's") {
 		t.Errorf("error for an export with the host's name is %v", err)
+	}
+}
+
+// TestInstrument_refusesElementsWithoutOffset has a valid module that the engine panics at, in all forms of such a segment.
+func TestInstrument_refusesElementsWithoutOffset(t *testing.T) {
+	t.Parallel()
+	for _, segment := range [][]byte{{1, 0, 1, 0}, {3, 0, 1, 0}, {5, 0x70, 0}, {7, 0x70, 0}} {
+		wasm := run(nil, I32Const(0), func(m *Module) {
+			m.Table(Limits{Min: 1})
+			m.Func(Signature{}, nil)
+			m.Raw(SectionElement, append([]byte{1}, segment...))
+		})
+		if _, err := meter.Instrument(wasm); err == nil || !strings.Contains(err.Error(), "table elements without an offset") {
+			t.Errorf("segment % x: error is %v", segment, err)
+		}
+	}
+}
+
+// TestInstrument_saysWhatStateThereIs has modules that change globals, tables and segments.
+func TestInstrument_saysWhatStateThereIs(t *testing.T) {
+	t.Parallel()
+	globals := func(m *Module) {
+		m.Global(I32, true, I32Const(1))
+		m.Global(I32, false, I32Const(1))
+		m.Global(I64, true, I64Const(1))
+		m.Table(Limits{Min: 1})
+		m.Elements(0, m.Func(Signature{}, nil))
+	}
+	const prefix = 0xFC
+	for _, test := range []struct {
+		name  string
+		code  []byte
+		plain bool
+	}{
+		{"nothing", nil, true},
+		{"memory.fill", Code(I32Const(0), I32Const(0), I32Const(0), MemoryFill), true},
+		{"table.init", Code(I32Const(0), I32Const(0), I32Const(0), []byte{prefix, 12, 0, 0}), false},
+		{"elem.drop", []byte{prefix, 13, 0}, false},
+		{"table.copy", Code(I32Const(0), I32Const(0), I32Const(0), []byte{prefix, 14, 0, 0}), false},
+	} {
+		m, err := meter.Instrument(run(nil, Code(test.code, I32Const(0)), globals))
+		if err != nil {
+			t.Fatalf("%s: %v", test.name, err)
+		}
+		if m.StateIsPlain != test.plain {
+			t.Errorf("%s: the state is plain: %t", test.name, m.StateIsPlain)
+		}
+		if want := []string{"pupwasm.global_0", "pupwasm.global_2"}; !slices.Equal(m.Globals, want) {
+			t.Errorf("%s: globals that may change are %q, want %q", test.name, m.Globals, want)
+		}
 	}
 }
 

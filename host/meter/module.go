@@ -276,17 +276,20 @@ func (m *module) readExport(s *scanner) {
 	}
 }
 
-// readElements reads one segment of table elements, in any of its eight forms.
+// readElements reads one segment of table elements, in any of its forms that have an offset.
 func (m *module) readElements(s *scanner) {
 	const passive, explicit, expressions = 1, 2, 4
 	flags := s.uint()
-	if flags&passive == 0 {
-		if flags&explicit != 0 {
-			s.uint()
-		}
-		m.readConstant(s)
+	if flags&passive != 0 {
+		// Without reference types the engine takes every segment for one with an offset, and panics where there is none.
+		s.fail(errors.New("has a segment of table elements without an offset, which guests cannot use"))
+		return
 	}
-	if flags&(passive|explicit) != 0 {
+	if flags&explicit != 0 {
+		s.uint()
+	}
+	m.readConstant(s)
+	if flags&explicit != 0 {
 		s.byte() // the kind
 	}
 	for range s.count() {

@@ -224,7 +224,7 @@ func decodeScalar(kind store.Kind, data []byte) (store.Value, error) {
 	case store.KindI64:
 		return store.I64(int64(binary.BigEndian.Uint64(data))), nil
 	case store.KindF64:
-		return store.F64Bits(binary.BigEndian.Uint64(data)), nil
+		return store.Word(store.KindF64, binary.BigEndian.Uint64(data)), nil
 	case store.KindTimestamp:
 		return timestampFromWire(int64(binary.BigEndian.Uint64(data)))
 	default:
