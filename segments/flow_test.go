@@ -57,6 +57,10 @@ func (c *watchedCatalogue) Begin(claim store.Claim) store.Tx {
 	return &watchedTx{c.Catalogue.Begin(claim), c.watch, claim.Position}
 }
 
+func (c *watchedCatalogue) Commits(claim store.Claim) store.Commits {
+	return store.OneByOne(c.Begin, claim)
+}
+
 type watchedTx struct {
 	store.Tx
 	watch *commitWatch

@@ -26,9 +26,10 @@ type unit struct {
 // rollbackTimeout bounds the wait for a server that no longer answers.
 const rollbackTimeout = 5 * time.Second
 
-const (
-	beginSQL  = "BEGIN ISOLATION LEVEL READ COMMITTED"
-	commitSQL = "COMMIT"
+var (
+	beginStatement = statement{sql: "BEGIN ISOLATION LEVEL READ COMMITTED"}
+	// It has a name of its own because it may be refused, by a constraint that is checked last.
+	commitStatement = statement{name: "the batch", sql: "COMMIT"}
 )
 
 // Query runs a query of the catalogue. See [store.Tx].
@@ -86,13 +87,24 @@ func (u *unit) commit(ctx context.Context, through int64, steps []store.Step) er
 	if err != nil {
 		return err
 	}
-	p.send(&u.catalogue.store.advance, u.fence(through))
-	for i := range steps {
-		u.sendStep(p, &steps[i])
-	}
-	// It has a name of its own because it may be refused, by a constraint that is checked last.
-	p.send(&statement{name: "the batch", sql: commitSQL}, nil)
+	u.catalogue.sendCommit(p, u.params, u.claim, through, steps)
 	return p.finish((*statementResult).drain)
+}
+
+// sender takes the statements of a transaction. It has read the parameters when it returns.
+type sender interface {
+	send(s *statement, parameters [][]byte)
+	// again sends the statement that was sent last once more, with other parameters.
+	again(s *statement, parameters [][]byte)
+}
+
+// sendCommit sends what comes behind BEGIN: fence and checkpoint, rows, COMMIT.
+func (c *catalogue) sendCommit(to sender, params *parameters, claim store.Claim, through int64, steps []store.Step) {
+	to.send(&c.store.advance, c.fence(params, claim, through))
+	for i := range steps {
+		c.sendStep(to, params, &steps[i])
+	}
+	to.send(&commitStatement, nil)
 }
 
 var (
@@ -109,38 +121,38 @@ var (
 	pinParams = []store.Type{{Kind: store.KindI64}}
 )
 
-func (u *unit) fence(through int64) [][]byte {
-	u.params.reset()
+func (c *catalogue) fence(params *parameters, claim store.Claim, through int64) [][]byte {
+	params.reset()
 	values := [...]store.Value{
-		store.Text(u.claim.Projection), store.I64(int64(u.claim.Segment)), store.Text(u.claim.Worker),
-		store.I64(u.claim.Epoch), store.I64(u.claim.Position), store.I64(through), store.Bool(u.catalogue.store.options.Durable),
-		store.I64(u.catalogue.store.statementTimeout()),
+		store.Text(claim.Projection), store.I64(int64(claim.Segment)), store.Text(claim.Worker),
+		store.I64(claim.Epoch), store.I64(claim.Position), store.I64(through), store.Bool(c.store.options.Durable),
+		store.I64(c.store.statementTimeout()),
 	}
 	for i, v := range values {
-		u.params.add(advanceParams[i], v)
+		params.add(advanceParams[i], v)
 	}
-	return u.params.values()
+	return params.values()
 }
 
-func (u *unit) sendStep(p *pipeline, step *store.Step) {
-	statement := &u.catalogue.writes[step.Write]
+func (c *catalogue) sendStep(to sender, params *parameters, step *store.Step) {
+	statement := &c.writes[step.Write]
 	if statement.set {
-		u.params.reset()
+		params.reset()
 		for column, t := range statement.params {
-			u.params.addColumn(t.Kind, step, column)
+			params.addColumn(t.Kind, step, column)
 		}
-		p.send(statement, u.params.values())
+		to.send(statement, params.values())
 		return
 	}
 	for row := range step.Count {
-		u.params.reset()
+		params.reset()
 		for column, t := range statement.params {
-			u.params.add(t, step.Values[row*step.Width+column])
+			params.add(t, step.Values[row*step.Width+column])
 		}
 		if row == 0 {
-			p.send(statement, u.params.values())
+			to.send(statement, params.values())
 		} else {
-			p.again(statement, u.params.values())
+			to.again(statement, params.values())
 		}
 	}
 }
@@ -161,15 +173,21 @@ func (u *unit) giveBack() {
 	}
 	conn := u.conn
 	u.conn, u.begun = nil, false
-	if status := conn.Conn().PgConn().TxStatus(); status != 'I' && !conn.Conn().PgConn().IsClosed() {
-		// The caller's context may be over; a connection in a transaction must not go back to the pool.
-		ctx, cancel := context.WithTimeout(context.Background(), rollbackTimeout)
-		defer cancel()
-		if _, err := conn.Exec(ctx, "ROLLBACK"); err != nil {
-			_ = conn.Conn().Close(ctx)
-		}
-	}
+	// The caller's context may be over; a connection in a transaction must not go back to the pool.
+	rollback(conn)
 	conn.Release()
+}
+
+// rollback ends the transaction of a connection, if it is in one, or the connection.
+func rollback(conn *pgxpool.Conn) {
+	if conn.Conn().PgConn().TxStatus() == 'I' || conn.Conn().PgConn().IsClosed() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), rollbackTimeout)
+	defer cancel()
+	if _, err := conn.Exec(ctx, "ROLLBACK"); err != nil {
+		_ = conn.Conn().Close(ctx)
+	}
 }
 
 // pipeline starts a pipeline on the unit's connection, and begins the transaction with it when there is none.
@@ -184,7 +202,7 @@ func (u *unit) pipeline(ctx context.Context) (*pipeline, error) {
 	p := u.catalogue.store.startPipeline(ctx, u.conn)
 	if !u.begun {
 		u.begun = true
-		p.send(&statement{sql: beginSQL}, nil)
+		p.send(&beginStatement, nil)
 	}
 	return p, nil
 }

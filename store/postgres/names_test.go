@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -16,7 +17,7 @@ func commitAndRead(t *testing.T, db pgtest.Database, dsn string) *postgres.Store
 	s, err := postgres.Open(dsn, postgres.Options{})
 	must(t, err)
 	t.Cleanup(s.Close)
-	const segments, rounds = 4, 25
+	const segments, rounds, inARow = 4, 10, 3
 	p := sums()
 	catalogue, err := s.Install(t.Context(), p, segments)
 	must(t, err)
@@ -26,16 +27,30 @@ func commitAndRead(t *testing.T, db pgtest.Database, dsn string) *postgres.Store
 	handOut(t, db)
 	var group sync.WaitGroup
 	for _, claim := range claims {
-		folder := store.NewFolder(p)
+		steps := store.NewFolder(p).Fold([]store.Mutation{add("a", 1)})
 		group.Go(func() {
+			commits := catalogue.Commits(claim)
+			defer commits.Close()
 			var page store.Page
 			for range rounds {
+				for range inARow {
+					claim.Position++
+					must(t, commits.Send(t.Context(), claim.Position, steps))
+				}
+				for range inARow {
+					if err := commits.Wait(t.Context()); err != nil {
+						t.Errorf("segment %d: %v", claim.Segment, err)
+						return
+					}
+				}
 				tx := catalogue.Begin(claim)
-				if err := tx.Commit(t.Context(), claim.Position+1, folder.Fold([]store.Mutation{add("a", 1)})); err != nil {
+				if err := tx.Commit(t.Context(), claim.Position+1, steps); err != nil {
 					t.Errorf("segment %d: %v", claim.Segment, err)
 					return
 				}
 				claim.Position++
+				commits.Close()
+				commits = catalogue.Commits(claim)
 				request := store.ReadRequest{Through: 100, Limit: 10, Range: store.FullRange(), Columns: store.AllColumns}
 				if err := s.Read(t.Context(), request, &page); err != nil {
 					t.Error(err)
@@ -45,7 +60,7 @@ func commitAndRead(t *testing.T, db pgtest.Database, dsn string) *postgres.Store
 		})
 	}
 	group.Wait()
-	wantRows(t, db, "SELECT n FROM sums.total", "100")
+	wantRows(t, db, "SELECT n FROM sums.total", strconv.Itoa(segments*rounds*(inARow+1)))
 	return s
 }
 

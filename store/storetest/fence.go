@@ -21,9 +21,7 @@ var fenceCases = []testCase{
 func (r *runner) wantFenced(name string, claim store.Claim) {
 	r.Helper()
 	before, position := r.table(), r.position()
-	tx := r.catalogue.Begin(claim)
-	err := tx.Commit(r.ctx, claim.Position+1, r.folder.Fold([]store.Mutation{mutate(totalsPut, store.Text("a"), store.I64(1000))}))
-	tx.Rollback()
+	err := r.fixture.commit(r.ctx, r.catalogue, claim, claim.Position+1, r.folder.Fold([]store.Mutation{put("a", 1000)}))
 	if !errors.Is(err, store.ErrFenced) {
 		r.Errorf("%s: %v, want ErrFenced", name, err)
 	}
@@ -102,10 +100,7 @@ func fenceRace(f *fixture) {
 	for round := range 15 {
 		var winners atomic.Int64
 		for _, err := range concurrently(hosts, func(i int, _ store.Store) error {
-			tx := catalogues[i].Begin(r.claim)
-			defer tx.Rollback()
-			folder := store.NewFolder(r.projection)
-			err := tx.Commit(f.ctx, r.claim.Position+1, folder.Fold([]store.Mutation{mutate(totalsPut, store.Text("a"), store.I64(1))}))
+			err := f.commit(f.ctx, catalogues[i], r.claim, r.claim.Position+1, r.plan(put("a", 1)))
 			if err == nil {
 				winners.Add(1)
 			}

@@ -89,9 +89,7 @@ func (r *runner) commit(mutations ...store.Mutation) error {
 	if r.claim.Position%100 == 0 {
 		r.handOut(r.claim.Position + 100)
 	}
-	tx := r.catalogue.Begin(r.claim)
-	defer tx.Rollback()
-	err := tx.Commit(r.ctx, r.claim.Position+1, r.folder.Fold(mutations))
+	err := r.fixture.commit(r.ctx, r.catalogue, r.claim, r.claim.Position+1, r.folder.Fold(mutations))
 	if err == nil {
 		r.claim.Position++
 	}
