@@ -27,6 +27,7 @@ type globalOptions struct {
 	payloadMax  int
 	durable     bool
 	connections int
+	warm        bool // connections are made ready before they are needed
 
 	log zerolog.Logger
 

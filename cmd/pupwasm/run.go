@@ -75,7 +75,7 @@ func runRun(ctx context.Context, opts *runOptions, folder string) error {
 	if err := checkWorker(opts.worker); err != nil {
 		return err
 	}
-	opts.connections = opts.worker.Concurrency
+	opts.connections, opts.warm = opts.worker.Concurrency, true
 	runtime, err := opts.runtime.start(ctx, opts.globalOptions)
 	if err != nil {
 		return err

@@ -155,7 +155,7 @@ func startWorker(options segments.Options) func(context.Context, *environment, *
 		if err != nil {
 			return nil, "", err
 		}
-		s, err := postgres.Open(w.log.dsn, postgres.Options{})
+		s, err := postgres.Open(w.log.dsn, postgres.Options{Warm: true})
 		if err != nil {
 			return nil, "", err
 		}

@@ -74,7 +74,7 @@ type many struct {
 func startMany(ctx context.Context, e *environment, w *workload, count int, options segments.Options) (*many, error) {
 	options.Segments = 1
 	options.Concurrency = max(segments.Defaults().Concurrency, count)
-	s, err := openWatched(w.log.dsn, postgres.Options{ConnectionsMax: options.Concurrency})
+	s, err := openWatched(w.log.dsn, postgres.Options{ConnectionsMax: options.Concurrency, Warm: true})
 	if err != nil {
 		return nil, err
 	}

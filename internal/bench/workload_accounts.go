@@ -81,7 +81,7 @@ func balanceWorkload(log *eventLog, bookings []booking) *workload {
 	const merge = " ON CONFLICT (account) DO UPDATE SET balance = t.balance + excluded.balance, events = t.events + excluded.events"
 	return &workload{
 		name: "W1", title: "balance per account", log: log,
-		columns: "account text PRIMARY KEY, balance bigint NOT NULL, events bigint NOT NULL",
+		columns: `account text COLLATE "C" PRIMARY KEY, balance bigint NOT NULL, events bigint NOT NULL`,
 		storage: "WITH (fillfactor = 50)", // room for new versions of a row on its own page: 5 to 10% for the native contender
 		compare: "account, " + joined("balance", "events"),
 		want: remembered(func(events int64) map[string]string {

@@ -109,7 +109,7 @@ func fineWorkload(log *eventLog, events []logEvent) *workload {
 	return &workload{
 		name: "W3", title: "fine_balance", log: log,
 		// An amount that nobody has named yet is null here, so that the merge can tell; it counts as 0.
-		columns: `fine_id text PRIMARY KEY, amount_cents bigint, expense_cents bigint NOT NULL, paid_cents bigint NOT NULL,
+		columns: `fine_id text COLLATE "C" PRIMARY KEY, amount_cents bigint, expense_cents bigint NOT NULL, paid_cents bigint NOT NULL,
 			events bigint NOT NULL, last_event text NOT NULL, updated_at timestamptz NOT NULL`,
 		compare: "fine_id, " + joined("coalesce(amount_cents, 0)", "expense_cents", "paid_cents", "events", "last_event", "(extract(epoch FROM updated_at) * 1000000)::bigint"),
 		want: remembered(func(count int64) map[string]string {

@@ -47,6 +47,9 @@ func (s *Store) Install(ctx context.Context, projection *store.Projection, segme
 	if err != nil {
 		return nil, translate(err)
 	}
+	if s.options.Warm {
+		c.warm(ctx)
+	}
 	return c, nil
 }
 

@@ -87,16 +87,21 @@ func conflictClause(table *store.Table, w *store.Write) string {
 	}
 	assignments := make([]string, len(w.Columns))
 	for i, c := range w.Columns {
-		column := quote(c.Name)
-		assignments[i] = column + " = " + mergeExpression(c.Action, "t."+column, "excluded."+column)
+		column, _ := table.Column(c.Name)
+		name := quote(c.Name)
+		assignments[i] = name + " = " + mergeExpression(c.Action, column.NotNull, "t."+name, "excluded."+name)
 	}
 	return fmt.Sprintf(" ON CONFLICT (%s) DO UPDATE SET %s", quoteList(table.Key), strings.Join(assignments, ", "))
 }
 
-// mergeExpression combines the stored value with the new one, as [store.Folder] does within a batch.
-func mergeExpression(action store.Action, stored, given string) string {
+// mergeExpression combines the stored value with the new one, as [store.Folder] does within a batch. A column that is not NULL refuses
+// a row with NULL before it comes to that.
+func mergeExpression(action store.Action, notNull bool, stored, given string) string {
 	switch action {
 	case store.ActionAdd:
+		if notNull {
+			return stored + " + " + given
+		}
 		return fmt.Sprintf("CASE WHEN %[2]s IS NULL THEN %[1]s ELSE coalesce(%[1]s, 0) + %[2]s END", stored, given)
 	case store.ActionMin:
 		return fmt.Sprintf("least(%s, %s)", stored, given)
@@ -172,6 +177,9 @@ func createTable(p *store.Projection, table *store.Table) []string {
 	lines := make([]string, 0, len(table.Columns)+1)
 	for _, c := range table.Columns {
 		line := quote(c.Name) + " " + sqlType(c.Type)
+		if c.Type.Kind == store.KindText && slices.Contains(table.Key, c.Name) {
+			line += ` COLLATE "C"` // keys are told apart by their bytes, which is fast in every locale, and has the order that rows come in
+		}
 		if len(c.Default) > 0 {
 			line += " DEFAULT " + literal(c)
 		}

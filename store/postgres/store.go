@@ -16,6 +16,10 @@
 //	apply.go      one unit of work: fence, rows, checkpoint and commit in one round trip
 //	pipeline.go   several statements in one round trip
 //	names.go      statements that the server keeps prepared
+//	commits.go    such units of work in a row, each sent before the one in front of it is answered
+//	messages.go   their statements, as they go over the wire
+//	line.go       the connection that they go over
+//	warm.go       connections made ready before the first commit
 //	wire.go       values to and from PostgreSQL's binary format
 //	lease.go      who may advance which segment
 //	layout.go     into which segments a projection is divided
@@ -54,6 +58,9 @@ type Options struct {
 	// ConnectionsMax bounds the connections for events and batches; two more are for leases and the horizon. Defaults to 8,
 	// or the DSN's pool_max_conns.
 	ConnectionsMax int
+	// Warm opens all connections at once, in the background, keeps them when there is nothing to do, and makes them ready for what
+	// is installed: for a host, whose events should not wait for a connection that is new. Defaults to false.
+	Warm bool
 }
 
 func (o *Options) withDefaults() {
@@ -89,7 +96,7 @@ var _ store.Store = (*Store)(nil)
 // controlConnections come beside Options.ConnectionsMax.
 const controlConnections = 2
 
-// Open prepares a pool of connections and makes none: a database that is down is found by the first use.
+// Open prepares a pool of connections and waits for none: a database that is down is found by the first use.
 //
 // # Errors
 //
@@ -106,6 +113,9 @@ func Open(dsn string, options Options) (*Store, error) {
 	options.withDefaults()
 	if !strings.Contains(dsn, "pool_max_conns") {
 		config.MaxConns = int32(options.ConnectionsMax)
+	}
+	if options.Warm {
+		config.MinConns = config.MaxConns
 	}
 	if config.ConnConfig.RuntimeParams["application_name"] == "" {
 		config.ConnConfig.RuntimeParams["application_name"] = "pupwasm"
@@ -127,6 +137,9 @@ func Open(dsn string, options Options) (*Store, error) {
 	}
 	control := config.Copy()
 	control.MinConns, control.MaxConns = 0, controlConnections
+	if options.Warm {
+		control.MinConns = controlConnections
+	}
 	if s.control, err = pgxpool.NewWithConfig(context.Background(), control); err != nil {
 		s.pool.Close()
 		return nil, fmt.Errorf("preparing the connection pool: %w", err)
