@@ -19,9 +19,9 @@ import (
 // # What is served
 //
 // Each segment sees what [store.Reader] promises for its own request: never an event beyond the request's Through, although a
-// page may go further, because another segment asked for it. Events are shared and read-only, payloads and metadata too. They
-// live as long as somebody refers to them, and are left to the garbage collector: to count users and use the memory again would
-// gain nothing, since a replay was no faster with the collector switched off.
+// page may go further, because another segment asked for it. Events are shared and read-only, payloads and metadata too. A page's
+// users are counted, and the memory of one that has none any more is that of the next: memory that is new costs more than to read a
+// page into it. Who never gives a page back leaves it to the garbage collector.
 //
 // # When pages become wrong
 //
@@ -39,7 +39,8 @@ type feed struct {
 	mu         sync.Mutex
 	members    []*member
 	pages      []*feedPage
-	size       int // of the pages, in bytes
+	size       int          // of the pages, in bytes
+	spare      []store.Page // memory of pages that nobody uses any more
 	reads      []*sharedRead
 	portion    portion // of a shared read
 	generation uint64  // how often it was cleared
@@ -52,6 +53,9 @@ const (
 	feedPagesMax   = 128 // they are looked through one by one
 	feedPageEvents = 4096
 	feedPageBytes  = 8 << 20
+	// feedSpareMax is how many pages' memory waits for the next ones, and feedSpareBytes what is worth it.
+	feedSpareMax   = 4
+	feedSpareBytes = 64 << 10
 )
 
 // batchesNear is how many of its batches a segment may be behind another to count as near: it will come while the page is kept.
@@ -110,12 +114,15 @@ func (f *feed) stands(m *member, position int64) {
 	m.position = position
 }
 
-// page returns a page in which the segment goes on from position. It is nil when there is none and the segment had better read
-// for itself, or does not want to wait for a read.
+// page returns a page in which the segment goes on from position, until it is released. It is nil when there is none and the segment
+// had better read for itself, or does not want to wait for a read.
 func (f *feed) page(ctx context.Context, m *member, position, through int64, wait bool) (*feedPage, error) {
 	for {
 		f.mu.Lock()
 		if page := f.lookUp(m, position); page != nil || !wait {
+			if page != nil {
+				page.users++
+			}
 			f.mu.Unlock()
 			return page, nil
 		}
@@ -128,6 +135,7 @@ func (f *feed) page(ctx context.Context, m *member, position, through int64, wai
 			}
 			read, mine = f.plan(want, position, through), true
 		}
+		read.page.users++
 		f.mu.Unlock()
 
 		if mine {
@@ -141,11 +149,29 @@ func (f *feed) page(ctx context.Context, m *member, position, through int64, wai
 		}
 		switch {
 		case read.stale, read.aborted && !mine:
+			continue
 		case read.err != nil:
 			return nil, read.err
 		case read.page.has(position, m.wants): // it may be gone from the feed by now
 			return read.page, nil
 		}
+		f.release(read.page)
+	}
+}
+
+// release gives pages back.
+func (f *feed) release(pages ...*feedPage) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, page := range pages {
+		f.leavePage(page)
+	}
+}
+
+// leavePage takes one off the users of a page, and keeps the memory when it was the last. The lock is held.
+func (f *feed) leavePage(page *feedPage) {
+	if page.users--; page.users == 0 && len(f.spare) < feedSpareMax && cap(page.Buffer) >= feedSpareBytes {
+		f.spare = append(f.spare, store.Page{Events: page.Events[:0], Buffer: page.Buffer[:0]})
 	}
 }
 
@@ -202,6 +228,10 @@ func (f *feed) plan(want wants, after, through int64) *sharedRead {
 		},
 		done: make(chan struct{}),
 	}
+	if last := len(f.spare) - 1; last >= 0 {
+		read.page.Page = f.spare[last]
+		f.spare = f.spare[:last]
+	}
 	f.reads = append(f.reads, read)
 	return read
 }
@@ -211,7 +241,9 @@ func (f *feed) fill(ctx context.Context, read *sharedRead) {
 	defer close(read.done)
 	page := read.page
 	// Every event has a position of its own, so that a page near the head takes no more memory than it needs.
-	page.Events = make([]store.Recorded, 0, min(int64(read.request.Limit), read.request.Through-page.after))
+	if most := min(int64(read.request.Limit), read.request.Through-page.after); int64(cap(page.Events)) < most {
+		page.Events = make([]store.Recorded, 0, most)
+	}
 	read.err = f.reader.Read(ctx, read.request, &page.Page)
 	read.aborted = read.err != nil && ctx.Err() != nil
 	page.measure()
@@ -225,11 +257,15 @@ func (f *feed) fill(ctx context.Context, read *sharedRead) {
 		return
 	}
 	f.portion.adapt(read.request, &page.Page)
+	if len(page.Events) < read.request.Limit/2 {
+		f.spare = nil // the head is near, where small pages do
+	}
 	f.keep(page)
 }
 
 // keep adds a page. The lock is held.
 func (f *feed) keep(page *feedPage) {
+	page.users++
 	f.count++
 	page.used = f.count
 	f.pages = append(f.pages, page)
@@ -262,5 +298,6 @@ func (f *feed) evict() {
 
 func (f *feed) drop(i int) {
 	f.size -= f.pages[i].size
+	f.leavePage(f.pages[i])
 	f.pages = slices.Delete(f.pages, i, i+1)
 }

@@ -27,7 +27,8 @@ type stretch struct {
 	reaches bool             // it goes up to that horizon
 
 	shared []store.Recorded // what was taken out of shared pages
-	bytes  int              // of them
+	pages  []*feedPage      // these pages
+	bytes  int              // of the events
 	own    store.Page       // what was read for the segment alone
 }
 
@@ -36,8 +37,9 @@ const stretchPagesMax = 4
 
 // read fills to with the segment's events of after < position ≤ through, as far as the limits of its request go.
 func (m *member) read(ctx context.Context, after, through int64, to *stretch) error {
-	clear(to.shared) // what is not used again would keep pages alive
-	to.shared, to.bytes, to.events, to.through = to.shared[:0], 0, nil, after
+	m.feed.release(to.pages...)
+	clear(to.pages)
+	to.pages, to.shared, to.bytes, to.events, to.through = to.pages[:0], to.shared[:0], 0, nil, after
 	if through <= after {
 		return nil
 	}
@@ -60,6 +62,7 @@ func (m *member) read(ctx context.Context, after, through int64, to *stretch) er
 			to.events = to.shared
 			return nil
 		case page.generation != first.generation:
+			m.feed.release(page)
 			return m.read(ctx, after, through, to) // the feed was cleared: what was taken may be wrong
 		}
 		full = m.take(page, through, to)
@@ -70,6 +73,7 @@ func (m *member) read(ctx context.Context, after, through int64, to *stretch) er
 
 // take adds the events of a page that the segment wants, and tells whether a limit ended it.
 func (m *member) take(page *feedPage, through int64, to *stretch) (full bool) {
+	to.pages = append(to.pages, page)
 	events := page.from(to.through)
 	for i := range events {
 		event := &events[i]

@@ -16,6 +16,7 @@ type feedPage struct {
 	generation uint64 // how often the feed was cleared before
 	size       int    // in bytes
 	used       uint64 // when, by the feed's count
+	users      int    // the feed itself, and who reads in it; under the feed's lock
 }
 
 // has tells whether a segment that wants this goes on from position in the page.

@@ -160,8 +160,12 @@ func wrong(batch []store.Recorded, through int64, request store.ReadRequest, all
 
 // readStretch reads into memory of its own.
 func readStretch(ctx context.Context, m *member, after, through int64) ([]store.Recorded, int64, error) {
-	var to stretch
-	err := m.read(ctx, after, through, &to)
+	return readInto(ctx, m, after, through, &stretch{})
+}
+
+// readInto reads into memory that an earlier read may have used.
+func readInto(ctx context.Context, m *member, after, through int64, to *stretch) ([]store.Recorded, int64, error) {
+	err := m.read(ctx, after, through, to)
 	return to.events, to.through, err
 }
 
@@ -173,6 +177,7 @@ type reading struct {
 
 	// The batch under way must stay as it is until the next read.
 	before  store.ReadRequest
+	to      stretch
 	batch   []store.Recorded
 	through int64
 }
@@ -185,7 +190,7 @@ func (r *reading) step(ctx context.Context, through int64) error {
 	}
 	request := r.request
 	request.Through = through
-	batch, reached, err := readStretch(ctx, r.member, request.After, through)
+	batch, reached, err := readInto(ctx, r.member, request.After, through, &r.to)
 	if err != nil {
 		return err
 	}

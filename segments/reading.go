@@ -30,7 +30,7 @@ func (f *flow) read(waiting, working context.Context) error {
 		case <-waiting.Done():
 			return nil
 		}
-		if rests && cap(to.own.Events) > restingEventsMax {
+		if rests && max(cap(to.own.Events), cap(to.shared)) > restingEventsMax {
 			*to = stretch{}
 		}
 		if err := worker.lanes.enter(waiting, f.runner); err != nil {
