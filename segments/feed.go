@@ -240,10 +240,7 @@ func (f *feed) plan(want wants, after, through int64) *sharedRead {
 func (f *feed) fill(ctx context.Context, read *sharedRead) {
 	defer close(read.done)
 	page := read.page
-	// Every event has a position of its own, so that a page near the head takes no more memory than it needs.
-	if most := min(int64(read.request.Limit), read.request.Through-page.after); int64(cap(page.Events)) < most {
-		page.Events = make([]store.Recorded, 0, most)
-	}
+	page.Events = roomFor(page.Events, read.request.Limit, page.after, read.request.Through)
 	read.err = f.reader.Read(ctx, read.request, &page.Page)
 	read.aborted = read.err != nil && ctx.Err() != nil
 	page.measure()
@@ -261,6 +258,12 @@ func (f *feed) fill(ctx context.Context, read *sharedRead) {
 		f.spare = nil // the head is near, where small pages do
 	}
 	f.keep(page)
+}
+
+// roomFor returns events, with room for as many as there may be behind them from one position to another, up to a limit. Every event has
+// a position of its own, so that near the head it is not more than is needed.
+func roomFor(events []store.Recorded, limit int, after, through int64) []store.Recorded {
+	return slices.Grow(events, int(min(int64(limit-len(events)), through-after)))
 }
 
 // keep adds a page. The lock is held.

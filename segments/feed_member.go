@@ -74,6 +74,7 @@ func (m *member) read(ctx context.Context, after, through int64, to *stretch) er
 // take adds the events of a page that the segment wants, and tells whether a limit ended it.
 func (m *member) take(page *feedPage, through int64, to *stretch) (full bool) {
 	to.pages = append(to.pages, page)
+	to.shared = roomFor(to.shared, m.request.Limit, to.through, through)
 	events := page.from(to.through)
 	for i := range events {
 		event := &events[i]
@@ -113,6 +114,7 @@ func (m *member) bytesOf(event *store.Recorded) (bytes int) {
 func (m *member) readOwn(ctx context.Context, after, through int64, to *stretch) error {
 	request := m.request
 	request.After, request.Through, request.Limit = after, through, m.portion.limit
+	to.own.Events = roomFor(to.own.Events[:0], request.Limit, after, through)
 	if err := m.feed.reader.Read(ctx, request, &to.own); err != nil {
 		return err
 	}
