@@ -7,9 +7,18 @@ import (
 	"unsafe"
 )
 
+// What most batches and replies have room in is there from the start, outside of the heap: a host that puts the instance back after
+// each batch would otherwise have it allocate and clear both each time.
+var (
+	firstInput [384 << 10 / 8]uint64
+	firstReply [128 << 10]byte
+)
+
+func init() { replyBuffer = firstReply[:] }
+
 // input is the buffer that the host writes batches to. It is kept, since allocating and clearing a large one takes longer than
 // handling a small batch, and it is made of words, so that it is aligned.
-var input []uint64
+var input = firstInput[:]
 
 // inputGranule is what the size of the buffer is rounded up to, in words.
 const inputGranule = 512

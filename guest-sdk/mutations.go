@@ -16,16 +16,20 @@ const (
 	noEventIndex       = 1<<32 - 1
 
 	replyBufferMin = 1024
+	replyShare     = 4 // of the size of a block: a buffer is large enough for the reply to begin with
 )
+
+// replyBuffer is what the registered projection writes replies to at first. It is nil outside of a guest.
+var replyBuffer []byte
 
 // Len returns the number of rows that were begun.
 func (m *Mutations) Len() int { return int(m.count) }
 
-// reset makes room for the reply to a block of some size. A reply is seldom much larger than what it replies to, and one piece
-// of memory at once is cheaper than growing to it, above all in an instance that is made for one batch.
+// reset makes room for the reply to a block of some size. A reply is seldom much larger than what it replies to, and mostly smaller;
+// one piece of memory at once is cheaper than growing to it, above all in an instance that is put back after each batch.
 func (m *Mutations) reset(blockSize int) {
 	buffer := m.row.buffer
-	if len(buffer) < replyHeaderSize {
+	if len(buffer) < replyHeaderSize+blockSize/replyShare {
 		buffer = make([]byte, replyHeaderSize+max(replyBufferMin, blockSize))
 	}
 	m.row = Row{buffer: buffer, size: replyHeaderSize}

@@ -87,6 +87,7 @@ func Register(p Projection) {
 	number(p.Statements, writes)
 	numberQueries(p.Queries, queries)
 	registered = &module{projection: p}
+	registered.out.row.buffer = replyBuffer
 	entry.Describe = registered.describe
 	entry.Apply = registered.apply
 }
