@@ -3,7 +3,6 @@ package segments
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -14,57 +13,54 @@ type sentWindow struct {
 	err error // it was not sent
 }
 
-// commit is the third stage: it commits windows in order until there are no more, or one fails. While the database is at work on one,
-// the next one is sent behind it.
+// commit is the third stage: it commits windows in order until there are no more, or one fails.
 func (f *flow) commit(ctx, working context.Context) error {
-	sent := make(chan sentWindow) // without room: one is waited for, and one is behind it
-	var settleError error
-	var settling sync.WaitGroup
-	settling.Go(func() {
-		if settleError = f.settleAll(working, sent); settleError != nil {
-			close(f.broken)
-		}
-	})
-	for w := range f.windows {
-		if f.alone() {
-			if settleError = f.commitAlone(ctx, working, w); settleError != nil {
-				close(f.broken)
-				break
-			}
-			continue
-		}
-		select {
-		case sent <- sentWindow{w, f.send(working, w)}:
-			continue
-		case <-f.broken:
-		}
-		break
+	defer f.endCommits()
+	if f.queries() || f.runner.worker.options.BatchPause > 0 {
+		return f.commitOneByOne(ctx, working)
 	}
-	close(sent)
-	settling.Wait()
-	f.endCommits()
-	return settleError
+	return f.commitInARow(working)
 }
 
-// alone tells that a window must have been committed before the next one is sent.
-func (f *flow) alone() bool { return f.queries() || f.runner.worker.options.BatchPause > 0 }
-
-// commitAlone commits a window, and rests where it was asked to.
-func (f *flow) commitAlone(ctx, working context.Context, w *window) error {
-	err := f.send(working, w)
-	if err = f.settle(working, sentWindow{w, err}); err != nil {
-		return err
-	}
-	if pause := f.runner.worker.options.BatchPause; pause > 0 {
-		sleep(ctx, pause)
+// commitOneByOne sends a window when the one before it is committed, and has rested where it was asked to.
+func (f *flow) commitOneByOne(ctx, working context.Context) error {
+	for w := range f.windows {
+		if err := f.settle(working, sentWindow{w, f.send(working, w)}); err != nil {
+			close(f.broken)
+			return err
+		}
+		if pause := f.runner.worker.options.BatchPause; pause > 0 {
+			sleep(ctx, pause)
+		}
 	}
 	return nil
+}
+
+// commitInARow sends the next window while the database is at work on one.
+func (f *flow) commitInARow(ctx context.Context) error {
+	sent := make(chan sentWindow) // without room: one is waited for, and one is behind it
+	settled := make(chan error, 1)
+	go func() { settled <- f.settleAll(ctx, sent) }()
+	f.sendAll(ctx, sent)
+	return <-settled
+}
+
+func (f *flow) sendAll(ctx context.Context, sent chan<- sentWindow) {
+	defer close(sent)
+	for w := range f.windows {
+		select {
+		case sent <- sentWindow{w, f.send(ctx, w)}:
+		case <-f.broken:
+			return
+		}
+	}
 }
 
 // settleAll waits for one window after the other, until one was not committed.
 func (f *flow) settleAll(ctx context.Context, windows <-chan sentWindow) error {
 	for sent := range windows {
 		if err := f.settle(ctx, sent); err != nil {
+			close(f.broken)
 			return err
 		}
 	}
@@ -143,49 +139,6 @@ func (f *flow) end(w *window) {
 	w.tx.Rollback()
 	w.tx = nil
 	f.runner.worker.lanes.leave(f.runner)
-}
-
-// underWay counts the windows that were sent. They share a connection, and so a lane.
-type underWay struct {
-	mu      sync.Mutex
-	windows int
-}
-
-// enterLane counts a window in, and takes the lane for the first one. One goroutine enters.
-func (f *flow) enterLane(ctx context.Context) error {
-	if f.underWay.joined() {
-		return nil
-	}
-	if err := f.runner.worker.lanes.enter(ctx, f.runner); err != nil {
-		return err
-	}
-	f.underWay.add(1)
-	return nil
-}
-
-// leaveLane counts a window out, and gives the lane back behind the last one.
-func (f *flow) leaveLane() {
-	if f.underWay.add(-1) == 0 {
-		f.runner.worker.lanes.leave(f.runner)
-	}
-}
-
-// joined counts one more in, unless there is none.
-func (u *underWay) joined() bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.windows == 0 {
-		return false
-	}
-	u.windows++
-	return true
-}
-
-func (u *underWay) add(n int) int {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.windows += n
-	return u.windows
 }
 
 // endCommits drops what was sent behind a window that was not committed.

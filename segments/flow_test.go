@@ -257,6 +257,42 @@ func TestFlow_whatWasComputedBehindAFailedCommitIsDropped(t *testing.T) {
 	}
 }
 
+// TestFlow_aRefusedCommitFailsTheSegment has the database refuse a commit for good, of a guest that asks for what it has written, of
+// one that does not, and of one that rests after each batch.
+func TestFlow_aRefusedCommitFailsTheSegment(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, module string
+		options      segments.Options
+	}{
+		{"queries", "order_check", segments.Options{BatchEvents: 10}},
+		{"rests", "fine_balance", segments.Options{BatchEvents: 10, BatchPause: time.Microsecond}},
+		{"in a row", "fine_balance", segments.Options{BatchEvents: 10, CommitEvents: 10}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			watch := &commitWatch{Store: segments.NewLog(t)}
+			watch.instead = func(from, _ int64, commit func() error) error {
+				if from == 50 {
+					return &store.RejectedError{Statement: `write "row"`, Reason: "as the test has it"}
+				}
+				return commit()
+			}
+			appendTo(t, watch, manyPayments(100, 3)...)
+			runtime := newRuntime(t, zerolog.Nop())
+			module := loadExample(t, runtime, "fine_balance")
+			if test.module == "order_check" {
+				module = loadTest(t, runtime, test.module)
+			}
+			err := runOnce(t, watch, test.options, module)
+			var failed *segments.FailedError
+			if !errors.As(err, &failed) || failed.Position != 50 {
+				t.Errorf("Run returns %v, the segment must stand at 50", err)
+			}
+		})
+	}
+}
+
 // TestFlow_whatComesBeforeAFaultIsCommitted puts a fault behind several batches of one window.
 func TestFlow_whatComesBeforeAFaultIsCommitted(t *testing.T) {
 	t.Parallel()
