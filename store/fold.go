@@ -10,7 +10,7 @@ type Mutation struct {
 }
 
 // Step is a part of the write plan: rows for one entry of the catalogue. Steps are applied in order. The rows of a
-// declarative step have distinct keys, stand in one order of the keys that is the same on every host, and may be applied as a
+// declarative step have distinct keys (but for those of an insert, of which the database refuses the second), stand in one order of the keys that is the same on every host, and may be applied as a
 // set; those of a SQL statement, and of a table without a key, are applied in order.
 type Step struct {
 	Write  int
@@ -45,6 +45,7 @@ type foldWrite struct {
 	table    int // index into Projection.Tables; -1 for SQL
 	keyWidth int
 	width    int
+	alone    bool // inserts into a table that nothing else writes to: keys need not be compared
 }
 
 // NewFolder prepares a folder for a valid projection.
@@ -60,8 +61,21 @@ func NewFolder(projection *Projection) *Folder {
 		}
 		f.writes = append(f.writes, folded)
 	}
+	for i := range f.writes {
+		f.writes[i].alone = f.writes[i].Action == Insert && f.writers(f.writes[i].table) == 1
+	}
 	f.Reset()
 	return f
+}
+
+// writers is how many declarative writes a table has.
+func (f *Folder) writers(table int) (count int) {
+	for i := range f.writes {
+		if f.writes[i].table == table {
+			count++
+		}
+	}
+	return count
 }
 
 // Fold returns the steps of one batch by itself. See Steps.
@@ -90,7 +104,7 @@ func (f *Folder) Add(mutations []Mutation) {
 		switch {
 		case w.SQL != nil:
 			f.foldStatement(m, w)
-		case w.keyWidth == 0:
+		case w.keyWidth == 0, w.alone:
 			f.appendRow(f.stepFor(m.Write, w, f.barrier), m.Values)
 		default:
 			f.foldRow(m, w)

@@ -495,6 +495,33 @@ func TestFolder_tablesAndKeysKeepApart(t *testing.T) {
 	}
 }
 
+// TestFolder_insertsOfATableOfTheirOwnAreOneStep has keys that come twice, which the database has to see, and SQL in between.
+func TestFolder_insertsOfATableOfTheirOwnAreOneStep(t *testing.T) {
+	t.Parallel()
+	p := &store.Projection{
+		Name: "log", Version: 1,
+		Tables: []store.Table{{Name: "line", Key: []string{"n"}, Columns: []store.Column{{Name: "n", Type: typed("i64")}}}},
+		Writes: []store.Write{
+			{Name: "add", Action: store.Insert, Table: "line"},
+			{Name: "prune", SQL: store.Statement{store.DialectAny: "DELETE FROM {line}"}},
+		},
+	}
+	must(t, p.Validate())
+	add := func(n int64) store.Mutation { return store.Mutation{Values: []store.Value{store.I64(n)}} }
+	steps := store.NewFolder(p).Fold([]store.Mutation{add(2), add(1), add(2), {Write: 1}, add(1)})
+	var got []string
+	for _, step := range steps {
+		line := p.Writes[step.Write].Name
+		for _, v := range step.Values {
+			line += " " + show(v)
+		}
+		got = append(got, line)
+	}
+	if want := []string{"add 1 2 2", "prune", "add 1"}; !slices.Equal(got, want) {
+		t.Errorf("the steps are %q, want %q", got, want)
+	}
+}
+
 // TestFolder_leavesTheMutationsAlone folds the same batch twice: the caller may have to repeat it.
 func TestFolder_leavesTheMutationsAlone(t *testing.T) {
 	t.Parallel()
