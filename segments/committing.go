@@ -36,7 +36,7 @@ func (f *flow) commitOneByOne(ctx, working context.Context) error {
 	return nil
 }
 
-// commitInARow sends the next window while the database is at work on one.
+// commitInARow sends the next window while the database may be at work on one.
 func (f *flow) commitInARow(ctx context.Context) error {
 	sent := make(chan sentWindow) // without room: one is waited for, and one is behind it
 	settled := make(chan error, 1)

@@ -14,6 +14,9 @@ func (c *catalogue) Begin(claim store.Claim) store.Tx {
 	return &unit{catalogue: c, claim: claim, params: c.params.Get().(*parameters)}
 }
 
+// Commits makes each when it is sent, as a unit of work. See [store.Catalogue].
+func (c *catalogue) Commits(claim store.Claim) store.Commits { return store.OneByOne(c.Begin, claim) }
+
 // unit is one unit of work. It holds a connection from its first query, or for the commit alone.
 type unit struct {
 	catalogue *catalogue
@@ -91,15 +94,8 @@ func (u *unit) commit(ctx context.Context, through int64, steps []store.Step) er
 	return p.finish((*statementResult).drain)
 }
 
-// sender takes the statements of a transaction. It has read the parameters when it returns.
-type sender interface {
-	send(s *statement, parameters [][]byte)
-	// again sends the statement that was sent last once more, with other parameters.
-	again(s *statement, parameters [][]byte)
-}
-
 // sendCommit sends what comes behind BEGIN: fence and checkpoint, rows, COMMIT.
-func (c *catalogue) sendCommit(to sender, params *parameters, claim store.Claim, through int64, steps []store.Step) {
+func (c *catalogue) sendCommit(to *pipeline, params *parameters, claim store.Claim, through int64, steps []store.Step) {
 	to.send(&c.store.advance, c.fence(params, claim, through))
 	for i := range steps {
 		c.sendStep(to, params, &steps[i])
@@ -134,7 +130,7 @@ func (c *catalogue) fence(params *parameters, claim store.Claim, through int64) 
 	return params.values()
 }
 
-func (c *catalogue) sendStep(to sender, params *parameters, step *store.Step) {
+func (c *catalogue) sendStep(to *pipeline, params *parameters, step *store.Step) {
 	statement := &c.writes[step.Write]
 	if statement.set {
 		params.reset()

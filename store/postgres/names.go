@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -19,11 +18,9 @@ import (
 // A pooler that works by transaction may hand every transaction to another server, which has other statements. The first sign of it
 // ends all names of the store for good: see errNamesLost.
 type names struct {
-	off *atomic.Bool // of the store
-
-	mu    sync.Mutex
+	off   *atomic.Bool // of the store
 	known map[string]bool
-	asked map[string]bool // in what is under way
+	asked map[string]bool // in the pipeline under way
 }
 
 // namesMax bounds what the server of one connection is asked to keep.
@@ -50,8 +47,6 @@ func (s *Store) namesOn(conn *pgconn.PgConn) *names {
 		n = &names{off: &s.namesOff, known: map[string]bool{}, asked: map[string]bool{}}
 		conn.CustomData()[namesKey] = n
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	clear(n.asked)
 	return n
 }
@@ -75,12 +70,9 @@ const (
 )
 
 func (n *names) use(s *statement) nameUse {
-	if s.kept == "" || n.off.Load() {
-		return unnamed
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	switch {
+	case s.kept == "" || n.off.Load():
+		return unnamed
 	case n.known[s.kept] || n.asked[s.kept]:
 		return ready
 	case len(n.known)+len(n.asked) >= namesMax:
@@ -91,11 +83,7 @@ func (n *names) use(s *statement) nameUse {
 }
 
 // prepared is called when the server has prepared the statement. It keeps it also when the transaction fails.
-func (n *names) prepared(s *statement) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.known[s.kept] = true
-}
+func (n *names) prepared(s *statement) { n.known[s.kept] = true }
 
 // lost tells whether an error means that names do not work here, and ends them then.
 func (n *names) lost(err error) bool {

@@ -53,6 +53,7 @@ func Run(t *testing.T, driver Driver) {
 		{"install", installCases},
 		{"apply", applyCases},
 		{"apply_in_a_row", committedInARow(applyCases)},
+		{"types_in_a_row", committedInARow(typeCases)},
 		{"commits", commitsCases},
 		{"types", typeCases},
 		{"query", queryCases},
