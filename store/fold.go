@@ -10,8 +10,8 @@ type Mutation struct {
 }
 
 // Step is a part of the write plan: rows for one entry of the catalogue. Steps are applied in order. The rows of a
-// declarative step have distinct keys (but for those of an insert, of which the database refuses the second), stand in one order of the keys that is the same on every host, and may be applied as a
-// set; those of a SQL statement, and of a table without a key, are applied in order.
+// declarative step have distinct keys (but for those of an insert, of which the database refuses the second), stand in one order of the
+// keys that is the same on every host, and may be applied as a set; those of a SQL statement, and of a table without a key, are applied in order.
 type Step struct {
 	Write  int
 	Width  int     // values a row

@@ -60,7 +60,7 @@ func (x *keyIndex) hash(table int, key []Value) uint64 {
 	return sum
 }
 
-// grow makes room for one more key. It comes before find, whose result it would move.
+// grow makes room for one more key. It comes before a search, whose result it would move.
 func (x *keyIndex) grow() {
 	if 2*(x.taken+1) <= len(x.slots) {
 		return

@@ -90,17 +90,12 @@ func (u *unit) commit(ctx context.Context, through int64, steps []store.Step) er
 	if err != nil {
 		return err
 	}
-	u.catalogue.sendCommit(p, u.params, u.claim, through, steps)
-	return p.finish((*statementResult).drain)
-}
-
-// sendCommit sends what comes behind BEGIN: fence and checkpoint, rows, COMMIT.
-func (c *catalogue) sendCommit(to *pipeline, params *parameters, claim store.Claim, through int64, steps []store.Step) {
-	to.send(&c.store.advance, c.fence(params, claim, through))
+	p.send(&u.catalogue.store.advance, u.fence(through))
 	for i := range steps {
-		c.sendStep(to, params, &steps[i])
+		u.catalogue.sendStep(p, u.params, &steps[i])
 	}
-	to.send(&commitStatement, nil)
+	p.send(&commitStatement, nil)
+	return p.finish((*statementResult).drain)
 }
 
 var (
@@ -117,17 +112,17 @@ var (
 	pinParams = []store.Type{{Kind: store.KindI64}}
 )
 
-func (c *catalogue) fence(params *parameters, claim store.Claim, through int64) [][]byte {
-	params.reset()
+func (u *unit) fence(through int64) [][]byte {
+	u.params.reset()
 	values := [...]store.Value{
-		store.Text(claim.Projection), store.I64(int64(claim.Segment)), store.Text(claim.Worker),
-		store.I64(claim.Epoch), store.I64(claim.Position), store.I64(through), store.Bool(c.store.options.Durable),
-		store.I64(c.store.statementTimeout()),
+		store.Text(u.claim.Projection), store.I64(int64(u.claim.Segment)), store.Text(u.claim.Worker),
+		store.I64(u.claim.Epoch), store.I64(u.claim.Position), store.I64(through), store.Bool(u.catalogue.store.options.Durable),
+		store.I64(u.catalogue.store.statementTimeout()),
 	}
 	for i, v := range values {
-		params.add(advanceParams[i], v)
+		u.params.add(advanceParams[i], v)
 	}
-	return params.values()
+	return u.params.values()
 }
 
 func (c *catalogue) sendStep(to *pipeline, params *parameters, step *store.Step) {
