@@ -36,7 +36,7 @@ func (f *flow) commitOneByOne(ctx, working context.Context) error {
 	return nil
 }
 
-// commitInARow sends the next window while the database may be at work on one.
+// commitInARow sends the next window while the database is at work on one.
 func (f *flow) commitInARow(ctx context.Context) error {
 	sent := make(chan sentWindow) // without room: one is waited for, and one is behind it
 	settled := make(chan error, 1)
@@ -45,12 +45,17 @@ func (f *flow) commitInARow(ctx context.Context) error {
 	return <-settled
 }
 
+// sendAll sends one window after the other, until one was not sent: what is behind it has no use.
 func (f *flow) sendAll(ctx context.Context, sent chan<- sentWindow) {
 	defer close(sent)
 	for w := range f.windows {
+		err := f.send(ctx, w)
 		select {
-		case sent <- sentWindow{w, f.send(ctx, w)}:
+		case sent <- sentWindow{w, err}:
 		case <-f.broken:
+			return
+		}
+		if err != nil {
 			return
 		}
 	}
@@ -81,7 +86,7 @@ func (f *flow) send(ctx context.Context, w *window) error {
 	}
 	err := f.sameLog(w)
 	if err == nil {
-		err = f.commits.Send(ctx, w.through, steps)
+		err = f.commits.Send(ctx, w.after, w.through, steps)
 	}
 	if err != nil {
 		f.leaveLane()

@@ -22,6 +22,7 @@ type member struct {
 // stretch is a part of the log as one segment sees it, with the memory that it is read into. It is used again by the next read.
 type stretch struct {
 	events  []store.Recorded // valid until the next read into it; they may have more fields than the segment asked for
+	after   int64            // where it begins
 	through int64            // up to where it goes, as [store.Page] says
 	log     int              // whose log the horizon was of that was asked for
 	reaches bool             // it goes up to that horizon
@@ -39,7 +40,7 @@ const stretchPagesMax = 4
 func (m *member) read(ctx context.Context, after, through int64, to *stretch) error {
 	m.feed.release(to.pages...)
 	clear(to.pages)
-	to.pages, to.shared, to.bytes, to.events, to.through = to.pages[:0], to.shared[:0], 0, nil, after
+	to.pages, to.shared, to.bytes, to.events, to.after, to.through = to.pages[:0], to.shared[:0], 0, nil, after, after
 	if through <= after {
 		return nil
 	}

@@ -17,8 +17,8 @@ import (
 //	          drained                  free
 //
 // reading.go reads ahead, up to the horizon, a stretch at a time. applying.go cuts a stretch into batches for the guest (guests.go) and
-// folds what it answers into a window. committing.go commits one window after the other, each in one transaction, and settles it
-// apart. Stretches and windows are few and go round, so that no stage is far ahead of the next.
+// folds what it answers into a window. committing.go commits one window after the other, each in one transaction, and sends the next one
+// behind it. Stretches and windows are few and go round, so that no stage is far ahead of the next.
 //
 // While the next stage is busy, the one before works on: far behind the head, many batches become one commit; near it, a
 // window is committed as soon as the commit before it has ended. What was computed behind a commit that failed is dropped with it.
@@ -43,7 +43,7 @@ type flow struct {
 const readAhead = 2
 
 func newFlow(s *segment) *flow {
-	windows := 3 // one is committed, another may be sent behind it, and the third is filled
+	windows := 3 // one is committed, another waits behind it, and the third is filled
 	if s.queries() {
 		windows = 1
 	}

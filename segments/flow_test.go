@@ -24,6 +24,8 @@ type commitWatch struct {
 	store.Store
 	// instead is called for every commit and may call commit.
 	instead func(from, through int64, commit func() error) error
+	// sending is called before a commit is sent; when it returns an error it is not sent.
+	sending func() error
 
 	mu    sync.Mutex
 	moves [][2]int64 // from where to where commits have moved a checkpoint
@@ -58,7 +60,21 @@ func (c *watchedCatalogue) Begin(claim store.Claim) store.Tx {
 }
 
 func (c *watchedCatalogue) Commits(claim store.Claim) store.Commits {
-	return store.OneByOne(c.Begin, claim)
+	return &watchedCommits{store.OneByOne(c.Begin, claim), c.watch}
+}
+
+type watchedCommits struct {
+	store.Commits
+	watch *commitWatch
+}
+
+func (c *watchedCommits) Send(ctx context.Context, after, through int64, steps []store.Step) error {
+	if c.watch.sending != nil {
+		if err := c.watch.sending(); err != nil {
+			return err
+		}
+	}
+	return c.Commits.Send(ctx, after, through, steps)
 }
 
 type watchedTx struct {
@@ -190,7 +206,7 @@ func TestFlow_atTheHeadNothingWaits(t *testing.T) {
 	}
 }
 
-// TestFlow_whatWasComputedBehindAFailedCommitIsDropped has commits fail, before they are written and after, wherever they are, and
+// TestFlow_whatWasComputedBehindAFailedCommitIsDropped has commits fail, before they are sent, before they are written and after, wherever they are, and
 // wants exactly the rows of each event once, in windows and batches of any size, with a guest that asks for what it has
 // written and one that does not.
 func TestFlow_whatWasComputedBehindAFailedCommitIsDropped(t *testing.T) {
@@ -210,20 +226,27 @@ func TestFlow_whatWasComputedBehindAFailedCommitIsDropped(t *testing.T) {
 		watch := &commitWatch{Store: log}
 		faults := 1 + random.IntN(8) // then the commits succeed
 		var mu sync.Mutex
-		watch.instead = func(_, _ int64, commit func() error) error {
+		lost := fmt.Errorf("%w: as drawn", store.ErrTransient)
+		draw := func(one int) bool {
 			mu.Lock()
-			fate := random.IntN(4)
-			if fate < 2 && faults > 0 {
+			defer mu.Unlock()
+			drawn := random.IntN(one) == 0 && faults > 0
+			if drawn {
 				faults--
-			} else {
-				fate = 2
 			}
-			mu.Unlock()
-			lost := fmt.Errorf("%w: as drawn", store.ErrTransient)
-			switch fate {
-			case 0:
+			return drawn
+		}
+		watch.sending = func() error {
+			if draw(6) {
 				return lost
-			case 1:
+			}
+			return nil
+		}
+		watch.instead = func(_, _ int64, commit func() error) error {
+			switch {
+			case draw(4):
+				return lost
+			case draw(4):
 				return errors.Join(commit(), lost)
 			}
 			return commit()

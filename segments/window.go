@@ -17,7 +17,8 @@ type window struct {
 	batches     int
 	events      int
 	first, last int64     // positions of its events
-	through     int64     // where the checkpoint goes
+	after       int64     // where the checkpoint must stand
+	through     int64     // and where it goes
 	log         int       // whose events they are
 	reaches     bool      // up to the horizon as it was known when they were read: nothing waits behind
 	since       time.Time // when it was begun
@@ -36,20 +37,20 @@ func newWindow(s *segment) *window {
 	return &window{segment: s, folder: store.NewFolder(&s.runner.module.Description.Projection)}
 }
 
-// add folds what a batch up to position through came to. The batch may be empty: then only the checkpoint moves.
-func (w *window) add(batch []store.Recorded, mutations []store.Mutation, through int64) {
+// add folds what a batch came to, which goes on where the one before it ended. It may have no events: then only the checkpoint moves.
+func (w *window) add(b batch, mutations []store.Mutation) {
 	if !w.filled {
-		w.filled, w.since = true, clock.Now()
+		w.filled, w.since, w.after = true, clock.Now(), b.after
 	}
-	if len(batch) > 0 {
+	if len(b.events) > 0 {
 		if w.batches == 0 {
-			w.first = batch[0].Position
+			w.first = b.events[0].Position
 		}
-		w.last = batch[len(batch)-1].Position
+		w.last = b.events[len(b.events)-1].Position
 		w.batches++
-		w.events += len(batch)
+		w.events += len(b.events)
 	}
-	w.through = through
+	w.through = b.through
 	w.folder.Add(mutations)
 }
 

@@ -10,13 +10,14 @@ import (
 //
 // One goroutine sends and another one waits; each commit that was sent is waited for, in order. Close ends it.
 type Commits interface {
-	// Send hands the steps over, which are to move the checkpoint to through. They have to stay as they are until Wait has returned
-	// for them.
+	// Send hands the steps over, which come of the events of after < position ≤ through. They are applied, and the checkpoint moved
+	// to through, if it stands at after then; so that a commit in front of it which was never sent, or failed, is not passed over.
+	// The steps have to stay as they are until Wait has returned for them.
 	//
 	// # Errors
 	//
 	// [ErrTransient], or the context's: it was not sent, and is not waited for.
-	Send(ctx context.Context, through int64, steps []Step) error
+	Send(ctx context.Context, after, through int64, steps []Step) error
 
 	// Wait waits for the oldest commit that was sent and not waited for.
 	//
@@ -37,17 +38,18 @@ func OneByOne(begin func(Claim) Tx, claim Claim) Commits {
 
 type oneByOne struct {
 	begin func(Claim) Tx
-	claim Claim // it stands where the last commit was to leave it
+	claim Claim
 
 	mu      sync.Mutex
 	results []error // oldest first
 }
 
-func (c *oneByOne) Send(ctx context.Context, through int64, steps []Step) error {
-	tx := c.begin(c.claim)
+func (c *oneByOne) Send(ctx context.Context, after, through int64, steps []Step) error {
+	claim := c.claim
+	claim.Position = after
+	tx := c.begin(claim)
 	err := tx.Commit(ctx, through, steps)
 	tx.Rollback()
-	c.claim.Position = through
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.results = append(c.results, err)

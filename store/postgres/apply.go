@@ -14,9 +14,6 @@ func (c *catalogue) Begin(claim store.Claim) store.Tx {
 	return &unit{catalogue: c, claim: claim, params: c.params.Get().(*parameters)}
 }
 
-// Commits makes each when it is sent, as a unit of work. See [store.Catalogue].
-func (c *catalogue) Commits(claim store.Claim) store.Commits { return store.OneByOne(c.Begin, claim) }
-
 // unit is one unit of work. It holds a connection from its first query, or for the commit alone.
 type unit struct {
 	catalogue *catalogue
@@ -90,12 +87,24 @@ func (u *unit) commit(ctx context.Context, through int64, steps []store.Step) er
 	if err != nil {
 		return err
 	}
-	p.send(&u.catalogue.store.advance, u.fence(through))
-	for i := range steps {
-		u.catalogue.sendStep(p, u.params, &steps[i])
-	}
-	p.send(&commitStatement, nil)
+	u.catalogue.sendCommit(p, u.params, u.claim, through, steps)
 	return p.finish((*statementResult).drain)
+}
+
+// sender takes the statements of a transaction. It has read the parameters when it returns.
+type sender interface {
+	send(s *statement, parameters [][]byte)
+	// again sends the statement that was sent last once more, with other parameters.
+	again(s *statement, parameters [][]byte)
+}
+
+// sendCommit sends what comes behind BEGIN: fence and checkpoint, rows, COMMIT.
+func (c *catalogue) sendCommit(to sender, params *parameters, claim store.Claim, through int64, steps []store.Step) {
+	to.send(&c.store.advance, c.fence(params, claim, through))
+	for i := range steps {
+		c.sendStep(to, params, &steps[i])
+	}
+	to.send(&commitStatement, nil)
 }
 
 var (
@@ -112,20 +121,20 @@ var (
 	pinParams = []store.Type{{Kind: store.KindI64}}
 )
 
-func (u *unit) fence(through int64) [][]byte {
-	u.params.reset()
+func (c *catalogue) fence(params *parameters, claim store.Claim, through int64) [][]byte {
+	params.reset()
 	values := [...]store.Value{
-		store.Text(u.claim.Projection), store.I64(int64(u.claim.Segment)), store.Text(u.claim.Worker),
-		store.I64(u.claim.Epoch), store.I64(u.claim.Position), store.I64(through), store.Bool(u.catalogue.store.options.Durable),
-		store.I64(u.catalogue.store.statementTimeout()),
+		store.Text(claim.Projection), store.I64(int64(claim.Segment)), store.Text(claim.Worker),
+		store.I64(claim.Epoch), store.I64(claim.Position), store.I64(through), store.Bool(c.store.options.Durable),
+		store.I64(c.store.statementTimeout()),
 	}
 	for i, v := range values {
-		u.params.add(advanceParams[i], v)
+		params.add(advanceParams[i], v)
 	}
-	return u.params.values()
+	return params.values()
 }
 
-func (c *catalogue) sendStep(to *pipeline, params *parameters, step *store.Step) {
+func (c *catalogue) sendStep(to sender, params *parameters, step *store.Step) {
 	statement := &c.writes[step.Write]
 	if statement.set {
 		params.reset()

@@ -103,7 +103,7 @@ func (r *rig) commitSteps(ctx context.Context, steps []store.Step) error {
 	}
 	commits := r.catalogue.Commits(r.claim)
 	defer commits.Close()
-	if err := commits.Send(ctx, r.claim.Position+1, steps); err != nil {
+	if err := commits.Send(ctx, r.claim.Position, r.claim.Position+1, steps); err != nil {
 		return err
 	}
 	return commits.Wait(ctx)

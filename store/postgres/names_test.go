@@ -35,7 +35,7 @@ func commitAndRead(t *testing.T, db pgtest.Database, dsn string) *postgres.Store
 			for range rounds {
 				for range inARow {
 					claim.Position++
-					must(t, commits.Send(t.Context(), claim.Position, steps))
+					must(t, commits.Send(t.Context(), claim.Position-1, claim.Position, steps))
 				}
 				for range inARow {
 					if err := commits.Wait(t.Context()); err != nil {

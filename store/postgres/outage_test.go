@@ -274,12 +274,12 @@ func TestOutage_aServerThatFallsSilentIsGivenUp(t *testing.T) {
 	s, err := postgres.Open(between.dsn, postgres.Options{Schema: db.Schema, StatementTimeout: 100 * time.Millisecond})
 	must(t, err)
 	t.Cleanup(s.Close)
-	s.BearSilence(100 * time.Millisecond)
 	self := store.Worker{Name: "w"}
 	must(t, s.Heartbeat(t.Context(), self, time.Hour))
 	read := store.ReadRequest{Through: 1, Limit: 1, Range: store.FullRange()}
 	must(t, s.Read(t.Context(), read, &store.Page{}))
 	between.fallSilent()
+	s.BearSilence(100 * time.Millisecond)
 	for name, call := range map[string]func() error{
 		"heartbeat": func() error { return s.Heartbeat(t.Context(), self, time.Hour) },
 		"read":      func() error { return s.Read(t.Context(), read, &store.Page{}) },

@@ -16,6 +16,9 @@
 //	apply.go      one unit of work: fence, rows, checkpoint and commit in one round trip
 //	pipeline.go   several statements in one round trip
 //	names.go      statements that the server keeps prepared
+//	commits.go    such units of work in a row, each sent before the one in front of it is answered
+//	messages.go   their statements, as they go over the wire
+//	line.go       the connection that they go over
 //	warm.go       connections made ready before the first commit
 //	wire.go       values to and from PostgreSQL's binary format
 //	lease.go      who may advance which segment

@@ -13,6 +13,7 @@ var commitsCases = []testCase{
 	{"each_goes_on_where_the_one_before_ends", commitsInARow},
 	{"behind_a_refused_one_none_passes", commitsBehindARefusal},
 	{"behind_a_lost_claim_none_passes", commitsBehindALostClaim},
+	{"behind_one_that_was_not_sent_none_passes", commitsBehindAGap},
 	{"what_nobody_waits_for_does_no_harm", commitsDropped},
 	{"a_wait_that_is_ended_leaves_the_store_usable", commitsCancelled},
 }
@@ -31,7 +32,7 @@ func inAUnit(ctx context.Context, catalogue store.Catalogue, claim store.Claim, 
 func inARow(ctx context.Context, catalogue store.Catalogue, claim store.Claim, through int64, steps []store.Step) error {
 	commits := catalogue.Commits(claim)
 	defer commits.Close()
-	if err := commits.Send(ctx, through, steps); err != nil {
+	if err := commits.Send(ctx, claim.Position, through, steps); err != nil {
 		return err
 	}
 	return commits.Wait(ctx)
@@ -71,7 +72,7 @@ func commitsInARow(f *fixture) {
 			defer close(sent)
 			for range inARound {
 				r.claim.Position++
-				sent <- commits.Send(f.ctx, r.claim.Position, r.plan(put("a", 1), put("b", 2)))
+				sent <- commits.Send(f.ctx, r.claim.Position-1, r.claim.Position, r.plan(put("a", 1), put("b", 2)))
 			}
 		})
 		for err := range sent {
@@ -93,9 +94,9 @@ func commitsInARow(f *fixture) {
 func (r *runner) sendThree(commits store.Commits, second ...store.Mutation) error {
 	r.Helper()
 	from := r.claim.Position
-	r.must(commits.Send(r.ctx, from+1, r.plan(put("a", 1))))
-	r.must(commits.Send(r.ctx, from+2, r.plan(second...)))
-	r.must(commits.Send(r.ctx, from+3, r.plan(put("c", 1))))
+	r.must(commits.Send(r.ctx, from, from+1, r.plan(put("a", 1))))
+	r.must(commits.Send(r.ctx, from+1, from+2, r.plan(second...)))
+	r.must(commits.Send(r.ctx, from+2, from+3, r.plan(put("c", 1))))
 	r.must(commits.Wait(r.ctx))
 	r.claim.Position = from + 1
 	return commits.Wait(r.ctx)
@@ -126,13 +127,33 @@ func commitsBehindALostClaim(f *fixture) {
 	r := f.running(totals("sums"))
 	commits := r.catalogue.Commits(r.claim)
 	defer commits.Close()
-	f.must(commits.Send(f.ctx, 1, r.plan(put("a", 1))))
+	f.must(commits.Send(f.ctx, 0, 1, r.plan(put("a", 1))))
 	f.must(commits.Wait(f.ctx))
 	f.must(f.store.Release(f.ctx, r.claim))
-	f.must(commits.Send(f.ctx, 2, r.plan(put("a", 10))))
-	f.must(commits.Send(f.ctx, 3, r.plan(put("a", 100))))
+	f.must(commits.Send(f.ctx, 1, 2, r.plan(put("a", 10))))
+	f.must(commits.Send(f.ctx, 2, 3, r.plan(put("a", 100))))
 	if err := commits.Wait(f.ctx); !errors.Is(err, store.ErrFenced) {
 		f.Errorf("got %v, want ErrFenced", err)
+	}
+	if r.table() != "a 1" || r.position() != 1 {
+		f.Errorf("the table is %q at %d", r.table(), r.position())
+	}
+}
+
+func commitsBehindAGap(f *fixture) {
+	r := f.running(totals("sums"))
+	for _, from := range []int64{0, 2} { // as the first of a row, and behind another
+		commits := r.catalogue.Commits(r.claim)
+		if from > 0 {
+			f.must(commits.Send(f.ctx, 0, 1, r.plan(put("a", 1))))
+			f.must(commits.Wait(f.ctx))
+		}
+		f.must(commits.Send(f.ctx, from+1, from+2, r.plan(put("a", 10))))
+		f.must(commits.Send(f.ctx, from+2, from+3, r.plan(put("a", 100))))
+		if err := commits.Wait(f.ctx); !errors.Is(err, store.ErrFenced) {
+			f.Errorf("got %v, want ErrFenced", err)
+		}
+		commits.Close()
 	}
 	if r.table() != "a 1" || r.position() != 1 {
 		f.Errorf("the table is %q at %d", r.table(), r.position())
@@ -143,8 +164,8 @@ func commitsDropped(f *fixture) {
 	r := f.running(totals("sums"))
 	for round := range 3 {
 		commits := r.catalogue.Commits(r.claim)
-		f.must(commits.Send(f.ctx, r.claim.Position+1, r.plan(put("a", 1))))
-		f.must(commits.Send(f.ctx, r.claim.Position+2, r.plan(put("a", 1))))
+		f.must(commits.Send(f.ctx, r.claim.Position, r.claim.Position+1, r.plan(put("a", 1))))
+		f.must(commits.Send(f.ctx, r.claim.Position+1, r.claim.Position+2, r.plan(put("a", 1))))
 		commits.Close()
 		// They may have arrived: the checkpoint tells.
 		r.claim.Position = r.position()
@@ -159,8 +180,8 @@ func commitsCancelled(f *fixture) {
 	for range 3 {
 		ctx, cancel := context.WithCancel(f.ctx)
 		commits := r.catalogue.Commits(r.claim)
-		f.must(commits.Send(f.ctx, r.claim.Position+1, r.plan(put("a", 1))))
-		f.must(commits.Send(f.ctx, r.claim.Position+2, r.plan(put("a", 1))))
+		f.must(commits.Send(f.ctx, r.claim.Position, r.claim.Position+1, r.plan(put("a", 1))))
+		f.must(commits.Send(f.ctx, r.claim.Position+1, r.claim.Position+2, r.plan(put("a", 1))))
 		cancel()
 		if err := commits.Wait(ctx); err != nil && !errors.Is(err, context.Canceled) {
 			f.Errorf("got %v, want the end of the context, or nothing", err)
