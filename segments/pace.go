@@ -35,10 +35,12 @@ const (
 	swiftMax = 5 * time.Millisecond
 	// heldMax bounds them while an append is under way, which may be for long.
 	heldMax = 100 * time.Millisecond
-	// lookShare bounds the time that looks take: a pause is at least so many times as long as the look before it.
-	lookShare = 1
+	// lookShare bounds the time that looks take: a pause is at least one such part of the look before it. A look is slow when others want
+	// the processors too, and a pause as long would make an event wait twice for that.
+	lookShare = 4
 	// calmMin and calmMax bound the stillness that leads to an announcement. It is longer for a while after one that had to be
-	// taken back soon: events then come in bursts, or at a rate at which to announce is not worth while.
+	// taken back soon: events then come in bursts, or at a rate at which to announce is not worth while. Pauses do not grow within
+	// calmMin: a look in vain between two events says nothing.
 	calmMin = 5 * time.Millisecond
 	calmMax = 100 * time.Millisecond
 	// dozeShort is how long a doze lasts that was worth while.
@@ -63,12 +65,14 @@ func (p *pace) looked(l look) {
 		p.swift = longer(p.swift, swiftMax)
 	case l.moved > 0:
 		p.pause, p.swift = p.options.Poll, p.options.Poll
+	case l.at.Sub(p.moved) < calmMin:
+		p.pause = p.options.Poll
 	case l.held:
 		p.pause = longer(p.pause, heldMax)
 	default:
 		p.pause = longer(p.pause, p.options.PollMax)
 	}
-	p.pause = max(p.pause, min(lookShare*l.took, swiftMax))
+	p.pause = max(p.pause, min(l.took/lookShare, swiftMax))
 	if l.moved > 0 {
 		p.moved = l.at
 	}

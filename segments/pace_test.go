@@ -58,9 +58,23 @@ func TestPace_followsWhatLooksBring(t *testing.T) {
 func TestPace_looksTakeAShareOfTheTimeOnly(t *testing.T) {
 	t.Parallel()
 	p := newPaced(Options{})
-	p.looked(look{at: p.now, took: 3 * time.Millisecond, moved: 1})
-	if p.pause != 3*time.Millisecond {
-		t.Errorf("after a look of 3 ms the pause is %s", p.pause)
+	p.looked(look{at: p.now, took: 8 * time.Millisecond, moved: 1})
+	if p.pause != 2*time.Millisecond {
+		t.Errorf("after a look of 8 ms the pause is %s", p.pause)
+	}
+}
+
+// TestPace_looksInVainBetweenEventsDoNotLengthenIt has events come at a rate at which some looks find none, or one under way.
+func TestPace_looksInVainBetweenEventsDoNotLengthenIt(t *testing.T) {
+	t.Parallel()
+	p := newPaced(Options{})
+	for _, held := range []bool{false, true, false} {
+		p.passes(1, false)
+		for range 3 {
+			if p.passes(0, held); p.pause != defaultPoll {
+				t.Errorf("the pause is %s", p.pause)
+			}
+		}
 	}
 }
 

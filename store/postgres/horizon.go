@@ -15,7 +15,7 @@ import (
 func (s *Store) Horizon(ctx context.Context) (store.Horizon, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	conn, err := s.control.Acquire(ctx)
+	conn, err := s.looks.Acquire(ctx)
 	if err != nil {
 		return store.Horizon{}, translate(err)
 	}

@@ -22,7 +22,7 @@ func (s *Store) Peek(ctx context.Context, request store.ReadRequest, page *store
 	}
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	conn, err := s.control.Acquire(ctx)
+	conn, err := s.looks.Acquire(ctx)
 	if err != nil {
 		return h, translate(err)
 	}

@@ -80,8 +80,9 @@ func (o *Options) withDefaults() {
 
 // Store is one PostgreSQL database. It is safe for concurrent use.
 type Store struct {
-	pool    *pgxpool.Pool
-	control *pgxpool.Pool // for leases and the horizon, which must not queue behind batches
+	pool    *pgxpool.Pool // for appends, reads and commits
+	control *pgxpool.Pool // for leases, which must not queue behind batches
+	looks   *pgxpool.Pool // for the horizon: events wait for it, on a connection that has just been used
 	options Options
 	queries queries
 	silence time.Duration // how long, beyond a statement's own limit, its answer is waited for
@@ -93,8 +94,11 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-// controlConnections come beside Options.ConnectionsMax.
-const controlConnections = 2
+// What comes beside Options.ConnectionsMax.
+const (
+	controlConnections = 2
+	lookConnections    = 1
+)
 
 // Open prepares a pool of connections and waits for none: a database that is down is found by the first use.
 //
@@ -114,9 +118,6 @@ func Open(dsn string, options Options) (*Store, error) {
 	if !strings.Contains(dsn, "pool_max_conns") {
 		config.MaxConns = int32(options.ConnectionsMax)
 	}
-	if options.Warm {
-		config.MinConns = config.MaxConns
-	}
 	if config.ConnConfig.RuntimeParams["application_name"] == "" {
 		config.ConnConfig.RuntimeParams["application_name"] = "pupwasm"
 	}
@@ -132,17 +133,20 @@ func Open(dsn string, options Options) (*Store, error) {
 	s.advance.keep()
 	s.look = statement{sql: s.queries.horizon}
 	s.look.keep()
-	if s.pool, err = pgxpool.NewWithConfig(context.Background(), config); err != nil {
-		return nil, fmt.Errorf("preparing the connection pool: %w", err)
-	}
-	control := config.Copy()
-	control.MinConns, control.MaxConns = 0, controlConnections
-	if options.Warm {
-		control.MinConns = controlConnections
-	}
-	if s.control, err = pgxpool.NewWithConfig(context.Background(), control); err != nil {
-		s.pool.Close()
-		return nil, fmt.Errorf("preparing the connection pool: %w", err)
+	for _, pool := range []struct {
+		of          **pgxpool.Pool
+		connections int32
+	}{{&s.pool, config.MaxConns}, {&s.control, controlConnections}, {&s.looks, lookConnections}} {
+		config := config.Copy()
+		config.MaxConns = pool.connections
+		config.MinConns = min(config.MinConns, pool.connections)
+		if options.Warm {
+			config.MinConns = pool.connections
+		}
+		if *pool.of, err = pgxpool.NewWithConfig(context.Background(), config); err != nil {
+			s.Close()
+			return nil, fmt.Errorf("preparing the connection pool: %w", err)
+		}
 	}
 	return s, nil
 }
@@ -175,6 +179,9 @@ func (s *Store) statementTimeout() int64 { return max(s.options.StatementTimeout
 
 // Close waits for connections in use and closes all.
 func (s *Store) Close() {
-	s.pool.Close()
-	s.control.Close()
+	for _, pool := range []*pgxpool.Pool{s.pool, s.control, s.looks} {
+		if pool != nil { // it could not be prepared
+			pool.Close()
+		}
+	}
 }
