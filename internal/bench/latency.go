@@ -58,7 +58,7 @@ func runLatencies(ctx context.Context, e *environment, r *report) error {
 	paces := []pace{
 		{"1000/s", time.Millisecond, e.pick(500, 2000)},
 		{"100/s", 10 * time.Millisecond, e.pick(100, 250)},
-		{"from idle", time.Duration(e.pick(200, 500)) * time.Millisecond, e.pick(20, 50)},
+		{"from idle", time.Duration(e.pick(200, 500)) * time.Millisecond, e.pick(40, 50)},
 	}
 	followers := []follower{
 		{"bare LISTEN loop", true, startListenLoop},
