@@ -2,6 +2,7 @@ package segments
 
 import (
 	"context"
+	"runtime"
 	"sync"
 
 	"github.com/pupwasm/pupwasm/host"
@@ -9,8 +10,14 @@ import (
 )
 
 // guestsAtOnce is how many guests work for a segment that is behind. What a batch comes to depends on nothing but its events, so that
-// the next one need not wait for it; and while one is folded, another is at work.
-const guestsAtOnce = 2
+// the next one need not wait for it; and while one is folded, another is at work. With two processors the reading and the commits have
+// use for the other one.
+func guestsAtOnce() int {
+	if runtime.GOMAXPROCS(0) <= 2 {
+		return 1
+	}
+	return 2
+}
 
 // replies are what guests answer to the batches of a stretch, in the order of the batches.
 type replies struct {
@@ -30,18 +37,20 @@ type answer struct {
 	err       error
 }
 
-// applyBatches begins to apply batches. A single one, and those of a projection with queries, are applied by next itself.
+// applyBatches begins to apply batches. A single one, those of a projection with queries, and all where one guest does, are applied by
+// next itself.
 func (f *flow) applyBatches(ctx context.Context, batches []batch) *replies {
 	r := &replies{flow: f, ctx: ctx, batches: batches}
-	if len(batches) == 1 || f.queries() {
+	guests := guestsAtOnce()
+	if guests == 1 || len(batches) == 1 || f.queries() {
 		f.dismiss(ctx)
 		return r
 	}
-	for range guestsAtOnce {
+	for range guests {
 		r.answers = append(r.answers, make(chan answer))
 		r.used = append(r.used, make(chan struct{}, len(batches)))
 	}
-	for n := range guestsAtOnce {
+	for n := range guests {
 		guest := f.guest(n)
 		r.working.Go(func() { r.work(guest, n) })
 	}
@@ -50,7 +59,7 @@ func (f *flow) applyBatches(ctx context.Context, batches []batch) *replies {
 
 // work has one guest answer its share of the batches.
 func (r *replies) work(guest *host.Guest, n int) {
-	for i := n; i < len(r.batches); i += guestsAtOnce {
+	for i := n; i < len(r.batches); i += len(r.answers) {
 		mutations, err := guest.Apply(r.ctx, r.batches[i].events, nil)
 		select {
 		case r.answers[n] <- answer{mutations, err}:
@@ -74,10 +83,10 @@ func (r *replies) next(w *window) ([]store.Mutation, error) {
 		return r.flow.applyBatch(r.ctx, r.batches[i].events, w)
 	}
 	if i > 0 {
-		r.used[(i-1)%guestsAtOnce] <- struct{}{} // has room for all there are
+		r.used[(i-1)%len(r.used)] <- struct{}{} // has room for all there are
 	}
 	select {
-	case a := <-r.answers[i%guestsAtOnce]:
+	case a := <-r.answers[i%len(r.answers)]:
 		return a.mutations, a.err
 	case <-r.ctx.Done(): // a guest need not answer any more
 		return nil, r.ctx.Err()
