@@ -206,9 +206,9 @@ func TestFlow_atTheHeadNothingWaits(t *testing.T) {
 	}
 }
 
-// TestFlow_whatWasComputedBehindAFailedCommitIsDropped has commits fail, before they are sent, before they are written and after, wherever they are, and
-// wants exactly the rows of each event once, in windows and batches of any size, with a guest that asks for what it has
-// written and one that does not.
+// TestFlow_whatWasComputedBehindAFailedCommitIsDropped has commits fail, before they are sent, before they are written and after,
+// wherever they are, and wants exactly the rows of each event once, in windows and batches of any size, with a guest that asks for
+// what it has written and one that does not.
 func TestFlow_whatWasComputedBehindAFailedCommitIsDropped(t *testing.T) {
 	t.Parallel()
 	runtime := newRuntime(t, zerolog.Nop())
