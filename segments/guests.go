@@ -10,13 +10,16 @@ import (
 )
 
 // guestsAtOnce is how many guests work for a segment that is behind. What a batch comes to depends on nothing but its events, so that
-// the next one need not wait for it; and while one is folded, another is at work. With two processors the reading and the commits have
-// use for the other one.
-func guestsAtOnce() int {
-	if runtime.GOMAXPROCS(0) <= 2 {
+// the next one need not wait for it; and while one is folded, another is at work.
+const guestsAtOnce = 2
+
+// guestsFor is how many guests work on so many batches. One does for a single batch, for a projection with queries, and with two
+// processors, where the reading and the commits have use for the other one.
+func (f *flow) guestsFor(batches int) int {
+	if batches == 1 || f.queries() || runtime.GOMAXPROCS(0) <= 2 {
 		return 1
 	}
-	return 2
+	return guestsAtOnce
 }
 
 // replies are what guests answer to the batches of a stretch, in the order of the batches.
@@ -37,12 +40,11 @@ type answer struct {
 	err       error
 }
 
-// applyBatches begins to apply batches. A single one, those of a projection with queries, and all where one guest does, are applied by
-// next itself.
+// applyBatches begins to apply batches. Where one guest does, next applies them itself.
 func (f *flow) applyBatches(ctx context.Context, batches []batch) *replies {
 	r := &replies{flow: f, ctx: ctx, batches: batches}
-	guests := guestsAtOnce()
-	if guests == 1 || len(batches) == 1 || f.queries() {
+	guests := f.guestsFor(len(batches))
+	if guests == 1 {
 		f.dismiss(ctx)
 		return r
 	}

@@ -12,7 +12,7 @@ func TestReplies_nobodyWaitsForGuestsThatAreStopped(t *testing.T) {
 	t.Parallel()
 	over, stop := context.WithCancel(t.Context())
 	stop()
-	r := &replies{ctx: over, batches: make([]batch, 2), answers: make([]chan answer, 2)}
+	r := &replies{ctx: over, batches: make([]batch, guestsAtOnce), answers: make([]chan answer, guestsAtOnce)}
 	if _, err := r.next(nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("the next reply comes with %v", err)
 	}

@@ -35,7 +35,7 @@ const (
 	swiftMax = 5 * time.Millisecond
 	// heldMax bounds them while an append is under way, which may be for long.
 	heldMax = 100 * time.Millisecond
-	// lookShare bounds the time that looks take: a pause is at least one such part of the look before it. A look is slow when others want
+	// lookShare bounds the time that looks take: a pause is at least 1/lookShare of the look before it. A look is slow when others want
 	// the processors too, and a pause as long would make an event wait twice for that.
 	lookShare = 4
 	// calmMin and calmMax bound the stillness that leads to an announcement. It is longer for a while after one that had to be

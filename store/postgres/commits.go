@@ -46,9 +46,6 @@ func (c *commits) Send(ctx context.Context, after, through int64, steps []store.
 	defer c.mu.Unlock()
 	one := &commit{claim: c.claim, through: through, steps: steps}
 	one.claim.Position = after
-	if c.line != nil && c.line.broken.Load() {
-		return errLineBroken
-	}
 	if c.line == nil {
 		conn, err := c.catalogue.store.pool.Acquire(ctx)
 		if err != nil {

@@ -27,6 +27,9 @@ var errLineBroken = fmt.Errorf("%w: the connection has failed under the commit i
 
 // write sends a block of messages.
 func (l *line) write(ctx context.Context, block []byte) error {
+	if l.broken.Load() {
+		return errLineBroken
+	}
 	conn := l.conn.Conn().PgConn().Conn()
 	stop := atEnd(ctx, conn.SetWriteDeadline)
 	_, err := conn.Write(block)
@@ -72,7 +75,6 @@ func (l *line) receive(ctx context.Context, one *commit) (done int, failure *pgc
 		break
 	}
 	if err == nil && failure == nil && done != len(one.statements) {
-		l.broken.Store(true)
 		err = fmt.Errorf("the server has answered %d statements of %d", done, len(one.statements))
 	}
 	return done, failure, l.outcome(ctx, err, stop())

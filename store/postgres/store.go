@@ -55,8 +55,8 @@ type Options struct {
 	// StatementTimeout bounds each statement of a projection, whose SQL may loop. After it the commit or query is a
 	// [store.ErrTransient], since the server may only be busy. Defaults to 1 minute; below 0 the server's own limit holds.
 	StatementTimeout time.Duration
-	// ConnectionsMax bounds the connections for events and batches; two more are for leases and the horizon. Defaults to 8,
-	// or the DSN's pool_max_conns.
+	// ConnectionsMax bounds the connections for events and batches. Beside them are two for leases, one for the horizon, and one that
+	// listens (see Listen). Defaults to 8, or the DSN's pool_max_conns.
 	ConnectionsMax int
 	// Warm opens all connections at once, in the background, keeps them when there is nothing to do, and makes them ready for what
 	// is installed: for a host, whose events should not wait for a connection that is new. Defaults to false.
