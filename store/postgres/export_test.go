@@ -2,6 +2,9 @@ package postgres
 
 import "time"
 
+// ConnectionsBeside are those that a store that is warm has, beside the ones for events and batches.
+const ConnectionsBeside = controlConnections + lookConnections
+
 // UseClock makes the store take the time from an SQL expression, for tests that move it. The store must not be in use.
 func (s *Store) UseClock(expression string) { s.queries = queriesFor(s.options.Schema, expression) }
 

@@ -13,7 +13,7 @@ import (
 // TestWarm_allConnectionsAreReadyBeforeTheFirstCommit asks the server what its sessions did last: what they tried they took back.
 func TestWarm_allConnectionsAreReadyBeforeTheFirstCommit(t *testing.T) {
 	t.Parallel()
-	const connections, control = 3, 2
+	const connections = 3
 	db := pgtest.New(t)
 	s, err := postgres.Open(db.DSN, postgres.Options{Schema: db.Schema, ConnectionsMax: connections, Warm: true})
 	must(t, err)
@@ -21,7 +21,7 @@ func TestWarm_allConnectionsAreReadyBeforeTheFirstCommit(t *testing.T) {
 	const sessions = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'pupwasm'"
 	conn := db.Connect(t)
 	await(t, "the connections are there", func() bool {
-		return query(t, conn, "SELECT count(*) "+sessions+" AND state = 'idle'")[0][0] == strconv.Itoa(connections+control)
+		return query(t, conn, "SELECT count(*) "+sessions+" AND state = 'idle'")[0][0] == strconv.Itoa(connections+postgres.ConnectionsBeside)
 	})
 	p := sums()
 	catalogue, err := s.Install(t.Context(), p, 1)
