@@ -7,6 +7,7 @@
 //	bulk.go       many events in, by COPY
 //	horizon.go    how far it is safe to read (the append fence is in the migration)
 //	read.go       events out, in binary, only the columns asked for
+//	gather.go     how a large answer is taken off the connection
 //	peek.go       both in one round trip
 //	catalogue.go  install: tables, checks, the statements of a projection
 //	sandbox.go    what a declared statement may touch, asked of PostgreSQL's own parser
@@ -128,6 +129,7 @@ func Open(dsn string, options Options) (*Store, error) {
 	}
 	// Behind a pooler a connection may be sent what another client listens to. The driver would keep it for ever.
 	config.ConnConfig.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) {}
+	config.ConnConfig.DialFunc = gathering(config.ConnConfig.DialFunc)
 	s := &Store{options: options, queries: queriesFor(options.Schema, now), silence: silenceMax}
 	s.advance = statement{sql: s.queries.advance, params: advanceParams}
 	s.advance.keep()
