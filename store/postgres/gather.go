@@ -21,8 +21,8 @@ type gatherer struct {
 	patience time.Duration
 	due      atomic.Int64 // how many bytes of the answer are still to come, about; 0 outside of one
 	mark     int          // the bytes below which the socket does not say that there is something to read
-	piece    []byte
-	rest     []byte // of the piece
+	piece    []byte       // has room for twice of one, should more have come
+	rest     []byte       // of the piece
 }
 
 const (
@@ -67,6 +67,48 @@ func (g *gatherer) Read(p []byte) (int, error) {
 	n := copy(p, g.rest)
 	g.rest = g.rest[n:]
 	return n, nil
+}
+
+// gather reads a piece of so many bytes, or what has come of it in time. The thread waits itself: Go's poller would wake another one
+// besides, each time.
+func (g *gatherer) gather(want int) error {
+	if g.piece == nil {
+		g.piece = make([]byte, 2*gatherMax)
+	}
+	if err := g.setMark(want); err != nil {
+		return err
+	}
+	come := false
+	err := g.raw.Read(func(fd uintptr) (done bool) {
+		come = waitFor(fd, g.patience)
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	if !come {
+		if err := g.setMark(1); err != nil {
+			return err
+		}
+	}
+	n, err := g.Conn.Read(g.piece)
+	g.rest = g.piece[:n]
+	return err
+}
+
+// setMark has the socket be silent until so many bytes have come.
+func (g *gatherer) setMark(bytes int) error {
+	if bytes == g.mark {
+		return nil
+	}
+	var failure error
+	if err := g.raw.Control(func(fd uintptr) { failure = setLowWater(fd, bytes) }); err != nil {
+		return err
+	}
+	if failure == nil {
+		g.mark = bytes
+	}
+	return failure
 }
 
 // remainder tells a gatherer how much of an answer is still to come, by the rows that have.

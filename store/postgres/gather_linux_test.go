@@ -73,6 +73,67 @@ func TestGatherer_waitsForAPiece(t *testing.T) {
 	}
 }
 
+// TestGatherer_aReadBeginsWithAStepAndEndsWithAPiece has the first step of a piece be there when it is read.
+func TestGatherer_aReadBeginsWithAStepAndEndsWithAPiece(t *testing.T) {
+	t.Parallel()
+	const pieces, step = 40, 8 << 10
+	g, server := gathererOn(t, time.Minute)
+	p, sent := make([]byte, 2*gatherMax), make([]byte, step)
+	whole := 0
+	for range pieces {
+		if _, err := server.Write(sent); err != nil {
+			t.Fatal(err)
+		}
+		if err := g.setMark(1); err != nil {
+			t.Fatal(err)
+		}
+		if err := g.raw.Control(func(fd uintptr) { waitFor(fd, time.Minute) }); err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			for range gatherMax/step - 1 {
+				_, _ = server.Write(sent)
+			}
+		}()
+		g.due.Store(1 << 20)
+		for got := 0; got < gatherMax; {
+			n, err := g.Read(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n == gatherMax {
+				whole++
+			}
+			if got += n; got < gatherMax {
+				g.due.Store(int64(gatherMax - got + gatherMin/2)) // what is left of the piece
+			}
+		}
+	}
+	if whole < pieces/2 { // a signal may end some waits early
+		t.Errorf("%d reads of %d brought a piece", whole, pieces)
+	}
+}
+
+// TestGatherer_whatComesAfterPatienceHasEnded fails by never ending, if the socket keeps silent then.
+func TestGatherer_whatComesAfterPatienceHasEnded(t *testing.T) {
+	t.Parallel()
+	g, server := gathererOn(t, 0)
+	asked := make(chan struct{})
+	defer close(asked)
+	go func() {
+		for range asked {
+			_, _ = server.Write([]byte{1})
+		}
+	}()
+	g.due.Store(1 << 20)
+	for range 200 { // the byte seldom is there at once
+		asked <- struct{}{}
+		if n, err := g.Read(make([]byte, 8)); n != 1 || err != nil {
+			t.Fatalf("read %d bytes: %v", n, err)
+		}
+	}
+}
+
 // TestGatherer_waitsForNoMoreThanThereIs has the answer be shorter than was expected, at each of its ends.
 func TestGatherer_waitsForNoMoreThanThereIs(t *testing.T) {
 	t.Parallel()
@@ -97,53 +158,57 @@ func TestGatherer_waitsForNoMoreThanThereIs(t *testing.T) {
 	}
 }
 
-// TestGatherer_outsideOfAnAnswerOneByteIsEnough fails by never ending, if the socket keeps silent.
+// TestGatherer_outsideOfAnAnswerOneByteIsEnough fails by never ending, if the socket keeps silent after a piece.
 func TestGatherer_outsideOfAnAnswerOneByteIsEnough(t *testing.T) {
 	t.Parallel()
-	g, server := gathererOn(t, time.Millisecond)
-	send := func(size int) { go func() { _, _ = server.Write(make([]byte, size)) }() }
+	g, server := gathererOn(t, time.Minute)
+	asked := make(chan int)
+	defer close(asked)
+	go func() {
+		for size := range asked {
+			_, _ = server.Write(make([]byte, size))
+		}
+	}()
 	p := make([]byte, 2*gatherMax)
-	g.due.Store(1 << 20)
-	send(1)
-	if _, err := g.Read(p); err != nil {
-		t.Fatal(err)
-	}
-	g.due.Store(0)
-	send(1)
-	if n, err := g.Read(p); n != 1 || err != nil {
-		t.Errorf("read %d bytes: %v", n, err)
+	for range 200 { // the byte seldom is there at once
+		g.due.Store(1 << 20)
+		asked <- gatherMax
+		for got := 0; got < gatherMax; {
+			n, err := g.Read(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got += n
+			g.due.Store(int64(gatherMax - got + gatherMin/2)) // where a signal has ended the wait
+		}
+		g.due.Store(0)
+		asked <- 1
+		if n, err := g.Read(p); n != 1 || err != nil {
+			t.Fatalf("read %d bytes: %v", n, err)
+		}
 	}
 }
 
 func TestGatherer_endsWithTheConnection(t *testing.T) {
 	t.Parallel()
-	t.Run("a deadline", func(t *testing.T) {
-		t.Parallel()
-		g, _ := gathererOn(t, time.Millisecond)
-		g.due.Store(1 << 20)
-		if err := g.SetReadDeadline(time.Unix(1, 0)); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := g.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("got %v", err)
-		}
-	})
-	t.Run("its end", func(t *testing.T) {
-		t.Parallel()
-		g, server := gathererOn(t, time.Minute)
-		g.due.Store(1 << 20)
-		server.Close()
-		if _, err := g.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
-			t.Errorf("got %v", err)
-		}
-	})
-	t.Run("close", func(t *testing.T) {
-		t.Parallel()
-		g, _ := gathererOn(t, time.Millisecond)
-		g.due.Store(1 << 20)
-		g.Close()
-		if _, err := g.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
-			t.Errorf("got %v", err)
-		}
-	})
+	for name, ending := range map[string]struct {
+		of   func(g *gatherer, server net.Conn) error
+		want error
+	}{
+		"a deadline": {func(g *gatherer, _ net.Conn) error { return g.SetReadDeadline(time.Unix(1, 0)) }, os.ErrDeadlineExceeded},
+		"its end":    {func(_ *gatherer, server net.Conn) error { return server.Close() }, io.EOF},
+		"close":      {func(g *gatherer, _ net.Conn) error { return g.Close() }, net.ErrClosed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g, server := gathererOn(t, time.Minute)
+			g.due.Store(1 << 20)
+			if err := ending.of(g, server); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := g.Read(make([]byte, 1)); !errors.Is(err, ending.want) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
 }

@@ -2,10 +2,13 @@
 
 package postgres
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 const canGather = false
 
-func (g *gatherer) gather(int) error { return errors.ErrUnsupported }
+func waitFor(uintptr, time.Duration) bool { return false }
 
-func (g *gatherer) setMark(int) error { return nil }
+func setLowWater(uintptr, int) error { return errors.ErrUnsupported }
