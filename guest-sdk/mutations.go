@@ -28,11 +28,11 @@ func (m *Mutations) Len() int { return int(m.count) }
 // reset makes room for the reply to a block of some size. A reply is seldom much larger than what it replies to, and mostly smaller;
 // one piece of memory at once is cheaper than growing to it, above all in an instance that is put back after each batch.
 func (m *Mutations) reset(blockSize int) {
-	buffer := m.row.buffer
+	buffer, usual := m.row.buffer, replyHeaderSize+max(replyBufferMin, blockSize)
 	if len(buffer) < replyHeaderSize+blockSize/replyShare {
-		buffer = make([]byte, replyHeaderSize+max(replyBufferMin, blockSize))
+		buffer = make([]byte, usual)
 	}
-	m.row = Row{buffer: buffer, size: replyHeaderSize}
+	m.row = Row{buffer: buffer, size: replyHeaderSize, usual: usual}
 	m.count = 0
 }
 

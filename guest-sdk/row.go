@@ -11,6 +11,7 @@ import (
 type Row struct {
 	buffer  []byte // its length is its capacity; size says how much of it is written
 	size    int
+	usual   int    // what the buffer grows to at least, when it does
 	types   []Type // declared
 	next    int    // index of the value that is to come
 	pending int    // elements of an array that are to come

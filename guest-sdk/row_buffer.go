@@ -46,7 +46,7 @@ func (r *Row) room(n int) unsafe.Pointer {
 
 //go:noinline
 func (r *Row) grow(n int) {
-	grown := make([]byte, 2*len(r.buffer)+n+rowBufferMin)
+	grown := make([]byte, max(2*len(r.buffer)+n+rowBufferMin, r.usual))
 	copy(grown, r.buffer[:r.size])
 	r.buffer = grown
 }

@@ -14,33 +14,37 @@ import (
 
 const benchEvents = 1000
 
-// perEvent reports a benchmark over batches by the event.
-func perEvent(b *testing.B) {
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchEvents, "ns/event")
+// perEvent reports a time over all batches by the event.
+func perEvent(b *testing.B, took time.Duration, events int, unit string) {
+	b.ReportMetric(float64(took.Nanoseconds())/float64(b.N)/float64(events), unit)
 }
 
-// BenchmarkGuest_Apply is a batch of 1,000 fines from events to decoded mutations: encode, copy in, guest, copy out, decode. Instances
-// are used both ways, whatever the default is; in-guest-ns/event is the part that the guest itself takes.
+// BenchmarkGuest_Apply is a batch of fines from events to decoded mutations: encode, copy in, guest, copy out, decode. Instances are used
+// both ways, whatever the default is; in-guest-ns/event is the part that the guest itself takes. Large batches are more than the
+// memory holds that a guest begins with.
 func BenchmarkGuest_Apply(b *testing.B) {
 	for _, compiler := range []guestbuild.Compiler{guestbuild.TinyGo, guestbuild.Go} {
 		for _, policy := range []host.Instances{host.InstancesFresh, host.InstancesReuse} {
-			b.Run(fmt.Sprintf("%s/%s", compiler, policy), func(b *testing.B) {
-				engine := newRuntime(b, host.Options{Instances: policy})
-				module := load(b, engine, "fine_balance.wasm", guestbuild.Example(b, compiler, "fine_balance"))
-				guest := module.NewGuest(0)
-				defer guest.Close(b.Context())
-				events := fineEvents(1, benchEvents)
-				inGuest := time.Duration(0)
-				b.ReportAllocs()
-				for b.Loop() {
-					if _, err := guest.Apply(b.Context(), events, nil); err != nil {
-						b.Fatal(err)
+			for _, size := range []int{benchEvents, 5 * benchEvents, 20 * benchEvents} {
+				b.Run(fmt.Sprintf("%s/%s/%d", compiler, policy, size), func(b *testing.B) {
+					engine := newRuntime(b, host.Options{Instances: policy})
+					module := load(b, engine, "fine_balance.wasm", guestbuild.Example(b, compiler, "fine_balance"))
+					guest := module.NewGuest(0)
+					defer guest.Close(b.Context())
+					events := fineEvents(1, size)
+					inGuest := time.Duration(0)
+					b.ReportAllocs()
+					for b.Loop() {
+						if _, err := guest.Apply(b.Context(), events, nil); err != nil {
+							b.Fatal(err)
+						}
+						inGuest += guest.Usage().Time
 					}
-					inGuest += guest.Usage().Time
-				}
-				perEvent(b)
-				b.ReportMetric(float64(inGuest.Nanoseconds())/float64(b.N)/benchEvents, "in-guest-ns/event")
-			})
+					perEvent(b, b.Elapsed(), size, "ns/event")
+					perEvent(b, inGuest, size, "in-guest-ns/event")
+					b.ReportMetric(float64(guest.Usage().MemoryBytes), "instance-B")
+				})
+			}
 		}
 	}
 }
@@ -60,7 +64,7 @@ func BenchmarkFolder_Fold(b *testing.B) {
 	for b.Loop() {
 		folder.Fold(mutations)
 	}
-	perEvent(b)
+	perEvent(b, b.Elapsed(), benchEvents, "ns/event")
 }
 
 // BenchmarkRuntime_Load is the start of a module without a compilation cache.

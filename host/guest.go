@@ -36,6 +36,8 @@ type Guest struct {
 	tank      *tank
 	mutable   []api.MutableGlobal
 	world     world
+	room      int    // bytes of memory that it began with
+	image     *image // that it can be put back to; nil for none
 
 	mutations []store.Mutation
 	values    []store.Value
@@ -94,7 +96,7 @@ func (g *Guest) Usage() Usage { return g.usage }
 func (g *Guest) Close(ctx context.Context) {
 	if g.instance != nil {
 		_ = g.instance.Close(ctx)
-		g.instance, g.tank, g.mutable = nil, nil, nil
+		g.instance, g.tank, g.mutable, g.image = nil, nil, nil, nil
 		clear(g.functions)
 	}
 }
@@ -151,13 +153,8 @@ func (g *Guest) applyBatch(ctx context.Context, batch []byte, events []store.Rec
 		g.stopwatch.stop()
 		g.stopwatch, g.events = nil, 0
 	}()
-	switch {
-	case g.instance == nil:
-		if err := g.start(ctx); err != nil {
-			return nil, err
-		}
-	case !g.module.Reuses():
-		g.module.image.restore(g)
+	if err := g.prepare(ctx, g.module.room(len(batch))); err != nil {
+		return nil, err
 	}
 	g.events = len(events)
 	g.tank.fill(g.module.limits.Fuel)
@@ -196,8 +193,27 @@ func (g *Guest) applyBatch(ctx context.Context, batch []byte, events []store.Rec
 	return g.decodeReply(g.reply, events)
 }
 
-// start makes an instance and initializes it.
-func (g *Guest) start(ctx context.Context) error {
+// prepare has an instance with some room ready for a batch: a new one, one as new, or one that has served others.
+func (g *Guest) prepare(ctx context.Context, room int) error {
+	if g.instance != nil && g.room != room {
+		g.Close(ctx)
+	}
+	switch {
+	case g.instance == nil:
+		if err := g.start(ctx, room); err != nil {
+			return err
+		}
+		if !g.module.Reuses() {
+			g.image = g.module.images.of(g)
+		}
+	case !g.module.Reuses():
+		g.image.restore(g)
+	}
+	return nil
+}
+
+// start makes an instance with some room and initializes it.
+func (g *Guest) start(ctx context.Context, room int) error {
 	g.world = world{monotonic: monotonicStart, random: randomSeed}
 	g.beginCall()
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions()
@@ -206,7 +222,13 @@ func (g *Guest) start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("does not start: %s", g.reason(err))
 	}
-	g.instance, g.tank = instance, newTank(instance)
+	g.instance, g.tank, g.room = instance, newTank(instance), room
+	if more := room - g.memoryBytes(); more > 0 {
+		if _, ok := instance.Memory().Grow(uint32(more / pageBytes)); !ok {
+			g.Close(ctx)
+			return fmt.Errorf("does not start with %d bytes of memory", room)
+		}
+	}
 	g.tank.fill(g.module.limits.Fuel)
 	for _, name := range []string{meter.Start, "_initialize"} {
 		if instance.ExportedFunction(name) == nil {

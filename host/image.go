@@ -2,6 +2,7 @@ package host
 
 import (
 	"bytes"
+	"sync"
 
 	"github.com/tetratelabs/wazero/api"
 )
@@ -9,10 +10,31 @@ import (
 // image is what an instance of a module is when it has just started. To start, a guest lays out its heap and fills its tables,
 // always with the same outcome; an instance that is put back to it serves as a new one, at a fraction of the price.
 type image struct {
-	memory  int // its size
+	memory  int // its size; see room.go
 	pieces  []imagePiece
 	globals []uint64
 	world   world
+}
+
+// images are those of a module, by the memory that an instance begins with.
+type images struct {
+	mu     sync.Mutex
+	byRoom map[int]*image
+}
+
+// of returns the image for the guest's instance, which has just started, or nil when there is more to it than can be put back.
+func (i *images) of(g *Guest) *image {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	taken, known := i.byRoom[g.room]
+	if !known {
+		taken = g.takeImage()
+		if i.byRoom == nil {
+			i.byRoom = map[int]*image{}
+		}
+		i.byRoom[g.room] = taken
+	}
+	return taken
 }
 
 // imagePiece is a part of the memory that is not all zeros.

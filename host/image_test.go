@@ -10,24 +10,32 @@ import (
 
 	"github.com/pupwasm/pupwasm/host"
 	. "github.com/pupwasm/pupwasm/host/hosttest"
+	"github.com/pupwasm/pupwasm/store"
 )
 
 // started is the code of a guest that says that it starts, through function 0, with what stands at address 0.
 var started = Code(I32Const(2), I32Const(0), I32Const(1), Call(0))
 
-// startsIn applies three batches, each with an instance as new, and returns how often the guest started for them.
-func startsIn(t *testing.T, g *Guest) int {
+// startsIn applies batches of so many events, by default three small ones, each with an instance as new, and returns how often the
+// guest started for them.
+func startsIn(t *testing.T, g *Guest, sizes ...int) int {
 	t.Helper()
 	g.Imports = []Import{ImportLog}
 	g.Initialize = Code(started, g.Initialize)
 	var lines bytes.Buffer
 	engine := newRuntime(t, host.Options{Instances: host.InstancesFresh, Logger: zerolog.New(&lines)})
 	module := load(t, engine, "state.wasm", g.Wasm())
+	if said := strings.Count(lines.String(), "\n"); said != 1 {
+		t.Errorf("loading let the guest say %d times that it starts", said)
+	}
 	lines.Reset()
 	guest := module.NewGuest(0)
 	defer guest.Close(context.Background())
-	for batch := range 3 {
-		if err := <-applying(t.Context(), guest); err != nil {
+	if sizes == nil {
+		sizes = []int{Events, Events, Events}
+	}
+	for batch, size := range sizes {
+		if _, err := guest.Apply(t.Context(), make([]store.Recorded, size), nil); err != nil {
 			t.Fatalf("batch %d: %v", batch+1, err)
 		}
 	}

@@ -46,7 +46,7 @@ func (m *Module) Reuses() bool { return m.runtime.options.Instances.reuses(m.Sta
 // what those before it have left behind.
 func (g *Guest) keeps() bool {
 	if !g.module.Reuses() {
-		return g.module.image.fits(g)
+		return g.image.fits(g)
 	}
 	return g.memoryBytes() <= min(reuseMemoryMax, g.module.limits.MemoryMiB<<20/2)
 }

@@ -25,8 +25,7 @@ type memory struct {
 // allocator makes the memory of the next instance. What the engine gives for a maximum are all addresses.
 func (g *Guest) allocator() experimental.MemoryAllocator {
 	return experimental.MemoryAllocatorFunc(func(_, _ uint64) experimental.LinearMemory {
-		pages := min(uint64(g.module.code.metered.Memory.Max), uint64(g.module.runtime.options.Limits.MemoryMiB)*pagesPerMiB)
-		m := &memory{guest: g, buffer: g.spare, limit: pages * pageBytes}
+		m := &memory{guest: g, buffer: g.spare, limit: uint64(g.module.memoryMax(g.module.runtime.options.Limits))}
 		g.spare = nil
 		return m
 	})

@@ -29,7 +29,8 @@ type Module struct {
 
 	runtime        *Runtime
 	code           *compiledCode
-	image          *image // nil for instances that are not put back
+	images         images
+	usesRoom       bool   // see room.go
 	limits         Limits // the host's, or less where the module asks for less
 	columns        []abi.Column
 	storeColumns   store.Columns
@@ -82,13 +83,10 @@ func (m *Module) inspect(ctx context.Context) error {
 	ctx, g.stopwatch = startStopwatch(ctx, m.limits.StartTimeout)
 	defer g.stopwatch.stop()
 	started := clock.Now()
-	if err := g.start(ctx); err != nil {
+	if err := g.start(ctx, m.declaredMemory()); err != nil {
 		return m.late(err)
 	}
 	m.StartUp = clock.Since(started)
-	if !m.Reuses() {
-		m.image = g.takeImage()
-	}
 	text, err := g.describe(ctx)
 	if err != nil {
 		return m.late(err)
@@ -100,6 +98,7 @@ func (m *Module) inspect(ctx context.Context) error {
 		return err
 	}
 	m.prepare()
+	m.usesRoom = !m.Reuses() && m.tryRoom(ctx)
 	return nil
 }
 
