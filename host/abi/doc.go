@@ -12,7 +12,8 @@
 //
 // # Exports of a guest
 //
-//	memory                            one linear memory, defined (not imported) by the module, not shared
+//	memory                            one linear memory, defined (not imported) by the module, not shared; it may be larger than
+//	                                  declared from the start, for a large batch, and is zero there
 //	_initialize() or none             called once after instantiation, before anything else
 //	pup_abi_1() i32                   its presence says "version 1"; it returns 1
 //	pup_describe() i64                ptr<<32 | len of a JSON text, see Description
