@@ -83,7 +83,7 @@ func newFeed(reader store.Reader) *feed {
 func (f *feed) join(request store.ReadRequest) *member {
 	m := &member{
 		feed: f, request: request, portion: newPortion(request.Limit), filter: newFilter(request.Scope, request.Range),
-		wants: wants{scope: request.Scope, columns: request.Columns | filterColumns}, position: request.After,
+		wants: wantsOf(request), position: request.After,
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -399,7 +399,7 @@ func TestFeed_nearTheHeadOneReadServesAll(t *testing.T) {
 	if events != 2*50*rounds {
 		t.Errorf("they saw %d events, must see %d", events, 2*50*rounds)
 	}
-	if f.pages[0].wants.columns != store.ColumnAggregateID|store.ColumnPayload|filterColumns || len(f.pages) > 2 {
+	if f.pages[0].wants.columns != store.ColumnAggregateID|store.ColumnPayload|store.ColumnPartitionHash || len(f.pages) > 2 {
 		t.Errorf("%d pages are kept, with columns %b", len(f.pages), f.pages[0].wants.columns)
 	}
 }
@@ -433,7 +433,7 @@ func TestFeed_farBehindReadsForItself(t *testing.T) {
 	if len(requests) != 2 || fmt.Sprint(requests[0]) != fmt.Sprint(want) {
 		t.Errorf("the reads are %+v, must be two and the first %+v", requests, want)
 	}
-	if shared := requests[1]; shared.Range != store.FullRange() || shared.Columns != store.ColumnPayload|filterColumns {
+	if shared := requests[1]; shared.Range != store.FullRange() || shared.Columns != store.ColumnPayload|store.ColumnPartitionHash {
 		t.Errorf("the shared read is %+v: it has to have all streams, and not what is wanted far behind", shared)
 	}
 }
@@ -459,6 +459,34 @@ func TestFeed_whatIsKeptIsEnoughForEveryWish(t *testing.T) {
 	}
 	if reads := len(watched.all()); reads != 2 {
 		t.Errorf("there were %d reads, must be 2", reads)
+	}
+}
+
+// TestFeed_readsWhatItFiltersBy has two of the same kind share a read, with what they look at besides what they ask for and no more.
+func TestFeed_readsWhatItFiltersBy(t *testing.T) {
+	t.Parallel()
+	s := NewLog(t)
+	head := fill(t, s, 10)
+	for _, test := range []struct {
+		request store.ReadRequest
+		want    store.Columns
+	}{
+		{store.ReadRequest{Range: store.FullRange()}, 0},
+		{store.ReadRequest{Range: store.SplitRange(2)[1]}, store.ColumnPartitionHash},
+		{store.ReadRequest{Range: store.FullRange(), Scope: store.Scope{BoundedContexts: []string{"Test"}}}, store.ColumnBoundedContext},
+		{store.ReadRequest{Range: store.FullRange(), Scope: store.Scope{AggregateTypes: []string{"Note"}}}, store.ColumnAggregateType},
+		{store.ReadRequest{Range: store.FullRange(), Scope: store.Scope{EventTypes: []string{"Noted"}}}, store.ColumnEventType},
+	} {
+		watched := &watchedReader{Reader: s}
+		f := newFeed(watched)
+		test.request.Limit, test.request.Columns = 1000, store.ColumnPayload
+		m, _ := f.join(test.request), f.join(test.request)
+		if _, _, err := readStretch(t.Context(), m, 0, head); err != nil {
+			t.Fatal(err)
+		}
+		if got := watched.all()[0].Columns; got != store.ColumnPayload|test.want {
+			t.Errorf("a segment with %v and %v reads columns %b, want %b", test.request.Scope, test.request.Range, got, store.ColumnPayload|test.want)
+		}
 	}
 }
 
@@ -617,7 +645,7 @@ func TestFeed_theSlowFallBehind(t *testing.T) {
 	watched := &watchedReader{Reader: s}
 	f := newFeed(watched)
 	f.portion, f.pagesMax = newPortion(50), 3
-	request := store.ReadRequest{Limit: 50, Range: store.FullRange(), Columns: store.ColumnPayload, Through: head}
+	request := store.ReadRequest{Limit: 50, Range: store.SplitRange(2)[0], Columns: store.ColumnPayload, Through: head}
 	slow := &reading{member: f.join(request), request: request, all: sees(t, s, request)}
 	quick := &reading{member: f.join(request), request: request, all: slow.all}
 	if err := slow.step(t.Context(), head); err != nil {
@@ -635,7 +663,7 @@ func TestFeed_theSlowFallBehind(t *testing.T) {
 	}
 	own := 0
 	for _, request := range watched.all() {
-		if !request.Columns.Has(filterColumns) {
+		if request.Range != store.FullRange() {
 			own++
 		}
 	}

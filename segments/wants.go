@@ -12,8 +12,22 @@ type wants struct {
 	columns store.Columns
 }
 
-// filterColumns are what a [filter] looks at. Whoever shares pages reads them, whether a module asks for them or not.
-const filterColumns = store.ColumnBoundedContext | store.ColumnAggregateType | store.ColumnEventType | store.ColumnPartitionHash
+// wantsOf is what a segment needs to take its own out of pages that others share: what its module asks for, and what its filter looks at.
+func wantsOf(request store.ReadRequest) wants {
+	w := wants{scope: request.Scope, columns: request.Columns}
+	for i, list := range w.lists() {
+		if len(*list) > 0 {
+			w.columns |= scopeColumns[i]
+		}
+	}
+	if request.Range != store.FullRange() {
+		w.columns |= store.ColumnPartitionHash
+	}
+	return w
+}
+
+// scopeColumns are the columns of the lists of a scope.
+var scopeColumns = [3]store.Columns{store.ColumnBoundedContext, store.ColumnAggregateType, store.ColumnEventType}
 
 // include widens w to what other needs too. It may let in more than the two want: each list is widened by itself.
 func (w *wants) include(other wants) {
