@@ -26,27 +26,29 @@ func BenchmarkGuest_Apply(b *testing.B) {
 	for _, compiler := range []guestbuild.Compiler{guestbuild.TinyGo, guestbuild.Go} {
 		for _, policy := range []host.Instances{host.InstancesFresh, host.InstancesReuse} {
 			for _, size := range []int{benchEvents, 5 * benchEvents, 20 * benchEvents} {
-				b.Run(fmt.Sprintf("%s/%s/%d", compiler, policy, size), func(b *testing.B) {
-					engine := newRuntime(b, host.Options{Instances: policy})
-					module := load(b, engine, "fine_balance.wasm", guestbuild.Example(b, compiler, "fine_balance"))
-					guest := module.NewGuest(0)
-					defer guest.Close(b.Context())
-					events := fineEvents(1, size)
-					inGuest := time.Duration(0)
-					b.ReportAllocs()
-					for b.Loop() {
-						if _, err := guest.Apply(b.Context(), events, nil); err != nil {
-							b.Fatal(err)
-						}
-						inGuest += guest.Usage().Time
-					}
-					perEvent(b, b.Elapsed(), size, "ns/event")
-					perEvent(b, inGuest, size, "in-guest-ns/event")
-					b.ReportMetric(float64(guest.Usage().MemoryBytes), "instance-B")
-				})
+				b.Run(fmt.Sprintf("%s/%s/%d", compiler, policy, size), func(b *testing.B) { benchmarkApply(b, compiler, policy, size) })
 			}
 		}
 	}
+}
+
+func benchmarkApply(b *testing.B, compiler guestbuild.Compiler, policy host.Instances, size int) {
+	engine := newRuntime(b, host.Options{Instances: policy})
+	module := load(b, engine, "fine_balance.wasm", guestbuild.Example(b, compiler, "fine_balance"))
+	guest := module.NewGuest(0)
+	defer guest.Close(b.Context())
+	events := fineEvents(1, size)
+	inGuest := time.Duration(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := guest.Apply(b.Context(), events, nil); err != nil {
+			b.Fatal(err)
+		}
+		inGuest += guest.Usage().Time
+	}
+	perEvent(b, b.Elapsed(), size, "ns/event")
+	perEvent(b, inGuest, size, "in-guest-ns/event")
+	b.ReportMetric(float64(guest.Usage().MemoryBytes), "instance-B")
 }
 
 // BenchmarkFolder_Fold turns the mutations of 1,000 fines, 40 of them distinct, into steps.

@@ -206,7 +206,7 @@ func (g *Guest) prepare(ctx context.Context, room int) error {
 		if !g.module.Reuses() {
 			g.image = g.module.images.of(g)
 		}
-	case !g.module.Reuses():
+	case g.image != nil:
 		g.image.restore(g)
 	}
 	return nil

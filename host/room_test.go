@@ -68,7 +68,6 @@ func TestRoom_isNotGivenToWhoMakesNoUseOfIt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g.Memory = Limits{Min: pages}
-			g.Apply = Code(g.GoodReply())
 			limits := host.Limits{Fuel: endless, StartTimeout: time.Hour}
 			module := load(t, newRuntime(t, host.Options{Instances: host.InstancesFresh, Limits: limits}), "room.wasm", g.Wasm())
 			guest := module.NewGuest(0)

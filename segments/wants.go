@@ -26,9 +26,6 @@ func wantsOf(request store.ReadRequest) wants {
 	return w
 }
 
-// scopeColumns are the columns of the lists of a scope.
-var scopeColumns = [3]store.Columns{store.ColumnBoundedContext, store.ColumnAggregateType, store.ColumnEventType}
-
 // include widens w to what other needs too. It may let in more than the two want: each list is widened by itself.
 func (w *wants) include(other wants) {
 	w.columns |= other.columns
@@ -49,6 +46,9 @@ func (w *wants) cover(other wants) bool {
 	}
 	return true
 }
+
+// scopeColumns are what the lists are of, in their order.
+var scopeColumns = [3]store.Columns{store.ColumnBoundedContext, store.ColumnAggregateType, store.ColumnEventType}
 
 func (w *wants) lists() [3]*[]string {
 	return [3]*[]string{&w.scope.BoundedContexts, &w.scope.AggregateTypes, &w.scope.EventTypes}
