@@ -120,23 +120,22 @@ func (f *flow) applyStretch(ctx, working context.Context, from *stretch, w *wind
 	return w, nil
 }
 
-// batch is what the guest gets in one call: the segment's events of after < position ≤ through.
+// batch is what the guest gets in one call: the segment's next events, up to through.
 type batch struct {
-	events         []store.Recorded
-	after, through int64
+	events  []store.Recorded
+	through int64
 }
 
 // cut divides a stretch into batches. One that has no events is a batch without events.
 func (f *flow) cut(from *stretch) []batch {
 	limit := f.runner.batchEvents()
 	batches := make([]batch, 0, len(from.events)/limit+1)
-	events, after := from.events, from.after
+	events := from.events
 	for len(events) > limit {
-		through := events[limit-1].Position
-		batches = append(batches, batch{events: events[:limit], after: after, through: through})
-		events, after = events[limit:], through
+		batches = append(batches, batch{events: events[:limit], through: events[limit-1].Position})
+		events = events[limit:]
 	}
-	return append(batches, batch{events: events, after: after, through: from.through})
+	return append(batches, batch{events: events, through: from.through})
 }
 
 // blame adds to an error of the guest or its SQL which events it came with, unless it names one itself.

@@ -17,8 +17,8 @@ import (
 //	          drained                  free
 //
 // reading.go reads ahead, up to the horizon, a stretch at a time. applying.go cuts a stretch into batches for the guest (guests.go) and
-// folds what it answers into a window. committing.go commits one window after the other, each in one transaction, and sends the next one
-// behind it. Stretches and windows are few and go round, so that no stage is far ahead of the next.
+// folds what it answers into a window. committing.go commits one window after the other, each in one transaction. Stretches and windows
+// are few and go round, so that no stage is far ahead of the next.
 //
 // While the next stage is busy, the one before works on: far behind the head, many batches become one commit; near it, a
 // window is committed as soon as the commit before it has ended. What was computed behind a commit that failed is dropped with it.
@@ -34,16 +34,13 @@ type flow struct {
 	windows   chan *window
 	free      chan *window
 	broken    chan struct{} // closed when a commit has failed: nothing behind it will be committed
-
-	commits  store.Commits
-	underWay underWay
 }
 
 // readAhead is how many stretches are on their way: one is read while another is applied.
 const readAhead = 2
 
 func newFlow(s *segment) *flow {
-	windows := 3 // one is committed, another waits behind it, and the third is filled
+	windows := 2 // one is committed while the other is filled
 	if s.queries() {
 		windows = 1
 	}
@@ -51,7 +48,6 @@ func newFlow(s *segment) *flow {
 		segment: s, from: s.claim.Position,
 		stretches: make(chan *stretch, readAhead), drained: make(chan *stretch, readAhead),
 		windows: make(chan *window), free: make(chan *window, windows), broken: make(chan struct{}),
-		commits: s.runner.catalogue.Commits(s.claim),
 	}
 	for range readAhead {
 		f.drained <- &stretch{}

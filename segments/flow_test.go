@@ -24,8 +24,6 @@ type commitWatch struct {
 	store.Store
 	// instead is called for every commit and may call commit.
 	instead func(from, through int64, commit func() error) error
-	// sending is called before a commit is sent; when it returns an error it is not sent.
-	sending func() error
 
 	mu    sync.Mutex
 	moves [][2]int64 // from where to where commits have moved a checkpoint
@@ -57,24 +55,6 @@ type watchedCatalogue struct {
 
 func (c *watchedCatalogue) Begin(claim store.Claim) store.Tx {
 	return &watchedTx{c.Catalogue.Begin(claim), c.watch, claim.Position}
-}
-
-func (c *watchedCatalogue) Commits(claim store.Claim) store.Commits {
-	return &watchedCommits{store.OneByOne(c.Begin, claim), c.watch}
-}
-
-type watchedCommits struct {
-	store.Commits
-	watch *commitWatch
-}
-
-func (c *watchedCommits) Send(ctx context.Context, after, through int64, steps []store.Step) error {
-	if c.watch.sending != nil {
-		if err := c.watch.sending(); err != nil {
-			return err
-		}
-	}
-	return c.Commits.Send(ctx, after, through, steps)
 }
 
 type watchedTx struct {
@@ -206,7 +186,7 @@ func TestFlow_atTheHeadNothingWaits(t *testing.T) {
 	}
 }
 
-// TestFlow_whatWasComputedBehindAFailedCommitIsDropped has commits fail, before they are sent, before they are written and after,
+// TestFlow_whatWasComputedBehindAFailedCommitIsDropped has commits fail, before they are written and after,
 // wherever they are, and wants exactly the rows of each event once, in windows and batches of any size, with a guest that asks for
 // what it has written and one that does not.
 func TestFlow_whatWasComputedBehindAFailedCommitIsDropped(t *testing.T) {
@@ -235,12 +215,6 @@ func TestFlow_whatWasComputedBehindAFailedCommitIsDropped(t *testing.T) {
 				faults--
 			}
 			return drawn
-		}
-		watch.sending = func() error {
-			if draw(6) {
-				return lost
-			}
-			return nil
 		}
 		watch.instead = func(_, _ int64, commit func() error) error {
 			switch {
@@ -290,7 +264,7 @@ func TestFlow_aRefusedCommitFailsTheSegment(t *testing.T) {
 	}{
 		{"queries", "order_check", segments.Options{BatchEvents: 10}},
 		{"rests", "fine_balance", segments.Options{BatchEvents: 10, BatchPause: time.Microsecond}},
-		{"in a row", "fine_balance", segments.Options{BatchEvents: 10, CommitEvents: 10}},
+		{"every batch", "fine_balance", segments.Options{BatchEvents: 10, CommitEvents: 10}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -17,8 +17,7 @@ type window struct {
 	batches     int
 	events      int
 	first, last int64     // positions of its events
-	after       int64     // where the checkpoint must stand
-	through     int64     // and where it goes
+	through     int64     // where the checkpoint goes
 	log         int       // whose events they are
 	reaches     bool      // up to the horizon as it was known when they were read: nothing waits behind
 	since       time.Time // when it was begun
@@ -40,7 +39,7 @@ func newWindow(s *segment) *window {
 // add folds what a batch came to, which goes on where the one before it ended. It may have no events: then only the checkpoint moves.
 func (w *window) add(b batch, mutations []store.Mutation) {
 	if !w.filled {
-		w.filled, w.since, w.after = true, clock.Now(), b.after
+		w.filled, w.since = true, clock.Now()
 	}
 	if len(b.events) > 0 {
 		if w.batches == 0 {

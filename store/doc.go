@@ -10,7 +10,6 @@
 //
 //   - Rows and checkpoint commit in one transaction or not at all ([Tx]).
 //   - No position at or below [Horizon.Position] can still appear ([Reader]).
-//   - Commits in a row are applied in their order, and none behind one that failed ([Commits]).
 //   - A commit succeeds only while the [Claim] still holds the segment at the position that it was read at.
 //   - Errors are translated once: callers test them with errors.Is and errors.As against errors.go.
 //

@@ -52,10 +52,6 @@ type Projections interface {
 type Catalogue interface {
 	// Begin opens a unit of work for the claim. It takes no connection before the first Query or Commit.
 	Begin(claim Claim) Tx
-
-	// Commits opens the way for units of work without queries that follow each other from where the claim stands. It takes a
-	// connection while some are under way.
-	Commits(claim Claim) Commits
 }
 
 // Tx is one unit of work: optional queries, then one commit of rows and checkpoint. It is used by one goroutine, and ends

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -113,6 +114,12 @@ func (s *Server) ReadOnly(t testing.TB, on bool) {
 			return
 		}
 	}
+}
+
+// Socket returns the database's DSN over the server's Unix socket.
+func (d Database) Socket() string {
+	host := fmt.Sprintf("@127.0.0.1:%d/", d.Server.port)
+	return strings.Replace(d.DSN, host, "@/", 1) + "&host=" + url.QueryEscape(d.Server.folder) + fmt.Sprintf("&port=%d", d.Server.port)
 }
 
 // Connect opens a connection that closes when the test ends.

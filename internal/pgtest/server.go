@@ -86,7 +86,7 @@ func Shared(t testing.TB) *Server {
 }
 
 // placement is what every server needs to stay private.
-var placement = []string{"listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200", "log_min_messages=warning"}
+var placement = []string{"listen_addresses=127.0.0.1", "max_connections=200", "log_min_messages=warning"}
 
 // settings make the server fast to start and its faults visible. Nothing here changes what a transaction promises short of
 // a crash of the machine.
@@ -149,7 +149,7 @@ wait $server
 // Run starts the server on its data folder and port, after Start or Kill, and waits until it answers.
 func (s *Server) Run() error {
 	args := []string{"-c", guardScript, "guard", filepath.Join(s.bin, "postgres"), "-D", s.data(), "-p", strconv.Itoa(s.port)}
-	for _, setting := range slices.Concat(placement, s.settings) {
+	for _, setting := range slices.Concat(placement, []string{"unix_socket_directories=" + s.folder}, s.settings) {
 		args = append(args, "-c", setting)
 	}
 	read, write, err := os.Pipe()

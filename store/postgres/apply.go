@@ -87,24 +87,12 @@ func (u *unit) commit(ctx context.Context, through int64, steps []store.Step) er
 	if err != nil {
 		return err
 	}
-	u.catalogue.sendCommit(p, u.params, u.claim, through, steps)
-	return p.finish((*statementResult).drain)
-}
-
-// sender takes the statements of a transaction. It has read the parameters when it returns.
-type sender interface {
-	send(s *statement, parameters [][]byte)
-	// again sends the statement that was sent last once more, with other parameters.
-	again(s *statement, parameters [][]byte)
-}
-
-// sendCommit sends what comes behind BEGIN: fence and checkpoint, rows, COMMIT.
-func (c *catalogue) sendCommit(to sender, params *parameters, claim store.Claim, through int64, steps []store.Step) {
-	to.send(&c.store.advance, c.fence(params, claim, through))
+	p.send(&u.catalogue.store.advance, u.catalogue.fence(u.params, u.claim, through))
 	for i := range steps {
-		c.sendStep(to, params, &steps[i])
+		p.sendStep(u.catalogue, u.params, &steps[i])
 	}
-	to.send(&commitStatement, nil)
+	p.send(&commitStatement, nil)
+	return p.finish((*statementResult).drain)
 }
 
 var (
@@ -134,14 +122,14 @@ func (c *catalogue) fence(params *parameters, claim store.Claim, through int64) 
 	return params.values()
 }
 
-func (c *catalogue) sendStep(to sender, params *parameters, step *store.Step) {
+func (p *pipeline) sendStep(c *catalogue, params *parameters, step *store.Step) {
 	statement := &c.writes[step.Write]
 	if statement.set {
 		params.reset()
 		for column, t := range statement.params {
 			params.addColumn(t.Kind, step, column)
 		}
-		to.send(statement, params.values())
+		p.send(statement, params.values())
 		return
 	}
 	for row := range step.Count {
@@ -150,9 +138,9 @@ func (c *catalogue) sendStep(to sender, params *parameters, step *store.Step) {
 			params.add(t, step.Values[row*step.Width+column])
 		}
 		if row == 0 {
-			to.send(statement, params.values())
+			p.send(statement, params.values())
 		} else {
-			to.again(statement, params.values())
+			p.again(statement, params.values())
 		}
 	}
 }
@@ -178,7 +166,7 @@ func (u *unit) giveBack() {
 	conn.Release()
 }
 
-// rollback ends the transaction of a connection, if it is in one, or the connection.
+// rollback ends the transaction of a connection if it is in one. It closes a connection that does not answer.
 func rollback(conn *pgxpool.Conn) {
 	if conn.Conn().PgConn().TxStatus() == 'I' || conn.Conn().PgConn().IsClosed() {
 		return

@@ -51,7 +51,6 @@ type rig struct {
 	catalogue store.Catalogue
 	folder    *store.Folder
 	claim     store.Claim
-	inARow    bool // commits are made by store.Commits
 }
 
 func newRig(t testing.TB, db pgtest.Database, dsn string, options postgres.Options) *rig {
@@ -96,29 +95,9 @@ func (r *rig) commit(ctx context.Context, mutations ...store.Mutation) error {
 }
 
 func (r *rig) commitSteps(ctx context.Context, steps []store.Step) error {
-	if !r.inARow {
-		tx := r.catalogue.Begin(r.claim)
-		defer tx.Rollback()
-		return tx.Commit(ctx, r.claim.Position+1, steps)
-	}
-	commits := r.catalogue.Commits(r.claim)
-	defer commits.Close()
-	if err := commits.Send(ctx, r.claim.Position, r.claim.Position+1, steps); err != nil {
-		return err
-	}
-	return commits.Wait(ctx)
-}
-
-// inBothWays runs a test with commits in units of work, and with commits of the kind that are made in a row.
-func inBothWays(t *testing.T, test func(t *testing.T, inARow bool)) {
-	t.Helper()
-	t.Parallel()
-	for name, inARow := range map[string]bool{"unit": false, "in_a_row": true} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t, inARow)
-		})
-	}
+	tx := r.catalogue.Begin(r.claim)
+	defer tx.Rollback()
+	return tx.Commit(ctx, r.claim.Position+1, steps)
 }
 
 // want compares the table and the checkpoint, past the store.
@@ -134,13 +113,11 @@ func (r *rig) wantClean() {
 	wantRows(r, r.db, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'pupwasm' AND state <> 'idle'", "0")
 }
 
-func TestCommit_isOneRoundTrip(t *testing.T) { inBothWays(t, testIsOneRoundTrip) }
-
-func testIsOneRoundTrip(t *testing.T, inARow bool) {
+func TestCommit_isOneRoundTrip(t *testing.T) {
+	t.Parallel()
 	db := pgtest.New(t)
 	p := newProxy(t, db)
 	r := newRig(t, db, p.dsn, postgres.Options{ConnectionsMax: 1})
-	r.inARow = inARow
 	ctx := t.Context()
 	for i, step := range []func(){
 		func() { must(t, r.commit(ctx, add("a", 1))) },
@@ -199,13 +176,9 @@ func TestAppendAndRead_areOneRoundTrip(t *testing.T) {
 }
 
 func TestCommit_errorInTheMiddleLeavesAUsableConnection(t *testing.T) {
-	inBothWays(t, testErrorInTheMiddleLeavesAUsableConnection)
-}
-
-func testErrorInTheMiddleLeavesAUsableConnection(t *testing.T, inARow bool) {
+	t.Parallel()
 	db := pgtest.New(t)
 	r := newRig(t, db, db.DSN, postgres.Options{ConnectionsMax: 1})
-	r.inARow = inARow
 	ctx := t.Context()
 	must(t, r.commit(ctx, add("a", 1)))
 	before := query(t, db.Connect(t), "SELECT pid FROM pg_stat_activity WHERE application_name = 'pupwasm' AND datname = current_database()")

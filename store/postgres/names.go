@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -19,11 +18,9 @@ import (
 // A pooler that works by transaction may hand every transaction to another server, which has other statements. The first sign of it
 // ends all names of the store for good: see errNamesLost.
 type names struct {
-	off *atomic.Bool // of the store
-
-	mu    sync.Mutex
+	off   *atomic.Bool // of the store
 	known map[string]bool
-	asked map[string]bool // in what is under way
+	asked map[string]bool // in the pipeline under way
 }
 
 // namesMax bounds what the server of one connection is asked to keep.
@@ -50,8 +47,6 @@ func (s *Store) namesOn(conn *pgconn.PgConn) *names {
 		n = &names{off: &s.namesOff, known: map[string]bool{}, asked: map[string]bool{}}
 		conn.CustomData()[namesKey] = n
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	clear(n.asked)
 	return n
 }
@@ -78,8 +73,6 @@ func (n *names) use(s *statement) nameUse {
 	if s.kept == "" || n.off.Load() {
 		return unnamed
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	switch {
 	case n.known[s.kept] || n.asked[s.kept]:
 		return ready
@@ -92,8 +85,6 @@ func (n *names) use(s *statement) nameUse {
 
 // prepared is called when the server has prepared the statement. It keeps it also when the transaction fails.
 func (n *names) prepared(s *statement) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	n.known[s.kept] = true
 }
 

@@ -52,12 +52,10 @@ func await(t testing.TB, what string, condition func() bool) {
 	}
 }
 
-func TestCommit_cancelledWhileItWaits(t *testing.T) { inBothWays(t, testCancelledWhileItWaits) }
-
-func testCancelledWhileItWaits(t *testing.T, inARow bool) {
+func TestCommit_cancelledWhileItWaits(t *testing.T) {
+	t.Parallel()
 	db := pgtest.New(t)
 	r := newRig(t, db, db.DSN, postgres.Options{ConnectionsMax: 1})
-	r.inARow = inARow
 	must(t, r.commit(t.Context(), add("a", 1)))
 	release := r.block()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -84,12 +82,10 @@ func testCancelledWhileItWaits(t *testing.T, inARow bool) {
 	r.want("a 2")
 }
 
-func TestCommit_killedBackendIsTransient(t *testing.T) { inBothWays(t, testKilledBackendIsTransient) }
-
-func testKilledBackendIsTransient(t *testing.T, inARow bool) {
+func TestCommit_killedBackendIsTransient(t *testing.T) {
+	t.Parallel()
 	db := pgtest.New(t)
 	r := newRig(t, db, db.DSN, postgres.Options{ConnectionsMax: 1})
-	r.inARow = inARow
 	ctx := t.Context()
 	must(t, r.commit(ctx, add("a", 1)))
 	admin := db.Connect(t)
@@ -143,13 +139,11 @@ func terminate(t testing.TB, db pgtest.Database) {
 	await(t, "the connections end", func() bool { return query(t, conn, "SELECT count(*) "+all)[0][0] == "0" })
 }
 
-func TestCommit_lostConnectionIsTransient(t *testing.T) { inBothWays(t, testLostConnectionIsTransient) }
-
-func testLostConnectionIsTransient(t *testing.T, inARow bool) {
+func TestCommit_lostConnectionIsTransient(t *testing.T) {
+	t.Parallel()
 	db := pgtest.New(t)
 	p := newProxy(t, db)
 	r := newRig(t, db, p.dsn, postgres.Options{ConnectionsMax: 2})
-	r.inARow = inARow
 	ctx := t.Context()
 	must(t, r.commit(ctx, add("a", 1)))
 	release := r.block()

@@ -48,7 +48,7 @@ func (s *Store) Peek(ctx context.Context, request store.ReadRequest, page *store
 			case &s.look:
 				return readHorizon(of.reader, &h)
 			case read:
-				return collect(of.reader, request.Columns, &builder, &remainder{})
+				return collect(of.reader, request.Columns, &builder)
 			}
 			return of.drain()
 		})

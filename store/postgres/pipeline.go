@@ -134,21 +134,17 @@ func (p *pipeline) finish(handle func(*statementResult) error) (err error) {
 	return nil
 }
 
+// translate puts what went wrong with one of the statements into the words of package store.
 func (p *pipeline) translate(at int, err error) error {
 	var rejection *store.RejectedError
 	if errors.As(err, &rejection) {
 		return err
 	}
-	return failureAt(p.names, p.sent, at, err)
-}
-
-// failureAt puts what went wrong with one of the statements of a transaction into the words of package store.
-func failureAt(names *names, sent []*statement, at int, err error) error {
-	if names.lost(err) {
+	if p.names.lost(err) {
 		return errNamesLost
 	}
-	if at < len(sent) && sent[at].name != "" {
-		return rejected(sent[at].name, err)
+	if at < len(p.sent) && p.sent[at].name != "" {
+		return rejected(p.sent[at].name, err)
 	}
 	return translate(err)
 }

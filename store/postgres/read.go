@@ -39,11 +39,9 @@ var eventColumns = []struct {
 }
 
 // collect gives the rows of a result to the builder.
-func collect(rows *pgconn.ResultReader, columns store.Columns, builder *store.PageBuilder, left *remainder) error {
-	defer left.end()
+func collect(rows *pgconn.ResultReader, columns store.Columns, builder *store.PageBuilder) error {
 	for rows.NextRow() {
 		values := rows.Values()
-		left.row(values)
 		if builder.Full {
 			continue // the rest of the result has to be read to be rid of it
 		}
@@ -73,7 +71,7 @@ func (s *Store) Read(ctx context.Context, request store.ReadRequest, page *store
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	read, params := s.readStatement(request)
-	full, err := s.readInOrder(ctx, read, params, request.Columns, page, request.Bytes, min(int64(request.Limit), request.Through-request.After))
+	full, err := s.readInOrder(ctx, read, params, request.Columns, page, request.Bytes)
 	if err != nil {
 		return err
 	}
@@ -92,10 +90,10 @@ var inOrder = func() *statement {
 	return s
 }()
 
-// readInOrder runs a read in one round trip, and tells whether the limit of bytes ended the page. rows is about how many are
-// expected, 0 when nobody knows. The two statements are one transaction, which ends with the pipeline.
+// readInOrder runs a read in one round trip, and tells whether the limit of bytes ended the page. The two statements are one
+// transaction, which ends with the pipeline.
 func (s *Store) readInOrder(
-	ctx context.Context, read *statement, params *parameters, columns store.Columns, page *store.Page, bytesMax int, rows int64,
+	ctx context.Context, read *statement, params *parameters, columns store.Columns, page *store.Page, bytesMax int,
 ) (full bool, err error) {
 	read.keep()
 	conn, err := s.pool.Acquire(ctx)
@@ -114,7 +112,7 @@ func (s *Store) readInOrder(
 			if of.statement != read {
 				return of.drain()
 			}
-			return collect(of.reader, columns, &builder, remainderOf(conn.Conn().PgConn(), rows))
+			return collect(of.reader, columns, &builder)
 		})
 		full = builder.Full
 		return err
@@ -184,7 +182,7 @@ func (s *Store) ReadStream(ctx context.Context, stream store.Stream, first, last
 		params.add(streamParams[i], v)
 	}
 	var page store.Page
-	if _, err := s.readInOrder(ctx, read, params, store.AllColumns, &page, 0, 0); err != nil || len(page.Events) > 0 {
+	if _, err := s.readInOrder(ctx, read, params, store.AllColumns, &page, 0); err != nil || len(page.Events) > 0 {
 		return page.Events, err
 	}
 	var exists bool

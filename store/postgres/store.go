@@ -7,7 +7,6 @@
 //	bulk.go       many events in, by COPY
 //	horizon.go    how far it is safe to read (the append fence is in the migration)
 //	read.go       events out, in binary, only the columns asked for
-//	gather.go     how a large answer is taken off the connection
 //	peek.go       both in one round trip
 //	catalogue.go  install: tables, checks, the statements of a projection
 //	sandbox.go    what a declared statement may touch, asked of PostgreSQL's own parser
@@ -17,9 +16,6 @@
 //	apply.go      one unit of work: fence, rows, checkpoint and commit in one round trip
 //	pipeline.go   several statements in one round trip
 //	names.go      statements that the server keeps prepared
-//	commits.go    such units of work in a row, each sent before the one in front of it is answered
-//	messages.go   their statements, as they go over the wire
-//	line.go       the connection that they go over
 //	warm.go       connections made ready before the first commit
 //	wire.go       values to and from PostgreSQL's binary format
 //	lease.go      who may advance which segment
@@ -129,7 +125,6 @@ func Open(dsn string, options Options) (*Store, error) {
 	}
 	// Behind a pooler a connection may be sent what another client listens to. The driver would keep it for ever.
 	config.ConnConfig.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) {}
-	config.ConnConfig.DialFunc = gathering(config.ConnConfig.DialFunc)
 	s := &Store{options: options, queries: queriesFor(options.Schema, now), silence: silenceMax}
 	s.advance = statement{sql: s.queries.advance, params: advanceParams}
 	s.advance.keep()

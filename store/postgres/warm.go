@@ -41,7 +41,7 @@ func (c *catalogue) rehearse(ctx context.Context, conn *pgxpool.Conn) error {
 	p.send(&statement{sql: c.store.queries.pin, params: pinParams}, params.values())
 	for i := range c.writes {
 		if w := &c.writes[i]; w.set && w.kept != "" {
-			c.sendStep(p, &params, &store.Step{Write: i, Width: len(w.params)})
+			p.sendStep(c, &params, &store.Step{Write: i, Width: len(w.params)})
 		}
 	}
 	p.send(&rollbackStatement, nil)

@@ -35,7 +35,7 @@ func TestWarm_allConnectionsAreReadyBeforeTheFirstCommit(t *testing.T) {
 	claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: "sums", Worker: "w", Limit: 1})
 	must(t, err)
 	handOut(t, db)
-	r := &rig{TB: t, db: db, store: s, catalogue: catalogue, folder: store.NewFolder(p), claim: claims[0], inARow: true}
+	r := &rig{TB: t, db: db, store: s, catalogue: catalogue, folder: store.NewFolder(p), claim: claims[0]}
 	must(t, r.commit(t.Context(), add("a", 1)))
 	r.want("a 1")
 	r.wantClean()

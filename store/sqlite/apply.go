@@ -12,9 +12,6 @@ import (
 // Begin opens a unit of work. See [store.Catalogue].
 func (c *catalogue) Begin(claim store.Claim) store.Tx { return &unit{catalogue: c, claim: claim} }
 
-// Commits makes each when it is sent: the file has one writer, in this process. See [store.Catalogue].
-func (c *catalogue) Commits(claim store.Claim) store.Commits { return store.OneByOne(c.Begin, claim) }
-
 // unit is one unit of work. It holds no connection between its calls: the guest that runs in between may take its time,
 // and the file has one writer. What a query saw is right for the commit as long as the claim holds, which the commit checks.
 type unit struct {

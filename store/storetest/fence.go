@@ -21,7 +21,7 @@ var fenceCases = []testCase{
 func (r *runner) wantFenced(name string, claim store.Claim) {
 	r.Helper()
 	before, position := r.table(), r.position()
-	err := r.fixture.commit(r.ctx, r.catalogue, claim, claim.Position+1, r.folder.Fold([]store.Mutation{put("a", 1000)}))
+	err := r.commitAs(claim, put("a", 1000))
 	if !errors.Is(err, store.ErrFenced) {
 		r.Errorf("%s: %v, want ErrFenced", name, err)
 	}
@@ -100,7 +100,9 @@ func fenceRace(f *fixture) {
 	for round := range 15 {
 		var winners atomic.Int64
 		for _, err := range concurrently(hosts, func(i int, _ store.Store) error {
-			err := f.commit(f.ctx, catalogues[i], r.claim, r.claim.Position+1, r.plan(put("a", 1)))
+			tx := catalogues[i].Begin(r.claim)
+			defer tx.Rollback()
+			err := tx.Commit(f.ctx, r.claim.Position+1, r.plan(put("a", 1)))
 			if err == nil {
 				winners.Add(1)
 			}

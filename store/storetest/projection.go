@@ -89,11 +89,27 @@ func (r *runner) commit(mutations ...store.Mutation) error {
 	if r.claim.Position%100 == 0 {
 		r.handOut(r.claim.Position + 100)
 	}
-	err := r.fixture.commit(r.ctx, r.catalogue, r.claim, r.claim.Position+1, r.folder.Fold(mutations))
+	err := r.commitAs(r.claim, mutations...)
 	if err == nil {
 		r.claim.Position++
 	}
 	return err
+}
+
+// commitAs applies mutations as one batch with a claim.
+func (r *runner) commitAs(claim store.Claim, mutations ...store.Mutation) error {
+	tx := r.catalogue.Begin(claim)
+	defer tx.Rollback()
+	return tx.Commit(r.ctx, claim.Position+1, r.plan(mutations...))
+}
+
+// plan makes the steps of mutations, which stay as they are.
+func (r *runner) plan(mutations ...store.Mutation) []store.Step {
+	return store.NewFolder(r.projection).Fold(mutations)
+}
+
+func put(name string, n int64) store.Mutation {
+	return mutate(totalsPut, store.Text(name), store.I64(n))
 }
 
 // apply is commit where it has to work.

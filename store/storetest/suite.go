@@ -52,13 +52,9 @@ func Run(t *testing.T, driver Driver) {
 		{"horizon", horizonCases},
 		{"install", installCases},
 		{"apply", applyCases},
-		{"apply_in_a_row", committedInARow(applyCases)},
-		{"types_in_a_row", committedInARow(typeCases)},
-		{"commits", commitsCases},
 		{"types", typeCases},
 		{"query", queryCases},
 		{"fence", fenceCases},
-		{"fence_in_a_row", committedInARow(fenceCases)},
 		{"fold", foldCases},
 		{"lease", leaseCases},
 		{"lease_model", leaseModelCases},
@@ -90,7 +86,6 @@ type fixture struct {
 	Database
 	store   store.Store
 	append  appendFunc
-	commit  makeCommit
 	driver  Driver
 	dialect store.Dialect
 	ctx     context.Context
@@ -103,7 +98,7 @@ func newFixture(t *testing.T, driver Driver) *fixture {
 	t.Helper()
 	database := driver.New(t)
 	s := database.Open(t)
-	return &fixture{T: t, Database: database, store: s, append: s.Append, commit: inAUnit, driver: driver, dialect: driver.Dialect, ctx: t.Context()}
+	return &fixture{T: t, Database: database, store: s, append: s.Append, driver: driver, dialect: driver.Dialect, ctx: t.Context()}
 }
 
 // through runs cases with another way to append.
