@@ -13,9 +13,11 @@ type Projection struct {
 	Version int      `json:"version"`
 	Scope   Scope    `json:"subscription"`
 	Order   Ordering `json:"ordering,omitempty"`
-	Tables  []Table  `json:"tables,omitempty"`
-	Writes  []Write  `json:"writes,omitempty"`
-	Queries []Query  `json:"queries,omitempty"`
+	// Partition is what the events are divided by; nil is the stream. It has no meaning with OrderGlobal.
+	Partition *Partition `json:"partition,omitempty"`
+	Tables    []Table    `json:"tables,omitempty"`
+	Writes    []Write    `json:"writes,omitempty"`
+	Queries   []Query    `json:"queries,omitempty"`
 }
 
 // Ordering says which events of a projection have to be applied one after the other.
@@ -87,6 +89,12 @@ type Column struct {
 	Type    Type            `json:"type"`
 	NotNull bool            `json:"not_null,omitempty"`
 	Default json.RawMessage `json:"default,omitempty"` // a JSON number, string or boolean
+
+	// At most one of these marks a key column. It holds the partition key, the position or the id of the event that causes the
+	// row, which the host checks for every mutation.
+	Partition bool `json:"partition,omitempty"`
+	Position  bool `json:"position,omitempty"`
+	EventID   bool `json:"event_id,omitempty"`
 }
 
 // DefaultText returns the default of a text column, without the quotes of JSON. The column must be valid.
@@ -136,6 +144,11 @@ type Write struct {
 	Columns []WriteColumn `json:"columns,omitempty"`
 	SQL     Statement     `json:"sql,omitempty"`
 	Params  []Type        `json:"params,omitempty"`
+	// PartitionParam is the number of the parameter, from 1, that holds the partition key of a statement which changes rows of
+	// that key only; 0 for none.
+	PartitionParam int `json:"partition_param,omitempty"`
+	// Unordered is the author's promise that the statement gives the same rows in any order of the events.
+	Unordered bool `json:"unordered,omitempty"`
 }
 
 // WriteColumn is a column that a write fills.
@@ -155,6 +168,11 @@ type Query struct {
 	SQL     Statement `json:"sql,omitempty"`
 	Params  []Type    `json:"params,omitempty"`
 	Results []Type    `json:"results,omitempty"`
+	// PartitionParam is the number of the parameter, from 1, that holds the partition key of a statement which reads rows of
+	// that key only; 0 for none.
+	PartitionParam int `json:"partition_param,omitempty"`
+	// Unordered is the author's promise that the rows of the projection do not depend on when the query runs.
+	Unordered bool `json:"unordered,omitempty"`
 }
 
 // Table returns the table of that name.

@@ -135,6 +135,9 @@ type Recorded struct {
 	Position         int64 // global position, from 1, with gaps
 	AggregateVersion int64 // place within the stream, from 1, without gaps
 	PartitionHash    uint32
+	// Key is the partition key by which a projection divides its events; nil where that is the stream's id. It is set by
+	// whoever divides the events, belongs to them as the payload does, and is not stored.
+	Key []byte
 }
 
 // PartitionHash is FNV-1a 32 of an aggregate id. It is unsigned on every platform, so that a segment is a range.
