@@ -50,7 +50,7 @@ func ledger(key string) *store.Projection {
 		Name: "ledger", Version: 1,
 		Tables: []store.Table{
 			{Name: "account", Key: []string{"k"}, Columns: []store.Column{
-				{Name: "k", Type: typed(key)},
+				{Name: "k", Type: typed(key), Partition: true},
 				{Name: "total", Type: typed("i64")},
 				{Name: "amount", Type: typed("numeric")},
 				{Name: "low", Type: typed("i64")},
@@ -500,7 +500,7 @@ func TestFolder_insertsOfATableOfTheirOwnAreOneStep(t *testing.T) {
 	t.Parallel()
 	p := &store.Projection{
 		Name: "log", Version: 1,
-		Tables: []store.Table{{Name: "line", Key: []string{"n"}, Columns: []store.Column{{Name: "n", Type: typed("i64")}}}},
+		Tables: []store.Table{{Name: "line", Key: []string{"n"}, Columns: []store.Column{{Name: "n", Type: typed("i64"), Partition: true}}}},
 		Writes: []store.Write{
 			{Name: "add", Action: store.Insert, Table: "line"},
 			{Name: "prune", SQL: store.Statement{store.DialectAny: "DELETE FROM {line}"}},
