@@ -31,6 +31,8 @@ type segment struct {
 	request store.ReadRequest
 	log     *member // of the worker's feed, while it runs
 	careful int64   // up to this position every batch is committed by itself
+
+	deadlocks int // that commits have met
 }
 
 func newSegment(r *runner, claim store.Claim) *segment {
