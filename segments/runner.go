@@ -39,6 +39,7 @@ type runner struct {
 	positions map[int]int64 // checkpoints, as far as they are known
 
 	module    *host.Module // installed
+	divider   *divider     // of the module
 	catalogue store.Catalogue
 	segments  map[int]*segment
 	troubles  map[int]*trouble

@@ -70,7 +70,7 @@ func (s *segment) run(ctx context.Context) error {
 	worker := s.runner.worker
 	working, stop := outliving(ctx, stopGrace)
 	defer stop()
-	s.log = worker.feed.join(s.request)
+	s.log = worker.feed.join(s.request, s.runner.divider)
 	defer worker.feed.leave(s.log)
 	for {
 		err := newFlow(s).run(ctx, working)
