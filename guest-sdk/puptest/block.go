@@ -18,6 +18,7 @@ const (
 var fields = []string{
 	"", "global_position", "aggregate_version", "bounded_context", "aggregate_type", "aggregate_id", "event_id", "event_type",
 	"event_version", "payload", "metadata", "trace_id", "correlation_id", "causation_id", "created_at", "partition_hash",
+	"partition_key",
 }
 
 // encodeBatch lays events out with the wanted columns, in memory that is aligned to 8 bytes.
