@@ -4,7 +4,7 @@ package main
 import pup "github.com/pupwasm/pupwasm/guest-sdk"
 
 var (
-	rows = pup.NewTable("rows", pup.I64("position").Key(), pup.Text("note").NotNull())
+	rows = pup.NewTable("rows", pup.I64("position").Key().Position(), pup.Text("note").NotNull())
 	note = rows.Insert("note", "note")
 )
 
