@@ -110,9 +110,6 @@ func (d *lineDecoder) set(line *eventLine, name string, value []byte) (err error
 			line.event.Payload, err = decodeBase64(value)
 		}
 	case "metadata":
-		if hasLoneSurrogate(value) {
-			err = errors.New(`has half of a surrogate pair (\ud800 to \udfff), which is no character`)
-		}
 		line.event.Metadata = bytes.Clone(value)
 	case "trace_id":
 		line.event.TraceID, err = decodeText(value)
@@ -226,7 +223,7 @@ func decodeText(value []byte) (string, error) {
 	if bytes.IndexByte(value, '\\') < 0 {
 		return string(value[1 : len(value)-1]), nil
 	}
-	if hasLoneSurrogate(value) {
+	if store.HasLoneSurrogate(value) {
 		return "", errors.New(`has half of a surrogate pair (\ud800 to \udfff), which is no character`)
 	}
 	var text string
@@ -304,33 +301,6 @@ func decodeBase64(value []byte) ([]byte, error) {
 		return nil, fmt.Errorf("is not base64 (%w)", err)
 	}
 	return payload, nil
-}
-
-// hasLoneSurrogate tells whether JSON text spells half of a surrogate pair. Decoders turn it into U+FFFD and PostgreSQL
-// refuses it.
-func hasLoneSurrogate(text []byte) bool {
-	high := false // the escape right before was the first half
-	for i := 0; i < len(text); i++ {
-		if text[i] != '\\' {
-			if high {
-				return true
-			}
-			continue
-		}
-		unit := uint64(0)
-		if i+6 <= len(text) && text[i+1] == 'u' {
-			unit, _ = strconv.ParseUint(string(text[i+2:i+6]), 16, 32)
-			i += 5
-		} else {
-			i++
-		}
-		low := unit >= 0xdc00 && unit < 0xe000
-		if high != low {
-			return true
-		}
-		high = unit >= 0xd800 && unit < 0xdc00
-	}
-	return high
 }
 
 // errCutOff says that a line is the beginning of JSON: a file that is half written, or JSON that spans lines.

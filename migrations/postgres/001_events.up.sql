@@ -1,5 +1,12 @@
 -- The event log, its append fence, and the appends.
 
+-- Elsewhere text is stored as other bytes than were given, or without being looked at.
+DO $$ BEGIN
+    IF pg_catalog.current_setting('server_encoding') <> 'UTF8' THEN
+        RAISE EXCEPTION 'the database has the encoding %, pupwasm needs UTF8', pg_catalog.current_setting('server_encoding');
+    END IF;
+END $$;
+
 CREATE TABLE {schema}.events (
     global_position   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     bounded_context   text NOT NULL,

@@ -25,8 +25,14 @@ func (s *Store) Append(ctx context.Context, options store.AppendOptions, appends
 }
 
 // AppendTx adds events within the caller's transaction, which decides whether they come to be. After an error the
-// transaction is aborted, as after any failed statement; a savepoint (tx.Begin) around the call prevents that.
+// transaction is aborted, as after any failed statement; a savepoint (tx.Begin) around the call prevents that. The
+// connection's client_encoding must be UTF8.
 func (s *Store) AppendTx(ctx context.Context, tx pgx.Tx, options store.AppendOptions, appends ...store.StreamAppend) ([]store.Appended, error) {
+	if conn := tx.Conn(); conn != nil {
+		if err := checkEncodings(conn.PgConn()); err != nil {
+			return nil, err
+		}
+	}
 	return s.appendTo(ctx, tx, options, appends)
 }
 
