@@ -300,5 +300,9 @@ func (p *pendingEvent) translate(err error) error {
 		}
 		return &store.VersionConflictError{Stream: *p.stream, Actual: -1}
 	}
+	if errors.As(err, &code) && code == sqlite3.CONSTRAINT_CHECK {
+		// What store has not found already, such as metadata that is nested deeper than SQLite's functions take.
+		return &store.InputError{Field: "event " + p.id.String(), Reason: "is refused by the table of events: " + reason(err)}
+	}
 	return fmt.Errorf("appending event %s: %w", p.id, err)
 }
