@@ -198,13 +198,19 @@ END $$;
 -- beginning of the second after it.
 CREATE FUNCTION {schema}.read_time(value text, OUT at timestamptz, OUT fault text) LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
-    part text[] := regexp_match(value, '^([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:[.]([0-9]+))?'
-        '(?:[Zz]|([+-])([0-9]{2}):([0-9]{2}))$');
-    year integer := part[1]; month integer := part[2]; day integer := part[3];
-    hour integer := part[4]; minute integer := part[5]; second integer := part[6];
+    part text[];
+    year integer; month integer; day integer; hour integer; minute integer; second integer;
     zone interval;
     utc timestamp;
 BEGIN
+    -- The usual form, in which PostgreSQL reads the same as what follows, and sooner.
+    IF value ~ '^[12][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?Z$' THEN
+        at := value;
+        RETURN;
+    END IF;
+    part := regexp_match(value, '^([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:[.]([0-9]+))?'
+        '(?:[Zz]|([+-])([0-9]{2}):([0-9]{2}))$');
+    year := part[1]; month := part[2]; day := part[3]; hour := part[4]; minute := part[5]; second := part[6];
     IF part IS NULL OR month NOT BETWEEN 1 AND 12 OR day = 0 OR hour > 23 OR minute > 59 OR second > 60
         OR part[9]::integer > 23 OR part[10]::integer > 59
     THEN
@@ -243,38 +249,42 @@ CREATE FUNCTION {schema}.text_fault(field text, value text, required boolean) RE
     END
 $$;
 
+-- shown is a JSON value for a message.
+CREATE FUNCTION {schema}.shown(value json) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN json_typeof(value) IN ('object', 'array') THEN 'an ' || json_typeof(value) ELSE left(value::text, 60) END
+$$;
+
 -- event_fault tells why append refuses an event, or returns NULL. It lets by what 'pupwasm append' lets by.
 CREATE FUNCTION {schema}.event_fault(event json) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
     member record;
     seen text[] := '{}';
     type text;
-    said text; -- the value, for a message
     fault text;
 BEGIN
     IF event IS NULL OR json_typeof(event) <> 'object' THEN
         RETURN format('is %s, must be an object', coalesce(json_typeof(event), 'NULL'));
     END IF;
     FOR member IN
-        SELECT m.key, m.value, json_typeof(m.value) AS kind, m.value #>> '{}' AS text FROM json_each(event) AS m
+        SELECT m.key, m.value, json_typeof(m.value) AS kind, CASE WHEN m.key NOT LIKE 'payload%' THEN m.value #>> '{}' END AS text
+            FROM json_each(event) AS m
     LOOP
         IF member.key = ANY (seen) THEN
             RETURN format('member %s is given twice', to_json(left(member.key, 60)));
         END IF;
         seen := seen || member.key;
-        said := CASE WHEN member.kind IN ('object', 'array') THEN 'an ' || member.kind ELSE left(member.value::text, 60) END;
         CASE member.key
         WHEN 'payload' THEN
             fault := CASE WHEN 'payload_base64' = ANY (seen) THEN 'payload and payload_base64 are both given, one event has one payload' END;
         WHEN 'event_type', 'trace_id', 'correlation_id', 'causation_id' THEN
             type := CASE member.key WHEN 'event_type' THEN member.text ELSE type END;
-            fault := CASE WHEN member.kind NOT IN ('string', 'null') THEN format('%s is %s, must be a string', member.key, said)
+            fault := CASE WHEN member.kind NOT IN ('string', 'null') THEN format('%s is %s, must be a string', member.key, {schema}.shown(member.value))
                 ELSE {schema}.text_fault(member.key, member.text, false) END;
         WHEN 'event_version' THEN
             fault := CASE
                 WHEN member.kind = 'null' THEN NULL
-                WHEN member.kind <> 'number' OR member.text !~ '^-?[0-9]+$' THEN format('event_version is %s, must be a whole number', said)
-                WHEN member.text::numeric NOT BETWEEN 1 AND 2147483647 THEN format('event_version is %s, must be from 1 to 2147483647', said)
+                WHEN member.kind <> 'number' OR member.text !~ '^-?[0-9]+$' THEN format('event_version is %s, must be a whole number', {schema}.shown(member.value))
+                WHEN member.text::numeric NOT BETWEEN 1 AND 2147483647 THEN format('event_version is %s, must be from 1 to 2147483647', {schema}.shown(member.value))
             END;
         WHEN 'metadata' THEN
             fault := CASE
@@ -284,20 +294,20 @@ BEGIN
         WHEN 'created_at' THEN
             fault := CASE
                 WHEN member.kind = 'null' THEN NULL
-                WHEN member.kind <> 'string' THEN format('created_at is %s, must be a string', said)
-                ELSE 'created_at is ' || said || ', ' || (SELECT r.fault FROM {schema}.read_time(member.text) AS r)
+                WHEN member.kind <> 'string' THEN format('created_at is %s, must be a string', {schema}.shown(member.value))
+                ELSE 'created_at is ' || left(member.value::text, 60) || ', ' || ({schema}.read_time(member.text)).fault
             END;
         WHEN 'event_id' THEN
             fault := CASE
                 WHEN member.kind = 'null' THEN NULL
                 WHEN member.text !~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'
-                    THEN format('event_id is %s, must be a UUID of the form xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx', said)
+                    THEN format('event_id is %s, must be a UUID of the form xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx', {schema}.shown(member.value))
                 WHEN member.text = '00000000-0000-0000-0000-000000000000' THEN 'event_id is the UUID of zeros, which means none: leave it out'
             END;
         WHEN 'payload_base64' THEN
             fault := CASE
                 WHEN member.kind = 'null' THEN NULL
-                WHEN member.kind <> 'string' THEN format('payload_base64 is %s, must be a string', said)
+                WHEN member.kind <> 'string' THEN format('payload_base64 is %s, must be a string', {schema}.shown(member.value))
                 WHEN 'payload' = ANY (seen) THEN 'payload and payload_base64 are both given, one event has one payload'
             END;
         ELSE
@@ -313,8 +323,9 @@ END $$;
 
 -- append is append_events for one stream and for every language: events is a JSON array of objects with event_type and
 -- payload, and optionally event_id, event_version, metadata, trace_id, correlation_id, causation_id, created_at. payload is
--- any JSON, stored as it is written; payload_base64 takes its place when it is not JSON. A member that is null counts as left
--- out, a payload does not. expected_version: -1 any, 0 no stream; it is checked also when there are no events.
+-- any JSON, stored as it is written; payload_base64 takes its place when it is not JSON, or has \u0000 or half of a surrogate
+-- pair, which PostgreSQL's functions for JSON refuse. A member that is null counts as left out, a payload does not.
+-- expected_version: -1 any, 0 no stream; it is checked also when there are no events.
 --
 -- Errors: invalid_parameter_value, with what is wrong and the event's index, besides those of append_events.
 CREATE FUNCTION {schema}.append(

@@ -166,7 +166,8 @@ func checkEncodings(conn *pgconn.PgConn) error {
 	return nil
 }
 
-// Ping tells whether the database answers and has the tables of this version.
+// Ping tells whether the database answers and has the tables of this version. A database whose encoding is not UTF8 is refused here, as
+// by every other use.
 func (s *Store) Ping(ctx context.Context) error {
 	var ready bool
 	if err := s.pool.QueryRow(ctx, s.queries.ready).Scan(&ready); err != nil {
