@@ -145,8 +145,12 @@ func read(name, schema string) (string, error) {
 	return strings.ReplaceAll(string(text), "{schema}", schema), nil
 }
 
-// Up applies what is missing and returns it. With nothing missing it changes nothing, and does not wait for the lock.
+// Up applies what is missing and returns it. With nothing missing it changes nothing, and does not wait for the lock. It
+// refuses a database that keeps text in another encoding than UTF-8.
 func (m *Migrator) Up(ctx context.Context) ([]Migration, error) {
+	if err := m.checkEncoding(ctx); err != nil {
+		return nil, err
+	}
 	if version, err := m.current(ctx); err != nil || version == len(m.steps) {
 		return nil, err
 	}
@@ -190,6 +194,20 @@ func (m *Migrator) Status(ctx context.Context) ([]State, error) {
 		states[i] = State{Migration: step, Applied: step.Number <= version}
 	}
 	return states, nil
+}
+
+func (m *Migrator) checkEncoding(ctx context.Context) error {
+	var encoding string
+	if err := m.db.QueryRowContext(ctx, m.query(queryEncoding)).Scan(&encoding); err != nil {
+		return fmt.Errorf("reading the database's encoding: %w", err)
+	}
+	switch {
+	case m.dialect == Postgres && encoding != "UTF8":
+		return fmt.Errorf("the database has the encoding %s, pupwasm needs UTF8: use one that was made by CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0", encoding)
+	case m.dialect == SQLite && encoding != "UTF-8":
+		return fmt.Errorf("the database file has the encoding %s, pupwasm needs UTF-8: use a new file", encoding)
+	}
+	return nil
 }
 
 // current returns the version that the database is at, without the lock.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
 // Expected is what an append expects of the stream's last version. The zero value is [Any].
@@ -63,7 +64,8 @@ func (e Expected) String() string {
 	}
 }
 
-// StreamAppend is what to append to one stream.
+// StreamAppend is what to append to one stream. Without events it is a condition only: the stream stays as it is, and must have
+// the expected version.
 type StreamAppend struct {
 	Stream   Stream
 	Expected Expected
@@ -106,6 +108,14 @@ type BulkAppender interface {
 	// three. It is worth it from some hundred events on; fewer go by Append.
 	AppendBulk(ctx context.Context, options AppendOptions, appends ...StreamAppend) ([]Appended, error)
 }
+
+// HasConditions tells whether one of the appends has no events and expects a version.
+func HasConditions(appends []StreamAppend) bool {
+	return slices.ContainsFunc(appends, func(a StreamAppend) bool { return a.IsCondition() })
+}
+
+// IsCondition tells whether there are no events, and a version is expected.
+func (a *StreamAppend) IsCondition() bool { return len(a.Events) == 0 && a.Expected != Any() }
 
 // ValidateAppends checks every stream and event before anything is sent, and returns the number of events.
 func ValidateAppends(appends []StreamAppend, payloadBytesMax int) (int, error) {

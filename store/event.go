@@ -45,12 +45,12 @@ type Event struct {
 	Version int32 // of the event's schema, not of the stream
 	// Payload is any bytes up to the store's limit. The store does not keep the slice.
 	Payload []byte
-	// Metadata is a JSON object or empty.
+	// Metadata is a JSON object up to [MetadataBytesMax], or empty.
 	Metadata      json.RawMessage
 	TraceID       string
 	CorrelationID string
 	CausationID   string
-	CreatedAt     time.Time // microseconds are kept
+	CreatedAt     time.Time // in the years 1 to 9999 of UTC; microseconds are kept, what is below them is cut off
 }
 
 // PayloadBytesMax is the default limit on the payload of one event: 16 MiB.
@@ -82,7 +82,25 @@ func (e *Event) Validate(payloadBytesMax int) error {
 	if len(e.Payload) > payloadBytesMax {
 		return &InputError{Field: "payload", Reason: fmt.Sprintf("has %d bytes, the limit is %d", len(e.Payload), payloadBytesMax)}
 	}
+	if err := validateTime(e.CreatedAt); err != nil {
+		return err
+	}
 	return validateMetadata(e.Metadata)
+}
+
+// validateTime keeps to the years that every format can write. Year 0 is a year before Christ to databases.
+func validateTime(at time.Time) error {
+	if at.IsZero() {
+		return nil
+	}
+	at = at.UTC().Truncate(time.Microsecond)
+	if at.Year() < 1 || at.Year() > 9999 {
+		return &InputError{Field: "created_at", Reason: fmt.Sprintf("is in the year %d of UTC, the years go from 1 to 9999", at.Year())}
+	}
+	if at.IsZero() {
+		return &InputError{Field: "created_at", Reason: "is the beginning of the year 1, which means no time: leave it out to take the time of the append"}
+	}
+	return nil
 }
 
 func validateText(field, value string) error {
@@ -98,34 +116,6 @@ func validateText(field, value string) error {
 		}
 	}
 	return nil
-}
-
-func validateMetadata(metadata json.RawMessage) error {
-	if len(metadata) == 0 {
-		return nil
-	}
-	var object map[string]any
-	if !utf8.Valid(metadata) || json.Unmarshal(metadata, &object) != nil || object == nil {
-		return &InputError{Field: "metadata", Reason: "is not a JSON object"}
-	}
-	if HasEscapedNUL(metadata) {
-		return &InputError{Field: "metadata", Reason: `contains \u0000, which databases cannot store as text`}
-	}
-	return nil
-}
-
-// HasEscapedNUL tells whether JSON text spells the character NUL, which PostgreSQL's jsonb refuses.
-func HasEscapedNUL(text []byte) bool {
-	for i := 0; i+1 < len(text); i++ {
-		if text[i] != '\\' {
-			continue
-		}
-		if i+6 <= len(text) && string(text[i:i+6]) == `\u0000` {
-			return true
-		}
-		i++ // the escaped character, which may itself be a backslash
-	}
-	return false
 }
 
 // Recorded is one stored event.

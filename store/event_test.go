@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -72,10 +73,16 @@ func TestEvent_Validate(t *testing.T) {
 		{Type: "x", Metadata: json.RawMessage(" {} ")},
 		{Type: "x", Metadata: json.RawMessage(`{"a": "\\u0000", "b": null}`)},
 		{Type: "x", Metadata: json.RawMessage{}},
+		{Type: "x", Metadata: json.RawMessage(`{"q": 1e309, "q": -1.5E-5, "r": 123456789012345678901234567890}`)},
+		{Type: "x", Metadata: json.RawMessage(`{"a": "\ud83d\ude00"}`)},
+		{Type: "x", Metadata: nested(10_000)},
+		{Type: "x", Metadata: padded(store.MetadataBytesMax)},
+		{Type: "x", CreatedAt: time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC)},
+		{Type: "x", CreatedAt: time.Time{}.Add(time.Microsecond)},
 	}
 	for _, e := range good {
 		if err := e.Validate(limit); err != nil {
-			t.Errorf("%+v: %v", e, err)
+			t.Errorf("an event of type %s with metadata %.60s: %v", e.Type, e.Metadata, err)
 		}
 	}
 	cases := []struct {
@@ -90,15 +97,51 @@ func TestEvent_Validate(t *testing.T) {
 		{store.Event{Type: "x", CausationID: strings.Repeat("x", 801)}, "causation_id has 801 bytes"},
 		{store.Event{Type: "x", Metadata: json.RawMessage(`[]`)}, "metadata is not a JSON object"},
 		{store.Event{Type: "x", Metadata: json.RawMessage(`null`)}, "metadata is not a JSON object"},
-		{store.Event{Type: "x", Metadata: json.RawMessage(`{"a"}`)}, "metadata is not a JSON object"},
-		{store.Event{Type: "x", Metadata: json.RawMessage(`{} {}`)}, "metadata is not a JSON object"},
-		{store.Event{Type: "x", Metadata: json.RawMessage("{\"a\": \"\xff\"}")}, "metadata is not a JSON object"},
+		{store.Event{Type: "x", Metadata: json.RawMessage(` "{"`)}, "metadata is not a JSON object"},
+		{store.Event{Type: "x", Metadata: json.RawMessage(`{"a"}`)}, "metadata is not valid JSON: invalid character '}' after object key"},
+		{store.Event{Type: "x", Metadata: json.RawMessage(`{} {}`)}, "metadata is not valid JSON"},
+		{store.Event{Type: "x", Metadata: nested(10_001)}, "metadata is not valid JSON: invalid character '[' exceeded max depth"},
+		{store.Event{Type: "x", Metadata: json.RawMessage("{\"a\": \"\xff\"}")}, "metadata is not valid UTF-8"},
+		{store.Event{Type: "x", Metadata: json.RawMessage(`{"a": "\ud800"}`)}, "metadata has half of a surrogate pair"},
+		{store.Event{Type: "x", Metadata: json.RawMessage(`{"a": 1e131072}`)}, "metadata has a number with more than 131072 digits before the point"},
+		{store.Event{Type: "x", Metadata: json.RawMessage(`{"a": -0.1E-99999999999999999999}`)}, "metadata has a number with more than"},
+		{store.Event{Type: "x", Metadata: padded(store.MetadataBytesMax + 1)}, "metadata has 1048577 bytes, the limit is 1048576"},
+		{
+			store.Event{Type: "x", Metadata: json.RawMessage(`{"a":[` + strings.Repeat("1e131071,", 8) + `1]}`)},
+			"metadata has 1048602 bytes when it is printed without exponents",
+		},
+		{store.Event{Type: "x", CreatedAt: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}, "created_at is in the year 10000 of UTC"},
+		{store.Event{Type: "x", CreatedAt: time.Date(9999, 12, 31, 23, 59, 0, 0, time.FixedZone("west", -60))}, "created_at is in the year 10000"},
+		{store.Event{Type: "x", CreatedAt: time.Date(0, 12, 31, 23, 59, 59, 0, time.UTC)}, "created_at is in the year 0 of UTC"},
+		{store.Event{Type: "x", CreatedAt: time.Time{}.Add(time.Nanosecond)}, "created_at is the beginning of the year 1"},
 		{store.Event{Type: "x", Metadata: json.RawMessage(`{"a": "\u0000"}`)}, `metadata contains \u0000`},
 	}
 	for _, c := range cases {
 		var input *store.InputError
 		if err := c.event.Validate(limit); !errors.As(err, &input) || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%+v: %v, want %q", c.event, err, c.want)
+			t.Errorf("got %v, want %q", err, c.want)
+		}
+	}
+}
+
+// nested is an object in which arrays are nested; depth counts all of them.
+func nested(depth int) json.RawMessage {
+	return json.RawMessage(`{"a":` + strings.Repeat("[", depth-1) + strings.Repeat("]", depth-1) + `}`)
+}
+
+// padded is an object of so many bytes.
+func padded(bytes int) json.RawMessage {
+	return json.RawMessage(`{"a": "` + strings.Repeat("x", bytes-len(`{"a": ""}`)) + `"}`)
+}
+
+func TestHasLoneSurrogate(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{
+		``: false, `\ud83d\ude00`: false, `\ud83d`: true, `\ude00`: true, `\ud83d\ud83d\ude00`: true, `\ud83d \ude00`: true, `\\ud83d`: false,
+		`\uD83D\uDE00`: false, `\ud83d\n`: true,
+	} {
+		if got := store.HasLoneSurrogate([]byte(text)); got != want {
+			t.Errorf("%s: %v", text, got)
 		}
 	}
 }

@@ -122,7 +122,7 @@ func NewGroupAppender(to Appender, options GroupOptions) (*GroupAppender, error)
 // A caller that waits for each of its calls has its events in the order of the calls. Of calls that overlap any can be first.
 func (g *GroupAppender) Append(ctx context.Context, options AppendOptions, appends ...StreamAppend) ([]Appended, error) {
 	count, err := ValidateAppends(appends, g.options.PayloadBytesMax)
-	if err != nil || count == 0 {
+	if err != nil || count == 0 && !HasConditions(appends) {
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {

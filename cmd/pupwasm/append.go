@@ -40,7 +40,7 @@ func (o *appendOptions) addFlags(flags *pflag.FlagSet) {
 }
 
 const appendHelp = `Append the events of FILE, or of standard input with - or without a FILE. The input may be packed by gzip, under any
-name. A line is one event:
+name. A line is one event, or the input is an array of events (or several, one behind the other), if it begins with [:
 
   {"bounded_context":"Traffic","aggregate_type":"Fine","aggregate_id":"S38735","event_type":"CreateFine",
    "event_version":1,"created_at":"1999-12-31T23:00:00Z","payload":{"amount":62.59}}
@@ -49,8 +49,9 @@ name. A line is one event:
 
   payload            any JSON, stored as it is written
   payload_base64     in place of payload, when it is not JSON
-  metadata           an object
-  created_at         RFC 3339; without it, the time of the append
+  metadata           an object up to 1 MiB
+  created_at         RFC 3339, in the years 1 to 9999 of UTC; without it, the time of the append. What is below microseconds is
+                     cut off; a leap second (:60) is the beginning of the second after it
   event_version      of the event's schema, 1 if left out
   event_id           a UUID
   expected_version   the version that the stream must have before the event: 0 for a new stream, -1 for any
@@ -71,7 +72,7 @@ func newAppendCommand(globals *globalOptions) *cobra.Command {
 	opts := &appendOptions{globalOptions: globals}
 	cmd := &cobra.Command{
 		Use:   "append [FILE|-]",
-		Short: "Append events from JSON lines",
+		Short: "Append events from JSON lines or arrays",
 		Long:  appendHelp,
 		Example: `  pupwasm append events.jsonl.gz
   pupwasm append --check events.jsonl
@@ -196,9 +197,9 @@ func runCheck(ctx context.Context, opts *appendOptions, name string, lines *line
 		if errors.Is(err, io.EOF) {
 			bar.done()
 			if bad > 0 {
-				return &inputError{where: name, err: fmt.Errorf("%s, %d good", count(bad, "bad line"), good)}
+				return &inputError{where: name, err: fmt.Errorf("%s, %d good", count(bad, "bad "+lines.unit()), good)}
 			}
-			_, err := fmt.Fprintf(opts.out, "%s, every line is good\n", count(good, "event"))
+			_, err := fmt.Fprintf(opts.out, "%s, every %s is good\n", count(good, "event"), lines.unit())
 			return err
 		}
 		if err == nil {
@@ -213,7 +214,7 @@ func runCheck(ctx context.Context, opts *appendOptions, name string, lines *line
 			return &inputError{where: name, err: fmt.Errorf("it cannot be read to its end: %s, %d good", count(bad, "fault"), good)}
 		}
 		if bad == int64(opts.errorsMax) {
-			return &inputError{where: name, err: fmt.Errorf("stopped after %s: --max-errors sets the number", count(bad, "bad line"))}
+			return &inputError{where: name, err: fmt.Errorf("stopped after %s: --max-errors sets the number", count(bad, "bad "+lines.unit()))}
 		}
 	}
 	return ctx.Err()

@@ -152,6 +152,7 @@ func (t target) openSQL() (*sql.DB, error) {
 		// Named statements, the driver's default, meet those of others behind a pooler that works by transaction.
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	}
+	postgres.Encode(config.ConnConfig)
 	return stdlib.OpenDB(*config.ConnConfig), nil
 }
 

@@ -15,9 +15,10 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// eventLine is what one line of an import says.
+// eventLine is what one line of an import, or one element of an array, says.
 type eventLine struct {
-	number   int64
+	number   int64 // of the line, or of the event in arrays
+	line     int64 // in arrays, where it begins
 	stream   store.Stream
 	expected store.Expected
 	event    store.Event // ID is zero when the line has none
@@ -110,9 +111,6 @@ func (d *lineDecoder) set(line *eventLine, name string, value []byte) (err error
 			line.event.Payload, err = decodeBase64(value)
 		}
 	case "metadata":
-		if hasLoneSurrogate(value) {
-			err = errors.New(`has half of a surrogate pair (\ud800 to \udfff), which is no character`)
-		}
 		line.event.Metadata = bytes.Clone(value)
 	case "trace_id":
 		line.event.TraceID, err = decodeText(value)
@@ -204,7 +202,7 @@ func valueLength(text []byte) int {
 				return i
 			}
 			depth--
-		case ',', ' ', '\t', '\r':
+		case ',', ' ', '\t', '\r', '\n':
 			if depth == 0 {
 				return i
 			}
@@ -226,7 +224,7 @@ func decodeText(value []byte) (string, error) {
 	if bytes.IndexByte(value, '\\') < 0 {
 		return string(value[1 : len(value)-1]), nil
 	}
-	if hasLoneSurrogate(value) {
+	if store.HasLoneSurrogate(value) {
 		return "", errors.New(`has half of a surrogate pair (\ud800 to \udfff), which is no character`)
 	}
 	var text string
@@ -280,16 +278,9 @@ func decodeTime(value []byte) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	at, err := time.Parse(time.RFC3339, text)
+	at, err := parseTime(text)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("is %s, must be a time such as 2006-01-02T15:04:05.999999Z (RFC 3339)", shorten(value))
-	}
-	if at.IsZero() {
-		return time.Time{}, fmt.Errorf("is %s, which stands for no time: leave it out to take the time of the append", text)
-	}
-	// Year 0 is a year before Christ to databases, and some count in another way.
-	if at = at.UTC().Truncate(time.Microsecond); at.Year() < 1 || at.Year() > 9999 {
-		return time.Time{}, fmt.Errorf("is %s, the years go from 1 to 9999", text)
+		return time.Time{}, fmt.Errorf("is %s, %w", shorten(value), err)
 	}
 	return at, nil
 }
@@ -306,35 +297,8 @@ func decodeBase64(value []byte) ([]byte, error) {
 	return payload, nil
 }
 
-// hasLoneSurrogate tells whether JSON text spells half of a surrogate pair. Decoders turn it into U+FFFD and PostgreSQL
-// refuses it.
-func hasLoneSurrogate(text []byte) bool {
-	high := false // the escape right before was the first half
-	for i := 0; i < len(text); i++ {
-		if text[i] != '\\' {
-			if high {
-				return true
-			}
-			continue
-		}
-		unit := uint64(0)
-		if i+6 <= len(text) && text[i+1] == 'u' {
-			unit, _ = strconv.ParseUint(string(text[i+2:i+6]), 16, 32)
-			i += 5
-		} else {
-			i++
-		}
-		low := unit >= 0xdc00 && unit < 0xe000
-		if high != low {
-			return true
-		}
-		high = unit >= 0xd800 && unit < 0xdc00
-	}
-	return high
-}
-
 // errCutOff says that a line is the beginning of JSON: a file that is half written, or JSON that spans lines.
-var errCutOff = errors.New("not valid JSON: the line ends before the event does, which has to stand in one line")
+var errCutOff = errors.New("not valid JSON: the line ends before the event does: an event is one line, or an element of an array")
 
 func describeSyntax(text []byte) error {
 	var value json.RawMessage
@@ -351,9 +315,9 @@ func describeSyntax(text []byte) error {
 
 func notAnObject(text []byte) error {
 	if text[0] == '[' {
-		return errors.New("an array, where a line is one event: 'jq -c .[]' makes lines of it")
+		return errors.New("an array, where an event is a JSON object: arrays of events are read from an input that begins with [")
 	}
-	return fmt.Errorf("%s, where a line is one event, a JSON object", kindOf(text))
+	return fmt.Errorf("%s, where an event is a JSON object", kindOf(text))
 }
 
 // kindOf names the kind of a JSON value.

@@ -52,12 +52,16 @@ func (s *lineSource) next() (eventLine, error) {
 			}
 			err = &lineFault{err}
 		}
+		line.line = s.lines.line
 	}
 	if err == nil {
 		err = s.identify(&line)
 	}
+	if errors.Is(err, errCutArray) {
+		return line, &inputError{where: s.name, err: err}
+	}
 	if err != nil {
-		return line, &inputError{where: fmt.Sprintf("%s:%d", s.name, s.lines.number), err: err}
+		return line, &inputError{where: s.lines.place(s.name, s.lines.number, s.lines.line), err: err}
 	}
 	return line, nil
 }
@@ -66,7 +70,7 @@ func (s *lineSource) identify(line *eventLine) error {
 	switch {
 	case line.event.ID != store.UUID{}:
 		if taken := s.ids.claim(line.event.ID, line.stream, &line.event, line.number); taken > 0 {
-			return &lineFault{fmt.Errorf("event_id %s stands for another event in line %d", line.event.ID, taken)}
+			return &lineFault{fmt.Errorf("event_id %s is that of another event in %s %d", line.event.ID, s.lines.unit(), taken)}
 		}
 	case s.newIDs:
 		id, err := uuid.NewV7()
@@ -209,41 +213,39 @@ func overtaken(err error) bool {
 
 // refused says which line the store did not want.
 func (im *importer) refused(ctx context.Context, err error, lines []eventLine) error {
-	first, last := lines[0].number, lines[len(lines)-1].number
+	first, last := lines[0], lines[len(lines)-1]
 	if ctx.Err() != nil || errors.Is(err, store.ErrTransient) {
-		return im.explain(ctx, err, last)
+		return im.explain(ctx, err, last.number)
 	}
-	where := fmt.Sprintf("%s: within lines %d to %d", im.name, first, last)
-	if first == last {
-		where = fmt.Sprintf("%s:%d", im.name, first)
-	}
+	where := fmt.Sprintf("%s: within %ss %d to %d", im.name, im.lines.unit(), first.number, last.number)
 	var conflict *store.VersionConflictError
 	var duplicate *store.DuplicateEventError
 	var input *store.InputError
-	line := int64(0)
+	at := -1
 	switch {
 	case errors.As(err, &conflict):
-		line = im.conflictLine(ctx, conflict, lines)
+		at = im.conflictIndex(ctx, conflict, lines)
 	case errors.As(err, &duplicate):
-		if i := slices.IndexFunc(lines, func(l eventLine) bool { return l.event.ID == duplicate.ID }); i >= 0 {
-			line = lines[i].number
-		}
+		at = slices.IndexFunc(lines, func(l eventLine) bool { return l.event.ID == duplicate.ID })
 	case errors.As(err, &input):
 	default:
 		return im.explain(ctx, fmt.Errorf("%s: %w", where, err), 0)
 	}
-	if line > 0 {
-		where = fmt.Sprintf("%s:%d", im.name, line)
+	if len(lines) == 1 {
+		at = 0
+	}
+	if at >= 0 {
+		where = im.lines.place(im.name, lines[at].number, lines[at].line)
 	}
 	return im.explain(ctx, &inputError{where: where, err: err}, 0)
 }
 
-// conflictLine finds the line of a version conflict, for which the store names the stream and the version expected. It
-// replays the stream's lines, or returns 0 when the stream has changed since.
-func (im *importer) conflictLine(ctx context.Context, conflict *store.VersionConflictError, lines []eventLine) int64 {
+// conflictIndex finds the event of a version conflict, for which the store names the stream and the version expected. It
+// replays the stream's lines, or returns -1 when the stream has changed since.
+func (im *importer) conflictIndex(ctx context.Context, conflict *store.VersionConflictError, lines []eventLine) int {
 	stored, err := im.to.ReadStream(ctx, conflict.Stream, 1, 0)
 	if err != nil && !errors.Is(err, store.ErrStreamNotFound) {
-		return 0
+		return -1
 	}
 	known := map[store.UUID]bool{}
 	version := int64(0)
@@ -257,11 +259,11 @@ func (im *importer) conflictLine(ctx context.Context, conflict *store.VersionCon
 		}
 		known[lines[i].event.ID] = true
 		if lines[i].expected != store.Any() && lines[i].expected != store.Exact(version) {
-			return lines[i].number
+			return i
 		}
 		version++
 	}
-	return 0
+	return -1
 }
 
 // explain adds to an error what is stored and how to go on. pending is the last line of a transaction whose end is not
@@ -273,11 +275,11 @@ func (im *importer) explain(ctx context.Context, err error, pending int64) error
 	stored := "nothing was stored"
 	switch {
 	case im.through > 0 && pending > 0:
-		stored = fmt.Sprintf("%s stored, perhaps up to line %d", linesAre(im.through), pending)
+		stored = fmt.Sprintf("%s stored, perhaps up to %s %d", im.are(im.through), im.lines.unit(), pending)
 	case im.through > 0:
-		stored = linesAre(im.through) + " stored"
+		stored = im.are(im.through) + " stored"
 	case pending > 0:
-		stored = "perhaps " + linesAre(pending) + " stored"
+		stored = "perhaps " + im.are(pending) + " stored"
 	}
 	how := "run the same command again"
 	var input *inputError
@@ -293,10 +295,10 @@ func (im *importer) explain(ctx context.Context, err error, pending int64) error
 	return fmt.Errorf("%w; %s: %s, nothing is doubled", err, stored, how)
 }
 
-// linesAre names the lines up to one, as the beginning of a sentence about them.
-func linesAre(through int64) string {
+// are names the lines or events up to one, as the beginning of a sentence about them.
+func (im *importer) are(through int64) string {
 	if through == 1 {
-		return "line 1 is"
+		return im.lines.unit() + " 1 is"
 	}
-	return fmt.Sprintf("lines 1 to %d are", through)
+	return fmt.Sprintf("%ss 1 to %d are", im.lines.unit(), through)
 }

@@ -9,25 +9,50 @@ import (
 	"fmt"
 	"io"
 	"sync/atomic"
+
+	"github.com/pupwasm/pupwasm/store"
 )
 
-// lineBytesMax is the limit on one line: a payload of the largest size in base64 takes 4/3 of it, and the rest of an event has
-// its own limits.
-func lineBytesMax(payloadMax int) int { return 2*payloadMax + 1<<20 }
+// lineBytesMax is the limit on the text of one event: a payload of the largest size in base64 takes 4/3 of it, and the rest of an
+// event has its own limits.
+func lineBytesMax(payloadMax int) int { return 2*payloadMax + store.MetadataBytesMax + 1<<20 }
 
-// errLineTooLong is a fault of one line: the lines after it can be read.
-var errLineTooLong = errors.New("the line is longer than a payload of the largest size takes")
+// errLineTooLong is a fault of one event: those after it can be read.
+var errLineTooLong = errors.New("the event is longer than one with a payload and metadata of the largest size")
 
-// lineReader gives the lines of an input that may be packed by gzip. It leaves out blank lines, line ends (also those of
-// Windows) and a byte order mark.
+// lineReader gives the texts of the events of an input that may be packed by gzip: its lines, or the elements of its arrays if it
+// begins with one. It leaves out blank lines, line ends (also those of Windows) and a byte order mark.
 type lineReader struct {
 	source     *countingReader
 	payloadMax int // bytes
 	lines      *bufio.Reader
-	long       []byte // a line that the buffer of lines is too small for
+	long       []byte // a line that the buffer of lines is too small for, or an element
+	begun      bool
+	row        int64 // the line being read, from 1, before the first event and in arrays
 
-	number int64 // of the line that next returned last, from 1
+	number int64 // of the line that next returned last, or of the event in arrays, from 1
 	cut    bool  // the last line has no line end
+
+	array    bool  // the input is arrays
+	inside   bool  // of one
+	elements int64 // of it
+	line     int64 // where the event begins
+}
+
+// unit is what number counts.
+func (r *lineReader) unit() string {
+	if r.array {
+		return "event"
+	}
+	return "line"
+}
+
+// place names an event for an error.
+func (r *lineReader) place(name string, number, line int64) string {
+	if r.array {
+		return fmt.Sprintf("%s:%d (event %d)", name, line, number)
+	}
+	return fmt.Sprintf("%s:%d", name, number)
 }
 
 // countingReader counts what was read, for progress: another goroutine asks.
@@ -45,7 +70,7 @@ func (r *countingReader) Read(p []byte) (int, error) {
 // newLineReader looks at the first bytes of the input to tell what it is. The name does not matter. payloadMax is the most
 // bytes that an event's payload may have.
 func newLineReader(from io.Reader, payloadMax int) (*lineReader, error) {
-	r := &lineReader{payloadMax: payloadMax, source: &countingReader{from: from}}
+	r := &lineReader{payloadMax: payloadMax, row: 1, source: &countingReader{from: from}}
 	packed := bufio.NewReaderSize(r.source, 64<<10)
 	magic, err := packed.Peek(4)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -70,18 +95,24 @@ func newLineReader(from io.Reader, payloadMax int) (*lineReader, error) {
 	return r, nil
 }
 
-// next returns the next line that is not blank. It is overwritten by the call after. The error is io.EOF at the end,
-// errLineTooLong, or what reading met, which ends the input: the part of a line before it is dropped.
+// next returns the text of the next event. It is overwritten by the call after. The error is io.EOF at the end, errLineTooLong, or
+// what reading met, which ends the input: the part of an event before it is dropped.
 func (r *lineReader) next() ([]byte, error) {
+	if !r.begun {
+		if err := r.begin(); err != nil {
+			return nil, err
+		}
+	}
+	if r.array {
+		return r.nextElement()
+	}
 	for {
 		line, err := r.read()
 		if err != nil {
 			return nil, err
 		}
-		if r.number == 1 {
-			line = bytes.TrimPrefix(line, []byte("\ufeff"))
-		}
-		if line = bytes.TrimSpace(line); len(line) > 0 {
+		// The white space of JSON and no other: what looks blank may be an error.
+		if line = bytes.Trim(line, " \t\r\n"); len(line) > 0 {
 			return line, nil
 		}
 	}

@@ -51,6 +51,12 @@ func TestLineReader(t *testing.T) {
 		{"nothing", "", nil},
 		{"blank lines", "\n \n\r\n", nil},
 		{"line ends", "a\nb\r\n\nc", []string{"a", "b", "c"}},
+		{"white space that JSON does not know", "\u2028\n\u00a0\n\v\n", []string{"\u2028", "\u00a0", "\v"}},
+		{"an array", "\ufeff \n[{\"a\": [1,\n{}]} , 7,null\n,\"x,]\\\"\",[]]\n", []string{"{\"a\": [1,\n{}]}", "7", "null", `"x,]\""`, "[]"}},
+		{"arrays behind each other", "[]\n[1][\n2,3 ]  [ ]", []string{"1", "2", "3"}},
+		{"an array in gzip", gzipped("[{\n},") + gzipped("{}]"), []string{"{\n}", "{}"}},
+		{"an element larger than the buffer", `["` + medium + `",2]`, []string{`"` + medium + `"`, "2"}},
+		{"an element that is too long", `[1,"` + long + `",2]`, []string{"1", "…", "2"}},
 		{"a byte order mark", "\ufeffa\n\ufeffb\n", []string{"a", "\ufeffb"}},
 		{"gzip", gzipped("a\nb\n"), []string{"a", "b"}},
 		{"gzip in two members", gzipped("a\n") + gzipped("b\n"), []string{"a", "b"}},
@@ -68,6 +74,21 @@ func TestLineReader(t *testing.T) {
 				t.Errorf("%d lines, must be %d", len(got), len(test.want))
 			}
 		})
+	}
+}
+
+func TestLineReader_tellsWhatIsWrongWithAnArray(t *testing.T) {
+	t.Parallel()
+	for input, want := range map[string]string{
+		"[": "ends within an array", "[1": "ends within an array", "[1,": "ends within an array", `["a`: "ends within an array",
+		`["\`: "ends within an array", "[{}\n,{\"a\":": "ends within an array",
+		"[1,]": "']' where an event must begin", "[,1]": "',' where an event must begin", "[1 2]": "'2' behind an event",
+		"[{}{}]": "'{' behind an event", "[}]": "'}' where an event must begin", "[1] {}": "'{' behind the end of an array",
+		"[1]]": "']' behind the end of an array", "[\"a\nb\"]": "a text that has a line break",
+	} {
+		if lines, err := readAll(t, strings.NewReader(input)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %q, %v, want %q", input, lines, err, want)
+		}
 	}
 }
 

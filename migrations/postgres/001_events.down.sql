@@ -1,4 +1,8 @@
 DROP FUNCTION {schema}.append;
+DROP FUNCTION {schema}.event_fault;
+DROP FUNCTION {schema}.shown;
+DROP FUNCTION {schema}.text_fault;
+DROP FUNCTION {schema}.read_time;
 DROP FUNCTION {schema}.append_events;
 DROP TABLE {schema}.streams;
 DROP TABLE {schema}.events;

@@ -1,20 +1,33 @@
 -- The event log, its append fence, and the appends.
 
+-- Elsewhere text is stored as other bytes than were given, or without being looked at.
+DO $$ BEGIN
+    IF pg_catalog.current_setting('server_encoding') <> 'UTF8' THEN
+        RAISE EXCEPTION 'the database has the encoding %, pupwasm needs UTF8', pg_catalog.current_setting('server_encoding');
+    END IF;
+END $$;
+
+-- What an event may be is checked for every writer, so that what comes in by any door can come out and go in by every other.
+-- A payload is any bytes; its limit is a setting of who appends.
 CREATE TABLE {schema}.events (
     global_position   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    bounded_context   text NOT NULL,
-    aggregate_type    text NOT NULL,
-    aggregate_id      text NOT NULL,
+    bounded_context   text NOT NULL CHECK (octet_length(bounded_context) BETWEEN 1 AND 800),
+    aggregate_type    text NOT NULL CHECK (octet_length(aggregate_type) BETWEEN 1 AND 800),
+    aggregate_id      text NOT NULL CHECK (octet_length(aggregate_id) BETWEEN 1 AND 800),
     aggregate_version bigint NOT NULL CHECK (aggregate_version > 0),
-    event_id          uuid NOT NULL DEFAULT gen_random_uuid() CONSTRAINT events_event_id_key UNIQUE,
-    event_type        text NOT NULL,
-    event_version     integer NOT NULL DEFAULT 1,
+    event_id          uuid NOT NULL DEFAULT gen_random_uuid() CONSTRAINT events_event_id_key UNIQUE
+                      CHECK (event_id <> '00000000-0000-0000-0000-000000000000'), -- which means none
+    event_type        text NOT NULL CHECK (octet_length(event_type) BETWEEN 1 AND 800),
+    event_version     integer NOT NULL DEFAULT 1 CHECK (event_version >= 1),
     payload           bytea NOT NULL,
-    metadata          jsonb NOT NULL DEFAULT '{}',
-    trace_id          text,
-    correlation_id    text,
-    causation_id      text,
-    created_at        timestamptz NOT NULL DEFAULT now(),
+    -- The size is that of the text that readers get: a few bytes of jsonb may be a number of 100,000 digits.
+    metadata          jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(metadata) = 'object' AND octet_length(metadata::text) <= 1048576),
+    trace_id          text CHECK (octet_length(trace_id) <= 800),
+    correlation_id    text CHECK (octet_length(correlation_id) <= 800),
+    causation_id      text CHECK (octet_length(causation_id) <= 800),
+    -- The years that RFC 3339 can write. The beginning of the first one means no time.
+    created_at        timestamptz NOT NULL DEFAULT now()
+                      CHECK (created_at > '0001-01-01 00:00:00+00' AND created_at < '10000-01-01 00:00:00+00'),
     -- FNV-1a 32 of aggregate_id, unsigned: a segment is a range test. bigint, because integer ends at 2^31. A hash out of
     -- range would belong to no segment, and its event would never be read.
     partition_hash    bigint NOT NULL CHECK (partition_hash BETWEEN 0 AND 4294967295),
@@ -181,32 +194,196 @@ BEGIN
         SELECT coalesce(added[o.n], o.n), o.event_id, o.global_position, o.aggregate_version FROM ordered AS o ORDER BY o.n;
 END $$;
 
+-- read_time reads RFC 3339, whatever the session's time zone is. What is below microseconds is cut off, and a leap second is the
+-- beginning of the second after it.
+CREATE FUNCTION {schema}.read_time(value text, OUT at timestamptz, OUT fault text) LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    part text[];
+    year integer; month integer; day integer; hour integer; minute integer; second integer;
+    zone interval;
+    utc timestamp;
+BEGIN
+    -- The usual form, in which PostgreSQL reads the same as what follows, and sooner.
+    IF value ~ '^[12][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?Z$' THEN
+        at := value;
+        RETURN;
+    END IF;
+    part := regexp_match(value, '^([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:[.]([0-9]+))?'
+        '(?:[Zz]|([+-])([0-9]{2}):([0-9]{2}))$');
+    year := part[1]; month := part[2]; day := part[3]; hour := part[4]; minute := part[5]; second := part[6];
+    IF part IS NULL OR month NOT BETWEEN 1 AND 12 OR day = 0 OR hour > 23 OR minute > 59 OR second > 60
+        OR part[9]::integer > 23 OR part[10]::integer > 59
+    THEN
+        fault := 'must be a time such as 2006-01-02T15:04:05.999999Z (RFC 3339)';
+        RETURN;
+    END IF;
+    IF year > 0 THEN
+        IF day > extract(day FROM make_date(year, month, 1) + interval '1 month' - interval '1 day') THEN
+            fault := format('has the day %s, which its month does not have', day);
+            RETURN;
+        END IF;
+        zone := make_interval(hours => coalesce(part[9], '0')::integer, mins => coalesce(part[10], '0')::integer);
+        utc := make_timestamp(year, month, day, hour, minute, 0) + make_interval(secs => second)
+            + CASE part[8] WHEN '-' THEN zone ELSE -zone END;
+        IF second < 60 THEN
+            utc := utc + rpad(left(coalesce(part[7], ''), 6), 6, '0')::integer * interval '1 microsecond';
+        ELSIF utc <> date_trunc('month', utc) THEN
+            fault := 'has the second 60, which only the last minute of a month has, in UTC';
+            RETURN;
+        END IF;
+    END IF;
+    IF utc = '0001-01-01' THEN
+        fault := 'means no time: leave it out to take the time of the append';
+    ELSIF utc > '0001-01-01' AND utc < '10000-01-01' THEN
+        at := utc AT TIME ZONE 'UTC';
+    ELSE
+        fault := 'is out of range: the years go from 1 to 9999';
+    END IF;
+END $$;
+
+-- text_fault tells why a text cannot be stored in a field, or returns NULL.
+CREATE FUNCTION {schema}.text_fault(field text, value text, required boolean) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE
+        WHEN required AND coalesce(value, '') = '' THEN field || ' is required'
+        WHEN octet_length(value) > 800 THEN format('%s has %s bytes, the limit is 800', field, octet_length(value))
+    END
+$$;
+
+-- shown is a JSON value for a message.
+CREATE FUNCTION {schema}.shown(value json) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN json_typeof(value) IN ('object', 'array') THEN 'an ' || json_typeof(value) ELSE left(value::text, 60) END
+$$;
+
+-- event_fault tells why append refuses an event, or returns NULL. It lets by what 'pupwasm append' lets by.
+CREATE FUNCTION {schema}.event_fault(event json) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    member record;
+    seen text[] := '{}';
+    type text;
+    fault text;
+BEGIN
+    IF event IS NULL OR json_typeof(event) <> 'object' THEN
+        RETURN format('is %s, must be an object', coalesce(json_typeof(event), 'NULL'));
+    END IF;
+    FOR member IN
+        SELECT m.key, m.value, json_typeof(m.value) AS kind, CASE WHEN m.key NOT LIKE 'payload%' THEN m.value #>> '{}' END AS text
+            FROM json_each(event) AS m
+    LOOP
+        IF member.key = ANY (seen) THEN
+            RETURN format('member %s is given twice', to_json(left(member.key, 60)));
+        END IF;
+        seen := seen || member.key;
+        CASE member.key
+        WHEN 'payload' THEN
+            fault := CASE WHEN 'payload_base64' = ANY (seen) THEN 'payload and payload_base64 are both given, one event has one payload' END;
+        WHEN 'event_type', 'trace_id', 'correlation_id', 'causation_id' THEN
+            type := CASE member.key WHEN 'event_type' THEN member.text ELSE type END;
+            fault := CASE WHEN member.kind NOT IN ('string', 'null') THEN format('%s is %s, must be a string', member.key, {schema}.shown(member.value))
+                ELSE {schema}.text_fault(member.key, member.text, false) END;
+        WHEN 'event_version' THEN
+            fault := CASE
+                WHEN member.kind = 'null' THEN NULL
+                WHEN member.kind <> 'number' OR member.text !~ '^-?[0-9]+$' THEN format('event_version is %s, must be a whole number', {schema}.shown(member.value))
+                WHEN member.text::numeric NOT BETWEEN 1 AND 2147483647 THEN format('event_version is %s, must be from 1 to 2147483647', {schema}.shown(member.value))
+            END;
+        WHEN 'metadata' THEN
+            fault := CASE
+                WHEN member.kind NOT IN ('object', 'null') THEN 'metadata is not a JSON object'
+                WHEN octet_length(member.text) > 1048576 THEN format('metadata has %s bytes, the limit is 1048576', octet_length(member.text))
+            END;
+        WHEN 'created_at' THEN
+            fault := CASE
+                WHEN member.kind = 'null' THEN NULL
+                WHEN member.kind <> 'string' THEN format('created_at is %s, must be a string', {schema}.shown(member.value))
+                ELSE 'created_at is ' || left(member.value::text, 60) || ', ' || ({schema}.read_time(member.text)).fault
+            END;
+        WHEN 'event_id' THEN
+            fault := CASE
+                WHEN member.kind = 'null' THEN NULL
+                WHEN member.text !~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'
+                    THEN format('event_id is %s, must be a UUID of the form xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx', {schema}.shown(member.value))
+                WHEN member.text = '00000000-0000-0000-0000-000000000000' THEN 'event_id is the UUID of zeros, which means none: leave it out'
+            END;
+        WHEN 'payload_base64' THEN
+            fault := CASE
+                WHEN member.kind = 'null' THEN NULL
+                WHEN member.kind <> 'string' THEN format('payload_base64 is %s, must be a string', {schema}.shown(member.value))
+                WHEN 'payload' = ANY (seen) THEN 'payload and payload_base64 are both given, one event has one payload'
+            END;
+        ELSE
+            fault := format('member %s is not known: an event has event_type, event_version, created_at, payload, payload_base64, metadata, '
+                'event_id, trace_id, correlation_id, causation_id', to_json(left(member.key, 60)));
+        END CASE;
+        IF fault IS NOT NULL THEN
+            RETURN fault;
+        END IF;
+    END LOOP;
+    RETURN {schema}.text_fault('event_type', type, true);
+END $$;
+
 -- append is append_events for one stream and for every language: events is a JSON array of objects with event_type and
 -- payload, and optionally event_id, event_version, metadata, trace_id, correlation_id, causation_id, created_at. payload is
--- any JSON, stored as it is written; payload_base64 stands for it when it is not JSON. expected_version: -1 any, 0 no stream.
+-- any JSON, stored as it is written; payload_base64 takes its place when it is not JSON, or has \u0000 or half of a surrogate
+-- pair, which PostgreSQL's functions for JSON refuse. A member that is null counts as left out, a payload does not.
+-- expected_version: -1 any, 0 no stream; it is checked also when there are no events.
+--
+-- Errors: invalid_parameter_value, with what is wrong and the event's index, besides those of append_events.
 CREATE FUNCTION {schema}.append(
     bounded_context text, aggregate_type text, aggregate_id text, events json, expected_version bigint DEFAULT -1
 ) RETURNS TABLE (event_id uuid, global_position bigint, aggregate_version bigint)
-LANGUAGE sql AS $$
-    WITH given AS (
-        SELECT array_agg(1 ORDER BY o) AS stream,
-            array_agg(coalesce((e ->> 'event_id')::uuid, gen_random_uuid()) ORDER BY o) AS id,
-            array_agg(CASE WHEN o = 1 THEN expected_version ELSE -1 END ORDER BY o) AS expected,
-            array_agg(e ->> 'event_type' ORDER BY o) AS type,
-            array_agg(coalesce((e ->> 'event_version')::integer, 1) ORDER BY o) AS version,
-            array_agg(coalesce(decode(e ->> 'payload_base64', 'base64'), convert_to((e -> 'payload')::text, 'UTF8'), ''::bytea)
-                ORDER BY o) AS payload,
-            array_agg((e -> 'metadata')::jsonb ORDER BY o) AS metadata,
-            array_agg(e ->> 'trace_id' ORDER BY o) AS trace,
-            array_agg(e ->> 'correlation_id' ORDER BY o) AS correlation,
-            array_agg(e ->> 'causation_id' ORDER BY o) AS causation,
-            array_agg((e ->> 'created_at')::timestamptz ORDER BY o) AS created
-        FROM json_array_elements(events) WITH ORDINALITY AS given (e, o)
-    )
-    SELECT a.event_id, a.global_position, a.aggregate_version
-    FROM given, {schema}.append_events(
-        ARRAY[bounded_context], ARRAY[aggregate_type], ARRAY[aggregate_id], ARRAY[{schema}.fnv1a32(aggregate_id)],
-        given.stream, given.expected, given.id, given.type, given.version, given.payload, given.metadata,
-        given.trace, given.correlation, given.causation, given.created) AS a
-    ORDER BY a.ordinal
-$$;
+LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
+DECLARE
+    wanted bigint := coalesce(expected_version, -1);
+    head bigint;
+    fault text := coalesce(
+        {schema}.text_fault('bounded_context', bounded_context, true),
+        {schema}.text_fault('aggregate_type', aggregate_type, true),
+        {schema}.text_fault('aggregate_id', aggregate_id, true),
+        CASE WHEN wanted < -1 THEN format('expected_version is %s, must be the version of the stream, 0 for a new one or -1 for any', wanted) END,
+        CASE WHEN json_typeof(events) = 'array' THEN NULL
+            ELSE format('events is %s, must be an array of events', coalesce(json_typeof(events), 'NULL')) END);
+BEGIN
+    IF fault IS NULL THEN
+        fault := (
+            SELECT format('event %s: %s', f.o, f.fault)
+            FROM (SELECT g.o, {schema}.event_fault(g.e) FROM json_array_elements(events) WITH ORDINALITY AS g (e, o)) AS f (o, fault)
+            WHERE f.fault IS NOT NULL ORDER BY f.o LIMIT 1);
+    END IF;
+    IF fault IS NOT NULL THEN
+        RAISE EXCEPTION '%', fault USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF wanted >= 0 AND json_array_length(events) = 0 THEN
+        INSERT INTO {schema}.streams AS s VALUES (bounded_context, aggregate_type, aggregate_id)
+            ON CONFLICT ON CONSTRAINT streams_pkey DO UPDATE SET aggregate_id = s.aggregate_id WHERE false;
+        head := coalesce((
+            SELECT e.aggregate_version FROM {schema}.events AS e
+            WHERE e.bounded_context = append.bounded_context AND e.aggregate_type = append.aggregate_type
+            AND e.aggregate_id = append.aggregate_id ORDER BY e.aggregate_version DESC LIMIT 1), 0);
+        IF head <> wanted THEN
+            RAISE EXCEPTION 'version conflict' USING ERRCODE = 'PW001', DETAIL = format('the stream is at version %s', head);
+        END IF;
+    END IF;
+    RETURN QUERY
+        WITH given AS (
+            SELECT array_agg(1 ORDER BY o) AS stream,
+                array_agg(coalesce((e ->> 'event_id')::uuid, gen_random_uuid()) ORDER BY o) AS id,
+                array_agg(CASE WHEN o = 1 THEN wanted ELSE -1 END ORDER BY o) AS expected,
+                array_agg(e ->> 'event_type' ORDER BY o) AS type,
+                array_agg(coalesce((e ->> 'event_version')::integer, 1) ORDER BY o) AS version,
+                array_agg(coalesce(decode(e ->> 'payload_base64', 'base64'), convert_to((e -> 'payload')::text, 'UTF8'), ''::bytea)
+                    ORDER BY o) AS payload,
+                array_agg(nullif((e -> 'metadata')::jsonb, 'null') ORDER BY o) AS metadata,
+                array_agg(nullif(e ->> 'trace_id', '') ORDER BY o) AS trace,
+                array_agg(nullif(e ->> 'correlation_id', '') ORDER BY o) AS correlation,
+                array_agg(nullif(e ->> 'causation_id', '') ORDER BY o) AS causation,
+                array_agg(({schema}.read_time(e ->> 'created_at')).at ORDER BY o) AS created
+            FROM json_array_elements(events) WITH ORDINALITY AS given (e, o)
+        )
+        SELECT a.event_id, a.global_position, a.aggregate_version
+        FROM given, {schema}.append_events(
+            ARRAY[bounded_context], ARRAY[aggregate_type], ARRAY[aggregate_id], ARRAY[{schema}.fnv1a32(aggregate_id)],
+            given.stream, given.expected, given.id, given.type, given.version, given.payload, given.metadata,
+            given.trace, given.correlation, given.causation, given.created) AS a
+        ORDER BY a.ordinal;
+END $$;

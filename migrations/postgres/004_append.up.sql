@@ -98,6 +98,9 @@ END $$;
 -- them alone took longer than to append a few events. Streams and events are joined, because an element of an array of text is
 -- found by going through those before it. Without nested loops, since nobody knows how long an array will be.
 --
+-- An element whose e_stream is below 0 adds no event to the stream of that number: only its expected version is checked, in its place
+-- among the others.
+--
 -- All conflicts are told, in DETAIL, parted by semicolons.
 CREATE OR REPLACE FUNCTION {schema}.append_events(
     s_bounded_context text[], s_aggregate_type text[], s_aggregate_id text[], s_partition_hash bigint[],
@@ -109,25 +112,30 @@ LANGUAGE plpgsql SET enable_seqscan = off SET enable_nestloop = off SET plan_cac
 #variable_conflict use_column
 DECLARE
     heads bigint[] := {schema}.lock_streams(s_bounded_context, s_aggregate_type, s_aggregate_id);
-    known boolean[]; -- for each event, whether it is left out; null when none is
-    added bigint[]; -- the index of each event that is not, likewise
+    known boolean[]; -- for each element, whether it adds nothing; null when all add
+    added bigint[]; -- the index of each element that adds an event, likewise
     conflicts text;
 BEGIN
     IF skip_duplicates THEN
         known := {schema}.stored_ids(e_event_id);
-        IF true = ANY (known) THEN
-            added := (SELECT array_agg(k.o ORDER BY k.o) FROM unnest(known) WITH ORDINALITY AS k (k, o) WHERE NOT k.k);
-        ELSE
-            known := NULL;
-        END IF;
+    END IF;
+    IF 0 > ANY (e_stream) THEN
+        known := (
+            SELECT array_agg(g.s < 0 OR coalesce(known[g.o], false) ORDER BY g.o) FROM unnest(e_stream) WITH ORDINALITY AS g (s, o));
+    END IF;
+    IF true = ANY (known) THEN
+        added := (SELECT array_agg(k.o ORDER BY k.o) FROM unnest(known) WITH ORDINALITY AS k (k, o) WHERE NOT k.k);
+    ELSE
+        known := NULL;
     END IF;
 
     IF 0 <= ANY (e_expected) THEN
         conflicts := (
             SELECT string_agg(format('event %s: the stream is at version %s', g.o, g.actual), '; ' ORDER BY g.o)
             FROM (
-                SELECT d.o, d.x, heads[d.s] + row_number() OVER (PARTITION BY d.s ORDER BY d.o) - 1
-                FROM unnest(e_stream, e_expected) WITH ORDINALITY AS d (s, x, o) WHERE known IS NULL OR NOT known[d.o]
+                SELECT d.o, d.x, heads[abs(d.s)] + count(*) FILTER (WHERE d.s > 0) OVER (
+                    PARTITION BY abs(d.s) ORDER BY d.o ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+                FROM unnest(e_stream, e_expected) WITH ORDINALITY AS d (s, x, o) WHERE known IS NULL OR NOT known[d.o] OR d.s < 0
             ) AS g (o, expected, actual)
             WHERE g.expected >= 0 AND g.expected <> g.actual);
         IF conflicts IS NOT NULL THEN

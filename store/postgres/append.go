@@ -25,19 +25,26 @@ func (s *Store) Append(ctx context.Context, options store.AppendOptions, appends
 }
 
 // AppendTx adds events within the caller's transaction, which decides whether they come to be. After an error the
-// transaction is aborted, as after any failed statement; a savepoint (tx.Begin) around the call prevents that.
+// transaction is aborted, as after any failed statement; a savepoint (tx.Begin) around the call prevents that. The
+// connection's client_encoding must be UTF8.
 func (s *Store) AppendTx(ctx context.Context, tx pgx.Tx, options store.AppendOptions, appends ...store.StreamAppend) ([]store.Appended, error) {
+	if conn := tx.Conn(); conn != nil {
+		if err := checkEncodings(conn.PgConn()); err != nil {
+			return nil, err
+		}
+	}
 	return s.appendTo(ctx, tx, options, appends)
 }
 
 func (s *Store) appendTo(ctx context.Context, to querier, options store.AppendOptions, appends []store.StreamAppend) ([]store.Appended, error) {
 	count, err := store.ValidateAppends(appends, s.options.PayloadBytesMax)
-	if err != nil || count == 0 {
+	conditions := store.HasConditions(appends)
+	if err != nil || count == 0 && !conditions {
 		return nil, err
 	}
 	result := make([]store.Appended, count)
 	args := newAppendArguments(appends, count, options.SkipDuplicates, result)
-	if count == 1 && !options.SkipDuplicates {
+	if count == 1 && !options.SkipDuplicates && !conditions {
 		if err := args.appendOne(ctx, to, s.queries.appendEvent, result); err != nil {
 			return nil, args.translate(err, appends)
 		}
@@ -83,7 +90,7 @@ type appendArguments struct {
 	contexts, types, aggregates []string
 	hashes                      []int64
 
-	stream                          []int32
+	stream                          []int32 // below 0 for a condition, which has no event
 	expected                        []int64
 	ids                             [][16]byte
 	eventTypes                      []string
@@ -93,7 +100,7 @@ type appendArguments struct {
 	traces, correlations, causation []*string
 	created                         []*time.Time
 
-	places []int // of the sent events in the result
+	places []int // of the sent events in the result; that of a condition is not used
 	of     []int // of the sent events in the appends
 }
 
@@ -109,6 +116,9 @@ func newAppendArguments(appends []store.StreamAppend, count int, skipDuplicates 
 	place := 0
 	for i := range appends {
 		stream := a.addStream(streams, appends[i].Stream)
+		if appends[i].IsCondition() {
+			a.addCondition(stream, appends[i].Expected, i)
+		}
 		for j := range appends[i].Events {
 			event := &appends[i].Events[j]
 			expected := store.Any()
@@ -150,6 +160,15 @@ func (a *appendArguments) addStream(streams map[store.Stream]int32, stream store
 		a.hashes = append(a.hashes, int64(store.PartitionHash(stream.AggregateID)))
 	}
 	return place
+}
+
+// addCondition adds an element that is no event: only its expected version counts.
+func (a *appendArguments) addCondition(stream int32, expected store.Expected, of int) {
+	a.stream = append(a.stream, -stream)
+	a.expected = append(a.expected, expected.Code())
+	a.places = append(a.places, -1)
+	a.of = append(a.of, of)
+	a.addEvent(&store.Event{}, store.UUID{})
 }
 
 func (a *appendArguments) addEvent(event *store.Event, id store.UUID) {

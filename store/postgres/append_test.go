@@ -267,7 +267,7 @@ func TestPartitionHash_isTheSameInTheDatabase(t *testing.T) {
 	})
 }
 
-// badValues pass the checks of package store and not those of PostgreSQL.
+// badValues are what PostgreSQL's columns cannot hold.
 var badValues = map[string]store.Event{
 	"half a character":  {Type: "x", Metadata: []byte(`{"a": "\ud800"}`)},
 	"an endless number": {Type: "x", Metadata: []byte(`{"a": 1e400000}`)},

@@ -20,7 +20,7 @@ const bulkEventsMin = 200
 // and COMMIT. Above READ COMMITTED the versions would be those from before the locks, so the level is fixed.
 func (s *Store) AppendBulk(ctx context.Context, options store.AppendOptions, appends ...store.StreamAppend) ([]store.Appended, error) {
 	count, err := store.ValidateAppends(appends, s.options.PayloadBytesMax)
-	if err != nil || count == 0 {
+	if err != nil || count == 0 && !store.HasConditions(appends) {
 		return nil, err
 	}
 	if count < bulkEventsMin {
@@ -99,9 +99,12 @@ func (l *load) number() error {
 		if len(l.stored) > 0 && l.stored[i] {
 			continue
 		}
-		head := &l.heads[stream-1]
+		head := &l.heads[max(stream, -stream)-1]
 		if a.expected[i] >= 0 && a.expected[i] != *head {
 			conflicts = append(conflicts, a.conflict(i, *head, l.appends))
+		}
+		if stream < 0 {
+			continue // a condition
 		}
 		*head++
 		l.result[a.places[i]].AggregateVersion = *head

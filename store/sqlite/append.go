@@ -14,7 +14,7 @@ import (
 // Append adds events in a transaction of its own. See [store.Appender].
 func (s *Store) Append(ctx context.Context, options store.AppendOptions, appends ...store.StreamAppend) ([]store.Appended, error) {
 	count, err := store.ValidateAppends(appends, s.options.PayloadBytesMax)
-	if err != nil || count == 0 {
+	if err != nil || count == 0 && !store.HasConditions(appends) {
 		return nil, err
 	}
 	var result []store.Appended
@@ -87,7 +87,7 @@ func (s *Store) AppendConn(ctx context.Context, db *sqlite3.Conn, options store.
 // appendWithin appends in a savepoint, so that a failure in the middle leaves no half.
 func (s *Store) appendWithin(ctx context.Context, c *conn, options store.AppendOptions, appends []store.StreamAppend) (result []store.Appended, err error) {
 	count, err := store.ValidateAppends(appends, s.options.PayloadBytesMax)
-	if err != nil || count == 0 {
+	if err != nil || count == 0 && !store.HasConditions(appends) {
 		return nil, err
 	}
 	if _, err := c.exec("SAVEPOINT pupwasm_append"); err != nil {
@@ -165,6 +165,9 @@ func (a *appending) plan(options store.AppendOptions, appends []store.StreamAppe
 		head, err := a.headOf(appends[i].Stream)
 		if err != nil {
 			return err
+		}
+		if appends[i].IsCondition() && appends[i].Expected.Code() != head.version {
+			conflicts = append(conflicts, &store.VersionConflictError{Stream: appends[i].Stream, Expected: appends[i].Expected, Actual: head.version})
 		}
 		for j := range appends[i].Events {
 			event := &appends[i].Events[j]
@@ -299,6 +302,10 @@ func (p *pendingEvent) translate(err error) error {
 			return &store.DuplicateEventError{ID: p.id}
 		}
 		return &store.VersionConflictError{Stream: *p.stream, Actual: -1}
+	}
+	if errors.As(err, &code) && code == sqlite3.CONSTRAINT_CHECK {
+		// What store has not found already, such as metadata that is nested deeper than SQLite's functions take.
+		return &store.InputError{Field: "event " + p.id.String(), Reason: "is refused by the table of events: " + reason(err)}
 	}
 	return fmt.Errorf("appending event %s: %w", p.id, err)
 }

@@ -65,6 +65,9 @@ func (c *conn) configure(ctx context.Context, options Options, reader bool) erro
 	if err := useWAL(ctx, c.db, options.BusyTimeout); err != nil {
 		return err
 	}
+	if err := checkEncoding(c.db); err != nil {
+		return err
+	}
 	synchronous := "NORMAL"
 	if options.Durable {
 		synchronous = "FULL"
@@ -108,6 +111,26 @@ func useWAL(ctx context.Context, db *sqlite3.Conn, timeout time.Duration) error 
 		}
 	}
 	return err
+}
+
+// checkEncoding refuses a file in UTF-16, in which text has another order and another length.
+func checkEncoding(db *sqlite3.Conn) error {
+	statement, _, err := db.Prepare("PRAGMA encoding")
+	if err != nil {
+		return err
+	}
+	defer statement.Close()
+	encoding := ""
+	if statement.Step() {
+		encoding = statement.ColumnText(0)
+	}
+	if err := statement.Err(); err != nil {
+		return err
+	}
+	if encoding != "UTF-8" {
+		return fmt.Errorf("the database file has the encoding %s, pupwasm needs UTF-8: use a new file", encoding)
+	}
+	return nil
 }
 
 // close closes the connection and every statement, also those that a caller of InTx left open: with one of them SQLite

@@ -129,7 +129,7 @@ func checkPath(path string) error {
 	return nil
 }
 
-// Ping tells whether the file can be read and has the tables of this version.
+// Ping tells whether the file can be read and has the tables of this version. A file in UTF-16 is refused here, as by every other use.
 func (s *Store) Ping(ctx context.Context) error {
 	ready := false
 	err := s.read(ctx, func(c *conn) error {

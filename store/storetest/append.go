@@ -21,8 +21,10 @@ var appendCases = []testCase{
 	{"text_is_stored_exactly", appendText},
 	{"the_longest_fields_fit", appendLongFields},
 	{"large_payload", appendLargePayload},
+	{"the_largest_metadata_fits", appendLargeMetadata},
 	{"one_call_may_name_a_stream_twice", appendStreamTwice},
 	{"no_events_is_no_work", appendNothing},
+	{"without_events_an_expected_version_is_a_condition", appendConditions},
 	{"a_thousand_streams_in_one_call", appendManyStreams},
 	{"a_wrong_field_is_an_input_error", appendInputErrors},
 	{"expected_versions", appendExpected},
@@ -151,6 +153,25 @@ func appendLargePayload(f *fixture) {
 	}
 }
 
+func appendLargeMetadata(f *fixture) {
+	// Of each kind as much as the limit allows: in one text, in elements that PostgreSQL prints with a space, in digits.
+	for i, metadata := range []string{
+		`{"a": "` + strings.Repeat("x", store.MetadataBytesMax-len(`{"a": ""}`)) + `"}`,
+		`{"a": [1` + strings.Repeat(",1", (store.MetadataBytesMax-len(`{"a": [1]}`))/3) + `]}`,
+		`{"q": 1e309, "a": [` + strings.Repeat("-1E131071,1e-16383,", 6) + `1]}`,
+	} {
+		_, err := f.append(f.ctx, store.AppendOptions{}, store.StreamAppend{
+			Stream: stream(fmt.Sprint(i)), Events: []store.Event{{Type: "x", Metadata: json.RawMessage(metadata)}},
+		})
+		f.must(err)
+	}
+	for i, event := range f.read() {
+		if err := event.Event.Validate(store.PayloadBytesMax); err != nil {
+			f.Errorf("the metadata of event %d do not go in again as they come out: %v", i+1, err)
+		}
+	}
+}
+
 func appendStreamTwice(f *fixture) {
 	appended, err := f.append(f.ctx, store.AppendOptions{},
 		store.StreamAppend{Stream: stream("a"), Expected: store.NoStream(), Events: events(2)},
@@ -175,6 +196,46 @@ func appendNothing(f *fixture) {
 	}
 	if _, err := f.store.ReadStream(f.ctx, stream("a"), 1, 0); !errors.Is(err, store.ErrStreamNotFound) {
 		f.Errorf("an append without events made a stream: %v", err)
+	}
+}
+
+func appendConditions(f *fixture) {
+	f.appendTo(stream("a"), 2)
+	on := func(id string, expected store.Expected) store.StreamAppend {
+		return store.StreamAppend{Stream: stream(id), Expected: expected}
+	}
+	two := store.StreamAppend{Stream: stream("b"), Expected: store.NoStream(), Events: events(2)}
+	stale := &store.VersionConflictError{Stream: stream("a"), Expected: store.Exact(1), Actual: 2}
+	cases := []struct {
+		name    string
+		appends []store.StreamAppend
+		want    *store.VersionConflictError
+	}{
+		{"a stale version", []store.StreamAppend{on("a", store.Exact(1))}, stale},
+		{"no stream where there is one", []store.StreamAppend{on("a", store.NoStream())}, &store.VersionConflictError{Stream: stream("a"), Expected: store.NoStream(), Actual: 2}},
+		{"a version of no stream", []store.StreamAppend{on("new", store.Exact(1))}, &store.VersionConflictError{Stream: stream("new"), Expected: store.Exact(1), Actual: 0}},
+		{"before events", []store.StreamAppend{on("a", store.Exact(1)), two}, stale},
+		{"behind events", []store.StreamAppend{two, on("a", store.Exact(1))}, stale},
+		{"before events of its own", []store.StreamAppend{on("b", store.Exact(2)), two}, &store.VersionConflictError{Stream: stream("b"), Expected: store.Exact(2), Actual: 0}},
+		{"behind events of its own", []store.StreamAppend{two, on("b", store.NoStream())}, &store.VersionConflictError{Stream: stream("b"), Expected: store.NoStream(), Actual: 2}},
+		{"the version", []store.StreamAppend{on("a", store.Exact(2)), on("new", store.NoStream())}, nil},
+		{"beside one event", []store.StreamAppend{on("a", store.Exact(2)), {Stream: stream("c"), Events: events(1)}}, nil},
+		{"all fulfilled", []store.StreamAppend{on("a", store.Exact(2)), on("b", store.NoStream()), two, on("b", store.Exact(2))}, nil},
+	}
+	for i, c := range cases {
+		appended, err := f.append(f.ctx, store.AppendOptions{SkipDuplicates: i%2 == 0}, c.appends...)
+		var conflict *store.VersionConflictError
+		switch {
+		case c.want == nil && err != nil:
+			f.Errorf("%s: %v", c.name, err)
+		case c.want != nil && (!errors.As(err, &conflict) || *conflict != *c.want):
+			f.Errorf("%s: %v, want %v", c.name, err, c.want)
+		case c.want == nil && len(appended) > 0 && (appended[0].Skipped() || appended[0].AggregateVersion != 1):
+			f.Errorf("%s: became %+v", c.name, appended)
+		}
+	}
+	if got := summary(f.read()); got != "a@1 a@2 c@1 b@1 b@2" {
+		f.Errorf("the log is %s", got)
 	}
 }
 
@@ -208,6 +269,9 @@ func appendInputErrors(f *fixture) {
 		{"event_type", stream("a"), store.Event{}},
 		{"metadata", stream("a"), store.Event{Type: "x", Metadata: json.RawMessage(`[1]`)}},
 		{"metadata", stream("a"), store.Event{Type: "x", Metadata: json.RawMessage(`{"a":"\u0000"}`)}},
+		{"metadata", stream("a"), store.Event{Type: "x", Metadata: json.RawMessage(`{"a":"\ud800"}`)}},
+		{"metadata", stream("a"), store.Event{Type: "x", Metadata: json.RawMessage(`{"a":"` + strings.Repeat("x", store.MetadataBytesMax) + `"}`)}},
+		{"created_at", stream("a"), store.Event{Type: "x", CreatedAt: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}},
 		{"payload", stream("a"), store.Event{Type: "x", Payload: make([]byte, store.PayloadBytesMax+1)}},
 	}
 	for _, c := range cases {

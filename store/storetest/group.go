@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -275,7 +276,8 @@ func groupDuplicates(f *fixture) {
 }
 
 func groupInput(f *fixture) {
-	bad := one("b", store.Any(), store.Event{Type: "x", CreatedAt: time.Date(294300, 1, 1, 0, 0, 0, 0, time.UTC)}) // too late for PostgreSQL
+	nested := `{"a":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + `}`
+	bad := one("b", store.Any(), store.Event{Type: "x", Metadata: []byte(nested)}) // too deep for SQLite
 	calls := []*call{one("a", store.Any(), events(1)...), bad, one("c", store.Any(), events(1)...)}
 	f.gathered(calls...)
 	_, alone := f.store.Append(f.ctx, store.AppendOptions{}, bad.appends...)

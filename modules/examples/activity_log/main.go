@@ -29,7 +29,12 @@ func handle(b *pup.Batch, out *pup.Mutations) error {
 	var subject []byte
 	for e := range b.Events() {
 		subject = append(append(append(subject[:0], e.AggregateType()...), '/'), e.AggregateID()...)
-		record.Row(out, e).I64(e.Position()).Timestamp(e.CreatedAt()).TextBytes(subject).Text(e.Type()).JSON(e.Payload())
+		row := record.Row(out, e).I64(e.Position()).Timestamp(e.CreatedAt()).TextBytes(subject).Text(e.Type())
+		if isJSON(e) && fits(e.Payload()) {
+			row.JSON(e.Payload())
+		} else {
+			row.Null()
+		}
 	}
 	return nil
 }

@@ -18,6 +18,29 @@ func TestActivityLog_writesARowAnEvent(t *testing.T) {
 	)
 }
 
+func TestActivityLog_payloadThatIsNoJSONIsLeftOut(t *testing.T) {
+	t.Parallel()
+	p := puptest.New(t)
+	p.Apply(puptest.ReadEvents(t, "testdata/no_payload.jsonl")...)
+	p.WantRows("activity",
+		`position=1 at=2024-05-01T09:00:00Z subject=User/u1 event_type=UserLoggedIn payload=null`,
+		`position=2 at=2024-05-01T09:01:00Z subject=User/u1 event_type=UserLoggedOut payload=null`,
+	)
+	for payload, storable := range map[string]bool{
+		"": false, " ": false, "\xff\x00": false, "{": false, "{}{}": false, "\"\xff\"": false, `{"a":"\u0000"}`: false, `"\ud800"`: false,
+		`"\ude00"`: false, `"\ud83d\ud83d"`: false, "1e400000": false, "1E-20000": false,
+		" [1e309] ": true, `"\\u0000"`: true, `"\ud83d\ude00"`: true, `"1e400000 \""`: true, "[true,false,1e+9999]": true, `"é\n"`: true, `"\uABCD"`: true,
+	} {
+		p := puptest.New(t)
+		p.Apply(puptest.Event{AggregateType: "User", AggregateID: "u1", Type: "x", Payload: payload})
+		want := "null"
+		if storable {
+			want = payload
+		}
+		p.WantRows("activity", `position=1 at=2024-01-01T00:00:01Z subject=User/u1 event_type=x payload=`+want)
+	}
+}
+
 func TestActivityLog_eventThatComesAgainChangesNothing(t *testing.T) {
 	t.Parallel()
 	p := puptest.New(t)

@@ -56,7 +56,7 @@ func handle(b *pup.Batch, out *pup.Mutations) error {
 // cents reads an amount of euros and tells whether the payload has it.
 func cents(e pup.Event, field string) (int64, bool) {
 	payload := e.JSON()
-	if !payload.Find(field) {
+	if len(e.Payload()) == 0 || !payload.Find(field) {
 		return 0, false
 	}
 	return payload.Decimal(2), true

@@ -51,6 +51,13 @@ func TestFineBalance_eventsBeforeTheFirstAmountLeaveItZero(t *testing.T) {
 	p.WantRows("fines", "fine_id=A1 amount_cents=0 expense_cents=720 paid_cents=0 events=2 last_event=AppealToJudge updated_at=2024-01-01T00:00:02Z")
 }
 
+func TestFineBalance_eventWithoutPayloadOnlyCounts(t *testing.T) {
+	t.Parallel()
+	p := puptest.New(t)
+	p.Apply(fine("CreateFine", `{"amount":62.59}`), fine("Payment", ""), fine("CreateFine", ""))
+	p.WantRows("fines", "fine_id=A1 amount_cents=6259 expense_cents=0 paid_cents=0 events=3 last_event=CreateFine updated_at=2024-01-01T00:00:03Z")
+}
+
 func fine(eventType, payload string) puptest.Event {
 	return puptest.Event{BoundedContext: "Traffic", AggregateType: "Fine", AggregateID: "A1", Type: eventType, Payload: payload}
 }

@@ -29,7 +29,7 @@ func handle(b *pup.Batch, out *pup.Mutations) error {
 		user := e.AggregateID()
 		if e.AggregateType() != "User" {
 			payload := e.JSON()
-			if !payload.Find("user_id") {
+			if len(e.Payload()) == 0 || !payload.Find("user_id") {
 				continue // nobody's
 			}
 			user = payload.Text()

@@ -27,6 +27,16 @@ func TestUserCounter_anyDivisionGivesTheSameRows(t *testing.T) {
 	puptest.CheckSegments(t, puptest.ReadEvents(t, "testdata/shop.jsonl")...)
 }
 
+func TestUserCounter_eventWithoutPayloadCountsForNobody(t *testing.T) {
+	t.Parallel()
+	p := puptest.New(t)
+	p.Apply(
+		puptest.Event{BoundedContext: "Shop", AggregateType: "Order", AggregateID: "o1", Payload: ""},
+		puptest.Event{BoundedContext: "Shop", AggregateType: "User", AggregateID: "u1", Payload: ""},
+	)
+	p.WantRows("users", "user_id=u1 events=1 last_seen=2024-01-01T00:00:02Z")
+}
+
 func TestUserCounter_badPayloadIsAnErrorOfItsEvent(t *testing.T) {
 	t.Parallel()
 	p := puptest.New(t)
