@@ -21,7 +21,7 @@ type unsteady struct {
 	cut    <-chan struct{} // which waits for this
 }
 
-func (u *unsteady) Leave(ctx context.Context, worker string) error {
+func (u *unsteady) Leave(ctx context.Context, worker store.Worker) error {
 	if u.leaves--; u.leaves >= 0 {
 		return fmt.Errorf("%w: the connection is gone", store.ErrTransient)
 	}

@@ -58,6 +58,9 @@ type Options struct {
 	RetryMin time.Duration
 	// RetryMax is the longest pause after an error of the database. Defaults to 10 seconds.
 	RetryMax time.Duration
+	// FailRefused makes Run end with an error when the database accepts none of the modules, of which none has run before. Otherwise
+	// they are tried again every 10 seconds. Defaults to false.
+	FailRefused bool
 	// Once makes Run return when everything that was appended before it is applied or has failed. Defaults to false.
 	Once bool
 	// Logger receives what happens. Defaults to none.

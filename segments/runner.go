@@ -26,6 +26,9 @@ type runner struct {
 	events atomic.Int64
 	ready  atomic.Bool // the module is installed, and fits what is in the database
 	member atomic.Bool // others count this worker in: it is ready and has something to do
+	proven atomic.Bool // some module of the projection was installed by this worker
+
+	refusal atomic.Pointer[store.Refusal] // why the module that was set last cannot run, or nil
 
 	// With Once, valid after done.
 	completed bool

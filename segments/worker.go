@@ -28,14 +28,18 @@ type Worker struct {
 	lanes   *lanes
 	feed    *feed
 	outage  *outage
-	target  int64 // with Once: the position to reach
+	target  int64      // with Once: the position to reach
+	ended   chan error // why Run ends before it is asked to
+
+	incarnation string // tells this process from others of the same name
 
 	registering sync.Mutex
-	registered  []string // the projections that the database knows this worker to run
+	registered  store.Worker // as the database knows this worker
 
 	mu      sync.Mutex
 	runners map[string]*runner // by projection
 	running context.Context    // of Run; nil before
+	idle    bool               // it was said that no module can run
 	gone    map[string]bool    // projections that were removed, until it is certain that nothing of them is owned
 	group   sync.WaitGroup
 }
@@ -52,8 +56,9 @@ func New(s store.Store, options Options) (*Worker, error) {
 	options = options.withDefaults()
 	w := &Worker{
 		store: s, options: options, logger: options.Logger.With().Str("worker", options.Name).Logger(),
-		runners: map[string]*runner{}, gone: map[string]bool{},
+		runners: map[string]*runner{}, gone: map[string]bool{}, ended: make(chan error, 1), incarnation: randomSuffix(),
 	}
+	w.registered = store.Worker{Name: options.Name, Incarnation: w.incarnation, Segments: options.Segments}
 	w.head = newHead(w)
 	w.roster = newRoster(w)
 	w.lanes = newLanes(options.Concurrency)
@@ -67,9 +72,13 @@ func defaultName() string {
 	if err != nil {
 		name = "host"
 	}
+	return fmt.Sprintf("%s-%d-%s", name, os.Getpid(), randomSuffix())
+}
+
+func randomSuffix() string {
 	suffix := make([]byte, 4)
 	_, _ = rand.Read(suffix) // never fails
-	return fmt.Sprintf("%s-%d-%s", name, os.Getpid(), hex.EncodeToString(suffix))
+	return hex.EncodeToString(suffix)
 }
 
 // Set starts a module's projection, or replaces the module that runs it, at a batch boundary. A module that cannot be installed
@@ -146,7 +155,9 @@ func (w *Worker) launch(r *runner) {
 //
 // # Errors
 //
-// With Once, what kept a projection from being complete, joined; also ctx's error. Otherwise nil: what can go wrong is retried or recorded.
+// With Once, what kept a projection from being complete, joined; also ctx's error. [store.ErrNameTaken] when another process has
+// started under the worker's name, which has the segments from then on. With FailRefused, why no module can run. Otherwise
+// nil: what can go wrong is retried or recorded.
 func (w *Worker) Run(ctx context.Context) error {
 	running, stop := context.WithCancel(ctx)
 	defer stop()
@@ -169,12 +180,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	w.mu.Unlock()
 
-	var err error
-	if w.options.Once {
-		err = w.awaitOnce(ctx)
-	} else {
-		<-ctx.Done()
-	}
+	err := w.await(ctx)
 	stop()
 	w.group.Wait()
 	background.Wait()
@@ -209,11 +215,15 @@ func (w *Worker) begin(ctx context.Context) error {
 func (w *Worker) arrive(ctx context.Context) error {
 	within, cancel := context.WithTimeout(ctx, w.options.Lease)
 	defer cancel()
-	if err := w.store.Leave(within, w.options.Name); err != nil {
+	workers, err := w.store.Workers(within)
+	if err != nil {
 		return err
 	}
-	if err := w.renew(within); err != nil {
+	if err := w.store.Join(within, w.registered, w.options.Lease); err != nil {
 		return err
+	}
+	if slices.ContainsFunc(workers, func(other store.Worker) bool { return other.Name == w.options.Name }) {
+		w.logger.Warn().Msg("a worker of this name has not left: its segments are taken over, and if it still runs, it ends")
 	}
 	if w.options.Once {
 		horizon, err := w.store.Horizon(within)
@@ -223,13 +233,25 @@ func (w *Worker) arrive(ctx context.Context) error {
 	return nil
 }
 
+// end makes Run end with an error. The first one counts.
+func (w *Worker) end(err error) {
+	select {
+	case w.ended <- err:
+	default:
+	}
+}
+
 // heartbeats renews the lease well before it runs out. A renewal that fails is tried again at once: the segments stay
 // valid until another worker takes them, which the commit finds out.
 func (w *Worker) heartbeats(ctx context.Context) {
 	retry := w.options.backoff()
 	retry.max = min(retry.max, w.options.Heartbeat)
 	for pause := w.options.Heartbeat; sleep(ctx, pause); {
-		if err := w.renew(ctx); err != nil {
+		err := w.renew(ctx)
+		if errors.Is(err, store.ErrNameTaken) {
+			return // the worker ends
+		}
+		if err != nil {
 			w.outage.noticed(err)
 			pause = retry.pause()
 			continue
@@ -247,17 +269,19 @@ func (w *Worker) renew(ctx context.Context) error {
 	return w.heartbeat(ctx, w.registered)
 }
 
-// register makes the database know which projections this worker runs, when they are others than before.
-func (w *Worker) register(ctx context.Context, projections []string) error {
+// register makes the database know which projections this worker runs and which it cannot run, when they are others than before.
+func (w *Worker) register(ctx context.Context, projections []string, refused []store.Refusal) error {
 	w.registering.Lock()
 	defer w.registering.Unlock()
-	if slices.Equal(w.registered, projections) {
+	if slices.Equal(w.registered.Projections, projections) && slices.Equal(w.registered.Refused, refused) {
 		return nil
 	}
-	return w.heartbeat(ctx, projections)
+	self := w.registered
+	self.Projections, self.Refused = projections, refused
+	return w.heartbeat(ctx, self)
 }
 
-func (w *Worker) heartbeat(ctx context.Context, projections []string) error {
+func (w *Worker) heartbeat(ctx context.Context, self store.Worker) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -267,11 +291,13 @@ func (w *Worker) heartbeat(ctx context.Context, projections []string) error {
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, w.options.Lease)
 	defer cancel()
-	self := store.Worker{Name: w.options.Name, Projections: projections, Segments: w.options.Segments}
 	if err := w.store.Heartbeat(ctx, self, w.options.Lease); err != nil {
+		if errors.Is(err, store.ErrNameTaken) {
+			w.end(fmt.Errorf("worker %s: %w: two that run at once need two names", w.options.Name, err))
+		}
 		return err
 	}
-	w.registered = projections
+	w.registered = self
 	return nil
 }
 
@@ -284,7 +310,7 @@ func (w *Worker) leave() {
 	defer cancel()
 	retry := w.options.backoff()
 	for {
-		err := w.store.Leave(ctx, w.options.Name)
+		err := w.store.Leave(ctx, w.registered)
 		if err == nil {
 			return
 		}
@@ -292,6 +318,19 @@ func (w *Worker) leave() {
 			w.logger.Warn().Err(err).Dur("lease", w.options.Lease).Msg("segments stay owned until the lease runs out")
 			return
 		}
+	}
+}
+
+// await returns when Run is to end.
+func (w *Worker) await(ctx context.Context) error {
+	if w.options.Once {
+		return w.awaitOnce(ctx)
+	}
+	select {
+	case err := <-w.ended:
+		return err
+	case <-ctx.Done():
+		return nil
 	}
 }
 
@@ -310,6 +349,8 @@ func (w *Worker) awaitOnce(ctx context.Context) error {
 			if !r.completed {
 				failures = append(failures, ctx.Err())
 			}
+		case err := <-w.ended:
+			return errors.Join(append(failures, err)...)
 		case <-ctx.Done():
 			return errors.Join(append(failures, ctx.Err())...)
 		}

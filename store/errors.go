@@ -13,6 +13,9 @@ var (
 	// an earlier commit went through. Nothing was written. Drop the claim and claim again.
 	ErrFenced = errors.New("the segment is no longer held by this worker")
 
+	// ErrNameTaken says that another process has joined under the worker's name. Nothing was changed.
+	ErrNameTaken = errors.New("another process has started under the name of this worker")
+
 	// ErrTransient wraps every failure that may pass by itself: a lost connection, a deadlock, a server that starts or
 	// is read-only. Nothing can be said of the transaction; the stored checkpoint tells.
 	ErrTransient = errors.New("the database is not available")

@@ -162,7 +162,7 @@ func TestStatus_showsEverySegmentAndResetForgetsThem(t *testing.T) {
 	if out, err := command(database, "reset", "names", "--yes").CombinedOutput(); err == nil || !strings.Contains(string(out), "is run by worker worker-1") {
 		t.Errorf("reset of a projection that runs: %v: %s", err, out)
 	}
-	if err := to.Leave(ctx, "worker-1"); err != nil {
+	if err := to.Leave(ctx, store.Worker{Name: "worker-1"}); err != nil {
 		t.Fatal(err)
 	}
 	if out := run(t, database, "reset", "names", "--yes"); out != "names is reset\n" {

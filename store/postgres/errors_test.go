@@ -48,7 +48,7 @@ func everyCall(t testing.TB, dsn string) map[string]error {
 	_, calls["claim"] = s.Claim(ctx, store.ClaimRequest{Projection: "sums", Worker: "w", Limit: 1})
 	calls["release"] = s.Release(ctx, store.Claim{Projection: "sums", Worker: "w"})
 	calls["fail"] = s.Fail(ctx, store.Claim{Projection: "sums", Worker: "w"}, "reason")
-	calls["leave"] = s.Leave(ctx, "w")
+	calls["leave"] = s.Leave(ctx, store.Worker{Name: "w"})
 	return calls
 }
 
