@@ -47,10 +47,10 @@ type Options struct {
 	PollMax time.Duration
 	// PollFactor is by how much the interval grows each time that nothing has happened. Defaults to 1.5.
 	PollFactor float64
-	// Notify lets appends wake the worker while fewer than some hundred of them come a second, where the store can
-	// ([store.Waker]), so that PollMax may be as long as one likes; while notifications do not arrive, it is at most a second.
-	// Defaults to false.
-	Notify bool
+	// PollOnly keeps appends from waking the worker. Otherwise they do while fewer than some hundred of them come a second, where the
+	// store can ([store.Waker]), so that PollMax may be as long as one likes; while notifications do not arrive, it is at most a
+	// second. Defaults to false.
+	PollOnly bool
 	// WakeJitter is a random time, at most, that a segment waits when new events end a rest, so that many hosts do not
 	// ask the database in one instant. Defaults to 0.
 	WakeJitter time.Duration
@@ -69,6 +69,9 @@ type Options struct {
 
 // DefaultSegments is into how many segments a new projection is divided when no worker says otherwise.
 const DefaultSegments = 4
+
+// leaseMax bounds a lease: nobody would notice a worker that died.
+const leaseMax = 24 * time.Hour
 
 // Defaults returns the options that the zero value stands for, but for the name, which is made up by [New].
 func Defaults() Options {
@@ -145,8 +148,8 @@ func (o Options) Validate() error {
 		return fault("BatchPause", "must not be negative, it is %s", o.BatchPause)
 	case o.Concurrency < 1 || o.Concurrency > 10_000:
 		return fault("Concurrency", "must be between 1 and 10000, it is %d", o.Concurrency)
-	case o.Lease < 100*time.Millisecond:
-		return fault("Lease", "must be at least 100ms, it is %s", o.Lease)
+	case o.Lease < 100*time.Millisecond || o.Lease > leaseMax:
+		return fault("Lease", "must be between 100ms and %s, it is %s", leaseMax, o.Lease)
 	case o.Heartbeat < time.Millisecond || o.Heartbeat > o.Lease/2:
 		return fault("Heartbeat", "must be between 1ms and half of the lease, which is %s; it is %s", o.Lease, o.Heartbeat)
 	case o.Rebalance < 10*time.Millisecond:

@@ -29,6 +29,7 @@ type Worker struct {
 	feed    *feed
 	outage  *outage
 	target  int64      // with Once: the position to reach
+	began   int64      // where the log ended when Run began
 	ended   chan error // why Run ends before it is asked to
 
 	incarnation string // tells this process from others of the same name
@@ -225,10 +226,15 @@ func (w *Worker) arrive(ctx context.Context) error {
 	if slices.ContainsFunc(workers, func(other store.Worker) bool { return other.Name == w.options.Name }) {
 		w.logger.Warn().Msg("a worker of this name has not left: its segments are taken over, and if it still runs, it ends")
 	}
-	if w.options.Once {
-		horizon, err := w.store.Horizon(within)
-		w.target = horizon.Head
+	horizon, err := w.store.Horizon(within)
+	if err != nil {
 		return err
+	}
+	w.mu.Lock()
+	w.began = horizon.Head
+	w.mu.Unlock()
+	if w.options.Once {
+		w.target = horizon.Head
 	}
 	return nil
 }
@@ -363,6 +369,8 @@ type Progress struct {
 	Projection string
 	Position   int64 // the checkpoint of its segment that is furthest behind
 	Events     int64 // applied by this worker since it started
+	Known      bool  // it is installed, and its checkpoints are known
+	Behind     int64 // positions from the checkpoints to where the log ended when the worker began: the mean of the segments
 }
 
 // Progress returns how far every projection is, by name. The caller owns the result.
@@ -371,7 +379,7 @@ func (w *Worker) Progress() []Progress {
 	defer w.mu.Unlock()
 	all := make([]Progress, 0, len(w.runners))
 	for _, r := range w.runners {
-		all = append(all, r.progress())
+		all = append(all, r.progress(w.began))
 	}
 	slices.SortFunc(all, func(a, b Progress) int { return strings.Compare(a.Projection, b.Projection) })
 	return all

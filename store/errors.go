@@ -106,8 +106,9 @@ func (e *CatalogueError) Error() string { return e.Item + ": " + e.Reason }
 func VersionMismatch(projection string, installed, given int) error {
 	return &CatalogueError{
 		Item: fmt.Sprintf("projection %q", projection),
-		Reason: fmt.Sprintf("its tables were built by version %d, the module is version %d: "+
-			"run 'pupwasm reset %s' to build them anew, or keep the version if the rows stay right", installed, given, projection),
+		Reason: fmt.Sprintf("its tables were built by version %[1]d, the module is version %[2]d: keep the version if the rows stay right, or have "+
+			"them built again: stop all hosts that run version %[1]d, delete its rows by 'pupwasm reset %[3]s', and start version %[2]d",
+			installed, given, projection),
 	}
 }
 
@@ -122,7 +123,8 @@ func DividedOrder(projection string, segments int) error {
 
 // StillOwned says that a projection cannot be reset while a worker runs it.
 func StillOwned(projection, worker string) error {
-	return &InputError{Field: "projection " + projection, Reason: "is run by worker " + worker + ": stop it first"}
+	return &InputError{Field: "projection " + projection, Reason: "is run by worker " + worker + ": stop that host, or take " +
+		"the module out of the folder of its 'run --watch', and reset then; a host that was killed counts until its lease is over"}
 }
 
 // UnknownProjection says that no projection of that name was ever installed.

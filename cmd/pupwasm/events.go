@@ -138,7 +138,7 @@ func (l *eventList) print(ctx context.Context) (more bool, err error) {
 		}
 		if l.limit > 0 {
 			// One more than is shown tells whether there are more.
-			request.Limit = int(min(pageEvents, l.left+1))
+			request.Limit = int(min(pageEvents-1, l.left)) + 1
 		}
 		if err := l.waiting.do(ctx, func() error { return l.from.Read(ctx, request, &l.page) }); err != nil {
 			return false, err

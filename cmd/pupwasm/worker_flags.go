@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/spf13/pflag"
 
@@ -34,10 +35,23 @@ func addWorkerFlags(flags *pflag.FlagSet, w *segments.Options) {
 	flags.DurationVar(&w.Poll, "poll", d.Poll, "shortest interval between looks for new events, while single ones come")
 	flags.DurationVar(&w.PollMax, "poll-max", d.PollMax, "longest interval between looks for new events, when nothing happens")
 	flags.Float64Var(&w.PollFactor, "poll-factor", d.PollFactor, "by how much that interval grows each time that nothing has happened")
-	flags.BoolVar(&w.Notify, "notify", true, "on PostgreSQL, let appends wake a host that waits by LISTEN/NOTIFY; turn it off behind a pooler that works by transaction")
+	flags.Var((*unless)(&w.PollOnly), "notify", "on PostgreSQL, let appends wake a host that waits by LISTEN/NOTIFY; turn it off behind a pooler that works by transaction")
+	flags.Lookup("notify").NoOptDefVal = "true"
 	flags.DurationVar(&w.WakeJitter, "wake-jitter", d.WakeJitter, "random wait of a segment, at most, when new events end a rest (default 0s)")
 	flags.DurationVar(&w.RetryMin, "retry-min", d.RetryMin, "first pause after an error of the database; pauses double")
 	flags.DurationVar(&w.RetryMax, "retry-max", d.RetryMax, "longest pause after an error of the database")
+}
+
+// unless is a flag of an option that has the opposite name.
+type unless bool
+
+func (u *unless) String() string { return strconv.FormatBool(!bool(*u)) }
+func (u *unless) Type() string   { return "bool" }
+
+func (u *unless) Set(text string) error {
+	value, err := strconv.ParseBool(text)
+	*u = unless(!value)
+	return err
 }
 
 // checkWorker refuses settings that a worker would refuse, in the words of the command line and before anything is done. Zero

@@ -48,7 +48,7 @@ func (s *Store) Install(ctx context.Context, projection *store.Projection, segme
 	if err != nil {
 		return nil, translate(err)
 	}
-	if s.options.Warm {
+	if !s.options.Lazy {
 		c.warm(ctx)
 	}
 	return c, nil

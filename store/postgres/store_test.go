@@ -117,7 +117,7 @@ func describe(db pgtest.Database) storetest.Database {
 
 func open(t testing.TB, db pgtest.Database) *postgres.Store {
 	t.Helper()
-	s, err := postgres.Open(db.DSN, postgres.Options{Schema: db.Schema})
+	s, err := postgres.Open(db.DSN, postgres.Options{Schema: db.Schema, Lazy: true})
 	must(t, err)
 	t.Cleanup(s.Close)
 	return s
