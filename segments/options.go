@@ -11,8 +11,8 @@ import (
 
 // Options configures a worker. The zero value is ready to use.
 type Options struct {
-	// Name identifies the worker among all; two processes must not share one. Defaults to host name, process id and a
-	// random suffix.
+	// Name identifies the worker among all. Of two processes that run under one name, the older one ends. Defaults to host name,
+	// process id and a random suffix.
 	Name string
 	// Segments is into how many segments a projection is to be divided. A projection that is divided otherwise is divided
 	// anew when all workers that run it and set Segments agree; while they do not, it stays as it is. Defaults to 0: as it
@@ -32,9 +32,9 @@ type Options struct {
 	// Concurrency is how many reads and commits may be under way at once, over all projections, each of which has an equal share
 	// and one at least. It should not be above the connections of the store. Defaults to 8.
 	Concurrency int
-	// Lease is how long other workers wait for a worker that gives no sign of life. Defaults to 10 seconds.
+	// Lease is how long other workers wait for a worker whose heartbeats fail. Defaults to 10 seconds.
 	Lease time.Duration
-	// Heartbeat is the interval of signs of life, at most half of Lease. Defaults to a quarter of Lease.
+	// Heartbeat is the interval of heartbeats, at most half of Lease. Defaults to a quarter of Lease.
 	Heartbeat time.Duration
 	// Rebalance is the interval at which the worker looks at who else works, takes its share of the segments, and gives up
 	// what is beyond it. Defaults to 1 second.

@@ -268,7 +268,7 @@ func (w *Worker) heartbeats(ctx context.Context) {
 	}
 }
 
-// renew gives a sign of life. One is under way at a time, so that an older one never takes back what a newer one said.
+// renew sends a heartbeat. One is under way at a time, so that an older one never takes back what a newer one said.
 func (w *Worker) renew(ctx context.Context) error {
 	w.registering.Lock()
 	defer w.registering.Unlock()

@@ -20,6 +20,9 @@ var (
 	// is read-only. Nothing can be said of the transaction; the stored checkpoint tells.
 	ErrTransient = errors.New("the database is not available")
 
+	// ErrReadOnly says that the database takes no writes: a standby before it is promoted, or a setting. It comes with ErrTransient.
+	ErrReadOnly = errors.New("it is read-only")
+
 	// ErrNotMigrated says that the database lacks the tables of this version.
 	ErrNotMigrated = errors.New("the database is not set up for this version: run 'pupwasm migrate up'")
 )

@@ -21,7 +21,7 @@ var workerFlags = map[string]string{
 // addWorkerFlags adds a flag for every option of a worker.
 func addWorkerFlags(flags *pflag.FlagSet, w *segments.Options) {
 	d := segments.Defaults()
-	flags.StringVar(&w.Name, "worker-name", "", "`name` of this worker, which no other may have (default: made from host and process)")
+	flags.StringVar(&w.Name, "worker-name", "", "`name` of this worker; of two that run under one name, the older one ends (default: made from host and process)")
 	flags.IntVar(&w.Segments, "segments", 0, fmt.Sprintf("into how many segments a projection is divided; what is divided otherwise "+
 		"follows when all workers agree (default: as it is, %d when it is new)", segments.DefaultSegments))
 	flags.IntVar(&w.Concurrency, "connections", d.Concurrency, "connections for batches, shared equally by the projections; a few more are for leases and looks")
@@ -29,8 +29,8 @@ func addWorkerFlags(flags *pflag.FlagSet, w *segments.Options) {
 	flags.IntVar(&w.BatchBytes, "batch-bytes", d.BatchBytes, "bytes of payload and metadata a batch, about")
 	flags.IntVar(&w.CommitEvents, "commit-events", d.CommitEvents, "events a commit, at most, while a segment is far behind; not above --batch: every batch by itself")
 	flags.DurationVar(&w.BatchPause, "batch-pause", d.BatchPause, "rest of a segment after each batch, to spare the database (default 0s)")
-	flags.DurationVar(&w.Lease, "lease", d.Lease, "how long others wait for this worker when it gives no sign of life")
-	flags.DurationVar(&w.Heartbeat, "heartbeat", 0, "interval of signs of life (default: a quarter of --lease)")
+	flags.DurationVar(&w.Lease, "lease", d.Lease, "how long others wait for this worker when its heartbeats fail")
+	flags.DurationVar(&w.Heartbeat, "heartbeat", 0, "interval of heartbeats (default: a quarter of --lease)")
 	flags.DurationVar(&w.Rebalance, "rebalance", d.Rebalance, "interval of looks at who else works, to take or give up segments")
 	flags.DurationVar(&w.Poll, "poll", d.Poll, "shortest interval between looks for new events, while single ones come")
 	flags.DurationVar(&w.PollMax, "poll-max", d.PollMax, "longest interval between looks for new events, when nothing happens")

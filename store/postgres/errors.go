@@ -55,6 +55,9 @@ func translate(err error) error {
 		case stateInvalidPassword, stateInvalidAuth, stateUndefinedDatabase, stateInsufficientRights:
 			return fmt.Errorf("the database refuses the connection or the rights: %s", pg.Message)
 		}
+		if pg.Code == stateReadOnly {
+			return fmt.Errorf("%w: %w: %s", store.ErrTransient, store.ErrReadOnly, pg.Message)
+		}
 		if transientState(pg.Code) {
 			return fmt.Errorf("%w: %s", store.ErrTransient, pg.Message)
 		}
