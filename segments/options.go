@@ -21,8 +21,12 @@ type Options struct {
 	// BatchEvents is the most events in one batch. A module may ask for fewer. Defaults to 1000.
 	BatchEvents int
 	// BatchBytes is the most bytes of payload and metadata in one batch; a single larger event is a batch of its own.
-	// Defaults to 8 MiB.
+	// Defaults to 2 MiB.
 	BatchBytes int
+	// EventBytes is about how many bytes of events, and of the rows that come of them, all segments together have in memory; half as many
+	// again are pages that several segments read. A read waits while there are more, and one is always let through. What a
+	// host takes is some times that: the same events are in the guests and on their way to the database. Defaults to 64 MiB.
+	EventBytes int
 	// CommitEvents is the most events of one commit. While a segment is far behind, several batches are folded into one: they
 	// are written together, within 250 milliseconds, and a crash repeats them together. A number that is not above BatchEvents
 	// commits every batch by itself. Batches of a projection that has queries are always by themselves. Defaults to 50,000.
@@ -77,7 +81,8 @@ const leaseMax = 24 * time.Hour
 func Defaults() Options {
 	return Options{
 		BatchEvents:  1000,
-		BatchBytes:   8 << 20,
+		BatchBytes:   2 << 20,
+		EventBytes:   64 << 20,
 		CommitEvents: 50_000,
 		Concurrency:  8,
 		Lease:        10 * time.Second,
@@ -98,6 +103,7 @@ func (o Options) withDefaults() Options {
 	d := Defaults()
 	setDefault(&o.BatchEvents, d.BatchEvents)
 	setDefault(&o.BatchBytes, d.BatchBytes)
+	setDefault(&o.EventBytes, d.EventBytes)
 	setDefault(&o.CommitEvents, d.CommitEvents)
 	setDefault(&o.Concurrency, d.Concurrency)
 	setDefault(&o.Lease, d.Lease)
@@ -142,6 +148,8 @@ func (o Options) Validate() error {
 		return fault("BatchEvents", "must be between 1 and 100000, it is %d", o.BatchEvents)
 	case o.BatchBytes < 1:
 		return fault("BatchBytes", "must be at least 1, it is %d", o.BatchBytes)
+	case o.EventBytes < 1<<20:
+		return fault("EventBytes", "must be at least %d, it is %d", 1<<20, o.EventBytes)
 	case o.CommitEvents < 1 || o.CommitEvents > 10_000_000:
 		return fault("CommitEvents", "must be between 1 and 10000000, it is %d", o.CommitEvents)
 	case o.BatchPause < 0:

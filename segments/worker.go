@@ -27,6 +27,7 @@ type Worker struct {
 	roster  *roster
 	lanes   *lanes
 	feed    *feed
+	budget  *budget
 	outage  *outage
 	target  int64      // with Once: the position to reach
 	began   int64      // where the log ended when Run began
@@ -64,6 +65,8 @@ func New(s store.Store, options Options) (*Worker, error) {
 	w.roster = newRoster(w)
 	w.lanes = newLanes(options.Concurrency)
 	w.feed = newFeed(s)
+	w.feed.bound(options.EventBytes)
+	w.budget = newBudget(options.EventBytes)
 	w.outage = &outage{logger: w.logger}
 	return w, nil
 }

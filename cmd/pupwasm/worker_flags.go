@@ -12,7 +12,7 @@ import (
 
 // workerFlags are the flags of the options of a worker.
 var workerFlags = map[string]string{
-	"Segments": "segments", "Concurrency": "connections", "BatchEvents": "batch", "BatchBytes": "batch-bytes",
+	"Segments": "segments", "Concurrency": "connections", "BatchEvents": "batch", "BatchBytes": "batch-bytes", "EventBytes": "event-bytes",
 	"CommitEvents": "commit-events",
 	"BatchPause":   "batch-pause", "Lease": "lease", "Heartbeat": "heartbeat", "Rebalance": "rebalance", "Poll": "poll",
 	"PollMax": "poll-max", "PollFactor": "poll-factor", "WakeJitter": "wake-jitter", "RetryMin": "retry-min", "RetryMax": "retry-max",
@@ -27,6 +27,7 @@ func addWorkerFlags(flags *pflag.FlagSet, w *segments.Options) {
 	flags.IntVar(&w.Concurrency, "connections", d.Concurrency, "connections for batches, shared equally by the projections; a few more are for leases and looks")
 	flags.IntVar(&w.BatchEvents, "batch", d.BatchEvents, "events a batch, at most")
 	flags.IntVar(&w.BatchBytes, "batch-bytes", d.BatchBytes, "bytes of payload and metadata a batch, about")
+	flags.IntVar(&w.EventBytes, "event-bytes", d.EventBytes, "bytes of events and rows that all segments together have in memory, about; the process takes some times that")
 	flags.IntVar(&w.CommitEvents, "commit-events", d.CommitEvents, "events a commit, at most, while a segment is far behind; not above --batch: every batch by itself")
 	flags.DurationVar(&w.BatchPause, "batch-pause", d.BatchPause, "rest of a segment after each batch, to spare the database (default 0s)")
 	flags.DurationVar(&w.Lease, "lease", d.Lease, "how long others wait for this worker when its heartbeats fail")
@@ -64,6 +65,7 @@ func checkWorker(w segments.Options) error {
 		{"Concurrency", w.Concurrency == 0},
 		{"BatchEvents", w.BatchEvents == 0},
 		{"BatchBytes", w.BatchBytes == 0},
+		{"EventBytes", w.EventBytes == 0},
 		{"CommitEvents", w.CommitEvents == 0},
 		{"Lease", w.Lease == 0},
 		{"Rebalance", w.Rebalance == 0},
