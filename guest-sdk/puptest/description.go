@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"math"
 	"strings"
 )
 
@@ -152,8 +151,8 @@ func (d *description) validate() error {
 	if !isName(d.Name) {
 		return fmt.Errorf("projection %q: %s", d.Name, nameRule)
 	}
-	if d.Version < 1 || d.Version > math.MaxInt32 {
-		return fmt.Errorf("projection %q: version is %d, must be from 1 to %d", d.Name, d.Version, math.MaxInt32)
+	if d.Version < 1 {
+		return fmt.Errorf("projection %q: version is %d, must be 1 or more", d.Name, d.Version)
 	}
 	if d.Ordering != "" && d.Ordering != "stream" && d.Ordering != "global" {
 		return fmt.Errorf("projection %q: ordering is %q", d.Name, d.Ordering)
