@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"encoding/json"
 	"sort"
 	"time"
 
@@ -31,9 +32,9 @@ func (s *Store) Heartbeat(ctx context.Context, worker store.Worker, ttl time.Dur
 
 // describeWorker returns the parameters of join and heartbeat.
 func describeWorker(worker store.Worker, ttl time.Duration) []any {
+	refused, _ := json.Marshal(append([]store.Refusal{}, worker.Refused...)) // texts and numbers never fail
 	return []any{
-		worker.Name, ttl, append([]string{}, worker.Projections...), worker.Segments, append([]store.Refusal{}, worker.Refused...),
-		worker.Incarnation,
+		worker.Name, ttl, append([]string{}, worker.Projections...), worker.Segments, string(refused), worker.Incarnation,
 	}
 }
 

@@ -88,7 +88,7 @@ func queriesFor(schema, now string) queries {
 				WHERE s.projection = owned.projection AND s.segment = owned.segment
 			)
 			INSERT INTO {schema}.workers (worker, expires_at, ttl, projections, segments, refused, incarnation)
-			VALUES ($1, {now} + $2, $2, $3, $4, $5, $6)
+			VALUES ($1, {now} + $2, $2, $3, $4, $5::text::jsonb, $6)
 			ON CONFLICT (worker) DO UPDATE SET (expires_at, ttl, projections, segments, refused, incarnation) =
 				(excluded.expires_at, excluded.ttl, excluded.projections, excluded.segments, excluded.refused, excluded.incarnation)`),
 		// A worker that was killed does not leave: its row is deleted by the others.
@@ -96,7 +96,7 @@ func queriesFor(schema, now string) queries {
 				DELETE FROM {schema}.workers w WHERE w.worker <> $1 AND (w.expires_at < {now} - interval '1 hour' OR w.expires_at > {now} + 2 * w.ttl)
 			)
 			INSERT INTO {schema}.workers AS w (worker, expires_at, ttl, projections, segments, refused, incarnation)
-			VALUES ($1, {now} + $2, $2, $3, $4, $5, $6)
+			VALUES ($1, {now} + $2, $2, $3, $4, $5::text::jsonb, $6)
 			ON CONFLICT (worker) DO UPDATE SET (expires_at, ttl, projections, segments, refused, incarnation) =
 				(excluded.expires_at, excluded.ttl, excluded.projections, excluded.segments, excluded.refused, excluded.incarnation)
 			WHERE w.incarnation = excluded.incarnation OR NOT ({alive})`),
