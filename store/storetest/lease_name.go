@@ -126,10 +126,10 @@ func clockSetBack(f *fixture) {
 	f.must(f.store.Heartbeat(f.ctx, dead, ttl))
 	f.wantSegments(f.claims(f.store, "sums", "dead", 2), 0, 1)
 	set(time.Hour)
-	f.must(f.store.Heartbeat(f.ctx, other, ttl))
 	if s := f.status("sums").Segments[0]; s.Owner != "dead" || s.Live {
 		f.Errorf("the segment of the dead worker is %+v", s)
 	}
+	f.must(f.store.Heartbeat(f.ctx, other, ttl))
 	f.wantSegments(f.claims(f.store, "sums", "other", 2), 0, 1)
 	workers, err := f.store.Workers(f.ctx)
 	f.must(err)
