@@ -28,8 +28,10 @@ type Limits struct {
 // DefaultFuel is [Limits].Fuel where it is not set.
 const DefaultFuel = 50_000_000_000
 
+// MemoryMiBMax bounds [Limits].MemoryMiB: addresses are 32 bits and sizes cross as signed numbers.
+const MemoryMiBMax = 2048
+
 const (
-	memoryMiBMax = 2048 // addresses are 32 bits and sizes cross as signed numbers
 	pagesPerMiB  = 16
 	logLineBytes = 2048
 	// valuesMax bounds the values of a reply or a query: a null takes the guest one byte and the host some 64.
@@ -63,8 +65,8 @@ func (l Limits) withDefaults() Limits {
 }
 
 func (l Limits) validate() error {
-	if l.MemoryMiB < 1 || l.MemoryMiB > memoryMiBMax {
-		return fmt.Errorf("limit MemoryMiB must be between 1 and %d, it is %d", memoryMiBMax, l.MemoryMiB)
+	if l.MemoryMiB < 1 || l.MemoryMiB > MemoryMiBMax {
+		return fmt.Errorf("limit MemoryMiB must be between 1 and %d, it is %d", MemoryMiBMax, l.MemoryMiB)
 	}
 	if l.Fuel < 1 {
 		return fmt.Errorf("limit Fuel must be above 0, it is %d", l.Fuel)

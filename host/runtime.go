@@ -106,7 +106,8 @@ func (r *Runtime) compile(ctx context.Context, hash [sha256.Size]byte, wasm []by
 		}
 		pages, limit := metered.Memory.Min, r.options.Limits.MemoryMiB*pagesPerMiB
 		if int64(pages) > int64(limit) {
-			return nil, fmt.Errorf("needs %d pages of memory, this host grants %d: raise --memory", pages, limit)
+			return nil, fmt.Errorf("needs %d MiB of memory, this host grants %d: raise --memory",
+				(int64(pages)+pagesPerMiB-1)/pagesPerMiB, r.options.Limits.MemoryMiB)
 		}
 		module, err := r.engine.CompileModule(ctx, metered.Code)
 		if err != nil {

@@ -116,7 +116,7 @@ func (f *flow) applyStretch(ctx, working context.Context, from *stretch, w *wind
 		w.log, w.reaches = from.log, from.reaches && i == len(batches)-1
 		w.add(batch, mutations)
 	}
-	f.drained <- from
+	f.drain(from)
 	return w, nil
 }
 

@@ -146,7 +146,7 @@ func (r *runner) claim(ctx context.Context, limit int) error {
 	defer stop()
 	claims, err := r.worker.store.Claim(ctx, store.ClaimRequest{
 		Projection: r.name, Version: r.module.Description.Version, Worker: r.worker.options.Name,
-		Held: r.held(), Below: r.worker.target, Limit: limit,
+		Incarnation: r.worker.incarnation, Held: r.held(), Below: r.worker.target, Limit: limit,
 	})
 	if err != nil {
 		return err

@@ -15,7 +15,7 @@ import (
 func BenchmarkFeed100k(b *testing.B) {
 	const events = 100_000
 	db := pgtest.New(b)
-	server, err := postgres.Open(db.DSN, postgres.Options{Schema: db.Schema})
+	server, err := postgres.Open(db.DSN, postgres.Options{Schema: db.Schema, Lazy: true})
 	if err != nil {
 		b.Fatal(err)
 	}

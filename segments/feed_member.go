@@ -34,6 +34,7 @@ type stretch struct {
 	shared []store.Recorded // what was taken out of shared pages
 	pages  []*feedPage      // these pages
 	bytes  int              // of the events
+	held   int              // of the worker's budget
 	own    store.Page       // what was read for the segment alone
 }
 

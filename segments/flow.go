@@ -34,6 +34,10 @@ type flow struct {
 	windows   chan *window
 	free      chan *window
 	broken    chan struct{} // closed when a commit has failed: nothing behind it will be committed
+
+	// What counts in the worker's budget.
+	allStretches []*stretch
+	allWindows   []*window
 }
 
 // readAhead is how many stretches are on their way: one is read while another is applied.
@@ -50,12 +54,40 @@ func newFlow(s *segment) *flow {
 		windows: make(chan *window), free: make(chan *window, windows), broken: make(chan struct{}),
 	}
 	for range readAhead {
-		f.drained <- &stretch{}
+		to := &stretch{}
+		f.allStretches = append(f.allStretches, to)
+		f.drained <- to
 	}
 	for range windows {
-		f.free <- newWindow(s)
+		w := newWindow(s)
+		f.allWindows = append(f.allWindows, w)
+		f.free <- w
 	}
 	return f
+}
+
+// drain gives a stretch back for the next read. Where others wait for its bytes, its memory goes too.
+func (f *flow) drain(to *stretch) {
+	held := to.held
+	to.held = 0
+	if f.runner.worker.budget.scarce() {
+		f.runner.worker.feed.release(to.pages...)
+		*to = stretch{}
+	}
+	f.runner.worker.budget.change(-held)
+	f.drained <- to
+}
+
+// forget takes what is left of the flow out of the budget.
+func (f *flow) forget() {
+	bytes := 0
+	for _, s := range f.allStretches {
+		bytes += s.held
+	}
+	for _, w := range f.allWindows {
+		bytes += w.held
+	}
+	f.runner.worker.budget.change(-bytes)
 }
 
 // queries tells whether the guest may ask for what it has written.
@@ -82,6 +114,7 @@ func (f *flow) run(ctx, working context.Context) error {
 	}
 	close(f.windows)
 	stages.Wait()
+	f.forget()
 	switch {
 	case commitError != nil:
 		return commitError

@@ -11,7 +11,7 @@ import (
 
 // head looks at the horizon for all segments of the worker, so that an idle host asks one question and not one a segment.
 //
-// The looks are the truth; pace says how long the pauses between them are. With [Options.Notify], appends cut the pauses short
+// The looks are the truth; pace says how long the pauses between them are. Unless [Options.PollOnly] is set, appends cut the pauses short
 // while events come so seldom that it costs the appenders little (see waker), and the pause is PollMax.
 type head struct {
 	worker *Worker

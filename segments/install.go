@@ -57,6 +57,8 @@ func (r *runner) installed(catalogue store.Catalogue) {
 	r.catalogue, r.failure = catalogue, nil
 	clear(r.refused)
 	clear(r.troubles)
+	r.refusal.Store(nil)
+	r.proven.Store(true)
 	r.ready.Store(true)
 	r.member.Store(true)
 	r.outdate()
@@ -142,4 +144,7 @@ func (r *runner) refuse(module *host.Module, err error) {
 	}
 	r.refused[module] = refusal{reason: err.Error(), until: clock.Now().Add(secondLook)}
 	r.failure = err
+	r.refusal.Store(&store.Refusal{Projection: r.name, Version: module.Description.Version, Reason: storable(err.Error())})
+	r.worker.roster.kick()
+	r.worker.noticeAllRefused()
 }

@@ -21,7 +21,7 @@ type unsteady struct {
 	cut    <-chan struct{} // which waits for this
 }
 
-func (u *unsteady) Leave(ctx context.Context, worker string) error {
+func (u *unsteady) Leave(ctx context.Context, worker store.Worker) error {
 	if u.leaves--; u.leaves >= 0 {
 		return fmt.Errorf("%w: the connection is gone", store.ErrTransient)
 	}
@@ -46,7 +46,7 @@ func TestWorker_nothingIsLeftOfOneThatWasStopped(t *testing.T) {
 	inner := openPostgres(t, pgtest.New(t))
 	ctx, stop := context.WithCancel(t.Context())
 	s := &unsteady{Store: inner, leaves: 2, inside: make(chan struct{}), cut: ctx.Done()}
-	worker, err := segments.New(s, segments.Options{Heartbeat: 10 * time.Millisecond})
+	worker, err := segments.New(s, segments.Options{PollOnly: true, Heartbeat: 10 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,8 +11,8 @@ import (
 
 // Options configures a worker. The zero value is ready to use.
 type Options struct {
-	// Name identifies the worker among all; two processes must not share one. Defaults to host name, process id and a
-	// random suffix.
+	// Name identifies the worker among all. Of two processes that run under one name, the older one ends. Defaults to host name,
+	// process id and a random suffix.
 	Name string
 	// Segments is into how many segments a projection is to be divided. A projection that is divided otherwise is divided
 	// anew when all workers that run it and set Segments agree; while they do not, it stays as it is. Defaults to 0: as it
@@ -21,8 +21,12 @@ type Options struct {
 	// BatchEvents is the most events in one batch. A module may ask for fewer. Defaults to 1000.
 	BatchEvents int
 	// BatchBytes is the most bytes of payload and metadata in one batch; a single larger event is a batch of its own.
-	// Defaults to 8 MiB.
+	// Defaults to 2 MiB.
 	BatchBytes int
+	// EventBytes is about how many bytes of events, and of the rows that come of them, all segments together have in memory; half as many
+	// again are pages that several segments read. A read waits while there are more, and one is always let through. What a
+	// host takes is some times that: the same events are in the guests and on their way to the database. Defaults to 64 MiB.
+	EventBytes int
 	// CommitEvents is the most events of one commit. While a segment is far behind, several batches are folded into one: they
 	// are written together, within 250 milliseconds, and a crash repeats them together. A number that is not above BatchEvents
 	// commits every batch by itself. Batches of a projection that has queries are always by themselves. Defaults to 50,000.
@@ -32,9 +36,9 @@ type Options struct {
 	// Concurrency is how many reads and commits may be under way at once, over all projections, each of which has an equal share
 	// and one at least. It should not be above the connections of the store. Defaults to 8.
 	Concurrency int
-	// Lease is how long other workers wait for a worker that gives no sign of life. Defaults to 10 seconds.
+	// Lease is how long other workers wait for a worker whose heartbeats fail. Defaults to 10 seconds.
 	Lease time.Duration
-	// Heartbeat is the interval of signs of life, at most half of Lease. Defaults to a quarter of Lease.
+	// Heartbeat is the interval of heartbeats, at most half of Lease. Defaults to a quarter of Lease.
 	Heartbeat time.Duration
 	// Rebalance is the interval at which the worker looks at who else works, takes its share of the segments, and gives up
 	// what is beyond it. Defaults to 1 second.
@@ -47,10 +51,10 @@ type Options struct {
 	PollMax time.Duration
 	// PollFactor is by how much the interval grows each time that nothing has happened. Defaults to 1.5.
 	PollFactor float64
-	// Notify lets appends wake the worker while fewer than some hundred of them come a second, where the store can
-	// ([store.Waker]), so that PollMax may be as long as one likes; while notifications do not arrive, it is at most a second.
-	// Defaults to false.
-	Notify bool
+	// PollOnly keeps appends from waking the worker. Otherwise they do while fewer than some hundred of them come a second, where the
+	// store can ([store.Waker]), so that PollMax may be as long as one likes; while notifications do not arrive, it is at most a
+	// second. Defaults to false.
+	PollOnly bool
 	// WakeJitter is a random time, at most, that a segment waits when new events end a rest, so that many hosts do not
 	// ask the database in one instant. Defaults to 0.
 	WakeJitter time.Duration
@@ -58,6 +62,9 @@ type Options struct {
 	RetryMin time.Duration
 	// RetryMax is the longest pause after an error of the database. Defaults to 10 seconds.
 	RetryMax time.Duration
+	// FailRefused makes Run end with an error when the database accepts none of the modules, of which none has run before. Otherwise
+	// they are tried again every 10 seconds. Defaults to false.
+	FailRefused bool
 	// Once makes Run return when everything that was appended before it is applied or has failed. Defaults to false.
 	Once bool
 	// Logger receives what happens. Defaults to none.
@@ -67,11 +74,15 @@ type Options struct {
 // DefaultSegments is into how many segments a new projection is divided when no worker says otherwise.
 const DefaultSegments = 4
 
+// leaseMax bounds a lease: nobody would notice a worker that died.
+const leaseMax = 24 * time.Hour
+
 // Defaults returns the options that the zero value stands for, but for the name, which is made up by [New].
 func Defaults() Options {
 	return Options{
 		BatchEvents:  1000,
-		BatchBytes:   8 << 20,
+		BatchBytes:   2 << 20,
+		EventBytes:   64 << 20,
 		CommitEvents: 50_000,
 		Concurrency:  8,
 		Lease:        10 * time.Second,
@@ -92,6 +103,7 @@ func (o Options) withDefaults() Options {
 	d := Defaults()
 	setDefault(&o.BatchEvents, d.BatchEvents)
 	setDefault(&o.BatchBytes, d.BatchBytes)
+	setDefault(&o.EventBytes, d.EventBytes)
 	setDefault(&o.CommitEvents, d.CommitEvents)
 	setDefault(&o.Concurrency, d.Concurrency)
 	setDefault(&o.Lease, d.Lease)
@@ -136,14 +148,16 @@ func (o Options) Validate() error {
 		return fault("BatchEvents", "must be between 1 and 100000, it is %d", o.BatchEvents)
 	case o.BatchBytes < 1:
 		return fault("BatchBytes", "must be at least 1, it is %d", o.BatchBytes)
+	case o.EventBytes < 1<<20:
+		return fault("EventBytes", "must be at least %d, it is %d", 1<<20, o.EventBytes)
 	case o.CommitEvents < 1 || o.CommitEvents > 10_000_000:
 		return fault("CommitEvents", "must be between 1 and 10000000, it is %d", o.CommitEvents)
 	case o.BatchPause < 0:
 		return fault("BatchPause", "must not be negative, it is %s", o.BatchPause)
 	case o.Concurrency < 1 || o.Concurrency > 10_000:
 		return fault("Concurrency", "must be between 1 and 10000, it is %d", o.Concurrency)
-	case o.Lease < 100*time.Millisecond:
-		return fault("Lease", "must be at least 100ms, it is %s", o.Lease)
+	case o.Lease < 100*time.Millisecond || o.Lease > leaseMax:
+		return fault("Lease", "must be between 100ms and %s, it is %s", leaseMax, o.Lease)
 	case o.Heartbeat < time.Millisecond || o.Heartbeat > o.Lease/2:
 		return fault("Heartbeat", "must be between 1ms and half of the lease, which is %s; it is %s", o.Lease, o.Heartbeat)
 	case o.Rebalance < 10*time.Millisecond:

@@ -15,9 +15,13 @@ func stretchEvents(batch int) int { return max(stretchEventsMin/batch, 1) * batc
 // on to the memory of their replay.
 const restingEventsMax = 256
 
+// expectedBytesMin is what a read is expected to bring at least.
+const expectedBytesMin = 64 << 10
+
 // read is the first stage: it reads ahead until waiting ends, or to the segment's end. A read under way has the time of working.
 func (f *flow) read(waiting, working context.Context) error {
 	worker := f.runner.worker
+	expected := f.request.Bytes
 	for position := f.from; !f.complete(position); {
 		rests := !worker.head.beyond(position)
 		through, log, err := f.await(waiting, position)
@@ -33,6 +37,10 @@ func (f *flow) read(waiting, working context.Context) error {
 		if rests && max(cap(to.own.Events), cap(to.shared)) > restingEventsMax {
 			*to = stretch{}
 		}
+		if err := worker.budget.acquire(waiting, expected); err != nil {
+			return nil //nolint:nilerr // the same
+		}
+		to.held = expected
 		if err := worker.lanes.enter(waiting, f.runner); err != nil {
 			return nil //nolint:nilerr // the same
 		}
@@ -41,6 +49,11 @@ func (f *flow) read(waiting, working context.Context) error {
 		if err != nil {
 			return err
 		}
+		read := max(to.bytes, len(to.own.Buffer))
+		worker.budget.change(read - to.held)
+		to.held = read
+		// The next one may be larger by half.
+		expected = min(max(read+read/2, expectedBytesMin), f.request.Bytes)
 		to.log, to.reaches = log, to.through >= through
 		position = to.through
 		f.stretches <- to // has room for all there are

@@ -2,6 +2,7 @@ package segments
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -46,7 +47,11 @@ func (r *roster) run(ctx context.Context) {
 	retry := r.worker.options.backoff()
 	for {
 		pause := interval
-		if err := r.look(ctx); err != nil && ctx.Err() == nil {
+		err := r.look(ctx)
+		if errors.Is(err, store.ErrNameTaken) {
+			return // the worker ends
+		}
+		if err != nil && ctx.Err() == nil {
 			r.worker.outage.noticed(err)
 			pause = max(retry.pause(), rest)
 		} else {
@@ -81,7 +86,7 @@ func (r *roster) look(ctx context.Context) error {
 			memberships = append(memberships, runner.name)
 		}
 	}
-	if err := r.worker.register(ctx, memberships); err != nil {
+	if err := r.worker.register(ctx, memberships, r.worker.refusals()); err != nil {
 		return err
 	}
 	if err := r.vacate(ctx); err != nil {

@@ -27,6 +27,9 @@ type runner struct {
 	deadlocks atomic.Int64
 	ready     atomic.Bool // the module is installed, and fits what is in the database
 	member    atomic.Bool // others count this worker in: it is ready and has something to do
+	proven    atomic.Bool // some module of the projection was installed by this worker
+
+	refusal atomic.Pointer[store.Refusal] // why the module that was set last cannot run, or nil
 
 	// With Once, valid after done.
 	completed bool
@@ -293,15 +296,19 @@ func (r *runner) moved(claim store.Claim, events int) {
 	r.positions[claim.Segment] = claim.Position
 }
 
-func (r *runner) progress() Progress {
+func (r *runner) progress(end int64) Progress {
 	p := Progress{Projection: r.name, Events: r.events.Load(), Deadlocks: r.deadlocks.Load()}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	first := true
 	for _, position := range r.positions {
-		if first || position < p.Position {
-			p.Position, first = position, false
+		if !p.Known || position < p.Position {
+			p.Position, p.Known = position, true
 		}
+		p.Behind += max(end-position, 0)
+	}
+	if p.Known {
+		// Rounded up: it is not 0 before all segments are there.
+		p.Behind = (p.Behind + int64(len(r.positions)) - 1) / int64(len(r.positions))
 	}
 	return p
 }

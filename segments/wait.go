@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/pupwasm/pupwasm/internal/clock"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -21,35 +23,122 @@ func (e *FailedError) Error() string {
 	return fmt.Sprintf("projection %s, segment %d stopped after position %d: %s", e.Projection, e.Segment, e.Position, e.Reason)
 }
 
+// NotRunError says that a projection does not get any further since no worker runs it.
+type NotRunError struct {
+	Projection string
+	Known      bool           // it was installed at some time
+	Worker     string         // one that cannot run it, or ""
+	Refusal    *store.Refusal // why that one cannot, or nil
+}
+
+func (e *NotRunError) Error() string {
+	switch {
+	case e.Refusal != nil:
+		return fmt.Sprintf("no worker runs projection %s: worker %s cannot run version %d of it: %s",
+			e.Projection, e.Worker, e.Refusal.Version, e.Refusal.Reason)
+	case e.Known:
+		return fmt.Sprintf("no worker runs projection %s", e.Projection)
+	}
+	return fmt.Sprintf("projection %s is not known, and no worker runs it", e.Projection)
+}
+
 const (
 	waitMin = 5 * time.Millisecond
 	waitMax = 250 * time.Millisecond
 )
 
+// WaitGrace is how long WaitForPosition waits for a projection that no worker runs, since one may be starting.
+const WaitGrace = 10 * time.Second
+
+// Wait says what to wait for.
+type Wait struct {
+	Projection string
+	Position   int64
+	// Grace is how long no worker may run the projection, since one may be starting. Below zero is not at all. Defaults to WaitGrace.
+	Grace time.Duration
+	// NotRun is called once when the grace begins. Defaults to none.
+	NotRun func(*NotRunError)
+}
+
 // WaitForPosition waits until everything up to a position, such as that of an event just appended, is applied to the tables of
-// a projection, whichever worker does it. A projection that is not known yet is waited for.
+// a projection, whichever worker does it. See [Wait.For].
+func WaitForPosition(ctx context.Context, s store.Store, projection string, position int64) error {
+	return Wait{Projection: projection, Position: position}.For(ctx, s)
+}
+
+// For waits until everything up to the position is applied to the projection's tables, whichever worker does it.
 //
 // # Errors
 //
-// [*FailedError] when a segment that is behind has failed; ctx's error; those of the store but [store.ErrTransient], after
-// which it tries again.
-func WaitForPosition(ctx context.Context, s store.Projections, projection string, position int64) error {
+// [*FailedError] when a segment that is behind has failed; [*NotRunError] when no worker has run the projection for the time of
+// Grace; ctx's error; those of the store but [store.ErrTransient], after which it tries again.
+func (w Wait) For(ctx context.Context, s store.Store) error {
+	if w.Grace == 0 {
+		w.Grace = WaitGrace
+	}
+	var since time.Time // when no worker was seen to run the projection, first
+	told := false
 	for pause := waitMin; ; pause = min(2*pause, waitMax) {
-		projections, err := s.Status(ctx, projection)
+		there, err := w.reached(ctx, s)
+		var notRun *NotRunError
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case err != nil && !errors.Is(err, store.ErrTransient):
-			return err
-		case err == nil && len(projections) == 1:
-			if there, err := reached(&projections[0], position); there || err != nil {
+		case errors.As(err, &notRun):
+			if since.IsZero() {
+				since = clock.Now()
+			}
+			if clock.Since(since) >= w.Grace {
 				return err
 			}
+			if !told && w.NotRun != nil {
+				w.NotRun(notRun)
+			}
+			told = true
+		case errors.Is(err, store.ErrTransient):
+			since = time.Time{}
+		case there || err != nil:
+			return err
+		default:
+			since = time.Time{}
 		}
 		if !sleep(ctx, pause) {
 			return ctx.Err()
 		}
 	}
+}
+
+// reached tells whether the projection is where it is waited for, and fails when it will not come there.
+func (w Wait) reached(ctx context.Context, s store.Store) (bool, error) {
+	projections, err := s.Status(ctx, w.Projection)
+	if err != nil {
+		return false, err
+	}
+	live := false
+	for i := range projections {
+		if there, err := reached(&projections[i], w.Position); there || err != nil {
+			return there, err
+		}
+		live = slices.ContainsFunc(projections[i].Segments, func(s store.SegmentStatus) bool { return s.Live })
+	}
+	if live {
+		return false, nil
+	}
+	workers, err := s.Workers(ctx)
+	if err != nil {
+		return false, err
+	}
+	fault := &NotRunError{Projection: w.Projection, Known: len(projections) > 0}
+	for i := range workers {
+		if slices.Contains(workers[i].Projections, w.Projection) {
+			return false, nil
+		}
+		at := slices.IndexFunc(workers[i].Refused, func(r store.Refusal) bool { return r.Projection == w.Projection })
+		if at >= 0 && fault.Refusal == nil {
+			fault.Worker, fault.Refusal = workers[i].Name, &workers[i].Refused[at]
+		}
+	}
+	return false, fault
 }
 
 // reached tells whether every segment is at a position or beyond.

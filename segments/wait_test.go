@@ -219,3 +219,52 @@ func TestWaitForPosition_endsWithItsContext(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestWait_forWhatNobodyRuns has a wait begin for a projection that is not known, then refused, then known, and never run.
+func TestWait_forWhatNobodyRuns(t *testing.T) {
+	t.Parallel()
+	s := segments.NewLog(t)
+	refused := store.Refusal{Projection: "sums", Version: 3, Reason: "it does not fit"}
+	wait := func(grace time.Duration) *segments.NotRunError {
+		t.Helper()
+		told := 0
+		err := segments.Wait{
+			Projection: "sums", Position: 1, Grace: grace, NotRun: func(*segments.NotRunError) { told++ },
+		}.For(t.Context(), s)
+		var notRun *segments.NotRunError
+		if !errors.As(err, &notRun) {
+			t.Fatalf("the wait ends with %v", err)
+		}
+		if want := min(max(grace, 0), 1); told != int(want) {
+			t.Errorf("with a grace of %s it was told %d times", grace, told)
+		}
+		return notRun
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if e := wait(10 * time.Millisecond); e.Known || e.Refusal != nil {
+		t.Errorf("before all it is %+v", e)
+	}
+	must(s.Heartbeat(t.Context(), store.Worker{Name: "w", Refused: []store.Refusal{refused}}, time.Hour))
+	if e := wait(-1); e.Known || e.Worker != "w" || *e.Refusal != refused {
+		t.Errorf("refused it is %+v", e)
+	}
+	must(s.Leave(t.Context(), store.Worker{Name: "w"}))
+	_, err := s.Install(t.Context(), &store.Projection{Name: "sums", Version: 1}, 2)
+	must(err)
+	if e := wait(10 * time.Millisecond); !e.Known || e.Refusal != nil {
+		t.Errorf("when nobody runs it, it is %+v", e)
+	}
+	// Who runs it is waited for, though the segments are not claimed yet.
+	must(s.Heartbeat(t.Context(), store.Worker{Name: "w", Projections: []string{"sums"}}, time.Hour))
+	ctx, stop := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer stop()
+	err = segments.Wait{Projection: "sums", Position: 1, Grace: -1}.For(ctx, s)
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a wait for what is run ends with %v", err)
+	}
+}

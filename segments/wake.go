@@ -62,7 +62,7 @@ type waker struct {
 
 func newWaker(w *Worker) *waker {
 	k := &waker{worker: w, woken: make(chan struct{}, 1)}
-	if w == nil || !w.options.Notify || w.options.Once {
+	if w == nil || w.options.PollOnly || w.options.Once {
 		return k
 	}
 	k.store, _ = w.store.(store.Waker)

@@ -22,6 +22,7 @@ type window struct {
 	reaches     bool      // up to the horizon as it was known when they were read: nothing waits behind
 	since       time.Time // when it was begun
 	before      time.Time // when the window before it was handed on
+	held        int       // of the worker's budget
 }
 
 // Bounds of a window besides [Options.CommitEvents]. A window that has as many rows gains nothing from more events, since a
@@ -29,7 +30,9 @@ type window struct {
 const (
 	windowRowsMax  = 8192
 	windowBytesMax = 16 << 20
-	windowAgeMax   = 250 * time.Millisecond
+	// windowBytesScarce bounds it while a read waits for memory.
+	windowBytesScarce = 1 << 20
+	windowAgeMax      = 250 * time.Millisecond
 )
 
 func newWindow(s *segment) *window {
@@ -51,12 +54,20 @@ func (w *window) add(b batch, mutations []store.Mutation) {
 	}
 	w.through = b.through
 	w.folder.Add(mutations)
+	w.hold(w.folder.Bytes())
+}
+
+// hold counts so many bytes in the worker's budget.
+func (w *window) hold(bytes int) {
+	w.segment.runner.worker.budget.change(bytes - w.held)
+	w.held = bytes
 }
 
 // restingBytesMax is the size of the plan that a segment keeps memory for while it is at the head. See restingEventsMax.
 const restingBytesMax = 256 << 10
 
 func (w *window) reset() {
+	w.hold(0)
 	if w.reaches && w.folder.Bytes() > restingBytesMax {
 		*w = *newWindow(w.segment)
 		return
@@ -71,7 +82,8 @@ func (w *window) full() bool {
 	options := &s.runner.worker.options
 	alone := s.queries() || options.BatchPause > 0 || w.through <= s.careful
 	return w.filled && alone || w.events > 0 && w.events+s.runner.batchEvents() > options.CommitEvents ||
-		w.folder.Rows() >= windowRowsMax || w.folder.Bytes() >= windowBytesMax
+		w.folder.Rows() >= windowRowsMax || w.folder.Bytes() >= windowBytesMax ||
+		w.folder.Bytes() >= windowBytesScarce && s.runner.worker.budget.scarce()
 }
 
 // due tells that the window should be committed as soon as may be.

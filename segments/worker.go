@@ -27,15 +27,21 @@ type Worker struct {
 	roster  *roster
 	lanes   *lanes
 	feed    *feed
+	budget  *budget
 	outage  *outage
-	target  int64 // with Once: the position to reach
+	target  int64      // with Once: the position to reach
+	began   int64      // where the log ended when Run began
+	ended   chan error // why Run ends before it is asked to
+
+	incarnation string // tells this process from others of the same name
 
 	registering sync.Mutex
-	registered  []string // the projections that the database knows this worker to run
+	registered  store.Worker // as the database knows this worker
 
 	mu      sync.Mutex
 	runners map[string]*runner // by projection
 	running context.Context    // of Run; nil before
+	idle    bool               // it was said that no module can run
 	gone    map[string]bool    // projections that were removed, until it is certain that nothing of them is owned
 	group   sync.WaitGroup
 }
@@ -52,12 +58,15 @@ func New(s store.Store, options Options) (*Worker, error) {
 	options = options.withDefaults()
 	w := &Worker{
 		store: s, options: options, logger: options.Logger.With().Str("worker", options.Name).Logger(),
-		runners: map[string]*runner{}, gone: map[string]bool{},
+		runners: map[string]*runner{}, gone: map[string]bool{}, ended: make(chan error, 1), incarnation: randomSuffix(),
 	}
+	w.registered = store.Worker{Name: options.Name, Incarnation: w.incarnation, Segments: options.Segments}
 	w.head = newHead(w)
 	w.roster = newRoster(w)
 	w.lanes = newLanes(options.Concurrency)
 	w.feed = newFeed(s)
+	w.feed.bound(options.EventBytes)
+	w.budget = newBudget(options.EventBytes)
 	w.outage = &outage{logger: w.logger}
 	return w, nil
 }
@@ -67,9 +76,13 @@ func defaultName() string {
 	if err != nil {
 		name = "host"
 	}
+	return fmt.Sprintf("%s-%d-%s", name, os.Getpid(), randomSuffix())
+}
+
+func randomSuffix() string {
 	suffix := make([]byte, 4)
 	_, _ = rand.Read(suffix) // never fails
-	return fmt.Sprintf("%s-%d-%s", name, os.Getpid(), hex.EncodeToString(suffix))
+	return hex.EncodeToString(suffix)
 }
 
 // Set starts a module's projection, or replaces the module that runs it, at a batch boundary. A module that cannot be installed
@@ -146,7 +159,9 @@ func (w *Worker) launch(r *runner) {
 //
 // # Errors
 //
-// With Once, what kept a projection from being complete, joined; also ctx's error. Otherwise nil: what can go wrong is retried or recorded.
+// With Once, what kept a projection from being complete, joined; also ctx's error. [store.ErrNameTaken] when another process has
+// started under the worker's name, which has the segments from then on. With FailRefused, why no module can run. Otherwise
+// nil: what can go wrong is retried or recorded.
 func (w *Worker) Run(ctx context.Context) error {
 	running, stop := context.WithCancel(ctx)
 	defer stop()
@@ -169,12 +184,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	w.mu.Unlock()
 
-	var err error
-	if w.options.Once {
-		err = w.awaitOnce(ctx)
-	} else {
-		<-ctx.Done()
-	}
+	err := w.await(ctx)
 	stop()
 	w.group.Wait()
 	background.Wait()
@@ -209,18 +219,35 @@ func (w *Worker) begin(ctx context.Context) error {
 func (w *Worker) arrive(ctx context.Context) error {
 	within, cancel := context.WithTimeout(ctx, w.options.Lease)
 	defer cancel()
-	if err := w.store.Leave(within, w.options.Name); err != nil {
+	workers, err := w.store.Workers(within)
+	if err != nil {
 		return err
 	}
-	if err := w.renew(within); err != nil {
+	if err := w.store.Join(within, w.registered, w.options.Lease); err != nil {
 		return err
 	}
+	if slices.ContainsFunc(workers, func(other store.Worker) bool { return other.Name == w.options.Name }) {
+		w.logger.Warn().Msg("a worker of this name has not left: its segments are taken over, and if it still runs, it ends")
+	}
+	horizon, err := w.store.Horizon(within)
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	w.began = horizon.Head
+	w.mu.Unlock()
 	if w.options.Once {
-		horizon, err := w.store.Horizon(within)
 		w.target = horizon.Head
-		return err
 	}
 	return nil
+}
+
+// end makes Run end with an error. The first one counts.
+func (w *Worker) end(err error) {
+	select {
+	case w.ended <- err:
+	default:
+	}
 }
 
 // heartbeats renews the lease well before it runs out. A renewal that fails is tried again at once: the segments stay
@@ -229,7 +256,11 @@ func (w *Worker) heartbeats(ctx context.Context) {
 	retry := w.options.backoff()
 	retry.max = min(retry.max, w.options.Heartbeat)
 	for pause := w.options.Heartbeat; sleep(ctx, pause); {
-		if err := w.renew(ctx); err != nil {
+		err := w.renew(ctx)
+		if errors.Is(err, store.ErrNameTaken) {
+			return // the worker ends
+		}
+		if err != nil {
 			w.outage.noticed(err)
 			pause = retry.pause()
 			continue
@@ -240,24 +271,26 @@ func (w *Worker) heartbeats(ctx context.Context) {
 	}
 }
 
-// renew gives a sign of life. One is under way at a time, so that an older one never takes back what a newer one said.
+// renew sends a heartbeat. One is under way at a time, so that an older one never takes back what a newer one said.
 func (w *Worker) renew(ctx context.Context) error {
 	w.registering.Lock()
 	defer w.registering.Unlock()
 	return w.heartbeat(ctx, w.registered)
 }
 
-// register makes the database know which projections this worker runs, when they are others than before.
-func (w *Worker) register(ctx context.Context, projections []string) error {
+// register makes the database know which projections this worker runs and which it cannot run, when they are others than before.
+func (w *Worker) register(ctx context.Context, projections []string, refused []store.Refusal) error {
 	w.registering.Lock()
 	defer w.registering.Unlock()
-	if slices.Equal(w.registered, projections) {
+	if slices.Equal(w.registered.Projections, projections) && slices.Equal(w.registered.Refused, refused) {
 		return nil
 	}
-	return w.heartbeat(ctx, projections)
+	self := w.registered
+	self.Projections, self.Refused = projections, refused
+	return w.heartbeat(ctx, self)
 }
 
-func (w *Worker) heartbeat(ctx context.Context, projections []string) error {
+func (w *Worker) heartbeat(ctx context.Context, self store.Worker) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -267,11 +300,13 @@ func (w *Worker) heartbeat(ctx context.Context, projections []string) error {
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, w.options.Lease)
 	defer cancel()
-	self := store.Worker{Name: w.options.Name, Projections: projections, Segments: w.options.Segments}
 	if err := w.store.Heartbeat(ctx, self, w.options.Lease); err != nil {
+		if errors.Is(err, store.ErrNameTaken) {
+			w.end(fmt.Errorf("worker %s: %w: two that run at once need two names", w.options.Name, err))
+		}
 		return err
 	}
-	w.registered = projections
+	w.registered = self
 	return nil
 }
 
@@ -284,7 +319,7 @@ func (w *Worker) leave() {
 	defer cancel()
 	retry := w.options.backoff()
 	for {
-		err := w.store.Leave(ctx, w.options.Name)
+		err := w.store.Leave(ctx, w.registered)
 		if err == nil {
 			return
 		}
@@ -292,6 +327,19 @@ func (w *Worker) leave() {
 			w.logger.Warn().Err(err).Dur("lease", w.options.Lease).Msg("segments stay owned until the lease runs out")
 			return
 		}
+	}
+}
+
+// await returns when Run is to end.
+func (w *Worker) await(ctx context.Context) error {
+	if w.options.Once {
+		return w.awaitOnce(ctx)
+	}
+	select {
+	case err := <-w.ended:
+		return err
+	case <-ctx.Done():
+		return nil
 	}
 }
 
@@ -310,6 +358,8 @@ func (w *Worker) awaitOnce(ctx context.Context) error {
 			if !r.completed {
 				failures = append(failures, ctx.Err())
 			}
+		case err := <-w.ended:
+			return errors.Join(append(failures, err)...)
 		case <-ctx.Done():
 			return errors.Join(append(failures, ctx.Err())...)
 		}
@@ -323,6 +373,8 @@ type Progress struct {
 	Position   int64 // the checkpoint of its segment that is furthest behind
 	Events     int64 // applied by this worker since it started
 	Deadlocks  int64 // that commits have met and were repeated after
+	Known      bool  // it is installed, and its checkpoints are known
+	Behind     int64 // positions from the checkpoints to where the log ended when the worker began: the mean of the segments
 }
 
 // Progress returns how far every projection is, by name. The caller owns the result.
@@ -331,7 +383,7 @@ func (w *Worker) Progress() []Progress {
 	defer w.mu.Unlock()
 	all := make([]Progress, 0, len(w.runners))
 	for _, r := range w.runners {
-		all = append(all, r.progress())
+		all = append(all, r.progress(w.began))
 	}
 	slices.SortFunc(all, func(a, b Progress) int { return strings.Compare(a.Projection, b.Projection) })
 	return all

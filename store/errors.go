@@ -13,6 +13,9 @@ var (
 	// an earlier commit went through. Nothing was written. Drop the claim and claim again.
 	ErrFenced = errors.New("the segment is no longer held by this worker")
 
+	// ErrNameTaken says that another process has joined under the worker's name. Nothing was changed.
+	ErrNameTaken = errors.New("another process has started under the name of this worker")
+
 	// ErrTransient wraps every failure that may pass by itself: a lost connection, a deadlock, a server that starts or
 	// is read-only. Nothing can be said of the transaction; the stored checkpoint tells.
 	ErrTransient = errors.New("the database is not available")
@@ -20,6 +23,9 @@ var (
 	// ErrDeadlock says that the database ended the transaction because others waited for it and it for them. Nothing was
 	// written, and the same transaction may be tried again at once. It is an ErrTransient.
 	ErrDeadlock = fmt.Errorf("%w: deadlock", ErrTransient)
+
+	// ErrReadOnly says that the database takes no writes: a standby before it is promoted, or a setting. It comes with ErrTransient.
+	ErrReadOnly = errors.New("it is read-only")
 
 	// ErrNotMigrated says that the database lacks the tables of this version.
 	ErrNotMigrated = errors.New("the database is not set up for this version: run 'pupwasm migrate up'")
@@ -107,8 +113,9 @@ func (e *CatalogueError) Error() string { return e.Item + ": " + e.Reason }
 func VersionMismatch(projection string, installed, given int) error {
 	return &CatalogueError{
 		Item: fmt.Sprintf("projection %q", projection),
-		Reason: fmt.Sprintf("its tables were built by version %d, the module is version %d: "+
-			"run 'pupwasm reset %s' to build them anew, or keep the version if the rows stay right", installed, given, projection),
+		Reason: fmt.Sprintf("its tables were built by version %[1]d, the module is version %[2]d: keep the version if the rows stay right, or have "+
+			"them built again: stop all hosts that run version %[1]d, delete its rows by 'pupwasm reset %[3]s', and start version %[2]d",
+			installed, given, projection),
 	}
 }
 
@@ -123,7 +130,8 @@ func DividedOrder(projection string, segments int) error {
 
 // StillOwned says that a projection cannot be reset while a worker runs it.
 func StillOwned(projection, worker string) error {
-	return &InputError{Field: "projection " + projection, Reason: "is run by worker " + worker + ": stop it first"}
+	return &InputError{Field: "projection " + projection, Reason: "is run by worker " + worker + ": stop that host, or take " +
+		"the module out of the folder of its 'run --watch', and reset then; a host that was killed counts until its lease is over"}
 }
 
 // UnknownProjection says that no projection of that name was ever installed.

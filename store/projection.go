@@ -92,11 +92,22 @@ type ClaimRequest struct {
 	Held       []int  // segments that the worker is at work on: they are left alone
 	Below      int64  // only segments that stand below this position; 0 for all
 	Limit      int    // at most so many
+
+	Incarnation string // of the process: one that lost its name to another is given nothing
 }
 
-// Leases says which worker may advance which segment. All times are the database's.
+// Leases says which worker may advance which segment. All times are the database's. A lease never holds for longer than twice its
+// length, also when the database's clock is set back.
 type Leases interface {
+	// Join registers a process that starts. The name is its own from then on: everything that the worker of this name owns is
+	// released, since most likely it was killed, and a process that does live under the name finds out with its next heartbeat.
+	Join(ctx context.Context, worker Worker, ttl time.Duration) error
+
 	// Heartbeat registers the worker or renews it: until ttl from now its segments are not given to another.
+	//
+	// # Errors
+	//
+	// [ErrNameTaken], [ErrTransient].
 	Heartbeat(ctx context.Context, worker Worker, ttl time.Duration) error
 
 	// Workers returns the workers whose lease has not run out, by name. The caller owns the result.
@@ -114,15 +125,25 @@ type Leases interface {
 	// A claim that no longer holds is left alone.
 	Fail(ctx context.Context, claim Claim, reason string) error
 
-	// Leave releases everything that the worker owns and forgets it.
-	Leave(ctx context.Context, worker string) error
+	// Leave releases everything that the worker owns and forgets it. It does nothing once another process has joined under the name.
+	// Only the name and the incarnation of worker count.
+	Leave(ctx context.Context, worker Worker) error
 }
 
-// Worker is a process that runs projections, as it says of itself at every sign of life.
+// Worker is a process that runs projections, as it describes itself with every heartbeat.
 type Worker struct {
 	Name        string
-	Projections []string // those that it runs
-	Segments    int      // into how many segments it would have a projection divided
+	Incarnation string    // tells processes of one name apart
+	Projections []string  // those that it runs
+	Refused     []Refusal // those that it cannot run
+	Segments    int       // into how many segments it would have a projection divided
+}
+
+// Refusal is a projection that a worker cannot run.
+type Refusal struct {
+	Projection string `json:"projection"`
+	Version    int    `json:"version"` // of the module
+	Reason     string `json:"reason"`
 }
 
 // ProjectionStatus is how a projection stands.
@@ -144,6 +165,10 @@ type SegmentStatus struct {
 	Failure   string // "" unless the segment failed
 	Merge     Merge  // the merge that it waits for
 	UpdatedAt time.Time
+
+	// BehindSince is the time of the first of the latest commits that did not reach the end of the log, and zero when the last
+	// commit reached it, or there was none.
+	BehindSince time.Time
 }
 
 // Waits tells whether the segment stands at its barrier, until the others of its merge have come up to it.

@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,8 +41,8 @@ func (p *Projection) Validate() error {
 	if slices.Contains(reservedNames, p.Name) || strings.HasPrefix(p.Name, "pg_") {
 		return &CatalogueError{Item: fmt.Sprintf("projection %.60q", p.Name), Reason: "is a reserved name, choose another"}
 	}
-	if p.Version < 1 {
-		return &CatalogueError{Item: "version", Reason: fmt.Sprintf("is %d, must be 1 or more", p.Version)}
+	if p.Version < 1 || p.Version > math.MaxInt32 {
+		return &CatalogueError{Item: "version", Reason: fmt.Sprintf("is %d, must be from 1 to %d", p.Version, math.MaxInt32)}
 	}
 	switch p.Order {
 	case "":

@@ -94,7 +94,8 @@ func TestProjection_Validate_namesTheFault(t *testing.T) {
 		{"a name that is not ASCII", func(p *store.Projection) { p.Name = "größe" }, `is not a name`},
 		{"a reserved name", func(p *store.Projection) { p.Name = "public" }, `projection "public": is a reserved name`},
 		{"a name of PostgreSQL's", func(p *store.Projection) { p.Name = "pg_mine" }, `is a reserved name`},
-		{"no version", func(p *store.Projection) { p.Version = 0 }, `version: is 0, must be 1 or more`},
+		{"no version", func(p *store.Projection) { p.Version = 0 }, `version: is 0, must be from 1 to 2147483647`},
+		{"a version that no database holds", func(p *store.Projection) { p.Version = 99999999999 }, `version: is 99999999999, must be from 1 to 2147483647`},
 		{"an unknown ordering", func(p *store.Projection) { p.Order = "any" }, `ordering: is "any", must be stream or global`},
 
 		{"a bad table name", func(p *store.Projection) { p.Tables[0].Name = "a b" }, `table "a b": is not a name`},

@@ -78,8 +78,8 @@ func TestErrors_sayWhatToDo(t *testing.T) {
 		{&store.VersionConflictError{Stream: stream, Actual: -1}, "version conflict on stream c/t/i: another append came first"},
 		{&store.DuplicateEventError{ID: store.UUID{1}}, "event id 01000000-0000-0000-0000-000000000000 is stored already"},
 		{&store.RejectedError{Statement: `write "total"`, Reason: "value out of range"}, `the database refuses write "total": value out of range`},
-		{store.VersionMismatch("fines", 1, 2), `projection "fines": its tables were built by version 1, the module is version 2: run 'pupwasm reset fines' to build them anew, or keep the version if the rows stay right`},
-		{store.StillOwned("fines", "w"), "projection fines is run by worker w: stop it first"},
+		{store.VersionMismatch("fines", 1, 2), `projection "fines": its tables were built by version 1, the module is version 2: keep the version if the rows stay right, or have them built again: stop all hosts that run version 1, delete its rows by 'pupwasm reset fines', and start version 2`},
+		{store.StillOwned("fines", "w"), "projection fines is run by worker w: stop that host, or take the module out of the folder of its 'run --watch', and reset then; a host that was killed counts until its lease is over"},
 		{store.UnknownProjection("fines"), "projection fines is not known: 'pupwasm status' lists those that are"},
 	} {
 		if got := c.err.Error(); got != c.want {

@@ -126,7 +126,7 @@ func (t target) open(globals *globalOptions) (store.Store, error) {
 	}
 	opened, err := postgres.Open(t.address, postgres.Options{
 		Schema: globals.schema, PayloadBytesMax: globals.payloadMax, Durable: globals.durable, ConnectionsMax: globals.connections,
-		Warm: globals.warm,
+		Lazy: !globals.host,
 	})
 	if err != nil {
 		return nil, usagef("%s: %v", t, err)
@@ -222,13 +222,33 @@ func withMigrator(ctx context.Context, globals *globalOptions, mayCreate bool, f
 	if err != nil {
 		return err
 	}
-	if err := fn(migrator, at); err != nil {
-		if at.dialect == migrations.Postgres && postgres.Transient(err) {
+	if mayCreate && at.dialect == migrations.Postgres {
+		err = takesWrites(ctx, db)
+	}
+	if err == nil {
+		err = fn(migrator, at)
+	}
+	if err != nil {
+		if at.dialect == migrations.Postgres && postgres.Transient(err) && !errors.Is(err, store.ErrTransient) {
 			return fmt.Errorf("%s: %w: %w", at, store.ErrTransient, err)
 		}
 		return fmt.Errorf("%s: %w", at, err)
 	}
 	return nil
+}
+
+// takesWrites tells whether a server takes writes now. A standby may be promoted, which is worth waiting for; a setting does not pass.
+func takesWrites(ctx context.Context, db *sql.DB) error {
+	var readOnly, standby bool
+	err := db.QueryRowContext(ctx, "SELECT pg_catalog.current_setting('transaction_read_only') = 'on', pg_catalog.pg_is_in_recovery()").
+		Scan(&readOnly, &standby)
+	switch {
+	case err != nil || !readOnly:
+		return err
+	case standby:
+		return fmt.Errorf("%w: %w: it is a standby, which takes no writes before it is promoted", store.ErrTransient, store.ErrReadOnly)
+	}
+	return errors.New("the database is read-only: default_transaction_read_only is on for it, for the role or in the URL: set it to off")
 }
 
 // answers asks the store whether the database is there, since the store has words for what can be wrong.

@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// noEnvironment are the flags that no variable sets: a confirmation that is always there is none.
-var noEnvironment = []string{"yes", "help"}
+// noEnvironment are the flags that no variable sets: a confirmation that is always there is none, and help is for those who ask.
+var noEnvironment = []string{"yes", "help", "version"}
 
 // environmentNames returns the variables that stand for a flag, the one that counts first.
 func environmentNames(flag string) []string {
@@ -39,7 +39,7 @@ func flagsFromEnvironment(flags *pflag.FlagSet) error {
 			}
 			for _, v := range values {
 				if err := flags.Set(flag.Name, v); err != nil {
-					fault = usagef("the variable %s: %q is not of type %s", name, v, flag.Value.Type())
+					fault = usagef("the variable %s: %q %s", name, v, invalidValue(flag.Value.Type(), err))
 				}
 			}
 			return

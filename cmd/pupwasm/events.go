@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -87,14 +88,42 @@ func runEvents(ctx context.Context, opts *eventsOptions, fromEnd bool) error {
 			return err
 		}
 	}
+	after := opts.after
 	more, err := list.print(ctx)
 	if err != nil || !opts.follow {
-		if more && !opts.json && err == nil {
+		switch {
+		case err != nil:
+		case more && !opts.json:
 			_, err = fmt.Fprintf(opts.errs, "there is more: go on with --after %d, or see all with --limit 0\n", opts.after)
+		case !list.shown:
+			_, err = fmt.Fprintln(opts.errs, opts.nothing(after))
 		}
 		return err
 	}
 	return list.follow(ctx)
+}
+
+// nothing says that no event was selected, and by what.
+func (o *eventsOptions) nothing(after int64) string {
+	var by []string
+	for _, filter := range []struct {
+		flag   string
+		values []string
+	}{{"--context", o.contexts}, {"--type", o.types}, {"--event-type", o.eventTypes}} {
+		for _, value := range filter.values {
+			by = append(by, filter.flag+" "+printable(value))
+		}
+	}
+	if after > 0 {
+		by = append(by, fmt.Sprintf("--after %d", after))
+	}
+	if o.through > 0 {
+		by = append(by, fmt.Sprintf("--through %d", o.through))
+	}
+	if len(by) == 0 {
+		return "there are no events yet"
+	}
+	return "no event matches " + strings.Join(by, " ")
 }
 
 // eventList prints what is selected, from --after, which moves on.
@@ -105,6 +134,7 @@ type eventList struct {
 	printer *eventPrinter
 	page    store.Page
 	left    int64 // of the limit
+	shown   bool  // some event
 }
 
 func (l *eventList) horizon(ctx context.Context) (through int64, err error) {
@@ -138,12 +168,13 @@ func (l *eventList) print(ctx context.Context) (more bool, err error) {
 		}
 		if l.limit > 0 {
 			// One more than is shown tells whether there are more.
-			request.Limit = int(min(pageEvents, l.left+1))
+			request.Limit = int(min(pageEvents-1, l.left)) + 1
 		}
 		if err := l.waiting.do(ctx, func() error { return l.from.Read(ctx, request, &l.page) }); err != nil {
 			return false, err
 		}
 		shown := l.page.Events
+		l.shown = l.shown || len(shown) > 0
 		if l.limit > 0 && int64(len(shown)) > l.left {
 			shown, more = shown[:l.left], true
 		}

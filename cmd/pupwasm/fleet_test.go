@@ -133,7 +133,7 @@ func (f *fleet) complete(appended *writers) {
 	f.thaw()
 	f.checkAlive()
 	for _, projection := range f.projections {
-		f.log("wait", strings.TrimSpace(runCommand(f.t, f.db.DSN, "wait", projection, "--timeout", "90s")))
+		f.log("wait", strings.TrimSpace(runCommand(f.t, f.db.DSN, "wait", projection, "--timeout", "90s", "--grace", "90s")))
 	}
 	f.checkPositions()
 	f.checkCoverage()

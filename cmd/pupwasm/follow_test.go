@@ -105,6 +105,7 @@ var ageRule = regexp.MustCompile(` [0-9]+s (running|waiting|failed)`)
 
 func TestStatus_showsEverySegmentAndResetForgetsThem(t *testing.T) {
 	t.Parallel()
+	reason := "event 2: no" + strings.Repeat(", and no again", 12) // it has its own line, below the table
 	path := filepath.Join(t.TempDir(), "events.db")
 	database := "sqlite:" + path
 	run(t, database, "migrate", "up")
@@ -136,7 +137,7 @@ func TestStatus_showsEverySegmentAndResetForgetsThem(t *testing.T) {
 	if err := catalogue.Begin(claims[0]).Commit(ctx, 2, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := to.Fail(ctx, claims[1], "event 2: no"); err != nil {
+	if err := to.Fail(ctx, claims[1], reason); err != nil {
 		t.Fatal(err)
 	}
 
@@ -144,8 +145,9 @@ func TestStatus_showsEverySegmentAndResetForgetsThem(t *testing.T) {
 		"head 2", "",
 		"PROJECTION VERSION SEGMENT POSITION BEHIND AGE STATE OWNER",
 		"names 3 0 2 0 0s running worker-1",
-		"names 3 1 0 2 0s failed: event 2: no -",
+		"names 3 1 0 2 0s failed -",
 		"names 3 2 0 2 0s waiting -",
+		"", "names, segment 1 failed: " + reason,
 	}
 	lines := strings.Split(strings.TrimSpace(run(t, database, "status")), "\n")
 	for i, line := range lines {
@@ -162,7 +164,7 @@ func TestStatus_showsEverySegmentAndResetForgetsThem(t *testing.T) {
 	if out, err := command(database, "reset", "names", "--yes").CombinedOutput(); err == nil || !strings.Contains(string(out), "is run by worker worker-1") {
 		t.Errorf("reset of a projection that runs: %v: %s", err, out)
 	}
-	if err := to.Leave(ctx, "worker-1"); err != nil {
+	if err := to.Leave(ctx, store.Worker{Name: "worker-1"}); err != nil {
 		t.Fatal(err)
 	}
 	if out := run(t, database, "reset", "names", "--yes"); out != "names is reset\n" {

@@ -35,7 +35,7 @@ func newLogger(to io.Writer, level, format string) (zerolog.Logger, error) {
 	return zerolog.New(to).Level(parsed).With().Timestamp().Logger(), nil
 }
 
-func consoleWriter(to io.Writer) io.Writer {
+func consoleWriter(to io.Writer) zerolog.ConsoleWriter {
 	return zerolog.ConsoleWriter{Out: to, TimeFormat: time.TimeOnly, NoColor: !isTerminal(to) || os.Getenv("NO_COLOR") != ""}
 }
 

@@ -116,6 +116,10 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errs io.Writ
 	if err == nil {
 		return exitOK
 	}
+	var stopped *signalError
+	if errors.As(context.Cause(ctx), &stopped) && errors.Is(err, context.Canceled) {
+		err = stopped // the rest is what the signal has cancelled
+	}
 	fmt.Fprintln(errs, "pupwasm: "+oneLine(err))
 	return exitCode(ctx, err)
 }

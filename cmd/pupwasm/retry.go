@@ -46,7 +46,11 @@ func (p *patience) do(ctx context.Context, fn func() error) error {
 				if p.limit > 0 {
 					event = event.Stringer("for", p.limit)
 				}
-				p.say(event, "database not available, trying again")
+				if errors.Is(err, store.ErrReadOnly) {
+					p.say(event, "database is read-only, trying again")
+				} else {
+					p.say(event, "database not available, trying again")
+				}
 			}
 		}
 		if p.limit >= 0 && clock.Now().Sub(since)+wait > p.limit {

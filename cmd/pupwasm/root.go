@@ -27,7 +27,7 @@ type globalOptions struct {
 	payloadMax  int
 	durable     bool
 	connections int
-	warm        bool // connections are made ready before they are needed
+	host        bool // connections are made ready before they are needed
 
 	log zerolog.Logger
 
@@ -79,15 +79,17 @@ func newRootCommand(globals *globalOptions) *cobra.Command {
 			}
 			return globals.prepare()
 		},
+		Version:       readBuild().Version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	asGroup(root)
+	root.SetVersionTemplate(readBuild().String() + "\n")
 	globals.addFlags(root.PersistentFlags())
 	completeFlag(root, "log-level", logLevels...)
 	completeFlag(root, "log-format", "auto", "console", "json")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usagef("%v: see '%s --help'", err, cmd.CommandPath())
+		return usagef("%s: see '%s --help'", flagError(err), cmd.CommandPath())
 	})
 	root.AddCommand(
 		newRunCommand(globals),

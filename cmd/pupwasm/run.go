@@ -45,7 +45,10 @@ checkpoint, follows new events, and stops at the end of a batch on SIGINT or SIG
 On PostgreSQL the tables of a projection are in a schema of its name (fine_balance.fines), on SQLite their names begin
 with it (fine_balance__fines).
 
-A file that is no module, or does not fit the database, is refused with one line, and the others run.
+A file that is no module, or does not fit the database, is refused with one line, and the others run. When none is left the command
+fails; with --watch it waits. 'pupwasm status' shows what a running host was refused.
+
+While a projection catches up with the log, its progress is shown: on a terminal in the last line, otherwise every 10 seconds.
 
 Any number of hosts may run the same projections against one PostgreSQL. The streams of a projection are divided into segments, the
 hosts share them evenly, and what a host that dies had is taken over. 'pupwasm segments' shows and changes the division.`
@@ -68,14 +71,18 @@ func newRunCommand(globals *globalOptions) *cobra.Command {
 }
 
 func runRun(ctx context.Context, opts *runOptions, folder string) error {
-	if opts.once && opts.watch {
+	switch {
+	case opts.once && opts.watch:
 		return usagef("--once and --watch exclude each other")
+	case opts.retry < 0:
+		return usagef("--retry must not be negative, it is %s", opts.retry)
 	}
-	opts.worker.Once, opts.worker.Logger = opts.once, opts.log
+	lines := opts.statusLine()
+	opts.worker.Once, opts.worker.Logger, opts.worker.FailRefused = opts.once, opts.log, !opts.watch
 	if err := checkWorker(opts.worker); err != nil {
 		return err
 	}
-	opts.connections, opts.warm = opts.worker.Concurrency, true
+	opts.connections, opts.host = opts.worker.Concurrency, true
 	runtime, err := opts.runtime.start(ctx, opts.globalOptions)
 	if err != nil {
 		return err
@@ -109,7 +116,7 @@ func runRun(ctx context.Context, opts *runOptions, folder string) error {
 	if set.loaded == 0 && !opts.watch {
 		return errors.Join(set.failures...)
 	}
-	return opts.work(ctx, set, registry)
+	return opts.work(ctx, set, registry, lines)
 }
 
 // openDatabase waits for the database: for ever, unless it runs once.
@@ -129,18 +136,26 @@ func (o *runOptions) openDatabase(ctx context.Context) (to store.Store, err erro
 }
 
 // work runs the worker and, beside it, the watch over the folder.
-func (o *runOptions) work(ctx context.Context, set *moduleSet, registry *host.Registry) error {
+func (o *runOptions) work(ctx context.Context, set *moduleSet, registry *host.Registry, lines *statusLine) error {
 	start := clock.Now()
-	var watching sync.WaitGroup
-	watchContext, stopWatching := context.WithCancel(ctx)
+	var beside sync.WaitGroup
+	besideContext, stopBeside := context.WithCancel(ctx)
 	if o.watch {
-		watching.Go(func() { set.watch(watchContext, registry) })
+		beside.Go(func() { set.watch(besideContext, registry) })
 	}
+	catchUp := newCatchUp(o.log, lines)
+	beside.Go(func() { catchUp.run(besideContext, set.worker.Progress) })
 	err := set.worker.Run(ctx)
-	stopWatching()
-	watching.Wait()
+	stopBeside()
+	beside.Wait()
+	if errors.Is(err, store.ErrNameTaken) {
+		err = fmt.Errorf("%w: give each its own --worker-name, or leave it out", err)
+	}
 	if !o.once {
 		o.log.Info().Msg("stopped")
+		if err != nil {
+			err = errors.Join(append(set.failures, err)...)
+		}
 		return err
 	}
 	took := clock.Now().Sub(start)
@@ -232,8 +247,13 @@ func defaultCacheDir() string {
 // start makes a runtime. A cache that cannot be used costs time at the start and nothing else, unless it was asked for.
 func (o *runtimeOptions) start(ctx context.Context, globals *globalOptions) (*host.Runtime, error) {
 	// Zero stands for the default in a library's options, and for nothing sensible on a command line.
-	if o.memoryMiB < 1 || o.fuel < 1 || o.batchTimeout <= 0 {
-		return nil, usagef("--memory, --fuel and --batch-timeout must be above 0")
+	switch {
+	case o.memoryMiB < 1 || o.memoryMiB > host.MemoryMiBMax:
+		return nil, usagef("--memory must be between 1 and %d MiB, it is %d", host.MemoryMiBMax, o.memoryMiB)
+	case o.fuel < 1:
+		return nil, usagef("--fuel must be more than 0, it is %d", o.fuel)
+	case o.batchTimeout < time.Millisecond:
+		return nil, usagef("--batch-timeout must be at least 1ms, it is %s", o.batchTimeout)
 	}
 	if !slices.Contains(instancePolicies, o.instances) {
 		return nil, usagef("--instances %q: use auto, fresh or reuse", o.instances)

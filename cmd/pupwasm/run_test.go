@@ -63,7 +63,7 @@ func (w *writer) finish() {
 
 func openPostgres(t *testing.T, db pgtest.Database) *postgres.Store {
 	t.Helper()
-	s, err := postgres.Open(db.DSN, postgres.Options{Schema: db.Schema})
+	s, err := postgres.Open(db.DSN, postgres.Options{Schema: db.Schema, Lazy: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,9 +2,8 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"strconv"
-	"text/tabwriter"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,10 +32,13 @@ func newStatusCommand(globals *globalOptions) *cobra.Command {
 
   POSITION   everything up to there is applied
   BEHIND     positions from there to the end of the log; the projection need not want them all, and positions have gaps
-  AGE        how long ago the first event that is not applied was created
-  STATE      running; waiting (no worker has it); abandoned (its worker is gone, another takes over); merging (it waits for
-             the segments that it will be one with); failed (with the reason; it goes on when the projection is
-             started again)
+  AGE        for how long it has been behind: since the first event that is not applied was created, or, as imported events are
+             older than that, since the segment was at the end of the log
+  STATE      running; waiting (no worker has it); refused (no worker can run the projection); abandoned (its worker is gone,
+             another takes over); merging (it waits for the segments that it will be one with); failed (it goes on when the
+             projection is started again)
+
+Reasons are below the table: of segments that failed, and of modules that a running host was refused.
 
 Projections are applied up to the horizon. It stays behind the head while an append has not ended; the process that holds
 it back is named.`,
@@ -58,10 +60,19 @@ type statusReport struct {
 }
 
 type projectionReport struct {
-	Name     string          `json:"name"`
-	Version  int             `json:"version"`
-	Position int64           `json:"position"` // of the segment that is furthest behind
-	Segments []segmentReport `json:"segments"`
+	Name      string          `json:"name"`
+	Version   int             `json:"version"`   // the one installed, or that of a module that was refused
+	Installed bool            `json:"installed"` // at some time
+	Position  int64           `json:"position"`  // of the segment that is furthest behind
+	Segments  []segmentReport `json:"segments"`
+	Refused   []refusalReport `json:"refused,omitempty"`
+}
+
+// refusalReport is a module that a running worker was refused.
+type refusalReport struct {
+	Worker  string `json:"worker"`
+	Version int    `json:"version"`
+	Reason  string `json:"reason"`
 }
 
 type segmentReport struct {
@@ -100,6 +111,10 @@ func readStatus(ctx context.Context, from store.Store, only []string) (*statusRe
 	if err != nil {
 		return nil, err
 	}
+	workers, err := from.Workers(ctx)
+	if err != nil {
+		return nil, err
+	}
 	horizon, err := from.Horizon(ctx)
 	if err != nil {
 		return nil, err
@@ -107,9 +122,11 @@ func readStatus(ctx context.Context, from store.Store, only []string) (*statusRe
 	report := &statusReport{
 		Head: horizon.Head, Horizon: horizon.Position, HorizonHolder: horizon.Holder, Projections: []projectionReport{},
 	}
-	ages := ages{from: from, known: map[int64]*float64{}}
+	ages := ages{from: from, created: map[int64]time.Time{}}
 	for _, projection := range projections {
-		p := projectionReport{Name: projection.Name, Version: projection.Version, Position: horizon.Head, Segments: []segmentReport{}}
+		p := projectionReport{
+			Name: projection.Name, Version: projection.Version, Installed: true, Position: horizon.Head, Segments: []segmentReport{},
+		}
 		for i := range projection.Segments {
 			segment, err := reportSegment(ctx, &projection.Segments[i], horizon.Head, &ages)
 			if err != nil {
@@ -120,10 +137,45 @@ func readStatus(ctx context.Context, from store.Store, only []string) (*statusRe
 		}
 		report.Projections = append(report.Projections, p)
 	}
+	report.addRefusals(workers, only)
 	if len(only) > 0 && len(report.Projections) == 0 {
 		return nil, usagef("projection %s is not known: 'pupwasm status' lists those that are", only[0])
 	}
 	return report, nil
+}
+
+// addRefusals adds what workers say that they cannot run, also of projections that were never installed.
+func (r *statusReport) addRefusals(workers []store.Worker, only []string) {
+	run := map[string]bool{}
+	for i := range workers {
+		for _, name := range workers[i].Projections {
+			run[name] = true
+		}
+		for _, refusal := range workers[i].Refused {
+			if len(only) > 0 && !slices.Contains(only, refusal.Projection) {
+				continue
+			}
+			at := slices.IndexFunc(r.Projections, func(p projectionReport) bool { return p.Name == refusal.Projection })
+			if at < 0 {
+				at = len(r.Projections)
+				r.Projections = append(r.Projections, projectionReport{
+					Name: refusal.Projection, Version: refusal.Version, Segments: []segmentReport{},
+				})
+			}
+			r.Projections[at].Refused = append(r.Projections[at].Refused, refusalReport{
+				Worker: workers[i].Name, Version: refusal.Version, Reason: refusal.Reason,
+			})
+		}
+	}
+	for i := range r.Projections {
+		p := &r.Projections[i]
+		for i := range p.Segments {
+			if s := &p.Segments[i]; s.State == stateWaiting && len(p.Refused) > 0 && !run[p.Name] {
+				s.State = stateRefused
+			}
+		}
+	}
+	slices.SortFunc(r.Projections, func(a, b projectionReport) int { return strings.Compare(a.Name, b.Name) })
 }
 
 func reportSegment(ctx context.Context, s *store.SegmentStatus, head int64, ages *ages) (segmentReport, error) {
@@ -135,9 +187,15 @@ func reportSegment(ctx context.Context, s *store.SegmentStatus, head int64, ages
 		report.UpdatedAt = &s.UpdatedAt
 	}
 	var err error
-	report.AgeSeconds, err = ages.after(ctx, s.Position, report.Behind)
+	report.AgeSeconds, err = ages.of(ctx, s, report.Behind)
 	return report, err
 }
+
+// The states that are more than what a segment's row says.
+const (
+	stateWaiting = "waiting" // no worker has the segment
+	stateRefused = "refused" // and none can run the projection
+)
 
 func stateOf(s *store.SegmentStatus) string {
 	switch {
@@ -146,88 +204,43 @@ func stateOf(s *store.SegmentStatus) string {
 	case s.Waits():
 		return "merging"
 	case s.Owner == "":
-		return "waiting"
+		return stateWaiting
 	case s.Live:
 		return "running"
 	}
 	return "abandoned"
 }
 
-// ages asks for the age of the first event after a position, once for each position.
+// ages tells for how long segments have been behind. It asks once for each position.
 type ages struct {
-	from  store.Store
-	known map[int64]*float64
+	from    store.Store
+	created map[int64]time.Time // of the first event after a position
 }
 
-func (a *ages) after(ctx context.Context, position, behind int64) (*float64, error) {
+// of is nil when it is not known. A segment has been behind for as long as there is an event to apply. When an event was appended
+// is not stored: it was not before it was created, in most cases, and not before the segment was last at the end of the log.
+func (a *ages) of(ctx context.Context, s *store.SegmentStatus, behind int64) (*float64, error) {
 	if behind == 0 {
 		return new(float64), nil
 	}
-	if age, known := a.known[position]; known {
-		return age, nil
-	}
-	created, err := a.from.PositionTime(ctx, position)
-	if err != nil {
-		return nil, err
-	}
-	var age *float64
-	if !created.IsZero() {
-		seconds := max(clock.Now().Sub(created).Seconds(), 0)
-		age = &seconds
-	}
-	a.known[position] = age
-	return age, nil
-}
-
-func (o *statusOptions) print(report *statusReport) error {
-	switch {
-	case report.Head == report.Horizon:
-		fmt.Fprintf(o.out, "head %d\n", report.Head)
-	case report.HorizonHolder != 0:
-		fmt.Fprintf(o.out, "head %d, horizon %d: process %d of the database holds it back by an append that has not ended\n",
-			report.Head, report.Horizon, report.HorizonHolder)
-	default:
-		fmt.Fprintf(o.out, "head %d, horizon %d: an append has not ended\n", report.Head, report.Horizon)
-	}
-	if len(report.Projections) == 0 {
-		_, err := fmt.Fprintln(o.out, "no projection is known: 'pupwasm run' installs them")
-		return err
-	}
-	fmt.Fprintln(o.out)
-	table := tabwriter.NewWriter(o.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "PROJECTION\tVERSION\tSEGMENT\tPOSITION\tBEHIND\tAGE\tSTATE\tOWNER")
-	for _, p := range report.Projections {
-		for i := range p.Segments {
-			s := &p.Segments[i]
-			state := s.State
-			if s.Failure != "" {
-				state += ": " + printable(s.Failure)
-			}
-			owner := printable(s.Owner)
-			if owner == "" {
-				owner = "-"
-			}
-			fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%s\t%s\t%s\n",
-				printable(p.Name), p.Version, s.Segment, s.Position, s.Behind, ageText(s.AgeSeconds), state, owner)
+	created, known := a.created[s.Position]
+	if !known {
+		var err error
+		if created, err = a.from.PositionTime(ctx, s.Position); err != nil {
+			return nil, err
 		}
+		a.created[s.Position] = created
 	}
-	return table.Flush()
-}
-
-// ageText shows a span in its two largest units.
-func ageText(seconds *float64) string {
-	if seconds == nil {
-		return "-"
+	if created.IsZero() {
+		return nil, nil
 	}
-	const day = 24 * time.Hour
-	age := time.Duration(min(*seconds, 1e9)) * time.Second
-	switch {
-	case age >= 100*day:
-		return strconv.Itoa(int(age/day)) + "d"
-	case age >= day:
-		return fmt.Sprintf("%dd%dh", age/day, age%day/time.Hour)
-	case age >= time.Hour:
-		return fmt.Sprintf("%dh%dm", age/time.Hour, age%time.Hour/time.Minute)
+	since := s.BehindSince
+	if since.IsZero() {
+		since = s.UpdatedAt // it was at the end then, or made
 	}
-	return age.String()
+	if created.After(since) {
+		since = created
+	}
+	seconds := max(clock.Now().Sub(since).Seconds(), 0)
+	return &seconds, nil
 }

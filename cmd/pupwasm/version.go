@@ -19,6 +19,15 @@ type buildReport struct {
 	Platform string `json:"platform"`
 }
 
+// String is the report in one line.
+func (r buildReport) String() string {
+	line := "pupwasm " + r.Version
+	if r.Revision != "" {
+		line += " (" + r.Revision + ")"
+	}
+	return fmt.Sprintf("%s, %s, %s", line, r.Go, r.Platform)
+}
+
 func newVersionCommand(globals *globalOptions) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -30,11 +39,7 @@ func newVersionCommand(globals *globalOptions) *cobra.Command {
 			if asJSON {
 				return writeJSON(globals.out, report)
 			}
-			line := "pupwasm " + report.Version
-			if report.Revision != "" {
-				line += " (" + report.Revision + ")"
-			}
-			_, err := fmt.Fprintf(globals.out, "%s, %s, %s\n", line, report.Go, report.Platform)
+			_, err := fmt.Fprintln(globals.out, report)
 			return err
 		},
 	}

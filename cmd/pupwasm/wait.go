@@ -19,11 +19,13 @@ type waitOptions struct {
 	position int64
 	given    bool // a position is asked for, and not the end of the log
 	timeout  time.Duration
+	grace    time.Duration
 }
 
 func (o *waitOptions) addFlags(flags *pflag.FlagSet) {
 	flags.Int64Var(&o.position, "position", 0, "global position to wait for (default: the end of the log as it is now)")
 	flags.DurationVar(&o.timeout, "timeout", time.Minute, "how long to wait, 0 for ever")
+	flags.DurationVar(&o.grace, "grace", segments.WaitGrace, "how long to wait while no host runs the projection, since one may be starting")
 }
 
 func newWaitCommand(globals *globalOptions) *cobra.Command {
@@ -32,7 +34,8 @@ func newWaitCommand(globals *globalOptions) *cobra.Command {
 		Use:   "wait PROJECTION",
 		Short: "Wait until a projection has applied everything up to a position",
 		Long: `Wait until a projection has applied everything up to a position, so that what was appended can be read from its tables.
-Some worker has to run the projection. The command fails at once when a segment that is behind has failed.`,
+Some host has to run the projection: when none has for the time of --grace, or a segment that is behind has failed, the command fails
+and says why.`,
 		Example: `  pupwasm append events.jsonl && pupwasm wait fines
   pupwasm wait fines --position 4711 --timeout 5s`,
 		Args: wantArgs(cobra.ExactArgs(1)),
@@ -48,8 +51,8 @@ Some worker has to run the projection. The command fails at once when a segment 
 }
 
 func runWait(ctx context.Context, opts *waitOptions, projection string) error {
-	if opts.position < 0 || opts.timeout < 0 {
-		return usagef("--position and --timeout must not be negative")
+	if opts.position < 0 || opts.timeout < 0 || opts.grace < 0 {
+		return usagef("--position, --timeout and --grace must not be negative")
 	}
 	from, err := openStore(ctx, opts.globalOptions)
 	if err != nil {
@@ -70,11 +73,19 @@ func runWait(ctx context.Context, opts *waitOptions, projection string) error {
 		waiting, cancel = context.WithTimeout(ctx, opts.timeout)
 		defer cancel()
 	}
-	err = segments.WaitForPosition(waiting, from, projection, position)
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+	err = segments.Wait{
+		Projection: projection, Position: position, Grace: max(opts.grace, 1), // 0 is the library's default
+		NotRun: func(e *segments.NotRunError) {
+			opts.log.Warn().Err(e).Stringer("for", opts.grace).Msg("waiting for a host that runs the projection")
+		},
+	}.For(waiting, from)
+	var notRun *segments.NotRunError
+	switch {
+	case errors.As(err, &notRun) && notRun.Refusal == nil:
+		return fmt.Errorf("%w, for %s: start it with 'pupwasm run', 'pupwasm status' lists what is known", err, opts.grace)
+	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
 		return opts.late(ctx, from, projection, position)
-	}
-	if err != nil {
+	case err != nil:
 		return err
 	}
 	_, err = fmt.Fprintf(opts.out, "%s has applied everything up to position %d\n", projection, position)

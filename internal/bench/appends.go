@@ -200,7 +200,7 @@ func openLoop(ctx context.Context, b *appendBench, _ int) (appendOnce, func(), e
 }
 
 func (b *appendBench) store(writers int) (*postgres.Store, error) {
-	return postgres.Open(b.dsn, postgres.Options{ConnectionsMax: writers})
+	return postgres.Open(b.dsn, postgres.Options{ConnectionsMax: writers, Lazy: true})
 }
 
 func openAppend(_ context.Context, b *appendBench, writers int) (appendOnce, func(), error) {

@@ -117,7 +117,7 @@ func (c *coldStart) measure(ctx context.Context, e *environment, kind guestKind,
 
 // start runs the program until it has applied all, and returns when its first commit was seen.
 func (c *coldStart) start(ctx context.Context, w *workload, modules, compiled string) (first time.Duration, err error) {
-	s, err := postgres.Open(c.dsn, postgres.Options{Warm: true})
+	s, err := postgres.Open(c.dsn, postgres.Options{})
 	if err != nil {
 		return 0, err
 	}

@@ -24,7 +24,7 @@ func workerRun(kind guestKind, options segments.Options) func(context.Context, *
 		if err != nil {
 			return measured{}, err
 		}
-		s, err := openWatched(w.log.dsn, postgres.Options{Warm: true})
+		s, err := openWatched(w.log.dsn, postgres.Options{})
 		if err != nil {
 			return measured{}, err
 		}

@@ -78,7 +78,7 @@ func (l *grownLog) projectTail(ctx context.Context, e *environment) (m measured,
 	if err != nil {
 		return m, err
 	}
-	s, err := openWatched(l.dsn, postgres.Options{Warm: true})
+	s, err := openWatched(l.dsn, postgres.Options{})
 	if err != nil {
 		return m, err
 	}

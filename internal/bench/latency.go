@@ -62,8 +62,8 @@ func runLatencies(ctx context.Context, e *environment, r *report) error {
 	}
 	followers := []follower{
 		{"bare LISTEN loop", true, startListenLoop},
-		{"pupwasm TinyGo, notify", false, startWorker(segments.Options{Notify: true})},
-		{"pupwasm TinyGo, polling", false, startWorker(segments.Options{})},
+		{"pupwasm TinyGo, notify", false, startWorker(segments.Options{})},
+		{"pupwasm TinyGo, polling", false, startWorker(segments.Options{PollOnly: true})},
 	}
 	var results []*latencyResult
 	own := *e
@@ -155,7 +155,7 @@ func startWorker(options segments.Options) func(context.Context, *environment, *
 		if err != nil {
 			return nil, "", err
 		}
-		s, err := postgres.Open(w.log.dsn, postgres.Options{Warm: true})
+		s, err := postgres.Open(w.log.dsn, postgres.Options{})
 		if err != nil {
 			return nil, "", err
 		}

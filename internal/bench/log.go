@@ -33,7 +33,7 @@ type logEvent struct {
 
 // fill appends events and leaves the table as a log of some age is: vacuumed and analyzed.
 func fill(ctx context.Context, dsn, boundedContext, aggregateType string, events []logEvent) error {
-	s, err := postgres.Open(dsn, postgres.Options{})
+	s, err := postgres.Open(dsn, postgres.Options{Lazy: true})
 	if err != nil {
 		return err
 	}

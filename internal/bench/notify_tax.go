@@ -30,8 +30,8 @@ func runNotifyTax(ctx context.Context, e *environment, r *report) error {
 	}
 	kinds := []*kind{
 		{told: "nobody"},
-		{told: "worker that polls", follower: startWorker(segments.Options{})},
-		{told: "worker with notify", follower: startWorker(segments.Options{Notify: true})},
+		{told: "worker that polls", follower: startWorker(segments.Options{PollOnly: true})},
+		{told: "worker with notify", follower: startWorker(segments.Options{})},
 		{told: "each append notifies", statements: []string{"CREATE SCHEMA bench", tellFunction, tellTrigger}},
 	}
 	kinds = slices.DeleteFunc(kinds, func(k *kind) bool { return !e.run.MatchString("tax/" + k.told) })

@@ -85,7 +85,7 @@ func runPartitions(ctx context.Context, e *environment, r *report) error {
 
 // run has the hosts apply the log, or one segment's part of it, and returns the events a second.
 func (p *partitionWay) run(ctx context.Context, e *environment, w *workload) (float64, error) {
-	s, err := openWatched(w.log.dsn, postgres.Options{Warm: true})
+	s, err := openWatched(w.log.dsn, postgres.Options{})
 	if err != nil {
 		return 0, err
 	}
@@ -101,7 +101,7 @@ func (p *partitionWay) run(ctx context.Context, e *environment, w *workload) (fl
 	}
 	workers := make([]*segments.Worker, p.hosts)
 	for i := range workers {
-		own, err := postgres.Open(w.log.dsn, postgres.Options{Warm: true})
+		own, err := postgres.Open(w.log.dsn, postgres.Options{})
 		if err != nil {
 			return 0, err
 		}

@@ -29,7 +29,7 @@ const probeWriters = 4
 
 // sample returns the times of what counts, and at which rate it was appended.
 func (p *probe) sample(ctx context.Context, pace pace) ([]time.Duration, float64, error) {
-	s, err := postgres.Open(p.dsn, postgres.Options{ConnectionsMax: probeWriters})
+	s, err := postgres.Open(p.dsn, postgres.Options{ConnectionsMax: probeWriters, Lazy: true})
 	if err != nil {
 		return nil, 0, err
 	}

@@ -74,7 +74,7 @@ type many struct {
 func startMany(ctx context.Context, e *environment, w *workload, count int, options segments.Options) (*many, error) {
 	options.Segments = 1
 	options.Concurrency = max(segments.Defaults().Concurrency, count)
-	s, err := openWatched(w.log.dsn, postgres.Options{ConnectionsMax: options.Concurrency, Warm: true})
+	s, err := openWatched(w.log.dsn, postgres.Options{ConnectionsMax: options.Concurrency})
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +152,7 @@ func followMany(ctx context.Context, e *environment, count int) (s projectionsSa
 		return s, err
 	}
 	w := balanceWorkload(&eventLog{dsn: dsn}, nil)
-	m, err := startMany(ctx, e, w, count, segments.Options{Notify: true})
+	m, err := startMany(ctx, e, w, count, segments.Options{})
 	if err != nil {
 		return s, err
 	}

@@ -9,12 +9,16 @@ CREATE TABLE {schema}.projections (
     installed_at timestamptz NOT NULL DEFAULT now()
 );
 
--- A worker's lease is one row, apart from the checkpoints, so that its renewal never waits for a long batch.
+-- A worker's lease is one row, apart from the checkpoints, so that its renewal never waits for a long batch. It holds until
+-- expires_at. A lease that would hold for longer than twice its length was given before the server's clock was set back: it is over.
 CREATE TABLE {schema}.workers (
     worker      text PRIMARY KEY,
-    projections text[] NOT NULL DEFAULT '{}', -- those that it runs
-    segments    integer NOT NULL DEFAULT 0,   -- into how many it would have a projection divided
-    expires_at  timestamptz NOT NULL
+    incarnation text NOT NULL DEFAULT '',      -- of the process that has the name
+    projections text[] NOT NULL DEFAULT '{}',  -- those that it runs
+    refused     jsonb NOT NULL DEFAULT '[]',   -- those that it cannot run, and why
+    segments    integer NOT NULL DEFAULT 0,    -- into how many it would have a projection divided
+    expires_at  timestamptz NOT NULL,
+    ttl         interval NOT NULL              -- the length of the lease
 );
 
 -- The checkpoint of a segment, and who may move it. The streams of a segment are those whose partition hash, spread, is from
@@ -32,6 +36,7 @@ CREATE TABLE {schema}.segments (
     merge_into integer NOT NULL DEFAULT 0,
     merge_at   bigint NOT NULL DEFAULT 0, -- 0: no merge
     updated_at timestamptz NOT NULL DEFAULT now(),
+    behind_since timestamptz,             -- the first of the commits that did not reach the end of the log; null when the last one did
     PRIMARY KEY (projection, segment)
 ) WITH (fillfactor = 50); -- updated with every batch: room for heap-only updates
 
@@ -71,7 +76,9 @@ BEGIN
     IF to_position > coalesce(pg_catalog.pg_sequence_last_value('{schema}.events_global_position_seq'), 0) THEN
         RAISE EXCEPTION 'position % was never handed out here', to_position USING ERRCODE = 'PW002';
     END IF;
-    UPDATE {schema}.segments SET position = to_position, updated_at = now()
+    UPDATE {schema}.segments SET position = to_position, updated_at = now(),
+        behind_since = CASE WHEN to_position < pg_catalog.pg_sequence_last_value('{schema}.events_global_position_seq')
+            THEN coalesce(behind_since, now()) END
         WHERE projection = of_projection AND segment = of_segment
         AND owner = by_owner AND epoch = at_epoch AND position = from_position;
     IF NOT FOUND THEN

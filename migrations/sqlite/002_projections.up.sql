@@ -9,12 +9,16 @@ CREATE TABLE {schema}__projections (
     installed_at INTEGER NOT NULL
 ) STRICT;
 
--- A worker's lease is one row, apart from the checkpoints.
+-- A worker's lease is one row, apart from the checkpoints. It holds until expires_at. A lease that would hold for longer than
+-- twice its length was given before the clock was set back: it is over.
 CREATE TABLE {schema}__workers (
     worker      TEXT PRIMARY KEY,
+    incarnation TEXT NOT NULL DEFAULT '',   -- of the process that has the name
     projections TEXT NOT NULL DEFAULT '[]', -- those that it runs, as JSON
+    refused     TEXT NOT NULL DEFAULT '[]', -- those that it cannot run, and why, as JSON
     segments    INTEGER NOT NULL DEFAULT 0, -- into how many it would have a projection divided
-    expires_at  INTEGER NOT NULL
+    expires_at  INTEGER NOT NULL,
+    ttl         INTEGER NOT NULL            -- the length of the lease
 ) STRICT;
 
 -- The checkpoint of a segment, and who may move it. The streams of a segment are those whose partition hash, spread, is from
@@ -32,5 +36,6 @@ CREATE TABLE {schema}__segments (
     merge_into INTEGER NOT NULL DEFAULT 0,
     merge_at   INTEGER NOT NULL DEFAULT 0, -- 0: no merge
     updated_at INTEGER NOT NULL,
+    behind_since INTEGER,                  -- the first of the commits that did not reach the end of the log; null when the last one did
     PRIMARY KEY (projection, segment)
 ) STRICT;

@@ -117,7 +117,7 @@ func TestCommit_isOneRoundTrip(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	p := newProxy(t, db)
-	r := newRig(t, db, p.dsn, postgres.Options{ConnectionsMax: 1})
+	r := newRig(t, db, p.dsn, postgres.Options{ConnectionsMax: 1, Lazy: true})
 	ctx := t.Context()
 	for i, step := range []func(){
 		func() { must(t, r.commit(ctx, add("a", 1))) },
@@ -147,7 +147,7 @@ func TestAppendAndRead_areOneRoundTrip(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	p := newProxy(t, db)
-	s, err := postgres.Open(p.dsn, postgres.Options{ConnectionsMax: 1})
+	s, err := postgres.Open(p.dsn, postgres.Options{ConnectionsMax: 1, Lazy: true})
 	must(t, err)
 	t.Cleanup(s.Close)
 	ctx := t.Context()
@@ -178,7 +178,7 @@ func TestAppendAndRead_areOneRoundTrip(t *testing.T) {
 func TestCommit_errorInTheMiddleLeavesAUsableConnection(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	r := newRig(t, db, db.DSN, postgres.Options{ConnectionsMax: 1})
+	r := newRig(t, db, db.DSN, postgres.Options{ConnectionsMax: 1, Lazy: true})
 	ctx := t.Context()
 	must(t, r.commit(ctx, add("a", 1)))
 	before := query(t, db.Connect(t), "SELECT pid FROM pg_stat_activity WHERE application_name = 'pupwasm' AND datname = current_database()")
@@ -225,7 +225,7 @@ func TestTransaction_settingsAreFixed(t *testing.T) {
 	for _, durable := range []bool{false, true} {
 		db := pgtest.New(t)
 		dsn := db.DSN + "&timezone=Pacific/Auckland&datestyle=German&intervalstyle=iso_8601&extra_float_digits=-5&bytea_output=escape&search_path=public&lc_time=C.UTF-8"
-		r := newRig(t, db, dsn, postgres.Options{ConnectionsMax: 1, Durable: durable})
+		r := newRig(t, db, dsn, postgres.Options{ConnectionsMax: 1, Durable: durable, Lazy: true})
 		execute(t, db.Connect(t), `CREATE FUNCTION sums.note() RETURNS trigger LANGUAGE plpgsql AS $$
 			BEGIN
 				NEW.note := concat_ws(' ', current_setting('timezone'), current_setting('datestyle'), current_setting('intervalstyle'),
@@ -317,7 +317,7 @@ func TestCommit_constraintsOfDDLAreCheckedAtTheEnd(t *testing.T) {
 func TestCommit_beyondTheLogIsFenced(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	r := newRig(t, db, db.DSN, postgres.Options{})
+	r := newRig(t, db, db.DSN, postgres.Options{Lazy: true})
 	ctx := t.Context()
 	execute(t, db.Connect(t), "ALTER SEQUENCE pupwasm.events_global_position_seq RESTART")
 	if err := r.commit(ctx, add("a", 1)); !errors.Is(err, store.ErrFenced) {

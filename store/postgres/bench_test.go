@@ -87,7 +87,7 @@ func BenchmarkCommit(b *testing.B) {
 	} {
 		b.Run(fmt.Sprintf("%s/%d", shape.name, shape.rows), func(b *testing.B) {
 			db := pgtest.New(b)
-			r := newRig(b, db, db.DSN, postgres.Options{})
+			r := newRig(b, db, db.DSN, postgres.Options{Lazy: true})
 			mutations := make([]store.Mutation, shape.rows)
 			round := 0
 			b.ReportAllocs()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -48,7 +49,7 @@ func (s *Store) Install(ctx context.Context, projection *store.Projection, segme
 	if err != nil {
 		return nil, translate(err)
 	}
-	if s.options.Warm {
+	if !s.options.Lazy {
 		c.warm(ctx)
 	}
 	return c, nil
@@ -236,11 +237,16 @@ func (s *Store) Status(ctx context.Context, only ...string) ([]store.ProjectionS
 	var all []store.ProjectionStatus
 	var projection store.ProjectionStatus
 	var segment store.SegmentStatus
+	var behindSince *time.Time
 	_, err = pgx.ForEachRow(rows, []any{
 		&projection.Name, &projection.Version, &projection.Asked, &segment.Segment, &segment.Range.First, &segment.Range.Last, &segment.Position,
 		&segment.Epoch, &segment.Owner, &segment.Live, &segment.Failure, &segment.Merge.Into, &segment.Merge.At,
-		&segment.UpdatedAt,
+		&segment.UpdatedAt, &behindSince,
 	}, func() error {
+		segment.BehindSince = time.Time{}
+		if behindSince != nil {
+			segment.BehindSince = *behindSince
+		}
 		if len(all) == 0 || all[len(all)-1].Name != projection.Name {
 			all = append(all, projection)
 		}

@@ -66,7 +66,7 @@ func TestInstall_aSchemaOfSomebodyElseIsRefused(t *testing.T) {
 func TestInstall_whileAWorkerCommits(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	r := newRig(t, db, db.DSN, postgres.Options{})
+	r := newRig(t, db, db.DSN, postgres.Options{Lazy: true})
 	other := open(t, db)
 	done := make(chan error)
 	go func() {

@@ -59,6 +59,9 @@ func translate(err error) error {
 		if pg.Code == stateDeadlock {
 			return fmt.Errorf("%w (%s)", store.ErrDeadlock, oneLine(errors.New(pg.Detail)))
 		}
+		if pg.Code == stateReadOnly {
+			return fmt.Errorf("%w: %w: %s", store.ErrTransient, store.ErrReadOnly, pg.Message)
+		}
 		if transientState(pg.Code) {
 			return fmt.Errorf("%w: %s", store.ErrTransient, pg.Message)
 		}

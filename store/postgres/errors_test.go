@@ -30,7 +30,7 @@ func altered(t testing.TB, db pgtest.Database, change func(u *url.URL)) string {
 // everyCall makes one call of each kind and returns the errors by name.
 func everyCall(t testing.TB, dsn string) map[string]error {
 	t.Helper()
-	s, err := postgres.Open(dsn, postgres.Options{ConnectionsMax: 1})
+	s, err := postgres.Open(dsn, postgres.Options{ConnectionsMax: 1, Lazy: true})
 	must(t, err)
 	defer s.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
@@ -48,7 +48,7 @@ func everyCall(t testing.TB, dsn string) map[string]error {
 	_, calls["claim"] = s.Claim(ctx, store.ClaimRequest{Projection: "sums", Worker: "w", Limit: 1})
 	calls["release"] = s.Release(ctx, store.Claim{Projection: "sums", Worker: "w"})
 	calls["fail"] = s.Fail(ctx, store.Claim{Projection: "sums", Worker: "w"}, "reason")
-	calls["leave"] = s.Leave(ctx, "w")
+	calls["leave"] = s.Leave(ctx, store.Worker{Name: "w"})
 	return calls
 }
 
@@ -120,7 +120,7 @@ func TestErrors_notMigrated(t *testing.T) {
 func TestErrors_serverIsReadOnly(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	r := newRig(t, db, db.DSN, postgres.Options{})
+	r := newRig(t, db, db.DSN, postgres.Options{Lazy: true})
 	must(t, r.commit(t.Context(), add("a", 1)))
 	execute(t, db.Connect(t), "ALTER DATABASE "+db.Connect(t).Config().Database+" SET default_transaction_read_only = on")
 	calls := everyCall(t, db.DSN)
@@ -154,7 +154,7 @@ func TestErrors_roleWithoutRights(t *testing.T) {
 func TestErrors_statementTimeoutIsTransient(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	s, err := postgres.Open(db.DSN+"&statement_timeout=100", postgres.Options{})
+	s, err := postgres.Open(db.DSN+"&statement_timeout=100", postgres.Options{Lazy: true})
 	must(t, err)
 	t.Cleanup(s.Close)
 	ctx := context.Background()
@@ -219,7 +219,7 @@ func TestErrors_serverThatComesBack(t *testing.T) {
 	must(t, err)
 	t.Cleanup(server.Stop)
 	db := server.New(t)
-	r := newRig(t, db, db.DSN, postgres.Options{Durable: true})
+	r := newRig(t, db, db.DSN, postgres.Options{Durable: true, Lazy: true})
 	ctx := t.Context()
 	must(t, r.commit(ctx, add("a", 1)))
 	appended, err := r.store.Append(ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Events: events(2)})
@@ -261,7 +261,7 @@ func TestOpen_keepsThePasswordOfAURLThatItCannotRead(t *testing.T) {
 		"password=" + secret + " nonsense",
 		"user:" + secret + "@host",
 	} {
-		s, err := postgres.Open(dsn, postgres.Options{})
+		s, err := postgres.Open(dsn, postgres.Options{Lazy: true})
 		if err == nil {
 			s.Close()
 			t.Errorf("%q is accepted", dsn)

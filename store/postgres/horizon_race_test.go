@@ -236,7 +236,7 @@ func TestInvariant2_noEventIsSkipped(t *testing.T) {
 	t.Parallel()
 	const writers, rounds = 16, 25
 	db := pgtest.New(t)
-	s, err := postgres.Open(db.DSN, postgres.Options{ConnectionsMax: 10})
+	s, err := postgres.Open(db.DSN, postgres.Options{ConnectionsMax: 10, Lazy: true})
 	must(t, err)
 	t.Cleanup(s.Close)
 

@@ -21,7 +21,7 @@ func TestReshard_waitsForTheCommitUnderWay(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			db := pgtest.New(t)
-			r := newRig(t, db, db.DSN, postgres.Options{})
+			r := newRig(t, db, db.DSN, postgres.Options{Lazy: true})
 			must(t, r.commit(t.Context(), add("a", 1)))
 			row := begin(t, db.Connect(t))
 			_, err := row.Exec(t.Context(), "SELECT FROM sums.total FOR UPDATE")

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"encoding/json"
 	"sort"
 	"time"
 
@@ -10,12 +11,31 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
+// Join registers a process that starts. See [store.Leases].
+func (s *Store) Join(ctx context.Context, worker store.Worker, ttl time.Duration) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	_, err := s.control.Exec(ctx, s.queries.join, describeWorker(worker, ttl)...)
+	return translate(err)
+}
+
 // Heartbeat registers or renews a worker. See [store.Leases].
 func (s *Store) Heartbeat(ctx context.Context, worker store.Worker, ttl time.Duration) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	_, err := s.control.Exec(ctx, s.queries.heartbeat, worker.Name, ttl, append([]string{}, worker.Projections...), worker.Segments)
+	tag, err := s.control.Exec(ctx, s.queries.heartbeat, describeWorker(worker, ttl)...)
+	if err == nil && tag.RowsAffected() == 0 {
+		return store.ErrNameTaken
+	}
 	return translate(err)
+}
+
+// describeWorker returns the parameters of join and heartbeat.
+func describeWorker(worker store.Worker, ttl time.Duration) []any {
+	refused, _ := json.Marshal(append([]store.Refusal{}, worker.Refused...)) // texts and numbers never fail
+	return []any{
+		worker.Name, ttl, append([]string{}, worker.Projections...), worker.Segments, string(refused), worker.Incarnation,
+	}
 }
 
 // Workers returns the workers that are alive. See [store.Leases].
@@ -28,7 +48,7 @@ func (s *Store) Workers(ctx context.Context) ([]store.Worker, error) {
 	}
 	workers, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Worker, error) {
 		var w store.Worker
-		err := row.Scan(&w.Name, &w.Projections, &w.Segments)
+		err := row.Scan(&w.Name, &w.Projections, &w.Segments, &w.Refused, &w.Incarnation)
 		return w, err
 	})
 	return workers, translate(err)
@@ -42,7 +62,8 @@ func (s *Store) Claim(ctx context.Context, request store.ClaimRequest) ([]store.
 	if held == nil {
 		held = []int{} // an array without elements; NULL would exclude everything
 	}
-	rows, err := s.control.Query(ctx, s.queries.claim, request.Projection, request.Worker, held, request.Limit, request.Version, request.Below)
+	rows, err := s.control.Query(ctx, s.queries.claim, request.Projection, request.Worker, held, request.Limit, request.Version, request.Below,
+		request.Incarnation)
 	if err != nil {
 		return nil, translate(err)
 	}
@@ -75,9 +96,9 @@ func (s *Store) Fail(ctx context.Context, claim store.Claim, reason string) erro
 }
 
 // Leave releases everything that the worker owns. See [store.Leases].
-func (s *Store) Leave(ctx context.Context, worker string) error {
+func (s *Store) Leave(ctx context.Context, worker store.Worker) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	_, err := s.control.Exec(ctx, s.queries.leave, worker)
+	_, err := s.control.Exec(ctx, s.queries.leave, worker.Name, worker.Incarnation)
 	return translate(err)
 }

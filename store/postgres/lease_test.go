@@ -45,7 +45,7 @@ func TestLeave_locksInOrder(t *testing.T) {
 	_, err = tx.Exec(t.Context(), "SELECT FROM pupwasm.segments WHERE segment = 0 FOR UPDATE")
 	must(t, err)
 	left := make(chan error, 1)
-	go func() { left <- s.Leave(t.Context(), "w") }()
+	go func() { left <- s.Leave(t.Context(), store.Worker{Name: "w"}) }()
 	awaitBlocked(t, db)
 	_, err = tx.Exec(t.Context(), "SELECT FROM pupwasm.segments WHERE segment = 1 FOR UPDATE NOWAIT")
 	must(t, err)

@@ -14,7 +14,7 @@ import (
 // commitAndRead has several goroutines commit and read at once, so that a pooler mixes its servers.
 func commitAndRead(t *testing.T, db pgtest.Database, dsn string) *postgres.Store {
 	t.Helper()
-	s, err := postgres.Open(dsn, postgres.Options{})
+	s, err := postgres.Open(dsn, postgres.Options{Lazy: true})
 	must(t, err)
 	t.Cleanup(s.Close)
 	const segments, rounds = 4, 40
@@ -71,7 +71,7 @@ func TestNames_areKeptOnAConnectionOfOnesOwn(t *testing.T) {
 func TestNames_surviveAResetOfTheProjection(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	s, err := postgres.Open(db.DSN, postgres.Options{ConnectionsMax: 1})
+	s, err := postgres.Open(db.DSN, postgres.Options{ConnectionsMax: 1, Lazy: true})
 	must(t, err)
 	t.Cleanup(s.Close)
 	must(t, s.Heartbeat(t.Context(), store.Worker{Name: "w"}, time.Hour))

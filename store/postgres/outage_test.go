@@ -55,7 +55,7 @@ func await(t testing.TB, what string, condition func() bool) {
 func TestCommit_cancelledWhileItWaits(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	r := newRig(t, db, db.DSN, postgres.Options{ConnectionsMax: 1})
+	r := newRig(t, db, db.DSN, postgres.Options{ConnectionsMax: 1, Lazy: true})
 	must(t, r.commit(t.Context(), add("a", 1)))
 	release := r.block()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -85,7 +85,7 @@ func TestCommit_cancelledWhileItWaits(t *testing.T) {
 func TestCommit_killedBackendIsTransient(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	r := newRig(t, db, db.DSN, postgres.Options{ConnectionsMax: 1})
+	r := newRig(t, db, db.DSN, postgres.Options{ConnectionsMax: 1, Lazy: true})
 	ctx := t.Context()
 	must(t, r.commit(ctx, add("a", 1)))
 	admin := db.Connect(t)
@@ -143,7 +143,7 @@ func TestCommit_lostConnectionIsTransient(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	p := newProxy(t, db)
-	r := newRig(t, db, p.dsn, postgres.Options{ConnectionsMax: 2})
+	r := newRig(t, db, p.dsn, postgres.Options{ConnectionsMax: 2, Lazy: true})
 	ctx := t.Context()
 	must(t, r.commit(ctx, add("a", 1)))
 	release := r.block()
@@ -182,7 +182,7 @@ func TestCommit_lostConnectionIsTransient(t *testing.T) {
 func TestRollback_returnsACleanConnection(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	r := newRig(t, db, db.DSN, postgres.Options{ConnectionsMax: 1})
+	r := newRig(t, db, db.DSN, postgres.Options{ConnectionsMax: 1, Lazy: true})
 	var rows store.Rows
 	for range 5 {
 		tx := r.catalogue.Begin(r.claim)
@@ -203,7 +203,7 @@ func TestRollback_returnsACleanConnection(t *testing.T) {
 func TestCommit_runawayStatementIsStopped(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	s, err := postgres.Open(db.DSN, postgres.Options{ConnectionsMax: 1, StatementTimeout: 2 * time.Second})
+	s, err := postgres.Open(db.DSN, postgres.Options{ConnectionsMax: 1, StatementTimeout: 2 * time.Second, Lazy: true})
 	must(t, err)
 	t.Cleanup(s.Close)
 	ctx := t.Context()
@@ -236,7 +236,7 @@ func TestCommit_runawayStatementIsStopped(t *testing.T) {
 func TestReshard_aHostThatStopsInTheMiddleKeepsNobodyWaitingForLong(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	r := newRig(t, db, db.DSN, postgres.Options{})
+	r := newRig(t, db, db.DSN, postgres.Options{Lazy: true})
 	inside, goOn, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	go func() {
 		ended <- r.store.Reshard(context.Background(), "sums", func(l *store.Layout) error {
@@ -265,7 +265,7 @@ func TestOutage_aServerThatFallsSilentIsGivenUp(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	between := newProxy(t, db)
-	s, err := postgres.Open(between.dsn, postgres.Options{Schema: db.Schema, StatementTimeout: 100 * time.Millisecond})
+	s, err := postgres.Open(between.dsn, postgres.Options{Schema: db.Schema, StatementTimeout: 100 * time.Millisecond, Lazy: true})
 	must(t, err)
 	t.Cleanup(s.Close)
 	self := store.Worker{Name: "w"}

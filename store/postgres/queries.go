@@ -26,6 +26,7 @@ type queries struct {
 	doze      string
 	awake     string
 
+	join      string
 	heartbeat string
 	workers   string
 	claim     string
@@ -53,7 +54,8 @@ type queries struct {
 }
 
 func queriesFor(schema, now string) queries {
-	in := strings.NewReplacer("{schema}", quote(schema), "{now}", now).Replace
+	alive := "w.expires_at > " + now + " AND w.expires_at <= " + now + " + 2 * w.ttl"
+	in := strings.NewReplacer("{schema}", quote(schema), "{now}", now, "{alive}", alive).Replace
 	return queries{
 		ready: in(`SELECT to_regclass('{schema}.events') IS NOT NULL AND to_regclass('{schema}.segments') IS NOT NULL`),
 		append: in(`SELECT ordinal, global_position, aggregate_version FROM {schema}.append_events(
@@ -78,12 +80,27 @@ func queriesFor(schema, now string) queries {
 		doze:      in(`SELECT {schema}.doze($1, $2)`),
 		awake:     in(`SELECT {schema}.awake($1)`),
 
-		// A worker that was killed never says farewell.
-		heartbeat: in(`WITH gone AS (DELETE FROM {schema}.workers WHERE expires_at < {now} - interval '1 hour' AND worker <> $1)
-			INSERT INTO {schema}.workers (worker, expires_at, projections, segments) VALUES ($1, {now} + $2, $3, $4)
-			ON CONFLICT (worker) DO UPDATE SET (expires_at, projections, segments) =
-				(excluded.expires_at, excluded.projections, excluded.segments)`),
-		workers: in(`SELECT worker, projections, segments FROM {schema}.workers WHERE expires_at > {now} ORDER BY worker`),
+		// Segments are locked in the order in which a change of the layout locks them.
+		join: in(`WITH owned AS MATERIALIZED (
+				SELECT projection, segment FROM {schema}.segments WHERE owner = $1 ORDER BY projection, segment FOR NO KEY UPDATE
+			), freed AS (
+				UPDATE {schema}.segments s SET owner = NULL FROM owned
+				WHERE s.projection = owned.projection AND s.segment = owned.segment
+			)
+			INSERT INTO {schema}.workers (worker, expires_at, ttl, projections, segments, refused, incarnation)
+			VALUES ($1, {now} + $2, $2, $3, $4, $5::text::jsonb, $6)
+			ON CONFLICT (worker) DO UPDATE SET (expires_at, ttl, projections, segments, refused, incarnation) =
+				(excluded.expires_at, excluded.ttl, excluded.projections, excluded.segments, excluded.refused, excluded.incarnation)`),
+		// A worker that was killed does not leave: its row is deleted by the others.
+		heartbeat: in(`WITH gone AS (
+				DELETE FROM {schema}.workers w WHERE w.worker <> $1 AND (w.expires_at < {now} - interval '1 hour' OR w.expires_at > {now} + 2 * w.ttl)
+			)
+			INSERT INTO {schema}.workers AS w (worker, expires_at, ttl, projections, segments, refused, incarnation)
+			VALUES ($1, {now} + $2, $2, $3, $4, $5::text::jsonb, $6)
+			ON CONFLICT (worker) DO UPDATE SET (expires_at, ttl, projections, segments, refused, incarnation) =
+				(excluded.expires_at, excluded.ttl, excluded.projections, excluded.segments, excluded.refused, excluded.incarnation)
+			WHERE w.incarnation = excluded.incarnation OR NOT ({alive})`),
+		workers: in(`SELECT w.worker, w.projections, w.segments, w.refused, w.incarnation FROM {schema}.workers w WHERE {alive} ORDER BY w.worker`),
 		// MATERIALIZED: as a part of the join it may be run once for every segment, each time without those just taken, and give
 		// more than the limit. SKIP LOCKED: a segment in the middle of a commit has a live owner anyway, or is not worth waiting for.
 		claim: in(`WITH free AS MATERIALIZED (
@@ -91,9 +108,9 @@ func queriesFor(schema, now string) queries {
 				WHERE f.projection = $1 AND f.failure IS NULL AND f.segment <> ALL ($3::integer[])
 				AND (f.merge_at = 0 OR f.position < f.merge_at) AND ($6 = 0 OR f.position < $6)
 				AND ($5 = 0 OR EXISTS (SELECT FROM {schema}.projections p WHERE p.name = $1 AND p.version = $5))
-				AND EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = $2 AND w.expires_at > {now})
+				AND EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = $2 AND w.incarnation = $7 AND {alive})
 				AND (f.owner IS NULL OR f.owner = $2 OR NOT EXISTS (
-					SELECT FROM {schema}.workers w WHERE w.worker = f.owner AND w.expires_at > {now}))
+					SELECT FROM {schema}.workers w WHERE w.worker = f.owner AND {alive}))
 				ORDER BY f.segment LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED
 			)
 			UPDATE {schema}.segments s SET owner = $2, epoch = s.epoch + 1 FROM free
@@ -102,9 +119,10 @@ func queriesFor(schema, now string) queries {
 		release: in(`UPDATE {schema}.segments SET owner = NULL WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4`),
 		fail: in(`UPDATE {schema}.segments SET owner = NULL, failure = $5, updated_at = now()
 			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4`),
-		// Rows are locked in the order in which a change of the layout locks them.
-		leave: in(`WITH gone AS (DELETE FROM {schema}.workers WHERE worker = $1), owned AS MATERIALIZED (
-				SELECT projection, segment FROM {schema}.segments WHERE owner = $1 ORDER BY projection, segment FOR NO KEY UPDATE
+		leave: in(`WITH gone AS (DELETE FROM {schema}.workers WHERE worker = $1 AND incarnation = $2), owned AS MATERIALIZED (
+				SELECT projection, segment FROM {schema}.segments
+				WHERE owner = $1 AND NOT EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = $1 AND w.incarnation <> $2)
+				ORDER BY projection, segment FOR NO KEY UPDATE
 			)
 			UPDATE {schema}.segments s SET owner = NULL FROM owned
 			WHERE s.projection = owned.projection AND s.segment = owned.segment`),
@@ -118,11 +136,11 @@ func queriesFor(schema, now string) queries {
 		setWhole:         in(`UPDATE {schema}.projections SET whole = $2 WHERE name = $1 AND whole <> $2`),
 		clearFailures:    in(`UPDATE {schema}.segments SET failure = NULL WHERE projection = $1 AND failure IS NOT NULL`),
 		liveOwner: in(`SELECT s.owner FROM {schema}.segments s JOIN {schema}.workers w ON w.worker = s.owner
-			WHERE s.projection = $1 AND w.expires_at > {now} LIMIT 1`),
+			WHERE s.projection = $1 AND {alive} LIMIT 1`),
 		deleteProjection: in(`DELETE FROM {schema}.projections WHERE name = $1`),
 		status: in(`SELECT p.name, p.version, p.segments, s.segment, s.first_hash, s.last_hash, s.position, s.epoch, coalesce(s.owner, ''),
-			EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = s.owner AND w.expires_at > {now}),
-			coalesce(s.failure, ''), s.merge_into, s.merge_at, s.updated_at
+			EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = s.owner AND {alive}),
+			coalesce(s.failure, ''), s.merge_into, s.merge_at, s.updated_at, s.behind_since
 			FROM {schema}.projections p JOIN {schema}.segments s ON s.projection = p.name
 			WHERE cardinality($1::text[]) = 0 OR p.name = ANY ($1::text[]) ORDER BY p.name, s.segment`),
 

@@ -18,7 +18,7 @@ func TestCommit_repliesAreReadWhileItIsWritten(t *testing.T) {
 	const statements = 200_000
 	db := pgtest.New(t)
 	for _, c := range []struct{ name, dsn string }{{"unix socket", db.Socket()}, {"tcp", db.DSN}} {
-		r := newRig(t, db, c.dsn, postgres.Options{})
+		r := newRig(t, db, c.dsn, postgres.Options{Lazy: true})
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 		defer cancel()
 		execute(t, db.Connect(t), `CREATE OR REPLACE FUNCTION sums.tell() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -55,9 +55,10 @@ type Options struct {
 	// ConnectionsMax bounds the connections for events and batches. Beside them are two for leases, one for the horizon, and one that
 	// listens (see Listen). Defaults to 8, or the DSN's pool_max_conns.
 	ConnectionsMax int
-	// Warm opens all connections at once, in the background, keeps them when there is nothing to do, and makes them ready for what
-	// is installed: for a host, whose events should not wait for a connection that is new. Defaults to false.
-	Warm bool
+	// Lazy opens connections when they are needed: for a program that appends or reads now and then. Otherwise all are opened at
+	// once, in the background, kept when there is nothing to do, and made ready for what is installed, so that no event waits
+	// for a connection that is new. Defaults to false.
+	Lazy bool
 }
 
 func (o *Options) withDefaults() {
@@ -139,7 +140,7 @@ func Open(dsn string, options Options) (*Store, error) {
 		config := config.Copy()
 		config.MaxConns = pool.connections
 		config.MinConns = min(config.MinConns, pool.connections)
-		if options.Warm {
+		if !options.Lazy {
 			config.MinConns = pool.connections
 		}
 		if *pool.of, err = pgxpool.NewWithConfig(context.Background(), config); err != nil {

@@ -75,7 +75,7 @@ func TestStore_schemasStandBesideEachOther(t *testing.T) {
 	if !errors.As(err, &fault) || !strings.Contains(err.Error(), "not the projection's") {
 		t.Errorf("a projection of the same name in the other store: %v", err)
 	}
-	must(t, second.Leave(ctx, "w"))
+	must(t, second.Leave(ctx, store.Worker{Name: "w"}))
 	must(t, second.Reset(ctx, "sums"))
 	_, err = first.Install(ctx, sums(), 1)
 	must(t, err)
@@ -117,7 +117,7 @@ func describe(db pgtest.Database) storetest.Database {
 
 func open(t testing.TB, db pgtest.Database) *postgres.Store {
 	t.Helper()
-	s, err := postgres.Open(db.DSN, postgres.Options{Schema: db.Schema})
+	s, err := postgres.Open(db.DSN, postgres.Options{Schema: db.Schema, Lazy: true})
 	must(t, err)
 	t.Cleanup(s.Close)
 	return s

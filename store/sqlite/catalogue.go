@@ -226,12 +226,20 @@ func (s *Store) Status(ctx context.Context, only ...string) ([]store.ProjectionS
 				Live:      row.ColumnInt64(9) != 0,
 				Failure:   row.ColumnText(10),
 				Merge:     store.Merge{Into: row.ColumnInt(11), At: row.ColumnInt64(12)},
-				UpdatedAt: time.UnixMicro(row.ColumnInt64(13)).UTC(),
+				UpdatedAt: time.UnixMicro(row.ColumnInt64(13)).UTC(), BehindSince: microsecond(row.ColumnInt64(14)),
 			})
 			return nil
 		}, jsonList(only))
 	})
 	return all, err
+}
+
+// microsecond is the time of a column, where 0 is for none.
+func microsecond(since1970 int64) time.Time {
+	if since1970 == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(since1970).UTC()
 }
 
 // Reset forgets a projection. See [store.Projections].

@@ -9,23 +9,48 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
+// Join registers a process that starts. See [store.Leases].
+func (s *Store) Join(ctx context.Context, worker store.Worker, ttl time.Duration) error {
+	return s.write(ctx, func(c *conn) error {
+		if _, err := c.exec(s.queries.leaveAll, worker.Name); err != nil {
+			return err
+		}
+		_, err := c.exec(s.queries.join, describeWorker(worker, ttl)...)
+		return err
+	})
+}
+
 // Heartbeat registers or renews a worker. See [store.Leases].
 func (s *Store) Heartbeat(ctx context.Context, worker store.Worker, ttl time.Duration) error {
 	return s.write(ctx, func(c *conn) error {
 		if _, err := c.exec(s.queries.bury, worker.Name); err != nil {
 			return err
 		}
-		_, err := c.exec(s.queries.heartbeat, worker.Name, ttl.Microseconds(), jsonList(worker.Projections), worker.Segments)
+		registered := false
+		err := c.query(s.queries.heartbeat, func(*prepared) error { registered = true; return nil }, describeWorker(worker, ttl)...)
+		if err == nil && !registered {
+			return store.ErrNameTaken
+		}
 		return err
 	})
+}
+
+// describeWorker returns the parameters of join and heartbeat.
+func describeWorker(worker store.Worker, ttl time.Duration) []any {
+	return []any{
+		worker.Name, ttl.Microseconds(), jsonList(worker.Projections), worker.Segments, jsonList(worker.Refused), worker.Incarnation,
+	}
 }
 
 // Workers returns the workers that are alive. See [store.Leases].
 func (s *Store) Workers(ctx context.Context) (workers []store.Worker, err error) {
 	err = s.read(ctx, func(c *conn) error {
 		return c.query(s.queries.workers, func(row *prepared) error {
-			w := store.Worker{Name: row.ColumnText(0), Segments: row.ColumnInt(2)}
+			w := store.Worker{Name: row.ColumnText(0), Segments: row.ColumnInt(2), Incarnation: row.ColumnText(4)}
 			if err := json.Unmarshal([]byte(row.ColumnText(1)), &w.Projections); err != nil {
+				return err
+			}
+			if err := json.Unmarshal([]byte(row.ColumnText(3)), &w.Refused); err != nil {
 				return err
 			}
 			workers = append(workers, w)
@@ -50,7 +75,8 @@ func (s *Store) Claim(ctx context.Context, request store.ClaimRequest) ([]store.
 				Epoch:    row.ColumnInt64(5),
 			})
 			return nil
-		}, request.Projection, request.Worker, jsonList(request.Held), max(request.Limit, 0), request.Version, request.Below)
+		}, request.Projection, request.Worker, jsonList(request.Held), max(request.Limit, 0), request.Version, request.Below,
+			request.Incarnation)
 	})
 	if err != nil {
 		return nil, err
@@ -70,12 +96,17 @@ func (s *Store) Fail(ctx context.Context, claim store.Claim, reason string) erro
 }
 
 // Leave releases everything that the worker owns. See [store.Leases].
-func (s *Store) Leave(ctx context.Context, worker string) error {
+func (s *Store) Leave(ctx context.Context, worker store.Worker) error {
 	return s.write(ctx, func(c *conn) error {
-		if _, err := c.exec(s.queries.leaveAll, worker); err != nil {
+		superseded := false
+		err := c.query(s.queries.superseded, func(*prepared) error { superseded = true; return nil }, worker.Name, worker.Incarnation)
+		if err != nil || superseded {
 			return err
 		}
-		_, err := c.exec(s.queries.forget, worker)
+		if _, err := c.exec(s.queries.leaveAll, worker.Name); err != nil {
+			return err
+		}
+		_, err = c.exec(s.queries.forget, worker.Name, worker.Incarnation)
 		return err
 	})
 }
@@ -89,7 +120,7 @@ func (s *Store) change(ctx context.Context, sql string, args ...any) error {
 }
 
 // jsonList is a list as the SQL functions take it: never null, which json_each makes one row of.
-func jsonList[T int | string](list []T) string {
-	text, _ := json.Marshal(append([]T{}, list...)) // numbers and texts never fail
+func jsonList[T int | string | store.Refusal](list []T) string {
+	text, _ := json.Marshal(append([]T{}, list...)) // these types never fail
 	return string(text)
 }

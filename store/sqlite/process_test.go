@@ -79,7 +79,7 @@ func work(ctx context.Context, s *sqlite.Store, worker, streamID string, ended <
 	for {
 		select {
 		case <-ended:
-			return s.Leave(ctx, worker)
+			return s.Leave(ctx, store.Worker{Name: worker})
 		default:
 		}
 		line := int64(held.Segment)*1_000_000 + held.Position
@@ -183,7 +183,7 @@ func TestCommit_killedProcessLeavesWholeTransactions(t *testing.T) {
 			t.Errorf("the child reported position %d, %d are stored", last, positions)
 		}
 		worker := fmt.Sprint("worker-", command.Process.Pid)
-		if err := s.Leave(t.Context(), worker); err != nil { // as its lease would run out
+		if err := s.Leave(t.Context(), store.Worker{Name: worker}); err != nil { // as its lease would run out
 			t.Fatal(err)
 		}
 	}

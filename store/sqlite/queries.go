@@ -19,14 +19,16 @@ type queries struct {
 	positionTime string
 	advance      string
 
-	heartbeat string
-	workers   string
-	bury      string
-	claim     string
-	release   string
-	fail      string
-	leaveAll  string
-	forget    string
+	join       string
+	heartbeat  string
+	workers    string
+	bury       string
+	claim      string
+	release    string
+	fail       string
+	superseded string
+	leaveAll   string
+	forget     string
 
 	projection       string
 	insertProjection string
@@ -47,7 +49,8 @@ type queries struct {
 }
 
 func queriesFor(schema, now string) queries {
-	in := strings.NewReplacer("{schema}", schema, "{now}", now).Replace
+	alive := "w.expires_at > " + now + " AND w.expires_at <= " + now + " + 2 * w.ttl"
+	in := strings.NewReplacer("{schema}", schema, "{now}", now, "{alive}", alive).Replace
 	return queries{
 		ready: in(`SELECT count(*) = 2 FROM sqlite_master WHERE type = 'table' AND name IN ('{schema}__events', '{schema}__segments')`),
 		now:   in(`SELECT {now}`),
@@ -64,15 +67,25 @@ func queriesFor(schema, now string) queries {
 		streamExists: in(`SELECT 1 FROM {schema}__events
 			WHERE bounded_context = $1 AND aggregate_type = $2 AND aggregate_id = $3 LIMIT 1`),
 		positionTime: in(`SELECT created_at FROM {schema}__events WHERE global_position > $1 ORDER BY global_position LIMIT 1`),
-		advance: in(`UPDATE {schema}__segments SET position = $6, updated_at = {now}
+		advance: in(`UPDATE {schema}__segments SET position = $6, updated_at = {now},
+				behind_since = CASE WHEN $6 < (SELECT seq FROM sqlite_sequence WHERE name = '{schema}__events')
+					THEN coalesce(behind_since, {now}) END
 			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4 AND position = $5`),
 
-		heartbeat: in(`INSERT INTO {schema}__workers (worker, expires_at, projections, segments) VALUES ($1, {now} + $2, $3, $4)
-			ON CONFLICT (worker) DO UPDATE SET (expires_at, projections, segments) =
-				(excluded.expires_at, excluded.projections, excluded.segments)`),
-		workers: in(`SELECT worker, projections, segments FROM {schema}__workers WHERE expires_at > {now} ORDER BY worker`),
-		// A worker that was killed never says farewell.
-		bury: in(`DELETE FROM {schema}__workers WHERE expires_at < {now} - 3600000000 AND worker <> $1`),
+		join: in(`INSERT INTO {schema}__workers (worker, expires_at, ttl, projections, segments, refused, incarnation)
+			VALUES ($1, {now} + $2, $2, $3, $4, $5, $6)
+			ON CONFLICT (worker) DO UPDATE SET (expires_at, ttl, projections, segments, refused, incarnation) =
+				(excluded.expires_at, excluded.ttl, excluded.projections, excluded.segments, excluded.refused, excluded.incarnation)`),
+		heartbeat: in(`INSERT INTO {schema}__workers AS w (worker, expires_at, ttl, projections, segments, refused, incarnation)
+			VALUES ($1, {now} + $2, $2, $3, $4, $5, $6)
+			ON CONFLICT (worker) DO UPDATE SET (expires_at, ttl, projections, segments, refused, incarnation) =
+				(excluded.expires_at, excluded.ttl, excluded.projections, excluded.segments, excluded.refused, excluded.incarnation)
+			WHERE w.incarnation = excluded.incarnation OR NOT ({alive})
+			RETURNING 1`),
+		workers: in(`SELECT w.worker, w.projections, w.segments, w.refused, w.incarnation
+			FROM {schema}__workers AS w WHERE {alive} ORDER BY w.worker`),
+		// A worker that was killed does not leave: its row is deleted by the others.
+		bury: in(`DELETE FROM {schema}__workers WHERE worker <> $1 AND (expires_at < {now} - 3600000000 OR expires_at > {now} + 2 * ttl)`),
 		claim: in(`UPDATE {schema}__segments AS s SET owner = $2, epoch = s.epoch + 1
 			WHERE s.projection = $1 AND s.segment IN (
 				SELECT f.segment FROM {schema}__segments AS f
@@ -80,16 +93,17 @@ func queriesFor(schema, now string) queries {
 				AND ($6 = 0 OR f.position < $6)
 				AND ($5 = 0 OR EXISTS (SELECT 1 FROM {schema}__projections AS p WHERE p.name = $1 AND p.version = $5))
 				AND f.segment NOT IN (SELECT value FROM json_each($3))
-				AND EXISTS (SELECT 1 FROM {schema}__workers AS w WHERE w.worker = $2 AND w.expires_at > {now})
+				AND EXISTS (SELECT 1 FROM {schema}__workers AS w WHERE w.worker = $2 AND w.incarnation = $7 AND {alive})
 				AND (f.owner IS NULL OR f.owner = $2 OR NOT EXISTS (
-					SELECT 1 FROM {schema}__workers AS w WHERE w.worker = f.owner AND w.expires_at > {now}))
+					SELECT 1 FROM {schema}__workers AS w WHERE w.worker = f.owner AND {alive}))
 				ORDER BY f.segment LIMIT $4)
 			RETURNING segment, first_hash, last_hash, position, merge_at, epoch`),
 		release: in(`UPDATE {schema}__segments SET owner = NULL WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4`),
 		fail: in(`UPDATE {schema}__segments SET owner = NULL, failure = $5, updated_at = {now}
 			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4`),
-		leaveAll: in(`UPDATE {schema}__segments SET owner = NULL WHERE owner = $1`),
-		forget:   in(`DELETE FROM {schema}__workers WHERE worker = $1`),
+		leaveAll:   in(`UPDATE {schema}__segments SET owner = NULL WHERE owner = $1`),
+		superseded: in(`SELECT 1 FROM {schema}__workers WHERE worker = $1 AND incarnation <> $2`),
+		forget:     in(`DELETE FROM {schema}__workers WHERE worker = $1 AND incarnation = $2`),
 
 		projection: in(`SELECT version FROM {schema}__projections WHERE name = $1`),
 		insertProjection: in(`INSERT INTO {schema}__projections (name, version, whole, segments, next_segment, installed_at)
@@ -98,12 +112,12 @@ func queriesFor(schema, now string) queries {
 		setWhole:      in(`UPDATE {schema}__projections SET whole = $2 WHERE name = $1 AND whole <> $2`),
 		clearFailures: in(`UPDATE {schema}__segments SET failure = NULL WHERE projection = $1 AND failure IS NOT NULL`),
 		liveOwner: in(`SELECT s.owner FROM {schema}__segments AS s JOIN {schema}__workers AS w ON w.worker = s.owner
-			WHERE s.projection = $1 AND w.expires_at > {now} LIMIT 1`),
+			WHERE s.projection = $1 AND {alive} LIMIT 1`),
 		deleteProjection: in(`DELETE FROM {schema}__projections WHERE name = $1`),
 		tables:           in(`SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND lower(name) GLOB $1 || '__*' ORDER BY name`),
 		status: in(`SELECT p.name, p.version, p.segments, s.segment, s.first_hash, s.last_hash, s.position, s.epoch, coalesce(s.owner, ''),
-			EXISTS (SELECT 1 FROM {schema}__workers AS w WHERE w.worker = s.owner AND w.expires_at > {now}),
-			coalesce(s.failure, ''), s.merge_into, s.merge_at, s.updated_at
+			EXISTS (SELECT 1 FROM {schema}__workers AS w WHERE w.worker = s.owner AND {alive}),
+			coalesce(s.failure, ''), s.merge_into, s.merge_at, s.updated_at, coalesce(s.behind_since, 0)
 			FROM {schema}__projections AS p JOIN {schema}__segments AS s ON s.projection = p.name
 			WHERE $1 = '[]' OR p.name IN (SELECT value FROM json_each($1)) ORDER BY p.name, s.segment`),
 

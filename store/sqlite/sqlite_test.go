@@ -183,7 +183,7 @@ func TestStore_wholeRound(t *testing.T) {
 	if err := c.Begin(held[0]).Commit(t.Context(), 3, nil); err != store.ErrFenced {
 		t.Fatalf("a second commit at the same position: %v", err)
 	}
-	if err := s.Leave(t.Context(), "worker"); err != nil {
+	if err := s.Leave(t.Context(), store.Worker{Name: "worker"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Reset(t.Context(), "fines"); err != nil {

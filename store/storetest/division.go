@@ -98,7 +98,7 @@ func (d *division) inOneBatch(projection *store.Projection) string {
 	d.must(err)
 	d.must(d.commit(projection, catalogue, claims[0], int64(len(d.events))))
 	rows := d.rows(projection, catalogue)
-	d.must(d.store.Leave(d.ctx, name))
+	d.must(d.store.Leave(d.ctx, store.Worker{Name: name}))
 	return rows
 }
 
@@ -126,7 +126,7 @@ func (d *division) inSegments() string {
 	}
 	rows := d.rows(d.projection, catalogue)
 	for _, name := range workers {
-		d.must(d.store.Leave(d.ctx, name))
+		d.must(d.store.Leave(d.ctx, store.Worker{Name: name}))
 	}
 	return rows
 }
@@ -146,7 +146,7 @@ func (d *division) work(catalogue store.Catalogue, worker string) {
 	}
 	through := rapid.Int64Range(claim.Position+1, last).Draw(d.t, "through")
 	if rapid.IntRange(0, 9).Draw(d.t, "crash") == 0 { // before it has committed
-		d.must(d.store.Leave(d.ctx, worker))
+		d.must(d.store.Leave(d.ctx, store.Worker{Name: worker}))
 		d.must(d.store.Heartbeat(d.ctx, store.Worker{Name: worker}, time.Hour))
 		return
 	}

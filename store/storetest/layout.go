@@ -50,7 +50,8 @@ func (f *fixture) wantLayout(asked int, want ...store.SegmentStatus) {
 	f.Helper()
 	status := f.status("sums")
 	for i := range status.Segments {
-		status.Segments[i].UpdatedAt, status.Segments[i].Epoch = time.Time{}, 0
+		s := &status.Segments[i]
+		s.UpdatedAt, s.BehindSince, s.Epoch = time.Time{}, time.Time{}, 0
 	}
 	if status.Asked != asked || !slices.Equal(status.Segments, want) {
 		f.Errorf("asked for %d, the segments are\n%+v, want %d and\n%+v", status.Asked, status.Segments, asked, want)
@@ -441,7 +442,7 @@ func layoutWorkers(f *fixture) {
 	f.must(f.store.Heartbeat(f.ctx, store.Worker{Name: "w1"}, time.Microsecond))
 	f.await("the lease runs out", func() bool { return len(f.workers()) == 1 })
 	f.wantWorkers("w2 [mole] 0")
-	f.must(f.store.Leave(f.ctx, "w2"))
+	f.must(f.store.Leave(f.ctx, store.Worker{Name: "w2"}))
 	f.wantWorkers()
 }
 

@@ -92,7 +92,7 @@ func leaseNeeded(f *fixture) {
 	f.installed(1, "w1")
 	f.wantSegments(f.claims(f.store, "sums", "stranger", 1))
 	f.must(f.store.Heartbeat(f.ctx, store.Worker{Name: "late"}, time.Millisecond))
-	f.must(f.store.Leave(f.ctx, "late"))
+	f.must(f.store.Leave(f.ctx, store.Worker{Name: "late"}))
 	f.wantSegments(f.claims(f.store, "sums", "late", 1))
 	f.wantSegments(f.claims(f.store, "sums", "w1", 1), 0)
 }
@@ -168,9 +168,9 @@ func leaseRelease(f *fixture) {
 func leaveCase(f *fixture) {
 	f.installed(3, "w1", "w2")
 	f.claims(f.store, "sums", "w1", 2)
-	f.must(f.store.Leave(f.ctx, "w1"))
-	f.must(f.store.Leave(f.ctx, "w1"))
-	f.must(f.store.Leave(f.ctx, "nobody"))
+	f.must(f.store.Leave(f.ctx, store.Worker{Name: "w1"}))
+	f.must(f.store.Leave(f.ctx, store.Worker{Name: "w1"}))
+	f.must(f.store.Leave(f.ctx, store.Worker{Name: "nobody"}))
 	f.wantSegments(f.claims(f.store, "sums", "w1", 3))
 	f.wantSegments(f.claims(f.store, "sums", "w2", 3), 0, 1, 2)
 }
@@ -275,7 +275,7 @@ func leaseRace(f *fixture) {
 				}
 			}
 		}
-		return host.Leave(f.ctx, worker)
+		return host.Leave(f.ctx, store.Worker{Name: worker})
 	}) {
 		f.must(err)
 	}

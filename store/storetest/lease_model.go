@@ -37,7 +37,7 @@ func leaseModel(f *fixture) {
 	rapid.Check(f.T, func(t *rapid.T) {
 		m := &protocol{
 			fixture: f, t: t, catalogue: catalogue, now: &now, set: set,
-			leases: map[string]time.Duration{}, workers: map[string]store.Worker{}, segments: map[int]*store.SegmentStatus{},
+			leases: map[string]lease{}, workers: map[string]store.Worker{}, segments: map[int]*store.SegmentStatus{},
 			epochs: map[int]int64{}, committed: map[[2]int64]string{},
 		}
 		m.begin()
@@ -72,8 +72,8 @@ type protocol struct {
 	set       func(since time.Duration)
 	now       *time.Duration
 
-	leases   map[string]time.Duration // when they run out
-	workers  map[string]store.Worker  // as they described themselves
+	leases   map[string]lease
+	workers  map[string]store.Worker // as they described themselves
 	segments map[int]*store.SegmentStatus
 	asked    int
 	next     int
@@ -95,7 +95,7 @@ func (m *protocol) ok(err error) {
 // begin starts anew without the cost of another database: nobody is there, and new segments take the place of the old.
 func (m *protocol) begin() {
 	for _, name := range modelWorkers {
-		m.ok(m.store.Leave(m.ctx, name))
+		m.ok(m.store.Leave(m.ctx, store.Worker{Name: name}))
 	}
 	n := rapid.IntRange(1, 4).Draw(m.t, "segments")
 	m.ok(m.store.Reshard(m.ctx, "sums", func(l *store.Layout) error {
@@ -140,7 +140,14 @@ func (m *protocol) layout() *store.Layout {
 	return l
 }
 
-func (m *protocol) live(worker string) bool { return m.leases[worker] > *m.now }
+// live tells whether a worker has a lease. One that would hold for longer than twice its length was given before the clock was set back.
+func (m *protocol) live(worker string) bool {
+	l, exists := m.leases[worker]
+	return exists && l.until > *m.now && l.until <= *m.now+2*l.ttl
+}
+
+// lease is what the model knows of one.
+type lease struct{ until, ttl time.Duration }
 
 // held tells whether a claim holds but for its position.
 func (m *protocol) held(c store.Claim) *store.SegmentStatus {
@@ -165,7 +172,7 @@ func (m *protocol) check(t *rapid.T) {
 	}
 	for i := range all[0].Segments {
 		s := &all[0].Segments[i]
-		s.UpdatedAt = time.Time{}
+		s.UpdatedAt, s.BehindSince = time.Time{}, time.Time{}
 		if s.Epoch < m.epochs[s.Segment] {
 			t.Fatalf("the epoch of segment %d goes back from %d to %d", s.Segment, m.epochs[s.Segment], s.Epoch)
 		}
@@ -206,7 +213,13 @@ func (m *protocol) beat(t *rapid.T, name string, ticks int) {
 	}
 	ttl := time.Duration(ticks) * modelTick
 	m.ok(m.store.Heartbeat(m.ctx, w, ttl))
-	m.workers[w.Name], m.leases[w.Name] = w, *m.now+ttl
+	m.workers[w.Name], m.leases[w.Name] = w, lease{until: *m.now + ttl, ttl: ttl}
+	for other, l := range m.leases {
+		if other != name && (l.until < *m.now-time.Hour || l.until > *m.now+2*l.ttl) {
+			delete(m.leases, other)
+			delete(m.workers, other)
+		}
+	}
 }
 
 func (m *protocol) claim(t *rapid.T) {
@@ -342,7 +355,7 @@ func (m *protocol) fail(t *rapid.T) {
 
 func (m *protocol) leave(t *rapid.T) {
 	name := drawWorker(t)
-	m.ok(m.store.Leave(m.ctx, name))
+	m.ok(m.store.Leave(m.ctx, store.Worker{Name: name}))
 	delete(m.leases, name)
 	delete(m.workers, name)
 	for _, s := range m.segments {
@@ -402,8 +415,8 @@ func (m *protocol) install(*rapid.T) {
 	}
 }
 
-// wait lets time pass: some ticks, or so long that workers that are gone are forgotten.
+// wait lets time pass: some ticks, or so long that workers that are gone are forgotten; or somebody sets the clock back.
 func (m *protocol) wait(t *rapid.T) {
-	*m.now += rapid.SampledFrom([]time.Duration{modelTick, modelTick / 2, 3 * modelTick, 2 * time.Hour}).Draw(t, "pause")
+	*m.now += rapid.SampledFrom([]time.Duration{modelTick, modelTick / 2, 3 * modelTick, 2 * time.Hour, -modelTick, -2 * time.Hour}).Draw(t, "pause")
 	m.set(*m.now)
 }

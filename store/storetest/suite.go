@@ -57,6 +57,7 @@ func Run(t *testing.T, driver Driver) {
 		{"fence", fenceCases},
 		{"fold", foldCases},
 		{"lease", leaseCases},
+		{"lease_name", leaseNameCases},
 		{"lease_model", leaseModelCases},
 		{"layout", layoutCases},
 		{"division", divisionCases},

@@ -1,0 +1,87 @@
+package segments
+
+import (
+	"context"
+	"slices"
+	"sync"
+)
+
+// budget bounds the bytes of events, and of the rows that come of them, which all segments of a worker have in memory: without it the
+// memory of a host grows with its segments and the size of events (see [Options.EventBytes]).
+//
+// A read waits until its bytes fit. Rows are counted and never wait, since it is their commit that makes room. Who waits holds a
+// connection of nobody and nothing that another needs, and a read always goes ahead when nothing is in memory, however large: so
+// somebody gets on, and the others follow.
+type budget struct {
+	total int
+
+	mu      sync.Mutex
+	used    int
+	waiting []*waitingRead // first come, first served
+}
+
+// waitingRead is a read that waits.
+type waitingRead struct {
+	bytes int
+	turn  chan struct{} // closed when the bytes are there
+}
+
+func newBudget(total int) *budget { return &budget{total: total} }
+
+// acquire waits for room, or for the end of ctx.
+func (b *budget) acquire(ctx context.Context, bytes int) error {
+	b.mu.Lock()
+	r := &waitingRead{bytes: bytes, turn: make(chan struct{})}
+	b.waiting = append(b.waiting, r)
+	b.grant()
+	b.mu.Unlock()
+	select {
+	case <-r.turn:
+		return nil
+	default:
+	}
+	select {
+	case <-r.turn:
+		return nil
+	case <-ctx.Done():
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if at := slices.Index(b.waiting, r); at >= 0 {
+		b.waiting = slices.Delete(b.waiting, at, at+1)
+	} else { // it came at the same moment
+		b.used -= bytes
+	}
+	b.grant()
+	return ctx.Err()
+}
+
+// change adds to what is in memory, or takes from it, without waiting.
+func (b *budget) change(bytes int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.used += bytes
+	b.grant()
+}
+
+// scarce tells that somebody waits.
+func (b *budget) scarce() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.waiting) > 0
+}
+
+// grant lets those go on who have waited longest. The lock is held.
+func (b *budget) grant() {
+	for len(b.waiting) > 0 && (b.used <= 0 || b.used+b.waiting[0].bytes <= b.total) {
+		b.used += b.waiting[0].bytes
+		close(b.waiting[0].turn)
+		b.waiting = b.waiting[1:]
+	}
+}
+
+// bound makes what is kept fit into the bytes that all events of the worker may have.
+func (f *feed) bound(bytes int) {
+	f.sizeMax = min(f.sizeMax, bytes/2)
+	f.pageBytes = max(min(f.pageBytes, bytes/16), 1)
+}

@@ -1,0 +1,89 @@
+package segments
+
+import (
+	"context"
+	"errors"
+	"testing"
+)
+
+// UsedBytes is what counts in a worker's budget, for tests.
+func UsedBytes(w *Worker) int {
+	w.budget.mu.Lock()
+	defer w.budget.mu.Unlock()
+	return w.budget.used
+}
+
+// acquiring lets somebody wait for room, until turn is closed.
+func (b *budget) acquiring(t *testing.T, ctx context.Context, bytes int) <-chan error {
+	t.Helper()
+	b.mu.Lock()
+	before := len(b.waiting) + b.used
+	b.mu.Unlock()
+	done := make(chan error, 1)
+	go func() { done <- b.acquire(ctx, bytes) }()
+	for {
+		b.mu.Lock()
+		now := len(b.waiting) + b.used
+		b.mu.Unlock()
+		if now != before {
+			return done
+		}
+	}
+}
+
+func TestBudget_readsWaitInTurn(t *testing.T) {
+	t.Parallel()
+	b := newBudget(100)
+	first := b.acquiring(t, t.Context(), 60)
+	if err := <-first; err != nil {
+		t.Fatal(err)
+	}
+	second := b.acquiring(t, t.Context(), 60)
+	third := b.acquiring(t, t.Context(), 10) // would fit, and does not pass the one before it
+	if !b.scarce() || len(second)+len(third) > 0 {
+		t.Error("somebody did not wait")
+	}
+	b.change(-20)
+	if err := <-second; err != nil {
+		t.Fatal(err)
+	}
+	b.change(-60)
+	if err := <-third; err != nil {
+		t.Fatal(err)
+	}
+	if b.used != 50 || b.scarce() {
+		t.Errorf("%d bytes are used", b.used)
+	}
+}
+
+func TestBudget_somebodyAlwaysGetsOn(t *testing.T) {
+	t.Parallel()
+	b := newBudget(100)
+	if err := b.acquire(t.Context(), 1000); err != nil {
+		t.Fatal(err)
+	}
+	large := b.acquiring(t, t.Context(), 1000)
+	b.change(-1000)
+	if err := <-large; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestBudget_whoGivesUpLetsOthersOn(t *testing.T) {
+	t.Parallel()
+	b := newBudget(100)
+	b.change(50) // rows
+	ctx, stop := context.WithCancel(t.Context())
+	large := b.acquiring(t, ctx, 80)
+	small := b.acquiring(t, t.Context(), 20)
+	stop()
+	if err := <-large; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if err := <-small; err != nil {
+		t.Fatal(err)
+	}
+	if b.used != 70 {
+		t.Errorf("%d bytes are used", b.used)
+	}
+}

@@ -1,0 +1,49 @@
+package segments
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// refusals are the projections that this worker cannot run, by name. The worker's row in the database has them, so that others can
+// tell why nobody runs a projection: one that was never installed has no row of its own.
+func (w *Worker) refusals() []store.Refusal {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var refused []store.Refusal
+	for _, r := range w.runners {
+		if refusal := r.refusal.Load(); refusal != nil {
+			refused = append(refused, *refusal)
+		}
+	}
+	slices.SortFunc(refused, func(a, b store.Refusal) int { return strings.Compare(a.Projection, b.Projection) })
+	return refused
+}
+
+// noticeAllRefused ends the worker, or says that it waits, when every module is refused and none has ever run: it would idle without
+// saying so.
+func (w *Worker) noticeAllRefused() {
+	w.mu.Lock()
+	var reasons []error
+	for _, r := range w.runners {
+		refusal := r.refusal.Load()
+		if refusal == nil || r.proven.Load() {
+			w.mu.Unlock()
+			return
+		}
+		reasons = append(reasons, errors.New(refusal.Reason))
+	}
+	told := w.idle
+	w.idle = true
+	w.mu.Unlock()
+	switch {
+	case w.options.Once: // ends by itself
+	case w.options.FailRefused:
+		w.end(errors.Join(reasons...))
+	case !told:
+		w.logger.Warn().Int("modules", len(reasons)).Msg("no module can run, waiting for other modules or until the reasons have passed")
+	}
+}

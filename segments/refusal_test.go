@@ -1,0 +1,114 @@
+package segments_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/rs/zerolog"
+
+	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/host/hosttest"
+	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/segments"
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// loadMisfit loads a module that no database accepts.
+func loadMisfit(t *testing.T, runtime *host.Runtime) *host.Module {
+	t.Helper()
+	guest := &hosttest.Guest{Describe: `{"name":"misfit","version":1,"tables":[{"name":"t","columns":[{"name":"a","type":"i64"}],"key":["a"]}],
+		"writes":[{"name":"w","sql":"INSERT INTO {t} (b) VALUES (1)"}]}`}
+	module, err := runtime.Load(t.Context(), "misfit.wasm", guest.Wasm())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return module
+}
+
+// refusedBy returns what a worker says that it cannot run.
+func refusedBy(t *testing.T, s store.Store, worker string) []store.Refusal {
+	t.Helper()
+	workers, err := s.Workers(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range workers {
+		if workers[i].Name == worker {
+			return workers[i].Refused
+		}
+	}
+	return nil
+}
+
+// TestWorker_refusalsAreInTheDatabase has one of two workers refuse a module, one that was never installed be refused, and the
+// reasons pass.
+func TestWorker_refusalsAreInTheDatabase(t *testing.T) {
+	t.Parallel()
+	s := openPostgres(t, pgtest.New(t))
+	runtime := newRuntime(t, zerolog.Nop())
+	options := quick()
+	options.Name = "old"
+	startWorker(t, s, options, loadVersion(t, runtime, "1"))
+	applied(t, s, "quiet", appendTo(t, s, finesOf(10)...))
+
+	options.Name = "new"
+	refusing := startWorker(t, s, options, loadVersion(t, runtime, "2"), loadMisfit(t, runtime))
+	eventually(t, "both refusals are in the database", func() bool { return len(refusedBy(t, s, "new")) == 2 })
+	refused := refusedBy(t, s, "new")
+	if r := refused[0]; r.Projection != "misfit" || r.Version != 1 || !strings.Contains(r.Reason, `write "w"`) {
+		t.Errorf("the first refusal is %+v", r)
+	}
+	if r := refused[1]; r.Projection != "quiet" || r.Version != 2 || !strings.Contains(r.Reason, "were built by version 1") {
+		t.Errorf("the second refusal is %+v", r)
+	}
+	if refused := refusedBy(t, s, "old"); len(refused) > 0 {
+		t.Errorf("the worker that runs it refuses %+v", refused)
+	}
+	refusing.Set(loadVersion(t, runtime, "1"))
+	eventually(t, "what fits is no longer refused", func() bool {
+		refused := refusedBy(t, s, "new")
+		return len(refused) == 1 && refused[0].Projection == "misfit"
+	})
+	refusing.Remove("misfit")
+	eventually(t, "what is removed is no longer refused", func() bool { return len(refusedBy(t, s, "new")) == 0 })
+}
+
+func TestWorker_whoseModulesAreAllRefused(t *testing.T) {
+	t.Parallel()
+	s := segments.NewLog(t)
+	runtime := newRuntime(t, zerolog.Nop())
+	options := quick()
+	options.FailRefused = true
+	ends, err := segments.New(s, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ends.Set(loadMisfit(t, runtime))
+	if err := ends.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "misfit.wasm") {
+		t.Errorf("Run returns %v", err)
+	}
+
+	// With another module that runs, it goes on.
+	ctx, stop := context.WithCancel(t.Context())
+	goesOn, err := segments.New(s, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	goesOn.Set(loadMisfit(t, runtime))
+	goesOn.Set(loadVersion(t, runtime, "1"))
+	ended := make(chan error, 1)
+	go func() { ended <- goesOn.Run(ctx) }()
+	applied(t, s, "quiet", appendTo(t, s, finesOf(10)...))
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("Run returns %v", err)
+	}
+
+	// Without the option it waits, and says so.
+	lines := &logBuffer{}
+	options.FailRefused, options.Logger = false, zerolog.New(lines)
+	waits := startWorker(t, s, options, loadMisfit(t, runtime))
+	eventually(t, "it says that it waits", func() bool { return strings.Contains(lines.String(), "no module can run, waiting") })
+	waits.runs(t)
+}
