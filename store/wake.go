@@ -20,7 +20,8 @@ type Waker interface {
 
 	// Doze announces for the time d that the worker waits for a notification: appends that begin after the announcement
 	// notify. quiet tells that none was under way which began before it and may commit without a word; when it is false,
-	// the announcement holds all the same, but the caller must not rely on it. Before it runs out, Doze extends it without a gap.
+	// the announcement holds all the same, but the caller must not rely on it. Before it runs out, Doze extends it without a gap. For a
+	// worker without a lease it announces nothing, and is not quiet: Leave takes every announcement of a worker back, for good.
 	Doze(ctx context.Context, worker string, d time.Duration) (quiet bool, err error)
 
 	// Awake takes Doze back. Without one it does nothing.

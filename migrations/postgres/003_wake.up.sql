@@ -28,6 +28,10 @@ BEGIN
     -- Nobody waits for the disk: a server that has crashed has no listeners.
     PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);
     LOCK TABLE {schema}.sleepers IN SHARE ROW EXCLUSIVE MODE;
+    -- A call that its host has given up may arrive after the host has left.
+    IF NOT EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = of_worker) THEN
+        RETURN false;
+    END IF;
     wakes := pg_catalog.clock_timestamp() + for_time;
     INSERT INTO {schema}.sleepers AS s (worker, "until") VALUES (of_worker, wakes)
         ON CONFLICT (worker) DO UPDATE SET "until" = excluded."until";

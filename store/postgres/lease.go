@@ -99,6 +99,9 @@ func (s *Store) Fail(ctx context.Context, claim store.Claim, reason string) erro
 func (s *Store) Leave(ctx context.Context, worker store.Worker) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	_, err := s.control.Exec(ctx, s.queries.leave, worker.Name, worker.Incarnation)
+	if _, err := s.control.Exec(ctx, s.queries.leave, worker.Name, worker.Incarnation); err != nil {
+		return translate(err)
+	}
+	_, err := s.control.Exec(ctx, s.queries.awakeGone, worker.Name)
 	return translate(err)
 }

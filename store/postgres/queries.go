@@ -25,6 +25,7 @@ type queries struct {
 	notify    string
 	doze      string
 	awake     string
+	awakeGone string
 
 	join      string
 	heartbeat string
@@ -79,6 +80,8 @@ func queriesFor(schema, now string) queries {
 		notify:    `SELECT pg_notify($1, '')`,
 		doze:      in(`SELECT {schema}.doze($1, $2)`),
 		awake:     in(`SELECT {schema}.awake($1)`),
+		// One that has taken over the name may have announced itself.
+		awakeGone: in(`SELECT {schema}.awake($1) WHERE NOT EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = $1)`),
 
 		// Segments are locked in the order in which a change of the layout locks them.
 		join: in(`WITH owned AS MATERIALIZED (

@@ -90,6 +90,7 @@ func drain(woken chan struct{}) {
 
 func doze(t testing.TB, s *postgres.Store, worker string, d time.Duration) bool {
 	t.Helper()
+	must(t, s.Heartbeat(context.Background(), store.Worker{Name: worker}, time.Hour))
 	quiet, err := s.Doze(context.Background(), worker, d)
 	must(t, err)
 	return quiet
@@ -389,4 +390,21 @@ func TestWake_neverMakesAnAppendFail(t *testing.T) {
 	if err := open(t, db).Listen(t.Context(), func() { t.Error("it wakes") }); err == nil || !strings.Contains(err.Error(), "prepared transactions") {
 		t.Errorf("where appends do not notify, Listen returns %v", err)
 	}
+}
+
+// TestDoze_ofAWorkerThatHasLeftAnnouncesNothing: a call that was given up may reach the server after the worker's farewell.
+func TestDoze_ofAWorkerThatHasLeftAnnouncesNothing(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	s := open(t, db)
+	one, two := store.Worker{Name: "one"}, store.Worker{Name: "two"}
+	doze(t, s, one.Name, time.Hour)
+	doze(t, s, two.Name, time.Hour)
+	must(t, s.Leave(t.Context(), one))
+	wantRows(t, db, "SELECT worker FROM pupwasm.sleepers", "two")
+	must(t, s.Leave(t.Context(), two))
+	if quiet, err := s.Doze(t.Context(), two.Name, time.Hour); quiet || err != nil {
+		t.Errorf("Doze returns %v, %v", quiet, err)
+	}
+	wantRows(t, db, "SELECT (SELECT count(*) FROM pupwasm.sleepers) + last_value FROM pupwasm.sleep", "0")
 }
