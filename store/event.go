@@ -139,13 +139,3 @@ type Recorded struct {
 	// whoever divides the events, belongs to them as the payload does, and is not stored.
 	Key []byte
 }
-
-// PartitionHash is FNV-1a 32 of an aggregate id. It is unsigned on every platform, so that a segment is a range.
-func PartitionHash(aggregateID string) uint32 {
-	hash := uint32(2166136261)
-	for i := range len(aggregateID) {
-		hash ^= uint32(aggregateID[i])
-		hash *= 16777619
-	}
-	return hash
-}
