@@ -47,7 +47,7 @@ const (
 // ledger has two tables, one without a key, and a write of every kind.
 func ledger(key string) *store.Projection {
 	return &store.Projection{
-		Name: "ledger", Version: 1,
+		Name: "ledger", Version: 1, Order: store.OrderGlobal,
 		Tables: []store.Table{
 			{Name: "account", Key: []string{"k"}, Columns: []store.Column{
 				{Name: "k", Type: typed(key)},
@@ -499,7 +499,7 @@ func TestFolder_tablesAndKeysKeepApart(t *testing.T) {
 func TestFolder_insertsOfATableOfTheirOwnAreOneStep(t *testing.T) {
 	t.Parallel()
 	p := &store.Projection{
-		Name: "log", Version: 1,
+		Name: "log", Version: 1, Order: store.OrderGlobal,
 		Tables: []store.Table{{Name: "line", Key: []string{"n"}, Columns: []store.Column{{Name: "n", Type: typed("i64")}}}},
 		Writes: []store.Write{
 			{Name: "add", Action: store.Insert, Table: "line"},
