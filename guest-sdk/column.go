@@ -9,6 +9,7 @@ type Column struct {
 	name         string
 	typ          Type
 	key, notNull bool
+	mark         string // the member of the description that says what a key column holds, or ""
 	defaultJSON  string
 }
 
@@ -49,6 +50,28 @@ func (c Column) Array() Column {
 // Key makes the column a part of the table's key, in the order in which key columns are declared. A key column is never NULL.
 func (c Column) Key() Column {
 	c.key = true
+	return c
+}
+
+// Partition marks a key column that holds the partition key of the event that causes the row (see [Projection].Partition). One
+// worker then owns the row, and every write and query of it is possible. The column is text, i64, numeric, bool or uuid; the text
+// of its value is the key: decimal digits, true or false, a UUID in lower case with hyphens. A table has one marked column.
+//
+//	pup.Text("customer_id").Key().Partition()
+func (c Column) Partition() Column { return c.marked("partition") }
+
+// Position marks a key column, of type i64, that holds the position of the event that causes the row, so that no other event can
+// change it. Every write is possible then.
+func (c Column) Position() Column { return c.marked("position") }
+
+// EventID marks a key column, of type uuid, that holds the id of the event that causes the row. It does what Position does.
+func (c Column) EventID() Column { return c.marked("event_id") }
+
+func (c Column) marked(mark string) Column {
+	if c.mark != "" {
+		misuse("column " + c.name + " is marked twice, it can hold one thing")
+	}
+	c.mark = mark
 	return c
 }
 

@@ -11,6 +11,7 @@ func appendDescription(dst []byte, p *Projection) []byte {
 	w.optionalText("description", p.Description)
 	w.describeSubscription(&p.Subscription)
 	w.text("ordering", string(p.Ordering))
+	w.describePartition(&p.Partition)
 	w.member("columns")
 	w.open('[')
 	for _, f := range p.Fields {
@@ -38,6 +39,18 @@ func (w *objectWriter) describeSubscription(s *Subscription) {
 	w.optionalList("bounded_contexts", s.BoundedContexts)
 	w.optionalList("aggregate_types", s.AggregateTypes)
 	w.optionalList("event_types", s.EventTypes)
+	w.close('}')
+}
+
+// describePartition leaves out what is the default.
+func (w *objectWriter) describePartition(p *Partition) {
+	if p.by == "" {
+		return
+	}
+	w.member("partition")
+	w.open('{')
+	w.text("by", p.by)
+	w.optionalList("path", p.path)
 	w.close('}')
 }
 
@@ -83,12 +96,14 @@ func (w *objectWriter) describeColumn(c *Column) {
 	w.text("name", c.name)
 	w.text("type", c.typ.String())
 	if c.notNull {
-		w.member("not_null")
-		w.raw("true")
+		w.flag("not_null")
 	}
 	if c.defaultJSON != "" {
 		w.member("default")
 		w.raw(c.defaultJSON)
+	}
+	if c.mark != "" {
+		w.flag(c.mark)
 	}
 	w.close('}')
 }
@@ -114,6 +129,7 @@ func (w *objectWriter) describeWrite(write *Write) {
 	if write.table == nil {
 		w.optionalSQL("sql", write.sql)
 		w.types("params", write.params)
+		w.promise(write.promise)
 		w.close('}')
 		return
 	}
@@ -131,6 +147,7 @@ func (w *objectWriter) describeWrite(write *Write) {
 		}
 		w.close(']')
 	}
+	w.promise(write.promise)
 	w.close('}')
 }
 
@@ -145,6 +162,7 @@ func (w *objectWriter) describeQueries(p *Projection) {
 			w.text("table", t.name)
 			w.member("columns")
 			w.list(q.columns)
+			w.promise(q.promise)
 			w.close('}')
 		}
 	}
@@ -155,6 +173,7 @@ func (w *objectWriter) describeQueries(p *Projection) {
 		w.optionalSQL("sql", q.sql)
 		w.types("params", q.params)
 		w.types("results", q.results)
+		w.promise(q.promise)
 		w.close('}')
 	}
 	w.close(']')
@@ -227,6 +246,18 @@ func (w *objectWriter) types(name string, types []Type) {
 		w.element(t.String())
 	}
 	w.close(']')
+}
+
+func (w *objectWriter) promise(p promise) {
+	w.optionalNumber("partition_param", p.partitionParam)
+	if p.unordered {
+		w.flag("unordered")
+	}
+}
+
+func (w *objectWriter) flag(name string) {
+	w.member(name)
+	w.raw("true")
 }
 
 func (w *objectWriter) optionalSQL(name string, sql SQL) {

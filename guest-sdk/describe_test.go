@@ -3,6 +3,7 @@ package pup_test
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 
 	pup "github.com/pupwasm/pupwasm/guest-sdk"
@@ -79,6 +80,60 @@ func TestDescribe_writesEverythingThatIsDeclared(t *testing.T) {
 	}
 }
 
+func TestDescribe_writesWhoOwnsARow(t *testing.T) {
+	t.Parallel()
+	register := func(p pup.Projection) string {
+		p.Name, p.Version, p.Fields = "p", 1, []pup.Field{}
+		p.Handle = func(*pup.Batch, *pup.Mutations) error { return nil }
+		registering.Lock()
+		defer registering.Unlock()
+		pup.Register(p)
+		return string(entry.Describe())
+	}
+	owned := pup.NewTable("a", pup.Text("k").Key().Partition(), pup.I64("line").Key())
+	owned.Delete("drop")
+	owned.Load("load")
+	shared := pup.NewTable("b", pup.I64("k").Key().Position())
+	shared.Load("peek").Unordered()
+	events := pup.NewTable("c", pup.UUID("k").EventID().Key())
+	got := register(pup.Projection{
+		Partition: pup.ByJSON("customer", "id"), Tables: []*pup.Table{owned, shared, events},
+		Statements: []*pup.Write{
+			pup.NewStatement("one", pup.SQL{Any: "1"}, pup.TypeI64, pup.TypeText).PartitionParam(2),
+			pup.NewStatement("two", pup.SQL{Any: "2"}).Unordered(),
+		},
+		Queries: []*pup.Query{
+			pup.NewQuery("three", pup.SQL{Any: "3"}, []pup.Type{pup.TypeText}, []pup.Type{pup.TypeI64}).PartitionParam(1),
+			pup.NewQuery("four", pup.SQL{Any: "4"}, nil, []pup.Type{pup.TypeI64}).Unordered(),
+		},
+	})
+	want := `{"name":"p","version":1,"subscription":{},"ordering":"stream","partition":{"by":"json","path":["customer","id"]},"columns":[],` +
+		`"tables":[{"name":"a","columns":[{"name":"k","type":"text","partition":true},{"name":"line","type":"i64"}],"key":["k","line"]},` +
+		`{"name":"b","columns":[{"name":"k","type":"i64","position":true}],"key":["k"]},` +
+		`{"name":"c","columns":[{"name":"k","type":"uuid","event_id":true}],"key":["k"]}],` +
+		`"writes":[{"name":"drop","action":"delete","table":"a"},{"name":"one","sql":"1","params":["i64","text"],"partition_param":2},` +
+		`{"name":"two","sql":"2","params":[],"unordered":true}],` +
+		`"queries":[{"name":"load","table":"a","columns":[]},{"name":"peek","table":"b","columns":[],"unordered":true},` +
+		`{"name":"three","sql":"3","params":["text"],"results":["i64"],"partition_param":1},` +
+		`{"name":"four","sql":"4","params":[],"results":["i64"],"unordered":true}]}`
+	if got != want {
+		t.Errorf("the description is\n%s\nwant\n%s", got, want)
+	}
+	for _, test := range []struct {
+		partition pup.Partition
+		want      string
+	}{
+		{pup.ByStream(), ``},
+		{pup.ByMetadata("tenant"), `"partition":{"by":"metadata","path":["tenant"]},`},
+		{pup.ByCorrelation(), `"partition":{"by":"correlation"},`},
+	} {
+		want := `"ordering":"stream",` + test.want + `"columns"`
+		if got := register(pup.Projection{Partition: test.partition}); !strings.Contains(got, want) {
+			t.Errorf("%s does not contain %s", got, want)
+		}
+	}
+}
+
 // It is not parallel: a mistake is logged through the host's hook, which a test that runs a projection sets.
 func TestDeclaration_mistakesPanic(t *testing.T) {
 	table, _ := newCounter()
@@ -89,6 +144,8 @@ func TestDeclaration_mistakesPanic(t *testing.T) {
 	mustPanic(t, "pup: column n is i64: its default does not suit that", func() { pup.I64("n").Default("1") })
 	mustPanic(t, "pup: column n is i64: its default does not suit that", func() { pup.I64("n").Default(1.5) })
 	mustPanic(t, "pup: column n is text: its default does not suit that", func() { pup.Text("n").Default(1) })
+	mustPanic(t, "pup: column n is marked twice, it can hold one thing", func() { pup.I64("n").Key().Partition().Position() })
+	mustPanic(t, "pup: a partition by json needs the name of a member", func() { pup.ByJSON() })
 	mustPanic(t, "pup: projection x has no Handle", func() { pup.Register(pup.Projection{Name: "x"}) })
 	mustPanic(t, "pup: table t has no key, a fold needs one", func() {
 		pup.NewFold(pup.NewTable("t", pup.I64("n")), pup.FoldFuncs[int]{})

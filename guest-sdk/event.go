@@ -69,6 +69,10 @@ func (e Event) CreatedTime() time.Time { return time.UnixMicro(e.CreatedAt()).UT
 // PartitionHash returns FNV-1a 32 of the aggregate's id.
 func (e Event) PartitionHash() uint32 { return e.fixed4(PartitionHash) }
 
+// PartitionKey returns the key by which [Projection].Partition divides the events: what a column that is marked by
+// [Column.Partition] holds in a row that e causes.
+func (e Event) PartitionKey() string { return e.text(PartitionKey) }
+
 // JSON returns a reader at the start of the payload. The reader belongs to the batch: the next call of JSON, on any event,
 // moves it there. An error of the reader that nobody has asked for by its Err fails the batch once Handle has returned, and is
 // attributed to the event.

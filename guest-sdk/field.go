@@ -20,6 +20,7 @@ const (
 	CausationID
 	CreatedAt
 	PartitionHash
+	PartitionKey
 
 	fieldEnd
 )
@@ -27,6 +28,7 @@ const (
 var fieldNames = [fieldEnd]string{
 	"", "global_position", "aggregate_version", "bounded_context", "aggregate_type", "aggregate_id", "event_id", "event_type",
 	"event_version", "payload", "metadata", "trace_id", "correlation_id", "causation_id", "created_at", "partition_hash",
+	"partition_key",
 }
 
 // defaultFields are what most projections read. The rest is not fetched unless it is asked for.

@@ -124,6 +124,8 @@ func goldenField(e Event, name string) string {
 		return number(e.CreatedAt())
 	case PartitionHash:
 		return number(int64(e.PartitionHash()))
+	case PartitionKey:
+		return e.PartitionKey()
 	}
 	return "a field that the SDK does not know"
 }

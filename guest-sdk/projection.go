@@ -15,6 +15,9 @@ type Projection struct {
 	Subscription Subscription
 	// Ordering says which events must be applied one after the other. Defaults to OrderStream.
 	Ordering Ordering
+	// Partition says by what the events are divided among workers, and so which rows one worker owns: see the package's comment.
+	// It has no meaning with OrderGlobal. Defaults to ByStream.
+	Partition Partition
 	// Fields are what the projection reads of events besides their position and version; others are neither fetched nor copied,
 	// and reading them panics. Defaults to AggregateID, EventType, Payload and CreatedAt.
 	Fields []Field
@@ -41,7 +44,8 @@ type Subscription struct {
 // Ordering says which events of a projection must be applied one after the other.
 type Ordering string
 
-// The orderings. OrderStream keeps the events of one stream (aggregate) in order, so that streams can be divided among workers.
+// The orderings. OrderStream keeps the events of one partition key in order, which is one stream (aggregate) unless
+// [Projection].Partition says otherwise, so that keys can be divided among workers.
 // OrderGlobal keeps all events in order, which only one worker at a time can do.
 const (
 	OrderStream Ordering = "stream"

@@ -16,6 +16,7 @@ type Query struct {
 	params  []Type
 	results []Type
 	index   int
+	promise
 }
 
 // NewQuery declares a query by a SQL statement. It is listed in [Projection].Queries.
@@ -24,6 +25,21 @@ type Query struct {
 // event.
 func NewQuery(name string, sql SQL, params, results []Type) *Query {
 	return &Query{origin: origin{"query", name}, sql: sql, params: params, results: results, index: unregistered}
+}
+
+// PartitionParam says which parameter of a SQL query, counted from 1, holds the partition key, one or an array of them, and
+// promises that the query reads rows of those keys only. The host checks that each is the key of an event of the batch. It returns
+// the query.
+func (q *Query) PartitionParam(n int) *Query {
+	q.partitionParam = n
+	return q
+}
+
+// Unordered promises that the rows of the projection do not depend on when the query runs, and so not on what other workers have
+// written by then. Nobody checks that. It returns the query.
+func (q *Query) Unordered() *Query {
+	q.unordered = true
+	return q
 }
 
 // Args begins the arguments of the query, which are given in order, before Run:

@@ -12,6 +12,7 @@ type Write struct {
 	sql     SQL
 	params  []Type
 	index   int
+	promise
 }
 
 type writeColumn struct{ name, action string }
@@ -51,6 +52,27 @@ func (s SQL) isZero() bool { return s == SQL{} }
 // [Projection].Statements. Statements run in the order of their rows and cannot be folded: prefer a [Table]'s writes.
 func NewStatement(name string, sql SQL, params ...Type) *Write {
 	return &Write{origin: origin{"write", name}, sql: sql, params: params, index: unregistered}
+}
+
+// promise is what the author of a statement or query says of the rows that it touches.
+type promise struct {
+	partitionParam int
+	unordered      bool
+}
+
+// PartitionParam says which parameter of the statement, counted from 1, holds the partition key, and promises that the statement
+// touches rows of that key only. The host checks the parameter of every row, and that all tables of the statement have a key column
+// that is marked by [Column.Partition]. It returns the write.
+func (w *Write) PartitionParam(n int) *Write {
+	w.partitionParam = n
+	return w
+}
+
+// Unordered promises that the statement gives the same rows in whatever order the events come and however they are divided. Nobody
+// checks that, and statements of several workers may wait for each other. It returns the write.
+func (w *Write) Unordered() *Write {
+	w.unordered = true
+	return w
 }
 
 // Row begins a row of the write, caused by e, and returns it for the values to be given in order:

@@ -195,10 +195,11 @@ func (o *demoOptions) runModules(ctx context.Context, to store.Store, modules []
 
 // demoTables are the columns that the demo shows of the tables it knows, and how it orders the rows.
 var demoTables = map[string]struct{ columns, order string }{
-	"activity_log.activity": {"position, subject, event_type", "position"},
-	"fine_balance.fines":    {"fine_id, amount_cents, expense_cents, paid_cents, events, last_event", "fine_id"},
-	"revenue.revenue":       {"day, currency, payments, paid_cents, refunded_cents", "day"},
-	"user_counter.users":    {"user_id, events", "events DESC, user_id"},
+	"activity_log.activity":     {"position, subject, event_type", "position"},
+	"customer_totals.customers": {"customer_id, name, orders, paid_cents, last_order", "paid_cents DESC"},
+	"fine_balance.fines":        {"fine_id, amount_cents, expense_cents, paid_cents, events, last_event", "fine_id"},
+	"revenue.revenue":           {"day, currency, payments, paid_cents, refunded_cents", "day"},
+	"user_counter.users":        {"user_id, events", "events DESC, user_id"},
 }
 
 // showTables prints the first rows of the tables.

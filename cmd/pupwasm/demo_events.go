@@ -8,15 +8,17 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// demoEvents makes up the life of a small shop and of a traffic office: the same events for the same seed.
+// demoEvents makes up the life of a small shop, of a trader and of a traffic office: the same events for the same seed.
 type demoEvents struct {
-	random *rand.Rand
-	at     time.Time
-	users  int
-	orders []demoOrder
-	fines  []demoFine
-	opened int // orders
-	filed  int // fines
+	random    *rand.Rand
+	at        time.Time
+	users     int
+	orders    []demoOrder
+	customers int // of the trader
+	sold      int // orders of these customers
+	fines     []demoFine
+	opened    int // orders
+	filed     int // fines
 }
 
 type demoOrder struct {
@@ -45,9 +47,11 @@ func (d *demoEvents) next() store.StreamAppend {
 		return d.event("Shop", "User", d.anyUser(), "UserLoggedIn", `{"device":"web"}`)
 	case roll < 50:
 		return d.placeOrder()
-	case roll < 70 && len(d.orders) > 0:
+	case roll < 65 && len(d.orders) > 0:
 		return d.closeOrder()
-	case roll < 82 || len(d.fines) == 0:
+	case roll < 75:
+		return d.sell()
+	case roll < 85 || len(d.fines) == 0:
 		return d.createFine()
 	default:
 		return d.advanceFine()
@@ -74,6 +78,26 @@ func (d *demoEvents) closeOrder() store.StreamAppend {
 	}
 	return d.event("Shop", "Order", order.id, "OrderPaid", fmt.Sprintf(`{"amount":%s,"currency":"EUR"}`, euros(order.cents)))
 }
+
+// sell makes up what the trader does: a customer comes, changes a name or pays an order.
+func (d *demoEvents) sell() store.StreamAppend {
+	names := []string{"Ada", "Bo", "Chidi", "Dewi", "Elif"}
+	name := fmt.Sprintf(`{"name":%q}`, names[d.random.IntN(len(names))])
+	roll := d.random.IntN(20)
+	if roll == 0 || d.customers == 0 {
+		d.customers++
+		return d.event("Sales", "Customer", d.customer(d.customers), "CustomerRegistered", name)
+	}
+	customer := d.customer(1 + min(d.random.IntN(d.customers), d.random.IntN(d.customers)))
+	if roll == 1 {
+		return d.event("Sales", "Customer", customer, "CustomerRenamed", name)
+	}
+	d.sold++
+	return d.event("Sales", "Order", fmt.Sprintf("sale-%05d", d.sold), "OrderPaid",
+		fmt.Sprintf(`{"customer_id":%q,"amount":%s}`, customer, euros(int64(500+d.random.IntN(50_000)))))
+}
+
+func (d *demoEvents) customer(n int) string { return fmt.Sprintf("customer-%04d", n) }
 
 func (d *demoEvents) createFine() store.StreamAppend {
 	d.filed++

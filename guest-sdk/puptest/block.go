@@ -18,10 +18,11 @@ const (
 var fields = []string{
 	"", "global_position", "aggregate_version", "bounded_context", "aggregate_type", "aggregate_id", "event_id", "event_type",
 	"event_version", "payload", "metadata", "trace_id", "correlation_id", "causation_id", "created_at", "partition_hash",
+	"partition_key",
 }
 
 // encodeBatch lays events out with the wanted columns, in memory that is aligned to 8 bytes.
-func encodeBatch(events []Event, wanted []string, texts encoding) ([]byte, error) {
+func encodeBatch(events []event, wanted []string, texts encoding) ([]byte, error) {
 	columns := append([]string{"global_position", "aggregate_version"}, wanted...)
 	block := make([]byte, 32+16*len(columns))
 	for i, name := range columns {
@@ -56,7 +57,7 @@ func encodeBatch(events []Event, wanted []string, texts encoding) ([]byte, error
 	return aligned, nil
 }
 
-func encodeColumn(name string, events []Event, texts encoding) (id, enc uint16, entries int, data []byte, err error) {
+func encodeColumn(name string, events []event, texts encoding) (id, enc uint16, entries int, data []byte, err error) {
 	for i := range fields {
 		if fields[i] == name {
 			id = uint16(i)
@@ -79,11 +80,7 @@ func encodeColumn(name string, events []Event, texts encoding) (id, enc uint16, 
 		case "event_id":
 			data = append(data, e.ID[:]...)
 		case "payload":
-			payload, err := e.payload()
-			if err != nil {
-				return 0, 0, 0, nil, err
-			}
-			values[i] = string(payload)
+			values[i] = string(e.payload)
 		case "metadata":
 			values[i] = e.Metadata
 		default:
@@ -110,8 +107,10 @@ func encodeColumn(name string, events []Event, texts encoding) (id, enc uint16, 
 	return id, 4, entries, data, nil
 }
 
-func (e *Event) textField(name string) (string, error) {
+func (e *event) textField(name string) (string, error) {
 	switch name {
+	case "partition_key":
+		return e.key, nil
 	case "bounded_context":
 		return e.BoundedContext, nil
 	case "aggregate_type":

@@ -9,7 +9,7 @@ import "testing"
 func AllocsPerBatch(t testing.TB, events ...Event) float64 {
 	t.Helper()
 	p := New(t)
-	block := p.layOut(p.subscribed(events))
+	block := p.prepare(events)
 	guest.Lock()
 	defer guest.Unlock()
 	defer p.connect()()
@@ -20,7 +20,7 @@ func AllocsPerBatch(t testing.TB, events ...Event) float64 {
 func Benchmark(b *testing.B, events ...Event) {
 	b.Helper()
 	p := New(b)
-	block := p.layOut(p.subscribed(events))
+	block := p.prepare(events)
 	guest.Lock()
 	defer guest.Unlock()
 	defer p.connect()()

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"strings"
 )
 
 // description is what a projection declares, as the host reads it.
@@ -17,12 +16,13 @@ type description struct {
 		AggregateTypes  []string `json:"aggregate_types"`
 		EventTypes      []string `json:"event_types"`
 	} `json:"subscription"`
-	Ordering string         `json:"ordering"`
-	Columns  []string       `json:"columns"`
-	Tables   []tableDecl    `json:"tables"`
-	Writes   []writeDecl    `json:"writes"`
-	Queries  []queryDecl    `json:"queries"`
-	Limits   map[string]int `json:"limits"`
+	Ordering  string         `json:"ordering"`
+	Partition *partition     `json:"partition"`
+	Columns   []string       `json:"columns"`
+	Tables    []tableDecl    `json:"tables"`
+	Writes    []writeDecl    `json:"writes"`
+	Queries   []queryDecl    `json:"queries"`
+	Limits    map[string]int `json:"limits"`
 }
 
 type tableDecl struct {
@@ -30,35 +30,68 @@ type tableDecl struct {
 	Columns []columnDecl `json:"columns"`
 	Key     []string     `json:"key"`
 	Indexes [][]string   `json:"indexes"`
-	DDL     any          `json:"ddl"`
+	DDL     statement    `json:"ddl"`
 }
 
 type columnDecl struct {
-	Name    string          `json:"name"`
-	Type    string          `json:"type"`
-	NotNull bool            `json:"not_null"`
-	Default json.RawMessage `json:"default"`
+	Name      string          `json:"name"`
+	Type      string          `json:"type"`
+	NotNull   bool            `json:"not_null"`
+	Default   json.RawMessage `json:"default"`
+	Partition bool            `json:"partition"`
+	Position  bool            `json:"position"`
+	EventID   bool            `json:"event_id"`
 }
 
 type writeDecl struct {
-	Name    string `json:"name"`
-	Action  string `json:"action"`
-	Table   string `json:"table"`
-	Columns []struct {
-		Name   string `json:"name"`
-		Action string `json:"action"`
-	} `json:"columns"`
-	SQL    any      `json:"sql"`
-	Params []string `json:"params"`
+	Name           string       `json:"name"`
+	Action         string       `json:"action"`
+	Table          string       `json:"table"`
+	Columns        []assignment `json:"columns"`
+	SQL            statement    `json:"sql"`
+	Params         []string     `json:"params"`
+	PartitionParam int          `json:"partition_param"`
+	Unordered      bool         `json:"unordered"`
+}
+
+// assignment is a column that a write fills.
+type assignment struct {
+	Name   string `json:"name"`
+	Action string `json:"action"`
 }
 
 type queryDecl struct {
-	Name    string   `json:"name"`
-	Table   string   `json:"table"`
-	Columns []string `json:"columns"`
-	SQL     any      `json:"sql"`
-	Params  []string `json:"params"`
-	Results []string `json:"results"`
+	Name           string    `json:"name"`
+	Table          string    `json:"table"`
+	Columns        []string  `json:"columns"`
+	SQL            statement `json:"sql"`
+	Params         []string  `json:"params"`
+	Results        []string  `json:"results"`
+	PartitionParam int       `json:"partition_param"`
+	Unordered      bool      `json:"unordered"`
+}
+
+// statement is SQL text per dialect.
+type statement map[string]string
+
+// UnmarshalJSON reads one text for every dialect or an object with a text for each.
+func (s *statement) UnmarshalJSON(data []byte) error {
+	var text string
+	if json.Unmarshal(data, &text) == nil {
+		*s = statement{"any": text}
+		return nil
+	}
+	texts := map[string]string{}
+	if err := json.Unmarshal(data, &texts); err != nil {
+		return err
+	}
+	for dialect := range texts {
+		if dialect != "any" && dialect != "postgres" && dialect != "sqlite" {
+			return fmt.Errorf("unknown dialect %.60q: use any, postgres or sqlite", dialect)
+		}
+	}
+	*s = texts
+	return nil
 }
 
 func parseDescription(text []byte) (*description, error) {
@@ -144,137 +177,4 @@ func (d *description) wants(e *Event) bool {
 	s := &d.Subscription
 	return selected(s.BoundedContexts, e.BoundedContext) && selected(s.AggregateTypes, e.AggregateType) &&
 		selected(s.EventTypes, e.Type)
-}
-
-// validate checks what the host refuses when it loads a module, so that an author learns of it in a test.
-func (d *description) validate() error {
-	if !isName(d.Name) {
-		return fmt.Errorf("projection %q: %s", d.Name, nameRule)
-	}
-	if d.Version < 1 {
-		return fmt.Errorf("projection %q: version is %d, must be 1 or more", d.Name, d.Version)
-	}
-	if d.Ordering != "" && d.Ordering != "stream" && d.Ordering != "global" {
-		return fmt.Errorf("projection %q: ordering is %q", d.Name, d.Ordering)
-	}
-	tables, writes, queries := map[string]bool{}, map[string]bool{}, map[string]bool{}
-	for i := range d.Tables {
-		t := &d.Tables[i]
-		if tables[t.Name] {
-			return fmt.Errorf("table %q is declared twice", t.Name)
-		}
-		tables[t.Name] = true
-		if err := t.validate(); err != nil {
-			return fmt.Errorf("table %q: %w", t.Name, err)
-		}
-	}
-	for i := range d.Writes {
-		w := &d.Writes[i]
-		if w.Name == "" || writes[w.Name] {
-			return fmt.Errorf("write %q is declared twice or has no name", w.Name)
-		}
-		writes[w.Name] = true
-		if err := d.validateWrite(w); err != nil {
-			return fmt.Errorf("write %q: %w", w.Name, err)
-		}
-	}
-	for i := range d.Queries {
-		q := &d.Queries[i]
-		if q.Name == "" || queries[q.Name] {
-			return fmt.Errorf("query %q is declared twice or has no name", q.Name)
-		}
-		queries[q.Name] = true
-		if q.SQL != nil && len(q.Results) == 0 {
-			return fmt.Errorf("query %q has no results", q.Name)
-		}
-		if q.SQL == nil && len(d.table(q.Table).Key) == 0 {
-			return fmt.Errorf("query %q loads by key, table %q has none", q.Name, q.Table)
-		}
-	}
-	return nil
-}
-
-func (t *tableDecl) validate() error {
-	if !isName(t.Name) {
-		return fmt.Errorf("its name %s", nameRule)
-	}
-	if len(t.Columns) == 0 {
-		return fmt.Errorf("has no columns")
-	}
-	seen := map[string]bool{}
-	for _, c := range t.Columns {
-		if !isName(c.Name) {
-			return fmt.Errorf("column %q %s", c.Name, nameRule)
-		}
-		if seen[c.Name] {
-			return fmt.Errorf("column %q is declared twice", c.Name)
-		}
-		seen[c.Name] = true
-		if _, ok := typeNumber(c.Type); !ok {
-			return fmt.Errorf("column %q has the unknown type %q", c.Name, c.Type)
-		}
-	}
-	for _, name := range t.Key {
-		switch kind := t.kind(name); {
-		case kind&arrayBit != 0, kind == kindF64, kind == kindJSON:
-			return fmt.Errorf("key column %q is %s, which cannot be a key", name, t.Columns[t.column(name)].Type)
-		}
-	}
-	return nil
-}
-
-func (d *description) validateWrite(w *writeDecl) error {
-	if w.SQL != nil {
-		return nil
-	}
-	t := d.table(w.Table)
-	if t == nil {
-		return fmt.Errorf("writes table %q, which is not declared", w.Table)
-	}
-	if len(t.Key) == 0 && w.Action != "insert" {
-		return fmt.Errorf("%s needs a key, table %q has none", w.Action, t.Name)
-	}
-	seen := map[string]bool{}
-	for _, c := range w.Columns {
-		if seen[c.Name] {
-			return fmt.Errorf("column %q is named twice", c.Name)
-		}
-		seen[c.Name] = true
-		kind := t.kind(c.Name)
-		switch c.Action {
-		case "add":
-			if kind != kindI64 && kind != kindNumeric {
-				return fmt.Errorf("column %q: add needs i64 or numeric", c.Name)
-			}
-		case "min", "max":
-			if kind != kindI64 && kind != kindNumeric && kind != kindTimestamp {
-				return fmt.Errorf("column %q: %s needs i64, numeric or timestamptz", c.Name, c.Action)
-			}
-		}
-	}
-	return nil
-}
-
-const (
-	kindI64       = 2
-	kindF64       = 3
-	kindNumeric   = 4
-	kindText      = 5
-	kindJSON      = 7
-	kindTimestamp = 8
-
-	nameRule = "is not a name: use a lower-case letter, then letters, digits and single underscores, 30 at most"
-)
-
-func isName(name string) bool {
-	if name == "" || len(name) > 30 || name[0] < 'a' || name[0] > 'z' {
-		return false
-	}
-	for i := range len(name) {
-		c := name[i]
-		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' {
-			return false
-		}
-	}
-	return !strings.Contains(name, "__") && !strings.HasSuffix(name, "_")
 }

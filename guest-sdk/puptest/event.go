@@ -124,7 +124,20 @@ type log struct {
 	versions map[stream]int64
 }
 
-func (l *log) complete(e Event) Event {
+// event is an event of a log, with the key by which it is divided.
+type event struct {
+	Event
+	payload  []byte
+	key      string
+	keyFault error // the event has no key: a batch that contains it fails
+}
+
+// fault describes an event whose batch fails.
+func (e *event) fault(reason string) error {
+	return fmt.Errorf("event %d of stream %s/%s/%s: %s", e.Position, e.BoundedContext, e.AggregateType, e.AggregateID, reason)
+}
+
+func (l *log) complete(e Event) (event, error) {
 	if e.Position == 0 {
 		e.Position = l.position + 1
 	}
@@ -148,5 +161,6 @@ func (l *log) complete(e Event) Event {
 	if e.CreatedAt.IsZero() {
 		e.CreatedAt = streamTime.Add(time.Duration(e.Position) * time.Second)
 	}
-	return e
+	payload, err := e.payload()
+	return event{Event: e, payload: payload, key: e.AggregateID}, err
 }

@@ -21,6 +21,7 @@ type Projection struct {
 	texts       encoding
 	answers     map[string]func(args []any) [][]any
 	mutations   []mutation
+	running     *batch // what the guest is handling
 	logged      []string
 }
 
@@ -50,9 +51,7 @@ func New(t testing.TB) *Projection {
 // mutations. It fails the test when the projection returns an error or a database would.
 func (p *Projection) Apply(events ...Event) {
 	p.t.Helper()
-	if problem := p.apply(events); problem != nil {
-		p.t.Fatalf("the projection returned an error at event %d, code %d: %s", problem.Event, problem.Code, problem.Message)
-	}
+	p.commit(p.begin(p.subscribed(events)))
 }
 
 // ApplyEach hands events to the projection in batches of a size.
@@ -67,7 +66,8 @@ func (p *Projection) ApplyEach(size int, events ...Event) {
 // The event of the error is its index among those that the projection is subscribed to.
 func (p *Projection) ApplyError(events ...Event) *pup.Error {
 	p.t.Helper()
-	problem := p.apply(events)
+	_, problem := p.run(p.subscribed(events))
+	p.mutations = nil
 	if problem == nil {
 		p.t.Fatal("the projection returned no error")
 	}
@@ -122,38 +122,72 @@ func (p *Projection) want(what string, got, want []string) {
 	}
 }
 
-func (p *Projection) apply(events []Event) *pup.Error {
+// batch is some events and what the projection makes of them.
+type batch struct {
+	events    []event
+	mutations []mutation
+}
+
+// run hands events to the projection and returns its mutations, which are not applied yet, or its error.
+func (p *Projection) run(events []event) (*batch, *pup.Error) {
 	p.t.Helper()
-	p.mutations = nil
-	wanted := p.subscribed(events)
-	if len(wanted) == 0 {
-		return nil
+	b := &batch{events: events}
+	if len(events) == 0 {
+		return b, nil
 	}
-	mutations, problem, err := decodeReply(p.description, p.call(p.layOut(wanted)), len(wanted))
+	for i := range events {
+		if err := events[i].keyFault; err != nil {
+			p.t.Fatal(events[i].fault(err.Error()))
+		}
+	}
+	p.running = b
+	mutations, problem, err := decodeReply(p.description, p.call(p.layOut(events)), events)
 	if err != nil {
 		p.t.Fatalf("the reply is wrong: %v", err)
 	}
-	p.mutations = mutations
-	for i := range mutations {
-		if err := p.tables.apply(&mutations[i]); err != nil {
+	b.mutations = mutations
+	return b, problem
+}
+
+// begin is run for events that the projection must take.
+func (p *Projection) begin(events []event) *batch {
+	p.t.Helper()
+	b, problem := p.run(events)
+	if problem != nil {
+		p.t.Fatalf("the projection returned an error at event %d, code %d: %s", problem.Event, problem.Code, problem.Message)
+	}
+	return b
+}
+
+// commit applies the mutations of a batch.
+func (p *Projection) commit(b *batch) {
+	p.t.Helper()
+	p.mutations = b.mutations
+	for i := range b.mutations {
+		if err := p.tables.apply(&b.mutations[i]); err != nil {
 			p.t.Fatal(err)
 		}
 	}
-	return problem
 }
 
 // subscribed gives events their places in the log and returns those that the projection is subscribed to.
-func (p *Projection) subscribed(events []Event) []Event {
-	var wanted []Event
-	for _, e := range events {
-		if e = p.log.complete(e); p.description.wants(&e) {
+func (p *Projection) subscribed(events []Event) []event {
+	p.t.Helper()
+	var wanted []event
+	for _, given := range events {
+		e, err := p.log.complete(given)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		if p.description.wants(&e.Event) {
+			e.key, e.keyFault = p.description.Partition.key(&e)
 			wanted = append(wanted, e)
 		}
 	}
 	return wanted
 }
 
-func (p *Projection) layOut(events []Event) []byte {
+func (p *Projection) layOut(events []event) []byte {
 	p.t.Helper()
 	block, err := encodeBatch(events, p.description.Columns, p.texts)
 	if err != nil {
@@ -185,4 +219,11 @@ func (p *Projection) connect() (disconnect func()) {
 	}
 	host.OnQuery = p.answer
 	return func() { host.OnLog, host.OnQuery = nil, nil }
+}
+
+// prepare lays events out as one batch, which is handled again and again.
+func (p *Projection) prepare(events []Event) []byte {
+	p.t.Helper()
+	p.running = &batch{events: p.subscribed(events)}
+	return p.layOut(p.running.events)
 }

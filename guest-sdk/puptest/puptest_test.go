@@ -132,10 +132,10 @@ func TestNew_refusesWhatAHostRefuses(t *testing.T) {
 		tables func() []*pup.Table
 	}{
 		{
-			`table "Things": its name is not a name: use a lower-case letter, then letters, digits and single underscores, 30 at most`,
+			`table "Things": is not a name: use a lower-case letter, then letters, digits and single underscores, 30 at most`,
 			func() []*pup.Table { return []*pup.Table{pup.NewTable("Things", pup.I64("n"))} },
 		},
-		{`table "t" is declared twice`, func() []*pup.Table {
+		{`table "t": is declared twice`, func() []*pup.Table {
 			return []*pup.Table{pup.NewTable("t", pup.I64("n")), pup.NewTable("t", pup.I64("n"))}
 		}},
 		{
@@ -147,12 +147,12 @@ func TestNew_refusesWhatAHostRefuses(t *testing.T) {
 			table.Upsert("w")
 			return []*pup.Table{table}
 		}},
-		{`write "w": column "s": add needs i64 or numeric`, func() []*pup.Table {
+		{`write "w": column "s" is text: add needs i64 or numeric`, func() []*pup.Table {
 			table := pup.NewTable("t", pup.I64("n").Key(), pup.Text("s"))
 			table.Upsert("w", pup.Add("s"))
 			return []*pup.Table{table}
 		}},
-		{`write "w" is declared twice or has no name`, func() []*pup.Table {
+		{`write "w": is declared twice`, func() []*pup.Table {
 			table := pup.NewTable("t", pup.I64("n").Key())
 			table.Delete("w")
 			table.Delete("w")

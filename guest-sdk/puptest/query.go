@@ -39,6 +39,9 @@ func (p *Projection) runQuery(request []byte) ([]byte, error) {
 	if len(rest) > 0 {
 		return nil, fmt.Errorf("%q: %d bytes follow the arguments", q.Name, len(rest))
 	}
+	if err := p.description.checkQuery(q, args, p.running.events); err != nil {
+		return nil, err
+	}
 	found, err := p.find(q, args)
 	if err != nil {
 		return nil, err

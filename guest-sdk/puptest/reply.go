@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -19,7 +18,7 @@ type mutation struct {
 }
 
 // decodeReply checks a reply as the host does. A reply with an error gives that error.
-func decodeReply(d *description, reply []byte, events int) ([]mutation, *pup.Error, error) {
+func decodeReply(d *description, reply []byte, events []event) ([]mutation, *pup.Error, error) {
 	if len(reply) < 24 || binary.LittleEndian.Uint32(reply) != 0x52505550 || binary.LittleEndian.Uint16(reply[4:]) != 1 {
 		return nil, nil, fmt.Errorf("the reply has no header")
 	}
@@ -47,7 +46,7 @@ func decodeReply(d *description, reply []byte, events int) ([]mutation, *pup.Err
 	return mutations, nil, nil
 }
 
-func decodeMutation(d *description, body []byte, events int) (mutation, []byte, error) {
+func decodeMutation(d *description, body []byte, events []event) (mutation, []byte, error) {
 	if len(body) < 8 {
 		return mutation{}, nil, fmt.Errorf("a mutation is cut off")
 	}
@@ -58,8 +57,8 @@ func decodeMutation(d *description, body []byte, events int) (mutation, []byte, 
 		return mutation{}, nil, fmt.Errorf("a mutation has write %d, there are %d", index, len(d.Writes))
 	}
 	m.write = &d.Writes[index]
-	if m.event >= events {
-		return mutation{}, nil, fmt.Errorf("write %q: event %d of %d", m.write.Name, m.event, events)
+	if m.event >= len(events) {
+		return mutation{}, nil, fmt.Errorf("write %q: event %d of %d", m.write.Name, m.event, len(events))
 	}
 	kinds := d.parameters(m.write)
 	if width != len(kinds) {
@@ -72,6 +71,9 @@ func decodeMutation(d *description, body []byte, events int) (mutation, []byte, 
 		}
 		m.values = append(m.values, value)
 		body = rest
+	}
+	if err := d.checkMutation(&m, &events[m.event]); err != nil {
+		return mutation{}, nil, err
 	}
 	return m, body, nil
 }
@@ -86,8 +88,6 @@ func (m *mutation) format(d *description) string {
 	return strings.Join(parts, " ")
 }
 
-var numericForm = regexp.MustCompile(`^[-+]?[0-9]+(\.[0-9]+)?$`)
-
 // checkValue checks what the host checks of a value.
 func checkValue(value any) error {
 	switch v := value.(type) {
@@ -100,7 +100,7 @@ func checkValue(value any) error {
 			return fmt.Errorf("%q is not JSON", []byte(v))
 		}
 	case Numeric:
-		if len(v) > 1000 || !numericForm.MatchString(string(v)) {
+		if !isNumeric(string(v)) {
 			return fmt.Errorf("%q is not a numeric", string(v))
 		}
 	}

@@ -33,6 +33,9 @@ func (t *tables) apply(m *mutation) error {
 		return nil
 	}
 	r := t.rows[m.write.Table]
+	if r.decl.ownership() == shared {
+		m = r.normalised(m)
+	}
 	keyWidth := len(r.decl.Key)
 	key := fmt.Sprint(len(r.order))
 	if keyWidth > 0 {
@@ -61,6 +64,24 @@ func (t *tables) apply(m *mutation) error {
 	}
 	r.byKey[key] = changed
 	return nil
+}
+
+// normalised returns a mutation of a shared table with one spelling for values that compare equal, and 0 for a NULL that is added where
+// 0 is the default: otherwise the row would tell which segment came first.
+func (r *rows) normalised(m *mutation) *mutation {
+	values := make([]any, len(m.values))
+	for i, value := range m.values {
+		if n, ok := value.(Numeric); ok {
+			value = canonicalNumeric(n)
+		}
+		values[i] = value
+	}
+	for i, c := range m.write.Columns {
+		if at := len(r.decl.Key) + i; c.Action == "add" && values[at] == nil {
+			values[at] = r.decl.Columns[r.decl.column(c.Name)].defaultValue()
+		}
+	}
+	return &mutation{write: m.write, event: m.event, values: values}
 }
 
 // changed returns the row that a mutation makes out of a row, which is nil when it does not exist.
@@ -108,10 +129,7 @@ func (r *rows) remove(key string) {
 
 // formatted returns all rows as text, sorted by key, or in the order of insertion when there is none.
 func (r *rows) formatted() []string {
-	keys := append([]string(nil), r.order...)
-	if len(r.decl.Key) > 0 {
-		sort.Strings(keys)
-	}
+	keys := r.keys()
 	lines := make([]string, len(keys))
 	for i, key := range keys {
 		lines[i] = r.format(r.byKey[key])
@@ -119,13 +137,16 @@ func (r *rows) formatted() []string {
 	return lines
 }
 
-func (r *rows) format(row []any) string {
-	parts := make([]string, len(row))
-	for i, value := range row {
-		parts[i] = r.decl.Columns[i].Name + "=" + format(value)
+// keys returns the keys of all rows, sorted, or in the order of insertion when they are numbers.
+func (r *rows) keys() []string {
+	keys := append([]string(nil), r.order...)
+	if len(r.decl.Key) > 0 {
+		sort.Strings(keys)
 	}
-	return strings.Join(parts, " ")
+	return keys
 }
+
+func (r *rows) format(row []any) string { return r.formatSome(row, func(int) bool { return true }) }
 
 // rowKey returns a text that sorts like the key, as far as people care, and is the same for equal keys only.
 func rowKey(values []any) string {

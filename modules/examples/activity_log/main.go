@@ -5,7 +5,7 @@ import pup "github.com/pupwasm/pupwasm/guest-sdk"
 
 var (
 	activity = pup.NewTable("activity",
-		pup.I64("position").Key(),
+		pup.I64("position").Key().Position(),
 		pup.Timestamp("at").NotNull(),
 		pup.Text("subject").NotNull(),
 		pup.Text("event_type").NotNull(),

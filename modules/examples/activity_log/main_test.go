@@ -31,3 +31,8 @@ func TestActivityLog_anyBatchSplitGivesTheSameRows(t *testing.T) {
 	t.Parallel()
 	puptest.CheckSplits(t, puptest.ReadEvents(t, "testdata/shop.jsonl")...)
 }
+
+func TestActivityLog_anyDivisionGivesTheSameRows(t *testing.T) {
+	t.Parallel()
+	puptest.CheckSegments(t, puptest.ReadEvents(t, "testdata/shop.jsonl")...)
+}

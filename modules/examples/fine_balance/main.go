@@ -5,7 +5,7 @@ import pup "github.com/pupwasm/pupwasm/guest-sdk"
 
 var (
 	fines = pup.NewTable("fines",
-		pup.Text("fine_id").Key(),
+		pup.Text("fine_id").Key().Partition(),
 		pup.I64("amount_cents").NotNull().Default(0),
 		pup.I64("expense_cents").NotNull().Default(0),
 		pup.I64("paid_cents").NotNull().Default(0),

@@ -31,6 +31,11 @@ func TestFineBalance_anyBatchSplitGivesTheSameRows(t *testing.T) {
 	puptest.CheckSplits(t, puptest.ReadEvents(t, "testdata/fines.jsonl")...)
 }
 
+func TestFineBalance_anyDivisionGivesTheSameRows(t *testing.T) {
+	t.Parallel()
+	puptest.CheckSegments(t, puptest.ReadEvents(t, "testdata/fines.jsonl")...)
+}
+
 func TestFineBalance_eventWithoutAmountKeepsTheAmount(t *testing.T) {
 	t.Parallel()
 	p := puptest.New(t)

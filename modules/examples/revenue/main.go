@@ -15,7 +15,7 @@ var (
 	book = revenue.Upsert("book", pup.Add("payments", "paid_cents", "refunded_cents"))
 
 	orders = pup.NewTable("orders",
-		pup.Text("order_id").Key(),
+		pup.Text("order_id").Key().Partition(),
 		pup.Text("currency").NotNull(),
 		pup.I64("paid_cents").NotNull(),
 	)

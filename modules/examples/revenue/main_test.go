@@ -28,6 +28,11 @@ func TestRevenue_anyBatchSplitGivesTheSameRows(t *testing.T) {
 	puptest.CheckSplits(t, puptest.ReadEvents(t, "testdata/shop.jsonl")...)
 }
 
+func TestRevenue_anyDivisionGivesTheSameRows(t *testing.T) {
+	t.Parallel()
+	puptest.CheckSegments(t, puptest.ReadEvents(t, "testdata/shop.jsonl")...)
+}
+
 func TestRevenue_cancelledOrderIsRefundedAcrossBatches(t *testing.T) {
 	t.Parallel()
 	p := puptest.New(t)

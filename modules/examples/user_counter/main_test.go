@@ -22,6 +22,11 @@ func TestUserCounter_anyBatchSplitGivesTheSameRows(t *testing.T) {
 	puptest.CheckSplits(t, puptest.ReadEvents(t, "testdata/shop.jsonl")...)
 }
 
+func TestUserCounter_anyDivisionGivesTheSameRows(t *testing.T) {
+	t.Parallel()
+	puptest.CheckSegments(t, puptest.ReadEvents(t, "testdata/shop.jsonl")...)
+}
+
 func TestUserCounter_badPayloadIsAnErrorOfItsEvent(t *testing.T) {
 	t.Parallel()
 	p := puptest.New(t)

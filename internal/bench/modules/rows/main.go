@@ -5,7 +5,7 @@ import pup "github.com/pupwasm/pupwasm/guest-sdk"
 
 var (
 	bookings = pup.NewTable("bookings",
-		pup.I64("position").Key(),
+		pup.I64("position").Key().Position(),
 		pup.Text("account").NotNull(),
 		pup.Text("kind").NotNull(),
 		pup.I64("amount").NotNull(),

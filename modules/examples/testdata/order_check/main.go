@@ -5,8 +5,9 @@ package main
 import pup "github.com/pupwasm/pupwasm/guest-sdk"
 
 var (
-	streams = pup.NewTable("streams", pup.Text("stream").Key(), pup.I64("version").NotNull())
-	breaks  = pup.NewTable("breaks", pup.I64("position").Key(), pup.Text("stream").NotNull(), pup.I64("before").NotNull(), pup.I64("version").NotNull())
+	streams = pup.NewTable("streams", pup.Text("stream").Key().Partition(), pup.I64("version").NotNull())
+	breaks  = pup.NewTable("breaks",
+		pup.I64("position").Key().Position(), pup.Text("stream").NotNull(), pup.I64("before").NotNull(), pup.I64("version").NotNull())
 	record  = breaks.Upsert("record", pup.Set("stream", "before", "version"))
 	fold    = pup.NewFold(streams, pup.FoldFuncs[int64]{
 		Key:  func(e pup.Event, key *pup.Row) { key.Text(e.AggregateID()) },
