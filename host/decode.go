@@ -31,7 +31,7 @@ func (g *Guest) decodeReply(reply []byte, events []store.Recorded) ([]store.Muta
 		if err != nil {
 			return nil, err
 		}
-		if err := g.decodeMutation(r, head, len(events)); err != nil {
+		if err := g.decodeMutation(r, head, events); err != nil {
 			return nil, g.refused(err, head.Event, events)
 		}
 	}
@@ -49,13 +49,13 @@ func (g *Guest) decodeReply(reply []byte, events []store.Recorded) ([]store.Muta
 	return g.mutations, nil
 }
 
-func (g *Guest) decodeMutation(r *abi.Reply, head abi.Mutation, events int) error {
+func (g *Guest) decodeMutation(r *abi.Reply, head abi.Mutation, events []store.Recorded) error {
 	if head.Write >= len(g.module.writeTypes) {
 		return fmt.Errorf("a mutation names write %d, the catalogue has %d", head.Write, len(g.module.writeTypes))
 	}
 	declared := &g.module.Description.Writes[head.Write]
-	if head.Event >= events {
-		return fmt.Errorf("write %q names event %d of a batch of %d", declared.Name, head.Event, events)
+	if head.Event >= len(events) {
+		return fmt.Errorf("write %q names event %d of a batch of %d", declared.Name, head.Event, len(events))
 	}
 	types := g.module.writeTypes[head.Write]
 	if len(g.values) > valuesMax || g.elements > valuesMax {
@@ -64,6 +64,7 @@ func (g *Guest) decodeMutation(r *abi.Reply, head abi.Mutation, events int) erro
 	if head.Values != len(types) {
 		return fmt.Errorf("write %q takes %d values, %d were given", declared.Name, len(types), head.Values)
 	}
+	start := len(g.values)
 	for i, t := range types {
 		if value, ok := decodeCommon(&r.Values, t); ok {
 			g.values = append(g.values, value)
@@ -78,6 +79,9 @@ func (g *Guest) decodeMutation(r *abi.Reply, head abi.Mutation, events int) erro
 		}
 		g.values = append(g.values, value)
 		g.elements += len(value.Elements())
+	}
+	if err := g.checkMutation(head.Write, &events[head.Event], head.Event, g.values[start:]); err != nil {
+		return err
 	}
 	g.mutations = append(g.mutations, store.Mutation{Write: head.Write, Event: head.Event})
 	return nil

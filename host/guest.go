@@ -42,10 +42,13 @@ type Guest struct {
 	mutations []store.Mutation
 	values    []store.Value
 	elements  int // of the arrays among the values
+	scratch   []byte
 	usage     Usage
 
 	// The call under way.
-	events    int // of the batch, 0 while it starts
+	events    int      // of the batch, 0 while it starts
+	keys      [][]byte // of the events of the batch, if the module uses them
+	keyPlaces []int32  // see hasKey
 	stopwatch *stopwatch
 	query     Query
 	rows      store.Rows
@@ -143,8 +146,10 @@ func (g *Guest) Apply(ctx context.Context, events []store.Recorded, query Query)
 
 // apply applies a batch, in a fresh instance if one that has served others fails.
 func (g *Guest) apply(ctx context.Context, events []store.Recorded, query Query) ([]store.Mutation, error) {
-	header := abi.BatchHeader{Segment: uint32(g.segment), LogLevel: guestLogLevel(g.logger)}
-	batch, err := encodeBatch(&g.encoder, header, g.module.columns, events)
+	if err := g.readKeys(events); err != nil {
+		return nil, err
+	}
+	batch, err := g.encodeBatch(events)
 	if err != nil {
 		return nil, fmt.Errorf("encoding a batch for module %s: %w", g.module.File, err)
 	}

@@ -89,6 +89,9 @@ func (g *Guest) runQuery(request []byte) error {
 	if err := checkKeyArrays(declared, arguments); err != nil {
 		return err
 	}
+	if err := g.checkQuery(q.Query, arguments); err != nil {
+		return err
+	}
 	g.stopwatch.pause()
 	err = g.query(q.Query, arguments, &g.rows)
 	g.stopwatch.resume()

@@ -38,6 +38,12 @@ type Module struct {
 	writeTypes     [][]store.Type
 	writeKeys      []int // per write: how many of its first values are a key
 	queryArguments [][]store.Type
+
+	// Whose rows they are: see ownership.go.
+	partition   store.Partition
+	usesKeys    bool
+	writeChecks []rowCheck // per write
+	queryChecks []rowCheck // per query
 }
 
 // Load compiles a module and reads its description. file is the name for logs and errors.
@@ -137,9 +143,10 @@ func (m *Module) prepare() {
 		arguments, _ := projection.Signature(&projection.Queries[i])
 		m.queryArguments = append(m.queryArguments, arguments)
 	}
+	m.prepareChecks()
 }
 
-// Columns are the fields of events that the module reads.
+// Columns are the fields of events that the module reads, and those that the host needs to check what it does.
 func (m *Module) Columns() store.Columns { return m.storeColumns }
 
 func (m *Module) checkImports() error {
