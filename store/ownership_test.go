@@ -49,6 +49,11 @@ func TestProjection_Validate_saysHowToOwnRows(t *testing.T) {
 			"no key column that can hold it", func(p *store.Projection) { p.Tables[0].Columns[0].Type = typed("bytes") },
 			`add a key column that holds the partition key, pup.Text("partition_key").Key().Partition(), and divide by it`,
 		},
+		{"a key that is called position", func(p *store.Projection) {
+			p.Tables[0].Columns[0] = store.Column{Name: "position", Type: typed("i64")}
+			p.Tables[0].Key[0], p.Writes[0].Action = "position", store.Insert
+		}, `table "latest": write "set" inserts, which fails or not by the order of events, but several segments write its rows at once: ` +
+			`mark the key column that holds the event's position, pup.I64("position").Key().Position(), or choose Ordering: pup.OrderGlobal`},
 		{"no key", func(p *store.Projection) {
 			p.Tables[0].Key, p.Writes[0].Action = nil, store.Insert
 		}, `table "latest": write "set" inserts in the order of events, but several segments write its rows at once: ` +

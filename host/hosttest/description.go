@@ -26,6 +26,9 @@ type Parameters struct {
 	Name  string
 	Types []Type
 	Keys  int // how many of the first must not be null
+	// Holds is what the value number Marked of a write has to be, so that the row is one of its event.
+	Holds  Holds
+	Marked int
 }
 
 // Type is the type of a value.
@@ -245,6 +248,7 @@ func (c *Catalogue) addCatalogue(d *description) error {
 		if slices.ContainsFunc(c.Writes, func(other Parameters) bool { return other.Name == w.Name }) {
 			return fmt.Errorf("write %q stands there twice", w.Name)
 		}
+		p.mark(d, &w)
 		c.Writes = append(c.Writes, p)
 	}
 	for _, q := range d.Queries {
