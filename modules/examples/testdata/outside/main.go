@@ -12,7 +12,7 @@ import (
 )
 
 var (
-	rows = pup.NewTable("rows", pup.I64("position").Key(), pup.Text("note").NotNull())
+	rows = pup.NewTable("rows", pup.I64("position").Key().Position(), pup.Text("note").NotNull())
 	note = rows.Insert("note", "note")
 )
 
