@@ -2,6 +2,7 @@ package segments
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/pupwasm/pupwasm/store"
@@ -24,14 +25,11 @@ func (f *flow) commit(ctx, working context.Context) error {
 // commitWindow writes a window's rows and its checkpoint, and gives the window back for other events.
 func (f *flow) commitWindow(ctx context.Context, w *window) error {
 	steps := w.folder.Steps()
-	if err := f.begin(ctx, w); err != nil {
-		return err
+	err := f.write(ctx, w, steps)
+	for errors.Is(err, store.ErrDeadlock) && ctx.Err() == nil {
+		f.deadlocked(err)
+		err = f.write(ctx, w, steps)
 	}
-	err := f.sameLog(w)
-	if err == nil {
-		err = w.tx.Commit(ctx, w.through, steps)
-	}
-	f.end(w)
 	if err != nil {
 		if w.batches > 1 && isRejected(err) {
 			return &refusedWindow{through: w.through, err: err}
@@ -43,6 +41,27 @@ func (f *flow) commitWindow(ctx context.Context, w *window) error {
 	w.reset()
 	f.free <- w // has room for all there are
 	return nil
+}
+
+// write writes a window in a unit of work: the one in which its guest has asked, or a new one.
+func (f *flow) write(ctx context.Context, w *window, steps []store.Step) error {
+	if err := f.begin(ctx, w); err != nil {
+		return err
+	}
+	defer f.end(w)
+	if err := f.sameLog(w); err != nil {
+		return err
+	}
+	return w.tx.Commit(ctx, w.through, steps)
+}
+
+// deadlocked counts a deadlock, which only statements cause that are unordered, and says so once a segment. What the guest has read
+// stays right: the rows are the segment's own, or the author has promised that their order does not matter.
+func (f *flow) deadlocked(err error) {
+	f.runner.deadlocks.Add(1)
+	if f.deadlocks++; f.deadlocks == 1 {
+		f.at().Warn().Err(err).Msg("deadlock between segments, the commit is tried again: mark statements unordered only if few do this")
+	}
 }
 
 // sameLog refuses a window whose events may be of another log than the database has now.

@@ -79,12 +79,17 @@ func newFeed(reader store.Reader) *feed {
 	}
 }
 
-// join makes a segment known that will read with this scope, range, columns and limits, from the request's After.
-func (f *feed) join(request store.ReadRequest) *member {
-	m := &member{
-		feed: f, request: request, portion: newPortion(request.Limit), filter: newFilter(request.Scope, request.Range),
-		wants: wantsOf(request), position: request.After,
+// join makes a segment known that will read with this scope, range, columns and limits, from the request's After. divided is by
+// what the range divides the events; nil is by stream.
+func (f *feed) join(request store.ReadRequest, divided *divider) *member {
+	m := &member{feed: f, request: request, portion: newPortion(request.Limit), position: request.After}
+	if divided != nil && divided.byKey(request.Range) {
+		m.divider, m.keys = divided, request.Range
+		m.request.Range = store.FullRange()
+		m.request.Columns |= divided.partition.Columns()
+		m.portion = newPortion(request.Limit * dividedReads(request.Range))
 	}
+	m.filter, m.wants = newFilter(m.request.Scope, m.request.Range), wantsOf(m.request)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.members = append(f.members, m)

@@ -55,7 +55,7 @@ func replay(b *testing.B, s store.Store, head int64, segments, projections int, 
 			members = append(members, f.join(store.ReadRequest{
 				Limit: 1000, Bytes: 8 << 20, Range: streams,
 				Columns: store.ColumnAggregateID | store.ColumnEventType | store.ColumnPayload,
-			}))
+			}, nil))
 		}
 	}
 	var group sync.WaitGroup

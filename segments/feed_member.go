@@ -14,6 +14,10 @@ type member struct {
 	filter  filter
 	portion portion // of reads of its own
 
+	// Of a segment whose range is one of keys that the database does not know.
+	divider *divider
+	keys    store.HashRange
+
 	// Under the feed's lock.
 	position int64 // where its read begins
 	stride   int64 // how many positions its reads pass
@@ -77,12 +81,17 @@ func (m *member) take(page *feedPage, through int64, to *stretch) (full bool) {
 	to.pages = append(to.pages, page)
 	to.shared = roomFor(to.shared, m.request.Limit, to.through, through)
 	events := page.from(to.through)
+	var placed []placement
+	if m.divider != nil {
+		placed = page.placements.of(m.divider, page.Events)
+		placed = placed[len(placed)-len(events):]
+	}
 	for i := range events {
 		event := &events[i]
 		if event.Position > through {
 			break
 		}
-		if !m.filter.match(event) {
+		if placed != nil && !placed[i].in(m.keys) || placed == nil && !m.filter.match(event) {
 			continue
 		}
 		to.bytes += m.bytesOf(event)
@@ -91,6 +100,9 @@ func (m *member) take(page *feedPage, through int64, to *stretch) (full bool) {
 			return true
 		}
 		to.shared = append(to.shared, *event)
+		if placed != nil {
+			to.shared[len(to.shared)-1].Key = placed[i].key
+		}
 		if len(to.shared) == m.request.Limit {
 			to.through = event.Position
 			return true
@@ -111,7 +123,7 @@ func (m *member) bytesOf(event *store.Recorded) (bytes int) {
 	return bytes
 }
 
-// readOwn reads with the segment's scope and range in SQL.
+// readOwn reads with the segment's scope in SQL, and with its range where the database knows the key.
 func (m *member) readOwn(ctx context.Context, after, through int64, to *stretch) error {
 	request := m.request
 	request.After, request.Through, request.Limit = after, through, m.portion.limit
@@ -120,6 +132,19 @@ func (m *member) readOwn(ctx context.Context, after, through int64, to *stretch)
 		return err
 	}
 	m.portion.adapt(request, &to.own)
-	to.events, to.through = to.own.Events, to.own.Through
+	to.through = to.own.Through
+	if m.divider != nil {
+		m.keepOwn(to)
+	}
+	to.events = to.own.Events
 	return nil
+}
+
+// keepOwn leaves the events of the segment's range, as many as it asked for. When there are more, fewer are read the next time.
+func (m *member) keepOwn(to *stretch) {
+	to.own.Events = m.divider.only(m.keys, to.own.Events)
+	if limit := m.request.Limit; len(to.own.Events) > limit {
+		to.own.Events, to.through = to.own.Events[:limit], to.own.Events[limit-1].Position
+		m.portion = newPortion(max(m.portion.most/2, limit))
+	}
 }

@@ -17,6 +17,7 @@ type feedPage struct {
 	size       int    // in bytes
 	used       uint64 // when, by the feed's count
 	users      int    // the feed itself, and who reads in it; under the feed's lock
+	placements placements
 }
 
 // has tells whether a segment that wants this goes on from position in the page.

@@ -174,6 +174,7 @@ type reading struct {
 	member  *member
 	request store.ReadRequest
 	all     []store.Recorded
+	divided *divider // of a range of keys that are not the streams'
 
 	// The batch under way must stay as it is until the next read.
 	before  store.ReadRequest
@@ -197,6 +198,11 @@ func (r *reading) step(ctx context.Context, through int64) error {
 	if err := wrong(batch, reached, request, r.all); err != nil {
 		return fmt.Errorf("request %+v: %w", request, err)
 	}
+	for i := range batch {
+		if r.divided != nil && string(batch[i].KeyBytes()) != string(keyOf(r.divided, &batch[i])) {
+			return fmt.Errorf("event %d has the key %q", batch[i].Position, batch[i].Key)
+		}
+	}
 	r.before, r.batch, r.through = request, batch, reached
 	r.request.After = reached
 	return nil
@@ -219,12 +225,38 @@ func drawRequest(t *rapid.T, after, head int64) store.ReadRequest {
 	}
 }
 
+// drawDivider divides by stream, or by a key that some events have, some do not have, and some have wrongly.
+func drawDivider(t *rapid.T, scope store.Scope) *divider {
+	partitions := []*store.Partition{
+		nil,
+		{By: store.PartitionStream},
+		{By: store.PartitionJSON, Path: []string{"a"}},
+		{By: store.PartitionMetadata, Path: []string{"m"}},
+		{By: store.PartitionCorrelation},
+	}
+	return newDivider(&store.Projection{Scope: scope, Partition: rapid.SampledFrom(partitions).Draw(t, "partition")})
+}
+
+// keyOf is the key that an event is divided by.
+func keyOf(d *divider, e *store.Recorded) []byte {
+	event := *e
+	if key, err := d.partition.Key(e); err == nil {
+		event.Key = key
+	} else {
+		event.Key = nil
+	}
+	return event.KeyBytes()
+}
+
 func drawAppend(t *rapid.T) store.StreamAppend {
-	payload := rapid.SampledFrom([]string{"", "{}", `{"a":"some bytes more than others"}`, string(make([]byte, 300))})
+	payload := rapid.SampledFrom([]string{
+		"", "{}", `{"a":"some bytes more than others"}`, `{"b":1,"a":"\u0078"}`, `{"a":1.5}`, `{"a":`, `{"a":7}`, string(make([]byte, 300)),
+	})
 	event := rapid.Custom(func(t *rapid.T) store.Event {
 		return store.Event{
 			Type:    rapid.SampledFrom([]string{"Made", "made", "Sent", "Gone"}).Draw(t, "type"),
 			Payload: []byte(payload.Draw(t, "payload")), Metadata: []byte(`{"m":1}`),
+			CorrelationID: rapid.SampledFrom([]string{"", "one", "two", "three"}).Draw(t, "correlation"),
 		}
 	})
 	return store.StreamAppend{
@@ -262,7 +294,16 @@ func TestFeed_everyoneSeesWhatIsTheirs(t *testing.T) {
 			request := drawRequest(t, start, head)
 			all := request
 			all.Through = head
-			readings = append(readings, &reading{member: f.join(request), request: request, all: sees(t, s, all)})
+			divided := drawDivider(t, request.Scope)
+			if !divided.byKey(request.Range) {
+				readings = append(readings, &reading{member: f.join(request, divided), request: request, all: sees(t, s, all)})
+				return
+			}
+			all.Range, all.Columns = store.FullRange(), store.AllColumns
+			own := slices.DeleteFunc(sees(t, s, all), func(e store.Recorded) bool {
+				return !request.Range.Contains(store.PartitionHashOf(keyOf(divided, &e)))
+			})
+			readings = append(readings, &reading{member: f.join(request, divided), request: request, all: own, divided: divided})
 		}
 		join(t)
 		step := func(t *rapid.T) {
@@ -338,7 +379,7 @@ func TestFeed_manyAtOnce(t *testing.T) {
 					After: random.Int64N(2) * random.Int64N(head), Through: head, Limit: 1 + random.IntN(300),
 					Range: store.SplitRange(1 + i%4)[0], Columns: store.ColumnPayload,
 				}
-				r := &reading{request: request, all: sees(t, s, request), member: f.join(request)}
+				r := &reading{request: request, all: sees(t, s, request), member: f.join(request, nil)}
 				for r.request.After < head {
 					if err := r.step(t.Context(), min(head, r.request.After+1+random.Int64N(1000))); err != nil {
 						t.Error(err)
@@ -371,7 +412,7 @@ func TestFeed_nearTheHeadOneReadServesAll(t *testing.T) {
 	var members []*member
 	for _, projection := range []store.Columns{store.ColumnAggregateID, store.ColumnPayload} {
 		for _, streams := range store.SplitRange(4) {
-			members = append(members, f.join(store.ReadRequest{Limit: 1000, Range: streams, Columns: projection}))
+			members = append(members, f.join(store.ReadRequest{Limit: 1000, Range: streams, Columns: projection}, nil))
 		}
 	}
 	const rounds = 10
@@ -413,13 +454,13 @@ func TestFeed_farBehindReadsForItself(t *testing.T) {
 	f.portion = newPortion(50)
 	atHead := []*member{}
 	for _, streams := range store.SplitRange(2) {
-		atHead = append(atHead, f.join(store.ReadRequest{After: head - 10, Limit: 10, Range: streams, Columns: store.ColumnPayload}))
+		atHead = append(atHead, f.join(store.ReadRequest{After: head - 10, Limit: 10, Range: streams, Columns: store.ColumnPayload}, nil))
 	}
 	want := store.ReadRequest{
 		Limit: 20, Bytes: 10_000, Range: store.SplitRange(3)[1], Columns: store.ColumnAggregateID,
 		Scope: store.Scope{EventTypes: []string{"Noted", "Other"}},
 	}
-	behind := f.join(want)
+	behind := f.join(want, nil)
 	if _, _, err := readStretch(t.Context(), behind, 0, head); err != nil {
 		t.Fatal(err)
 	}
@@ -446,13 +487,13 @@ func TestFeed_whatIsKeptIsEnoughForEveryWish(t *testing.T) {
 	watched := &watchedReader{Reader: s}
 	f := newFeed(watched)
 	scoped := store.ReadRequest{Limit: 1000, Range: store.FullRange(), Scope: store.Scope{EventTypes: []string{"Other"}}}
-	first, second := f.join(scoped), f.join(scoped)
+	first, second := f.join(scoped, nil), f.join(scoped, nil)
 	for _, m := range []*member{first, second} {
 		if batch, through, err := readStretch(t.Context(), m, 0, head); err != nil || len(batch) != 0 || through != head {
 			t.Errorf("got %d events to %d, error %v; must move over events out of scope to %d", len(batch), through, err, head)
 		}
 	}
-	third := f.join(store.ReadRequest{Limit: 1000, Range: store.FullRange(), Columns: store.ColumnPayload})
+	third := f.join(store.ReadRequest{Limit: 1000, Range: store.FullRange(), Columns: store.ColumnPayload}, nil)
 	batch, _, err := readStretch(t.Context(), third, 0, head)
 	if err != nil || len(batch) != 100 || len(batch[0].Payload) == 0 {
 		t.Errorf("who wants more gets %d events, error %v", len(batch), err)
@@ -480,7 +521,7 @@ func TestFeed_readsWhatItFiltersBy(t *testing.T) {
 		watched := &watchedReader{Reader: s}
 		f := newFeed(watched)
 		test.request.Limit, test.request.Columns = 1000, store.ColumnPayload
-		m, _ := f.join(test.request), f.join(test.request)
+		m, _ := f.join(test.request, nil), f.join(test.request, nil)
 		if _, _, err := readStretch(t.Context(), m, 0, head); err != nil {
 			t.Fatal(err)
 		}
@@ -517,7 +558,7 @@ func TestFeed_clearedWhileReading(t *testing.T) {
 			t.Errorf("got %d events to %d, error %v, the first %+v; must be those of the new server", len(batch), through, err, batch[:min(1, len(batch))])
 		}
 	}
-	members := []*member{f.join(request), f.join(request), f.join(request)}
+	members := []*member{f.join(request, nil), f.join(request, nil), f.join(request, nil)}
 	group.Go(func() { read(members[0]) })
 	<-reading
 	group.Go(func() { read(members[1]) }) // waits for the same read, or comes later
@@ -566,7 +607,7 @@ func TestFeed_clearedWithinABatch(t *testing.T) {
 		return nil
 	}
 	request := store.ReadRequest{Limit: 1000, Range: store.FullRange(), Columns: store.ColumnEventType}
-	m, _ := f.join(request), f.join(request)
+	m, _ := f.join(request, nil), f.join(request, nil)
 	batch, through, err := readStretch(t.Context(), m, 0, 100)
 	if err != nil || through != 100 || len(batch) != 100 {
 		t.Fatalf("got %d events to %d, error %v", len(batch), through, err)
@@ -596,7 +637,7 @@ func TestFeed_aStoppedReaderStopsNobodyElse(t *testing.T) {
 	}}
 	f := newFeed(watched)
 	request := store.ReadRequest{Limit: 1000, Range: store.FullRange()}
-	first, second, third := f.join(request), f.join(request), f.join(request)
+	first, second, third := f.join(request, nil), f.join(request, nil), f.join(request, nil)
 	ctx, stop := context.WithCancel(t.Context())
 	var group sync.WaitGroup
 	group.Go(func() {
@@ -627,7 +668,7 @@ func TestFeed_anErrorIsEverybodys(t *testing.T) {
 	watched := &watchedReader{Reader: s, after: func(context.Context, store.ReadRequest) error { return store.ErrTransient }}
 	f := newFeed(watched)
 	request := store.ReadRequest{Limit: 1000, Range: store.FullRange()}
-	first, _ := f.join(request), f.join(request)
+	first, _ := f.join(request, nil), f.join(request, nil)
 	if _, _, err := readStretch(t.Context(), first, 0, head); !errors.Is(err, store.ErrTransient) {
 		t.Errorf("got %v", err)
 	}
@@ -646,8 +687,8 @@ func TestFeed_theSlowFallBehind(t *testing.T) {
 	f := newFeed(watched)
 	f.portion, f.pagesMax = newPortion(50), 3
 	request := store.ReadRequest{Limit: 50, Range: store.SplitRange(2)[0], Columns: store.ColumnPayload, Through: head}
-	slow := &reading{member: f.join(request), request: request, all: sees(t, s, request)}
-	quick := &reading{member: f.join(request), request: request, all: slow.all}
+	slow := &reading{member: f.join(request, nil), request: request, all: sees(t, s, request)}
+	quick := &reading{member: f.join(request, nil), request: request, all: slow.all}
 	if err := slow.step(t.Context(), head); err != nil {
 		t.Fatal(err)
 	}
@@ -680,7 +721,7 @@ func TestFeed_filteringDoesNotAllocate(t *testing.T) {
 		Limit: 1000, Range: store.SplitRange(2)[0], Columns: store.ColumnPayload,
 		Scope: store.Scope{EventTypes: []string{"Noted", "Other"}, BoundedContexts: []string{"Test"}},
 	}
-	m, _ := f.join(request), f.join(request)
+	m, _ := f.join(request, nil), f.join(request, nil)
 	var to stretch
 	allocations := testing.AllocsPerRun(10, func() {
 		if err := m.read(t.Context(), 0, head, &to); err != nil {

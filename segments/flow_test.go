@@ -307,3 +307,40 @@ func TestFlow_whatComesBeforeAFaultIsCommitted(t *testing.T) {
 		})
 	}
 }
+
+// TestFlow_aDeadlockIsTriedAgainAtOnce has commits meet deadlocks, with a guest that asks for what it has written and one that does not.
+func TestFlow_aDeadlockIsTriedAgainAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"fine_balance", "order_check"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			watch := &commitWatch{Store: segments.NewLog(t)}
+			failures := map[int64]int{}
+			watch.instead = func(from, _ int64, commit func() error) error {
+				if failures[from]++; failures[from] < 3 {
+					return fmt.Errorf("%w: as the test has it", store.ErrDeadlock)
+				}
+				return commit()
+			}
+			appendTo(t, watch, manyPayments(100, 3)...)
+			runtime := newRuntime(t, zerolog.Nop())
+			module := loadExample(t, runtime, "fine_balance")
+			if name == "order_check" {
+				module = loadTest(t, runtime, name)
+			}
+			// A segment that ended would be claimed again after an hour only.
+			options := segments.Options{Once: true, Segments: 1, BatchEvents: 50, CommitEvents: 50, RetryMin: time.Hour, RetryMax: time.Hour}
+			worker, err := segments.New(watch, options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			worker.Set(module)
+			if err := worker.Run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got := worker.Progress()[0]; got.Deadlocks != 4 || got.Events != 100 {
+				t.Errorf("the worker has done %+v, want 100 events and 4 deadlocks", got)
+			}
+		})
+	}
+}

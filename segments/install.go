@@ -46,7 +46,7 @@ func (r *runner) install(ctx context.Context) error {
 	if r.module != nil {
 		r.module.Close(context.WithoutCancel(ctx))
 	}
-	r.module = module
+	r.module, r.divider = module, newDivider(&module.Description.Projection)
 	r.installed(catalogue)
 	r.logger.Info().Str("module", module.File).Int("version", module.Description.Version).Msg("projection installed")
 	return nil

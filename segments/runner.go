@@ -17,15 +17,16 @@ import (
 // runner runs one projection: it installs the module, takes its share of the segments, and starts and stops them. All of it happens
 // in the goroutine of run, but for set, stop, show and progress, which the worker calls, and moved and ending, which segments call.
 type runner struct {
-	worker *Worker
-	name   string
-	logger zerolog.Logger
-	wake   chan struct{} // something changed: a module, a view, or the end of a segment
-	done   chan struct{} // closed when run returned
-	quit   chan struct{} // closed by stop
-	events atomic.Int64
-	ready  atomic.Bool // the module is installed, and fits what is in the database
-	member atomic.Bool // others count this worker in: it is ready and has something to do
+	worker    *Worker
+	name      string
+	logger    zerolog.Logger
+	wake      chan struct{} // something changed: a module, a view, or the end of a segment
+	done      chan struct{} // closed when run returned
+	quit      chan struct{} // closed by stop
+	events    atomic.Int64
+	deadlocks atomic.Int64
+	ready     atomic.Bool // the module is installed, and fits what is in the database
+	member    atomic.Bool // others count this worker in: it is ready and has something to do
 
 	// With Once, valid after done.
 	completed bool
@@ -38,6 +39,7 @@ type runner struct {
 	positions map[int]int64 // checkpoints, as far as they are known
 
 	module    *host.Module // installed
+	divider   *divider     // of the module
 	catalogue store.Catalogue
 	segments  map[int]*segment
 	troubles  map[int]*trouble
@@ -292,7 +294,7 @@ func (r *runner) moved(claim store.Claim, events int) {
 }
 
 func (r *runner) progress() Progress {
-	p := Progress{Projection: r.name, Events: r.events.Load()}
+	p := Progress{Projection: r.name, Events: r.events.Load(), Deadlocks: r.deadlocks.Load()}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	first := true

@@ -31,6 +31,8 @@ type segment struct {
 	request store.ReadRequest
 	log     *member // of the worker's feed, while it runs
 	careful int64   // up to this position every batch is committed by itself
+
+	deadlocks int // that commits have met
 }
 
 func newSegment(r *runner, claim store.Claim) *segment {
@@ -68,7 +70,7 @@ func (s *segment) run(ctx context.Context) error {
 	worker := s.runner.worker
 	working, stop := outliving(ctx, stopGrace)
 	defer stop()
-	s.log = worker.feed.join(s.request)
+	s.log = worker.feed.join(s.request, s.runner.divider)
 	defer worker.feed.leave(s.log)
 	for {
 		err := newFlow(s).run(ctx, working)

@@ -322,6 +322,7 @@ type Progress struct {
 	Projection string
 	Position   int64 // the checkpoint of its segment that is furthest behind
 	Events     int64 // applied by this worker since it started
+	Deadlocks  int64 // that commits have met and were repeated after
 }
 
 // Progress returns how far every projection is, by name. The caller owns the result.

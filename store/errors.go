@@ -17,6 +17,10 @@ var (
 	// is read-only. Nothing can be said of the transaction; the stored checkpoint tells.
 	ErrTransient = errors.New("the database is not available")
 
+	// ErrDeadlock says that the database ended the transaction because others waited for it and it for them. Nothing was
+	// written, and the same transaction may be tried again at once. It is an ErrTransient.
+	ErrDeadlock = fmt.Errorf("%w: deadlock", ErrTransient)
+
 	// ErrNotMigrated says that the database lacks the tables of this version.
 	ErrNotMigrated = errors.New("the database is not set up for this version: run 'pupwasm migrate up'")
 )

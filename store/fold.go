@@ -1,6 +1,10 @@
 package store
 
-import "math"
+import (
+	"cmp"
+	"math"
+	"slices"
+)
 
 // Mutation is one change that a guest asks for: an entry of the catalogue with its values, caused by an event of the batch.
 type Mutation struct {
@@ -9,11 +13,14 @@ type Mutation struct {
 	Values []Value
 }
 
-// Step is a part of the write plan: rows for one entry of the catalogue. Steps are applied in order. The rows of a
-// declarative step have distinct keys (but for those of an insert, of which the database refuses the second), stand in one order of the
+// Step is a part of the write plan: rows for one of the writes of [Projection.Plan]. Steps are applied in order. The rows of a
+// declarative step have distinct keys (except those of an insert, of which the database refuses the second), are in one order of the
 // keys that is the same on every host, and may be applied as a set; those of a SQL statement, and of a table without a key, are applied in order.
+//
+// Between two statements that are unordered, steps of shared tables come first, one a table, in the order of the declaration. So
+// transactions of several segments lock shared rows in one order.
 type Step struct {
-	Write  int
+	Write  int     // index into [Projection.Plan]
 	Width  int     // values a row
 	Count  int     // rows; with Width 0 it is the only measure
 	Values []Value // row by row
@@ -23,11 +30,12 @@ type Step struct {
 // and again by one goroutine: Add for each batch, then Steps, then Reset.
 //
 // Rows of one write and key become one row (add+add, set+set), while the order of changes to a key is kept: a row
-// never moves before a step that touched the same key, nor across a SQL statement, whose reach is unknown. One outcome may
+// never moves before a step that touched the same key, nor across a SQL statement, whose reach is unknown. Rows of a shared table
+// become one row a key whatever writes they come from. One outcome may
 // differ from that of rows one by one: a sum of i64 that leaves the range and comes back within the batches is not refused.
 type Folder struct {
 	projection *Projection
-	writes     []foldWrite
+	writes     []foldWrite // by index of the plan
 
 	steps   []Step
 	spare   [][]Value // by step: room for its rows in another order
@@ -35,9 +43,11 @@ type Folder struct {
 	touched keyIndex // the last row that touched a key
 	latest  []int    // per write: its last step, or -1
 	barrier int      // steps before this index must not receive rows any more
-	rows    int
-	kept    arena // what values of the steps point to
-	scratch []byte
+	// sharedBarrier is the same for rows of shared tables: only statements that are unordered may reach these.
+	sharedBarrier int
+	rows          int
+	kept          arena // what values of the steps point to
+	scratch       []byte
 }
 
 type foldWrite struct {
@@ -46,14 +56,17 @@ type foldWrite struct {
 	keyWidth int
 	width    int
 	alone    bool // inserts into a table that nothing else writes to: keys need not be compared
+	shared   *sharedRow
+	into     int // the write of the plan that rows become rows of
 }
 
 // NewFolder prepares a folder for a valid projection.
 func NewFolder(projection *Projection) *Folder {
-	f := &Folder{projection: projection, touched: newKeyIndex(), latest: make([]int, len(projection.Writes))}
-	for i := range projection.Writes {
-		w := &projection.Writes[i]
-		folded := foldWrite{Write: w, table: -1, width: len(projection.Parameters(w))}
+	plan := projection.Plan()
+	f := &Folder{projection: projection, touched: newKeyIndex(), latest: make([]int, len(plan))}
+	for i := range plan {
+		w := &plan[i]
+		folded := foldWrite{Write: w, table: -1, width: len(projection.Parameters(w)), into: i}
 		for t := range projection.Tables {
 			if w.SQL == nil && projection.Tables[t].Name == w.Table {
 				folded.table, folded.keyWidth = t, len(projection.Tables[t].Key)
@@ -64,8 +77,31 @@ func NewFolder(projection *Projection) *Folder {
 	for i := range f.writes {
 		f.writes[i].alone = f.writes[i].Action == Insert && f.writers(f.writes[i].table) == 1
 	}
+	f.shareTables(len(projection.Writes))
 	f.Reset()
 	return f
+}
+
+// shareTables has the rows of shared tables become rows of one write a table. Those behind the declared ones are the combined.
+func (f *Folder) shareTables(combined int) {
+	for t := range f.projection.Tables {
+		table := &f.projection.Tables[t]
+		writes := f.projection.sharedWrites(t)
+		into := -1
+		switch len(writes) {
+		case 0:
+			continue
+		case 1:
+			into = writes[0]
+		default:
+			into = combined
+			combined++
+		}
+		for _, i := range writes {
+			f.writes[i].into, f.writes[i].shared = into, newSharedRow(table, f.writes[i].Write, f.writes[into].Write)
+		}
+		f.writes[into].shared = newSharedRow(table, f.writes[into].Write, f.writes[into].Write)
+	}
 }
 
 // writers is how many declarative writes a table has.
@@ -92,7 +128,7 @@ func (f *Folder) Reset() {
 	for i := range f.latest {
 		f.latest[i] = -1
 	}
-	f.barrier, f.rows = 0, 0
+	f.barrier, f.sharedBarrier, f.rows = 0, 0, 0
 	f.kept.reset()
 }
 
@@ -106,8 +142,10 @@ func (f *Folder) Add(mutations []Mutation) {
 			f.foldStatement(m, w)
 		case w.keyWidth == 0, w.alone:
 			f.appendRow(f.stepFor(m.Write, w, f.barrier), m.Values)
+		case w.shared != nil:
+			f.foldRow(w.into, w.shared.of(m.Values), f.sharedBarrier)
 		default:
-			f.foldRow(m, w)
+			f.foldRow(m.Write, m.Values, f.barrier)
 		}
 	}
 }
@@ -126,6 +164,7 @@ func (f *Folder) Bytes() int {
 
 // Steps returns the steps of all that was added. They and their values belong to the folder and are valid until the next Reset.
 func (f *Folder) Steps() []Step {
+	f.orderSteps()
 	for len(f.spare) < len(f.steps) {
 		f.spare = append(f.spare, nil)
 	}
@@ -144,23 +183,48 @@ func (f *Folder) foldStatement(m *Mutation, w *foldWrite) {
 	}
 	f.appendRow(last, m.Values)
 	f.barrier = len(f.steps)
+	if w.Unordered {
+		f.sharedBarrier = f.barrier
+	}
 }
 
-func (f *Folder) foldRow(m *Mutation, w *foldWrite) {
-	last := f.lastOf(w.table, m.Values[:w.keyWidth])
-	earliest := f.barrier
+// foldRow adds a row of a write, in a step that is not before the barrier.
+func (f *Folder) foldRow(write int, values []Value, barrier int) {
+	w := &f.writes[write]
+	last := f.lastOf(w.table, values[:w.keyWidth])
+	earliest := barrier
 	if *last != (place{}) {
 		step, row := last.indexes()
-		if s := &f.steps[step]; s.Write == m.Write && step >= f.barrier && f.mergeRow(w, s.row(row), m.Values) {
+		if s := &f.steps[step]; s.Write == write && step >= barrier && f.mergeRow(w, s.row(row), values) {
 			return
 		}
 		earliest = max(earliest, step+1)
 	} else {
 		f.touched.taken++
 	}
-	step := f.stepFor(m.Write, w, earliest)
+	step := f.stepFor(write, w, earliest)
 	*last = placeOf(step, f.steps[step].Count)
-	f.appendRow(step, m.Values)
+	f.appendRow(step, values)
+}
+
+// orderSteps puts the steps of shared tables first, in the order of their tables, between statements that are unordered. The other
+// steps keep their order: their rows are written by this segment only.
+func (f *Folder) orderSteps() {
+	for start := 0; start < len(f.steps); start++ {
+		end := start
+		for end < len(f.steps) && !f.writes[f.steps[end].Write].Unordered {
+			end++
+		}
+		slices.SortStableFunc(f.steps[start:end], func(a, b Step) int { return cmp.Compare(f.turn(a), f.turn(b)) })
+		start = end
+	}
+}
+
+func (f *Folder) turn(s Step) int {
+	if w := &f.writes[s.Write]; w.shared != nil {
+		return w.table
+	}
+	return len(f.projection.Tables)
 }
 
 // lastOf returns where the last row is noted that touched a key, until it is called again. None is noted for a key that is new.

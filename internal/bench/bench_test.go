@@ -20,7 +20,7 @@ func TestMeasure_everyPartRunsAndIsReported(t *testing.T) {
 	c := config{
 		rounds: 1, events: 5_000, streams: 500, logs: []int{2_000, 4_000}, guestEvents: 2 * guestBatch, near: 100 * time.Millisecond,
 		run: regexp.MustCompile(`^(W1/(bare read|one SQL statement n=5000|native n=1000|handler, tuned|pupwasm TinyGo n=1000)$|` +
-			`projections/(catching up/1|near the head/5)$|growth/|guest/W1/TinyGo, fresh|memory/TinyGo, reuse|cold/TinyGo/cache=false)`),
+			`projections/(catching up/1|near the head/5)$|partitions/1 segment|growth/|guest/W1/TinyGo, fresh|memory/TinyGo, reuse|cold/TinyGo/cache=false)`),
 	}
 	r, err := measure(t.Context(), c)
 	if err != nil {
@@ -38,7 +38,7 @@ func TestMeasure_everyPartRunsAndIsReported(t *testing.T) {
 	if err := json.Unmarshal(text, &parts); err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{"ratios", "workloads", "projections", "growth", "guests", "guest_memory", "cold_starts"} {
+	for _, part := range []string{"ratios", "workloads", "projections", "partitions", "growth", "guests", "guest_memory", "cold_starts"} {
 		if parts[part] == nil {
 			t.Errorf("the report has no %s", part)
 		}

@@ -25,6 +25,7 @@
 //	contender_handler.go   a handler per event in database/sql
 //	contender_pupwasm.go   a segments.Worker
 //	projections.go         1, 5 and 20 projections on one host, catching up and near the head
+//	partitions.go          W1 divided by stream, and by a field of the payload
 //	growth.go              what an event costs at the end of a long log
 //	guests.go              guests without a database: time, fuel, and memory over many events
 //	coldstart.go           from the start of a process to its first commit

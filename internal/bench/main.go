@@ -111,6 +111,7 @@ func measure(ctx context.Context, c config) (*report, error) {
 		{"latencies", runLatencies},
 		{"notify tax", runNotifyTax},
 		{"projections", runProjections},
+		{"partitions", runPartitions},
 		{"growth", runGrowth},
 		{"guests", runGuests},
 		{"cold starts", runColdStarts},

@@ -28,6 +28,7 @@ func (r *report) printTables(out *tabwriter.Writer) {
 	r.printRatios(out)
 	r.printWorkloads(out)
 	r.printProjections(out)
+	r.printPartitions(out)
 	r.printGrowth(out)
 	r.printGuests(out)
 	r.printColdStarts(out)

@@ -27,6 +27,7 @@ type report struct {
 	Latencies   []latencyResult      `json:"latencies,omitempty"`
 	Taxes       []taxResult          `json:"notify_tax,omitempty"`
 	Projections []*projectionsResult `json:"projections,omitempty"`
+	Partitions  []*partitionResult   `json:"partitions,omitempty"`
 	Growth      []*growthResult      `json:"growth,omitempty"`
 	Guests      []*guestResult       `json:"guests,omitempty"`
 	GuestMemory []*guestMemoryResult `json:"guest_memory,omitempty"`
@@ -102,6 +103,7 @@ func (r *report) judge(whole bool) {
 		}
 	}
 	r.judgeProjections()
+	r.judgePartitions()
 	r.judgeGrowth()
 	r.judgeLatencies()
 	r.judgeAppends()

@@ -26,8 +26,9 @@ func (s *Store) Install(ctx context.Context, projection *store.Projection, segme
 		return nil, err
 	}
 	c := &catalogue{store: s, params: sync.Pool{New: func() any { return &parameters{} }}}
-	for i := range projection.Writes {
-		statement, err := writeStatement(projection, &projection.Writes[i])
+	plan := projection.Plan()
+	for i := range plan {
+		statement, err := writeStatement(projection, &plan[i])
 		if err != nil {
 			return nil, err
 		}

@@ -30,6 +30,7 @@ const (
 	stateUndefinedFunction  = "42883"
 	stateInvalidSchema      = "3F000"
 	stateReadOnly           = "25006"
+	stateDeadlock           = "40P01"
 	stateIdleTransaction    = "25P03"
 	stateLockNotAvailable   = "55P03"
 	stateInvalidPassword    = "28P01"
@@ -54,6 +55,9 @@ func translate(err error) error {
 			return fmt.Errorf("%w (%s)", store.ErrNotMigrated, pg.Message)
 		case stateInvalidPassword, stateInvalidAuth, stateUndefinedDatabase, stateInsufficientRights:
 			return fmt.Errorf("the database refuses the connection or the rights: %s", pg.Message)
+		}
+		if pg.Code == stateDeadlock {
+			return fmt.Errorf("%w (%s)", store.ErrDeadlock, oneLine(errors.New(pg.Detail)))
 		}
 		if transientState(pg.Code) {
 			return fmt.Errorf("%w: %s", store.ErrTransient, pg.Message)

@@ -27,8 +27,9 @@ func (s *Store) Install(ctx context.Context, projection *store.Projection, segme
 		}
 	}
 	c := &catalogue{store: s, policy: newPolicy(projection)}
-	for i := range projection.Writes {
-		statement, err := writeStatement(projection, &projection.Writes[i])
+	plan := projection.Plan()
+	for i := range plan {
+		statement, err := writeStatement(projection, &plan[i])
 		if err != nil {
 			return nil, err
 		}

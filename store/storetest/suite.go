@@ -59,6 +59,7 @@ func Run(t *testing.T, driver Driver) {
 		{"lease", leaseCases},
 		{"lease_model", leaseModelCases},
 		{"layout", layoutCases},
+		{"division", divisionCases},
 		{"status", statusCases},
 		{"reset", resetCases},
 	}
