@@ -103,6 +103,10 @@ func TestProjection_Validate_saysHowToOwnRows(t *testing.T) {
 // TestProjection_Validate_adviceIsRight follows what the lines advise.
 func TestProjection_Validate_adviceIsRight(t *testing.T) {
 	t.Parallel()
+	zero := orders()
+	zero.Tables[0].Columns[2].Default, zero.Tables[0].Columns[2].NotNull = []byte("0"), true
+	zero.Writes[0] = store.Write{Name: "seen", Action: store.InsertIgnore, Table: "latest"} // nothing fills the column, which stays 0
+	must(t, zero.Validate())
 	owned := orders()
 	owned.Tables[0].Columns[0].Partition = true
 	owned.Partition = &store.Partition{By: store.PartitionJSON, Path: []string{"customer"}}
