@@ -22,13 +22,18 @@ var storeColumn = map[abi.Column]store.Columns{
 	abi.CausationID:    store.ColumnCausationID,
 	abi.CreatedAt:      store.ColumnCreatedAt,
 	abi.PartitionHash:  store.ColumnPartitionHash,
+	abi.PartitionKey:   0, // see prepareChecks
 }
 
-// encodeBatch lays events out as a batch of the given columns. The result belongs to the encoder.
-func encodeBatch(e *abi.BatchEncoder, header abi.BatchHeader, columns []abi.Column, events []store.Recorded) ([]byte, error) {
-	header.Count = len(events)
-	e.Begin(header, len(columns))
+// encodeBatch lays events out as a batch of the columns of the module. The result belongs to the encoder.
+func (g *Guest) encodeBatch(events []store.Recorded) ([]byte, error) {
+	e, columns := &g.encoder, g.module.columns
+	e.Begin(abi.BatchHeader{Count: len(events), Segment: uint32(g.segment), LogLevel: guestLogLevel(g.logger)}, len(columns))
 	for _, column := range columns {
+		if column == abi.PartitionKey {
+			e.Bytes(column, func(i int) []byte { return g.keys[i] })
+			continue
+		}
 		encodeColumn(e, column, events)
 	}
 	return e.Finish()

@@ -1,4 +1,14 @@
 package host
 
+import "github.com/pupwasm/pupwasm/store"
+
 // Reply returns the bytes that the last Apply decoded, which are valid until the next call.
 func (g *Guest) Reply() []byte { return g.reply }
+
+// Batch lays out events as the guest gets them.
+func (g *Guest) Batch(events []store.Recorded) ([]byte, error) {
+	if err := g.readKeys(events); err != nil {
+		return nil, err
+	}
+	return g.encodeBatch(events)
+}

@@ -30,6 +30,9 @@ func guestLog(g *Guest, memory api.Memory, stack []uint64) {
 	}
 	size = min(size, logLineBytes)
 	g.charge(int64(size) * unitsByte)
+	if logLevels[level] == zerolog.ErrorLevel {
+		g.lastError = append(g.lastError[:0], text[:size]...)
+	}
 	g.log(logLevels[level], text[:size])
 }
 
@@ -84,6 +87,9 @@ func (g *Guest) runQuery(request []byte) error {
 		return fmt.Errorf("%w: query %q has %d bytes behind its arguments", errGuest, declared.Name, rest)
 	}
 	if err := checkKeyArrays(declared, arguments); err != nil {
+		return err
+	}
+	if err := g.checkQuery(q.Query, arguments); err != nil {
 		return err
 	}
 	g.stopwatch.pause()

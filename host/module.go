@@ -30,6 +30,7 @@ type Module struct {
 	runtime        *Runtime
 	code           *compiledCode
 	images         images
+	warnings       warnings
 	usesRoom       bool   // see room.go
 	limits         Limits // the host's, or less where the module asks for less
 	columns        []abi.Column
@@ -37,6 +38,12 @@ type Module struct {
 	writeTypes     [][]store.Type
 	writeKeys      []int // per write: how many of its first values are a key
 	queryArguments [][]store.Type
+
+	// Whose rows they are: see ownership.go.
+	partition   store.Partition
+	usesKeys    bool
+	writeChecks []rowCheck // per write
+	queryChecks []rowCheck // per query
 }
 
 // Load compiles a module and reads its description. file is the name for logs and errors.
@@ -136,9 +143,10 @@ func (m *Module) prepare() {
 		arguments, _ := projection.Signature(&projection.Queries[i])
 		m.queryArguments = append(m.queryArguments, arguments)
 	}
+	m.prepareChecks()
 }
 
-// Columns are the fields of events that the module reads.
+// Columns are the fields of events that the module reads, and those that the host needs to check what it does.
 func (m *Module) Columns() store.Columns { return m.storeColumns }
 
 func (m *Module) checkImports() error {
@@ -197,6 +205,9 @@ func (m *Module) checkExports() error {
 		if !slices.Equal(function.ParamTypes(), required.params) || !slices.Equal(function.ResultTypes(), required.results) {
 			return fmt.Errorf("exports %s with another signature than the ABI's", required.name)
 		}
+	}
+	if own, ok := functions[collections]; ok && (len(own.ParamTypes()) != 0 || !slices.Equal(own.ResultTypes(), []api.ValueType{i32})) {
+		return fmt.Errorf("exports %s with another signature than the ABI's", collections)
 	}
 	if start, ok := functions["_initialize"]; ok && (len(start.ParamTypes()) != 0 || len(start.ResultTypes()) != 0) {
 		return errors.New("exports _initialize with parameters or results")

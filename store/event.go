@@ -126,6 +126,6 @@ type Recorded struct {
 	AggregateVersion int64 // place within the stream, from 1, without gaps
 	PartitionHash    uint32
 	// Key is the partition key by which a projection divides its events; nil where that is the stream's id. It is set by
-	// whoever divides the events, belongs to them as the payload does, and is not stored.
+	// the part that divides the events, belongs to them as the payload does, and is not stored.
 	Key []byte
 }

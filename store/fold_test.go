@@ -47,10 +47,10 @@ const (
 // ledger has two tables, one without a key, and a write of every kind.
 func ledger(key string) *store.Projection {
 	return &store.Projection{
-		Name: "ledger", Version: 1,
+		Name: "ledger", Version: 1, Order: store.OrderGlobal,
 		Tables: []store.Table{
 			{Name: "account", Key: []string{"k"}, Columns: []store.Column{
-				{Name: "k", Type: typed(key), Partition: true},
+				{Name: "k", Type: typed(key)},
 				{Name: "total", Type: typed("i64")},
 				{Name: "amount", Type: typed("numeric")},
 				{Name: "low", Type: typed("i64")},
@@ -499,8 +499,8 @@ func TestFolder_tablesAndKeysKeepApart(t *testing.T) {
 func TestFolder_insertsOfATableOfTheirOwnAreOneStep(t *testing.T) {
 	t.Parallel()
 	p := &store.Projection{
-		Name: "log", Version: 1,
-		Tables: []store.Table{{Name: "line", Key: []string{"n"}, Columns: []store.Column{{Name: "n", Type: typed("i64"), Partition: true}}}},
+		Name: "log", Version: 1, Order: store.OrderGlobal,
+		Tables: []store.Table{{Name: "line", Key: []string{"n"}, Columns: []store.Column{{Name: "n", Type: typed("i64")}}}},
 		Writes: []store.Write{
 			{Name: "add", Action: store.Insert, Table: "line"},
 			{Name: "prune", SQL: store.Statement{store.DialectAny: "DELETE FROM {line}"}},

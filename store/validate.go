@@ -51,6 +51,9 @@ func (p *Projection) Validate() error {
 	default:
 		return &CatalogueError{Item: "ordering", Reason: fmt.Sprintf("is %.60q, must be %s or %s", p.Order, OrderStream, OrderGlobal)}
 	}
+	if reason := p.validatePartition(); reason != "" {
+		return &CatalogueError{Item: "partition", Reason: reason}
+	}
 	for i := range p.Tables {
 		if err := p.validateTable(i); err != nil {
 			return err
@@ -72,7 +75,7 @@ func (p *Projection) Validate() error {
 			return &CatalogueError{Item: fmt.Sprintf("query %.60q", p.Queries[i].Name), Reason: reason}
 		}
 	}
-	return nil
+	return p.validateOwnership()
 }
 
 func (p *Projection) validateTable(index int) error {
@@ -124,6 +127,9 @@ func (p *Projection) validateTable(index int) error {
 			}
 		}
 	}
+	if reason := t.validateMarks(); reason != "" {
+		return fault("%s", reason)
+	}
 	return nil
 }
 
@@ -164,7 +170,10 @@ func (p *Projection) validateWrite(w *Write) string {
 		if w.Action != "" || w.Table != "" || len(w.Columns) > 0 {
 			return "has sql and also action, table or columns: choose one form"
 		}
-		return ""
+		return validateParameter(w.PartitionParam, w.Params, false)
+	}
+	if w.PartitionParam != 0 || w.Unordered {
+		return "is declared by its action, which the host can check: partition_param and unordered are for sql"
 	}
 	table, ok := p.Table(w.Table)
 	if !ok {
@@ -239,7 +248,10 @@ func (p *Projection) validateQuery(q *Query) string {
 		if len(q.Results) == 0 {
 			return "has no results"
 		}
-		return ""
+		return validateParameter(q.PartitionParam, q.Params, true)
+	}
+	if q.PartitionParam != 0 {
+		return "loads by key, which the host can check: partition_param is for sql"
 	}
 	table, ok := p.Table(q.Table)
 	if !ok {
@@ -252,6 +264,20 @@ func (p *Projection) validateQuery(q *Query) string {
 		if _, ok := table.Column(name); !ok {
 			return fmt.Sprintf("column %.60q is not a column of table %.60q", name, table.Name)
 		}
+	}
+	return ""
+}
+
+// validateParameter checks the number of the parameter that holds the partition key. A query may ask for an array of keys.
+func validateParameter(number int, params []Type, arrays bool) string {
+	switch {
+	case number == 0:
+		return ""
+	case number < 0 || number > len(params):
+		return fmt.Sprintf("has partition_param %d of %d parameters, which are counted from 1", number, len(params))
+	}
+	if t := params[number-1]; !slices.Contains(markKinds, t.Kind) || t.Array && !arrays {
+		return fmt.Sprintf("has parameter $%d of type %s: a partition key is held by text, i64, uuid, bool or numeric", number, t)
 	}
 	return ""
 }

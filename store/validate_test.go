@@ -12,7 +12,7 @@ import (
 // valid is a declaration with one of everything.
 func valid() *store.Projection {
 	return &store.Projection{
-		Name: "fine_balance", Version: 1,
+		Name: "fine_balance", Version: 1, Order: store.OrderGlobal,
 		Tables: []store.Table{
 			{Name: "fines", Key: []string{"member"}, Indexes: [][]string{{"n"}, {"t", "n"}}, Columns: []store.Column{
 				{Name: "member", Type: typed("text")},
@@ -44,8 +44,10 @@ func TestProjection_Validate_acceptsAndFillsDefaults(t *testing.T) {
 	t.Parallel()
 	p := valid()
 	must(t, p.Validate())
-	if p.Order != store.OrderStream || p.Writes[0].Columns[1].Action != store.ActionSet {
-		t.Errorf("defaults are not filled: order %q, action %q", p.Order, p.Writes[0].Columns[1].Action)
+	empty := &store.Projection{Name: "empty", Version: 1}
+	must(t, empty.Validate())
+	if empty.Order != store.OrderStream || p.Writes[0].Columns[1].Action != store.ActionSet {
+		t.Errorf("defaults are not filled: order %q, action %q", empty.Order, p.Writes[0].Columns[1].Action)
 	}
 	must(t, p.Validate()) // again, with the defaults filled
 	for _, kind := range []string{"bool", "i64", "numeric", "text", "bytes", "timestamptz", "uuid"} {

@@ -93,6 +93,11 @@ func printModule(out io.Writer, module *host.Module) {
 	field("start-up", "%s", module.StartUp.Round(1000))
 	field("imports", "%s", listOr(module.Imports, "nothing"))
 	field("ordering", "%s", d.Order)
+	if d.Order == store.OrderGlobal {
+		field("divided by", "nothing: one segment applies all events")
+	} else {
+		field("divided by", "%s", printable(d.Division().String()))
+	}
 	field("contexts", "%s", listOr(d.Scope.BoundedContexts, "all"))
 	field("aggregates", "%s", listOr(d.Scope.AggregateTypes, "all"))
 	field("event types", "%s", listOr(d.Scope.EventTypes, "all"))
@@ -126,12 +131,43 @@ func printTable(out io.Writer, d *host.Description, t *store.Table) {
 	for _, index := range t.Indexes {
 		fmt.Fprintf(out, "  index (%s)\n", strings.Join(index, ", "))
 	}
+	if d.Order != store.OrderGlobal {
+		fmt.Fprintf(out, "  rows are %s\n", ownership(t))
+	}
 	printStatement(out, "ddl", t.DDL)
+}
+
+// ownership says who may change the rows of a table.
+func ownership(t *store.Table) string {
+	_, column, _ := t.Mark()
+	switch {
+	case column.Partition:
+		return fmt.Sprintf("owned: %s holds the partition key", column.Name)
+	case column.Position:
+		return fmt.Sprintf("per event: %s holds its position", column.Name)
+	case column.EventID:
+		return fmt.Sprintf("per event: %s holds its id", column.Name)
+	default:
+		return "shared by all segments"
+	}
+}
+
+// promise says why a statement may run in several segments at once.
+func promise(p *store.Projection, parameter int, unordered bool) string {
+	switch {
+	case p.Order == store.OrderGlobal:
+		return ""
+	case unordered:
+		return ", unordered: its author promises that the order of events does not matter to it"
+	case parameter > 0:
+		return fmt.Sprintf(", partition key in $%d", parameter)
+	}
+	return ""
 }
 
 func printWrite(out io.Writer, p *store.Projection, w *store.Write) {
 	if w.SQL != nil {
-		fmt.Fprintf(out, "\nwrite %s (%s)\n", w.Name, typeList(w.Params))
+		fmt.Fprintf(out, "\nwrite %s (%s)%s\n", w.Name, typeList(w.Params), promise(p, w.PartitionParam, w.Unordered))
 		printStatement(out, "sql", w.SQL)
 		return
 	}
@@ -149,12 +185,13 @@ func printWrite(out io.Writer, p *store.Projection, w *store.Write) {
 
 func printQuery(out io.Writer, p *store.Projection, q *store.Query) {
 	if q.SQL != nil {
-		fmt.Fprintf(out, "\nquery %s (%s) returns (%s)\n", q.Name, typeList(q.Params), typeList(q.Results))
+		fmt.Fprintf(out, "\nquery %s (%s) returns (%s)%s\n", q.Name, typeList(q.Params), typeList(q.Results), promise(p, q.PartitionParam, q.Unordered))
 		printStatement(out, "sql", q.SQL)
 		return
 	}
 	table, _ := p.Table(q.Table)
-	fmt.Fprintf(out, "\nquery %s: load %s from %s by (%s)\n", q.Name, strings.Join(q.Columns, ", "), q.Table, strings.Join(table.Key, ", "))
+	fmt.Fprintf(out, "\nquery %s: load %s from %s by (%s)%s\n", q.Name, strings.Join(q.Columns, ", "), q.Table, strings.Join(table.Key, ", "),
+		promise(p, 0, q.Unordered))
 }
 
 func printStatement(out io.Writer, what string, statement store.Statement) {

@@ -207,8 +207,8 @@ func TestRun_aWrongModuleIsRefusedWithOneLineWhileOthersRun(t *testing.T) {
 			"export":  {without("pup_apply"), "exports no pup_apply"},
 			"type":    {describing(`{"name":"w1","version":1,"tables":[{"name":"t","columns":[{"name":"k","type":"money"}]}]}`), `unknown type "money"`},
 			"member":  {describing(`{"name":"w2","version":1,"tabels":[]}`), `unknown field "tabels"`},
-			"sql":     {describing(`{"name":"w3","version":1,` + table + `,"writes":[{"name":"w","sql":"INSERT INTO {t} (nope) VALUES ($1)","params":["text"]}]}`), `write "w": `},
-			"foreign": {describing(`{"name":"w4","version":1,` + table + `,"writes":[{"name":"w","sql":"DELETE FROM pupwasm__events"},{"name":"x","sql":"DELETE FROM pupwasm.events"}]}`), `write "w": `},
+			"sql":     {describing(`{"name":"w3","version":1,` + table + `,"writes":[{"name":"w","sql":"INSERT INTO {t} (nope) VALUES ($1)","params":["text"],"unordered":true}]}`), `write "w": `},
+			"foreign": {describing(`{"name":"w4","version":1,` + table + `,"writes":[{"name":"w","sql":"DELETE FROM pupwasm__events","unordered":true},{"name":"x","sql":"DELETE FROM pupwasm.events","unordered":true}]}`), `write "w": `},
 			"action":  {describing(`{"name":"w5","version":1,` + table + `,"writes":[{"name":"w","action":"replace","table":"t"}]}`), `write "w": has action "replace"`},
 		}
 		folder := modulesFolder(t, "user_counter")

@@ -41,6 +41,7 @@ const (
 	CausationID
 	CreatedAt
 	PartitionHash
+	PartitionKey
 
 	columnEnd
 )
@@ -48,6 +49,7 @@ const (
 var columnNames = [columnEnd]string{
 	"", "global_position", "aggregate_version", "bounded_context", "aggregate_type", "aggregate_id", "event_id", "event_type",
 	"event_version", "payload", "metadata", "trace_id", "correlation_id", "causation_id", "created_at", "partition_hash",
+	"partition_key",
 }
 
 // String returns the column's name in a description.

@@ -50,13 +50,16 @@
 //	description    free text
 //	subscription   {"bounded_contexts":[…], "aggregate_types":[…], "event_types":[…]}; an empty or missing list means all
 //	ordering       "stream" (default) or "global"
+//	partition      {"by":"stream"} (default), {"by":"json", "path":[name…]}, {"by":"metadata", "path":[name…]} or
+//	               {"by":"correlation"}, see Division into segments
 //	columns        the names of the batch columns that the guest wants (see Batch); global_position and
 //	               aggregate_version come always
-//	tables         [{"name", "columns":[{"name", "type", "not_null", "default"}], "key":[…], "indexes":[[…]], "ddl"}]
+//	tables         [{"name", "columns":[{"name", "type", "not_null", "default"}], "key":[…], "indexes":[[…]], "ddl"}];
+//	               one key column of a table may have "partition":true, "position":true or "event_id":true
 //	writes         the catalogue of changes: [{"name", "action", "table", "columns":[{"name", "action"}]}] or
-//	               [{"name", "sql", "params":[type…]}]
-//	queries        the catalogue of reads: [{"name", "table", "columns":[name…]}] or
-//	               [{"name", "sql", "params":[type…], "results":[type…]}]
+//	               [{"name", "sql", "params":[type…], "partition_param", "unordered"}]
+//	queries        the catalogue of reads: [{"name", "table", "columns":[name…], "unordered"}] or
+//	               [{"name", "sql", "params":[type…], "results":[type…], "partition_param", "unordered"}]
 //	limits         {"memory_mib", "batch_events", "batch_ms"}: what the guest asks for; the host may grant less
 //
 // A name starts with a lower-case letter and goes on with letters, digits and single underscores, 30 at most. A type is bool,
@@ -68,6 +71,33 @@
 // The values of a declarative mutation are the table's key columns in order of the key, then the listed columns in order.
 // The arguments of a declarative query are one array a key column; it returns a row for every key found: the index of the key
 // in the arrays (i64), then the listed columns.
+//
+// # Division into segments
+//
+// With ordering "stream", the host divides the events among segments, which run at the same time. Every event has a partition key, a
+// segment has the events of some keys, and events of one key come in order of position. By "stream" the key is aggregate_id; by
+// "correlation" it is correlation_id, or aggregate_id where that is empty. By "json" and "metadata" it is in the payload or the
+// metadata: the first member of each name along the path, escapes decoded. A string is a key by its text, a boolean as true or
+// false, an integer from -2^63 to 2^64-1 by its digits as they are written (-0 is none). Any other value there is a fault of the
+// event, as are more than 1024 bytes, NUL, half a surrogate pair, what is not UTF-8, and text that begins as an object and is not
+// JSON before the key is found. Where there is no such member, or no object to begin with, the key is aggregate_id. The cases are in
+// store/testdata/partition_keys.json.
+//
+// What a module writes must not depend on how its events are divided. So a table is one of three kinds. It is checked when the module
+// is loaded, and each mutation against the event that caused it; what breaks a rule is refused or a fault. With ordering "global",
+// which is one segment, nothing of this holds.
+//
+//   - Owned: a key column has "partition" (text, i64, uuid, bool or numeric). Its value, as text, must be the key of the event:
+//     text as it is, i64 in decimal, true or false, a uuid in lower case with hyphens, a numeric without sign + and without zeros that
+//     could be left out. Every declarative write and query is possible; a query may ask for keys of events of the batch.
+//   - Per event: a key column has "position" (i64) or "event_id" (uuid), and must hold that of the event. Every declarative write is
+//     possible.
+//   - Shared: all others. A column has one action in all writes, add, min or max. It is nullable without default, or its action is
+//     add and its default 0; then NULL counts as 0. Besides there is only insert-ignore of the key columns.
+//   - A declarative query of a table that is not owned needs "unordered": true, by which the author promises that the rows of the
+//     projection do not depend on when it runs.
+//   - A statement by sql needs "unordered": true likewise, or "partition_param": n, the number from 1 of the parameter that holds the
+//     key, if all tables that it names are owned. A query may have an array of keys there.
 //
 // # Batch
 //
@@ -116,6 +146,7 @@
 //	13  causation_id        text
 //	14  created_at          encoding 2, i64, microseconds since 1970-01-01 UTC
 //	15  partition_hash      encoding 1, u32
+//	16  partition_key       text: the key by which the events are divided, see Division into segments
 //
 // # Values
 //

@@ -18,7 +18,7 @@ func TestColumnByName(t *testing.T) {
 			t.Errorf("ColumnByName(%q) = %d, want none", name, got)
 		}
 	}
-	for _, id := range []abi.Column{0, abi.PartitionHash + 1, 0xFFFF} {
+	for _, id := range []abi.Column{0, abi.PartitionKey + 1, 0xFFFF} {
 		if got := id.String(); got != "" {
 			t.Errorf("Column(%d).String() = %q, want none", id, got)
 		}

@@ -19,6 +19,8 @@ func goldenVectors() map[string]goldenFile {
 	few := &batch{logLevel: 4, columns: named(abi.GlobalPosition, abi.AggregateVersion, abi.EventType, abi.Payload), events: three}
 	empty := &batch{segment: 2, logLevel: 0, columns: allColumns()}
 	later := &batch{logLevel: 3, columns: named(abi.GlobalPosition, abi.AggregateVersion, abi.AggregateType), events: three}
+	keys := &batch{logLevel: 3, events: goldenKeys(), columns: append(named(abi.GlobalPosition, abi.AggregateVersion, abi.AggregateID),
+		columnForm{abi.PartitionKey, abi.Strings})}
 	laterForm := later.readable("what a later host may send: a longer header, and columns of unknown id and encoding, which a reader skips")
 	laterForm.LaterHost = true
 	return map[string]goldenFile{
@@ -28,6 +30,7 @@ func goldenVectors() map[string]goldenFile {
 		"batch_texts_dictionary": goldenTexts(abi.Dictionary).readable("the same texts as batch_texts_strings, every text column in encoding 4"),
 		"batch_texts_strings":    goldenTexts(abi.Strings).readable("the same texts as batch_texts_dictionary, every text column in encoding 5"),
 		"batch_later_host":       laterForm,
+		"batch_partition_key":    keys.readable("the key by which events are divided: that of the payload, empty, and the stream's id"),
 		"reply_empty":            &replyJSON{About: "status 0 without mutations"},
 		"reply_values":           goldenValues(),
 		"reply_arrays":           goldenArrays(),
@@ -70,6 +73,15 @@ func goldenEvents() []event {
 			abi.CreatedAt: int64(math.MinInt64), abi.PartitionHash: uint32(0),
 		},
 	}
+}
+
+// goldenKeys are three events with a partition key.
+func goldenKeys() []event {
+	events := goldenEvents()
+	for i, key := range []string{"customer 漢字 1", "", "i-1"} {
+		events[i][abi.PartitionKey] = key
+	}
+	return events
 }
 
 // goldenTexts has the columns that may come in either encoding, all in one of them.
@@ -156,7 +168,7 @@ func asLaterHost(block []byte) []byte {
 		binary.LittleEndian.PutUint32(descriptor[4:], binary.LittleEndian.Uint32(descriptor[4:])+shift)
 		out = append(out, descriptor...)
 	}
-	unknown(16, 77, size+8, 3)
+	unknown(998, 77, size+8, 3)
 	unknown(0xFFFF, 0, 0, 0)
 	out = append(out, block[abi.BatchHeaderSize+count*abi.ColumnDescriptorSize:]...)
 	out = append(out, "8 bytes.3 b....."...)

@@ -1,6 +1,7 @@
 package hosttest
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -23,7 +24,8 @@ type Event struct {
 	TraceID          string
 	CorrelationID    string
 	CausationID      string
-	CreatedAt        int64 // microseconds since 1970-01-01 UTC
+	CreatedAt        int64  // microseconds since 1970-01-01 UTC
+	PartitionKey     string // defaults to AggregateID
 }
 
 // SampleEvents are events that mean nothing to any projection, in two streams.
@@ -113,6 +115,8 @@ func addColumn(e *abi.BatchEncoder, events []Event, column abi.Column, swapped b
 		e.Int64s(column, func(i int) int64 { return events[i].CreatedAt })
 	case abi.PartitionHash:
 		e.Uint32s(column, func(i int) uint32 { return partitionHash(events[i].AggregateID) })
+	case abi.PartitionKey:
+		seldom(column, func(i int) string { return cmp.Or(events[i].PartitionKey, events[i].AggregateID) })
 	default:
 		panic(fmt.Sprintf("hosttest: column %d is unknown", column))
 	}
@@ -146,7 +150,7 @@ func later(block []byte) []byte {
 		offset := binary.LittleEndian.Uint32(block[at+4:])
 		out = append(out, put(block[at:at+abi.ColumnDescriptorSize], 4, offset+shift)...)
 	}
-	out = unknown(out, uint16(abi.PartitionHash)+1, uint16(abi.Fixed4))
+	out = unknown(out, 0x7FFE, uint16(abi.Fixed4))
 	out = append(append(out, block[end:]...), "later   "...)
 	out = put(out, 6, uint16(abi.BatchHeaderSize+longer))
 	out = put(out, 8, uint32(len(out)))

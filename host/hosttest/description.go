@@ -26,6 +26,9 @@ type Parameters struct {
 	Name  string
 	Types []Type
 	Keys  int // how many of the first must not be null
+	// Holds is what the value number Marked of a write has to be, so that the row is one of its event.
+	Holds  Holds
+	Marked int
 }
 
 // Type is the type of a value.
@@ -44,12 +47,16 @@ type description struct {
 		AggregateTypes  []string `json:"aggregate_types"`
 		EventTypes      []string `json:"event_types"`
 	} `json:"subscription"`
-	Ordering string             `json:"ordering"`
-	Columns  []string           `json:"columns"`
-	Tables   []describedTable   `json:"tables"`
-	Writes   []describedWrite   `json:"writes"`
-	Queries  []describedQuery   `json:"queries"`
-	Limits   map[string]float64 `json:"limits"`
+	Ordering  string `json:"ordering"`
+	Partition *struct {
+		By   string   `json:"by"`
+		Path []string `json:"path"`
+	} `json:"partition"`
+	Columns []string           `json:"columns"`
+	Tables  []describedTable   `json:"tables"`
+	Writes  []describedWrite   `json:"writes"`
+	Queries []describedQuery   `json:"queries"`
+	Limits  map[string]float64 `json:"limits"`
 }
 
 type describedTable struct {
@@ -59,6 +66,10 @@ type describedTable struct {
 		Type    Type   `json:"type"`
 		NotNull bool   `json:"not_null"`
 		Default any    `json:"default"`
+		// Whose rows these are, which a host checks: package store has the rules.
+		Partition bool `json:"partition"`
+		Position  bool `json:"position"`
+		EventID   bool `json:"event_id"`
 	} `json:"columns"`
 	Key     []string        `json:"key"`
 	Indexes [][]string      `json:"indexes"`
@@ -75,6 +86,9 @@ type describedWrite struct {
 	} `json:"columns"`
 	SQL    json.RawMessage `json:"sql"`
 	Params []Type          `json:"params"`
+
+	PartitionParam int  `json:"partition_param"`
+	Unordered      bool `json:"unordered"`
 }
 
 type describedQuery struct {
@@ -84,6 +98,9 @@ type describedQuery struct {
 	SQL     json.RawMessage `json:"sql"`
 	Params  []Type          `json:"params"`
 	Results []Type          `json:"results"`
+
+	PartitionParam int  `json:"partition_param"`
+	Unordered      bool `json:"unordered"`
 }
 
 var (
@@ -231,6 +248,7 @@ func (c *Catalogue) addCatalogue(d *description) error {
 		if slices.ContainsFunc(c.Writes, func(other Parameters) bool { return other.Name == w.Name }) {
 			return fmt.Errorf("write %q stands there twice", w.Name)
 		}
+		p.mark(d, &w)
 		c.Writes = append(c.Writes, p)
 	}
 	for _, q := range d.Queries {

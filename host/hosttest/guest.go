@@ -8,7 +8,7 @@ import (
 
 // Describe is the description of every guest here that does not bring its own: a table with a column of every type, three
 // writes, one query.
-const Describe = `{"name":"hosttest","version":1,"columns":["aggregate_id","event_type","payload"],
+const Describe = `{"name":"hosttest","ordering":"global","version":1,"columns":["aggregate_id","event_type","payload"],
 "tables":[{"name":"things","key":["id"],"columns":[{"name":"id","type":"text"},{"name":"total","type":"i64"},
 {"name":"flag","type":"bool"},{"name":"ratio","type":"f64"},{"name":"amount","type":"numeric"},{"name":"raw","type":"bytes"},
 {"name":"doc","type":"json"},{"name":"at","type":"timestamptz"},{"name":"ref","type":"uuid"},{"name":"tags","type":"text[]"}]}],

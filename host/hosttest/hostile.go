@@ -63,7 +63,7 @@ func Hostile() []HostileGuest {
 		hostileDescriptions(),
 		hostileStarts(), hostileLoops(), hostileRecursions(), hostileBombs(), hostileTraps(),
 		hostileAddresses(), hostileCalls(),
-		hostileReplies(), hostileMutations(), hostileValues(), hostileTypes(),
+		hostileReplies(), hostileMutations(), hostileValues(), hostileTypes(), hostileOwners(),
 	)
 }
 

@@ -190,7 +190,8 @@ func (l *smallLoaded) Apply(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	defer i.Close()
-	batch, err := hosttest.Batch(hosttest.SampleEvents(hosttest.Events), l.catalogue.Columns, hosttest.Layout{})
+	events := hosttest.SampleEvents(hosttest.Events)
+	batch, err := hosttest.Batch(events, l.catalogue.Columns, hosttest.Layout{})
 	if err != nil {
 		return 0, err
 	}
@@ -199,6 +200,9 @@ func (l *smallLoaded) Apply(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	mutations, err := l.catalogue.Mutations(reply, hosttest.Events)
+	if err == nil {
+		err = l.catalogue.CheckRows(mutations, events)
+	}
 	return len(mutations), err
 }
 

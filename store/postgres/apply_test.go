@@ -28,17 +28,17 @@ func sums() *store.Projection {
 	return &store.Projection{
 		Name: "sums", Version: 1,
 		Tables: []store.Table{{Name: "total", Key: []string{"name"}, Columns: []store.Column{
-			{Name: "name", Type: typed("text")}, {Name: "n", Type: typed("i64")}, {Name: "note", Type: typed("text")},
+			{Name: "name", Type: typed("text"), Partition: true}, {Name: "n", Type: typed("i64")}, {Name: "note", Type: typed("text")},
 		}}},
 		Writes: []store.Write{
 			{Name: "add", Action: store.Upsert, Table: "total", Columns: []store.WriteColumn{{Name: "n", Action: store.ActionAdd}}},
 			{Name: "insert", Action: store.Insert, Table: "total", Columns: []store.WriteColumn{{Name: "n"}}},
-			{Name: "double", SQL: anySQL(`UPDATE {total} SET n = n * 2 WHERE name = $1`), Params: []store.Type{typed("text")}},
+			{Name: "double", SQL: anySQL(`UPDATE {total} SET n = n * 2 WHERE name = $1`), Params: []store.Type{typed("text")}, PartitionParam: 1},
 		},
 		Queries: []store.Query{
-			{Name: "all", SQL: anySQL(`SELECT name, n FROM {total} ORDER BY name`), Results: []store.Type{typed("text"), typed("i64")}},
+			{Name: "all", SQL: anySQL(`SELECT name, n FROM {total} ORDER BY name`), Results: []store.Type{typed("text"), typed("i64")}, Unordered: true},
 			{Name: "load", Table: "total", Columns: []string{"n"}},
-			{Name: "bad", SQL: anySQL(`SELECT 1 / $1`), Params: []store.Type{typed("i64")}, Results: []store.Type{typed("i64")}},
+			{Name: "bad", SQL: anySQL(`SELECT 1 / $1`), Params: []store.Type{typed("i64")}, Results: []store.Type{typed("i64")}, Unordered: true},
 		},
 	}
 }
@@ -265,7 +265,7 @@ func TestCommit_constraintsOfDDLAreCheckedAtTheEnd(t *testing.T) {
 	s := open(t, db)
 	ctx := t.Context()
 	p := &store.Projection{
-		Name: "family", Version: 1,
+		Name: "family", Version: 1, Order: store.OrderGlobal,
 		Tables: []store.Table{
 			{Name: "parent", Key: []string{"id"}, Columns: []store.Column{{Name: "id", Type: typed("text")}}},
 			{

@@ -16,7 +16,7 @@ func TestInstall_makesTheTableAsDeclared(t *testing.T) {
 	db := pgtest.New(t)
 	s := open(t, db)
 	p := &store.Projection{
-		Name: "shapes", Version: 1,
+		Name: "shapes", Version: 1, Order: store.OrderGlobal,
 		Tables: []store.Table{{
 			Name: "row", Key: []string{"b", "a"}, Indexes: [][]string{{"n"}, {"t", "n"}},
 			Columns: []store.Column{
@@ -94,7 +94,7 @@ func TestQuery_resultThatIsTooLarge(t *testing.T) {
 	db := pgtest.New(t)
 	s := open(t, db)
 	p := sums()
-	p.Queries = append(p.Queries, store.Query{Name: "huge", SQL: anySQL("SELECT repeat('x', 1000000) FROM generate_series(1, 100)"), Results: []store.Type{typed("text")}})
+	p.Queries = append(p.Queries, store.Query{Name: "huge", SQL: anySQL("SELECT repeat('x', 1000000) FROM generate_series(1, 100)"), Results: []store.Type{typed("text")}, Unordered: true})
 	catalogue, err := s.Install(t.Context(), p, 1)
 	must(t, err)
 	must(t, s.Heartbeat(t.Context(), store.Worker{Name: "w"}, time.Hour))

@@ -209,8 +209,8 @@ func TestCommit_runawayStatementIsStopped(t *testing.T) {
 	ctx := t.Context()
 	p := sums()
 	const endless = "SELECT count(*) FROM generate_series(1, 100000000000) a, generate_series(1, 100000000000) b"
-	p.Writes = append(p.Writes, store.Write{Name: "endless", SQL: anySQL("INSERT INTO {total} (n) " + endless)})
-	p.Queries = append(p.Queries, store.Query{Name: "endless", SQL: anySQL(endless), Results: []store.Type{typed("i64")}})
+	p.Writes = append(p.Writes, store.Write{Name: "endless", SQL: anySQL("INSERT INTO {total} (n) " + endless), Unordered: true})
+	p.Queries = append(p.Queries, store.Query{Name: "endless", SQL: anySQL(endless), Results: []store.Type{typed("i64")}, Unordered: true})
 	catalogue, err := s.Install(ctx, p, 1)
 	must(t, err)
 	must(t, s.Heartbeat(ctx, store.Worker{Name: "w"}, time.Hour))

@@ -24,7 +24,7 @@ func anySQL(text string) store.Statement { return store.Statement{store.DialectA
 // subject is a projection with a table of every usual type and room for one statement.
 func subject(name string) *store.Projection {
 	return &store.Projection{
-		Name: name, Version: 1,
+		Name: name, Version: 1, Order: store.OrderGlobal,
 		Tables: []store.Table{
 			{Name: "row", Key: []string{"id"}, Columns: []store.Column{
 				{Name: "id", Type: typed("text")},

@@ -19,7 +19,7 @@ func TestCommit_valuesOutOfRangeAreRefused(t *testing.T) {
 	s := open(t, db)
 	ctx := t.Context()
 	p := &store.Projection{
-		Name: "edges", Version: 1,
+		Name: "edges", Version: 1, Order: store.OrderGlobal,
 		Tables: []store.Table{{Name: "row", Key: []string{"id"}, Columns: []store.Column{
 			{Name: "id", Type: typed("i64")}, {Name: "at", Type: typed("timestamptz")}, {Name: "t", Type: typed("text")}, {Name: "j", Type: typed("json")}, {Name: "n", Type: typed("numeric")},
 		}}},
@@ -74,7 +74,7 @@ func TestCommit_manyLargeStatements(t *testing.T) {
 	ctx := t.Context()
 	const statements = 20_000
 	p := &store.Projection{
-		Name: "many", Version: 1,
+		Name: "many", Version: 1, Order: store.OrderGlobal,
 		Tables:  []store.Table{{Name: "row", Columns: []store.Column{{Name: "t", Type: typed("text")}}}},
 		Writes:  []store.Write{{Name: "sql", SQL: anySQL(`INSERT INTO {row} VALUES ($1) RETURNING t`), Params: []store.Type{typed("text")}}},
 		Queries: []store.Query{{Name: "all", SQL: anySQL(`SELECT t FROM {row}`), Results: []store.Type{typed("text")}}},

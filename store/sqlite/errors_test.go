@@ -235,8 +235,8 @@ func TestStore_interruptsLongStatements(t *testing.T) {
 	t.Parallel()
 	s := openNew(t)
 	p := totals()
-	p.Queries = []store.Query{{Name: "endless", SQL: store.Statement{store.DialectAny: endless}, Results: []store.Type{i64}}}
-	p.Writes = []store.Write{{Name: "endless", SQL: store.Statement{store.DialectAny: "INSERT INTO {table} (id) VALUES ((" + endless + "))"}}}
+	p.Queries = []store.Query{{Name: "endless", SQL: store.Statement{store.DialectAny: endless}, Results: []store.Type{i64}, Unordered: true}}
+	p.Writes = []store.Write{{Name: "endless", SQL: store.Statement{store.DialectAny: "INSERT INTO {table} (id) VALUES ((" + endless + "))"}, Unordered: true}}
 	c := install(t, s, p, 1)
 	held := claim(t, s, p.Name, 1)[0]
 	for name, run := range map[string]func(ctx context.Context) error{
@@ -292,9 +292,9 @@ func TestStore_statementWithoutMemoryIsRejected(t *testing.T) {
 		"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100), a AS MATERIALIZED (SELECT i, zeroblob(30000000) AS b FROM n) SELECT max(hex(a.b) || hex(c.b)) FROM a JOIN a AS c ORDER BY a.b",
 		"SELECT json_group_array(hex(zeroblob(10000000))) FROM generate_series(1, 1000)",
 	} {
-		p.Queries = append(p.Queries, store.Query{Name: sql, SQL: store.Statement{store.DialectAny: sql}, Results: []store.Type{text}})
+		p.Queries = append(p.Queries, store.Query{Name: sql, SQL: store.Statement{store.DialectAny: sql}, Results: []store.Type{text}, Unordered: true})
 	}
-	p.Writes = []store.Write{{Name: "big", SQL: store.Statement{store.DialectAny: "INSERT INTO {table} (id) " + p.Queries[3].SQL[store.DialectAny]}}}
+	p.Writes = []store.Write{{Name: "big", SQL: store.Statement{store.DialectAny: "INSERT INTO {table} (id) " + p.Queries[3].SQL[store.DialectAny]}, Unordered: true}}
 	c := install(t, s, p, 1)
 	held := claim(t, s, p.Name, 1)[0]
 	var rejection *store.RejectedError

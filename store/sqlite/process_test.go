@@ -34,7 +34,7 @@ func tally() *store.Projection {
 		Name: "tally", Version: 1,
 		Tables: []store.Table{
 			{Name: "sum", Key: []string{"id"}, Columns: []store.Column{{Name: "id", Type: i64}, {Name: "n", Type: i64}}},
-			{Name: "line", Key: []string{"position"}, Columns: []store.Column{{Name: "position", Type: i64}}},
+			{Name: "line", Key: []string{"position"}, Columns: []store.Column{{Name: "position", Type: i64, Position: true}}},
 		},
 		Writes: []store.Write{
 			{Name: "add", Action: store.Upsert, Table: "sum", Columns: []store.WriteColumn{{Name: "n", Action: store.ActionAdd}}},

@@ -18,14 +18,14 @@ func victim() *store.Projection {
 // withWrite is a projection with one SQL write of three text parameters.
 func withWrite(sql string) *store.Projection {
 	p := totals()
-	p.Writes = []store.Write{{Name: "w", SQL: store.Statement{store.DialectSQLite: sql}, Params: []store.Type{text, text, text}}}
+	p.Writes = []store.Write{{Name: "w", SQL: store.Statement{store.DialectSQLite: sql}, Params: []store.Type{text, text, text}, Unordered: true}}
 	return p
 }
 
 // withQuery is a projection with one SQL query of one text parameter and one text result.
 func withQuery(sql string) *store.Projection {
 	p := totals()
-	p.Queries = []store.Query{{Name: "q", SQL: store.Statement{store.DialectSQLite: sql}, Params: []store.Type{text}, Results: []store.Type{text}}}
+	p.Queries = []store.Query{{Name: "q", SQL: store.Statement{store.DialectSQLite: sql}, Params: []store.Type{text}, Results: []store.Type{text}, Unordered: true}}
 	return p
 }
 

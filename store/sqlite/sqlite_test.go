@@ -82,16 +82,16 @@ func totals() *store.Projection {
 		Name: "fines", Version: 1,
 		Tables: []store.Table{{
 			Name: "total", Key: []string{"id"}, Indexes: [][]string{{"amount"}},
-			Columns: []store.Column{{Name: "id", Type: text}, {Name: "amount", Type: i64}, {Name: "exact", Type: numeric}},
+			Columns: []store.Column{{Name: "id", Type: text, Partition: true}, {Name: "amount", Type: i64}, {Name: "exact", Type: numeric}},
 		}},
 		Writes: []store.Write{
 			{Name: "add", Action: store.Upsert, Table: "total", Columns: []store.WriteColumn{{Name: "amount", Action: store.ActionAdd}}},
-			{Name: "bump", SQL: store.Statement{store.DialectAny: "UPDATE {table} SET amount = amount + $2 WHERE id = $1"}, Params: []store.Type{text, i64}},
+			{Name: "bump", SQL: store.Statement{store.DialectAny: "UPDATE {table} SET amount = amount + $2 WHERE id = $1"}, Params: []store.Type{text, i64}, PartitionParam: 1},
 			{Name: "exact", Action: store.Upsert, Table: "total", Columns: []store.WriteColumn{{Name: "exact", Action: store.ActionAdd}}},
 		},
 		Queries: []store.Query{
 			{Name: "load", Table: "total", Columns: []string{"amount", "exact"}},
-			{Name: "all", SQL: store.Statement{store.DialectAny: "SELECT id, amount FROM {total} ORDER BY id"}, Results: []store.Type{text, i64}},
+			{Name: "all", SQL: store.Statement{store.DialectAny: "SELECT id, amount FROM {total} ORDER BY id"}, Results: []store.Type{text, i64}, Unordered: true},
 		},
 	}
 }

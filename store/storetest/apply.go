@@ -42,7 +42,7 @@ func actions() *store.Projection {
 	add("first_text", "text", store.ActionIfNull)
 	results := types("i64", "text", "i64", "numeric", "i64", "numeric", "timestamptz", "text")
 	return &store.Projection{
-		Name: "actions", Version: 1,
+		Name: "actions", Version: 1, Order: store.OrderGlobal,
 		Tables: []store.Table{{Name: "row", Key: []string{"id"}, Columns: columns}},
 		Writes: []store.Write{
 			write,
@@ -137,7 +137,7 @@ func applyInsert(f *fixture) {
 
 func applyInsertKeyless(f *fixture) {
 	p := &store.Projection{
-		Name: "journal", Version: 1,
+		Name: "journal", Version: 1, Order: store.OrderGlobal,
 		Tables:  []store.Table{{Name: "line", Columns: []store.Column{{Name: "at", Type: typed("i64")}, {Name: "text", Type: typed("text")}}}},
 		Writes:  []store.Write{{Name: "write", Action: store.Insert, Table: "line", Columns: []store.WriteColumn{{Name: "text"}, {Name: "at"}}}},
 		Queries: []store.Query{{Name: "all", SQL: anySQL(`SELECT at, text FROM {line} ORDER BY at, text`), Results: types("i64", "text")}},

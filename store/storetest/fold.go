@@ -43,7 +43,7 @@ func histories(kind string) *store.Projection {
 		{Name: "last", Action: store.ActionSet},
 	}
 	return &store.Projection{
-		Name: "histories", Version: 1,
+		Name: "histories", Version: 1, Order: store.OrderGlobal,
 		Tables: []store.Table{{
 			Name: "row", Key: []string{"run", "k"},
 			Columns: []store.Column{

@@ -62,7 +62,7 @@ func installAgain(f *fixture) {
 func installDefaults(f *fixture) {
 	text, yes := `"it's \"so\""`, "true"
 	p := &store.Projection{
-		Name: "defaults", Version: 1,
+		Name: "defaults", Version: 1, Order: store.OrderGlobal,
 		Tables: []store.Table{{
 			Name: "row", Key: []string{"id"},
 			Columns: []store.Column{
@@ -195,12 +195,12 @@ func installGlobal(f *fixture) {
 func installBadStatements(f *fixture) {
 	write := func(sql string, params ...string) func(p *store.Projection) {
 		return func(p *store.Projection) {
-			p.Writes[totalsDouble] = store.Write{Name: "bad", SQL: anySQL(sql), Params: types(params...)}
+			p.Writes[totalsDouble] = store.Write{Name: "bad", SQL: anySQL(sql), Params: types(params...), Unordered: true}
 		}
 	}
 	query := func(sql string, results ...string) func(p *store.Projection) {
 		return func(p *store.Projection) {
-			p.Queries[0] = store.Query{Name: "bad", SQL: anySQL(sql), Results: types(results...)}
+			p.Queries[0] = store.Query{Name: "bad", SQL: anySQL(sql), Results: types(results...), Unordered: true}
 		}
 	}
 	cases := []struct {
@@ -301,7 +301,7 @@ func installApart(f *fixture) {
 // installKeywords uses words of SQL as names.
 func installKeywords(f *fixture) {
 	p := &store.Projection{
-		Name: "order", Version: 1,
+		Name: "order", Version: 1, Order: store.OrderGlobal,
 		Tables: []store.Table{{
 			Name: "table", Key: []string{"select", "from"}, Indexes: [][]string{{"where"}},
 			Columns: []store.Column{

@@ -23,18 +23,18 @@ func totals(name string) *store.Projection {
 		Tables: []store.Table{{
 			Name: "total", Key: []string{"name"},
 			Columns: []store.Column{
-				{Name: "name", Type: typed("text")},
+				{Name: "name", Type: typed("text"), Partition: true},
 				{Name: "n", Type: typed("i64"), NotNull: true},
 			},
 		}},
 		Writes: []store.Write{
 			{Name: "put", Action: store.Upsert, Table: "total", Columns: []store.WriteColumn{{Name: "n", Action: store.ActionAdd}}},
 			{Name: "delete", Action: store.Delete, Table: "total"},
-			{Name: "double", SQL: anySQL(`UPDATE {table} SET n = n * 2 WHERE name = $1`), Params: types("text")},
+			{Name: "double", SQL: anySQL(`UPDATE {table} SET n = n * 2 WHERE name = $1`), Params: types("text"), PartitionParam: 1},
 			{Name: "fail", Action: store.Insert, Table: "total", Columns: []store.WriteColumn{{Name: "n"}}},
 		},
 		Queries: []store.Query{
-			{Name: "all", SQL: anySQL(`SELECT name, n FROM {table} ORDER BY name`), Results: types("text", "i64")},
+			{Name: "all", SQL: anySQL(`SELECT name, n FROM {table} ORDER BY name`), Results: types("text", "i64"), Unordered: true},
 			{Name: "load", Table: "total", Columns: []string{"n"}},
 		},
 	}

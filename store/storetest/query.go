@@ -56,7 +56,7 @@ func queryStatement(f *fixture) {
 	p := totals("sums")
 	p.Queries = append(p.Queries, store.Query{
 		Name: "above", SQL: anySQL("SELECT count(*), max(name), n > $2 FROM {table} WHERE n > $1 GROUP BY n > $2 ORDER BY 3 -- a remark"),
-		Params: types("i64", "i64"), Results: types("i64", "text", "bool"),
+		Params: types("i64", "i64"), Results: types("i64", "text", "bool"), Unordered: true,
 	})
 	r := f.running(p)
 	r.fill()
@@ -110,7 +110,7 @@ func queryThenCommit(f *fixture) {
 
 func queryRefused(f *fixture) {
 	p := totals("sums")
-	p.Queries = append(p.Queries, store.Query{Name: "distance", SQL: anySQL(`SELECT abs($1)`), Params: types("i64"), Results: types("i64")})
+	p.Queries = append(p.Queries, store.Query{Name: "distance", SQL: anySQL(`SELECT abs($1)`), Params: types("i64"), Results: types("i64"), Unordered: true})
 	r := f.running(p)
 	r.fill()
 	tx := r.catalogue.Begin(r.claim)

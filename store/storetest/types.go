@@ -45,7 +45,7 @@ func samples() map[string][]store.Value {
 func holder(name, kind string) *store.Projection {
 	t := typed(kind)
 	return &store.Projection{
-		Name: name, Version: 1,
+		Name: name, Version: 1, Order: store.OrderGlobal,
 		Tables: []store.Table{{Name: "box", Key: []string{"id"}, Columns: []store.Column{{Name: "id", Type: typed("i64")}, {Name: "value", Type: t}}}},
 		Writes: []store.Write{
 			{Name: "put", Action: store.Upsert, Table: "box", Columns: []store.WriteColumn{{Name: "value"}}},
@@ -136,7 +136,7 @@ func typesKeys(f *fixture) {
 			continue
 		}
 		p := &store.Projection{
-			Name: "by_" + kind, Version: 1,
+			Name: "by_" + kind, Version: 1, Order: store.OrderGlobal,
 			Tables: []store.Table{{
 				Name: "box", Key: []string{"k", "l"},
 				Columns: []store.Column{{Name: "n", Type: typed("i64")}, {Name: "l", Type: typed("i64")}, {Name: "k", Type: typed(kind)}},
