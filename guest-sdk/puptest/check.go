@@ -2,11 +2,14 @@ package puptest
 
 import (
 	"fmt"
+	"strconv"
+
+	"github.com/pupwasm/pupwasm/guest-sdk/internal/catalogue"
 )
 
-// checkMutation checks that a mutation changes a row that its event may change.
+// checkMutation checks that a mutation changes a row that its event may change, as the host does.
 func (d *description) checkMutation(m *mutation, e *event) error {
-	if d.Ordering == "global" {
+	if d.Order == catalogue.OrderGlobal {
 		return nil
 	}
 	w := m.write
@@ -15,23 +18,23 @@ func (d *description) checkMutation(m *mutation, e *event) error {
 			return nil
 		}
 		value := m.values[w.PartitionParam-1]
-		if text := canonicalText(value); value == nil || text != e.key {
+		if text := keyText(value); value == nil || text != e.key {
 			return e.fault(fmt.Sprintf("write %q: parameter $%d is %.100q, which is not the partition key %.100q", w.Name, w.PartitionParam, text, e.key))
 		}
 		return nil
 	}
-	t := d.table(w.Table)
-	c := t.marked()
-	if c == nil {
+	t, _ := d.Table(w.Table)
+	place, c, marked := t.Mark()
+	if !marked {
 		return nil
 	}
-	value := m.values[t.markedIndex()]
-	text, want, what := canonicalText(value), e.key, "the partition key"
+	value := m.values[place]
+	text, want, what := keyText(value), e.key, "the partition key"
 	switch {
 	case c.Position:
-		want, what = canonicalText(e.Position), "the event's position"
+		want, what = keyText(e.Position), "the event's position"
 	case c.EventID:
-		want, what = canonicalText(UUID(e.ID)), "the event's id"
+		want, what = keyText(UUID(e.ID)), "the event's id"
 	}
 	if value == nil || text != want {
 		return e.fault(fmt.Sprintf("write %q: column %q is %.100q, which is not %s %.100q", w.Name, c.Name, text, what, want))
@@ -40,17 +43,18 @@ func (d *description) checkMutation(m *mutation, e *event) error {
 }
 
 // checkQuery checks that a query reads rows of the batch's keys only.
-func (d *description) checkQuery(q *queryDecl, args []any, events []event) error {
-	if d.Ordering == "global" || q.Unordered {
+func (d *description) checkQuery(q *catalogue.Query, args []any, events []event) error {
+	if d.Order == catalogue.OrderGlobal || q.Unordered {
 		return nil
 	}
 	at, what := q.PartitionParam-1, fmt.Sprintf("parameter $%d", q.PartitionParam)
 	if q.SQL == nil {
-		t := d.table(q.Table)
-		if t.ownership() != owned {
+		t, _ := d.Table(q.Table)
+		place, c, marked := t.Mark()
+		if !marked || !c.Partition {
 			return nil
 		}
-		at, what = t.markedIndex(), fmt.Sprintf("column %q", t.marked().Name)
+		at, what = place, fmt.Sprintf("column %q", c.Name)
 	}
 	if at < 0 {
 		return nil
@@ -64,9 +68,22 @@ func (d *description) checkQuery(q *queryDecl, args []any, events []event) error
 		known[events[i].key] = true
 	}
 	for _, value := range asked {
-		if text := canonicalText(value); value == nil || !known[text] {
+		if text := keyText(value); value == nil || !known[text] {
 			return fmt.Errorf("query %q: %s asks for %.100q, which is the partition key of no event of the batch", q.Name, what, text)
 		}
 	}
 	return nil
+}
+
+// keyText returns the text of a value as it is compared with a partition key.
+func keyText(value any) string {
+	switch v := value.(type) {
+	case string:
+		return v
+	case Numeric:
+		return string(canonical(v))
+	case int64:
+		return strconv.FormatInt(v, 10)
+	}
+	return format(value) // a boolean or a UUID
 }
