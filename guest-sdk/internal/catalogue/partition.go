@@ -130,8 +130,11 @@ func (e *Recorded) KeyBytes() []byte {
 	if e.Key != nil {
 		return e.Key
 	}
-	return textBytes(e.AggregateID)
+	return e.StreamKey()
 }
+
+// StreamKey returns the partition key of the event's stream, which is its id. It must not be changed.
+func (e *Recorded) StreamKey() []byte { return textBytes(e.AggregateID) }
 
 // textBytes returns the bytes of a string without a copy. They must not be changed.
 func textBytes(text string) []byte { return unsafe.Slice(unsafe.StringData(text), len(text)) }
