@@ -104,7 +104,13 @@ func (p *Projection) validateSharedColumn(t *Table, c *Column, action Action) st
 const globalHint = "choose Ordering: pup.OrderGlobal"
 
 // waysOut prints the line to add to a declaration whose writes depend on order.
-func (p *Projection) waysOut(t *Table) string { return p.markHint(t.Name) + ", or " + globalHint }
+func (p *Projection) waysOut(t *Table) string {
+	hint := t.eventHint()
+	if hint == "" {
+		hint = p.markHint(t.Name)
+	}
+	return hint + ", or " + globalHint
+}
 
 // markHint prints the line that makes a table an owned one.
 func (p *Projection) markHint(table string) string {
@@ -122,6 +128,19 @@ func (p *Projection) markHint(table string) string {
 	}
 	member := strings.TrimSuffix(name, "_id")
 	return fmt.Sprintf("%s, and divide by it (Partition: pup.ByJSON(%q)) unless it is the stream's id", hint, member)
+}
+
+// eventHint prints the line that makes a table one of rows per event, where a key column is called as what it would hold.
+func (t *Table) eventHint() string {
+	for _, key := range t.Key {
+		switch c, _ := t.Column(key); {
+		case c.Type == typeOf(KindI64) && strings.HasSuffix(c.Name, "position"):
+			return fmt.Sprintf("mark the key column that holds the event's position, pup.I64(%q).Key().Position()", c.Name)
+		case c.Type == typeOf(KindUUID) && c.Name == "event_id":
+			return fmt.Sprintf("mark the key column that holds the event's id, pup.UUID(%q).Key().EventID()", c.Name)
+		}
+	}
+	return ""
 }
 
 func typeOf(kind Kind) Type { return Type{Kind: kind} }
