@@ -224,6 +224,29 @@ func TestCheckSegments_findsWhatAHostRefuses(t *testing.T) {
 	}
 }
 
+// NULL that is added where 0 is the default is 0: otherwise it would matter whether it comes to a row or makes one.
+func TestTables_nullCountsAsZeroWhereZeroIsTheDefault(t *testing.T) {
+	t.Parallel()
+	registering.Lock()
+	defer registering.Unlock()
+	table := pup.NewTable("sums", pup.Text("k").Key(), pup.I64("n").NotNull().Default(0), pup.Numeric("d").Default(0), pup.I64("m"))
+	touch, add := table.Upsert("touch", pup.Add("m")), table.Upsert("add", pup.Add("n", "d", "m"))
+	pup.Register(pup.Projection{
+		Name: "tested", Version: 1, Fields: []pup.Field{}, Tables: []*pup.Table{table},
+		Handle: each(func(_ *pup.Batch, out *pup.Mutations, e pup.Event) {
+			if e.Position() == 1 {
+				touch.Row(out, e).Text("all").Null()
+			} else {
+				add.Row(out, e).Text("all").Null().Null().Null()
+			}
+		}),
+	})
+	puptest.CheckSegments(t, streams(20, 5)...)
+	p := puptest.New(t)
+	p.Apply(streams(2, 2)...)
+	p.WantRows("sums", "k=all n=0 d=0 m=null")
+}
+
 func TestCheckSegments_dividesByThePartitionKey(t *testing.T) {
 	t.Parallel()
 	last := pup.NewTable("last", pup.Text("customer").Key().Partition(), pup.Text("order_id"))
