@@ -39,9 +39,31 @@
 //
 // A projection keeps nothing from one batch to the next: the host may run any batch in a fresh instance, on another machine, or
 // a second time. Package-level variables are for declarations, constants and buffers whose content does not matter. What a rule
-// needs to know of the past stands in the projection's tables, where an upsert adds to it or a [Fold] loads it. The same events
+// needs to know of the past is in the projection's tables, where an upsert adds to it or a [Fold] loads it. The same events
 // must give the same rows wherever batches begin, which puptest.CheckSplits tests. There is no clock, no randomness and no map
 // order to rely on: the time of an event is its CreatedAt.
+//
+// # Who owns a row
+//
+// Several workers run a projection side by side. Each has its share of the events: those whose partition key is in its share of the
+// keys. The key is the stream's id unless [Projection].Partition says otherwise. Events of one key come in order, to one worker; events
+// of different keys come in any order. So it matters which events change a row:
+//
+//   - A row of one key only. Mark the key column that holds the key, pup.Text("fine_id").Key().Partition(), and every write, [Fold],
+//     load and statement of the table is possible. The host checks that a row has the key of the event that causes it.
+//   - A row of one event only. Mark the key column that holds its position or id, pup.I64("position").Key().Position() or
+//     pup.UUID("event_id").Key().EventID(). Every write is possible.
+//   - A row of many keys, such as a total of a day. Nothing is marked; the row may only change in ways that come to the same in any
+//     order: an upsert that adds, or keeps the least or the greatest value, always the same of them for a column, and an insert-ignore
+//     of key columns. The columns are nullable without default or, where they are added to, have the default 0.
+//
+// The host refuses everything else when it loads the module, and says what to change. When events of several streams belong into one row
+// that must be set, loaded or deleted, divide by what they share:
+//
+//	Partition: pup.ByJSON("customer_id"),
+//
+// Where no key will do, [OrderGlobal] gives all events in one order to one worker. [Write.Unordered] and [Query.Unordered] are promises
+// about SQL that the host cannot judge. puptest.CheckSegments tests all this.
 //
 // # Lifetimes
 //

@@ -55,7 +55,7 @@ func ExampleFold() {
 		open  bool
 		times int64
 	}
-	doors := pup.NewTable("doors", pup.Text("door_id").Key(), pup.Bool("open"), pup.I64("times_opened"))
+	doors := pup.NewTable("doors", pup.Text("door_id").Key().Partition(), pup.Bool("open"), pup.I64("times_opened"))
 	fold := pup.NewFold(doors, pup.FoldFuncs[door]{
 		Key:  func(e pup.Event, key *pup.Row) { key.Text(e.AggregateID()) },
 		Load: func(row *pup.Rows, d *door) { d.open, d.times = row.Bool(), row.I64() },
@@ -87,7 +87,7 @@ func ExampleFold() {
 }
 
 func ExampleEvent_JSON() {
-	sales := pup.NewTable("sales", pup.Text("currency").Key(), pup.I64("cents").NotNull())
+	sales := pup.NewTable("sales", pup.Text("currency").Key(), pup.I64("cents").NotNull().Default(0))
 	add := sales.Upsert("add", pup.Add("cents"))
 	pup.Register(pup.Projection{
 		Name:    "sales",
@@ -122,7 +122,7 @@ func ExampleEvent_JSON() {
 }
 
 func ExampleTable_Load() {
-	stock := pup.NewTable("stock", pup.Text("article").Key(), pup.I64("pieces").NotNull().Default(0))
+	stock := pup.NewTable("stock", pup.Text("article").Key().Partition(), pup.I64("pieces").NotNull().Default(0))
 	move := stock.Upsert("move", pup.Add("pieces"))
 	load := stock.Load("on_hand", "pieces")
 	pup.Register(pup.Projection{
@@ -156,7 +156,7 @@ func ExampleTable_Load() {
 }
 
 func ExampleErrorAt() {
-	seats := pup.NewTable("seats", pup.Text("seat").Key(), pup.Text("guest"))
+	seats := pup.NewTable("seats", pup.Text("seat").Key().Partition(), pup.Text("guest"))
 	take := seats.Insert("take")
 	pup.Register(pup.Projection{
 		Name:    "seats",

@@ -3,7 +3,7 @@ package pup
 // Fold keeps one state of type S for every key of a table, for rules that need to know what came before: it loads the states of
 // all keys of a batch in one query, applies the events to them in order, and writes each state back in one row.
 //
-//	var orders = pup.NewTable("orders", pup.Text("order_id").Key(), pup.I64("cents"), pup.Bool("paid"))
+//	var orders = pup.NewTable("orders", pup.Text("order_id").Key().Partition(), pup.I64("cents"), pup.Bool("paid"))
 //
 //	type order struct {
 //		cents int64
@@ -36,7 +36,8 @@ type Fold[S any] struct {
 
 // FoldFuncs says how the states of a [Fold] are found, read and written.
 type FoldFuncs[S any] struct {
-	// Key gives the key columns of the row that e changes. When it gives nothing, e has no state and is passed over.
+	// Key gives the key columns of the row that e changes, e.PartitionKey() or what is the same among them. When it gives nothing, e
+	// has no state and is passed over.
 	Key func(e Event, key *Row)
 	// Load reads the columns of a row that exists into a zero state. A state without a row stays zero.
 	Load func(row *Rows, state *S)
@@ -50,6 +51,11 @@ type FoldFuncs[S any] struct {
 // NewFold declares a fold over the rows of a table, with the given columns or all that are not part of the key, in the order in
 // which Load and Save know them. It adds the query "load_<table>", the write "save_<table>" and, with a Drop, the write
 // "drop_<table>" to the catalogue. The fold must be the only one that writes these columns.
+//
+// A fold reads a row and writes it back, so that nobody else may write it in between: a key column of the table must be marked by
+// [Column.Partition] and Key must give it the partition key of the event, which is the stream's id unless [Projection].Partition says
+// otherwise. The host refuses a table without the mark when it loads the module, and a batch with another key when it comes. With
+// OrderGlobal any key will do.
 //
 // It panics when the table has no key, or a numeric one, whose spellings (1.0 and 1.00) it could not tell to be the same.
 func NewFold[S any](table *Table, funcs FoldFuncs[S], columns ...string) *Fold[S] {

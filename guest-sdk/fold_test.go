@@ -69,7 +69,7 @@ func TestFold_anyBatchSplitGivesTheSameRows(t *testing.T) {
 	registering.Lock()
 	defer registering.Unlock()
 	p := longestNotes()
-	p.Name, p.Version = "tested", 1
+	p.Name, p.Version, p.Ordering = "tested", 1, pup.OrderGlobal
 	pup.Register(p)
 	var events []puptest.Event
 	for i := range 2000 {

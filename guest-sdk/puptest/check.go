@@ -2,71 +2,88 @@ package puptest
 
 import (
 	"fmt"
+	"strconv"
+
+	"github.com/pupwasm/pupwasm/guest-sdk/internal/catalogue"
 )
 
-// checkMutation checks that a mutation changes a row that its event may change.
+// checkMutation checks that a mutation changes a row that its event may change, as the host does and in its words.
 func (d *description) checkMutation(m *mutation, e *event) error {
-	if d.Ordering == "global" {
-		return nil
-	}
 	w := m.write
-	if w.SQL != nil {
-		if w.PartitionParam == 0 {
-			return nil
-		}
-		value := m.values[w.PartitionParam-1]
-		if text := canonicalText(value); value == nil || text != e.key {
-			return e.fault(fmt.Sprintf("write %q: parameter $%d is %.100q, which is not the partition key %.100q", w.Name, w.PartitionParam, text, e.key))
-		}
+	place, name, c := d.checked(w.SQL, w.Table, w.PartitionParam)
+	if place < 0 {
 		return nil
 	}
-	t := d.table(w.Table)
-	c := t.marked()
-	if c == nil {
-		return nil
-	}
-	value := m.values[t.markedIndex()]
-	text, want, what := canonicalText(value), e.key, "the partition key"
+	value := m.values[place]
+	text, what, own, shown := keyText(value), "partition key", e.key, fmt.Sprintf("%.100q (by %s)", e.key, d.Division())
 	switch {
 	case c.Position:
-		want, what = canonicalText(e.Position), "the event's position"
+		what, own, shown = "position", keyText(e.Position), keyText(e.Position)
 	case c.EventID:
-		want, what = canonicalText(UUID(e.ID)), "the event's id"
+		what, own, shown = "id", keyText(UUID(e.ID)), keyText(UUID(e.ID))
 	}
-	if value == nil || text != want {
-		return e.fault(fmt.Sprintf("write %q: column %q is %.100q, which is not %s %.100q", w.Name, c.Name, text, what, want))
+	if value != nil && text == own {
+		return nil
 	}
-	return nil
+	return e.fault(fmt.Sprintf("write %q, %s: is %s, but the %s of the event is %s, and an event may change rows of its own only",
+		w.Name, name, shownKey(value), what, shown))
 }
 
-// checkQuery checks that a query reads rows of the batch's keys only.
-func (d *description) checkQuery(q *queryDecl, args []any, events []event) error {
-	if d.Ordering == "global" || q.Unordered {
+// checkQuery checks that a query asks for rows of the batch's keys only: those of others are at another point in time.
+func (d *description) checkQuery(q *catalogue.Query, args []any, events []event) error {
+	place, name, c := d.checked(q.SQL, q.Table, q.PartitionParam)
+	if place < 0 || c.Position || c.EventID || q.Unordered {
 		return nil
 	}
-	at, what := q.PartitionParam-1, fmt.Sprintf("parameter $%d", q.PartitionParam)
-	if q.SQL == nil {
-		t := d.table(q.Table)
-		if t.ownership() != owned {
-			return nil
-		}
-		at, what = t.markedIndex(), fmt.Sprintf("column %q", t.marked().Name)
-	}
-	if at < 0 {
-		return nil
-	}
-	asked, many := args[at].([]any)
+	asked, many := args[place].([]any)
 	if !many {
-		asked = args[at : at+1]
+		asked = args[place : place+1]
 	}
 	known := map[string]bool{}
 	for i := range events {
 		known[events[i].key] = true
 	}
 	for _, value := range asked {
-		if text := canonicalText(value); value == nil || !known[text] {
-			return fmt.Errorf("query %q: %s asks for %.100q, which is the partition key of no event of the batch", q.Name, what, text)
+		if value == nil || !known[keyText(value)] {
+			return fmt.Errorf("query %q, %s: asks for %s, which is the partition key (by %s) of no event of the batch",
+				q.Name, name, shownKey(value), d.Division())
 		}
 	}
 	return nil
+}
+
+// checked returns which value of a write or query has to be of the event, with its name and column, or -1.
+func (d *description) checked(sql catalogue.Statement, table string, parameter int) (place int, name string, c catalogue.Column) {
+	if d.Order == catalogue.OrderGlobal {
+		return -1, "", c
+	}
+	if sql != nil {
+		return parameter - 1, fmt.Sprintf("parameter $%d", parameter), c
+	}
+	t, _ := d.Table(table)
+	place, c, marked := t.Mark()
+	if !marked {
+		return -1, "", c
+	}
+	return place, fmt.Sprintf("column %q", c.Name), c
+}
+
+// keyText returns the text that a value has as a partition key.
+func keyText(value any) string {
+	switch v := value.(type) {
+	case string:
+		return v
+	case Numeric:
+		return string(canonical(v))
+	case int64:
+		return strconv.FormatInt(v, 10)
+	}
+	return format(value) // a boolean or a UUID
+}
+
+func shownKey(value any) string {
+	if value == nil {
+		return "NULL"
+	}
+	return fmt.Sprintf("%.100q", keyText(value))
 }

@@ -134,7 +134,7 @@ type event struct {
 
 // fault describes an event whose batch fails.
 func (e *event) fault(reason string) error {
-	return fmt.Errorf("event %d of stream %s/%s/%s: %s", e.Position, e.BoundedContext, e.AggregateType, e.AggregateID, reason)
+	return fmt.Errorf("at event %d of stream %s/%s/%s: %s", e.Position, e.BoundedContext, e.AggregateType, e.AggregateID, reason)
 }
 
 func (l *log) complete(e Event) (event, error) {

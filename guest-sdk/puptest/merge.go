@@ -5,22 +5,24 @@ import (
 	"math/big"
 	"strings"
 	"time"
+
+	"github.com/pupwasm/pupwasm/guest-sdk/internal/catalogue"
 )
 
 // mergeValue returns what an action of an upsert makes out of a value. NULL leaves what is there with all actions but set.
-func mergeValue(action string, old, value any) (any, error) {
+func mergeValue(action catalogue.Action, old, value any) (any, error) {
 	switch {
-	case action == "set" || action == "":
+	case action == catalogue.ActionSet || action == "":
 		return value, nil
 	case value == nil:
 		return old, nil
 	case old == nil:
 		return value, nil
-	case action == "if-null":
+	case action == catalogue.ActionIfNull:
 		return old, nil
-	case action == "add":
+	case action == catalogue.ActionAdd:
 		return add(old, value)
-	case action == "min" && compare(value, old) < 0, action == "max" && compare(value, old) > 0:
+	case action == catalogue.ActionMin && compare(value, old) < 0, action == catalogue.ActionMax && compare(value, old) > 0:
 		return value, nil
 	}
 	return old, nil
@@ -70,4 +72,13 @@ func decimals(n Numeric) int {
 		return 0
 	}
 	return len(n) - point - 1
+}
+
+// canonical returns the shortest text of the same number: "1.50" and "+1.5" are both "1.5".
+func canonical(n Numeric) Numeric {
+	text, err := catalogue.CanonicalNumeric([]byte(n))
+	if err != nil {
+		panic("puptest: numeric " + string(n) + " was not checked")
+	}
+	return Numeric(text)
 }

@@ -38,9 +38,16 @@ func New(t testing.TB) *Projection {
 	guest.Lock()
 	d, err := parseDescription(entry.Describe())
 	guest.Unlock()
+	if err == nil {
+		err = d.Validate()
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newProjection(t, d)
+}
+
+func newProjection(t testing.TB, d *description) *Projection {
 	return &Projection{
 		t: t, handle: entry.Apply, description: d, tables: newTables(d),
 		log: log{versions: map[stream]int64{}}, answers: map[string]func([]any) [][]any{},
@@ -180,7 +187,7 @@ func (p *Projection) subscribed(events []Event) []event {
 			p.t.Fatal(err)
 		}
 		if p.description.wants(&e.Event) {
-			e.key, e.keyFault = p.description.Partition.key(&e)
+			p.description.setKey(&e)
 			wanted = append(wanted, e)
 		}
 	}

@@ -3,6 +3,8 @@ package puptest
 import (
 	"encoding/binary"
 	"fmt"
+
+	"github.com/pupwasm/pupwasm/guest-sdk/internal/catalogue"
 )
 
 // answer runs a request of the guest and returns the result.
@@ -24,7 +26,8 @@ func (p *Projection) runQuery(request []byte) ([]byte, error) {
 		return nil, fmt.Errorf("query %d of %d", index, len(p.description.Queries))
 	}
 	q := &p.description.Queries[index]
-	params, results := p.description.signature(q)
+	arguments, columns := p.description.Signature(q)
+	params, results := kinds(arguments), kinds(columns)
 	if count != len(params) {
 		return nil, fmt.Errorf("%q has %d arguments, declared are %d", q.Name, count, len(params))
 	}
@@ -59,7 +62,7 @@ func (p *Projection) runQuery(request []byte) ([]byte, error) {
 	return result, nil
 }
 
-func (p *Projection) find(q *queryDecl, args []any) ([][]any, error) {
+func (p *Projection) find(q *catalogue.Query, args []any) ([][]any, error) {
 	if q.SQL != nil {
 		answer, ok := p.answers[q.Name]
 		if !ok {
@@ -84,25 +87,9 @@ func (p *Projection) find(q *queryDecl, args []any) ([][]any, error) {
 		}
 		values := []any{int64(i)}
 		for _, name := range q.Columns {
-			values = append(values, row[stored.decl.column(name)])
+			values = append(values, row[columnIndex(stored.decl, name)])
 		}
 		found = append(found, values)
 	}
 	return found, nil
-}
-
-// signature returns the kinds of a query's arguments and results.
-func (d *description) signature(q *queryDecl) (params, results []byte) {
-	if q.SQL != nil {
-		return kinds(q.Params), kinds(q.Results)
-	}
-	t := d.table(q.Table)
-	for _, name := range t.Key {
-		params = append(params, t.kind(name)|arrayBit)
-	}
-	results = append(results, kindI64)
-	for _, name := range q.Columns {
-		results = append(results, t.kind(name))
-	}
-	return params, results
 }

@@ -8,11 +8,12 @@ import (
 	"unicode/utf8"
 
 	pup "github.com/pupwasm/pupwasm/guest-sdk"
+	"github.com/pupwasm/pupwasm/guest-sdk/internal/catalogue"
 )
 
 // mutation is one decoded change.
 type mutation struct {
-	write  *writeDecl
+	write  *catalogue.Write
 	event  int
 	values []any
 }
@@ -60,11 +61,11 @@ func decodeMutation(d *description, body []byte, events []event) (mutation, []by
 	if m.event >= len(events) {
 		return mutation{}, nil, fmt.Errorf("write %q: event %d of %d", m.write.Name, m.event, len(events))
 	}
-	kinds := d.parameters(m.write)
-	if width != len(kinds) {
-		return mutation{}, nil, fmt.Errorf("write %q has %d values, declared are %d", m.write.Name, width, len(kinds))
+	types := kinds(d.Parameters(m.write))
+	if width != len(types) {
+		return mutation{}, nil, fmt.Errorf("write %q has %d values, declared are %d", m.write.Name, width, len(types))
 	}
-	for _, kind := range kinds {
+	for _, kind := range types {
 		value, rest, err := decodeValue(body, kind)
 		if err != nil {
 			return mutation{}, nil, fmt.Errorf("write %q: %w", m.write.Name, err)
@@ -100,8 +101,8 @@ func checkValue(value any) error {
 			return fmt.Errorf("%q is not JSON", []byte(v))
 		}
 	case Numeric:
-		if !isNumeric(string(v)) {
-			return fmt.Errorf("%q is not a numeric", string(v))
+		if _, _, err := catalogue.ParseNumeric([]byte(v)); err != nil {
+			return fmt.Errorf("%q: %w", string(v), err)
 		}
 	}
 	return nil

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/pupwasm/pupwasm/guest-sdk/internal/catalogue"
 )
 
 // CheckSegments divides the events among 1, 2, 4 and 8 segments by their partition key, runs the segments side by side, and fails
@@ -30,7 +32,7 @@ func checkSegments(t testing.TB, start func(testing.TB) *Projection, events []Ev
 	log := whole.subscribed(events)
 	whole.commit(whole.begin(log))
 	for _, segments := range []int{1, 2, 4, 8} {
-		if segments > 1 && whole.description.Ordering == "global" {
+		if segments > 1 && whole.description.Order == catalogue.OrderGlobal {
 			return
 		}
 		for seed := range uint64(segmentSeeds) {

@@ -3,8 +3,10 @@ package puptest
 import (
 	"encoding/json"
 	"fmt"
-	"sort"
+	"slices"
 	"strings"
+
+	"github.com/pupwasm/pupwasm/guest-sdk/internal/catalogue"
 )
 
 // tables is the database: rows by table.
@@ -14,7 +16,7 @@ type tables struct {
 }
 
 type rows struct {
-	decl  *tableDecl
+	decl  *catalogue.Table
 	byKey map[string][]any // a table without a key uses the number of the row
 	order []string         // keys in the order of insertion
 }
@@ -33,7 +35,7 @@ func (t *tables) apply(m *mutation) error {
 		return nil
 	}
 	r := t.rows[m.write.Table]
-	if r.decl.ownership() == shared {
+	if t.d.Order != catalogue.OrderGlobal && r.decl.Ownership() == catalogue.Shared {
 		m = r.normalised(m)
 	}
 	keyWidth := len(r.decl.Key)
@@ -43,14 +45,14 @@ func (t *tables) apply(m *mutation) error {
 	}
 	row, exists := r.byKey[key]
 	switch m.write.Action {
-	case "delete":
+	case catalogue.Delete:
 		r.remove(key)
 		return nil
-	case "insert":
+	case catalogue.Insert:
 		if exists {
 			return fmt.Errorf("write %q: table %s has a row of that key: %s", m.write.Name, r.decl.Name, r.format(row))
 		}
-	case "insert-ignore":
+	case catalogue.InsertIgnore:
 		if exists {
 			return nil
 		}
@@ -72,13 +74,13 @@ func (r *rows) normalised(m *mutation) *mutation {
 	values := make([]any, len(m.values))
 	for i, value := range m.values {
 		if n, ok := value.(Numeric); ok {
-			value = canonicalNumeric(n)
+			value = canonical(n)
 		}
 		values[i] = value
 	}
 	for i, c := range m.write.Columns {
-		if at := len(r.decl.Key) + i; c.Action == "add" && values[at] == nil {
-			values[at] = r.decl.Columns[r.decl.column(c.Name)].defaultValue()
+		if at := len(r.decl.Key) + i; c.Action == catalogue.ActionAdd && values[at] == nil {
+			values[at] = defaultValue(&r.decl.Columns[columnIndex(r.decl, c.Name)])
 		}
 	}
 	return &mutation{write: m.write, event: m.event, values: values}
@@ -91,14 +93,14 @@ func (r *rows) changed(m *mutation, row []any) ([]any, error) {
 	if row == nil {
 		next = make([]any, len(r.decl.Columns))
 		for i, c := range r.decl.Columns {
-			next[i] = c.defaultValue()
+			next[i] = defaultValue(&c)
 		}
 		for i, name := range r.decl.Key {
-			next[r.decl.column(name)] = m.values[i]
+			next[columnIndex(r.decl, name)] = m.values[i]
 		}
 	}
 	for i, c := range m.write.Columns {
-		at, value := r.decl.column(c.Name), m.values[keyWidth+i]
+		at, value := columnIndex(r.decl, c.Name), m.values[keyWidth+i]
 		if row == nil {
 			next[at] = value
 			continue
@@ -110,7 +112,7 @@ func (r *rows) changed(m *mutation, row []any) ([]any, error) {
 		next[at] = merged
 	}
 	for i, c := range r.decl.Columns {
-		if next[i] == nil && (c.NotNull || contains(r.decl.Key, c.Name)) {
+		if next[i] == nil && (c.NotNull || slices.Contains(r.decl.Key, c.Name)) {
 			return nil, fmt.Errorf("column %q of table %s may not be null", c.Name, r.decl.Name)
 		}
 	}
@@ -141,7 +143,7 @@ func (r *rows) formatted() []string {
 func (r *rows) keys() []string {
 	keys := append([]string(nil), r.order...)
 	if len(r.decl.Key) > 0 {
-		sort.Strings(keys)
+		slices.Sort(keys)
 	}
 	return keys
 }
@@ -166,7 +168,7 @@ func rowKey(values []any) string {
 	return strings.Join(parts, "\x00")
 }
 
-func (c *columnDecl) defaultValue() any {
+func defaultValue(c *catalogue.Column) any {
 	if c.Default == nil {
 		return nil
 	}
@@ -177,26 +179,16 @@ func (c *columnDecl) defaultValue() any {
 		return nil
 	}
 	number, isNumber := value.(json.Number)
-	kind, _ := typeNumber(c.Type)
 	switch {
 	case !isNumber:
 		return value
-	case kind == kindI64:
+	case c.Type.Kind == catalogue.KindI64:
 		n, _ := number.Int64()
 		return n
-	case kind == kindF64:
+	case c.Type.Kind == catalogue.KindF64:
 		f, _ := number.Float64()
 		return f
 	default:
 		return Numeric(number)
 	}
-}
-
-func contains(list []string, value string) bool {
-	for _, v := range list {
-		if v == value {
-			return true
-		}
-	}
-	return false
 }

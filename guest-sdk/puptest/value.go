@@ -23,22 +23,6 @@ type (
 
 const arrayBit = 0x80
 
-var typeNames = []string{"null", "bool", "i64", "f64", "numeric", "text", "bytes", "json", "timestamptz", "uuid"}
-
-// typeNumber returns the kind of a declared type in the ABI.
-func typeNumber(name string) (byte, bool) {
-	element, array := strings.CutSuffix(name, "[]")
-	for i := 1; i < len(typeNames); i++ {
-		if typeNames[i] == element {
-			if array {
-				return byte(i) | arrayBit, true
-			}
-			return byte(i), true
-		}
-	}
-	return 0, false
-}
-
 // decodeValue reads one value, which must be of the kind or NULL.
 func decodeValue(data []byte, want byte) (value any, rest []byte, err error) {
 	if len(data) == 0 {

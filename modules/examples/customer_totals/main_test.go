@@ -28,6 +28,15 @@ func TestCustomerTotals_anyDivisionGivesTheSameRows(t *testing.T) {
 	puptest.CheckSegments(t, puptest.ReadEvents(t, "testdata/sales.jsonl")...)
 }
 
+func TestCustomerTotals_doesNotAllocatePerEvent(t *testing.T) {
+	events := puptest.ReadEvents(t, "testdata/sales.jsonl")
+	once := puptest.AllocsPerBatch(t, events...)
+	twice := puptest.AllocsPerBatch(t, append(events, events...)...)
+	if twice > once {
+		t.Errorf("a batch allocates %v times, one twice as long %v times", once, twice)
+	}
+}
+
 func TestCustomerTotals_orderWithoutCustomerIsAnError(t *testing.T) {
 	t.Parallel()
 	p := puptest.New(t)

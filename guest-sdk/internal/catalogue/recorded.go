@@ -1,0 +1,38 @@
+package catalogue
+
+import "encoding/json"
+
+// Scope is which events a projection sees.
+type Scope struct {
+	BoundedContexts []string `json:"bounded_contexts,omitempty"`
+	AggregateTypes  []string `json:"aggregate_types,omitempty"`
+	EventTypes      []string `json:"event_types,omitempty"`
+}
+
+// Recorded is what a partition key is read from.
+type Recorded struct {
+	AggregateID   string
+	Payload       []byte
+	Metadata      json.RawMessage
+	CorrelationID string
+	Key           []byte
+}
+
+// Columns is a set of the fields of an event.
+type Columns uint32
+
+// The fields that a partition key is read from.
+const (
+	ColumnAggregateID Columns = 1 << iota
+	ColumnPayload
+	ColumnMetadata
+	ColumnCorrelationID
+)
+
+// CatalogueError says what of a declaration a host refuses.
+type CatalogueError struct {
+	Item   string
+	Reason string
+}
+
+func (e *CatalogueError) Error() string { return e.Item + ": " + e.Reason }
