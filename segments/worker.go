@@ -146,12 +146,13 @@ func (w *Worker) launch(r *runner) {
 //
 // # Errors
 //
-// With Once, what kept a projection from being complete, joined; also ctx's error. Otherwise nil: what can go wrong is retried or recorded.
+// [*store.UnsafeLogError] at the start. With Once, what kept a projection from being complete, joined; also ctx's error. Otherwise nil:
+// what can go wrong is retried or recorded.
 func (w *Worker) Run(ctx context.Context) error {
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	if err := w.begin(running); err != nil {
-		if w.options.Once {
+		if w.options.Once || ctx.Err() == nil {
 			return err
 		}
 		return nil // asked to stop before the database answered
@@ -160,6 +161,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	background.Go(func() { w.heartbeats(running) })
 	background.Go(func() { w.head.run(running) })
 	background.Go(func() { w.roster.run(running) })
+	background.Go(func() { w.checkLog(running, logCheckEvery) })
 	background.Go(func() { w.head.waker.listen(running) })
 
 	w.mu.Lock()
@@ -183,8 +185,8 @@ func (w *Worker) Run(ctx context.Context) error {
 }
 
 // begin takes the lease and, with Once, the position to reach. What a worker of this name owned before it was killed and started
-// again is free then: it may run other projections now. It goes on trying until ctx ends, or, with Once, until an error does not
-// pass.
+// again is free then: it may run other projections now. It goes on trying until ctx ends, the log is not safe, or, with Once, an
+// error does not pass.
 func (w *Worker) begin(ctx context.Context) error {
 	retry := w.options.backoff()
 	for {
@@ -196,7 +198,8 @@ func (w *Worker) begin(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if w.options.Once && !errors.Is(err, store.ErrTransient) {
+		var unsafe *store.UnsafeLogError
+		if errors.As(err, &unsafe) || (w.options.Once && !errors.Is(err, store.ErrTransient)) {
 			return err
 		}
 		w.outage.noticed(err)
@@ -209,6 +212,9 @@ func (w *Worker) begin(ctx context.Context) error {
 func (w *Worker) arrive(ctx context.Context) error {
 	within, cancel := context.WithTimeout(ctx, w.options.Lease)
 	defer cancel()
+	if err := w.store.CheckLog(within); err != nil {
+		return err
+	}
 	if err := w.store.Leave(within, w.options.Name); err != nil {
 		return err
 	}

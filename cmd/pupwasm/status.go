@@ -38,8 +38,8 @@ func newStatusCommand(globals *globalOptions) *cobra.Command {
              the segments that it will be one with); failed (with the reason; it goes on when the projection is
              started again)
 
-Projections are applied up to the horizon. It stays behind the head while an append has not ended; the process that holds
-it back is named.`,
+Projections are applied up to the horizon. It stays behind the head while an append has not ended; the process, or the
+prepared transaction, that holds it back is named.`,
 		Args: wantArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error { return runStatus(cmd.Context(), opts, args) },
 
@@ -53,7 +53,8 @@ it back is named.`,
 type statusReport struct {
 	Head          int64              `json:"head"`
 	Horizon       int64              `json:"horizon"`
-	HorizonHolder int                `json:"horizon_holder,omitempty"` // the process that holds the horizon back
+	HorizonHolder int                `json:"horizon_holder,omitempty"`   // the process that holds the horizon back
+	Prepared      string             `json:"horizon_prepared,omitempty"` // the prepared transaction that does, which has no process
 	Projections   []projectionReport `json:"projections"`
 }
 
@@ -105,7 +106,8 @@ func readStatus(ctx context.Context, from store.Store, only []string) (*statusRe
 		return nil, err
 	}
 	report := &statusReport{
-		Head: horizon.Head, Horizon: horizon.Position, HorizonHolder: horizon.Holder, Projections: []projectionReport{},
+		Head: horizon.Head, Horizon: horizon.Position, HorizonHolder: horizon.Holder, Prepared: horizon.Prepared,
+		Projections: []projectionReport{},
 	}
 	ages := ages{from: from, known: map[int64]*float64{}}
 	for _, projection := range projections {
@@ -186,6 +188,8 @@ func (o *statusOptions) print(report *statusReport) error {
 	case report.HorizonHolder != 0:
 		fmt.Fprintf(o.out, "head %d, horizon %d: process %d of the database holds it back by an append that has not ended\n",
 			report.Head, report.Horizon, report.HorizonHolder)
+	case report.Prepared != "":
+		fmt.Fprintf(o.out, "head %d, horizon %d, held back by %s\n", report.Head, report.Horizon, printable(report.Prepared))
 	default:
 		fmt.Fprintf(o.out, "head %d, horizon %d: an append has not ended\n", report.Head, report.Horizon)
 	}

@@ -132,3 +132,14 @@ func (d Database) Connect(t testing.TB) *pgx.Conn {
 	t.Cleanup(func() { conn.Close(context.Background()) })
 	return conn
 }
+
+// BeginAfter makes the log of the database, which is empty, begin after a position, as if so many events had come and gone.
+func (d Database) BeginAfter(t testing.TB, position int64) {
+	t.Helper()
+	if position == 0 {
+		return
+	}
+	if _, err := d.Connect(t).Exec(context.Background(), "SELECT setval($1, $2)", d.Schema+".events_global_position_seq", position); err != nil {
+		t.Fatal(err)
+	}
+}
