@@ -90,8 +90,8 @@ func queriesFor(schema, now string) queries {
 			FROM {schema}.events_global_position_seq s`),
 		logEnd: in(`SELECT 0::bigint, coalesce((SELECT max(e.global_position) FROM {schema}.events e), 0),
 			coalesce((SELECT max(p.position) FROM {schema}.segments p), 0)`),
-		advance:      in(`SELECT {schema}.advance($1, $2::integer, $3, $4, $5, $6, $7, $8)`),
-		pin:          in(`SELECT {schema}.pin($1)`),
+		advance: in(`SELECT {schema}.advance($1, $2::integer, $3, $4, $5, $6, $7, $8)`),
+		pin:     in(`SELECT {schema}.pin($1)`),
 
 		mayNotify: in(`SELECT {schema}.may_notify()`),
 		notify:    `SELECT pg_notify($1, '')`,
