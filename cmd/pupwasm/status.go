@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"text/tabwriter"
@@ -55,6 +56,7 @@ type statusReport struct {
 	Horizon       int64              `json:"horizon"`
 	HorizonHolder int                `json:"horizon_holder,omitempty"`   // the process that holds the horizon back
 	Prepared      string             `json:"horizon_prepared,omitempty"` // the prepared transaction that does, which has no process
+	LogFaults     []string           `json:"log_faults,omitempty"`       // what may make the log lose events, with what mends it
 	Projections   []projectionReport `json:"projections"`
 }
 
@@ -109,6 +111,9 @@ func readStatus(ctx context.Context, from store.Store, only []string) (*statusRe
 		Head: horizon.Head, Horizon: horizon.Position, HorizonHolder: horizon.Holder, Prepared: horizon.Prepared,
 		Projections: []projectionReport{},
 	}
+	if report.LogFaults, err = logFaults(ctx, from); err != nil {
+		return nil, err
+	}
 	ages := ages{from: from, known: map[int64]*float64{}}
 	for _, projection := range projections {
 		p := projectionReport{Name: projection.Name, Version: projection.Version, Position: horizon.Head, Segments: []segmentReport{}}
@@ -126,6 +131,19 @@ func readStatus(ctx context.Context, from store.Store, only []string) (*statusRe
 		return nil, usagef("projection %s is not known: 'pupwasm status' lists those that are", only[0])
 	}
 	return report, nil
+}
+
+// logFaults are what a check of the log finds.
+func logFaults(ctx context.Context, from store.Store) (faults []string, err error) {
+	err = from.CheckLog(ctx)
+	var unsafe *store.UnsafeLogError
+	if !errors.As(err, &unsafe) {
+		return nil, err
+	}
+	for _, fault := range unsafe.Faults {
+		faults = append(faults, fault.String())
+	}
+	return faults, nil
 }
 
 func reportSegment(ctx context.Context, s *store.SegmentStatus, head int64, ages *ages) (segmentReport, error) {
@@ -192,6 +210,9 @@ func (o *statusOptions) print(report *statusReport) error {
 		fmt.Fprintf(o.out, "head %d, horizon %d, held back by %s\n", report.Head, report.Horizon, printable(report.Prepared))
 	default:
 		fmt.Fprintf(o.out, "head %d, horizon %d: an append has not ended\n", report.Head, report.Horizon)
+	}
+	for _, fault := range report.LogFaults {
+		fmt.Fprintf(o.out, "log is not safe: %s\n", printable(fault))
 	}
 	if len(report.Projections) == 0 {
 		_, err := fmt.Fprintln(o.out, "no projection is known: 'pupwasm run' installs them")
