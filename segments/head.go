@@ -213,22 +213,28 @@ func (h *head) forget() {
 // holder says once when an append has held the horizon back for long: projections wait for it, rightly, and somebody should
 // know which it is.
 type holder struct {
-	worker *Worker
-	pid    int
-	since  time.Time
-	told   bool
+	worker   *Worker
+	pid      int
+	prepared string
+	since    time.Time
+	told     bool
 }
 
 const heldLong = 10 * time.Second
 
 func (l *holder) look(horizon store.Horizon) {
-	if horizon.Holder == 0 || horizon.Holder != l.pid {
-		*l = holder{worker: l.worker, pid: horizon.Holder, since: clock.Now()}
+	if horizon.Position == horizon.Head || horizon.Holder != l.pid || horizon.Prepared != l.prepared {
+		*l = holder{worker: l.worker, pid: horizon.Holder, prepared: horizon.Prepared, since: clock.Now()}
 		return
 	}
-	if !l.told && clock.Since(l.since) > heldLong {
-		l.told = true
-		l.worker.logger.Warn().Int("pid", horizon.Holder).Int64("horizon", horizon.Position).Int64("head", horizon.Head).
-			Msg("horizon held back by an append that does not end")
+	if l.told || clock.Since(l.since) <= heldLong {
+		return
 	}
+	l.told = true
+	event := l.worker.logger.Warn().Int64("horizon", horizon.Position).Int64("head", horizon.Head)
+	if l.prepared != "" {
+		event.Str("holder", l.prepared).Msg("horizon held back by a prepared transaction that does not end")
+		return
+	}
+	event.Int("pid", l.pid).Msg("horizon held back by an append that does not end")
 }

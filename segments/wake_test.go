@@ -75,7 +75,7 @@ func (i *idler) append(t *testing.T) {
 	}
 	i.appended++
 	eventually(t, fmt.Sprintf("event %d is applied", i.appended), func() bool {
-		return i.count(t, "SELECT coalesce(max(position), 0) FROM pupwasm.segments") == i.appended
+		return i.count(t, "SELECT coalesce(max(position), 0) FROM pupwasm.segments") == pgtest.At(i.appended)
 	})
 }
 

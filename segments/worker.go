@@ -159,14 +159,14 @@ func (w *Worker) launch(r *runner) {
 //
 // # Errors
 //
-// With Once, what kept a projection from being complete, joined; also ctx's error. [store.ErrNameTaken] when another process has
+// [*store.UnsafeLogError] at the start. With Once, what kept a projection from being complete, joined; also ctx's error. [store.ErrNameTaken] when another process has
 // started under the worker's name, which has the segments from then on. With FailRefused, why no module can run. Otherwise
 // nil: what can go wrong is retried or recorded.
 func (w *Worker) Run(ctx context.Context) error {
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	if err := w.begin(running); err != nil {
-		if w.options.Once {
+		if w.options.Once || ctx.Err() == nil {
 			return err
 		}
 		return nil // asked to stop before the database answered
@@ -175,6 +175,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	background.Go(func() { w.heartbeats(running) })
 	background.Go(func() { w.head.run(running) })
 	background.Go(func() { w.roster.run(running) })
+	background.Go(func() { w.checkLog(running, logCheckEvery) })
 	background.Go(func() { w.head.waker.listen(running) })
 
 	w.mu.Lock()
@@ -193,8 +194,8 @@ func (w *Worker) Run(ctx context.Context) error {
 }
 
 // begin takes the lease and, with Once, the position to reach. What a worker of this name owned before it was killed and started
-// again is free then: it may run other projections now. It goes on trying until ctx ends, or, with Once, until an error does not
-// pass.
+// again is free then: it may run other projections now. It goes on trying until ctx ends, the log is not safe, or, with Once, an
+// error does not pass.
 func (w *Worker) begin(ctx context.Context) error {
 	retry := w.options.backoff()
 	for {
@@ -206,7 +207,8 @@ func (w *Worker) begin(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if w.options.Once && !errors.Is(err, store.ErrTransient) {
+		var unsafe *store.UnsafeLogError
+		if errors.As(err, &unsafe) || (w.options.Once && !errors.Is(err, store.ErrTransient)) {
 			return err
 		}
 		w.outage.noticed(err)
@@ -219,6 +221,9 @@ func (w *Worker) begin(ctx context.Context) error {
 func (w *Worker) arrive(ctx context.Context) error {
 	within, cancel := context.WithTimeout(ctx, w.options.Lease)
 	defer cancel()
+	if err := w.store.CheckLog(within); err != nil {
+		return err
+	}
 	workers, err := w.store.Workers(within)
 	if err != nil {
 		return err

@@ -181,6 +181,7 @@ type Store interface {
 	Reader
 	Projections
 	Leases
+	LogChecker
 
 	// Ping tells whether the database answers and is set up: nil, [ErrNotMigrated] or [ErrTransient].
 	Ping(ctx context.Context) error

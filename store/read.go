@@ -105,6 +105,9 @@ type Horizon struct {
 	Head int64
 	// Holder is the process whose append holds Position below Head, or 0.
 	Holder int
+	// Prepared is set when it is no process but a prepared transaction that holds Position back. It names the transaction, and
+	// says how to end it.
+	Prepared string
 }
 
 // Reader reads events.

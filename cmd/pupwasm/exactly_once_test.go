@@ -29,7 +29,7 @@ func TestRun_killedAtRandomMomentsAppliesEveryEventOnce(t *testing.T) {
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
 		log := realLog(t)
-		db := pgtest.Empty(t)
+		db := pgtest.New(t)
 		killAtRandom(t, db.DSN, log, 12)
 		handle, err := sql.Open("pgx", db.DSN)
 		if err != nil {
@@ -42,6 +42,8 @@ func TestRun_killedAtRandomMomentsAppliesEveryEventOnce(t *testing.T) {
 		t.Parallel()
 		log := madeLog(t, 40_000)
 		path := filepath.Join(t.TempDir(), "events.db")
+		runCommand(t, "sqlite:"+path, "migrate", "up")
+		beginAfter(t, path, 1<<31-3)
 		killAtRandom(t, "sqlite:"+path, log, 8)
 		handle, err := sqlite.OpenSQL(path)
 		if err != nil {

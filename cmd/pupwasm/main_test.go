@@ -17,4 +17,8 @@ func TestMain(m *testing.M) {
 // withServer stops the PostgreSQL server of the tests after them.
 type withServer struct{ m *testing.M }
 
-func (w withServer) Run() int { return pgtest.Main(w.m) }
+// Run lets logs on PostgreSQL begin below 2^53, and come beyond it in every test.
+func (w withServer) Run() int {
+	pgtest.LogsBeginAfter(1<<53 - 3)
+	return pgtest.Main(w.m)
+}

@@ -32,9 +32,22 @@ func newMigrateUpCommand(globals *globalOptions) *cobra.Command {
 		Short: "Bring the database to the layout of this version",
 		Args:  wantArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runMigrate(cmd.Context(), globals, true, "applied", (*migrations.Migrator).Up)
+			if err := runMigrate(cmd.Context(), globals, true, "applied", (*migrations.Migrator).Up); err != nil {
+				return err
+			}
+			return checkLog(cmd.Context(), globals)
 		},
 	}
+}
+
+// checkLog tells whether somebody has changed what migrations made so that events may be lost.
+func checkLog(ctx context.Context, globals *globalOptions) error {
+	of, err := openStore(ctx, globals)
+	if err != nil {
+		return err
+	}
+	defer of.Close()
+	return of.CheckLog(ctx)
 }
 
 func newMigrateDownCommand(globals *globalOptions) *cobra.Command {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -40,8 +41,8 @@ func newStatusCommand(globals *globalOptions) *cobra.Command {
 
 Reasons are below the table: of segments that failed, and of modules that a running host was refused.
 
-Projections are applied up to the horizon. It stays behind the head while an append has not ended; the process that holds
-it back is named.`,
+Projections are applied up to the horizon. It stays behind the head while an append has not ended; the process, or the
+prepared transaction, that holds it back is named.`,
 		Args: wantArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error { return runStatus(cmd.Context(), opts, args) },
 
@@ -55,7 +56,9 @@ it back is named.`,
 type statusReport struct {
 	Head          int64              `json:"head"`
 	Horizon       int64              `json:"horizon"`
-	HorizonHolder int                `json:"horizon_holder,omitempty"` // the process that holds the horizon back
+	HorizonHolder int                `json:"horizon_holder,omitempty"`   // the process that holds the horizon back
+	Prepared      string             `json:"horizon_prepared,omitempty"` // the prepared transaction that does, which has no process
+	LogFaults     []string           `json:"log_faults,omitempty"`       // what may make the log lose events, with what mends it
 	Projections   []projectionReport `json:"projections"`
 }
 
@@ -120,7 +123,11 @@ func readStatus(ctx context.Context, from store.Store, only []string) (*statusRe
 		return nil, err
 	}
 	report := &statusReport{
-		Head: horizon.Head, Horizon: horizon.Position, HorizonHolder: horizon.Holder, Projections: []projectionReport{},
+		Head: horizon.Head, Horizon: horizon.Position, HorizonHolder: horizon.Holder, Prepared: horizon.Prepared,
+		Projections: []projectionReport{},
+	}
+	if report.LogFaults, err = logFaults(ctx, from); err != nil {
+		return nil, err
 	}
 	ages := ages{from: from, created: map[int64]time.Time{}}
 	for _, projection := range projections {
@@ -176,6 +183,19 @@ func (r *statusReport) addRefusals(workers []store.Worker, only []string) {
 		}
 	}
 	slices.SortFunc(r.Projections, func(a, b projectionReport) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// logFaults are what a check of the log finds.
+func logFaults(ctx context.Context, from store.Store) (faults []string, err error) {
+	err = from.CheckLog(ctx)
+	var unsafe *store.UnsafeLogError
+	if !errors.As(err, &unsafe) {
+		return nil, err
+	}
+	for _, fault := range unsafe.Faults {
+		faults = append(faults, fault.String())
+	}
+	return faults, nil
 }
 
 func reportSegment(ctx context.Context, s *store.SegmentStatus, head int64, ages *ages) (segmentReport, error) {

@@ -44,8 +44,13 @@ func (o *statusOptions) printHead(report *statusReport) {
 	case report.HorizonHolder != 0:
 		fmt.Fprintf(o.out, "head %d, horizon %d: process %d of the database holds it back by an append that has not ended\n",
 			report.Head, report.Horizon, report.HorizonHolder)
+	case report.Prepared != "":
+		fmt.Fprintf(o.out, "head %d, horizon %d, held back by %s\n", report.Head, report.Horizon, printable(report.Prepared))
 	default:
 		fmt.Fprintf(o.out, "head %d, horizon %d: an append has not ended\n", report.Head, report.Horizon)
+	}
+	for _, fault := range report.LogFaults {
+		fmt.Fprintf(o.out, "log is not safe: %s\n", printable(fault))
 	}
 }
 

@@ -24,6 +24,15 @@ type Database struct {
 
 var databases atomic.Int64
 
+var logsBegin int64
+
+// LogsBeginAfter makes the log of every migrated database begin after a position: where a number of 32 bits, or one that went
+// through a float, is wrong after a few events. TestMain calls it before the tests.
+func LogsBeginAfter(position int64) { logsBegin = position }
+
+// At is the n-th position of such a log.
+func At(n int64) int64 { return logsBegin + n }
+
 // Empty creates a database without any table.
 func Empty(t testing.TB) Database {
 	t.Helper()
@@ -39,7 +48,9 @@ func New(t testing.TB) Database {
 // New creates a migrated database on the server.
 func (s *Server) New(t testing.TB) Database {
 	t.Helper()
-	return s.Database(t).WithSchema(t, "pupwasm")
+	db := s.Database(t).WithSchema(t, "pupwasm")
+	db.BeginAfter(t, logsBegin)
+	return db
 }
 
 // WithSchema adds a migrated schema and returns the database with it.
@@ -131,4 +142,21 @@ func (d Database) Connect(t testing.TB) *pgx.Conn {
 	}
 	t.Cleanup(func() { conn.Close(context.Background()) })
 	return conn
+}
+
+// BeginAfter makes the log of the database, which is empty, begin after a position, as if so many events had come and gone.
+func (d Database) BeginAfter(t testing.TB, position int64) {
+	t.Helper()
+	if position == 0 {
+		return
+	}
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, d.DSN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, "SELECT setval($1, $2)", d.Schema+".events_global_position_seq", position); err != nil {
+		t.Fatal(err)
+	}
 }

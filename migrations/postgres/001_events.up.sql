@@ -70,10 +70,13 @@ CREATE TRIGGER fence BEFORE INSERT ON {schema}.events FOR EACH STATEMENT EXECUTE
 ALTER TABLE {schema}.events ENABLE ALWAYS TRIGGER fence;
 
 -- horizon tells how far it is safe to read: the last position handed out, the position up to which none can still appear,
--- and the process that holds it back. The sequence is read first and the locks second; a commit becomes visible before its
--- locks are released; so whatever is not locked here is visible to a statement that starts after this one. Never read
--- events in the same statement, nor in the same transaction above READ COMMITTED. A standby has none of the locks.
-CREATE FUNCTION {schema}.horizon(OUT head bigint, OUT horizon bigint, OUT holder integer) LANGUAGE plpgsql AS $$
+-- and what holds it back: a process, or a prepared transaction, which has none. The sequence is read first and the locks second; a
+-- commit becomes visible before its locks are released; so whatever is not locked here is visible to a statement that starts
+-- after this one. Never read events in the same statement, nor in the same transaction above READ COMMITTED. A standby has none
+-- of the locks.
+CREATE FUNCTION {schema}.horizon(OUT head bigint, OUT horizon bigint, OUT holder integer, OUT prepared text) LANGUAGE plpgsql AS $$
+DECLARE
+    holding text;
 BEGIN
     IF pg_catalog.pg_is_in_recovery() THEN
         RAISE EXCEPTION 'a standby does not know which appends are under way' USING ERRCODE = 'read_only_sql_transaction';
@@ -81,8 +84,8 @@ BEGIN
     head := coalesce(pg_catalog.pg_sequence_last_value('{schema}.events_global_position_seq'), 0);
     -- A lock's key is a position modulo 2^31. Unfolded, it lies up to 2^24 above the head, since a writer may have taken
     -- its lock after the head was read, and otherwise below. A key above the head holds nothing back.
-    SELECT head + 16777216 - (head + 16777216 - l.objid::bigint) % 2147483648, coalesce(l.pid, 0)
-        INTO horizon, holder
+    SELECT head + 16777216 - (head + 16777216 - l.objid::bigint) % 2147483648, coalesce(l.pid, 0), l.virtualtransaction
+        INTO horizon, holder, holding
         FROM pg_catalog.pg_locks l
         WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.classid = '{schema}.events'::pg_catalog.regclass
         AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())
@@ -90,6 +93,13 @@ BEGIN
     IF NOT FOUND OR horizon >= head THEN
         horizon := head;
         holder := 0;
+    ELSIF holder = 0 THEN
+        -- Its locks have no process, and among them is that of its transaction's id. It may have ended since the look above.
+        prepared := (
+            SELECT pg_catalog.format('prepared transaction %1$L of %2$s, prepared at %3$s: end it with COMMIT PREPARED %1$L or ROLLBACK PREPARED %1$L',
+                p.gid, p.owner, pg_catalog.to_char(p.prepared AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
+            FROM pg_catalog.pg_prepared_xacts p JOIN pg_catalog.pg_locks l ON l.locktype = 'transactionid' AND l.transactionid = p.transaction
+            WHERE l.pid IS NULL AND l.virtualtransaction = holding);
     END IF;
 END $$;
 

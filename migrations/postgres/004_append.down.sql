@@ -1,3 +1,8 @@
+DROP TRIGGER keep_position ON {schema}.events;
+DROP TRIGGER check_position ON {schema}.events;
+DROP FUNCTION {schema}.keep_position;
+DROP FUNCTION {schema}.check_position;
+
 CREATE OR REPLACE FUNCTION {schema}.fence() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     namespace bigint := TG_RELID::bigint;

@@ -5,6 +5,8 @@
 --
 -- A transaction without an id has inserted nothing yet. It takes its lock and remembers nothing, which spares single rows
 -- the setting; a second statement takes one lock more, which holds back less than the first, and remembers it.
+--
+-- Beside the lock it notes the position that the lock is at, for check_position.
 CREATE OR REPLACE FUNCTION {schema}.fence() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF (CASE
@@ -17,7 +19,8 @@ BEGIN
         THEN (CASE
             -- The lock, and only behind it the look for sleepers. An oid beyond 2^31 becomes negative.
             WHEN pg_catalog.pg_advisory_xact_lock_shared(TG_RELID::integer,
-                    (coalesce(pg_catalog.pg_sequence_last_value('{schema}.events_global_position_seq'), 0) % 2147483648)::integer) IS NOT NULL
+                    (pg_catalog.set_config('pupwasm.fence_above_' || TG_TABLE_SCHEMA,
+                        coalesce(pg_catalog.pg_sequence_last_value('{schema}.events_global_position_seq'), 0)::text, true)::bigint % 2147483648)::integer) IS NOT NULL
                 THEN pg_catalog.pg_sequence_last_value('{schema}.sleep') > 0
             END)
         END)
@@ -30,6 +33,51 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
+
+-- A position that this transaction did not draw behind its fence may be one that readers have passed, and its event would never
+-- be read; one above the sequence would not be read until the sequence comes there. COPY and OVERRIDING SYSTEM VALUE can
+-- write any position, logical replication brings those of another log, and a sequence with a CACHE hands out old ones. The
+-- trigger's condition costs a statement a few microseconds and a row nothing that can be measured; a function would.
+--
+-- When a trigger of somebody else appends within a statement, that append notes a position above those that the statement has
+-- drawn already. The locks know better, and are looked at before anything is refused.
+CREATE FUNCTION {schema}.check_position() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    head bigint := coalesce(pg_catalog.pg_sequence_last_value('{schema}.events_global_position_seq'), 0);
+    cache bigint := (SELECT s.seqcache FROM pg_catalog.pg_sequence s WHERE s.seqrelid = '{schema}.events_global_position_seq'::pg_catalog.regclass);
+BEGIN
+    IF NEW.global_position <= head AND NEW.global_position > (
+        SELECT min(head + 16777216 - (head + 16777216 - l.objid::bigint) % 2147483648)
+        FROM pg_catalog.pg_locks l
+        WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.classid = TG_RELID AND l.pid = pg_catalog.pg_backend_pid()
+        AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()))
+    THEN
+        RETURN NEW;
+    END IF;
+    IF cache > 1 THEN
+        RAISE EXCEPTION 'position % was drawn before this transaction began to append, because the sequence of % has CACHE %, and hosts may have passed it: run ALTER SEQUENCE {schema}.events_global_position_seq CACHE 1, and append again from a new connection',
+            NEW.global_position, TG_RELID::pg_catalog.regclass, cache USING ERRCODE = 'generated_always';
+    END IF;
+    RAISE EXCEPTION 'an event cannot be given position %, which hosts may have passed: leave global_position out of the INSERT or COPY into %, it is assigned (to restore a backup, see "Backup and restore" in docs/running.md)',
+        NEW.global_position, TG_RELID::pg_catalog.regclass USING ERRCODE = 'generated_always';
+END $$;
+
+-- IS NOT TRUE: where the fence did not run, as in logical replication, nothing is noted.
+CREATE TRIGGER check_position BEFORE INSERT ON {schema}.events FOR EACH ROW
+    WHEN ((NEW.global_position > pg_catalog.current_setting('pupwasm.fence_above_' || btrim('{schema}', '"'), true)::bigint
+        AND NEW.global_position <= pg_catalog.pg_sequence_last_value('{schema}.events_global_position_seq')) IS NOT TRUE)
+    EXECUTE FUNCTION {schema}.check_position();
+ALTER TABLE {schema}.events ENABLE ALWAYS TRIGGER check_position;
+
+CREATE FUNCTION {schema}.keep_position() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'event % cannot be moved to position %: append another event', OLD.global_position, NEW.global_position
+        USING ERRCODE = 'generated_always';
+END $$;
+
+CREATE TRIGGER keep_position BEFORE UPDATE ON {schema}.events FOR EACH ROW
+    WHEN (NEW.global_position <> OLD.global_position) EXECUTE FUNCTION {schema}.keep_position();
+ALTER TABLE {schema}.events ENABLE ALWAYS TRIGGER keep_position;
 
 -- append_event is append_events for one event, the most frequent append. It returns the event's position and version.
 --

@@ -5,7 +5,7 @@
 -- other programs write by their own. length of text ends at a NUL.
 CREATE TABLE {schema}__events (
     -- AUTOINCREMENT: a position is not given out again after the last events were deleted.
-    global_position   INTEGER PRIMARY KEY AUTOINCREMENT,
+    global_position   INTEGER PRIMARY KEY AUTOINCREMENT CHECK (global_position > 0),
     bounded_context   TEXT NOT NULL
                       CHECK (length(CAST(bounded_context AS BLOB)) BETWEEN 1 AND 800 AND instr(bounded_context, char(0)) = 0),
     aggregate_type    TEXT NOT NULL
@@ -32,3 +32,15 @@ CREATE TABLE {schema}__events (
     payload           BLOB NOT NULL, -- last, so that a scan that does not want it leaves its pages unread
     UNIQUE (bounded_context, aggregate_type, aggregate_id, aggregate_version)
 ) STRICT;
+
+-- Readers have passed every position up to the last one. An event that is given one of those would never be read, so none may be
+-- given. Before an insert SQLite shows a position that it is about to assign as -1.
+CREATE TRIGGER {schema}__events_check_position BEFORE INSERT ON {schema}__events WHEN NEW.global_position <> -1
+BEGIN
+    SELECT RAISE(ABORT, 'an event cannot be given a position, which hosts may have passed: leave global_position out of the INSERT, it is assigned');
+END;
+
+CREATE TRIGGER {schema}__events_keep_position BEFORE UPDATE ON {schema}__events WHEN NEW.global_position <> OLD.global_position
+BEGIN
+    SELECT RAISE(ABORT, 'an event cannot be moved to another position: append another event');
+END;

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -278,11 +279,21 @@ func TestHorizon_preparedTransaction(t *testing.T) {
 		execute(t, conn, "PREPARE TRANSACTION '"+id+"'")
 		must(t, conn.Close(t.Context())) // nobody is there any more
 		head := appendOne(t, s, "a")
-		if h, want := horizonOf(t, s), (store.Horizon{Position: before, Head: head}); h != want {
-			t.Errorf("with a prepared transaction the horizon is %+v, want %+v", h, want)
+		h := horizonOf(t, s)
+		named := strings.HasPrefix(h.Prepared, "prepared transaction '"+id+"' of postgres, prepared at 2") &&
+			strings.HasSuffix(h.Prepared, "Z: end it with COMMIT PREPARED '"+id+"' or ROLLBACK PREPARED '"+id+"'")
+		h.Prepared = ""
+		if want := (store.Horizon{Position: before, Head: head}); h != want || !named {
+			t.Errorf("with a prepared transaction the horizon is %+v, want %+v and its name", horizonOf(t, s), want)
+		}
+		var page store.Page
+		peeked, err := s.Peek(t.Context(), store.ReadRequest{After: before, Limit: 10, Range: store.FullRange()}, &page)
+		must(t, err)
+		if peeked != horizonOf(t, s) {
+			t.Errorf("a look that reads finds %+v", peeked)
 		}
 		execute(t, db.Connect(t), outcome+" PREPARED '"+id+"'")
-		if h := horizonOf(t, s); h.Position != head {
+		if h := horizonOf(t, s); h.Position != head || h.Prepared != "" {
 			t.Errorf("after %s PREPARED the horizon is %+v", outcome, h)
 		}
 	}

@@ -18,6 +18,10 @@ type queries struct {
 	readStream   string
 	streamExists string
 	positionTime string
+	sequence     string // the name of the one that hands out positions
+	logObjects   string
+	logPositions string
+	logEnd       string
 	advance      string
 	pin          string
 
@@ -66,15 +70,31 @@ func queriesFor(schema, now string) queries {
 		load: in(`COPY {schema}.events (bounded_context, aggregate_type, aggregate_id, partition_hash, aggregate_version, event_id,
 			event_type, event_version, payload, metadata, trace_id, correlation_id, causation_id, created_at) FROM STDIN BINARY`),
 		loaded:  in(`SELECT {schema}.loaded($1, $2)`),
-		horizon: in(`SELECT head, horizon, holder FROM {schema}.horizon()`),
+		horizon: in(`SELECT head, horizon, holder, prepared FROM {schema}.horizon()`),
 		events:  in(`{schema}.events`),
 		readStream: in(`WHERE bounded_context = $1 AND aggregate_type = $2 AND aggregate_id = $3
 			AND aggregate_version >= $4 AND aggregate_version <= $5 ORDER BY aggregate_version`),
 		streamExists: in(`SELECT EXISTS (SELECT FROM {schema}.events
 			WHERE bounded_context = $1 AND aggregate_type = $2 AND aggregate_id = $3)`),
 		positionTime: in(`SELECT created_at FROM {schema}.events WHERE global_position > $1 ORDER BY global_position LIMIT 1`),
-		advance:      in(`SELECT {schema}.advance($1, $2::integer, $3, $4, $5, $6, $7, $8)`),
-		pin:          in(`SELECT {schema}.pin($1)`),
+		sequence:     in(`{schema}.events_global_position_seq`),
+		logObjects: in(`SELECT e.relpersistence = 'p',
+				EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = e.oid AND a.attname = 'global_position' AND a.attidentity = 'a')
+					AND pg_get_serial_sequence('{schema}.events', 'global_position')::regclass = s.seqrelid,
+				s.seqcache, s.seqincrement, s.seqcycle,
+				ARRAY(SELECT t.tgname::text FROM pg_trigger t WHERE t.tgrelid = e.oid AND t.tgenabled = 'A'),
+				ARRAY(SELECT t.tgname::text FROM pg_trigger t WHERE t.tgrelid = e.oid),
+				ARRAY(SELECT quote_ident(u.subname) FROM pg_subscription_rel r JOIN pg_subscription u ON u.oid = r.srsubid WHERE r.srrelid = e.oid ORDER BY 1),
+				ARRAY(SELECT i.inhrelid::regclass::text FROM pg_inherits i WHERE i.inhparent = e.oid ORDER BY 1)
+			FROM pg_class e LEFT JOIN pg_sequence s ON s.seqrelid = to_regclass('{schema}.events_global_position_seq')
+			WHERE e.oid = to_regclass('{schema}.events')`),
+		logPositions: in(`SELECT s.last_value + s.is_called::integer, coalesce((SELECT max(e.global_position) FROM {schema}.events e), 0),
+				coalesce((SELECT max(p.position) FROM {schema}.segments p), 0)
+			FROM {schema}.events_global_position_seq s`),
+		logEnd: in(`SELECT 0::bigint, coalesce((SELECT max(e.global_position) FROM {schema}.events e), 0),
+			coalesce((SELECT max(p.position) FROM {schema}.segments p), 0)`),
+		advance: in(`SELECT {schema}.advance($1, $2::integer, $3, $4, $5, $6, $7, $8)`),
+		pin:     in(`SELECT {schema}.pin($1)`),
 
 		mayNotify: in(`SELECT {schema}.may_notify()`),
 		notify:    `SELECT pg_notify($1, '')`,
@@ -109,7 +129,7 @@ func queriesFor(schema, now string) queries {
 		claim: in(`WITH free AS MATERIALIZED (
 				SELECT f.projection, f.segment FROM {schema}.segments f
 				WHERE f.projection = $1 AND f.failure IS NULL AND f.segment <> ALL ($3::integer[])
-				AND (f.merge_at = 0 OR f.position < f.merge_at) AND ($6 = 0 OR f.position < $6)
+				AND (f.merge_at = 0 OR f.position < f.merge_at) AND ($6 = 0::bigint OR f.position < $6)
 				AND ($5 = 0 OR EXISTS (SELECT FROM {schema}.projections p WHERE p.name = $1 AND p.version = $5))
 				AND EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = $2 AND w.incarnation = $7 AND {alive})
 				AND (f.owner IS NULL OR f.owner = $2 OR NOT EXISTS (

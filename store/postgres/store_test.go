@@ -101,6 +101,7 @@ func describe(db pgtest.Database) storetest.Database {
 				}
 			}
 		},
+		BeginAfter: func(t testing.TB, position int64) { t.Helper(); db.BeginAfter(t, position) },
 		Clock: func(t testing.TB, s store.Store) func(since time.Duration) {
 			t.Helper()
 			s.(*postgres.Store).UseClock("(SELECT at FROM public.test_clock)")

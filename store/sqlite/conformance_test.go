@@ -27,6 +27,10 @@ func newDatabase(t testing.TB) storetest.Database {
 		Table: func(projection, table string) string { return `"` + projection + "__" + table + `"` },
 		Query: func(t testing.TB, text string) [][]string { return queryText(t, db, text) },
 		// HoldAppend stays nil: an open append keeps other writers waiting.
+		BeginAfter: func(t testing.TB, position int64) {
+			t.Helper()
+			execute(t, db, "INSERT INTO sqlite_sequence VALUES ('pupwasm__events', ?)", position)
+		},
 		Clock: func(t testing.TB, s store.Store) func(since time.Duration) {
 			t.Helper()
 			s.(*sqlite.Store).UseClock("(SELECT at FROM test_clock)")

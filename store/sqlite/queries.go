@@ -17,6 +17,8 @@ type queries struct {
 	readStream   string
 	streamExists string
 	positionTime string
+	logTriggers  string
+	logPositions string
 	advance      string
 
 	join       string
@@ -67,6 +69,11 @@ func queriesFor(schema, now string) queries {
 		streamExists: in(`SELECT 1 FROM {schema}__events
 			WHERE bounded_context = $1 AND aggregate_type = $2 AND aggregate_id = $3 LIMIT 1`),
 		positionTime: in(`SELECT created_at FROM {schema}__events WHERE global_position > $1 ORDER BY global_position LIMIT 1`),
+		logTriggers: in(`SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = '{schema}__events'
+			UNION ALL SELECT 'AUTOINCREMENT' FROM sqlite_master WHERE type = 'table' AND name = '{schema}__events' AND sql LIKE '%AUTOINCREMENT%'`),
+		logPositions: in(`SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{schema}__events'), 0),
+			coalesce((SELECT max(global_position) FROM {schema}__events), 0),
+			coalesce((SELECT max(position) FROM {schema}__segments), 0)`),
 		advance: in(`UPDATE {schema}__segments SET position = $6, updated_at = {now},
 				behind_since = CASE WHEN $6 < (SELECT seq FROM sqlite_sequence WHERE name = '{schema}__events')
 					THEN coalesce(behind_since, {now}) END

@@ -212,10 +212,10 @@ func applyBareStatement(f *fixture) {
 func applyNothing(f *fixture) {
 	r := f.running(actions())
 	tx := r.catalogue.Begin(r.claim)
-	f.must(tx.Commit(f.ctx, 90, nil))
+	f.must(tx.Commit(f.ctx, f.at(90), nil))
 	tx.Rollback()
-	if got := r.position(); got != 90 {
-		f.Errorf("the checkpoint is at %d, want 90", got)
+	if got := r.position(); got != r.at(90) {
+		f.Errorf("the checkpoint is at %d, want %d", got, r.at(90))
 	}
 }
 

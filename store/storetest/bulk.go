@@ -47,7 +47,7 @@ func bulkSameAsAppend(f *fixture) {
 	appends := bulkAppends(1, bulkCount)
 	loaded, err := f.store.AppendBulk(f.ctx, store.AppendOptions{}, appends...)
 	f.must(err)
-	other := newFixture(f.T, f.driver)
+	other := newFixture(f.T, f.driver, f.origin)
 	appended, err := other.store.Append(f.ctx, store.AppendOptions{}, appends...)
 	f.must(err)
 	if !reflect.DeepEqual(loaded, appended) {

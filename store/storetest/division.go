@@ -20,7 +20,7 @@ var divisionCases = []testCase{
 // split, merged, lost and taken over in between.
 func divisionRows(f *fixture) {
 	const events = 30
-	f.handOut(events)
+	f.handOut(f.at(events))
 	run := 0
 	rapid.Check(f.T, func(t *rapid.T) {
 		if rapid.IntRange(1, 5).Draw(t, "one in so many") > 1 {
@@ -32,7 +32,7 @@ func divisionRows(f *fixture) {
 			t.Fatalf("the projection is %+v: %v", d.projection, err)
 		}
 		for position := range int64(events) {
-			d.events = append(d.events, drawKeyed(t, d.projection, position+1))
+			d.events = append(d.events, drawKeyed(t, d.projection, f.at(position+1)))
 		}
 		whole := *d.projection
 		whole.Name = fmt.Sprint("whole_", run)
@@ -57,8 +57,11 @@ type division struct {
 	*fixture
 	t          *rapid.T
 	projection *store.Projection
-	events     []keyedEvent // of the positions from 1
+	events     []keyedEvent // of the positions behind the origin
 }
+
+// end is the position of the last event.
+func (d *division) end() int64 { return d.at(int64(len(d.events))) }
 
 func (d *division) must(err error) {
 	if err != nil {
@@ -68,7 +71,7 @@ func (d *division) must(err error) {
 
 // mutations are those of a segment's events of after < position ≤ through.
 func (d *division) mutations(keys store.HashRange, after, through int64) (all []store.Mutation) {
-	for _, e := range d.events[after:through] {
+	for _, e := range d.events[max(after-d.origin, 0) : through-d.origin] {
 		if keys.Contains(store.PartitionHash(e.key)) {
 			all = append(all, e.mutations...)
 		}
@@ -96,7 +99,7 @@ func (d *division) inOneBatch(projection *store.Projection) string {
 	d.must(d.store.Heartbeat(d.ctx, store.Worker{Name: name}, time.Hour))
 	claims, err := d.store.Claim(d.ctx, store.ClaimRequest{Projection: projection.Name, Worker: name, Limit: 1})
 	d.must(err)
-	d.must(d.commit(projection, catalogue, claims[0], int64(len(d.events))))
+	d.must(d.commit(projection, catalogue, claims[0], d.end()))
 	rows := d.rows(projection, catalogue)
 	d.must(d.store.Leave(d.ctx, store.Worker{Name: name}))
 	return rows
@@ -133,18 +136,17 @@ func (d *division) inSegments() string {
 
 // work has a worker claim a segment and commit a batch, with every accident that may happen to it.
 func (d *division) work(catalogue store.Catalogue, worker string) {
-	end := int64(len(d.events))
-	claims, err := d.store.Claim(d.ctx, store.ClaimRequest{Projection: d.projection.Name, Worker: worker, Below: end, Limit: 1})
+	claims, err := d.store.Claim(d.ctx, store.ClaimRequest{Projection: d.projection.Name, Worker: worker, Below: d.end(), Limit: 1})
 	d.must(err)
 	if len(claims) == 0 {
 		return
 	}
 	claim := claims[0]
-	last := end
+	last := d.end()
 	if claim.Barrier > 0 {
 		last = claim.Barrier
 	}
-	through := rapid.Int64Range(claim.Position+1, last).Draw(d.t, "through")
+	through := rapid.Int64Range(max(claim.Position, d.origin)+1, last).Draw(d.t, "through")
 	if rapid.IntRange(0, 9).Draw(d.t, "crash") == 0 { // before it has committed
 		d.must(d.store.Leave(d.ctx, store.Worker{Name: worker}))
 		d.must(d.store.Heartbeat(d.ctx, store.Worker{Name: worker}, time.Hour))
@@ -163,7 +165,7 @@ func (d *division) complete() bool {
 	status, err := d.store.Status(d.ctx, d.projection.Name)
 	d.must(err)
 	for i := range status[0].Segments {
-		if status[0].Segments[i].Position < int64(len(d.events)) {
+		if status[0].Segments[i].Position < d.end() {
 			return false
 		}
 	}

@@ -79,7 +79,7 @@ func fenceReleased(f *fixture) {
 	f.must(f.store.Heartbeat(f.ctx, store.Worker{Name: "worker-2"}, time.Hour))
 	claims, err := f.store.Claim(f.ctx, store.ClaimRequest{Projection: "sums", Worker: "worker-2", Limit: 1})
 	f.must(err)
-	if len(claims) != 1 || claims[0].Position != 1 || claims[0].Epoch <= r.claim.Epoch {
+	if len(claims) != 1 || claims[0].Position != f.at(1) || claims[0].Epoch <= r.claim.Epoch {
 		f.Fatalf("the next claim is %+v", claims)
 	}
 	r.wantFenced("taken over", r.claim)

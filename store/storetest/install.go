@@ -50,7 +50,7 @@ func installAgain(f *fixture) {
 	_, err := f.Open(f).Install(f.ctx, totals("sums"), 8)
 	f.must(err)
 	status := f.status("sums")
-	if len(status.Segments) != 1 || status.Segments[0].Position != 1 || status.Segments[0].Owner != worker {
+	if len(status.Segments) != 1 || status.Segments[0].Position != f.at(1) || status.Segments[0].Owner != worker {
 		f.Errorf("another install changed the layout: %+v", status)
 	}
 	if got := r.table(); got != "a 1" {

@@ -89,70 +89,70 @@ func segmentsAt(position int64, ranges ...store.HashRange) []store.SegmentStatus
 
 func layoutSplit(f *fixture) {
 	catalogue := f.installed(2, "w1")
-	f.handOut(9)
+	f.handOut(f.at(9))
 	claims := f.claims(f.store, "sums", "w1", 2)
-	f.must(f.move(catalogue, claims[0], 4))
-	f.must(f.move(catalogue, claims[1], 6))
+	f.must(f.move(catalogue, claims[0], f.at(4)))
+	f.must(f.move(catalogue, claims[1], f.at(6)))
 	before := f.status("sums").Segments
 	f.reshard(func(l *store.Layout) error { return l.Split(0, 2) })
 	f.wantLayout(2,
-		store.SegmentStatus{Segment: 0, Range: quarter(0, 0), Position: 4},
-		store.SegmentStatus{Segment: 1, Range: quarter(2, 3), Position: 6, Owner: "w1", Live: true},
-		store.SegmentStatus{Segment: 2, Range: quarter(1, 1), Position: 4})
+		store.SegmentStatus{Segment: 0, Range: quarter(0, 0), Position: f.at(4)},
+		store.SegmentStatus{Segment: 1, Range: quarter(2, 3), Position: f.at(6), Owner: "w1", Live: true},
+		store.SegmentStatus{Segment: 2, Range: quarter(1, 1), Position: f.at(4)})
 	after := f.status("sums").Segments
 	if after[0].Epoch <= before[0].Epoch || after[1].Epoch != before[1].Epoch {
 		f.Errorf("epochs were %d and %d, are %d and %d", before[0].Epoch, before[1].Epoch, after[0].Epoch, after[1].Epoch)
 	}
 	// What did not change goes on, the halves go on from where the whole was.
-	claims[1].Position = 6
-	f.must(f.move(catalogue, claims[1], 7))
+	claims[1].Position = f.at(6)
+	f.must(f.move(catalogue, claims[1], f.at(7)))
 	halves := f.claims(f.store, "sums", "w1", 9, 1)
 	f.wantSegments(halves, 0, 2)
 	for _, half := range halves {
-		if half.Position != 4 || half.Barrier != 0 || half.Range != after[half.Segment].Range {
+		if half.Position != f.at(4) || half.Barrier != 0 || half.Range != after[half.Segment].Range {
 			f.Errorf("a half is claimed as %+v", half)
 		}
-		f.must(f.move(catalogue, half, 5))
+		f.must(f.move(catalogue, half, f.at(5)))
 	}
 }
 
 func layoutMerge(f *fixture) {
 	catalogue := f.installed(4, "w1")
-	f.handOut(9)
+	f.handOut(f.at(9))
 	for _, claim := range f.claims(f.store, "sums", "w1", 4) {
-		f.must(f.move(catalogue, claim, 3))
+		f.must(f.move(catalogue, claim, f.at(3)))
 	}
 	f.reshard(func(l *store.Layout) error { return l.Merge(2, 1) })
 	f.wantLayout(4,
-		store.SegmentStatus{Segment: 0, Range: quarter(0, 0), Position: 3, Owner: "w1", Live: true},
-		store.SegmentStatus{Segment: 1, Range: quarter(1, 2), Position: 3},
-		store.SegmentStatus{Segment: 3, Range: quarter(3, 3), Position: 3, Owner: "w1", Live: true})
+		store.SegmentStatus{Segment: 0, Range: quarter(0, 0), Position: f.at(3), Owner: "w1", Live: true},
+		store.SegmentStatus{Segment: 1, Range: quarter(1, 2), Position: f.at(3)},
+		store.SegmentStatus{Segment: 3, Range: quarter(3, 3), Position: f.at(3), Owner: "w1", Live: true})
 	merged := f.claims(f.store, "sums", "w1", 9, 0, 3)
 	f.wantSegments(merged, 1)
-	f.must(f.move(catalogue, merged[0], 4))
+	f.must(f.move(catalogue, merged[0], f.at(4)))
 }
 
 func layoutMergeBehind(f *fixture) {
 	catalogue := f.installed(2, "w1", "w2")
-	f.handOut(9)
+	f.handOut(f.at(9))
 	before := f.claims(f.store, "sums", "w1", 2)
-	f.must(f.move(catalogue, before[0], 2))
-	f.must(f.move(catalogue, before[1], 5))
+	f.must(f.move(catalogue, before[0], f.at(2)))
+	f.must(f.move(catalogue, before[1], f.at(5)))
 	f.reshard(func(l *store.Layout) error { return l.Merge(0, 1) })
-	merge := store.Merge{Into: 0, At: 5}
+	merge := store.Merge{Into: 0, At: f.at(5)}
 	f.wantLayout(2,
-		store.SegmentStatus{Segment: 0, Range: quarter(0, 1), Position: 2, Merge: merge},
-		store.SegmentStatus{Segment: 1, Range: quarter(2, 3), Position: 5, Merge: merge})
+		store.SegmentStatus{Segment: 0, Range: quarter(0, 1), Position: f.at(2), Merge: merge},
+		store.SegmentStatus{Segment: 1, Range: quarter(2, 3), Position: f.at(5), Merge: merge})
 	// Who does not know of the barrier cannot pass it.
 	for _, claim := range before {
 		claim.Position = f.status("sums").Segments[claim.Segment].Position
-		if err := f.move(catalogue, claim, 7); !errors.Is(err, store.ErrFenced) {
+		if err := f.move(catalogue, claim, f.at(7)); !errors.Is(err, store.ErrFenced) {
 			f.Errorf("a claim from before the merge: %v", err)
 		}
 	}
 	behind := f.claims(f.store, "sums", "w1", 9)
 	f.wantSegments(behind, 0)
-	if behind[0].Barrier != 5 || behind[0].Position != 2 {
+	if behind[0].Barrier != f.at(5) || behind[0].Position != f.at(2) {
 		f.Errorf("the segment that is behind is claimed as %+v", behind[0])
 	}
 	f.wantSegments(f.claims(f.store, "sums", "w2", 9))
@@ -162,24 +162,24 @@ func layoutMergeBehind(f *fixture) {
 		}
 		return nil
 	})
-	f.must(f.move(catalogue, behind[0], 5)) // the look did not fence it
+	f.must(f.move(catalogue, behind[0], f.at(5))) // the look did not fence it
 	f.wantSegments(f.claims(f.store, "sums", "w1", 9))
 	f.reshard(func(l *store.Layout) error { l.Settle(); return nil })
-	f.wantLayout(2, store.SegmentStatus{Segment: 0, Range: store.FullRange(), Position: 5})
-	behind[0].Position = 5
-	if err := f.move(catalogue, behind[0], 6); !errors.Is(err, store.ErrFenced) {
+	f.wantLayout(2, store.SegmentStatus{Segment: 0, Range: store.FullRange(), Position: f.at(5)})
+	behind[0].Position = f.at(5)
+	if err := f.move(catalogue, behind[0], f.at(6)); !errors.Is(err, store.ErrFenced) {
 		f.Errorf("a claim on a part, after the merge: %v", err)
 	}
 	merged := f.claims(f.store, "sums", "w2", 9)
 	f.wantSegments(merged, 0)
-	f.must(f.move(catalogue, merged[0], 6))
+	f.must(f.move(catalogue, merged[0], f.at(6)))
 }
 
 func layoutMergeFailed(f *fixture) {
 	catalogue := f.installed(2, "w1")
-	f.handOut(9)
+	f.handOut(f.at(9))
 	claims := f.claims(f.store, "sums", "w1", 2)
-	f.must(f.move(catalogue, claims[1], 5))
+	f.must(f.move(catalogue, claims[1], f.at(5)))
 	f.reshard(func(l *store.Layout) error { return l.Merge(0, 1) })
 	behind := f.claims(f.store, "sums", "w1", 2)
 	f.wantSegments(behind, 0)
@@ -187,7 +187,7 @@ func layoutMergeFailed(f *fixture) {
 	f.reshard(func(l *store.Layout) error { l.Settle(); return nil })
 	f.wantLayout(2,
 		store.SegmentStatus{Segment: 0, Range: quarter(0, 1), Failure: "event 3 is bad"},
-		store.SegmentStatus{Segment: 1, Range: quarter(2, 3), Position: 5})
+		store.SegmentStatus{Segment: 1, Range: quarter(2, 3), Position: f.at(5)})
 	f.wantSegments(f.claims(f.store, "sums", "w1", 2), 1)
 }
 
@@ -215,7 +215,7 @@ func layoutResize(f *fixture) {
 // layoutFences holds on to claims on segments that change, that go, and whose number is made up.
 func layoutFences(f *fixture) {
 	catalogue := f.installed(4, "w1")
-	f.handOut(9)
+	f.handOut(f.at(9))
 	claims := f.claims(f.store, "sums", "w1", 4)
 	f.reshard(func(l *store.Layout) error {
 		return cmp.Or(l.Split(0, 2), l.Merge(2, 3))
@@ -242,7 +242,7 @@ func layoutFences(f *fixture) {
 
 func layoutFencesDuring(f *fixture) {
 	catalogue := f.installed(2, "w1")
-	f.handOut(9)
+	f.handOut(f.at(9))
 	claims := f.claims(f.store, "sums", "w1", 2)
 	results := make([]error, len(claims))
 	var group sync.WaitGroup
@@ -280,7 +280,7 @@ func layoutFailure(f *fixture) {
 
 func layoutError(f *fixture) {
 	catalogue := f.installed(3, "w1")
-	f.handOut(9)
+	f.handOut(f.at(9))
 	claims := f.claims(f.store, "sums", "w1", 3)
 	before := f.status("sums")
 	fault := errors.New("no more of this")
@@ -363,7 +363,7 @@ func layoutConcurrent(f *fixture) {
 func layoutRace(f *fixture) {
 	const workers, rounds = 4, 60
 	f.installed(2)
-	f.handOut(2 * workers * rounds)
+	f.handOut(f.at(2 * workers * rounds))
 	type move struct {
 		share         store.HashRange
 		from, through int64

@@ -216,7 +216,7 @@ func leaseVersion(f *fixture) {
 func leaseBelow(f *fixture) {
 	r := f.runningOn(f.store, totals("sums"), worker) // with one segment
 	r.apply(mutate(totalsPut, store.Text("a"), store.I64(1)))
-	for below, want := range map[int64]int{r.claim.Position: 0, r.claim.Position + 1: 1} {
+	for below, want := range map[int64]int{r.claim.Position: 0, r.claim.Position + 1: 1, 1 << 60: 1} {
 		claims, err := f.store.Claim(f.ctx, store.ClaimRequest{Projection: "sums", Worker: worker, Limit: 9, Below: below})
 		f.must(err)
 		got := 0

@@ -33,12 +33,12 @@ func leaseModel(f *fixture) {
 	var now time.Duration
 	set(now)
 	catalogue := f.installed(1)
-	f.handOut(modelPositions)
+	f.handOut(f.at(modelPositions))
 	rapid.Check(f.T, func(t *rapid.T) {
 		m := &protocol{
 			fixture: f, t: t, catalogue: catalogue, now: &now, set: set,
 			leases: map[string]lease{}, workers: map[string]store.Worker{}, segments: map[int]*store.SegmentStatus{},
-			epochs: map[int]int64{}, committed: map[[2]int64]string{},
+			epochs: map[int]int64{}, committed: map[[2]int64]string{}, applied: applied{{position: f.origin}},
 		}
 		m.begin()
 		t.Repeat(map[string]func(*rapid.T){
@@ -102,6 +102,7 @@ func (m *protocol) begin() {
 		anew := store.NewLayout(n)
 		for i := range anew.Parts {
 			anew.Parts[i].Segment += l.Next
+			anew.Parts[i].Position = m.origin
 		}
 		anew.Next += l.Next
 		*l = *anew
@@ -299,7 +300,7 @@ func (m *protocol) catchUp(t *rapid.T) {
 
 // commit applies some events with a claim, as the worker does that believes in it: never past the barrier.
 func (m *protocol) commit(t *rapid.T, claim store.Claim, events int64) {
-	through := min(claim.Position+events, modelPositions)
+	through := min(claim.Position+events, m.at(modelPositions))
 	if claim.Barrier > 0 {
 		through = min(through, claim.Barrier)
 	}

@@ -80,13 +80,29 @@ func (f *fixture) runningOn(host store.Store, projection *store.Projection, work
 	if len(claims) != 1 {
 		f.Fatalf("got %d claims, want 1", len(claims))
 	}
-	f.handOut(100)
-	return &runner{fixture: f, projection: projection, catalogue: catalogue, folder: store.NewFolder(projection), claim: claims[0]}
+	f.handOut(f.at(100))
+	r := &runner{fixture: f, projection: projection, catalogue: catalogue, folder: store.NewFolder(projection), claim: claims[0]}
+	if r.claim.Position < f.origin {
+		r.passTo(f.origin)
+	}
+	return r
+}
+
+// at is the n-th position of the log.
+func (f *fixture) at(n int64) int64 { return f.origin + n }
+
+// passTo moves the checkpoint over positions that have no event.
+func (r *runner) passTo(position int64) {
+	r.Helper()
+	tx := r.catalogue.Begin(r.claim)
+	defer tx.Rollback()
+	r.must(tx.Commit(r.ctx, position, nil))
+	r.claim.Position = position
 }
 
 // commit applies mutations as one batch and moves the checkpoint by one.
 func (r *runner) commit(mutations ...store.Mutation) error {
-	if r.claim.Position%100 == 0 {
+	if (r.claim.Position-r.origin)%100 == 0 {
 		r.handOut(r.claim.Position + 100)
 	}
 	err := r.commitAs(r.claim, mutations...)

@@ -91,7 +91,7 @@ func queryThenCommit(f *fixture) {
 		tx.Rollback()
 		r.claim.Position++
 	}
-	if got := r.table(); got != "a 8; b 2; c 3" || r.position() != 4 {
+	if got := r.table(); got != "a 8; b 2; c 3" || r.position() != r.at(4) {
 		f.Errorf("the table is %q at position %d", got, r.position())
 	}
 	// And a unit whose commit is refused after its queries leaves nothing.
@@ -103,7 +103,7 @@ func queryThenCommit(f *fixture) {
 		mutate(totalsPut, store.Text("a"), store.I64(1)), mutate(totalsFail, store.Text("b"), store.I64(1)),
 	}))
 	tx.Rollback()
-	if !errors.As(err, &rejection) || r.table() != "a 8; b 2; c 3" || r.position() != 4 {
+	if !errors.As(err, &rejection) || r.table() != "a 8; b 2; c 3" || r.position() != r.at(4) {
 		f.Errorf("%v; the table is %q at position %d", err, r.table(), r.position())
 	}
 }
@@ -139,7 +139,7 @@ func queryRollback(f *fixture) {
 		tx.Rollback()
 	}
 	r.catalogue.Begin(r.claim).Rollback() // one that never began
-	if got := r.position(); got != 1 {
+	if got := r.position(); got != r.at(1) {
 		f.Errorf("the checkpoint is at %d", got)
 	}
 	r.apply(mutate(totalsPut, store.Text("a"), store.I64(1)))

@@ -29,7 +29,7 @@ func resetAnew(f *fixture) {
 		f.Errorf("status is %+v", all)
 	}
 	r = f.running(totals("sums"))
-	if r.claim.Position != 0 || r.table() != "" {
+	if r.claim.Position != f.origin || r.table() != "" {
 		f.Errorf("it starts at %d with %q", r.claim.Position, r.table())
 	}
 	if got := other.table(); got != "kept 1" {

@@ -1,0 +1,80 @@
+package segments
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// checked answers one check after the other, and ends the context behind the last.
+type checked struct {
+	store.Store
+	answers []error
+	end     context.CancelFunc
+}
+
+func (c *checked) CheckLog(context.Context) error {
+	answer := c.answers[0]
+	if c.answers = c.answers[1:]; len(c.answers) == 0 {
+		c.end()
+	}
+	return answer
+}
+
+// TestCheckLog_tellsEachStateOnce has a log become unsafe, then unsafe in another way, and then safe, with an outage between.
+func TestCheckLog_tellsEachStateOnce(t *testing.T) {
+	t.Parallel()
+	cache := store.UnsafeLog([]store.LogFault{{Fault: "CACHE 2", Remedy: "mend it"}})
+	both := store.UnsafeLog([]store.LogFault{{Fault: "CACHE 2", Remedy: "mend it"}, {Fault: "no fence", Remedy: "build one"}})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	lines := &bytes.Buffer{}
+	worker, err := New(&checked{answers: []error{nil, cache, cache, errors.New("away"), cache, both, nil, nil}, end: cancel}, Options{Logger: zerolog.New(lines)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	worker.checkLog(ctx, time.Microsecond)
+	var told []string
+	for line := range strings.Lines(lines.String()) {
+		for _, state := range []string{"no fence: build one", "the log may lose events: CACHE 2: mend it", "log is safe again"} {
+			if strings.Contains(line, state) {
+				told = append(told, state)
+				break
+			}
+		}
+	}
+	want := []string{"the log may lose events: CACHE 2: mend it", "no fence: build one", "log is safe again"}
+	if strings.Join(told, "; ") != strings.Join(want, "; ") || strings.Count(lines.String(), "\n") != len(want) {
+		t.Errorf("told was\n%s", lines)
+	}
+}
+
+// TestHolder_namesAPreparedTransaction that has held the horizon back for long: it has no process.
+func TestHolder_namesAPreparedTransaction(t *testing.T) {
+	t.Parallel()
+	lines := &bytes.Buffer{}
+	held := holder{worker: &Worker{logger: zerolog.New(lines)}}
+	horizon := store.Horizon{Position: 4, Head: 7, Prepared: "prepared transaction 'forgotten'"}
+	for range 3 {
+		held.look(horizon)
+		held.since = held.since.Add(-2 * heldLong)
+	}
+	if strings.Count(lines.String(), "prepared transaction 'forgotten'") != 1 || strings.Contains(lines.String(), "pid") {
+		t.Errorf("after a while the log is %s", lines)
+	}
+	lines.Reset()
+	held.look(store.Horizon{Position: 7, Head: 7})
+	held.look(store.Horizon{Position: 7, Head: 9, Holder: 12})
+	held.since = held.since.Add(-2 * heldLong)
+	held.look(store.Horizon{Position: 7, Head: 10, Holder: 12})
+	if !strings.Contains(lines.String(), `"pid":12`) {
+		t.Errorf("with a process that holds it the log is %s", lines)
+	}
+}
