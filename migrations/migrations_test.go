@@ -221,7 +221,8 @@ func TestDown_takesTheTablesOfProjectionsAlong(t *testing.T) {
 	m := migrator(t, db, handle, "pupwasm")
 	_, err := m.Up(t.Context())
 	must(t, err)
-	_, err = handle.ExecContext(t.Context(), `INSERT INTO pupwasm.projections (name, version, segments, next_segment) VALUES ('order', 1, 1, 1); CREATE SCHEMA "order";
+	_, err = handle.ExecContext(t.Context(), `INSERT INTO pupwasm.projections (name, version, segments, next_segment, tables_schema, declaration, shapes)
+		VALUES ('total', 1, 1, 1, 'order', '{}', '[]'); CREATE SCHEMA "order";
 		CREATE TABLE "order".total (x int); CREATE SCHEMA unrelated`)
 	must(t, err)
 	_, err = m.Down(t.Context(), len(db.steps(t))-1)

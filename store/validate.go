@@ -63,6 +63,9 @@ func (p *Projection) Validate() error {
 			return &CatalogueError{Item: fmt.Sprintf("write %.60q", p.Writes[i].Name), Reason: reason}
 		}
 	}
+	if err := p.validateLeftOut(); err != nil {
+		return err
+	}
 	for i := range p.Queries {
 		if slices.ContainsFunc(p.Queries[:i], func(q Query) bool { return q.Name == p.Queries[i].Name }) {
 			return &CatalogueError{Item: fmt.Sprintf("query %.60q", p.Queries[i].Name), Reason: "is declared twice"}
@@ -120,6 +123,23 @@ func (p *Projection) validateTable(index int) error {
 		for _, name := range index {
 			if _, ok := t.Column(name); !ok {
 				return fault("index column %.60q is not a column", name)
+			}
+		}
+	}
+	return nil
+}
+
+// validateLeftOut finds columns that need a value and get none. What a table's own DDL makes of its columns is known when it is
+// installed, see CheckTables.
+func (p *Projection) validateLeftOut() error {
+	for i := range p.Tables {
+		table := &p.Tables[i]
+		for _, c := range table.Columns {
+			if !c.NotNull || len(c.Default) > 0 || table.DDL != nil {
+				continue
+			}
+			if err := p.checkLeftOut(table, c.Name); err != nil {
+				return err
 			}
 		}
 	}

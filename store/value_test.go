@@ -78,7 +78,8 @@ func TestErrors_sayWhatToDo(t *testing.T) {
 		{&store.VersionConflictError{Stream: stream, Actual: -1}, "version conflict on stream c/t/i: another append came first"},
 		{&store.DuplicateEventError{ID: store.UUID{1}}, "event id 01000000-0000-0000-0000-000000000000 is stored already"},
 		{&store.RejectedError{Statement: `write "total"`, Reason: "value out of range"}, `the database refuses write "total": value out of range`},
-		{store.VersionMismatch("fines", 1, 2), `projection "fines": its tables were built by version 1, the module is version 2: run 'pupwasm reset fines' to build them anew, or keep the version if the rows stay right`},
+		{store.VersionMismatch("fines", 1, 2), `projection "fines": its tables were built by version 1, the module is version 2: keep version 1 if the rows stay right, or run 'pupwasm reset fines', which deletes the rows of version 1; 'pupwasm run' then builds them again from the first event`},
+		{store.VersionMismatch("fines", 3, 2), `projection "fines": its tables were built by version 3, the module is version 2: use the module of version 3; to go back, 'pupwasm reset fines' deletes the rows of version 3, and 'pupwasm run' then builds them again from the first event`},
 		{store.StillOwned("fines", "w"), "projection fines is run by worker w: stop it first"},
 		{store.UnknownProjection("fines"), "projection fines is not known: 'pupwasm status' lists those that are"},
 	} {

@@ -51,6 +51,7 @@ func Run(t *testing.T, driver Driver) {
 		{"stream", streamCases},
 		{"horizon", horizonCases},
 		{"install", installCases},
+		{"declaration", declarationCases},
 		{"apply", applyCases},
 		{"types", typeCases},
 		{"query", queryCases},
@@ -89,6 +90,7 @@ type fixture struct {
 	driver  Driver
 	dialect store.Dialect
 	ctx     context.Context
+	cases   int // how many a test has made within one database
 }
 
 // appendFunc is a way to append.
