@@ -134,7 +134,7 @@ func NotTheProjections(projection, what string) error {
 func SharedPlace(projection, place string) error {
 	return &InputError{
 		Field:  "projection " + projection,
-		Reason: fmt.Sprintf("has its tables in %s, where the events of another --schema are as well: drop its tables by hand", place),
+		Reason: fmt.Sprintf("has its tables among those of another --schema, %s: drop them by hand", place),
 	}
 }
 

@@ -106,11 +106,12 @@ func (s *Store) Reset(ctx context.Context, projection string) error {
 	return translate(err)
 }
 
-// dropTables drops the schema of a projection's tables, or the tables alone where the schema is somebody else's.
+// dropTables drops the schema of a projection's tables, or the tables alone where the schema is somebody else's or could not be made
+// again.
 func (s *Store) dropTables(ctx context.Context, tx pgx.Tx, projection, declared string) error {
 	schema := store.TablesSchema(s.options.Schema, projection)
 	var mine, shared bool
-	err := tx.QueryRow(ctx, `SELECT pg_has_role(nspowner, 'USAGE'),
+	err := tx.QueryRow(ctx, `SELECT pg_has_role(nspowner, 'USAGE') AND has_database_privilege(current_database(), 'CREATE'),
 		EXISTS (SELECT FROM pg_class WHERE relnamespace = n.oid AND relname = 'migration') AND EXISTS (SELECT FROM pg_class WHERE relnamespace = n.oid AND relname = 'events')
 		FROM pg_namespace AS n WHERE nspname = $1`, schema).Scan(&mine, &shared)
 	switch {
@@ -119,7 +120,7 @@ func (s *Store) dropTables(ctx context.Context, tx pgx.Tx, projection, declared 
 	case err != nil:
 		return fmt.Errorf("looking at schema %s: %w", schema, err)
 	case shared:
-		return store.SharedPlace(projection, "schema "+schema)
+		return store.SharedPlace(projection, "in schema "+schema)
 	case mine:
 		_, err = tx.Exec(ctx, "DROP SCHEMA "+quote(schema)+" CASCADE")
 		return err

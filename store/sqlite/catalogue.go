@@ -116,7 +116,7 @@ func (s *Store) dropTables(c *conn, projection string) error {
 		return fmt.Errorf("looking at the tables: %w", err)
 	}
 	if slices.Contains(tables, prefix+"__migration") && slices.Contains(tables, prefix+"__events") {
-		return store.SharedPlace(projection, "tables that begin with "+prefix+"__")
+		return store.SharedPlace(projection, "all of which begin with "+prefix+"__")
 	}
 	for n, table := range tables {
 		if err := c.db.Exec("DROP " + kinds[n] + " " + quote(table)); err != nil {
