@@ -19,6 +19,7 @@ func NewTable(name string, columns ...Column) *Table {
 			t.key = append(t.key, i)
 		}
 	}
+	noteTable(t)
 	return t
 }
 

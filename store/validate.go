@@ -187,7 +187,7 @@ func (p *Projection) validateWrite(w *Write) string {
 	}
 	table, ok := p.Table(w.Table)
 	if !ok {
-		return fmt.Sprintf("writes table %.60q, the projection has %s", w.Table, p.tableNames())
+		return fmt.Sprintf("writes table %.60q, the projection has %s: list it in the projection's tables", w.Table, p.tableNames())
 	}
 	for i := range w.Columns {
 		c := &w.Columns[i]
@@ -262,7 +262,7 @@ func (p *Projection) validateQuery(q *Query) string {
 	}
 	table, ok := p.Table(q.Table)
 	if !ok {
-		return fmt.Sprintf("loads from table %.60q, the projection has %s", q.Table, p.tableNames())
+		return fmt.Sprintf("loads from table %.60q, the projection has %s: list it in the projection's tables", q.Table, p.tableNames())
 	}
 	if len(table.Key) == 0 {
 		return fmt.Sprintf("loads by key, table %.60q has none", table.Name)

@@ -187,6 +187,9 @@ func (d *description) validate() error {
 		if q.SQL != nil && len(q.Results) == 0 {
 			return fmt.Errorf("query %q has no results", q.Name)
 		}
+		if q.SQL == nil && d.table(q.Table) == nil {
+			return fmt.Errorf("query %q loads from table %q, which is not declared: list it in the projection's tables", q.Name, q.Table)
+		}
 		if q.SQL == nil && len(d.table(q.Table).Key) == 0 {
 			return fmt.Errorf("query %q loads by key, table %q has none", q.Name, q.Table)
 		}
@@ -229,7 +232,7 @@ func (d *description) validateWrite(w *writeDecl) error {
 	}
 	t := d.table(w.Table)
 	if t == nil {
-		return fmt.Errorf("writes table %q, which is not declared", w.Table)
+		return fmt.Errorf("writes table %q, which is not declared: list it in the projection's tables", w.Table)
 	}
 	if len(t.Key) == 0 && w.Action != "insert" {
 		return fmt.Errorf("%s needs a key, table %q has none", w.Action, t.Name)
@@ -250,6 +253,12 @@ func (d *description) validateWrite(w *writeDecl) error {
 			if kind != kindI64 && kind != kindNumeric && kind != kindTimestamp {
 				return fmt.Errorf("column %q: %s needs i64, numeric or timestamptz", c.Name, c.Action)
 			}
+		}
+	}
+	for _, c := range t.Columns {
+		if w.Action != "delete" && c.NotNull && c.Default == nil && t.DDL == nil && !seen[c.Name] && !contains(t.Key, c.Name) {
+			return fmt.Errorf("leaves out column %q of table %q, which is not null and has no default, so that no row could be inserted: "+
+				"write it, or give it a default", c.Name, t.Name)
 		}
 	}
 	return nil
