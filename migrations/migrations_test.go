@@ -13,6 +13,7 @@ import (
 
 	"github.com/pupwasm/pupwasm/internal/pgtest"
 	"github.com/pupwasm/pupwasm/migrations"
+	"github.com/pupwasm/pupwasm/store"
 	"github.com/pupwasm/pupwasm/store/sqlite"
 )
 
@@ -326,8 +327,12 @@ func TestNew_refusesBadSchemaNames(t *testing.T) {
 				t.Errorf("%s: schema %q: %v", dialect, schema, err)
 			}
 		}
+		if store.CheckSchema(schema) == nil {
+			t.Errorf("a store takes the schema %q, which migrations refuse", schema)
+		}
 	}
 	must(t, migrations.CheckSchema(strings.Repeat("a", 30)))
+	must(t, store.CheckSchema(strings.Repeat("a", 30)))
 }
 
 func TestUp_newerDatabaseThanBinary(t *testing.T) {

@@ -1,5 +1,11 @@
 package store
 
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
 // DefaultSchema is the schema of a store's own tables, for events, checkpoints and leases, unless another is given.
 const DefaultSchema = "pupwasm"
 
@@ -14,4 +20,15 @@ func TablesSchema(schema, projection string) string {
 		return projection
 	}
 	return schema + "__" + projection
+}
+
+var schemaRule = regexp.MustCompile(`^[a-z][a-z0-9_]{0,29}$`)
+
+// CheckSchema tells whether a name can be that of a schema, as an error that says what is wrong with it. Package migrations, which
+// makes the schema, has the same rule.
+func CheckSchema(schema string) error {
+	if !schemaRule.MatchString(schema) || strings.HasPrefix(schema, "pg_") || strings.Contains(schema, "__") {
+		return fmt.Errorf("schema %q: use a lower-case letter, then letters, digits and single underscores, 30 at most, and no pg_ in front", schema)
+	}
+	return nil
 }
