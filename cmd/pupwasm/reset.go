@@ -13,7 +13,9 @@ func newResetCommand(globals *globalOptions) *cobra.Command {
 		Use:   "reset PROJECTION",
 		Short: "Delete a projection's tables and checkpoints, so that it is built anew",
 		Long: `Delete a projection's tables, with the rows in them, and its checkpoints. No event is touched: the next 'pupwasm run'
-builds the projection anew from the first event. A projection that a worker runs is refused.`,
+builds the projection anew from the first event. A projection that a worker runs is refused.
+
+On PostgreSQL the schema of the tables goes with them, and all that was built in it, unless this role could not create it again.`,
 		Example: `  pupwasm reset fines --yes`,
 		Args:    wantArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
