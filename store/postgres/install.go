@@ -137,6 +137,11 @@ func (i *installer) layout() layoutOf {
 // replaceUnused makes the tables as they are declared now in place of those that were installed, as long as no event is applied
 // and they are empty: nothing is lost by it. It reports whether it did.
 func (i *installer) replaceUnused(ctx context.Context, declared string, segments int) (bool, error) {
+	// Commits wait for who reads the layout: a module that is refused, which is tried again and again, must not hold them up.
+	var applied bool
+	if err := i.tx.QueryRow(ctx, i.queries.applied, i.projection.Name).Scan(&applied); err != nil || applied {
+		return false, err
+	}
 	before, err := i.layout().read(ctx)
 	if err != nil || before.Applied() {
 		return false, err

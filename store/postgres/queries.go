@@ -38,6 +38,7 @@ type queries struct {
 	insertProjection string
 	alterProjection  string
 	clearFailures    string
+	applied          string
 	fenceAll         string
 	liveOwner        string
 	deleteProjection string
@@ -118,6 +119,7 @@ func queriesFor(schema, now string) queries {
 		alterProjection: in(`UPDATE {schema}.projections SET version = $2, whole = $3, tables_schema = $4, declaration = $5, shapes = $6,
 			installed_at = now() WHERE name = $1`),
 		clearFailures: in(`UPDATE {schema}.segments SET failure = NULL WHERE projection = $1 AND failure IS NOT NULL`),
+		applied:       in(`SELECT EXISTS (SELECT FROM {schema}.segments WHERE projection = $1 AND position > 0)`),
 		fenceAll:      in(`UPDATE {schema}.segments SET owner = NULL, epoch = epoch + 1, failure = NULL, updated_at = now() WHERE projection = $1`),
 		liveOwner: in(`SELECT s.owner FROM {schema}.segments s JOIN {schema}.workers w ON w.worker = s.owner
 			WHERE s.projection = $1 AND w.expires_at > {now} LIMIT 1`),
