@@ -25,6 +25,9 @@ type declaration struct {
 func (p *Projection) Declaration(dialect Dialect) string {
 	d := declaration{SpreadFactor: SpreadFactor, Projection: *p}
 	d.Version, d.Scope, d.Writes, d.Queries = 0, Scope{}, nil, nil
+	if d.Partition != nil && d.Partition.ByStream() {
+		d.Partition = nil // as if it were left out
+	}
 	d.Tables = slices.Clone(p.Tables)
 	for i := range d.Tables {
 		t := &d.Tables[i]

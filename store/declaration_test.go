@@ -44,6 +44,9 @@ func TestDeclaration_comparesMembersThatItDoesNotKnow(t *testing.T) {
 		}
 	}
 	must(t, p.CheckDeclaration(store.DialectSQLite, p.Declaration(store.DialectSQLite)))
+	without := p.Declaration(store.DialectSQLite)
+	p.Partition = &store.Partition{By: store.PartitionStream}
+	must(t, p.CheckDeclaration(store.DialectSQLite, without))
 	if err := p.CheckDeclaration(store.DialectSQLite, "no JSON"); err == nil {
 		t.Error("a declaration that cannot be read is accepted")
 	}
