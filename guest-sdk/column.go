@@ -75,7 +75,8 @@ func (c Column) marked(mark string) Column {
 	return c
 }
 
-// NotNull makes the database refuse NULL. A column that some write leaves out needs a default then.
+// NotNull makes the database refuse NULL. A column that a write of new rows leaves out needs a default then, or the host refuses the
+// module.
 func (c Column) NotNull() Column {
 	c.notNull = true
 	return c

@@ -119,7 +119,28 @@ func (w *objectWriter) describeWrites(p *Projection) {
 	for _, write := range p.Statements {
 		w.describeWrite(write)
 	}
+	for _, t := range unlisted(p) {
+		for _, write := range t.writes {
+			w.describeWrite(write)
+		}
+	}
 	w.close(']')
+}
+
+// unlisted returns the tables that the module has declared and its projection does not list. Their writes and queries are described all
+// the same, so that the host refuses the module when it loads it, and names them: otherwise the first row would fail, at the first event.
+func unlisted(p *Projection) []*Table {
+	var tables []*Table
+	for _, t := range declared {
+		listed := false
+		for _, other := range p.Tables {
+			listed = listed || other == t
+		}
+		if !listed {
+			tables = append(tables, t)
+		}
+	}
+	return tables
 }
 
 func (w *objectWriter) describeWrite(write *Write) {
@@ -155,16 +176,10 @@ func (w *objectWriter) describeQueries(p *Projection) {
 	w.member("queries")
 	w.open('[')
 	for _, t := range p.Tables {
-		for _, q := range t.queries {
-			w.comma()
-			w.open('{')
-			w.text("name", q.name)
-			w.text("table", t.name)
-			w.member("columns")
-			w.list(q.columns)
-			w.promise(q.promise)
-			w.close('}')
-		}
+		w.describeLoads(t)
+	}
+	for _, t := range unlisted(p) {
+		w.describeLoads(t)
 	}
 	for _, q := range p.Queries {
 		w.comma()
@@ -177,6 +192,19 @@ func (w *objectWriter) describeQueries(p *Projection) {
 		w.close('}')
 	}
 	w.close(']')
+}
+
+func (w *objectWriter) describeLoads(t *Table) {
+	for _, q := range t.queries {
+		w.comma()
+		w.open('{')
+		w.text("name", q.name)
+		w.text("table", t.name)
+		w.member("columns")
+		w.list(q.columns)
+		w.promise(q.promise)
+		w.close('}')
+	}
 }
 
 // objectWriter writes JSON text. A comma goes before whatever does not follow an opening bracket.

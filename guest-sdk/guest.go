@@ -16,6 +16,11 @@ var (
 
 func init() { replyBuffer = firstReply[:] }
 
+// declared are the tables of the module, all of which its projection has to list.
+var declared []*Table
+
+func noteTable(t *Table) { declared = append(declared, t) }
+
 // input is the buffer that the host writes batches to. It is kept, since allocating and clearing a large one takes longer than
 // handling a small batch, and it is made of words, so that it is aligned.
 var input = firstInput[:]

@@ -51,7 +51,11 @@ func (m *Mutations) begin(w *Write, event int) *Row {
 	r := &m.row
 	r.begin(&w.origin, w.params, event)
 	if w.index == unregistered {
-		r.fault("it belongs to no table or statement of the registered projection")
+		if w.table != nil {
+			r.fault("its table " + w.table.name + " is not among the Tables of the registered projection: list it there")
+		} else {
+			r.fault("it is not among the Statements of the registered projection: list it there")
+		}
 	}
 	if r.failure != nil {
 		return r

@@ -5,9 +5,10 @@ import "github.com/pupwasm/pupwasm/guest-sdk/internal/entry"
 // Projection is what a module implements. It is registered once, by [Register].
 type Projection struct {
 	// Name names the projection and the schema of its tables: a lower-case letter, then letters, digits and single underscores,
-	// 30 at most.
+	// 30 at most. Beside another store's schema than the default, the tables' schema begins with that.
 	Name string
-	// Version is 1 or more. A change that gives other rows for the same events is a new version.
+	// Version is 1 or more. A change that gives other rows for the same events is a new version. So is every change of tables and
+	// ordering, once an event is applied, except for indexes: the host refuses it under the same version.
 	Version int
 	// Description is free text for people.
 	Description string
@@ -21,7 +22,8 @@ type Projection struct {
 	// Fields are what the projection reads of events besides their position and version; others are neither fetched nor copied,
 	// and reading them panics. Defaults to AggregateID, EventType, Payload and CreatedAt.
 	Fields []Field
-	// Tables are the projection's tables, with the writes and queries that were declared on them.
+	// Tables are the projection's tables, with the writes and queries that were declared on them. The host refuses a module that has
+	// declared writes or queries on a table that is not listed.
 	Tables []*Table
 	// Statements are the writes that were declared by NewStatement.
 	Statements []*Write

@@ -66,7 +66,11 @@ func (q *Query) Run(b *Batch) *Rows {
 	switch r.end(); {
 	case q.index == unregistered:
 		r.of = &q.origin
-		r.fault("it belongs to no table or query of the registered projection")
+		if q.table != nil {
+			r.fault("its table " + q.table.name + " is not among the Tables of the registered projection: list it there")
+		} else {
+			r.fault("it is not among the Queries of the registered projection: list it there")
+		}
 	case r.of != &q.origin:
 		r.of = &q.origin
 		r.fault("Run without Args")

@@ -64,7 +64,7 @@ func TestRow_faultsFailTheBatchAndNameTheWrite(t *testing.T) {
 			put.Row(out, e).Text("a").I64(1).Array(2).Text("x")
 		}},
 		{
-			"unregistered", "write stray: it belongs to no table or statement of the registered projection",
+			"unregistered", "write stray: its table others is not among the Tables of the registered projection: list it there",
 			func(out *pup.Mutations, e pup.Event) { stray.Row(out, e).I64(1) },
 		},
 	} {

@@ -19,6 +19,7 @@ func NewTable(name string, columns ...Column) *Table {
 			t.key = append(t.key, i)
 		}
 	}
+	noteTable(t)
 	return t
 }
 
@@ -32,7 +33,7 @@ func (t *Table) Index(columns ...string) *Table {
 }
 
 // DDL replaces the statement that creates the table by SQL of the author, in which {name} stands for a table of the projection.
-// The declared columns still say what to expect. It returns the table.
+// The declared columns and the key still say what to expect, and indexes are made as declared. It returns the table.
 func (t *Table) DDL(sql SQL) *Table {
 	t.ddl = sql
 	return t

@@ -2,6 +2,8 @@ package host_test
 
 import (
 	"fmt"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -96,6 +98,18 @@ func TestGuest_aSlowQueryIsNotTheGuestsTime(t *testing.T) {
 	})
 	if err != nil || asked != 1 {
 		t.Errorf("asked %d times, error %v", asked, err)
+	}
+}
+
+// TestLoad_aTableThatIsNotListed has a module write to a table that its projection does not list: that is found before any event.
+func TestLoad_aTableThatIsNotListed(t *testing.T) {
+	t.Parallel()
+	runtime := newRuntime(t, host.Options{})
+	folder := filepath.Join(guestbuild.Root(t), "modules", "examples", "testdata", "unlisted")
+	_, err := runtime.Load(t.Context(), "unlisted.wasm", guestbuild.Module(t, guestbuild.Auto, folder))
+	const want = `write "count": writes table "forgotten", the projection has listed: list it in the projection's tables`
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }
 

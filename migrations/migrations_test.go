@@ -13,6 +13,7 @@ import (
 
 	"github.com/pupwasm/pupwasm/internal/pgtest"
 	"github.com/pupwasm/pupwasm/migrations"
+	"github.com/pupwasm/pupwasm/store"
 	"github.com/pupwasm/pupwasm/store/sqlite"
 )
 
@@ -221,7 +222,8 @@ func TestDown_takesTheTablesOfProjectionsAlong(t *testing.T) {
 	m := migrator(t, db, handle, "pupwasm")
 	_, err := m.Up(t.Context())
 	must(t, err)
-	_, err = handle.ExecContext(t.Context(), `INSERT INTO pupwasm.projections (name, version, segments, next_segment) VALUES ('order', 1, 1, 1); CREATE SCHEMA "order";
+	_, err = handle.ExecContext(t.Context(), `INSERT INTO pupwasm.projections (name, version, segments, next_segment, tables_schema, declaration, shapes)
+		VALUES ('total', 1, 1, 1, 'order', '{}', '[]'); CREATE SCHEMA "order";
 		CREATE TABLE "order".total (x int); CREATE SCHEMA unrelated`)
 	must(t, err)
 	_, err = m.Down(t.Context(), len(db.steps(t))-1)
@@ -325,8 +327,12 @@ func TestNew_refusesBadSchemaNames(t *testing.T) {
 				t.Errorf("%s: schema %q: %v", dialect, schema, err)
 			}
 		}
+		if store.CheckSchema(schema) == nil {
+			t.Errorf("a store takes the schema %q, which migrations refuse", schema)
+		}
 	}
 	must(t, migrations.CheckSchema(strings.Repeat("a", 30)))
+	must(t, store.CheckSchema(strings.Repeat("a", 30)))
 }
 
 func TestUp_newerDatabaseThanBinary(t *testing.T) {

@@ -17,9 +17,10 @@ var queries = map[Dialect]map[query]string{
 	Postgres: {
 		// The lock's key is "pupw" in ASCII. The search path must not decide where a script's objects go. A host that is stopped, or
 		// cut off, in the middle must not keep others waiting until it comes back. The scripts are in UTF-8.
-		queryBegin: `BEGIN; SET LOCAL search_path = pg_catalog; SET LOCAL client_encoding = 'UTF8'; SET LOCAL client_min_messages = warning;
+		queryBegin: `BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL search_path = pg_catalog; SET LOCAL client_encoding = 'UTF8'; SET LOCAL client_min_messages = warning;
 			SET LOCAL idle_in_transaction_session_timeout = '30s'; SELECT pg_advisory_xact_lock(1886744695)`,
-		queryPrepare: `CREATE SCHEMA IF NOT EXISTS {schema};
+		// CREATE SCHEMA IF NOT EXISTS asks for the right to create one even where the schema is there.
+		queryPrepare: `DO $$ BEGIN IF pg_catalog.to_regnamespace('{schema}') IS NULL THEN CREATE SCHEMA {schema}; END IF; END $$;
 			CREATE TABLE IF NOT EXISTS {schema}.migration (one boolean PRIMARY KEY DEFAULT true CHECK (one), version integer NOT NULL);
 			INSERT INTO {schema}.migration (version) VALUES (0) ON CONFLICT DO NOTHING`,
 		queryExists:     `SELECT to_regclass('{schema}.migration') IS NOT NULL`,

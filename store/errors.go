@@ -111,20 +111,40 @@ func (e *CatalogueError) Error() string { return e.Item + ": " + e.Reason }
 
 // VersionMismatch says that another version of the projection has built what is in the database.
 func VersionMismatch(projection string, installed, given int) error {
+	remedy := fmt.Sprintf("keep version %d if the rows stay right, or stop all hosts that run it and 'pupwasm reset %s', which deletes its rows; "+
+		"'pupwasm run' then builds them again from the first event", installed, projection)
+	if given < installed {
+		remedy = fmt.Sprintf("use the module of version %d; to go back, 'pupwasm reset %s' deletes the rows of version %d, "+
+			"and 'pupwasm run' then builds them again from the first event", installed, projection, installed)
+	}
 	return &CatalogueError{
-		Item: fmt.Sprintf("projection %q", projection),
-		Reason: fmt.Sprintf("its tables were built by version %[1]d, the module is version %[2]d: keep the version if the rows stay right, or have "+
-			"them built again: stop all hosts that run version %[1]d, delete its rows by 'pupwasm reset %[3]s', and start version %[2]d",
-			installed, given, projection),
+		Item:   fmt.Sprintf("projection %q", projection),
+		Reason: fmt.Sprintf("its tables were built by version %d, the module is version %d: %s", installed, given, remedy),
 	}
 }
 
-// DividedOrder says that a projection which takes all events in one order is divided into segments, which go on apart from each other.
-func DividedOrder(projection string, segments int) error {
+// TableChanged says that somebody has changed a table of a projection behind its checkpoints.
+func TableChanged(projection, table, change string) error {
 	return &CatalogueError{
-		Item: fmt.Sprintf("projection %q", projection),
-		Reason: fmt.Sprintf("has the ordering %q and is divided into %d segments: run 'pupwasm reset %s' to build it anew, or merge them",
-			OrderGlobal, segments, projection),
+		Item: fmt.Sprintf("table %q", table),
+		Reason: fmt.Sprintf("%s: put it back as it was, with its rows, or run 'pupwasm reset %s', which deletes all rows of the projection; "+
+			"'pupwasm run' then builds them again from the first event", change, projection),
+	}
+}
+
+// NotTheProjections says that the place of a projection's tables holds something that is not its own.
+func NotTheProjections(projection, what string) error {
+	return &CatalogueError{
+		Item:   fmt.Sprintf("projection %q", projection),
+		Reason: fmt.Sprintf("the database has %s that is not the projection's: choose another name", what),
+	}
+}
+
+// SharedPlace says that a projection cannot be reset, since what would be deleted is not its own alone.
+func SharedPlace(projection, place string) error {
+	return &InputError{
+		Field:  "projection " + projection,
+		Reason: fmt.Sprintf("has its tables among those of another --schema, %s: drop them by hand", place),
 	}
 }
 

@@ -190,6 +190,29 @@ func (l *Layout) Settle() bool {
 	return changed
 }
 
+// Applied tells whether a checkpoint has moved.
+func (l *Layout) Applied() bool {
+	return slices.ContainsFunc(l.Parts, func(p Part) bool { return p.Position > 0 })
+}
+
+// Renewed returns the layout of a projection that is installed in the place of one of which nothing is applied. What failed may be
+// tried again. An ordering that needs another layout gets one, of n segments or of one; otherwise the layout stays.
+func (l *Layout) Renewed(order Ordering, n int) (*Layout, error) {
+	renewed := l.Clone()
+	for i := range renewed.Parts {
+		renewed.Parts[i].Failure = ""
+	}
+	whole := order == OrderGlobal
+	if whole == l.Whole {
+		return renewed, nil
+	}
+	renewed.Whole = whole
+	if whole {
+		n = 1
+	}
+	return renewed, renewed.Resize(max(n, 1))
+}
+
 // Changes compares the layout with an earlier one: what differs, what is new, and the numbers that are gone. A segment that
 // differs, were it only by the end of a merge, has to be claimed anew.
 func (l *Layout) Changes(before *Layout) (changed, added []Part, removed []int) {

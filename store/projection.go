@@ -19,14 +19,18 @@ type Claim struct {
 
 // Projections installs projections and tells how they stand.
 type Projections interface {
-	// Install makes the projection ready to run: it creates what is missing (schema, tables, segments), checks every
-	// statement of the catalogue against the database, and clears the error of segments that failed. Two hosts may
-	// install at once. segments is the number to create when the projection is new; an existing layout stays.
+	// Install makes the projection ready to run: it creates its tables and segments when it is new, and makes indexes that are
+	// missing; it checks every statement of the catalogue against the database, and clears the error of segments that failed. Two
+	// hosts may install at once. segments is the number to create when the projection is new; an existing layout stays.
+	//
+	// A projection that is known has to be as it was installed: its declaration (see [Projection.Declaration]), and its tables in
+	// the database. As long as no event is applied and the tables are empty, another declaration or a later version takes their
+	// place, and claims of before are fenced.
 	//
 	// # Errors
 	//
-	// [*CatalogueError] when the declaration does not fit the database or another version of the projection owns the
-	// tables; [ErrTransient]; [ErrNotMigrated].
+	// [*CatalogueError] when the declaration does not fit the database or differs from what was installed, when somebody has
+	// changed a table by hand, or when another version of the projection owns the tables; [ErrTransient]; [ErrNotMigrated].
 	Install(ctx context.Context, projection *Projection, segments int) (Catalogue, error)
 
 	// Status returns the known projections by name, or those of them that are named, each with its segments in order of their

@@ -49,7 +49,12 @@ func TestProjection_Validate_acceptsAndFillsDefaults(t *testing.T) {
 	if empty.Order != store.OrderStream || p.Writes[0].Columns[1].Action != store.ActionSet {
 		t.Errorf("defaults are not filled: order %q, action %q", empty.Order, p.Writes[0].Columns[1].Action)
 	}
-	must(t, p.Validate()) // again, with the defaults filled
+	must(t, p.Validate())                 // again, with the defaults filled
+	p.Tables[0].Columns[1].NotNull = true // it has a default
+	p.Tables[0].Columns[2].NotNull = true // it is written
+	p.Tables[0].Columns[0].NotNull = true // it is part of the key
+	p.Tables[1].DDL, p.Tables[1].Columns = store.Statement{store.DialectAny: "…"}, append(p.Tables[1].Columns, store.Column{Name: "x", Type: typed("i64"), NotNull: true})
+	must(t, p.Validate()) // what its own DDL makes of a column is known when it is installed
 	for _, kind := range []string{"bool", "i64", "numeric", "text", "bytes", "timestamptz", "uuid"} {
 		p := valid()
 		p.Tables[0].Columns[0].Type = typed(kind)
@@ -148,6 +153,18 @@ func TestProjection_Validate_namesTheFault(t *testing.T) {
 		}, `insert-ignore needs a key`},
 		{"a delete without a key", func(p *store.Projection) { p.Writes[2].Table = "log" }, `delete needs a key`},
 		{"a delete with columns", func(p *store.Projection) { p.Writes[2].Columns = []store.WriteColumn{{Name: "n"}} }, `delete takes the key only, it has columns`},
+
+		{
+			"an upsert without a column that is not null", func(p *store.Projection) { p.Tables[0].Columns[6].NotNull = true },
+			`write "add": leaves out column "j" of table "fines", which is not null and has no default, so that no row could be inserted`,
+		},
+		{"an insert without a column that is not null", func(p *store.Projection) {
+			p.Tables[1].Columns = append(p.Tables[1].Columns, store.Column{Name: "more", Type: typed("i64"), NotNull: true})
+		}, `write "log": leaves out column "more" of table "log"`},
+		{"an insert-ignore without a column that is not null", func(p *store.Projection) {
+			p.Tables[0].Columns[7].NotNull = true
+			p.Writes[0] = store.Write{Name: "once", Action: store.InsertIgnore, Table: "fines"}
+		}, `write "once": leaves out column "b" of table "fines"`},
 
 		{"a query without name", func(p *store.Projection) { p.Queries[0].Name = "" }, `query "": has no name`},
 		{"a query twice", func(p *store.Projection) { p.Queries[1].Name = "load" }, `query "load": is declared twice`},

@@ -134,6 +134,15 @@ func (t target) open(globals *globalOptions) (store.Store, error) {
 	return opened, nil
 }
 
+// tableName is the name of a projection's table in a database, for people and in SQL: no part of it needs quotes, except for words of
+// SQL.
+func tableName(dialect migrations.Dialect, schema, projection, table string) string {
+	if dialect == migrations.SQLite {
+		return store.TablesSchema(schema, projection) + "__" + table
+	}
+	return store.TablesSchema(schema, projection) + "." + table
+}
+
 // openSQL opens the database for migrations. The caller closes it.
 func (t target) openSQL() (*sql.DB, error) {
 	if t.dialect == migrations.SQLite {

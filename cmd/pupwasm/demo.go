@@ -14,7 +14,6 @@ import (
 
 	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/internal/clock"
-	"github.com/pupwasm/pupwasm/migrations"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -220,9 +219,7 @@ func (o *demoOptions) showTables(ctx context.Context, modules []*host.Module) er
 			if !known {
 				continue
 			}
-			if at.dialect == migrations.SQLite {
-				name = strings.ReplaceAll(name, ".", "__")
-			}
+			name = tableName(at.dialect, o.schema, module.Description.Name, table.Name)
 			if err := o.showTable(ctx, db, name, shown.columns, shown.order); err != nil {
 				return fmt.Errorf("showing table %s: %w", name, err)
 			}

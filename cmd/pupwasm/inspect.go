@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/migrations"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -76,11 +77,11 @@ func runInspect(ctx context.Context, opts *inspectOptions, file string) error {
 	if opts.json {
 		return writeJSON(opts.out, module.Description)
 	}
-	printModule(opts.out, module)
+	printModule(opts.out, module, opts.schema)
 	return nil
 }
 
-func printModule(out io.Writer, module *host.Module) {
+func printModule(out io.Writer, module *host.Module, schema string) {
 	d := module.Description
 	field := func(name, format string, args ...any) {
 		fmt.Fprintf(out, "%-14s %s\n", name, fmt.Sprintf(format, args...))
@@ -103,7 +104,7 @@ func printModule(out io.Writer, module *host.Module) {
 	field("event types", "%s", listOr(d.Scope.EventTypes, "all"))
 	field("event columns", "%s", listOr(d.Columns, "none beyond global_position, aggregate_version"))
 	for i := range d.Tables {
-		printTable(out, d, &d.Tables[i])
+		printTable(out, d, &d.Tables[i], schema)
 	}
 	for i := range d.Writes {
 		printWrite(out, &d.Projection, &d.Writes[i])
@@ -113,8 +114,9 @@ func printModule(out io.Writer, module *host.Module) {
 	}
 }
 
-func printTable(out io.Writer, d *host.Description, t *store.Table) {
-	fmt.Fprintf(out, "\ntable %s   (PostgreSQL: %s.%s, SQLite: %s__%s)\n", t.Name, d.Name, t.Name, d.Name, t.Name)
+func printTable(out io.Writer, d *host.Description, t *store.Table, schema string) {
+	fmt.Fprintf(out, "\ntable %s   (PostgreSQL: %s, SQLite: %s)\n", t.Name,
+		tableName(migrations.Postgres, schema, d.Name, t.Name), tableName(migrations.SQLite, schema, d.Name, t.Name))
 	for _, c := range t.Columns {
 		line := fmt.Sprintf("  %-20s %s", c.Name, c.Type)
 		if c.NotNull {

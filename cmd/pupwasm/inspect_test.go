@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/store"
 )
 
 func TestInspect_showsWhoOwnsRows(t *testing.T) {
@@ -37,7 +38,7 @@ func TestInspect_showsWhoOwnsRows(t *testing.T) {
 			t.Fatal(err)
 		}
 		var out bytes.Buffer
-		printModule(&out, module)
+		printModule(&out, module, store.DefaultSchema)
 		for _, text := range want {
 			if !strings.Contains(out.String(), text) {
 				t.Errorf("%s\nlacks %q", out.String(), text)

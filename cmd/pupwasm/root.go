@@ -37,7 +37,7 @@ type globalOptions struct {
 
 func (o *globalOptions) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.database, "database", "sqlite:pupwasm.db", "`URL`: postgres://… or sqlite:PATH (or PUPWASM_DATABASE_URL)")
-	flags.StringVar(&o.schema, "schema", "pupwasm", "`name` of the schema of pupwasm's own tables; on SQLite their names begin with it")
+	flags.StringVar(&o.schema, "schema", "pupwasm", "`name` of the schema of pupwasm's own tables; on SQLite their names begin with it; the tables of projections follow it, unless it is the default")
 	flags.BoolVar(&o.migrate, "migrate", true, "set up and update pupwasm's tables before writing")
 	flags.StringVar(&o.logLevel, "log-level", "info", "lowest `level` that is logged: debug, info, warn or error")
 	flags.StringVar(&o.logFormat, "log-format", "auto", "`form` of the log: console, json, or auto: console on a terminal")

@@ -43,7 +43,11 @@ const runHelp = `Run the projections of every .wasm file in DIR. Their tables ar
 checkpoint, follows new events, and stops at the end of a batch on SIGINT or SIGTERM. Rows and checkpoint are committed together.
 
 On PostgreSQL the tables of a projection are in a schema of its name (fine_balance.fines), on SQLite their names begin
-with it (fine_balance__fines).
+with it (fine_balance__fines). With another --schema than the default, such as shop, they are shop__fine_balance.fines and
+shop__fine_balance__fines.
+
+What a module declares of its tables must stay as it was when they were made, and so must the tables: a change is refused, with
+what to do. Indexes that are new are made. docs/running.md tells the rest.
 
 A file that is no module, or does not fit the database, is refused with one line, and the others run. When none is left the command
 fails; with --watch it waits. 'pupwasm status' shows what a running host was refused.

@@ -83,6 +83,32 @@ func TestTables_upsertActsPerColumn(t *testing.T) {
 	p.WantRows("values", "id=1 set=null sum=-2 exact=-0.75 first=1970-01-01T00:00:00.000001Z greatest=10.0 once=a left=7")
 }
 
+func TestNew_refusesWritesThatLeaveOutAColumn(t *testing.T) {
+	t.Parallel()
+	nothing := func(*pup.Batch, *pup.Mutations) error { return nil }
+	table := func() *pup.Table {
+		return pup.NewTable("things", pup.I64("id").Key(), pup.I64("n").NotNull(), pup.Text("note"))
+	}
+	for name, test := range map[string]struct {
+		declare func(t *pup.Table)
+		want    string
+	}{
+		"upsert":        {func(t *pup.Table) { t.Upsert("put", pup.Set("note")) }, `write "put": leaves out column "n" of table "things", which is not null and has no default`},
+		"insert":        {func(t *pup.Table) { t.Insert("put", "note") }, `write "put": leaves out column "n"`},
+		"insert-ignore": {func(t *pup.Table) { t.InsertIgnore("put", "note") }, `write "put": leaves out column "n"`},
+		"delete":        {func(t *pup.Table) { t.Delete("put") }, ""},
+		"everything":    {func(t *pup.Table) { t.Upsert("put") }, ""},
+		"ddl":           {func(t *pup.Table) { t.DDL(pup.SQL{Any: "…"}).Upsert("put", pup.Set("note")) }, ""},
+	} {
+		declared := table()
+		test.declare(declared)
+		got := failureOf(t, func(r testing.TB) { newProjection(r, nothing, declared) })
+		if !strings.Contains(got, test.want) || (test.want == "") != (got == "") {
+			t.Errorf("%s: %q, want %q", name, got, test.want)
+		}
+	}
+}
+
 func TestTables_refuseWhatADatabaseRefuses(t *testing.T) {
 	t.Parallel()
 	table := pup.NewTable("things", pup.I64("id").Key(), pup.I64("n").NotNull())

@@ -45,7 +45,7 @@
 //
 // pup_describe returns one JSON object; unknown members are refused, since they are most likely typing errors:
 //
-//	name           required; also names the schema of the projection's tables
+//	name           required; also names the schema of the projection's tables, behind the store's schema when that is not the default
 //	version        required, 1 or more
 //	description    free text
 //	subscription   {"bounded_contexts":[…], "aggregate_types":[…], "event_types":[…]}; an empty or missing list means all
@@ -67,6 +67,9 @@
 // object with a text for "postgres", "sqlite" or "any"; in it {name} stands for a table of the projection and $1, $2, … for
 // the parameters. A write's action is upsert, insert, insert-ignore or delete; a column's action within an upsert is set
 // (default), add (i64, numeric), min, max (i64, numeric, timestamptz) or if-null.
+//
+// A write that inserts rows has to give a value to every column that is not null and has no default. What the description says of
+// tables and ordering cannot change under one version, except for indexes.
 //
 // The values of a declarative mutation are the table's key columns in order of the key, then the listed columns in order.
 // The arguments of a declarative query are one array a key column; it returns a row for every key found: the index of the key

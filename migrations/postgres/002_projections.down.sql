@@ -3,7 +3,7 @@ DO $$
 DECLARE
     name text;
 BEGIN
-    FOR name IN SELECT p.name FROM {schema}.projections AS p LOOP
+    FOR name IN SELECT p.tables_schema FROM {schema}.projections AS p LOOP
         EXECUTE format('DROP SCHEMA IF EXISTS %I CASCADE', name);
     END LOOP;
 END $$;

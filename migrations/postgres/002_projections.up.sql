@@ -6,7 +6,12 @@ CREATE TABLE {schema}.projections (
     whole        boolean NOT NULL DEFAULT false, -- it takes all events in one order, and so has one segment
     segments     integer NOT NULL, -- how many were last asked for; 'segments split' and 'merge' leave it alone
     next_segment integer NOT NULL, -- numbers are not used again: a claim on a segment that is gone must not fit another
-    installed_at timestamptz NOT NULL DEFAULT now()
+    -- What was installed, for the next install to compare with: where the tables are, their declaration, and what they are in the
+    -- database.
+    tables_schema text NOT NULL,
+    declaration   text NOT NULL,
+    shapes        text NOT NULL,
+    installed_at  timestamptz NOT NULL DEFAULT now()
 );
 
 -- A worker's lease is one row, apart from the checkpoints, so that its renewal never waits for a long batch. It holds until
@@ -53,6 +58,10 @@ BEGIN
         pg_catalog.set_config('extra_float_digits', '1', true),
         pg_catalog.set_config('bytea_output', 'hex', true),
         pg_catalog.set_config('standard_conforming_strings', 'on', true),
+        pg_catalog.set_config('quote_all_identifiers', 'off', true),
+        pg_catalog.set_config('xmloption', 'content', true),
+        pg_catalog.set_config('array_nulls', 'on', true),
+        pg_catalog.set_config('transform_null_equals', 'off', true),
         pg_catalog.set_config('lc_time', 'C', true),
         pg_catalog.set_config('lc_numeric', 'C', true),
         pg_catalog.set_config('lc_monetary', 'C', true);

@@ -6,6 +6,9 @@ CREATE TABLE {schema}__projections (
     whole        INTEGER NOT NULL DEFAULT 0, -- it takes all events in one order, and so has one segment
     segments     INTEGER NOT NULL, -- how many were last asked for; 'segments split' and 'merge' leave it alone
     next_segment INTEGER NOT NULL, -- numbers are not used again: a claim on a segment that is gone must not fit another
+    -- What was installed, for the next install to compare with: the declaration of the tables, and what they are in the database.
+    declaration  TEXT NOT NULL,
+    shapes       TEXT NOT NULL,
     installed_at INTEGER NOT NULL
 ) STRICT;
 

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -26,24 +25,25 @@ func (s *Store) Install(ctx context.Context, projection *store.Projection, segme
 	if err := projection.Validate(); err != nil {
 		return nil, err
 	}
+	of := s.placed(projection)
 	c := &catalogue{store: s, params: sync.Pool{New: func() any { return &parameters{} }}}
 	plan := projection.Plan()
 	for i := range plan {
-		statement, err := writeStatement(projection, &plan[i])
+		statement, err := writeStatement(of, &plan[i])
 		if err != nil {
 			return nil, err
 		}
 		c.writes = append(c.writes, statement)
 	}
 	for i := range projection.Queries {
-		statement, err := queryStatement(projection, &projection.Queries[i])
+		statement, err := queryStatement(of, &projection.Queries[i])
 		if err != nil {
 			return nil, err
 		}
 		c.queries = append(c.queries, statement)
 	}
 	err := pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
-		i := installer{tx: tx, queries: s.queries, projection: projection, timeout: s.statementTimeout()}
+		i := installer{tx: tx, queries: &s.queries, projection: of, timeout: s.statementTimeout()}
 		return i.install(ctx, segments, c)
 	})
 	if err != nil {
@@ -53,177 +53,6 @@ func (s *Store) Install(ctx context.Context, projection *store.Projection, segme
 		c.warm(ctx)
 	}
 	return c, nil
-}
-
-// installer is one transaction of Install.
-type installer struct {
-	tx         pgx.Tx
-	queries    queries
-	projection *store.Projection
-	timeout    int64 // of a statement, in milliseconds
-}
-
-func (i *installer) install(ctx context.Context, segments int, c *catalogue) error {
-	// Statements are checked under the settings that they will run with.
-	if _, err := i.tx.Exec(ctx, i.queries.pin, i.timeout); err != nil {
-		return fmt.Errorf("fixing the settings: %w", err)
-	}
-	if _, err := i.tx.Exec(ctx, i.queries.lockProjection, i.projection.Name); err != nil {
-		return fmt.Errorf("locking the projection: %w", err)
-	}
-	if err := i.register(ctx, segments); err != nil {
-		return err
-	}
-	for t := range i.projection.Tables {
-		if err := i.installTable(ctx, &i.projection.Tables[t]); err != nil {
-			return err
-		}
-	}
-	sandbox := &sandbox{i}
-	for _, entries := range [][]statement{c.writes, c.queries} {
-		for e := range entries {
-			if err := sandbox.check(ctx, &entries[e]); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// register records the projection and its segments, or finds that it is known by this version.
-func (i *installer) register(ctx context.Context, segments int) error {
-	name, version := i.projection.Name, i.projection.Version
-	var known int
-	err := i.tx.QueryRow(ctx, i.queries.projection, name).Scan(&known)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return i.registerNew(ctx, segments)
-	case err != nil:
-		return fmt.Errorf("looking the projection up: %w", err)
-	case known != version:
-		return store.VersionMismatch(name, known, version)
-	}
-	if err := i.reorder(ctx); err != nil {
-		return err
-	}
-	if _, err := i.tx.Exec(ctx, i.queries.clearFailures, name); err != nil {
-		return fmt.Errorf("clearing failures: %w", err)
-	}
-	return nil
-}
-
-// reorder records the ordering, which may be another than before. One that needs a single segment has to find one.
-func (i *installer) reorder(ctx context.Context) error {
-	name, whole := i.projection.Name, i.projection.Order == store.OrderGlobal
-	if whole {
-		var segments int
-		if err := i.tx.QueryRow(ctx, i.queries.countSegments, name).Scan(&segments); err != nil {
-			return fmt.Errorf("counting segments: %w", err)
-		}
-		if segments > 1 {
-			return store.DividedOrder(name, segments)
-		}
-	}
-	if _, err := i.tx.Exec(ctx, i.queries.setWhole, name, whole); err != nil {
-		return fmt.Errorf("recording the ordering: %w", err)
-	}
-	return nil
-}
-
-func (i *installer) registerNew(ctx context.Context, segments int) error {
-	name := i.projection.Name
-	var occupied bool
-	err := i.tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = n) OR EXISTS (SELECT FROM pg_proc WHERE pronamespace = n)
-		OR EXISTS (SELECT FROM pg_type WHERE typnamespace = n) FROM to_regnamespace($1) AS n`, quote(name)).Scan(&occupied)
-	if err != nil {
-		return fmt.Errorf("looking at the schema: %w", err)
-	}
-	if occupied {
-		return &store.CatalogueError{
-			Item:   fmt.Sprintf("projection %q", name),
-			Reason: "the database has a schema of this name that is not the projection's: choose another name",
-		}
-	}
-	if _, err := i.tx.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+quote(name)); err != nil {
-		return fmt.Errorf("creating schema %s: %w", name, err)
-	}
-	if _, err := i.tx.Exec(ctx, i.queries.insertProjection, name, i.projection.Version, i.projection.Order == store.OrderGlobal); err != nil {
-		return fmt.Errorf("registering the projection: %w", err)
-	}
-	if i.projection.Order == store.OrderGlobal {
-		segments = 1
-	}
-	layout := layoutOf{tx: i.tx, queries: &i.queries, projection: name}
-	return layout.write(ctx, &store.Layout{}, store.NewLayout(segments))
-}
-
-// installTable creates a table that is missing, and checks that one that is there is as declared.
-func (i *installer) installTable(ctx context.Context, table *store.Table) error {
-	fault := func(format string, args ...any) error {
-		return &store.CatalogueError{Item: fmt.Sprintf("table %q", table.Name), Reason: fmt.Sprintf(format, args...)}
-	}
-	columns, err := i.columnsOf(ctx, table.Name)
-	if err != nil {
-		return err
-	}
-	if columns == nil {
-		if err := i.create(ctx, table); err != nil {
-			var pg *pgconn.PgError
-			if errors.As(err, &pg) && !transientState(pg.Code) {
-				return fault("%s", describe(pg))
-			}
-			return err
-		}
-		if columns, err = i.columnsOf(ctx, table.Name); err != nil {
-			return err
-		}
-	}
-	for _, c := range table.Columns {
-		switch actual, exists := columns[c.Name]; {
-		case !exists:
-			return fault("column %q is declared, the table in the database lacks it: run 'pupwasm reset %s' to build it anew", c.Name, i.projection.Name)
-		case actual != sqlType(c.Type):
-			return fault("column %q is declared %s, in the database it is %s: run 'pupwasm reset %s' to build it anew",
-				c.Name, c.Type, actual, i.projection.Name)
-		}
-	}
-	return nil
-}
-
-func (i *installer) create(ctx context.Context, table *store.Table) error {
-	statements := createTable(i.projection, table)
-	if text, ok := table.DDL.For(store.DialectPostgres); ok {
-		expanded, err := i.projection.ExpandTables(text, qualifier(i.projection))
-		if err != nil {
-			return &store.CatalogueError{Item: fmt.Sprintf("table %q", table.Name), Reason: err.Error()}
-		}
-		return i.runDDL(ctx, table, expanded)
-	}
-	for _, statement := range append(statements, createIndexes(i.projection, table)...) {
-		if _, err := i.tx.Exec(ctx, statement); err != nil {
-			return fmt.Errorf("creating table %s: %w", table.Name, err)
-		}
-	}
-	return nil
-}
-
-// columnsOf returns the types of a table's columns by name, or nil when there is no table.
-func (i *installer) columnsOf(ctx context.Context, table string) (map[string]string, error) {
-	rows, err := i.tx.Query(ctx, `SELECT a.attname, format_type(a.atttypid, a.atttypmod) FROM pg_attribute a
-		WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped`, quote(i.projection.Name, table))
-	if err != nil {
-		return nil, fmt.Errorf("looking at table %s: %w", table, err)
-	}
-	var columns map[string]string
-	var name, sqlType string
-	_, err = pgx.ForEachRow(rows, []any{&name, &sqlType}, func() error {
-		if columns == nil {
-			columns = map[string]string{}
-		}
-		columns[name] = sqlType
-		return nil
-	})
-	return columns, err
 }
 
 // Status returns how every projection stands. See [store.Projections].
@@ -259,7 +88,7 @@ func (s *Store) Status(ctx context.Context, only ...string) ([]store.ProjectionS
 
 // Reset forgets a projection. See [store.Projections].
 func (s *Store) Reset(ctx context.Context, projection string) error {
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+	err := pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, s.queries.lockProjection, projection); err != nil {
 			return fmt.Errorf("locking the projection: %w", err)
 		}
@@ -271,15 +100,46 @@ func (s *Store) Reset(ctx context.Context, projection string) error {
 		if !errors.Is(err, pgx.ErrNoRows) {
 			return fmt.Errorf("looking for owners: %w", err)
 		}
-		tag, err := tx.Exec(ctx, s.queries.deleteProjection, projection)
+		var declared string
+		err = tx.QueryRow(ctx, s.queries.deleteProjection, projection).Scan(&declared)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return store.UnknownProjection(projection)
+		}
 		if err != nil {
 			return fmt.Errorf("forgetting the projection: %w", err)
 		}
-		if tag.RowsAffected() == 0 {
-			return store.UnknownProjection(projection)
-		}
-		_, err = tx.Exec(ctx, "DROP SCHEMA IF EXISTS "+quote(projection)+" CASCADE")
-		return err
+		return s.dropTables(ctx, tx, projection, declared)
 	})
 	return translate(err)
+}
+
+// dropTables drops the schema of a projection's tables, or the tables alone where the schema is somebody else's or could not be made
+// again.
+func (s *Store) dropTables(ctx context.Context, tx pgx.Tx, projection, declared string) error {
+	schema := store.TablesSchema(s.options.Schema, projection)
+	var mine, shared bool
+	err := tx.QueryRow(ctx, `SELECT pg_has_role(nspowner, 'USAGE') AND has_database_privilege(current_database(), 'CREATE'),
+		EXISTS (SELECT FROM pg_class WHERE relnamespace = n.oid AND relname = 'migration') AND EXISTS (SELECT FROM pg_class WHERE relnamespace = n.oid AND relname = 'events')
+		FROM pg_namespace AS n WHERE nspname = $1`, schema).Scan(&mine, &shared)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil
+	case err != nil:
+		return fmt.Errorf("looking at schema %s: %w", schema, err)
+	case shared:
+		return store.SharedPlace(projection, "in schema "+schema)
+	case mine:
+		_, err = tx.Exec(ctx, "DROP SCHEMA "+quote(schema)+" CASCADE")
+		return err
+	}
+	tables, err := store.DeclaredTables(declared)
+	if err != nil {
+		return err
+	}
+	for _, table := range tables {
+		if _, err := tx.Exec(ctx, "DROP TABLE IF EXISTS "+quote(schema, table)+" CASCADE"); err != nil {
+			return fmt.Errorf("dropping table %s: %w", table, err)
+		}
+	}
+	return nil
 }

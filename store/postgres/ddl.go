@@ -30,7 +30,7 @@ func (i *installer) runDDL(ctx context.Context, table *store.Table, ddl string) 
 }
 
 func (i *installer) runCreateTable(ctx context.Context, table *store.Table, ddl string, fault faultFunc) error {
-	name := quote(i.projection.Name, table.Name)
+	name := i.projection.table(table.Name)
 	// The parenthesis excludes partitions of other tables, whose bounds are expressions that run.
 	begins := regexp.MustCompile(`(?i)^` + remarks + `CREATE\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?` + regexp.QuoteMeta(name) + `\s*\(`)
 	if !begins.MatchString(ddl) {
@@ -38,7 +38,7 @@ func (i *installer) runCreateTable(ctx context.Context, table *store.Table, ddl 
 	}
 	for _, reference := range references.FindAllStringSubmatch(ddl, -1) {
 		// A foreign key locks the table that it refers to, before anything could be taken back.
-		if !strings.HasPrefix(reference[1], quote(i.projection.Name)+".") {
+		if !strings.HasPrefix(reference[1], quote(i.projection.schema)+".") {
 			return fault("refers to %s, which is not a table of the projection", strings.TrimRight(reference[1], "(,)"))
 		}
 	}
@@ -77,7 +77,7 @@ func (i *installer) parses(ctx context.Context, sql string) (bool, error) {
 // checkTable checks a table that a module's own DDL made: neither its columns' types and defaults nor its constraints
 // reach elsewhere.
 func (s *sandbox) checkTable(ctx context.Context, table *store.Table, fault faultFunc) error {
-	name := quote(s.projection.Name, table.Name)
+	name := s.projection.table(table.Name)
 	var identity string
 	err := s.tx.QueryRow(ctx, `SELECT coalesce(min(attname), '') FROM pg_attribute WHERE attrelid = to_regclass($1) AND attidentity <> ''`, name).Scan(&identity)
 	if err != nil {
@@ -112,7 +112,7 @@ func (s *sandbox) checkConstraints(ctx context.Context, table *store.Table, faul
 	err := s.tx.QueryRow(ctx, `SELECT coalesce(min(conname), '') FROM pg_constraint
 		WHERE conrelid = to_regclass($1) AND contype IN ('u', 'f', 'x') AND NOT condeferred
 		AND NOT (contype = 'u' AND ARRAY(SELECT attname::text FROM pg_attribute WHERE attrelid = conrelid AND attnum = ANY (conkey) ORDER BY 1)
-			= ARRAY(SELECT k FROM unnest($2::text[]) AS k ORDER BY 1))`, quote(s.projection.Name, table.Name), table.Key).Scan(&immediate)
+			= ARRAY(SELECT k FROM unnest($2::text[]) AS k ORDER BY 1))`, s.projection.table(table.Name), table.Key).Scan(&immediate)
 	if err != nil {
 		return err
 	}

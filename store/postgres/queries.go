@@ -42,9 +42,10 @@ type queries struct {
 	lockProjection   string
 	projection       string
 	insertProjection string
-	countSegments    string
-	setWhole         string
+	alterProjection  string
 	clearFailures    string
+	applied          string
+	fenceAll         string
 	liveOwner        string
 	deleteProjection string
 	status           string
@@ -153,14 +154,17 @@ func queriesFor(schema, now string) queries {
 		// A host that is stopped, or cut off, in the middle must not keep all others from the projection until it comes back.
 		lockProjection: in(`SELECT pg_catalog.set_config('idle_in_transaction_session_timeout', '5s', true),
 			pg_advisory_xact_lock(hashtextextended('{schema}.projection.' || $1, 0))`),
-		projection:       in(`SELECT version FROM {schema}.projections WHERE name = $1`),
-		insertProjection: in(`INSERT INTO {schema}.projections (name, version, whole, segments, next_segment) VALUES ($1, $2, $3, 0, 0)`),
-		countSegments:    in(`SELECT count(*) FROM {schema}.segments WHERE projection = $1`),
-		setWhole:         in(`UPDATE {schema}.projections SET whole = $2 WHERE name = $1 AND whole <> $2`),
-		clearFailures:    in(`UPDATE {schema}.segments SET failure = NULL WHERE projection = $1 AND failure IS NOT NULL`),
+		projection: in(`SELECT version, declaration, shapes FROM {schema}.projections WHERE name = $1`),
+		insertProjection: in(`INSERT INTO {schema}.projections (name, version, whole, segments, next_segment, tables_schema, declaration, shapes)
+			VALUES ($1, $2, $3, 0, 0, $4, $5, $6)`),
+		alterProjection: in(`UPDATE {schema}.projections SET version = $2, whole = $3, tables_schema = $4, declaration = $5, shapes = $6,
+			installed_at = now() WHERE name = $1`),
+		clearFailures: in(`UPDATE {schema}.segments SET failure = NULL WHERE projection = $1 AND failure IS NOT NULL`),
+		applied:       in(`SELECT EXISTS (SELECT FROM {schema}.segments WHERE projection = $1 AND position > 0)`),
+		fenceAll:      in(`UPDATE {schema}.segments SET owner = NULL, epoch = epoch + 1, failure = NULL, updated_at = now() WHERE projection = $1`),
 		liveOwner: in(`SELECT s.owner FROM {schema}.segments s JOIN {schema}.workers w ON w.worker = s.owner
 			WHERE s.projection = $1 AND {alive} LIMIT 1`),
-		deleteProjection: in(`DELETE FROM {schema}.projections WHERE name = $1`),
+		deleteProjection: in(`DELETE FROM {schema}.projections WHERE name = $1 RETURNING declaration`),
 		status: in(`SELECT p.name, p.version, p.segments, s.segment, s.first_hash, s.last_hash, s.position, s.epoch, coalesce(s.owner, ''),
 			EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = s.owner AND {alive}),
 			coalesce(s.failure, ''), s.merge_into, s.merge_at, s.updated_at, s.behind_since

@@ -97,7 +97,7 @@ func (s *sandbox) checkBody(ctx context.Context, entry *statement, fault faultFu
 		t.Array = t.Array || entry.set
 		arguments[i] = sqlType(t)
 	}
-	name := quote(s.projection.Name, probe)
+	name := s.projection.table(probe)
 	// The line break ends a remark at the end of the statement.
 	body := fmt.Sprintf("CREATE FUNCTION %s(%s) RETURNS void LANGUAGE sql BEGIN ATOMIC %s\n; END", name, strings.Join(arguments, ", "), entry.sql)
 	if err := s.runAlone(ctx, body, nil); err != nil {
@@ -105,7 +105,7 @@ func (s *sandbox) checkBody(ctx context.Context, entry *statement, fault faultFu
 	}
 	var function, tree string
 	err := s.tx.QueryRow(ctx, `SELECT oid::text, coalesce(prosqlbody::text, '') FROM pg_proc
-		WHERE pronamespace = to_regnamespace($1) AND proname = $2`, quote(s.projection.Name), probe).Scan(&function, &tree)
+		WHERE pronamespace = to_regnamespace($1) AND proname = $2`, quote(s.projection.schema), probe).Scan(&function, &tree)
 	if err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func (s *sandbox) checkDependencies(ctx context.Context, function string, fault 
 		AND NOT (refclassid = 'pg_class'::regclass AND refobjid = ANY ($3::oid[]))
 		AND NOT (refclassid = 'pg_type'::regclass AND refobjid IN (SELECT oid FROM pg_type WHERE typrelid = ANY ($3::oid[])))
 		AND NOT (refclassid = 'pg_constraint'::regclass AND refobjid IN (SELECT oid FROM pg_constraint WHERE conrelid = ANY ($3::oid[])))`,
-		function, quote(s.projection.Name), tables).Scan(&foreign)
+		function, quote(s.projection.schema), tables).Scan(&foreign)
 	if err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func (s *sandbox) tables(ctx context.Context) ([]string, error) {
 		names = append(names, table.Name)
 	}
 	rows, err := s.tx.Query(ctx, `SELECT c.oid::text FROM pg_class c
-		WHERE c.relnamespace = to_regnamespace($1) AND c.relname = ANY ($2)`, quote(s.projection.Name), names)
+		WHERE c.relnamespace = to_regnamespace($1) AND c.relname = ANY ($2)`, quote(s.projection.schema), names)
 	if err != nil {
 		return nil, err
 	}

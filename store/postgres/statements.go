@@ -23,9 +23,22 @@ type statement struct {
 
 func quote(names ...string) string { return pgx.Identifier(names).Sanitize() }
 
+// placed is a projection with the schema of its tables.
+type placed struct {
+	*store.Projection
+	schema string
+}
+
+func (s *Store) placed(projection *store.Projection) placed {
+	return placed{Projection: projection, schema: store.TablesSchema(s.options.Schema, projection.Name)}
+}
+
+// table is the quoted name of one of its tables, or of something else in their schema.
+func (p placed) table(name string) string { return quote(p.schema, name) }
+
 // writeStatement makes the SQL of a write. Declarative writes take a step as a set, unless a column is itself an array, for
 // which PostgreSQL has no array of arrays that unnest would take apart row by row.
-func writeStatement(p *store.Projection, w *store.Write) (statement, error) {
+func writeStatement(p placed, w *store.Write) (statement, error) {
 	s := statement{name: fmt.Sprintf("write %q", w.Name), params: p.Parameters(w)}
 	if w.SQL != nil {
 		text, ok := w.SQL.For(store.DialectPostgres)
@@ -33,7 +46,7 @@ func writeStatement(p *store.Projection, w *store.Write) (statement, error) {
 			return s, &store.CatalogueError{Item: s.name, Reason: "has no sql for postgres"}
 		}
 		var err error
-		if s.sql, err = p.ExpandTables(text, qualifier(p)); err != nil {
+		if s.sql, err = p.ExpandTables(text, p.table); err != nil {
 			return s, &store.CatalogueError{Item: s.name, Reason: err.Error()}
 		}
 		s.declared = s.sql
@@ -53,7 +66,7 @@ func writeStatement(p *store.Projection, w *store.Write) (statement, error) {
 		s.declared = s.sql
 		return s, nil
 	}
-	s.sql = fmt.Sprintf("INSERT INTO %s AS t (%s) %s%s", quote(p.Name, table.Name), quoteList(columns), source(s), conflictClause(table, w))
+	s.sql = fmt.Sprintf("INSERT INTO %s AS t (%s) %s%s", p.table(table.Name), quoteList(columns), source(s), conflictClause(table, w))
 	s.declared = s.sql
 	s.keep() // an insert has one plan
 	return s, nil
@@ -114,7 +127,7 @@ func mergeExpression(action store.Action, notNull bool, stored, given string) st
 	}
 }
 
-func deleteSQL(p *store.Projection, table *store.Table, s statement) string {
+func deleteSQL(p placed, table *store.Table, s statement) string {
 	params := make([]string, len(s.params))
 	match := make([]string, len(s.params))
 	for i, t := range s.params {
@@ -122,11 +135,11 @@ func deleteSQL(p *store.Projection, table *store.Table, s statement) string {
 		match[i] = fmt.Sprintf("t.%[1]s = k.%[1]s", quote(table.Key[i]))
 	}
 	return fmt.Sprintf("DELETE FROM %s AS t USING unnest(%s) AS k (%s) WHERE %s",
-		quote(p.Name, table.Name), strings.Join(params, ", "), quoteList(table.Key), strings.Join(match, " AND "))
+		p.table(table.Name), strings.Join(params, ", "), quoteList(table.Key), strings.Join(match, " AND "))
 }
 
 // queryStatement makes the SQL of a query.
-func queryStatement(p *store.Projection, q *store.Query) (statement, error) {
+func queryStatement(p placed, q *store.Query) (statement, error) {
 	s := statement{name: fmt.Sprintf("query %q", q.Name)}
 	s.params, s.results = p.Signature(q)
 	if q.SQL == nil {
@@ -138,7 +151,7 @@ func queryStatement(p *store.Projection, q *store.Query) (statement, error) {
 	if !ok {
 		return s, &store.CatalogueError{Item: s.name, Reason: "has no sql for postgres"}
 	}
-	text, err := p.ExpandTables(text, qualifier(p))
+	text, err := p.ExpandTables(text, p.table)
 	if err != nil {
 		return s, &store.CatalogueError{Item: s.name, Reason: err.Error()}
 	}
@@ -154,7 +167,7 @@ func queryStatement(p *store.Projection, q *store.Query) (statement, error) {
 	return s, nil
 }
 
-func loadSQL(p *store.Projection, q *store.Query, results []store.Type) string {
+func loadSQL(p placed, q *store.Query, results []store.Type) string {
 	table, _ := p.Table(q.Table)
 	params := make([]string, len(table.Key))
 	match := make([]string, len(table.Key))
@@ -169,11 +182,11 @@ func loadSQL(p *store.Projection, q *store.Query, results []store.Type) string {
 	}
 	return fmt.Sprintf("SELECT %s FROM unnest(%s) WITH ORDINALITY AS k (%s, ordinal) JOIN %s AS t ON %s ORDER BY k.ordinal",
 		strings.Join(expressions, ", "), strings.Join(params, ", "), quoteList(table.Key),
-		quote(p.Name, table.Name), strings.Join(match, " AND "))
+		p.table(table.Name), strings.Join(match, " AND "))
 }
 
-// createTable makes the DDL of a declared table and its indexes.
-func createTable(p *store.Projection, table *store.Table) []string {
+// createTable makes the DDL of a declared table.
+func createTable(p placed, table *store.Table) string {
 	lines := make([]string, 0, len(table.Columns)+1)
 	for _, c := range table.Columns {
 		line := quote(c.Name) + " " + sqlType(c.Type)
@@ -191,12 +204,12 @@ func createTable(p *store.Projection, table *store.Table) []string {
 	if len(table.Key) > 0 {
 		lines = append(lines, "PRIMARY KEY ("+quoteList(table.Key)+")")
 	}
-	return []string{fmt.Sprintf("CREATE TABLE %s (%s)%s", quote(p.Name, table.Name), strings.Join(lines, ", "), storage(p, table))}
+	return fmt.Sprintf("CREATE TABLE %s (%s)%s", p.table(table.Name), strings.Join(lines, ", "), storage(p, table))
 }
 
 // storage leaves room on each page of a table whose rows are changed, so that a new version of a row stays on the page of the old
 // one, no index learns of it, and the next visitor of the page clears the old one away.
-func storage(p *store.Projection, table *store.Table) string {
+func storage(p placed, table *store.Table) string {
 	for i := range p.Writes {
 		w := &p.Writes[i]
 		if w.SQL != nil || w.Table == table.Name && w.Action == store.Upsert && len(w.Columns) > 0 {
@@ -206,26 +219,12 @@ func storage(p *store.Projection, table *store.Table) string {
 	return ""
 }
 
-// createIndexes leaves out an index that the key begins with: the key's own serves the same searches.
-func createIndexes(p *store.Projection, table *store.Table) []string {
-	var statements []string
-	for i, columns := range table.Indexes {
-		if len(columns) <= len(table.Key) && slices.Equal(columns, table.Key[:len(columns)]) {
-			continue
-		}
-		statements = append(statements, fmt.Sprintf("CREATE INDEX IF NOT EXISTS %s ON %s (%s)",
-			quote(fmt.Sprintf("%s_index_%d", table.Name, i+1)), quote(p.Name, table.Name), quoteList(columns)))
-	}
-	return statements
-}
-
 // literal writes a checked JSON default as SQL.
 func literal(c store.Column) string {
-	text := strings.TrimSpace(string(c.Default))
 	if c.Type.Kind == store.KindText {
 		return "'" + strings.ReplaceAll(c.DefaultText(), "'", "''") + "'"
 	}
-	return text
+	return strings.TrimSpace(string(c.Default))
 }
 
 func quoteList(names []string) string {
@@ -234,9 +233,4 @@ func quoteList(names []string) string {
 		quoted[i] = quote(name)
 	}
 	return strings.Join(quoted, ", ")
-}
-
-// qualifier names a projection's table within declared SQL.
-func qualifier(p *store.Projection) func(table string) string {
-	return func(table string) string { return quote(p.Name, table) }
 }

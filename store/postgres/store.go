@@ -1,14 +1,16 @@
 // Package postgres is the store on PostgreSQL 14 and later.
 //
 // Events, checkpoints and leases live in one schema ("pupwasm" by default), every projection's tables in a schema named after
-// it. The tables are made by package migrations.
+// it, or, where the first schema is another, after both: "shop__fine_balance". The first tables are made by package migrations.
 //
 //	append.go     events in: one call of the SQL function append_events, or append_event for one
 //	bulk.go       many events in, by COPY
 //	horizon.go    how far it is safe to read (the append fence is in the migration)
 //	read.go       events out, in binary, only the columns asked for
 //	peek.go       both in one round trip
-//	catalogue.go  install: tables, checks, the statements of a projection
+//	catalogue.go  the statements of a projection, its status and its reset
+//	install.go    install: what is declared is compared with what is there, and made where there is nothing
+//	tables.go     tables and indexes: made, and as they are in the database
 //	sandbox.go    what a declared statement may touch, asked of PostgreSQL's own parser
 //	tree.go       the parse tree that it answers with
 //	ddl.go        what a declared CREATE TABLE may be
@@ -63,7 +65,7 @@ type Options struct {
 
 func (o *Options) withDefaults() {
 	if o.Schema == "" {
-		o.Schema = "pupwasm"
+		o.Schema = store.DefaultSchema
 	}
 	if o.PayloadBytesMax == 0 {
 		o.PayloadBytesMax = store.PayloadBytesMax
@@ -102,7 +104,7 @@ const (
 //
 // # Errors
 //
-// A DSN that cannot be read. The text never has the password.
+// A DSN that cannot be read, whose text never has the password. A schema that is no name, or too long for the names that begin with it.
 func Open(dsn string, options Options) (*Store, error) {
 	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
@@ -113,6 +115,9 @@ func Open(dsn string, options Options) (*Store, error) {
 		return nil, fmt.Errorf("reading the database URL: %s", strings.ReplaceAll(err.Error(), dsn, "…"))
 	}
 	options.withDefaults()
+	if err := store.CheckSchema(options.Schema); err != nil {
+		return nil, err
+	}
 	if !strings.Contains(dsn, "pool_max_conns") {
 		config.MaxConns = int32(options.ConnectionsMax)
 	}

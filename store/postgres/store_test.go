@@ -60,25 +60,78 @@ func TestStore_schemasStandBesideEachOther(t *testing.T) {
 		t.Errorf("the first horizon is %+v", h)
 	}
 	end(t, tx, false)
+}
 
+// TestStore_schemasRunTheSameProjection has a schema a tenant, with names as long as they may be.
+func TestStore_schemasRunTheSameProjection(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	ctx, long := t.Context(), strings.Repeat("x", 30)
 	p := sums()
-	catalogue, err := second.Install(ctx, p, 1)
-	must(t, err)
-	must(t, second.Heartbeat(ctx, store.Worker{Name: "w"}, time.Minute))
-	claims, err := second.Claim(ctx, store.ClaimRequest{Projection: "sums", Worker: "w", Limit: 1})
-	must(t, err)
-	unit := catalogue.Begin(claims[0])
-	must(t, unit.Commit(ctx, 3, store.NewFolder(p).Fold([]store.Mutation{add("a", 1)})))
-	unit.Rollback()
-	_, err = first.Install(ctx, sums(), 1)
-	var fault *store.CatalogueError
-	if !errors.As(err, &fault) || !strings.Contains(err.Error(), "not the projection's") {
-		t.Errorf("a projection of the same name in the other store: %v", err)
+	p.Name, p.Tables[0].Name, p.Tables[0].Indexes = long, "t"+long[1:], [][]string{{"n"}}
+	for i := range p.Writes {
+		p.Writes[i].Table = strings.ReplaceAll(p.Writes[i].Table, "total", p.Tables[0].Name)
+		p.Writes[i].SQL = nil
 	}
-	must(t, second.Leave(ctx, store.Worker{Name: "w"}))
-	must(t, second.Reset(ctx, "sums"))
-	_, err = first.Install(ctx, sums(), 1)
+	p.Writes, p.Queries = p.Writes[:2], nil
+	p.Tables = append(p.Tables, store.Table{
+		Name: "own", Key: []string{"id"}, Columns: []store.Column{{Name: "id", Type: typed("text")}},
+		DDL: anySQL("CREATE TABLE {own} (id text PRIMARY KEY, up text REFERENCES {own} DEFERRABLE INITIALLY DEFERRED)"),
+	})
+	schemas := []string{"pupwasm", "select", "s" + long[1:], long}
+	claims := make([]store.Claim, len(schemas))
+	stores := make([]*postgres.Store, len(schemas))
+	commit := func(i int, catalogue store.Catalogue) error {
+		unit := catalogue.Begin(claims[i])
+		defer unit.Rollback()
+		return unit.Commit(ctx, claims[i].Position+1, store.NewFolder(p).Fold([]store.Mutation{add("a", int64(i)+1)}))
+	}
+	for i, schema := range schemas {
+		stores[i] = open(t, db.WithSchema(t, schema))
+		for range 2 {
+			appendOne(t, stores[i], "a")
+		}
+		catalogue, err := stores[i].Install(ctx, p, 1)
+		must(t, err)
+		must(t, stores[i].Heartbeat(ctx, store.Worker{Name: "w"}, time.Minute))
+		held, err := stores[i].Claim(ctx, store.ClaimRequest{Projection: p.Name, Worker: "w", Limit: 1})
+		must(t, err)
+		claims[i] = held[0]
+		must(t, commit(i, catalogue))
+	}
+	// One store's reset leaves the others alone.
+	must(t, stores[1].Leave(ctx, store.Worker{Name: "w"}))
+	must(t, stores[1].Reset(ctx, p.Name))
+	wantRows(t, db, "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'select%'", "1")
+	for i, schema := range schemas {
+		if i == 1 {
+			continue
+		}
+		catalogue, err := stores[i].Install(ctx, p, 1)
+		must(t, err)
+		claims[i].Position = 1
+		must(t, commit(i, catalogue))
+		wantRows(t, db, "SELECT n FROM "+pgx.Identifier{store.TablesSchema(schema, p.Name), p.Tables[0].Name}.Sanitize(), fmt.Sprint(2*(i+1)))
+	}
+	if got := store.TablesSchema("pupwasm", p.Name); got != p.Name {
+		t.Errorf("the tables beside the default schema are in %s", got)
+	}
+}
+
+// TestReset_keepsTheEventsOfASchemaOfTheSameName has a schema be made for events that is a projection's already.
+func TestReset_keepsTheEventsOfASchemaOfTheSameName(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	s := open(t, db)
+	_, err := s.Install(t.Context(), sums(), 1)
 	must(t, err)
+	other := open(t, db.WithSchema(t, "sums"))
+	appendOne(t, other, "a")
+	var input *store.InputError
+	if err := s.Reset(t.Context(), "sums"); !errors.As(err, &input) || !strings.Contains(err.Error(), "has its tables among those of another --schema, in schema sums") {
+		t.Errorf("reset: %v", err)
+	}
+	wantRows(t, db, "SELECT count(*) FROM sums.events", "1")
 }
 
 // describe makes a database known to the suite.

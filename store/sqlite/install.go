@@ -1,148 +1,243 @@
 package sqlite
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
-
-	"github.com/ncruces/go-sqlite3"
 
 	"github.com/pupwasm/pupwasm/store"
 )
 
-type faultFunc func(format string, args ...any) error
+// installer is one transaction of Install.
+type installer struct {
+	conn       *conn
+	queries    *queries
+	projection placed
+	catalogue  *catalogue
+}
 
-// installTable creates a table that is missing, and checks that one that is there is as declared.
-func (i *installer) installTable(table *store.Table) error {
-	fault := func(format string, args ...any) error {
-		return &store.CatalogueError{Item: fmt.Sprintf("table %q", table.Name), Reason: fmt.Sprintf(format, args...)}
-	}
-	columns, err := i.columnsOf(table)
-	if err != nil {
+func (i *installer) install(segments int) error {
+	if err := i.register(segments); err != nil {
 		return err
 	}
-	origin, remedy := "the table in the database", fmt.Sprintf(": run 'pupwasm reset %s' to build it anew", i.projection.Name)
-	if columns == nil {
-		origin, remedy = "its ddl", ""
-		if err := i.create(table, fault); err != nil {
-			return err
-		}
-		if columns, err = i.columnsOf(table); err != nil {
+	for w := range i.catalogue.writes {
+		if err := i.checkWrite(&i.catalogue.writes[w]); err != nil {
 			return err
 		}
 	}
-	for _, c := range table.Columns {
-		switch actual, exists := columns[c.Name]; {
-		case !exists:
-			return fault("column %q is declared, %s lacks it%s", c.Name, origin, remedy)
-		case !fits(c.Type, actual.declared):
-			return fault("column %q is declared %s, which needs %s in SQLite, in %s it is %s%s",
-				c.Name, c.Type, storageOf(c.Type), origin, actual.declared, remedy)
+	for q := range i.catalogue.queries {
+		if err := i.checkQuery(&i.catalogue.queries[q]); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (i *installer) create(table *store.Table, fault faultFunc) error {
-	if table.DDL != nil {
-		item := fmt.Sprintf("ddl of table %q", table.Name)
-		if _, ok := table.DDL.For(store.DialectSQLite); ok {
-			text, err := declared(i.projection, item, table.DDL)
-			if err != nil {
-				return err
-			}
-			return i.runDDL(table, text, func(format string, args ...any) error {
-				return &store.CatalogueError{Item: item, Reason: fmt.Sprintf(format, args...)}
-			})
+// register makes the projection and its tables, or finds that they are there as declared.
+func (i *installer) register(segments int) error {
+	version, known := 0, false
+	var declared, shapes string
+	err := i.conn.query(i.queries.projection, func(row *prepared) error {
+		version, declared, shapes, known = row.ColumnInt(0), row.ColumnText(1), row.ColumnText(2), true
+		return nil
+	}, i.projection.Name)
+	if err != nil {
+		return fmt.Errorf("looking the projection up: %w", err)
+	}
+	if !known {
+		return i.registerNew(segments)
+	}
+	fault := i.compare(version, declared, shapes)
+	var catalogue *store.CatalogueError
+	if errors.As(fault, &catalogue) && version <= i.projection.Version {
+		replaced, err := i.replaceUnused(declared, segments)
+		if err != nil || replaced {
+			return err
 		}
 	}
-	statements, err := createTable(i.projection, table)
-	if err != nil {
-		return fault("%s", err)
+	if fault != nil {
+		return fault
 	}
-	for _, statement := range statements {
-		if err := i.conn.db.Exec(statement); err != nil {
-			var code sqlite3.ErrorCode
-			if errors.As(err, &code) && !transient(code) {
-				return fault("%s", reason(err))
-			}
-			return fmt.Errorf("creating table %s: %w", table.Name, err)
+	if err := i.createIndexes(); err != nil {
+		return err
+	}
+	if _, err := i.conn.exec(i.queries.clearFailures, i.projection.Name); err != nil {
+		return fmt.Errorf("clearing failures: %w", err)
+	}
+	return nil
+}
+
+// compare finds what differs from what was installed.
+func (i *installer) compare(version int, declared, shapes string) error {
+	if version != i.projection.Version {
+		return store.VersionMismatch(i.projection.Name, version, i.projection.Version)
+	}
+	if err := i.projection.CheckDeclaration(store.DialectSQLite, declared); err != nil {
+		return err
+	}
+	var installed []store.TableShape
+	if err := json.Unmarshal([]byte(shapes), &installed); err != nil {
+		return fmt.Errorf("reading the stored tables: %w", err)
+	}
+	found, err := i.shapes()
+	if err != nil {
+		return err
+	}
+	return i.projection.CheckShapes(installed, found)
+}
+
+func (i *installer) registerNew(segments int) error {
+	tables, kinds, err := i.conn.tables(i.queries, i.projection.prefix)
+	if err != nil {
+		return fmt.Errorf("looking at the tables: %w", err)
+	}
+	if len(tables) > 0 {
+		return store.NotTheProjections(i.projection.Name, "a "+kinds[0]+" "+tables[0])
+	}
+	shapes, err := i.createTables()
+	if err != nil {
+		return err
+	}
+	whole := i.projection.Order == store.OrderGlobal
+	if _, err := i.conn.exec(i.queries.insertProjection, i.projection.Name, i.projection.Version, whole,
+		i.projection.Declaration(store.DialectSQLite), shapes); err != nil {
+		return fmt.Errorf("registering the projection: %w", err)
+	}
+	if whole {
+		segments = 1
+	}
+	return i.layout().write(&store.Layout{}, store.NewLayout(segments))
+}
+
+func (i *installer) layout() layoutOf {
+	return layoutOf{conn: i.conn, queries: i.queries, projection: i.projection.Name}
+}
+
+// replaceUnused makes the tables as they are declared now in place of those that were installed, as long as no event is applied
+// and they are empty: nothing is lost by it. It reports whether it did.
+func (i *installer) replaceUnused(declared string, segments int) (bool, error) {
+	before, err := i.layout().read()
+	if err != nil || before.Applied() {
+		return false, err
+	}
+	tables, err := store.DeclaredTables(declared)
+	if err != nil {
+		return false, err
+	}
+	for _, table := range tables {
+		if empty, err := i.isEmpty(table); err != nil || !empty {
+			return false, err
+		}
+	}
+	if err := i.dropEmpty(tables); err != nil {
+		return false, err
+	}
+	shapes, err := i.createTables()
+	if err != nil {
+		return false, err
+	}
+	after, err := before.Renewed(i.projection.Order, segments)
+	if err != nil {
+		return false, err
+	}
+	// Claims of before are for the tables of before.
+	if _, err := i.conn.exec(i.queries.fenceAll, i.projection.Name); err != nil {
+		return false, fmt.Errorf("fencing the segments: %w", err)
+	}
+	if err := i.layout().write(before, after); err != nil {
+		return false, err
+	}
+	_, err = i.conn.exec(i.queries.alterProjection, i.projection.Name, i.projection.Version, after.Whole,
+		i.projection.Declaration(store.DialectSQLite), shapes)
+	if err != nil {
+		return false, fmt.Errorf("registering the projection: %w", err)
+	}
+	return true, nil
+}
+
+// isEmpty tells whether a table has no row, or is not there.
+func (i *installer) isEmpty(table string) (bool, error) {
+	exists := false
+	err := i.conn.query("SELECT 1 FROM sqlite_master WHERE type = 'table' AND lower(name) = $1", func(*prepared) error {
+		exists = true
+		return nil
+	}, i.projection.tableName(table))
+	if err != nil || !exists {
+		return true, err
+	}
+	empty, err := true, error(nil)
+	err = i.conn.query("SELECT 1 FROM "+i.projection.table(table)+" LIMIT 1", func(*prepared) error {
+		empty = false
+		return nil
+	})
+	return empty, err
+}
+
+// dropEmpty drops tables, which may refer to each other.
+func (i *installer) dropEmpty(tables []string) error {
+	if _, err := i.conn.exec("PRAGMA defer_foreign_keys = ON"); err != nil {
+		return err
+	}
+	for _, table := range tables {
+		if err := i.conn.db.Exec("DROP TABLE IF EXISTS " + i.projection.table(table)); err != nil {
+			return fmt.Errorf("dropping table %s: %w", table, err)
 		}
 	}
 	return nil
 }
 
-// runDDL runs one CREATE TABLE that a module brought.
-func (i *installer) runDDL(table *store.Table, ddl string, fault faultFunc) error {
-	creating := *i.catalogue.policy
-	creating.creating = tableName(i.projection.Name, table.Name)
-	statement, refusal, err := i.conn.vet(&creating, ddl, "CREATE")
+// tables returns the tables and views that begin with a prefix, by name and with their kind, views first.
+func (c *conn) tables(q *queries, prefix string) (names, kinds []string, err error) {
+	err = c.query(q.tables, func(row *prepared) error {
+		names, kinds = append(names, row.ColumnText(0)), append(kinds, row.ColumnText(1))
+		return nil
+	}, prefix)
+	return names, kinds, err
+}
+
+func (i *installer) checkWrite(entry *statement) error {
+	checked, err := i.check(entry, "INSERT", "UPDATE", "DELETE", "REPLACE", "WITH")
 	if err != nil {
 		return err
 	}
-	if refusal != "" {
-		return fault("%s", refusal)
+	defer checked.close()
+	if checked.ReadOnly() {
+		return &store.CatalogueError{Item: entry.name, Reason: "changes nothing: it is a query"}
 	}
-	defer statement.close()
-	if len(statement.places) > 0 {
-		return fault("has parameters")
-	}
-	if err := i.conn.under(&creating, statement.Exec); err != nil {
-		return fault("%s", reason(err))
-	}
-	columns, err := i.columnsOf(table)
+	return nil
+}
+
+func (i *installer) checkQuery(entry *statement) error {
+	checked, err := i.check(entry, "SELECT", "WITH", "VALUES")
 	if err != nil {
 		return err
 	}
-	if columns == nil {
-		return fault("does not make %s", creating.creating)
+	defer checked.close()
+	fault := ""
+	switch columns := checked.ColumnCount(); {
+	case !checked.ReadOnly():
+		fault = "changes rows: it must be a write"
+	case columns != len(entry.results):
+		fault = fmt.Sprintf("gives %d columns, declared are %d results", columns, len(entry.results))
 	}
-	return i.checkDDL(table, columns, fault)
-}
-
-// checkDDL looks at what SQLite does not ask about while it compiles a CREATE TABLE: the functions of defaults, which it
-// also calls later without asking, and foreign keys.
-func (i *installer) checkDDL(table *store.Table, columns map[string]columnInfo, fault faultFunc) error {
-	nothing := &policy{projection: i.projection.Name}
-	for name, column := range columns {
-		if column.standard == "" {
-			continue
-		}
-		statement, refusal, err := i.conn.vet(nothing, "SELECT ("+column.standard+")", "SELECT")
-		if err != nil {
-			return err
-		}
-		if refusal != "" {
-			return fault("the default of column %q %s", name, refusal)
-		}
-		statement.close()
+	if fault != "" {
+		return &store.CatalogueError{Item: entry.name, Reason: fault}
 	}
-	return i.conn.query("SELECT \"table\" FROM pragma_foreign_key_list($1)", func(row *prepared) error {
-		if parent := row.ColumnText(0); !i.catalogue.policy.tables[strings.ToLower(parent)] {
-			return fault("refers to %s, which is not a table of the projection", parent)
-		}
-		return nil
-	}, tableName(i.projection.Name, table.Name))
+	return nil
 }
 
-// columnInfo is a column as it is in the file.
-type columnInfo struct {
-	declared string
-	standard string // the expression of the default
-}
-
-// columnsOf returns a table's columns by name, or nil when there is no table.
-func (i *installer) columnsOf(table *store.Table) (map[string]columnInfo, error) {
-	var columns map[string]columnInfo
-	err := i.conn.query("SELECT name, type, coalesce(dflt_value, '') FROM pragma_table_xinfo($1)", func(row *prepared) error {
-		if columns == nil {
-			columns = map[string]columnInfo{}
-		}
-		columns[row.ColumnText(0)] = columnInfo{declared: row.ColumnText(1), standard: row.ColumnText(2)}
-		return nil
-	}, tableName(i.projection.Name, table.Name))
+// check prepares a statement of the catalogue as it will run. The caller closes it.
+func (i *installer) check(entry *statement, verbs ...string) (*prepared, error) {
+	checked, fault, err := i.conn.vet(i.catalogue.policy, entry.sql, verbs...)
 	if err != nil {
-		return nil, fmt.Errorf("looking at table %s: %w", table.Name, err)
+		return nil, err
 	}
-	return columns, nil
+	if fault == "" && len(checked.places) > len(entry.params) {
+		fault = fmt.Sprintf("uses $%d, declared are %d parameters", len(checked.places), len(entry.params))
+		checked.close()
+	}
+	if fault != "" {
+		return nil, &store.CatalogueError{Item: entry.name, Reason: fault}
+	}
+	return checked, nil
 }

@@ -34,9 +34,9 @@ type queries struct {
 
 	projection       string
 	insertProjection string
-	countSegments    string
-	setWhole         string
+	alterProjection  string
 	clearFailures    string
+	fenceAll         string
 	liveOwner        string
 	deleteProjection string
 	tables           string
@@ -112,16 +112,17 @@ func queriesFor(schema, now string) queries {
 		superseded: in(`SELECT 1 FROM {schema}__workers WHERE worker = $1 AND incarnation <> $2`),
 		forget:     in(`DELETE FROM {schema}__workers WHERE worker = $1 AND incarnation = $2`),
 
-		projection: in(`SELECT version FROM {schema}__projections WHERE name = $1`),
-		insertProjection: in(`INSERT INTO {schema}__projections (name, version, whole, segments, next_segment, installed_at)
-			VALUES ($1, $2, $3, 0, 0, {now})`),
-		countSegments: in(`SELECT count(*) FROM {schema}__segments WHERE projection = $1`),
-		setWhole:      in(`UPDATE {schema}__projections SET whole = $2 WHERE name = $1 AND whole <> $2`),
+		projection: in(`SELECT version, declaration, shapes FROM {schema}__projections WHERE name = $1`),
+		insertProjection: in(`INSERT INTO {schema}__projections (name, version, whole, segments, next_segment, declaration, shapes, installed_at)
+			VALUES ($1, $2, $3, 0, 0, $4, $5, {now})`),
+		alterProjection: in(`UPDATE {schema}__projections SET version = $2, whole = $3, declaration = $4, shapes = $5, installed_at = {now}
+			WHERE name = $1`),
 		clearFailures: in(`UPDATE {schema}__segments SET failure = NULL WHERE projection = $1 AND failure IS NOT NULL`),
+		fenceAll:      in(`UPDATE {schema}__segments SET owner = NULL, epoch = epoch + 1, failure = NULL, updated_at = {now} WHERE projection = $1`),
 		liveOwner: in(`SELECT s.owner FROM {schema}__segments AS s JOIN {schema}__workers AS w ON w.worker = s.owner
 			WHERE s.projection = $1 AND {alive} LIMIT 1`),
-		deleteProjection: in(`DELETE FROM {schema}__projections WHERE name = $1`),
-		tables:           in(`SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND lower(name) GLOB $1 || '__*' ORDER BY name`),
+		deleteProjection: in(`DELETE FROM {schema}__projections WHERE name = $1 RETURNING 1`),
+		tables:           in(`SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view') AND lower(name) GLOB $1 || '__*' ORDER BY type DESC, name`),
 		status: in(`SELECT p.name, p.version, p.segments, s.segment, s.first_hash, s.last_hash, s.position, s.epoch, coalesce(s.owner, ''),
 			EXISTS (SELECT 1 FROM {schema}__workers AS w WHERE w.worker = s.owner AND {alive}),
 			coalesce(s.failure, ''), s.merge_into, s.merge_at, s.updated_at, coalesce(s.behind_since, 0)

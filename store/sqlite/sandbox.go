@@ -8,8 +8,6 @@ import (
 	"strings"
 
 	"github.com/ncruces/go-sqlite3"
-
-	"github.com/pupwasm/pupwasm/store"
 )
 
 // policy is what the statements of one projection may touch. SQLite asks it while it compiles a statement, for every
@@ -25,10 +23,10 @@ type policy struct {
 	creating   string // the table that a module's own DDL may create, or ""
 }
 
-func newPolicy(p *store.Projection) *policy {
+func newPolicy(p placed) *policy {
 	tables := map[string]bool{}
 	for i := range p.Tables {
-		tables[tableName(p.Name, p.Tables[i].Name)] = true
+		tables[p.tableName(p.Tables[i].Name)] = true
 	}
 	return &policy{projection: p.Name, tables: tables}
 }

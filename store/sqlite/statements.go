@@ -30,21 +30,29 @@ func quoteEach(names []string) []string {
 
 func quoteList(names []string) string { return strings.Join(quoteEach(names), ", ") }
 
-// tableName is a projection's table in the file. Neither name contains two underscores.
-func tableName(projection, table string) string { return projection + "__" + table }
-
-// qualifier names a projection's table within declared SQL.
-func qualifier(p *store.Projection) func(table string) string {
-	return func(table string) string { return quote(tableName(p.Name, table)) }
+// placed is a projection with the prefix of its tables' names.
+type placed struct {
+	*store.Projection
+	prefix string
 }
 
+func (s *Store) placed(projection *store.Projection) placed {
+	return placed{Projection: projection, prefix: store.TablesSchema(s.options.Schema, projection.Name)}
+}
+
+// tableName is one of its tables in the file. The table's name does not contain two underscores.
+func (p placed) tableName(table string) string { return p.prefix + "__" + table }
+
+// table is the quoted name of one of its tables.
+func (p placed) table(name string) string { return quote(p.tableName(name)) }
+
 // declared returns the text that a module brought for this dialect.
-func declared(p *store.Projection, item string, texts store.Statement) (string, error) {
+func declared(p placed, item string, texts store.Statement) (string, error) {
 	text, ok := texts.For(store.DialectSQLite)
 	if !ok {
 		return "", &store.CatalogueError{Item: item, Reason: "has no sql for sqlite"}
 	}
-	expanded, err := p.ExpandTables(text, qualifier(p))
+	expanded, err := p.ExpandTables(text, p.table)
 	if err != nil {
 		return "", &store.CatalogueError{Item: item, Reason: err.Error()}
 	}
@@ -52,7 +60,7 @@ func declared(p *store.Projection, item string, texts store.Statement) (string, 
 }
 
 // writeStatement makes the SQL of a write, which takes one row at a time.
-func writeStatement(p *store.Projection, w *store.Write) (s statement, err error) {
+func writeStatement(p placed, w *store.Write) (s statement, err error) {
 	s = statement{name: fmt.Sprintf("write %q", w.Name), params: p.Parameters(w)}
 	if w.SQL != nil {
 		s.declare = true
@@ -61,7 +69,7 @@ func writeStatement(p *store.Projection, w *store.Write) (s statement, err error
 	}
 	table, _ := p.Table(w.Table)
 	s.keys = len(table.Key)
-	name := qualifier(p)(table.Name)
+	name := p.table(table.Name)
 	if w.Action == store.Delete {
 		s.sql = fmt.Sprintf("DELETE FROM %s WHERE %s", name, matchKey(table))
 		return s, nil
@@ -133,7 +141,7 @@ func mergeExpression(action store.Action, t store.Type, stored, given string) st
 }
 
 // queryStatement makes the SQL of a query.
-func queryStatement(p *store.Projection, q *store.Query) (s statement, err error) {
+func queryStatement(p placed, q *store.Query) (s statement, err error) {
 	s = statement{name: fmt.Sprintf("query %q", q.Name)}
 	s.params, s.results = p.Signature(q)
 	if q.SQL != nil {
@@ -145,6 +153,6 @@ func queryStatement(p *store.Projection, q *store.Query) (s statement, err error
 	s.keys, s.load = len(table.Key), true
 	// The index of the key comes from the loop over the keys. A constant stands for it, so that results keep their places.
 	s.sql = fmt.Sprintf("SELECT %s FROM %s WHERE %s", strings.Join(append([]string{"0"}, quoteEach(q.Columns)...), ", "),
-		qualifier(p)(table.Name), matchKey(table))
+		p.table(table.Name), matchKey(table))
 	return s, nil
 }

@@ -1,12 +1,17 @@
 // Package sqlite is the store on SQLite, in the process, in one file.
 //
 // Events, checkpoints and leases are tables with a prefix ("pupwasm__" by default); a projection's tables have its name as
-// prefix: table fines of projection fine_balance is fine_balance__fines. The first are made by package migrations.
+// prefix: table fines of projection fine_balance is fine_balance__fines, or shop__fine_balance__fines where the prefix of the first is
+// another, "shop". The first are made by package migrations.
 //
 //	append.go     events in: checks, then inserts, in one transaction
 //	horizon.go    how far it is safe to read: SQLite has one writer, so up to the last commit
 //	read.go       events out, only the columns asked for
-//	catalogue.go  install: tables, checks, the statements of a projection
+//	catalogue.go  the statements of a projection, its status and its reset
+//	install.go    install: what is declared is compared with what is there, and made where there is nothing
+//	shape.go      tables as they are in the file
+//	tables.go     the SQL that makes them
+//	ddl.go        what a declared CREATE TABLE may be
 //	sandbox.go    what a declared statement may touch, asked of SQLite's authorizer
 //	statements.go the SQL of declarative writes and queries
 //	apply.go      one unit of work: fence, rows, checkpoint, commit
@@ -44,7 +49,6 @@ package sqlite
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 
@@ -68,7 +72,7 @@ type Options struct {
 
 func (o *Options) withDefaults() {
 	if o.Schema == "" {
-		o.Schema = "pupwasm"
+		o.Schema = store.DefaultSchema
 	}
 	if o.PayloadBytesMax == 0 {
 		o.PayloadBytesMax = store.PayloadBytesMax
@@ -90,9 +94,6 @@ type Store struct {
 	readers *pool
 }
 
-// schemaRule keeps what is written into SQL without quotes to a name.
-var schemaRule = regexp.MustCompile(`^[a-z][a-z0-9_]{0,29}$`)
-
 var _ store.Store = (*Store)(nil)
 
 // Open prepares a store and opens nothing: a file that is missing, damaged or out of reach is found by the first use.
@@ -106,8 +107,8 @@ func Open(path string, options Options) (*Store, error) {
 		return nil, err
 	}
 	options.withDefaults()
-	if !schemaRule.MatchString(options.Schema) {
-		return nil, fmt.Errorf("schema %q: use a lower-case letter, then letters, digits and underscores, 30 at most", options.Schema)
+	if err := store.CheckSchema(options.Schema); err != nil {
+		return nil, err
 	}
 	s := &Store{path: path, options: options, queries: queriesFor(options.Schema, now)}
 	s.writer = newPool(1, func(ctx context.Context) (*conn, error) { return openConn(ctx, path, options, false) })

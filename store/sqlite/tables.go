@@ -9,17 +9,15 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// createTable makes the DDL of a declared table and its indexes. An index is named after table, projection and number with
-// two underscores between, which no table's name has.
-func createTable(p *store.Projection, table *store.Table) ([]string, error) {
-	name := tableName(p.Name, table.Name)
+// createTable makes the DDL of a declared table.
+func createTable(p placed, table *store.Table) (string, error) {
 	lines := make([]string, 0, len(table.Columns)+1)
 	for _, c := range table.Columns {
 		line := quote(c.Name) + " " + storageOf(c.Type)
 		if len(c.Default) > 0 {
 			literal, err := literal(&c)
 			if err != nil {
-				return nil, fmt.Errorf("column %q %w", c.Name, err)
+				return "", fmt.Errorf("column %q %w", c.Name, err)
 			}
 			line += " DEFAULT " + literal
 		}
@@ -31,12 +29,7 @@ func createTable(p *store.Projection, table *store.Table) ([]string, error) {
 	if len(table.Key) > 0 {
 		lines = append(lines, "PRIMARY KEY ("+quoteList(table.Key)+")")
 	}
-	statements := []string{fmt.Sprintf("CREATE TABLE %s (%s) STRICT", quote(name), strings.Join(lines, ", "))}
-	for i, columns := range table.Indexes {
-		statements = append(statements, fmt.Sprintf("CREATE INDEX %s ON %s (%s)",
-			quote(fmt.Sprintf("%s__index_%d", name, i+1)), quote(name), quoteList(columns)))
-	}
-	return statements, nil
+	return fmt.Sprintf("CREATE TABLE %s (%s) STRICT", p.table(table.Name), strings.Join(lines, ", ")), nil
 }
 
 func isKey(table *store.Table, column string) bool {

@@ -163,8 +163,8 @@ func clockCorrected(f *fixture) {
 }
 
 func behindSince(f *fixture) {
-	r := f.running(totals("sums"))
-	f.handOut(5)
+	r := f.claimed(f.store, totals("sums"), worker)
+	f.handOut(f.at(5))
 	since := func() time.Time { return f.status("sums").Segments[0].BehindSince }
 	if at := since(); !at.IsZero() {
 		f.Errorf("before the first commit it is %s", at)

@@ -72,6 +72,16 @@ func (f *fixture) running(projection *store.Projection) *runner {
 
 func (f *fixture) runningOn(host store.Store, projection *store.Projection, worker string) *runner {
 	f.Helper()
+	r := f.claimed(host, projection, worker)
+	if r.claim.Position < f.origin {
+		r.passTo(f.origin)
+	}
+	return r
+}
+
+// claimed installs a projection with one segment, at position 0 when it is new, and claims it.
+func (f *fixture) claimed(host store.Store, projection *store.Projection, worker string) *runner {
+	f.Helper()
 	catalogue, err := host.Install(f.ctx, projection, 1)
 	f.must(err)
 	f.must(host.Heartbeat(f.ctx, store.Worker{Name: worker}, time.Hour))
@@ -81,11 +91,7 @@ func (f *fixture) runningOn(host store.Store, projection *store.Projection, work
 		f.Fatalf("got %d claims, want 1", len(claims))
 	}
 	f.handOut(f.at(100))
-	r := &runner{fixture: f, projection: projection, catalogue: catalogue, folder: store.NewFolder(projection), claim: claims[0]}
-	if r.claim.Position < f.origin {
-		r.passTo(f.origin)
-	}
-	return r
+	return &runner{fixture: f, projection: projection, catalogue: catalogue, folder: store.NewFolder(projection), claim: claims[0]}
 }
 
 // at is the n-th position of the log.

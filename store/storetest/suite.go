@@ -74,6 +74,7 @@ func Run(t *testing.T, driver Driver) {
 		{"horizon", horizonCases},
 		{"log", logCases},
 		{"install", installCases},
+		{"declaration", declarationCases},
 		{"apply", applyCases},
 		{"types", typeCases},
 		{"query", queryCases},
@@ -115,6 +116,7 @@ type fixture struct {
 	driver  Driver
 	dialect store.Dialect
 	ctx     context.Context
+	cases   int // how many a test has made within one database
 }
 
 // appendFunc is a way to append.

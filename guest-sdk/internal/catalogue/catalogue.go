@@ -81,7 +81,8 @@ type Table struct {
 	Columns []Column   `json:"columns"`
 	Key     []string   `json:"key,omitempty"`
 	Indexes [][]string `json:"indexes,omitempty"`
-	// DDL, when given, creates the table in place of a statement made from Columns, which still say what to expect.
+	// DDL, when given, creates the table in place of a statement made from Columns, which still say what to expect, as Key does.
+	// Indexes are made beside it.
 	DDL Statement `json:"ddl,omitempty"`
 }
 

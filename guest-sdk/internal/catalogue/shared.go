@@ -80,7 +80,7 @@ func (w *Write) actionOf(column string) Action {
 
 // validateSharedColumn checks what a row holds before a write has filled the column, which must not bear on what it holds then.
 func (p *Projection) validateSharedColumn(t *Table, c *Column, action Action) string {
-	if action == ActionAdd && bytes.Equal(bytes.TrimSpace(c.Default), []byte("0")) || !c.NotNull && len(c.Default) == 0 {
+	if (action == ActionAdd || action == "") && bytes.Equal(bytes.TrimSpace(c.Default), []byte("0")) || !c.NotNull && len(c.Default) == 0 {
 		return ""
 	}
 	has := "is NOT NULL without default"

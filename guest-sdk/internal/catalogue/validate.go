@@ -5,6 +5,7 @@ package catalogue
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,8 +43,8 @@ func (p *Projection) Validate() error {
 	if slices.Contains(reservedNames, p.Name) || strings.HasPrefix(p.Name, "pg_") {
 		return &CatalogueError{Item: fmt.Sprintf("projection %.60q", p.Name), Reason: "is a reserved name, choose another"}
 	}
-	if p.Version < 1 {
-		return &CatalogueError{Item: "version", Reason: fmt.Sprintf("is %d, must be 1 or more", p.Version)}
+	if p.Version < 1 || p.Version > math.MaxInt32 {
+		return &CatalogueError{Item: "version", Reason: fmt.Sprintf("is %d, must be from 1 to %d", p.Version, math.MaxInt32)}
 	}
 	switch p.Order {
 	case "":
@@ -67,6 +68,9 @@ func (p *Projection) Validate() error {
 		if reason := p.validateWrite(&p.Writes[i]); reason != "" {
 			return &CatalogueError{Item: fmt.Sprintf("write %.60q", p.Writes[i].Name), Reason: reason}
 		}
+	}
+	if err := p.validateLeftOut(); err != nil {
+		return err
 	}
 	for i := range p.Queries {
 		if slices.ContainsFunc(p.Queries[:i], func(q Query) bool { return q.Name == p.Queries[i].Name }) {
@@ -134,6 +138,23 @@ func (p *Projection) validateTable(index int) error {
 	return nil
 }
 
+// validateLeftOut finds columns that need a value and get none. What a table's own DDL makes of its columns is known when it is
+// installed, see CheckTables.
+func (p *Projection) validateLeftOut() error {
+	for i := range p.Tables {
+		table := &p.Tables[i]
+		for _, c := range table.Columns {
+			if !c.NotNull || len(c.Default) > 0 || table.DDL != nil {
+				continue
+			}
+			if err := p.checkLeftOut(table, c.Name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 func (c *Column) validateDefault() string {
 	var value any
 	if json.Unmarshal(c.Default, &value) != nil {
@@ -178,7 +199,7 @@ func (p *Projection) validateWrite(w *Write) string {
 	}
 	table, ok := p.Table(w.Table)
 	if !ok {
-		return fmt.Sprintf("writes table %.60q, the projection has %s", w.Table, p.tableNames())
+		return fmt.Sprintf("writes table %.60q, the projection has %s: list it in the projection's tables", w.Table, p.tableNames())
 	}
 	for i := range w.Columns {
 		c := &w.Columns[i]
@@ -256,7 +277,7 @@ func (p *Projection) validateQuery(q *Query) string {
 	}
 	table, ok := p.Table(q.Table)
 	if !ok {
-		return fmt.Sprintf("loads from table %.60q, the projection has %s", q.Table, p.tableNames())
+		return fmt.Sprintf("loads from table %.60q, the projection has %s: list it in the projection's tables", q.Table, p.tableNames())
 	}
 	if len(table.Key) == 0 {
 		return fmt.Sprintf("loads by key, table %.60q has none", table.Name)
@@ -281,4 +302,19 @@ func validateParameter(number int, params []Type, arrays bool) string {
 		return fmt.Sprintf("has parameter $%d of type %s: a partition key is held by text, i64, uuid, bool or numeric", number, t)
 	}
 	return ""
+}
+
+// checkLeftOut refuses a write that inserts rows without a value for a column that needs one.
+func (p *Projection) checkLeftOut(table *Table, column string) error {
+	for i := range p.Writes {
+		w := &p.Writes[i]
+		if w.SQL != nil || w.Table != table.Name || w.Action == Delete || slices.Contains(table.Key, column) ||
+			slices.ContainsFunc(w.Columns, func(c WriteColumn) bool { return c.Name == column }) {
+			continue
+		}
+		return &CatalogueError{Item: fmt.Sprintf("write %.60q", w.Name), Reason: fmt.Sprintf(
+			"leaves out column %q of table %q, which is not null and has no default, so that no row could be inserted: write it, or give it a default",
+			column, table.Name)}
+	}
+	return nil
 }

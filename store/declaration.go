@@ -1,0 +1,200 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+)
+
+// declaration is what of a projection has to stay as it is under one version, since rows and checkpoints were made by it. It is all
+// of [Projection], whatever members that has, except for what Declaration takes out.
+type declaration struct {
+	SpreadFactor uint32 `json:"spread_factor"`
+	Projection
+}
+
+// Declaration returns what of the projection has to stay as it is under one version, as JSON. Install keeps it beside the
+// checkpoints and compares the next declaration with it, by CheckDeclaration.
+//
+// Not part of it are the subscription, the writes and the queries: they are the program of the projection, and that the rows stay
+// right with another program is what its author promises by keeping the version. Indexes change no row, and Install makes those
+// that are missing. The projection must be valid.
+func (p *Projection) Declaration(dialect Dialect) string {
+	d := declaration{SpreadFactor: SpreadFactor, Projection: *p}
+	d.Version, d.Scope, d.Writes, d.Queries = 0, Scope{}, nil, nil
+	if d.Partition != nil && d.Partition.ByStream() {
+		d.Partition = nil // as if it were left out
+	}
+	d.Tables = slices.Clone(p.Tables)
+	for i := range d.Tables {
+		t := &d.Tables[i]
+		t.Indexes, t.Columns = nil, slices.Clone(t.Columns)
+		for j := range t.Columns {
+			c := &t.Columns[j]
+			c.NotNull = c.NotNull || slices.Contains(t.Key, c.Name)
+			c.Default = c.canonicalDefault()
+		}
+		if text, ok := t.DDL.For(dialect); ok {
+			t.DDL = Statement{dialect: text}
+		} else {
+			t.DDL = nil
+		}
+	}
+	text, err := json.Marshal(d)
+	if err != nil {
+		panic(fmt.Sprintf("a valid declaration cannot be written as JSON: %v", err))
+	}
+	return string(text)
+}
+
+// canonicalDefault spells equal defaults equally.
+func (c *Column) canonicalDefault() json.RawMessage {
+	var value any
+	if len(c.Default) == 0 || c.Type.Kind == KindNumeric || json.Unmarshal(c.Default, &value) != nil {
+		return c.Default
+	}
+	if c.Type.Kind == KindI64 {
+		n, _ := strconv.ParseInt(string(c.Default), 10, 64) // validated with the table
+		return strconv.AppendInt(nil, n, 10)
+	}
+	text, _ := json.Marshal(value) // it was JSON
+	return text
+}
+
+// DeclaredTables returns the names of the tables in a stored declaration.
+func DeclaredTables(declared string) ([]string, error) {
+	var d declaration
+	if err := json.Unmarshal([]byte(declared), &d); err != nil {
+		return nil, fmt.Errorf("reading the stored declaration: %w", err)
+	}
+	names := make([]string, len(d.Tables))
+	for i := range d.Tables {
+		names[i] = d.Tables[i].Name
+	}
+	return names, nil
+}
+
+// CheckDeclaration compares the projection with the declaration that it was installed with.
+//
+// # Errors
+//
+// [*CatalogueError] that says what differs and what to do.
+func (p *Projection) CheckDeclaration(dialect Dialect, installed string) error {
+	given := p.Declaration(dialect)
+	if given == installed {
+		return nil
+	}
+	var before, after map[string]any
+	if err := json.Unmarshal([]byte(installed), &before); err != nil {
+		return fmt.Errorf("reading the stored declaration: %w", err)
+	}
+	if err := json.Unmarshal([]byte(given), &after); err != nil {
+		return fmt.Errorf("reading the declaration: %w", err)
+	}
+	item, change := compareDeclarations(p.Name, before, after)
+	if change == "" {
+		return nil
+	}
+	return &CatalogueError{Item: item, Reason: fmt.Sprintf(
+		"%s: take that back, or raise the version: 'pupwasm reset %s' then deletes the rows of version %d, and 'pupwasm run' builds them again from the first event",
+		change, p.Name, p.Version)}
+}
+
+func compareDeclarations(projection string, before, after map[string]any) (item, change string) {
+	if change = compareMembers(before, after, "tables"); change != "" {
+		return fmt.Sprintf("projection %q", projection), change
+	}
+	known, declared := namedIn(before["tables"]), namedIn(after["tables"])
+	for _, name := range bothNames(known, declared) {
+		item = fmt.Sprintf("table %q", name)
+		was, is := known[name], declared[name]
+		switch {
+		case was == nil:
+			return item, "is new, and would lack the rows of the events that are applied already"
+		case is == nil:
+			return item, "is no longer declared"
+		}
+		if change = compareMembers(was, is, "columns"); change == "" {
+			change = compareColumns(was["columns"], is["columns"])
+		}
+		if change != "" {
+			return item, change
+		}
+	}
+	return "", ""
+}
+
+func compareColumns(before, after any) string {
+	known, declared := namedIn(before), namedIn(after)
+	for _, name := range bothNames(known, declared) {
+		was, is := known[name], declared[name]
+		switch {
+		case was == nil:
+			return fmt.Sprintf("column %q is new, and would be empty in the rows of the events that are applied already", name)
+		case is == nil:
+			return fmt.Sprintf("column %q is no longer declared", name)
+		case !reflect.DeepEqual(was, is):
+			return fmt.Sprintf("column %q was %s, and is %s now", name, shown(was), shown(is))
+		}
+	}
+	if !reflect.DeepEqual(before, after) {
+		return "the columns are in another order"
+	}
+	return ""
+}
+
+// compareMembers compares all members of two objects except for one.
+func compareMembers(before, after map[string]any, except string) string {
+	for _, name := range bothNames(before, after) {
+		if name != except && !reflect.DeepEqual(before[name], after[name]) {
+			return fmt.Sprintf("its %s was %s, and is %s now", name, shown(before[name]), shown(after[name]))
+		}
+	}
+	return ""
+}
+
+// namedIn returns the objects of a list by their names.
+func namedIn(list any) map[string]map[string]any {
+	elements, _ := list.([]any)
+	found := make(map[string]map[string]any, len(elements))
+	for _, element := range elements {
+		object, _ := element.(map[string]any)
+		if name, ok := object["name"].(string); ok {
+			found[name] = object
+		}
+	}
+	return found
+}
+
+// bothNames returns the names of both, sorted, each once.
+func bothNames[V any](a, b map[string]V) []string {
+	all := maps.Clone(a)
+	if all == nil {
+		all = map[string]V{}
+	}
+	maps.Copy(all, b)
+	return slices.Sorted(maps.Keys(all))
+}
+
+// shownMax bounds a value in an error.
+const shownMax = 60
+
+// shown is a value of a declaration for people.
+func shown(value any) string {
+	if value == nil {
+		return "none"
+	}
+	if object, ok := value.(map[string]any); ok {
+		object = maps.Clone(object)
+		delete(object, "name")
+		value = object
+	}
+	text, _ := json.Marshal(value) // it comes from JSON
+	if runes := []rune(string(text)); len(runes) > shownMax {
+		return string(runes[:shownMax-1]) + "…"
+	}
+	return string(text)
+}

@@ -1,0 +1,227 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// installer is one transaction of Install.
+type installer struct {
+	tx         pgx.Tx
+	queries    *queries
+	projection placed
+	timeout    int64 // of a statement, in milliseconds
+}
+
+func (i *installer) install(ctx context.Context, segments int, c *catalogue) error {
+	// Statements are checked under the settings that they will run with.
+	if err := i.pin(ctx); err != nil {
+		return err
+	}
+	if _, err := i.tx.Exec(ctx, i.queries.lockProjection, i.projection.Name); err != nil {
+		return fmt.Errorf("locking the projection: %w", err)
+	}
+	if err := i.register(ctx, segments); err != nil {
+		return err
+	}
+	sandbox := &sandbox{i}
+	for _, entries := range [][]statement{c.writes, c.queries} {
+		for e := range entries {
+			if err := sandbox.check(ctx, &entries[e]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (i *installer) pin(ctx context.Context) error {
+	if _, err := i.tx.Exec(ctx, i.queries.pin, i.timeout); err != nil {
+		return fmt.Errorf("fixing the settings: %w", err)
+	}
+	return nil
+}
+
+// register makes the projection and its tables, or finds that they are there as declared.
+func (i *installer) register(ctx context.Context, segments int) error {
+	var version int
+	var declared, shapes string
+	err := i.tx.QueryRow(ctx, i.queries.projection, i.projection.Name).Scan(&version, &declared, &shapes)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return i.registerNew(ctx, segments)
+	}
+	if err != nil {
+		return fmt.Errorf("looking the projection up: %w", err)
+	}
+	fault := i.compare(ctx, version, declared, shapes)
+	var catalogue *store.CatalogueError
+	if errors.As(fault, &catalogue) && version <= i.projection.Version {
+		replaced, err := i.replaceUnused(ctx, declared, segments)
+		if err != nil || replaced {
+			return err
+		}
+	}
+	if fault != nil {
+		return fault
+	}
+	if err := i.createIndexes(ctx); err != nil {
+		return err
+	}
+	if _, err := i.tx.Exec(ctx, i.queries.clearFailures, i.projection.Name); err != nil {
+		return fmt.Errorf("clearing failures: %w", err)
+	}
+	return nil
+}
+
+// compare finds what differs from what was installed.
+func (i *installer) compare(ctx context.Context, version int, declared, shapes string) error {
+	if version != i.projection.Version {
+		return store.VersionMismatch(i.projection.Name, version, i.projection.Version)
+	}
+	if err := i.projection.CheckDeclaration(store.DialectPostgres, declared); err != nil {
+		return err
+	}
+	var installed []store.TableShape
+	if err := json.Unmarshal([]byte(shapes), &installed); err != nil {
+		return fmt.Errorf("reading the stored tables: %w", err)
+	}
+	found, err := i.shapes(ctx)
+	if err != nil {
+		return err
+	}
+	if err := i.projection.CheckShapes(installed, found); err != nil {
+		return err
+	}
+	if len(i.projection.Tables) == 0 { // nothing is lost with the schema, which the statements are checked in
+		return i.createSchema(ctx)
+	}
+	return i.checkDefaults(ctx)
+}
+
+func (i *installer) registerNew(ctx context.Context, segments int) error {
+	var occupied bool
+	err := i.tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = n) OR EXISTS (SELECT FROM pg_proc WHERE pronamespace = n)
+		OR EXISTS (SELECT FROM pg_type WHERE typnamespace = n) FROM to_regnamespace($1) AS n`, quote(i.projection.schema)).Scan(&occupied)
+	if err != nil {
+		return fmt.Errorf("looking at the schema: %w", err)
+	}
+	if occupied {
+		return store.NotTheProjections(i.projection.Name, "something in schema "+i.projection.schema)
+	}
+	shapes, err := i.createTables(ctx)
+	if err != nil {
+		return err
+	}
+	whole := i.projection.Order == store.OrderGlobal
+	if _, err := i.tx.Exec(ctx, i.queries.insertProjection, i.projection.Name, i.projection.Version, whole, i.projection.schema,
+		i.projection.Declaration(store.DialectPostgres), shapes); err != nil {
+		return fmt.Errorf("registering the projection: %w", err)
+	}
+	if whole {
+		segments = 1
+	}
+	return i.layout().write(ctx, &store.Layout{}, store.NewLayout(segments))
+}
+
+func (i *installer) layout() layoutOf {
+	return layoutOf{tx: i.tx, queries: i.queries, projection: i.projection.Name}
+}
+
+// replaceUnused makes the tables as they are declared now in place of those that were installed, as long as no event is applied
+// and they are empty: nothing is lost by it. It reports whether it did.
+func (i *installer) replaceUnused(ctx context.Context, declared string, segments int) (bool, error) {
+	// Commits wait for who reads the layout: a module that is refused, which is tried again and again, must not hold them up.
+	var applied bool
+	if err := i.tx.QueryRow(ctx, i.queries.applied, i.projection.Name).Scan(&applied); err != nil || applied {
+		return false, err
+	}
+	before, err := i.layout().read(ctx)
+	if err != nil || before.Applied() {
+		return false, err
+	}
+	tables, err := store.DeclaredTables(declared)
+	if err != nil {
+		return false, err
+	}
+	for _, table := range tables {
+		if empty, err := i.isEmpty(ctx, table); err != nil || !empty {
+			return false, err
+		}
+	}
+	if err := i.dropEmpty(ctx, tables); err != nil {
+		return false, err
+	}
+	others, err := i.shapes(ctx)
+	if err != nil {
+		return false, err
+	}
+	if len(others) > 0 {
+		return false, store.NotTheProjections(i.projection.Name, fmt.Sprintf("a table %s in schema %s", others[0].Name, i.projection.schema))
+	}
+	shapes, err := i.createTables(ctx)
+	if err != nil {
+		return false, err
+	}
+	after, err := before.Renewed(i.projection.Order, segments)
+	if err != nil {
+		return false, err
+	}
+	// Claims of before are for the tables of before.
+	if _, err := i.tx.Exec(ctx, i.queries.fenceAll, i.projection.Name); err != nil {
+		return false, fmt.Errorf("fencing the segments: %w", err)
+	}
+	if err := i.layout().write(ctx, before, after); err != nil {
+		return false, err
+	}
+	_, err = i.tx.Exec(ctx, i.queries.alterProjection, i.projection.Name, i.projection.Version, after.Whole, i.projection.schema,
+		i.projection.Declaration(store.DialectPostgres), shapes)
+	if err != nil {
+		return false, fmt.Errorf("registering the projection: %w", err)
+	}
+	return true, nil
+}
+
+// isEmpty tells whether a table has no row, or is not there.
+func (i *installer) isEmpty(ctx context.Context, table string) (empty bool, err error) {
+	var exists bool
+	err = i.tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relname = $2)`,
+		quote(i.projection.schema), table).Scan(&exists)
+	if err != nil || !exists {
+		return true, err
+	}
+	err = i.tx.QueryRow(ctx, "SELECT NOT EXISTS (SELECT FROM "+i.projection.table(table)+")").Scan(&empty)
+	if err != nil {
+		return false, fmt.Errorf("looking at table %s: %w", table, err)
+	}
+	return empty, nil
+}
+
+// dropEmpty drops tables together, since they may refer to each other.
+func (i *installer) dropEmpty(ctx context.Context, tables []string) error {
+	if len(tables) == 0 {
+		return nil
+	}
+	list := ""
+	for n, table := range tables {
+		if n > 0 {
+			list += ", "
+		}
+		list += i.projection.table(table)
+	}
+	_, err := i.tx.Exec(ctx, "DROP TABLE IF EXISTS "+list)
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == stateDependentObjects {
+		return &store.CatalogueError{
+			Item:   fmt.Sprintf("projection %q", i.projection.Name),
+			Reason: "its empty tables are to be made again, and something was built upon them: " + describe(pg),
+		}
+	}
+	return err
+}

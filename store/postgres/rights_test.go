@@ -1,0 +1,90 @@
+package postgres_test
+
+import (
+	"database/sql"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/migrations"
+	"github.com/pupwasm/pupwasm/store"
+	"github.com/pupwasm/pupwasm/store/postgres"
+)
+
+// roleWithout creates a role that may do nothing, and returns the database as it sees it.
+func roleWithout(t *testing.T, name string, prepare func(t *testing.T) pgtest.Database) (db, asRole pgtest.Database) {
+	t.Helper()
+	admin := connectTo(t, pgtest.Shared(t).DSN)
+	execute(t, admin, "CREATE ROLE "+name+" LOGIN")
+	t.Cleanup(func() { execute(t, admin, "DROP ROLE "+name) }) // once its database is gone
+	db = prepare(t)
+	asRole = db
+	asRole.DSN = strings.Replace(db.DSN, "postgres@", name+"@", 1)
+	return db, asRole
+}
+
+// TestRights_aHostNeedsNoneToCreateSchemas runs a projection by a role that may use the schemas that an administrator has made.
+func TestRights_aHostNeedsNoneToCreateSchemas(t *testing.T) {
+	t.Parallel()
+	db, asRole := roleWithout(t, "rights_host", func(t *testing.T) pgtest.Database { t.Helper(); return pgtest.New(t) })
+	ctx, admin, s := t.Context(), db.Connect(t), open(t, asRole)
+	execute(t, admin, `GRANT USAGE ON SCHEMA pupwasm TO rights_host; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA pupwasm TO rights_host;
+		GRANT USAGE, UPDATE ON ALL SEQUENCES IN SCHEMA pupwasm TO rights_host`)
+	handle, err := sql.Open("pgx", asRole.DSN)
+	must(t, err)
+	t.Cleanup(func() { handle.Close() })
+	migrator, err := migrations.New(handle, migrations.Postgres, "pupwasm")
+	must(t, err)
+	_, err = migrator.Up(ctx) // there is nothing to do
+	must(t, err)
+	must(t, s.Ping(ctx))
+	appendOne(t, s, "a")
+
+	var fault *store.CatalogueError
+	_, err = s.Install(ctx, sums(), 1)
+	if !errors.As(err, &fault) || !strings.Contains(err.Error(), `projection "sums": needs schema sums, which this role may not create: have CREATE SCHEMA "sums" AUTHORIZATION`) {
+		t.Errorf("without the schema: %v", err)
+	}
+	execute(t, admin, "CREATE SCHEMA sums; GRANT USAGE ON SCHEMA sums TO rights_host")
+	_, err = s.Install(ctx, sums(), 1)
+	if !errors.As(err, &fault) || !strings.Contains(err.Error(), `table "total": this role may not create it: have GRANT CREATE, USAGE ON SCHEMA "sums"`) {
+		t.Errorf("without the right to create in it: %v", err)
+	}
+	execute(t, admin, "GRANT CREATE ON SCHEMA sums TO rights_host")
+	for range 2 {
+		catalogue, err := s.Install(ctx, sums(), 1)
+		must(t, err)
+		must(t, s.Heartbeat(ctx, store.Worker{Name: "w"}, time.Minute))
+		claims, err := s.Claim(ctx, store.ClaimRequest{Projection: "sums", Worker: "w", Limit: 1})
+		must(t, err)
+		unit := catalogue.Begin(claims[0])
+		must(t, unit.Commit(ctx, 1, store.NewFolder(sums()).Fold([]store.Mutation{add("a", 1)})))
+		_, err = s.Doze(ctx, "w", time.Minute)
+		must(t, err)
+		must(t, s.Awake(ctx, "w"))
+		must(t, s.Leave(ctx, store.Worker{Name: "w"}))
+		wantRows(t, db, "SELECT name, n FROM sums.total", "a 1")
+		// The schema is not the role's: it stays, for the next install.
+		must(t, s.Reset(ctx, "sums"))
+		wantRows(t, db, "SELECT count(*) FROM pg_class WHERE relnamespace = 'sums'::regnamespace", "0")
+	}
+}
+
+// TestRights_migrationsNeedNoneToCreateASchemaThatIsThere sets pupwasm up by a role that owns its schema and no more.
+func TestRights_migrationsNeedNoneToCreateASchemaThatIsThere(t *testing.T) {
+	t.Parallel()
+	db, asRole := roleWithout(t, "rights_migrator", func(t *testing.T) pgtest.Database { t.Helper(); return pgtest.Empty(t) })
+	execute(t, db.Connect(t), "CREATE SCHEMA pupwasm AUTHORIZATION rights_migrator; CREATE SCHEMA sums AUTHORIZATION rights_migrator")
+	s, err := postgres.Open(asRole.WithSchema(t, "pupwasm").DSN, postgres.Options{})
+	must(t, err)
+	t.Cleanup(s.Close)
+	appendOne(t, s, "a")
+	_, err = s.Install(t.Context(), sums(), 1)
+	must(t, err)
+	must(t, s.Reset(t.Context(), "sums"))
+	wantRows(t, db, "SELECT count(*) FROM pg_class WHERE relnamespace = 'sums'::regnamespace", "0")
+	_, err = s.Install(t.Context(), sums(), 1) // it could not make its schema again
+	must(t, err)
+}

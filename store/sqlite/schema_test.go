@@ -1,0 +1,106 @@
+package sqlite_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pupwasm/pupwasm/migrations"
+	"github.com/pupwasm/pupwasm/store"
+	"github.com/pupwasm/pupwasm/store/sqlite"
+)
+
+// withSchema adds another schema's tables to a file and opens it.
+func withSchema(t *testing.T, path, schema string) *sqlite.Store {
+	t.Helper()
+	db, err := sqlite.OpenSQL(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	migrator, err := migrations.New(db, migrations.SQLite, schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := migrator.Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return open(t, path, sqlite.Options{Schema: schema})
+}
+
+// TestStore_schemasRunTheSameProjection has a schema a tenant in one file.
+func TestStore_schemasRunTheSameProjection(t *testing.T) {
+	t.Parallel()
+	path := migrated(t)
+	p := totals()
+	schemas := []string{"pupwasm", "select", "fines", strings.Repeat("x", 30)}
+	stores := make([]*sqlite.Store, len(schemas))
+	for i, schema := range schemas {
+		stores[i] = withSchema(t, path, schema)
+		appendTo(t, stores[i], "1", 1)
+		c := install(t, stores[i], p, 1)
+		held := claim(t, stores[i], p.Name, 1)[0]
+		steps := store.NewFolder(p).Fold([]store.Mutation{{Write: 0, Values: []store.Value{store.Text("a"), store.I64(int64(i))}}})
+		if err := c.Begin(held).Commit(t.Context(), 1, steps); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := stores[1].Leave(t.Context(), store.Worker{Name: "worker"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := stores[1].Reset(t.Context(), p.Name); err != nil {
+		t.Fatal(err)
+	}
+	for i := range schemas {
+		want := fmt.Sprint(i)
+		if i == 1 {
+			want = ""
+		}
+		got := ""
+		if all := rows(t, install(t, stores[i], p, 1), 1); len(all.Values) == 2 {
+			got = fmt.Sprint(all.Values[1].Int())
+		}
+		if got != want {
+			t.Errorf("schema %s has the sum %q, want %q", schemas[i], got, want)
+		}
+	}
+}
+
+// TestReset_keepsTheEventsOfASchemaOfTheSameName has a schema be made for events whose name is a projection's already.
+func TestReset_keepsTheEventsOfASchemaOfTheSameName(t *testing.T) {
+	t.Parallel()
+	path := migrated(t)
+	s := open(t, path, sqlite.Options{})
+	install(t, s, totals(), 1)
+	other := withSchema(t, path, "fines")
+	appendTo(t, other, "1", 3)
+	var input *store.InputError
+	if err := s.Reset(t.Context(), "fines"); !errors.As(err, &input) || !strings.Contains(err.Error(), "has its tables among those of another --schema, all of which begin with fines__") {
+		t.Errorf("reset: %v", err)
+	}
+	if h, err := other.Horizon(t.Context()); err != nil || h.Head != 3 {
+		t.Errorf("the other schema's events: %+v, %v", h, err)
+	}
+}
+
+// TestReset_withAView drops what somebody has built on the tables.
+func TestReset_withAView(t *testing.T) {
+	t.Parallel()
+	path := migrated(t)
+	s := open(t, path, sqlite.Options{BusyTimeout: time.Minute})
+	install(t, s, totals(), 1)
+	db, err := sqlite.OpenSQL(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	execute(t, db, "CREATE VIEW fines__a AS SELECT * FROM fines__total")
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Reset(t.Context(), "fines"); err != nil {
+		t.Fatal(err)
+	}
+	install(t, s, totals(), 1)
+}

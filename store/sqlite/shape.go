@@ -1,0 +1,143 @@
+package sqlite
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// createTables makes all tables, and returns their shapes as they are stored.
+func (i *installer) createTables() (string, error) {
+	for t := range i.projection.Tables {
+		if err := i.createTable(&i.projection.Tables[t]); err != nil {
+			return "", err
+		}
+	}
+	found, err := i.shapes()
+	if err != nil {
+		return "", err
+	}
+	if err := i.projection.CheckTables(found); err != nil {
+		return "", err
+	}
+	if err := i.createIndexes(); err != nil {
+		return "", err
+	}
+	text, err := json.Marshal(found)
+	return string(text), err
+}
+
+// createIndexes makes the declared indexes that are missing. One is left out when another index, such as the key's, serves the same
+// searches.
+func (i *installer) createIndexes() error {
+	found, err := i.shapes()
+	if err != nil {
+		return err
+	}
+	for t := range found {
+		table, _ := i.projection.Table(found[t].Name)
+		for n, columns := range table.Indexes {
+			if found[t].Indexed(columns) {
+				continue
+			}
+			if err := i.createIndex(table, n+1, columns); err != nil {
+				return err
+			}
+			found[t].Indexes = append(found[t].Indexes, store.IndexShape{Columns: columns})
+		}
+	}
+	return nil
+}
+
+// createIndex makes an index under the first free name from a number on. It is named after prefix, table and number with two
+// underscores between, which no table's name has.
+func (i *installer) createIndex(table *store.Table, number int, columns []string) error {
+	for ; ; number++ {
+		name, taken := fmt.Sprintf("%s__index_%d", i.projection.tableName(table.Name), number), false
+		err := i.conn.query("SELECT 1 FROM sqlite_master WHERE lower(name) = $1", func(*prepared) error {
+			taken = true
+			return nil
+		}, name)
+		if err != nil {
+			return fmt.Errorf("looking for index %s: %w", name, err)
+		}
+		if !taken {
+			return i.define(table, fmt.Sprintf("CREATE INDEX %s ON %s (%s)", quote(name), i.projection.table(table.Name), quoteList(columns)))
+		}
+	}
+}
+
+// shapes returns the projection's tables as they are in the file, without those that are not there.
+func (i *installer) shapes() ([]store.TableShape, error) {
+	shapes := []store.TableShape{}
+	for t := range i.projection.Tables {
+		shape, err := i.shape(&i.projection.Tables[t])
+		if err != nil {
+			return nil, err
+		}
+		if shape != nil {
+			shapes = append(shapes, *shape)
+		}
+	}
+	return shapes, nil
+}
+
+// hiddenGenerated and hiddenStored are what table_xinfo says of generated columns.
+const (
+	hiddenGenerated = 2
+	hiddenStored    = 3
+)
+
+// shape returns a table as it is in the file, or nil when there is none.
+func (i *installer) shape(table *store.Table) (*store.TableShape, error) {
+	name, shape, exists := i.projection.tableName(table.Name), &store.TableShape{Name: table.Name}, false
+	err := i.conn.query("SELECT 1 FROM sqlite_master WHERE type = 'table' AND lower(name) = $1", func(*prepared) error {
+		exists = true
+		return nil
+	}, name)
+	if err != nil || !exists {
+		return nil, err
+	}
+	key := store.IndexShape{Unique: true}
+	err = i.conn.query("SELECT name, type, coalesce(dflt_value, ''), \"notnull\", hidden, pk FROM pragma_table_xinfo($1) ORDER BY pk, cid", func(row *prepared) error {
+		hidden := row.ColumnInt(4)
+		c := store.ColumnShape{
+			Name: row.ColumnText(0), Type: row.ColumnText(1), Default: row.ColumnText(2), NotNull: row.ColumnBool(3),
+			Generated: hidden == hiddenGenerated || hidden == hiddenStored, Shown: row.ColumnText(1),
+		}
+		shape.Columns = append(shape.Columns, c)
+		if row.ColumnInt(5) > 0 {
+			key.Columns = append(key.Columns, c.Name)
+		}
+		return nil
+	}, name)
+	if err != nil {
+		return nil, fmt.Errorf("looking at table %s: %w", table.Name, err)
+	}
+	if len(key.Columns) > 0 {
+		shape.Indexes = append(shape.Indexes, key)
+	}
+	return shape, i.indexes(name, shape)
+}
+
+// indexes adds the indexes over plain columns to a shape.
+func (i *installer) indexes(name string, shape *store.TableShape) error {
+	err := i.conn.query("SELECT name, \"unique\" FROM pragma_index_list($1) WHERE NOT partial", func(row *prepared) error {
+		index := store.IndexShape{Unique: row.ColumnBool(1)}
+		plain := true
+		err := i.conn.query("SELECT coalesce(name, ''), name IS NULL FROM pragma_index_info($1) ORDER BY seqno", func(column *prepared) error {
+			index.Columns = append(index.Columns, column.ColumnText(0))
+			plain = plain && !column.ColumnBool(1)
+			return nil
+		}, row.ColumnText(0))
+		if err == nil && plain {
+			shape.Indexes = append(shape.Indexes, index)
+		}
+		return err
+	}, name)
+	if err != nil {
+		return fmt.Errorf("looking at the indexes of table %s: %w", shape.Name, err)
+	}
+	return nil
+}

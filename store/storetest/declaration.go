@@ -1,0 +1,404 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// declarationCases are about an install that finds the projection there already, by the same version: what changed in its
+// declaration, and what somebody changed in its tables.
+var declarationCases = []testCase{
+	{"a_change_is_refused", declarationChanged},
+	{"the_program_may_change", declarationProgram},
+	{"an_index_is_added", declarationIndex},
+	{"an_index_beside_ddl", declarationIndexOfDDL},
+	{"before_the_first_event_everything_may_change", declarationUnused},
+	{"before_the_first_event_a_later_version_takes_over", declarationUnusedVersion},
+	{"before_the_first_event_the_ordering_may_change", declarationUnusedOrdering},
+	{"before_the_first_event_a_claim_is_fenced", declarationUnusedClaim},
+	{"before_the_first_event_rows_are_not_dropped", declarationUnusedRows},
+	{"a_table_changed_by_hand_is_refused", declarationByHand},
+	{"a_table_changed_by_hand_before_the_first_event", declarationByHandUnused},
+	{"what_is_added_by_hand_is_left_alone", declarationAddedByHand},
+	{"an_insert_leaves_out_a_column_that_ddl_needs", declarationLeftOut},
+}
+
+// declared is a projection whose declaration has one of everything. Its program writes the key alone, so that it fits whatever
+// becomes of the rest.
+func declared() *store.Projection {
+	return &store.Projection{
+		Name: "sums", Version: 1,
+		Tables: []store.Table{
+			{Name: "total", Key: []string{"name", "kind"}, Indexes: [][]string{{"n"}}, Columns: []store.Column{
+				{Name: "name", Type: typed("text"), Partition: true},
+				{Name: "kind", Type: typed("i64")},
+				{Name: "n", Type: typed("i64"), NotNull: true, Default: []byte("0")},
+				{Name: "f", Type: typed("f64"), Default: []byte("1.5")},
+				{Name: "exact", Type: typed("numeric"), Default: []byte("1.50")},
+				{Name: "note", Type: typed("text"), Default: []byte(`"none"`)},
+			}},
+			{Name: "log", Columns: []store.Column{{Name: "line", Type: typed("text")}}},
+		},
+		Writes:  []store.Write{{Name: "put", Action: store.InsertIgnore, Table: "total"}},
+		Queries: []store.Query{{Name: "all", SQL: anySQL(`SELECT name, kind FROM {total} ORDER BY name`), Results: types("text", "i64"), Unordered: true}},
+	}
+}
+
+// used is the projection with a row, of an event that is applied.
+func (f *fixture) used(p *store.Projection) *runner {
+	f.Helper()
+	r := f.running(p)
+	r.apply(mutate(0, store.Text("a"), store.I64(1)))
+	return r
+}
+
+// wantRow checks that a projection has its row still, and applies the next event.
+func (r *runner) wantRow(after string) {
+	r.Helper()
+	if got := r.table(); got != "a 1" {
+		r.Errorf("%s: the table is %q", after, got)
+	}
+	if err := r.commit(mutate(0, store.Text("a"), store.I64(1))); err != nil {
+		r.Errorf("%s: the next commit: %v", after, err)
+	}
+}
+
+type declarationChange struct {
+	name   string
+	change func(p *store.Projection)
+	words  []string
+}
+
+func declarationChanges() []declarationChange {
+	column := func(index int, change func(c *store.Column)) func(*store.Projection) {
+		return func(p *store.Projection) { change(&p.Tables[0].Columns[index]) }
+	}
+	added := func(c store.Column) func(*store.Projection) {
+		return func(p *store.Projection) { p.Tables[0].Columns = append(p.Tables[0].Columns, c) }
+	}
+	return []declarationChange{
+		{"a table", func(p *store.Projection) {
+			p.Tables = append(p.Tables, store.Table{Name: "second", Columns: []store.Column{{Name: "x", Type: typed("i64")}}})
+		}, []string{`table "second": is new`}},
+		{"a table less", func(p *store.Projection) { p.Tables = p.Tables[:1] }, []string{`table "log": is no longer declared`}},
+		{"a column", added(store.Column{Name: "extra", Type: typed("text")}), []string{`table "total": column "extra" is new`}},
+		{"a column with a default", added(store.Column{Name: "extra", Type: typed("i64"), Default: []byte("1")}), []string{`column "extra" is new`}},
+		{
+			"a column that is not null", added(store.Column{Name: "extra", Type: typed("i64"), Default: []byte("1"), NotNull: true}),
+			[]string{`column "extra" is new`},
+		},
+		{"a column less", func(p *store.Projection) { p.Tables[0].Columns = p.Tables[0].Columns[:5] }, []string{`table "total": column "note" is no longer declared`}},
+		{"the order of columns", func(p *store.Projection) { slices.Reverse(p.Tables[0].Columns) }, []string{`table "total": the columns are in another order`}},
+		{"a type", column(2, func(c *store.Column) { c.Type = typed("numeric") }), []string{`table "total": column "n" was`, "i64", "numeric"}},
+		{"an array", column(5, func(c *store.Column) { c.Type, c.Default = typed("text[]"), nil }), []string{`column "note" was`, "text[]"}},
+		{"not null", column(5, func(c *store.Column) { c.NotNull = true }), []string{`column "note" was`, "not_null"}},
+		{"null", column(2, func(c *store.Column) { c.NotNull = false }), []string{`column "n" was`, "not_null"}},
+		{"a default", column(2, func(c *store.Column) { c.Default = []byte("7") }), []string{`column "n" was`, "7"}},
+		{"no default", column(5, func(c *store.Column) { c.Default = nil }), []string{`column "note" was`, "none"}},
+		{"a longer default", column(5, func(c *store.Column) { c.Default = []byte(`"` + strings.Repeat("long ", 100) + `"`) }), []string{`column "note" was`, "…"}},
+		{"a key of more columns", func(p *store.Projection) { p.Tables[0].Key = []string{"name", "kind", "n"} }, []string{`table "total": its key was ["name","kind"], and is ["name","kind","n"] now`}},
+		{"a key of fewer columns", func(p *store.Projection) { p.Tables[0].Key = []string{"name"} }, []string{`its key was ["name","kind"], and is ["name"] now`}},
+		{"the order of the key", func(p *store.Projection) { slices.Reverse(p.Tables[0].Key) }, []string{`its key was ["name","kind"], and is ["kind","name"] now`}},
+		{"a key where there was none", func(p *store.Projection) { p.Tables[1].Key = []string{"line"} }, []string{`table "log": its key was none`}},
+		{"ddl", func(p *store.Projection) { p.Tables[1].DDL = anySQL(`CREATE TABLE {log} (line text)`) }, []string{`table "log": its ddl was none, and is`}},
+		{"the ordering", func(p *store.Projection) { p.Order = store.OrderGlobal }, []string{`projection "sums": its ordering was "stream", and is "global" now`}},
+	}
+}
+
+func declarationChanged(f *fixture) {
+	r := f.used(declared())
+	for _, c := range declarationChanges() {
+		p := declared()
+		c.change(p)
+		f.wantCatalogueError(c.name, p, append(c.words, "raise the version", "'pupwasm reset sums' then deletes the rows", "from the first event")...)
+		r.wantRow(c.name)
+	}
+	if status := f.status("sums"); status.Version != 1 || len(status.Segments) != 1 || status.Segments[0].Owner != worker {
+		f.Errorf("status is %+v", status)
+	}
+	_, err := f.store.Install(f.ctx, declared(), 1)
+	f.must(err)
+	r.wantRow("the same again")
+}
+
+func declarationProgram(f *fixture) {
+	r := f.used(declared())
+	for name, change := range map[string]func(p *store.Projection){
+		"writes": func(p *store.Projection) {
+			p.Writes = append(p.Writes, store.Write{Name: "note", Action: store.Upsert, Table: "total", Columns: []store.WriteColumn{{Name: "note"}}})
+		},
+		"queries":                      func(p *store.Projection) { p.Queries = p.Queries[:0] },
+		"the subscription":             func(p *store.Projection) { p.Scope.EventTypes = []string{"FineIssued"} },
+		"an index less":                func(p *store.Projection) { p.Tables[0].Indexes = nil },
+		"a key said to be not null":    func(p *store.Projection) { p.Tables[0].Columns[0].NotNull = true },
+		"a spelling of a float":        func(p *store.Projection) { p.Tables[0].Columns[3].Default = []byte("15e-1") },
+		"a spelling of an integer":     func(p *store.Projection) { p.Tables[0].Columns[2].Default = []byte("-0") },
+		"a spelling of a text":         func(p *store.Projection) { p.Tables[0].Columns[5].Default = []byte(`"n\u006fne"`) },
+		"the ordering that is default": func(p *store.Projection) { p.Order = store.OrderStream },
+		"ddl for another database": func(p *store.Projection) {
+			other := store.DialectSQLite
+			if f.dialect == other {
+				other = store.DialectPostgres
+			}
+			p.Tables[1].DDL = store.Statement{other: `this is not for you`}
+		},
+	} {
+		p := declared()
+		change(p)
+		if _, err := f.store.Install(f.ctx, p, 1); err != nil {
+			f.Errorf("%s: %v", name, err)
+		}
+		r.wantRow(name)
+	}
+}
+
+// indexes returns the columns of the indexes of a table, sorted.
+func (f *fixture) indexes(projection, table string) string {
+	f.Helper()
+	var found []string
+	for _, row := range f.Query(f, f.indexColumns(projection, table)) {
+		found = append(found, row[0])
+	}
+	slices.Sort(found)
+	return strings.Join(found, "; ")
+}
+
+func (f *fixture) indexColumns(projection, table string) string {
+	name := f.Table(projection, table)
+	if f.dialect == store.DialectSQLite {
+		return fmt.Sprintf(`SELECT (SELECT group_concat(i.name) FROM pragma_index_info(l.name) AS i) FROM pragma_index_list('%s') AS l`, strings.Trim(name, `"`))
+	}
+	return fmt.Sprintf(`SELECT (SELECT string_agg(a.attname, ',' ORDER BY n) FROM generate_series(0, i.indnkeyatts - 1) AS n
+		JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[n]) FROM pg_index i WHERE i.indrelid = '%s'::regclass`, name)
+}
+
+func declarationIndex(f *fixture) {
+	r := f.used(declared())
+	p := declared()
+	p.Tables[0].Indexes = [][]string{{"note"}, {"n"}, {"n", "note"}, {"name"}, {"name", "kind"}}
+	for range 2 {
+		_, err := f.store.Install(f.ctx, p, 1)
+		f.must(err)
+		if got, want := f.indexes("sums", "total"), "n; n,note; name,kind; note"; got != want {
+			f.Errorf("the indexes are %s, want %s", got, want)
+		}
+	}
+	// An index that is declared no longer stays: hosts of two versions of a module would make and drop it in turns.
+	_, err := f.store.Install(f.ctx, declared(), 1)
+	f.must(err)
+	if got, want := f.indexes("sums", "total"), "n; n,note; name,kind; note"; got != want {
+		f.Errorf("the indexes are %s, want %s", got, want)
+	}
+	r.wantRow("indexes")
+}
+
+func declarationIndexOfDDL(f *fixture) {
+	p := totals("made")
+	p.Tables[0].DDL = anySQL(`CREATE TABLE {total} (name text PRIMARY KEY, n bigint NOT NULL)`)
+	p.Tables[0].Indexes = [][]string{{"n"}}
+	f.running(p)
+	if got, want := f.indexes("made", "total"), "n; name"; got != want {
+		f.Errorf("the indexes are %s, want %s", got, want)
+	}
+}
+
+func declarationUnused(f *fixture) {
+	_, err := f.store.Install(f.ctx, declared(), 3)
+	f.must(err)
+	for _, c := range declarationChanges() {
+		p := declared()
+		c.change(p)
+		for range 2 {
+			if _, err := f.store.Install(f.ctx, p, 3); err != nil {
+				f.Errorf("%s: %v", c.name, err)
+			}
+		}
+		_, err = f.store.Install(f.ctx, declared(), 3)
+		f.must(err)
+	}
+	f.used(declared()).wantRow("changes")
+}
+
+func declarationUnusedVersion(f *fixture) {
+	_, err := f.store.Install(f.ctx, totals("sums"), 2)
+	f.must(err)
+	next := totals("sums")
+	next.Version = 7
+	next.Tables[0].Columns[1].Type = typed("numeric")
+	_, err = f.store.Install(f.ctx, next, 2)
+	f.must(err)
+	if got := f.status("sums"); got.Version != 7 || len(got.Segments) != 2 {
+		f.Errorf("status is %+v", got)
+	}
+	f.wantCatalogueError("a version of before", totals("sums"), `projection "sums"`, "built by version 7, the module is version 1", "use the module of version 7")
+	r := f.running(next)
+	r.apply(mutate(totalsPut, store.Text("a"), store.BytesOf(store.KindNumeric, []byte("1.5"))))
+}
+
+func declarationUnusedOrdering(f *fixture) {
+	_, err := f.store.Install(f.ctx, totals("sums"), 4)
+	f.must(err)
+	for _, c := range []struct {
+		order store.Ordering
+		want  int
+	}{{store.OrderGlobal, 1}, {store.OrderStream, 4}, {store.OrderGlobal, 1}} {
+		p := totals("sums")
+		p.Order = c.order
+		_, err := f.store.Install(f.ctx, p, 4)
+		f.must(err)
+		if got := len(f.status("sums").Segments); got != c.want {
+			f.Errorf("ordering %s has %d segments, want %d", c.order, got, c.want)
+		}
+	}
+	var input *store.InputError
+	err = f.store.Reshard(f.ctx, "sums", func(l *store.Layout) error { return l.Split(0, 2) })
+	if !errors.As(err, &input) {
+		f.Errorf("a split of one order: %v", err)
+	}
+}
+
+func declarationUnusedClaim(f *fixture) {
+	r := f.claimed(f.store, totals("sums"), worker)
+	next := totals("sums")
+	next.Tables[0].Columns = append(next.Tables[0].Columns, store.Column{Name: "extra", Type: typed("text")})
+	_, err := f.store.Install(f.ctx, next, 1)
+	f.must(err)
+	r.wantFenced("tables of another declaration", r.claim)
+	f.running(next).apply(mutate(totalsPut, store.Text("a"), store.I64(1)))
+}
+
+func declarationUnusedRows(f *fixture) {
+	f.claimed(f.store, declared(), worker)
+	f.Query(f, "INSERT INTO "+f.Table("sums", "total")+" (name, kind) VALUES ('mine', 1)")
+	p := declared()
+	p.Tables[0].Columns = p.Tables[0].Columns[:5]
+	f.wantCatalogueError("a table with rows", p, `column "note" is no longer declared`)
+	if got := f.Query(f, "SELECT name, note FROM "+f.Table("sums", "total")); len(got) != 1 || got[0][1] != "none" {
+		f.Errorf("the rows are %v", got)
+	}
+}
+
+// byHand are changes that somebody makes to the tables of declared past the store, with what is said of them.
+func (f *fixture) byHand() map[string][]string {
+	changes := map[string][]string{
+		"DROP TABLE {total}":                              {`table "total": was dropped or renamed since it was installed`},
+		"DROP TABLE {log}":                                {`table "log": was dropped or renamed since it was installed`},
+		"ALTER TABLE {total} RENAME TO moved":             {`table "total": was dropped or renamed`},
+		"ALTER TABLE {total} DROP COLUMN exact":           {`table "total": column "exact" was dropped or renamed since it was installed`},
+		"ALTER TABLE {total} RENAME COLUMN note TO note2": {`table "total": column "note" was dropped or renamed`},
+	}
+	const made = `DROP TABLE {total}; CREATE TABLE {total} ("name" TEXT NOT NULL, "kind" INTEGER NOT NULL, "n" INTEGER NOT NULL DEFAULT 0,
+		"f" REAL DEFAULT 1.5, "exact" TEXT DEFAULT '1.50', "note" `
+	if f.dialect == store.DialectSQLite {
+		changes[made+`TEXT DEFAULT 'none') STRICT`] = []string{`table "total": its key (name, kind) was dropped or changed`}
+		changes[made+`TEXT DEFAULT 'none', PRIMARY KEY (name)) STRICT`] = []string{`table "total": its key (name, kind) was dropped or changed`}
+		changes[made+`ANY DEFAULT 'none', PRIMARY KEY (name, kind)) STRICT`] = []string{`column "note" was changed to the type ANY`}
+		changes[made+`TEXT DEFAULT 'other', PRIMARY KEY (name, kind)) STRICT`] = []string{`column "note" was changed`, "its default is another"}
+		changes[made+`TEXT NOT NULL DEFAULT 'none', PRIMARY KEY (name, kind)) STRICT`] = []string{`column "note" was changed`, "it took null, and is not null now"}
+		return changes
+	}
+	changes["DROP SCHEMA {schema} CASCADE"] = []string{`table "total": was dropped or renamed`}
+	changes["ALTER SCHEMA {schema} RENAME TO moved"] = []string{`table "total": was dropped or renamed`}
+	for statement, words := range map[string][]string{
+		"ALTER COLUMN n TYPE numeric":                                    {`column "n" was changed to the type numeric since it was installed`},
+		"ALTER COLUMN n TYPE integer":                                    {`column "n" was changed to the type integer`},
+		"ALTER COLUMN note TYPE varchar(10)":                             {`column "note" was changed to the type character varying(10)`},
+		"ALTER COLUMN exact TYPE numeric(10,2)":                          {`column "exact" was changed to the type numeric(10,2)`},
+		`ALTER COLUMN name TYPE text COLLATE "POSIX"`:                    {`column "name" was changed to the type text COLLATE POSIX`},
+		"ALTER COLUMN n DROP NOT NULL":                                   {`column "n" was changed`, "it was not null, and takes null now"},
+		"ALTER COLUMN f SET NOT NULL":                                    {`column "f" was changed`, "it took null, and is not null now"},
+		"ALTER COLUMN n SET DEFAULT 7":                                   {`column "n" was changed`, "its default is another"},
+		"ALTER COLUMN note SET DEFAULT 'other'":                          {`column "note" was changed`, "its default is another"},
+		"ALTER COLUMN note SET DEFAULT NULL":                             {`column "note" was changed`, "its default is another"},
+		"ALTER COLUMN exact SET DEFAULT 1.5":                             {`column "exact" was changed`, "its default is another"},
+		"ALTER COLUMN note DROP DEFAULT":                                 {`column "note" was changed`, "its default is another"},
+		"DROP CONSTRAINT total_pkey":                                     {`table "total": its key (name, kind) was dropped or changed since it was installed`},
+		"DROP CONSTRAINT total_pkey, ADD PRIMARY KEY (name, kind, n)":    {`its key (name, kind) was dropped or changed`},
+		"DROP CONSTRAINT total_pkey, ADD UNIQUE (name)":                  {`its key (name, kind) was dropped or changed`},
+		"DROP CONSTRAINT total_pkey, ADD UNIQUE (name, kind) DEFERRABLE": {`its key (name, kind) was dropped or changed`},
+		"ADD COLUMN mine integer NOT NULL DEFAULT 1; ALTER TABLE {total} ALTER mine DROP DEFAULT": {
+			`write "put": leaves out column "mine" of table "total", which is not null and has no default`,
+		},
+	} {
+		changes["ALTER TABLE {total} "+statement] = words
+	}
+	return changes
+}
+
+// eachByHand makes every change to a projection of its own.
+func (f *fixture) eachByHand(used bool, check func(statement, projection string, words []string)) {
+	for statement, words := range f.byHand() {
+		f.cases++
+		p := declared()
+		p.Name = fmt.Sprintf("sums_%d", f.cases)
+		if used {
+			f.used(p)
+		} else {
+			f.claimed(f.store, p, worker)
+		}
+		in := strings.NewReplacer("{total}", f.Table(p.Name, "total"), "{log}", f.Table(p.Name, "log"), "{schema}", p.Name,
+			"moved", fmt.Sprintf("moved_%d", f.cases))
+		for part := range strings.SplitSeq(in.Replace(statement), "; ") {
+			f.Query(f, part)
+		}
+		check(statement, p.Name, words)
+	}
+}
+
+func declarationByHand(f *fixture) {
+	f.eachByHand(true, func(statement, projection string, words []string) {
+		if !strings.Contains(words[0], "leaves out") {
+			words = append(words, "'pupwasm reset "+projection+"', which deletes all rows", "from the first event")
+		}
+		p := declared()
+		p.Name = projection
+		for range 2 { // and nothing is made again
+			f.wantCatalogueError(statement, p, words...)
+		}
+		if status := f.status(projection); status.Segments[0].Position != f.at(1) {
+			f.Errorf("%s: the checkpoint is %+v", statement, status)
+		}
+	})
+}
+
+func declarationByHandUnused(f *fixture) {
+	f.eachByHand(false, func(statement, projection string, _ []string) {
+		p := declared()
+		p.Name = projection
+		if _, err := f.store.Install(f.ctx, p, 1); err != nil {
+			f.Errorf("%s: %v", statement, err)
+			return
+		}
+		f.used(p).wantRow(statement)
+	})
+}
+
+func declarationAddedByHand(f *fixture) {
+	name := f.Table("sums", "total")
+	r := f.used(declared())
+	for _, statement := range []string{
+		"ALTER TABLE " + name + " ADD COLUMN mine text", "ALTER TABLE " + name + " ADD COLUMN ours integer NOT NULL DEFAULT 0",
+		"CREATE INDEX by_hand ON " + name + " (kind)", "CREATE VIEW by_hand_too AS SELECT * FROM " + name,
+	} {
+		f.Query(f, statement)
+		if _, err := f.store.Install(f.ctx, declared(), 1); err != nil {
+			f.Errorf("%s: %v", statement, err)
+		}
+		r.wantRow(statement)
+	}
+}
+
+func declarationLeftOut(f *fixture) {
+	p := totals("made")
+	p.Tables[0].DDL = anySQL(`CREATE TABLE {total} (name text PRIMARY KEY, n bigint NOT NULL, extra text NOT NULL)`)
+	f.wantCatalogueError("a column of the ddl", p, `write "put": leaves out column "extra" of table "total", which is not null and has no default`)
+	p.Tables[0].DDL = anySQL(`CREATE TABLE {total} (name text PRIMARY KEY, n bigint NOT NULL, extra text NOT NULL DEFAULT 'x')`)
+	f.running(p).apply(mutate(totalsPut, store.Text("a"), store.I64(1)))
+	p = totals("keyless")
+	p.Tables[0].DDL = anySQL(`CREATE TABLE {total} (name text NOT NULL, n bigint NOT NULL)`)
+	f.wantCatalogueError("a ddl without the key", p, `table "total": its key is (name)`)
+}
