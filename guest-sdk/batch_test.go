@@ -161,7 +161,7 @@ func TestHandle_doesNotAllocatePerEvent(t *testing.T) {
 	for i := range events {
 		events[i] = puptest.Event{AggregateID: fmt.Sprint(i % 7), Type: "T", Payload: `{"a":"x\ty","n":12}`}
 	}
-	if n := puptest.AllocsPerBatch(t, events...); n > 0 {
+	if n := puptest.AllocsPerBatch(t, events...); n > 1 { // each batch has Mutations of its own
 		t.Errorf("%v allocations for %d events", n, len(events))
 	}
 }

@@ -141,15 +141,14 @@ func TestGolden_repliesAreWritten(t *testing.T) {
 			Message     string
 		}
 		parse(t, form, &want)
-		var out Mutations
-		out.reset(0)
+		out := newMutations(nil, 0)
 		var reply []byte
 		if want.Status == statusError {
 			reply = out.finishError(&Error{Event: int(int32(want.Event)), Code: want.Code, Message: want.Message})
 		} else {
 			for _, m := range want.Mutations {
 				w := &Write{index: m.Write, params: types(m.Values)}
-				row := w.Row(&out, Event{index: m.Event})
+				row := w.Row(out, Event{index: m.Event})
 				for _, v := range m.Values {
 					v.give(row)
 				}

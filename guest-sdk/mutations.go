@@ -1,11 +1,19 @@
 package pup
 
-import "unicode/utf8"
+import (
+	"sync/atomic"
+	"unicode/utf8"
+)
 
-// Mutations collects the changes of a batch. Rows are begun by [Write.Row].
+// Mutations collects the changes of a batch. Rows are begun by [Write.Row], in the goroutine that Handle runs in. Each batch has
+// Mutations of its own: a row for those of a batch whose Handle has returned panics, since it would be lost.
 type Mutations struct {
-	row   Row // its buffer holds the reply
-	count uint32
+	row      Row // its buffer holds the reply
+	count    uint32
+	finished atomic.Bool // Handle has returned
+	// onRow, in a native test, is told of each row that is begun, and whether Handle has returned before. It reports whether the row must
+	// not be taken.
+	onRow func(finished bool) (refuse bool)
 }
 
 const (
@@ -16,7 +24,8 @@ const (
 	noEventIndex       = 1<<32 - 1
 
 	replyBufferMin = 1024
-	replyShare     = 4 // of the size of a block: a buffer is large enough for the reply to begin with
+	replyBufferMax = 4 << 20 // to begin with: a batch that large is a few large events, which are seldom passed on
+	replyShare     = 4       // of the size of a block: a buffer is large enough for the reply to begin with
 )
 
 // replyBuffer is what the registered projection writes replies to at first. It is nil outside of a guest.
@@ -25,18 +34,20 @@ var replyBuffer []byte
 // Len returns the number of rows that were begun.
 func (m *Mutations) Len() int { return int(m.count) }
 
-// reset makes room for the reply to a block of some size. A reply is seldom much larger than what it replies to, and mostly smaller;
+// newMutations makes room for the reply to a block of some size, in a buffer that earlier replies have used. A reply is seldom much larger than what it replies to, and mostly smaller;
 // one piece of memory at once is cheaper than growing to it, above all in an instance that is put back after each batch.
-func (m *Mutations) reset(blockSize int) {
-	buffer, usual := m.row.buffer, replyHeaderSize+max(replyBufferMin, blockSize)
-	if len(buffer) < replyHeaderSize+blockSize/replyShare {
+func newMutations(buffer []byte, blockSize int) *Mutations {
+	usual := replyHeaderSize + min(max(replyBufferMin, blockSize), replyBufferMax)
+	if len(buffer) < min(replyHeaderSize+blockSize/replyShare, usual) {
 		buffer = make([]byte, usual)
 	}
-	m.row = Row{buffer: buffer, size: replyHeaderSize, usual: usual}
-	m.count = 0
+	return &Mutations{row: Row{buffer: buffer, size: replyHeaderSize, usual: usual}}
 }
 
 func (m *Mutations) begin(w *Write, event int) *Row {
+	if (m.onRow != nil || m.finished.Load()) && m.isStray() {
+		return &Row{failure: &Error{Event: noEvent}} // takes nothing
+	}
 	r := &m.row
 	r.begin(&w.origin, w.params, event)
 	if w.index == unregistered {
@@ -49,6 +60,27 @@ func (m *Mutations) begin(w *Write, event int) *Row {
 	*(*uint64)(r.room(mutationHeaderSize)) = head
 	m.count++
 	return r
+}
+
+// isStray reports whether a row is begun where it cannot be. In a guest that is after Handle has returned, and ends it.
+//
+//go:noinline
+func (m *Mutations) isStray() bool {
+	if m.onRow == nil {
+		misuse(lateRow)
+	}
+	return m.onRow(m.finished.Load())
+}
+
+// lateRow is said of a row that comes too late.
+const lateRow = "a row is written after Handle has returned, by a goroutine that it did not wait for: it would be lost"
+
+// close ends the taking of rows, and of values of a row that somebody still holds.
+func (m *Mutations) close() {
+	m.row.end()
+	m.row.types, m.row.pending, m.row.next = nil, 0, 0
+	m.row.closed = true
+	m.finished.Store(true)
 }
 
 // finish returns the reply with the mutations.

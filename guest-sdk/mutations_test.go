@@ -6,8 +6,7 @@ import "testing"
 func TestMutations_outgrowASmallBufferOnce(t *testing.T) {
 	t.Parallel()
 	const batch, before = 100_000, 30_000
-	m := &Mutations{row: Row{buffer: make([]byte, before)}}
-	m.reset(batch)
+	m := newMutations(make([]byte, before), batch)
 	grown := 0
 	for size := len(m.row.buffer); m.row.size+8 < batch; {
 		m.row.room(8)

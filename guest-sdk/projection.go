@@ -64,7 +64,7 @@ type module struct {
 	projection  Projection
 	description []byte
 	batch       Batch
-	out         Mutations
+	replyBuffer []byte
 }
 
 // Register makes p the projection of this module. It is called once, from an init function. (In a native test a later call
@@ -86,8 +86,7 @@ func Register(p Projection) {
 	}
 	number(p.Statements, writes)
 	numberQueries(p.Queries, queries)
-	registered = &module{projection: p}
-	registered.out.row.buffer = replyBuffer
+	registered = &module{projection: p, replyBuffer: replyBuffer}
 	entry.Describe = registered.describe
 	entry.Apply = registered.apply
 }
@@ -117,15 +116,21 @@ func (m *module) describe() []byte {
 }
 
 func (m *module) apply(block []byte) []byte {
-	b, out := &m.batch, &m.out
-	out.reset(len(block))
+	b, out := &m.batch, newMutations(m.replyBuffer, len(block))
+	out.onRow = entry.OnRow
+	reply := m.handle(block, b, out)
+	m.replyBuffer = out.row.buffer
+	return reply
+}
+
+func (m *module) handle(block []byte, b *Batch, out *Mutations) []byte {
 	if problem := b.decode(block); problem != "" {
 		return out.finishError(&Error{Event: noEvent, Message: problem})
 	}
 	lowestLevel = b.logLevel
 	err := m.projection.Handle(b, out)
 	b.noteReader()
-	out.row.end()
+	out.close()
 	if failure := earliest(b.failure, out.row.failure, b.attribute(err)); failure != nil {
 		return out.finishError(failure)
 	}

@@ -18,6 +18,7 @@ type Row struct {
 	of      *origin
 	event   int
 	failure *Error
+	closed  bool // Handle has returned
 }
 
 // origin is what a row belongs to, for messages.

@@ -41,6 +41,9 @@ func (r *Row) mismatch(given string) {
 //
 //go:noinline
 func (r *Row) fault(message string) {
+	if r.closed {
+		misuse(lateRow)
+	}
 	if r.failure == nil {
 		r.failure = &Error{Event: r.event, Message: r.of.kind + " " + r.of.name + ": " + message}
 	}

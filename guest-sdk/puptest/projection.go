@@ -162,12 +162,17 @@ func (p *Projection) layOut(events []Event) []byte {
 	return block
 }
 
-// call enters the guest and returns a copy of its reply.
+// call enters the guest and returns a copy of its reply. It fails the test when the projection has used goroutines to write rows, or has
+// left some behind: in a guest, what they do is lost.
 func (p *Projection) call(block []byte) []byte {
+	p.t.Helper()
 	guest.Lock()
 	defer guest.Unlock()
 	defer p.connect()()
-	reply := slices.Clone(p.handle(block))
+	var reply []byte
+	if problem := inOneGoroutine(func() { reply = slices.Clone(p.handle(block)) }); problem != "" {
+		p.t.Fatal(problem)
+	}
 	clear(block) // what the projection kept of the batch is garbage from now on, as it is in a guest
 	return reply
 }

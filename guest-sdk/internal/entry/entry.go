@@ -7,3 +7,7 @@ var Describe func() []byte
 
 // Apply handles a batch and returns the reply, which is valid until the next call. The block must be aligned to 8 bytes.
 var Apply func(block []byte) []byte
+
+// OnRow is, in a native test, what the batch that is handled next tells of each row that is begun, and whether Handle has returned before.
+// It reports whether the row must not be taken.
+var OnRow func(finished bool) (refuse bool)
