@@ -1,6 +1,7 @@
 package host
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/pupwasm/pupwasm/host/abi"
@@ -20,7 +21,7 @@ func (g *Guest) decodeReply(reply []byte, events []store.Recorded) ([]store.Muta
 			fault.Reason = fmt.Sprintf("reported error %d", r.Code)
 		}
 		if uint64(r.Event) < uint64(len(events)) {
-			fault.Position = events[r.Event].Position
+			fault.blameEvent(&events[r.Event])
 		}
 		return nil, fault
 	}
@@ -31,7 +32,7 @@ func (g *Guest) decodeReply(reply []byte, events []store.Recorded) ([]store.Muta
 			return nil, err
 		}
 		if err := g.decodeMutation(r, head, len(events)); err != nil {
-			return nil, err
+			return nil, g.refused(err, head.Event, events)
 		}
 	}
 	if err := r.End(); err != nil {
@@ -58,7 +59,7 @@ func (g *Guest) decodeMutation(r *abi.Reply, head abi.Mutation, events int) erro
 	}
 	types := g.module.writeTypes[head.Write]
 	if len(g.values) > valuesMax || g.elements > valuesMax {
-		return fmt.Errorf("a reply has more than %d values", valuesMax)
+		return exceeded("a reply has more than %d values", valuesMax)
 	}
 	if head.Values != len(types) {
 		return fmt.Errorf("write %q takes %d values, %d were given", declared.Name, len(types), head.Values)
@@ -70,16 +71,38 @@ func (g *Guest) decodeMutation(r *abi.Reply, head abi.Mutation, events int) erro
 		}
 		value, err := decodeValue(&r.Values, t)
 		if err != nil {
-			return fmt.Errorf("write %q, value %d: %w", declared.Name, i+1, err)
+			return fmt.Errorf("write %q, %s: %w", declared.Name, g.module.valueName(declared, i), err)
 		}
 		if value.IsNull() && i < g.module.writeKeys[head.Write] {
-			return fmt.Errorf("write %q, value %d: a key is null", declared.Name, i+1)
+			return fmt.Errorf("write %q, %s: a key is null", declared.Name, g.module.valueName(declared, i))
 		}
 		g.values = append(g.values, value)
 		g.elements += len(value.Elements())
 	}
 	g.mutations = append(g.mutations, store.Mutation{Write: head.Write, Event: head.Event})
 	return nil
+}
+
+// refused blames the event that a mutation names for what is wrong with it. A limit that is exceeded is another matter.
+func (g *Guest) refused(err error, event int, events []store.Recorded) error {
+	if event >= len(events) || errors.Is(err, errExceeded) {
+		return err
+	}
+	fault := &Fault{Module: g.module.File, Reason: shorten(err.Error())}
+	fault.blameEvent(&events[event])
+	return fault
+}
+
+// valueName names a value of a write, from 0: its column, or its place among the parameters of a statement.
+func (m *Module) valueName(w *store.Write, i int) string {
+	if w.SQL != nil {
+		return fmt.Sprintf("parameter $%d", i+1)
+	}
+	table, _ := m.Description.Table(w.Table)
+	if i < len(table.Key) {
+		return fmt.Sprintf("column %q", table.Key[i])
+	}
+	return fmt.Sprintf("column %q", w.Columns[i-len(table.Key)].Name)
 }
 
 // decodeCommon reads a value of a type that most values have. It reads nothing and reports false when it is another one, a null, or

@@ -1,12 +1,13 @@
 package host
 
 import (
-	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
-	"github.com/tetratelabs/wazero/sys"
+	"github.com/pupwasm/pupwasm/store"
 )
 
 // Fault says what a guest did wrong with a batch. The same batch would bring it about again, on every host. Nothing of the
@@ -14,15 +15,47 @@ import (
 type Fault struct {
 	Module   string // file name
 	Reason   string
-	Position int64  // of the event that the guest blames, or 0
-	Code     uint32 // of the guest's own choice
+	Position int64        // of the event at fault, or 0 when no single event is
+	Stream   store.Stream // of that event, as far as the module reads it
+	Code     uint32       // of the guest's own choice
+
+	whole   bool // no event is to blame
+	exceeds bool // a limit of the batch, which its events may exceed together
+	fuel    bool // that of fuel
 }
 
 func (f *Fault) Error() string {
-	if f.Position > 0 {
-		return fmt.Sprintf("module %s at event %d: %s", f.Module, f.Position, f.Reason)
+	if f.Position == 0 {
+		return fmt.Sprintf("module %s: %s", f.Module, f.Reason)
 	}
-	return fmt.Sprintf("module %s: %s", f.Module, f.Reason)
+	stream := streamName(f.Stream)
+	if stream != "" {
+		stream = " of stream " + stream
+	}
+	return fmt.Sprintf("module %s at event %d%s: %s", f.Module, f.Position, stream, f.Reason)
+}
+
+// blameEvent makes an event the one at fault.
+func (f *Fault) blameEvent(e *store.Recorded) {
+	f.Position, f.Stream = e.Position, e.Stream
+}
+
+// streamName writes what is known of a stream as Shop/Order/o1, or nothing when its id is not known.
+func streamName(s store.Stream) string {
+	if s.AggregateID == "" {
+		return ""
+	}
+	var parts []string
+	for _, part := range []string{s.BoundedContext, s.AggregateType, s.AggregateID} {
+		if part != "" {
+			parts = append(parts, part)
+		}
+	}
+	name := strings.Join(parts, "/")
+	if strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) {
+		return strconv.Quote(name)
+	}
+	return name
 }
 
 // SlowError says that a guest was stopped for the time that it took, although it had fuel left. Elsewhere, or later, the same batch may
@@ -44,23 +77,6 @@ type LoadError struct {
 
 func (e *LoadError) Error() string { return fmt.Sprintf("module %s: %s", e.File, e.Reason) }
 
-// callReason puts what wazero reports of a failed call into one line. stderr is what the guest wrote to its standard error, where Go's
-// panics go.
-func callReason(err error, stderr string) string {
-	var exit *sys.ExitError
-	if errors.As(err, &exit) {
-		reason := fmt.Sprintf("ended itself with exit code %d", exit.ExitCode())
-		return withStderr(reason, stderr)
-	}
-	// The first line names the trap; the guest's stack follows.
-	line, _, _ := strings.Cut(err.Error(), "\n")
-	line = strings.TrimPrefix(line, "wasm error: ")
-	if line == "unreachable" {
-		line = "panicked or reached an unreachable instruction"
-	}
-	return withStderr(line, stderr)
-}
-
 // shorten keeps the first line of a reason, unless it is a page: guests have a say in it.
 func shorten(reason string) string {
 	line, _, _ := strings.Cut(reason, "\n")
@@ -68,12 +84,4 @@ func shorten(reason string) string {
 		line = strings.ToValidUTF8(line[:reasonBytes], "") + "…"
 	}
 	return line
-}
-
-func withStderr(reason, stderr string) string {
-	line, _, _ := strings.Cut(strings.TrimSpace(stderr), "\n")
-	if line == "" {
-		return reason
-	}
-	return reason + ": " + line
 }

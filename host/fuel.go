@@ -49,13 +49,20 @@ func (g *Guest) charge(units int64) {
 	}
 }
 
+// spentError says that there was not enough fuel.
+type spentError string
+
+func (e spentError) Error() string { return string(e) }
+
+func (spentError) Is(target error) bool { return target == errSpent }
+
 // spent says what the guest took too much of, if it did.
 func (g *Guest) spent() error {
 	switch {
 	case g.tank == nil:
 		return nil
 	case g.tank.left() < 0:
-		return fmt.Errorf("used more than %d units of fuel %s: it loops, or does too much", g.module.limits.Fuel, g.purpose())
+		return spentError(fmt.Sprintf("used more than %d units of fuel %s: it loops, or does too much", g.fuel, g.purpose()))
 	case g.tank.overflown():
 		return fmt.Errorf("calls itself too deep: its functions take more than %d MiB of stack", meter.StackBytes>>20)
 	}

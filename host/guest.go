@@ -53,6 +53,18 @@ type Guest struct {
 	aborted   error  // why a function of the host ended the call
 	logLines  int
 	output    [2]lineWriter
+	lastError []byte // the line that was logged as an error last
+	// memoryRefused is the size that the memory could not grow to, 0 for none.
+	memoryRefused uint64
+	exceeded      bool // the limit of memory, which ended the call
+	started       bool // the batch under way has an instance
+
+	applying   bool  // within pup_apply
+	clockReads int64 // of the wall clock within pup_apply, since the instance started
+
+	fuel      int64  // for a batch
+	stackTop  uint32 // the stack pointer of an instance that has just started, 0 for none
+	searching bool   // for the event at fault: what the guest says, it has said before
 }
 
 // world is what an instance sees besides its batches. It is the same for every one of them.
@@ -63,6 +75,18 @@ type world struct {
 
 // errGuest marks an error that is the guest's own doing, within errors that a function of the host ends a call with.
 var errGuest = errors.New("breaks the ABI")
+
+// errExceeded marks an error for a limit of the batch.
+var errExceeded = errors.New("exceeds a limit")
+
+// exceededError says which limit of the batch a guest has exceeded.
+type exceededError string
+
+func (e exceededError) Error() string { return string(e) }
+
+func (exceededError) Is(target error) bool { return target == errExceeded }
+
+func exceeded(format string, args ...any) error { return exceededError(fmt.Sprintf(format, args...)) }
 
 // monotonicStart is the monotonic clock of a new instance. Go's runtime takes 0 for a clock that is broken.
 const monotonicStart = 1
@@ -79,7 +103,7 @@ type Usage struct {
 
 // NewGuest makes a guest for a segment. It starts an instance at the first batch.
 func (m *Module) NewGuest(segment int) *Guest {
-	g := &Guest{module: m, segment: segment, functions: map[string]api.Function{}}
+	g := &Guest{module: m, segment: segment, functions: map[string]api.Function{}, fuel: m.limits.Fuel}
 	context := m.runtime.options.Logger.With().Str("module", m.File).Int("segment", segment)
 	if m.Description != nil {
 		context = context.Str("projection", m.Description.Name)
@@ -102,13 +126,23 @@ func (g *Guest) Close(ctx context.Context) {
 }
 
 // Apply hands a batch to the guest and returns its mutations. They are valid until the next call. query may be nil when the
-// catalogue has none.
+// catalogue has none; it may be called again for the same batch, to find the event at fault.
 //
 // # Errors
 //
 // [*Fault] when the guest is to blame; [*SlowError] when the machine was too slow for it; what query returned; or the context's
 // error.
 func (g *Guest) Apply(ctx context.Context, events []store.Recorded, query Query) ([]store.Mutation, error) {
+	mutations, err := g.apply(ctx, events, query)
+	var fault *Fault
+	if errors.As(err, &fault) && fault.Position == 0 && !fault.whole && len(events) > 0 {
+		return nil, g.findEvent(ctx, events, query, fault)
+	}
+	return mutations, err
+}
+
+// apply applies a batch, in a fresh instance if one that has served others fails.
+func (g *Guest) apply(ctx context.Context, events []store.Recorded, query Query) ([]store.Mutation, error) {
 	header := abi.BatchHeader{Segment: uint32(g.segment), LogLevel: guestLogLevel(g.logger)}
 	batch, err := encodeBatch(&g.encoder, header, g.module.columns, events)
 	if err != nil {
@@ -116,17 +150,22 @@ func (g *Guest) Apply(ctx context.Context, events []store.Recorded, query Query)
 	}
 	used := g.instance != nil && g.module.Reuses()
 	mutations, err := g.applyBatch(ctx, batch, events, query)
-	if err != nil || !g.keeps() {
-		g.Close(ctx)
-	}
 	if err == nil {
+		if !g.keeps() {
+			g.Close(ctx)
+		}
 		return mutations, nil
 	}
 	err = g.blame(ctx, err)
+	g.Close(ctx)
 	var fault *Fault
 	if used && errors.As(err, &fault) {
 		// What earlier batches have left in the instance must not decide: a fault is what happens in a fresh one.
-		return g.Apply(ctx, events, query)
+		mutations, err = g.apply(ctx, events, query)
+		if err == nil {
+			g.module.warnings.leftover(g, fault)
+		}
+		return mutations, err
 	}
 	return nil, err
 }
@@ -144,7 +183,11 @@ func (g *Guest) blame(ctx context.Context, err error) error {
 	case g.aborted != nil && !errors.Is(g.aborted, errGuest):
 		return g.aborted
 	}
-	return &Fault{Module: g.module.File, Reason: shorten(err.Error())}
+	spent := errors.Is(err, errSpent)
+	return &Fault{
+		Module: g.module.File, Reason: shorten(err.Error()),
+		whole: !g.started, exceeds: spent || g.exceeded || errors.Is(err, errExceeded), fuel: spent,
+	}
 }
 
 func (g *Guest) applyBatch(ctx context.Context, batch []byte, events []store.Recorded, query Query) ([]store.Mutation, error) {
@@ -153,11 +196,12 @@ func (g *Guest) applyBatch(ctx context.Context, batch []byte, events []store.Rec
 		g.stopwatch.stop()
 		g.stopwatch, g.events = nil, 0
 	}()
+	g.started = false
 	if err := g.prepare(ctx, g.module.room(len(batch))); err != nil {
 		return nil, err
 	}
-	g.events = len(events)
-	g.tank.fill(g.module.limits.Fuel)
+	g.events, g.started = len(events), true
+	g.tank.fill(g.fuel)
 	results, err := g.call(ctx, "pup_reserve", uint64(len(batch)))
 	if err != nil {
 		return nil, err
@@ -165,7 +209,11 @@ func (g *Guest) applyBatch(ctx context.Context, batch []byte, events []store.Rec
 	// The view is taken after every call: memory moves when it grows.
 	ptr := uint32(results)
 	if ptr == 0 {
-		return nil, fmt.Errorf("pup_reserve has no memory for a batch of %d bytes", len(batch))
+		reason := fmt.Sprintf("pup_reserve has no memory for a batch of %d bytes", len(batch))
+		if g.memoryRefused > 0 {
+			reason += ": " + g.outOfMemory()
+		}
+		return nil, errors.New(reason)
 	}
 	if ptr%8 != 0 {
 		return nil, fmt.Errorf("pup_reserve returned address %d, which is not a multiple of 8", ptr)
@@ -173,23 +221,24 @@ func (g *Guest) applyBatch(ctx context.Context, batch []byte, events []store.Rec
 	if !g.instance.Memory().Write(ptr, batch) {
 		return nil, fmt.Errorf("pup_reserve returned address %d, where %d bytes do not fit", ptr, len(batch))
 	}
-	g.query = query
+	g.query, g.applying = query, true
 	called := clock.Now()
 	results, err = g.call(ctx, "pup_apply", uint64(ptr), uint64(len(batch)))
-	g.query = nil
-	g.usage = Usage{Fuel: g.module.limits.Fuel - g.tank.left(), MemoryBytes: g.memoryBytes(), Time: clock.Since(called)}
+	g.query, g.applying = nil, false
+	g.usage = Usage{Fuel: g.fuel - g.tank.left(), MemoryBytes: g.memoryBytes(), Time: clock.Since(called)}
 	if err != nil {
 		return nil, err
 	}
 	// The engine keeps the host's cap by itself; the module's own, when it asked for less, is looked at here.
 	if used := g.memoryBytes(); used > g.module.limits.MemoryMiB<<20 {
-		return nil, fmt.Errorf("uses %d MiB of memory, it asked for %d", used>>20, g.module.limits.MemoryMiB)
+		return nil, exceeded("uses %d MiB of memory, the limit that it asked for is %d", toMiB(uint64(used)), g.module.limits.MemoryMiB)
 	}
 	reply, err := g.read("a reply", results, g.module.limits.ReplyBytesMax)
 	if err != nil {
 		return nil, err
 	}
 	g.reply = append(g.reply[:0], reply...)
+	g.checkClock(ctx)
 	return g.decodeReply(g.reply, events)
 }
 
@@ -208,6 +257,7 @@ func (g *Guest) prepare(ctx context.Context, room int) error {
 		}
 	case g.image != nil:
 		g.image.restore(g)
+		g.clockReads = 0
 	}
 	return nil
 }
@@ -220,9 +270,10 @@ func (g *Guest) start(ctx context.Context, room int) error {
 	ctx = experimental.WithMemoryAllocator(ctx, g.allocator())
 	instance, err := g.module.runtime.engine.InstantiateModule(ctx, g.module.code.CompiledModule, config)
 	if err != nil {
-		return fmt.Errorf("does not start: %s", g.reason(err))
+		return fmt.Errorf("does not start: %s", g.trapReason(err))
 	}
 	g.instance, g.tank, g.room = instance, newTank(instance), room
+	g.stackTop, g.clockReads = g.stackPointer(), 0
 	if more := room - g.memoryBytes(); more > 0 {
 		if _, ok := instance.Memory().Grow(uint32(more / pageBytes)); !ok {
 			g.Close(ctx)
@@ -274,7 +325,7 @@ func (g *Guest) call(ctx context.Context, name string, params ...uint64) (uint64
 	case g.aborted != nil:
 		return 0, g.aborted
 	}
-	return 0, fmt.Errorf("%s: %s", name, g.reason(err))
+	return 0, fmt.Errorf("%s: %s", name, g.trapReason(err))
 }
 
 // function looks an export up once for an instance: it comes with a stack of its own.
@@ -287,13 +338,11 @@ func (g *Guest) function(name string) api.Function {
 	return function
 }
 
-func (g *Guest) reason(err error) string { return callReason(err, string(g.output[1].last)) }
-
 func (g *Guest) beginCall() {
-	g.aborted, g.logLines = nil, 0
-	g.result = g.result[:0]
+	g.aborted, g.logLines, g.memoryRefused, g.exceeded = nil, 0, 0, false
+	g.result, g.lastError = g.result[:0], g.lastError[:0]
 	for i := range g.output {
-		g.output[i].last = g.output[i].last[:0]
+		g.output[i].begin()
 	}
 }
 
@@ -301,7 +350,7 @@ func (g *Guest) beginCall() {
 func (g *Guest) read(what string, result uint64, limit int) ([]byte, error) {
 	ptr, size := uint32(result>>32), uint32(result)
 	if uint64(size) > uint64(limit) {
-		return nil, fmt.Errorf("returned %s of %d bytes, the limit is %d", what, size, limit)
+		return nil, exceeded("returned %s of %d bytes, the limit is %d", what, size, limit)
 	}
 	view, ok := g.instance.Memory().Read(ptr, size)
 	if !ok {

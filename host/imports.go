@@ -30,6 +30,9 @@ func guestLog(g *Guest, memory api.Memory, stack []uint64) {
 	}
 	size = min(size, logLineBytes)
 	g.charge(int64(size) * unitsByte)
+	if logLevels[level] == zerolog.ErrorLevel {
+		g.lastError = append(g.lastError[:0], text[:size]...)
+	}
 	g.log(logLevels[level], text[:size])
 }
 

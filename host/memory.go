@@ -40,6 +40,7 @@ func (m *memory) Reallocate(size uint64) []byte {
 	}
 	m.grows = true
 	if size > m.limit {
+		m.guest.memoryRefused = size
 		return nil
 	}
 	if size > uint64(cap(m.buffer)) {

@@ -30,6 +30,7 @@ type Module struct {
 	runtime        *Runtime
 	code           *compiledCode
 	images         images
+	warnings       warnings
 	usesRoom       bool   // see room.go
 	limits         Limits // the host's, or less where the module asks for less
 	columns        []abi.Column
@@ -197,6 +198,9 @@ func (m *Module) checkExports() error {
 		if !slices.Equal(function.ParamTypes(), required.params) || !slices.Equal(function.ResultTypes(), required.results) {
 			return fmt.Errorf("exports %s with another signature than the ABI's", required.name)
 		}
+	}
+	if own, ok := functions[collections]; ok && (len(own.ParamTypes()) != 0 || !slices.Equal(own.ResultTypes(), []api.ValueType{i32})) {
+		return fmt.Errorf("exports %s with another signature than the ABI's", collections)
 	}
 	if start, ok := functions["_initialize"]; ok && (len(start.ParamTypes()) != 0 || len(start.ResultTypes()) != 0) {
 		return errors.New("exports _initialize with parameters or results")

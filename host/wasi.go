@@ -1,10 +1,8 @@
 package host
 
 import (
-	"bytes"
 	"encoding/binary"
 
-	"github.com/rs/zerolog"
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/sys"
 )
@@ -76,6 +74,8 @@ func clockTime(g *Guest, memory api.Memory, args []uint64) uint32 {
 	now := uint64(0)
 	if uint32(args[0]) != 0 {
 		now = g.world.monotonic
+	} else if g.applying {
+		g.clockReads++
 	}
 	if !memory.WriteUint64Le(uint32(args[2]), now) {
 		return errnoFault
@@ -90,6 +90,9 @@ func randomBytes(g *Guest, memory api.Memory, args []uint64) uint32 {
 		return errnoFault
 	}
 	g.charge(int64(len(target)) * unitsRandomByte)
+	if g.applying {
+		g.module.warnings.noteRandom(g)
+	}
 	for i := range target {
 		g.world.random ^= g.world.random << 13
 		g.world.random ^= g.world.random >> 7
@@ -186,33 +189,4 @@ func fdStat(_ *Guest, memory api.Memory, args []uint64) uint32 {
 // procExit is proc_exit(code). It ends the call; the instance is thrown away as after every fault.
 func procExit(_ *Guest, _ api.Memory, stack []uint64) {
 	panic(sys.NewExitError(uint32(stack[0])))
-}
-
-// lineWriter collects what a guest writes until a line is full.
-type lineWriter struct {
-	level zerolog.Level
-	line  []byte
-	// last keeps the beginning of what was written since the call began, for the text of a fault.
-	last []byte
-}
-
-func (w *lineWriter) write(g *Guest, text []byte) {
-	if room := logLineBytes - len(w.last); room > 0 {
-		w.last = append(w.last, text[:min(len(text), room)]...)
-	}
-	for len(text) > 0 {
-		end := bytes.IndexByte(text, '\n')
-		if end < 0 {
-			if room := logLineBytes - len(w.line); room > 0 {
-				w.line = append(w.line, text[:min(len(text), room)]...)
-			}
-			return
-		}
-		w.line = append(w.line, text[:min(end, logLineBytes)]...)
-		if len(w.line) > 0 {
-			g.log(w.level, w.line)
-		}
-		w.line = w.line[:0]
-		text = text[end+1:]
-	}
 }

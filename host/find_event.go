@@ -1,0 +1,102 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/rs/zerolog"
+
+	"github.com/pupwasm/pupwasm/internal/clock"
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// A guest that traps says nothing of the event that it was at, whatever its language. But it is deterministic: the first of the batch's
+// events are harmless without the one at fault, and fail with it. So the host divides the batch until it knows, in fresh instances and with
+// the queries of the same transaction. A fault is rare, and ends what it happens in: some tries are nothing beside that.
+
+// searchFuelShare is the part of its fuel that a batch has in a search after it ran out. An event that takes that much by itself is
+// at fault. So a guest that loops costs the host little more than twice.
+const searchFuelShare = 8
+
+// findEvent finds the event that a fault of a whole batch comes from, and returns the fault with it. Where no event brings it about, or
+// where the search does not come to an end, it returns the fault as it is.
+func (g *Guest) findEvent(ctx context.Context, events []store.Recorded, query Query, fault *Fault) error {
+	defer g.search(fault)()
+	began := clock.Now()
+	// The batch fails with the first failing events, and passes with the first passing ones.
+	passing, failing, found := 0, len(events), *fault
+	for failing-passing > 1 {
+		if clock.Since(began) > g.module.limits.BatchTimeout {
+			return fault
+		}
+		middle := (passing + failing) / 2
+		switch problem, err := g.try(ctx, events[:middle], query); {
+		case err != nil:
+			return g.undecided(ctx, fault)
+		case problem != nil && problem.Position > 0:
+			return problem // shorter batches fail otherwise, and say so
+		case problem != nil:
+			failing, found = middle, *problem
+		default:
+			passing = middle
+		}
+	}
+	switch own, err := g.isOwn(ctx, events, failing, query, fault); {
+	case err != nil:
+		return g.undecided(ctx, fault)
+	case !own:
+		return fault
+	}
+	if found.fuel && len(events) > 1 {
+		found.Reason = fmt.Sprintf("%s; this event alone takes more than %d", fault.Reason, g.fuel)
+	}
+	found.blameEvent(&events[failing-1])
+	return &found
+}
+
+// search prepares a search, and returns what ends it.
+func (g *Guest) search(fault *Fault) (end func()) {
+	logger, fuel := g.logger, g.fuel
+	g.logger, g.searching = zerolog.Nop(), true
+	if fault.fuel {
+		g.fuel = max(fuel/searchFuelShare, 1)
+	}
+	return func() { g.logger, g.fuel, g.searching = logger, fuel, false }
+}
+
+// try applies events in a fresh instance, and returns the fault that they bring about. An error is one of the host's.
+func (g *Guest) try(ctx context.Context, events []store.Recorded, query Query) (*Fault, error) {
+	g.Close(ctx)
+	_, err := g.apply(ctx, events, query)
+	var fault *Fault
+	if errors.As(err, &fault) {
+		return fault, nil
+	}
+	return nil, err
+}
+
+// isOwn tells whether the last of the first so many events brings about the fault that they are the fewest to have.
+func (g *Guest) isOwn(ctx context.Context, events []store.Recorded, failing int, query Query, fault *Fault) (bool, error) {
+	alone := events[failing-1 : failing]
+	switch {
+	case fault.exceeds && len(events) > 1:
+		// Others may have taken most of it.
+		problem, err := g.try(ctx, alone, query)
+		return problem != nil, err
+	case fault.exceeds:
+		return true, nil
+	case failing == 1:
+		problem, err := g.try(ctx, nil, query) // which may fail whatever the events are
+		return problem == nil, err
+	}
+	return true, nil
+}
+
+// undecided is what comes of a search that something else has ended.
+func (g *Guest) undecided(ctx context.Context, fault *Fault) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return fault
+}
