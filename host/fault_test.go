@@ -42,7 +42,7 @@ func TestFault_namesTheEventAndTheCause(t *testing.T) {
 		for _, compiler := range test.compilers {
 			t.Run(fmt.Sprintf("%s/%s", test.eventType, compiler), func(t *testing.T) {
 				t.Parallel()
-				runtime := newRuntime(t, host.Options{CacheDir: compiled, Limits: host.Limits{Fuel: 4_000_000_000}})
+				runtime := newRuntime(t, host.Options{CacheDir: compiled, Limits: host.Limits{Fuel: 2_000_000_000}})
 				guest := loadTesting(t, runtime, compiler, "misbehave").NewGuest(0)
 				defer guest.Close(t.Context())
 				types := slices.Repeat([]string{"Fine"}, 500)
@@ -80,11 +80,11 @@ func TestFault_namesNoEventForWhatManyBringAbout(t *testing.T) {
 		want      string
 	}{
 		{"Pile", 12, "out of memory: it asked for"},
-		{"Work", 30, "units of fuel for a batch of 30 events"},
+		{"Work", 60, "units of fuel for a batch of 60 events"},
 	} {
 		t.Run(test.eventType, func(t *testing.T) {
 			t.Parallel()
-			runtime := newRuntime(t, host.Options{CacheDir: compiled, Limits: host.Limits{Fuel: 20_000_000_000}})
+			runtime := newRuntime(t, host.Options{CacheDir: compiled, Limits: host.Limits{Fuel: 2_000_000_000}})
 			guest := loadTesting(t, runtime, guestbuild.Go, "misbehave").NewGuest(0)
 			defer guest.Close(t.Context())
 			_, err := guest.Apply(t.Context(), typed(slices.Repeat([]string{test.eventType}, test.events)...), nil)
