@@ -64,7 +64,7 @@ func measure(ctx context.Context, module *host.Module, name string, payloadMax i
 		}
 		mutations, err := guest.Apply(ctx, batch, m.noRows(module))
 		if err != nil {
-			return nil, fmt.Errorf("events %d to %d of %s: %w", batch[0].Position, batch[len(batch)-1].Position, name, err)
+			return nil, measureError(name, batch, err)
 		}
 		usage := guest.Usage()
 		m.Batches++
@@ -79,6 +79,15 @@ func measure(ctx context.Context, module *host.Module, name string, payloadMax i
 	m.Lines = source.position
 	m.FuelByEvent, m.NanosEvent = distributionOf(fuel), distributionOf(nanos)
 	return m, nil
+}
+
+// measureError says which events of a file an error came with. Their positions are those that an empty log would give them.
+func measureError(name string, batch []store.Recorded, err error) error {
+	var fault *host.Fault
+	if errors.As(err, &fault) && fault.Position > 0 {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return fmt.Errorf("events %d to %d of %s: %w", batch[0].Position, batch[len(batch)-1].Position, name, err)
 }
 
 func distributionOf(values []int64) distribution {
