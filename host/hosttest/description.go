@@ -44,12 +44,16 @@ type description struct {
 		AggregateTypes  []string `json:"aggregate_types"`
 		EventTypes      []string `json:"event_types"`
 	} `json:"subscription"`
-	Ordering string             `json:"ordering"`
-	Columns  []string           `json:"columns"`
-	Tables   []describedTable   `json:"tables"`
-	Writes   []describedWrite   `json:"writes"`
-	Queries  []describedQuery   `json:"queries"`
-	Limits   map[string]float64 `json:"limits"`
+	Ordering  string `json:"ordering"`
+	Partition *struct {
+		By   string   `json:"by"`
+		Path []string `json:"path"`
+	} `json:"partition"`
+	Columns []string           `json:"columns"`
+	Tables  []describedTable   `json:"tables"`
+	Writes  []describedWrite   `json:"writes"`
+	Queries []describedQuery   `json:"queries"`
+	Limits  map[string]float64 `json:"limits"`
 }
 
 type describedTable struct {
@@ -59,10 +63,24 @@ type describedTable struct {
 		Type    Type   `json:"type"`
 		NotNull bool   `json:"not_null"`
 		Default any    `json:"default"`
+		describedMark
 	} `json:"columns"`
 	Key     []string        `json:"key"`
 	Indexes [][]string      `json:"indexes"`
 	DDL     json.RawMessage `json:"ddl"`
+}
+
+// describedMark marks a key column.
+type describedMark struct {
+	Partition bool `json:"partition"`
+	Position  bool `json:"position"`
+	EventID   bool `json:"event_id"`
+}
+
+// describedOrder is what a statement or a query says of the order of events.
+type describedOrder struct {
+	PartitionParam int  `json:"partition_param"`
+	Unordered      bool `json:"unordered"`
 }
 
 type describedWrite struct {
@@ -75,6 +93,7 @@ type describedWrite struct {
 	} `json:"columns"`
 	SQL    json.RawMessage `json:"sql"`
 	Params []Type          `json:"params"`
+	describedOrder
 }
 
 type describedQuery struct {
@@ -84,6 +103,7 @@ type describedQuery struct {
 	SQL     json.RawMessage `json:"sql"`
 	Params  []Type          `json:"params"`
 	Results []Type          `json:"results"`
+	describedOrder
 }
 
 var (
