@@ -32,7 +32,7 @@
 //
 // # Building
 //
-//	tinygo build -target=guest-sdk/targets/pupwasm.json -buildmode=c-shared -o counter.wasm .
+//	tinygo build -target=guest-sdk/targets/pupwasm.json -opt=2 -no-debug -o counter.wasm .
 //	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -ldflags="-s -w" -o counter.wasm .
 //
 // # State
@@ -41,7 +41,14 @@
 // a second time. Package-level variables are for declarations, constants and buffers whose content does not matter. What a rule
 // needs to know of the past is in the projection's tables, where an upsert adds to it or a [Fold] loads it. The same events
 // must give the same rows wherever batches begin, which puptest.CheckSplits tests. There is no clock, no randomness and no map
-// order to rely on: the time of an event is its CreatedAt.
+// order to rely on: the time of an event is its CreatedAt. time.Now is 1970-01-01: the host warns of a module of Go's that asks for it, or
+// for random bytes; one of TinyGo's gets it from its own runtime, and the host does not know.
+//
+// # Goroutines
+//
+// A projection does its work in the goroutine that Handle runs in. What a goroutine does after Handle has returned is lost, so that one
+// that is still at work then fails the batch, and so does a row that it writes. Package puptest fails a test for a row of any other
+// goroutine. TinyGo's modules have no scheduler: the compiler refuses the go statement.
 //
 // # Who owns a row
 //
@@ -79,7 +86,10 @@
 //
 // # Errors
 //
-// An error that Handle returns, a wrong row, or JSON that could not be read and was not asked about by Err, fails the batch:
-// nothing of it is applied, and the host's failure policy parks the stream of the event at fault, or stops the projection. See
-// [ErrorAt] and [At].
+// An error that Handle returns, a wrong row, JSON that could not be read and was not asked about by Err, or a panic fails the batch:
+// nothing of it is applied, and the segment of the projection stops there until the module is replaced or the host restarted. The host says
+// which event it was. See [ErrorAt] and [At].
+//
+// The text of a panic comes from Go's runtime. TinyGo's has none for this target: the host says in which function it was, and
+// the same event in a test by puptest, or in a module built by Go, shows the rest.
 package pup

@@ -2,8 +2,7 @@ package pup
 
 import "github.com/pupwasm/pupwasm/guest-sdk/internal/host"
 
-// Error is an error that goes back to the host: nothing of the batch is applied, and the projection's failure policy decides
-// what happens next.
+// Error is an error that goes back to the host: nothing of the batch is applied, and the segment stops with it.
 type Error struct {
 	Event   int    // index of the event at fault within the batch, or -1
 	Code    uint32 // of the projection's own choice, 0 for none
@@ -13,8 +12,7 @@ type Error struct {
 // Error returns the message.
 func (e *Error) Error() string { return e.Message }
 
-// ErrorAt returns an error that e is to blame for, with a code of the projection's own choice. For an ordered projection the
-// stream of e is parked by default, while the others go on.
+// ErrorAt returns an error that e is to blame for, with a code of the projection's own choice.
 func ErrorAt(e Event, code uint32, message string) error {
 	return &Error{Event: e.index, Code: code, Message: message}
 }

@@ -19,6 +19,10 @@
 //	encode.go       events to a batch
 //	decode.go       a reply to mutations
 //	fault.go        what a guest did wrong
+//	trap.go         what is known of a trap: memory, stack, the guest's last words
+//	output.go       what a guest writes to its standard output and standard error
+//	find_event.go   which event of a batch a fault comes from
+//	warnings.go     what a guest should not do, and is no fault
 //	registry.go     a folder of modules
 //	watch.go        hot reload
 //

@@ -19,6 +19,11 @@ func TestFault_namesTheEventAndTheCause(t *testing.T) {
 	t.Parallel()
 	tiny, native := []guestbuild.Compiler{guestbuild.TinyGo}, []guestbuild.Compiler{guestbuild.Go}
 	both := slices.Concat(tiny, native)
+	runtime := newRuntime(t, host.Options{CacheDir: compiled, Limits: host.Limits{Fuel: 2_000_000_000}})
+	modules := map[guestbuild.Compiler]*host.Module{}
+	for _, compiler := range both {
+		modules[compiler] = loadTesting(t, runtime, compiler, "misbehave")
+	}
 	for _, test := range []struct {
 		eventType string
 		compilers []guestbuild.Compiler
@@ -29,10 +34,9 @@ func TestFault_namesTheEventAndTheCause(t *testing.T) {
 		{"Index", native, "index out of range [2] with length 2"},
 		{"Index", tiny, "in main.handle"},
 		{"Nil", native, "assignment to entry in nil map"},
-		{"Memory", both, "out of memory: it asked for"},
 		{"Memory", both, "the limit is 64 MiB (raise --memory"},
 		{"Deep", tiny, "calls itself too deep: its stack of"},
-		{"Deep", native, "calls itself too deep: its functions take more than 4 MiB of stack"},
+		{"Deep", native, "calls itself too deep: its stack does not fit into 64 MiB of memory"},
 		{"Loop", both, "units of fuel for a batch of 500 events: it loops, or does too much; this event alone takes more than"},
 		{"Field", both, "the batch has no causation_id: add it to the Fields of the Projection"},
 		{"Error", both, "the event is not acceptable"},
@@ -41,9 +45,7 @@ func TestFault_namesTheEventAndTheCause(t *testing.T) {
 	} {
 		for _, compiler := range test.compilers {
 			t.Run(fmt.Sprintf("%s/%s", test.eventType, compiler), func(t *testing.T) {
-				t.Parallel()
-				runtime := newRuntime(t, host.Options{CacheDir: compiled, Limits: host.Limits{Fuel: 4_000_000_000}})
-				guest := loadTesting(t, runtime, compiler, "misbehave").NewGuest(0)
+				guest := modules[compiler].NewGuest(0)
 				defer guest.Close(t.Context())
 				types := slices.Repeat([]string{"Fine"}, 500)
 				types[57] = test.eventType
@@ -80,11 +82,11 @@ func TestFault_namesNoEventForWhatManyBringAbout(t *testing.T) {
 		want      string
 	}{
 		{"Pile", 12, "out of memory: it asked for"},
-		{"Work", 30, "units of fuel for a batch of 30 events"},
+		{"Work", 60, "units of fuel for a batch of 60 events"},
 	} {
 		t.Run(test.eventType, func(t *testing.T) {
 			t.Parallel()
-			runtime := newRuntime(t, host.Options{CacheDir: compiled, Limits: host.Limits{Fuel: 20_000_000_000}})
+			runtime := newRuntime(t, host.Options{CacheDir: compiled, Limits: host.Limits{Fuel: 2_000_000_000}})
 			guest := loadTesting(t, runtime, guestbuild.Go, "misbehave").NewGuest(0)
 			defer guest.Close(t.Context())
 			_, err := guest.Apply(t.Context(), typed(slices.Repeat([]string{test.eventType}, test.events)...), nil)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/host/hosttest"
+	"github.com/pupwasm/pupwasm/internal/guestbuild"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -157,5 +158,23 @@ func TestGuest_aFreshInstanceHasEmptyMemory(t *testing.T) {
 			t.Fatal(err)
 		}
 		guest.Close(t.Context()) // as it closes itself where instances start fast, which they may not on a machine that is busy
+	}
+}
+
+// TestGuest_fuelIsAboutTheSameForBothCompilers has the same projection built by Go and TinyGo. Go's code takes about three times as long, and
+// so it must take about three times the fuel, not thirteen: it comes in many small pieces, of which few run.
+func TestGuest_fuelIsAboutTheSameForBothCompilers(t *testing.T) {
+	t.Parallel()
+	engine := newRuntime(t, host.Options{CacheDir: compiled})
+	taken := func(compiler guestbuild.Compiler) int64 {
+		guest := load(t, engine, "fine_balance.wasm", guestbuild.Example(t, compiler, "fine_balance")).NewGuest(0)
+		defer guest.Close(context.Background())
+		if _, err := guest.Apply(t.Context(), fineEvents(1, 1000), nil); err != nil {
+			t.Fatal(err)
+		}
+		return guest.Usage().Fuel
+	}
+	if tiny, native := taken(guestbuild.TinyGo), taken(guestbuild.Go); native > 6*tiny {
+		t.Errorf("Go's module takes %d units, TinyGo's %d", native, tiny)
 	}
 }

@@ -9,8 +9,9 @@ import (
 type Limits struct {
 	// MemoryMiB is the most memory that an instance may have. Defaults to 64.
 	MemoryMiB int
-	// Fuel is the most that a guest may do for one batch, and to start and describe itself, in units of package meter, which are about
-	// an instruction each. What exceeds it does so on every host. Defaults to 50 thousand million, some seconds.
+	// Fuel is the most that a guest may do for one batch, and to start and describe itself, in units of package meter: an instruction takes
+	// one or more, and a nanosecond some 15, in code of Go's as of TinyGo's. What exceeds it does so on every host. Defaults to 50 thousand
+	// million, some three seconds.
 	Fuel int64
 	// BatchTimeout is the longest that a guest may take for one batch. Fuel is spent before, but on a machine that is very slow or
 	// busy: exceeding the time is not held against the guest. Defaults to a minute.

@@ -91,12 +91,12 @@ func (m *Module) inspect(ctx context.Context) error {
 	defer g.stopwatch.stop()
 	started := clock.Now()
 	if err := g.start(ctx, m.declaredMemory()); err != nil {
-		return m.late(err)
+		return m.late(m.asProgram(err))
 	}
 	m.StartUp = clock.Since(started)
 	text, err := g.describe(ctx)
 	if err != nil {
-		return m.late(err)
+		return m.late(m.asProgram(err))
 	}
 	if m.Description, err = parseDescription(text); err != nil {
 		return err
@@ -107,6 +107,15 @@ func (m *Module) inspect(ctx context.Context) error {
 	m.prepare()
 	m.usesRoom = !m.Reuses() && m.tryRoom(ctx)
 	return nil
+}
+
+// asProgram says so when what failed was built as a program, whose start nobody calls.
+func (m *Module) asProgram(err error) error {
+	functions := m.code.ExportedFunctions()
+	if functions["_start"] == nil || functions["_initialize"] != nil || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return fmt.Errorf("is built as a program and not as a library: build it with -buildmode=c-shared (%w)", err)
 }
 
 // late says what the time was too short for.

@@ -14,11 +14,13 @@ type lineWriter struct {
 	// For the text of a fault, since the call began: the first line that is the message of a panic, and the last line of all.
 	panicked []byte
 	last     []byte
+	// stack tells that it was about to make its stack larger, as the trace of Go's runtime says behind the message.
+	stack bool
 }
 
 // begin forgets what was written before a call. A line that is not full yet goes on.
 func (w *lineWriter) begin() {
-	w.panicked, w.last = w.panicked[:0], w.last[:0]
+	w.panicked, w.last, w.stack = w.panicked[:0], w.last[:0], false
 }
 
 func (w *lineWriter) write(g *Guest, text []byte) {
@@ -47,6 +49,7 @@ func (w *lineWriter) note(line []byte) {
 	if len(w.panicked) == 0 && isPanic(string(line)) {
 		w.panicked = append(w.panicked, line...)
 	}
+	w.stack = w.stack || len(w.panicked) > 0 && bytes.HasPrefix(line, []byte("runtime.newstack("))
 	if len(bytes.TrimSpace(line)) > 0 {
 		w.last = append(w.last[:0], line...)
 	}

@@ -89,8 +89,12 @@ func (g *Guest) ranOutOfMemory(words string, functions []string) bool {
 	return len(functions) == 0 || strings.HasPrefix(functions[0], "runtime.alloc")
 }
 
-// outOfMemory says how much memory the guest wanted and which limit it came to.
+// outOfMemory says how much memory the guest wanted and which limit it came to, or that it was for its stack.
 func (g *Guest) outOfMemory() string {
+	if g.output[1].stack {
+		return fmt.Sprintf("calls itself too deep: its stack does not fit into %d MiB of memory",
+			g.module.memoryMax(g.module.runtime.options.Limits)>>20)
+	}
 	g.exceeded = true
 	limit, advice := g.module.memoryMax(g.module.runtime.options.Limits), "raise --memory, or make batches smaller"
 	if own := int64(g.module.code.metered.Memory.Max) * pageBytes; own <= int64(limit) {

@@ -24,8 +24,7 @@ part=$(mktemp "$(dirname "$out")/.$(basename "$out").XXXXXX")
 trap 'rm -f "$part"' EXIT
 cd "$folder"
 if [ -n "$tinygo" ]; then
-    "$tinygo" build -target="$root/guest-sdk/targets/pupwasm.json" -buildmode=c-shared -scheduler=none -gc=precise \
-        -opt=2 -no-debug -o "$part" .
+    "$tinygo" build -target="$root/guest-sdk/targets/pupwasm.json" -opt=2 -no-debug -o "$part" .
 else
     GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -ldflags="-s -w" -o "$part" .
 fi

@@ -129,6 +129,9 @@ type batch struct {
 // cut divides a stretch into batches. One that has no events is a batch without events.
 func (f *flow) cut(from *stretch) []batch {
 	limit := f.runner.batchEvents()
+	if f.few > 0 && from.after < f.careful {
+		limit = min(limit, f.few)
+	}
 	batches := make([]batch, 0, len(from.events)/limit+1)
 	events := from.events
 	for len(events) > limit {
@@ -142,6 +145,9 @@ func (f *flow) cut(from *stretch) []batch {
 func blame(err error, first, last int64) error {
 	if !isFailure(err) || faultPosition(err) > 0 {
 		return err
+	}
+	if first == last {
+		return fmt.Errorf("event %d: %w", first, err)
 	}
 	return fmt.Errorf("events %d to %d: %w", first, last, err)
 }

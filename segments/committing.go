@@ -31,8 +31,11 @@ func (f *flow) commitWindow(ctx context.Context, w *window) error {
 		err = f.write(ctx, w, steps)
 	}
 	if err != nil {
-		if w.batches > 1 && isRejected(err) {
+		if isRejected(err) && w.batches > 1 {
 			return &refusedWindow{through: w.through, err: err}
+		}
+		if isRejected(err) && w.events > 1 {
+			return &refusedWindow{through: w.through, events: w.events / 2, err: err}
 		}
 		return blame(err, w.first, w.last)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -63,9 +64,9 @@ func TestInvariant5_aGuestFaultIsData(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ eventType, want string }{
 		{"Panic", "panic"},
-		{"Error", fmt.Sprintf("at event %d: the event is not acceptable", pgtest.At(4))},
+		{"Error", fmt.Sprintf("at event %d of stream n1: the event is not acceptable", pgtest.At(4))},
 		{"Loop", "used more than 50000000 units of fuel for a batch of 2 events"},
-		{"Null", `the database refuses write "note"`},
+		{"Null", fmt.Sprintf(`event %d: the database refuses write "note"`, pgtest.At(4))},
 	} {
 		t.Run(test.eventType, func(t *testing.T) {
 			t.Parallel()
@@ -106,6 +107,30 @@ func TestInvariant5_aGuestFaultIsData(t *testing.T) {
 				t.Errorf("the failure is told %d times: %s", n, lines)
 			}
 		})
+	}
+}
+
+// TestInvariant5_aRefusedRowNamesItsEvent has the database refuse one row of a large batch. All before it are applied, and the failure
+// names its event.
+func TestInvariant5_aRefusedRowNamesItsEvent(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	s := openPostgres(t, db)
+	types := slices.Repeat([]string{"Fine"}, 99)
+	types[56] = "Null"
+	appendTo(t, s, noted(types...))
+	worker, err := segments.New(s, segments.Options{Once: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	worker.Set(loadTest(t, newRuntime(t, zerolog.Nop()), "misbehave"))
+	const want = `event 57: the database refuses write "note"`
+	if err := worker.Run(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("Run returns %v, must be %q", err, want)
+	}
+	status := statusOf(t, s, "misbehave").Segments[0]
+	if n := count(t, db, "misbehave.rows"); n != 56 || status.Position != 56 || !strings.Contains(status.Failure, want) {
+		t.Errorf("%d rows, position %d, failure %q", n, status.Position, status.Failure)
 	}
 }
 

@@ -135,15 +135,16 @@ func (f *flow) isBroken() bool {
 	}
 }
 
-// refusedWindow says that the database has refused what came of several batches. They are tried one by one, so that all before the
-// one at fault are applied, whatever was folded with them.
+// refusedWindow says that the database has refused what came of several events. Their batches are tried one by one, and then in smaller
+// ones, so that all before the event at fault are applied, whatever was folded with them.
 type refusedWindow struct {
 	through int64
+	events  int // the most in a batch from now on, 0 for as many as before
 	err     error
 }
 
 func (e *refusedWindow) Error() string {
-	return fmt.Sprintf("several batches up to position %d: %s", e.through, e.err)
+	return fmt.Sprintf("several events up to position %d: %s", e.through, e.err)
 }
 
 func isRejected(err error) bool {

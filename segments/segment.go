@@ -31,6 +31,7 @@ type segment struct {
 	request store.ReadRequest
 	log     *member // of the worker's feed, while it runs
 	careful int64   // up to this position every batch is committed by itself
+	few     int     // events that such a batch has at most, 0 for as many as any
 
 	deadlocks int // that commits have met
 }
@@ -78,7 +79,7 @@ func (s *segment) run(ctx context.Context) error {
 		if !errors.As(err, &refused) {
 			return err
 		}
-		s.careful = refused.through
+		s.careful, s.few = refused.through, refused.events
 	}
 }
 

@@ -24,6 +24,8 @@ type measurement struct {
 	Batches     int          `json:"batches"`
 	Fuel        int64        `json:"fuel"`
 	FuelByEvent distribution `json:"fuel_per_event"`
+	Nanos       int64        `json:"nanoseconds"`
+	NanosEvent  distribution `json:"nanoseconds_per_event"` // of this machine, now
 	MemoryBytes int          `json:"memory_bytes"`
 	Mutations   int64        `json:"mutations"`
 	Queries     int64        `json:"queries_answered_empty"`
@@ -51,7 +53,7 @@ func measure(ctx context.Context, module *host.Module, name string, payloadMax i
 	defer guest.Close(context.WithoutCancel(ctx))
 	m := &measurement{Projection: module.Description.Name}
 	source := &measuredEvents{source: newLineSource(name, lines, false), scope: module.Description.Scope, versions: map[store.Stream]int64{}}
-	var byEvent []int64
+	var fuel, nanos []int64
 	for {
 		batch, err := source.batch()
 		if err != nil {
@@ -62,7 +64,7 @@ func measure(ctx context.Context, module *host.Module, name string, payloadMax i
 		}
 		mutations, err := guest.Apply(ctx, batch, m.noRows(module))
 		if err != nil {
-			return nil, fmt.Errorf("events %d to %d of %s: %w", batch[0].Position, batch[len(batch)-1].Position, name, err)
+			return nil, measureError(name, batch, err)
 		}
 		usage := guest.Usage()
 		m.Batches++
@@ -70,13 +72,30 @@ func measure(ctx context.Context, module *host.Module, name string, payloadMax i
 		m.Mutations += int64(len(mutations))
 		m.Fuel += usage.Fuel
 		m.MemoryBytes = max(m.MemoryBytes, usage.MemoryBytes)
-		byEvent = append(byEvent, usage.Fuel/int64(len(batch)))
+		m.Nanos += usage.Time.Nanoseconds()
+		fuel = append(fuel, usage.Fuel/int64(len(batch)))
+		nanos = append(nanos, usage.Time.Nanoseconds()/int64(len(batch)))
 	}
 	m.Lines = source.position
-	if slices.Sort(byEvent); len(byEvent) > 0 {
-		m.FuelByEvent = distribution{Min: byEvent[0], Median: byEvent[len(byEvent)/2], Max: byEvent[len(byEvent)-1]}
-	}
+	m.FuelByEvent, m.NanosEvent = distributionOf(fuel), distributionOf(nanos)
 	return m, nil
+}
+
+// measureError says which events of a file an error came with. Their positions are those that an empty log would give them.
+func measureError(name string, batch []store.Recorded, err error) error {
+	var fault *host.Fault
+	if errors.As(err, &fault) && fault.Position > 0 {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return fmt.Errorf("events %d to %d of %s: %w", batch[0].Position, batch[len(batch)-1].Position, name, err)
+}
+
+func distributionOf(values []int64) distribution {
+	if len(values) == 0 {
+		return distribution{}
+	}
+	slices.Sort(values)
+	return distribution{Min: values[0], Median: values[len(values)/2], Max: values[len(values)-1]}
 }
 
 // noRows answers every query with nothing, and counts them.
@@ -96,6 +115,8 @@ func (m *measurement) print(out io.Writer) {
 	field("projection", "%s", m.Projection)
 	field("events", "%d of %d in the file, %s of %d at most", m.Events, m.Lines, batches(m.Batches), measureBatch)
 	field("fuel an event", "%d at least, %d median, %d at most, by batch", m.FuelByEvent.Min, m.FuelByEvent.Median, m.FuelByEvent.Max)
+	field("time an event", "%s at least, %s median, %s at most, by batch, on this machine", time.Duration(m.NanosEvent.Min),
+		time.Duration(m.NanosEvent.Median), time.Duration(m.NanosEvent.Max))
 	field("memory", "%.1f MiB", float64(m.MemoryBytes)/(1<<20))
 	field("mutations", "%d", m.Mutations)
 	if m.Queries > 0 {

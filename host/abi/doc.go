@@ -21,6 +21,8 @@
 //	                                  next call of pup_reserve; 0 means that there is no memory
 //	pup_apply(ptr i32, len i32) i64   handles the batch at ptr and returns ptr<<32 | len of a reply, which stays valid until
 //	                                  the next call into the guest
+//	pup_collections() i32 or none     how many times the guest's own runtime, such as a garbage collector, has read the wall clock
+//	                                  since the instance started: the host warns of a module that reads it more often
 //
 // The host passes to pup_apply exactly the address that the last pup_reserve returned.
 //
@@ -39,7 +41,8 @@
 // environ_get, environ_sizes_get, fd_close, fd_fdstat_get, fd_fdstat_set_flags, fd_prestat_dir_name, fd_prestat_get, fd_read,
 // fd_seek, fd_write, poll_oneoff, proc_exit, random_get, sched_yield. There are no arguments, no environment and no files. Writing
 // to descriptors 1 and 2 makes log lines. The wall clock stands still at 1970-01-01, the monotonic clock moves only by waiting,
-// and random bytes are the same for every instance. Any other import refuses the module.
+// and random bytes are the same for every instance; a host may warn of a module that asks for them in pup_apply. Any other import refuses
+// the module.
 //
 // # Description
 //
@@ -208,5 +211,7 @@
 // # Errors
 //
 // A trap, more work than the host allows, memory beyond the cap, or any reply that breaks a rule of this page is a fault: nothing of the
-// batch is applied, the instance is thrown away and the projection's failure policy decides what happens.
+// batch is applied, and the instance is thrown away. The host may call pup_apply with fewer of the same events, in fresh instances, to find
+// the one at fault. Of a trap it tells what the guest has logged last at level 3, or the line of descriptor 1 or 2 that begins with "panic: "
+// or "fatal error: ", or the last line of descriptor 2.
 package abi

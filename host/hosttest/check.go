@@ -7,17 +7,16 @@ import (
 	"slices"
 )
 
-// Bounds on what a module may declare. Those of parameters, results, locals, targets and bodies are the ones that browsers
-// agreed on; a compiler's output stays far below all of them.
+// Bounds on what a module may declare, the same as those of the host in package host/meter; a compiler's output stays far below all of
+// them.
 const (
 	parametersMax = 1000
 	localsMax     = 50_000
-	targetsMax    = 65_520
-	bodyBytesMax  = 7_654_321
+	targetsMax    = 100_000
 	tableMax      = 100_000
 	// An engine's time grows with the square of the depth, with loops even faster. Go's compiler nests a block for every point
 	// of a function where it can be resumed: some 550 in the modules of this project, and one loop.
-	depthMax     = 4000
+	depthMax     = 5000
 	loopDepthMax = 500
 )
 

@@ -2,23 +2,25 @@ package hosttest_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
 
+	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/host/hosttest"
 )
 
 // subject is a guest on the small host's engine.
 func subject(t *testing.T, wasm []byte) hosttest.Subject {
 	t.Helper()
-	host := &smallHost{engine: newEngine(t, features)}
+	small := &smallHost{engine: newEngine(t, features)}
 	return hosttest.Subject{Wasm: wasm, Start: func(ctx context.Context) (hosttest.Instance, error) {
-		code, err := host.engine.CompileModule(ctx, wasm)
+		code, err := small.engine.CompileModule(ctx, wasm)
 		if err != nil {
 			return nil, err
 		}
-		return host.start(ctx, code)
+		return small.start(ctx, code)
 	}}
 }
 
@@ -75,6 +77,29 @@ func TestCheckGuest(t *testing.T) {
 				t.Errorf("got error %v, want it to say %q", err, test.want)
 			}
 		})
+	}
+}
+
+// TestParseDescription_knowsWhatTheHostKnows has every member that a host of this version reads.
+func TestParseDescription_knowsWhatTheHostKnows(t *testing.T) {
+	t.Parallel()
+	const text = `{"name":"every","version":1,"description":"text","ordering":"stream",
+		"subscription":{"bounded_contexts":["a"],"aggregate_types":["b"],"event_types":["c"]},
+		"partition":{"by":"json","path":["customer","id"]},"columns":["payload"],
+		"tables":[{"name":"things","columns":[{"name":"id","type":"text","partition":true},
+			{"name":"at","type":"i64","position":true,"not_null":true,"default":0},{"name":"event","type":"uuid","event_id":true}],
+			"key":["id"],"indexes":[["at"]],"ddl":"SELECT 1"}],
+		"writes":[{"name":"w","sql":"DELETE FROM {things} WHERE id = $1","params":["text"],"partition_param":1,"unordered":true}],
+		"queries":[{"name":"q","sql":{"any":"SELECT 1"},"params":["text"],"results":["i64"],"partition_param":1,"unordered":true}],
+		"limits":{"memory_mib":1,"batch_events":1,"batch_ms":1}}`
+	if _, err := hosttest.ParseDescription([]byte(text)); err != nil {
+		t.Error(err)
+	}
+	// The host's own reader must know the same.
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&host.Description{}); err != nil {
+		t.Error(err)
 	}
 }
 

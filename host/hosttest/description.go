@@ -66,14 +66,24 @@ type describedTable struct {
 		Type    Type   `json:"type"`
 		NotNull bool   `json:"not_null"`
 		Default any    `json:"default"`
-		// Whose rows these are, which a host checks: package store has the rules.
-		Partition bool `json:"partition"`
-		Position  bool `json:"position"`
-		EventID   bool `json:"event_id"`
+		describedMark
 	} `json:"columns"`
 	Key     []string        `json:"key"`
 	Indexes [][]string      `json:"indexes"`
 	DDL     json.RawMessage `json:"ddl"`
+}
+
+// describedMark marks a key column.
+type describedMark struct {
+	Partition bool `json:"partition"`
+	Position  bool `json:"position"`
+	EventID   bool `json:"event_id"`
+}
+
+// describedOrder is what a statement or a query says of the order of events.
+type describedOrder struct {
+	PartitionParam int  `json:"partition_param"`
+	Unordered      bool `json:"unordered"`
 }
 
 type describedWrite struct {
@@ -86,9 +96,7 @@ type describedWrite struct {
 	} `json:"columns"`
 	SQL    json.RawMessage `json:"sql"`
 	Params []Type          `json:"params"`
-
-	PartitionParam int  `json:"partition_param"`
-	Unordered      bool `json:"unordered"`
+	describedOrder
 }
 
 type describedQuery struct {
@@ -98,9 +106,7 @@ type describedQuery struct {
 	SQL     json.RawMessage `json:"sql"`
 	Params  []Type          `json:"params"`
 	Results []Type          `json:"results"`
-
-	PartitionParam int  `json:"partition_param"`
-	Unordered      bool `json:"unordered"`
+	describedOrder
 }
 
 var (

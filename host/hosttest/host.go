@@ -25,7 +25,7 @@ const (
 	// refusalMax is the latest that a hostile guest may be refused. It tells what is stopped from what never ends, and leaves room
 	// for machines that are slow, busy with other tests and under the race detector: a second there may take ten.
 	refusalMax = 20 * time.Second
-	// errorBytesMax bounds the text of an error: it goes to logs, and into the database beside what is parked.
+	// errorBytesMax bounds the text of an error: it goes to logs, and into the database.
 	errorBytesMax = 8 << 10
 )
 

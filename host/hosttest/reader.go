@@ -134,12 +134,7 @@ func (r *reader) element() {
 
 // checkFunction checks one entry of the code section: what it declares and how deep it nests.
 func checkFunction(r *reader) {
-	size := r.u32()
-	if size > bodyBytesMax {
-		r.fail(fmt.Errorf("a function has %d bytes, the limit is %d", size, bodyBytesMax))
-		return
-	}
-	body := &reader{rest: r.take(size)}
+	body := &reader{rest: r.take(r.u32())}
 	locals := uint64(0)
 	body.vector(2, func(body *reader) {
 		locals += uint64(body.u32())

@@ -105,6 +105,10 @@ func unusualModules() []UnusualGuest {
 			},
 			Apply: Code(I32Const(999), CallIndirect(0), g.GoodReply()),
 		}),
+		// What Go's compiler makes of one very long function.
+		accepted("code_nested_4500_deep", 1, &Guest{Reply: reply, Apply: Code(deepBlocks(4500), g.GoodReply())}),
+		accepted("branch_of_90000_targets", 1, &Guest{Reply: reply, Apply: Code(
+			Block(I32Const(1), BrTable(make([]uint32, 90_000), 0)), g.GoodReply())}),
 		accepted("imports_of_wasi", 1, &Guest{Reply: reply, Imports: wasiImports()}),
 		accepted("import_twice", 1, &Guest{Reply: reply, Imports: []Import{ImportLog, ImportLog, ImportQuery}}),
 	}
@@ -147,4 +151,10 @@ func callsItself() *Guest {
 	const describe, reserve = 1, 2 // behind pup_abi_1
 	g.Apply = Code(Call(describe), Drop, I32Const(1<<20), Call(reserve), Drop, g.GoodReply())
 	return g
+}
+
+// deepBlocks nests so many empty blocks.
+func deepBlocks(depth int) []byte {
+	const void = 0x40
+	return Code(Repeat(depth, []byte{opBlock, void}), Repeat(depth, []byte{opEnd}))
 }

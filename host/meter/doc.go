@@ -5,8 +5,9 @@
 // # What is counted
 //
 // Fuel is a number that every instruction takes from, one unit or what it is worth. It depends on the code and its input alone, not
-// on the machine or its load, so that what runs out of fuel does so everywhere. It is an upper bound of the work: short code
-// that may be branched over is charged with what precedes it. A function keeps what it takes in hand, in a variable of its own
+// on the machine or its load, so that what runs out of fuel does so everywhere. It is an upper bound of the work: a little code
+// that may be branched over is charged with what precedes it. The examples take some 15 units a nanosecond, built by Go (12,400 units and
+// 853 ns for an event of fine_balance) as by TinyGo (3,600 units and 248 ns); tight loops take about 10. A function keeps what it takes in hand, in a variable of its own
 // that the compiler holds in a register, and settles it when it has become much, and at its end:
 //
 //	func f:                   func f:

@@ -23,8 +23,9 @@ const none = -1
 type piece struct {
 	units int64
 	// outer is a piece that always runs before this one and as often, if there is one.
-	outer int
-	kind  pieceKind
+	outer  int
+	kind   pieceKind
+	merged int64 // units of other pieces that it is charged with
 }
 
 type pieceKind int
@@ -142,8 +143,13 @@ func (p *pass) units(i *instruction) int64 {
 // merge charges for small pieces where the piece before them is charged.
 func (p *pass) merge() {
 	for i := len(p.pieces) - 1; i >= 0; i-- {
-		if inner := &p.pieces[i]; inner.outer != none && inner.units <= unitsMerged {
-			p.pieces[inner.outer].units += inner.units
+		inner := &p.pieces[i]
+		if inner.outer == none || inner.units > unitsMerged {
+			continue
+		}
+		if outer := &p.pieces[inner.outer]; outer.merged+inner.units <= unitsMerged {
+			outer.merged += inner.units
+			outer.units += inner.units
 			inner.units = 0
 		}
 	}

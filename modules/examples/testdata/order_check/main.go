@@ -8,8 +8,8 @@ var (
 	streams = pup.NewTable("streams", pup.Text("stream").Key().Partition(), pup.I64("version").NotNull())
 	breaks  = pup.NewTable("breaks",
 		pup.I64("position").Key().Position(), pup.Text("stream").NotNull(), pup.I64("before").NotNull(), pup.I64("version").NotNull())
-	record  = breaks.Upsert("record", pup.Set("stream", "before", "version"))
-	fold    = pup.NewFold(streams, pup.FoldFuncs[int64]{
+	record = breaks.Upsert("record", pup.Set("stream", "before", "version"))
+	fold   = pup.NewFold(streams, pup.FoldFuncs[int64]{
 		Key:  func(e pup.Event, key *pup.Row) { key.Text(e.AggregateID()) },
 		Load: func(row *pup.Rows, version *int64) { *version = row.I64() },
 		Save: func(row *pup.Row, version *int64) { row.I64(*version) },

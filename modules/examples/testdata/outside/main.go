@@ -34,14 +34,14 @@ func handle(b *pup.Batch, out *pup.Mutations) error {
 			go row()
 		case "Sleeping": // runs, if at all, within another batch
 			go func() {
-				time.Sleep(time.Hour)
+				<-time.After(time.Hour)
 				row()
 			}()
 		case "Timer": // is no goroutine until it fires
 			time.AfterFunc(time.Hour, row)
 			row()
 		case "Pause": // timers of earlier batches fire
-			time.Sleep(2 * time.Hour)
+			<-time.After(2 * time.Hour)
 			row()
 		case "Waited":
 			var group sync.WaitGroup
