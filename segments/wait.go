@@ -31,9 +31,14 @@ const (
 //
 // # Errors
 //
-// [*FailedError] when a segment that is behind has failed; ctx's error; those of the store but [store.ErrTransient], after
-// which it tries again.
-func WaitForPosition(ctx context.Context, s store.Projections, projection string, position int64) error {
+// [*FailedError] when a segment that is behind has failed, or a checkpoint does not belong to the log that the database has
+// ([store.CheckLog]); ctx's error; those of the store but [store.ErrTransient], after which it tries again.
+func WaitForPosition(ctx context.Context, s interface {
+	store.Projections
+	store.Reader
+}, projection string, position int64,
+) error {
+	checked := false
 	for pause := waitMin; ; pause = min(2*pause, waitMax) {
 		projections, err := s.Status(ctx, projection)
 		switch {
@@ -42,7 +47,16 @@ func WaitForPosition(ctx context.Context, s store.Projections, projection string
 		case err != nil && !errors.Is(err, store.ErrTransient):
 			return err
 		case err == nil && len(projections) == 1:
-			if there, err := reached(&projections[0], position); there || err != nil {
+			there, failed := reached(&projections[0], position)
+			if failed != nil {
+				return failed
+			}
+			// At the first look, so that it fails at once, and at the last one.
+			if !checked || there {
+				err = checkLog(ctx, s, &projections[0])
+				checked = err == nil
+			}
+			if there && err == nil || err != nil && !errors.Is(err, store.ErrTransient) {
 				return err
 			}
 		}
@@ -66,4 +80,19 @@ func reached(p *store.ProjectionStatus, position int64) (bool, error) {
 		there = false
 	}
 	return there, nil
+}
+
+// checkLog tells whether the checkpoints belong to the log.
+func checkLog(ctx context.Context, log store.Reader, p *store.ProjectionStatus) error {
+	_, faults, err := store.CheckLog(ctx, log, p.Checkpoints()...)
+	if err != nil {
+		return err
+	}
+	for i, fault := range faults {
+		if fault != nil {
+			s := &p.Segments[i]
+			return &FailedError{Projection: p.Name, Segment: s.Segment, Position: s.Position, Reason: fault.Error()}
+		}
+	}
+	return nil
 }

@@ -36,7 +36,8 @@ func newStatusCommand(globals *globalOptions) *cobra.Command {
   AGE        how long ago the first event that is not applied was created
   STATE      running; waiting (no worker has it); abandoned (its worker is gone, another takes over); merging (it waits for
              the segments that it will be one with); failed (with the reason; it goes on when the projection is
-             started again)
+             started again); other log (the log is not the one that the rows were built from: a line below the table says what
+             differs; BEHIND and AGE are not known then)
 
 Projections are applied up to the horizon. It stays behind the head while an append has not ended; the process that holds
 it back is named.`,
@@ -69,9 +70,10 @@ type segmentReport struct {
 	FirstHash  uint32     `json:"first_hash"`
 	LastHash   uint32     `json:"last_hash"`
 	Position   int64      `json:"position"`
-	Behind     int64      `json:"behind"`
+	Behind     *int64     `json:"behind"`      // null when the log is another one
 	AgeSeconds *float64   `json:"age_seconds"` // null when it is not known
 	State      string     `json:"state"`
+	LogFault   string     `json:"log_fault,omitempty"` // why the checkpoint does not belong to the log
 	Owner      string     `json:"owner,omitempty"`
 	Failure    string     `json:"failure,omitempty"`
 	Epoch      int64      `json:"epoch"`
@@ -109,11 +111,17 @@ func readStatus(ctx context.Context, from store.Store, only []string) (*statusRe
 	}
 	ages := ages{from: from, known: map[int64]*float64{}}
 	for _, projection := range projections {
+		_, faults, err := store.CheckLog(ctx, from, projection.Checkpoints()...)
+		if err != nil {
+			return nil, err
+		}
 		p := projectionReport{Name: projection.Name, Version: projection.Version, Position: horizon.Head, Segments: []segmentReport{}}
 		for i := range projection.Segments {
-			segment, err := reportSegment(ctx, &projection.Segments[i], horizon.Head, &ages)
-			if err != nil {
-				return nil, err
+			segment := reportSegment(&projection.Segments[i], horizon.Head, faults[i])
+			if segment.Behind != nil {
+				if segment.AgeSeconds, err = ages.after(ctx, segment.Position, *segment.Behind); err != nil {
+					return nil, err
+				}
 			}
 			p.Position = min(p.Position, segment.Position)
 			p.Segments = append(p.Segments, segment)
@@ -126,17 +134,21 @@ func readStatus(ctx context.Context, from store.Store, only []string) (*statusRe
 	return report, nil
 }
 
-func reportSegment(ctx context.Context, s *store.SegmentStatus, head int64, ages *ages) (segmentReport, error) {
+func reportSegment(s *store.SegmentStatus, head int64, fault error) segmentReport {
 	report := segmentReport{
 		Segment: s.Segment, FirstHash: s.Range.First, LastHash: s.Range.Last, Position: s.Position,
-		Behind: max(head-s.Position, 0), State: stateOf(s), Owner: s.Owner, Failure: s.Failure, Epoch: s.Epoch,
+		State: stateOf(s), Owner: s.Owner, Failure: s.Failure, Epoch: s.Epoch,
 	}
 	if !s.UpdatedAt.IsZero() {
 		report.UpdatedAt = &s.UpdatedAt
 	}
-	var err error
-	report.AgeSeconds, err = ages.after(ctx, s.Position, report.Behind)
-	return report, err
+	if fault != nil {
+		report.State, report.LogFault = "other log", fault.Error()
+		return report
+	}
+	behind := max(head-s.Position, 0)
+	report.Behind = &behind
+	return report
 }
 
 func stateOf(s *store.SegmentStatus) string {
@@ -200,18 +212,43 @@ func (o *statusOptions) print(report *statusReport) error {
 		for i := range p.Segments {
 			s := &p.Segments[i]
 			state := s.State
-			if s.Failure != "" {
+			if s.Failure != "" && s.LogFault == "" {
 				state += ": " + printable(s.Failure)
 			}
 			owner := printable(s.Owner)
 			if owner == "" {
 				owner = "-"
 			}
-			fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%s\t%s\t%s\n",
-				printable(p.Name), p.Version, s.Segment, s.Position, s.Behind, ageText(s.AgeSeconds), state, owner)
+			fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%s\t%s\t%s\t%s\n",
+				printable(p.Name), p.Version, s.Segment, s.Position, behindText(s.Behind), ageText(s.AgeSeconds), state, owner)
 		}
 	}
-	return table.Flush()
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	return o.printLogFaults(report)
+}
+
+// printLogFaults says for each projection, once, why it does not belong to the log.
+func (o *statusOptions) printLogFaults(report *statusReport) error {
+	for _, p := range report.Projections {
+		for i := range p.Segments {
+			if s := &p.Segments[i]; s.LogFault != "" {
+				if _, err := fmt.Fprintf(o.out, "\n%s, segment %d: %s\n", printable(p.Name), s.Segment, s.LogFault); err != nil {
+					return err
+				}
+				break
+			}
+		}
+	}
+	return nil
+}
+
+func behindText(behind *int64) string {
+	if behind == nil {
+		return "-"
+	}
+	return strconv.FormatInt(*behind, 10)
 }
 
 // ageText shows a span in its two largest units.

@@ -32,7 +32,8 @@ func newWaitCommand(globals *globalOptions) *cobra.Command {
 		Use:   "wait PROJECTION",
 		Short: "Wait until a projection has applied everything up to a position",
 		Long: `Wait until a projection has applied everything up to a position, so that what was appended can be read from its tables.
-Some worker has to run the projection. The command fails at once when a segment that is behind has failed.`,
+Some worker has to run the projection. The command fails at once when a segment that is behind has failed, or when the log is not
+the one that the rows were built from.`,
 		Example: `  pupwasm append events.jsonl && pupwasm wait fines
   pupwasm wait fines --position 4711 --timeout 5s`,
 		Args: wantArgs(cobra.ExactArgs(1)),

@@ -19,3 +19,10 @@ CREATE TABLE {schema}__events (
     payload           BLOB NOT NULL, -- last, so that a scan that does not want it leaves its pages unread
     UNIQUE (bounded_context, aggregate_type, aggregate_id, aggregate_version)
 ) STRICT;
+
+-- The identity of the log: a checkpoint must not go on with another one.
+CREATE TABLE {schema}__log (
+    id  BLOB NOT NULL,
+    one INTEGER PRIMARY KEY CHECK (one = 1)
+) STRICT;
+INSERT INTO {schema}__log (id, one) VALUES (randomblob(16), 1);

@@ -152,7 +152,13 @@ func (i *installer) registerNew(ctx context.Context, segments int) error {
 		segments = 1
 	}
 	layout := layoutOf{tx: i.tx, queries: &i.queries, projection: name}
-	return layout.write(ctx, &store.Layout{}, store.NewLayout(segments))
+	begin := store.NewLayout(segments)
+	log, err := i.logID(ctx)
+	if err != nil {
+		return err
+	}
+	begin.Begin(log)
+	return layout.write(ctx, &store.Layout{}, begin)
 }
 
 // installTable creates a table that is missing, and checks that one that is there is as declared.
@@ -238,7 +244,7 @@ func (s *Store) Status(ctx context.Context, only ...string) ([]store.ProjectionS
 	_, err = pgx.ForEachRow(rows, []any{
 		&projection.Name, &projection.Version, &projection.Asked, &segment.Segment, &segment.Range.First, &segment.Range.Last, &segment.Position,
 		&segment.Epoch, &segment.Owner, &segment.Live, &segment.Failure, &segment.Merge.Into, &segment.Merge.At,
-		&segment.UpdatedAt,
+		&segment.UpdatedAt, &segment.Applied.Log.ID, &segment.Applied.Log.Timeline, &segment.Applied.Position, &segment.Applied.Event,
 	}, func() error {
 		if len(all) == 0 || all[len(all)-1].Name != projection.Name {
 			all = append(all, projection)

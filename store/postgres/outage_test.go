@@ -105,7 +105,7 @@ func TestCommit_killedBackendIsTransient(t *testing.T) {
 	var rows store.Rows
 	must(t, tx.Query(ctx, sumsAll, nil, &rows))
 	terminate(t, db)
-	if err := tx.Commit(ctx, r.claim.Position+1, nil); !errors.Is(err, store.ErrTransient) {
+	if err := tx.Commit(ctx, store.Commit{Through: r.claim.Position + 1, Log: r.claim.Applied.Log}); !errors.Is(err, store.ErrTransient) {
 		t.Errorf("killed between a query and the commit: %v", err)
 	}
 	tx.Rollback()

@@ -6,6 +6,7 @@
 //	append.go     events in: one call of the SQL function append_events, or append_event for one
 //	bulk.go       many events in, by COPY
 //	horizon.go    how far it is safe to read (the append fence is in the migration)
+//	log.go        which log it is, and what a checkpoint has of it
 //	read.go       events out, in binary, only the columns asked for
 //	peek.go       both in one round trip
 //	catalogue.go  install: tables, checks, the statements of a projection
@@ -87,6 +88,7 @@ type Store struct {
 	namesOff atomic.Bool // see names
 	advance  statement
 	look     statement
+	ordering statement
 }
 
 var _ store.Store = (*Store)(nil)
@@ -130,6 +132,8 @@ func Open(dsn string, options Options) (*Store, error) {
 	s.advance.keep()
 	s.look = statement{sql: s.queries.horizon}
 	s.look.keep()
+	s.ordering = statement{sql: s.queries.inOrder}
+	s.ordering.keep()
 	for _, pool := range []struct {
 		of          **pgxpool.Pool
 		connections int32

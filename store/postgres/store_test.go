@@ -68,7 +68,7 @@ func TestStore_schemasStandBesideEachOther(t *testing.T) {
 	claims, err := second.Claim(ctx, store.ClaimRequest{Projection: "sums", Worker: "w", Limit: 1})
 	must(t, err)
 	unit := catalogue.Begin(claims[0])
-	must(t, unit.Commit(ctx, 3, store.NewFolder(p).Fold([]store.Mutation{add("a", 1)})))
+	must(t, unit.Commit(ctx, store.Commit{Through: 3, Steps: store.NewFolder(p).Fold([]store.Mutation{add("a", 1)}), Log: claims[0].Applied.Log}))
 	unit.Rollback()
 	_, err = first.Install(ctx, sums(), 1)
 	var fault *store.CatalogueError

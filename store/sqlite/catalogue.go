@@ -147,7 +147,13 @@ func (i *installer) registerNew(segments int) error {
 		segments = 1
 	}
 	layout := layoutOf{conn: i.conn, queries: i.queries, projection: name}
-	return layout.write(&store.Layout{}, store.NewLayout(segments))
+	begin := store.NewLayout(segments)
+	log, err := i.conn.logID(i.queries)
+	if err != nil {
+		return fmt.Errorf("reading the identity of the log: %w", err)
+	}
+	begin.Begin(log)
+	return layout.write(&store.Layout{}, begin)
 }
 
 // tables returns the names of the tables that begin with the projection's prefix.
@@ -226,6 +232,7 @@ func (s *Store) Status(ctx context.Context, only ...string) ([]store.ProjectionS
 				Failure:   row.ColumnText(10),
 				Merge:     store.Merge{Into: row.ColumnInt(11), At: row.ColumnInt64(12)},
 				UpdatedAt: time.UnixMicro(row.ColumnInt64(13)).UTC(),
+				Applied:   row.applied(14),
 			})
 			return nil
 		}, jsonList(only))

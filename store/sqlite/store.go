@@ -5,6 +5,7 @@
 //
 //	append.go     events in: checks, then inserts, in one transaction
 //	horizon.go    how far it is safe to read: SQLite has one writer, so up to the last commit
+//	log.go        which log it is, and what a checkpoint has of it
 //	read.go       events out, only the columns asked for
 //	catalogue.go  install: tables, checks, the statements of a projection
 //	sandbox.go    what a declared statement may touch, asked of SQLite's authorizer

@@ -100,7 +100,7 @@ func (r *runner) commit(mutations ...store.Mutation) error {
 func (r *runner) commitAs(claim store.Claim, mutations ...store.Mutation) error {
 	tx := r.catalogue.Begin(claim)
 	defer tx.Rollback()
-	return tx.Commit(r.ctx, claim.Position+1, r.plan(mutations...))
+	return tx.Commit(r.ctx, store.Commit{Through: claim.Position + 1, Steps: r.plan(mutations...), Log: claim.Applied.Log})
 }
 
 // plan makes the steps of mutations, which stay as they are.

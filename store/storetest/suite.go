@@ -55,6 +55,7 @@ func Run(t *testing.T, driver Driver) {
 		{"types", typeCases},
 		{"query", queryCases},
 		{"fence", fenceCases},
+		{"log", logCases},
 		{"fold", foldCases},
 		{"lease", leaseCases},
 		{"lease_model", leaseModelCases},
