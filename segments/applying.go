@@ -99,7 +99,7 @@ func (f *flow) applyStretch(ctx, working context.Context, from *stretch, w *wind
 	defer replies.end()
 	defer stop()
 	for i, batch := range batches {
-		if w.full() || w.filled && w.log != from.log {
+		if w.full() {
 			f.hand(w)
 			if w = f.next(); w == nil {
 				return nil, nil
@@ -113,7 +113,7 @@ func (f *flow) applyStretch(ctx, working context.Context, from *stretch, w *wind
 			f.hand(w)
 			return nil, blame(err, batch.events[0].Position, batch.events[len(batch.events)-1].Position)
 		}
-		w.log, w.reaches = from.log, from.reaches && i == len(batches)-1
+		w.reaches = from.reaches && i == len(batches)-1
 		w.add(batch, mutations)
 	}
 	f.drain(from)

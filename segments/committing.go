@@ -3,7 +3,6 @@ package segments
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -24,11 +23,11 @@ func (f *flow) commit(ctx, working context.Context) error {
 
 // commitWindow writes a window's rows and its checkpoint, and gives the window back for other events.
 func (f *flow) commitWindow(ctx context.Context, w *window) error {
-	steps := w.folder.Steps()
-	err := f.write(ctx, w, steps)
+	commit := store.Commit{Through: w.through, Steps: w.folder.Steps(), Log: f.of, LastPosition: w.last, LastEvent: w.lastEvent}
+	err := f.write(ctx, w, commit)
 	for errors.Is(err, store.ErrDeadlock) && ctx.Err() == nil {
 		f.deadlocked(err)
-		err = f.write(ctx, w, steps)
+		err = f.write(ctx, w, commit)
 	}
 	if err != nil {
 		if isRejected(err) && w.batches > 1 {
@@ -39,7 +38,7 @@ func (f *flow) commitWindow(ctx context.Context, w *window) error {
 		}
 		return blame(err, w.first, w.last)
 	}
-	f.claim.Position = w.through
+	f.claim.Position, f.claim.Applied = w.through, commit.Applied(&f.claim)
 	f.runner.moved(f.claim, w.events)
 	w.reset()
 	f.free <- w // has room for all there are
@@ -47,15 +46,12 @@ func (f *flow) commitWindow(ctx context.Context, w *window) error {
 }
 
 // write writes a window in a unit of work: the one in which its guest has asked, or a new one.
-func (f *flow) write(ctx context.Context, w *window, steps []store.Step) error {
+func (f *flow) write(ctx context.Context, w *window, commit store.Commit) error {
 	if err := f.begin(ctx, w); err != nil {
 		return err
 	}
 	defer f.end(w)
-	if err := f.sameLog(w); err != nil {
-		return err
-	}
-	return w.tx.Commit(ctx, w.through, steps)
+	return w.tx.Commit(ctx, commit)
 }
 
 // deadlocked counts a deadlock, which only statements cause that are unordered, and says so once a segment. What the guest has read
@@ -65,14 +61,6 @@ func (f *flow) deadlocked(err error) {
 	if f.deadlocks++; f.deadlocks == 1 {
 		f.at().Warn().Err(err).Msg("deadlock between segments, the commit is tried again: mark statements unordered only if few do this")
 	}
-}
-
-// sameLog refuses a window whose events may be of another log than the database has now.
-func (f *flow) sameLog(w *window) error {
-	if f.runner.worker.head.log() != w.log {
-		return fmt.Errorf("%w: another server may have taken its place while the batch was at work", store.ErrTransient)
-	}
-	return nil
 }
 
 // begin takes a lane and begins the unit of work of a window that has none yet.

@@ -25,10 +25,10 @@ import (
 //
 // # When pages become wrong
 //
-// After a failover or a restore positions are handed out again, so that a page has what no longer is in the log. Whoever sees a
-// sign of that calls clear: the horizon went back or was not to be had, the database failed, a commit was fenced. A
-// read that is under way then is not served, and done again, and a batch that had begun with an older page begins anew. A batch
-// that is at work is not committed when the horizon showed the sign (see head.log).
+// After a failover or a restore positions are handed out again, so that a page has what no longer is in the log. Each page has the
+// identity of its log, and what was read of one log is not committed to another (see [store.Tx]). Whoever sees a sign of another log
+// calls clear: the horizon is another log's or was not to be had, the database failed, a commit was fenced. A read that is
+// under way then is not served, and done again, and a batch that had begun with an older page begins again.
 type feed struct {
 	reader store.Reader
 

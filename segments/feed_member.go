@@ -28,8 +28,8 @@ type stretch struct {
 	events  []store.Recorded // valid until the next read into it; they may have more fields than the segment asked for
 	after   int64            // where it begins
 	through int64            // up to where it goes, as [store.Page] says
-	log     int              // whose log the horizon was of that was asked for
-	reaches bool             // it goes up to that horizon
+	log     store.LogID      // whose events they are
+	reaches bool             // it goes up to the horizon that was asked for
 
 	shared []store.Recorded // what was taken out of shared pages
 	pages  []*feedPage      // these pages
@@ -57,6 +57,7 @@ func (m *member) read(ctx context.Context, after, through int64, to *stretch) er
 	if first == nil {
 		return m.readOwn(ctx, after, through, to)
 	}
+	to.log = first.Log
 	full := m.take(first, through, to)
 	for pages := 1; pages < stretchPagesMax && to.through < through && !full; pages++ {
 		// What is there is taken. Waiting for more is worth while for a stretch that has little.
@@ -70,6 +71,10 @@ func (m *member) read(ctx context.Context, after, through int64, to *stretch) er
 		case page.generation != first.generation:
 			m.feed.release(page)
 			return m.read(ctx, after, through, to) // the feed was cleared: what was taken may be wrong
+		case page.Log != first.Log:
+			m.feed.release(page)
+			to.events = to.shared
+			return nil
 		}
 		full = m.take(page, through, to)
 	}
@@ -133,7 +138,7 @@ func (m *member) readOwn(ctx context.Context, after, through int64, to *stretch)
 		return err
 	}
 	m.portion.adapt(request, &to.own)
-	to.through = to.own.Through
+	to.through, to.log = to.own.Through, to.own.Log
 	if m.divider != nil {
 		m.keepOwn(to)
 	}

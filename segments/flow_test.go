@@ -63,12 +63,12 @@ type watchedTx struct {
 	from  int64
 }
 
-func (t *watchedTx) Commit(ctx context.Context, through int64, steps []store.Step) error {
+func (t *watchedTx) Commit(ctx context.Context, batch store.Commit) error {
 	commit := func() error {
-		err := t.Tx.Commit(ctx, through, steps)
+		err := t.Tx.Commit(ctx, batch)
 		if err == nil {
 			t.watch.mu.Lock()
-			t.watch.moves = append(t.watch.moves, [2]int64{t.from, through})
+			t.watch.moves = append(t.watch.moves, [2]int64{t.from, batch.Through})
 			t.watch.mu.Unlock()
 		}
 		return err
@@ -76,7 +76,7 @@ func (t *watchedTx) Commit(ctx context.Context, through int64, steps []store.Ste
 	if t.watch.instead == nil {
 		return commit()
 	}
-	return t.watch.instead(t.from, through, commit)
+	return t.watch.instead(t.from, batch.Through, commit)
 }
 
 // manyPayments are payments of one cent to a few fines, in turn.

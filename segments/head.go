@@ -18,9 +18,8 @@ type head struct {
 	waker  *waker
 
 	mu      sync.Mutex
-	horizon store.Horizon
-	moved   chan struct{} // closed when the horizon moves
-	server  int           // counts the signs that another server answers, or the same one with another log
+	horizon store.Horizon // of no log while it is not known
+	moved   chan struct{} // closed when the horizon moves, or is that of another log
 	waiting int           // how many segments are at the horizon
 	wanted  chan struct{} // holds one sign that a segment has come there
 }
@@ -29,16 +28,22 @@ func newHead(w *Worker) *head {
 	return &head{worker: w, waker: newWaker(w), moved: make(chan struct{}), wanted: make(chan struct{}, 1)}
 }
 
-// after waits until the horizon is beyond position and returns it with the log that it is of (see log), or ctx's error.
-func (h *head) after(ctx context.Context, position int64) (horizon int64, log int, err error) {
+// after waits until the horizon of a log is beyond position and returns it, or ctx's error. It is [store.ErrOtherLog] when the
+// database has another log, or one that ends before the position.
+func (h *head) after(ctx context.Context, log store.LogID, position int64) (horizon int64, err error) {
 	for {
 		if ctx.Err() != nil {
-			return 0, 0, ctx.Err()
+			return 0, ctx.Err()
 		}
 		h.mu.Lock()
-		if h.horizon.Position > position {
-			defer h.mu.Unlock()
-			return h.horizon.Position, h.server, nil
+		now := h.horizon
+		if now.Log != (store.LogID{}) && (now.Log != log || now.Head < position) {
+			h.mu.Unlock()
+			return 0, store.ErrOtherLog
+		}
+		if now.Position > position {
+			h.mu.Unlock()
+			return now.Position, nil
 		}
 		moved := h.moved
 		h.waiting++
@@ -79,14 +84,6 @@ func (h *head) awaitDemand(ctx context.Context, most time.Duration) {
 			return
 		}
 	}
-}
-
-// log tells which log the horizon is of: after a failover or a restore it is another number. What was read of one log must not
-// be committed to another.
-func (h *head) log() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.server
 }
 
 // beyond tells whether the horizon is beyond position.
@@ -188,13 +185,14 @@ func (h *head) publish(horizon store.Horizon) int64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	moved := max(horizon.Position-h.horizon.Position, 0)
-	// It may also go back: the server was restored or failed over, and positions that were seen will be handed out again.
-	if horizon.Position < h.horizon.Position || horizon.Head < h.horizon.Head {
-		h.server++
+	known := h.horizon.Log != (store.LogID{})
+	// The log may also be another one, or shorter than it was: the server was restored or failed over.
+	other := known && (horizon.Log != h.horizon.Log || horizon.Head < h.horizon.Head)
+	if other {
 		h.worker.feed.clear()
 	}
 	h.horizon = horizon
-	if moved > 0 {
+	if moved > 0 || other {
 		close(h.moved)
 		h.moved = make(chan struct{})
 	}
@@ -206,7 +204,6 @@ func (h *head) forget() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.horizon = store.Horizon{}
-	h.server++
 	h.worker.feed.clear()
 }
 

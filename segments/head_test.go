@@ -2,56 +2,65 @@ package segments
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// TestHead_goesBackWithTheServer is what a failover or a restore brings about: positions that were seen will be handed out
-// again, and a reader that went on from the old horizon would pass the events that get them.
+var aLog = store.LogID{ID: store.UUID{1}, Timeline: 1}
+
+// TestHead_goesBackWithTheServer is what a restore may bring about: positions that were seen will be handed out again, and a
+// reader that went on from the old horizon would pass the events that get them.
 func TestHead_goesBackWithTheServer(t *testing.T) {
 	t.Parallel()
 	h := newHead(&Worker{feed: newFeed(nil)})
-	h.publish(store.Horizon{Position: 1000, Head: 1000})
-	h.publish(store.Horizon{Position: 900, Head: 900})
+	h.publish(store.Horizon{Position: 1000, Head: 1000, Log: aLog})
+	h.publish(store.Horizon{Position: 900, Head: 900, Log: aLog})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if through, _, err := h.after(ctx, 899); err == nil {
+	if through, err := h.after(ctx, aLog, 899); err == nil {
 		t.Errorf("a cancelled context gives %d", through)
 	}
-	if through, _, err := h.after(t.Context(), 899); err != nil || through != 900 {
+	if through, err := h.after(t.Context(), aLog, 899); err != nil || through != 900 {
 		t.Errorf("the horizon is %d with error %v, must be 900", through, err)
+	}
+	if through, err := h.after(t.Context(), aLog, 901); !errors.Is(err, store.ErrOtherLog) {
+		t.Errorf("behind the end of the log it gives %d with error %v, must be ErrOtherLog", through, err)
 	}
 	h.forget()
 	waited := make(chan int64)
 	go func() {
-		through, _, _ := h.after(t.Context(), 899)
+		through, _ := h.after(t.Context(), aLog, 899)
 		waited <- through
 	}()
-	h.publish(store.Horizon{Position: 950, Head: 950})
+	h.publish(store.Horizon{Position: 950, Head: 950, Log: aLog})
 	if through := <-waited; through != 950 {
 		t.Errorf("after the connection was lost the horizon is %d, must be 950", through)
 	}
 }
 
-// TestHead_knowsWhoseLogTheHorizonIsOf is what keeps a batch that was read before a failover from being committed after it.
+// TestHead_knowsWhoseLogTheHorizonIsOf has who waits for events of one log hear of another, wherever that ends.
 func TestHead_knowsWhoseLogTheHorizonIsOf(t *testing.T) {
 	t.Parallel()
-	h := newHead(&Worker{feed: newFeed(nil)})
-	h.publish(store.Horizon{Position: 10, Head: 10})
-	_, first, _ := h.after(t.Context(), 9)
-	h.publish(store.Horizon{Position: 20, Head: 20})
-	if h.log() != first {
-		t.Error("a horizon that moves on is taken for that of another log")
-	}
-	h.publish(store.Horizon{Position: 15, Head: 20})
-	if h.log() == first {
-		t.Error("a horizon that goes back is taken for that of the same log")
-	}
-	_, second, _ := h.after(t.Context(), 9)
-	h.forget()
-	h.publish(store.Horizon{Position: 20, Head: 20})
-	if h.log() == second {
-		t.Error("a server that was not to be had is taken for the same one")
+	for name, other := range map[string]store.LogID{
+		"another timeline": {ID: aLog.ID, Timeline: 2}, "another id": {ID: store.UUID{2}, Timeline: 1},
+	} {
+		for _, head := range []int64{10, 20, 30} {
+			h := newHead(&Worker{feed: newFeed(nil)})
+			h.publish(store.Horizon{Position: 20, Head: 20, Log: aLog})
+			waited := make(chan error)
+			go func() {
+				_, err := h.after(t.Context(), aLog, 20)
+				waited <- err
+			}()
+			h.publish(store.Horizon{Position: head, Head: head, Log: other})
+			if err := <-waited; !errors.Is(err, store.ErrOtherLog) {
+				t.Errorf("%s up to %d: %v, must be ErrOtherLog", name, head, err)
+			}
+			if through, err := h.after(t.Context(), other, head-1); err != nil || through != head {
+				t.Errorf("%s: the horizon of its own is %d with error %v", name, through, err)
+			}
+		}
 	}
 }

@@ -171,12 +171,12 @@ func TestFault_aReclaimFencesTheBatchInFlight(t *testing.T) {
 		}
 		return claims[0]
 	}
-	older := catalogue.Begin(claim())
-	newer := catalogue.Begin(claim())
-	if err := newer.Commit(t.Context(), head, nil); err != nil {
+	first, second := claim(), claim()
+	older, newer := catalogue.Begin(first), catalogue.Begin(second)
+	if err := newer.Commit(t.Context(), store.Commit{Through: head, Log: second.Applied.Log}); err != nil {
 		t.Fatal(err)
 	}
-	if err := older.Commit(t.Context(), head-1, nil); err == nil {
+	if err := older.Commit(t.Context(), store.Commit{Through: head - 1, Log: first.Applied.Log}); err == nil {
 		t.Error("the older claim commits, and moves the checkpoint back")
 	}
 	if got := statusOf(t, s, "fine_balance").Segments[0].Position; got != head {

@@ -2,7 +2,10 @@ package segments
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
+
+	"github.com/pupwasm/pupwasm/store"
 )
 
 // stretchEventsMin is about how many events are read at once while a segment is behind: a read has a price of its own.
@@ -24,7 +27,10 @@ func (f *flow) read(waiting, working context.Context) error {
 	expected := f.request.Bytes
 	for position := f.from; !f.complete(position); {
 		rests := !worker.head.beyond(position)
-		through, log, err := f.await(waiting, position)
+		through, err := f.await(waiting, position)
+		if errors.Is(err, store.ErrOtherLog) {
+			return err
+		}
 		if err != nil {
 			return nil //nolint:nilerr // it was asked to end
 		}
@@ -54,7 +60,10 @@ func (f *flow) read(waiting, working context.Context) error {
 		to.held = read
 		// The next one may be larger by half.
 		expected = min(max(read+read/2, expectedBytesMin), f.request.Bytes)
-		to.log, to.reaches = log, to.through >= through
+		if to.log != f.of {
+			return store.ErrOtherLog
+		}
+		to.reaches = to.through >= through
 		position = to.through
 		f.stretches <- to // has room for all there are
 	}
@@ -67,17 +76,17 @@ func (s *segment) complete(position int64) bool {
 	return s.claim.Barrier > 0 && position >= s.claim.Barrier || worker.options.Once && position >= worker.target
 }
 
-// await waits until there is something to read behind position, and returns how far, and of which log.
-func (s *segment) await(ctx context.Context, position int64) (through int64, log int, err error) {
+// await waits until there is something to read behind position, and returns how far.
+func (s *segment) await(ctx context.Context, position int64) (through int64, err error) {
 	head, jitter := s.runner.worker.head, s.runner.worker.options.WakeJitter
 	rests := !head.beyond(position)
-	through, log, err = head.after(ctx, position)
+	through, err = head.after(ctx, s.of, position)
 	if err == nil && rests && jitter > 0 {
 		sleep(ctx, rand.N(jitter))
-		through, log, err = head.after(ctx, position)
+		through, err = head.after(ctx, s.of, position)
 	}
 	if s.claim.Barrier > 0 {
 		through = min(through, s.claim.Barrier)
 	}
-	return through, log, err
+	return through, err
 }

@@ -122,7 +122,7 @@ func (r *runner) run(ctx context.Context) {
 
 // tend brings the projection closer to what is wanted: the module installed, the layout as it was asked for, and this worker's
 // share of the segments at work. An error is one that passes by itself.
-func (r *runner) tend(ctx context.Context) error {
+func (r *runner) tend(ctx context.Context) (err error) {
 	if err := r.install(ctx); err != nil {
 		return err
 	}
@@ -143,9 +143,10 @@ func (r *runner) tend(ctx context.Context) error {
 		r.withdraw()
 		return r.reinstall(ctx)
 	}
-	if r.worker.options.Once && r.complete(status) {
-		r.completed = true
-		return nil
+	if r.worker.options.Once {
+		if r.completed, err = r.complete(ctx, status); r.completed || err != nil {
+			return err
+		}
 	}
 	if err := r.reshard(ctx, status, v.workers); err != nil {
 		return err
@@ -263,8 +264,9 @@ func (r *runner) close() {
 }
 
 // complete tells, when the worker runs once, whether every segment of the projection has reached the target or failed,
-// whoever owns it. A segment that another worker owns is waited for.
-func (r *runner) complete(status *store.ProjectionStatus) bool {
+// whoever owns it. A segment that another worker owns is waited for. One that is beyond the target was claimed by nobody, so that
+// its checkpoint is checked here.
+func (r *runner) complete(ctx context.Context, status *store.ProjectionStatus) (bool, error) {
 	var failures []error
 	for i := range status.Segments {
 		s := &status.Segments[i]
@@ -272,11 +274,20 @@ func (r *runner) complete(status *store.ProjectionStatus) bool {
 		case s.Failure != "":
 			failures = append(failures, &FailedError{Projection: r.name, Segment: s.Segment, Position: s.Position, Reason: s.Failure})
 		case s.Position < r.worker.target:
-			return false
+			return false, nil
+		}
+	}
+	_, faults, err := store.CheckCheckpoints(ctx, r.worker.store, status.Checkpoints()...)
+	if err != nil {
+		return false, err
+	}
+	for i, fault := range faults {
+		if s := &status.Segments[i]; fault != nil && s.Failure == "" {
+			failures = append(failures, &FailedError{Projection: r.name, Segment: s.Segment, Position: s.Position, Reason: fault.Error()})
 		}
 	}
 	r.failure = errors.Join(append(failures, r.failure)...)
-	return true
+	return true, nil
 }
 
 // batchEvents is the most events in one batch: the worker's setting, or fewer where the module asks for fewer.

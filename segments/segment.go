@@ -29,9 +29,10 @@ type segment struct {
 	leaving bool
 
 	request store.ReadRequest
-	log     *member // of the worker's feed, while it runs
-	careful int64   // up to this position every batch is committed by itself
-	few     int     // events that such a batch has at most, 0 for as many as any
+	of      store.LogID // the log that the checkpoint is of, and all that is read and applied
+	log     *member     // of the worker's feed, while it runs
+	careful int64       // up to this position every batch is committed by itself
+	few     int         // events that such a batch has at most, 0 for as many as any
 
 	deadlocks int // that commits have met
 }
@@ -42,7 +43,7 @@ func newSegment(r *runner, claim store.Claim) *segment {
 		logger: r.logger.With().Int("segment", claim.Segment).Logger(), done: make(chan struct{}),
 		request: store.ReadRequest{
 			After: claim.Position, Limit: stretchEvents(r.batchEvents()), Bytes: r.worker.options.BatchBytes,
-			Scope: r.module.Description.Scope, Range: claim.Range, Columns: r.module.Columns(),
+			Scope: r.module.Description.Scope, Range: claim.Range, Columns: r.module.Columns() | store.ColumnEventID, // which a commit notes
 		},
 	}
 }
@@ -71,6 +72,9 @@ func (s *segment) run(ctx context.Context) error {
 	worker := s.runner.worker
 	working, stop := outliving(ctx, stopGrace)
 	defer stop()
+	if err := s.joinLog(working); err != nil {
+		return err
+	}
 	s.log = worker.feed.join(s.request, s.runner.divider)
 	defer worker.feed.leave(s.log)
 	for {
@@ -83,6 +87,26 @@ func (s *segment) run(ctx context.Context) error {
 	}
 }
 
+// joinLog checks that the checkpoint belongs to the log that the database has now, of which all has to be that is read from here on.
+func (s *segment) joinLog(ctx context.Context) error {
+	log, faults, err := store.CheckCheckpoints(ctx, s.runner.worker.store, s.claim.Checkpoint())
+	if err != nil {
+		return err
+	}
+	if faults[0] != nil {
+		return faults[0]
+	}
+	if log != s.claim.Applied.Log {
+		if err := s.runner.worker.store.Adopt(ctx, s.claim, log); err != nil {
+			return err
+		}
+		s.at().Info().Uint32("timeline", log.Timeline).Msg("another server has the log, which has all that was applied")
+		s.claim.Applied.Log = log
+	}
+	s.of = log
+	return nil
+}
+
 // faultPosition is the position of the event that a guest blames, or 0.
 func faultPosition(err error) int64 {
 	var fault *host.Fault
@@ -92,10 +116,12 @@ func faultPosition(err error) int64 {
 	return 0
 }
 
-// isFailure tells whether the guest or its SQL is to blame, so that the same batch would fail again.
+// isFailure tells whether the guest or its SQL is to blame, or the log is not the one that the rows were built from: the segment would
+// fail again.
 func isFailure(err error) bool {
 	var fault *host.Fault
-	return errors.As(err, &fault) || isRejected(err)
+	var log *store.LogError
+	return errors.As(err, &fault) || errors.As(err, &log) || isRejected(err)
 }
 
 // stopGrace is how long a batch may go on after the segment was asked to stop: a database that does not answer must not keep a
@@ -119,7 +145,7 @@ func outliving(parent context.Context, grace time.Duration) (context.Context, co
 // farewellTimeout bounds what a segment says to the database at its end.
 const farewellTimeout = 5 * time.Second
 
-// finish gives the claim up in the way that fits the reason. Only what the guest or its SQL is to blame for is recorded as a
+// finish gives the claim up in the way that fits the reason. Only what would fail again (see isFailure) is recorded as a
 // failure; everything else may pass, and the runner tries again.
 func (s *segment) finish(err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), farewellTimeout)
@@ -141,6 +167,9 @@ func (s *segment) finish(err error) {
 	case errors.Is(err, store.ErrFenced):
 		s.at().Info().Msg("segment lost to another claim")
 	default:
+		if errors.Is(err, store.ErrOtherLog) {
+			s.at().Info().Msg("the database has another log, reading again")
+		}
 		if err := s.runner.worker.store.Release(ctx, s.claim); err != nil {
 			s.at().Debug().Err(err).Msg("segment not released")
 		}

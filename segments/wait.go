@@ -70,16 +70,17 @@ func WaitForPosition(ctx context.Context, s store.Store, projection string, posi
 //
 // # Errors
 //
-// [*FailedError] when a segment that is behind has failed; [*NotRunError] when no worker has run the projection for the time of
+// [*FailedError] when a segment that is behind has failed, or a checkpoint does not belong to the log that the database has
+// ([store.CheckCheckpoints]); [*NotRunError] when no worker has run the projection for the time of
 // Grace; ctx's error; those of the store but [store.ErrTransient], after which it tries again.
 func (w Wait) For(ctx context.Context, s store.Store) error {
 	if w.Grace == 0 {
 		w.Grace = WaitGrace
 	}
 	var since time.Time // when no worker was seen to run the projection, first
-	told := false
+	told, checked := false, false
 	for pause := waitMin; ; pause = min(2*pause, waitMax) {
-		there, err := w.reached(ctx, s)
+		there, err := w.reached(ctx, s, &checked)
 		var notRun *NotRunError
 		switch {
 		case ctx.Err() != nil:
@@ -108,16 +109,27 @@ func (w Wait) For(ctx context.Context, s store.Store) error {
 	}
 }
 
-// reached tells whether the projection is where it is waited for, and fails when it will not come there.
-func (w Wait) reached(ctx context.Context, s store.Store) (bool, error) {
+// reached tells whether the projection is where it is waited for, and fails when it will not come there. checked tells whether its
+// checkpoints were found to belong to the log: they are looked at first, so that it fails at once, and last.
+func (w Wait) reached(ctx context.Context, s store.Store, checked *bool) (bool, error) {
 	projections, err := s.Status(ctx, w.Projection)
 	if err != nil {
 		return false, err
 	}
 	live := false
 	for i := range projections {
-		if there, err := reached(&projections[i], w.Position); there || err != nil {
-			return there, err
+		there, err := reached(&projections[i], w.Position)
+		if err != nil {
+			return false, err
+		}
+		if !*checked || there {
+			if err := checkLog(ctx, s, &projections[i]); err != nil {
+				return false, err
+			}
+			*checked = true
+		}
+		if there {
+			return true, nil
 		}
 		live = slices.ContainsFunc(projections[i].Segments, func(s store.SegmentStatus) bool { return s.Live })
 	}
@@ -155,4 +167,19 @@ func reached(p *store.ProjectionStatus, position int64) (bool, error) {
 		there = false
 	}
 	return there, nil
+}
+
+// checkLog tells whether the checkpoints belong to the log.
+func checkLog(ctx context.Context, log store.Reader, p *store.ProjectionStatus) error {
+	_, faults, err := store.CheckCheckpoints(ctx, log, p.Checkpoints()...)
+	if err != nil {
+		return err
+	}
+	for i, fault := range faults {
+		if fault != nil {
+			s := &p.Segments[i]
+			return &FailedError{Projection: p.Name, Segment: s.Segment, Position: s.Position, Reason: fault.Error()}
+		}
+	}
+	return nil
 }

@@ -115,7 +115,7 @@ func (w *waiting) move(catalogue store.Catalogue, claim *store.Claim, through in
 	w.Helper()
 	tx := catalogue.Begin(*claim)
 	defer tx.Rollback()
-	if err := tx.Commit(w.ctx, through, nil); err != nil {
+	if err := tx.Commit(w.ctx, store.Commit{Through: through, Log: claim.Applied.Log}); err != nil {
 		w.Fatal(err)
 	}
 	claim.Position = through

@@ -16,9 +16,9 @@ type window struct {
 	filled      bool
 	batches     int
 	events      int
-	first, last int64     // positions of its events
+	first, last int64 // positions of its events
+	lastEvent   store.UUID
 	through     int64     // where the checkpoint goes
-	log         int       // whose events they are
 	reaches     bool      // up to the horizon as it was known when they were read: nothing waits behind
 	since       time.Time // when it was begun
 	before      time.Time // when the window before it was handed on
@@ -48,7 +48,8 @@ func (w *window) add(b batch, mutations []store.Mutation) {
 		if w.batches == 0 {
 			w.first = b.events[0].Position
 		}
-		w.last = b.events[len(b.events)-1].Position
+		last := &b.events[len(b.events)-1]
+		w.last, w.lastEvent = last.Position, last.ID
 		w.batches++
 		w.events += len(b.events)
 	}

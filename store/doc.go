@@ -11,6 +11,7 @@
 //   - Rows and checkpoint commit in one transaction or not at all ([Tx]).
 //   - No position at or below [Horizon.Position] can still appear ([Reader]).
 //   - A commit succeeds only while the [Claim] still holds the segment at the position that it was read at.
+//   - What was read of one log is never committed to another: reads are stamped with a [LogID], which the commit compares.
 //   - Errors are translated once: callers test them with errors.Is and errors.As against errors.go.
 //
 // [GroupAppender] stands in front of any of them, for many callers with a few events each.

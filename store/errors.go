@@ -16,6 +16,10 @@ var (
 	// ErrNameTaken says that another process has joined under the worker's name. Nothing was changed.
 	ErrNameTaken = errors.New("another process has started under the name of this worker")
 
+	// ErrOtherLog says that what was read is of another log than the database has now: another server took its place, or its
+	// log was replaced. Nothing was written. Drop what was read, check the checkpoint by [CheckCheckpoints], and read again.
+	ErrOtherLog = errors.New("the log is another one than was read")
+
 	// ErrTransient wraps every failure that may pass by itself: a lost connection, a deadlock, a server that starts or
 	// is read-only. Nothing can be said of the transaction; the stored checkpoint tells.
 	ErrTransient = errors.New("the database is not available")
@@ -99,6 +103,18 @@ type RejectedError struct {
 
 func (e *RejectedError) Error() string {
 	return fmt.Sprintf("the database refuses %s: %s", e.Statement, e.Reason)
+}
+
+// LogError says that a checkpoint does not belong to the log that the database has: to go on would leave events out, or apply others
+// to rows that they do not fit.
+type LogError struct {
+	Projection string
+	Reason     string // what differs
+}
+
+func (e *LogError) Error() string {
+	return fmt.Sprintf("%s: restore the log that the rows were built from and start the projection again, or rebuild it: "+
+		"'pupwasm reset %s' deletes its rows, and the next run applies this log from the first event", e.Reason, e.Projection)
 }
 
 // CatalogueError says what of a projection's declaration cannot be installed. It is found at load, before any event.

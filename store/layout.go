@@ -35,6 +35,7 @@ type Part struct {
 	Segment  int
 	Range    HashRange
 	Position int64
+	Applied  Applied
 	Failure  string // "" unless it failed
 	Merge    Merge
 }
@@ -55,12 +56,21 @@ func NewLayout(n int) *Layout {
 	return l
 }
 
+// Begin makes the segments of a new layout begin with a log.
+func (l *Layout) Begin(log LogID) {
+	for i := range l.Parts {
+		l.Parts[i].Applied = Applied{Log: log}
+	}
+}
+
 // Layout returns the layout as it was when the status was read; its Next is not known.
 func (p *ProjectionStatus) Layout() *Layout {
 	l := &Layout{Asked: p.Asked}
 	for i := range p.Segments {
 		s := &p.Segments[i]
-		l.Parts = append(l.Parts, Part{Segment: s.Segment, Range: s.Range, Position: s.Position, Failure: s.Failure, Merge: s.Merge})
+		l.Parts = append(l.Parts, Part{
+			Segment: s.Segment, Range: s.Range, Position: s.Position, Applied: s.Applied, Failure: s.Failure, Merge: s.Merge,
+		})
 	}
 	l.Sort()
 	return l
@@ -296,10 +306,16 @@ func (l *Layout) merge(first, end int) error {
 	return nil
 }
 
-// join puts one segment in the place of the parts from first to end.
+// join puts one segment in the place of the parts from first to end. What it has applied last is the last of all of them.
 func (l *Layout) join(first, end int, m Merge) {
+	last := l.Parts[first].Applied
+	for _, p := range l.Parts[first:end] {
+		if p.Applied.Position > last.Position {
+			last = p.Applied
+		}
+	}
 	l.Parts = slices.Replace(l.Parts, first, end, Part{
-		Segment: m.Into, Position: m.At,
+		Segment: m.Into, Position: m.At, Applied: last,
 		Range: HashRange{First: l.Parts[first].Range.First, Last: l.Parts[end-1].Range.Last},
 	})
 }

@@ -107,7 +107,7 @@ func (b *PageBuilder) End(page *Page) {
 
 // Start empties a page for the request and tells whether there is anything to read.
 func (r *ReadRequest) Start(page *Page) (bool, error) {
-	page.Events = page.Events[:0]
+	page.Events, page.Log = page.Events[:0], LogID{}
 	if r.Limit < 1 {
 		return false, errors.New("a read needs a limit of at least 1 event")
 	}

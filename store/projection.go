@@ -12,6 +12,7 @@ type Claim struct {
 	Segment    int
 	Range      HashRange
 	Position   int64 // the checkpoint: everything up to it is applied
+	Applied    Applied
 	Barrier    int64 // the position that it must not pass, since the segment is being merged there; 0 for none
 	Worker     string
 	Epoch      int64 // grows with every claim, also by the same worker
@@ -69,17 +70,37 @@ type Tx interface {
 	// [*RejectedError] when the database refuses the arguments, [ErrTransient].
 	Query(ctx context.Context, query int, arguments []Value, rows *Rows) error
 
-	// Commit applies the steps in order and moves the checkpoint from the claim's position to through, in one
-	// transaction that a lost claim cannot pass.
+	// Commit applies the steps in order and moves the checkpoint from the claim's position to the commit's, in one
+	// transaction that a lost claim cannot pass, nor what was read of another log than the checkpoint is of. Where the
+	// database has the log too, it must be this very log, with the event that the claim has applied last and the last one of
+	// the commit.
 	//
 	// # Errors
 	//
-	// [ErrFenced], [*RejectedError], [ErrTransient]. Nothing was written, except that after ErrTransient, or when ctx ended,
+	// [ErrFenced], [ErrOtherLog], [*RejectedError], [ErrTransient]. Nothing was written, except that after ErrTransient, or when ctx ended,
 	// the commit may have arrived: a new claim tells the position.
-	Commit(ctx context.Context, through int64, steps []Step) error
+	Commit(ctx context.Context, commit Commit) error
 
 	// Rollback ends the unit of work. After Commit it does nothing.
 	Rollback()
+}
+
+// Commit is what one transaction writes.
+type Commit struct {
+	Through int64 // where the checkpoint goes
+	Steps   []Step
+	Log     LogID // whose events were read, see [Page]
+	// LastPosition and LastEvent are of the last event that is applied with it; zero when there is none.
+	LastPosition int64
+	LastEvent    UUID
+}
+
+// Applied is what the claim has applied when the commit has gone through.
+func (c *Commit) Applied(claim *Claim) Applied {
+	if c.LastPosition == 0 {
+		return Applied{Log: c.Log, Position: claim.Applied.Position, Event: claim.Applied.Event}
+	}
+	return Applied{Log: c.Log, Position: c.LastPosition, Event: c.LastEvent}
 }
 
 // Rows is the result of a query: Width values a row, row by row.
@@ -122,6 +143,10 @@ type Leases interface {
 	// fences its older claim.
 	Claim(ctx context.Context, request ClaimRequest) ([]Claim, error)
 
+	// Adopt notes that the claim's checkpoint belongs to a log, which [CheckLog] has found out: that of a new timeline, or any
+	// log for a segment that has not begun. A claim that no longer holds is [ErrFenced].
+	Adopt(ctx context.Context, claim Claim, log LogID) error
+
 	// Release gives the segment up. A claim that no longer holds is left alone.
 	Release(ctx context.Context, claim Claim) error
 
@@ -163,6 +188,7 @@ type SegmentStatus struct {
 	Segment   int
 	Range     HashRange
 	Position  int64
+	Applied   Applied
 	Epoch     int64
 	Owner     string // "" when nobody owns it
 	Live      bool   // the owner's lease has not run out

@@ -93,6 +93,8 @@ type Page struct {
 	// Through is the position up to which nothing in scope is left: the last event's when a limit was reached, and the
 	// request's Through otherwise. A checkpoint moves there, over events out of scope.
 	Through int64
+	// Log is whose events these are, as the connection that read them saw it before it read.
+	Log LogID
 	// Buffer is the store's: it holds payloads and metadata, and the room for those of the next Read.
 	Buffer []byte
 }
@@ -108,6 +110,8 @@ type Horizon struct {
 	// Prepared is set when it is no process but a prepared transaction that holds Position back. It names the transaction, and
 	// says how to end it.
 	Prepared string
+	// Log is whose horizon this is.
+	Log LogID
 }
 
 // Reader reads events.
@@ -117,6 +121,9 @@ type Reader interface {
 
 	// Read fills page, which the caller owns and may use again.
 	Read(ctx context.Context, request ReadRequest, page *Page) error
+
+	// Locate tells which log this is, how far it goes, and the ids of the events at some positions.
+	Locate(ctx context.Context, positions ...int64) (LogState, error)
 
 	// ReadStream returns the events of one stream with versions from first to last, both included; last 0 means the end.
 	// The caller owns the result. A stream that has no event at all is [ErrStreamNotFound]; a range without events is an

@@ -52,12 +52,12 @@ func TestStatus_ageOfImportedEvents(t *testing.T) {
 	if got := age(); got > 600 {
 		t.Errorf("before the first commit it is behind for %.0f seconds", got)
 	}
-	must(catalogue.Begin(claims[0]).Commit(t.Context(), 1, nil))
+	must(catalogue.Begin(claims[0]).Commit(t.Context(), store.Commit{Through: 1, Log: claims[0].Applied.Log}))
 	if got := age(); got > 600 {
 		t.Errorf("in the middle it is behind for %.0f seconds", got)
 	}
 	claims[0].Position = 1
-	must(catalogue.Begin(claims[0]).Commit(t.Context(), 2, nil))
+	must(catalogue.Begin(claims[0]).Commit(t.Context(), store.Commit{Through: 2, Log: claims[0].Applied.Log}))
 	if got := age(); got != 0 {
 		t.Errorf("at the end it is behind for %.0f seconds", got)
 	}

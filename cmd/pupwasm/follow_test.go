@@ -134,7 +134,7 @@ func TestStatus_showsEverySegmentAndResetForgetsThem(t *testing.T) {
 	if err != nil || len(claims) != 2 {
 		t.Fatal(claims, err)
 	}
-	if err := catalogue.Begin(claims[0]).Commit(ctx, 2, nil); err != nil {
+	if err := catalogue.Begin(claims[0]).Commit(ctx, store.Commit{Through: 2, Log: claims[0].Applied.Log}); err != nil {
 		t.Fatal(err)
 	}
 	if err := to.Fail(ctx, claims[1], reason); err != nil {

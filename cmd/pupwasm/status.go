@@ -37,9 +37,11 @@ func newStatusCommand(globals *globalOptions) *cobra.Command {
              older than that, since the segment was at the end of the log
   STATE      running; waiting (no worker has it); refused (no worker can run the projection); abandoned (its worker is gone,
              another takes over); merging (it waits for the segments that it will be one with); failed (it goes on when the
-             projection is started again)
+             projection is started again); other log (the log is not the one that the rows were built from; BEHIND and AGE are
+             not known then)
 
-Reasons are below the table: of segments that failed, and of modules that a running host was refused.
+Reasons are below the table: of segments that failed, or whose log is another, and of modules that a
+running host was refused.
 
 Projections are applied up to the horizon. It stays behind the head while an append has not ended; the process, or the
 prepared transaction, that holds it back is named.`,
@@ -83,11 +85,12 @@ type segmentReport struct {
 	FirstHash  uint32     `json:"first_hash"`
 	LastHash   uint32     `json:"last_hash"`
 	Position   int64      `json:"position"`
-	Behind     int64      `json:"behind"`
+	Behind     *int64     `json:"behind"`      // null when the log is another one
 	AgeSeconds *float64   `json:"age_seconds"` // null when it is not known
 	State      string     `json:"state"`
 	Owner      string     `json:"owner,omitempty"`
 	Failure    string     `json:"failure,omitempty"`
+	LogFault   string     `json:"log_fault,omitempty"` // why the checkpoint does not belong to the log
 	Epoch      int64      `json:"epoch"`
 	UpdatedAt  *time.Time `json:"updated_at,omitempty"`
 }
@@ -131,13 +134,19 @@ func readStatus(ctx context.Context, from store.Store, only []string) (*statusRe
 	}
 	ages := ages{from: from, created: map[int64]time.Time{}}
 	for _, projection := range projections {
+		_, faults, err := store.CheckCheckpoints(ctx, from, projection.Checkpoints()...)
+		if err != nil {
+			return nil, err
+		}
 		p := projectionReport{
 			Name: projection.Name, Version: projection.Version, Installed: true, Position: horizon.Head, Segments: []segmentReport{},
 		}
 		for i := range projection.Segments {
-			segment, err := reportSegment(ctx, &projection.Segments[i], horizon.Head, &ages)
-			if err != nil {
-				return nil, err
+			segment := reportSegment(&projection.Segments[i], horizon.Head, faults[i])
+			if segment.Behind != nil {
+				if segment.AgeSeconds, err = ages.of(ctx, &projection.Segments[i], *segment.Behind); err != nil {
+					return nil, err
+				}
 			}
 			p.Position = min(p.Position, segment.Position)
 			p.Segments = append(p.Segments, segment)
@@ -198,23 +207,29 @@ func logFaults(ctx context.Context, from store.Store) (faults []string, err erro
 	return faults, nil
 }
 
-func reportSegment(ctx context.Context, s *store.SegmentStatus, head int64, ages *ages) (segmentReport, error) {
+func reportSegment(s *store.SegmentStatus, head int64, fault error) segmentReport {
 	report := segmentReport{
 		Segment: s.Segment, FirstHash: s.Range.First, LastHash: s.Range.Last, Position: s.Position,
-		Behind: max(head-s.Position, 0), State: stateOf(s), Owner: s.Owner, Failure: s.Failure, Epoch: s.Epoch,
+		State: stateOf(s), Owner: s.Owner, Failure: s.Failure, Epoch: s.Epoch,
 	}
 	if !s.UpdatedAt.IsZero() {
 		report.UpdatedAt = &s.UpdatedAt
 	}
-	var err error
-	report.AgeSeconds, err = ages.of(ctx, s, report.Behind)
-	return report, err
+	if fault != nil {
+		report.State, report.LogFault = stateOtherLog, fault.Error()
+		return report
+	}
+	behind := max(head-s.Position, 0)
+	report.Behind = &behind
+	return report
 }
 
 // The states that are more than what a segment's row says.
 const (
 	stateWaiting = "waiting" // no worker has the segment
 	stateRefused = "refused" // and none can run the projection
+
+	stateOtherLog = "other log" // the log is not the one that the rows were built from
 )
 
 func stateOf(s *store.SegmentStatus) string {

@@ -27,8 +27,8 @@ func (o *statusOptions) print(report *statusReport) error {
 			if owner == "" {
 				owner = "-"
 			}
-			fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%s\t%s\t%s\n",
-				printable(p.Name), p.Version, s.Segment, s.Position, s.Behind, ageText(s.AgeSeconds), s.State, owner)
+			fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%s\t%s\t%s\t%s\n",
+				printable(p.Name), p.Version, s.Segment, s.Position, behindText(s.Behind), ageText(s.AgeSeconds), s.State, owner)
 		}
 	}
 	if err := table.Flush(); err != nil {
@@ -60,7 +60,11 @@ func (o *statusOptions) printReasons(report *statusReport) error {
 	for i := range report.Projections {
 		p := &report.Projections[i]
 		for i := range p.Segments {
-			if s := &p.Segments[i]; s.Failure != "" {
+			s := &p.Segments[i]
+			switch {
+			case s.LogFault != "":
+				reasons = append(reasons, fmt.Sprintf("%s, segment %d: %s", printable(p.Name), s.Segment, printable(s.LogFault)))
+			case s.Failure != "":
 				reasons = append(reasons, fmt.Sprintf("%s, segment %d failed: %s", printable(p.Name), s.Segment, printable(s.Failure)))
 			}
 		}
@@ -79,6 +83,13 @@ func (o *statusOptions) printReasons(report *statusReport) error {
 		}
 	}
 	return nil
+}
+
+func behindText(behind *int64) string {
+	if behind == nil {
+		return "-"
+	}
+	return strconv.FormatInt(*behind, 10)
 }
 
 // ageText shows a span in its two largest units.

@@ -34,8 +34,8 @@ func newWaitCommand(globals *globalOptions) *cobra.Command {
 		Use:   "wait PROJECTION",
 		Short: "Wait until a projection has applied everything up to a position",
 		Long: `Wait until a projection has applied everything up to a position, so that what was appended can be read from its tables.
-Some host has to run the projection: when none has for the time of --grace, or a segment that is behind has failed, the command fails
-and says why.`,
+Some host has to run the projection: when none has for the time of --grace, a segment that is behind has failed, or the log is not
+the one that the rows were built from, the command fails and says why.`,
 		Example: `  pupwasm append events.jsonl && pupwasm wait fines
   pupwasm wait fines --position 4711 --timeout 5s`,
 		Args: wantArgs(cobra.ExactArgs(1)),

@@ -38,7 +38,7 @@ type Server struct {
 
 	folder   string
 	port     int
-	standby  bool
+	standby  bool // or lost: its databases are not dropped
 	bin      string
 	owner    *syscall.Credential
 	settings []string
@@ -190,6 +190,12 @@ func (s *Server) awaitReady() error {
 func (s *Server) Kill() {
 	s.life.Close()
 	_ = s.guard.Wait()
+}
+
+// Lose ends the server at once and for good. Its databases go with its data.
+func (s *Server) Lose() {
+	s.standby = true
+	s.Kill()
 }
 
 // Demote makes the server a read-only standby when it runs again, after Kill. Its databases go with its data.

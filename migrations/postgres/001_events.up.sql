@@ -34,6 +34,29 @@ CREATE TABLE {schema}.events (
     CONSTRAINT events_stream_version_key UNIQUE (bounded_context, aggregate_type, aggregate_id, aggregate_version)
 );
 
+-- The identity of the log: a checkpoint must not go on with another one. A copy of the database has the same id; what tells copies
+-- apart are the server's timeline and the events themselves.
+CREATE TABLE {schema}.log (
+    id  uuid NOT NULL DEFAULT gen_random_uuid(),
+    one boolean PRIMARY KEY DEFAULT true CHECK (one)
+);
+INSERT INTO {schema}.log DEFAULT VALUES;
+
+-- With the timeline of this server at this moment, which is another one as soon as a standby has taken a server's place. The control
+-- file is no source of it: it follows with a checkpoint. A standby has none, and what is read there counts for nothing.
+CREATE VIEW {schema}.log_id AS
+    SELECT l.id, CASE WHEN pg_catalog.pg_is_in_recovery() THEN 0
+        ELSE ('x' || pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 8))::bit(32)::bigint END AS timeline
+    FROM {schema}.log l;
+GRANT SELECT ON {schema}.log_id TO PUBLIC;
+
+-- event_at returns the id of the event at a position, or zeros where there is none. Its plan is kept for a session: see append_events.
+CREATE FUNCTION {schema}.event_at(of_position bigint) RETURNS uuid LANGUAGE plpgsql STABLE SET enable_seqscan = off AS $$
+BEGIN
+    RETURN coalesce((SELECT e.event_id FROM {schema}.events e WHERE e.global_position = of_position),
+        '00000000-0000-0000-0000-000000000000');
+END $$;
+
 -- One row a stream, which an append locks before it takes its first position, so that positions grow with versions.
 CREATE TABLE {schema}.streams (
     bounded_context text NOT NULL,

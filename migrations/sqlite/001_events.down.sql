@@ -1,1 +1,2 @@
 DROP TABLE {schema}__events;
+DROP TABLE {schema}__log;

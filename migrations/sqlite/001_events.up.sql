@@ -44,3 +44,10 @@ CREATE TRIGGER {schema}__events_keep_position BEFORE UPDATE ON {schema}__events 
 BEGIN
     SELECT RAISE(ABORT, 'an event cannot be moved to another position: append another event');
 END;
+
+-- The identity of the log: a checkpoint must not go on with another one.
+CREATE TABLE {schema}__log (
+    id  BLOB NOT NULL,
+    one INTEGER PRIMARY KEY CHECK (one = 1)
+) STRICT;
+INSERT INTO {schema}__log (id, one) VALUES (randomblob(16), 1);

@@ -38,6 +38,11 @@ CREATE TABLE {schema}__segments (
     failure    TEXT,
     merge_into INTEGER NOT NULL DEFAULT 0,
     merge_at   INTEGER NOT NULL DEFAULT 0, -- 0: no merge
+    -- The log that the checkpoint is of, and the last event that was applied; zeros where there is none.
+    log_id        BLOB NOT NULL DEFAULT (zeroblob(16)),
+    timeline      INTEGER NOT NULL DEFAULT 0, -- of the server that has the log, which may be another database
+    last_position INTEGER NOT NULL DEFAULT 0,
+    last_event    BLOB NOT NULL DEFAULT (zeroblob(16)),
     updated_at INTEGER NOT NULL,
     behind_since INTEGER,                  -- the first of the commits that did not reach the end of the log; null when the last one did
     PRIMARY KEY (projection, segment)

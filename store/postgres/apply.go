@@ -69,27 +69,27 @@ func (u *unit) Query(ctx context.Context, query int, arguments []store.Value, ro
 //
 // BEGIN, fence and checkpoint, rows, COMMIT go out together and are answered together. The fence comes first: when it
 // raises, the server skips the rest.
-func (u *unit) Commit(ctx context.Context, through int64, steps []store.Step) error {
+func (u *unit) Commit(ctx context.Context, commit store.Commit) error {
 	defer u.Rollback()
 	ctx, cancel := u.catalogue.store.bounded(ctx)
 	defer cancel()
 	if u.begun { // what was queried before is lost with the transaction
-		return u.commit(ctx, through, steps)
+		return u.commit(ctx, &commit)
 	}
 	return withoutNames(func() error {
 		u.giveBack()
-		return u.commit(ctx, through, steps)
+		return u.commit(ctx, &commit)
 	})
 }
 
-func (u *unit) commit(ctx context.Context, through int64, steps []store.Step) error {
+func (u *unit) commit(ctx context.Context, commit *store.Commit) error {
 	p, err := u.pipeline(ctx)
 	if err != nil {
 		return err
 	}
-	p.send(&u.catalogue.store.advance, u.catalogue.fence(u.params, u.claim, through))
-	for i := range steps {
-		p.sendStep(u.catalogue, u.params, &steps[i])
+	p.send(&u.catalogue.store.advance, u.catalogue.fence(u.params, &u.claim, commit))
+	for i := range commit.Steps {
+		p.sendStep(u.catalogue, u.params, &commit.Steps[i])
 	}
 	p.send(&commitStatement, nil)
 	return p.finish((*statementResult).drain)
@@ -105,16 +105,25 @@ var (
 		{Kind: store.KindI64},
 		{Kind: store.KindBool},
 		{Kind: store.KindI64},
+		{Kind: store.KindUUID},
+		{Kind: store.KindI64},
+		{Kind: store.KindI64},
+		{Kind: store.KindUUID},
+		{Kind: store.KindI64},
+		{Kind: store.KindUUID},
 	}
 	pinParams = []store.Type{{Kind: store.KindI64}}
 )
 
-func (c *catalogue) fence(params *parameters, claim store.Claim, through int64) [][]byte {
+func (c *catalogue) fence(params *parameters, claim *store.Claim, commit *store.Commit) [][]byte {
 	params.reset()
+	before, after := claim.Applied, commit.Applied(claim)
+	id := func(id store.UUID) store.Value { return store.BytesOf(store.KindUUID, id[:]) }
 	values := [...]store.Value{
 		store.Text(claim.Projection), store.I64(int64(claim.Segment)), store.Text(claim.Worker),
-		store.I64(claim.Epoch), store.I64(claim.Position), store.I64(through), store.Bool(c.store.options.Durable),
-		store.I64(c.store.statementTimeout()),
+		store.I64(claim.Epoch), store.I64(claim.Position), store.I64(commit.Through), store.Bool(c.store.options.Durable),
+		store.I64(c.store.statementTimeout()), id(commit.Log.ID), store.I64(int64(commit.Log.Timeline)),
+		store.I64(before.Position), id(before.Event), store.I64(after.Position), id(after.Event),
 	}
 	for i, v := range values {
 		params.add(advanceParams[i], v)

@@ -97,7 +97,7 @@ func (r *rig) commit(ctx context.Context, mutations ...store.Mutation) error {
 func (r *rig) commitSteps(ctx context.Context, steps []store.Step) error {
 	tx := r.catalogue.Begin(r.claim)
 	defer tx.Rollback()
-	return tx.Commit(ctx, r.claim.Position+1, steps)
+	return tx.Commit(ctx, store.Commit{Through: r.claim.Position + 1, Steps: steps, Log: r.claim.Applied.Log})
 }
 
 // want compares the table and the checkpoint, past the store.
@@ -134,7 +134,7 @@ func TestCommit_isOneRoundTrip(t *testing.T) {
 		var rows store.Rows
 		must(t, tx.Query(ctx, sumsAll, nil, &rows))
 		must(t, tx.Query(ctx, sumsAll, nil, &rows))
-		must(t, tx.Commit(ctx, r.claim.Position+1, nil))
+		must(t, tx.Commit(ctx, store.Commit{Through: r.claim.Position + 1, Log: r.claim.Applied.Log}))
 		tx.Rollback()
 		r.claim.Position++
 	})
@@ -197,7 +197,7 @@ func TestCommit_errorInTheMiddleLeavesAUsableConnection(t *testing.T) {
 	stale := r.claim
 	stale.Epoch--
 	tx := r.catalogue.Begin(stale)
-	if err := tx.Commit(ctx, 9, r.folder.Fold([]store.Mutation{add("a", 1)})); !errors.Is(err, store.ErrFenced) {
+	if err := tx.Commit(ctx, store.Commit{Through: 9, Steps: r.folder.Fold([]store.Mutation{add("a", 1)}), Log: stale.Applied.Log}); !errors.Is(err, store.ErrFenced) {
 		t.Errorf("a stale claim: %v", err)
 	}
 	r.wantClean() // also before Rollback
@@ -252,7 +252,7 @@ func TestTransaction_settingsAreFixed(t *testing.T) {
 		if got := string(rows.Values[0].Bytes()); got != "00 UTC 1970-01-01 00:00:00+00 1 day" {
 			t.Errorf("a query before the commit sees %q", got)
 		}
-		must(t, tx.Commit(t.Context(), r.claim.Position+1, r.folder.Fold([]store.Mutation{add("b", 1)})))
+		must(t, tx.Commit(t.Context(), store.Commit{Through: r.claim.Position + 1, Steps: r.folder.Fold([]store.Mutation{add("b", 1)}), Log: r.claim.Applied.Log}))
 		tx.Rollback()
 		wantRows(t, db, "SELECT note FROM sums.total WHERE name = 'b'", want)
 	}
@@ -293,7 +293,7 @@ func TestCommit_constraintsOfDDLAreCheckedAtTheEnd(t *testing.T) {
 	commit := func(mutations ...store.Mutation) error {
 		tx := catalogue.Begin(claims[0])
 		defer tx.Rollback()
-		err := tx.Commit(ctx, claims[0].Position+1, store.NewFolder(p).Fold(mutations))
+		err := tx.Commit(ctx, store.Commit{Through: claims[0].Position + 1, Steps: store.NewFolder(p).Fold(mutations), Log: claims[0].Applied.Log})
 		if err == nil {
 			claims[0].Position++
 		}
@@ -313,19 +313,19 @@ func TestCommit_constraintsOfDDLAreCheckedAtTheEnd(t *testing.T) {
 	wantRows(t, db, "SELECT count(*) FROM family.parent", "3")
 }
 
-// TestCommit_beyondTheLogIsFenced: such a position was seen on another server, before a failover, and will be handed out again.
-func TestCommit_beyondTheLogIsFenced(t *testing.T) {
+// TestCommit_beyondTheLogIsOfAnotherLog: such a position was seen on another server, before a failover, and will be handed out again.
+func TestCommit_beyondTheLogIsOfAnotherLog(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	r := newRig(t, db, db.DSN, postgres.Options{Lazy: true})
 	ctx := t.Context()
 	execute(t, db.Connect(t), "ALTER SEQUENCE pupwasm.events_global_position_seq RESTART")
-	if err := r.commit(ctx, add("a", 1)); !errors.Is(err, store.ErrFenced) {
+	if err := r.commit(ctx, add("a", 1)); !errors.Is(err, store.ErrOtherLog) {
 		t.Errorf("in an empty log: %v", err)
 	}
 	appendOne(t, r.store, "a")
 	must(t, r.commit(ctx, add("a", 1)))
-	if err := r.commit(ctx, add("a", 1)); !errors.Is(err, store.ErrFenced) {
+	if err := r.commit(ctx, add("a", 1)); !errors.Is(err, store.ErrOtherLog) {
 		t.Errorf("at position 2 of 1: %v", err)
 	}
 	r.want("a 1")

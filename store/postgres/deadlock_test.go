@@ -66,7 +66,7 @@ func TestCommit_segmentsThatShareRowsDoNotDeadlock(t *testing.T) {
 						mutations = append(mutations, m)
 					}
 					tx := catalogue.Begin(claim)
-					if err := tx.Commit(t.Context(), claim.Position+1, folder.Fold(mutations)); err != nil {
+					if err := tx.Commit(t.Context(), store.Commit{Through: claim.Position + 1, Steps: folder.Fold(mutations), Log: claim.Applied.Log}); err != nil {
 						t.Errorf("segment %d: %v", claim.Segment, err)
 						return
 					}

@@ -18,6 +18,7 @@ import (
 const (
 	stateVersionConflict = "PW001"
 	stateFenced          = "PW002"
+	stateOtherLog        = "PW003"
 )
 
 // classDataException begins the SQLSTATEs of values that a type cannot hold.
@@ -52,6 +53,8 @@ func translate(err error) error {
 		switch pg.Code {
 		case stateFenced:
 			return store.ErrFenced
+		case stateOtherLog:
+			return fmt.Errorf("%w: %s", store.ErrOtherLog, pg.Message)
 		case stateUndefinedTable, stateUndefinedFunction, stateInvalidSchema:
 			return fmt.Errorf("%w (%s)", store.ErrNotMigrated, pg.Message)
 		case stateInvalidPassword, stateInvalidAuth, stateUndefinedDatabase, stateInsufficientRights:
@@ -80,7 +83,7 @@ func translate(err error) error {
 // rejected puts an error of a statement that comes from a projection's catalogue into the words of package store.
 func rejected(name string, err error) error {
 	var pg *pgconn.PgError
-	if errors.As(err, &pg) && pg.Code != stateFenced && !transientState(pg.Code) {
+	if errors.As(err, &pg) && pg.Code != stateFenced && pg.Code != stateOtherLog && !transientState(pg.Code) {
 		return &store.RejectedError{Statement: name, Reason: describe(pg)}
 	}
 	return translate(err)

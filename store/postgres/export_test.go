@@ -13,3 +13,6 @@ func (s *Store) BearSilence(wait time.Duration) { s.silence = wait }
 
 // NamesOff tells whether the store has found out that prepared statements are lost.
 func (s *Store) NamesOff() bool { return s.namesOff.Load() }
+
+// PingAtOnce has idle connections pinged however short they were idle.
+func (s *Store) PingAtOnce(timeout time.Duration) { s.pingAfter, s.pingTimeout = 0, timeout }

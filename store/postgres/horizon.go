@@ -33,11 +33,14 @@ func (s *Store) Horizon(ctx context.Context) (store.Horizon, error) {
 func readHorizon(rows *pgconn.ResultReader, h *store.Horizon) error {
 	for rows.NextRow() {
 		values := rows.Values()
-		if len(values) != 4 || len(values[0]) != 8 || len(values[1]) != 8 || len(values[2]) != 4 {
-			return errors.New("the horizon is no row of bigint, bigint, integer, text")
+		if len(values) != 6 || len(values[0]) != 8 || len(values[1]) != 8 || len(values[2]) != 4 {
+			return errors.New("the horizon is no row of bigint, bigint, integer, text, uuid, bigint")
 		}
 		h.Head, h.Position = int64(binary.BigEndian.Uint64(values[0])), int64(binary.BigEndian.Uint64(values[1]))
 		h.Holder, h.Prepared = int(int32(binary.BigEndian.Uint32(values[2]))), string(values[3])
+		if err := readLogID(values[4:], &h.Log); err != nil {
+			return err
+		}
 	}
 	_, err := rows.Close()
 	return err

@@ -28,6 +28,7 @@ func horizonOf(t testing.TB, s *postgres.Store) store.Horizon {
 	t.Helper()
 	h, err := s.Horizon(context.Background())
 	must(t, err)
+	h.Log = store.LogID{} // the conformance suite looks at it
 	return h
 }
 

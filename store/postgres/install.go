@@ -127,7 +127,13 @@ func (i *installer) registerNew(ctx context.Context, segments int) error {
 	if whole {
 		segments = 1
 	}
-	return i.layout().write(ctx, &store.Layout{}, store.NewLayout(segments))
+	log, err := i.logID(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the identity of the log: %w", err)
+	}
+	layout := store.NewLayout(segments)
+	layout.Begin(log)
+	return i.layout().write(ctx, &store.Layout{}, layout)
 }
 
 func (i *installer) layout() layoutOf {

@@ -34,7 +34,7 @@ func TestReshard_waitsForTheCommitUnderWay(t *testing.T) {
 			go func() {
 				tx := r.catalogue.Begin(r.claim)
 				defer tx.Rollback()
-				committed <- tx.Commit(t.Context(), 3, r.folder.Fold(mutations))
+				committed <- tx.Commit(t.Context(), store.Commit{Through: 3, Steps: r.folder.Fold(mutations), Log: r.claim.Applied.Log})
 			}()
 			awaitBlocked(t, db)
 			go func() {

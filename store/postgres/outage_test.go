@@ -105,7 +105,7 @@ func TestCommit_killedBackendIsTransient(t *testing.T) {
 	var rows store.Rows
 	must(t, tx.Query(ctx, sumsAll, nil, &rows))
 	terminate(t, db)
-	if err := tx.Commit(ctx, r.claim.Position+1, nil); !errors.Is(err, store.ErrTransient) {
+	if err := tx.Commit(ctx, store.Commit{Through: r.claim.Position + 1, Log: r.claim.Applied.Log}); !errors.Is(err, store.ErrTransient) {
 		t.Errorf("killed between a query and the commit: %v", err)
 	}
 	tx.Rollback()
@@ -289,5 +289,33 @@ func TestOutage_aServerThatFallsSilentIsGivenUp(t *testing.T) {
 		if err := call(); !errors.Is(err, store.ErrTransient) {
 			t.Errorf("%s: %v, must be ErrTransient", name, err)
 		}
+	}
+}
+
+// TestOutage_oneHalfOpenConnectionTellsOfAll has a firewall forget all connections of a host. Each of them would take a ping's time to
+// be found out.
+func TestOutage_oneHalfOpenConnectionTellsOfAll(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	between := newProxy(t, db)
+	const connections = 6
+	s, err := postgres.Open(between.dsn, postgres.Options{Schema: db.Schema, ConnectionsMax: connections})
+	must(t, err)
+	t.Cleanup(s.Close)
+	await(t, "all connections are open", func() bool {
+		return query(t, db.Connect(t), "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle' AND application_name = 'pupwasm'")[0][0] ==
+			fmt.Sprint(connections+postgres.ConnectionsBeside)
+	})
+	between.strand()
+	s.PingAtOnce(200 * time.Millisecond)
+	read := store.ReadRequest{Through: 1, Limit: 1, Range: store.FullRange()}
+	must(t, s.Read(t.Context(), read, &store.Page{}))
+	must(t, s.Heartbeat(t.Context(), store.Worker{Name: "w"}, time.Hour))
+	_, err = s.Horizon(t.Context())
+	must(t, err)
+	between.mu.Lock()
+	defer between.mu.Unlock()
+	if between.asked != 1 {
+		t.Errorf("%d half-open connections were asked, must be 1", between.asked)
 	}
 }

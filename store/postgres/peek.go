@@ -41,7 +41,7 @@ func (s *Store) Peek(ctx context.Context, request store.ReadRequest, page *store
 		p := s.startPipeline(ctx, conn)
 		p.send(&s.look, nil)
 		p.next()
-		p.send(inOrder, nil)
+		p.send(&s.ordering, nil)
 		p.send(read, params.values())
 		return p.finish(func(of *statementResult) error {
 			switch of.statement {
@@ -50,7 +50,7 @@ func (s *Store) Peek(ctx context.Context, request store.ReadRequest, page *store
 			case read:
 				return collect(of.reader, request.Columns, &builder)
 			}
-			return of.drain()
+			return readStamp(of.reader, &page.Log)
 		})
 	})
 	return h, err

@@ -16,7 +16,7 @@ import (
 func explain(t *testing.T, conn *pgx.Conn, of *statement, params *parameters) string {
 	t.Helper()
 	p := &pipeline{inner: conn.PgConn().StartPipeline(context.Background()), names: (&Store{}).namesOn(conn.PgConn())}
-	p.send(inOrder, nil)
+	p.send(&statement{sql: queriesFor("pupwasm", now).inOrder}, nil)
 	explained := &statement{sql: "EXPLAIN " + of.sql, params: of.params}
 	p.send(explained, params.values())
 	var lines []string

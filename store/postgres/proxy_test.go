@@ -19,6 +19,8 @@ type proxy struct {
 	clientSpoke bool
 	silent      bool // nothing passes, and nobody is told
 	open        []net.Conn
+	stranded    map[net.Conn]bool // connections on which nothing passes
+	asked       int               // what was asked on them, and not answered
 }
 
 func newProxy(t *testing.T, db pgtest.Database) *proxy {
@@ -64,7 +66,10 @@ func (p *proxy) forward(to, from net.Conn, fromClient bool) {
 				p.turns++
 			}
 			p.clientSpoke = fromClient
-			silent := p.silent
+			silent := p.silent || p.stranded[from]
+			if fromClient && p.stranded[from] && buffer[0] != 'X' { // which is a farewell
+				p.asked++
+			}
 			p.mu.Unlock()
 			if silent {
 				continue
@@ -86,6 +91,16 @@ func (p *proxy) fallSilent() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.silent = true
+}
+
+// strand swallows what comes on the connections of now, as a firewall does that has forgotten them. New ones are as before.
+func (p *proxy) strand() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stranded = map[net.Conn]bool{}
+	for _, conn := range p.open {
+		p.stranded[conn] = true
+	}
 }
 
 // cut breaks every connection.

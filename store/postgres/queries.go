@@ -14,6 +14,9 @@ type queries struct {
 	load         string
 	loaded       string
 	horizon      string
+	inOrder      string
+	logID        string
+	locate       string
 	events       string // the table's name, for reads, whose text depends on the request
 	readStream   string
 	streamExists string
@@ -35,6 +38,7 @@ type queries struct {
 	heartbeat string
 	workers   string
 	claim     string
+	adopt     string
 	release   string
 	fail      string
 	leave     string
@@ -71,8 +75,18 @@ func queriesFor(schema, now string) queries {
 		load: in(`COPY {schema}.events (bounded_context, aggregate_type, aggregate_id, partition_hash, aggregate_version, event_id,
 			event_type, event_version, payload, metadata, trace_id, correlation_id, causation_id, created_at) FROM STDIN BINARY`),
 		loaded:  in(`SELECT {schema}.loaded($1, $2)`),
-		horizon: in(`SELECT head, horizon, holder, prepared FROM {schema}.horizon()`),
-		events:  in(`{schema}.events`),
+		horizon: in(`SELECT h.head, h.horizon, h.holder, h.prepared, l.id, l.timeline FROM {schema}.horizon() h, {schema}.log_id l`),
+		// Before a read, it makes the planner, for one transaction, prefer an index that has the order of the result over sorting.
+		// The planner knows nothing of a log that has just grown, believes that an interval has a few events, and would read all of
+		// them for every page, which makes a rebuild quadratic. So the read has one plan, whatever the log holds, and may be kept.
+		//
+		// And it tells which log is read next on the connection. A standby that becomes the server in between was seen as one.
+		inOrder: in(`SELECT pg_catalog.set_config('enable_sort', 'off', true), l.id, l.timeline FROM {schema}.log_id l`),
+		logID:   in(`SELECT id, timeline FROM {schema}.log_id`),
+		locate: in(`SELECT l.id, l.timeline, coalesce(pg_sequence_last_value('{schema}.events_global_position_seq'), 0),
+			ARRAY (SELECT {schema}.event_at(p.position) FROM unnest($1::bigint[]) WITH ORDINALITY AS p (position, n) ORDER BY p.n)
+			FROM {schema}.log_id l`),
+		events: in(`{schema}.events`),
 		readStream: in(`WHERE bounded_context = $1 AND aggregate_type = $2 AND aggregate_id = $3
 			AND aggregate_version >= $4 AND aggregate_version <= $5 ORDER BY aggregate_version`),
 		streamExists: in(`SELECT EXISTS (SELECT FROM {schema}.events
@@ -94,7 +108,7 @@ func queriesFor(schema, now string) queries {
 			FROM {schema}.events_global_position_seq s`),
 		logEnd: in(`SELECT 0::bigint, coalesce((SELECT max(e.global_position) FROM {schema}.events e), 0),
 			coalesce((SELECT max(p.position) FROM {schema}.segments p), 0)`),
-		advance: in(`SELECT {schema}.advance($1, $2::integer, $3, $4, $5, $6, $7, $8)`),
+		advance: in(`SELECT {schema}.advance($1, $2::integer, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`),
 		pin:     in(`SELECT {schema}.pin($1)`),
 
 		mayNotify: in(`SELECT {schema}.may_notify()`),
@@ -139,7 +153,10 @@ func queriesFor(schema, now string) queries {
 			)
 			UPDATE {schema}.segments s SET owner = $2, epoch = s.epoch + 1 FROM free
 			WHERE s.projection = free.projection AND s.segment = free.segment
-			RETURNING s.segment, s.first_hash, s.last_hash, s.position, s.merge_at, s.epoch`),
+			RETURNING s.segment, s.first_hash, s.last_hash, s.position, s.merge_at, s.epoch,
+				s.log_id, s.timeline, s.last_position, s.last_event`),
+		adopt: in(`UPDATE {schema}.segments SET log_id = $6, timeline = $7
+			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4 AND position = $5`),
 		release: in(`UPDATE {schema}.segments SET owner = NULL WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4`),
 		fail: in(`UPDATE {schema}.segments SET owner = NULL, failure = $5, updated_at = now()
 			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4`),
@@ -167,7 +184,8 @@ func queriesFor(schema, now string) queries {
 		deleteProjection: in(`DELETE FROM {schema}.projections WHERE name = $1 RETURNING declaration`),
 		status: in(`SELECT p.name, p.version, p.segments, s.segment, s.first_hash, s.last_hash, s.position, s.epoch, coalesce(s.owner, ''),
 			EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = s.owner AND {alive}),
-			coalesce(s.failure, ''), s.merge_into, s.merge_at, s.updated_at, s.behind_since
+			coalesce(s.failure, ''), s.merge_into, s.merge_at, s.updated_at, s.behind_since,
+			s.log_id, s.timeline, s.last_position, s.last_event
 			FROM {schema}.projections p JOIN {schema}.segments s ON s.projection = p.name
 			WHERE cardinality($1::text[]) = 0 OR p.name = ANY ($1::text[]) ORDER BY p.name, s.segment`),
 
@@ -175,13 +193,13 @@ func queriesFor(schema, now string) queries {
 		// Commits under way are waited for, and what they have written is what is read. One that hangs must not keep the others
 		// behind it waiting: the change is tried again.
 		lockTimeout: `SELECT pg_catalog.set_config('lock_timeout', '5s', true)`,
-		segments: in(`SELECT segment, first_hash, last_hash, position, coalesce(failure, ''), merge_into, merge_at
-			FROM {schema}.segments WHERE projection = $1 ORDER BY segment FOR UPDATE`),
+		segments: in(`SELECT segment, first_hash, last_hash, position, coalesce(failure, ''), merge_into, merge_at,
+			log_id, timeline, last_position, last_event FROM {schema}.segments WHERE projection = $1 ORDER BY segment FOR UPDATE`),
 		asked: in(`UPDATE {schema}.projections SET segments = $2, next_segment = $3 WHERE name = $1`),
-		insertSegment: in(`INSERT INTO {schema}.segments (projection, segment, first_hash, last_hash, position, failure, merge_into, merge_at)
-			VALUES ($1, $2, $3, $4, $5, nullif($6, ''), $7, $8)`),
+		insertSegment: in(`INSERT INTO {schema}.segments (projection, segment, first_hash, last_hash, position, failure, merge_into, merge_at,
+			log_id, timeline, last_position, last_event) VALUES ($1, $2, $3, $4, $5, nullif($6, ''), $7, $8, $9, $10, $11, $12)`),
 		alterSegment: in(`UPDATE {schema}.segments SET first_hash = $3, last_hash = $4, failure = nullif($5, ''), merge_into = $6,
-			merge_at = $7, owner = NULL, epoch = epoch + 1, updated_at = now() WHERE projection = $1 AND segment = $2`),
+			merge_at = $7, log_id = $8, timeline = $9, last_position = $10, last_event = $11, owner = NULL, epoch = epoch + 1, updated_at = now() WHERE projection = $1 AND segment = $2`),
 		deleteSegment: in(`DELETE FROM {schema}.segments WHERE projection = $1 AND segment = $2`),
 	}
 }

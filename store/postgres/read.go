@@ -79,17 +79,6 @@ func (s *Store) Read(ctx context.Context, request store.ReadRequest, page *store
 	return nil
 }
 
-// inOrder makes the planner, for one transaction, prefer an index that has the order of the result over sorting. It knows
-// nothing of a log that has just grown, believes that an interval has a few events, and would read all of them for
-// every page, which makes a rebuild quadratic.
-//
-// So the read has one plan, whatever the log holds, and may be kept.
-var inOrder = func() *statement {
-	s := &statement{sql: "SELECT pg_catalog.set_config('enable_sort', 'off', true)"}
-	s.keep()
-	return s
-}()
-
 // readInOrder runs a read in one round trip, and tells whether the limit of bytes ended the page. The two statements are one
 // transaction, which ends with the pipeline.
 func (s *Store) readInOrder(
@@ -106,11 +95,11 @@ func (s *Store) readInOrder(
 		builder.Begin(page, bytesMax)
 		defer builder.End(page)
 		p := s.startPipeline(ctx, conn)
-		p.send(inOrder, nil)
+		p.send(&s.ordering, nil)
 		p.send(read, params.values())
 		err := p.finish(func(of *statementResult) error {
 			if of.statement != read {
-				return of.drain()
+				return readStamp(of.reader, &page.Log)
 			}
 			return collect(of.reader, columns, &builder)
 		})

@@ -60,7 +60,9 @@ func TestRights_aHostNeedsNoneToCreateSchemas(t *testing.T) {
 		claims, err := s.Claim(ctx, store.ClaimRequest{Projection: "sums", Worker: "w", Limit: 1})
 		must(t, err)
 		unit := catalogue.Begin(claims[0])
-		must(t, unit.Commit(ctx, 1, store.NewFolder(sums()).Fold([]store.Mutation{add("a", 1)})))
+		must(t, unit.Commit(ctx, store.Commit{
+			Through: 1, Steps: store.NewFolder(sums()).Fold([]store.Mutation{add("a", 1)}), Log: claims[0].Applied.Log,
+		}))
 		_, err = s.Doze(ctx, "w", time.Minute)
 		must(t, err)
 		must(t, s.Awake(ctx, "w"))

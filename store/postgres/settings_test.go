@@ -111,12 +111,13 @@ func useWhole(t *testing.T, db pgtest.Database) {
 	must(t, unit.Query(ctx, 0, nil, &rows))
 	moment := time.Date(2026, 2, 3, 4, 5, 6, 789000, time.UTC).UnixMicro()
 	key := []store.Value{store.Text("k"), store.BytesOf(store.KindUUID, make([]byte, 16))}
-	must(t, unit.Commit(ctx, 3, store.NewFolder(p).Fold([]store.Mutation{
+	steps := store.NewFolder(p).Fold([]store.Mutation{
 		{Write: 0, Values: append(key[:2:2], store.I64(5), store.F64(0.1), store.BytesOf(store.KindNumeric, []byte("1.50")), store.Timestamp(moment),
 			store.ArrayOf(store.KindText, []store.Value{store.Text("x\\y"), store.Null()}), store.BytesOf(store.KindJSON, []byte(`{"a":1}`)),
 			store.BytesOf(store.KindBytes, []byte{0, 255, '\\'}))},
 		{Write: 1, Values: key[:1]},
-	})))
+	})
+	must(t, unit.Commit(ctx, store.Commit{Through: 3, Steps: steps, Log: claims[0].Applied.Log}))
 	again := catalogue.Begin(store.Claim{})
 	must(t, again.Query(ctx, 0, nil, &rows))
 	again.Rollback()

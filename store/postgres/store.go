@@ -6,6 +6,7 @@
 //	append.go     events in: one call of the SQL function append_events, or append_event for one
 //	bulk.go       many events in, by COPY
 //	horizon.go    how far it is safe to read (the append fence is in the migration)
+//	log.go        which log it is, and what a checkpoint has of it
 //	read.go       events out, in binary, only the columns asked for
 //	peek.go       both in one round trip
 //	catalogue.go  the statements of a projection, its status and its reset
@@ -23,6 +24,7 @@
 //	lease.go      who may advance which segment
 //	layout.go     into which segments a projection is divided
 //	wake.go       notifications of appends, for hosts that sleep
+//	silence.go    connections that are half open
 //	errors.go     PostgreSQL's errors in the words of package store
 //	queries.go    the fixed statements
 package postgres
@@ -87,9 +89,12 @@ type Store struct {
 	queries queries
 	silence time.Duration // how long, beyond a statement's own limit, its answer is waited for
 
+	pingAfter, pingTimeout time.Duration // see silence.go
+
 	namesOff atomic.Bool // see names
 	advance  statement
 	look     statement
+	ordering statement
 }
 
 var _ store.Store = (*Store)(nil)
@@ -133,11 +138,14 @@ func Open(dsn string, options Options) (*Store, error) {
 	config.AfterConnect = func(_ context.Context, conn *pgx.Conn) error { return checkEncodings(conn.PgConn()) }
 	// Behind a pooler a connection may be sent what another client listens to. The driver would keep it for ever.
 	config.ConnConfig.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) {}
-	s := &Store{options: options, queries: queriesFor(options.Schema, now), silence: silenceMax}
+	s := &Store{options: options, queries: queriesFor(options.Schema, now), silence: silenceMax, pingAfter: pingAfter, pingTimeout: pingTimeout}
 	s.advance = statement{sql: s.queries.advance, params: advanceParams}
 	s.advance.keep()
 	s.look = statement{sql: s.queries.horizon}
 	s.look.keep()
+	s.ordering = statement{sql: s.queries.inOrder}
+	s.ordering.keep()
+	s.guard(config)
 	for _, pool := range []struct {
 		of          **pgxpool.Pool
 		connections int32
@@ -190,10 +198,16 @@ const silenceMax = 10 * time.Second
 // bounded ends a call to a server that has gone silent, as one does that has lost its power: nothing tells the connection, and
 // the server's own limit on the statement no longer does.
 func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	if s.options.StatementTimeout < 0 {
-		return ctx, func() {}
+	cancel := func() {}
+	if s.options.StatementTimeout >= 0 {
+		ctx, cancel = context.WithTimeout(ctx, s.options.StatementTimeout+s.silence)
 	}
-	return context.WithTimeout(ctx, s.options.StatementTimeout+s.silence)
+	return ctx, func() {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			s.dropIdle()
+		}
+		cancel()
+	}
 }
 
 // statementTimeout is the limit as the SQL functions take it: in milliseconds, 0 for none.

@@ -84,7 +84,9 @@ func TestStore_schemasRunTheSameProjection(t *testing.T) {
 	commit := func(i int, catalogue store.Catalogue) error {
 		unit := catalogue.Begin(claims[i])
 		defer unit.Rollback()
-		return unit.Commit(ctx, claims[i].Position+1, store.NewFolder(p).Fold([]store.Mutation{add("a", int64(i)+1)}))
+		return unit.Commit(ctx, store.Commit{
+			Through: claims[i].Position + 1, Steps: store.NewFolder(p).Fold([]store.Mutation{add("a", int64(i)+1)}), Log: claims[i].Applied.Log,
+		})
 	}
 	for i, schema := range schemas {
 		stores[i] = open(t, db.WithSchema(t, schema))

@@ -35,7 +35,7 @@ func TestCommit_valuesOutOfRangeAreRefused(t *testing.T) {
 	put := func(at, text, json, n store.Value) error {
 		tx := catalogue.Begin(claims[0])
 		defer tx.Rollback()
-		return tx.Commit(ctx, 1, store.NewFolder(p).Fold([]store.Mutation{{Values: []store.Value{store.I64(1), at, text, json, n}}}))
+		return tx.Commit(ctx, store.Commit{Through: 1, Steps: store.NewFolder(p).Fold([]store.Mutation{{Values: []store.Value{store.I64(1), at, text, json, n}}}), Log: claims[0].Applied.Log})
 	}
 	null := store.Null()
 	for name, err := range map[string]error{
@@ -94,7 +94,7 @@ func TestCommit_manyLargeStatements(t *testing.T) {
 	defer tx.Rollback()
 	var rows store.Rows
 	must(t, tx.Query(ctx, 0, nil, &rows))
-	must(t, tx.Commit(ctx, 1, store.NewFolder(p).Fold(mutations)))
+	must(t, tx.Commit(ctx, store.Commit{Through: 1, Steps: store.NewFolder(p).Fold(mutations), Log: claims[0].Applied.Log}))
 	claims[0].Position = 1
 	tx = catalogue.Begin(claims[0])
 	must(t, tx.Query(ctx, 0, nil, &rows))

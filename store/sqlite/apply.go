@@ -126,26 +126,48 @@ func (p *prepared) collect(entry *statement, index int64, rows *store.Rows) erro
 // Commit applies the steps and moves the checkpoint. See [store.Tx].
 //
 // The fence comes first, so that a lost claim costs one statement.
-func (u *unit) Commit(ctx context.Context, through int64, steps []store.Step) error {
+func (u *unit) Commit(ctx context.Context, commit store.Commit) error {
 	s := u.catalogue.store
 	u.running = ""
 	err := s.write(ctx, func(c *conn) error {
-		moved, err := c.exec(s.queries.advance,
-			u.claim.Projection, u.claim.Segment, u.claim.Worker, u.claim.Epoch, u.claim.Position, through)
-		if err != nil {
+		if err := u.fence(c, &commit); err != nil {
 			return err
 		}
-		if moved == 0 {
-			return store.ErrFenced
-		}
-		for i := range steps {
-			if err := u.apply(c, &steps[i]); err != nil {
+		for i := range commit.Steps {
+			if err := u.apply(c, &commit.Steps[i]); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 	return u.named(err)
+}
+
+// fence moves the checkpoint, if the claim holds and what was read is of the log that the file has.
+func (u *unit) fence(c *conn, commit *store.Commit) error {
+	q := &u.catalogue.store.queries
+	held, checkpoint := false, store.LogID{}
+	claim := []any{u.claim.Projection, u.claim.Segment, u.claim.Worker, u.claim.Epoch, u.claim.Position}
+	err := c.query(q.held, func(row *prepared) error {
+		held, checkpoint = true, row.logID(0)
+		return nil
+	}, claim...)
+	if err != nil {
+		return err
+	}
+	if !held {
+		return store.ErrFenced
+	}
+	before, after := u.claim.Applied, commit.Applied(&u.claim)
+	same, err := c.sameLog(q, commit, before, after)
+	if err != nil {
+		return err
+	}
+	if !same || checkpoint != commit.Log {
+		return store.ErrOtherLog
+	}
+	_, err = c.exec(q.advance, append(claim, commit.Through, after.Position, after.Event)...)
+	return err
 }
 
 // apply runs a step's statement for each of its rows.

@@ -103,7 +103,7 @@ func BenchmarkCommit1000Upserts(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				if err := c.Begin(held).Commit(b.Context(), held.Position+1, []store.Step{step}); err != nil {
+				if err := c.Begin(held).Commit(b.Context(), store.Commit{Through: held.Position + 1, Steps: []store.Step{step}, Log: held.Applied.Log}); err != nil {
 					b.Fatal(err)
 				}
 				held.Position++

@@ -69,6 +69,7 @@ func (s *Store) Status(ctx context.Context, only ...string) ([]store.ProjectionS
 				Failure:   row.ColumnText(10),
 				Merge:     store.Merge{Into: row.ColumnInt(11), At: row.ColumnInt64(12)},
 				UpdatedAt: time.UnixMicro(row.ColumnInt64(13)).UTC(), BehindSince: microsecond(row.ColumnInt64(14)),
+				Applied: row.applied(15),
 			})
 			return nil
 		}, jsonList(only))

@@ -255,6 +255,8 @@ func (p *prepared) bindAll(args []any) error {
 			err = p.BindInt(p.places[i], arg)
 		case string:
 			err = p.BindText(p.places[i], arg)
+		case store.UUID:
+			err = p.BindBlob(p.places[i], arg[:])
 		default:
 			err = fmt.Errorf("cannot bind a %T", arg)
 		}

@@ -245,7 +245,7 @@ func TestStore_interruptsLongStatements(t *testing.T) {
 			return c.Begin(held).Query(ctx, 0, nil, &rows)
 		},
 		"write": func(ctx context.Context) error {
-			return c.Begin(held).Commit(ctx, 1, []store.Step{{Count: 1}})
+			return c.Begin(held).Commit(ctx, store.Commit{Through: 1, Steps: []store.Step{{Count: 1}}, Log: held.Applied.Log})
 		},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
@@ -308,13 +308,13 @@ func TestStore_statementWithoutMemoryIsRejected(t *testing.T) {
 		t.Log(err)
 		cancel()
 	}
-	err := c.Begin(held).Commit(t.Context(), 1, []store.Step{{Count: 1}})
+	err := c.Begin(held).Commit(t.Context(), store.Commit{Through: 1, Steps: []store.Step{{Count: 1}}, Log: held.Applied.Log})
 	if !errors.As(err, &rejection) {
 		t.Errorf("write: %v", err)
 	}
 	t.Log(err)
 	appendTo(t, s, "a", 1)
-	if err := c.Begin(held).Commit(t.Context(), 1, nil); err != nil {
+	if err := c.Begin(held).Commit(t.Context(), store.Commit{Through: 1, Log: held.Applied.Log}); err != nil {
 		t.Errorf("the claim was lost: %v", err)
 	}
 }

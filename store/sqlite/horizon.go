@@ -11,11 +11,22 @@ import (
 func (s *Store) Horizon(ctx context.Context) (store.Horizon, error) {
 	var h store.Horizon
 	err := s.read(ctx, func(c *conn) error {
-		return c.query(s.queries.horizon, func(row *prepared) error {
-			h.Head = row.ColumnInt64(0)
-			h.Position = h.Head
-			return nil
-		})
+		var err error
+		if h.Log, err = c.logID(&s.queries); err != nil {
+			return err
+		}
+		h.Head, err = c.head(&s.queries)
+		h.Position = h.Head
+		return err
 	})
 	return h, err
+}
+
+// head returns the last position handed out.
+func (c *conn) head(q *queries) (head int64, err error) {
+	err = c.query(q.horizon, func(row *prepared) error {
+		head = row.ColumnInt64(0)
+		return nil
+	})
+	return head, err
 }

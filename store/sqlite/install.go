@@ -106,7 +106,13 @@ func (i *installer) registerNew(segments int) error {
 	if whole {
 		segments = 1
 	}
-	return i.layout().write(&store.Layout{}, store.NewLayout(segments))
+	log, err := i.conn.logID(i.queries)
+	if err != nil {
+		return fmt.Errorf("reading the identity of the log: %w", err)
+	}
+	layout := store.NewLayout(segments)
+	layout.Begin(log)
+	return i.layout().write(&store.Layout{}, layout)
 }
 
 func (i *installer) layout() layoutOf {

@@ -73,6 +73,7 @@ func (s *Store) Claim(ctx context.Context, request store.ClaimRequest) ([]store.
 				Position: row.ColumnInt64(3),
 				Barrier:  row.ColumnInt64(4),
 				Epoch:    row.ColumnInt64(5),
+				Applied:  row.applied(6),
 			})
 			return nil
 		}, request.Projection, request.Worker, jsonList(request.Held), max(request.Limit, 0), request.Version, request.Below,

@@ -87,14 +87,14 @@ func work(ctx context.Context, s *sqlite.Store, worker, streamID string, ended <
 		for i := range 50 {
 			mutations = append(mutations, store.Mutation{Values: []store.Value{store.I64(int64(i)), store.I64(1)}})
 		}
-		if err := c.Begin(held).Commit(ctx, held.Position+1, folder.Fold(mutations)); err != nil {
-			return fmt.Errorf("committing position %d: %w", held.Position+1, err)
-		}
-		held.Position++
 		if _, err := s.Append(ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream(streamID), Events: events(2)},
 			store.StreamAppend{Stream: stream("shared"), Events: events(1)}); err != nil {
 			return fmt.Errorf("appending: %w", err)
 		}
+		if err := c.Begin(held).Commit(ctx, store.Commit{Through: held.Position + 1, Steps: folder.Fold(mutations), Log: held.Applied.Log}); err != nil {
+			return fmt.Errorf("committing position %d: %w", held.Position+1, err)
+		}
+		held.Position++
 		if _, err := fmt.Fprintln(out, held.Position); err != nil {
 			return err
 		}

@@ -13,12 +13,15 @@ type queries struct {
 	stored       string
 	insert       string
 	horizon      string
+	logID        string
+	located      string
 	events       string // the table's name, for reads, whose text depends on the request
 	readStream   string
 	streamExists string
 	positionTime string
 	logTriggers  string
 	logPositions string
+	held         string
 	advance      string
 
 	join       string
@@ -26,6 +29,7 @@ type queries struct {
 	workers    string
 	bury       string
 	claim      string
+	adopt      string
 	release    string
 	fail       string
 	superseded string
@@ -63,6 +67,8 @@ func queriesFor(schema, now string) queries {
 			event_type, event_version, metadata, trace_id, correlation_id, causation_id, created_at, partition_hash, payload)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`),
 		horizon: in(`SELECT seq FROM sqlite_sequence WHERE name = '{schema}__events'`),
+		logID:   in(`SELECT id FROM {schema}__log`),
+		located: in(`SELECT event_id FROM {schema}__events WHERE global_position = $1`),
 		events:  in(`{schema}__events`),
 		readStream: in(`WHERE bounded_context = $1 AND aggregate_type = $2 AND aggregate_id = $3
 			AND aggregate_version >= $4 AND aggregate_version <= $5 ORDER BY aggregate_version`),
@@ -74,7 +80,9 @@ func queriesFor(schema, now string) queries {
 		logPositions: in(`SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{schema}__events'), 0),
 			coalesce((SELECT max(global_position) FROM {schema}__events), 0),
 			coalesce((SELECT max(position) FROM {schema}__segments), 0)`),
-		advance: in(`UPDATE {schema}__segments SET position = $6, updated_at = {now},
+		held: in(`SELECT log_id, timeline FROM {schema}__segments
+			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4 AND position = $5`),
+		advance: in(`UPDATE {schema}__segments SET position = $6, last_position = $7, last_event = $8, updated_at = {now},
 				behind_since = CASE WHEN $6 < (SELECT seq FROM sqlite_sequence WHERE name = '{schema}__events')
 					THEN coalesce(behind_since, {now}) END
 			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4 AND position = $5`),
@@ -104,7 +112,9 @@ func queriesFor(schema, now string) queries {
 				AND (f.owner IS NULL OR f.owner = $2 OR NOT EXISTS (
 					SELECT 1 FROM {schema}__workers AS w WHERE w.worker = f.owner AND {alive}))
 				ORDER BY f.segment LIMIT $4)
-			RETURNING segment, first_hash, last_hash, position, merge_at, epoch`),
+			RETURNING segment, first_hash, last_hash, position, merge_at, epoch, log_id, timeline, last_position, last_event`),
+		adopt: in(`UPDATE {schema}__segments SET log_id = $6, timeline = $7
+			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4 AND position = $5`),
 		release: in(`UPDATE {schema}__segments SET owner = NULL WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4`),
 		fail: in(`UPDATE {schema}__segments SET owner = NULL, failure = $5, updated_at = {now}
 			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4`),
@@ -125,18 +135,20 @@ func queriesFor(schema, now string) queries {
 		tables:           in(`SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view') AND lower(name) GLOB $1 || '__*' ORDER BY type DESC, name`),
 		status: in(`SELECT p.name, p.version, p.segments, s.segment, s.first_hash, s.last_hash, s.position, s.epoch, coalesce(s.owner, ''),
 			EXISTS (SELECT 1 FROM {schema}__workers AS w WHERE w.worker = s.owner AND {alive}),
-			coalesce(s.failure, ''), s.merge_into, s.merge_at, s.updated_at, coalesce(s.behind_since, 0)
+			coalesce(s.failure, ''), s.merge_into, s.merge_at, s.updated_at, coalesce(s.behind_since, 0),
+			s.log_id, s.timeline, s.last_position, s.last_event
 			FROM {schema}__projections AS p JOIN {schema}__segments AS s ON s.projection = p.name
 			WHERE $1 = '[]' OR p.name IN (SELECT value FROM json_each($1)) ORDER BY p.name, s.segment`),
 
 		layout: in(`SELECT whole, segments, next_segment FROM {schema}__projections WHERE name = $1`),
-		segments: in(`SELECT segment, first_hash, last_hash, position, coalesce(failure, ''), merge_into, merge_at
-			FROM {schema}__segments WHERE projection = $1 ORDER BY segment`),
+		segments: in(`SELECT segment, first_hash, last_hash, position, coalesce(failure, ''), merge_into, merge_at,
+			log_id, timeline, last_position, last_event FROM {schema}__segments WHERE projection = $1 ORDER BY segment`),
 		asked: in(`UPDATE {schema}__projections SET segments = $2, next_segment = $3 WHERE name = $1`),
 		insertSegment: in(`INSERT INTO {schema}__segments (projection, segment, first_hash, last_hash, position, failure, merge_into,
-			merge_at, updated_at) VALUES ($1, $2, $3, $4, $5, nullif($6, ''), $7, $8, {now})`),
+			merge_at, log_id, timeline, last_position, last_event, updated_at)
+			VALUES ($1, $2, $3, $4, $5, nullif($6, ''), $7, $8, $9, $10, $11, $12, {now})`),
 		alterSegment: in(`UPDATE {schema}__segments SET first_hash = $3, last_hash = $4, failure = nullif($5, ''), merge_into = $6,
-			merge_at = $7, owner = NULL, epoch = epoch + 1, updated_at = {now} WHERE projection = $1 AND segment = $2`),
+			merge_at = $7, log_id = $8, timeline = $9, last_position = $10, last_event = $11, owner = NULL, epoch = epoch + 1, updated_at = {now} WHERE projection = $1 AND segment = $2`),
 		deleteSegment: in(`DELETE FROM {schema}__segments WHERE projection = $1 AND segment = $2`),
 	}
 }

@@ -93,8 +93,11 @@ func (s *Store) Read(ctx context.Context, request store.ReadRequest, page *store
 	}
 	sql, args := s.readStatement(request)
 	full := false
-	err := s.read(ctx, func(c *conn) error {
-		err := c.fill(page, request.Bytes, request.Columns, sql, args)
+	err := s.read(ctx, func(c *conn) (err error) {
+		if page.Log, err = c.logID(&s.queries); err != nil {
+			return err
+		}
+		err = c.fill(page, request.Bytes, request.Columns, sql, args)
 		full = c.builder.Full
 		return err
 	})

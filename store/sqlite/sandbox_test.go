@@ -255,7 +255,7 @@ func TestSandbox_acceptsWhatProjectionsNeed(t *testing.T) {
 			p := withDDL(ddl)
 			c := install(t, s, p, 1)
 			held := claim(t, s, p.Name, 1)[0]
-			if err := c.Begin(held).Commit(t.Context(), 1, []store.Step{{Width: 1, Count: 1, Values: []store.Value{store.Text("a")}}}); err != nil {
+			if err := c.Begin(held).Commit(t.Context(), store.Commit{Through: 1, Steps: []store.Step{{Width: 1, Count: 1, Values: []store.Value{store.Text("a")}}}, Log: held.Applied.Log}); err != nil {
 				t.Fatal(err)
 			}
 			install(t, s, p, 1)

@@ -43,7 +43,7 @@ func TestStore_schemasRunTheSameProjection(t *testing.T) {
 		c := install(t, stores[i], p, 1)
 		held := claim(t, stores[i], p.Name, 1)[0]
 		steps := store.NewFolder(p).Fold([]store.Mutation{{Write: 0, Values: []store.Value{store.Text("a"), store.I64(int64(i))}}})
-		if err := c.Begin(held).Commit(t.Context(), 1, steps); err != nil {
+		if err := c.Begin(held).Commit(t.Context(), store.Commit{Through: 1, Steps: steps, Log: held.Applied.Log}); err != nil {
 			t.Fatal(err)
 		}
 	}

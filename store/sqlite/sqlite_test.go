@@ -117,6 +117,9 @@ func claim(t testing.TB, s *sqlite.Store, projection string, limit int) []store.
 	if len(claims) == 0 {
 		t.Fatal("no segment was free")
 	}
+	if err := s.HandOut(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	return claims
 }
 
@@ -169,7 +172,7 @@ func TestStore_wholeRound(t *testing.T) {
 		{Write: 1, Values: []store.Value{store.Text("a"), store.I64(1)}},
 		{Write: 2, Values: []store.Value{store.Text("a"), store.BytesOf(store.KindNumeric, []byte("+0.25"))}},
 	}
-	if err := c.Begin(held[0]).Commit(t.Context(), 2, store.NewFolder(p).Fold(mutations)); err != nil {
+	if err := c.Begin(held[0]).Commit(t.Context(), store.Commit{Through: 2, Steps: store.NewFolder(p).Fold(mutations), Log: held[0].Applied.Log}); err != nil {
 		t.Fatal(err)
 	}
 	keys := store.ArrayOf(store.KindText, []store.Value{store.Text("b"), store.Null(), store.Text("a")})
@@ -180,7 +183,7 @@ func TestStore_wholeRound(t *testing.T) {
 	if all := rows(t, c, 1); len(all.Values) != 2 || string(all.Values[0].Bytes()) != "a" {
 		t.Fatalf("%+v", all)
 	}
-	if err := c.Begin(held[0]).Commit(t.Context(), 3, nil); err != store.ErrFenced {
+	if err := c.Begin(held[0]).Commit(t.Context(), store.Commit{Through: 3, Log: held[0].Applied.Log}); err != store.ErrFenced {
 		t.Fatalf("a second commit at the same position: %v", err)
 	}
 	if err := s.Leave(t.Context(), store.Worker{Name: "worker"}); err != nil {
@@ -201,8 +204,11 @@ func TestCommit_sumOfTooManyDigitsIsRejected(t *testing.T) {
 	c := install(t, s, totals(), 1)
 	held := claim(t, s, "fines", 1)[0]
 	add := func(number string) error {
-		err := c.Begin(held).Commit(t.Context(), held.Position+1, []store.Step{
-			{Write: 2, Width: 2, Count: 1, Values: []store.Value{store.Text("a"), store.BytesOf(store.KindNumeric, []byte(number))}},
+		step := store.Step{
+			Write: 2, Width: 2, Count: 1, Values: []store.Value{store.Text("a"), store.BytesOf(store.KindNumeric, []byte(number))},
+		}
+		err := c.Begin(held).Commit(t.Context(), store.Commit{
+			Through: held.Position + 1, Steps: []store.Step{step}, Log: held.Applied.Log,
 		})
 		if err == nil {
 			held.Position++

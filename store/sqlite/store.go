@@ -6,6 +6,7 @@
 //
 //	append.go     events in: checks, then inserts, in one transaction
 //	horizon.go    how far it is safe to read: SQLite has one writer, so up to the last commit
+//	log.go        which log it is, and what a checkpoint has of it
 //	read.go       events out, only the columns asked for
 //	catalogue.go  the statements of a projection, its status and its reset
 //	install.go    install: what is declared is compared with what is there, and made where there is nothing

@@ -212,7 +212,7 @@ func applyBareStatement(f *fixture) {
 func applyNothing(f *fixture) {
 	r := f.running(actions())
 	tx := r.catalogue.Begin(r.claim)
-	f.must(tx.Commit(f.ctx, f.at(90), nil))
+	f.must(tx.Commit(f.ctx, store.Commit{Through: f.at(90), Log: r.claim.Applied.Log}))
 	tx.Rollback()
 	if got := r.position(); got != r.at(90) {
 		f.Errorf("the checkpoint is at %d, want %d", got, r.at(90))

@@ -108,7 +108,9 @@ func (d *division) inOneBatch(projection *store.Projection) string {
 func (d *division) commit(projection *store.Projection, catalogue store.Catalogue, claim store.Claim, through int64) error {
 	tx := catalogue.Begin(claim)
 	defer tx.Rollback()
-	return tx.Commit(d.ctx, through, store.NewFolder(projection).Fold(d.mutations(claim.Range, claim.Position, through)))
+	return tx.Commit(d.ctx, store.Commit{
+		Through: through, Log: claim.Applied.Log, Steps: store.NewFolder(projection).Fold(d.mutations(claim.Range, claim.Position, through)),
+	})
 }
 
 func (d *division) inSegments() string {

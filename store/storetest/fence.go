@@ -64,7 +64,7 @@ func fenceAfterQuery(f *fixture) {
 	var rows store.Rows
 	f.must(tx.Query(f.ctx, 0, nil, &rows))
 	r.apply(mutate(totalsPut, store.Text("a"), store.I64(1)))
-	err := tx.Commit(f.ctx, stale.Position+1, r.folder.Fold([]store.Mutation{mutate(totalsPut, store.Text("a"), store.I64(1000))}))
+	err := tx.Commit(f.ctx, store.Commit{Through: stale.Position + 1, Steps: r.folder.Fold([]store.Mutation{mutate(totalsPut, store.Text("a"), store.I64(1000))}), Log: stale.Applied.Log})
 	tx.Rollback()
 	if !errors.Is(err, store.ErrFenced) || r.table() != "a 2; b 2; c 3" {
 		f.Errorf("%v; the table is %q", err, r.table())
@@ -102,7 +102,7 @@ func fenceRace(f *fixture) {
 		for _, err := range concurrently(hosts, func(i int, _ store.Store) error {
 			tx := catalogues[i].Begin(r.claim)
 			defer tx.Rollback()
-			err := tx.Commit(f.ctx, r.claim.Position+1, r.plan(put("a", 1)))
+			err := tx.Commit(f.ctx, store.Commit{Through: r.claim.Position + 1, Steps: r.plan(put("a", 1)), Log: r.claim.Applied.Log})
 			if err == nil {
 				winners.Add(1)
 			}

@@ -42,7 +42,7 @@ func (f *fixture) reshard(change func(*store.Layout) error) {
 func (f *fixture) move(catalogue store.Catalogue, claim store.Claim, through int64) error {
 	tx := catalogue.Begin(claim)
 	defer tx.Rollback()
-	return tx.Commit(f.ctx, through, nil)
+	return tx.Commit(f.ctx, store.Commit{Through: through, Log: claim.Applied.Log})
 }
 
 // wantLayout compares the segments of sums, in order of their numbers, but for their epochs.
@@ -51,7 +51,7 @@ func (f *fixture) wantLayout(asked int, want ...store.SegmentStatus) {
 	status := f.status("sums")
 	for i := range status.Segments {
 		s := &status.Segments[i]
-		s.UpdatedAt, s.BehindSince, s.Epoch = time.Time{}, time.Time{}, 0
+		s.UpdatedAt, s.BehindSince, s.Epoch, s.Applied = time.Time{}, time.Time{}, 0, store.Applied{}
 	}
 	if status.Asked != asked || !slices.Equal(status.Segments, want) {
 		f.Errorf("asked for %d, the segments are\n%+v, want %d and\n%+v", status.Asked, status.Segments, asked, want)

@@ -77,7 +77,7 @@ func leaseClaim(f *fixture) {
 	first := f.claims(f.store, "sums", "w1", 3)
 	f.wantSegments(first, 0, 1, 2)
 	for i, c := range first {
-		want := store.Claim{Projection: "sums", Segment: i, Range: store.SplitRange(4)[i], Worker: "w1", Epoch: c.Epoch}
+		want := store.Claim{Projection: "sums", Segment: i, Range: store.SplitRange(4)[i], Worker: "w1", Epoch: c.Epoch, Applied: store.Applied{Log: f.logID()}}
 		if c != want || c.Epoch < 1 {
 			f.Errorf("claim %d is %+v, want %+v", i, c, want)
 		}
@@ -264,7 +264,7 @@ func leaseRace(f *fixture) {
 			for _, claim := range claims {
 				tx := catalogue.Begin(claim)
 				key := store.Text(fmt.Sprint("segment ", claim.Segment))
-				if tx.Commit(f.ctx, claim.Position+1, folder.Fold([]store.Mutation{mutate(totalsPut, key, store.I64(1))})) == nil {
+				if tx.Commit(f.ctx, store.Commit{Through: claim.Position + 1, Steps: folder.Fold([]store.Mutation{mutate(totalsPut, key, store.I64(1))}), Log: claim.Applied.Log}) == nil {
 					commits[i]++
 				}
 				tx.Rollback()

@@ -40,6 +40,7 @@ func leaseModel(f *fixture) {
 			leases: map[string]lease{}, workers: map[string]store.Worker{}, segments: map[int]*store.SegmentStatus{},
 			epochs: map[int]int64{}, committed: map[[2]int64]string{}, applied: applied{{position: f.origin}},
 		}
+		m.log = f.logID()
 		m.begin()
 		t.Repeat(map[string]func(*rapid.T){
 			"": m.check,
@@ -77,6 +78,7 @@ type protocol struct {
 	segments map[int]*store.SegmentStatus
 	asked    int
 	next     int
+	log      store.LogID
 
 	given     []store.Claim // every claim, as it was after each commit too
 	applied   applied
@@ -100,6 +102,7 @@ func (m *protocol) begin() {
 	n := rapid.IntRange(1, 4).Draw(m.t, "segments")
 	m.ok(m.store.Reshard(m.ctx, "sums", func(l *store.Layout) error {
 		anew := store.NewLayout(n)
+		anew.Begin(m.log)
 		for i := range anew.Parts {
 			anew.Parts[i].Segment += l.Next
 			anew.Parts[i].Position = m.origin
@@ -117,7 +120,7 @@ func (m *protocol) adopt(l *store.Layout) {
 	before := m.segments
 	m.segments = map[int]*store.SegmentStatus{}
 	for _, p := range l.Parts {
-		s := &store.SegmentStatus{Segment: p.Segment, Range: p.Range, Position: p.Position, Failure: p.Failure, Merge: p.Merge}
+		s := &store.SegmentStatus{Segment: p.Segment, Range: p.Range, Position: p.Position, Applied: p.Applied, Failure: p.Failure, Merge: p.Merge}
 		if old, exists := before[p.Segment]; exists {
 			s.Epoch = old.Epoch + 1
 			if samePart(old, s) {
@@ -135,7 +138,9 @@ func samePart(a, b *store.SegmentStatus) bool {
 func (m *protocol) layout() *store.Layout {
 	l := &store.Layout{Asked: m.asked, Next: m.next}
 	for _, s := range m.segments {
-		l.Parts = append(l.Parts, store.Part{Segment: s.Segment, Range: s.Range, Position: s.Position, Failure: s.Failure, Merge: s.Merge})
+		l.Parts = append(l.Parts, store.Part{
+			Segment: s.Segment, Range: s.Range, Position: s.Position, Applied: s.Applied, Failure: s.Failure, Merge: s.Merge,
+		})
 	}
 	l.Sort()
 	return l
@@ -245,7 +250,7 @@ func (m *protocol) claimFor(t *rapid.T, name string, limit int, held []int) []st
 		s.Owner = name
 		s.Epoch++
 		want = append(want, store.Claim{
-			Projection: "sums", Segment: number, Range: s.Range, Position: s.Position, Barrier: s.Merge.At, Worker: name, Epoch: s.Epoch,
+			Projection: "sums", Segment: number, Range: s.Range, Position: s.Position, Applied: s.Applied, Barrier: s.Merge.At, Worker: name, Epoch: s.Epoch,
 		})
 	}
 	claims, err := m.store.Claim(m.ctx, store.ClaimRequest{Projection: "sums", Worker: name, Limit: limit, Held: held})
@@ -308,7 +313,7 @@ func (m *protocol) commit(t *rapid.T, claim store.Claim, events int64) {
 		return
 	}
 	tx := m.catalogue.Begin(claim)
-	err := tx.Commit(m.ctx, through, nil)
+	err := tx.Commit(m.ctx, store.Commit{Through: through, Log: claim.Applied.Log})
 	tx.Rollback()
 	s := m.held(claim)
 	switch holds := s != nil && s.Position == claim.Position; {

@@ -173,7 +173,7 @@ func behindSince(f *fixture) {
 		f.Helper()
 		tx := r.catalogue.Begin(r.claim)
 		defer tx.Rollback()
-		f.must(tx.Commit(f.ctx, position, nil))
+		f.must(tx.Commit(f.ctx, store.Commit{Through: position, Log: r.claim.Applied.Log}))
 		r.claim.Position = position
 	}
 	through(r.claim.Position + 1)

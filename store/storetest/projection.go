@@ -102,7 +102,7 @@ func (r *runner) passTo(position int64) {
 	r.Helper()
 	tx := r.catalogue.Begin(r.claim)
 	defer tx.Rollback()
-	r.must(tx.Commit(r.ctx, position, nil))
+	r.must(tx.Commit(r.ctx, store.Commit{Through: position, Log: r.claim.Applied.Log}))
 	r.claim.Position = position
 }
 
@@ -122,7 +122,7 @@ func (r *runner) commit(mutations ...store.Mutation) error {
 func (r *runner) commitAs(claim store.Claim, mutations ...store.Mutation) error {
 	tx := r.catalogue.Begin(claim)
 	defer tx.Rollback()
-	return tx.Commit(r.ctx, claim.Position+1, r.plan(mutations...))
+	return tx.Commit(r.ctx, store.Commit{Through: claim.Position + 1, Steps: r.plan(mutations...), Log: claim.Applied.Log})
 }
 
 // plan makes the steps of mutations, which stay as they are.

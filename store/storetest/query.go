@@ -87,7 +87,7 @@ func queryThenCommit(f *fixture) {
 		f.must(tx.Query(f.ctx, 1, []store.Value{textArray("a")}, &rows))
 		f.must(tx.Query(f.ctx, 0, nil, &rows))
 		n := rows.Values[1].Int()
-		f.must(tx.Commit(f.ctx, r.claim.Position+1, r.folder.Fold([]store.Mutation{mutate(totalsPut, store.Text("a"), store.I64(n))})))
+		f.must(tx.Commit(f.ctx, store.Commit{Through: r.claim.Position + 1, Steps: r.folder.Fold([]store.Mutation{mutate(totalsPut, store.Text("a"), store.I64(n))}), Log: r.claim.Applied.Log}))
 		tx.Rollback()
 		r.claim.Position++
 	}
@@ -99,9 +99,10 @@ func queryThenCommit(f *fixture) {
 	var rows store.Rows
 	f.must(tx.Query(f.ctx, 0, nil, &rows))
 	var rejection *store.RejectedError
-	err := tx.Commit(f.ctx, r.claim.Position+1, r.folder.Fold([]store.Mutation{
+	steps := r.folder.Fold([]store.Mutation{
 		mutate(totalsPut, store.Text("a"), store.I64(1)), mutate(totalsFail, store.Text("b"), store.I64(1)),
-	}))
+	})
+	err := tx.Commit(f.ctx, store.Commit{Through: r.claim.Position + 1, Steps: steps, Log: r.claim.Applied.Log})
 	tx.Rollback()
 	if !errors.As(err, &rejection) || r.table() != "a 8; b 2; c 3" || r.position() != r.at(4) {
 		f.Errorf("%v; the table is %q at position %d", err, r.table(), r.position())

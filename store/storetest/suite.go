@@ -79,6 +79,7 @@ func Run(t *testing.T, driver Driver) {
 		{"types", typeCases},
 		{"query", queryCases},
 		{"fence", fenceCases},
+		{"log", logCases},
 		{"fold", foldCases},
 		{"lease", leaseCases},
 		{"lease_name", leaseNameCases},

@@ -1,0 +1,97 @@
+package pgtest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Standby starts a second server that follows this one, asynchronously. The caller stops it.
+func (s *Server) Standby() (*Server, error) {
+	folder, err := os.MkdirTemp("", "pupwasm-pg-")
+	if err != nil {
+		return nil, fmt.Errorf("creating a data folder: %w", err)
+	}
+	b := &Server{folder: folder, bin: s.bin, owner: s.owner, settings: s.settings}
+	if err := b.follow(s); err != nil {
+		os.RemoveAll(folder)
+		return nil, err
+	}
+	return b, nil
+}
+
+func (s *Server) follow(primary *Server) (err error) {
+	if s.owner != nil {
+		if err := os.Chown(s.folder, int(s.owner.Uid), int(s.owner.Gid)); err != nil {
+			return fmt.Errorf("handing the data folder over: %w", err)
+		}
+	}
+	if s.port, err = freePort(); err != nil {
+		return err
+	}
+	s.DSN = fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", s.port)
+	backup := s.command(filepath.Join(s.bin, "pg_basebackup"), "-D", s.data(), "-d", primary.DSN, "-R", "-X", "stream", "-c", "fast")
+	if out, err := backup.CombinedOutput(); err != nil {
+		return fmt.Errorf("pg_basebackup: %w: %s", err, out)
+	}
+	return s.Run()
+}
+
+// CaughtUp waits until the standby has all that the primary has written.
+func (s *Server) CaughtUp(t testing.TB, primary *Server) {
+	t.Helper()
+	var end string
+	primary.row(t, "SELECT pg_current_wal_flush_lsn()::text", &end)
+	for there := false; !there; {
+		s.row(t, "SELECT coalesce(pg_last_wal_replay_lsn() >= '"+end+"', false)", &there)
+	}
+}
+
+// CutOff ends replication to the standby: what the primary writes from now on is not on it.
+func (s *Server) CutOff(t testing.TB) {
+	t.Helper()
+	s.exec(t, "ALTER SYSTEM SET primary_conninfo = ''")
+	s.exec(t, "SELECT pg_reload_conf()")
+	for receiving := true; receiving; {
+		s.row(t, "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver)", &receiving)
+	}
+}
+
+// Promote makes the standby a primary, on a timeline of its own, and returns when it is one.
+func (s *Server) Promote(t testing.TB) {
+	t.Helper()
+	s.exec(t, "SELECT pg_promote()")
+}
+
+// Either returns the database's DSN with a second server that takes the place of the first when that is gone or only reads.
+func (d Database) Either(second *Server) string {
+	host := fmt.Sprintf("@127.0.0.1:%d/", d.Server.port)
+	return strings.Replace(d.DSN, host, fmt.Sprintf("@127.0.0.1:%d,127.0.0.1:%d/", d.Server.port, second.port), 1) + "&target_session_attrs=read-write"
+}
+
+// On returns the same database on another server.
+func (d Database) On(second *Server) Database {
+	host := fmt.Sprintf("@127.0.0.1:%d/", d.Server.port)
+	return Database{
+		DSN:    strings.Replace(d.DSN, host, fmt.Sprintf("@127.0.0.1:%d/", second.port), 1),
+		Schema: d.Schema, Server: second,
+	}
+}
+
+// row reads one row.
+func (s *Server) row(t testing.TB, sql string, into ...any) {
+	t.Helper()
+	conn, err := pgx.Connect(context.Background(), s.DSN)
+	if err != nil {
+		t.Fatalf("connecting for %q: %v", sql, err)
+	}
+	defer conn.Close(context.Background())
+	if err := conn.QueryRow(context.Background(), sql).Scan(into...); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+}

@@ -1,0 +1,91 @@
+package store
+
+import (
+	"context"
+	"fmt"
+)
+
+// LogID says which log something was read of. Two are the same when both members are.
+type LogID struct {
+	// ID is random and made with the log. The zero id is of no log.
+	ID UUID
+	// Timeline is that of the server that answered: it changes when a standby takes a server's place, or a backup is restored up
+	// to a point in time. 0 on SQLite, which has none, and on a standby, whose reads count for nothing.
+	Timeline uint32
+}
+
+// Applied is the last event that a segment has applied, and the log that it was read of. The event is what ties the rows to a log
+// whose id and timeline are copies, as in a dump that was restored.
+type Applied struct {
+	Log      LogID
+	Position int64 // 0: none yet
+	Event    UUID
+}
+
+// LogState is what a log is and has.
+type LogState struct {
+	Log    LogID
+	Head   int64  // the last position handed out
+	Events []UUID // of the positions that were asked for; zero where there is no event
+}
+
+// Checkpoint is up to where a segment of a projection has applied a log.
+type Checkpoint struct {
+	Projection string
+	Position   int64
+	Applied    Applied
+}
+
+// Checkpoint returns where the claim begins.
+func (c *Claim) Checkpoint() Checkpoint {
+	return Checkpoint{Projection: c.Projection, Position: c.Position, Applied: c.Applied}
+}
+
+// Checkpoints returns those of all segments, in their order.
+func (p *ProjectionStatus) Checkpoints() []Checkpoint {
+	all := make([]Checkpoint, len(p.Segments))
+	for i := range p.Segments {
+		s := &p.Segments[i]
+		all[i] = Checkpoint{Projection: p.Name, Position: s.Position, Applied: s.Applied}
+	}
+	return all
+}
+
+// CheckCheckpoints tells which log there is, and for each checkpoint whether it belongs to that log: nil or a [*LogError]. The checkpoints
+// must have been read before the call.
+func CheckCheckpoints(ctx context.Context, reader Reader, checkpoints ...Checkpoint) (log LogID, faults []error, err error) {
+	positions := make([]int64, len(checkpoints))
+	for i := range checkpoints {
+		positions[i] = checkpoints[i].Applied.Position
+	}
+	state, err := reader.Locate(ctx, positions...)
+	if err != nil {
+		return LogID{}, nil, err
+	}
+	faults = make([]error, len(checkpoints))
+	for i := range checkpoints {
+		if reason := checkpoints[i].misfit(&state, state.Events[i]); reason != "" {
+			faults[i] = &LogError{Projection: checkpoints[i].Projection, Reason: reason}
+		}
+	}
+	return state.Log, faults, nil
+}
+
+// misfit says why the checkpoint does not belong to a log that has this event at the position of the last one applied. A new
+// timeline is no reason.
+func (c *Checkpoint) misfit(state *LogState, event UUID) string {
+	applied := &c.Applied
+	switch {
+	case c.Position == 0:
+		return ""
+	case applied.Log.ID != UUID{} && applied.Log.ID != state.Log.ID:
+		return fmt.Sprintf("the rows were built from log %s, the database has log %s", applied.Log.ID, state.Log.ID)
+	case state.Head < c.Position:
+		return fmt.Sprintf("the checkpoint is at position %d, the log ends at %d", c.Position, state.Head)
+	case applied.Position == 0 || event == applied.Event:
+		return ""
+	case event == UUID{}:
+		return fmt.Sprintf("event %s, the last one applied, is no longer in the log at position %d", applied.Event, applied.Position)
+	}
+	return fmt.Sprintf("event %s was applied at position %d, where the log has event %s", applied.Event, applied.Position, event)
+}

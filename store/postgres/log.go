@@ -1,0 +1,76 @@
+package postgres
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// Locate tells which log this is and what it has at some positions. See [store.Reader].
+func (s *Store) Locate(ctx context.Context, positions ...int64) (store.LogState, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	var state store.LogState
+	var events [][16]byte
+	err := s.control.QueryRow(ctx, s.queries.locate, append([]int64{}, positions...)).
+		Scan(&state.Log.ID, &state.Log.Timeline, &state.Head, &events)
+	if err != nil {
+		return store.LogState{}, translate(err)
+	}
+	state.Events = make([]store.UUID, len(events))
+	for i := range events {
+		state.Events[i] = events[i]
+	}
+	return state, nil
+}
+
+// Adopt notes the log of a checkpoint. See [store.Leases].
+func (s *Store) Adopt(ctx context.Context, claim store.Claim, log store.LogID) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	tag, err := s.control.Exec(ctx, s.queries.adopt, claim.Projection, claim.Segment, claim.Worker, claim.Epoch, claim.Position,
+		log.ID, int64(log.Timeline))
+	if err == nil && tag.RowsAffected() == 0 {
+		return store.ErrFenced
+	}
+	return translate(err)
+}
+
+// logID tells which log this is.
+func (i *installer) logID(ctx context.Context) (log store.LogID, err error) {
+	if err = i.tx.QueryRow(ctx, i.queries.logID).Scan(&log.ID, &log.Timeline); err != nil {
+		return log, fmt.Errorf("reading the identity of the log: %w", err)
+	}
+	return log, nil
+}
+
+// scanApplied are the targets of the columns log_id, timeline, last_position, last_event.
+func scanApplied(a *store.Applied) []any {
+	return []any{&a.Log.ID, &a.Log.Timeline, &a.Position, &a.Event}
+}
+
+// readLogID reads an id and a timeline in binary.
+func readLogID(values [][]byte, log *store.LogID) error {
+	if len(values) != 2 || len(values[0]) != len(log.ID) || len(values[1]) != 8 {
+		return errors.New("the identity of the log is no row of uuid, bigint")
+	}
+	log.ID, log.Timeline = store.UUID(values[0]), uint32(binary.BigEndian.Uint64(values[1]))
+	return nil
+}
+
+// readStamp reads the one row of inOrder.
+func readStamp(rows *pgconn.ResultReader, log *store.LogID) error {
+	for rows.NextRow() {
+		values := rows.Values()
+		if err := readLogID(values[min(1, len(values)):], log); err != nil {
+			return err
+		}
+	}
+	_, err := rows.Close()
+	return err
+}

@@ -1,0 +1,58 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// A connection may be half open: a firewall has forgotten it, or the server's address has moved, and nothing tells. These bound how
+// long such connections are believed in.
+const (
+	// pingAfter is how long a connection may have been idle to be used without a ping, and pingTimeout how long the ping may take.
+	pingAfter   = time.Second
+	pingTimeout = 5 * time.Second
+	// connectTimeout is for an address, unless the URL has a connect_timeout.
+	connectTimeout = 10 * time.Second
+	// unansweredMax is how long the kernel waits for what it has sent to be acknowledged by the other side's, see socket_linux.go.
+	unansweredMax = 20 * time.Second
+)
+
+// guard has the pools find half-open connections out in the time of one ping, however many they hold.
+func (s *Store) guard(config *pgxpool.Config) {
+	if config.ConnConfig.ConnectTimeout == 0 {
+		config.ConnConfig.ConnectTimeout = connectTimeout
+	}
+	dialer := net.Dialer{KeepAliveConfig: keepAlive, Control: limitUnanswered}
+	config.ConnConfig.DialFunc = dialer.DialContext
+	config.PingTimeout = pingTimeout
+	config.ShouldPing = func(ctx context.Context, params pgxpool.ShouldPingParams) bool {
+		if params.IdleDuration < s.pingAfter {
+			return false
+		}
+		within, cancel := context.WithTimeout(ctx, s.pingTimeout)
+		defer cancel()
+		err := params.Conn.Ping(within)
+		if err == nil {
+			return false
+		}
+		if errors.Is(err, context.DeadlineExceeded) {
+			s.dropIdle()
+		}
+		return true // the pool pings it again, which fails at once, and drops it
+	}
+}
+
+// keepAlive finds out in unansweredMax that nobody is there while an answer is waited for.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 2}
+
+// dropIdle closes the idle connections of all pools when one has fallen silent: the others are no better, and each would have to be
+// waited for.
+func (s *Store) dropIdle() {
+	for _, pool := range []*pgxpool.Pool{s.pool, s.control, s.looks} {
+		pool.Reset()
+	}
+}

@@ -1,0 +1,96 @@
+package sqlite
+
+import (
+	"context"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// Locate tells which log this is and what it has at some positions. See [store.Reader].
+func (s *Store) Locate(ctx context.Context, positions ...int64) (state store.LogState, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		return c.transact(beginRead, func(c *conn) (err error) {
+			if state.Log, err = c.logID(&s.queries); err != nil {
+				return err
+			}
+			if state.Head, err = c.head(&s.queries); err != nil {
+				return err
+			}
+			state.Events = make([]store.UUID, len(positions))
+			for i, position := range positions {
+				if state.Events[i], err = c.eventAt(&s.queries, position); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+	return state, err
+}
+
+// Adopt notes the log of a checkpoint. See [store.Leases].
+func (s *Store) Adopt(ctx context.Context, claim store.Claim, log store.LogID) error {
+	return s.write(ctx, func(c *conn) error {
+		adopted, err := c.exec(s.queries.adopt, claim.Projection, claim.Segment, claim.Worker, claim.Epoch, claim.Position,
+			log.ID, int64(log.Timeline))
+		if err == nil && adopted == 0 {
+			return store.ErrFenced
+		}
+		return err
+	})
+}
+
+// sameLog tells whether the file's log is the one that a commit was read of: by its id, and by the events that were applied last
+// before it and with it.
+func (c *conn) sameLog(q *queries, commit *store.Commit, events ...store.Applied) (bool, error) {
+	log, err := c.logID(q)
+	if err != nil || log != commit.Log {
+		return false, err
+	}
+	head, err := c.head(q)
+	if err != nil || head < commit.Through {
+		return false, err
+	}
+	for _, event := range events {
+		if event.Position == 0 {
+			continue
+		}
+		if id, err := c.eventAt(q, event.Position); err != nil || id != event.Event {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// logID returns the identity of the file's log, which has no timeline.
+func (c *conn) logID(q *queries) (log store.LogID, err error) {
+	err = c.query(q.logID, func(row *prepared) error {
+		log.ID = row.uuid(0)
+		return nil
+	})
+	return log, err
+}
+
+// eventAt returns the id of the event at a position, or the zero id.
+func (c *conn) eventAt(q *queries, position int64) (id store.UUID, err error) {
+	err = c.query(q.located, func(row *prepared) error {
+		id = row.uuid(0)
+		return nil
+	}, position)
+	return id, err
+}
+
+func (p *prepared) uuid(at int) (id store.UUID) {
+	copy(id[:], p.ColumnRawBlob(at))
+	return id
+}
+
+// logID reads the columns log_id, timeline.
+func (p *prepared) logID(at int) store.LogID {
+	return store.LogID{ID: p.uuid(at), Timeline: uint32(p.ColumnInt64(at + 1))}
+}
+
+// applied reads the columns log_id, timeline, last_position, last_event.
+func (p *prepared) applied(at int) store.Applied {
+	return store.Applied{Log: p.logID(at), Position: p.ColumnInt64(at + 2), Event: p.uuid(at + 3)}
+}
