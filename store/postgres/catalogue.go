@@ -67,11 +67,11 @@ func (s *Store) Status(ctx context.Context, only ...string) ([]store.ProjectionS
 	var projection store.ProjectionStatus
 	var segment store.SegmentStatus
 	var behindSince *time.Time
-	_, err = pgx.ForEachRow(rows, []any{
+	_, err = pgx.ForEachRow(rows, append([]any{
 		&projection.Name, &projection.Version, &projection.Asked, &segment.Segment, &segment.Range.First, &segment.Range.Last, &segment.Position,
 		&segment.Epoch, &segment.Owner, &segment.Live, &segment.Failure, &segment.Merge.Into, &segment.Merge.At,
 		&segment.UpdatedAt, &behindSince,
-	}, func() error {
+	}, scanApplied(&segment.Applied)...), func() error {
 		segment.BehindSince = time.Time{}
 		if behindSince != nil {
 			segment.BehindSince = *behindSince

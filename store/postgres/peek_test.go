@@ -19,6 +19,7 @@ func peek(t testing.TB, s *postgres.Store, after int64, limit int) (store.Horizo
 	page := &store.Page{}
 	h, err := s.Peek(t.Context(), store.ReadRequest{After: after, Limit: limit, Range: store.FullRange(), Columns: store.AllColumns}, page)
 	must(t, err)
+	h.Log = store.LogID{} // as horizonOf has it
 	return h, page
 }
 

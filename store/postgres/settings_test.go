@@ -145,7 +145,7 @@ func everything() *store.Projection {
 			{
 				Name: "order", Key: []string{"name", "id"}, Indexes: [][]string{{"at"}, {"exact", "n"}},
 				Columns: []store.Column{
-					{Name: "name", Type: typed("text")},
+					{Name: "name", Type: typed("text"), Partition: true},
 					{Name: "id", Type: typed("uuid")},
 					{Name: "n", Type: typed("i64"), Default: []byte("-7"), NotNull: true},
 					{Name: "f", Type: typed("f64"), Default: []byte("0.1")},
@@ -173,12 +173,12 @@ func everything() *store.Projection {
 				{Name: "data"},
 				{Name: "raw"},
 			}},
-			{Name: "raise", SQL: anySQL(`UPDATE {order} SET n = n + 1 WHERE name = $1 AND at > '2020-02-01 00:00:00Z' AND NOT name = NULL IS TRUE`), Params: []store.Type{typed("text")}},
+			{Name: "raise", SQL: anySQL(`UPDATE {order} SET n = n + 1 WHERE name = $1 AND at > '2020-02-01 00:00:00Z' AND NOT name = NULL IS TRUE`), Params: []store.Type{typed("text")}, PartitionParam: 1},
 			{Name: "drop", Action: store.Delete, Table: "order"},
 		},
 		Queries: []store.Query{
 			{
-				Name: "all", Results: []store.Type{typed("text")},
+				Name: "all", Results: []store.Type{typed("text")}, Unordered: true,
 				SQL: anySQL(`SELECT concat_ws(' ', name, n, f, exact, at, tags, data, raw, note, interval '1 month 1 day 2 hours') FROM {order}`),
 			},
 			{Name: "load", Table: "order", Columns: []string{"n", "f", "at", "note"}},
