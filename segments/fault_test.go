@@ -124,12 +124,12 @@ func TestInvariant5_aRefusedRowNamesItsEvent(t *testing.T) {
 		t.Fatal(err)
 	}
 	worker.Set(loadTest(t, newRuntime(t, zerolog.Nop()), "misbehave"))
-	const want = `event 57: the database refuses write "note"`
+	want := fmt.Sprintf(`event %d: the database refuses write "note"`, pgtest.At(57))
 	if err := worker.Run(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("Run returns %v, must be %q", err, want)
 	}
 	status := statusOf(t, s, "misbehave").Segments[0]
-	if n := count(t, db, "misbehave.rows"); n != 56 || status.Position != 56 || !strings.Contains(status.Failure, want) {
+	if n := count(t, db, "misbehave.rows"); n != 56 || status.Position != pgtest.At(56) || !strings.Contains(status.Failure, want) {
 		t.Errorf("%d rows, position %d, failure %q", n, status.Position, status.Failure)
 	}
 }

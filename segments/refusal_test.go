@@ -18,7 +18,7 @@ import (
 func loadMisfit(t *testing.T, runtime *host.Runtime) *host.Module {
 	t.Helper()
 	guest := &hosttest.Guest{Describe: `{"name":"misfit","version":1,"tables":[{"name":"t","columns":[{"name":"a","type":"i64"}],"key":["a"]}],
-		"writes":[{"name":"w","sql":"INSERT INTO {t} (b) VALUES (1)"}]}`}
+		"writes":[{"name":"w","sql":"INSERT INTO {t} (b) VALUES (1)","unordered":true}]}`}
 	module, err := runtime.Load(t.Context(), "misfit.wasm", guest.Wasm())
 	if err != nil {
 		t.Fatal(err)

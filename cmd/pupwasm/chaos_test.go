@@ -3,6 +3,7 @@ package main_test
 import (
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -71,7 +72,7 @@ func startChaos(t *testing.T) *chaos {
 	t.Cleanup(c.server.Stop)
 	db := c.server.New(t)
 	c.store = openPostgres(t, db)
-	c.fleet = newFleet(t, db, allProjections...)
+	c.fleet = newFleet(t, db, slices.Concat(allProjections, byCustomer)...)
 	return c
 }
 

@@ -38,13 +38,16 @@ type host struct {
 // allProjections are three with a subscription each of its own.
 var allProjections = []string{"order_check", "fine_balance", "user_counter"}
 
+// testProjections are modules that only tests have.
+var testProjections = append([]string{"order_check"}, byCustomer...)
+
 // newFleet has no hosts yet.
 func newFleet(t *testing.T, db pgtest.Database, projections ...string) *fleet {
 	t.Helper()
 	f := &fleet{t: t, db: db, projections: projections, folder: t.TempDir(), began: time.Now()}
 	for _, name := range projections {
 		source := name
-		if name == "order_check" {
+		if slices.Contains(testProjections, name) {
 			source = filepath.Join("testdata", name)
 		}
 		writeModule(t, f.folder, name+".wasm", guestbuild.Example(t, guestbuild.Go, source))
@@ -143,6 +146,9 @@ func (f *fleet) complete(appended *writers) {
 	}
 	f.checkLogs()
 	appended.compare(f.t, f.db)
+	if slices.Contains(f.projections, byCustomer[0]) {
+		compareCustomers(f.t, f.db)
+	}
 }
 
 // checkPositions waits until everything is at the end of the log.

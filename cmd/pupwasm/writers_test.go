@@ -93,14 +93,15 @@ func (c *client) shared() store.Stream {
 
 // event makes an event and tells what it adds to its stream.
 func (c *client) event() (store.Event, tally) {
-	e := store.Event{ID: store.UUID(uuid.New()), Type: "Note", Payload: []byte("{}")}
+	customer := c.random.IntN(20)
+	e := store.Event{ID: store.UUID(uuid.New()), Type: "Note", Payload: fmt.Appendf(nil, `{"customer":"C%d"}`, customer)}
 	added := tally{events: 1}
 	cents := int64(c.random.IntN(10_000))
 	switch c.random.IntN(3) {
 	case 0:
-		e.Type, e.Payload, added.paid = "Payment", fmt.Appendf(nil, `{"paymentAmount":%d.%02d}`, cents/100, cents%100), cents
+		e.Type, e.Payload, added.paid = "Payment", fmt.Appendf(nil, `{"paymentAmount":%d.%02d,"customer":"C%d"}`, cents/100, cents%100, customer), cents
 	case 1:
-		e.Type, e.Payload, added.expense = "SendFine", fmt.Appendf(nil, `{"expense":%d.%02d}`, cents/100, cents%100), cents
+		e.Type, e.Payload, added.expense = "SendFine", fmt.Appendf(nil, `{"customer":"C%[3]d","expense":%[1]d.%02[2]d}`, cents/100, cents%100, customer), cents
 	}
 	return e, added
 }
@@ -209,6 +210,20 @@ func (c *client) within(db pgtest.Database, back bool, sql string, args ...any) 
 func (c *client) disconnect() {
 	if c.conn != nil {
 		_ = c.conn.Close(context.Background())
+	}
+}
+
+// compareCustomers demands that the rows of byCustomer, which many streams change, are what the log says.
+func compareCustomers(t *testing.T, db pgtest.Database) {
+	t.Helper()
+	var wrong, customers int
+	query(t, db, `WITH want AS (SELECT convert_from(payload, 'UTF8')::json ->> 'customer' AS customer, count(*) AS events, max(global_position) AS last
+			FROM pupwasm.events GROUP BY 1)
+		SELECT count(*) FILTER (WHERE f.orders IS DISTINCT FROM w.events OR f.last_position IS DISTINCT FROM w.last OR l.position IS DISTINCT FROM w.last),
+			count(*) FROM want w
+		FULL JOIN customer_fold.customers f ON f.customer_id = w.customer FULL JOIN latest_order.latest l ON l.customer_id = w.customer`, &wrong, &customers)
+	if wrong > 0 {
+		t.Errorf("%d of %d customers have wrong rows", wrong, customers)
 	}
 }
 

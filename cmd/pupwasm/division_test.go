@@ -1,0 +1,189 @@
+package main_test
+
+import (
+	"database/sql"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/pupwasm/pupwasm/internal/guestbuild"
+	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/store/sqlite"
+)
+
+// byCustomer are projections whose rows come from the streams of many orders: a Fold, and an upsert that sets.
+var byCustomer = []string{"customer_fold", "latest_order"}
+
+// ordersOf writes files of orders, each a stream of its own, of ten customers in turn.
+func ordersOf(t *testing.T, orders, files int) (paths []string) {
+	t.Helper()
+	folder := t.TempDir()
+	for n := range files {
+		var b strings.Builder
+		for i := n * orders / files; i < (n+1)*orders/files; i++ {
+			fmt.Fprintf(&b, `{"bounded_context":"Shop","aggregate_type":"Order","aggregate_id":"o%d","event_type":"OrderPaid","payload":{"customer":"c%d"}}`+"\n",
+				i, i%10)
+		}
+		path := filepath.Join(folder, fmt.Sprint(n, ".jsonl"))
+		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, path)
+	}
+	return paths
+}
+
+// compareOrders demands that every order counts for its customer, and that the last one of each is known. separator is what is between
+// a projection and its tables.
+func compareOrders(t *testing.T, db *sql.DB, separator string, orders int) {
+	t.Helper()
+	var counted, wrong int
+	err := db.QueryRow(fmt.Sprintf(`SELECT coalesce((SELECT sum(orders) FROM customer_fold%[1]scustomers), 0),
+		(SELECT count(*) FROM latest_order%[1]slatest l JOIN customer_fold%[1]scustomers c ON c.customer_id = l.customer_id
+			WHERE l.position <> c.last_position) + 10 - (SELECT count(*) FROM latest_order%[1]slatest)`, separator)).Scan(&counted, &wrong)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if counted != orders || wrong != 0 {
+		t.Errorf("%d of %d orders are counted, %d of 10 customers have a wrong last order", counted, orders, wrong)
+	}
+}
+
+// TestRun_rowsOfManyStreamsAreRight divides by customer what many streams of orders change, into any number of segments.
+func TestRun_rowsOfManyStreamsAreRight(t *testing.T) {
+	t.Parallel()
+	const orders = 20_000
+	for _, database := range []string{"postgres", "sqlite"} {
+		t.Run(database, func(t *testing.T) {
+			t.Parallel()
+			dsn, handle, separator := openBoth(t, database)
+			runCommand(t, dsn, "append", ordersOf(t, orders, 1)[0])
+			modules := testModules(t, byCustomer...)
+			for _, segments := range []int{1, 2, 4, 8} {
+				runCommand(t, dsn, "run", "--once", modules, "--segments", fmt.Sprint(segments))
+				compareOrders(t, handle, separator, orders)
+				for _, name := range byCustomer {
+					runCommand(t, dsn, "reset", name, "--yes")
+				}
+			}
+		})
+	}
+}
+
+// openBoth opens a new database for the command line and for reading its tables.
+func openBoth(t *testing.T, database string) (dsn string, handle *sql.DB, separator string) {
+	t.Helper()
+	var err error
+	if database == "sqlite" {
+		path := filepath.Join(t.TempDir(), "events.db")
+		dsn, separator = "sqlite:"+path, "__"
+		runCommand(t, dsn, "migrate", "up")
+		handle, err = sqlite.OpenSQL(path)
+	} else {
+		dsn, separator = pgtest.Empty(t).DSN, "."
+		handle, err = sql.Open("pgx", dsn)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { handle.Close() })
+	return dsn, handle, separator
+}
+
+// testModules is a folder with modules of modules/examples/testdata.
+func testModules(t *testing.T, names ...string) string {
+	t.Helper()
+	folder := t.TempDir()
+	for _, name := range names {
+		writeModule(t, folder, name+".wasm", guestbuild.Example(t, guestbuild.Go, filepath.Join("testdata", name)))
+	}
+	return folder
+}
+
+// TestRun_rowsOfManyStreamsAreRightWhileTheyAreRedivided has three hosts divide customers into 4, 8 and 2 segments while orders come.
+func TestRun_rowsOfManyStreamsAreRightWhileTheyAreRedivided(t *testing.T) {
+	t.Parallel()
+	const orders, files = 20_000, 20
+	f := newFleet(t, pgtest.New(t), byCustomer...)
+	paths := ordersOf(t, orders, files)
+	for i, path := range paths {
+		switch i {
+		case 0:
+			for range 3 {
+				f.add(4)
+			}
+		case files / 3:
+			f.redeploy(8)
+		case 2 * files / 3:
+			f.redeploy(2)
+		}
+		runCommand(t, f.db.DSN, "append", path)
+	}
+	for _, name := range byCustomer {
+		f.log("wait", strings.TrimSpace(runCommand(t, f.db.DSN, "wait", name, "--timeout", "90s")))
+	}
+	eventually(t, "the hosts have two segments of each projection", func() bool {
+		for _, p := range readStatus(t, f.db).Projections {
+			if len(p.Segments) != 2 {
+				return false
+			}
+		}
+		return true
+	})
+	for len(f.hosts) > 0 {
+		f.log("remove", f.terminate(f.hosts[0]))
+	}
+	f.checkLogs()
+	handle, err := sql.Open("pgx", f.db.DSN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer handle.Close()
+	compareOrders(t, handle, ".", orders)
+}
+
+// redeploy replaces the hosts, one after the other, by some that want another number of segments.
+func (f *fleet) redeploy(segments int) {
+	f.t.Helper()
+	for range len(f.hosts) {
+		f.add(segments).awaitCount(f.t, "projection installed", len(f.projections))
+		f.hosts[0].awaitCount(f.t, "projection installed", len(f.projections))
+		f.log("remove", f.terminate(f.hosts[0]))
+	}
+}
+
+// TestRun_rowsOfManyStreamsThatAreNotDividedByKeyAreRefused has the same projections without a partition key.
+func TestRun_rowsOfManyStreamsThatAreNotDividedByKeyAreRefused(t *testing.T) {
+	t.Parallel()
+	for _, database := range []string{"postgres", "sqlite"} {
+		t.Run(database, func(t *testing.T) {
+			t.Parallel()
+			dsn, _, _ := openBoth(t, database)
+			for name, column := range map[string]string{"unmarked_fold": "customer_id", "unmarked_set": "customer_id"} {
+				run := start(t, dsn, "run", "--once", testModules(t, name))
+				code := run.wait(t)
+				said := run.output.String()
+				if code == 0 || !strings.Contains(said, fmt.Sprintf(`pup.Text("%s").Key().Partition()`, column)) {
+					t.Errorf("%s: exit code %d: %s", name, code, said)
+				}
+			}
+		})
+	}
+}
+
+// TestRun_repliesOfManyStatementsAreRead has commits of as many declared statements as events, over a Unix socket, whose replies fill
+// it long before the last statement is written.
+func TestRun_repliesOfManyStatementsAreRead(t *testing.T) {
+	t.Parallel()
+	const events = 100_000
+	db := pgtest.Empty(t)
+	runCommand(t, db.DSN, "append", madeLog(t, events))
+	runCommand(t, db.Socket(), "run", "--once", testModules(t, "two_statements"))
+	var counted int
+	query(t, db, "SELECT sum(events)::bigint FROM two_statements.counts", &counted)
+	if counted != events {
+		t.Errorf("%d of %d events are counted", counted, events)
+	}
+}
