@@ -119,7 +119,7 @@ func checkEncoding(db *sqlite3.Conn) error {
 	if err != nil {
 		return err
 	}
-	defer statement.Close()
+	defer func() { _ = statement.Close() }()
 	encoding := ""
 	if statement.Step() {
 		encoding = statement.ColumnText(0)

@@ -74,16 +74,16 @@ func (r *runner) wantFault(reason string) {
 func logStamp(f *fixture) {
 	f.appendTo(stream("a"), 3)
 	log := f.logID()
-	state, err := f.hosts(1)[0].Locate(f.ctx, 0, 2, 99)
+	state, err := f.hosts(1)[0].Locate(f.ctx, 0, f.at(2), f.at(99))
 	f.must(err)
 	events := f.read()
-	if want := []store.UUID{{}, events[1].ID, {}}; state.Log != log || state.Head != 3 || fmt.Sprint(state.Events) != fmt.Sprint(want) {
+	if want := []store.UUID{{}, events[1].ID, {}}; state.Log != log || state.Head != f.at(3) || fmt.Sprint(state.Events) != fmt.Sprint(want) {
 		f.Errorf("the log is located as %+v", state)
 	}
 	var page store.Page
 	for _, request := range []store.ReadRequest{
-		{Through: 3, Limit: 1, Range: store.FullRange()},
-		{Through: 3, Limit: 9, Range: store.FullRange(), Scope: store.Scope{EventTypes: []string{"none"}}},
+		{Through: f.at(3), Limit: 1, Range: store.FullRange()},
+		{Through: f.at(3), Limit: 9, Range: store.FullRange(), Scope: store.Scope{EventTypes: []string{"none"}}},
 	} {
 		f.must(f.store.Read(f.ctx, request, &page))
 		if page.Log != log {
@@ -97,7 +97,7 @@ func logStamp(f *fixture) {
 			f.Errorf("a peek is of %+v and %+v, the log is %+v", page.Log, horizon.Log, log)
 		}
 	}
-	f.must(f.store.Read(f.ctx, store.ReadRequest{After: 3, Through: 3, Limit: 1, Range: store.FullRange()}, &page))
+	f.must(f.store.Read(f.ctx, store.ReadRequest{After: f.at(3), Through: f.at(3), Limit: 1, Range: store.FullRange()}, &page))
 	if page.Log != (store.LogID{}) {
 		f.Errorf("a page that nothing was read for is of %+v", page.Log)
 	}
@@ -193,8 +193,8 @@ func logReplaced(f *fixture) {
 	}
 	f.Query(f, "UPDATE "+f.Table("pupwasm", "segments")+fmt.Sprintf(" SET last_position = %d", next.Position))
 	r.wantFault(fmt.Sprintf("event %s was applied at position %d, where the log has event %s", last.ID, next.Position, next.ID))
-	f.Query(f, "UPDATE "+f.Table("pupwasm", "segments")+" SET position = 99999")
-	r.wantFault(fmt.Sprintf("the checkpoint is at position 99999, the log ends at %d", next.Position))
+	f.Query(f, "UPDATE "+f.Table("pupwasm", "segments")+" SET position = "+fmt.Sprint(f.at(99_999)))
+	r.wantFault(fmt.Sprintf("the checkpoint is at position %d, the log ends at %d", f.at(99_999), next.Position))
 	if got := r.table(); got != "a 1" {
 		f.Errorf("the table is %q", got)
 	}
@@ -211,7 +211,7 @@ func logLayout(f *fixture) {
 		f.must(tx.Commit(f.ctx, store.Commit{Through: through, Log: log, LastPosition: last.Position, LastEvent: last.ID}))
 	}
 	for i, claim := range f.claims(f.store, "sums", "w1", 2) {
-		move(claim, appended[i], 3)
+		move(claim, appended[i], f.at(3))
 	}
 	applied := func(want ...store.Appended) {
 		f.Helper()
