@@ -6,13 +6,13 @@
 //	import pup "github.com/pupwasm/pupwasm/guest-sdk"
 //
 //	var (
-//		users = pup.NewTable("users", pup.Text("user_id").Key(), pup.I64("events").NotNull().Default(0))
+//		users = pup.NewTable("users", pup.Text("user_id").Key(), pup.I64("events"))
 //		count = users.Upsert("count", pup.Add("events"))
 //	)
 //
 //	func init() {
 //		pup.Register(pup.Projection{
-//			Name:    "user_counter",
+//			Name:    "event_counter",
 //			Version: 1,
 //			Tables:  []*pup.Table{users},
 //			Handle: func(b *pup.Batch, out *pup.Mutations) error {

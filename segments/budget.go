@@ -9,9 +9,9 @@ import (
 // budget bounds the bytes of events, and of the rows that come of them, which all segments of a worker have in memory: without it the
 // memory of a host grows with its segments and the size of events (see [Options.EventBytes]).
 //
-// A read waits until its bytes fit. Rows are counted and never wait, since it is their commit that makes room. Who waits holds a
-// connection of nobody and nothing that another needs, and a read always goes ahead when nothing is in memory, however large: so
-// somebody gets on, and the others follow.
+// A read waits until its bytes fit. Rows are counted and never wait, since it is their commit that makes room. A waiting read holds no
+// connection and nothing else that another needs. When nothing is in memory a read is let through, however large, so that there is
+// always progress.
 type budget struct {
 	total int
 

@@ -59,7 +59,7 @@ func (f *flow) write(ctx context.Context, w *window, commit store.Commit) error 
 func (f *flow) deadlocked(err error) {
 	f.runner.deadlocks.Add(1)
 	if f.deadlocks++; f.deadlocks == 1 {
-		f.at().Warn().Err(err).Msg("deadlock between segments, the commit is tried again: mark statements unordered only if few do this")
+		f.at().Warn().Err(err).Msg("deadlock between segments, the commit is tried again: a statement that is marked unordered locks rows of other segments")
 	}
 }
 

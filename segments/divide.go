@@ -91,7 +91,7 @@ func (d *divider) only(keys store.HashRange, events []store.Recorded) []store.Re
 	return kept
 }
 
-// dividedReadsMax bounds how many times more events than it wants a segment reads at once, which reads for itself.
+// dividedReadsMax bounds how many times its own share a segment reads at once when it reads for itself.
 const dividedReadsMax = 8
 
 // dividedReads is how many times more events a segment of a range of keys reads at once, since only its share of them is kept.

@@ -14,7 +14,7 @@
 // A segment ends for one of five reasons, and none of them ends the process or another segment: the runner stops it, its claim
 // is lost ([store.ErrFenced]), it has reached the position where it is merged, the database is away ([store.ErrTransient]), or the guest or its SQL is at fault, which is
 // recorded and keeps the segment unclaimed until the module is installed again. The checkpoint in the database is the only
-// truth about progress: after any error a segment is claimed anew and starts from there.
+// truth about progress: after any error a segment is claimed again and starts from there.
 //
 // Nothing here counts on its own clock to be right: leases are the database's, and a late worker is fenced at commit.
 package segments

@@ -14,7 +14,7 @@ type member struct {
 	filter  filter
 	portion portion // of reads of its own
 
-	// Of a segment whose range is one of keys that the database does not know.
+	// Only set when the range is of keys that the database cannot select by.
 	divider *divider
 	keys    store.HashRange
 

@@ -104,7 +104,7 @@ func (r *runner) reinstall(ctx context.Context) error {
 		r.refuse(r.module, err)
 		return nil
 	}
-	r.logger.Info().Msg("projection was reset, installing it anew")
+	r.logger.Info().Msg("projection was reset, installing it again")
 	r.mu.Lock()
 	clear(r.positions)
 	r.mu.Unlock()

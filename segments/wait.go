@@ -123,7 +123,7 @@ func (w Wait) reached(ctx context.Context, s store.Store, checked *bool) (bool, 
 			return false, err
 		}
 		if !*checked || there {
-			if err := checkLog(ctx, s, &projections[i]); err != nil {
+			if err := checkCheckpoints(ctx, s, &projections[i]); err != nil {
 				return false, err
 			}
 			*checked = true
@@ -169,8 +169,8 @@ func reached(p *store.ProjectionStatus, position int64) (bool, error) {
 	return there, nil
 }
 
-// checkLog tells whether the checkpoints belong to the log.
-func checkLog(ctx context.Context, log store.Reader, p *store.ProjectionStatus) error {
+// checkCheckpoints tells whether the checkpoints belong to the log.
+func checkCheckpoints(ctx context.Context, log store.Reader, p *store.ProjectionStatus) error {
 	_, faults, err := store.CheckCheckpoints(ctx, log, p.Checkpoints()...)
 	if err != nil {
 		return err

@@ -143,7 +143,7 @@ type Leases interface {
 	// fences its older claim.
 	Claim(ctx context.Context, request ClaimRequest) ([]Claim, error)
 
-	// Adopt notes that the claim's checkpoint belongs to a log, which [CheckLog] has found out: that of a new timeline, or any
+	// Adopt notes that the claim's checkpoint belongs to a log, which [CheckCheckpoints] has found out: that of a new timeline, or any
 	// log for a segment that has not begun. A claim that no longer holds is [ErrFenced].
 	Adopt(ctx context.Context, claim Claim, log LogID) error
 

@@ -31,7 +31,7 @@ const demoDatabase = "pupwasm-demo.db"
 const demoHelp = `Make up some events, run the example modules in DIR over them, and show the tables that come out.
 
 Without --database on the command line (a variable does not count) it works on a SQLite file of its own,
-` + demoDatabase + `, which it makes anew every time.`
+` + demoDatabase + `, which it makes again every time.`
 
 func newDemoCommand(globals *globalOptions) *cobra.Command {
 	opts := &demoOptions{globalOptions: globals}
@@ -58,7 +58,7 @@ func runDemo(ctx context.Context, opts *demoOptions, folder string) error {
 		opts.database = "sqlite:" + demoDatabase
 		for _, suffix := range []string{"", "-wal", "-shm"} {
 			if err := os.Remove(demoDatabase + suffix); err != nil && !os.IsNotExist(err) {
-				return fmt.Errorf("making the demo's database anew: %w", err)
+				return fmt.Errorf("making the demo's database: %w", err)
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/pupwasm/pupwasm/internal/guestbuild"
@@ -102,6 +103,28 @@ func testModules(t *testing.T, names ...string) string {
 	return folder
 }
 
+// TestRun_rowsOfManyStreamsAreRightOnSQLiteWhileTheyAreRedivided divides customers into 4, 8 and 2 segments in turn while orders come.
+func TestRun_rowsOfManyStreamsAreRightOnSQLiteWhileTheyAreRedivided(t *testing.T) {
+	t.Parallel()
+	const orders = 20_000
+	dsn, handle, separator := openBoth(t, "sqlite")
+	modules := testModules(t, byCustomer...)
+	division := []string{"4", "8", "2", "8", "4"}
+	for i, path := range ordersOf(t, orders, len(division)) {
+		runCommand(t, dsn, "append", path)
+		run := start(t, dsn, "run", modules, "--segments", division[i], "--rebalance", "20ms", "--batch", "50")
+		run.awaitCount(t, "projection installed", len(byCustomer)) // 'wait' gives a host ten seconds to start
+		for _, name := range byCustomer {
+			runCommand(t, dsn, "wait", name, "--timeout", "90s")
+		}
+		run.signal(syscall.SIGTERM)
+		if code := run.wait(t); code != 0 {
+			t.Errorf("run --segments %s exits with %d: %s", division[i], code, run.output.String())
+		}
+	}
+	compareOrders(t, handle, separator, orders)
+}
+
 // TestRun_rowsOfManyStreamsAreRightWhileTheyAreRedivided has three hosts divide customers into 4, 8 and 2 segments while orders come.
 func TestRun_rowsOfManyStreamsAreRightWhileTheyAreRedivided(t *testing.T) {
 	t.Parallel()
@@ -121,6 +144,7 @@ func TestRun_rowsOfManyStreamsAreRightWhileTheyAreRedivided(t *testing.T) {
 		}
 		runCommand(t, f.db.DSN, "append", path)
 	}
+	f.hosts[0].awaitCount(t, "projection installed", len(byCustomer))
 	for _, name := range byCustomer {
 		f.log("wait", strings.TrimSpace(runCommand(t, f.db.DSN, "wait", name, "--timeout", "90s")))
 	}

@@ -93,7 +93,7 @@ func checkPositions(t *testing.T, database string, after int64) {
 	if status.Head.String() != last || len(status.Projections) != 1 || status.Projections[0].Position.String() != last {
 		t.Errorf("status in JSON is %+v, want %s", status, last)
 	}
-	// What is listed can be appended elsewhere, where positions are given anew.
+	// What is listed can be appended elsewhere, where they get positions of that log.
 	copied := command("sqlite:"+filepath.Join(t.TempDir(), "copy.db"), "append")
 	copied.Stdin = strings.NewReader(run(t, database, "events", "--json"))
 	if out, err := copied.CombinedOutput(); err != nil || !strings.Contains(string(out), "6 events appended") {

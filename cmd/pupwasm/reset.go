@@ -11,9 +11,9 @@ func newResetCommand(globals *globalOptions) *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "reset PROJECTION",
-		Short: "Delete a projection's tables and checkpoints, so that it is built anew",
+		Short: "Delete a projection's tables and checkpoints, so that it is built again",
 		Long: `Delete a projection's tables, with the rows in them, and its checkpoints. No event is touched: the next 'pupwasm run'
-builds the projection anew from the first event. A projection that a host runs is refused: stop that host, or take the module out of
+builds the projection again from the first event. A projection that a host runs is refused: stop that host, or take the module out of
 the folder of its 'run --watch'. A host that was killed counts until its lease is over.
 
 On PostgreSQL the schema of the tables goes with them, and all that was built in it, unless this role could not create it again.`,

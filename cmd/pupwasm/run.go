@@ -54,8 +54,8 @@ fails; with --watch it waits. 'pupwasm status' shows what a running host was ref
 
 While a projection catches up with the log, its progress is shown: on a terminal in the last line, otherwise every 10 seconds.
 
-Any number of hosts may run the same projections against one PostgreSQL. The streams of a projection are divided into segments, the
-hosts share them evenly, and what a host that dies had is taken over. 'pupwasm segments' shows and changes the division.`
+Any number of hosts may run the same projections against one PostgreSQL. The partition keys of a projection, by default the streams, are
+divided into segments. The hosts share them evenly, and segments of a host that dies are taken over by the others. 'pupwasm segments' shows and changes the division.`
 
 func newRunCommand(globals *globalOptions) *cobra.Command {
 	opts := &runOptions{globalOptions: globals}
@@ -270,7 +270,7 @@ func (o *runtimeOptions) start(ctx context.Context, globals *globalOptions) (*ho
 	}
 	runtime, err := host.NewRuntime(ctx, options)
 	if err != nil && o.cacheDir != "" && o.cacheDir == defaultCacheDir() {
-		globals.log.Warn().Err(err).Msg("modules are compiled anew at every start")
+		globals.log.Warn().Err(err).Msg("modules are compiled again at every start")
 		options.CacheDir = ""
 		runtime, err = host.NewRuntime(ctx, options)
 	}

@@ -11,10 +11,10 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-const segmentsHelp = `Show and change how the streams of projections are divided into segments, while they run.
+const segmentsHelp = `Show and change how the partition keys of projections, by default the streams, are divided into segments, while they run.
 
 A segment has its own checkpoint and belongs to one worker at a time, so a projection is run by as many workers at once as it has
-segments. No change loses or repeats an event, or reorders those of a stream.`
+segments. No change loses or repeats an event, or reorders those of a key.`
 
 func newSegmentsCommand(globals *globalOptions) *cobra.Command {
 	cmd := &cobra.Command{

@@ -82,7 +82,7 @@ func runWait(ctx context.Context, opts *waitOptions, projection string) error {
 	var notRun *segments.NotRunError
 	switch {
 	case errors.As(err, &notRun) && notRun.Refusal == nil:
-		return fmt.Errorf("%w, for %s: start it with 'pupwasm run', 'pupwasm status' lists what is known", err, opts.grace)
+		return fmt.Errorf("%w (waited %s for one): start it with 'pupwasm run', 'pupwasm status' lists what is known", err, opts.grace)
 	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
 		return opts.late(ctx, from, projection, position)
 	case err != nil:

@@ -129,7 +129,7 @@ func (i *installer) registerNew(ctx context.Context, segments int) error {
 	}
 	log, err := i.logID(ctx)
 	if err != nil {
-		return fmt.Errorf("reading the identity of the log: %w", err)
+		return err
 	}
 	layout := store.NewLayout(segments)
 	layout.Begin(log)

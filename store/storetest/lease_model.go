@@ -94,22 +94,22 @@ func (m *protocol) ok(err error) {
 	}
 }
 
-// begin starts anew without the cost of another database: nobody is there, and new segments take the place of the old.
+// begin starts over without the cost of another database: nobody is there, and new segments take the place of the old.
 func (m *protocol) begin() {
 	for _, name := range modelWorkers {
 		m.ok(m.store.Leave(m.ctx, store.Worker{Name: name}))
 	}
 	n := rapid.IntRange(1, 4).Draw(m.t, "segments")
 	m.ok(m.store.Reshard(m.ctx, "sums", func(l *store.Layout) error {
-		anew := store.NewLayout(n)
-		anew.Begin(m.log)
-		for i := range anew.Parts {
-			anew.Parts[i].Segment += l.Next
-			anew.Parts[i].Position = m.origin
+		fresh := store.NewLayout(n)
+		fresh.Begin(m.log)
+		for i := range fresh.Parts {
+			fresh.Parts[i].Segment += l.Next
+			fresh.Parts[i].Position = m.origin
 		}
-		anew.Next += l.Next
-		*l = *anew
-		m.adopt(anew)
+		fresh.Next += l.Next
+		*l = *fresh
+		m.adopt(fresh)
 		return nil
 	}))
 }
