@@ -64,7 +64,7 @@ func (l *grownLog) fill(ctx context.Context, streams int) error {
 		`ANALYZE hashes`,
 		`INSERT INTO pupwasm.streams SELECT 'Bank', 'Account', account FROM hashes`,
 		fmt.Sprintf(`INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version, event_id, event_type, payload, partition_hash)
-			SELECT 'Bank', 'Account', h.account, n / %[1]d + 1, lpad(to_hex(n), 32, '0')::uuid, CASE n %% 3 WHEN 0 THEN 'Withdrawn' ELSE 'Deposited' END,
+			SELECT 'Bank', 'Account', h.account, n / %[1]d + 1, lpad(to_hex(n + 1), 32, '0')::uuid, CASE n %% 3 WHEN 0 THEN 'Withdrawn' ELSE 'Deposited' END,
 				convert_to('{"transfer":"0192f0c1-6f5e-7b7e-9a55-' || lpad(to_hex(n), 12, '0') || '","channel":"branch","amount":' || n %% 100000 ||
 					',"currency":"EUR","counterparty":"DE89370400440532013000","reference":"invoice ' || n || ' \"net\"","booked":"2024-03-01T12:00:00Z"}', 'UTF8'), h.hash
 			FROM generate_series(0, %[2]d - 1) AS n JOIN hashes AS h ON h.g = n %% %[1]d ORDER BY n`, streams, l.events),
