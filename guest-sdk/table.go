@@ -71,6 +71,10 @@ func (t *Table) InsertIgnore(name string, columns ...string) *Write {
 	return t.newInsert(name, "insert-ignore", columns)
 }
 
+// InsertKey declares a write that inserts a row of the key alone, with the defaults of the other columns, and does nothing when the key
+// exists. Its rows are the key columns.
+func (t *Table) InsertKey(name string) *Write { return t.newWrite(name, "insert-ignore") }
+
 // Delete declares a write that deletes the row of a key, if there is one. Its rows are the key columns.
 func (t *Table) Delete(name string) *Write { return t.newWrite(name, "delete") }
 

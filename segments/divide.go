@@ -1,8 +1,10 @@
 package segments
 
 import (
+	"fmt"
 	"sync"
 
+	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -96,3 +98,25 @@ const dividedReadsMax = 8
 
 // dividedReads is how many times more events a segment of a range of keys reads at once, since only its share of them is kept.
 func dividedReads(keys store.HashRange) int { return min(int(1/keys.Share()), dividedReadsMax) }
+
+// checkPlaces fails at an event whose stored hash is not that of its stream: the stream's events are in two segments then, which do not
+// keep their order. Writers may give the hash, and only we know whether it is right. A projection that does not look at the stream's id
+// has no rows that depend on the order.
+func (s *segment) checkPlaces(events []store.Recorded) error {
+	keys := s.claim.Range
+	if keys == store.FullRange() || !s.runner.divider.partition.ByStream() || !s.request.Columns.Has(store.ColumnAggregateID) {
+		return nil
+	}
+	for i := range events {
+		e := &events[i]
+		if hash := store.PartitionHash(e.AggregateID); !keys.Contains(hash) {
+			return &host.Fault{
+				Module: s.runner.module.File, Position: e.Position, Stream: e.Stream, Reason: fmt.Sprintf(
+					"its stored partition_hash is not that of its stream, %d, and other segments may have passed it: set that of all "+
+						"events of the stream right, stop all hosts that run the projection, and rebuild it: 'pupwasm reset %s' deletes its "+
+						"rows, and the next run applies the log from the first event", hash, s.runner.name),
+			}
+		}
+	}
+	return nil
+}

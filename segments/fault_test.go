@@ -250,3 +250,34 @@ func query(t *testing.T, db pgtest.Database, sql string, into ...any) {
 		t.Fatal(err)
 	}
 }
+
+// TestWorker_aWrongPartitionHashIsFound has a writer give hashes of its own: the events of one stream are in several segments.
+func TestWorker_aWrongPartitionHashIsFound(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	s := openPostgres(t, db)
+	execute(t, db, `INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version, event_type, payload, partition_hash)
+		SELECT 'Traffic', 'Fine', 'F1', i, 'Payment', '{"paymentAmount":0.01}', (i::bigint * 777767777) % 4294967296 FROM generate_series(1, 40) i`)
+	once := func() error {
+		worker, err := segments.New(s, segments.Options{Once: true, Segments: 4})
+		if err != nil {
+			t.Fatal(err)
+		}
+		worker.Set(loadExample(t, newRuntime(t, zerolog.Nop()), "fine_balance"))
+		return worker.Run(t.Context())
+	}
+	said := fmt.Sprintf("its stored partition_hash is not that of its stream, %d,", store.PartitionHash("F1"))
+	if err := once(); err == nil || !strings.Contains(err.Error(), said) {
+		t.Errorf("Run returns %v, must say %q", err, said)
+	}
+	execute(t, db, "UPDATE pupwasm.events SET partition_hash = NULL") // which fills it
+	if err := s.Reset(t.Context(), "fine_balance"); err != nil {
+		t.Fatal(err)
+	}
+	if err := once(); err != nil {
+		t.Fatal(err)
+	}
+	if cents := paid(t, db); cents != 40 {
+		t.Errorf("%d cents are in, must be 40", cents)
+	}
+}

@@ -63,6 +63,9 @@ func (f *flow) read(waiting, working context.Context) error {
 		if to.log != f.of {
 			return store.ErrOtherLog
 		}
+		if err := f.checkPlaces(to.events); err != nil {
+			return err
+		}
 		to.reaches = to.through >= through
 		position = to.through
 		f.stretches <- to // has room for all there are

@@ -29,6 +29,11 @@ func (o Ownership) String() string {
 	}
 }
 
+// KeepsToKey tells whether a SQL statement with these members must use owned tables only.
+func (p *Projection) KeepsToKey(partitionParam int, unordered bool) bool {
+	return partitionParam > 0 && !unordered && p.Order != OrderGlobal
+}
+
 // Ownership returns who may change the table's rows.
 func (t *Table) Ownership() Ownership {
 	switch c := t.marked(); {

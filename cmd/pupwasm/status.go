@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -38,7 +39,7 @@ func newStatusCommand(globals *globalOptions) *cobra.Command {
   STATE      running; waiting (no worker has it); refused (no worker can run the projection); abandoned (its worker is gone,
              another takes over); merging (it waits for the segments that it will be one with); failed (it goes on when the
              projection is started again); other log (the log is not the one that the rows were built from; BEHIND and AGE are
-             not known then)
+             not known then, and the command fails)
 
 Reasons are below the table: of segments that failed, or whose log is another, and of modules that a
 running host was refused.
@@ -106,9 +107,27 @@ func runStatus(ctx context.Context, opts *statusOptions, args []string) error {
 		return err
 	}
 	if opts.json {
-		return writeJSON(opts.out, report)
+		err = writeJSON(opts.out, report)
+	} else {
+		err = opts.print(report)
 	}
-	return opts.print(report)
+	if err != nil {
+		return err
+	}
+	return report.otherLog()
+}
+
+// otherLog is the error of a status with a projection whose rows were not built from the log.
+func (r *statusReport) otherLog() error {
+	for i := range r.Projections {
+		p := &r.Projections[i]
+		for j := range p.Segments {
+			if p.Segments[j].LogFault != "" {
+				return fmt.Errorf("the log is not the one that the rows of projection %s were built from", p.Name)
+			}
+		}
+	}
+	return nil
 }
 
 func readStatus(ctx context.Context, from store.Store, only []string) (*statusReport, error) {

@@ -148,6 +148,11 @@ CREATE TRIGGER fill_partition_hash BEFORE INSERT ON {schema}.events
     FOR EACH ROW WHEN (NEW.partition_hash IS NULL) EXECUTE FUNCTION {schema}.fill_partition_hash();
 ALTER TABLE {schema}.events ENABLE ALWAYS TRIGGER fill_partition_hash;
 
+-- A change of the stream's id changes the hash. Set to NULL it is filled again.
+CREATE TRIGGER refill_partition_hash BEFORE UPDATE OF aggregate_id, partition_hash ON {schema}.events
+    FOR EACH ROW EXECUTE FUNCTION {schema}.fill_partition_hash();
+ALTER TABLE {schema}.events ENABLE ALWAYS TRIGGER refill_partition_hash;
+
 -- append_events adds events of any number of streams, or none of them. The arrays of streams (s_…) have one element a
 -- stream, those of events (e_…) one an event; e_stream is the event's index into the streams, from 1, and e_expected the
 -- version that the stream must have before the event, or -1 for any. With skip_duplicates, events whose id is stored are

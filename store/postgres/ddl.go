@@ -56,7 +56,7 @@ func (i *installer) runCreateTable(ctx context.Context, table *store.Table, ddl 
 	if err := i.runAlone(ctx, ddl, nil); err != nil {
 		return err
 	}
-	return (&sandbox{i}).checkTable(ctx, table, fault)
+	return (&sandbox{installer: i}).checkTable(ctx, table, fault)
 }
 
 var references = regexp.MustCompile(`(?i)\breferences\s+(\S+)`)

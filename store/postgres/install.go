@@ -31,7 +31,7 @@ func (i *installer) install(ctx context.Context, segments int, c *catalogue) err
 	if err := i.register(ctx, segments); err != nil {
 		return err
 	}
-	sandbox := &sandbox{i}
+	sandbox := &sandbox{installer: i}
 	for _, entries := range [][]statement{c.writes, c.queries} {
 		for e := range entries {
 			if err := sandbox.check(ctx, &entries[e]); err != nil {

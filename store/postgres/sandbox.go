@@ -22,6 +22,7 @@ import (
 // without an index.
 type sandbox struct {
 	*installer
+	owned bool // the statement at hand keeps to rows of one partition key, and so to tables that are owned
 }
 
 type faultFunc func(format string, args ...any) error
@@ -41,6 +42,7 @@ func (s *sandbox) check(ctx context.Context, entry *statement) error {
 }
 
 func (s *sandbox) checkStatement(ctx context.Context, entry *statement, fault faultFunc) error {
+	s.owned = entry.owned
 	oids := make([]uint32, len(entry.params))
 	for i, t := range entry.params {
 		t.Array = t.Array || entry.set
@@ -148,11 +150,13 @@ func (s *sandbox) checkDependencies(ctx context.Context, function string, fault 
 	return nil
 }
 
-// tables returns the oids of the projection's declared tables, as text.
+// tables returns the oids of the declared tables that the statement at hand may use, as text.
 func (s *sandbox) tables(ctx context.Context) ([]string, error) {
 	names := []string{}
-	for _, table := range s.projection.Tables {
-		names = append(names, table.Name)
+	for i := range s.projection.Tables {
+		if table := &s.projection.Tables[i]; !s.owned || table.Ownership() == store.Owned {
+			names = append(names, table.Name)
+		}
 	}
 	rows, err := s.tx.Query(ctx, `SELECT c.oid::text FROM pg_class c
 		WHERE c.relnamespace = to_regnamespace($1) AND c.relname = ANY ($2)`, quote(s.projection.schema), names)

@@ -17,6 +17,7 @@ type statement struct {
 	sql      string       // what is sent
 	params   []store.Type // of one row, or of the whole step when set is true
 	results  []store.Type
+	owned    bool   // SQL that keeps to rows of one partition key
 	set      bool   // takes a whole step: one array a column
 	kept     string // the name under which the server keeps it prepared; "" for one that is planned anew each time
 }
@@ -39,7 +40,7 @@ func (p placed) table(name string) string { return quote(p.schema, name) }
 // writeStatement makes the SQL of a write. Declarative writes take a step as a set, unless a column is itself an array, for
 // which PostgreSQL has no array of arrays that unnest would take apart row by row.
 func writeStatement(p placed, w *store.Write) (statement, error) {
-	s := statement{name: fmt.Sprintf("write %q", w.Name), params: p.Parameters(w)}
+	s := statement{name: fmt.Sprintf("write %q", w.Name), params: p.Parameters(w), owned: p.KeepsToKey(w.PartitionParam, w.Unordered)}
 	if w.SQL != nil {
 		text, ok := w.SQL.For(store.DialectPostgres)
 		if !ok {
@@ -140,7 +141,7 @@ func deleteSQL(p placed, table *store.Table, s statement) string {
 
 // queryStatement makes the SQL of a query.
 func queryStatement(p placed, q *store.Query) (statement, error) {
-	s := statement{name: fmt.Sprintf("query %q", q.Name)}
+	s := statement{name: fmt.Sprintf("query %q", q.Name), owned: p.KeepsToKey(q.PartitionParam, q.Unordered)}
 	s.params, s.results = p.Signature(q)
 	if q.SQL == nil {
 		s.sql = loadSQL(p, q, s.results)

@@ -68,6 +68,9 @@ func (s *sandbox) checkRelations(ctx context.Context, tree string, fault faultFu
 		return err
 	}
 	if foreign != "" {
+		if s.owned {
+			return fault("has a partition_param and uses %s, which is no owned table of the projection", foreign)
+		}
 		return fault("uses %s, which is not a table of the projection", foreign)
 	}
 	return nil

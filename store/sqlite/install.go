@@ -234,7 +234,11 @@ func (i *installer) checkQuery(entry *statement) error {
 
 // check prepares a statement of the catalogue as it will run. The caller closes it.
 func (i *installer) check(entry *statement, verbs ...string) (*prepared, error) {
-	checked, fault, err := i.conn.vet(i.catalogue.policy, entry.sql, verbs...)
+	rules := i.catalogue.policy
+	if entry.owned {
+		rules = ownedPolicy(i.projection)
+	}
+	checked, fault, err := i.conn.vet(rules, entry.sql, verbs...)
 	if err != nil {
 		return nil, err
 	}

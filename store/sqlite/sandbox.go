@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/ncruces/go-sqlite3"
+
+	"github.com/pupwasm/pupwasm/store"
 )
 
 // policy is what the statements of one projection may touch. SQLite asks it while it compiles a statement, for every
@@ -23,10 +25,19 @@ type policy struct {
 	creating   string // the table that a module's own DDL may create, or ""
 }
 
-func newPolicy(p placed) *policy {
+func newPolicy(p placed) *policy { return policyOf(p, func(*store.Table) bool { return true }) }
+
+// ownedPolicy is for a statement that keeps to rows of one partition key, and so to tables that are owned.
+func ownedPolicy(p placed) *policy {
+	return policyOf(p, func(t *store.Table) bool { return t.Ownership() == store.Owned })
+}
+
+func policyOf(p placed, may func(t *store.Table) bool) *policy {
 	tables := map[string]bool{}
 	for i := range p.Tables {
-		tables[p.tableName(p.Tables[i].Name)] = true
+		if may(&p.Tables[i]) {
+			tables[p.tableName(p.Tables[i].Name)] = true
+		}
 	}
 	return &policy{projection: p.Name, tables: tables}
 }

@@ -16,6 +16,7 @@ type statement struct {
 	keys    int  // parameters that are a key: the leading ones of a declarative entry
 	load    bool // is run once for every key in the arrays that are its arguments
 	declare bool // is SQL that the module brought
+	owned   bool // and keeps to rows of one partition key
 }
 
 func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
@@ -61,7 +62,7 @@ func declared(p placed, item string, texts store.Statement) (string, error) {
 
 // writeStatement makes the SQL of a write, which takes one row at a time.
 func writeStatement(p placed, w *store.Write) (s statement, err error) {
-	s = statement{name: fmt.Sprintf("write %q", w.Name), params: p.Parameters(w)}
+	s = statement{name: fmt.Sprintf("write %q", w.Name), params: p.Parameters(w), owned: p.KeepsToKey(w.PartitionParam, w.Unordered)}
 	if w.SQL != nil {
 		s.declare = true
 		s.sql, err = declared(p, s.name, w.SQL)
@@ -142,7 +143,7 @@ func mergeExpression(action store.Action, t store.Type, stored, given string) st
 
 // queryStatement makes the SQL of a query.
 func queryStatement(p placed, q *store.Query) (s statement, err error) {
-	s = statement{name: fmt.Sprintf("query %q", q.Name)}
+	s = statement{name: fmt.Sprintf("query %q", q.Name), owned: p.KeepsToKey(q.PartitionParam, q.Unordered)}
 	s.params, s.results = p.Signature(q)
 	if q.SQL != nil {
 		s.declare = true

@@ -18,6 +18,7 @@ var installCases = []testCase{
 	{"global_ordering_has_one_segment", installGlobal},
 	{"a_bad_statement_is_a_catalogue_error", installBadStatements},
 	{"bad_ddl_is_a_catalogue_error", installBadDDL},
+	{"a_statement_of_one_key_uses_owned_tables_only", installOwnedStatements},
 	{"a_statement_for_another_dialect_only", installOtherDialect},
 	{"an_invalid_declaration", installInvalid},
 	{"a_refused_projection_leaves_nothing", installLeavesNothing},
@@ -306,4 +307,25 @@ func installKeywords(f *fixture) {
 	if rows := f.Query(f, "SELECT 1 FROM "+f.Table("order", "table")); !slices.EqualFunc(rows, [][]string{{"1"}}, slices.Equal) {
 		f.Errorf("the table has %v", rows)
 	}
+}
+
+// installOwnedStatements names a shared table past the placeholders, in a statement and in a query that say that they keep to rows of a key.
+func installOwnedStatements(f *fixture) {
+	declare := func(write, query string) *store.Projection {
+		return &store.Projection{
+			Name: "keyed", Version: 1,
+			Tables: []store.Table{
+				{Name: "own", Key: []string{"k"}, Columns: []store.Column{{Name: "k", Type: typed("text"), Partition: true}, {Name: "n", Type: typed("i64")}}},
+				{Name: "sum", Key: []string{"k"}, Columns: []store.Column{{Name: "k", Type: typed("text")}, {Name: "n", Type: typed("i64")}}},
+			},
+			Writes:  []store.Write{{Name: "w", SQL: anySQL(write), Params: types("text"), PartitionParam: 1}},
+			Queries: []store.Query{{Name: "q", SQL: anySQL(query), Params: types("text"), Results: types("i64"), PartitionParam: 1}},
+		}
+	}
+	const write, query = "DELETE FROM {own} WHERE k = $1", "SELECT n FROM {own} WHERE k = $1"
+	sum := f.Table("keyed", "sum")
+	f.wantCatalogueError("a write", declare("UPDATE {own} SET n = (SELECT max(n) FROM "+sum+") WHERE k = $1", query), `write "w"`, "sum")
+	f.wantCatalogueError("a query", declare(write, "SELECT s.n FROM "+sum+" AS s, {own} AS o WHERE o.k = $1"), `query "q"`, "sum")
+	_, err := f.store.Install(f.ctx, declare(write, query), 1)
+	f.must(err)
 }
