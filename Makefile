@@ -9,6 +9,9 @@ TOOL := $(GO) tool -modfile=tools/go.mod
 # BENCH=full runs the long form of the benchmarks and writes docs/benchmarks.md; BENCH_FLAGS are those of internal/bench.
 BENCH ?= short
 BENCHMARKS := ./host/... ./store/... ./segments
+# TEST_TIMEOUT bounds the tests of one package. Most of the time of the slow ones is compilation of modules, which the race detector
+# makes several times slower; the bound leaves room for a machine that is busy with other work as well.
+TEST_TIMEOUT := 40m
 # CHAOS_TIME is how long 'make chaos' breaks things.
 CHAOS_TIME ?= 90s
 
@@ -36,7 +39,7 @@ $(MODULES): bin/modules/%.wasm:
 test: postgres tinygo ## the whole test suite, with the race detector; installs what it needs
 	@for module in $(GO_MODULES); do \
 		echo "== go test -race ./... in $$module"; \
-		(cd $$module && PUPWASM_REQUIRE_TINYGO=1 CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...) || exit 1; \
+		(cd $$module && PUPWASM_REQUIRE_TINYGO=1 CGO_ENABLED=1 $(GO) test -race -timeout $(TEST_TIMEOUT) ./...) || exit 1; \
 	done
 
 	@if [ "$$(uname -m)" = x86_64 ]; then \

@@ -159,11 +159,7 @@ func (s *segment) finish(err error) {
 	}
 	switch {
 	case isFailure(err):
-		s.at().Error().Err(err).Msg("segment failed")
-		if err := s.runner.worker.store.Fail(ctx, s.claim, storable(err.Error())); err != nil {
-			s.at().Warn().Err(err).Msg("failure not recorded")
-			s.err = err
-		}
+		s.err = s.fail(ctx, err)
 	case errors.Is(err, store.ErrFenced):
 		s.at().Info().Msg("segment lost to another claim")
 	default:
@@ -174,6 +170,22 @@ func (s *segment) finish(err error) {
 			s.at().Debug().Err(err).Msg("segment not released")
 		}
 	}
+}
+
+// fail records the failure, and returns what the segment ended with. A claim that was lost may have failed over what its successor
+// wrote already: that is no failure of the segment.
+func (s *segment) fail(ctx context.Context, failure error) error {
+	err := s.runner.worker.store.Fail(ctx, s.claim, storable(failure.Error()))
+	if errors.Is(err, store.ErrFenced) {
+		s.at().Info().AnErr("after", failure).Msg("segment lost to another claim")
+		return err
+	}
+	s.at().Error().Err(failure).Msg("segment failed")
+	if err != nil {
+		s.at().Warn().Err(err).Msg("failure not recorded")
+		return err
+	}
+	return failure
 }
 
 // storable is a text as every database takes it: what a guest said of its end may be any bytes.

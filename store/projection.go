@@ -151,7 +151,7 @@ type Leases interface {
 	Release(ctx context.Context, claim Claim) error
 
 	// Fail records why the segment cannot go on and releases it. It is not claimed again before the next Install.
-	// A claim that no longer holds is left alone.
+	// A claim that no longer holds is [ErrFenced], and nothing is recorded.
 	Fail(ctx context.Context, claim Claim, reason string) error
 
 	// Leave releases everything that the worker owns and forgets it. It does nothing once another process has joined under the name.

@@ -17,7 +17,7 @@ import (
 func writeMisfit(t *testing.T) string {
 	t.Helper()
 	guest := &hosttest.Guest{Describe: `{"name":"misfit","version":1,"tables":[{"name":"t","columns":[{"name":"a","type":"i64"}],"key":["a"]}],
-		"writes":[{"name":"w","sql":"INSERT INTO {t} (b) VALUES (1)"}]}`}
+		"writes":[{"name":"w","sql":"INSERT INTO {t} (b) VALUES (1)","unordered":true}]}`}
 	folder := t.TempDir()
 	if err := os.WriteFile(filepath.Join(folder, "misfit.wasm"), guest.Wasm(), 0o644); err != nil {
 		t.Fatal(err)

@@ -92,7 +92,10 @@ func (s *Store) Release(ctx context.Context, claim store.Claim) error {
 func (s *Store) Fail(ctx context.Context, claim store.Claim, reason string) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	_, err := s.control.Exec(ctx, s.queries.fail, claim.Projection, claim.Segment, claim.Worker, claim.Epoch, reason)
+	tag, err := s.control.Exec(ctx, s.queries.fail, claim.Projection, claim.Segment, claim.Worker, claim.Epoch, reason)
+	if err == nil && tag.RowsAffected() == 0 {
+		return store.ErrFenced
+	}
 	return translate(err)
 }
 

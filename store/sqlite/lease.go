@@ -93,7 +93,13 @@ func (s *Store) Release(ctx context.Context, claim store.Claim) error {
 
 // Fail records why a segment cannot go on. See [store.Leases].
 func (s *Store) Fail(ctx context.Context, claim store.Claim, reason string) error {
-	return s.change(ctx, s.queries.fail, claim.Projection, claim.Segment, claim.Worker, claim.Epoch, reason)
+	return s.write(ctx, func(c *conn) error {
+		failed, err := c.exec(s.queries.fail, claim.Projection, claim.Segment, claim.Worker, claim.Epoch, reason)
+		if err == nil && failed == 0 {
+			return store.ErrFenced
+		}
+		return err
+	})
 }
 
 // Leave releases everything that the worker owns. See [store.Leases].

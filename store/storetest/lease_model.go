@@ -353,10 +353,16 @@ func (m *protocol) fail(t *rapid.T) {
 		return
 	}
 	reason := fmt.Sprint("failed at ", claim.Position)
-	m.ok(m.store.Fail(m.ctx, claim, reason))
-	if s := m.held(claim); s != nil {
-		s.Owner, s.Failure = "", reason
+	err := m.store.Fail(m.ctx, claim, reason)
+	s := m.held(claim)
+	if s == nil {
+		if !errors.Is(err, store.ErrFenced) {
+			t.Fatalf("failing %+v: %v, want ErrFenced", claim, err)
+		}
+		return
 	}
+	m.ok(err)
+	s.Owner, s.Failure = "", reason
 }
 
 func (m *protocol) leave(t *rapid.T) {
