@@ -246,16 +246,21 @@ func withMigrator(ctx context.Context, globals *globalOptions, mayCreate bool, f
 	return nil
 }
 
-// takesWrites tells whether a server takes writes now. A standby may be promoted, which is worth waiting for; a setting does not pass.
+// takesWrites tells whether a server takes writes now. Some reasons pass, and are worth waiting for: a standby is promoted, and who
+// made the whole server read-only for a failover or for maintenance makes it writable again. A setting of the database, of the role or
+// of the connection is there to stay.
 func takesWrites(ctx context.Context, db *sql.DB) error {
-	var readOnly, standby bool
-	err := db.QueryRowContext(ctx, "SELECT pg_catalog.current_setting('transaction_read_only') = 'on', pg_catalog.pg_is_in_recovery()").
-		Scan(&readOnly, &standby)
+	var readOnly, standby, whole bool
+	err := db.QueryRowContext(ctx, `SELECT pg_catalog.current_setting('transaction_read_only') = 'on', pg_catalog.pg_is_in_recovery(),
+		source NOT IN ('database', 'user', 'database user', 'client', 'session')
+		FROM pg_catalog.pg_settings WHERE name = 'default_transaction_read_only'`).Scan(&readOnly, &standby, &whole)
 	switch {
 	case err != nil || !readOnly:
 		return err
 	case standby:
 		return fmt.Errorf("%w: %w: it is a standby, which takes no writes before it is promoted", store.ErrTransient, store.ErrReadOnly)
+	case whole:
+		return fmt.Errorf("%w: %w: default_transaction_read_only is on for the whole server", store.ErrTransient, store.ErrReadOnly)
 	}
 	return errors.New("the database is read-only: default_transaction_read_only is on for it, for the role or in the URL: set it to off")
 }

@@ -130,7 +130,7 @@ func TestRun_aServerThatIsReadOnlyForAWhileEndsNobody(t *testing.T) {
 		<-time.After(2 * hostLease) // no lease holds any more
 		if round == 2 {
 			f.add(4) // one that starts in the middle
-			f.hosts[2].awaitLog(t, "database not available, trying again")
+			f.hosts[2].awaitLog(t, "database is read-only, trying again")
 		}
 		f.checkAlive()
 		server.ReadOnly(t, false)

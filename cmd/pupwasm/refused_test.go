@@ -54,8 +54,9 @@ func TestRun_whatIsRefusedIsSaid(t *testing.T) {
 		awaitOutput(t, waits, "no module can run, waiting")
 		var status string
 		for !strings.Contains(status, "is refused by") { // its row follows the line of its log
-			status = run(t, database, "status", "misfit")
+			status = run(t, database, "status")
 		}
+		status = run(t, database, "status", "misfit")
 		for _, pattern := range []string{`(?m)^misfit +1 +- .* refused +-$`, `(?m)^misfit, version 1 is refused by worker host-1: module misfit.wasm: write "w": `} {
 			if !regexp.MustCompile(pattern).MatchString(status) {
 				t.Errorf("status does not match %s: %s", pattern, status)

@@ -138,6 +138,8 @@ func (w *writers) settle(appends []store.StreamAppend, added []tally) {
 		case !errors.Is(err, store.ErrTransient):
 			w.t.Errorf("append: %v", err)
 			return
+		case w.t.Failed(): // whatever was to bring the server back will not
+			return
 		}
 		<-tick.C
 	}
@@ -176,6 +178,9 @@ func (w *writers) insertRows(c *client) {
 	tick := time.NewTicker(writerPace)
 	defer tick.Stop()
 	for err != nil {
+		if w.t.Failed() {
+			return
+		}
 		<-tick.C
 		err = c.within(w.db, false, insertRow, row...)
 	}
