@@ -5,6 +5,8 @@ package pup
 import (
 	"runtime"
 	"unsafe"
+
+	"github.com/pupwasm/pupwasm/guest-sdk/internal/entry"
 )
 
 // What most batches and replies have room in is there from the start, outside of the heap: a host that puts the instance back after
@@ -72,7 +74,7 @@ func exportApply(ptr, size int32) int64 {
 		runtime.Gosched()
 	}
 	if goroutines() > before {
-		reply = newMutations(nil, 0).finishError(&Error{Event: noEvent, Message: leftBehind})
+		reply = newMutations(nil, 0).finishError(&Error{Event: noEvent, Message: entry.LeftBehind})
 		registered.replyBuffer = reply // is not to be collected
 	}
 	return handOver(reply)
@@ -80,8 +82,6 @@ func exportApply(ptr, size int32) int64 {
 
 // turnsMax is how often a goroutine that Handle did not wait for gets its turn to end by itself.
 const turnsMax = 100
-
-const leftBehind = "Handle has returned while a goroutine that it started is still at work, whose rows would be lost: a projection does its work in Handle"
 
 // handOver returns the address and length of bytes that stay where they are until the next call, since the registered module
 // holds them.

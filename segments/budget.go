@@ -79,9 +79,3 @@ func (b *budget) grant() {
 		b.waiting = b.waiting[1:]
 	}
 }
-
-// bound makes what is kept fit into the bytes that all events of the worker may have.
-func (f *feed) bound(bytes int) {
-	f.sizeMax = min(f.sizeMax, bytes/2)
-	f.pageBytes = max(min(f.pageBytes, bytes/16), 1)
-}

@@ -79,6 +79,12 @@ func newFeed(reader store.Reader) *feed {
 	}
 }
 
+// bound makes what is kept fit into the bytes that all events of the worker may have.
+func (f *feed) bound(bytes int) {
+	f.sizeMax = min(f.sizeMax, bytes/2)
+	f.pageBytes = max(min(f.pageBytes, bytes/16), 1)
+}
+
 // join makes a segment known that will read with this scope, range, columns and limits, from the request's After. divided is by
 // what the range divides the events; nil is by stream.
 func (f *feed) join(request store.ReadRequest, divided *divider) *member {

@@ -11,12 +11,8 @@ import (
 	"github.com/pupwasm/pupwasm/guest-sdk/internal/entry"
 )
 
-const (
-	strayRow = "a row is written by another goroutine than the one that Handle runs in: where it ends up, or whether it is lost, " +
-		"depends on which of them is faster"
-	leftBehind = "Handle has returned while a goroutine that it started is still at work, whose rows would be lost: " +
-		"a projection does its work in Handle"
-)
+const strayRow = "a row is written by another goroutine than the one that Handle runs in: where it ends up, or whether it is lost, " +
+	"depends on which of them is faster"
 
 // handled numbers the calls of Handle, to tell the goroutines that each of them starts.
 var handled atomic.Int64
@@ -45,7 +41,7 @@ func inOneGoroutine(handle func()) (problem string) {
 	case stray.Load():
 		return strayRow
 	case bytes.Contains(profile.Bytes(), []byte(`"`+label+`":"`+number+`"`)):
-		return leftBehind
+		return entry.LeftBehind
 	}
 	return ""
 }
