@@ -105,7 +105,7 @@ func (r *Registry) forget(names []string) []Change {
 	return changes
 }
 
-// lookAgain has every file that was refused for another's sake looked at anew: a name has become free.
+// lookAgain has every file that was refused for another's sake looked at again: a name has become free.
 func (r *Registry) lookAgain() {
 	r.freed = true
 	for _, known := range r.files {

@@ -48,7 +48,7 @@ func (s *spy) heard(t *testing.T) (n int) {
 	}
 }
 
-// announcement identifies the one that stands: it is written anew when it is made anew.
+// announcement identifies the one that stands: it is written again when it is made again.
 func (i *idler) announcement(t *testing.T) int64 {
 	t.Helper()
 	return i.count(t, "SELECT coalesce(max(xmin::text::bigint), 0) FROM pupwasm.sleepers")
@@ -80,9 +80,9 @@ func TestNotify_oneAnnouncementServesManyWakeUps(t *testing.T) {
 	if n := spy.heard(t); n < events*9/10 {
 		t.Errorf("%d of %d appends notified", n, events)
 	}
-	// It is made anew when half of its time is over, and when the machine was so busy that appends met.
+	// It is made again when half of its time is over, and when the machine was so busy that appends met.
 	if after := i.announcement(t); after != before && time.Since(began) < 10*time.Second {
-		t.Errorf("the announcement was made anew: %d, before %d", after, before)
+		t.Errorf("the announcement was made again: %d, before %d", after, before)
 	}
 }
 

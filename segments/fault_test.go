@@ -64,7 +64,7 @@ func TestInvariant5_aGuestFaultIsData(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ eventType, want string }{
 		{"Panic", "panic"},
-		{"Error", fmt.Sprintf("at event %d of stream n1: the event is not acceptable", pgtest.At(4))},
+		{"Error", fmt.Sprintf("at event %d of stream Note/n1: the event is not acceptable", pgtest.At(4))},
 		{"Loop", "used more than 50000000 units of fuel for a batch of 2 events"},
 		{"Null", fmt.Sprintf(`event %d: the database refuses write "note"`, pgtest.At(4))},
 	} {

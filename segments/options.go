@@ -15,7 +15,7 @@ type Options struct {
 	// process id and a random suffix.
 	Name string
 	// Segments is into how many segments a projection is to be divided. A projection that is divided otherwise is divided
-	// anew when all workers that run it and set Segments agree; while they do not, it stays as it is. Defaults to 0: as it
+	// again when all workers that run it and set Segments agree; while they do not, it stays as it is. Defaults to 0: as it
 	// is stored, and 4 for a new projection.
 	Segments int
 	// BatchEvents is the most events in one batch. A module may ask for fewer. Defaults to 1000.

@@ -10,7 +10,7 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// reshard completes merges, and divides the projection anew when all workers that have an opinion on the number of its segments
+// reshard completes merges, and divides the projection again when all workers that have an opinion on the number of its segments
 // want another one than was last asked for. While they disagree, as they do in the middle of a rolling deploy, the stored
 // layout stays, and the log says so once.
 func (r *runner) reshard(ctx context.Context, status *store.ProjectionStatus, workers []store.Worker) error {

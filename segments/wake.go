@@ -37,7 +37,7 @@ const (
 // horizon is held back, and the head polls.
 //
 //   - Renewals leave no gap: the announcement is extended before it runs out, counted from before the call, and one that came
-//     too late is made anew, and looks at the locks again.
+//     too late is made again, and looks at the locks again.
 //   - Other hosts have rows of their own; the one that rises last resets the value that appends look at, and the row of one
 //     that dozes keeps it from that.
 //   - A connection that is lost, or proves to be deaf, wakes the head and ends the announcement: it counts for the connection
@@ -222,7 +222,7 @@ func (k *waker) wait(ctx context.Context, pause time.Duration) bool {
 	for {
 		now := clock.Now()
 		renew := k.until.Add(-dozeSpan / 2)
-		if !now.Before(end) || !now.Before(k.until) { // too late to renew it without a gap: it is made anew
+		if !now.Before(end) || !now.Before(k.until) { // too late to renew it without a gap: it is made again
 			return false
 		}
 		if !now.Before(renew) {

@@ -224,7 +224,7 @@ func (l *Layout) Renewed(order Ordering, n int) (*Layout, error) {
 }
 
 // Changes compares the layout with an earlier one: what differs, what is new, and the numbers that are gone. A segment that
-// differs, were it only by the end of a merge, has to be claimed anew.
+// differs, were it only by the end of a merge, has to be claimed again.
 func (l *Layout) Changes(before *Layout) (changed, added []Part, removed []int) {
 	known := map[int]Part{}
 	for _, p := range before.Parts {

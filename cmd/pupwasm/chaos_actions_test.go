@@ -33,6 +33,8 @@ var chaosActions = []chaosAction{
 	{"crash the server", 2, (*chaos).crashServer},
 	{"crash the server while a host leaves", 1, (*chaos).leaveInCrash},
 	{"read-only", 1, (*chaos).readOnly},
+	{"switch over", 1, (*chaos).switchOver},
+	{"lose the server", 1, (*chaos).loseServer},
 	{"split", 4, (*chaos).split},
 	{"merge", 4, (*chaos).merge},
 	{"redeploy with another --segments", 1, (*chaos).redeploy},
@@ -151,6 +153,35 @@ func (c *chaos) leaveInCrash() string {
 		c.t.Errorf("%s has ended by SIGTERM, still owns %d segments, %d lease, and does not say so", h.name, owned, known)
 	}
 	return fmt.Sprintf("%s, which took %s and left %d segments", h.name, took.Round(time.Millisecond), owned)
+}
+
+// switchOver moves to the standby in good order: it has everything.
+func (c *chaos) switchOver() string {
+	c.server.Retire(c.t)
+	c.promote()
+	return "everything is there"
+}
+
+// loseServer moves to a standby that lags behind: what writers and hosts have of its last moments is gone.
+func (c *chaos) loseServer() string {
+	c.standby.CaughtUp(c.t, c.server)
+	c.standby.CutOff(c.t)
+	c.pause(time.Duration(c.random.IntN(300)) * time.Millisecond)
+	c.server.Lose()
+	c.promote()
+	return fmt.Sprintf("%d events are lost", c.writers.forgetLost())
+}
+
+// promote makes the standby the primary, and a new one follow it in the place of the server that is gone.
+func (c *chaos) promote() {
+	c.standby.Promote(c.t)
+	gone := c.server
+	c.server = c.standby
+	var err error
+	if c.standby, err = c.server.StandbyInPlaceOf(gone); err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(c.standby.Stop)
 }
 
 // readOnly is what a failover looks like in between.

@@ -16,8 +16,8 @@ import (
 // repeats the choices of an earlier run.
 const chaosTime = 10 * time.Second
 
-// TestChaos kills, stops, adds and removes hosts, cuts their connections, crashes the server and changes the layouts, at random and
-// all the time, and then compares every row with what the writers counted.
+// TestChaos kills, stops, adds and removes hosts, cuts their connections, crashes the server, moves to a second one and changes the
+// layouts, at random and all the time, and then compares every row with what the writers counted.
 func TestChaos(t *testing.T) {
 	t.Parallel()
 	c := startChaos(t)
@@ -27,15 +27,17 @@ func TestChaos(t *testing.T) {
 	for _, h := range c.hosts {
 		h.awaitCount(t, "projection installed", len(c.projections))
 	}
-	appending := startWriters(t, c.db, c.seed)
+	c.writers = startWriters(t, c.db, c.seed)
 	c.began = time.Now()
 	for time.Since(c.began) < c.duration && !t.Failed() {
 		c.act()
 		c.pause(time.Duration(50+c.random.IntN(400)) * time.Millisecond)
 	}
+	c.log("lose the server", c.loseServer()) // in a short run too
+	c.pause(500 * time.Millisecond)
 	c.log("chaos", "ends")
-	appending.finish()
-	c.complete(appending)
+	c.writers.finish()
+	c.complete(c.writers)
 }
 
 // chaos is one run.
@@ -45,8 +47,10 @@ type chaos struct {
 	duration time.Duration
 	seed     uint64
 	random   *rand.Rand
-	server   *pgtest.Server
+	server   *pgtest.Server // the primary
+	standby  *pgtest.Server
 	store    *postgres.Store
+	writers  *writers
 	segments int // what hosts are started with
 }
 
@@ -71,6 +75,11 @@ func startChaos(t *testing.T) *chaos {
 	}
 	t.Cleanup(c.server.Stop)
 	db := c.server.New(t)
+	if c.standby, err = c.server.Standby(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.standby.Stop)
+	db.DSN = db.Either(c.standby)
 	c.store = openPostgres(t, db)
 	c.fleet = newFleet(t, db, slices.Concat(allProjections, byCustomer)...)
 	return c

@@ -19,6 +19,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -147,7 +148,16 @@ func exitCode(ctx context.Context, err error) int {
 	return exitFailure
 }
 
-// oneLine keeps the promise of one line an error, whatever a library puts into its texts.
+// oneLine keeps the promise of one line an error, whatever a library puts into its texts. Errors that were joined are parted by
+// semicolons.
 func oneLine(err error) string {
-	return printable(strings.Join(strings.Fields(err.Error()), " "))
+	separator := " "
+	if joined := *new(interface{ Unwrap() []error }); errors.As(err, &joined) {
+		separator = "; "
+	}
+	lines := slices.Collect(strings.Lines(err.Error()))
+	for i, line := range lines {
+		lines[i] = strings.Join(strings.Fields(line), " ")
+	}
+	return printable(strings.Join(lines, separator))
 }

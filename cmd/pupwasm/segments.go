@@ -34,9 +34,9 @@ func newSegmentsListCommand(globals *globalOptions) *cobra.Command {
 	asJSON := false
 	cmd := &cobra.Command{
 		Use:   "list [PROJECTION]",
-		Short: "List segments in order of the streams that they hold",
-		Long: `List segments in order of the streams that they hold. Neighbours can be merged. SHARE is how much of all streams a segment
-has. 'pupwasm status' shows how far they are.`,
+		Short: "List segments in order of the partition keys that they hold",
+		Long: `List segments in order of the partition keys that they hold: KEYS are hashes, SHARE is how much of all of them a segment has.
+Neighbours can be merged. 'pupwasm status' shows how far they are.`,
 		Args: wantArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runSegmentsList(cmd.Context(), globals, args, asJSON)
@@ -115,7 +115,7 @@ func printLayouts(globals *globalOptions, reports []layoutReport) error {
 		return err
 	}
 	table := tabwriter.NewWriter(globals.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "PROJECTION\tSEGMENT\tSTREAMS\tSHARE\tPOSITION\tSTATE\tOWNER")
+	fmt.Fprintln(table, "PROJECTION\tSEGMENT\tKEYS\tSHARE\tPOSITION\tSTATE\tOWNER")
 	for _, report := range reports {
 		for i := range report.Segments {
 			s := &report.Segments[i]

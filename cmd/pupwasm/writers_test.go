@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -28,8 +29,16 @@ type writers struct {
 	stop context.CancelFunc
 	done sync.WaitGroup
 
+	writing sync.RWMutex // read-locked by each that writes, until it knows that its events are stored
 	mu      sync.Mutex
-	streams map[string]tally // by aggregate id, which no two streams share here
+	counted []appended
+}
+
+// appended is an append that is known to be stored.
+type appended struct {
+	stream string // its aggregate id, which no two streams share here
+	events []uuid.UUID
+	tally
 }
 
 // writerPace is the rest of a writer between two appends: hosts have to keep up, on a small machine.
@@ -38,18 +47,20 @@ const writerPace = 4 * time.Millisecond
 func startWriters(t *testing.T, db pgtest.Database, seed uint64) *writers {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	w := &writers{t: t, to: openPostgres(t, db), db: db, stop: cancel, streams: map[string]tally{}}
+	w := &writers{t: t, to: openPostgres(t, db), db: db, stop: cancel}
 	for i, write := range []func(*writers, *client){
 		(*writers).appendToSome, (*writers).appendToSome, (*writers).appendToSome, (*writers).callTheFunction, (*writers).callTheFunction,
 		(*writers).insertRows,
 	} {
 		w.done.Go(func() {
-			c := &client{number: i, random: rand.New(rand.NewPCG(seed, uint64(i))), versions: map[string]int64{}}
+			c := &client{number: i, random: rand.New(rand.NewPCG(seed, uint64(i)))}
 			defer c.disconnect()
 			tick := time.NewTicker(writerPace)
 			defer tick.Stop()
 			for ctx.Err() == nil && !t.Failed() {
+				w.writing.RLock()
 				write(w, c)
+				w.writing.RUnlock()
 				<-tick.C
 			}
 		})
@@ -65,22 +76,61 @@ func (w *writers) finish() {
 }
 
 // count is called once for what is known to be stored.
-func (w *writers) count(stream store.Stream, appended tally) {
+func (w *writers) count(stream store.Stream, added tally, events ...store.Event) {
+	ids := make([]uuid.UUID, len(events))
+	for i, e := range events {
+		ids[i] = uuid.UUID(e.ID)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	sum := w.streams[stream.AggregateID]
-	sum.events += appended.events
-	sum.paid += appended.paid
-	sum.expense += appended.expense
-	w.streams[stream.AggregateID] = sum
+	w.counted = append(w.counted, appended{stream.AggregateID, ids, added})
+}
+
+// forgetLost takes off the count what a server that is lost has taken with it: appends that the log does not have. It returns how
+// many events they are.
+func (w *writers) forgetLost() (lost int) {
+	w.writing.Lock() // nothing is under way then
+	defer w.writing.Unlock()
+	rows, err := w.db.Connect(w.t).Query(context.Background(), `SELECT event_id FROM pupwasm.events`)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	stored := map[uuid.UUID]bool{}
+	var id uuid.UUID
+	if _, err := pgx.ForEachRow(rows, []any{&id}, func() error { stored[id] = true; return nil }); err != nil {
+		w.t.Fatal(err)
+	}
+	w.counted = slices.DeleteFunc(w.counted, func(a appended) bool {
+		missing := 0
+		for _, id := range a.events {
+			if !stored[id] {
+				missing++
+			}
+		}
+		if missing != 0 && missing != len(a.events) {
+			w.t.Errorf("%d of the %d events of one append are lost", missing, len(a.events))
+		}
+		lost += missing
+		return missing > 0
+	})
+	return lost
+}
+
+// streams is what was appended to each, by aggregate id.
+func (w *writers) streams() map[string]tally {
+	sums := map[string]tally{}
+	for _, a := range w.counted {
+		sum := sums[a.stream]
+		sums[a.stream] = tally{sum.events + a.tally.events, sum.paid + a.paid, sum.expense + a.expense}
+	}
+	return sums
 }
 
 // client is one writer's own.
 type client struct {
-	number   int
-	random   *rand.Rand
-	conn     *pgx.Conn
-	versions map[string]int64
+	number int
+	random *rand.Rand
+	conn   *pgx.Conn
 }
 
 // shared returns a stream that all writers use.
@@ -132,7 +182,7 @@ func (w *writers) settle(appends []store.StreamAppend, added []tally) {
 		switch {
 		case err == nil:
 			for i := range appends {
-				w.count(appends[i].Stream, added[i])
+				w.count(appends[i].Stream, added[i], appends[i].Events...)
 			}
 			return
 		case !errors.Is(err, store.ErrTransient):
@@ -155,22 +205,24 @@ func (w *writers) callTheFunction(c *client) {
 	switch {
 	case back:
 	case err == nil:
-		w.count(stream, added)
+		w.count(stream, added, e)
 	default:
 		w.settle([]store.StreamAppend{{Stream: stream, Events: []store.Event{e}}}, []tally{added})
 	}
 }
 
 const insertRow = `INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version, event_id, event_type, payload)
-	VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`
+	SELECT $1, $2, $3, 1 + coalesce(max(aggregate_version), 0), $4, $5, $6 FROM pupwasm.events
+		WHERE bounded_context = $1 AND aggregate_type = $2 AND aggregate_id = $3
+	ON CONFLICT DO NOTHING`
 
-// insertRows inserts into the table, to streams of its own whose versions it counts. What is not known is inserted again: the
-// same id waits for an earlier one that has not ended.
+// insertRows inserts into the table, to streams of its own. What is not known is inserted again: the same id waits for an earlier one
+// that has not ended.
 func (w *writers) insertRows(c *client) {
 	stream := store.Stream{BoundedContext: "Traffic", AggregateType: "Fine", AggregateID: fmt.Sprintf("D%d-%d", c.number, c.random.IntN(5))}
 	e, added := c.event()
 	back := c.random.IntN(4) == 0
-	row := []any{stream.BoundedContext, stream.AggregateType, stream.AggregateID, c.versions[stream.AggregateID] + 1, uuid.UUID(e.ID), e.Type, e.Payload}
+	row := []any{stream.BoundedContext, stream.AggregateType, stream.AggregateID, uuid.UUID(e.ID), e.Type, e.Payload}
 	err := c.within(w.db, back, insertRow, row...)
 	if back {
 		return
@@ -184,8 +236,7 @@ func (w *writers) insertRows(c *client) {
 		<-tick.C
 		err = c.within(w.db, false, insertRow, row...)
 	}
-	c.versions[stream.AggregateID]++
-	w.count(stream, added)
+	w.count(stream, added, e)
 }
 
 // within runs a statement in a transaction that stays open for some milliseconds.
@@ -236,8 +287,8 @@ func compareCustomers(t *testing.T, db pgtest.Database) {
 func (w *writers) compare(t *testing.T, db pgtest.Database) {
 	t.Helper()
 	versions, fines, users := map[string]tally{}, map[string]tally{}, map[string]tally{}
-	events := int64(0)
-	for id, sum := range w.streams {
+	events, streams := int64(0), w.streams()
+	for id, sum := range streams {
 		events += sum.events
 		versions[id] = tally{events: sum.events}
 		if id[0] == 'U' {
@@ -289,5 +340,5 @@ func (w *writers) compare(t *testing.T, db pgtest.Database) {
 		query(t, db, `SELECT string_agg(b::text, ' ') FROM (SELECT * FROM order_check.breaks ORDER BY position LIMIT 10) b`, &some)
 		t.Errorf("%d events did not follow the version before, such as %s", breaks, some)
 	}
-	t.Logf("%d events in %d streams are applied once and in order", events, len(w.streams))
+	t.Logf("%d events in %d streams are applied once and in order", events, len(streams))
 }

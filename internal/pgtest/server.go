@@ -38,7 +38,7 @@ type Server struct {
 
 	folder   string
 	port     int
-	standby  bool // or lost: its databases are not dropped
+	standby  bool // or lost, or retired: its databases are not dropped
 	bin      string
 	owner    *syscall.Credential
 	settings []string
@@ -94,6 +94,8 @@ var settings = []string{
 	"fsync=off", "full_page_writes=off", "shared_buffers=256MB", "max_wal_size=4GB", "autovacuum_naptime=10s", "max_prepared_transactions=10",
 	// Prepared transactions are tested, and so are notifications, which they exclude.
 	"pupwasm.notify=on",
+	// A standby does not wait for five seconds after its primary was away.
+	"wal_retrieve_retry_interval=100ms",
 }
 
 // Start starts a server of its own for a test that has to stop or break it. The caller stops it.

@@ -13,11 +13,22 @@ import (
 
 // Standby starts a second server that follows this one, asynchronously. The caller stops it.
 func (s *Server) Standby() (*Server, error) {
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	return s.standbyOn(port)
+}
+
+// StandbyInPlaceOf is Standby on the port of a server that is lost or retired.
+func (s *Server) StandbyInPlaceOf(gone *Server) (*Server, error) { return s.standbyOn(gone.port) }
+
+func (s *Server) standbyOn(port int) (*Server, error) {
 	folder, err := os.MkdirTemp("", "pupwasm-pg-")
 	if err != nil {
 		return nil, fmt.Errorf("creating a data folder: %w", err)
 	}
-	b := &Server{folder: folder, bin: s.bin, owner: s.owner, settings: s.settings}
+	b := &Server{folder: folder, port: port, bin: s.bin, owner: s.owner, settings: s.settings}
 	if err := b.follow(s); err != nil {
 		os.RemoveAll(folder)
 		return nil, err
@@ -25,14 +36,11 @@ func (s *Server) Standby() (*Server, error) {
 	return b, nil
 }
 
-func (s *Server) follow(primary *Server) (err error) {
+func (s *Server) follow(primary *Server) error {
 	if s.owner != nil {
 		if err := os.Chown(s.folder, int(s.owner.Uid), int(s.owner.Gid)); err != nil {
 			return fmt.Errorf("handing the data folder over: %w", err)
 		}
-	}
-	if s.port, err = freePort(); err != nil {
-		return err
 	}
 	s.DSN = fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", s.port)
 	backup := s.command(filepath.Join(s.bin, "pg_basebackup"), "-D", s.data(), "-d", primary.DSN, "-R", "-X", "stream", "-c", "fast")
@@ -60,6 +68,20 @@ func (s *Server) CutOff(t testing.TB) {
 	for receiving := true; receiving; {
 		s.row(t, "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver)", &receiving)
 	}
+}
+
+// Retire ends the server in good order and for good, once the standby follows it: the standby has all that was written then. The
+// databases of the server go with its data.
+func (s *Server) Retire(t testing.TB) {
+	t.Helper()
+	for following := false; !following; {
+		s.row(t, "SELECT EXISTS (SELECT FROM pg_stat_replication WHERE state = 'streaming')", &following)
+	}
+	s.standby = true
+	if out, err := s.command(filepath.Join(s.bin, "pg_ctl"), "stop", "-D", s.data(), "-m", "fast").CombinedOutput(); err != nil {
+		t.Fatalf("pg_ctl stop: %v: %s", err, out)
+	}
+	s.Kill() // the guard of a process that has ended
 }
 
 // Promote makes the standby a primary, on a timeline of its own, and returns when it is one.

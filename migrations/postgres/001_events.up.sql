@@ -356,13 +356,19 @@ BEGIN
             RETURN fault;
         END IF;
     END LOOP;
+    PERFORM decode(event ->> 'payload_base64', 'base64');
     RETURN {schema}.text_fault('event_type', type, true);
+EXCEPTION
+    WHEN untranslatable_character OR invalid_text_representation THEN
+        RETURN 'has a NUL character or half of a surrogate pair, which functions for JSON refuse here: give the payload as payload_base64';
+    WHEN invalid_parameter_value THEN
+        RETURN 'payload_base64 is not base64: ' || SQLERRM;
 END $$;
 
 -- append is append_events for one stream and for every language: events is a JSON array of objects with event_type and
 -- payload, and optionally event_id, event_version, metadata, trace_id, correlation_id, causation_id, created_at. payload is
 -- any JSON, stored as it is written; payload_base64 takes its place when it is not JSON, or has \u0000 or half of a surrogate
--- pair, which PostgreSQL's functions for JSON refuse. A member that is null counts as left out, a payload does not.
+-- pair, which PostgreSQL's functions for JSON refuse and so does this one. A member that is null counts as left out, a payload does not.
 -- expected_version: -1 any, 0 no stream; it is checked also when there are no events.
 --
 -- Errors: invalid_parameter_value, with what is wrong and the event's index, besides those of append_events.

@@ -19,7 +19,7 @@ type statement struct {
 	results  []store.Type
 	owned    bool   // SQL that keeps to rows of one partition key
 	set      bool   // takes a whole step: one array a column
-	kept     string // the name under which the server keeps it prepared; "" for one that is planned anew each time
+	kept     string // the name under which the server keeps it prepared; "" for one that is planned each time
 }
 
 func quote(names ...string) string { return pgx.Identifier(names).Sanitize() }

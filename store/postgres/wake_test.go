@@ -307,7 +307,7 @@ func TestWake_oneNotificationATransaction(t *testing.T) {
 	if n := c.heard(t); n != 1 {
 		t.Errorf("%d notifications came of one transaction, and of one that was rolled back", n)
 	}
-	// The savepoint takes lock, memory and notification along, and the next insert makes them anew.
+	// The savepoint takes lock, memory and notification along, and the next insert makes them again.
 	tx = begin(t, db.Connect(t))
 	savepoint, err := tx.Begin(t.Context())
 	must(t, err)
