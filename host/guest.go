@@ -62,8 +62,9 @@ type Guest struct {
 	exceeded      bool // the limit of memory, which ended the call
 	started       bool // the batch under way has an instance
 
-	applying   bool  // within pup_apply
-	clockReads int64 // of the wall clock within pup_apply, since the instance started
+	applying     bool  // within pup_apply
+	clockReads   int64 // of the wall clock within pup_apply, since the instance started
+	clockChecked int64 // how many of them were looked into, see checkClock
 
 	fuel      int64  // for a batch
 	stackTop  uint32 // the stack pointer of an instance that has just started, 0 for none
@@ -262,14 +263,23 @@ func (g *Guest) prepare(ctx context.Context, room int) error {
 		}
 	case g.image != nil:
 		g.image.restore(g)
-		g.clockReads = 0
+		g.renew()
 	}
 	return nil
+}
+
+// renew forgets what the instance before has left: clock readings, and lines that it has not ended.
+func (g *Guest) renew() {
+	g.clockReads, g.clockChecked = 0, 0
+	for i := range g.output {
+		g.output[i].line = g.output[i].line[:0]
+	}
 }
 
 // start makes an instance with some room and initializes it.
 func (g *Guest) start(ctx context.Context, room int) error {
 	g.world = world{monotonic: monotonicStart, random: randomSeed}
+	g.renew()
 	g.beginCall()
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions()
 	ctx = experimental.WithMemoryAllocator(ctx, g.allocator())
@@ -278,7 +288,7 @@ func (g *Guest) start(ctx context.Context, room int) error {
 		return fmt.Errorf("does not start: %s", g.trapReason(err))
 	}
 	g.instance, g.tank, g.room = instance, newTank(instance), room
-	g.stackTop, g.clockReads = g.stackPointer(), 0
+	g.stackTop = g.stackPointer()
 	if more := room - g.memoryBytes(); more > 0 {
 		if _, ok := instance.Memory().Grow(uint32(more / pageBytes)); !ok {
 			g.Close(ctx)

@@ -42,6 +42,7 @@ type Module struct {
 	// Whose rows they are: see ownership.go.
 	partition   store.Partition
 	usesKeys    bool
+	collects    bool       // exports how often memory was collected, see checkClock
 	writeChecks []rowCheck // per write
 	queryChecks []rowCheck // per query
 }
@@ -215,9 +216,11 @@ func (m *Module) checkExports() error {
 			return fmt.Errorf("exports %s with another signature than the ABI's", required.name)
 		}
 	}
-	if own, ok := functions[collections]; ok && (len(own.ParamTypes()) != 0 || !slices.Equal(own.ResultTypes(), []api.ValueType{i32})) {
+	own, collects := functions[collections]
+	if collects && (len(own.ParamTypes()) != 0 || !slices.Equal(own.ResultTypes(), []api.ValueType{i32})) {
 		return fmt.Errorf("exports %s with another signature than the ABI's", collections)
 	}
+	m.collects = collects
 	if start, ok := functions["_initialize"]; ok && (len(start.ParamTypes()) != 0 || len(start.ResultTypes()) != 0) {
 		return errors.New("exports _initialize with parameters or results")
 	}

@@ -24,11 +24,12 @@ const collections = "pup_collections"
 // checkClock warns when the guest has read the wall clock while it handled batches, more often than its runtime does by itself.
 func (g *Guest) checkClock(ctx context.Context) {
 	w := &g.module.warnings
-	if g.clockReads == 0 || g.searching || w.clock.Load() {
+	if g.clockReads == g.clockChecked || g.searching || w.clock.Load() {
 		return
 	}
+	g.clockChecked = g.clockReads
 	own := uint64(0)
-	if g.instance.ExportedFunction(collections) != nil {
+	if g.module.collects {
 		g.tank.fill(min(g.module.limits.Fuel, collectionsFuel))
 		var err error
 		if own, err = g.call(ctx, collections); err != nil {

@@ -129,8 +129,8 @@ type batch struct {
 // cut divides a stretch into batches. One that has no events is a batch without events.
 func (f *flow) cut(from *stretch) []batch {
 	limit := f.runner.batchEvents()
-	if f.few > 0 && from.after < f.careful {
-		limit = min(limit, f.few)
+	if f.isolateEvents > 0 && from.after < f.isolateThrough {
+		limit = min(limit, f.isolateEvents)
 	}
 	batches := make([]batch, 0, len(from.events)/limit+1)
 	events := from.events

@@ -31,6 +31,11 @@ func newBudget(total int) *budget { return &budget{total: total} }
 // acquire waits for room, or for the end of ctx.
 func (b *budget) acquire(ctx context.Context, bytes int) error {
 	b.mu.Lock()
+	if len(b.waiting) == 0 && b.fits(bytes) {
+		b.used += bytes
+		b.mu.Unlock()
+		return nil
+	}
 	r := &waitingRead{bytes: bytes, turn: make(chan struct{})}
 	b.waiting = append(b.waiting, r)
 	b.grant()
@@ -71,9 +76,12 @@ func (b *budget) scarce() bool {
 	return len(b.waiting) > 0
 }
 
+// fits tells whether a read may begin. The lock is held.
+func (b *budget) fits(bytes int) bool { return b.used <= 0 || b.used+bytes <= b.total }
+
 // grant lets those go on who have waited longest. The lock is held.
 func (b *budget) grant() {
-	for len(b.waiting) > 0 && (b.used <= 0 || b.used+b.waiting[0].bytes <= b.total) {
+	for len(b.waiting) > 0 && b.fits(b.waiting[0].bytes) {
 		b.used += b.waiting[0].bytes
 		close(b.waiting[0].turn)
 		b.waiting = b.waiting[1:]

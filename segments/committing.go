@@ -23,7 +23,7 @@ func (f *flow) commit(ctx, working context.Context) error {
 
 // commitWindow writes a window's rows and its checkpoint, and gives the window back for other events.
 func (f *flow) commitWindow(ctx context.Context, w *window) error {
-	commit := store.Commit{Through: w.through, Steps: w.folder.Steps(), Log: f.of, LastPosition: w.last, LastEvent: w.lastEvent}
+	commit := store.Commit{Through: w.through, Steps: w.folder.Steps(), Log: f.logID, LastPosition: w.last, LastEvent: w.lastEvent}
 	err := f.write(ctx, w, commit)
 	for errors.Is(err, store.ErrDeadlock) && ctx.Err() == nil {
 		f.deadlocked(err)
@@ -54,12 +54,13 @@ func (f *flow) write(ctx context.Context, w *window, commit store.Commit) error 
 	return w.tx.Commit(ctx, commit)
 }
 
-// deadlocked counts a deadlock, which only statements cause that are unordered, and says so once a segment. What the guest has read
-// stays right: the rows are the segment's own, or the author has promised that their order does not matter.
+// deadlocked counts a deadlock, and says so once a segment. Of the statements of projections only unordered ones can cause it; sessions of
+// others that lock the same rows can, too. What the guest has read stays right: the rows are the segment's own, or the author has promised
+// that their order does not matter.
 func (f *flow) deadlocked(err error) {
 	f.runner.deadlocks.Add(1)
 	if f.deadlocks++; f.deadlocks == 1 {
-		f.at().Warn().Err(err).Msg("deadlock between segments, the commit is tried again: a statement that is marked unordered locks rows of other segments")
+		f.at().Warn().Err(err).Msg("deadlock, the commit is tried again: a statement that is marked unordered, or a session of somebody else, locks the same rows")
 	}
 }
 

@@ -107,14 +107,19 @@ func (s *segment) checkPlaces(events []store.Recorded) error {
 	if keys == store.FullRange() || !s.runner.divider.partition.ByStream() || !s.request.Columns.Has(store.ColumnAggregateID) {
 		return nil
 	}
+	checked := ""
 	for i := range events {
 		e := &events[i]
-		if hash := store.PartitionHash(e.AggregateID); !keys.Contains(hash) {
+		if e.AggregateID == checked {
+			continue
+		}
+		checked = e.AggregateID
+		if hash := store.PartitionHash(checked); !keys.Contains(hash) {
 			return &host.Fault{
 				Module: s.runner.module.File, Position: e.Position, Stream: e.Stream, Reason: fmt.Sprintf(
-					"its stored partition_hash is not that of its stream, %d, and other segments may have passed it: set that of all "+
-						"events of the stream right, stop all hosts that run the projection, and rebuild it: 'pupwasm reset %s' deletes its "+
-						"rows, and the next run applies the log from the first event", hash, s.runner.name),
+					"its stored partition_hash is not that of its stream, %d, and segments may have passed it or get it twice: stop all hosts, set that "+
+						"of all events of the stream to NULL, which fills it, and reset every projection that is divided by stream: "+
+						"'pupwasm reset %s' deletes the rows of one, and the next run applies the log from the first event", hash, s.runner.name),
 			}
 		}
 	}

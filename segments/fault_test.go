@@ -64,7 +64,7 @@ func TestInvariant5_aGuestFaultIsData(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ eventType, want string }{
 		{"Panic", "panic"},
-		{"Error", fmt.Sprintf("at event %d of stream Note/n1: the event is not acceptable", pgtest.At(4))},
+		{"Error", fmt.Sprintf("at event %d of stream n1: the event is not acceptable", pgtest.At(4))},
 		{"Loop", "used more than 50000000 units of fuel for a batch of 2 events"},
 		{"Null", fmt.Sprintf(`event %d: the database refuses write "note"`, pgtest.At(4))},
 	} {
@@ -89,12 +89,14 @@ func TestInvariant5_aGuestFaultIsData(t *testing.T) {
 			worker.Set(loadTest(t, runtime, "misbehave"))
 			worker.Set(loadExample(t, runtime, "activity_log"))
 			err = worker.Run(t.Context())
-			if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
+			// A page that is shared has what the other module reads as well: the type of the stream may be known.
+			plain := func(text string) string { return strings.ReplaceAll(text, "Note/n1", "n1") }
+			if err == nil || !strings.Contains(plain(err.Error()), test.want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("Run returns %v, must be one line with %q", err, test.want)
 			}
 			// The first batch of three is in, the faulty one is not, whole as it is.
 			status := statusOf(t, s, "misbehave").Segments[0]
-			if status.Position != pgtest.At(3) || !strings.Contains(status.Failure, test.want) || status.Owner != "" {
+			if status.Position != pgtest.At(3) || !strings.Contains(plain(status.Failure), test.want) || status.Owner != "" {
 				t.Errorf("the segment stands at %d with failure %q and owner %q", status.Position, status.Failure, status.Owner)
 			}
 			if n := count(t, db, "misbehave.rows"); n != 3 {

@@ -138,7 +138,7 @@ func (m *member) readOwn(ctx context.Context, after, through int64, to *stretch)
 		return err
 	}
 	m.portion.adapt(request, &to.own)
-	to.through, to.log = to.own.Through, to.own.Log
+	to.through, to.log, to.bytes = to.own.Through, to.own.Log, to.own.Bytes
 	if m.divider != nil {
 		m.keepOwn(to)
 	}

@@ -19,7 +19,9 @@ type head struct {
 
 	mu      sync.Mutex
 	horizon store.Horizon // of no log while it is not known
-	moved   chan struct{} // closed when the horizon moves, or is that of another log
+	looks   int           // how many horizons were published
+	moved   chan struct{} // closed when the horizon moves, is known again or that of another log, and at the next look when doubted
+	doubted bool          // a segment has come farther than the log as it is known: another look tells whether the log is another
 	waiting int           // how many segments are at the horizon
 	wanted  chan struct{} // holds one sign that a segment has come there
 }
@@ -28,19 +30,29 @@ func newHead(w *Worker) *head {
 	return &head{worker: w, waker: newWaker(w), moved: make(chan struct{}), wanted: make(chan struct{}, 1)}
 }
 
+// joined is where a segment that joins the log now begins to believe the looks: one may be under way, from before.
+func (h *head) joined() (looks int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.looks + 2
+}
+
 // after waits until the horizon of a log is beyond position and returns it, or ctx's error. It is [store.ErrOtherLog] when the
-// database has another log, or one that ends before the position.
-func (h *head) after(ctx context.Context, log store.LogID, position int64) (horizon int64, err error) {
+// database has another log, or one that ends before the position. The latter takes a look from after the segment joined, since another
+// host may have applied more than this one has seen.
+func (h *head) after(ctx context.Context, log store.LogID, joined int, position int64) (horizon int64, err error) {
 	for {
 		if ctx.Err() != nil {
 			return 0, ctx.Err()
 		}
 		h.mu.Lock()
 		now := h.horizon
-		if now.Log != (store.LogID{}) && (now.Log != log || now.Head < position) {
+		short := now.Head < position
+		if now.Log != (store.LogID{}) && (now.Log != log || short && h.looks >= joined) {
 			h.mu.Unlock()
 			return 0, store.ErrOtherLog
 		}
+		h.doubted = h.doubted || short
 		if now.Position > position {
 			h.mu.Unlock()
 			return now.Position, nil
@@ -192,7 +204,9 @@ func (h *head) publish(horizon store.Horizon) int64 {
 		h.worker.feed.clear()
 	}
 	h.horizon = horizon
-	if moved > 0 || other {
+	h.looks++
+	if moved > 0 || other || !known || h.doubted {
+		h.doubted = false
 		close(h.moved)
 		h.moved = make(chan struct{})
 	}
@@ -220,7 +234,8 @@ type holder struct {
 const heldLong = 10 * time.Second
 
 func (l *holder) look(horizon store.Horizon) {
-	if horizon.Position == horizon.Head || horizon.Holder != l.pid || horizon.Prepared != l.prepared {
+	nobody := horizon.Holder == 0 && horizon.Prepared == "" // it has ended meanwhile
+	if horizon.Position == horizon.Head || nobody || horizon.Holder != l.pid || horizon.Prepared != l.prepared {
 		*l = holder{worker: l.worker, pid: horizon.Holder, prepared: horizon.Prepared, since: clock.Now()}
 		return
 	}

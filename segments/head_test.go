@@ -19,19 +19,19 @@ func TestHead_goesBackWithTheServer(t *testing.T) {
 	h.publish(store.Horizon{Position: 900, Head: 900, Log: aLog})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if through, err := h.after(ctx, aLog, 899); err == nil {
+	if through, err := h.after(ctx, aLog, 0, 899); err == nil {
 		t.Errorf("a cancelled context gives %d", through)
 	}
-	if through, err := h.after(t.Context(), aLog, 899); err != nil || through != 900 {
+	if through, err := h.after(t.Context(), aLog, 0, 899); err != nil || through != 900 {
 		t.Errorf("the horizon is %d with error %v, must be 900", through, err)
 	}
-	if through, err := h.after(t.Context(), aLog, 901); !errors.Is(err, store.ErrOtherLog) {
+	if through, err := h.after(t.Context(), aLog, 0, 901); !errors.Is(err, store.ErrOtherLog) {
 		t.Errorf("behind the end of the log it gives %d with error %v, must be ErrOtherLog", through, err)
 	}
 	h.forget()
 	waited := make(chan int64)
 	go func() {
-		through, _ := h.after(t.Context(), aLog, 899)
+		through, _ := h.after(t.Context(), aLog, 0, 899)
 		waited <- through
 	}()
 	h.publish(store.Horizon{Position: 950, Head: 950, Log: aLog})
@@ -51,16 +51,71 @@ func TestHead_knowsWhoseLogTheHorizonIsOf(t *testing.T) {
 			h.publish(store.Horizon{Position: 20, Head: 20, Log: aLog})
 			waited := make(chan error)
 			go func() {
-				_, err := h.after(t.Context(), aLog, 20)
+				_, err := h.after(t.Context(), aLog, 0, 20)
 				waited <- err
 			}()
 			h.publish(store.Horizon{Position: head, Head: head, Log: other})
 			if err := <-waited; !errors.Is(err, store.ErrOtherLog) {
 				t.Errorf("%s up to %d: %v, must be ErrOtherLog", name, head, err)
 			}
-			if through, err := h.after(t.Context(), other, head-1); err != nil || through != head {
+			if through, err := h.after(t.Context(), other, 0, head-1); err != nil || through != head {
 				t.Errorf("%s: the horizon of its own is %d with error %v", name, through, err)
 			}
 		}
+	}
+}
+
+// TestHead_aClaimMayBeFartherThanTheLastLook has a segment take over what another host has applied since this host's last look.
+func TestHead_aClaimMayBeFartherThanTheLastLook(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name  string
+		looks []int64 // the head as it is seen after the segment has joined
+		want  int64   // 0 for another log
+	}{
+		{"a look that was under way, and one that has it", []int64{110, 130}, 130},
+		{"nothing moves and then it is there", []int64{100, 100 + 21}, 121},
+		{"the log is shorter", []int64{100, 100}, 0},
+		{"the log is shorter and grows", []int64{100, 119}, 0},
+	} {
+		h := newHead(&Worker{feed: newFeed(nil)})
+		h.publish(store.Horizon{Position: 100, Head: 100, Log: aLog})
+		joined := h.joined()
+		type answer struct {
+			through int64
+			err     error
+		}
+		given := make(chan answer)
+		go func() {
+			through, err := h.after(t.Context(), aLog, joined, 120)
+			given <- answer{through, err}
+		}()
+		for _, head := range test.looks {
+			select {
+			case early := <-given:
+				t.Errorf("%s: before the look at %d it gives %+v", test.name, head, early)
+			case <-h.wanted:
+			}
+			h.publish(store.Horizon{Position: head, Head: head, Log: aLog})
+		}
+		got := <-given
+		if got.through != test.want || errors.Is(got.err, store.ErrOtherLog) != (test.want == 0) {
+			t.Errorf("%s: it gives %+v", test.name, got)
+		}
+	}
+}
+
+// TestHead_anEmptyLogIsKnownAgain wakes who waits when the connection is back and nothing has come.
+func TestHead_anEmptyLogIsKnownAgain(t *testing.T) {
+	t.Parallel()
+	h := newHead(&Worker{feed: newFeed(nil)})
+	h.publish(store.Horizon{Log: aLog})
+	h.forget()
+	moved := h.moved
+	h.publish(store.Horizon{Log: aLog})
+	select {
+	case <-moved:
+	default:
+		t.Error("nobody hears that the log is known again")
 	}
 }

@@ -17,6 +17,12 @@ type refusal struct {
 	until  time.Time
 }
 
+// standingRefusal is what a runner cannot run at present.
+type standingRefusal struct {
+	store.Refusal
+	err error
+}
+
 // secondLook is the interval at which a module that was refused, and a layout that was not possible, are tried again.
 const secondLook = 10 * time.Second
 
@@ -144,7 +150,9 @@ func (r *runner) refuse(module *host.Module, err error) {
 	}
 	r.refused[module] = refusal{reason: err.Error(), until: clock.Now().Add(secondLook)}
 	r.failure = err
-	r.refusal.Store(&store.Refusal{Projection: r.name, Version: module.Description.Version, Reason: storable(err.Error())})
+	r.refusal.Store(&standingRefusal{
+		Refusal: store.Refusal{Projection: r.name, Version: module.Description.Version, Reason: storable(err.Error())}, err: err,
+	})
 	r.worker.roster.kick()
 	r.worker.noticeAllRefused()
 }

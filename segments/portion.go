@@ -16,7 +16,7 @@ func (p *portion) adapt(request store.ReadRequest, page *store.Page) {
 	read := len(page.Events)
 	if cut := read < request.Limit && page.Through < request.Through; cut {
 		p.limit = max(read, 1)
-	} else if read == request.Limit {
+	} else if read == request.Limit && (request.Bytes == 0 || 2*page.Bytes <= request.Bytes) {
 		p.limit = min(2*request.Limit, p.most)
 	}
 }

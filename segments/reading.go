@@ -50,17 +50,16 @@ func (f *flow) read(waiting, working context.Context) error {
 		if err := worker.lanes.enter(waiting, f.runner); err != nil {
 			return nil //nolint:nilerr // the same
 		}
-		err = f.log.read(working, position, through, to)
+		err = f.reader.read(working, position, through, to)
 		worker.lanes.leave(f.runner)
 		if err != nil {
 			return err
 		}
-		read := max(to.bytes, len(to.own.Buffer))
-		worker.budget.change(read - to.held)
-		to.held = read
-		// The next one may be larger by half.
-		expected = min(max(read+read/2, expectedBytesMin), f.request.Bytes)
-		if to.log != f.of {
+		worker.budget.change(to.bytes - to.held)
+		to.held = to.bytes
+		// The next one may be larger by half. A single event may be larger than what was asked for, and so may the next one.
+		expected = min(max(to.bytes+to.bytes/2, expectedBytesMin), max(to.bytes, f.request.Bytes))
+		if to.log != f.logID {
 			return store.ErrOtherLog
 		}
 		if err := f.checkPlaces(to.events); err != nil {
@@ -83,10 +82,10 @@ func (s *segment) complete(position int64) bool {
 func (s *segment) await(ctx context.Context, position int64) (through int64, err error) {
 	head, jitter := s.runner.worker.head, s.runner.worker.options.WakeJitter
 	rests := !head.beyond(position)
-	through, err = head.after(ctx, s.of, position)
+	through, err = head.after(ctx, s.logID, s.joined, position)
 	if err == nil && rests && jitter > 0 {
 		sleep(ctx, rand.N(jitter))
-		through, err = head.after(ctx, s.of, position)
+		through, err = head.after(ctx, s.logID, s.joined, position)
 	}
 	if s.claim.Barrier > 0 {
 		through = min(through, s.claim.Barrier)

@@ -16,7 +16,7 @@ func (w *Worker) refusals() []store.Refusal {
 	var refused []store.Refusal
 	for _, r := range w.runners {
 		if refusal := r.refusal.Load(); refusal != nil {
-			refused = append(refused, *refusal)
+			refused = append(refused, refusal.Refusal)
 		}
 	}
 	slices.SortFunc(refused, func(a, b store.Refusal) int { return strings.Compare(a.Projection, b.Projection) })
@@ -34,7 +34,7 @@ func (w *Worker) noticeAllRefused() {
 			w.mu.Unlock()
 			return
 		}
-		reasons = append(reasons, errors.New(refusal.Reason))
+		reasons = append(reasons, refusal.err)
 	}
 	told := w.idle
 	w.idle = true

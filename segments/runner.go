@@ -29,7 +29,7 @@ type runner struct {
 	member    atomic.Bool // others count this worker in: it is ready and has something to do
 	proven    atomic.Bool // some module of the projection was installed by this worker
 
-	refusal atomic.Pointer[store.Refusal] // why the module that was set last cannot run, or nil
+	refusal atomic.Pointer[standingRefusal] // why the module that was set last cannot run, or nil
 
 	// With Once, valid after done.
 	completed bool

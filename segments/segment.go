@@ -29,10 +29,13 @@ type segment struct {
 	leaving bool
 
 	request store.ReadRequest
-	of      store.LogID // the log that the checkpoint is of, and all that is read and applied
-	log     *member     // of the worker's feed, while it runs
-	careful int64       // up to this position every batch is committed by itself
-	few     int         // events that such a batch has at most, 0 for as many as any
+	logID   store.LogID // the log that the checkpoint is of, and all that is read and applied
+	joined  int         // see head.joined
+	reader  *member     // of the worker's feed, while it runs
+
+	// Up to isolateThrough every batch is committed by itself, with at most isolateEvents, 0 for as many as any.
+	isolateThrough int64
+	isolateEvents  int
 
 	deadlocks int // that commits have met
 }
@@ -75,15 +78,15 @@ func (s *segment) run(ctx context.Context) error {
 	if err := s.joinLog(working); err != nil {
 		return err
 	}
-	s.log = worker.feed.join(s.request, s.runner.divider)
-	defer worker.feed.leave(s.log)
+	s.reader = worker.feed.join(s.request, s.runner.divider)
+	defer worker.feed.leave(s.reader)
 	for {
 		err := newFlow(s).run(ctx, working)
 		var refused *refusedWindow
 		if !errors.As(err, &refused) {
 			return err
 		}
-		s.careful, s.few = refused.through, refused.events
+		s.isolateThrough, s.isolateEvents = refused.through, refused.events
 	}
 }
 
@@ -103,7 +106,7 @@ func (s *segment) joinLog(ctx context.Context) error {
 		s.at().Info().Uint32("timeline", log.Timeline).Msg("another server has the log, which has all that was applied")
 		s.claim.Applied.Log = log
 	}
-	s.of = log
+	s.logID, s.joined = log, s.runner.worker.head.joined()
 	return nil
 }
 

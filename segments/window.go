@@ -81,7 +81,7 @@ func (w *window) reset() {
 func (w *window) full() bool {
 	s := w.segment
 	options := &s.runner.worker.options
-	alone := s.queries() || options.BatchPause > 0 || w.through <= s.careful
+	alone := s.queries() || options.BatchPause > 0 || w.through <= s.isolateThrough
 	return w.filled && alone || w.events > 0 && w.events+s.runner.batchEvents() > options.CommitEvents ||
 		w.folder.Rows() >= windowRowsMax || w.folder.Bytes() >= windowBytesMax ||
 		w.folder.Bytes() >= windowBytesScarce && s.runner.worker.budget.scarce()

@@ -53,6 +53,7 @@ func (b *PageBuilder) EndRow() {
 	last := len(b.events) - 1
 	b.size += len(b.events[last].Payload) + len(b.events[last].Metadata)
 	if b.bytesMax > 0 && b.size > b.bytesMax && last > 0 {
+		b.size -= len(b.events[last].Payload) + len(b.events[last].Metadata)
 		b.events, b.Full = b.events[:last], true
 	}
 }
@@ -101,13 +102,13 @@ func (b *PageBuilder) Text(value []byte) string {
 
 // End hands events and buffer to the page, and forgets them.
 func (b *PageBuilder) End(page *Page) {
-	page.Events, page.Buffer = b.events, b.arena
+	page.Events, page.Buffer, page.Bytes = b.events, b.arena, b.size
 	b.events, b.arena = nil, nil
 }
 
 // Start empties a page for the request and tells whether there is anything to read.
 func (r *ReadRequest) Start(page *Page) (bool, error) {
-	page.Events, page.Log = page.Events[:0], LogID{}
+	page.Events, page.Bytes, page.Log = page.Events[:0], 0, LogID{}
 	if r.Limit < 1 {
 		return false, errors.New("a read needs a limit of at least 1 event")
 	}

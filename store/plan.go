@@ -1,6 +1,9 @@
 package store
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Plan returns the writes that the steps of a projection's transactions refer to: those that it declares, by their indexes, and behind
 // them one for each shared table that several of them write to.
@@ -55,6 +58,7 @@ type sharedRow struct {
 	keyWidth int
 	places   []int   // by column of the plan's write: where its value is in the mutation, or -1 when the write leaves it out
 	absent   []Value // by column: what NULL, or no value, comes to
+	same     bool    // a mutation is such a row already, unless it has NULL
 	row      []Value // is used again
 }
 
@@ -75,6 +79,7 @@ func newSharedRow(table *Table, w, into *Write) *sharedRow {
 		}
 		s.places, s.absent = append(s.places, place), append(s.absent, absent)
 	}
+	s.same = w == into
 	return s
 }
 
@@ -85,8 +90,11 @@ func zeroOf(kind Kind) Value {
 	return I64(0)
 }
 
-// of returns the row of a mutation's values, valid until it is called again.
+// of returns the row of a mutation's values, valid until it is called again: the values themselves where nothing is to be changed.
 func (s *sharedRow) of(values []Value) []Value {
+	if s.same && !slices.ContainsFunc(values[s.keyWidth:], Value.IsNull) {
+		return values
+	}
 	s.row = append(s.row[:0], values[:s.keyWidth]...)
 	for i, place := range s.places {
 		value := s.absent[i]

@@ -95,6 +95,8 @@ type Page struct {
 	Through int64
 	// Log is whose events these are, as the connection that read them saw it before it read.
 	Log LogID
+	// Bytes is how many bytes of payload and metadata the events have.
+	Bytes int
 	// Buffer is the store's: it holds payloads and metadata, and the room for those of the next Read.
 	Buffer []byte
 }

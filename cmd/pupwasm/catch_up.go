@@ -25,9 +25,10 @@ type catchUp struct {
 
 // catchingUp is one projection on its way.
 type catchingUp struct {
-	from  int64     // how far it was behind when it was seen first
-	since time.Time // when that was
-	there bool
+	from   int64     // how far it was behind when it was seen first
+	since  time.Time // when that was
+	events int64     // how many it had applied then
+	there  bool
 
 	told       time.Time // the last line of the log
 	toldBehind int64
@@ -67,7 +68,7 @@ func (c *catchUp) look(now time.Time, all []segments.Progress) {
 		}
 		known, seen := c.projections[p.Projection]
 		if !seen {
-			known = &catchingUp{from: p.Behind, since: now, told: now, toldBehind: p.Behind, toldEvents: p.Events}
+			known = &catchingUp{from: p.Behind, since: now, told: now, events: p.Events, toldBehind: p.Behind, toldEvents: p.Events}
 			c.projections[p.Projection] = known
 		}
 		switch {
@@ -104,7 +105,7 @@ func (k *catchingUp) text(now time.Time, p segments.Progress) string {
 	took, done := now.Sub(k.since), k.from-p.Behind
 	text := fmt.Sprintf("%s %d%%", p.Projection, 100*done/max(k.from, 1))
 	if left, ok := timeLeft(p.Behind, done, took); ok {
-		text += fmt.Sprintf(", %.0f events/s, %s left", float64(p.Events)/max(now.Sub(k.since).Seconds(), 1e-3), left)
+		text += fmt.Sprintf(", %.0f events/s, %s left", float64(p.Events-k.events)/max(now.Sub(k.since).Seconds(), 1e-3), left)
 	}
 	return text
 }

@@ -19,7 +19,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -151,13 +150,15 @@ func exitCode(ctx context.Context, err error) int {
 // oneLine keeps the promise of one line an error, whatever a library puts into its texts. Errors that were joined are parted by
 // semicolons.
 func oneLine(err error) string {
-	separator := " "
-	if joined := *new(interface{ Unwrap() []error }); errors.As(err, &joined) {
-		separator = "; "
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the outermost one only
+		errs := joined.Unwrap()
+		if again := errors.Join(errs...); again != nil && again.Error() == err.Error() {
+			lines := make([]string, len(errs))
+			for i, one := range errs {
+				lines[i] = oneLine(one)
+			}
+			return strings.Join(lines, "; ")
+		}
 	}
-	lines := slices.Collect(strings.Lines(err.Error()))
-	for i, line := range lines {
-		lines[i] = strings.Join(strings.Fields(line), " ")
-	}
-	return printable(strings.Join(lines, separator))
+	return printable(strings.Join(strings.Fields(err.Error()), " "))
 }

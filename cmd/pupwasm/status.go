@@ -45,7 +45,8 @@ Reasons are below the table: of segments that failed, or whose log is another, a
 running host was refused.
 
 Projections are applied up to the horizon. It stays behind the head while an append has not ended; the process, or the
-prepared transaction, that holds it back is named.`,
+prepared transaction, that holds it back is named. "log is not safe" says what somebody has changed so that events may be lost;
+the command fails then.`,
 		Args: wantArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error { return runStatus(cmd.Context(), opts, args) },
 
@@ -114,11 +115,11 @@ func runStatus(ctx context.Context, opts *statusOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	return report.otherLog()
+	return report.fault()
 }
 
-// otherLog is the error of a status with a projection whose rows were not built from the log.
-func (r *statusReport) otherLog() error {
+// fault is the error of a status with a projection whose rows were not built from the log, or of a log that may lose events.
+func (r *statusReport) fault() error {
 	for i := range r.Projections {
 		p := &r.Projections[i]
 		for j := range p.Segments {
@@ -126,6 +127,9 @@ func (r *statusReport) otherLog() error {
 				return fmt.Errorf("the log is not the one that the rows of projection %s were built from", p.Name)
 			}
 		}
+	}
+	if len(r.LogFaults) > 0 {
+		return errors.New("the log is not safe, events may be lost: see above")
 	}
 	return nil
 }

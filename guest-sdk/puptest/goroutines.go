@@ -33,18 +33,28 @@ func inOneGoroutine(handle func()) (problem string) {
 	const label = "puptest.handle"
 	number := strconv.FormatInt(handled.Add(1), 10)
 	pprof.Do(context.Background(), pprof.Labels(label, number), func(context.Context) { handle() })
-	var profile bytes.Buffer
-	if err := pprof.Lookup("goroutine").WriteTo(&profile, 1); err != nil {
-		return err.Error()
+	left := func() bool {
+		var profile bytes.Buffer
+		if err := pprof.Lookup("goroutine").WriteTo(&profile, 1); err != nil {
+			problem = err.Error()
+		}
+		return bytes.Contains(profile.Bytes(), []byte(`"`+label+`":"`+number+`"`))
 	}
-	switch {
-	case stray.Load():
+	for turns := 0; left() && !stray.Load(); turns++ {
+		if turns == turnsToEnd {
+			return entry.LeftBehind
+		}
+		runtime.Gosched()
+	}
+	if stray.Load() {
 		return strayRow
-	case bytes.Contains(profile.Bytes(), []byte(`"`+label+`":"`+number+`"`)):
-		return entry.LeftBehind
 	}
-	return ""
+	return problem
 }
+
+// turnsToEnd is how many times other goroutines get a turn before they count as left behind: one that has done its work may still be
+// about to end.
+const turnsToEnd = 100
 
 // goroutine returns the number of the current goroutine, which its stack trace begins with.
 func goroutine() int64 {
