@@ -149,8 +149,9 @@ func TestRun_refusesALogThatMayLoseEvents(t *testing.T) {
 			t.Errorf("%v: %v: %s", args, err, out)
 		}
 	}
-	if out := run(t, db.DSN, "status"); !strings.Contains(out, "log is not safe: ") || !strings.Contains(out, remedy) {
-		t.Errorf("status is %s", out)
+	out, err := command(db.DSN, "status").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "log is not safe: ") || !strings.Contains(string(out), remedy) {
+		t.Errorf("status: %v: %s", err, out)
 	}
 	execute(remedy)
 	run(t, db.DSN, "run", "--once", modules)
