@@ -117,8 +117,8 @@ func (s *segment) checkPlaces(events []store.Recorded) error {
 		if hash := store.PartitionHash(checked); !keys.Contains(hash) {
 			return &host.Fault{
 				Module: s.runner.module.File, Position: e.Position, Stream: e.Stream, Reason: fmt.Sprintf(
-					"its stored partition_hash is not that of its stream, %d, and segments may have passed it or get it twice: stop all hosts, set that "+
-						"of all events of the stream to NULL, which fills it, and reset every projection that is divided by stream: "+
+					"its stored partition_hash is not that of its stream, %d, and segments may have passed it or get it twice: stop all hosts, "+
+						"set all events of the stream to that number, and reset every projection that is divided by stream: "+
 						"'pupwasm reset %s' deletes the rows of one, and the next run applies the log from the first event", hash, s.runner.name),
 			}
 		}

@@ -48,7 +48,7 @@ func (s *spy) heard(t *testing.T) (n int) {
 	}
 }
 
-// announcement identifies the one that stands: it is written again when it is made again.
+// announcement identifies the one that stands: a new announcement has another.
 func (i *idler) announcement(t *testing.T) int64 {
 	t.Helper()
 	return i.count(t, "SELECT coalesce(max(xmin::text::bigint), 0) FROM pupwasm.sleepers")

@@ -51,11 +51,12 @@ func (b *PageBuilder) Row() *Recorded {
 // EndRow keeps the event, or takes it back when it does not fit.
 func (b *PageBuilder) EndRow() {
 	last := len(b.events) - 1
-	b.size += len(b.events[last].Payload) + len(b.events[last].Metadata)
-	if b.bytesMax > 0 && b.size > b.bytesMax && last > 0 {
-		b.size -= len(b.events[last].Payload) + len(b.events[last].Metadata)
+	size := b.size + len(b.events[last].Payload) + len(b.events[last].Metadata)
+	if b.bytesMax > 0 && size > b.bytesMax && last > 0 {
 		b.events, b.Full = b.events[:last], true
+		return
 	}
+	b.size = size
 }
 
 // Keep copies a payload or metadata to the page.

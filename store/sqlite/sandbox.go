@@ -13,7 +13,7 @@ import (
 )
 
 // policy is what the statements of one projection may touch. SQLite asks it while it compiles a statement, for every
-// table, column and function; and again when it compiles a statement again because the schema changed, which is why the
+// table, column and function. It compiles a statement a second time when the schema has changed, which is why the
 // policy is also in force while a statement runs.
 //
 // Allowed are the projection's declared tables, SELECT, INSERT, UPDATE and DELETE on them, and functions that give the same
