@@ -27,8 +27,7 @@ func sleep(ctx context.Context, pause time.Duration) bool {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return true
 	case <-ctx.Done():
-		return false
 	}
+	return ctx.Err() == nil // both may have come
 }
