@@ -145,7 +145,7 @@ func read(name, schema string) (string, error) {
 	return strings.ReplaceAll(string(text), "{schema}", schema), nil
 }
 
-// Up applies what is missing and returns it. With nothing missing it changes nothing, and does not wait for the lock. It
+// Up applies what is missing and returns it; after an error nothing is applied. With nothing missing it changes nothing, and does not wait for the lock. It
 // refuses a database that keeps text in another encoding than UTF-8.
 func (m *Migrator) Up(ctx context.Context) ([]Migration, error) {
 	if err := m.checkEncoding(ctx); err != nil {
@@ -164,10 +164,14 @@ func (m *Migrator) Up(ctx context.Context) ([]Migration, error) {
 		}
 		return nil
 	})
-	return applied, err
+	if err != nil {
+		return nil, err
+	}
+	return applied, nil
 }
 
-// Down takes back the last steps migrations and returns them. It deletes data.
+// Down takes back the last steps migrations and returns them; after an error none is taken back. It deletes data, and refuses while a
+// projection is installed.
 func (m *Migrator) Down(ctx context.Context, steps int) ([]Migration, error) {
 	var reverted []Migration
 	err := m.locked(ctx, func(conn *sql.Conn, version int) error {
@@ -180,7 +184,10 @@ func (m *Migrator) Down(ctx context.Context, steps int) ([]Migration, error) {
 		}
 		return nil
 	})
-	return reverted, err
+	if err != nil {
+		return nil, err
+	}
+	return reverted, nil
 }
 
 // Status returns every migration and whether it is applied. It changes nothing.

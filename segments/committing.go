@@ -38,7 +38,7 @@ func (f *flow) commitWindow(ctx context.Context, w *window) error {
 		}
 		return blame(err, w.first, w.last)
 	}
-	f.claim.Position, f.claim.Applied = w.through, commit.Applied(&f.claim)
+	f.claim.Position = w.through
 	f.runner.moved(f.claim, w.events)
 	w.reset()
 	f.free <- w // has room for all there are

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // declaration is what of a projection has to stay as it is under one version, since rows and checkpoints were made by it. It is all
@@ -52,13 +53,20 @@ func (p *Projection) Declaration(dialect Dialect) string {
 
 // canonicalDefault spells equal defaults equally.
 func (c *Column) canonicalDefault() json.RawMessage {
-	var value any
-	if len(c.Default) == 0 || c.Type.Kind == KindNumeric || json.Unmarshal(c.Default, &value) != nil {
-		return c.Default
+	if len(c.Default) == 0 {
+		return nil
 	}
-	if c.Type.Kind == KindI64 {
-		n, _ := strconv.ParseInt(string(c.Default), 10, 64) // validated with the table
+	switch c.Type.Kind { // validated with the table
+	case KindI64:
+		n, _ := strconv.ParseInt(string(c.Default), 10, 64)
 		return strconv.AppendInt(nil, n, 10)
+	case KindNumeric:
+		n, _ := CanonicalNumeric(c.Default)
+		return n
+	}
+	var value any
+	if json.Unmarshal(c.Default, &value) != nil {
+		return c.Default
 	}
 	text, _ := json.Marshal(value) // it was JSON
 	return text
@@ -88,10 +96,10 @@ func (p *Projection) CheckDeclaration(dialect Dialect, installed string) error {
 		return nil
 	}
 	var before, after map[string]any
-	if err := json.Unmarshal([]byte(installed), &before); err != nil {
+	if err := readExactly(installed, &before); err != nil {
 		return fmt.Errorf("reading the stored declaration: %w", err)
 	}
-	if err := json.Unmarshal([]byte(given), &after); err != nil {
+	if err := readExactly(given, &after); err != nil {
 		return fmt.Errorf("reading the declaration: %w", err)
 	}
 	item, change := compareDeclarations(p.Name, before, after)
@@ -101,6 +109,13 @@ func (p *Projection) CheckDeclaration(dialect Dialect, installed string) error {
 	return &CatalogueError{Item: item, Reason: fmt.Sprintf(
 		"%s: take that back, or raise the version: 'pupwasm reset %s' then deletes the rows of version %d, and 'pupwasm run' builds them again from the first event",
 		change, p.Name, p.Version)}
+}
+
+// readExactly keeps numbers as they are written: two that differ may be the same float64.
+func readExactly(text string, into *map[string]any) error {
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()
+	return decoder.Decode(into)
 }
 
 func compareDeclarations(projection string, before, after map[string]any) (item, change string) {

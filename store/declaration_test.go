@@ -55,3 +55,33 @@ func TestDeclaration_comparesMembersThatItDoesNotKnow(t *testing.T) {
 func tableIn(declared map[string]any) map[string]any {
 	return declared["tables"].([]any)[0].(map[string]any)
 }
+
+// TestDeclaration_comparesDefaultsAsTheDatabaseDoes: whole numbers and decimals by their digits, however many, and floats as floats.
+func TestDeclaration_comparesDefaultsAsTheDatabaseDoes(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		kind     store.Kind
+		was, is  string
+		accepted bool
+	}{
+		{store.KindI64, "9007199254740993", "9007199254740992", false},
+		{store.KindI64, "-0", "0", true},
+		{store.KindNumeric, "1.50", "1.5", true},
+		{store.KindNumeric, "0.10000000000000000001", "0.1", false},
+		{store.KindF64, "1e2", "100.0", true},
+		{store.KindF64, "0.1", "0.2", false},
+		{store.KindBool, "true", "false", false},
+		{store.KindText, `"\u0061"`, `"a"`, true},
+	} {
+		p := valid()
+		p.Tables[0].DDL = nil
+		p.Tables[0].Columns = append(p.Tables[0].Columns, store.Column{Name: "d", Type: store.Type{Kind: c.kind}})
+		column := &p.Tables[0].Columns[len(p.Tables[0].Columns)-1]
+		column.Default = json.RawMessage(c.was)
+		installed := p.Declaration(store.DialectSQLite)
+		column.Default = json.RawMessage(c.is)
+		if err := p.CheckDeclaration(store.DialectSQLite, installed); (err == nil) != c.accepted {
+			t.Errorf("a %s of %s that is %s now: %v", c.kind, c.was, c.is, err)
+		}
+	}
+}

@@ -14,11 +14,11 @@ type LogID struct {
 	Timeline uint32
 }
 
-// Applied is the last event that a segment has applied, and the log that it was read of. The event is what ties the rows to a log
-// whose id and timeline are copies, as in a dump that was restored.
+// Applied ties a checkpoint to a log: which one it is, and the last event up to the checkpoint, whether the segment has applied it or
+// it is none of its own. The event tells logs apart whose id and timeline are copies, as in a dump that was restored.
 type Applied struct {
 	Log      LogID
-	Position int64 // 0: none yet
+	Position int64 // of the event; 0: there was none
 	Event    UUID
 }
 
@@ -71,8 +71,8 @@ func CheckCheckpoints(ctx context.Context, reader Reader, checkpoints ...Checkpo
 	return state.Log, faults, nil
 }
 
-// misfit says why the checkpoint does not belong to a log that has this event at the position of the last one applied. A new
-// timeline is no reason.
+// misfit says why the checkpoint does not belong to a log that has this event where the one is that ties it. A new timeline
+// is no reason.
 func (c *Checkpoint) misfit(state *LogState, event UUID) string {
 	applied := &c.Applied
 	switch {
@@ -85,7 +85,7 @@ func (c *Checkpoint) misfit(state *LogState, event UUID) string {
 	case applied.Position == 0 || event == applied.Event:
 		return ""
 	case event == UUID{}:
-		return fmt.Sprintf("event %s, the last one applied, is no longer in the log at position %d", applied.Event, applied.Position)
+		return fmt.Sprintf("event %s, the last one up to the checkpoint, is no longer in the log at position %d", applied.Event, applied.Position)
 	}
-	return fmt.Sprintf("event %s was applied at position %d, where the log has event %s", applied.Event, applied.Position, event)
+	return fmt.Sprintf("the log had event %s at position %d, and has event %s there now", applied.Event, applied.Position, event)
 }

@@ -71,9 +71,9 @@ type Tx interface {
 	Query(ctx context.Context, query int, arguments []Value, rows *Rows) error
 
 	// Commit applies the steps in order and moves the checkpoint from the claim's position to the commit's, in one
-	// transaction that a lost claim cannot pass, nor what was read of another log than the checkpoint is of. Where the
-	// database has the log too, it must be this very log, with the event that the claim has applied last and the last one of
-	// the commit.
+	// transaction that a lost claim cannot pass, nor what was read of another log than the checkpoint is of. The database
+	// has the log too: it must be this very log, with the event that ties the checkpoint to it, see [Applied], and the last one
+	// of the commit. The last event up to where the checkpoint goes ties it from then on.
 	//
 	// # Errors
 	//
@@ -90,17 +90,9 @@ type Commit struct {
 	Through int64 // where the checkpoint goes
 	Steps   []Step
 	Log     LogID // whose events were read, see [Page]
-	// LastPosition and LastEvent are of the last event that is applied with it; zero when there is none.
+	// LastPosition and LastEvent are of the last event that was read for it; zero when there is none.
 	LastPosition int64
 	LastEvent    UUID
-}
-
-// Applied is what the claim has applied when the commit has gone through.
-func (c *Commit) Applied(claim *Claim) Applied {
-	if c.LastPosition == 0 {
-		return Applied{Log: c.Log, Position: claim.Applied.Position, Event: claim.Applied.Event}
-	}
-	return Applied{Log: c.Log, Position: c.LastPosition, Event: c.LastEvent}
 }
 
 // Rows is the result of a query: Width values a row, row by row.

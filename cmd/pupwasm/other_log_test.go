@@ -57,7 +57,7 @@ func TestStatus_saysThatTheLogIsAnother(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	said := "event " + state.Events[0].String() + ", the last one applied, is no longer in the log at position 2: restore the log"
+	said := "event " + state.Events[0].String() + ", the last one up to the checkpoint, is no longer in the log at position 2: restore the log"
 	fails := func(args ...string) string {
 		t.Helper()
 		out, err := command(database, args...).CombinedOutput()

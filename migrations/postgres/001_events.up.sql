@@ -47,7 +47,7 @@ INSERT INTO {schema}.log DEFAULT VALUES;
 CREATE VIEW {schema}.log_id AS
     SELECT l.id, CASE WHEN pg_catalog.pg_is_in_recovery() THEN 0
         ELSE ('x' || pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 8))::bit(32)::bigint END AS timeline
-    FROM {schema}.log l;
+    FROM {schema}.log l WHERE l.one;
 GRANT SELECT ON {schema}.log_id TO PUBLIC;
 
 -- event_at returns the id of the event at a position, or zeros where there is none. Its plan is kept for a session: see append_events.

@@ -1,11 +1,11 @@
--- The tables of projections go with their checkpoints: nobody could continue them.
+-- Checkpoints go with the tables of their projections, which 'reset' drops: it knows what else lies in their schema.
 DO $$
 DECLARE
-    name text;
+    installed text := (SELECT string_agg(p.name, ', ' ORDER BY p.name) FROM {schema}.projections AS p);
 BEGIN
-    FOR name IN SELECT p.tables_schema FROM {schema}.projections AS p LOOP
-        EXECUTE format('DROP SCHEMA IF EXISTS %I CASCADE', name);
-    END LOOP;
+    IF installed IS NOT NULL THEN
+        RAISE EXCEPTION 'projections are installed, whose rows nobody could continue: run ''pupwasm reset NAME'' for each of them first: %', installed;
+    END IF;
 END $$;
 DROP FUNCTION {schema}.advance;
 DROP FUNCTION {schema}.pin;

@@ -40,7 +40,7 @@ CREATE TABLE {schema}.segments (
     failure    text,
     merge_into integer NOT NULL DEFAULT 0,
     merge_at   bigint NOT NULL DEFAULT 0, -- 0: no merge
-    -- The log that the checkpoint is of, and the last event that was applied; zeros where there is none.
+    -- The log that the checkpoint is of, and the last event of it up to the checkpoint, of whatever segment; zeros where there is none.
     log_id        uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000',
     timeline      bigint NOT NULL DEFAULT 0,
     last_position bigint NOT NULL DEFAULT 0,
@@ -80,33 +80,36 @@ END $$;
 -- keeps every other commit of the segment waiting. It pins the settings on the way.
 --
 -- It raises PW003 when what was read is not of this log, on this server: after a failover or a restore the positions have, or will
--- have, other events. The id and the timeline tell servers apart. A log that was replaced under both, by a dump or by hand, lacks
--- the event that was applied last before, or the last one of now.
+-- have, other events. The id and the timeline tell servers apart. A log that was replaced under both, by a dump or by hand, or that
+-- lost its end in a crash, lacks the event that ties the checkpoint to it, or the last one that was read.
 CREATE FUNCTION {schema}.advance(
     of_projection text, of_segment integer, by_owner text, at_epoch bigint, from_position bigint, to_position bigint,
     durable boolean, statement_timeout bigint,
-    read_log uuid, read_timeline bigint, applied_position bigint, applied_event uuid, to_last bigint, to_event uuid
-) RETURNS void LANGUAGE plpgsql AS $$
+    read_log uuid, read_timeline bigint, read_position bigint, read_event uuid
+) RETURNS void LANGUAGE plpgsql SET enable_seqscan = off SET enable_sort = off AS $$
 BEGIN
     PERFORM {schema}.pin(statement_timeout);
-    IF NOT EXISTS (SELECT FROM {schema}.log_id l WHERE l.id = read_log AND l.timeline = read_timeline)
-        OR to_position > coalesce(pg_catalog.pg_sequence_last_value('{schema}.events_global_position_seq'), 0)
-        OR applied_position > 0 AND {schema}.event_at(applied_position) <> applied_event
-        OR to_last > applied_position AND {schema}.event_at(to_last) <> to_event
-    THEN
-        RAISE EXCEPTION 'positions % to % were read of another log', from_position, to_position USING ERRCODE = 'PW003';
-    END IF;
-    UPDATE {schema}.segments SET position = to_position, last_position = to_last, last_event = to_event, updated_at = now(),
+    UPDATE {schema}.segments AS s SET position = to_position, updated_at = now(),
+        (last_position, last_event) = (
+            SELECT coalesce(e.global_position, 0), coalesce(e.event_id, '00000000-0000-0000-0000-000000000000')
+            FROM (VALUES (1)) AS one LEFT JOIN (
+                SELECT e.global_position, e.event_id FROM {schema}.events AS e WHERE e.global_position <= to_position
+                ORDER BY e.global_position DESC LIMIT 1) AS e ON true),
         behind_since = CASE WHEN to_position < pg_catalog.pg_sequence_last_value('{schema}.events_global_position_seq')
-            THEN coalesce(behind_since, now()) END
-        WHERE projection = of_projection AND segment = of_segment
-        AND owner = by_owner AND epoch = at_epoch AND position = from_position
-        AND log_id = read_log AND timeline = read_timeline;
+            THEN coalesce(s.behind_since, now()) END
+        WHERE s.projection = of_projection AND s.segment = of_segment
+        AND s.owner = by_owner AND s.epoch = at_epoch AND s.position = from_position
+        AND s.log_id = read_log AND s.timeline = read_timeline
+        AND EXISTS (SELECT FROM {schema}.log_id AS l WHERE l.id = read_log AND l.timeline = read_timeline)
+        AND to_position <= coalesce(pg_catalog.pg_sequence_last_value('{schema}.events_global_position_seq'), 0)
+        AND (s.last_position = 0 OR s.last_event = (SELECT e.event_id FROM {schema}.events AS e WHERE e.global_position = s.last_position))
+        AND (read_position = 0 OR read_event = (SELECT e.event_id FROM {schema}.events AS e WHERE e.global_position = read_position));
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'segment % of % is not held', of_segment, of_projection USING ERRCODE = CASE WHEN EXISTS (
-                SELECT FROM {schema}.segments s WHERE s.projection = of_projection AND s.segment = of_segment
+        RAISE EXCEPTION 'segment % of % does not go from position % to %', of_segment, of_projection, from_position, to_position
+            USING ERRCODE = CASE WHEN EXISTS (
+                SELECT FROM {schema}.segments AS s WHERE s.projection = of_projection AND s.segment = of_segment
                 AND s.owner = by_owner AND s.epoch = at_epoch AND s.position = from_position)
-            THEN 'PW003' ELSE 'PW002' END; -- held, but its checkpoint is of another log
+            THEN 'PW003' ELSE 'PW002' END; -- held, but what was read or the checkpoint is of another log
     END IF;
     IF NOT durable THEN
         PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);

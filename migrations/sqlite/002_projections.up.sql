@@ -38,7 +38,7 @@ CREATE TABLE {schema}__segments (
     failure    TEXT,
     merge_into INTEGER NOT NULL DEFAULT 0,
     merge_at   INTEGER NOT NULL DEFAULT 0, -- 0: no merge
-    -- The log that the checkpoint is of, and the last event that was applied; zeros where there is none.
+    -- The log that the checkpoint is of, and the last event of it up to the checkpoint, of whatever segment; zeros where there is none.
     log_id        BLOB NOT NULL DEFAULT (zeroblob(16)),
     timeline      INTEGER NOT NULL DEFAULT 0, -- of the server that has the log, which may be another database
     last_position INTEGER NOT NULL DEFAULT 0,

@@ -109,21 +109,18 @@ var (
 		{Kind: store.KindI64},
 		{Kind: store.KindI64},
 		{Kind: store.KindUUID},
-		{Kind: store.KindI64},
-		{Kind: store.KindUUID},
 	}
 	pinParams = []store.Type{{Kind: store.KindI64}}
 )
 
 func (c *catalogue) fence(params *parameters, claim *store.Claim, commit *store.Commit) [][]byte {
 	params.reset()
-	before, after := claim.Applied, commit.Applied(claim)
 	id := func(id store.UUID) store.Value { return store.BytesOf(store.KindUUID, id[:]) }
 	values := [...]store.Value{
 		store.Text(claim.Projection), store.I64(int64(claim.Segment)), store.Text(claim.Worker),
 		store.I64(claim.Epoch), store.I64(claim.Position), store.I64(commit.Through), store.Bool(c.store.options.Durable),
 		store.I64(c.store.statementTimeout()), id(commit.Log.ID), store.I64(int64(commit.Log.Timeline)),
-		store.I64(before.Position), id(before.Event), store.I64(after.Position), id(after.Event),
+		store.I64(commit.LastPosition), id(commit.LastEvent),
 	}
 	for i, v := range values {
 		params.add(advanceParams[i], v)

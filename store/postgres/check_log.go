@@ -20,7 +20,8 @@ type logObjects struct {
 	table         string
 	sequence      string
 	permanent     bool
-	identity      bool // positions are drawn from the sequence
+	identity      bool   // positions are GENERATED ALWAYS AS IDENTITY
+	drawn         string // the sequence that they are drawn from, "" for none
 	cache         *int64
 	increment     *int64
 	cycle         *bool
@@ -45,8 +46,8 @@ func (s *Store) CheckLog(ctx context.Context) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	objects := logObjects{table: s.queries.events, sequence: s.queries.sequence}
-	err := s.pool.QueryRow(ctx, s.queries.logObjects).Scan(&objects.permanent, &objects.identity, &objects.cache, &objects.increment,
-		&objects.cycle, &objects.always, &objects.triggers, &objects.subscriptions, &objects.children)
+	err := s.pool.QueryRow(ctx, s.queries.logObjects).Scan(&objects.permanent, &objects.identity, &objects.drawn,
+		&objects.cache, &objects.increment, &objects.cycle, &objects.always, &objects.triggers, &objects.subscriptions, &objects.children)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return store.ErrNotMigrated
 	}
@@ -69,12 +70,16 @@ func (o *logObjects) sequenceFaults(at logPositions) (faults []store.LogFault) {
 	add := func(fault, remedy string, args ...any) {
 		faults = append(faults, store.LogFault{Fault: fault, Remedy: "run " + fmt.Sprintf(remedy, args...)})
 	}
+	if o.cache == nil && o.drawn != "" {
+		add("the sequence of "+o.table+" is called "+o.drawn, "ALTER SEQUENCE %s RENAME TO events_global_position_seq", o.drawn)
+		return faults
+	}
 	if o.cache == nil {
 		add("positions of "+o.table+" are no longer drawn from a sequence of its own",
 			"ALTER TABLE %s ALTER global_position ADD GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME %s START %d)", o.table, o.sequence, at.used()+1)
 		return faults
 	}
-	if !o.identity {
+	if !o.identity || o.drawn == "" {
 		add("positions of "+o.table+" are not GENERATED ALWAYS AS IDENTITY from "+o.sequence,
 			"ALTER TABLE %s ALTER global_position SET GENERATED ALWAYS, or make the column an identity with that sequence again", o.table)
 	}

@@ -41,6 +41,7 @@ func TestCheckLog_namesEveryFaultAndItsRemedy(t *testing.T) {
 		{"dropped", "DROP TRIGGER keep_position ON pupwasm.events", "lacks the triggers keep_position", `CREATE TRIGGER keep_position BEFORE UPDATE
 			ON pupwasm.events FOR EACH ROW WHEN (NEW.global_position <> OLD.global_position) EXECUTE FUNCTION pupwasm.keep_position();
 			ALTER TABLE pupwasm.events ENABLE ALWAYS TRIGGER keep_position`},
+		{"renamed", "ALTER SEQUENCE pupwasm.events_global_position_seq RENAME TO positions", "the sequence of \"pupwasm\".events is called pupwasm.positions", ""},
 		{"child", "CREATE TABLE child () INHERITS (pupwasm.events)", "table child inherits", ""},
 		{"unlogged", "ALTER TABLE pupwasm.events SET UNLOGGED", "is UNLOGGED", ""},
 	} {
@@ -179,4 +180,28 @@ func TestRestore_ofTheEventsAlone(t *testing.T) {
 	fault := wantFault(t, open(t, to), "do not always fire", "fence")
 	execute(t, to.Connect(t), strings.TrimPrefix(fault.Remedy, "run "))
 	goesOn(t, from, to)
+}
+
+// TestLog_withoutItsIDIsReadNowhere: what was read could be of any log.
+func TestLog_withoutItsIDIsReadNowhere(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	s, conn := open(t, db), db.Connect(t)
+	appendOne(t, s, "a")
+	execute(t, conn, "CREATE TABLE kept AS TABLE pupwasm.log")
+	execute(t, conn, "DELETE FROM pupwasm.log")
+	request := store.ReadRequest{Limit: 1, Through: 1, Range: store.FullRange(), Columns: store.AllColumns}
+	for name, call := range map[string]func() error{
+		"horizon": func() error { _, err := s.Horizon(t.Context()); return err },
+		"read":    func() error { return s.Read(t.Context(), request, &store.Page{}) },
+		"peek":    func() error { _, err := s.Peek(t.Context(), request, &store.Page{}); return err },
+		"locate":  func() error { _, err := s.Locate(t.Context(), 1); return err },
+	} {
+		if err := call(); err == nil || !strings.Contains(err.Error(), "the log has lost its id") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	execute(t, conn, "INSERT INTO pupwasm.log TABLE kept")
+	_, err := s.Horizon(t.Context())
+	must(t, err)
 }

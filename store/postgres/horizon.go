@@ -31,7 +31,9 @@ func (s *Store) Horizon(ctx context.Context) (store.Horizon, error) {
 
 // readHorizon reads the one row of a look, in binary.
 func readHorizon(rows *pgconn.ResultReader, h *store.Horizon) error {
+	known := false
 	for rows.NextRow() {
+		known = true
 		values := rows.Values()
 		if len(values) != 6 || len(values[0]) != 8 || len(values[1]) != 8 || len(values[2]) != 4 {
 			return errors.New("the horizon is no row of bigint, bigint, integer, text, uuid, bigint")
@@ -43,5 +45,8 @@ func readHorizon(rows *pgconn.ResultReader, h *store.Horizon) error {
 		}
 	}
 	_, err := rows.Close()
+	if err == nil && !known {
+		return errNoLogID
+	}
 	return err
 }

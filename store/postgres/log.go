@@ -6,10 +6,14 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pupwasm/pupwasm/store"
 )
+
+// errNoLogID is of a log whose identity somebody has deleted. Nothing may be read on: its checkpoints could be those of any log.
+var errNoLogID = errors.New("the log has lost its id, the one row of table log: insert it again, with the log_id that the rows of table segments have")
 
 // Locate tells which log this is and what it has at some positions. See [store.Reader].
 func (s *Store) Locate(ctx context.Context, positions ...int64) (store.LogState, error) {
@@ -19,6 +23,9 @@ func (s *Store) Locate(ctx context.Context, positions ...int64) (store.LogState,
 	var events [][16]byte
 	err := s.control.QueryRow(ctx, s.queries.locate, append([]int64{}, positions...)).
 		Scan(&state.Log.ID, &state.Log.Timeline, &state.Head, &events)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return store.LogState{}, errNoLogID
+	}
 	if err != nil {
 		return store.LogState{}, translate(err)
 	}
@@ -65,12 +72,17 @@ func readLogID(values [][]byte, log *store.LogID) error {
 
 // readStamp reads the one row of inOrder.
 func readStamp(rows *pgconn.ResultReader, log *store.LogID) error {
+	known := false
 	for rows.NextRow() {
+		known = true
 		values := rows.Values()
 		if err := readLogID(values[min(1, len(values)):], log); err != nil {
 			return err
 		}
 	}
 	_, err := rows.Close()
+	if err == nil && !known {
+		return errNoLogID
+	}
 	return err
 }

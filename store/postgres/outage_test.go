@@ -319,3 +319,34 @@ func TestOutage_oneHalfOpenConnectionTellsOfAll(t *testing.T) {
 		t.Errorf("%d half-open connections were asked, must be 1", between.asked)
 	}
 }
+
+// TestOutage_theDeadlineOfACallerSaysNothingOfTheServer has a caller give up a call that a lock holds up: other connections stay.
+func TestOutage_theDeadlineOfACallerSaysNothingOfTheServer(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	s, err := postgres.Open(db.DSN, postgres.Options{Schema: db.Schema, ConnectionsMax: 1})
+	must(t, err)
+	t.Cleanup(s.Close)
+	conn := db.Connect(t)
+	reader := func() string {
+		t.Helper()
+		must(t, s.Read(t.Context(), store.ReadRequest{Through: 1, Limit: 1, Range: store.FullRange()}, &store.Page{}))
+		pids := query(t, conn, `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+			AND (query LIKE '%ORDER BY global_position LIMIT%' OR query LIKE '%enable_sort%')`)
+		if len(pids) != 1 {
+			t.Fatalf("%d connections have read, must be 1", len(pids))
+		}
+		return pids[0][0]
+	}
+	before := reader()
+	holding := begin(t, db.Connect(t))
+	execute(t, holding.Conn(), "LOCK TABLE pupwasm.workers")
+	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := s.Heartbeat(short, store.Worker{Name: "w"}, time.Hour); !errors.Is(err, store.ErrTransient) {
+		t.Errorf("the call that was given up ends with %v", err)
+	}
+	if after := reader(); after != before {
+		t.Errorf("the connection that reads is %s, was %s", after, before)
+	}
+}

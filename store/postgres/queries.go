@@ -94,8 +94,8 @@ func queriesFor(schema, now string) queries {
 		positionTime: in(`SELECT created_at FROM {schema}.events WHERE global_position > $1 ORDER BY global_position LIMIT 1`),
 		sequence:     in(`{schema}.events_global_position_seq`),
 		logObjects: in(`SELECT e.relpersistence = 'p',
-				EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = e.oid AND a.attname = 'global_position' AND a.attidentity = 'a')
-					AND pg_get_serial_sequence('{schema}.events', 'global_position')::regclass = s.seqrelid,
+				EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = e.oid AND a.attname = 'global_position' AND a.attidentity = 'a'),
+				coalesce(pg_get_serial_sequence('{schema}.events', 'global_position'), ''),
 				s.seqcache, s.seqincrement, s.seqcycle,
 				ARRAY(SELECT t.tgname::text FROM pg_trigger t WHERE t.tgrelid = e.oid AND t.tgenabled = 'A'),
 				ARRAY(SELECT t.tgname::text FROM pg_trigger t WHERE t.tgrelid = e.oid),
@@ -108,7 +108,7 @@ func queriesFor(schema, now string) queries {
 			FROM {schema}.events_global_position_seq s`),
 		logEnd: in(`SELECT 0::bigint, coalesce((SELECT max(e.global_position) FROM {schema}.events e), 0),
 			coalesce((SELECT max(p.position) FROM {schema}.segments p), 0)`),
-		advance: in(`SELECT {schema}.advance($1, $2::integer, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`),
+		advance: in(`SELECT {schema}.advance($1, $2::integer, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`),
 		pin:     in(`SELECT {schema}.pin($1)`),
 
 		mayNotify: in(`SELECT {schema}.may_notify()`),

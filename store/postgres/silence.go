@@ -33,13 +33,12 @@ func (s *Store) guard(config *pgxpool.Config) {
 		if params.IdleDuration < s.pingAfter {
 			return false
 		}
-		within, cancel := context.WithTimeout(ctx, s.pingTimeout)
+		within, cancel := context.WithTimeoutCause(ctx, s.pingTimeout, errSilent)
 		defer cancel()
-		err := params.Conn.Ping(within)
-		if err == nil {
+		if params.Conn.Ping(within) == nil {
 			return false
 		}
-		if errors.Is(err, context.DeadlineExceeded) {
+		if errors.Is(context.Cause(within), errSilent) {
 			s.dropIdle()
 		}
 		return true // the pool pings it again, which fails at once, and drops it
@@ -48,6 +47,9 @@ func (s *Store) guard(config *pgxpool.Config) {
 
 // keepAlive finds out in unansweredMax that nobody is there while an answer is waited for.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 2}
+
+// errSilent is why a call has ended that the server did not answer in its time. The deadline of a caller says nothing of the server.
+var errSilent = errors.New("the server is silent")
 
 // dropIdle closes the idle connections of all pools when one has fallen silent: the others are no better, and each would have to be
 // waited for.

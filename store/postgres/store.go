@@ -198,12 +198,12 @@ const silenceMax = 10 * time.Second
 // bounded ends a call to a server that has gone silent, as one does that has lost its power: nothing tells the connection, and
 // the server's own limit on the statement no longer does.
 func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	cancel := func() {}
-	if s.options.StatementTimeout >= 0 {
-		ctx, cancel = context.WithTimeout(ctx, s.options.StatementTimeout+s.silence)
+	if s.options.StatementTimeout < 0 {
+		return ctx, func() {}
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, s.options.StatementTimeout+s.silence, errSilent)
 	return ctx, func() {
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		if errors.Is(context.Cause(ctx), errSilent) {
 			s.dropIdle()
 		}
 		cancel()

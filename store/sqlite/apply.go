@@ -146,28 +146,20 @@ func (u *unit) Commit(ctx context.Context, commit store.Commit) error {
 // fence moves the checkpoint, if the claim holds and what was read is of the log that the file has.
 func (u *unit) fence(c *conn, commit *store.Commit) error {
 	q := &u.catalogue.store.queries
-	held, checkpoint := false, store.LogID{}
 	claim := []any{u.claim.Projection, u.claim.Segment, u.claim.Worker, u.claim.Epoch, u.claim.Position}
-	err := c.query(q.held, func(row *prepared) error {
-		held, checkpoint = true, row.logID(0)
+	moved, err := c.exec(q.advance, append(claim, commit.Through, commit.Log.ID, int64(commit.Log.Timeline), commit.LastPosition, commit.LastEvent)...)
+	if err != nil || moved > 0 {
+		return err
+	}
+	reason := store.ErrFenced
+	err = c.query(q.held, func(*prepared) error {
+		reason = store.ErrOtherLog
 		return nil
 	}, claim...)
 	if err != nil {
 		return err
 	}
-	if !held {
-		return store.ErrFenced
-	}
-	before, after := u.claim.Applied, commit.Applied(&u.claim)
-	same, err := c.sameLog(q, commit, before, after)
-	if err != nil {
-		return err
-	}
-	if !same || checkpoint != commit.Log {
-		return store.ErrOtherLog
-	}
-	_, err = c.exec(q.advance, append(claim, commit.Through, after.Position, after.Event)...)
-	return err
+	return reason
 }
 
 // apply runs a step's statement for each of its rows.

@@ -40,28 +40,6 @@ func (s *Store) Adopt(ctx context.Context, claim store.Claim, log store.LogID) e
 	})
 }
 
-// sameLog tells whether the file's log is the one that a commit was read of: by its id, and by the events that were applied last
-// before it and with it.
-func (c *conn) sameLog(q *queries, commit *store.Commit, events ...store.Applied) (bool, error) {
-	log, err := c.logID(q)
-	if err != nil || log != commit.Log {
-		return false, err
-	}
-	head, err := c.head(q)
-	if err != nil || head < commit.Through {
-		return false, err
-	}
-	for _, event := range events {
-		if event.Position == 0 {
-			continue
-		}
-		if id, err := c.eventAt(q, event.Position); err != nil || id != event.Event {
-			return false, err
-		}
-	}
-	return true, nil
-}
-
 // logID returns the identity of the file's log, which has no timeline.
 func (c *conn) logID(q *queries) (log store.LogID, err error) {
 	err = c.query(q.logID, func(row *prepared) error {

@@ -80,12 +80,18 @@ func queriesFor(schema, now string) queries {
 		logPositions: in(`SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{schema}__events'), 0),
 			coalesce((SELECT max(global_position) FROM {schema}__events), 0),
 			coalesce((SELECT max(position) FROM {schema}__segments), 0)`),
-		held: in(`SELECT log_id, timeline FROM {schema}__segments
+		held: in(`SELECT 1 FROM {schema}__segments
 			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4 AND position = $5`),
-		advance: in(`UPDATE {schema}__segments SET position = $6, last_position = $7, last_event = $8, updated_at = {now},
+		advance: in(`UPDATE {schema}__segments SET position = $6, updated_at = {now},
+				(last_position, last_event) = (SELECT global_position, event_id FROM {schema}__events WHERE global_position <= $6
+					UNION ALL SELECT 0, zeroblob(16) ORDER BY 1 DESC LIMIT 1),
 				behind_since = CASE WHEN $6 < (SELECT seq FROM sqlite_sequence WHERE name = '{schema}__events')
 					THEN coalesce(behind_since, {now}) END
-			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4 AND position = $5`),
+			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4 AND position = $5
+			AND log_id = $7 AND timeline = $8 AND $8 = 0 AND EXISTS (SELECT 1 FROM {schema}__log WHERE id = $7)
+			AND $6 <= coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{schema}__events'), 0)
+			AND (last_position = 0 OR last_event = (SELECT event_id FROM {schema}__events WHERE global_position = last_position))
+			AND ($9 = 0 OR $10 = (SELECT event_id FROM {schema}__events WHERE global_position = $9))`),
 
 		join: in(`INSERT INTO {schema}__workers (worker, expires_at, ttl, projections, segments, refused, incarnation)
 			VALUES ($1, {now} + $2, $2, $3, $4, $5, $6)

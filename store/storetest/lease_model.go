@@ -40,7 +40,7 @@ func leaseModel(f *fixture) {
 			leases: map[string]lease{}, workers: map[string]store.Worker{}, segments: map[int]*store.SegmentStatus{},
 			epochs: map[int]int64{}, committed: map[[2]int64]string{}, applied: applied{{position: f.origin}},
 		}
-		m.log = f.logID()
+		m.log, m.events = f.logID(), f.read()
 		m.begin()
 		t.Repeat(map[string]func(*rapid.T){
 			"": m.check,
@@ -79,6 +79,7 @@ type protocol struct {
 	asked    int
 	next     int
 	log      store.LogID
+	events   []store.Recorded // of the log
 
 	given     []store.Claim // every claim, as it was after each commit too
 	applied   applied
@@ -325,6 +326,11 @@ func (m *protocol) commit(t *rapid.T, claim store.Claim, events int64) {
 		return
 	}
 	s.Position = through
+	for i := range m.events {
+		if e := &m.events[i]; e.Position <= through {
+			s.Applied = store.Applied{Log: m.log, Position: e.Position, Event: e.ID}
+		}
+	}
 	key := [2]int64{int64(claim.Segment), claim.Epoch}
 	if other := cmp.Or(m.committed[key], claim.Worker); other != claim.Worker {
 		t.Fatalf("%s and %s committed to segment %d in epoch %d", other, claim.Worker, claim.Segment, claim.Epoch)

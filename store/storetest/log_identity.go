@@ -12,9 +12,10 @@ var logIdentityCases = []testCase{
 	{"everything_read_is_stamped", logStamp},
 	{"what_was_read_of_another_log_is_not_committed", logStale},
 	{"a_checkpoint_of_another_log_goes_on_when_it_adopts_this_one", logAdopt},
-	{"the_checkpoint_has_the_last_event_applied", logApplied},
+	{"the_checkpoint_has_the_last_event_up_to_it", logApplied},
 	{"an_event_that_is_not_in_the_log_is_not_committed", logForged},
 	{"a_log_that_was_replaced_is_found_out", logReplaced},
+	{"a_log_that_has_grown_again_is_found_out", logGrown},
 	{"the_last_event_survives_splits_and_merges", logLayout},
 }
 
@@ -46,7 +47,7 @@ func (r *runner) commitOf(log store.LogID, last store.Appended) error {
 	}
 	err := tx.Commit(r.ctx, commit)
 	if err == nil {
-		r.claim.Position, r.claim.Applied = commit.Through, commit.Applied(&r.claim)
+		r.claim.Position = commit.Through
 	}
 	return err
 }
@@ -149,19 +150,24 @@ func logAdopt(f *fixture) {
 
 func logApplied(f *fixture) {
 	r := f.running(totals("sums"))
-	last := f.appendTo(stream("a"), 2)[0]
-	want := store.Applied{Log: f.logID(), Position: last.Position, Event: last.ID}
-	f.must(r.commitOf(f.logID(), last))
-	f.must(r.commitOf(f.logID(), store.Appended{})) // over an event out of scope
-	if got := f.status("sums").Segments[0].Applied; got != want || r.claim.Applied != want {
-		f.Errorf("the checkpoint has %+v, want %+v", got, want)
+	appended := f.appendTo(stream("a"), 2)
+	tied := func(to store.Applied) {
+		f.Helper()
+		if got := f.status("sums").Segments[0].Applied; got != to {
+			f.Errorf("at %d the checkpoint has %+v, want %+v", r.claim.Position, got, to)
+		}
+		f.must(r.fault())
 	}
+	f.must(r.commitOf(f.logID(), appended[0]))
+	tied(store.Applied{Log: f.logID(), Position: appended[0].Position, Event: appended[0].ID})
+	f.must(r.commitOf(f.logID(), store.Appended{})) // over an event that is another segment's
+	want := store.Applied{Log: f.logID(), Position: appended[1].Position, Event: appended[1].ID}
+	tied(want)
 	f.must(f.store.Release(f.ctx, r.claim))
 	claims := f.claims(f.store, "sums", worker, 1)
 	if len(claims) != 1 || claims[0].Applied != want {
 		f.Errorf("the claims are %+v, want one with %+v", claims, want)
 	}
-	f.must(r.fault())
 }
 
 func logForged(f *fixture) {
@@ -187,17 +193,31 @@ func logReplaced(f *fixture) {
 	next := f.appendTo(stream("b"), 1)[0]
 	f.must(r.fault())
 	f.Query(f, "DELETE FROM "+events+fmt.Sprint(" WHERE global_position = ", last.Position))
-	r.wantFault(fmt.Sprintf("event %s, the last one applied, is no longer in the log at position %d", last.ID, last.Position))
+	r.wantFault(fmt.Sprintf("event %s, the last one up to the checkpoint, is no longer in the log at position %d", last.ID, last.Position))
 	if err := r.commitOf(f.logID(), next); !errors.Is(err, store.ErrOtherLog) {
 		f.Errorf("behind an event that is gone: %v", err)
 	}
 	f.Query(f, "UPDATE "+f.Table("pupwasm", "segments")+fmt.Sprintf(" SET last_position = %d", next.Position))
-	r.wantFault(fmt.Sprintf("event %s was applied at position %d, where the log has event %s", last.ID, next.Position, next.ID))
+	r.wantFault(fmt.Sprintf("the log had event %s at position %d, and has event %s there now", last.ID, next.Position, next.ID))
 	f.Query(f, "UPDATE "+f.Table("pupwasm", "segments")+" SET position = "+fmt.Sprint(f.at(99_999)))
 	r.wantFault(fmt.Sprintf("the checkpoint is at position %d, the log ends at %d", f.at(99_999), next.Position))
 	if got := r.table(); got != "a 1" {
 		f.Errorf("the table is %q", got)
 	}
+}
+
+// logGrown has the end of the log, which no segment has had an event in, give way to other events.
+func logGrown(f *fixture) {
+	r := f.running(totals("sums"))
+	f.must(r.commitOf(f.logID(), f.appendTo(stream("a"), 1)[0]))
+	passed := f.appendTo(stream("b"), 1)[0]
+	f.must(r.commitOf(f.logID(), store.Appended{}))
+	f.Query(f, "DELETE FROM "+f.Table("pupwasm", "events")+fmt.Sprint(" WHERE global_position = ", passed.Position))
+	next := f.appendTo(stream("b"), 1)[0]
+	if err := r.commitOf(f.logID(), next); !errors.Is(err, store.ErrOtherLog) {
+		f.Errorf("behind an event that was passed and is gone: %v", err)
+	}
+	r.wantFault(fmt.Sprintf("event %s, the last one up to the checkpoint, is no longer in the log at position %d", passed.ID, passed.Position))
 }
 
 func logLayout(f *fixture) {
@@ -213,20 +233,25 @@ func logLayout(f *fixture) {
 	for i, claim := range f.claims(f.store, "sums", "w1", 2) {
 		move(claim, appended[i], f.at(3))
 	}
-	applied := func(want ...store.Appended) {
+	tied := func(segments int) {
 		f.Helper()
-		for i, s := range f.status("sums").Segments {
-			if s.Applied != (store.Applied{Log: log, Position: want[i].Position, Event: want[i].ID}) {
-				f.Errorf("segment %d has %+v, want event %+v", s.Segment, s.Applied, want[i])
+		status := f.status("sums").Segments
+		if len(status) != segments {
+			f.Errorf("there are %d segments, want %d", len(status), segments)
+		}
+		for _, s := range status {
+			if s.Applied != (store.Applied{Log: log, Position: appended[2].Position, Event: appended[2].ID}) {
+				f.Errorf("segment %d has %+v, want event %+v", s.Segment, s.Applied, appended[2])
 			}
 		}
 	}
+	tied(2)
 	f.reshard(func(l *store.Layout) error { return l.Resize(4) })
-	applied(appended[0], appended[1], appended[0], appended[1])
+	tied(4)
 	f.reshard(func(l *store.Layout) error { return l.Resize(1) })
-	applied(appended[1])
+	tied(1)
 	claims := f.claims(f.store, "sums", "w1", 9)
-	if len(claims) != 1 || claims[0].Applied.Event != appended[1].ID {
+	if len(claims) != 1 || claims[0].Applied.Event != appended[2].ID {
 		f.Errorf("the claims are %+v", claims)
 	}
 }
