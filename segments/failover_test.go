@@ -133,7 +133,7 @@ var otherLogs = []struct {
 }{
 	{"truncated", "TRUNCATE pupwasm.events RESTART IDENTITY", 0, "the log ends at 0"},
 	{"truncated without its positions", "TRUNCATE pupwasm.events", 0, "is no longer in the log at position"},
-	{"restored and grown past the checkpoint", "TRUNCATE pupwasm.events; ALTER SEQUENCE pupwasm.events_global_position_seq RESTART WITH {begin}", 300, "where the log has event"},
+	{"restored and grown past the checkpoint", "TRUNCATE pupwasm.events; ALTER SEQUENCE pupwasm.events_global_position_seq RESTART WITH {begin}", 300, "has event"},
 	{"another", "UPDATE pupwasm.log SET id = gen_random_uuid()", 300, "the rows were built from log"},
 }
 
