@@ -9,7 +9,7 @@ import (
 	"github.com/pupwasm/pupwasm/store/sqlite"
 )
 
-// TestStatus_saysThatTheLogIsAnother has the last event that was applied go from the log: status must not say that all is applied, and
+// TestStatus_saysThatTheLogIsAnother has the last event up to the checkpoint go from the log: status must not say that all is applied, and
 // wait must not wait.
 func TestStatus_saysThatTheLogIsAnother(t *testing.T) {
 	t.Parallel()
