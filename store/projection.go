@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -99,6 +100,25 @@ type Commit struct {
 type Rows struct {
 	Width  int
 	Values []Value
+	bytes  int // that the values take in memory, about
+}
+
+const (
+	// ResultBytesMax bounds what a query of a projection may bring into the host's memory.
+	ResultBytesMax = 64 << 20
+	// valueBytes is about what a value takes besides its bytes.
+	valueBytes = 64
+)
+
+// Reset empties the result for another one, of so many values a row.
+func (r *Rows) Reset(width int) { r.Width, r.Values, r.bytes = width, r.Values[:0], 0 }
+
+// Reserve counts a value of so many bytes before it is added, and refuses what is beyond [ResultBytesMax].
+func (r *Rows) Reserve(bytes int) error {
+	if r.bytes += valueBytes + bytes; r.bytes > ResultBytesMax {
+		return fmt.Errorf("the result has more than %d MiB", ResultBytesMax>>20)
+	}
+	return nil
 }
 
 // ClaimRequest asks for segments of a projection.

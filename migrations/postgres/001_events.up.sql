@@ -327,7 +327,8 @@ BEGIN
         WHEN 'metadata' THEN
             fault := CASE
                 WHEN member.kind NOT IN ('object', 'null') THEN 'metadata is not a JSON object'
-                WHEN octet_length(member.text) > 1048576 THEN format('metadata has %s bytes, the limit is 1048576', octet_length(member.text))
+                WHEN octet_length(member.value::jsonb::text) > 1048576
+                    THEN format('metadata has %s bytes, the limit is 1048576', octet_length(member.value::jsonb::text))
             END;
         WHEN 'created_at' THEN
             fault := CASE
@@ -361,6 +362,8 @@ BEGIN
 EXCEPTION
     WHEN untranslatable_character OR invalid_text_representation THEN
         RETURN 'has a NUL character or half of a surrogate pair, which functions for JSON refuse here: give the payload as payload_base64';
+    WHEN numeric_value_out_of_range THEN
+        RETURN 'metadata has a number that is out of the range of PostgreSQL''s numbers';
     WHEN invalid_parameter_value THEN
         RETURN 'payload_base64 is not base64: ' || SQLERRM;
 END $$;

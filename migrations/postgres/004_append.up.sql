@@ -3,8 +3,8 @@
 -- The fence as before in as few expressions as it can be, since each one costs a microsecond in a transaction with one row.
 -- CASE, and not AND, has an order of evaluation.
 --
--- A transaction without an id has inserted nothing yet. It takes its lock and remembers nothing, which spares single rows
--- the setting; a second statement takes one lock more, which holds back less than the first, and remembers it.
+-- A transaction without an id has inserted nothing yet. It takes its lock and does not remember that it has, which spares single
+-- rows a setting; a second statement takes one lock more, which holds back less than the first, and remembers it.
 --
 -- Beside the lock it notes the position that the lock is at, for check_position.
 CREATE OR REPLACE FUNCTION {schema}.fence() RETURNS trigger LANGUAGE plpgsql AS $$

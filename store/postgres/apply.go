@@ -52,7 +52,7 @@ func (u *unit) Query(ctx context.Context, query int, arguments []store.Value, ro
 		u.params.add(t, arguments[i])
 	}
 	p.send(entry, u.params.values())
-	rows.Width, rows.Values = len(entry.results), rows.Values[:0]
+	rows.Reset(len(entry.results))
 	err = p.finish(func(of *statementResult) error {
 		if of.statement != entry {
 			return of.drain()
@@ -131,11 +131,7 @@ func (c *catalogue) fence(params *parameters, claim *store.Claim, commit *store.
 func (p *pipeline) sendStep(c *catalogue, params *parameters, step *store.Step) {
 	statement := &c.writes[step.Write]
 	if statement.set {
-		params.reset()
-		for column, t := range statement.params {
-			params.addColumn(t.Kind, step, column)
-		}
-		p.send(statement, params.values())
+		p.sendRows(statement, params, *step)
 		return
 	}
 	for row := range step.Count {
@@ -147,6 +143,27 @@ func (p *pipeline) sendStep(c *catalogue, params *parameters, step *store.Step) 
 			p.send(statement, params.values())
 		} else {
 			p.again(statement, params.values())
+		}
+	}
+}
+
+// rowsAtOnce is how many rows of a large step go out together: the server writes them while those behind them are put into its form.
+const rowsAtOnce = 2048
+
+// sendRows sends a step as arrays, one a column. Parts of it keep the order of its rows, and so of the locks that they take.
+func (p *pipeline) sendRows(statement *statement, params *parameters, step store.Step) {
+	send := p.send
+	for left := step; left.Count > 0; send = p.again {
+		part := left
+		part.Count = min(left.Count, rowsAtOnce)
+		left.Count, left.Values = left.Count-part.Count, left.Values[part.Count*step.Width:]
+		params.reset()
+		for column, t := range statement.params {
+			params.addColumn(t.Kind, &part, column)
+		}
+		send(statement, params.values())
+		if left.Count > 0 {
+			p.flush()
 		}
 	}
 }

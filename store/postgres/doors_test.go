@@ -36,6 +36,8 @@ func TestSQL_appendRefuses(t *testing.T) {
 		{"a time as a number", `{"event_type": "e", "created_at": 1700000000}`, "created_at is 1700000000, must be a string"},
 		{"metadata that is an array", `{"event_type": "e", "metadata": []}`, "metadata is not a JSON object"},
 		{"metadata that is text", `{"event_type": "e", "metadata": "{}"}`, "metadata is not a JSON object"},
+		{"a number beyond numeric", `{"event_type": "e", "metadata": {"a": 1e200000}}`, "event 2: metadata has a number that is out of the range of PostgreSQL's numbers"},
+		{"metadata that is large as text", `{"event_type": "e", "metadata": {"a": [` + strings.Repeat("1e131071,", 8) + `1]}}`, "the limit is 1048576"},
 		{"metadata that is large", `{"event_type": "e", "metadata": {"a": "` + strings.Repeat("x", 1<<20) + `"}}`, "metadata has 1048585 bytes, the limit is 1048576"},
 		{"a misspelt member", `{"event_type": "e", "Payload": 1}`, `member "Payload" is not known: an event has event_type, `},
 		{"a member with a line break", `{"event_type": "e", "pay\nload": null}`, `member "pay\nload" is not known`},

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -49,6 +48,10 @@ func (p *pipeline) again(s *statement, values [][]byte) {
 	p.inner.SendQueryPrepared("", values, formats, resultFormats)
 }
 
+// flush has the server begin with what was sent. The client goes on reading meanwhile, so that neither waits for the other for ever. An
+// error is told by finish too.
+func (p *pipeline) flush() { _ = p.inner.Flush() }
+
 var resultFormats = []int16{binaryFormat}
 
 // wire returns the types and formats of the parameters.
@@ -78,18 +81,15 @@ func (r *statementResult) drain() error {
 	return err
 }
 
-// resultBytesMax bounds what a query of a projection may bring into the host's memory. The rest of a larger result is read
-// and dropped, which the statement's time limit bounds.
-const resultBytesMax = 64 << 20
-
+// collect adds the rows to a result. The rest of one that is too large is read and dropped, which the statement's time limit bounds.
 func (r *statementResult) collect(rows *store.Rows) error {
-	size := 0
 	for r.reader.NextRow() {
 		for i, data := range r.reader.Values() {
-			if size += valueBytes + len(data); size > resultBytesMax {
-				return &store.RejectedError{Statement: r.statement.name, Reason: fmt.Sprintf("the result has more than %d MiB", resultBytesMax>>20)}
+			err := rows.Reserve(len(data))
+			var value store.Value
+			if err == nil {
+				value, err = decodeResult(r.statement.results[i], data)
 			}
-			value, err := decodeResult(r.statement.results[i], data)
 			if err != nil {
 				return &store.RejectedError{Statement: r.statement.name, Reason: err.Error()}
 			}
@@ -98,9 +98,6 @@ func (r *statementResult) collect(rows *store.Rows) error {
 	}
 	return r.drain()
 }
-
-// valueBytes is about what a value takes besides its bytes.
-const valueBytes = 64
 
 // finish sends everything, gives each result to handle, and returns the first error in the words of package store.
 func (p *pipeline) finish(handle func(*statementResult) error) (err error) {

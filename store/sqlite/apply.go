@@ -23,7 +23,7 @@ type unit struct {
 // Query runs a query of the catalogue. See [store.Tx].
 func (u *unit) Query(ctx context.Context, query int, arguments []store.Value, rows *store.Rows) error {
 	entry := &u.catalogue.queries[query]
-	rows.Width, rows.Values = len(entry.results), rows.Values[:0]
+	rows.Reset(len(entry.results))
 	u.running = entry.name
 	err := u.catalogue.store.read(ctx, func(c *conn) error {
 		if entry.load {
@@ -112,7 +112,11 @@ func (p *prepared) collect(entry *statement, index int64, rows *store.Rows) erro
 				rows.Values = append(rows.Values, store.I64(index))
 				continue
 			}
-			value, err := p.result(at, t)
+			var value store.Value
+			err := rows.Reserve(p.size(at))
+			if err == nil {
+				value, err = p.result(at, t)
+			}
 			if err != nil {
 				_ = p.Reset()
 				return valueError(err)

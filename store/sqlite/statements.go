@@ -15,7 +15,6 @@ type statement struct {
 	results []store.Type
 	keys    int  // parameters that are a key: the leading ones of a declarative entry
 	load    bool // is run once for every key in the arrays that are its arguments
-	declare bool // is SQL that the module brought
 	owned   bool // and keeps to rows of one partition key
 }
 
@@ -64,7 +63,6 @@ func declared(p placed, item string, texts store.Statement) (string, error) {
 func writeStatement(p placed, w *store.Write) (s statement, err error) {
 	s = statement{name: fmt.Sprintf("write %q", w.Name), params: p.Parameters(w), owned: p.KeepsToKey(w.PartitionParam, w.Unordered)}
 	if w.SQL != nil {
-		s.declare = true
 		s.sql, err = declared(p, s.name, w.SQL)
 		return s, err
 	}
@@ -146,7 +144,6 @@ func queryStatement(p placed, q *store.Query) (s statement, err error) {
 	s = statement{name: fmt.Sprintf("query %q", q.Name), owned: p.KeepsToKey(q.PartitionParam, q.Unordered)}
 	s.params, s.results = p.Signature(q)
 	if q.SQL != nil {
-		s.declare = true
 		s.sql, err = declared(p, s.name, q.SQL)
 		return s, err
 	}

@@ -106,6 +106,17 @@ func (p *prepared) result(at int, t store.Type) (store.Value, error) {
 	return store.Value{}, fmt.Errorf("result %d is %s, declared is %s", at+1, storage, t)
 }
 
+// size is how many bytes a text or a blob has.
+func (p *prepared) size(at int) int {
+	switch p.ColumnType(at) {
+	case sqlite3.TEXT:
+		return len(p.ColumnRawText(at))
+	case sqlite3.BLOB:
+		return len(p.ColumnRawBlob(at))
+	}
+	return 0
+}
+
 func (p *prepared) scalar(at int, kind store.Kind, storage sqlite3.Datatype) (v store.Value, ok bool) {
 	number := storage == sqlite3.INTEGER || storage == sqlite3.FLOAT
 	switch kind {

@@ -233,21 +233,36 @@ func applyLarge(f *fixture) {
 	if got := f.Query(f, "SELECT count(*), sum(length(set_text)) FROM "+f.Table("actions", "row")); got[0][0] != fmt.Sprint(rows) || got[0][1] != fmt.Sprint(rows/200*199*100+500) {
 		f.Errorf("the table has %v", got)
 	}
+	// A row far behind the first is refused: none of them is written.
+	r.apply(addTo(rows-1, store.I64(math.MaxInt64)))
+	batch = batch[:0]
+	for i := range int64(rows) {
+		batch = append(batch, addTo(i, store.I64(1)))
+	}
+	var rejection *store.RejectedError
+	if err := r.commit(batch...); !errors.As(err, &rejection) || rejection.Statement != `write "put"` {
+		f.Errorf("a sum out of range in the last row: %v", err)
+	}
+	if got := f.Query(f, "SELECT count(*) FROM "+f.Table("actions", "row")+" WHERE add_i64 = 1"); got[0][0] != "0" {
+		f.Errorf("%s rows are written of a batch that is refused", got[0][0])
+	}
+}
+
+// addTo adds to the sum of a row.
+func addTo(id int64, sum store.Value) store.Mutation {
+	return mutate(actionsPut, store.I64(id), store.Null(), sum, store.Null(), store.Null(), store.Null(), store.Null(), store.Null())
 }
 
 func applyRefusals(f *fixture) {
-	full := func(id int64, sum store.Value) store.Mutation {
-		return mutate(actionsPut, store.I64(id), store.Null(), sum, store.Null(), store.Null(), store.Null(), store.Null(), store.Null())
-	}
 	r := f.running(actions())
-	r.apply(full(1, store.I64(math.MaxInt64)))
+	r.apply(addTo(1, store.I64(math.MaxInt64)))
 	cases := []struct {
 		name      string
 		mutations []store.Mutation
 		statement string
 	}{
-		{"a sum out of range in the table", []store.Mutation{full(1, store.I64(1))}, `write "put"`},
-		{"a sum out of range within the batch", []store.Mutation{full(2, store.I64(math.MaxInt64)), full(2, store.I64(1))}, `write "put"`},
+		{"a sum out of range in the table", []store.Mutation{addTo(1, store.I64(1))}, `write "put"`},
+		{"a sum out of range within the batch", []store.Mutation{addTo(2, store.I64(math.MaxInt64)), addTo(2, store.I64(1))}, `write "put"`},
 		{"a key that is NULL", []store.Mutation{mutate(actionsTouch, store.Null())}, `write "touch"`},
 	}
 	for _, c := range cases {

@@ -14,6 +14,7 @@ var queryCases = []testCase{
 	{"a_query_sees_what_was_committed", querySees},
 	{"queries_and_commit_are_one_unit", queryThenCommit},
 	{"a_refused_query_names_itself", queryRefused},
+	{"a_result_that_is_too_large_is_refused", queryTooLarge},
 	{"rollback_ends_the_unit", queryRollback},
 	{"rows_are_used_again", queryRowsAgain},
 }
@@ -127,6 +128,26 @@ func queryRefused(f *fixture) {
 		f.Errorf("the next unit gets %q", got)
 	}
 	r.apply(mutate(totalsPut, store.Text("a"), store.I64(1)))
+}
+
+// queryTooLarge asks for rows that would not fit into the host.
+func queryTooLarge(f *fixture) {
+	p := totals("sums")
+	count := `WITH RECURSIVE n (x) AS (SELECT CAST(1 AS bigint) UNION ALL SELECT x + 1 FROM n WHERE x < $1) SELECT x FROM n`
+	p.Queries = append(p.Queries, store.Query{Name: "count", SQL: anySQL(count), Params: types("i64"), Results: types("i64"), Unordered: true})
+	r := f.running(p)
+	tx := r.catalogue.Begin(r.claim)
+	defer tx.Rollback()
+	var rows store.Rows
+	var rejection *store.RejectedError
+	err := tx.Query(f.ctx, 2, []store.Value{store.I64(2_000_000)}, &rows)
+	if !errors.As(err, &rejection) || rejection.Statement != `query "count"` || !strings.Contains(err.Error(), "the result has more than 64 MiB") {
+		f.Errorf("two million rows: %v", err)
+	}
+	tx.Rollback()
+	if got := show(r.query(2, store.I64(2))); got != "1; 2" {
+		f.Errorf("the next unit gets %q", got)
+	}
 }
 
 func queryRollback(f *fixture) {
