@@ -272,14 +272,17 @@ func (c *client) disconnect() {
 // compareCustomers demands that the rows of byCustomer, which many streams change, are what the log says.
 func compareCustomers(t *testing.T, db pgtest.Database) {
 	t.Helper()
-	var wrong, customers int
+	var wrong *string
+	var customers int
 	query(t, db, `WITH want AS (SELECT convert_from(payload, 'UTF8')::json ->> 'customer' AS customer, count(*) AS events, max(global_position) AS last
 			FROM pupwasm.events GROUP BY 1)
-		SELECT count(*) FILTER (WHERE f.orders IS DISTINCT FROM w.events OR f.last_position IS DISTINCT FROM w.last OR l.position IS DISTINCT FROM w.last),
+		SELECT string_agg(format('customer %s has %s events, the last at %s: customer_fold has %s and %s, latest_order %s', w.customer, w.events, w.last,
+				f.orders, f.last_position, l.position), '; ')
+				FILTER (WHERE f.orders IS DISTINCT FROM w.events OR f.last_position IS DISTINCT FROM w.last OR l.position IS DISTINCT FROM w.last),
 			count(*) FROM want w
 		FULL JOIN customer_fold.customers f ON f.customer_id = w.customer FULL JOIN latest_order.latest l ON l.customer_id = w.customer`, &wrong, &customers)
-	if wrong > 0 {
-		t.Errorf("%d of %d customers have wrong rows", wrong, customers)
+	if wrong != nil {
+		t.Errorf("of %d customers wrong are: %s", customers, *wrong)
 	}
 }
 
