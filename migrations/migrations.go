@@ -145,8 +145,8 @@ func read(name, schema string) (string, error) {
 	return strings.ReplaceAll(string(text), "{schema}", schema), nil
 }
 
-// Up applies what is missing and returns it; after an error nothing is applied. With nothing missing it changes nothing, and does not wait for the lock. It
-// refuses a database that keeps text in another encoding than UTF-8.
+// Up applies what is missing and returns it; after an error nothing is applied. With nothing missing it changes nothing, and does not
+// wait for the lock. It refuses a database that keeps text in another encoding than UTF-8.
 func (m *Migrator) Up(ctx context.Context) ([]Migration, error) {
 	if err := m.checkEncoding(ctx); err != nil {
 		return nil, err
@@ -170,8 +170,8 @@ func (m *Migrator) Up(ctx context.Context) ([]Migration, error) {
 	return applied, nil
 }
 
-// Down takes back the last steps migrations and returns them; after an error none is taken back. It deletes data, and refuses while a
-// projection is installed.
+// Down takes back the last migrations, as many as steps says, and returns them; after an error none is taken back. It deletes data.
+// It is refused while a projection is installed.
 func (m *Migrator) Down(ctx context.Context, steps int) ([]Migration, error) {
 	var reverted []Migration
 	err := m.locked(ctx, func(conn *sql.Conn, version int) error {

@@ -56,7 +56,7 @@ func newMigrateDownCommand(globals *globalOptions) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "down",
 		Short: "Take migrations back, with the data in their tables",
-		Long:  "Take the last migrations back. It deletes their tables and all that is in them, and asks for --yes.",
+		Long:  "Take the last migrations back. It deletes their tables and all that is in them, and asks for --yes. It is refused while\nprojections are installed: reset them first.",
 		Example: `  pupwasm migrate down --yes
   pupwasm migrate down --steps 2 --yes`,
 		Args: wantArgs(cobra.NoArgs),

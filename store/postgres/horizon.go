@@ -31,22 +31,12 @@ func (s *Store) Horizon(ctx context.Context) (store.Horizon, error) {
 
 // readHorizon reads the one row of a look, in binary.
 func readHorizon(rows *pgconn.ResultReader, h *store.Horizon) error {
-	known := false
-	for rows.NextRow() {
-		known = true
-		values := rows.Values()
+	return readOfLog(rows, func(values [][]byte) error {
 		if len(values) != 6 || len(values[0]) != 8 || len(values[1]) != 8 || len(values[2]) != 4 {
 			return errors.New("the horizon is no row of bigint, bigint, integer, text, uuid, bigint")
 		}
 		h.Head, h.Position = int64(binary.BigEndian.Uint64(values[0])), int64(binary.BigEndian.Uint64(values[1]))
 		h.Holder, h.Prepared = int(int32(binary.BigEndian.Uint32(values[2]))), string(values[3])
-		if err := readLogID(values[4:], &h.Log); err != nil {
-			return err
-		}
-	}
-	_, err := rows.Close()
-	if err == nil && !known {
-		return errNoLogID
-	}
-	return err
+		return readLogID(values[4:], &h.Log)
+	})
 }

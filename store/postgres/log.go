@@ -72,11 +72,15 @@ func readLogID(values [][]byte, log *store.LogID) error {
 
 // readStamp reads the one row of inOrder.
 func readStamp(rows *pgconn.ResultReader, log *store.LogID) error {
+	return readOfLog(rows, func(values [][]byte) error { return readLogID(values[min(1, len(values)):], log) })
+}
+
+// readOfLog reads the one row of a statement that asks for the log's id too: without an id there is none.
+func readOfLog(rows *pgconn.ResultReader, read func(values [][]byte) error) error {
 	known := false
 	for rows.NextRow() {
 		known = true
-		values := rows.Values()
-		if err := readLogID(values[min(1, len(values)):], log); err != nil {
+		if err := read(rows.Values()); err != nil {
 			return err
 		}
 	}
