@@ -3,6 +3,8 @@ package store_test
 import (
 	"encoding/json"
 	"errors"
+	"math"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -85,6 +87,8 @@ func TestProjection_Validate_namesTheFault(t *testing.T) {
 	action := func(name string, a store.Action) func(*store.Projection) {
 		return func(p *store.Projection) { p.Writes[0].Columns = []store.WriteColumn{{Name: name, Action: a}} }
 	}
+	tooLarge := math.MaxInt32
+	tooLarge++ // less than zero where an int has 32 bits
 	cases := []struct {
 		name   string
 		change func(p *store.Projection)
@@ -102,7 +106,7 @@ func TestProjection_Validate_namesTheFault(t *testing.T) {
 		{"a reserved name", func(p *store.Projection) { p.Name = "public" }, `projection "public": is a reserved name`},
 		{"a name of PostgreSQL's", func(p *store.Projection) { p.Name = "pg_mine" }, `is a reserved name`},
 		{"no version", func(p *store.Projection) { p.Version = 0 }, `version: is 0, must be from 1 to 2147483647`},
-		{"a version that no database holds", func(p *store.Projection) { p.Version = 99999999999 }, `version: is 99999999999, must be from 1 to 2147483647`},
+		{"a version that no database holds", func(p *store.Projection) { p.Version = tooLarge }, `version: is ` + strconv.Itoa(tooLarge) + `, must be from 1 to 2147483647`},
 		{"an unknown ordering", func(p *store.Projection) { p.Order = "any" }, `ordering: is "any", must be stream or global`},
 
 		{"a bad table name", func(p *store.Projection) { p.Tables[0].Name = "a b" }, `table "a b": is not a name`},
