@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -175,6 +176,44 @@ func TestWorker_aFailedSegmentIsTriedAgainAfterInstall(t *testing.T) {
 		if err := worker.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "not acceptable") {
 			t.Errorf("Run returns %v", err)
 		}
+	}
+}
+
+// unrecorded is a store that loses its connection when the first failure is recorded.
+type unrecorded struct {
+	store.Store
+	failures atomic.Int32
+}
+
+func (u *unrecorded) Fail(ctx context.Context, claim store.Claim, reason string) error {
+	if u.failures.Add(1) == 1 {
+		return store.ErrTransient
+	}
+	return u.Store.Fail(ctx, claim, reason)
+}
+
+// TestWorker_aFailureThatIsNotRecordedIsTriedAgain has a segment fail while the database is away, which does not tell whether the segment
+// was still the worker's: it may have read what its successor wrote.
+func TestWorker_aFailureThatIsNotRecordedIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	s := &unrecorded{Store: segments.NewLog(t)}
+	if _, err := s.Append(t.Context(), store.AppendOptions{}, noted("Fine", "Error")); err != nil {
+		t.Fatal(err)
+	}
+	lines := &logBuffer{}
+	options := quick()
+	options.Once, options.Logger = true, zerolog.New(lines)
+	worker, err := segments.New(s, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	worker.Set(loadTest(t, newRuntime(t, zerolog.Nop()), "misbehave"))
+	if err := worker.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "not acceptable") {
+		t.Errorf("Run returns %v", err)
+	}
+	said := lines.String()
+	if strings.Count(said, "the failure is not recorded, trying again") != 1 || strings.Count(said, `"level":"error"`) != 1 {
+		t.Errorf("the log must have one failure that is not recorded and one that is:\n%s", said)
 	}
 }
 

@@ -25,10 +25,12 @@ import (
 //
 // # When pages become wrong
 //
-// After a failover or a restore positions are handed out again, so that a page has what no longer is in the log. Each page has the
-// identity of its log, and what was read of one log is not committed to another (see [store.Tx]). Whoever sees a sign of another log
-// calls clear: the horizon is another log's or was not to be had, the database failed, a commit was fenced. A read that is
-// under way then is not served, and done again, and a batch that had begun with an older page begins again.
+// After a failover or a restore positions are handed out again, so that a page has what no longer is in the log. And how far a segment
+// may read is known of one log: a page of another that goes as far lacks what is still to come there. So each segment names its log,
+// gets pages of that log only, and [store.ErrOtherLog] where the database has another one; and what was read of one log is not
+// committed to another (see [store.Tx]). Whoever sees a sign of another log calls clear: the horizon is another log's or was not to be
+// had, the database failed, a commit was fenced. A read that is under way then is not served, and done again, and a batch that had
+// begun with an older page begins again.
 type feed struct {
 	reader store.Reader
 
@@ -64,6 +66,7 @@ const batchesNear = 4
 // sharedRead is a read under way.
 type sharedRead struct {
 	page    *feedPage
+	log     store.LogID // whose horizon the request goes up to
 	request store.ReadRequest
 	done    chan struct{}
 
@@ -85,10 +88,10 @@ func (f *feed) bound(bytes int) {
 	f.pageBytes = max(min(f.pageBytes, bytes/16), 1)
 }
 
-// join makes a segment known that will read with this scope, range, columns and limits, from the request's After. divided is by
+// join makes a segment known that will read a log with this scope, range, columns and limits, from the request's After. divided is by
 // what the range divides the events; nil is by stream.
-func (f *feed) join(request store.ReadRequest, divided *divider) *member {
-	m := &member{feed: f, request: request, portion: newPortion(request.Limit), position: request.After}
+func (f *feed) join(log store.LogID, request store.ReadRequest, divided *divider) *member {
+	m := &member{feed: f, log: log, request: request, portion: newPortion(request.Limit), position: request.After}
 	if divided != nil && divided.byKey(request.Range) {
 		m.divider, m.keys = divided, request.Range
 		m.request.Range = store.FullRange()
@@ -144,7 +147,7 @@ func (f *feed) page(ctx context.Context, m *member, position, through int64, wai
 				f.mu.Unlock()
 				return nil, nil
 			}
-			read, mine = f.plan(want, position, through), true
+			read, mine = f.plan(m.log, want, position, through), true
 		}
 		read.page.users++
 		f.mu.Unlock()
@@ -190,7 +193,7 @@ func (f *feed) leavePage(page *feedPage) {
 func (f *feed) lookUp(m *member, position int64) *feedPage {
 	var best *feedPage
 	for _, page := range f.pages {
-		if (best == nil || page.Through > best.Through) && page.has(position, m.wants) {
+		if (best == nil || page.Through > best.Through) && page.Log == m.log && page.has(position, m.wants) {
 			best = page
 		}
 	}
@@ -205,7 +208,7 @@ func (f *feed) lookUp(m *member, position int64) *feedPage {
 func (f *feed) underWay(m *member, position int64) *sharedRead {
 	for _, read := range f.reads {
 		end := min(read.request.After+int64(read.request.Limit), read.request.Through)
-		if read.request.After <= position && position < end && read.page.wants.cover(m.wants) {
+		if read.log == m.log && read.request.After <= position && position < end && read.page.wants.cover(m.wants) {
 			return read
 		}
 	}
@@ -229,9 +232,10 @@ func (f *feed) near(m *member, position int64) (want wants, near bool) {
 	return want, near
 }
 
-// plan registers a shared read of all streams. The lock is held.
-func (f *feed) plan(want wants, after, through int64) *sharedRead {
+// plan registers a shared read of all streams of a log. The lock is held.
+func (f *feed) plan(log store.LogID, want wants, after, through int64) *sharedRead {
 	read := &sharedRead{
+		log:  log,
 		page: &feedPage{after: after, wants: want, generation: f.generation},
 		request: store.ReadRequest{
 			After: after, Through: through, Limit: f.portion.limit, Bytes: f.pageBytes,
@@ -253,6 +257,9 @@ func (f *feed) fill(ctx context.Context, read *sharedRead) {
 	page := read.page
 	page.Events = roomFor(page.Events, read.request.Limit, page.after, read.request.Through)
 	read.err = f.reader.Read(ctx, read.request, &page.Page)
+	if read.err == nil && page.Log != read.log {
+		read.err = store.ErrOtherLog
+	}
 	read.aborted = read.err != nil && ctx.Err() != nil
 	page.measure()
 

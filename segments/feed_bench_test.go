@@ -52,7 +52,7 @@ func replay(b *testing.B, s store.Store, head int64, segments, projections int, 
 			if !shared {
 				f = newFeed(s)
 			}
-			members = append(members, f.join(store.ReadRequest{
+			members = append(members, join(b, f, store.ReadRequest{
 				Limit: 1000, Bytes: 8 << 20, Range: streams,
 				Columns: store.ColumnAggregateID | store.ColumnEventType | store.ColumnPayload,
 			}, nil))

@@ -9,6 +9,7 @@ import (
 // member is a segment as its feed knows it. One goroutine reads.
 type member struct {
 	feed    *feed
+	log     store.LogID // that it reads; what the database has of another is an error
 	request store.ReadRequest
 	wants   wants
 	filter  filter
@@ -28,7 +29,6 @@ type stretch struct {
 	events  []store.Recorded // valid until the next read into it; they may have more fields than the segment asked for
 	after   int64            // where it begins
 	through int64            // up to where it goes, as [store.Page] says
-	log     store.LogID      // whose events they are
 	reaches bool             // it goes up to the horizon that was asked for
 
 	shared []store.Recorded // what was taken out of shared pages
@@ -41,7 +41,8 @@ type stretch struct {
 // stretchPagesMax bounds out of how many pages one stretch is taken, and so how much memory a slow segment holds on to.
 const stretchPagesMax = 4
 
-// read fills to with the segment's events of after < position ≤ through, as far as the limits of its request go.
+// read fills to with the segment's events of after < position ≤ through, as far as the limits of its request go. The log must be
+// complete up to through, as its horizon says.
 func (m *member) read(ctx context.Context, after, through int64, to *stretch) error {
 	m.feed.release(to.pages...)
 	clear(to.pages)
@@ -57,7 +58,6 @@ func (m *member) read(ctx context.Context, after, through int64, to *stretch) er
 	if first == nil {
 		return m.readOwn(ctx, after, through, to)
 	}
-	to.log = first.Log
 	full := m.take(first, through, to)
 	for pages := 1; pages < stretchPagesMax && to.through < through && !full; pages++ {
 		// What is there is taken. Waiting for more is worth while for a stretch that has little.
@@ -71,10 +71,6 @@ func (m *member) read(ctx context.Context, after, through int64, to *stretch) er
 		case page.generation != first.generation:
 			m.feed.release(page)
 			return m.read(ctx, after, through, to) // the feed was cleared: what was taken may be wrong
-		case page.Log != first.Log:
-			m.feed.release(page)
-			to.events = to.shared
-			return nil
 		}
 		full = m.take(page, through, to)
 	}
@@ -137,8 +133,11 @@ func (m *member) readOwn(ctx context.Context, after, through int64, to *stretch)
 	if err := m.feed.reader.Read(ctx, request, &to.own); err != nil {
 		return err
 	}
+	if to.own.Log != m.log {
+		return store.ErrOtherLog
+	}
 	m.portion.adapt(request, &to.own)
-	to.through, to.log, to.bytes = to.own.Through, to.own.Log, to.own.Bytes
+	to.through, to.bytes = to.own.Through, to.own.Bytes
 	if m.divider != nil {
 		m.keepOwn(to)
 	}

@@ -49,7 +49,7 @@ func (f *feed) peek(ctx context.Context, position int64) (store.Horizon, error) 
 	page.measure()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if page.generation == f.generation {
+	if page.generation == f.generation && page.Log == horizon.Log {
 		f.keep(page)
 	}
 	return horizon, nil

@@ -74,9 +74,32 @@ func headOf(t interface {
 	return horizon.Position
 }
 
+// logOf is the log that the reader has now.
+func logOf(t interface {
+	Fatal(args ...any)
+	Context() context.Context
+}, r store.Reader,
+) store.LogID {
+	horizon, err := r.Horizon(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return horizon.Log
+}
+
+// join has a segment read the log that the feed's reader has now.
+func join(t interface {
+	Fatal(args ...any)
+	Context() context.Context
+}, f *feed, request store.ReadRequest, divided *divider,
+) *member {
+	return f.join(logOf(t, f.reader), request, divided)
+}
+
 // watchedReader remembers what is read, and may do something before it returns.
 type watchedReader struct {
 	store.Reader
+	log   store.LogID // which one every page says it is of, unless it is zero
 	after func(ctx context.Context, request store.ReadRequest) error
 
 	mu       sync.Mutex
@@ -89,6 +112,9 @@ func (r *watchedReader) Read(ctx context.Context, request store.ReadRequest, pag
 	reader := r.Reader
 	r.mu.Unlock()
 	err := reader.Read(ctx, request, page)
+	if r.log != (store.LogID{}) {
+		page.Log = r.log
+	}
 	if err == nil && r.after != nil {
 		err = r.after(ctx, request)
 	}
@@ -290,22 +316,22 @@ func TestFeed_everyoneSeesWhatIsTheirs(t *testing.T) {
 		f.pagesMax = rapid.IntRange(0, 5).Draw(t, "pages")
 		f.sizeMax = rapid.SampledFrom([]int{1, 10_000, 1 << 20}).Draw(t, "size")
 		var readings []*reading
-		join := func(t *rapid.T) {
+		joins := func(t *rapid.T) {
 			request := drawRequest(t, start, head)
 			all := request
 			all.Through = head
 			divided := drawDivider(t, request.Scope)
 			if !divided.byKey(request.Range) {
-				readings = append(readings, &reading{member: f.join(request, divided), request: request, all: sees(t, s, all)})
+				readings = append(readings, &reading{member: join(t, f, request, divided), request: request, all: sees(t, s, all)})
 				return
 			}
 			all.Range, all.Columns = store.FullRange(), store.AllColumns
 			own := slices.DeleteFunc(sees(t, s, all), func(e store.Recorded) bool {
 				return !request.Range.Contains(store.PartitionHashOf(keyOf(divided, &e)))
 			})
-			readings = append(readings, &reading{member: f.join(request, divided), request: request, all: own, divided: divided})
+			readings = append(readings, &reading{member: join(t, f, request, divided), request: request, all: own, divided: divided})
 		}
-		join(t)
+		joins(t)
 		step := func(t *rapid.T) {
 			r := rapid.SampledFrom(readings).Draw(t, "who")
 			through := rapid.Int64Range(start, head).Draw(t, "through")
@@ -317,7 +343,7 @@ func TestFeed_everyoneSeesWhatIsTheirs(t *testing.T) {
 			}
 		}
 		t.Repeat(map[string]func(*rapid.T){
-			"join": join, "read": step, "read on": step, "read more": step, "read again": step,
+			"join": joins, "read": step, "read on": step, "read more": step, "read again": step,
 			"clear": func(*rapid.T) { f.clear() },
 			"leave": func(t *rapid.T) {
 				if len(readings) == 1 {
@@ -379,7 +405,7 @@ func TestFeed_manyAtOnce(t *testing.T) {
 					After: random.Int64N(2) * random.Int64N(head), Through: head, Limit: 1 + random.IntN(300),
 					Range: store.SplitRange(1 + i%4)[0], Columns: store.ColumnPayload,
 				}
-				r := &reading{request: request, all: sees(t, s, request), member: f.join(request, nil)}
+				r := &reading{request: request, all: sees(t, s, request), member: join(t, f, request, nil)}
 				for r.request.After < head {
 					if err := r.step(t.Context(), min(head, r.request.After+1+random.Int64N(1000))); err != nil {
 						t.Error(err)
@@ -412,7 +438,7 @@ func TestFeed_nearTheHeadOneReadServesAll(t *testing.T) {
 	var members []*member
 	for _, projection := range []store.Columns{store.ColumnAggregateID, store.ColumnPayload} {
 		for _, streams := range store.SplitRange(4) {
-			members = append(members, f.join(store.ReadRequest{Limit: 1000, Range: streams, Columns: projection}, nil))
+			members = append(members, join(t, f, store.ReadRequest{Limit: 1000, Range: streams, Columns: projection}, nil))
 		}
 	}
 	const rounds = 10
@@ -454,13 +480,13 @@ func TestFeed_farBehindReadsForItself(t *testing.T) {
 	f.portion = newPortion(50)
 	atHead := []*member{}
 	for _, streams := range store.SplitRange(2) {
-		atHead = append(atHead, f.join(store.ReadRequest{After: head - 10, Limit: 10, Range: streams, Columns: store.ColumnPayload}, nil))
+		atHead = append(atHead, join(t, f, store.ReadRequest{After: head - 10, Limit: 10, Range: streams, Columns: store.ColumnPayload}, nil))
 	}
 	want := store.ReadRequest{
 		Limit: 20, Bytes: 10_000, Range: store.SplitRange(3)[1], Columns: store.ColumnAggregateID,
 		Scope: store.Scope{EventTypes: []string{"Noted", "Other"}},
 	}
-	behind := f.join(want, nil)
+	behind := join(t, f, want, nil)
 	if _, _, err := readStretch(t.Context(), behind, 0, head); err != nil {
 		t.Fatal(err)
 	}
@@ -487,13 +513,13 @@ func TestFeed_whatIsKeptIsEnoughForEveryWish(t *testing.T) {
 	watched := &watchedReader{Reader: s}
 	f := newFeed(watched)
 	scoped := store.ReadRequest{Limit: 1000, Range: store.FullRange(), Scope: store.Scope{EventTypes: []string{"Other"}}}
-	first, second := f.join(scoped, nil), f.join(scoped, nil)
+	first, second := join(t, f, scoped, nil), join(t, f, scoped, nil)
 	for _, m := range []*member{first, second} {
 		if batch, through, err := readStretch(t.Context(), m, 0, head); err != nil || len(batch) != 0 || through != head {
 			t.Errorf("got %d events to %d, error %v; must move over events out of scope to %d", len(batch), through, err, head)
 		}
 	}
-	third := f.join(store.ReadRequest{Limit: 1000, Range: store.FullRange(), Columns: store.ColumnPayload}, nil)
+	third := join(t, f, store.ReadRequest{Limit: 1000, Range: store.FullRange(), Columns: store.ColumnPayload}, nil)
 	batch, _, err := readStretch(t.Context(), third, 0, head)
 	if err != nil || len(batch) != 100 || len(batch[0].Payload) == 0 {
 		t.Errorf("who wants more gets %d events, error %v", len(batch), err)
@@ -521,7 +547,7 @@ func TestFeed_readsWhatItFiltersBy(t *testing.T) {
 		watched := &watchedReader{Reader: s}
 		f := newFeed(watched)
 		test.request.Limit, test.request.Columns = 1000, store.ColumnPayload
-		m, _ := f.join(test.request, nil), f.join(test.request, nil)
+		m, _ := join(t, f, test.request, nil), join(t, f, test.request, nil)
 		if _, _, err := readStretch(t.Context(), m, 0, head); err != nil {
 			t.Fatal(err)
 		}
@@ -531,7 +557,64 @@ func TestFeed_readsWhatItFiltersBy(t *testing.T) {
 	}
 }
 
-// TestFeed_clearedWhileReading is a failover between a read and its use.
+// TestFeed_aPageGoesAsFarAsTheHorizonOfItsLog has a segment that has seen the horizon of one log read another, which is shorter yet, as
+// it happens when a server is lost. What it gets must not be the page of those who have seen the horizon of the other log.
+func TestFeed_aPageGoesAsFarAsTheHorizonOfItsLog(t *testing.T) {
+	t.Parallel()
+	older, newer := NewLog(t), NewLog(t)
+	fill(t, older, 100)
+	fill(t, newer, 40)
+	reading, goOn := make(chan struct{}), make(chan struct{})
+	watched := &watchedReader{Reader: older}
+	f := newFeed(watched)
+	request := store.ReadRequest{Limit: 1000, Range: store.FullRange(), Columns: store.ColumnEventType}
+	before := []*member{join(t, f, request, nil), join(t, f, request, nil)}
+	watched.Reader = newer
+	after := []*member{join(t, f, request, nil), join(t, f, request, nil)}
+	watched.after = func(_ context.Context, request store.ReadRequest) error {
+		if len(watched.all()) == 1 {
+			close(reading)
+			<-goOn
+		}
+		return nil
+	}
+	var group sync.WaitGroup
+	for _, m := range before {
+		group.Go(func() {
+			if _, _, err := readStretch(t.Context(), m, 0, 100); !errors.Is(err, store.ErrOtherLog) {
+				t.Errorf("who has seen another log's horizon gets %v", err)
+			}
+		})
+	}
+	<-reading
+	if head := fill(t, newer, 60); head != 100 {
+		t.Fatalf("the new log ends at %d", head)
+	}
+	for i, m := range after {
+		if batch, through, err := readStretch(t.Context(), m, 0, 100); err != nil || through != 100 || len(batch) != 100 {
+			t.Errorf("got %d events to %d, error %v; must be all 100", len(batch), through, err)
+		}
+		if i == 0 {
+			close(goOn)
+			group.Wait()
+		}
+	}
+}
+
+// TestFeed_whoReadsAloneIsToldOfAnotherLog has no other segment near.
+func TestFeed_whoReadsAloneIsToldOfAnotherLog(t *testing.T) {
+	t.Parallel()
+	watched := &watchedReader{Reader: NewLog(t)}
+	f := newFeed(watched)
+	m := join(t, f, store.ReadRequest{Limit: 1000, Range: store.FullRange()}, nil)
+	newer := NewLog(t)
+	watched.Reader = newer
+	if _, _, err := readStretch(t.Context(), m, 0, fill(t, newer, 10)); !errors.Is(err, store.ErrOtherLog) {
+		t.Errorf("who has seen another log's horizon gets %v", err)
+	}
+}
+
+// TestFeed_clearedWhileReading is a crash between a read and its use, with which the log has lost its end.
 func TestFeed_clearedWhileReading(t *testing.T) {
 	t.Parallel()
 	older, newer := NewLog(t), NewLog(t)
@@ -542,7 +625,7 @@ func TestFeed_clearedWhileReading(t *testing.T) {
 	}
 	reading, goOn := make(chan struct{}), make(chan struct{})
 	var under atomic.Bool
-	watched := &watchedReader{Reader: older, after: func(context.Context, store.ReadRequest) error {
+	watched := &watchedReader{Reader: older, log: logOf(t, older), after: func(context.Context, store.ReadRequest) error {
 		if under.CompareAndSwap(false, true) {
 			close(reading)
 			<-goOn
@@ -558,7 +641,7 @@ func TestFeed_clearedWhileReading(t *testing.T) {
 			t.Errorf("got %d events to %d, error %v, the first %+v; must be those of the new server", len(batch), through, err, batch[:min(1, len(batch))])
 		}
 	}
-	members := []*member{f.join(request, nil), f.join(request, nil), f.join(request, nil)}
+	members := []*member{join(t, f, request, nil), join(t, f, request, nil), join(t, f, request, nil)}
 	group.Go(func() { read(members[0]) })
 	<-reading
 	group.Go(func() { read(members[1]) }) // waits for the same read, or comes later
@@ -591,7 +674,7 @@ func TestFeed_clearedWithinABatch(t *testing.T) {
 	if _, err := newer.Append(t.Context(), store.AppendOptions{}, store.StreamAppend{Stream: stream, Events: make100("Newer")}); err != nil {
 		t.Fatal(err)
 	}
-	watched := &watchedReader{Reader: older}
+	watched := &watchedReader{Reader: older, log: logOf(t, older)}
 	f := newFeed(watched)
 	f.portion = newPortion(40)
 	watched.after = func(_ context.Context, request store.ReadRequest) error {
@@ -607,7 +690,7 @@ func TestFeed_clearedWithinABatch(t *testing.T) {
 		return nil
 	}
 	request := store.ReadRequest{Limit: 1000, Range: store.FullRange(), Columns: store.ColumnEventType}
-	m, _ := f.join(request, nil), f.join(request, nil)
+	m, _ := join(t, f, request, nil), join(t, f, request, nil)
 	batch, through, err := readStretch(t.Context(), m, 0, 100)
 	if err != nil || through != 100 || len(batch) != 100 {
 		t.Fatalf("got %d events to %d, error %v", len(batch), through, err)
@@ -637,7 +720,7 @@ func TestFeed_aStoppedReaderStopsNobodyElse(t *testing.T) {
 	}}
 	f := newFeed(watched)
 	request := store.ReadRequest{Limit: 1000, Range: store.FullRange()}
-	first, second, third := f.join(request, nil), f.join(request, nil), f.join(request, nil)
+	first, second, third := join(t, f, request, nil), join(t, f, request, nil), join(t, f, request, nil)
 	ctx, stop := context.WithCancel(t.Context())
 	var group sync.WaitGroup
 	group.Go(func() {
@@ -668,7 +751,7 @@ func TestFeed_anErrorIsEverybodys(t *testing.T) {
 	watched := &watchedReader{Reader: s, after: func(context.Context, store.ReadRequest) error { return store.ErrTransient }}
 	f := newFeed(watched)
 	request := store.ReadRequest{Limit: 1000, Range: store.FullRange()}
-	first, _ := f.join(request, nil), f.join(request, nil)
+	first, _ := join(t, f, request, nil), join(t, f, request, nil)
 	if _, _, err := readStretch(t.Context(), first, 0, head); !errors.Is(err, store.ErrTransient) {
 		t.Errorf("got %v", err)
 	}
@@ -687,8 +770,8 @@ func TestFeed_theSlowFallBehind(t *testing.T) {
 	f := newFeed(watched)
 	f.portion, f.pagesMax = newPortion(50), 3
 	request := store.ReadRequest{Limit: 50, Range: store.SplitRange(2)[0], Columns: store.ColumnPayload, Through: head}
-	slow := &reading{member: f.join(request, nil), request: request, all: sees(t, s, request)}
-	quick := &reading{member: f.join(request, nil), request: request, all: slow.all}
+	slow := &reading{member: join(t, f, request, nil), request: request, all: sees(t, s, request)}
+	quick := &reading{member: join(t, f, request, nil), request: request, all: slow.all}
 	if err := slow.step(t.Context(), head); err != nil {
 		t.Fatal(err)
 	}
@@ -721,7 +804,7 @@ func TestFeed_filteringDoesNotAllocate(t *testing.T) {
 		Limit: 1000, Range: store.SplitRange(2)[0], Columns: store.ColumnPayload,
 		Scope: store.Scope{EventTypes: []string{"Noted", "Other"}, BoundedContexts: []string{"Test"}},
 	}
-	m, _ := f.join(request, nil), f.join(request, nil)
+	m, _ := join(t, f, request, nil), join(t, f, request, nil)
 	var to stretch
 	allocations := testing.AllocsPerRun(10, func() {
 		if err := m.read(t.Context(), 0, head, &to); err != nil {

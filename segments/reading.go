@@ -59,9 +59,6 @@ func (f *flow) read(waiting, working context.Context) error {
 		to.held = to.bytes
 		// The next one may be larger by half. A single event may be larger than what was asked for, and so may the next one.
 		expected = min(max(to.bytes+to.bytes/2, expectedBytesMin), max(to.bytes, f.request.Bytes))
-		if to.log != f.logID {
-			return store.ErrOtherLog
-		}
 		if err := f.checkPlaces(to.events); err != nil {
 			return err
 		}

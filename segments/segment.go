@@ -78,7 +78,7 @@ func (s *segment) run(ctx context.Context) error {
 	if err := s.joinLog(working); err != nil {
 		return err
 	}
-	s.reader = worker.feed.join(s.request, s.runner.divider)
+	s.reader = worker.feed.join(s.logID, s.request, s.runner.divider)
 	defer worker.feed.leave(s.reader)
 	for {
 		err := newFlow(s).run(ctx, working)
@@ -176,18 +176,18 @@ func (s *segment) finish(err error) {
 }
 
 // fail records the failure, and returns what the segment ended with. A claim that was lost may have failed over what its successor
-// wrote already: that is no failure of the segment.
+// wrote already: that is no failure of the segment. Where the database does not tell, it may be one, and the segment is tried again.
 func (s *segment) fail(ctx context.Context, failure error) error {
 	err := s.runner.worker.store.Fail(ctx, s.claim, storable(failure.Error()))
-	if errors.Is(err, store.ErrFenced) {
+	switch {
+	case errors.Is(err, store.ErrFenced):
 		s.at().Info().AnErr("after", failure).Msg("segment lost to another claim")
+		return err
+	case err != nil:
+		s.at().Warn().Err(err).AnErr("after", failure).Msg("the failure is not recorded, trying again")
 		return err
 	}
 	s.at().Error().Err(failure).Msg("segment failed")
-	if err != nil {
-		s.at().Warn().Err(err).Msg("failure not recorded")
-		return err
-	}
 	return failure
 }
 
