@@ -16,11 +16,7 @@ type divider struct {
 }
 
 func newDivider(projection *store.Projection) *divider {
-	d := &divider{names: newFilter(projection.Scope, store.FullRange())}
-	if projection.Partition != nil {
-		d.partition = *projection.Partition
-	}
-	return d
+	return &divider{partition: projection.Division(), names: newFilter(projection.Scope, store.FullRange())}
 }
 
 // byKey tells whether the events of a range must be found by a key that the database does not know.

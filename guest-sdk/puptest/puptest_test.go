@@ -111,8 +111,9 @@ func TestNew_refusesWritesThatLeaveOutAColumn(t *testing.T) {
 
 func TestTables_refuseWhatADatabaseRefuses(t *testing.T) {
 	t.Parallel()
-	table := pup.NewTable("things", pup.I64("id").Key(), pup.I64("n").NotNull())
+	table := pup.NewTable("things", pup.I64("id").Key(), pup.I64("n").NotNull().Default(1))
 	insert, ignore, add, remove := table.Insert("insert"), table.InsertIgnore("ignore"), table.Upsert("add", pup.Add("n")), table.Delete("remove")
+	key := table.InsertKey("key")
 	handle := func(b *pup.Batch, out *pup.Mutations) error {
 		for e := range b.Events() {
 			switch e.Type() {
@@ -120,6 +121,8 @@ func TestTables_refuseWhatADatabaseRefuses(t *testing.T) {
 				insert.Row(out, e).I64(1).I64(1)
 			case "ignore":
 				ignore.Row(out, e).I64(1).I64(9)
+			case "key":
+				key.Row(out, e).I64(1)
 			case "null":
 				add.Row(out, e).I64(2).Null()
 			case "max":
@@ -132,6 +135,7 @@ func TestTables_refuseWhatADatabaseRefuses(t *testing.T) {
 	}
 	for _, test := range []struct{ types, want string }{
 		{"insert ignore", ""},
+		{"key ignore key", ""},
 		{"insert remove remove insert", ""},
 		{"insert insert", `write "insert": table things has a row of that key: id=1 n=1`},
 		{"null", `write "null": column "n"`},
