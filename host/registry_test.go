@@ -10,6 +10,7 @@ import (
 
 	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/internal/guestbuild"
+	"github.com/pupwasm/pupwasm/internal/testwait"
 )
 
 func newRegistry(t *testing.T) (registry *host.Registry, folder string) {
@@ -157,7 +158,7 @@ func TestRegistry_watchNoticesWhateverWayAFileComes(t *testing.T) {
 		t.Helper()
 		select {
 		case <-changed:
-		case <-time.After(20 * time.Second):
+		case <-time.After(testwait.Patience):
 			t.Fatalf("%s went unnoticed", what)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -57,7 +58,7 @@ func (i *idler) announcement(t *testing.T) int64 {
 // awaitEverywhere waits until all segments have passed a position.
 func (i *idler) awaitEverywhere(t *testing.T, position int64) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("all segments pass %d", position), func() bool {
+	testwait.Until(t, fmt.Sprintf("all segments pass %d", position), func() bool {
 		return i.count(t, "SELECT coalesce(min(position), 0) FROM pupwasm.segments") >= position
 	})
 }
@@ -117,12 +118,12 @@ func TestNotify_sparesManyWhoAppend(t *testing.T) {
 	for range 2 {
 		i.awaitSleep(t)
 		appended, stop := crowdOf(t, i.store)
-		eventually(t, "the announcement is taken back", func() bool {
+		testwait.Until(t, "the announcement is taken back", func() bool {
 			return i.count(t, "SELECT count(*) FROM pupwasm.sleepers") == 0
 		})
 		spy := newSpy(t, db)
 		from := appended.Load()
-		eventually(t, "many more appends", func() bool { return appended.Load() >= from+1000 })
+		testwait.Until(t, "many more appends", func() bool { return appended.Load() >= from+1000 })
 		n, during := int64(spy.heard(t)), appended.Load()-from
 		if n > during/5 {
 			t.Errorf("%d of %d appends of a crowd notified", n, during)
@@ -220,7 +221,7 @@ func TestNotify_doesNotRelyOnAnAppendThatBeganBefore(t *testing.T) {
 	for range 30 {
 		select {
 		case <-counted.made:
-		case <-time.After(time.Minute):
+		case <-time.After(testwait.Patience):
 			t.Fatal("the worker does not look any more, although an append is under way that will not notify")
 		}
 	}
@@ -242,7 +243,7 @@ func TestNotify_survivesItsConnectionBetweenWakeUps(t *testing.T) {
 	for n := range 60 {
 		if n%15 == 5 {
 			i.awaitSleep(t)
-			eventually(t, "a listener is there and is ended", func() bool {
+			testwait.Until(t, "a listener is there and is ended", func() bool {
 				return i.count(t, `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'`) > 0
 			})
 		}
@@ -259,7 +260,7 @@ func TestNotify_twoHostsDozeAndRise(t *testing.T) {
 		i.awaitSleep(t)
 		t.Run("beside another", func(t *testing.T) {
 			other := newIdler(t, db, openPostgres(t, db))
-			eventually(t, "both sleep", func() bool { return other.count(t, "SELECT count(*) FROM pupwasm.sleepers") == 2 })
+			testwait.Until(t, "both sleep", func() bool { return other.count(t, "SELECT count(*) FROM pupwasm.sleepers") == 2 })
 		})
 		i.append(t)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
 	"github.com/pupwasm/pupwasm/store/postgres"
@@ -189,7 +190,7 @@ func TestLog_anotherOneBehindTheCheckpointIsToldWhileItRuns(t *testing.T) {
 			execute(t, db, strings.ReplaceAll(test.sql, "{begin}", fmt.Sprint(pgtest.At(1))))
 			// Without an event nothing is written that would find out that one is missing, but positions go on.
 			appendTo(t, s, payments("later", make([]int, max(test.events, 1))...))
-			eventually(t, "a segment has failed", func() bool {
+			testwait.Until(t, "a segment has failed", func() bool {
 				for _, segment := range statusOf(t, s, "fine_balance").Segments {
 					if segment.Failure != "" {
 						return true

@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
 	"github.com/pupwasm/pupwasm/store/sqlite"
@@ -170,7 +171,7 @@ func TestFlow_atTheHeadNothingWaits(t *testing.T) {
 	var last int64
 	for range 4 {
 		last = appendTo(t, watch, payments("F1", 1))
-		eventually(t, "the log is read while a commit is under way", func() bool {
+		testwait.Until(t, "the log is read while a commit is under way", func() bool {
 			_, reads := watch.seen()
 			return reads[len(reads)-1] == last-1
 		})

@@ -9,6 +9,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -68,17 +69,17 @@ func TestInvariant8_idleCostsTheSameHoweverManySegments(t *testing.T) {
 	for _, projection := range []string{"fine_balance", "activity_log"} {
 		applied(t, s.Store, projection, head)
 	}
-	eventually(t, "nothing happens any more", func() bool {
+	testwait.Until(t, "nothing happens any more", func() bool {
 		before := s.others.Load()
 		looks := s.looks.Load()
-		eventually(t, "two looks", func() bool { return s.looks.Load() >= looks+2 })
+		testwait.Until(t, "two looks", func() bool { return s.looks.Load() >= looks+2 })
 		return s.others.Load() == before
 	})
 	counts := func() [5]int64 {
 		return [5]int64{s.looks.Load(), s.heartbeats.Load(), s.workers.Load(), s.statuses.Load(), s.others.Load()}
 	}
 	before := counts()
-	eventually(t, "twenty looks", func() bool { return s.looks.Load() >= before[0]+20 })
+	testwait.Until(t, "twenty looks", func() bool { return s.looks.Load() >= before[0]+20 })
 	after := counts()
 	for i, name := range []string{"", "heartbeats", "looks at workers", "looks at layouts"} {
 		// The four tick apart from each other; a busy machine may let one of them run ahead.

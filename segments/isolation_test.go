@@ -7,6 +7,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -49,7 +50,7 @@ func TestWorker_projectionsAreIndependent(t *testing.T) {
 			t.Errorf("the projection that hangs stands at %+v", segment)
 		}
 	}
-	eventually(t, "every segment of the failing projection is recorded as failed", func() bool {
+	testwait.Until(t, "every segment of the failing projection is recorded as failed", func() bool {
 		failed := 0
 		for _, segment := range statusOf(t, s, "misbehave").Segments {
 			if segment.Failure != "" {

@@ -8,6 +8,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -40,7 +41,7 @@ func TestWorker_eventBytesBoundWhatIsInMemory(t *testing.T) {
 			runtime := newRuntime(t, zerolog.Nop())
 			w := startWorker(t, s, options, loadExample(t, runtime, "activity_log"), loadExample(t, runtime, "user_counter"))
 			most := 0
-			eventually(t, "all is applied", func() bool {
+			testwait.Until(t, "all is applied", func() bool {
 				most = max(most, segments.UsedBytes(w.Worker))
 				for _, p := range w.Progress() {
 					if !p.Known || p.Position < head {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
 	"github.com/pupwasm/pupwasm/store/postgres"
@@ -74,7 +75,7 @@ func TestFault_anotherNumberOfSegmentsNeitherRepeatsNorLosesEvents(t *testing.T)
 			startWorker(t, s, options, loadExample(t, runtime, "fine_balance"), loadTest(t, runtime, "order_check")),
 		}
 		for _, projection := range []string{"fine_balance", "order_check"} {
-			eventually(t, fmt.Sprintf("%s has %d segments", projection, n), func() bool {
+			testwait.Until(t, fmt.Sprintf("%s has %d segments", projection, n), func() bool {
 				all, err := s.Status(t.Context(), projection)
 				return err == nil && len(all) == 1 && len(all[0].Segments) == n && all[0].Asked == n
 			})
@@ -233,7 +234,7 @@ func TestFault_aPoisonEventStopsItsSegmentAndNothingElse(t *testing.T) {
 	worker := startWorker(t, s, quick(), loadTest(t, runtime, "misbehave"), loadExample(t, runtime, "activity_log"))
 	appendTo(t, s, noted("Fine", "Error"))
 	var failed store.SegmentStatus
-	eventually(t, "a segment fails", func() bool {
+	testwait.Until(t, "a segment fails", func() bool {
 		all, err := s.Status(t.Context(), "misbehave")
 		if err != nil || len(all) == 0 {
 			return false
@@ -258,7 +259,7 @@ func TestFault_aPoisonEventStopsItsSegmentAndNothingElse(t *testing.T) {
 	}
 	head := appendTo(t, s, others...)
 	applied(t, s, "activity_log", head)
-	eventually(t, "the other segments go on", func() bool { return count(t, db, "misbehave.rows") == inOthers })
+	testwait.Until(t, "the other segments go on", func() bool { return count(t, db, "misbehave.rows") == inOthers })
 	if got := statusOf(t, s, "misbehave"); len(got.Segments) != 4 {
 		t.Fatalf("status is %+v", got)
 	}
@@ -291,7 +292,7 @@ func TestFault_aHungHandlerIsNoticed(t *testing.T) {
 	}
 	t.Cleanup(func() { runtime.Close(context.Background()) })
 	worker := startWorker(t, s, quick(), loadTest(t, runtime, "misbehave"))
-	eventually(t, "the failure is recorded", func() bool {
+	testwait.Until(t, "the failure is recorded", func() bool {
 		all, err := s.Status(t.Context(), "misbehave")
 		return err == nil && len(all) == 1 && strings.Contains(fmt.Sprint(all[0].Segments), "used more than 50000000 units of fuel")
 	})

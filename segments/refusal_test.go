@@ -10,6 +10,7 @@ import (
 	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/host/hosttest"
 	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -54,7 +55,7 @@ func TestWorker_refusalsAreInTheDatabase(t *testing.T) {
 
 	options.Name = "new"
 	refusing := startWorker(t, s, options, loadVersion(t, runtime, "2"), loadMisfit(t, runtime))
-	eventually(t, "both refusals are in the database", func() bool { return len(refusedBy(t, s, "new")) == 2 })
+	testwait.Until(t, "both refusals are in the database", func() bool { return len(refusedBy(t, s, "new")) == 2 })
 	refused := refusedBy(t, s, "new")
 	if r := refused[0]; r.Projection != "misfit" || r.Version != 1 || !strings.Contains(r.Reason, `write "w"`) {
 		t.Errorf("the first refusal is %+v", r)
@@ -66,12 +67,12 @@ func TestWorker_refusalsAreInTheDatabase(t *testing.T) {
 		t.Errorf("the worker that runs it refuses %+v", refused)
 	}
 	refusing.Set(loadVersion(t, runtime, "1"))
-	eventually(t, "what fits is no longer refused", func() bool {
+	testwait.Until(t, "what fits is no longer refused", func() bool {
 		refused := refusedBy(t, s, "new")
 		return len(refused) == 1 && refused[0].Projection == "misfit"
 	})
 	refusing.Remove("misfit")
-	eventually(t, "what is removed is no longer refused", func() bool { return len(refusedBy(t, s, "new")) == 0 })
+	testwait.Until(t, "what is removed is no longer refused", func() bool { return len(refusedBy(t, s, "new")) == 0 })
 }
 
 func TestWorker_whoseModulesAreAllRefused(t *testing.T) {
@@ -109,6 +110,6 @@ func TestWorker_whoseModulesAreAllRefused(t *testing.T) {
 	lines := &logBuffer{}
 	options.FailRefused, options.Logger = false, zerolog.New(lines)
 	waits := startWorker(t, s, options, loadMisfit(t, runtime))
-	eventually(t, "it says that it waits", func() bool { return strings.Contains(lines.String(), "no module can run, waiting") })
+	testwait.Until(t, "it says that it waits", func() bool { return strings.Contains(lines.String(), "no module can run, waiting") })
 	waits.runs(t)
 }

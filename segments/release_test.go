@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -41,7 +42,7 @@ func TestWorker_aLostReleaseKeepsNoSegmentFromOthers(t *testing.T) {
 	}
 	owned := func(want map[string]int) {
 		t.Helper()
-		eventually(t, fmt.Sprintf("segments are owned %v", want), func() bool {
+		testwait.Until(t, fmt.Sprintf("segments are owned %v", want), func() bool {
 			got := map[string]int{}
 			all, err := s.Status(t.Context(), "fine_balance")
 			if err != nil || len(all) == 0 {
@@ -66,7 +67,7 @@ func TestWorker_aRemovedProjectionIsGivenBack(t *testing.T) {
 	worker := startWorker(t, &forgetful{Store: s, heal: 4}, quick(), loadExample(t, newRuntime(t, zerolog.Nop()), "fine_balance"))
 	applied(t, s, "fine_balance", appendTo(t, s, finesOf(5)...))
 	worker.Remove("fine_balance")
-	eventually(t, "no segment is owned", func() bool {
+	testwait.Until(t, "no segment is owned", func() bool {
 		for _, segment := range statusOf(t, s, "fine_balance").Segments {
 			if segment.Owner != "" {
 				return false

@@ -9,6 +9,7 @@ import (
 	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/host/hosttest"
 	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -31,7 +32,7 @@ func reset(t *testing.T, s store.Store, db pgtest.Database, projection string) {
 		t.Fatal(err)
 	}
 	var err error
-	eventually(t, "the projection is reset", func() bool {
+	testwait.Until(t, "the projection is reset", func() bool {
 		if err = s.Reset(t.Context(), projection); err != nil {
 			_, _ = db.Connect(t).Exec(t.Context(), "DELETE FROM pupwasm.workers")
 		}
@@ -56,13 +57,13 @@ func TestReset_aWorkerDoesNotRunItsModuleOnTheTablesOfAnotherVersion(t *testing.
 	next := loadVersion(t, runtime, "2")
 	if _, err := s.Install(t.Context(), &next.Description.Projection, 4); err != nil {
 		// The old worker was first, which is its right: then it is reset again until the new one is.
-		eventually(t, "version 2 is installed", func() bool {
+		testwait.Until(t, "version 2 is installed", func() bool {
 			reset(t, s, db, "quiet")
 			_, err := s.Install(t.Context(), &next.Description.Projection, 4)
 			return err == nil
 		})
 	}
-	eventually(t, "the old worker says why it stops", func() bool {
+	testwait.Until(t, "the old worker says why it stops", func() bool {
 		return strings.Contains(lines.String(), "its tables were built by version 2, the module is version 1")
 	})
 	head := appendTo(t, s, finesOf(10)...)
@@ -88,11 +89,11 @@ func TestReset_aNewerModuleThatWaitsIsInstalled(t *testing.T) {
 	worker := startWorker(t, s, options, loadVersion(t, runtime, "1"))
 	applied(t, s, "quiet", appendTo(t, s, finesOf(10)...))
 	worker.Set(loadVersion(t, runtime, "2"))
-	eventually(t, "the newer version is refused", func() bool {
+	testwait.Until(t, "the newer version is refused", func() bool {
 		return strings.Contains(lines.String(), "its tables were built by version 1, the module is version 2")
 	})
 	reset(t, s, db, "quiet")
-	eventually(t, "the newer version is installed", func() bool {
+	testwait.Until(t, "the newer version is installed", func() bool {
 		all, err := s.Status(t.Context(), "quiet")
 		return err == nil && len(all) == 1 && all[0].Version == 2
 	})

@@ -6,6 +6,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -24,7 +25,7 @@ func TestReshard_anIdleWorkerFollows(t *testing.T) {
 		if err := s.Reshard(t.Context(), "fine_balance", change); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "every segment is owned again", func() bool {
+		testwait.Until(t, "every segment is owned again", func() bool {
 			for _, segment := range statusOf(t, s, "fine_balance").Segments {
 				if segment.Owner == "" {
 					return false

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -26,7 +27,7 @@ type waiting struct {
 func newWaiting(t *testing.T) *waiting {
 	t.Helper()
 	w := &waiting{T: t, Store: segments.NewLog(t), looks: make(chan struct{})}
-	w.ctx, w.stop = context.WithTimeout(t.Context(), time.Minute)
+	w.ctx, w.stop = context.WithTimeout(t.Context(), testwait.Patience)
 	t.Cleanup(w.stop)
 	return w
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
 	"github.com/pupwasm/pupwasm/store/postgres"
@@ -62,7 +63,7 @@ func (i *idler) count(t *testing.T, query string) (n int64) {
 // awaitSleep waits until the worker has announced that it waits.
 func (i *idler) awaitSleep(t *testing.T) {
 	t.Helper()
-	eventually(t, "the worker announces that it sleeps", func() bool {
+	testwait.Until(t, "the worker announces that it sleeps", func() bool {
 		return i.count(t, `SELECT count(*) FROM pupwasm.sleepers WHERE "until" > clock_timestamp()`) == 1
 	})
 }
@@ -74,7 +75,7 @@ func (i *idler) append(t *testing.T) {
 		t.Fatal(err)
 	}
 	i.appended++
-	eventually(t, fmt.Sprintf("event %d is applied", i.appended), func() bool {
+	testwait.Until(t, fmt.Sprintf("event %d is applied", i.appended), func() bool {
 		return i.count(t, "SELECT coalesce(max(position), 0) FROM pupwasm.segments") == pgtest.At(i.appended)
 	})
 }
@@ -96,7 +97,7 @@ func (l *looks) Horizon(ctx context.Context) (store.Horizon, error) {
 // awaitQuiet waits until no look is made for longer than the pauses that lead to the announcement: the next is far away.
 func (l *looks) awaitQuiet(t *testing.T) {
 	t.Helper()
-	deadline := time.After(time.Minute)
+	deadline := time.After(testwait.Patience)
 	for {
 		select {
 		case <-l.made:
@@ -132,11 +133,11 @@ func TestNotify_listensAgainAfterItsConnectionWasLost(t *testing.T) {
 	for n := range 3 {
 		i.awaitSleep(t)
 		i.append(t)
-		eventually(t, "a listener is there and is ended", func() bool {
+		testwait.Until(t, "a listener is there and is ended", func() bool {
 			return i.count(t, `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'`) > 0
 		})
 		i.append(t) // meanwhile it polls
-		eventually(t, "notifications arrive again", func() bool {
+		testwait.Until(t, "notifications arrive again", func() bool {
 			return strings.Count(i.lines.String(), "notifications arrive again") == n+1
 		})
 		if told := strings.Count(i.lines.String(), "notifications are not available, polling"); told != n+1 {
@@ -178,7 +179,7 @@ func TestNotify_pollsWhereNothingArrives(t *testing.T) {
 		t.Fatal(err)
 	}
 	i := newIdler(t, db, openPostgres(t, db))
-	eventually(t, "it is told", func() bool { return strings.Contains(i.lines.String(), "notifications are not available, polling") })
+	testwait.Until(t, "it is told", func() bool { return strings.Contains(i.lines.String(), "notifications are not available, polling") })
 	for range 3 {
 		i.append(t)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -66,21 +67,6 @@ func (w *working) runs(t *testing.T) {
 	}
 }
 
-// eventually polls until the condition holds.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	deadline := time.After(time.Minute)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("never happened: %s", what)
-		}
-	}
-}
-
 // appendTo appends and returns the last position.
 func appendTo(t *testing.T, s store.Store, streams ...store.StreamAppend) int64 {
 	t.Helper()
@@ -94,7 +80,7 @@ func appendTo(t *testing.T, s store.Store, streams ...store.StreamAppend) int64 
 // applied waits until a projection is at a position.
 func applied(t *testing.T, s store.Store, projection string, position int64) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), testwait.Patience)
 	defer cancel()
 	if err := segments.WaitForPosition(ctx, s, projection, position); err != nil {
 		t.Fatalf("%s is not at %d: %v", projection, position, err)

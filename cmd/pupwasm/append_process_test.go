@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/internal/testwait"
 )
 
 // command prepares the program (which is this test binary by another name, see TestMain) on a database.
@@ -170,7 +171,7 @@ func TestAppend_interruptedTellsWhatIsStored(t *testing.T) {
 	if err := probe.Run(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "two batches are stored", func() bool { return len(storedPayloads(t, database)) == 20 })
+	testwait.Until(t, "two batches are stored", func() bool { return len(storedPayloads(t, database)) == 20 })
 	_ = cmd.Process.Signal(syscall.SIGINT)
 	_ = cmd.Wait()
 	if code := cmd.ProcessState.ExitCode(); code != 130 {
@@ -209,11 +210,11 @@ func TestAppend_waitsForADatabaseThatIsDownAndSaysSoOnce(t *testing.T) {
 	}
 	write(lines[:100])
 	run(t, database.DSN, "migrate", "up")
-	eventually(t, "the first batch is stored", func() bool { return len(storedPayloads(t, database.DSN)) == 100 })
+	testwait.Until(t, "the first batch is stored", func() bool { return len(storedPayloads(t, database.DSN)) == 100 })
 	server.Kill()
 	write(lines[100:])
 	input.Close()
-	eventually(t, "the outage is noticed", func() bool { return strings.Contains(errs.String(), "database not available") })
+	testwait.Until(t, "the outage is noticed", func() bool { return strings.Contains(errs.String(), "database not available") })
 	if err := server.Run(); err != nil {
 		t.Fatal(err)
 	}

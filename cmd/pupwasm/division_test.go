@@ -11,6 +11,7 @@ import (
 
 	"github.com/pupwasm/pupwasm/internal/guestbuild"
 	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/store/sqlite"
 )
 
@@ -115,7 +116,7 @@ func TestRun_rowsOfManyStreamsAreRightOnSQLiteWhileTheyAreRedivided(t *testing.T
 		run := start(t, dsn, "run", modules, "--segments", division[i], "--rebalance", "20ms", "--batch", "50")
 		run.awaitCount(t, "projection installed", len(byCustomer)) // 'wait' gives a host ten seconds to start
 		for _, name := range byCustomer {
-			runCommand(t, dsn, "wait", name, "--timeout", "90s")
+			runCommand(t, dsn, "wait", name, "--timeout", testwait.Patience.String())
 		}
 		run.signal(syscall.SIGTERM)
 		if code := run.wait(t); code != 0 {
@@ -146,9 +147,9 @@ func TestRun_rowsOfManyStreamsAreRightWhileTheyAreRedivided(t *testing.T) {
 	}
 	f.hosts[0].awaitCount(t, "projection installed", len(byCustomer))
 	for _, name := range byCustomer {
-		f.log("wait", strings.TrimSpace(runCommand(t, f.db.DSN, "wait", name, "--timeout", "90s")))
+		f.log("wait", strings.TrimSpace(runCommand(t, f.db.DSN, "wait", name, "--timeout", testwait.Patience.String())))
 	}
-	eventually(t, "the hosts have two segments of each projection", func() bool {
+	testwait.Until(t, "the hosts have two segments of each projection", func() bool {
 		for _, p := range readStatus(t, f.db).Projections {
 			if len(p.Segments) != 2 {
 				return false

@@ -14,6 +14,7 @@ import (
 
 	"github.com/pupwasm/pupwasm/internal/guestbuild"
 	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/internal/testwait"
 )
 
 // fleet is a number of hosts, as processes, that run the same projections on one database.
@@ -136,7 +137,7 @@ func (f *fleet) complete(appended *writers) {
 	f.thaw()
 	f.checkAlive()
 	for _, projection := range f.projections {
-		f.log("wait", strings.TrimSpace(runCommand(f.t, f.db.DSN, "wait", projection, "--timeout", "90s", "--grace", "90s")))
+		f.log("wait", strings.TrimSpace(runCommand(f.t, f.db.DSN, "wait", projection, "--timeout", testwait.Patience.String(), "--grace", testwait.Patience.String())))
 	}
 	f.checkPositions()
 	f.checkCoverage()
@@ -154,7 +155,7 @@ func (f *fleet) complete(appended *writers) {
 // checkPositions waits until everything is at the end of the log.
 func (f *fleet) checkPositions() {
 	f.t.Helper()
-	eventually(f.t, "every segment stands at the horizon, which is the head", func() bool {
+	testwait.Until(f.t, "every segment stands at the horizon, which is the head", func() bool {
 		status := readStatus(f.t, f.db)
 		behind := status.Horizon != status.Head
 		for _, p := range status.Projections {

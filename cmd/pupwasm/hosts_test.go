@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/internal/testwait"
 )
 
 // TestRun_segmentsAreSpreadEvenlyAndFreeTheMomentAHostHasStopped changes the number of hosts.
@@ -49,7 +50,7 @@ func (f *fleet) awaitSpread(segments int, projections []string) {
 	f.t.Helper()
 	even := 0
 	var spread string
-	eventually(f.t, fmt.Sprintf("%d hosts have equal shares", len(f.hosts)), func() bool {
+	testwait.Until(f.t, fmt.Sprintf("%d hosts have equal shares", len(f.hosts)), func() bool {
 		even++
 		spread = ""
 		status := readStatus(f.t, f.db)
@@ -88,21 +89,21 @@ func TestRun_aHostThatWasStoppedLongerThanItsLeaseIsFencedAndGoesOn(t *testing.T
 	late := f.add(4)
 	late.awaitCount(t, "segment claimed", 4*len(allProjections))
 	appending := startWriters(t, f.db, 1)
-	eventually(t, "events are applied", func() bool { events, _ := totals(t, f.db); return events > 200 })
+	testwait.Until(t, "events are applied", func() bool { events, _ := totals(t, f.db); return events > 200 })
 	other := f.add(4)
 	other.awaitCount(t, "segment claimed", 2*len(allProjections))
 
 	late.signal(syscall.SIGSTOP)
-	eventually(t, "the other host has taken over", func() bool { owned, _ := f.left(other); return owned == 4*len(allProjections) })
+	testwait.Until(t, "the other host has taken over", func() bool { owned, _ := f.left(other); return owned == 4*len(allProjections) })
 	f.log("takeover", other.name)
 	before, _ := totals(t, f.db)
-	eventually(t, "it gets on", func() bool { events, _ := totals(t, f.db); return events > before+200 })
+	testwait.Until(t, "it gets on", func() bool { events, _ := totals(t, f.db); return events > before+200 })
 	late.signal(syscall.SIGCONT)
 	late.awaitLog(t, "segment lost to another claim")
 	f.log("fenced", late.name)
 	claimed := strings.Count(late.output.String(), "segment claimed")
 	late.awaitCount(t, "segment claimed", claimed+1) // it takes its share again
-	eventually(t, "both have their share", func() bool { owned, _ := f.left(late); return owned == 2*len(allProjections) })
+	testwait.Until(t, "both have their share", func() bool { owned, _ := f.left(late); return owned == 2*len(allProjections) })
 
 	appending.finish()
 	f.complete(appending)
@@ -122,7 +123,7 @@ func TestRun_aServerThatIsReadOnlyForAWhileEndsNobody(t *testing.T) {
 	appending := startWriters(t, f.db, 2)
 	for round := 1; round <= 2; round++ {
 		before, _ := totals(t, f.db)
-		eventually(t, "events are applied", func() bool { events, _ := totals(t, f.db); return events > before+300 })
+		testwait.Until(t, "events are applied", func() bool { events, _ := totals(t, f.db); return events > before+300 })
 		server.ReadOnly(t, true)
 		for _, h := range f.hosts {
 			h.awaitCount(t, "database not available, trying again", round)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/internal/testwait"
 )
 
 const notificationsLost = "notifications are not available, polling"
@@ -32,10 +33,10 @@ func TestPooler_everythingGoesThroughTransactionMode(t *testing.T) {
 			}
 
 			appending := startWriter(t, openPostgres(t, pooled))
-			eventually(t, "some hundred events are applied", func() bool { events, _ := totals(t, db); return events > 300 })
+			testwait.Until(t, "some hundred events are applied", func() bool { events, _ := totals(t, db); return events > 300 })
 			appending.finish()
 			appendLine(t, pooled.DSN, appending)
-			eventually(t, "all events are applied", func() bool { events, _ := totals(t, db); return events == appending.events })
+			testwait.Until(t, "all events are applied", func() bool { events, _ := totals(t, db); return events == appending.events })
 			appending.compare(t, db)
 
 			host.signal(syscall.SIGTERM)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pupwasm/pupwasm/internal/guestbuild"
+	"github.com/pupwasm/pupwasm/internal/testwait"
 )
 
 // binary returns the compiled program: these tests kill it, which a command run within the test process would not survive.
@@ -81,7 +82,7 @@ func (p *process) wait(t *testing.T) int {
 	select {
 	case <-p.exited:
 		return p.cmd.ProcessState.ExitCode()
-	case <-time.After(2 * time.Minute):
+	case <-time.After(testwait.Patience):
 		t.Fatalf("the process does not end: %s", p.output)
 		return 0
 	}
@@ -146,7 +147,7 @@ func (p *process) awaitLog(t *testing.T, text string) {
 // awaitCount waits until the process has written a text so many times.
 func (p *process) awaitCount(t *testing.T, text string, count int) {
 	t.Helper()
-	deadline := time.After(time.Minute)
+	deadline := time.After(testwait.Patience)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for strings.Count(p.output.String(), text) < count {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pupwasm/pupwasm/host/hosttest"
 	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/internal/testwait"
 )
 
 // writeMisfit makes a folder with a module that loads, and that no database accepts.
@@ -29,7 +30,7 @@ func writeMisfit(t *testing.T) string {
 func awaitOutput(t *testing.T, p *process, pattern string) {
 	t.Helper()
 	rule := regexp.MustCompile(pattern)
-	deadline := time.After(2 * time.Minute)
+	deadline := time.After(testwait.Patience)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for !rule.MatchString(p.output.String()) {

@@ -11,7 +11,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -19,6 +18,7 @@ import (
 	"github.com/pupwasm/pupwasm/host/hosttest"
 	"github.com/pupwasm/pupwasm/internal/guestbuild"
 	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/store"
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
@@ -158,7 +158,7 @@ func TestRun_twoHostsStartAtOnce(t *testing.T) {
 		host.awaitCount(t, "projection installed", 2)
 	}
 	appending := startWriter(t, openPostgres(t, db))
-	eventually(t, "some thousand events are appended", func() bool {
+	testwait.Until(t, "some thousand events are appended", func() bool {
 		var count int64
 		query(t, db, `SELECT count(*) FROM pupwasm.events`, &count)
 		return count > 2000
@@ -255,7 +255,7 @@ func TestRun_waitsForADatabaseThatIsDownAndSaysSoOnce(t *testing.T) {
 	host.awaitLog(t, "projection installed")
 	to := openPostgres(t, db)
 	appending := startWriter(t, to)
-	eventually(t, "events are applied", func() bool { events, _ := totals(t, db); return events > 100 })
+	testwait.Until(t, "events are applied", func() bool { events, _ := totals(t, db); return events > 100 })
 	appending.finish()
 
 	server.Kill() // and in between
@@ -263,7 +263,7 @@ func TestRun_waitsForADatabaseThatIsDownAndSaysSoOnce(t *testing.T) {
 	restart(t, server)
 	host.awaitCount(t, "database answers again", 2)
 	more := startWriter(t, to)
-	eventually(t, "new events are applied", func() bool { events, _ := totals(t, db); return events > appending.events+100 })
+	testwait.Until(t, "new events are applied", func() bool { events, _ := totals(t, db); return events > appending.events+100 })
 	more.finish()
 	runCommand(t, db.DSN, "run", "--once", folder)
 	more.events += appending.events
@@ -302,20 +302,5 @@ func remove(t *testing.T, path string) {
 	t.Helper()
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// eventually polls until the condition holds.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	deadline := time.After(time.Minute)
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("never happened: %s", what)
-		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -65,7 +66,7 @@ func TestAppendBulk_underWay(t *testing.T) {
 		}
 	}
 	wantRows(t, db, "SELECT count(*) FROM pupwasm.events WHERE aggregate_id LIKE 's%'", "500")
-	await(t, "nothing holds the horizon back, once the server has ended what was cancelled", func() bool {
+	testwait.Until(t, "nothing holds the horizon back, once the server has ended what was cancelled", func() bool {
 		h := horizonOf(t, s)
 		return h.Position == h.Head
 	})

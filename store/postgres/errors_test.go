@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/store"
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
@@ -33,7 +34,7 @@ func everyCall(t testing.TB, dsn string) map[string]error {
 	s, err := postgres.Open(dsn, postgres.Options{ConnectionsMax: 1, Lazy: true})
 	must(t, err)
 	defer s.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), testwait.Patience)
 	defer cancel()
 	calls := map[string]error{"ping": s.Ping(ctx)}
 	_, calls["append"] = s.Append(ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Events: events(1)})
@@ -106,7 +107,7 @@ func allowByPassword(t testing.TB, db pgtest.Database, role string) {
 	}
 	write("host all " + role + " 127.0.0.1/32 scram-sha-256\n" + old)
 	t.Cleanup(func() { write(old) })
-	await(t, "the server reads its rules", func() bool {
+	testwait.Until(t, "the server reads its rules", func() bool {
 		return query(t, conn, "SELECT count(*) FROM pg_hba_file_rules WHERE '"+role+"' = ANY (user_name)")[0][0] == "1"
 	})
 }
@@ -232,7 +233,7 @@ func TestErrors_serverThatComesBack(t *testing.T) {
 		t.Errorf("with the server down: %v", err)
 	}
 	must(t, server.Run())
-	await(t, "the store connects again", func() bool { return r.store.Ping(ctx) == nil })
+	testwait.Until(t, "the store connects again", func() bool { return r.store.Ping(ctx) == nil })
 	must(t, r.commit(ctx, add("a", 1)))
 	r.want("a 2")
 	horizon, err := r.store.Horizon(ctx)

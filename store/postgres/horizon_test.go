@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/store"
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
@@ -354,7 +355,7 @@ func TestHorizon_standbyDoesNotTell(t *testing.T) {
 	server.Kill()
 	must(t, server.Demote())
 	must(t, server.Run())
-	await(t, "the standby answers", func() bool { return s.Ping(t.Context()) == nil })
+	testwait.Until(t, "the standby answers", func() bool { return s.Ping(t.Context()) == nil })
 	if h, err := s.Horizon(t.Context()); !errors.Is(err, store.ErrTransient) {
 		t.Errorf("the horizon is %+v, %v", h, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/store"
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
@@ -41,7 +42,7 @@ func TestReshard_waitsForTheCommitUnderWay(t *testing.T) {
 				changed <- r.store.Reshard(t.Context(), "sums", func(l *store.Layout) error { return l.Split(0, 2) })
 			}()
 			conn := db.Connect(t)
-			await(t, "both wait", func() bool {
+			testwait.Until(t, "both wait", func() bool {
 				return query(t, conn, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")[0][0] == "2"
 			})
 			must(t, row.Rollback(t.Context()))

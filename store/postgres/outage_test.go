@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/store"
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
@@ -27,7 +28,7 @@ func awaitBlocked(t testing.TB, db pgtest.Database) string {
 	t.Helper()
 	conn := db.Connect(t)
 	var pid string
-	await(t, "a connection of the store waits for a lock", func() bool {
+	testwait.Until(t, "a connection of the store waits for a lock", func() bool {
 		rows := query(t, conn, "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'pupwasm' AND wait_event_type = 'Lock'")
 		if len(rows) > 0 {
 			pid = rows[0][0]
@@ -35,21 +36,6 @@ func awaitBlocked(t testing.TB, db pgtest.Database) string {
 		return len(rows) > 0
 	})
 	return pid
-}
-
-// await polls until condition holds.
-func await(t testing.TB, what string, condition func() bool) {
-	t.Helper()
-	deadline := time.After(30 * time.Second)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("waited in vain: %s", what)
-		}
-	}
 }
 
 func TestCommit_cancelledWhileItWaits(t *testing.T) {
@@ -66,7 +52,7 @@ func TestCommit_cancelledWhileItWaits(t *testing.T) {
 	if err := <-result; !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-	await(t, "the server gives the commit up", func() bool {
+	testwait.Until(t, "the server gives the commit up", func() bool {
 		return query(t, db.Connect(t), "SELECT count(*) FROM pg_locks WHERE NOT granted")[0][0] == "0"
 	})
 	release()
@@ -136,7 +122,7 @@ func terminate(t testing.TB, db pgtest.Database) {
 	const all = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'pupwasm'"
 	conn := db.Connect(t)
 	query(t, conn, "SELECT pg_terminate_backend(pid) "+all)
-	await(t, "the connections end", func() bool { return query(t, conn, "SELECT count(*) "+all)[0][0] == "0" })
+	testwait.Until(t, "the connections end", func() bool { return query(t, conn, "SELECT count(*) "+all)[0][0] == "0" })
 }
 
 func TestCommit_lostConnectionIsTransient(t *testing.T) {
@@ -156,10 +142,10 @@ func TestCommit_lostConnectionIsTransient(t *testing.T) {
 	}
 	release()
 	// The server may still go on with what it was sent: a new claim tells the position.
-	await(t, "the old session ends", func() bool {
+	testwait.Until(t, "the old session ends", func() bool {
 		return query(t, db.Connect(t), "SELECT count(*) FROM pg_locks WHERE relation = 'pupwasm.segments'::regclass AND pid <> pg_backend_pid()")[0][0] == "0"
 	})
-	await(t, "the store connects again", func() bool {
+	testwait.Until(t, "the store connects again", func() bool {
 		claims, err := r.store.Claim(ctx, store.ClaimRequest{Projection: "sums", Worker: "w", Limit: 1})
 		if err == nil {
 			r.claim = claims[0]
@@ -169,7 +155,7 @@ func TestCommit_lostConnectionIsTransient(t *testing.T) {
 		return err == nil
 	})
 	// Another connection of the pool may have been cut as well, which its first use finds out.
-	await(t, "a commit goes through", func() bool {
+	testwait.Until(t, "a commit goes through", func() bool {
 		err := r.commit(ctx, add("a", 1))
 		if err != nil && !errors.Is(err, store.ErrTransient) {
 			t.Fatal(err)
@@ -246,7 +232,7 @@ func TestReshard_aHostThatStopsInTheMiddleKeepsNobodyWaitingForLong(t *testing.T
 		})
 	}()
 	<-inside
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), testwait.Patience)
 	defer cancel()
 	must(t, r.store.Reshard(ctx, "sums", func(l *store.Layout) error { return l.Split(0, 3) }))
 	close(goOn)
@@ -302,7 +288,7 @@ func TestOutage_oneHalfOpenConnectionTellsOfAll(t *testing.T) {
 	s, err := postgres.Open(between.dsn, postgres.Options{Schema: db.Schema, ConnectionsMax: connections})
 	must(t, err)
 	t.Cleanup(s.Close)
-	await(t, "all connections are open", func() bool {
+	testwait.Until(t, "all connections are open", func() bool {
 		return query(t, db.Connect(t), "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle' AND application_name = 'pupwasm'")[0][0] ==
 			fmt.Sprint(connections+postgres.ConnectionsBeside)
 	})

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/store"
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
@@ -174,7 +175,7 @@ func TestPosition_ofAnotherLogIsNotReplicated(t *testing.T) {
 	s := open(t, to)
 	appendOne(t, s, "a")
 	appendOne(t, open(t, from), "b")
-	await(t, "the replication stops", func() bool {
+	testwait.Until(t, "the replication stops", func() bool {
 		return query(t, target, "SELECT NOT subenabled FROM pg_subscription")[0][0] == "t"
 	})
 	wantRows(t, to, "SELECT aggregate_id FROM pupwasm.events", "a")

@@ -8,12 +8,14 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pupwasm/pupwasm/store"
+	"github.com/pupwasm/pupwasm/store/postgres/internal/grammar"
 )
 
 // statement is one entry of the catalogue, ready to send.
 type statement struct {
 	name     string       // as the user knows it: `write "total"`
-	declared string       // the module's own text with the tables filled in, or sql
+	declared string       // what the module declared, written anew with the tables filled in, or sql
+	clock    string       // a text in it that means another moment each time, if the server reads it as a date
 	sql      string       // what is sent
 	params   []store.Type // of one row, or of the whole step when set is true
 	results  []store.Type
@@ -24,14 +26,18 @@ type statement struct {
 
 func quote(names ...string) string { return pgx.Identifier(names).Sanitize() }
 
-// placed is a projection with the schema of its tables.
+// placed is a projection with the schema of its tables, and with who reads its SQL.
 type placed struct {
 	*store.Projection
 	schema string
+	read   readSQL
 }
 
+// readSQL reads a statement of a module: [grammar.Check].
+type readSQL func(sql string, tables grammar.Tables) (*grammar.Statement, error)
+
 func (s *Store) placed(projection *store.Projection) placed {
-	return placed{Projection: projection, schema: store.TablesSchema(s.options.Schema, projection.Name)}
+	return placed{Projection: projection, schema: store.TablesSchema(s.options.Schema, projection.Name), read: s.read}
 }
 
 // table is the quoted name of one of its tables, or of something else in their schema.
@@ -42,16 +48,9 @@ func (p placed) table(name string) string { return quote(p.schema, name) }
 func writeStatement(p placed, w *store.Write) (statement, error) {
 	s := statement{name: fmt.Sprintf("write %q", w.Name), params: p.Parameters(w), owned: p.KeepsToKey(w.PartitionParam, w.Unordered)}
 	if w.SQL != nil {
-		text, ok := w.SQL.For(store.DialectPostgres)
-		if !ok {
-			return s, &store.CatalogueError{Item: s.name, Reason: "has no sql for postgres"}
-		}
-		var err error
-		if s.sql, err = p.ExpandTables(text, p.table); err != nil {
-			return s, &store.CatalogueError{Item: s.name, Reason: err.Error()}
-		}
-		s.declared = s.sql
-		return s, nil
+		_, err := s.declare(p, w.SQL)
+		s.sql = s.declared
+		return s, err
 	}
 	table, _ := p.Table(w.Table)
 	columns := append([]string(nil), table.Key...)
@@ -148,13 +147,12 @@ func queryStatement(p placed, q *store.Query) (statement, error) {
 		s.declared = s.sql
 		return s, nil
 	}
-	text, ok := q.SQL.For(store.DialectPostgres)
-	if !ok {
-		return s, &store.CatalogueError{Item: s.name, Reason: "has no sql for postgres"}
+	selects, err := s.declare(p, q.SQL)
+	if err == nil && !selects {
+		err = &store.CatalogueError{Item: s.name, Reason: "changes rows: a query selects"}
 	}
-	text, err := p.ExpandTables(text, p.table)
 	if err != nil {
-		return s, &store.CatalogueError{Item: s.name, Reason: err.Error()}
+		return s, err
 	}
 	names := make([]string, len(s.results))
 	expressions := make([]string, len(s.results))
@@ -162,10 +160,39 @@ func queryStatement(p placed, q *store.Query) (statement, error) {
 		names[i] = fmt.Sprintf("c%d", i+1)
 		expressions[i] = resultExpression("q."+names[i], t)
 	}
-	s.declared = text
-	// The line break ends a remark at the end of the text.
-	s.sql = fmt.Sprintf("SELECT %s FROM (%s\n) AS q (%s)", strings.Join(expressions, ", "), text, strings.Join(names, ", "))
+	s.sql = fmt.Sprintf("SELECT %s FROM (%s) AS q (%s)", strings.Join(expressions, ", "), s.declared, strings.Join(names, ", "))
 	return s, nil
+}
+
+// declare takes the SQL of a module, as it is written anew from what it was read as, and tells whether it is a SELECT.
+func (s *statement) declare(p placed, sql store.Statement) (selects bool, err error) {
+	text, ok := sql.For(store.DialectPostgres)
+	if !ok {
+		return false, &store.CatalogueError{Item: s.name, Reason: "has no sql for postgres"}
+	}
+	if text, err = p.ExpandTables(text, p.table); err != nil {
+		return false, &store.CatalogueError{Item: s.name, Reason: err.Error()}
+	}
+	read, err := p.read(text, p.grammarTables())
+	if err != nil {
+		return false, &store.CatalogueError{Item: s.name, Reason: err.Error()}
+	}
+	s.declared, s.clock = read.SQL, read.Clock
+	return read.Selects, nil
+}
+
+// grammarTables are the projection's tables, as a statement of it may use them.
+func (p placed) grammarTables() grammar.Tables {
+	tables := grammar.Tables{Schema: p.schema, Columns: map[string][]string{}}
+	for i := range p.Tables {
+		table := &p.Tables[i]
+		columns := make([]string, len(table.Columns))
+		for j := range table.Columns {
+			columns[j] = table.Columns[j].Name
+		}
+		tables.Columns[table.Name] = columns
+	}
+	return tables
 }
 
 func loadSQL(p placed, q *store.Query, results []store.Type) string {

@@ -12,7 +12,8 @@
 //	catalogue.go  the statements of a projection, its status and its reset
 //	install.go    install: what is declared is compared with what is there, and made where there is nothing
 //	tables.go     tables and indexes: made, and as they are in the database
-//	sandbox.go    what a declared statement may touch, asked of PostgreSQL's own parser
+//	internal/grammar  what SQL of a module may have, by PostgreSQL's grammar; what is run is written there
+//	sandbox.go    what a declared statement may touch, asked of the server
 //	tree.go       the parse tree that it answers with
 //	ddl.go        what a declared CREATE TABLE may be
 //	statements.go the SQL of declarative writes and queries
@@ -42,6 +43,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pupwasm/pupwasm/store"
+	"github.com/pupwasm/pupwasm/store/postgres/internal/grammar"
 )
 
 // Options configures a store. The zero value is ready to use.
@@ -92,6 +94,7 @@ type Store struct {
 	pingAfter, pingTimeout time.Duration // see silence.go
 
 	namesOff atomic.Bool // see names
+	read     readSQL
 	advance  statement
 	look     statement
 	ordering statement
@@ -138,7 +141,7 @@ func Open(dsn string, options Options) (*Store, error) {
 	config.AfterConnect = func(_ context.Context, conn *pgx.Conn) error { return checkEncodings(conn.PgConn()) }
 	// Behind a pooler a connection may be sent what another client listens to. The driver would keep it for ever.
 	config.ConnConfig.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) {}
-	s := &Store{options: options, queries: queriesFor(options.Schema, now), silence: silenceMax, pingAfter: pingAfter, pingTimeout: pingTimeout}
+	s := &Store{options: options, queries: queriesFor(options.Schema, now), silence: silenceMax, pingAfter: pingAfter, pingTimeout: pingTimeout, read: grammar.Check}
 	s.advance = statement{sql: s.queries.advance, params: advanceParams}
 	s.advance.keep()
 	s.look = statement{sql: s.queries.horizon}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // A parse tree, as PostgreSQL stores it, is text: "{FUNCEXPR :funcid 1079 :funcresulttype 2205 … :args ({PARAM …})}". Names
@@ -20,9 +21,37 @@ var (
 	treeTextCasts = regexp.MustCompile(`:resulttype (\d+) :resultcollid \d+ :coerceformat`)
 	treeClocks    = regexp.MustCompile(`\{(SQLVALUEFUNCTION|NEXTVALUEEXPR|CURRENTOFEXPR|TABLESAMPLECLAUSE)`)
 	treeSystem    = regexp.MustCompile(`\{VAR :varno \d+ :varattno -`)
-	// date, time, timestamp, timestamptz, timetz and arrays of them
-	treeDates = regexp.MustCompile(`:consttype (1082|1083|1114|1184|1266|1182|1183|1115|1185|1270) `)
+	treeConstants = regexp.MustCompile(`:consttype (\d+) `)
 )
+
+// plainConstants are the types of constants that have no date or time in them: every other one may.
+var plainConstants = map[string]bool{}
+
+func init() {
+	for _, oid := range []int{
+		pgtype.BoolOID, pgtype.ByteaOID, pgtype.Int8OID, pgtype.Int2OID, pgtype.Int4OID, pgtype.TextOID, pgtype.JSONOID, pgtype.Float4OID,
+		pgtype.Float8OID, pgtype.UnknownOID, pgtype.BPCharOID, pgtype.VarcharOID, pgtype.IntervalOID, pgtype.NumericOID, pgtype.UUIDOID,
+		pgtype.JSONBOID, pgtype.JSONPathOID, pgtype.BitOID, pgtype.VarbitOID, pgtype.TSVectorOID,
+		pgtype.BoolArrayOID, pgtype.ByteaArrayOID, pgtype.Int8ArrayOID, pgtype.Int2ArrayOID, pgtype.Int4ArrayOID, pgtype.TextArrayOID,
+		pgtype.JSONArrayOID, pgtype.Float4ArrayOID, pgtype.Float8ArrayOID, pgtype.BPCharArrayOID, pgtype.VarcharArrayOID,
+		pgtype.NumericArrayOID, pgtype.UUIDArrayOID, pgtype.JSONBArrayOID,
+		pgtype.Int4rangeOID, pgtype.NumrangeOID, pgtype.Int8rangeOID,
+		3615, // tsquery
+		3734, // regconfig
+	} {
+		plainConstants[strconv.Itoa(oid)] = true
+	}
+}
+
+// hasMoments tells whether a tree has a constant that may have a date or time in it.
+func hasMoments(tree string) bool {
+	for _, match := range treeConstants.FindAllStringSubmatch(tree, -1) {
+		if !plainConstants[match[1]] {
+			return true
+		}
+	}
+	return false
+}
 
 // stableFunctions are those of pg_catalog that are marked stable because they follow the session's time zone and formats,
 // which a projection's transaction fixes (the function pin in the migrations), and not because they look at anything.

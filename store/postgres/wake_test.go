@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/store"
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
@@ -49,7 +50,7 @@ func (e *ear) await(t testing.TB, what string) {
 	case <-e.woken:
 	case err := <-e.ended:
 		t.Fatalf("%s: listening ended: %v", what, err)
-	case <-time.After(30 * time.Second):
+	case <-time.After(testwait.Patience):
 		t.Fatalf("waited in vain: %s", what)
 	}
 }
@@ -326,7 +327,7 @@ func TestWake_anAnnouncementRunsOut(t *testing.T) {
 	s := open(t, db)
 	c := newCounter(t, db)
 	doze(t, s, "gone", time.Millisecond)
-	await(t, "the announcement runs out", func() bool {
+	testwait.Until(t, "the announcement runs out", func() bool {
 		return query(t, db.Connect(t), `SELECT "until" < clock_timestamp() FROM pupwasm.sleepers`)[0][0] == "t"
 	})
 	appendOne(t, s, "a")

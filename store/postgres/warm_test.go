@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/store"
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
@@ -20,7 +21,7 @@ func TestWarm_allConnectionsAreReadyBeforeTheFirstCommit(t *testing.T) {
 	t.Cleanup(s.Close)
 	const sessions = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'pupwasm'"
 	conn := db.Connect(t)
-	await(t, "the connections are there", func() bool {
+	testwait.Until(t, "the connections are there", func() bool {
 		return query(t, conn, "SELECT count(*) "+sessions+" AND state = 'idle'")[0][0] == strconv.Itoa(connections+postgres.ConnectionsBeside)
 	})
 	p := sums()

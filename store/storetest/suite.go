@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -151,22 +152,10 @@ func (f *fixture) must(err error) {
 	}
 }
 
-// patience bounds every wait. It is long, for machines that are busy, and costs nothing where all is well.
-const patience = 30 * time.Second
-
 // await polls until condition holds.
 func (f *fixture) await(what string, condition func() bool) {
 	f.Helper()
-	deadline := time.After(patience)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			f.Fatalf("waited %s in vain: %s", patience, what)
-		}
-	}
+	testwait.Until(f.T, what, condition)
 }
 
 // typed reads a type name that the suite itself wrote.
