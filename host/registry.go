@@ -72,7 +72,7 @@ func (r *Registry) Sync(ctx context.Context) ([]Change, error) {
 
 func (r *Registry) lookAll(ctx context.Context, names []string) (changes []Change, err error) {
 	for _, name := range names {
-		wasm, err := os.ReadFile(filepath.Join(r.folder, name))
+		wasm, err := r.runtime.ReadModule(filepath.Join(r.folder, name))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // gone since the listing: the next call finds out
 		}

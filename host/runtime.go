@@ -68,6 +68,9 @@ func NewRuntime(ctx context.Context, options Options) (*Runtime, error) {
 	config := wazero.NewRuntimeConfig().WithCoreFeatures(coreFeatures)
 	if options.CacheDir != "" {
 		cache, err := wazero.NewCompilationCacheWithDir(options.CacheDir)
+		if err == nil {
+			err = checkCache(options.CacheDir)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("opening the compilation cache %s: %w", options.CacheDir, err)
 		}
@@ -110,6 +113,11 @@ func (r *Runtime) compile(ctx context.Context, hash [sha256.Size]byte, wasm []by
 				(int64(pages)+pagesPerMiB-1)/pagesPerMiB, r.options.Limits.MemoryMiB)
 		}
 		module, err := r.engine.CompileModule(ctx, metered.Code)
+		if err != nil && damaged(err) {
+			r.options.Logger.Warn().Err(err).Msg("the compilation cache is damaged, it is made anew")
+			r.emptyCache()
+			module, err = r.engine.CompileModule(ctx, metered.Code)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("does not compile: %w", err)
 		}

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -48,16 +47,16 @@ machine's, now; its memory; and its mutations. Queries get no rows.`,
 }
 
 func runInspect(ctx context.Context, opts *inspectOptions, file string) error {
-	wasm, err := os.ReadFile(file)
-	if err != nil {
-		return &inputError{where: file, err: unwrapPath(err)}
-	}
 	opts.log = opts.log.Level(zerolog.WarnLevel) // what a module says while it starts is not asked for
 	runtime, err := opts.runtime.start(ctx, opts.globalOptions)
 	if err != nil {
 		return err
 	}
 	defer runtime.Close(context.WithoutCancel(ctx))
+	wasm, err := runtime.ReadModule(file)
+	if err != nil {
+		return &inputError{where: file, err: unwrapPath(err)}
+	}
 	module, err := runtime.Load(ctx, filepath.Base(file), wasm)
 	if err != nil {
 		return err

@@ -53,7 +53,10 @@ func openConn(ctx context.Context, path string, options Options, reader bool) (*
 		return nil, err
 	}
 	c := &conn{db: db, statements: map[statementKey]*prepared{}}
-	if err := c.configure(ctx, options, reader); err != nil {
+	if err = c.configure(ctx, options, reader); err == nil {
+		err = shareMode(path)
+	}
+	if err != nil {
 		_ = db.Close()
 		return nil, err
 	}

@@ -6,7 +6,9 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -19,8 +21,8 @@ import (
 // migrationTimeout is how long a migration waits for other processes.
 const migrationTimeout = 30 * time.Second
 
-// OpenSQL opens the file for database/sql, and creates it when it is missing. It is meant for package migrations; the
-// caller closes it.
+// OpenSQL opens the file for database/sql, and creates it, for its owner alone, when it is missing. It is meant for package migrations;
+// the caller closes it.
 //
 // # Errors
 //
@@ -54,6 +56,7 @@ type connector struct {
 
 // Connect opens the file.
 func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
+	createPrivate(c.path)
 	opened, err := c.Connector.Connect(ctx)
 	if err != nil {
 		described := describeFile(c.path, err)
@@ -71,5 +74,35 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 		_ = opened.Close()
 		return nil, describeFile(c.path, err)
 	}
+	if err := shareMode(c.path); err != nil {
+		_ = opened.Close()
+		return nil, err
+	}
 	return opened, nil
+}
+
+// createPrivate makes the file when it is missing, for its owner alone: it has what the log has. What does not work is told by SQLite.
+func createPrivate(path string) {
+	if file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
+		_ = file.Close()
+	}
+}
+
+// shareMode gives the files beside the database, which have its pages before it has them, the mode of the database. They are there once a
+// connection has read, and have nothing in them before one writes.
+func shareMode(path string) error {
+	of, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("looking at the mode of %s: %w", path, err)
+	}
+	for _, suffix := range []string{"-wal", "-shm"} {
+		beside, err := os.Stat(path + suffix)
+		if err != nil || beside.Mode().Perm()&^of.Mode().Perm() == 0 {
+			continue
+		}
+		if err := os.Chmod(path+suffix, of.Mode().Perm()); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
+			return fmt.Errorf("keeping %s%s to its owner: %w", path, suffix, err)
+		}
+	}
+	return nil
 }
