@@ -14,6 +14,8 @@ BENCHMARKS := ./host/... ./store/... ./segments
 TEST_TIMEOUT := 40m
 # CHAOS_TIME is how long 'make chaos' breaks things.
 CHAOS_TIME ?= 90s
+# FUZZ_TIME is how long 'make fuzz' tries each fuzz test.
+FUZZ_TIME ?= 30s
 
 .PHONY: help
 help: ## list the targets
@@ -50,6 +52,10 @@ test: postgres tinygo ## the whole test suite, with the race detector; installs 
 .PHONY: chaos
 chaos: postgres ## the long form of the chaos test: hosts and the server are killed, stopped and changed for CHAOS_TIME
 	@PUPWASM_CHAOS=$(CHAOS_TIME) CGO_ENABLED=1 $(GO) test -race -v -count=1 -timeout 60m -run '^TestChaos$$' ./cmd/pupwasm
+
+.PHONY: fuzz
+fuzz: ## every fuzz test for FUZZ_TIME
+	@FUZZ_TIME=$(FUZZ_TIME) scripts/fuzz.sh $(GO_MODULES)
 
 .PHONY: check
 check: ## formatting, vet, linters, tidy modules
