@@ -11,6 +11,7 @@ type Column struct {
 	key, notNull bool
 	mark         string // the member of the description that says what a key column holds, or ""
 	defaultJSON  string
+	generated    SQL
 }
 
 // Bool declares a column of booleans.
@@ -79,6 +80,15 @@ func (c Column) marked(mark string) Column {
 // module.
 func (c Column) NotNull() Column {
 	c.notNull = true
+	return c
+}
+
+// Generated makes the database compute the column from other columns of the row, by an expression, and store it. No write gives it
+// then; it can be indexed, loaded and used in checks, statements and views.
+//
+//	pup.I64("open_cents").Generated(pup.SQL{Any: "due_cents - paid_cents"})
+func (c Column) Generated(sql SQL) Column {
+	c.generated = sql
 	return c
 }
 

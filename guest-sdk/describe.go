@@ -19,6 +19,7 @@ func appendDescription(dst []byte, p *Projection) []byte {
 	}
 	w.close(']')
 	w.describeTables(p)
+	w.describeViews(p)
 	w.describeWrites(p)
 	w.describeQueries(p)
 	if p.Limits != (Limits{}) {
@@ -84,10 +85,38 @@ func (w *objectWriter) describeTables(p *Projection) {
 			}
 			w.close(']')
 		}
-		w.optionalSQL("ddl", t.ddl)
+		if len(t.checks) > 0 {
+			w.member("checks")
+			w.open('[')
+			for _, c := range t.checks {
+				w.namedSQL(c.name, c.sql)
+			}
+			w.close(']')
+		}
 		w.close('}')
 	}
 	w.close(']')
+}
+
+func (w *objectWriter) describeViews(p *Projection) {
+	if len(p.Views) == 0 {
+		return
+	}
+	w.member("views")
+	w.open('[')
+	for _, v := range p.Views {
+		w.namedSQL(v.Name, v.SQL)
+	}
+	w.close(']')
+}
+
+// namedSQL writes a check or a view.
+func (w *objectWriter) namedSQL(name string, sql SQL) {
+	w.comma()
+	w.open('{')
+	w.text("name", name)
+	w.optionalSQL("sql", sql)
+	w.close('}')
 }
 
 func (w *objectWriter) describeColumn(c *Column) {
@@ -102,6 +131,7 @@ func (w *objectWriter) describeColumn(c *Column) {
 		w.member("default")
 		w.raw(c.defaultJSON)
 	}
+	w.optionalSQL("generated", c.generated)
 	if c.mark != "" {
 		w.flag(c.mark)
 	}

@@ -23,13 +23,15 @@ func TestDescribe_writesEverythingThatIsDeclared(t *testing.T) {
 	accounts.InsertIgnore("open", "note")
 	accounts.Delete("close")
 	accounts.Load("by_key", "cents")
-	plain := pup.NewTable("plain", pup.I64("n")).DDL(pup.SQL{Postgres: "create p", SQLite: "create s"})
+	plain := pup.NewTable("plain", pup.I64("n"), pup.I64("twice").NotNull().Generated(pup.SQL{Any: "n * 2"})).
+		Check("small", pup.SQL{Postgres: "n < 1", SQLite: "n < 2"}).Check("even", pup.SQL{Any: "true"})
 	plain.Insert("add")
 	p := pup.Projection{
 		Name: "all", Version: 3, Description: "a ünï\tcode", Ordering: pup.OrderGlobal,
 		Subscription: pup.Subscription{BoundedContexts: []string{"A", "B"}, AggregateTypes: []string{"C"}, EventTypes: []string{"D"}},
 		Fields:       []pup.Field{pup.EventID, pup.Metadata},
 		Tables:       []*pup.Table{accounts, plain},
+		Views:        []pup.View{{Name: "shown", SQL: pup.SQL{Any: "select n from {plain}"}}},
 		Statements:   []*pup.Write{pup.NewStatement("fix", pup.SQL{Any: "update {plain} set n = $1"}, pup.TypeI64, pup.TypeText.Array())},
 		Queries: []*pup.Query{
 			pup.NewQuery("sum", pup.SQL{Any: "select sum(n) from {plain}"}, nil, []pup.Type{pup.TypeNumeric}),
@@ -50,7 +52,9 @@ func TestDescribe_writesEverythingThatIsDeclared(t *testing.T) {
 				{"name":"note","type":"text","default":"a \"b\"\\\u000a"}, {"name":"since","type":"timestamptz"}, {"name":"id","type":"uuid"},
 				{"name":"data","type":"json"}, {"name":"raw","type":"bytes"}, {"name":"tags","type":"text[]"}],
 			 "key": ["owner","number"], "indexes": [["since","owner"],["id"]]},
-			{"name": "plain", "columns": [{"name":"n","type":"i64"}], "ddl": {"postgres":"create p","sqlite":"create s"}}],
+			{"name": "plain", "columns": [{"name":"n","type":"i64"}, {"name":"twice","type":"i64","not_null":true,"generated":"n * 2"}],
+			 "checks": [{"name":"small","sql":{"postgres":"n < 1","sqlite":"n < 2"}}, {"name":"even","sql":"true"}]}],
+		"views": [{"name":"shown","sql":"select n from {plain}"}],
 		"writes": [
 			{"name":"pay","action":"upsert","table":"accounts","columns":[{"name":"cents","action":"add"},{"name":"rate","action":"add"},
 				{"name":"note","action":"set"},{"name":"since","action":"min"},{"name":"id","action":"if-null"}]},

@@ -8,7 +8,7 @@ type Projection struct {
 	// 30 at most. Beside another store's schema than the default, the tables' schema begins with that.
 	Name string
 	// Version is 1 or more. A change that gives other rows for the same events is a new version. So is every change of tables and
-	// ordering, once an event is applied, except for indexes: the host refuses it under the same version.
+	// ordering, once an event is applied, except for indexes and views: the host refuses it under the same version.
 	Version int
 	// Description is free text for people.
 	Description string
@@ -25,6 +25,8 @@ type Projection struct {
 	// Tables are the projection's tables, with the writes and queries that were declared on them. The host refuses a module that has
 	// declared writes or queries on a table that is not listed.
 	Tables []*Table
+	// Views are queries over the tables under names, for those who read them. They may change under one version.
+	Views []View
 	// Statements are the writes that were declared by NewStatement.
 	Statements []*Write
 	// Queries are the queries that were declared by NewQuery.
@@ -41,6 +43,13 @@ type Subscription struct {
 	BoundedContexts []string
 	AggregateTypes  []string
 	EventTypes      []string
+}
+
+// View is a query over the projection's tables under a name. It stands in the schema of the tables, and is made again when its query
+// changes. The projection's own statements cannot use it.
+type View struct {
+	Name string // like that of a table
+	SQL  SQL
 }
 
 // Ordering says which events of a projection must be applied one after the other.

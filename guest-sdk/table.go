@@ -6,9 +6,15 @@ type Table struct {
 	columns []Column
 	key     []int // indexes into columns
 	indexes [][]string
-	ddl     SQL
+	checks  []check
 	writes  []*Write
 	queries []*Query
+}
+
+// check is a condition that every row of a table meets.
+type check struct {
+	name string
+	sql  SQL
 }
 
 // NewTable declares a table. Tables are declared once, in package-level variables, and listed in [Projection].Tables.
@@ -32,10 +38,15 @@ func (t *Table) Index(columns ...string) *Table {
 	return t
 }
 
-// DDL replaces the statement that creates the table by SQL of the author, in which {name} stands for a table of the projection.
-// The declared columns and the key still say what to expect, and indexes are made as declared. It returns the table.
-func (t *Table) DDL(sql SQL) *Table {
-	t.ddl = sql
+// Check adds a condition that every row of the table meets, as an expression over the columns of one row, and returns the table:
+//
+//	accounts.Check("covered", pup.SQL{Any: "paid_cents <= due_cents"})
+//
+// A batch with a row that does not meet it fails, as a whole. The database looks at each row as the write brings it, before it is
+// added to what is stored, and at what comes of it: an amount that is added must meet the condition by itself too. The name is one like
+// that of a column.
+func (t *Table) Check(name string, sql SQL) *Table {
+	t.checks = append(t.checks, check{name, sql})
 	return t
 }
 
@@ -44,7 +55,7 @@ func (t *Table) DDL(sql SQL) *Table {
 //	accounts.Upsert("pay", pup.Add("paid_cents", "payments"), pup.Set("paid_at"))
 //
 // Its rows are the key columns, then the listed columns in order. Without a list, all columns that are not part of the key
-// are set. Rows of one batch and key are folded by the host, so that a batch costs one statement.
+// nor generated are set. Rows of one batch and key are folded by the host, so that a batch costs one statement.
 //
 // It panics when the table has no such column.
 func (t *Table) Upsert(name string, columns ...Assignment) *Write {
@@ -61,7 +72,7 @@ func (t *Table) Upsert(name string, columns ...Assignment) *Write {
 }
 
 // Insert declares a write that inserts a row and fails when the key exists. Its rows are the key columns, then the listed
-// columns; without a list, all columns. A table without a key only knows this write.
+// columns; without a list, all columns that are not generated. A table without a key only knows this write.
 func (t *Table) Insert(name string, columns ...string) *Write {
 	return t.newInsert(name, "insert", columns)
 }
@@ -79,7 +90,8 @@ func (t *Table) InsertKey(name string) *Write { return t.newWrite(name, "insert-
 func (t *Table) Delete(name string) *Write { return t.newWrite(name, "delete") }
 
 // Load declares a query that loads rows by key. It takes one array a key column and returns a row for every key that it
-// finds: the index of the key in the arrays (i64), then the listed columns; without a list, all that are not part of the key.
+// finds: the index of the key in the arrays (i64), then the listed columns; without a list, all that are not part of the key
+// nor generated.
 //
 // [NewFold] does this with less work in most cases.
 func (t *Table) Load(name string, columns ...string) *Query {
@@ -127,11 +139,11 @@ func (t *Table) column(name string) *Column {
 	return nil
 }
 
-// valueColumns returns the names of the columns that are not part of the key.
+// valueColumns returns the names of the columns that are not part of the key, and which writes give.
 func (t *Table) valueColumns() []string {
 	names := make([]string, 0, len(t.columns))
 	for i := range t.columns {
-		if !t.columns[i].key {
+		if !t.columns[i].key && t.columns[i].generated.isZero() {
 			names = append(names, t.columns[i].name)
 		}
 	}

@@ -35,7 +35,11 @@ func parseDescription(text []byte) (*Description, error) {
 	decoder.DisallowUnknownFields()
 	d := &Description{}
 	if err := decoder.Decode(d); err != nil {
-		return nil, fmt.Errorf("its description cannot be read: %s", strings.TrimPrefix(err.Error(), "json: "))
+		reason := strings.TrimPrefix(err.Error(), "json: ")
+		if reason == `unknown field "ddl"` {
+			reason = `tables have no "ddl": declare "generated" of a column, "checks" of a table, "views" of the projection (docs/sql.md says what replaces the rest)`
+		}
+		return nil, fmt.Errorf("its description cannot be read: %s", reason)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("its description goes on after the JSON object")

@@ -16,6 +16,7 @@ type Projection struct {
 	// Partition is what the events are divided by; nil is the stream. It has no meaning with OrderGlobal.
 	Partition *Partition `json:"partition,omitempty"`
 	Tables    []Table    `json:"tables,omitempty"`
+	Views     []View     `json:"views,omitempty"`
 	Writes    []Write    `json:"writes,omitempty"`
 	Queries   []Query    `json:"queries,omitempty"`
 }
@@ -73,15 +74,36 @@ func (s Statement) For(dialect Dialect) (string, bool) {
 	return text, ok
 }
 
-// Table is a table of the projection: declared by columns and key, or by DDL that creates it.
+// only leaves the text for one dialect.
+func (s Statement) only(dialect Dialect) Statement {
+	text, ok := s.For(dialect)
+	if !ok {
+		return nil
+	}
+	return Statement{dialect: text}
+}
+
+// Table is a table of the projection.
 type Table struct {
 	Name    string     `json:"name"`
 	Columns []Column   `json:"columns"`
 	Key     []string   `json:"key,omitempty"`
 	Indexes [][]string `json:"indexes,omitempty"`
-	// DDL, when given, creates the table in place of a statement made from Columns, which still say what to expect, as Key does.
-	// Indexes are made beside it.
-	DDL Statement `json:"ddl,omitempty"`
+	Checks  []Check    `json:"checks,omitempty"`
+}
+
+// Check is a condition that every row of a table meets: an expression over the columns of one row. It is not met when it is false.
+// The database looks at each row as a write brings it, and at the row that comes of it.
+type Check struct {
+	Name string    `json:"name"`
+	SQL  Statement `json:"sql"`
+}
+
+// View is a query over the projection's tables under a name, for those who read them. The projection's own statements do not use it.
+// It has no rows of its own, so that it may change under one version.
+type View struct {
+	Name string    `json:"name"`
+	SQL  Statement `json:"sql"`
 }
 
 // Column is a column of a table. Key columns are never NULL; others are NULL unless said otherwise.
@@ -90,6 +112,8 @@ type Column struct {
 	Type    Type            `json:"type"`
 	NotNull bool            `json:"not_null,omitempty"`
 	Default json.RawMessage `json:"default,omitempty"` // a JSON number, string or boolean
+	// Generated is an expression over other columns of the row, which the database computes and stores. No write gives the column then.
+	Generated Statement `json:"generated,omitempty"`
 
 	// At most one of these marks a key column. It holds the partition key, the position or the id of the event that causes the
 	// row, which the host checks for every mutation.

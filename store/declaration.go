@@ -22,7 +22,7 @@ type declaration struct {
 //
 // Not part of it are the subscription, the writes and the queries: they are the program of the projection, and that the rows stay
 // right with another program is what its author promises by keeping the version. Indexes change no row, and Install makes those
-// that are missing. The projection must be valid.
+// that are missing. Views are kept, so that Install knows which are the projection's, and may change. The projection must be valid.
 func (p *Projection) Declaration(dialect Dialect) string {
 	d := declaration{SpreadFactor: SpreadFactor, Projection: *p}
 	d.Version, d.Scope, d.Writes, d.Queries = 0, Scope{}, nil, nil
@@ -32,17 +32,20 @@ func (p *Projection) Declaration(dialect Dialect) string {
 	d.Tables = slices.Clone(p.Tables)
 	for i := range d.Tables {
 		t := &d.Tables[i]
-		t.Indexes, t.Columns = nil, slices.Clone(t.Columns)
+		t.Indexes, t.Columns, t.Checks = nil, slices.Clone(t.Columns), slices.Clone(t.Checks)
 		for j := range t.Columns {
 			c := &t.Columns[j]
 			c.NotNull = c.NotNull || slices.Contains(t.Key, c.Name)
 			c.Default = c.canonicalDefault()
+			c.Generated = c.Generated.only(dialect)
 		}
-		if text, ok := t.DDL.For(dialect); ok {
-			t.DDL = Statement{dialect: text}
-		} else {
-			t.DDL = nil
+		for j := range t.Checks {
+			t.Checks[j].SQL = t.Checks[j].SQL.only(dialect)
 		}
+	}
+	d.Views = slices.Clone(p.Views)
+	for i := range d.Views {
+		d.Views[i].SQL = d.Views[i].SQL.only(dialect)
 	}
 	text, err := json.Marshal(d)
 	if err != nil {
@@ -85,6 +88,15 @@ func DeclaredTables(declared string) ([]string, error) {
 	return names, nil
 }
 
+// DeclaredViews returns the views in a stored declaration.
+func DeclaredViews(declared string) ([]View, error) {
+	var d declaration
+	if err := json.Unmarshal([]byte(declared), &d); err != nil {
+		return nil, fmt.Errorf("reading the stored declaration: %w", err)
+	}
+	return d.Views, nil
+}
+
 // CheckDeclaration compares the projection with the declaration that it was installed with.
 //
 // # Errors
@@ -119,7 +131,7 @@ func readExactly(text string, into *map[string]any) error {
 }
 
 func compareDeclarations(projection string, before, after map[string]any) (item, change string) {
-	if change = compareMembers(before, after, "tables"); change != "" {
+	if change = compareMembers(before, after, "tables", "views"); change != "" {
 		return fmt.Sprintf("projection %q", projection), change
 	}
 	known, declared := namedIn(before["tables"]), namedIn(after["tables"])
@@ -161,10 +173,10 @@ func compareColumns(before, after any) string {
 	return ""
 }
 
-// compareMembers compares all members of two objects except for one.
-func compareMembers(before, after map[string]any, except string) string {
+// compareMembers compares all members of two objects except for some.
+func compareMembers(before, after map[string]any, except ...string) string {
 	for _, name := range bothNames(before, after) {
-		if name != except && !reflect.DeepEqual(before[name], after[name]) {
+		if !slices.Contains(except, name) && !reflect.DeepEqual(before[name], after[name]) {
 			return fmt.Sprintf("its %s was %s, and is %s now", name, shown(before[name]), shown(after[name]))
 		}
 	}

@@ -74,7 +74,6 @@ func TestDeclaration_comparesDefaultsAsTheDatabaseDoes(t *testing.T) {
 		{store.KindText, `"\u0061"`, `"a"`, true},
 	} {
 		p := valid()
-		p.Tables[0].DDL = nil
 		p.Tables[0].Columns = append(p.Tables[0].Columns, store.Column{Name: "d", Type: store.Type{Kind: c.kind}})
 		column := &p.Tables[0].Columns[len(p.Tables[0].Columns)-1]
 		column.Default = json.RawMessage(c.was)

@@ -105,6 +105,10 @@ func printModule(out io.Writer, module *host.Module, schema string) {
 	for i := range d.Tables {
 		printTable(out, d, &d.Tables[i], schema)
 	}
+	for _, v := range d.Views {
+		fmt.Fprintf(out, "\nview %s\n", v.Name)
+		printStatement(out, "sql", v.SQL)
+	}
 	for i := range d.Writes {
 		printWrite(out, &d.Projection, &d.Writes[i])
 	}
@@ -125,6 +129,7 @@ func printTable(out io.Writer, d *host.Description, t *store.Table, schema strin
 			line += " default " + printable(string(c.Default))
 		}
 		fmt.Fprintln(out, line)
+		printStatement(out, "  generated", c.Generated)
 	}
 	if len(t.Key) > 0 {
 		fmt.Fprintf(out, "  key (%s)\n", strings.Join(t.Key, ", "))
@@ -135,7 +140,9 @@ func printTable(out io.Writer, d *host.Description, t *store.Table, schema strin
 	if d.Order != store.OrderGlobal {
 		fmt.Fprintf(out, "  rows are %s\n", ownership(t))
 	}
-	printStatement(out, "ddl", t.DDL)
+	for _, check := range t.Checks {
+		printStatement(out, "check "+check.Name, check.SQL)
+	}
 }
 
 // ownership says who may change the rows of a table.

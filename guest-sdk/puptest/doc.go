@@ -16,5 +16,5 @@
 // A projection that a host would refuse to load is refused by [New] in the host's words, and a batch that it would refuse fails the test.
 //
 // Declarative writes and loads work on tables in memory as they do on a database. SQL is not run: statements only show among
-// the mutations, and queries are answered by a function of the test.
+// the mutations, and queries are answered by a function of the test. Generated columns are left out of rows, and checks are passed over.
 package puptest

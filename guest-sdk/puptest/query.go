@@ -87,7 +87,11 @@ func (p *Projection) find(q *catalogue.Query, args []any) ([][]any, error) {
 		}
 		values := []any{int64(i)}
 		for _, name := range q.Columns {
-			values = append(values, row[columnIndex(stored.decl, name)])
+			at := columnIndex(stored.decl, name)
+			if stored.decl.Columns[at].Generated != nil {
+				return nil, fmt.Errorf("%q loads column %q, which the database generates and puptest does not: try that with 'pupwasm run'", q.Name, name)
+			}
+			values = append(values, row[at])
 		}
 		found = append(found, values)
 	}

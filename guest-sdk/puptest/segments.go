@@ -150,10 +150,11 @@ func (r *rows) formatOther(row, other []any) string {
 	return r.formatSome(row, func(i int) bool { return format(row[i]) != format(other[i]) })
 }
 
+// formatSome writes some columns of a row, without those that the database generates.
 func (r *rows) formatSome(row []any, some func(i int) bool) string {
 	var parts []string
 	for i, value := range row {
-		if some(i) {
+		if some(i) && r.decl.Columns[i].Generated == nil {
 			parts = append(parts, r.decl.Columns[i].Name+"="+format(value))
 		}
 	}

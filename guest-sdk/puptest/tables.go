@@ -112,7 +112,7 @@ func (r *rows) changed(m *mutation, row []any) ([]any, error) {
 		next[at] = merged
 	}
 	for i, c := range r.decl.Columns {
-		if next[i] == nil && (c.NotNull || slices.Contains(r.decl.Key, c.Name)) {
+		if next[i] == nil && c.Generated == nil && (c.NotNull || slices.Contains(r.decl.Key, c.Name)) {
 			return nil, fmt.Errorf("column %q of table %s may not be null", c.Name, r.decl.Name)
 		}
 	}

@@ -57,8 +57,10 @@
 //	               {"by":"correlation"}, see Division into segments
 //	columns        the names of the batch columns that the guest wants (see Batch); global_position and
 //	               aggregate_version come always
-//	tables         [{"name", "columns":[{"name", "type", "not_null", "default"}], "key":[…], "indexes":[[…]], "ddl"}];
+//	tables         [{"name", "columns":[{"name", "type", "not_null", "default", "generated"}], "key":[…], "indexes":[[…]],
+//	               "checks":[{"name", "sql"}]}];
 //	               one key column of a table may have "partition":true, "position":true or "event_id":true
+//	views          [{"name", "sql"}]
 //	writes         the catalogue of changes: [{"name", "action", "table", "columns":[{"name", "action"}]}] or
 //	               [{"name", "sql", "params":[type…], "partition_param", "unordered"}]
 //	queries        the catalogue of reads: [{"name", "table", "columns":[name…], "unordered"}] or
@@ -66,13 +68,14 @@
 //	limits         {"memory_mib", "batch_events", "batch_ms"}: what the guest asks for; the host may grant less
 //
 // A name starts with a lower-case letter and goes on with letters, digits and single underscores, 30 at most. A type is bool,
-// i64, f64, numeric, text, bytes, json, timestamptz or uuid, or one of these with "[]". "sql" and "ddl" are a text or an
+// i64, f64, numeric, text, bytes, json, timestamptz or uuid, or one of these with "[]". "sql" and "generated" are a text or an
 // object with a text for "postgres", "sqlite" or "any"; in it {name} stands for a table of the projection and $1, $2, … for
-// the parameters. A write's action is upsert, insert, insert-ignore or delete; a column's action within an upsert is set
+// the parameters of a write or query. "generated" and the "sql" of a check are one expression over the columns of a row; a column
+// with "generated" has no default, is not part of the key, and no write gives it. A view's "sql" is a query. A write's action is upsert, insert, insert-ignore or delete; a column's action within an upsert is set
 // (default), add (i64, numeric), min, max (i64, numeric, timestamptz) or if-null.
 //
 // A write that inserts rows has to give a value to every column that is not null and has no default. What the description says of
-// tables and ordering cannot change under one version, except for indexes.
+// tables and ordering cannot change under one version, except for indexes; views may change.
 //
 // The values of a declarative mutation are the table's key columns in order of the key, then the listed columns in order.
 // The arguments of a declarative query are one array a key column; it returns a row for every key found: the index of the key

@@ -87,8 +87,9 @@ func TestParseDescription_knowsWhatTheHostKnows(t *testing.T) {
 		"subscription":{"bounded_contexts":["a"],"aggregate_types":["b"],"event_types":["c"]},
 		"partition":{"by":"json","path":["customer","id"]},"columns":["payload"],
 		"tables":[{"name":"things","columns":[{"name":"id","type":"text","partition":true},
-			{"name":"at","type":"i64","position":true,"not_null":true,"default":0},{"name":"event","type":"uuid","event_id":true}],
-			"key":["id"],"indexes":[["at"]],"ddl":"SELECT 1"}],
+			{"name":"at","type":"i64","position":true,"not_null":true,"default":0},{"name":"event","type":"uuid","event_id":true},{"name":"made","type":"i64","generated":"at + 1"}],
+			"key":["id"],"indexes":[["at"]],"checks":[{"name":"early","sql":{"any":"at < 9"}}]}],
+		"views":[{"name":"ids","sql":"SELECT id FROM {things}"}],
 		"writes":[{"name":"w","sql":"DELETE FROM {things} WHERE id = $1","params":["text"],"partition_param":1,"unordered":true}],
 		"queries":[{"name":"q","sql":{"any":"SELECT 1"},"params":["text"],"results":["i64"],"partition_param":1,"unordered":true}],
 		"limits":{"memory_mib":1,"batch_events":1,"batch_ms":1}}`

@@ -54,6 +54,7 @@ type description struct {
 	} `json:"partition"`
 	Columns []string           `json:"columns"`
 	Tables  []describedTable   `json:"tables"`
+	Views   []describedSQL     `json:"views"`
 	Writes  []describedWrite   `json:"writes"`
 	Queries []describedQuery   `json:"queries"`
 	Limits  map[string]float64 `json:"limits"`
@@ -66,11 +67,19 @@ type describedTable struct {
 		Type    Type   `json:"type"`
 		NotNull bool   `json:"not_null"`
 		Default any    `json:"default"`
+
+		Generated json.RawMessage `json:"generated"`
 		describedMark
 	} `json:"columns"`
-	Key     []string        `json:"key"`
-	Indexes [][]string      `json:"indexes"`
-	DDL     json.RawMessage `json:"ddl"`
+	Key     []string       `json:"key"`
+	Indexes [][]string     `json:"indexes"`
+	Checks  []describedSQL `json:"checks"`
+}
+
+// describedSQL is a check or a view.
+type describedSQL struct {
+	Name string          `json:"name"`
+	SQL  json.RawMessage `json:"sql"`
 }
 
 // describedMark marks a key column.
@@ -191,6 +200,8 @@ func (d *description) checkTables() error {
 				return fmt.Errorf("column %s of table %s has no type", c.Name, t.Name)
 			case t.column(c.Name) != j:
 				return fmt.Errorf("column %s of table %s stands there twice", c.Name, t.Name)
+			case c.Generated != nil && (c.Default != nil || slices.Contains(t.Key, c.Name)):
+				return fmt.Errorf("column %s of table %s is generated, and has a default or is part of the key", c.Name, t.Name)
 			}
 		}
 		for _, name := range t.Key {
@@ -200,6 +211,27 @@ func (d *description) checkTables() error {
 		}
 		if d.table(t.Name) != t {
 			return fmt.Errorf("table %s stands there twice", t.Name)
+		}
+		if err := checkNamed("check", t.Checks); err != nil {
+			return err
+		}
+	}
+	for _, v := range d.Views {
+		if d.table(v.Name) != nil {
+			return fmt.Errorf("view %q has the name of a table", v.Name)
+		}
+	}
+	return checkNamed("view", d.Views)
+}
+
+// checkNamed checks the checks of a table, or the views.
+func checkNamed(kind string, list []describedSQL) error {
+	for i, entry := range list {
+		switch {
+		case !isName(entry.Name) || entry.SQL == nil:
+			return fmt.Errorf("%s %q has no name or no sql", kind, entry.Name)
+		case slices.ContainsFunc(list[:i], func(other describedSQL) bool { return other.Name == entry.Name }):
+			return fmt.Errorf("%s %q stands there twice", kind, entry.Name)
 		}
 	}
 	return nil
@@ -245,7 +277,7 @@ func (c *Catalogue) addCatalogue(d *description) error {
 			p.Types, p.Keys = table.keyTypes(false), len(table.Key)
 			for _, column := range w.Columns {
 				at := table.column(column.Name)
-				if at < 0 || !actionFits(column.Action, table.Columns[at].Type) {
+				if at < 0 || !actionFits(column.Action, table.Columns[at].Type) || table.Columns[at].Generated != nil {
 					return fmt.Errorf("write %q has column %q with action %q", w.Name, column.Name, column.Action)
 				}
 				p.Types = append(p.Types, table.Columns[at].Type)

@@ -14,10 +14,12 @@ import (
 
 // catalogue is an installed projection. See [store.Catalogue].
 type catalogue struct {
-	store   *Store
-	writes  []statement
-	queries []statement
-	params  sync.Pool // of *parameters: their buffers are as large as a commit
+	store       *Store
+	writes      []statement
+	queries     []statement
+	expressions [][]expression // by table
+	views       []view
+	params      sync.Pool // of *parameters: their buffers are as large as a commit
 }
 
 // Install makes a projection ready to run. See [store.Projections].
@@ -27,24 +29,12 @@ func (s *Store) Install(ctx context.Context, projection *store.Projection, segme
 	}
 	of := s.placed(projection)
 	c := &catalogue{store: s, params: sync.Pool{New: func() any { return &parameters{} }}}
-	plan := projection.Plan()
-	for i := range plan {
-		statement, err := writeStatement(of, &plan[i])
-		if err != nil {
-			return nil, err
-		}
-		c.writes = append(c.writes, statement)
-	}
-	for i := range projection.Queries {
-		statement, err := queryStatement(of, &projection.Queries[i])
-		if err != nil {
-			return nil, err
-		}
-		c.queries = append(c.queries, statement)
+	if err := c.read(of); err != nil {
+		return nil, err
 	}
 	err := pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
-		i := installer{tx: tx, queries: &s.queries, projection: of, timeout: s.statementTimeout()}
-		return i.install(ctx, segments, c)
+		i := installer{tx: tx, queries: &s.queries, projection: of, catalogue: c, timeout: s.statementTimeout()}
+		return i.install(ctx, segments)
 	})
 	if err != nil {
 		return nil, translate(err)
@@ -53,6 +43,40 @@ func (s *Store) Install(ctx context.Context, projection *store.Projection, segme
 		c.warm(ctx)
 	}
 	return c, nil
+}
+
+// read reads all SQL of a projection, before anything of it reaches the server.
+func (c *catalogue) read(of placed) error {
+	plan := of.Plan()
+	for i := range plan {
+		write, err := writeStatement(of, &plan[i])
+		if err != nil {
+			return err
+		}
+		c.writes = append(c.writes, write)
+	}
+	for i := range of.Queries {
+		query, err := queryStatement(of, &of.Queries[i])
+		if err != nil {
+			return err
+		}
+		c.queries = append(c.queries, query)
+	}
+	for i := range of.Tables {
+		expressions, err := expressionsOf(of, &of.Tables[i])
+		if err != nil {
+			return err
+		}
+		c.expressions = append(c.expressions, expressions)
+	}
+	for i := range of.Views {
+		view, err := viewOf(of, &of.Views[i])
+		if err != nil {
+			return err
+		}
+		c.views = append(c.views, view)
+	}
+	return nil
 }
 
 // Status returns how every projection stands. See [store.Projections].
@@ -135,6 +159,15 @@ func (s *Store) dropTables(ctx context.Context, tx pgx.Tx, projection, declared 
 	tables, err := store.DeclaredTables(declared)
 	if err != nil {
 		return err
+	}
+	views, err := store.DeclaredViews(declared)
+	if err != nil {
+		return err
+	}
+	for _, view := range views {
+		if _, err := tx.Exec(ctx, "DROP VIEW IF EXISTS "+quote(schema, view.Name)+" CASCADE"); err != nil {
+			return fmt.Errorf("dropping view %s: %w", view.Name, err)
+		}
 	}
 	for _, table := range tables {
 		if _, err := tx.Exec(ctx, "DROP TABLE IF EXISTS "+quote(schema, table)+" CASCADE"); err != nil {

@@ -30,6 +30,7 @@ const (
 	stateUndefinedTable     = "42P01"
 	stateUndefinedFunction  = "42883"
 	stateInvalidSchema      = "3F000"
+	stateInvalidDefinition  = "42P16"
 	stateDependentObjects   = "2BP01"
 	stateReadOnly           = "25006"
 	stateDeadlock           = "40P01"

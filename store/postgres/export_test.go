@@ -23,7 +23,12 @@ func (s *Store) PingAtOnce(timeout time.Duration) { s.pingAfter, s.pingTimeout =
 
 // GrammarOff takes the first lock off the SQL of modules, so that the server's own check is alone.
 func (s *Store) GrammarOff() {
-	s.read = func(sql string, _ grammar.Tables) (*grammar.Statement, error) {
-		return &grammar.Statement{SQL: sql + "\n", Selects: true}, nil // the line break ends a remark
+	s.read = reader{
+		statement: func(sql string, _ grammar.Tables) (*grammar.Statement, error) {
+			return &grammar.Statement{SQL: sql + "\n", Selects: true}, nil // the line break ends a remark
+		},
+		expression: func(sql string, _ grammar.Tables, _, _ string) (*grammar.Statement, error) {
+			return &grammar.Statement{SQL: sql + "\n", Selects: true}, nil
+		},
 	}
 }

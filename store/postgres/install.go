@@ -17,10 +17,11 @@ type installer struct {
 	tx         pgx.Tx
 	queries    *queries
 	projection placed
+	catalogue  *catalogue
 	timeout    int64 // of a statement, in milliseconds
 }
 
-func (i *installer) install(ctx context.Context, segments int, c *catalogue) error {
+func (i *installer) install(ctx context.Context, segments int) error {
 	// Statements are checked under the settings that they will run with.
 	if err := i.pin(ctx); err != nil {
 		return err
@@ -28,18 +29,19 @@ func (i *installer) install(ctx context.Context, segments int, c *catalogue) err
 	if _, err := i.tx.Exec(ctx, i.queries.lockProjection, i.projection.Name); err != nil {
 		return fmt.Errorf("locking the projection: %w", err)
 	}
-	if err := i.register(ctx, segments); err != nil {
+	before, err := i.register(ctx, segments)
+	if err != nil {
 		return err
 	}
 	sandbox := &sandbox{installer: i}
-	for _, entries := range [][]statement{c.writes, c.queries} {
+	for _, entries := range [][]statement{i.catalogue.writes, i.catalogue.queries} {
 		for e := range entries {
 			if err := sandbox.check(ctx, &entries[e]); err != nil {
 				return err
 			}
 		}
 	}
-	return nil
+	return i.makeViews(ctx, before)
 }
 
 func (i *installer) pin(ctx context.Context) error {
@@ -49,35 +51,38 @@ func (i *installer) pin(ctx context.Context) error {
 	return nil
 }
 
-// register makes the projection and its tables, or finds that they are there as declared.
-func (i *installer) register(ctx context.Context, segments int) error {
+// register makes the projection and its tables, or finds that they are there as declared. It returns the views that there are.
+func (i *installer) register(ctx context.Context, segments int) (views []store.View, err error) {
 	var version int
 	var declared, shapes string
-	err := i.tx.QueryRow(ctx, i.queries.projection, i.projection.Name).Scan(&version, &declared, &shapes)
+	err = i.tx.QueryRow(ctx, i.queries.projection, i.projection.Name).Scan(&version, &declared, &shapes)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return i.registerNew(ctx, segments)
+		return nil, i.registerNew(ctx, segments)
 	}
 	if err != nil {
-		return fmt.Errorf("looking the projection up: %w", err)
+		return nil, fmt.Errorf("looking the projection up: %w", err)
 	}
 	fault := i.compare(ctx, version, declared, shapes)
 	var catalogue *store.CatalogueError
 	if errors.As(fault, &catalogue) && version <= i.projection.Version {
 		replaced, err := i.replaceUnused(ctx, declared, segments)
 		if err != nil || replaced {
-			return err
+			return nil, err
 		}
 	}
 	if fault != nil {
-		return fault
+		return nil, fault
 	}
 	if err := i.createIndexes(ctx); err != nil {
-		return err
+		return nil, err
+	}
+	if _, err := i.tx.Exec(ctx, i.queries.declare, i.projection.Name, i.projection.Declaration(store.DialectPostgres)); err != nil {
+		return nil, fmt.Errorf("registering the projection: %w", err)
 	}
 	if _, err := i.tx.Exec(ctx, i.queries.clearFailures, i.projection.Name); err != nil {
-		return fmt.Errorf("clearing failures: %w", err)
+		return nil, fmt.Errorf("clearing failures: %w", err)
 	}
-	return nil
+	return store.DeclaredViews(declared)
 }
 
 // compare finds what differs from what was installed.
@@ -161,6 +166,15 @@ func (i *installer) replaceUnused(ctx context.Context, declared string, segments
 			return false, err
 		}
 	}
+	views, err := store.DeclaredViews(declared)
+	if err != nil {
+		return false, err
+	}
+	for _, view := range views {
+		if err := i.dropView(ctx, view.Name); err != nil {
+			return false, err
+		}
+	}
 	if err := i.dropEmpty(ctx, tables); err != nil {
 		return false, err
 	}
@@ -196,10 +210,7 @@ func (i *installer) replaceUnused(ctx context.Context, declared string, segments
 
 // isEmpty tells whether a table has no row, or is not there.
 func (i *installer) isEmpty(ctx context.Context, table string) (empty bool, err error) {
-	var exists bool
-	err = i.tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relname = $2)`,
-		quote(i.projection.schema), table).Scan(&exists)
-	if err != nil || !exists {
+	if exists, err := i.exists(ctx, table); err != nil || !exists {
 		return true, err
 	}
 	err = i.tx.QueryRow(ctx, "SELECT NOT EXISTS (SELECT FROM "+i.projection.table(table)+")").Scan(&empty)
@@ -207,6 +218,16 @@ func (i *installer) isEmpty(ctx context.Context, table string) (empty bool, err 
 		return false, fmt.Errorf("looking at table %s: %w", table, err)
 	}
 	return empty, nil
+}
+
+// exists tells whether a table, a view or an index of that name is in the schema of the projection.
+func (i *installer) exists(ctx context.Context, name string) (exists bool, err error) {
+	err = i.tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relname = $2)`,
+		quote(i.projection.schema), name).Scan(&exists)
+	if err != nil {
+		return false, fmt.Errorf("looking for %s: %w", name, err)
+	}
+	return exists, nil
 }
 
 // dropEmpty drops tables together, since they may refer to each other.

@@ -47,6 +47,7 @@ type queries struct {
 	projection       string
 	insertProjection string
 	alterProjection  string
+	declare          string
 	clearFailures    string
 	applied          string
 	fenceAll         string
@@ -181,6 +182,7 @@ func queriesFor(schema, now string) queries {
 		fenceAll:      in(`UPDATE {schema}.segments SET owner = NULL, epoch = epoch + 1, failure = NULL, updated_at = now() WHERE projection = $1`),
 		liveOwner: in(`SELECT s.owner FROM {schema}.segments s JOIN {schema}.workers w ON w.worker = s.owner
 			WHERE s.projection = $1 AND {alive} LIMIT 1`),
+		declare:          in(`UPDATE {schema}.projections SET declaration = $2 WHERE name = $1 AND declaration <> $2`),
 		deleteProjection: in(`DELETE FROM {schema}.projections WHERE name = $1 RETURNING declaration`),
 		status: in(`SELECT p.name, p.version, p.segments, s.segment, s.first_hash, s.last_hash, s.position, s.epoch, coalesce(s.owner, ''),
 			EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = s.owner AND {alive}),

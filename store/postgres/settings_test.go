@@ -158,11 +158,16 @@ func everything() *store.Projection {
 				},
 			},
 			{
-				Name: "made", Key: []string{"id"}, Columns: []store.Column{{Name: "id", Type: typed("text")}, {Name: "at", Type: typed("timestamptz")}},
-				DDL: anySQL(`CREATE TABLE {made} (id text PRIMARY KEY DEFAULT 'a', at timestamptz DEFAULT '2020-02-01 00:00:00Z', up text REFERENCES {made} DEFERRABLE INITIALLY DEFERRED,
-					n double precision CHECK (n > 0.1), CHECK (id <> 'x'))`),
+				Name: "made", Key: []string{"id"}, Columns: []store.Column{
+					{Name: "id", Type: typed("text")},
+					{Name: "n", Type: typed("f64"), Default: []byte("0.5")},
+					{Name: "at", Type: typed("timestamptz"), Generated: anySQL(`CASE WHEN id <> '' THEN timestamptz '2020-02-01 00:00:00Z' END`)},
+					{Name: "days", Type: typed("i64"), Generated: anySQL(`extract(epoch FROM interval '1 month 1 day 2 hours') / 86400`)},
+				},
+				Checks: []store.Check{{Name: "large", SQL: anySQL(`n > 0.1 AND id <> 'x\y' AND at > '2020-01-01 00:00:00Z'`)}},
 			},
 		},
+		Views: []store.View{{Name: "shown", SQL: anySQL(`SELECT id, at::text AS at, n::text AS n, interval '1 month 1 day 2 hours' AS span, '\x41' AS raw FROM {made} WHERE NOT id = NULL IS TRUE`)}},
 		Writes: []store.Write{
 			{Name: "put", Action: store.Upsert, Table: "order", Columns: []store.WriteColumn{
 				{Name: "n", Action: store.ActionAdd},

@@ -30,11 +30,16 @@ func quote(names ...string) string { return pgx.Identifier(names).Sanitize() }
 type placed struct {
 	*store.Projection
 	schema string
-	read   readSQL
+	read   reader
 }
 
-// readSQL reads a statement of a module: [grammar.Check].
-type readSQL func(sql string, tables grammar.Tables) (*grammar.Statement, error)
+// reader reads the SQL of modules.
+type reader struct {
+	statement  func(sql string, tables grammar.Tables) (*grammar.Statement, error)
+	expression func(sql string, tables grammar.Tables, table, as string) (*grammar.Statement, error)
+}
+
+var byGrammar = reader{statement: grammar.Check, expression: grammar.Expression}
 
 func (s *Store) placed(projection *store.Projection) placed {
 	return placed{Projection: projection, schema: store.TablesSchema(s.options.Schema, projection.Name), read: s.read}
@@ -166,19 +171,29 @@ func queryStatement(p placed, q *store.Query) (statement, error) {
 
 // declare takes the SQL of a module, as it is written anew from what it was read as, and tells whether it is a SELECT.
 func (s *statement) declare(p placed, sql store.Statement) (selects bool, err error) {
-	text, ok := sql.For(store.DialectPostgres)
-	if !ok {
-		return false, &store.CatalogueError{Item: s.name, Reason: "has no sql for postgres"}
+	text, err := p.textOf(s.name, sql)
+	if err != nil {
+		return false, err
 	}
-	if text, err = p.ExpandTables(text, p.table); err != nil {
-		return false, &store.CatalogueError{Item: s.name, Reason: err.Error()}
-	}
-	read, err := p.read(text, p.grammarTables())
+	read, err := p.read.statement(text, p.grammarTables())
 	if err != nil {
 		return false, &store.CatalogueError{Item: s.name, Reason: err.Error()}
 	}
 	s.declared, s.clock = read.SQL, read.Clock
 	return read.Selects, nil
+}
+
+// textOf returns the text that a module brought for PostgreSQL, with the tables filled in.
+func (p placed) textOf(item string, sql store.Statement) (string, error) {
+	text, ok := sql.For(store.DialectPostgres)
+	if !ok {
+		return "", &store.CatalogueError{Item: item, Reason: "has no sql for postgres"}
+	}
+	text, err := p.ExpandTables(text, p.table)
+	if err != nil {
+		return "", &store.CatalogueError{Item: item, Reason: err.Error()}
+	}
+	return text, nil
 }
 
 // grammarTables are the projection's tables, as a statement of it may use them.
@@ -213,8 +228,8 @@ func loadSQL(p placed, q *store.Query, results []store.Type) string {
 		p.table(table.Name), strings.Join(match, " AND "))
 }
 
-// createTable makes the DDL of a declared table.
-func createTable(p placed, table *store.Table) string {
+// createTable makes the DDL of a declared table with the expressions that have been read.
+func createTable(p placed, table *store.Table, expressions []expression) string {
 	lines := make([]string, 0, len(table.Columns)+1)
 	for _, c := range table.Columns {
 		line := quote(c.Name) + " " + sqlType(c.Type)
@@ -224,6 +239,7 @@ func createTable(p placed, table *store.Table) string {
 		if len(c.Default) > 0 {
 			line += " DEFAULT " + literal(c)
 		}
+		line += generated(expressions, c.Name)
 		if c.NotNull {
 			line += " NOT NULL"
 		}
@@ -231,6 +247,11 @@ func createTable(p placed, table *store.Table) string {
 	}
 	if len(table.Key) > 0 {
 		lines = append(lines, "PRIMARY KEY ("+quoteList(table.Key)+")")
+	}
+	for _, e := range expressions {
+		if !e.generates {
+			lines = append(lines, fmt.Sprintf("CONSTRAINT %s CHECK (%s)", quote(e.of), e.text))
+		}
 	}
 	return fmt.Sprintf("CREATE TABLE %s (%s)%s", p.table(table.Name), strings.Join(lines, ", "), storage(p, table))
 }

@@ -15,7 +15,8 @@
 //	internal/grammar  what SQL of a module may have, by PostgreSQL's grammar; what is run is written there
 //	sandbox.go    what a declared statement may touch, asked of the server
 //	tree.go       the parse tree that it answers with
-//	ddl.go        what a declared CREATE TABLE may be
+//	expressions.go generated columns and checks
+//	views.go      views
 //	statements.go the SQL of declarative writes and queries
 //	apply.go      one unit of work: fence, rows, checkpoint and commit in one round trip
 //	pipeline.go   several statements in one round trip
@@ -43,7 +44,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pupwasm/pupwasm/store"
-	"github.com/pupwasm/pupwasm/store/postgres/internal/grammar"
 )
 
 // Options configures a store. The zero value is ready to use.
@@ -94,7 +94,7 @@ type Store struct {
 	pingAfter, pingTimeout time.Duration // see silence.go
 
 	namesOff atomic.Bool // see names
-	read     readSQL
+	read     reader
 	advance  statement
 	look     statement
 	ordering statement
@@ -141,7 +141,7 @@ func Open(dsn string, options Options) (*Store, error) {
 	config.AfterConnect = func(_ context.Context, conn *pgx.Conn) error { return checkEncodings(conn.PgConn()) }
 	// Behind a pooler a connection may be sent what another client listens to. The driver would keep it for ever.
 	config.ConnConfig.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) {}
-	s := &Store{options: options, queries: queriesFor(options.Schema, now), silence: silenceMax, pingAfter: pingAfter, pingTimeout: pingTimeout, read: grammar.Check}
+	s := &Store{options: options, queries: queriesFor(options.Schema, now), silence: silenceMax, pingAfter: pingAfter, pingTimeout: pingTimeout, read: byGrammar}
 	s.advance = statement{sql: s.queries.advance, params: advanceParams}
 	s.advance.keep()
 	s.look = statement{sql: s.queries.horizon}

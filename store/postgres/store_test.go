@@ -75,9 +75,10 @@ func TestStore_schemasRunTheSameProjection(t *testing.T) {
 	}
 	p.Writes, p.Queries = p.Writes[:2], nil
 	p.Tables = append(p.Tables, store.Table{
-		Name: "own", Key: []string{"id"}, Columns: []store.Column{{Name: "id", Type: typed("text")}},
-		DDL: anySQL("CREATE TABLE {own} (id text PRIMARY KEY, up text REFERENCES {own} DEFERRABLE INITIALLY DEFERRED)"),
+		Name: "own", Key: []string{"id"}, Columns: []store.Column{{Name: "id", Type: typed("text")}, {Name: "up", Type: typed("text"), Generated: anySQL("upper(id)")}},
+		Checks: []store.Check{{Name: "c" + long[1:], SQL: anySQL("{own}.id <> ''")}},
 	})
+	p.Views = []store.View{{Name: "v" + long[1:], SQL: anySQL("SELECT own.up FROM {own} AS own")}}
 	schemas := []string{"pupwasm", "select", "s" + long[1:], long}
 	claims := make([]store.Claim, len(schemas))
 	stores := make([]*postgres.Store, len(schemas))

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -44,15 +42,16 @@ func (i *installer) createTables(ctx context.Context) (string, error) {
 		return "", err
 	}
 	for t := range i.projection.Tables {
-		if err := i.createTable(ctx, &i.projection.Tables[t]); err != nil {
+		table := &i.projection.Tables[t]
+		if err := i.checkExpressions(ctx, table, i.catalogue.expressions[t]); err != nil {
+			return "", err
+		}
+		if err := i.define(ctx, table, createTable(i.projection, table, i.catalogue.expressions[t])); err != nil {
 			return "", err
 		}
 	}
 	found, err := i.shapes(ctx)
 	if err != nil {
-		return "", err
-	}
-	if err := i.checkTypes(found); err != nil {
 		return "", err
 	}
 	if err := i.projection.CheckTables(found); err != nil {
@@ -65,15 +64,9 @@ func (i *installer) createTables(ctx context.Context) (string, error) {
 	return string(text), err
 }
 
-func (i *installer) createTable(ctx context.Context, table *store.Table) error {
-	if text, ok := table.DDL.For(store.DialectPostgres); ok {
-		expanded, err := i.projection.ExpandTables(text, i.projection.table)
-		if err != nil {
-			return &store.CatalogueError{Item: fmt.Sprintf("table %q", table.Name), Reason: err.Error()}
-		}
-		return i.runDDL(ctx, table, expanded)
-	}
-	_, err := i.tx.Exec(ctx, createTable(i.projection, table))
+// define runs a statement of ours that makes a table.
+func (i *installer) define(ctx context.Context, table *store.Table, sql string) error {
+	_, err := i.tx.Exec(ctx, sql)
 	var pg *pgconn.PgError
 	switch {
 	case errors.As(err, &pg) && pg.Code == stateInsufficientRights:
@@ -83,30 +76,6 @@ func (i *installer) createTable(ctx context.Context, table *store.Table) error {
 		return &store.CatalogueError{Item: fmt.Sprintf("table %q", table.Name), Reason: describe(pg)}
 	case err != nil:
 		return fmt.Errorf("creating table %s: %w", table.Name, err)
-	}
-	return nil
-}
-
-// checkTypes finds a column that a module's own DDL makes otherwise than declared.
-func (i *installer) checkTypes(found []store.TableShape) error {
-	for t := range i.projection.Tables {
-		table := &i.projection.Tables[t]
-		at := slices.IndexFunc(found, func(shape store.TableShape) bool { return shape.Name == table.Name })
-		if at < 0 {
-			return &store.CatalogueError{Item: fmt.Sprintf("table %q", table.Name), Reason: "its ddl does not make it"}
-		}
-		for _, c := range table.Columns {
-			is := slices.IndexFunc(found[at].Columns, func(shape store.ColumnShape) bool { return shape.Name == c.Name })
-			reason, oid := "", strconv.FormatUint(uint64(oidOf(c.Type)), 10)
-			if is < 0 {
-				reason = fmt.Sprintf("column %q is declared, its ddl lacks it", c.Name)
-			} else if base, _, _ := strings.Cut(found[at].Columns[is].Type, " "); base != oid {
-				reason = fmt.Sprintf("column %q is declared %s, which is %s in PostgreSQL, in its ddl it is %s", c.Name, c.Type, sqlType(c.Type), found[at].Columns[is].Shown)
-			}
-			if reason != "" {
-				return &store.CatalogueError{Item: fmt.Sprintf("table %q", table.Name), Reason: reason}
-			}
-		}
 	}
 	return nil
 }
@@ -147,11 +116,9 @@ func (i *installer) createIndexes(ctx context.Context) error {
 func (i *installer) createIndex(ctx context.Context, table *store.Table, number int, columns []string) error {
 	for ; ; number++ {
 		name := fmt.Sprintf("%s_index_%d", table.Name, number)
-		var taken bool
-		err := i.tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relname = $2)",
-			quote(i.projection.schema), name).Scan(&taken)
+		taken, err := i.exists(ctx, name)
 		if err != nil {
-			return fmt.Errorf("looking for index %s: %w", name, err)
+			return err
 		}
 		if taken {
 			continue
@@ -235,9 +202,6 @@ const (
 func (i *installer) checkDefaults(ctx context.Context) error {
 	for t := range i.projection.Tables {
 		table := &i.projection.Tables[t]
-		if table.DDL != nil {
-			continue
-		}
 		for _, c := range table.Columns {
 			if len(c.Default) == 0 {
 				continue

@@ -17,7 +17,8 @@ type installer struct {
 }
 
 func (i *installer) install(segments int) error {
-	if err := i.register(segments); err != nil {
+	before, err := i.register(segments)
+	if err != nil {
 		return err
 	}
 	for w := range i.catalogue.writes {
@@ -30,41 +31,44 @@ func (i *installer) install(segments int) error {
 			return err
 		}
 	}
-	return nil
+	return i.makeViews(before)
 }
 
-// register makes the projection and its tables, or finds that they are there as declared.
-func (i *installer) register(segments int) error {
+// register makes the projection and its tables, or finds that they are there as declared. It returns the views that there are.
+func (i *installer) register(segments int) (views []store.View, err error) {
 	version, known := 0, false
 	var declared, shapes string
-	err := i.conn.query(i.queries.projection, func(row *prepared) error {
+	err = i.conn.query(i.queries.projection, func(row *prepared) error {
 		version, declared, shapes, known = row.ColumnInt(0), row.ColumnText(1), row.ColumnText(2), true
 		return nil
 	}, i.projection.Name)
 	if err != nil {
-		return fmt.Errorf("looking the projection up: %w", err)
+		return nil, fmt.Errorf("looking the projection up: %w", err)
 	}
 	if !known {
-		return i.registerNew(segments)
+		return nil, i.registerNew(segments)
 	}
 	fault := i.compare(version, declared, shapes)
 	var catalogue *store.CatalogueError
 	if errors.As(fault, &catalogue) && version <= i.projection.Version {
 		replaced, err := i.replaceUnused(declared, segments)
 		if err != nil || replaced {
-			return err
+			return nil, err
 		}
 	}
 	if fault != nil {
-		return fault
+		return nil, fault
 	}
 	if err := i.createIndexes(); err != nil {
-		return err
+		return nil, err
+	}
+	if _, err := i.conn.exec(i.queries.declare, i.projection.Name, i.projection.Declaration(store.DialectSQLite)); err != nil {
+		return nil, fmt.Errorf("registering the projection: %w", err)
 	}
 	if _, err := i.conn.exec(i.queries.clearFailures, i.projection.Name); err != nil {
-		return fmt.Errorf("clearing failures: %w", err)
+		return nil, fmt.Errorf("clearing failures: %w", err)
 	}
-	return nil
+	return store.DeclaredViews(declared)
 }
 
 // compare finds what differs from what was installed.
@@ -132,6 +136,15 @@ func (i *installer) replaceUnused(declared string, segments int) (bool, error) {
 	}
 	for _, table := range tables {
 		if empty, err := i.isEmpty(table); err != nil || !empty {
+			return false, err
+		}
+	}
+	views, err := store.DeclaredViews(declared)
+	if err != nil {
+		return false, err
+	}
+	for _, view := range views {
+		if err := i.dropView(view.Name); err != nil {
 			return false, err
 		}
 	}

@@ -39,6 +39,7 @@ type queries struct {
 	projection       string
 	insertProjection string
 	alterProjection  string
+	declare          string
 	clearFailures    string
 	fenceAll         string
 	liveOwner        string
@@ -131,6 +132,7 @@ func queriesFor(schema, now string) queries {
 		projection: in(`SELECT version, declaration, shapes FROM {schema}__projections WHERE name = $1`),
 		insertProjection: in(`INSERT INTO {schema}__projections (name, version, whole, segments, next_segment, declaration, shapes, installed_at)
 			VALUES ($1, $2, $3, 0, 0, $4, $5, {now})`),
+		declare: in(`UPDATE {schema}__projections SET declaration = $2 WHERE name = $1 AND declaration <> $2`),
 		alterProjection: in(`UPDATE {schema}__projections SET version = $2, whole = $3, declaration = $4, shapes = $5, installed_at = {now}
 			WHERE name = $1`),
 		clearFailures: in(`UPDATE {schema}__segments SET failure = NULL WHERE projection = $1 AND failure IS NOT NULL`),

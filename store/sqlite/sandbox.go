@@ -22,7 +22,6 @@ import (
 type policy struct {
 	projection string
 	tables     map[string]bool
-	creating   string // the table that a module's own DDL may create, or ""
 }
 
 func newPolicy(p placed) *policy { return policyOf(p, func(*store.Table) bool { return true }) }
@@ -88,9 +87,6 @@ func (c *conn) authorize(action sqlite3.AuthorizerActionCode, first, second, sch
 
 // refuse returns why an action is not allowed, or "".
 func (p *policy) refuse(action sqlite3.AuthorizerActionCode, first, second, schema string) string {
-	if p.creating != "" {
-		return p.refuseCreation(action, first, second, schema)
-	}
 	switch action {
 	case sqlite3.AUTH_SELECT, sqlite3.AUTH_RECURSIVE:
 		return ""
@@ -134,26 +130,6 @@ func refuseFunction(name string) string {
 		return ""
 	}
 	return fmt.Sprintf("calls %s, whose result depends on more than its arguments or which reaches outside the projection", name)
-}
-
-// refuseCreation is refuse for CREATE TABLE, which shows as changes to sqlite_master besides the creation itself. A SELECT
-// would copy or look at other tables.
-func (p *policy) refuseCreation(action sqlite3.AuthorizerActionCode, first, second, schema string) string {
-	switch action {
-	case sqlite3.AUTH_CREATE_TABLE:
-		if first != p.creating || schema != "main" {
-			return fmt.Sprintf("makes table %s.%s, it may make main.%s only", schema, first, p.creating)
-		}
-		return ""
-	case sqlite3.AUTH_INSERT, sqlite3.AUTH_UPDATE, sqlite3.AUTH_READ, sqlite3.AUTH_CREATE_INDEX:
-		if first == "sqlite_master" || first == p.creating || action == sqlite3.AUTH_CREATE_INDEX && second == p.creating {
-			return ""
-		}
-		return fmt.Sprintf("uses %s, which is not the table that it makes", first)
-	case sqlite3.AUTH_FUNCTION:
-		return refuseFunction(second)
-	}
-	return "does more than CREATE TABLE"
 }
 
 // under runs fn while the connection's statements are bound to the policy.

@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -166,49 +167,107 @@ func TestSandbox_refusesHostileQueries(t *testing.T) {
 	}
 }
 
-func TestSandbox_refusesHostileDDL(t *testing.T) {
+func TestSandbox_refusesHostileExpressions(t *testing.T) {
 	t.Parallel()
-	for _, ddl := range []string{
-		"CREATE TABLE {own} (id TEXT PRIMARY KEY); DROP TABLE pupwasm__events",
-		"CREATE TABLE pupwasm__more (id TEXT PRIMARY KEY)",
-		"CREATE TABLE temp.fines__own (id TEXT PRIMARY KEY)",
-		"CREATE TEMP TABLE fines__own (id TEXT PRIMARY KEY)",
-		"CREATE TABLE {own} AS SELECT aggregate_id AS id FROM pupwasm__events",
-		"CREATE TABLE {own} AS SELECT 'a' AS id",
-		"CREATE VIRTUAL TABLE {own} USING generate_series",
-		"CREATE VIEW {own} AS SELECT aggregate_id AS id FROM pupwasm__events",
-		"CREATE TRIGGER x AFTER INSERT ON pupwasm__events BEGIN DELETE FROM pupwasm__events; END",
-		"CREATE INDEX x ON pupwasm__events (event_type)",
-		"CREATE TABLE {own} (id TEXT PRIMARY KEY DEFAULT CURRENT_TIMESTAMP)",
-		"CREATE TABLE {own} (id TEXT PRIMARY KEY DEFAULT (hex(randomblob(4))))",
-		"CREATE TABLE {own} (id TEXT PRIMARY KEY, at TEXT DEFAULT (date('now')))",
-		"CREATE TABLE {own} (id TEXT PRIMARY KEY, n INTEGER CHECK (n > random()))",
-		"CREATE TABLE {own} (id TEXT PRIMARY KEY, n TEXT GENERATED ALWAYS AS (date(id)))",
-		"CREATE TABLE {own} (id TEXT PRIMARY KEY REFERENCES pupwasm__workers)",
-		"CREATE TABLE {own} (id TEXT PRIMARY KEY REFERENCES victim__total)",
-		"CREATE TABLE {own} (other TEXT PRIMARY KEY)",
-		"CREATE TABLE {own} (id INTEGER PRIMARY KEY)",
-		"CREATE TABLE {own} (id NUMERIC PRIMARY KEY)",
-		"CREATE TABLE {own} (id TEXT PRIMARY KEY DEFAULT $1)",
-		"DROP TABLE pupwasm__events",
-		"SELECT 1",
+	for _, sql := range []string{
+		"1) STORED); DROP TABLE pupwasm__events; --",
+		"1) STORED, more TEXT DEFAULT (hex(randomblob(4))",
+		"1) STORED) AS SELECT aggregate_id AS id FROM pupwasm__events; --",
+		"1 $a()) STORED, more TEXT DEFAULT (random()",
+		"$1", "?", ":id", "@id", "#1",
+		"'a\x00'",
+		"\"id) || (",
+		"[id) || (",
+		"`id) || (",
+		"(SELECT max(aggregate_id) FROM pupwasm__events)",
+		"(SELECT 1)",
+		"id IN (SELECT id FROM victim__total)",
+		"id IN victim__total",
+		"id IN generate_series(1, 3)",
+		"victim__total.id",
+		"pupwasm__events.event_type",
+		"rowid",
+		"CURRENT_TIMESTAMP",
+		"hex(randomblob(4))",
+		"random()",
+		"date('now')",
+		"date(id)",
+		"load_extension('x')",
+		"last_insert_rowid()",
+		"sqlite_version()",
+		"RAISE(ABORT, 'x')",
+		"max(id) OVER ()",
+		"id, amount",
+		"* FROM pupwasm__events",
 		"",
 	} {
-		t.Run(ddl, func(t *testing.T) {
+		t.Run(sql, func(t *testing.T) {
 			t.Parallel()
-			t.Log(refused(t, withDDL(ddl)))
+			t.Log(refused(t, withColumn(sql)))
+			t.Log(refused(t, withCheck(sql)))
 		})
 	}
 }
 
-func withDDL(ddl string) *store.Projection {
+func TestSandbox_refusesHostileViews(t *testing.T) {
+	t.Parallel()
+	for _, sql := range []string{
+		"SELECT id FROM {own}; DROP TABLE pupwasm__events",
+		"SELECT aggregate_id AS id FROM pupwasm__events",
+		"SELECT count(*) AS n FROM pupwasm__events",
+		"SELECT count(*) AS n FROM victim__total",
+		"WITH e AS (SELECT * FROM pupwasm__events) SELECT count(*) AS n FROM e",
+		"SELECT name FROM sqlite_master",
+		"SELECT name FROM pragma_table_list",
+		"SELECT CURRENT_TIMESTAMP AS at",
+		"SELECT date('now') AS at",
+		"SELECT random() AS n FROM {own}",
+		"SELECT $1 AS id",
+		"SELECT ?1 AS id",
+		"WITH n AS (SELECT 1) DELETE FROM {own}",
+		"DELETE FROM {own} RETURNING id",
+		"INSERT INTO {own} (id) VALUES ('a') RETURNING id",
+		"EXPLAIN SELECT id FROM {own}",
+		"PRAGMA user_version",
+		"CREATE TABLE pupwasm__more (id TEXT PRIMARY KEY)",
+		"CREATE VIRTUAL TABLE {own} USING generate_series",
+		"CREATE TRIGGER x AFTER INSERT ON pupwasm__events BEGIN DELETE FROM pupwasm__events; END",
+		"CREATE INDEX x ON pupwasm__events (event_type)",
+		"ATTACH 'x' AS y",
+		"DROP TABLE pupwasm__events",
+		"",
+	} {
+		t.Run(sql, func(t *testing.T) {
+			t.Parallel()
+			t.Log(refused(t, withView(sql)))
+		})
+	}
+}
+
+// own is a projection with one table, to which something is added.
+func own() *store.Projection {
 	p := totals()
-	p.Tables = []store.Table{{
-		Name: "own", Key: []string{"id"}, Columns: []store.Column{{Name: "id", Type: text}},
-		DDL: store.Statement{store.DialectSQLite: ddl},
-	}}
+	p.Tables = []store.Table{{Name: "own", Key: []string{"id"}, Columns: []store.Column{{Name: "id", Type: text}, {Name: "amount", Type: i64}}}}
 	p.Writes = []store.Write{{Name: "put", Action: store.InsertIgnore, Table: "own"}}
 	p.Queries = nil
+	return p
+}
+
+func withColumn(sql string) *store.Projection {
+	p := own()
+	p.Tables[0].Columns = append(p.Tables[0].Columns, store.Column{Name: "made", Type: text, Generated: store.Statement{store.DialectSQLite: sql}})
+	return p
+}
+
+func withCheck(sql string) *store.Projection {
+	p := own()
+	p.Tables[0].Checks = []store.Check{{Name: "checked", SQL: store.Statement{store.DialectSQLite: sql}}}
+	return p
+}
+
+func withView(sql string) *store.Projection {
+	p := own()
+	p.Views = []store.View{{Name: "shown", SQL: store.Statement{store.DialectSQLite: sql}}}
 	return p
 }
 
@@ -244,18 +303,22 @@ func TestSandbox_acceptsWhatProjectionsNeed(t *testing.T) {
 			install(t, openNew(t), withQuery(sql), 1)
 		})
 	}
-	for _, ddl := range []string{
-		"CREATE TABLE {own} (id TEXT PRIMARY KEY, n INTEGER DEFAULT (abs(-1)) CHECK (n > 0), low TEXT GENERATED ALWAYS AS (lower(id))) STRICT",
-		"CREATE TABLE IF NOT EXISTS {own} (id VARCHAR(10) NOT NULL UNIQUE, parent TEXT REFERENCES {own} (id) DEFERRABLE INITIALLY DEFERRED)",
-		"CREATE TABLE {own} (id TEXT PRIMARY KEY) WITHOUT ROWID",
+	for n, p := range []*store.Projection{
+		withColumn("lower(id) || ' (' || \"amount\" || [id] || `id` || ')' -- (("),
+		withColumn("CASE WHEN amount /* ) */ > 0 THEN json_extract(json_array(id, 'it''s ('), '$[0]') END"),
+		withCheck("(amount > abs(-1)) OR (amount IS NULL AND id NOT IN ('a)', 'b'))"),
+		withCheck("{own}.id <> ''"),
+		withView("SELECT id, sum(amount) OVER (ORDER BY id) AS upto FROM {own}"),
+		withView("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9) SELECT i, id FROM n LEFT JOIN {own} ON amount = i -- all"),
+		withView("VALUES (1, 'a;b')"),
 	} {
-		t.Run(ddl, func(t *testing.T) {
+		t.Run(fmt.Sprint("computed ", n), func(t *testing.T) {
 			t.Parallel()
 			s := openNew(t)
-			p := withDDL(ddl)
 			c := install(t, s, p, 1)
 			held := claim(t, s, p.Name, 1)[0]
-			if err := c.Begin(held).Commit(t.Context(), store.Commit{Through: 1, Steps: []store.Step{{Width: 1, Count: 1, Values: []store.Value{store.Text("a")}}}, Log: held.Applied.Log}); err != nil {
+			commit := store.Commit{Through: 1, Steps: []store.Step{{Width: 1, Count: 1, Values: []store.Value{store.Text("a")}}}, Log: held.Applied.Log}
+			if err := c.Begin(held).Commit(t.Context(), commit); err != nil {
 				t.Fatal(err)
 			}
 			install(t, s, p, 1)

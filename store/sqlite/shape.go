@@ -2,7 +2,10 @@ package sqlite
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+
+	"github.com/ncruces/go-sqlite3"
 
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -26,6 +29,34 @@ func (i *installer) createTables() (string, error) {
 	}
 	text, err := json.Marshal(found)
 	return string(text), err
+}
+
+func (i *installer) createTable(table *store.Table) error {
+	expressions, err := expressionsOf(i.projection, table)
+	if err != nil {
+		return err
+	}
+	if err := i.checkExpressions(table, expressions); err != nil {
+		return err
+	}
+	statement, err := createTable(i.projection, table, expressions)
+	if err != nil {
+		return &store.CatalogueError{Item: fmt.Sprintf("table %q", table.Name), Reason: err.Error()}
+	}
+	return i.define(table, statement)
+}
+
+// define runs a statement of ours that makes a table or an index.
+func (i *installer) define(table *store.Table, statement string) error {
+	err := i.conn.db.Exec(statement)
+	var code sqlite3.ErrorCode
+	if errors.As(err, &code) && !transient(code) {
+		return &store.CatalogueError{Item: fmt.Sprintf("table %q", table.Name), Reason: reason(err)}
+	}
+	if err != nil {
+		return fmt.Errorf("creating table %s: %w", table.Name, err)
+	}
+	return nil
 }
 
 // createIndexes makes the declared indexes that are missing. One is left out when another index, such as the key's, serves the same

@@ -12,7 +12,8 @@
 //	install.go    install: what is declared is compared with what is there, and made where there is nothing
 //	shape.go      tables as they are in the file
 //	tables.go     the SQL that makes them
-//	ddl.go        what a declared CREATE TABLE may be
+//	expressions.go  generated columns and checks
+//	views.go      views
 //	sandbox.go    what a declared statement may touch, asked of SQLite's authorizer
 //	statements.go the SQL of declarative writes and queries
 //	apply.go      one unit of work: fence, rows, checkpoint, commit

@@ -9,8 +9,8 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// createTable makes the DDL of a declared table.
-func createTable(p placed, table *store.Table) (string, error) {
+// createTable makes the DDL of a declared table with the expressions that have been checked.
+func createTable(p placed, table *store.Table, expressions []expression) (string, error) {
 	lines := make([]string, 0, len(table.Columns)+1)
 	for _, c := range table.Columns {
 		line := quote(c.Name) + " " + storageOf(c.Type)
@@ -24,10 +24,20 @@ func createTable(p placed, table *store.Table) (string, error) {
 		if c.NotNull || isKey(table, c.Name) {
 			line += " NOT NULL"
 		}
+		for _, e := range expressions {
+			if e.generates && e.of == c.Name {
+				line += " GENERATED ALWAYS AS (" + e.text + ") STORED"
+			}
+		}
 		lines = append(lines, line)
 	}
 	if len(table.Key) > 0 {
 		lines = append(lines, "PRIMARY KEY ("+quoteList(table.Key)+")")
+	}
+	for _, e := range expressions {
+		if !e.generates {
+			lines = append(lines, fmt.Sprintf("CONSTRAINT %s CHECK (%s)", quote(e.of), e.text))
+		}
 	}
 	return fmt.Sprintf("CREATE TABLE %s (%s) STRICT", p.table(table.Name), strings.Join(lines, ", ")), nil
 }
@@ -55,38 +65,6 @@ func storageOf(t store.Type) string {
 		return "BLOB"
 	default:
 		return "TEXT"
-	}
-}
-
-// fits tells whether a column that a module's own DDL declared keeps values of the type as they are: SQLite converts what
-// it stores by the affinity that it reads out of the declared type.
-func fits(t store.Type, declared string) bool {
-	affinity := affinityOf(declared)
-	switch storageOf(t) {
-	case "INTEGER":
-		return affinity == "INTEGER" || affinity == "NUMERIC"
-	case "BLOB":
-		return true // nothing converts a blob
-	default:
-		return affinity == storageOf(t)
-	}
-}
-
-// affinityOf follows https://sqlite.org/datatype3.html#determination_of_column_affinity.
-func affinityOf(declared string) string {
-	declared = strings.ToUpper(declared)
-	has := func(part string) bool { return strings.Contains(declared, part) }
-	switch {
-	case has("INT"):
-		return "INTEGER"
-	case has("CHAR"), has("CLOB"), has("TEXT"):
-		return "TEXT"
-	case has("BLOB"), declared == "", declared == "ANY":
-		return "BLOB"
-	case has("REAL"), has("FLOA"), has("DOUB"):
-		return "REAL"
-	default:
-		return "NUMERIC"
 	}
 }
 

@@ -15,7 +15,6 @@ var declarationCases = []testCase{
 	{"a_change_is_refused", declarationChanged},
 	{"the_program_may_change", declarationProgram},
 	{"an_index_is_added", declarationIndex},
-	{"an_index_beside_ddl", declarationIndexOfDDL},
 	{"before_the_first_event_everything_may_change", declarationUnused},
 	{"before_the_first_event_a_later_version_takes_over", declarationUnusedVersion},
 	{"before_the_first_event_the_ordering_may_change", declarationUnusedOrdering},
@@ -24,7 +23,6 @@ var declarationCases = []testCase{
 	{"a_table_changed_by_hand_is_refused", declarationByHand},
 	{"a_table_changed_by_hand_before_the_first_event", declarationByHandUnused},
 	{"what_is_added_by_hand_is_left_alone", declarationAddedByHand},
-	{"an_insert_leaves_out_a_column_that_ddl_needs", declarationLeftOut},
 }
 
 // declared is a projection whose declaration has one of everything. Its program writes the key alone, so that it fits whatever
@@ -104,7 +102,11 @@ func declarationChanges() []declarationChange {
 		{"a key of fewer columns", func(p *store.Projection) { p.Tables[0].Key = []string{"name"} }, []string{`its key was ["name","kind"], and is ["name"] now`}},
 		{"the order of the key", func(p *store.Projection) { slices.Reverse(p.Tables[0].Key) }, []string{`its key was ["name","kind"], and is ["kind","name"] now`}},
 		{"a key where there was none", func(p *store.Projection) { p.Tables[1].Key = []string{"line"} }, []string{`table "log": its key was none`}},
-		{"ddl", func(p *store.Projection) { p.Tables[1].DDL = anySQL(`CREATE TABLE {log} (line text)`) }, []string{`table "log": its ddl was none, and is`}},
+		{"a check", func(p *store.Projection) {
+			p.Tables[1].Checks = []store.Check{{Name: "some", SQL: anySQL(`line <> ''`)}}
+		}, []string{`table "log": its checks was none, and is`}},
+		{"a generated column", added(store.Column{Name: "extra", Type: typed("i64"), Generated: anySQL("n + 1")}), []string{`column "extra" is new`}},
+		{"a column that is generated", column(2, func(c *store.Column) { c.Default, c.Generated = nil, anySQL("kind") }), []string{`column "n" was`, "generated"}},
 		{"the ordering", func(p *store.Projection) { p.Order = store.OrderGlobal }, []string{`projection "sums": its ordering was "stream", and is "global" now`}},
 	}
 }
@@ -139,12 +141,8 @@ func declarationProgram(f *fixture) {
 		"a spelling of an integer":     func(p *store.Projection) { p.Tables[0].Columns[2].Default = []byte("-0") },
 		"a spelling of a text":         func(p *store.Projection) { p.Tables[0].Columns[5].Default = []byte(`"n\u006fne"`) },
 		"the ordering that is default": func(p *store.Projection) { p.Order = store.OrderStream },
-		"ddl for another database": func(p *store.Projection) {
-			other := store.DialectSQLite
-			if f.dialect == other {
-				other = store.DialectPostgres
-			}
-			p.Tables[1].DDL = store.Statement{other: `this is not for you`}
+		"a view": func(p *store.Projection) {
+			p.Views = []store.View{{Name: "names", SQL: anySQL("SELECT name FROM {total}")}}
 		},
 	} {
 		p := declared()
@@ -194,16 +192,6 @@ func declarationIndex(f *fixture) {
 		f.Errorf("the indexes are %s, want %s", got, want)
 	}
 	r.wantRow("indexes")
-}
-
-func declarationIndexOfDDL(f *fixture) {
-	p := totals("made")
-	p.Tables[0].DDL = anySQL(`CREATE TABLE {total} (name text PRIMARY KEY, n bigint NOT NULL)`)
-	p.Tables[0].Indexes = [][]string{{"n"}}
-	f.running(p)
-	if got, want := f.indexes("made", "total"), "n; name"; got != want {
-		f.Errorf("the indexes are %s, want %s", got, want)
-	}
 }
 
 func declarationUnused(f *fixture) {
@@ -390,15 +378,4 @@ func declarationAddedByHand(f *fixture) {
 		}
 		r.wantRow(statement)
 	}
-}
-
-func declarationLeftOut(f *fixture) {
-	p := totals("made")
-	p.Tables[0].DDL = anySQL(`CREATE TABLE {total} (name text PRIMARY KEY, n bigint NOT NULL, extra text NOT NULL)`)
-	f.wantCatalogueError("a column of the ddl", p, `write "put": leaves out column "extra" of table "total", which is not null and has no default`)
-	p.Tables[0].DDL = anySQL(`CREATE TABLE {total} (name text PRIMARY KEY, n bigint NOT NULL, extra text NOT NULL DEFAULT 'x')`)
-	f.running(p).apply(mutate(totalsPut, store.Text("a"), store.I64(1)))
-	p = totals("keyless")
-	p.Tables[0].DDL = anySQL(`CREATE TABLE {total} (name text NOT NULL, n bigint NOT NULL)`)
-	f.wantCatalogueError("a ddl without the key", p, `table "total": its key is (name)`)
 }

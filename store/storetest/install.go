@@ -12,12 +12,10 @@ var installCases = []testCase{
 	{"creates_tables_and_segments", installCreates},
 	{"again_changes_nothing", installAgain},
 	{"defaults_and_indexes", installDefaults},
-	{"ddl_of_the_dialect", installDDL},
 	{"another_version_is_refused", installOtherVersion},
 	{"two_hosts_at_once", installAtOnce},
 	{"global_ordering_has_one_segment", installGlobal},
 	{"a_bad_statement_is_a_catalogue_error", installBadStatements},
-	{"bad_ddl_is_a_catalogue_error", installBadDDL},
 	{"a_statement_of_one_key_uses_owned_tables_only", installOwnedStatements},
 	{"a_statement_for_another_dialect_only", installOtherDialect},
 	{"an_invalid_declaration", installInvalid},
@@ -85,23 +83,6 @@ func installDefaults(f *fixture) {
 	r.apply(mutate(0, store.I64(1)))
 	if got, want := r.table(), `1 it's "so" true -7 1.25 3fe0000000000000`; got != want {
 		f.Errorf("the row is %s, want %s", got, want)
-	}
-}
-
-func installDDL(f *fixture) {
-	p := totals("made")
-	p.Tables[0].DDL = anySQL(`CREATE TABLE {total} (name text PRIMARY KEY, n bigint NOT NULL CHECK (n < 100))`)
-	if f.dialect == store.DialectSQLite {
-		p.Tables[0].DDL = store.Statement{
-			store.DialectSQLite:   `CREATE TABLE {total} (name TEXT PRIMARY KEY, n INTEGER NOT NULL CHECK (n < 100)) STRICT`,
-			store.DialectPostgres: `this is not for you`,
-		}
-	}
-	r := f.running(p)
-	r.apply(mutate(totalsPut, store.Text("a"), store.I64(99)))
-	var rejection *store.RejectedError
-	if err := r.commit(mutate(totalsPut, store.Text("a"), store.I64(1))); !errors.As(err, &rejection) {
-		f.Errorf("a row beyond the check of the DDL: %v", err)
 	}
 }
 
@@ -207,29 +188,6 @@ func installBadStatements(f *fixture) {
 		p := totals("sums")
 		c.change(p)
 		f.wantCatalogueError(c.name, p, c.words...)
-	}
-}
-
-func installBadDDL(f *fixture) {
-	_, err := f.store.Install(f.ctx, totals("others"), 1)
-	f.must(err)
-	cases := []struct{ name, ddl string }{
-		{"syntax", `CREATE TABEL {total} (name text PRIMARY KEY, n bigint)`},
-		{"no table at all", `SELECT 1`},
-		{"another table", `CREATE TABLE unrelated (name text PRIMARY KEY, n bigint)`},
-		{"two statements", `CREATE TABLE {total} (name text PRIMARY KEY, n bigint); CREATE TABLE unrelated (x bigint)`},
-		{"another projection's table", `DROP TABLE ` + f.Table("others", "total")},
-		{"a column is missing", `CREATE TABLE {total} (name text PRIMARY KEY)`},
-		{"an unknown placeholder", `CREATE TABLE {totals} (name text PRIMARY KEY, n bigint)`},
-		{"from a query", `CREATE TABLE {total} AS SELECT name, n FROM ` + f.Table("others", "total")},
-	}
-	for _, c := range cases {
-		p := totals("sums")
-		p.Tables[0].DDL = anySQL(c.ddl)
-		f.wantCatalogueError(c.name, p, "total")
-	}
-	if got := f.Query(f, "SELECT count(*) FROM "+f.Table("others", "total")); got[0][0] != "0" {
-		f.Errorf("the other projection's table has %s rows", got[0][0])
 	}
 }
 

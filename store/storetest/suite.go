@@ -77,6 +77,7 @@ func Run(t *testing.T, driver Driver) {
 		{"log_identity", logIdentityCases},
 		{"install", installCases},
 		{"declaration", declarationCases},
+		{"expression", expressionCases},
 		{"apply", applyCases},
 		{"types", typeCases},
 		{"query", queryCases},

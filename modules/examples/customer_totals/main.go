@@ -33,7 +33,11 @@ func init() {
 		Partition: pup.ByJSON("customer_id"),
 		Fields:    []pup.Field{pup.PartitionKey, pup.AggregateID, pup.EventType, pup.Payload},
 		Tables:    []*pup.Table{customers},
-		Handle:    handle,
+		Views: []pup.View{{
+			Name: "averages",
+			SQL:  pup.SQL{Any: "SELECT customer_id, name, paid_cents / nullif(orders, 0) AS average_cents FROM {customers}"},
+		}},
+		Handle: handle,
 	})
 }
 

@@ -40,6 +40,8 @@ type Statement struct {
 	Clock string
 	// Selects says that it is a SELECT, which may have changes in its WITH.
 	Selects bool
+	// Locks says that it locks the rows that it reads.
+	Locks bool
 }
 
 // Check reads one statement.
@@ -60,17 +62,17 @@ func Check(sql string, tables Tables) (*Statement, error) {
 	default:
 		return nil, errors.New("has multiple commands, must be one statement")
 	}
-	w := newWalk(tables, tree)
 	raw, _ := statements[0].(map[string]any)
 	name, fields := only(raw["stmt"])
 	if !verbs[name] {
 		return nil, fmt.Errorf("is a %s: a statement selects, inserts, updates, deletes or merges", name)
 	}
+	w := newWalk(tables, tree)
 	w.fields(name, fields)
 	if w.fault != "" {
 		return nil, errors.New(w.fault)
 	}
-	return &Statement{SQL: written, Clock: w.clock, Selects: name == "SelectStmt"}, nil
+	return &Statement{SQL: written, Clock: w.clock, Selects: name == "SelectStmt", Locks: w.locking}, nil
 }
 
 // reading keeps to one parser, which takes 1.3 s to make and some 30 MB.

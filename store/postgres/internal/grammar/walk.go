@@ -15,6 +15,8 @@ type walk struct {
 	with   map[string]bool // names of WITH that may be used here
 	clock  string
 	fault  string
+
+	locking bool // it locks rows
 }
 
 func newWalk(tables Tables, tree any) *walk {
@@ -205,6 +207,7 @@ func (w *walk) scope(fields map[string]any) []string {
 // locks allows FOR UPDATE and its like, which wait. To go on without the rows that others have locked depends on them.
 func (w *walk) locks(value any) {
 	clauses, _ := value.([]any)
+	w.locking = w.locking || len(clauses) > 0
 	for _, clause := range clauses {
 		name, fields := only(clause)
 		if name != "LockingClause" || fields["waitPolicy"] != "LockWaitBlock" {
