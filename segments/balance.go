@@ -111,6 +111,7 @@ func (r *runner) dropLost(status *store.ProjectionStatus) {
 	for _, s := range r.staying() {
 		now, exists := stored[s.number]
 		if !exists || now.Owner != r.worker.options.Name || now.Epoch != s.epoch {
+			s.lost.Store(true)
 			s.leave()
 		}
 	}

@@ -1,6 +1,7 @@
 package segments_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/rs/zerolog"
@@ -11,13 +12,15 @@ import (
 )
 
 // TestReshard_anIdleWorkerFollows has a worker that has nothing to commit, and so would never learn from the database that its
-// claims are over.
+// claims are over. The log tells that they are, as it does of those that a commit finds lost.
 func TestReshard_anIdleWorkerFollows(t *testing.T) {
 	t.Parallel()
 	s := openPostgres(t, pgtest.New(t))
-	startWorker(t, s, quick(), loadExample(t, newRuntime(t, zerolog.Nop()), "fine_balance"))
+	options, lines := quick(), &logBuffer{}
+	options.Logger = zerolog.New(lines)
+	startWorker(t, s, options, loadExample(t, newRuntime(t, zerolog.Nop()), "fine_balance"))
 	applied(t, s, "fine_balance", appendTo(t, s, finesOf(10)...))
-	for _, change := range []func(*store.Layout) error{
+	for n, change := range []func(*store.Layout) error{
 		func(l *store.Layout) error { return l.Split(1, 3) },
 		func(l *store.Layout) error { return l.Merge(0, 1) },
 		func(l *store.Layout) error { return l.Resize(2) },
@@ -32,6 +35,9 @@ func TestReshard_anIdleWorkerFollows(t *testing.T) {
 				}
 			}
 			return true
+		})
+		testwait.Until(t, "the log tells of a claim that is over", func() bool {
+			return strings.Count(lines.String(), "segment lost to another claim") > n
 		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -20,7 +21,8 @@ type segment struct {
 	guests []*host.Guest // as many as it has needed at once
 	cancel context.CancelFunc
 	done   chan struct{}
-	err    error // why it ended, valid after done
+	err    error       // why it ended, valid after done
+	lost   atomic.Bool // another has the claim, which the runner has seen before a commit did
 
 	// For the runner's goroutine: of the claim as it was given, and whether it was asked to end.
 	number  int
@@ -163,7 +165,7 @@ func (s *segment) finish(err error) {
 	switch {
 	case isFailure(err):
 		s.err = s.fail(ctx, err)
-	case errors.Is(err, store.ErrFenced):
+	case errors.Is(err, store.ErrFenced), s.lost.Load():
 		s.at().Info().Msg("segment lost to another claim")
 	default:
 		if errors.Is(err, store.ErrOtherLog) {
