@@ -15,7 +15,21 @@ import (
 // # Errors
 //
 // Those of opening and reading, fs.ErrNotExist among them, and in one line what else the file is or how large.
+// [*TrustError] where [Options.Trust] does not hold.
 func (r *Runtime) ReadModule(path string) ([]byte, error) {
+	wasm, err := readRegular(path, int64(r.options.Limits.ModuleBytesMax))
+	var large *tooLargeError
+	if errors.As(err, &large) {
+		return nil, fmt.Errorf("has %d bytes, a module has at most %d", large.size, large.limit)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return wasm, r.options.Trust.Check(path, wasm)
+}
+
+// readRegular reads a regular file, or one that a link leads to, of so many bytes at most. It never waits for a writer.
+func readRegular(path string, limit int64) ([]byte, error) {
 	info, err := os.Stat(path) // opening a device may have effects
 	if _, there := os.Lstat(path); errors.Is(err, fs.ErrNotExist) && there == nil {
 		return nil, errors.New("is a link to a file that does not exist")
@@ -37,19 +51,20 @@ func (r *Runtime) ReadModule(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	limit := int64(r.options.Limits.ModuleBytesMax)
 	if info.Size() > limit {
-		return nil, errTooLarge(info.Size(), limit)
+		return nil, &tooLargeError{info.Size(), limit}
 	}
-	wasm, err := io.ReadAll(io.LimitReader(file, limit+1))
-	if err == nil && int64(len(wasm)) > limit { // it grows
-		err = errTooLarge(int64(len(wasm)), limit)
+	content, err := io.ReadAll(io.LimitReader(file, limit+1))
+	if err == nil && int64(len(content)) > limit { // it grows
+		err = &tooLargeError{int64(len(content)), limit}
 	}
-	return wasm, err
+	return content, err
 }
 
-func errTooLarge(size, limit int64) error {
-	return fmt.Errorf("has %d bytes, a module has at most %d", size, limit)
+type tooLargeError struct{ size, limit int64 }
+
+func (e *tooLargeError) Error() string {
+	return fmt.Sprintf("has %d bytes, it may have at most %d", e.size, e.limit)
 }
 
 // checkRegular says what a file is that is none of bytes.

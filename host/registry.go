@@ -132,7 +132,12 @@ func (r *Registry) look(ctx context.Context, file string, wasm []byte, readErr e
 	}
 	known.hash = hash
 	if readErr != nil {
-		change.Err = &LoadError{File: file, Reason: fmt.Sprintf("cannot be read: %v", readErr)}
+		reason := fmt.Sprintf("cannot be read: %v", readErr)
+		var distrust *TrustError
+		if errors.As(readErr, &distrust) {
+			reason = distrust.Reason
+		}
+		change.Err = &LoadError{File: file, Reason: reason}
 		return change, true
 	}
 	module, err := r.runtime.Load(ctx, file, wasm)

@@ -22,6 +22,8 @@ type Options struct {
 	// CacheDir keeps compiled code between runs of the host. It must be writable by the host alone, since what stands there
 	// is executed. Defaults to none: modules are compiled at every start.
 	CacheDir string
+	// Trust says which files ReadModule, and a [Registry], take for modules. Defaults to all.
+	Trust Trust
 	// Logger receives the lines of guests, with the fields module, projection and segment. Defaults to none.
 	Logger zerolog.Logger
 }

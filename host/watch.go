@@ -32,7 +32,7 @@ func (r *Registry) Watch(ctx context.Context, changed func()) error {
 	if err := watcher.Add(r.folder); err != nil {
 		return fmt.Errorf("watching %s: %w", r.folder, err)
 	}
-	w := &watch{folder: r.folder, changed: changed, quiet: time.NewTimer(time.Hour)}
+	w := &watch{folder: r.folder, digests: r.runtime.options.Trust.Digests, changed: changed, quiet: time.NewTimer(time.Hour)}
 	w.quiet.Stop()
 	w.seen = w.fingerprint()
 	changed() // for what came between the caller's last look and now
@@ -46,7 +46,7 @@ func (r *Registry) Watch(ctx context.Context, changed func()) error {
 			if !open {
 				return nil
 			}
-			if filepath.Ext(event.Name) == ".wasm" || event.Name == r.folder {
+			if ext := filepath.Ext(event.Name); ext == ".wasm" || ext == SignatureSuffix || event.Name == r.folder {
 				w.noticed()
 			}
 		case <-w.quiet.C:
@@ -68,6 +68,7 @@ func (r *Registry) Watch(ctx context.Context, changed func()) error {
 // watch collects notifications until the folder is quiet.
 type watch struct {
 	folder  string
+	digests string // the list of digests, or ""
 	changed func()
 	quiet   *time.Timer
 	since   time.Time // of the first notification that is not handled yet
@@ -93,14 +94,21 @@ func (w *watch) settled() {
 	w.changed()
 }
 
-// fingerprint tells whether names, sizes or times of the modules changed.
+// fingerprint tells whether names, sizes or times of the modules, their signatures or the list of digests changed.
 func (w *watch) fingerprint() string {
 	names, _ := moduleFiles(w.folder) // a folder that is away for a moment is like an empty one here
 	text := ""
-	for _, name := range names {
-		if info, err := os.Stat(filepath.Join(w.folder, name)); err == nil {
-			text += fmt.Sprintf("%s %d %d\n", name, info.Size(), info.ModTime().UnixNano())
+	note := func(path string) {
+		if info, err := os.Stat(path); err == nil {
+			text += fmt.Sprintf("%s %d %d\n", path, info.Size(), info.ModTime().UnixNano())
 		}
+	}
+	for _, name := range names {
+		note(filepath.Join(w.folder, name))
+		note(filepath.Join(w.folder, name+SignatureSuffix))
+	}
+	if w.digests != "" {
+		note(w.digests)
 	}
 	return text
 }

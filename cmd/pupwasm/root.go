@@ -102,6 +102,7 @@ func newRootCommand(globals *globalOptions) *cobra.Command {
 		newMigrateCommand(globals),
 		newResetCommand(globals),
 		newInspectCommand(globals),
+		newSignCommand(globals),
 		newDemoCommand(globals),
 		newVersionCommand(globals),
 	)

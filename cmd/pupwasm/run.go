@@ -26,6 +26,8 @@ type runOptions struct {
 	once    bool
 	watch   bool
 	retry   time.Duration
+	digests string
+	signed  string
 	runtime runtimeOptions
 	worker  segments.Options
 }
@@ -35,6 +37,8 @@ func (o *runOptions) addFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.watch, "watch", false, "take up new, changed and removed modules while running")
 	flags.DurationVar(&o.retry, "retry", time.Minute, "with --once, how long to try when the database is not available at the start")
 	flags.BoolVar(&o.durable, "durable", false, "make every commit of a projection wait for the disk; without it a crash of the database's machine may repeat the last of them")
+	flags.StringVar(&o.digests, "require-digests", "", "load only modules whose SHA-256 this `file` lists, as sha256sum writes it")
+	flags.StringVar(&o.signed, "require-signed", "", "load only modules with a FILE.wasm.sig that verifies by this Ed25519 public `key`, a PEM file ('pupwasm sign')")
 	addWorkerFlags(flags, &o.worker)
 	o.runtime.addFlags(flags)
 }
@@ -86,6 +90,9 @@ func runRun(ctx context.Context, opts *runOptions, folder string) error {
 	if err := checkWorker(opts.worker); err != nil {
 		return err
 	}
+	if err := opts.readTrust(); err != nil {
+		return err
+	}
 	opts.connections, opts.host = opts.worker.Concurrency, true
 	runtime, err := opts.runtime.start(ctx, opts.globalOptions)
 	if err != nil {
@@ -121,6 +128,22 @@ func runRun(ctx context.Context, opts *runOptions, folder string) error {
 		return errors.Join(set.failures...)
 	}
 	return opts.work(ctx, set, registry, lines)
+}
+
+// readTrust reads which modules are loaded.
+func (o *runOptions) readTrust() (err error) {
+	if o.digests != "" {
+		if err := host.CheckDigests(o.digests); err != nil {
+			return usagef("--require-digests: %s: %v", o.digests, unwrapPath(err))
+		}
+		o.runtime.trust.Digests = o.digests
+	}
+	if o.signed != "" {
+		if o.runtime.trust.Key, err = host.ReadPublicKey(o.signed); err != nil {
+			return usagef("--require-signed: %s: %v", o.signed, unwrapPath(err))
+		}
+	}
+	return nil
 }
 
 // openDatabase waits for the database: for ever, unless it runs once.
@@ -229,6 +252,7 @@ type runtimeOptions struct {
 	batchTimeout time.Duration
 	cacheDir     string
 	instances    string
+	trust        host.Trust
 }
 
 func (o *runtimeOptions) addFlags(flags *pflag.FlagSet) {
@@ -266,6 +290,7 @@ func (o *runtimeOptions) start(ctx context.Context, globals *globalOptions) (*ho
 		Limits:    host.Limits{MemoryMiB: o.memoryMiB, Fuel: o.fuel, BatchTimeout: o.batchTimeout},
 		CacheDir:  o.cacheDir,
 		Instances: host.Instances(o.instances),
+		Trust:     o.trust,
 		Logger:    globals.log,
 	}
 	runtime, err := host.NewRuntime(ctx, options)

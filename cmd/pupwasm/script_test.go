@@ -2,6 +2,10 @@ package main_test
 
 import (
 	"compress/gzip"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"flag"
 	"os"
@@ -27,6 +31,7 @@ var update = flag.Bool("update", false, "write the golden output into the script
 //	pack FILE PACKED            gzip
 //	cut FILE BYTES              keeps the first bytes of the file
 //	module EXAMPLE FILE         the compiled example module
+//	keys PRIVATE PUBLIC         a new pair of Ed25519 keys in PEM
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	scripts, err := filepath.Glob("testdata/script/*.txtar")
@@ -50,7 +55,7 @@ func TestScripts(t *testing.T) {
 					return nil
 				},
 				Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-					"exits": scriptExits, "write": scriptWrite, "pack": scriptPack, "cut": scriptCut,
+					"exits": scriptExits, "write": scriptWrite, "pack": scriptPack, "cut": scriptCut, "keys": scriptKeys,
 					"module": func(ts *testscript.TestScript, _ bool, args []string) {
 						target := ts.MkAbs(args[1])
 						ts.Check(os.MkdirAll(filepath.Dir(target), 0o755))
@@ -60,6 +65,19 @@ func TestScripts(t *testing.T) {
 			})
 		})
 	}
+}
+
+func scriptKeys(ts *testscript.TestScript, _ bool, args []string) {
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	ts.Check(err)
+	keep := func(path, kind string, der []byte, err error) {
+		ts.Check(err)
+		ts.Check(os.WriteFile(ts.MkAbs(path), pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	keep(args[0], "PRIVATE KEY", der, err)
+	der, err = x509.MarshalPKIXPublicKey(public)
+	keep(args[1], "PUBLIC KEY", der, err)
 }
 
 func scriptExits(ts *testscript.TestScript, _ bool, args []string) {

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pupwasm/pupwasm/host"
+)
+
+const signHelp = `Write the signature of each module beside it, as FILE.wasm.sig, for hosts that run with --require-signed.
+
+A signature is Ed25519 over the SHA-256 of the file. Keys are PEM files:
+
+  openssl genpkey -algorithm ed25519 -out private.pem
+  openssl pkey -in private.pem -pubout -out public.pem`
+
+func newSignCommand(globals *globalOptions) *cobra.Command {
+	key := ""
+	cmd := &cobra.Command{
+		Use:     "sign --key PRIVATE.pem FILE.wasm...",
+		Short:   "Sign modules for hosts that ask for it",
+		Long:    signHelp,
+		Example: `  pupwasm sign --key private.pem bin/modules/*.wasm`,
+		Args:    wantArgs(cobra.MinimumNArgs(1)),
+		RunE:    func(_ *cobra.Command, args []string) error { return runSign(globals, key, args) },
+	}
+	cmd.Flags().StringVar(&key, "key", "", "the Ed25519 private `key`, a PEM file")
+	return cmd
+}
+
+func runSign(globals *globalOptions, path string, files []string) error {
+	if path == "" {
+		return usagef("--key names the private key to sign with: 'openssl genpkey -algorithm ed25519 -out private.pem' makes one")
+	}
+	key, err := host.ReadPrivateKey(path)
+	if err != nil {
+		return &inputError{where: path, err: unwrapPath(err)}
+	}
+	for _, file := range files {
+		if err := host.SignFile(key, file); err != nil {
+			return &inputError{where: file, err: unwrapPath(err)}
+		}
+		fmt.Fprintln(globals.out, file+host.SignatureSuffix)
+	}
+	return nil
+}
