@@ -126,7 +126,7 @@ func (t target) open(globals *globalOptions) (store.Store, error) {
 	}
 	opened, err := postgres.Open(t.address, postgres.Options{
 		Schema: globals.schema, PayloadBytesMax: globals.payloadMax, Durable: globals.durable, ConnectionsMax: globals.connections,
-		Lazy: !globals.host,
+		Lazy: !globals.host, Isolation: postgres.Isolation(globals.isolation),
 	})
 	if err != nil {
 		return nil, usagef("%s: %v", t, err)

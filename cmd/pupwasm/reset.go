@@ -16,7 +16,7 @@ func newResetCommand(globals *globalOptions) *cobra.Command {
 builds the projection again from the first event. A projection that a host runs is refused: stop that host, or take the module out of
 the folder of its 'run --watch'. A host that was killed counts until its lease is over.
 
-On PostgreSQL the schema of the tables goes with them, and all that was built in it, unless this role could not create it again.`,
+On PostgreSQL a schema that a host has made goes with them, and all that was built in it. Of another one, its tables and views do.`,
 		Example: `  pupwasm reset fines --yes`,
 		Args:    wantArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -27,6 +27,7 @@ type globalOptions struct {
 	payloadMax  int
 	durable     bool
 	connections int
+	isolation   string
 	host        bool // connections are made ready before they are needed
 
 	log zerolog.Logger
@@ -101,6 +102,7 @@ func newRootCommand(globals *globalOptions) *cobra.Command {
 		newWaitCommand(globals),
 		newMigrateCommand(globals),
 		newResetCommand(globals),
+		newGrantCommand(globals),
 		newInspectCommand(globals),
 		newSignCommand(globals),
 		newDemoCommand(globals),

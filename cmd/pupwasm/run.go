@@ -17,6 +17,7 @@ import (
 	"github.com/pupwasm/pupwasm/internal/clock"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
+	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
 // runOptions are the settings of run, most of which are those of a worker.
@@ -37,6 +38,7 @@ func (o *runOptions) addFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.watch, "watch", false, "take up new, changed and removed modules while running")
 	flags.DurationVar(&o.retry, "retry", time.Minute, "with --once, how long to try when the database is not available at the start")
 	flags.BoolVar(&o.durable, "durable", false, "make every commit of a projection wait for the disk; without it a crash of the database's machine may repeat the last of them")
+	flags.StringVar(&o.isolation, "isolation", string(postgres.IsolationAuto), "on PostgreSQL, whether a projection writes its rows as a `role` of its own: role, none, or auto: where the host may create one")
 	flags.StringVar(&o.digests, "require-digests", "", "load only modules whose SHA-256 this `file` lists, as sha256sum writes it")
 	flags.StringVar(&o.signed, "require-signed", "", "load only modules with a FILE.wasm.sig that verifies by this Ed25519 public `key`, a PEM file ('pupwasm sign')")
 	addWorkerFlags(flags, &o.worker)
@@ -75,8 +77,11 @@ func newRunCommand(globals *globalOptions) *cobra.Command {
 	}
 	opts.addFlags(cmd.Flags())
 	completeFlag(cmd, "instances", instancePolicies...)
+	completeFlag(cmd, "isolation", isolations...)
 	return cmd
 }
+
+var isolations = []string{string(postgres.IsolationAuto), string(postgres.IsolationRole), string(postgres.IsolationNone)}
 
 func runRun(ctx context.Context, opts *runOptions, folder string) error {
 	switch {
@@ -89,6 +94,9 @@ func runRun(ctx context.Context, opts *runOptions, folder string) error {
 	opts.worker.Once, opts.worker.Logger, opts.worker.FailRefused = opts.once, opts.log, !opts.watch
 	if err := checkWorker(opts.worker); err != nil {
 		return err
+	}
+	if !slices.Contains(isolations, opts.isolation) {
+		return usagef("--isolation %q: use auto, role or none", opts.isolation)
 	}
 	if err := opts.readTrust(); err != nil {
 		return err
@@ -115,6 +123,7 @@ func runRun(ctx context.Context, opts *runOptions, folder string) error {
 		return err
 	}
 	defer to.Close()
+	opts.warnOfRights(ctx, to)
 	worker, err := segments.New(to, opts.worker)
 	if err != nil {
 		return err
@@ -144,6 +153,18 @@ func (o *runOptions) readTrust() (err error) {
 		}
 	}
 	return nil
+}
+
+// warnOfRights tells of a role that may do everything.
+func (o *runOptions) warnOfRights(ctx context.Context, to store.Store) {
+	server, is := to.(*postgres.Store)
+	if !is {
+		return
+	}
+	if role, superuser, err := server.Role(ctx); err == nil && superuser {
+		o.log.Warn().Str("role", role).Msg("the host logs in as a superuser, which is more than it needs: a hole in the checks of SQL would open the whole server. " +
+			"Give it a role of its own, see 'Rights' in docs/running.md")
+	}
 }
 
 // openDatabase waits for the database: for ever, unless it runs once.

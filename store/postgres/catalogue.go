@@ -33,7 +33,7 @@ func (s *Store) Install(ctx context.Context, projection *store.Projection, segme
 		return nil, err
 	}
 	err := pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
-		i := installer{tx: tx, queries: &s.queries, projection: of, catalogue: c, timeout: s.statementTimeout()}
+		i := installer{tx: tx, queries: &s.queries, projection: of, catalogue: c, home: s.options.Schema, isolation: s.options.Isolation, timeout: s.statementTimeout()}
 		return i.install(ctx, segments)
 	})
 	if err != nil {
@@ -142,9 +142,9 @@ func (s *Store) Reset(ctx context.Context, projection string) error {
 func (s *Store) dropTables(ctx context.Context, tx pgx.Tx, projection, declared string) error {
 	schema := store.TablesSchema(s.options.Schema, projection)
 	var mine, shared bool
-	err := tx.QueryRow(ctx, `SELECT pg_has_role(nspowner, 'USAGE') AND has_database_privilege(current_database(), 'CREATE'),
+	err := tx.QueryRow(ctx, `SELECT pg_has_role(nspowner, 'USAGE') AND coalesce(obj_description(n.oid, 'pg_namespace') = $2, false),
 		EXISTS (SELECT FROM pg_class WHERE relnamespace = n.oid AND relname = 'migration') AND EXISTS (SELECT FROM pg_class WHERE relnamespace = n.oid AND relname = 'events')
-		FROM pg_namespace AS n WHERE nspname = $1`, schema).Scan(&mine, &shared)
+		FROM pg_namespace AS n WHERE nspname = $1`, schema, madeHere).Scan(&mine, &shared)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return nil
@@ -154,6 +154,9 @@ func (s *Store) dropTables(ctx context.Context, tx pgx.Tx, projection, declared 
 		return store.SharedPlace(projection, "in schema "+schema)
 	case mine:
 		_, err = tx.Exec(ctx, "DROP SCHEMA "+quote(schema)+" CASCADE")
+		return err
+	}
+	if err := dropFunctions(ctx, tx, schema); err != nil {
 		return err
 	}
 	tables, err := store.DeclaredTables(declared)

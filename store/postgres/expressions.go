@@ -79,8 +79,10 @@ func (i *installer) checkExpressions(ctx context.Context, table *store.Table, al
 			if c, _ := table.Column(e.of); e.generates {
 				as = sqlType(c.Type)
 			}
-			err := i.runAlone(ctx, fmt.Sprintf("ALTER TABLE %s ADD COLUMN pupwasm_%d %s GENERATED ALWAYS AS (%s) STORED",
-				i.projection.table(table.Name), n, as, e.text), nil)
+			err := i.asOwner(ctx, func() error {
+				return i.runAlone(ctx, fmt.Sprintf("ALTER TABLE %s ADD COLUMN pupwasm_%d %s GENERATED ALWAYS AS (%s) STORED",
+					i.projection.table(table.Name), n, as, e.text), nil)
+			})
 			var pg *pgconn.PgError
 			if errors.As(err, &pg) && !transientState(pg.Code) {
 				return &store.CatalogueError{Item: e.name, Reason: expressionFault(pg)}

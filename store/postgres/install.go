@@ -18,7 +18,11 @@ type installer struct {
 	queries    *queries
 	projection placed
 	catalogue  *catalogue
-	timeout    int64 // of a statement, in milliseconds
+	home       string    // the store's schema
+	isolation  Isolation // what is asked for
+	owner      string    // the role that owns the tables, or "" where they are the host's own
+	asOwnerNow bool      // see asOwner
+	timeout    int64     // of a statement, in milliseconds
 }
 
 func (i *installer) install(ctx context.Context, segments int) error {
@@ -41,7 +45,10 @@ func (i *installer) install(ctx context.Context, segments int) error {
 			}
 		}
 	}
-	return i.makeViews(ctx, before)
+	if err := i.makeViews(ctx, before); err != nil {
+		return err
+	}
+	return i.confine(ctx, i.catalogue)
 }
 
 func (i *installer) pin(ctx context.Context) error {
@@ -61,6 +68,9 @@ func (i *installer) register(ctx context.Context, segments int) (views []store.V
 	}
 	if err != nil {
 		return nil, fmt.Errorf("looking the projection up: %w", err)
+	}
+	if err := i.isolate(ctx, i.isolation); err != nil {
+		return nil, err
 	}
 	fault := i.compare(ctx, version, declared, shapes)
 	var catalogue *store.CatalogueError
@@ -120,6 +130,12 @@ func (i *installer) registerNew(ctx context.Context, segments int) error {
 	if occupied {
 		return store.NotTheProjections(i.projection.Name, "something in schema "+i.projection.schema)
 	}
+	if err := i.checkSchema(ctx); err != nil {
+		return err
+	}
+	if err := i.isolate(ctx, i.isolation); err != nil {
+		return err
+	}
 	shapes, err := i.createTables(ctx)
 	if err != nil {
 		return err
@@ -139,6 +155,22 @@ func (i *installer) registerNew(ctx context.Context, segments int) error {
 	layout := store.NewLayout(segments)
 	layout.Begin(log)
 	return i.layout().write(ctx, &store.Layout{}, layout)
+}
+
+// checkSchema refuses a schema that is there already, and that neither a host has made nor an administrator for it: one that is empty
+// today may be somebody's all the same. Where this role may not create schemas, one that it may use was made for it.
+func (i *installer) checkSchema(ctx context.Context) error {
+	var foreign bool
+	err := i.tx.QueryRow(ctx, `SELECT coalesce(bool_or(has_database_privilege(current_database(), 'CREATE') AND pg_get_userbyid(nspowner) <> $2
+			AND obj_description(oid, 'pg_namespace') IS DISTINCT FROM $3), false)
+		FROM pg_namespace WHERE nspname = $1`, i.projection.schema, RoleName(i.home, i.projection.Name), madeHere).Scan(&foreign)
+	if err != nil {
+		return fmt.Errorf("looking at the schema: %w", err)
+	}
+	if foreign {
+		return store.NotTheProjections(i.projection.Name, "a schema "+i.projection.schema)
+	}
+	return nil
 }
 
 func (i *installer) layout() layoutOf {
@@ -213,7 +245,9 @@ func (i *installer) isEmpty(ctx context.Context, table string) (empty bool, err 
 	if exists, err := i.exists(ctx, table); err != nil || !exists {
 		return true, err
 	}
-	err = i.tx.QueryRow(ctx, "SELECT NOT EXISTS (SELECT FROM "+i.projection.table(table)+")").Scan(&empty)
+	err = i.asOwner(ctx, func() error {
+		return i.tx.QueryRow(ctx, "SELECT NOT EXISTS (SELECT FROM "+i.projection.table(table)+")").Scan(&empty)
+	})
 	if err != nil {
 		return false, fmt.Errorf("looking at table %s: %w", table, err)
 	}
@@ -242,7 +276,10 @@ func (i *installer) dropEmpty(ctx context.Context, tables []string) error {
 		}
 		list += i.projection.table(table)
 	}
-	_, err := i.tx.Exec(ctx, "DROP TABLE IF EXISTS "+list)
+	err := i.asOwner(ctx, func() error {
+		_, err := i.tx.Exec(ctx, "DROP TABLE IF EXISTS "+list)
+		return err
+	})
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Code == stateDependentObjects {
 		return &store.CatalogueError{

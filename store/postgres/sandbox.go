@@ -32,7 +32,7 @@ func (s *sandbox) check(ctx context.Context, entry *statement) error {
 	var fault faultFunc = func(format string, args ...any) error {
 		return &store.CatalogueError{Item: entry.name, Reason: fmt.Sprintf(format, args...)}
 	}
-	err := s.checkStatement(ctx, entry, fault)
+	err := s.asOwner(ctx, func() error { return s.projection.read.server(s, ctx, entry, fault) })
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && !transientState(pg.Code) {
 		return fault("%s", strings.ReplaceAll(describe(pg), " is not yet supported in unquoted SQL function body",

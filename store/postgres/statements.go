@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ type statement struct {
 	sql      string       // what is sent
 	params   []store.Type // of one row, or of the whole step when set is true
 	results  []store.Type
+	module   bool   // SQL of the module
 	owned    bool   // SQL that keeps to rows of one partition key
 	set      bool   // takes a whole step: one array a column
 	kept     string // the name under which the server keeps it prepared; "" for one that is planned each time
@@ -33,13 +35,16 @@ type placed struct {
 	read   reader
 }
 
-// reader reads the SQL of modules.
+// reader reads the SQL of modules, and has the server check what was read.
 type reader struct {
 	statement  func(sql string, tables grammar.Tables) (*grammar.Statement, error)
 	expression func(sql string, tables grammar.Tables, table, as string) (*grammar.Statement, error)
+	server     func(s *sandbox, ctx context.Context, entry *statement, fault faultFunc) error
 }
 
-var byGrammar = reader{statement: grammar.Check, expression: grammar.Expression}
+func byGrammar() reader {
+	return reader{statement: grammar.Check, expression: grammar.Expression, server: (*sandbox).checkStatement}
+}
 
 func (s *Store) placed(projection *store.Projection) placed {
 	return placed{Projection: projection, schema: store.TablesSchema(s.options.Schema, projection.Name), read: s.read}
@@ -179,7 +184,7 @@ func (s *statement) declare(p placed, sql store.Statement) (selects bool, err er
 	if err != nil {
 		return false, &store.CatalogueError{Item: s.name, Reason: err.Error()}
 	}
-	s.declared, s.clock = read.SQL, read.Clock
+	s.declared, s.clock, s.module = read.SQL, read.Clock, true
 	return read.Selects, nil
 }
 

@@ -15,6 +15,7 @@
 //	internal/grammar  what SQL of a module may have, by PostgreSQL's grammar; what is run is written there
 //	sandbox.go    what a declared statement may touch, asked of the server
 //	tree.go       the parse tree that it answers with
+//	isolation.go  the role that owns a projection's tables, and the functions by which its rows are written
 //	expressions.go generated columns and checks
 //	views.go      views
 //	statements.go the SQL of declarative writes and queries
@@ -61,6 +62,8 @@ type Options struct {
 	// ConnectionsMax bounds the connections for events and batches. Beside them are two for leases, one for the horizon, and one that
 	// listens (see Listen). Defaults to 8, or the DSN's pool_max_conns.
 	ConnectionsMax int
+	// Isolation says with whose rights the rows of projections are written. Defaults to IsolationAuto.
+	Isolation Isolation
 	// Lazy opens connections when they are needed: for a program that appends or reads now and then. Otherwise all are opened at
 	// once, in the background, kept when there is nothing to do, and made ready for what is installed, so that no event waits
 	// for a connection that is new. Defaults to false.
@@ -73,6 +76,9 @@ func (o *Options) withDefaults() {
 	}
 	if o.PayloadBytesMax == 0 {
 		o.PayloadBytesMax = store.PayloadBytesMax
+	}
+	if o.Isolation == "" {
+		o.Isolation = IsolationAuto
 	}
 	if o.StatementTimeout == 0 {
 		o.StatementTimeout = time.Minute
@@ -141,7 +147,7 @@ func Open(dsn string, options Options) (*Store, error) {
 	config.AfterConnect = func(_ context.Context, conn *pgx.Conn) error { return checkEncodings(conn.PgConn()) }
 	// Behind a pooler a connection may be sent what another client listens to. The driver would keep it for ever.
 	config.ConnConfig.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) {}
-	s := &Store{options: options, queries: queriesFor(options.Schema, now), silence: silenceMax, pingAfter: pingAfter, pingTimeout: pingTimeout, read: byGrammar}
+	s := &Store{options: options, queries: queriesFor(options.Schema, now), silence: silenceMax, pingAfter: pingAfter, pingTimeout: pingTimeout, read: byGrammar()}
 	s.advance = statement{sql: s.queries.advance, params: advanceParams}
 	s.advance.keep()
 	s.look = statement{sql: s.queries.horizon}

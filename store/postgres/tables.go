@@ -24,7 +24,7 @@ func (i *installer) createSchema(ctx context.Context) error {
 	if exists {
 		return nil
 	}
-	_, err := i.tx.Exec(ctx, "CREATE SCHEMA "+quote(i.projection.schema))
+	err := i.makeSchema(ctx, "")
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Code == stateInsufficientRights {
 		return &store.CatalogueError{Item: fmt.Sprintf("projection %q", i.projection.Name), Reason: fmt.Sprintf(
@@ -66,7 +66,7 @@ func (i *installer) createTables(ctx context.Context) (string, error) {
 
 // define runs a statement of ours that makes a table.
 func (i *installer) define(ctx context.Context, table *store.Table, sql string) error {
-	_, err := i.tx.Exec(ctx, sql)
+	err := i.asOwner(ctx, func() error { return i.runAlone(ctx, sql, nil) })
 	var pg *pgconn.PgError
 	switch {
 	case errors.As(err, &pg) && pg.Code == stateInsufficientRights:
@@ -123,7 +123,9 @@ func (i *installer) createIndex(ctx context.Context, table *store.Table, number 
 		if taken {
 			continue
 		}
-		_, err = i.tx.Exec(ctx, fmt.Sprintf("CREATE INDEX %s ON %s (%s)", quote(name), i.projection.table(table.Name), quoteList(columns)))
+		err = i.asOwner(ctx, func() error {
+			return i.runAlone(ctx, fmt.Sprintf("CREATE INDEX %s ON %s (%s)", quote(name), i.projection.table(table.Name), quoteList(columns)), nil)
+		})
 		var pg *pgconn.PgError
 		if errors.As(err, &pg) && !transientState(pg.Code) {
 			return &store.CatalogueError{Item: fmt.Sprintf("table %q", table.Name), Reason: describe(pg)}

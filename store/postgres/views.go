@@ -77,7 +77,9 @@ func (i *installer) makeViews(ctx context.Context, before []store.View) error {
 func (i *installer) makeView(ctx context.Context, v *view) error {
 	name := i.projection.table(v.of.Name)
 	replace := func() error {
-		return i.runAlone(ctx, fmt.Sprintf("CREATE OR REPLACE VIEW %s AS %s", name, v.sql), nil)
+		return i.asOwner(ctx, func() error {
+			return i.runAlone(ctx, fmt.Sprintf("CREATE OR REPLACE VIEW %s AS %s", name, v.sql), nil)
+		})
 	}
 	var pg *pgconn.PgError
 	if err := i.tentatively(ctx, replace); errors.As(err, &pg) && pg.Code == stateInvalidDefinition {
@@ -97,7 +99,7 @@ func (i *installer) makeView(ctx context.Context, v *view) error {
 
 // dropView drops a view of the projection, if it is there.
 func (i *installer) dropView(ctx context.Context, name string) error {
-	_, err := i.tx.Exec(ctx, "DROP VIEW IF EXISTS "+i.projection.table(name))
+	err := i.asOwner(ctx, func() error { return i.runAlone(ctx, "DROP VIEW IF EXISTS "+i.projection.table(name), nil) })
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Code == stateDependentObjects {
 		return &store.CatalogueError{

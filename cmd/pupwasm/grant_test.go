@@ -1,0 +1,117 @@
+package main_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pupwasm/pupwasm/internal/guestbuild"
+	"github.com/pupwasm/pupwasm/internal/pgtest"
+)
+
+// TestGrant_givesAHostThatMayDoNothingAProjectionWithARole has an administrator run what the command prints.
+func TestGrant_givesAHostThatMayDoNothingAProjectionWithARole(t *testing.T) {
+	t.Parallel()
+	for _, schema := range []string{"pupwasm", "shop"} {
+		t.Run(schema, func(t *testing.T) {
+			t.Parallel()
+			host := "host_of_" + schema
+			shared := pgtest.Shared(t)
+			mustRun(t, shared.DSN, "CREATE ROLE "+host+" LOGIN")
+			t.Cleanup(func() { mustRun(t, shared.DSN, "DROP ROLE "+host) }) // once its database is gone
+			db := pgtest.Empty(t)
+			asHost := strings.Replace(db.DSN, "postgres@", host+"@", 1)
+			run := func(dsn string, code int, args ...string) string {
+				t.Helper()
+				p := start(t, dsn, append(args, "--schema", schema)...)
+				if got := p.wait(t); got != code {
+					t.Fatalf("%v exits with %d, want %d: %s", args, got, code, p.output)
+				}
+				return p.output.String()
+			}
+			modules := t.TempDir()
+			writeModule(t, modules, "user_counter.wasm", guestbuild.Example(t, guestbuild.Auto, "user_counter"))
+			events := t.TempDir() + "/events.jsonl"
+			write(t, events, []byte(`{"bounded_context":"Shop","aggregate_type":"User","aggregate_id":"u1","event_type":"UserRegistered","payload":{}}`+"\n"))
+			run(db.DSN, 0, "append", events)
+			mustRun(t, db.DSN, fmt.Sprintf(`GRANT USAGE ON SCHEMA %[1]s TO %[2]s; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %[1]s TO %[2]s;
+				GRANT USAGE, UPDATE ON ALL SEQUENCES IN SCHEMA %[1]s TO %[2]s`, schema, host))
+
+			role := schema + "__user_counter"
+			said := run(asHost, 1, "run", "--once", modules, "--isolation", "role")
+			if !strings.Contains(said, "there is no role "+role) || !strings.Contains(said, "'pupwasm grant user_counter'") {
+				t.Errorf("without the role: %s", said)
+			}
+			said = run(asHost, 1, "run", "--once", modules)
+			if !strings.Contains(said, "which this role may not create") {
+				t.Errorf("without the role, by itself: %s", said)
+			}
+			sql := run(asHost, 0, "grant", "user_counter")
+			mustRun(t, db.DSN, sql)
+			for range 2 {
+				run(asHost, 0, "run", "--once", modules, "--isolation", "role")
+				place := "user_counter"
+				if schema != "pupwasm" {
+					place = role
+				}
+				wantOne(t, db, "SELECT count(*) = 1 AND bool_and(pg_get_userbyid(c.relowner) = '"+role+"') FROM pg_class c WHERE c.oid = '"+place+".users'::regclass")
+				wantOne(t, db, "SELECT count(*) = 1 FROM "+place+".users")
+				run(asHost, 0, "reset", "user_counter", "--yes")
+				wantOne(t, db, "SELECT count(*) = 0 FROM pg_namespace WHERE nspname = '"+place+"'")
+			}
+			// A later version needs no new grant, and nobody gets a schema but those of the projection.
+			mustRun(t, asHost, "SELECT "+schema+".make_schema('user_counter', '__v2')")
+			for _, bad := range []string{"'user_counter', '_v2'", "'user_counter', '__v2; DROP'", "'others', ''", "'public', ''", "'user_counter__v3', ''", "'pg_mine', ''", "'user_counter', '__v02'"} {
+				if err := runSQL(t, asHost, "SELECT "+schema+".make_schema("+bad+")"); err == nil {
+					t.Errorf("make_schema(%s) has made one", bad)
+				}
+			}
+			mustRun(t, db.DSN, "DROP OWNED BY "+role+"; DROP ROLE "+role)
+		})
+	}
+}
+
+func TestGrant_refusesWhatHasNoRoles(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ database, projection, want string }{
+		{"sqlite:a.db", "fines", "has no roles"},
+		{"postgres://host@localhost/shop", `fines"; DROP`, "is not a name"},
+		{"postgres://host@localhost/shop", "public", "reserved name"},
+	} {
+		p := start(t, c.database, "grant", c.projection)
+		if code := p.wait(t); code != 2 || !strings.Contains(p.output.String(), c.want) {
+			t.Errorf("%s of %s: %d, %s", c.projection, c.database, code, p.output)
+		}
+	}
+}
+
+// runSQL runs statements as the simple protocol takes them.
+func runSQL(t *testing.T, dsn, sql string) error {
+	t.Helper()
+	ctx := context.Background() // it is used at the end of tests too
+	conn, err := pgconn.Connect(ctx, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	_, err = conn.Exec(ctx, sql).ReadAll()
+	return err
+}
+
+func mustRun(t *testing.T, dsn, sql string) {
+	t.Helper()
+	if err := runSQL(t, dsn, sql); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+func wantOne(t *testing.T, db pgtest.Database, sql string) {
+	t.Helper()
+	holds := false
+	if query(t, db, sql, &holds); !holds {
+		t.Errorf("not so: %s", sql)
+	}
+}

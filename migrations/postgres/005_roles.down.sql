@@ -1,0 +1,1 @@
+DROP FUNCTION {schema}.make_schema;
