@@ -70,6 +70,10 @@ BEGIN
         pg_catalog.set_config('lc_time', 'C', true),
         pg_catalog.set_config('lc_numeric', 'C', true),
         pg_catalog.set_config('lc_monetary', 'C', true);
+    -- What IST and its like mean. To set it reads a file, even to what it is.
+    IF pg_catalog.current_setting('timezone_abbreviations') <> 'Default' THEN
+        PERFORM pg_catalog.set_config('timezone_abbreviations', 'Default', true);
+    END IF;
     IF statement_timeout > 0 THEN
         PERFORM pg_catalog.set_config('statement_timeout', statement_timeout::text, true);
     END IF;

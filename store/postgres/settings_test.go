@@ -19,7 +19,7 @@ var unusualSettings = map[string][]string{
 	"formats": {
 		"quote_all_identifiers = on", "datestyle = 'German, DMY'", "intervalstyle = 'sql_standard'", "timezone = 'Asia/Kathmandu'", "search_path = decoy",
 		"standard_conforming_strings = off", "escape_string_warning = off", "backslash_quote = off", "extra_float_digits = -15", "bytea_output = escape",
-		"xmloption = document", "array_nulls = off", "transform_null_equals = on", "default_text_search_config = 'pg_catalog.german'", "client_min_messages = debug1",
+		"xmloption = document", "array_nulls = off", "transform_null_equals = on", "default_text_search_config = 'pg_catalog.german'", "timezone_abbreviations = 'India'", "client_min_messages = debug1",
 	},
 	"transactions": {
 		"default_transaction_isolation = serializable", "default_transaction_deferrable = on", "row_security = off", "check_function_bodies = off",
@@ -121,7 +121,7 @@ func useWhole(t *testing.T, db pgtest.Database) {
 	again := catalogue.Begin(store.Claim{})
 	must(t, again.Query(ctx, 0, nil, &rows))
 	again.Rollback()
-	want := `k 6 0.1 1.50 2026-02-03 04:05:06.000789+00 {"x\\y",NULL} {"a": 1} \x00ff5c it's "so" \ 1 mon 1 day 02:00:00`
+	want := `k 6 0.1 1.50 2026-02-03 04:05:06.000789+00 {"x\\y",NULL} {"a": 1} \x00ff5c it's "so" \ 1 mon 1 day 02:00:00 2020-02-01 02:00:00`
 	if len(rows.Values) != 1 || string(rows.Values[0].Bytes()) != want {
 		t.Errorf("the row is %s, want %s", rows.Values[0].Bytes(), want)
 	}
@@ -184,7 +184,7 @@ func everything() *store.Projection {
 		Queries: []store.Query{
 			{
 				Name: "all", Results: []store.Type{typed("text")}, Unordered: true,
-				SQL: anySQL(`SELECT concat_ws(' ', name, n, f, exact, at, tags, data, raw, note, interval '1 month 1 day 2 hours') FROM {order}`),
+				SQL: anySQL(`SELECT concat_ws(' ', name, n, f, exact, at, tags, data, raw, note, interval '1 month 1 day 2 hours', timestamptz '2020-02-01 00:00:00Z' AT TIME ZONE 'IST') FROM {order}`),
 			},
 			{Name: "load", Table: "order", Columns: []string{"n", "f", "at", "note"}},
 		},

@@ -6,7 +6,7 @@ import (
 )
 
 // isoMoment is a date, a time, or both, by ISO 8601, or one of the words that always mean the same.
-const isoMoment = `(?:\d{4,6}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)? ?(?:Z|[+-]\d{2}(?::?\d{2})?)?)?|\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)? ?(?:Z|[+-]\d{2}(?::?\d{2})?)?|-?infinity|epoch)`
+const isoMoment = `(?:\d{4,6}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,12})?)? ?(?:Z|UTC|[+-]\d{2}(?::?\d{2})?)?)?|\d{2}:\d{2}(?::\d{2}(?:\.\d{1,12})?)? ?(?:Z|UTC|[+-]\d{2}(?::?\d{2})?)?|-?infinity|epoch)`
 
 var (
 	momentText = regexp.MustCompile(`^` + isoMoment + `$`)
@@ -14,14 +14,21 @@ var (
 
 	// clockWords are those that PostgreSQL reads relative to the day or the moment, wherever they stand in the text of a date, a range, a
 	// row or an array.
-	clockWords = regexp.MustCompile(`(?i)(?:^|[^a-z])(?:now|today|tomorrow|yesterday)(?:[^a-z]|$)`)
+	clockWords     = regexp.MustCompile(`(?i)(?:^|[^a-z])(?:now|today|tomorrow|yesterday)(?:[^a-z]|$)`)
+	withoutEscapes = strings.NewReplacer(`\`, "", `"`, "")
+	// machineZones are names of time zones that stand for another one on each machine.
+	machineZones = regexp.MustCompile(`(?i)(?:^|[^a-z])(?:localtime|posixrules)(?:[^a-z]|$)`)
 )
 
 // constant notes a text with a word of the clock.
 func (w *walk) constant(fields map[string]any) []string {
 	text, _ := member(fields["sval"], "sval").(string)
-	if w.clock == "" && clockWords.MatchString(text) {
+	// Within an array, a range or a row, a backslash is left out, and so are quotes.
+	if bare := withoutEscapes.Replace(text); w.clock == "" && (clockWords.MatchString(text) || clockWords.MatchString(bare)) {
 		w.clock = text
+	}
+	if machineZones.MatchString(text) {
+		w.refuse("has the time zone %.60q, which is that of the machine", text)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package grammar_test
 
 import (
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -36,6 +37,9 @@ func TestCheck_writesAnewWhatItAllows(t *testing.T) {
 		{"update guest.row r set (n, id) = (select o.n, o.id from guest.other o where o.id = r.id), data['a'] = '1' where r.tags[1] = 'x'", ""},
 		{"merge into guest.row r using guest.other o on r.id = o.id when matched and o.n > 1 then update set n = o.n when matched then delete when not matched then insert (id, n) values (o.id, default)", ""},
 		{"select id from guest.row r for update of r", ""},
+		{"select v.column5, (row(1, 2)).f1, x.jsonb from (values (1, 2, 3, 4, 5)) v, (select id::jsonb from guest.row) x", ""},
+		{"select timestamptz '2006-01-02 15:04:05 UTC', timestamptz '2006-01-02T15:04:05.123456789Z'", ""},
+		{"select id collate \"C\" < 'a', id collate pg_catalog.\"POSIX\" from guest.row", ""},
 		{"select m.key, m.value, (jsonb_each(data)).key from guest.row, jsonb_each(data) m", ""},
 		{"select r, r.*, guest.row.n from guest.row r, guest.row", ""},
 		{"table guest.row", ""},
@@ -67,6 +71,12 @@ func TestCheck_refusesWhatIsNotOnItsLists(t *testing.T) {
 		{"select 1; select 2", "multiple commands"},
 		{"select 1\x00", "NUL"},
 		{"select '" + strings.Repeat("a", 20_000) + "'", "at most 16384"},
+		{"select at at time zone 'localtime' from guest.row", "that of the machine"},
+		{"select at at time zone 'posix/Localtime' from guest.row", "that of the machine"},
+		{"select timezone('posixrules', at) from guest.row", "that of the machine"},
+		{`select id collate "de-x-icu" from guest.row`, "may compare otherwise"},
+		{`select id collate "C.utf8" from guest.row`, "may compare otherwise"},
+		{`select id collate public."C" from guest.row`, "may compare otherwise"},
 		// Other statements.
 		{"drop table guest.row", "DROP is not possible here"},
 		{"create table guest.row (x int)", "CREATE is not possible here"},
@@ -212,13 +222,24 @@ func TestCheck_refusesWhatTheParserHasNoStackFor(t *testing.T) {
 		{"select 1 from guest.row", "", "", " natural join guest.row, guest.row natural join guest.row"},
 		{"insert into guest.row ", "with a as (insert into guest.row ", "values (1)", " returning *) select 1"},
 		{"explain ", "explain ", "select 1", ""},
+		{"select ", "1 between 2 and " + strings.Repeat("not ", 10), "true", ""},
+		{"select ", strings.Repeat("not ", 20) + "1 is distinct from ", "1", ""},
+		{"select ", "(with a as(select)select ", "1", ")"},
+		{"", "with b as (select),a as (", "select", ")select"},
+		{"select lİmit", "", "", "+lİmit"},
+		{"select ", "not ", "n isnull" + strings.Repeat(" isnull", 40), ""},
+		{"select " + strings.Repeat("not ", 40) + "percentile_cont(0.5) within group (order by n)", "", "", " isnull"},
+		{"select " + strings.Repeat("(", 12) + "1" + strings.Repeat(")", 12), "", "", " union select 1"},
+		{"select 1 from guest.row join guest.other on true" + strings.Repeat(" isnull", 30), "", "", " join guest.other on true"},
+		{"select (1)", "", "", "+(1)"},
+		{"select n", "", "", " isnull"},
 		{"create schema a", "", "", " create table b (c int)"},
 	} {
 		refused := false
 		for _, n := range []int{10, 20, 40, 60, 80, 100, 140, 200, 400, 800} {
 			sql := test.begin + strings.Repeat(test.open, n) + test.middle + strings.Repeat(test.close, n)
 			_, err := grammar.Check(sql, own)
-			if err != nil && strings.Contains(err.Error(), "nested too deep") {
+			if err != nil && (strings.Contains(err.Error(), "nested too deep") || strings.Contains(err.Error(), "too many remarks")) {
 				refused = true
 			} else if refused && (err == nil || !strings.Contains(err.Error(), "at most 16384") && !strings.Contains(err.Error(), "not possible here")) {
 				t.Errorf("%d of %q %q: %v", n, test.open, test.close, err)
@@ -229,6 +250,120 @@ func TestCheck_refusesWhatTheParserHasNoStackFor(t *testing.T) {
 		}
 		if got, err := grammar.Check("select 1 + 1", own); err != nil || got.SQL != "SELECT 1 + 1" {
 			t.Fatalf("after %q %q: %v, error %v", test.open, test.close, got, err)
+		}
+	}
+}
+
+// TestCheck_theParserIsWellBehindWhateverIsNested nests at random, as deep as is let through.
+func TestCheck_theParserIsWellBehindWhateverIsNested(t *testing.T) {
+	t.Parallel()
+	expressions := [][2]string{
+		{"(", ")"},
+		{"not ", ""},
+		{"- ", ""},
+		{"", "::int"},
+		{"", "[1]"},
+		{"abs(", ")"},
+		{"array[", "]"},
+		{"row(1,", ")"},
+		{"(", ").n"},
+		{"case when true then ", " end"},
+		{"case ", " when 1 then 2 end"},
+		{"", " is null"},
+		{"", " isnull"},
+		{"", "+1"},
+		{"1+", ""},
+		{"", " and true"},
+		{"true or ", ""},
+		{"1 between 2 and ", ""},
+		{"", " between 1 and 2"},
+		{"1 is distinct from ", ""},
+		{"", " collate \"C\""},
+		{"", " at time zone 'UTC'"},
+		{"cast(", " as text)"},
+		{"(select ", ")"},
+		{"exists (select from guest.row where ", ")"},
+		{"1 in (", ")"},
+		{"1 = any (select ", ")"},
+		{"count(*) over (order by ", ")"},
+		{"count(*) filter (where ", ")"},
+		{"(select 1 union select ", ")"},
+		{"(with a as (select ", ") select n from a)"},
+		{"(select n from (select ", " as n) x)"},
+		{"(values (", "))"},
+		{"n like ", " escape 'a'"},
+		{"percentile_cont(0.5) within group (order by ", ")"},
+		{"coalesce(1, ", ")"},
+		{"greatest(", ", 2)"},
+		{"extract(day from ", ")"},
+		{"substring('a' from ", ")"},
+		{"grouping(", ")"},
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 100 {
+		some := make([][2]string, 1+random.IntN(3))
+		for i := range some {
+			some[i] = expressions[random.IntN(len(expressions))]
+		}
+		tried := ""
+		for _, n := range []int{8, 14, 18, 25, 40, 55, 65} {
+			sql := "n"
+			for range n {
+				with := some[random.IntN(len(some))]
+				sql = with[0] + sql + with[1]
+			}
+			_, err := grammar.Check("select "+sql+" from guest.row", own)
+			if err != nil && strings.Contains(err.Error(), "cannot be read") {
+				t.Fatalf("the parser did not read %s", sql)
+			}
+			if err != nil && strings.Contains(err.Error(), "too ") {
+				break
+			}
+			tried = sql
+		}
+		if got, err := grammar.Check("select 1 + 1, n is distinct from 2 from guest.row where n between 1 and 2", own); err != nil || !strings.HasPrefix(got.SQL, "SELECT 1 + 1, n IS DISTINCT FROM 2") {
+			t.Fatalf("after %s: %v, %v", tried, got, err)
+		}
+	}
+}
+
+// TestCheck_refusesWhatTheParserTakesLongFor has texts that took seconds or gigabytes.
+func TestCheck_refusesWhatTheParserTakesLongFor(t *testing.T) {
+	t.Parallel()
+	columns := func(n int) string { return strings.TrimSuffix(strings.Repeat("n,", n), ",") }
+	nested := "select 1"
+	for range 4 {
+		nested = "with x as materialized (update guest.row set (" + columns(10) + ") = (" + nested + ") returning n) select 1"
+	}
+	for name, sql := range map[string]string{
+		"signs":               "select 1 " + strings.Repeat("+", 16000) + "1",
+		"remarks":             "select " + strings.Repeat("/*", 4000) + strings.Repeat("*/", 4000) + "1",
+		"many columns":        "update guest.row set (" + columns(300) + ") = (select " + columns(300) + ")",
+		"many columns behind": "update guest.row set id = '', (" + columns(300) + ") = (select " + columns(300) + ")",
+		"columns in columns":  nested,
+	} {
+		if _, err := grammar.Check(sql, own); err == nil || !strings.Contains(err.Error(), "too ") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestCheck_takesLongStatements has what authors write.
+func TestCheck_takesLongStatements(t *testing.T) {
+	t.Parallel()
+	for _, sql := range []string{
+		"select id" + strings.Repeat(" || '-' || id", 25) + " from guest.row",
+		"select 1 from guest.row where false" + strings.Repeat(" or n is distinct from 1", 200),
+		"select 1 from guest.row where true" + strings.Repeat(" and n between 1 and 2", 200),
+		"select 1 from guest.row" + strings.Repeat(" left join guest.other using (id)", 20),
+		"select 1" + strings.Repeat(" union all select 1", 25),
+		"select case" + strings.Repeat(" when n = 1 then 'a'", 200) + " end from guest.row",
+		"select coalesce(" + strings.Repeat("n + 1, ", 200) + "0) from guest.row",
+		"insert into guest.row (id, n) values ('a', 1)" + strings.Repeat(", ('b', 2 + 3)", 500),
+		"insert into guest.row as r (id, n) values ($1, $2) on conflict (id) do update set (n, at, data) = (excluded.n, excluded.at, excluded.data)",
+	} {
+		if _, err := grammar.Check(sql, own); err != nil {
+			t.Errorf("%.80s: %v", sql, err)
 		}
 	}
 }
@@ -245,6 +380,9 @@ func TestCheck_findsWordsOfTheClock(t *testing.T) {
 		"select tstzrange('tomorrow', null)":                                   "tomorrow",
 		"select date('now')":                                                   "now",
 		"select row('x', '(1,now)')":                                           "(1,now)",
+		`select 1 from guest.row where at = any ('{n\ow}')`:                    `{n\ow}`,
+		`select 1 from guest.row where during = '[n"o"w,)'`:                    `[n"o"w,)`,
+		`select 1 from guest.row where at = any ('{to\morrow}')`:               `{to\morrow}`,
 		"select * from guest.row where id = 'knowledge' or id = 'nowhere'":     "",
 		"select '2006-01-02'::date, at from guest.row where at > '2006-01-02'": "",
 	} {

@@ -10,118 +10,248 @@ import (
 )
 
 // The parser's stack is small, and nothing guards its end: what lies behind it would be overwritten, and another statement be read wrongly.
-// So how deep a statement can become is estimated from its words before it is parsed, and never too low. Measured, the parser's stack ends at 50
-// window functions within each other, 80 casts or subselects, 120 calls, 160 UNIONs.
+// So how deep a statement can become is estimated from its words before it is parsed, and never too low. The stack has 64 KiB, of which an
+// operator takes 0.9 KiB, a subselect or a window function within another 1.3 to 2.7 KiB, a call or a UNION less than an operator.
 const (
-	nestingMax    = 80
-	bracketWeight = 4 // of what is within brackets, or within CASE and END
-	setWeight     = 2 // of a UNION, which has all before it as its left side
+	nestingMax    = 60 // operators
+	bracketWeight = 4  // of what is within brackets, or within CASE and END
+	setWeight     = 2  // of a UNION, which has all before it as its left side
+	joinWeight    = 2  // as has a JOIN
 )
 
-// level is what stands within one pair of brackets.
+// What the parser takes very long for, or very much memory.
+const (
+	signsMax   = 500    // in a row, which the scanner reads again and again
+	remarksMax = 200    // that begin with /*
+	copiesMax  = 20_000 // words: SET (a, b) = (SELECT …) has its right side once for each column
+)
+
+// level is what stands within one pair of brackets. Its lists, clauses and operands of AND and OR lie side by side, in pieces.
 type level struct {
-	opened string
-	sets   int // of queries: each is one deeper than the one before
-	joins  int // as are those of a list
-	chain  int // words since the last one that separates: each may be an operator that has all before it as its left side
+	opened  string
+	chain   int // operators of the piece at hand, each of which may have all before it as its left side
+	inner   int // the deepest brackets in the piece at hand
+	deepest int // the deepest of the pieces before
+	sets    int
+	joins   int
+	between int  // BETWEEN that has not met its AND
+	setting bool // in the list of SET
+	columns int  // of SET (…)
 }
 
-// checkNesting refuses a statement that may become too deep, or that does not begin as one which a module may have.
+// separate ends a piece.
+func (l *level) separate() {
+	l.deepest = max(l.deepest, l.chain+l.inner)
+	l.chain, l.inner = 0, 0
+}
+
+// depth is that of all that the level has: a query behind UNION, or a table behind JOIN, makes deeper what stands before it.
+func (l *level) depth() int {
+	return max(l.deepest, l.chain+l.inner) + setWeight*l.sets + joinWeight*l.joins
+}
+
+// checkNesting refuses a statement that may become too deep or too large, or that does not begin as one which a module may have.
 func checkNesting(sql string) error {
+	if signs := longestOf(sql, "+*/<>=~!@#%^&|`?"); signs > signsMax || strings.Count(sql, "/*") > remarksMax {
+		return errors.New("has too many signs in a row, or too many remarks")
+	}
 	words, err := wordsOf(sql)
 	if err != nil {
 		return err
 	}
-	if len(words) > 0 && !beginnings[words[0]] {
-		return fmt.Errorf("%.20s is not possible here: a statement selects, inserts, updates, deletes or merges", strings.ToUpper(words[0]))
+	if len(words) > 0 && !beginnings[words[0].text] {
+		return fmt.Errorf("%.20s is not possible here: a statement selects, inserts, updates, deletes or merges", strings.ToUpper(words[0].text))
 	}
-	levels := []level{{}}
-	before := ""
+	n := nesting{levels: []level{{}}, copies: 1}
 	for _, word := range words {
-		levels = step(levels, before, word)
-		before = word
-		weight := 0
-		for i := range levels {
-			weight += setWeight*levels[i].sets + setWeight*levels[i].joins + levels[i].chain
+		n.step(word)
+		if n.top().depth() > nestingMax || len(n.levels) > nestingMax {
+			return fmt.Errorf("is nested too deep, or has too long a chain of operators, about %.40q: split it, in brackets or by WITH", word.text)
 		}
-		if weight+bracketWeight*(len(levels)-1) > nestingMax {
-			return fmt.Errorf("is nested too deep, or has too long a chain of operators, about %.40q: split it, in brackets or by WITH", word)
-		}
+		n.before = word
+	}
+	for len(n.levels) > 1 {
+		n.close()
+	}
+	switch {
+	case n.top().depth() > nestingMax:
+		return errors.New("is nested too deep: split it, by WITH")
+	case n.copies > copiesMax || n.copies > 1 && n.copies*len(words) > copiesMax:
+		return errors.New("has SET (…) = with too many columns for its length: write each column by itself")
 	}
 	return nil
 }
 
-// step takes a word. Behind a dot or AS, each is a name.
-func step(levels []level, before, word string) []level {
-	top := &levels[len(levels)-1]
-	if before == "." || before == "as" {
-		top.chain++
-		return levels
+// longestOf is the length of the longest run of some characters.
+func longestOf(text, of string) (longest int) {
+	run := 0
+	for i := range len(text) {
+		if strings.IndexByte(of, text[i]) < 0 {
+			run = 0
+			continue
+		}
+		run++
+		longest = max(longest, run)
 	}
-	switch word {
-	case "(", "[", "case":
-		return append(levels, level{opened: word})
-	case ")", "]":
-		return closed(levels, map[string]string{")": "(", "]": "["}[word])
+	return longest
+}
+
+// nesting is how deep the words up to one may be.
+type nesting struct {
+	levels []level
+	before word
+	copies int // of the right sides of SET (…), if each stood within the one before
+}
+
+func (n *nesting) top() *level { return &n.levels[len(n.levels)-1] }
+
+func (n *nesting) open(text string) { n.levels = append(n.levels, level{opened: text}) }
+
+// close ends the last level, which makes the one around it as deep.
+func (n *nesting) close() {
+	closed := n.top()
+	n.copies = min(n.copies*max(closed.columns, 1), copiesMax+1)
+	depth := closed.depth()
+	n.levels = n.levels[:len(n.levels)-1]
+	n.top().inner = max(n.top().inner, bracketWeight+depth)
+}
+
+// closeTo ends the level that a bracket closes, with those within it that nothing has closed.
+func (n *nesting) closeTo(opened string) {
+	for i := len(n.levels) - 1; i > 0; i-- {
+		if n.levels[i].opened == opened {
+			for len(n.levels) > i {
+				n.close()
+			}
+			return
+		}
+	}
+}
+
+// step takes a word. Names, constants and what behind a dot or AS is a name add no depth.
+func (n *nesting) step(w word) {
+	top := n.top()
+	switch w.text {
+	case "(", "[":
+		list := top.setting && (n.before.is("set") || n.before.text == ",")
+		n.open(w.text)
+		if list {
+			n.top().columns = 1
+		}
+		return
+	case ")":
+		n.closeTo("(")
+		return
+	case "]":
+		n.closeTo("[")
+		return
+	case ",", ";":
+		if top.columns > 0 {
+			top.columns++
+		}
+		top.separate()
+		return
+	case ".":
+		return
+	}
+	if w.plain || w.keyword && (n.before.text == "." || n.before.is("as")) {
+		return
+	}
+	switch w.text {
+	case "case":
+		n.open(w.text)
 	case "end":
 		if top.opened == "case" {
-			return levels[:len(levels)-1]
+			n.close()
 		}
-	case ",", ";":
-		top.chain, top.joins = 0, 0
-	case "and", "or", "select", "from", "where", "having", "group", "order", "on", "returning", "limit", "offset", "using", "window", "when", "then", "else":
-		top.chain = 0
+	case "and":
+		if top.between > 0 { // BETWEEN … AND has all behind it as its right side
+			top.between--
+			top.chain++
+			return
+		}
+		top.separate()
+	case "from":
+		top.setting = false
+		if n.before.is("distinct") { // IS DISTINCT FROM
+			top.chain++
+			return
+		}
+		top.separate()
+	case "group":
+		if n.before.is("within") {
+			top.chain++
+			return
+		}
+		top.separate()
+	case "or", "select", "where", "having", "order", "on", "returning", "limit", "offset", "using", "window", "when", "then", "else":
+		top.setting = false
+		top.separate()
+	case "set":
+		top.setting = true
+		top.separate()
 	case "union", "intersect", "except":
 		top.sets++
-	case "join", "between", "distinct":
+	case "join":
 		top.joins++
+	case "between":
+		top.between++
+		top.chain++
 	default:
 		top.chain++
 	}
-	return levels
-}
-
-// closed takes off the level that a bracket closes, with those within it that nothing has closed.
-func closed(levels []level, opened string) []level {
-	for i := len(levels) - 1; i > 0; i-- {
-		if levels[i].opened == opened {
-			return levels[:i]
-		}
-	}
-	return levels
 }
 
 // beginnings are the words that a statement may begin with.
 var beginnings = set(`select insert update delete merge with values table (`)
 
-// wordsOf returns the words and signs of a text as the server's scanner finds them, without remarks, and in lower case.
-func wordsOf(sql string) (words []string, err error) {
+// word is a word or a sign as the server's scanner finds it.
+type word struct {
+	text    string // in lower case, where it is a word of SQL
+	plain   bool   // a name, a constant or a parameter
+	keyword bool
+}
+
+func (w word) is(keyword string) bool { return w.keyword && w.text == keyword }
+
+// Tokens of the scanner that are plain, from IDENT on, without Op.
+const (
+	tokenIdent = 258
+	tokenOp    = 265
+	tokenParam = 267
+)
+
+// wordsOf returns the words and signs of a text as the server's scanner finds them, without remarks.
+func wordsOf(sql string) (words []word, err error) {
 	defer recovered(&err)
 	scanned, err := parser.ScanToProtobuf(sql)
 	if err != nil {
 		return nil, said(err)
 	}
 	err = eachField(scanned, func(number protowire.Number, _ uint64, token []byte) error {
-		const tokens, start, end = 2, 1, 2
+		const tokens, start, end, kind, keyword = 2, 1, 2, 4, 5
 		if number != tokens {
 			return nil
 		}
-		var from, to uint64
+		fields := map[protowire.Number]uint64{}
 		err := eachField(token, func(number protowire.Number, value uint64, _ []byte) error {
-			switch number {
-			case start:
-				from = value
-			case end:
-				to = value
-			}
+			fields[number] = value
 			return nil
 		})
+		from, to := fields[start], fields[end]
 		if err != nil || from > to || to > uint64(len(sql)) {
 			return errScan
 		}
-		if word := sql[from:to]; !strings.HasPrefix(word, "--") && !strings.HasPrefix(word, "/*") {
-			words = append(words, strings.ToLower(word))
+		text := sql[from:to]
+		if strings.HasPrefix(text, "--") || strings.HasPrefix(text, "/*") {
+			return nil
 		}
+		w := word{text: text, keyword: fields[keyword] != 0}
+		w.plain = !w.keyword && fields[kind] >= tokenIdent && fields[kind] <= tokenParam && fields[kind] != tokenOp
+		if w.keyword {
+			w.text = strings.ToLower(text)
+		}
+		words = append(words, w)
 		return nil
 	})
 	return words, err

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -279,12 +280,15 @@ func (w *walk) member(fields map[string]any) []string {
 }
 
 func (w *walk) isColumn(name string) bool {
-	return w.known[name] || functions[name] || givenColumns[name]
+	return w.known[name] || functions[name] || types[name] || givenColumns[name] || numberedColumns.MatchString(name)
 }
+
+// numberedColumns are those of VALUES and of ROW.
+var numberedColumns = regexp.MustCompile(`^(?:column|f)[0-9]+$`)
 
 // givenColumns are those that PostgreSQL names by itself, besides those of functions.
 var givenColumns = map[string]bool{
-	"key": true, "value": true, "ordinality": true, "column1": true, "column2": true, "column3": true, "column4": true,
+	"key": true, "value": true, "ordinality": true, "?column?": true,
 	"coalesce": true, "greatest": true, "least": true, "nullif": true, "case": true, "exists": true, "array": true, "row": true,
 	"word": true, "nentry": true, "ndoc": true, "lexeme": true, "positions": true, "weights": true,
 }
@@ -330,13 +334,19 @@ func (w *walk) typeName(fields map[string]any) []string {
 	return []string{"names", "setof", "pct_type"}
 }
 
-// collation allows those that came with PostgreSQL, which the server's own check makes sure of.
+// collation allows those that compare alike on every machine.
 func (w *walk) collation(fields map[string]any) []string {
-	if list := texts(fields["collname"]); len(list) != 1 && (len(list) != 2 || list[0] != "pg_catalog") {
-		w.refuse("uses the collation %.60s, which is not PostgreSQL's own", strings.Join(list, "."))
+	list := texts(fields["collname"])
+	if len(list) == 2 && list[0] == "pg_catalog" {
+		list = list[1:]
+	}
+	if len(list) != 1 || !collations[list[0]] {
+		w.refuse("uses the collation %.60s, which may compare otherwise on another machine: C, POSIX and ucs_basic do not", strings.Join(list, "."))
 	}
 	return []string{"collname"}
 }
+
+var collations = set(`C POSIX ucs_basic default`)
 
 // only returns the one member of an object: a node's name and its fields.
 func only(value any) (name string, fields map[string]any) {
