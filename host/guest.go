@@ -98,6 +98,14 @@ const monotonicStart = 1
 // randomSeed is any number but 0: the same for every instance.
 const randomSeed = 0x9E3779B97F4A7C15
 
+// startOf is where the random bytes of an instance begin, which is never 0.
+func startOf(random uint64) uint64 {
+	if random == randomSeed {
+		return 1
+	}
+	return randomSeed ^ random
+}
+
 // Usage is what a guest took for a batch.
 type Usage struct {
 	Fuel        int64         // units of package meter
@@ -244,7 +252,9 @@ func (g *Guest) applyBatch(ctx context.Context, batch []byte, events []store.Rec
 		return nil, err
 	}
 	g.reply = append(g.reply[:0], reply...)
-	g.checkClock(ctx)
+	if err := g.checkClock(ctx); err != nil {
+		return nil, err
+	}
 	return g.decodeReply(g.reply, events)
 }
 
@@ -278,7 +288,7 @@ func (g *Guest) renew() {
 
 // start makes an instance with some room and initializes it.
 func (g *Guest) start(ctx context.Context, room int) error {
-	g.world = world{monotonic: monotonicStart, random: randomSeed}
+	g.world = world{monotonic: monotonicStart, random: startOf(g.module.runtime.options.World.Random)}
 	g.renew()
 	g.beginCall()
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions()

@@ -121,3 +121,24 @@ func TestGuest_clockAndRandomnessAreToldOnce(t *testing.T) {
 		})
 	}
 }
+
+// TestGuest_strictHostsRefuseClockAndRandomness has what is told of otherwise be a fault of the event.
+func TestGuest_strictHostsRefuseClockAndRandomness(t *testing.T) {
+	t.Parallel()
+	runtime := newRuntime(t, host.Options{Strict: true, Instances: host.InstancesReuse, CacheDir: compiled})
+	guest := loadTesting(t, runtime, guestbuild.Go, "outside").NewGuest(0)
+	defer guest.Close(t.Context())
+	for range 2 {
+		for _, fine := range [][]store.Recorded{typed("Fine"), typed("Garbage", "Garbage"), typed("Waited")} {
+			if _, err := guest.Apply(t.Context(), fine, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for want, batch := range map[string][]store.Recorded{"asks for the time": typed("Fine", "Time"), "asks for random bytes": typed("Fine", "Random")} {
+			var fault *host.Fault
+			if _, err := guest.Apply(t.Context(), batch, nil); !errors.As(err, &fault) || !strings.Contains(err.Error(), want) || fault.Position != batch[1].Position {
+				t.Errorf("error is %v, must be a fault of the second event with %q", err, want)
+			}
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/tetratelabs/wazero"
@@ -22,10 +23,22 @@ type Options struct {
 	// CacheDir keeps compiled code between runs of the host. It must be writable by the host alone, since what stands there
 	// is executed. Defaults to none: modules are compiled at every start.
 	CacheDir string
+	// Strict makes a module fail that asks for the time or for random bytes while it handles a batch. Otherwise it gets the same always,
+	// and a line of the log tells once. Defaults to false.
+	Strict bool
+	// World is what instances find besides their batches. Rows must not depend on it, which 'pupwasm check' tries with others. Defaults to
+	// what it is on every host.
+	World World
 	// Trust says which files ReadModule, and a [Registry], take for modules. Defaults to all.
 	Trust Trust
 	// Logger receives the lines of guests, with the fields module, projection and segment. Defaults to none.
 	Logger zerolog.Logger
+}
+
+// World is what an instance finds besides its batches.
+type World struct {
+	Random uint64        // where random bytes begin
+	Wall   time.Duration // what the wall clock shows, since 1970, at which it stands still
 }
 
 // coreFeatures is what the compilers of Go and TinyGo emit. Without reference types there is no table.grow, whose memory no limit

@@ -2,6 +2,8 @@ package host
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync/atomic"
 )
 
@@ -21,11 +23,12 @@ func (w *warnings) leftover(g *Guest, fault *Fault) {
 // collections is an optional export: how many times the guest's runtime has asked for the time by itself.
 const collections = "pup_collections"
 
-// checkClock warns when the guest has read the wall clock while it handled batches, more often than its runtime does by itself.
-func (g *Guest) checkClock(ctx context.Context) {
-	w := &g.module.warnings
-	if g.clockReads == g.clockChecked || g.searching || w.clock.Load() {
-		return
+// checkClock warns when the guest has read the wall clock while it handled batches, more often than its runtime does by itself. With
+// Strict that is an error.
+func (g *Guest) checkClock(ctx context.Context) error {
+	w, strict := &g.module.warnings, g.module.runtime.options.Strict
+	if g.clockReads == g.clockChecked || !strict && (g.searching || w.clock.Load()) {
+		return nil
 	}
 	g.clockChecked = g.clockReads
 	own := uint64(0)
@@ -34,20 +37,28 @@ func (g *Guest) checkClock(ctx context.Context) {
 		var err error
 		if own, err = g.call(ctx, collections); err != nil {
 			g.Close(ctx) // nobody knows in which state it is; the batch is done
-			return
+			return nil
 		}
 	}
-	if g.clockReads > int64(uint32(own)) && w.clock.CompareAndSwap(false, true) {
+	switch {
+	case g.clockReads <= int64(uint32(own)):
+	case strict:
+		return errors.New("asks for the time, which is another in a rebuild: that of an event is when it was created")
+	case w.clock.CompareAndSwap(false, true):
 		g.logger.Warn().Msg("module asks for the time, and gets 1970-01-01: guests have no clock, the time of an event is when it was created")
 	}
+	return nil
 }
 
 // collectionsFuel is what it may take to tell how often memory was collected.
 const collectionsFuel = 100_000_000
 
-// noteRandom tells that the guest has asked for random bytes while it handled a batch.
-func (w *warnings) noteRandom(g *Guest) {
-	if !g.searching && w.random.CompareAndSwap(false, true) {
+// noteRandom tells that the guest has asked for random bytes while it handled a batch. With Strict that ends the call.
+func (g *Guest) noteRandom() {
+	if g.module.runtime.options.Strict {
+		panic(g.abort(fmt.Errorf("%w: asks for random bytes, which are others in a rebuild", errGuest)))
+	}
+	if !g.searching && g.module.warnings.random.CompareAndSwap(false, true) {
 		g.logger.Warn().Msg("module asks for random bytes, and gets the same in every instance: guests have no randomness")
 	}
 }

@@ -71,7 +71,7 @@ func noStrings(_ *Guest, memory api.Memory, args []uint64) uint32 {
 
 // clockTime is clock_time_get(id, precision, result): clock 0 is the wall clock, the rest count from the instance's start.
 func clockTime(g *Guest, memory api.Memory, args []uint64) uint32 {
-	now := uint64(0)
+	now := uint64(g.module.runtime.options.World.Wall)
 	if uint32(args[0]) != 0 {
 		now = g.world.monotonic
 	} else if g.applying {
@@ -91,7 +91,7 @@ func randomBytes(g *Guest, memory api.Memory, args []uint64) uint32 {
 	}
 	g.charge(int64(len(target)) * unitsRandomByte)
 	if g.applying {
-		g.module.warnings.noteRandom(g)
+		g.noteRandom()
 	}
 	for i := range target {
 		g.world.random ^= g.world.random << 13

@@ -104,6 +104,7 @@ func newRootCommand(globals *globalOptions) *cobra.Command {
 		newResetCommand(globals),
 		newGrantCommand(globals),
 		newInspectCommand(globals),
+		newCheckCommand(globals),
 		newSignCommand(globals),
 		newDemoCommand(globals),
 		newVersionCommand(globals),

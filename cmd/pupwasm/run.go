@@ -39,6 +39,7 @@ func (o *runOptions) addFlags(flags *pflag.FlagSet) {
 	flags.DurationVar(&o.retry, "retry", time.Minute, "with --once, how long to try when the database is not available at the start")
 	flags.BoolVar(&o.durable, "durable", false, "make every commit of a projection wait for the disk; without it a crash of the database's machine may repeat the last of them")
 	flags.StringVar(&o.isolation, "isolation", string(postgres.IsolationAuto), "on PostgreSQL, whether a projection writes its rows as a `role` of its own: role, none, or auto: where the host may create one")
+	flags.BoolVar(&o.runtime.strict, "strict", false, "a module that asks for the time or for random bytes fails; without it, it gets the same ones always, and the log says so")
 	flags.StringVar(&o.digests, "require-digests", "", "load only modules whose SHA-256 this `file` lists, as sha256sum writes it")
 	flags.StringVar(&o.signed, "require-signed", "", "load only modules with a FILE.wasm.sig that verifies by this Ed25519 public `key`, a PEM file ('pupwasm sign')")
 	addWorkerFlags(flags, &o.worker)
@@ -274,6 +275,8 @@ type runtimeOptions struct {
 	cacheDir     string
 	instances    string
 	trust        host.Trust
+	strict       bool
+	world        host.World
 }
 
 func (o *runtimeOptions) addFlags(flags *pflag.FlagSet) {
@@ -312,6 +315,8 @@ func (o *runtimeOptions) start(ctx context.Context, globals *globalOptions) (*ho
 		CacheDir:  o.cacheDir,
 		Instances: host.Instances(o.instances),
 		Trust:     o.trust,
+		Strict:    o.strict,
+		World:     o.world,
 		Logger:    globals.log,
 	}
 	runtime, err := host.NewRuntime(ctx, options)

@@ -1,0 +1,236 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/store"
+)
+
+type checkOptions struct {
+	*globalOptions
+
+	events  string
+	count   int
+	seed    uint64
+	runtime runtimeOptions
+}
+
+const checkHelp = `Run a module several times over the same events, each time in another way, and compare the rows: they must not depend on where
+batches begin, on what an earlier batch has left behind, on how the events are divided into segments, on random numbers, the order of a
+map, or the time. Each run has a SQLite database of its own, which is deleted.
+
+The events are those of a file, in the form that 'pupwasm append' reads. Without one they are made up, by what the module subscribes to; a
+module that reads more of a payload than these have needs a file.`
+
+func newCheckCommand(globals *globalOptions) *cobra.Command {
+	opts := &checkOptions{globalOptions: globals}
+	cmd := &cobra.Command{
+		Use:   "check FILE.wasm",
+		Short: "Find out whether a module's rows depend on anything but the events",
+		Long:  checkHelp,
+		Example: `  pupwasm check bin/modules/fine_balance.wasm
+  pupwasm check bin/modules/fine_balance.wasm --events events.jsonl`,
+		Args: wantArgs(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error { return runModuleCheck(cmd.Context(), opts, args[0]) },
+	}
+	cmd.Flags().StringVar(&opts.events, "events", "", "the `file` with the events; without it they are made up")
+	cmd.Flags().IntVar(&opts.count, "count", 2000, "how many events to make up, or to read of the file at most")
+	cmd.Flags().Uint64Var(&opts.seed, "seed", 1, "the same seed makes the same events and batches")
+	opts.runtime.addFlags(cmd.Flags())
+	return cmd
+}
+
+// errDiffers says that the rows are not the same each time.
+var errDiffers = errors.New("the rows depend on more than the events")
+
+func runModuleCheck(ctx context.Context, opts *checkOptions, file string) error {
+	if opts.count < 1 {
+		return usagef("--count %d: must be 1 or more", opts.count)
+	}
+	folder, err := os.MkdirTemp("", "pupwasm-check-")
+	if err != nil {
+		return fmt.Errorf("making a folder for the databases: %w", err)
+	}
+	defer os.RemoveAll(folder)
+	c := &check{opts: opts, folder: folder, file: file}
+	// The first run tells what the module itself says.
+	reference := way{name: "one event a batch", batch: 1, instances: host.InstancesFresh, segments: 1, told: true}
+	want, err := c.run(ctx, reference)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(opts.out, "%s: %s, %s with one event in a batch\n", c.name, count(int64(len(c.events)), "event"), count(want.rows(), "row"))
+	differs := false
+	for _, w := range ways(opts.seed, c.global) {
+		got, err := c.run(ctx, w)
+		if err != nil {
+			return fmt.Errorf("%s: %w", w.name, err)
+		}
+		said := "the same rows"
+		if difference := want.difference(got); difference != "" {
+			differs = true
+			said = fmt.Sprintf("OTHER ROWS: %s. %s", difference, w.hint)
+		}
+		fmt.Fprintf(opts.out, "  %-42s %s\n", w.name, said)
+	}
+	if differs {
+		return errDiffers
+	}
+	return nil
+}
+
+// way is how a module is run. The rows must be the same in each.
+type way struct {
+	name, hint string
+	batch      int // events in a batch
+	instances  host.Instances
+	segments   int
+	world      host.World
+	told       bool // what the module logs is shown
+}
+
+const (
+	hintSplits   = "They depend on where batches begin, or on what the module keeps between batches"
+	hintState    = "They depend on what the module keeps between batches: in a variable of the package, say"
+	hintSegments = "They depend on how the events are divided: docs/partition.md"
+	hintRandom   = "They depend on random numbers, or on the order of a map"
+	hintTime     = "They depend on the time: that of an event is when it was created"
+	hintChance   = "They are others each time"
+)
+
+// ways are all but the first. Random numbers are others with every seed, so that Go has other orders of maps.
+func ways(seed uint64, global bool) []way {
+	random := rand.New(rand.NewPCG(seed, seed))
+	some := func() int { return 2 + random.IntN(60) }
+	list := []way{{name: "the same again", hint: hintChance, batch: 1, instances: host.InstancesFresh, segments: 1}}
+	for range 2 {
+		size := some()
+		list = append(list,
+			way{name: fmt.Sprintf("batches of %d", size), hint: hintSplits, batch: size, instances: host.InstancesFresh, segments: 1},
+			way{name: fmt.Sprintf("batches of %d, an instance for all", size), hint: hintState, batch: size, instances: host.InstancesReuse, segments: 1})
+	}
+	list = append(list,
+		way{name: "batches of 1000, an instance for all", hint: hintSplits, batch: 1000, instances: host.InstancesReuse, segments: 1},
+		way{name: "other random numbers", hint: hintRandom, batch: 1, instances: host.InstancesFresh, segments: 1, world: host.World{Random: random.Uint64()}},
+		way{name: "others again", hint: hintRandom, batch: 1, instances: host.InstancesFresh, segments: 1, world: host.World{Random: random.Uint64()}},
+		way{name: "another time", hint: hintTime, batch: 1, instances: host.InstancesFresh, segments: 1, world: host.World{Wall: 54 * 365 * 24 * time.Hour}},
+	)
+	if !global {
+		for _, n := range []int{3, 8} {
+			size := some()
+			list = append(list, way{name: fmt.Sprintf("%d segments, batches of %d", n, size), hint: hintSegments, batch: size, instances: host.InstancesReuse, segments: n})
+		}
+	}
+	return list
+}
+
+// check is the run of one command.
+type check struct {
+	opts   *checkOptions
+	folder string
+	file   string
+	number int // of runs
+
+	// Known after the module was loaded first.
+	name   string
+	global bool
+	events []store.StreamAppend
+}
+
+// load loads the module, the first time with its events.
+func (c *check) load(ctx context.Context, runtime *host.Runtime) (*host.Module, error) {
+	wasm, err := runtime.ReadModule(c.file)
+	if err != nil {
+		return nil, &inputError{where: c.file, err: unwrapPath(err)}
+	}
+	module, err := runtime.Load(ctx, filepath.Base(c.file), wasm)
+	if err != nil || c.events != nil {
+		return module, err
+	}
+	c.name, c.global = module.Description.Name, module.Description.Order == store.OrderGlobal
+	if c.opts.events == "" {
+		c.events = madeUp(&module.Description.Scope, c.opts.count, c.opts.seed)
+	} else if c.events, err = c.read(); err != nil {
+		module.Close(ctx)
+		return nil, err
+	}
+	return module, nil
+}
+
+// read reads the events of the file.
+func (c *check) read() ([]store.StreamAppend, error) {
+	file, err := os.Open(c.opts.events)
+	if err != nil {
+		return nil, &inputError{where: c.opts.events, err: unwrapPath(err)}
+	}
+	defer file.Close()
+	lines, err := newLineReader(file, store.PayloadBytesMax)
+	if err != nil {
+		return nil, &inputError{where: c.opts.events, err: err}
+	}
+	source := newLineSource(c.opts.events, lines, false)
+	events := []store.StreamAppend{}
+	for len(events) < c.opts.count {
+		line, err := source.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if line.event.CreatedAt.IsZero() {
+			line.event.CreatedAt = time.Unix(int64(len(events)), 0).UTC()
+		}
+		events = append(events, store.StreamAppend{Stream: line.stream, Events: []store.Event{line.event}})
+	}
+	if len(events) == 0 {
+		return nil, &inputError{where: c.opts.events, err: errors.New("has no events")}
+	}
+	return events, nil
+}
+
+// run runs the module in one way, over a database of its own, and returns its rows.
+func (c *check) run(ctx context.Context, w way) (checkedRows, error) {
+	c.number++
+	globals := *c.opts.globalOptions
+	globals.database = "sqlite:" + filepath.Join(c.folder, fmt.Sprintf("%d.db", c.number))
+	globals.log = c.opts.log.Level(max(c.opts.log.GetLevel(), zerolog.WarnLevel))
+	if !w.told {
+		globals.log = zerolog.Nop()
+	}
+	settings := c.opts.runtime
+	settings.instances, settings.world = string(w.instances), w.world
+	runtime, err := settings.start(ctx, &globals)
+	if err != nil {
+		return nil, err
+	}
+	defer runtime.Close(context.WithoutCancel(ctx))
+	module, err := c.load(ctx, runtime)
+	if err != nil {
+		return nil, err
+	}
+	to, err := globals.fill(ctx, c.events)
+	if err != nil {
+		module.Close(ctx)
+		return nil, err
+	}
+	defer to.Close()
+	if err := runOnce(ctx, to, module, w, globals.log); err != nil {
+		if c.opts.events == "" {
+			err = fmt.Errorf("%w (the events are made up: --events takes those of a file)", err)
+		}
+		return nil, err
+	}
+	return readRows(ctx, &globals, module)
+}
