@@ -6,7 +6,9 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -139,4 +141,30 @@ func forbid(t *testing.T, file sourceFile, function, instead string) {
 		}
 		return true
 	})
+}
+
+// TestSecurity_namesTestsThatAreThere looks for every test that SECURITY.md names.
+func TestSecurity_namesTestsThatAreThere(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join(guestbuild.Root(t), "SECURITY.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := map[string]bool{}
+	for _, file := range sources(t) {
+		for _, declaration := range file.tree.Decls {
+			if function, is := declaration.(*ast.FuncDecl); is && file.test {
+				there[function.Name.Name] = true
+			}
+		}
+	}
+	named := regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z0-9_]+)`").FindAllStringSubmatch(string(page), -1)
+	if len(named) == 0 {
+		t.Error("SECURITY.md names no test")
+	}
+	for _, match := range named {
+		if !there[match[1]] {
+			t.Errorf("SECURITY.md names %s, which is no test", match[1])
+		}
+	}
 }
