@@ -12,8 +12,18 @@ import (
 func FuzzParseTarget(f *testing.F) {
 	const secret = "s3cr3t"
 	for _, parts := range [][2]string{
-		{"postgres://u:", "@h/d"}, {"postgres://h/d?password=", ""}, {"postgres://h/d?user=a&sslpassword=", "&x=1"}, {"postgres://u:1/", "@h"}, {"postgresql://u:a%40", "@a:1,b:2/d"},
-		{"postgres://u:p@", "/d"}, {"postgres://", "@h/d"}, {"postgres:///d?host=/run&password=", ""}, {"host=h password=", ""}, {"sqlite:", ".db"}, {"postgres://u:a?", "@h/d"}, {"postgres://u:a#", "@h/d"},
+		{"postgres://u:", "@h/d"},
+		{"postgres://h/d?password=", ""},
+		{"postgres://h/d?user=a&sslpassword=", "&x=1"},
+		{"postgres://u:1/", "@h"},
+		{"postgresql://u:a%40", "@a:1,b:2/d"},
+		{"postgres://u:p@", "/d"},
+		{"postgres://", "@h/d"},
+		{"postgres:///d?host=/run&password=", ""},
+		{"host=h password=", ""},
+		{"sqlite:", ".db"},
+		{"postgres://u:a?", "@h/d"},
+		{"postgres://u:a#", "@h/d"},
 	} {
 		f.Add(parts[0], parts[1])
 	}

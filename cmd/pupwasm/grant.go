@@ -64,7 +64,12 @@ func grantSQL(schema, projection, host string) string {
 	return strings.NewReplacer(
 		"{role}", name(postgres.RoleName(schema, projection)), "{role text}", text(postgres.RoleName(schema, projection)),
 		"{host}", name(host), "{function}", function, "{function text}", text(name(schema)+".make_schema(text,text)"),
-	).Replace(`CREATE ROLE {role} NOLOGIN;
+	).Replace(`DO $$
+BEGIN -- other databases of this server may have the role already
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {role text}) THEN
+        CREATE ROLE {role} NOLOGIN;
+    END IF;
+END $$;
 GRANT {role} TO {host};
 GRANT EXECUTE ON FUNCTION {function} TO {host};
 -- The role that the function runs as makes schemas in this database for that role.

@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -19,10 +18,13 @@ func TestGrant_givesAHostThatMayDoNothingAProjectionWithARole(t *testing.T) {
 		t.Run(schema, func(t *testing.T) {
 			t.Parallel()
 			host := "host_of_" + schema
-			shared := pgtest.Shared(t)
-			mustRun(t, shared.DSN, "CREATE ROLE "+host+" LOGIN")
-			t.Cleanup(func() { mustRun(t, shared.DSN, "DROP ROLE "+host) }) // once its database is gone
-			db := pgtest.Empty(t)
+			server, err := pgtest.Start() // whose roles are its own
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(server.Stop)
+			db := server.Database(t)
+			mustRun(t, db.DSN, "CREATE ROLE "+host+" LOGIN")
 			asHost := strings.Replace(db.DSN, "postgres@", host+"@", 1)
 			run := func(dsn string, code int, args ...string) string {
 				t.Helper()
@@ -51,6 +53,7 @@ func TestGrant_givesAHostThatMayDoNothingAProjectionWithARole(t *testing.T) {
 			}
 			sql := run(asHost, 0, "grant", "user_counter")
 			mustRun(t, db.DSN, sql)
+			mustRun(t, db.DSN, sql) // again, as for another database of the server
 			for range 2 {
 				run(asHost, 0, "run", "--once", modules, "--isolation", "role")
 				place := "user_counter"
@@ -91,13 +94,12 @@ func TestGrant_refusesWhatHasNoRoles(t *testing.T) {
 // runSQL runs statements as the simple protocol takes them.
 func runSQL(t *testing.T, dsn, sql string) error {
 	t.Helper()
-	ctx := context.Background() // it is used at the end of tests too
-	conn, err := pgconn.Connect(ctx, dsn)
+	conn, err := pgconn.Connect(t.Context(), dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(ctx)
-	_, err = conn.Exec(ctx, sql).ReadAll()
+	defer conn.Close(t.Context())
+	_, err = conn.Exec(t.Context(), sql).ReadAll()
 	return err
 }
 
