@@ -75,7 +75,7 @@ func (i *installer) haveRole(ctx context.Context, role string) (missing string, 
 	if err := look(); err != nil {
 		return "", fmt.Errorf("looking for role %s: %w", role, err)
 	}
-	if mayCreate && (!exists || !usable) {
+	if mayCreate && !powerful && (!exists || !usable) {
 		// Another host, of another database of this server, may do the same at this moment.
 		err := i.attempt(ctx, func() error {
 			if !exists {

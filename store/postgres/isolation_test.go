@@ -203,6 +203,7 @@ func TestIsolation_aRoleWithRightsOfItsOwnIsNotUsed(t *testing.T) {
 		}
 		_, err = openIsolated(t, db, postgres.IsolationAuto).Install(t.Context(), p, 1)
 		must(t, err)
+		wantRows(t, db, "SELECT count(*) FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid WHERE r.rolname = 'pupwasm__"+p.Name+"'", "0")
 		wantRows(t, db, "SELECT pg_get_userbyid(nspowner) = 'pupwasm__"+p.Name+"' FROM pg_namespace WHERE nspname = '"+p.Name+"'", "f")
 	}
 }

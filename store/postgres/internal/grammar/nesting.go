@@ -23,7 +23,7 @@ const (
 const (
 	signsMax   = 500    // in a row, which the scanner reads again and again
 	remarksMax = 200    // that begin with /*
-	copiesMax  = 20_000 // words: SET (a, b) = (SELECT …) has its right side once for each column
+	copiesMax  = 5_000 // words: SET (a, b) = (SELECT …) has its right side once for each column
 )
 
 // level is what stands within one pair of brackets. Its lists, clauses and operands of AND and OR lie side by side, in pieces.
