@@ -21,8 +21,8 @@ const (
 
 // What the parser takes very long for, or very much memory.
 const (
-	signsMax   = 500    // in a row, which the scanner reads again and again
-	remarksMax = 200    // that begin with /*
+	signsMax   = 500   // in a row, which the scanner reads again and again
+	remarksMax = 200   // that begin with /*
 	copiesMax  = 5_000 // words: SET (a, b) = (SELECT …) has its right side once for each column
 )
 
