@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -28,7 +29,7 @@ type checkOptions struct {
 
 const checkHelp = `Run a module several times over the same events, each time in another way, and compare the rows: they must not depend on where
 batches begin, on what an earlier batch has left behind, on how the events are divided into segments, on random numbers, the order of a
-map, or the time. Each run has a SQLite database of its own, which is deleted.
+map, or the time. Each run has a SQLite database of its own, which is deleted; SQL of the module needs a text for SQLite.
 
 The events are those of a file, in the form that 'pupwasm append' reads. Without one they are made up, by what the module subscribes to; a
 module that reads more of a payload than these have needs a file.`
@@ -227,7 +228,8 @@ func (c *check) run(ctx context.Context, w way) (checkedRows, error) {
 	}
 	defer to.Close()
 	if err := runOnce(ctx, to, module, w, globals.log); err != nil {
-		if c.opts.events == "" {
+		var failed *segments.FailedError
+		if c.opts.events == "" && errors.As(err, &failed) {
 			err = fmt.Errorf("%w (the events are made up: --events takes those of a file)", err)
 		}
 		return nil, err
