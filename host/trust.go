@@ -90,7 +90,9 @@ func readDigests(path string) (map[digestLine]bool, error) {
 		}
 		entry := digestLine{}
 		digits, name, _ := strings.Cut(line, " ")
-		name = strings.TrimPrefix(strings.TrimPrefix(name, " "), "*") // a second space stands for a text, * for bytes
+		if strings.HasPrefix(name, " ") || strings.HasPrefix(name, "*") { // a second space stands for a text, * for bytes
+			name = name[1:]
+		}
 		n, err := hex.Decode(entry.digest[:], []byte(digits[:min(len(digits), 2*sha256.Size)]))
 		if err != nil || n != sha256.Size || len(digits) != 2*sha256.Size || name == "" {
 			return nil, fmt.Errorf("has a line %d that is none of sha256sum: 64 hex digits, two spaces and the name of a file", number)

@@ -75,8 +75,8 @@ func (i *installer) haveRole(ctx context.Context, role string) (missing string, 
 	if err := look(); err != nil {
 		return "", fmt.Errorf("looking for role %s: %w", role, err)
 	}
-	if mayCreate && !powerful && (!exists || !usable) {
-		// Another host, of another database of this server, may do the same at this moment.
+	// Another host, of another database of this server, may do the same at this moment: whoever loses joins the role of the other.
+	for tries := 0; tries < 2 && mayCreate && !powerful && (!exists || !usable); tries++ {
 		err := i.attempt(ctx, func() error {
 			if !exists {
 				if _, err := i.tx.Exec(ctx, "CREATE ROLE "+quote(role)+" NOLOGIN"); err != nil {

@@ -232,6 +232,8 @@ func TestCheck_refusesWhatTheParserHasNoStackFor(t *testing.T) {
 		{"select " + strings.Repeat("(", 12) + "1" + strings.Repeat(")", 12), "", "", " union select 1"},
 		{"select 1 from guest.row join guest.other on true" + strings.Repeat(" isnull", 30), "", "", " join guest.other on true"},
 		{"select (1)", "", "", "+(1)"},
+		{"select 1", "", "", "+set"},
+		{"select 1", "", "", "||set collate \"C\""},
 		{"select n", "", "", " isnull"},
 		{"create schema a", "", "", " create table b (c int)"},
 	} {

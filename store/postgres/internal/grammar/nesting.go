@@ -187,9 +187,9 @@ func (n *nesting) step(w word) {
 	case "or", "select", "where", "having", "order", "on", "returning", "limit", "offset", "using", "window", "when", "then", "else":
 		top.setting = false
 		top.separate()
-	case "set":
+	case "set": // which may be a name as well
 		top.setting = true
-		top.separate()
+		top.chain++
 	case "union", "intersect", "except":
 		top.sets++
 	case "join":
