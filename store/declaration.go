@@ -75,11 +75,18 @@ func (c *Column) canonicalDefault() json.RawMessage {
 	return text
 }
 
+func readDeclaration(declared string) (d declaration, err error) {
+	if err = json.Unmarshal([]byte(declared), &d); err != nil {
+		return d, fmt.Errorf("reading the stored declaration: %w", err)
+	}
+	return d, nil
+}
+
 // DeclaredTables returns the names of the tables in a stored declaration.
 func DeclaredTables(declared string) ([]string, error) {
-	var d declaration
-	if err := json.Unmarshal([]byte(declared), &d); err != nil {
-		return nil, fmt.Errorf("reading the stored declaration: %w", err)
+	d, err := readDeclaration(declared)
+	if err != nil {
+		return nil, err
 	}
 	names := make([]string, len(d.Tables))
 	for i := range d.Tables {
@@ -90,11 +97,8 @@ func DeclaredTables(declared string) ([]string, error) {
 
 // DeclaredViews returns the views in a stored declaration.
 func DeclaredViews(declared string) ([]View, error) {
-	var d declaration
-	if err := json.Unmarshal([]byte(declared), &d); err != nil {
-		return nil, fmt.Errorf("reading the stored declaration: %w", err)
-	}
-	return d.Views, nil
+	d, err := readDeclaration(declared)
+	return d.Views, err
 }
 
 // CheckDeclaration compares the projection with the declaration that it was installed with.

@@ -180,7 +180,7 @@ func madeUp(scope *store.Scope, count int, seed uint64) []store.StreamAppend {
 	at := time.Date(2025, time.January, 1, 8, 0, 0, 0, time.UTC)
 	for len(events) < count {
 		at = at.Add(time.Duration(random.IntN(3600)) * time.Second)
-		id := fmt.Sprintf("%s-%d", "made", random.IntN(20))
+		id := fmt.Sprintf("made-%d", random.IntN(20))
 		events = append(events, identified(store.StreamAppend{
 			Stream: store.Stream{
 				BoundedContext: pick(scope.BoundedContexts, "Check"), AggregateType: pick(scope.AggregateTypes, "Thing", "Other"), AggregateID: id,

@@ -122,6 +122,15 @@ func describe(pg *pgconn.PgError) string {
 	return oneLine(errors.New(text))
 }
 
+// refusedFor is an error by which the server refuses an entry of the catalogue, in the words of package store, or err for any other.
+func refusedFor(item string, err error) error {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && !transientState(pg.Code) {
+		return &store.CatalogueError{Item: item, Reason: describe(pg)}
+	}
+	return err
+}
+
 // firstAttempt is the text of a failed connection with the first address that was tried: the others, and the same without
 // TLS, mostly say the same.
 func firstAttempt(err error) string {

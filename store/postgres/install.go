@@ -48,7 +48,7 @@ func (i *installer) install(ctx context.Context, segments int) error {
 	if err := i.makeViews(ctx, before); err != nil {
 		return err
 	}
-	return i.confine(ctx, i.catalogue)
+	return i.confine(ctx)
 }
 
 func (i *installer) pin(ctx context.Context) error {
@@ -69,7 +69,7 @@ func (i *installer) register(ctx context.Context, segments int) (views []store.V
 	if err != nil {
 		return nil, fmt.Errorf("looking the projection up: %w", err)
 	}
-	if err := i.isolate(ctx, i.isolation); err != nil {
+	if err := i.isolate(ctx); err != nil {
 		return nil, err
 	}
 	fault := i.compare(ctx, version, declared, shapes)
@@ -133,7 +133,7 @@ func (i *installer) registerNew(ctx context.Context, segments int) error {
 	if err := i.checkSchema(ctx); err != nil {
 		return err
 	}
-	if err := i.isolate(ctx, i.isolation); err != nil {
+	if err := i.isolate(ctx); err != nil {
 		return err
 	}
 	shapes, err := i.createTables(ctx)

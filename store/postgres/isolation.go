@@ -41,8 +41,8 @@ func (s *Store) Role(ctx context.Context) (name string, superuser bool, err erro
 const madeHere = "pupwasm: tables of a projection"
 
 // isolate finds or makes the role and the schema of the projection. Without them the installer goes on with the host's own rights.
-func (i *installer) isolate(ctx context.Context, mode Isolation) error {
-	if mode == IsolationNone {
+func (i *installer) isolate(ctx context.Context) error {
+	if i.isolation == IsolationNone {
 		return nil
 	}
 	role := RoleName(i.home, i.projection.Name)
@@ -55,7 +55,7 @@ func (i *installer) isolate(ctx context.Context, mode Isolation) error {
 		return err
 	case missing == "":
 		i.owner = role
-	case mode == IsolationRole:
+	case i.isolation == IsolationRole:
 		return &store.CatalogueError{Item: fmt.Sprintf("projection %q", i.projection.Name), Reason: fmt.Sprintf(
 			"cannot have a role of its own: %s: have the SQL run that 'pupwasm grant %s' prints", missing, i.projection.Name)}
 	}
@@ -66,14 +66,18 @@ func (i *installer) isolate(ctx context.Context, mode Isolation) error {
 func (i *installer) haveRole(ctx context.Context, role string) (missing string, err error) {
 	var exists, usable, powerful, mayCreate bool
 	look := func() error {
-		return i.tx.QueryRow(ctx, `SELECT r.oid IS NOT NULL, coalesce(pg_has_role(r.oid, 'USAGE') AND pg_has_role(r.oid, 'MEMBER'), false),
+		err := i.tx.QueryRow(ctx, `SELECT r.oid IS NOT NULL, coalesce(pg_has_role(r.oid, 'USAGE') AND pg_has_role(r.oid, 'MEMBER'), false),
 				coalesce(r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR r.rolcanlogin OR r.rolreplication OR r.rolbypassrls
 					OR EXISTS (SELECT FROM pg_auth_members m WHERE m.member = r.oid), false),
 				h.rolsuper OR h.rolcreaterole
 			FROM pg_roles h LEFT JOIN pg_roles r ON r.rolname = $1 WHERE h.rolname = current_user`, role).Scan(&exists, &usable, &powerful, &mayCreate)
+		if err != nil {
+			return fmt.Errorf("looking for role %s: %w", role, err)
+		}
+		return nil
 	}
 	if err := look(); err != nil {
-		return "", fmt.Errorf("looking for role %s: %w", role, err)
+		return "", err
 	}
 	// Another host, of another database of this server, may do the same at this moment: whoever loses joins the role of the other.
 	for tries := 0; tries < 2 && mayCreate && !powerful && (!exists || !usable); tries++ {
@@ -90,7 +94,7 @@ func (i *installer) haveRole(ctx context.Context, role string) (missing string, 
 			return "", err
 		}
 		if err := look(); err != nil {
-			return "", fmt.Errorf("looking for role %s: %w", role, err)
+			return "", err
 		}
 	}
 	switch {
@@ -231,10 +235,11 @@ func refusalOnly(err error) error {
 // confine puts the statements that write rows, and the queries of the module, into functions that the projection's role owns and that run
 // with its rights (SECURITY DEFINER): within one, PostgreSQL refuses to change the role. What is called is the function. It is named after
 // its text, so that hosts with other modules of the same version do not meet. Loads by key are ours, and compute nothing.
-func (i *installer) confine(ctx context.Context, c *catalogue) error {
+func (i *installer) confine(ctx context.Context) error {
 	if i.owner == "" {
 		return nil
 	}
+	c := i.catalogue
 	for n := range c.writes {
 		if err := i.confineStatement(ctx, &c.writes[n], "void", "SELECT "); err != nil {
 			return err
@@ -246,12 +251,8 @@ func (i *installer) confine(ctx context.Context, c *catalogue) error {
 			continue
 		}
 		results, err := i.resultTypes(ctx, q)
-		var pg *pgconn.PgError
-		if errors.As(err, &pg) && !transientState(pg.Code) {
-			return &store.CatalogueError{Item: q.name, Reason: describe(pg)}
-		}
 		if err != nil {
-			return err
+			return refusedFor(q.name, err)
 		}
 		if err := i.confineStatement(ctx, q, "TABLE ("+results+")", "SELECT * FROM "); err != nil {
 			return err
@@ -292,12 +293,8 @@ func (i *installer) confineStatement(ctx context.Context, s *statement, returns,
 			}
 			return i.runAlone(ctx, fmt.Sprintf("REVOKE ALL ON FUNCTION %s(%s) FROM PUBLIC", function, strings.Join(types, ", ")), nil)
 		})
-		var pg *pgconn.PgError
-		if errors.As(err, &pg) && !transientState(pg.Code) {
-			return &store.CatalogueError{Item: s.name, Reason: describe(pg)}
-		}
 		if err != nil {
-			return fmt.Errorf("creating function %s: %w", name, err)
+			return refusedFor(s.name, fmt.Errorf("creating function %s: %w", name, err))
 		}
 	}
 	s.sql = fmt.Sprintf("%s%s(%s)", call, function, strings.Join(arguments, ", "))

@@ -126,12 +126,8 @@ func (i *installer) createIndex(ctx context.Context, table *store.Table, number 
 		err = i.asOwner(ctx, func() error {
 			return i.runAlone(ctx, fmt.Sprintf("CREATE INDEX %s ON %s (%s)", quote(name), i.projection.table(table.Name), quoteList(columns)), nil)
 		})
-		var pg *pgconn.PgError
-		if errors.As(err, &pg) && !transientState(pg.Code) {
-			return &store.CatalogueError{Item: fmt.Sprintf("table %q", table.Name), Reason: describe(pg)}
-		}
 		if err != nil {
-			return fmt.Errorf("creating index %s: %w", name, err)
+			return refusedFor(fmt.Sprintf("table %q", table.Name), fmt.Errorf("creating index %s: %w", name, err))
 		}
 		return nil
 	}

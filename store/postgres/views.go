@@ -87,12 +87,8 @@ func (i *installer) makeView(ctx context.Context, v *view) error {
 			return err
 		}
 	}
-	err := replace()
-	if errors.As(err, &pg) && !transientState(pg.Code) {
-		return &store.CatalogueError{Item: v.name, Reason: describe(pg)}
-	}
-	if err != nil {
-		return fmt.Errorf("creating view %s: %w", v.of.Name, err)
+	if err := replace(); err != nil {
+		return refusedFor(v.name, fmt.Errorf("creating view %s: %w", v.of.Name, err))
 	}
 	return nil
 }
