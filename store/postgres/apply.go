@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -20,6 +21,7 @@ type unit struct {
 	claim     store.Claim
 	conn      *pgxpool.Conn
 	begun     bool
+	foreign   bool        // SQL of a module may have left something in the session
 	params    *parameters // nil when the unit has ended
 }
 
@@ -30,6 +32,9 @@ var (
 	beginStatement = statement{sql: "BEGIN ISOLATION LEVEL READ COMMITTED"}
 	// It has a name of its own because it may be refused, by a constraint that is checked last.
 	commitStatement = statement{name: "the batch", sql: "COMMIT"}
+	// What follows a transaction that had SQL of a module in it: settings of the session, and its advisory locks, would outlive it. The
+	// checks let nothing make them; this holds if they have a hole.
+	resetStatements = []statement{{sql: "RESET ALL"}, {sql: "SELECT pg_catalog.pg_advisory_unlock_all()"}}
 )
 
 // Query runs a query of the catalogue. See [store.Tx].
@@ -92,7 +97,14 @@ func (u *unit) commit(ctx context.Context, commit *store.Commit) error {
 		p.sendStep(u.catalogue, u.params, &commit.Steps[i])
 	}
 	p.send(&commitStatement, nil)
-	return p.finish((*statementResult).drain)
+	if u.foreign {
+		for i := range resetStatements {
+			p.send(&resetStatements[i], nil)
+		}
+	}
+	err = p.finish((*statementResult).drain)
+	u.foreign = u.foreign && err != nil
+	return err
 }
 
 var (
@@ -182,21 +194,31 @@ func (u *unit) giveBack() {
 	if u.conn == nil {
 		return
 	}
-	conn := u.conn
-	u.conn, u.begun = nil, false
+	conn, foreign := u.conn, u.foreign
+	u.conn, u.begun, u.foreign = nil, false, false
 	// The caller's context may be over; a connection in a transaction must not go back to the pool.
-	rollback(conn)
+	rollback(conn, foreign)
 	conn.Release()
 }
 
-// rollback ends the transaction of a connection if it is in one. It closes a connection that does not answer.
-func rollback(conn *pgxpool.Conn) {
-	if conn.Conn().PgConn().TxStatus() == 'I' || conn.Conn().PgConn().IsClosed() {
+// rollback ends the transaction of a connection if it is in one, and takes back what SQL of a module may have left in the session. It
+// closes a connection that does not answer.
+func rollback(conn *pgxpool.Conn, foreign bool) {
+	var end []string
+	if conn.Conn().PgConn().TxStatus() != 'I' {
+		end = append(end, "ROLLBACK")
+	}
+	for i := range resetStatements {
+		if foreign {
+			end = append(end, resetStatements[i].sql)
+		}
+	}
+	if len(end) == 0 || conn.Conn().PgConn().IsClosed() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), rollbackTimeout)
 	defer cancel()
-	if _, err := conn.Exec(ctx, "ROLLBACK"); err != nil {
+	if _, err := conn.Exec(ctx, strings.Join(end, "; ")); err != nil {
 		_ = conn.Conn().Close(ctx)
 	}
 }
@@ -212,7 +234,7 @@ func (u *unit) pipeline(ctx context.Context) (*pipeline, error) {
 	}
 	p := u.catalogue.store.startPipeline(ctx, u.conn)
 	if !u.begun {
-		u.begun = true
+		u.begun, u.foreign = true, u.catalogue.foreign
 		p.send(&beginStatement, nil)
 	}
 	return p, nil

@@ -19,6 +19,7 @@ type catalogue struct {
 	queries     []statement
 	expressions [][]expression // by table
 	views       []view
+	foreign     bool      // SQL of the module runs when rows are written or queried
 	params      sync.Pool // of *parameters: their buffers are as large as a commit
 }
 
@@ -53,21 +54,21 @@ func (c *catalogue) read(of placed) error {
 		if err != nil {
 			return err
 		}
-		c.writes = append(c.writes, write)
+		c.writes, c.foreign = append(c.writes, write), c.foreign || write.module
 	}
 	for i := range of.Queries {
 		query, err := queryStatement(of, &of.Queries[i])
 		if err != nil {
 			return err
 		}
-		c.queries = append(c.queries, query)
+		c.queries, c.foreign = append(c.queries, query), c.foreign || query.module
 	}
 	for i := range of.Tables {
 		expressions, err := expressionsOf(of, &of.Tables[i])
 		if err != nil {
 			return err
 		}
-		c.expressions = append(c.expressions, expressions)
+		c.expressions, c.foreign = append(c.expressions, expressions), c.foreign || len(expressions) > 0
 	}
 	for i := range of.Views {
 		view, err := viewOf(of, &of.Views[i])

@@ -40,3 +40,16 @@ func (s *Store) ChecksOff() {
 	s.GrammarOff()
 	s.read.server = func(*sandbox, context.Context, *statement, faultFunc) error { return nil }
 }
+
+// InSessions asks each session that batches have used the same.
+func (s *Store) InSessions(ctx context.Context, sql string) (answers []string, err error) {
+	for _, conn := range s.pool.AcquireAllIdle(ctx) {
+		var answer string
+		if asking := conn.QueryRow(ctx, sql).Scan(&answer); asking != nil {
+			err = asking
+		}
+		answers = append(answers, answer)
+		conn.Release()
+	}
+	return answers, err
+}

@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -76,6 +77,10 @@ func TestIsolation_theRoleHoldsWithoutTheChecks(t *testing.T) {
 		"a member":                     {`ALTER ROLE pupwasm__guest SUPERUSER`, robbery},
 		"a function of another's":      {`CREATE OR REPLACE FUNCTION public.innocent(text) RETURNS text LANGUAGE sql AS 'SELECT $1'`},
 		"a search path":                {`SELECT set_config('search_path', 'guest, pg_catalog', false)`, robbery},
+		"a search path that stays":     {`SELECT set_config('search_path', 'guest, pg_catalog', false)`},
+		"a setting that stays":         {`SELECT set_config('statement_timeout', '1', false), set_config('pupwasm.notify', 'off', false)`},
+		"a lock that stays":            {`SELECT pg_advisory_lock(1)`},
+		"a lock that a rollback keeps": {`SELECT pg_advisory_lock(1)`, `INSERT INTO {other} SELECT 'a', 1 / 0`},
 		"an end of the transaction":    {`COMMIT`, robbery},
 		"a table of the host's schema": {`CREATE TABLE pupwasm.mine (id text)`},
 		"a place for temporary tables": {`CREATE TEMP TABLE secrets (id text)`, robbery},
@@ -89,10 +94,19 @@ func TestIsolation_theRoleHoldsWithoutTheChecks(t *testing.T) {
 		"other sessions":       `pg_terminate_backend(1)`,
 		"a foreign key":        `true), FOREIGN KEY (id) REFERENCES public.secrets (id`,
 		"a query in a text":    `query_to_xml('SELECT * FROM public.secrets', true, true, '') IS NOT NULL`,
+		"a search path":        `set_config('search_path', 'guest, pg_catalog', false) IS NOT NULL`,
+		"a lock that stays":    `pg_try_advisory_lock(1)`,
 		"the host's own table": `(SELECT count(*) FROM pupwasm.events) > 0`,
 	}
+	const state = `SELECT concat_ws(';', (SELECT string_agg(name || '=' || setting, ',' ORDER BY name) FROM pg_settings WHERE source = 'session'),
+		(SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()))`
 	kept := func(name string) {
 		t.Helper()
+		left, err := s.InSessions(t.Context(), state)
+		must(t, err)
+		if len(left) == 0 || slices.ContainsFunc(left, func(state string) bool { return state != "0" }) {
+			t.Fatalf("%s left %q in the sessions", name, left)
+		}
 		var whole bool
 		must(t, admin.QueryRow(t.Context(), `SELECT (SELECT array_agg(id || n) FROM public.secrets) = ARRAY['kept7'] AND (SELECT count(*) FROM pupwasm.events) = 2
 			AND NOT EXISTS (SELECT FROM pg_class WHERE relname = 'mine') AND NOT EXISTS (SELECT FROM pg_proc WHERE proname = 'evil')

@@ -24,7 +24,7 @@ func (c *catalogue) warm(ctx context.Context) {
 		group.Go(func() {
 			defer conn.Release()
 			_ = c.rehearse(ctx, conn) // the first commit will tell
-			rollback(conn)
+			rollback(conn, false)
 		})
 	}
 	group.Wait()
