@@ -1,12 +1,17 @@
 package host
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
+
+	"github.com/pupwasm/pupwasm/host/compiler"
 )
 
 // checkCache refuses a folder for compiled code that somebody else could put code into, which would run with the rights of the host: it
@@ -45,17 +50,127 @@ func escapeGlob(name string) string {
 }
 
 // damaged tells whether a module did not compile because of what the cache had of it.
-func damaged(err error) bool { return strings.HasPrefix(err.Error(), "compilationcache: ") }
+func damaged(err error) bool { return strings.Contains(err.Error(), "compilationcache: ") }
 
-// emptyCache drops what was compiled before. It is made again as it is needed.
-func (r *Runtime) emptyCache() {
-	for _, folder := range enginesIn(r.options.CacheDir) {
-		entries, err := os.ReadDir(folder)
+// cache is the folder of compiled code. Beside each file of the engine's stands one of ours, which is named after the module and has the
+// name of the engine's: so a module is known to be compiled before the engine is asked, which would compile it.
+type cache struct {
+	folder    string
+	engine    string // the engine's folder within it
+	temporary bool   // nothing is kept
+}
+
+// openCache opens a folder, or makes one for as long as the runtime lives.
+func openCache(folder string) (*cache, error) {
+	c := &cache{folder: folder}
+	if folder == "" {
+		made, err := os.MkdirTemp("", "pupwasm-compiled-")
 		if err != nil {
-			continue // the engine's own error tells
+			return nil, err
 		}
-		for _, entry := range entries {
-			_ = os.Remove(filepath.Join(folder, entry.Name()))
+		c.folder, c.temporary = made, true
+	}
+	engine, err := compiler.EngineFolder()
+	if err != nil {
+		return nil, err
+	}
+	c.engine = filepath.Join(c.folder, engine)
+	if err := os.MkdirAll(c.engine, 0o700); err != nil {
+		return nil, err
+	}
+	if err := checkCache(c.folder); err != nil {
+		return nil, err
+	}
+	c.sweep()
+	return c, nil
+}
+
+// abandoned is how old a folder is in which nobody compiles any more: its host was killed.
+const abandoned = time.Hour
+
+func (c *cache) sweep() {
+	left, _ := filepath.Glob(filepath.Join(escapeGlob(c.folder), ".compiling-*")) // the pattern is well formed
+	for _, folder := range left {
+		if info, err := os.Lstat(folder); err == nil && time.Since(info.ModTime()) > abandoned {
+			os.RemoveAll(folder)
 		}
+	}
+}
+
+func (c *cache) close() {
+	if c.temporary {
+		os.RemoveAll(c.folder)
+	}
+}
+
+const moduleSuffix = ".module"
+
+func (c *cache) note(key string) string { return filepath.Join(c.engine, key+moduleSuffix) }
+
+// entry returns the engine's file for a module, or "".
+func (c *cache) entry(key string) string {
+	name, err := os.ReadFile(c.note(key))
+	if _, badly := hex.DecodeString(string(name)); err != nil || badly != nil || len(name) != 2*sha256.Size {
+		return ""
+	}
+	return filepath.Join(c.engine, string(name))
+}
+
+// has tells whether a module is compiled.
+func (c *cache) has(key string) bool {
+	entry := c.entry(key)
+	if entry == "" {
+		return false
+	}
+	info, err := os.Lstat(entry)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// adopt takes the machine code of a module in.
+func (c *cache) adopt(key, code string) error {
+	name := filepath.Base(code)
+	if err := os.Rename(code, filepath.Join(c.engine, name)); err != nil {
+		return err
+	}
+	return c.remember(key, name)
+}
+
+// remember notes which of the engine's files is a module's.
+func (c *cache) remember(key, name string) error {
+	file, err := os.CreateTemp(c.engine, key+".*.tmp")
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(name)
+	if closing := file.Close(); err == nil {
+		err = closing
+	}
+	if err == nil {
+		err = os.Rename(file.Name(), c.note(key))
+	}
+	if err != nil {
+		os.Remove(file.Name())
+	}
+	return err
+}
+
+// loaded drops what the engine has read, where nothing is kept.
+func (c *cache) loaded(key string) {
+	if c.temporary {
+		if entry := c.entry(key); entry != "" {
+			os.Remove(entry)
+		}
+		os.Remove(c.note(key))
+	}
+}
+
+// empty drops what was compiled before. It is made again as it is needed.
+func (c *cache) empty() {
+	entries, err := os.ReadDir(c.engine)
+	if err != nil {
+		return // the engine's own error tells
+	}
+	for _, entry := range entries {
+		_ = os.Remove(filepath.Join(c.engine, entry.Name()))
 	}
 }

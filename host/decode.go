@@ -25,13 +25,17 @@ func (g *Guest) decodeReply(reply []byte, events []store.Recorded) ([]store.Muta
 		}
 		return nil, fault
 	}
-	g.mutations, g.values, g.elements = g.mutations[:0], g.values[:0], 0
+	if limit := g.module.limits.MutationsMax; r.Count > limit {
+		return nil, exceeded("a reply has %d mutations, the limit is %d: make batches smaller", r.Count, limit)
+	}
+	g.clearBuffers()
+	values := &quota{what: "a reply", limit: g.module.limits.ValuesMax}
 	for range r.Count {
 		head, err := r.Mutation()
 		if err != nil {
 			return nil, err
 		}
-		if err := g.decodeMutation(r, head, events); err != nil {
+		if err := g.decodeMutation(r, head, events, values); err != nil {
 			return nil, g.refused(err, head.Event, events)
 		}
 	}
@@ -49,7 +53,34 @@ func (g *Guest) decodeReply(reply []byte, events []store.Recorded) ([]store.Muta
 	return g.mutations, nil
 }
 
-func (g *Guest) decodeMutation(r *abi.Reply, head abi.Mutation, events []store.Recorded) error {
+// bufferedMax is how many values and mutations the buffers of a guest keep room for, from one batch to the next.
+const bufferedMax = 1 << 16
+
+// clearBuffers empties what the next reply is read into. What a large one took is not kept.
+func (g *Guest) clearBuffers() {
+	if cap(g.mutations) > bufferedMax {
+		g.mutations = nil
+	}
+	if cap(g.values) > bufferedMax {
+		g.values = nil
+	}
+	g.mutations, g.values = g.mutations[:0], g.values[:0]
+}
+
+// quota counts values, the elements of arrays among them, before there is room for them.
+type quota struct {
+	what        string
+	used, limit int
+}
+
+func (q *quota) take(values int) error {
+	if q.used += values; q.used > q.limit {
+		return exceeded("%s has more than %d values: make batches smaller", q.what, q.limit)
+	}
+	return nil
+}
+
+func (g *Guest) decodeMutation(r *abi.Reply, head abi.Mutation, events []store.Recorded, values *quota) error {
 	if head.Write >= len(g.module.writeTypes) {
 		return fmt.Errorf("a mutation names write %d, the catalogue has %d", head.Write, len(g.module.writeTypes))
 	}
@@ -58,11 +89,11 @@ func (g *Guest) decodeMutation(r *abi.Reply, head abi.Mutation, events []store.R
 		return fmt.Errorf("write %q names event %d of a batch of %d", declared.Name, head.Event, len(events))
 	}
 	types := g.module.writeTypes[head.Write]
-	if len(g.values) > valuesMax || g.elements > valuesMax {
-		return exceeded("a reply has more than %d values", valuesMax)
-	}
 	if head.Values != len(types) {
 		return fmt.Errorf("write %q takes %d values, %d were given", declared.Name, len(types), head.Values)
+	}
+	if err := values.take(len(types)); err != nil {
+		return err
 	}
 	start := len(g.values)
 	for i, t := range types {
@@ -70,7 +101,10 @@ func (g *Guest) decodeMutation(r *abi.Reply, head abi.Mutation, events []store.R
 			g.values = append(g.values, value)
 			continue
 		}
-		value, err := decodeValue(&r.Values, t)
+		value, err := decodeValue(&r.Values, t, values)
+		if errors.Is(err, errExceeded) {
+			return err
+		}
 		if err != nil {
 			return fmt.Errorf("write %q, %s: %w", declared.Name, g.module.valueName(declared, i), err)
 		}
@@ -78,7 +112,6 @@ func (g *Guest) decodeMutation(r *abi.Reply, head abi.Mutation, events []store.R
 			return fmt.Errorf("write %q, %s: a key is null", declared.Name, g.module.valueName(declared, i))
 		}
 		g.values = append(g.values, value)
-		g.elements += len(value.Elements())
 	}
 	if err := g.checkMutation(head.Write, &events[head.Event], head.Event, g.values[start:]); err != nil {
 		return err
@@ -126,8 +159,8 @@ func decodeCommon(values *abi.Values, t store.Type) (store.Value, bool) {
 	return store.Value{}, false
 }
 
-// decodeValue reads one value that has to be of a type or null.
-func decodeValue(values *abi.Values, t store.Type) (store.Value, error) {
+// decodeValue reads one value that has to be of a type or null. The elements of an array are counted before they are read.
+func decodeValue(values *abi.Values, t store.Type, count *quota) (store.Value, error) {
 	item, err := values.Next()
 	if err != nil {
 		return store.Value{}, err
@@ -139,11 +172,11 @@ func decodeValue(values *abi.Values, t store.Type) (store.Value, error) {
 		}
 		return value, nil
 	}
-	if item.Word > valuesMax {
-		return store.Value{}, fmt.Errorf("has %d elements, the limit is %d", item.Word, valuesMax)
-	}
 	if !t.Array || store.Kind(item.Kind) != t.Kind {
 		return store.Value{}, fmt.Errorf("is %s[], must be %s", store.Kind(item.Kind), t)
+	}
+	if err := count.take(int(item.Word)); err != nil {
+		return store.Value{}, err
 	}
 	elements := make([]store.Value, 0, item.Word)
 	for range item.Word {

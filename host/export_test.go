@@ -1,6 +1,9 @@
 package host
 
-import "github.com/pupwasm/pupwasm/store"
+import (
+	"github.com/pupwasm/pupwasm/internal/testwait"
+	"github.com/pupwasm/pupwasm/store"
+)
 
 // Reply returns the bytes that the last Apply decoded, which are valid until the next call.
 func (g *Guest) Reply() []byte { return g.reply }
@@ -12,3 +15,9 @@ func (g *Guest) Batch(events []store.Recorded) ([]byte, error) {
 	}
 	return g.encodeBatch(events)
 }
+
+// CompileHere takes the compiler away.
+func (r *Runtime) CompileHere() { r.compiler = nil }
+
+// WaitForAll makes Sync wait for every module, however long it takes to load.
+func (r *Registry) WaitForAll() { r.waits = testwait.Patience }

@@ -20,7 +20,7 @@ func (r *Runtime) ReadModule(path string) ([]byte, error) {
 	wasm, err := readRegular(path, int64(r.options.Limits.ModuleBytesMax))
 	var large *tooLargeError
 	if errors.As(err, &large) {
-		return nil, fmt.Errorf("has %d bytes, a module has at most %d", large.size, large.limit)
+		return nil, fmt.Errorf("has %d bytes, a module has at most %d: raise --module-size", large.size, large.limit)
 	}
 	if err != nil {
 		return nil, err

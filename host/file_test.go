@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -56,7 +57,7 @@ func TestRegistry_takesRegularFilesOnly(t *testing.T) {
 		"loop.wasm refused: module loop.wasm: cannot be read: ",
 		"pipe.wasm refused: module pipe.wasm: cannot be read: is a pipe, not a file",
 		"socket.wasm refused: module socket.wasm: cannot be read: is a socket, not a file",
-		"sparse.wasm refused: module sparse.wasm: cannot be read: has 214748364800 bytes, a module has at most 67108864",
+		"sparse.wasm refused: module sparse.wasm: cannot be read: has 214748364800 bytes, a module has at most 16777216: raise --module-size",
 		"to_pipe.wasm refused: module to_pipe.wasm: cannot be read: is a pipe, not a file",
 	)
 	expect(t, registry)
@@ -142,18 +143,26 @@ func TestRuntime_makesADamagedCacheAnew(t *testing.T) {
 		},
 		"another file": func([]byte) []byte { return []byte("hello") },
 	} {
-		entries, err := filepath.Glob(filepath.Join(folder, "wazero-*", "*"))
-		must(t, err)
-		if len(entries) == 0 {
-			t.Fatal("nothing is in the cache")
-		}
-		for _, path := range entries {
-			entry, err := os.ReadFile(path)
+		damageAll := func(whether func(path string) bool) {
+			entries, err := filepath.Glob(filepath.Join(folder, "wazero-*", "*"))
 			must(t, err)
-			must(t, os.WriteFile(path, damage(entry), 0o600))
+			if entries = slices.DeleteFunc(entries, func(path string) bool { return !whether(path) }); len(entries) == 0 {
+				t.Fatal("nothing is in the cache")
+			}
+			for _, path := range entries {
+				entry, err := os.ReadFile(path)
+				must(t, err)
+				must(t, os.WriteFile(path, damage(entry), 0o600))
+			}
 		}
+		isNote := func(path string) bool { return filepath.Ext(path) == ".module" }
+		damageAll(func(path string) bool { return !isNote(path) })
 		if said := compile(); !strings.Contains(said, "the compilation cache is damaged") {
 			t.Errorf("%s: it says %q", name, said)
+		}
+		damageAll(isNote)
+		if said := compile(); said != "" {
+			t.Errorf("%s of what says that it is compiled: it says %q", name, said)
 		}
 		if said := compile(); said != "" {
 			t.Errorf("%s, the time after: it says %s", name, said)

@@ -41,7 +41,6 @@ type Guest struct {
 
 	mutations []store.Mutation
 	values    []store.Value
-	elements  int // of the arrays among the values
 	scratch   []byte
 	usage     Usage
 

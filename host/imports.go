@@ -78,8 +78,9 @@ func (g *Guest) runQuery(request []byte) error {
 		return fmt.Errorf("%w: query %q takes %d arguments, %d were given", errGuest, declared.Name, len(types), q.Arguments)
 	}
 	arguments := make([]store.Value, len(types))
+	values := &quota{what: "a query", limit: g.module.limits.ValuesMax}
 	for i := range arguments {
-		if arguments[i], err = decodeValue(&q.Values, types[i]); err != nil {
+		if arguments[i], err = decodeValue(&q.Values, types[i], values); err != nil {
 			return fmt.Errorf("%w: query %q, argument %d: %w", errGuest, declared.Name, i+1, err)
 		}
 	}

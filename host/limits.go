@@ -20,8 +20,19 @@ type Limits struct {
 	StartTimeout time.Duration
 	// ReplyBytesMax bounds a reply. Defaults to 64 MiB.
 	ReplyBytesMax int
-	// ModuleBytesMax bounds a .wasm file. Defaults to 64 MiB.
+	// MutationsMax bounds the mutations of a reply. Defaults to 500,000.
+	MutationsMax int
+	// ValuesMax bounds the values of a reply, elements of arrays included: a null takes the guest one byte and the host some 32. Defaults to
+	// 2,000,000.
+	ValuesMax int
+	// ModuleBytesMax bounds a .wasm file. Defaults to 16 MiB.
 	ModuleBytesMax int
+	// CompileMemoryMiB bounds the memory of the process that compiles a module. Defaults to 1024.
+	CompileMemoryMiB int
+	// CompileTime bounds the processor time of the process that compiles a module. Defaults to 30 seconds.
+	CompileTime time.Duration
+	// CodeMiB bounds the machine code of a module. Defaults to 64.
+	CodeMiB int
 	// LogLinesMax bounds the lines that are kept of one batch. Defaults to 100.
 	LogLinesMax int
 }
@@ -35,9 +46,7 @@ const MemoryMiBMax = 2048
 const (
 	pagesPerMiB  = 16
 	logLineBytes = 2048
-	// valuesMax bounds the values of a reply or a query: a null takes the guest one byte and the host some 64.
-	valuesMax   = 4 << 20
-	reasonBytes = 1024 // of what a guest says of its error, which goes into logs and into the database
+	reasonBytes  = 1024 // of what a guest says of its error, which goes into logs and into the database
 )
 
 func (l Limits) withDefaults() Limits {
@@ -56,8 +65,23 @@ func (l Limits) withDefaults() Limits {
 	if l.ReplyBytesMax == 0 {
 		l.ReplyBytesMax = 64 << 20
 	}
+	if l.MutationsMax == 0 {
+		l.MutationsMax = 500_000
+	}
+	if l.ValuesMax == 0 {
+		l.ValuesMax = 2_000_000
+	}
 	if l.ModuleBytesMax == 0 {
-		l.ModuleBytesMax = 64 << 20
+		l.ModuleBytesMax = 16 << 20
+	}
+	if l.CompileMemoryMiB == 0 {
+		l.CompileMemoryMiB = 1024
+	}
+	if l.CompileTime == 0 {
+		l.CompileTime = 30 * time.Second
+	}
+	if l.CodeMiB == 0 {
+		l.CodeMiB = 64
 	}
 	if l.LogLinesMax == 0 {
 		l.LogLinesMax = 100
@@ -71,6 +95,20 @@ func (l Limits) validate() error {
 	}
 	if l.Fuel < 1 {
 		return fmt.Errorf("limit Fuel must be above 0, it is %d", l.Fuel)
+	}
+	for _, bound := range []struct {
+		name  string
+		value int
+	}{
+		{"ReplyBytesMax", l.ReplyBytesMax}, {"MutationsMax", l.MutationsMax}, {"ValuesMax", l.ValuesMax}, {"ModuleBytesMax", l.ModuleBytesMax},
+		{"CompileMemoryMiB", l.CompileMemoryMiB}, {"CodeMiB", l.CodeMiB}, {"LogLinesMax", l.LogLinesMax},
+	} {
+		if bound.value < 1 {
+			return fmt.Errorf("limit %s must be above 0, it is %d", bound.name, bound.value)
+		}
+	}
+	if l.CompileTime < time.Millisecond {
+		return fmt.Errorf("limit CompileTime must be at least %s, it is %s", time.Millisecond, l.CompileTime)
 	}
 	if l.BatchTimeout < time.Millisecond || l.StartTimeout < time.Millisecond {
 		return fmt.Errorf("limits BatchTimeout and StartTimeout must be at least %s, they are %s and %s",

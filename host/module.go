@@ -53,18 +53,26 @@ type Module struct {
 //
 // [*LoadError], or the context's.
 func (r *Runtime) Load(ctx context.Context, file string, wasm []byte) (*Module, error) {
-	m := &Module{File: file, Hash: sha256.Sum256(wasm), Bytes: len(wasm), runtime: r, limits: r.options.Limits}
+	if limit := r.options.Limits.ModuleBytesMax; len(wasm) > limit {
+		return nil, &LoadError{File: file, Reason: fmt.Sprintf("has %d bytes, the limit is %d: raise --module-size", len(wasm), limit)}
+	}
+	return r.load(ctx, file, sha256.Sum256(wasm), func() ([]byte, error) { return wasm, nil })
+}
+
+// load loads the module of a digest, whose bytes are read when it is their turn.
+func (r *Runtime) load(ctx context.Context, file string, hash [sha256.Size]byte, read func() ([]byte, error)) (*Module, error) {
+	m := &Module{File: file, Hash: hash, runtime: r, limits: r.options.Limits}
 	fault := func(err error) error {
 		return &LoadError{File: file, Reason: shorten(err.Error())}
 	}
-	if limit := r.options.Limits.ModuleBytesMax; len(wasm) > limit {
-		return nil, fault(fmt.Errorf("has %d bytes, the limit is %d", len(wasm), limit))
+	code, err := r.compile(ctx, m.Hash, read)
+	if ctx.Err() != nil && err != nil {
+		return nil, ctx.Err()
 	}
-	code, err := r.compile(ctx, m.Hash, wasm)
 	if err != nil {
 		return nil, fault(err)
 	}
-	m.code = code
+	m.code, m.Bytes = code, code.bytes
 	if err := m.inspect(ctx); err != nil {
 		m.Close(ctx)
 		if ctx.Err() != nil {
@@ -76,7 +84,7 @@ func (r *Runtime) Load(ctx context.Context, file string, wasm []byte) (*Module, 
 }
 
 // Close gives the compiled code back when no other module has the same. Its guests must be closed before.
-func (m *Module) Close(ctx context.Context) { m.runtime.release(ctx, m.Hash) }
+func (m *Module) Close(ctx context.Context) { m.runtime.release(ctx, m.Hash, m.code) }
 
 // inspect checks imports and exports, starts an instance, and reads the description.
 func (m *Module) inspect(ctx context.Context) error {

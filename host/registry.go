@@ -6,26 +6,42 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"sort"
+	"sync"
+	"time"
 )
 
-// Registry is a folder of modules: every file that ends in .wasm. It is used by one goroutine.
+// Registry is a folder of modules: every file that ends in .wasm. It is used by one goroutine. Modules load side by side, and those that
+// take long hold up neither the others nor the caller.
 type Registry struct {
 	runtime *Runtime
 	folder  string
 	files   map[string]*registered
 	freed   bool // a projection's name became free since Sync began
+	arrived chan struct{}
+	waits   time.Duration // for modules that load, in Sync
+	loads   sync.WaitGroup
 }
 
 // registered is what the registry knows of a file.
 type registered struct {
 	hash   [sha256.Size]byte // of the bytes that were last looked at
 	module *Module           // the last that loaded, which goes on when a newer one does not
+	load   *load             // of those bytes, while it is under way
 	// refused says that the last look found a module that may not run beside another one.
 	refused bool
+}
+
+// load is a module on its way.
+type load struct {
+	cancel context.CancelFunc
+	done   chan struct{} // closed when one of the following is set
+	module *Module
+	err    error
 }
 
 // Change is what happened to a file of the folder.
@@ -47,12 +63,17 @@ func NewRegistry(runtime *Runtime, folder string) (*Registry, error) {
 	case !info.IsDir():
 		return nil, fmt.Errorf("%s is not a folder: name the folder that holds the .wasm files", folder)
 	}
-	return &Registry{runtime: runtime, folder: folder, files: map[string]*registered{}}, nil
+	return &Registry{runtime: runtime, folder: folder, files: map[string]*registered{}, arrived: make(chan struct{}, 1), waits: quickly}, nil
 }
+
+// quickly is how long Sync waits for modules that load.
+const quickly = 3 * time.Second
 
 // Sync compares the folder with what is loaded and returns what changed: first the files that are gone, then the others
 // in order. Every file that does not load is reported once for each content. The caller closes modules that it no longer uses: those named by Previous once a
 // Module stands in their place or the file is gone.
+//
+// What is not loaded within some seconds goes on loading until ctx ends. Arrived tells when to call [Registry.Collect] for it.
 func (r *Registry) Sync(ctx context.Context) ([]Change, error) {
 	names, err := moduleFiles(r.folder)
 	if err != nil {
@@ -60,31 +81,76 @@ func (r *Registry) Sync(ctx context.Context) ([]Change, error) {
 	}
 	// Files that are gone come first: a module may have moved to another name.
 	changes := r.forget(names)
-	looked, err := r.lookAll(ctx, names)
-	changes = append(changes, looked...)
-	if err == nil && r.freed {
-		looked, err = r.lookAll(ctx, names)
-		changes = append(changes, looked...)
-	}
-	r.freed = false
-	return changes, err
-}
-
-func (r *Registry) lookAll(ctx context.Context, names []string) (changes []Change, err error) {
-	for _, name := range names {
-		wasm, err := r.runtime.ReadModule(filepath.Join(r.folder, name))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // gone since the listing: the next call finds out
-		}
-		change, changed := r.look(ctx, name, wasm, err)
+	for {
+		r.freed = false
+		r.lookAll(ctx, names)
+		r.await(ctx)
+		changes = append(changes, r.Collect(ctx)...)
 		if ctx.Err() != nil {
 			return changes, ctx.Err()
 		}
-		if changed {
-			changes = append(changes, change)
+		if !r.freed {
+			return changes, nil
 		}
 	}
-	return changes, nil
+}
+
+// Collect returns the changes by modules that have come to the end of loading since Sync.
+func (r *Registry) Collect(ctx context.Context) (changes []Change) {
+	for _, file := range slices.Sorted(maps.Keys(r.files)) {
+		known := r.files[file]
+		if known.load == nil {
+			continue
+		}
+		select {
+		case <-known.load.done:
+			ended := known.load
+			known.load = nil
+			changes = append(changes, r.take(ctx, file, known, ended))
+		default:
+		}
+	}
+	return changes
+}
+
+// Loading is how many modules are on their way.
+func (r *Registry) Loading() (count int) {
+	for _, known := range r.files {
+		if known.load != nil {
+			count++
+		}
+	}
+	return count
+}
+
+// Arrived tells that a module has come to the end of loading.
+func (r *Registry) Arrived() <-chan struct{} { return r.arrived }
+
+// await waits a while for what loads.
+func (r *Registry) await(ctx context.Context) {
+	patience := time.NewTimer(r.waits)
+	defer patience.Stop()
+	for _, known := range r.files {
+		if known.load == nil {
+			continue
+		}
+		select {
+		case <-known.load.done:
+		case <-patience.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (r *Registry) lookAll(ctx context.Context, names []string) {
+	for _, name := range names {
+		wasm, err := r.runtime.ReadModule(filepath.Join(r.folder, name))
+		if !errors.Is(err, fs.ErrNotExist) { // gone since the listing: the next call finds out
+			r.look(ctx, name, wasm, err)
+		}
+	}
 }
 
 // forget drops the files that are no longer there. With a module gone, another that was refused for its sake may load.
@@ -93,6 +159,7 @@ func (r *Registry) forget(names []string) []Change {
 	for file, known := range r.files {
 		if !slices.Contains(names, file) {
 			delete(r.files, file)
+			r.abandon(known)
 			if known.module != nil {
 				changes = append(changes, Change{File: file, Previous: known.module})
 			}
@@ -105,6 +172,30 @@ func (r *Registry) forget(names []string) []Change {
 	return changes
 }
 
+// abandon ends a load whose result nobody wants any more.
+func (r *Registry) abandon(known *registered) {
+	if known.load == nil {
+		return
+	}
+	unwanted := known.load
+	known.load = nil
+	unwanted.cancel()
+	r.loads.Go(func() {
+		<-unwanted.done
+		if unwanted.module != nil {
+			unwanted.module.Close(context.Background())
+		}
+	})
+}
+
+// Close ends what is still loading. The modules that were handed out belong to the caller.
+func (r *Registry) Close() {
+	for _, known := range r.files {
+		r.abandon(known)
+	}
+	r.loads.Wait()
+}
+
 // lookAgain has every file that was refused for another's sake looked at again: a name has become free.
 func (r *Registry) lookAgain() {
 	r.freed = true
@@ -115,32 +206,70 @@ func (r *Registry) lookAgain() {
 	}
 }
 
-// look loads a file when its content is new.
-func (r *Registry) look(ctx context.Context, file string, wasm []byte, readErr error) (Change, bool) {
+// look begins to load a file when its content is new.
+func (r *Registry) look(ctx context.Context, file string, wasm []byte, readErr error) {
 	known, seen := r.files[file]
 	if !seen {
 		known = &registered{}
 		r.files[file] = known
 	}
-	change := Change{File: file, Previous: known.module}
 	hash := sha256.Sum256(wasm)
 	if readErr != nil {
 		hash = sha256.Sum256([]byte(readErr.Error()))
 	}
 	if seen && hash == known.hash {
-		return change, false
+		return
 	}
+	r.abandon(known)
 	known.hash = hash
 	if readErr != nil {
-		reason := fmt.Sprintf("cannot be read: %v", readErr)
-		var distrust *TrustError
-		if errors.As(readErr, &distrust) {
-			reason = distrust.Reason
-		}
-		change.Err = &LoadError{File: file, Reason: reason}
-		return change, true
+		known.load = unreadable(file, readErr)
+		return
 	}
-	module, err := r.runtime.Load(ctx, file, wasm)
+	known.load = r.begin(ctx, file, hash)
+}
+
+// unreadable is the load of a file that cannot be read.
+func unreadable(file string, err error) *load {
+	reason := fmt.Sprintf("cannot be read: %v", err)
+	var distrust *TrustError
+	if errors.As(err, &distrust) {
+		reason = distrust.Reason
+	}
+	ended := make(chan struct{})
+	close(ended)
+	return &load{cancel: func() {}, done: ended, err: &LoadError{File: file, Reason: reason}}
+}
+
+// errChanged ends a load of a file that has other bytes by now: the next look finds it.
+var errChanged = errors.New("has changed while it was waiting to be compiled")
+
+// begin loads a file in the background. It is read again when it is its turn.
+func (r *Registry) begin(ctx context.Context, file string, hash [sha256.Size]byte) *load {
+	ctx, cancel := context.WithCancel(ctx)
+	l := &load{cancel: cancel, done: make(chan struct{})}
+	r.loads.Go(func() {
+		defer cancel()
+		l.module, l.err = r.runtime.load(ctx, file, hash, func() ([]byte, error) {
+			wasm, err := r.runtime.ReadModule(filepath.Join(r.folder, file))
+			if err == nil && sha256.Sum256(wasm) != hash {
+				err = errChanged
+			}
+			return wasm, err
+		})
+		close(l.done)
+		select {
+		case r.arrived <- struct{}{}:
+		default:
+		}
+	})
+	return l
+}
+
+// take takes in what has become of a file that was loading.
+func (r *Registry) take(ctx context.Context, file string, known *registered, ended *load) Change {
+	change := Change{File: file, Previous: known.module}
+	module, err := ended.module, ended.err
 	known.refused = false
 	if err == nil {
 		if err = r.checkName(module); err != nil {
@@ -150,13 +279,13 @@ func (r *Registry) look(ctx context.Context, file string, wasm []byte, readErr e
 	}
 	if err != nil {
 		change.Err = err
-		return change, true
+		return change
 	}
 	if previous := known.module; previous != nil && previous.Description.Name != module.Description.Name {
 		r.lookAgain()
 	}
 	known.module, change.Module = module, module
-	return change, true
+	return change
 }
 
 // checkName refuses a second module for one projection: both would write the same tables.

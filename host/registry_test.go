@@ -23,6 +23,8 @@ func newRegistry(t *testing.T) (registry *host.Registry, folder string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	registry.WaitForAll()
+	t.Cleanup(registry.Close)
 	return registry, folder
 }
 

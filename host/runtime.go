@@ -11,7 +11,7 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 
-	"github.com/pupwasm/pupwasm/host/meter"
+	"github.com/pupwasm/pupwasm/host/compiler"
 )
 
 // Options configures a runtime. The zero value is ready to use.
@@ -21,8 +21,12 @@ type Options struct {
 	// Instances says whether batches share instances. Defaults to InstancesAuto.
 	Instances Instances
 	// CacheDir keeps compiled code between runs of the host. It must be writable by the host alone, since what stands there
-	// is executed. Defaults to none: modules are compiled at every start.
+	// is executed. Defaults to none: modules are compiled at every start, by way of a folder for temporary files.
 	CacheDir string
+	// Compiler is the program that compiles modules in a child process: one that calls [CompilerMain] first in its main function, such as
+	// the pupwasm command, of the same build. Defaults to the program itself if it does that. Without one, modules are compiled in this
+	// process, where nothing bounds the time and memory that it takes, and have 4 MiB at most.
+	Compiler string
 	// Strict makes a module fail that asks for the time or for random bytes while it handles a batch. Otherwise it gets the same always,
 	// and a line of the log tells once. Defaults to false.
 	Strict bool
@@ -41,28 +45,19 @@ type World struct {
 	Wall   time.Duration // what the wall clock shows, since 1970, at which it stands still
 }
 
-// coreFeatures is what the compilers of Go and TinyGo emit. Without reference types there is no table.grow, whose memory no limit
-// covers.
-const coreFeatures = api.CoreFeaturesV1 | api.CoreFeatureMutableGlobal | api.CoreFeatureSignExtensionOps |
-	api.CoreFeatureNonTrappingFloatToIntConversion | api.CoreFeatureBulkMemoryOperations | api.CoreFeatureMultiValue
-
 // Runtime compiles and runs modules. It is safe for concurrent use; its guests are not.
 type Runtime struct {
 	options Options
 	engine  wazero.Runtime
-	cache   wazero.CompilationCache
+	kept    wazero.CompilationCache // how the engine reads cache
+	cache   *cache
 	imports []*hostModule // all that guests may import
+
+	compiler *compiler.Compiler // nil where modules are compiled in this process
+	turns    *turns
 
 	mu       sync.Mutex
 	compiled map[[sha256.Size]byte]*compiledCode
-}
-
-// compiledCode is one compiled module, however many files hold the same bytes: the engine must not compile the same bytes
-// while it closes them.
-type compiledCode struct {
-	wazero.CompiledModule
-	metered *meter.Module // but for its code
-	users   int
 }
 
 // NewRuntime starts an engine. Close it when all guests are closed.
@@ -77,21 +72,16 @@ func NewRuntime(ctx context.Context, options Options) (*Runtime, error) {
 	if err := options.Instances.validate(); err != nil {
 		return nil, err
 	}
-	r := &Runtime{options: options, imports: []*hostModule{pupModule(), wasiModule()}, compiled: map[[sha256.Size]byte]*compiledCode{}}
-	// The engine gives memory all of its addresses: the host's own allocator bounds it, since that is where guests that are metered
-	// leave their code for a moment.
-	config := wazero.NewRuntimeConfig().WithCoreFeatures(coreFeatures)
-	if options.CacheDir != "" {
-		cache, err := wazero.NewCompilationCacheWithDir(options.CacheDir)
-		if err == nil {
-			err = checkCache(options.CacheDir)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("opening the compilation cache %s: %w", options.CacheDir, err)
-		}
-		r.cache = cache
-		config = config.WithCompilationCache(cache)
+	r := &Runtime{options: options, imports: []*hostModule{pupModule(), wasiModule()}, compiled: map[[sha256.Size]byte]*compiledCode{}, turns: newTurns()}
+	var err error
+	if r.cache, err = openCache(options.CacheDir); err == nil {
+		r.kept, err = wazero.NewCompilationCacheWithDir(r.cache.folder)
 	}
+	if err != nil {
+		return nil, fmt.Errorf("opening the compilation cache %s: %w", options.CacheDir, err)
+	}
+	r.findCompiler()
+	config := compiler.EngineConfig().WithCompilationCache(r.kept)
 	r.engine = wazero.NewRuntimeWithConfig(ctx, config)
 	for _, module := range r.imports {
 		if err := module.instantiate(ctx, r.engine); err != nil {
@@ -106,51 +96,24 @@ func (r *Runtime) Close(ctx context.Context) error {
 	if err := r.engine.Close(ctx); err != nil {
 		return fmt.Errorf("closing the engine: %w", err)
 	}
-	if r.cache != nil {
-		return r.cache.Close(ctx)
-	}
-	return nil
+	r.cache.close()
+	return r.kept.Close(ctx)
 }
 
-// compile meters and compiles a module, and returns its code, which the caller releases.
-func (r *Runtime) compile(ctx context.Context, hash [sha256.Size]byte, wasm []byte) (*compiledCode, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	code, known := r.compiled[hash]
-	if !known {
-		metered, err := meter.Instrument(wasm)
-		if err != nil {
-			return nil, err
-		}
-		pages, limit := metered.Memory.Min, r.options.Limits.MemoryMiB*pagesPerMiB
-		if int64(pages) > int64(limit) {
-			return nil, fmt.Errorf("needs %d MiB of memory, this host grants %d: raise --memory",
-				(int64(pages)+pagesPerMiB-1)/pagesPerMiB, r.options.Limits.MemoryMiB)
-		}
-		module, err := r.engine.CompileModule(ctx, metered.Code)
-		if err != nil && damaged(err) {
-			r.options.Logger.Warn().Err(err).Msg("the compilation cache is damaged, it is made anew")
-			r.emptyCache()
-			module, err = r.engine.CompileModule(ctx, metered.Code)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("does not compile: %w", err)
-		}
-		metered.Code = nil
-		code = &compiledCode{CompiledModule: module, metered: metered}
-		r.compiled[hash] = code
+// findCompiler finds out by which program modules are compiled.
+func (r *Runtime) findCompiler() {
+	program := r.options.Compiler
+	if program == "" {
+		program = compiler.Own()
 	}
-	code.users++
-	return code, nil
-}
-
-func (r *Runtime) release(ctx context.Context, hash [sha256.Size]byte) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	code := r.compiled[hash]
-	if code.users--; code.users == 0 {
-		delete(r.compiled, hash)
-		_ = code.Close(ctx)
+	if program == "" {
+		r.options.Logger.Info().Msgf("modules are compiled in this process, %d MiB each at most, and nothing bounds what that takes: call host.CompilerMain first in main, or set Options.Compiler",
+			inProcessBytesMax>>20)
+		return
+	}
+	limits := r.options.Limits
+	r.compiler = &compiler.Compiler{
+		Program: program, MemoryBytes: int64(limits.CompileMemoryMiB) << 20, Time: limits.CompileTime, CodeBytesMax: int64(limits.CodeMiB) << 20,
 	}
 }
 

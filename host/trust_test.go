@@ -31,6 +31,8 @@ func trusting(t *testing.T, trust host.Trust) (folder string, sync func() (loade
 	if err != nil {
 		t.Fatal(err)
 	}
+	registry.WaitForAll()
+	t.Cleanup(registry.Close)
 	last := "" // a file that stays as it is is told of once
 	return folder, func() (loaded bool, said string) {
 		t.Helper()

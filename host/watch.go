@@ -51,6 +51,8 @@ func (r *Registry) Watch(ctx context.Context, changed func()) error {
 			}
 		case <-w.quiet.C:
 			w.settled()
+		case <-r.arrived:
+			changed()
 		case <-tick.C:
 			// A folder that was removed and made again is another one to the kernel.
 			_ = watcher.Add(r.folder)

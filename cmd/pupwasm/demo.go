@@ -110,8 +110,12 @@ func loadAll(ctx context.Context, runtime *host.Runtime, folder string) ([]*host
 	if err != nil {
 		return nil, usagef("%v", err)
 	}
+	defer registry.Close()
 	changes, err := registry.Sync(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if changes, err = awaitModules(ctx, registry, changes); err != nil {
 		return nil, err
 	}
 	var modules []*host.Module

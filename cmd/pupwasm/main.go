@@ -22,10 +22,12 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/store"
 )
 
 func main() {
+	host.CompilerMain()
 	ctx, stop := signalContext(context.Background())
 	code := execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()

@@ -112,11 +112,20 @@ func runRun(ctx context.Context, opts *runOptions, folder string) error {
 	if err != nil {
 		return usagef("%v", err)
 	}
+	defer registry.Close()
 	changes, err := registry.Sync(ctx)
 	if err != nil {
 		return err
 	}
-	if len(changes) == 0 && !opts.watch {
+	if opts.once || !opts.watch && !slices.ContainsFunc(changes, func(c host.Change) bool { return c.Module != nil }) {
+		if changes, err = awaitModules(ctx, registry, changes); err != nil {
+			return err
+		}
+	}
+	if loading := registry.Loading(); loading > 0 {
+		opts.log.Info().Int("modules", loading).Msg("some modules are still being compiled, the others begin")
+	}
+	if len(changes) == 0 && registry.Loading() == 0 && !opts.watch {
 		return usagef("the folder %s has no .wasm file: 'make modules' builds the examples, --watch waits for some", folder)
 	}
 	to, err := opts.openDatabase(ctx)
@@ -131,7 +140,7 @@ func runRun(ctx context.Context, opts *runOptions, folder string) error {
 	}
 	set := &moduleSet{opts: opts, worker: worker}
 	set.apply(changes)
-	if len(changes) == 0 {
+	if len(changes) == 0 && registry.Loading() == 0 {
 		opts.log.Info().Str("folder", folder).Msg("no modules yet")
 	}
 	if set.loaded == 0 && !opts.watch {
@@ -191,6 +200,8 @@ func (o *runOptions) work(ctx context.Context, set *moduleSet, registry *host.Re
 	besideContext, stopBeside := context.WithCancel(ctx)
 	if o.watch {
 		beside.Go(func() { set.watch(besideContext, registry) })
+	} else {
+		beside.Go(func() { set.collect(besideContext, registry) })
 	}
 	catchUp := newCatchUp(o.log, lines)
 	beside.Go(func() { catchUp.run(besideContext, set.worker.Progress) })
@@ -249,6 +260,31 @@ func (s *moduleSet) apply(changes []host.Change) {
 	}
 }
 
+// awaitModules waits for all modules that are still loading, and returns their changes behind others.
+func awaitModules(ctx context.Context, registry *host.Registry, changes []host.Change) ([]host.Change, error) {
+	for registry.Loading() > 0 {
+		select {
+		case <-registry.Arrived():
+			changes = append(changes, registry.Collect(ctx)...)
+		case <-ctx.Done():
+			return changes, ctx.Err()
+		}
+	}
+	return changes, nil
+}
+
+// collect takes up the modules that took longer to load than the start waits.
+func (s *moduleSet) collect(ctx context.Context, registry *host.Registry) {
+	for registry.Loading() > 0 {
+		select {
+		case <-registry.Arrived():
+			s.apply(registry.Collect(ctx))
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // watch takes up changes of the folder until ctx ends.
 func (s *moduleSet) watch(ctx context.Context, registry *host.Registry) {
 	err := registry.Watch(ctx, func() {
@@ -274,9 +310,15 @@ type runtimeOptions struct {
 	batchTimeout time.Duration
 	cacheDir     string
 	instances    string
-	trust        host.Trust
-	strict       bool
-	world        host.World
+
+	moduleMiB        int
+	codeMiB          int
+	compileMemoryMiB int
+	compileTime      time.Duration
+
+	trust  host.Trust
+	strict bool
+	world  host.World
 }
 
 func (o *runtimeOptions) addFlags(flags *pflag.FlagSet) {
@@ -284,6 +326,10 @@ func (o *runtimeOptions) addFlags(flags *pflag.FlagSet) {
 	flags.Int64Var(&o.fuel, "fuel", host.DefaultFuel, "how much a module may do for one batch, in `units` of which some 15 take a nanosecond ('pupwasm inspect --measure' shows both)")
 	flags.DurationVar(&o.batchTimeout, "batch-timeout", time.Minute, "how long one batch may take on this machine before it is tried again")
 	flags.StringVar(&o.instances, "instances", string(host.InstancesAuto), "`policy` for a module's instances: fresh for every batch, reuse up to half of --memory (32 MiB at most), or auto: fresh where a module starts fast")
+	flags.IntVar(&o.moduleMiB, "module-size", 16, "MiB that the file of a module may have")
+	flags.DurationVar(&o.compileTime, "compile-time", 30*time.Second, "processor time that compiling a module may take, in a process of its own")
+	flags.IntVar(&o.compileMemoryMiB, "compile-memory", 1024, "MiB of memory that compiling a module may take, in a process of its own")
+	flags.IntVar(&o.codeMiB, "code-size", 64, "MiB of machine code that a module may have")
 	flags.StringVar(&o.cacheDir, "cache-dir", defaultCacheDir(), "folder for compiled code, writable by this user alone; empty for none")
 }
 
@@ -296,6 +342,9 @@ func defaultCacheDir() string {
 	return filepath.Join(cache, "pupwasm", "compiled")
 }
 
+// sizeMiBMax bounds the sizes that flags give in MiB.
+const sizeMiBMax = 64 << 10
+
 // start makes a runtime. A cache that cannot be used costs time at the start and nothing else, unless it was asked for.
 func (o *runtimeOptions) start(ctx context.Context, globals *globalOptions) (*host.Runtime, error) {
 	// Zero stands for the default in a library's options, and for nothing sensible on a command line.
@@ -306,12 +355,25 @@ func (o *runtimeOptions) start(ctx context.Context, globals *globalOptions) (*ho
 		return nil, usagef("--fuel must be more than 0, it is %d", o.fuel)
 	case o.batchTimeout < time.Millisecond:
 		return nil, usagef("--batch-timeout must be at least 1ms, it is %s", o.batchTimeout)
+	case o.compileTime < time.Millisecond:
+		return nil, usagef("--compile-time must be at least 1ms, it is %s", o.compileTime)
+	}
+	for _, size := range []struct {
+		flag string
+		mib  int
+	}{{"module-size", o.moduleMiB}, {"compile-memory", o.compileMemoryMiB}, {"code-size", o.codeMiB}} {
+		if size.mib < 1 || size.mib > sizeMiBMax {
+			return nil, usagef("--%s must be between 1 and %d MiB, it is %d", size.flag, sizeMiBMax, size.mib)
+		}
 	}
 	if !slices.Contains(instancePolicies, o.instances) {
 		return nil, usagef("--instances %q: use auto, fresh or reuse", o.instances)
 	}
 	options := host.Options{
-		Limits:    host.Limits{MemoryMiB: o.memoryMiB, Fuel: o.fuel, BatchTimeout: o.batchTimeout},
+		Limits: host.Limits{
+			MemoryMiB: o.memoryMiB, Fuel: o.fuel, BatchTimeout: o.batchTimeout,
+			ModuleBytesMax: o.moduleMiB << 20, CodeMiB: o.codeMiB, CompileMemoryMiB: o.compileMemoryMiB, CompileTime: o.compileTime,
+		},
 		CacheDir:  o.cacheDir,
 		Instances: host.Instances(o.instances),
 		Trust:     o.trust,

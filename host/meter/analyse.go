@@ -44,11 +44,15 @@ type function struct {
 // analyse reads the code of all functions, and finds those that need not be charged or counted by themselves.
 func (m *module) analyse() ([]function, error) {
 	functions := make([]function, len(m.functions))
+	total := 0
 	for i, body := range m.bodies {
 		index := m.functionsImported + i
 		f := &functions[index]
 		s := scanner{rest: body}
 		locals := s.locals()
+		if total += locals; total > localsAll {
+			return nil, fmt.Errorf("has functions with more than %d local variables in all", localsAll)
+		}
 		f.variables = m.types[m.functions[index]].params + locals
 		f.frame = frameBytes + valueBytes*int64(f.variables)
 		s.variables = f.variables

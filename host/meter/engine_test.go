@@ -16,7 +16,7 @@ import (
 	"github.com/pupwasm/pupwasm/host/meter"
 )
 
-// coreFeatures are those of package host.
+// coreFeatures are those of package compiler.
 const coreFeatures = api.CoreFeaturesV1 | api.CoreFeatureMutableGlobal | api.CoreFeatureSignExtensionOps |
 	api.CoreFeatureNonTrappingFloatToIntConversion | api.CoreFeatureBulkMemoryOperations | api.CoreFeatureMultiValue
 

@@ -11,14 +11,28 @@ import (
 // time grows with the square of what is nested: some 30 bytes can ask for hundreds of gigabytes. The limits are far above
 // what the compilers emit.
 const (
-	tableElementsMax = 100_000 // whose memory the engine's limit does not cover; one a function is usual
-	parametersMax    = 1_000   // of a function
-	localsMax        = 50_000  // of a function
-	nestingMax       = 5_000   // blocks within blocks; Go nests one for every point where a function can resume
-	loopNestingMax   = 500     // loops within loops, which cost the compiler most
-	targetsMax       = 100_000 // of one br_table
-	mutableMax       = 10_000  // globals that may change
+	tableElementsMax = 100_000    // whose memory the engine's limit does not cover; one a function is usual
+	parametersMax    = 1_000      // of a function
+	localsMax        = 50_000     // of a function
+	nestingMax       = 5_000      // blocks within blocks; Go nests one for every point where a function can resume
+	loopNestingMax   = 500        // loops within loops, which cost the compiler most
+	targetsMax       = 100_000    // of one br_table
+	mutableMax       = 10_000     // globals that may change
+	bodyBytesMax     = 1 << 20    // of a function's code; the largest of Go's have some 50 KiB
+	parametersAll    = 100_000    // of all types, each of which the host compiles ways in for
+	localsAll        = 10_000_000 // of all functions, for each of which the engine keeps a byte
 )
+
+// entriesMax bounds what a section has. The host keeps something for each entry, and the engine makes code for each type. Go's linker stops
+// at 100,000 segments of data; its largest programs have some 10,000 functions.
+var entriesMax = map[byte]struct {
+	max  uint32
+	what string
+}{
+	sectionType: {10_000, "types"}, sectionImport: {1_000, "imports"}, sectionFunction: {100_000, "functions"}, sectionTable: {1, "tables"},
+	sectionGlobal: {20_000, "globals"}, sectionExport: {10_000, "exports"}, sectionElement: {10_000, "segments of table elements"},
+	sectionData: {110_000, "segments of data"},
+}
 
 // Section numbers of the binary format.
 const (
@@ -53,8 +67,9 @@ const (
 
 // module is what the pass needs to know of a module.
 type module struct {
-	sections []section
-	types    []signature
+	sections   []section
+	types      []signature
+	parameters int // and results, of all types
 	// functions are the types of all functions, imported ones first.
 	functions         []uint32
 	functionsImported int
@@ -156,6 +171,9 @@ func (m *module) read(id byte, content []byte) error {
 		return nil
 	}
 	count := s.count()
+	if limit, is := entriesMax[id]; is && count > limit.max {
+		return fmt.Errorf("has %d %s, the limit is %d", count, limit.what, limit.max)
+	}
 	imported := m.globals
 	tables := uint64(0)
 	for i := range count {
@@ -181,7 +199,7 @@ func (m *module) read(id byte, content []byte) error {
 		case sectionElement:
 			m.readElements(&s)
 		case sectionCode:
-			m.bodies = append(m.bodies, s.take(s.uint()))
+			m.readBody(&s)
 		case sectionData:
 			m.readData(&s)
 		}
@@ -195,6 +213,14 @@ func (m *module) read(id byte, content []byte) error {
 	return s.err
 }
 
+func (m *module) readBody(s *scanner) {
+	size := s.uint()
+	if size > bodyBytesMax {
+		s.fail(fmt.Errorf("has a function of %d bytes, the limit is %d", size, bodyBytesMax))
+	}
+	m.bodies = append(m.bodies, s.take(size))
+}
+
 func (m *module) readType(s *scanner) {
 	if form := s.byte(); s.err == nil && form != formFunction {
 		s.fail(fmt.Errorf("has a type of form %#x, only functions are known", form))
@@ -204,6 +230,9 @@ func (m *module) readType(s *scanner) {
 	results := s.take(s.count())
 	if count := int(params) + len(results); s.err == nil && count > parametersMax {
 		s.fail(fmt.Errorf("has a function with %d parameters and results, the limit is %d", count, parametersMax))
+	}
+	if m.parameters += int(params) + len(results); s.err == nil && m.parameters > parametersAll {
+		s.fail(fmt.Errorf("has types with more than %d parameters and results in all", parametersAll))
 	}
 	m.types = append(m.types, signature{int(params), results})
 }

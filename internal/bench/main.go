@@ -8,6 +8,8 @@ import (
 	"os/signal"
 	"regexp"
 	"time"
+
+	"github.com/pupwasm/pupwasm/host"
 )
 
 // config is how much is measured.
@@ -61,6 +63,7 @@ func (c config) pick(short, full int) int {
 }
 
 func main() {
+	host.CompilerMain()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := bench(ctx)
 	stop()

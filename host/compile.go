@@ -1,0 +1,237 @@
+package host
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+
+	"github.com/pupwasm/pupwasm/host/compiler"
+	"github.com/pupwasm/pupwasm/host/meter"
+)
+
+// CompilerMain makes a program its own compiler: modules are then compiled in a child process, which has limits of memory and time.
+// It must be called first in the main function. It returns at once, unless the program was started to compile.
+func CompilerMain() { compiler.Main() }
+
+// inProcessBytesMax bounds the modules that a program compiles by itself, where nothing bounds what they take.
+const inProcessBytesMax = 4 << 20
+
+// compiledCode is one compiled module, however many files hold the same bytes: the engine must not compile the same bytes
+// while it closes them.
+type compiledCode struct {
+	wazero.CompiledModule
+	bytes   int           // of the module
+	metered *meter.Module // but for its code
+	users   int
+	made    chan struct{} // closed when there is code, or err
+	err     error
+}
+
+// compile meters and compiles a module, and returns its code, which the caller releases. Modules are compiled side by side. Their bytes
+// are read when it is their turn, so that those that wait take no memory.
+func (r *Runtime) compile(ctx context.Context, hash [sha256.Size]byte, read func() ([]byte, error)) (*compiledCode, error) {
+	for {
+		r.mu.Lock()
+		code, known := r.compiled[hash]
+		if !known {
+			code = &compiledCode{made: make(chan struct{})}
+			r.compiled[hash] = code
+		}
+		code.users++
+		r.mu.Unlock()
+		if !known {
+			code.err = r.make(ctx, code, read)
+			close(code.made)
+		}
+		select {
+		case <-code.made:
+		case <-ctx.Done():
+			r.release(ctx, hash, code)
+			return nil, ctx.Err()
+		}
+		if code.err == nil {
+			return code, nil
+		}
+		r.release(ctx, hash, code)
+		// Another caller may have given up while this one waited for what it made.
+		if !known || !errors.Is(code.err, context.Canceled) || ctx.Err() != nil {
+			return nil, code.err
+		}
+	}
+}
+
+func (r *Runtime) release(ctx context.Context, hash [sha256.Size]byte, code *compiledCode) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	code.users--
+	if (code.users == 0 || code.err != nil) && r.compiled[hash] == code {
+		delete(r.compiled, hash)
+	}
+	if code.users == 0 && code.CompiledModule != nil {
+		_ = code.Close(ctx)
+	}
+}
+
+// firstTurn is how long a module is compiled before it has to make way for others that wait. Each turn after it is twice as long: what
+// takes long holds nobody up, and comes to its end all the same.
+const firstTurn = 2 * time.Second
+
+// make compiles one module.
+func (r *Runtime) make(ctx context.Context, code *compiledCode, read func() ([]byte, error)) error {
+	job := &compilation{runtime: r, code: code, read: read}
+	defer job.close()
+	for turn := firstTurn; ; turn *= 2 {
+		if err := r.turns.take(ctx); err != nil {
+			return err
+		}
+		err := job.work(ctx, turn)
+		r.turns.give()
+		if !errors.Is(err, compiler.ErrStopped) {
+			return err
+		}
+	}
+}
+
+// compilation is one module on its way.
+type compilation struct {
+	runtime *Runtime
+	code    *compiledCode
+	read    func() ([]byte, error)
+	key     string // of the metered module
+	folder  string // where a child works, or ""
+}
+
+func (c *compilation) close() {
+	if c.folder != "" {
+		os.RemoveAll(c.folder)
+	}
+}
+
+// work goes on with a module for one turn.
+func (c *compilation) work(ctx context.Context, turn time.Duration) error {
+	if c.folder == "" {
+		found, err := c.begin(ctx)
+		if found || err != nil {
+			return err
+		}
+	}
+	over, stop := c.runtime.turns.over(turn)
+	defer stop()
+	product, err := c.runtime.compiler.Compile(ctx, c.folder, over)
+	if err != nil {
+		return err
+	}
+	if err := c.runtime.cache.adopt(c.key, product); err != nil {
+		return fmt.Errorf("keeping the compiled code: %w", err)
+	}
+	metered, err := compiler.Module(c.folder)
+	if err != nil {
+		return fmt.Errorf("reading the metered module: %w", err)
+	}
+	return c.load(ctx, metered)
+}
+
+// begin meters the module. It is done when its code is in the cache, or when it is compiled in this process.
+func (c *compilation) begin(ctx context.Context) (done bool, err error) {
+	r := c.runtime
+	wasm, err := c.read()
+	if err != nil {
+		return false, err
+	}
+	metered, err := meter.Instrument(wasm)
+	if err != nil {
+		return false, err
+	}
+	if pages, limit := metered.Memory.Min, r.options.Limits.MemoryMiB*pagesPerMiB; int64(pages) > int64(limit) {
+		return false, fmt.Errorf("needs %d MiB of memory, this host grants %d: raise --memory",
+			(int64(pages)+pagesPerMiB-1)/pagesPerMiB, r.options.Limits.MemoryMiB)
+	}
+	code := metered.Code
+	metered.Code = nil
+	c.code.metered, c.code.bytes = metered, len(wasm)
+	sum := sha256.Sum256(code)
+	c.key = hex.EncodeToString(sum[:])
+	if r.cache.has(c.key) {
+		err := c.load(ctx, code)
+		if err == nil || !damaged(err) {
+			return true, err
+		}
+		r.options.Logger.Warn().Err(err).Msg("the compilation cache is damaged, it is made anew")
+		r.cache.empty()
+	}
+	if r.compiler == nil {
+		if len(wasm) > inProcessBytesMax {
+			return false, fmt.Errorf("has %d bytes: in a program without a compiler (Options.Compiler) a module has %d at most", len(wasm), inProcessBytesMax)
+		}
+		return true, c.load(ctx, code)
+	}
+	if c.folder, err = compiler.Prepare(r.cache.folder, code); err != nil {
+		return false, fmt.Errorf("preparing to compile: %w", err)
+	}
+	return false, nil
+}
+
+// load has the engine take the code from its cache.
+func (c *compilation) load(ctx context.Context, metered []byte) error {
+	module, err := c.runtime.engine.CompileModule(ctx, metered)
+	if err != nil {
+		return fmt.Errorf("does not compile: %w", err)
+	}
+	c.code.CompiledModule = module
+	c.runtime.cache.loaded(c.key)
+	return nil
+}
+
+// turns let some modules compile at a time.
+type turns struct {
+	taken   chan struct{}
+	waiting atomic.Int64
+}
+
+// compilationsMax is how many modules are compiled at a time.
+func compilationsMax() int { return max(2, runtime.GOMAXPROCS(0)) }
+
+func newTurns() *turns { return &turns{taken: make(chan struct{}, compilationsMax())} }
+
+func (t *turns) take(ctx context.Context) error {
+	t.waiting.Add(1)
+	defer t.waiting.Add(-1)
+	select {
+	case t.taken <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (t *turns) give() { <-t.taken }
+
+// over tells when a turn has lasted so long and somebody waits.
+func (t *turns) over(length time.Duration) (over <-chan struct{}, stop func()) {
+	ended, quit := make(chan struct{}), make(chan struct{})
+	go func() {
+		wait := time.NewTimer(length)
+		defer wait.Stop()
+		for {
+			select {
+			case <-quit:
+				return
+			case <-wait.C:
+			}
+			if t.waiting.Load() > 0 {
+				close(ended)
+				return
+			}
+			wait.Reset(length / 8)
+		}
+	}()
+	return ended, func() { close(quit) }
+}

@@ -1,0 +1,90 @@
+package compiler
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+)
+
+// environment tells a program that it is to compile.
+const environment = "PUPWASM_COMPILER"
+
+// moduleFile is the module in the folder of an attempt.
+const moduleFile = "module.wasm"
+
+// request is what the child reads from its input, as one line of JSON. The input stays open as long as the host lives.
+type request struct {
+	Folder      string        `json:"folder"`
+	MemoryBytes int64         `json:"memory_bytes"`
+	Time        time.Duration `json:"time"`
+}
+
+// reply is what it writes to its output.
+type reply struct {
+	Error string `json:"error"`
+}
+
+// The exit codes of the child that stand for a limit.
+const (
+	exitMemory = 3
+	exitTime   = 4
+	exitOrphan = 5
+)
+
+var compilesHere atomic.Bool
+
+// Main must be called first in the main function of a program that is its own compiler. It returns at once, unless the program was
+// started to compile: then it compiles and ends the process.
+func Main() {
+	if os.Getenv(environment) == "" {
+		compilesHere.Store(true)
+		return
+	}
+	in := bufio.NewReader(os.Stdin)
+	line, err := in.ReadBytes('\n')
+	var asked request
+	if err == nil {
+		err = json.Unmarshal(line, &asked)
+	}
+	if err != nil {
+		os.Exit(exitOrphan)
+	}
+	lower()
+	go watch(asked)
+	go func() {
+		_, _ = io.Copy(io.Discard, in) // ends with the host
+		os.Exit(exitOrphan)
+	}()
+	var said reply
+	if err := compile(asked.Folder); err != nil {
+		said.Error = err.Error()
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(said); err != nil {
+		os.Exit(exitOrphan)
+	}
+	os.Exit(0)
+}
+
+// compile leaves the code of the folder's module in the folder.
+func compile(folder string) error {
+	code, err := os.ReadFile(filepath.Join(folder, moduleFile))
+	if err != nil {
+		return fmt.Errorf("reading the module: %w", err)
+	}
+	cache, err := wazero.NewCompilationCacheWithDir(folder)
+	if err != nil {
+		return fmt.Errorf("preparing the folder: %w", err)
+	}
+	ctx := context.Background()
+	engine := wazero.NewRuntimeWithConfig(ctx, EngineConfig().WithCompilationCache(cache))
+	_, err = engine.CompileModule(ctx, code)
+	return err
+}

@@ -1,0 +1,191 @@
+package compiler
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// Compiler starts child processes. It is safe for concurrent use.
+type Compiler struct {
+	// Program calls [Main] first in its main function, and has the engine in the same version as this one.
+	Program string
+	// MemoryBytes bounds the memory of the child.
+	MemoryBytes int64
+	// Time bounds the processor time of the child. It is stopped, too, when it has not ended in ten times as long.
+	Time time.Duration
+	// CodeBytesMax bounds the machine code of a module.
+	CodeBytesMax int64
+}
+
+// Own is the program that runs, if it has called [Main], or "".
+func Own() string {
+	if !compilesHere.Load() {
+		return ""
+	}
+	if runtime.GOOS == "linux" {
+		return "/proc/self/exe" // also when the file was replaced
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	return program
+}
+
+// ErrStopped is the error of an attempt that came to the end of its turn.
+var ErrStopped = errors.New("came to the end of its turn")
+
+// Prepare makes a folder for attempts at a module within another one, and puts the module there. The caller removes it.
+func Prepare(within string, code []byte) (folder string, err error) {
+	if folder, err = os.MkdirTemp(within, ".compiling-"); err != nil {
+		return "", err
+	}
+	if err = os.WriteFile(filepath.Join(folder, moduleFile), code, 0o600); err != nil {
+		os.RemoveAll(folder)
+		return "", err
+	}
+	return folder, nil
+}
+
+// Module reads the module of a folder.
+func Module(folder string) ([]byte, error) { return os.ReadFile(filepath.Join(folder, moduleFile)) }
+
+// Compile compiles the module of a folder that [Prepare] has made, and returns the path of the machine code, which stands in the folder.
+// It gives up when stop is closed.
+//
+// # Errors
+//
+// [ErrStopped]; the context's; one that says in a line what the module took too much of, or why it does not compile; or one of the system.
+func (c *Compiler) Compile(ctx context.Context, folder string, stop <-chan struct{}) (code string, err error) {
+	const patience = 10
+	limited, cancel := context.WithTimeout(ctx, patience*c.Time)
+	defer cancel()
+	stopped := make(chan struct{})
+	go func() {
+		select {
+		case <-stop:
+			close(stopped)
+			cancel()
+		case <-limited.Done():
+		}
+	}()
+	err = c.run(limited, folder)
+	select {
+	case <-stopped:
+		if err != nil {
+			return "", ErrStopped
+		}
+	default:
+	}
+	switch {
+	case ctx.Err() != nil:
+		return "", ctx.Err()
+	case limited.Err() != nil && err != nil:
+		return "", fmt.Errorf("took longer than %s to compile: this machine is slow or busy", patience*c.Time)
+	case err != nil:
+		return "", err
+	}
+	return c.product(folder)
+}
+
+// run runs the child to its end.
+func (c *Compiler) run(ctx context.Context, folder string) error {
+	asked, err := json.Marshal(request{Folder: folder, MemoryBytes: c.MemoryBytes, Time: c.Time})
+	if err != nil {
+		return err
+	}
+	child := exec.CommandContext(ctx, c.Program)
+	child.Env = []string{environment + "=1", "GOTRACEBACK=none"}
+	child.Dir = folder
+	var out, errs bounded
+	child.Stdout, child.Stderr = &out, &errs
+	in, err := child.StdinPipe() // it stays open
+	if err != nil {
+		return err
+	}
+	if err := child.Start(); err != nil {
+		return fmt.Errorf("starting the compiler: %w", err)
+	}
+	_, _ = in.Write(append(asked, '\n')) // or the child has ended, which Wait tells
+	err = child.Wait()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return c.reason(exit, errs.String())
+	}
+	if err != nil {
+		return fmt.Errorf("running the compiler: %w", err)
+	}
+	var said reply
+	if err := json.Unmarshal(out.Bytes(), &said); err != nil {
+		return fmt.Errorf("%s is no compiler: it does not call CompilerMain first", c.Program)
+	}
+	if said.Error != "" {
+		return fmt.Errorf("does not compile: %s", said.Error)
+	}
+	return nil
+}
+
+// reason says why a child has ended early.
+func (c *Compiler) reason(exit *exec.ExitError, errs string) error {
+	switch exit.ExitCode() {
+	case exitMemory:
+		return fmt.Errorf("takes more than %d MiB of memory to compile: raise --compile-memory", c.MemoryBytes>>20)
+	case exitTime:
+		return fmt.Errorf("takes more than %s of processor time to compile: raise --compile-time", c.Time)
+	}
+	line, _, _ := strings.Cut(strings.TrimSpace(errs), "\n")
+	if line == "" {
+		line = exit.String()
+	}
+	return fmt.Errorf("the compiler failed: %s", line)
+}
+
+// product finds the machine code in the folder of an attempt.
+func (c *Compiler) product(folder string) (string, error) {
+	engine, err := EngineFolder()
+	if err != nil {
+		return "", err
+	}
+	entries, err := os.ReadDir(filepath.Join(folder, engine))
+	if errors.Is(err, os.ErrNotExist) {
+		return "", fmt.Errorf("%s has another version of the engine than this program: build both from the same source", c.Program)
+	}
+	if err != nil {
+		return "", err
+	}
+	if len(entries) != 1 {
+		return "", fmt.Errorf("%s left %d files of machine code, not one", c.Program, len(entries))
+	}
+	info, err := entries[0].Info()
+	if err != nil {
+		return "", err
+	}
+	if !info.Mode().IsRegular() {
+		return "", fmt.Errorf("%s left no file of machine code", c.Program)
+	}
+	if info.Size() > c.CodeBytesMax {
+		return "", fmt.Errorf("has %d MiB of machine code, the limit is %d: raise --code-size", (info.Size()+1<<20-1)>>20, c.CodeBytesMax>>20)
+	}
+	return filepath.Join(folder, engine, entries[0].Name()), nil
+}
+
+// bounded keeps the beginning of what is written to it.
+type bounded struct{ bytes.Buffer }
+
+const outputBytesMax = 16 << 10
+
+func (b *bounded) Write(p []byte) (int, error) {
+	if room := outputBytesMax - b.Len(); room > 0 {
+		b.Buffer.Write(p[:min(room, len(p))])
+	}
+	return len(p), nil
+}
