@@ -82,22 +82,28 @@ func (r *Runtime) release(ctx context.Context, hash [sha256.Size]byte, code *com
 
 // firstTurn is how long a module is compiled before it has to make way for others that wait. Each turn after it is twice as long: what
 // takes long holds nobody up, and comes to its end all the same.
-const firstTurn = 2 * time.Second
+const firstTurn = time.Second
 
-// make compiles one module.
+// make compiles one module. It is read by one caller at a time, which is short and takes memory, and compiled by several, which may take
+// long.
 func (r *Runtime) make(ctx context.Context, code *compiledCode, read func() ([]byte, error)) error {
 	job := &compilation{runtime: r, code: code, read: read}
 	defer job.close()
-	for turn := firstTurn; ; turn *= 2 {
-		if err := r.turns.take(ctx); err != nil {
-			return err
-		}
-		err := job.work(ctx, turn)
-		r.turns.give()
-		if !errors.Is(err, compiler.ErrStopped) {
-			return err
+	var done bool
+	err := r.reading.with(ctx, func() (err error) {
+		done, err = job.begin(ctx)
+		return err
+	})
+	for turn := firstTurn; err == nil && !done; turn *= 2 {
+		err = r.compiling.with(ctx, func() error { return job.compile(ctx, turn) })
+		if done = err == nil; errors.Is(err, compiler.ErrStopped) {
+			err = nil
 		}
 	}
+	if err == nil && job.folder != "" {
+		err = r.reading.with(ctx, func() error { return job.end(ctx) })
+	}
+	return err
 }
 
 // compilation is one module on its way.
@@ -115,15 +121,9 @@ func (c *compilation) close() {
 	}
 }
 
-// work goes on with a module for one turn.
-func (c *compilation) work(ctx context.Context, turn time.Duration) error {
-	if c.folder == "" {
-		found, err := c.begin(ctx)
-		if found || err != nil {
-			return err
-		}
-	}
-	over, stop := c.runtime.turns.over(turn)
+// compile has a child compile for one turn. What it makes goes into the cache.
+func (c *compilation) compile(ctx context.Context, turn time.Duration) error {
+	over, stop := c.runtime.compiling.over(turn)
 	defer stop()
 	product, err := c.runtime.compiler.Compile(ctx, c.folder, over)
 	if err != nil {
@@ -132,6 +132,11 @@ func (c *compilation) work(ctx context.Context, turn time.Duration) error {
 	if err := c.runtime.cache.adopt(c.key, product); err != nil {
 		return fmt.Errorf("keeping the compiled code: %w", err)
 	}
+	return nil
+}
+
+// end loads what a child has compiled.
+func (c *compilation) end(ctx context.Context) error {
 	metered, err := compiler.Module(c.folder)
 	if err != nil {
 		return fmt.Errorf("reading the metered module: %w", err)
@@ -190,7 +195,7 @@ func (c *compilation) load(ctx context.Context, metered []byte) error {
 	return nil
 }
 
-// turns let some modules compile at a time.
+// turns let some at a time do something.
 type turns struct {
 	taken   chan struct{}
 	waiting atomic.Int64
@@ -199,20 +204,21 @@ type turns struct {
 // compilationsMax is how many modules are compiled at a time.
 func compilationsMax() int { return max(2, runtime.GOMAXPROCS(0)) }
 
-func newTurns() *turns { return &turns{taken: make(chan struct{}, compilationsMax())} }
+func newTurns(atATime int) *turns { return &turns{taken: make(chan struct{}, atATime)} }
 
-func (t *turns) take(ctx context.Context) error {
+// with waits for a turn and does something in it.
+func (t *turns) with(ctx context.Context, do func() error) error {
 	t.waiting.Add(1)
-	defer t.waiting.Add(-1)
 	select {
 	case t.taken <- struct{}{}:
-		return nil
+		t.waiting.Add(-1)
 	case <-ctx.Done():
+		t.waiting.Add(-1)
 		return ctx.Err()
 	}
+	defer func() { <-t.taken }()
+	return do()
 }
-
-func (t *turns) give() { <-t.taken }
 
 // over tells when a turn has lasted so long and somebody waits.
 func (t *turns) over(length time.Duration) (over <-chan struct{}, stop func()) {

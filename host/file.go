@@ -1,6 +1,7 @@
 package host
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -16,8 +17,11 @@ import (
 //
 // Those of opening and reading, fs.ErrNotExist among them, and in one line what else the file is or how large.
 // [*TrustError] where [Options.Trust] does not hold.
-func (r *Runtime) ReadModule(path string) ([]byte, error) {
-	wasm, err := readRegular(path, int64(r.options.Limits.ModuleBytesMax))
+func (r *Runtime) ReadModule(path string) ([]byte, error) { return r.readModule(path, &bytes.Buffer{}) }
+
+// readModule reads a module into a buffer, whose bytes it returns.
+func (r *Runtime) readModule(path string, into *bytes.Buffer) ([]byte, error) {
+	wasm, err := readInto(path, int64(r.options.Limits.ModuleBytesMax), into)
 	var large *tooLargeError
 	if errors.As(err, &large) {
 		return nil, fmt.Errorf("has %d bytes, a module has at most %d: raise --module-size", large.size, large.limit)
@@ -30,6 +34,10 @@ func (r *Runtime) ReadModule(path string) ([]byte, error) {
 
 // readRegular reads a regular file, or one that a link leads to, of so many bytes at most. It never waits for a writer.
 func readRegular(path string, limit int64) ([]byte, error) {
+	return readInto(path, limit, &bytes.Buffer{})
+}
+
+func readInto(path string, limit int64, into *bytes.Buffer) ([]byte, error) {
 	info, err := os.Stat(path) // opening a device may have effects
 	if _, there := os.Lstat(path); errors.Is(err, fs.ErrNotExist) && there == nil {
 		return nil, errors.New("is a link to a file that does not exist")
@@ -54,11 +62,13 @@ func readRegular(path string, limit int64) ([]byte, error) {
 	if info.Size() > limit {
 		return nil, &tooLargeError{info.Size(), limit}
 	}
-	content, err := io.ReadAll(io.LimitReader(file, limit+1))
-	if err == nil && int64(len(content)) > limit { // it grows
-		err = &tooLargeError{int64(len(content)), limit}
+	into.Reset()
+	into.Grow(int(info.Size()) + bytes.MinRead)
+	size, err := into.ReadFrom(io.LimitReader(file, limit+1))
+	if err == nil && size > limit { // it grows
+		err = &tooLargeError{size, limit}
 	}
-	return content, err
+	return into.Bytes(), err
 }
 
 type tooLargeError struct{ size, limit int64 }

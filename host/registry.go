@@ -1,6 +1,7 @@
 package host
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -145,8 +146,9 @@ func (r *Registry) await(ctx context.Context) {
 }
 
 func (r *Registry) lookAll(ctx context.Context, names []string) {
+	var buffer bytes.Buffer
 	for _, name := range names {
-		wasm, err := r.runtime.ReadModule(filepath.Join(r.folder, name))
+		wasm, err := r.runtime.readModule(filepath.Join(r.folder, name), &buffer)
 		if !errors.Is(err, fs.ErrNotExist) { // gone since the listing: the next call finds out
 			r.look(ctx, name, wasm, err)
 		}

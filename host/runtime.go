@@ -53,8 +53,8 @@ type Runtime struct {
 	cache   *cache
 	imports []*hostModule // all that guests may import
 
-	compiler *compiler.Compiler // nil where modules are compiled in this process
-	turns    *turns
+	compiler           *compiler.Compiler // nil where modules are compiled in this process
+	reading, compiling *turns
 
 	mu       sync.Mutex
 	compiled map[[sha256.Size]byte]*compiledCode
@@ -72,7 +72,7 @@ func NewRuntime(ctx context.Context, options Options) (*Runtime, error) {
 	if err := options.Instances.validate(); err != nil {
 		return nil, err
 	}
-	r := &Runtime{options: options, imports: []*hostModule{pupModule(), wasiModule()}, compiled: map[[sha256.Size]byte]*compiledCode{}, turns: newTurns()}
+	r := &Runtime{options: options, imports: []*hostModule{pupModule(), wasiModule()}, compiled: map[[sha256.Size]byte]*compiledCode{}, reading: newTurns(1), compiling: newTurns(compilationsMax())}
 	var err error
 	if r.cache, err = openCache(options.CacheDir); err == nil {
 		r.kept, err = wazero.NewCompilationCacheWithDir(r.cache.folder)

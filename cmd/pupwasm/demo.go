@@ -115,7 +115,7 @@ func loadAll(ctx context.Context, runtime *host.Runtime, folder string) ([]*host
 	if err != nil {
 		return nil, err
 	}
-	if changes, err = awaitModules(ctx, registry, changes); err != nil {
+	if changes, err = awaitModules(ctx, registry, changes, func([]host.Change) bool { return false }); err != nil {
 		return nil, err
 	}
 	var modules []*host.Module

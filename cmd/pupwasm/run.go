@@ -117,8 +117,9 @@ func runRun(ctx context.Context, opts *runOptions, folder string) error {
 	if err != nil {
 		return err
 	}
-	if opts.once || !opts.watch && !slices.ContainsFunc(changes, func(c host.Change) bool { return c.Module != nil }) {
-		if changes, err = awaitModules(ctx, registry, changes); err != nil {
+	if !opts.watch {
+		enough := func(changes []host.Change) bool { return !opts.once && slices.ContainsFunc(changes, isLoaded) }
+		if changes, err = awaitModules(ctx, registry, changes, enough); err != nil {
 			return err
 		}
 	}
@@ -260,9 +261,11 @@ func (s *moduleSet) apply(changes []host.Change) {
 	}
 }
 
-// awaitModules waits for all modules that are still loading, and returns their changes behind others.
-func awaitModules(ctx context.Context, registry *host.Registry, changes []host.Change) ([]host.Change, error) {
-	for registry.Loading() > 0 {
+func isLoaded(change host.Change) bool { return change.Module != nil }
+
+// awaitModules waits for modules that are still loading until there are enough, or none, and returns their changes behind others.
+func awaitModules(ctx context.Context, registry *host.Registry, changes []host.Change, enough func([]host.Change) bool) ([]host.Change, error) {
+	for registry.Loading() > 0 && !enough(changes) {
 		select {
 		case <-registry.Arrived():
 			changes = append(changes, registry.Collect(ctx)...)
