@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/pupwasm/pupwasm/host/compiler"
+	"github.com/pupwasm/pupwasm/internal/clock"
 )
 
 // checkCache refuses a folder for compiled code that somebody else could put code into, which would run with the rights of the host: it
@@ -91,7 +92,7 @@ const abandoned = time.Hour
 func (c *cache) sweep() {
 	left, _ := filepath.Glob(filepath.Join(escapeGlob(c.folder), ".compiling-*")) // the pattern is well formed
 	for _, folder := range left {
-		if info, err := os.Lstat(folder); err == nil && time.Since(info.ModTime()) > abandoned {
+		if info, err := os.Lstat(folder); err == nil && clock.Since(info.ModTime()) > abandoned {
 			os.RemoveAll(folder)
 		}
 	}

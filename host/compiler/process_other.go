@@ -2,12 +2,16 @@
 
 package compiler
 
-import "time"
+import (
+	"time"
+
+	"github.com/pupwasm/pupwasm/internal/clock"
+)
 
 // lower has nothing to set here.
 func lower() {}
 
-var started = time.Now()
+var started = clock.Now()
 
 // processorTime is at most what has passed.
-func processorTime() time.Duration { return time.Since(started) }
+func processorTime() time.Duration { return clock.Since(started) }
