@@ -118,6 +118,7 @@ func measure(ctx context.Context, c config) (*report, error) {
 		{"growth", runGrowth},
 		{"guests", runGuests},
 		{"cold starts", runColdStarts},
+		{"neighbours", runNeighbours},
 	} {
 		watch := startStopwatch()
 		if err := part.run(ctx, e, r); err != nil {

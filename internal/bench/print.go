@@ -34,6 +34,7 @@ func (r *report) printTables(out *tabwriter.Writer) {
 	r.printColdStarts(out)
 	r.printAppends(out)
 	r.printLatencies(out)
+	r.printNeighbours(out)
 	r.printTaxes(out)
 }
 

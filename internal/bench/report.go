@@ -25,6 +25,7 @@ type report struct {
 	Workloads   []*workloadResult    `json:"workloads"`
 	Appends     []appendResult       `json:"appends,omitempty"`
 	Latencies   []latencyResult      `json:"latencies,omitempty"`
+	Neighbours  []*neighbourResult   `json:"neighbours,omitempty"`
 	Taxes       []taxResult          `json:"notify_tax,omitempty"`
 	Projections []*projectionsResult `json:"projections,omitempty"`
 	Partitions  []*partitionResult   `json:"partitions,omitempty"`
@@ -106,6 +107,7 @@ func (r *report) judge(whole bool) {
 	r.judgePartitions()
 	r.judgeGrowth()
 	r.judgeLatencies()
+	r.judgeNeighbours()
 	r.judgeAppends()
 }
 
