@@ -37,8 +37,7 @@ type Limits struct {
 	LogLinesMax int
 }
 
-// DefaultFuel is [Limits].Fuel where it is not set.
-const DefaultFuel = 50_000_000_000
+const defaultFuel = 50_000_000_000
 
 // MemoryMiBMax bounds [Limits].MemoryMiB: addresses are 32 bits and sizes cross as signed numbers.
 const MemoryMiBMax = 2048
@@ -49,12 +48,15 @@ const (
 	reasonBytes  = 1024 // of what a guest says of its error, which goes into logs and into the database
 )
 
+// DefaultLimits are the limits where none is set.
+func DefaultLimits() Limits { return Limits{}.withDefaults() }
+
 func (l Limits) withDefaults() Limits {
 	if l.MemoryMiB == 0 {
 		l.MemoryMiB = 64
 	}
 	if l.Fuel == 0 {
-		l.Fuel = DefaultFuel
+		l.Fuel = defaultFuel
 	}
 	if l.BatchTimeout == 0 {
 		l.BatchTimeout = time.Minute

@@ -21,29 +21,56 @@ type inspectOptions struct {
 
 	json    bool
 	measure string // file
+	limits  bool
 	runtime runtimeOptions
 }
 
 func newInspectCommand(globals *globalOptions) *cobra.Command {
 	opts := &inspectOptions{globalOptions: globals}
 	cmd := &cobra.Command{
-		Use:   "inspect FILE.wasm",
+		Use:   "inspect FILE.wasm | --limits",
 		Short: "Show what a module is and all that it can touch",
 		Long: `Load a module as 'pupwasm run' does and show its description: the events that it reads, and its catalogue, which is
 all that it can touch. No database is needed; whether the catalogue fits one is checked when the module is run.
 
 With --measure the module runs over the events of a file, in the form that 'pupwasm append' reads, in batches of 1,000. What is
 shown is the fuel that it takes for an event, which is the same on every machine and what --fuel limits; the time, which is this
-machine's, now; its memory; and its mutations. Queries get no rows.`,
+machine's, now; its memory; and its mutations. Queries get no rows.
+
+With --limits, and without a file, it shows everything that is bounded, the bounds as the other flags set them, and how to change them.`,
 		Example: `  pupwasm inspect bin/modules/fine_balance.wasm
-  pupwasm inspect bin/modules/fine_balance.wasm --measure events.jsonl`,
-		Args: wantArgs(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error { return runInspect(cmd.Context(), opts, args[0]) },
+  pupwasm inspect bin/modules/fine_balance.wasm --measure events.jsonl
+  pupwasm inspect --limits`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if opts.limits {
+				return wantArgs(cobra.NoArgs)(cmd, args)
+			}
+			return wantArgs(cobra.ExactArgs(1))(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if opts.limits {
+				return showLimits(opts)
+			}
+			return runInspect(cmd.Context(), opts, args[0])
+		},
 	}
 	cmd.Flags().BoolVar(&opts.json, "json", false, "print the description, or what is measured, as JSON")
 	cmd.Flags().StringVar(&opts.measure, "measure", "", "run the module over the events of this file, and show what it takes")
+	cmd.Flags().BoolVar(&opts.limits, "limits", false, "show everything that is bounded, without a file")
 	opts.runtime.addFlags(cmd.Flags())
 	return cmd
+}
+
+func showLimits(opts *inspectOptions) error {
+	if err := opts.runtime.check(); err != nil {
+		return err
+	}
+	groups := allLimits(opts.runtime.limits)
+	if opts.json {
+		return writeJSON(opts.out, groups)
+	}
+	printLimits(opts.out, groups)
+	return nil
 }
 
 func runInspect(ctx context.Context, opts *inspectOptions, file string) error {

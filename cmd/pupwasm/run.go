@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -302,96 +300,4 @@ func (s *moduleSet) watch(ctx context.Context, registry *host.Registry) {
 	if err != nil {
 		s.opts.log.Error().Err(err).Msg("modules folder is not watched")
 	}
-}
-
-var instancePolicies = []string{string(host.InstancesAuto), string(host.InstancesFresh), string(host.InstancesReuse)}
-
-// runtimeOptions are the settings of the sandbox.
-type runtimeOptions struct {
-	memoryMiB    int
-	fuel         int64
-	batchTimeout time.Duration
-	cacheDir     string
-	instances    string
-
-	moduleMiB        int
-	codeMiB          int
-	compileMemoryMiB int
-	compileTime      time.Duration
-
-	trust  host.Trust
-	strict bool
-	world  host.World
-}
-
-func (o *runtimeOptions) addFlags(flags *pflag.FlagSet) {
-	flags.IntVar(&o.memoryMiB, "memory", 64, "MiB of memory that a module's instance may have")
-	flags.Int64Var(&o.fuel, "fuel", host.DefaultFuel, "how much a module may do for one batch, in `units` of which some 15 take a nanosecond ('pupwasm inspect --measure' shows both)")
-	flags.DurationVar(&o.batchTimeout, "batch-timeout", time.Minute, "how long one batch may take on this machine before it is tried again")
-	flags.StringVar(&o.instances, "instances", string(host.InstancesAuto), "`policy` for a module's instances: fresh for every batch, reuse up to half of --memory (32 MiB at most), or auto: fresh where a module starts fast")
-	flags.IntVar(&o.moduleMiB, "module-size", 16, "MiB that the file of a module may have")
-	flags.DurationVar(&o.compileTime, "compile-time", 30*time.Second, "processor time that compiling a module may take, in a process of its own")
-	flags.IntVar(&o.compileMemoryMiB, "compile-memory", 1024, "MiB of memory that compiling a module may take, in a process of its own")
-	flags.IntVar(&o.codeMiB, "code-size", 64, "MiB of machine code that a module may have")
-	flags.StringVar(&o.cacheDir, "cache-dir", defaultCacheDir(), "folder for compiled code, writable by this user alone; empty for none")
-}
-
-// defaultCacheDir is a folder of the user's, or none where there is no home.
-func defaultCacheDir() string {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return ""
-	}
-	return filepath.Join(cache, "pupwasm", "compiled")
-}
-
-// sizeMiBMax bounds the sizes that flags give in MiB.
-const sizeMiBMax = 64 << 10
-
-// start makes a runtime. A cache that cannot be used costs time at the start and nothing else, unless it was asked for.
-func (o *runtimeOptions) start(ctx context.Context, globals *globalOptions) (*host.Runtime, error) {
-	// Zero stands for the default in a library's options, and for nothing sensible on a command line.
-	switch {
-	case o.memoryMiB < 1 || o.memoryMiB > host.MemoryMiBMax:
-		return nil, usagef("--memory must be between 1 and %d MiB, it is %d", host.MemoryMiBMax, o.memoryMiB)
-	case o.fuel < 1:
-		return nil, usagef("--fuel must be more than 0, it is %d", o.fuel)
-	case o.batchTimeout < time.Millisecond:
-		return nil, usagef("--batch-timeout must be at least 1ms, it is %s", o.batchTimeout)
-	case o.compileTime < time.Millisecond:
-		return nil, usagef("--compile-time must be at least 1ms, it is %s", o.compileTime)
-	}
-	for _, size := range []struct {
-		flag string
-		mib  int
-	}{{"module-size", o.moduleMiB}, {"compile-memory", o.compileMemoryMiB}, {"code-size", o.codeMiB}} {
-		if size.mib < 1 || size.mib > sizeMiBMax {
-			return nil, usagef("--%s must be between 1 and %d MiB, it is %d", size.flag, sizeMiBMax, size.mib)
-		}
-	}
-	if !slices.Contains(instancePolicies, o.instances) {
-		return nil, usagef("--instances %q: use auto, fresh or reuse", o.instances)
-	}
-	options := host.Options{
-		Limits: host.Limits{
-			MemoryMiB: o.memoryMiB, Fuel: o.fuel, BatchTimeout: o.batchTimeout,
-			ModuleBytesMax: o.moduleMiB << 20, CodeMiB: o.codeMiB, CompileMemoryMiB: o.compileMemoryMiB, CompileTime: o.compileTime,
-		},
-		CacheDir:  o.cacheDir,
-		Instances: host.Instances(o.instances),
-		Trust:     o.trust,
-		Strict:    o.strict,
-		World:     o.world,
-		Logger:    globals.log,
-	}
-	runtime, err := host.NewRuntime(ctx, options)
-	if err != nil && o.cacheDir != "" && o.cacheDir == defaultCacheDir() {
-		globals.log.Warn().Err(err).Msg("modules are compiled again at every start")
-		options.CacheDir = ""
-		runtime, err = host.NewRuntime(ctx, options)
-	}
-	if err != nil {
-		return nil, usagef("%v", err)
-	}
-	return runtime, nil
 }

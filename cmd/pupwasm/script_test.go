@@ -21,7 +21,7 @@ import (
 	"github.com/pupwasm/pupwasm/internal/pgtest"
 )
 
-var update = flag.Bool("update", false, "write the golden output into the scripts")
+var update = flag.Bool("update", false, "write the golden output into the scripts, and docs/limits.md")
 
 // TestScripts runs testdata/script. A script whose name begins with postgres_ gets an empty PostgreSQL database, the
 // others a SQLite file in their folder. Besides the usual commands there are

@@ -34,6 +34,29 @@ var entriesMax = map[byte]struct {
 	sectionData: {110_000, "segments of data"},
 }
 
+// Limit is the most that a module may have of something.
+type Limit struct {
+	What string
+	Max  int64
+}
+
+// Limits are what a module is refused for before an engine sees it.
+func Limits() []Limit {
+	var all []Limit
+	for id := range sectionOrder {
+		if limit, is := entriesMax[byte(id)]; is {
+			all = append(all, Limit{limit.what, int64(limit.max)})
+		}
+	}
+	return append(all,
+		Limit{"elements of its table", tableElementsMax}, Limit{"globals that may change", mutableMax},
+		Limit{"parameters and results of all types together", parametersAll}, Limit{"parameters and results of a function", parametersMax},
+		Limit{"local variables of a function", localsMax}, Limit{"local variables of all functions together", localsAll},
+		Limit{"bytes of a function", bodyBytesMax}, Limit{"blocks within blocks", nestingMax}, Limit{"loops within loops", loopNestingMax},
+		Limit{"targets of a branch", targetsMax},
+	)
+}
+
 // Section numbers of the binary format.
 const (
 	sectionCustom = iota

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// limitGroup is a part of the table of limits.
+type limitGroup struct {
+	Of     string       `json:"of"`
+	Limits []host.Limit `json:"limits"`
+}
+
+// allLimits is everything that is bounded, with the settings of this command line.
+func allLimits(limits host.Limits) []limitGroup {
+	mebibytes := func(bytes int) string { return fmt.Sprintf("%d MiB", bytes>>20) }
+	bytes := func(n int) string { return fmt.Sprintf("%d bytes", n) }
+	return []limitGroup{
+		{"a module and its batches", limits.Table()},
+		{"what a module is made of", host.ModuleTable()},
+		{"SQL of a module", []host.Limit{
+			{What: "result of a query", Value: mebibytes(store.ResultBytesMax)},
+		}},
+		{"events", []host.Limit{
+			{What: "payload of an event", Value: mebibytes(store.PayloadBytesMax), Setting: "--payload-max, Options.PayloadBytesMax"},
+			{What: "metadata of an event", Value: mebibytes(store.MetadataBytesMax)},
+			{What: "a name, such as an event's type or a stream's id", Value: bytes(store.TextBytesMax)},
+			{What: "a partition key", Value: bytes(store.KeyBytesMax)},
+			{What: "segments of a projection", Value: fmt.Sprint(store.SegmentsMax), Setting: "--segments sets how many there are"},
+		}},
+	}
+}
+
+func printLimits(out io.Writer, groups []limitGroup) {
+	for i, group := range groups {
+		if i > 0 {
+			fmt.Fprintln(out)
+		}
+		fmt.Fprintln(out, group.Of)
+		table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+		for _, limit := range group.Limits {
+			fmt.Fprintf(table, "  %s\t%s\t%s\n", limit.What, limit.Value, limit.Setting)
+		}
+		_ = table.Flush()
+	}
+}
