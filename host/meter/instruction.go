@@ -32,12 +32,12 @@ const (
 	opMemoryGrow   = 0x40
 	opI32Const     = 0x41
 	opI64Const     = 0x42
+	opI32Ne        = 0x47
 	opI32GtU       = 0x4B
 	opI64LtS       = 0x53
 	opI64GtS       = 0x55
 	opI64Add       = 0x7C
 	opI64Sub       = 0x7D
-	opI64And       = 0x83
 	opI64Or        = 0x84
 	opI64Shl       = 0x86
 	opI64ShrU      = 0x88

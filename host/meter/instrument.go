@@ -64,7 +64,7 @@ func Instrument(wasm []byte) (*Module, error) {
 		sliceLeft: uint32(m.globals), fuelLeft: uint32(m.globals + 1), stackLeft: uint32(m.globals + 2),
 		sliceSize: uint32(m.globals + 3),
 		refill:    uint32(len(m.functions)), takeBulk: uint32(len(m.functions) + 1), take: uint32(len(m.functions) + 2),
-		takePages: uint32(len(m.functions) + 3),
+		grow:      uint32(len(m.functions) + 3),
 		typeCount: len(m.types), resultTypes: map[string]uint32{},
 	}
 	code, err := p.code()
@@ -112,9 +112,9 @@ type pass struct {
 
 	// The indices of what is added.
 	sliceLeft, fuelLeft, stackLeft, sliceSize uint32 // globals
-	refill, take, takeBulk, takePages         uint32 // functions
+	refill, take, takeBulk, grow              uint32 // functions
 
-	refillType, takeType, takeCountType uint32
+	refillType, takeType, takeBulkType, growType uint32
 
 	addedTypes  [][]byte
 	typeCount   int               // with those added
@@ -150,7 +150,7 @@ func (p *pass) extended(content []byte, entries [][]byte) []byte {
 }
 
 func (p *pass) functionTypes() [][]byte {
-	return [][]byte{appendUint(nil, p.refillType), appendUint(nil, p.takeCountType), appendUint(nil, p.takeType), appendUint(nil, p.takeCountType)}
+	return [][]byte{appendUint(nil, p.refillType), appendUint(nil, p.takeBulkType), appendUint(nil, p.takeType), appendUint(nil, p.growType)}
 }
 
 func (p *pass) globals() [][]byte {
@@ -184,7 +184,8 @@ func (p *pass) exports() [][]byte {
 // code returns the section of code: every function rewritten, and the four that are added.
 func (p *pass) code() ([]byte, error) {
 	p.refillType = p.addType(nil, nil)
-	p.takeCountType = p.addType([]byte{typeI32}, nil)
+	p.takeBulkType = p.addType([]byte{typeI32}, nil)
+	p.growType = p.addType([]byte{typeI32}, []byte{typeI32})
 	p.takeType = p.addType([]byte{typeI64}, nil)
 	out := appendUint(nil, uint32(len(p.bodies)+4))
 	var body []byte
@@ -195,7 +196,7 @@ func (p *pass) code() ([]byte, error) {
 		}
 		out = append(appendUint(out, uint32(len(body))), body...)
 	}
-	for _, body := range [][]byte{p.refillBody(), p.takeBulkBody(), p.takeBody(), p.takePagesBody()} {
+	for _, body := range [][]byte{p.refillBody(), p.takeBulkBody(), p.takeBody(), p.growBody()} {
 		out = append(appendUint(out, uint32(len(body))), body...)
 	}
 	return out, nil
@@ -226,14 +227,13 @@ func (p *pass) takeBulkBody() []byte {
 	return *c.op(opEnd)
 }
 
-// takePagesBody is the function that charges for a number of pages of memory. More than a memory may have are charged as none would be: they
-// are refused.
-func (p *pass) takePagesBody() []byte {
-	c := &code{0}
-	c.globalGet(p.sliceLeft)
-	c.op(opLocalGet, 0, opI64ExtendU).i64(pagesMax-1).op(opI64And).i64(growShift).op(opI64Shl, opI64Sub).globalSet(p.sliceLeft)
+// growBody is the function that stands for memory.grow. It charges for the pages that there are more.
+func (p *pass) growBody() []byte {
+	c := &code{1, 1, typeI32}
+	c.op(opLocalGet, 0, opMemoryGrow, 0, opLocalTee, 1, opI32Const).signed(-1).op(opI32Ne, opIf, blockVoid)
+	c.globalGet(p.sliceLeft).op(opLocalGet, 0, opI64ExtendU).i64(growShift).op(opI64Shl, opI64Sub).globalSet(p.sliceLeft)
 	p.check(c, false)
-	return *c.op(opEnd)
+	return *c.op(opEnd, opLocalGet, 1, opEnd)
 }
 
 // takeBody is the function that takes fuel from the slice.

@@ -105,7 +105,8 @@ func (w *writer) instruction(op uint16, bytes []byte) {
 	case opMemoryInit, opMemoryCopy, opMemoryFill, opTableInit, opTableCopy:
 		w.bulk()
 	case opMemoryGrow:
-		w.code.op(opLocalTee).unsigned(w.length).op(opLocalGet).unsigned(w.length).op(opCall).unsigned(w.takePages)
+		w.code.op(opCall).unsigned(w.grow)
+		return
 	}
 	w.code.op(bytes...)
 }
