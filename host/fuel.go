@@ -33,14 +33,15 @@ const (
 	sliceShort = sliceLong / 4
 )
 
-// adapt gives slices another size after one that took some time.
-func (t *tank) adapt(took time.Duration) {
-	switch size := t.size.Get(); {
+// adapted is the size of the slices behind one that took some time.
+func adapted(size int64, took time.Duration) int64 {
+	switch {
 	case took > sliceLong:
-		t.size.Set(max(size/2, sliceLeast))
+		return max(size/2, sliceLeast)
 	case took < sliceShort:
-		t.size.Set(min(2*size, meter.SliceUnits))
+		return min(2*size, meter.SliceUnits)
 	}
+	return size
 }
 
 // fill grants fuel for what follows, and a whole stack.
@@ -117,6 +118,6 @@ func (g *Guest) exit() {
 	if err := g.stopwatch.err(); err != nil {
 		panic(g.abort(err))
 	}
-	g.tank.adapt(clock.Since(g.entered))
+	g.tank.size.Set(uint64(adapted(int64(g.tank.size.Get()), clock.Since(g.entered))))
 	g.yield()
 }
