@@ -37,9 +37,14 @@ func ReadCorpus(folder string) (map[string]*Program, error) {
 
 // Save writes a program into a folder.
 func (p *Program) Save(folder, name string) error {
+	return os.WriteFile(filepath.Join(folder, name+suffix), p.Text(), 0o644)
+}
+
+// Text is a program as its file has it.
+func (p *Program) Text() []byte {
 	text, err := json.MarshalIndent(p, "", " ")
 	if err != nil {
-		return err
+		panic(err) // a program is plain data
 	}
-	return os.WriteFile(filepath.Join(folder, name+suffix), append(text, '\n'), 0o644)
+	return append(text, '\n')
 }

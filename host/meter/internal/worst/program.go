@@ -61,7 +61,7 @@ const (
 	Far      Op = "far"      // calls Count tiny functions that lie all over the code
 )
 
-// ops are all building blocks, and kinds the operations of Float.
+// The building blocks that have a body, and those that have none; and the operations of Float.
 var (
 	nesting = []Op{Loop, Never, Skip}
 	plain   = []Op{
@@ -84,12 +84,8 @@ const (
 
 // Clone returns a copy that shares nothing.
 func (p *Program) Clone() *Program {
-	text, err := json.Marshal(p)
-	if err != nil {
-		panic(err) // a program is plain data
-	}
 	var out Program
-	if err := json.Unmarshal(text, &out); err != nil {
+	if err := json.Unmarshal(p.Text(), &out); err != nil {
 		panic(err)
 	}
 	return &out

@@ -167,9 +167,8 @@ func (e *Engine) Measure(ctx context.Context, p *Program, fuel int64, limit time
 	return Result{Units: units, Time: took, Longest: i.longest}, nil
 }
 
-// RoundFuel returns the fuel of a round, which is the same everywhere.
-func (e *Engine) RoundFuel(ctx context.Context, p *Program) (int64, error) {
-	const fuel = 1 << 50
+// RoundFuel returns the fuel of a round, which is the same everywhere. Three rounds must not take more than some fuel.
+func (e *Engine) RoundFuel(ctx context.Context, p *Program, fuel int64) (int64, error) {
 	i, err := e.start(ctx, p)
 	if err != nil {
 		return 0, err
