@@ -281,8 +281,8 @@ type runtimeOptions struct {
 
 func (o *runtimeOptions) addFlags(flags *pflag.FlagSet) {
 	flags.IntVar(&o.memoryMiB, "memory", 64, "MiB of memory that a module's instance may have")
-	flags.Int64Var(&o.fuel, "fuel", host.DefaultFuel, "how much a module may do for one batch, in `units` of which some 15 take a nanosecond ('pupwasm inspect --measure' shows both)")
-	flags.DurationVar(&o.batchTimeout, "batch-timeout", time.Minute, "how long one batch may take on this machine before it is tried again")
+	flags.Int64Var(&o.fuel, "fuel", host.DefaultFuel, "how much a module may do for one batch, in `units` of which some 35 take a nanosecond ('pupwasm inspect --measure' shows both)")
+	flags.DurationVar(&o.batchTimeout, "batch-timeout", time.Minute, "how long one batch may take on this machine before it is tried again; the third time in a row stops the projection")
 	flags.StringVar(&o.instances, "instances", string(host.InstancesAuto), "`policy` for a module's instances: fresh for every batch, reuse up to half of --memory (32 MiB at most), or auto: fresh where a module starts fast")
 	flags.StringVar(&o.cacheDir, "cache-dir", defaultCacheDir(), "folder for compiled code, writable by this user alone; empty for none")
 }

@@ -2,6 +2,7 @@ package worst
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -25,11 +26,14 @@ const rounds = math.MaxInt32
 // Engine runs programs. It is used by one goroutine.
 type Engine struct {
 	runtime wazero.Runtime
+	circles map[int][]byte // the places of a memory, by its size
 }
 
 // NewEngine starts an engine.
 func NewEngine(ctx context.Context) (*Engine, error) {
-	e := &Engine{runtime: wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCoreFeatures(coreFeatures))}
+	e := &Engine{
+		runtime: wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCoreFeatures(coreFeatures)), circles: map[int][]byte{},
+	}
 	nothing := api.GoModuleFunc(func(context.Context, api.Module, []uint64) {})
 	_, err := e.runtime.NewHostModuleBuilder("host").NewFunctionBuilder().WithGoModuleFunction(nothing, nil, nil).
 		Export("nothing").Instantiate(ctx)
@@ -103,7 +107,7 @@ func (e *Engine) start(ctx context.Context, p *Program) (*instance, error) {
 	if err != nil {
 		return nil, errors.Join(err, i.code.Close(ctx))
 	}
-	i.layOut(p)
+	e.layOut(i, p.MemoryMiB)
 	return i, nil
 }
 
@@ -112,12 +116,23 @@ func (i *instance) close(ctx context.Context) {
 	_ = i.code.Close(ctx)
 }
 
-// layOut writes the numbers that Float begins with, and the places, each of which tells the next, in one circle that looks random.
-func (i *instance) layOut(p *Program) {
+// layOut writes the numbers that Float begins with, and the places.
+func (e *Engine) layOut(i *instance, mib int) {
 	memory := i.Memory()
 	memory.WriteFloat64Le(denormalAt, 0x1p-1060)
 	memory.WriteFloat64Le(factorAt, 0x1.0000000000001p0)
-	order := make([]int, places(p.MemoryMiB))
+	if e.circles[mib] == nil {
+		e.circles[mib] = circle(mib)
+	}
+	memory.Write(arenaAt, e.circles[mib])
+	for at := uint32(mib) << 19; at < memory.Size(); at += 4096 {
+		memory.WriteByte(at, 1) // so that the system has given it
+	}
+}
+
+// circle is what stands in the places: each tells the next, in one circle that looks random.
+func circle(mib int) []byte {
+	order := make([]int, places(mib))
 	for n := range order {
 		order[n] = n
 	}
@@ -126,12 +141,11 @@ func (i *instance) layOut(p *Program) {
 		other := b.next(n)
 		order[n], order[other] = order[other], order[n]
 	}
+	memory := make([]byte, placeBytes*len(order))
 	for n, next := range order {
-		memory.WriteUint32Le(uint32(arenaAt+placeBytes*n), uint32(arenaAt+placeBytes*next))
+		binary.LittleEndian.PutUint32(memory[placeBytes*n:], uint32(arenaAt+placeBytes*next))
 	}
-	for at := uint32(p.MemoryMiB) << 19; at < memory.Size(); at += 4096 {
-		memory.WriteByte(at, 1) // so that the system has given it
-	}
+	return memory
 }
 
 func (i *instance) global(name string) api.MutableGlobal {

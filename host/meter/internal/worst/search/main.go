@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pupwasm/pupwasm/host/meter/internal/worst"
@@ -44,6 +45,7 @@ func run(ctx context.Context) error {
 	folder := flag.String("corpus", "host/meter/internal/worst/corpus", "the `folder` with known/, which stays, and found/, where the best are kept")
 	limit := flag.Duration("time", time.Minute, "how long to search; 0 notes the fuel of all programs and ends")
 	best := flag.Int("best", 12, "how many programs to keep")
+	without := flag.String("without", "", "building `blocks` to leave out, with commas between, so that others come to light")
 	seed := flag.Uint64("seed", rand.Uint64(), "where chance begins")
 	flag.Parse()
 	engine, err := worst.NewEngine(ctx)
@@ -52,6 +54,9 @@ func run(ctx context.Context) error {
 	}
 	defer engine.Close(context.Background())
 	s := &search{engine: engine, found: filepath.Join(*folder, "found"), best: *best, random: rand.New(rand.NewPCG(*seed, 0))}
+	if *without != "" {
+		s.without = strings.Split(*without, ",")
+	}
 	if *limit == 0 {
 		for _, sub := range []string{"known", "found"} {
 			if err := s.noteFuel(ctx, filepath.Join(*folder, sub)); err != nil {
@@ -92,6 +97,13 @@ type search struct {
 	random *rand.Rand
 	pool   []*candidate // the worst ones first
 	tried  int
+
+	without []string // building blocks
+}
+
+// leavesOut tells whether a program has a building block that is left out.
+func (s *search) leavesOut(p *worst.Program) bool {
+	return slices.ContainsFunc(strings.Split(p.Shape(), "_"), func(op string) bool { return slices.Contains(s.without, op) })
 }
 
 // noteFuel writes down the fuel of a round of every program of a folder.
@@ -118,11 +130,17 @@ func (s *search) read(ctx context.Context, folder string) error {
 		return err
 	}
 	for name, p := range programs {
-		c, err := s.measure(ctx, p)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if s.leavesOut(p) && folder != s.found {
+			continue
+		}
+		result, err := s.engine.Measure(ctx, p, fuelTried, timeTried)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		c.name, c.found = name, folder == s.found
+		c := &candidate{program: p, name: name, result: result, found: folder == s.found}
 		s.pool = append(s.pool, c)
 	}
 	s.sort()
@@ -200,7 +218,7 @@ func (s *search) bar(shape string) float64 {
 
 // try runs a program, and keeps it if it is one of the worst.
 func (s *search) try(ctx context.Context, p *worst.Program) error {
-	if p.Validate() != nil || len(p.Build()) > codeBytesMax {
+	if p.Validate() != nil || s.leavesOut(p) || len(p.Build()) > codeBytesMax {
 		return nil
 	}
 	s.tried++
@@ -234,19 +252,19 @@ func (s *search) shrink(ctx context.Context, c *candidate) (*candidate, error) {
 		again = false
 		for _, p := range c.program.Shrink() {
 			if tries++; tries > shrinks || ctx.Err() != nil {
-				return c, nil
+				return s.measure(ctx, c.program)
 			}
-			smaller, err := s.measure(ctx, p)
+			result, err := s.engine.Measure(ctx, p, fuelTried, timeTried)
 			if err != nil {
 				return nil, err
 			}
-			if smaller.score() > 0.95*c.score() {
+			if smaller := (&candidate{program: p, result: result}); smaller.score() > 0.95*c.score() {
 				c, again = smaller, true
 				break
 			}
 		}
 	}
-	return c, nil
+	return s.measure(ctx, c.program)
 }
 
 // keep writes a program down, in place of the one of the same shape or of the least.
