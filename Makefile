@@ -16,6 +16,8 @@ TEST_TIMEOUT := 40m
 CHAOS_TIME ?= 90s
 # FUZZ_TIME is how long 'make fuzz' tries each fuzz test.
 FUZZ_TIME ?= 30s
+# WORST_TIME is how long 'make worst' searches. 0s notes the fuel of what is known.
+WORST_TIME ?= 10m
 
 .PHONY: help
 help: ## list the targets
@@ -56,6 +58,10 @@ chaos: postgres ## the long form of the chaos test: hosts and the server are kil
 .PHONY: fuzz
 fuzz: ## every fuzz test for FUZZ_TIME
 	@FUZZ_TIME=$(FUZZ_TIME) scripts/fuzz.sh $(GO_MODULES)
+
+.PHONY: worst
+worst: ## search for WORST_TIME for the programs whose fuel costs the most time, from those on that are known; they are kept
+	@$(GO) run ./host/meter/internal/worst/search -time $(WORST_TIME)
 
 .PHONY: check
 check: ## formatting, vet, linters, tidy modules

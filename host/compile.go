@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"sync/atomic"
 	"time"
 
 	"github.com/tetratelabs/wazero"
@@ -195,49 +194,5 @@ func (c *compilation) load(ctx context.Context, metered []byte) error {
 	return nil
 }
 
-// turns let some at a time do something.
-type turns struct {
-	taken   chan struct{}
-	waiting atomic.Int64
-}
-
 // compilationsMax is how many modules are compiled at a time.
 func compilationsMax() int { return max(2, runtime.GOMAXPROCS(0)) }
-
-func newTurns(atATime int) *turns { return &turns{taken: make(chan struct{}, atATime)} }
-
-// with waits for a turn and does something in it.
-func (t *turns) with(ctx context.Context, do func() error) error {
-	t.waiting.Add(1)
-	select {
-	case t.taken <- struct{}{}:
-		t.waiting.Add(-1)
-	case <-ctx.Done():
-		t.waiting.Add(-1)
-		return ctx.Err()
-	}
-	defer func() { <-t.taken }()
-	return do()
-}
-
-// over tells when a turn has lasted so long and somebody waits.
-func (t *turns) over(length time.Duration) (over <-chan struct{}, stop func()) {
-	ended, quit := make(chan struct{}), make(chan struct{})
-	go func() {
-		wait := time.NewTimer(length)
-		defer wait.Stop()
-		for {
-			select {
-			case <-quit:
-				return
-			case <-wait.C:
-			}
-			if t.waiting.Load() > 0 {
-				close(ended)
-				return
-			}
-			wait.Reset(length / 8)
-		}
-	}()
-	return ended, func() { close(quit) }
-}

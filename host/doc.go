@@ -16,6 +16,8 @@
 //	fuel.go         the work that a guest may do, and how the host ends it
 //	memory.go       the memory that a guest may have
 //	stopwatch.go    the time that a guest has
+//	turns.go        how many guests run at once
+//	slow.go         batches that take too long again and again
 //	encode.go       events to a batch
 //	decode.go       a reply to mutations
 //	fault.go        what a guest did wrong

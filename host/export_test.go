@@ -21,3 +21,18 @@ func (r *Runtime) CompileHere() { r.compiler = nil }
 
 // WaitForAll makes Sync wait for every module, however long it takes to load.
 func (r *Registry) WaitForAll() { r.waits = testwait.Patience }
+
+// HasTurn tells whether code of the guest runs.
+func (g *Guest) HasTurn() bool { return g.running }
+
+// Turns is how many guests run at once.
+func Turns() int { return cap(processors) }
+
+// Adapted is the size of the slices behind one that took some time.
+var Adapted = adapted
+
+// SliceFirst is the size of the first slice.
+const SliceFirst = sliceFirst
+
+// SliceSize gives slices a size, until they adapt. It is for a guest that is within a query.
+func (g *Guest) SliceSize(units int64) { g.tank.size.Set(uint64(units)) }

@@ -10,8 +10,8 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// Fault says what a guest did wrong with a batch. The same batch would bring it about again, on every host. Nothing of the
-// batch was applied and the instance is gone.
+// Fault says what a guest did wrong with a batch. The same batch would bring it about again, on every host, or here at least when it is about
+// time. Nothing of the batch was applied and the instance is gone.
 type Fault struct {
 	Module   string // file name
 	Reason   string
@@ -22,6 +22,7 @@ type Fault struct {
 	whole   bool // no event is to blame
 	exceeds bool // a limit of the batch, which its events may exceed together
 	fuel    bool // that of fuel
+	slow    bool // the time, again and again
 }
 
 func (f *Fault) Error() string {
@@ -59,7 +60,7 @@ func streamName(s store.Stream) string {
 }
 
 // SlowError says that a guest was stopped for the time that it took, although it had fuel left. Elsewhere, or later, the same batch may
-// pass: it is no [Fault].
+// pass: it is no [Fault]. One that takes too long several times in a row is one.
 type SlowError struct {
 	Module string // file name
 	Limit  time.Duration

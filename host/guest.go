@@ -34,6 +34,8 @@ type Guest struct {
 	instance  api.Module
 	functions map[string]api.Function
 	tank      *tank
+	running   bool      // it has its turn, see turns.go
+	entered   time.Time // when it went on with its code last
 	mutable   []api.MutableGlobal
 	world     world
 	room      int    // bytes of memory that it began with
@@ -109,7 +111,7 @@ func startOf(random uint64) uint64 {
 type Usage struct {
 	Fuel        int64         // units of package meter
 	MemoryBytes int           // of the instance, whose memory never shrinks
-	Time        time.Duration // within pup_apply, its queries included
+	Time        time.Duration // within pup_apply, its queries and what it waited for its turn included
 }
 
 // NewGuest makes a guest for a segment. It starts an instance at the first batch.
@@ -164,15 +166,16 @@ func (g *Guest) apply(ctx context.Context, events []store.Recorded, query Query)
 	used := g.instance != nil && g.module.Reuses()
 	mutations, err := g.applyBatch(ctx, batch, events, query)
 	if err == nil {
+		g.module.slow.passed(g.batchOf(events))
 		if !g.keeps() {
 			g.Close(ctx)
 		}
 		return mutations, nil
 	}
-	err = g.blame(ctx, err)
+	err = g.blame(ctx, err, g.batchOf(events))
 	g.Close(ctx)
 	var fault *Fault
-	if used && errors.As(err, &fault) {
+	if used && errors.As(err, &fault) && !fault.slow {
 		// What earlier batches have left in the instance must not decide: a fault is what happens in a fresh one.
 		mutations, err = g.apply(ctx, events, query)
 		if err == nil {
@@ -183,8 +186,17 @@ func (g *Guest) apply(ctx context.Context, events []store.Recorded, query Query)
 	return nil, err
 }
 
+// batchOf names a batch.
+func (g *Guest) batchOf(events []store.Recorded) slowBatch {
+	b := slowBatch{segment: g.segment}
+	if len(events) > 0 {
+		b.position = events[0].Position
+	}
+	return b
+}
+
 // blame says whose fault it is that a batch was not applied.
-func (g *Guest) blame(ctx context.Context, err error) error {
+func (g *Guest) blame(ctx context.Context, err error, batch slowBatch) error {
 	var fault *Fault
 	switch {
 	case ctx.Err() != nil:
@@ -192,7 +204,7 @@ func (g *Guest) blame(ctx context.Context, err error) error {
 	case errors.As(err, &fault):
 		return fault
 	case errors.Is(g.aborted, context.DeadlineExceeded):
-		return &SlowError{Module: g.module.File, Limit: g.module.limits.BatchTimeout}
+		return g.slow(batch)
 	case g.aborted != nil && !errors.Is(g.aborted, errGuest):
 		return g.aborted
 	}
@@ -339,6 +351,10 @@ func (g *Guest) call(ctx context.Context, name string, params ...uint64) (uint64
 	g.beginCall()
 	stack := [2]uint64{}
 	copy(stack[:], params)
+	if err := g.enter(); err != nil {
+		return 0, g.abort(err)
+	}
+	defer g.leave()
 	err := g.function(name).CallWithStack(withGuest(ctx, g), stack[:])
 	spent := g.spent()
 	switch {

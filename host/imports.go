@@ -93,9 +93,7 @@ func (g *Guest) runQuery(request []byte) error {
 	if err := g.checkQuery(q.Query, arguments); err != nil {
 		return err
 	}
-	g.stopwatch.pause()
-	err = g.query(q.Query, arguments, &g.rows)
-	g.stopwatch.resume()
+	g.outside(func() { err = g.query(q.Query, arguments, &g.rows) })
 	if err != nil {
 		return err
 	}
@@ -130,9 +128,12 @@ func (g *Guest) log(level zerolog.Level, text []byte) {
 	g.logLines++
 	switch limit := g.module.limits.LogLinesMax; {
 	case g.logLines == limit+1:
-		g.logger.Warn().Int("limit", limit).Msg("module writes too many log lines, the rest of this batch is dropped")
+		g.outside(func() {
+			g.logger.Warn().Int("limit", limit).Msg("module writes too many log lines, the rest of this batch is dropped")
+		})
 	case g.logLines <= limit:
-		g.logger.WithLevel(level).Str("text", validText(text)).Msg("module")
+		line := g.logger.WithLevel(level).Str("text", validText(text))
+		g.outside(func() { line.Msg("module") })
 	}
 }
 

@@ -10,11 +10,11 @@ type Limits struct {
 	// MemoryMiB is the most memory that an instance may have. Defaults to 64.
 	MemoryMiB int
 	// Fuel is the most that a guest may do for one batch, and to start and describe itself, in units of package meter: an instruction takes
-	// one or more, and a nanosecond some 15, in code of Go's as of TinyGo's. What exceeds it does so on every host. Defaults to 50 thousand
+	// one or more, and a nanosecond some 35, in code of Go's as of TinyGo's. What exceeds it does so on every host. Defaults to 120 thousand
 	// million, some three seconds.
 	Fuel int64
-	// BatchTimeout is the longest that a guest may take for one batch. Fuel is spent before, but on a machine that is very slow or
-	// busy: exceeding the time is not held against the guest. Defaults to a minute.
+	// BatchTimeout is the longest that a guest may take for one batch, its own turns only. Fuel is spent before, but on a machine that is very
+	// slow or busy: exceeding the time is held against the guest at the third time in a row. Defaults to a minute.
 	BatchTimeout time.Duration
 	// StartTimeout is the longest that a guest may take to start and describe itself. Defaults to a minute.
 	StartTimeout time.Duration
@@ -37,7 +37,7 @@ type Limits struct {
 	LogLinesMax int
 }
 
-const defaultFuel = 50_000_000_000
+const defaultFuel = 120_000_000_000
 
 // MemoryMiBMax bounds [Limits].MemoryMiB: addresses are 32 bits and sizes cross as signed numbers.
 const MemoryMiBMax = 2048

@@ -54,7 +54,7 @@ type Runtime struct {
 	imports []*hostModule // all that guests may import
 
 	compiler           *compiler.Compiler // nil where modules are compiled in this process
-	reading, compiling *turns
+	reading, compiling *queue
 
 	mu       sync.Mutex
 	compiled map[[sha256.Size]byte]*compiledCode
@@ -72,7 +72,7 @@ func NewRuntime(ctx context.Context, options Options) (*Runtime, error) {
 	if err := options.Instances.validate(); err != nil {
 		return nil, err
 	}
-	r := &Runtime{options: options, imports: []*hostModule{pupModule(), wasiModule()}, compiled: map[[sha256.Size]byte]*compiledCode{}, reading: newTurns(1), compiling: newTurns(compilationsMax())}
+	r := &Runtime{options: options, imports: []*hostModule{pupModule(), wasiModule()}, compiled: map[[sha256.Size]byte]*compiledCode{}, reading: newQueue(1), compiling: newQueue(compilationsMax())}
 	var err error
 	if r.cache, err = openCache(options.CacheDir); err == nil {
 		r.kept, err = wazero.NewCompilationCacheWithDir(r.cache.folder)

@@ -10,13 +10,16 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/rs/zerolog"
 
 	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/host/hosttest"
 	"github.com/pupwasm/pupwasm/internal/guestbuild"
 	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -111,6 +114,46 @@ func TestInvariant5_aGuestFaultIsData(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestFault_aModuleThatIsTooSlowAgainAndAgainStops has a guest with fuel without end. Its segment is tried three times, and stops with what
+// to do; another projection of the same host goes on.
+func TestFault_aModuleThatIsTooSlowAgainAndAgainStops(t *testing.T) {
+	t.Parallel()
+	s := openPostgres(t, pgtest.New(t))
+	appendTo(t, s, noted("Fine", "Fine"))
+	lines := &logBuffer{}
+	limits := host.Limits{Fuel: 1 << 60, BatchTimeout: 20 * time.Millisecond}
+	engine, err := host.NewRuntime(t.Context(), host.Options{Limits: limits})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { engine.Close(context.Background()) })
+	g := &hosttest.Guest{Apply: hosttest.Code(hosttest.Loop(hosttest.Br(0)), hosttest.Unreachable)}
+	g.Describe = `{"name":"looping","version":1,"tables":[{"name":"t","columns":[{"name":"a","type":"i64"}],"key":["a"]}]}`
+	module, err := engine.Load(t.Context(), "looping.wasm", g.Wasm())
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := quick()
+	options.Logger = zerolog.New(lines)
+	worker := startWorker(t, s, options, module, loadExample(t, newRuntime(t, zerolog.Nop()), "activity_log"))
+	const want = "took longer than 20ms for the same batch 3 times in a row, with fuel left: raise --batch-timeout, or have fewer events in a batch (--batch)"
+	testwait.Until(t, "the failure is recorded", func() bool {
+		all, err := s.Status(t.Context(), "looping")
+		return err == nil && len(all) == 1 && all[0].Segments[0].Failure != ""
+	})
+	status := statusOf(t, s, "looping").Segments[0]
+	if place := fmt.Sprintf("events %d to %d: module looping.wasm: ", pgtest.At(1), pgtest.At(2)); status.Failure != place+want || status.Owner != "" {
+		t.Errorf("the failure is %q of owner %q, want %q", status.Failure, status.Owner, place+want)
+	}
+	if n := strings.Count(lines.String(), "segment failed"); n != 1 {
+		t.Errorf("the failure is told %d times: %s", n, lines)
+	}
+	if err := segments.WaitForPosition(t.Context(), s, "activity_log", pgtest.At(2)); err != nil {
+		t.Error(err)
+	}
+	worker.runs(t)
 }
 
 // TestInvariant5_aRefusedRowNamesItsEvent has the database refuse one row of a large batch. All before it are applied, and the failure

@@ -34,8 +34,8 @@ func newInspectCommand(globals *globalOptions) *cobra.Command {
 all that it can touch. No database is needed; whether the catalogue fits one is checked when the module is run.
 
 With --measure the module runs over the events of a file, in the form that 'pupwasm append' reads, in batches of 1,000. What is
-shown is the fuel that it takes for an event, which is the same on every machine and what --fuel limits; the time, which is this
-machine's, now; its memory; and its mutations. Queries get no rows.
+shown is the fuel that it takes for an event, which is the same on every machine and what --fuel limits (some 35 units are a
+nanosecond); the time, which is this machine's, now; its memory; and its mutations. Queries get no rows.
 
 With --limits, and without a file, it shows everything that is bounded, the bounds as the other flags set them, and how to change them.`,
 		Example: `  pupwasm inspect bin/modules/fine_balance.wasm

@@ -28,8 +28,8 @@ type runtimeOptions struct {
 func (o *runtimeOptions) addFlags(flags *pflag.FlagSet) {
 	standard := host.DefaultLimits()
 	flags.IntVar(&o.limits.MemoryMiB, "memory", standard.MemoryMiB, "MiB of memory that a module's instance may have")
-	flags.Int64Var(&o.limits.Fuel, "fuel", standard.Fuel, "how much a module may do for one batch, in `units` of which some 15 take a nanosecond ('pupwasm inspect --measure' shows both)")
-	flags.DurationVar(&o.limits.BatchTimeout, "batch-timeout", standard.BatchTimeout, "how long one batch may take on this machine before it is tried again")
+	flags.Int64Var(&o.limits.Fuel, "fuel", standard.Fuel, "how much a module may do for one batch, in `units` of which some 35 take a nanosecond ('pupwasm inspect --measure' shows both)")
+	flags.DurationVar(&o.limits.BatchTimeout, "batch-timeout", standard.BatchTimeout, "how long one batch may take on this machine before it is tried again; the third time in a row stops the projection")
 	flags.IntVar(&o.moduleMiB, "module-size", standard.ModuleBytesMax>>20, "MiB that the file of a module may have")
 	flags.DurationVar(&o.limits.CompileTime, "compile-time", standard.CompileTime, "processor time that compiling a module may take, in a process of its own")
 	flags.IntVar(&o.limits.CompileMemoryMiB, "compile-memory", standard.CompileMemoryMiB, "MiB of memory that compiling a module may take, in a process of its own")

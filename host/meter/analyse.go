@@ -16,9 +16,9 @@ const (
 	uncountedBytes = StackBytes / 16
 	// unitsUnchecked is the most that a function may take, with all that it calls and each loop once, to return without a look at what is
 	// left of the slice.
-	unitsUnchecked = 2_000
+	unitsUnchecked = 5_000
 	// unitsSmallFunction is the most that a function without loops may take, with all that it calls, to be charged where it is called.
-	unitsSmallFunction = 100
+	unitsSmallFunction = 200
 )
 
 // function is what is known of a function before it is rewritten.
@@ -44,19 +44,22 @@ type function struct {
 // analyse reads the code of all functions, and finds those that need not be charged or counted by themselves.
 func (m *module) analyse() ([]function, error) {
 	functions := make([]function, len(m.functions))
+	var assigned assignments
 	total := 0
 	for i, body := range m.bodies {
 		index := m.functionsImported + i
 		f := &functions[index]
 		s := scanner{rest: body}
-		locals := s.locals()
+		params := m.types[m.functions[index]].params
+		locals := s.locals(params)
 		if total += locals; total > localsAll {
 			return nil, fmt.Errorf("has functions with more than %d local variables in all", localsAll)
 		}
-		f.variables = m.types[m.functions[index]].params + locals
+		f.variables = params + locals
 		f.frame = frameBytes + valueBytes*int64(f.variables)
 		s.variables = f.variables
-		s.survey(m, f)
+		assigned.begin(f.variables)
+		s.survey(m, f, &assigned)
 		if s.err != nil {
 			return nil, s.err
 		}
@@ -65,14 +68,14 @@ func (m *module) analyse() ([]function, error) {
 	return functions, nil
 }
 
-// locals reads the declarations of a function's variables and returns their number.
-func (s *scanner) locals() int {
+// locals reads the declarations of a function's variables and returns their number, without that of its parameters.
+func (s *scanner) locals(params int) int {
 	total := int64(0)
 	for range s.count() {
 		total += int64(s.uint())
 		s.byte()
-		if s.err == nil && total > localsMax {
-			s.fail(fmt.Errorf("has a function with %d local variables or more, the limit is %d", total, localsMax))
+		if all := total + int64(params); s.err == nil && all > variablesMax {
+			s.fail(fmt.Errorf("has a function with %d variables or more, parameters included, the limit is %d", all, variablesMax))
 		}
 		if s.err != nil {
 			return 0
@@ -82,15 +85,22 @@ func (s *scanner) locals() int {
 }
 
 // survey reads the code of a function, and checks how it is nested.
-func (s *scanner) survey(m *module, f *function) {
+func (s *scanner) survey(m *module, f *function, assigned *assignments) {
 	var i instruction
 	loops := []int{} // the depths of the loops that are open
 	depth := 1
+	fuel := quarters(0)
 	for s.err == nil && depth > 0 {
 		s.instruction(m, &i)
-		f.units += i.units(m)
+		fuel += i.fuel(m)
 		switch i.op {
+		case opLocalSet, opLocalTee:
+			if s.err == nil {
+				assigned.assign(i.index)
+			}
 		case opBlock, opLoop, opIf:
+			assigned.open()
+			fuel += i.signature.moved()
 			if depth++; depth > nestingMax {
 				s.fail(fmt.Errorf("has code that is nested %d blocks deep or more, the limit is %d", depth, nestingMax))
 			}
@@ -104,7 +114,9 @@ func (s *scanner) survey(m *module, f *function) {
 			if last := len(loops) - 1; last >= 0 && loops[last] == depth {
 				loops = loops[:last]
 			}
-			depth--
+			if depth--; depth > 0 {
+				fuel += assigned.close() + quartersJoin
+			}
 		case opCall:
 			f.calls = append(f.calls, i.index)
 		case opCallIndirect:
@@ -113,6 +125,7 @@ func (s *scanner) survey(m *module, f *function) {
 			m.altersTables = true
 		}
 	}
+	f.units = fuel.units()
 	if s.err == nil && len(s.rest) > 0 {
 		s.fail(errors.New("has code behind the end of a function"))
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	. "github.com/pupwasm/pupwasm/host/hosttest"
+	"github.com/pupwasm/pupwasm/host/meter"
 )
 
 // program makes modules out of bytes: every input is a valid module that ends, but for traps, of which there are all kinds.
@@ -14,6 +15,7 @@ type program struct {
 	choices []byte
 	m       Module
 	helpers []uint32 // functions that may be called
+	triple  uint32   // the function with three results
 	blocks  []bool   // the blocks that are open; true for a loop, to which nothing branches by chance
 	budget  int      // of instructions, so that a module stays small
 	loops   int      // that are open, which have a variable each
@@ -53,7 +55,7 @@ func (p *program) value(depth int) []byte {
 		}
 		return I32Const(p.next(256) - 100)
 	}
-	switch p.next(10) {
+	switch p.next(13) {
 	case 0, 1, 2:
 		return Code(p.value(depth-1), p.value(depth-1), binaries[p.next(len(binaries))])
 	case 3:
@@ -61,7 +63,7 @@ func (p *program) value(depth int) []byte {
 	case 4:
 		return Code(p.address(), I32Load(uint32(p.next(64))))
 	case 5:
-		return Code(GlobalGet(0))
+		return GlobalGet(uint32(p.next(2)))
 	case 6:
 		if len(p.helpers) > 0 {
 			return Code(p.value(depth-1), p.value(depth-1), Call(p.helpers[p.next(len(p.helpers))]))
@@ -78,8 +80,40 @@ func (p *program) value(depth int) []byte {
 		then, otherwise := p.value(depth-1), p.value(depth-1)
 		p.blocks = p.blocks[:len(p.blocks)-1]
 		return Code(condition, []byte{0x04, byte(I32)}, then, []byte{0x05}, otherwise, []byte{0x0B})
+	case 9: // a block with two results, which a branch may carry
+		return Code(p.typed(0x02, pair), p.value(depth-1), p.value(depth-1), p.value(depth-1), BrIf(0),
+			p.value(depth-1), I32Add, LocalTee(p.local()), end, binaries[p.next(len(binaries))])
+	case 10: // a loop with a parameter, which the branch back carries
+		if p.loops < loopsMax {
+			return p.carrying(depth)
+		}
+	case 11: // a function with three results
+		return Code(p.value(depth-1), Call(p.triple), I32Sub, I32Add)
 	}
 	return Code(I32Const(p.next(3)), MemoryGrow)
+}
+
+// pair is the type of a block with two results, carried that of a loop with a parameter and a result.
+var (
+	pair    = Signature{Results: []ValType{I32, I32}}
+	carried = Signature{Params: []ValType{I32}, Results: []ValType{I32}}
+	triple  = Signature{Params: []ValType{I32}, Results: []ValType{I32, I32, I32}}
+	end     = []byte{0x0B}
+)
+
+// typed begins a block of a type that has several parameters or results.
+func (p *program) typed(op byte, s Signature) []byte { return []byte{op, byte(p.m.Type(s))} }
+
+// carrying is a loop whose value goes round with it.
+func (p *program) carrying(depth int) []byte {
+	n := uint32(counter + p.loops)
+	p.loops++
+	defer func() { p.loops-- }()
+	initial, times := p.value(depth-1), 1+p.next(40)
+	return p.within(true, func() []byte {
+		return Code(initial, I32Const(times), LocalSet(n), p.typed(0x03, carried), p.value(depth-1), binaries[p.next(len(binaries))],
+			LocalTee(p.local()), LocalGet(n), I32Const(1), I32Sub, LocalTee(n), BrIf(0), end)
+	})
 }
 
 // label is a block to branch to, if there is one.
@@ -120,7 +154,7 @@ func (p *program) statement(depth int) []byte {
 	case 2:
 		return Code(p.address(), p.value(2), I32Store(uint32(p.next(64))))
 	case 3:
-		return Code(p.value(2), GlobalSet(0))
+		return Code(p.value(2), GlobalSet(uint32(p.next(2))))
 	case 4:
 		if label, ok := p.label(); ok {
 			return Code(p.value(1), BrIf(label))
@@ -177,8 +211,10 @@ func build(choices []byte) []byte {
 	p := &program{choices: choices}
 	p.m.Memory(Limits{Min: 1, Max: 8, HasMax: true})
 	p.m.Global(I32, true, I32Const(1))
+	p.m.Global(I32, true, I32Const(2))
 	p.m.Table(Limits{Min: 8})
 	p.m.Type(binary)
+	p.triple = p.m.Func(triple, nil, LocalGet(0), LocalGet(0), I32Eqz, GlobalGet(1))
 	functions := 1 + p.next(4)
 	var last uint32
 	for range functions {
@@ -195,6 +231,7 @@ func build(choices []byte) []byte {
 	p.m.Elements(0, p.helpers[0])
 	p.m.Export("memory", ExternMemory, 0)
 	p.m.Export("global", ExternGlobal, 0)
+	p.m.Export("other", ExternGlobal, 1)
 	p.m.Export("run", ExternFunc, last)
 	return p.m.Encode()
 }
@@ -224,9 +261,21 @@ func FuzzInstrument(f *testing.F) {
 			t.Fatalf("the metered module: %v", err)
 		}
 		defer metered.close()
+		sliced, err := startMetered(engine, wasm, fuel)
+		if err != nil {
+			t.Fatalf("the metered module again: %v", err)
+		}
+		defer sliced.close()
+		sliced.global(meter.SliceSize).Set(777)
 		for _, argument := range []uint64{0, 3, 0xFFFFFFFF} {
 			metered.fill(fuel)
 			got, errMetered := metered.call("run", argument, 5)
+			sliced.fill(fuel)
+			again, errSliced := sliced.call("run", argument, 5)
+			if sliced.fuelLeft() != metered.fuelLeft() || fmt.Sprint(errSliced) != fmt.Sprint(errMetered) || !slices.Equal(again, got) {
+				t.Fatalf("in small slices %v, error %v, with %d units left; in large ones %v, error %v, with %d",
+					again, errSliced, sliced.fuelLeft(), got, errMetered, metered.fuelLeft())
+			}
 			if metered.fuelLeft() < 0 || metered.stackLeft() < 0 {
 				t.Skip("takes too long")
 			}
@@ -239,8 +288,10 @@ func FuzzInstrument(f *testing.F) {
 			if !bytes.Equal(a, b) {
 				t.Fatalf("memories of %d and %d bytes differ", len(a), len(b))
 			}
-			if a, b := bare.global("global").Get(), metered.global("global").Get(); a != b {
-				t.Fatalf("a global is %d, without metering %d", b, a)
+			for _, name := range []string{"global", "other"} {
+				if a, b := bare.global(name).Get(), metered.global(name).Get(); a != b {
+					t.Fatalf("%s is %d, without metering %d", name, b, a)
+				}
 			}
 			if errBare != nil {
 				return

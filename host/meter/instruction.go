@@ -26,15 +26,20 @@ const (
 	opGlobalSet    = 0x24
 	opTableGet     = 0x25
 	opTableSet     = 0x26
+	opLoadFirst    = 0x28
+	opLoadLast     = 0x35
+	opStoreLast    = 0x3E
 	opMemoryGrow   = 0x40
 	opI32Const     = 0x41
 	opI64Const     = 0x42
+	opI32Ne        = 0x47
 	opI32GtU       = 0x4B
 	opI64LtS       = 0x53
 	opI64GtS       = 0x55
 	opI64Add       = 0x7C
 	opI64Sub       = 0x7D
 	opI64Or        = 0x84
+	opI64Shl       = 0x86
 	opI64ShrU      = 0x88
 	opI64ExtendU   = 0xAD
 	opRefNull      = 0xD0
@@ -58,8 +63,10 @@ const (
 // instruction is one instruction of a function's code.
 type instruction struct {
 	op uint16
-	// index is the function of a call, or the label of a branch.
+	// index is the function of a call, the label of a branch, or the variable that is assigned.
 	index uint32
+	// type is that of a block or of what is called.
+	signature signature
 	// targets are the labels of a br_table, the last is for all others.
 	targets []uint32
 	size    int
@@ -69,14 +76,12 @@ type instruction struct {
 func (s *scanner) instruction(m *module, i *instruction) {
 	before := len(s.rest)
 	op := uint16(s.byte())
-	i.index, i.targets = 0, i.targets[:0]
+	i.index, i.signature, i.targets = 0, signature{}, i.targets[:0]
 	switch {
 	case op <= opNop, op == opElse, op == opEnd, op == opReturn, op == opDrop, op == 0x1B, op >= 0x45 && op <= 0xC4, op == opRefIsNull:
 		// nothing follows
 	case op >= opBlock && op <= opIf:
-		if index := s.blockType(); s.err == nil && index >= int64(len(m.types)) {
-			s.fail(fmt.Errorf("refers to type %d, it has %d", index, len(m.types)))
-		}
+		i.signature = s.blockSignature(m)
 	case op == opBr, op == opBrIf:
 		i.index = s.uint()
 	case op == opBrTable:
@@ -89,19 +94,23 @@ func (s *scanner) instruction(m *module, i *instruction) {
 			i.targets = append(i.targets, s.uint())
 		}
 	case op == opCall, op == opRefFunc:
-		i.index = s.index("function", len(m.functions))
+		if i.index = s.index("function", len(m.functions)); s.err == nil {
+			i.signature = m.types[m.functions[i.index]]
+		}
 	case op == opCallIndirect:
-		s.index("type", len(m.types))
+		if index := s.index("type", len(m.types)); s.err == nil {
+			i.signature = m.types[index]
+		}
 		s.uint()
 	case op == opSelectTyped:
 		s.take(s.count())
 	case op == opGlobalGet, op == opGlobalSet:
 		s.index("global", m.globals)
 	case op >= opLocalGet && op <= opLocalTee:
-		s.index("variable", s.variables)
+		i.index = s.index("variable", s.variables)
 	case op == opTableGet, op == opTableSet:
 		s.uint()
-	case op >= 0x28 && op <= 0x3E: // alignment and offset
+	case op >= opLoadFirst && op <= opStoreLast: // alignment and offset
 		s.uint()
 		s.uint()
 	case op == 0x3F, op == opMemoryGrow, op == opRefNull:
@@ -143,32 +152,62 @@ func (s *scanner) unknown(op uint16) {
 	s.fail(fmt.Errorf("has instruction %#x, which is invalid or of a feature (tables, threads, vectors, exceptions) that guests cannot use", op))
 }
 
-// units is the fuel of an instruction in what most of them take. Labels and what only names a value are nothing in machine code.
-func (i *instruction) units(m *module) int64 {
+// blockSignature reads the type of a block.
+func (s *scanner) blockSignature(m *module) signature {
+	switch index := s.blockType(); {
+	case s.err != nil:
+	case index >= int64(len(m.types)):
+		s.fail(fmt.Errorf("refers to type %d, it has %d", index, len(m.types)))
+	case index >= 0:
+		return m.types[index]
+	case byte(index&0x7F) != blockVoid:
+		return signature{results: []byte{byte(index & 0x7F)}}
+	}
+	return signature{}
+}
+
+// fuel is what an instruction takes, in what most of them take. Labels and what only names a value are nothing in machine code. Memory is
+// charged as if no cache had it, and so is code that is called.
+func (i *instruction) fuel(m *module) quarters {
 	switch op := i.op; {
 	case op == opNop, op >= opBlock && op <= opLoop, op == opElse, op == opEnd, op == opDrop:
 		return 0
 	case op == opCall && int(i.index) < m.functionsImported:
-		return unitsHostCall
+		return unitsHostCall*unit + i.signature.moved()
 	case op == opCall:
-		return unitsCall
+		return unitsCall*unit + i.signature.moved()
 	case op == opCallIndirect:
-		return unitsCallIndirect
+		return unitsCallIndirect*unit + i.signature.moved()
+	case op == opBrTable:
+		return unitsBranchTable * unit
+	case op >= opLoadFirst && op <= opLoadLast:
+		return unitsLoad * unit
+	case op > opLoadLast && op <= opStoreLast:
+		return unitsStore * unit
 	case op == opMemoryGrow:
-		return unitsMemoryGrow
+		return unitsMemoryGrow * unit
 	case op >= opMemoryInit && op <= opTableCopy:
-		return unitsBulk
+		return unitsBulk * unit
 	case op >= 0x6D && op <= 0x70, op >= 0x7F && op <= 0x82, op == 0x91, op == 0x9F, op == 0x95, op == 0xA3: // division, square root
-		return unitsDivision
+		return unitsDivision * unit
+	case op >= 0x8D && op <= 0x97, op >= 0x9B && op <= 0xA5, op >= 0xA8 && op <= 0xBB && op != 0xAC && op != 0xAD, op >= 0xFC00 && op < opMemoryInit:
+		return unitsFloat * unit
 	}
-	return 1
+	return unit
 }
 
+// moved is what a call takes for its parameters and results.
+func (s *signature) moved() quarters { return quarters(s.params + len(s.results)) }
+
 const (
-	unitsCall         = 4
+	unitsCall         = 8
 	unitsCallIndirect = 8 + unitsSmallFunction // the function may be one that is charged where it is called
 	unitsHostCall     = 100
-	unitsMemoryGrow   = 200
-	unitsBulk         = 64 // and by the length, if it is above shortBulk
+	unitsBranchTable  = 4
+	unitsLoad         = 16
+	unitsStore        = 4
+	unitsMemoryGrow   = 200 // and by the pages
+	unitsBulk         = 64  // and by the length, if it is above shortBulk
 	unitsDivision     = 8
+	unitsFloat        = 4 // arithmetic and conversions, which take long for numbers that are very small
 )

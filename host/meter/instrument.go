@@ -12,6 +12,9 @@ const (
 	SliceLeft = exportPrefix + "slice_left"
 	// FuelLeft is the fuel that is left besides, an i64. It begins with 0 and is negative when fuel ran out.
 	FuelLeft = exportPrefix + "fuel_left"
+	// SliceSize is the fuel from one exit to the host to the next, an i64 above 0. It begins with [SliceUnits], and may be set at every exit:
+	// what a guest takes, and where its fuel runs out, does not depend on it.
+	SliceSize = exportPrefix + "slice_size"
 	// StackLeft is the stack that is left, in bytes as the pass counts them, an i64. It begins with 0 and is negative when the stack
 	// ran out.
 	StackLeft = exportPrefix + "stack_left"
@@ -20,7 +23,7 @@ const (
 )
 
 const (
-	// SliceUnits is the fuel from one exit to the host to the next: less than a millisecond.
+	// SliceUnits is the most fuel from one exit to the host to the next: mostly less than a tenth of a millisecond, and 20 at the worst.
 	SliceUnits = 1_000_000
 	// ExitPages is how much an exit asks memory to grow by, in pages of 64 KiB: 2 GiB at once. The host refuses that.
 	ExitPages = 32_768
@@ -28,6 +31,7 @@ const (
 	pagesMax  = 65_536 // of a memory, by its addresses
 	bulkShift = 4      // 16 bytes or elements that are moved take a unit
 	shortBulk = unitsBulk << bulkShift
+	growShift = 11 // a page takes so many units as a power of two: 32 bytes that are made, and copied some time, take a unit
 )
 
 // Module is an instrumented module.
@@ -58,7 +62,9 @@ func Instrument(wasm []byte) (*Module, error) {
 	p := &pass{
 		module: m, functions: functions,
 		sliceLeft: uint32(m.globals), fuelLeft: uint32(m.globals + 1), stackLeft: uint32(m.globals + 2),
-		refill: uint32(len(m.functions)), takeBulk: uint32(len(m.functions) + 1), take: uint32(len(m.functions) + 2),
+		sliceSize: uint32(m.globals + 3),
+		refill:    uint32(len(m.functions)), takeBulk: uint32(len(m.functions) + 1), take: uint32(len(m.functions) + 2),
+		grow:      uint32(len(m.functions) + 3),
 		typeCount: len(m.types), resultTypes: map[string]uint32{},
 	}
 	code, err := p.code()
@@ -105,18 +111,19 @@ type pass struct {
 	functions []function
 
 	// The indices of what is added.
-	sliceLeft, fuelLeft, stackLeft uint32 // globals
-	refill, take, takeBulk         uint32 // functions
+	sliceLeft, fuelLeft, stackLeft, sliceSize uint32 // globals
+	refill, take, takeBulk, grow              uint32 // functions
 
-	refillType, takeType, takeBulkType uint32
+	refillType, takeType, takeBulkType, growType uint32
 
 	addedTypes  [][]byte
 	typeCount   int               // with those added
 	resultTypes map[string]uint32 // of blocks with several results
 
-	steps  []step
-	pieces []piece
-	frames []frame
+	steps    []step
+	pieces   []piece
+	frames   []frame
+	assigned assignments
 }
 
 // addType adds a function type and returns its index.
@@ -143,12 +150,14 @@ func (p *pass) extended(content []byte, entries [][]byte) []byte {
 }
 
 func (p *pass) functionTypes() [][]byte {
-	return [][]byte{appendUint(nil, p.refillType), appendUint(nil, p.takeBulkType), appendUint(nil, p.takeType)}
+	return [][]byte{appendUint(nil, p.refillType), appendUint(nil, p.takeBulkType), appendUint(nil, p.takeType), appendUint(nil, p.growType)}
 }
 
 func (p *pass) globals() [][]byte {
 	const mutable = 1
-	return slices.Repeat([][]byte{{typeI64, mutable, opI64Const, 0, opEnd}}, 3)
+	entries := slices.Repeat([][]byte{{typeI64, mutable, opI64Const, 0, opEnd}}, 3)
+	size := &code{typeI64, mutable}
+	return append(entries, *size.i64(SliceUnits).op(opEnd))
 }
 
 // globalName is the export of a global that may change.
@@ -161,6 +170,7 @@ func (p *pass) exports() [][]byte {
 	}
 	entries := [][]byte{
 		export(SliceLeft, kindGlobal, p.sliceLeft), export(FuelLeft, kindGlobal, p.fuelLeft), export(StackLeft, kindGlobal, p.stackLeft),
+		export(SliceSize, kindGlobal, p.sliceSize),
 	}
 	for _, index := range p.mutable {
 		entries = append(entries, export(globalName(index), kindGlobal, index))
@@ -171,12 +181,13 @@ func (p *pass) exports() [][]byte {
 	return entries
 }
 
-// code returns the section of code: every function rewritten, and the three that are added.
+// code returns the section of code: every function rewritten, and the four that are added.
 func (p *pass) code() ([]byte, error) {
 	p.refillType = p.addType(nil, nil)
 	p.takeBulkType = p.addType([]byte{typeI32}, nil)
+	p.growType = p.addType([]byte{typeI32}, []byte{typeI32})
 	p.takeType = p.addType([]byte{typeI64}, nil)
-	out := appendUint(nil, uint32(len(p.bodies)+3))
+	out := appendUint(nil, uint32(len(p.bodies)+4))
 	var body []byte
 	for i := range p.bodies {
 		var err error
@@ -185,7 +196,7 @@ func (p *pass) code() ([]byte, error) {
 		}
 		out = append(appendUint(out, uint32(len(body))), body...)
 	}
-	for _, body := range [][]byte{p.refillBody(), p.takeBulkBody(), p.takeBody()} {
+	for _, body := range [][]byte{p.refillBody(), p.takeBulkBody(), p.takeBody(), p.growBody()} {
 		out = append(appendUint(out, uint32(len(body))), body...)
 	}
 	return out, nil
@@ -199,9 +210,9 @@ func (p *pass) refillBody() []byte {
 	c.globalGet(p.fuelLeft).globalGet(p.sliceLeft).op(opI64Add).globalSet(p.fuelLeft)
 	c.i64(0).globalSet(p.sliceLeft)
 	c.globalGet(p.fuelLeft).i64(0).op(opI64LtS, opIf, blockVoid, opUnreachable, opEnd)
-	// The next slice is all that is left, or SliceUnits of it.
+	// The next slice is all that is left, or its size.
 	c.globalGet(p.fuelLeft).globalSet(p.sliceLeft)
-	c.i64(SliceUnits).globalGet(p.sliceLeft).op(opI64LtS, opIf, blockVoid).i64(SliceUnits).globalSet(p.sliceLeft).op(opEnd)
+	c.globalGet(p.sliceSize).globalGet(p.sliceLeft).op(opI64LtS, opIf, blockVoid).globalGet(p.sliceSize).globalSet(p.sliceLeft).op(opEnd)
 	c.globalGet(p.fuelLeft).globalGet(p.sliceLeft).op(opI64Sub).globalSet(p.fuelLeft)
 	c.op(opI32Const).signed(ExitPages).op(opMemoryGrow, 0, opDrop)
 	return *c.op(opEnd)
@@ -214,6 +225,15 @@ func (p *pass) takeBulkBody() []byte {
 	c.op(opLocalGet, 0, opI64ExtendU).i64(bulkShift).op(opI64ShrU, opI64Sub).globalSet(p.sliceLeft)
 	p.check(c, false)
 	return *c.op(opEnd)
+}
+
+// growBody is the function that stands for memory.grow. It charges for the pages that there are more.
+func (p *pass) growBody() []byte {
+	c := &code{1, 1, typeI32}
+	c.op(opLocalGet, 0, opMemoryGrow, 0, opLocalTee, 1, opI32Const).signed(-1).op(opI32Ne, opIf, blockVoid)
+	c.globalGet(p.sliceLeft).op(opLocalGet, 0, opI64ExtendU).i64(growShift).op(opI64Shl, opI64Sub).globalSet(p.sliceLeft)
+	p.check(c, false)
+	return *c.op(opEnd, opLocalGet, 1, opEnd)
 }
 
 // takeBody is the function that takes fuel from the slice.

@@ -2,6 +2,7 @@ package meter_test
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -85,6 +86,156 @@ func TestInstrument_stopsAtTheSamePlace(t *testing.T) {
 	}
 }
 
+// TestInstrument_takesTheSameInSlicesOfEverySize has programs take the same fuel, and run out of it at the same point, whatever the size of
+// slices is.
+func TestInstrument_takesTheSameInSlicesOfEverySize(t *testing.T) {
+	t.Parallel()
+	engine := newEngine(t)
+	const fuel = 3_000_000
+	count := func(m *Module) { m.Global(I32, true, I32Const(0)); m.Export("count", ExternGlobal, 0) }
+	counting := Code(GlobalGet(0), I32Const(1), I32Add, GlobalSet(0))
+	again := func(m *Module) {
+		count(m)
+		self := m.NextFunc()
+		m.Func(Signature{Params: []ValType{I32}}, nil, counting, LocalGet(0),
+			If(LocalGet(0), I32Const(1), I32Sub, Call(self), LocalGet(0), I32Const(1), I32Sub, Call(self)))
+	}
+	for _, test := range []struct {
+		name string
+		wasm []byte
+		ends bool
+	}{
+		{"loop", run(nil, Code(Loop(counting, Br(0)), Unreachable), count), false},
+		{"loop_that_ends", run(nil, Code(
+			I32Const(50_000), LocalSet(0), Loop(counting, LocalGet(0), I32Const(1), I32Sub, LocalTee(0), BrIf(0)), I32Const(0)), count), true},
+		{"fills", run(nil, Code(Loop(counting, I32Const(0), I32Const(0), I32Const(30_000), MemoryFill, Br(0)), Unreachable), count), false},
+		{"grows", run(nil, Code(Loop(counting, I32Const(1), MemoryGrow, Drop, Br(0)), Unreachable), count), false},
+		{"calls", run(nil, Code(I32Const(60), Call(0), I32Const(0)), again), false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			type outcome struct {
+				left  int64
+				count uint64
+				err   string
+			}
+			outcomes := map[outcome][]int64{}
+			for _, size := range []int64{1, 7, 999, 40_000, 123_456, meter.SliceUnits} {
+				g, err := startMetered(engine, test.wasm, fuel)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer g.close()
+				g.global(meter.SliceSize).Set(uint64(size))
+				_, err = g.call("run", 0)
+				if (err == nil) != test.ends || (g.fuelLeft() < 0) == test.ends {
+					t.Fatalf("slices of %d: error is %v, %d units are left", size, err, g.fuelLeft())
+				}
+				of := outcome{g.fuelLeft(), g.global("count").Get(), fmt.Sprint(err)}
+				outcomes[of] = append(outcomes[of], size)
+			}
+			if len(outcomes) != 1 {
+				t.Errorf("outcomes by the size of slices: %v", outcomes)
+			}
+		})
+	}
+}
+
+// TestInstrument_refusesTooManyVariablesAndResults has modules at the limits and beyond.
+func TestInstrument_refusesTooManyVariablesAndResults(t *testing.T) {
+	t.Parallel()
+	function := func(s Signature, locals uint32) func(m *Module) {
+		return func(m *Module) { m.Func(s, []Locals{{Count: locals, Type: I64}}, Unreachable) }
+	}
+	many := func(count int) []ValType { return slices.Repeat([]ValType{I64}, count) }
+	for _, test := range []struct {
+		name string
+		edit func(m *Module)
+		want string
+	}{
+		{"variables", function(Signature{}, 2000), ""},
+		{"variables_too_many", function(Signature{}, 2001), "has a function with 2001 variables or more, parameters included, the limit is 2000"},
+		{"variables_and_parameters", function(Signature{Params: many(1000)}, 1000), ""},
+		{"variables_and_parameters_too_many", function(Signature{Params: many(1000)}, 1001), "the limit is 2000"},
+		{"parameters_too_many", function(Signature{Params: many(1001)}, 0), "has a function with 1001 parameters, the limit is 1000"},
+		{"results", function(Signature{Results: many(16)}, 0), ""},
+		{"results_too_many", function(Signature{Results: many(17)}, 0), "has a function or block with 17 results, the limit is 16"},
+		{"results_of_a_block_too_many", func(m *Module) { m.Type(Signature{Results: many(17)}) }, "the limit is 16"},
+	} {
+		_, err := meter.Instrument(run(nil, I32Const(0), test.edit))
+		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: error is %v, must say %q", test.name, err, test.want)
+		}
+	}
+}
+
+// TestInstrument_chargesWhatIsMoved has loops whose rounds differ by what the engine moves, and by nothing that runs.
+func TestInstrument_chargesWhatIsMoved(t *testing.T) {
+	t.Parallel()
+	engine := newEngine(t)
+	const rounds = 1000
+	// used is the fuel of a round that has some code besides what counts it.
+	used := func(locals []Locals, body []byte, edit func(m *Module)) int64 {
+		g, err := startMetered(engine, run(locals, Code(
+			Loop(body, LocalGet(0), I32Const(1), I32Sub, LocalTee(0), BrIf(0)), I32Const(0)), func(m *Module) {
+			m.Global(I32, true, I32Const(0))
+			if edit != nil {
+				edit(m)
+			}
+		}), plentyOfFuel)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer g.close()
+		before := g.fuelLeft()
+		if _, err := g.call("run", rounds); err != nil {
+			t.Fatal(err)
+		}
+		return (before - g.fuelLeft()) / rounds
+	}
+	const many = 1000
+	assign := func(variables int) []byte {
+		var code []byte
+		for i := range variables {
+			code = Code(code, I64Const(1), LocalSet(uint32(1+i)))
+		}
+		return code
+	}
+	locals := []Locals{{Count: many, Type: I64}}
+	never := func(variables int) []byte { return Code(GlobalGet(0), If(assign(variables))) }
+	// The code itself is charged where it stands, and never runs; what it assigns, at the end of its block and at the head of the loop.
+	if few, much := used(locals, never(1), nil), used(locals, never(many), nil); much-few < 2*(many-1)/4-1 || much-few > 2*many/4 {
+		t.Errorf("a round takes %d units with one variable that may be assigned, %d with %d", few, much, many)
+	}
+	call := func(params, results int) (code []byte, edit func(m *Module)) {
+		signature := Signature{Params: slices.Repeat([]ValType{I64}, params), Results: slices.Repeat([]ValType{I64}, results)}
+		return Code(Repeat(params, LocalGet(1)), Call(0), Repeat(results, Drop)), func(m *Module) {
+			m.Func(signature, nil, Repeat(results, I64Const(1)))
+		}
+	}
+	code, edit := call(0, 0)
+	none := used(locals, code, edit)
+	code, edit = call(400, 0)
+	if got := used(locals, code, edit) - none; got != 400+400/4 {
+		t.Errorf("400 parameters take %d units", got)
+	}
+	code, edit = call(0, 16)
+	if got := used(locals, code, edit) - none; got != 16+16/4 {
+		t.Errorf("16 results take %d units", got)
+	}
+	// A block with 16 results, at whose end two ways meet.
+	carry := func(results int) []byte {
+		types := slices.Repeat([]ValType{I64}, results)
+		kind := (&Module{}).Type(Signature{Results: types})
+		return Code([]byte{0x02, byte(kind)}, Repeat(results, LocalGet(1)), GlobalGet(0), BrIf(0), []byte{0x0B}, Repeat(results, Drop))
+	}
+	types := func(results int) func(m *Module) {
+		return func(m *Module) { m.Type(Signature{Results: slices.Repeat([]ValType{I64}, results)}) }
+	}
+	if got := used(locals, carry(16), types(16)) - used(locals, carry(0), types(0)); got != 16+16/4 {
+		t.Errorf("a block with 16 results takes %d units more than one without", got)
+	}
+}
+
 // TestInstrument_fuelIsProportional counts what is known.
 func TestInstrument_fuelIsProportional(t *testing.T) {
 	t.Parallel()
@@ -102,7 +253,7 @@ func TestInstrument_fuelIsProportional(t *testing.T) {
 		}
 		return before - g.fuelLeft()
 	}
-	const units = 6 // a loop of five instructions
+	const units = 7 // a loop of five instructions, of which one assigns
 	base := used(1)
 	for _, times := range []uint64{2, 1000, 1_000_000} {
 		if got := used(times) - base; got != units*int64(times-1) {

@@ -13,7 +13,8 @@ import (
 const (
 	tableElementsMax = 100_000    // whose memory the engine's limit does not cover; one a function is usual
 	parametersMax    = 1_000      // of a function
-	localsMax        = 50_000     // of a function
+	resultsMax       = 16         // of a function or a block; Go and TinyGo have one at most
+	variablesMax     = 2_000      // of a function, its parameters included
 	nestingMax       = 5_000      // blocks within blocks; Go nests one for every point where a function can resume
 	loopNestingMax   = 500        // loops within loops, which cost the compiler most
 	targetsMax       = 100_000    // of one br_table
@@ -50,8 +51,9 @@ func Limits() []Limit {
 	}
 	return append(all,
 		Limit{"elements of its table", tableElementsMax}, Limit{"globals that may change", mutableMax},
-		Limit{"parameters and results of all types together", parametersAll}, Limit{"parameters and results of a function", parametersMax},
-		Limit{"local variables of a function", localsMax}, Limit{"local variables of all functions together", localsAll},
+		Limit{"parameters and results of all types together", parametersAll}, Limit{"parameters of a function", parametersMax},
+		Limit{"results of a function or a block", resultsMax}, Limit{"variables of a function, its parameters included", variablesMax},
+		Limit{"local variables of all functions together", localsAll},
 		Limit{"bytes of a function", bodyBytesMax}, Limit{"blocks within blocks", nestingMax}, Limit{"loops within loops", loopNestingMax},
 		Limit{"targets of a branch", targetsMax},
 	)
@@ -251,8 +253,12 @@ func (m *module) readType(s *scanner) {
 	params := s.count()
 	s.take(params)
 	results := s.take(s.count())
-	if count := int(params) + len(results); s.err == nil && count > parametersMax {
-		s.fail(fmt.Errorf("has a function with %d parameters and results, the limit is %d", count, parametersMax))
+	switch {
+	case s.err != nil:
+	case params > parametersMax:
+		s.fail(fmt.Errorf("has a function with %d parameters, the limit is %d", params, parametersMax))
+	case len(results) > resultsMax:
+		s.fail(fmt.Errorf("has a function or block with %d results, the limit is %d", len(results), resultsMax))
 	}
 	if m.parameters += int(params) + len(results); s.err == nil && m.parameters > parametersAll {
 		s.fail(fmt.Errorf("has types with more than %d parameters and results in all", parametersAll))

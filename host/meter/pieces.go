@@ -6,7 +6,7 @@ import (
 )
 
 // unitsMerged is the most that code may take to be charged with what precedes it, though it may be branched over.
-const unitsMerged = 40
+const unitsMerged = 100
 
 // step is one instruction of the function that is rewritten.
 type step struct {
@@ -21,11 +21,11 @@ const none = -1
 // piece is code that is charged at its beginning: from where branches meet or part to where they meet or part again. What follows a
 // conditional branch belongs to what precedes it.
 type piece struct {
-	units int64
+	fuel quarters
 	// outer is a piece that always runs before this one and as often, if there is one.
 	outer  int
 	kind   pieceKind
-	merged int64 // units of other pieces that it is charged with
+	merged quarters // of other pieces that it is charged with
 }
 
 type pieceKind int
@@ -41,15 +41,18 @@ const unitsBetweenPauses = 100_000
 
 // frame is a block that is open.
 type frame struct {
-	op       uint16
-	piece    int  // where it was opened
-	live     bool // can be reached
-	targeted bool // by a branch to its end
+	op        uint16
+	signature signature
+	piece     int  // where it was opened
+	head      int  // of a loop that is live, the piece at its head
+	live      bool // can be reached
+	targeted  bool // by a branch to its end
 }
 
 // plan reads the code of a function and divides it into pieces.
 func (p *pass) plan(s *scanner) error {
 	p.steps, p.pieces, p.frames = p.steps[:0], p.pieces[:0], p.frames[:0]
+	p.assigned.begin(s.variables)
 	begun := none // piece that begins with the next step
 	current, live := none, true
 	begin := func(outer int, kind pieceKind) {
@@ -69,7 +72,7 @@ func (p *pass) plan(s *scanner) error {
 		p.steps = append(p.steps, step{op: i.op, size: i.size, piece: begun})
 		begun = none
 		if live {
-			p.pieces[current].units += p.units(&i)
+			p.pieces[current].fuel += p.fuel(&i)
 			if i.op == opCall && !p.functions[i.index].checked {
 				sincePause += p.functions[i.index].total
 			}
@@ -79,14 +82,17 @@ func (p *pass) plan(s *scanner) error {
 			}
 		}
 		switch i.op {
+		case opLocalSet, opLocalTee:
+			p.assigned.assign(i.index)
 		case opBlock, opLoop, opIf:
-			p.frames = append(p.frames, frame{op: i.op, piece: current, live: live})
-			if live && i.op != opBlock {
-				if i.op == opLoop {
-					begin(none, loop)
-				} else {
-					begin(current, plain)
-				}
+			p.assigned.open()
+			p.frames = append(p.frames, frame{op: i.op, signature: i.signature, piece: current, live: live})
+			switch {
+			case live && i.op == opLoop:
+				begin(none, loop)
+				p.frames[len(p.frames)-1].head = current
+			case live && i.op == opIf:
+				begin(current, plain)
 			}
 		case opElse:
 			top := &p.frames[len(p.frames)-1]
@@ -98,14 +104,26 @@ func (p *pass) plan(s *scanner) error {
 		case opEnd:
 			top := p.frames[len(p.frames)-1]
 			p.frames = p.frames[:len(p.frames)-1]
+			if len(p.frames) == 0 {
+				break
+			}
+			moved := p.assigned.close()
 			switch top.op {
+			case opLoop:
+				if top.live {
+					p.pieces[top.head].fuel += moved + quarters(top.signature.params)
+				}
+				moved = 0 // nothing meets at its end
 			case opBlock, opElse:
 				live = top.live && (live || top.targeted)
 			case opIf:
 				live = top.live // a condition that does not hold leads here
 			}
-			if joins := top.op != opBlock || top.targeted; live && joins && len(p.frames) > 0 {
+			if joins := top.op != opBlock || top.targeted; live && joins {
 				begin(top.piece, plain)
+				if top.op != opLoop {
+					p.pieces[current].fuel += moved + quarters(len(top.signature.results)) + quartersJoin
+				}
 			}
 		case opBr, opBrIf:
 			p.target(s, i.index)
@@ -131,26 +149,26 @@ func (p *pass) target(s *scanner, label uint32) {
 	p.frames[len(p.frames)-1-int(label)].targeted = true
 }
 
-// units is the fuel of an instruction, with that of a small function that it calls.
-func (p *pass) units(i *instruction) int64 {
-	units := i.units(p.module)
+// fuel is that of an instruction, with that of a small function that it calls.
+func (p *pass) fuel(i *instruction) quarters {
+	fuel := i.fuel(p.module)
 	if i.op == opCall && p.functions[i.index].small {
-		units += p.functions[i.index].units
+		fuel += quarters(p.functions[i.index].units) * unit
 	}
-	return units
+	return fuel
 }
 
 // merge charges for small pieces where the piece before them is charged.
 func (p *pass) merge() {
 	for i := len(p.pieces) - 1; i >= 0; i-- {
 		inner := &p.pieces[i]
-		if inner.outer == none || inner.units > unitsMerged {
+		if inner.outer == none || inner.fuel > unitsMerged*unit {
 			continue
 		}
-		if outer := &p.pieces[inner.outer]; outer.merged+inner.units <= unitsMerged {
-			outer.merged += inner.units
-			outer.units += inner.units
-			inner.units = 0
+		if outer := &p.pieces[inner.outer]; outer.merged+inner.fuel <= unitsMerged*unit {
+			outer.merged += inner.fuel
+			outer.fuel += inner.fuel
+			inner.fuel = 0
 		}
 	}
 }

@@ -1,13 +1,13 @@
 package meter
 
 // unitsInHand is the most that a function keeps to itself, in a variable of its own, before it takes it from the slice.
-const unitsInHand = 10_000
+const unitsInHand = 25_000
 
 // rewrite appends the code of a function with what it is charged.
 func (p *pass) rewrite(out []byte, body int) ([]byte, error) {
 	index := p.functionsImported + body
 	s := scanner{rest: p.bodies[body], variables: p.functions[index].variables}
-	s.locals()
+	s.locals(0)
 	locals := p.bodies[body][:len(p.bodies[body])-len(s.rest)]
 	instructions := s.rest
 	if err := p.plan(&s); err != nil {
@@ -45,7 +45,7 @@ type writer struct {
 // begin writes what comes before the first instruction.
 func (w *writer) begin(locals []byte) {
 	for _, piece := range w.pieces[1:] {
-		w.varies = w.varies || piece.kind != plain || piece.units > 0
+		w.varies = w.varies || piece.kind != plain || piece.fuel > 0
 	}
 	w.varies = w.varies && !w.small
 	w.wrapped = w.varies || w.counted
@@ -56,7 +56,7 @@ func (w *writer) begin(locals []byte) {
 		w.check(&w.code, true)
 	}
 	if !w.small && !w.wrapped {
-		w.code.add(w.sliceLeft, -w.pieces[0].units-1)
+		w.code.add(w.sliceLeft, -w.pieces[0].fuel.units()-1)
 		if w.checked {
 			w.check(&w.code, false)
 		}
@@ -68,22 +68,22 @@ func (w *writer) begin(locals []byte) {
 
 // charge takes the fuel of a piece in hand. At the head of a loop it is taken from the slice when it has become much.
 func (w *writer) charge(piece *piece) {
-	if !w.varies || piece.units == 0 && piece.kind == plain {
+	if !w.varies || piece.fuel == 0 && piece.kind == plain {
 		return
 	}
 	w.code.op(opLocalGet).unsigned(w.inHand)
 	switch piece.kind {
 	case plain:
-		w.code.i64(piece.units).op(opI64Add, opLocalSet).unsigned(w.inHand)
+		w.code.i64(piece.fuel.units()).op(opI64Add, opLocalSet).unsigned(w.inHand)
 	case loop:
 		// A loop without instructions takes time as well.
-		w.code.i64(piece.units+1).op(opI64Add, opLocalTee).unsigned(w.inHand)
+		w.code.i64(piece.fuel.units()+1).op(opI64Add, opLocalTee).unsigned(w.inHand)
 		w.code.i64(unitsInHand).op(opI64GtS, opIf, blockVoid)
 		w.code.op(opLocalGet).unsigned(w.inHand).op(opCall).unsigned(w.take)
 		w.code.i64(0).op(opLocalSet).unsigned(w.inHand).op(opEnd)
 	case pause:
 		w.code.op(opCall).unsigned(w.take)
-		w.code.i64(piece.units).op(opLocalSet).unsigned(w.inHand)
+		w.code.i64(piece.fuel.units()).op(opLocalSet).unsigned(w.inHand)
 	}
 }
 
@@ -104,6 +104,9 @@ func (w *writer) instruction(op uint16, bytes []byte) {
 		}
 	case opMemoryInit, opMemoryCopy, opMemoryFill, opTableInit, opTableCopy:
 		w.bulk()
+	case opMemoryGrow:
+		w.code.op(opCall).unsigned(w.grow)
+		return
 	}
 	w.code.op(bytes...)
 }
@@ -126,7 +129,7 @@ func (w *writer) end() {
 	if w.varies {
 		w.code.op(opLocalGet).unsigned(w.inHand).op(opI64Sub)
 	}
-	w.code.i64(w.pieces[0].units + 1).op(opI64Sub).globalSet(w.sliceLeft)
+	w.code.i64(w.pieces[0].fuel.units() + 1).op(opI64Sub).globalSet(w.sliceLeft)
 	if w.checked {
 		w.check(&w.code, false)
 	}
