@@ -47,7 +47,7 @@ func (u *unit) Query(ctx context.Context, query int, arguments []store.Value, ro
 	first := !u.begun
 	p, err := u.pipeline(ctx)
 	if err != nil {
-		return err
+		return u.deadline.judge(err)
 	}
 	if first { // a commit's fence pins the settings by itself
 		u.params.reset()
@@ -69,7 +69,7 @@ func (u *unit) Query(ctx context.Context, query int, arguments []store.Value, ro
 	if err != nil {
 		u.giveBack()
 	}
-	return err
+	return u.deadline.judge(err)
 }
 
 // Commit applies the steps and moves the checkpoint. See [store.Tx].
@@ -82,12 +82,12 @@ func (u *unit) Commit(ctx context.Context, commit store.Commit) error {
 	ctx, cancel := u.deadline.within(ctx, false)
 	defer cancel()
 	if u.begun { // what was queried before is lost with the transaction
-		return u.commit(ctx, &commit)
+		return u.deadline.judge(u.commit(ctx, &commit))
 	}
-	return withoutNames(func() error {
+	return u.deadline.judge(withoutNames(func() error {
 		u.giveBack()
 		return u.commit(ctx, &commit)
-	})
+	}))
 }
 
 func (u *unit) commit(ctx context.Context, commit *store.Commit) error {

@@ -116,10 +116,17 @@ func (d *deadline) exceeded(s *statement, err error) error {
 		return &store.RejectedError{Statement: s.name, Reason: fmt.Sprintf("a row of the result has more than %d MiB", store.ResultBytesMax>>20)}
 	case errors.As(err, &pg):
 		return d.refused(s, pg)
-	case errors.Is(context.Cause(d.ctx), errOvertime) && d.store.lives():
-		return d.overtime()
 	}
 	return nil
+}
+
+// judge looks at what a call has ended with when its time was up. A server that does not answer any more is to blame itself.
+func (d *deadline) judge(err error) error {
+	var limit *store.LimitError
+	if errors.Is(err, store.ErrTransient) && !errors.As(err, &limit) && errors.Is(context.Cause(d.ctx), errOvertime) && d.store.lives() {
+		return d.overtime()
+	}
+	return err
 }
 
 func (d *deadline) overtime() error {
