@@ -266,7 +266,9 @@ func TestLimits_areSetForTheTransaction(t *testing.T) {
 		execute(t, conn, `GRANT USAGE ON SCHEMA pupwasm TO limits_granted; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA pupwasm TO limits_granted;
 			GRANT USAGE, UPDATE ON ALL SEQUENCES IN SCHEMA pupwasm TO limits_granted; CREATE SCHEMA sums AUTHORIZATION limits_granted;
 			GRANT SET ON PARAMETER temp_file_limit TO limits_granted`)
-		t.Cleanup(func() { execute(t, connectTo(t, pgtest.Shared(t).DSN), "REVOKE SET ON PARAMETER temp_file_limit FROM limits_granted") })
+		t.Cleanup(func() {
+			execute(t, connectTo(t, pgtest.Shared(t).DSN), "REVOKE SET ON PARAMETER temp_file_limit FROM limits_granted")
+		})
 		if got, want := note(t, db, asRole, "", postgres.Options{}), "1min 30s 4MB 1 0 1GB"+transaction; got != want {
 			t.Errorf("the settings %v are %q, must be %q", settings, got, want)
 		}
