@@ -143,7 +143,7 @@ func (f *flow) cut(from *stretch) []batch {
 
 // blame adds to an error of the guest or its SQL which events it came with, unless it names one itself.
 func blame(err error, first, last int64) error {
-	if !isFailure(err) || faultPosition(err) > 0 {
+	if !isFailure(err) && !isLimit(err) || faultPosition(err) > 0 {
 		return err
 	}
 	if first == last {

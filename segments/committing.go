@@ -30,7 +30,10 @@ func (f *flow) commitWindow(ctx context.Context, w *window) error {
 		err = f.write(ctx, w, commit)
 	}
 	if err != nil {
-		if isRejected(err) && w.batches > 1 {
+		if isLimit(err) {
+			f.limited = w.through
+		}
+		if (isRejected(err) || isLimit(err)) && w.batches > 1 {
 			return &refusedWindow{through: w.through, err: err}
 		}
 		if isRejected(err) && w.events > 1 {

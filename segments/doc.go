@@ -13,7 +13,8 @@
 //
 // A segment ends for one of these reasons, and none of them ends the process or another segment: the runner stops it, its claim is
 // lost ([store.ErrFenced]), it has reached the position where it is merged, the database is away ([store.ErrTransient]) or another
-// server has the log ([store.ErrOtherLog]). The guest or its SQL may be at fault, or the log may not be the one that the rows were built from
+// server has the log ([store.ErrOtherLog]). The guest or its SQL may be at fault, also where it has met a limit ([store.LimitError]) three times
+// in a row, or the log may not be the one that the rows were built from
 // ([store.LogError]): that is recorded and keeps the segment unclaimed until the module is installed again. The checkpoint in the
 // database is the only truth about progress: after any error a segment is claimed again and starts from there.
 //

@@ -23,6 +23,7 @@ type runner struct {
 	wake      chan struct{} // something changed: a module, a view, or the end of a segment
 	done      chan struct{} // closed when run returned
 	quit      chan struct{} // closed by stop
+	limits    repeats       // that batches have met
 	events    atomic.Int64
 	deadlocks atomic.Int64
 	ready     atomic.Bool // the module is installed, and fits what is in the database

@@ -39,7 +39,8 @@ type segment struct {
 	isolateThrough int64
 	isolateEvents  int
 
-	deadlocks int // that commits have met
+	limited   int64 // where the window ends that has met a limit
+	deadlocks int   // that commits have met
 }
 
 func newSegment(r *runner, claim store.Claim) *segment {
@@ -71,17 +72,18 @@ func (s *segment) leave() {
 	s.cancel()
 }
 
-// run applies events until ctx ends, which it looks at between batches only; what is under way then has stopGrace to end. A segment
+// run applies events until ctx ends, which it looks at between batches only; what is under way then has its grace to end. A segment
 // that is being merged ends at its barrier.
 func (s *segment) run(ctx context.Context) error {
 	worker := s.runner.worker
-	working, stop := outliving(ctx, stopGrace)
+	working, stop := outliving(ctx, s.grace())
 	defer stop()
 	if err := s.joinLog(working); err != nil {
 		return err
 	}
 	s.reader = worker.feed.join(s.logID, s.request, s.runner.divider)
 	defer worker.feed.leave(s.reader)
+	s.isolateThrough = s.runner.limits.through(s.number, s.claim.Position) // a batch that has met a limit is tried by itself
 	for {
 		err := newFlow(s).run(ctx, working)
 		var refused *refusedWindow
@@ -121,17 +123,28 @@ func faultPosition(err error) int64 {
 	return 0
 }
 
-// isFailure tells whether the guest or its SQL is to blame, or the log is not the one that the rows were built from: the segment would
+// isFailure tells whether the guest or its SQL is to blame, for a limit too when it was met often enough, or the log is not the one that the rows were built from: the segment would
 // fail again.
 func isFailure(err error) bool {
 	var fault *host.Fault
 	var log *store.LogError
-	return errors.As(err, &fault) || errors.As(err, &log) || isRejected(err)
+	var limit *limitFault
+	return errors.As(err, &fault) || errors.As(err, &log) || errors.As(err, &limit) || isRejected(err)
 }
 
 // stopGrace is how long a batch may go on after the segment was asked to stop: a database that does not answer must not keep a
 // process from ending.
 const stopGrace = 30 * time.Second
+
+// stopGraceSQL is the same where SQL of the module runs, which may be endless: it is interrupted, and the batch is applied again later.
+const stopGraceSQL = time.Second
+
+func (s *segment) grace() time.Duration {
+	if s.runner.module.Description.HasSQL() {
+		return stopGraceSQL
+	}
+	return stopGrace
+}
 
 // outliving returns a context that ends some time after its parent.
 func outliving(parent context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
@@ -158,6 +171,7 @@ func (s *segment) finish(err error) {
 	for _, guest := range s.guests {
 		guest.Close(ctx)
 	}
+	err = s.judge(err)
 	s.err = err
 	if err != nil && !isFailure(err) {
 		s.runner.worker.feed.clear() // the log may be another by now

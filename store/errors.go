@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 var (
@@ -103,6 +104,38 @@ type RejectedError struct {
 
 func (e *RejectedError) Error() string {
 	return fmt.Sprintf("the database refuses %s: %s", e.Statement, e.Reason)
+}
+
+// LimitError says that SQL of a projection has met a limit of time, memory or disk. Nothing was written. The database may only have been
+// busy, so that it is an [ErrTransient] too; what meets its limit each time that the same events are tried is at fault itself.
+type LimitError struct {
+	Statement string // the name of the write or query in the catalogue, or of several
+	Limit     string // what it has done, with the limit: "ran for longer than 1m0s"
+	Remedy    string // how the limit is raised
+}
+
+func (e *LimitError) Error() string { return e.Statement + " " + e.Limit + ": " + e.Remedy }
+
+// Is makes it an [ErrTransient].
+func (e *LimitError) Is(target error) bool { return target == ErrTransient }
+
+// The limits that every store has words for.
+const (
+	raiseStatement   = "--statement-timeout raises the limit"
+	raiseTransaction = "--transaction-timeout raises the limit, and a smaller --batch needs less of it"
+)
+
+// StatementTooLong says that a statement or query of a module ran for longer than it may.
+func StatementTooLong(statement string, limit time.Duration) error {
+	return &LimitError{Statement: statement, Limit: fmt.Sprintf("ran for longer than %s", limit), Remedy: raiseStatement}
+}
+
+// TransactionTooLong says that the statements and queries of a batch took longer than they may together.
+func TransactionTooLong(statement string, limit time.Duration) error {
+	return &LimitError{
+		Statement: statement, Limit: fmt.Sprintf("ran when all statements and queries of the batch had taken longer than %s", limit),
+		Remedy: raiseTransaction,
+	}
 }
 
 // LogError says that a checkpoint does not belong to the log that the database has: to go on would leave events out, or apply others

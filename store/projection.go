@@ -68,7 +68,7 @@ type Tx interface {
 	//
 	// # Errors
 	//
-	// [*RejectedError] when the database refuses the arguments, [ErrTransient].
+	// [*RejectedError] when the database refuses the arguments, or the result is too large; [*LimitError]; [ErrTransient].
 	Query(ctx context.Context, query int, arguments []Value, rows *Rows) error
 
 	// Commit applies the steps in order and moves the checkpoint from the claim's position to the commit's, in one
@@ -78,8 +78,8 @@ type Tx interface {
 	//
 	// # Errors
 	//
-	// [ErrFenced], [ErrOtherLog], [*RejectedError], [ErrTransient]. Nothing was written, except that after ErrTransient, or when ctx ended,
-	// the commit may have arrived: a new claim tells the position.
+	// [ErrFenced], [ErrOtherLog], [*RejectedError], [*LimitError], [ErrTransient]. Nothing was written, except that after an ErrTransient that
+	// is no LimitError, or when ctx ended, the commit may have arrived: a new claim tells the position.
 	Commit(ctx context.Context, commit Commit) error
 
 	// Rollback ends the unit of work. After Commit it does nothing.
@@ -113,9 +113,10 @@ const (
 // Reset empties the result for another one, of so many values a row.
 func (r *Rows) Reset(width int) { r.Width, r.Values, r.bytes = width, r.Values[:0], 0 }
 
-// Reserve counts a value of so many bytes before it is added, and refuses what is beyond [ResultBytesMax].
-func (r *Rows) Reserve(bytes int) error {
-	if r.bytes += valueBytes + bytes; r.bytes > ResultBytesMax {
+// Reserve counts a value of so many bytes before memory is taken for it, with the elements that it has as an array, and refuses what is
+// beyond [ResultBytesMax].
+func (r *Rows) Reserve(bytes, elements int) error {
+	if r.bytes += valueBytes*(1+elements) + bytes; r.bytes > ResultBytesMax {
 		return fmt.Errorf("the result has more than %d MiB", ResultBytesMax>>20)
 	}
 	return nil

@@ -118,6 +118,7 @@ func (t target) open(globals *globalOptions) (store.Store, error) {
 	if t.dialect == migrations.SQLite {
 		opened, err := sqlite.Open(t.address, sqlite.Options{
 			Schema: globals.schema, PayloadBytesMax: globals.payloadMax, Durable: globals.durable,
+			StatementTimeout: globals.limits.statement, TransactionTimeout: globals.limits.transaction,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", t, err)
@@ -127,6 +128,7 @@ func (t target) open(globals *globalOptions) (store.Store, error) {
 	opened, err := postgres.Open(t.address, postgres.Options{
 		Schema: globals.schema, PayloadBytesMax: globals.payloadMax, Durable: globals.durable, ConnectionsMax: globals.connections,
 		Lazy: !globals.host, Isolation: postgres.Isolation(globals.isolation),
+		StatementTimeout: globals.limits.statement, TransactionTimeout: globals.limits.transaction, TempFileBytesMax: int64(globals.limits.tempFiles) << 20,
 	})
 	if err != nil {
 		return nil, usagef("%s: %v", t, err)

@@ -1,64 +1,60 @@
-package main
+package main_test
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
-	"github.com/pupwasm/pupwasm/host"
-	"github.com/pupwasm/pupwasm/internal/guestbuild"
+	"github.com/pupwasm/pupwasm/host/abi"
+	"github.com/pupwasm/pupwasm/host/hosttest"
 )
 
-const limitsPage = `# Limits
-
-Everything that is bounded, as 'pupwasm inspect --limits' shows it. Flags are of 'pupwasm run' and of all commands that run modules; fields
-are of package host (Limits) and of the stores (Options). Where a setting is missing, the limit is fixed. What exceeds a limit is refused, or
-ends its batch, in one line that says which limit it was and how to raise it.
-
-This page is made from the code: 'go test ./cmd/pupwasm -run TestLimits -update'.
-`
-
-// TestLimits_thePageIsWhatTheCodeHas compares docs/limits.md with the table.
-func TestLimits_thePageIsWhatTheCodeHas(t *testing.T) {
-	t.Parallel()
-	var page strings.Builder
-	page.WriteString(limitsPage)
-	for _, group := range allLimits(host.DefaultLimits()) {
-		fmt.Fprintf(&page, "\n## %s\n\n| | default | setting |\n|---|---|---|\n", strings.ToUpper(group.Of[:1])+group.Of[1:])
-		for _, limit := range group.Limits {
-			setting := limit.Setting
-			if setting != "" {
-				setting = "`" + strings.ReplaceAll(setting, ", ", "`, `") + "`"
-			}
-			fmt.Fprintf(&page, "| %s | %s | %s |\n", limit.What, limit.Value, setting)
-		}
+// writeEndless makes a folder with a module whose write does not end, on either database.
+func writeEndless(t *testing.T) string {
+	t.Helper()
+	guest := &hosttest.Guest{
+		Describe: fmt.Sprintf(`{"name":"evil","version":1,"ordering":"global","tables":[{"name":"t","columns":[{"name":"id","type":"i64"}],"key":["id"]}],
+			"writes":[{"name":"w","sql":%q,"unordered":true}]}`,
+			"INSERT INTO {t} (id) WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x % 1000 + 1 FROM c) SELECT count(*) FROM c"),
+		Reply: append(abi.AppendReply(nil, 1, abi.MutationHeaderSize), abi.AppendMutation(nil, 0, 0, 0)...),
 	}
-	file := filepath.Join(guestbuild.Root(t), "docs", "limits.md")
-	if updating := flag.Lookup("update"); updating.Value.String() == "true" { // it is defined in script_test.go
-		if err := os.WriteFile(file, []byte(page.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "evil.wasm"), guest.Wasm(), 0o644); err != nil {
+		t.Fatal(err)
 	}
-	if text, err := os.ReadFile(file); err != nil || string(text) != page.String() {
-		t.Errorf("docs/limits.md is not what the code has (%v): run the test with -update", err)
-	}
+	return folder
 }
 
-// TestLimits_everySettingThatIsAFlagIsOne looks for the flags that the table names.
-func TestLimits_everySettingThatIsAFlagIsOne(t *testing.T) {
+// TestLimits_aHostStopsAndSaysWhichLimit runs a module whose statement does not end: the host says so and ends, or ends when it is told to.
+func TestLimits_aHostStopsAndSaysWhichLimit(t *testing.T) {
 	t.Parallel()
-	flags := newRunCommand(&globalOptions{}).Flags()
-	appending := newAppendCommand(&globalOptions{}).Flags()
-	for _, group := range allLimits(host.DefaultLimits()) {
-		for _, limit := range group.Limits {
-			setting, _, _ := strings.Cut(strings.ReplaceAll(limit.Setting, ",", " "), " ")
-			name, isFlag := strings.CutPrefix(setting, "--")
-			if isFlag && flags.Lookup(name) == nil && appending.Lookup(name) == nil {
-				t.Errorf("%s: there is no flag --%s", limit.What, name)
+	eachDatabase(t, func(t *testing.T, database string) {
+		folder := writeEndless(t)
+		run(t, database, "migrate", "up")
+		appendLines(t, database, "one")
+		once := start(t, database, "run", "--once", "--statement-timeout", "200ms", "--retry-min", "1ms", "--retry-max", "1ms", folder)
+		const want = `write "w" ran for longer than 200ms: --statement-timeout raises the limit`
+		if code := once.wait(t); code != 1 || !strings.Contains(once.output.String(), "3 times in a row, event 1: "+want) {
+			t.Errorf("run --once exits with %d: %s", code, once.output)
+		}
+		if status := run(t, database, "status", "evil"); !strings.Contains(status, want) {
+			t.Errorf("status is %s", status)
+		}
+		follows := start(t, database, "run", "--statement-timeout", "100h", folder)
+		follows.awaitLog(t, "projection installed")
+		follows.signal(syscall.SIGTERM)
+		if code := follows.wait(t); code != 0 {
+			t.Errorf("a host that is told to stop exits with %d: %s", code, follows.output)
+		}
+		for _, flag := range []string{"--statement-timeout=-1s", "--transaction-timeout=1us", "--temp-file-limit=0"} {
+			refused := start(t, database, "run", flag, folder)
+			name, _, _ := strings.Cut(flag, "=")
+			if code := refused.wait(t); code != 2 || !strings.Contains(refused.output.String(), name+" must be ") {
+				t.Errorf("%s exits with %d: %s", flag, code, refused.output)
 			}
 		}
-	}
+	})
 }

@@ -29,6 +29,7 @@ type globalOptions struct {
 	connections int
 	isolation   string
 	host        bool // connections are made ready before they are needed
+	limits      limitOptions
 
 	log zerolog.Logger
 

@@ -40,6 +40,7 @@ func (o *runOptions) addFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.runtime.strict, "strict", false, "a module that asks for the time or for random bytes fails; without it, it gets the same ones always, and the log says so")
 	flags.StringVar(&o.digests, "require-digests", "", "load only modules whose SHA-256 this `file` lists, as sha256sum writes it")
 	flags.StringVar(&o.signed, "require-signed", "", "load only modules with a FILE.wasm.sig that verifies by this Ed25519 public `key`, a PEM file ('pupwasm sign')")
+	o.limits.addFlags(flags)
 	addWorkerFlags(flags, &o.worker)
 	o.runtime.addFlags(flags)
 }
@@ -96,6 +97,9 @@ func runRun(ctx context.Context, opts *runOptions, folder string) error {
 	}
 	if !slices.Contains(isolations, opts.isolation) {
 		return usagef("--isolation %q: use auto, role or none", opts.isolation)
+	}
+	if err := opts.limits.check(); err != nil {
+		return err
 	}
 	if err := opts.readTrust(); err != nil {
 		return err

@@ -52,9 +52,16 @@ CREATE TABLE {schema}.segments (
 
 -- pin fixes, for this transaction, every setting that the meaning of a projection's statement depends on, so that a rebuild
 -- on another day, machine or role gives the same rows. It is done by transaction and not by connection, because a pooler
--- hands connections on, and refuses most settings at their start. It also bounds the time of a statement, in milliseconds:
--- a module's SQL may loop. 0 leaves the session's own limit.
-CREATE FUNCTION {schema}.pin(statement_timeout bigint) RETURNS void LANGUAGE plpgsql AS $$
+-- hands connections on, and refuses most settings at their start.
+--
+-- It also bounds what the transaction takes, since a module's SQL may loop, by limits: how long a statement may run, and the whole
+-- transaction, in milliseconds, and how much it may have in temporary files, in kB. 0 leaves the session's own limit. A lock is waited for
+-- during half of a statement's time, so that one that waits is told from one that runs. Memory is work_mem for each node of a plan, times
+-- hash_mem_multiplier where it hashes, times the workers that run it: the one is lowered, there is no more than one of the others.
+CREATE FUNCTION {schema}.pin(limits bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    temp_limit bigint;
+    may_set boolean;
 BEGIN
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog', true),
         pg_catalog.set_config('timezone', 'UTC', true),
@@ -69,13 +76,36 @@ BEGIN
         pg_catalog.set_config('transform_null_equals', 'off', true),
         pg_catalog.set_config('lc_time', 'C', true),
         pg_catalog.set_config('lc_numeric', 'C', true),
-        pg_catalog.set_config('lc_monetary', 'C', true);
+        pg_catalog.set_config('lc_monetary', 'C', true),
+        pg_catalog.set_config('hash_mem_multiplier', '1', true),
+        pg_catalog.set_config('max_parallel_workers_per_gather', '0', true);
+    IF pg_catalog.pg_size_bytes(pg_catalog.current_setting('work_mem')) > 16777216 THEN
+        PERFORM pg_catalog.set_config('work_mem', '16MB', true);
+    END IF;
     -- What IST and its like mean. To set it reads a file, even to what it is.
     IF pg_catalog.current_setting('timezone_abbreviations') <> 'Default' THEN
         PERFORM pg_catalog.set_config('timezone_abbreviations', 'Default', true);
     END IF;
-    IF statement_timeout > 0 THEN
-        PERFORM pg_catalog.set_config('statement_timeout', statement_timeout::text, true);
+    IF limits[1] > 0 THEN
+        PERFORM pg_catalog.set_config('statement_timeout', limits[1]::text, true),
+            pg_catalog.set_config('lock_timeout', greatest(limits[1] / 2, 1)::text, true);
+    END IF;
+    IF limits[2] > 0 AND pg_catalog.current_setting('transaction_timeout', true) IS NOT NULL THEN -- PostgreSQL 17
+        PERFORM pg_catalog.set_config('transaction_timeout', limits[2]::text, true);
+    END IF;
+    IF limits[3] > 0 THEN
+        temp_limit := pg_catalog.pg_size_bytes(pg_catalog.current_setting('temp_file_limit'));
+        IF temp_limit < 0 OR temp_limit > limits[3] * 1024 THEN
+            -- A superuser may set it, and from PostgreSQL 15 on whom the parameter is granted to.
+            IF pg_catalog.current_setting('server_version_num')::integer >= 150000 THEN
+                may_set := pg_catalog.has_parameter_privilege('temp_file_limit', 'SET');
+            ELSE
+                may_set := pg_catalog.current_setting('is_superuser') = 'on';
+            END IF;
+            IF may_set THEN
+                PERFORM pg_catalog.set_config('temp_file_limit', limits[3]::text, true);
+            END IF;
+        END IF;
     END IF;
 END $$;
 
@@ -88,11 +118,11 @@ END $$;
 -- lost its end in a crash, lacks the event that ties the checkpoint to it, or the last one that was read.
 CREATE FUNCTION {schema}.advance(
     of_projection text, of_segment integer, by_owner text, at_epoch bigint, from_position bigint, to_position bigint,
-    durable boolean, statement_timeout bigint,
+    durable boolean, limits bigint[],
     read_log uuid, read_timeline bigint, read_position bigint, read_event uuid
 ) RETURNS void LANGUAGE plpgsql SET enable_seqscan = off SET enable_sort = off AS $$
 BEGIN
-    PERFORM {schema}.pin(statement_timeout);
+    PERFORM {schema}.pin(limits);
     UPDATE {schema}.segments AS s SET position = to_position, updated_at = now(),
         (last_position, last_event) = (
             SELECT coalesce(e.global_position, 0), coalesce(e.event_id, '00000000-0000-0000-0000-000000000000')

@@ -21,7 +21,8 @@ type unit struct {
 	claim     store.Claim
 	conn      *pgxpool.Conn
 	begun     bool
-	foreign   bool        // SQL of a module may have left something in the session
+	foreign   bool // SQL of a module may have left something in the session
+	deadline  deadline
 	params    *parameters // nil when the unit has ended
 }
 
@@ -39,17 +40,18 @@ var (
 
 // Query runs a query of the catalogue. See [store.Tx].
 func (u *unit) Query(ctx context.Context, query int, arguments []store.Value, rows *store.Rows) error {
-	ctx, cancel := u.catalogue.store.bounded(ctx)
-	defer cancel()
 	entry := &u.catalogue.queries[query]
+	u.deadline.asked(u.catalogue.store, entry)
+	ctx, cancel := u.deadline.within(ctx, true)
+	defer cancel()
 	first := !u.begun
 	p, err := u.pipeline(ctx)
 	if err != nil {
-		return err
+		return u.deadline.judge(err)
 	}
 	if first { // a commit's fence pins the settings by itself
 		u.params.reset()
-		u.params.add(pinParams[0], store.I64(u.catalogue.store.statementTimeout()))
+		u.params.add(pinParams[0], u.catalogue.store.transactionLimits())
 		p.send(&statement{sql: u.catalogue.store.queries.pin, params: pinParams}, u.params.values())
 	}
 	u.params.reset()
@@ -67,7 +69,7 @@ func (u *unit) Query(ctx context.Context, query int, arguments []store.Value, ro
 	if err != nil {
 		u.giveBack()
 	}
-	return err
+	return u.deadline.judge(err)
 }
 
 // Commit applies the steps and moves the checkpoint. See [store.Tx].
@@ -76,15 +78,16 @@ func (u *unit) Query(ctx context.Context, query int, arguments []store.Value, ro
 // raises, the server skips the rest.
 func (u *unit) Commit(ctx context.Context, commit store.Commit) error {
 	defer u.Rollback()
-	ctx, cancel := u.catalogue.store.bounded(ctx)
+	u.deadline.writes(u.catalogue, commit.Steps)
+	ctx, cancel := u.deadline.within(ctx, false)
 	defer cancel()
 	if u.begun { // what was queried before is lost with the transaction
-		return u.commit(ctx, &commit)
+		return u.deadline.judge(u.commit(ctx, &commit))
 	}
-	return withoutNames(func() error {
+	return u.deadline.judge(withoutNames(func() error {
 		u.giveBack()
 		return u.commit(ctx, &commit)
-	})
+	}))
 }
 
 func (u *unit) commit(ctx context.Context, commit *store.Commit) error {
@@ -116,13 +119,13 @@ var (
 		{Kind: store.KindI64},
 		{Kind: store.KindI64},
 		{Kind: store.KindBool},
-		{Kind: store.KindI64},
+		{Kind: store.KindI64, Array: true},
 		{Kind: store.KindUUID},
 		{Kind: store.KindI64},
 		{Kind: store.KindI64},
 		{Kind: store.KindUUID},
 	}
-	pinParams = []store.Type{{Kind: store.KindI64}}
+	pinParams = []store.Type{{Kind: store.KindI64, Array: true}}
 )
 
 func (c *catalogue) fence(params *parameters, claim *store.Claim, commit *store.Commit) [][]byte {
@@ -131,7 +134,7 @@ func (c *catalogue) fence(params *parameters, claim *store.Claim, commit *store.
 	values := [...]store.Value{
 		store.Text(claim.Projection), store.I64(int64(claim.Segment)), store.Text(claim.Worker),
 		store.I64(claim.Epoch), store.I64(claim.Position), store.I64(commit.Through), store.Bool(c.store.options.Durable),
-		store.I64(c.store.statementTimeout()), id(commit.Log.ID), store.I64(int64(commit.Log.Timeline)),
+		c.store.transactionLimits(), id(commit.Log.ID), store.I64(int64(commit.Log.Timeline)),
 		store.I64(commit.LastPosition), id(commit.LastEvent),
 	}
 	for i, v := range values {
@@ -233,6 +236,7 @@ func (u *unit) pipeline(ctx context.Context) (*pipeline, error) {
 		u.conn = conn
 	}
 	p := u.catalogue.store.startPipeline(ctx, u.conn)
+	p.deadline = &u.deadline
 	if !u.begun {
 		u.begun, u.foreign = true, u.catalogue.foreign
 		p.send(&beginStatement, nil)

@@ -34,7 +34,7 @@ func (s *Store) Install(ctx context.Context, projection *store.Projection, segme
 		return nil, err
 	}
 	err := pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
-		i := installer{tx: tx, queries: &s.queries, projection: of, catalogue: c, home: s.options.Schema, isolation: s.options.Isolation, timeout: s.statementTimeout()}
+		i := installer{tx: tx, queries: &s.queries, projection: of, catalogue: c, home: s.options.Schema, isolation: s.options.Isolation, limits: s.installLimits()}
 		return i.install(ctx, segments)
 	})
 	if err != nil {
@@ -69,6 +69,9 @@ func (c *catalogue) read(of placed) error {
 			return err
 		}
 		c.expressions, c.foreign = append(c.expressions, expressions), c.foreign || len(expressions) > 0
+		for w := range c.writes {
+			c.writes[w].computes = c.writes[w].computes || plan[w].Table == of.Tables[i].Name && len(expressions) > 0
+		}
 	}
 	for i := range of.Views {
 		view, err := viewOf(of, &of.Views[i])

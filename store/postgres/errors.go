@@ -97,7 +97,8 @@ func transientState(code string) bool {
 	case "08", "40", "53", "57", "58":
 		return true
 	}
-	return code == stateReadOnly || code == stateLockNotAvailable || code == stateIdleTransaction
+	return code == stateReadOnly || code == stateLockNotAvailable || code == stateIdleTransaction ||
+		code == stateTransactionTimeout
 }
 
 // Transient tells whether an error of another connection to PostgreSQL than a store's, such as that of a migration, which goes

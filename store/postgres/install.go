@@ -22,7 +22,7 @@ type installer struct {
 	isolation  Isolation // what is asked for
 	owner      string    // the role that owns the tables, or "" where they are the host's own
 	asOwnerNow bool      // see asOwner
-	timeout    int64     // of a statement, in milliseconds
+	limits     []int64   // see Store.installLimits
 }
 
 func (i *installer) install(ctx context.Context, segments int) error {
@@ -52,7 +52,7 @@ func (i *installer) install(ctx context.Context, segments int) error {
 }
 
 func (i *installer) pin(ctx context.Context) error {
-	if _, err := i.tx.Exec(ctx, i.queries.pin, i.timeout); err != nil {
+	if _, err := i.tx.Exec(ctx, i.queries.pin, i.limits); err != nil {
 		return fmt.Errorf("fixing the settings: %w", err)
 	}
 	return nil

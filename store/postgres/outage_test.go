@@ -204,12 +204,14 @@ func TestCommit_runawayStatementIsStopped(t *testing.T) {
 	must(t, err)
 	handOut(t, db)
 	r := &rig{TB: t, db: db, store: s, catalogue: catalogue, folder: store.NewFolder(p), claim: claims[0]}
-	if err := r.commit(ctx, add("a", 1), store.Mutation{Write: len(p.Writes) - 1}); !errors.Is(err, store.ErrTransient) || !strings.Contains(err.Error(), "statement timeout") {
+	var limit *store.LimitError
+	if err := r.commit(ctx, add("a", 1), store.Mutation{Write: len(p.Writes) - 1}); !errors.Is(err, store.ErrTransient) || !errors.As(err, &limit) ||
+		limit.Statement != `write "endless"` || !strings.Contains(err.Error(), "ran for longer than 2s: --statement-timeout") {
 		t.Errorf("commit: %v", err)
 	}
 	tx := catalogue.Begin(r.claim)
 	var rows store.Rows
-	if err := tx.Query(ctx, len(p.Queries)-1, nil, &rows); !errors.Is(err, store.ErrTransient) {
+	if err := tx.Query(ctx, len(p.Queries)-1, nil, &rows); !errors.Is(err, store.ErrTransient) || !errors.As(err, &limit) || limit.Statement != `query "endless"` {
 		t.Errorf("query: %v", err)
 	}
 	tx.Rollback()

@@ -12,10 +12,11 @@ import (
 
 // pipeline sends statements without waiting and then reads their results in order.
 type pipeline struct {
-	inner *pgconn.Pipeline
-	names *names
-	sent  []*statement
-	more  int // transactions besides the first
+	inner    *pgconn.Pipeline
+	names    *names
+	sent     []*statement
+	more     int       // transactions besides the first
+	deadline *deadline // of the unit of work, or nil
 }
 
 func (s *Store) startPipeline(ctx context.Context, conn *pgxpool.Conn) *pipeline {
@@ -85,7 +86,7 @@ func (r *statementResult) drain() error {
 func (r *statementResult) collect(rows *store.Rows) error {
 	for r.reader.NextRow() {
 		for i, data := range r.reader.Values() {
-			err := rows.Reserve(len(data))
+			err := rows.Reserve(len(data), elementsOf(r.statement.results[i], data))
 			var value store.Value
 			if err == nil {
 				value, err = decodeResult(r.statement.results[i], data)
@@ -140,8 +141,13 @@ func (p *pipeline) translate(at int, err error) error {
 	if p.names.lost(err) {
 		return errNamesLost
 	}
-	if at < len(p.sent) && p.sent[at].name != "" {
-		return rejected(p.sent[at].name, err)
+	if at < len(p.sent) {
+		if err := p.deadline.exceeded(p.sent[at], err); err != nil {
+			return err
+		}
+		if p.sent[at].name != "" {
+			return rejected(p.sent[at].name, err)
+		}
 	}
 	return translate(err)
 }

@@ -34,6 +34,9 @@ func (s *sandbox) check(ctx context.Context, entry *statement) error {
 	}
 	err := s.asOwner(ctx, func() error { return s.projection.read.server(s, ctx, entry, fault) })
 	var pg *pgconn.PgError
+	if errors.As(err, &pg) && (pg.Code == stateCancelled || pg.Code == stateOutOfMemory) {
+		return fault("cannot be planned, which computes its constants: %s", describe(pg))
+	}
 	if errors.As(err, &pg) && !transientState(pg.Code) {
 		return fault("%s", strings.ReplaceAll(describe(pg), " is not yet supported in unquoted SQL function body",
 			" is not possible here: a statement selects, inserts, updates or deletes"))

@@ -21,6 +21,7 @@ type statement struct {
 	params   []store.Type // of one row, or of the whole step when set is true
 	results  []store.Type
 	module   bool   // SQL of the module
+	computes bool   // SQL of the module runs in it: it is, or its table has generated columns or checks
 	owned    bool   // SQL that keeps to rows of one partition key
 	set      bool   // takes a whole step: one array a column
 	kept     string // the name under which the server keeps it prepared; "" for one that is planned each time
@@ -184,7 +185,7 @@ func (s *statement) declare(p placed, sql store.Statement) (selects bool, err er
 	if err != nil {
 		return false, &store.CatalogueError{Item: s.name, Reason: err.Error()}
 	}
-	s.declared, s.clock, s.module = read.SQL, read.Clock, true
+	s.declared, s.clock, s.module, s.computes = read.SQL, read.Clock, true, true
 	return read.Selects, nil
 }
 

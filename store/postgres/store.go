@@ -21,6 +21,7 @@
 //	statements.go the SQL of declarative writes and queries
 //	apply.go      one unit of work: fence, rows, checkpoint and commit in one round trip
 //	pipeline.go   several statements in one round trip
+//	limits.go     what a transaction may take, and who is to blame when it takes more
 //	names.go      statements that the server keeps prepared
 //	warm.go       connections made ready before the first commit
 //	wire.go       values to and from PostgreSQL's binary format
@@ -57,8 +58,15 @@ type Options struct {
 	// few, rows and checkpoint together, so that they are computed again. Appends always wait. Defaults to false.
 	Durable bool
 	// StatementTimeout bounds each statement of a projection, whose SQL may loop. After it the commit or query is a
-	// [store.ErrTransient], since the server may only be busy. Defaults to 1 minute; below 0 the server's own limit holds.
+	// [store.LimitError], since the server may only be busy. A lock is waited for during half of it. Defaults to 1 minute; below 0 the
+	// server's own limits hold.
 	StatementTimeout time.Duration
+	// TransactionTimeout bounds all queries and statements of a unit of work together, in which a guest may ask without end. Defaults to
+	// twice StatementTimeout, 2 minutes at least; below 0 there is no limit.
+	TransactionTimeout time.Duration
+	// TempFileBytesMax bounds what the statements of a transaction may have in temporary files at once, where the role may set
+	// temp_file_limit: a superuser, or whom GRANT SET ON PARAMETER names. Defaults to 1 GiB; below 0 the server's own limit holds.
+	TempFileBytesMax int64
 	// ConnectionsMax bounds the connections for events and batches. Beside them are two for leases, one for the horizon, and one that
 	// listens (see Listen). Defaults to 8, or the DSN's pool_max_conns.
 	ConnectionsMax int
@@ -82,6 +90,12 @@ func (o *Options) withDefaults() {
 	}
 	if o.StatementTimeout == 0 {
 		o.StatementTimeout = time.Minute
+	}
+	if o.TransactionTimeout == 0 {
+		o.TransactionTimeout = max(2*o.StatementTimeout, 2*time.Minute)
+	}
+	if o.TempFileBytesMax == 0 {
+		o.TempFileBytesMax = 1 << 30
 	}
 	if o.ConnectionsMax == 0 {
 		o.ConnectionsMax = 8
@@ -144,6 +158,8 @@ func Open(dsn string, options Options) (*Store, error) {
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	}
 	Encode(config.ConnConfig)
+	// A row is read as a whole before anything can be counted.
+	config.ConnConfig.MaxProtocolMessageBodyLen = max(store.ResultBytesMax, options.PayloadBytesMax) + rowBytesBeside
 	config.AfterConnect = func(_ context.Context, conn *pgx.Conn) error { return checkEncodings(conn.PgConn()) }
 	// Behind a pooler a connection may be sent what another client listens to. The driver would keep it for ever.
 	config.ConnConfig.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) {}
@@ -202,6 +218,9 @@ func (s *Store) Ping(ctx context.Context) error {
 	return nil
 }
 
+// rowBytesBeside is what a row may have besides a payload, or a result: metadata, and names.
+const rowBytesBeside = 4 << 20
+
 const silenceMax = 10 * time.Second
 
 // bounded ends a call to a server that has gone silent, as one does that has lost its power: nothing tells the connection, and
@@ -218,9 +237,6 @@ func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFun
 		cancel()
 	}
 }
-
-// statementTimeout is the limit as the SQL functions take it: in milliseconds, 0 for none.
-func (s *Store) statementTimeout() int64 { return max(s.options.StatementTimeout.Milliseconds(), 0) }
 
 // Close waits for connections in use and closes all.
 func (s *Store) Close() {

@@ -37,7 +37,7 @@ func (c *catalogue) rehearse(ctx context.Context, conn *pgxpool.Conn) error {
 	var params parameters
 	p := c.store.startPipeline(ctx, conn)
 	p.send(&beginStatement, nil)
-	params.add(pinParams[0], store.I64(c.store.statementTimeout()))
+	params.add(pinParams[0], c.store.transactionLimits())
 	p.send(&statement{sql: c.store.queries.pin, params: pinParams}, params.values())
 	for i := range c.writes {
 		if w := &c.writes[i]; w.set && w.kept != "" {

@@ -232,20 +232,30 @@ func decodeScalar(kind store.Kind, data []byte) (store.Value, error) {
 	}
 }
 
+// elementsOf is how many elements an array has, by its own head, which the length of its data bounds. A scalar has none.
+func elementsOf(t store.Type, data []byte) int {
+	if !t.Array || len(data) < arrayHead+8 {
+		return 0
+	}
+	return min(int(binary.BigEndian.Uint32(data[arrayHead:])), len(data)/4)
+}
+
+// arrayHead is the length of what comes before the dimensions of an array.
+const arrayHead = 12
+
 func decodeArray(kind store.Kind, data []byte) (store.Value, error) {
-	const head = 12
-	if len(data) < head {
+	if len(data) < arrayHead {
 		return store.Value{}, fmt.Errorf("an array has %d bytes", len(data))
 	}
 	dimensions := binary.BigEndian.Uint32(data)
 	if dimensions == 0 {
 		return store.ArrayOf(kind, nil), nil
 	}
-	if dimensions != 1 || len(data) < head+8 {
+	if dimensions != 1 || len(data) < arrayHead+8 {
 		return store.Value{}, fmt.Errorf("an array has %d dimensions, one is possible", dimensions)
 	}
-	elements := make([]store.Value, binary.BigEndian.Uint32(data[head:]))
-	data = data[head+8:]
+	elements := make([]store.Value, elementsOf(store.Type{Kind: kind, Array: true}, data))
+	data = data[arrayHead+8:]
 	for i := range elements {
 		size := int32(binary.BigEndian.Uint32(data))
 		data = data[4:]

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/ncruces/go-sqlite3"
 
@@ -17,7 +18,8 @@ func (c *catalogue) Begin(claim store.Claim) store.Tx { return &unit{catalogue: 
 type unit struct {
 	catalogue *catalogue
 	claim     store.Claim
-	running   string // the entry of the catalogue that runs or ran last
+	running   string        // the entry of the catalogue that runs or ran last
+	spent     time.Duration // by SQL of the module, and by queries
 }
 
 // Query runs a query of the catalogue. See [store.Tx].
@@ -26,10 +28,13 @@ func (u *unit) Query(ctx context.Context, query int, arguments []store.Value, ro
 	rows.Reset(len(entry.results))
 	u.running = entry.name
 	err := u.catalogue.store.read(ctx, func(c *conn) error {
-		if entry.load {
-			return c.transact(beginRead, func(c *conn) error { return u.load(c, entry, arguments, rows) })
-		}
-		return u.ask(c, entry, arguments, rows)
+		limit := u.catalogue.store.options.StatementTimeout
+		return u.bounded(c, entry, &limit, func() error {
+			if entry.load {
+				return c.transact(beginRead, func(c *conn) error { return u.load(c, entry, arguments, rows) })
+			}
+			return u.ask(c, entry, arguments, rows)
+		})
 	})
 	return u.named(err)
 }
@@ -109,11 +114,15 @@ func (p *prepared) collect(entry *statement, index int64, rows *store.Rows) erro
 	for p.Step() {
 		for at, t := range entry.results {
 			if entry.load && at == 0 {
+				if err := rows.Reserve(0, 0); err != nil {
+					_ = p.Reset()
+					return valueError(err)
+				}
 				rows.Values = append(rows.Values, store.I64(index))
 				continue
 			}
 			var value store.Value
-			err := rows.Reserve(p.size(at))
+			err := rows.Reserve(p.size(at, t))
 			if err == nil {
 				value, err = p.result(at, t)
 			}
@@ -137,8 +146,12 @@ func (u *unit) Commit(ctx context.Context, commit store.Commit) error {
 		if err := u.fence(c, &commit); err != nil {
 			return err
 		}
+		limit := s.options.StatementTimeout
 		for i := range commit.Steps {
-			if err := u.apply(c, &commit.Steps[i]); err != nil {
+			step := &commit.Steps[i]
+			entry := &u.catalogue.writes[step.Write]
+			u.running = entry.name
+			if err := u.bounded(c, entry, &limit, func() error { return u.apply(c, entry, step) }); err != nil {
 				return err
 			}
 		}
@@ -167,9 +180,7 @@ func (u *unit) fence(c *conn, commit *store.Commit) error {
 }
 
 // apply runs a step's statement for each of its rows.
-func (u *unit) apply(c *conn, step *store.Step) error {
-	entry := &u.catalogue.writes[step.Write]
-	u.running = entry.name
+func (u *unit) apply(c *conn, entry *statement, step *store.Step) error {
 	err := c.under(u.catalogue.policy, func() error {
 		statement, err := c.prepare(entry.sql)
 		if err != nil {

@@ -94,6 +94,22 @@ func appendString(dst, text []byte) []byte {
 	return append(dst, '"')
 }
 
+// elementsOf is how many elements the JSON of an array has at most: one more than it has commas outside of strings.
+func elementsOf(text []byte) int {
+	elements, within := 1, false
+	for at := 0; at < len(text); at++ {
+		switch c := text[at]; {
+		case c == '"':
+			within = !within
+		case within && c == '\\':
+			at++
+		case !within && c == ',':
+			elements++
+		}
+	}
+	return elements
+}
+
 // decodeArray reads what appendArray wrote, or what a statement made by json_group_array.
 func decodeArray(kind store.Kind, text []byte) (store.Value, error) {
 	var raw []json.RawMessage

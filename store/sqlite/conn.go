@@ -20,8 +20,8 @@ const (
 	statementsMax = 256
 	// valueBytesMax bounds a string or blob that SQL can make, above the largest payload.
 	valueBytesMax = 64 << 20
-	// sqlBytesMax bounds the text of a statement.
-	sqlBytesMax = 1_000_000
+	// heapBytesMax bounds the memory of a connection, with its cache.
+	heapBytesMax = 128 << 20
 )
 
 // conn is a connection with its prepared statements. It is used by one goroutine at a time.
@@ -76,7 +76,7 @@ func (c *conn) configure(ctx context.Context, options Options, reader bool) erro
 		synchronous = "FULL"
 	}
 	// 16 MiB of cache and of log: a checkpoint after every append of some thousand events costs more than it saves.
-	settings := "PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 4000; " +
+	settings := "PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864; " +
 		"PRAGMA synchronous = " + synchronous
 	if reader {
 		settings += "; PRAGMA query_only = ON"
@@ -93,8 +93,10 @@ func (c *conn) configure(ctx context.Context, options Options, reader bool) erro
 		}
 	}
 	c.db.Limit(sqlite3.LIMIT_LENGTH, max(valueBytesMax, options.PayloadBytesMax+1<<20))
-	c.db.Limit(sqlite3.LIMIT_SQL_LENGTH, sqlBytesMax)
-	c.db.Limit(sqlite3.LIMIT_ATTACHED, 0)
+	for limit, value := range limits {
+		c.db.Limit(limit, value)
+	}
+	c.db.HardHeapLimit(max(heapBytesMax, 4*int64(options.PayloadBytesMax)+heapBytesMax/2))
 	if err := registerFunctions(c.db); err != nil {
 		return err
 	}

@@ -32,11 +32,14 @@ func migrated(t testing.TB) string {
 	return path
 }
 
-// open waits long for other writers, for machines that are busy.
+// open waits long for other writers, and lets statements run long, for machines that are busy.
 func open(t testing.TB, path string, options sqlite.Options) *sqlite.Store {
 	t.Helper()
 	if options.BusyTimeout == 0 {
 		options.BusyTimeout = time.Minute
+	}
+	if options.StatementTimeout == 0 {
+		options.StatementTimeout = time.Minute
 	}
 	s, err := sqlite.Open(path, options)
 	if err != nil {

@@ -14,6 +14,8 @@ type statement struct {
 	params  []store.Type // of one row
 	results []store.Type
 	keys    int  // parameters that are a key: the leading ones of a declarative entry
+	module  bool // SQL of the module runs in it: it is, or its table has generated columns or checks
+	asks    bool // is a query
 	load    bool // is run once for every key in the arrays that are its arguments
 	owned   bool // and keeps to rows of one partition key
 }
@@ -63,11 +65,13 @@ func declared(p placed, item string, texts store.Statement) (string, error) {
 func writeStatement(p placed, w *store.Write) (s statement, err error) {
 	s = statement{name: fmt.Sprintf("write %q", w.Name), params: p.Parameters(w), owned: p.KeepsToKey(w.PartitionParam, w.Unordered)}
 	if w.SQL != nil {
+		s.module = true
 		s.sql, err = declared(p, s.name, w.SQL)
 		return s, err
 	}
 	table, _ := p.Table(w.Table)
 	s.keys = len(table.Key)
+	s.module = table.Computes()
 	name := p.table(table.Name)
 	if w.Action == store.Delete {
 		s.sql = fmt.Sprintf("DELETE FROM %s WHERE %s", name, matchKey(table))
@@ -143,7 +147,9 @@ func mergeExpression(action store.Action, t store.Type, stored, given string) st
 func queryStatement(p placed, q *store.Query) (s statement, err error) {
 	s = statement{name: fmt.Sprintf("query %q", q.Name), owned: p.KeepsToKey(q.PartitionParam, q.Unordered)}
 	s.params, s.results = p.Signature(q)
+	s.asks = true
 	if q.SQL != nil {
+		s.module = true
 		s.sql, err = declared(p, s.name, q.SQL)
 		return s, err
 	}

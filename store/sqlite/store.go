@@ -17,6 +17,7 @@
 //	sandbox.go    what a declared statement may touch, asked of SQLite's authorizer
 //	statements.go the SQL of declarative writes and queries
 //	apply.go      one unit of work: fence, rows, checkpoint, commit
+//	limits.go     what the SQL of a module may take
 //	wire.go       values to and from SQLite's storage classes
 //	lease.go      who may advance which segment
 //	errors.go     SQLite's errors in the words of package store
@@ -70,6 +71,12 @@ type Options struct {
 	ReadersMax int
 	// BusyTimeout is how long a write waits for another process. Defaults to 5 seconds.
 	BusyTimeout time.Duration
+	// StatementTimeout bounds each query of a module, and all writes of a commit together in which SQL of a module runs, since nobody else
+	// writes meanwhile. After it the query or commit is a [store.LimitError]. Defaults to 5 seconds; below 0 there is no limit.
+	StatementTimeout time.Duration
+	// TransactionTimeout bounds all queries and writes of a unit of work together, in which a guest may ask without end. Defaults to twice
+	// StatementTimeout, 2 minutes at least; below 0 there is no limit.
+	TransactionTimeout time.Duration
 }
 
 func (o *Options) withDefaults() {
@@ -84,6 +91,12 @@ func (o *Options) withDefaults() {
 	}
 	if o.BusyTimeout == 0 {
 		o.BusyTimeout = 5 * time.Second
+	}
+	if o.StatementTimeout == 0 {
+		o.StatementTimeout = 5 * time.Second
+	}
+	if o.TransactionTimeout == 0 {
+		o.TransactionTimeout = max(2*o.StatementTimeout, 2*time.Minute)
 	}
 }
 

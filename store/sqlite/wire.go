@@ -106,15 +106,19 @@ func (p *prepared) result(at int, t store.Type) (store.Value, error) {
 	return store.Value{}, fmt.Errorf("result %d is %s, declared is %s", at+1, storage, t)
 }
 
-// size is how many bytes a text or a blob has.
-func (p *prepared) size(at int) int {
+// size is how many bytes a text or a blob has, and how many elements as an array.
+func (p *prepared) size(at int, t store.Type) (bytes, elements int) {
 	switch p.ColumnType(at) {
 	case sqlite3.TEXT:
-		return len(p.ColumnRawText(at))
+		text := p.ColumnRawText(at)
+		if t.Array {
+			elements = elementsOf(text)
+		}
+		return len(text), elements
 	case sqlite3.BLOB:
-		return len(p.ColumnRawBlob(at))
+		return len(p.ColumnRawBlob(at)), 0
 	}
-	return 0
+	return 0, 0
 }
 
 func (p *prepared) scalar(at int, kind store.Kind, storage sqlite3.Datatype) (v store.Value, ok bool) {

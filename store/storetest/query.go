@@ -15,6 +15,7 @@ var queryCases = []testCase{
 	{"queries_and_commit_are_one_unit", queryThenCommit},
 	{"a_refused_query_names_itself", queryRefused},
 	{"a_result_that_is_too_large_is_refused", queryTooLarge},
+	{"a_result_of_large_values_is_refused", queryLargeValues},
 	{"rollback_ends_the_unit", queryRollback},
 	{"rows_are_used_again", queryRowsAgain},
 }
@@ -148,6 +149,31 @@ func queryTooLarge(f *fixture) {
 	if got := show(r.query(2, store.I64(2))); got != "1; 2" {
 		f.Errorf("the next unit gets %q", got)
 	}
+}
+
+// queryLargeValues asks for a thousand values of 16 MB, of which a few are read.
+func queryLargeValues(f *fixture) {
+	p := totals("sums")
+	p.Queries = append(p.Queries, store.Query{
+		Name: "large", Results: types("text"), Unordered: true,
+		SQL: store.Statement{
+			store.DialectPostgres: `SELECT repeat('x', 16000000) FROM generate_series(1, 1000)`,
+			store.DialectSQLite:   `SELECT printf('%.*c', 16000000, 'x') FROM generate_series(1, 1000)`,
+		},
+	})
+	r := f.running(p)
+	tx := r.catalogue.Begin(r.claim)
+	defer tx.Rollback()
+	var rows store.Rows
+	var rejection *store.RejectedError
+	if err := tx.Query(f.ctx, 2, nil, &rows); !errors.As(err, &rejection) || !strings.Contains(err.Error(), "the result has more than 64 MiB") {
+		f.Errorf("got %v", err)
+	}
+	if len(rows.Values) > 4 {
+		f.Errorf("%d values were read, must be 4 at most", len(rows.Values))
+	}
+	tx.Rollback()
+	r.apply(mutate(totalsPut, store.Text("a"), store.I64(1)))
 }
 
 func queryRollback(f *fixture) {

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// limitOptions bound what the SQL of modules takes of the database. Zero stands for the store's default.
+type limitOptions struct {
+	statement   time.Duration
+	transaction time.Duration
+	tempFiles   int // MiB
+}
+
+func (o *limitOptions) addFlags(flags *pflag.FlagSet) {
+	flags.DurationVar(&o.statement, "statement-timeout", 0, "how long a statement or query of a module may run; on SQLite, all writes of a module in a commit together (default: 1m on PostgreSQL, 5s on SQLite)")
+	flags.DurationVar(&o.transaction, "transaction-timeout", 0, "how long all statements and queries of a batch may take together (default: twice --statement-timeout, 2m at least)")
+	flags.IntVar(&o.tempFiles, "temp-file-limit", 1024, "MiB of temporary files that a transaction of a projection may have, on PostgreSQL where the host's role may set it")
+}
+
+// check refuses what is no limit.
+func (o *limitOptions) check() error {
+	switch {
+	case o.statement < 0 || o.statement > 0 && o.statement < time.Millisecond:
+		return usagef("--statement-timeout must be at least 1ms, it is %s", o.statement)
+	case o.transaction < 0 || o.transaction > 0 && o.transaction < time.Millisecond:
+		return usagef("--transaction-timeout must be at least 1ms, it is %s", o.transaction)
+	case o.tempFiles < 1 || o.tempFiles > tempFilesMax:
+		return usagef("--temp-file-limit must be between 1 and %d MiB, it is %d", tempFilesMax, o.tempFiles)
+	}
+	return nil
+}
+
+// tempFilesMax is what PostgreSQL takes, whose unit is kB.
+const tempFilesMax = 1<<21 - 1

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/internal/guestbuild"
+)
+
+const limitsPage = `# Limits
+
+Everything that is bounded, as 'pupwasm inspect --limits' shows it. Flags are of 'pupwasm run' and of all commands that run modules; fields
+are of package host (Limits) and of the stores (Options). Where a setting is missing, the limit is fixed. What exceeds a limit is refused, or
+ends its batch, in one line that says which limit it was and how to raise it.
+
+This page is made from the code: 'go test ./cmd/pupwasm -run TestLimits -update'.
+`
+
+// TestLimits_thePageIsWhatTheCodeHas compares docs/limits.md with the table.
+func TestLimits_thePageIsWhatTheCodeHas(t *testing.T) {
+	t.Parallel()
+	var page strings.Builder
+	page.WriteString(limitsPage)
+	for _, group := range allLimits(host.DefaultLimits()) {
+		fmt.Fprintf(&page, "\n## %s\n\n| | default | setting |\n|---|---|---|\n", strings.ToUpper(group.Of[:1])+group.Of[1:])
+		for _, limit := range group.Limits {
+			setting := limit.Setting
+			if setting != "" {
+				setting = "`" + strings.ReplaceAll(setting, ", ", "`, `") + "`"
+			}
+			fmt.Fprintf(&page, "| %s | %s | %s |\n", limit.What, limit.Value, setting)
+		}
+	}
+	file := filepath.Join(guestbuild.Root(t), "docs", "limits.md")
+	if updating := flag.Lookup("update"); updating.Value.String() == "true" { // it is defined in script_test.go
+		if err := os.WriteFile(file, []byte(page.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if text, err := os.ReadFile(file); err != nil || string(text) != page.String() {
+		t.Errorf("docs/limits.md is not what the code has (%v): run the test with -update", err)
+	}
+}
+
+// TestLimits_everySettingThatIsAFlagIsOne looks for the flags that the table names.
+func TestLimits_everySettingThatIsAFlagIsOne(t *testing.T) {
+	t.Parallel()
+	flags := newRunCommand(&globalOptions{}).Flags()
+	appending := newAppendCommand(&globalOptions{}).Flags()
+	for _, group := range allLimits(host.DefaultLimits()) {
+		for _, limit := range group.Limits {
+			setting, _, _ := strings.Cut(strings.ReplaceAll(limit.Setting, ",", " "), " ")
+			name, isFlag := strings.CutPrefix(setting, "--")
+			if isFlag && flags.Lookup(name) == nil && appending.Lookup(name) == nil {
+				t.Errorf("%s: there is no flag --%s", limit.What, name)
+			}
+		}
+	}
+}

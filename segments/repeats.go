@@ -1,0 +1,78 @@
+package segments
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// limitTries is how often in a row a batch may meet a limit before its projection is to blame, and not a database that is busy.
+const limitTries = 3
+
+// repeats counts what happens again and again to the segments of a projection at one position. It outlives the claims.
+type repeats struct {
+	mu sync.Mutex
+	at map[int]repeat // by segment
+}
+
+type repeat struct {
+	position, through int64 // of the batch
+	times             int
+}
+
+// again counts one more time, and returns how often it was in a row.
+func (r *repeats) again(segment int, position, through int64) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.at == nil {
+		r.at = map[int]repeat{}
+	}
+	times := 1
+	if before := r.at[segment]; before.position == position {
+		times += before.times
+	}
+	r.at[segment] = repeat{position, through, times}
+	return times
+}
+
+// through is how far the batch goes to which it has happened at the position, or 0.
+func (r *repeats) through(segment int, position int64) int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if before := r.at[segment]; before.position == position {
+		return before.through
+	}
+	return 0
+}
+
+// forget begins to count anew.
+func (r *repeats) forget(segment int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.at, segment)
+}
+
+// limitFault is a batch that has met a limit each time that it was tried. It is no transient error any more.
+type limitFault struct{ reason string }
+
+func (e *limitFault) Error() string { return e.reason }
+
+// judge makes a fault of an error that is a limit once more, of the same batch.
+func (s *segment) judge(err error) error {
+	if !isLimit(err) {
+		return err
+	}
+	if s.runner.limits.again(s.number, s.claim.Position, s.limited) < limitTries {
+		return err
+	}
+	s.runner.limits.forget(s.number)
+	return &limitFault{fmt.Sprintf("%d times in a row, %s", limitTries, err)}
+}
+
+// isLimit tells whether SQL of the projection has met a limit, which it does not each time that the database is busy.
+func isLimit(err error) bool {
+	var limit *store.LimitError
+	return errors.As(err, &limit)
+}

@@ -1,0 +1,159 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/pupwasm/pupwasm/internal/clock"
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// The SQLSTATEs by which the server says that a limit is met.
+const (
+	stateCancelled          = "57014" // statement_timeout, and pg_cancel_backend
+	stateTransactionTimeout = "25P04"
+	stateTempFileLimit      = "53400"
+	stateOutOfMemory        = "53200"
+)
+
+// transactionLimits are the limits of a projection's transaction as the function pin takes them. The server's own limit of a transaction
+// is for a host that is gone: one that lives notices first, and has words for it.
+func (s *Store) transactionLimits() store.Value {
+	milliseconds := func(limit, beyond time.Duration) store.Value {
+		if limit < 0 {
+			return store.I64(0)
+		}
+		return store.I64(max((limit + beyond).Milliseconds(), 1))
+	}
+	return store.ArrayOf(store.KindI64, []store.Value{
+		milliseconds(s.options.StatementTimeout, 0), milliseconds(s.options.TransactionTimeout, s.silence),
+		store.I64(max(s.options.TempFileBytesMax/1024, 0)),
+	})
+}
+
+// installLimits are those of an install, which may make indexes of large tables.
+func (s *Store) installLimits() []int64 {
+	return []int64{max(s.options.StatementTimeout.Milliseconds(), 0), 0, 0}
+}
+
+// deadline is the time that a unit of work has from its first statement on, and whose SQL it is that takes it.
+type deadline struct {
+	store  *Store
+	until  time.Time // zero for none
+	blamed []string  // what the module has asked or written, by name
+	ctx    context.Context
+	sent   time.Time
+}
+
+// asked begins the time with a query.
+func (d *deadline) asked(s *Store, query *statement) {
+	d.begin(s)
+	d.blame(query.name)
+}
+
+// writes begins the time with a commit. Where no SQL of the module runs in it, the limit of each statement does.
+func (d *deadline) writes(c *catalogue, steps []store.Step) {
+	d.begin(c.store)
+	for i := range steps {
+		if w := &c.writes[steps[i].Write]; w.computes {
+			d.blame(w.name)
+		}
+	}
+}
+
+func (d *deadline) begin(s *Store) {
+	d.store = s
+	if d.until.IsZero() && s.options.TransactionTimeout > 0 {
+		d.until = clock.Now().Add(s.options.TransactionTimeout)
+	}
+}
+
+func (d *deadline) blame(name string) {
+	if !slices.Contains(d.blamed, name) {
+		d.blamed = append(d.blamed, name)
+	}
+}
+
+// errOvertime is why the context of a unit of work has ended that takes too long.
+var errOvertime = errors.New("the unit of work takes too long")
+
+// within bounds a call. One statement has its own limit on the server, so that a longer silence says that the server is gone; several
+// statements of a module may take longer.
+func (d *deadline) within(ctx context.Context, single bool) (context.Context, context.CancelFunc) {
+	d.sent = clock.Now()
+	end := func() {}
+	if single || len(d.blamed) == 0 {
+		ctx, end = d.store.bounded(ctx)
+	}
+	d.ctx = ctx
+	if d.until.IsZero() || len(d.blamed) == 0 {
+		return ctx, end
+	}
+	within, cancel := context.WithDeadlineCause(ctx, d.until, errOvertime)
+	d.ctx = within
+	return within, func() {
+		cancel()
+		end()
+	}
+}
+
+// exceeded is the error of a statement that has met a limit by SQL of the module, or nil for any other: a lock, a connection, and a
+// session that somebody ends are nobody's fault.
+func (d *deadline) exceeded(s *statement, err error) error {
+	var pg *pgconn.PgError
+	var long *pgproto3.ExceededMaxBodyLenErr
+	switch {
+	case d == nil:
+		return nil
+	case errors.As(err, &long) && s.name != "":
+		return &store.RejectedError{Statement: s.name, Reason: fmt.Sprintf("a row of the result has more than %d MiB", store.ResultBytesMax>>20)}
+	case errors.As(err, &pg):
+		return d.refused(s, pg)
+	}
+	return nil
+}
+
+// judge looks at what a call has ended with when its time was up. A server that does not answer any more is to blame itself.
+func (d *deadline) judge(err error) error {
+	var limit *store.LimitError
+	if errors.Is(err, store.ErrTransient) && !errors.As(err, &limit) && errors.Is(context.Cause(d.ctx), errOvertime) && d.store.lives() {
+		return d.overtime()
+	}
+	return err
+}
+
+func (d *deadline) overtime() error {
+	return store.TransactionTooLong(strings.Join(d.blamed, ", "), d.store.options.TransactionTimeout)
+}
+
+// refused looks at an error of the server.
+func (d *deadline) refused(s *statement, pg *pgconn.PgError) error {
+	limit := d.store.options.StatementTimeout
+	switch {
+	case pg.Code == stateTransactionTimeout && len(d.blamed) > 0:
+		return d.overtime()
+	case !s.computes:
+		return nil
+	case pg.Code == stateCancelled && limit > 0 && clock.Since(d.sent) >= limit && !strings.Contains(pg.Message, "user request"):
+		return store.StatementTooLong(s.name, limit)
+	case pg.Code == stateTempFileLimit:
+		return &store.LimitError{Statement: s.name, Limit: "was stopped: " + describe(pg), Remedy: "--temp-file-limit raises it, where the server has none that is lower"}
+	case pg.Code == stateOutOfMemory:
+		return &store.LimitError{Statement: s.name, Limit: "was stopped: " + describe(pg), Remedy: "the memory that the server's processes may have is the limit, see docs/security.md"}
+	}
+	return nil
+}
+
+// lives tells whether the server answers on another connection.
+func (s *Store) lives() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), s.pingTimeout)
+	defer cancel()
+	return s.control.Ping(ctx) == nil
+}
