@@ -20,15 +20,15 @@ func (l Limits) Table() []Limit {
 	l = l.withDefaults()
 	return []Limit{
 		{"file of a module", mebibytes(l.ModuleBytesMax >> 20), "--module-size, Limits.ModuleBytesMax"},
-		{"processor time of compiling it", spoken(l.CompileTime), "--compile-time, Limits.CompileTime"},
+		{"processor time of compiling it", Spoken(l.CompileTime), "--compile-time, Limits.CompileTime"},
 		{"memory of compiling it", mebibytes(l.CompileMemoryMiB), "--compile-memory, Limits.CompileMemoryMiB"},
 		{"machine code of a module", mebibytes(l.CodeMiB), "--code-size, Limits.CodeMiB"},
 		{"file of a module, in a program without a compiler", mebibytes(inProcessBytesMax >> 20), ""},
-		{"time to start and describe itself", spoken(l.StartTimeout), "Limits.StartTimeout"},
+		{"time to start and describe itself", Spoken(l.StartTimeout), "Limits.StartTimeout"},
 		{"description", mebibytes(descriptionBytesMax >> 20), ""},
 		{"memory of an instance", mebibytes(l.MemoryMiB), "--memory, Limits.MemoryMiB"},
 		{"work for a batch", grouped(l.Fuel) + " units of fuel", "--fuel, Limits.Fuel"},
-		{"time for a batch", spoken(l.BatchTimeout), "--batch-timeout, Limits.BatchTimeout"},
+		{"time for a batch", Spoken(l.BatchTimeout), "--batch-timeout, Limits.BatchTimeout"},
 		{"stack of a call", mebibytes(meter.StackBytes >> 20), ""},
 		{"reply", mebibytes(l.ReplyBytesMax >> 20), "Limits.ReplyBytesMax"},
 		{"mutations of a reply", grouped(int64(l.MutationsMax)), "Limits.MutationsMax"},
@@ -49,8 +49,8 @@ func ModuleTable() []Limit {
 
 func mebibytes(n int) string { return grouped(int64(n)) + " MiB" }
 
-// spoken writes a duration without the parts that are 0.
-func spoken(d time.Duration) string {
+// Spoken writes a duration without the parts that are 0.
+func Spoken(d time.Duration) string {
 	text := d.String()
 	for _, nothing := range []string{"m0s", "h0m"} {
 		if strings.HasSuffix(text, nothing) {

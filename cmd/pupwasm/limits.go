@@ -7,6 +7,8 @@ import (
 
 	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/store"
+	"github.com/pupwasm/pupwasm/store/postgres"
+	"github.com/pupwasm/pupwasm/store/sqlite"
 )
 
 // limitGroup is a part of the table of limits.
@@ -19,10 +21,15 @@ type limitGroup struct {
 func allLimits(limits host.Limits) []limitGroup {
 	mebibytes := func(bytes int) string { return fmt.Sprintf("%d MiB", bytes>>20) }
 	bytes := func(n int) string { return fmt.Sprintf("%d bytes", n) }
+	server, file := postgres.Options{}.WithDefaults(), sqlite.Options{}.WithDefaults()
 	return []limitGroup{
 		{"a module and its batches", limits.Table()},
 		{"what a module is made of", host.ModuleTable()},
 		{"SQL of a module", []host.Limit{
+			{What: "a statement or query on PostgreSQL", Value: host.Spoken(server.StatementTimeout), Setting: "--statement-timeout, Options.StatementTimeout"},
+			{What: "a query, or the writes of a commit, on SQLite", Value: host.Spoken(file.StatementTimeout), Setting: "--statement-timeout, Options.StatementTimeout"},
+			{What: "all statements and queries of a batch", Value: host.Spoken(server.TransactionTimeout), Setting: "--transaction-timeout, Options.TransactionTimeout"},
+			{What: "temporary files on PostgreSQL", Value: mebibytes(int(server.TempFileBytesMax)), Setting: "--temp-file-limit, Options.TempFileBytesMax"},
 			{What: "result of a query", Value: mebibytes(store.ResultBytesMax)},
 		}},
 		{"events", []host.Limit{

@@ -78,6 +78,12 @@ type Options struct {
 	Lazy bool
 }
 
+// WithDefaults returns the options with the default where a field is 0.
+func (o Options) WithDefaults() Options {
+	o.withDefaults()
+	return o
+}
+
 func (o *Options) withDefaults() {
 	if o.Schema == "" {
 		o.Schema = store.DefaultSchema

@@ -79,6 +79,12 @@ type Options struct {
 	TransactionTimeout time.Duration
 }
 
+// WithDefaults returns the options with the default where a field is 0.
+func (o Options) WithDefaults() Options {
+	o.withDefaults()
+	return o
+}
+
 func (o *Options) withDefaults() {
 	if o.Schema == "" {
 		o.Schema = store.DefaultSchema
