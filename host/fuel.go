@@ -71,7 +71,8 @@ var errSpent = errors.New("out of fuel")
 
 // What the host's own functions take besides the call, for what a guest has them do.
 const (
-	unitsByte       = 1 // of text that is looked at
+	unitsByte       = 1  // of text that is looked at
+	unitsValueByte  = 32 // of a reply, a query or its result, whose values the host reads or writes one by one: about a nanosecond
 	unitsRandomByte = 4
 	unitsQuery      = 10_000
 )

@@ -262,7 +262,11 @@ func (g *Guest) applyBatch(ctx context.Context, batch []byte, events []store.Rec
 	if err != nil {
 		return nil, err
 	}
-	g.reply = append(g.reply[:0], reply...)
+	g.tank.take(int64(len(reply)) * unitsValueByte)
+	if err := g.spent(); err != nil {
+		return nil, fmt.Errorf("returned a reply of %d bytes, too large for the fuel that was left: %w", len(reply), err)
+	}
+	g.reply = append(emptied(g.reply), reply...)
 	if err := g.checkClock(ctx); err != nil {
 		return nil, err
 	}

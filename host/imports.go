@@ -44,7 +44,7 @@ func guestQuery(g *Guest, memory api.Memory, stack []uint64) {
 		if !ok {
 			panic(g.abort(fmt.Errorf("%w: a query lies outside the memory", errGuest)))
 		}
-		g.charge(unitsQuery + int64(size)*unitsByte)
+		g.charge(unitsQuery + int64(size)*unitsValueByte)
 		if err := g.runQuery(request); err != nil {
 			panic(g.abort(err))
 		}
@@ -52,7 +52,7 @@ func guestQuery(g *Guest, memory api.Memory, stack []uint64) {
 	if len(g.result) == 0 {
 		panic(g.abort(fmt.Errorf("%w: asked for the result of a query that it did not run", errGuest)))
 	}
-	g.charge(int64(len(g.result)) * unitsByte)
+	g.charge(int64(len(g.result)) * unitsValueByte)
 	if uint64(len(g.result)) <= uint64(room) && !memory.Write(dst, g.result) {
 		panic(g.abort(fmt.Errorf("%w: room for a query's result lies outside the memory", errGuest)))
 	}
@@ -97,7 +97,7 @@ func (g *Guest) runQuery(request []byte) error {
 	if err != nil {
 		return err
 	}
-	g.result = appendRows(g.result[:0], &g.rows)
+	g.result = appendRows(emptied(g.result), &g.rows)
 	if len(g.result) > g.module.limits.ReplyBytesMax {
 		return fmt.Errorf("%w: the result of query %q has %d bytes, the limit is %d", errGuest, declared.Name,
 			len(g.result), g.module.limits.ReplyBytesMax)

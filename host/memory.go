@@ -9,9 +9,17 @@ import (
 const (
 	pageBytes = 64 << 10
 	exitBytes = meter.ExitPages * pageBytes
-	// spareBytesMax is the most that a guest without an instance keeps.
+	// spareBytesMax is the most that a guest keeps of a buffer, or of the memory of an instance that is gone, for the next batch.
 	spareBytesMax = 4 << 20
 )
+
+// emptied returns a buffer for the next batch. What a large one took is not kept.
+func emptied(buffer []byte) []byte {
+	if cap(buffer) > spareBytesMax {
+		return nil
+	}
+	return buffer[:0]
+}
 
 // memory is the memory of an instance. It asks for pages when it grows, within the limit, and in vain after every slice of fuel,
 // which is the moment to end a call from outside.

@@ -54,3 +54,17 @@ func TestGuest_repliesAreBounded(t *testing.T) {
 		}
 	}
 }
+
+// TestGuest_replyBytesTakeFuel gives a guest fuel for its code and not for what it returns.
+func TestGuest_replyBytesTakeFuel(t *testing.T) {
+	t.Parallel()
+	r := newRuntime(t, host.Options{CacheDir: compiled, Limits: host.Limits{Fuel: 50_000}})
+	module := load(t, r, "x.wasm", (&hosttest.Guest{Reply: hosttest.Reply(hosttest.Count(0, strings.Repeat("a", 5000), 1))}).Wasm())
+	guest := module.NewGuest(0)
+	defer guest.Close(t.Context())
+	_, err := guest.Apply(t.Context(), shopEvents(1, 1), nil)
+	var fault *host.Fault
+	if !errors.As(err, &fault) || !strings.Contains(fault.Reason, "bytes, too large for the fuel that was left: used more than 50000 units of fuel") {
+		t.Errorf("error is %v", err)
+	}
+}

@@ -37,7 +37,7 @@ func allLimits(limits host.Limits) []limitGroup {
 			{What: "metadata of an event", Value: mebibytes(store.MetadataBytesMax)},
 			{What: "a name, such as an event's type or a stream's id", Value: bytes(store.TextBytesMax)},
 			{What: "a partition key", Value: bytes(store.KeyBytesMax)},
-			{What: "segments of a projection", Value: fmt.Sprint(store.SegmentsMax), Setting: "--segments sets how many there are"},
+			{What: "segments of a projection", Value: fmt.Sprint(store.SegmentsMax), Setting: "--segments"},
 		}},
 	}
 }
