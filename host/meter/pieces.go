@@ -61,7 +61,7 @@ func (p *pass) plan(s *scanner) error {
 		begun = current
 	}
 	begin(none, plain)
-	sincePause := int64(0)
+	sincePause := quarters(0)
 	p.frames = append(p.frames, frame{op: opBlock, piece: current, live: true})
 	var i instruction
 	for len(p.frames) > 0 {
@@ -72,11 +72,12 @@ func (p *pass) plan(s *scanner) error {
 		p.steps = append(p.steps, step{op: i.op, size: i.size, piece: begun})
 		begun = none
 		if live {
-			p.pieces[current].fuel += p.fuel(&i)
+			fuel := p.fuel(&i)
+			p.pieces[current].fuel += fuel
 			if i.op == opCall && !p.functions[i.index].checked {
-				sincePause += p.functions[i.index].total
+				sincePause += quarters(p.functions[i.index].total) * unit
 			}
-			if sincePause++; sincePause > unitsBetweenPauses && i.op >= opCall {
+			if sincePause += fuel; sincePause > unitsBetweenPauses*unit && i.op >= opCall {
 				begin(none, pause)
 				sincePause = 0
 			}

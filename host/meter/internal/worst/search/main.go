@@ -7,6 +7,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -277,14 +278,16 @@ func (s *search) keep(c *candidate) error {
 		return err
 	}
 	found := 0
-	for i, other := range s.pool {
+	var err error
+	s.pool = slices.DeleteFunc(s.pool, func(other *candidate) bool {
 		if !other.found {
-			continue
+			return false
 		}
-		if found++; found > s.best {
-			s.pool = slices.Delete(s.pool, i, i+1)
-			return os.Remove(filepath.Join(s.found, other.name+".json"))
+		if found++; found <= s.best {
+			return false
 		}
-	}
-	return nil
+		err = errors.Join(err, os.Remove(filepath.Join(s.found, other.name+".json")))
+		return true
+	})
+	return err
 }
