@@ -53,7 +53,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer engine.Close(context.Background())
+	defer func() { _ = engine.Close(context.Background()) }()
 	s := &search{engine: engine, found: filepath.Join(*folder, "found"), best: *best, random: rand.New(rand.NewPCG(*seed, 0))}
 	if *without != "" {
 		s.without = strings.Split(*without, ",")
