@@ -11,7 +11,8 @@ import (
 // them.
 const (
 	parametersMax = 1000
-	localsMax     = 50_000
+	resultsMax    = 16   // of a function or a block
+	variablesMax  = 2000 // of a function, its parameters included
 	targetsMax    = 100_000
 	tableMax      = 100_000
 	// An engine's time grows with the square of the depth, with loops even faster. Go's compiler nests a block for every point
@@ -124,7 +125,11 @@ func (s *shape) readSection(id Section, r *reader) error {
 	case sectionDataCount:
 		r.u32()
 	case SectionCode:
-		r.vector(3, func(r *reader) { checkFunction(r) })
+		number := len(s.imports)
+		r.vector(3, func(r *reader) {
+			checkFunction(r, s.parameters(number))
+			number++
+		})
 	case SectionData:
 		r.vector(2, (*reader).data)
 	}
@@ -146,10 +151,20 @@ func (s *shape) readType(r *reader) {
 	case r.err != nil:
 	case form != 0x60:
 		r.err = fmt.Errorf("type form %#x is unknown", form)
-	case len(signature.Params) > parametersMax || len(signature.Results) > parametersMax:
-		r.err = fmt.Errorf("a function has more than %d parameters or results, the limit", parametersMax)
+	case len(signature.Params) > parametersMax:
+		r.err = fmt.Errorf("a function has %d parameters, the limit is %d", len(signature.Params), parametersMax)
+	case len(signature.Results) > resultsMax:
+		r.err = fmt.Errorf("a function or block has %d results, the limit is %d", len(signature.Results), resultsMax)
 	}
 	s.types = append(s.types, signature)
+}
+
+// parameters is how many a function has, as far as that is known.
+func (s *shape) parameters(function int) int {
+	if function >= len(s.functions) || uint64(s.functions[function]) >= uint64(len(s.types)) {
+		return 0
+	}
+	return len(s.types[s.functions[function]].Params)
 }
 
 func (s *shape) readImport(r *reader) {

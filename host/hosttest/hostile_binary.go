@@ -89,6 +89,8 @@ func hostileCode() []HostileGuest {
 	return []HostileGuest{
 		code("4_billion_locals", withLocals(Locals{math.MaxUint32, I64})),
 		code("100_million_locals", withLocals(Locals{100_000_000, I64})),
+		code("more_locals_than_an_engine_moves", withLocals(Locals{2001, I64})),
+		code("17_results", withResults(17)),
 		code("locals_that_overflow", withLocals(slices.Repeat([]Locals{{math.MaxUint32, I64}}, 3)...)),
 		code("100000_parameters", withParameters(100_000)),
 		code("loops_10000_deep", nestedLoops(10_000)),
@@ -106,6 +108,10 @@ func withLocals(locals ...Locals) *Guest { return withCode(Signature{}, locals) 
 
 func withParameters(count int) *Guest {
 	return withCode(Signature{Params: slices.Repeat([]ValType{I32}, count)}, nil)
+}
+
+func withResults(count int) *Guest {
+	return withCode(Signature{Results: slices.Repeat([]ValType{I32}, count)}, nil, Repeat(count, I32Const(0)))
 }
 
 func nestedLoops(depth int) *Guest {

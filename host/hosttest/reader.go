@@ -133,15 +133,15 @@ func (r *reader) element() {
 }
 
 // checkFunction checks one entry of the code section: what it declares and how deep it nests.
-func checkFunction(r *reader) {
+func checkFunction(r *reader, parameters int) {
 	body := &reader{rest: r.take(r.u32())}
-	locals := uint64(0)
+	variables := uint64(parameters)
 	body.vector(2, func(body *reader) {
-		locals += uint64(body.u32())
+		variables += uint64(body.u32())
 		body.byte()
 	})
-	if locals > localsMax {
-		r.fail(fmt.Errorf("a function has %d locals, the limit is %d", locals, localsMax))
+	if variables > variablesMax {
+		r.fail(fmt.Errorf("a function has %d variables, parameters included, the limit is %d", variables, variablesMax))
 		return
 	}
 	if err := body.instructions(); r.err == nil && err != nil {

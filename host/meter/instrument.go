@@ -31,7 +31,7 @@ const (
 	pagesMax  = 65_536 // of a memory, by its addresses
 	bulkShift = 4      // 16 bytes or elements that are moved take a unit
 	shortBulk = unitsBulk << bulkShift
-	growShift = 11 // a page takes so many units as a power of two: 32 bytes that are made, and copied some time, take a unit
+	growShift = 13 // a page takes so many units as a power of two: 8 bytes that are made, and copied several times later on, take a unit
 )
 
 // Module is an instrumented module.

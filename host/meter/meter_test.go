@@ -236,6 +236,33 @@ func TestInstrument_chargesWhatIsMoved(t *testing.T) {
 	}
 }
 
+// TestInstrument_chargesForPages has memory grow by nothing, by pages, and by more than there are, which is refused.
+func TestInstrument_chargesForPages(t *testing.T) {
+	t.Parallel()
+	g, err := startMetered(newEngine(t), run(nil, Code(LocalGet(0), MemoryGrow), nil), plentyOfFuel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.close()
+	used := func(pages uint64, want int32) int64 {
+		before := g.fuelLeft()
+		if results, err := g.call("run", pages); err != nil || int32(results[0]) != want {
+			t.Fatalf("growing by %d pages gives %v, error %v, want %d", pages, results, err, want)
+		}
+		return before - g.fuelLeft()
+	}
+	none := used(0, 1)
+	const unitsPage = 8192
+	if got := used(3, 1) - none; got != 3*unitsPage {
+		t.Errorf("three pages take %d units, want %d", got, 3*unitsPage)
+	}
+	for _, tooMany := range []uint64{300, 32768, 0xFFFFFFFF} {
+		if got := used(tooMany, -1); got != none {
+			t.Errorf("%d pages, which are refused, take %d units, want %d", tooMany, got, none)
+		}
+	}
+}
+
 // TestInstrument_fuelIsProportional counts what is known.
 func TestInstrument_fuelIsProportional(t *testing.T) {
 	t.Parallel()

@@ -49,82 +49,47 @@ type frame struct {
 	targeted  bool // by a branch to its end
 }
 
+// planner divides the code of one function.
+type planner struct {
+	*pass
+	begun      int // piece that begins with the next step
+	current    int
+	live       bool // the code can be reached
+	sincePause quarters
+}
+
 // plan reads the code of a function and divides it into pieces.
 func (p *pass) plan(s *scanner) error {
 	p.steps, p.pieces, p.frames = p.steps[:0], p.pieces[:0], p.frames[:0]
 	p.assigned.begin(s.variables)
-	begun := none // piece that begins with the next step
-	current, live := none, true
-	begin := func(outer int, kind pieceKind) {
-		current = len(p.pieces)
-		p.pieces = append(p.pieces, piece{outer: outer, kind: kind})
-		begun = current
-	}
-	begin(none, plain)
-	sincePause := int64(0)
-	p.frames = append(p.frames, frame{op: opBlock, piece: current, live: true})
+	l := &planner{pass: p, live: true}
+	l.begin(none, plain)
+	p.frames = append(p.frames, frame{op: opBlock, piece: l.current, live: true})
 	var i instruction
 	for len(p.frames) > 0 {
 		s.instruction(p.module, &i)
 		if s.err != nil {
 			return s.err
 		}
-		p.steps = append(p.steps, step{op: i.op, size: i.size, piece: begun})
-		begun = none
-		if live {
-			p.pieces[current].fuel += p.fuel(&i)
-			if i.op == opCall && !p.functions[i.index].checked {
-				sincePause += p.functions[i.index].total
-			}
-			if sincePause++; sincePause > unitsBetweenPauses && i.op >= opCall {
-				begin(none, pause)
-				sincePause = 0
-			}
+		p.steps = append(p.steps, step{op: i.op, size: i.size, piece: l.begun})
+		l.begun = none
+		if l.live {
+			l.charge(&i)
 		}
 		switch i.op {
 		case opLocalSet, opLocalTee:
 			p.assigned.assign(i.index)
 		case opBlock, opLoop, opIf:
-			p.assigned.open()
-			p.frames = append(p.frames, frame{op: i.op, signature: i.signature, piece: current, live: live})
-			switch {
-			case live && i.op == opLoop:
-				begin(none, loop)
-				p.frames[len(p.frames)-1].head = current
-			case live && i.op == opIf:
-				begin(current, plain)
-			}
+			l.open(&i)
 		case opElse:
 			top := &p.frames[len(p.frames)-1]
-			top.targeted = top.targeted || live // what comes before the else goes on at the end
+			top.targeted = top.targeted || l.live // what comes before the else goes on at the end
 			top.op = opElse
-			if live = top.live; live {
-				begin(top.piece, plain)
+			if l.live = top.live; l.live {
+				l.begin(top.piece, plain)
 			}
 		case opEnd:
-			top := p.frames[len(p.frames)-1]
-			p.frames = p.frames[:len(p.frames)-1]
-			if len(p.frames) == 0 {
-				break
-			}
-			moved := p.assigned.close()
-			switch top.op {
-			case opLoop:
-				if top.live {
-					p.pieces[top.head].fuel += moved + quarters(top.signature.params)
-				}
-				moved = 0 // nothing meets at its end
-			case opBlock, opElse:
-				live = top.live && (live || top.targeted)
-			case opIf:
-				live = top.live // a condition that does not hold leads here
-			}
-			if joins := top.op != opBlock || top.targeted; live && joins {
-				begin(top.piece, plain)
-				if top.op != opLoop {
-					p.pieces[current].fuel += moved + quarters(len(top.signature.results)) + quartersJoin
-				}
-			}
+			l.close()
 		case opBr, opBrIf:
 			p.target(s, i.index)
 		case opBrTable:
@@ -132,9 +97,70 @@ func (p *pass) plan(s *scanner) error {
 				p.target(s, label)
 			}
 		}
-		live = live && !slices.Contains(neverGoOn, i.op)
+		l.live = l.live && !slices.Contains(neverGoOn, i.op)
 	}
 	return s.err
+}
+
+func (l *planner) begin(outer int, kind pieceKind) {
+	l.current = len(l.pieces)
+	l.pieces = append(l.pieces, piece{outer: outer, kind: kind})
+	l.begun = l.current
+}
+
+// charge takes an instruction into the piece.
+func (l *planner) charge(i *instruction) {
+	fuel := l.fuel(i)
+	l.pieces[l.current].fuel += fuel
+	if i.op == opCall && !l.functions[i.index].checked {
+		l.sincePause += quarters(l.functions[i.index].total) * unit
+	}
+	if l.sincePause += fuel; l.sincePause > unitsBetweenPauses*unit && i.op >= opCall {
+		l.begin(none, pause)
+		l.sincePause = 0
+	}
+}
+
+// open begins a block.
+func (l *planner) open(i *instruction) {
+	l.assigned.open()
+	f := frame{op: i.op, signature: i.signature, piece: l.current, live: l.live}
+	switch {
+	case l.live && i.op == opLoop:
+		l.begin(none, loop)
+		f.head = l.current
+	case l.live && i.op == opIf:
+		l.begin(l.current, plain)
+	}
+	l.frames = append(l.frames, f)
+}
+
+// close ends a block, or the function.
+func (l *planner) close() {
+	top := l.frames[len(l.frames)-1]
+	l.frames = l.frames[:len(l.frames)-1]
+	if len(l.frames) == 0 {
+		return
+	}
+	moved := l.assigned.close()
+	switch top.op {
+	case opLoop: // ways meet at its head, not here
+		if top.live {
+			l.pieces[top.head].fuel += moved + quarters(top.signature.params)
+		}
+		if l.live {
+			l.begin(top.piece, plain)
+		}
+		return
+	case opIf:
+		l.live = top.live // a condition that does not hold leads here
+	default:
+		l.live = top.live && (l.live || top.targeted)
+	}
+	if l.live && (top.op != opBlock || top.targeted) {
+		l.begin(top.piece, plain)
+		l.pieces[l.current].fuel += moved + quarters(len(top.signature.results)) + quartersJoin
+	}
 }
 
 // neverGoOn are the instructions behind which code can be reached by branches only.

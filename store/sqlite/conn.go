@@ -100,6 +100,9 @@ func (c *conn) configure(ctx context.Context, options Options, reader bool) erro
 	if err := registerFunctions(c.db); err != nil {
 		return err
 	}
+	if err := registerTextFunctions(c.db); err != nil {
+		return err
+	}
 	return c.db.SetAuthorizer(c.authorize)
 }
 

@@ -1,6 +1,13 @@
 package sqlite
 
-import "context"
+import (
+	"context"
+
+	"github.com/ncruces/go-sqlite3"
+)
+
+// RegisterTextFunctions puts the functions of this package in the place of those of SQLite.
+func RegisterTextFunctions(db *sqlite3.Conn) error { return registerTextFunctions(db) }
 
 // UseClock makes the store take the time from an SQL expression, for tests that move it. The store must not be in use.
 func (s *Store) UseClock(expression string) { s.queries = queriesFor(s.options.Schema, expression) }

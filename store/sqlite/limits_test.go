@@ -132,3 +132,28 @@ func TestLimits_whatIsTooLargeToCompile(t *testing.T) {
 		}
 	}
 }
+
+// hostileSteps are functions on large arguments, each of which is one step of SQLite, which nothing interrupts.
+var hostileSteps = map[string]string{
+	"instr":       "SELECT instr(replace(hex(zeroblob(8000000)), '0', 'a'), replace(hex(zeroblob(4000000)), '0', 'a') || 'b')",
+	"replace":     "SELECT length(replace(hex(zeroblob(8000000)), hex(zeroblob(4000000)) || 'b', 'x'))",
+	"trim":        "SELECT length(trim(hex(zeroblob(8000000)), replace(hex(zeroblob(4000000)), '0', 'a') || '0'))",
+	"ltrim":       "SELECT length(ltrim(hex(zeroblob(8000000)), replace(hex(zeroblob(4000000)), '0', 'a') || '0'))",
+	"rtrim":       "SELECT length(rtrim(hex(zeroblob(8000000)), replace(hex(zeroblob(4000000)), '0', 'a') || '0'))",
+	"decimal_mul": "SELECT length(decimal_mul(replace(hex(zeroblob(1000000)), '0', '7'), replace(hex(zeroblob(1000000)), '0', '7')))",
+}
+
+// TestLimits_noFunctionTakesLongInOneStep has a limit of time that only statements can meet which are interrupted in time.
+func TestLimits_noFunctionTakesLongInOneStep(t *testing.T) {
+	t.Parallel()
+	for name, sql := range hostileSteps {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newLimited(t, sqlite.Options{}, asks(sql, i64))
+			var rejection *store.RejectedError
+			if err := l.ask(); err != nil && !errors.As(err, &rejection) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}

@@ -18,6 +18,7 @@
 //	statements.go the SQL of declarative writes and queries
 //	apply.go      one unit of work: fence, rows, checkpoint, commit
 //	limits.go     what the SQL of a module may take
+//	functions_text.go  functions that take the place of SQLite's own, which one call may keep busy for days
 //	wire.go       values to and from SQLite's storage classes
 //	lease.go      who may advance which segment
 //	errors.go     SQLite's errors in the words of package store

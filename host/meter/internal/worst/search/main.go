@@ -7,6 +7,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -52,7 +53,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer engine.Close(context.Background())
+	defer func() { _ = engine.Close(context.Background()) }()
 	s := &search{engine: engine, found: filepath.Join(*folder, "found"), best: *best, random: rand.New(rand.NewPCG(*seed, 0))}
 	if *without != "" {
 		s.without = strings.Split(*without, ",")
@@ -277,14 +278,16 @@ func (s *search) keep(c *candidate) error {
 		return err
 	}
 	found := 0
-	for i, other := range s.pool {
+	var err error
+	s.pool = slices.DeleteFunc(s.pool, func(other *candidate) bool {
 		if !other.found {
-			continue
+			return false
 		}
-		if found++; found > s.best {
-			s.pool = slices.Delete(s.pool, i, i+1)
-			return os.Remove(filepath.Join(s.found, other.name+".json"))
+		if found++; found <= s.best {
+			return false
 		}
-	}
-	return nil
+		err = errors.Join(err, os.Remove(filepath.Join(s.found, other.name+".json")))
+		return true
+	})
+	return err
 }
