@@ -102,8 +102,13 @@ func (l Limits) validate() error {
 		name  string
 		value int
 	}{
-		{"ReplyBytesMax", l.ReplyBytesMax}, {"MutationsMax", l.MutationsMax}, {"ValuesMax", l.ValuesMax}, {"ModuleBytesMax", l.ModuleBytesMax},
-		{"CompileMemoryMiB", l.CompileMemoryMiB}, {"CodeMiB", l.CodeMiB}, {"LogLinesMax", l.LogLinesMax},
+		{"ReplyBytesMax", l.ReplyBytesMax},
+		{"MutationsMax", l.MutationsMax},
+		{"ValuesMax", l.ValuesMax},
+		{"ModuleBytesMax", l.ModuleBytesMax},
+		{"CompileMemoryMiB", l.CompileMemoryMiB},
+		{"CodeMiB", l.CodeMiB},
+		{"LogLinesMax", l.LogLinesMax},
 	} {
 		if bound.value < 1 {
 			return fmt.Errorf("limit %s must be above 0, it is %d", bound.name, bound.value)

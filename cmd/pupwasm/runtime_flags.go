@@ -67,8 +67,10 @@ func (o *runtimeOptions) check() error {
 		flag    string
 		is, max int
 	}{
-		{"memory", o.limits.MemoryMiB, host.MemoryMiBMax}, {"module-size", o.moduleMiB, sizeMiBMax},
-		{"compile-memory", o.limits.CompileMemoryMiB, sizeMiBMax}, {"code-size", o.limits.CodeMiB, sizeMiBMax},
+		{"memory", o.limits.MemoryMiB, host.MemoryMiBMax},
+		{"module-size", o.moduleMiB, sizeMiBMax},
+		{"compile-memory", o.limits.CompileMemoryMiB, sizeMiBMax},
+		{"code-size", o.limits.CodeMiB, sizeMiBMax},
 	} {
 		if size.is < 1 || size.is > size.max {
 			return usagef("--%s must be between 1 and %d MiB, it is %d", size.flag, size.max, size.is)
