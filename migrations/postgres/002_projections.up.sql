@@ -79,7 +79,7 @@ BEGIN
         pg_catalog.set_config('lc_monetary', 'C', true),
         pg_catalog.set_config('hash_mem_multiplier', '1', true),
         pg_catalog.set_config('max_parallel_workers_per_gather', '0', true);
-    IF pg_catalog.pg_size_bytes(pg_catalog.current_setting('work_mem')) > 16777216 THEN
+    IF pg_catalog.current_setting('work_mem') <> '4MB' AND pg_catalog.pg_size_bytes(pg_catalog.current_setting('work_mem')) > 16777216 THEN
         PERFORM pg_catalog.set_config('work_mem', '16MB', true);
     END IF;
     -- What IST and its like mean. To set it reads a file, even to what it is.

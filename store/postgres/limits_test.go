@@ -129,16 +129,21 @@ func TestLimits_aCancelledContextEndsTheStatement(t *testing.T) {
 	r.wantQuiet()
 }
 
-// TestLimits_temporaryFiles sorts more than may be in files.
+// TestLimits_temporaryFiles sorts more than may be in files, and asks for a result that the server would put aside in files first.
 func TestLimits_temporaryFiles(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	r := newRig(t, db, db.DSN+"&work_mem=64kB", postgres.Options{ConnectionsMax: 1, TempFileBytesMax: 1 << 20, Lazy: true})
-	p := hostile(map[string]string{"sort": "SELECT count(*) FROM (SELECT repeat(md5(i::text), 300) AS s FROM generate_series(1, 100000000) AS i ORDER BY 1) x"}, "i64")
-	r.with(p)
-	var rows store.Rows
-	wantLimit(t, r.ask(p, &rows), `query "sort"`, "temp_file_limit", "(1024kB): --temp-file-limit raises it")
-	must(t, r.commit(t.Context(), add("a", 1)))
+	for results, sql := range map[string]string{
+		"i64":  "SELECT count(*) FROM (SELECT repeat(md5(i::text), 300) AS s FROM generate_series(1, 100000000) AS i ORDER BY 1) x",
+		"text": "SELECT repeat('x', 16000000) FROM generate_series(1, 1000)",
+	} {
+		p := hostile(map[string]string{"large": sql}, results)
+		r.with(p)
+		var rows store.Rows
+		wantLimit(t, r.ask(p, &rows), `query "large"`, "temp_file_limit", "(1024kB): --temp-file-limit raises it")
+		must(t, r.commit(t.Context(), add("a", 1)))
+	}
 }
 
 // TestLimits_resultsAreBoundedBeforeTheyTakeMemory asks for rows, and for arrays, that would take a multiple of what they have on the wire.

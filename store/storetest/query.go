@@ -151,14 +151,14 @@ func queryTooLarge(f *fixture) {
 	}
 }
 
-// queryLargeValues asks for a thousand values of 16 MB, of which a few are read.
+// queryLargeValues asks for values of 8 MB, of which a few are read. A server may put all of them aside first, within its own limits.
 func queryLargeValues(f *fixture) {
 	p := totals("sums")
 	p.Queries = append(p.Queries, store.Query{
 		Name: "large", Results: types("text"), Unordered: true,
 		SQL: store.Statement{
-			store.DialectPostgres: `SELECT repeat('x', 16000000) FROM generate_series(1, 1000)`,
-			store.DialectSQLite:   `SELECT printf('%.*c', 16000000, 'x') FROM generate_series(1, 1000)`,
+			store.DialectPostgres: `SELECT repeat('x', 8000000) FROM generate_series(1, 20)`,
+			store.DialectSQLite:   `SELECT printf('%.*c', 8000000, 'x') FROM generate_series(1, 20)`,
 		},
 	})
 	r := f.running(p)
@@ -169,8 +169,8 @@ func queryLargeValues(f *fixture) {
 	if err := tx.Query(f.ctx, 2, nil, &rows); !errors.As(err, &rejection) || !strings.Contains(err.Error(), "the result has more than 64 MiB") {
 		f.Errorf("got %v", err)
 	}
-	if len(rows.Values) > 4 {
-		f.Errorf("%d values were read, must be 4 at most", len(rows.Values))
+	if len(rows.Values) > 8 {
+		f.Errorf("%d values were read, must be 8 at most", len(rows.Values))
 	}
 	tx.Rollback()
 	r.apply(mutate(totalsPut, store.Text("a"), store.I64(1)))
