@@ -107,7 +107,7 @@ func (r *Runtime) findCompiler() {
 		program = compiler.Own()
 	}
 	if program == "" {
-		r.options.Logger.Info().Msgf("modules are compiled in this process, %d MiB each at most, and nothing bounds what that takes: call host.CompilerMain first in main, or set Options.Compiler",
+		r.options.Logger.Info().Msgf("modules are compiled in this process, %d MiB each at most, and nothing bounds what that takes: call pupwasm.CompilerMain first in main, or set Options.Compiler",
 			inProcessBytesMax>>20)
 		return
 	}
