@@ -61,36 +61,47 @@ type cache struct {
 	temporary bool   // nothing is kept
 }
 
-// openCache opens a folder, or makes one for as long as the runtime lives.
+// openCache opens a folder, or makes one for as long as the runtime lives. An error names the folder.
 func openCache(folder string) (*cache, error) {
-	c := &cache{folder: folder}
-	if folder == "" {
-		made, err := os.MkdirTemp("", "pupwasm-compiled-")
-		if err != nil {
-			return nil, err
+	c := &cache{temporary: folder == ""}
+	var err error
+	if c.temporary {
+		if folder, err = os.MkdirTemp("", "pupwasm-compiled-"); err != nil {
+			return nil, fmt.Errorf("making a temporary folder for compiled code in %s (set TMPDIR, or name a folder by --cache-dir): %w", os.TempDir(), err)
 		}
-		c.folder, c.temporary = made, true
 	}
-	engine, err := compiler.EngineFolder()
+	if c.folder, err = filepath.Abs(folder); err == nil {
+		err = c.prepare()
+	}
 	if err != nil {
-		return nil, err
-	}
-	c.engine = filepath.Join(c.folder, engine)
-	if err := os.MkdirAll(c.engine, 0o700); err != nil {
-		return nil, err
-	}
-	if err := checkCache(c.folder); err != nil {
-		return nil, err
+		c.close()
+		return nil, fmt.Errorf("opening the compilation cache %s: %w", folder, err)
 	}
 	c.sweep()
 	return c, nil
+}
+
+// prepare makes the folder where it is missing.
+func (c *cache) prepare() error {
+	if err := checkCache(c.folder); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(c.folder, 0o700); err != nil {
+		return err
+	}
+	engine, err := compiler.EngineFolder(c.folder)
+	if err != nil {
+		return err
+	}
+	c.engine = filepath.Join(c.folder, engine)
+	return os.MkdirAll(c.engine, 0o700)
 }
 
 // abandoned is how old a folder is in which nobody compiles any more: its host was killed.
 const abandoned = time.Hour
 
 func (c *cache) sweep() {
-	left, _ := filepath.Glob(filepath.Join(escapeGlob(c.folder), ".compiling-*")) // the pattern is well formed
+	left, _ := filepath.Glob(filepath.Join(escapeGlob(c.folder), compiler.Temporary)) // the pattern is well formed
 	for _, folder := range left {
 		if info, err := os.Lstat(folder); err == nil && clock.Since(info.ModTime()) > abandoned {
 			os.RemoveAll(folder)

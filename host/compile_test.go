@@ -209,3 +209,27 @@ func TestCompile_byWhatIsNoCompiler(t *testing.T) {
 		}
 	}
 }
+
+// TestRuntime_relativePathsAreFromWhereTheProcessIs has a cache and a compiler by relative paths.
+func TestRuntime_relativePathsAreFromWhereTheProcessIs(t *testing.T) { // not parallel: it changes the folder of the process
+	self, err := filepath.Abs(os.Args[0])
+	must(t, err)
+	t.Chdir(t.TempDir())
+	must(t, os.Symlink(self, "compiler"))
+	r := newRuntime(t, host.Options{CacheDir: "cache", Compiler: "./compiler"})
+	module, err := r.Load(t.Context(), "x.wasm", (&hosttest.Guest{}).Wasm())
+	must(t, err)
+	module.Close(t.Context())
+}
+
+// TestRuntime_aFolderThatIsMissingIsNamed has no place for temporary files.
+func TestRuntime_aFolderThatIsMissingIsNamed(t *testing.T) { // not parallel: it changes the environment
+	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "nowhere"))
+	if _, err := host.NewRuntime(t.Context(), host.Options{}); err == nil || !strings.Contains(err.Error(), "nowhere (set TMPDIR, or name a folder by --cache-dir): ") {
+		t.Errorf("error is %v", err)
+	}
+	r := newRuntime(t, host.Options{CacheDir: compiled}) // which needs none
+	module, err := r.Load(t.Context(), "x.wasm", (&hosttest.Guest{}).Wasm())
+	must(t, err)
+	module.Close(t.Context())
+}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -74,13 +76,15 @@ func NewRuntime(ctx context.Context, options Options) (*Runtime, error) {
 	}
 	r := &Runtime{options: options, imports: []*hostModule{pupModule(), wasiModule()}, compiled: map[[sha256.Size]byte]*compiledCode{}, reading: newQueue(1), compiling: newQueue(compilationsMax())}
 	var err error
-	if r.cache, err = openCache(options.CacheDir); err == nil {
-		r.kept, err = wazero.NewCompilationCacheWithDir(r.cache.folder)
+	if r.cache, err = openCache(options.CacheDir); err != nil {
+		return nil, err
 	}
-	if err != nil {
-		return nil, fmt.Errorf("opening the compilation cache %s: %w", options.CacheDir, err)
+	if r.kept, err = wazero.NewCompilationCacheWithDir(r.cache.folder); err != nil {
+		return nil, fmt.Errorf("opening the compilation cache %s: %w", r.cache.folder, err)
 	}
-	r.findCompiler()
+	if err := r.findCompiler(); err != nil {
+		return nil, err
+	}
 	config := compiler.EngineConfig().WithCompilationCache(r.kept)
 	r.engine = wazero.NewRuntimeWithConfig(ctx, config)
 	for _, module := range r.imports {
@@ -101,7 +105,7 @@ func (r *Runtime) Close(ctx context.Context) error {
 }
 
 // findCompiler finds out by which program modules are compiled.
-func (r *Runtime) findCompiler() {
+func (r *Runtime) findCompiler() (err error) {
 	program := r.options.Compiler
 	if program == "" {
 		program = compiler.Own()
@@ -109,12 +113,20 @@ func (r *Runtime) findCompiler() {
 	if program == "" {
 		r.options.Logger.Info().Msgf("modules are compiled in this process, %d MiB each at most, and nothing bounds what that takes: call pupwasm.CompilerMain first in main, or set Options.Compiler",
 			inProcessBytesMax>>20)
-		return
+		return nil
+	}
+	// A name is looked up on the PATH; a path is meant from where this process is.
+	if strings.ContainsRune(program, filepath.Separator) {
+		if program, err = filepath.Abs(program); err != nil {
+			return fmt.Errorf("finding the compiler %s: %w", program, err)
+		}
 	}
 	limits := r.options.Limits
 	r.compiler = &compiler.Compiler{
 		Program: program, MemoryBytes: int64(limits.CompileMemoryMiB) << 20, Time: limits.CompileTime, CodeBytesMax: int64(limits.CodeMiB) << 20,
+		Engine: filepath.Base(r.cache.engine),
 	}
+	return nil
 }
 
 // hostModule is a set of functions that guests may import.

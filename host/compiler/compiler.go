@@ -24,7 +24,15 @@ type Compiler struct {
 	Time time.Duration
 	// CodeBytesMax bounds the machine code of a module.
 	CodeBytesMax int64
+	// Engine is what [EngineFolder] returns.
+	Engine string
 }
+
+// temporary begins the names of folders that are removed after use.
+const temporary = ".compiling-"
+
+// Temporary matches the names of folders that are removed after use, unless the process was killed.
+const Temporary = temporary + "*"
 
 // Own is the program that runs, if it has called [Main], or "".
 func Own() string {
@@ -44,9 +52,10 @@ func Own() string {
 // ErrStopped is the error of an attempt that came to the end of its turn.
 var ErrStopped = errors.New("came to the end of its turn")
 
-// Prepare makes a folder for attempts at a module within another one, and puts the module there. The caller removes it.
+// Prepare makes a folder for attempts at a module within another one, whose path is absolute, and puts the module there. The caller
+// removes it.
 func Prepare(within string, code []byte) (folder string, err error) {
-	if folder, err = os.MkdirTemp(within, ".compiling-"); err != nil {
+	if folder, err = os.MkdirTemp(within, temporary); err != nil {
 		return "", err
 	}
 	if err = os.WriteFile(filepath.Join(folder, moduleFile), code, 0o600); err != nil {
@@ -151,11 +160,7 @@ func (c *Compiler) reason(exit *exec.ExitError, errs string) error {
 
 // product finds the machine code in the folder of an attempt.
 func (c *Compiler) product(folder string) (string, error) {
-	engine, err := EngineFolder()
-	if err != nil {
-		return "", err
-	}
-	entries, err := os.ReadDir(filepath.Join(folder, engine))
+	entries, err := os.ReadDir(filepath.Join(folder, c.Engine))
 	if errors.Is(err, os.ErrNotExist) {
 		return "", fmt.Errorf("%s has another version of the engine than this program: build both from the same source", c.Program)
 	}
@@ -175,7 +180,7 @@ func (c *Compiler) product(folder string) (string, error) {
 	if info.Size() > c.CodeBytesMax {
 		return "", fmt.Errorf("has %d MiB of machine code, the limit is %d: raise --code-size", (info.Size()+1<<20-1)>>20, c.CodeBytesMax>>20)
 	}
-	return filepath.Join(folder, engine, entries[0].Name()), nil
+	return filepath.Join(folder, c.Engine, entries[0].Name()), nil
 }
 
 // bounded keeps the beginning of what is written to it.

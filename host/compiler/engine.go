@@ -3,8 +3,6 @@ package compiler
 import (
 	"fmt"
 	"os"
-	"path/filepath"
-	"sync"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -21,10 +19,10 @@ func EngineConfig() wazero.RuntimeConfig {
 	return wazero.NewRuntimeConfig().WithCoreFeatures(Features)
 }
 
-// EngineFolder is the folder within a cache that the engine of this program keeps its code in. It is named after the engine's version and
-// the machine.
-var EngineFolder = sync.OnceValues(func() (string, error) {
-	empty, err := os.MkdirTemp("", "pupwasm-engine-")
+// EngineFolder returns the name of the folder that the engine of this program keeps its code in, within a cache. It is named after the
+// engine's version and the machine. What it takes to find out is made in a folder, and removed.
+func EngineFolder(within string) (string, error) {
+	empty, err := os.MkdirTemp(within, temporary)
 	if err != nil {
 		return "", err
 	}
@@ -33,8 +31,11 @@ var EngineFolder = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	entries, err := os.ReadDir(empty)
-	if err != nil || len(entries) != 1 {
-		return "", fmt.Errorf("the engine made %d folders in its cache, not one (%w)", len(entries), err)
+	if err != nil {
+		return "", err
 	}
-	return filepath.Base(entries[0].Name()), nil
-})
+	if len(entries) != 1 {
+		return "", fmt.Errorf("the engine made %d folders in its cache, not one", len(entries))
+	}
+	return entries[0].Name(), nil
+}
