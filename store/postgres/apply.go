@@ -201,6 +201,7 @@ func (u *unit) giveBack() {
 	u.conn, u.begun, u.foreign = nil, false, false
 	// The caller's context may be over; a connection in a transaction must not go back to the pool.
 	rollback(conn, foreign)
+	boundRows(conn, eventBytesMax)
 	conn.Release()
 }
 
@@ -234,6 +235,7 @@ func (u *unit) pipeline(ctx context.Context) (*pipeline, error) {
 			return nil, translate(err)
 		}
 		u.conn = conn
+		boundRows(conn, store.ResultBytesMax)
 	}
 	p := u.catalogue.store.startPipeline(ctx, u.conn)
 	p.deadline = &u.deadline

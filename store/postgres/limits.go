@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pupwasm/pupwasm/internal/clock"
 	"github.com/pupwasm/pupwasm/store"
@@ -144,12 +145,22 @@ func (d *deadline) refused(s *statement, pg *pgconn.PgError) error {
 	case pg.Code == stateCancelled && limit > 0 && clock.Since(d.sent) >= limit && !strings.Contains(pg.Message, "user request"):
 		return store.StatementTooLong(s.name, limit)
 	case pg.Code == stateTempFileLimit:
-		return &store.LimitError{Statement: s.name, Limit: "was stopped: " + describe(pg), Remedy: "--temp-file-limit raises it, where the server has none that is lower"}
+		return stopped(s, pg, "--temp-file-limit raises it, where the server has none that is lower")
 	case pg.Code == stateOutOfMemory:
-		return &store.LimitError{Statement: s.name, Limit: "was stopped: " + describe(pg), Remedy: "the memory that the server's processes may have is the limit, see docs/security.md"}
+		return stopped(s, pg, "the memory that the server's processes may have is the limit, see docs/security.md")
 	}
 	return nil
 }
+
+func stopped(s *statement, pg *pgconn.PgError, remedy string) error {
+	return &store.LimitError{Statement: s.name, Limit: "was stopped: " + describe(pg), Remedy: remedy}
+}
+
+// eventBytesMax is what a row of an event may have: as much as PostgreSQL sends. Who appends has a limit of its own.
+const eventBytesMax = 1<<30 - 1
+
+// boundRows bounds a row that is read on a connection. It is read as a whole, before any of it can be counted.
+func boundRows(conn *pgxpool.Conn, bytes int) { conn.Conn().PgConn().Frontend().SetMaxBodyLen(bytes) }
 
 // lives tells whether the server answers on another connection.
 func (s *Store) lives() bool {

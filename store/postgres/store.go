@@ -164,8 +164,6 @@ func Open(dsn string, options Options) (*Store, error) {
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	}
 	Encode(config.ConnConfig)
-	// A row is read as a whole before anything can be counted.
-	config.ConnConfig.MaxProtocolMessageBodyLen = max(store.ResultBytesMax, options.PayloadBytesMax) + rowBytesBeside
 	config.AfterConnect = func(_ context.Context, conn *pgx.Conn) error { return checkEncodings(conn.PgConn()) }
 	// Behind a pooler a connection may be sent what another client listens to. The driver would keep it for ever.
 	config.ConnConfig.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) {}
@@ -223,9 +221,6 @@ func (s *Store) Ping(ctx context.Context) error {
 	}
 	return nil
 }
-
-// rowBytesBeside is what a row may have besides a payload, or a result: metadata, and names.
-const rowBytesBeside = 4 << 20
 
 const silenceMax = 10 * time.Second
 

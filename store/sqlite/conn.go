@@ -20,8 +20,9 @@ const (
 	statementsMax = 256
 	// valueBytesMax bounds a string or blob that SQL can make, above the largest payload.
 	valueBytesMax = 64 << 20
-	// heapBytesMax bounds the memory of a connection, with its cache.
-	heapBytesMax = 128 << 20
+	// heapBytesMax bounds the memory of a connection, with its cache, which has room for three values of the largest size. Where larger events
+	// may be appended, it grows with them.
+	heapBytesMax = 192 << 20
 )
 
 // conn is a connection with its prepared statements. It is used by one goroutine at a time.
