@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -49,9 +50,6 @@ func enginesIn(folder string) []string {
 func escapeGlob(name string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(name)
 }
-
-// damaged tells whether a module did not compile because of what the cache had of it.
-func damaged(err error) bool { return strings.Contains(err.Error(), "compilationcache: ") }
 
 // cache is the folder of compiled code. Beside each file of the engine's stands one of ours, which is named after the module and has the
 // name of the engine's: so a module is known to be compiled before the engine is asked, which would compile it.
@@ -119,41 +117,77 @@ const moduleSuffix = ".module"
 
 func (c *cache) note(key string) string { return filepath.Join(c.engine, key+moduleSuffix) }
 
-// entry returns the engine's file for a module, or "".
-func (c *cache) entry(key string) string {
-	name, err := os.ReadFile(c.note(key))
-	if _, badly := hex.DecodeString(string(name)); err != nil || badly != nil || len(name) != 2*sha256.Size {
-		return ""
-	}
-	return filepath.Join(c.engine, string(name))
+// entry is what a note says of the engine's file for a module.
+type entry struct {
+	name   string
+	digest string // SHA-256 of the file
 }
 
-// has tells whether a module is compiled.
-func (c *cache) has(key string) bool {
-	entry := c.entry(key)
-	if entry == "" {
-		return false
+// text is the note of a module's entry. It ends with a sum over all of it, so that one that is damaged or another module's is known.
+func (e entry) text(key string) string {
+	sum := sha256.Sum256([]byte(key + " " + e.name + " " + e.digest))
+	return fmt.Sprintf("%s %s %x\n", e.name, e.digest, sum)
+}
+
+// entry reads the note of a module.
+func (c *cache) entry(key string) (entry, bool) {
+	text, err := os.ReadFile(c.note(key))
+	fields := strings.Fields(string(text))
+	if err != nil || len(fields) != 3 {
+		return entry{}, false
 	}
-	info, err := os.Lstat(entry)
-	return err == nil && info.Mode().IsRegular()
+	e := entry{fields[0], fields[1]}
+	return e, string(text) == e.text(key)
+}
+
+// has tells whether a module is compiled. All of its code is looked at: the engine itself notices some kinds of damage only, and compiles
+// in this process what it takes for old.
+func (c *cache) has(key string) (has, damaged bool) {
+	e, noted := c.entry(key)
+	if !noted {
+		return false, false
+	}
+	digest, err := digestOf(filepath.Join(c.engine, e.name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, false
+	}
+	return digest == e.digest, digest != e.digest
+}
+
+// digestOf is the SHA-256 of a file.
+func digestOf(path string) (string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, file); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
 // adopt takes the machine code of a module in.
 func (c *cache) adopt(key, code string) error {
-	name := filepath.Base(code)
-	if err := os.Rename(code, filepath.Join(c.engine, name)); err != nil {
+	digest, err := digestOf(code)
+	if err != nil {
 		return err
 	}
-	return c.remember(key, name)
+	e := entry{filepath.Base(code), digest}
+	if err := os.Rename(code, filepath.Join(c.engine, e.name)); err != nil {
+		return err
+	}
+	return c.remember(key, e)
 }
 
 // remember notes which of the engine's files is a module's.
-func (c *cache) remember(key, name string) error {
+func (c *cache) remember(key string, e entry) error {
 	file, err := os.CreateTemp(c.engine, key+".*.tmp")
 	if err != nil {
 		return err
 	}
-	_, err = file.WriteString(name)
+	_, err = file.WriteString(e.text(key))
 	if closing := file.Close(); err == nil {
 		err = closing
 	}
@@ -166,23 +200,10 @@ func (c *cache) remember(key, name string) error {
 	return err
 }
 
-// loaded drops what the engine has read, where nothing is kept.
-func (c *cache) loaded(key string) {
-	if c.temporary {
-		if entry := c.entry(key); entry != "" {
-			os.Remove(entry)
-		}
-		os.Remove(c.note(key))
+// forget drops what is known of a module.
+func (c *cache) forget(key string) {
+	if e, noted := c.entry(key); noted {
+		os.Remove(filepath.Join(c.engine, e.name))
 	}
-}
-
-// empty drops what was compiled before. It is made again as it is needed.
-func (c *cache) empty() {
-	entries, err := os.ReadDir(c.engine)
-	if err != nil {
-		return // the engine's own error tells
-	}
-	for _, entry := range entries {
-		_ = os.Remove(filepath.Join(c.engine, entry.Name()))
-	}
+	os.Remove(c.note(key))
 }

@@ -163,13 +163,13 @@ func (c *compilation) begin(ctx context.Context) (done bool, err error) {
 	c.code.metered, c.code.bytes = metered, len(wasm)
 	sum := sha256.Sum256(code)
 	c.key = hex.EncodeToString(sum[:])
-	if r.cache.has(c.key) {
-		err := c.load(ctx, code)
-		if err == nil || !damaged(err) {
-			return true, err
-		}
-		r.options.Logger.Warn().Err(err).Msg("the compilation cache is damaged, it is made anew")
-		r.cache.empty()
+	has, damaged := r.cache.has(c.key)
+	if has {
+		return true, c.load(ctx, code)
+	}
+	if damaged {
+		r.options.Logger.Warn().Str("folder", r.cache.folder).Msg("compiled code in the cache is damaged: the module is compiled again")
+		r.cache.forget(c.key)
 	}
 	if r.compiler == nil {
 		if len(wasm) > inProcessBytesMax {
@@ -190,7 +190,9 @@ func (c *compilation) load(ctx context.Context, metered []byte) error {
 		return fmt.Errorf("does not compile: %w", err)
 	}
 	c.code.CompiledModule = module
-	c.runtime.cache.loaded(c.key)
+	if c.runtime.cache.temporary {
+		c.runtime.cache.forget(c.key) // the engine has read it
+	}
 	return nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/host/hosttest"
 	"github.com/pupwasm/pupwasm/internal/guestbuild"
 )
 
@@ -141,7 +142,11 @@ func TestRuntime_makesADamagedCacheAnew(t *testing.T) {
 			entry[len(entry)/2] ^= 1
 			return entry
 		},
-		"another file": func([]byte) []byte { return []byte("hello") },
+		"another file":        func([]byte) []byte { return []byte("hello") },
+		"its end is lost":     func(entry []byte) []byte { return entry[:len(entry)-1] },
+		"a bit of its head":   flipped(7),
+		"a bit of its counts": flipped(20),
+		"a bit of its end":    flipped(-1),
 	} {
 		damageAll := func(whether func(path string) bool) {
 			entries, err := filepath.Glob(filepath.Join(folder, "wazero-*", "*"))
@@ -157,7 +162,7 @@ func TestRuntime_makesADamagedCacheAnew(t *testing.T) {
 		}
 		isNote := func(path string) bool { return filepath.Ext(path) == ".module" }
 		damageAll(func(path string) bool { return !isNote(path) })
-		if said := compile(); !strings.Contains(said, "the compilation cache is damaged") {
+		if said := compile(); !strings.Contains(said, "compiled code in the cache is damaged: the module is compiled again") {
 			t.Errorf("%s: it says %q", name, said)
 		}
 		damageAll(isNote)
@@ -167,5 +172,47 @@ func TestRuntime_makesADamagedCacheAnew(t *testing.T) {
 		if said := compile(); said != "" {
 			t.Errorf("%s, the time after: it says %s", name, said)
 		}
+	}
+}
+
+// flipped changes a bit of a byte, counted from the end where it is below zero.
+func flipped(at int) func(entry []byte) []byte {
+	return func(entry []byte) []byte {
+		entry[(at+len(entry))%len(entry)] ^= 1
+		return entry
+	}
+}
+
+// TestRuntime_aNoteOfAnotherModuleIsNotBelieved has a note that names the code of another module.
+func TestRuntime_aNoteOfAnotherModuleIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	a, b := withNumber(&hosttest.Guest{}, 1), withNumber(&hosttest.Guest{}, 2)
+	notes := func() []string {
+		found, err := filepath.Glob(filepath.Join(folder, "wazero-*", "*.module"))
+		must(t, err)
+		return found
+	}
+	use := func(wasm []byte) {
+		runtime, err := host.NewRuntime(t.Context(), host.Options{CacheDir: folder})
+		must(t, err)
+		defer runtime.Close(t.Context())
+		module, err := runtime.Load(t.Context(), "x.wasm", wasm)
+		must(t, err)
+		module.Close(t.Context())
+	}
+	use(a)
+	first := notes()[0]
+	use(b)
+	both := notes()
+	second := both[1-slices.Index(both, first)]
+	lie, err := os.ReadFile(first)
+	must(t, err)
+	truth, err := os.ReadFile(second)
+	must(t, err)
+	must(t, os.WriteFile(second, lie, 0o600))
+	use(b)
+	if text, err := os.ReadFile(second); err != nil || string(text) != string(truth) {
+		t.Errorf("the note is %q (%v), and was %q", text, err, truth)
 	}
 }
