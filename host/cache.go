@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -64,7 +65,7 @@ func openCache(folder string) (*cache, error) {
 	c := &cache{temporary: folder == ""}
 	var err error
 	if c.temporary {
-		if folder, err = os.MkdirTemp("", "pupwasm-compiled-"); err != nil {
+		if folder, err = os.MkdirTemp("", fmt.Sprintf("%s%d-", temporaryCache, os.Getpid())); err != nil {
 			return nil, fmt.Errorf("making a temporary folder for compiled code in %s (set TMPDIR, or name a folder by --cache-dir): %w", os.TempDir(), err)
 		}
 	}
@@ -95,14 +96,28 @@ func (c *cache) prepare() error {
 	return os.MkdirAll(c.engine, 0o700)
 }
 
-// abandoned is how old a folder is in which nobody compiles any more: its host was killed.
+// abandoned is how old something is that a host has left that was killed.
 const abandoned = time.Hour
 
+// temporaryCache begins the name of a folder for one host. The number of its process follows.
+const temporaryCache = "pupwasm-compiled-"
+
+// sweep removes what hosts have left that were killed.
 func (c *cache) sweep() {
-	left, _ := filepath.Glob(filepath.Join(escapeGlob(c.folder), compiler.Temporary)) // the pattern is well formed
-	for _, folder := range left {
-		if info, err := os.Lstat(folder); err == nil && clock.Since(info.ModTime()) > abandoned {
-			os.RemoveAll(folder)
+	within := func(folder, pattern string) []string {
+		found, _ := filepath.Glob(filepath.Join(escapeGlob(folder), pattern)) // the pattern is well formed
+		return found
+	}
+	left := append(within(c.folder, compiler.Temporary), within(c.engine, "*.tmp")...)
+	for _, folder := range within(os.TempDir(), temporaryCache+"*") {
+		number, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(folder), temporaryCache), "-")
+		if pid, err := strconv.Atoi(number); err == nil && hasEnded(pid) {
+			left = append(left, folder)
+		}
+	}
+	for _, path := range left {
+		if info, err := os.Lstat(path); err == nil && ownedByUs(info) && clock.Since(info.ModTime()) > abandoned {
+			os.RemoveAll(path)
 		}
 	}
 }
@@ -172,6 +187,9 @@ func digestOf(path string) (string, error) {
 func (c *cache) adopt(key, code string) error {
 	digest, err := digestOf(code)
 	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(c.engine, 0o700); err != nil { // somebody may have cleared it away
 		return err
 	}
 	e := entry{filepath.Base(code), digest}

@@ -3,6 +3,7 @@
 package host
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"syscall"
@@ -13,3 +14,6 @@ func ownedByUs(info fs.FileInfo) bool {
 	stat, known := info.Sys().(*syscall.Stat_t)
 	return !known || stat.Uid == 0 || int(stat.Uid) == os.Geteuid()
 }
+
+// hasEnded tells whether there is no process of a number.
+func hasEnded(pid int) bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }

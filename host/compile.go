@@ -60,8 +60,9 @@ func (r *Runtime) compile(ctx context.Context, hash [sha256.Size]byte, read func
 			return code, nil
 		}
 		r.release(ctx, hash, code)
-		// Another caller may have given up while this one waited for what it made.
-		if !known || !errors.Is(code.err, context.Canceled) || ctx.Err() != nil {
+		// Another caller may have given up while this one waited for what it made, or could not read its file.
+		var machine *machineError
+		if !known || ctx.Err() != nil || !errors.Is(code.err, context.Canceled) && !errors.As(code.err, &machine) {
 			return nil, code.err
 		}
 	}
@@ -105,6 +106,16 @@ func (r *Runtime) make(ctx context.Context, code *compiledCode, read func() ([]b
 	return err
 }
 
+// machineError is why a module cannot be compiled now, for no fault of its own.
+type machineError struct{ error }
+
+func (e *machineError) Unwrap() error { return e.error }
+
+// machine makes an error this machine's.
+func machine(doing string, err error) error {
+	return &machineError{fmt.Errorf("%s: %w", doing, err)}
+}
+
 // compilation is one module on its way.
 type compilation struct {
 	runtime *Runtime
@@ -125,11 +136,15 @@ func (c *compilation) compile(ctx context.Context, turn time.Duration) error {
 	over, stop := c.runtime.compiling.over(turn)
 	defer stop()
 	product, err := c.runtime.compiler.Compile(ctx, c.folder, over)
-	if err != nil {
+	var refusal *compiler.Refusal
+	switch {
+	case errors.As(err, &refusal), errors.Is(err, compiler.ErrStopped), ctx.Err() != nil && err != nil:
 		return err
+	case err != nil:
+		return machine("compiling the module", err)
 	}
 	if err := c.runtime.cache.adopt(c.key, product); err != nil {
-		return fmt.Errorf("keeping the compiled code: %w", err)
+		return machine("keeping the compiled code", err)
 	}
 	return nil
 }
@@ -138,7 +153,7 @@ func (c *compilation) compile(ctx context.Context, turn time.Duration) error {
 func (c *compilation) end(ctx context.Context) error {
 	metered, err := compiler.Module(c.folder)
 	if err != nil {
-		return fmt.Errorf("reading the metered module: %w", err)
+		return machine("reading the metered module", err)
 	}
 	return c.load(ctx, metered)
 }
@@ -148,7 +163,7 @@ func (c *compilation) begin(ctx context.Context) (done bool, err error) {
 	r := c.runtime
 	wasm, err := c.read()
 	if err != nil {
-		return false, err
+		return false, machine("reading the module", err)
 	}
 	metered, err := meter.Instrument(wasm)
 	if err != nil {
@@ -178,7 +193,7 @@ func (c *compilation) begin(ctx context.Context) (done bool, err error) {
 		return true, c.load(ctx, code)
 	}
 	if c.folder, err = compiler.Prepare(r.cache.folder, code); err != nil {
-		return false, fmt.Errorf("preparing to compile: %w", err)
+		return false, machine("preparing to compile", err)
 	}
 	return false, nil
 }

@@ -3,6 +3,7 @@ package host_test
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -232,4 +233,69 @@ func TestRuntime_aFolderThatIsMissingIsNamed(t *testing.T) { // not parallel: it
 	module, err := r.Load(t.Context(), "x.wasm", (&hosttest.Guest{}).Wasm())
 	must(t, err)
 	module.Close(t.Context())
+}
+
+// TestRegistry_whatIsTheMachinesFaultIsTriedAgain takes the folder for compiled code away, puts a file in its place, and gives it back.
+func TestRegistry_whatIsTheMachinesFaultIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	folder, cache := t.TempDir(), filepath.Join(t.TempDir(), "cache")
+	r := newRuntime(t, host.Options{CacheDir: cache})
+	registry, err := host.NewRegistry(r, folder)
+	must(t, err)
+	registry.WaitForAll()
+	defer registry.Close()
+	must(t, os.RemoveAll(cache))
+	write(t, cache, nil)
+	write(t, filepath.Join(folder, "a.wasm"), (&hosttest.Guest{}).Wasm())
+	changes, err := registry.Sync(t.Context())
+	must(t, err)
+	var fault *host.LoadError
+	if len(changes) != 1 || !errors.As(changes[0].Err, &fault) || !fault.Transient || !strings.Contains(fault.Reason, "preparing to compile: ") {
+		t.Fatalf("changes are %+v", changes)
+	}
+	registry.RetryAtOnce()
+	if changes, err := registry.Sync(t.Context()); err != nil || len(changes) != 0 {
+		t.Errorf("the same is told twice: %+v, %v", changes, err)
+	}
+	must(t, os.Remove(cache))
+	registry.RetryAtOnce()
+	changes, err = registry.Sync(t.Context())
+	must(t, err)
+	if len(changes) != 1 || changes[0].Module == nil {
+		t.Fatalf("changes are %+v", changes)
+	}
+	changes[0].Module.Close(t.Context())
+}
+
+// TestRegistry_aFileThatChangesWhileItWaitsIsLookedAtAgain has a file change after Sync has seen it, and back again.
+func TestRegistry_aFileThatChangesWhileItWaitsIsLookedAtAgain(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	file := filepath.Join(folder, "a.wasm")
+	first, second := withNumber(&hosttest.Guest{}, 1), withNumber(&hosttest.Guest{}, 2)
+	r := newRuntime(t, host.Options{})
+	registry, err := host.NewRegistry(r, folder)
+	must(t, err)
+	registry.WaitForAll()
+	defer registry.Close()
+	write(t, file, first)
+	release := r.HoldReading()
+	synced := make(chan []host.Change)
+	go func() {
+		changes, _ := registry.Sync(t.Context())
+		synced <- changes
+	}()
+	testwait.Until(t, "the load waits", r.ReadingWaits)
+	write(t, file, second)
+	release()
+	changes := <-synced
+	if len(changes) != 1 || changes[0].Module == nil || string(changes[0].Module.Hash[:]) != string(hashOf(second)) {
+		t.Fatalf("changes are %+v", changes)
+	}
+	changes[0].Module.Close(t.Context())
+}
+
+func hashOf(wasm []byte) []byte {
+	sum := sha256.Sum256(wasm)
+	return sum[:]
 }

@@ -1,6 +1,8 @@
 package host
 
 import (
+	"time"
+
 	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -36,3 +38,21 @@ const SliceFirst = sliceFirst
 
 // SliceSize gives slices a size, until they adapt. It is for a guest that is within a query.
 func (g *Guest) SliceSize(units int64) { g.tank.size.Set(uint64(units)) }
+
+// RetryAtOnce makes what did not load for a reason of this machine due.
+func (r *Registry) RetryAtOnce() {
+	for _, known := range r.files {
+		if !known.retry.IsZero() {
+			known.retry = known.retry.Add(-time.Hour)
+		}
+	}
+}
+
+// HoldReading keeps modules from being read until the function that it returns is called.
+func (r *Runtime) HoldReading() (release func()) {
+	r.reading.taken <- struct{}{}
+	return func() { <-r.reading.taken }
+}
+
+// ReadingWaits tells whether a module waits to be read.
+func (r *Runtime) ReadingWaits() bool { return r.reading.waiting.Load() > 0 }

@@ -74,6 +74,11 @@ func (e *SlowError) Error() string {
 type LoadError struct {
 	File   string
 	Reason string
+	// Transient says that this machine is to blame and not the module, which may load later: a full disk, too many processes, a file that
+	// changes while it is read.
+	Transient bool
+
+	cause error
 }
 
 func (e *LoadError) Error() string { return fmt.Sprintf("module %s: %s", e.File, e.Reason) }

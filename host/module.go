@@ -64,7 +64,8 @@ func (r *Runtime) Load(ctx context.Context, file string, wasm []byte) (*Module, 
 func (r *Runtime) load(ctx context.Context, file string, hash [sha256.Size]byte, read func() ([]byte, error)) (*Module, error) {
 	m := &Module{File: file, Hash: hash, runtime: r, limits: r.options.Limits}
 	fault := func(err error) error {
-		return &LoadError{File: file, Reason: shorten(err.Error())}
+		var machine *machineError
+		return &LoadError{File: file, Reason: shorten(err.Error()), Transient: errors.As(err, &machine), cause: err}
 	}
 	code, err := r.compile(ctx, m.Hash, read)
 	if ctx.Err() != nil && err != nil {

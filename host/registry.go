@@ -14,6 +14,8 @@ import (
 	"sort"
 	"sync"
 	"time"
+
+	"github.com/pupwasm/pupwasm/internal/clock"
 )
 
 // Registry is a folder of modules: every file that ends in .wasm. It is used by one goroutine. Modules load side by side, and those that
@@ -22,7 +24,7 @@ type Registry struct {
 	runtime *Runtime
 	folder  string
 	files   map[string]*registered
-	freed   bool // a projection's name became free since Sync began
+	freed   bool // since Sync began, a projection's name became free, or a file is another than was read
 	arrived chan struct{}
 	waits   time.Duration // for modules that load, in Sync
 	loads   sync.WaitGroup
@@ -35,6 +37,10 @@ type registered struct {
 	load   *load             // of those bytes, while it is under way
 	// refused says that the last look found a module that may not run beside another one.
 	refused bool
+	// Of bytes that did not load for a reason of this machine: when to try them again, with which pause after that, and what was said.
+	retry time.Time
+	pause time.Duration
+	said  string
 }
 
 // load is a module on its way.
@@ -44,6 +50,12 @@ type load struct {
 	module *Module
 	err    error
 }
+
+// The pauses until bytes are tried again that did not load for a reason of this machine.
+const (
+	retryPause    = 5 * time.Second
+	retryPauseMax = 5 * time.Minute
+)
 
 // Change is what happened to a file of the folder.
 type Change struct {
@@ -71,7 +83,8 @@ func NewRegistry(runtime *Runtime, folder string) (*Registry, error) {
 const quickly = 3 * time.Second
 
 // Sync compares the folder with what is loaded and returns what changed: first the files that are gone, then the others
-// in order. Every file that does not load is reported once for each content. The caller closes modules that it no longer uses: those named by Previous once a
+// in order. Every file that does not load is reported once for each content, and is tried again when it was for a reason of this machine
+// ([LoadError].Transient). The caller closes modules that it no longer uses: those named by Previous once a
 // Module stands in their place or the file is gone.
 //
 // What is not loaded within some seconds goes on loading until ctx ends. Arrived tells when to call [Registry.Collect] for it.
@@ -107,7 +120,9 @@ func (r *Registry) Collect(ctx context.Context) (changes []Change) {
 		case <-known.load.done:
 			ended := known.load
 			known.load = nil
-			changes = append(changes, r.take(ctx, file, known, ended))
+			if change, told := r.take(ctx, file, known, ended); told {
+				changes = append(changes, change)
+			}
 		default:
 		}
 	}
@@ -219,11 +234,14 @@ func (r *Registry) look(ctx context.Context, file string, wasm []byte, readErr e
 	if readErr != nil {
 		hash = sha256.Sum256([]byte(readErr.Error()))
 	}
-	if seen && hash == known.hash {
+	if seen && hash == known.hash && !known.due() {
 		return
 	}
+	if hash != known.hash {
+		known.pause, known.said = 0, ""
+	}
 	r.abandon(known)
-	known.hash = hash
+	known.hash, known.retry = hash, time.Time{}
 	if readErr != nil {
 		known.load = unreadable(file, readErr)
 		return
@@ -254,7 +272,7 @@ func (r *Registry) begin(ctx context.Context, file string, hash [sha256.Size]byt
 		defer cancel()
 		l.module, l.err = r.runtime.load(ctx, file, hash, func() ([]byte, error) {
 			wasm, err := r.runtime.ReadModule(filepath.Join(r.folder, file))
-			if err == nil && sha256.Sum256(wasm) != hash {
+			if err == nil && sha256.Sum256(wasm) != hash || errors.Is(err, fs.ErrNotExist) {
 				err = errChanged
 			}
 			return wasm, err
@@ -269,8 +287,8 @@ func (r *Registry) begin(ctx context.Context, file string, hash [sha256.Size]byt
 }
 
 // take takes in what has become of a file that was loading.
-func (r *Registry) take(ctx context.Context, file string, known *registered, ended *load) Change {
-	change := Change{File: file, Previous: known.module}
+func (r *Registry) take(ctx context.Context, file string, known *registered, ended *load) (change Change, told bool) {
+	change = Change{File: file, Previous: known.module}
 	module, err := ended.module, ended.err
 	known.refused = false
 	if err == nil {
@@ -279,15 +297,46 @@ func (r *Registry) take(ctx context.Context, file string, known *registered, end
 			module.Close(ctx)
 		}
 	}
+	var fault *LoadError
+	if errors.As(err, &fault) && fault.Transient {
+		if errors.Is(fault.cause, errChanged) {
+			r.forgetBytes(known) // the file is another by now, or gone
+			return change, false
+		}
+		known.pause = min(max(2*known.pause, retryPause), retryPauseMax)
+		known.retry = clock.Now().Add(known.pause)
+	}
 	if err != nil {
 		change.Err = err
-		return change
+		again := known.said == err.Error()
+		known.said = err.Error()
+		return change, !again
 	}
+	known.pause, known.said = 0, ""
 	if previous := known.module; previous != nil && previous.Description.Name != module.Description.Name {
 		r.lookAgain()
 	}
 	known.module, change.Module = module, module
-	return change
+	return change, true
+}
+
+// due tells whether bytes are to be tried again.
+func (k *registered) due() bool { return !k.retry.IsZero() && !clock.Now().Before(k.retry) }
+
+// retryDue tells whether a file is to be tried again that did not load for a reason of this machine, which the next Sync does.
+func (r *Registry) retryDue() bool {
+	for _, known := range r.files {
+		if known.due() {
+			return true
+		}
+	}
+	return false
+}
+
+// forgetBytes has a file looked at again, whatever it holds.
+func (r *Registry) forgetBytes(known *registered) {
+	r.freed = true
+	known.hash = [sha256.Size]byte{}
 }
 
 // checkName refuses a second module for one projection: both would write the same tables.

@@ -59,6 +59,9 @@ func (r *Registry) Watch(ctx context.Context, changed func()) error {
 			if w.fingerprint() != w.seen {
 				w.noticed()
 			}
+			if r.retryDue() {
+				changed()
+			}
 		case err := <-watcher.Errors:
 			if err != nil {
 				w.noticed() // notifications were lost: look for oneself

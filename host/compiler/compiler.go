@@ -49,12 +49,22 @@ func Own() string {
 	return program
 }
 
+// Refusal says what a module did wrong: it would do so on every machine. Any other error is this machine's.
+type Refusal struct{ Reason string }
+
+func (r *Refusal) Error() string { return r.Reason }
+
+func refuse(format string, args ...any) error { return &Refusal{Reason: fmt.Sprintf(format, args...)} }
+
 // ErrStopped is the error of an attempt that came to the end of its turn.
 var ErrStopped = errors.New("came to the end of its turn")
 
 // Prepare makes a folder for attempts at a module within another one, whose path is absolute, and puts the module there. The caller
 // removes it.
 func Prepare(within string, code []byte) (folder string, err error) {
+	if err := os.MkdirAll(within, 0o700); err != nil { // somebody may have cleared it away
+		return "", err
+	}
 	if folder, err = os.MkdirTemp(within, temporary); err != nil {
 		return "", err
 	}
@@ -73,8 +83,12 @@ func Module(folder string) ([]byte, error) { return os.ReadFile(filepath.Join(fo
 //
 // # Errors
 //
-// [ErrStopped]; the context's; one that says in a line what the module took too much of, or why it does not compile; or one of the system.
+// [ErrStopped]; the context's; [*Refusal]; or one of this machine.
 func (c *Compiler) Compile(ctx context.Context, folder string, stop <-chan struct{}) (code string, err error) {
+	// An attempt before may have been stopped while it wrote.
+	if err := os.RemoveAll(filepath.Join(folder, c.Engine)); err != nil {
+		return "", err
+	}
 	const patience = 10
 	limited, cancel := context.WithTimeout(ctx, patience*c.Time)
 	defer cancel()
@@ -138,7 +152,7 @@ func (c *Compiler) run(ctx context.Context, folder string) error {
 		return fmt.Errorf("%s is no compiler: it does not call CompilerMain first", c.Program)
 	}
 	if said.Error != "" {
-		return fmt.Errorf("does not compile: %s", said.Error)
+		return refuse("does not compile: %s", said.Error)
 	}
 	return nil
 }
@@ -147,9 +161,9 @@ func (c *Compiler) run(ctx context.Context, folder string) error {
 func (c *Compiler) reason(exit *exec.ExitError, errs string) error {
 	switch exit.ExitCode() {
 	case exitMemory:
-		return fmt.Errorf("takes more than %d MiB of memory to compile: raise --compile-memory", c.MemoryBytes>>20)
+		return refuse("takes more than %d MiB of memory to compile: raise --compile-memory", c.MemoryBytes>>20)
 	case exitTime:
-		return fmt.Errorf("takes more than %s of processor time to compile: raise --compile-time", c.Time)
+		return refuse("takes more than %s of processor time to compile: raise --compile-time", c.Time)
 	}
 	line, _, _ := strings.Cut(strings.TrimSpace(errs), "\n")
 	if line == "" {
@@ -178,7 +192,7 @@ func (c *Compiler) product(folder string) (string, error) {
 		return "", fmt.Errorf("%s left no file of machine code", c.Program)
 	}
 	if info.Size() > c.CodeBytesMax {
-		return "", fmt.Errorf("has %d MiB of machine code, the limit is %d: raise --code-size", (info.Size()+1<<20-1)>>20, c.CodeBytesMax>>20)
+		return "", refuse("has %d MiB of machine code, the limit is %d: raise --code-size", (info.Size()+1<<20-1)>>20, c.CodeBytesMax>>20)
 	}
 	return filepath.Join(folder, c.Engine, entries[0].Name()), nil
 }
