@@ -24,7 +24,7 @@ type Registry struct {
 	runtime *Runtime
 	folder  string
 	files   map[string]*registered
-	freed   bool // since Sync began, a projection's name became free, or a file is another than was read
+	again   bool // Sync is to look once more: a projection's name became free, or a file has changed while it was loading
 	arrived chan struct{}
 	waits   time.Duration // for modules that load, in Sync
 	loads   sync.WaitGroup
@@ -96,14 +96,14 @@ func (r *Registry) Sync(ctx context.Context) ([]Change, error) {
 	// Files that are gone come first: a module may have moved to another name.
 	changes := r.forget(names)
 	for {
-		r.freed = false
+		r.again = false
 		r.lookAll(ctx, names)
 		r.await(ctx)
 		changes = append(changes, r.Collect(ctx)...)
 		if ctx.Err() != nil {
 			return changes, ctx.Err()
 		}
-		if !r.freed {
+		if !r.again {
 			return changes, nil
 		}
 	}
@@ -163,10 +163,15 @@ func (r *Registry) await(ctx context.Context) {
 func (r *Registry) lookAll(ctx context.Context, names []string) {
 	var buffer bytes.Buffer
 	for _, name := range names {
-		wasm, err := r.runtime.readModule(filepath.Join(r.folder, name), &buffer)
-		if !errors.Is(err, fs.ErrNotExist) { // gone since the listing: the next call finds out
-			r.look(ctx, name, wasm, err)
-		}
+		r.lookAt(ctx, name, &buffer)
+	}
+}
+
+// lookAt reads a file into a buffer and looks at it.
+func (r *Registry) lookAt(ctx context.Context, file string, buffer *bytes.Buffer) {
+	wasm, err := r.runtime.readModule(filepath.Join(r.folder, file), buffer)
+	if !errors.Is(err, fs.ErrNotExist) { // gone since the listing: the next Sync finds out
+		r.look(ctx, file, wasm, err)
 	}
 }
 
@@ -215,7 +220,7 @@ func (r *Registry) Close() {
 
 // lookAgain has every file that was refused for another's sake looked at again: a name has become free.
 func (r *Registry) lookAgain() {
-	r.freed = true
+	r.again = true
 	for _, known := range r.files {
 		if known.refused {
 			known.hash = [sha256.Size]byte{}
@@ -261,7 +266,7 @@ func unreadable(file string, err error) *load {
 	return &load{cancel: func() {}, done: ended, err: &LoadError{File: file, Reason: reason}}
 }
 
-// errChanged ends a load of a file that has other bytes by now: the next look finds it.
+// errChanged ends a load of a file that is gone or has other bytes by now. It is looked at again at once.
 var errChanged = errors.New("has changed while it was waiting to be compiled")
 
 // begin loads a file in the background. It is read again when it is its turn.
@@ -300,7 +305,8 @@ func (r *Registry) take(ctx context.Context, file string, known *registered, end
 	var fault *LoadError
 	if errors.As(err, &fault) && fault.Transient {
 		if errors.Is(fault.cause, errChanged) {
-			r.forgetBytes(known) // the file is another by now, or gone
+			known.hash, r.again = [sha256.Size]byte{}, true
+			r.lookAt(ctx, file, &bytes.Buffer{})
 			return change, false
 		}
 		known.pause = min(max(2*known.pause, retryPause), retryPauseMax)
@@ -331,12 +337,6 @@ func (r *Registry) retryDue() bool {
 		}
 	}
 	return false
-}
-
-// forgetBytes has a file looked at again, whatever it holds.
-func (r *Registry) forgetBytes(known *registered) {
-	r.freed = true
-	known.hash = [sha256.Size]byte{}
 }
 
 // checkName refuses a second module for one projection: both would write the same tables.
