@@ -173,7 +173,7 @@ func (c *compilation) begin(ctx context.Context) (done bool, err error) {
 		return false, fmt.Errorf("needs %d MiB of memory, this host grants %d: raise --memory",
 			(int64(pages)+pagesPerMiB-1)/pagesPerMiB, r.options.Limits.MemoryMiB)
 	}
-	code := metered.Code
+	code := signed(metered.Code, sha256.Sum256(wasm))
 	metered.Code = nil
 	c.code.metered, c.code.bytes = metered, len(wasm)
 	sum := sha256.Sum256(code)
@@ -196,6 +196,14 @@ func (c *compilation) begin(ctx context.Context) (done bool, err error) {
 		return false, machine("preparing to compile", err)
 	}
 	return false, nil
+}
+
+// signed puts the digest of a module behind its metered code, as a section that means nothing. Modules that differ in what metering drops,
+// such as the maximum of their memory, have code and cache entries of their own: nobody else removes them.
+func signed(code []byte, module [sha256.Size]byte) []byte {
+	const custom, name = 0, "pupwasm.module"
+	code = append(code, custom, byte(1+len(name)+len(module)), byte(len(name)))
+	return append(append(code, name...), module[:]...)
 }
 
 // load has the engine take the code from its cache.

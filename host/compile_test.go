@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -298,4 +299,27 @@ func TestRegistry_aFileThatChangesWhileItWaitsIsLookedAtAgain(t *testing.T) {
 func hashOf(wasm []byte) []byte {
 	sum := sha256.Sum256(wasm)
 	return sum[:]
+}
+
+// TestLoad_modulesThatMeterAlikeAreApart has modules that differ in the maximum of their memory, which metering drops, come and go.
+func TestLoad_modulesThatMeterAlikeAreApart(t *testing.T) {
+	t.Parallel()
+	r := newRuntime(t, host.Options{}) // nothing is kept
+	var group sync.WaitGroup
+	for most := range uint32(8) {
+		group.Go(func() {
+			for range 3 {
+				module, err := r.Load(t.Context(), "x.wasm", (&hosttest.Guest{Memory: hosttest.Limits{Min: 2, Max: 10 + most, HasMax: true}}).Wasm())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				module.Close(t.Context())
+			}
+		})
+	}
+	group.Wait()
+	if left := r.CacheEntries(); len(left) > 0 { // what the engine does not find it compiles in this process, and keeps
+		t.Errorf("%q are left in the cache", left)
+	}
 }

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"os"
 	"time"
 
 	"github.com/pupwasm/pupwasm/internal/testwait"
@@ -56,3 +57,12 @@ func (r *Runtime) HoldReading() (release func()) {
 
 // ReadingWaits tells whether a module waits to be read.
 func (r *Runtime) ReadingWaits() bool { return r.reading.waiting.Load() > 0 }
+
+// CacheEntries are the names of the files of compiled code.
+func (r *Runtime) CacheEntries() (names []string) {
+	entries, _ := os.ReadDir(r.cache.engine)
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	return names
+}

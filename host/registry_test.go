@@ -35,8 +35,8 @@ func write(t *testing.T, path string, data []byte) {
 	}
 }
 
-// sync returns what changed as "file: verb" in order.
-func sync(t *testing.T, registry *host.Registry) []string {
+// syncFolder returns what changed as "file: verb" in order.
+func syncFolder(t *testing.T, registry *host.Registry) []string {
 	t.Helper()
 	changes, err := registry.Sync(t.Context())
 	if err != nil {
@@ -60,7 +60,7 @@ func sync(t *testing.T, registry *host.Registry) []string {
 
 func expect(t *testing.T, registry *host.Registry, want ...string) {
 	t.Helper()
-	said := sync(t, registry)
+	said := syncFolder(t, registry)
 	if len(said) != len(want) {
 		t.Fatalf("changes are %q, must be %q", said, want)
 	}
