@@ -164,7 +164,7 @@ func (t target) openSQL() (*sql.DB, error) {
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	}
 	postgres.Encode(config.ConnConfig)
-	return stdlib.OpenDB(*config.ConnConfig), nil
+	return stdlib.OpenDB(*config.ConnConfig, stdlib.OptionAfterConnect(postgres.CheckConnection)), nil
 }
 
 // openStore opens the database that the flags name, which has to be there and set up. It never makes a file. The caller

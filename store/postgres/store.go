@@ -29,6 +29,7 @@
 //	layout.go     into which segments a projection is divided
 //	wake.go       notifications of appends, for hosts that sleep
 //	silence.go    connections that are half open
+//	server.go     which servers and connections are refused
 //	errors.go     PostgreSQL's errors in the words of package store
 //	queries.go    the fixed statements
 package postgres
@@ -164,7 +165,7 @@ func Open(dsn string, options Options) (*Store, error) {
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	}
 	Encode(config.ConnConfig)
-	config.AfterConnect = func(_ context.Context, conn *pgx.Conn) error { return checkEncodings(conn.PgConn()) }
+	config.AfterConnect = CheckConnection
 	// Behind a pooler a connection may be sent what another client listens to. The driver would keep it for ever.
 	config.ConnConfig.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) {}
 	s := &Store{options: options, queries: queriesFor(options.Schema, now), silence: silenceMax, pingAfter: pingAfter, pingTimeout: pingTimeout, read: byGrammar()}
@@ -191,22 +192,6 @@ func Open(dsn string, options Options) (*Store, error) {
 		}
 	}
 	return s, nil
-}
-
-// Encode makes connections send and receive text in UTF-8, whatever the URL, the database and the role say.
-func Encode(config *pgx.ConnConfig) { config.RuntimeParams["client_encoding"] = "UTF8" }
-
-// checkEncodings refuses a connection on which text would not be stored as it is given. It costs nothing: the server has told both
-// encodings, and tells changes. A pooler may keep them to itself.
-func checkEncodings(conn *pgconn.PgConn) error {
-	if encoding := conn.ParameterStatus("server_encoding"); encoding != "" && encoding != "UTF8" {
-		return fmt.Errorf("the database has the encoding %s, pupwasm needs UTF8: use one that was made by CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0",
-			encoding)
-	}
-	if encoding := conn.ParameterStatus("client_encoding"); encoding != "" && encoding != "UTF8" {
-		return fmt.Errorf("the connection has the client_encoding %s, with which text is not stored as it is given: SET client_encoding = 'UTF8'", encoding)
-	}
-	return nil
 }
 
 // Ping tells whether the database answers and has the tables of this version. A database whose encoding is not UTF8 is refused here, as
