@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/big"
 	"strconv"
@@ -21,6 +22,9 @@ func registerTextFunctions(db *sqlite3.Conn) error {
 				return err
 			}
 		}
+	}
+	if err := db.CreateFunction("unhex", 2, flags, func(ctx sqlite3.Context, _ ...sqlite3.Value) { ctx.ResultError(errUnhex) }); err != nil {
+		return err
 	}
 	if err := db.CreateFunction("instr", 2, flags, instr); err != nil {
 		return err
@@ -144,6 +148,9 @@ func decimalMul(ctx sqlite3.Context, arg ...sqlite3.Value) {
 	}
 	ctx.ResultText(digits)
 }
+
+// errUnhex refuses what takes a time that is the product of its two lengths.
+var errUnhex = errors.New("unhex takes one argument here: leave out what it is to ignore with replace")
 
 var errDecimal = fmt.Errorf("decimal_mul needs numbers of %d bytes at most", decimalBytesMax)
 

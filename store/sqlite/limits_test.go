@@ -135,12 +135,15 @@ func TestLimits_whatIsTooLargeToCompile(t *testing.T) {
 
 // hostileSteps are functions on large arguments, each of which is one step of SQLite, which nothing interrupts.
 var hostileSteps = map[string]string{
-	"instr":       "SELECT instr(replace(hex(zeroblob(8000000)), '0', 'a'), replace(hex(zeroblob(4000000)), '0', 'a') || 'b')",
-	"replace":     "SELECT length(replace(hex(zeroblob(8000000)), hex(zeroblob(4000000)) || 'b', 'x'))",
-	"trim":        "SELECT length(trim(hex(zeroblob(8000000)), replace(hex(zeroblob(4000000)), '0', 'a') || '0'))",
-	"ltrim":       "SELECT length(ltrim(hex(zeroblob(8000000)), replace(hex(zeroblob(4000000)), '0', 'a') || '0'))",
-	"rtrim":       "SELECT length(rtrim(hex(zeroblob(8000000)), replace(hex(zeroblob(4000000)), '0', 'a') || '0'))",
-	"decimal_mul": "SELECT length(decimal_mul(replace(hex(zeroblob(1000000)), '0', '7'), replace(hex(zeroblob(1000000)), '0', '7')))",
+	"instr":        "SELECT instr(replace(hex(zeroblob(8000000)), '0', 'a'), replace(hex(zeroblob(4000000)), '0', 'a') || 'b')",
+	"replace":      "SELECT length(replace(hex(zeroblob(8000000)), hex(zeroblob(4000000)) || 'b', 'x'))",
+	"trim":         "SELECT length(trim(hex(zeroblob(8000000)), replace(hex(zeroblob(4000000)), '0', 'a') || '0'))",
+	"ltrim":        "SELECT length(ltrim(hex(zeroblob(8000000)), replace(hex(zeroblob(4000000)), '0', 'a') || '0'))",
+	"rtrim":        "SELECT length(rtrim(hex(zeroblob(8000000)), replace(hex(zeroblob(4000000)), '0', 'a') || '0'))",
+	"unhex":        "SELECT length(unhex(replace(hex(zeroblob(1000000)), '0', 'z') || '00', replace(hex(zeroblob(1000000)), '0', 'y') || 'z'))",
+	"glob":         "SELECT replace(hex(zeroblob(8000000)), '0', 'a') GLOB '*[bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb]'",
+	"json_replace": "SELECT length(json_replace('[0' || replace(hex(zeroblob(1500000)), '0', ',0') || ']'" + strings.Repeat(", '$[#-1]', 0", 15) + "))",
+	"decimal_mul":  "SELECT length(decimal_mul(replace(hex(zeroblob(1000000)), '0', '7'), replace(hex(zeroblob(1000000)), '0', '7')))",
 }
 
 // TestLimits_noFunctionTakesLongInOneStep has a limit of time that only statements can meet which are interrupted in time.
