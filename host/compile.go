@@ -36,7 +36,7 @@ type compiledCode struct {
 
 // compile meters and compiles a module, and returns its code, which the caller releases. Modules are compiled side by side. Their bytes
 // are read when it is their turn, so that those that wait take no memory.
-func (r *Runtime) compile(ctx context.Context, hash [sha256.Size]byte, read func() ([]byte, error)) (*compiledCode, error) {
+func (r *Runtime) compile(ctx context.Context, hash [sha256.Size]byte, size int, read func() ([]byte, error)) (*compiledCode, error) {
 	for {
 		r.mu.Lock()
 		code, known := r.compiled[hash]
@@ -47,7 +47,7 @@ func (r *Runtime) compile(ctx context.Context, hash [sha256.Size]byte, read func
 		code.users++
 		r.mu.Unlock()
 		if !known {
-			code.err = r.make(ctx, code, read)
+			code.err = r.make(ctx, code, size, read)
 			close(code.made)
 		}
 		select {
@@ -84,13 +84,20 @@ func (r *Runtime) release(ctx context.Context, hash [sha256.Size]byte, code *com
 // takes long holds nobody up, and comes to its end all the same.
 const firstTurn = time.Second
 
-// make compiles one module. It is read by one caller at a time, which is short and takes memory, and compiled by several, which may take
-// long.
-func (r *Runtime) make(ctx context.Context, code *compiledCode, read func() ([]byte, error)) error {
+// largeBytes is the size from which on modules wait for each other only, and not the small ones for them.
+const largeBytes = 4 << 20
+
+// make compiles one module. It is read by one caller at a time, which takes memory and some hundred milliseconds a megabyte, and compiled by
+// several, which may take long.
+func (r *Runtime) make(ctx context.Context, code *compiledCode, size int, read func() ([]byte, error)) error {
+	reading := r.reading
+	if size > largeBytes {
+		reading = r.readingLarge
+	}
 	job := &compilation{runtime: r, code: code, read: read}
 	defer job.close()
 	var done bool
-	err := r.reading.with(ctx, func() (err error) {
+	err := reading.with(ctx, func() (err error) {
 		done, err = job.begin(ctx)
 		return err
 	})
@@ -101,7 +108,7 @@ func (r *Runtime) make(ctx context.Context, code *compiledCode, read func() ([]b
 		}
 	}
 	if err == nil && job.folder != "" {
-		err = r.reading.with(ctx, func() error { return job.end(ctx) })
+		err = reading.with(ctx, func() error { return job.end(ctx) })
 	}
 	return err
 }

@@ -57,17 +57,17 @@ func (r *Runtime) Load(ctx context.Context, file string, wasm []byte) (*Module, 
 	if limit := r.options.Limits.ModuleBytesMax; len(wasm) > limit {
 		return nil, &LoadError{File: file, Reason: fmt.Sprintf("has %d bytes, the limit is %d: raise --module-size", len(wasm), limit)}
 	}
-	return r.load(ctx, file, sha256.Sum256(wasm), func() ([]byte, error) { return wasm, nil })
+	return r.load(ctx, file, sha256.Sum256(wasm), len(wasm), func() ([]byte, error) { return wasm, nil })
 }
 
 // load loads the module of a digest, whose bytes are read when it is their turn.
-func (r *Runtime) load(ctx context.Context, file string, hash [sha256.Size]byte, read func() ([]byte, error)) (*Module, error) {
+func (r *Runtime) load(ctx context.Context, file string, hash [sha256.Size]byte, size int, read func() ([]byte, error)) (*Module, error) {
 	m := &Module{File: file, Hash: hash, runtime: r, limits: r.options.Limits}
 	fault := func(err error) error {
 		var machine *machineError
 		return &LoadError{File: file, Reason: shorten(err.Error()), Transient: errors.As(err, &machine), cause: err}
 	}
-	code, err := r.compile(ctx, m.Hash, read)
+	code, err := r.compile(ctx, m.Hash, size, read)
 	if ctx.Err() != nil && err != nil {
 		return nil, ctx.Err()
 	}

@@ -251,7 +251,7 @@ func (r *Registry) look(ctx context.Context, file string, wasm []byte, readErr e
 		known.load = unreadable(file, readErr)
 		return
 	}
-	known.load = r.begin(ctx, file, hash)
+	known.load = r.begin(ctx, file, hash, len(wasm))
 }
 
 // unreadable is the load of a file that cannot be read.
@@ -270,12 +270,12 @@ func unreadable(file string, err error) *load {
 var errChanged = errors.New("has changed while it was waiting to be compiled")
 
 // begin loads a file in the background. It is read again when it is its turn.
-func (r *Registry) begin(ctx context.Context, file string, hash [sha256.Size]byte) *load {
+func (r *Registry) begin(ctx context.Context, file string, hash [sha256.Size]byte, size int) *load {
 	ctx, cancel := context.WithCancel(ctx)
 	l := &load{cancel: cancel, done: make(chan struct{})}
 	r.loads.Go(func() {
 		defer cancel()
-		l.module, l.err = r.runtime.load(ctx, file, hash, func() ([]byte, error) {
+		l.module, l.err = r.runtime.load(ctx, file, hash, size, func() ([]byte, error) {
 			wasm, err := r.runtime.ReadModule(filepath.Join(r.folder, file))
 			if err == nil && sha256.Sum256(wasm) != hash || errors.Is(err, fs.ErrNotExist) {
 				err = errChanged

@@ -55,8 +55,9 @@ type Runtime struct {
 	cache   *cache
 	imports []*hostModule // all that guests may import
 
-	compiler           *compiler.Compiler // nil where modules are compiled in this process
-	reading, compiling *queue
+	compiler *compiler.Compiler // nil where modules are compiled in this process
+	// Modules are read one at a time, and the small ones beside the large ones; as many as there are processors are compiled.
+	reading, readingLarge, compiling *queue
 
 	mu       sync.Mutex
 	compiled map[[sha256.Size]byte]*compiledCode
@@ -74,7 +75,7 @@ func NewRuntime(ctx context.Context, options Options) (*Runtime, error) {
 	if err := options.Instances.validate(); err != nil {
 		return nil, err
 	}
-	r := &Runtime{options: options, imports: []*hostModule{pupModule(), wasiModule()}, compiled: map[[sha256.Size]byte]*compiledCode{}, reading: newQueue(1), compiling: newQueue(compilationsMax())}
+	r := &Runtime{options: options, imports: []*hostModule{pupModule(), wasiModule()}, compiled: map[[sha256.Size]byte]*compiledCode{}, reading: newQueue(1), readingLarge: newQueue(1), compiling: newQueue(compilationsMax())}
 	var err error
 	if r.cache, err = openCache(options.CacheDir); err != nil {
 		return nil, err

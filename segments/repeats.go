@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -35,6 +36,15 @@ func (r *repeats) again(segment int, position, through int64) int {
 	}
 	r.at[segment] = repeat{position, through, times}
 	return times
+}
+
+// pause is how long a batch waits before it is tried again, from the longest pause after an error of the database: that, and three times as
+// long the next time. So a machine that is busy for a while makes no fault of what has only been slow, and an endless statement leaves the
+// database to others most of the time.
+func (r *repeats) pause(segment int, longest time.Duration) time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return time.Duration(max(2*r.at[segment].times-1, 1)) * longest
 }
 
 // through is how far the batch goes to which it has happened at the position, or 0.

@@ -231,6 +231,9 @@ func (r *runner) troubled(s *segment) {
 		s.at().Warn().Err(s.err).Msg("segment makes no progress, trying again")
 	}
 	pause := t.pause()
+	if isLimit(s.err) {
+		pause = max(pause, r.limits.pause(s.number, r.worker.options.RetryMax))
+	}
 	t.until = clock.Now().Add(pause)
 	time.AfterFunc(pause, r.worker.roster.kick)
 }

@@ -120,6 +120,9 @@ func runRun(ctx context.Context, opts *runOptions, folder string) error {
 		return err
 	}
 	if !opts.watch {
+		if registry.Loading() > 0 {
+			opts.log.Info().Int("modules", registry.Loading()).Msg("waiting for modules that are being compiled")
+		}
 		enough := func(changes []host.Change) bool { return !opts.once && slices.ContainsFunc(changes, isLoaded) }
 		if changes, err = awaitModules(ctx, registry, changes, enough); err != nil {
 			return err

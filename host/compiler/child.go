@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -29,7 +31,8 @@ type request struct {
 
 // reply is what it writes to its output.
 type reply struct {
-	Error string `json:"error"`
+	Error   string `json:"error"`
+	Machine bool   `json:"machine"` // is to blame, and not the module: a full disk
 }
 
 // The exit codes of the child that stand for a limit.
@@ -65,7 +68,8 @@ func Main() {
 	}()
 	var said reply
 	if err := compile(asked.Folder); err != nil {
-		said.Error = err.Error()
+		var path *fs.PathError
+		said = reply{Error: err.Error(), Machine: errors.As(err, &path)}
 	}
 	if err := json.NewEncoder(os.Stdout).Encode(said); err != nil {
 		os.Exit(exitOrphan)

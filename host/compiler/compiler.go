@@ -34,13 +34,16 @@ const temporary = ".compiling-"
 // Temporary matches the names of folders that are removed after use, unless the process was killed.
 const Temporary = temporary + "*"
 
+// itself is the program that runs, on Linux, also when its file was replaced.
+const itself = "/proc/self/exe"
+
 // Own is the program that runs, if it has called [Main], or "".
 func Own() string {
 	if !compilesHere.Load() {
 		return ""
 	}
 	if runtime.GOOS == "linux" {
-		return "/proc/self/exe" // also when the file was replaced
+		return itself
 	}
 	program, err := os.Executable()
 	if err != nil {
@@ -55,6 +58,14 @@ type Refusal struct{ Reason string }
 func (r *Refusal) Error() string { return r.Reason }
 
 func refuse(format string, args ...any) error { return &Refusal{Reason: fmt.Sprintf(format, args...)} }
+
+// name is the compiler as messages have it.
+func (c *Compiler) name() string {
+	if program, err := os.Executable(); err == nil && c.Program == itself {
+		return program
+	}
+	return c.Program
+}
 
 // ErrStopped is the error of an attempt that came to the end of its turn.
 var ErrStopped = errors.New("came to the end of its turn")
@@ -149,7 +160,10 @@ func (c *Compiler) run(ctx context.Context, folder string) error {
 	}
 	var said reply
 	if err := json.Unmarshal(out.Bytes(), &said); err != nil {
-		return fmt.Errorf("%s is no compiler: it does not call CompilerMain first", c.Program)
+		return fmt.Errorf("%s is no compiler: it does not call CompilerMain first", c.name())
+	}
+	if said.Machine {
+		return errors.New(said.Error)
 	}
 	if said.Error != "" {
 		return refuse("does not compile: %s", said.Error)
@@ -176,20 +190,20 @@ func (c *Compiler) reason(exit *exec.ExitError, errs string) error {
 func (c *Compiler) product(folder string) (string, error) {
 	entries, err := os.ReadDir(filepath.Join(folder, c.Engine))
 	if errors.Is(err, os.ErrNotExist) {
-		return "", fmt.Errorf("%s has another version of the engine than this program: build both from the same source", c.Program)
+		return "", fmt.Errorf("%s has another version of the engine than this program: build both from the same source", c.name())
 	}
 	if err != nil {
 		return "", err
 	}
 	if len(entries) != 1 {
-		return "", fmt.Errorf("%s left %d files of machine code, not one", c.Program, len(entries))
+		return "", fmt.Errorf("%s left %d files of machine code, not one", c.name(), len(entries))
 	}
 	info, err := entries[0].Info()
 	if err != nil {
 		return "", err
 	}
 	if !info.Mode().IsRegular() {
-		return "", fmt.Errorf("%s left no file of machine code", c.Program)
+		return "", fmt.Errorf("%s left no file of machine code", c.name())
 	}
 	if info.Size() > c.CodeBytesMax {
 		return "", refuse("has %d MiB of machine code, the limit is %d: raise --code-size", (info.Size()+1<<20-1)>>20, c.CodeBytesMax>>20)
