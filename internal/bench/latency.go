@@ -80,8 +80,7 @@ func runLatencies(ctx context.Context, e *environment, r *report) error {
 					continue
 				}
 				if own.server == e.server {
-					var err error
-					if own.server, err = pgtest.StartDurable("track_commit_timestamp=on", "fsync=off"); err != nil {
+					if err := own.timeCommits(); err != nil {
 						return err
 					}
 				}
@@ -102,6 +101,12 @@ func runLatencies(ctx context.Context, e *environment, r *report) error {
 		fmt.Fprintf(os.Stderr, "%-45s p50 %.2f ms, p99 %.2f ms\n", "latency/"+l.Contender+"/"+l.Load, l.P50, l.P99)
 	}
 	return nil
+}
+
+// timeCommits starts a server that keeps the times of commits.
+func (e *environment) timeCommits() (err error) {
+	e.server, err = pgtest.StartDurable("track_commit_timestamp=on", "fsync=off")
+	return err
 }
 
 // measure adds a round.

@@ -36,12 +36,23 @@ const hostileEvery = 200 * time.Millisecond
 // runNeighbours has a projection follow 200 events a second, by itself and beside all hostile modules of the conformance kit, each of which
 // is set anew when it has failed. Modules that cannot be compiled in time are loaded beside it, again and again.
 func runNeighbours(ctx context.Context, e *environment, r *report) error {
+	own := *e
+	defer func() {
+		if own.server != e.server {
+			own.server.Stop()
+		}
+	}()
 	for _, hostile := range []bool{false, true} {
 		name := fmt.Sprintf("neighbours/hostile=%t", hostile)
 		if !e.wants(name) {
 			continue
 		}
-		result, err := measureNeighbours(ctx, e, hostile)
+		if own.server == e.server {
+			if err := own.timeCommits(); err != nil {
+				return err
+			}
+		}
+		result, err := measureNeighbours(ctx, &own, hostile)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
