@@ -1,6 +1,7 @@
 package host
 
 import (
+	"context"
 	"os"
 	"time"
 
@@ -29,7 +30,22 @@ func (r *Registry) WaitForAll() { r.waits = testwait.Patience }
 func (g *Guest) HasTurn() bool { return g.running }
 
 // Turns is how many guests run at once.
-func Turns() int { return cap(processors) }
+func Turns() int { return processors.count }
+
+// TurnsFor makes turns for so many at once: try takes one, await waits for one, and give gives one back.
+func TurnsFor(count int) (try func() bool, await func(ctx context.Context, lengthy bool) error, give func(), waiting func() int) {
+	t := newTurns(count)
+	return t.try, func(ctx context.Context, isLengthy bool) error {
+			if isLengthy {
+				return t.await(ctx, lengthy)
+			}
+			return t.await(ctx, brief)
+		}, t.give, func() int {
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			return len(t.waiting[brief]) + len(t.waiting[lengthy])
+		}
+}
 
 // Adapted is the size of the slices behind one that took some time.
 var Adapted = adapted

@@ -34,8 +34,9 @@ type Guest struct {
 	instance  api.Module
 	functions map[string]api.Function
 	tank      *tank
-	running   bool      // it has its turn, see turns.go
-	entered   time.Time // when it went on with its code last
+	running   bool          // it has its turn, see turns.go
+	entered   time.Time     // when it went on with its code last
+	ran       time.Duration // its code, for the batch under way
 	mutable   []api.MutableGlobal
 	world     world
 	room      int    // bytes of memory that it began with
@@ -225,7 +226,7 @@ func (g *Guest) applyBatch(ctx context.Context, batch []byte, events []store.Rec
 	if err := g.prepare(ctx, g.module.room(len(batch))); err != nil {
 		return nil, err
 	}
-	g.events, g.started = len(events), true
+	g.events, g.started, g.ran = len(events), true, 0
 	g.tank.fill(g.fuel)
 	results, err := g.call(ctx, "pup_reserve", uint64(len(batch)))
 	if err != nil {

@@ -3,6 +3,8 @@ package host_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"github.com/pupwasm/pupwasm/host/abi"
 	"github.com/pupwasm/pupwasm/host/hosttest"
 	"github.com/pupwasm/pupwasm/host/meter"
+	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -182,5 +185,49 @@ func TestGuest_fuelIsTheSameForSlicesOfEverySize(t *testing.T) {
 		if len(outcomes) != 1 {
 			t.Errorf("with %d units it came to %v, must come to the same in slices of every size", fuel, outcomes)
 		}
+	}
+}
+
+// TestTurns_briefCallsGoFirst has calls of both kinds wait, and gives turns one by one.
+func TestTurns_briefCallsGoFirst(t *testing.T) {
+	t.Parallel()
+	try, await, give, waiting := host.TurnsFor(1)
+	if !try() || try() {
+		t.Fatal("there is not one turn")
+	}
+	got := make(chan string)
+	wait := func(name string, lengthy bool) {
+		before := waiting()
+		go func() {
+			if err := await(t.Context(), lengthy); err == nil {
+				got <- name
+			}
+		}()
+		testwait.Until(t, name+" waits", func() bool { return waiting() > before })
+	}
+	wait("lengthy", true)
+	for n := range 20 {
+		wait(fmt.Sprint("brief ", n), false)
+	}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := await(cancelled, false); !errors.Is(err, context.Canceled) {
+		t.Errorf("error is %v", err)
+	}
+	var order []string
+	for range 21 {
+		give()
+		order = append(order, <-got)
+	}
+	at := slices.Index(order, "lengthy")
+	if at < 1 || at > 10 {
+		t.Errorf("the lengthy one came at %d of %q", at, order)
+	}
+	if order = slices.Delete(order, at, at+1); !slices.IsSortedFunc(order, func(a, b string) int { return len(a) - len(b) }) || order[0] != "brief 0" || order[19] != "brief 19" {
+		t.Errorf("the brief ones came as %q", order)
+	}
+	give()
+	if !try() || waiting() > 0 {
+		t.Error("no turn is left, or somebody waits")
 	}
 }
