@@ -12,13 +12,10 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 	"github.com/tetratelabs/wazero/sys"
 
+	"github.com/pupwasm/pupwasm/host/compiler"
 	"github.com/pupwasm/pupwasm/host/hosttest"
 	"github.com/pupwasm/pupwasm/host/meter"
 )
-
-// coreFeatures are those of package compiler.
-const coreFeatures = api.CoreFeaturesV1 | api.CoreFeatureMutableGlobal | api.CoreFeatureSignExtensionOps |
-	api.CoreFeatureNonTrappingFloatToIntConversion | api.CoreFeatureBulkMemoryOperations | api.CoreFeatureMultiValue
 
 // pagesMax is the memory of every instance here: 16 MiB.
 const pagesMax = 256
@@ -27,7 +24,7 @@ const pagesMax = 256
 func newEngine(t testing.TB) wazero.Runtime {
 	t.Helper()
 	ctx := context.Background()
-	engine := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCoreFeatures(coreFeatures))
+	engine := wazero.NewRuntimeWithConfig(ctx, compiler.EngineConfig())
 	t.Cleanup(func() {
 		if err := engine.Close(ctx); err != nil {
 			t.Error(err)

@@ -12,13 +12,10 @@ import (
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
 
+	"github.com/pupwasm/pupwasm/host/compiler"
 	"github.com/pupwasm/pupwasm/host/meter"
 	"github.com/pupwasm/pupwasm/internal/clock"
 )
-
-// coreFeatures are those of package host.
-const coreFeatures = api.CoreFeaturesV1 | api.CoreFeatureMutableGlobal | api.CoreFeatureSignExtensionOps |
-	api.CoreFeatureNonTrappingFloatToIntConversion | api.CoreFeatureBulkMemoryOperations | api.CoreFeatureMultiValue
 
 // rounds are more than any program has the fuel for.
 const rounds = math.MaxInt32
@@ -32,7 +29,7 @@ type Engine struct {
 // NewEngine starts an engine.
 func NewEngine(ctx context.Context) (*Engine, error) {
 	e := &Engine{
-		runtime: wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCoreFeatures(coreFeatures)), circles: map[int][]byte{},
+		runtime: wazero.NewRuntimeWithConfig(ctx, compiler.EngineConfig()), circles: map[int][]byte{},
 	}
 	nothing := api.GoModuleFunc(func(context.Context, api.Module, []uint64) {})
 	_, err := e.runtime.NewHostModuleBuilder("host").NewFunctionBuilder().WithGoModuleFunction(nothing, nil, nil).
