@@ -20,7 +20,7 @@ type Compiler struct {
 	Program string
 	// MemoryBytes bounds the memory of the child.
 	MemoryBytes int64
-	// Time bounds the processor time of the child. It is stopped, too, when it has not ended in ten times as long.
+	// Time bounds the processor time of the child. It is stopped, too, when it has not ended in twenty times as long.
 	Time time.Duration
 	// CodeBytesMax bounds the machine code of a module.
 	CodeBytesMax int64
@@ -100,7 +100,7 @@ func (c *Compiler) Compile(ctx context.Context, folder string, stop <-chan struc
 	if err := os.RemoveAll(filepath.Join(folder, c.Engine)); err != nil {
 		return "", err
 	}
-	const patience = 10
+	const patience = 20
 	limited, cancel := context.WithTimeout(ctx, patience*c.Time)
 	defer cancel()
 	stopped := make(chan struct{})
