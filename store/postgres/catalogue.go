@@ -29,7 +29,7 @@ func (s *Store) Install(ctx context.Context, projection *store.Projection, segme
 		return nil, err
 	}
 	of := s.placed(projection)
-	c := &catalogue{store: s, params: sync.Pool{New: func() any { return &parameters{} }}}
+	c := &catalogue{store: s, foreign: projection.HasSQL(), params: sync.Pool{New: func() any { return &parameters{} }}}
 	if err := c.read(of); err != nil {
 		return nil, err
 	}
@@ -54,21 +54,21 @@ func (c *catalogue) read(of placed) error {
 		if err != nil {
 			return err
 		}
-		c.writes, c.foreign = append(c.writes, write), c.foreign || write.module
+		c.writes = append(c.writes, write)
 	}
 	for i := range of.Queries {
 		query, err := queryStatement(of, &of.Queries[i])
 		if err != nil {
 			return err
 		}
-		c.queries, c.foreign = append(c.queries, query), c.foreign || query.module
+		c.queries = append(c.queries, query)
 	}
 	for i := range of.Tables {
 		expressions, err := expressionsOf(of, &of.Tables[i])
 		if err != nil {
 			return err
 		}
-		c.expressions, c.foreign = append(c.expressions, expressions), c.foreign || len(expressions) > 0
+		c.expressions = append(c.expressions, expressions)
 		for w := range c.writes {
 			c.writes[w].computes = c.writes[w].computes || plan[w].Table == of.Tables[i].Name && len(expressions) > 0
 		}
