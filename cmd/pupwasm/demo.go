@@ -115,7 +115,11 @@ func loadAll(ctx context.Context, runtime *host.Runtime, folder string) ([]*host
 	if err != nil {
 		return nil, err
 	}
-	if changes, err = awaitModules(ctx, registry, changes, func([]host.Change) bool { return false }); err != nil {
+	err = awaitModules(ctx, registry, func(more []host.Change) bool {
+		changes = append(changes, more...)
+		return false
+	})
+	if err != nil {
 		return nil, err
 	}
 	var modules []*host.Module

@@ -115,24 +115,9 @@ func runRun(ctx context.Context, opts *runOptions, folder string) error {
 		return usagef("%v", err)
 	}
 	defer registry.Close()
-	changes, err := registry.Sync(ctx)
+	changes, err := opts.loadModules(ctx, registry, folder)
 	if err != nil {
 		return err
-	}
-	if !opts.watch {
-		if registry.Loading() > 0 {
-			opts.log.Info().Int("modules", registry.Loading()).Msg("waiting for modules that are being compiled")
-		}
-		enough := func(changes []host.Change) bool { return !opts.once && slices.ContainsFunc(changes, isLoaded) }
-		if changes, err = awaitModules(ctx, registry, changes, enough); err != nil {
-			return err
-		}
-	}
-	if loading := registry.Loading(); loading > 0 {
-		opts.log.Info().Int("modules", loading).Msg("some modules are still being compiled, the others begin")
-	}
-	if len(changes) == 0 && registry.Loading() == 0 && !opts.watch {
-		return usagef("the folder %s has no .wasm file: 'make modules' builds the examples, --watch waits for some", folder)
 	}
 	to, err := opts.openDatabase(ctx)
 	if err != nil {
@@ -266,31 +251,56 @@ func (s *moduleSet) apply(changes []host.Change) {
 	}
 }
 
-func isLoaded(change host.Change) bool { return change.Module != nil }
-
-// awaitModules waits for modules that are still loading until there are enough, or none, and returns their changes behind others.
-func awaitModules(ctx context.Context, registry *host.Registry, changes []host.Change, enough func([]host.Change) bool) ([]host.Change, error) {
-	for registry.Loading() > 0 && !enough(changes) {
-		select {
-		case <-registry.Arrived():
-			changes = append(changes, registry.Collect(ctx)...)
-		case <-ctx.Done():
-			return changes, ctx.Err()
+// loadModules loads what the folder has. A module that takes long is waited for when it is needed: with --once, or when no other has loaded
+// and none can come later.
+func (o *runOptions) loadModules(ctx context.Context, registry *host.Registry, folder string) ([]host.Change, error) {
+	changes, err := registry.Sync(ctx)
+	if err != nil {
+		return nil, err
+	}
+	enough := func() bool {
+		return o.watch || !o.once && slices.ContainsFunc(changes, func(change host.Change) bool { return change.Module != nil })
+	}
+	if registry.Loading() > 0 && !enough() {
+		o.log.Info().Int("modules", registry.Loading()).Msg("waiting for modules that are being compiled")
+		err = awaitModules(ctx, registry, func(more []host.Change) bool {
+			changes = append(changes, more...)
+			return enough()
+		})
+		if err != nil {
+			return nil, err
 		}
+	}
+	switch loading := registry.Loading(); {
+	case loading > 0:
+		o.log.Info().Int("modules", loading).Msg("some modules are still being compiled, the others begin")
+	case len(changes) == 0 && !o.watch:
+		return nil, usagef("the folder %s has no .wasm file: 'make modules' builds the examples, --watch waits for some", folder)
 	}
 	return changes, nil
 }
 
-// collect takes up the modules that took longer to load than the start waits.
-func (s *moduleSet) collect(ctx context.Context, registry *host.Registry) {
+// awaitModules hands on the changes of modules that are still loading, until the receiver has enough or none is left.
+func awaitModules(ctx context.Context, registry *host.Registry, take func([]host.Change) (enough bool)) error {
 	for registry.Loading() > 0 {
 		select {
 		case <-registry.Arrived():
-			s.apply(registry.Collect(ctx))
+			if take(registry.Collect(ctx)) {
+				return nil
+			}
 		case <-ctx.Done():
-			return
+			return ctx.Err()
 		}
 	}
+	return nil
+}
+
+// collect takes up the modules that took longer to load than the start waits, until ctx ends.
+func (s *moduleSet) collect(ctx context.Context, registry *host.Registry) {
+	_ = awaitModules(ctx, registry, func(changes []host.Change) bool {
+		s.apply(changes)
+		return false
+	})
 }
 
 // watch takes up changes of the folder until ctx ends.
