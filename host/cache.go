@@ -52,8 +52,8 @@ func escapeGlob(name string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(name)
 }
 
-// cache is the folder of compiled code. Beside each file of the engine's stands one of ours, which is named after the module and has the
-// name of the engine's: so a module is known to be compiled before the engine is asked, which would compile it.
+// cache is the folder of compiled code. The engine has a file for each module, and the host a note that names that file and has its
+// digest. The host checks the note first, because the engine would compile what it does not find.
 type cache struct {
 	folder    string
 	engine    string // the engine's folder within it

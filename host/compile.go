@@ -28,7 +28,7 @@ const inProcessBytesMax = 4 << 20
 type compiledCode struct {
 	wazero.CompiledModule
 	bytes   int           // of the module
-	metered *meter.Module // but for its code
+	metered *meter.Module // without its code
 	users   int
 	made    chan struct{} // closed when there is code, or err
 	err     error

@@ -89,7 +89,7 @@ func Prepare(within string, code []byte) (folder string, err error) {
 // Module reads the module of a folder.
 func Module(folder string) ([]byte, error) { return os.ReadFile(filepath.Join(folder, moduleFile)) }
 
-// Compile compiles the module of a folder that [Prepare] has made, and returns the path of the machine code, which stands in the folder.
+// Compile compiles the module of a folder that [Prepare] has made, and returns the path of the machine code in it.
 // It gives up when stop is closed.
 //
 // # Errors

@@ -33,8 +33,8 @@ var (
 	beginStatement = statement{sql: "BEGIN ISOLATION LEVEL READ COMMITTED"}
 	// It has a name of its own because it may be refused, by a constraint that is checked last.
 	commitStatement = statement{name: "the batch", sql: "COMMIT"}
-	// What follows a transaction that had SQL of a module in it: settings of the session, and its advisory locks, would outlive it. The
-	// checks let nothing make them; this holds if they have a hole.
+	// These follow a transaction with SQL of a module, because settings of the session and advisory locks would outlive it. The checks
+	// refuse SQL that makes them; the resets hold if the checks have a hole.
 	resetStatements = []statement{{sql: "RESET ALL"}, {sql: "SELECT pg_catalog.pg_advisory_unlock_all()"}}
 )
 
