@@ -22,6 +22,7 @@ for module in "$@"; do
         go mod tidy -diff
     )
 done
+(cd guest-sdk && go test -count=1 -run '^TestCopies_' ./internal/catalogue)
 # What is built for guests is another program than what is tested natively.
 (cd guest-sdk && GOOS=wasip1 GOARCH=wasm go vet .)
 if command -v shellcheck >/dev/null; then

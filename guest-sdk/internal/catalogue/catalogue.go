@@ -202,6 +202,18 @@ type Query struct {
 	Unordered bool `json:"unordered,omitempty"`
 }
 
+// HasSQL tells whether SQL of the module runs when its events are applied: in a statement or query, a generated column or a check.
+func (p *Projection) HasSQL() bool {
+	return slices.ContainsFunc(p.Writes, func(w Write) bool { return w.SQL != nil }) ||
+		slices.ContainsFunc(p.Queries, func(q Query) bool { return q.SQL != nil }) ||
+		slices.ContainsFunc(p.Tables, func(t Table) bool { return t.Computes() })
+}
+
+// Computes tells whether the table has generated columns or checks.
+func (t *Table) Computes() bool {
+	return len(t.Checks) > 0 || slices.ContainsFunc(t.Columns, func(c Column) bool { return c.Generated != nil })
+}
+
 // Table returns the table of that name.
 func (p *Projection) Table(name string) (*Table, bool) {
 	for i := range p.Tables {
