@@ -7,6 +7,9 @@
 //	imports.go      "pup": log and query
 //	wasi.go         the few functions of WASI that the runtimes of Go and TinyGo link, without clock, files or randomness
 //	meter/          what is refused before the engine sees it; the pass that makes guests count their work
+//	compile.go      a module compiled by a child process into the cache, or in this one; queue.go lets few compile at once
+//	cache.go        what the cache has of which module, and whether it can be trusted
+//	compiler/       the child process: its limits of memory and time
 //	module.go       one compiled module: imports, exports, description
 //	description.go  what a module says of itself
 //	guest.go        one instance at a time, thrown away after a fault
@@ -17,7 +20,6 @@
 //	memory.go       the memory that a guest may have
 //	stopwatch.go    the time that a guest has
 //	turns.go        how many guests run at once
-//	slow.go         batches that take too long again and again
 //	encode.go       events to a batch
 //	decode.go       a reply to mutations
 //	fault.go        what a guest did wrong

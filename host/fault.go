@@ -22,7 +22,6 @@ type Fault struct {
 	whole   bool // no event is to blame
 	exceeds bool // a limit of the batch, which its events may exceed together
 	fuel    bool // that of fuel
-	slow    bool // the time, again and again
 }
 
 func (f *Fault) Error() string {
@@ -60,14 +59,25 @@ func streamName(s store.Stream) string {
 }
 
 // SlowError says that a guest was stopped for the time that it took, although it had fuel left. Elsewhere, or later, the same batch may
-// pass: it is no [Fault]. One that takes too long several times in a row is one.
+// pass: it is no [Fault]. The caller, who knows how often it happened, decides when it becomes one.
 type SlowError struct {
 	Module string // file name
 	Limit  time.Duration
+	Raise  string // the setting that raises the limit
 }
 
 func (e *SlowError) Error() string {
-	return fmt.Sprintf("module %s: took longer than %s for a batch, with fuel left: this machine is slow or busy", e.Module, e.Limit)
+	return fmt.Sprintf("module %s: took longer than %s for a batch, with fuel left: if this machine is not busy, raise %s, or have fewer events in a batch (--batch)",
+		e.Module, e.Limit, e.Raise)
+}
+
+// slow is the error of a guest that took too long.
+func (g *Guest) slow() error {
+	limit, raise := g.module.limits.BatchTimeout, "--batch-timeout"
+	if limit < g.module.runtime.options.Limits.BatchTimeout {
+		raise = "batch_ms in the module's description"
+	}
+	return &SlowError{Module: g.module.File, Limit: limit, Raise: raise}
 }
 
 // LoadError says why a file cannot be used as a module.

@@ -167,16 +167,15 @@ func (g *Guest) apply(ctx context.Context, events []store.Recorded, query Query)
 	used := g.instance != nil && g.module.Reuses()
 	mutations, err := g.applyBatch(ctx, batch, events, query)
 	if err == nil {
-		g.module.slow.passed(g.batchOf(events))
 		if !g.keeps() {
 			g.Close(ctx)
 		}
 		return mutations, nil
 	}
-	err = g.blame(ctx, err, g.batchOf(events))
+	err = g.blame(ctx, err)
 	g.Close(ctx)
 	var fault *Fault
-	if used && errors.As(err, &fault) && !fault.slow {
+	if used && errors.As(err, &fault) {
 		// What earlier batches have left in the instance must not decide: a fault is what happens in a fresh one.
 		mutations, err = g.apply(ctx, events, query)
 		if err == nil {
@@ -187,17 +186,8 @@ func (g *Guest) apply(ctx context.Context, events []store.Recorded, query Query)
 	return nil, err
 }
 
-// batchOf names a batch.
-func (g *Guest) batchOf(events []store.Recorded) slowBatch {
-	b := slowBatch{segment: g.segment}
-	if len(events) > 0 {
-		b.position = events[0].Position
-	}
-	return b
-}
-
 // blame says whose fault it is that a batch was not applied.
-func (g *Guest) blame(ctx context.Context, err error, batch slowBatch) error {
+func (g *Guest) blame(ctx context.Context, err error) error {
 	var fault *Fault
 	switch {
 	case ctx.Err() != nil:
@@ -205,7 +195,7 @@ func (g *Guest) blame(ctx context.Context, err error, batch slowBatch) error {
 	case errors.As(err, &fault):
 		return fault
 	case errors.Is(g.aborted, context.DeadlineExceeded):
-		return g.slow(batch)
+		return g.slow()
 	case g.aborted != nil && !errors.Is(g.aborted, errGuest):
 		return g.aborted
 	}

@@ -31,7 +31,6 @@ type Module struct {
 	code           *compiledCode
 	images         images
 	warnings       warnings
-	slow           slowBatches
 	usesRoom       bool   // see room.go
 	limits         Limits // the host's, or less where the module asks for less
 	columns        []abi.Column

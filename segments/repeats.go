@@ -6,10 +6,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// limitTries is how often in a row a batch may meet a limit before its projection is to blame, and not a database that is busy.
+// limitTries is how often in a row a batch may meet a limit before its projection is to blame, and not a machine that is busy.
 const limitTries = 3
 
 // repeats counts what happens again and again to the segments of a projection at one position. It outlives the claims.
@@ -81,8 +82,9 @@ func (s *segment) judge(err error) error {
 	return &limitFault{fmt.Sprintf("%d times in a row, %s", limitTries, err)}
 }
 
-// isLimit tells whether SQL of the projection has met a limit, which it does not each time that the database is busy.
+// isLimit tells whether a batch has met a limit of time or space, in its guest or in the database. A machine that is busy may be to blame.
 func isLimit(err error) bool {
 	var limit *store.LimitError
-	return errors.As(err, &limit)
+	var slow *host.SlowError
+	return errors.As(err, &limit) || errors.As(err, &slow)
 }

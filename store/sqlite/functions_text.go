@@ -26,6 +26,9 @@ func registerTextFunctions(db *sqlite3.Conn) error {
 	if err := db.CreateFunction("unhex", 2, flags, func(ctx sqlite3.Context, _ ...sqlite3.Value) { ctx.ResultError(errUnhex) }); err != nil {
 		return err
 	}
+	if err := registerPatterns(db); err != nil {
+		return err
+	}
 	if err := db.CreateFunction("instr", 2, flags, instr); err != nil {
 		return err
 	}

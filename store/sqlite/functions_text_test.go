@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/ncruces/go-sqlite3"
@@ -57,6 +58,21 @@ func TestFunctions_giveWhatSQLitesOwnGive(t *testing.T) {
 			}
 			for _, c := range values {
 				check(fmt.Sprintf("SELECT replace(%s, %s, %s)", a, b, c))
+			}
+		}
+	}
+	patterns := []string{
+		"''", "'%'", "'*'", "'a'", "'A%'", "'Ä%'", "'_'", "'__%'", "'?'", "'?*'", "'*?'", "'*a'", "'%a%'", "'*a*a*'", "'%aa%aa%'", "'[a-z]*'", "'[^a]*'", "'[]]'", "'[^]]*'",
+		"'[]-a]'", "'[a-]*'", "'[-a]'", "'[ä-ü]*'", "'*[本-日]'", "'['", "'[a'", "'[^'", "'[]'", "'a]'", "'[a-c-e]'", "'a[*]b'", "'[%]'", "'100!%'", "'!_%'", "'a!'", "'!!%'", "'%\\_%'",
+		"NULL", "12", "'1_'", "x'6125'", "char(97, 0, 37)", "'日_日'", "'*語*'",
+	}
+	texts := append(slices.Clone(values), "'A'", "'a%'", "'100%'", "'_x'", "'a*b'", "']'", "'-'", "'a-'", "'e'", "'[a'", "'!'", "'!a'", "char(97, 0, 98)", "'%'", "'日本日'", "'a_'")
+	for _, pattern := range patterns {
+		for _, text := range texts {
+			check(fmt.Sprintf("SELECT %s LIKE %s", text, pattern))
+			check(fmt.Sprintf("SELECT %s GLOB %s", text, pattern))
+			for _, escape := range []string{"'!'", "'%'", "'_'", "'ä'", "'a'", "''", "'!!'", "NULL", "7"} {
+				check(fmt.Sprintf("SELECT %s LIKE %s ESCAPE %s", text, pattern, escape))
 			}
 		}
 	}

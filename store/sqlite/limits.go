@@ -19,10 +19,9 @@ var limits = map[sqlite3.LimitCategory]int{
 	sqlite3.LIMIT_COMPOUND_SELECT: 100,
 	sqlite3.LIMIT_VDBE_OP:         250_000,
 	sqlite3.LIMIT_VARIABLE_NUMBER: parametersMax,
-	// Each path of json_replace and its like is a walk through the whole value. LIKE and GLOB compare the pattern with each place of a text.
-	// Nothing interrupts either.
+	// Each path of json_replace and its like is a walk through the whole value, which nothing interrupts.
 	sqlite3.LIMIT_FUNCTION_ARG:        32,
-	sqlite3.LIMIT_LIKE_PATTERN_LENGTH: 100,
+	sqlite3.LIMIT_LIKE_PATTERN_LENGTH: patternBytesMax,
 }
 
 // bounded runs an entry of the catalogue for the time that is left of limit, and of the unit of work, which it takes it from. Entries in

@@ -141,7 +141,9 @@ var hostileSteps = map[string]string{
 	"ltrim":        "SELECT length(ltrim(hex(zeroblob(8000000)), replace(hex(zeroblob(4000000)), '0', 'a') || '0'))",
 	"rtrim":        "SELECT length(rtrim(hex(zeroblob(8000000)), replace(hex(zeroblob(4000000)), '0', 'a') || '0'))",
 	"unhex":        "SELECT length(unhex(replace(hex(zeroblob(1000000)), '0', 'z') || '00', replace(hex(zeroblob(1000000)), '0', 'y') || 'z'))",
-	"glob":         "SELECT replace(hex(zeroblob(250000)), '0', 'a') GLOB '*[bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb]'",
+	"glob":         "SELECT replace(hex(zeroblob(8000000)), '0', 'a') GLOB '*[" + strings.Repeat("b", 95) + "]'",
+	"glob of many": "SELECT replace(hex(zeroblob(4000000)), '0', 'ä') GLOB '*" + strings.Repeat("[^b]", 24) + "b'",
+	"like":         "SELECT replace(hex(zeroblob(8000000)), '0', 'a') LIKE '%" + strings.Repeat("a", 95) + "b'",
 	"json_replace": "SELECT length(json_replace('[0' || replace(hex(zeroblob(300000)), '0', ',0') || ']'" + strings.Repeat(", '$[#-1]', 0", 15) + "))",
 	"decimal_mul":  "SELECT length(decimal_mul(replace(hex(zeroblob(1000000)), '0', '7'), replace(hex(zeroblob(1000000)), '0', '7')))",
 }
