@@ -10,7 +10,7 @@ import (
 
 // decodeReply reads the mutations of a reply against the catalogue. They and their values go into g's buffers, which the
 // next batch overwrites; values point into reply. An error names what the guest got wrong.
-func (g *Guest) decodeReply(reply []byte, events []store.Recorded) ([]store.Mutation, error) {
+func (g *Guest) decodeReply(reply []byte, events []store.RecordedEvent) ([]store.Mutation, error) {
 	r, err := abi.DecodeReply(reply)
 	if err != nil {
 		return nil, err
@@ -80,7 +80,7 @@ func (q *quota) take(values int) error {
 	return nil
 }
 
-func (g *Guest) decodeMutation(r *abi.Reply, head abi.Mutation, events []store.Recorded, values *quota) error {
+func (g *Guest) decodeMutation(r *abi.Reply, head abi.Mutation, events []store.RecordedEvent, values *quota) error {
 	if head.Write >= len(g.module.writeTypes) {
 		return fmt.Errorf("a mutation names write %d, the catalogue has %d", head.Write, len(g.module.writeTypes))
 	}
@@ -121,7 +121,7 @@ func (g *Guest) decodeMutation(r *abi.Reply, head abi.Mutation, events []store.R
 }
 
 // refused blames the event that a mutation names for what is wrong with it. A limit that is exceeded is another matter.
-func (g *Guest) refused(err error, event int, events []store.Recorded) error {
+func (g *Guest) refused(err error, event int, events []store.RecordedEvent) error {
 	if event >= len(events) || errors.Is(err, errExceeded) {
 		return err
 	}

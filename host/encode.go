@@ -26,7 +26,7 @@ var storeColumn = map[abi.Column]store.Columns{
 }
 
 // encodeBatch lays events out as a batch of the columns of the module. The result belongs to the encoder.
-func (g *Guest) encodeBatch(events []store.Recorded) ([]byte, error) {
+func (g *Guest) encodeBatch(events []store.RecordedEvent) ([]byte, error) {
 	e, columns := &g.encoder, g.module.columns
 	e.Begin(abi.BatchHeader{Count: len(events), Segment: uint32(g.segment), LogLevel: guestLogLevel(g.logger)}, len(columns))
 	for _, column := range columns {
@@ -39,7 +39,7 @@ func (g *Guest) encodeBatch(events []store.Recorded) ([]byte, error) {
 	return e.Finish()
 }
 
-func encodeColumn(e *abi.BatchEncoder, column abi.Column, events []store.Recorded) {
+func encodeColumn(e *abi.BatchEncoder, column abi.Column, events []store.RecordedEvent) {
 	switch column {
 	case abi.GlobalPosition:
 		e.Int64s(column, func(i int) int64 { return events[i].Position })

@@ -53,7 +53,7 @@ func TestExamples_bothCompilersGiveTheSameMutations(t *testing.T) {
 		a, b := native.NewGuest(0), tiny.NewGuest(0)
 		defer a.Close(t.Context())
 		defer b.Close(t.Context())
-		for _, events := range [][]store.Recorded{shopEvents(1, 700), shopEvents(701, 1), fineEvents(1, 1000)} {
+		for _, events := range [][]store.RecordedEvent{shopEvents(1, 700), shopEvents(701, 1), fineEvents(1, 1000)} {
 			want := replyOf(t, a, native, events)
 			if len(want) == 0 {
 				t.Errorf("%s gives no mutations", name)
@@ -65,7 +65,7 @@ func TestExamples_bothCompilersGiveTheSameMutations(t *testing.T) {
 	}
 }
 
-func replyOf(t *testing.T, guest *host.Guest, module *host.Module, events []store.Recorded) []byte {
+func replyOf(t *testing.T, guest *host.Guest, module *host.Module, events []store.RecordedEvent) []byte {
 	t.Helper()
 	if _, err := guest.Apply(t.Context(), events, emptyQuery(module)); err != nil {
 		t.Fatal(err)
@@ -114,8 +114,8 @@ func TestLoad_aTableThatIsNotListed(t *testing.T) {
 }
 
 // shopEvents are count events of a shop from a position on, the same at every call.
-func shopEvents(first int64, count int) []store.Recorded {
-	events := make([]store.Recorded, count)
+func shopEvents(first int64, count int) []store.RecordedEvent {
+	events := make([]store.RecordedEvent, count)
 	for i := range events {
 		position := first + int64(i)
 		user := fmt.Sprintf("user-%d", position%17)
@@ -140,8 +140,8 @@ func shopEvents(first int64, count int) []store.Recorded {
 }
 
 // fineEvents are events in the form of the road-traffic fines log.
-func fineEvents(first int64, count int) []store.Recorded {
-	events := make([]store.Recorded, count)
+func fineEvents(first int64, count int) []store.RecordedEvent {
+	events := make([]store.RecordedEvent, count)
 	types := []string{"CreateFine", "SendFine", "Payment", "AddPenalty", "SendForCreditCollection"}
 	payloads := []string{
 		`{"amount":%d.59,"vehicleClass":"A"}`, `{"expense":%d.5}`, `{"paymentAmount":%d}`, `{"amount":%d.1}`, `{"n":%d}`,

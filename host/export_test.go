@@ -13,7 +13,7 @@ import (
 func (g *Guest) Reply() []byte { return g.reply }
 
 // Batch lays out events as the guest gets them.
-func (g *Guest) Batch(events []store.Recorded) ([]byte, error) {
+func (g *Guest) Batch(events []store.RecordedEvent) ([]byte, error) {
 	if err := g.readKeys(events); err != nil {
 		return nil, err
 	}

@@ -36,7 +36,7 @@ func (f *Fault) Error() string {
 }
 
 // blameEvent makes an event the one at fault.
-func (f *Fault) blameEvent(e *store.Recorded) {
+func (f *Fault) blameEvent(e *store.RecordedEvent) {
 	f.Position, f.Stream = e.Position, e.Stream
 }
 

@@ -175,7 +175,7 @@ func TestFault_keepsTheLastWords(t *testing.T) {
 			g.Apply = hosttest.Code(test.apply(len(test.text)), hosttest.Unreachable)
 			guest := load(t, newRuntime(t, host.Options{}), "words.wasm", g.Wasm()).NewGuest(0)
 			defer guest.Close(t.Context())
-			_, err := guest.Apply(t.Context(), make([]store.Recorded, 1), nil)
+			_, err := guest.Apply(t.Context(), make([]store.RecordedEvent, 1), nil)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error is %v, must have %q", err, test.want)
 			}

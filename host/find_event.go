@@ -21,7 +21,7 @@ const searchFuelShare = 8
 
 // findEvent finds the event that a fault of a whole batch comes from, and returns the fault with it. Where no event brings it about, or
 // where the search does not come to an end, it returns the fault as it is.
-func (g *Guest) findEvent(ctx context.Context, events []store.Recorded, query Query, fault *Fault) error {
+func (g *Guest) findEvent(ctx context.Context, events []store.RecordedEvent, query Query, fault *Fault) error {
 	defer g.search(fault)()
 	began := clock.Now()
 	// The batch fails with the first failing events, and passes with the first passing ones.
@@ -66,7 +66,7 @@ func (g *Guest) search(fault *Fault) (end func()) {
 }
 
 // try applies events in a fresh instance, and returns the fault that they bring about. An error is one of the host's.
-func (g *Guest) try(ctx context.Context, events []store.Recorded, query Query) (*Fault, error) {
+func (g *Guest) try(ctx context.Context, events []store.RecordedEvent, query Query) (*Fault, error) {
 	g.Close(ctx)
 	_, err := g.apply(ctx, events, query)
 	var fault *Fault
@@ -77,7 +77,7 @@ func (g *Guest) try(ctx context.Context, events []store.Recorded, query Query) (
 }
 
 // isOwn tells whether the last of the first so many events brings about the fault that they are the fewest to have.
-func (g *Guest) isOwn(ctx context.Context, events []store.Recorded, failing int, query Query, fault *Fault) (bool, error) {
+func (g *Guest) isOwn(ctx context.Context, events []store.RecordedEvent, failing int, query Query, fault *Fault) (bool, error) {
 	alone := events[failing-1 : failing]
 	switch {
 	case fault.exceeds && len(events) > 1:

@@ -26,7 +26,7 @@ func looping() []byte {
 func applying(ctx context.Context, guest *host.Guest) <-chan error {
 	done := make(chan error, 1)
 	go func() {
-		_, err := guest.Apply(ctx, make([]store.Recorded, hosttest.Events), nil)
+		_, err := guest.Apply(ctx, make([]store.RecordedEvent, hosttest.Events), nil)
 		done <- err
 	}()
 	return done

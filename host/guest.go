@@ -146,7 +146,7 @@ func (g *Guest) Close(ctx context.Context) {
 //
 // [*Fault] when the guest is to blame; [*SlowError] when the machine was too slow for it; what query returned; or the context's
 // error.
-func (g *Guest) Apply(ctx context.Context, events []store.Recorded, query Query) ([]store.Mutation, error) {
+func (g *Guest) Apply(ctx context.Context, events []store.RecordedEvent, query Query) ([]store.Mutation, error) {
 	mutations, err := g.apply(ctx, events, query)
 	var fault *Fault
 	if errors.As(err, &fault) && fault.Position == 0 && !fault.whole && len(events) > 0 {
@@ -156,7 +156,7 @@ func (g *Guest) Apply(ctx context.Context, events []store.Recorded, query Query)
 }
 
 // apply applies a batch, in a fresh instance if one that has served others fails.
-func (g *Guest) apply(ctx context.Context, events []store.Recorded, query Query) ([]store.Mutation, error) {
+func (g *Guest) apply(ctx context.Context, events []store.RecordedEvent, query Query) ([]store.Mutation, error) {
 	if err := g.readKeys(events); err != nil {
 		return nil, err
 	}
@@ -206,7 +206,7 @@ func (g *Guest) blame(ctx context.Context, err error) error {
 	}
 }
 
-func (g *Guest) applyBatch(ctx context.Context, batch []byte, events []store.Recorded, query Query) ([]store.Mutation, error) {
+func (g *Guest) applyBatch(ctx context.Context, batch []byte, events []store.RecordedEvent, query Query) ([]store.Mutation, error) {
 	ctx, g.stopwatch = startStopwatch(ctx, g.module.limits.BatchTimeout)
 	defer func() {
 		g.stopwatch.stop()

@@ -27,7 +27,7 @@ type kitModule struct {
 }
 
 func (m *kitModule) Apply(ctx context.Context) (int, error) {
-	events := make([]store.Recorded, hosttest.Events)
+	events := make([]store.RecordedEvent, hosttest.Events)
 	for i := range events {
 		events[i].Position, events[i].AggregateVersion = int64(i+1), int64(i+1)
 		events[i].AggregateID = fmt.Sprintf("a%d", i)

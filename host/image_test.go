@@ -35,7 +35,7 @@ func startsIn(t *testing.T, g *Guest, sizes ...int) int {
 		sizes = []int{Events, Events, Events}
 	}
 	for batch, size := range sizes {
-		if _, err := guest.Apply(t.Context(), make([]store.Recorded, size), nil); err != nil {
+		if _, err := guest.Apply(t.Context(), make([]store.RecordedEvent, size), nil); err != nil {
 			t.Fatalf("batch %d: %v", batch+1, err)
 		}
 	}

@@ -14,8 +14,8 @@ import (
 )
 
 // typed are events of one stream with these types.
-func typed(types ...string) []store.Recorded {
-	events := make([]store.Recorded, len(types))
+func typed(types ...string) []store.RecordedEvent {
+	events := make([]store.RecordedEvent, len(types))
 	for i := range events {
 		e := &events[i]
 		e.Position, e.AggregateVersion, e.Type = int64(11+i), int64(1+i), types[i]
@@ -72,7 +72,7 @@ func TestGuest_aRowOfAnEarlierBatchIsTold(t *testing.T) {
 	runtime := newRuntime(t, host.Options{Logger: zerolog.New(log), Instances: host.InstancesReuse, CacheDir: compiled})
 	guest := loadTesting(t, runtime, guestbuild.Go, "outside").NewGuest(0)
 	defer guest.Close(t.Context())
-	for _, batch := range [][]store.Recorded{typed("Timer"), typed("Pause")} {
+	for _, batch := range [][]store.RecordedEvent{typed("Timer"), typed("Pause")} {
 		if mutations, err := guest.Apply(t.Context(), batch, nil); err != nil || len(mutations) != 1 {
 			t.Fatalf("%d rows, error %v", len(mutations), err)
 		}
@@ -90,13 +90,13 @@ func TestGuest_clockAndRandomnessAreToldOnce(t *testing.T) {
 	const clock, random = "module asks for the time", "module asks for random bytes"
 	for _, test := range []struct {
 		name, want string
-		batches    [][]store.Recorded
+		batches    [][]store.RecordedEvent
 	}{
-		{"plain", "", [][]store.Recorded{typed("Fine"), typed("Fine", "Waited")}},
-		{"collections", "", [][]store.Recorded{typed("Garbage"), typed("Garbage", "Garbage"), typed("Fine"), typed("Garbage")}},
-		{"clock", clock, [][]store.Recorded{typed("Fine", "Time"), typed("Time", "Time")}},
-		{"clock among collections", clock, [][]store.Recorded{typed("Garbage", "Garbage"), typed("Time", "Time"), typed("Time")}},
-		{"randomness", random, [][]store.Recorded{typed("Random"), typed("Random")}},
+		{"plain", "", [][]store.RecordedEvent{typed("Fine"), typed("Fine", "Waited")}},
+		{"collections", "", [][]store.RecordedEvent{typed("Garbage"), typed("Garbage", "Garbage"), typed("Fine"), typed("Garbage")}},
+		{"clock", clock, [][]store.RecordedEvent{typed("Fine", "Time"), typed("Time", "Time")}},
+		{"clock among collections", clock, [][]store.RecordedEvent{typed("Garbage", "Garbage"), typed("Time", "Time"), typed("Time")}},
+		{"randomness", random, [][]store.RecordedEvent{typed("Random"), typed("Random")}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -129,12 +129,12 @@ func TestGuest_strictHostsRefuseClockAndRandomness(t *testing.T) {
 	guest := loadTesting(t, runtime, guestbuild.Go, "outside").NewGuest(0)
 	defer guest.Close(t.Context())
 	for range 2 {
-		for _, fine := range [][]store.Recorded{typed("Fine"), typed("Garbage", "Garbage"), typed("Waited")} {
+		for _, fine := range [][]store.RecordedEvent{typed("Fine"), typed("Garbage", "Garbage"), typed("Waited")} {
 			if _, err := guest.Apply(t.Context(), fine, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
-		for want, batch := range map[string][]store.Recorded{"asks for the time": typed("Fine", "Time"), "asks for random bytes": typed("Fine", "Random")} {
+		for want, batch := range map[string][]store.RecordedEvent{"asks for the time": typed("Fine", "Time"), "asks for random bytes": typed("Fine", "Random")} {
 			var fault *host.Fault
 			if _, err := guest.Apply(t.Context(), batch, nil); !errors.As(err, &fault) || !strings.Contains(err.Error(), want) || fault.Position != batch[1].Position {
 				t.Errorf("error is %v, must be a fault of the second event with %q", err, want)

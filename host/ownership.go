@@ -93,7 +93,7 @@ func numericPlaces(types []store.Type) (places []int) {
 }
 
 // readKeys has the partition keys of a batch at hand, if the module needs them. An event whose key cannot be read is a fault.
-func (g *Guest) readKeys(events []store.Recorded) error {
+func (g *Guest) readKeys(events []store.RecordedEvent) error {
 	g.keys, g.keyPlaces = g.keys[:0], g.keyPlaces[:0]
 	if !g.module.usesKeys {
 		return nil
@@ -119,7 +119,7 @@ func (g *Guest) readKeys(events []store.Recorded) error {
 }
 
 // checkMutation checks the values of a mutation against the event that caused it, and gives numbers of shared tables one spelling.
-func (g *Guest) checkMutation(write int, event *store.Recorded, index int, values []store.Value) error {
+func (g *Guest) checkMutation(write int, event *store.RecordedEvent, index int, values []store.Value) error {
 	check := &g.module.writeChecks[write]
 	for _, place := range check.numerics {
 		if text := values[place].Bytes(); len(text) > 0 && !isCanonical(text) {
@@ -152,7 +152,7 @@ func (g *Guest) checkMutation(write int, event *store.Recorded, index int, value
 }
 
 // foreignRow says that a mutation would change a row that is not the event's.
-func (g *Guest) foreignRow(write int, event *store.Recorded, index int, value store.Value) error {
+func (g *Guest) foreignRow(write int, event *store.RecordedEvent, index int, value store.Value) error {
 	check := &g.module.writeChecks[write]
 	what, own := "position", strconv.FormatInt(event.Position, 10)
 	switch check.holds {

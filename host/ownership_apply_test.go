@@ -13,8 +13,8 @@ import (
 )
 
 // ownedEvents are events of two customers in three streams of orders.
-func ownedEvents() []store.Recorded {
-	events := make([]store.Recorded, 3)
+func ownedEvents() []store.RecordedEvent {
+	events := make([]store.RecordedEvent, 3)
 	for i, customer := range []string{`"c1"`, `"c2"`, `42`} {
 		e := &events[i]
 		e.Position, e.AggregateVersion = int64(10+i), 1

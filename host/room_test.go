@@ -72,7 +72,7 @@ func TestRoom_isNotGivenToWhoMakesNoUseOfIt(t *testing.T) {
 			module := load(t, newRuntime(t, host.Options{Instances: host.InstancesFresh, Limits: limits}), "room.wasm", g.Wasm())
 			guest := module.NewGuest(0)
 			defer guest.Close(context.Background())
-			if _, err := guest.Apply(t.Context(), make([]store.Recorded, 2000), nil); err != nil {
+			if _, err := guest.Apply(t.Context(), make([]store.RecordedEvent, 2000), nil); err != nil {
 				t.Fatal(err)
 			}
 			if got := guest.Usage().MemoryBytes; got > (pages+1)*pageOf {
@@ -90,7 +90,7 @@ func TestRoom_isWithinTheLimit(t *testing.T) {
 	guest := load(t, engine, "room.wasm", (&Guest{}).Wasm()).NewGuest(0)
 	defer guest.Close(context.Background())
 	for range 2 {
-		if _, err := guest.Apply(t.Context(), make([]store.Recorded, many), nil); err != nil {
+		if _, err := guest.Apply(t.Context(), make([]store.RecordedEvent, many), nil); err != nil {
 			t.Fatal(err)
 		}
 		if got := guest.Usage().MemoryBytes; got > limit<<20 {

@@ -44,7 +44,7 @@ func TestGuest_hasNoTurnWhileItWaits(t *testing.T) {
 		go func() {
 			guest := module.NewGuest(0)
 			defer guest.Close(context.Background())
-			_, err := guest.Apply(t.Context(), make([]store.Recorded, 1), func(query int, arguments []store.Value, rows *store.Rows) error {
+			_, err := guest.Apply(t.Context(), make([]store.RecordedEvent, 1), func(query int, arguments []store.Value, rows *store.Rows) error {
 				if guest.HasTurn() {
 					t.Error("a guest has its turn while it waits")
 				}
@@ -121,7 +121,7 @@ func TestGuest_givesItsTurnBack(t *testing.T) {
 			if test.query == nil {
 				test.query = emptyQuery(module)
 			}
-			_, err := guest.Apply(t.Context(), make([]store.Recorded, 1), test.query)
+			_, err := guest.Apply(t.Context(), make([]store.RecordedEvent, 1), test.query)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error is %v, must say %q", err, test.want)
 			}

@@ -122,7 +122,7 @@ func (f *flow) applyStretch(ctx, working context.Context, from *stretch, w *wind
 
 // batch is what the guest gets in one call: the segment's next events, up to through.
 type batch struct {
-	events  []store.Recorded
+	events  []store.RecordedEvent
 	through int64
 }
 

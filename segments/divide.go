@@ -16,7 +16,7 @@ type divider struct {
 }
 
 func newDivider(projection *store.Projection) *divider {
-	return &divider{partition: projection.Division(), names: newFilter(projection.Scope, store.FullRange())}
+	return &divider{partition: projection.Division(), names: newFilter(projection.Subscription, store.FullRange())}
 }
 
 // byKey tells whether the events of a range must be found by a key that the database does not know.
@@ -32,7 +32,7 @@ type placement struct {
 }
 
 // place finds the place of an event that the projection has subscribed to.
-func (d *divider) place(event *store.Recorded) placement {
+func (d *divider) place(event *store.RecordedEvent) placement {
 	key, err := d.partition.Key(event)
 	if err != nil || key == nil {
 		return placement{hash: store.PartitionHash(event.AggregateID), wanted: true}
@@ -55,7 +55,7 @@ type placementsOnce struct {
 }
 
 // of returns the placements of the page's events, in their order. They must not be changed.
-func (s *placements) of(d *divider, events []store.Recorded) []placement {
+func (s *placements) of(d *divider, events []store.RecordedEvent) []placement {
 	s.mu.Lock()
 	found := s.known[d]
 	if found == nil {
@@ -78,7 +78,7 @@ func (s *placements) of(d *divider, events []store.Recorded) []placement {
 }
 
 // only keeps the events of a range, with their keys, in the memory of all. The projection has subscribed to all of them.
-func (d *divider) only(keys store.HashRange, events []store.Recorded) []store.Recorded {
+func (d *divider) only(keys store.HashRange, events []store.RecordedEvent) []store.RecordedEvent {
 	kept := events[:0]
 	for i := range events {
 		if placed := d.place(&events[i]); placed.in(keys) {
@@ -98,7 +98,7 @@ func dividedReads(keys store.HashRange) int { return min(int(1/keys.Share()), di
 // checkPlaces fails at an event whose stored hash is not that of its stream: the stream's events are in two segments then, which do not
 // keep their order. Writers may give the hash, and only we know whether it is right. A projection that does not look at the stream's id
 // has no rows that depend on the order.
-func (s *segment) checkPlaces(events []store.Recorded) error {
+func (s *segment) checkPlaces(events []store.RecordedEvent) error {
 	keys := s.claim.Range
 	if keys == store.FullRange() || !s.runner.divider.partition.ByStream() || !s.request.Columns.Has(store.ColumnAggregateID) {
 		return nil

@@ -10,8 +10,8 @@ import (
 )
 
 // feed reads the log for all segments of a worker, of every projection, so that those near each other share one read. It keeps
-// the last pages, and a segment takes from them what its own scope and range let through. A segment that has no other near it
-// reads for itself, with scope and range in SQL.
+// the last pages, and a segment takes from them what its own subscription and range let through. A segment that has no other near it
+// reads for itself, with subscription and range in SQL.
 //
 // Nothing is pushed and nobody is waited for, but for a read of just the page that is wanted: a slow segment finds its pages gone
 // and reads for itself. The lock is held for looking things up only.
@@ -88,7 +88,7 @@ func (f *feed) bound(bytes int) {
 	f.pageBytes = max(min(f.pageBytes, bytes/16), 1)
 }
 
-// join makes a segment known that will read a log with this scope, range, columns and limits, from the request's After. divided is by
+// join makes a segment known that will read a log with this subscription, range, columns and limits, from the request's After. divided is by
 // what the range divides the events; nil is by stream.
 func (f *feed) join(log store.LogID, request store.ReadRequest, divided *divider) *member {
 	m := &member{feed: f, log: log, request: request, portion: newPortion(request.Limit), position: request.After}
@@ -98,7 +98,7 @@ func (f *feed) join(log store.LogID, request store.ReadRequest, divided *divider
 		m.request.Columns |= divided.partition.Columns()
 		m.portion = newPortion(request.Limit * dividedReads(request.Range))
 	}
-	m.filter, m.wants = newFilter(m.request.Scope, m.request.Range), wantsOf(m.request)
+	m.filter, m.wants = newFilter(m.request.Subscription, m.request.Range), wantsOf(m.request)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.members = append(f.members, m)
@@ -216,7 +216,7 @@ func (f *feed) underWay(m *member, position int64) *sharedRead {
 }
 
 // near tells whether others than m will want the log behind position soon, and what m and they need of it. How far a segment goes
-// with a batch is its own measure: one with a narrow scope passes a hundred thousand positions in the time in which another
+// with a batch is its own measure: one with a narrow subscription passes a hundred thousand positions in the time in which another
 // passes a thousand. The lock is held.
 func (f *feed) near(m *member, position int64) (want wants, near bool) {
 	want = m.wants
@@ -239,7 +239,7 @@ func (f *feed) plan(log store.LogID, want wants, after, through int64) *sharedRe
 		page: &feedPage{after: after, wants: want, generation: f.generation},
 		request: store.ReadRequest{
 			After: after, Through: through, Limit: f.portion.limit, Bytes: f.pageBytes,
-			Scope: want.scope, Range: store.FullRange(), Columns: want.columns,
+			Subscription: want.subscription, Range: store.FullRange(), Columns: want.columns,
 		},
 		done: make(chan struct{}),
 	}
@@ -280,7 +280,7 @@ func (f *feed) fill(ctx context.Context, read *sharedRead) {
 
 // roomFor returns events, with room for as many as there may be behind them from one position to another, up to a limit. Every event has
 // a position of its own, so that near the head it is not more than is needed.
-func roomFor(events []store.Recorded, limit int, after, through int64) []store.Recorded {
+func roomFor(events []store.RecordedEvent, limit int, after, through int64) []store.RecordedEvent {
 	return slices.Grow(events, int(min(int64(limit-len(events)), through-after)))
 }
 

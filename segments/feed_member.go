@@ -26,16 +26,16 @@ type member struct {
 
 // stretch is a part of the log as one segment sees it, with the memory that it is read into. It is used again by the next read.
 type stretch struct {
-	events  []store.Recorded // valid until the next read into it; they may have more fields than the segment asked for
-	after   int64            // where it begins
-	through int64            // up to where it goes, as [store.Page] says
-	reaches bool             // it goes up to the horizon that was asked for
+	events  []store.RecordedEvent // valid until the next read into it; they may have more fields than the segment asked for
+	after   int64                 // where it begins
+	through int64                 // up to where it goes, as [store.Page] says
+	reaches bool                  // it goes up to the horizon that was asked for
 
-	shared []store.Recorded // what was taken out of shared pages
-	pages  []*feedPage      // these pages
-	bytes  int              // of the events
-	held   int              // of the worker's budget
-	own    store.Page       // what was read for the segment alone
+	shared []store.RecordedEvent // what was taken out of shared pages
+	pages  []*feedPage           // these pages
+	bytes  int                   // of the events
+	held   int                   // of the worker's budget
+	own    store.Page            // what was read for the segment alone
 }
 
 // stretchPagesMax bounds out of how many pages one stretch is taken, and so how much memory a slow segment holds on to.
@@ -115,7 +115,7 @@ func (m *member) take(page *feedPage, through int64, to *stretch) (full bool) {
 }
 
 // bytesOf counts what the segment asked for only: another may have asked for more.
-func (m *member) bytesOf(event *store.Recorded) (bytes int) {
+func (m *member) bytesOf(event *store.RecordedEvent) (bytes int) {
 	if m.request.Columns.Has(store.ColumnPayload) {
 		bytes += len(event.Payload)
 	}
@@ -125,7 +125,7 @@ func (m *member) bytesOf(event *store.Recorded) (bytes int) {
 	return bytes
 }
 
-// readOwn reads with the segment's scope in SQL, and with its range where the database knows the key.
+// readOwn reads with the segment's subscription in SQL, and with its range where the database knows the key.
 func (m *member) readOwn(ctx context.Context, after, through int64, to *stretch) error {
 	request := m.request
 	request.After, request.Through, request.Limit = after, through, m.portion.limit

@@ -26,8 +26,8 @@ func (p *feedPage) has(position int64, want wants) bool {
 }
 
 // from returns the events behind position.
-func (p *feedPage) from(position int64) []store.Recorded {
-	at, _ := slices.BinarySearchFunc(p.Events, position+1, func(e store.Recorded, position int64) int {
+func (p *feedPage) from(position int64) []store.RecordedEvent {
+	at, _ := slices.BinarySearchFunc(p.Events, position+1, func(e store.RecordedEvent, position int64) int {
 		return cmp.Compare(e.Position, position)
 	})
 	return p.Events[at:]
@@ -35,7 +35,7 @@ func (p *feedPage) from(position int64) []store.Recorded {
 
 // measure finds the size out, but for names, of which there are few.
 func (p *feedPage) measure() {
-	p.size = cap(p.Events) * int(unsafe.Sizeof(store.Recorded{}))
+	p.size = cap(p.Events) * int(unsafe.Sizeof(store.RecordedEvent{}))
 	for i := range p.Events {
 		e := &p.Events[i]
 		p.size += len(e.Payload) + len(e.Metadata) + len(e.AggregateID) + len(e.TraceID) + len(e.CorrelationID) + len(e.CausationID)

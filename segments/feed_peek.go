@@ -41,7 +41,7 @@ func (f *feed) peek(ctx context.Context, position int64) (store.Horizon, error) 
 	page.Buffer = make([]byte, 0, peekBuffer)
 	horizon, err := peeker.Peek(ctx, store.ReadRequest{
 		After: position, Limit: peekEvents, Bytes: peekBytes,
-		Scope: page.wants.scope, Range: store.FullRange(), Columns: page.wants.columns,
+		Subscription: page.wants.subscription, Range: store.FullRange(), Columns: page.wants.columns,
 	}, &page.Page)
 	if err != nil || page.Through <= position {
 		return horizon, err

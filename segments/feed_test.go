@@ -132,7 +132,7 @@ func sees(t interface {
 	Fatal(args ...any)
 	Context() context.Context
 }, s store.Reader, request store.ReadRequest,
-) []store.Recorded {
+) []store.RecordedEvent {
 	request.Limit, request.Bytes = 1_000_000, 0
 	var page store.Page
 	if err := s.Read(t.Context(), request, &page); err != nil {
@@ -142,7 +142,7 @@ func sees(t interface {
 }
 
 // same tells whether a and b are the same events, in the fields that were asked for.
-func same(a, b store.Recorded, columns store.Columns) bool {
+func same(a, b store.RecordedEvent, columns store.Columns) bool {
 	return a.Position == b.Position && a.AggregateVersion == b.AggregateVersion &&
 		(!columns.Has(store.ColumnAggregateID) || a.AggregateID == b.AggregateID) &&
 		(!columns.Has(store.ColumnEventType) || a.Type == b.Type) &&
@@ -151,7 +151,7 @@ func same(a, b store.Recorded, columns store.Columns) bool {
 }
 
 // wrong tells what is wrong with a batch for the request, of which all has every event.
-func wrong(batch []store.Recorded, through int64, request store.ReadRequest, all []store.Recorded) error {
+func wrong(batch []store.RecordedEvent, through int64, request store.ReadRequest, all []store.RecordedEvent) error {
 	switch {
 	case through > request.Through && through > request.After:
 		return fmt.Errorf("goes to %d, beyond %d", through, request.Through)
@@ -172,25 +172,25 @@ func wrong(batch []store.Recorded, through int64, request store.ReadRequest, all
 	if request.Bytes > 0 && size > request.Bytes && len(batch) > 1 {
 		return fmt.Errorf("has %d bytes in %d events, the limit is %d", size, len(batch), request.Bytes)
 	}
-	var want []store.Recorded
+	var want []store.RecordedEvent
 	for _, e := range all {
 		if e.Position > request.After && e.Position <= through {
 			want = append(want, e)
 		}
 	}
-	if !slices.EqualFunc(batch, want, func(a, b store.Recorded) bool { return same(a, b, request.Columns) }) {
+	if !slices.EqualFunc(batch, want, func(a, b store.RecordedEvent) bool { return same(a, b, request.Columns) }) {
 		return fmt.Errorf("from %d to %d there are %d events, it has %d", request.After, through, len(want), len(batch))
 	}
 	return nil
 }
 
 // readStretch reads into memory of its own.
-func readStretch(ctx context.Context, m *member, after, through int64) ([]store.Recorded, int64, error) {
+func readStretch(ctx context.Context, m *member, after, through int64) ([]store.RecordedEvent, int64, error) {
 	return readInto(ctx, m, after, through, &stretch{})
 }
 
 // readInto reads into memory that an earlier read may have used.
-func readInto(ctx context.Context, m *member, after, through int64, to *stretch) ([]store.Recorded, int64, error) {
+func readInto(ctx context.Context, m *member, after, through int64, to *stretch) ([]store.RecordedEvent, int64, error) {
 	err := m.read(ctx, after, through, to)
 	return to.events, to.through, err
 }
@@ -199,13 +199,13 @@ func readInto(ctx context.Context, m *member, after, through int64, to *stretch)
 type reading struct {
 	member  *member
 	request store.ReadRequest
-	all     []store.Recorded
+	all     []store.RecordedEvent
 	divided *divider // of a range of keys that are not the streams'
 
 	// The batch under way must stay as it is until the next read.
 	before  store.ReadRequest
 	to      stretch
-	batch   []store.Recorded
+	batch   []store.RecordedEvent
 	through int64
 }
 
@@ -242,7 +242,7 @@ func drawRequest(t *rapid.T, after, head int64) store.ReadRequest {
 	return store.ReadRequest{
 		After: rapid.Int64Range(after, head).Draw(t, "after"),
 		Limit: rapid.IntRange(1, 20).Draw(t, "limit"), Bytes: rapid.SampledFrom([]int{0, 1, 40, 200}).Draw(t, "bytes"),
-		Scope: store.Scope{
+		Subscription: store.Subscription{
 			BoundedContexts: names("contexts", "Alpha", "alpha", "Beta"), AggregateTypes: names("aggregates", "One", "Two"),
 			EventTypes: names("types", "Made", "made", "Sent", "Gone", "Never"),
 		},
@@ -252,7 +252,7 @@ func drawRequest(t *rapid.T, after, head int64) store.ReadRequest {
 }
 
 // drawDivider divides by stream, or by a key that some events have, some do not have, and some have wrongly.
-func drawDivider(t *rapid.T, scope store.Scope) *divider {
+func drawDivider(t *rapid.T, subscription store.Subscription) *divider {
 	partitions := []*store.Partition{
 		nil,
 		{By: store.PartitionStream},
@@ -260,11 +260,11 @@ func drawDivider(t *rapid.T, scope store.Scope) *divider {
 		{By: store.PartitionMetadata, Path: []string{"m"}},
 		{By: store.PartitionCorrelation},
 	}
-	return newDivider(&store.Projection{Scope: scope, Partition: rapid.SampledFrom(partitions).Draw(t, "partition")})
+	return newDivider(&store.Projection{Subscription: subscription, Partition: rapid.SampledFrom(partitions).Draw(t, "partition")})
 }
 
 // keyOf is the key that an event is divided by.
-func keyOf(d *divider, e *store.Recorded) []byte {
+func keyOf(d *divider, e *store.RecordedEvent) []byte {
 	event := *e
 	if key, err := d.partition.Key(e); err == nil {
 		event.Key = key
@@ -295,7 +295,7 @@ func drawAppend(t *rapid.T) store.StreamAppend {
 	}
 }
 
-// TestFeed_everyoneSeesWhatIsTheirs compares every batch with a read of the store's own: for random logs, scopes, ranges,
+// TestFeed_everyoneSeesWhatIsTheirs compares every batch with a read of the store's own: for random logs, subscriptions, ranges,
 // limits, horizons, pages and bounds, while members come and go and the feed is cleared.
 func TestFeed_everyoneSeesWhatIsTheirs(t *testing.T) {
 	t.Parallel()
@@ -320,13 +320,13 @@ func TestFeed_everyoneSeesWhatIsTheirs(t *testing.T) {
 			request := drawRequest(t, start, head)
 			all := request
 			all.Through = head
-			divided := drawDivider(t, request.Scope)
+			divided := drawDivider(t, request.Subscription)
 			if !divided.byKey(request.Range) {
 				readings = append(readings, &reading{member: join(t, f, request, divided), request: request, all: sees(t, s, all)})
 				return
 			}
 			all.Range, all.Columns = store.FullRange(), store.AllColumns
-			own := slices.DeleteFunc(sees(t, s, all), func(e store.Recorded) bool {
+			own := slices.DeleteFunc(sees(t, s, all), func(e store.RecordedEvent) bool {
 				return !request.Range.Contains(store.PartitionHashOf(keyOf(divided, &e)))
 			})
 			readings = append(readings, &reading{member: join(t, f, request, divided), request: request, all: own, divided: divided})
@@ -484,7 +484,7 @@ func TestFeed_farBehindReadsForItself(t *testing.T) {
 	}
 	want := store.ReadRequest{
 		Limit: 20, Bytes: 10_000, Range: store.SplitRange(3)[1], Columns: store.ColumnAggregateID,
-		Scope: store.Scope{EventTypes: []string{"Noted", "Other"}},
+		Subscription: store.Subscription{EventTypes: []string{"Noted", "Other"}},
 	}
 	behind := join(t, f, want, nil)
 	if _, _, err := readStretch(t.Context(), behind, 0, head); err != nil {
@@ -512,11 +512,11 @@ func TestFeed_whatIsKeptIsEnoughForEveryWish(t *testing.T) {
 	head := fill(t, s, 100)
 	watched := &watchedReader{Reader: s}
 	f := newFeed(watched)
-	scoped := store.ReadRequest{Limit: 1000, Range: store.FullRange(), Scope: store.Scope{EventTypes: []string{"Other"}}}
+	scoped := store.ReadRequest{Limit: 1000, Range: store.FullRange(), Subscription: store.Subscription{EventTypes: []string{"Other"}}}
 	first, second := join(t, f, scoped, nil), join(t, f, scoped, nil)
 	for _, m := range []*member{first, second} {
 		if batch, through, err := readStretch(t.Context(), m, 0, head); err != nil || len(batch) != 0 || through != head {
-			t.Errorf("got %d events to %d, error %v; must move over events out of scope to %d", len(batch), through, err, head)
+			t.Errorf("got %d events to %d, error %v; must move over events outside of the subscription to %d", len(batch), through, err, head)
 		}
 	}
 	third := join(t, f, store.ReadRequest{Limit: 1000, Range: store.FullRange(), Columns: store.ColumnPayload}, nil)
@@ -540,9 +540,9 @@ func TestFeed_readsWhatItFiltersBy(t *testing.T) {
 	}{
 		{store.ReadRequest{Range: store.FullRange()}, 0},
 		{store.ReadRequest{Range: store.SplitRange(2)[1]}, store.ColumnPartitionHash},
-		{store.ReadRequest{Range: store.FullRange(), Scope: store.Scope{BoundedContexts: []string{"Test"}}}, store.ColumnBoundedContext},
-		{store.ReadRequest{Range: store.FullRange(), Scope: store.Scope{AggregateTypes: []string{"Note"}}}, store.ColumnAggregateType},
-		{store.ReadRequest{Range: store.FullRange(), Scope: store.Scope{EventTypes: []string{"Noted"}}}, store.ColumnEventType},
+		{store.ReadRequest{Range: store.FullRange(), Subscription: store.Subscription{BoundedContexts: []string{"Test"}}}, store.ColumnBoundedContext},
+		{store.ReadRequest{Range: store.FullRange(), Subscription: store.Subscription{AggregateTypes: []string{"Note"}}}, store.ColumnAggregateType},
+		{store.ReadRequest{Range: store.FullRange(), Subscription: store.Subscription{EventTypes: []string{"Noted"}}}, store.ColumnEventType},
 	} {
 		watched := &watchedReader{Reader: s}
 		f := newFeed(watched)
@@ -552,7 +552,7 @@ func TestFeed_readsWhatItFiltersBy(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := watched.all()[0].Columns; got != store.ColumnPayload|test.want {
-			t.Errorf("a segment with %v and %v reads columns %b, want %b", test.request.Scope, test.request.Range, got, store.ColumnPayload|test.want)
+			t.Errorf("a segment with %v and %v reads columns %b, want %b", test.request.Subscription, test.request.Range, got, store.ColumnPayload|test.want)
 		}
 	}
 }
@@ -802,7 +802,7 @@ func TestFeed_filteringDoesNotAllocate(t *testing.T) {
 	f := newFeed(s)
 	request := store.ReadRequest{
 		Limit: 1000, Range: store.SplitRange(2)[0], Columns: store.ColumnPayload,
-		Scope: store.Scope{EventTypes: []string{"Noted", "Other"}, BoundedContexts: []string{"Test"}},
+		Subscription: store.Subscription{EventTypes: []string{"Noted", "Other"}, BoundedContexts: []string{"Test"}},
 	}
 	m, _ := join(t, f, request, nil), join(t, f, request, nil)
 	var to stretch

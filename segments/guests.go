@@ -114,7 +114,7 @@ func (s *segment) dismiss(ctx context.Context) {
 }
 
 // applyBatch asks the first guest for mutations.
-func (f *flow) applyBatch(ctx context.Context, events []store.Recorded, w *window) ([]store.Mutation, error) {
+func (f *flow) applyBatch(ctx context.Context, events []store.RecordedEvent, w *window) ([]store.Mutation, error) {
 	if len(events) == 0 {
 		return nil, nil
 	}

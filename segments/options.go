@@ -52,7 +52,7 @@ type Options struct {
 	// PollFactor is by how much the interval grows each time that nothing has happened. Defaults to 1.5.
 	PollFactor float64
 	// PollOnly keeps appends from waking the worker. Otherwise they do while fewer than some hundred of them come a second, where the
-	// store can ([store.Waker]), so that PollMax may be as long as one likes; while notifications do not arrive, it is at most a
+	// store can ([store.Notifier]), so that PollMax may be as long as one likes; while notifications do not arrive, it is at most a
 	// second. Defaults to false.
 	PollOnly bool
 	// WakeJitter is a random time, at most, that a segment waits when new events end a rest, so that many hosts do not

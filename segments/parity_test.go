@@ -77,7 +77,7 @@ func TestFault_anotherNumberOfSegmentsNeitherRepeatsNorLosesEvents(t *testing.T)
 		for _, projection := range []string{"fine_balance", "order_check"} {
 			testwait.Until(t, fmt.Sprintf("%s has %d segments", projection, n), func() bool {
 				all, err := s.Status(t.Context(), projection)
-				return err == nil && len(all) == 1 && len(all[0].Segments) == n && all[0].Asked == n
+				return err == nil && len(all) == 1 && len(all[0].Segments) == n && all[0].Desired == n
 			})
 		}
 		for _, w := range workers {
@@ -324,7 +324,7 @@ func TestFault_theCheckpointMovesOverEventsOutOfScope(t *testing.T) {
 	}
 	applied(t, s, "fine_balance", appendTo(t, s, foreign...))
 	if n := s.events.Load(); n != 0 {
-		t.Errorf("%d events out of scope were read", n)
+		t.Errorf("%d events outside of the subscription were read", n)
 	}
 	// And they are not looked through again for the next event.
 	before := s.calls.Load()

@@ -72,7 +72,7 @@ func (f *flow) read(waiting, working context.Context) error {
 // complete tells whether a segment that stands at position has nothing more to do.
 func (s *segment) complete(position int64) bool {
 	worker := s.runner.worker
-	return s.claim.Barrier > 0 && position >= s.claim.Barrier || worker.options.Once && position >= worker.target
+	return s.claim.MergeAt > 0 && position >= s.claim.MergeAt || worker.options.Once && position >= worker.target
 }
 
 // await waits until there is something to read behind position, and returns how far.
@@ -84,8 +84,8 @@ func (s *segment) await(ctx context.Context, position int64) (through int64, err
 		sleep(ctx, rand.N(jitter))
 		through, err = head.after(ctx, s.logID, s.joined, position)
 	}
-	if s.claim.Barrier > 0 {
-		through = min(through, s.claim.Barrier)
+	if s.claim.MergeAt > 0 {
+		through = min(through, s.claim.MergeAt)
 	}
 	return through, err
 }

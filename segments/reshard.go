@@ -14,14 +14,14 @@ import (
 // want another one than was last asked for. While they disagree, as they do in the middle of a rolling deploy, the stored
 // layout stays, and the log says so once.
 func (r *runner) reshard(ctx context.Context, status *store.ProjectionStatus, workers []store.Worker) error {
-	if status.Layout().Settle() {
+	if status.Layout().CompleteMerges() {
 		return r.change(ctx, "merges completed", func(l *store.Layout) error {
-			l.Settle()
+			l.CompleteMerges()
 			return nil
 		})
 	}
 	wanted := r.worker.options.Segments
-	if wanted == 0 || wanted == status.Asked || r.module.Description.Order == store.OrderGlobal {
+	if wanted == 0 || wanted == status.Desired || r.module.Description.Order == store.OrderGlobal {
 		r.dissent = ""
 		return nil
 	}
@@ -33,7 +33,7 @@ func (r *runner) reshard(ctx context.Context, status *store.ProjectionStatus, wo
 		return nil
 	}
 	return r.change(ctx, fmt.Sprintf("divided into %d segments", wanted), func(l *store.Layout) error {
-		if l.Asked == wanted { // another worker came first
+		if l.Desired == wanted { // another worker came first
 			return nil
 		}
 		return l.Resize(wanted)
@@ -61,8 +61,8 @@ func (r *runner) change(ctx context.Context, what string, change func(*store.Lay
 	case err != nil:
 		return err
 	}
-	if !slices.Equal(before.Parts, after.Parts) {
-		r.logger.Info().Int("before", len(before.Parts)).Int("now", len(after.Parts)).Msg("segments: " + what)
+	if !slices.Equal(before.Segments, after.Segments) {
+		r.logger.Info().Int("before", len(before.Segments)).Int("now", len(after.Segments)).Msg("segments: " + what)
 	}
 	r.outdate()
 	return nil

@@ -49,7 +49,7 @@ func newSegment(r *runner, claim store.Claim) *segment {
 		logger: r.logger.With().Int("segment", claim.Segment).Logger(), done: make(chan struct{}),
 		request: store.ReadRequest{
 			After: claim.Position, Limit: stretchEvents(r.batchEvents()), Bytes: r.worker.options.BatchBytes,
-			Scope: r.module.Description.Scope, Range: claim.Range, Columns: r.module.Columns() | store.ColumnEventID, // which a commit notes
+			Subscription: r.module.Description.Subscription, Range: claim.Range, Columns: r.module.Columns() | store.ColumnEventID, // which a commit notes
 		},
 	}
 }

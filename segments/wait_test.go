@@ -195,10 +195,10 @@ func TestWaitForPosition_splitsAndMerges(t *testing.T) {
 	w.stillWaits(result)
 	w.reshard(func(l *store.Layout) error { return l.Resize(1) })
 	for _, claim := range w.claim() {
-		w.move(catalogue, &claim, claim.Barrier)
+		w.move(catalogue, &claim, claim.MergeAt)
 	}
 	w.stillWaits(result)
-	w.reshard(func(l *store.Layout) error { l.Settle(); return nil })
+	w.reshard(func(l *store.Layout) error { l.CompleteMerges(); return nil })
 	claims = w.claim()
 	if len(claims) != 1 || claims[0].Position != 2 {
 		t.Fatalf("claims are %+v", claims)

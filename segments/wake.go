@@ -31,7 +31,7 @@ const (
 // It is made once and serves for many wake-ups. Before each wait the head has looked, after the announcement and after it
 // took the last wake-up, and found that nothing was held back: the horizon was at the last position handed out. Let an append
 // commit events that this look did not find. Had it taken its fence lock before the announcement, then it was under way when
-// Doze looked at the locks, and Doze would not have called it quiet, or it had ended, and the look would have found its events.
+// Arm looked at the locks, and Arm would not have called it quiet, or it had ended, and the look would have found its events.
 // So it took its lock later, found the announcement, and notifies when it commits; that is after the look, and so is its
 // wake-up, which is kept in woken. A notification that comes before the lock of its append is released meets a look whose
 // horizon is held back, and the head polls.
@@ -44,9 +44,9 @@ const (
 //     that was listening when it was made, and no other. A failover ends every connection.
 type waker struct {
 	worker *Worker
-	store  store.Waker   // nil without notifications
-	woken  chan struct{} // holds one wake-up, however many came
-	heard  atomic.Int64  // counts the notifications
+	store  store.Notifier // nil without notifications
+	woken  chan struct{}  // holds one wake-up, however many came
+	heard  atomic.Int64   // counts the notifications
 
 	mu        sync.Mutex
 	listening int                     // which proven connection notifications arrive by, counted from 1; 0 for none
@@ -65,7 +65,7 @@ func newWaker(w *Worker) *waker {
 	if w == nil || w.options.PollOnly || w.options.Once {
 		return k
 	}
-	k.store, _ = w.store.(store.Waker)
+	k.store, _ = w.store.(store.Notifier)
 	if k.store == nil {
 		w.logger.Debug().Msg("this database has no notifications, polling")
 	}
@@ -197,7 +197,7 @@ func (k *waker) announce(ctx context.Context) (quiet bool, err error) {
 	defer cancel()
 	k.announced = true
 	until := clock.Now().Add(dozeSpan) // before the call, so that it never ends later here than there
-	quiet, err = k.store.Doze(within, k.worker.options.Name, dozeSpan)
+	quiet, err = k.store.Arm(within, k.worker.options.Name, dozeSpan)
 	if err != nil {
 		k.giveUp(err)
 		return false, err
@@ -258,7 +258,7 @@ func (k *waker) rise(ctx context.Context) {
 	k.announced, k.until = false, time.Time{}
 	within, cancel := context.WithTimeout(ctx, dozePatience)
 	defer cancel()
-	_ = k.store.Awake(within, k.worker.options.Name)
+	_ = k.store.Disarm(within, k.worker.options.Name)
 }
 
 // leave is rise for a worker that ends.

@@ -8,13 +8,13 @@ import (
 
 // wants is what one segment needs of the log, or several together: at least these events, with at least these fields.
 type wants struct {
-	scope   store.Scope
-	columns store.Columns
+	subscription store.Subscription
+	columns      store.Columns
 }
 
 // wantsOf is what a segment needs to take its own out of pages that others share: what its module asks for, and what its filter looks at.
 func wantsOf(request store.ReadRequest) wants {
-	w := wants{scope: request.Scope, columns: request.Columns}
+	w := wants{subscription: request.Subscription, columns: request.Columns}
 	for i, list := range w.lists() {
 		if len(*list) > 0 {
 			w.columns |= scopeColumns[i]
@@ -51,7 +51,7 @@ func (w *wants) cover(other wants) bool {
 var scopeColumns = [3]store.Columns{store.ColumnBoundedContext, store.ColumnAggregateType, store.ColumnEventType}
 
 func (w *wants) lists() [3]*[]string {
-	return [3]*[]string{&w.scope.BoundedContexts, &w.scope.AggregateTypes, &w.scope.EventTypes}
+	return [3]*[]string{&w.subscription.BoundedContexts, &w.subscription.AggregateTypes, &w.subscription.EventTypes}
 }
 
 // union returns the names of both lists, of which an empty one means all. The lists stay as they are.
@@ -82,14 +82,14 @@ type filter struct {
 	contexts, aggregateTypes, eventTypes names
 }
 
-func newFilter(scope store.Scope, streams store.HashRange) filter {
+func newFilter(subscription store.Subscription, streams store.HashRange) filter {
 	return filter{
-		streams: streams, contexts: newNames(scope.BoundedContexts),
-		aggregateTypes: newNames(scope.AggregateTypes), eventTypes: newNames(scope.EventTypes),
+		streams: streams, contexts: newNames(subscription.BoundedContexts),
+		aggregateTypes: newNames(subscription.AggregateTypes), eventTypes: newNames(subscription.EventTypes),
 	}
 }
 
-func (f *filter) match(event *store.Recorded) bool {
+func (f *filter) match(event *store.RecordedEvent) bool {
 	return f.streams.Contains(event.PartitionHash) &&
 		f.contexts.has(event.BoundedContext) && f.aggregateTypes.has(event.AggregateType) && f.eventTypes.has(event.Type)
 }

@@ -99,7 +99,7 @@ func (w *window) due() bool {
 // goes along with the next batch that has events, or by itself soon.
 func (w *window) mayLag() bool {
 	s := w.segment
-	return w.events == 0 && s.claim.Barrier == 0 && !s.runner.worker.options.Once
+	return w.events == 0 && s.claim.MergeAt == 0 && !s.runner.worker.options.Once
 }
 
 const (

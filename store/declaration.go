@@ -25,7 +25,7 @@ type declaration struct {
 // that are missing. Views are kept, so that Install knows which are the projection's, and may change. The projection must be valid.
 func (p *Projection) Declaration(dialect Dialect) string {
 	d := declaration{SpreadFactor: SpreadFactor, Projection: *p}
-	d.Version, d.Scope, d.Writes, d.Queries = 0, Scope{}, nil, nil
+	d.Version, d.Subscription, d.Writes, d.Queries = 0, Subscription{}, nil, nil
 	if d.Partition != nil && d.Partition.ByStream() {
 		d.Partition = nil // as if it were left out
 	}

@@ -118,8 +118,8 @@ func validateText(field, value string) error {
 	return nil
 }
 
-// Recorded is one stored event.
-type Recorded struct {
+// RecordedEvent is one stored event.
+type RecordedEvent struct {
 	Event
 	Stream
 	Position         int64 // global position, from 1, with gaps

@@ -14,24 +14,24 @@ const SegmentsMax = 1024
 //
 //   - Split gives one segment's streams to several, each with its checkpoint.
 //   - Merge makes one segment of neighbours. Those that are behind have to catch up first: until all of them stand at the
-//     same position none passes it, and Settle completes the merge then.
+//     same position none passes it, and CompleteMerges completes the merge then.
 //   - Resize divides all streams evenly, by splits and merges.
 //
 // No checkpoint is ever moved by it, so that no event is lost or repeated.
 type Layout struct {
-	// Whole says that the projection takes all events in one order, so that it has one segment.
-	Whole bool
-	// Asked is the number of segments that was last asked for, by Install or Resize. Split and Merge leave it alone.
-	Asked int
+	// Single says that the projection takes all events in one order, so that it has one segment.
+	Single bool
+	// Desired is the number of segments that was last asked for, by Install or Resize. Split and Merge leave it alone.
+	Desired int
 	// Next is the number of the next segment that is made. Numbers are not used again: a claim on a segment that is gone
 	// must not fit another.
 	Next int
-	// Parts are the segments in order of their ranges, which hold every stream once.
-	Parts []Part
+	// Segments are the segments in order of their ranges, which hold every stream once.
+	Segments []LayoutSegment
 }
 
-// Part is one segment of a layout.
-type Part struct {
+// LayoutSegment is one segment of a layout.
+type LayoutSegment struct {
 	Segment  int
 	Range    HashRange
 	Position int64
@@ -49,26 +49,26 @@ type Merge struct {
 // NewLayout divides all streams into n segments at position 0.
 func NewLayout(n int) *Layout {
 	n = max(n, 1)
-	l := &Layout{Asked: n, Next: n}
+	l := &Layout{Desired: n, Next: n}
 	for i, r := range SplitRange(n) {
-		l.Parts = append(l.Parts, Part{Segment: i, Range: r})
+		l.Segments = append(l.Segments, LayoutSegment{Segment: i, Range: r})
 	}
 	return l
 }
 
 // Begin makes the segments of a new layout begin with a log.
 func (l *Layout) Begin(log LogID) {
-	for i := range l.Parts {
-		l.Parts[i].Applied = Applied{Log: log}
+	for i := range l.Segments {
+		l.Segments[i].Applied = Applied{Log: log}
 	}
 }
 
 // Layout returns the layout as it was when the status was read; its Next is not known.
 func (p *ProjectionStatus) Layout() *Layout {
-	l := &Layout{Asked: p.Asked}
+	l := &Layout{Desired: p.Desired}
 	for i := range p.Segments {
 		s := &p.Segments[i]
-		l.Parts = append(l.Parts, Part{
+		l.Segments = append(l.Segments, LayoutSegment{
 			Segment: s.Segment, Range: s.Range, Position: s.Position, Applied: s.Applied, Failure: s.Failure, Merge: s.Merge,
 		})
 	}
@@ -86,16 +86,16 @@ func (l *Layout) Split(segment, parts int) error {
 	if err != nil {
 		return err
 	}
-	p := l.Parts[at]
+	p := l.Segments[at]
 	width := uint64(p.Range.Last) - uint64(p.Range.First) + 1
 	switch {
-	case l.Whole:
+	case l.Single:
 		return refuse(segment, "cannot be split: the projection takes all events in one order")
 	case p.Merge.At > 0:
 		return refuse(segment, "is being merged: split it when that is done")
 	case parts < 2:
 		return refuse(segment, "can be split into 2 parts or more, not into %d", parts)
-	case len(l.Parts)+parts-1 > SegmentsMax:
+	case len(l.Segments)+parts-1 > SegmentsMax:
 		return refuse(segment, "cannot be split: a projection has at most %d segments", SegmentsMax)
 	case uint64(parts) > width:
 		return refuse(segment, "is too narrow to be split into %d", parts)
@@ -104,11 +104,11 @@ func (l *Layout) Split(segment, parts int) error {
 	for i := 1; i < parts; i++ {
 		bounds = append(bounds, p.Range.First+uint32(width*uint64(i)/uint64(parts)))
 	}
-	l.Parts = slices.Replace(l.Parts, at, at+1, l.cut(p, bounds)...)
+	l.Segments = slices.Replace(l.Segments, at, at+1, l.cut(p, bounds)...)
 	return nil
 }
 
-// Merge makes one segment of two neighbours: at once when both stand at the same position, and by Settle otherwise.
+// Merge makes one segment of two neighbours: at once when both stand at the same position, and by CompleteMerges otherwise.
 //
 // # Errors
 //
@@ -140,12 +140,12 @@ func (l *Layout) Resize(n int) error {
 	if n < 1 || n > SegmentsMax {
 		return &InputError{Field: "the number of segments", Reason: fmt.Sprintf("must be 1 to %d, not %d", SegmentsMax, n)}
 	}
-	if l.Whole && n > 1 {
+	if l.Single && n > 1 {
 		return &InputError{Field: "the number of segments", Reason: "must be 1: the projection takes all events in one order"}
 	}
 	ranges := SplitRange(n)
-	var parts []Part
-	for _, p := range l.Parts {
+	var parts []LayoutSegment
+	for _, p := range l.Segments {
 		if p.Merge.At > 0 {
 			return refuse(p.Segment, "is being merged: change the number of segments when that is done")
 		}
@@ -157,10 +157,10 @@ func (l *Layout) Resize(n int) error {
 		}
 		parts = append(parts, l.cut(p, bounds)...)
 	}
-	l.Asked, l.Parts = n, parts
+	l.Desired, l.Segments = n, parts
 	for _, r := range ranges {
-		first := slices.IndexFunc(l.Parts, func(p Part) bool { return p.Range.First == r.First })
-		last := slices.IndexFunc(l.Parts, func(p Part) bool { return p.Range.Last == r.Last })
+		first := slices.IndexFunc(l.Segments, func(p LayoutSegment) bool { return p.Range.First == r.First })
+		last := slices.IndexFunc(l.Segments, func(p LayoutSegment) bool { return p.Range.Last == r.Last })
 		if last > first {
 			if err := l.merge(first, last+1); err != nil {
 				return err
@@ -170,24 +170,24 @@ func (l *Layout) Resize(n int) error {
 	return nil
 }
 
-// Settle completes the merges whose segments have all reached their position, and abandons those with a segment that has
+// CompleteMerges completes the merges whose segments have all reached their position, and abandons those with a segment that has
 // failed, which may never get there. It tells whether there was any.
-func (l *Layout) Settle() bool {
+func (l *Layout) CompleteMerges() bool {
 	changed := false
-	for first := 0; first < len(l.Parts); first++ {
-		merge := l.Parts[first].Merge
+	for first := 0; first < len(l.Segments); first++ {
+		merge := l.Segments[first].Merge
 		if merge.At == 0 {
 			continue
 		}
 		end, arrived, failed := first, true, false
-		for ; end < len(l.Parts) && l.Parts[end].Merge == merge; end++ {
-			arrived = arrived && l.Parts[end].Position == merge.At
-			failed = failed || l.Parts[end].Failure != ""
+		for ; end < len(l.Segments) && l.Segments[end].Merge == merge; end++ {
+			arrived = arrived && l.Segments[end].Position == merge.At
+			failed = failed || l.Segments[end].Failure != ""
 		}
 		switch {
 		case failed:
 			for i := first; i < end; i++ {
-				l.Parts[i].Merge = Merge{}
+				l.Segments[i].Merge = Merge{}
 			}
 			changed = true
 		case arrived:
@@ -202,21 +202,21 @@ func (l *Layout) Settle() bool {
 
 // Applied tells whether a checkpoint has moved.
 func (l *Layout) Applied() bool {
-	return slices.ContainsFunc(l.Parts, func(p Part) bool { return p.Position > 0 })
+	return slices.ContainsFunc(l.Segments, func(p LayoutSegment) bool { return p.Position > 0 })
 }
 
 // Renewed returns the layout of a projection that is installed in the place of one of which nothing is applied. What failed may be
 // tried again. An ordering that needs another layout gets one, of n segments or of one; otherwise the layout stays.
 func (l *Layout) Renewed(order Ordering, n int) (*Layout, error) {
 	renewed := l.Clone()
-	for i := range renewed.Parts {
-		renewed.Parts[i].Failure = ""
+	for i := range renewed.Segments {
+		renewed.Segments[i].Failure = ""
 	}
 	whole := order == OrderGlobal
-	if whole == l.Whole {
+	if whole == l.Single {
 		return renewed, nil
 	}
-	renewed.Whole = whole
+	renewed.Single = whole
 	if whole {
 		n = 1
 	}
@@ -225,12 +225,12 @@ func (l *Layout) Renewed(order Ordering, n int) (*Layout, error) {
 
 // Changes compares the layout with an earlier one: what differs, what is new, and the numbers that are gone. A segment that
 // differs, were it only by the end of a merge, has to be claimed again.
-func (l *Layout) Changes(before *Layout) (changed, added []Part, removed []int) {
-	known := map[int]Part{}
-	for _, p := range before.Parts {
+func (l *Layout) Changes(before *Layout) (changed, added []LayoutSegment, removed []int) {
+	known := map[int]LayoutSegment{}
+	for _, p := range before.Segments {
 		known[p.Segment] = p
 	}
-	for _, p := range l.Parts {
+	for _, p := range l.Segments {
 		old, exists := known[p.Segment]
 		delete(known, p.Segment)
 		switch {
@@ -240,7 +240,7 @@ func (l *Layout) Changes(before *Layout) (changed, added []Part, removed []int) 
 			changed = append(changed, p)
 		}
 	}
-	for _, p := range before.Parts {
+	for _, p := range before.Segments {
 		if _, gone := known[p.Segment]; gone {
 			removed = append(removed, p.Segment)
 		}
@@ -251,17 +251,17 @@ func (l *Layout) Changes(before *Layout) (changed, added []Part, removed []int) 
 // Clone returns a copy that shares nothing.
 func (l *Layout) Clone() *Layout {
 	c := *l
-	c.Parts = slices.Clone(l.Parts)
+	c.Segments = slices.Clone(l.Segments)
 	return &c
 }
 
 // Sort puts the segments in order of their ranges.
 func (l *Layout) Sort() {
-	slices.SortFunc(l.Parts, func(a, b Part) int { return cmp.Compare(a.Range.First, b.Range.First) })
+	slices.SortFunc(l.Segments, func(a, b LayoutSegment) int { return cmp.Compare(a.Range.First, b.Range.First) })
 }
 
 func (l *Layout) find(segment int) (int, error) {
-	at := slices.IndexFunc(l.Parts, func(p Part) bool { return p.Segment == segment })
+	at := slices.IndexFunc(l.Segments, func(p LayoutSegment) bool { return p.Segment == segment })
 	if at < 0 {
 		return 0, refuse(segment, "is not there: 'pupwasm segments list' shows those that are")
 	}
@@ -269,8 +269,8 @@ func (l *Layout) find(segment int) (int, error) {
 }
 
 // cut divides a segment in front of each bound. The first piece keeps its number.
-func (l *Layout) cut(p Part, bounds []uint32) []Part {
-	pieces := []Part{p}
+func (l *Layout) cut(p LayoutSegment, bounds []uint32) []LayoutSegment {
+	pieces := []LayoutSegment{p}
 	for _, bound := range bounds {
 		last := &pieces[len(pieces)-1]
 		next := *last
@@ -284,9 +284,9 @@ func (l *Layout) cut(p Part, bounds []uint32) []Part {
 
 // merge begins the merge of the parts from first to end, end excluded, and completes it when nobody has to catch up.
 func (l *Layout) merge(first, end int) error {
-	m := Merge{Into: l.Parts[first].Segment}
+	m := Merge{Into: l.Segments[first].Segment}
 	behind := false
-	for _, p := range l.Parts[first:end] {
+	for _, p := range l.Segments[first:end] {
 		switch {
 		case p.Merge.At > 0:
 			return refuse(p.Segment, "is already being merged")
@@ -294,29 +294,29 @@ func (l *Layout) merge(first, end int) error {
 			return refuse(p.Segment, "has failed and cannot catch up: merge it when it runs again")
 		}
 		m.Into, m.At = min(m.Into, p.Segment), max(m.At, p.Position)
-		behind = behind || p.Position != l.Parts[first].Position
+		behind = behind || p.Position != l.Segments[first].Position
 	}
 	if !behind {
 		l.join(first, end, m)
 		return nil
 	}
 	for i := first; i < end; i++ {
-		l.Parts[i].Merge = m
+		l.Segments[i].Merge = m
 	}
 	return nil
 }
 
 // join puts one segment in the place of the parts from first to end. What it has applied last is the last of all of them.
 func (l *Layout) join(first, end int, m Merge) {
-	last := l.Parts[first].Applied
-	for _, p := range l.Parts[first:end] {
+	last := l.Segments[first].Applied
+	for _, p := range l.Segments[first:end] {
 		if p.Applied.Position > last.Position {
 			last = p.Applied
 		}
 	}
-	l.Parts = slices.Replace(l.Parts, first, end, Part{
+	l.Segments = slices.Replace(l.Segments, first, end, LayoutSegment{
 		Segment: m.Into, Position: m.At, Applied: last,
-		Range: HashRange{First: l.Parts[first].Range.First, Last: l.Parts[end-1].Range.Last},
+		Range: HashRange{First: l.Segments[first].Range.First, Last: l.Segments[end-1].Range.Last},
 	})
 }
 

@@ -34,8 +34,8 @@ func TestLayout_changesMoveNoCheckpoint(t *testing.T) {
 				h.change(t, func(l *store.Layout) error { return l.Merge(a, b) })
 			},
 			"merge neighbours": func(t *rapid.T) {
-				at := rapid.IntRange(0, len(h.Parts)-1).Draw(t, "at")
-				a, b := h.Parts[at].Segment, h.Parts[max(at-1, 0)].Segment
+				at := rapid.IntRange(0, len(h.Segments)-1).Draw(t, "at")
+				a, b := h.Segments[at].Segment, h.Segments[max(at-1, 0)].Segment
 				h.change(t, func(l *store.Layout) error { return l.Merge(a, b) })
 			},
 			"resize": func(t *rapid.T) {
@@ -55,7 +55,7 @@ type layoutHistory struct {
 // verify checks what holds for every layout: each place has one segment, each segment one number that is its own for ever.
 func (h *layoutHistory) verify(t *rapid.T) {
 	next, known := uint64(0), map[int]bool{}
-	for _, p := range h.Parts {
+	for _, p := range h.Segments {
 		if uint64(p.Range.First) != next || p.Range.Last < p.Range.First {
 			t.Fatalf("segment %d has %v, the ones before it end in front of %d", p.Segment, p.Range, next)
 		}
@@ -82,7 +82,7 @@ func (h *layoutHistory) change(t *rapid.T, change func(*store.Layout) error) {
 	after := h.Clone()
 	before := h.Clone()
 	err := change(after)
-	if !slices.Equal(h.Parts, before.Parts) {
+	if !slices.Equal(h.Segments, before.Segments) {
 		t.Fatal("a change of the clone changed the layout")
 	}
 	var input *store.InputError
@@ -118,7 +118,7 @@ func (h *layoutHistory) become(t *rapid.T, after *store.Layout) {
 func places(layouts ...*store.Layout) []uint32 {
 	all := map[uint32]bool{}
 	for _, l := range layouts {
-		for _, p := range l.Parts {
+		for _, p := range l.Segments {
 			all[p.Range.First], all[p.Range.Last] = true, true
 		}
 	}
@@ -128,17 +128,17 @@ func places(layouts ...*store.Layout) []uint32 {
 	return slices.Collect(maps.Keys(all))
 }
 
-func at(l *store.Layout, place uint32) store.Part {
-	i := slices.IndexFunc(l.Parts, func(p store.Part) bool { return p.Range.First <= place && place <= p.Range.Last })
-	return l.Parts[i]
+func at(l *store.Layout, place uint32) store.LayoutSegment {
+	i := slices.IndexFunc(l.Segments, func(p store.LayoutSegment) bool { return p.Range.First <= place && place <= p.Range.Last })
+	return l.Segments[i]
 }
 
 // verifyChanges makes the new layout from the old one and what is said to differ, as the drivers do: they do not store the
 // position of a segment that was there before.
 func verifyChanges(t *rapid.T, before, after *store.Layout) {
 	changed, added, removed := after.Changes(before)
-	made := map[int]store.Part{}
-	for _, p := range before.Parts {
+	made := map[int]store.LayoutSegment{}
+	for _, p := range before.Segments {
 		made[p.Segment] = p
 	}
 	for _, number := range removed {
@@ -160,8 +160,8 @@ func verifyChanges(t *rapid.T, before, after *store.Layout) {
 		}
 		made[p.Segment] = p
 	}
-	want := map[int]store.Part{}
-	for _, p := range after.Parts {
+	want := map[int]store.LayoutSegment{}
+	for _, p := range after.Segments {
 		want[p.Segment] = p
 	}
 	if !maps.Equal(made, want) {
@@ -171,7 +171,7 @@ func verifyChanges(t *rapid.T, before, after *store.Layout) {
 
 // advance moves a segment that may move, not past its barrier.
 func (h *layoutHistory) advance(t *rapid.T) {
-	p := &h.Parts[rapid.IntRange(0, len(h.Parts)-1).Draw(t, "part")]
+	p := &h.Segments[rapid.IntRange(0, len(h.Segments)-1).Draw(t, "part")]
 	if p.Failure == "" {
 		p.Position += rapid.Int64Range(1, 3).Draw(t, "events")
 		if p.Merge.At > 0 {
@@ -181,37 +181,37 @@ func (h *layoutHistory) advance(t *rapid.T) {
 }
 
 func (h *layoutHistory) catchUp(*rapid.T) {
-	for i := range h.Parts {
-		if p := &h.Parts[i]; p.Failure == "" {
+	for i := range h.Segments {
+		if p := &h.Segments[i]; p.Failure == "" {
 			p.Position = max(p.Position, p.Merge.At)
 		}
 	}
 }
 
 func (h *layoutHistory) fail(t *rapid.T) {
-	h.Parts[rapid.IntRange(0, len(h.Parts)-1).Draw(t, "part")].Failure = rapid.SampledFrom([]string{"bad", "worse"}).Draw(t, "failure")
+	h.Segments[rapid.IntRange(0, len(h.Segments)-1).Draw(t, "part")].Failure = rapid.SampledFrom([]string{"bad", "worse"}).Draw(t, "failure")
 }
 
 func (h *layoutHistory) mend(*rapid.T) {
-	for i := range h.Parts {
-		h.Parts[i].Failure = ""
+	for i := range h.Segments {
+		h.Segments[i].Failure = ""
 	}
 }
 
 // settle compares with what the documentation says of each merge by itself.
 func (h *layoutHistory) settle(t *rapid.T) {
-	groups := map[store.Merge][]store.Part{}
-	for _, p := range h.Parts {
+	groups := map[store.Merge][]store.LayoutSegment{}
+	for _, p := range h.Segments {
 		if p.Merge.At > 0 {
 			groups[p.Merge] = append(groups[p.Merge], p)
 		}
 	}
 	after := h.Clone()
-	changed := after.Settle()
+	changed := after.CompleteMerges()
 	want := false
 	for merge, parts := range groups {
-		failed := slices.ContainsFunc(parts, func(p store.Part) bool { return p.Failure != "" })
-		behind := slices.ContainsFunc(parts, func(p store.Part) bool { return p.Position < merge.At })
+		failed := slices.ContainsFunc(parts, func(p store.LayoutSegment) bool { return p.Failure != "" })
+		behind := slices.ContainsFunc(parts, func(p store.LayoutSegment) bool { return p.Position < merge.At })
 		for _, p := range parts {
 			now := at(after, p.Range.First)
 			whole := store.HashRange{First: parts[0].Range.First, Last: parts[len(parts)-1].Range.Last}
@@ -220,17 +220,17 @@ func (h *layoutHistory) settle(t *rapid.T) {
 				t.Fatalf("with a failure among %v, %v became %v", parts, p, now)
 			case !failed && behind && now != p:
 				t.Fatalf("with somebody behind among %v, %v became %v", parts, p, now)
-			case !failed && !behind && now != store.Part{Segment: merge.Into, Range: whole, Position: merge.At}:
+			case !failed && !behind && now != store.LayoutSegment{Segment: merge.Into, Range: whole, Position: merge.At}:
 				t.Fatalf("%v became %v", parts, now)
 			}
 		}
 		want = want || failed || !behind
 	}
-	if changed != want || changed == slices.Equal(h.Parts, after.Parts) {
-		t.Fatalf("Settle says %t of %v, which became %v", changed, h.Parts, after.Parts)
+	if changed != want || changed == slices.Equal(h.Segments, after.Segments) {
+		t.Fatalf("CompleteMerges says %t of %v, which became %v", changed, h.Segments, after.Segments)
 	}
-	if again := after.Clone(); again.Settle() {
-		t.Fatalf("a second Settle makes %v of %v", again.Parts, after.Parts)
+	if again := after.Clone(); again.CompleteMerges() {
+		t.Fatalf("a second CompleteMerges makes %v of %v", again.Segments, after.Segments)
 	}
 	h.become(t, after)
 }
@@ -241,26 +241,26 @@ func TestLayout_resizeGivesEvenRanges(t *testing.T) {
 	sizes := rapid.OneOf(rapid.IntRange(1, 9), rapid.SampledFrom([]int{1, 2, 256, 1000, 1023, 1024}))
 	rapid.Check(t, func(t *rapid.T) {
 		l := store.NewLayout(sizes.Draw(t, "before"))
-		for i := range l.Parts {
-			l.Parts[i].Position = rapid.Int64Range(0, 1).Draw(t, "position")
+		for i := range l.Segments {
+			l.Segments[i].Position = rapid.Int64Range(0, 1).Draw(t, "position")
 		}
 		for range rapid.IntRange(0, 3).Draw(t, "splits") {
-			_ = l.Split(rapid.SampledFrom(l.Parts).Draw(t, "part").Segment, rapid.IntRange(2, 4).Draw(t, "parts"))
+			_ = l.Split(rapid.SampledFrom(l.Segments).Draw(t, "part").Segment, rapid.IntRange(2, 4).Draw(t, "parts"))
 		}
 		n := sizes.Draw(t, "after")
 		if err := l.Resize(n); err != nil {
 			t.Fatal(err)
 		}
-		for i := range l.Parts {
-			l.Parts[i].Position = max(l.Parts[i].Position, l.Parts[i].Merge.At)
+		for i := range l.Segments {
+			l.Segments[i].Position = max(l.Segments[i].Position, l.Segments[i].Merge.At)
 		}
-		l.Settle()
+		l.CompleteMerges()
 		var ranges []store.HashRange
-		for _, p := range l.Parts {
+		for _, p := range l.Segments {
 			ranges = append(ranges, p.Range)
 		}
-		if !slices.Equal(ranges, store.SplitRange(n)) || l.Asked != n {
-			t.Fatalf("asked for %d, ranges are %v, must be %v", l.Asked, ranges, store.SplitRange(n))
+		if !slices.Equal(ranges, store.SplitRange(n)) || l.Desired != n {
+			t.Fatalf("asked for %d, ranges are %v, must be %v", l.Desired, ranges, store.SplitRange(n))
 		}
 	})
 }
@@ -268,8 +268,8 @@ func TestLayout_resizeGivesEvenRanges(t *testing.T) {
 // partsOf makes parts with these positions, of equal width.
 func partsOf(positions ...int64) *store.Layout {
 	l := store.NewLayout(len(positions))
-	for i := range l.Parts {
-		l.Parts[i].Position = positions[i]
+	for i := range l.Segments {
+		l.Segments[i].Position = positions[i]
 	}
 	return l
 }
@@ -282,9 +282,9 @@ func TestLayout_mergeAtOnePositionIsDoneAtOnce(t *testing.T) {
 			if err := l.Merge(pair[0], pair[1]); err != nil {
 				t.Fatal(err)
 			}
-			want := store.Part{Segment: 1, Range: store.HashRange{First: 1 << 30, Last: 3<<30 - 1}, Position: position}
-			if len(l.Parts) != 3 || l.Parts[1] != want || l.Settle() {
-				t.Errorf("%v at %d gives %+v", pair, position, l.Parts)
+			want := store.LayoutSegment{Segment: 1, Range: store.HashRange{First: 1 << 30, Last: 3<<30 - 1}, Position: position}
+			if len(l.Segments) != 3 || l.Segments[1] != want || l.CompleteMerges() {
+				t.Errorf("%v at %d gives %+v", pair, position, l.Segments)
 			}
 		}
 	}
@@ -297,12 +297,12 @@ func TestLayout_mergeWaitsForWhoIsBehind(t *testing.T) {
 		t.Fatal(err)
 	}
 	merge := store.Merge{Into: 0, At: 5}
-	if l.Parts[0].Merge != merge || l.Parts[1].Merge != merge || l.Settle() {
-		t.Errorf("parts are %+v", l.Parts)
+	if l.Segments[0].Merge != merge || l.Segments[1].Merge != merge || l.CompleteMerges() {
+		t.Errorf("parts are %+v", l.Segments)
 	}
-	l.Parts[0].Position = 5
-	if !l.Settle() || len(l.Parts) != 1 || l.Parts[0] != (store.Part{Range: store.FullRange(), Position: 5}) {
-		t.Errorf("parts are %+v", l.Parts)
+	l.Segments[0].Position = 5
+	if !l.CompleteMerges() || len(l.Segments) != 1 || l.Segments[0] != (store.LayoutSegment{Range: store.FullRange(), Position: 5}) {
+		t.Errorf("parts are %+v", l.Segments)
 	}
 }
 
@@ -313,13 +313,13 @@ func TestLayout_mergesBesideEachOtherStayApart(t *testing.T) {
 	if err := errors.Join(l.Merge(0, 1), l.Merge(2, 3)); err != nil {
 		t.Fatal(err)
 	}
-	l.Parts[0].Position = 5
-	if !l.Settle() || len(l.Parts) != 3 || l.Parts[0].Segment != 0 || l.Parts[1].Merge.At != 5 || l.Parts[2].Merge.Into != 2 {
-		t.Errorf("after the first arrived: %+v", l.Parts)
+	l.Segments[0].Position = 5
+	if !l.CompleteMerges() || len(l.Segments) != 3 || l.Segments[0].Segment != 0 || l.Segments[1].Merge.At != 5 || l.Segments[2].Merge.Into != 2 {
+		t.Errorf("after the first arrived: %+v", l.Segments)
 	}
-	l.Parts[1].Position = 5
-	if !l.Settle() || len(l.Parts) != 2 || l.Parts[1].Segment != 2 {
-		t.Errorf("after the second arrived: %+v", l.Parts)
+	l.Segments[1].Position = 5
+	if !l.CompleteMerges() || len(l.Segments) != 2 || l.Segments[1].Segment != 2 {
+		t.Errorf("after the second arrived: %+v", l.Segments)
 	}
 }
 
@@ -327,31 +327,31 @@ func TestLayout_splitToTheLastStream(t *testing.T) {
 	t.Parallel()
 	l := store.NewLayout(store.SegmentsMax)
 	for range 32 { // neighbours make room for halves
-		if err := l.Merge(l.Parts[0].Segment, l.Parts[1].Segment); err != nil {
+		if err := l.Merge(l.Segments[0].Segment, l.Segments[1].Segment); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for l.Parts[0].Range.First < l.Parts[0].Range.Last {
-		if err := l.Split(l.Parts[0].Segment, 2); err != nil {
-			t.Fatalf("splitting %+v: %v", l.Parts[0], err)
+	for l.Segments[0].Range.First < l.Segments[0].Range.Last {
+		if err := l.Split(l.Segments[0].Segment, 2); err != nil {
+			t.Fatalf("splitting %+v: %v", l.Segments[0], err)
 		}
 	}
-	if l.Parts[0].Range != (store.HashRange{}) {
-		t.Errorf("the narrowest range is %+v", l.Parts[0].Range)
+	if l.Segments[0].Range != (store.HashRange{}) {
+		t.Errorf("the narrowest range is %+v", l.Segments[0].Range)
 	}
 }
 
 func TestLayout_refusals(t *testing.T) {
 	t.Parallel()
 	narrow := store.NewLayout(1)
-	for len(narrow.Parts) < 30 {
+	for len(narrow.Segments) < 30 {
 		if err := narrow.Split(0, 2); err != nil {
 			t.Fatal(err)
 		}
 	}
 	merging := partsOf(1, 2, 2)
 	failed := partsOf(0, 0, 0)
-	failed.Parts[1].Failure = "bad"
+	failed.Segments[1].Failure = "bad"
 	if err := merging.Merge(0, 1); err != nil {
 		t.Fatal(err)
 	}
@@ -385,7 +385,7 @@ func TestLayout_refusals(t *testing.T) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}
 			resized := strings.HasPrefix(name, "resize") // which may stop half-way; drivers drop what ends in an error
-			if !resized && (!slices.Equal(l.Parts, test.layout.Parts) || l.Next != test.layout.Next) {
+			if !resized && (!slices.Equal(l.Segments, test.layout.Segments) || l.Next != test.layout.Next) {
 				t.Errorf("it changed %+v to %+v", test.layout, l)
 			}
 		})

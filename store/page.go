@@ -22,7 +22,7 @@ type PageBuilder struct {
 	// Full says that an event did not fit into the bytes of the page: it and those after it belong to the next one.
 	Full bool
 
-	events   []Recorded
+	events   []RecordedEvent
 	arena    []byte
 	size     int // of payloads and metadata so far
 	bytesMax int
@@ -43,8 +43,8 @@ func (b *PageBuilder) Begin(page *Page, bytesMax int) {
 }
 
 // Row makes room for an event and returns it, empty. It is valid until EndRow.
-func (b *PageBuilder) Row() *Recorded {
-	b.events = append(b.events, Recorded{})
+func (b *PageBuilder) Row() *RecordedEvent {
+	b.events = append(b.events, RecordedEvent{})
 	return &b.events[len(b.events)-1]
 }
 

@@ -47,7 +47,7 @@ func (p Partition) ByStream() bool { return p.By == "" || p.By == PartitionStrea
 //
 // The text says what is wrong with the event: the value cannot be a key, or the JSON is malformed before the key. Such an event is
 // routed by its stream, and the batch that contains it fails.
-func (p Partition) Key(e *Recorded) ([]byte, error) {
+func (p Partition) Key(e *RecordedEvent) ([]byte, error) {
 	switch p.By {
 	case PartitionJSON:
 		return jsonKey("payload", e.Payload, p.Path)
@@ -124,7 +124,7 @@ func fnv1a[T string | []byte](text T) uint32 {
 }
 
 // KeyBytes returns the partition key of the event: Key, or the stream's id where that is nil. It must not be changed.
-func (e *Recorded) KeyBytes() []byte {
+func (e *RecordedEvent) KeyBytes() []byte {
 	if e.Key != nil {
 		return e.Key
 	}
@@ -132,7 +132,7 @@ func (e *Recorded) KeyBytes() []byte {
 }
 
 // StreamKey returns the partition key of the event's stream, which is its id. It must not be changed.
-func (e *Recorded) StreamKey() []byte { return textBytes(e.AggregateID) }
+func (e *RecordedEvent) StreamKey() []byte { return textBytes(e.AggregateID) }
 
 // textBytes returns the bytes of a string without a copy. They must not be changed.
 func textBytes(text string) []byte { return unsafe.Slice(unsafe.StringData(text), len(text)) }

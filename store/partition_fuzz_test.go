@@ -24,7 +24,7 @@ func FuzzPartition_Key(f *testing.F) {
 			path = append(path, "id")
 		}
 		before := bytes.Clone(payload)
-		key, err := store.Partition{By: store.PartitionJSON, Path: path}.Key(&store.Recorded{Event: store.Event{Payload: payload}})
+		key, err := store.Partition{By: store.PartitionJSON, Path: path}.Key(&store.RecordedEvent{Event: store.Event{Payload: payload}})
 		want, wantErr := slowKey(payload, path)
 		if (err != nil) != (wantErr != nil) || (key == nil) != (want == nil) || !bytes.Equal(key, want) {
 			t.Errorf("path %q of %q: key %q, error %v; by encoding/json %q, %v", path, payload, key, err, want, wantErr)

@@ -23,9 +23,9 @@ type keyCase struct {
 	Fault         string
 }
 
-func (c *keyCase) event(t testing.TB) *store.Recorded {
+func (c *keyCase) event(t testing.TB) *store.RecordedEvent {
 	t.Helper()
-	e := &store.Recorded{Stream: store.Stream{AggregateID: "stream-1"}}
+	e := &store.RecordedEvent{Stream: store.Stream{AggregateID: "stream-1"}}
 	e.Payload, e.Metadata, e.CorrelationID = []byte(c.Payload), []byte(c.Metadata), c.CorrelationID
 	if c.PayloadHex != "" {
 		payload, err := hex.DecodeString(c.PayloadHex)
@@ -94,7 +94,7 @@ func TestPartition_KeyDepth(t *testing.T) {
 			if json.Valid([]byte(payload)) != c.ok {
 				t.Fatal("encoding/json has another limit")
 			}
-			key, err := partition.Key(&store.Recorded{Event: store.Event{Payload: []byte(payload)}})
+			key, err := partition.Key(&store.RecordedEvent{Event: store.Event{Payload: []byte(payload)}})
 			if (err == nil) != c.ok || c.ok && string(key) != "c1" {
 				t.Errorf("%d deep: key %q, error %v", c.depth, key, err)
 			}
@@ -103,7 +103,7 @@ func TestPartition_KeyDepth(t *testing.T) {
 }
 
 func TestPartition_KeyAllocatesNothing(t *testing.T) {
-	e := &store.Recorded{Stream: store.Stream{AggregateID: "stream-1"}}
+	e := &store.RecordedEvent{Stream: store.Stream{AggregateID: "stream-1"}}
 	e.Payload = []byte(`{"a":"\n","list":[1,{"b":null}],"\u0063ustomer":{"id":"c-0000000000001"}}`)
 	e.Metadata, e.CorrelationID = []byte(`{"n":-12}`), "correlation"
 	for _, partition := range []store.Partition{
@@ -129,7 +129,7 @@ func TestPartition_KeyAllocatesNothing(t *testing.T) {
 
 func TestPartition_Columns(t *testing.T) {
 	t.Parallel()
-	full := store.Recorded{Stream: store.Stream{AggregateID: "a"}}
+	full := store.RecordedEvent{Stream: store.Stream{AggregateID: "a"}}
 	full.Payload, full.Metadata, full.CorrelationID = []byte(`{"k":"p"}`), []byte(`{"k":"m"}`), "c"
 	for _, c := range []struct {
 		partition store.Partition
@@ -168,7 +168,7 @@ func TestPartitionHashOf(t *testing.T) {
 func BenchmarkPartition_Key(b *testing.B) {
 	payload := []byte(`{"amount":"35.00","points":0,"article":"157","vehicleClass":"A","dismissal":"NIL","notificationType":"P","lastSent":"P",` +
 		`"paymentAmount":"36.00","totalPaymentAmount":"36.00","matricola":"","expense":"11.00","resource":"561","fine":"A1234567","place":{"city":"x"}}`)
-	e := &store.Recorded{Event: store.Event{Payload: payload}}
+	e := &store.RecordedEvent{Event: store.Event{Payload: payload}}
 	for _, name := range []string{"amount", "fine", "absent"} {
 		partition := store.Partition{By: store.PartitionJSON, Path: []string{name}}
 		b.Run(name, func(b *testing.B) {

@@ -14,7 +14,7 @@ type Claim struct {
 	Range      HashRange
 	Position   int64 // the checkpoint: everything up to it is applied
 	Applied    Applied
-	Barrier    int64 // the position that it must not pass, since the segment is being merged there; 0 for none
+	MergeAt    int64 // the position that it must not pass, since the segment is being merged there; 0 for none
 	Worker     string
 	Epoch      int64 // grows with every claim, also by the same worker
 }
@@ -192,7 +192,7 @@ type Refusal struct {
 type ProjectionStatus struct {
 	Name     string
 	Version  int
-	Asked    int // the number of segments that was last asked for
+	Desired  int // the number of segments that was last asked for
 	Segments []SegmentStatus
 }
 

@@ -2,14 +2,21 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
-// Scope says which events a projection wants. An empty list means all.
-type Scope struct {
+// Subscription says which events a projection wants. An empty list means all.
+type Subscription struct {
 	BoundedContexts []string `json:"bounded_contexts,omitempty"`
 	AggregateTypes  []string `json:"aggregate_types,omitempty"`
 	EventTypes      []string `json:"event_types,omitempty"`
+}
+
+// Matches reports whether the subscription has events of this type in the stream.
+func (s *Subscription) Matches(stream Stream, eventType string) bool {
+	has := func(names []string, name string) bool { return len(names) == 0 || slices.Contains(names, name) }
+	return has(s.BoundedContexts, stream.BoundedContext) && has(s.AggregateTypes, stream.AggregateType) && has(s.EventTypes, eventType)
 }
 
 // HashRange is a share of the streams: those whose spread hash ([Spread]) is from First to Last, both included.
@@ -77,21 +84,21 @@ func (c Columns) Has(other Columns) bool { return c&other == other }
 
 // ReadRequest asks for events with After < position ≤ Through, in order of position.
 type ReadRequest struct {
-	After   int64
-	Through int64 // at most the horizon, or events may be missed
-	Limit   int   // events, at least 1
-	Bytes   int   // of payload and metadata, at most, but for a single event that has more; 0 for no limit
-	Scope   Scope
-	Range   HashRange
-	Columns Columns
+	After        int64
+	Through      int64 // at most the horizon, or events may be missed
+	Limit        int   // events, at least 1
+	Bytes        int   // of payload and metadata, at most, but for a single event that has more; 0 for no limit
+	Subscription Subscription
+	Range        HashRange
+	Columns      Columns
 }
 
 // Page is what one read brought. It is made to be used again: the next Read overwrites it, and the payloads and metadata of
 // its events with it. Strings may be kept.
 type Page struct {
-	Events []Recorded
-	// Through is the position up to which nothing in scope is left: the last event's when a limit was reached, and the
-	// request's Through otherwise. A checkpoint moves there, over events out of scope.
+	Events []RecordedEvent
+	// Through is the position up to which nothing of the subscription is left: the last event's when a limit was reached, and the
+	// request's Through otherwise. A checkpoint moves there, over events outside of the subscription.
 	Through int64
 	// Log is whose events these are, as the connection that read them saw it before it read.
 	Log LogID
@@ -130,7 +137,7 @@ type Reader interface {
 	// ReadStream returns the events of one stream with versions from first to last, both included; last 0 means the end.
 	// The caller owns the result. A stream that has no event at all is [ErrStreamNotFound]; a range without events is an
 	// empty result.
-	ReadStream(ctx context.Context, stream Stream, first, last int64) ([]Recorded, error)
+	ReadStream(ctx context.Context, stream Stream, first, last int64) ([]RecordedEvent, error)
 
 	// PositionTime returns when the first event after position was created, or the zero time when there is none.
 	PositionTime(ctx context.Context, position int64) (time.Time, error)

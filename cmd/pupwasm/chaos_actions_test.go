@@ -213,7 +213,7 @@ func (c *chaos) merge() string {
 }
 
 // layout returns how some projection is divided.
-func (c *chaos) layout() (string, []store.Part) {
+func (c *chaos) layout() (string, []store.LayoutSegment) {
 	projection := c.projections[c.random.IntN(len(c.projections))]
 	err := store.ErrTransient
 	var known []store.ProjectionStatus
@@ -226,7 +226,7 @@ func (c *chaos) layout() (string, []store.Part) {
 	if len(known) == 0 {
 		return projection, nil
 	}
-	return projection, known[0].Layout().Parts
+	return projection, known[0].Layout().Segments
 }
 
 // reshard changes a layout by the command line. A host may have changed it first, and a merge may be under way.

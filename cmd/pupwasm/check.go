@@ -161,7 +161,7 @@ func (c *check) load(ctx context.Context, runtime *host.Runtime) (*host.Module, 
 	}
 	c.name, c.global = module.Description.Name, module.Description.Order == store.OrderGlobal
 	if c.opts.events == "" {
-		c.events = madeUp(&module.Description.Scope, c.opts.count, c.opts.seed)
+		c.events = madeUp(&module.Description.Subscription, c.opts.count, c.opts.seed)
 	} else if c.events, err = c.read(); err != nil {
 		module.Close(ctx)
 		return nil, err

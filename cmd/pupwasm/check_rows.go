@@ -162,11 +162,11 @@ func shortened(row string) string {
 }
 
 // madeUp makes events that a module subscribes to: those of the demo, where it knows them, else plain ones of its types.
-func madeUp(scope *store.Scope, count int, seed uint64) []store.StreamAppend {
+func madeUp(subscription *store.Subscription, count int, seed uint64) []store.StreamAppend {
 	events := make([]store.StreamAppend, 0, count)
 	made := newDemoEvents(seed)
 	for tries := 0; len(events) < count && tries < 50*count; tries++ {
-		if e := made.next(); inScope(scope, e.Stream, e.Events[0].Type) && (len(scope.EventTypes) > 0 || len(scope.BoundedContexts) > 0) {
+		if e := made.next(); subscription.Matches(e.Stream, e.Events[0].Type) && (len(subscription.EventTypes) > 0 || len(subscription.BoundedContexts) > 0) {
 			events = append(events, identified(e, len(events)))
 		}
 	}
@@ -183,10 +183,10 @@ func madeUp(scope *store.Scope, count int, seed uint64) []store.StreamAppend {
 		id := fmt.Sprintf("made-%d", random.IntN(20))
 		events = append(events, identified(store.StreamAppend{
 			Stream: store.Stream{
-				BoundedContext: pick(scope.BoundedContexts, "Check"), AggregateType: pick(scope.AggregateTypes, "Thing", "Other"), AggregateID: id,
+				BoundedContext: pick(subscription.BoundedContexts, "Check"), AggregateType: pick(subscription.AggregateTypes, "Thing", "Other"), AggregateID: id,
 			},
 			Events: []store.Event{{
-				Type: pick(scope.EventTypes, "Created", "Changed", "Closed"), CreatedAt: at,
+				Type: pick(subscription.EventTypes, "Created", "Changed", "Closed"), CreatedAt: at,
 				Payload: fmt.Appendf(nil, `{"id":%q,"name":"name %d","amount":"%d.%02d","n":%d}`, id, random.IntN(9), random.IntN(99), random.IntN(100), random.IntN(9)),
 			}},
 		}, len(events)))

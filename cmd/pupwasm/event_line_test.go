@@ -111,7 +111,7 @@ func FuzzLineDecoder(f *testing.F) {
 		if !utf8.ValidString(line.stream.AggregateID) {
 			t.Errorf("%q: id is not UTF-8", text)
 		}
-		exported := appendEventJSON(nil, &store.Recorded{Event: e, Stream: line.stream, Position: 1, AggregateVersion: 1})
+		exported := appendEventJSON(nil, &store.RecordedEvent{Event: e, Stream: line.stream, Position: 1, AggregateVersion: 1})
 		again, err := newLineDecoder(store.PayloadBytesMax).decode(exported, 1)
 		if e.ID == (store.UUID{}) || e.CreatedAt.IsZero() {
 			return // what is stored has both

@@ -163,8 +163,8 @@ func (l *eventList) print(ctx context.Context) (more bool, err error) {
 	for l.after < through {
 		request := store.ReadRequest{
 			After: l.after, Through: through, Limit: pageEvents,
-			Scope: store.Scope{BoundedContexts: l.contexts, AggregateTypes: l.types, EventTypes: l.eventTypes},
-			Range: store.FullRange(), Columns: store.AllColumns,
+			Subscription: store.Subscription{BoundedContexts: l.contexts, AggregateTypes: l.types, EventTypes: l.eventTypes},
+			Range:        store.FullRange(), Columns: store.AllColumns,
 		}
 		if l.limit > 0 {
 			// One more than is shown tells whether there are more.

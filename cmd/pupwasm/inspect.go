@@ -125,9 +125,9 @@ func printModule(out io.Writer, module *host.Module, schema string) {
 	} else {
 		field("divided by", "%s", printable(d.Division().String()))
 	}
-	field("contexts", "%s", listOr(d.Scope.BoundedContexts, "all"))
-	field("aggregates", "%s", listOr(d.Scope.AggregateTypes, "all"))
-	field("event types", "%s", listOr(d.Scope.EventTypes, "all"))
+	field("contexts", "%s", listOr(d.Subscription.BoundedContexts, "all"))
+	field("aggregates", "%s", listOr(d.Subscription.AggregateTypes, "all"))
+	field("event types", "%s", listOr(d.Subscription.EventTypes, "all"))
 	field("event columns", "%s", listOr(d.Columns, "none beyond global_position, aggregate_version"))
 	for i := range d.Tables {
 		printTable(out, d, &d.Tables[i], schema)

@@ -52,7 +52,7 @@ func measure(ctx context.Context, module *host.Module, name string, payloadMax i
 	guest := module.NewGuest(0)
 	defer guest.Close(context.WithoutCancel(ctx))
 	m := &measurement{Projection: module.Description.Name}
-	source := &measuredEvents{source: newLineSource(name, lines, false), scope: module.Description.Scope, versions: map[store.Stream]int64{}}
+	source := &measuredEvents{source: newLineSource(name, lines, false), subscription: module.Description.Subscription, versions: map[store.Stream]int64{}}
 	var fuel, nanos []int64
 	for {
 		batch, err := source.batch()
@@ -82,7 +82,7 @@ func measure(ctx context.Context, module *host.Module, name string, payloadMax i
 }
 
 // measureError says which events of a file an error came with. Their positions are those that an empty log would give them.
-func measureError(name string, batch []store.Recorded, err error) error {
+func measureError(name string, batch []store.RecordedEvent, err error) error {
 	var fault *host.Fault
 	if errors.As(err, &fault) && fault.Position > 0 {
 		return fmt.Errorf("%s: %w", name, err)
@@ -131,18 +131,18 @@ func batches(n int) string {
 	return fmt.Sprintf("%d batches", n)
 }
 
-// measuredEvents gives the events of an input that are in a scope, as if they were appended to an empty log. What the log would
+// measuredEvents gives the events of an input that are in a subscription, as if they were appended to an empty log. What the log would
 // decide by the time is the same for every measurement.
 type measuredEvents struct {
-	source   *lineSource
-	scope    store.Scope
-	position int64
-	versions map[store.Stream]int64
+	source       *lineSource
+	subscription store.Subscription
+	position     int64
+	versions     map[store.Stream]int64
 }
 
 // batch returns the next events, or none at the end.
-func (e *measuredEvents) batch() ([]store.Recorded, error) {
-	var events []store.Recorded
+func (e *measuredEvents) batch() ([]store.RecordedEvent, error) {
+	var events []store.RecordedEvent
 	for len(events) < measureBatch {
 		line, err := e.source.next()
 		if errors.Is(err, io.EOF) {
@@ -153,10 +153,10 @@ func (e *measuredEvents) batch() ([]store.Recorded, error) {
 		}
 		e.position++
 		e.versions[line.stream]++
-		if !inScope(&e.scope, line.stream, line.event.Type) {
+		if !e.subscription.Matches(line.stream, line.event.Type) {
 			continue
 		}
-		r := store.Recorded{Event: line.event, Stream: line.stream, Position: e.position, AggregateVersion: e.versions[line.stream]}
+		r := store.RecordedEvent{Event: line.event, Stream: line.stream, Position: e.position, AggregateVersion: e.versions[line.stream]}
 		r.PartitionHash = store.PartitionHash(line.stream.AggregateID)
 		if r.CreatedAt.IsZero() {
 			r.CreatedAt = time.Unix(e.position, 0).UTC()
@@ -167,10 +167,4 @@ func (e *measuredEvents) batch() ([]store.Recorded, error) {
 		events = append(events, r)
 	}
 	return events, nil
-}
-
-func inScope(scope *store.Scope, stream store.Stream, eventType string) bool {
-	within := func(names []string, name string) bool { return len(names) == 0 || slices.Contains(names, name) }
-	return within(scope.BoundedContexts, stream.BoundedContext) && within(scope.AggregateTypes, stream.AggregateType) &&
-		within(scope.EventTypes, eventType)
 }

@@ -56,7 +56,7 @@ func newEventPrinter(out io.Writer, asJSON bool) *eventPrinter {
 }
 
 // print writes events. A column is as wide as the widest value so far, so that pages of a long output line up mostly.
-func (p *eventPrinter) print(events []store.Recorded) error {
+func (p *eventPrinter) print(events []store.RecordedEvent) error {
 	p.buffer = p.buffer[:0]
 	if p.json {
 		for i := range events {
@@ -120,7 +120,7 @@ func payloadText(payload []byte) string {
 
 // appendEventJSON writes an event in the form that 'pupwasm append' reads. The payload keeps its bytes: when it is no JSON
 // that can stand within a line as it is, it goes in base64.
-func appendEventJSON(b []byte, e *store.Recorded) []byte {
+func appendEventJSON(b []byte, e *store.RecordedEvent) []byte {
 	b = append(b, `{"global_position":`...)
 	b = strconv.AppendInt(b, e.Position, 10)
 	b = append(b, `,"bounded_context":`...)

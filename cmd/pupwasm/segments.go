@@ -94,8 +94,8 @@ func reportLayout(p *store.ProjectionStatus) layoutReport {
 	for i := range p.Segments {
 		status[p.Segments[i].Segment] = &p.Segments[i]
 	}
-	report := layoutReport{Name: p.Name, Asked: p.Asked}
-	for _, part := range p.Layout().Parts {
+	report := layoutReport{Name: p.Name, Asked: p.Desired}
+	for _, part := range p.Layout().Segments {
 		s := status[part.Segment]
 		r := layoutPartReport{
 			Segment: part.Segment, First: part.Range.First, Last: part.Range.Last, Share: part.Range.Share(),

@@ -116,10 +116,10 @@ func (o *streamOptions) search(ctx context.Context, from store.Store, id string)
 		Columns: store.ColumnBoundedContext | store.ColumnAggregateType | store.ColumnAggregateID,
 	}
 	if o.boundedContext != "" {
-		request.Scope.BoundedContexts = []string{o.boundedContext}
+		request.Subscription.BoundedContexts = []string{o.boundedContext}
 	}
 	if o.aggregateType != "" {
-		request.Scope.AggregateTypes = []string{o.aggregateType}
+		request.Subscription.AggregateTypes = []string{o.aggregateType}
 	}
 	var found []store.Stream
 	var page store.Page

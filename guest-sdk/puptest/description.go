@@ -66,13 +66,13 @@ func kinds(types []catalogue.Type) []byte {
 // wants tells whether the projection subscribes to an event.
 func (d *description) wants(e *Event) bool {
 	selected := func(list []string, value string) bool { return len(list) == 0 || slices.Contains(list, value) }
-	return selected(d.Scope.BoundedContexts, e.BoundedContext) && selected(d.Scope.AggregateTypes, e.AggregateType) &&
-		selected(d.Scope.EventTypes, e.Type)
+	return selected(d.Subscription.BoundedContexts, e.BoundedContext) && selected(d.Subscription.AggregateTypes, e.AggregateType) &&
+		selected(d.Subscription.EventTypes, e.Type)
 }
 
 // setKey gives an event the key by which the projection divides its events.
 func (d *description) setKey(e *event) {
-	recorded := catalogue.Recorded{
+	recorded := catalogue.RecordedEvent{
 		AggregateID: e.AggregateID, Payload: e.payload, Metadata: json.RawMessage(e.Metadata), CorrelationID: e.CorrelationID,
 	}
 	recorded.Key, e.keyFault = d.Division().Key(&recorded)

@@ -78,10 +78,10 @@ func syntheticWorkloads() []synthetic {
 }
 
 // batches are the events as a worker hands them to a guest.
-func (s *synthetic) batches() (batches [][]store.Recorded) {
+func (s *synthetic) batches() (batches [][]store.RecordedEvent) {
 	versions := map[string]int64{}
 	for start := 0; start+guestBatch <= len(s.events); start += guestBatch {
-		batch := make([]store.Recorded, guestBatch)
+		batch := make([]store.RecordedEvent, guestBatch)
 		for i := range batch {
 			e, r := &s.events[start+i], &batch[i]
 			versions[e.stream]++

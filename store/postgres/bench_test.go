@@ -52,7 +52,7 @@ func BenchmarkRead(b *testing.B) {
 		{"all", store.ReadRequest{Range: store.FullRange(), Columns: store.AllColumns}},
 		{"lean", store.ReadRequest{Range: store.FullRange(), Columns: store.ColumnEventType | store.ColumnAggregateID | store.ColumnPayload}},
 		{"half", store.ReadRequest{Range: store.SplitRange(2)[0], Columns: store.AllColumns}},
-		{"scoped", store.ReadRequest{Range: store.FullRange(), Columns: store.AllColumns, Scope: store.Scope{BoundedContexts: []string{"shop"}, AggregateTypes: []string{"order"}, EventTypes: []string{"placed"}}}},
+		{"scoped", store.ReadRequest{Range: store.FullRange(), Columns: store.AllColumns, Subscription: store.Subscription{BoundedContexts: []string{"shop"}, AggregateTypes: []string{"order"}, EventTypes: []string{"placed"}}}},
 	} {
 		b.Run(request.name, func(b *testing.B) {
 			var page store.Page

@@ -232,7 +232,7 @@ func (i *installer) replaceUnused(ctx context.Context, declared string, segments
 	if err := i.layout().write(ctx, before, after); err != nil {
 		return false, err
 	}
-	_, err = i.tx.Exec(ctx, i.queries.alterProjection, i.projection.Name, i.projection.Version, after.Whole, i.projection.schema,
+	_, err = i.tx.Exec(ctx, i.queries.alterProjection, i.projection.Name, i.projection.Version, after.Single, i.projection.schema,
 		i.projection.Declaration(store.DialectPostgres), shapes)
 	if err != nil {
 		return false, fmt.Errorf("registering the projection: %w", err)

@@ -40,7 +40,7 @@ type layoutOf struct {
 // read returns the layout and keeps commits waiting until the transaction ends.
 func (l layoutOf) read(ctx context.Context) (*store.Layout, error) {
 	layout := &store.Layout{}
-	err := l.tx.QueryRow(ctx, l.queries.layout, l.projection).Scan(&layout.Whole, &layout.Asked, &layout.Next)
+	err := l.tx.QueryRow(ctx, l.queries.layout, l.projection).Scan(&layout.Single, &layout.Desired, &layout.Next)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, store.UnknownProjection(l.projection)
 	}
@@ -54,8 +54,8 @@ func (l layoutOf) read(ctx context.Context) (*store.Layout, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the segments: %w", err)
 	}
-	layout.Parts, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Part, error) {
-		var p store.Part
+	layout.Segments, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.LayoutSegment, error) {
+		var p store.LayoutSegment
 		err := row.Scan(append([]any{&p.Segment, &p.Range.First, &p.Range.Last, &p.Position, &p.Failure, &p.Merge.Into, &p.Merge.At},
 			scanApplied(&p.Applied)...)...)
 		return p, err
@@ -88,10 +88,10 @@ func (l layoutOf) write(ctx context.Context, before, after *store.Layout) error 
 			return fmt.Errorf("creating segment %d: %w", p.Segment, err)
 		}
 	}
-	if before.Asked == after.Asked && before.Next == after.Next {
+	if before.Desired == after.Desired && before.Next == after.Next {
 		return nil
 	}
-	if _, err := l.tx.Exec(ctx, l.queries.asked, l.projection, after.Asked, after.Next); err != nil {
+	if _, err := l.tx.Exec(ctx, l.queries.asked, l.projection, after.Desired, after.Next); err != nil {
 		return fmt.Errorf("recording the number of segments: %w", err)
 	}
 	return nil

@@ -69,7 +69,7 @@ func (s *Store) Claim(ctx context.Context, request store.ClaimRequest) ([]store.
 	}
 	claims, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Claim, error) {
 		claim := store.Claim{Projection: request.Projection, Worker: request.Worker}
-		err := row.Scan(append([]any{&claim.Segment, &claim.Range.First, &claim.Range.Last, &claim.Position, &claim.Barrier, &claim.Epoch},
+		err := row.Scan(append([]any{&claim.Segment, &claim.Range.First, &claim.Range.Last, &claim.Position, &claim.MergeAt, &claim.Epoch},
 			scanApplied(&claim.Applied)...)...)
 		return claim, err
 	})

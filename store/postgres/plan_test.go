@@ -47,14 +47,14 @@ func TestRead_followsThePrimaryKey(t *testing.T) {
 	}
 	all := store.FullRange()
 	requests := map[string]store.ReadRequest{
-		"from the start":   {Through: count, Limit: 1000, Range: all},
-		"at the end":       {After: count - 10, Through: count, Limit: 1000, Range: all},
-		"a short way":      {After: 100, Through: 200, Limit: 1000, Range: all},
-		"a range":          {Through: count, Limit: 1000, Range: store.SplitRange(4)[2]},
-		"a rare context":   {Through: count, Limit: 1000, Range: all, Scope: store.Scope{BoundedContexts: []string{"rare"}}},
-		"an unknown type":  {Through: count, Limit: 1000, Range: all, Scope: store.Scope{AggregateTypes: []string{"none"}}},
-		"a type of event":  {Through: count, Limit: 1000, Range: all, Scope: store.Scope{EventTypes: []string{"type3"}}},
-		"all of the scope": {Through: count, Limit: 1000, Range: store.SplitRange(4)[2], Scope: store.Scope{BoundedContexts: []string{"shop"}, AggregateTypes: []string{"order"}, EventTypes: []string{"type3", "type4"}}},
+		"from the start":          {Through: count, Limit: 1000, Range: all},
+		"at the end":              {After: count - 10, Through: count, Limit: 1000, Range: all},
+		"a short way":             {After: 100, Through: 200, Limit: 1000, Range: all},
+		"a range":                 {Through: count, Limit: 1000, Range: store.SplitRange(4)[2]},
+		"a rare context":          {Through: count, Limit: 1000, Range: all, Subscription: store.Subscription{BoundedContexts: []string{"rare"}}},
+		"an unknown type":         {Through: count, Limit: 1000, Range: all, Subscription: store.Subscription{AggregateTypes: []string{"none"}}},
+		"a type of event":         {Through: count, Limit: 1000, Range: all, Subscription: store.Subscription{EventTypes: []string{"type3"}}},
+		"all of the subscription": {Through: count, Limit: 1000, Range: store.SplitRange(4)[2], Subscription: store.Subscription{BoundedContexts: []string{"shop"}, AggregateTypes: []string{"order"}, EventTypes: []string{"type3", "type4"}}},
 	}
 	for _, analyzed := range []bool{false, true} {
 		if analyzed {

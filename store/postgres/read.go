@@ -18,22 +18,24 @@ import (
 var eventColumns = []struct {
 	column store.Columns
 	name   string
-	set    func(b *store.PageBuilder, event *store.Recorded, value []byte)
+	set    func(b *store.PageBuilder, event *store.RecordedEvent, value []byte)
 }{
-	{store.ColumnBoundedContext, "bounded_context", func(b *store.PageBuilder, e *store.Recorded, v []byte) { e.BoundedContext = b.Intern(v) }},
-	{store.ColumnAggregateType, "aggregate_type", func(b *store.PageBuilder, e *store.Recorded, v []byte) { e.AggregateType = b.Intern(v) }},
-	{store.ColumnAggregateID, "aggregate_id", func(b *store.PageBuilder, e *store.Recorded, v []byte) { e.AggregateID = b.Text(v) }},
-	{store.ColumnEventID, "event_id", func(_ *store.PageBuilder, e *store.Recorded, v []byte) { e.ID = store.UUID(v) }},
-	{store.ColumnEventType, "event_type", func(b *store.PageBuilder, e *store.Recorded, v []byte) { e.Type = b.Intern(v) }},
-	{store.ColumnEventVersion, "event_version", func(_ *store.PageBuilder, e *store.Recorded, v []byte) { e.Version = int32(binary.BigEndian.Uint32(v)) }},
-	{store.ColumnPayload, "payload", func(b *store.PageBuilder, e *store.Recorded, v []byte) { e.Payload = b.Keep(v) }},
+	{store.ColumnBoundedContext, "bounded_context", func(b *store.PageBuilder, e *store.RecordedEvent, v []byte) { e.BoundedContext = b.Intern(v) }},
+	{store.ColumnAggregateType, "aggregate_type", func(b *store.PageBuilder, e *store.RecordedEvent, v []byte) { e.AggregateType = b.Intern(v) }},
+	{store.ColumnAggregateID, "aggregate_id", func(b *store.PageBuilder, e *store.RecordedEvent, v []byte) { e.AggregateID = b.Text(v) }},
+	{store.ColumnEventID, "event_id", func(_ *store.PageBuilder, e *store.RecordedEvent, v []byte) { e.ID = store.UUID(v) }},
+	{store.ColumnEventType, "event_type", func(b *store.PageBuilder, e *store.RecordedEvent, v []byte) { e.Type = b.Intern(v) }},
+	{store.ColumnEventVersion, "event_version", func(_ *store.PageBuilder, e *store.RecordedEvent, v []byte) {
+		e.Version = int32(binary.BigEndian.Uint32(v))
+	}},
+	{store.ColumnPayload, "payload", func(b *store.PageBuilder, e *store.RecordedEvent, v []byte) { e.Payload = b.Keep(v) }},
 	// Binary jsonb is a version byte and the text.
-	{store.ColumnMetadata, "metadata", func(b *store.PageBuilder, e *store.Recorded, v []byte) { e.Metadata = b.Keep(v[1:]) }},
-	{store.ColumnTraceID, "trace_id", func(b *store.PageBuilder, e *store.Recorded, v []byte) { e.TraceID = b.Text(v) }},
-	{store.ColumnCorrelationID, "correlation_id", func(b *store.PageBuilder, e *store.Recorded, v []byte) { e.CorrelationID = b.Text(v) }},
-	{store.ColumnCausationID, "causation_id", func(b *store.PageBuilder, e *store.Recorded, v []byte) { e.CausationID = b.Text(v) }},
-	{store.ColumnCreatedAt, "created_at", func(_ *store.PageBuilder, e *store.Recorded, v []byte) { e.CreatedAt = timeFromWire(v) }},
-	{store.ColumnPartitionHash, "partition_hash", func(_ *store.PageBuilder, e *store.Recorded, v []byte) {
+	{store.ColumnMetadata, "metadata", func(b *store.PageBuilder, e *store.RecordedEvent, v []byte) { e.Metadata = b.Keep(v[1:]) }},
+	{store.ColumnTraceID, "trace_id", func(b *store.PageBuilder, e *store.RecordedEvent, v []byte) { e.TraceID = b.Text(v) }},
+	{store.ColumnCorrelationID, "correlation_id", func(b *store.PageBuilder, e *store.RecordedEvent, v []byte) { e.CorrelationID = b.Text(v) }},
+	{store.ColumnCausationID, "causation_id", func(b *store.PageBuilder, e *store.RecordedEvent, v []byte) { e.CausationID = b.Text(v) }},
+	{store.ColumnCreatedAt, "created_at", func(_ *store.PageBuilder, e *store.RecordedEvent, v []byte) { e.CreatedAt = timeFromWire(v) }},
+	{store.ColumnPartitionHash, "partition_hash", func(_ *store.PageBuilder, e *store.RecordedEvent, v []byte) {
 		e.PartitionHash = uint32(binary.BigEndian.Uint64(v))
 	}},
 }
@@ -63,7 +65,7 @@ func collect(rows *pgconn.ResultReader, columns store.Columns, builder *store.Pa
 	return err
 }
 
-// Read fills page with events in scope. See [store.Reader].
+// Read fills page with events of the subscription. See [store.Reader].
 func (s *Store) Read(ctx context.Context, request store.ReadRequest, page *store.Page) error {
 	if some, err := request.Start(page); err != nil || !some {
 		return err
@@ -130,9 +132,9 @@ func (s *Store) readStatement(request store.ReadRequest) (*statement, *parameter
 			fmt.Fprintf(&b, " AND %s = ANY (%s)", column, parameter(store.Type{Kind: store.KindText, Array: true}, store.ArrayOf(store.KindText, values)))
 		}
 	}
-	filter("bounded_context", request.Scope.BoundedContexts)
-	filter("aggregate_type", request.Scope.AggregateTypes)
-	filter("event_type", request.Scope.EventTypes)
+	filter("bounded_context", request.Subscription.BoundedContexts)
+	filter("aggregate_type", request.Subscription.AggregateTypes)
+	filter("event_type", request.Subscription.EventTypes)
 	if request.Range != store.FullRange() {
 		fmt.Fprintf(&b, " AND (partition_hash * %d & 4294967295) BETWEEN %s AND %s", store.SpreadFactor, position(int64(request.Range.First)), position(int64(request.Range.Last)))
 	}
@@ -156,7 +158,7 @@ func (s *Store) selectColumns(columns store.Columns) string {
 }
 
 // ReadStream returns the events of one stream. See [store.Reader].
-func (s *Store) ReadStream(ctx context.Context, stream store.Stream, first, last int64) ([]store.Recorded, error) {
+func (s *Store) ReadStream(ctx context.Context, stream store.Stream, first, last int64) ([]store.RecordedEvent, error) {
 	if err := stream.Validate(); err != nil {
 		return nil, err
 	}

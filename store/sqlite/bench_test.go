@@ -56,21 +56,21 @@ func BenchmarkRead100k(b *testing.B) {
 		}
 	}
 	for _, bench := range []struct {
-		name    string
-		columns store.Columns
-		scope   store.Scope
-		limit   int
+		name         string
+		columns      store.Columns
+		subscription store.Subscription
+		limit        int
 	}{
-		{"usual", store.ColumnAggregateID | store.ColumnEventType | store.ColumnPayload, store.Scope{}, 1000},
-		{"all", store.AllColumns, store.Scope{}, 1000},
-		{"scoped", store.ColumnPayload, store.Scope{EventTypes: []string{"LoanFined", "LoanReturned"}, BoundedContexts: []string{"library"}}, 1000},
-		{"none in scope", store.ColumnPayload, store.Scope{EventTypes: []string{"LoanReturned"}}, 1000},
+		{"usual", store.ColumnAggregateID | store.ColumnEventType | store.ColumnPayload, store.Subscription{}, 1000},
+		{"all", store.AllColumns, store.Subscription{}, 1000},
+		{"scoped", store.ColumnPayload, store.Subscription{EventTypes: []string{"LoanFined", "LoanReturned"}, BoundedContexts: []string{"library"}}, 1000},
+		{"none of the subscription", store.ColumnPayload, store.Subscription{EventTypes: []string{"LoanReturned"}}, 1000},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			b.ReportAllocs()
 			var page store.Page
 			for b.Loop() {
-				request := store.ReadRequest{Through: 100_000, Limit: bench.limit, Range: store.FullRange(), Columns: bench.columns, Scope: bench.scope}
+				request := store.ReadRequest{Through: 100_000, Limit: bench.limit, Range: store.FullRange(), Columns: bench.columns, Subscription: bench.subscription}
 				for request.After < request.Through {
 					if err := s.Read(b.Context(), request, &page); err != nil {
 						b.Fatal(err)

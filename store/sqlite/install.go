@@ -166,7 +166,7 @@ func (i *installer) replaceUnused(declared string, segments int) (bool, error) {
 	if err := i.layout().write(before, after); err != nil {
 		return false, err
 	}
-	_, err = i.conn.exec(i.queries.alterProjection, i.projection.Name, i.projection.Version, after.Whole,
+	_, err = i.conn.exec(i.queries.alterProjection, i.projection.Name, i.projection.Version, after.Single,
 		i.projection.Declaration(store.DialectSQLite), shapes)
 	if err != nil {
 		return false, fmt.Errorf("registering the projection: %w", err)

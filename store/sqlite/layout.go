@@ -33,7 +33,7 @@ type layoutOf struct {
 func (l layoutOf) read() (*store.Layout, error) {
 	layout, known := &store.Layout{}, false
 	err := l.conn.query(l.queries.layout, func(row *prepared) error {
-		layout.Whole, layout.Asked, layout.Next, known = row.ColumnBool(0), row.ColumnInt(1), row.ColumnInt(2), true
+		layout.Single, layout.Desired, layout.Next, known = row.ColumnBool(0), row.ColumnInt(1), row.ColumnInt(2), true
 		return nil
 	}, l.projection)
 	if err != nil {
@@ -43,7 +43,7 @@ func (l layoutOf) read() (*store.Layout, error) {
 		return nil, store.UnknownProjection(l.projection)
 	}
 	err = l.conn.query(l.queries.segments, func(row *prepared) error {
-		layout.Parts = append(layout.Parts, store.Part{
+		layout.Segments = append(layout.Segments, store.LayoutSegment{
 			Segment:  row.ColumnInt(0),
 			Range:    store.HashRange{First: uint32(row.ColumnInt64(1)), Last: uint32(row.ColumnInt64(2))},
 			Position: row.ColumnInt64(3),
@@ -82,10 +82,10 @@ func (l layoutOf) write(before, after *store.Layout) error {
 			return fmt.Errorf("creating segment %d: %w", p.Segment, err)
 		}
 	}
-	if before.Asked == after.Asked && before.Next == after.Next {
+	if before.Desired == after.Desired && before.Next == after.Next {
 		return nil
 	}
-	if _, err := l.conn.exec(l.queries.asked, l.projection, after.Asked, after.Next); err != nil {
+	if _, err := l.conn.exec(l.queries.asked, l.projection, after.Desired, after.Next); err != nil {
 		return fmt.Errorf("recording the number of segments: %w", err)
 	}
 	return nil

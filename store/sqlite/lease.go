@@ -71,7 +71,7 @@ func (s *Store) Claim(ctx context.Context, request store.ClaimRequest) ([]store.
 				Segment:  row.ColumnInt(0),
 				Range:    store.HashRange{First: uint32(row.ColumnInt64(1)), Last: uint32(row.ColumnInt64(2))},
 				Position: row.ColumnInt64(3),
-				Barrier:  row.ColumnInt64(4),
+				MergeAt:  row.ColumnInt64(4),
 				Epoch:    row.ColumnInt64(5),
 				Applied:  row.applied(6),
 			})

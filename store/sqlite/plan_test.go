@@ -26,14 +26,14 @@ func TestRead_plansARangeOfPositions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, scope := range []store.Scope{
+	for _, subscription := range []store.Subscription{
 		{},
 		{BoundedContexts: []string{"a"}},
 		{BoundedContexts: []string{"a"}, AggregateTypes: []string{"b"}},
 		{BoundedContexts: []string{"a", "b"}, AggregateTypes: []string{"b"}, EventTypes: []string{"c", "d"}},
 	} {
 		for _, share := range []store.HashRange{store.FullRange(), store.SplitRange(4)[1]} {
-			text, args := s.readStatement(store.ReadRequest{Through: 9, Limit: 1, Scope: scope, Range: share, Columns: store.ColumnPayload})
+			text, args := s.readStatement(store.ReadRequest{Through: 9, Limit: 1, Subscription: subscription, Range: share, Columns: store.ColumnPayload})
 			var id, parent, unused int
 			var detail string
 			row := db.QueryRowContext(t.Context(), "EXPLAIN QUERY PLAN "+text, args...)
@@ -41,7 +41,7 @@ func TestRead_plansARangeOfPositions(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !strings.Contains(detail, "USING INTEGER PRIMARY KEY") {
-				t.Errorf("%+v %v: %s", scope, share, detail)
+				t.Errorf("%+v %v: %s", subscription, share, detail)
 			}
 		}
 	}

@@ -13,43 +13,45 @@ import (
 var eventColumns = []struct {
 	column store.Columns
 	name   string
-	set    func(b *store.PageBuilder, event *store.Recorded, row *prepared, at int)
+	set    func(b *store.PageBuilder, event *store.RecordedEvent, row *prepared, at int)
 }{
-	{store.ColumnBoundedContext, "bounded_context", func(b *store.PageBuilder, e *store.Recorded, row *prepared, at int) {
+	{store.ColumnBoundedContext, "bounded_context", func(b *store.PageBuilder, e *store.RecordedEvent, row *prepared, at int) {
 		e.BoundedContext = b.Intern(row.ColumnRawText(at))
 	}},
-	{store.ColumnAggregateType, "aggregate_type", func(b *store.PageBuilder, e *store.Recorded, row *prepared, at int) {
+	{store.ColumnAggregateType, "aggregate_type", func(b *store.PageBuilder, e *store.RecordedEvent, row *prepared, at int) {
 		e.AggregateType = b.Intern(row.ColumnRawText(at))
 	}},
-	{store.ColumnAggregateID, "aggregate_id", func(_ *store.PageBuilder, e *store.Recorded, row *prepared, at int) {
+	{store.ColumnAggregateID, "aggregate_id", func(_ *store.PageBuilder, e *store.RecordedEvent, row *prepared, at int) {
 		e.AggregateID = row.ColumnText(at)
 	}},
-	{store.ColumnEventID, "event_id", func(_ *store.PageBuilder, e *store.Recorded, row *prepared, at int) {
+	{store.ColumnEventID, "event_id", func(_ *store.PageBuilder, e *store.RecordedEvent, row *prepared, at int) {
 		copy(e.ID[:], row.ColumnRawBlob(at))
 	}},
-	{store.ColumnEventType, "event_type", func(b *store.PageBuilder, e *store.Recorded, row *prepared, at int) {
+	{store.ColumnEventType, "event_type", func(b *store.PageBuilder, e *store.RecordedEvent, row *prepared, at int) {
 		e.Type = b.Intern(row.ColumnRawText(at))
 	}},
-	{store.ColumnEventVersion, "event_version", func(_ *store.PageBuilder, e *store.Recorded, row *prepared, at int) {
+	{store.ColumnEventVersion, "event_version", func(_ *store.PageBuilder, e *store.RecordedEvent, row *prepared, at int) {
 		e.Version = int32(row.ColumnInt64(at))
 	}},
-	{store.ColumnPayload, "payload", func(b *store.PageBuilder, e *store.Recorded, row *prepared, at int) {
+	{store.ColumnPayload, "payload", func(b *store.PageBuilder, e *store.RecordedEvent, row *prepared, at int) {
 		e.Payload = b.Keep(row.ColumnRawBlob(at))
 	}},
-	{store.ColumnMetadata, "metadata", func(b *store.PageBuilder, e *store.Recorded, row *prepared, at int) {
+	{store.ColumnMetadata, "metadata", func(b *store.PageBuilder, e *store.RecordedEvent, row *prepared, at int) {
 		e.Metadata = b.Keep(row.ColumnRawText(at))
 	}},
-	{store.ColumnTraceID, "trace_id", func(_ *store.PageBuilder, e *store.Recorded, row *prepared, at int) { e.TraceID = row.ColumnText(at) }},
-	{store.ColumnCorrelationID, "correlation_id", func(_ *store.PageBuilder, e *store.Recorded, row *prepared, at int) {
+	{store.ColumnTraceID, "trace_id", func(_ *store.PageBuilder, e *store.RecordedEvent, row *prepared, at int) {
+		e.TraceID = row.ColumnText(at)
+	}},
+	{store.ColumnCorrelationID, "correlation_id", func(_ *store.PageBuilder, e *store.RecordedEvent, row *prepared, at int) {
 		e.CorrelationID = row.ColumnText(at)
 	}},
-	{store.ColumnCausationID, "causation_id", func(_ *store.PageBuilder, e *store.Recorded, row *prepared, at int) {
+	{store.ColumnCausationID, "causation_id", func(_ *store.PageBuilder, e *store.RecordedEvent, row *prepared, at int) {
 		e.CausationID = row.ColumnText(at)
 	}},
-	{store.ColumnCreatedAt, "created_at", func(_ *store.PageBuilder, e *store.Recorded, row *prepared, at int) {
+	{store.ColumnCreatedAt, "created_at", func(_ *store.PageBuilder, e *store.RecordedEvent, row *prepared, at int) {
 		e.CreatedAt = time.UnixMicro(row.ColumnInt64(at)).UTC()
 	}},
-	{store.ColumnPartitionHash, "partition_hash", func(_ *store.PageBuilder, e *store.Recorded, row *prepared, at int) {
+	{store.ColumnPartitionHash, "partition_hash", func(_ *store.PageBuilder, e *store.RecordedEvent, row *prepared, at int) {
 		e.PartitionHash = uint32(row.ColumnInt64(at))
 	}},
 }
@@ -86,7 +88,7 @@ func (c *conn) fill(page *store.Page, bytesMax int, columns store.Columns, sql s
 	return collect(statement, columns, &c.builder)
 }
 
-// Read fills page with events in scope. See [store.Reader].
+// Read fills page with events of the subscription. See [store.Reader].
 func (s *Store) Read(ctx context.Context, request store.ReadRequest, page *store.Page) error {
 	if some, err := request.Start(page); err != nil || !some {
 		return err
@@ -129,9 +131,9 @@ func (s *Store) readStatement(request store.ReadRequest) (sql string, args []any
 			b.WriteByte(')')
 		}
 	}
-	filter("bounded_context", request.Scope.BoundedContexts)
-	filter("aggregate_type", request.Scope.AggregateTypes)
-	filter("event_type", request.Scope.EventTypes)
+	filter("bounded_context", request.Subscription.BoundedContexts)
+	filter("aggregate_type", request.Subscription.AggregateTypes)
+	filter("event_type", request.Subscription.EventTypes)
 	if request.Range != store.FullRange() {
 		args = append(args, int64(request.Range.First), int64(request.Range.Last))
 		fmt.Fprintf(&b, " AND (partition_hash * %d & 4294967295) BETWEEN $%d AND $%d", store.SpreadFactor, len(args)-1, len(args))
@@ -155,7 +157,7 @@ func (s *Store) selectColumns(columns store.Columns) string {
 }
 
 // ReadStream returns the events of one stream. See [store.Reader].
-func (s *Store) ReadStream(ctx context.Context, stream store.Stream, first, last int64) ([]store.Recorded, error) {
+func (s *Store) ReadStream(ctx context.Context, stream store.Stream, first, last int64) ([]store.RecordedEvent, error) {
 	if err := stream.Validate(); err != nil {
 		return nil, err
 	}

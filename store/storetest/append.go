@@ -76,7 +76,7 @@ func appendFields(f *fixture) {
 		f.Errorf("the id came back as %s", appended[0].ID)
 	}
 	got := f.read()[0]
-	want := store.Recorded{
+	want := store.RecordedEvent{
 		Event: given, Stream: stream("a"), Position: appended[0].Position, AggregateVersion: 1, PartitionHash: store.PartitionHash("a"),
 	}
 	want.CreatedAt = given.CreatedAt.Truncate(time.Microsecond).UTC()

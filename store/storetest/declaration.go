@@ -134,7 +134,7 @@ func declarationProgram(f *fixture) {
 			p.Writes = append(p.Writes, store.Write{Name: "note", Action: store.Upsert, Table: "total", Columns: []store.WriteColumn{{Name: "note"}}})
 		},
 		"queries":                      func(p *store.Projection) { p.Queries = p.Queries[:0] },
-		"the subscription":             func(p *store.Projection) { p.Scope.EventTypes = []string{"FineIssued"} },
+		"the subscription":             func(p *store.Projection) { p.Subscription.EventTypes = []string{"FineIssued"} },
 		"an index less":                func(p *store.Projection) { p.Tables[0].Indexes = nil },
 		"a key said to be not null":    func(p *store.Projection) { p.Tables[0].Columns[0].NotNull = true },
 		"a spelling of a float":        func(p *store.Projection) { p.Tables[0].Columns[3].Default = []byte("15e-1") },

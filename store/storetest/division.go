@@ -125,7 +125,7 @@ func (d *division) inSegments() string {
 			by := rapid.IntRange(0, 30).Draw(d.t, "by")
 			d.must(d.store.Reshard(d.ctx, d.projection.Name, func(l *store.Layout) error { disturb(l, by); return nil }))
 		} else {
-			d.must(d.store.Reshard(d.ctx, d.projection.Name, func(l *store.Layout) error { l.Settle(); return nil }))
+			d.must(d.store.Reshard(d.ctx, d.projection.Name, func(l *store.Layout) error { l.CompleteMerges(); return nil }))
 		}
 		d.work(catalogue, rapid.SampledFrom(workers).Draw(d.t, "worker"))
 	}
@@ -145,8 +145,8 @@ func (d *division) work(catalogue store.Catalogue, worker string) {
 	}
 	claim := claims[0]
 	last := d.end()
-	if claim.Barrier > 0 {
-		last = claim.Barrier
+	if claim.MergeAt > 0 {
+		last = claim.MergeAt
 	}
 	through := rapid.Int64Range(max(claim.Position, d.origin)+1, last).Draw(d.t, "through")
 	if rapid.IntRange(0, 9).Draw(d.t, "crash") == 0 { // before it has committed

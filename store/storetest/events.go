@@ -30,7 +30,7 @@ func (f *fixture) appendTo(to store.Stream, n int) []store.Appended {
 }
 
 // read returns the whole log.
-func (f *fixture) read() []store.Recorded {
+func (f *fixture) read() []store.RecordedEvent {
 	f.Helper()
 	horizon, err := f.store.Horizon(f.ctx)
 	f.must(err)
@@ -54,7 +54,7 @@ func (f *fixture) versions(of store.Stream) []int64 {
 }
 
 // summary is "position:stream@version" for each event, with positions left out where a test cannot know them.
-func summary(recorded []store.Recorded) string {
+func summary(recorded []store.RecordedEvent) string {
 	parts := make([]string, len(recorded))
 	for i := range recorded {
 		parts[i] = fmt.Sprintf("%s@%d", recorded[i].AggregateID, recorded[i].AggregateVersion)

@@ -119,7 +119,7 @@ func fenceRace(f *fixture) {
 	}
 }
 
-// fenceOrder checks that whatever the pages, ranges and scopes, the events of a stream are read in the order of versions.
+// fenceOrder checks that whatever the pages, ranges and subscriptions, the events of a stream are read in the order of versions.
 func fenceOrder(f *fixture) {
 	const writers, each, streams = 6, 40, 5
 	for _, err := range concurrently(f.hosts(writers), func(w int, host store.Store) error {

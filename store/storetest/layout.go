@@ -53,8 +53,8 @@ func (f *fixture) wantLayout(asked int, want ...store.SegmentStatus) {
 		s := &status.Segments[i]
 		s.UpdatedAt, s.BehindSince, s.Epoch, s.Applied = time.Time{}, time.Time{}, 0, store.Applied{}
 	}
-	if status.Asked != asked || !slices.Equal(status.Segments, want) {
-		f.Errorf("asked for %d, the segments are\n%+v, want %d and\n%+v", status.Asked, status.Segments, asked, want)
+	if status.Desired != asked || !slices.Equal(status.Segments, want) {
+		f.Errorf("asked for %d, the segments are\n%+v, want %d and\n%+v", status.Desired, status.Segments, asked, want)
 	}
 }
 
@@ -73,7 +73,7 @@ func layoutInstall(f *fixture) {
 	global.Order = store.OrderGlobal
 	_, err := f.store.Install(f.ctx, global, 8)
 	f.must(err)
-	if got := f.status("global"); got.Asked != 1 || len(got.Segments) != 1 {
+	if got := f.status("global"); got.Desired != 1 || len(got.Segments) != 1 {
 		f.Errorf("in global order: %+v", got)
 	}
 }
@@ -109,7 +109,7 @@ func layoutSplit(f *fixture) {
 	halves := f.claims(f.store, "sums", "w1", 9, 1)
 	f.wantSegments(halves, 0, 2)
 	for _, half := range halves {
-		if half.Position != f.at(4) || half.Barrier != 0 || half.Range != after[half.Segment].Range {
+		if half.Position != f.at(4) || half.MergeAt != 0 || half.Range != after[half.Segment].Range {
 			f.Errorf("a half is claimed as %+v", half)
 		}
 		f.must(f.move(catalogue, half, f.at(5)))
@@ -152,19 +152,19 @@ func layoutMergeBehind(f *fixture) {
 	}
 	behind := f.claims(f.store, "sums", "w1", 9)
 	f.wantSegments(behind, 0)
-	if behind[0].Barrier != f.at(5) || behind[0].Position != f.at(2) {
+	if behind[0].MergeAt != f.at(5) || behind[0].Position != f.at(2) {
 		f.Errorf("the segment that is behind is claimed as %+v", behind[0])
 	}
 	f.wantSegments(f.claims(f.store, "sums", "w2", 9))
 	f.reshard(func(l *store.Layout) error {
-		if l.Settle() {
+		if l.CompleteMerges() {
 			f.Error("a merge is settled before everyone has come")
 		}
 		return nil
 	})
 	f.must(f.move(catalogue, behind[0], f.at(5))) // the look did not fence it
 	f.wantSegments(f.claims(f.store, "sums", "w1", 9))
-	f.reshard(func(l *store.Layout) error { l.Settle(); return nil })
+	f.reshard(func(l *store.Layout) error { l.CompleteMerges(); return nil })
 	f.wantLayout(2, store.SegmentStatus{Segment: 0, Range: store.FullRange(), Position: f.at(5)})
 	behind[0].Position = f.at(5)
 	if err := f.move(catalogue, behind[0], f.at(6)); !errors.Is(err, store.ErrFenced) {
@@ -184,7 +184,7 @@ func layoutMergeFailed(f *fixture) {
 	behind := f.claims(f.store, "sums", "w1", 2)
 	f.wantSegments(behind, 0)
 	f.must(f.store.Fail(f.ctx, behind[0], "event 3 is bad"))
-	f.reshard(func(l *store.Layout) error { l.Settle(); return nil })
+	f.reshard(func(l *store.Layout) error { l.CompleteMerges(); return nil })
 	f.wantLayout(2,
 		store.SegmentStatus{Segment: 0, Range: quarter(0, 1), Failure: "event 3 is bad"},
 		store.SegmentStatus{Segment: 1, Range: quarter(2, 3), Position: f.at(5)})
@@ -203,8 +203,8 @@ func layoutResize(f *fixture) {
 	f.wantLayout(1, store.SegmentStatus{Segment: 0, Range: store.FullRange()})
 	f.reshard(func(l *store.Layout) error { return l.Resize(store.SegmentsMax) })
 	status := f.status("sums")
-	if len(status.Segments) != store.SegmentsMax || status.Asked != store.SegmentsMax {
-		f.Errorf("%d segments, %d asked for", len(status.Segments), status.Asked)
+	if len(status.Segments) != store.SegmentsMax || status.Desired != store.SegmentsMax {
+		f.Errorf("%d segments, %d asked for", len(status.Segments), status.Desired)
 	}
 	f.reshard(func(l *store.Layout) error { return l.Resize(3) })
 	if got := f.status("sums"); len(got.Segments) != 3 {
@@ -342,8 +342,8 @@ func layoutConcurrent(f *fixture) {
 	for _, err := range concurrently(f.hosts(hosts), func(_ int, host store.Store) error {
 		for range rounds {
 			if err := host.Reshard(f.ctx, "sums", func(l *store.Layout) error {
-				l.Asked++
-				widest := slices.MaxFunc(l.Parts, func(a, b store.Part) int { return cmp.Compare(a.Range.Share(), b.Range.Share()) })
+				l.Desired++
+				widest := slices.MaxFunc(l.Segments, func(a, b store.LayoutSegment) int { return cmp.Compare(a.Range.Share(), b.Range.Share()) })
 				return l.Split(widest.Segment, 2)
 			}); err != nil {
 				return err
@@ -354,8 +354,8 @@ func layoutConcurrent(f *fixture) {
 		f.must(err)
 	}
 	status := f.status("sums")
-	if status.Asked != 1+hosts*rounds || len(status.Segments) != 1+hosts*rounds {
-		f.Errorf("%d segments, %d asked for, want %d", len(status.Segments), status.Asked, 1+hosts*rounds)
+	if status.Desired != 1+hosts*rounds || len(status.Segments) != 1+hosts*rounds {
+		f.Errorf("%d segments, %d asked for, want %d", len(status.Segments), status.Desired, 1+hosts*rounds)
 	}
 	f.must((&applied{}).agree(status.Segments))
 }
@@ -391,8 +391,8 @@ func layoutRace(f *fixture) {
 			}
 			for _, claim := range claims {
 				through := claim.Position + 1 + int64(round%2)
-				if claim.Barrier > 0 {
-					through = claim.Barrier
+				if claim.MergeAt > 0 {
+					through = claim.MergeAt
 				}
 				switch err := f.move(catalogue, claim, through); {
 				case err == nil:
@@ -424,13 +424,13 @@ func layoutRace(f *fixture) {
 
 // disturb changes the layout in one way or another, where that is possible.
 func disturb(l *store.Layout, by int) {
-	l.Settle()
-	at := by % len(l.Parts)
+	l.CompleteMerges()
+	at := by % len(l.Segments)
 	switch {
-	case by%3 == 0 && len(l.Parts) < 6:
-		_ = l.Split(l.Parts[at].Segment, 2)
+	case by%3 == 0 && len(l.Segments) < 6:
+		_ = l.Split(l.Segments[at].Segment, 2)
 	case by%3 == 1 && at > 0:
-		_ = l.Merge(l.Parts[at-1].Segment, l.Parts[at].Segment)
+		_ = l.Merge(l.Segments[at-1].Segment, l.Segments[at].Segment)
 	}
 }
 

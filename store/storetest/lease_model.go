@@ -79,7 +79,7 @@ type protocol struct {
 	asked    int
 	next     int
 	log      store.LogID
-	events   []store.Recorded // of the log
+	events   []store.RecordedEvent // of the log
 
 	given     []store.Claim // every claim, as it was after each commit too
 	applied   applied
@@ -104,9 +104,9 @@ func (m *protocol) begin() {
 	m.ok(m.store.Reshard(m.ctx, "sums", func(l *store.Layout) error {
 		fresh := store.NewLayout(n)
 		fresh.Begin(m.log)
-		for i := range fresh.Parts {
-			fresh.Parts[i].Segment += l.Next
-			fresh.Parts[i].Position = m.origin
+		for i := range fresh.Segments {
+			fresh.Segments[i].Segment += l.Next
+			fresh.Segments[i].Position = m.origin
 		}
 		fresh.Next += l.Next
 		*l = *fresh
@@ -117,10 +117,10 @@ func (m *protocol) begin() {
 
 // adopt makes the model's segments those of a layout, as a change of the stored layout does.
 func (m *protocol) adopt(l *store.Layout) {
-	m.asked, m.next = l.Asked, l.Next
+	m.asked, m.next = l.Desired, l.Next
 	before := m.segments
 	m.segments = map[int]*store.SegmentStatus{}
-	for _, p := range l.Parts {
+	for _, p := range l.Segments {
 		s := &store.SegmentStatus{Segment: p.Segment, Range: p.Range, Position: p.Position, Applied: p.Applied, Failure: p.Failure, Merge: p.Merge}
 		if old, exists := before[p.Segment]; exists {
 			s.Epoch = old.Epoch + 1
@@ -137,9 +137,9 @@ func samePart(a, b *store.SegmentStatus) bool {
 }
 
 func (m *protocol) layout() *store.Layout {
-	l := &store.Layout{Asked: m.asked, Next: m.next}
+	l := &store.Layout{Desired: m.asked, Next: m.next}
 	for _, s := range m.segments {
-		l.Parts = append(l.Parts, store.Part{
+		l.Segments = append(l.Segments, store.LayoutSegment{
 			Segment: s.Segment, Range: s.Range, Position: s.Position, Applied: s.Applied, Failure: s.Failure, Merge: s.Merge,
 		})
 	}
@@ -168,7 +168,7 @@ func (m *protocol) held(c store.Claim) *store.SegmentStatus {
 func (m *protocol) check(t *rapid.T) {
 	all, err := m.store.Status(m.ctx, "sums")
 	m.ok(err)
-	if len(all) != 1 || all[0].Asked != m.asked {
+	if len(all) != 1 || all[0].Desired != m.asked {
 		t.Fatalf("status is %+v, %d segments were asked for", all, m.asked)
 	}
 	want := make([]store.SegmentStatus, 0, len(m.segments))
@@ -251,7 +251,7 @@ func (m *protocol) claimFor(t *rapid.T, name string, limit int, held []int) []st
 		s.Owner = name
 		s.Epoch++
 		want = append(want, store.Claim{
-			Projection: "sums", Segment: number, Range: s.Range, Position: s.Position, Applied: s.Applied, Barrier: s.Merge.At, Worker: name, Epoch: s.Epoch,
+			Projection: "sums", Segment: number, Range: s.Range, Position: s.Position, Applied: s.Applied, MergeAt: s.Merge.At, Worker: name, Epoch: s.Epoch,
 		})
 	}
 	claims, err := m.store.Claim(m.ctx, store.ClaimRequest{Projection: "sums", Worker: name, Limit: limit, Held: held})
@@ -298,8 +298,8 @@ func (m *protocol) catchUp(t *rapid.T) {
 	name := drawWorker(t)
 	m.beat(t, name, 1)
 	for _, claim := range m.claimFor(t, name, len(m.segments), nil) {
-		if claim.Barrier > 0 {
-			m.commit(t, claim, claim.Barrier-claim.Position)
+		if claim.MergeAt > 0 {
+			m.commit(t, claim, claim.MergeAt-claim.Position)
 		}
 	}
 }
@@ -307,8 +307,8 @@ func (m *protocol) catchUp(t *rapid.T) {
 // commit applies some events with a claim, as the worker does that believes in it: never past the barrier.
 func (m *protocol) commit(t *rapid.T, claim store.Claim, events int64) {
 	through := min(claim.Position+events, m.at(modelPositions))
-	if claim.Barrier > 0 {
-		through = min(through, claim.Barrier)
+	if claim.MergeAt > 0 {
+		through = min(through, claim.MergeAt)
 	}
 	if through == claim.Position {
 		return
@@ -389,7 +389,7 @@ func (m *protocol) split(t *rapid.T) {
 }
 
 func (m *protocol) merge(t *rapid.T) {
-	parts := m.layout().Parts
+	parts := m.layout().Segments
 	at := rapid.IntRange(0, len(parts)-1).Draw(t, "at")
 	a, b := parts[at].Segment, parts[min(at+1, len(parts)-1)].Segment
 	m.reshard(t, func(l *store.Layout) error { return l.Merge(a, b) })
@@ -401,7 +401,7 @@ func (m *protocol) resize(t *rapid.T) {
 }
 
 func (m *protocol) settle(t *rapid.T) {
-	m.reshard(t, func(l *store.Layout) error { l.Settle(); return nil })
+	m.reshard(t, func(l *store.Layout) error { l.CompleteMerges(); return nil })
 }
 
 func (m *protocol) drawSegment(t *rapid.T) int {
@@ -423,7 +423,7 @@ func (m *protocol) reshard(t *rapid.T, change func(*store.Layout) error) {
 
 // install clears failures. It is slow, and does nothing where there are none.
 func (m *protocol) install(*rapid.T) {
-	if !slices.ContainsFunc(m.layout().Parts, func(p store.Part) bool { return p.Failure != "" }) {
+	if !slices.ContainsFunc(m.layout().Segments, func(p store.LayoutSegment) bool { return p.Failure != "" }) {
 		return
 	}
 	_, err := m.store.Install(m.ctx, totals("sums"), 7)

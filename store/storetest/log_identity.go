@@ -84,7 +84,7 @@ func logStamp(f *fixture) {
 	var page store.Page
 	for _, request := range []store.ReadRequest{
 		{Through: f.at(3), Limit: 1, Range: store.FullRange()},
-		{Through: f.at(3), Limit: 9, Range: store.FullRange(), Scope: store.Scope{EventTypes: []string{"none"}}},
+		{Through: f.at(3), Limit: 9, Range: store.FullRange(), Subscription: store.Subscription{EventTypes: []string{"none"}}},
 	} {
 		f.must(f.store.Read(f.ctx, request, &page))
 		if page.Log != log {

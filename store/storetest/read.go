@@ -36,7 +36,7 @@ func (f *fixture) mixed() {
 }
 
 // follow reads in pages of limit events, as a projection does, and returns everything and the number of reads.
-func (f *fixture) follow(request store.ReadRequest) (all []store.Recorded, reads int) {
+func (f *fixture) follow(request store.ReadRequest) (all []store.RecordedEvent, reads int) {
 	f.Helper()
 	var page store.Page
 	for {
@@ -110,18 +110,18 @@ func readPages(f *fixture) {
 func readThrough(f *fixture) {
 	f.mixed()
 	request := store.ReadRequest{Through: f.head(), Limit: 3, Range: store.FullRange(), Columns: store.ColumnEventType}
-	request.Scope.EventTypes = []string{"gone"}
+	request.Subscription.EventTypes = []string{"gone"}
 	got, reads := f.follow(request)
 	if len(got) != 10 || reads != 4 {
 		f.Errorf("%d events in %d reads, want 10 in 4", len(got), reads)
 	}
-	request.Scope.EventTypes = []string{"unheard of"}
+	request.Subscription.EventTypes = []string{"unheard of"}
 	var page store.Page
 	f.must(f.store.Read(f.ctx, request, &page))
 	if len(page.Events) != 0 || page.Through != request.Through {
-		f.Errorf("with nothing in scope: %d events through %d, want none through %d", len(page.Events), page.Through, request.Through)
+		f.Errorf("with nothing of the subscription: %d events through %d, want none through %d", len(page.Events), page.Through, request.Through)
 	}
-	request.Scope.EventTypes, request.Limit = nil, 2
+	request.Subscription.EventTypes, request.Limit = nil, 2
 	f.must(f.store.Read(f.ctx, request, &page))
 	if page.Through != page.Events[1].Position {
 		f.Errorf("a full page goes through %d, its last event is at %d", page.Through, page.Events[1].Position)
@@ -131,7 +131,7 @@ func readThrough(f *fixture) {
 func readScope(f *fixture) {
 	f.mixed()
 	whole := f.read()
-	scopes := []store.Scope{
+	subscriptions := []store.Subscription{
 		{},
 		{BoundedContexts: []string{"stock"}},
 		{BoundedContexts: []string{"stock", "shop"}},
@@ -141,19 +141,19 @@ func readScope(f *fixture) {
 		{BoundedContexts: []string{"shop"}, AggregateTypes: []string{"order", "bin"}, EventTypes: []string{"gone"}},
 		{BoundedContexts: []string{"it's", `"quoted"`, "{}"}},
 	}
-	for _, scope := range scopes {
+	for _, subscription := range subscriptions {
 		for _, share := range []store.HashRange{store.FullRange(), store.SplitRange(3)[1]} {
-			var want []store.Recorded
+			var want []store.RecordedEvent
 			for _, e := range whole {
 				in := func(values []string, value string) bool { return len(values) == 0 || slices.Contains(values, value) }
-				if in(scope.BoundedContexts, e.BoundedContext) && in(scope.AggregateTypes, e.AggregateType) &&
-					in(scope.EventTypes, e.Type) && share.Contains(e.PartitionHash) {
+				if in(subscription.BoundedContexts, e.BoundedContext) && in(subscription.AggregateTypes, e.AggregateType) &&
+					in(subscription.EventTypes, e.Type) && share.Contains(e.PartitionHash) {
 					want = append(want, e)
 				}
 			}
-			got, _ := f.follow(store.ReadRequest{Through: f.head(), Limit: 4, Scope: scope, Range: share, Columns: store.AllColumns})
+			got, _ := f.follow(store.ReadRequest{Through: f.head(), Limit: 4, Subscription: subscription, Range: share, Columns: store.AllColumns})
 			if summary(got) != summary(want) {
-				f.Errorf("scope %+v range %v: %s, want %s", scope, share, summary(got), summary(want))
+				f.Errorf("subscription %+v range %v: %s, want %s", subscription, share, summary(got), summary(want))
 			}
 		}
 	}
@@ -190,21 +190,21 @@ func readColumns(f *fixture) {
 	full := f.read()[0]
 	fields := []struct {
 		column store.Columns
-		copy   func(to, from *store.Recorded)
+		copy   func(to, from *store.RecordedEvent)
 	}{
-		{store.ColumnBoundedContext, func(to, from *store.Recorded) { to.BoundedContext = from.BoundedContext }},
-		{store.ColumnAggregateType, func(to, from *store.Recorded) { to.AggregateType = from.AggregateType }},
-		{store.ColumnAggregateID, func(to, from *store.Recorded) { to.AggregateID = from.AggregateID }},
-		{store.ColumnEventID, func(to, from *store.Recorded) { to.ID = from.ID }},
-		{store.ColumnEventType, func(to, from *store.Recorded) { to.Type = from.Type }},
-		{store.ColumnEventVersion, func(to, from *store.Recorded) { to.Version = from.Version }},
-		{store.ColumnPayload, func(to, from *store.Recorded) { to.Payload = from.Payload }},
-		{store.ColumnMetadata, func(to, from *store.Recorded) { to.Metadata = from.Metadata }},
-		{store.ColumnTraceID, func(to, from *store.Recorded) { to.TraceID = from.TraceID }},
-		{store.ColumnCorrelationID, func(to, from *store.Recorded) { to.CorrelationID = from.CorrelationID }},
-		{store.ColumnCausationID, func(to, from *store.Recorded) { to.CausationID = from.CausationID }},
-		{store.ColumnCreatedAt, func(to, from *store.Recorded) { to.CreatedAt = from.CreatedAt }},
-		{store.ColumnPartitionHash, func(to, from *store.Recorded) { to.PartitionHash = from.PartitionHash }},
+		{store.ColumnBoundedContext, func(to, from *store.RecordedEvent) { to.BoundedContext = from.BoundedContext }},
+		{store.ColumnAggregateType, func(to, from *store.RecordedEvent) { to.AggregateType = from.AggregateType }},
+		{store.ColumnAggregateID, func(to, from *store.RecordedEvent) { to.AggregateID = from.AggregateID }},
+		{store.ColumnEventID, func(to, from *store.RecordedEvent) { to.ID = from.ID }},
+		{store.ColumnEventType, func(to, from *store.RecordedEvent) { to.Type = from.Type }},
+		{store.ColumnEventVersion, func(to, from *store.RecordedEvent) { to.Version = from.Version }},
+		{store.ColumnPayload, func(to, from *store.RecordedEvent) { to.Payload = from.Payload }},
+		{store.ColumnMetadata, func(to, from *store.RecordedEvent) { to.Metadata = from.Metadata }},
+		{store.ColumnTraceID, func(to, from *store.RecordedEvent) { to.TraceID = from.TraceID }},
+		{store.ColumnCorrelationID, func(to, from *store.RecordedEvent) { to.CorrelationID = from.CorrelationID }},
+		{store.ColumnCausationID, func(to, from *store.RecordedEvent) { to.CausationID = from.CausationID }},
+		{store.ColumnCreatedAt, func(to, from *store.RecordedEvent) { to.CreatedAt = from.CreatedAt }},
+		{store.ColumnPartitionHash, func(to, from *store.RecordedEvent) { to.PartitionHash = from.PartitionHash }},
 	}
 	sets := []store.Columns{0, store.ColumnPayload | store.ColumnEventType, store.AllColumns &^ store.ColumnMetadata, store.AllColumns}
 	for i := range fields {
@@ -213,7 +213,7 @@ func readColumns(f *fixture) {
 	for _, columns := range sets {
 		var page store.Page
 		f.must(f.store.Read(f.ctx, store.ReadRequest{Through: f.head(), Limit: 1, Range: store.FullRange(), Columns: columns}, &page))
-		want := store.Recorded{Position: full.Position, AggregateVersion: 1}
+		want := store.RecordedEvent{Position: full.Position, AggregateVersion: 1}
 		for i := range fields {
 			if columns.Has(fields[i].column) {
 				fields[i].copy(&want, &full)
@@ -243,7 +243,7 @@ func readPageAgain(f *fixture) {
 }
 
 func readEmpty(f *fixture) {
-	page := store.Page{Events: make([]store.Recorded, 3), Through: 99}
+	page := store.Page{Events: make([]store.RecordedEvent, 3), Through: 99}
 	f.must(f.store.Read(f.ctx, store.ReadRequest{Through: 100, Limit: 10, Range: store.FullRange(), Columns: store.AllColumns}, &page))
 	if len(page.Events) != 0 || page.Through != 100 {
 		f.Errorf("an empty log has %d events through %d", len(page.Events), page.Through)

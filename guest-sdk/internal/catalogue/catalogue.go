@@ -11,10 +11,10 @@ import (
 
 // Projection is what a module declares: who it is, what it wants to read, and the catalogue, which is all that it can touch.
 type Projection struct {
-	Name    string   `json:"name"`
-	Version int      `json:"version"`
-	Scope   Scope    `json:"subscription"`
-	Order   Ordering `json:"ordering,omitempty"`
+	Name         string       `json:"name"`
+	Version      int          `json:"version"`
+	Subscription Subscription `json:"subscription"`
+	Order        Ordering     `json:"ordering,omitempty"`
 	// Partition is what the events are divided by; nil is the stream. It has no meaning with OrderGlobal.
 	Partition *Partition `json:"partition,omitempty"`
 	Tables    []Table    `json:"tables,omitempty"`

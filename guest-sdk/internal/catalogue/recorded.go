@@ -2,15 +2,15 @@ package catalogue
 
 import "encoding/json"
 
-// Scope is which events a projection sees.
-type Scope struct {
+// Subscription is which events a projection sees.
+type Subscription struct {
 	BoundedContexts []string `json:"bounded_contexts,omitempty"`
 	AggregateTypes  []string `json:"aggregate_types,omitempty"`
 	EventTypes      []string `json:"event_types,omitempty"`
 }
 
-// Recorded is what a partition key is read from.
-type Recorded struct {
+// RecordedEvent is what a partition key is read from.
+type RecordedEvent struct {
 	AggregateID   string
 	Payload       []byte
 	Metadata      json.RawMessage

@@ -13,7 +13,7 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-var _ store.Waker = (*Store)(nil)
+var _ store.Notifier = (*Store)(nil)
 
 const (
 	// pingInterval is how long a listener that hears nothing takes its connection for good.
@@ -28,7 +28,7 @@ var (
 		"and the setting pupwasm.notify is not on")
 )
 
-// Listen waits for notifications of appends. See [store.Waker].
+// Listen waits for notifications of appends. See [store.Notifier].
 //
 // A ping goes through another connection, since an answer on the same one would prove nothing: behind a pooler that
 // works by transaction, LISTEN is said to a connection that the listener is parted from at once.
@@ -141,14 +141,14 @@ func token() string {
 	return hex.EncodeToString(name)
 }
 
-// Doze announces a wait. See [store.Waker].
-func (s *Store) Doze(ctx context.Context, worker string, d time.Duration) (quiet bool, err error) {
+// Arm announces a wait. See [store.Notifier].
+func (s *Store) Arm(ctx context.Context, worker string, d time.Duration) (quiet bool, err error) {
 	err = s.control.QueryRow(ctx, s.queries.doze, worker, d).Scan(&quiet)
 	return quiet, translate(err)
 }
 
-// Awake takes an announcement back. See [store.Waker].
-func (s *Store) Awake(ctx context.Context, worker string) error {
+// Disarm takes an announcement back. See [store.Notifier].
+func (s *Store) Disarm(ctx context.Context, worker string) error {
 	_, err := s.control.Exec(ctx, s.queries.awake, worker)
 	return translate(err)
 }

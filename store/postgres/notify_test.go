@@ -92,7 +92,7 @@ func drain(woken chan struct{}) {
 func doze(t testing.TB, s *postgres.Store, worker string, d time.Duration) bool {
 	t.Helper()
 	must(t, s.Heartbeat(context.Background(), store.Worker{Name: worker}, time.Hour))
-	quiet, err := s.Doze(context.Background(), worker, d)
+	quiet, err := s.Arm(context.Background(), worker, d)
 	must(t, err)
 	return quiet
 }
@@ -159,7 +159,7 @@ func TestWake_isNeverLost(t *testing.T) {
 		}
 	}()
 	for i := range rounds {
-		must(t, s.Awake(ctx, "sleeper"))
+		must(t, s.Disarm(ctx, "sleeper"))
 		before := horizonOf(t, s)
 		drain(e.woken)
 		start <- struct{}{}
@@ -260,7 +260,7 @@ func TestWake_reachesTransactionsWithAnOlderSnapshot(t *testing.T) {
 		insertIn(t, tx, string(level), 1)
 		end(t, tx, true)
 		e.await(t, "an append at "+string(level))
-		must(t, s.Awake(t.Context(), "w"))
+		must(t, s.Disarm(t.Context(), "w"))
 	}
 }
 
@@ -274,14 +274,14 @@ func TestWake_nobodyNotifiesUnderLoad(t *testing.T) {
 	}
 	doze(t, s, "one", time.Minute)
 	doze(t, s, "two", time.Minute)
-	must(t, s.Awake(t.Context(), "one"))
+	must(t, s.Disarm(t.Context(), "one"))
 	if n := c.heard(t); n != 0 {
 		t.Errorf("%d notifications came while nobody slept", n)
 	}
 	appendOne(t, s, "a") // the other one sleeps
-	must(t, s.Awake(t.Context(), "two"))
-	must(t, s.Awake(t.Context(), "two"))
-	must(t, s.Awake(t.Context(), "nobody"))
+	must(t, s.Disarm(t.Context(), "two"))
+	must(t, s.Disarm(t.Context(), "two"))
+	must(t, s.Disarm(t.Context(), "nobody"))
 	for range 100 {
 		appendOne(t, s, "a")
 	}
@@ -334,7 +334,7 @@ func TestWake_anAnnouncementRunsOut(t *testing.T) {
 	if n := c.heard(t); n != 0 {
 		t.Errorf("%d notifications came for a sleeper whose time was over", n)
 	}
-	must(t, s.Awake(t.Context(), "another"))
+	must(t, s.Disarm(t.Context(), "another"))
 	wantRows(t, db, "SELECT count(*), (SELECT last_value FROM pupwasm.sleep) FROM pupwasm.sleepers", "0 0")
 }
 
@@ -404,8 +404,8 @@ func TestDoze_ofAWorkerThatHasLeftAnnouncesNothing(t *testing.T) {
 	must(t, s.Leave(t.Context(), one))
 	wantRows(t, db, "SELECT worker FROM pupwasm.sleepers", "two")
 	must(t, s.Leave(t.Context(), two))
-	if quiet, err := s.Doze(t.Context(), two.Name, time.Hour); quiet || err != nil {
-		t.Errorf("Doze returns %v, %v", quiet, err)
+	if quiet, err := s.Arm(t.Context(), two.Name, time.Hour); quiet || err != nil {
+		t.Errorf("Arm returns %v, %v", quiet, err)
 	}
 	wantRows(t, db, "SELECT (SELECT count(*) FROM pupwasm.sleepers) + last_value FROM pupwasm.sleep", "0")
 }
