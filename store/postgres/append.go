@@ -21,7 +21,16 @@ type querier interface {
 
 // Append adds events in a transaction of its own. See [store.Appender].
 func (s *Store) Append(ctx context.Context, options store.AppendOptions, appends ...store.StreamAppend) ([]store.Appended, error) {
-	return s.appendTo(ctx, s.pool, options, appends)
+	count, err := store.ValidateAppends(appends, s.options.PayloadBytesMax)
+	if err != nil || count == 0 && !store.HasConditions(appends) {
+		return nil, err
+	}
+	conn, err := s.acquire(ctx)
+	if err != nil {
+		return nil, translate(err)
+	}
+	defer conn.Release()
+	return s.appendTo(ctx, conn, options, appends, count)
 }
 
 // AppendTx adds events within the caller's transaction, which decides whether they come to be. After an error the
@@ -33,15 +42,18 @@ func (s *Store) AppendTx(ctx context.Context, tx pgx.Tx, options store.AppendOpt
 			return nil, err
 		}
 	}
-	return s.appendTo(ctx, tx, options, appends)
-}
-
-func (s *Store) appendTo(ctx context.Context, to querier, options store.AppendOptions, appends []store.StreamAppend) ([]store.Appended, error) {
 	count, err := store.ValidateAppends(appends, s.options.PayloadBytesMax)
-	conditions := store.HasConditions(appends)
-	if err != nil || count == 0 && !conditions {
+	if err != nil || count == 0 && !store.HasConditions(appends) {
 		return nil, err
 	}
+	return s.appendTo(ctx, tx, options, appends, count)
+}
+
+// appendTo sends what is valid and not empty: count events, or conditions alone.
+func (s *Store) appendTo(
+	ctx context.Context, to querier, options store.AppendOptions, appends []store.StreamAppend, count int,
+) ([]store.Appended, error) {
+	conditions := store.HasConditions(appends)
 	result := make([]store.Appended, count)
 	args := newAppendArguments(appends, count, options.SkipDuplicates, result)
 	if count == 1 && !options.SkipDuplicates && !conditions {

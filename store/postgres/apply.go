@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pupwasm/pupwasm/store"
@@ -20,6 +21,7 @@ type unit struct {
 	catalogue *catalogue
 	claim     store.Claim
 	conn      *pgxpool.Conn
+	native    pgx.Tx // that a program has, see Native
 	begun     bool
 	foreign   bool // SQL of a module may have left something in the session
 	deadline  deadline
@@ -81,6 +83,9 @@ func (u *unit) Commit(ctx context.Context, commit store.Commit) error {
 	u.deadline.writes(u.catalogue, commit.Steps)
 	ctx, cancel := u.deadline.within(ctx, false)
 	defer cancel()
+	if u.native != nil && u.conn.Conn().PgConn().TxStatus() != 'T' {
+		return errEnded
+	}
 	if u.begun { // what was queried before is lost with the transaction
 		return u.deadline.judge(u.commit(ctx, &commit))
 	}
@@ -198,7 +203,7 @@ func (u *unit) giveBack() {
 		return
 	}
 	conn, foreign := u.conn, u.foreign
-	u.conn, u.begun, u.foreign = nil, false, false
+	u.conn, u.native, u.begun, u.foreign = nil, nil, false, false
 	// The caller's context may be over; a connection in a transaction must not go back to the pool.
 	rollback(conn, foreign)
 	boundRows(conn, eventBytesMax)
@@ -229,13 +234,8 @@ func rollback(conn *pgxpool.Conn, foreign bool) {
 
 // pipeline starts a pipeline on the unit's connection, and begins the transaction with it when there is none.
 func (u *unit) pipeline(ctx context.Context) (*pipeline, error) {
-	if u.conn == nil {
-		conn, err := u.catalogue.store.pool.Acquire(ctx)
-		if err != nil {
-			return nil, translate(err)
-		}
-		u.conn = conn
-		boundRows(conn, store.ResultBytesMax)
+	if err := u.connect(ctx); err != nil {
+		return nil, err
 	}
 	p := u.catalogue.store.startPipeline(ctx, u.conn)
 	p.deadline = &u.deadline
@@ -244,4 +244,18 @@ func (u *unit) pipeline(ctx context.Context) (*pipeline, error) {
 		p.send(&beginStatement, nil)
 	}
 	return p, nil
+}
+
+// connect takes a connection, unless the unit has one.
+func (u *unit) connect(ctx context.Context) error {
+	if u.conn != nil {
+		return nil
+	}
+	conn, err := u.catalogue.store.acquire(ctx)
+	if err != nil {
+		return translate(err)
+	}
+	u.conn = conn
+	boundRows(conn, store.ResultBytesMax)
+	return nil
 }

@@ -28,7 +28,7 @@ func (s *Store) AppendBulk(ctx context.Context, options store.AppendOptions, app
 	}
 	l := &load{queries: &s.queries, appends: appends, result: make([]store.Appended, count)}
 	l.args = newAppendArguments(appends, count, options.SkipDuplicates, l.result)
-	conn, err := s.pool.Acquire(ctx)
+	conn, err := s.acquire(ctx)
 	if err != nil {
 		return nil, translate(err)
 	}

@@ -65,7 +65,7 @@ func (s *Store) warm() {
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), warmPatience)
 		defer cancel()
-		if conn, err := s.pool.Acquire(ctx); err == nil {
+		if conn, err := s.acquire(ctx); err == nil {
 			conn.Release()
 		}
 	}()

@@ -87,7 +87,7 @@ func (s *Store) readInOrder(
 	ctx context.Context, read *statement, params *parameters, columns store.Columns, page *store.Page, bytesMax int,
 ) (full bool, err error) {
 	read.keep()
-	conn, err := s.pool.Acquire(ctx)
+	conn, err := s.acquire(ctx)
 	if err != nil {
 		return false, translate(err)
 	}

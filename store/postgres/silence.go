@@ -51,10 +51,10 @@ var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interv
 // errSilent is why a call has ended that the server did not answer in its time. The deadline of a caller says nothing of the server.
 var errSilent = errors.New("the server is silent")
 
-// dropIdle closes the idle connections of all pools when one has fallen silent: the others are no better, and each would have to be
+// dropIdle closes the idle connections of the own pools when one has fallen silent: the others are no better, and each would have to be
 // waited for.
 func (s *Store) dropIdle() {
-	for _, pool := range []*pgxpool.Pool{s.pool, s.control, s.looks} {
+	for _, pool := range s.ownPools() {
 		pool.Reset()
 	}
 }

@@ -111,12 +111,13 @@ func (o *Options) withDefaults() {
 
 // Store is one PostgreSQL database. It is safe for concurrent use.
 type Store struct {
-	pool    *pgxpool.Pool // for appends, reads and commits
-	control *pgxpool.Pool // for leases, which must not queue behind batches
-	looks   *pgxpool.Pool // for the horizon: events wait for it, on a connection that has just been used
-	options Options
-	queries queries
-	silence time.Duration // how long, beyond a statement's own limit, its answer is waited for
+	pool     *pgxpool.Pool // for appends, reads and commits
+	borrowed bool          // the pool is the caller's
+	control  *pgxpool.Pool // for leases, which must not queue behind batches
+	looks    *pgxpool.Pool // for the horizon: events wait for it, on a connection that has just been used
+	options  Options
+	queries  queries
+	silence  time.Duration // how long, beyond a statement's own limit, its answer is waited for
 
 	pingAfter, pingTimeout time.Duration // see silence.go
 
@@ -150,9 +151,6 @@ func Open(dsn string, options Options) (*Store, error) {
 		return nil, fmt.Errorf("reading the database URL: %s", strings.ReplaceAll(err.Error(), dsn, "…"))
 	}
 	options.withDefaults()
-	if err := store.CheckSchema(options.Schema); err != nil {
-		return nil, err
-	}
 	if !strings.Contains(dsn, "pool_max_conns") {
 		config.MaxConns = int32(options.ConnectionsMax)
 	}
@@ -164,34 +162,87 @@ func Open(dsn string, options Options) (*Store, error) {
 		// tables were small. What is worth keeping is kept by names.go.
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	}
-	Encode(config.ConnConfig)
-	config.AfterConnect = CheckConnection
 	// Behind a pooler a connection may be sent what another client listens to. The driver would keep it for ever.
 	config.ConnConfig.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) {}
-	s := &Store{options: options, queries: queriesFor(options.Schema, now), silence: silenceMax, pingAfter: pingAfter, pingTimeout: pingTimeout, read: byGrammar()}
+	return newStore(nil, config, options)
+}
+
+// New makes a store that appends, reads and commits on the connections of a pool of the caller's, who closes it after the store. The few
+// connections for leases, the horizon and notifications are the store's own, by the pool's configuration. ConnectionsMax and Lazy have
+// no meaning: the pool has its own settings.
+//
+// # Errors
+//
+// A schema that is no name, or too long for the names that begin with it.
+func New(pool *pgxpool.Pool, options Options) (*Store, error) {
+	options.withDefaults()
+	return newStore(pool, pool.Config(), options)
+}
+
+// newStore makes a store with a pool of the caller's, or with one of its own where that is nil.
+func newStore(pool *pgxpool.Pool, config *pgxpool.Config, options Options) (*Store, error) {
+	if err := store.CheckSchema(options.Schema); err != nil {
+		return nil, err
+	}
+	s := &Store{
+		options: options, queries: queriesFor(options.Schema, now), silence: silenceMax, pingAfter: pingAfter, pingTimeout: pingTimeout,
+		read: byGrammar(), pool: pool, borrowed: pool != nil,
+	}
 	s.advance = statement{sql: s.queries.advance, params: advanceParams}
 	s.advance.keep()
 	s.look = statement{sql: s.queries.horizon}
 	s.look.keep()
 	s.ordering = statement{sql: s.queries.inOrder}
 	s.ordering.keep()
+	Encode(config.ConnConfig)
+	config.AfterConnect = CheckConnection
 	s.guard(config)
-	for _, pool := range []struct {
-		of          **pgxpool.Pool
-		connections int32
-	}{{&s.pool, config.MaxConns}, {&s.control, controlConnections}, {&s.looks, lookConnections}} {
+	own := []ownPool{{&s.control, controlConnections}, {&s.looks, lookConnections}}
+	if pool == nil {
+		own = append(own, ownPool{&s.pool, config.MaxConns})
+	}
+	for _, pool := range own {
 		config := config.Copy()
 		config.MaxConns = pool.connections
 		config.MinConns = min(config.MinConns, pool.connections)
 		if !options.Lazy {
 			config.MinConns = pool.connections
 		}
+		var err error
 		if *pool.of, err = pgxpool.NewWithConfig(context.Background(), config); err != nil {
 			s.Close()
 			return nil, fmt.Errorf("preparing the connection pool: %w", err)
 		}
 	}
 	return s, nil
+}
+
+// ownPool is a pool that the store makes.
+type ownPool struct {
+	of          **pgxpool.Pool
+	connections int32
+}
+
+// ownPools are those that the store closes.
+func (s *Store) ownPools() []*pgxpool.Pool {
+	own := []*pgxpool.Pool{s.control, s.looks}
+	if !s.borrowed {
+		own = append(own, s.pool)
+	}
+	return own
+}
+
+// acquire takes a connection for events or a batch. One of a pool of the caller's may have been set to another encoding.
+func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := CheckConnection(ctx, conn.Conn()); err != nil {
+		conn.Release()
+		return nil, err
+	}
+	return conn, nil
 }
 
 // Ping tells whether the database answers and has the tables of this version. A database whose encoding is not UTF8 is refused here, as
@@ -224,9 +275,9 @@ func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFun
 	}
 }
 
-// Close waits for connections in use and closes all.
+// Close waits for connections in use and closes all, but for those of a pool of the caller's.
 func (s *Store) Close() {
-	for _, pool := range []*pgxpool.Pool{s.pool, s.control, s.looks} {
+	for _, pool := range s.ownPools() {
 		if pool != nil { // it could not be prepared
 			pool.Close()
 		}

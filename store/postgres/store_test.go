@@ -143,6 +143,10 @@ func describe(db pgtest.Database) storetest.Database {
 		Open:  func(t testing.TB) store.Store { t.Helper(); return open(t, db) },
 		Table: func(projection, table string) string { return pgx.Identifier{projection, table}.Sanitize() },
 		Query: func(t testing.TB, sql string) [][]string { t.Helper(); return query(t, db.Connect(t), sql) },
+		Exec: func(ctx context.Context, handle any, sql string) error {
+			_, err := handle.(pgx.Tx).Exec(ctx, sql)
+			return err
+		},
 		HoldAppend: func(t testing.TB, stream store.Stream) func(commit bool) {
 			t.Helper()
 			tx := begin(t, db.Connect(t))

@@ -13,11 +13,13 @@ import (
 // Begin opens a unit of work. See [store.Catalogue].
 func (c *catalogue) Begin(claim store.Claim) store.Tx { return &unit{catalogue: c, claim: claim} }
 
-// unit is one unit of work. It holds no connection between its calls: the guest that runs in between may take its time,
-// and the file has one writer. What a query saw is right for the commit as long as the claim holds, which the commit checks.
+// unit is one unit of work. It holds no connection between its calls, except for a program that writes by itself: the guest that runs in
+// between may take its time, and the file has one writer. What a query saw is right for the commit as long as the claim holds, which
+// the commit checks.
 type unit struct {
 	catalogue *catalogue
 	claim     store.Claim
+	held      *conn         // the writer, in a transaction, see Native
 	running   string        // the entry of the catalogue that runs or ran last
 	spent     time.Duration // by SQL of the module, and by queries
 }
@@ -142,7 +144,7 @@ func (p *prepared) collect(entry *statement, index int64, rows *store.Rows) erro
 func (u *unit) Commit(ctx context.Context, commit store.Commit) error {
 	s := u.catalogue.store
 	u.running = ""
-	err := s.write(ctx, func(c *conn) error {
+	err := u.write(ctx, func(c *conn) error {
 		if err := u.fence(c, &commit); err != nil {
 			return err
 		}
@@ -198,9 +200,6 @@ func (u *unit) apply(c *conn, entry *statement, step *store.Step) error {
 	})
 	return rejected(entry.name, err)
 }
-
-// Rollback ends the unit of work. Nothing is held between its calls.
-func (u *unit) Rollback() {}
 
 // named gives the entry's name to failures that show outside of its statement: memory that ran out, and a deferred
 // constraint, which SQLite checks at COMMIT.

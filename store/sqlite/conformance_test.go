@@ -1,9 +1,12 @@
 package sqlite_test
 
 import (
+	"context"
 	"database/sql"
 	"testing"
 	"time"
+
+	"github.com/ncruces/go-sqlite3"
 
 	"github.com/pupwasm/pupwasm/store"
 	"github.com/pupwasm/pupwasm/store/sqlite"
@@ -26,6 +29,7 @@ func newDatabase(t testing.TB) storetest.Database {
 		Open:  func(t testing.TB) store.Store { return open(t, path, sqlite.Options{}) },
 		Table: func(projection, table string) string { return `"` + projection + "__" + table + `"` },
 		Query: func(t testing.TB, text string) [][]string { return queryText(t, db, text) },
+		Exec:  func(_ context.Context, handle any, text string) error { return handle.(*sqlite3.Conn).Exec(text) },
 		// HoldAppend stays nil: an open append keeps other writers waiting.
 		BeginAfter: func(t testing.TB, position int64) {
 			t.Helper()

@@ -281,6 +281,11 @@ func (c *conn) transact(begin string, fn func(c *conn) error) error {
 	if _, err := c.exec(begin); err != nil {
 		return err
 	}
+	return c.finish(fn)
+}
+
+// finish runs fn in the transaction that has begun, and commits. After an error it rolls back.
+func (c *conn) finish(fn func(c *conn) error) error {
 	err := fn(c)
 	if err == nil && c.db.GetAutocommit() {
 		// A statement ended the transaction, as INSERT OR ROLLBACK does; what came after it would stand alone.

@@ -31,6 +31,8 @@ type Database struct {
 	Table func(projection, table string) string
 	// Query runs SQL past the store and returns all values as text, NULL as "NULL".
 	Query func(t testing.TB, sql string) [][]string
+	// Exec runs SQL by a handle that [store.NativeTx] has given.
+	Exec func(ctx context.Context, handle any, sql string) error
 	// HoldAppend appends an event to the stream in a transaction that stays open until finish is called. It is nil where
 	// an append keeps other writers waiting.
 	HoldAppend func(t testing.TB, stream store.Stream) (finish func(commit bool))
@@ -81,6 +83,7 @@ func Run(t *testing.T, driver Driver) {
 		{"apply", applyCases},
 		{"types", typeCases},
 		{"query", queryCases},
+		{"native", nativeCases},
 		{"fence", fenceCases},
 		{"fold", foldCases},
 		{"lease", leaseCases},

@@ -1,0 +1,115 @@
+package storetest
+
+import (
+	"errors"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+var nativeCases = []testCase{
+	{"commits_with_the_checkpoint", nativeCommits},
+	{"a_lost_claim_takes_it_back", nativeFenced},
+	{"rollback_takes_it_back", nativeRollback},
+	{"goes_on_in_the_same_transaction", nativeGoesOn},
+	{"an_error_of_the_program_is_not_the_end", nativeError},
+}
+
+// write runs SQL of a program within a unit of work, by the database's own handle of it.
+func (r *runner) write(tx store.Tx, sql string) error {
+	r.Helper()
+	handle, err := tx.(store.NativeTx).Native(r.ctx)
+	r.must(err)
+	return r.Exec(r.ctx, handle, sql)
+}
+
+// insert is SQL that writes past the catalogue.
+func (r *runner) insert(name string) string {
+	return "INSERT INTO " + r.Table("sums", "total") + " (name, n) VALUES ('" + name + "', 1)"
+}
+
+// end commits one position, with rows of the catalogue.
+func (r *runner) end(tx store.Tx, mutations ...store.Mutation) error {
+	err := tx.Commit(r.ctx, store.Commit{Through: r.claim.Position + 1, Steps: r.plan(mutations...), Log: r.claim.Applied.Log})
+	if err == nil {
+		r.claim.Position++
+	}
+	return err
+}
+
+func nativeCommits(f *fixture) {
+	r := f.running(totals("sums"))
+	for _, name := range []string{"a", "b"} {
+		tx := r.catalogue.Begin(r.claim)
+		f.must(r.write(tx, r.insert(name)))
+		f.must(r.end(tx, put("put "+name, 2)))
+		tx.Rollback()
+	}
+	if got := r.table(); got != "a 1; b 1; put a 2; put b 2" || r.position() != r.claim.Position {
+		f.Errorf("the table is %q at position %d", got, r.position())
+	}
+}
+
+func nativeFenced(f *fixture) {
+	r := f.running(totals("sums"))
+	stale := r.claim
+	r.apply(put("a", 1))
+	tx := r.catalogue.Begin(stale)
+	defer tx.Rollback()
+	f.must(r.write(tx, r.insert("late")))
+	if err := tx.Commit(f.ctx, store.Commit{Through: stale.Position + 1, Log: stale.Applied.Log}); !errors.Is(err, store.ErrFenced) {
+		f.Errorf("the commit returns %v", err)
+	}
+	if got := r.table(); got != "a 1" {
+		f.Errorf("the table is %q", got)
+	}
+	r.apply(put("a", 1)) // nothing holds it up
+}
+
+func nativeRollback(f *fixture) {
+	r := f.running(totals("sums"))
+	tx := r.catalogue.Begin(r.claim)
+	f.must(r.write(tx, r.insert("a")))
+	tx.Rollback()
+	tx.Rollback()
+	if got := r.table(); got != "" {
+		f.Errorf("the table is %q", got)
+	}
+	f.appendTo(stream("other"), 1) // nothing holds it up
+	r.apply(put("b", 1))
+	if got := r.table(); got != "b 1" {
+		f.Errorf("the table is %q", got)
+	}
+}
+
+func nativeGoesOn(f *fixture) {
+	r := f.running(totals("sums"))
+	r.apply(put("a", 1))
+	tx := r.catalogue.Begin(r.claim)
+	defer tx.Rollback()
+	var rows store.Rows
+	f.must(tx.Query(f.ctx, 0, nil, &rows))
+	f.must(r.write(tx, r.insert("b")))
+	f.must(r.write(tx, r.insert("c")))
+	f.must(r.end(tx))
+	if got := r.table(); show(rows) != "a 1" || got != "a 1; b 1; c 1" {
+		f.Errorf("the query gives %q, the table is %q", show(rows), got)
+	}
+}
+
+// nativeError has SQL of a program fail: the unit of work is rolled back, and the next one works.
+func nativeError(f *fixture) {
+	r := f.running(totals("sums"))
+	tx := r.catalogue.Begin(r.claim)
+	f.must(r.write(tx, r.insert("a")))
+	if err := r.write(tx, r.insert("a")); err == nil {
+		f.Error("a key twice is no error")
+	}
+	tx.Rollback()
+	tx = r.catalogue.Begin(r.claim)
+	defer tx.Rollback()
+	f.must(r.write(tx, r.insert("b")))
+	f.must(r.end(tx))
+	if got := r.table(); got != "b 1" {
+		f.Errorf("the table is %q", got)
+	}
+}
