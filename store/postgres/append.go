@@ -14,9 +14,28 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// querier is a pool or a transaction.
+// querier is a connection or a transaction.
 type querier interface {
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	query(ctx context.Context, sql string, args ...any) (resultRows, error)
+}
+
+// resultRows are the rows of a result, one after the other.
+type resultRows interface {
+	Next() bool
+	Scan(targets ...any) error
+	Err() error
+	Close()
+}
+
+// driverQuerier is a querier of pgx.
+type driverQuerier struct {
+	of interface {
+		Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	}
+}
+
+func (q driverQuerier) query(ctx context.Context, sql string, args ...any) (resultRows, error) {
+	return q.of.Query(ctx, sql, args...)
 }
 
 // Append adds events in a transaction of its own. See [store.Appender].
@@ -30,7 +49,7 @@ func (s *Store) Append(ctx context.Context, options store.AppendOptions, appends
 		return nil, translate(err)
 	}
 	defer conn.Release()
-	return s.appendTo(ctx, conn, options, appends, count)
+	return s.appendTo(ctx, driverQuerier{conn}, options, appends, count)
 }
 
 // AppendTx adds events within the caller's transaction, which decides whether they come to be. After an error the
@@ -46,7 +65,7 @@ func (s *Store) AppendTx(ctx context.Context, tx pgx.Tx, options store.AppendOpt
 	if err != nil || count == 0 && !store.HasConditions(appends) {
 		return nil, err
 	}
-	return s.appendTo(ctx, tx, options, appends, count)
+	return s.appendTo(ctx, driverQuerier{tx}, options, appends, count)
 }
 
 // appendTo sends what is valid and not empty: count events, or conditions alone.
@@ -56,13 +75,13 @@ func (s *Store) appendTo(
 	conditions := store.HasConditions(appends)
 	result := make([]store.Appended, count)
 	args := newAppendArguments(appends, count, options.SkipDuplicates, result)
-	if count == 1 && !options.SkipDuplicates && !conditions {
-		if err := args.appendOne(ctx, to, s.queries.appendEvent, result); err != nil {
+	if driver, is := to.(driverQuerier); is && count == 1 && !options.SkipDuplicates && !conditions {
+		if err := args.appendOne(ctx, driver, s.queries.appendEvent, result); err != nil {
 			return nil, args.translate(err, appends)
 		}
 		return result, nil
 	}
-	rows, err := to.Query(ctx, s.queries.append, args.list(options)...)
+	rows, err := to.query(ctx, s.queries.append, args.list(options)...)
 	if err != nil {
 		return nil, args.translate(err, appends)
 	}
@@ -82,8 +101,8 @@ func (s *Store) appendTo(
 }
 
 // appendOne appends the only event, by a function that costs the server half as much as the arrays do.
-func (a *appendArguments) appendOne(ctx context.Context, to querier, query string, result []store.Appended) error {
-	rows, err := to.Query(ctx, query,
+func (a *appendArguments) appendOne(ctx context.Context, to driverQuerier, query string, result []store.Appended) error {
+	rows, err := to.of.Query(ctx, query,
 		a.contexts[0], a.types[0], a.aggregates[0], a.hashes[0], a.expected[0], a.ids[0], a.eventTypes[0], a.versions[0],
 		a.payloads[0], a.metadata[0], a.traces[0], a.correlations[0], a.causation[0], a.created[0])
 	if err != nil {

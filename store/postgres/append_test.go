@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os/exec"
@@ -287,4 +288,59 @@ func TestAppend_valuesThatNoColumnHolds(t *testing.T) {
 		}
 	}
 	wantRows(t, db, "SELECT count(*) FROM pupwasm.events", "0")
+}
+
+// TestAppendSQLTx_joinsATransactionOfDatabaseSQL appends one event, several, and one that conflicts, in a transaction that ends either way.
+func TestAppendSQLTx_joinsATransactionOfDatabaseSQL(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	s := open(t, db)
+	handle, err := sql.Open("pgx", db.DSN)
+	must(t, err)
+	t.Cleanup(func() { handle.Close() })
+	for _, commit := range []bool{false, true} {
+		tx, err := handle.BeginTx(t.Context(), nil)
+		must(t, err)
+		for _, n := range []int{1, 3} {
+			appended, err := s.AppendSQLTx(t.Context(), tx, store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Events: events(n)})
+			must(t, err)
+			if len(appended) != n || appended[n-1].Position == 0 {
+				t.Errorf("appended %+v", appended)
+			}
+		}
+		if commit {
+			must(t, tx.Commit())
+		} else {
+			must(t, tx.Rollback())
+		}
+		if recorded, err := s.ReadStream(t.Context(), stream("a"), 1, 0); commit && len(recorded) != 4 || !commit && len(recorded) != 0 {
+			t.Errorf("commit %t: %d events are there, %v", commit, len(recorded), err)
+		}
+	}
+	tx, err := handle.BeginTx(t.Context(), nil)
+	must(t, err)
+	defer func() { _ = tx.Rollback() }()
+	var conflict *store.VersionConflictError
+	_, err = s.AppendSQLTx(t.Context(), tx, store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Expected: store.NoStream(), Events: events(1)})
+	if !errors.As(err, &conflict) || conflict.Actual != 4 {
+		t.Errorf("the conflict is %v", err)
+	}
+}
+
+// TestAppendSQLTx_refusesAnotherEncoding has the connection set to one.
+func TestAppendSQLTx_refusesAnotherEncoding(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	handle, err := sql.Open("pgx", db.DSN)
+	must(t, err)
+	t.Cleanup(func() { handle.Close() })
+	tx, err := handle.BeginTx(t.Context(), nil)
+	must(t, err)
+	defer func() { _ = tx.Rollback() }()
+	_, err = tx.ExecContext(t.Context(), "SET LOCAL client_encoding = LATIN1")
+	must(t, err)
+	_, err = open(t, db).AppendSQLTx(t.Context(), tx, store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Events: events(1)})
+	if err == nil || !strings.Contains(err.Error(), "client_encoding LATIN1") {
+		t.Errorf("the append returns %v", err)
+	}
 }

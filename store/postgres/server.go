@@ -44,7 +44,11 @@ func checkEncodings(conn *pgconn.PgConn) error {
 		return fmt.Errorf("the database has the encoding %s, pupwasm needs UTF8: use one that was made by CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0",
 			encoding)
 	}
-	if encoding := conn.ParameterStatus("client_encoding"); encoding != "" && encoding != "UTF8" {
+	return checkClientEncoding(conn.ParameterStatus("client_encoding"))
+}
+
+func checkClientEncoding(encoding string) error {
+	if encoding != "" && encoding != "UTF8" {
 		return fmt.Errorf("the connection has the client_encoding %s, with which text is not stored as it is given: SET client_encoding = 'UTF8'", encoding)
 	}
 	return nil
