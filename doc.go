@@ -1,0 +1,28 @@
+// Package pupwasm runs projections beside an application: WebAssembly modules, or functions of the application itself, that turn events into
+// rows. Rows and checkpoint are committed in one transaction, so that each event counts once.
+//
+//	append ─► log (events in PostgreSQL or SQLite)
+//	            │ batches, in order of each partition key
+//	            ▼
+//	          Host ─► module (sandboxed WebAssembly) or Consumer (Go)
+//	            │ rows
+//	            ▼
+//	          tables and checkpoint, in one transaction
+//
+// Open a database (package store/postgres or store/sqlite), make its tables, and run a host:
+//
+//	db, err := postgres.New(pool, postgres.Options{}) // or postgres.Open, sqlite.Open
+//	err = db.Migrate(ctx)
+//	host, err := pupwasm.NewHost(db, pupwasm.Options{Folder: "modules"})
+//	go host.Run(ctx)
+//	appended, err := db.AppendTx(ctx, tx, store.AppendOptions{}, …) // in a transaction of the application
+//	err = host.Wait(ctx, "user_counter", appended[0].Position)
+//
+// Any number of hosts may run on one PostgreSQL. They share the segments of each projection, and take over those of a host that dies.
+//
+// # Where to go from here
+//
+// Package store has events and the log, store/postgres and store/sqlite the databases. Package host has the sandbox and its limits, package
+// segments the settings of a worker. Module github.com/pupwasm/pupwasm/guest-sdk is for writing modules, and the command pupwasm
+// does all of this without an application.
+package pupwasm

@@ -1,0 +1,141 @@
+package pupwasm
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"sync"
+
+	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/segments"
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// Options configure a [Host]. Name at least one of Modules and Folder.
+type Options struct {
+	// Modules has modules at its top, as files that end in .wasm: an embed.FS, or os.DirFS. They are loaded once, and Run fails if one does not
+	// load.
+	Modules fs.FS
+	// Folder is a folder of modules on disk. A module that does not load is told in the log, and the others run. New, changed and removed
+	// files are taken up while the host runs, unless NoWatch is set.
+	Folder  string
+	NoWatch bool
+	// Worker are the settings of the work: batches, segments, polling, retries. Its Logger and Once are the host's.
+	Worker segments.Options
+	// Runtime are the settings of the sandbox: limits, the cache of compiled modules, which files are trusted. Its Logger is the host's.
+	Runtime host.Options
+	// Logger receives what happens, and what modules log. Defaults to slog.Default.
+	Logger *slog.Logger
+}
+
+// Host runs projections in this process. It is safe for concurrent use.
+type Host struct {
+	db      store.Store
+	options Options
+
+	mu     sync.Mutex
+	worker *segments.Worker // of Run or RunOnce; nil before
+}
+
+// NewHost prepares a host on a database, which it does not own: *[postgres.Store] or *[sqlite.Store].
+//
+// # Errors
+//
+// [*segments.OptionError], or that there is nothing to run.
+//
+// [postgres.Store]: https://pkg.go.dev/github.com/pupwasm/pupwasm/store/postgres#Store
+// [sqlite.Store]: https://pkg.go.dev/github.com/pupwasm/pupwasm/store/sqlite#Store
+func NewHost(db store.Store, options Options) (*Host, error) {
+	if options.Modules == nil && options.Folder == "" {
+		return nil, errors.New("a host needs Options.Modules or Options.Folder")
+	}
+	if err := options.Worker.Validate(); err != nil {
+		return nil, err
+	}
+	logger := newLogger(options.Logger)
+	options.Worker.Logger, options.Runtime.Logger = logger, logger
+	return &Host{db: db, options: options}, nil
+}
+
+// Run runs the projections until ctx ends; then it finishes the batches under way, releases the segments and returns nil. It waits for a
+// database that is down. A projection that fails stops, and the others go on: see [Host.Status].
+//
+// # Errors
+//
+// [*host.LoadError] of one of Options.Modules, a folder that cannot be read, [*store.UnsafeLogError], [store.ErrNameTaken].
+func (h *Host) Run(ctx context.Context) error { return h.run(ctx, false) }
+
+// RunOnce applies what was appended before it, and returns when that is done: for a test or a job.
+//
+// # Errors
+//
+// Those of Run, ctx's, and what kept a projection from getting there: [*segments.FailedError] and others, joined.
+func (h *Host) RunOnce(ctx context.Context) error { return h.run(ctx, true) }
+
+func (h *Host) run(ctx context.Context, once bool) (err error) {
+	options := h.options.Worker
+	options.Once = once
+	worker, err := segments.New(h.db, options)
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	h.worker = worker
+	h.mu.Unlock()
+	runtime, err := host.NewRuntime(ctx, h.options.Runtime)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, runtime.Close(context.WithoutCancel(ctx))) }()
+	m := &modules{worker: worker, runtime: runtime, logger: h.options.Worker.Logger}
+	if h.options.Modules != nil {
+		if err := m.load(ctx, h.options.Modules); err != nil {
+			return err
+		}
+	}
+	if h.options.Folder == "" {
+		return worker.Run(ctx)
+	}
+	follow, err := m.open(ctx, h.options.Folder, once || h.options.NoWatch, once)
+	if err != nil {
+		return err
+	}
+	following, stop := context.WithCancel(ctx)
+	var beside sync.WaitGroup
+	beside.Go(func() { follow(following) })
+	err = worker.Run(ctx)
+	stop()
+	beside.Wait()
+	return err
+}
+
+// Wait waits until everything up to a position, such as that of an event just appended, is applied to the tables of a projection, whichever
+// host does it.
+//
+// # Errors
+//
+// [*segments.FailedError], [*segments.NotRunError], ctx's.
+func (h *Host) Wait(ctx context.Context, projection string, position int64) error {
+	return segments.WaitForPosition(ctx, h.db, projection, position)
+}
+
+// Status returns the known projections by name, or those of them that are named, with the checkpoint, the owner and the failure of each
+// segment, whichever host runs them. The caller owns the result.
+//
+// # Errors
+//
+// [store.ErrTransient], [store.ErrNotMigrated].
+func (h *Host) Status(ctx context.Context, only ...string) ([]store.ProjectionStatus, error) {
+	return h.db.Status(ctx, only...)
+}
+
+// Progress returns how far each projection is on this host, by name, from memory. The caller owns the result.
+func (h *Host) Progress() []segments.Progress {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.worker == nil {
+		return nil
+	}
+	return h.worker.Progress()
+}

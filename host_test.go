@@ -1,0 +1,146 @@
+package pupwasm_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/pupwasm/pupwasm"
+	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/host/hosttest"
+	"github.com/pupwasm/pupwasm/internal/testwait"
+	"github.com/pupwasm/pupwasm/store/sqlite"
+)
+
+func guest(name string) []byte {
+	return (&hosttest.Guest{Describe: `{"name":"` + name + `","version":1}`}).Wasm()
+}
+
+func open(t *testing.T) *sqlite.Store {
+	t.Helper()
+	db, err := sqlite.Open(filepath.Join(t.TempDir(), "shop.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	if err := db.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+// start runs a host until the test ends.
+func start(t *testing.T, db *sqlite.Store, options pupwasm.Options) *pupwasm.Host {
+	t.Helper()
+	h, err := pupwasm.NewHost(db, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	stopped := make(chan error, 1)
+	go func() { stopped <- h.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-stopped; err != nil {
+			t.Error(err)
+		}
+	})
+	return h
+}
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// runs waits until a host runs just these projections.
+func runs(t *testing.T, h *pupwasm.Host, projections ...string) {
+	t.Helper()
+	testwait.Until(t, "the host runs "+strings.Join(projections, ", "), func() bool {
+		var names []string
+		for _, p := range h.Progress() {
+			if p.Known {
+				names = append(names, p.Projection)
+			}
+		}
+		return strings.Join(names, " ") == strings.Join(projections, " ")
+	})
+}
+
+func TestHost_followsItsFolder(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	write := func(file string, wasm []byte) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(folder, file), wasm, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("a.wasm", guest("first"))
+	write("broken.wasm", []byte("no module"))
+	h := start(t, open(t), pupwasm.Options{Folder: folder, Logger: discard()})
+	runs(t, h, "first")
+	write("b.wasm", guest("second"))
+	runs(t, h, "first", "second")
+	write("a.wasm", guest("third"))
+	runs(t, h, "second", "third")
+	if err := os.Remove(filepath.Join(folder, "b.wasm")); err != nil {
+		t.Fatal(err)
+	}
+	runs(t, h, "third")
+}
+
+func TestHost_aModuleThatDoesNotLoadEndsRun(t *testing.T) {
+	t.Parallel()
+	for name, files := range map[string]fstest.MapFS{
+		"no module":      {"a.wasm": {Data: []byte("no module")}},
+		"one name twice": {"a.wasm": {Data: guest("same")}, "b.wasm": {Data: append(guest("same"), 0, 1, 0)}},
+	} {
+		h, err := pupwasm.NewHost(open(t), pupwasm.Options{Modules: files, Logger: discard()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = h.Run(t.Context())
+		var load *host.LoadError
+		if err == nil || name == "no module" && !errors.As(err, &load) || name != "no module" && !strings.Contains(err.Error(), "are both projection same") {
+			t.Errorf("%s: Run returns %v", name, err)
+		}
+	}
+}
+
+func TestNewHost_saysWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	if _, err := pupwasm.NewHost(open(t), pupwasm.Options{}); err == nil || !strings.Contains(err.Error(), "Options.Modules or Options.Folder") {
+		t.Errorf("the error is %v", err)
+	}
+	h, err := pupwasm.NewHost(open(t), pupwasm.Options{Folder: filepath.Join(t.TempDir(), "missing")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "does not exist") {
+		t.Errorf("Run returns %v", err)
+	}
+}
+
+// TestHost_logsByTheLoggerOfTheApplication has levels as they are there, fields in order, and numbers as numbers.
+func TestHost_logsByTheLoggerOfTheApplication(t *testing.T) {
+	t.Parallel()
+	var lines bytes.Buffer
+	h, err := pupwasm.NewHost(open(t), pupwasm.Options{
+		Modules: fstest.MapFS{"a.wasm": {Data: guest("first")}},
+		Logger:  slog.New(slog.NewJSONHandler(&lines, &slog.HandlerOptions{Level: slog.LevelInfo})),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.RunOnce(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := lines.String(); !strings.Contains(got, `"level":"INFO","msg":"projection installed"`) || !strings.Contains(got, `"projection":"first","module":"a.wasm","version":1`) ||
+		strings.Contains(got, "DEBUG") {
+		t.Errorf("the log is %s", got)
+	}
+}

@@ -1,0 +1,109 @@
+package pupwasm
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+
+	"github.com/rs/zerolog"
+
+	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/segments"
+)
+
+// modules gives a worker the modules of a host.
+type modules struct {
+	worker  *segments.Worker
+	runtime *host.Runtime
+	logger  zerolog.Logger
+}
+
+// load loads every module of a file system.
+func (m *modules) load(ctx context.Context, from fs.FS) error {
+	files, err := fs.Glob(from, "*.wasm")
+	if err != nil {
+		return err
+	}
+	projections := map[string]string{} // the file of each
+	for _, file := range files {
+		wasm, err := fs.ReadFile(from, file)
+		if err != nil {
+			return fmt.Errorf("reading module %s: %w", file, err)
+		}
+		module, err := m.runtime.Load(ctx, file, wasm)
+		if err != nil {
+			return err
+		}
+		name := module.Description.Name
+		if other, taken := projections[name]; taken {
+			return fmt.Errorf("modules %s and %s are both projection %s", other, file, name)
+		}
+		projections[name] = file
+		m.worker.Set(module)
+	}
+	return nil
+}
+
+// open loads the modules of a folder, and returns what takes up the changes of it, until its context ends. With all it waits for those
+// that take long to compile; otherwise they come later.
+func (m *modules) open(ctx context.Context, folder string, still, all bool) (follow func(context.Context), err error) {
+	registry, err := host.NewRegistry(m.runtime, folder)
+	if err != nil {
+		return nil, err
+	}
+	changes, err := registry.Sync(ctx)
+	if err != nil {
+		registry.Close()
+		return nil, err
+	}
+	m.apply(changes)
+	if all {
+		m.collect(ctx, registry)
+	}
+	return func(ctx context.Context) {
+		defer registry.Close()
+		if still {
+			m.collect(ctx, registry)
+			return
+		}
+		err := registry.Watch(ctx, func() {
+			changes, err := registry.Sync(ctx)
+			if err != nil && ctx.Err() == nil {
+				m.logger.Warn().Err(err).Msg("the modules folder cannot be read")
+			}
+			m.apply(changes)
+		})
+		if err != nil {
+			m.logger.Error().Err(err).Msg("the modules folder is not watched")
+		}
+	}, nil
+}
+
+// collect takes up the modules that are still being compiled.
+func (m *modules) collect(ctx context.Context, registry *host.Registry) {
+	for registry.Loading() > 0 {
+		select {
+		case <-registry.Arrived():
+			m.apply(registry.Collect(ctx))
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// apply hands changes of a folder to the worker.
+func (m *modules) apply(changes []host.Change) {
+	for _, change := range changes {
+		switch {
+		case change.Err != nil:
+			m.logger.Error().Str("module", change.File).Err(change.Err).Msg("module does not load")
+		case change.Module == nil:
+			m.worker.Remove(change.Previous.Description.Name)
+		default:
+			if previous := change.Previous; previous != nil && previous.Description.Name != change.Module.Description.Name {
+				m.worker.Remove(previous.Description.Name)
+			}
+			m.worker.Set(change.Module)
+		}
+	}
+}
