@@ -149,3 +149,71 @@ BEGIN
         PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);
     END IF;
 END $$;
+
+-- Hosts that wait for a notification, and until when. Rows are for the hosts among themselves and are lost in a crash, as
+-- their connections are.
+CREATE UNLOGGED TABLE {schema}.sleepers (
+    worker  text PRIMARY KEY,
+    "until" timestamptz NOT NULL
+);
+
+-- doze announces that a worker waits for a notification, and tells whether all is quiet: that no append is under way which
+-- may have looked before. The order is the proof: the announcement is visible, then the locks are looked at. A transaction
+-- that is not seen here and commits events later takes its lock later, finds the announcement and notifies; one that is not
+-- seen because it has ended is within the horizon of the next look. {schema}.horizon() does not do for this: a lock whose
+-- transaction has no position yet holds nothing back.
+CREATE FUNCTION {schema}.doze(of_worker text, for_time interval) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    wakes timestamptz;
+BEGIN
+    -- Nobody waits for the disk: a server that has crashed has no listeners.
+    PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);
+    LOCK TABLE {schema}.sleepers IN SHARE ROW EXCLUSIVE MODE;
+    -- A call that its host has given up may arrive after the host has left.
+    IF NOT EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = of_worker) THEN
+        RETURN false;
+    END IF;
+    wakes := pg_catalog.clock_timestamp() + for_time;
+    INSERT INTO {schema}.sleepers AS s (worker, "until") VALUES (of_worker, wakes)
+        ON CONFLICT (worker) DO UPDATE SET "until" = excluded."until";
+    PERFORM pg_catalog.setval('{schema}.sleep', greatest((extract(epoch FROM wakes) * 1000000)::bigint,
+        pg_catalog.pg_sequence_last_value('{schema}.sleep')));
+    RETURN NOT EXISTS (
+        SELECT FROM pg_catalog.pg_locks l
+        WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.classid = '{schema}.events'::pg_catalog.regclass
+        AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()));
+END $$;
+
+-- awake takes the announcement back, and those that have run out. The value goes to 0 with the last sleeper. The lock keeps
+-- another one's announcement from being overlooked; under a snapshot from before the lock the value is left to run out.
+CREATE FUNCTION {schema}.awake(of_worker text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);
+    LOCK TABLE {schema}.sleepers IN SHARE ROW EXCLUSIVE MODE;
+    DELETE FROM {schema}.sleepers AS s WHERE s.worker = of_worker OR s."until" < pg_catalog.clock_timestamp();
+    IF pg_catalog.current_setting('transaction_isolation') = 'read committed' AND NOT EXISTS (SELECT FROM {schema}.sleepers) THEN
+        PERFORM pg_catalog.setval('{schema}.sleep', 0);
+    END IF;
+END $$;
+
+-- make_schema makes a schema of a projection, and gives it to the projection's role, for hosts that may not create schemas. It runs as the
+-- role that has made the migrations, which may. Who calls it must be a member of the projection's role. The suffix is that of a version,
+-- so that a later version needs no new right. 'pupwasm grant' prints what makes it usable.
+CREATE FUNCTION {schema}.make_schema(projection text, suffix text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    home name := (SELECT nspname FROM pg_namespace WHERE oid = '{schema}'::regnamespace);
+    owner name := home || '__' || projection;
+    place name := CASE WHEN home = 'pupwasm' THEN projection ELSE owner END || suffix;
+BEGIN
+    IF projection !~ '^[a-z][a-z0-9_]{0,29}$' OR projection ~ '__|_$|^pg_' OR suffix !~ '^(__v[1-9][0-9]{0,9}(b[1-9][0-9]{0,5})?)?$'
+        OR projection IN ('public', 'information_schema', 'pupwasm') THEN
+        RAISE EXCEPTION 'no projection has a schema %', projection || suffix;
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = owner AND pg_has_role(session_user, r.oid, 'MEMBER')) THEN
+        RAISE EXCEPTION 'role % is not a member of %', session_user, owner;
+    END IF;
+    EXECUTE format('CREATE SCHEMA %I AUTHORIZATION %I', place, owner);
+    EXECUTE format('COMMENT ON SCHEMA %I IS %L', place, 'pupwasm: tables of a projection');
+END $$;
+REVOKE ALL ON FUNCTION {schema}.make_schema FROM PUBLIC;
