@@ -21,4 +21,4 @@ DROP FUNCTION {schema}.check_position;
 DROP FUNCTION {schema}.horizon;
 DROP FUNCTION {schema}.fence;
 DROP FUNCTION {schema}.may_notify;
-DROP SEQUENCE {schema}.sleep;
+DROP SEQUENCE {schema}.armed_until;

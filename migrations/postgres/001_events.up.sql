@@ -65,14 +65,14 @@ CREATE TABLE {schema}.streams (
     PRIMARY KEY (bounded_context, aggregate_type, aggregate_id)
 );
 
--- What appends look at is a sequence, whose value is until when somebody sleeps, in microseconds since 1970, 0 for nobody.
--- It is visible at once and to every snapshot, where a row would be hidden from a transaction that reads repeatably and
--- began before the host fell asleep; and it is read without a query.
-CREATE SEQUENCE {schema}.sleep MINVALUE 0 START 0;
-SELECT pg_catalog.setval('{schema}.sleep', 0);
+-- Until when a listener is armed, in microseconds since 1970; 0 when none is. Appends check it. A sequence is visible at once
+-- and to every snapshot, and is read without a query; a row would be hidden from a repeatable-read transaction that began
+-- before the listener was armed.
+CREATE SEQUENCE {schema}.armed_until MINVALUE 0 START 0;
+SELECT pg_catalog.setval('{schema}.armed_until', 0);
 
 -- The fence reads it with the rights of whoever inserts.
-GRANT SELECT ON SEQUENCE {schema}.sleep TO PUBLIC;
+GRANT SELECT ON SEQUENCE {schema}.armed_until TO PUBLIC;
 
 -- may_notify tells whether appends notify at all. A transaction that has notified cannot be prepared, and a hint must not
 -- make an append fail: where the server allows two-phase commit, notifications are off unless the setting pupwasm.notify
@@ -106,15 +106,15 @@ BEGIN
                 THEN pg_catalog.set_config('pupwasm.fence_' || TG_RELID, pg_catalog.pg_current_xact_id()::text, true) IS NOT NULL
             END)
         THEN (CASE
-            -- The lock, and only behind it the look for sleepers. An oid beyond 2^31 becomes negative.
+            -- First the lock, then the check for listeners. An oid beyond 2^31 becomes negative.
             WHEN pg_catalog.pg_advisory_xact_lock_shared(TG_RELID::integer,
                     (pg_catalog.set_config('pupwasm.fence_above_' || TG_TABLE_SCHEMA,
                         coalesce(pg_catalog.pg_sequence_last_value('{schema}.events_global_position_seq'), 0)::text, true)::bigint % 2147483648)::integer) IS NOT NULL
-                THEN pg_catalog.pg_sequence_last_value('{schema}.sleep') > 0
+                THEN pg_catalog.pg_sequence_last_value('{schema}.armed_until') > 0
             END)
         END)
     THEN
-        IF pg_catalog.pg_sequence_last_value('{schema}.sleep') > extract(epoch FROM pg_catalog.clock_timestamp()) * 1000000
+        IF pg_catalog.pg_sequence_last_value('{schema}.armed_until') > extract(epoch FROM pg_catalog.clock_timestamp()) * 1000000
             AND {schema}.may_notify()
         THEN
             PERFORM pg_catalog.pg_notify(TG_TABLE_SCHEMA || '.wake', '');

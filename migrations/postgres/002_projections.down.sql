@@ -8,9 +8,9 @@ BEGIN
     END IF;
 END $$;
 DROP FUNCTION {schema}.make_schema;
-DROP FUNCTION {schema}.awake;
-DROP FUNCTION {schema}.doze;
-DROP TABLE {schema}.sleepers;
+DROP FUNCTION {schema}.disarm;
+DROP FUNCTION {schema}.arm;
+DROP TABLE {schema}.listeners;
 DROP FUNCTION {schema}.advance;
 DROP FUNCTION {schema}.pin;
 DROP TABLE {schema}.segments;

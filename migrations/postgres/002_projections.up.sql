@@ -150,49 +150,48 @@ BEGIN
     END IF;
 END $$;
 
--- Hosts that wait for a notification, and until when. Rows are for the hosts among themselves and are lost in a crash, as
--- their connections are.
-CREATE UNLOGGED TABLE {schema}.sleepers (
+-- Hosts that wait for a notification, and until when. Hosts see each other's rows here. A crash loses them, and the hosts'
+-- connections with them.
+CREATE UNLOGGED TABLE {schema}.listeners (
     worker  text PRIMARY KEY,
     "until" timestamptz NOT NULL
 );
 
--- doze announces that a worker waits for a notification, and tells whether all is quiet: that no append is under way which
--- may have looked before. The order is the proof: the announcement is visible, then the locks are looked at. A transaction
--- that is not seen here and commits events later takes its lock later, finds the announcement and notifies; one that is not
--- seen because it has ended is within the horizon of the next look. {schema}.horizon() does not do for this: a lock whose
--- transaction has no position yet holds nothing back.
-CREATE FUNCTION {schema}.doze(of_worker text, for_time interval) RETURNS boolean LANGUAGE plpgsql AS $$
+-- arm makes appends notify for a time, and reports whether no append was in flight that may commit without notifying. The
+-- order is the proof: armed_until is visible before the locks are read. A transaction that is not seen here and commits events
+-- later takes its lock later, finds the listener and notifies; one that is not seen because it has ended is within the horizon
+-- of the next poll. {schema}.horizon() is not enough: a lock whose transaction has no position yet holds nothing back.
+CREATE FUNCTION {schema}.arm(of_worker text, for_time interval) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
-    wakes timestamptz;
+    expires timestamptz;
 BEGIN
-    -- Nobody waits for the disk: a server that has crashed has no listeners.
+    -- It need not wait for the disk: a server that has crashed has no listeners.
     PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);
-    LOCK TABLE {schema}.sleepers IN SHARE ROW EXCLUSIVE MODE;
+    LOCK TABLE {schema}.listeners IN SHARE ROW EXCLUSIVE MODE;
     -- A call that its host has given up may arrive after the host has left.
     IF NOT EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = of_worker) THEN
         RETURN false;
     END IF;
-    wakes := pg_catalog.clock_timestamp() + for_time;
-    INSERT INTO {schema}.sleepers AS s (worker, "until") VALUES (of_worker, wakes)
+    expires := pg_catalog.clock_timestamp() + for_time;
+    INSERT INTO {schema}.listeners AS l (worker, "until") VALUES (of_worker, expires)
         ON CONFLICT (worker) DO UPDATE SET "until" = excluded."until";
-    PERFORM pg_catalog.setval('{schema}.sleep', greatest((extract(epoch FROM wakes) * 1000000)::bigint,
-        pg_catalog.pg_sequence_last_value('{schema}.sleep')));
+    PERFORM pg_catalog.setval('{schema}.armed_until', greatest((extract(epoch FROM expires) * 1000000)::bigint,
+        pg_catalog.pg_sequence_last_value('{schema}.armed_until')));
     RETURN NOT EXISTS (
         SELECT FROM pg_catalog.pg_locks l
         WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.classid = '{schema}.events'::pg_catalog.regclass
         AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()));
 END $$;
 
--- awake takes the announcement back, and those that have run out. The value goes to 0 with the last sleeper. The lock keeps
--- another one's announcement from being overlooked; under a snapshot from before the lock the value is left to run out.
-CREATE FUNCTION {schema}.awake(of_worker text) RETURNS void LANGUAGE plpgsql AS $$
+-- disarm takes arm back, and deletes listeners whose time is over. Without listeners armed_until becomes 0. The lock makes
+-- sure that no listener is overlooked; under a snapshot from before the lock, armed_until is left to run out.
+CREATE FUNCTION {schema}.disarm(of_worker text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);
-    LOCK TABLE {schema}.sleepers IN SHARE ROW EXCLUSIVE MODE;
-    DELETE FROM {schema}.sleepers AS s WHERE s.worker = of_worker OR s."until" < pg_catalog.clock_timestamp();
-    IF pg_catalog.current_setting('transaction_isolation') = 'read committed' AND NOT EXISTS (SELECT FROM {schema}.sleepers) THEN
-        PERFORM pg_catalog.setval('{schema}.sleep', 0);
+    LOCK TABLE {schema}.listeners IN SHARE ROW EXCLUSIVE MODE;
+    DELETE FROM {schema}.listeners AS l WHERE l.worker = of_worker OR l."until" < pg_catalog.clock_timestamp();
+    IF pg_catalog.current_setting('transaction_isolation') = 'read committed' AND NOT EXISTS (SELECT FROM {schema}.listeners) THEN
+        PERFORM pg_catalog.setval('{schema}.armed_until', 0);
     END IF;
 END $$;
 

@@ -54,7 +54,7 @@ var errSilent = errors.New("the server is silent")
 // dropIdle closes the idle connections of all pools when one has fallen silent: the others are no better, and each would have to be
 // waited for.
 func (s *Store) dropIdle() {
-	for _, pool := range []*pgxpool.Pool{s.pool, s.control, s.looks} {
+	for _, pool := range []*pgxpool.Pool{s.pool, s.control, s.polls} {
 		pool.Reset()
 	}
 }
