@@ -52,7 +52,7 @@ func (s *spy) heard(t *testing.T) (n int) {
 // announcement identifies the one that stands: a new announcement has another.
 func (i *idler) announcement(t *testing.T) int64 {
 	t.Helper()
-	return i.count(t, "SELECT coalesce(max(xmin::text::bigint), 0) FROM pupwasm.sleepers")
+	return i.count(t, "SELECT coalesce(max(xmin::text::bigint), 0) FROM pupwasm.listeners")
 }
 
 // awaitEverywhere waits until all segments have passed a position.
@@ -119,7 +119,7 @@ func TestNotify_sparesManyWhoAppend(t *testing.T) {
 		i.awaitSleep(t)
 		appended, stop := crowdOf(t, i.store)
 		testwait.Until(t, "the announcement is taken back", func() bool {
-			return i.count(t, "SELECT count(*) FROM pupwasm.sleepers") == 0
+			return i.count(t, "SELECT count(*) FROM pupwasm.listeners") == 0
 		})
 		spy := newSpy(t, db)
 		from := appended.Load()
@@ -260,7 +260,7 @@ func TestNotify_twoHostsDozeAndRise(t *testing.T) {
 		i.awaitSleep(t)
 		t.Run("beside another", func(t *testing.T) {
 			other := newIdler(t, db, openPostgres(t, db))
-			testwait.Until(t, "both sleep", func() bool { return other.count(t, "SELECT count(*) FROM pupwasm.sleepers") == 2 })
+			testwait.Until(t, "both sleep", func() bool { return other.count(t, "SELECT count(*) FROM pupwasm.listeners") == 2 })
 		})
 		i.append(t)
 	}

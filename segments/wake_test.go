@@ -64,7 +64,7 @@ func (i *idler) count(t *testing.T, query string) (n int64) {
 func (i *idler) awaitSleep(t *testing.T) {
 	t.Helper()
 	testwait.Until(t, "the worker announces that it sleeps", func() bool {
-		return i.count(t, `SELECT count(*) FROM pupwasm.sleepers WHERE "until" > clock_timestamp()`) == 1
+		return i.count(t, `SELECT count(*) FROM pupwasm.listeners WHERE "until" > clock_timestamp()`) == 1
 	})
 }
 
@@ -198,7 +198,7 @@ func TestNotify_leavesNoAnnouncementBehind(t *testing.T) {
 		i.awaitSleep(t)
 	})
 	i.conn = db.Connect(t)
-	if n := i.count(t, "SELECT (SELECT count(*) FROM pupwasm.sleepers) + last_value FROM pupwasm.sleep"); n != 0 {
+	if n := i.count(t, "SELECT (SELECT count(*) FROM pupwasm.listeners) + last_value FROM pupwasm.armed_until"); n != 0 {
 		t.Errorf("%d announcements are left", n)
 	}
 }

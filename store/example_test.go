@@ -1,46 +1,10 @@
 package store_test
 
 import (
-	"context"
 	"fmt"
-	"os"
-	"path/filepath"
-	"sync"
 
-	"github.com/pupwasm/pupwasm/migrations"
 	"github.com/pupwasm/pupwasm/store"
-	"github.com/pupwasm/pupwasm/store/sqlite"
 )
-
-func ExampleGroupAppender() {
-	ctx := context.Background()
-	folder, _ := os.MkdirTemp("", "pupwasm")
-	defer os.RemoveAll(folder)
-	path := filepath.Join(folder, "shop.db")
-	db, _ := sqlite.OpenSQL(path)
-	migrator, _ := migrations.New(db, migrations.SQLite, "pupwasm")
-	_, _ = migrator.Up(ctx)
-	_ = db.Close()
-	s, _ := sqlite.Open(path, sqlite.Options{})
-	defer s.Close()
-
-	group, _ := store.NewGroupAppender(s, store.GroupOptions{})
-	order := store.Stream{BoundedContext: "shop", AggregateType: "order", AggregateID: "42"}
-	var callers sync.WaitGroup
-	for range 2 {
-		callers.Go(func() {
-			_, err := group.Append(ctx, store.AppendOptions{}, store.StreamAppend{
-				Stream: order, Expected: store.NoStream(), Events: []store.Event{{Type: "placed"}},
-			})
-			fmt.Println(err)
-		})
-	}
-	callers.Wait()
-	group.Close()
-	// Unordered output:
-	// <nil>
-	// version conflict on stream shop/order/42: expected no stream, it is at version 1
-}
 
 func ExampleFolder() {
 	text, number := store.Type{Kind: store.KindText}, store.Type{Kind: store.KindI64}

@@ -8,12 +8,13 @@ import (
 	"math/rand/v2"
 )
 
-// keyIndex finds a row by its key, in memory that is used again from one use to the next. It has places and hashes only: who asks
-// compares the keys, which stand in the rows.
+// keyIndex finds the last row that touched a key. It holds places and hashes only: the caller compares the keys, which are in
+// the rows. A map from hash to place takes 6 to 16% more processor time for a fold of BenchmarkFolder, and 10% for one of
+// BenchmarkFolder_Fold in package host.
 type keyIndex struct {
 	seed    maphash.Seed
 	secrets [2]uint64 // so that nobody can choose keys of the same hash
-	slots   []keySlot // by hash; a power of two, twice as many as are taken at least
+	slots   []keySlot // by hash; a power of two, at least twice as many as are taken
 	taken   int
 }
 
@@ -22,7 +23,7 @@ type keySlot struct {
 	place place
 }
 
-// place is where a row stands in the steps. The zero place is none.
+// place is where a row is in the steps. The zero place is none.
 type place struct{ step, row uint32 } // both from 1
 
 func placeOf(step, row int) place { return place{uint32(step) + 1, uint32(row) + 1} }

@@ -45,8 +45,6 @@ var appendWays = []appendWay{
 	{"append", []int{1, 10, 1000}, []int{1, 4, 16}, true, openAppend},
 	{"append, one stream", []int{5000}, []int{1}, true, openStream},
 	{"bulk", []int{1000, 5000}, []int{1, 4}, true, openBulk},
-	{"group", []int{1}, []int{1, 16, 64}, true, openGroup},
-	{"group, one commit", []int{1}, []int{16, 64}, true, openLargeGroup},
 }
 
 // appendBench is the database that all ways append to.
@@ -243,31 +241,6 @@ func openBulk(_ context.Context, b *appendBench, writers int) (appendOnce, func(
 	return once, s.Close, nil
 }
 
-func openGroup(_ context.Context, b *appendBench, _ int) (appendOnce, func(), error) {
-	return b.group(store.GroupOptions{})
-}
-
-func openLargeGroup(_ context.Context, b *appendBench, _ int) (appendOnce, func(), error) {
-	return b.group(store.GroupOptions{CommitsMax: 1})
-}
-
-func (b *appendBench) group(options store.GroupOptions) (appendOnce, func(), error) {
-	s, err := b.store(4)
-	if err != nil {
-		return nil, nil, err
-	}
-	g, err := store.NewGroupAppender(s, options)
-	if err != nil {
-		s.Close()
-		return nil, nil, err
-	}
-	once := func(ctx context.Context, random *rand.Rand, events int) error {
-		_, err := g.Append(ctx, store.AppendOptions{}, appendsOf(random, b.streams, events)...)
-		return err
-	}
-	return once, func() { g.Close(); s.Close() }, nil
-}
-
 func (r *report) addAppend(way string, events, writers int, rate float64) {
 	if a := r.appended(way, events, writers); a != nil {
 		a.Rates = append(a.Rates, rate)
@@ -302,7 +275,6 @@ func (r *report) appendRatios() (ratios []ratio) {
 		plain := r.appended("insert", 1, writers)
 		add(plain, r.appended("insert without fence", 1, writers))
 		add(r.appended("append", 1, writers), plain)
-		add(r.appended("group", 1, writers), plain)
 	}
 	add(r.appended("loop in the server", loopLength, 1), r.appended("loop in the server without fence", loopLength, 1))
 	return ratios

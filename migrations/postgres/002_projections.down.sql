@@ -7,6 +7,10 @@ BEGIN
         RAISE EXCEPTION 'projections are installed, whose rows nobody could continue: run ''pupwasm reset NAME'' for each of them first: %', installed;
     END IF;
 END $$;
+DROP FUNCTION {schema}.make_schema;
+DROP FUNCTION {schema}.disarm;
+DROP FUNCTION {schema}.arm;
+DROP TABLE {schema}.listeners;
 DROP FUNCTION {schema}.advance;
 DROP FUNCTION {schema}.pin;
 DROP TABLE {schema}.segments;

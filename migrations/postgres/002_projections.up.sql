@@ -149,3 +149,70 @@ BEGIN
         PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);
     END IF;
 END $$;
+
+-- Hosts that wait for a notification, and until when. Hosts see each other's rows here. A crash loses them, and the hosts'
+-- connections with them.
+CREATE UNLOGGED TABLE {schema}.listeners (
+    worker  text PRIMARY KEY,
+    "until" timestamptz NOT NULL
+);
+
+-- arm makes appends notify for a time, and reports whether no append was in flight that may commit without notifying. The
+-- order is the proof: armed_until is visible before the locks are read. A transaction that is not seen here and commits events
+-- later takes its lock later, finds the listener and notifies; one that is not seen because it has ended is within the horizon
+-- of the next poll. {schema}.horizon() is not enough: a lock whose transaction has no position yet holds nothing back.
+CREATE FUNCTION {schema}.arm(of_worker text, for_time interval) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    expires timestamptz;
+BEGIN
+    -- It need not wait for the disk: a server that has crashed has no listeners.
+    PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);
+    LOCK TABLE {schema}.listeners IN SHARE ROW EXCLUSIVE MODE;
+    -- A call that its host has given up may arrive after the host has left.
+    IF NOT EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = of_worker) THEN
+        RETURN false;
+    END IF;
+    expires := pg_catalog.clock_timestamp() + for_time;
+    INSERT INTO {schema}.listeners AS l (worker, "until") VALUES (of_worker, expires)
+        ON CONFLICT (worker) DO UPDATE SET "until" = excluded."until";
+    PERFORM pg_catalog.setval('{schema}.armed_until', greatest((extract(epoch FROM expires) * 1000000)::bigint,
+        pg_catalog.pg_sequence_last_value('{schema}.armed_until')));
+    RETURN NOT EXISTS (
+        SELECT FROM pg_catalog.pg_locks l
+        WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.classid = '{schema}.events'::pg_catalog.regclass
+        AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()));
+END $$;
+
+-- disarm takes arm back, and deletes listeners whose time is over. Without listeners armed_until becomes 0. The lock makes
+-- sure that no listener is overlooked; under a snapshot from before the lock, armed_until is left to run out.
+CREATE FUNCTION {schema}.disarm(of_worker text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);
+    LOCK TABLE {schema}.listeners IN SHARE ROW EXCLUSIVE MODE;
+    DELETE FROM {schema}.listeners AS l WHERE l.worker = of_worker OR l."until" < pg_catalog.clock_timestamp();
+    IF pg_catalog.current_setting('transaction_isolation') = 'read committed' AND NOT EXISTS (SELECT FROM {schema}.listeners) THEN
+        PERFORM pg_catalog.setval('{schema}.armed_until', 0);
+    END IF;
+END $$;
+
+-- make_schema makes a schema of a projection, and gives it to the projection's role, for hosts that may not create schemas. It runs as the
+-- role that has made the migrations, which may. Who calls it must be a member of the projection's role. The suffix is that of a version,
+-- so that a later version needs no new right. 'pupwasm grant' prints what makes it usable.
+CREATE FUNCTION {schema}.make_schema(projection text, suffix text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    home name := (SELECT nspname FROM pg_namespace WHERE oid = '{schema}'::regnamespace);
+    owner name := home || '__' || projection;
+    place name := CASE WHEN home = 'pupwasm' THEN projection ELSE owner END || suffix;
+BEGIN
+    IF projection !~ '^[a-z][a-z0-9_]{0,29}$' OR projection ~ '__|_$|^pg_' OR suffix !~ '^(__v[1-9][0-9]{0,9}(b[1-9][0-9]{0,5})?)?$'
+        OR projection IN ('public', 'information_schema', 'pupwasm') THEN
+        RAISE EXCEPTION 'no projection has a schema %', projection || suffix;
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = owner AND pg_has_role(session_user, r.oid, 'MEMBER')) THEN
+        RAISE EXCEPTION 'role % is not a member of %', session_user, owner;
+    END IF;
+    EXECUTE format('CREATE SCHEMA %I AUTHORIZATION %I', place, owner);
+    EXECUTE format('COMMENT ON SCHEMA %I IS %L', place, 'pupwasm: tables of a projection');
+END $$;
+REVOKE ALL ON FUNCTION {schema}.make_schema FROM PUBLIC;

@@ -11,13 +11,13 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// Begin opens a unit of work. See [store.Catalogue].
+// Begin opens a transaction. See [store.Catalogue].
 func (c *catalogue) Begin(claim store.Claim) store.Tx {
-	return &unit{catalogue: c, claim: claim, params: c.params.Get().(*parameters)}
+	return &tx{catalogue: c, claim: claim, params: c.params.Get().(*parameters)}
 }
 
-// unit is one unit of work. It holds a connection from its first query, or for the commit alone.
-type unit struct {
+// tx is one transaction of a segment. It holds a connection from its first query on, or for the commit alone.
+type tx struct {
 	catalogue *catalogue
 	claim     store.Claim
 	conn      *pgxpool.Conn
@@ -25,7 +25,7 @@ type unit struct {
 	begun     bool
 	foreign   bool // SQL of a module may have left something in the session
 	deadline  deadline
-	params    *parameters // nil when the unit has ended
+	params    *parameters // nil when the transaction has ended
 }
 
 // rollbackTimeout bounds the wait for a server that no longer answers.
@@ -41,26 +41,26 @@ var (
 )
 
 // Query runs a query of the catalogue. See [store.Tx].
-func (u *unit) Query(ctx context.Context, query int, arguments []store.Value, rows *store.Rows) error {
-	entry := &u.catalogue.queries[query]
-	u.deadline.asked(u.catalogue.store, entry)
-	ctx, cancel := u.deadline.within(ctx, true)
+func (x *tx) Query(ctx context.Context, query int, arguments []store.Value, rows *store.Rows) error {
+	entry := &x.catalogue.queries[query]
+	x.deadline.asked(x.catalogue.store, entry)
+	ctx, cancel := x.deadline.within(ctx, true)
 	defer cancel()
-	first := !u.begun
-	p, err := u.pipeline(ctx)
+	first := !x.begun
+	p, err := x.pipeline(ctx)
 	if err != nil {
-		return u.deadline.judge(err)
+		return x.deadline.attributeError(err)
 	}
 	if first { // a commit's fence pins the settings by itself
-		u.params.reset()
-		u.params.add(pinParams[0], u.catalogue.store.transactionLimits())
-		p.send(&statement{sql: u.catalogue.store.queries.pin, params: pinParams}, u.params.values())
+		x.params.reset()
+		x.params.add(pinParams[0], x.catalogue.store.transactionLimits())
+		p.send(&statement{sql: x.catalogue.store.queries.pin, params: pinParams}, x.params.values())
 	}
-	u.params.reset()
+	x.params.reset()
 	for i, t := range entry.params {
-		u.params.add(t, arguments[i])
+		x.params.add(t, arguments[i])
 	}
-	p.send(entry, u.params.values())
+	p.send(entry, x.params.values())
 	rows.Reset(len(entry.results))
 	err = p.finish(func(of *statementResult) error {
 		if of.statement != entry {
@@ -69,49 +69,49 @@ func (u *unit) Query(ctx context.Context, query int, arguments []store.Value, ro
 		return of.collect(rows)
 	})
 	if err != nil {
-		u.giveBack()
+		x.giveBack()
 	}
-	return u.deadline.judge(err)
+	return x.deadline.attributeError(err)
 }
 
 // Commit applies the steps and moves the checkpoint. See [store.Tx].
 //
 // BEGIN, fence and checkpoint, rows, COMMIT go out together and are answered together. The fence comes first: when it
 // raises, the server skips the rest.
-func (u *unit) Commit(ctx context.Context, commit store.Commit) error {
-	defer u.Rollback()
-	u.deadline.writes(u.catalogue, commit.Steps)
-	ctx, cancel := u.deadline.within(ctx, false)
+func (x *tx) Commit(ctx context.Context, commit store.Commit) error {
+	defer x.Rollback()
+	x.deadline.writes(x.catalogue, commit.Steps)
+	ctx, cancel := x.deadline.within(ctx, false)
 	defer cancel()
-	if u.native != nil && u.conn.Conn().PgConn().TxStatus() != 'T' {
+	if x.native != nil && x.conn.Conn().PgConn().TxStatus() != 'T' {
 		return errEnded
 	}
-	if u.begun { // what was queried before is lost with the transaction
-		return u.deadline.judge(u.commit(ctx, &commit))
+	if x.begun { // what was queried before is lost with the transaction
+		return x.deadline.attributeError(x.commit(ctx, &commit))
 	}
-	return u.deadline.judge(withoutNames(func() error {
-		u.giveBack()
-		return u.commit(ctx, &commit)
+	return x.deadline.attributeError(retryUncached(func() error {
+		x.giveBack()
+		return x.commit(ctx, &commit)
 	}))
 }
 
-func (u *unit) commit(ctx context.Context, commit *store.Commit) error {
-	p, err := u.pipeline(ctx)
+func (x *tx) commit(ctx context.Context, commit *store.Commit) error {
+	p, err := x.pipeline(ctx)
 	if err != nil {
 		return err
 	}
-	p.send(&u.catalogue.store.advance, u.catalogue.fence(u.params, &u.claim, commit))
+	p.send(&x.catalogue.store.advance, x.catalogue.fence(x.params, &x.claim, commit))
 	for i := range commit.Steps {
-		p.sendStep(u.catalogue, u.params, &commit.Steps[i])
+		p.sendStep(x.catalogue, x.params, &commit.Steps[i])
 	}
 	p.send(&commitStatement, nil)
-	if u.foreign {
+	if x.foreign {
 		for i := range resetStatements {
 			p.send(&resetStatements[i], nil)
 		}
 	}
 	err = p.finish((*statementResult).drain)
-	u.foreign = u.foreign && err != nil
+	x.foreign = x.foreign && err != nil
 	return err
 }
 
@@ -162,18 +162,18 @@ func (p *pipeline) sendStep(c *catalogue, params *parameters, step *store.Step) 
 		if row == 0 {
 			p.send(statement, params.values())
 		} else {
-			p.again(statement, params.values())
+			p.rebind(statement, params.values())
 		}
 	}
 }
 
-// rowsAtOnce is how many rows of a large step go out together: the server writes them while those behind them are put into its form.
+// rowsAtOnce is how many rows of a large step are sent together. The server writes them while the next are encoded.
 const rowsAtOnce = 2048
 
 // sendRows sends a step as arrays, one a column. Parts of it keep the order of its rows, and so of the locks that they take.
 func (p *pipeline) sendRows(statement *statement, params *parameters, step store.Step) {
 	send := p.send
-	for left := step; left.Count > 0; send = p.again {
+	for left := step; left.Count > 0; send = p.rebind {
 		part := left
 		part.Count = min(left.Count, rowsAtOnce)
 		left.Count, left.Values = left.Count-part.Count, left.Values[part.Count*step.Width:]
@@ -188,22 +188,22 @@ func (p *pipeline) sendRows(statement *statement, params *parameters, step store
 	}
 }
 
-// Rollback ends the unit of work. See [store.Tx].
-func (u *unit) Rollback() {
-	u.giveBack()
-	if u.params != nil {
-		u.catalogue.params.Put(u.params)
-		u.params = nil
+// Rollback ends the transaction. See [store.Tx].
+func (x *tx) Rollback() {
+	x.giveBack()
+	if x.params != nil {
+		x.catalogue.params.Put(x.params)
+		x.params = nil
 	}
 }
 
 // giveBack returns the connection, outside of a transaction.
-func (u *unit) giveBack() {
-	if u.conn == nil {
+func (x *tx) giveBack() {
+	if x.conn == nil {
 		return
 	}
-	conn, foreign := u.conn, u.foreign
-	u.conn, u.native, u.begun, u.foreign = nil, nil, false, false
+	conn, foreign := x.conn, x.foreign
+	x.conn, x.native, x.begun, x.foreign = nil, nil, false, false
 	// The caller's context may be over; a connection in a transaction must not go back to the pool.
 	rollback(conn, foreign)
 	boundRows(conn, eventBytesMax)
@@ -232,30 +232,30 @@ func rollback(conn *pgxpool.Conn, foreign bool) {
 	}
 }
 
-// pipeline starts a pipeline on the unit's connection, and begins the transaction with it when there is none.
-func (u *unit) pipeline(ctx context.Context) (*pipeline, error) {
-	if err := u.connect(ctx); err != nil {
+// pipeline starts a pipeline on the connection, and begins the transaction with it when there is none.
+func (x *tx) pipeline(ctx context.Context) (*pipeline, error) {
+	if err := x.connect(ctx); err != nil {
 		return nil, err
 	}
-	p := u.catalogue.store.startPipeline(ctx, u.conn)
-	p.deadline = &u.deadline
-	if !u.begun {
-		u.begun, u.foreign = true, u.catalogue.foreign
+	p := x.catalogue.store.startPipeline(ctx, x.conn)
+	p.deadline = &x.deadline
+	if !x.begun {
+		x.begun, x.foreign = true, x.catalogue.foreign
 		p.send(&beginStatement, nil)
 	}
 	return p, nil
 }
 
-// connect takes a connection, unless the unit has one.
-func (u *unit) connect(ctx context.Context) error {
-	if u.conn != nil {
+// connect takes a connection, unless there is one.
+func (x *tx) connect(ctx context.Context) error {
+	if x.conn != nil {
 		return nil
 	}
-	conn, err := u.catalogue.store.acquire(ctx)
+	conn, err := x.catalogue.store.acquire(ctx)
 	if err != nil {
 		return translate(err)
 	}
-	u.conn = conn
+	x.conn = conn
 	boundRows(conn, store.ResultBytesMax)
 	return nil
 }

@@ -72,7 +72,7 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
-// BenchmarkCommit measures a unit of work, from mutations on: an empty one, and one with rows that are added up or inserted.
+// BenchmarkCommit measures a transaction, from mutations on: an empty one, and one with rows that are added up or inserted.
 func BenchmarkCommit(b *testing.B) {
 	for _, shape := range []struct {
 		name     string

@@ -41,7 +41,7 @@ func (s *Store) Install(ctx context.Context, projection *store.Projection, segme
 		return nil, translate(err)
 	}
 	if !s.options.Lazy {
-		c.warm(ctx)
+		c.rehearse(ctx)
 	}
 	return c, nil
 }

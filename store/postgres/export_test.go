@@ -7,17 +7,17 @@ import (
 	"github.com/pupwasm/pupwasm/store/postgres/internal/grammar"
 )
 
-// ConnectionsBeside are those that a store that is warm has, beside the ones for events and batches.
-const ConnectionsBeside = controlConnections + lookConnections
+// ConnectionsBeside is how many connections a store keeps open beside those for events and batches.
+const ConnectionsBeside = controlConnections + pollConnections
 
 // UseClock makes the store take the time from an SQL expression, for tests that move it. The store must not be in use.
 func (s *Store) UseClock(expression string) { s.queries = queriesFor(s.options.Schema, expression) }
 
-// BearSilence sets how long, beyond a statement's own limit, its answer is waited for.
-func (s *Store) BearSilence(wait time.Duration) { s.silence = wait }
+// SetSilenceMax sets how long the store waits for an answer beyond a statement's own limit.
+func (s *Store) SetSilenceMax(wait time.Duration) { s.silence = wait }
 
-// NamesOff tells whether the store has found out that prepared statements are lost.
-func (s *Store) NamesOff() bool { return s.namesOff.Load() }
+// StmtCacheOff reports whether the store has found that prepared statements are lost.
+func (s *Store) StmtCacheOff() bool { return s.stmtCacheOff.Load() }
 
 // PingAtOnce has idle connections pinged however short they were idle.
 func (s *Store) PingAtOnce(timeout time.Duration) { s.pingAfter, s.pingTimeout = 0, timeout }

@@ -10,26 +10,26 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// Horizon tells how far it is safe to read. It is one statement in a transaction of its own: the read that follows has to
-// take its snapshot after it.
+// Horizon returns how far it is safe to read. It is one statement in a transaction of its own: the read that follows must take
+// its snapshot after it.
 func (s *Store) Horizon(ctx context.Context) (store.Horizon, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	conn, err := s.looks.Acquire(ctx)
+	conn, err := s.polls.Acquire(ctx)
 	if err != nil {
 		return store.Horizon{}, translate(err)
 	}
 	defer conn.Release()
 	var h store.Horizon
-	err = withoutNames(func() error {
+	err = retryUncached(func() error {
 		p := s.startPipeline(ctx, conn)
-		p.send(&s.look, nil)
+		p.send(&s.poll, nil)
 		return p.finish(func(of *statementResult) error { return readHorizon(of.reader, &h) })
 	})
 	return h, err
 }
 
-// readHorizon reads the one row of a look, in binary.
+// readHorizon decodes the one row of a poll.
 func readHorizon(rows *pgconn.ResultReader, h *store.Horizon) error {
 	return readOfLog(rows, func(values [][]byte) error {
 		if len(values) != 6 || len(values[0]) != 8 || len(values[1]) != 8 || len(values[2]) != 4 {

@@ -293,7 +293,7 @@ func TestHorizon_preparedTransaction(t *testing.T) {
 		must(t, err)
 		peeked.Log = store.LogID{}
 		if peeked != horizonOf(t, s) {
-			t.Errorf("a look that reads finds %+v", peeked)
+			t.Errorf("a poll that reads finds %+v", peeked)
 		}
 		execute(t, db.Connect(t), outcome+" PREPARED '"+id+"'")
 		if h := horizonOf(t, s); h.Position != head || h.Prepared != "" {

@@ -298,8 +298,8 @@ func (i *installer) confineStatement(ctx context.Context, s *statement, returns,
 		}
 	}
 	s.sql = fmt.Sprintf("%s%s(%s)", call, function, strings.Join(arguments, ", "))
-	if s.kept != "" {
-		s.keep()
+	if s.cachedAs != "" {
+		s.cache()
 	}
 	return nil
 }

@@ -106,6 +106,6 @@ func (s *Store) Leave(ctx context.Context, worker store.Worker) error {
 	if _, err := s.control.Exec(ctx, s.queries.leave, worker.Name, worker.Incarnation); err != nil {
 		return translate(err)
 	}
-	_, err := s.control.Exec(ctx, s.queries.awakeGone, worker.Name)
+	_, err := s.control.Exec(ctx, s.queries.disarmGone, worker.Name)
 	return translate(err)
 }

@@ -24,8 +24,8 @@ const (
 	stateOutOfMemory        = "53200"
 )
 
-// transactionLimits are the limits of a projection's transaction as the function pin takes them. The server's own limit of a transaction
-// is for a host that is gone: one that lives notices first, and has words for it.
+// transactionLimits are the limits of a projection's transaction as the function pin takes them. The server's own limit on a
+// transaction is for a host that is gone: a live one notices first, and reports a better error.
 func (s *Store) transactionLimits() store.Value {
 	milliseconds := func(limit, beyond time.Duration) store.Value {
 		if limit < 0 {
@@ -44,7 +44,7 @@ func (s *Store) installLimits() []int64 {
 	return []int64{max(s.options.StatementTimeout.Milliseconds(), 0), 0, 0}
 }
 
-// deadline is the time that a unit of work has from its first statement on, and whose SQL it is that takes it.
+// deadline is the time that a transaction has from its first statement on, and whose SQL takes it.
 type deadline struct {
 	store  *Store
 	until  time.Time // zero for none
@@ -82,8 +82,8 @@ func (d *deadline) blame(name string) {
 	}
 }
 
-// errOvertime is why the context of a unit of work has ended that takes too long.
-var errOvertime = errors.New("the unit of work takes too long")
+// errOvertime is the cause that ends the context of a transaction that takes too long.
+var errOvertime = errors.New("the transaction takes too long")
 
 // within bounds a call. One statement has its own limit on the server, so that a longer silence says that the server is gone; several
 // statements of a module may take longer.
@@ -121,10 +121,10 @@ func (d *deadline) exceeded(s *statement, err error) error {
 	return nil
 }
 
-// judge looks at what a call has ended with when its time was up. A server that does not answer any more is to blame itself.
-func (d *deadline) judge(err error) error {
+// attributeError looks at what a call has ended with when its time was up. A server that does not answer any more is to blame itself.
+func (d *deadline) attributeError(err error) error {
 	var limit *store.LimitError
-	if errors.Is(err, store.ErrTransient) && !errors.As(err, &limit) && errors.Is(context.Cause(d.ctx), errOvertime) && d.store.lives() {
+	if errors.Is(err, store.ErrTransient) && !errors.As(err, &limit) && errors.Is(context.Cause(d.ctx), errOvertime) && d.store.answers() {
 		return d.overtime()
 	}
 	return err
@@ -162,8 +162,8 @@ const eventBytesMax = 1<<30 - 1
 // boundRows bounds a row that is read on a connection. It is read as a whole, before any of it can be counted.
 func boundRows(conn *pgxpool.Conn, bytes int) { conn.Conn().PgConn().Frontend().SetMaxBodyLen(bytes) }
 
-// lives tells whether the server answers on another connection.
-func (s *Store) lives() bool {
+// answers reports whether the server answers on another connection.
+func (s *Store) answers() bool {
 	ctx, cancel := context.WithTimeout(context.Background(), s.pingTimeout)
 	defer cancel()
 	return s.control.Ping(ctx) == nil

@@ -10,19 +10,19 @@ import (
 )
 
 // Native returns the transaction as a [pgx.Tx] that does not end it. See [store.NativeTx].
-func (u *unit) Native(ctx context.Context) (any, error) {
-	if err := u.connect(ctx); err != nil {
+func (x *tx) Native(ctx context.Context) (any, error) {
+	if err := x.connect(ctx); err != nil {
 		return nil, err
 	}
-	if u.native == nil {
-		tx, err := beginOn(ctx, u.conn.Conn(), u.begun)
+	if x.native == nil {
+		begun, err := beginOn(ctx, x.conn.Conn(), x.begun)
 		if err != nil {
-			u.giveBack()
+			x.giveBack()
 			return nil, translate(err)
 		}
-		u.begun, u.native = true, lentTx{tx}
+		x.begun, x.native = true, lentTx{begun}
 	}
-	return u.native, nil
+	return x.native, nil
 }
 
 // beginOn begins a transaction of the driver, or joins one that has begun.
@@ -48,4 +48,4 @@ func (lentTx) Commit(context.Context) error { return errLent }
 // Rollback refuses: an error that the handler returns rolls back.
 func (lentTx) Rollback(context.Context) error { return errLent }
 
-var _ store.NativeTx = (*unit)(nil)
+var _ store.NativeTx = (*tx)(nil)

@@ -16,9 +16,9 @@ import (
 var _ store.Notifier = (*Store)(nil)
 
 const (
-	// pingInterval is how long a listener that hears nothing takes its connection for good.
+	// pingInterval is how long a listener that receives nothing trusts its connection.
 	pingInterval = 15 * time.Second
-	// pingPatience is how long a ping may be under way.
+	// pingPatience is how long a ping may take.
 	pingPatience = 5 * time.Second
 )
 
@@ -30,8 +30,8 @@ var (
 
 // Listen waits for notifications of appends. See [store.Notifier].
 //
-// A ping goes through another connection, since an answer on the same one would prove nothing: behind a pooler that
-// works by transaction, LISTEN is said to a connection that the listener is parted from at once.
+// It sends a ping through another connection, since an answer on the same one would prove nothing: a pooler in transaction
+// mode runs LISTEN on a server connection that it takes from the listener at once.
 func (s *Store) Listen(ctx context.Context, wake func()) error {
 	config := s.pool.Config().ConnConfig
 	config.OnNotification = nil // the pools ignore them
@@ -81,7 +81,7 @@ func (l *listener) begin(ctx context.Context) error {
 	return nil
 }
 
-// prove sends a ping and waits until anything arrives. The first time it takes the ping itself.
+// prove sends a ping and waits until anything arrives. The first time only the ping itself counts.
 func (l *listener) prove(ctx context.Context, wake func()) error {
 	within, cancel := context.WithTimeout(ctx, pingPatience)
 	defer cancel()
@@ -127,7 +127,7 @@ func (l *listener) hear(ctx context.Context, wait time.Duration, wake func()) (h
 	return true, nil
 }
 
-// closeWithin takes leave of the server, which may have gone.
+// closeWithin says goodbye to the server, which may be gone.
 func closeWithin(conn *pgx.Conn, patience time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -141,14 +141,14 @@ func token() string {
 	return hex.EncodeToString(name)
 }
 
-// Arm announces a wait. See [store.Notifier].
+// Arm makes appends notify. See [store.Notifier].
 func (s *Store) Arm(ctx context.Context, worker string, d time.Duration) (quiet bool, err error) {
-	err = s.control.QueryRow(ctx, s.queries.doze, worker, d).Scan(&quiet)
+	err = s.control.QueryRow(ctx, s.queries.arm, worker, d).Scan(&quiet)
 	return quiet, translate(err)
 }
 
-// Disarm takes an announcement back. See [store.Notifier].
+// Disarm takes Arm back. See [store.Notifier].
 func (s *Store) Disarm(ctx context.Context, worker string) error {
-	_, err := s.control.Exec(ctx, s.queries.awake, worker)
+	_, err := s.control.Exec(ctx, s.queries.disarm, worker)
 	return translate(err)
 }

@@ -51,7 +51,7 @@ func (e *ear) await(t testing.TB, what string) {
 	case err := <-e.ended:
 		t.Fatalf("%s: listening ended: %v", what, err)
 	case <-time.After(testwait.Patience):
-		t.Fatalf("waited in vain: %s", what)
+		t.Fatalf("timed out: %s", what)
 	}
 }
 
@@ -89,7 +89,7 @@ func drain(woken chan struct{}) {
 	}
 }
 
-func doze(t testing.TB, s *postgres.Store, worker string, d time.Duration) bool {
+func arm(t testing.TB, s *postgres.Store, worker string, d time.Duration) bool {
 	t.Helper()
 	must(t, s.Heartbeat(context.Background(), store.Worker{Name: worker}, time.Hour))
 	quiet, err := s.Arm(context.Background(), worker, d)
@@ -134,8 +134,8 @@ var wakingWays = []func(ctx context.Context, w *writer, id string) error{
 // insertNothing takes the fence's lock and no position.
 const insertNothing = `INSERT INTO pupwasm.events SELECT FROM pupwasm.events WHERE false`
 
-// TestWake_isNeverLost lets one append after the other race with a sleeper that announces, looks and waits. What the look did
-// not find has to wake it, unless it was told that an append is under way.
+// TestWake_isNeverLost races appends with a listener that arms, polls and waits. What the poll did not find must wake it,
+// unless Arm reported an append in flight.
 func TestWake_isNeverLost(t *testing.T) {
 	t.Parallel()
 	const rounds = 4000
@@ -159,11 +159,11 @@ func TestWake_isNeverLost(t *testing.T) {
 		}
 	}()
 	for i := range rounds {
-		must(t, s.Disarm(ctx, "sleeper"))
+		must(t, s.Disarm(ctx, "listener"))
 		before := horizonOf(t, s)
 		drain(e.woken)
 		start <- struct{}{}
-		quiet := doze(t, s, "sleeper", time.Minute)
+		quiet := arm(t, s, "listener", time.Minute)
 		after := horizonOf(t, s)
 		must(t, <-appended)
 		switch {
@@ -172,21 +172,21 @@ func TestWake_isNeverLost(t *testing.T) {
 		case after.Position > before.Position:
 			found++
 		default:
-			e.await(t, fmt.Sprintf("round %d: the look found nothing and the event wakes nobody", i))
+			e.await(t, fmt.Sprintf("round %d: the poll found nothing and the event wakes nobody", i))
 			woken++
 			if h := horizonOf(t, s); h.Position == after.Position {
 				t.Errorf("round %d: a wake-up came and nothing else", i)
 			}
 		}
 	}
-	t.Logf("%d events woke the sleeper, %d were found by the look, %d under way", woken, found, busy)
+	t.Logf("%d events woke the listener, %d were found by the poll, %d were in flight", woken, found, busy)
 	if woken < rounds/50 || busy < rounds/50 {
 		t.Error("nobody raced")
 	}
 }
 
-// TestWake_anAppendWithoutAPositionKeepsTheSleeperUp is the case that the horizon does not tell.
-func TestWake_anAppendWithoutAPositionKeepsTheSleeperUp(t *testing.T) {
+// TestArm_reportsAnAppendWithoutAPosition is the case that the horizon does not show.
+func TestArm_reportsAnAppendWithoutAPosition(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	s := open(t, db)
@@ -194,20 +194,20 @@ func TestWake_anAppendWithoutAPositionKeepsTheSleeperUp(t *testing.T) {
 	tx := begin(t, db.Connect(t))
 	_, err := tx.Exec(t.Context(), insertNothing)
 	must(t, err)
-	if doze(t, s, "w", time.Minute) {
+	if arm(t, s, "w", time.Minute) {
 		t.Error("all is said to be quiet while an append is under way")
 	}
 	if h := horizonOf(t, s); h.Head != h.Position {
 		t.Errorf("the horizon is %+v: it tells, after all", h)
 	}
 	end(t, tx, true)
-	if !doze(t, s, "w", time.Minute) {
+	if !arm(t, s, "w", time.Minute) {
 		t.Error("no append is under way, and it is said not to be quiet")
 	}
 }
 
-// TestWake_looksForSleepersBehindTheLock stops an append before it gets its lock, and lets the sleeper fall asleep.
-func TestWake_looksForSleepersBehindTheLock(t *testing.T) {
+// TestWake_appendsCheckForListenersAfterTheLock stops an append before it gets its lock, and arms a listener.
+func TestWake_appendsCheckForListenersAfterTheLock(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	s := open(t, db)
@@ -218,22 +218,22 @@ func TestWake_looksForSleepersBehindTheLock(t *testing.T) {
 	appended := make(chan struct{})
 	go func() { appendOne(t, s, "a"); close(appended) }()
 	awaitBlocked(t, db)
-	doze(t, s, "w", time.Minute)
+	arm(t, s, "w", time.Minute)
 	end(t, blocker, true)
 	<-appended
-	e.await(t, "an append that got its lock after the announcement")
+	e.await(t, "an append that got its lock after the listener was armed")
 }
 
-// TestDoze_looksForAppendsBehindTheAnnouncement stops a sleeper before it announces, and lets an append begin.
-func TestDoze_looksForAppendsBehindTheAnnouncement(t *testing.T) {
+// TestArm_checksForAppendsAfterTheListenerIsVisible stops Arm before it writes, and lets an append begin.
+func TestArm_checksForAppendsAfterTheListenerIsVisible(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	s := open(t, db)
 	blocker := begin(t, db.Connect(t))
-	_, err := blocker.Exec(t.Context(), "LOCK TABLE pupwasm.sleepers")
+	_, err := blocker.Exec(t.Context(), "LOCK TABLE pupwasm.listeners")
 	must(t, err)
 	quiet := make(chan bool)
-	go func() { quiet <- doze(t, s, "w", time.Minute) }()
+	go func() { quiet <- arm(t, s, "w", time.Minute) }()
 	awaitBlocked(t, db)
 	tx := begin(t, db.Connect(t))
 	insertIn(t, tx, "a", 1)
@@ -254,7 +254,7 @@ func TestWake_reachesTransactionsWithAnOlderSnapshot(t *testing.T) {
 		must(t, err)
 		_, err = tx.Exec(t.Context(), "SELECT count(*) FROM pupwasm.events")
 		must(t, err)
-		if !doze(t, s, "w", time.Minute) {
+		if !arm(t, s, "w", time.Minute) {
 			t.Error("a transaction that has not appended disturbs")
 		}
 		insertIn(t, tx, string(level), 1)
@@ -269,16 +269,16 @@ func TestWake_nobodyNotifiesUnderLoad(t *testing.T) {
 	db := pgtest.New(t)
 	s := open(t, db)
 	c := newCounter(t, db)
-	for range 100 { // nobody has slept yet
+	for range 100 { // nobody was armed yet
 		appendOne(t, s, "a")
 	}
-	doze(t, s, "one", time.Minute)
-	doze(t, s, "two", time.Minute)
+	arm(t, s, "one", time.Minute)
+	arm(t, s, "two", time.Minute)
 	must(t, s.Disarm(t.Context(), "one"))
 	if n := c.heard(t); n != 0 {
-		t.Errorf("%d notifications came while nobody slept", n)
+		t.Errorf("%d notifications came while nobody was armed", n)
 	}
-	appendOne(t, s, "a") // the other one sleeps
+	appendOne(t, s, "a") // the other one is armed
 	must(t, s.Disarm(t.Context(), "two"))
 	must(t, s.Disarm(t.Context(), "two"))
 	must(t, s.Disarm(t.Context(), "nobody"))
@@ -286,9 +286,9 @@ func TestWake_nobodyNotifiesUnderLoad(t *testing.T) {
 		appendOne(t, s, "a")
 	}
 	if n := c.heard(t); n != 1 {
-		t.Errorf("%d notifications came, must be the one while somebody slept", n)
+		t.Errorf("%d notifications came, must be the one while somebody was armed", n)
 	}
-	wantRows(t, db, "SELECT count(*), (SELECT last_value FROM pupwasm.sleep) FROM pupwasm.sleepers", "0 0")
+	wantRows(t, db, "SELECT count(*), (SELECT last_value FROM pupwasm.armed_until) FROM pupwasm.listeners", "0 0")
 }
 
 func TestWake_oneNotificationATransaction(t *testing.T) {
@@ -296,7 +296,7 @@ func TestWake_oneNotificationATransaction(t *testing.T) {
 	db := pgtest.New(t)
 	s := open(t, db)
 	c := newCounter(t, db)
-	doze(t, s, "w", time.Minute)
+	arm(t, s, "w", time.Minute)
 	tx := begin(t, db.Connect(t))
 	for i := range 5 {
 		insertIn(t, tx, "a", i+1)
@@ -321,21 +321,21 @@ func TestWake_oneNotificationATransaction(t *testing.T) {
 	}
 }
 
-func TestWake_anAnnouncementRunsOut(t *testing.T) {
+func TestWake_armingRunsOut(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	s := open(t, db)
 	c := newCounter(t, db)
-	doze(t, s, "gone", time.Millisecond)
-	testwait.Until(t, "the announcement runs out", func() bool {
-		return query(t, db.Connect(t), `SELECT "until" < clock_timestamp() FROM pupwasm.sleepers`)[0][0] == "t"
+	arm(t, s, "gone", time.Millisecond)
+	testwait.Until(t, "the listener's time runs out", func() bool {
+		return query(t, db.Connect(t), `SELECT "until" < clock_timestamp() FROM pupwasm.listeners`)[0][0] == "t"
 	})
 	appendOne(t, s, "a")
 	if n := c.heard(t); n != 0 {
-		t.Errorf("%d notifications came for a sleeper whose time was over", n)
+		t.Errorf("%d notifications came for a listener whose time was over", n)
 	}
 	must(t, s.Disarm(t.Context(), "another"))
-	wantRows(t, db, "SELECT count(*), (SELECT last_value FROM pupwasm.sleep) FROM pupwasm.sleepers", "0 0")
+	wantRows(t, db, "SELECT count(*), (SELECT last_value FROM pupwasm.armed_until) FROM pupwasm.listeners", "0 0")
 }
 
 func TestWake_schemasDoNotWakeEachOther(t *testing.T) {
@@ -345,9 +345,9 @@ func TestWake_schemasDoNotWakeEachOther(t *testing.T) {
 	first, second := open(t, db), open(t, other)
 	one, two := newCounter(t, db), newCounter(t, other)
 	e := listen(t, second)
-	doze(t, first, "w", time.Minute)
-	appendOne(t, second, "a") // nobody sleeps there
-	doze(t, second, "w", time.Minute)
+	arm(t, first, "w", time.Minute)
+	appendOne(t, second, "a") // nobody is armed there
+	arm(t, second, "w", time.Minute)
 	appendOne(t, second, "a")
 	e.await(t, "an append to its own schema")
 	if n, m := one.heard(t), two.heard(t); n != 0 || m != 1 {
@@ -379,7 +379,7 @@ func TestWake_neverMakesAnAppendFail(t *testing.T) {
 	s := open(t, db)
 	conn := db.Connect(t)
 	for i, setting := range []string{"off", "", "nonsense"} { // "" stands for not set
-		doze(t, s, "w", time.Minute)
+		arm(t, s, "w", time.Minute)
 		execute(t, conn, fmt.Sprintf("SET pupwasm.notify = '%s'", setting))
 		execute(t, conn, "BEGIN")
 		execute(t, conn, insertEvent, "a", i+1)
@@ -393,19 +393,19 @@ func TestWake_neverMakesAnAppendFail(t *testing.T) {
 	}
 }
 
-// TestDoze_ofAWorkerThatHasLeftAnnouncesNothing: a call that was given up may reach the server after the worker's farewell.
-func TestDoze_ofAWorkerThatHasLeftAnnouncesNothing(t *testing.T) {
+// TestArm_doesNothingForAWorkerThatHasLeft: a call that was given up may reach the server after the worker has left.
+func TestArm_doesNothingForAWorkerThatHasLeft(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	s := open(t, db)
 	one, two := store.Worker{Name: "one"}, store.Worker{Name: "two"}
-	doze(t, s, one.Name, time.Hour)
-	doze(t, s, two.Name, time.Hour)
+	arm(t, s, one.Name, time.Hour)
+	arm(t, s, two.Name, time.Hour)
 	must(t, s.Leave(t.Context(), one))
-	wantRows(t, db, "SELECT worker FROM pupwasm.sleepers", "two")
+	wantRows(t, db, "SELECT worker FROM pupwasm.listeners", "two")
 	must(t, s.Leave(t.Context(), two))
 	if quiet, err := s.Arm(t.Context(), two.Name, time.Hour); quiet || err != nil {
 		t.Errorf("Arm returns %v, %v", quiet, err)
 	}
-	wantRows(t, db, "SELECT (SELECT count(*) FROM pupwasm.sleepers) + last_value FROM pupwasm.sleep", "0")
+	wantRows(t, db, "SELECT (SELECT count(*) FROM pupwasm.listeners) + last_value FROM pupwasm.armed_until", "0")
 }

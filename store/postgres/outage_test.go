@@ -261,7 +261,7 @@ func TestOutage_aServerThatFallsSilentIsGivenUp(t *testing.T) {
 	read := store.ReadRequest{Through: 1, Limit: 1, Range: store.FullRange()}
 	must(t, s.Read(t.Context(), read, &store.Page{}))
 	between.fallSilent()
-	s.BearSilence(100 * time.Millisecond)
+	s.SetSilenceMax(100 * time.Millisecond)
 	for name, call := range map[string]func() error{
 		"heartbeat": func() error { return s.Heartbeat(t.Context(), self, time.Hour) },
 		"read":      func() error { return s.Read(t.Context(), read, &store.Page{}) },

@@ -10,11 +10,10 @@ import (
 
 var _ store.Peeker = (*Store)(nil)
 
-// Peek looks at the horizon and reads in one round trip. See [store.Peeker].
+// Peek polls the horizon and reads in one round trip. See [store.Peeker].
 //
-// Two transactions go out together: what is read has to be seen by a snapshot that is taken after the look, whatever the isolation
-// level is that the database's owner has made the default. The read goes to the end of the log, and what is beyond the horizon
-// is dropped here.
+// It sends two transactions together: the read needs a snapshot that is taken after the poll, under any default isolation
+// level. The read goes to the end of the log, and what is beyond the horizon is dropped here.
 func (s *Store) Peek(ctx context.Context, request store.ReadRequest, page *store.Page) (h store.Horizon, err error) {
 	request.Through = math.MaxInt64
 	if _, err := request.Start(page); err != nil {
@@ -22,16 +21,16 @@ func (s *Store) Peek(ctx context.Context, request store.ReadRequest, page *store
 	}
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	conn, err := s.looks.Acquire(ctx)
+	conn, err := s.polls.Acquire(ctx)
 	if err != nil {
 		return h, translate(err)
 	}
 	defer conn.Release()
 
-	s.warm()
+	s.pingIdle()
 	read, params := s.readStatement(request)
-	read.keep()
-	err = withoutNames(func() error {
+	read.cache()
+	err = retryUncached(func() error {
 		var builder store.PageBuilder
 		builder.Begin(page, request.Bytes)
 		defer func() {
@@ -39,13 +38,13 @@ func (s *Store) Peek(ctx context.Context, request store.ReadRequest, page *store
 			cutAt(page, h.Position, request, builder.Full)
 		}()
 		p := s.startPipeline(ctx, conn)
-		p.send(&s.look, nil)
+		p.send(&s.poll, nil)
 		p.next()
 		p.send(&s.ordering, nil)
 		p.send(read, params.values())
 		return p.finish(func(of *statementResult) error {
 			switch of.statement {
-			case &s.look:
+			case &s.poll:
 				return readHorizon(of.reader, &h)
 			case read:
 				return collect(of.reader, request.Columns, &builder)
@@ -56,14 +55,13 @@ func (s *Store) Peek(ctx context.Context, request store.ReadRequest, page *store
 	return h, err
 }
 
-// warm has the pool try the connection that a batch will take, if it has idled for so long that it has to be tried, while the look
-// is under way.
-func (s *Store) warm() {
+// pingIdle has the pool ping the connection that a batch will take, if it was idle for long, while the poll is in flight.
+func (s *Store) pingIdle() {
 	if s.pool.Stat().IdleConns() == 0 {
 		return
 	}
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), warmPatience)
+		ctx, cancel := context.WithTimeout(context.Background(), pingIdleTimeout)
 		defer cancel()
 		if conn, err := s.acquire(ctx); err == nil {
 			conn.Release()
@@ -71,8 +69,8 @@ func (s *Store) warm() {
 	}()
 }
 
-// warmPatience bounds the try.
-const warmPatience = 5 * time.Second
+// pingIdleTimeout bounds the ping.
+const pingIdleTimeout = 5 * time.Second
 
 // cutAt drops what is beyond the horizon, which may be incomplete.
 func cutAt(page *store.Page, horizon int64, request store.ReadRequest, full bool) {

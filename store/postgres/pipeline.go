@@ -13,34 +13,34 @@ import (
 // pipeline sends statements without waiting and then reads their results in order.
 type pipeline struct {
 	inner    *pgconn.Pipeline
-	names    *names
+	stmts    *stmtCache
 	sent     []*statement
 	more     int       // transactions besides the first
-	deadline *deadline // of the unit of work, or nil
+	deadline *deadline // of the transaction, or nil
 }
 
 func (s *Store) startPipeline(ctx context.Context, conn *pgxpool.Conn) *pipeline {
 	inner := conn.Conn().PgConn()
-	return &pipeline{inner: inner.StartPipeline(ctx), names: s.namesOn(inner)}
+	return &pipeline{inner: inner.StartPipeline(ctx), stmts: s.stmtCacheOf(inner)}
 }
 
 // send adds a statement. Its parameters and its result are in binary, but for the kinds that formatOf excepts.
 func (p *pipeline) send(s *statement, values [][]byte) {
 	oids, formats := s.wire()
 	p.sent = append(p.sent, s)
-	switch p.names.use(s) {
-	case unnamed:
+	switch p.stmts.use(s) {
+	case uncached:
 		p.inner.SendQueryParams(s.sql, values, oids, formats, resultFormats)
 		return
 	case toPrepare:
-		p.inner.SendPrepare(s.kept, s.sql, oids)
+		p.inner.SendPrepare(s.cachedAs, s.sql, oids)
 	}
-	p.inner.SendQueryPrepared(s.kept, values, formats, resultFormats)
+	p.inner.SendQueryPrepared(s.cachedAs, values, formats, resultFormats)
 }
 
-// again adds the statement that was sent last once more, with other values. The server does not read it again.
-func (p *pipeline) again(s *statement, values [][]byte) {
-	if s.kept != "" {
+// rebind adds the statement that was sent last once more, with other values. The server does not parse it again.
+func (p *pipeline) rebind(s *statement, values [][]byte) {
+	if s.cachedAs != "" {
 		p.send(s, values)
 		return
 	}
@@ -49,8 +49,8 @@ func (p *pipeline) again(s *statement, values [][]byte) {
 	p.inner.SendQueryPrepared("", values, formats, resultFormats)
 }
 
-// flush has the server begin with what was sent. The client goes on reading meanwhile, so that neither waits for the other for ever. An
-// error is told by finish too.
+// flush has the server begin with what was sent. The client reads meanwhile, or both could wait for each other for ever.
+// finish reports its error too.
 func (p *pipeline) flush() { _ = p.inner.Flush() }
 
 var resultFormats = []int16{binaryFormat}
@@ -121,7 +121,7 @@ func (p *pipeline) finish(handle func(*statementResult) error) (err error) {
 		case *pgconn.PipelineSync:
 			left--
 		case *pgconn.StatementDescription:
-			p.names.prepared(p.sent[next])
+			p.stmts.add(p.sent[next])
 		case *pgconn.ResultReader:
 			if err := handle(&statementResult{statement: p.sent[next], reader: result}); err != nil {
 				return p.translate(next, err)
@@ -138,8 +138,8 @@ func (p *pipeline) translate(at int, err error) error {
 	if errors.As(err, &rejection) {
 		return err
 	}
-	if p.names.lost(err) {
-		return errNamesLost
+	if p.stmts.lost(err) {
+		return errStatementsLost
 	}
 	if at < len(p.sent) {
 		if err := p.deadline.exceeded(p.sent[at], err); err != nil {

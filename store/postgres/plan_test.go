@@ -15,7 +15,7 @@ import (
 // explain returns the plan that a statement gets with readInOrder.
 func explain(t *testing.T, conn *pgx.Conn, of *statement, params *parameters) string {
 	t.Helper()
-	p := &pipeline{inner: conn.PgConn().StartPipeline(context.Background()), names: (&Store{}).namesOn(conn.PgConn())}
+	p := &pipeline{inner: conn.PgConn().StartPipeline(context.Background()), stmts: (&Store{}).stmtCacheOf(conn.PgConn())}
 	p.send(&statement{sql: queriesFor("pupwasm", now).inOrder}, nil)
 	explained := &statement{sql: "EXPLAIN " + of.sql, params: of.params}
 	p.send(explained, params.values())

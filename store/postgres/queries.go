@@ -28,11 +28,11 @@ type queries struct {
 	advance      string
 	pin          string
 
-	mayNotify string
-	notify    string
-	doze      string
-	awake     string
-	awakeGone string
+	mayNotify  string
+	notify     string
+	arm        string
+	disarm     string
+	disarmGone string
 
 	join      string
 	heartbeat string
@@ -114,10 +114,10 @@ func queriesFor(schema, now string) queries {
 
 		mayNotify: in(`SELECT {schema}.may_notify()`),
 		notify:    `SELECT pg_notify($1, '')`,
-		doze:      in(`SELECT {schema}.doze($1, $2)`),
-		awake:     in(`SELECT {schema}.awake($1)`),
+		arm:       in(`SELECT {schema}.arm($1, $2)`),
+		disarm:    in(`SELECT {schema}.disarm($1)`),
 		// One that has taken over the name may have announced itself.
-		awakeGone: in(`SELECT {schema}.awake($1) WHERE NOT EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = $1)`),
+		disarmGone: in(`SELECT {schema}.disarm($1) WHERE NOT EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = $1)`),
 
 		// Segments are locked in the order in which a change of the layout locks them.
 		join: in(`WITH owned AS MATERIALIZED (

@@ -86,13 +86,13 @@ func (s *Store) Read(ctx context.Context, request store.ReadRequest, page *store
 func (s *Store) readInOrder(
 	ctx context.Context, read *statement, params *parameters, columns store.Columns, page *store.Page, bytesMax int,
 ) (full bool, err error) {
-	read.keep()
+	read.cache()
 	conn, err := s.acquire(ctx)
 	if err != nil {
 		return false, translate(err)
 	}
 	defer conn.Release()
-	err = withoutNames(func() error {
+	err = retryUncached(func() error {
 		var builder store.PageBuilder
 		builder.Begin(page, bytesMax)
 		defer builder.End(page)

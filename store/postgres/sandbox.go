@@ -117,7 +117,7 @@ func (s *sandbox) checkBody(ctx context.Context, entry *statement, fault faultFu
 	if !strings.Contains(tree, "{QUERY ") {
 		return fault("has no statement")
 	}
-	if err := s.checkTree(ctx, tree, fault); err != nil {
+	if err := s.checkParseTree(ctx, tree, fault); err != nil {
 		return err
 	}
 	if entry.clock != "" && hasMoments(tree) {

@@ -24,7 +24,7 @@ type statement struct {
 	computes bool   // SQL of the module runs in it: it is, or its table has generated columns or checks
 	owned    bool   // SQL that keeps to rows of one partition key
 	set      bool   // takes a whole step: one array a column
-	kept     string // the name under which the server keeps it prepared; "" for one that is planned each time
+	cachedAs string // the name under which the server keeps it prepared; "" for one that is planned each time
 }
 
 func quote(names ...string) string { return pgx.Identifier(names).Sanitize() }
@@ -79,7 +79,7 @@ func writeStatement(p placed, w *store.Write) (statement, error) {
 	}
 	s.sql = fmt.Sprintf("INSERT INTO %s AS t (%s) %s%s", p.table(table.Name), quoteList(columns), source(s), conflictClause(table, w))
 	s.declared = s.sql
-	s.keep() // an insert has one plan
+	s.cache() // an insert has one plan
 	return s, nil
 }
 

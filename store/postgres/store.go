@@ -14,20 +14,20 @@
 //	tables.go     tables and indexes: made, and as they are in the database
 //	internal/grammar  what SQL of a module may have, by PostgreSQL's grammar; what is run is written there
 //	sandbox.go    what a declared statement may touch, asked of the server
-//	tree.go       the parse tree that it answers with
+//	parse_tree.go  the parse tree that it answers with
 //	isolation.go  the role that owns a projection's tables, and the functions by which its rows are written
 //	expressions.go generated columns and checks
 //	views.go      views
 //	statements.go the SQL of declarative writes and queries
-//	apply.go      one unit of work: fence, rows, checkpoint and commit in one round trip
+//	apply.go      one transaction: fence, rows, checkpoint and commit in one round trip
 //	pipeline.go   several statements in one round trip
 //	limits.go     what a transaction may take, and who is to blame when it takes more
-//	names.go      statements that the server keeps prepared
-//	warm.go       connections made ready before the first commit
+//	stmt_cache.go  statements that the server keeps prepared
+//	rehearse.go   connections made ready before the first commit
 //	wire.go       values to and from PostgreSQL's binary format
 //	lease.go      who may advance which segment
 //	layout.go     into which segments a projection is divided
-//	wake.go       notifications of appends, for hosts that sleep
+//	notify.go     notifications of appends, for hosts that wait
 //	silence.go    connections that are half open
 //	server.go     which servers and connections are refused
 //	errors.go     PostgreSQL's errors in the words of package store
@@ -62,8 +62,8 @@ type Options struct {
 	// [store.LimitError], since the server may only be busy. A lock is waited for during half of it. Defaults to 1 minute; below 0 the
 	// server's own limits hold.
 	StatementTimeout time.Duration
-	// TransactionTimeout bounds all queries and statements of a unit of work together, in which a guest may ask without end. Defaults to
-	// twice StatementTimeout, 2 minutes at least; below 0 there is no limit.
+	// TransactionTimeout bounds all queries and statements of a transaction together, since a guest may query without end.
+	// Defaults to twice StatementTimeout, but at least 2 minutes; below 0 there is no limit.
 	TransactionTimeout time.Duration
 	// TempFileBytesMax bounds what the statements of a transaction may have in temporary files at once, where the role may set
 	// temp_file_limit: a superuser, or whom GRANT SET ON PARAMETER names. Defaults to 1 GiB; below 0 the server's own limit holds.
@@ -114,18 +114,18 @@ type Store struct {
 	pool     *pgxpool.Pool // for appends, reads and commits
 	borrowed bool          // the pool is the caller's
 	control  *pgxpool.Pool // for leases, which must not queue behind batches
-	looks    *pgxpool.Pool // for the horizon: events wait for it, on a connection that has just been used
+	polls    *pgxpool.Pool // for the horizon, whose polls must not wait
 	options  Options
 	queries  queries
 	silence  time.Duration // how long, beyond a statement's own limit, its answer is waited for
 
 	pingAfter, pingTimeout time.Duration // see silence.go
 
-	namesOff atomic.Bool // see names
-	read     reader
-	advance  statement
-	look     statement
-	ordering statement
+	stmtCacheOff atomic.Bool // see stmtCache
+	read         reader
+	advance      statement
+	poll         statement
+	ordering     statement
 }
 
 var _ store.Store = (*Store)(nil)
@@ -133,7 +133,7 @@ var _ store.Store = (*Store)(nil)
 // What comes beside Options.ConnectionsMax.
 const (
 	controlConnections = 2
-	lookConnections    = 1
+	pollConnections    = 1
 )
 
 // Open prepares a pool of connections and waits for none: a database that is down is found by the first use.
@@ -159,7 +159,7 @@ func Open(dsn string, options Options) (*Store, error) {
 	}
 	if !strings.Contains(dsn, "default_query_exec_mode") {
 		// Without named statements: a pooler that works by transaction loses them, and their plans are kept from a time when
-		// tables were small. What is worth keeping is kept by names.go.
+		// tables were small. What is worth keeping is kept by stmt_cache.go.
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	}
 	// Behind a pooler a connection may be sent what another client listens to. The driver would keep it for ever.
@@ -189,15 +189,15 @@ func newStore(pool *pgxpool.Pool, config *pgxpool.Config, options Options) (*Sto
 		read: byGrammar(), pool: pool, borrowed: pool != nil,
 	}
 	s.advance = statement{sql: s.queries.advance, params: advanceParams}
-	s.advance.keep()
-	s.look = statement{sql: s.queries.horizon}
-	s.look.keep()
+	s.advance.cache()
+	s.poll = statement{sql: s.queries.horizon}
+	s.poll.cache()
 	s.ordering = statement{sql: s.queries.inOrder}
-	s.ordering.keep()
+	s.ordering.cache()
 	Encode(config.ConnConfig)
 	config.AfterConnect = CheckConnection
 	s.guard(config)
-	own := []ownPool{{&s.control, controlConnections}, {&s.looks, lookConnections}}
+	own := []ownPool{{&s.control, controlConnections}, {&s.polls, pollConnections}}
 	if pool == nil {
 		own = append(own, ownPool{&s.pool, config.MaxConns})
 	}
@@ -225,7 +225,7 @@ type ownPool struct {
 
 // ownPools are those that the store closes.
 func (s *Store) ownPools() []*pgxpool.Pool {
-	own := []*pgxpool.Pool{s.control, s.looks}
+	own := []*pgxpool.Pool{s.control, s.polls}
 	if !s.borrowed {
 		own = append(own, s.pool)
 	}

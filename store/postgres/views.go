@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// view is a declared view with its query, as it is written anew from what it was read as.
+// view is a declared view with its query, as written from the parse tree.
 type view struct {
 	statement
 	of *store.View
@@ -36,8 +35,7 @@ func viewOf(p placed, v *store.View) (view, error) {
 	return view{statement: statement{name: item, declared: read.SQL, sql: read.SQL, clock: read.Clock}, of: v}, nil
 }
 
-// makeViews makes the views as they are declared now, where they were declared otherwise before or are not there, and drops those that
-// are declared no longer.
+// makeViews checks the declared views and installs those that changed since the last declaration.
 func (i *installer) makeViews(ctx context.Context, before []store.View) error {
 	sandbox := &sandbox{installer: i}
 	for n := range i.catalogue.views {
@@ -45,35 +43,21 @@ func (i *installer) makeViews(ctx context.Context, before []store.View) error {
 			return err
 		}
 	}
-	for _, v := range before {
-		if !slices.ContainsFunc(i.projection.Views, func(now store.View) bool { return now.Name == v.Name }) {
-			if err := i.dropView(ctx, v.Name); err != nil {
-				return err
+	return i.projection.InstallViews(before, store.ViewInstall{
+		Dialect: store.DialectPostgres,
+		Find: func(name string) (found string, isView bool, err error) {
+			exists, err := i.exists(ctx, name)
+			if !exists {
+				return "", false, err
 			}
-		}
-	}
-	for n := range i.catalogue.views {
-		v := &i.catalogue.views[n]
-		was := slices.IndexFunc(before, func(was store.View) bool { return was.Name == v.of.Name })
-		exists, err := i.exists(ctx, v.of.Name)
-		if err != nil {
-			return err
-		}
-		text, _ := v.of.SQL.For(store.DialectPostgres)
-		switch {
-		case was < 0 && exists:
-			return store.NotTheProjections(i.projection.Name, fmt.Sprintf("%q in schema %s", v.of.Name, i.projection.schema))
-		case was >= 0 && exists && before[was].SQL[store.DialectPostgres] == text:
-			continue
-		}
-		if err := i.makeView(ctx, v); err != nil {
-			return err
-		}
-	}
-	return nil
+			return fmt.Sprintf("%q in schema %s", name, i.projection.schema), true, nil
+		},
+		Drop: func(name string) error { return i.dropView(ctx, name) },
+		Make: func(index int) error { return i.makeView(ctx, &i.catalogue.views[index]) },
+	})
 }
 
-// makeView replaces a view, so that what was granted on it stays, or makes it anew where its columns are others.
+// makeView replaces a view, which keeps what was granted on it, or drops it first where its columns differ.
 func (i *installer) makeView(ctx context.Context, v *view) error {
 	name := i.projection.table(v.of.Name)
 	replace := func() error {

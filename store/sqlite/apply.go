@@ -10,13 +10,13 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// Begin opens a unit of work. See [store.Catalogue].
-func (c *catalogue) Begin(claim store.Claim) store.Tx { return &unit{catalogue: c, claim: claim} }
+// Begin opens a transaction. See [store.Catalogue].
+func (c *catalogue) Begin(claim store.Claim) store.Tx { return &tx{catalogue: c, claim: claim} }
 
-// unit is one unit of work. It holds no connection between its calls, except for a program that writes by itself: the guest that runs in
+// tx is one transaction of a segment. It holds no connection between its calls, except for a program that writes by itself: the guest that runs in
 // between may take its time, and the file has one writer. What a query saw is right for the commit as long as the claim holds, which
 // the commit checks.
-type unit struct {
+type tx struct {
 	catalogue *catalogue
 	claim     store.Claim
 	held      *conn         // the writer, in a transaction, see Native
@@ -25,25 +25,25 @@ type unit struct {
 }
 
 // Query runs a query of the catalogue. See [store.Tx].
-func (u *unit) Query(ctx context.Context, query int, arguments []store.Value, rows *store.Rows) error {
-	entry := &u.catalogue.queries[query]
+func (x *tx) Query(ctx context.Context, query int, arguments []store.Value, rows *store.Rows) error {
+	entry := &x.catalogue.queries[query]
 	rows.Reset(len(entry.results))
-	u.running = entry.name
-	err := u.catalogue.store.read(ctx, func(c *conn) error {
-		limit := u.catalogue.store.options.StatementTimeout
-		return u.bounded(c, entry, &limit, func() error {
+	x.running = entry.name
+	err := x.catalogue.store.read(ctx, func(c *conn) error {
+		limit := x.catalogue.store.options.StatementTimeout
+		return x.bounded(c, entry, &limit, func() error {
 			if entry.load {
-				return c.transact(beginRead, func(c *conn) error { return u.load(c, entry, arguments, rows) })
+				return c.transact(beginRead, func(c *conn) error { return x.load(c, entry, arguments, rows) })
 			}
-			return u.ask(c, entry, arguments, rows)
+			return x.ask(c, entry, arguments, rows)
 		})
 	})
-	return u.named(err)
+	return x.named(err)
 }
 
 // ask runs a declared statement.
-func (u *unit) ask(c *conn, entry *statement, arguments []store.Value, rows *store.Rows) error {
-	err := c.under(u.catalogue.policy, func() error {
+func (x *tx) ask(c *conn, entry *statement, arguments []store.Value, rows *store.Rows) error {
+	err := c.under(x.catalogue.policy, func() error {
 		statement, err := c.prepare(entry.sql)
 		if err != nil {
 			return err
@@ -57,8 +57,8 @@ func (u *unit) ask(c *conn, entry *statement, arguments []store.Value, rows *sto
 }
 
 // load looks up every key of the arguments, which are one array a key column. A key with NULL in it is in no table.
-func (u *unit) load(c *conn, entry *statement, arguments []store.Value, rows *store.Rows) error {
-	err := c.under(u.catalogue.policy, func() error {
+func (x *tx) load(c *conn, entry *statement, arguments []store.Value, rows *store.Rows) error {
+	err := c.under(x.catalogue.policy, func() error {
 		statement, err := c.prepare(entry.sql)
 		if err != nil {
 			return err
@@ -141,31 +141,31 @@ func (p *prepared) collect(entry *statement, index int64, rows *store.Rows) erro
 // Commit applies the steps and moves the checkpoint. See [store.Tx].
 //
 // The fence comes first, so that a lost claim costs one statement.
-func (u *unit) Commit(ctx context.Context, commit store.Commit) error {
-	s := u.catalogue.store
-	u.running = ""
-	err := u.write(ctx, func(c *conn) error {
-		if err := u.fence(c, &commit); err != nil {
+func (x *tx) Commit(ctx context.Context, commit store.Commit) error {
+	s := x.catalogue.store
+	x.running = ""
+	err := x.write(ctx, func(c *conn) error {
+		if err := x.fence(c, &commit); err != nil {
 			return err
 		}
 		limit := s.options.StatementTimeout
 		for i := range commit.Steps {
 			step := &commit.Steps[i]
-			entry := &u.catalogue.writes[step.Write]
-			u.running = entry.name
-			if err := u.bounded(c, entry, &limit, func() error { return u.apply(c, entry, step) }); err != nil {
+			entry := &x.catalogue.writes[step.Write]
+			x.running = entry.name
+			if err := x.bounded(c, entry, &limit, func() error { return x.apply(c, entry, step) }); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	return u.named(err)
+	return x.named(err)
 }
 
 // fence moves the checkpoint, if the claim holds and what was read is of the log that the file has.
-func (u *unit) fence(c *conn, commit *store.Commit) error {
-	q := &u.catalogue.store.queries
-	claim := []any{u.claim.Projection, u.claim.Segment, u.claim.Worker, u.claim.Epoch, u.claim.Position}
+func (x *tx) fence(c *conn, commit *store.Commit) error {
+	q := &x.catalogue.store.queries
+	claim := []any{x.claim.Projection, x.claim.Segment, x.claim.Worker, x.claim.Epoch, x.claim.Position}
 	moved, err := c.exec(q.advance, append(claim, commit.Through, commit.Log.ID, int64(commit.Log.Timeline), commit.LastPosition, commit.LastEvent)...)
 	if err != nil || moved > 0 {
 		return err
@@ -182,8 +182,8 @@ func (u *unit) fence(c *conn, commit *store.Commit) error {
 }
 
 // apply runs a step's statement for each of its rows.
-func (u *unit) apply(c *conn, entry *statement, step *store.Step) error {
-	err := c.under(u.catalogue.policy, func() error {
+func (x *tx) apply(c *conn, entry *statement, step *store.Step) error {
+	err := c.under(x.catalogue.policy, func() error {
 		statement, err := c.prepare(entry.sql)
 		if err != nil {
 			return err
@@ -203,9 +203,9 @@ func (u *unit) apply(c *conn, entry *statement, step *store.Step) error {
 
 // named gives the entry's name to failures that show outside of its statement: memory that ran out, and a deferred
 // constraint, which SQLite checks at COMMIT.
-func (u *unit) named(err error) error {
+func (x *tx) named(err error) error {
 	if errors.Is(err, errMemory) || errors.Is(err, sqlite3.CONSTRAINT) {
-		return rejected(u.running, err)
+		return rejected(x.running, err)
 	}
 	return err
 }

@@ -24,15 +24,15 @@ var limits = map[sqlite3.LimitCategory]int{
 	sqlite3.LIMIT_LIKE_PATTERN_LENGTH: patternBytesMax,
 }
 
-// bounded runs an entry of the catalogue for the time that is left of limit, and of the unit of work, which it takes it from. Entries in
-// which no SQL of a module runs take what they take, for they end by themselves; queries of any kind count for the unit of work.
-func (u *unit) bounded(c *conn, entry *statement, limit *time.Duration, run func() error) error {
-	options := &u.catalogue.store.options
+// bounded runs an entry of the catalogue for the time that is left of limit and of the transaction, and subtracts what it took.
+// Entries without SQL of the module end by themselves and have no limit; queries of any kind count for the transaction.
+func (x *tx) bounded(c *conn, entry *statement, limit *time.Duration, run func() error) error {
+	options := &x.catalogue.store.options
 	left, over := time.Duration(-1), error(nil)
 	if entry.module && options.StatementTimeout > 0 {
 		left, over = max(*limit, 1), store.StatementTooLong(entry.name, options.StatementTimeout)
 	}
-	if whole := max(options.TransactionTimeout-u.spent, 1); options.TransactionTimeout > 0 && (left < 0 || whole < left) {
+	if whole := max(options.TransactionTimeout-x.spent, 1); options.TransactionTimeout > 0 && (left < 0 || whole < left) {
 		left, over = whole, store.TransactionTooLong(entry.name, options.TransactionTimeout)
 	}
 	if left < 0 || !entry.module && !entry.asks {
@@ -42,7 +42,7 @@ func (u *unit) bounded(c *conn, entry *statement, limit *time.Duration, run func
 	defer func() {
 		took := clock.Since(began)
 		*limit -= took
-		u.spent += took
+		x.spent += took
 	}()
 	outer := c.db.GetInterrupt()
 	ctx, cancel := context.WithTimeout(outer, left)

@@ -80,7 +80,7 @@ func TestLimits_queryStorm(t *testing.T) {
 	}
 	l.wantLimit(err, `query "q"`, "had taken longer than 100ms: --transaction-timeout raises the limit")
 	if err := l.ask(); err != nil {
-		t.Errorf("the next unit of work: %v", err)
+		t.Errorf("the next transaction: %v", err)
 	}
 }
 

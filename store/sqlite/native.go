@@ -7,9 +7,9 @@ import (
 )
 
 // Native returns the connection of the transaction, a *sqlite3.Conn. See [store.NativeTx].
-func (u *unit) Native(ctx context.Context) (any, error) {
-	if u.held == nil {
-		s := u.catalogue.store
+func (x *tx) Native(ctx context.Context) (any, error) {
+	if x.held == nil {
+		s := x.catalogue.store
 		c, err := s.writer.acquire(ctx)
 		if err != nil {
 			return nil, s.translate(ctx, err)
@@ -18,33 +18,33 @@ func (u *unit) Native(ctx context.Context) (any, error) {
 			s.writer.release(c)
 			return nil, s.translate(ctx, err)
 		}
-		u.held = c
+		x.held = c
 	}
-	return u.held.db, nil
+	return x.held.db, nil
 }
 
 // write runs fn in the transaction, at the end of it, and commits.
-func (u *unit) write(ctx context.Context, fn func(c *conn) error) error {
-	s := u.catalogue.store
-	if u.held == nil {
+func (x *tx) write(ctx context.Context, fn func(c *conn) error) error {
+	s := x.catalogue.store
+	if x.held == nil {
 		return s.write(ctx, fn)
 	}
-	defer u.Rollback()
-	u.held.db.SetInterrupt(ctx)
-	return s.translate(ctx, u.held.guard(func() error { return u.held.finish(fn) }))
+	defer x.Rollback()
+	x.held.db.SetInterrupt(ctx)
+	return s.translate(ctx, x.held.guard(func() error { return x.held.finish(fn) }))
 }
 
 // Rollback ends the unit of work. Without Native, nothing is held between its calls.
-func (u *unit) Rollback() {
-	c := u.held
+func (x *tx) Rollback() {
+	c := x.held
 	if c == nil {
 		return
 	}
-	u.held = nil
+	x.held = nil
 	if !c.db.GetAutocommit() {
 		c.rollback()
 	}
-	u.catalogue.store.writer.release(c)
+	x.catalogue.store.writer.release(c)
 }
 
-var _ store.NativeTx = (*unit)(nil)
+var _ store.NativeTx = (*tx)(nil)

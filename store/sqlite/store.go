@@ -16,7 +16,7 @@
 //	views.go      views
 //	sandbox.go    what a declared statement may touch, asked of SQLite's authorizer
 //	statements.go the SQL of declarative writes and queries
-//	apply.go      one unit of work: fence, rows, checkpoint, commit
+//	apply.go      one transaction: fence, rows, checkpoint, commit
 //	limits.go     what the SQL of a module may take
 //	functions_text.go  functions that take the place of SQLite's own, which one call may keep busy for days
 //	wire.go       values to and from SQLite's storage classes
@@ -44,8 +44,8 @@
 //
 // # What it does not do
 //
-// A query of a unit of work runs on a reader, as a statement of its own, and does not keep the writer from others while
-// a guest runs; it sees what is committed, as PostgreSQL's READ COMMITTED does. There is no :memory: database, no
+// A query of a transaction runs on a reader, as a statement of its own, so that the writer is free while a guest runs. It sees
+// what is committed, as under PostgreSQL's READ COMMITTED. There is no :memory: database, no
 // network file system, and no way for a declared statement to use date and time functions, not even on given values,
 // because SQLite's take 'now' from a parameter.
 package sqlite
@@ -75,8 +75,8 @@ type Options struct {
 	// StatementTimeout bounds each query of a module, and all writes of a commit together in which SQL of a module runs, since nobody else
 	// writes meanwhile. After it the query or commit is a [store.LimitError]. Defaults to 5 seconds; below 0 there is no limit.
 	StatementTimeout time.Duration
-	// TransactionTimeout bounds all queries and writes of a unit of work together, in which a guest may ask without end. Defaults to twice
-	// StatementTimeout, 2 minutes at least; below 0 there is no limit.
+	// TransactionTimeout bounds all queries and writes of a transaction together, since a guest may query without end.
+	// Defaults to twice StatementTimeout, but at least 2 minutes; below 0 there is no limit.
 	TransactionTimeout time.Duration
 }
 

@@ -2,68 +2,56 @@ package sqlite
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// makeViews makes the views as they are declared now, where they were declared otherwise before or are not there, and drops those that
-// are declared no longer.
+// makeViews checks the declared views and installs those that changed since the last declaration.
 func (i *installer) makeViews(before []store.View) error {
-	for _, v := range before {
-		if !slices.ContainsFunc(i.projection.Views, func(now store.View) bool { return now.Name == v.Name }) {
-			if err := i.dropView(v.Name); err != nil {
-				return err
-			}
-		}
-	}
+	queries := make([]string, len(i.projection.Views))
 	for n := range i.projection.Views {
-		v := &i.projection.Views[n]
-		var was store.Statement
-		if at := slices.IndexFunc(before, func(was store.View) bool { return was.Name == v.Name }); at >= 0 {
-			was = before[at].SQL
-		}
-		if err := i.makeView(v, was); err != nil {
+		var err error
+		if queries[n], err = i.checkView(&i.projection.Views[n]); err != nil {
 			return err
 		}
 	}
-	return nil
+	return i.projection.InstallViews(before, store.ViewInstall{
+		Dialect: store.DialectSQLite,
+		Find:    i.findView,
+		Drop:    i.dropView,
+		Make:    func(index int) error { return i.makeView(&i.projection.Views[index], queries[index]) },
+	})
 }
 
-// makeView makes a view, unless it is there and was declared so before. Without a declaration before, nothing of that name is ours.
-func (i *installer) makeView(v *store.View, was store.Statement) error {
-	item := fmt.Sprintf("view %q", v.Name)
-	query, err := i.checkView(item, v)
-	if err != nil {
-		return err
-	}
-	name, found := i.projection.tableName(v.Name), ""
+// findView describes what has the name of a view. See [store.ViewInstall].
+func (i *installer) findView(view string) (found string, isView bool, err error) {
+	name := i.projection.tableName(view)
 	err = i.conn.query("SELECT type FROM sqlite_master WHERE lower(name) = $1", func(row *prepared) error {
-		found = row.ColumnText(0)
+		kind := row.ColumnText(0)
+		found, isView = fmt.Sprintf("a %s %s", kind, name), kind == "view"
 		return nil
 	}, name)
 	if err != nil {
-		return fmt.Errorf("looking for view %s: %w", v.Name, err)
+		return "", false, fmt.Errorf("looking for view %s: %w", view, err)
 	}
-	text, _ := v.SQL.For(store.DialectSQLite)
-	switch {
-	case found != "" && (was == nil || found != "view"):
-		return store.NotTheProjections(i.projection.Name, fmt.Sprintf("a %s %s", found, name))
-	case found != "" && was[store.DialectSQLite] == text:
-		return nil
-	}
+	return found, isView, nil
+}
+
+func (i *installer) makeView(v *store.View, query string) error {
 	if err := i.dropView(v.Name); err != nil {
 		return err
 	}
 	if err := i.conn.db.Exec(fmt.Sprintf("CREATE VIEW %s AS %s", i.projection.table(v.Name), query)); err != nil {
-		return &store.CatalogueError{Item: item, Reason: reason(err)}
+		return &store.CatalogueError{Item: viewItem(v), Reason: reason(err)}
 	}
 	return nil
 }
 
+func viewItem(v *store.View) string { return fmt.Sprintf("view %q", v.Name) }
+
 // checkView checks the query of a view as that of a module, and returns it.
-func (i *installer) checkView(item string, v *store.View) (query string, err error) {
-	text, err := declared(i.projection, item, v.SQL)
+func (i *installer) checkView(v *store.View) (query string, err error) {
+	text, err := declared(i.projection, viewItem(v), v.SQL)
 	if err != nil {
 		return "", err
 	}
@@ -81,7 +69,7 @@ func (i *installer) checkView(item string, v *store.View) (query string, err err
 		statement.close()
 	}
 	if fault != "" {
-		return "", &store.CatalogueError{Item: item, Reason: fault}
+		return "", &store.CatalogueError{Item: viewItem(v), Reason: fault}
 	}
 	return text, nil
 }

@@ -68,7 +68,7 @@ func (r *runner) wantFault(reason string) {
 	err := r.fault()
 	if !errors.As(err, &log) || !strings.Contains(err.Error(), reason) || strings.Contains(log.Error(), "\n") ||
 		!strings.Contains(err.Error(), "restore the log") || !strings.Contains(err.Error(), "deletes its rows") {
-		r.Errorf("the checkpoint is judged %v, want %q", err, reason)
+		r.Errorf("the checkpoint gives %v, want %q", err, reason)
 	}
 }
 

@@ -140,7 +140,7 @@ func (r *runner) apply(mutations ...store.Mutation) {
 	r.must(r.commit(mutations...))
 }
 
-// query runs a query in a unit of work of its own.
+// query runs a query in a transaction of its own.
 func (r *runner) query(query int, arguments ...store.Value) store.Rows {
 	r.Helper()
 	tx := r.catalogue.Begin(r.claim)

@@ -12,11 +12,11 @@ var queryCases = []testCase{
 	{"load_answers_in_order_of_the_request", queryLoad},
 	{"statement_with_parameters", queryStatement},
 	{"a_query_sees_what_was_committed", querySees},
-	{"queries_and_commit_are_one_unit", queryThenCommit},
+	{"queries_and_commit_are_one_transaction", queryThenCommit},
 	{"a_refused_query_names_itself", queryRefused},
 	{"a_result_that_is_too_large_is_refused", queryTooLarge},
 	{"a_result_of_large_values_is_refused", queryLargeValues},
-	{"rollback_ends_the_unit", queryRollback},
+	{"rollback_ends_the_transaction", queryRollback},
 	{"rows_are_used_again", queryRowsAgain},
 }
 
@@ -96,7 +96,7 @@ func queryThenCommit(f *fixture) {
 	if got := r.table(); got != "a 8; b 2; c 3" || r.position() != r.at(4) {
 		f.Errorf("the table is %q at position %d", got, r.position())
 	}
-	// And a unit whose commit is refused after its queries leaves nothing.
+	// And a transaction whose commit is refused after its queries leaves nothing.
 	tx := r.catalogue.Begin(r.claim)
 	var rows store.Rows
 	f.must(tx.Query(f.ctx, 0, nil, &rows))
@@ -126,7 +126,7 @@ func queryRefused(f *fixture) {
 	}
 	tx.Rollback()
 	if got := show(r.query(2, store.I64(-4))); got != "4" {
-		f.Errorf("the next unit gets %q", got)
+		f.Errorf("the next transaction gets %q", got)
 	}
 	r.apply(mutate(totalsPut, store.Text("a"), store.I64(1)))
 }
@@ -147,7 +147,7 @@ func queryTooLarge(f *fixture) {
 	}
 	tx.Rollback()
 	if got := show(r.query(2, store.I64(2))); got != "1; 2" {
-		f.Errorf("the next unit gets %q", got)
+		f.Errorf("the next transaction gets %q", got)
 	}
 }
 

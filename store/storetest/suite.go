@@ -69,9 +69,7 @@ func Run(t *testing.T, driver Driver) {
 	}{
 		{"append", appendCases},
 		{"append_bulk", through(appendCases, bulkAppender)},
-		{"append_group", through(appendCases, groupAppender)},
 		{"bulk", bulkCases},
-		{"group", groupCases},
 		{"read", readCases},
 		{"stream", streamCases},
 		{"horizon", horizonCases},

@@ -11,8 +11,8 @@ import (
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
-// TestWarm_allConnectionsAreReadyBeforeTheFirstCommit asks the server what its sessions did last: what they tried they took back.
-func TestWarm_allConnectionsAreReadyBeforeTheFirstCommit(t *testing.T) {
+// TestRehearse_readiesAllConnectionsBeforeTheFirstCommit asks the server what its sessions did last: they rolled back.
+func TestRehearse_readiesAllConnectionsBeforeTheFirstCommit(t *testing.T) {
 	t.Parallel()
 	const connections = 3
 	db := pgtest.New(t)
@@ -27,9 +27,9 @@ func TestWarm_allConnectionsAreReadyBeforeTheFirstCommit(t *testing.T) {
 	p := sums()
 	catalogue, err := s.Install(t.Context(), p, 1)
 	must(t, err)
-	warmed := query(t, conn, "SELECT count(*) "+sessions+" AND state = 'idle' AND query LIKE 'ROLLBACK%'")[0][0]
-	if warmed != strconv.Itoa(connections) {
-		t.Errorf("%s connections have tried the writes, want %d: %v", warmed, connections, query(t, conn, "SELECT query "+sessions))
+	rehearsed := query(t, conn, "SELECT count(*) "+sessions+" AND state = 'idle' AND query LIKE 'ROLLBACK%'")[0][0]
+	if rehearsed != strconv.Itoa(connections) {
+		t.Errorf("%s connections have tried the writes, want %d: %v", rehearsed, connections, query(t, conn, "SELECT query "+sessions))
 	}
 	wantRows(t, db, "SELECT count(*) FROM sums.total", "0")
 	must(t, s.Heartbeat(t.Context(), store.Worker{Name: "w"}, time.Hour))

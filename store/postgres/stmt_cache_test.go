@@ -50,25 +50,25 @@ func commitAndRead(t *testing.T, db pgtest.Database, dsn string) *postgres.Store
 	return s
 }
 
-// TestNames_aPoolerThatLosesThemIsFoundOut shows that nobody notices: the first batch that meets it is sent again without names.
-func TestNames_aPoolerThatLosesThemIsFoundOut(t *testing.T) {
+// TestStmtCache_isTurnedOffBehindAPooler: the first batch whose statements are lost is sent again without names.
+func TestStmtCache_isTurnedOffBehindAPooler(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	if s := commitAndRead(t, db, db.Pooler(t)); !s.NamesOff() {
+	if s := commitAndRead(t, db, db.Pooler(t)); !s.StmtCacheOff() {
 		t.Error("no statement was missed: this test proves nothing")
 	}
 }
 
-func TestNames_areKeptOnAConnectionOfOnesOwn(t *testing.T) {
+func TestStmtCache_isUsedOnADirectConnection(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	if s := commitAndRead(t, db, db.DSN); s.NamesOff() {
+	if s := commitAndRead(t, db, db.DSN); s.StmtCacheOff() {
 		t.Error("statements are not kept")
 	}
 }
 
-// TestNames_surviveAResetOfTheProjection has the server keep a statement whose table is dropped and made again.
-func TestNames_surviveAResetOfTheProjection(t *testing.T) {
+// TestStmtCache_survivesAResetOfTheProjection has the server keep a statement whose table is dropped and made again.
+func TestStmtCache_survivesAResetOfTheProjection(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	s, err := postgres.Open(db.DSN, postgres.Options{ConnectionsMax: 1, Lazy: true})

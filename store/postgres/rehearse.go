@@ -10,20 +10,19 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// warmTimeout bounds what an install waits for connections to be warm, which they need not be.
-const warmTimeout = 5 * time.Second
+// rehearseTimeout bounds how long an install waits for rehearsals, which are not needed for correctness.
+const rehearseTimeout = 5 * time.Second
 
-// warm has every connection that is at hand write once with the catalogue, no rows, and take it back. The first time, a server reads
-// what it has to know of the tables, and plans: some milliseconds that an event would wait for, each time that it meets a new
-// connection.
-func (c *catalogue) warm(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, warmTimeout)
+// rehearse runs the writes of the catalogue once on every idle connection, without rows, and rolls them back. The first time,
+// a server loads what it has to know of the tables, and plans: an event on a new connection would wait some milliseconds.
+func (c *catalogue) rehearse(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, rehearseTimeout)
 	defer cancel()
 	var group sync.WaitGroup
 	for _, conn := range c.store.pool.AcquireAllIdle(ctx) {
 		group.Go(func() {
 			defer conn.Release()
-			_ = c.rehearse(ctx, conn) // the first commit will tell
+			_ = c.rehearseOn(ctx, conn) // the first commit will tell
 			rollback(conn, false)
 		})
 	}
@@ -32,15 +31,15 @@ func (c *catalogue) warm(ctx context.Context) {
 
 var rollbackStatement = statement{sql: "ROLLBACK"}
 
-// rehearse writes no rows.
-func (c *catalogue) rehearse(ctx context.Context, conn *pgxpool.Conn) error {
+// rehearseOn writes no rows.
+func (c *catalogue) rehearseOn(ctx context.Context, conn *pgxpool.Conn) error {
 	var params parameters
 	p := c.store.startPipeline(ctx, conn)
 	p.send(&beginStatement, nil)
 	params.add(pinParams[0], c.store.transactionLimits())
 	p.send(&statement{sql: c.store.queries.pin, params: pinParams}, params.values())
 	for i := range c.writes {
-		if w := &c.writes[i]; w.set && w.kept != "" {
+		if w := &c.writes[i]; w.set && w.cachedAs != "" {
 			p.sendStep(c, &params, &store.Step{Write: i, Width: len(w.params)})
 		}
 	}

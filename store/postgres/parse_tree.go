@@ -65,11 +65,11 @@ var stableFunctions = regexp.MustCompile(`^(` + strings.Join([]string{
 	`jsonb_path_(exists|match|query|query_array|query_first)_tz`,
 }, "|") + `)$`)
 
-// checkTree refuses a parse tree that names more than a projection may use: its declared tables; functions and types that
+// checkParseTree refuses a parse tree that names more than a projection may use: its declared tables; functions and types that
 // came with PostgreSQL; of the functions, those that are immutable, or stable and known to depend on nothing but their
 // arguments. Everything volatile is refused: clocks, random numbers, sequences, files, settings, other sessions; and so
 // is every function that somebody made, since its inside is not visible here.
-func (s *sandbox) checkTree(ctx context.Context, tree string, fault faultFunc) error {
+func (s *sandbox) checkParseTree(ctx context.Context, tree string, fault faultFunc) error {
 	if err := s.checkRelations(ctx, tree, fault); err != nil {
 		return err
 	}

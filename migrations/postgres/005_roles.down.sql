@@ -1,1 +1,0 @@
-DROP FUNCTION {schema}.make_schema;
