@@ -94,10 +94,6 @@ func (f *flow) next() *window {
 // a commit has failed. When the guest is to blame, what came before its batch is handed on.
 func (f *flow) applyStretch(ctx, working context.Context, from *stretch, w *window) (*window, error) {
 	batches := f.cut(from)
-	applying, stop := context.WithCancel(working)
-	replies := f.applyBatches(applying, batches)
-	defer replies.end()
-	defer stop()
 	for i, batch := range batches {
 		if w.full() {
 			f.hand(w)
@@ -108,7 +104,7 @@ func (f *flow) applyStretch(ctx, working context.Context, from *stretch, w *wind
 		if ctx.Err() != nil {
 			return w, nil
 		}
-		mutations, err := replies.next(w)
+		mutations, err := f.applyBatch(working, batch.events, w)
 		if err != nil {
 			f.hand(w)
 			return nil, blame(err, batch.events[0].Position, batch.events[len(batch.events)-1].Position)
@@ -139,6 +135,26 @@ func (f *flow) cut(from *stretch) []batch {
 		events = events[limit:]
 	}
 	return append(batches, batch{events: events, through: from.through})
+}
+
+// applyBatch asks the guest for mutations. A projection with queries takes its connection for it, which the commit of w gives back.
+func (f *flow) applyBatch(ctx context.Context, events []store.RecordedEvent, w *window) ([]store.Mutation, error) {
+	if len(events) == 0 {
+		return nil, nil
+	}
+	if !f.queries() {
+		return f.guest.Apply(ctx, events, nil)
+	}
+	if err := f.begin(ctx, w); err != nil {
+		return nil, err
+	}
+	mutations, err := f.guest.Apply(ctx, events, func(query int, arguments []store.Value, rows *store.Rows) error {
+		return w.tx.Query(ctx, query, arguments, rows)
+	})
+	if err != nil {
+		f.end(w)
+	}
+	return mutations, err
 }
 
 // blame adds to an error of the guest or its SQL which events it came with, unless it names one itself.

@@ -16,7 +16,7 @@ import (
 //	log   ◄─────────────  guest, fold ◄──────────── rows + checkpoint
 //	          drained                  free
 //
-// reading.go reads ahead, up to the horizon, a stretch at a time. applying.go cuts a stretch into batches for the guest (guests.go) and
+// reading.go reads ahead, up to the horizon, a stretch at a time. applying.go cuts a stretch into batches for the guest and
 // folds what it answers into a window. committing.go commits one window after the other, each in one transaction. Stretches and windows
 // are few and go round, so that no stage is far ahead of the next.
 //

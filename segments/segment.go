@@ -17,8 +17,8 @@ import (
 type segment struct {
 	runner *runner
 	logger zerolog.Logger
-	claim  store.Claim   // its position is the checkpoint, which the last stage moves
-	guests []*host.Guest // as many as it has needed at once
+	claim  store.Claim // its position is the checkpoint, which the last stage moves
+	guest  *host.Guest
 	cancel context.CancelFunc
 	done   chan struct{}
 	err    error       // why it ended, valid after done
@@ -45,7 +45,7 @@ type segment struct {
 
 func newSegment(r *runner, claim store.Claim) *segment {
 	return &segment{
-		runner: r, claim: claim, number: claim.Segment, first: claim.Position, epoch: claim.Epoch,
+		runner: r, claim: claim, guest: r.module.NewGuest(claim.Segment), number: claim.Segment, first: claim.Position, epoch: claim.Epoch,
 		logger: r.logger.With().Int("segment", claim.Segment).Logger(), done: make(chan struct{}),
 		request: store.ReadRequest{
 			After: claim.Position, Limit: stretchEvents(r.batchEvents()), Bytes: r.worker.options.BatchBytes,
@@ -168,9 +168,7 @@ const farewellTimeout = 5 * time.Second
 func (s *segment) finish(err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), farewellTimeout)
 	defer cancel()
-	for _, guest := range s.guests {
-		guest.Close(ctx)
-	}
+	s.guest.Close(ctx)
 	err = s.judge(err)
 	s.err = err
 	if err != nil && !isFailure(err) {
