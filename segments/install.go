@@ -17,14 +17,14 @@ type refusal struct {
 	until  time.Time
 }
 
-// standingRefusal is what a runner cannot run at present.
-type standingRefusal struct {
+// currentRefusal is what a runner cannot run at present.
+type currentRefusal struct {
 	store.Refusal
 	err error
 }
 
-// secondLook is the interval at which a module that was refused, and a layout that was not possible, are tried again.
-const secondLook = 10 * time.Second
+// retryInterval is the interval at which a module that was refused, and a layout that was not possible, are tried again.
+const retryInterval = 10 * time.Second
 
 // install replaces the module by the desired one. The new module is installed first and the old one stopped then, at a
 // batch boundary, so that a module that cannot be installed changes nothing.
@@ -66,7 +66,7 @@ func (r *runner) installed(catalogue store.Catalogue) {
 	r.refusal.Store(nil)
 	r.proven.Store(true)
 	r.ready.Store(true)
-	r.member.Store(true)
+	r.enrolled.Store(true)
 	r.outdate()
 }
 
@@ -80,8 +80,8 @@ func (r *runner) withdraw() {
 		s.leave()
 	}
 	r.ready.Store(false)
-	r.member.Store(false)
-	r.worker.roster.kick()
+	r.enrolled.Store(false)
+	r.worker.membership.refresh()
 }
 
 // reinstall follows a reset of the projection behind the worker's back, once its segments have ended. A module that waits to be
@@ -148,11 +148,11 @@ func (r *runner) refuse(module *host.Module, err error) {
 			event.Msg("module refused")
 		}
 	}
-	r.refused[module] = refusal{reason: err.Error(), until: clock.Now().Add(secondLook)}
+	r.refused[module] = refusal{reason: err.Error(), until: clock.Now().Add(retryInterval)}
 	r.failure = err
-	r.refusal.Store(&standingRefusal{
+	r.refusal.Store(&currentRefusal{
 		Refusal: store.Refusal{Projection: r.name, Version: module.Description.Version, Reason: storable(err.Error())}, err: err,
 	})
-	r.worker.roster.kick()
+	r.worker.membership.refresh()
 	r.worker.noticeAllRefused()
 }

@@ -70,8 +70,8 @@ type limitFault struct{ reason string }
 
 func (e *limitFault) Error() string { return e.reason }
 
-// judge makes a fault of an error that is a limit once more, of the same batch.
-func (s *segment) judge(err error) error {
+// countLimit makes a fault of an error that is a limit once more, of the same batch.
+func (s *segment) countLimit(err error) error {
 	if !isLimit(err) {
 		return err
 	}

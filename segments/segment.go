@@ -33,7 +33,7 @@ type segment struct {
 	request store.ReadRequest
 	logID   store.LogID // the log that the checkpoint is of, and all that is read and applied
 	joined  int         // see head.joined
-	reader  *member     // of the worker's feed, while it runs
+	reader  *reader     // of the worker's feed, while it runs
 
 	// Up to isolateThrough every batch is committed by itself, with at most isolateEvents, 0 for as many as any.
 	isolateThrough int64
@@ -48,7 +48,7 @@ func newSegment(r *runner, claim store.Claim) *segment {
 		runner: r, claim: claim, guest: r.module.NewGuest(claim.Segment), number: claim.Segment, first: claim.Position, epoch: claim.Epoch,
 		logger: r.logger.With().Int("segment", claim.Segment).Logger(), done: make(chan struct{}),
 		request: store.ReadRequest{
-			After: claim.Position, Limit: stretchEvents(r.batchEvents()), Bytes: r.worker.options.BatchBytes,
+			After: claim.Position, Limit: chunkEvents(r.batchEvents()), Bytes: r.worker.options.BatchBytes,
 			Subscription: r.module.Description.Subscription, Range: claim.Range, Columns: r.module.Columns() | store.ColumnEventID, // which a commit notes
 		},
 	}
@@ -76,17 +76,17 @@ func (s *segment) leave() {
 // that is being merged ends at its barrier.
 func (s *segment) run(ctx context.Context) error {
 	worker := s.runner.worker
-	working, stop := outliving(ctx, s.grace())
+	working, stop := graceContext(ctx, s.grace())
 	defer stop()
 	if err := s.joinLog(working); err != nil {
 		return err
 	}
-	s.reader = worker.feed.join(s.logID, s.request, s.runner.divider)
-	defer worker.feed.leave(s.reader)
+	s.reader = worker.cache.join(s.logID, s.request, s.runner.divider)
+	defer worker.cache.leave(s.reader)
 	s.isolateThrough = s.runner.limits.through(s.number, s.claim.Position) // a batch that has met a limit is tried by itself
 	for {
-		err := newFlow(s).run(ctx, working)
-		var refused *refusedWindow
+		err := newPipeline(s).run(ctx, working)
+		var refused *refusedGroup
 		if !errors.As(err, &refused) {
 			return err
 		}
@@ -110,7 +110,7 @@ func (s *segment) joinLog(ctx context.Context) error {
 		s.at().Info().Uint32("timeline", log.Timeline).Msg("another server has the log, which has all that was applied")
 		s.claim.Applied.Log = log
 	}
-	s.logID, s.joined = log, s.runner.worker.head.joined()
+	s.logID, s.joined = log, s.runner.worker.poller.joined()
 	return nil
 }
 
@@ -146,8 +146,8 @@ func (s *segment) grace() time.Duration {
 	return stopGrace
 }
 
-// outliving returns a context that ends some time after its parent.
-func outliving(parent context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+// graceContext returns a context that ends some time after its parent.
+func graceContext(parent context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(parent))
 	stopWaiting := context.AfterFunc(parent, func() {
 		if sleep(ctx, grace) {
@@ -160,19 +160,19 @@ func outliving(parent context.Context, grace time.Duration) (context.Context, co
 	}
 }
 
-// farewellTimeout bounds what a segment says to the database at its end.
-const farewellTimeout = 5 * time.Second
+// releaseTimeout bounds what a segment says to the database at its end.
+const releaseTimeout = 5 * time.Second
 
 // finish gives the claim up in the way that fits the reason. Only what would fail again (see isFailure) is recorded as a
 // failure; everything else may pass, and the runner tries again.
 func (s *segment) finish(err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), farewellTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
 	defer cancel()
 	s.guest.Close(ctx)
-	err = s.judge(err)
+	err = s.countLimit(err)
 	s.err = err
 	if err != nil && !isFailure(err) {
-		s.runner.worker.feed.clear() // the log may be another by now
+		s.runner.worker.cache.clear() // the log may be another by now
 	}
 	switch {
 	case isFailure(err):
