@@ -146,7 +146,7 @@ func (r *runner) claim(ctx context.Context, limit int) error {
 	ctx, stop := graceContext(ctx, leaveTimeout)
 	defer stop()
 	claims, err := r.worker.store.Claim(ctx, store.ClaimRequest{
-		Projection: r.name, Version: r.module.Description.Version, Worker: r.worker.options.Name,
+		Projection: r.name, Version: r.program.Projection().Version, Worker: r.worker.options.Name,
 		Incarnation: r.worker.incarnation, Held: r.held(), Below: r.worker.target, Limit: limit,
 	})
 	if err != nil {

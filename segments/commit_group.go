@@ -36,7 +36,7 @@ const (
 )
 
 func newCommitGroup(s *segment) *commitGroup {
-	return &commitGroup{segment: s, folder: store.NewFolder(&s.runner.module.Description.Projection)}
+	return &commitGroup{segment: s, folder: store.NewFolder(s.runner.program.Projection())}
 }
 
 // add folds what a batch came to, which goes on where the one before it ended. It may have no events: then only the checkpoint moves.
@@ -81,7 +81,7 @@ func (w *commitGroup) reset() {
 func (w *commitGroup) full() bool {
 	s := w.segment
 	options := &s.runner.worker.options
-	alone := s.queries() || options.BatchPause > 0 || w.through <= s.isolateThrough
+	alone := s.transactional() || options.BatchPause > 0 || w.through <= s.isolateThrough
 	return w.filled && alone || w.events > 0 && w.events+s.runner.batchEvents() > options.CommitEvents ||
 		w.folder.Rows() >= groupRowsMax || w.folder.Bytes() >= groupBytesMax ||
 		w.folder.Bytes() >= groupBytesScarce && s.runner.worker.memory.scarce()

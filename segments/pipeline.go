@@ -45,7 +45,7 @@ const readAhead = 2
 
 func newPipeline(s *segment) *pipeline {
 	windows := 2 // one is committed while the other is filled
-	if s.queries() {
+	if s.transactional() {
 		windows = 1
 	}
 	f := &pipeline{
@@ -90,8 +90,8 @@ func (f *pipeline) forget() {
 	f.runner.worker.memory.change(-bytes)
 }
 
-// queries tells whether the guest may ask for what it has written.
-func (s *segment) queries() bool { return len(s.runner.module.Description.Queries) > 0 }
+// transactional reports that a batch is processed in the transaction in which it is committed.
+func (s *segment) transactional() bool { return s.runner.program.Transactional() }
 
 // run ends when ctx does, at the segment's end, or at the first error in the order of the events. Calls that are under way
 // are given the time of working.
@@ -142,6 +142,13 @@ type refusedGroup struct {
 	events  int // the most in a batch from now on, 0 for as many as before
 	err     error
 }
+
+// deadlockedGroup says that a deadlock has undone what was written while the group was processed. It is processed again.
+type deadlockedGroup struct{ err error }
+
+func (e *deadlockedGroup) Error() string { return e.err.Error() }
+
+func (e *deadlockedGroup) Unwrap() error { return e.err }
 
 func (e *refusedGroup) Error() string {
 	return fmt.Sprintf("several events up to position %d: %s", e.through, e.err)

@@ -21,7 +21,7 @@ func (r *runner) reshard(ctx context.Context, status *store.ProjectionStatus, wo
 		})
 	}
 	wanted := r.worker.options.Segments
-	if wanted == 0 || wanted == status.Desired || r.module.Description.Order == store.OrderGlobal {
+	if wanted == 0 || wanted == status.Desired || r.program.Projection().Order == store.OrderGlobal {
 		r.disagreement = ""
 		return nil
 	}

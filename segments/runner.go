@@ -9,7 +9,6 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/internal/clock"
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -37,18 +36,18 @@ type runner struct {
 	failure   error
 
 	mu        sync.Mutex
-	desired   *host.Module  // set and not yet installed
+	desired   Program       // set and not yet installed
 	shown     *view         // the last look at all workers
 	ended     []*segment    // that ended by themselves
 	positions map[int]int64 // checkpoints, as far as they are known
 
-	module       *host.Module // installed
-	divider      *divider     // of the module
+	program      Program  // installed
+	divider      *divider // of the program
 	catalogue    store.Catalogue
 	segments     map[int]*segment
 	troubles     map[int]*trouble
 	retry        backoff
-	refused      map[*host.Module]refusal
+	refused      map[Program]refusal
 	fresh        int64     // views before this one are older than what the runner has done since
 	disagreement string    // why the layout is not as this worker wants it, as it was told last
 	desiredRetry time.Time // when a layout that was not possible is tried again
@@ -65,19 +64,19 @@ func newRunner(w *Worker, name string) *runner {
 	return &runner{
 		worker: w, name: name, logger: w.logger.With().Str("projection", name).Logger(),
 		wake: make(chan struct{}, 1), done: make(chan struct{}), quit: make(chan struct{}),
-		segments: map[int]*segment{}, troubles: map[int]*trouble{}, positions: map[int]int64{}, refused: map[*host.Module]refusal{},
+		segments: map[int]*segment{}, troubles: map[int]*trouble{}, positions: map[int]int64{}, refused: map[Program]refusal{},
 		retry: w.options.backoff(),
 	}
 }
 
-// set asks for a module. An earlier one that was not installed yet is closed.
-func (r *runner) set(module *host.Module) {
+// set asks for a program. An earlier one that was not installed yet is closed.
+func (r *runner) set(program Program) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.desired != nil {
 		r.desired.Close(context.Background())
 	}
-	r.desired = module
+	r.desired = program
 	r.signal()
 }
 
@@ -140,7 +139,7 @@ func (r *runner) reconcile(ctx context.Context) (err error) {
 		return nil
 	}
 	status, known := v.projections[r.name]
-	if !known || status.Version != r.module.Description.Version {
+	if !known || status.Version != r.program.Projection().Version {
 		r.withdraw()
 		return r.reinstall(ctx)
 	}
@@ -256,8 +255,8 @@ func (r *runner) close() {
 	r.enrolled.Store(false)
 	r.worker.membership.refresh()
 	ctx := context.Background()
-	if r.module != nil {
-		r.module.Close(ctx)
+	if r.program != nil {
+		r.program.Close(ctx)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -294,10 +293,10 @@ func (r *runner) complete(ctx context.Context, status *store.ProjectionStatus) (
 	return true, nil
 }
 
-// batchEvents is the most events in one batch: the worker's setting, or fewer where the module asks for fewer.
+// batchEvents is the most events in one batch: the worker's setting, or fewer where the program asks for fewer.
 func (r *runner) batchEvents() int {
 	limit := r.worker.options.BatchEvents
-	if asked := r.module.Description.Limits.BatchEvents; asked > 0 {
+	if asked := r.program.BatchEvents(); asked > 0 {
 		limit = min(limit, asked)
 	}
 	return limit

@@ -9,20 +9,19 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/store"
 )
 
 // segment is one claim at work. Its events go through the three stages of a flow.
 type segment struct {
-	runner *runner
-	logger zerolog.Logger
-	claim  store.Claim // its position is the checkpoint, which the last stage moves
-	guest  *host.Guest
-	cancel context.CancelFunc
-	done   chan struct{}
-	err    error       // why it ended, valid after done
-	lost   atomic.Bool // another has the claim, which the runner has seen before a commit did
+	runner    *runner
+	logger    zerolog.Logger
+	claim     store.Claim // its position is the checkpoint, which the last stage moves
+	processor Processor
+	cancel    context.CancelFunc
+	done      chan struct{}
+	err       error       // why it ended, valid after done
+	lost      atomic.Bool // another has the claim, which the runner has seen before a commit did
 
 	// For the runner's goroutine: of the claim as it was given, and whether it was asked to end.
 	number  int
@@ -45,11 +44,11 @@ type segment struct {
 
 func newSegment(r *runner, claim store.Claim) *segment {
 	return &segment{
-		runner: r, claim: claim, guest: r.module.NewGuest(claim.Segment), number: claim.Segment, first: claim.Position, epoch: claim.Epoch,
+		runner: r, claim: claim, processor: r.program.NewProcessor(claim.Segment), number: claim.Segment, first: claim.Position, epoch: claim.Epoch,
 		logger: r.logger.With().Int("segment", claim.Segment).Logger(), done: make(chan struct{}),
 		request: store.ReadRequest{
 			After: claim.Position, Limit: chunkEvents(r.batchEvents()), Bytes: r.worker.options.BatchBytes,
-			Subscription: r.module.Description.Subscription, Range: claim.Range, Columns: r.module.Columns() | store.ColumnEventID, // which a commit notes
+			Subscription: r.program.Projection().Subscription, Range: claim.Range, Columns: r.program.Columns() | store.ColumnEventID, // which a commit notes
 		},
 	}
 }
@@ -87,10 +86,14 @@ func (s *segment) run(ctx context.Context) error {
 	for {
 		err := newPipeline(s).run(ctx, working)
 		var refused *refusedGroup
-		if !errors.As(err, &refused) {
+		var deadlocked *deadlockedGroup
+		switch {
+		case errors.As(err, &refused):
+			s.isolateThrough, s.isolateEvents = refused.through, refused.events
+		case errors.As(err, &deadlocked) && ctx.Err() == nil: // once more
+		default:
 			return err
 		}
-		s.isolateThrough, s.isolateEvents = refused.through, refused.events
 	}
 }
 
@@ -114,11 +117,18 @@ func (s *segment) joinLog(ctx context.Context) error {
 	return nil
 }
 
-// faultPosition is the position of the event that a guest blames, or 0.
+// attributed is an error of a processor, see [Fault].
+type attributed interface {
+	error
+	Attribution() (position int64, limit bool)
+}
+
+// faultPosition is the position of the event that a processor blames, or 0.
 func faultPosition(err error) int64 {
-	var fault *host.Fault
+	var fault attributed
 	if errors.As(err, &fault) {
-		return fault.Position
+		position, _ := fault.Attribution()
+		return position
 	}
 	return 0
 }
@@ -126,10 +136,15 @@ func faultPosition(err error) int64 {
 // isFailure tells whether the guest or its SQL is to blame, for a limit too when it was met often enough, or the log is not the one that the rows were built from: the segment would
 // fail again.
 func isFailure(err error) bool {
-	var fault *host.Fault
+	var fault attributed
 	var log *store.LogError
 	var limit *limitFault
-	return errors.As(err, &fault) || errors.As(err, &log) || errors.As(err, &limit) || isRejected(err)
+	if errors.As(err, &fault) {
+		if _, limit := fault.Attribution(); !limit {
+			return true
+		}
+	}
+	return errors.As(err, &log) || errors.As(err, &limit) || isRejected(err)
 }
 
 // stopGrace is how long a batch may go on after the segment was asked to stop: a database that does not answer must not keep a
@@ -140,7 +155,7 @@ const stopGrace = 30 * time.Second
 const stopGraceSQL = time.Second
 
 func (s *segment) grace() time.Duration {
-	if s.runner.module.Description.HasSQL() {
+	if s.runner.program.Projection().HasSQL() {
 		return stopGraceSQL
 	}
 	return stopGrace
@@ -168,7 +183,7 @@ const releaseTimeout = 5 * time.Second
 func (s *segment) finish(err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
 	defer cancel()
-	s.guest.Close(ctx)
+	s.processor.Close(ctx)
 	err = s.countLimit(err)
 	s.err = err
 	if err != nil && !isFailure(err) {

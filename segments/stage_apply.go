@@ -104,7 +104,7 @@ func (f *pipeline) applyChunk(ctx, working context.Context, from *chunk, w *comm
 		if ctx.Err() != nil {
 			return w, nil
 		}
-		mutations, err := f.applyBatch(working, batch.events, w)
+		mutations, err := f.process(working, batch.events, w)
 		if err != nil {
 			f.submit(w)
 			return nil, attributeError(err, batch.events[0].Position, batch.events[len(batch.events)-1].Position)
@@ -137,22 +137,20 @@ func (f *pipeline) cut(from *chunk) []batch {
 	return append(batches, batch{events: events, through: from.through})
 }
 
-// applyBatch asks the guest for mutations. A projection with queries takes its connection for it, which the commit of w gives back.
-func (f *pipeline) applyBatch(ctx context.Context, events []store.RecordedEvent, w *commitGroup) ([]store.Mutation, error) {
+// process has the processor apply a batch. A transactional program takes its connection for it, which the commit of g gives back.
+func (f *pipeline) process(ctx context.Context, events []store.RecordedEvent, g *commitGroup) ([]store.Mutation, error) {
 	if len(events) == 0 {
 		return nil, nil
 	}
-	if !f.queries() {
-		return f.guest.Apply(ctx, events, nil)
+	if !f.transactional() {
+		return f.processor.Process(ctx, events, nil)
 	}
-	if err := f.begin(ctx, w); err != nil {
+	if err := f.begin(ctx, g); err != nil {
 		return nil, err
 	}
-	mutations, err := f.guest.Apply(ctx, events, func(query int, arguments []store.Value, rows *store.Rows) error {
-		return w.tx.Query(ctx, query, arguments, rows)
-	})
+	mutations, err := f.processor.Process(ctx, events, g.tx)
 	if err != nil {
-		f.end(w)
+		f.end(g)
 	}
 	return mutations, err
 }

@@ -27,6 +27,9 @@ func (f *pipeline) commitGroup(ctx context.Context, w *commitGroup) error {
 	err := f.write(ctx, w, commit)
 	for errors.Is(err, store.ErrDeadlock) && ctx.Err() == nil {
 		f.deadlocked(err)
+		if f.transactional() && w.batches > 0 {
+			return &deadlockedGroup{err: err} // the processor may have written in the transaction
+		}
 		err = f.write(ctx, w, commit)
 	}
 	if err != nil {

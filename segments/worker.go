@@ -88,10 +88,13 @@ func randomSuffix() string {
 // Set starts a module's projection, or replaces the module that runs it, at a batch boundary. A module that cannot be installed
 // leaves the one before it running; why it cannot is logged, and told by Run when Once is set. The worker owns the
 // module and closes it when it is replaced.
-func (w *Worker) Set(module *host.Module) {
+func (w *Worker) Set(module *host.Module) { w.SetProgram(&moduleProgram{module}) }
+
+// SetProgram is Set for any program.
+func (w *Worker) SetProgram(program Program) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	name := module.Description.Name
+	name := program.Projection().Name
 	r, known := w.runners[name]
 	if !known {
 		r = newRunner(w, name)
@@ -99,7 +102,7 @@ func (w *Worker) Set(module *host.Module) {
 		w.connections.divide(len(w.runners))
 		w.launch(r)
 	}
-	r.set(module)
+	r.set(program)
 }
 
 // Remove stops a projection at a batch boundary and waits until its segments are released.
