@@ -63,8 +63,8 @@ func (r *runner) balance(ctx context.Context, status *store.ProjectionStatus, wo
 	staying := r.staying()
 	if r.worker.options.Once {
 		// What is at the target already is left to workers that go on.
-		if busy := len(staying) > 0 || r.someFree(status); busy != r.member.Swap(busy) {
-			r.worker.roster.kick()
+		if busy := len(staying) > 0 || r.someFree(status); busy != r.enrolled.Swap(busy) {
+			r.worker.membership.refresh()
 		}
 	}
 	room := share(status, workers, r.worker.options.Name) - len(staying)
@@ -85,7 +85,7 @@ func (r *runner) balance(ctx context.Context, status *store.ProjectionStatus, wo
 // releaseIdle gives back segments that the database has as this worker's and that are not at work, since their release was lost with
 // a connection: with a share that is full, it would not claim them again, and no other worker may.
 func (r *runner) releaseIdle(ctx context.Context, status *store.ProjectionStatus) error {
-	ctx, cancel := context.WithTimeout(ctx, farewellTimeout)
+	ctx, cancel := context.WithTimeout(ctx, releaseTimeout)
 	defer cancel()
 	for i := range status.Segments {
 		s := &status.Segments[i]
@@ -96,7 +96,7 @@ func (r *runner) releaseIdle(ctx context.Context, status *store.ProjectionStatus
 		if err := r.worker.store.Release(ctx, claim); err != nil {
 			return err
 		}
-		r.worker.roster.kick()
+		r.worker.membership.refresh()
 	}
 	return nil
 }
@@ -143,10 +143,10 @@ func (r *runner) claim(ctx context.Context, limit int) error {
 		return ctx.Err()
 	}
 	// One that is cut off may still be at work in the server, and leave an owner behind that has said farewell.
-	ctx, stop := outliving(ctx, leaveTimeout)
+	ctx, stop := graceContext(ctx, leaveTimeout)
 	defer stop()
 	claims, err := r.worker.store.Claim(ctx, store.ClaimRequest{
-		Projection: r.name, Version: r.module.Description.Version, Worker: r.worker.options.Name,
+		Projection: r.name, Version: r.program.Projection().Version, Worker: r.worker.options.Name,
 		Incarnation: r.worker.incarnation, Held: r.held(), Below: r.worker.target, Limit: limit,
 	})
 	if err != nil {
@@ -159,7 +159,7 @@ func (r *runner) claim(ctx context.Context, limit int) error {
 		s.start()
 		s.logger.Debug().Int64("position", claim.Position).Int64("epoch", claim.Epoch).Msg("segment claimed")
 	}
-	r.fresh = r.worker.roster.looks.Load() + 1
+	r.fresh = r.worker.membership.polls.Load() + 1
 	return nil
 }
 

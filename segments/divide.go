@@ -1,10 +1,8 @@
 package segments
 
 import (
-	"fmt"
 	"sync"
 
-	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -111,12 +109,7 @@ func (s *segment) checkPlaces(events []store.RecordedEvent) error {
 		}
 		checked = e.AggregateID
 		if hash := store.PartitionHash(checked); !keys.Contains(hash) {
-			return &host.Fault{
-				Module: s.runner.module.File, Position: e.Position, Stream: e.Stream, Reason: fmt.Sprintf(
-					"its stored partition_hash is not that of its stream, %d, and segments may have passed it or get it twice: stop all hosts, "+
-						"set all events of the stream to that number, and reset every projection that is divided by stream: "+
-						"'pupwasm reset %s' deletes the rows of one, and the next run applies the log from the first event", hash, s.runner.name),
-			}
+			return misplaced(s.runner.program, e, hash)
 		}
 	}
 	return nil

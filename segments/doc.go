@@ -9,7 +9,7 @@
 //	  └─ runner ── one a projection: installs its module, takes its share of the segments (balance), changes the division when
 //	       │       all workers want it (reshard), replaces the module at a batch boundary
 //	       └─ segment ── one a claim
-//	            └─ flow ── its work, in three stages: read (reading), apply and fold (applying, guests), commit (committing)
+//	            └─ flow ── its work, in three stages: read (reading), apply and fold (applying), commit (committing)
 //
 // A segment ends for one of these reasons, and none of them ends the process or another segment: the runner stops it, its claim is
 // lost ([store.ErrFenced]), it has reached the position where it is merged, the database is away ([store.ErrTransient]) or another

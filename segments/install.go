@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/internal/clock"
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -17,44 +16,44 @@ type refusal struct {
 	until  time.Time
 }
 
-// standingRefusal is what a runner cannot run at present.
-type standingRefusal struct {
+// currentRefusal is what a runner cannot run at present.
+type currentRefusal struct {
 	store.Refusal
 	err error
 }
 
-// secondLook is the interval at which a module that was refused, and a layout that was not possible, are tried again.
-const secondLook = 10 * time.Second
+// retryInterval is the interval at which a module that was refused, and a layout that was not possible, are tried again.
+const retryInterval = 10 * time.Second
 
 // install replaces the module by the desired one. The new module is installed first and the old one stopped then, at a
 // batch boundary, so that a module that cannot be installed changes nothing.
 func (r *runner) install(ctx context.Context) error {
 	r.mu.Lock()
-	module := r.desired
+	program := r.desired
 	r.mu.Unlock()
-	if module == nil {
+	if program == nil {
 		return nil
 	}
-	if clock.Now().Before(r.refused[module].until) {
+	if clock.Now().Before(r.refused[program].until) {
 		return nil
 	}
-	catalogue, err := r.worker.store.Install(ctx, &module.Description.Projection, r.newSegments())
+	catalogue, err := r.worker.store.Install(ctx, program.Projection(), r.newSegments())
 	switch {
 	case errors.Is(err, store.ErrTransient), ctx.Err() != nil:
 		return err
 	case err != nil:
-		r.refuse(module, err)
+		r.refuse(program, err)
 		return nil
-	case !r.taken(module):
+	case !r.taken(program):
 		return nil // a newer one came meanwhile, and this one is closed
 	}
 	r.stopSegments()
-	if r.module != nil {
-		r.module.Close(context.WithoutCancel(ctx))
+	if r.program != nil {
+		r.program.Close(context.WithoutCancel(ctx))
 	}
-	r.module, r.divider = module, newDivider(&module.Description.Projection)
+	r.program, r.divider = program, newDivider(program.Projection())
 	r.installed(catalogue)
-	r.logger.Info().Str("module", module.File).Int("version", module.Description.Version).Msg("projection installed")
+	r.logger.Info().Str("module", program.Source()).Int("version", program.Projection().Version).Msg("projection installed")
 	return nil
 }
 
@@ -66,7 +65,7 @@ func (r *runner) installed(catalogue store.Catalogue) {
 	r.refusal.Store(nil)
 	r.proven.Store(true)
 	r.ready.Store(true)
-	r.member.Store(true)
+	r.enrolled.Store(true)
 	r.outdate()
 }
 
@@ -80,8 +79,8 @@ func (r *runner) withdraw() {
 		s.leave()
 	}
 	r.ready.Store(false)
-	r.member.Store(false)
-	r.worker.roster.kick()
+	r.enrolled.Store(false)
+	r.worker.membership.refresh()
 }
 
 // reinstall follows a reset of the projection behind the worker's back, once its segments have ended. A module that waits to be
@@ -99,15 +98,15 @@ func (r *runner) reinstall(ctx context.Context) error {
 			return err
 		}
 	}
-	if len(r.segments) > 0 || clock.Now().Before(r.refused[r.module].until) {
+	if len(r.segments) > 0 || clock.Now().Before(r.refused[r.program].until) {
 		return nil
 	}
-	catalogue, err := r.worker.store.Install(ctx, &r.module.Description.Projection, r.newSegments())
+	catalogue, err := r.worker.store.Install(ctx, r.program.Projection(), r.newSegments())
 	switch {
 	case errors.Is(err, store.ErrTransient), ctx.Err() != nil:
 		return err
 	case err != nil:
-		r.refuse(r.module, err)
+		r.refuse(r.program, err)
 		return nil
 	}
 	r.logger.Info().Msg("projection was reset, installing it again")
@@ -127,10 +126,10 @@ func (r *runner) newSegments() int {
 }
 
 // taken takes the desired module out, and reports false when it is another by now.
-func (r *runner) taken(module *host.Module) bool {
+func (r *runner) taken(program Program) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.desired != module {
+	if r.desired != program {
 		return false
 	}
 	r.desired = nil
@@ -138,21 +137,21 @@ func (r *runner) taken(module *host.Module) bool {
 }
 
 // refuse keeps the module for another try, and says why once.
-func (r *runner) refuse(module *host.Module, err error) {
-	err = fmt.Errorf("module %s: %w", module.File, err)
-	if r.refused[module].reason != err.Error() {
+func (r *runner) refuse(program Program, err error) {
+	err = fmt.Errorf("module %s: %w", program.Source(), err)
+	if r.refused[program].reason != err.Error() {
 		event := r.logger.Error().Err(err)
-		if r.module != nil && r.module != module {
+		if r.program != nil && r.program != program {
 			event.Msg("module refused, the one before goes on")
 		} else {
 			event.Msg("module refused")
 		}
 	}
-	r.refused[module] = refusal{reason: err.Error(), until: clock.Now().Add(secondLook)}
+	r.refused[program] = refusal{reason: err.Error(), until: clock.Now().Add(retryInterval)}
 	r.failure = err
-	r.refusal.Store(&standingRefusal{
-		Refusal: store.Refusal{Projection: r.name, Version: module.Description.Version, Reason: storable(err.Error())}, err: err,
+	r.refusal.Store(&currentRefusal{
+		Refusal: store.Refusal{Projection: r.name, Version: program.Projection().Version, Reason: storable(err.Error())}, err: err,
 	})
-	r.worker.roster.kick()
+	r.worker.membership.refresh()
 	r.worker.noticeAllRefused()
 }

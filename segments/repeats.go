@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -70,8 +69,8 @@ type limitFault struct{ reason string }
 
 func (e *limitFault) Error() string { return e.reason }
 
-// judge makes a fault of an error that is a limit once more, of the same batch.
-func (s *segment) judge(err error) error {
+// countLimit makes a fault of an error that is a limit once more, of the same batch.
+func (s *segment) countLimit(err error) error {
 	if !isLimit(err) {
 		return err
 	}
@@ -82,9 +81,14 @@ func (s *segment) judge(err error) error {
 	return &limitFault{fmt.Sprintf("%d times in a row, %s", limitTries, err)}
 }
 
-// isLimit tells whether a batch has met a limit of time or space, in its guest or in the database. A machine that is busy may be to blame.
+// isLimit tells whether a batch has met a limit of time or space, in its processor or in the database. A machine that is busy may be to blame.
 func isLimit(err error) bool {
 	var limit *store.LimitError
-	var slow *host.SlowError
-	return errors.As(err, &limit) || errors.As(err, &slow)
+	var fault attributed
+	if errors.As(err, &fault) {
+		if _, limit := fault.Attribution(); limit {
+			return true
+		}
+	}
+	return errors.As(err, &limit)
 }

@@ -21,15 +21,15 @@ func (r *runner) reshard(ctx context.Context, status *store.ProjectionStatus, wo
 		})
 	}
 	wanted := r.worker.options.Segments
-	if wanted == 0 || wanted == status.Desired || r.module.Description.Order == store.OrderGlobal {
-		r.dissent = ""
+	if wanted == 0 || wanted == status.Desired || r.program.Projection().Order == store.OrderGlobal {
+		r.disagreement = ""
 		return nil
 	}
 	if others := opinions(workers, r.name, wanted); len(others) > 0 {
-		r.dissented(status, fmt.Sprintf("other workers want %v", others))
+		r.disagree(status, fmt.Sprintf("other workers want %v", others))
 		return nil
 	}
-	if clock.Now().Before(r.wishAgain) {
+	if clock.Now().Before(r.desiredRetry) {
 		return nil
 	}
 	return r.change(ctx, fmt.Sprintf("divided into %d segments", wanted), func(l *store.Layout) error {
@@ -52,11 +52,11 @@ func (r *runner) change(ctx context.Context, what string, change func(*store.Lay
 	var impossible *store.InputError
 	switch {
 	case errors.As(err, &impossible):
-		if r.dissent != err.Error() {
-			r.dissent = err.Error()
+		if r.disagreement != err.Error() {
+			r.disagreement = err.Error()
 			r.logger.Info().Err(err).Msg("the stored layout stays for now")
 		}
-		r.wishAgain = clock.Now().Add(secondLook)
+		r.desiredRetry = clock.Now().Add(retryInterval)
 		return nil
 	case err != nil:
 		return err
@@ -68,12 +68,12 @@ func (r *runner) change(ctx context.Context, what string, change func(*store.Lay
 	return nil
 }
 
-// dissented says once that the stored layout is kept.
-func (r *runner) dissented(status *store.ProjectionStatus, why string) {
-	if r.dissent == why {
+// disagree says once that the stored layout is kept.
+func (r *runner) disagree(status *store.ProjectionStatus, why string) {
+	if r.disagreement == why {
 		return
 	}
-	r.dissent = why
+	r.disagreement = why
 	r.logger.Warn().Int("wanted", r.worker.options.Segments).Int("stored", len(status.Segments)).Str("because", why).
 		Msg("the stored layout stays until all workers want the same number of segments")
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/internal/clock"
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -27,31 +26,31 @@ type runner struct {
 	events    atomic.Int64
 	deadlocks atomic.Int64
 	ready     atomic.Bool // the module is installed, and fits what is in the database
-	member    atomic.Bool // others count this worker in: it is ready and has something to do
+	enrolled  atomic.Bool // others count this worker in: it is ready and has something to do
 	proven    atomic.Bool // some module of the projection was installed by this worker
 
-	refusal atomic.Pointer[standingRefusal] // why the module that was set last cannot run, or nil
+	refusal atomic.Pointer[currentRefusal] // why the module that was set last cannot run, or nil
 
 	// With Once, valid after done.
 	completed bool
 	failure   error
 
 	mu        sync.Mutex
-	desired   *host.Module  // set and not yet installed
+	desired   Program       // set and not yet installed
 	shown     *view         // the last look at all workers
 	ended     []*segment    // that ended by themselves
 	positions map[int]int64 // checkpoints, as far as they are known
 
-	module    *host.Module // installed
-	divider   *divider     // of the module
-	catalogue store.Catalogue
-	segments  map[int]*segment
-	troubles  map[int]*trouble
-	retry     backoff
-	refused   map[*host.Module]refusal
-	fresh     int64     // views before this one are older than what the runner has done since
-	dissent   string    // why the layout is not as this worker wants it, as it was told last
-	wishAgain time.Time // when a layout that was not possible is tried again
+	program      Program  // installed
+	divider      *divider // of the program
+	catalogue    store.Catalogue
+	segments     map[int]*segment
+	troubles     map[int]*trouble
+	retry        backoff
+	refused      map[Program]refusal
+	fresh        int64     // views before this one are older than what the runner has done since
+	disagreement string    // why the layout is not as this worker wants it, as it was told last
+	desiredRetry time.Time // when a layout that was not possible is tried again
 }
 
 // trouble is a segment that ended for what may pass, and is not to be claimed before its pause is over.
@@ -65,19 +64,19 @@ func newRunner(w *Worker, name string) *runner {
 	return &runner{
 		worker: w, name: name, logger: w.logger.With().Str("projection", name).Logger(),
 		wake: make(chan struct{}, 1), done: make(chan struct{}), quit: make(chan struct{}),
-		segments: map[int]*segment{}, troubles: map[int]*trouble{}, positions: map[int]int64{}, refused: map[*host.Module]refusal{},
+		segments: map[int]*segment{}, troubles: map[int]*trouble{}, positions: map[int]int64{}, refused: map[Program]refusal{},
 		retry: w.options.backoff(),
 	}
 }
 
-// set asks for a module. An earlier one that was not installed yet is closed.
-func (r *runner) set(module *host.Module) {
+// set asks for a program. An earlier one that was not installed yet is closed.
+func (r *runner) set(program Program) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.desired != nil {
 		r.desired.Close(context.Background())
 	}
-	r.desired = module
+	r.desired = program
 	r.signal()
 }
 
@@ -95,9 +94,9 @@ func (r *runner) run(ctx context.Context) {
 	defer close(r.done)
 	defer r.close()
 	for {
-		r.reap()
+		r.collectEnded()
 		pause := r.worker.options.Rebalance
-		if err := r.tend(ctx); err != nil && ctx.Err() == nil {
+		if err := r.reconcile(ctx); err != nil && ctx.Err() == nil {
 			r.worker.outage.noticed(err)
 			pause = r.retry.pause()
 		} else {
@@ -121,9 +120,9 @@ func (r *runner) run(ctx context.Context) {
 	}
 }
 
-// tend brings the projection closer to what is wanted: the module installed, the layout as it was asked for, and this worker's
+// reconcile brings the projection closer to what is wanted: the module installed, the layout as it was asked for, and this worker's
 // share of the segments at work. An error is one that passes by itself.
-func (r *runner) tend(ctx context.Context) (err error) {
+func (r *runner) reconcile(ctx context.Context) (err error) {
 	if err := r.install(ctx); err != nil {
 		return err
 	}
@@ -135,12 +134,12 @@ func (r *runner) tend(ctx context.Context) (err error) {
 	if !r.ready.Load() {
 		return r.reinstall(ctx)
 	}
-	v := r.look()
+	v := r.takeView()
 	if v == nil {
 		return nil
 	}
 	status, known := v.projections[r.name]
-	if !known || status.Version != r.module.Description.Version {
+	if !known || status.Version != r.program.Projection().Version {
 		r.withdraw()
 		return r.reinstall(ctx)
 	}
@@ -163,8 +162,8 @@ func (r *runner) show(v *view) {
 	r.signal()
 }
 
-// look takes the view that was shown last, or nil when there is none that is younger than what the runner has done.
-func (r *runner) look() *view {
+// takeView takes the view that was shown last, or nil when there is none that is younger than what the runner has done.
+func (r *runner) takeView() *view {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	v := r.shown
@@ -185,8 +184,8 @@ func (r *runner) look() *view {
 
 // outdate makes the runner wait for a look that begins from now on, and asks for one.
 func (r *runner) outdate() {
-	r.fresh = r.worker.roster.looks.Load() + 1
-	r.worker.roster.kick()
+	r.fresh = r.worker.membership.polls.Load() + 1
+	r.worker.membership.refresh()
 }
 
 // ending is how a segment tells that it is about to end.
@@ -197,9 +196,9 @@ func (r *runner) ending(s *segment) {
 	r.signal()
 }
 
-// reap forgets segments that ended, so that they can be claimed again: at once, or after a growing pause when they
+// collectEnded forgets segments that ended, so that they can be claimed again: at once, or after a growing pause when they
 // ended for trouble. Trouble that lasts while the database answers is told once, until the segment moves.
-func (r *runner) reap() {
+func (r *runner) collectEnded() {
 	r.mu.Lock()
 	ended := r.ended
 	r.ended = nil
@@ -208,7 +207,7 @@ func (r *runner) reap() {
 		<-s.done
 		if r.segments[s.number] == s {
 			delete(r.segments, s.number)
-			r.worker.roster.kick()
+			r.worker.membership.refresh()
 		}
 		if s.claim.Position > s.first {
 			delete(r.troubles, s.number)
@@ -235,7 +234,7 @@ func (r *runner) troubled(s *segment) {
 		pause = max(pause, r.limits.pause(s.number, r.worker.options.RetryMax))
 	}
 	t.until = clock.Now().Add(pause)
-	time.AfterFunc(pause, r.worker.roster.kick)
+	time.AfterFunc(pause, r.worker.membership.refresh)
 }
 
 // stopSegments ends all segments at a batch boundary, and waits.
@@ -247,17 +246,17 @@ func (r *runner) stopSegments() {
 		<-s.done
 	}
 	clear(r.segments)
-	r.reap()
+	r.collectEnded()
 }
 
 func (r *runner) close() {
 	r.stopSegments()
 	r.ready.Store(false)
-	r.member.Store(false)
-	r.worker.roster.kick()
+	r.enrolled.Store(false)
+	r.worker.membership.refresh()
 	ctx := context.Background()
-	if r.module != nil {
-		r.module.Close(ctx)
+	if r.program != nil {
+		r.program.Close(ctx)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -294,10 +293,10 @@ func (r *runner) complete(ctx context.Context, status *store.ProjectionStatus) (
 	return true, nil
 }
 
-// batchEvents is the most events in one batch: the worker's setting, or fewer where the module asks for fewer.
+// batchEvents is the most events in one batch: the worker's setting, or fewer where the program asks for fewer.
 func (r *runner) batchEvents() int {
 	limit := r.worker.options.BatchEvents
-	if asked := r.module.Description.Limits.BatchEvents; asked > 0 {
+	if asked := r.program.BatchEvents(); asked > 0 {
 		limit = min(limit, asked)
 	}
 	return limit

@@ -9,20 +9,19 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/store"
 )
 
 // segment is one claim at work. Its events go through the three stages of a flow.
 type segment struct {
-	runner *runner
-	logger zerolog.Logger
-	claim  store.Claim   // its position is the checkpoint, which the last stage moves
-	guests []*host.Guest // as many as it has needed at once
-	cancel context.CancelFunc
-	done   chan struct{}
-	err    error       // why it ended, valid after done
-	lost   atomic.Bool // another has the claim, which the runner has seen before a commit did
+	runner    *runner
+	logger    zerolog.Logger
+	claim     store.Claim // its position is the checkpoint, which the last stage moves
+	processor Processor
+	cancel    context.CancelFunc
+	done      chan struct{}
+	err       error       // why it ended, valid after done
+	lost      atomic.Bool // another has the claim, which the runner has seen before a commit did
 
 	// For the runner's goroutine: of the claim as it was given, and whether it was asked to end.
 	number  int
@@ -33,7 +32,7 @@ type segment struct {
 	request store.ReadRequest
 	logID   store.LogID // the log that the checkpoint is of, and all that is read and applied
 	joined  int         // see head.joined
-	reader  *member     // of the worker's feed, while it runs
+	reader  *reader     // of the worker's feed, while it runs
 
 	// Up to isolateThrough every batch is committed by itself, with at most isolateEvents, 0 for as many as any.
 	isolateThrough int64
@@ -45,11 +44,11 @@ type segment struct {
 
 func newSegment(r *runner, claim store.Claim) *segment {
 	return &segment{
-		runner: r, claim: claim, number: claim.Segment, first: claim.Position, epoch: claim.Epoch,
+		runner: r, claim: claim, processor: r.program.NewProcessor(claim.Segment), number: claim.Segment, first: claim.Position, epoch: claim.Epoch,
 		logger: r.logger.With().Int("segment", claim.Segment).Logger(), done: make(chan struct{}),
 		request: store.ReadRequest{
-			After: claim.Position, Limit: stretchEvents(r.batchEvents()), Bytes: r.worker.options.BatchBytes,
-			Subscription: r.module.Description.Subscription, Range: claim.Range, Columns: r.module.Columns() | store.ColumnEventID, // which a commit notes
+			After: claim.Position, Limit: chunkEvents(r.batchEvents()), Bytes: r.worker.options.BatchBytes,
+			Subscription: r.program.Projection().Subscription, Range: claim.Range, Columns: r.program.Columns() | store.ColumnEventID, // which a commit notes
 		},
 	}
 }
@@ -76,21 +75,25 @@ func (s *segment) leave() {
 // that is being merged ends at its barrier.
 func (s *segment) run(ctx context.Context) error {
 	worker := s.runner.worker
-	working, stop := outliving(ctx, s.grace())
+	working, stop := graceContext(ctx, s.grace())
 	defer stop()
 	if err := s.joinLog(working); err != nil {
 		return err
 	}
-	s.reader = worker.feed.join(s.logID, s.request, s.runner.divider)
-	defer worker.feed.leave(s.reader)
+	s.reader = worker.cache.join(s.logID, s.request, s.runner.divider)
+	defer worker.cache.leave(s.reader)
 	s.isolateThrough = s.runner.limits.through(s.number, s.claim.Position) // a batch that has met a limit is tried by itself
 	for {
-		err := newFlow(s).run(ctx, working)
-		var refused *refusedWindow
-		if !errors.As(err, &refused) {
+		err := newPipeline(s).run(ctx, working)
+		var refused *refusedGroup
+		var deadlocked *deadlockedGroup
+		switch {
+		case errors.As(err, &refused):
+			s.isolateThrough, s.isolateEvents = refused.through, refused.events
+		case errors.As(err, &deadlocked) && ctx.Err() == nil: // once more
+		default:
 			return err
 		}
-		s.isolateThrough, s.isolateEvents = refused.through, refused.events
 	}
 }
 
@@ -110,15 +113,22 @@ func (s *segment) joinLog(ctx context.Context) error {
 		s.at().Info().Uint32("timeline", log.Timeline).Msg("another server has the log, which has all that was applied")
 		s.claim.Applied.Log = log
 	}
-	s.logID, s.joined = log, s.runner.worker.head.joined()
+	s.logID, s.joined = log, s.runner.worker.poller.joined()
 	return nil
 }
 
-// faultPosition is the position of the event that a guest blames, or 0.
+// attributed is an error of a processor, see [Fault].
+type attributed interface {
+	error
+	Attribution() (position int64, limit bool)
+}
+
+// faultPosition is the position of the event that a processor blames, or 0.
 func faultPosition(err error) int64 {
-	var fault *host.Fault
+	var fault attributed
 	if errors.As(err, &fault) {
-		return fault.Position
+		position, _ := fault.Attribution()
+		return position
 	}
 	return 0
 }
@@ -126,10 +136,15 @@ func faultPosition(err error) int64 {
 // isFailure tells whether the guest or its SQL is to blame, for a limit too when it was met often enough, or the log is not the one that the rows were built from: the segment would
 // fail again.
 func isFailure(err error) bool {
-	var fault *host.Fault
+	var fault attributed
 	var log *store.LogError
 	var limit *limitFault
-	return errors.As(err, &fault) || errors.As(err, &log) || errors.As(err, &limit) || isRejected(err)
+	if errors.As(err, &fault) {
+		if _, limit := fault.Attribution(); !limit {
+			return true
+		}
+	}
+	return errors.As(err, &log) || errors.As(err, &limit) || isRejected(err)
 }
 
 // stopGrace is how long a batch may go on after the segment was asked to stop: a database that does not answer must not keep a
@@ -140,14 +155,14 @@ const stopGrace = 30 * time.Second
 const stopGraceSQL = time.Second
 
 func (s *segment) grace() time.Duration {
-	if s.runner.module.Description.HasSQL() {
+	if s.runner.program.Projection().HasSQL() {
 		return stopGraceSQL
 	}
 	return stopGrace
 }
 
-// outliving returns a context that ends some time after its parent.
-func outliving(parent context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+// graceContext returns a context that ends some time after its parent.
+func graceContext(parent context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(parent))
 	stopWaiting := context.AfterFunc(parent, func() {
 		if sleep(ctx, grace) {
@@ -160,21 +175,19 @@ func outliving(parent context.Context, grace time.Duration) (context.Context, co
 	}
 }
 
-// farewellTimeout bounds what a segment says to the database at its end.
-const farewellTimeout = 5 * time.Second
+// releaseTimeout bounds what a segment says to the database at its end.
+const releaseTimeout = 5 * time.Second
 
 // finish gives the claim up in the way that fits the reason. Only what would fail again (see isFailure) is recorded as a
 // failure; everything else may pass, and the runner tries again.
 func (s *segment) finish(err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), farewellTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
 	defer cancel()
-	for _, guest := range s.guests {
-		guest.Close(ctx)
-	}
-	err = s.judge(err)
+	s.processor.Close(ctx)
+	err = s.countLimit(err)
 	s.err = err
 	if err != nil && !isFailure(err) {
-		s.runner.worker.feed.clear() // the log may be another by now
+		s.runner.worker.cache.clear() // the log may be another by now
 	}
 	switch {
 	case isFailure(err):

@@ -20,18 +20,18 @@ import (
 
 // Worker runs the projections of a process. Give it modules with Set at any time, before or during Run.
 type Worker struct {
-	store   store.Store
-	options Options
-	logger  zerolog.Logger
-	head    *head
-	roster  *roster
-	lanes   *lanes
-	feed    *feed
-	budget  *budget
-	outage  *outage
-	target  int64      // with Once: the position to reach
-	began   int64      // where the log ended when Run began
-	ended   chan error // why Run ends before it is asked to
+	store       store.Store
+	options     Options
+	logger      zerolog.Logger
+	poller      *poller
+	membership  *membership
+	connections *connectionLimiter
+	cache       *readCache
+	memory      *memoryBudget
+	outage      *outage
+	target      int64      // with Once: the position to reach
+	began       int64      // where the log ended when Run began
+	ended       chan error // why Run ends before it is asked to
 
 	incarnation string // tells this process from others of the same name
 
@@ -61,12 +61,12 @@ func New(s store.Store, options Options) (*Worker, error) {
 		runners: map[string]*runner{}, gone: map[string]bool{}, ended: make(chan error, 1), incarnation: randomSuffix(),
 	}
 	w.registered = store.Worker{Name: options.Name, Incarnation: w.incarnation, Segments: options.Segments}
-	w.head = newHead(w)
-	w.roster = newRoster(w)
-	w.lanes = newLanes(options.Concurrency)
-	w.feed = newFeed(s)
-	w.feed.bound(options.EventBytes)
-	w.budget = newBudget(options.EventBytes)
+	w.poller = newPoller(w)
+	w.membership = newMembership(w)
+	w.connections = newConnectionLimiter(options.Concurrency)
+	w.cache = newReadCache(s)
+	w.cache.bound(options.EventBytes)
+	w.memory = newMemoryBudget(options.EventBytes)
 	w.outage = &outage{logger: w.logger}
 	return w, nil
 }
@@ -88,18 +88,21 @@ func randomSuffix() string {
 // Set starts a module's projection, or replaces the module that runs it, at a batch boundary. A module that cannot be installed
 // leaves the one before it running; why it cannot is logged, and told by Run when Once is set. The worker owns the
 // module and closes it when it is replaced.
-func (w *Worker) Set(module *host.Module) {
+func (w *Worker) Set(module *host.Module) { w.SetProgram(&moduleProgram{module}) }
+
+// SetProgram is Set for any program.
+func (w *Worker) SetProgram(program Program) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	name := module.Description.Name
+	name := program.Projection().Name
 	r, known := w.runners[name]
 	if !known {
 		r = newRunner(w, name)
 		w.runners[name] = r
-		w.lanes.divide(len(w.runners))
+		w.connections.divide(len(w.runners))
 		w.launch(r)
 	}
-	r.set(module)
+	r.set(program)
 }
 
 // Remove stops a projection at a batch boundary and waits until its segments are released.
@@ -107,7 +110,7 @@ func (w *Worker) Remove(projection string) {
 	w.mu.Lock()
 	r, known := w.runners[projection]
 	delete(w.runners, projection)
-	w.lanes.divide(len(w.runners))
+	w.connections.divide(len(w.runners))
 	started := w.running != nil
 	w.mu.Unlock()
 	if known {
@@ -120,7 +123,7 @@ func (w *Worker) Remove(projection string) {
 		w.mu.Lock()
 		w.gone[projection] = true
 		w.mu.Unlock()
-		w.roster.kick()
+		w.membership.refresh()
 	}
 }
 
@@ -173,10 +176,10 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	var background sync.WaitGroup
 	background.Go(func() { w.heartbeats(running) })
-	background.Go(func() { w.head.run(running) })
-	background.Go(func() { w.roster.run(running) })
+	background.Go(func() { w.poller.run(running) })
+	background.Go(func() { w.membership.run(running) })
 	background.Go(func() { w.checkLog(running, logCheckEvery) })
-	background.Go(func() { w.head.waker.listen(running) })
+	background.Go(func() { w.poller.listener.listen(running) })
 
 	w.mu.Lock()
 	w.running = running
@@ -301,7 +304,7 @@ func (w *Worker) heartbeat(ctx context.Context, self store.Worker) error {
 	}
 	// One that is cut off may still be at work in the server, and bring the worker back after its farewell: others would
 	// leave a share of the segments to it.
-	ctx, stop := outliving(ctx, leaveTimeout)
+	ctx, stop := graceContext(ctx, leaveTimeout)
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, w.options.Lease)
 	defer cancel()

@@ -10,9 +10,9 @@ import (
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
-// BenchmarkFeed100k replays 100,000 events: as one projection in segments, and as projections of one segment each. Nothing is
+// BenchmarkReadCache100k replays 100,000 events: as one projection in segments, and as projections of one segment each. Nothing is
 // done with the events, so that the difference is that of reading alone.
-func BenchmarkFeed100k(b *testing.B) {
+func BenchmarkReadCache100k(b *testing.B) {
 	const events = 100_000
 	db := pgtest.New(b)
 	server, err := postgres.Open(db.DSN, postgres.Options{Schema: db.Schema, Lazy: true})
@@ -45,12 +45,12 @@ func BenchmarkFeed100k(b *testing.B) {
 
 // replay has every segment read the log to its head, from one feed or with a feed of its own.
 func replay(b *testing.B, s store.Store, head int64, segments, projections int, shared bool) {
-	f := newFeed(s)
-	var members []*member
+	f := newReadCache(s)
+	var members []*reader
 	for range projections {
 		for _, streams := range store.SplitRange(segments) {
 			if !shared {
-				f = newFeed(s)
+				f = newReadCache(s)
 			}
 			members = append(members, join(b, f, store.ReadRequest{
 				Limit: 1000, Bytes: 8 << 20, Range: streams,
@@ -61,8 +61,8 @@ func replay(b *testing.B, s store.Store, head int64, segments, projections int, 
 	var group sync.WaitGroup
 	for _, m := range members {
 		group.Go(func() {
-			defer m.feed.leave(m)
-			var to stretch
+			defer m.cache.leave(m)
+			var to chunk
 			for at := int64(0); at < head; at = to.through {
 				if err := m.read(b.Context(), at, head, &to); err != nil {
 					b.Error(err)

@@ -9,38 +9,38 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// head looks at the horizon for all segments of the worker, so that an idle host asks one question and not one a segment.
+// poller looks at the horizon for all segments of the worker, so that an idle host asks one question and not one a segment.
 //
 // The looks are the truth; pace says how long the pauses between them are. Unless [Options.PollOnly] is set, appends cut the pauses short
 // while events come so seldom that it costs the appenders little (see waker), and the pause is PollMax.
-type head struct {
-	worker *Worker
-	waker  *waker
+type poller struct {
+	worker   *Worker
+	listener *listener
 
 	mu      sync.Mutex
 	horizon store.Horizon // of no log while it is not known
-	looks   int           // how many horizons were published
+	polls   int           // how many horizons were published
 	moved   chan struct{} // closed when the horizon moves, is known again or that of another log, and at the next look when doubted
 	doubted bool          // a segment has come farther than the log as it is known: another look tells whether the log is another
 	waiting int           // how many segments are at the horizon
 	wanted  chan struct{} // holds one sign that a segment has come there
 }
 
-func newHead(w *Worker) *head {
-	return &head{worker: w, waker: newWaker(w), moved: make(chan struct{}), wanted: make(chan struct{}, 1)}
+func newPoller(w *Worker) *poller {
+	return &poller{worker: w, listener: newListener(w), moved: make(chan struct{}), wanted: make(chan struct{}, 1)}
 }
 
 // joined is where a segment that joins the log now begins to believe the looks: one may be under way, from before.
-func (h *head) joined() (looks int) {
+func (h *poller) joined() (looks int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.looks + 2
+	return h.polls + 2
 }
 
 // after waits until the horizon of a log is beyond position and returns it, or ctx's error. It is [store.ErrOtherLog] when the
 // database has another log, or one that ends before the position. The latter takes a look from after the segment joined, since another
 // host may have applied more than this one has seen.
-func (h *head) after(ctx context.Context, log store.LogID, joined int, position int64) (horizon int64, err error) {
+func (h *poller) after(ctx context.Context, log store.LogID, joined int, position int64) (horizon int64, err error) {
 	for {
 		if ctx.Err() != nil {
 			return 0, ctx.Err()
@@ -48,7 +48,7 @@ func (h *head) after(ctx context.Context, log store.LogID, joined int, position 
 		h.mu.Lock()
 		now := h.horizon
 		short := now.Head < position
-		if now.Log != (store.LogID{}) && (now.Log != log || short && h.looks >= joined) {
+		if now.Log != (store.LogID{}) && (now.Log != log || short && h.polls >= joined) {
 			h.mu.Unlock()
 			return 0, store.ErrOtherLog
 		}
@@ -75,7 +75,7 @@ func (h *head) after(ctx context.Context, log store.LogID, joined int, position 
 }
 
 // awaitDemand waits until a segment is at the horizon, or for some time: those that have plenty to read need no newer one.
-func (h *head) awaitDemand(ctx context.Context, most time.Duration) {
+func (h *poller) awaitDemand(ctx context.Context, most time.Duration) {
 	if most <= 0 {
 		return
 	}
@@ -99,18 +99,18 @@ func (h *head) awaitDemand(ctx context.Context, most time.Duration) {
 }
 
 // beyond tells whether the horizon is beyond position.
-func (h *head) beyond(position int64) bool {
+func (h *poller) beyond(position int64) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.horizon.Position > position
 }
 
 // run looks until ctx ends.
-func (h *head) run(ctx context.Context) {
-	pace := newPace(h.worker.options)
+func (h *poller) run(ctx context.Context) {
+	pace := newPollInterval(h.worker.options)
 	retry := h.worker.options.backoff()
 	held := holder{worker: h.worker}
-	defer h.waker.leave()
+	defer h.listener.leave()
 	woken := false
 	for ctx.Err() == nil {
 		began := clock.Now()
@@ -121,13 +121,13 @@ func (h *head) run(ctx context.Context) {
 		if err != nil {
 			h.forget()
 			h.worker.outage.noticed(err)
-			h.waker.rise(ctx)
+			h.listener.disarm(ctx)
 			sleep(ctx, retry.pause())
 			continue
 		}
 		retry.reset()
-		held.look(horizon)
-		pace.looked(look{
+		held.observe(horizon)
+		pace.polled(poll{
 			at: clock.Now(), took: clock.Since(began), moved: h.publish(horizon), held: horizon.Position < horizon.Head,
 		})
 		woken = h.rest(ctx, pace)
@@ -136,49 +136,49 @@ func (h *head) run(ctx context.Context) {
 
 // rest waits until the next look is due, in one of three ways: it dozes until a notification comes; it pauses, to poll; or it
 // announces that it is about to doze, and looks at once. It reports a notification.
-func (h *head) rest(ctx context.Context, pace *pace) (woken bool) {
-	if h.waker.standing() {
-		if !h.waker.crowded(pace.last) {
+func (h *poller) rest(ctx context.Context, pace *pollInterval) (woken bool) {
+	if h.listener.armed() {
+		if !h.listener.contended(pace.last) {
 			// While an append holds the horizon back it may end without a word, as one does that is rolled back.
 			if pace.last.held {
-				return h.waker.pause(ctx, pace.pause)
+				return h.listener.pause(ctx, pace.interval)
 			}
-			woken := h.waker.wait(ctx, h.worker.options.PollMax)
+			woken := h.listener.wait(ctx, h.worker.options.PollMax)
 			if woken {
-				h.awaitDemand(ctx, demandPatience)
+				h.awaitDemand(ctx, demandTimeout)
 			}
 			return woken
 		}
-		pace.disturbed()
+		pace.disarmed()
 	}
-	if pace.still() && h.waker.pollMax() >= dozeWorth {
-		switch h.waker.doze(ctx) {
-		case dozeAnnounced:
-			pace.dozes()
+	if pace.isQuiet() && h.listener.pollMax() >= armWorth {
+		switch h.listener.arm(ctx) {
+		case armedQuiet:
+			pace.armed()
 			return false
-		case dozeBusy:
+		case armedBusy:
 			// An append that began before the announcement will not notify. Others that began later do, which many must not.
-			if pace.last.at.Sub(pace.moved) < calmMax {
-				h.waker.rise(ctx)
+			if pace.last.at.Sub(pace.moved) < quietMax {
+				h.listener.disarm(ctx)
 			}
-			return h.waker.pause(ctx, min(pace.pause, heldMax))
-		case dozeDeaf: // it polls
+			return h.listener.pause(ctx, min(pace.interval, heldMax))
+		case armUnavailable: // it polls
 		}
 	}
-	h.waker.rise(ctx)
-	pause := pace.pauseWithin(h.waker.pollMax())
+	h.listener.disarm(ctx)
+	pause := pace.within(h.listener.pollMax())
 	if sleep(ctx, pause) {
-		h.awaitDemand(ctx, demandPatience-pause)
+		h.awaitDemand(ctx, demandTimeout-pause)
 	}
 	return false
 }
 
-// demandPatience is how long a look may be put off because nobody waits for it.
-const demandPatience = 20 * time.Millisecond
+// demandTimeout is how long a look may be put off because nobody waits for it.
+const demandTimeout = 20 * time.Millisecond
 
 // ask looks at the horizon, and reads at once what is behind it when something is expected. A server that has gone silent,
 // without a word to its connections, is given up after a lease.
-func (h *head) ask(ctx context.Context, expects bool) (store.Horizon, error) {
+func (h *poller) ask(ctx context.Context, expects bool) (store.Horizon, error) {
 	within, cancel := context.WithTimeout(ctx, h.worker.options.Lease)
 	defer cancel()
 	if expects {
@@ -186,14 +186,14 @@ func (h *head) ask(ctx context.Context, expects bool) (store.Horizon, error) {
 		known, waiting := h.horizon.Position, h.waiting
 		h.mu.Unlock()
 		if waiting > 0 && known > 0 {
-			return h.worker.feed.peek(within, known)
+			return h.worker.cache.peek(within, known)
 		}
 	}
 	return h.worker.store.Horizon(within)
 }
 
 // publish tells the segments, and returns by how many positions the horizon moved on.
-func (h *head) publish(horizon store.Horizon) int64 {
+func (h *poller) publish(horizon store.Horizon) int64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	moved := max(horizon.Position-h.horizon.Position, 0)
@@ -201,10 +201,10 @@ func (h *head) publish(horizon store.Horizon) int64 {
 	// The log may also be another one, or shorter than it was: the server was restored or failed over.
 	other := known && (horizon.Log != h.horizon.Log || horizon.Head < h.horizon.Head)
 	if other {
-		h.worker.feed.clear()
+		h.worker.cache.clear()
 	}
 	h.horizon = horizon
-	h.looks++
+	h.polls++
 	if moved > 0 || other || !known || h.doubted {
 		h.doubted = false
 		close(h.moved)
@@ -214,11 +214,11 @@ func (h *head) publish(horizon store.Horizon) int64 {
 }
 
 // forget drops what is known: after a lost connection another server may answer.
-func (h *head) forget() {
+func (h *poller) forget() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.horizon = store.Horizon{}
-	h.worker.feed.clear()
+	h.worker.cache.clear()
 }
 
 // holder says once when an append has held the horizon back for long: projections wait for it, rightly, and somebody should
@@ -233,7 +233,7 @@ type holder struct {
 
 const heldLong = 10 * time.Second
 
-func (l *holder) look(horizon store.Horizon) {
+func (l *holder) observe(horizon store.Horizon) {
 	nobody := horizon.Holder == 0 && horizon.Prepared == "" // it has ended meanwhile
 	if horizon.Position == horizon.Head || nobody || horizon.Holder != l.pid || horizon.Prepared != l.prepared {
 		*l = holder{worker: l.worker, pid: horizon.Holder, prepared: horizon.Prepared, since: clock.Now()}

@@ -9,7 +9,7 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// feed reads the log for all segments of a worker, of every projection, so that those near each other share one read. It keeps
+// readCache reads the log for all segments of a worker, of every projection, so that those near each other share one read. It keeps
 // the last pages, and a segment takes from them what its own subscription and range let through. A segment that has no other near it
 // reads for itself, with subscription and range in SQL.
 //
@@ -31,33 +31,33 @@ import (
 // committed to another (see [store.Tx]). Whoever sees a sign of another log calls clear: the horizon is another log's or was not to be
 // had, the database failed, a commit was fenced. A read that is under way then is not served, and done again, and a batch that had
 // begun with an older page begins again.
-type feed struct {
-	reader store.Reader
+type readCache struct {
+	log store.Reader
 
 	// Bounds: of what is kept, and of one shared read.
 	sizeMax, pagesMax int
 	pageBytes         int
 
 	mu         sync.Mutex
-	members    []*member
-	pages      []*feedPage
+	readers    []*reader
+	pages      []*page
 	size       int          // of the pages, in bytes
 	spare      []store.Page // memory of pages that nobody uses any more
 	reads      []*sharedRead
-	portion    portion // of a shared read
-	generation uint64  // how often it was cleared
-	count      uint64  // of look-ups, the feed's clock
+	limit      fetchLimit // of a shared read
+	generation uint64     // how often it was cleared
+	count      uint64     // of look-ups, the feed's clock
 }
 
 // A page has a few batches: the segment that is ahead reads the next page while the others still work on this one.
 const (
-	feedSizeMax    = 64 << 20
-	feedPagesMax   = 128 // they are looked through one by one
-	feedPageEvents = 4096
-	feedPageBytes  = 8 << 20
-	// feedSpareMax is how many pages' memory waits for the next ones, and feedSpareBytes what is worth it.
-	feedSpareMax   = 4
-	feedSpareBytes = 64 << 10
+	cacheSizeMax  = 64 << 20
+	cachePagesMax = 128 // they are looked through one by one
+	pageEvents    = 4096
+	pageBytes     = 8 << 20
+	// spareMax is how many pages' memory waits for the next ones, and feedSpareBytes what is worth it.
+	spareMax   = 4
+	spareBytes = 64 << 10
 )
 
 // batchesNear is how many of its batches a segment may be behind another to count as near: it will come while the page is kept.
@@ -65,7 +65,7 @@ const batchesNear = 4
 
 // sharedRead is a read under way.
 type sharedRead struct {
-	page    *feedPage
+	page    *page
 	log     store.LogID // whose horizon the request goes up to
 	request store.ReadRequest
 	done    chan struct{}
@@ -76,52 +76,52 @@ type sharedRead struct {
 	aborted bool // the segment that read was stopped, which is nobody else's error
 }
 
-func newFeed(reader store.Reader) *feed {
-	return &feed{
-		reader: reader, sizeMax: feedSizeMax, pagesMax: feedPagesMax, pageBytes: feedPageBytes, portion: newPortion(feedPageEvents),
+func newReadCache(reader store.Reader) *readCache {
+	return &readCache{
+		log: reader, sizeMax: cacheSizeMax, pagesMax: cachePagesMax, pageBytes: pageBytes, limit: newFetchLimit(pageEvents),
 	}
 }
 
 // bound makes what is kept fit into the bytes that all events of the worker may have.
-func (f *feed) bound(bytes int) {
+func (f *readCache) bound(bytes int) {
 	f.sizeMax = min(f.sizeMax, bytes/2)
 	f.pageBytes = max(min(f.pageBytes, bytes/16), 1)
 }
 
 // join makes a segment known that will read a log with this subscription, range, columns and limits, from the request's After. divided is by
 // what the range divides the events; nil is by stream.
-func (f *feed) join(log store.LogID, request store.ReadRequest, divided *divider) *member {
-	m := &member{feed: f, log: log, request: request, portion: newPortion(request.Limit), position: request.After}
+func (f *readCache) join(log store.LogID, request store.ReadRequest, divided *divider) *reader {
+	m := &reader{cache: f, log: log, request: request, limit: newFetchLimit(request.Limit), position: request.After}
 	if divided != nil && divided.byKey(request.Range) {
 		m.divider, m.keys = divided, request.Range
 		m.request.Range = store.FullRange()
 		m.request.Columns |= divided.partition.Columns()
-		m.portion = newPortion(request.Limit * dividedReads(request.Range))
+		m.limit = newFetchLimit(request.Limit * dividedReads(request.Range))
 	}
-	m.filter, m.wants = newFilter(m.request.Subscription, m.request.Range), wantsOf(m.request)
+	m.filter, m.needs = newFilter(m.request.Subscription, m.request.Range), readSetOf(m.request)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.members = append(f.members, m)
+	f.readers = append(f.readers, m)
 	return m
 }
 
-func (f *feed) leave(m *member) {
+func (f *readCache) leave(m *reader) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.members = slices.DeleteFunc(f.members, func(other *member) bool { return other == m })
+	f.readers = slices.DeleteFunc(f.readers, func(other *reader) bool { return other == m })
 	f.evict()
 }
 
 // clear forgets all pages, see [feed].
-func (f *feed) clear() {
+func (f *readCache) clear() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.generation++
 	f.pages, f.size, f.reads = nil, 0, nil
 }
 
-// stands notes where a segment begins a batch.
-func (f *feed) stands(m *member, position int64) {
+// moveTo notes where a segment begins a batch.
+func (f *readCache) moveTo(m *reader, position int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	m.stride = max(position-m.position, m.stride/2)
@@ -130,7 +130,7 @@ func (f *feed) stands(m *member, position int64) {
 
 // page returns a page in which the segment goes on from position, until it is released. It is nil when there is none and the segment
 // had better read for itself, or does not want to wait for a read.
-func (f *feed) page(ctx context.Context, m *member, position, through int64, wait bool) (*feedPage, error) {
+func (f *readCache) page(ctx context.Context, m *reader, position, through int64, wait bool) (*page, error) {
 	for {
 		f.mu.Lock()
 		if page := f.lookUp(m, position); page != nil || !wait {
@@ -166,7 +166,7 @@ func (f *feed) page(ctx context.Context, m *member, position, through int64, wai
 			continue
 		case read.err != nil:
 			return nil, read.err
-		case read.page.has(position, m.wants): // it may be gone from the feed by now
+		case read.page.has(position, m.needs): // it may be gone from the feed by now
 			return read.page, nil
 		}
 		f.release(read.page)
@@ -174,7 +174,7 @@ func (f *feed) page(ctx context.Context, m *member, position, through int64, wai
 }
 
 // release gives pages back.
-func (f *feed) release(pages ...*feedPage) {
+func (f *readCache) release(pages ...*page) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, page := range pages {
@@ -183,17 +183,17 @@ func (f *feed) release(pages ...*feedPage) {
 }
 
 // leavePage takes one off the users of a page, and keeps the memory when it was the last. The lock is held.
-func (f *feed) leavePage(page *feedPage) {
-	if page.users--; page.users == 0 && len(f.spare) < feedSpareMax && cap(page.Buffer) >= feedSpareBytes {
+func (f *readCache) leavePage(page *page) {
+	if page.users--; page.users == 0 && len(f.spare) < spareMax && cap(page.Buffer) >= spareBytes {
 		f.spare = append(f.spare, store.Page{Events: page.Events[:0], Buffer: page.Buffer[:0]})
 	}
 }
 
 // lookUp returns the page that goes furthest of those that serve. The lock is held.
-func (f *feed) lookUp(m *member, position int64) *feedPage {
-	var best *feedPage
+func (f *readCache) lookUp(m *reader, position int64) *page {
+	var best *page
 	for _, page := range f.pages {
-		if (best == nil || page.Through > best.Through) && page.Log == m.log && page.has(position, m.wants) {
+		if (best == nil || page.Through > best.Through) && page.Log == m.log && page.has(position, m.needs) {
 			best = page
 		}
 	}
@@ -205,10 +205,10 @@ func (f *feed) lookUp(m *member, position int64) *feedPage {
 }
 
 // underWay returns a read whose page will have the position. The lock is held.
-func (f *feed) underWay(m *member, position int64) *sharedRead {
+func (f *readCache) underWay(m *reader, position int64) *sharedRead {
 	for _, read := range f.reads {
 		end := min(read.request.After+int64(read.request.Limit), read.request.Through)
-		if read.log == m.log && read.request.After <= position && position < end && read.page.wants.cover(m.wants) {
+		if read.log == m.log && read.request.After <= position && position < end && read.page.readSet.cover(m.needs) {
 			return read
 		}
 	}
@@ -218,27 +218,27 @@ func (f *feed) underWay(m *member, position int64) *sharedRead {
 // near tells whether others than m will want the log behind position soon, and what m and they need of it. How far a segment goes
 // with a batch is its own measure: one with a narrow subscription passes a hundred thousand positions in the time in which another
 // passes a thousand. The lock is held.
-func (f *feed) near(m *member, position int64) (want wants, near bool) {
-	want = m.wants
-	page := int64(f.portion.most)
-	for _, other := range f.members {
+func (f *readCache) near(m *reader, position int64) (want readSet, near bool) {
+	want = m.needs
+	page := int64(f.limit.max)
+	for _, other := range f.readers {
 		behind := position - other.position
 		ahead := -behind
 		if other != m && behind <= batchesNear*max(other.stride, page) && ahead < max(m.stride, page) {
 			near = true
-			want.include(other.wants)
+			want.include(other.needs)
 		}
 	}
 	return want, near
 }
 
 // plan registers a shared read of all streams of a log. The lock is held.
-func (f *feed) plan(log store.LogID, want wants, after, through int64) *sharedRead {
+func (f *readCache) plan(log store.LogID, want readSet, after, through int64) *sharedRead {
 	read := &sharedRead{
 		log:  log,
-		page: &feedPage{after: after, wants: want, generation: f.generation},
+		page: &page{after: after, readSet: want, generation: f.generation},
 		request: store.ReadRequest{
-			After: after, Through: through, Limit: f.portion.limit, Bytes: f.pageBytes,
+			After: after, Through: through, Limit: f.limit.events, Bytes: f.pageBytes,
 			Subscription: want.subscription, Range: store.FullRange(), Columns: want.columns,
 		},
 		done: make(chan struct{}),
@@ -252,11 +252,11 @@ func (f *feed) plan(log store.LogID, want wants, after, through int64) *sharedRe
 }
 
 // fill reads, and keeps the page.
-func (f *feed) fill(ctx context.Context, read *sharedRead) {
+func (f *readCache) fill(ctx context.Context, read *sharedRead) {
 	defer close(read.done)
 	page := read.page
 	page.Events = roomFor(page.Events, read.request.Limit, page.after, read.request.Through)
-	read.err = f.reader.Read(ctx, read.request, &page.Page)
+	read.err = f.log.Read(ctx, read.request, &page.Page)
 	if read.err == nil && page.Log != read.log {
 		read.err = store.ErrOtherLog
 	}
@@ -271,7 +271,7 @@ func (f *feed) fill(ctx context.Context, read *sharedRead) {
 	if read.stale || read.err != nil {
 		return
 	}
-	f.portion.adapt(read.request, &page.Page)
+	f.limit.adapt(read.request, &page.Page)
 	if len(page.Events) < read.request.Limit/2 {
 		f.spare = nil // the head is near, where small pages do
 	}
@@ -285,7 +285,7 @@ func roomFor(events []store.RecordedEvent, limit int, after, through int64) []st
 }
 
 // keep adds a page. The lock is held.
-func (f *feed) keep(page *feedPage) {
+func (f *readCache) keep(page *page) {
 	page.users++
 	f.count++
 	page.used = f.count
@@ -296,9 +296,9 @@ func (f *feed) keep(page *feedPage) {
 
 // evict drops the pages that every segment has passed, so that a host at the head keeps next to nothing, and then those that
 // were used longest ago, until the rest is within bounds. The lock is held.
-func (f *feed) evict() {
+func (f *readCache) evict() {
 	last := int64(math.MaxInt64)
-	for _, m := range f.members {
+	for _, m := range f.readers {
 		last = min(last, m.position)
 	}
 	for i := len(f.pages) - 1; i >= 0; i-- {
@@ -317,7 +317,7 @@ func (f *feed) evict() {
 	}
 }
 
-func (f *feed) drop(i int) {
+func (f *readCache) drop(i int) {
 	f.size -= f.pages[i].size
 	f.leavePage(f.pages[i])
 	f.pages = slices.Delete(f.pages, i, i+1)

@@ -6,14 +6,14 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// member is a segment as its feed knows it. One goroutine reads.
-type member struct {
-	feed    *feed
+// reader is a segment as its feed knows it. One goroutine reads.
+type reader struct {
+	cache   *readCache
 	log     store.LogID // that it reads; what the database has of another is an error
 	request store.ReadRequest
-	wants   wants
+	needs   readSet
 	filter  filter
-	portion portion // of reads of its own
+	limit   fetchLimit // of reads of its own
 
 	// Only set when the range is of keys that the database cannot select by.
 	divider *divider
@@ -24,34 +24,34 @@ type member struct {
 	stride   int64 // how many positions its reads pass
 }
 
-// stretch is a part of the log as one segment sees it, with the memory that it is read into. It is used again by the next read.
-type stretch struct {
+// chunk is a part of the log as one segment sees it, with the memory that it is read into. It is used again by the next read.
+type chunk struct {
 	events  []store.RecordedEvent // valid until the next read into it; they may have more fields than the segment asked for
 	after   int64                 // where it begins
 	through int64                 // up to where it goes, as [store.Page] says
 	reaches bool                  // it goes up to the horizon that was asked for
 
 	shared []store.RecordedEvent // what was taken out of shared pages
-	pages  []*feedPage           // these pages
+	pages  []*page               // these pages
 	bytes  int                   // of the events
 	held   int                   // of the worker's budget
 	own    store.Page            // what was read for the segment alone
 }
 
-// stretchPagesMax bounds out of how many pages one stretch is taken, and so how much memory a slow segment holds on to.
-const stretchPagesMax = 4
+// chunkPagesMax bounds out of how many pages one stretch is taken, and so how much memory a slow segment holds on to.
+const chunkPagesMax = 4
 
 // read fills to with the segment's events of after < position ≤ through, as far as the limits of its request go. The log must be
 // complete up to through, as its horizon says.
-func (m *member) read(ctx context.Context, after, through int64, to *stretch) error {
-	m.feed.release(to.pages...)
+func (m *reader) read(ctx context.Context, after, through int64, to *chunk) error {
+	m.cache.release(to.pages...)
 	clear(to.pages)
 	to.pages, to.shared, to.bytes, to.events, to.after, to.through = to.pages[:0], to.shared[:0], 0, nil, after, after
 	if through <= after {
 		return nil
 	}
-	m.feed.stands(m, after)
-	first, err := m.feed.page(ctx, m, after, through, true)
+	m.cache.moveTo(m, after)
+	first, err := m.cache.page(ctx, m, after, through, true)
 	if err != nil {
 		return err
 	}
@@ -59,9 +59,9 @@ func (m *member) read(ctx context.Context, after, through int64, to *stretch) er
 		return m.readOwn(ctx, after, through, to)
 	}
 	full := m.take(first, through, to)
-	for pages := 1; pages < stretchPagesMax && to.through < through && !full; pages++ {
+	for pages := 1; pages < chunkPagesMax && to.through < through && !full; pages++ {
 		// What is there is taken. Waiting for more is worth while for a stretch that has little.
-		page, err := m.feed.page(ctx, m, to.through, through, len(to.shared) < m.request.Limit/2)
+		page, err := m.cache.page(ctx, m, to.through, through, len(to.shared) < m.request.Limit/2)
 		switch {
 		case err != nil:
 			return err
@@ -69,7 +69,7 @@ func (m *member) read(ctx context.Context, after, through int64, to *stretch) er
 			to.events = to.shared
 			return nil
 		case page.generation != first.generation:
-			m.feed.release(page)
+			m.cache.release(page)
 			return m.read(ctx, after, through, to) // the feed was cleared: what was taken may be wrong
 		}
 		full = m.take(page, through, to)
@@ -79,7 +79,7 @@ func (m *member) read(ctx context.Context, after, through int64, to *stretch) er
 }
 
 // take adds the events of a page that the segment wants, and tells whether a limit ended it.
-func (m *member) take(page *feedPage, through int64, to *stretch) (full bool) {
+func (m *reader) take(page *page, through int64, to *chunk) (full bool) {
 	to.pages = append(to.pages, page)
 	to.shared = roomFor(to.shared, m.request.Limit, to.through, through)
 	events := page.from(to.through)
@@ -115,7 +115,7 @@ func (m *member) take(page *feedPage, through int64, to *stretch) (full bool) {
 }
 
 // bytesOf counts what the segment asked for only: another may have asked for more.
-func (m *member) bytesOf(event *store.RecordedEvent) (bytes int) {
+func (m *reader) bytesOf(event *store.RecordedEvent) (bytes int) {
 	if m.request.Columns.Has(store.ColumnPayload) {
 		bytes += len(event.Payload)
 	}
@@ -126,17 +126,17 @@ func (m *member) bytesOf(event *store.RecordedEvent) (bytes int) {
 }
 
 // readOwn reads with the segment's subscription in SQL, and with its range where the database knows the key.
-func (m *member) readOwn(ctx context.Context, after, through int64, to *stretch) error {
+func (m *reader) readOwn(ctx context.Context, after, through int64, to *chunk) error {
 	request := m.request
-	request.After, request.Through, request.Limit = after, through, m.portion.limit
+	request.After, request.Through, request.Limit = after, through, m.limit.events
 	to.own.Events = roomFor(to.own.Events[:0], request.Limit, after, through)
-	if err := m.feed.reader.Read(ctx, request, &to.own); err != nil {
+	if err := m.cache.log.Read(ctx, request, &to.own); err != nil {
 		return err
 	}
 	if to.own.Log != m.log {
 		return store.ErrOtherLog
 	}
-	m.portion.adapt(request, &to.own)
+	m.limit.adapt(request, &to.own)
 	to.through, to.bytes = to.own.Through, to.own.Bytes
 	if m.divider != nil {
 		m.keepOwn(to)
@@ -146,10 +146,10 @@ func (m *member) readOwn(ctx context.Context, after, through int64, to *stretch)
 }
 
 // keepOwn leaves the events of the segment's range, as many as it asked for. When there are more, fewer are read the next time.
-func (m *member) keepOwn(to *stretch) {
+func (m *reader) keepOwn(to *chunk) {
 	to.own.Events = m.divider.only(m.keys, to.own.Events)
 	if limit := m.request.Limit; len(to.own.Events) > limit {
 		to.own.Events, to.through = to.own.Events[:limit], to.own.Events[limit-1].Position
-		m.portion = newPortion(max(m.portion.most/2, limit))
+		m.limit = newFetchLimit(max(m.limit.max/2, limit))
 	}
 }

@@ -11,13 +11,13 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// roster looks, for all runners of the worker, at who else works and how the projections are divided. It also says which
+// membership looks, for all runners of the worker, at who else works and how the projections are divided. It also says which
 // projections this worker runs, since the others count it in from then on.
-type roster struct {
-	worker *Worker
-	kicks  chan struct{}
-	// looks counts the looks that were begun, so that a runner can tell whether what it is shown is older than what it did.
-	looks atomic.Int64
+type membership struct {
+	worker    *Worker
+	refreshes chan struct{}
+	// polls counts the looks that were begun, so that a runner can tell whether what it is shown is older than what it did.
+	polls atomic.Int64
 }
 
 // view is one look.
@@ -27,27 +27,29 @@ type view struct {
 	projections map[string]*store.ProjectionStatus
 }
 
-func newRoster(w *Worker) *roster { return &roster{worker: w, kicks: make(chan struct{}, 1)} }
+func newMembership(w *Worker) *membership {
+	return &membership{worker: w, refreshes: make(chan struct{}, 1)}
+}
 
-// kick asks for a look soon: something changed.
-func (r *roster) kick() {
+// refresh asks for a look soon: something changed.
+func (r *membership) refresh() {
 	select {
-	case r.kicks <- struct{}{}:
+	case r.refreshes <- struct{}{}:
 	default:
 	}
 }
 
-// lookMin is the shortest time between two looks, however many kicks come.
-const lookMin = 20 * time.Millisecond
+// refreshMin is the shortest time between two looks, however many kicks come.
+const refreshMin = 20 * time.Millisecond
 
 // run looks until ctx ends: at the interval of Options.Rebalance, and soon after a kick.
-func (r *roster) run(ctx context.Context) {
+func (r *membership) run(ctx context.Context) {
 	interval := r.worker.options.Rebalance
-	rest := min(lookMin, interval/2)
+	rest := min(refreshMin, interval/2)
 	retry := r.worker.options.backoff()
 	for {
 		pause := interval
-		err := r.look(ctx)
+		err := r.poll(ctx)
 		if errors.Is(err, store.ErrNameTaken) {
 			return // the worker ends
 		}
@@ -63,7 +65,7 @@ func (r *roster) run(ctx context.Context) {
 		timer := time.NewTimer(pause - rest)
 		select {
 		case <-timer.C:
-		case <-r.kicks:
+		case <-r.refreshes:
 		case <-ctx.Done():
 		}
 		timer.Stop()
@@ -73,16 +75,16 @@ func (r *roster) run(ctx context.Context) {
 	}
 }
 
-// look shows every runner the present state, and is two queries however many projections and segments there are.
-func (r *roster) look(ctx context.Context) error {
+// poll shows every runner the present state, and is two queries however many projections and segments there are.
+func (r *membership) poll(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.worker.options.Lease)
 	defer cancel()
-	number := r.looks.Add(1)
+	number := r.polls.Add(1)
 	runners := r.worker.ready()
 	var names, memberships []string
 	for _, runner := range runners {
 		names = append(names, runner.name)
-		if runner.member.Load() {
+		if runner.enrolled.Load() {
 			memberships = append(memberships, runner.name)
 		}
 	}
@@ -115,7 +117,7 @@ func (r *roster) look(ctx context.Context) error {
 
 // vacate gives back what this worker owns of projections that were removed: a release may have been lost with a connection, and
 // nobody else may take the segments of a worker that lives.
-func (r *roster) vacate(ctx context.Context) error {
+func (r *membership) vacate(ctx context.Context) error {
 	for _, name := range r.worker.removed() {
 		status, err := r.worker.store.Status(ctx, name)
 		if err != nil {

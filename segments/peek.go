@@ -16,32 +16,32 @@ const (
 
 // peek looks at the horizon and, where the store can do both at once, reads what is behind position for the segments that are near
 // it. They find it in the feed. It costs a round trip less than a look and then a read.
-func (f *feed) peek(ctx context.Context, position int64) (store.Horizon, error) {
-	peeker, can := f.reader.(store.Peeker)
+func (f *readCache) peek(ctx context.Context, position int64) (store.Horizon, error) {
+	peeker, can := f.log.(store.Peeker)
 	if !can {
-		return f.reader.Horizon(ctx)
+		return f.log.Horizon(ctx)
 	}
 	f.mu.Lock()
-	page := &feedPage{after: position, generation: f.generation}
+	page := &page{after: position, generation: f.generation}
 	count := 0
-	for _, m := range f.members {
-		if position-m.position > batchesNear*max(m.stride, int64(f.portion.most)) {
+	for _, m := range f.readers {
+		if position-m.position > batchesNear*max(m.stride, int64(f.limit.max)) {
 			continue
 		}
 		if count++; count == 1 {
-			page.wants = m.wants
+			page.readSet = m.needs
 		} else {
-			page.wants.include(m.wants)
+			page.readSet.include(m.needs)
 		}
 	}
 	f.mu.Unlock()
 	if count == 0 {
-		return f.reader.Horizon(ctx)
+		return f.log.Horizon(ctx)
 	}
 	page.Buffer = make([]byte, 0, peekBuffer)
 	horizon, err := peeker.Peek(ctx, store.ReadRequest{
 		After: position, Limit: peekEvents, Bytes: peekBytes,
-		Subscription: page.wants.subscription, Range: store.FullRange(), Columns: page.wants.columns,
+		Subscription: page.readSet.subscription, Range: store.FullRange(), Columns: page.readSet.columns,
 	}, &page.Page)
 	if err != nil || page.Through <= position {
 		return horizon, err

@@ -101,7 +101,7 @@ func runOnce(t *testing.T, s store.Store, options segments.Options, module *host
 	return worker.Run(t.Context())
 }
 
-func TestFlow_farBehindManyBatchesAreOneCommit(t *testing.T) {
+func TestPipeline_farBehindManyBatchesAreOneCommit(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name    string
@@ -134,9 +134,9 @@ func TestFlow_farBehindManyBatchesAreOneCommit(t *testing.T) {
 	}
 }
 
-// TestFlow_atTheHeadNothingWaits has every event be a commit of its own when they come one by one, and those that come while a
+// TestPipeline_atTheHeadNothingWaits has every event be a commit of its own when they come one by one, and those that come while a
 // commit is under way be one commit together.
-func TestFlow_atTheHeadNothingWaits(t *testing.T) {
+func TestPipeline_atTheHeadNothingWaits(t *testing.T) {
 	t.Parallel()
 	entered, leave := make(chan struct{}), make(chan struct{})
 	var hold sync.Mutex // held while commits are to be stopped
@@ -187,10 +187,10 @@ func TestFlow_atTheHeadNothingWaits(t *testing.T) {
 	}
 }
 
-// TestFlow_whatWasComputedBehindAFailedCommitIsDropped has commits fail, before they are written and after,
+// TestPipeline_whatWasComputedBehindAFailedCommitIsDropped has commits fail, before they are written and after,
 // wherever they are, and wants exactly the rows of each event once, in windows and batches of any size, with a guest that asks for
 // what it has written and one that does not.
-func TestFlow_whatWasComputedBehindAFailedCommitIsDropped(t *testing.T) {
+func TestPipeline_whatWasComputedBehindAFailedCommitIsDropped(t *testing.T) {
 	t.Parallel()
 	runtime := newRuntime(t, zerolog.Nop())
 	const events, streams = 300, 5
@@ -255,9 +255,9 @@ func TestFlow_whatWasComputedBehindAFailedCommitIsDropped(t *testing.T) {
 	}
 }
 
-// TestFlow_aRefusedCommitFailsTheSegment has the database refuse a commit for good, of a guest that asks for what it has written, of
+// TestPipeline_aRefusedCommitFailsTheSegment has the database refuse a commit for good, of a guest that asks for what it has written, of
 // one that does not, and of one that rests after each batch.
-func TestFlow_aRefusedCommitFailsTheSegment(t *testing.T) {
+func TestPipeline_aRefusedCommitFailsTheSegment(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name, module string
@@ -291,9 +291,9 @@ func TestFlow_aRefusedCommitFailsTheSegment(t *testing.T) {
 	}
 }
 
-// TestFlow_whatComesBeforeAFaultIsCommitted puts a fault behind several batches of one window. A batch that the database refuses is
+// TestPipeline_whatComesBeforeAFaultIsCommitted puts a fault behind several batches of one window. A batch that the database refuses is
 // divided; one that the guest fails at is not.
-func TestFlow_whatComesBeforeAFaultIsCommitted(t *testing.T) {
+func TestPipeline_whatComesBeforeAFaultIsCommitted(t *testing.T) {
 	t.Parallel()
 	for fault, position := range map[string]int64{"Panic": 50, "Null": 58} {
 		t.Run(fault, func(t *testing.T) {
@@ -310,8 +310,8 @@ func TestFlow_whatComesBeforeAFaultIsCommitted(t *testing.T) {
 	}
 }
 
-// TestFlow_aDeadlockIsTriedAgainAtOnce has commits meet deadlocks, with a guest that asks for what it has written and one that does not.
-func TestFlow_aDeadlockIsTriedAgainAtOnce(t *testing.T) {
+// TestPipeline_aDeadlockIsTriedAgainAtOnce has commits meet deadlocks, with a guest that asks for what it has written and one that does not.
+func TestPipeline_aDeadlockIsTriedAgainAtOnce(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"fine_balance", "order_check"} {
 		t.Run(name, func(t *testing.T) {

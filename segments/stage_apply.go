@@ -11,20 +11,20 @@ import (
 
 // apply is the second stage: it gives stretches to the guest, batch by batch, and windows to the third stage. It ends when there
 // are no more stretches, or ctx does; what is applied then is handed on.
-func (f *flow) apply(ctx, working context.Context) error {
+func (f *pipeline) apply(ctx, working context.Context) error {
 	w := <-f.free
 	for {
-		if w.due() && f.offer(w) {
+		if w.due() && f.trySubmit(w) {
 			if w = f.next(); w == nil {
 				return nil
 			}
 		}
-		stretches, hand := f.stretches, chan<- *window(nil)
+		stretches, hand := f.chunks, chan<- *commitGroup(nil)
 		if w.full() {
 			stretches = nil
 		}
 		if w.due() {
-			hand = f.windows
+			hand = f.groups
 		}
 		select {
 		case hand <- w:
@@ -33,74 +33,70 @@ func (f *flow) apply(ctx, working context.Context) error {
 			}
 		case from, more := <-stretches:
 			if !more {
-				f.hand(w)
+				f.submit(w)
 				return nil
 			}
 			var err error
-			if w, err = f.applyStretch(ctx, working, from, w); err != nil || w == nil {
+			if w, err = f.applyChunk(ctx, working, from, w); err != nil || w == nil {
 				return err
 			}
 		case <-w.expired():
-		case <-f.broken:
+		case <-f.aborted:
 			return nil
 		case <-ctx.Done():
-			f.hand(w)
+			f.submit(w)
 			return nil
 		}
 	}
 }
 
 // expired fires when a window that waits for more has to go.
-func (w *window) expired() <-chan time.Time {
+func (w *commitGroup) expired() <-chan time.Time {
 	if !w.filled || w.due() {
 		return nil
 	}
 	return time.After(w.left())
 }
 
-// offer hands a window on if the third stage waits for one.
-func (f *flow) offer(w *window) bool {
+// trySubmit hands a window on if the third stage waits for one.
+func (f *pipeline) trySubmit(w *commitGroup) bool {
 	select {
-	case f.windows <- w:
+	case f.groups <- w:
 		return true
 	default:
 		return false
 	}
 }
 
-// hand hands a window on, if there is anything in it, as soon as the third stage takes it.
-func (f *flow) hand(w *window) {
+// submit hands a window on, if there is anything in it, as soon as the third stage takes it.
+func (f *pipeline) submit(w *commitGroup) {
 	if !w.filled {
 		return
 	}
 	select {
-	case f.windows <- w:
-	case <-f.broken:
+	case f.groups <- w:
+	case <-f.aborted:
 	}
 }
 
 // next returns a window to fill, or nil when there is no use in it.
-func (f *flow) next() *window {
+func (f *pipeline) next() *commitGroup {
 	select {
 	case w := <-f.free:
 		w.before = clock.Now()
 		return w
-	case <-f.broken:
+	case <-f.aborted:
 		return nil
 	}
 }
 
-// applyStretch folds a stretch into w and, when that is full, into further windows. It returns the window to go on with, or nil when
+// applyChunk folds a stretch into w and, when that is full, into further windows. It returns the window to go on with, or nil when
 // a commit has failed. When the guest is to blame, what came before its batch is handed on.
-func (f *flow) applyStretch(ctx, working context.Context, from *stretch, w *window) (*window, error) {
+func (f *pipeline) applyChunk(ctx, working context.Context, from *chunk, w *commitGroup) (*commitGroup, error) {
 	batches := f.cut(from)
-	applying, stop := context.WithCancel(working)
-	replies := f.applyBatches(applying, batches)
-	defer replies.end()
-	defer stop()
 	for i, batch := range batches {
 		if w.full() {
-			f.hand(w)
+			f.submit(w)
 			if w = f.next(); w == nil {
 				return nil, nil
 			}
@@ -108,10 +104,10 @@ func (f *flow) applyStretch(ctx, working context.Context, from *stretch, w *wind
 		if ctx.Err() != nil {
 			return w, nil
 		}
-		mutations, err := replies.next(w)
+		mutations, err := f.process(working, batch.events, w)
 		if err != nil {
-			f.hand(w)
-			return nil, blame(err, batch.events[0].Position, batch.events[len(batch.events)-1].Position)
+			f.submit(w)
+			return nil, attributeError(err, batch.events[0].Position, batch.events[len(batch.events)-1].Position)
 		}
 		w.reaches = from.reaches && i == len(batches)-1
 		w.add(batch, mutations)
@@ -127,7 +123,7 @@ type batch struct {
 }
 
 // cut divides a stretch into batches. One that has no events is a batch without events.
-func (f *flow) cut(from *stretch) []batch {
+func (f *pipeline) cut(from *chunk) []batch {
 	limit := f.runner.batchEvents()
 	if f.isolateEvents > 0 && from.after < f.isolateThrough {
 		limit = min(limit, f.isolateEvents)
@@ -141,8 +137,26 @@ func (f *flow) cut(from *stretch) []batch {
 	return append(batches, batch{events: events, through: from.through})
 }
 
-// blame adds to an error of the guest or its SQL which events it came with, unless it names one itself.
-func blame(err error, first, last int64) error {
+// process has the processor apply a batch. A transactional program takes its connection for it, which the commit of g gives back.
+func (f *pipeline) process(ctx context.Context, events []store.RecordedEvent, g *commitGroup) ([]store.Mutation, error) {
+	if len(events) == 0 {
+		return nil, nil
+	}
+	if !f.transactional() {
+		return f.processor.Process(ctx, events, nil)
+	}
+	if err := f.begin(ctx, g); err != nil {
+		return nil, err
+	}
+	mutations, err := f.processor.Process(ctx, events, g.tx)
+	if err != nil {
+		f.end(g)
+	}
+	return mutations, err
+}
+
+// attributeError adds to an error of the guest or its SQL which events it came with, unless it names one itself.
+func attributeError(err error, first, last int64) error {
 	if !isFailure(err) && !isLimit(err) || faultPosition(err) > 0 {
 		return err
 	}

@@ -91,9 +91,9 @@ func logOf(t interface {
 func join(t interface {
 	Fatal(args ...any)
 	Context() context.Context
-}, f *feed, request store.ReadRequest, divided *divider,
-) *member {
-	return f.join(logOf(t, f.reader), request, divided)
+}, f *readCache, request store.ReadRequest, divided *divider,
+) *reader {
+	return f.join(logOf(t, f.log), request, divided)
 }
 
 // watchedReader remembers what is read, and may do something before it returns.
@@ -185,26 +185,26 @@ func wrong(batch []store.RecordedEvent, through int64, request store.ReadRequest
 }
 
 // readStretch reads into memory of its own.
-func readStretch(ctx context.Context, m *member, after, through int64) ([]store.RecordedEvent, int64, error) {
-	return readInto(ctx, m, after, through, &stretch{})
+func readStretch(ctx context.Context, m *reader, after, through int64) ([]store.RecordedEvent, int64, error) {
+	return readInto(ctx, m, after, through, &chunk{})
 }
 
 // readInto reads into memory that an earlier read may have used.
-func readInto(ctx context.Context, m *member, after, through int64, to *stretch) ([]store.RecordedEvent, int64, error) {
+func readInto(ctx context.Context, m *reader, after, through int64, to *chunk) ([]store.RecordedEvent, int64, error) {
 	err := m.read(ctx, after, through, to)
 	return to.events, to.through, err
 }
 
 // reading is a member of a feed in a test, with what it must see.
 type reading struct {
-	member  *member
+	member  *reader
 	request store.ReadRequest
 	all     []store.RecordedEvent
 	divided *divider // of a range of keys that are not the streams'
 
 	// The batch under way must stay as it is until the next read.
 	before  store.ReadRequest
-	to      stretch
+	to      chunk
 	batch   []store.RecordedEvent
 	through int64
 }
@@ -295,9 +295,9 @@ func drawAppend(t *rapid.T) store.StreamAppend {
 	}
 }
 
-// TestFeed_everyoneSeesWhatIsTheirs compares every batch with a read of the store's own: for random logs, subscriptions, ranges,
+// TestReadCache_everyoneSeesWhatIsTheirs compares every batch with a read of the store's own: for random logs, subscriptions, ranges,
 // limits, horizons, pages and bounds, while members come and go and the feed is cleared.
-func TestFeed_everyoneSeesWhatIsTheirs(t *testing.T) {
+func TestReadCache_everyoneSeesWhatIsTheirs(t *testing.T) {
 	t.Parallel()
 	s := NewLog(t)
 	var shared atomic.Int64
@@ -310,8 +310,8 @@ func TestFeed_everyoneSeesWhatIsTheirs(t *testing.T) {
 		}
 		head := headOf(t, s)
 		watched := &watchedReader{Reader: s}
-		f := newFeed(watched)
-		f.portion = newPortion(rapid.IntRange(1, 60).Draw(t, "page events"))
+		f := newReadCache(watched)
+		f.limit = newFetchLimit(rapid.IntRange(1, 60).Draw(t, "page events"))
 		f.pageBytes = rapid.SampledFrom([]int{1, 100, 1 << 20}).Draw(t, "page bytes")
 		f.pagesMax = rapid.IntRange(0, 5).Draw(t, "pages")
 		f.sizeMax = rapid.SampledFrom([]int{1, 10_000, 1 << 20}).Draw(t, "size")
@@ -377,13 +377,13 @@ func TestFeed_everyoneSeesWhatIsTheirs(t *testing.T) {
 	}
 }
 
-// TestFeed_manyAtOnce has members run side by side, while the feed is cleared and has room for little.
-func TestFeed_manyAtOnce(t *testing.T) {
+// TestReadCache_manyAtOnce has members run side by side, while the feed is cleared and has room for little.
+func TestReadCache_manyAtOnce(t *testing.T) {
 	t.Parallel()
 	s := NewLog(t)
 	head := fill(t, s, 3000)
-	f := newFeed(s)
-	f.portion, f.pagesMax = newPortion(200), 3
+	f := newReadCache(s)
+	f.limit, f.pagesMax = newFetchLimit(200), 3
 	var group, clearing sync.WaitGroup
 	ctx, stop := context.WithCancel(t.Context())
 	moved := make(chan struct{}, 1)
@@ -425,17 +425,17 @@ func TestFeed_manyAtOnce(t *testing.T) {
 	group.Wait()
 	stop()
 	clearing.Wait()
-	if len(f.pages) != 0 || f.size != 0 || len(f.reads) != 0 || len(f.members) != 0 {
-		t.Errorf("when all have left, %d pages of %d bytes, %d reads and %d members are kept", len(f.pages), f.size, len(f.reads), len(f.members))
+	if len(f.pages) != 0 || f.size != 0 || len(f.reads) != 0 || len(f.readers) != 0 {
+		t.Errorf("when all have left, %d pages of %d bytes, %d reads and %d members are kept", len(f.pages), f.size, len(f.reads), len(f.readers))
 	}
 }
 
-func TestFeed_nearTheHeadOneReadServesAll(t *testing.T) {
+func TestReadCache_nearTheHeadOneReadServesAll(t *testing.T) {
 	t.Parallel()
 	s := NewLog(t)
 	watched := &watchedReader{Reader: s}
-	f := newFeed(watched)
-	var members []*member
+	f := newReadCache(watched)
+	var members []*reader
 	for _, projection := range []store.Columns{store.ColumnAggregateID, store.ColumnPayload} {
 		for _, streams := range store.SplitRange(4) {
 			members = append(members, join(t, f, store.ReadRequest{Limit: 1000, Range: streams, Columns: projection}, nil))
@@ -466,19 +466,19 @@ func TestFeed_nearTheHeadOneReadServesAll(t *testing.T) {
 	if events != 2*50*rounds {
 		t.Errorf("they saw %d events, must see %d", events, 2*50*rounds)
 	}
-	if f.pages[0].wants.columns != store.ColumnAggregateID|store.ColumnPayload|store.ColumnPartitionHash || len(f.pages) > 2 {
-		t.Errorf("%d pages are kept, with columns %b", len(f.pages), f.pages[0].wants.columns)
+	if f.pages[0].readSet.columns != store.ColumnAggregateID|store.ColumnPayload|store.ColumnPartitionHash || len(f.pages) > 2 {
+		t.Errorf("%d pages are kept, with columns %b", len(f.pages), f.pages[0].readSet.columns)
 	}
 }
 
-func TestFeed_farBehindReadsForItself(t *testing.T) {
+func TestReadCache_farBehindReadsForItself(t *testing.T) {
 	t.Parallel()
 	s := NewLog(t)
 	head := fill(t, s, 1000)
 	watched := &watchedReader{Reader: s}
-	f := newFeed(watched)
-	f.portion = newPortion(50)
-	atHead := []*member{}
+	f := newReadCache(watched)
+	f.limit = newFetchLimit(50)
+	atHead := []*reader{}
 	for _, streams := range store.SplitRange(2) {
 		atHead = append(atHead, join(t, f, store.ReadRequest{After: head - 10, Limit: 10, Range: streams, Columns: store.ColumnPayload}, nil))
 	}
@@ -505,16 +505,16 @@ func TestFeed_farBehindReadsForItself(t *testing.T) {
 	}
 }
 
-// TestFeed_whatIsKeptIsEnoughForEveryWish has one come who wants more than the page has.
-func TestFeed_whatIsKeptIsEnoughForEveryWish(t *testing.T) {
+// TestReadCache_whatIsKeptIsEnoughForEveryWish has one come who wants more than the page has.
+func TestReadCache_whatIsKeptIsEnoughForEveryWish(t *testing.T) {
 	t.Parallel()
 	s := NewLog(t)
 	head := fill(t, s, 100)
 	watched := &watchedReader{Reader: s}
-	f := newFeed(watched)
+	f := newReadCache(watched)
 	scoped := store.ReadRequest{Limit: 1000, Range: store.FullRange(), Subscription: store.Subscription{EventTypes: []string{"Other"}}}
 	first, second := join(t, f, scoped, nil), join(t, f, scoped, nil)
-	for _, m := range []*member{first, second} {
+	for _, m := range []*reader{first, second} {
 		if batch, through, err := readStretch(t.Context(), m, 0, head); err != nil || len(batch) != 0 || through != head {
 			t.Errorf("got %d events to %d, error %v; must move over events outside of the subscription to %d", len(batch), through, err, head)
 		}
@@ -529,8 +529,8 @@ func TestFeed_whatIsKeptIsEnoughForEveryWish(t *testing.T) {
 	}
 }
 
-// TestFeed_readsWhatItFiltersBy has two of the same kind share a read, with what they look at besides what they ask for and no more.
-func TestFeed_readsWhatItFiltersBy(t *testing.T) {
+// TestReadCache_readsWhatItFiltersBy has two of the same kind share a read, with what they look at besides what they ask for and no more.
+func TestReadCache_readsWhatItFiltersBy(t *testing.T) {
 	t.Parallel()
 	s := NewLog(t)
 	head := fill(t, s, 10)
@@ -545,7 +545,7 @@ func TestFeed_readsWhatItFiltersBy(t *testing.T) {
 		{store.ReadRequest{Range: store.FullRange(), Subscription: store.Subscription{EventTypes: []string{"Noted"}}}, store.ColumnEventType},
 	} {
 		watched := &watchedReader{Reader: s}
-		f := newFeed(watched)
+		f := newReadCache(watched)
 		test.request.Limit, test.request.Columns = 1000, store.ColumnPayload
 		m, _ := join(t, f, test.request, nil), join(t, f, test.request, nil)
 		if _, _, err := readStretch(t.Context(), m, 0, head); err != nil {
@@ -557,20 +557,20 @@ func TestFeed_readsWhatItFiltersBy(t *testing.T) {
 	}
 }
 
-// TestFeed_aPageGoesAsFarAsTheHorizonOfItsLog has a segment that has seen the horizon of one log read another, which is shorter yet, as
+// TestReadCache_aPageGoesAsFarAsTheHorizonOfItsLog has a segment that has seen the horizon of one log read another, which is shorter yet, as
 // it happens when a server is lost. What it gets must not be the page of those who have seen the horizon of the other log.
-func TestFeed_aPageGoesAsFarAsTheHorizonOfItsLog(t *testing.T) {
+func TestReadCache_aPageGoesAsFarAsTheHorizonOfItsLog(t *testing.T) {
 	t.Parallel()
 	older, newer := NewLog(t), NewLog(t)
 	fill(t, older, 100)
 	fill(t, newer, 40)
 	reading, goOn := make(chan struct{}), make(chan struct{})
 	watched := &watchedReader{Reader: older}
-	f := newFeed(watched)
+	f := newReadCache(watched)
 	request := store.ReadRequest{Limit: 1000, Range: store.FullRange(), Columns: store.ColumnEventType}
-	before := []*member{join(t, f, request, nil), join(t, f, request, nil)}
+	before := []*reader{join(t, f, request, nil), join(t, f, request, nil)}
 	watched.Reader = newer
-	after := []*member{join(t, f, request, nil), join(t, f, request, nil)}
+	after := []*reader{join(t, f, request, nil), join(t, f, request, nil)}
 	watched.after = func(_ context.Context, request store.ReadRequest) error {
 		if len(watched.all()) == 1 {
 			close(reading)
@@ -601,11 +601,11 @@ func TestFeed_aPageGoesAsFarAsTheHorizonOfItsLog(t *testing.T) {
 	}
 }
 
-// TestFeed_whoReadsAloneIsToldOfAnotherLog has no other segment near.
-func TestFeed_whoReadsAloneIsToldOfAnotherLog(t *testing.T) {
+// TestReadCache_whoReadsAloneIsToldOfAnotherLog has no other segment near.
+func TestReadCache_whoReadsAloneIsToldOfAnotherLog(t *testing.T) {
 	t.Parallel()
 	watched := &watchedReader{Reader: NewLog(t)}
-	f := newFeed(watched)
+	f := newReadCache(watched)
 	m := join(t, f, store.ReadRequest{Limit: 1000, Range: store.FullRange()}, nil)
 	newer := NewLog(t)
 	watched.Reader = newer
@@ -614,8 +614,8 @@ func TestFeed_whoReadsAloneIsToldOfAnotherLog(t *testing.T) {
 	}
 }
 
-// TestFeed_clearedWhileReading is a crash between a read and its use, with which the log has lost its end.
-func TestFeed_clearedWhileReading(t *testing.T) {
+// TestReadCache_clearedWhileReading is a crash between a read and its use, with which the log has lost its end.
+func TestReadCache_clearedWhileReading(t *testing.T) {
 	t.Parallel()
 	older, newer := NewLog(t), NewLog(t)
 	fill(t, older, 100)
@@ -632,16 +632,16 @@ func TestFeed_clearedWhileReading(t *testing.T) {
 		}
 		return nil
 	}}
-	f := newFeed(watched)
+	f := newReadCache(watched)
 	request := store.ReadRequest{Limit: 1000, Range: store.FullRange(), Columns: store.ColumnEventType}
 	var group sync.WaitGroup
-	read := func(m *member) {
+	read := func(m *reader) {
 		batch, through, err := readStretch(t.Context(), m, 0, 100)
 		if err != nil || through != 100 || len(batch) != 100 || batch[0].Type != "Newer" {
 			t.Errorf("got %d events to %d, error %v, the first %+v; must be those of the new server", len(batch), through, err, batch[:min(1, len(batch))])
 		}
 	}
-	members := []*member{join(t, f, request, nil), join(t, f, request, nil), join(t, f, request, nil)}
+	members := []*reader{join(t, f, request, nil), join(t, f, request, nil), join(t, f, request, nil)}
 	group.Go(func() { read(members[0]) })
 	<-reading
 	group.Go(func() { read(members[1]) }) // waits for the same read, or comes later
@@ -665,8 +665,8 @@ func make100(eventType string) []store.Event {
 	return events
 }
 
-// TestFeed_clearedWithinABatch has a batch that is made of two pages, of which the first became wrong meanwhile.
-func TestFeed_clearedWithinABatch(t *testing.T) {
+// TestReadCache_clearedWithinABatch has a batch that is made of two pages, of which the first became wrong meanwhile.
+func TestReadCache_clearedWithinABatch(t *testing.T) {
 	t.Parallel()
 	older, newer := NewLog(t), NewLog(t)
 	fill(t, older, 100)
@@ -675,8 +675,8 @@ func TestFeed_clearedWithinABatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	watched := &watchedReader{Reader: older, log: logOf(t, older)}
-	f := newFeed(watched)
-	f.portion = newPortion(40)
+	f := newReadCache(watched)
+	f.limit = newFetchLimit(40)
 	watched.after = func(_ context.Context, request store.ReadRequest) error {
 		if request.After == 40 {
 			watched.mu.Lock()
@@ -702,8 +702,8 @@ func TestFeed_clearedWithinABatch(t *testing.T) {
 	}
 }
 
-// TestFeed_aStoppedReaderStopsNobodyElse has the segment that reads for all stopped, and another wait with a context of its own.
-func TestFeed_aStoppedReaderStopsNobodyElse(t *testing.T) {
+// TestReadCache_aStoppedReaderStopsNobodyElse has the segment that reads for all stopped, and another wait with a context of its own.
+func TestReadCache_aStoppedReaderStopsNobodyElse(t *testing.T) {
 	t.Parallel()
 	s := NewLog(t)
 	head := fill(t, s, 100)
@@ -718,7 +718,7 @@ func TestFeed_aStoppedReaderStopsNobodyElse(t *testing.T) {
 		<-ctx.Done()
 		return ctx.Err()
 	}}
-	f := newFeed(watched)
+	f := newReadCache(watched)
 	request := store.ReadRequest{Limit: 1000, Range: store.FullRange()}
 	first, second, third := join(t, f, request, nil), join(t, f, request, nil), join(t, f, request, nil)
 	ctx, stop := context.WithCancel(t.Context())
@@ -743,13 +743,13 @@ func TestFeed_aStoppedReaderStopsNobodyElse(t *testing.T) {
 	group.Wait()
 }
 
-// TestFeed_anErrorIsEverybodys has nobody wait for a database that has just failed another.
-func TestFeed_anErrorIsEverybodys(t *testing.T) {
+// TestReadCache_anErrorIsEverybodys has nobody wait for a database that has just failed another.
+func TestReadCache_anErrorIsEverybodys(t *testing.T) {
 	t.Parallel()
 	s := NewLog(t)
 	head := fill(t, s, 100)
 	watched := &watchedReader{Reader: s, after: func(context.Context, store.ReadRequest) error { return store.ErrTransient }}
-	f := newFeed(watched)
+	f := newReadCache(watched)
 	request := store.ReadRequest{Limit: 1000, Range: store.FullRange()}
 	first, _ := join(t, f, request, nil), join(t, f, request, nil)
 	if _, _, err := readStretch(t.Context(), first, 0, head); !errors.Is(err, store.ErrTransient) {
@@ -761,14 +761,14 @@ func TestFeed_anErrorIsEverybodys(t *testing.T) {
 	}
 }
 
-// TestFeed_theSlowFallBehind has one member keep its batch while another goes on to the head, with little memory.
-func TestFeed_theSlowFallBehind(t *testing.T) {
+// TestReadCache_theSlowFallBehind has one member keep its batch while another goes on to the head, with little memory.
+func TestReadCache_theSlowFallBehind(t *testing.T) {
 	t.Parallel()
 	s := NewLog(t)
 	head := fill(t, s, 2000)
 	watched := &watchedReader{Reader: s}
-	f := newFeed(watched)
-	f.portion, f.pagesMax = newPortion(50), 3
+	f := newReadCache(watched)
+	f.limit, f.pagesMax = newFetchLimit(50), 3
 	request := store.ReadRequest{Limit: 50, Range: store.SplitRange(2)[0], Columns: store.ColumnPayload, Through: head}
 	slow := &reading{member: join(t, f, request, nil), request: request, all: sees(t, s, request)}
 	quick := &reading{member: join(t, f, request, nil), request: request, all: slow.all}
@@ -796,16 +796,16 @@ func TestFeed_theSlowFallBehind(t *testing.T) {
 	}
 }
 
-func TestFeed_filteringDoesNotAllocate(t *testing.T) {
+func TestReadCache_filteringDoesNotAllocate(t *testing.T) {
 	s := NewLog(t)
 	head := fill(t, s, 1000)
-	f := newFeed(s)
+	f := newReadCache(s)
 	request := store.ReadRequest{
 		Limit: 1000, Range: store.SplitRange(2)[0], Columns: store.ColumnPayload,
 		Subscription: store.Subscription{EventTypes: []string{"Noted", "Other"}, BoundedContexts: []string{"Test"}},
 	}
 	m, _ := join(t, f, request, nil), join(t, f, request, nil)
-	var to stretch
+	var to chunk
 	allocations := testing.AllocsPerRun(10, func() {
 		if err := m.read(t.Context(), 0, head, &to); err != nil {
 			t.Fatal(err)

@@ -6,13 +6,13 @@ import (
 	"sync"
 )
 
-// budget bounds the bytes of events, and of the rows that come of them, which all segments of a worker have in memory: without it the
+// memoryBudget bounds the bytes of events, and of the rows that come of them, which all segments of a worker have in memory: without it the
 // memory of a host grows with its segments and the size of events (see [Options.EventBytes]).
 //
 // A read waits until its bytes fit. Rows are counted and never wait, since it is their commit that makes room. A waiting read holds no
 // connection and nothing else that another needs. When nothing is in memory a read is let through, however large, so that there is
 // always progress.
-type budget struct {
+type memoryBudget struct {
 	total int
 
 	mu      sync.Mutex
@@ -26,10 +26,10 @@ type waitingRead struct {
 	turn  chan struct{} // closed when the bytes are there
 }
 
-func newBudget(total int) *budget { return &budget{total: total} }
+func newMemoryBudget(total int) *memoryBudget { return &memoryBudget{total: total} }
 
 // acquire waits for room, or for the end of ctx.
-func (b *budget) acquire(ctx context.Context, bytes int) error {
+func (b *memoryBudget) acquire(ctx context.Context, bytes int) error {
 	b.mu.Lock()
 	if len(b.waiting) == 0 && b.fits(bytes) {
 		b.used += bytes
@@ -62,7 +62,7 @@ func (b *budget) acquire(ctx context.Context, bytes int) error {
 }
 
 // change adds to what is in memory, or takes from it, without waiting.
-func (b *budget) change(bytes int) {
+func (b *memoryBudget) change(bytes int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.used += bytes
@@ -70,17 +70,17 @@ func (b *budget) change(bytes int) {
 }
 
 // scarce tells that somebody waits.
-func (b *budget) scarce() bool {
+func (b *memoryBudget) scarce() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.waiting) > 0
 }
 
 // fits tells whether a read may begin. The lock is held.
-func (b *budget) fits(bytes int) bool { return b.used <= 0 || b.used+bytes <= b.total }
+func (b *memoryBudget) fits(bytes int) bool { return b.used <= 0 || b.used+bytes <= b.total }
 
 // grant lets those go on who have waited longest. The lock is held.
-func (b *budget) grant() {
+func (b *memoryBudget) grant() {
 	for len(b.waiting) > 0 && b.fits(b.waiting[0].bytes) {
 		b.used += b.waiting[0].bytes
 		close(b.waiting[0].turn)

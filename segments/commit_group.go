@@ -7,8 +7,8 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// window is what becomes one commit: one batch or several in a row, folded.
-type window struct {
+// commitGroup is what becomes one commit: one batch or several in a row, folded.
+type commitGroup struct {
 	segment *segment
 	folder  *store.Folder
 	tx      store.Tx // begun already, for a projection with queries
@@ -28,19 +28,19 @@ type window struct {
 // Bounds of a window besides [Options.CommitEvents]. A window that has as many rows gains nothing from more events, since a
 // statement of so many rows is as fast by the row as it gets.
 const (
-	windowRowsMax  = 8192
-	windowBytesMax = 16 << 20
-	// windowBytesScarce bounds it while a read waits for memory.
-	windowBytesScarce = 1 << 20
-	windowAgeMax      = 250 * time.Millisecond
+	groupRowsMax  = 8192
+	groupBytesMax = 16 << 20
+	// groupBytesScarce bounds it while a read waits for memory.
+	groupBytesScarce = 1 << 20
+	groupAgeMax      = 250 * time.Millisecond
 )
 
-func newWindow(s *segment) *window {
-	return &window{segment: s, folder: store.NewFolder(&s.runner.module.Description.Projection)}
+func newCommitGroup(s *segment) *commitGroup {
+	return &commitGroup{segment: s, folder: store.NewFolder(s.runner.program.Projection())}
 }
 
 // add folds what a batch came to, which goes on where the one before it ended. It may have no events: then only the checkpoint moves.
-func (w *window) add(b batch, mutations []store.Mutation) {
+func (w *commitGroup) add(b batch, mutations []store.Mutation) {
 	if !w.filled {
 		w.filled, w.since = true, clock.Now()
 	}
@@ -59,36 +59,36 @@ func (w *window) add(b batch, mutations []store.Mutation) {
 }
 
 // hold counts so many bytes in the worker's budget.
-func (w *window) hold(bytes int) {
-	w.segment.runner.worker.budget.change(bytes - w.held)
+func (w *commitGroup) hold(bytes int) {
+	w.segment.runner.worker.memory.change(bytes - w.held)
 	w.held = bytes
 }
 
 // restingBytesMax is the size of the plan that a segment keeps memory for while it is at the head. See restingEventsMax.
 const restingBytesMax = 256 << 10
 
-func (w *window) reset() {
+func (w *commitGroup) reset() {
 	w.hold(0)
 	if w.reaches && w.folder.Bytes() > restingBytesMax {
-		*w = *newWindow(w.segment)
+		*w = *newCommitGroup(w.segment)
 		return
 	}
 	w.folder.Reset()
-	*w = window{segment: w.segment, folder: w.folder}
+	*w = commitGroup{segment: w.segment, folder: w.folder}
 }
 
 // full tells that no further batch may be added.
-func (w *window) full() bool {
+func (w *commitGroup) full() bool {
 	s := w.segment
 	options := &s.runner.worker.options
-	alone := s.queries() || options.BatchPause > 0 || w.through <= s.isolateThrough
+	alone := s.transactional() || options.BatchPause > 0 || w.through <= s.isolateThrough
 	return w.filled && alone || w.events > 0 && w.events+s.runner.batchEvents() > options.CommitEvents ||
-		w.folder.Rows() >= windowRowsMax || w.folder.Bytes() >= windowBytesMax ||
-		w.folder.Bytes() >= windowBytesScarce && s.runner.worker.budget.scarce()
+		w.folder.Rows() >= groupRowsMax || w.folder.Bytes() >= groupBytesMax ||
+		w.folder.Bytes() >= groupBytesScarce && s.runner.worker.memory.scarce()
 }
 
 // due tells that the window should be committed as soon as may be.
-func (w *window) due() bool {
+func (w *commitGroup) due() bool {
 	return w.filled && (w.reaches && !w.mayLag() || w.full() || w.left() <= 0)
 }
 
@@ -97,7 +97,7 @@ func (w *window) due() bool {
 // Each event at the head passes all segments and concerns one: if each of them committed at once that it has passed, their
 // transactions would compete with the one that matters, and make its event wait. A checkpoint that is behind is always right. It
 // goes along with the next batch that has events, or by itself soon.
-func (w *window) mayLag() bool {
+func (w *commitGroup) mayLag() bool {
 	s := w.segment
 	return w.events == 0 && s.claim.MergeAt == 0 && !s.runner.worker.options.Once
 }
@@ -110,10 +110,10 @@ const (
 )
 
 // left is how long the window may wait for more.
-func (w *window) left() time.Duration {
+func (w *commitGroup) left() time.Duration {
 	now := clock.Now()
 	if !w.mayLag() {
-		return windowAgeMax - now.Sub(w.since)
+		return groupAgeMax - now.Sub(w.since)
 	}
 	return max(lagMin-now.Sub(w.since), lagMax-now.Sub(w.before))
 }

@@ -10,11 +10,11 @@ import (
 
 var aLog = store.LogID{ID: store.UUID{1}, Timeline: 1}
 
-// TestHead_goesBackWithTheServer is what a restore may bring about: positions that were seen will be handed out again, and a
+// TestPoller_goesBackWithTheServer is what a restore may bring about: positions that were seen will be handed out again, and a
 // reader that went on from the old horizon would pass the events that get them.
-func TestHead_goesBackWithTheServer(t *testing.T) {
+func TestPoller_goesBackWithTheServer(t *testing.T) {
 	t.Parallel()
-	h := newHead(&Worker{feed: newFeed(nil)})
+	h := newPoller(&Worker{cache: newReadCache(nil)})
 	h.publish(store.Horizon{Position: 1000, Head: 1000, Log: aLog})
 	h.publish(store.Horizon{Position: 900, Head: 900, Log: aLog})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -40,14 +40,14 @@ func TestHead_goesBackWithTheServer(t *testing.T) {
 	}
 }
 
-// TestHead_knowsWhoseLogTheHorizonIsOf has who waits for events of one log hear of another, wherever that ends.
-func TestHead_knowsWhoseLogTheHorizonIsOf(t *testing.T) {
+// TestPoller_knowsWhoseLogTheHorizonIsOf has who waits for events of one log hear of another, wherever that ends.
+func TestPoller_knowsWhoseLogTheHorizonIsOf(t *testing.T) {
 	t.Parallel()
 	for name, other := range map[string]store.LogID{
 		"another timeline": {ID: aLog.ID, Timeline: 2}, "another id": {ID: store.UUID{2}, Timeline: 1},
 	} {
 		for _, head := range []int64{10, 20, 30} {
-			h := newHead(&Worker{feed: newFeed(nil)})
+			h := newPoller(&Worker{cache: newReadCache(nil)})
 			h.publish(store.Horizon{Position: 20, Head: 20, Log: aLog})
 			waited := make(chan error)
 			go func() {
@@ -65,8 +65,8 @@ func TestHead_knowsWhoseLogTheHorizonIsOf(t *testing.T) {
 	}
 }
 
-// TestHead_aClaimMayBeFartherThanTheLastLook has a segment take over what another host has applied since this host's last look.
-func TestHead_aClaimMayBeFartherThanTheLastLook(t *testing.T) {
+// TestPoller_aClaimMayBeFartherThanTheLastLook has a segment take over what another host has applied since this host's last look.
+func TestPoller_aClaimMayBeFartherThanTheLastLook(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name  string
@@ -78,7 +78,7 @@ func TestHead_aClaimMayBeFartherThanTheLastLook(t *testing.T) {
 		{"the log is shorter", []int64{100, 100}, 0},
 		{"the log is shorter and grows", []int64{100, 119}, 0},
 	} {
-		h := newHead(&Worker{feed: newFeed(nil)})
+		h := newPoller(&Worker{cache: newReadCache(nil)})
 		h.publish(store.Horizon{Position: 100, Head: 100, Log: aLog})
 		joined := h.joined()
 		type answer struct {
@@ -105,10 +105,10 @@ func TestHead_aClaimMayBeFartherThanTheLastLook(t *testing.T) {
 	}
 }
 
-// TestHead_anEmptyLogIsKnownAgain wakes who waits when the connection is back and nothing has come.
-func TestHead_anEmptyLogIsKnownAgain(t *testing.T) {
+// TestPoller_anEmptyLogIsKnownAgain wakes who waits when the connection is back and nothing has come.
+func TestPoller_anEmptyLogIsKnownAgain(t *testing.T) {
 	t.Parallel()
-	h := newHead(&Worker{feed: newFeed(nil)})
+	h := newPoller(&Worker{cache: newReadCache(nil)})
 	h.publish(store.Horizon{Log: aLog})
 	h.forget()
 	moved := h.moved

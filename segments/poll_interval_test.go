@@ -7,12 +7,12 @@ import (
 
 // paced is a pace that is told what looks were like, at times of the test's own.
 type paced struct {
-	*pace
+	*pollInterval
 	now time.Time
 }
 
 func newPaced(options Options) *paced {
-	p := &paced{pace: newPace(options.withDefaults())}
+	p := &paced{pollInterval: newPollInterval(options.withDefaults())}
 	p.now = p.moved
 	return p
 }
@@ -21,11 +21,11 @@ var defaultPoll = Defaults().Poll
 
 // passes lets the pause pass, and then a look.
 func (p *paced) passes(moved int64, held bool) {
-	p.now = p.now.Add(p.pause)
-	p.looked(look{at: p.now, took: 100 * time.Microsecond, moved: moved, held: held})
+	p.now = p.now.Add(p.interval)
+	p.polled(poll{at: p.now, took: 100 * time.Microsecond, moved: moved, held: held})
 }
 
-func TestPace_followsWhatLooksBring(t *testing.T) {
+func TestPollInterval_followsWhatLooksBring(t *testing.T) {
 	t.Parallel()
 	for _, of := range []struct {
 		name        string
@@ -44,67 +44,67 @@ func TestPace_followsWhatLooksBring(t *testing.T) {
 			for range 30 {
 				p.passes(of.moved, of.held)
 			}
-			if p.pause < of.least || p.pause > of.most {
-				t.Errorf("the pause is %s, must be from %s to %s", p.pause, of.least, of.most)
+			if p.interval < of.least || p.interval > of.most {
+				t.Errorf("the pause is %s, must be from %s to %s", p.interval, of.least, of.most)
 			}
 			p.passes(1, false)
-			if p.pause != defaultPoll {
-				t.Errorf("after a single event the pause is %s", p.pause)
+			if p.interval != defaultPoll {
+				t.Errorf("after a single event the pause is %s", p.interval)
 			}
 		})
 	}
 }
 
-func TestPace_looksTakeAShareOfTheTimeOnly(t *testing.T) {
+func TestPollInterval_looksTakeAShareOfTheTimeOnly(t *testing.T) {
 	t.Parallel()
 	p := newPaced(Options{})
-	p.looked(look{at: p.now, took: 8 * time.Millisecond, moved: 1})
-	if p.pause != 2*time.Millisecond {
-		t.Errorf("after a look of 8 ms the pause is %s", p.pause)
+	p.polled(poll{at: p.now, took: 8 * time.Millisecond, moved: 1})
+	if p.interval != 2*time.Millisecond {
+		t.Errorf("after a look of 8 ms the pause is %s", p.interval)
 	}
 }
 
-// TestPace_looksInVainBetweenEventsDoNotLengthenIt has events come at a rate at which some looks find none, or one under way.
-func TestPace_looksInVainBetweenEventsDoNotLengthenIt(t *testing.T) {
+// TestPollInterval_looksInVainBetweenEventsDoNotLengthenIt has events come at a rate at which some looks find none, or one under way.
+func TestPollInterval_looksInVainBetweenEventsDoNotLengthenIt(t *testing.T) {
 	t.Parallel()
 	p := newPaced(Options{})
 	for _, held := range []bool{false, true, false} {
 		p.passes(1, false)
 		for range 3 {
-			if p.passes(0, held); p.pause != defaultPoll {
-				t.Errorf("the pause is %s", p.pause)
+			if p.passes(0, held); p.interval != defaultPoll {
+				t.Errorf("the pause is %s", p.interval)
 			}
 		}
 	}
 }
 
-// TestPace_aLongPauseDoesNotMakeItselfLast has looks bring what came in a long pause, at a rate that calls for short ones.
-func TestPace_aLongPauseDoesNotMakeItselfLast(t *testing.T) {
+// TestPollInterval_aLongPauseDoesNotMakeItselfLast has looks bring what came in a long pause, at a rate that calls for short ones.
+func TestPollInterval_aLongPauseDoesNotMakeItselfLast(t *testing.T) {
 	t.Parallel()
 	p := newPaced(Options{})
 	for range 30 {
 		p.passes(1000, false)
 	}
 	for range 3 {
-		p.passes(p.pause.Milliseconds()+1, false) // an event a millisecond
+		p.passes(p.interval.Milliseconds()+1, false) // an event a millisecond
 	}
-	if p.pause != defaultPoll {
-		t.Errorf("at an event a millisecond the pause stays %s", p.pause)
+	if p.interval != defaultPoll {
+		t.Errorf("at an event a millisecond the pause stays %s", p.interval)
 	}
 }
 
-func TestPace_keepsWithinWhatIsAskedFor(t *testing.T) {
+func TestPollInterval_keepsWithinWhatIsAskedFor(t *testing.T) {
 	t.Parallel()
 	p := newPaced(Options{Poll: 30 * time.Millisecond, PollMax: 40 * time.Millisecond})
 	for i := range 200 {
 		p.passes([]int64{0, 0, 0, 0, 1, 50}[i%6], i%7 == 0)
-		if p.pause < 30*time.Millisecond || p.pause > 40*time.Millisecond {
-			t.Fatalf("the pause is %s", p.pause)
+		if p.interval < 30*time.Millisecond || p.interval > 40*time.Millisecond {
+			t.Fatalf("the pause is %s", p.interval)
 		}
 	}
 }
 
-func TestPace_isStillAtAHundredASecondAndNotAtAThousand(t *testing.T) {
+func TestPollInterval_isStillAtAHundredASecondAndNotAtAThousand(t *testing.T) {
 	t.Parallel()
 	for _, of := range []struct {
 		every time.Duration
@@ -115,11 +115,11 @@ func TestPace_isStillAtAHundredASecondAndNotAtAThousand(t *testing.T) {
 		next, end := p.now, p.now.Add(time.Second)
 		for !still && p.now.Before(end) {
 			moved := int64(0)
-			for ; !next.After(p.now.Add(p.pause)); next = next.Add(of.every) {
+			for ; !next.After(p.now.Add(p.interval)); next = next.Add(of.every) {
 				moved++
 			}
 			p.passes(moved, false)
-			still = p.still()
+			still = p.isQuiet()
 		}
 		if still != of.still {
 			t.Errorf("with an event every %s it is still: %v", of.every, still)
@@ -127,37 +127,37 @@ func TestPace_isStillAtAHundredASecondAndNotAtAThousand(t *testing.T) {
 	}
 }
 
-// TestPace_waitsLongerAfterADozeThatDidNotLast is what keeps bursts from making the head announce and take back all the time.
-func TestPace_waitsLongerAfterADozeThatDidNotLast(t *testing.T) {
+// TestPollInterval_waitsLongerAfterADozeThatDidNotLast is what keeps bursts from making the head announce and take back all the time.
+func TestPollInterval_waitsLongerAfterADozeThatDidNotLast(t *testing.T) {
 	t.Parallel()
 	p := newPaced(Options{})
 	stillAfter := func() time.Duration {
 		p.passes(1, false)
 		from := p.now
-		for !p.still() {
+		for !p.isQuiet() {
 			p.passes(0, false)
 		}
-		p.dozes()
+		p.armed()
 		return p.now.Sub(from)
 	}
 	first := stillAfter()
 	for range 10 {
 		p.now = p.now.Add(50 * time.Millisecond)
 		p.passes(1, false)
-		p.disturbed()
+		p.disarmed()
 	}
 	if longer := stillAfter(); first > 10*time.Millisecond || longer < 100*time.Millisecond {
 		t.Errorf("it is still after %s, and after dozes that did not last after %s", first, longer)
 	}
 	p.now = p.now.Add(2 * time.Second)
 	p.passes(1, false)
-	p.disturbed()
+	p.disarmed()
 	if again := stillAfter(); again != first {
 		t.Errorf("after a doze that lasted it is still after %s, must be %s", again, first)
 	}
 }
 
-func TestThrong_isToldFromSingleEvents(t *testing.T) {
+func TestNotifyBudget_isToldFromSingleEvents(t *testing.T) {
 	t.Parallel()
 	for _, of := range []struct {
 		name   string
@@ -173,11 +173,11 @@ func TestThrong_isToldFromSingleEvents(t *testing.T) {
 		t.Run(of.name, func(t *testing.T) {
 			t.Parallel()
 			at := time.Unix(0, 0)
-			c := throng{at: at}
+			c := notifyBudget{at: at}
 			there := false
 			for i := range 1000 {
 				at = at.Add(of.every)
-				there = there || c.there(look{at: at, held: of.held(i)}, int64(i+1))
+				there = there || c.contended(poll{at: at, held: of.held(i)}, int64(i+1))
 			}
 			if there != of.throng {
 				t.Errorf("a throng is seen: %v", there)
@@ -186,12 +186,12 @@ func TestThrong_isToldFromSingleEvents(t *testing.T) {
 	}
 }
 
-func TestThrong_isNotOneBurst(t *testing.T) {
+func TestNotifyBudget_isNotOneBurst(t *testing.T) {
 	t.Parallel()
 	at := time.Unix(0, 0)
-	c := throng{at: at}
+	c := notifyBudget{at: at}
 	for i := range 100 {
-		if c.there(look{at: at}, int64((i+1)*15)) {
+		if c.contended(poll{at: at}, int64((i+1)*15)) {
 			t.Fatal("15 events in one instant are taken for a throng")
 		}
 		at = at.Add(100 * time.Millisecond)

@@ -6,15 +6,15 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// wants is what one segment needs of the log, or several together: at least these events, with at least these fields.
-type wants struct {
+// readSet is what one segment needs of the log, or several together: at least these events, with at least these fields.
+type readSet struct {
 	subscription store.Subscription
 	columns      store.Columns
 }
 
-// wantsOf is what a segment needs to take its own out of pages that others share: what its module asks for, and what its filter looks at.
-func wantsOf(request store.ReadRequest) wants {
-	w := wants{subscription: request.Subscription, columns: request.Columns}
+// readSetOf is what a segment needs to take its own out of pages that others share: what its module asks for, and what its filter looks at.
+func readSetOf(request store.ReadRequest) readSet {
+	w := readSet{subscription: request.Subscription, columns: request.Columns}
 	for i, list := range w.lists() {
 		if len(*list) > 0 {
 			w.columns |= scopeColumns[i]
@@ -27,7 +27,7 @@ func wantsOf(request store.ReadRequest) wants {
 }
 
 // include widens w to what other needs too. It may let in more than the two want: each list is widened by itself.
-func (w *wants) include(other wants) {
+func (w *readSet) include(other readSet) {
 	w.columns |= other.columns
 	for i, list := range w.lists() {
 		*list = union(*list, *other.lists()[i])
@@ -35,7 +35,7 @@ func (w *wants) include(other wants) {
 }
 
 // cover tells whether what was read for w has all that other needs.
-func (w *wants) cover(other wants) bool {
+func (w *readSet) cover(other readSet) bool {
 	if !w.columns.Has(other.columns) {
 		return false
 	}
@@ -50,7 +50,7 @@ func (w *wants) cover(other wants) bool {
 // scopeColumns are what the lists are of, in their order.
 var scopeColumns = [3]store.Columns{store.ColumnBoundedContext, store.ColumnAggregateType, store.ColumnEventType}
 
-func (w *wants) lists() [3]*[]string {
+func (w *readSet) lists() [3]*[]string {
 	return [3]*[]string{&w.subscription.BoundedContexts, &w.subscription.AggregateTypes, &w.subscription.EventTypes}
 }
 

@@ -6,12 +6,12 @@ import (
 	"sync"
 )
 
-// lanes keeps a projection whose commits take long, or hang, from taking every connection of the store: of all reads and commits
+// connectionLimiter keeps a projection whose commits take long, or hang, from taking every connection of the store: of all reads and commits
 // that may be under way at once each projection has an equal share, one at least. Its segments get them in turn.
 //
 // Who has a lane never waits for another one: a segment reads in one and commits in another, and a unit of work that queries keeps
 // its own to the end.
-type lanes struct {
+type connectionLimiter struct {
 	total int
 
 	mu      sync.Mutex
@@ -20,13 +20,13 @@ type lanes struct {
 	waiting map[*runner][]chan struct{} // first come, first served: each is closed when its lane is there
 }
 
-func newLanes(total int) *lanes {
-	return &lanes{total: total, busy: map[*runner]int{}, waiting: map[*runner][]chan struct{}{}}
+func newConnectionLimiter(total int) *connectionLimiter {
+	return &connectionLimiter{total: total, busy: map[*runner]int{}, waiting: map[*runner][]chan struct{}{}}
 }
 
 // divide sets among how many projections the lanes are shared. A projection that holds more than its new share keeps them until
 // what they are for ends.
-func (l *lanes) divide(projections int) {
+func (l *connectionLimiter) divide(projections int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.shares = projections
@@ -35,8 +35,8 @@ func (l *lanes) divide(projections int) {
 	}
 }
 
-// enter waits for a lane, or for the end of ctx.
-func (l *lanes) enter(ctx context.Context, r *runner) error {
+// acquire waits for a lane, or for the end of ctx.
+func (l *connectionLimiter) acquire(ctx context.Context, r *runner) error {
 	l.mu.Lock()
 	turn := make(chan struct{})
 	l.waiting[r] = append(l.waiting[r], turn)
@@ -63,7 +63,7 @@ func (l *lanes) enter(ctx context.Context, r *runner) error {
 	return ctx.Err()
 }
 
-func (l *lanes) leave(r *runner) {
+func (l *connectionLimiter) release(r *runner) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.busy[r]--
@@ -71,7 +71,7 @@ func (l *lanes) leave(r *runner) {
 }
 
 // grant gives the lanes of a projection that are free to those who have waited longest. The lock is held.
-func (l *lanes) grant(r *runner) {
+func (l *connectionLimiter) grant(r *runner) {
 	for len(l.waiting[r]) > 0 && l.busy[r] < max(l.total/max(l.shares, 1), 1) {
 		close(l.waiting[r][0])
 		l.waiting[r] = l.waiting[r][1:]

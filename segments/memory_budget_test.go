@@ -8,13 +8,13 @@ import (
 
 // UsedBytes is what counts in a worker's budget, for tests.
 func UsedBytes(w *Worker) int {
-	w.budget.mu.Lock()
-	defer w.budget.mu.Unlock()
-	return w.budget.used
+	w.memory.mu.Lock()
+	defer w.memory.mu.Unlock()
+	return w.memory.used
 }
 
 // acquiring lets somebody wait for room, until turn is closed.
-func (b *budget) acquiring(t *testing.T, ctx context.Context, bytes int) <-chan error {
+func (b *memoryBudget) acquiring(t *testing.T, ctx context.Context, bytes int) <-chan error {
 	t.Helper()
 	b.mu.Lock()
 	before := len(b.waiting) + b.used
@@ -31,9 +31,9 @@ func (b *budget) acquiring(t *testing.T, ctx context.Context, bytes int) <-chan 
 	}
 }
 
-func TestBudget_readsWaitInTurn(t *testing.T) {
+func TestMemoryBudget_readsWaitInTurn(t *testing.T) {
 	t.Parallel()
-	b := newBudget(100)
+	b := newMemoryBudget(100)
 	first := b.acquiring(t, t.Context(), 60)
 	if err := <-first; err != nil {
 		t.Fatal(err)
@@ -56,9 +56,9 @@ func TestBudget_readsWaitInTurn(t *testing.T) {
 	}
 }
 
-func TestBudget_somebodyAlwaysGetsOn(t *testing.T) {
+func TestMemoryBudget_somebodyAlwaysGetsOn(t *testing.T) {
 	t.Parallel()
-	b := newBudget(100)
+	b := newMemoryBudget(100)
 	if err := b.acquire(t.Context(), 1000); err != nil {
 		t.Fatal(err)
 	}
@@ -69,9 +69,9 @@ func TestBudget_somebodyAlwaysGetsOn(t *testing.T) {
 	}
 }
 
-func TestBudget_whoGivesUpLetsOthersOn(t *testing.T) {
+func TestMemoryBudget_whoGivesUpLetsOthersOn(t *testing.T) {
 	t.Parallel()
-	b := newBudget(100)
+	b := newMemoryBudget(100)
 	b.change(50) // rows
 	ctx, stop := context.WithCancel(t.Context())
 	large := b.acquiring(t, ctx, 80)

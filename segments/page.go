@@ -8,25 +8,25 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// feedPage is a stretch of the log, After < position ≤ Through, that many segments read and none changes.
-type feedPage struct {
+// page is a stretch of the log, After < position ≤ Through, that many segments read and none changes.
+type page struct {
 	store.Page
 	after      int64
-	wants      wants  // what it was read for
-	generation uint64 // how often the feed was cleared before
-	size       int    // in bytes
-	used       uint64 // when, by the feed's count
-	users      int    // the feed itself, and who reads in it; under the feed's lock
+	readSet    readSet // what it was read for
+	generation uint64  // how often the feed was cleared before
+	size       int     // in bytes
+	used       uint64  // when, by the feed's count
+	users      int     // the feed itself, and who reads in it; under the feed's lock
 	placements placements
 }
 
 // has tells whether a segment that wants this goes on from position in the page.
-func (p *feedPage) has(position int64, want wants) bool {
-	return p.after <= position && position < p.Through && p.wants.cover(want)
+func (p *page) has(position int64, want readSet) bool {
+	return p.after <= position && position < p.Through && p.readSet.cover(want)
 }
 
 // from returns the events behind position.
-func (p *feedPage) from(position int64) []store.RecordedEvent {
+func (p *page) from(position int64) []store.RecordedEvent {
 	at, _ := slices.BinarySearchFunc(p.Events, position+1, func(e store.RecordedEvent, position int64) int {
 		return cmp.Compare(e.Position, position)
 	})
@@ -34,7 +34,7 @@ func (p *feedPage) from(position int64) []store.RecordedEvent {
 }
 
 // measure finds the size out, but for names, of which there are few.
-func (p *feedPage) measure() {
+func (p *page) measure() {
 	p.size = cap(p.Events) * int(unsafe.Sizeof(store.RecordedEvent{}))
 	for i := range p.Events {
 		e := &p.Events[i]

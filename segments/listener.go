@@ -11,19 +11,19 @@ import (
 )
 
 const (
-	// dozeWorth is the longest pause from which on an announcement pays: below it the next look comes soon enough.
-	dozeWorth = 100 * time.Millisecond
-	// dozeSpan is how long an announcement holds unless it is renewed. When a host is killed, appends notify nobody for so long.
-	dozeSpan = 30 * time.Second
-	// dozePatience bounds an announcement: it is two writes of a few bytes, or the looks must not wait for it.
-	dozePatience = 2 * time.Second
-	// unwokenPollMax bounds the pauses while notifications are wanted and do not arrive.
-	unwokenPollMax = time.Second
+	// armWorth is the longest pause from which on an announcement pays: below it the next look comes soon enough.
+	armWorth = 100 * time.Millisecond
+	// armTTL is how long an announcement holds unless it is renewed. When a host is killed, appends notify nobody for so long.
+	armTTL = 30 * time.Second
+	// armTimeout bounds an announcement: it is two writes of a few bytes, or the looks must not wait for it.
+	armTimeout = 2 * time.Second
+	// unavailablePollMax bounds the pauses while notifications are wanted and do not arrive.
+	unavailablePollMax = time.Second
 	// listenRetryMax is the longest pause before notifications are tried again. Nobody waits for them.
 	listenRetryMax = time.Minute
 )
 
-// waker cuts the pauses of the head short. Two goroutines use it: listen keeps the notifications coming, and the head's own
+// listener cuts the pauses of the head short. Two goroutines use it: listen keeps the notifications coming, and the head's own
 // announces that it waits, and does. Whatever goes wrong here, the head polls.
 //
 // # Why nothing is lost while one announcement stands
@@ -42,7 +42,7 @@ const (
 //     that dozes keeps it from that.
 //   - A connection that is lost, or proves to be deaf, wakes the head and ends the announcement: it counts for the connection
 //     that was listening when it was made, and no other. A failover ends every connection.
-type waker struct {
+type listener struct {
 	worker *Worker
 	store  store.Notifier // nil without notifications
 	woken  chan struct{}  // holds one wake-up, however many came
@@ -57,11 +57,11 @@ type waker struct {
 	announced bool      // an announcement may be there
 	until     time.Time // when it runs out; zero when it is not to be relied on
 	by        int       // the connection that it relies on
-	throng    throng
+	budget    notifyBudget
 }
 
-func newWaker(w *Worker) *waker {
-	k := &waker{worker: w, woken: make(chan struct{}, 1)}
+func newListener(w *Worker) *listener {
+	k := &listener{worker: w, woken: make(chan struct{}, 1)}
 	if w == nil || w.options.PollOnly || w.options.Once {
 		return k
 	}
@@ -73,7 +73,7 @@ func newWaker(w *Worker) *waker {
 }
 
 // listen keeps notifications coming until ctx ends. It says once that they do not, and once that they do again.
-func (k *waker) listen(ctx context.Context) {
+func (k *listener) listen(ctx context.Context) {
 	if k.store == nil {
 		return
 	}
@@ -113,7 +113,7 @@ func (k *waker) listen(ctx context.Context) {
 	}
 }
 
-func (k *waker) begin(drop context.CancelCauseFunc) {
+func (k *listener) begin(drop context.CancelCauseFunc) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.count++
@@ -121,14 +121,14 @@ func (k *waker) begin(drop context.CancelCauseFunc) {
 }
 
 // end also wakes the head, which may be waiting for what will not come.
-func (k *waker) end() {
+func (k *listener) end() {
 	k.mu.Lock()
 	k.listening, k.drop = 0, nil
 	k.mu.Unlock()
 	k.wake()
 }
 
-func (k *waker) wake() {
+func (k *listener) wake() {
 	select {
 	case k.woken <- struct{}{}:
 	default: // the head has not taken the last one yet
@@ -136,34 +136,34 @@ func (k *waker) wake() {
 }
 
 // connection tells by which connection notifications arrive, or 0.
-func (k *waker) connection() int {
+func (k *listener) connection() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.listening
 }
 
 // pollMax is the longest pause now.
-func (k *waker) pollMax() time.Duration {
+func (k *listener) pollMax() time.Duration {
 	if k.store != nil && k.connection() == 0 {
-		return min(k.worker.options.PollMax, max(unwokenPollMax, k.worker.options.Poll))
+		return min(k.worker.options.PollMax, max(unavailablePollMax, k.worker.options.Poll))
 	}
 	return k.worker.options.PollMax
 }
 
-// dozed is how an attempt to doze ended.
-type dozed int
+// armResult is how an attempt to doze ended.
+type armResult int
 
 const (
-	dozeAnnounced dozed = iota // the announcement stands: whoever waits looks once more before
-	dozeBusy                   // appends were under way when it was made
-	dozeDeaf                   // notifications do not arrive
+	armedQuiet     armResult = iota // the announcement stands: whoever waits looks once more before
+	armedBusy                       // appends were under way when it was made
+	armUnavailable                  // notifications do not arrive
 )
 
-// doze announces that the head will wait.
-func (k *waker) doze(ctx context.Context) dozed {
+// arm announces that the head will wait.
+func (k *listener) arm(ctx context.Context) armResult {
 	connection := k.connection()
 	if connection == 0 {
-		return dozeDeaf
+		return armUnavailable
 	}
 	select {
 	case <-k.woken: // of before
@@ -174,30 +174,30 @@ func (k *waker) doze(ctx context.Context) dozed {
 	switch {
 	case err != nil:
 		k.until = time.Time{}
-		return dozeDeaf
+		return armUnavailable
 	case !quiet:
 		k.until = time.Time{}
-		return dozeBusy
+		return armedBusy
 	}
-	k.throng = throng{at: clock.Now(), heard: k.heard.Load()}
-	return dozeAnnounced
+	k.budget = notifyBudget{at: clock.Now(), heard: k.heard.Load()}
+	return armedQuiet
 }
 
-// standing tells whether an announcement can be relied on.
-func (k *waker) standing() bool {
+// armed tells whether an announcement can be relied on.
+func (k *listener) armed() bool {
 	return !k.until.IsZero() && k.by == k.connection() && clock.Now().Before(k.until)
 }
 
-// crowded tells whether appends had better be spared the notifications.
-func (k *waker) crowded(l look) bool { return k.throng.there(l, k.heard.Load()) }
+// contended tells whether appends had better be spared the notifications.
+func (k *listener) contended(l poll) bool { return k.budget.contended(l, k.heard.Load()) }
 
 // announce makes or renews the announcement, and tells whether no append is under way that does not know of it.
-func (k *waker) announce(ctx context.Context) (quiet bool, err error) {
-	within, cancel := context.WithTimeout(ctx, dozePatience)
+func (k *listener) announce(ctx context.Context) (quiet bool, err error) {
+	within, cancel := context.WithTimeout(ctx, armTimeout)
 	defer cancel()
 	k.announced = true
-	until := clock.Now().Add(dozeSpan) // before the call, so that it never ends later here than there
-	quiet, err = k.store.Arm(within, k.worker.options.Name, dozeSpan)
+	until := clock.Now().Add(armTTL) // before the call, so that it never ends later here than there
+	quiet, err = k.store.Arm(within, k.worker.options.Name, armTTL)
 	if err != nil {
 		k.giveUp(err)
 		return false, err
@@ -207,7 +207,7 @@ func (k *waker) announce(ctx context.Context) (quiet bool, err error) {
 }
 
 // giveUp ends the listening, with the reason: it is tried again later.
-func (k *waker) giveUp(err error) {
+func (k *listener) giveUp(err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.drop != nil {
@@ -217,11 +217,11 @@ func (k *waker) giveUp(err error) {
 }
 
 // wait waits for the pause or a notification, renews the announcement in time, and reports a notification.
-func (k *waker) wait(ctx context.Context, pause time.Duration) bool {
+func (k *listener) wait(ctx context.Context, pause time.Duration) bool {
 	end := clock.Now().Add(pause)
 	for {
 		now := clock.Now()
-		renew := k.until.Add(-dozeSpan / 2)
+		renew := k.until.Add(-armTTL / 2)
 		if !now.Before(end) || !now.Before(k.until) { // too late to renew it without a gap: it is made again
 			return false
 		}
@@ -238,7 +238,7 @@ func (k *waker) wait(ctx context.Context, pause time.Duration) bool {
 }
 
 // pause waits for a time or a notification, and reports which.
-func (k *waker) pause(ctx context.Context, pause time.Duration) (woken bool) {
+func (k *listener) pause(ctx context.Context, pause time.Duration) (woken bool) {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	select {
@@ -250,16 +250,16 @@ func (k *waker) pause(ctx context.Context, pause time.Duration) (woken bool) {
 	return false
 }
 
-// rise takes the announcement back, so that appends no longer notify. That it fails only means that they do until it runs out.
-func (k *waker) rise(ctx context.Context) {
+// disarm takes the announcement back, so that appends no longer notify. That it fails only means that they do until it runs out.
+func (k *listener) disarm(ctx context.Context) {
 	if !k.announced {
 		return
 	}
 	k.announced, k.until = false, time.Time{}
-	within, cancel := context.WithTimeout(ctx, dozePatience)
+	within, cancel := context.WithTimeout(ctx, armTimeout)
 	defer cancel()
 	_ = k.store.Disarm(within, k.worker.options.Name)
 }
 
 // leave is rise for a worker that ends.
-func (k *waker) leave() { k.rise(context.Background()) }
+func (k *listener) leave() { k.disarm(context.Background()) }

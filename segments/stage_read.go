@@ -8,11 +8,11 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// stretchEventsMin is about how many events are read at once while a segment is behind: a read has a price of its own.
-const stretchEventsMin = 4000
+// chunkEventsMin is about how many events are read at once while a segment is behind: a read has a price of its own.
+const chunkEventsMin = 4000
 
-// stretchEvents is the limit of a stretch, which is cut into batches of so many events.
-func stretchEvents(batch int) int { return max(stretchEventsMin/batch, 1) * batch }
+// chunkEvents is the limit of a stretch, which is cut into batches of so many events.
+func chunkEvents(batch int) int { return max(chunkEventsMin/batch, 1) * batch }
 
 // restingEventsMax is the size of a stretch that a segment keeps while it waits for events. Many segments at the head must not hold
 // on to the memory of their replay.
@@ -22,11 +22,11 @@ const restingEventsMax = 256
 const expectedBytesMin = 64 << 10
 
 // read is the first stage: it reads ahead until waiting ends, or to the segment's end. A read under way has the time of working.
-func (f *flow) read(waiting, working context.Context) error {
+func (f *pipeline) read(waiting, working context.Context) error {
 	worker := f.runner.worker
 	expected := f.request.Bytes
 	for position := f.from; !f.complete(position); {
-		rests := !worker.head.beyond(position)
+		rests := !worker.poller.beyond(position)
 		through, err := f.await(waiting, position)
 		if errors.Is(err, store.ErrOtherLog) {
 			return err
@@ -34,28 +34,28 @@ func (f *flow) read(waiting, working context.Context) error {
 		if err != nil {
 			return nil //nolint:nilerr // it was asked to end
 		}
-		var to *stretch
+		var to *chunk
 		select {
 		case to = <-f.drained:
 		case <-waiting.Done():
 			return nil
 		}
 		if rests && max(cap(to.own.Events), cap(to.shared)) > restingEventsMax {
-			*to = stretch{}
+			*to = chunk{}
 		}
-		if err := worker.budget.acquire(waiting, expected); err != nil {
+		if err := worker.memory.acquire(waiting, expected); err != nil {
 			return nil //nolint:nilerr // the same
 		}
 		to.held = expected
-		if err := worker.lanes.enter(waiting, f.runner); err != nil {
+		if err := worker.connections.acquire(waiting, f.runner); err != nil {
 			return nil //nolint:nilerr // the same
 		}
 		err = f.reader.read(working, position, through, to)
-		worker.lanes.leave(f.runner)
+		worker.connections.release(f.runner)
 		if err != nil {
 			return err
 		}
-		worker.budget.change(to.bytes - to.held)
+		worker.memory.change(to.bytes - to.held)
 		to.held = to.bytes
 		// The next one may be larger by half. A single event may be larger than what was asked for, and so may the next one.
 		expected = min(max(to.bytes+to.bytes/2, expectedBytesMin), max(to.bytes, f.request.Bytes))
@@ -64,7 +64,7 @@ func (f *flow) read(waiting, working context.Context) error {
 		}
 		to.reaches = to.through >= through
 		position = to.through
-		f.stretches <- to // has room for all there are
+		f.chunks <- to // has room for all there are
 	}
 	return nil
 }
@@ -77,7 +77,7 @@ func (s *segment) complete(position int64) bool {
 
 // await waits until there is something to read behind position, and returns how far.
 func (s *segment) await(ctx context.Context, position int64) (through int64, err error) {
-	head, jitter := s.runner.worker.head, s.runner.worker.options.WakeJitter
+	head, jitter := s.runner.worker.poller, s.runner.worker.options.WakeJitter
 	rests := !head.beyond(position)
 	through, err = head.after(ctx, s.logID, s.joined, position)
 	if err == nil && rests && jitter > 0 {

@@ -1,0 +1,67 @@
+package segments
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// moduleProgram makes a WebAssembly module a program.
+type moduleProgram struct{ module *host.Module }
+
+func (p *moduleProgram) Projection() *store.Projection { return &p.module.Description.Projection }
+func (p *moduleProgram) Source() string                { return p.module.File }
+func (p *moduleProgram) Columns() store.Columns        { return p.module.Columns() }
+func (p *moduleProgram) BatchEvents() int              { return p.module.Description.Limits.BatchEvents }
+func (p *moduleProgram) Close(ctx context.Context)     { p.module.Close(ctx) }
+
+// Transactional reports that the guest may ask for what it has written.
+func (p *moduleProgram) Transactional() bool { return len(p.module.Description.Queries) > 0 }
+
+func (p *moduleProgram) NewProcessor(segment int) Processor {
+	return &moduleProcessor{guest: p.module.NewGuest(segment)}
+}
+
+type moduleProcessor struct{ guest *host.Guest }
+
+func (p *moduleProcessor) Process(
+	ctx context.Context, events []store.RecordedEvent, tx store.Tx,
+) ([]store.Mutation, error) {
+	var query host.Query
+	if tx != nil {
+		query = func(query int, arguments []store.Value, rows *store.Rows) error {
+			return tx.Query(ctx, query, arguments, rows)
+		}
+	}
+	mutations, err := p.guest.Apply(ctx, events, query)
+	return mutations, asFault(err)
+}
+
+func (p *moduleProcessor) Close(ctx context.Context) { p.guest.Close(ctx) }
+
+// asFault tells the pipeline whether an error is the guest's.
+func asFault(err error) error {
+	var fault *host.Fault
+	var slow *host.SlowError
+	switch {
+	case errors.As(err, &fault):
+		return &Fault{Position: fault.Position, Err: err}
+	case errors.As(err, &slow):
+		return &Fault{Limit: true, Err: err}
+	}
+	return err
+}
+
+// misplaced is the fault of an event whose stored hash is not that of its stream.
+func misplaced(program Program, event *store.RecordedEvent, hash uint32) error {
+	return asFault(&host.Fault{
+		Module: program.Source(), Position: event.Position, Stream: event.Stream, Reason: fmt.Sprintf(
+			"its stored partition_hash is not that of its stream, %d, and segments may have passed it or get it twice: stop all hosts, "+
+				"set all events of the stream to that number, and reset every projection that is divided by stream: "+
+				"'pupwasm reset %s' deletes the rows of one, and the next run applies the log from the first event",
+			hash, program.Projection().Name),
+	})
+}
