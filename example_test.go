@@ -12,8 +12,10 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	_ "github.com/jackc/pgx/v5/stdlib"
+	"github.com/ncruces/go-sqlite3"
 
 	"github.com/pupwasm/pupwasm"
 	"github.com/pupwasm/pupwasm/host"
@@ -185,4 +187,65 @@ func ExampleOptions() {
 	fmt.Println(err)
 	// Output:
 	// option Poll must be at least 100µs, it is 1µs
+}
+
+// A function of the application as a projection: its rows are in the application's table, and are committed with the checkpoint.
+func ExampleConsumer() {
+	ctx := context.Background()
+	pool, err := pgxpool.New(ctx, os.Getenv("DATABASE_URL"))
+	must(err)
+	defer pool.Close()
+	db, err := postgres.New(pool, postgres.Options{Schema: "countries"})
+	must(err)
+	defer db.Close()
+	must(db.Migrate(ctx))
+	_, err = pool.Exec(ctx, "CREATE TABLE visitors (country text PRIMARY KEY, users bigint NOT NULL)")
+	must(err)
+	_, err = db.Append(ctx, store.AppendOptions{}, registered("ann"), registered("bob"))
+	must(err)
+
+	host, err := pupwasm.NewHost(db, pupwasm.Options{Consumers: []pupwasm.Consumer{{
+		Name:         "visitors",
+		Subscription: store.Subscription{EventTypes: []string{"UserRegistered"}},
+		Handle: postgres.Handler(func(ctx context.Context, tx pgx.Tx, events []store.RecordedEvent) error {
+			for i := range events {
+				_, err := tx.Exec(ctx, `INSERT INTO visitors VALUES ($1::json ->> 'country', 1)
+					ON CONFLICT (country) DO UPDATE SET users = visitors.users + 1`, events[i].Payload)
+				if err != nil {
+					return fmt.Errorf("event %s: %w", events[i].ID, err)
+				}
+			}
+			return nil
+		}),
+	}}})
+	must(err)
+	must(host.RunOnce(ctx)) // or Run, in a goroutine
+
+	var users int
+	must(pool.QueryRow(ctx, "SELECT users FROM visitors WHERE country = 'NL'").Scan(&users))
+	fmt.Println("NL:", users)
+	// Output:
+	// NL: 2
+}
+
+// A consumer that is divided by stream runs in several segments at once, on one host or on several.
+func ExampleByStream() {
+	ctx := context.Background()
+	db, remove := openExample(ctx)
+	defer remove()
+	_, err := db.Append(ctx, store.AppendOptions{}, registered("ann"), registered("bob"))
+	must(err)
+	host, err := pupwasm.NewHost(db, pupwasm.Options{Consumers: []pupwasm.Consumer{{
+		Name: "mails", Partition: pupwasm.ByStream(),
+		Handle: sqlite.Handler(func(_ context.Context, conn *sqlite3.Conn, events []store.RecordedEvent) error {
+			return conn.Exec("CREATE TABLE IF NOT EXISTS mails (user TEXT)") // and so on
+		}),
+	}}})
+	must(err)
+	must(host.RunOnce(ctx))
+	status, err := host.Status(ctx)
+	must(err)
+	fmt.Println(status[0].Name, "has", len(status[0].Segments), "segments")
+	// Output:
+	// mails has 4 segments
 }

@@ -3,8 +3,10 @@ package pupwasm
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"github.com/pupwasm/pupwasm/host"
@@ -12,7 +14,7 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// Options configure a [Host]. Name at least one of Modules and Folder.
+// Options configure a [Host]. Name at least one of Modules, Folder and Consumers.
 type Options struct {
 	// Modules has modules at its top, as files that end in .wasm: an embed.FS, or os.DirFS. They are loaded once, and Run fails if one does not
 	// load.
@@ -21,6 +23,8 @@ type Options struct {
 	// files are taken up while the host runs, unless NoWatch is set.
 	Folder  string
 	NoWatch bool
+	// Consumers are projections of the application's own.
+	Consumers []Consumer
 	// Worker are the settings of the work: batches, segments, polling, retries. Its Logger and Once are the host's.
 	Worker segments.Options
 	// Runtime are the settings of the sandbox: limits, the cache of compiled modules, which files are trusted. Its Logger is the host's.
@@ -31,8 +35,9 @@ type Options struct {
 
 // Host runs projections in this process. It is safe for concurrent use.
 type Host struct {
-	db      store.Store
-	options Options
+	db        store.Store
+	options   Options
+	consumers []segments.Program
 
 	mu     sync.Mutex
 	worker *segments.Worker // of Run or RunOnce; nil before
@@ -47,15 +52,27 @@ type Host struct {
 // [postgres.Store]: https://pkg.go.dev/github.com/pupwasm/pupwasm/store/postgres#Store
 // [sqlite.Store]: https://pkg.go.dev/github.com/pupwasm/pupwasm/store/sqlite#Store
 func NewHost(db store.Store, options Options) (*Host, error) {
-	if options.Modules == nil && options.Folder == "" {
-		return nil, errors.New("a host needs Options.Modules or Options.Folder")
+	if options.Modules == nil && options.Folder == "" && len(options.Consumers) == 0 {
+		return nil, errors.New("a host needs Options.Modules, Options.Folder or Options.Consumers")
+	}
+	h := &Host{db: db}
+	for i := range options.Consumers {
+		program, err := options.Consumers[i].program()
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(h.consumers, func(other segments.Program) bool { return other.Source() == program.Source() }) {
+			return nil, fmt.Errorf("two consumers have the name %s", program.Projection().Name)
+		}
+		h.consumers = append(h.consumers, program)
 	}
 	if err := options.Worker.Validate(); err != nil {
 		return nil, err
 	}
 	logger := newLogger(options.Logger)
 	options.Worker.Logger, options.Runtime.Logger = logger, logger
-	return &Host{db: db, options: options}, nil
+	h.options = options
+	return h, nil
 }
 
 // Run runs the projections until ctx ends; then it finishes the batches under way, releases the segments and returns nil. It waits for a
@@ -83,12 +100,20 @@ func (h *Host) run(ctx context.Context, once bool) (err error) {
 	h.mu.Lock()
 	h.worker = worker
 	h.mu.Unlock()
+	taken := map[string]string{}
+	for _, program := range h.consumers {
+		taken[program.Projection().Name] = program.Source()
+		worker.SetProgram(program)
+	}
+	if h.options.Modules == nil && h.options.Folder == "" {
+		return worker.Run(ctx)
+	}
 	runtime, err := host.NewRuntime(ctx, h.options.Runtime)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, runtime.Close(context.WithoutCancel(ctx))) }()
-	m := &modules{worker: worker, runtime: runtime, logger: h.options.Worker.Logger}
+	m := &modules{worker: worker, runtime: runtime, logger: h.options.Worker.Logger, taken: taken}
 	if h.options.Modules != nil {
 		if err := m.load(ctx, h.options.Modules); err != nil {
 			return err

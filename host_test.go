@@ -105,7 +105,7 @@ func TestHost_aModuleThatDoesNotLoadEndsRun(t *testing.T) {
 		}
 		err = h.Run(t.Context())
 		var load *host.LoadError
-		if err == nil || name == "no module" && !errors.As(err, &load) || name != "no module" && !strings.Contains(err.Error(), "are both projection same") {
+		if err == nil || name == "no module" && !errors.As(err, &load) || name != "no module" && !strings.Contains(err.Error(), "a.wasm and module b.wasm are both projection same") {
 			t.Errorf("%s: Run returns %v", name, err)
 		}
 	}
@@ -113,7 +113,7 @@ func TestHost_aModuleThatDoesNotLoadEndsRun(t *testing.T) {
 
 func TestNewHost_saysWhatIsMissing(t *testing.T) {
 	t.Parallel()
-	if _, err := pupwasm.NewHost(open(t), pupwasm.Options{}); err == nil || !strings.Contains(err.Error(), "Options.Modules or Options.Folder") {
+	if _, err := pupwasm.NewHost(open(t), pupwasm.Options{}); err == nil || !strings.Contains(err.Error(), "Options.Modules, Options.Folder or Options.Consumers") {
 		t.Errorf("the error is %v", err)
 	}
 	h, err := pupwasm.NewHost(open(t), pupwasm.Options{Folder: filepath.Join(t.TempDir(), "missing")})

@@ -16,6 +16,7 @@ type modules struct {
 	worker  *segments.Worker
 	runtime *host.Runtime
 	logger  zerolog.Logger
+	taken   map[string]string // the consumers and loaded modules by projection
 }
 
 // load loads every module of a file system.
@@ -24,7 +25,6 @@ func (m *modules) load(ctx context.Context, from fs.FS) error {
 	if err != nil {
 		return err
 	}
-	projections := map[string]string{} // the file of each
 	for _, file := range files {
 		wasm, err := fs.ReadFile(from, file)
 		if err != nil {
@@ -34,14 +34,32 @@ func (m *modules) load(ctx context.Context, from fs.FS) error {
 		if err != nil {
 			return err
 		}
-		name := module.Description.Name
-		if other, taken := projections[name]; taken {
-			return fmt.Errorf("modules %s and %s are both projection %s", other, file, name)
+		if err := m.take(module); err != nil {
+			return err
 		}
-		projections[name] = file
 		m.worker.Set(module)
 	}
 	return nil
+}
+
+// take keeps a name for a module, which is closed when another program has it.
+func (m *modules) take(module *host.Module) error {
+	name := module.Description.Name
+	if other, taken := m.taken[name]; taken && other != module.File {
+		module.Close(context.Background())
+		return fmt.Errorf("%s and module %s are both projection %s", other, module.File, name)
+	}
+	m.taken[name] = module.File
+	return nil
+}
+
+// drop stops the projection of a module.
+func (m *modules) drop(module *host.Module) {
+	name := module.Description.Name
+	if m.taken[name] == module.File {
+		delete(m.taken, name)
+		m.worker.Remove(name)
+	}
 }
 
 // open loads the modules of a folder, and returns what takes up the changes of it, until its context ends. With all it waits for those
@@ -98,10 +116,14 @@ func (m *modules) apply(changes []host.Change) {
 		case change.Err != nil:
 			m.logger.Error().Str("module", change.File).Err(change.Err).Msg("module does not load")
 		case change.Module == nil:
-			m.worker.Remove(change.Previous.Description.Name)
+			m.drop(change.Previous)
 		default:
 			if previous := change.Previous; previous != nil && previous.Description.Name != change.Module.Description.Name {
-				m.worker.Remove(previous.Description.Name)
+				m.drop(previous)
+			}
+			if err := m.take(change.Module); err != nil {
+				m.logger.Error().Str("module", change.File).Err(err).Msg("module does not run")
+				continue
 			}
 			m.worker.Set(change.Module)
 		}

@@ -48,6 +48,7 @@ type Processor interface {
 type Fault struct {
 	Position int64 // of the event at fault, or 0 when no single event is
 	Limit    bool  // a limit of time or space was met: a busy machine may be to blame
+	Divide   bool  // the batch is tried again in smaller ones, which find the event at fault and apply those before it
 	Err      error
 }
 

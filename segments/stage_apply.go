@@ -2,6 +2,7 @@ package segments
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -107,6 +108,10 @@ func (f *pipeline) applyChunk(ctx, working context.Context, from *chunk, w *comm
 		mutations, err := f.process(working, batch.events, w)
 		if err != nil {
 			f.submit(w)
+			var fault *Fault
+			if errors.As(err, &fault) && fault.Divide && len(batch.events) > 1 {
+				return nil, &refusedGroup{through: batch.through, events: len(batch.events) / 2, err: err}
+			}
 			return nil, attributeError(err, batch.events[0].Position, batch.events[len(batch.events)-1].Position)
 		}
 		w.reaches = from.reaches && i == len(batches)-1

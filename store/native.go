@@ -14,3 +14,14 @@ type NativeTx interface {
 	// [ErrTransient], [ErrNotMigrated].
 	Native(ctx context.Context) (any, error)
 }
+
+// Handler is what a program does with a batch of events in the transaction that moves the checkpoint over them. Make one by Handler of
+// package store/postgres or store/sqlite, which give the function the database's own type.
+//
+// The events are in order of position, at least one, shared with others and read-only; they and their payloads are valid during the call. A
+// batch whose commit does not go through is handled again, in a new transaction.
+//
+// # Errors
+//
+// An [ErrTransient] is retried. Any other is a fault of the events: the segment stops, and status shows it.
+type Handler func(ctx context.Context, handle any, events []RecordedEvent) error

@@ -1,0 +1,137 @@
+package pupwasm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/pupwasm/pupwasm/segments"
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// Consumer is a projection that is a function of the application. It has what a module has: segments, checkpoints, status and the handling
+// of failures. It has no sandbox: what it touches, and whether its rows are the same in any number of segments, is up to its author.
+type Consumer struct {
+	// Name is the projection's: a lower-case letter, then letters, digits and single underscores, 30 at most.
+	Name string
+	// Version says when the consumer has become another one, which starts from the first event after a reset. Defaults to 1.
+	Version int
+	// Partition divides the events. Events of one key come in order of position; those of different keys come in any order, at the same
+	// time, on several hosts. The author promises that each row belongs to one key. Nil is no division: one segment has all events in
+	// order of position.
+	Partition *store.Partition
+	// Subscription says which events are wanted. The zero value is all.
+	Subscription store.Subscription
+	// Columns are the fields of events that Handle reads. Defaults to all.
+	Columns store.Columns
+	// BatchEvents is the most events of a batch, or 0 for the setting of the host.
+	BatchEvents int
+	// Handle writes what comes of a batch. A panic is an error. When a batch of several events fails, it is tried again in smaller ones, so
+	// that all before the event at fault are applied.
+	Handle store.Handler
+}
+
+// ByStream divides the events of a [Consumer] by stream.
+func ByStream() *store.Partition { return &store.Partition{By: store.PartitionStream} }
+
+// ByJSON divides the events of a [Consumer] by a member of the payload, such as ByJSON("customer", "id").
+func ByJSON(path ...string) *store.Partition {
+	return &store.Partition{By: store.PartitionJSON, Path: path}
+}
+
+// program returns the consumer as a worker runs it.
+func (c *Consumer) program() (segments.Program, error) {
+	if c.Handle == nil {
+		return nil, fmt.Errorf("consumer %s has no Handle", c.Name)
+	}
+	p := &consumerProgram{consumer: *c, projection: store.Projection{
+		Name: c.Name, Version: max(c.Version, 1), Subscription: c.Subscription, Order: store.OrderStream, Partition: c.Partition,
+	}}
+	if c.Partition == nil {
+		p.projection.Order = store.OrderGlobal
+	}
+	if c.Partition != nil && c.Partition.ByStream() {
+		p.projection.Partition = nil
+	}
+	if err := p.projection.Validate(); err != nil {
+		return nil, fmt.Errorf("consumer %s: %w", c.Name, err)
+	}
+	return p, nil
+}
+
+// consumerProgram makes a consumer a program of package segments.
+type consumerProgram struct {
+	consumer   Consumer
+	projection store.Projection
+}
+
+func (p *consumerProgram) Projection() *store.Projection       { return &p.projection }
+func (p *consumerProgram) Source() string                      { return "consumer " + p.consumer.Name }
+func (p *consumerProgram) BatchEvents() int                    { return p.consumer.BatchEvents }
+func (p *consumerProgram) Transactional() bool                 { return true }
+func (p *consumerProgram) Close(context.Context)               {}
+func (p *consumerProgram) NewProcessor(int) segments.Processor { return consumerProcessor{p} }
+
+func (p *consumerProgram) Columns() store.Columns {
+	if p.consumer.Columns == 0 {
+		return store.AllColumns
+	}
+	return p.consumer.Columns
+}
+
+type consumerProcessor struct{ program *consumerProgram }
+
+func (p consumerProcessor) Close(context.Context) {}
+
+// Process has the consumer write in the transaction. There are no mutations besides.
+func (p consumerProcessor) Process(ctx context.Context, events []store.RecordedEvent, tx store.Tx) ([]store.Mutation, error) {
+	native, is := tx.(store.NativeTx)
+	if !is {
+		return nil, &segments.Fault{Err: errors.New("the store has no transactions for consumers")}
+	}
+	handle, err := native.Native(ctx)
+	if err != nil {
+		return nil, err
+	}
+	err = p.handle(ctx, handle, events)
+	switch {
+	case err == nil:
+		return nil, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.Is(err, store.ErrTransient):
+		return nil, err
+	}
+	return nil, &segments.Fault{Divide: true, Err: fmt.Errorf("%s: %w", p.program.Source(), err)}
+}
+
+// handle calls the consumer, and returns a panic as an error, with the place where it happened.
+func (p consumerProcessor) handle(ctx context.Context, handle any, events []store.RecordedEvent) (err error) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			err = fmt.Errorf("panic: %v%s", reason, panicPlace())
+		}
+	}()
+	return p.program.consumer.Handle(ctx, handle, events)
+}
+
+// panicPlace is where the panic that is being recovered happened, as " (orders.go:42)".
+func panicPlace() string {
+	callers := make([]uintptr, 32)
+	frames := runtime.CallersFrames(callers[:runtime.Callers(2, callers)])
+	panicked := false
+	for {
+		frame, more := frames.Next()
+		inRuntime := strings.HasPrefix(frame.Function, "runtime.")
+		if panicked && !inRuntime {
+			return fmt.Sprintf(" (%s:%d)", filepath.Base(frame.File), frame.Line)
+		}
+		panicked = panicked || frame.Function == "runtime.gopanic"
+		if !more {
+			return ""
+		}
+	}
+}

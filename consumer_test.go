@@ -1,0 +1,323 @@
+package pupwasm_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/ncruces/go-sqlite3"
+
+	"github.com/pupwasm/pupwasm"
+	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/internal/testwait"
+	"github.com/pupwasm/pupwasm/segments"
+	"github.com/pupwasm/pupwasm/store"
+	"github.com/pupwasm/pupwasm/store/postgres"
+	"github.com/pupwasm/pupwasm/store/sqlite"
+)
+
+// database is a kind of database with a table "seen" of events, in the order in which consumers wrote them.
+type database struct {
+	store.Store
+	// handler makes a handler that calls before for each event, which may fail, and writes its payload.
+	handler func(before func(*store.RecordedEvent) error) store.Handler
+	// rows returns what was written, by stream.
+	rows func(t *testing.T) map[string][]string
+}
+
+const seenTable = "CREATE TABLE seen (n INTEGER, stream text, payload text)"
+
+func onSQLite(t *testing.T) database {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "shop.db")
+	db, err := sqlite.Open(path, sqlite.Options{})
+	must(err)
+	t.Cleanup(db.Close)
+	must(db.Migrate(t.Context()))
+	sql, err := sqlite.OpenSQL(path)
+	must(err)
+	t.Cleanup(func() { sql.Close() })
+	_, err = sql.Exec(seenTable)
+	must(err)
+	return database{
+		Store: db,
+		handler: func(before func(*store.RecordedEvent) error) store.Handler {
+			return sqlite.Handler(func(_ context.Context, conn *sqlite3.Conn, events []store.RecordedEvent) error {
+				insert, _, err := conn.Prepare("INSERT INTO seen VALUES (?, ?, ?)")
+				if err != nil {
+					return err
+				}
+				defer insert.Close()
+				for i := range events {
+					e := &events[i]
+					if err := errors.Join(before(e), insert.BindInt64(1, e.Position), insert.BindText(2, e.AggregateID), insert.BindText(3, string(e.Payload))); err != nil {
+						return err
+					}
+					if err := insert.Exec(); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		},
+		rows: func(t *testing.T) map[string][]string {
+			t.Helper()
+			rows, err := sql.QueryContext(t.Context(), "SELECT stream, payload FROM seen ORDER BY rowid")
+			must(err)
+			defer rows.Close()
+			return collect(t, rows.Next, rows.Scan, rows.Err)
+		},
+	}
+}
+
+func onPostgres(t *testing.T) database {
+	t.Helper()
+	pool, err := pgxpool.New(t.Context(), pgtest.New(t).DSN)
+	must(err)
+	t.Cleanup(pool.Close)
+	db, err := postgres.New(pool, postgres.Options{})
+	must(err)
+	t.Cleanup(db.Close)
+	_, err = pool.Exec(t.Context(), strings.Replace(seenTable, "n INTEGER", "n bigint, id bigserial", 1))
+	must(err)
+	return database{
+		Store: db,
+		handler: func(before func(*store.RecordedEvent) error) store.Handler {
+			return postgres.Handler(func(ctx context.Context, tx pgx.Tx, events []store.RecordedEvent) error {
+				for i := range events {
+					e := &events[i]
+					if err := before(e); err != nil {
+						return err
+					}
+					if _, err := tx.Exec(ctx, "INSERT INTO seen (n, stream, payload) VALUES ($1, $2, $3)", e.Position, e.AggregateID, string(e.Payload)); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		},
+		rows: func(t *testing.T) map[string][]string {
+			t.Helper()
+			rows, err := pool.Query(t.Context(), "SELECT stream, payload FROM seen ORDER BY id")
+			must(err)
+			defer rows.Close()
+			return collect(t, rows.Next, rows.Scan, rows.Err)
+		},
+	}
+}
+
+func collect(t *testing.T, next func() bool, scan func(...any) error, end func() error) map[string][]string {
+	t.Helper()
+	all := map[string][]string{}
+	for next() {
+		var stream, payload string
+		if err := scan(&stream, &payload); err != nil {
+			t.Fatal(err)
+		}
+		all[stream] = append(all[stream], payload)
+	}
+	if err := end(); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// onBoth runs a test on both databases.
+func onBoth(t *testing.T, test func(t *testing.T, db database)) {
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		test(t, onSQLite(t))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		test(t, onPostgres(t))
+	})
+}
+
+// orders appends so many events to each of some streams, in turns: their payloads count up within the stream.
+func orders(t *testing.T, db store.Store, streams, events int) (last int64) {
+	t.Helper()
+	for n := range events {
+		var appends []store.StreamAppend
+		for s := range streams {
+			appends = append(appends, store.StreamAppend{
+				Stream: store.Stream{BoundedContext: "Shop", AggregateType: "Order", AggregateID: fmt.Sprintf("order-%d", s)},
+				Events: []store.Event{{Type: "Placed", Payload: fmt.Appendf(nil, `{"n":%d}`, n)}},
+			})
+		}
+		appended, err := db.Append(t.Context(), store.AppendOptions{}, appends...)
+		must(err)
+		last = appended[len(appended)-1].Position
+	}
+	return last
+}
+
+func fine(*store.RecordedEvent) error { return nil }
+
+// quickly are settings for tests that retry.
+func quickly() segments.Options {
+	return segments.Options{RetryMin: time.Millisecond, RetryMax: 20 * time.Millisecond, Rebalance: 20 * time.Millisecond}
+}
+
+// runHost runs a host until the test ends.
+func runHost(t *testing.T, db store.Store, options pupwasm.Options) *pupwasm.Host {
+	t.Helper()
+	options.Logger = discard()
+	h, err := pupwasm.NewHost(db, options)
+	must(err)
+	ctx, stop := context.WithCancel(context.Background())
+	stopped := make(chan error, 1)
+	go func() { stopped <- h.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-stopped; err != nil {
+			t.Error(err)
+		}
+	})
+	return h
+}
+
+// wantAll checks that every event of every stream was written once, in order.
+func wantAll(t *testing.T, db database, streams, events int) {
+	t.Helper()
+	rows := db.rows(t)
+	for s := range streams {
+		var want []string
+		for n := range events {
+			want = append(want, fmt.Sprintf(`{"n":%d}`, n))
+		}
+		name := fmt.Sprintf("order-%d", s)
+		if got := strings.ReplaceAll(strings.Join(rows[name], " "), ": ", ":"); got != strings.Join(want, " ") {
+			t.Errorf("%s has %s", name, got)
+		}
+	}
+}
+
+func TestConsumer_writesEachEventOnceInOrder(t *testing.T) {
+	t.Parallel()
+	partitions := map[string]*store.Partition{"one segment": nil, "by stream": pupwasm.ByStream(), "by JSON": pupwasm.ByJSON("n")}
+	for name, partition := range partitions {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			onBoth(t, func(t *testing.T, db database) {
+				orders(t, db, 7, 20)
+				h := runHost(t, db, pupwasm.Options{
+					Worker:    quickly(),
+					Consumers: []pupwasm.Consumer{{Name: "seen_orders", Partition: partition, BatchEvents: 3, Handle: db.handler(fine)}},
+				})
+				last := orders(t, db, 7, 5)
+				must(h.Wait(t.Context(), "seen_orders", last))
+				rows := 0
+				for _, payloads := range db.rows(t) {
+					rows += len(payloads)
+				}
+				if rows != 7*25 {
+					t.Errorf("%d rows, want %d", rows, 7*25)
+				}
+				status, err := h.Status(t.Context(), "seen_orders")
+				must(err)
+				if segmentsWanted := map[bool]int{true: 1, false: segments.DefaultSegments}[partition == nil]; len(status[0].Segments) != segmentsWanted {
+					t.Errorf("%d segments, want %d", len(status[0].Segments), segmentsWanted)
+				}
+			})
+		})
+	}
+}
+
+// TestConsumer_anEventAtFaultStopsItsSegmentOnly has an error and a panic in the middle of a batch, beside a module and another consumer
+// that go on. All before the event are applied.
+func TestConsumer_anEventAtFaultStopsItsSegmentOnly(t *testing.T) {
+	t.Parallel()
+	for name, fail := range map[string]struct {
+		with func() error
+		want string
+	}{
+		"error": {func() error { return errors.New("no such customer") }, "no such customer"},
+		"panic": {func() error { panic("index out of luck") }, "panic: index out of luck (consumer_test.go:"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			onBoth(t, func(t *testing.T, db database) {
+				last := orders(t, db, 3, 30)
+				bad := func(e *store.RecordedEvent) error {
+					if e.AggregateID == "order-1" && e.AggregateVersion == 21 {
+						return fail.with()
+					}
+					return nil
+				}
+				h := runHost(t, db, pupwasm.Options{
+					Worker: quickly(), Modules: fstest.MapFS{"users.wasm": {Data: guest("users")}},
+					Consumers: []pupwasm.Consumer{{Name: "failing", Handle: db.handler(bad)}, {Name: "well", Handle: func(context.Context, any, []store.RecordedEvent) error { return nil }}},
+				})
+				must(h.Wait(t.Context(), "well", last))
+				must(h.Wait(t.Context(), "users", last))
+				var failed *segments.FailedError
+				if err := h.Wait(t.Context(), "failing", last); !errors.As(err, &failed) || !strings.Contains(failed.Reason, "event ") || !strings.Contains(failed.Reason, "consumer failing: "+fail.want) {
+					t.Errorf("the wait returns %v", err)
+				}
+				rows := db.rows(t)
+				if len(rows["order-0"]) != 21 || len(rows["order-1"]) != 20 || len(rows["order-2"]) != 20 {
+					t.Errorf("%d, %d and %d rows", len(rows["order-0"]), len(rows["order-1"]), len(rows["order-2"]))
+				}
+			})
+		})
+	}
+}
+
+// TestConsumer_whatMayPassIsRetried has the handler meet a lost connection, and a serialization failure of a statement of its own.
+func TestConsumer_whatMayPassIsRetried(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, db database) {
+		last := orders(t, db, 2, 10)
+		var times atomic.Int64
+		flaky := func(e *store.RecordedEvent) error {
+			if e.AggregateVersion == 5 && times.Add(1) <= 3 {
+				return fmt.Errorf("asking the shop: %w", store.ErrTransient)
+			}
+			return nil
+		}
+		h := runHost(t, db, pupwasm.Options{Worker: quickly(), Consumers: []pupwasm.Consumer{{Name: "flaky", Handle: db.handler(flaky)}}})
+		must(h.Wait(t.Context(), "flaky", last))
+		wantAll(t, db, 2, 10)
+	})
+}
+
+// TestConsumer_ofTheWrongDatabaseSaysSo gives a handler of one database to the other.
+func TestConsumer_ofTheWrongDatabaseSaysSo(t *testing.T) {
+	t.Parallel()
+	db := onSQLite(t)
+	last := orders(t, db, 1, 1)
+	h := runHost(t, db, pupwasm.Options{Worker: quickly(), Consumers: []pupwasm.Consumer{{
+		Name: "wrong", Handle: postgres.Handler(func(context.Context, pgx.Tx, []store.RecordedEvent) error { return nil }),
+	}}})
+	var failed *segments.FailedError
+	testwait.Until(t, "it has failed", func() bool {
+		return errors.As(h.Wait(t.Context(), "wrong", last), &failed)
+	})
+	if !strings.Contains(failed.Reason, "the handler is for PostgreSQL") {
+		t.Errorf("the failure is %s", failed.Reason)
+	}
+}
+
+func TestNewHost_refusesConsumersThatCannotRun(t *testing.T) {
+	t.Parallel()
+	handle := func(context.Context, any, []store.RecordedEvent) error { return nil }
+	for want, consumers := range map[string][]pupwasm.Consumer{
+		"is not a name":               {{Name: "Users", Handle: handle}},
+		"has no Handle":               {{Name: "users"}},
+		"two consumers have the name": {{Name: "users", Handle: handle}, {Name: "users", Handle: handle}},
+		"partition":                   {{Name: "users", Handle: handle, Partition: &store.Partition{By: "moon"}}},
+	} {
+		if _, err := pupwasm.NewHost(nil, pupwasm.Options{Consumers: consumers}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("the error is %v, want %q", err, want)
+		}
+	}
+}
