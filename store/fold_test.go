@@ -69,9 +69,15 @@ func ledger(key string) *store.Projection {
 				{Name: "first", Action: store.ActionIfNull},
 				{Name: "last", Action: store.ActionSet},
 			}},
-			{Name: "set", Action: store.Upsert, Table: "account", Columns: []store.WriteColumn{{Name: "total", Action: store.ActionSet}}},
+			{
+				Name: "set", Action: store.Upsert, Table: "account",
+				Columns: []store.WriteColumn{{Name: "total", Action: store.ActionSet}},
+			},
 			{Name: "insert", Action: store.Insert, Table: "account", Columns: []store.WriteColumn{{Name: "total"}}},
-			{Name: "maybe", Action: store.InsertIgnore, Table: "account", Columns: []store.WriteColumn{{Name: "total"}}},
+			{
+				Name: "maybe", Action: store.InsertIgnore, Table: "account",
+				Columns: []store.WriteColumn{{Name: "total"}},
+			},
 			{Name: "delete", Action: store.Delete, Table: "account"},
 			{Name: "sql", SQL: store.Statement{store.DialectAny: "doubles every total"}, Params: types("text")},
 			{Name: "other sql", SQL: store.Statement{store.DialectAny: "appends to every last"}, Params: types("text")},
@@ -232,13 +238,22 @@ func exact(v store.Value) *big.Rat {
 }
 
 var keys = map[string][]store.Value{
-	"bool":        {store.Bool(false), store.Bool(true)},
-	"i64":         {store.I64(0), store.I64(1), store.I64(-1), store.I64(256), store.I64(math.MinInt64)},
-	"numeric":     {number("1"), number("1.0"), number("+1.00"), number("0"), number("-0.0"), number("10"), number("-1")},
-	"text":        {store.Text(""), store.Text("a"), store.Text("ab"), store.Text("a\x00"), store.Text("A")},
-	"bytes":       {store.BytesOf(store.KindBytes, nil), store.BytesOf(store.KindBytes, []byte{0}), store.BytesOf(store.KindBytes, []byte{0, 0})},
+	"bool": {store.Bool(false), store.Bool(true)},
+	"i64":  {store.I64(0), store.I64(1), store.I64(-1), store.I64(256), store.I64(math.MinInt64)},
+	"numeric": {
+		number("1"), number("1.0"), number("+1.00"), number("0"), number("-0.0"), number("10"),
+		number("-1"),
+	},
+	"text": {store.Text(""), store.Text("a"), store.Text("ab"), store.Text("a\x00"), store.Text("A")},
+	"bytes": {
+		store.BytesOf(store.KindBytes, nil), store.BytesOf(store.KindBytes, []byte{0}),
+		store.BytesOf(store.KindBytes, []byte{0, 0}),
+	},
 	"timestamptz": {store.Timestamp(0), store.Timestamp(1), store.Timestamp(-1)},
-	"uuid":        {store.BytesOf(store.KindUUID, make([]byte, 16)), store.BytesOf(store.KindUUID, []byte("0123456789abcdef"))},
+	"uuid": {
+		store.BytesOf(store.KindUUID, make([]byte, 16)),
+		store.BytesOf(store.KindUUID, []byte("0123456789abcdef")),
+	},
 }
 
 func number(text string) store.Value { return store.BytesOf(store.KindNumeric, []byte(text)) }
@@ -247,10 +262,12 @@ func drawMutation(t *rapid.T, key string) store.Mutation {
 	pick := func(values ...store.Value) store.Value { return rapid.SampledFrom(values).Draw(t, "value") }
 	text := func() store.Value { return pick(store.Null(), store.Text("x"), store.Text("y"), store.Text("")) }
 	i64 := func() store.Value {
-		return pick(store.Null(), store.I64(1), store.I64(-3), store.I64(0), store.I64(math.MaxInt64-2), store.I64(math.MinInt64+2))
+		return pick(store.Null(), store.I64(1), store.I64(-3), store.I64(0), store.I64(math.MaxInt64-2),
+			store.I64(math.MinInt64+2))
 	}
 	numeric := func() store.Value {
-		return pick(store.Null(), number("1.5"), number("-0.25"), number("3"), number("2.0"), number(strings.Repeat("9", 999)), number("0."+strings.Repeat("3", 998)))
+		return pick(store.Null(), number("1.5"), number("-0.25"), number("3"), number("2.0"),
+			number(strings.Repeat("9", 999)), number("0."+strings.Repeat("3", 998)))
 	}
 	write := rapid.IntRange(0, ledgerWrites-1).Draw(t, "write")
 	values := []store.Value{rapid.SampledFrom(keys[key]).Draw(t, "key")}
@@ -265,8 +282,8 @@ func drawMutation(t *rapid.T, key string) store.Mutation {
 	return store.Mutation{Write: write, Values: values}
 }
 
-// TestFolder_foldingChangesNothing compares any division of a history into batches, and of batches into plans, with one mutation at
-// a time. What a batch brought is overwritten when it has been added.
+// TestFolder_foldingChangesNothing compares any division of a history into batches, and of batches into plans,
+// with one mutation at a time. What a batch brought is overwritten when it has been added.
 func TestFolder_foldingChangesNothing(t *testing.T) {
 	t.Parallel()
 	for key := range keys {
@@ -364,9 +381,15 @@ func TestFolder_sumsAreThoseOfAddNumeric(t *testing.T) {
 				t.Fatal(err)
 			}
 			amount := store.BytesOf(store.KindNumeric, []byte(number))
-			batch = append(batch, store.Mutation{Write: ledgerPut, Values: []store.Value{store.Text("k"), null, amount, null, null, null, null}})
+			batch = append(batch, store.Mutation{
+				Write:  ledgerPut,
+				Values: []store.Value{store.Text("k"), null, amount, null, null, null, null},
+			})
 		}
-		first := store.Mutation{Write: ledgerPut, Values: []store.Value{store.Text("k"), null, number("0"), null, null, null, null}}
+		first := store.Mutation{Write: ledgerPut, Values: []store.Value{
+			store.Text("k"), null, number("0"), null, null,
+			null, null,
+		}}
 		got := folder.Fold(append([]store.Mutation{first}, batch...))[0].Values[2].Bytes()
 		if string(got) != string(want) {
 			t.Fatalf("the sum is %s, want %s", got, want)
@@ -396,9 +419,17 @@ func TestFolder_makesFewSteps(t *testing.T) {
 		{"many keys", []store.Mutation{set("a"), set("b"), set("a"), set("c")}, "set×3"},
 		{"two writes on keys apart", []store.Mutation{set("a"), del("b"), set("c"), del("d")}, "set×2 delete×2"},
 		{"two writes on one key", []store.Mutation{set("a"), del("a"), set("a")}, "set×1 delete×1 set×1"},
-		{"only the key that was touched waits", []store.Mutation{set("a"), del("a"), set("a"), set("b"), del("c")}, "set×1 delete×2 set×2"},
+		{
+			"only the key that was touched waits",
+			[]store.Mutation{set("a"), del("a"), set("a"), set("b"), del("c")},
+			"set×1 delete×2 set×2",
+		},
 		{"statements in a row", []store.Mutation{sql, sql, sql}, "sql×3"},
-		{"a statement between", []store.Mutation{set("a"), sql, set("a"), sql, set("b")}, "set×1 sql×1 set×1 sql×1 set×1"},
+		{
+			"a statement between",
+			[]store.Mutation{set("a"), sql, set("a"), sql, set("b")},
+			"set×1 sql×1 set×1 sql×1 set×1",
+		},
 		{"rows without a key", []store.Mutation{note, set("a"), note, note}, "note×3 set×1"},
 	}
 	folder := store.NewFolder(p)
@@ -413,8 +444,8 @@ func TestFolder_makesFewSteps(t *testing.T) {
 	}
 }
 
-// TestFolder_rowsHaveOneOrder folds the same rows in any order of the events: transactions that touch the same rows must lock them
-// in the same order.
+// TestFolder_rowsHaveOneOrder folds the same rows in any order of the events: transactions that touch the same
+// rows must lock them in the same order.
 func TestFolder_rowsHaveOneOrder(t *testing.T) {
 	t.Parallel()
 	sample := map[string]func(t *rapid.T) store.Value{
@@ -457,16 +488,23 @@ func TestFolder_rowsHaveOneOrder(t *testing.T) {
 	}
 }
 
-// TestFolder_tablesAndKeysKeepApart has two tables with the same keys of two columns, so many that the index of keys grows, and each
-// key twice.
+// TestFolder_tablesAndKeysKeepApart has two tables with the same keys of two columns, so many that the index of
+// keys grows, and each key twice.
 func TestFolder_tablesAndKeysKeepApart(t *testing.T) {
 	t.Parallel()
 	const keys = 1000
-	columns := []store.Column{{Name: "a", Type: typed("i64")}, {Name: "b", Type: typed("text")}, {Name: "n", Type: typed("i64")}}
+	columns := []store.Column{
+		{Name: "a", Type: typed("i64")},
+		{Name: "b", Type: typed("text")},
+		{Name: "n", Type: typed("i64")},
+	}
 	p := &store.Projection{Name: "pairs", Version: 1}
 	for _, name := range []string{"one", "two"} {
 		p.Tables = append(p.Tables, store.Table{Name: name, Key: []string{"a", "b"}, Columns: columns})
-		p.Writes = append(p.Writes, store.Write{Name: name, Action: store.Upsert, Table: name, Columns: []store.WriteColumn{{Name: "n", Action: store.ActionAdd}}})
+		p.Writes = append(p.Writes, store.Write{
+			Name: name, Action: store.Upsert, Table: name,
+			Columns: []store.WriteColumn{{Name: "n", Action: store.ActionAdd}},
+		})
 	}
 	must(t, p.Validate())
 	var batch []store.Mutation
@@ -495,12 +533,16 @@ func TestFolder_tablesAndKeysKeepApart(t *testing.T) {
 	}
 }
 
-// TestFolder_insertsOfATableOfTheirOwnAreOneStep has keys that come twice, which the database has to see, and SQL in between.
+// TestFolder_insertsOfATableOfTheirOwnAreOneStep has keys that come twice, which the database has to see, and SQL
+// in between.
 func TestFolder_insertsOfATableOfTheirOwnAreOneStep(t *testing.T) {
 	t.Parallel()
 	p := &store.Projection{
 		Name: "log", Version: 1, Order: store.OrderGlobal,
-		Tables: []store.Table{{Name: "line", Key: []string{"n"}, Columns: []store.Column{{Name: "n", Type: typed("i64")}}}},
+		Tables: []store.Table{{
+			Name: "line", Key: []string{"n"},
+			Columns: []store.Column{{Name: "n", Type: typed("i64")}},
+		}},
 		Writes: []store.Write{
 			{Name: "add", Action: store.Insert, Table: "line"},
 			{Name: "prune", SQL: store.Statement{store.DialectAny: "DELETE FROM {line}"}},
@@ -542,13 +584,19 @@ func TestFolder_leavesTheMutationsAlone(t *testing.T) {
 	}
 }
 
-// BenchmarkFolder turns 1,000 mutations into steps: sums for 100 keys, exact and of big numbers, rows that are replaced, and a
-// row an event.
+// BenchmarkFolder turns 1,000 mutations into steps: sums for 100 keys, exact and of big numbers, rows that are
+// replaced, and a row an event.
 func BenchmarkFolder(b *testing.B) {
 	p := ledger("text")
 	p.Writes = append(p.Writes,
-		store.Write{Name: "add i64", Action: store.Upsert, Table: "account", Columns: []store.WriteColumn{{Name: "total", Action: store.ActionAdd}}},
-		store.Write{Name: "add numeric", Action: store.Upsert, Table: "account", Columns: []store.WriteColumn{{Name: "amount", Action: store.ActionAdd}}},
+		store.Write{
+			Name: "add i64", Action: store.Upsert, Table: "account",
+			Columns: []store.WriteColumn{{Name: "total", Action: store.ActionAdd}},
+		},
+		store.Write{
+			Name: "add numeric", Action: store.Upsert, Table: "account",
+			Columns: []store.WriteColumn{{Name: "amount", Action: store.ActionAdd}},
+		},
 	)
 	if err := p.Validate(); err != nil {
 		b.Fatal(err)
@@ -569,7 +617,10 @@ func BenchmarkFolder(b *testing.B) {
 			folder := store.NewFolder(p)
 			batch := make([]store.Mutation, 1000)
 			for i := range batch {
-				batch[i] = store.Mutation{Write: shape.write, Values: []store.Value{store.Text(fmt.Sprint("key", i%shape.keys)), shape.value}}
+				batch[i] = store.Mutation{
+					Write:  shape.write,
+					Values: []store.Value{store.Text(fmt.Sprint("key", i%shape.keys)), shape.value},
+				}
 			}
 			b.ReportAllocs()
 			for b.Loop() {

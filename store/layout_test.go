@@ -52,7 +52,8 @@ type layoutHistory struct {
 	gone map[int]bool
 }
 
-// verify checks what holds for every layout: each place has one segment, each segment one number that is its own for ever.
+// verify checks what holds for every layout: each place has one segment, each segment one number that is its own
+// for ever.
 func (h *layoutHistory) verify(t *rapid.T) {
 	next, known := uint64(0), map[int]bool{}
 	for _, p := range h.Segments {
@@ -102,7 +103,8 @@ func (h *layoutHistory) become(t *rapid.T, after *store.Layout) {
 	for _, place := range places(h.Layout, after) {
 		was, is := at(h.Layout, place), at(after, place)
 		if was.Position != is.Position || was.Failure != is.Failure {
-			t.Fatalf("place %d was at %d with failure %q, is at %d with %q", place, was.Position, was.Failure, is.Position, is.Failure)
+			t.Fatalf("place %d was at %d with failure %q, is at %d with %q", place, was.Position, was.Failure,
+				is.Position, is.Failure)
 		}
 	}
 	verifyChanges(t, h.Layout, after)
@@ -129,12 +131,15 @@ func places(layouts ...*store.Layout) []uint32 {
 }
 
 func at(l *store.Layout, place uint32) store.LayoutSegment {
-	i := slices.IndexFunc(l.Segments, func(p store.LayoutSegment) bool { return p.Range.First <= place && place <= p.Range.Last })
+	i := slices.IndexFunc(l.Segments, func(p store.LayoutSegment) bool {
+		return p.Range.First <= place &&
+			place <= p.Range.Last
+	})
 	return l.Segments[i]
 }
 
-// verifyChanges makes the new layout from the old one and what is said to differ, as the drivers do: they do not store the
-// position of a segment that was there before.
+// verifyChanges makes the new layout from the old one and what is said to differ, as the drivers do: they do not
+// store the position of a segment that was there before.
 func verifyChanges(t *rapid.T, before, after *store.Layout) {
 	changed, added, removed := after.Changes(before)
 	made := map[int]store.LayoutSegment{}
@@ -189,7 +194,10 @@ func (h *layoutHistory) catchUp(*rapid.T) {
 }
 
 func (h *layoutHistory) fail(t *rapid.T) {
-	h.Segments[rapid.IntRange(0, len(h.Segments)-1).Draw(t, "part")].Failure = rapid.SampledFrom([]string{"bad", "worse"}).Draw(t, "failure")
+	h.Segments[rapid.IntRange(0, len(h.Segments)-1).Draw(t, "part")].Failure = rapid.SampledFrom([]string{
+		"bad",
+		"worse",
+	}).Draw(t, "failure")
 }
 
 func (h *layoutHistory) mend(*rapid.T) {
@@ -220,7 +228,10 @@ func (h *layoutHistory) settle(t *rapid.T) {
 				t.Fatalf("with a failure among %v, %v became %v", parts, p, now)
 			case !failed && behind && now != p:
 				t.Fatalf("with somebody behind among %v, %v became %v", parts, p, now)
-			case !failed && !behind && now != store.LayoutSegment{Segment: merge.Into, Range: whole, Position: merge.At}:
+			case !failed && !behind && now != store.LayoutSegment{
+				Segment: merge.Into, Range: whole,
+				Position: merge.At,
+			}:
 				t.Fatalf("%v became %v", parts, now)
 			}
 		}
@@ -282,7 +293,10 @@ func TestLayout_mergeAtOnePositionIsDoneAtOnce(t *testing.T) {
 			if err := l.Merge(pair[0], pair[1]); err != nil {
 				t.Fatal(err)
 			}
-			want := store.LayoutSegment{Segment: 1, Range: store.HashRange{First: 1 << 30, Last: 3<<30 - 1}, Position: position}
+			want := store.LayoutSegment{
+				Segment: 1, Range: store.HashRange{First: 1 << 30, Last: 3<<30 - 1},
+				Position: position,
+			}
 			if len(l.Segments) != 3 || l.Segments[1] != want || l.CompleteMerges() {
 				t.Errorf("%v at %d gives %+v", pair, position, l.Segments)
 			}
@@ -301,7 +315,10 @@ func TestLayout_mergeWaitsForWhoIsBehind(t *testing.T) {
 		t.Errorf("parts are %+v", l.Segments)
 	}
 	l.Segments[0].Position = 5
-	if !l.CompleteMerges() || len(l.Segments) != 1 || l.Segments[0] != (store.LayoutSegment{Range: store.FullRange(), Position: 5}) {
+	if !l.CompleteMerges() || len(l.Segments) != 1 || l.Segments[0] != (store.LayoutSegment{
+		Range:    store.FullRange(),
+		Position: 5,
+	}) {
 		t.Errorf("parts are %+v", l.Segments)
 	}
 }
@@ -314,7 +331,8 @@ func TestLayout_mergesBesideEachOtherStayApart(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Segments[0].Position = 5
-	if !l.CompleteMerges() || len(l.Segments) != 3 || l.Segments[0].Segment != 0 || l.Segments[1].Merge.At != 5 || l.Segments[2].Merge.Into != 2 {
+	if !l.CompleteMerges() || len(l.Segments) != 3 || l.Segments[0].Segment != 0 || l.Segments[1].Merge.At != 5 ||
+		l.Segments[2].Merge.Into != 2 {
 		t.Errorf("after the first arrived: %+v", l.Segments)
 	}
 	l.Segments[1].Position = 5
@@ -360,21 +378,45 @@ func TestLayout_refusals(t *testing.T) {
 		change func(l *store.Layout) error
 		want   string
 	}{
-		"split what is not there":      {partsOf(0), func(l *store.Layout) error { return l.Split(1, 2) }, "segment 1"},
-		"split into one":               {partsOf(0), func(l *store.Layout) error { return l.Split(0, 1) }, "not into 1"},
-		"split into less than nothing": {partsOf(0), func(l *store.Layout) error { return l.Split(0, -1) }, "not into -1"},
-		"split into too many":          {partsOf(0, 0), func(l *store.Layout) error { return l.Split(0, store.SegmentsMax) }, "at most 1024"},
-		"split what is too narrow":     {narrow, func(l *store.Layout) error { return l.Split(0, 9) }, "too narrow"},
-		"split what is being merged":   {merging, func(l *store.Layout) error { return l.Split(1, 2) }, "being merged"},
-		"merge what is not there":      {partsOf(0), func(l *store.Layout) error { return l.Merge(0, 1) }, "segment 1"},
-		"merge with itself":            {partsOf(0, 0), func(l *store.Layout) error { return l.Merge(1, 1) }, "no neighbour"},
-		"merge over a third":           {partsOf(0, 0, 0), func(l *store.Layout) error { return l.Merge(2, 0) }, "no neighbour"},
-		"merge what is being merged":   {merging, func(l *store.Layout) error { return l.Merge(2, 1) }, "already being merged"},
-		"merge what has failed":        {failed, func(l *store.Layout) error { return l.Merge(0, 1) }, "has failed"},
-		"resize to nothing":            {partsOf(0), func(l *store.Layout) error { return l.Resize(0) }, "must be 1 to 1024"},
-		"resize to too many":           {partsOf(0), func(l *store.Layout) error { return l.Resize(1025) }, "must be 1 to 1024"},
-		"resize during a merge":        {merging, func(l *store.Layout) error { return l.Resize(9) }, "being merged"},
-		"resize what has failed":       {failed, func(l *store.Layout) error { return l.Resize(1) }, "has failed"},
+		"split what is not there": {partsOf(0), func(l *store.Layout) error { return l.Split(1, 2) }, "segment 1"},
+		"split into one": {
+			partsOf(0), func(l *store.Layout) error { return l.Split(0, 1) },
+			"not into 1",
+		},
+		"split into less than nothing": {
+			partsOf(0), func(l *store.Layout) error { return l.Split(0, -1) },
+			"not into -1",
+		},
+		"split into too many": {partsOf(0, 0), func(l *store.Layout) error {
+			return l.Split(0,
+				store.SegmentsMax)
+		}, "at most 1024"},
+		"split what is too narrow":   {narrow, func(l *store.Layout) error { return l.Split(0, 9) }, "too narrow"},
+		"split what is being merged": {merging, func(l *store.Layout) error { return l.Split(1, 2) }, "being merged"},
+		"merge what is not there":    {partsOf(0), func(l *store.Layout) error { return l.Merge(0, 1) }, "segment 1"},
+		"merge with itself": {
+			partsOf(0, 0), func(l *store.Layout) error { return l.Merge(1, 1) },
+			"no neighbour",
+		},
+		"merge over a third": {
+			partsOf(0, 0, 0), func(l *store.Layout) error { return l.Merge(2, 0) },
+			"no neighbour",
+		},
+		"merge what is being merged": {
+			merging, func(l *store.Layout) error { return l.Merge(2, 1) },
+			"already being merged",
+		},
+		"merge what has failed": {failed, func(l *store.Layout) error { return l.Merge(0, 1) }, "has failed"},
+		"resize to nothing": {
+			partsOf(0), func(l *store.Layout) error { return l.Resize(0) },
+			"must be 1 to 1024",
+		},
+		"resize to too many": {
+			partsOf(0), func(l *store.Layout) error { return l.Resize(1025) },
+			"must be 1 to 1024",
+		},
+		"resize during a merge":  {merging, func(l *store.Layout) error { return l.Resize(9) }, "being merged"},
+		"resize what has failed": {failed, func(l *store.Layout) error { return l.Resize(1) }, "has failed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

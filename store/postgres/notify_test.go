@@ -108,7 +108,8 @@ var wakingWays = []func(ctx context.Context, w *writer, id string) error{
 		return err
 	},
 	func(ctx context.Context, w *writer, id string) error {
-		_, err := w.conn.CopyFrom(ctx, pgx.Identifier{"pupwasm", "events"}, eventColumns, pgx.CopyFromRows([][]any{{"shop", "order", id, 1, "x", []byte{}}}))
+		_, err := w.conn.CopyFrom(ctx, pgx.Identifier{"pupwasm", "events"}, eventColumns,
+			pgx.CopyFromRows([][]any{{"shop", "order", id, 1, "x", []byte{}}}))
 		return err
 	},
 	func(ctx context.Context, w *writer, id string) error { // with a snapshot from before
@@ -134,8 +135,8 @@ var wakingWays = []func(ctx context.Context, w *writer, id string) error{
 // insertNothing takes the fence's lock and no position.
 const insertNothing = `INSERT INTO pupwasm.events SELECT FROM pupwasm.events WHERE false`
 
-// TestWake_isNeverLost races appends with a listener that arms, polls and waits. What the poll did not find must wake it,
-// unless Arm reported an append in flight.
+// TestWake_isNeverLost races appends with a listener that arms, polls and waits. What the poll did not find must
+// wake it, unless Arm reported an append in flight.
 func TestWake_isNeverLost(t *testing.T) {
 	t.Parallel()
 	const rounds = 4000
@@ -360,7 +361,8 @@ func TestListen_endsWithItsConnection(t *testing.T) {
 	db := pgtest.New(t)
 	s := open(t, db)
 	e := listen(t, s)
-	execute(t, db.Connect(t), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'`)
+	execute(t, db.Connect(t), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+		WHERE datname = current_database() AND query LIKE 'LISTEN%'`)
 	if err := <-e.ended; !errors.Is(err, store.ErrTransient) || strings.Contains(err.Error(), "\n") {
 		t.Errorf("Listen returns %v, must be one line and transient", err)
 	}
@@ -388,7 +390,8 @@ func TestWake_neverMakesAnAppendFail(t *testing.T) {
 	}
 	name := query(t, conn, "SELECT current_database()")[0][0]
 	execute(t, conn, "ALTER DATABASE "+name+" SET pupwasm.notify = ''")
-	if err := open(t, db).Listen(t.Context(), func() { t.Error("it wakes") }); err == nil || !strings.Contains(err.Error(), "prepared transactions") {
+	if err := open(t, db).Listen(t.Context(), func() { t.Error("it wakes") }); err == nil ||
+		!strings.Contains(err.Error(), "prepared transactions") {
 		t.Errorf("where appends do not notify, Listen returns %v", err)
 	}
 }

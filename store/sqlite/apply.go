@@ -13,8 +13,9 @@ import (
 // Begin opens a transaction. See [store.Catalogue].
 func (c *catalogue) Begin(claim store.Claim) store.Tx { return &tx{catalogue: c, claim: claim} }
 
-// tx is one transaction of a segment. It holds no connection between its calls: the guest that runs in between may take its
-// time, and the file has one writer. What a query saw is right for the commit while the claim holds, which the commit checks.
+// tx is one transaction of a segment. It holds no connection between its calls: the guest that runs in between may
+// take its time, and the file has one writer. What a query saw is right for the commit while the claim holds,
+// which the commit checks.
 type tx struct {
 	catalogue *catalogue
 	claim     store.Claim
@@ -164,7 +165,8 @@ func (x *tx) Commit(ctx context.Context, commit store.Commit) error {
 func (x *tx) fence(c *conn, commit *store.Commit) error {
 	q := &x.catalogue.store.queries
 	claim := []any{x.claim.Projection, x.claim.Segment, x.claim.Worker, x.claim.Epoch, x.claim.Position}
-	moved, err := c.exec(q.advance, append(claim, commit.Through, commit.Log.ID, int64(commit.Log.Timeline), commit.LastPosition, commit.LastEvent)...)
+	moved, err := c.exec(q.advance, append(claim, commit.Through, commit.Log.ID, int64(commit.Log.Timeline),
+		commit.LastPosition, commit.LastEvent)...)
 	if err != nil || moved > 0 {
 		return err
 	}

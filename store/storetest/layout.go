@@ -101,7 +101,8 @@ func layoutSplit(f *fixture) {
 		store.SegmentStatus{Segment: 2, Range: quarter(1, 1), Position: f.at(4)})
 	after := f.status("sums").Segments
 	if after[0].Epoch <= before[0].Epoch || after[1].Epoch != before[1].Epoch {
-		f.Errorf("epochs were %d and %d, are %d and %d", before[0].Epoch, before[1].Epoch, after[0].Epoch, after[1].Epoch)
+		f.Errorf("epochs were %d and %d, are %d and %d", before[0].Epoch, before[1].Epoch, after[0].Epoch,
+			after[1].Epoch)
 	}
 	// What did not change goes on, the halves go on from where the whole was.
 	claims[1].Position = f.at(6)
@@ -222,7 +223,10 @@ func layoutFences(f *fixture) {
 	})
 	added := claims[0]
 	added.Segment = 4
-	for name, claim := range map[string]store.Claim{"split": claims[0], "merged": claims[2], "gone": claims[3], "new": added} {
+	for name, claim := range map[string]store.Claim{
+		"split": claims[0], "merged": claims[2], "gone": claims[3],
+		"new": added,
+	} {
 		if err := f.move(catalogue, claim, 1); !errors.Is(err, store.ErrFenced) {
 			f.Errorf("%s: %v, want ErrFenced", name, err)
 		}
@@ -343,7 +347,11 @@ func layoutConcurrent(f *fixture) {
 		for range rounds {
 			if err := host.Reshard(f.ctx, "sums", func(l *store.Layout) error {
 				l.Desired++
-				widest := slices.MaxFunc(l.Segments, func(a, b store.LayoutSegment) int { return cmp.Compare(a.Range.Share(), b.Range.Share()) })
+				widest := slices.MaxFunc(l.Segments, func(a,
+					b store.LayoutSegment,
+				) int {
+					return cmp.Compare(a.Range.Share(), b.Range.Share())
+				})
 				return l.Split(widest.Segment, 2)
 			}); err != nil {
 				return err
@@ -360,8 +368,8 @@ func layoutConcurrent(f *fixture) {
 	f.must((&applied{}).agree(status.Segments))
 }
 
-// layoutRace lets workers claim and commit while others split, merge and settle, and replays the commits: every event has
-// come to every place of the hash space once, in order.
+// layoutRace lets workers claim and commit while others split, merge and settle, and replays the commits: every
+// event has come to every place of the hash space once, in order.
 func layoutRace(f *fixture) {
 	const workers, rounds = 4, 60
 	f.installed(2)
@@ -382,7 +390,11 @@ func layoutRace(f *fixture) {
 			return err
 		}
 		for round := range rounds {
-			if err := host.Reshard(f.ctx, "sums", func(l *store.Layout) error { disturb(l, i+round); return nil }); err != nil {
+			if err := host.Reshard(f.ctx, "sums", func(l *store.Layout) error {
+				disturb(l,
+					i+round)
+				return nil
+			}); err != nil {
 				return err
 			}
 			claims, err := host.Claim(f.ctx, store.ClaimRequest{Projection: "sums", Worker: name, Limit: 2})
@@ -436,7 +448,8 @@ func disturb(l *store.Layout, by int) {
 
 func layoutWorkers(f *fixture) {
 	f.wantWorkers()
-	f.must(f.store.Heartbeat(f.ctx, store.Worker{Name: "w2", Projections: []string{"zebra", "ant"}, Segments: 3}, time.Hour))
+	f.must(f.store.Heartbeat(f.ctx, store.Worker{Name: "w2", Projections: []string{"zebra", "ant"}, Segments: 3},
+		time.Hour))
 	f.must(f.store.Heartbeat(f.ctx, store.Worker{Name: "w1"}, time.Hour))
 	f.wantWorkers("w1 [] 0", "w2 [zebra ant] 3")
 	f.must(f.store.Heartbeat(f.ctx, store.Worker{Name: "w2", Projections: []string{"mole"}}, time.Hour))
@@ -473,7 +486,8 @@ func layoutStatus(f *fixture) {
 		f.must(err)
 	}
 	for _, only := range [][]string{{"mole"}, {"zebra", "ant", "zebra"}, {"nothing"}, {"mole", "nothing"}} {
-		want := slices.DeleteFunc(slices.Compact(slices.Sorted(slices.Values(only))), func(name string) bool { return name == "nothing" })
+		want := slices.DeleteFunc(slices.Compact(slices.Sorted(slices.Values(only))),
+			func(name string) bool { return name == "nothing" })
 		status, err := f.store.Status(f.ctx, only...)
 		f.must(err)
 		var got []string

@@ -23,8 +23,8 @@ const modelPositions = 400
 // modelTick divides leases and pauses: few values, so that leases run out at the very moment that something is done.
 const modelTick = 5 * time.Second
 
-// leaseModel does what workers and users may do, in any order, while only the test moves the clock, and compares the database
-// with a model after every step.
+// leaseModel does what workers and users may do, in any order, while only the test moves the clock, and compares
+// the database with a model after every step.
 func leaseModel(f *fixture) {
 	if f.Clock == nil {
 		f.Skip("the driver has no clock that a test can move")
@@ -121,7 +121,10 @@ func (m *protocol) adopt(l *store.Layout) {
 	before := m.segments
 	m.segments = map[int]*store.SegmentStatus{}
 	for _, p := range l.Segments {
-		s := &store.SegmentStatus{Segment: p.Segment, Range: p.Range, Position: p.Position, Applied: p.Applied, Failure: p.Failure, Merge: p.Merge}
+		s := &store.SegmentStatus{
+			Segment: p.Segment, Range: p.Range, Position: p.Position, Applied: p.Applied,
+			Failure: p.Failure, Merge: p.Merge,
+		}
 		if old, exists := before[p.Segment]; exists {
 			s.Epoch = old.Epoch + 1
 			if samePart(old, s) {
@@ -140,14 +143,16 @@ func (m *protocol) layout() *store.Layout {
 	l := &store.Layout{Desired: m.asked, Next: m.next}
 	for _, s := range m.segments {
 		l.Segments = append(l.Segments, store.LayoutSegment{
-			Segment: s.Segment, Range: s.Range, Position: s.Position, Applied: s.Applied, Failure: s.Failure, Merge: s.Merge,
+			Segment: s.Segment, Range: s.Range, Position: s.Position, Applied: s.Applied, Failure: s.Failure,
+			Merge: s.Merge,
 		})
 	}
 	l.Sort()
 	return l
 }
 
-// live tells whether a worker has a lease. One that would hold for longer than twice its length was given before the clock was set back.
+// live tells whether a worker has a lease. One that would hold for longer than twice its length was given before
+// the clock was set back.
 func (m *protocol) live(worker string) bool {
 	l, exists := m.leases[worker]
 	return exists && l.until > *m.now && l.until <= *m.now+2*l.ttl
@@ -245,13 +250,15 @@ func (m *protocol) claimFor(t *rapid.T, name string, limit int, held []int) []st
 	for _, number := range slices.Sorted(maps.Keys(m.segments)) {
 		s := m.segments[number]
 		free := s.Owner == "" || s.Owner == name || !m.live(s.Owner)
-		if len(want) == limit || !m.live(name) || slices.Contains(held, number) || s.Failure != "" || s.Waits() || !free {
+		if len(want) == limit || !m.live(name) || slices.Contains(held, number) || s.Failure != "" || s.Waits() ||
+			!free {
 			continue
 		}
 		s.Owner = name
 		s.Epoch++
 		want = append(want, store.Claim{
-			Projection: "sums", Segment: number, Range: s.Range, Position: s.Position, Applied: s.Applied, MergeAt: s.Merge.At, Worker: name, Epoch: s.Epoch,
+			Projection: "sums", Segment: number, Range: s.Range, Position: s.Position, Applied: s.Applied,
+			MergeAt: s.Merge.At, Worker: name, Epoch: s.Epoch,
 		})
 	}
 	claims, err := m.store.Claim(m.ctx, store.ClaimRequest{Projection: "sums", Worker: name, Limit: limit, Held: held})
@@ -433,8 +440,12 @@ func (m *protocol) install(*rapid.T) {
 	}
 }
 
-// wait lets time pass: some ticks, or so long that workers that are gone are forgotten; or somebody sets the clock back.
+// wait lets time pass: some ticks, or so long that workers that are gone are forgotten; or somebody sets the clock
+// back.
 func (m *protocol) wait(t *rapid.T) {
-	*m.now += rapid.SampledFrom([]time.Duration{modelTick, modelTick / 2, 3 * modelTick, 2 * time.Hour, -modelTick, -2 * time.Hour}).Draw(t, "pause")
+	*m.now += rapid.SampledFrom([]time.Duration{
+		modelTick, modelTick / 2, 3 * modelTick, 2 * time.Hour, -modelTick,
+		-2 * time.Hour,
+	}).Draw(t, "pause")
 	m.set(*m.now)
 }

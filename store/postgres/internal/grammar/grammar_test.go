@@ -23,21 +23,31 @@ func TestCheck_writesAnewWhatItAllows(t *testing.T) {
 		{"select 'a' -- \r, upper('b')", `SELECT 'a', upper('b')`}, // a carriage return ends a remark
 		{`SELECT '\', "n" FROM guest.row`, `SELECT E'\\', n FROM guest."row"`},
 		{"select id as \"a b\" from guest.row", `SELECT id AS "a b" FROM guest."row"`},
-		{"insert into guest.row as r (id, n) values ($1, 2) on conflict (id) do update set n = r.n + excluded.n where r.n < 10 returning n", ""},
-		{"with recursive up as (select id, n from guest.row union all select r.id, r.n from guest.row r join up on r.n = up.n + 1) select * from up", ""},
+		{"insert into guest.row as r (id, n) values ($1, 2) on conflict (id) do update set n = r.n + excluded.n " +
+			"where r.n < 10 returning n", ""},
+		{"with recursive up as (select id, n from guest.row union all select r.id, r.n from guest.row r join up " +
+			"on r.n = up.n + 1) select * from up", ""},
 		{"with a as (select 1 as n), b as (select n from a) select b.n from b where exists (select from a)", ""},
-		{"select distinct on (id) id, count(*) filter (where n > 1) over (partition by id order by n desc nulls last rows between 1 preceding and current row) from guest.row", ""},
+		{"select distinct on (id) id, count(*) filter (where n > 1) over (partition by id order by n desc nulls " +
+			"last rows between 1 preceding and current row) from guest.row", ""},
 		{"select x.n, x.ordinality from unnest($1) with ordinality x (n)", ""},
-		{"select extract(epoch from at at time zone 'UTC'), at + interval '1 day', timestamptz '2006-01-02 15:04:05Z', '2006-01-02'::date from guest.row", ""},
+		{"select extract(epoch from at at time zone 'UTC'), at + interval '1 day', timestamptz '2006-01-02 " +
+			"15:04:05Z', '2006-01-02'::date from guest.row", ""},
 		{"select '[2006-01-02,2006-01-03)'::daterange, tstzrange(at, null), 'empty'::tsrange from guest.row", ""},
-		{"select trim(both ' ' from id), substring(id from 2 for 3), position('a' in id), overlay(id placing 'x' from 1), id similar to 'a%', id collate \"C\" from guest.row", ""},
+		{"select trim(both ' ' from id), substring(id from 2 for 3), position('a' in id), overlay(id placing 'x' " +
+			"from 1), id similar to 'a%', id collate \"C\" from guest.row", ""},
 		{"select 'now', 'yesterday' || id from guest.row", ""},
-		{"select case when n is distinct from 1 then tags[1:2] else null end, (n, id) in (select n, id from guest.other), n between symmetric 1 and 2 from guest.row", ""},
-		{"select grouping(id), id, sum(n) from guest.row group by rollup (id), cube (n), grouping sets ((id), ()) having sum(n) > 1 order by 1 limit 10 offset 2", ""},
-		{"update guest.row r set (n, id) = (select o.n, o.id from guest.other o where o.id = r.id), data['a'] = '1' where r.tags[1] = 'x'", ""},
-		{"merge into guest.row r using guest.other o on r.id = o.id when matched and o.n > 1 then update set n = o.n when matched then delete when not matched then insert (id, n) values (o.id, default)", ""},
+		{"select case when n is distinct from 1 then tags[1:2] else null end, (n, id) in (select n, id from " +
+			"guest.other), n between symmetric 1 and 2 from guest.row", ""},
+		{"select grouping(id), id, sum(n) from guest.row group by rollup (id), cube (n), grouping sets ((id), ()) " +
+			"having sum(n) > 1 order by 1 limit 10 offset 2", ""},
+		{"update guest.row r set (n, id) = (select o.n, o.id from guest.other o where o.id = r.id), data['a'] = " +
+			"'1' where r.tags[1] = 'x'", ""},
+		{"merge into guest.row r using guest.other o on r.id = o.id when matched and o.n > 1 then update set n = " +
+			"o.n when matched then delete when not matched then insert (id, n) values (o.id, default)", ""},
 		{"select id from guest.row r for update of r", ""},
-		{"select v.column5, (row(1, 2)).f1, x.jsonb from (values (1, 2, 3, 4, 5)) v, (select id::jsonb from guest.row) x", ""},
+		{"select v.column5, (row(1, 2)).f1, x.jsonb from (values (1, 2, 3, 4, 5)) v, (select id::jsonb from " +
+			"guest.row) x", ""},
 		{"select timestamptz '2006-01-02 15:04:05 UTC', timestamptz '2006-01-02T15:04:05.123456789Z'", ""},
 		{"select id collate \"C\" < 'a', id collate pg_catalog.\"POSIX\" from guest.row", ""},
 		{"select m.key, m.value, (jsonb_each(data)).key from guest.row, jsonb_each(data) m", ""},
@@ -155,7 +165,10 @@ func TestCheck_refusesWhatIsNotOnItsLists(t *testing.T) {
 		{"select ctid from guest.row", "system column"},
 		{"select r.xmin from guest.row r", "system column"},
 		{"insert into guest.row overriding system value values ('a')", "OVERRIDING"},
-		{"insert into guest.row (id) values ('a') on conflict (id collate \"C\" text_pattern_ops) do nothing", "IndexElem"},
+		{
+			"insert into guest.row (id) values ('a') on conflict (id collate \"C\" text_pattern_ops) do nothing",
+			"IndexElem",
+		},
 
 		// The clock in constants.
 		{"select 'now'::timestamptz", "ISO 8601"},
@@ -186,8 +199,8 @@ func TestCheck_refusesWhatIsNotOnItsLists(t *testing.T) {
 	}
 }
 
-// TestCheck_refusesWhatTheParserHasNoStackFor has every way to nest that there is. Each must be refused before the parser sees it, and
-// the parser must be well afterwards.
+// TestCheck_refusesWhatTheParserHasNoStackFor has every way to nest that there is. Each must be refused before the
+// parser sees it, and the parser must be well afterwards.
 func TestCheck_refusesWhatTheParserHasNoStackFor(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ begin, open, middle, close string }{
@@ -230,7 +243,10 @@ func TestCheck_refusesWhatTheParserHasNoStackFor(t *testing.T) {
 		{"select ", "not ", "n isnull" + strings.Repeat(" isnull", 40), ""},
 		{"select " + strings.Repeat("not ", 40) + "percentile_cont(0.5) within group (order by n)", "", "", " isnull"},
 		{"select " + strings.Repeat("(", 12) + "1" + strings.Repeat(")", 12), "", "", " union select 1"},
-		{"select 1 from guest.row join guest.other on true" + strings.Repeat(" isnull", 30), "", "", " join guest.other on true"},
+		{
+			"select 1 from guest.row join guest.other on true" + strings.Repeat(" isnull", 30), "", "",
+			" join guest.other on true",
+		},
 		{"select (1)", "", "", "+(1)"},
 		{"select 1", "", "", "+set"},
 		{"select 1", "", "", "||set collate \"C\""},
@@ -241,9 +257,11 @@ func TestCheck_refusesWhatTheParserHasNoStackFor(t *testing.T) {
 		for _, n := range []int{10, 20, 40, 60, 80, 100, 140, 200, 400, 800} {
 			sql := test.begin + strings.Repeat(test.open, n) + test.middle + strings.Repeat(test.close, n)
 			_, err := grammar.Check(sql, own)
-			if err != nil && (strings.Contains(err.Error(), "nested too deep") || strings.Contains(err.Error(), "too many remarks")) {
+			if err != nil && (strings.Contains(err.Error(), "nested too deep") ||
+				strings.Contains(err.Error(), "too many remarks")) {
 				refused = true
-			} else if refused && (err == nil || !strings.Contains(err.Error(), "at most 16384") && !strings.Contains(err.Error(), "not possible here")) {
+			} else if refused && (err == nil || !strings.Contains(err.Error(), "at most 16384") &&
+				!strings.Contains(err.Error(), "not possible here")) {
 				t.Errorf("%d of %q %q: %v", n, test.open, test.close, err)
 			}
 			if err != nil && strings.Contains(err.Error(), "cannot be read") {
@@ -323,7 +341,8 @@ func TestCheck_theParserIsWellBehindWhateverIsNested(t *testing.T) {
 			}
 			tried = sql
 		}
-		if got, err := grammar.Check("select 1 + 1, n is distinct from 2 from guest.row where n between 1 and 2", own); err != nil || !strings.HasPrefix(got.SQL, "SELECT 1 + 1, n IS DISTINCT FROM 2") {
+		if got, err := grammar.Check("select 1 + 1, n is distinct from 2 from guest.row where n between 1 and 2",
+			own); err != nil || !strings.HasPrefix(got.SQL, "SELECT 1 + 1, n IS DISTINCT FROM 2") {
 			t.Fatalf("after %s: %v, %v", tried, got, err)
 		}
 	}
@@ -335,7 +354,8 @@ func TestCheck_refusesWhatTheParserTakesLongFor(t *testing.T) {
 	columns := func(n int) string { return strings.TrimSuffix(strings.Repeat("n,", n), ",") }
 	nested := "select 1"
 	for range 4 {
-		nested = "with x as materialized (update guest.row set (" + columns(10) + ") = (" + nested + ") returning n) select 1"
+		nested = "with x as materialized (update guest.row set (" + columns(10) + ") = (" + nested +
+			") returning n) select 1"
 	}
 	for name, sql := range map[string]string{
 		"signs":               "select 1 " + strings.Repeat("+", 16000) + "1",
@@ -362,7 +382,8 @@ func TestCheck_takesLongStatements(t *testing.T) {
 		"select case" + strings.Repeat(" when n = 1 then 'a'", 200) + " end from guest.row",
 		"select coalesce(" + strings.Repeat("n + 1, ", 200) + "0) from guest.row",
 		"insert into guest.row (id, n) values ('a', 1)" + strings.Repeat(", ('b', 2 + 3)", 500),
-		"insert into guest.row as r (id, n) values ($1, $2) on conflict (id) do update set (n, at, data) = (excluded.n, excluded.at, excluded.data)",
+		"insert into guest.row as r (id, n) values ($1, $2) on conflict (id) do update set (n, at, data) = " +
+			"(excluded.n, excluded.at, excluded.data)",
 	} {
 		if _, err := grammar.Check(sql, own); err != nil {
 			t.Errorf("%.80s: %v", sql, err)
@@ -398,7 +419,8 @@ func TestCheck_findsWordsOfTheClock(t *testing.T) {
 func FuzzCheck(f *testing.F) {
 	for _, sql := range []string{
 		"update guest.row set n = n + 1 where at > '2006-01-02'", "with a as (select 1) select * from a",
-		"select pg_sleep(1)", "select 'now'::timestamptz", "insert into guest.row (id) values ('a') on conflict do nothing",
+		"select pg_sleep(1)", "select 'now'::timestamptz", "insert into guest.row (id) values ('a') on conflict " +
+			"do nothing",
 		"merge into guest.row r using guest.other o on r.id = o.id when matched then delete",
 	} {
 		f.Add(sql)
