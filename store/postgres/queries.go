@@ -64,6 +64,7 @@ type queries struct {
 	deleteSegment string
 }
 
+// queriesFor fills in the statements. It is long because it is a list.
 func queriesFor(schema, now string) queries {
 	alive := "w.expires_at > " + now + " AND w.expires_at <= " + now + " + 2 * w.ttl"
 	in := strings.NewReplacer("{schema}", quote(schema), "{now}", now, "{alive}", alive).Replace
@@ -89,7 +90,7 @@ func queriesFor(schema, now string) queries {
 		// seen as one.
 		inOrder: in(`SELECT pg_catalog.set_config('enable_sort', 'off', true), l.id, l.timeline
 			FROM {schema}.log_id l`),
-		logID:   in(`SELECT id, timeline FROM {schema}.log_id`),
+		logID: in(`SELECT id, timeline FROM {schema}.log_id`),
 		locate: in(`SELECT l.id, l.timeline, coalesce(pg_sequence_last_value('{schema}.events_global_position_seq'), 0),
 			ARRAY (SELECT {schema}.event_at(p.position) FROM unnest($1::bigint[]) WITH ORDINALITY AS p (position, n)
 				ORDER BY p.n)

@@ -134,7 +134,7 @@ func (n *nesting) closeTo(opened string) {
 	}
 }
 
-// step takes a word. Names, constants and what behind a dot or AS is a name add no depth.
+// step takes a word or a sign. Names and constants add no depth, nor do keywords that are names after a dot or AS.
 func (n *nesting) step(w word) {
 	top := n.top()
 	switch w.text {
@@ -160,9 +160,14 @@ func (n *nesting) step(w word) {
 	case ".":
 		return
 	}
-	if w.plain || w.keyword && (n.before.text == "." || n.before.is("as")) {
-		return
+	if !w.plain && !(w.keyword && (n.before.text == "." || n.before.is("as"))) {
+		n.stepWord(w)
 	}
+}
+
+// stepWord takes a word that may add depth.
+func (n *nesting) stepWord(w word) {
+	top := n.top()
 	switch w.text {
 	case "case":
 		n.open(w.text)
