@@ -1,9 +1,10 @@
 // Package migrations brings a database to the layout that this version of pupwasm needs, and back.
 //
-// The scripts are embedded, numbered NNN_name.up.sql and NNN_name.down.sql for each dialect, and never edited after a release.
-// "{schema}" in a script stands for the schema, or for the prefix of the table names where a database has no schemas. All
-// scripts of a call run in one transaction that first takes a lock of the database, so that two hosts may start at
-// once, nothing is half done after a failure, and a pooler that works by transaction is no obstacle.
+// The scripts are embedded, numbered NNN_name.up.sql and NNN_name.down.sql for each dialect, and never edited
+// after a release. "{schema}" in a script stands for the schema, or for the prefix of the table names where a
+// database has no schemas. All scripts of a call run in one transaction that first takes a lock of the database,
+// so that two hosts may start at once, nothing is half done after a failure, and a pooler that works by
+// transaction is no obstacle.
 package migrations
 
 import (
@@ -57,7 +58,8 @@ var schemaRule = regexp.MustCompile(`^[a-z][a-z0-9_]{0,29}$`)
 // CheckSchema tells whether a schema name can be used, as an error that says what is wrong with it.
 func CheckSchema(schema string) error {
 	if !schemaRule.MatchString(schema) || strings.HasPrefix(schema, "pg_") || strings.Contains(schema, "__") {
-		return fmt.Errorf("schema %q: use a lower-case letter, then letters, digits and single underscores, 30 at most, and no pg_ in front", schema)
+		return fmt.Errorf("schema %q: use a lower-case letter, then letters, digits and single underscores, 30 at "+
+			"most, and no pg_ in front", schema)
 	}
 	return nil
 }
@@ -92,7 +94,8 @@ func Load(dialect Dialect, schema string) ([]Migration, error) {
 		if step.Up, err = read(up, placeholder(dialect, schema)); err != nil {
 			return nil, err
 		}
-		if step.Down, err = read(strings.TrimSuffix(up, ".up.sql")+".down.sql", placeholder(dialect, schema)); err != nil {
+		if step.Down, err = read(strings.TrimSuffix(up, ".up.sql")+".down.sql",
+			placeholder(dialect, schema)); err != nil {
 			return nil, err
 		}
 		steps = append(steps, step)
@@ -100,8 +103,8 @@ func Load(dialect Dialect, schema string) ([]Migration, error) {
 	return steps, nil
 }
 
-// Script returns all migrations of a dialect as one text for running by hand, up or down, in the transaction and with the
-// version that Up and Down would leave.
+// Script returns all migrations of a dialect as one text for running by hand, up or down, in the transaction and
+// with the version that Up and Down would leave.
 func Script(dialect Dialect, schema string, down bool) (string, error) {
 	steps, err := Load(dialect, schema)
 	if err != nil {
@@ -145,8 +148,8 @@ func read(name, schema string) (string, error) {
 	return strings.ReplaceAll(string(text), "{schema}", schema), nil
 }
 
-// Up applies what is missing and returns it; after an error nothing is applied. With nothing missing it changes nothing, and does not
-// wait for the lock. It refuses a database that keeps text in another encoding than UTF-8.
+// Up applies what is missing and returns it; after an error nothing is applied. With nothing missing it changes
+// nothing, and does not wait for the lock. It refuses a database that keeps text in another encoding than UTF-8.
 func (m *Migrator) Up(ctx context.Context) ([]Migration, error) {
 	if err := m.checkEncoding(ctx); err != nil {
 		return nil, err
@@ -170,8 +173,8 @@ func (m *Migrator) Up(ctx context.Context) ([]Migration, error) {
 	return applied, nil
 }
 
-// Down takes back the last migrations, as many as steps says, and returns them; after an error none is taken back. It deletes data.
-// It is refused while a projection is installed.
+// Down takes back the last migrations, as many as steps says, and returns them; after an error none is taken back.
+// It deletes data. It is refused while a projection is installed.
 func (m *Migrator) Down(ctx context.Context, steps int) ([]Migration, error) {
 	var reverted []Migration
 	err := m.locked(ctx, func(conn *sql.Conn, version int) error {
@@ -210,7 +213,8 @@ func (m *Migrator) checkEncoding(ctx context.Context) error {
 	}
 	switch {
 	case m.dialect == Postgres && encoding != "UTF8":
-		return fmt.Errorf("the database has the encoding %s, pupwasm needs UTF8: use one that was made by CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0", encoding)
+		return fmt.Errorf("the database has the encoding %s, pupwasm needs UTF8: use one that was made by CREATE "+
+			"DATABASE … ENCODING 'UTF8' TEMPLATE template0", encoding)
 	case m.dialect == SQLite && encoding != "UTF-8":
 		return fmt.Errorf("the database file has the encoding %s, pupwasm needs UTF-8: use a new file", encoding)
 	}
@@ -268,7 +272,8 @@ func (m *Migrator) locked(ctx context.Context, fn func(conn *sql.Conn, version i
 		return err
 	}
 	if version > len(m.steps) {
-		return fmt.Errorf("the database is at migration %d, this version of pupwasm knows %d: use a newer pupwasm", version, len(m.steps))
+		return fmt.Errorf("the database is at migration %d, this version of pupwasm knows %d: use a newer pupwasm",
+			version, len(m.steps))
 	}
 	if err := fn(conn, version); err != nil {
 		return err

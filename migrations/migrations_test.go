@@ -3,139 +3,14 @@ package migrations_test
 import (
 	"context"
 	"database/sql"
-	"fmt"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
 	"testing"
 
-	"github.com/pupwasm/pupwasm/internal/pgtest"
 	"github.com/pupwasm/pupwasm/migrations"
 	"github.com/pupwasm/pupwasm/store"
-	"github.com/pupwasm/pupwasm/store/sqlite"
 )
-
-func TestMain(m *testing.M) { os.Exit(pgtest.MainWithoutLeaks(m)) }
-
-// database is an empty database of one dialect.
-type database struct {
-	dialect migrations.Dialect
-	open    func(t *testing.T) *sql.DB // another handle on it
-	table   func(schema, table string) string
-	objects string // counts everything in it that a migration could have made
-}
-
-// steps returns the migrations of the dialect.
-func (db database) steps(t *testing.T) []migrations.Migration {
-	t.Helper()
-	steps, err := migrations.Load(db.dialect, "pupwasm")
-	must(t, err)
-	return steps
-}
-
-// upTo is what [applied] prints when the first n migrations are applied.
-func (db database) upTo(t *testing.T, n int) string {
-	t.Helper()
-	var parts []string
-	for _, step := range db.steps(t) {
-		if step.Number > n {
-			parts = append(parts, fmt.Sprint(-step.Number))
-		} else {
-			parts = append(parts, fmt.Sprint(step.Number))
-		}
-	}
-	return strings.Join(parts, " ")
-}
-
-// all is what [applied] prints when everything is applied.
-func (db database) all(t *testing.T) string { t.Helper(); return db.upTo(t, len(db.steps(t))) }
-
-func postgresDatabase(t *testing.T) database {
-	t.Helper()
-	db := pgtest.Empty(t)
-	return database{
-		dialect: migrations.Postgres,
-		open: func(t *testing.T) *sql.DB {
-			t.Helper()
-			return closed(t)(sql.Open("pgx", db.DSN))
-		},
-		table: func(schema, table string) string { return fmt.Sprintf("%q.%s", schema, table) },
-		objects: `SELECT (SELECT count(*) FROM pg_class WHERE oid >= 16384 AND relnamespace <> 'pg_toast'::regnamespace)
-			+ (SELECT count(*) FROM pg_proc WHERE oid >= 16384) + (SELECT count(*) FROM pg_namespace WHERE oid >= 16384)`,
-	}
-}
-
-func sqliteDatabase(t *testing.T) database {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "test.db")
-	return database{
-		dialect: migrations.SQLite,
-		open: func(t *testing.T) *sql.DB {
-			t.Helper()
-			return closed(t)(sqlite.OpenSQL(path))
-		},
-		table:   func(schema, table string) string { return schema + "__" + table },
-		objects: "SELECT count(*) FROM sqlite_master",
-	}
-}
-
-func closed(t *testing.T) func(*sql.DB, error) *sql.DB {
-	return func(db *sql.DB, err error) *sql.DB {
-		t.Helper()
-		must(t, err)
-		t.Cleanup(func() { db.Close() })
-		return db
-	}
-}
-
-// onEach runs a test on an empty database of each dialect.
-func onEach(t *testing.T, test func(t *testing.T, db database)) {
-	t.Helper()
-	for name, create := range map[string]func(*testing.T) database{"postgres": postgresDatabase, "sqlite": sqliteDatabase} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t, create(t))
-		})
-	}
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func migrator(t *testing.T, db database, handle *sql.DB, schema string) *migrations.Migrator {
-	t.Helper()
-	m, err := migrations.New(handle, db.dialect, schema)
-	must(t, err)
-	return m
-}
-
-// count runs a query for one number.
-func count(t *testing.T, handle *sql.DB, query string) (n int) {
-	t.Helper()
-	must(t, handle.QueryRowContext(t.Context(), query).Scan(&n))
-	return n
-}
-
-// applied prints the status: "1 2" when both are applied, "1 -2" when the second is not.
-func applied(t *testing.T, m *migrations.Migrator) string {
-	t.Helper()
-	states, err := m.Status(t.Context())
-	must(t, err)
-	parts := make([]string, len(states))
-	for i, s := range states {
-		parts[i] = fmt.Sprint(s.Number)
-		if !s.Applied {
-			parts[i] = "-" + parts[i]
-		}
-	}
-	return strings.Join(parts, " ")
-}
 
 func TestUp_bringsEverythingAndIsRepeatable(t *testing.T) {
 	t.Parallel()
@@ -147,7 +22,8 @@ func TestUp_bringsEverythingAndIsRepeatable(t *testing.T) {
 		}
 		done, err := m.Up(t.Context())
 		must(t, err)
-		if len(done) != len(db.steps(t)) || done[0].Name != "events" || done[1].Name != "projections" || applied(t, m) != db.all(t) {
+		if len(done) != len(db.steps(t)) || done[0].Name != "events" || done[1].Name != "projections" ||
+			applied(t, m) != db.all(t) {
 			t.Errorf("applied %d migrations, the status is %q", len(done), applied(t, m))
 		}
 		objects := count(t, handle, db.objects)
@@ -215,7 +91,8 @@ func TestDown_ofPartLeavesTheRest(t *testing.T) {
 	})
 }
 
-// TestDown_isRefusedWhileAProjectionIsInstalled and leaves everything as it was: what lies in the schema of its tables may be somebody else's.
+// TestDown_isRefusedWhileAProjectionIsInstalled and leaves everything as it was: what lies in the schema of its
+// tables may be somebody else's.
 func TestDown_isRefusedWhileAProjectionIsInstalled(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, db database) {
@@ -229,10 +106,12 @@ func TestDown_isRefusedWhileAProjectionIsInstalled(t *testing.T) {
 		} else {
 			columns, values = columns+", installed_at", values+", 0"
 		}
-		_, err = handle.ExecContext(t.Context(), "INSERT INTO "+db.table("pupwasm", "projections")+" ("+columns+") VALUES ("+values+")")
+		_, err = handle.ExecContext(t.Context(), "INSERT INTO "+db.table("pupwasm", "projections")+" ("+columns+
+			") VALUES ("+values+")")
 		must(t, err)
 		reverted, err := m.Down(t.Context(), len(db.steps(t)))
-		if err == nil || !strings.Contains(err.Error(), "run 'pupwasm reset NAME' for each of them first") || len(reverted) > 0 {
+		if err == nil || !strings.Contains(err.Error(), "run 'pupwasm reset NAME' for each of them first") ||
+			len(reverted) > 0 {
 			t.Errorf("down of %v: %v", reverted, err)
 		}
 		if state := applied(t, m); state != db.all(t) {
@@ -245,8 +124,8 @@ func TestDown_isRefusedWhileAProjectionIsInstalled(t *testing.T) {
 	})
 }
 
-// TestDown_bringsReplacedFunctionsBack compares the functions, after each step down, with those of a database that never went
-// further up.
+// TestDown_bringsReplacedFunctionsBack compares the functions, after each step down, with those of a database that
+// never went further up.
 func TestDown_bringsReplacedFunctionsBack(t *testing.T) {
 	t.Parallel()
 	functions := func(handle *sql.DB) (text string) {
@@ -319,7 +198,8 @@ func TestUp_schemasStandBesideEachOther(t *testing.T) {
 			m := migrator(t, db, handle, schema)
 			_, err := m.Up(t.Context())
 			must(t, err)
-			if got := count(t, handle, "SELECT count(*) FROM "+db.table(schema, "events")); got != 0 || applied(t, m) != db.all(t) {
+			if got := count(t, handle, "SELECT count(*) FROM "+db.table(schema, "events")); got != 0 ||
+				applied(t, m) != db.all(t) {
 				t.Errorf("%s: %d events, status %q", schema, got, applied(t, m))
 			}
 		}
@@ -333,7 +213,10 @@ func TestUp_schemasStandBesideEachOther(t *testing.T) {
 
 func TestNew_refusesBadSchemaNames(t *testing.T) {
 	t.Parallel()
-	for _, schema := range []string{"", "Pup", "1a", "_a", "a-b", "a b", `a"b`, "a'b", "a;DROP TABLE x", "ä", "pg_mine", "a__b", strings.Repeat("a", 31), "a\n"} {
+	for _, schema := range []string{
+		"", "Pup", "1a", "_a", "a-b", "a b", `a"b`, "a'b", "a;DROP TABLE x", "ä", "pg_mine",
+		"a__b", strings.Repeat("a", 31), "a\n",
+	} {
 		for _, dialect := range []migrations.Dialect{migrations.Postgres, migrations.SQLite} {
 			if _, err := migrations.New(nil, dialect, schema); err == nil || strings.Contains(err.Error(), "\n") {
 				t.Errorf("%s: schema %q: %v", dialect, schema, err)
@@ -359,7 +242,8 @@ func TestUp_newerDatabaseThanBinary(t *testing.T) {
 		_, up := m.Up(t.Context())
 		_, down := m.Down(t.Context(), 1)
 		for _, err := range []error{up, down} {
-			if err == nil || !strings.Contains(err.Error(), "at migration 99") || !strings.Contains(err.Error(), "newer pupwasm") {
+			if err == nil || !strings.Contains(err.Error(), "at migration 99") ||
+				!strings.Contains(err.Error(), "newer pupwasm") {
 				t.Errorf("got %v", err)
 			}
 		}
@@ -445,7 +329,8 @@ func TestLoad_everyScriptIsComplete(t *testing.T) {
 				t.Errorf("%s: migration %d is %03d_%s", dialect, i, step.Number, step.Name)
 			}
 			for _, script := range []string{step.Up, step.Down} {
-				if strings.TrimSpace(script) == "" || strings.Contains(script, "{schema}") || !strings.Contains(script, "mine") {
+				if strings.TrimSpace(script) == "" || strings.Contains(script, "{schema}") ||
+					!strings.Contains(script, "mine") {
 					t.Errorf("%s: a script of %03d_%s is not filled in", dialect, step.Number, step.Name)
 				}
 				if regexp.MustCompile(`(?i)\b(commit|rollback)\b\s*;`).MatchString(script) {

@@ -64,8 +64,8 @@ func (e Expected) String() string {
 	}
 }
 
-// StreamAppend is what to append to one stream. Without events it is a condition only: the stream stays as it is, and must have
-// the expected version.
+// StreamAppend is what to append to one stream. Without events it is a condition only: the stream stays as it is,
+// and must have the expected version.
 type StreamAppend struct {
 	Stream   Stream
 	Expected Expected
@@ -104,8 +104,8 @@ type Appender interface {
 
 // BulkAppender adds many events, for loads and imports.
 type BulkAppender interface {
-	// AppendBulk does what [Appender] promises of Append, but for the one round trip: on PostgreSQL the events travel by COPY, in
-	// three. It is worth it from some hundred events on; fewer go by Append.
+	// AppendBulk does what [Appender] promises of Append, but for the one round trip: on PostgreSQL the events
+	// travel by COPY, in three. It is worth it from some hundred events on; fewer go by Append.
 	AppendBulk(ctx context.Context, options AppendOptions, appends ...StreamAppend) ([]Appended, error)
 }
 

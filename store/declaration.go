@@ -10,19 +10,20 @@ import (
 	"strings"
 )
 
-// declaration is what of a projection has to stay as it is under one version, since rows and checkpoints were made by it. It is all
-// of [Projection], whatever members that has, except for what Declaration takes out.
+// declaration is what of a projection has to stay as it is under one version, since rows and checkpoints were made
+// by it. It is all of [Projection], whatever members that has, except for what Declaration takes out.
 type declaration struct {
 	SpreadFactor uint32 `json:"spread_factor"`
 	Projection
 }
 
-// Declaration returns what of the projection has to stay as it is under one version, as JSON. Install keeps it beside the
-// checkpoints and compares the next declaration with it, by CheckDeclaration.
+// Declaration returns what of the projection has to stay as it is under one version, as JSON. Install keeps it
+// beside the checkpoints and compares the next declaration with it, by CheckDeclaration.
 //
-// Not part of it are the subscription, the writes and the queries: they are the program of the projection, and that the rows stay
-// right with another program is what its author promises by keeping the version. Indexes change no row, and Install makes those
-// that are missing. Views are kept, so that Install knows which are the projection's, and may change. The projection must be valid.
+// Not part of it are the subscription, the writes and the queries: they are the program of the projection, and
+// that the rows stay right with another program is what its author promises by keeping the version. Indexes change
+// no row, and Install makes those that are missing. Views are kept, so that Install knows which are the
+// projection's, and may change. The projection must be valid.
 func (p *Projection) Declaration(dialect Dialect) string {
 	d := declaration{SpreadFactor: SpreadFactor, Projection: *p}
 	d.Version, d.Subscription, d.Writes, d.Queries = 0, Subscription{}, nil, nil
@@ -123,7 +124,8 @@ func (p *Projection) CheckDeclaration(dialect Dialect, installed string) error {
 		return nil
 	}
 	return &CatalogueError{Item: item, Reason: fmt.Sprintf(
-		"%s: take that back, or raise the version: 'pupwasm reset %s' then deletes the rows of version %d, and 'pupwasm run' builds them again from the first event",
+		"%s: take that back, or raise the version: 'pupwasm reset %s' then deletes the rows of version %d, and "+
+			"'pupwasm run' builds them again from the first event",
 		change, p.Name, p.Version)}
 }
 
@@ -164,7 +166,8 @@ func compareColumns(before, after any) string {
 		was, is := known[name], declared[name]
 		switch {
 		case was == nil:
-			return fmt.Sprintf("column %q is new, and would be empty in the rows of the events that are applied already", name)
+			return fmt.Sprintf("column %q is new, and would be empty in the rows of the events that are applied already",
+				name)
 		case is == nil:
 			return fmt.Sprintf("column %q is no longer declared", name)
 		case !reflect.DeepEqual(was, is):

@@ -8,8 +8,8 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// TestDeclaration_comparesMembersThatItDoesNotKnow alters a stored declaration as a version of pupwasm would have written it whose
-// projections have more members, so that none is forgotten when they get some.
+// TestDeclaration_comparesMembersThatItDoesNotKnow alters a stored declaration as a version of pupwasm would have
+// written it whose projections have more members, so that none is forgotten when they get some.
 func TestDeclaration_comparesMembersThatItDoesNotKnow(t *testing.T) {
 	t.Parallel()
 	p := valid()
@@ -20,10 +20,18 @@ func TestDeclaration_comparesMembersThatItDoesNotKnow(t *testing.T) {
 		want   string
 	}{
 		{
-			"a member", func(d map[string]any) { d["partition"] = map[string]any{"by": "json", "path": []any{"customer", "id"}} },
+			"a member", func(d map[string]any) {
+				d["partition"] = map[string]any{
+					"by":   "json",
+					"path": []any{"customer", "id"},
+				}
+			},
 			`projection "fine_balance": its partition was {"by":"json","path":["customer","id"]}, and is none now: `,
 		},
-		{"a member of a table", func(d map[string]any) { tableIn(d)["mark"] = true }, `table "fines": its mark was true, and is none now: `},
+		{
+			"a member of a table", func(d map[string]any) { tableIn(d)["mark"] = true },
+			`table "fines": its mark was true, and is none now: `,
+		},
 		{
 			"a member of a column", func(d map[string]any) { tableIn(d)["columns"].([]any)[1].(map[string]any)["partition"] = true },
 			`table "fines": column "n" was {"default":0,"partition":true,"type":"i64"}, and is {"default":0,"type":"i64"} now: `,
@@ -56,7 +64,8 @@ func tableIn(declared map[string]any) map[string]any {
 	return declared["tables"].([]any)[0].(map[string]any)
 }
 
-// TestDeclaration_comparesDefaultsAsTheDatabaseDoes: whole numbers and decimals by their digits, however many, and floats as floats.
+// TestDeclaration_comparesDefaultsAsTheDatabaseDoes: whole numbers and decimals by their digits, however many, and
+// floats as floats.
 func TestDeclaration_comparesDefaultsAsTheDatabaseDoes(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -14,6 +14,6 @@
 //   - What was read of one log is never committed to another: reads are stamped with a [LogID], which the commit compares.
 //   - Errors are translated once: callers test them with errors.Is and errors.As against errors.go.
 //
-// What it does not do: it starts no goroutine of its own beyond a connection pool's, decides no retry, and knows nothing of
-// WebAssembly.
+// What it does not do: it starts no goroutine of its own beyond a connection pool's, decides no retry, and knows
+// nothing of WebAssembly.
 package store

@@ -37,8 +37,8 @@ func (s Stream) Validate() error {
 	return nil
 }
 
-// Event is one event before it is stored. The zero values of ID, Version, Metadata and CreatedAt ask for the defaults: a
-// new UUIDv7, 1, {} and the time of the append.
+// Event is one event before it is stored. The zero values of ID, Version, Metadata and CreatedAt ask for the
+// defaults: a new UUIDv7, 1, {} and the time of the append.
 type Event struct {
 	ID      UUID
 	Type    string
@@ -80,7 +80,8 @@ func (e *Event) Validate(payloadBytesMax int) error {
 		return &InputError{Field: "event_version", Reason: "must be 1 or more"}
 	}
 	if len(e.Payload) > payloadBytesMax {
-		return &InputError{Field: "payload", Reason: fmt.Sprintf("has %d bytes, the limit is %d", len(e.Payload), payloadBytesMax)}
+		return &InputError{Field: "payload", Reason: fmt.Sprintf("has %d bytes, the limit is %d", len(e.Payload),
+			payloadBytesMax)}
 	}
 	if err := validateTime(e.CreatedAt); err != nil {
 		return err
@@ -95,10 +96,12 @@ func validateTime(at time.Time) error {
 	}
 	at = at.UTC().Truncate(time.Microsecond)
 	if at.Year() < 1 || at.Year() > 9999 {
-		return &InputError{Field: "created_at", Reason: fmt.Sprintf("is in the year %d of UTC, the years go from 1 to 9999", at.Year())}
+		return &InputError{Field: "created_at", Reason: fmt.Sprintf("is in the year %d of UTC, the years go from "+
+			"1 to 9999", at.Year())}
 	}
 	if at.IsZero() {
-		return &InputError{Field: "created_at", Reason: "is the beginning of the year 1, which means no time: leave it out to take the time of the append"}
+		return &InputError{Field: "created_at", Reason: "is the beginning of the year 1, which means no time: " +
+			"leave it out to take the time of the append"}
 	}
 	return nil
 }
@@ -125,7 +128,7 @@ type RecordedEvent struct {
 	Position         int64 // global position, from 1, with gaps
 	AggregateVersion int64 // place within the stream, from 1, without gaps
 	PartitionHash    uint32
-	// Key is the partition key by which a projection divides its events; nil where that is the stream's id. It is set by
-	// the part that divides the events, belongs to them as the payload does, and is not stored.
+	// Key is the partition key by which a projection divides its events; nil where that is the stream's id. It is
+	// set by the part that divides the events, belongs to them as the payload does, and is not stored.
 	Key []byte
 }

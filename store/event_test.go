@@ -17,7 +17,8 @@ import (
 func TestPartitionHash_goldenValues(t *testing.T) {
 	t.Parallel()
 	for id, want := range map[string]uint32{
-		"": 2166136261, "a": 0xe40c292c, "b": 0xe70c2de5, "foobar": 0xbf9cf968, "order-1": 0x2b7fcd6d, "ü": 0x119dd44a, "🦀": 0x81301e6,
+		"": 2166136261, "a": 0xe40c292c, "b": 0xe70c2de5, "foobar": 0xbf9cf968, "order-1": 0x2b7fcd6d, "ü": 0x119dd44a,
+		"🦀":                                    0x81301e6,
 		"00000000-0000-0000-0000-000000000000": 0xbe478ed1,
 	} {
 		if got := store.PartitionHash(id); got != want {
@@ -40,7 +41,10 @@ func TestPartitionHash_isFNV1a(t *testing.T) {
 
 func TestStream_Validate(t *testing.T) {
 	t.Parallel()
-	good := store.Stream{BoundedContext: "c", AggregateType: "t", AggregateID: strings.Repeat("ü", store.TextBytesMax/2)}
+	good := store.Stream{
+		BoundedContext: "c", AggregateType: "t",
+		AggregateID: strings.Repeat("ü", store.TextBytesMax/2),
+	}
 	must(t, good.Validate())
 	if got := (store.Stream{BoundedContext: "c", AggregateType: "t", AggregateID: "i"}).String(); got != "c/t/i" {
 		t.Errorf("a stream prints as %s", got)
@@ -52,9 +56,21 @@ func TestStream_Validate(t *testing.T) {
 		{store.Stream{}, "bounded_context is required"},
 		{store.Stream{BoundedContext: "c"}, "aggregate_type is required"},
 		{store.Stream{BoundedContext: "c", AggregateType: "t"}, "aggregate_id is required"},
-		{store.Stream{BoundedContext: "c", AggregateType: "t", AggregateID: strings.Repeat("x", store.TextBytesMax+1)}, "aggregate_id has 801 bytes, the limit is 800"},
-		{store.Stream{BoundedContext: "\xff", AggregateType: "t", AggregateID: "i"}, "bounded_context is not valid UTF-8"},
-		{store.Stream{BoundedContext: "c", AggregateType: "t\x00", AggregateID: "i"}, "aggregate_type contains a NUL character"},
+		{
+			store.Stream{
+				BoundedContext: "c", AggregateType: "t",
+				AggregateID: strings.Repeat("x", store.TextBytesMax+1),
+			},
+			"aggregate_id has 801 bytes, the limit is 800",
+		},
+		{
+			store.Stream{BoundedContext: "\xff", AggregateType: "t", AggregateID: "i"},
+			"bounded_context is not valid UTF-8",
+		},
+		{
+			store.Stream{BoundedContext: "c", AggregateType: "t\x00", AggregateID: "i"},
+			"aggregate_type contains a NUL character",
+		},
 	}
 	for _, c := range cases {
 		var input *store.InputError
@@ -98,22 +114,47 @@ func TestEvent_Validate(t *testing.T) {
 		{store.Event{Type: "x", Metadata: json.RawMessage(`[]`)}, "metadata is not a JSON object"},
 		{store.Event{Type: "x", Metadata: json.RawMessage(`null`)}, "metadata is not a JSON object"},
 		{store.Event{Type: "x", Metadata: json.RawMessage(` "{"`)}, "metadata is not a JSON object"},
-		{store.Event{Type: "x", Metadata: json.RawMessage(`{"a"}`)}, "metadata is not valid JSON: invalid character '}' after object key"},
+		{
+			store.Event{Type: "x", Metadata: json.RawMessage(`{"a"}`)},
+			"metadata is not valid JSON: invalid character '}' after object key",
+		},
 		{store.Event{Type: "x", Metadata: json.RawMessage(`{} {}`)}, "metadata is not valid JSON"},
-		{store.Event{Type: "x", Metadata: nested(10_001)}, "metadata is not valid JSON: invalid character '[' exceeded max depth"},
+		{store.Event{Type: "x", Metadata: nested(10_001)}, "metadata is not valid JSON: invalid character '[' " +
+			"exceeded max depth"},
 		{store.Event{Type: "x", Metadata: json.RawMessage("{\"a\": \"\xff\"}")}, "metadata is not valid UTF-8"},
 		{store.Event{Type: "x", Metadata: json.RawMessage(`{"a": "\ud800"}`)}, "metadata has half of a surrogate pair"},
-		{store.Event{Type: "x", Metadata: json.RawMessage(`{"a": 1e131072}`)}, "metadata has a number with more than 131072 digits before the point"},
-		{store.Event{Type: "x", Metadata: json.RawMessage(`{"a": -0.1E-99999999999999999999}`)}, "metadata has a number with more than"},
-		{store.Event{Type: "x", Metadata: padded(store.MetadataBytesMax + 1)}, "metadata has 1048577 bytes, the limit is 1048576"},
+		{
+			store.Event{Type: "x", Metadata: json.RawMessage(`{"a": 1e131072}`)},
+			"metadata has a number with more than 131072 digits before the point",
+		},
+		{
+			store.Event{Type: "x", Metadata: json.RawMessage(`{"a": -0.1E-99999999999999999999}`)},
+			"metadata has a number with more than",
+		},
+		{
+			store.Event{Type: "x", Metadata: padded(store.MetadataBytesMax + 1)},
+			"metadata has 1048577 bytes, the limit is 1048576",
+		},
 		{
 			store.Event{Type: "x", Metadata: json.RawMessage(`{"a":[` + strings.Repeat("1e131071,", 8) + `1]}`)},
 			"metadata has 1048602 bytes when it is printed without exponents",
 		},
-		{store.Event{Type: "x", CreatedAt: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}, "created_at is in the year 10000 of UTC"},
-		{store.Event{Type: "x", CreatedAt: time.Date(9999, 12, 31, 23, 59, 0, 0, time.FixedZone("west", -60))}, "created_at is in the year 10000"},
-		{store.Event{Type: "x", CreatedAt: time.Date(0, 12, 31, 23, 59, 59, 0, time.UTC)}, "created_at is in the year 0 of UTC"},
-		{store.Event{Type: "x", CreatedAt: time.Time{}.Add(time.Nanosecond)}, "created_at is the beginning of the year 1"},
+		{
+			store.Event{Type: "x", CreatedAt: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)},
+			"created_at is in the year 10000 of UTC",
+		},
+		{
+			store.Event{Type: "x", CreatedAt: time.Date(9999, 12, 31, 23, 59, 0, 0, time.FixedZone("west", -60))},
+			"created_at is in the year 10000",
+		},
+		{
+			store.Event{Type: "x", CreatedAt: time.Date(0, 12, 31, 23, 59, 59, 0, time.UTC)},
+			"created_at is in the year 0 of UTC",
+		},
+		{
+			store.Event{Type: "x", CreatedAt: time.Time{}.Add(time.Nanosecond)},
+			"created_at is the beginning of the year 1",
+		},
 		{store.Event{Type: "x", Metadata: json.RawMessage(`{"a": "\u0000"}`)}, `metadata contains \u0000`},
 	}
 	for _, c := range cases {
@@ -137,7 +178,8 @@ func padded(bytes int) json.RawMessage {
 func TestHasLoneSurrogate(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]bool{
-		``: false, `\ud83d\ude00`: false, `\ud83d`: true, `\ude00`: true, `\ud83d\ud83d\ude00`: true, `\ud83d \ude00`: true, `\\ud83d`: false,
+		``: false, `\ud83d\ude00`: false, `\ud83d`: true, `\ude00`: true, `\ud83d\ud83d\ude00`: true,
+		`\ud83d \ude00`: true, `\\ud83d`: false,
 		`\uD83D\uDE00`: false, `\ud83d\n`: true,
 	} {
 		if got := store.HasLoneSurrogate([]byte(text)); got != want {
@@ -149,7 +191,8 @@ func TestHasLoneSurrogate(t *testing.T) {
 func TestHasEscapedNUL(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]bool{
-		``: false, `\`: false, `\u000`: false, `\u0000`: true, `a\u0000b`: true, `\\u0000`: false, `\\\u0000`: true, `\u0001`: false, `\"\u0000`: true, `u0000`: false,
+		``: false, `\`: false, `\u000`: false, `\u0000`: true, `a\u0000b`: true, `\\u0000`: false, `\\\u0000`: true,
+		`\u0001`: false, `\"\u0000`: true, `u0000`: false,
 	} {
 		if got := store.HasEscapedNUL([]byte(text)); got != want {
 			t.Errorf("%s: %v", text, got)
@@ -160,7 +203,10 @@ func TestHasEscapedNUL(t *testing.T) {
 func TestValidateAppends_countsAndNamesTheEvent(t *testing.T) {
 	t.Parallel()
 	s := store.Stream{BoundedContext: "c", AggregateType: "t", AggregateID: "i"}
-	n, err := store.ValidateAppends([]store.StreamAppend{{Stream: s, Events: []store.Event{{Type: "x"}, {Type: "y"}}}, {Stream: s}}, 10)
+	n, err := store.ValidateAppends([]store.StreamAppend{
+		{Stream: s, Events: []store.Event{{Type: "x"}, {Type: "y"}}},
+		{Stream: s},
+	}, 10)
 	if n != 2 || err != nil {
 		t.Errorf("%d events, %v", n, err)
 	}
@@ -185,8 +231,10 @@ func TestExpected_crossesToSQLAndBack(t *testing.T) {
 		{store.Exact(1), 1, "version 1"},
 		{store.Exact(1 << 60), 1 << 60, "version 1152921504606846976"},
 	} {
-		if c.expected.Code() != c.code || store.ExpectedFromCode(c.code) != c.expected || c.expected.String() != c.text {
-			t.Errorf("%v has code %d, which is %v", c.expected, c.expected.Code(), store.ExpectedFromCode(c.expected.Code()))
+		if c.expected.Code() != c.code || store.ExpectedFromCode(c.code) != c.expected ||
+			c.expected.String() != c.text {
+			t.Errorf("%v has code %d, which is %v", c.expected, c.expected.Code(),
+				store.ExpectedFromCode(c.expected.Code()))
 		}
 	}
 }
@@ -229,10 +277,12 @@ func TestSplitRange_coversEveryHashOnce(t *testing.T) {
 func TestColumns_Has(t *testing.T) {
 	t.Parallel()
 	set := store.ColumnPayload | store.ColumnEventType
-	if !set.Has(store.ColumnPayload) || !set.Has(set) || !set.Has(0) || set.Has(store.ColumnMetadata) || set.Has(set|store.ColumnMetadata) {
+	if !set.Has(store.ColumnPayload) || !set.Has(set) || !set.Has(0) || set.Has(store.ColumnMetadata) ||
+		set.Has(set|store.ColumnMetadata) {
 		t.Errorf("%b", set)
 	}
-	if !store.AllColumns.Has(store.ColumnBoundedContext|store.ColumnPartitionHash) || store.AllColumns.Has(store.ColumnPartitionHash<<1) {
+	if !store.AllColumns.Has(store.ColumnBoundedContext|store.ColumnPartitionHash) ||
+		store.AllColumns.Has(store.ColumnPartitionHash<<1) {
 		t.Errorf("all columns are %b", store.AllColumns)
 	}
 }
@@ -254,8 +304,10 @@ func TestUUID_printsAndReads(t *testing.T) {
 		t.Errorf("prints as %s", got)
 	}
 	for _, bad := range []string{
-		"", "0123", "0123456789abcdeffedcba9876543210", "01234567-89ab-cdef-fedc-ba987654321", "01234567-89ab-cdef-fedc-ba98765432100",
-		"01234567-89ab-cdef-fedc-ba987654321g", "01234567089ab-cdef-fedc-ba9876543210", "{1234567-89ab-cdef-fedc-ba9876543210",
+		"", "0123", "0123456789abcdeffedcba9876543210", "01234567-89ab-cdef-fedc-ba987654321",
+		"01234567-89ab-cdef-fedc-ba98765432100",
+		"01234567-89ab-cdef-fedc-ba987654321g", "01234567089ab-cdef-fedc-ba9876543210",
+		"{1234567-89ab-cdef-fedc-ba9876543210",
 	} {
 		if _, err := store.ParseUUID(bad); err == nil {
 			t.Errorf("%q is accepted", bad)

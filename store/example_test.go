@@ -10,8 +10,14 @@ func ExampleFolder() {
 	text, number := store.Type{Kind: store.KindText}, store.Type{Kind: store.KindI64}
 	projection := &store.Projection{
 		Name: "fines", Version: 1,
-		Tables: []store.Table{{Name: "total", Key: []string{"member"}, Columns: []store.Column{{Name: "member", Type: text}, {Name: "owed", Type: number}}}},
-		Writes: []store.Write{{Name: "fine", Action: store.Upsert, Table: "total", Columns: []store.WriteColumn{{Name: "owed", Action: store.ActionAdd}}}},
+		Tables: []store.Table{{
+			Name: "total", Key: []string{"member"},
+			Columns: []store.Column{{Name: "member", Type: text}, {Name: "owed", Type: number}},
+		}},
+		Writes: []store.Write{{
+			Name: "fine", Action: store.Upsert, Table: "total",
+			Columns: []store.WriteColumn{{Name: "owed", Action: store.ActionAdd}},
+		}},
 	}
 	if err := projection.Validate(); err != nil {
 		fmt.Println(err)
@@ -32,7 +38,8 @@ func ExampleFolder() {
 
 func ExampleSplitRange() {
 	for segment, share := range store.SplitRange(2) {
-		fmt.Printf("segment %d: %08x to %08x, holds order-1: %v\n", segment, share.First, share.Last, share.Contains(store.PartitionHash("order-1")))
+		fmt.Printf("segment %d: %08x to %08x, holds order-1: %v\n", segment, share.First, share.Last,
+			share.Contains(store.PartitionHash("order-1")))
 	}
 	// Output:
 	// segment 0: 00000000 to 7fffffff, holds order-1: false
@@ -41,7 +48,8 @@ func ExampleSplitRange() {
 
 func ExampleProjection_ExpandTables() {
 	projection := &store.Projection{Name: "fines", Tables: []store.Table{{Name: "total"}}}
-	sql, err := projection.ExpandTables("DELETE FROM {total}", func(table string) string { return `"fines"."` + table + `"` })
+	sql, err := projection.ExpandTables("DELETE FROM {total}",
+		func(table string) string { return `"fines"."` + table + `"` })
 	fmt.Println(sql, err)
 	_, err = projection.ExpandTables("DELETE FROM {totals}", nil)
 	fmt.Println(err)

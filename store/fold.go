@@ -6,19 +6,21 @@ import (
 	"slices"
 )
 
-// Mutation is one change that a guest asks for: an entry of the catalogue with its values, caused by an event of the batch.
+// Mutation is one change that a guest asks for: an entry of the catalogue with its values, caused by an event of
+// the batch.
 type Mutation struct {
 	Write  int // index into Projection.Writes
 	Event  int // index into the batch
 	Values []Value
 }
 
-// Step is a part of the write plan: rows for one of the writes of [Projection.Plan]. Steps are applied in order. The rows of a
-// declarative step have distinct keys (except those of an insert, of which the database refuses the second), are in one order of the
-// keys that is the same on every host, and may be applied as a set; those of a SQL statement, and of a table without a key, are applied in order.
+// Step is a part of the write plan: rows for one of the writes of [Projection.Plan]. Steps are applied in order.
+// The rows of a declarative step have distinct keys (except those of an insert, of which the database refuses the
+// second), are in one order of the keys that is the same on every host, and may be applied as a set; those of a
+// SQL statement, and of a table without a key, are applied in order.
 //
-// Between two statements that are unordered, steps of shared tables come first, one a table, in the order of the declaration. So
-// transactions of several segments lock shared rows in one order.
+// Between two statements that are unordered, steps of shared tables come first, one a table, in the order of the
+// declaration. So transactions of several segments lock shared rows in one order.
 type Step struct {
 	Write  int     // index into [Projection.Plan]
 	Width  int     // values a row
@@ -26,13 +28,13 @@ type Step struct {
 	Values []Value // row by row
 }
 
-// Folder turns the mutations of one batch, or of several in a row, into the fewest steps with the same outcome. It is used again
-// and again by one goroutine: Add for each batch, then Steps, then Reset.
+// Folder turns the mutations of one batch, or of several in a row, into the fewest steps with the same outcome. It
+// is used again and again by one goroutine: Add for each batch, then Steps, then Reset.
 //
 // Rows of one write and key become one row (add+add, set+set), while the order of changes to a key is kept: a row
-// never moves before a step that touched the same key, nor across a SQL statement, whose reach is unknown. Rows of a shared table
-// become one row a key whatever writes they come from. One outcome may
-// differ from that of rows one by one: a sum of i64 that leaves the range and comes back within the batches is not refused.
+// never moves before a step that touched the same key, nor across a SQL statement, whose reach is unknown. Rows of
+// a shared table become one row a key whatever writes they come from. One outcome may differ from that of rows one
+// by one: a sum of i64 that leaves the range and comes back within the batches is not refused.
 type Folder struct {
 	projection *Projection
 	writes     []foldWrite // by index of the plan
@@ -82,7 +84,8 @@ func NewFolder(projection *Projection) *Folder {
 	return f
 }
 
-// shareTables has the rows of shared tables become rows of one write a table. Those behind the declared ones are the combined.
+// shareTables has the rows of shared tables become rows of one write a table. Those behind the declared ones are
+// the combined.
 func (f *Folder) shareTables(combined int) {
 	for t := range f.projection.Tables {
 		table := &f.projection.Tables[t]
@@ -132,7 +135,8 @@ func (f *Folder) Reset() {
 	f.kept.reset()
 }
 
-// Add folds the mutations behind what was added since the last Reset. It keeps nothing of them. After Steps comes Reset first.
+// Add folds the mutations behind what was added since the last Reset. It keeps nothing of them. After Steps comes
+// Reset first.
 func (f *Folder) Add(mutations []Mutation) {
 	for i := range mutations {
 		m := &mutations[i]
@@ -162,7 +166,8 @@ func (f *Folder) Bytes() int {
 	return bytes
 }
 
-// Steps returns the steps of all that was added. They and their values belong to the folder and are valid until the next Reset.
+// Steps returns the steps of all that was added. They and their values belong to the folder and are valid until
+// the next Reset.
 func (f *Folder) Steps() []Step {
 	f.orderSteps()
 	for len(f.spare) < len(f.steps) {
@@ -207,8 +212,8 @@ func (f *Folder) foldRow(write int, values []Value, barrier int) {
 	f.appendRow(step, values)
 }
 
-// orderSteps puts the steps of shared tables first, in the order of their tables, between statements that are unordered. The other
-// steps keep their order: their rows are written by this segment only.
+// orderSteps puts the steps of shared tables first, in the order of their tables, between statements that are
+// unordered. The other steps keep their order: their rows are written by this segment only.
 func (f *Folder) orderSteps() {
 	for start := 0; start < len(f.steps); start++ {
 		end := start
@@ -227,7 +232,8 @@ func (f *Folder) turn(s Step) int {
 	return len(f.projection.Tables)
 }
 
-// lastOf returns where the last row is noted that touched a key, until it is called again. None is noted for a key that is new.
+// lastOf returns where the last row is noted that touched a key, until it is called again. None is noted for a key
+// that is new.
 func (f *Folder) lastOf(table int, key []Value) *place {
 	f.touched.grow()
 	hash := f.touched.hash(table, key)

@@ -8,9 +8,9 @@ import (
 	"math/rand/v2"
 )
 
-// keyIndex finds the last row that touched a key. It holds places and hashes only: the caller compares the keys, which are in
-// the rows. A map from hash to place takes 6 to 16% more processor time for a fold of BenchmarkFolder, and 10% for one of
-// BenchmarkFolder_Fold in package host.
+// keyIndex finds the last row that touched a key. It holds places and hashes only: the caller compares the keys,
+// which are in the rows. A map from hash to place takes 6 to 16% more processor time for a fold of
+// BenchmarkFolder, and 10% for one of BenchmarkFolder_Fold in package host.
 type keyIndex struct {
 	seed    maphash.Seed
 	secrets [2]uint64 // so that nobody can choose keys of the same hash
@@ -34,7 +34,8 @@ const slotsMin = 256
 
 func newKeyIndex() keyIndex {
 	return keyIndex{
-		seed: maphash.MakeSeed(), secrets: [2]uint64{rand.Uint64(), rand.Uint64() | 1}, slots: make([]keySlot, slotsMin),
+		seed: maphash.MakeSeed(), secrets: [2]uint64{rand.Uint64(), rand.Uint64() | 1}, slots: make([]keySlot,
+			slotsMin),
 	}
 }
 

@@ -23,8 +23,8 @@ type Layout struct {
 	Single bool
 	// Desired is the number of segments that was last asked for, by Install or Resize. Split and Merge leave it alone.
 	Desired int
-	// Next is the number of the next segment that is made. Numbers are not used again: a claim on a segment that is gone
-	// must not fit another.
+	// Next is the number of the next segment that is made. Numbers are not used again: a claim on a segment that
+	// is gone must not fit another.
 	Next int
 	// Segments are the segments in order of their ranges, which hold every stream once.
 	Segments []LayoutSegment
@@ -69,7 +69,8 @@ func (p *ProjectionStatus) Layout() *Layout {
 	for i := range p.Segments {
 		s := &p.Segments[i]
 		l.Segments = append(l.Segments, LayoutSegment{
-			Segment: s.Segment, Range: s.Range, Position: s.Position, Applied: s.Applied, Failure: s.Failure, Merge: s.Merge,
+			Segment: s.Segment, Range: s.Range, Position: s.Position, Applied: s.Applied, Failure: s.Failure,
+			Merge: s.Merge,
 		})
 	}
 	l.Sort()
@@ -108,7 +109,8 @@ func (l *Layout) Split(segment, parts int) error {
 	return nil
 }
 
-// Merge makes one segment of two neighbours: at once when both stand at the same position, and by CompleteMerges otherwise.
+// Merge makes one segment of two neighbours: at once when both stand at the same position, and by CompleteMerges
+// otherwise.
 //
 // # Errors
 //
@@ -138,10 +140,12 @@ func (l *Layout) Merge(a, b int) error {
 // [*InputError] when n is out of range, a merge is under way, or a segment that has failed would have to be merged.
 func (l *Layout) Resize(n int) error {
 	if n < 1 || n > SegmentsMax {
-		return &InputError{Field: "the number of segments", Reason: fmt.Sprintf("must be 1 to %d, not %d", SegmentsMax, n)}
+		return &InputError{Field: "the number of segments", Reason: fmt.Sprintf("must be 1 to %d, not %d", SegmentsMax,
+			n)}
 	}
 	if l.Single && n > 1 {
-		return &InputError{Field: "the number of segments", Reason: "must be 1: the projection takes all events in one order"}
+		return &InputError{Field: "the number of segments", Reason: "must be 1: the projection takes all events " +
+			"in one order"}
 	}
 	ranges := SplitRange(n)
 	var parts []LayoutSegment
@@ -170,8 +174,8 @@ func (l *Layout) Resize(n int) error {
 	return nil
 }
 
-// CompleteMerges completes the merges whose segments have all reached their position, and abandons those with a segment that has
-// failed, which may never get there. It tells whether there was any.
+// CompleteMerges completes the merges whose segments have all reached their position, and abandons those with a
+// segment that has failed, which may never get there. It tells whether there was any.
 func (l *Layout) CompleteMerges() bool {
 	changed := false
 	for first := 0; first < len(l.Segments); first++ {
@@ -205,8 +209,9 @@ func (l *Layout) Applied() bool {
 	return slices.ContainsFunc(l.Segments, func(p LayoutSegment) bool { return p.Position > 0 })
 }
 
-// Renewed returns the layout of a projection that is installed in the place of one of which nothing is applied. What failed may be
-// tried again. An ordering that needs another layout gets one, of n segments or of one; otherwise the layout stays.
+// Renewed returns the layout of a projection that is installed in the place of one of which nothing is applied.
+// What failed may be tried again. An ordering that needs another layout gets one, of n segments or of one;
+// otherwise the layout stays.
 func (l *Layout) Renewed(order Ordering, n int) (*Layout, error) {
 	renewed := l.Clone()
 	for i := range renewed.Segments {
@@ -223,8 +228,8 @@ func (l *Layout) Renewed(order Ordering, n int) (*Layout, error) {
 	return renewed, renewed.Resize(max(n, 1))
 }
 
-// Changes compares the layout with an earlier one: what differs, what is new, and the numbers that are gone. A segment that
-// differs, were it only by the end of a merge, has to be claimed again.
+// Changes compares the layout with an earlier one: what differs, what is new, and the numbers that are gone. A
+// segment that differs, were it only by the end of a merge, has to be claimed again.
 func (l *Layout) Changes(before *Layout) (changed, added []LayoutSegment, removed []int) {
 	known := map[int]LayoutSegment{}
 	for _, p := range before.Segments {
@@ -306,7 +311,8 @@ func (l *Layout) merge(first, end int) error {
 	return nil
 }
 
-// join puts one segment in the place of the parts from first to end. What it has applied last is the last of all of them.
+// join puts one segment in the place of the parts from first to end. What it has applied last is the last of all
+// of them.
 func (l *Layout) join(first, end int, m Merge) {
 	last := l.Segments[first].Applied
 	for _, p := range l.Segments[first:end] {

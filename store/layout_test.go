@@ -2,7 +2,6 @@ package store_test
 
 import (
 	"errors"
-	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -11,229 +10,6 @@ import (
 
 	"github.com/pupwasm/pupwasm/store"
 )
-
-// TestLayout_changesMoveNoCheckpoint does what workers and users may do to a layout, in any order.
-func TestLayout_changesMoveNoCheckpoint(t *testing.T) {
-	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		h := &layoutHistory{Layout: store.NewLayout(rapid.IntRange(0, 6).Draw(t, "segments")), gone: map[int]bool{}}
-		h.verify(t)
-		t.Repeat(map[string]func(*rapid.T){
-			"advance":      h.advance,
-			"advance more": h.advance,
-			"catch up":     h.catchUp,
-			"fail":         h.fail,
-			"recover":      h.mend,
-			"settle":       h.settle,
-			"split": func(t *rapid.T) {
-				segment, parts := h.draw(t), rapid.IntRange(-1, 5).Draw(t, "parts")
-				h.change(t, func(l *store.Layout) error { return l.Split(segment, parts) })
-			},
-			"merge": func(t *rapid.T) {
-				a, b := h.draw(t), h.draw(t)
-				h.change(t, func(l *store.Layout) error { return l.Merge(a, b) })
-			},
-			"merge neighbours": func(t *rapid.T) {
-				at := rapid.IntRange(0, len(h.Segments)-1).Draw(t, "at")
-				a, b := h.Segments[at].Segment, h.Segments[max(at-1, 0)].Segment
-				h.change(t, func(l *store.Layout) error { return l.Merge(a, b) })
-			},
-			"resize": func(t *rapid.T) {
-				n := rapid.IntRange(-1, 12).Draw(t, "n")
-				h.change(t, func(l *store.Layout) error { return l.Resize(n) })
-			},
-		})
-	})
-}
-
-// layoutHistory is a layout and the numbers that it once had.
-type layoutHistory struct {
-	*store.Layout
-	gone map[int]bool
-}
-
-// verify checks what holds for every layout: each place has one segment, each segment one number that is its own for ever.
-func (h *layoutHistory) verify(t *rapid.T) {
-	next, known := uint64(0), map[int]bool{}
-	for _, p := range h.Segments {
-		if uint64(p.Range.First) != next || p.Range.Last < p.Range.First {
-			t.Fatalf("segment %d has %v, the ones before it end in front of %d", p.Segment, p.Range, next)
-		}
-		next = uint64(p.Range.Last) + 1
-		if known[p.Segment] || h.gone[p.Segment] || p.Segment >= h.Next {
-			t.Fatalf("number %d is there or was there before, the next is %d", p.Segment, h.Next)
-		}
-		known[p.Segment] = true
-		if p.Merge.At > 0 && p.Position > p.Merge.At || p.Merge.At == 0 && p.Merge != (store.Merge{}) {
-			t.Fatalf("segment %d stands at %d with the merge %+v", p.Segment, p.Position, p.Merge)
-		}
-	}
-	if next != 1<<32 {
-		t.Fatalf("no segment has the places from %d", next)
-	}
-}
-
-func (h *layoutHistory) draw(t *rapid.T) int {
-	return rapid.IntRange(0, h.Next).Draw(t, "segment") // among them some that are gone, and one that never was
-}
-
-// change changes the layout as a driver does: what ends in an error is dropped.
-func (h *layoutHistory) change(t *rapid.T, change func(*store.Layout) error) {
-	after := h.Clone()
-	before := h.Clone()
-	err := change(after)
-	if !slices.Equal(h.Segments, before.Segments) {
-		t.Fatal("a change of the clone changed the layout")
-	}
-	var input *store.InputError
-	switch {
-	case err == nil:
-		h.become(t, after)
-	case !errors.As(err, &input):
-		t.Fatalf("the error is %v", err)
-	}
-}
-
-// become takes a changed layout, when it may follow the one before.
-func (h *layoutHistory) become(t *rapid.T, after *store.Layout) {
-	if after.Next < h.Next {
-		t.Fatalf("the next number goes back from %d to %d", h.Next, after.Next)
-	}
-	for _, place := range places(h.Layout, after) {
-		was, is := at(h.Layout, place), at(after, place)
-		if was.Position != is.Position || was.Failure != is.Failure {
-			t.Fatalf("place %d was at %d with failure %q, is at %d with %q", place, was.Position, was.Failure, is.Position, is.Failure)
-		}
-	}
-	verifyChanges(t, h.Layout, after)
-	_, _, removed := after.Changes(h.Layout)
-	for _, number := range removed {
-		h.gone[number] = true
-	}
-	h.Layout = after
-	h.verify(t)
-}
-
-// places are all at which one of the layouts begins or ends a segment, and some between.
-func places(layouts ...*store.Layout) []uint32 {
-	all := map[uint32]bool{}
-	for _, l := range layouts {
-		for _, p := range l.Segments {
-			all[p.Range.First], all[p.Range.Last] = true, true
-		}
-	}
-	for i := range uint32(64) {
-		all[i<<26+i] = true
-	}
-	return slices.Collect(maps.Keys(all))
-}
-
-func at(l *store.Layout, place uint32) store.LayoutSegment {
-	i := slices.IndexFunc(l.Segments, func(p store.LayoutSegment) bool { return p.Range.First <= place && place <= p.Range.Last })
-	return l.Segments[i]
-}
-
-// verifyChanges makes the new layout from the old one and what is said to differ, as the drivers do: they do not store the
-// position of a segment that was there before.
-func verifyChanges(t *rapid.T, before, after *store.Layout) {
-	changed, added, removed := after.Changes(before)
-	made := map[int]store.LayoutSegment{}
-	for _, p := range before.Segments {
-		made[p.Segment] = p
-	}
-	for _, number := range removed {
-		if _, exists := made[number]; !exists {
-			t.Fatalf("segment %d is said to be gone and never was", number)
-		}
-		delete(made, number)
-	}
-	for _, p := range changed {
-		old, exists := made[p.Segment]
-		if !exists || old == p || old.Position != p.Position {
-			t.Fatalf("segment %+v is said to be changed to %+v", old, p)
-		}
-		made[p.Segment] = p
-	}
-	for _, p := range added {
-		if _, exists := made[p.Segment]; exists {
-			t.Fatalf("segment %d is said to be new", p.Segment)
-		}
-		made[p.Segment] = p
-	}
-	want := map[int]store.LayoutSegment{}
-	for _, p := range after.Segments {
-		want[p.Segment] = p
-	}
-	if !maps.Equal(made, want) {
-		t.Fatalf("by its changes the layout becomes %v, must be %v", made, want)
-	}
-}
-
-// advance moves a segment that may move, not past its barrier.
-func (h *layoutHistory) advance(t *rapid.T) {
-	p := &h.Segments[rapid.IntRange(0, len(h.Segments)-1).Draw(t, "part")]
-	if p.Failure == "" {
-		p.Position += rapid.Int64Range(1, 3).Draw(t, "events")
-		if p.Merge.At > 0 {
-			p.Position = min(p.Position, p.Merge.At)
-		}
-	}
-}
-
-func (h *layoutHistory) catchUp(*rapid.T) {
-	for i := range h.Segments {
-		if p := &h.Segments[i]; p.Failure == "" {
-			p.Position = max(p.Position, p.Merge.At)
-		}
-	}
-}
-
-func (h *layoutHistory) fail(t *rapid.T) {
-	h.Segments[rapid.IntRange(0, len(h.Segments)-1).Draw(t, "part")].Failure = rapid.SampledFrom([]string{"bad", "worse"}).Draw(t, "failure")
-}
-
-func (h *layoutHistory) mend(*rapid.T) {
-	for i := range h.Segments {
-		h.Segments[i].Failure = ""
-	}
-}
-
-// settle compares with what the documentation says of each merge by itself.
-func (h *layoutHistory) settle(t *rapid.T) {
-	groups := map[store.Merge][]store.LayoutSegment{}
-	for _, p := range h.Segments {
-		if p.Merge.At > 0 {
-			groups[p.Merge] = append(groups[p.Merge], p)
-		}
-	}
-	after := h.Clone()
-	changed := after.CompleteMerges()
-	want := false
-	for merge, parts := range groups {
-		failed := slices.ContainsFunc(parts, func(p store.LayoutSegment) bool { return p.Failure != "" })
-		behind := slices.ContainsFunc(parts, func(p store.LayoutSegment) bool { return p.Position < merge.At })
-		for _, p := range parts {
-			now := at(after, p.Range.First)
-			whole := store.HashRange{First: parts[0].Range.First, Last: parts[len(parts)-1].Range.Last}
-			switch {
-			case failed && (now.Merge != store.Merge{} || now.Segment != p.Segment || now.Range != p.Range):
-				t.Fatalf("with a failure among %v, %v became %v", parts, p, now)
-			case !failed && behind && now != p:
-				t.Fatalf("with somebody behind among %v, %v became %v", parts, p, now)
-			case !failed && !behind && now != store.LayoutSegment{Segment: merge.Into, Range: whole, Position: merge.At}:
-				t.Fatalf("%v became %v", parts, now)
-			}
-		}
-		want = want || failed || !behind
-	}
-	if changed != want || changed == slices.Equal(h.Segments, after.Segments) {
-		t.Fatalf("CompleteMerges says %t of %v, which became %v", changed, h.Segments, after.Segments)
-	}
-	if again := after.Clone(); again.CompleteMerges() {
-		t.Fatalf("a second CompleteMerges makes %v of %v", again.Segments, after.Segments)
-	}
-	h.become(t, after)
-}
 
 // TestLayout_resizeGivesEvenRanges resizes any layout, and lets everyone catch up.
 func TestLayout_resizeGivesEvenRanges(t *testing.T) {
@@ -282,7 +58,10 @@ func TestLayout_mergeAtOnePositionIsDoneAtOnce(t *testing.T) {
 			if err := l.Merge(pair[0], pair[1]); err != nil {
 				t.Fatal(err)
 			}
-			want := store.LayoutSegment{Segment: 1, Range: store.HashRange{First: 1 << 30, Last: 3<<30 - 1}, Position: position}
+			want := store.LayoutSegment{
+				Segment: 1, Range: store.HashRange{First: 1 << 30, Last: 3<<30 - 1},
+				Position: position,
+			}
 			if len(l.Segments) != 3 || l.Segments[1] != want || l.CompleteMerges() {
 				t.Errorf("%v at %d gives %+v", pair, position, l.Segments)
 			}
@@ -301,7 +80,10 @@ func TestLayout_mergeWaitsForWhoIsBehind(t *testing.T) {
 		t.Errorf("parts are %+v", l.Segments)
 	}
 	l.Segments[0].Position = 5
-	if !l.CompleteMerges() || len(l.Segments) != 1 || l.Segments[0] != (store.LayoutSegment{Range: store.FullRange(), Position: 5}) {
+	if !l.CompleteMerges() || len(l.Segments) != 1 || l.Segments[0] != (store.LayoutSegment{
+		Range:    store.FullRange(),
+		Position: 5,
+	}) {
 		t.Errorf("parts are %+v", l.Segments)
 	}
 }
@@ -314,7 +96,8 @@ func TestLayout_mergesBesideEachOtherStayApart(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Segments[0].Position = 5
-	if !l.CompleteMerges() || len(l.Segments) != 3 || l.Segments[0].Segment != 0 || l.Segments[1].Merge.At != 5 || l.Segments[2].Merge.Into != 2 {
+	if !l.CompleteMerges() || len(l.Segments) != 3 || l.Segments[0].Segment != 0 || l.Segments[1].Merge.At != 5 ||
+		l.Segments[2].Merge.Into != 2 {
 		t.Errorf("after the first arrived: %+v", l.Segments)
 	}
 	l.Segments[1].Position = 5
@@ -360,21 +143,45 @@ func TestLayout_refusals(t *testing.T) {
 		change func(l *store.Layout) error
 		want   string
 	}{
-		"split what is not there":      {partsOf(0), func(l *store.Layout) error { return l.Split(1, 2) }, "segment 1"},
-		"split into one":               {partsOf(0), func(l *store.Layout) error { return l.Split(0, 1) }, "not into 1"},
-		"split into less than nothing": {partsOf(0), func(l *store.Layout) error { return l.Split(0, -1) }, "not into -1"},
-		"split into too many":          {partsOf(0, 0), func(l *store.Layout) error { return l.Split(0, store.SegmentsMax) }, "at most 1024"},
-		"split what is too narrow":     {narrow, func(l *store.Layout) error { return l.Split(0, 9) }, "too narrow"},
-		"split what is being merged":   {merging, func(l *store.Layout) error { return l.Split(1, 2) }, "being merged"},
-		"merge what is not there":      {partsOf(0), func(l *store.Layout) error { return l.Merge(0, 1) }, "segment 1"},
-		"merge with itself":            {partsOf(0, 0), func(l *store.Layout) error { return l.Merge(1, 1) }, "no neighbour"},
-		"merge over a third":           {partsOf(0, 0, 0), func(l *store.Layout) error { return l.Merge(2, 0) }, "no neighbour"},
-		"merge what is being merged":   {merging, func(l *store.Layout) error { return l.Merge(2, 1) }, "already being merged"},
-		"merge what has failed":        {failed, func(l *store.Layout) error { return l.Merge(0, 1) }, "has failed"},
-		"resize to nothing":            {partsOf(0), func(l *store.Layout) error { return l.Resize(0) }, "must be 1 to 1024"},
-		"resize to too many":           {partsOf(0), func(l *store.Layout) error { return l.Resize(1025) }, "must be 1 to 1024"},
-		"resize during a merge":        {merging, func(l *store.Layout) error { return l.Resize(9) }, "being merged"},
-		"resize what has failed":       {failed, func(l *store.Layout) error { return l.Resize(1) }, "has failed"},
+		"split what is not there": {partsOf(0), func(l *store.Layout) error { return l.Split(1, 2) }, "segment 1"},
+		"split into one": {
+			partsOf(0), func(l *store.Layout) error { return l.Split(0, 1) },
+			"not into 1",
+		},
+		"split into less than nothing": {
+			partsOf(0), func(l *store.Layout) error { return l.Split(0, -1) },
+			"not into -1",
+		},
+		"split into too many": {partsOf(0, 0), func(l *store.Layout) error {
+			return l.Split(0,
+				store.SegmentsMax)
+		}, "at most 1024"},
+		"split what is too narrow":   {narrow, func(l *store.Layout) error { return l.Split(0, 9) }, "too narrow"},
+		"split what is being merged": {merging, func(l *store.Layout) error { return l.Split(1, 2) }, "being merged"},
+		"merge what is not there":    {partsOf(0), func(l *store.Layout) error { return l.Merge(0, 1) }, "segment 1"},
+		"merge with itself": {
+			partsOf(0, 0), func(l *store.Layout) error { return l.Merge(1, 1) },
+			"no neighbour",
+		},
+		"merge over a third": {
+			partsOf(0, 0, 0), func(l *store.Layout) error { return l.Merge(2, 0) },
+			"no neighbour",
+		},
+		"merge what is being merged": {
+			merging, func(l *store.Layout) error { return l.Merge(2, 1) },
+			"already being merged",
+		},
+		"merge what has failed": {failed, func(l *store.Layout) error { return l.Merge(0, 1) }, "has failed"},
+		"resize to nothing": {
+			partsOf(0), func(l *store.Layout) error { return l.Resize(0) },
+			"must be 1 to 1024",
+		},
+		"resize to too many": {
+			partsOf(0), func(l *store.Layout) error { return l.Resize(1025) },
+			"must be 1 to 1024",
+		},
+		"resize during a merge":  {merging, func(l *store.Layout) error { return l.Resize(9) }, "being merged"},
+		"resize what has failed": {failed, func(l *store.Layout) error { return l.Resize(1) }, "has failed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

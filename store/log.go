@@ -7,9 +7,9 @@ import (
 
 // LogChecker looks for what would make readers pass events of the log.
 type LogChecker interface {
-	// CheckLog tells whether positions are given as [Horizon] needs it: by the log itself, in order, and behind the fence. What
-	// is not refused when it happens, because somebody changed the log's own objects, is found here. It is cheap: a worker asks
-	// when it begins, and once a minute.
+	// CheckLog tells whether positions are given as [Horizon] needs it: by the log itself, in order, and behind
+	// the fence. What is not refused when it happens, because somebody changed the log's own objects, is found
+	// here. It is cheap: a worker asks when it begins, and once a minute.
 	//
 	// # Errors
 	//

@@ -9,13 +9,15 @@ import (
 type LogID struct {
 	// ID is random and made with the log. The zero id is of no log.
 	ID UUID
-	// Timeline is that of the server that answered: it changes when a standby takes a server's place, or a backup is restored up
-	// to a point in time. 0 on SQLite, which has none, and on a standby, whose reads count for nothing.
+	// Timeline is that of the server that answered: it changes when a standby takes a server's place, or a backup
+	// is restored up to a point in time. 0 on SQLite, which has none, and on a standby, whose reads count for
+	// nothing.
 	Timeline uint32
 }
 
-// Applied ties a checkpoint to a log: which one it is, and the last event up to the checkpoint, whether the segment has applied it or
-// it is none of its own. The event tells logs apart whose id and timeline are copies, as in a dump that was restored.
+// Applied ties a checkpoint to a log: which one it is, and the last event up to the checkpoint, whether the
+// segment has applied it or it is none of its own. The event tells logs apart whose id and timeline are copies, as
+// in a dump that was restored.
 type Applied struct {
 	Log      LogID
 	Position int64 // of the event; 0: there was none
@@ -51,9 +53,11 @@ func (p *ProjectionStatus) Checkpoints() []Checkpoint {
 	return all
 }
 
-// CheckCheckpoints tells which log there is, and for each checkpoint whether it belongs to that log: nil or a [*LogError]. The checkpoints
-// must have been read before the call.
-func CheckCheckpoints(ctx context.Context, reader Reader, checkpoints ...Checkpoint) (log LogID, faults []error, err error) {
+// CheckCheckpoints tells which log there is, and for each checkpoint whether it belongs to that log: nil or a
+// [*LogError]. The checkpoints must have been read before the call.
+func CheckCheckpoints(ctx context.Context, reader Reader, checkpoints ...Checkpoint) (log LogID, faults []error,
+	err error,
+) {
 	positions := make([]int64, len(checkpoints))
 	for i := range checkpoints {
 		positions[i] = checkpoints[i].Applied.Position
@@ -71,8 +75,8 @@ func CheckCheckpoints(ctx context.Context, reader Reader, checkpoints ...Checkpo
 	return state.Log, faults, nil
 }
 
-// misfit says why the checkpoint does not belong to a log that has this event where the one is that ties it. A new timeline
-// is no reason.
+// misfit says why the checkpoint does not belong to a log that has this event where the one is that ties it. A new
+// timeline is no reason.
 func (c *Checkpoint) misfit(state *LogState, event UUID) string {
 	applied := &c.Applied
 	switch {
@@ -85,7 +89,9 @@ func (c *Checkpoint) misfit(state *LogState, event UUID) string {
 	case applied.Position == 0 || event == applied.Event:
 		return ""
 	case event == UUID{}:
-		return fmt.Sprintf("event %s, the last one up to the checkpoint, is no longer in the log at position %d", applied.Event, applied.Position)
+		return fmt.Sprintf("event %s, the last one up to the checkpoint, is no longer in the log at position %d",
+			applied.Event, applied.Position)
 	}
-	return fmt.Sprintf("the log had event %s at position %d, and has event %s there now", applied.Event, applied.Position, event)
+	return fmt.Sprintf("the log had event %s at position %d, and has event %s there now", applied.Event,
+		applied.Position, event)
 }

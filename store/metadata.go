@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// MetadataBytesMax is the limit on the metadata of one event: 1 MiB, as they are given and as PostgreSQL prints them, which has
-// a space behind every comma and colon, and no exponents.
+// MetadataBytesMax is the limit on the metadata of one event: 1 MiB, as they are given and as PostgreSQL prints
+// them, which has a space behind every comma and colon, and no exponents.
 const MetadataBytesMax = 1 << 20
 
 // What PostgreSQL's numeric holds, and so its jsonb.
@@ -17,8 +17,8 @@ const (
 	fractionDigitsMax = 16_383
 )
 
-// validateMetadata does not decode: a number may be beyond what Go's types hold, and the database decides between members
-// of one name.
+// validateMetadata does not decode: a number may be beyond what Go's types hold, and the database decides between
+// members of one name.
 func validateMetadata(metadata json.RawMessage) error {
 	refuse := func(format string, args ...any) error {
 		return &InputError{Field: "metadata", Reason: fmt.Sprintf(format, args...)}
@@ -50,7 +50,8 @@ func validateMetadata(metadata json.RawMessage) error {
 		return refuse("%s", err)
 	}
 	if size > MetadataBytesMax {
-		return refuse("has %d bytes when it is printed without exponents and with spaces, the limit is %d", size, MetadataBytesMax)
+		return refuse("has %d bytes when it is printed without exponents and with spaces, the limit is %d", size,
+			MetadataBytesMax)
 	}
 	return nil
 }
@@ -100,7 +101,8 @@ func stringLength(text []byte) int {
 	return i + 1
 }
 
-// numberLength returns the length of the number that valid JSON text begins with, and that of the number without exponent.
+// numberLength returns the length of the number that valid JSON text begins with, and that of the number without
+// exponent.
 func numberLength(text []byte) (length, printed int, err error) {
 	digits := func() (n int) {
 		for ; length < len(text) && text[length] >= '0' && text[length] <= '9'; length++ {
@@ -141,7 +143,8 @@ func numberLength(text []byte) (length, printed int, err error) {
 	return length, printed, nil
 }
 
-var errNumberRange = fmt.Errorf("has a number with more than %d digits before the point or %d behind it, which databases cannot store",
+var errNumberRange = fmt.Errorf("has a number with more than %d digits before the point or %d behind it, which "+
+	"databases cannot store",
 	wholeDigitsMax, fractionDigitsMax)
 
 // HasEscapedNUL tells whether JSON text spells the character NUL, which PostgreSQL's jsonb refuses.
@@ -158,8 +161,8 @@ func HasEscapedNUL(text []byte) bool {
 	return false
 }
 
-// HasLoneSurrogate tells whether JSON text spells half of a surrogate pair. Decoders turn it into U+FFFD, and PostgreSQL's jsonb
-// refuses it.
+// HasLoneSurrogate tells whether JSON text spells half of a surrogate pair. Decoders turn it into U+FFFD, and
+// PostgreSQL's jsonb refuses it.
 func HasLoneSurrogate(text []byte) bool {
 	high := false // the escape right before was the first half
 	for i := 0; i < len(text); i++ {

@@ -87,7 +87,8 @@ func TestCanonicalNumeric_isTheSameForEqualNumbers(t *testing.T) {
 func TestCanonicalNumeric(t *testing.T) {
 	t.Parallel()
 	for given, want := range map[string]string{
-		"1.50": "1.5", "+1.5": "1.5", "0": "0", "-0": "0", "-0.00": "0", "000": "0", "007": "7", "100": "100", "10.0": "10", "-0.10": "-0.1", "1.000001": "1.000001",
+		"1.50": "1.5", "+1.5": "1.5", "0": "0", "-0": "0", "-0.00": "0", "000": "0", "007": "7", "100": "100",
+		"10.0": "10", "-0.10": "-0.1", "1.000001": "1.000001",
 	} {
 		got, err := store.CanonicalNumeric([]byte(given))
 		if err != nil || string(got) != want {
@@ -99,7 +100,8 @@ func TestCanonicalNumeric(t *testing.T) {
 func TestParseNumeric_refusesWhatIsNoDecimal(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
-		"", "-", "+", ".", "1.", ".5", "-.5", "1..2", "1.2.3", "1e5", "NaN", "Infinity", "0x10", "1_000", " 1", "1 ", "--1", "1-", "١", "1\x00",
+		"", "-", "+", ".", "1.", ".5", "-.5", "1..2", "1.2.3", "1e5", "NaN", "Infinity", "0x10", "1_000", " 1", "1 ",
+		"--1", "1-", "١", "1\x00",
 		strings.Repeat("9", 1001), "0." + strings.Repeat("9", 999),
 	} {
 		if _, _, err := store.ParseNumeric([]byte(text)); err == nil {

@@ -18,11 +18,15 @@ func orders() *store.Projection {
 			{Name: "last_order", Type: typed("text")},
 			{Name: "orders", Type: typed("i64")},
 		}}},
-		Writes: []store.Write{{Name: "set", Action: store.Upsert, Table: "latest", Columns: []store.WriteColumn{{Name: "last_order"}}}},
+		Writes: []store.Write{{
+			Name: "set", Action: store.Upsert, Table: "latest",
+			Columns: []store.WriteColumn{{Name: "last_order"}},
+		}},
 	}
 }
 
-// TestProjection_Validate_saysHowToOwnRows is about the very lines; host/abi/testdata/descriptions.json has a case for every rule.
+// TestProjection_Validate_saysHowToOwnRows is about the very lines; host/abi/testdata/descriptions.json has a case
+// for every rule.
 func TestProjection_Validate_saysHowToOwnRows(t *testing.T) {
 	t.Parallel()
 	const mark = `mark the key column that holds the partition key, pup.Text("customer_id").Key().Partition(), ` +
@@ -59,7 +63,8 @@ func TestProjection_Validate_saysHowToOwnRows(t *testing.T) {
 		}, `table "latest": write "set" inserts in the order of events, but several segments write its rows at once: ` +
 			`give it a key, pup.I64("position").Key().Position(), which is one row an event, or choose Ordering: pup.OrderGlobal`},
 		{
-			"a default that max competes with", number(store.ActionMax, func(c *store.Column) { c.Default = []byte("5") }),
+			"a default that max competes with", number(store.ActionMax,
+				func(c *store.Column) { c.Default = []byte("5") }),
 			`table "latest": column "orders" has default 5, so that its max depends on which segment writes a row first: declare it pup.I64("orders"), or ` + mark,
 		},
 		{
@@ -105,7 +110,8 @@ func TestProjection_Validate_adviceIsRight(t *testing.T) {
 	t.Parallel()
 	zero := orders()
 	zero.Tables[0].Columns[2].Default, zero.Tables[0].Columns[2].NotNull = []byte("0"), true
-	zero.Writes[0] = store.Write{Name: "seen", Action: store.InsertIgnore, Table: "latest"} // nothing fills the column, which stays 0
+	// nothing fills the column, which stays 0
+	zero.Writes[0] = store.Write{Name: "seen", Action: store.InsertIgnore, Table: "latest"}
 	must(t, zero.Validate())
 	owned := orders()
 	owned.Tables[0].Columns[0].Partition = true
@@ -133,7 +139,8 @@ func TestProjection_partitionReadsFromJSON(t *testing.T) {
 	must(t, json.Unmarshal([]byte(text), &p))
 	must(t, p.Validate())
 	p.Order = ""
-	if again, err := json.Marshal(p); err != nil || !strings.Contains(string(again), `"partition":{"by":"json","path":["customer","id"]}`) {
+	if again, err := json.Marshal(p); err != nil || !strings.Contains(string(again),
+		`"partition":{"by":"json","path":["customer","id"]}`) {
 		t.Errorf("%s, %v", again, err)
 	}
 }

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// PageBuilder fills pages from the rows of a database, for implementations of [Reader]. It may be used for one page after the
-// other, by one goroutine:
+// PageBuilder fills pages from the rows of a database, for implementations of [Reader]. It may be used for one
+// page after the other, by one goroutine:
 //
 //	builder.Begin(page, bytesMax)
 //	for rows, until builder.Full {
@@ -16,8 +16,8 @@ import (
 //	}
 //	builder.End(page)
 //
-// Payloads and metadata share one buffer, the page's own, which the next page uses again. Names that come again and again are one
-// string each, over all pages of the builder.
+// Payloads and metadata share one buffer, the page's own, which the next page uses again. Names that come again
+// and again are one string each, over all pages of the builder.
 type PageBuilder struct {
 	// Full says that an event did not fit into the bytes of the page: it and those after it belong to the next one.
 	Full bool
@@ -33,7 +33,8 @@ type PageBuilder struct {
 // internedMax bounds the strings that a builder remembers.
 const internedMax = 4096
 
-// Begin starts a page, with at most so many bytes of payload and metadata unless a single event has more; 0 is no limit.
+// Begin starts a page, with at most so many bytes of payload and metadata unless a single event has more; 0 is no
+// limit.
 func (b *PageBuilder) Begin(page *Page, bytesMax int) {
 	b.Full, b.size, b.bytesMax = false, 0, bytesMax
 	b.events, b.arena = page.Events[:0], page.Buffer[:0]
@@ -83,8 +84,8 @@ func (b *PageBuilder) Intern(value []byte) string {
 	return text
 }
 
-// The strings of Text share allocations, which grow from textsMin to textsMax bytes. Whoever keeps one of the strings keeps those it
-// came with.
+// The strings of Text share allocations, which grow from textsMin to textsMax bytes. Whoever keeps one of the
+// strings keeps those it came with.
 const (
 	textsMin = 128
 	textsMax = 4096

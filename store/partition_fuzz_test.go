@@ -24,7 +24,10 @@ func FuzzPartition_Key(f *testing.F) {
 			path = append(path, "id")
 		}
 		before := bytes.Clone(payload)
-		key, err := store.Partition{By: store.PartitionJSON, Path: path}.Key(&store.RecordedEvent{Event: store.Event{Payload: payload}})
+		key, err := store.Partition{
+			By:   store.PartitionJSON,
+			Path: path,
+		}.Key(&store.RecordedEvent{Event: store.Event{Payload: payload}})
 		want, wantErr := slowKey(payload, path)
 		if (err != nil) != (wantErr != nil) || (key == nil) != (want == nil) || !bytes.Equal(key, want) {
 			t.Errorf("path %q of %q: key %q, error %v; by encoding/json %q, %v", path, payload, key, err, want, wantErr)
@@ -35,8 +38,8 @@ func FuzzPartition_Key(f *testing.F) {
 	})
 }
 
-// slowKey reads the key by encoding/json, which takes what is not UTF-8, and halves of surrogate pairs, for U+FFFD: where that is in
-// what it read, the bytes themselves decide.
+// slowKey reads the key by encoding/json, which takes what is not UTF-8, and halves of surrogate pairs, for
+// U+FFFD: where that is in what it read, the bytes themselves decide.
 func slowKey(payload []byte, path []string) ([]byte, error) {
 	if trimmed := bytes.TrimLeft(payload, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '{' {
 		return nil, nil
@@ -83,7 +86,8 @@ func slowKey(payload []byte, path []string) ([]byte, error) {
 		if len(value) > 1024 || strings.Contains(value, "\x00") || !utf8.Valid(raw) {
 			return nil, errors.New("no key")
 		}
-		if strings.Count(value, "\uFFFD") != bytes.Count(raw, []byte("\uFFFD"))+strings.Count(strings.ToLower(string(raw)), `\ufffd`) {
+		if strings.Count(value, "\uFFFD") != bytes.Count(raw,
+			[]byte("\uFFFD"))+strings.Count(strings.ToLower(string(raw)), `\ufffd`) {
 			return nil, errors.New("half of a surrogate pair")
 		}
 		return []byte(value), nil

@@ -66,7 +66,8 @@ func TestPartition_Key(t *testing.T) {
 			key, err := c.Partition.Key(e)
 			switch {
 			case c.Fault != "":
-				if err == nil || !strings.Contains(err.Error(), c.Fault) || strings.Contains(err.Error(), "\n") || key != nil {
+				if err == nil || !strings.Contains(err.Error(), c.Fault) || strings.Contains(err.Error(), "\n") ||
+					key != nil {
 					t.Errorf("key %q, error %v; want none, and %q in one line", key, err, c.Fault)
 				}
 			case err != nil:
@@ -74,7 +75,8 @@ func TestPartition_Key(t *testing.T) {
 			case c.Key == nil && key != nil, c.Key != nil && (key == nil || string(key) != *c.Key):
 				t.Errorf("key %q, want %v", key, c.Key)
 			}
-			if e.Key = key; c.Key == nil && string(e.KeyBytes()) != "stream-1" || c.Key != nil && string(e.KeyBytes()) != *c.Key {
+			if e.Key = key; c.Key == nil && string(e.KeyBytes()) != "stream-1" || c.Key != nil &&
+				string(e.KeyBytes()) != *c.Key {
 				t.Errorf("KeyBytes() = %q", e.KeyBytes())
 			}
 		})
@@ -138,8 +140,15 @@ func TestPartition_Columns(t *testing.T) {
 	}{
 		{store.Partition{}, store.ColumnAggregateID, "a"},
 		{store.Partition{By: store.PartitionStream}, store.ColumnAggregateID, "a"},
-		{store.Partition{By: store.PartitionJSON, Path: []string{"k"}}, store.ColumnAggregateID | store.ColumnPayload, "p"},
-		{store.Partition{By: store.PartitionMetadata, Path: []string{"k"}}, store.ColumnAggregateID | store.ColumnMetadata, "m"},
+		{
+			store.Partition{By: store.PartitionJSON, Path: []string{"k"}},
+			store.ColumnAggregateID | store.ColumnPayload,
+			"p",
+		},
+		{
+			store.Partition{By: store.PartitionMetadata, Path: []string{"k"}},
+			store.ColumnAggregateID | store.ColumnMetadata, "m",
+		},
 		{store.Partition{By: store.PartitionCorrelation}, store.ColumnAggregateID | store.ColumnCorrelationID, "c"},
 	} {
 		if got := c.partition.Columns(); got != c.columns {

@@ -5,12 +5,13 @@ import (
 	"strings"
 )
 
-// Plan returns the writes that the steps of a projection's transactions refer to: those that it declares, by their indexes, and behind
-// them one for each shared table that several of them write to.
+// Plan returns the writes that the steps of a projection's transactions refer to: those that it declares, by their
+// indexes, and behind them one for each shared table that several of them write to.
 //
-// Rows of a shared table are changed by the transactions of several segments, which would deadlock if each locked them in an order of
-// its own. So a transaction has one statement for such a table, whatever writes the rows come from. It exists because the writes
-// agree on the action of each column, and a column that a row leaves out can be given as NULL, or as 0 where that is the default.
+// Rows of a shared table are changed by the transactions of several segments, which would deadlock if each locked
+// them in an order of its own. So a transaction has one statement for such a table, whatever writes the rows come
+// from. It exists because the writes agree on the action of each column, and a column that a row leaves out can be
+// given as NULL, or as 0 where that is the default.
 func (p *Projection) Plan() []Write {
 	plan := append([]Write(nil), p.Writes...)
 	for t := range p.Tables {
@@ -56,10 +57,11 @@ func (p *Projection) combine(writes []int) Write {
 // sharedRow says how a mutation of a write to a shared table becomes a row of the plan.
 type sharedRow struct {
 	keyWidth int
-	places   []int   // by column of the plan's write: where its value is in the mutation, or -1 when the write leaves it out
-	absent   []Value // by column: what NULL, or no value, comes to
-	same     bool    // a mutation is such a row already, unless it has NULL
-	row      []Value // is used again
+	// by column of the plan's write: where its value is in the mutation, or -1 when the write leaves it out
+	places []int
+	absent []Value // by column: what NULL, or no value, comes to
+	same   bool    // a mutation is such a row already, unless it has NULL
+	row    []Value // is used again
 }
 
 // newSharedRow is for a write whose rows become rows of the write into.
@@ -90,7 +92,8 @@ func zeroOf(kind Kind) Value {
 	return I64(0)
 }
 
-// of returns the row of a mutation's values, valid until it is called again: the values themselves where nothing is to be changed.
+// of returns the row of a mutation's values, valid until it is called again: the values themselves where nothing
+// is to be changed.
 func (s *sharedRow) of(values []Value) []Value {
 	if s.same && !slices.ContainsFunc(values[s.keyWidth:], Value.IsNull) {
 		return values

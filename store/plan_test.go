@@ -39,17 +39,32 @@ func counters() *store.Projection {
 				{Name: "paid", Type: typed("numeric"), Default: []byte("0")},
 				{Name: "last", Type: typed("i64")},
 			}},
-			{Name: "day", Key: []string{"day"}, Columns: []store.Column{{Name: "day", Type: typed("i64")}, {Name: "events", Type: typed("i64")}}},
-			{Name: "order", Key: []string{"id"}, Columns: []store.Column{{Name: "id", Type: typed("text"), Partition: true}, {Name: "state", Type: typed("text")}}},
+			{Name: "day", Key: []string{"day"}, Columns: []store.Column{
+				{Name: "day", Type: typed("i64")},
+				{Name: "events", Type: typed("i64")},
+			}},
+			{Name: "order", Key: []string{"id"}, Columns: []store.Column{{
+				Name: "id", Type: typed("text"),
+				Partition: true,
+			}, {Name: "state", Type: typed("text")}}},
 		},
 		Writes: []store.Write{
 			{Name: "seen", Action: store.InsertIgnore, Table: "customer"},
-			{Name: "paid", Action: store.Upsert, Table: "customer", Columns: append(add("paid", "events"), store.WriteColumn{Name: "last", Action: store.ActionMax})},
+			{
+				Name: "paid", Action: store.Upsert, Table: "customer",
+				Columns: append(add("paid", "events"), store.WriteColumn{Name: "last", Action: store.ActionMax}),
+			},
 			{Name: "day", Action: store.Upsert, Table: "day", Columns: add("events")},
-			{Name: "own", Action: store.Upsert, Table: "order", Columns: []store.WriteColumn{{Name: "state", Action: store.ActionSet}}},
+			{
+				Name: "own", Action: store.Upsert, Table: "order",
+				Columns: []store.WriteColumn{{Name: "state", Action: store.ActionSet}},
+			},
 			{Name: "drop", Action: store.Delete, Table: "order"},
 			{Name: "sweep", SQL: store.Statement{store.DialectAny: "UPDATE {customer} SET last = 0"}, Unordered: true},
-			{Name: "other", SQL: store.Statement{store.DialectAny: "DELETE FROM {order} WHERE id = $1"}, Params: types("text"), PartitionParam: 1},
+			{
+				Name: "other", SQL: store.Statement{store.DialectAny: "DELETE FROM {order} WHERE id = $1"},
+				Params: types("text"), PartitionParam: 1,
+			},
 		},
 	}
 }
@@ -70,8 +85,8 @@ func countersMutation(write int, key string) store.Mutation {
 	return store.Mutation{Write: write, Values: []store.Value{store.Text(key)}}
 }
 
-// TestFolder_sharedTablesAreOneStatementEach: whatever the order of the events, transactions lock the rows of shared tables in one
-// order, table by table and key by key.
+// TestFolder_sharedTablesAreOneStatementEach: whatever the order of the events, transactions lock the rows of
+// shared tables in one order, table by table and key by key.
 func TestFolder_sharedTablesAreOneStatementEach(t *testing.T) {
 	t.Parallel()
 	p := counters()
@@ -79,7 +94,8 @@ func TestFolder_sharedTablesAreOneStatementEach(t *testing.T) {
 	folder := store.NewFolder(p)
 	rapid.Check(t, func(t *rapid.T) {
 		mutations := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) store.Mutation {
-			return countersMutation(rapid.IntRange(countersSeen, countersOther).Draw(t, "write"), rapid.StringMatching(`[a-f]`).Draw(t, "key"))
+			return countersMutation(rapid.IntRange(countersSeen, countersOther).Draw(t, "write"),
+				rapid.StringMatching(`[a-f]`).Draw(t, "key"))
 		}), 0, 40).Draw(t, "mutations")
 		tables := []string{"customer", "day"}
 		reached, last := -1, "" // between two statements that are unordered
@@ -107,12 +123,16 @@ func TestFolder_sharedTablesAreOneStatementEach(t *testing.T) {
 	})
 }
 
-// TestFolder_sharedRowsOfSeveralWrites: a column that a write leaves out, or gives as NULL, is NULL, or 0 where that is its default.
+// TestFolder_sharedRowsOfSeveralWrites: a column that a write leaves out, or gives as NULL, is NULL, or 0 where
+// that is its default.
 func TestFolder_sharedRowsOfSeveralWrites(t *testing.T) {
 	t.Parallel()
 	p := counters()
 	plan := p.Plan()
-	null := store.Mutation{Write: countersPaid, Values: []store.Value{store.Text("c"), store.Null(), store.Null(), store.I64(7)}}
+	null := store.Mutation{Write: countersPaid, Values: []store.Value{
+		store.Text("c"), store.Null(), store.Null(),
+		store.I64(7),
+	}}
 	steps := store.NewFolder(p).Fold([]store.Mutation{
 		countersMutation(countersPaid, "b"), countersMutation(countersSeen, "a"), null,
 		countersMutation(countersOther, "b"), countersMutation(countersPaid, "b"), countersMutation(countersSeen, "b"),
@@ -132,7 +152,8 @@ func TestFolder_sharedRowsOfSeveralWrites(t *testing.T) {
 		}
 		rows = append(rows, strings.Join(values, " "))
 	}
-	want := fmt.Sprintf("id=%s paid=%s events=%s last=%s;id=%s paid=%s events=%s last=%s;id=%s paid=%s events=%s last=%s",
+	want := fmt.Sprintf("id=%s paid=%s events=%s last=%s;id=%s paid=%s events=%s last=%s;id=%s paid=%s "+
+		"events=%s last=%s",
 		show(store.Text("a")), numeric("0"), show(store.I64(0)), show(store.Null()),
 		show(store.Text("b")), numeric("3.0"), show(store.I64(2)), show(store.Null()),
 		show(store.Text("c")), numeric("0"), show(store.I64(0)), show(store.I64(7)))

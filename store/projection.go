@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Claim is the right of one worker to advance one segment: it holds while the stored owner and epoch are these, and a commit
-// also demands the position.
+// Claim is the right of one worker to advance one segment: it holds while the stored owner and epoch are these,
+// and a commit also demands the position.
 type Claim struct {
 	Projection string
 	Segment    int
@@ -21,28 +21,30 @@ type Claim struct {
 
 // Projections installs projections and tells how they stand.
 type Projections interface {
-	// Install makes the projection ready to run: it creates its tables and segments when it is new, and makes indexes that are
-	// missing; it checks every statement of the catalogue against the database, and clears the error of segments that failed. Two
-	// hosts may install at once. segments is the number to create when the projection is new; an existing layout stays.
+	// Install makes the projection ready to run: it creates its tables and segments when it is new, and makes
+	// indexes that are missing; it checks every statement of the catalogue against the database, and clears the
+	// error of segments that failed. Two hosts may install at once. segments is the number to create when the
+	// projection is new; an existing layout stays.
 	//
-	// A projection that is known has to be as it was installed: its declaration (see [Projection.Declaration]), and its tables in
-	// the database. As long as no event is applied and the tables are empty, another declaration or a later version takes their
-	// place, and claims of before are fenced.
+	// A projection that is known has to be as it was installed: its declaration (see [Projection.Declaration]),
+	// and its tables in the database. As long as no event is applied and the tables are empty, another declaration
+	// or a later version takes their place, and claims of before are fenced.
 	//
 	// # Errors
 	//
-	// [*CatalogueError] when the declaration does not fit the database or differs from what was installed, when somebody has
-	// changed a table by hand, or when another version of the projection owns the tables; [ErrTransient]; [ErrNotMigrated].
+	// [*CatalogueError] when the declaration does not fit the database or differs from what was installed, when
+	// somebody has changed a table by hand, or when another version of the projection owns the tables;
+	// [ErrTransient]; [ErrNotMigrated].
 	Install(ctx context.Context, projection *Projection, segments int) (Catalogue, error)
 
-	// Status returns the known projections by name, or those of them that are named, each with its segments in order of their
-	// numbers. The caller owns the result.
+	// Status returns the known projections by name, or those of them that are named, each with its segments in
+	// order of their numbers. The caller owns the result.
 	Status(ctx context.Context, only ...string) ([]ProjectionStatus, error)
 
-	// Reshard changes a projection's layout in one transaction, after the commits under way and before all later ones. change
-	// gets the layout and alters it by its methods; it may be called again after a conflict. Every segment that it
-	// alters loses its owner, and claims of before are fenced. An error of change leaves everything as it is and is
-	// returned.
+	// Reshard changes a projection's layout in one transaction, after the commits under way and before all later
+	// ones. change gets the layout and alters it by its methods; it may be called again after a conflict. Every
+	// segment that it alters loses its owner, and claims of before are fenced. An error of change leaves
+	// everything as it is and is returned.
 	//
 	// # Errors
 	//
@@ -60,26 +62,29 @@ type Catalogue interface {
 	Begin(claim Claim) Tx
 }
 
-// Tx is one unit of work: optional queries, then one commit of rows and checkpoint. It is used by one goroutine, and ends
-// with Commit or Rollback.
+// Tx is one unit of work: optional queries, then one commit of rows and checkpoint. It is used by one goroutine,
+// and ends with Commit or Rollback.
 type Tx interface {
 	// Query runs an entry of the catalogue and fills rows, which the caller owns. It sees the state at the claim's
 	// position.
 	//
 	// # Errors
 	//
-	// [*RejectedError] when the database refuses the arguments, or the result is too large; [*LimitError]; [ErrTransient].
+	// [*RejectedError] when the database refuses the arguments, or the result is too large; [*LimitError];
+	// [ErrTransient].
 	Query(ctx context.Context, query int, arguments []Value, rows *Rows) error
 
 	// Commit applies the steps in order and moves the checkpoint from the claim's position to the commit's, in one
-	// transaction that a lost claim cannot pass, nor what was read of another log than the checkpoint is of. The database
-	// has the log too: it must be this very log, with the event that ties the checkpoint to it, see [Applied], and the last one
-	// of the commit. The last event up to where the checkpoint goes ties it from then on.
+	// transaction that a lost claim cannot pass, nor what was read of another log than the checkpoint is of. The
+	// database has the log too: it must be this very log, with the event that ties the checkpoint to it, see
+	// [Applied], and the last one of the commit. The last event up to where the checkpoint goes ties it from then
+	// on.
 	//
 	// # Errors
 	//
-	// [ErrFenced], [ErrOtherLog], [*RejectedError], [*LimitError], [ErrTransient]. Nothing was written, except that after an ErrTransient that
-	// is no LimitError, or when ctx ended, the commit may have arrived: a new claim tells the position.
+	// [ErrFenced], [ErrOtherLog], [*RejectedError], [*LimitError], [ErrTransient]. Nothing was written, except
+	// that after an ErrTransient that is no LimitError, or when ctx ended, the commit may have arrived: a new
+	// claim tells the position.
 	Commit(ctx context.Context, commit Commit) error
 
 	// Rollback ends the unit of work. After Commit it does nothing.
@@ -113,8 +118,8 @@ const (
 // Reset empties the result for another one, of so many values a row.
 func (r *Rows) Reset(width int) { r.Width, r.Values, r.bytes = width, r.Values[:0], 0 }
 
-// Reserve counts a value of so many bytes before memory is taken for it, with the elements that it has as an array, and refuses what is
-// beyond [ResultBytesMax].
+// Reserve counts a value of so many bytes before memory is taken for it, with the elements that it has as an
+// array, and refuses what is beyond [ResultBytesMax].
 func (r *Rows) Reserve(bytes, elements int) error {
 	if r.bytes += valueBytes*(1+elements) + bytes; r.bytes > ResultBytesMax {
 		return fmt.Errorf("the result has more than %d MiB", ResultBytesMax>>20)
@@ -134,11 +139,12 @@ type ClaimRequest struct {
 	Incarnation string // of the process: one that lost its name to another is given nothing
 }
 
-// Leases says which worker may advance which segment. All times are the database's. A lease never holds for longer than twice its
-// length, also when the database's clock is set back.
+// Leases says which worker may advance which segment. All times are the database's. A lease never holds for longer
+// than twice its length, also when the database's clock is set back.
 type Leases interface {
-	// Join registers a process that starts. The name is its own from then on: everything that the worker of this name owns is
-	// released, since most likely it was killed, and a process that does live under the name finds out with its next heartbeat.
+	// Join registers a process that starts. The name is its own from then on: everything that the worker of this
+	// name owns is released, since most likely it was killed, and a process that does live under the name finds
+	// out with its next heartbeat.
 	Join(ctx context.Context, worker Worker, ttl time.Duration) error
 
 	// Heartbeat registers the worker or renews it: until ttl from now its segments are not given to another.
@@ -151,13 +157,13 @@ type Leases interface {
 	// Workers returns the workers whose lease has not run out, by name. The caller owns the result.
 	Workers(ctx context.Context) ([]Worker, error)
 
-	// Claim gives segments that no other live worker owns, that have not failed and do not wait at their barrier. A segment
-	// that the worker owns already but does not hold (after a lost connection, say) is given again, with a new epoch that
-	// fences its older claim.
+	// Claim gives segments that no other live worker owns, that have not failed and do not wait at their barrier.
+	// A segment that the worker owns already but does not hold (after a lost connection, say) is given again, with
+	// a new epoch that fences its older claim.
 	Claim(ctx context.Context, request ClaimRequest) ([]Claim, error)
 
-	// Adopt notes that the claim's checkpoint belongs to a log, which [CheckCheckpoints] has found out: that of a new timeline, or any
-	// log for a segment that has not begun. A claim that no longer holds is [ErrFenced].
+	// Adopt notes that the claim's checkpoint belongs to a log, which [CheckCheckpoints] has found out: that of a
+	// new timeline, or any log for a segment that has not begun. A claim that no longer holds is [ErrFenced].
 	Adopt(ctx context.Context, claim Claim, log LogID) error
 
 	// Release gives the segment up. A claim that no longer holds is left alone.
@@ -167,8 +173,8 @@ type Leases interface {
 	// A claim that no longer holds is [ErrFenced], and nothing is recorded.
 	Fail(ctx context.Context, claim Claim, reason string) error
 
-	// Leave releases everything that the worker owns and forgets it. It does nothing once another process has joined under the name.
-	// Only the name and the incarnation of worker count.
+	// Leave releases everything that the worker owns and forgets it. It does nothing once another process has
+	// joined under the name. Only the name and the incarnation of worker count.
 	Leave(ctx context.Context, worker Worker) error
 }
 
@@ -209,8 +215,8 @@ type SegmentStatus struct {
 	Merge     Merge  // the merge that it waits for
 	UpdatedAt time.Time
 
-	// BehindSince is the time of the first of the latest commits that did not reach the end of the log, and zero when the last
-	// commit reached it, or there was none.
+	// BehindSince is the time of the first of the latest commits that did not reach the end of the log, and zero
+	// when the last commit reached it, or there was none.
 	BehindSince time.Time
 }
 

@@ -16,7 +16,8 @@ type Subscription struct {
 // Matches reports whether the subscription has events of this type in the stream.
 func (s *Subscription) Matches(stream Stream, eventType string) bool {
 	has := func(names []string, name string) bool { return len(names) == 0 || slices.Contains(names, name) }
-	return has(s.BoundedContexts, stream.BoundedContext) && has(s.AggregateTypes, stream.AggregateType) && has(s.EventTypes, eventType)
+	return has(s.BoundedContexts, stream.BoundedContext) && has(s.AggregateTypes, stream.AggregateType) &&
+		has(s.EventTypes, eventType)
 }
 
 // HashRange is a share of the streams: those whose spread hash ([Spread]) is from First to Last, both included.
@@ -28,9 +29,9 @@ type HashRange struct {
 // FullRange holds every stream.
 func FullRange() HashRange { return HashRange{First: 0, Last: 1<<32 - 1} }
 
-// SpreadFactor is what a partition hash is multiplied by, modulo 2^32, before ranges are told apart: FNV-1a puts short ids that only
-// count up close together. The factor is odd, so that different hashes stay different, and below 2^31, so that the
-// product fits the signed integers of databases.
+// SpreadFactor is what a partition hash is multiplied by, modulo 2^32, before ranges are told apart: FNV-1a puts
+// short ids that only count up close together. The factor is odd, so that different hashes stay different, and
+// below 2^31, so that the product fits the signed integers of databases.
 const SpreadFactor = 1640531527
 
 // Spread returns the place of a partition hash among ranges.
@@ -93,12 +94,13 @@ type ReadRequest struct {
 	Columns      Columns
 }
 
-// Page is what one read brought. It is made to be used again: the next Read overwrites it, and the payloads and metadata of
-// its events with it. Strings may be kept.
+// Page is what one read brought. It is made to be used again: the next Read overwrites it, and the payloads and
+// metadata of its events with it. Strings may be kept.
 type Page struct {
 	Events []RecordedEvent
-	// Through is the position up to which nothing of the subscription is left: the last event's when a limit was reached, and the
-	// request's Through otherwise. A checkpoint moves there, over events outside of the subscription.
+	// Through is the position up to which nothing of the subscription is left: the last event's when a limit was
+	// reached, and the request's Through otherwise. A checkpoint moves there, over events outside of the
+	// subscription.
 	Through int64
 	// Log is whose events these are, as the connection that read them saw it before it read.
 	Log LogID
@@ -116,8 +118,8 @@ type Horizon struct {
 	Head int64
 	// Holder is the process whose append holds Position below Head, or 0.
 	Holder int
-	// Prepared is set when it is no process but a prepared transaction that holds Position back. It names the transaction, and
-	// says how to end it.
+	// Prepared is set when it is no process but a prepared transaction that holds Position back. It names the
+	// transaction, and says how to end it.
 	Prepared string
 	// Log is whose horizon this is.
 	Log LogID
@@ -134,9 +136,9 @@ type Reader interface {
 	// Locate tells which log this is, how far it goes, and the ids of the events at some positions.
 	Locate(ctx context.Context, positions ...int64) (LogState, error)
 
-	// ReadStream returns the events of one stream with versions from first to last, both included; last 0 means the end.
-	// The caller owns the result. A stream that has no event at all is [ErrStreamNotFound]; a range without events is an
-	// empty result.
+	// ReadStream returns the events of one stream with versions from first to last, both included; last 0 means
+	// the end. The caller owns the result. A stream that has no event at all is [ErrStreamNotFound]; a range
+	// without events is an empty result.
 	ReadStream(ctx context.Context, stream Stream, first, last int64) ([]RecordedEvent, error)
 
 	// PositionTime returns when the first event after position was created, or the zero time when there is none.

@@ -14,9 +14,9 @@ type ranked struct {
 	row  int
 }
 
-// sortRows puts the rows of a step into the order of their keys, so that transactions that touch the same rows lock them in the
-// same order, and neighbours in an index are written one after the other. spare is room for the rows, ranks for their order; what is
-// returned is for the next time.
+// sortRows puts the rows of a step into the order of their keys, so that transactions that touch the same rows
+// lock them in the same order, and neighbours in an index are written one after the other. spare is room for the
+// rows, ranks for their order; what is returned is for the next time.
 func sortRows(step *Step, keyWidth int, spare []Value, ranks []ranked) ([]Value, []ranked) {
 	if rowsSorted(step, keyWidth) {
 		return spare, ranks
@@ -70,8 +70,8 @@ func compareKeys(a, b Value) int {
 	}
 }
 
-// rankRows ranks rows by the first column of their key, in the same order as compareKeys. Texts are ranked by what follows the
-// beginning that they all share.
+// rankRows ranks rows by the first column of their key, in the same order as compareKeys. Texts are ranked by what
+// follows the beginning that they all share.
 func rankRows(step *Step, ranks []ranked) []ranked {
 	shared := sharedPrefix(step)
 	for row := range step.Count {

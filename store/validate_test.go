@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"encoding/json"
 	"errors"
 	"math"
 	"strconv"
@@ -30,14 +29,20 @@ func valid() *store.Projection {
 			{Name: "log", Columns: []store.Column{{Name: "line", Type: typed("text")}}},
 		},
 		Writes: []store.Write{
-			{Name: "add", Action: store.Upsert, Table: "fines", Columns: []store.WriteColumn{{Name: "n", Action: store.ActionAdd}, {Name: "t"}}},
+			{
+				Name: "add", Action: store.Upsert, Table: "fines",
+				Columns: []store.WriteColumn{{Name: "n", Action: store.ActionAdd}, {Name: "t"}},
+			},
 			{Name: "log", Action: store.Insert, Table: "log", Columns: []store.WriteColumn{{Name: "line"}}},
 			{Name: "drop", Action: store.Delete, Table: "fines"},
 			{Name: "raw", SQL: store.Statement{store.DialectAny: "DELETE FROM {log}"}},
 		},
 		Queries: []store.Query{
 			{Name: "load", Table: "fines", Columns: []string{"n"}},
-			{Name: "count", SQL: store.Statement{store.DialectAny: "SELECT count(*) FROM {log}"}, Results: types("i64")},
+			{
+				Name: "count", SQL: store.Statement{store.DialectAny: "SELECT count(*) FROM {log}"},
+				Results: types("i64"),
+			},
 		},
 	}
 }
@@ -55,7 +60,10 @@ func TestProjection_Validate_acceptsAndFillsDefaults(t *testing.T) {
 	p.Tables[0].Columns[1].NotNull = true // it has a default
 	p.Tables[0].Columns[2].NotNull = true // it is written
 	p.Tables[0].Columns[0].NotNull = true // it is part of the key
-	p.Tables[1].Columns = append(p.Tables[1].Columns, store.Column{Name: "x", Type: typed("i64"), NotNull: true, Generated: store.Statement{store.DialectAny: "…"}})
+	p.Tables[1].Columns = append(p.Tables[1].Columns, store.Column{
+		Name: "x", Type: typed("i64"), NotNull: true,
+		Generated: store.Statement{store.DialectAny: "…"},
+	})
 	must(t, p.Validate()) // the database gives it
 	for _, kind := range []string{"bool", "i64", "numeric", "text", "bytes", "timestamptz", "uuid"} {
 		p := valid()
@@ -115,37 +123,86 @@ func TestProjection_Validate_namesTheFault(t *testing.T) {
 		{"a reserved name", func(p *store.Projection) { p.Name = "public" }, `projection "public": is a reserved name`},
 		{"a name of PostgreSQL's", func(p *store.Projection) { p.Name = "pg_mine" }, `is a reserved name`},
 		{"no version", func(p *store.Projection) { p.Version = 0 }, `version: is 0, must be from 1 to 2147483647`},
-		{"a version that no database holds", func(p *store.Projection) { p.Version = tooLarge }, `version: is ` + strconv.Itoa(tooLarge) + `, must be from 1 to 2147483647`},
-		{"an unknown ordering", func(p *store.Projection) { p.Order = "any" }, `ordering: is "any", must be stream or global`},
+		{"a version that no database holds", func(p *store.Projection) { p.Version = tooLarge }, `version: is ` +
+			strconv.Itoa(tooLarge) + `, must be from 1 to 2147483647`},
+		{
+			"an unknown ordering", func(p *store.Projection) { p.Order = "any" },
+			`ordering: is "any", must be stream or global`,
+		},
 
 		{"a bad table name", func(p *store.Projection) { p.Tables[0].Name = "a b" }, `table "a b": is not a name`},
 		{"a table twice", func(p *store.Projection) { p.Tables[1].Name = "fines" }, `table "fines": is declared twice`},
-		{"a table without columns", func(p *store.Projection) { p.Tables[1].Columns = nil }, `table "log": has no columns`},
-		{"a bad column name", column(1, func(c *store.Column) { c.Name = "n;" }), `table "fines": column "n;" is not a name`},
-		{"a column twice", column(1, func(c *store.Column) { c.Name = "t" }), `table "fines": column "t" is declared twice`},
+		{
+			"a table without columns", func(p *store.Projection) { p.Tables[1].Columns = nil },
+			`table "log": has no columns`,
+		},
+		{
+			"a bad column name", column(1, func(c *store.Column) { c.Name = "n;" }),
+			`table "fines": column "n;" is not a name`,
+		},
+		{
+			"a column twice", column(1, func(c *store.Column) { c.Name = "t" }),
+			`table "fines": column "t" is declared twice`,
+		},
 		{"a column without type", column(1, func(c *store.Column) { c.Type = store.Type{} }), `column "n" has no type`},
-		{"an unknown key column", func(p *store.Projection) { p.Tables[0].Key = []string{"x"} }, `key column "x" is not a column`},
-		{"a key column twice", func(p *store.Projection) { p.Tables[0].Key = []string{"t", "t"} }, `key column "t" is named twice`},
-		{"a key of floats", func(p *store.Projection) { p.Tables[0].Key = []string{"f"} }, `key column "f" is f64, which cannot be a key`},
-		{"a key of JSON", func(p *store.Projection) { p.Tables[0].Key = []string{"j"} }, `key column "j" is json, which cannot be a key`},
-		{"a key of arrays", func(p *store.Projection) { p.Tables[0].Key = []string{"tags"} }, `key column "tags" is text[], which cannot be a key`},
-		{"an unknown index column", func(p *store.Projection) { p.Tables[0].Indexes[1][0] = "x" }, `index column "x" is not a column`},
+		{
+			"an unknown key column", func(p *store.Projection) { p.Tables[0].Key = []string{"x"} },
+			`key column "x" is not a column`,
+		},
+		{
+			"a key column twice", func(p *store.Projection) { p.Tables[0].Key = []string{"t", "t"} },
+			`key column "t" is named twice`,
+		},
+		{
+			"a key of floats", func(p *store.Projection) { p.Tables[0].Key = []string{"f"} },
+			`key column "f" is f64, which cannot be a key`,
+		},
+		{
+			"a key of JSON", func(p *store.Projection) { p.Tables[0].Key = []string{"j"} },
+			`key column "j" is json, which cannot be a key`,
+		},
+		{
+			"a key of arrays", func(p *store.Projection) { p.Tables[0].Key = []string{"tags"} },
+			`key column "tags" is text[], which cannot be a key`,
+		},
+		{
+			"an unknown index column", func(p *store.Projection) { p.Tables[0].Indexes[1][0] = "x" },
+			`index column "x" is not a column`,
+		},
 
-		{"a generated column with a default", column(1, func(c *store.Column) { c.Generated = someSQL }), `table "fines": column "n" is generated, so that it has no default and is not part of the key`},
-		{"a generated column of the key", column(0, func(c *store.Column) { c.Generated = someSQL }), `is generated, so that it has no default and is not part of the key`},
-		{"a write of a generated column", column(2, func(c *store.Column) { c.Generated = someSQL }), `write "add": column "t" is generated by the database, no write gives it`},
+		{
+			"a generated column with a default", column(1, func(c *store.Column) { c.Generated = someSQL }),
+			`table "fines": column "n" is generated, so that it has no default and is not part of the key`,
+		},
+		{
+			"a generated column of the key", column(0, func(c *store.Column) { c.Generated = someSQL }),
+			`is generated, so that it has no default and is not part of the key`,
+		},
+		{
+			"a write of a generated column", column(2, func(c *store.Column) { c.Generated = someSQL }),
+			`write "add": column "t" is generated by the database, no write gives it`,
+		},
 		{"a check without a name", check("", someSQL), `table "fines": check "" is not a name`},
 		{"a check with a bad name", check("a-b", someSQL), `check "a-b" is not a name`},
-		{"a check twice", func(p *store.Projection) { check("c", someSQL)(p); check("c", someSQL)(p) }, `check "c" is declared twice`},
+		{
+			"a check twice", func(p *store.Projection) { check("c", someSQL)(p); check("c", someSQL)(p) },
+			`check "c" is declared twice`,
+		},
 		{"a check without sql", check("c", nil), `check "c" has no sql`},
 		{"a view with a bad name", view("a b", someSQL), `view "a b": is not a name`},
-		{"a view twice", func(p *store.Projection) { view("v", someSQL)(p); view("v", someSQL)(p) }, `view "v": is declared twice`},
+		{
+			"a view twice", func(p *store.Projection) { view("v", someSQL)(p); view("v", someSQL)(p) },
+			`view "v": is declared twice`,
+		},
 		{"a view named like a table", view("log", someSQL), `view "log": has the name of a table`},
 		{"a view without sql", view("v", nil), `view "v": has no sql`},
 
 		{"a default that is not JSON", withDefault("i64", "zero"), `column "n" has a default that is not JSON`},
 		{"a fraction for an integer", withDefault("i64", "1.5"), `column "n" is i64, its default cannot be 1.5`},
-		{"an integer too large", withDefault("i64", "9223372036854775808"), `its default cannot be 9223372036854775808`},
+		{
+			"an integer too large", withDefault("i64", "9223372036854775808"),
+			`its default cannot be 9223372036854775808`,
+		},
 		{"an exponent for a numeric", withDefault("numeric", "1e5"), `its default cannot be 1e5`},
 		{"a text for a number", withDefault("numeric", `"1"`), `is numeric, its default cannot be "1"`},
 		{"a number for a text", withDefault("text", "1"), `is text, its default cannot be 1`},
@@ -157,34 +214,64 @@ func TestProjection_Validate_namesTheFault(t *testing.T) {
 
 		{"a write without name", func(p *store.Projection) { p.Writes[0].Name = "" }, `write "": has no name`},
 		{"a write twice", func(p *store.Projection) { p.Writes[1].Name = "add" }, `write "add": is declared twice`},
-		{"sql and more", func(p *store.Projection) { p.Writes[3].Table = "fines" }, `write "raw": has sql and also action, table or columns`},
-		{"an unknown table", func(p *store.Projection) { p.Writes[0].Table = "fine" }, `write "add": writes table "fine", the projection has fines, log`},
-		{"no table at all", func(p *store.Projection) { p.Tables = nil }, `writes table "fines", the projection has none`},
+		{
+			"sql and more", func(p *store.Projection) { p.Writes[3].Table = "fines" },
+			`write "raw": has sql and also action, table or columns`,
+		},
+		{
+			"an unknown table", func(p *store.Projection) { p.Writes[0].Table = "fine" },
+			`write "add": writes table "fine", the projection has fines, log`,
+		},
+		{
+			"no table at all", func(p *store.Projection) { p.Tables = nil },
+			`writes table "fines", the projection has none`,
+		},
 		{"an unknown column", action("x", ""), `write "add": column "x" is not a column of table "fines"`},
-		{"a column twice in a write", func(p *store.Projection) { p.Writes[0].Columns[1].Name = "n" }, `column "n" is named twice`},
+		{
+			"a column twice in a write", func(p *store.Projection) { p.Writes[0].Columns[1].Name = "n" },
+			`column "n" is named twice`,
+		},
 		{"a key column in a write", action("member", ""), `column "member" is part of the key, which comes first by itself`},
-		{"no action", func(p *store.Projection) { p.Writes[0].Action = "" }, `column "n" has an action, which only an upsert has`},
-		{"no action and no columns", func(p *store.Projection) { p.Writes[2].Action = "" }, `has action "": use upsert, insert, insert-ignore or delete, or sql`},
+		{
+			"no action", func(p *store.Projection) { p.Writes[0].Action = "" },
+			`column "n" has an action, which only an upsert has`,
+		},
+		{
+			"no action and no columns", func(p *store.Projection) { p.Writes[2].Action = "" },
+			`has action "": use upsert, insert, insert-ignore or delete, or sql`,
+		},
 		{"an action of a column in an insert", func(p *store.Projection) { p.Writes[1].Columns[0].Action = store.ActionSet }, `column "line" has an action, which only an upsert has`},
-		{"an unknown action of a column", action("n", "sum"), `column "n" has action "sum": use set, add, min, max or if-null`},
+		{
+			"an unknown action of a column", action("n", "sum"),
+			`column "n" has action "sum": use set, add, min, max or if-null`,
+		},
 		{"adding floats", action("f", store.ActionAdd), `column "f" is f64: add needs i64 or numeric`},
 		{"adding texts", action("t", store.ActionAdd), `column "t" is text: add needs i64 or numeric`},
 		{"adding arrays", action("tags", store.ActionAdd), `column "tags" is text[]: add needs`},
 		{"the least text", action("t", store.ActionMin), `column "t" is text: min needs i64, numeric or timestamptz`},
 		{"the greatest boolean", action("b", store.ActionMax), `column "b" is bool: max needs`},
-		{"an upsert without a key", func(p *store.Projection) { p.Writes[1] = store.Write{Name: "log", Action: store.Upsert, Table: "log"} }, `upsert needs a key, table "log" has none`},
+		{"an upsert without a key", func(p *store.Projection) {
+			p.Writes[1] = store.Write{
+				Name:   "log",
+				Action: store.Upsert, Table: "log",
+			}
+		}, `upsert needs a key, table "log" has none`},
 		{"insert-ignore without a key", func(p *store.Projection) {
 			p.Writes[1] = store.Write{Name: "log", Action: store.InsertIgnore, Table: "log"}
 		}, `insert-ignore needs a key`},
 		{"a delete without a key", func(p *store.Projection) { p.Writes[2].Table = "log" }, `delete needs a key`},
-		{"a delete with columns", func(p *store.Projection) { p.Writes[2].Columns = []store.WriteColumn{{Name: "n"}} }, `delete takes the key only, it has columns`},
+		{
+			"a delete with columns", func(p *store.Projection) { p.Writes[2].Columns = []store.WriteColumn{{Name: "n"}} },
+			`delete takes the key only, it has columns`,
+		},
 
 		{
 			"an upsert without a column that is not null", func(p *store.Projection) { p.Tables[0].Columns[6].NotNull = true },
 			`write "add": leaves out column "j" of table "fines", which is not null and has no default, so that no row could be inserted`,
 		},
 		{"an insert without a column that is not null", func(p *store.Projection) {
-			p.Tables[1].Columns = append(p.Tables[1].Columns, store.Column{Name: "more", Type: typed("i64"), NotNull: true})
+			p.Tables[1].Columns = append(p.Tables[1].Columns,
+				store.Column{Name: "more", Type: typed("i64"), NotNull: true})
 		}, `write "log": leaves out column "more" of table "log"`},
 		{"an insert-ignore without a column that is not null", func(p *store.Projection) {
 			p.Tables[0].Columns[7].NotNull = true
@@ -193,11 +280,26 @@ func TestProjection_Validate_namesTheFault(t *testing.T) {
 
 		{"a query without name", func(p *store.Projection) { p.Queries[0].Name = "" }, `query "": has no name`},
 		{"a query twice", func(p *store.Projection) { p.Queries[1].Name = "load" }, `query "load": is declared twice`},
-		{"a query with sql and more", func(p *store.Projection) { p.Queries[1].Columns = []string{"n"} }, `query "count": has sql and also table or columns`},
-		{"a query without results", func(p *store.Projection) { p.Queries[1].Results = nil }, `query "count": has no results`},
-		{"a query of an unknown table", func(p *store.Projection) { p.Queries[0].Table = "x" }, `query "load": loads from table "x", the projection has fines, log`},
-		{"a load without a key", func(p *store.Projection) { p.Queries[0].Table = "log" }, `loads by key, table "log" has none`},
-		{"a load of an unknown column", func(p *store.Projection) { p.Queries[0].Columns = []string{"x"} }, `column "x" is not a column of table "fines"`},
+		{
+			"a query with sql and more", func(p *store.Projection) { p.Queries[1].Columns = []string{"n"} },
+			`query "count": has sql and also table or columns`,
+		},
+		{
+			"a query without results", func(p *store.Projection) { p.Queries[1].Results = nil },
+			`query "count": has no results`,
+		},
+		{
+			"a query of an unknown table", func(p *store.Projection) { p.Queries[0].Table = "x" },
+			`query "load": loads from table "x", the projection has fines, log`,
+		},
+		{
+			"a load without a key", func(p *store.Projection) { p.Queries[0].Table = "log" },
+			`loads by key, table "log" has none`,
+		},
+		{
+			"a load of an unknown column", func(p *store.Projection) { p.Queries[0].Columns = []string{"x"} },
+			`column "x" is not a column of table "fines"`,
+		},
 	}
 	for _, c := range cases {
 		p := valid()
@@ -206,105 +308,6 @@ func TestProjection_Validate_namesTheFault(t *testing.T) {
 		var fault *store.CatalogueError
 		if !errors.As(err, &fault) || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v, want %q", c.name, err, c.want)
-		}
-	}
-}
-
-func TestProjection_readsFromJSON(t *testing.T) {
-	t.Parallel()
-	var p store.Projection
-	must(t, json.Unmarshal([]byte(`{
-		"name": "fines", "version": 2, "ordering": "global",
-		"subscription": {"bounded_contexts": ["lending"], "event_types": ["fined"]},
-		"tables": [{"name": "total", "key": ["k"], "indexes": [["n"]], "columns": [
-			{"name": "k", "type": "text"}, {"name": "n", "type": "numeric", "not_null": true, "default": 0}, {"name": "tags", "type": "i64[]"}]}],
-		"writes": [
-			{"name": "add", "action": "upsert", "table": "total", "columns": [{"name": "n", "action": "add"}]},
-			{"name": "raw", "sql": "DELETE FROM {table} WHERE k = $1", "params": ["text"]},
-			{"name": "both", "sql": {"postgres": "DELETE FROM {table}", "sqlite": "DELETE FROM {total}"}}],
-		"queries": [{"name": "load", "table": "total", "columns": ["n", "tags"]}, {"name": "one", "sql": "SELECT 1", "params": ["uuid"], "results": ["i64"]}]
-	}`), &p))
-	must(t, p.Validate())
-	if got := p.Parameters(&p.Writes[0]); len(got) != 2 || got[0] != typed("text") || got[1] != typed("numeric") {
-		t.Errorf("parameters of add are %v", got)
-	}
-	if got := p.Parameters(&p.Writes[1]); len(got) != 1 || got[0] != typed("text") {
-		t.Errorf("parameters of raw are %v", got)
-	}
-	arguments, results := p.Signature(&p.Queries[0])
-	if len(arguments) != 1 || arguments[0] != typed("text[]") || len(results) != 3 || results[0] != typed("i64") || results[2] != typed("i64[]") {
-		t.Errorf("load takes %v and gives %v", arguments, results)
-	}
-	arguments, results = p.Signature(&p.Queries[1])
-	if len(arguments) != 1 || arguments[0] != typed("uuid") || len(results) != 1 {
-		t.Errorf("one takes %v and gives %v", arguments, results)
-	}
-	for dialect, want := range map[store.Dialect]string{store.DialectPostgres: "DELETE FROM {table}", store.DialectSQLite: "DELETE FROM {total}"} {
-		if got, ok := p.Writes[2].SQL.For(dialect); !ok || got != want {
-			t.Errorf("%s has %q", dialect, got)
-		}
-	}
-	if _, ok := (store.Statement{store.DialectSQLite: "x"}).For(store.DialectPostgres); ok {
-		t.Error("a statement for SQLite is given to PostgreSQL")
-	}
-	for _, bad := range []string{
-		`{"writes": [{"sql": {"oracle": "x"}}]}`, `{"writes": [{"sql": 1}]}`, `{"tables": [{"columns": [{"name": "a", "type": "int"}]}]}`,
-		`{"tables": [{"columns": [{"name": "a", "type": "text[][]"}]}]}`, `{"writes": [{"params": ["null"]}]}`, `{"writes": [{"params": [""]}]}`,
-	} {
-		if err := json.Unmarshal([]byte(bad), &p); err == nil {
-			t.Errorf("%s is accepted", bad)
-		}
-	}
-}
-
-func TestColumn_DefaultText(t *testing.T) {
-	t.Parallel()
-	c := store.Column{Name: "t", Type: typed("text"), Default: []byte(`"a \"b\" 'c' \u00e9"`)}
-	if got := c.DefaultText(); got != `a "b" 'c' é` {
-		t.Errorf("got %q", got)
-	}
-}
-
-func TestProjection_ExpandTables(t *testing.T) {
-	t.Parallel()
-	qualify := func(table string) string { return "<" + table + ">" }
-	one := &store.Projection{Tables: []store.Table{{Name: "total"}}}
-	two := &store.Projection{Tables: []store.Table{{Name: "total"}, {Name: "table"}}}
-	cases := []struct {
-		p         *store.Projection
-		sql, want string
-	}{
-		{one, "", ""},
-		{one, "SELECT 1", "SELECT 1"},
-		{one, "DELETE FROM {total}", "DELETE FROM <total>"},
-		{one, "DELETE FROM {table} USING {total}{total}", "DELETE FROM <total> USING <total><total>"},
-		{two, "DELETE FROM {table}", "DELETE FROM <table>"}, // a table that is called so
-		{one, "SELECT '{}', '{1,2}', '{\"a\": {\"b\": 1}}' FROM {total}", "SELECT '{}', '{1,2}', '{\"a\": {\"b\": 1}}' FROM <total>"},
-		{one, "SELECT '{' FROM {total}", "SELECT '{' FROM <total>"},
-		{one, "SELECT '{{total}}'", "SELECT '{<total>}'"},
-		{one, "SELECT {", "SELECT {"},
-		{one, "SELECT {total", "SELECT {total"},
-		{one, "SELECT } {total}", "SELECT } <total>"},
-		{one, "SELECT {Total}", "SELECT {Total}"}, // no name of a table could look so
-	}
-	for _, c := range cases {
-		got, err := c.p.ExpandTables(c.sql, qualify)
-		if err != nil || got != c.want {
-			t.Errorf("%s: %q, %v, want %q", c.sql, got, err, c.want)
-		}
-	}
-	failures := []struct {
-		p         *store.Projection
-		sql, want string
-	}{
-		{one, "DELETE FROM {totals}", "{totals} names no table of the projection: it has total"},
-		{&store.Projection{}, "DELETE FROM {table}", "it has none"},
-		{&store.Projection{Tables: []store.Table{{Name: "a"}, {Name: "b"}}}, "DELETE FROM {table}", "it has a, b"},
-		{one, "SELECT '{x}'", `as data, write {"x"}`},
-	}
-	for _, c := range failures {
-		if got, err := c.p.ExpandTables(c.sql, qualify); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %q, %v, want %q", c.sql, got, err, c.want)
 		}
 	}
 }

@@ -15,7 +15,8 @@ func TestValue_holdsWhatItWasMadeOf(t *testing.T) {
 		t.Error("bool")
 	}
 	for _, n := range []int64{0, -1, math.MinInt64, math.MaxInt64} {
-		if store.I64(n).Int() != n || store.Timestamp(n).Int() != n || store.I64(n).Kind != store.KindI64 || store.Timestamp(n).Kind != store.KindTimestamp {
+		if store.I64(n).Int() != n || store.Timestamp(n).Int() != n || store.I64(n).Kind != store.KindI64 ||
+			store.Timestamp(n).Kind != store.KindTimestamp {
 			t.Errorf("%d", n)
 		}
 	}
@@ -39,7 +40,10 @@ func TestValue_holdsWhatItWasMadeOf(t *testing.T) {
 
 func TestType_namesAndAcceptance(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"bool", "i64", "f64", "numeric", "text", "bytes", "json", "timestamptz", "uuid", "i64[]", "json[]"} {
+	for _, name := range []string{
+		"bool", "i64", "f64", "numeric", "text", "bytes", "json", "timestamptz", "uuid",
+		"i64[]", "json[]",
+	} {
 		parsed, err := store.ParseType(name)
 		if err != nil || parsed.String() != name {
 			t.Errorf("%s reads as %s, %v", name, parsed, err)
@@ -57,7 +61,8 @@ func TestType_namesAndAcceptance(t *testing.T) {
 	}
 	i64, i64s := typed("i64"), typed("i64[]")
 	ints := store.ArrayOf(store.KindI64, nil)
-	if !i64.Accepts(store.I64(1)) || i64.Accepts(store.F64(1)) || i64.Accepts(ints) || !i64s.Accepts(ints) || i64s.Accepts(store.I64(1)) ||
+	if !i64.Accepts(store.I64(1)) || i64.Accepts(store.F64(1)) || i64.Accepts(ints) || !i64s.Accepts(ints) ||
+		i64s.Accepts(store.I64(1)) ||
 		!i64.Accepts(store.Null()) || !i64s.Accepts(store.Null()) || i64s.Accepts(store.ArrayOf(store.KindText, nil)) {
 		t.Error("a type accepts what it should not, or not what it should")
 	}
@@ -73,14 +78,29 @@ func TestErrors_sayWhatToDo(t *testing.T) {
 		err  error
 		want string
 	}{
-		{&store.VersionConflictError{Stream: stream, Expected: store.Exact(3), Actual: 5}, "version conflict on stream c/t/i: expected version 3, it is at version 5"},
-		{&store.VersionConflictError{Stream: stream, Expected: store.NoStream(), Actual: 1}, "version conflict on stream c/t/i: expected no stream, it is at version 1"},
-		{&store.VersionConflictError{Stream: stream, Actual: -1}, "version conflict on stream c/t/i: another append came first"},
-		{&store.DuplicateEventError{ID: store.UUID{1}}, "event id 01000000-0000-0000-0000-000000000000 is stored already"},
-		{&store.RejectedError{Statement: `write "total"`, Reason: "value out of range"}, `the database refuses write "total": value out of range`},
+		{
+			&store.VersionConflictError{Stream: stream, Expected: store.Exact(3), Actual: 5},
+			"version conflict on stream c/t/i: expected version 3, it is at version 5",
+		},
+		{
+			&store.VersionConflictError{Stream: stream, Expected: store.NoStream(), Actual: 1},
+			"version conflict on stream c/t/i: expected no stream, it is at version 1",
+		},
+		{
+			&store.VersionConflictError{Stream: stream, Actual: -1},
+			"version conflict on stream c/t/i: another append came first",
+		},
+		{&store.DuplicateEventError{ID: store.UUID{1}}, "event id 01000000-0000-0000-0000-000000000000 is " +
+			"stored already"},
+		{
+			&store.RejectedError{Statement: `write "total"`, Reason: "value out of range"},
+			`the database refuses write "total": value out of range`,
+		},
 		{store.VersionMismatch("fines", 1, 2), `projection "fines": its tables were built by version 1, the module is version 2: keep version 1 if the rows stay right, or stop all hosts that run it and 'pupwasm reset fines', which deletes its rows; 'pupwasm run' then builds them again from the first event`},
 		{store.VersionMismatch("fines", 3, 2), `projection "fines": its tables were built by version 3, the module is version 2: use the module of version 3; to go back, 'pupwasm reset fines' deletes the rows of version 3, and 'pupwasm run' then builds them again from the first event`},
-		{store.StillOwned("fines", "w"), "projection fines is run by worker w: stop that host, or take the module out of the folder of its 'run --watch', and reset then; a host that was killed counts until its lease is over"},
+		{store.StillOwned("fines", "w"), "projection fines is run by worker w: stop that host, or take the module " +
+			"out of the folder of its 'run --watch', and reset then; a host that was killed counts until its " +
+			"lease is over"},
 		{store.UnknownProjection("fines"), "projection fines is not known: 'pupwasm status' lists those that are"},
 	} {
 		if got := c.err.Error(); got != c.want {

@@ -5,7 +5,8 @@ import "slices"
 // ViewInstall is what [Projection.InstallViews] needs of a store. Drop and Make may also replace what is there.
 type ViewInstall struct {
 	Dialect Dialect
-	// Find describes, for an error, what exists under the name of a view: "" when nothing does. isView reports that it is a view.
+	// Find describes, for an error, what exists under the name of a view: "" when nothing does. isView reports
+	// that it is a view.
 	Find func(name string) (found string, isView bool, err error)
 	// Drop drops a view, if it exists.
 	Drop func(name string) error
@@ -13,8 +14,8 @@ type ViewInstall struct {
 	Make func(index int) error
 }
 
-// InstallViews brings the views of the last declaration to those of this one. It drops views that are no longer declared, makes
-// those that are new or missing, and replaces those whose SQL has changed.
+// InstallViews brings the views of the last declaration to those of this one. It drops views that are no longer
+// declared, makes those that are new or missing, and replaces those whose SQL has changed.
 //
 // # Errors
 //

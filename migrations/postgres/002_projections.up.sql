@@ -6,16 +6,17 @@ CREATE TABLE {schema}.projections (
     whole        boolean NOT NULL DEFAULT false, -- it takes all events in one order, and so has one segment
     segments     integer NOT NULL, -- how many were last asked for; 'segments split' and 'merge' leave it alone
     next_segment integer NOT NULL, -- numbers are not used again: a claim on a segment that is gone must not fit another
-    -- What was installed, for the next install to compare with: where the tables are, their declaration, and what they are in the
-    -- database.
+    -- What was installed, for the next install to compare with: where the tables are, their declaration, and what
+    -- they are in the database.
     tables_schema text NOT NULL,
     declaration   text NOT NULL,
     shapes        text NOT NULL,
     installed_at  timestamptz NOT NULL DEFAULT now()
 );
 
--- A worker's lease is one row, apart from the checkpoints, so that its renewal never waits for a long batch. It holds until
--- expires_at. A lease that would hold for longer than twice its length was given before the server's clock was set back: it is over.
+-- A worker's lease is one row, apart from the checkpoints, so that its renewal never waits for a long batch. It
+-- holds until expires_at. A lease that would hold for longer than twice its length was given before the server's
+-- clock was set back: it is over.
 CREATE TABLE {schema}.workers (
     worker      text PRIMARY KEY,
     incarnation text NOT NULL DEFAULT '',      -- of the process that has the name
@@ -26,9 +27,10 @@ CREATE TABLE {schema}.workers (
     ttl         interval NOT NULL              -- the length of the lease
 );
 
--- The checkpoint of a segment, and who may move it. The streams of a segment are those whose partition hash, spread, is from
--- first_hash to last_hash. Segments that are being merged have the number of the one that they become in merge_into;
--- none of them passes the position merge_at, and when all have reached it the merge is completed.
+-- The checkpoint of a segment, and who may move it. The streams of a segment are those whose partition hash,
+-- spread, is from first_hash to last_hash. Segments that are being merged have the number of the one that they
+-- become in merge_into; none of them passes the position merge_at, and when all have reached it the merge is
+-- completed.
 CREATE TABLE {schema}.segments (
     projection text NOT NULL REFERENCES {schema}.projections ON DELETE CASCADE,
     segment    integer NOT NULL,
@@ -40,24 +42,27 @@ CREATE TABLE {schema}.segments (
     failure    text,
     merge_into integer NOT NULL DEFAULT 0,
     merge_at   bigint NOT NULL DEFAULT 0, -- 0: no merge
-    -- The log that the checkpoint is of, and the last event of it up to the checkpoint, of whatever segment; zeros where there is none.
+    -- The log that the checkpoint is of, and the last event of it up to the checkpoint, of whatever segment; zeros
+    -- where there is none.
     log_id        uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000',
     timeline      bigint NOT NULL DEFAULT 0,
     last_position bigint NOT NULL DEFAULT 0,
     last_event    uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000',
     updated_at timestamptz NOT NULL DEFAULT now(),
-    behind_since timestamptz,             -- the first of the commits that did not reach the end of the log; null when the last one did
+    -- The time of the first of the latest commits that did not reach the end of the log; null when the last one did.
+    behind_since timestamptz,
     PRIMARY KEY (projection, segment)
 ) WITH (fillfactor = 50); -- updated with every batch: room for heap-only updates
 
--- pin fixes, for this transaction, every setting that the meaning of a projection's statement depends on, so that a rebuild
--- on another day, machine or role gives the same rows. It is done by transaction and not by connection, because a pooler
--- hands connections on, and refuses most settings at their start.
+-- pin fixes, for this transaction, every setting that the meaning of a projection's statement depends on, so that
+-- a rebuild on another day, machine or role gives the same rows. It is done by transaction and not by connection,
+-- because a pooler hands connections on, and refuses most settings at their start.
 --
--- It also bounds what the transaction takes, since a module's SQL may loop, by limits: how long a statement may run, and the whole
--- transaction, in milliseconds, and how much it may have in temporary files, in kB. 0 leaves the session's own limit. A lock is waited for
--- during half of a statement's time, so that one that waits is told from one that runs. Memory is work_mem for each node of a plan, times
--- hash_mem_multiplier where it hashes, times the workers that run it: the one is lowered, there is no more than one of the others.
+-- It also bounds what the transaction takes, since a module's SQL may loop, by limits: how long a statement may
+-- run, and the whole transaction, in milliseconds, and how much it may have in temporary files, in kB. 0 leaves
+-- the session's own limit. A lock is waited for during half of a statement's time, so that one that waits is told
+-- from one that runs. Memory is work_mem for each node of a plan, times hash_mem_multiplier where it hashes, times
+-- the workers that run it: the one is lowered, there is no more than one of the others.
 CREATE FUNCTION {schema}.pin(limits bigint[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     temp_limit bigint;
@@ -79,7 +84,8 @@ BEGIN
         pg_catalog.set_config('lc_monetary', 'C', true),
         pg_catalog.set_config('hash_mem_multiplier', '1', true),
         pg_catalog.set_config('max_parallel_workers_per_gather', '0', true);
-    IF pg_catalog.current_setting('work_mem') <> '4MB' AND pg_catalog.pg_size_bytes(pg_catalog.current_setting('work_mem')) > 16777216 THEN
+    IF pg_catalog.current_setting('work_mem') <> '4MB'
+        AND pg_catalog.pg_size_bytes(pg_catalog.current_setting('work_mem')) > 16777216 THEN
         PERFORM pg_catalog.set_config('work_mem', '16MB', true);
     END IF;
     -- What IST and its like mean. To set it reads a file, even to what it is.
@@ -109,13 +115,14 @@ BEGIN
     END IF;
 END $$;
 
--- advance is the fence of a projection's transaction: it moves the checkpoint, or raises PW002 when the claim no longer
--- holds, so that everything after it in the same pipeline is refused. It comes first in the transaction and its row lock
--- keeps every other commit of the segment waiting. It pins the settings on the way.
+-- advance is the fence of a projection's transaction: it moves the checkpoint, or raises PW002 when the claim no
+-- longer holds, so that everything after it in the same pipeline is refused. It comes first in the transaction and
+-- its row lock keeps every other commit of the segment waiting. It pins the settings on the way.
 --
--- It raises PW003 when what was read is not of this log, on this server: after a failover or a restore the positions have, or will
--- have, other events. The id and the timeline tell servers apart. A log that was replaced under both, by a dump or by hand, or that
--- lost its end in a crash, lacks the event that ties the checkpoint to it, or the last one that was read.
+-- It raises PW003 when what was read is not of this log, on this server: after a failover or a restore the
+-- positions have, or will have, other events. The id and the timeline tell servers apart. A log that was replaced
+-- under both, by a dump or by hand, or that lost its end in a crash, lacks the event that ties the checkpoint to
+-- it, or the last one that was read.
 CREATE FUNCTION {schema}.advance(
     of_projection text, of_segment integer, by_owner text, at_epoch bigint, from_position bigint, to_position bigint,
     durable boolean, limits bigint[],
@@ -136,10 +143,13 @@ BEGIN
         AND s.log_id = read_log AND s.timeline = read_timeline
         AND EXISTS (SELECT FROM {schema}.log_id AS l WHERE l.id = read_log AND l.timeline = read_timeline)
         AND to_position <= coalesce(pg_catalog.pg_sequence_last_value('{schema}.events_global_position_seq'), 0)
-        AND (s.last_position = 0 OR s.last_event = (SELECT e.event_id FROM {schema}.events AS e WHERE e.global_position = s.last_position))
-        AND (read_position = 0 OR read_event = (SELECT e.event_id FROM {schema}.events AS e WHERE e.global_position = read_position));
+        AND (s.last_position = 0 OR s.last_event = (SELECT e.event_id FROM {schema}.events AS e
+            WHERE e.global_position = s.last_position))
+        AND (read_position = 0 OR read_event = (SELECT e.event_id FROM {schema}.events AS e
+            WHERE e.global_position = read_position));
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'segment % of % does not go from position % to %', of_segment, of_projection, from_position, to_position
+        RAISE EXCEPTION 'segment % of % does not go from position % to %', of_segment, of_projection, from_position,
+            to_position
             USING ERRCODE = CASE WHEN EXISTS (
                 SELECT FROM {schema}.segments AS s WHERE s.projection = of_projection AND s.segment = of_segment
                 AND s.owner = by_owner AND s.epoch = at_epoch AND s.position = from_position)
@@ -150,17 +160,18 @@ BEGIN
     END IF;
 END $$;
 
--- Hosts that wait for a notification, and until when. Hosts see each other's rows here. A crash loses them, and the hosts'
--- connections with them.
+-- Hosts that wait for a notification, and until when. Hosts see each other's rows here. A crash loses them, and
+-- the hosts' connections with them.
 CREATE UNLOGGED TABLE {schema}.listeners (
     worker  text PRIMARY KEY,
     "until" timestamptz NOT NULL
 );
 
--- arm makes appends notify for a time, and reports whether no append was in flight that may commit without notifying. The
--- order is the proof: armed_until is visible before the locks are read. A transaction that is not seen here and commits events
--- later takes its lock later, finds the listener and notifies; one that is not seen because it has ended is within the horizon
--- of the next poll. {schema}.horizon() is not enough: a lock whose transaction has no position yet holds nothing back.
+-- arm makes appends notify for a time, and reports whether no append was in flight that may commit without
+-- notifying. The order is the proof: armed_until is visible before the locks are read. A transaction that is not
+-- seen here and commits events later takes its lock later, finds the listener and notifies; one that is not seen
+-- because it has ended is within the horizon of the next poll. {schema}.horizon() is not enough: a lock whose
+-- transaction has no position yet holds nothing back.
 CREATE FUNCTION {schema}.arm(of_worker text, for_time interval) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     expires timestamptz;
@@ -183,21 +194,24 @@ BEGIN
         AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()));
 END $$;
 
--- disarm takes arm back, and deletes listeners whose time is over. Without listeners armed_until becomes 0. The lock makes
--- sure that no listener is overlooked; under a snapshot from before the lock, armed_until is left to run out.
+-- disarm takes arm back, and deletes listeners whose time is over. Without listeners armed_until becomes 0. The
+-- lock makes sure that no listener is overlooked; under a snapshot from before the lock, armed_until is left to
+-- run out.
 CREATE FUNCTION {schema}.disarm(of_worker text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);
     LOCK TABLE {schema}.listeners IN SHARE ROW EXCLUSIVE MODE;
     DELETE FROM {schema}.listeners AS l WHERE l.worker = of_worker OR l."until" < pg_catalog.clock_timestamp();
-    IF pg_catalog.current_setting('transaction_isolation') = 'read committed' AND NOT EXISTS (SELECT FROM {schema}.listeners) THEN
+    IF pg_catalog.current_setting('transaction_isolation') = 'read committed' AND NOT EXISTS (SELECT
+        FROM {schema}.listeners) THEN
         PERFORM pg_catalog.setval('{schema}.armed_until', 0);
     END IF;
 END $$;
 
--- make_schema makes a schema of a projection, and gives it to the projection's role, for hosts that may not create schemas. It runs as the
--- role that has made the migrations, which may. Who calls it must be a member of the projection's role. The suffix is that of a version,
--- so that a later version needs no new right. 'pupwasm grant' prints what makes it usable.
+-- make_schema makes a schema of a projection, and gives it to the projection's role, for hosts that may not create
+-- schemas. It runs as the role that has made the migrations, which may. Who calls it must be a member of the
+-- projection's role. The suffix is that of a version, so that a later version needs no new right. 'pupwasm grant'
+-- prints what makes it usable.
 CREATE FUNCTION {schema}.make_schema(projection text, suffix text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -205,7 +219,8 @@ DECLARE
     owner name := home || '__' || projection;
     place name := CASE WHEN home = 'pupwasm' THEN projection ELSE owner END || suffix;
 BEGIN
-    IF projection !~ '^[a-z][a-z0-9_]{0,29}$' OR projection ~ '__|_$|^pg_' OR suffix !~ '^(__v[1-9][0-9]{0,9}(b[1-9][0-9]{0,5})?)?$'
+    IF projection !~ '^[a-z][a-z0-9_]{0,29}$' OR projection ~ '__|_$|^pg_'
+        OR suffix !~ '^(__v[1-9][0-9]{0,9}(b[1-9][0-9]{0,5})?)?$'
         OR projection IN ('public', 'information_schema', 'pupwasm') THEN
         RAISE EXCEPTION 'no projection has a schema %', projection || suffix;
     END IF;

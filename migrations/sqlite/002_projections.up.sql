@@ -6,14 +6,15 @@ CREATE TABLE {schema}__projections (
     whole        INTEGER NOT NULL DEFAULT 0, -- it takes all events in one order, and so has one segment
     segments     INTEGER NOT NULL, -- how many were last asked for; 'segments split' and 'merge' leave it alone
     next_segment INTEGER NOT NULL, -- numbers are not used again: a claim on a segment that is gone must not fit another
-    -- What was installed, for the next install to compare with: the declaration of the tables, and what they are in the database.
+    -- What was installed, for the next install to compare with: the declaration of the tables, and what they are
+    -- in the database.
     declaration  TEXT NOT NULL,
     shapes       TEXT NOT NULL,
     installed_at INTEGER NOT NULL
 ) STRICT;
 
--- A worker's lease is one row, apart from the checkpoints. It holds until expires_at. A lease that would hold for longer than
--- twice its length was given before the clock was set back: it is over.
+-- A worker's lease is one row, apart from the checkpoints. It holds until expires_at. A lease that would hold for
+-- longer than twice its length was given before the clock was set back: it is over.
 CREATE TABLE {schema}__workers (
     worker      TEXT PRIMARY KEY,
     incarnation TEXT NOT NULL DEFAULT '',   -- of the process that has the name
@@ -24,9 +25,10 @@ CREATE TABLE {schema}__workers (
     ttl         INTEGER NOT NULL            -- the length of the lease
 ) STRICT;
 
--- The checkpoint of a segment, and who may move it. The streams of a segment are those whose partition hash, spread, is from
--- first_hash to last_hash. Segments that are being merged have the number of the one that they become in merge_into;
--- none of them passes the position merge_at, and when all have reached it the merge is completed.
+-- The checkpoint of a segment, and who may move it. The streams of a segment are those whose partition hash,
+-- spread, is from first_hash to last_hash. Segments that are being merged have the number of the one that they
+-- become in merge_into; none of them passes the position merge_at, and when all have reached it the merge is
+-- completed.
 CREATE TABLE {schema}__segments (
     projection TEXT NOT NULL REFERENCES {schema}__projections ON DELETE CASCADE,
     segment    INTEGER NOT NULL,
@@ -38,12 +40,14 @@ CREATE TABLE {schema}__segments (
     failure    TEXT,
     merge_into INTEGER NOT NULL DEFAULT 0,
     merge_at   INTEGER NOT NULL DEFAULT 0, -- 0: no merge
-    -- The log that the checkpoint is of, and the last event of it up to the checkpoint, of whatever segment; zeros where there is none.
+    -- The log that the checkpoint is of, and the last event of it up to the checkpoint, of whatever segment; zeros
+    -- where there is none.
     log_id        BLOB NOT NULL DEFAULT (zeroblob(16)),
     timeline      INTEGER NOT NULL DEFAULT 0, -- of the server that has the log, which may be another database
     last_position INTEGER NOT NULL DEFAULT 0,
     last_event    BLOB NOT NULL DEFAULT (zeroblob(16)),
     updated_at INTEGER NOT NULL,
-    behind_since INTEGER,                  -- the first of the commits that did not reach the end of the log; null when the last one did
+    -- The time of the first of the latest commits that did not reach the end of the log; null when the last one did.
+    behind_since INTEGER,
     PRIMARY KEY (projection, segment)
 ) STRICT;

@@ -55,7 +55,9 @@ func (s *Store) Append(ctx context.Context, options store.AppendOptions, appends
 // AppendTx adds events within the caller's transaction, which decides whether they come to be. After an error the
 // transaction is aborted, as after any failed statement; a savepoint (tx.Begin) around the call prevents that. The
 // connection's client_encoding must be UTF8.
-func (s *Store) AppendTx(ctx context.Context, tx pgx.Tx, options store.AppendOptions, appends ...store.StreamAppend) ([]store.Appended, error) {
+func (s *Store) AppendTx(ctx context.Context, tx pgx.Tx, options store.AppendOptions,
+	appends ...store.StreamAppend,
+) ([]store.Appended, error) {
 	if conn := tx.Conn(); conn != nil {
 		if err := checkEncodings(conn.PgConn()); err != nil {
 			return nil, err
@@ -135,11 +137,15 @@ type appendArguments struct {
 	of     []int // of the sent events in the appends
 }
 
-func newAppendArguments(appends []store.StreamAppend, count int, skipDuplicates bool, result []store.Appended) *appendArguments {
+func newAppendArguments(appends []store.StreamAppend, count int, skipDuplicates bool,
+	result []store.Appended,
+) *appendArguments {
 	a := &appendArguments{
-		stream: make([]int32, 0, count), expected: make([]int64, 0, count), ids: make([][16]byte, 0, count), eventTypes: make([]string, 0, count),
+		stream: make([]int32, 0, count), expected: make([]int64, 0, count), ids: make([][16]byte, 0,
+			count), eventTypes: make([]string, 0, count),
 		versions: make([]int32, 0, count), payloads: make([][]byte, 0, count), metadata: make([]string, 0, count),
-		traces: make([]*string, 0, count), correlations: make([]*string, 0, count), causation: make([]*string, 0, count),
+		traces: make([]*string, 0, count), correlations: make([]*string, 0, count), causation: make([]*string, 0,
+			count),
 		created: make([]*time.Time, 0, count), places: make([]int, 0, count),
 	}
 	streams := make(map[store.Stream]int32, len(appends))
@@ -264,11 +270,14 @@ func (a *appendArguments) translate(err error, appends []store.StreamAppend) err
 }
 
 // conflicts reads what append_events and append_event tell.
-func (a *appendArguments) conflicts(detail string, appends []store.StreamAppend) (conflicts store.VersionConflicts, ok bool) {
+func (a *appendArguments) conflicts(detail string, appends []store.StreamAppend) (conflicts store.VersionConflicts,
+	ok bool,
+) {
 	for text := range strings.SplitSeq(detail, "; ") {
 		var ordinal int
 		var actual int64
-		if _, scan := fmt.Sscanf(text, "event %d: the stream is at version %d", &ordinal, &actual); scan != nil || ordinal < 1 || ordinal > len(a.of) {
+		if _, scan := fmt.Sscanf(text, "event %d: the stream is at version %d", &ordinal, &actual); scan != nil ||
+			ordinal < 1 || ordinal > len(a.of) {
 			return nil, false
 		}
 		conflicts = append(conflicts, a.conflict(ordinal-1, actual, appends))
@@ -283,8 +292,9 @@ func (a *appendArguments) conflict(index int, actual int64, appends []store.Stre
 	}
 }
 
-// overtaken is the error of an append whose versions somebody else took after it had looked for the last one: a writer who
-// inserts past append_events, or a caller's transaction that sees an older state. The detail names the stream as "…)=(context, type, id, version)".
+// overtaken is the error of an append whose versions somebody else took after it had looked for the last one: a
+// writer who inserts past append_events, or a caller's transaction that sees an older state. The detail names the
+// stream as "…)=(context, type, id, version)".
 func overtaken(detail string, appends []store.StreamAppend) error {
 	conflict := &store.VersionConflictError{Stream: appends[0].Stream, Expected: appends[0].Expected, Actual: -1}
 	for i := range appends {

@@ -29,12 +29,14 @@ func TestAppendTx_isDecidedByTheCallersTransaction(t *testing.T) {
 		_, err := tx.Exec(ctx, "INSERT INTO state VALUES (1)")
 		must(t, err)
 		for range 2 {
-			_, err = s.AppendTx(ctx, tx, store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Events: events(2)})
+			_, err = s.AppendTx(ctx, tx, store.AppendOptions{},
+				store.StreamAppend{Stream: stream("a"), Events: events(2)})
 			must(t, err)
 		}
 		end(t, tx, commit)
 	}
-	wantRows(t, db, "SELECT (SELECT count(*) FROM state), count(*), max(aggregate_version) FROM pupwasm.events", "1 4 4")
+	wantRows(t, db, "SELECT (SELECT count(*) FROM state), count(*), max(aggregate_version) FROM pupwasm.events",
+		"1 4 4")
 }
 
 func TestAppendTx_aSavepointOutlivesAConflict(t *testing.T) {
@@ -46,13 +48,17 @@ func TestAppendTx_aSavepointOutlivesAConflict(t *testing.T) {
 	tx := begin(t, db.Connect(t))
 	savepoint, err := tx.Begin(ctx)
 	must(t, err)
-	_, err = s.AppendTx(ctx, savepoint, store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Expected: store.NoStream(), Events: events(1)})
+	_, err = s.AppendTx(ctx, savepoint, store.AppendOptions{},
+		store.StreamAppend{Stream: stream("a"), Expected: store.NoStream(), Events: events(1)})
 	var conflict *store.VersionConflictError
 	if !errors.As(err, &conflict) || conflict.Actual != 1 {
 		t.Errorf("got %v", err)
 	}
 	must(t, savepoint.Rollback(ctx))
-	_, err = s.AppendTx(ctx, tx, store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Expected: store.Exact(1), Events: events(1)})
+	_, err = s.AppendTx(ctx, tx, store.AppendOptions{}, store.StreamAppend{
+		Stream:   stream("a"),
+		Expected: store.Exact(1), Events: events(1),
+	})
 	must(t, err)
 	end(t, tx, true)
 	wantRows(t, db, "SELECT max(aggregate_version) FROM pupwasm.events", "2")
@@ -80,7 +86,8 @@ func TestAppend_olderSnapshot(t *testing.T) {
 			switch {
 			case expected == store.Any() && !errors.Is(err, store.ErrTransient):
 				t.Errorf("%s, any version: %v, want it to pass when repeated", isolation, err)
-			case expected != store.Any() && !(errors.As(err, &conflict) && conflict.Stream == stream(id)) && !errors.Is(err, store.ErrTransient):
+			case expected != store.Any() && !(errors.As(err, &conflict) && conflict.Stream == stream(id)) &&
+				!errors.Is(err, store.ErrTransient):
 				t.Errorf("%s, version 1: %v", isolation, err)
 			}
 			end(t, tx, false)
@@ -102,7 +109,10 @@ func TestAppend_overtakenByAWriterPastTheStore(t *testing.T) {
 		result := make(chan error)
 		go func() {
 			_, err := s.Append(ctx, store.AppendOptions{},
-				store.StreamAppend{Stream: stream("first"), Events: events(1)}, store.StreamAppend{Stream: stream(id), Expected: expected, Events: events(1)})
+				store.StreamAppend{Stream: stream("first"), Events: events(1)}, store.StreamAppend{
+					Stream:   stream(id),
+					Expected: expected, Events: events(1),
+				})
 			result <- err
 		}()
 		awaitBlocked(t, db)
@@ -112,7 +122,8 @@ func TestAppend_overtakenByAWriterPastTheStore(t *testing.T) {
 		switch {
 		case expected == store.Any() && !errors.Is(err, store.ErrTransient):
 			t.Errorf("any version: %v", err)
-		case expected != store.Any() && (!errors.As(err, &conflict) || conflict.Stream != stream(id) || conflict.Actual != -1):
+		case expected != store.Any() && (!errors.As(err, &conflict) || conflict.Stream != stream(id) ||
+			conflict.Actual != -1):
 			t.Errorf("%s: %v", expected, err)
 		}
 	}
@@ -130,7 +141,8 @@ func TestAppend_otherUniqueViolationsAreNotConflicts(t *testing.T) {
 	var conflict *store.VersionConflictError
 	var duplicate *store.DuplicateEventError
 	var pg *pgconn.PgError
-	if errors.As(err, &conflict) || errors.As(err, &duplicate) || errors.Is(err, store.ErrTransient) || !errors.As(err, &pg) {
+	if errors.As(err, &conflict) || errors.As(err, &duplicate) || errors.Is(err, store.ErrTransient) ||
+		!errors.As(err, &pg) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -153,17 +165,23 @@ func TestSQL_append(t *testing.T) {
 	db := pgtest.New(t)
 	s := open(t, db)
 	steps := []struct{ name, sql, want string }{
-		{"defaults", `SELECT global_position, aggregate_version, event_id IS NOT NULL FROM pupwasm.append('shop', 'order', '1', '[{"event_type": "placed", "payload": {"n": 1.50}}, {"event_type": "paid"}]')`, "1|1|t\n2|2|t"},
-		{"everything", `SELECT aggregate_version FROM pupwasm.append('shop', 'order', '1', '[{"event_type": "sent", "event_id": "00000000-0000-0000-0000-000000000009",
+		{"defaults", `SELECT global_position, aggregate_version, event_id IS NOT NULL
+			FROM pupwasm.append('shop', 'order', '1', '[{"event_type": "placed", "payload": {"n": 1.50}}, {"event_type": "paid"}]')`, "1|1|t\n2|2|t"},
+		{"everything", `SELECT aggregate_version FROM pupwasm.append('shop', 'order', '1',
+			'[{"event_type": "sent", "event_id": "00000000-0000-0000-0000-000000000009",
 			"event_version": 3, "payload_base64": "AP8=", "metadata": {"a": 1}, "trace_id": "t", "correlation_id": "c", "causation_id": "b", "created_at": "2020-01-02T03:04:05Z"}]', 2)`, "3"},
-		{"no stream", `SELECT aggregate_version FROM pupwasm.append('shop', 'order', '2', '[{"event_type": "placed"}]', 0)`, "1"},
+		{"no stream", `SELECT aggregate_version FROM pupwasm.append('shop', 'order', '2',
+			'[{"event_type": "placed"}]', 0)`, "1"},
 		{"nothing", `SELECT aggregate_version FROM pupwasm.append('shop', 'order', '3', '[]')`, ""},
 		{
-			"arrays", `SELECT ordinal, event_id, global_position, aggregate_version FROM pupwasm.append_events(ARRAY['shop', 'shop'], ARRAY['order', 'order'], ARRAY['1', '4'],
+			"arrays", `SELECT ordinal, event_id, global_position, aggregate_version
+				FROM pupwasm.append_events(ARRAY['shop', 'shop'], ARRAY['order', 'order'], ARRAY['1', '4'],
 			ARRAY[pupwasm.fnv1a32('1'), pupwasm.fnv1a32('4')], ARRAY[2, 1, 2], ARRAY[0, 3, -1],
-			ARRAY['00000000-0000-0000-0000-00000000000a', '00000000-0000-0000-0000-00000000000b', '00000000-0000-0000-0000-00000000000c']::uuid[],
+			ARRAY['00000000-0000-0000-0000-00000000000a', '00000000-0000-0000-0000-00000000000b',
+			'00000000-0000-0000-0000-00000000000c']::uuid[],
 			ARRAY['x', 'y', 'z'], ARRAY[1, 1, 1], ARRAY['', '', '']::bytea[], ARRAY[NULL, '{}', '{}']::jsonb[],
-			ARRAY[NULL, NULL, NULL], ARRAY[NULL, NULL, NULL], ARRAY[NULL, NULL, NULL], ARRAY[NULL, NULL, NULL]::timestamptz[])`,
+			ARRAY[NULL, NULL, NULL], ARRAY[NULL, NULL, NULL], ARRAY[NULL, NULL, NULL], ARRAY[NULL, NULL,
+			NULL]::timestamptz[])`,
 			"1|00000000-0000-0000-0000-00000000000a|5|1\n2|00000000-0000-0000-0000-00000000000b|6|4\n3|00000000-0000-0000-0000-00000000000c|7|2",
 		},
 	}
@@ -173,8 +191,12 @@ func TestSQL_append(t *testing.T) {
 		}
 	}
 	failures := []struct{ name, sql, words string }{
-		{"conflict", `SELECT pupwasm.append('shop', 'order', '1', '[{"event_type": "placed"}]', 0)`, "event 1: the stream is at version 4"},
-		{"duplicate", `SELECT pupwasm.append('shop', 'order', '9', '[{"event_type": "x", "event_id": "00000000-0000-0000-0000-000000000009"}]')`, "events_event_id_key"},
+		{
+			"conflict", `SELECT pupwasm.append('shop', 'order', '1', '[{"event_type": "placed"}]', 0)`,
+			"event 1: the stream is at version 4",
+		},
+		{"duplicate", `SELECT pupwasm.append('shop', 'order', '9',
+			'[{"event_type": "x", "event_id": "00000000-0000-0000-0000-000000000009"}]')`, "events_event_id_key"},
 		{"no type", `SELECT pupwasm.append('shop', 'order', '9', '[{}]')`, "event_type"},
 	}
 	for _, f := range failures {
@@ -184,8 +206,10 @@ func TestSQL_append(t *testing.T) {
 	}
 	first, err := s.ReadStream(t.Context(), stream("1"), 1, 3)
 	must(t, err)
-	got := fmt.Sprintf("%s %s | %s %q %s | %v %s %d %x %s %s %s %s %s", first[0].Payload, first[0].Metadata, first[1].Type, first[1].Payload, first[1].Metadata,
-		first[2].ID, first[2].Type, first[2].Version, first[2].Payload, first[2].Metadata, first[2].TraceID, first[2].CorrelationID, first[2].CausationID, first[2].CreatedAt)
+	got := fmt.Sprintf("%s %s | %s %q %s | %v %s %d %x %s %s %s %s %s", first[0].Payload, first[0].Metadata,
+		first[1].Type, first[1].Payload, first[1].Metadata,
+		first[2].ID, first[2].Type, first[2].Version, first[2].Payload, first[2].Metadata, first[2].TraceID,
+		first[2].CorrelationID, first[2].CausationID, first[2].CreatedAt)
 	want := `{"n": 1.50} {} | paid "" {} | 00000000-0000-0000-0000-000000000009 sent 3 00ff {"a": 1} t c b 2020-01-02 03:04:05 +0000 UTC`
 	if got != want {
 		t.Errorf("stored\n%s, want\n%s", got, want)
@@ -199,26 +223,33 @@ func TestSQL_insertWithTheLeast(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	s := open(t, db)
-	if out, err := psql(t, db, `INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version, event_type, payload)
+	if out, err := psql(t, db, `INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id,
+		aggregate_version, event_type, payload)
 		VALUES ('shop', 'order', 'ü🦀', 1, 'placed', 'plain')`); err != nil {
 		t.Fatal(out, err)
 	}
 	got, err := s.ReadStream(t.Context(), stream("ü🦀"), 1, 0)
 	must(t, err)
 	e := got[0]
-	if e.PartitionHash != store.PartitionHash("ü🦀") || e.Version != 1 || string(e.Metadata) != "{}" || e.ID == (store.UUID{}) || e.CreatedAt.IsZero() || e.Position != 1 {
+	if e.PartitionHash != store.PartitionHash("ü🦀") || e.Version != 1 || string(e.Metadata) != "{}" ||
+		e.ID == (store.UUID{}) || e.CreatedAt.IsZero() || e.Position != 1 {
 		t.Errorf("stored %+v", e)
 	}
-	appended, err := s.Append(t.Context(), store.AppendOptions{}, store.StreamAppend{Stream: stream("ü🦀"), Expected: store.Exact(1), Events: events(1)})
+	appended, err := s.Append(t.Context(), store.AppendOptions{},
+		store.StreamAppend{Stream: stream("ü🦀"), Expected: store.Exact(1), Events: events(1)})
 	must(t, err)
 	if appended[0].AggregateVersion != 2 {
 		t.Errorf("after a direct insert comes version %d", appended[0].AggregateVersion)
 	}
 	for _, wrong := range []string{
-		`INSERT INTO pupwasm.events (global_position, bounded_context, aggregate_type, aggregate_id, aggregate_version, event_type, payload) VALUES (1000, 'c', 't', 'i', 1, 'e', '')`,
-		`INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version, event_type, payload) VALUES ('c', 't', 'i', 0, 'e', '')`,
-		`INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version, event_type, payload, partition_hash) VALUES ('c', 't', 'i', 1, 'e', '', -1)`,
-		`INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version, event_type, payload, partition_hash) VALUES ('c', 't', 'i', 1, 'e', '', 4294967296)`,
+		`INSERT INTO pupwasm.events (global_position, bounded_context, aggregate_type, aggregate_id,
+			aggregate_version, event_type, payload) VALUES (1000, 'c', 't', 'i', 1, 'e', '')`,
+		`INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version,
+			event_type, payload) VALUES ('c', 't', 'i', 0, 'e', '')`,
+		`INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version,
+			event_type, payload, partition_hash) VALUES ('c', 't', 'i', 1, 'e', '', -1)`,
+		`INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version,
+			event_type, payload, partition_hash) VALUES ('c', 't', 'i', 1, 'e', '', 4294967296)`,
 	} {
 		if out, err := psql(t, db, wrong); err == nil {
 			t.Errorf("accepted: %s: %s", wrong, out)
@@ -234,14 +265,18 @@ func TestSQL_writerWithFewRights(t *testing.T) {
 	appendOne(t, s, "a")
 	conn := db.Connect(t)
 	role := "writer_" + conn.Config().Database
-	execute(t, conn, fmt.Sprintf("CREATE ROLE %[1]s; GRANT USAGE ON SCHEMA pupwasm TO %[1]s; GRANT INSERT ON pupwasm.events TO %[1]s", role))
+	execute(t, conn, fmt.Sprintf("CREATE ROLE %[1]s; GRANT USAGE ON SCHEMA pupwasm TO %[1]s; GRANT INSERT ON "+
+		"pupwasm.events TO %[1]s", role))
 	t.Cleanup(func() { execute(t, conn, "DROP OWNED BY "+role+"; DROP ROLE "+role) })
 	writer := db.Connect(t)
 	execute(t, writer, "SET ROLE "+role)
 	tx := begin(t, writer)
 	insertIn(t, tx, "b", 1)
 	head := appendOne(t, s, "a")
-	if h, want := horizonOf(t, s), (store.Horizon{Position: 1, Head: head, Holder: int(writer.PgConn().PID())}); h != want {
+	if h, want := horizonOf(t, s), (store.Horizon{
+		Position: 1, Head: head,
+		Holder: int(writer.PgConn().PID()),
+	}); h != want {
 		t.Errorf("the horizon is %+v, want %+v", h, want)
 	}
 	end(t, tx, true)
@@ -251,8 +286,12 @@ func TestPartitionHash_isTheSameInTheDatabase(t *testing.T) {
 	t.Parallel()
 	conn := pgtest.New(t).Connect(t)
 	rapid.Check(t, func(t *rapid.T) {
-		ids := rapid.SliceOfN(rapid.StringN(0, 40, 800).Filter(func(s string) bool { return !strings.ContainsRune(s, 0) }), 1, 50).Draw(t, "ids")
-		rows, err := conn.Query(context.Background(), "SELECT pupwasm.fnv1a32(id) FROM unnest($1::text[]) WITH ORDINALITY AS g (id, o) ORDER BY o", ids)
+		ids := rapid.SliceOfN(rapid.StringN(0, 40, 800).Filter(func(s string) bool {
+			return !strings.ContainsRune(s,
+				0)
+		}), 1, 50).Draw(t, "ids")
+		rows, err := conn.Query(context.Background(), "SELECT pupwasm.fnv1a32(id) FROM unnest($1::text[]) WITH "+
+			"ORDINALITY AS g (id, o) ORDER BY o", ids)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -281,7 +320,8 @@ func TestAppend_valuesThatNoColumnHolds(t *testing.T) {
 	db := pgtest.New(t)
 	s := open(t, db)
 	for name, event := range badValues {
-		_, err := s.Append(t.Context(), store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Events: []store.Event{event}})
+		_, err := s.Append(t.Context(), store.AppendOptions{},
+			store.StreamAppend{Stream: stream("a"), Events: []store.Event{event}})
 		var input *store.InputError
 		if !errors.As(err, &input) {
 			t.Errorf("%s: %v", name, err)

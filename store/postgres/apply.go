@@ -35,8 +35,8 @@ var (
 	beginStatement = statement{sql: "BEGIN ISOLATION LEVEL READ COMMITTED"}
 	// It has a name of its own because it may be refused, by a constraint that is checked last.
 	commitStatement = statement{name: "the batch", sql: "COMMIT"}
-	// These follow a transaction with SQL of a module, because settings of the session and advisory locks would outlive it. The checks
-	// refuse SQL that makes them; the resets hold if the checks have a hole.
+	// These follow a transaction with SQL of a module, because settings of the session and advisory locks would
+	// outlive it. The checks refuse SQL that makes them; the resets hold if the checks have a hole.
 	resetStatements = []statement{{sql: "RESET ALL"}, {sql: "SELECT pg_catalog.pg_advisory_unlock_all()"}}
 )
 
@@ -138,7 +138,8 @@ func (c *catalogue) fence(params *parameters, claim *store.Claim, commit *store.
 	id := func(id store.UUID) store.Value { return store.BytesOf(store.KindUUID, id[:]) }
 	values := [...]store.Value{
 		store.Text(claim.Projection), store.I64(int64(claim.Segment)), store.Text(claim.Worker),
-		store.I64(claim.Epoch), store.I64(claim.Position), store.I64(commit.Through), store.Bool(c.store.options.Durable),
+		store.I64(claim.Epoch), store.I64(claim.Position), store.I64(commit.Through),
+		store.Bool(c.store.options.Durable),
 		c.store.transactionLimits(), id(commit.Log.ID), store.I64(int64(commit.Log.Timeline)),
 		store.I64(commit.LastPosition), id(commit.LastEvent),
 	}
@@ -170,7 +171,8 @@ func (p *pipeline) sendStep(c *catalogue, params *parameters, step *store.Step) 
 // rowsAtOnce is how many rows of a large step are sent together. The server writes them while the next are encoded.
 const rowsAtOnce = 2048
 
-// sendRows sends a step as arrays, one a column. Parts of it keep the order of its rows, and so of the locks that they take.
+// sendRows sends a step as arrays, one a column. Parts of it keep the order of its rows, and so of the locks that
+// they take.
 func (p *pipeline) sendRows(statement *statement, params *parameters, step store.Step) {
 	send := p.send
 	for left := step; left.Count > 0; send = p.rebind {
@@ -210,8 +212,8 @@ func (x *tx) giveBack() {
 	conn.Release()
 }
 
-// rollback ends the transaction of a connection if it is in one, and takes back what SQL of a module may have left in the session. It
-// closes a connection that does not answer.
+// rollback ends the transaction of a connection if it is in one, and takes back what SQL of a module may have left
+// in the session. It closes a connection that does not answer.
 func rollback(conn *pgxpool.Conn, foreign bool) {
 	var end []string
 	if conn.Conn().PgConn().TxStatus() != 'I' {

@@ -28,17 +28,32 @@ func sums() *store.Projection {
 	return &store.Projection{
 		Name: "sums", Version: 1,
 		Tables: []store.Table{{Name: "total", Key: []string{"name"}, Columns: []store.Column{
-			{Name: "name", Type: typed("text"), Partition: true}, {Name: "n", Type: typed("i64")}, {Name: "note", Type: typed("text")},
+			{Name: "name", Type: typed("text"), Partition: true}, {Name: "n", Type: typed("i64")}, {
+				Name: "note",
+				Type: typed("text"),
+			},
 		}}},
 		Writes: []store.Write{
-			{Name: "add", Action: store.Upsert, Table: "total", Columns: []store.WriteColumn{{Name: "n", Action: store.ActionAdd}}},
+			{
+				Name: "add", Action: store.Upsert, Table: "total",
+				Columns: []store.WriteColumn{{Name: "n", Action: store.ActionAdd}},
+			},
 			{Name: "insert", Action: store.Insert, Table: "total", Columns: []store.WriteColumn{{Name: "n"}}},
-			{Name: "double", SQL: anySQL(`UPDATE {total} SET n = n * 2 WHERE name = $1`), Params: []store.Type{typed("text")}, PartitionParam: 1},
+			{
+				Name: "double", SQL: anySQL(`UPDATE {total} SET n = n * 2 WHERE name = $1`),
+				Params: []store.Type{typed("text")}, PartitionParam: 1,
+			},
 		},
 		Queries: []store.Query{
-			{Name: "all", SQL: anySQL(`SELECT name, n FROM {total} ORDER BY name`), Results: []store.Type{typed("text"), typed("i64")}, Unordered: true},
+			{
+				Name: "all", SQL: anySQL(`SELECT name, n FROM {total} ORDER BY name`),
+				Results: []store.Type{typed("text"), typed("i64")}, Unordered: true,
+			},
 			{Name: "load", Table: "total", Columns: []string{"n"}},
-			{Name: "bad", SQL: anySQL(`SELECT 1 / $1`), Params: []store.Type{typed("i64")}, Results: []store.Type{typed("i64")}, Unordered: true},
+			{
+				Name: "bad", SQL: anySQL(`SELECT 1 / $1`), Params: []store.Type{typed("i64")},
+				Results: []store.Type{typed("i64")}, Unordered: true,
+			},
 		},
 	}
 }
@@ -110,7 +125,8 @@ func (r *rig) want(table string) {
 // wantClean checks that no connection of the store is left in a transaction.
 func (r *rig) wantClean() {
 	r.Helper()
-	wantRows(r, r.db, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'pupwasm' AND state <> 'idle'", "0")
+	wantRows(r, r.db, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND "+
+		"application_name = 'pupwasm' AND state <> 'idle'", "0")
 }
 
 func TestCommit_isOneRoundTrip(t *testing.T) {
@@ -161,7 +177,10 @@ func TestAppendAndRead_areOneRoundTrip(t *testing.T) {
 	}
 	var page store.Page
 	read := func() {
-		must(t, s.Read(ctx, store.ReadRequest{Through: 100, Limit: 100, Range: store.FullRange(), Columns: store.AllColumns}, &page))
+		must(t, s.Read(ctx, store.ReadRequest{
+			Through: 100, Limit: 100, Range: store.FullRange(),
+			Columns: store.AllColumns,
+		}, &page))
 	}
 	horizon := func() {
 		_, err := s.Horizon(ctx)
@@ -181,14 +200,16 @@ func TestCommit_errorInTheMiddleLeavesAUsableConnection(t *testing.T) {
 	r := newRig(t, db, db.DSN, postgres.Options{ConnectionsMax: 1, Lazy: true})
 	ctx := t.Context()
 	must(t, r.commit(ctx, add("a", 1)))
-	before := query(t, db.Connect(t), "SELECT pid FROM pg_stat_activity WHERE application_name = 'pupwasm' AND datname = current_database()")
+	before := query(t, db.Connect(t), "SELECT pid FROM pg_stat_activity WHERE application_name = 'pupwasm' AND "+
+		"datname = current_database()")
 	for name, mutations := range map[string][]store.Mutation{
 		"first":  {insert("a"), double("a"), add("b", 1)},
 		"middle": {add("b", 1), double("b"), insert("a"), double("b"), add("c", 1)},
 		"last":   {add("b", 1), double("b"), insert("a")},
 	} {
 		var rejection *store.RejectedError
-		if err := r.commit(ctx, mutations...); !errors.As(err, &rejection) || rejection.Statement != `write "insert"` || !strings.Contains(rejection.Reason, "duplicate key") {
+		if err := r.commit(ctx, mutations...); !errors.As(err, &rejection) || rejection.Statement != `write "insert"` ||
+			!strings.Contains(rejection.Reason, "duplicate key") {
 			t.Errorf("%s: %v", name, err)
 		}
 		r.want("a 1")
@@ -197,7 +218,10 @@ func TestCommit_errorInTheMiddleLeavesAUsableConnection(t *testing.T) {
 	stale := r.claim
 	stale.Epoch--
 	tx := r.catalogue.Begin(stale)
-	if err := tx.Commit(ctx, store.Commit{Through: 9, Steps: r.folder.Fold([]store.Mutation{add("a", 1)}), Log: stale.Applied.Log}); !errors.Is(err, store.ErrFenced) {
+	if err := tx.Commit(ctx, store.Commit{
+		Through: 9, Steps: r.folder.Fold([]store.Mutation{add("a", 1)}),
+		Log: stale.Applied.Log,
+	}); !errors.Is(err, store.ErrFenced) {
 		t.Errorf("a stale claim: %v", err)
 	}
 	r.wantClean() // also before Rollback
@@ -206,20 +230,23 @@ func TestCommit_errorInTheMiddleLeavesAUsableConnection(t *testing.T) {
 	var rows store.Rows
 	must(t, tx.Query(ctx, sumsAll, nil, &rows))
 	var rejection *store.RejectedError
-	if err := tx.Query(ctx, sumsBad, []store.Value{store.I64(0)}, &rows); !errors.As(err, &rejection) || rejection.Statement != `query "bad"` {
+	if err := tx.Query(ctx, sumsBad, []store.Value{store.I64(0)}, &rows); !errors.As(err, &rejection) ||
+		rejection.Statement != `query "bad"` {
 		t.Errorf("a refused query: %v", err)
 	}
 	tx.Rollback()
 	r.wantClean()
 	must(t, r.commit(ctx, add("a", 1)))
 	r.want("a 2")
-	after := query(t, db.Connect(t), "SELECT pid FROM pg_stat_activity WHERE application_name = 'pupwasm' AND datname = current_database()")
+	after := query(t, db.Connect(t), "SELECT pid FROM pg_stat_activity WHERE application_name = 'pupwasm' AND "+
+		"datname = current_database()")
 	if fmt.Sprint(before) != fmt.Sprint(after) {
 		t.Errorf("the connection was replaced: %v, %v", before, after)
 	}
 }
 
-// TestTransaction_settingsAreFixed has a trigger of the database's owner write down the settings that a commit runs with.
+// TestTransaction_settingsAreFixed has a trigger of the database's owner write down the settings that a commit
+// runs with.
 func TestTransaction_settingsAreFixed(t *testing.T) {
 	t.Parallel()
 	for _, durable := range []bool{false, true} {
@@ -228,9 +255,12 @@ func TestTransaction_settingsAreFixed(t *testing.T) {
 		r := newRig(t, db, dsn, postgres.Options{ConnectionsMax: 1, Durable: durable, Lazy: true})
 		execute(t, db.Connect(t), `CREATE FUNCTION sums.note() RETURNS trigger LANGUAGE plpgsql AS $$
 			BEGIN
-				NEW.note := concat_ws(' ', current_setting('timezone'), current_setting('datestyle'), current_setting('intervalstyle'),
-					current_setting('extra_float_digits'), current_setting('bytea_output'), current_setting('search_path'),
-					current_setting('lc_time'), current_setting('synchronous_commit'), current_setting('transaction_isolation'));
+				NEW.note := concat_ws(' ', current_setting('timezone'), current_setting('datestyle'),
+				current_setting('intervalstyle'),
+					current_setting('extra_float_digits'), current_setting('bytea_output'),
+					current_setting('search_path'),
+					current_setting('lc_time'), current_setting('synchronous_commit'),
+					current_setting('transaction_isolation'));
 				RETURN NEW;
 			END $$;
 			CREATE TRIGGER note BEFORE INSERT OR UPDATE ON sums.total FOR EACH ROW EXECUTE FUNCTION sums.note()`)
@@ -243,7 +273,8 @@ func TestTransaction_settingsAreFixed(t *testing.T) {
 		wantRows(t, db, "SELECT note FROM sums.total", want)
 
 		p := sums()
-		p.Queries[0].SQL = anySQL(`SELECT to_char(to_timestamp(0), 'HH24 TZ') || ' ' || to_timestamp(0)::text || ' ' || make_interval(days => 1)::text, 1`)
+		p.Queries[0].SQL = anySQL(`SELECT to_char(to_timestamp(0),
+			'HH24 TZ') || ' ' || to_timestamp(0)::text || ' ' || make_interval(days => 1)::text, 1`)
 		catalogue, err := r.store.Install(t.Context(), p, 1)
 		must(t, err)
 		tx := catalogue.Begin(r.claim)
@@ -252,13 +283,17 @@ func TestTransaction_settingsAreFixed(t *testing.T) {
 		if got := string(rows.Values[0].Bytes()); got != "00 UTC 1970-01-01 00:00:00+00 1 day" {
 			t.Errorf("a query before the commit sees %q", got)
 		}
-		must(t, tx.Commit(t.Context(), store.Commit{Through: r.claim.Position + 1, Steps: r.folder.Fold([]store.Mutation{add("b", 1)}), Log: r.claim.Applied.Log}))
+		must(t, tx.Commit(t.Context(), store.Commit{
+			Through: r.claim.Position + 1,
+			Steps:   r.folder.Fold([]store.Mutation{add("b", 1)}), Log: r.claim.Applied.Log,
+		}))
 		tx.Rollback()
 		wantRows(t, db, "SELECT note FROM sums.total WHERE name = 'b'", want)
 	}
 }
 
-// TestCommit_constraintsAddedByHandAreCheckedAtTheEnd has rows that break a constraint for as long as the batch is not complete.
+// TestCommit_constraintsAddedByHandAreCheckedAtTheEnd has rows that break a constraint for as long as the batch is
+// not complete.
 func TestCommit_constraintsAddedByHandAreCheckedAtTheEnd(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -269,12 +304,19 @@ func TestCommit_constraintsAddedByHandAreCheckedAtTheEnd(t *testing.T) {
 		Tables: []store.Table{
 			{Name: "parent", Key: []string{"id"}, Columns: []store.Column{{Name: "id", Type: typed("text")}}},
 			{
-				Name: "child", Key: []string{"id"}, Columns: []store.Column{{Name: "id", Type: typed("text")}, {Name: "parent", Type: typed("text")}, {Name: "seat", Type: typed("i64")}},
+				Name: "child", Key: []string{"id"}, Columns: []store.Column{
+					{Name: "id", Type: typed("text")},
+					{Name: "parent", Type: typed("text")},
+					{Name: "seat", Type: typed("i64")},
+				},
 			},
 		},
 		Writes: []store.Write{
 			{Name: "parent", Action: store.InsertIgnore, Table: "parent"},
-			{Name: "child", Action: store.Upsert, Table: "child", Columns: []store.WriteColumn{{Name: "parent"}, {Name: "seat"}}},
+			{
+				Name: "child", Action: store.Upsert, Table: "child",
+				Columns: []store.WriteColumn{{Name: "parent"}, {Name: "seat"}},
+			},
 		},
 	}
 	_, err := s.Install(ctx, p, 1)
@@ -296,7 +338,10 @@ func TestCommit_constraintsAddedByHandAreCheckedAtTheEnd(t *testing.T) {
 	commit := func(mutations ...store.Mutation) error {
 		tx := catalogue.Begin(claims[0])
 		defer tx.Rollback()
-		err := tx.Commit(ctx, store.Commit{Through: claims[0].Position + 1, Steps: store.NewFolder(p).Fold(mutations), Log: claims[0].Applied.Log})
+		err := tx.Commit(ctx, store.Commit{
+			Through: claims[0].Position + 1, Steps: store.NewFolder(p).Fold(mutations),
+			Log: claims[0].Applied.Log,
+		})
 		if err == nil {
 			claims[0].Position++
 		}
@@ -306,17 +351,22 @@ func TestCommit_constraintsAddedByHandAreCheckedAtTheEnd(t *testing.T) {
 	must(t, commit(child("c", "p", 3), parent("r"), child("d", "r", 4))) // d's parent comes in a later step
 	must(t, commit(child("b", "q", 9), child("a", "p", 2), child("b", "q", 1)))
 	wantRows(t, db, "SELECT id, parent, seat FROM family.child ORDER BY id", "a p 2;b q 1;c p 3;d r 4")
-	for name, bad := range map[string]store.Mutation{"foreign key": child("e", "nobody", 7), "unique": child("e", "p", 2)} {
+	for name, bad := range map[string]store.Mutation{
+		"foreign key": child("e", "nobody", 7),
+		"unique":      child("e", "p", 2),
+	} {
 		err := commit(parent("z"), bad)
 		var rejection *store.RejectedError
-		if !errors.As(err, &rejection) || rejection.Statement != "the batch" || !strings.Contains(rejection.Reason, "constraint") {
+		if !errors.As(err, &rejection) || rejection.Statement != "the batch" ||
+			!strings.Contains(rejection.Reason, "constraint") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	wantRows(t, db, "SELECT count(*) FROM family.parent", "3")
 }
 
-// TestCommit_beyondTheLogIsOfAnotherLog: such a position was seen on another server, before a failover, and will be handed out again.
+// TestCommit_beyondTheLogIsOfAnotherLog: such a position was seen on another server, before a failover, and will
+// be handed out again.
 func TestCommit_beyondTheLogIsOfAnotherLog(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)

@@ -41,8 +41,10 @@ func BenchmarkAppend(b *testing.B) {
 func BenchmarkRead(b *testing.B) {
 	const count = 100_000
 	db := pgtest.New(b)
-	execute(b, db.Connect(b), fmt.Sprintf(`INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version, event_type, payload, metadata, partition_hash)
-		SELECT 'shop', 'order', 'order-' || g %% 5000, g / 5000 + 1, 'placed', convert_to(repeat('x', 200), 'UTF8'), '{"user": "u"}', pupwasm.fnv1a32('order-' || g %% 5000)
+	execute(b, db.Connect(b), fmt.Sprintf(`INSERT INTO pupwasm.events (bounded_context, aggregate_type,
+		aggregate_id, aggregate_version, event_type, payload, metadata, partition_hash)
+		SELECT 'shop', 'order', 'order-' || g %% 5000, g / 5000 + 1, 'placed', convert_to(repeat('x', 200),
+		'UTF8'), '{"user": "u"}', pupwasm.fnv1a32('order-' || g %% 5000)
 		FROM generate_series(0, %d) g; ANALYZE pupwasm.events`, count-1))
 	s := open(b, db)
 	for _, request := range []struct {
@@ -50,9 +52,18 @@ func BenchmarkRead(b *testing.B) {
 		of   store.ReadRequest
 	}{
 		{"all", store.ReadRequest{Range: store.FullRange(), Columns: store.AllColumns}},
-		{"lean", store.ReadRequest{Range: store.FullRange(), Columns: store.ColumnEventType | store.ColumnAggregateID | store.ColumnPayload}},
+		{"lean", store.ReadRequest{
+			Range:   store.FullRange(),
+			Columns: store.ColumnEventType | store.ColumnAggregateID | store.ColumnPayload,
+		}},
 		{"half", store.ReadRequest{Range: store.SplitRange(2)[0], Columns: store.AllColumns}},
-		{"scoped", store.ReadRequest{Range: store.FullRange(), Columns: store.AllColumns, Subscription: store.Subscription{BoundedContexts: []string{"shop"}, AggregateTypes: []string{"order"}, EventTypes: []string{"placed"}}}},
+		{"scoped", store.ReadRequest{
+			Range: store.FullRange(), Columns: store.AllColumns,
+			Subscription: store.Subscription{
+				BoundedContexts: []string{"shop"}, AggregateTypes: []string{"order"},
+				EventTypes: []string{"placed"},
+			},
+		}},
 	} {
 		b.Run(request.name, func(b *testing.B) {
 			var page store.Page
@@ -72,7 +83,8 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
-// BenchmarkCommit measures a transaction, from mutations on: an empty one, and one with rows that are added up or inserted.
+// BenchmarkCommit measures a transaction, from mutations on: an empty one, and one with rows that are added up or
+// inserted.
 func BenchmarkCommit(b *testing.B) {
 	for _, shape := range []struct {
 		name     string

@@ -31,8 +31,8 @@ func documented(t *testing.T, name string) string {
 	return string(block[1])
 }
 
-// TestBounds_theDocumentedConfigurationEndsAttacks applies what docs/security.md says to a server of its own, with small numbers where the
-// documented ones would take long, and sees attacks end that no host can end.
+// TestBounds_theDocumentedConfigurationEndsAttacks applies what docs/security.md says to a server of its own, with
+// small numbers where the documented ones would take long, and sees attacks end that no host can end.
 func TestBounds_theDocumentedConfigurationEndsAttacks(t *testing.T) {
 	t.Parallel()
 	settings := []string{"fsync=off"}
@@ -46,7 +46,8 @@ func TestBounds_theDocumentedConfigurationEndsAttacks(t *testing.T) {
 	db := server.Database(t)
 	admin := db.Connect(t)
 	execute(t, admin, "CREATE ROLE pupwasm_host LOGIN")
-	execute(t, admin, "DO $$ BEGIN EXECUTE 'GRANT CREATE ON DATABASE ' || current_database() || ' TO pupwasm_host'; END $$")
+	execute(t, admin, "DO $$ BEGIN EXECUTE 'GRANT CREATE ON DATABASE ' || current_database() || ' TO "+
+		"pupwasm_host'; END $$")
 	role := documented(t, "role")
 	execute(t, admin, role)
 	asHost := strings.Replace(db.DSN, "postgres@", "pupwasm_host@", 1)
@@ -62,7 +63,8 @@ func TestBounds_theDocumentedConfigurationEndsAttacks(t *testing.T) {
 		execute(t, admin, strings.Replace(role, "'1GB'", "'1MB'", 1))
 		db := pgtest.Database{DSN: asHost, Schema: "pupwasm", Server: server}.WithSchema(t, "pupwasm")
 		r := newRig(t, db, db.DSN, postgres.Options{ConnectionsMax: 1, Lazy: true})
-		p := hostile(map[string]string{"sort": "SELECT count(*) FROM (SELECT repeat(md5(i::text), 300) AS s FROM generate_series(1, 100000000) AS i ORDER BY 1) x"}, "i64")
+		p := hostile(map[string]string{"sort": "SELECT count(*) FROM (SELECT repeat(md5(i::text), 300) AS s FROM " +
+			"generate_series(1, 100000000) AS i ORDER BY 1) x"}, "i64")
 		r.with(p)
 		var rows store.Rows
 		wantLimit(t, r.ask(p, &rows), `query "sort"`, "temp_file_limit", "(1024kB)")
@@ -77,7 +79,8 @@ func TestBounds_theDocumentedConfigurationEndsAttacks(t *testing.T) {
 		hijacked.Frontend.SendQuery(&pgproto3.Query{String: endless})
 		must(t, hijacked.Frontend.Flush())
 		running := func() string {
-			return query(t, admin, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'gone' AND state = 'active'")[0][0]
+			return query(t, admin, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'gone' AND "+
+				"state = 'active'")[0][0]
 		}
 		testwait.Until(t, "the statement runs", func() bool { return running() == "1" })
 		must(t, hijacked.Conn.Close())
@@ -98,7 +101,8 @@ func TestBounds_theDocumentedConfigurationEndsAttacks(t *testing.T) {
 		started := query(t, admin, "SELECT pg_postmaster_start_time()")
 		db := pgtest.Database{DSN: asHost, Schema: "pupwasm", Server: server}
 		r := newRig(t, db, db.DSN, postgres.Options{ConnectionsMax: 1, StatementTimeout: time.Hour, Lazy: true})
-		p := hostile(map[string]string{"large": "SELECT cardinality(array_agg(repeat('x', 50000000 + i::int)))::bigint FROM generate_series(1, 1000) AS i"}, "i64")
+		p := hostile(map[string]string{"large": "SELECT cardinality(array_agg(repeat('x', 50000000 + " +
+			"i::int)))::bigint FROM generate_series(1, 1000) AS i"}, "i64")
 		r.with(p)
 		var rows store.Rows
 		wantLimit(t, r.ask(p, &rows), `query "large"`, "out of memory", "docs/security.md")

@@ -16,9 +16,12 @@ const bulkEventsMin = 200
 
 // AppendBulk adds many events by COPY, in a transaction of its own. See [store.BulkAppender].
 //
-// It goes three times to the server and back: BEGIN and the locks of the streams, whose versions come back; COPY; the positions
-// and COMMIT. Above READ COMMITTED the versions would be those from before the locks, so the level is fixed.
-func (s *Store) AppendBulk(ctx context.Context, options store.AppendOptions, appends ...store.StreamAppend) ([]store.Appended, error) {
+// It goes three times to the server and back: BEGIN and the locks of the streams, whose versions come back; COPY;
+// the positions and COMMIT. Above READ COMMITTED the versions would be those from before the locks, so the level
+// is fixed.
+func (s *Store) AppendBulk(ctx context.Context, options store.AppendOptions,
+	appends ...store.StreamAppend,
+) ([]store.Appended, error) {
 	count, err := store.ValidateAppends(appends, s.options.PayloadBytesMax)
 	if err != nil || count == 0 && !store.HasConditions(appends) {
 		return nil, err
@@ -85,7 +88,8 @@ func (l *load) begin(ctx context.Context, conn *pgx.Conn, options store.AppendOp
 	}
 	batch := &pgx.Batch{}
 	batch.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
-	batch.Queue(l.queries.beginLoad, l.args.contexts, l.args.types, l.args.aggregates, ids).QueryRow(func(row pgx.Row) error {
+	batch.Queue(l.queries.beginLoad, l.args.contexts, l.args.types, l.args.aggregates,
+		ids).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&l.heads, &l.stored, &l.head, &l.at)
 	})
 	return conn.SendBatch(ctx, batch).Close()

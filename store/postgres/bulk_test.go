@@ -33,7 +33,8 @@ func TestAppendBulk_underWay(t *testing.T) {
 		id := store.UUID{byte(i + 1)}
 		before := appendOne(t, s, "before")
 		tx := begin(t, db.Connect(t))
-		_, err := s.AppendTx(t.Context(), tx, store.AppendOptions{}, store.StreamAppend{Stream: stream("holder" + outcome), Events: []store.Event{{ID: id, Type: "x"}}})
+		_, err := s.AppendTx(t.Context(), tx, store.AppendOptions{},
+			store.StreamAppend{Stream: stream("holder" + outcome), Events: []store.Event{{ID: id, Type: "x"}}})
 		must(t, err)
 		ctx, cancel := context.WithCancel(t.Context())
 		result := make(chan error)
@@ -108,7 +109,8 @@ func TestAppendBulk_aTriggerThatLeavesRowsOut(t *testing.T) {
 	db := pgtest.New(t)
 	s := open(t, db)
 	execute(t, db.Connect(t), `CREATE FUNCTION leave_out() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
-		CREATE TRIGGER leave_out BEFORE INSERT ON pupwasm.events FOR EACH ROW WHEN (NEW.aggregate_id = 's3') EXECUTE FUNCTION leave_out()`)
+		CREATE TRIGGER leave_out BEFORE INSERT ON pupwasm.events
+		FOR EACH ROW WHEN (NEW.aggregate_id = 's3') EXECUTE FUNCTION leave_out()`)
 	_, err := s.AppendBulk(t.Context(), store.AppendOptions{}, loadOf(store.UUID{1})...)
 	if err == nil || !strings.Contains(err.Error(), "of 500 events were stored") {
 		t.Errorf("got %v", err)

@@ -34,7 +34,10 @@ func (s *Store) Install(ctx context.Context, projection *store.Projection, segme
 		return nil, err
 	}
 	err := pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
-		i := installer{tx: tx, queries: &s.queries, projection: of, catalogue: c, home: s.options.Schema, isolation: s.options.Isolation, limits: s.installLimits()}
+		i := installer{
+			tx: tx, queries: &s.queries, projection: of, catalogue: c, home: s.options.Schema,
+			isolation: s.options.Isolation, limits: s.installLimits(),
+		}
 		return i.install(ctx, segments)
 	})
 	if err != nil {
@@ -96,7 +99,8 @@ func (s *Store) Status(ctx context.Context, only ...string) ([]store.ProjectionS
 	var segment store.SegmentStatus
 	var behindSince *time.Time
 	_, err = pgx.ForEachRow(rows, append([]any{
-		&projection.Name, &projection.Version, &projection.Desired, &segment.Segment, &segment.Range.First, &segment.Range.Last, &segment.Position,
+		&projection.Name, &projection.Version, &projection.Desired, &segment.Segment, &segment.Range.First,
+		&segment.Range.Last, &segment.Position,
 		&segment.Epoch, &segment.Owner, &segment.Live, &segment.Failure, &segment.Merge.Into, &segment.Merge.At,
 		&segment.UpdatedAt, &behindSince,
 	}, scanApplied(&segment.Applied)...), func() error {
@@ -141,13 +145,15 @@ func (s *Store) Reset(ctx context.Context, projection string) error {
 	return translate(err)
 }
 
-// dropTables drops the schema of a projection's tables, or the tables alone where the schema is somebody else's or could not be made
-// again.
+// dropTables drops the schema of a projection's tables, or the tables alone where the schema is somebody else's or
+// could not be made again.
 func (s *Store) dropTables(ctx context.Context, tx pgx.Tx, projection, declared string) error {
 	schema := store.TablesSchema(s.options.Schema, projection)
 	var mine, shared bool
-	err := tx.QueryRow(ctx, `SELECT pg_has_role(nspowner, 'USAGE') AND coalesce(obj_description(n.oid, 'pg_namespace') = $2, false),
-		EXISTS (SELECT FROM pg_class WHERE relnamespace = n.oid AND relname = 'migration') AND EXISTS (SELECT FROM pg_class WHERE relnamespace = n.oid AND relname = 'events')
+	err := tx.QueryRow(ctx, `SELECT pg_has_role(nspowner, 'USAGE') AND coalesce(obj_description(n.oid,
+		'pg_namespace') = $2, false),
+		EXISTS (SELECT FROM pg_class WHERE relnamespace = n.oid AND relname = 'migration') AND EXISTS (SELECT
+		FROM pg_class WHERE relnamespace = n.oid AND relname = 'events')
 		FROM pg_namespace AS n WHERE nspname = $1`, schema, madeHere).Scan(&mine, &shared)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):

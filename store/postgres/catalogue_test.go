@@ -36,13 +36,16 @@ func TestInstall_makesTheTableAsDeclared(t *testing.T) {
 	_, err := s.Install(t.Context(), p, 1)
 	must(t, err)
 	wantRows(t, db, `SELECT a.attname, format_type(atttypid, atttypmod), attnotnull, pg_get_expr(adbin, adrelid)
-		FROM pg_attribute a LEFT JOIN pg_attrdef d ON adrelid = attrelid AND adnum = attnum WHERE attrelid = 'shapes.row'::regclass AND attnum > 0 ORDER BY attnum`,
-		"a bigint t NULL;b uuid t NULL;n numeric t 1.50;t text f 'it''s'::text;at timestamp with time zone f NULL;tags text[] f NULL;"+
-			"j jsonb f NULL;y bytea f NULL;f double precision f NULL;ok boolean f false")
+		FROM pg_attribute a LEFT JOIN pg_attrdef d ON adrelid = attrelid AND adnum = attnum
+		WHERE attrelid = 'shapes.row'::regclass AND attnum > 0 ORDER BY attnum`,
+		"a bigint t NULL;b uuid t NULL;n numeric t 1.50;t text f 'it''s'::text;at timestamp with time zone f "+
+			"NULL;tags text[] f NULL;j jsonb f NULL;y bytea f NULL;f double precision f NULL;ok boolean f false")
 	wantRows(t, db, "SELECT indexdef FROM pg_indexes WHERE schemaname = 'shapes' ORDER BY indexname",
-		`CREATE INDEX row_index_1 ON shapes."row" USING btree (n);CREATE INDEX row_index_2 ON shapes."row" USING btree (t, n);`+
+		`CREATE INDEX row_index_1 ON shapes."row" USING btree (n);CREATE INDEX row_index_2
+			ON shapes."row" USING btree (t, n);`+
 			`CREATE UNIQUE INDEX row_pkey ON shapes."row" USING btree (b, a)`)
-	wantRows(t, db, "SELECT count(*) FROM pg_proc p WHERE pronamespace = 'shapes'::regnamespace", "0") // no probe is left
+	// no probe is left
+	wantRows(t, db, "SELECT count(*) FROM pg_proc p WHERE pronamespace = 'shapes'::regnamespace", "0")
 }
 
 func TestInstall_aSchemaOfSomebodyElseIsRefused(t *testing.T) {
@@ -62,7 +65,8 @@ func TestInstall_aSchemaOfSomebodyElseIsRefused(t *testing.T) {
 	wantRows(t, db, "SELECT count(*) FROM sums.precious", "0")
 }
 
-// TestInstall_whileAWorkerCommits has one host install what another runs: neither waits for the other's transaction to time out.
+// TestInstall_whileAWorkerCommits has one host install what another runs: neither waits for the other's
+// transaction to time out.
 func TestInstall_whileAWorkerCommits(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -94,7 +98,8 @@ func TestQuery_resultThatIsTooLarge(t *testing.T) {
 	db := pgtest.New(t)
 	s := open(t, db)
 	p := sums()
-	p.Queries = append(p.Queries, store.Query{Name: "huge", SQL: anySQL("SELECT repeat('x', 1000000) FROM generate_series(1, 100)"), Results: []store.Type{typed("text")}, Unordered: true})
+	p.Queries = append(p.Queries, store.Query{Name: "huge", SQL: anySQL("SELECT repeat('x', 1000000) FROM " +
+		"generate_series(1, 100)"), Results: []store.Type{typed("text")}, Unordered: true})
 	catalogue, err := s.Install(t.Context(), p, 1)
 	must(t, err)
 	must(t, s.Heartbeat(t.Context(), store.Worker{Name: "w"}, time.Hour))
@@ -104,7 +109,8 @@ func TestQuery_resultThatIsTooLarge(t *testing.T) {
 	defer tx.Rollback()
 	var rows store.Rows
 	var rejection *store.RejectedError
-	if err := tx.Query(t.Context(), len(p.Queries)-1, nil, &rows); !errors.As(err, &rejection) || rejection.Statement != `query "huge"` {
+	if err := tx.Query(t.Context(), len(p.Queries)-1, nil, &rows); !errors.As(err, &rejection) ||
+		rejection.Statement != `query "huge"` {
 		t.Errorf("got %v", err)
 	}
 }

@@ -47,7 +47,8 @@ func (s *Store) CheckLog(ctx context.Context) error {
 	defer cancel()
 	objects := logObjects{table: s.queries.events, sequence: s.queries.sequence}
 	err := s.pool.QueryRow(ctx, s.queries.logObjects).Scan(&objects.permanent, &objects.identity, &objects.drawn,
-		&objects.cache, &objects.increment, &objects.cycle, &objects.always, &objects.triggers, &objects.subscriptions, &objects.children)
+		&objects.cache, &objects.increment, &objects.cycle, &objects.always, &objects.triggers, &objects.subscriptions,
+		&objects.children)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return store.ErrNotMigrated
 	}
@@ -62,7 +63,8 @@ func (s *Store) CheckLog(ctx context.Context) error {
 	if err := s.pool.QueryRow(ctx, query).Scan(&positions.next, &positions.last, &positions.checkpoint); err != nil {
 		return translate(err)
 	}
-	return store.UnsafeLog(slices.Concat(objects.sequenceFaults(positions), objects.triggerFaults(), objects.otherWriters()))
+	return store.UnsafeLog(slices.Concat(objects.sequenceFaults(positions), objects.triggerFaults(),
+		objects.otherWriters()))
 }
 
 // sequenceFaults are about who hands out positions, and which.
@@ -71,24 +73,29 @@ func (o *logObjects) sequenceFaults(at logPositions) (faults []store.LogFault) {
 		faults = append(faults, store.LogFault{Fault: fault, Remedy: "run " + fmt.Sprintf(remedy, args...)})
 	}
 	if o.cache == nil && o.drawn != "" {
-		add("the sequence of "+o.table+" is called "+o.drawn, "ALTER SEQUENCE %s RENAME TO events_global_position_seq", o.drawn)
+		add("the sequence of "+o.table+" is called "+o.drawn, "ALTER SEQUENCE %s RENAME TO events_global_position_seq",
+			o.drawn)
 		return faults
 	}
 	if o.cache == nil {
 		add("positions of "+o.table+" are no longer drawn from a sequence of its own",
-			"ALTER TABLE %s ALTER global_position ADD GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME %s START %d)", o.table, o.sequence, at.used()+1)
+			"ALTER TABLE %s ALTER global_position ADD GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME %s START %d)",
+			o.table, o.sequence, at.used()+1)
 		return faults
 	}
 	if !o.identity || o.drawn == "" {
 		add("positions of "+o.table+" are not GENERATED ALWAYS AS IDENTITY from "+o.sequence,
-			"ALTER TABLE %s ALTER global_position SET GENERATED ALWAYS, or make the column an identity with that sequence again", o.table)
+			"ALTER TABLE %s ALTER global_position SET GENERATED ALWAYS, or make the column an identity with that "+
+				"sequence again", o.table)
 	}
 	if *o.cache != 1 {
-		add(fmt.Sprintf("the sequence of %s has CACHE %d, so that a connection hands out positions that hosts have passed", o.table, *o.cache),
+		add(fmt.Sprintf("the sequence of %s has CACHE %d, so that a connection hands out positions that hosts "+
+			"have passed", o.table, *o.cache),
 			"ALTER SEQUENCE %s CACHE 1, and let all connections that append end", o.sequence)
 	}
 	if *o.increment != 1 || *o.cycle {
-		add("the sequence of "+o.table+" does not count up by one", "ALTER SEQUENCE %s INCREMENT 1 NO CYCLE", o.sequence)
+		add("the sequence of "+o.table+" does not count up by one", "ALTER SEQUENCE %s INCREMENT 1 NO CYCLE",
+			o.sequence)
 	}
 	if at.next <= at.last {
 		add(fmt.Sprintf("the next position of %s is %d, and an event has position %d", o.table, at.next, at.last),
@@ -137,7 +144,8 @@ func (o *logObjects) otherWriters() (faults []store.LogFault) {
 	}
 	for _, name := range o.children {
 		faults = append(faults, store.LogFault{
-			Fault:  fmt.Sprintf("table %s inherits from %s, and what is inserted there passes the fence", name, o.table),
+			Fault: fmt.Sprintf("table %s inherits from %s, and what is inserted there passes the fence", name,
+				o.table),
 			Remedy: fmt.Sprintf("run ALTER TABLE %s NO INHERIT %s", name, o.table),
 		})
 	}

@@ -21,7 +21,10 @@ func tallies() *store.Projection {
 			{Name: "k", Type: typed("text")}, {Name: "n", Type: typed("i64")}, {Name: "high", Type: typed("i64")},
 		}})
 		p.Writes = append(p.Writes,
-			store.Write{Name: name, Action: store.Upsert, Table: name, Columns: []store.WriteColumn{{Name: "n", Action: store.ActionAdd}}},
+			store.Write{
+				Name: name, Action: store.Upsert, Table: name,
+				Columns: []store.WriteColumn{{Name: "n", Action: store.ActionAdd}},
+			},
 			store.Write{Name: name + "_high", Action: store.Upsert, Table: name, Columns: []store.WriteColumn{
 				{Name: "n", Action: store.ActionAdd}, {Name: "high", Action: store.ActionMax},
 			}})
@@ -29,8 +32,8 @@ func tallies() *store.Projection {
 	return p
 }
 
-// TestCommit_segmentsThatShareRowsDoNotDeadlock has the segments of several hosts add to the same rows of several tables, whatever
-// the order of their events.
+// TestCommit_segmentsThatShareRowsDoNotDeadlock has the segments of several hosts add to the same rows of several
+// tables, whatever the order of their events.
 func TestCommit_segmentsThatShareRowsDoNotDeadlock(t *testing.T) {
 	t.Parallel()
 	const hosts, segments, rounds, rows, keys = 2, 8, 40, 60, 50
@@ -66,7 +69,10 @@ func TestCommit_segmentsThatShareRowsDoNotDeadlock(t *testing.T) {
 						mutations = append(mutations, m)
 					}
 					tx := catalogue.Begin(claim)
-					if err := tx.Commit(t.Context(), store.Commit{Through: claim.Position + 1, Steps: folder.Fold(mutations), Log: claim.Applied.Log}); err != nil {
+					if err := tx.Commit(t.Context(), store.Commit{
+						Through: claim.Position + 1,
+						Steps:   folder.Fold(mutations), Log: claim.Applied.Log,
+					}); err != nil {
 						t.Errorf("segment %d: %v", claim.Segment, err)
 						return
 					}
@@ -79,7 +85,8 @@ func TestCommit_segmentsThatShareRowsDoNotDeadlock(t *testing.T) {
 	for _, s := range stores {
 		s.Close() // sessions report what they have seen when they end
 	}
-	wantRows(t, db, `SELECT (SELECT sum(n) FROM tallies.customer) + (SELECT sum(n) FROM tallies.day) + (SELECT sum(n) FROM tallies.item)`,
+	wantRows(t, db, `SELECT (SELECT sum(n) FROM tallies.customer) + (SELECT sum(n)
+		FROM tallies.day) + (SELECT sum(n) FROM tallies.item)`,
 		strconv.Itoa(hosts*segments*rounds*rows))
 	wantRows(t, db, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()", "0")
 }

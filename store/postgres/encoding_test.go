@@ -22,7 +22,10 @@ func TestEncoding_isUTF8WhateverTheClientsAre(t *testing.T) {
 		"url":      {url: "&client_encoding=LATIN1"},
 		"options":  {url: "&options=-c%20client_encoding%3DLATIN1"},
 		"database": {sql: "ALTER DATABASE %[1]s SET client_encoding = LATIN1"},
-		"role":     {sql: "CREATE ROLE %[1]s SUPERUSER LOGIN; ALTER ROLE %[1]s SET client_encoding = 'SQL_ASCII'", url: "&user=%[1]s"},
+		"role": {
+			sql: "CREATE ROLE %[1]s SUPERUSER LOGIN; ALTER ROLE %[1]s SET client_encoding = 'SQL_ASCII'",
+			url: "&user=%[1]s",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -41,7 +44,8 @@ func TestEncoding_isUTF8WhateverTheClientsAre(t *testing.T) {
 			s := open(t, db)
 			const zoe = "Zoë 🦀"
 			for _, way := range []appendFunc{s.Append, s.AppendBulk} {
-				_, err := way(t.Context(), store.AppendOptions{}, store.StreamAppend{Stream: stream(zoe), Events: events(300)})
+				_, err := way(t.Context(), store.AppendOptions{},
+					store.StreamAppend{Stream: stream(zoe), Events: events(300)})
 				must(t, err)
 			}
 			got := query(t, admin, "SELECT DISTINCT aggregate_id FROM pupwasm.events")
@@ -58,7 +62,8 @@ func TestEncoding_isUTF8WhateverTheClientsAre(t *testing.T) {
 	}
 }
 
-type appendFunc func(ctx context.Context, options store.AppendOptions, appends ...store.StreamAppend) ([]store.Appended, error)
+type appendFunc func(ctx context.Context, options store.AppendOptions, appends ...store.StreamAppend) ([]store.Appended,
+	error)
 
 func TestAppendTx_refusesAnotherClientEncoding(t *testing.T) {
 	t.Parallel()
@@ -68,7 +73,8 @@ func TestAppendTx_refusesAnotherClientEncoding(t *testing.T) {
 	for encoding, wrong := range map[string]bool{"LATIN1": true, "UTF8": false} {
 		execute(t, conn, "SET client_encoding = "+encoding)
 		tx := begin(t, conn)
-		_, err := s.AppendTx(t.Context(), tx, store.AppendOptions{}, store.StreamAppend{Stream: stream("Zoë"), Events: events(1)})
+		_, err := s.AppendTx(t.Context(), tx, store.AppendOptions{},
+			store.StreamAppend{Stream: stream("Zoë"), Events: events(1)})
 		if wrong != (err != nil) || wrong && !strings.Contains(err.Error(), "client_encoding LATIN1") {
 			t.Errorf("%s: %v", encoding, err)
 		}
@@ -85,7 +91,8 @@ func TestEncoding_ofTheServerMustBeUTF8(t *testing.T) {
 			db := pgtest.Empty(t)
 			admin := db.Connect(t)
 			database := admin.Config().Database + "_" + strings.ToLower(encoding)
-			execute(t, admin, fmt.Sprintf("CREATE DATABASE %s ENCODING '%s' LOCALE 'C' TEMPLATE template0", database, encoding))
+			execute(t, admin, fmt.Sprintf("CREATE DATABASE %s ENCODING '%s' LOCALE 'C' TEMPLATE template0", database,
+				encoding))
 			t.Cleanup(func() { execute(t, admin, "DROP DATABASE "+database+" WITH (FORCE)") })
 			dsn := strings.Replace(db.DSN, "/"+admin.Config().Database+"?", "/"+database+"?", 1)
 			want := "the database has the encoding " + encoding + ", pupwasm needs UTF8"
@@ -95,7 +102,8 @@ func TestEncoding_ofTheServerMustBeUTF8(t *testing.T) {
 			defer handle.Close()
 			migrator, err := migrations.New(handle, migrations.Postgres, "pupwasm")
 			must(t, err)
-			if _, err := migrator.Up(t.Context()); err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			if _, err := migrator.Up(t.Context()); err == nil || !strings.HasPrefix(err.Error(), want) ||
+				strings.Contains(err.Error(), "\n") {
 				t.Errorf("migrating: %v", err)
 			}
 			script, err := migrations.Script(migrations.Postgres, "pupwasm", false)
@@ -109,7 +117,8 @@ func TestEncoding_ofTheServerMustBeUTF8(t *testing.T) {
 			s, err := postgres.Open(dsn, postgres.Options{})
 			must(t, err)
 			defer s.Close()
-			if err := s.Ping(t.Context()); err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			if err := s.Ping(t.Context()); err == nil || !strings.HasPrefix(err.Error(), want) ||
+				strings.Contains(err.Error(), "\n") {
 				t.Errorf("opening: %v", err)
 			}
 		})

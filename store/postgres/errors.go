@@ -44,7 +44,8 @@ const (
 	stateDuplicateStatement = "42P05"
 )
 
-// translate puts an error of a statement that is ours into the words of package store. Cancelled contexts stay as they are.
+// translate puts an error of a statement that is ours into the words of package store. Cancelled contexts stay as
+// they are.
 func translate(err error) error {
 	if err == nil {
 		return nil
@@ -90,8 +91,8 @@ func rejected(name string, err error) error {
 	return translate(err)
 }
 
-// transientState tells whether a SQLSTATE may pass by itself: connection, transaction rollback, resources, intervention,
-// system, and a server that is read-only since it was failed over.
+// transientState tells whether a SQLSTATE may pass by itself: connection, transaction rollback, resources,
+// intervention, system, and a server that is read-only since it was failed over.
 func transientState(code string) bool {
 	switch code[:2] {
 	case "08", "40", "53", "57", "58":
@@ -101,8 +102,8 @@ func transientState(code string) bool {
 		code == stateTransactionTimeout
 }
 
-// Transient tells whether an error of another connection to PostgreSQL than a store's, such as that of a migration, which goes
-// through database/sql, may pass by itself.
+// Transient tells whether an error of another connection to PostgreSQL than a store's, such as that of a
+// migration, which goes through database/sql, may pass by itself.
 func Transient(err error) bool {
 	return errors.Is(err, driver.ErrBadConn) || errors.Is(translate(err), store.ErrTransient)
 }
@@ -123,7 +124,8 @@ func describe(pg *pgconn.PgError) string {
 	return oneLine(errors.New(text))
 }
 
-// refusedFor is an error by which the server refuses an entry of the catalogue, in the words of package store, or err for any other.
+// refusedFor is an error by which the server refuses an entry of the catalogue, in the words of package store, or
+// err for any other.
 func refusedFor(item string, err error) error {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && !transientState(pg.Code) {
@@ -132,8 +134,8 @@ func refusedFor(item string, err error) error {
 	return err
 }
 
-// firstAttempt is the text of a failed connection with the first address that was tried: the others, and the same without
-// TLS, mostly say the same.
+// firstAttempt is the text of a failed connection with the first address that was tried: the others, and the same
+// without TLS, mostly say the same.
 func firstAttempt(err error) string {
 	lines := strings.SplitN(err.Error(), "\n", 3)
 	return oneLine(errors.New(strings.Join(lines[:min(len(lines), 2)], " ")))

@@ -37,7 +37,8 @@ func everyCall(t testing.TB, dsn string) map[string]error {
 	ctx, cancel := context.WithTimeout(context.Background(), testwait.Patience)
 	defer cancel()
 	calls := map[string]error{"ping": s.Ping(ctx)}
-	_, calls["append"] = s.Append(ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Events: events(1)})
+	_, calls["append"] = s.Append(ctx, store.AppendOptions{},
+		store.StreamAppend{Stream: stream("a"), Events: events(1)})
 	_, calls["horizon"] = s.Horizon(ctx)
 	calls["read"] = s.Read(ctx, store.ReadRequest{Through: 9, Limit: 9, Range: store.FullRange()}, &store.Page{})
 	_, calls["read stream"] = s.ReadStream(ctx, stream("a"), 1, 0)
@@ -90,9 +91,12 @@ func TestErrors_connectionRefusedByTheServer(t *testing.T) {
 	execute(t, conn, fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD 'another'", role))
 	t.Cleanup(func() { execute(t, conn, "DROP ROLE "+role) })
 	allowByPassword(t, db, role)
-	wantEvery(t, everyCall(t, altered(t, db, func(u *url.URL) { u.User = url.UserPassword(role, secret) })), nil, "password authentication failed")
-	wantEvery(t, everyCall(t, altered(t, db, func(u *url.URL) { u.Path = "/no_such_database" })), nil, "no_such_database")
-	wantEvery(t, everyCall(t, altered(t, db, func(u *url.URL) { u.User = url.UserPassword("no_such_role", secret) })), nil, "no_such_role")
+	wantEvery(t, everyCall(t, altered(t, db, func(u *url.URL) { u.User = url.UserPassword(role, secret) })), nil,
+		"password authentication failed")
+	wantEvery(t, everyCall(t, altered(t, db, func(u *url.URL) { u.Path = "/no_such_database" })), nil,
+		"no_such_database")
+	wantEvery(t, everyCall(t, altered(t, db, func(u *url.URL) { u.User = url.UserPassword("no_such_role", secret) })),
+		nil, "no_such_role")
 }
 
 // allowByPassword has the server ask a role for its password.
@@ -102,7 +106,8 @@ func allowByPassword(t testing.TB, db pgtest.Database, role string) {
 	file := query(t, conn, "SHOW hba_file")[0][0]
 	old := query(t, conn, "SELECT pg_read_file($1)", file)[0][0]
 	write := func(text string) {
-		execute(t, conn, "COPY (SELECT unnest(string_to_array('"+strings.ReplaceAll(text, "'", "''")+"', E'\\n'))) TO '"+file+"'")
+		execute(t, conn, "COPY (SELECT unnest(string_to_array('"+strings.ReplaceAll(text, "'", "''")+
+			"', E'\\n'))) TO '"+file+"'")
 		execute(t, conn, "SELECT pg_reload_conf()")
 	}
 	write("host all " + role + " 127.0.0.1/32 scram-sha-256\n" + old)
@@ -123,7 +128,8 @@ func TestErrors_serverIsReadOnly(t *testing.T) {
 	db := pgtest.New(t)
 	r := newRig(t, db, db.DSN, postgres.Options{Lazy: true})
 	must(t, r.commit(t.Context(), add("a", 1)))
-	execute(t, db.Connect(t), "ALTER DATABASE "+db.Connect(t).Config().Database+" SET default_transaction_read_only = on")
+	execute(t, db.Connect(t), "ALTER DATABASE "+db.Connect(t).Config().Database+
+		" SET default_transaction_read_only = on")
 	calls := everyCall(t, db.DSN)
 	for _, name := range []string{"ping", "horizon", "read", "read stream", "position time", "status"} {
 		if err := calls[name]; err != nil && !errors.Is(err, store.ErrStreamNotFound) {
@@ -223,7 +229,8 @@ func TestErrors_serverThatComesBack(t *testing.T) {
 	r := newRig(t, db, db.DSN, postgres.Options{Durable: true, Lazy: true})
 	ctx := t.Context()
 	must(t, r.commit(ctx, add("a", 1)))
-	appended, err := r.store.Append(ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Events: events(2)})
+	appended, err := r.store.Append(ctx, store.AppendOptions{},
+		store.StreamAppend{Stream: stream("a"), Events: events(2)})
 	must(t, err)
 	server.Kill()
 	if err := r.commit(ctx, add("a", 1)); !errors.Is(err, store.ErrTransient) {
@@ -241,7 +248,10 @@ func TestErrors_serverThatComesBack(t *testing.T) {
 	if horizon.Position < appended[1].Position {
 		t.Errorf("after a crash the horizon is %+v, position %d was appended", horizon, appended[1].Position)
 	}
-	next, err := r.store.Append(ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Expected: store.Exact(2), Events: events(1)})
+	next, err := r.store.Append(ctx, store.AppendOptions{}, store.StreamAppend{
+		Stream:   stream("a"),
+		Expected: store.Exact(2), Events: events(1),
+	})
 	must(t, err)
 	if next[0].Position <= appended[1].Position {
 		t.Errorf("position %d follows %d", next[0].Position, appended[1].Position)

@@ -10,8 +10,8 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// Horizon returns how far it is safe to read. It is one statement in a transaction of its own: the read that follows must take
-// its snapshot after it.
+// Horizon returns how far it is safe to read. It is one statement in a transaction of its own: the read that
+// follows must take its snapshot after it.
 func (s *Store) Horizon(ctx context.Context) (store.Horizon, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()

@@ -68,7 +68,10 @@ func (w *writer) within(ctx context.Context, fn func(tx pgx.Tx, id string, next 
 	return nil
 }
 
-var eventColumns = []string{"bounded_context", "aggregate_type", "aggregate_id", "aggregate_version", "event_type", "payload"}
+var eventColumns = []string{
+	"bounded_context", "aggregate_type", "aggregate_id", "aggregate_version", "event_type",
+	"payload",
+}
 
 // writeRows inserts single rows.
 func writeRows(ctx context.Context, w *writer) error {
@@ -87,7 +90,10 @@ func writeRows(ctx context.Context, w *writer) error {
 var ways = []func(ctx context.Context, w *writer) error{
 	func(ctx context.Context, w *writer) error { // through the store, on streams that all share
 		_, err := w.store.Append(ctx, store.AppendOptions{},
-			store.StreamAppend{Stream: stream(fmt.Sprint("shared-", w.random.IntN(4))), Events: events(1 + w.random.IntN(3))},
+			store.StreamAppend{
+				Stream: stream(fmt.Sprint("shared-", w.random.IntN(4))),
+				Events: events(1 + w.random.IntN(3)),
+			},
 			store.StreamAppend{Stream: stream(fmt.Sprint("shared-", w.random.IntN(4))), Events: events(1)})
 		w.pause()
 		return err
@@ -98,7 +104,8 @@ var ways = []func(ctx context.Context, w *writer) error{
 			return err
 		}
 		defer func() { _ = tx.Rollback(ctx) }()
-		_, err = w.store.AppendTx(ctx, tx, store.AppendOptions{}, store.StreamAppend{Stream: stream(fmt.Sprint("shared-", w.random.IntN(4))), Events: events(2)})
+		_, err = w.store.AppendTx(ctx, tx, store.AppendOptions{},
+			store.StreamAppend{Stream: stream(fmt.Sprint("shared-", w.random.IntN(4))), Events: events(2)})
 		if err != nil {
 			return err
 		}
@@ -136,14 +143,16 @@ var ways = []func(ctx context.Context, w *writer) error{
 	},
 	func(ctx context.Context, w *writer) error { // one statement for many rows
 		return w.within(ctx, func(tx pgx.Tx, id string, next int) (int, error) {
-			_, err := tx.Exec(ctx, `INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version, event_type, payload)
+			_, err := tx.Exec(ctx, `INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id,
+				aggregate_version, event_type, payload)
 				VALUES ('shop', 'order', $1, $2, 'x', ''), ('shop', 'order', $1, $2 + 1, 'x', '')`, id, next)
 			return 2, err
 		})
 	},
 	func(ctx context.Context, w *writer) error { // rows from a query
 		return w.within(ctx, func(tx pgx.Tx, id string, next int) (int, error) {
-			_, err := tx.Exec(ctx, `INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version, event_type, payload)
+			_, err := tx.Exec(ctx, `INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id,
+				aggregate_version, event_type, payload)
 				SELECT 'shop', 'order', $1, g, 'x', '' FROM generate_series($2::int, $2 + 3) g`, id, next)
 			return 4, err
 		})
@@ -201,7 +210,10 @@ func newFollower(t *testing.T, s *postgres.Store) *follower {
 
 func (f *follower) read(through int64) error {
 	var page store.Page
-	err := f.store.Read(f.t.Context(), store.ReadRequest{After: f.position, Through: through, Limit: 100, Range: store.FullRange(), Columns: store.ColumnAggregateID}, &page)
+	err := f.store.Read(f.t.Context(), store.ReadRequest{
+		After: f.position, Through: through, Limit: 100,
+		Range: store.FullRange(), Columns: store.ColumnAggregateID,
+	}, &page)
 	if err != nil {
 		return err
 	}
@@ -231,8 +243,9 @@ func (f *follower) lost(committed []int64) (lost, twice int) {
 	return lost, twice
 }
 
-// TestInvariant2_noEventIsSkipped lets sixteen writers work while two readers follow: one by the horizon, and one that takes
-// whatever is above the last position that it saw. The second has to lose events, or the test would prove nothing.
+// TestInvariant2_noEventIsSkipped lets sixteen writers work while two readers follow: one by the horizon, and one
+// that takes whatever is above the last position that it saw. The second has to lose events, or the test would
+// prove nothing.
 func TestInvariant2_noEventIsSkipped(t *testing.T) {
 	t.Parallel()
 	const writers, rounds = 16, 25
@@ -245,7 +258,10 @@ func TestInvariant2_noEventIsSkipped(t *testing.T) {
 	defer cancel()
 	var group sync.WaitGroup
 	for number := range writers {
-		w := &writer{number: number, db: db, store: s, conn: db.Connect(t), random: rand.New(rand.NewPCG(uint64(number), 1)), versions: map[string]int{}}
+		w := &writer{
+			number: number, db: db, store: s, conn: db.Connect(t),
+			random: rand.New(rand.NewPCG(uint64(number), 1)), versions: map[string]int{},
+		}
 		group.Go(func() {
 			for range rounds {
 				if err := ways[number%len(ways)](ctx, w); err != nil {
@@ -295,7 +311,8 @@ func TestInvariant2_noEventIsSkipped(t *testing.T) {
 	committed, err := pgx.CollectRows(rows, pgx.RowTo[int64])
 	must(t, err)
 	if lost, twice := careful.lost(committed); lost+twice+careful.inverted != 0 || len(careful.seen) != len(committed) {
-		t.Errorf("of %d events %d were lost, %d came twice, %d were out of order, %d were seen", len(committed), lost, twice, careful.inverted, len(careful.seen))
+		t.Errorf("of %d events %d were lost, %d came twice, %d were out of order, %d were seen", len(committed), lost,
+			twice, careful.inverted, len(careful.seen))
 	}
 	if lost, _ := naive.lost(committed); lost == 0 {
 		t.Errorf("a reader without a horizon lost nothing of %d events: the writers do not race", len(committed))

@@ -18,7 +18,8 @@ import (
 )
 
 // insertEvent writes past the store, as any program can: position, hash, id, time and metadata are the database's.
-const insertEvent = `INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version, event_type, payload)
+const insertEvent = `INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id,
+	aggregate_version, event_type, payload)
 	VALUES ('shop', 'order', $1, $2, 'inserted', '')`
 
 // fenceLocks counts the locks of the fence in the database.
@@ -35,7 +36,8 @@ func horizonOf(t testing.TB, s *postgres.Store) store.Horizon {
 
 func appendOne(t testing.TB, s *postgres.Store, id string) int64 {
 	t.Helper()
-	appended, err := s.Append(context.Background(), store.AppendOptions{}, store.StreamAppend{Stream: stream(id), Events: events(1)})
+	appended, err := s.Append(context.Background(), store.AppendOptions{},
+		store.StreamAppend{Stream: stream(id), Events: events(1)})
 	must(t, err)
 	return appended[0].Position
 }
@@ -66,11 +68,17 @@ func TestHorizon_namesTheProcessThatHoldsItBack(t *testing.T) {
 	appendOne(t, s, "a")
 	insertIn(t, second, "c", 1)
 	head := appendOne(t, s, "a")
-	if h, want := horizonOf(t, s), (store.Horizon{Position: first, Head: head, Holder: int(conn.PgConn().PID())}); h != want {
+	if h, want := horizonOf(t, s), (store.Horizon{
+		Position: first, Head: head,
+		Holder: int(conn.PgConn().PID()),
+	}); h != want {
 		t.Errorf("with two appends open the horizon is %+v, want %+v", h, want)
 	}
 	end(t, tx, true)
-	if h, want := horizonOf(t, s), (store.Horizon{Position: head - 2, Head: head, Holder: int(later.PgConn().PID())}); h != want {
+	if h, want := horizonOf(t, s), (store.Horizon{
+		Position: head - 2, Head: head,
+		Holder: int(later.PgConn().PID()),
+	}); h != want {
 		t.Errorf("with the second open the horizon is %+v, want %+v", h, want)
 	}
 	end(t, second, false)
@@ -83,31 +91,39 @@ func TestHorizon_isHeldByEveryWayToInsert(t *testing.T) {
 	t.Parallel()
 	ways := map[string]func(tx pgx.Tx) error{
 		"multi-row": func(tx pgx.Tx) error {
-			_, err := tx.Exec(context.Background(), `INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version, event_type, payload)
+			_, err := tx.Exec(context.Background(), `INSERT INTO pupwasm.events (bounded_context,
+				aggregate_type, aggregate_id, aggregate_version, event_type, payload)
 				VALUES ('c', 't', 'x', 1, 'e', ''), ('c', 't', 'x', 2, 'e', '')`)
 			return err
 		},
 		"insert from a query": func(tx pgx.Tx) error {
-			_, err := tx.Exec(context.Background(), `INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version, event_type, payload)
+			_, err := tx.Exec(context.Background(), `INSERT INTO pupwasm.events (bounded_context,
+				aggregate_type, aggregate_id, aggregate_version, event_type, payload)
 				SELECT 'c', 't', 'x', g, 'e', '' FROM generate_series(1, 5) g`)
 			return err
 		},
 		"copy": func(tx pgx.Tx) error {
 			_, err := tx.CopyFrom(context.Background(), pgx.Identifier{"pupwasm", "events"},
-				[]string{"bounded_context", "aggregate_type", "aggregate_id", "aggregate_version", "event_type", "payload"},
+				[]string{
+					"bounded_context", "aggregate_type", "aggregate_id", "aggregate_version", "event_type",
+					"payload",
+				},
 				pgx.CopyFromRows([][]any{{"c", "t", "x", 1, "e", []byte{}}, {"c", "t", "x", 2, "e", []byte{}}}))
 			return err
 		},
 		"within WITH": func(tx pgx.Tx) error {
-			_, err := tx.Exec(context.Background(), `WITH i AS (INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version, event_type, payload)
+			_, err := tx.Exec(context.Background(), `WITH i AS (INSERT INTO pupwasm.events (bounded_context,
+				aggregate_type, aggregate_id, aggregate_version, event_type, payload)
 				VALUES ('c', 't', 'x', 1, 'e', '') RETURNING 1) SELECT * FROM i`)
 			return err
 		},
 		"within a function": func(tx pgx.Tx) error {
 			_, err := tx.Exec(context.Background(), `DO $$ BEGIN
-				BEGIN INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version, event_type, payload) VALUES ('c', 't', 'x', 1, 'e', '');
+				BEGIN INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id,
+				aggregate_version, event_type, payload) VALUES ('c', 't', 'x', 1, 'e', '');
 				RAISE EXCEPTION 'no'; EXCEPTION WHEN others THEN NULL; END;
-				INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version, event_type, payload) VALUES ('c', 't', 'x', 1, 'e', '');
+				INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version,
+				event_type, payload) VALUES ('c', 't', 'x', 1, 'e', '');
 			END $$`)
 			return err
 		},
@@ -163,7 +179,8 @@ func TestHorizon_isNotHeldByWhatDoesNotAppend(t *testing.T) {
 		{other, "CREATE TABLE unrelated (x int)"},
 		{other, "SELECT pupwasm.append('c', 't', 'i', '[{\"event_type\": \"e\"}]')"},
 		// As if the other database's table had the same oid.
-		{other, "SELECT pg_advisory_xact_lock_shared(" + query(t, db.Connect(t), "SELECT 'pupwasm.events'::regclass::oid")[0][0] + ", 0)"},
+		{other, "SELECT pg_advisory_xact_lock_shared(" + query(t, db.Connect(t),
+			"SELECT 'pupwasm.events'::regclass::oid")[0][0] + ", 0)"},
 	}
 	for _, i := range idle {
 		_, err := begin(t, i.db.Connect(t)).Exec(t.Context(), i.sql)
@@ -177,7 +194,8 @@ func TestHorizon_isNotHeldByWhatDoesNotAppend(t *testing.T) {
 	}
 }
 
-// TestHorizon_twoLocksForManyInserts: the first statement of a transaction does not remember that it has the lock, the second does.
+// TestHorizon_twoLocksForManyInserts: the first statement of a transaction does not remember that it has the lock,
+// the second does.
 func TestHorizon_twoLocksForManyInserts(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -326,8 +344,8 @@ func TestHorizon_keysWrapAround(t *testing.T) {
 	}
 }
 
-// TestHorizon_lockTakenAfterTheHeadWasRead has a writer lock at a position that the reader has not heard of: it must not be
-// taken for one that is far behind.
+// TestHorizon_lockTakenAfterTheHeadWasRead has a writer lock at a position that the reader has not heard of: it
+// must not be taken for one that is far behind.
 func TestHorizon_lockTakenAfterTheHeadWasRead(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)

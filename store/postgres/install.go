@@ -58,7 +58,8 @@ func (i *installer) pin(ctx context.Context) error {
 	return nil
 }
 
-// register makes the projection and its tables, or finds that they are there as declared. It returns the views that there are.
+// register makes the projection and its tables, or finds that they are there as declared. It returns the views
+// that there are.
 func (i *installer) register(ctx context.Context, segments int) (views []store.View, err error) {
 	var version int
 	var declared, shapes string
@@ -86,7 +87,8 @@ func (i *installer) register(ctx context.Context, segments int) (views []store.V
 	if err := i.createIndexes(ctx); err != nil {
 		return nil, err
 	}
-	if _, err := i.tx.Exec(ctx, i.queries.declare, i.projection.Name, i.projection.Declaration(store.DialectPostgres)); err != nil {
+	if _, err := i.tx.Exec(ctx, i.queries.declare, i.projection.Name,
+		i.projection.Declaration(store.DialectPostgres)); err != nil {
 		return nil, fmt.Errorf("registering the projection: %w", err)
 	}
 	if _, err := i.tx.Exec(ctx, i.queries.clearFailures, i.projection.Name); err != nil {
@@ -122,8 +124,10 @@ func (i *installer) compare(ctx context.Context, version int, declared, shapes s
 
 func (i *installer) registerNew(ctx context.Context, segments int) error {
 	var occupied bool
-	err := i.tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = n) OR EXISTS (SELECT FROM pg_proc WHERE pronamespace = n)
-		OR EXISTS (SELECT FROM pg_type WHERE typnamespace = n) FROM to_regnamespace($1) AS n`, quote(i.projection.schema)).Scan(&occupied)
+	err := i.tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = n) OR EXISTS (SELECT
+		FROM pg_proc WHERE pronamespace = n)
+		OR EXISTS (SELECT FROM pg_type WHERE typnamespace = n) FROM to_regnamespace($1) AS n`,
+		quote(i.projection.schema)).Scan(&occupied)
 	if err != nil {
 		return fmt.Errorf("looking at the schema: %w", err)
 	}
@@ -141,7 +145,8 @@ func (i *installer) registerNew(ctx context.Context, segments int) error {
 		return err
 	}
 	whole := i.projection.Order == store.OrderGlobal
-	if _, err := i.tx.Exec(ctx, i.queries.insertProjection, i.projection.Name, i.projection.Version, whole, i.projection.schema,
+	if _, err := i.tx.Exec(ctx, i.queries.insertProjection, i.projection.Name, i.projection.Version, whole,
+		i.projection.schema,
 		i.projection.Declaration(store.DialectPostgres), shapes); err != nil {
 		return fmt.Errorf("registering the projection: %w", err)
 	}
@@ -157,13 +162,16 @@ func (i *installer) registerNew(ctx context.Context, segments int) error {
 	return i.layout().write(ctx, &store.Layout{}, layout)
 }
 
-// checkSchema refuses a schema that is there already, and that neither a host has made nor an administrator for it: one that is empty
-// today may be somebody's all the same. Where this role may not create schemas, one that it may use was made for it.
+// checkSchema refuses a schema that is there already, and that neither a host has made nor an administrator for
+// it: one that is empty today may be somebody's all the same. Where this role may not create schemas, one that it
+// may use was made for it.
 func (i *installer) checkSchema(ctx context.Context) error {
 	var foreign bool
-	err := i.tx.QueryRow(ctx, `SELECT coalesce(bool_or(has_database_privilege(current_database(), 'CREATE') AND pg_get_userbyid(nspowner) <> $2
+	err := i.tx.QueryRow(ctx, `SELECT coalesce(bool_or(has_database_privilege(current_database(), 'CREATE')
+		AND pg_get_userbyid(nspowner) <> $2
 			AND obj_description(oid, 'pg_namespace') IS DISTINCT FROM $3), false)
-		FROM pg_namespace WHERE nspname = $1`, i.projection.schema, RoleName(i.home, i.projection.Name), madeHere).Scan(&foreign)
+		FROM pg_namespace WHERE nspname = $1`, i.projection.schema, RoleName(i.home,
+		i.projection.Name), madeHere).Scan(&foreign)
 	if err != nil {
 		return fmt.Errorf("looking at the schema: %w", err)
 	}
@@ -177,10 +185,11 @@ func (i *installer) layout() layoutOf {
 	return layoutOf{tx: i.tx, queries: i.queries, projection: i.projection.Name}
 }
 
-// replaceUnused makes the tables as they are declared now in place of those that were installed, as long as no event is applied
-// and they are empty: nothing is lost by it. It reports whether it did.
+// replaceUnused makes the tables as they are declared now in place of those that were installed, as long as no
+// event is applied and they are empty: nothing is lost by it. It reports whether it did.
 func (i *installer) replaceUnused(ctx context.Context, declared string, segments int) (bool, error) {
-	// Commits wait for who reads the layout: a module that is refused, which is tried again and again, must not hold them up.
+	// Commits wait for who reads the layout: a module that is refused, which is tried again and again, must not
+	// hold them up.
 	var applied bool
 	if err := i.tx.QueryRow(ctx, i.queries.applied, i.projection.Name).Scan(&applied); err != nil || applied {
 		return false, err
@@ -215,7 +224,8 @@ func (i *installer) replaceUnused(ctx context.Context, declared string, segments
 		return false, err
 	}
 	if len(others) > 0 {
-		return false, store.NotTheProjections(i.projection.Name, fmt.Sprintf("a table %s in schema %s", others[0].Name, i.projection.schema))
+		return false, store.NotTheProjections(i.projection.Name,
+			fmt.Sprintf("a table %s in schema %s", others[0].Name, i.projection.schema))
 	}
 	shapes, err := i.createTables(ctx)
 	if err != nil {
@@ -232,7 +242,8 @@ func (i *installer) replaceUnused(ctx context.Context, declared string, segments
 	if err := i.layout().write(ctx, before, after); err != nil {
 		return false, err
 	}
-	_, err = i.tx.Exec(ctx, i.queries.alterProjection, i.projection.Name, i.projection.Version, after.Single, i.projection.schema,
+	_, err = i.tx.Exec(ctx, i.queries.alterProjection, i.projection.Name, i.projection.Version, after.Single,
+		i.projection.schema,
 		i.projection.Declaration(store.DialectPostgres), shapes)
 	if err != nil {
 		return false, fmt.Errorf("registering the projection: %w", err)
@@ -256,7 +267,8 @@ func (i *installer) isEmpty(ctx context.Context, table string) (empty bool, err 
 
 // exists tells whether a table, a view or an index of that name is in the schema of the projection.
 func (i *installer) exists(ctx context.Context, name string) (exists bool, err error) {
-	err = i.tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relname = $2)`,
+	err = i.tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace($1)
+		AND relname = $2)`,
 		quote(i.projection.schema), name).Scan(&exists)
 	if err != nil {
 		return false, fmt.Errorf("looking for %s: %w", name, err)

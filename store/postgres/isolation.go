@@ -18,29 +18,31 @@ import (
 // Isolation says with whose rights the rows of projections are written.
 type Isolation string
 
-// The kinds of isolation. With a role of its own, a projection owns its schema and nothing else, and what its SQL could do by a hole in
-// the checks ends there. IsolationAuto gives a projection its role where the host may, and goes on without one elsewhere; IsolationRole
-// refuses a projection that cannot have one.
+// The kinds of isolation. With a role of its own, a projection owns its schema and nothing else, and what its SQL
+// could do by a hole in the checks ends there. IsolationAuto gives a projection its role where the host may, and
+// goes on without one elsewhere; IsolationRole refuses a projection that cannot have one.
 const (
 	IsolationAuto Isolation = "auto"
 	IsolationRole Isolation = "role"
 	IsolationNone Isolation = "none"
 )
 
-// RoleName is the role that owns the schemas of a projection. Like a schema of tables beside another store's schema, it fits into the 63
-// bytes of a name.
+// RoleName is the role that owns the schemas of a projection. Like a schema of tables beside another store's
+// schema, it fits into the 63 bytes of a name.
 func RoleName(schema, projection string) string { return schema + "__" + projection }
 
 // Role returns the role that the store's connections have, and whether it is a superuser.
 func (s *Store) Role(ctx context.Context) (name string, superuser bool, err error) {
-	err = s.control.QueryRow(ctx, "SELECT rolname::text, rolsuper FROM pg_roles WHERE rolname = current_user").Scan(&name, &superuser)
+	const self = "SELECT rolname::text, rolsuper FROM pg_roles WHERE rolname = current_user"
+	err = s.control.QueryRow(ctx, self).Scan(&name, &superuser)
 	return name, superuser, translate(err)
 }
 
 // madeHere is the comment of a schema that a host has made, for [Store.Reset] to drop no other.
 const madeHere = "pupwasm: tables of a projection"
 
-// isolate finds or makes the role and the schema of the projection. Without them the installer goes on with the host's own rights.
+// isolate finds or makes the role and the schema of the projection. Without them the installer goes on with the
+// host's own rights.
 func (i *installer) isolate(ctx context.Context) error {
 	if i.isolation == IsolationNone {
 		return nil
@@ -57,7 +59,8 @@ func (i *installer) isolate(ctx context.Context) error {
 		i.owner = role
 	case i.isolation == IsolationRole:
 		return &store.CatalogueError{Item: fmt.Sprintf("projection %q", i.projection.Name), Reason: fmt.Sprintf(
-			"cannot have a role of its own: %s: have the SQL run that 'pupwasm grant %s' prints", missing, i.projection.Name)}
+			"cannot have a role of its own: %s: have the SQL run that 'pupwasm grant %s' prints", missing,
+			i.projection.Name)}
 	}
 	return nil
 }
@@ -66,11 +69,14 @@ func (i *installer) isolate(ctx context.Context) error {
 func (i *installer) haveRole(ctx context.Context, role string) (missing string, err error) {
 	var exists, usable, powerful, mayCreate bool
 	look := func() error {
-		err := i.tx.QueryRow(ctx, `SELECT r.oid IS NOT NULL, coalesce(pg_has_role(r.oid, 'USAGE') AND pg_has_role(r.oid, 'MEMBER'), false),
-				coalesce(r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR r.rolcanlogin OR r.rolreplication OR r.rolbypassrls
+		err := i.tx.QueryRow(ctx, `SELECT r.oid IS NOT NULL, coalesce(pg_has_role(r.oid, 'USAGE')
+			AND pg_has_role(r.oid, 'MEMBER'), false),
+				coalesce(r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR r.rolcanlogin OR r.rolreplication
+				OR r.rolbypassrls
 					OR EXISTS (SELECT FROM pg_auth_members m WHERE m.member = r.oid), false),
 				h.rolsuper OR h.rolcreaterole
-			FROM pg_roles h LEFT JOIN pg_roles r ON r.rolname = $1 WHERE h.rolname = current_user`, role).Scan(&exists, &usable, &powerful, &mayCreate)
+			FROM pg_roles h LEFT JOIN pg_roles r ON r.rolname = $1 WHERE h.rolname = current_user`, role).Scan(&exists,
+			&usable, &powerful, &mayCreate)
 		if err != nil {
 			return fmt.Errorf("looking for role %s: %w", role, err)
 		}
@@ -79,7 +85,8 @@ func (i *installer) haveRole(ctx context.Context, role string) (missing string, 
 	if err := look(); err != nil {
 		return "", err
 	}
-	// Another host, of another database of this server, may do the same at this moment: whoever loses joins the role of the other.
+	// Another host, of another database of this server, may do the same at this moment: whoever loses joins the
+	// role of the other.
 	for tries := 0; tries < 2 && mayCreate && !powerful && (!exists || !usable); tries++ {
 		err := i.attempt(ctx, func() error {
 			if !exists {
@@ -108,12 +115,16 @@ func (i *installer) haveRole(ctx context.Context, role string) (missing string, 
 	return "", nil
 }
 
-// haveSchema makes the schema when it is not there, or gives it and what is in it to the role, and says what is in the way, or "".
+// haveSchema makes the schema when it is not there, or gives it and what is in it to the role, and says what is in
+// the way, or "".
 func (i *installer) haveSchema(ctx context.Context, role string) (missing string, err error) {
 	var exists, owned, mine, mayCreate, mayAsk bool
-	err = i.tx.QueryRow(ctx, `SELECT n.oid IS NOT NULL, coalesce(pg_get_userbyid(n.nspowner) = $2, false), coalesce(pg_has_role(n.nspowner, 'USAGE'), false),
-			has_database_privilege(current_database(), 'CREATE'), coalesce(has_function_privilege(to_regprocedure($3), 'EXECUTE'), false)
-		FROM (VALUES (1)) AS one LEFT JOIN pg_namespace n ON n.nspname = $1`, i.projection.schema, role, quote(i.home)+".make_schema(text,text)").
+	err = i.tx.QueryRow(ctx, `SELECT n.oid IS NOT NULL, coalesce(pg_get_userbyid(n.nspowner) = $2, false),
+		coalesce(pg_has_role(n.nspowner, 'USAGE'), false),
+			has_database_privilege(current_database(), 'CREATE'),
+			coalesce(has_function_privilege(to_regprocedure($3), 'EXECUTE'), false)
+		FROM (VALUES (1)) AS one LEFT JOIN pg_namespace n ON n.nspname = $1`, i.projection.schema, role, quote(i.home)+
+		".make_schema(text,text)").
 		Scan(&exists, &owned, &mine, &mayCreate, &mayAsk)
 	if err != nil {
 		return "", fmt.Errorf("looking for schema %s: %w", i.projection.schema, err)
@@ -163,7 +174,8 @@ func (i *installer) handOver(ctx context.Context, role string) error {
 	for v := range i.projection.Views {
 		names = append(names, i.projection.Views[v].Name)
 	}
-	rows, err := i.tx.Query(ctx, `SELECT relname::text FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relname = ANY ($2) AND relkind IN ('r', 'p', 'v')`,
+	rows, err := i.tx.Query(ctx, `SELECT relname::text FROM pg_class WHERE relnamespace = to_regnamespace($1)
+		AND relname = ANY ($2) AND relkind IN ('r', 'p', 'v')`,
 		quote(i.projection.schema), names)
 	if err != nil {
 		return err
@@ -180,9 +192,9 @@ func (i *installer) handOver(ctx context.Context, role string) error {
 	return nil
 }
 
-// asOwner runs fn with the rights of the projection's role. What fn sends is one statement at a time that computes nothing: while the
-// role is set by SET ROLE, what is computed could set another. Rows are written by functions of the role (see confine), within which
-// PostgreSQL lets nobody change it.
+// asOwner runs fn with the rights of the projection's role. What fn sends is one statement at a time that computes
+// nothing: while the role is set by SET ROLE, what is computed could set another. Rows are written by functions of
+// the role (see confine), within which PostgreSQL lets nobody change it.
 func (i *installer) asOwner(ctx context.Context, fn func() error) error {
 	if i.owner == "" || i.asOwnerNow {
 		return fn()
@@ -232,9 +244,10 @@ func refusalOnly(err error) error {
 	return err
 }
 
-// confine puts the statements that write rows, and the queries of the module, into functions that the projection's role owns and that run
-// with its rights (SECURITY DEFINER): within one, PostgreSQL refuses to change the role. What is called is the function. It is named after
-// its text, so that hosts with other modules of the same version do not meet. Loads by key are ours, and compute nothing.
+// confine puts the statements that write rows, and the queries of the module, into functions that the projection's
+// role owns and that run with its rights (SECURITY DEFINER): within one, PostgreSQL refuses to change the role.
+// What is called is the function. It is named after its text, so that hosts with other modules of the same version
+// do not meet. Loads by key are ours, and compute nothing.
 func (i *installer) confine(ctx context.Context) error {
 	if i.owner == "" {
 		return nil
@@ -267,7 +280,8 @@ func (i *installer) confineStatement(ctx context.Context, s *statement, returns,
 		t.Array = t.Array || s.set
 		types[n], arguments[n] = sqlType(t), fmt.Sprintf("$%d::%s", n+1, sqlType(t))
 	}
-	// A statement of ours has one plan, which plpgsql keeps. That of a module must be a query, as SQL functions have them.
+	// A statement of ours has one plan, which plpgsql keeps. That of a module must be a query, as SQL functions
+	// have them.
 	language, body := "plpgsql", "#variable_conflict use_column\nBEGIN "+s.sql+"; END"
 	if s.module {
 		language, body = "sql", s.sql
@@ -276,7 +290,8 @@ func (i *installer) confineStatement(ctx context.Context, s *statement, returns,
 	name := functionPrefix + hex.EncodeToString(sum[:12])
 	function := i.projection.table(name)
 	var exists bool
-	err := i.tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_proc WHERE pronamespace = to_regnamespace($1) AND proname = $2)",
+	err := i.tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_proc WHERE pronamespace = to_regnamespace($1) AND "+
+		"proname = $2)",
 		quote(i.projection.schema), name).Scan(&exists)
 	if err != nil {
 		return fmt.Errorf("looking for function %s: %w", name, err)
@@ -291,7 +306,8 @@ func (i *installer) confineStatement(ctx context.Context, s *statement, returns,
 			if err := i.runAlone(ctx, create, nil); err != nil {
 				return err
 			}
-			return i.runAlone(ctx, fmt.Sprintf("REVOKE ALL ON FUNCTION %s(%s) FROM PUBLIC", function, strings.Join(types, ", ")), nil)
+			return i.runAlone(ctx, fmt.Sprintf("REVOKE ALL ON FUNCTION %s(%s) FROM PUBLIC", function,
+				strings.Join(types, ", ")), nil)
 		})
 		if err != nil {
 			return refusedFor(s.name, fmt.Errorf("creating function %s: %w", name, err))
@@ -304,8 +320,9 @@ func (i *installer) confineStatement(ctx context.Context, s *statement, returns,
 	return nil
 }
 
-// mustBeQuery makes sure that a statement of a module is nothing but a query or a change of rows, by the server's grammar and whatever
-// else has looked at it: what is done at the end of the transaction, by a trigger, has the rights of the host.
+// mustBeQuery makes sure that a statement of a module is nothing but a query or a change of rows, by the server's
+// grammar and whatever else has looked at it: what is done at the end of the transaction, by a trigger, has the
+// rights of the host.
 func (i *installer) mustBeQuery(ctx context.Context, s *statement, types []string) error {
 	if !s.module {
 		return nil
@@ -332,7 +349,8 @@ func (i *installer) resultTypes(ctx context.Context, s *statement) (string, erro
 	columns := make([]string, len(description.Fields))
 	for n, field := range description.Fields {
 		var name string
-		if err := i.tx.QueryRow(ctx, "SELECT format_type($1, NULL)", pgtype.Uint32{Uint32: field.DataTypeOID, Valid: true}).Scan(&name); err != nil {
+		if err := i.tx.QueryRow(ctx, "SELECT format_type($1, NULL)",
+			pgtype.Uint32{Uint32: field.DataTypeOID, Valid: true}).Scan(&name); err != nil {
 			return "", fmt.Errorf("looking for a type: %w", err)
 		}
 		columns[n] = fmt.Sprintf("c%d %s", n+1, name)
@@ -347,7 +365,8 @@ func quoteText(text string) string {
 
 // dropFunctions drops the functions that write rows, which name tables that are about to go.
 func dropFunctions(ctx context.Context, tx pgx.Tx, schema string) error {
-	rows, err := tx.Query(ctx, `SELECT p.oid::regprocedure::text FROM pg_proc p WHERE p.pronamespace = to_regnamespace($1) AND starts_with(p.proname, $2)`,
+	rows, err := tx.Query(ctx, `SELECT p.oid::regprocedure::text FROM pg_proc p
+		WHERE p.pronamespace = to_regnamespace($1) AND starts_with(p.proname, $2)`,
 		quote(schema), functionPrefix)
 	if err != nil {
 		return err

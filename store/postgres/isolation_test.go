@@ -31,16 +31,21 @@ func TestIsolation_aProjectionsRoleOwnsItsSchemaAndNothingElse(t *testing.T) {
 		_, err := s.Install(t.Context(), p, 1)
 		must(t, err)
 	}
-	wantRows(t, db, `SELECT rolcanlogin, rolsuper, rolcreaterole, rolcreatedb FROM pg_roles WHERE rolname = 'pupwasm__sums'`, "f f f f")
-	wantRows(t, db, `SELECT DISTINCT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relowner = 'pupwasm__sums'::regrole AND n.nspname !~ '^pg_toast'`, "sums")
-	wantRows(t, db, `SELECT count(*) FROM pg_class WHERE relnamespace = 'sums'::regnamespace AND relowner <> 'pupwasm__sums'::regrole`, "0")
+	wantRows(t, db, `SELECT rolcanlogin, rolsuper, rolcreaterole, rolcreatedb FROM pg_roles
+		WHERE rolname = 'pupwasm__sums'`, "f f f f")
+	wantRows(t, db, `SELECT DISTINCT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE c.relowner = 'pupwasm__sums'::regrole AND n.nspname !~ '^pg_toast'`, "sums")
+	wantRows(t, db, `SELECT count(*) FROM pg_class WHERE relnamespace = 'sums'::regnamespace
+		AND relowner <> 'pupwasm__sums'::regrole`, "0")
 	wantRows(t, db, `SELECT nspname FROM pg_namespace WHERE nspowner = 'pupwasm__sums'::regrole`, "sums")
-	wantRows(t, db, `SELECT bool_and(prosecdef AND proowner = 'pupwasm__sums'::regrole AND NOT has_function_privilege('public', oid, 'EXECUTE'))
+	wantRows(t, db, `SELECT bool_and(prosecdef AND proowner = 'pupwasm__sums'::regrole
+		AND NOT has_function_privilege('public', oid, 'EXECUTE'))
 		FROM pg_proc WHERE pronamespace = 'sums'::regnamespace`, "t")
 	wantRows(t, db, `SELECT has_schema_privilege('pupwasm__sums', 'pupwasm', 'USAGE')`, "f")
 }
 
-// TestIsolation_theRoleHoldsWithoutTheChecks takes all checks off the SQL of a module. What it tries then ends in its own schema.
+// TestIsolation_theRoleHoldsWithoutTheChecks takes all checks off the SQL of a module. What it tries then ends in
+// its own schema.
 func TestIsolation_theRoleHoldsWithoutTheChecks(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -50,35 +55,45 @@ func TestIsolation_theRoleHoldsWithoutTheChecks(t *testing.T) {
 	s.ChecksOff()
 	appendOne(t, s, "a")
 	appendOne(t, s, "a")
-	const robbery = `WITH gone AS (DELETE FROM public.secrets RETURNING id, n) INSERT INTO {other} SELECT id, n FROM gone`
-	const evil = `CREATE FUNCTION guest.evil() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN DELETE FROM public.secrets; RETURN NEW; END'`
+	const robbery = `WITH gone AS (DELETE FROM public.secrets RETURNING id, n) INSERT INTO {other} SELECT id, n
+		FROM gone`
+	const evil = `CREATE FUNCTION guest.evil() RETURNS trigger LANGUAGE plpgsql
+		AS 'BEGIN DELETE FROM public.secrets; RETURN NEW; END'`
 	attacks := map[string][]string{
-		"another table":                {robbery},
-		"another table, read":          {`INSERT INTO {other} SELECT id, n FROM public.secrets`},
-		"the checkpoints":              {`UPDATE pupwasm.segments SET position = 0`},
-		"the events":                   {`DELETE FROM pupwasm.events`},
-		"a role by set_config":         {`SELECT set_config('role', 'postgres', false)`, robbery},
-		"a role of the session":        {`SELECT set_config('session_authorization', 'postgres', false)`, robbery},
-		"SET ROLE":                     {`SET ROLE postgres`, robbery},
-		"RESET ROLE":                   {`RESET ROLE`, robbery},
-		"RESET ROLE behind a query":    {`SELECT 1; RESET ROLE`, robbery},
-		"a function's end":             {`SELECT 1; END; RESET ROLE; SELECT 1`, robbery},
-		"a quote":                      {"SELECT ''" + "'; RESET ROLE; --'", robbery},
-		"a block":                      {`DO 'BEGIN RESET ROLE; DELETE FROM public.secrets; END'`, robbery},
-		"a trigger at the end":         {evil, `CREATE CONSTRAINT TRIGGER t AFTER INSERT ON guest.other DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION guest.evil()`, `INSERT INTO {other} VALUES ('a', 1)`},
-		"a table dropped":              {`DROP TABLE public.secrets`},
-		"a program":                    {`COPY public.secrets TO PROGRAM 'touch /tmp/pupwasm_hostile'`},
-		"a file":                       {`INSERT INTO {other} VALUES (pg_read_file('/etc/passwd'), 1)`},
-		"a large object":               {`INSERT INTO {other} VALUES (lo_import('/etc/passwd')::text, 1)`},
-		"passwords":                    {`INSERT INTO {other} SELECT rolname || coalesce(rolpassword, ''), 1 FROM pg_authid`},
-		"other sessions":               {`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'postgres'`},
-		"a query in a text":            {`SELECT query_to_xml('SELECT * FROM public.secrets', true, true, '')`},
-		"a right":                      {`GRANT postgres TO pupwasm__guest`, robbery},
-		"a member":                     {`ALTER ROLE pupwasm__guest SUPERUSER`, robbery},
-		"a function of another's":      {`CREATE OR REPLACE FUNCTION public.innocent(text) RETURNS text LANGUAGE sql AS 'SELECT $1'`},
-		"a search path":                {`SELECT set_config('search_path', 'guest, pg_catalog', false)`, robbery},
-		"a search path that stays":     {`SELECT set_config('search_path', 'guest, pg_catalog', false)`},
-		"a setting that stays":         {`SELECT set_config('statement_timeout', '1', false), set_config('pupwasm.notify', 'off', false)`},
+		"another table":             {robbery},
+		"another table, read":       {`INSERT INTO {other} SELECT id, n FROM public.secrets`},
+		"the checkpoints":           {`UPDATE pupwasm.segments SET position = 0`},
+		"the events":                {`DELETE FROM pupwasm.events`},
+		"a role by set_config":      {`SELECT set_config('role', 'postgres', false)`, robbery},
+		"a role of the session":     {`SELECT set_config('session_authorization', 'postgres', false)`, robbery},
+		"SET ROLE":                  {`SET ROLE postgres`, robbery},
+		"RESET ROLE":                {`RESET ROLE`, robbery},
+		"RESET ROLE behind a query": {`SELECT 1; RESET ROLE`, robbery},
+		"a function's end":          {`SELECT 1; END; RESET ROLE; SELECT 1`, robbery},
+		"a quote":                   {"SELECT ''" + "'; RESET ROLE; --'", robbery},
+		"a block":                   {`DO 'BEGIN RESET ROLE; DELETE FROM public.secrets; END'`, robbery},
+		"a trigger at the end": {
+			evil, `CREATE CONSTRAINT TRIGGER t AFTER INSERT
+			ON guest.other DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION guest.evil()`,
+			`INSERT INTO {other} VALUES ('a', 1)`,
+		},
+		"a table dropped": {`DROP TABLE public.secrets`},
+		"a program":       {`COPY public.secrets TO PROGRAM 'touch /tmp/pupwasm_hostile'`},
+		"a file":          {`INSERT INTO {other} VALUES (pg_read_file('/etc/passwd'), 1)`},
+		"a large object":  {`INSERT INTO {other} VALUES (lo_import('/etc/passwd')::text, 1)`},
+		"passwords": {`INSERT INTO {other} SELECT rolname || coalesce(rolpassword, ''), 1
+			FROM pg_authid`},
+		"other sessions": {`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+			WHERE usename = 'postgres'`},
+		"a query in a text": {`SELECT query_to_xml('SELECT * FROM public.secrets', true, true, '')`},
+		"a right":           {`GRANT postgres TO pupwasm__guest`, robbery},
+		"a member":          {`ALTER ROLE pupwasm__guest SUPERUSER`, robbery},
+		"a function of another's": {`CREATE OR REPLACE FUNCTION public.innocent(text) RETURNS text LANGUAGE sql
+			AS 'SELECT $1'`},
+		"a search path":            {`SELECT set_config('search_path', 'guest, pg_catalog', false)`, robbery},
+		"a search path that stays": {`SELECT set_config('search_path', 'guest, pg_catalog', false)`},
+		"a setting that stays": {`SELECT set_config('statement_timeout', '1', false),
+			set_config('pupwasm.notify', 'off', false)`},
 		"a lock that stays":            {`SELECT pg_advisory_lock(1)`},
 		"a lock that a rollback keeps": {`SELECT pg_advisory_lock(1)`, `INSERT INTO {other} SELECT 'a', 1 / 0`},
 		"an end of the transaction":    {`COMMIT`, robbery},
@@ -98,7 +113,8 @@ func TestIsolation_theRoleHoldsWithoutTheChecks(t *testing.T) {
 		"a lock that stays":    `pg_try_advisory_lock(1)`,
 		"the host's own table": `(SELECT count(*) FROM pupwasm.events) > 0`,
 	}
-	const state = `SELECT concat_ws(';', (SELECT string_agg(name || '=' || setting, ',' ORDER BY name) FROM pg_settings WHERE source = 'session'),
+	const state = `SELECT concat_ws(';', (SELECT string_agg(name || '=' || setting, ',' ORDER BY name)
+		FROM pg_settings WHERE source = 'session'),
 		(SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()))`
 	kept := func(name string) {
 		t.Helper()
@@ -108,9 +124,12 @@ func TestIsolation_theRoleHoldsWithoutTheChecks(t *testing.T) {
 			t.Fatalf("%s left %q in the sessions", name, left)
 		}
 		var whole bool
-		must(t, admin.QueryRow(t.Context(), `SELECT (SELECT array_agg(id || n) FROM public.secrets) = ARRAY['kept7'] AND (SELECT count(*) FROM pupwasm.events) = 2
-			AND NOT EXISTS (SELECT FROM pg_class WHERE relname = 'mine') AND NOT EXISTS (SELECT FROM pg_proc WHERE proname = 'evil')
-			AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = 'pupwasm__guest' AND (r.rolsuper OR EXISTS (SELECT FROM pg_auth_members m WHERE m.member = r.oid)))`).Scan(&whole))
+		must(t, admin.QueryRow(t.Context(), `SELECT (SELECT array_agg(id || n)
+			FROM public.secrets) = ARRAY['kept7'] AND (SELECT count(*) FROM pupwasm.events) = 2
+			AND NOT EXISTS (SELECT FROM pg_class WHERE relname = 'mine') AND NOT EXISTS (SELECT FROM pg_proc
+			WHERE proname = 'evil')
+			AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = 'pupwasm__guest' AND (r.rolsuper
+			OR EXISTS (SELECT FROM pg_auth_members m WHERE m.member = r.oid)))`).Scan(&whole))
 		if !whole {
 			t.Fatalf("%s got out", name)
 		}
@@ -144,7 +163,10 @@ func TestIsolation_theRoleHoldsWithoutTheChecks(t *testing.T) {
 		p.Writes = []store.Write{{Name: "put", Action: store.InsertIgnore, Table: "row"}}
 		attack("a check: "+name, p)
 		p = subject("guest")
-		p.Tables[0].Columns = append(p.Tables[0].Columns, store.Column{Name: "made", Type: typed("bool"), Generated: anySQL(sql)})
+		p.Tables[0].Columns = append(p.Tables[0].Columns, store.Column{
+			Name: "made", Type: typed("bool"),
+			Generated: anySQL(sql),
+		})
 		p.Writes = []store.Write{{Name: "put", Action: store.InsertIgnore, Table: "row"}}
 		attack("a column: "+name, p)
 	}
@@ -188,11 +210,13 @@ func TestIsolation_tablesOfBeforeAreHandedOver(t *testing.T) {
 	_, err := plain.Install(t.Context(), p, 1)
 	must(t, err)
 	execute(t, db.Connect(t), "INSERT INTO sums.total (name, n) VALUES ('a', 1)")
-	wantRows(t, db, "SELECT count(*) FROM pg_class WHERE relnamespace = 'sums'::regnamespace AND pg_get_userbyid(relowner) = 'pupwasm__sums'", "0")
+	wantRows(t, db, "SELECT count(*) FROM pg_class WHERE relnamespace = 'sums'::regnamespace AND "+
+		"pg_get_userbyid(relowner) = 'pupwasm__sums'", "0")
 	isolated := openIsolated(t, db, postgres.IsolationAuto)
 	_, err = isolated.Install(t.Context(), p, 1)
 	must(t, err)
-	wantRows(t, db, "SELECT count(*) FROM pg_class WHERE relnamespace = 'sums'::regnamespace AND pg_get_userbyid(relowner) <> 'pupwasm__sums'", "0")
+	wantRows(t, db, "SELECT count(*) FROM pg_class WHERE relnamespace = 'sums'::regnamespace AND "+
+		"pg_get_userbyid(relowner) <> 'pupwasm__sums'", "0")
 	wantRows(t, db, "SELECT name, n FROM sums.total", "a 1")
 	_, err = plain.Install(t.Context(), p, 1) // a host of before goes on
 	must(t, err)
@@ -205,20 +229,27 @@ func TestIsolation_aRoleWithRightsOfItsOwnIsNotUsed(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	admin := db.Connect(t)
-	for name, options := range map[string]string{"login": "LOGIN", "maker": "CREATEROLE", "member": "IN ROLE pg_read_all_data"} {
+	for name, options := range map[string]string{
+		"login": "LOGIN", "maker": "CREATEROLE",
+		"member": "IN ROLE pg_read_all_data",
+	} {
 		p := sums()
 		p.Name = "taken_" + name
 		execute(t, admin, "CREATE ROLE pupwasm__"+p.Name+" "+options)
 		t.Cleanup(func() { execute(t, db.Connect(t), "DROP ROLE pupwasm__"+p.Name) })
 		_, err := openIsolated(t, db, postgres.IsolationRole).Install(t.Context(), p, 1)
 		var fault *store.CatalogueError
-		if !errors.As(err, &fault) || !strings.Contains(err.Error(), "has rights of its own, or is a member of other roles") || !strings.Contains(err.Error(), "'pupwasm grant "+p.Name+"'") {
+		if !errors.As(err, &fault) || !strings.Contains(err.Error(),
+			"has rights of its own, or is a member of other roles") ||
+			!strings.Contains(err.Error(), "'pupwasm grant "+p.Name+"'") {
 			t.Errorf("%s: %v", name, err)
 		}
 		_, err = openIsolated(t, db, postgres.IsolationAuto).Install(t.Context(), p, 1)
 		must(t, err)
-		wantRows(t, db, "SELECT count(*) FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid WHERE r.rolname = 'pupwasm__"+p.Name+"'", "0")
-		wantRows(t, db, "SELECT pg_get_userbyid(nspowner) = 'pupwasm__"+p.Name+"' FROM pg_namespace WHERE nspname = '"+p.Name+"'", "f")
+		wantRows(t, db, "SELECT count(*) FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid WHERE "+
+			"r.rolname = 'pupwasm__"+p.Name+"'", "0")
+		wantRows(t, db, "SELECT pg_get_userbyid(nspowner) = 'pupwasm__"+p.Name+"' FROM pg_namespace WHERE nspname = '"+
+			p.Name+"'", "f")
 	}
 }
 
@@ -227,10 +258,14 @@ func TestIsolation_aSchemaThatSomebodyHasMadeIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	execute(t, db.Connect(t), "CREATE SCHEMA sums")
-	for _, isolation := range []postgres.Isolation{postgres.IsolationNone, postgres.IsolationAuto, postgres.IsolationRole} {
+	for _, isolation := range []postgres.Isolation{
+		postgres.IsolationNone, postgres.IsolationAuto,
+		postgres.IsolationRole,
+	} {
 		_, err := openIsolated(t, db, isolation).Install(t.Context(), sums(), 1)
 		var fault *store.CatalogueError
-		if !errors.As(err, &fault) || !strings.Contains(err.Error(), "the database has a schema sums that is not the projection's") {
+		if !errors.As(err, &fault) || !strings.Contains(err.Error(),
+			"the database has a schema sums that is not the projection's") {
 			t.Errorf("%s: %v", isolation, err)
 		}
 	}

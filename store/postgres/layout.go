@@ -56,7 +56,10 @@ func (l layoutOf) read(ctx context.Context) (*store.Layout, error) {
 	}
 	layout.Segments, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.LayoutSegment, error) {
 		var p store.LayoutSegment
-		err := row.Scan(append([]any{&p.Segment, &p.Range.First, &p.Range.Last, &p.Position, &p.Failure, &p.Merge.Into, &p.Merge.At},
+		err := row.Scan(append([]any{
+			&p.Segment, &p.Range.First, &p.Range.Last, &p.Position, &p.Failure, &p.Merge.Into,
+			&p.Merge.At,
+		},
 			scanApplied(&p.Applied)...)...)
 		return p, err
 	})
@@ -76,13 +79,16 @@ func (l layoutOf) write(ctx context.Context, before, after *store.Layout) error 
 		}
 	}
 	for _, p := range changed {
-		if _, err := l.tx.Exec(ctx, l.queries.alterSegment, l.projection, p.Segment, int64(p.Range.First), int64(p.Range.Last),
-			p.Failure, p.Merge.Into, p.Merge.At, p.Applied.Log.ID, int64(p.Applied.Log.Timeline), p.Applied.Position, p.Applied.Event); err != nil {
+		if _, err := l.tx.Exec(ctx, l.queries.alterSegment, l.projection, p.Segment, int64(p.Range.First),
+			int64(p.Range.Last),
+			p.Failure, p.Merge.Into, p.Merge.At, p.Applied.Log.ID, int64(p.Applied.Log.Timeline), p.Applied.Position,
+			p.Applied.Event); err != nil {
 			return fmt.Errorf("changing segment %d: %w", p.Segment, err)
 		}
 	}
 	for _, p := range added {
-		if _, err := l.tx.Exec(ctx, l.queries.insertSegment, l.projection, p.Segment, int64(p.Range.First), int64(p.Range.Last),
+		if _, err := l.tx.Exec(ctx, l.queries.insertSegment, l.projection, p.Segment, int64(p.Range.First),
+			int64(p.Range.Last),
 			p.Position, p.Failure, p.Merge.Into, p.Merge.At,
 			p.Applied.Log.ID, int64(p.Applied.Log.Timeline), p.Applied.Position, p.Applied.Event); err != nil {
 			return fmt.Errorf("creating segment %d: %w", p.Segment, err)

@@ -11,8 +11,8 @@ import (
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
-// TestReshard_waitsForTheCommitUnderWay stops a commit between its fence and its end: the halves start from where it leads to,
-// or from where it was when it fails.
+// TestReshard_waitsForTheCommitUnderWay stops a commit between its fence and its end: the halves start from where
+// it leads to, or from where it was when it fails.
 func TestReshard_waitsForTheCommitUnderWay(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -29,13 +29,19 @@ func TestReshard_waitsForTheCommitUnderWay(t *testing.T) {
 			must(t, err)
 			mutations := []store.Mutation{add("a", 1)}
 			if test.position == 1 {
-				mutations = append(mutations, store.Mutation{Write: sumsInsert, Values: []store.Value{store.Text("a"), store.I64(1)}})
+				mutations = append(mutations, store.Mutation{
+					Write:  sumsInsert,
+					Values: []store.Value{store.Text("a"), store.I64(1)},
+				})
 			}
 			committed, changed := make(chan error, 1), make(chan error, 1)
 			go func() {
 				tx := r.catalogue.Begin(r.claim)
 				defer tx.Rollback()
-				committed <- tx.Commit(t.Context(), store.Commit{Through: 3, Steps: r.folder.Fold(mutations), Log: r.claim.Applied.Log})
+				committed <- tx.Commit(t.Context(), store.Commit{
+					Through: 3, Steps: r.folder.Fold(mutations),
+					Log: r.claim.Applied.Log,
+				})
 			}()
 			awaitBlocked(t, db)
 			go func() {
@@ -43,7 +49,8 @@ func TestReshard_waitsForTheCommitUnderWay(t *testing.T) {
 			}()
 			conn := db.Connect(t)
 			testwait.Until(t, "both wait", func() bool {
-				return query(t, conn, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")[0][0] == "2"
+				return query(t, conn, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "+
+					"AND wait_event_type = 'Lock'")[0][0] == "2"
 			})
 			must(t, row.Rollback(t.Context()))
 			var rejection *store.RejectedError
@@ -51,7 +58,8 @@ func TestReshard_waitsForTheCommitUnderWay(t *testing.T) {
 				t.Errorf("the commit: %v", err)
 			}
 			must(t, <-changed)
-			wantRows(t, db, "SELECT segment, position FROM pupwasm.segments ORDER BY segment", fmt.Sprintf("0 %d;1 %d", test.position, test.position))
+			wantRows(t, db, "SELECT segment, position FROM pupwasm.segments ORDER BY segment",
+				fmt.Sprintf("0 %d;1 %d", test.position, test.position))
 		})
 	}
 }

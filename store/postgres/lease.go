@@ -34,7 +34,8 @@ func (s *Store) Heartbeat(ctx context.Context, worker store.Worker, ttl time.Dur
 func describeWorker(worker store.Worker, ttl time.Duration) []any {
 	refused, _ := json.Marshal(append([]store.Refusal{}, worker.Refused...)) // texts and numbers never fail
 	return []any{
-		worker.Name, ttl, append([]string{}, worker.Projections...), worker.Segments, string(refused), worker.Incarnation,
+		worker.Name, ttl, append([]string{}, worker.Projections...), worker.Segments, string(refused),
+		worker.Incarnation,
 	}
 }
 
@@ -62,14 +63,18 @@ func (s *Store) Claim(ctx context.Context, request store.ClaimRequest) ([]store.
 	if held == nil {
 		held = []int{} // an array without elements; NULL would exclude everything
 	}
-	rows, err := s.control.Query(ctx, s.queries.claim, request.Projection, request.Worker, held, request.Limit, request.Version, request.Below,
+	rows, err := s.control.Query(ctx, s.queries.claim, request.Projection, request.Worker, held, request.Limit,
+		request.Version, request.Below,
 		request.Incarnation)
 	if err != nil {
 		return nil, translate(err)
 	}
 	claims, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Claim, error) {
 		claim := store.Claim{Projection: request.Projection, Worker: request.Worker}
-		err := row.Scan(append([]any{&claim.Segment, &claim.Range.First, &claim.Range.Last, &claim.Position, &claim.MergeAt, &claim.Epoch},
+		err := row.Scan(append([]any{
+			&claim.Segment, &claim.Range.First, &claim.Range.Last, &claim.Position,
+			&claim.MergeAt, &claim.Epoch,
+		},
 			scanApplied(&claim.Applied)...)...)
 		return claim, err
 	})

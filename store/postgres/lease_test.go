@@ -8,8 +8,8 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// TestClaim_keepsItsLimitWhateverThePlan has the planner believe that there is one segment, so that it looks for free ones once
-// for every segment there is: each time without those that were taken just before.
+// TestClaim_keepsItsLimitWhateverThePlan has the planner believe that there is one segment, so that it looks for
+// free ones once for every segment there is: each time without those that were taken just before.
 func TestClaim_keepsItsLimitWhateverThePlan(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -28,8 +28,8 @@ func TestClaim_keepsItsLimitWhateverThePlan(t *testing.T) {
 	}
 }
 
-// TestLeave_locksInOrder has a segment stored behind the next one. Who takes the later first and waits for the earlier meets, in
-// a deadlock, a change of the layout that takes them in order.
+// TestLeave_locksInOrder has a segment stored behind the next one. Who takes the later first and waits for the
+// earlier meets, in a deadlock, a change of the layout that takes them in order.
 func TestLeave_locksInOrder(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)

@@ -24,8 +24,8 @@ const (
 	stateOutOfMemory        = "53200"
 )
 
-// transactionLimits are the limits of a projection's transaction as the function pin takes them. The server's own limit on a
-// transaction is for a host that is gone: a live one notices first, and reports a better error.
+// transactionLimits are the limits of a projection's transaction as the function pin takes them. The server's own
+// limit on a transaction is for a host that is gone: a live one notices first, and reports a better error.
 func (s *Store) transactionLimits() store.Value {
 	milliseconds := func(limit, beyond time.Duration) store.Value {
 		if limit < 0 {
@@ -85,8 +85,8 @@ func (d *deadline) blame(name string) {
 // errOvertime is the cause that ends the context of a transaction that takes too long.
 var errOvertime = errors.New("the transaction takes too long")
 
-// within bounds a call. One statement has its own limit on the server, so that a longer silence says that the server is gone; several
-// statements of a module may take longer.
+// within bounds a call. One statement has its own limit on the server, so that a longer silence says that the
+// server is gone; several statements of a module may take longer.
 func (d *deadline) within(ctx context.Context, single bool) (context.Context, context.CancelFunc) {
 	d.sent = clock.Now()
 	end := func() {}
@@ -105,8 +105,8 @@ func (d *deadline) within(ctx context.Context, single bool) (context.Context, co
 	}
 }
 
-// exceeded is the error of a statement that has met a limit by SQL of the module, or nil for any other: a lock, a connection, and a
-// session that somebody ends are nobody's fault.
+// exceeded is the error of a statement that has met a limit by SQL of the module, or nil for any other: a lock, a
+// connection, and a session that somebody ends are nobody's fault.
 func (d *deadline) exceeded(s *statement, err error) error {
 	var pg *pgconn.PgError
 	var long *pgproto3.ExceededMaxBodyLenErr
@@ -114,17 +114,20 @@ func (d *deadline) exceeded(s *statement, err error) error {
 	case d == nil:
 		return nil
 	case errors.As(err, &long) && s.name != "":
-		return &store.RejectedError{Statement: s.name, Reason: fmt.Sprintf("a row of the result has more than %d MiB", store.ResultBytesMax>>20)}
+		return &store.RejectedError{Statement: s.name, Reason: fmt.Sprintf("a row of the result has more than %d MiB",
+			store.ResultBytesMax>>20)}
 	case errors.As(err, &pg):
 		return d.refused(s, pg)
 	}
 	return nil
 }
 
-// attributeError looks at what a call has ended with when its time was up. A server that does not answer any more is to blame itself.
+// attributeError looks at what a call has ended with when its time was up. A server that does not answer any more
+// is to blame itself.
 func (d *deadline) attributeError(err error) error {
 	var limit *store.LimitError
-	if errors.Is(err, store.ErrTransient) && !errors.As(err, &limit) && errors.Is(context.Cause(d.ctx), errOvertime) && d.store.answers() {
+	if errors.Is(err, store.ErrTransient) && !errors.As(err, &limit) && errors.Is(context.Cause(d.ctx), errOvertime) &&
+		d.store.answers() {
 		return d.overtime()
 	}
 	return err
@@ -142,7 +145,8 @@ func (d *deadline) refused(s *statement, pg *pgconn.PgError) error {
 		return d.overtime()
 	case !s.computes:
 		return nil
-	case pg.Code == stateCancelled && limit > 0 && clock.Since(d.sent) >= limit && !strings.Contains(pg.Message, "user request"):
+	case pg.Code == stateCancelled && limit > 0 && clock.Since(d.sent) >= limit &&
+		!strings.Contains(pg.Message, "user request"):
 		return store.StatementTooLong(s.name, limit)
 	case pg.Code == stateTempFileLimit:
 		return stopped(s, pg, "--temp-file-limit raises it, where the server has none that is lower")

@@ -19,9 +19,15 @@ const endless = "SELECT count(*) FROM generate_series(1, 100000000000) a, genera
 // hostile is a projection of writes and queries that take what they can get, beside those of sums.
 func hostile(queries map[string]string, results string) *store.Projection {
 	p := sums()
-	p.Writes = append(p.Writes, store.Write{Name: "endless", SQL: anySQL("INSERT INTO {total} (n) " + endless), Unordered: true})
+	p.Writes = append(p.Writes, store.Write{
+		Name: "endless", SQL: anySQL("INSERT INTO {total} (n) " + endless),
+		Unordered: true,
+	})
 	for name, sql := range queries {
-		p.Queries = append(p.Queries, store.Query{Name: name, SQL: anySQL(sql), Results: []store.Type{typed(results)}, Unordered: true})
+		p.Queries = append(p.Queries, store.Query{
+			Name: name, SQL: anySQL(sql), Results: []store.Type{typed(results)},
+			Unordered: true,
+		})
 	}
 	return p
 }
@@ -47,7 +53,8 @@ func (r *rig) wantQuiet() {
 	r.Helper()
 	conn := r.db.Connect(r)
 	testwait.Until(r, "nothing runs on the server", func() bool {
-		return query(r, conn, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'pupwasm' AND state <> 'idle'")[0][0] == "0"
+		return query(r, conn, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND "+
+			"application_name = 'pupwasm' AND state <> 'idle'")[0][0] == "0"
 	})
 }
 
@@ -77,7 +84,10 @@ func wantNoLimit(t testing.TB, what string, err error) {
 func TestLimits_queryStorm(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	r := newRig(t, db, db.DSN, postgres.Options{ConnectionsMax: 1, TransactionTimeout: 300 * time.Millisecond, Lazy: true})
+	r := newRig(t, db, db.DSN, postgres.Options{
+		ConnectionsMax: 1, TransactionTimeout: 300 * time.Millisecond,
+		Lazy: true,
+	})
 	tx := r.catalogue.Begin(r.claim)
 	defer tx.Rollback()
 	var rows store.Rows
@@ -96,10 +106,14 @@ func TestLimits_queryStorm(t *testing.T) {
 func TestLimits_statementsOfABatchTogether(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	r := newRig(t, db, db.DSN, postgres.Options{ConnectionsMax: 1, StatementTimeout: time.Hour, TransactionTimeout: 300 * time.Millisecond, Lazy: true})
+	r := newRig(t, db, db.DSN, postgres.Options{
+		ConnectionsMax: 1, StatementTimeout: time.Hour,
+		TransactionTimeout: 300 * time.Millisecond, Lazy: true,
+	})
 	p := hostile(map[string]string{"endless": endless}, "i64")
 	r.with(p)
-	wantLimit(t, r.commit(t.Context(), add("a", 1), store.Mutation{Write: len(p.Writes) - 1}), `write "endless"`, "--transaction-timeout")
+	wantLimit(t, r.commit(t.Context(), add("a", 1), store.Mutation{Write: len(p.Writes) - 1}), `write "endless"`,
+		"--transaction-timeout")
 	r.wantQuiet() // the statement was cancelled on the server
 	var rows store.Rows
 	wantLimit(t, r.ask(p, &rows), `query "endless"`, "--transaction-timeout")
@@ -120,7 +134,8 @@ func TestLimits_aCancelledContextEndsTheStatement(t *testing.T) {
 	go func() { ended <- r.commit(ctx, store.Mutation{Write: len(p.Writes) - 1}) }()
 	conn := db.Connect(t)
 	testwait.Until(t, "the statement runs", func() bool {
-		return query(t, conn, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'pupwasm' AND state = 'active'")[0][0] == "1"
+		return query(t, conn, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND "+
+			"application_name = 'pupwasm' AND state = 'active'")[0][0] == "1"
 	})
 	stop()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
@@ -129,13 +144,18 @@ func TestLimits_aCancelledContextEndsTheStatement(t *testing.T) {
 	r.wantQuiet()
 }
 
-// TestLimits_temporaryFiles sorts more than may be in files, and asks for a result that the server would put aside in files first.
+// TestLimits_temporaryFiles sorts more than may be in files, and asks for a result that the server would put aside
+// in files first.
 func TestLimits_temporaryFiles(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	r := newRig(t, db, db.DSN+"&work_mem=64kB", postgres.Options{ConnectionsMax: 1, TempFileBytesMax: 1 << 20, Lazy: true})
+	r := newRig(t, db, db.DSN+"&work_mem=64kB", postgres.Options{
+		ConnectionsMax: 1, TempFileBytesMax: 1 << 20,
+		Lazy: true,
+	})
 	for results, sql := range map[string]string{
-		"i64":  "SELECT count(*) FROM (SELECT repeat(md5(i::text), 300) AS s FROM generate_series(1, 100000000) AS i ORDER BY 1) x",
+		"i64": "SELECT count(*) FROM (SELECT repeat(md5(i::text), 300) AS s FROM generate_series(1, 100000000) " +
+			"AS i ORDER BY 1) x",
 		"text": "SELECT repeat('x', 16000000) FROM generate_series(1, 1000)",
 	} {
 		p := hostile(map[string]string{"large": sql}, results)
@@ -146,20 +166,28 @@ func TestLimits_temporaryFiles(t *testing.T) {
 	}
 }
 
-// TestLimits_resultsAreBoundedBeforeTheyTakeMemory asks for rows, and for arrays, that would take a multiple of what they have on the wire.
+// TestLimits_resultsAreBoundedBeforeTheyTakeMemory asks for rows, and for arrays, that would take a multiple of
+// what they have on the wire.
 func TestLimits_resultsAreBoundedBeforeTheyTakeMemory(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	r := newRig(t, db, db.DSN, postgres.Options{ConnectionsMax: 1, Lazy: true})
 	for _, c := range []struct{ sql, results, want string }{
-		{"SELECT repeat(chr(97 + i::integer), 200000000) FROM generate_series(1, 1) AS i", "text", "a row of the result has more than 64 MiB"},
-		{"SELECT array_agg(CASE WHEN i < 0 THEN i END) FROM generate_series(1, 3000000) AS i", "i64[]", "the result has more than 64 MiB"},
+		{
+			"SELECT repeat(chr(97 + i::integer), 200000000) FROM generate_series(1, 1) AS i", "text",
+			"a row of the result has more than 64 MiB",
+		},
+		{
+			"SELECT array_agg(CASE WHEN i < 0 THEN i END) FROM generate_series(1, 3000000) AS i", "i64[]",
+			"the result has more than 64 MiB",
+		},
 	} {
 		p := hostile(map[string]string{"large": c.sql}, c.results)
 		r.with(p)
 		var rows store.Rows
 		var rejection *store.RejectedError
-		if err := r.ask(p, &rows); !errors.As(err, &rejection) || rejection.Statement != `query "large"` || !strings.Contains(err.Error(), c.want) {
+		if err := r.ask(p, &rows); !errors.As(err, &rejection) || rejection.Statement != `query "large"` ||
+			!strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", c.sql, err)
 		}
 		must(t, r.commit(t.Context(), add("a", 1)))
@@ -173,19 +201,25 @@ func TestLimits_planningComputesConstants(t *testing.T) {
 	s, err := postgres.Open(db.DSN, postgres.Options{ConnectionsMax: 1, StatementTimeout: 2 * time.Second, Lazy: true})
 	must(t, err)
 	t.Cleanup(s.Close)
-	_, err = s.Install(t.Context(), hostile(map[string]string{"constant": "SELECT length(factorial(30000)::text) + length(factorial(30001)::text)" +
+	_, err = s.Install(t.Context(), hostile(map[string]string{"constant": "SELECT length(factorial(30000)::text) " +
+		"+ length(factorial(30001)::text)" +
 		strings.Repeat(" + length(factorial(32000)::text)", 40)}, "i64"), 1)
 	var refused *store.CatalogueError
-	if !errors.As(err, &refused) || refused.Item != `query "constant"` || !strings.Contains(err.Error(), "cannot be planned, which computes its constants") {
+	if !errors.As(err, &refused) || refused.Item != `query "constant"` ||
+		!strings.Contains(err.Error(), "cannot be planned, which computes its constants") {
 		t.Errorf("got %v", err)
 	}
 }
 
-// TestLimits_whatOthersDoIsNobodysFault has a lock, and somebody who cancels: a statement that waits or is ended is not to blame.
+// TestLimits_whatOthersDoIsNobodysFault has a lock, and somebody who cancels: a statement that waits or is ended
+// is not to blame.
 func TestLimits_whatOthersDoIsNobodysFault(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	r := newRig(t, db, db.DSN, postgres.Options{ConnectionsMax: 1, StatementTimeout: 400 * time.Millisecond, Lazy: true})
+	r := newRig(t, db, db.DSN, postgres.Options{
+		ConnectionsMax: 1, StatementTimeout: 400 * time.Millisecond,
+		Lazy: true,
+	})
 	ctx := t.Context()
 	must(t, r.commit(ctx, add("a", 1)))
 	holding := begin(t, db.Connect(t))
@@ -209,7 +243,8 @@ func TestLimits_whatOthersDoIsNobodysFault(t *testing.T) {
 	go func() { ended <- r.commit(ctx, store.Mutation{Write: len(p.Writes) - 1}) }()
 	conn := db.Connect(t)
 	testwait.Until(t, "the statement is cancelled", func() bool {
-		return query(t, conn, "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'pupwasm' AND state = 'active' AND query LIKE '%pupwasm__%'")[0][0] == "1"
+		return query(t, conn, "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE datname = "+
+			"current_database() AND application_name = 'pupwasm' AND state = 'active' AND query LIKE '%pupwasm__%'")[0][0] == "1"
 	})
 	wantNoLimit(t, "a statement that an administrator cancels", <-ended)
 }
@@ -217,7 +252,10 @@ func TestLimits_whatOthersDoIsNobodysFault(t *testing.T) {
 // TestLimits_areSetForTheTransaction has a trigger write down what a commit runs with.
 func TestLimits_areSetForTheTransaction(t *testing.T) {
 	t.Parallel()
-	settings := []string{"statement_timeout", "lock_timeout", "work_mem", "hash_mem_multiplier", "max_parallel_workers_per_gather", "temp_file_limit", "transaction_timeout"}
+	settings := []string{
+		"statement_timeout", "lock_timeout", "work_mem", "hash_mem_multiplier",
+		"max_parallel_workers_per_gather", "temp_file_limit", "transaction_timeout",
+	}
 	note := func(t *testing.T, db, asRole pgtest.Database, dsn string, options postgres.Options) string {
 		t.Helper()
 		options.ConnectionsMax, options.Lazy = 1, true
@@ -239,10 +277,19 @@ func TestLimits_areSetForTheTransaction(t *testing.T) {
 		name, dsn, want string
 		options         postgres.Options
 	}{
-		{"a server with much memory", "&work_mem=1GB&hash_mem_multiplier=8", "1min 30s 16MB 1 0 1GB", postgres.Options{}},
+		{
+			"a server with much memory", "&work_mem=1GB&hash_mem_multiplier=8", "1min 30s 16MB 1 0 1GB",
+			postgres.Options{},
+		},
 		{"one with less", "&work_mem=64kB&temp_file_limit=512kB", "1min 30s 64kB 1 0 512kB", postgres.Options{}},
-		{"other limits", "", "1s 500ms 4MB 1 0 2MB", postgres.Options{StatementTimeout: time.Second, TempFileBytesMax: 2 << 20}},
-		{"none", "&statement_timeout=7s&lock_timeout=3s", "7s 3s 4MB 1 0 -1", postgres.Options{StatementTimeout: -1, TransactionTimeout: 2 * time.Minute, TempFileBytesMax: -1}},
+		{"other limits", "", "1s 500ms 4MB 1 0 2MB", postgres.Options{
+			StatementTimeout: time.Second,
+			TempFileBytesMax: 2 << 20,
+		}},
+		{
+			"none", "&statement_timeout=7s&lock_timeout=3s", "7s 3s 4MB 1 0 -1",
+			postgres.Options{StatementTimeout: -1, TransactionTimeout: 2 * time.Minute, TempFileBytesMax: -1},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -12,8 +12,10 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// errNoLogID is of a log whose identity somebody has deleted. Nothing may be read on: its checkpoints could be those of any log.
-var errNoLogID = errors.New("the log has lost its id, the one row of table log: insert it again, with the log_id that the rows of table segments have")
+// errNoLogID is of a log whose identity somebody has deleted. Nothing may be read on: its checkpoints could be
+// those of any log.
+var errNoLogID = errors.New("the log has lost its id, the one row of table log: insert it again, with the log_id " +
+	"that the rows of table segments have")
 
 // Locate tells which log this is and what it has at some positions. See [store.Reader].
 func (s *Store) Locate(ctx context.Context, positions ...int64) (store.LogState, error) {
@@ -40,7 +42,8 @@ func (s *Store) Locate(ctx context.Context, positions ...int64) (store.LogState,
 func (s *Store) Adopt(ctx context.Context, claim store.Claim, log store.LogID) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	tag, err := s.control.Exec(ctx, s.queries.adopt, claim.Projection, claim.Segment, claim.Worker, claim.Epoch, claim.Position,
+	tag, err := s.control.Exec(ctx, s.queries.adopt, claim.Projection, claim.Segment, claim.Worker, claim.Epoch,
+		claim.Position,
 		log.ID, int64(log.Timeline))
 	if err == nil && tag.RowsAffected() == 0 {
 		return store.ErrFenced

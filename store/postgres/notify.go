@@ -24,14 +24,14 @@ const (
 
 var (
 	errNotificationsLost = errors.New("notifications do not arrive: a pooler that works by transaction swallows them")
-	errTwoPhase          = errors.New("appends do not notify: the server allows prepared transactions, which notifications exclude, " +
-		"and the setting pupwasm.notify is not on")
+	errTwoPhase          = errors.New("appends do not notify: the server allows prepared transactions, which " +
+		"notifications exclude, and the setting pupwasm.notify is not on")
 )
 
 // Listen waits for notifications of appends. See [store.Notifier].
 //
-// It sends a ping through another connection, since an answer on the same one would prove nothing: a pooler in transaction
-// mode runs LISTEN on a server connection that it takes from the listener at once.
+// It sends a ping through another connection, since an answer on the same one would prove nothing: a pooler in
+// transaction mode runs LISTEN on a server connection that it takes from the listener at once.
 func (s *Store) Listen(ctx context.Context, wake func()) error {
 	config := s.pool.Config().ConnConfig
 	config.OnNotification = nil // the pools ignore them
@@ -40,7 +40,8 @@ func (s *Store) Listen(ctx context.Context, wake func()) error {
 		return translate(err)
 	}
 	defer closeWithin(conn, pingPatience)
-	l := &listener{store: s, conn: conn, appends: s.options.Schema + ".wake", pings: s.options.Schema + ".ping." + token()}
+	l := &listener{store: s, conn: conn, appends: s.options.Schema + ".wake", pings: s.options.Schema + ".ping." +
+		token()}
 	if err := l.begin(ctx); err != nil {
 		return translate(err)
 	}

@@ -29,7 +29,8 @@ func awaitBlocked(t testing.TB, db pgtest.Database) string {
 	conn := db.Connect(t)
 	var pid string
 	testwait.Until(t, "a connection of the store waits for a lock", func() bool {
-		rows := query(t, conn, "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'pupwasm' AND wait_event_type = 'Lock'")
+		rows := query(t, conn, "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND "+
+			"application_name = 'pupwasm' AND wait_event_type = 'Lock'")
 		if len(rows) > 0 {
 			pid = rows[0][0]
 		}
@@ -91,7 +92,8 @@ func TestCommit_killedBackendIsTransient(t *testing.T) {
 	var rows store.Rows
 	must(t, tx.Query(ctx, sumsAll, nil, &rows))
 	terminate(t, db)
-	if err := tx.Commit(ctx, store.Commit{Through: r.claim.Position + 1, Log: r.claim.Applied.Log}); !errors.Is(err, store.ErrTransient) {
+	if err := tx.Commit(ctx, store.Commit{Through: r.claim.Position + 1, Log: r.claim.Applied.Log}); !errors.Is(err,
+		store.ErrTransient) {
 		t.Errorf("killed between a query and the commit: %v", err)
 	}
 	tx.Rollback()
@@ -143,7 +145,8 @@ func TestCommit_lostConnectionIsTransient(t *testing.T) {
 	release()
 	// The server may still go on with what it was sent: a new claim tells the position.
 	testwait.Until(t, "the old session ends", func() bool {
-		return query(t, db.Connect(t), "SELECT count(*) FROM pg_locks WHERE relation = 'pupwasm.segments'::regclass AND pid <> pg_backend_pid()")[0][0] == "0"
+		return query(t, db.Connect(t), "SELECT count(*) FROM pg_locks WHERE relation = "+
+			"'pupwasm.segments'::regclass AND pid <> pg_backend_pid()")[0][0] == "0"
 	})
 	testwait.Until(t, "the store connects again", func() bool {
 		claims, err := r.store.Claim(ctx, store.ClaimRequest{Projection: "sums", Worker: "w", Limit: 1})
@@ -195,8 +198,14 @@ func TestCommit_runawayStatementIsStopped(t *testing.T) {
 	ctx := t.Context()
 	p := sums()
 	const endless = "SELECT count(*) FROM generate_series(1, 100000000000) a, generate_series(1, 100000000000) b"
-	p.Writes = append(p.Writes, store.Write{Name: "endless", SQL: anySQL("INSERT INTO {total} (n) " + endless), Unordered: true})
-	p.Queries = append(p.Queries, store.Query{Name: "endless", SQL: anySQL(endless), Results: []store.Type{typed("i64")}, Unordered: true})
+	p.Writes = append(p.Writes, store.Write{
+		Name: "endless", SQL: anySQL("INSERT INTO {total} (n) " + endless),
+		Unordered: true,
+	})
+	p.Queries = append(p.Queries, store.Query{
+		Name: "endless", SQL: anySQL(endless),
+		Results: []store.Type{typed("i64")}, Unordered: true,
+	})
 	catalogue, err := s.Install(ctx, p, 1)
 	must(t, err)
 	must(t, s.Heartbeat(ctx, store.Worker{Name: "w"}, time.Hour))
@@ -205,13 +214,16 @@ func TestCommit_runawayStatementIsStopped(t *testing.T) {
 	handOut(t, db)
 	r := &rig{TB: t, db: db, store: s, catalogue: catalogue, folder: store.NewFolder(p), claim: claims[0]}
 	var limit *store.LimitError
-	if err := r.commit(ctx, add("a", 1), store.Mutation{Write: len(p.Writes) - 1}); !errors.Is(err, store.ErrTransient) || !errors.As(err, &limit) ||
-		limit.Statement != `write "endless"` || !strings.Contains(err.Error(), "ran for longer than 2s: --statement-timeout") {
+	if err := r.commit(ctx, add("a", 1), store.Mutation{Write: len(p.Writes) - 1}); !errors.Is(err,
+		store.ErrTransient) || !errors.As(err, &limit) ||
+		limit.Statement != `write "endless"` || !strings.Contains(err.Error(),
+		"ran for longer than 2s: --statement-timeout") {
 		t.Errorf("commit: %v", err)
 	}
 	tx := catalogue.Begin(r.claim)
 	var rows store.Rows
-	if err := tx.Query(ctx, len(p.Queries)-1, nil, &rows); !errors.Is(err, store.ErrTransient) || !errors.As(err, &limit) || limit.Statement != `query "endless"` {
+	if err := tx.Query(ctx, len(p.Queries)-1, nil, &rows); !errors.Is(err, store.ErrTransient) ||
+		!errors.As(err, &limit) || limit.Statement != `query "endless"` {
 		t.Errorf("query: %v", err)
 	}
 	tx.Rollback()
@@ -253,7 +265,10 @@ func TestOutage_aServerThatFallsSilentIsGivenUp(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	between := newProxy(t, db)
-	s, err := postgres.Open(between.dsn, postgres.Options{Schema: db.Schema, StatementTimeout: 100 * time.Millisecond, Lazy: true})
+	s, err := postgres.Open(between.dsn, postgres.Options{
+		Schema: db.Schema, StatementTimeout: 100 * time.Millisecond,
+		Lazy: true,
+	})
 	must(t, err)
 	t.Cleanup(s.Close)
 	self := store.Worker{Name: "w"}
@@ -280,8 +295,8 @@ func TestOutage_aServerThatFallsSilentIsGivenUp(t *testing.T) {
 	}
 }
 
-// TestOutage_oneHalfOpenConnectionTellsOfAll has a firewall forget all connections of a host. Each of them would take a ping's time to
-// be found out.
+// TestOutage_oneHalfOpenConnectionTellsOfAll has a firewall forget all connections of a host. Each of them would
+// take a ping's time to be found out.
 func TestOutage_oneHalfOpenConnectionTellsOfAll(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -291,7 +306,8 @@ func TestOutage_oneHalfOpenConnectionTellsOfAll(t *testing.T) {
 	must(t, err)
 	t.Cleanup(s.Close)
 	testwait.Until(t, "all connections are open", func() bool {
-		return query(t, db.Connect(t), "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle' AND application_name = 'pupwasm'")[0][0] ==
+		return query(t, db.Connect(t), "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "+
+			"AND state = 'idle' AND application_name = 'pupwasm'")[0][0] ==
 			fmt.Sprint(connections+postgres.ConnectionsBeside)
 	})
 	between.strand()
@@ -308,7 +324,8 @@ func TestOutage_oneHalfOpenConnectionTellsOfAll(t *testing.T) {
 	}
 }
 
-// TestOutage_theDeadlineOfACallerSaysNothingOfTheServer has a caller give up a call that a lock holds up: other connections stay.
+// TestOutage_theDeadlineOfACallerSaysNothingOfTheServer has a caller give up a call that a lock holds up: other
+// connections stay.
 func TestOutage_theDeadlineOfACallerSaysNothingOfTheServer(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -319,7 +336,8 @@ func TestOutage_theDeadlineOfACallerSaysNothingOfTheServer(t *testing.T) {
 	reader := func() string {
 		t.Helper()
 		must(t, s.Read(t.Context(), store.ReadRequest{Through: 1, Limit: 1, Range: store.FullRange()}, &store.Page{}))
-		pids := query(t, conn, `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+		pids := query(t, conn, `SELECT pid FROM pg_stat_activity WHERE datname = current_database()
+			AND pid <> pg_backend_pid()
 			AND (query LIKE '%ORDER BY global_position LIMIT%' OR query LIKE '%enable_sort%')`)
 		if len(pids) != 1 {
 			t.Fatalf("%d connections have read, must be 1", len(pids))

@@ -10,8 +10,9 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// A parse tree, as PostgreSQL stores it, is text: "{FUNCEXPR :funcid 1079 :funcresulttype 2205 … :args ({PARAM …})}". Names
-// and constants within it are escaped or bytes, so that they cannot look like a node; at worst they add a match.
+// A parse tree, as PostgreSQL stores it, is text: "{FUNCEXPR :funcid 1079 :funcresulttype 2205 … :args ({PARAM
+// …})}". Names and constants within it are escaped or bytes, so that they cannot look like a node; at worst they
+// add a match.
 var (
 	treeRelations = regexp.MustCompile(`:(?:relid|confrelid|inhparent) (\d+)`)
 	treeFunctions = regexp.MustCompile(`:(?:funcid|opfuncid|aggfnoid|winfnoid) (\d+)`)
@@ -29,11 +30,15 @@ var plainConstants = map[string]bool{}
 
 func init() {
 	for _, oid := range []int{
-		pgtype.BoolOID, pgtype.ByteaOID, pgtype.Int8OID, pgtype.Int2OID, pgtype.Int4OID, pgtype.TextOID, pgtype.JSONOID, pgtype.Float4OID,
-		pgtype.Float8OID, pgtype.UnknownOID, pgtype.BPCharOID, pgtype.VarcharOID, pgtype.IntervalOID, pgtype.NumericOID, pgtype.UUIDOID,
+		pgtype.BoolOID, pgtype.ByteaOID, pgtype.Int8OID, pgtype.Int2OID, pgtype.Int4OID, pgtype.TextOID, pgtype.JSONOID,
+		pgtype.Float4OID,
+		pgtype.Float8OID, pgtype.UnknownOID, pgtype.BPCharOID, pgtype.VarcharOID, pgtype.IntervalOID, pgtype.NumericOID,
+		pgtype.UUIDOID,
 		pgtype.JSONBOID, pgtype.JSONPathOID, pgtype.BitOID, pgtype.VarbitOID, pgtype.TSVectorOID,
-		pgtype.BoolArrayOID, pgtype.ByteaArrayOID, pgtype.Int8ArrayOID, pgtype.Int2ArrayOID, pgtype.Int4ArrayOID, pgtype.TextArrayOID,
-		pgtype.JSONArrayOID, pgtype.Float4ArrayOID, pgtype.Float8ArrayOID, pgtype.BPCharArrayOID, pgtype.VarcharArrayOID,
+		pgtype.BoolArrayOID, pgtype.ByteaArrayOID, pgtype.Int8ArrayOID, pgtype.Int2ArrayOID, pgtype.Int4ArrayOID,
+		pgtype.TextArrayOID,
+		pgtype.JSONArrayOID, pgtype.Float4ArrayOID, pgtype.Float8ArrayOID, pgtype.BPCharArrayOID,
+		pgtype.VarcharArrayOID,
 		pgtype.NumericArrayOID, pgtype.UUIDArrayOID, pgtype.JSONBArrayOID,
 		pgtype.Int4rangeOID, pgtype.NumrangeOID, pgtype.Int8rangeOID,
 		3615, // tsquery
@@ -53,28 +58,31 @@ func hasMoments(tree string) bool {
 	return false
 }
 
-// stableFunctions are those of pg_catalog that are marked stable because they follow the session's time zone and formats,
-// which a projection's transaction fixes (the function pin in the migrations), and not because they look at anything.
+// stableFunctions are those of pg_catalog that are marked stable because they follow the session's time zone and
+// formats, which a projection's transaction fixes (the function pin in the migrations), and not because they look
+// at anything.
 var stableFunctions = regexp.MustCompile(`^(` + strings.Join([]string{
 	`(date|timestamp|timestamptz)_(cmp|eq|ge|gt|le|lt|ne)_(date|timestamp|timestamptz)`,
 	`timestamptz_(pl|mi)_interval|interval_pl_timestamptz|overlaps|in_range|generate_series`,
 	`date|time|timestamp|timestamptz|make_timestamptz|date_part|date_trunc|extract`,
 	`to_char|to_date|to_number|to_timestamp|format|concat|concat_ws|textanycat|anytextcat|quote_literal|quote_nullable`,
 	`length|convert|convert_from|convert_to`,
-	`array_to_string|array_to_json|to_json|to_jsonb|row_to_json|jsonb?_build_(array|object)|jsonb?_agg|jsonb?_object_agg`,
+	`array_to_string|array_to_json|to_json|to_jsonb|row_to_json`,
+	`jsonb?_build_(array|object)|jsonb?_agg|jsonb?_object_agg`,
 	`jsonb_path_(exists|match|query|query_array|query_first)_tz`,
 }, "|") + `)$`)
 
-// checkParseTree refuses a parse tree that names more than a projection may use: its declared tables; functions and types that
-// came with PostgreSQL; of the functions, those that are immutable, or stable and known to depend on nothing but their
-// arguments. Everything volatile is refused: clocks, random numbers, sequences, files, settings, other sessions; and so
-// is every function that somebody made, since its inside is not visible here.
+// checkParseTree refuses a parse tree that names more than a projection may use: its declared tables; functions
+// and types that came with PostgreSQL; of the functions, those that are immutable, or stable and known to depend
+// on nothing but their arguments. Everything volatile is refused: clocks, random numbers, sequences, files,
+// settings, other sessions; and so is every function that somebody made, since its inside is not visible here.
 func (s *sandbox) checkParseTree(ctx context.Context, tree string, fault faultFunc) error {
 	if err := s.checkRelations(ctx, tree, fault); err != nil {
 		return err
 	}
 	if treeClocks.MatchString(tree) {
-		return fault("uses the clock, a sample, a cursor or the session (such as current_timestamp), which gives other results in a rebuild")
+		return fault("uses the clock, a sample, a cursor or the session (such as current_timestamp), which gives " +
+			"other results in a rebuild")
 	}
 	if treeSystem.MatchString(tree) {
 		return fault("uses a system column (such as ctid or xmin), which gives other results in a rebuild")
@@ -120,7 +128,8 @@ func (s *sandbox) checkFunctions(ctx context.Context, tree string, fault faultFu
 		case !builtIn:
 			return fault("calls %s, which is not a function of PostgreSQL itself", signature)
 		case volatility == "v", volatility == "s" && !stableFunctions.MatchString(name):
-			return fault("calls %s, whose result depends on more than its arguments or which reaches outside the projection", signature)
+			return fault("calls %s, whose result depends on more than its arguments or which reaches outside the "+
+				"projection", signature)
 		}
 		return nil
 	})
@@ -133,7 +142,8 @@ func (s *sandbox) checkTypes(ctx context.Context, tree string, fault faultFunc) 
 		return err
 	}
 	rows, err := s.tx.Query(ctx, `SELECT format_type(t.oid, NULL), base.typname,
-			t.typnamespace = 'pg_catalog'::regnamespace AND t.oid < 16384 OR base.typrelid <> 0 AND base.typrelid = ANY ($2::oid[]),
+			t.typnamespace = 'pg_catalog'::regnamespace AND t.oid < 16384 OR base.typrelid <> 0
+			AND base.typrelid = ANY ($2::oid[]),
 			t.oid = ANY ($3::oid[]) AND base.typname <> 'interval'
 				AND (SELECT p.provolatile FROM pg_proc p WHERE p.oid = base.typinput) <> 'i'
 		FROM pg_type t JOIN pg_type base ON base.oid = CASE WHEN t.typcategory = 'A' THEN t.typelem ELSE t.oid END

@@ -12,8 +12,8 @@ var _ store.Peeker = (*Store)(nil)
 
 // Peek polls the horizon and reads in one round trip. See [store.Peeker].
 //
-// It sends two transactions together: the read needs a snapshot that is taken after the poll, under any default isolation
-// level. The read goes to the end of the log, and what is beyond the horizon is dropped here.
+// It sends two transactions together: the read needs a snapshot that is taken after the poll, under any default
+// isolation level. The read goes to the end of the log, and what is beyond the horizon is dropped here.
 func (s *Store) Peek(ctx context.Context, request store.ReadRequest, page *store.Page) (h store.Horizon, err error) {
 	request.Through = math.MaxInt64
 	if _, err := request.Start(page); err != nil {
@@ -55,7 +55,8 @@ func (s *Store) Peek(ctx context.Context, request store.ReadRequest, page *store
 	return h, err
 }
 
-// pingIdle has the pool ping the connection that a batch will take, if it was idle for long, while the poll is in flight.
+// pingIdle has the pool ping the connection that a batch will take, if it was idle for long, while the poll is in
+// flight.
 func (s *Store) pingIdle() {
 	if s.pool.Stat().IdleConns() == 0 {
 		return

@@ -17,7 +17,10 @@ import (
 func peek(t testing.TB, s *postgres.Store, after int64, limit int) (store.Horizon, *store.Page) {
 	t.Helper()
 	page := &store.Page{}
-	h, err := s.Peek(t.Context(), store.ReadRequest{After: after, Limit: limit, Range: store.FullRange(), Columns: store.AllColumns}, page)
+	h, err := s.Peek(t.Context(), store.ReadRequest{
+		After: after, Limit: limit, Range: store.FullRange(),
+		Columns: store.AllColumns,
+	}, page)
 	must(t, err)
 	h.Log = store.LogID{} // as horizonOf has it
 	return h, page
@@ -65,8 +68,8 @@ func TestPeek_readsNotBeyondTheHorizon(t *testing.T) {
 	}
 }
 
-// TestPeek_missesNothing reads by peeks alone beside writers whose positions become visible in any order, under an isolation level
-// that would give both halves one snapshot, were they one transaction.
+// TestPeek_missesNothing reads by peeks alone beside writers whose positions become visible in any order, under an
+// isolation level that would give both halves one snapshot, were they one transaction.
 func TestPeek_missesNothing(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -80,18 +83,21 @@ func TestPeek_missesNothing(t *testing.T) {
 		group.Go(func() {
 			random := rand.New(rand.NewPCG(1, uint64(n)))
 			for i := range each {
-				err := pgx.BeginTxFunc(context.Background(), conn, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
-					for range 1 + random.IntN(3) {
-						if _, err := tx.Exec(context.Background(), `INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id,
-							aggregate_version, event_type, payload) VALUES ('shop', 'order', gen_random_uuid()::text, 1, 'e', '')`); err != nil {
-							return err
+				err := pgx.BeginTxFunc(context.Background(), conn, pgx.TxOptions{IsoLevel: pgx.ReadCommitted},
+					func(tx pgx.Tx) error {
+						for range 1 + random.IntN(3) {
+							if _, err := tx.Exec(context.Background(),
+								`INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id,
+							aggregate_version, event_type, payload) VALUES ('shop', 'order',
+							gen_random_uuid()::text, 1, 'e', '')`); err != nil {
+								return err
+							}
 						}
-					}
-					if i%5 == 0 {
-						return tx.Rollback(context.Background())
-					}
-					return nil
-				})
+						if i%5 == 0 {
+							return tx.Rollback(context.Background())
+						}
+						return nil
+					})
 				if err != nil && i%5 != 0 {
 					t.Error(err)
 				}

@@ -49,8 +49,8 @@ func (p *pipeline) rebind(s *statement, values [][]byte) {
 	p.inner.SendQueryPrepared("", values, formats, resultFormats)
 }
 
-// flush has the server begin with what was sent. The client reads meanwhile, or both could wait for each other for ever.
-// finish reports its error too.
+// flush has the server begin with what was sent. The client reads meanwhile, or both could wait for each other for
+// ever. finish reports its error too.
 func (p *pipeline) flush() { _ = p.inner.Flush() }
 
 var resultFormats = []int16{binaryFormat}
@@ -82,7 +82,8 @@ func (r *statementResult) drain() error {
 	return err
 }
 
-// collect adds the rows to a result. The rest of one that is too large is read and dropped, which the statement's time limit bounds.
+// collect adds the rows to a result. The rest of one that is too large is read and dropped, which the statement's
+// time limit bounds.
 func (r *statementResult) collect(rows *store.Rows) error {
 	for r.reader.NextRow() {
 		for i, data := range r.reader.Values() {

@@ -16,12 +16,16 @@ import (
 )
 
 // insertAt writes an event with a position of the writer's choice.
-const insertAt = `INSERT INTO pupwasm.events (global_position, bounded_context, aggregate_type, aggregate_id, aggregate_version, event_type, payload)
+const insertAt = `INSERT INTO pupwasm.events (global_position, bounded_context, aggregate_type, aggregate_id,
+	aggregate_version, event_type, payload)
 	OVERRIDING SYSTEM VALUE VALUES ($1, 'shop', 'order', 'x', 1, 'inserted', '')`
 
 func copyAt(conn *pgx.Conn, position int64) error {
 	_, err := conn.CopyFrom(context.Background(), pgx.Identifier{"pupwasm", "events"},
-		[]string{"global_position", "bounded_context", "aggregate_type", "aggregate_id", "aggregate_version", "event_type", "payload"},
+		[]string{
+			"global_position", "bounded_context", "aggregate_type", "aggregate_id", "aggregate_version",
+			"event_type", "payload",
+		},
 		pgx.CopyFromRows([][]any{{position, "shop", "order", "x", 1, "copied", []byte{}}}))
 	return err
 }
@@ -65,7 +69,8 @@ func TestPosition_cannotBeGiven(t *testing.T) {
 			for _, position := range []int64{gap, last + 1, last + 1<<40, 0, -1} {
 				_, err := session.conn.Exec(t.Context(), insertAt, position)
 				refuses(t, "INSERT by "+session.name, err, "cannot be given position", "leave global_position out")
-				refuses(t, "COPY by "+session.name, copyAt(session.conn, position), "cannot be given position", "leave global_position out")
+				refuses(t, "COPY by "+session.name, copyAt(session.conn, position), "cannot be given position",
+					"leave global_position out")
 			}
 			tx := begin(t, session.conn)
 			_, err := tx.Exec(t.Context(), "SET LOCAL session_replication_role = replica")
@@ -91,9 +96,12 @@ func TestPosition_cannotBeChanged(t *testing.T) {
 	appendOne(t, s, "a")
 	for _, statement := range []string{
 		"UPDATE pupwasm.events SET global_position = DEFAULT",
-		`INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version, event_type, payload)
-			VALUES ('shop', 'order', 'a', 1, 'e', '') ON CONFLICT ON CONSTRAINT events_stream_version_key DO UPDATE SET global_position = DEFAULT`,
-		"MERGE INTO pupwasm.events e USING (VALUES (1)) v (x) ON e.aggregate_version = v.x WHEN MATCHED THEN UPDATE SET global_position = DEFAULT",
+		`INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version,
+			event_type, payload)
+			VALUES ('shop', 'order', 'a', 1, 'e', '') ON CONFLICT
+			ON CONSTRAINT events_stream_version_key DO UPDATE SET global_position = DEFAULT`,
+		"MERGE INTO pupwasm.events e USING (VALUES (1)) v (x) ON e.aggregate_version = v.x WHEN MATCHED THEN " +
+			"UPDATE SET global_position = DEFAULT",
 	} {
 		_, err := conn.Exec(t.Context(), statement)
 		refuses(t, statement, err, "cannot be moved")
@@ -109,7 +117,8 @@ func TestPosition_drawnInEveryWayIsTaken(t *testing.T) {
 	s, conn := open(t, db), db.Connect(t)
 	execute(t, conn, `CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 		IF NEW.event_type <> 'audited' THEN
-			INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version, event_type, payload)
+			INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version,
+			event_type, payload)
 				VALUES ('shop', 'audit', NEW.aggregate_id || NEW.aggregate_version, 1, 'audited', '');
 		END IF;
 		RETURN NEW;
@@ -144,7 +153,8 @@ func TestPosition_ofACachedSequence(t *testing.T) {
 	execute(t, conn, "ALTER SEQUENCE pupwasm.events_global_position_seq CACHE 10")
 	execute(t, conn, strings.NewReplacer("$1", "'x'", "$2", "1").Replace(insertEvent))
 	_, err := conn.Exec(t.Context(), insertEvent, "x", 2)
-	refuses(t, "a position from the cache", err, "CACHE 10", `ALTER SEQUENCE "pupwasm".events_global_position_seq CACHE 1`)
+	refuses(t, "a position from the cache", err, "CACHE 10",
+		`ALTER SEQUENCE "pupwasm".events_global_position_seq CACHE 1`)
 	execute(t, conn, "ALTER SEQUENCE pupwasm.events_global_position_seq CACHE 1")
 	must(t, s.CheckLog(t.Context()))
 	last := appendOne(t, s, "a")
@@ -167,7 +177,8 @@ func TestPosition_ofAnotherLogIsNotReplicated(t *testing.T) {
 		"' PUBLICATION away WITH (create_slot = false, slot_name = 'away', copy_data = false, disable_on_error = true)")
 	t.Cleanup(func() { // a database with a subscription cannot be dropped
 		for _, statement := range []string{
-			"ALTER SUBSCRIPTION back DISABLE", "ALTER SUBSCRIPTION back SET (slot_name = NONE)", "DROP SUBSCRIPTION back",
+			"ALTER SUBSCRIPTION back DISABLE", "ALTER SUBSCRIPTION back SET (slot_name = NONE)",
+			"DROP SUBSCRIPTION back",
 		} {
 			execute(t, target, statement)
 		}
@@ -186,7 +197,8 @@ func TestPosition_ofAnotherLogIsNotReplicated(t *testing.T) {
 func wantFault(t testing.TB, s *postgres.Store, words ...string) store.LogFault {
 	t.Helper()
 	var unsafe *store.UnsafeLogError
-	if err := s.CheckLog(context.Background()); !errors.As(err, &unsafe) || len(unsafe.Faults) != 1 || strings.Contains(err.Error(), "\n") {
+	if err := s.CheckLog(context.Background()); !errors.As(err, &unsafe) || len(unsafe.Faults) != 1 ||
+		strings.Contains(err.Error(), "\n") {
 		t.Errorf("the check says %v", err)
 		return store.LogFault{}
 	}

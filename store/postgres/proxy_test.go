@@ -93,7 +93,8 @@ func (p *proxy) fallSilent() {
 	p.silent = true
 }
 
-// strand swallows what comes on the connections of now, as a firewall does that has forgotten them. New ones are as before.
+// strand swallows what comes on the connections of now, as a firewall does that has forgotten them. New ones are
+// as before.
 func (p *proxy) strand() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

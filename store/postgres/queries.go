@@ -64,6 +64,7 @@ type queries struct {
 	deleteSegment string
 }
 
+// queriesFor fills in the statements. It is long because it is a list.
 func queriesFor(schema, now string) queries {
 	alive := "w.expires_at > " + now + " AND w.expires_at <= " + now + " + 2 * w.ttl"
 	in := strings.NewReplacer("{schema}", quote(schema), "{now}", now, "{alive}", alive).Replace
@@ -71,40 +72,51 @@ func queriesFor(schema, now string) queries {
 		ready: in(`SELECT to_regclass('{schema}.events') IS NOT NULL AND to_regclass('{schema}.segments') IS NOT NULL`),
 		append: in(`SELECT ordinal, global_position, aggregate_version FROM {schema}.append_events(
 			$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::text[]::jsonb[], $12, $13, $14, $15, $16)`),
-		appendEvent: in(`SELECT {schema}.append_event($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::jsonb, $11, $12, $13, $14)`),
-		beginLoad:   in(`SELECT heads, stored, head, at FROM {schema}.begin_load($1, $2, $3, $4)`),
-		load: in(`COPY {schema}.events (bounded_context, aggregate_type, aggregate_id, partition_hash, aggregate_version, event_id,
-			event_type, event_version, payload, metadata, trace_id, correlation_id, causation_id, created_at) FROM STDIN BINARY`),
-		loaded:  in(`SELECT {schema}.loaded($1, $2)`),
-		horizon: in(`SELECT h.head, h.horizon, h.holder, h.prepared, l.id, l.timeline FROM {schema}.horizon() h, {schema}.log_id l`),
-		// Before a read, it makes the planner, for one transaction, prefer an index that has the order of the result over sorting.
-		// The planner knows nothing of a log that has just grown, believes that an interval has a few events, and would read all of
-		// them for every page, which makes a rebuild quadratic. So the read has one plan, whatever the log holds, and may be kept.
+		appendEvent: in(`SELECT {schema}.append_event($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::jsonb, $11,
+			$12, $13, $14)`),
+		beginLoad: in(`SELECT heads, stored, head, at FROM {schema}.begin_load($1, $2, $3, $4)`),
+		load: in(`COPY {schema}.events (bounded_context, aggregate_type, aggregate_id, partition_hash, aggregate_version,
+			event_id, event_type, event_version, payload, metadata, trace_id, correlation_id, causation_id, created_at)
+			FROM STDIN BINARY`),
+		loaded: in(`SELECT {schema}.loaded($1, $2)`),
+		horizon: in(`SELECT h.head, h.horizon, h.holder, h.prepared, l.id, l.timeline FROM {schema}.horizon() h,
+			{schema}.log_id l`),
+		// Before a read, it makes the planner, for one transaction, prefer an index that has the order of the
+		// result over sorting. The planner knows nothing of a log that has just grown, believes that an interval
+		// has a few events, and would read all of them for every page, which makes a rebuild quadratic. So the
+		// read has one plan, whatever the log holds, and may be kept.
 		//
-		// And it tells which log is read next on the connection. A standby that becomes the server in between was seen as one.
-		inOrder: in(`SELECT pg_catalog.set_config('enable_sort', 'off', true), l.id, l.timeline FROM {schema}.log_id l`),
-		logID:   in(`SELECT id, timeline FROM {schema}.log_id`),
+		// And it tells which log is read next on the connection. A standby that becomes the server in between was
+		// seen as one.
+		inOrder: in(`SELECT pg_catalog.set_config('enable_sort', 'off', true), l.id, l.timeline
+			FROM {schema}.log_id l`),
+		logID: in(`SELECT id, timeline FROM {schema}.log_id`),
 		locate: in(`SELECT l.id, l.timeline, coalesce(pg_sequence_last_value('{schema}.events_global_position_seq'), 0),
-			ARRAY (SELECT {schema}.event_at(p.position) FROM unnest($1::bigint[]) WITH ORDINALITY AS p (position, n) ORDER BY p.n)
+			ARRAY (SELECT {schema}.event_at(p.position) FROM unnest($1::bigint[]) WITH ORDINALITY AS p (position, n)
+				ORDER BY p.n)
 			FROM {schema}.log_id l`),
 		events: in(`{schema}.events`),
 		readStream: in(`WHERE bounded_context = $1 AND aggregate_type = $2 AND aggregate_id = $3
 			AND aggregate_version >= $4 AND aggregate_version <= $5 ORDER BY aggregate_version`),
 		streamExists: in(`SELECT EXISTS (SELECT FROM {schema}.events
 			WHERE bounded_context = $1 AND aggregate_type = $2 AND aggregate_id = $3)`),
-		positionTime: in(`SELECT created_at FROM {schema}.events WHERE global_position > $1 ORDER BY global_position LIMIT 1`),
-		sequence:     in(`{schema}.events_global_position_seq`),
+		positionTime: in(`SELECT created_at FROM {schema}.events WHERE global_position > $1
+			ORDER BY global_position LIMIT 1`),
+		sequence: in(`{schema}.events_global_position_seq`),
 		logObjects: in(`SELECT e.relpersistence = 'p',
-				EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = e.oid AND a.attname = 'global_position' AND a.attidentity = 'a'),
+				EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = e.oid AND a.attname = 'global_position'
+				AND a.attidentity = 'a'),
 				coalesce(pg_get_serial_sequence('{schema}.events', 'global_position'), ''),
 				s.seqcache, s.seqincrement, s.seqcycle,
 				ARRAY(SELECT t.tgname::text FROM pg_trigger t WHERE t.tgrelid = e.oid AND t.tgenabled = 'A'),
 				ARRAY(SELECT t.tgname::text FROM pg_trigger t WHERE t.tgrelid = e.oid),
-				ARRAY(SELECT quote_ident(u.subname) FROM pg_subscription_rel r JOIN pg_subscription u ON u.oid = r.srsubid WHERE r.srrelid = e.oid ORDER BY 1),
+				ARRAY(SELECT quote_ident(u.subname) FROM pg_subscription_rel r JOIN pg_subscription u
+				ON u.oid = r.srsubid WHERE r.srrelid = e.oid ORDER BY 1),
 				ARRAY(SELECT i.inhrelid::regclass::text FROM pg_inherits i WHERE i.inhparent = e.oid ORDER BY 1)
 			FROM pg_class e LEFT JOIN pg_sequence s ON s.seqrelid = to_regclass('{schema}.events_global_position_seq')
 			WHERE e.oid = to_regclass('{schema}.events')`),
-		logPositions: in(`SELECT s.last_value + s.is_called::integer, coalesce((SELECT max(e.global_position) FROM {schema}.events e), 0),
+		logPositions: in(`SELECT s.last_value + s.is_called::integer,
+				coalesce((SELECT max(e.global_position) FROM {schema}.events e), 0),
 				coalesce((SELECT max(p.position) FROM {schema}.segments p), 0)
 			FROM {schema}.events_global_position_seq s`),
 		logEnd: in(`SELECT 0::bigint, coalesce((SELECT max(e.global_position) FROM {schema}.events e), 0),
@@ -117,11 +129,13 @@ func queriesFor(schema, now string) queries {
 		arm:       in(`SELECT {schema}.arm($1, $2)`),
 		disarm:    in(`SELECT {schema}.disarm($1)`),
 		// One that has taken over the name may have announced itself.
-		disarmGone: in(`SELECT {schema}.disarm($1) WHERE NOT EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = $1)`),
+		disarmGone: in(`SELECT {schema}.disarm($1) WHERE NOT EXISTS (SELECT FROM {schema}.workers w
+			WHERE w.worker = $1)`),
 
 		// Segments are locked in the order in which a change of the layout locks them.
 		join: in(`WITH owned AS MATERIALIZED (
-				SELECT projection, segment FROM {schema}.segments WHERE owner = $1 ORDER BY projection, segment FOR NO KEY UPDATE
+				SELECT projection, segment FROM {schema}.segments WHERE owner = $1 ORDER BY projection, segment
+				FOR NO KEY UPDATE
 			), freed AS (
 				UPDATE {schema}.segments s SET owner = NULL FROM owned
 				WHERE s.projection = owned.projection AND s.segment = owned.segment
@@ -129,19 +143,24 @@ func queriesFor(schema, now string) queries {
 			INSERT INTO {schema}.workers (worker, expires_at, ttl, projections, segments, refused, incarnation)
 			VALUES ($1, {now} + $2, $2, $3, $4, $5::text::jsonb, $6)
 			ON CONFLICT (worker) DO UPDATE SET (expires_at, ttl, projections, segments, refused, incarnation) =
-				(excluded.expires_at, excluded.ttl, excluded.projections, excluded.segments, excluded.refused, excluded.incarnation)`),
+				(excluded.expires_at, excluded.ttl, excluded.projections, excluded.segments, excluded.refused,
+				excluded.incarnation)`),
 		// A worker that was killed does not leave: its row is deleted by the others.
 		heartbeat: in(`WITH gone AS (
-				DELETE FROM {schema}.workers w WHERE w.worker <> $1 AND (w.expires_at < {now} - interval '1 hour' OR w.expires_at > {now} + 2 * w.ttl)
+				DELETE FROM {schema}.workers w WHERE w.worker <> $1
+				AND (w.expires_at < {now} - interval '1 hour' OR w.expires_at > {now} + 2 * w.ttl)
 			)
 			INSERT INTO {schema}.workers AS w (worker, expires_at, ttl, projections, segments, refused, incarnation)
 			VALUES ($1, {now} + $2, $2, $3, $4, $5::text::jsonb, $6)
 			ON CONFLICT (worker) DO UPDATE SET (expires_at, ttl, projections, segments, refused, incarnation) =
-				(excluded.expires_at, excluded.ttl, excluded.projections, excluded.segments, excluded.refused, excluded.incarnation)
+				(excluded.expires_at, excluded.ttl, excluded.projections, excluded.segments, excluded.refused,
+				excluded.incarnation)
 			WHERE w.incarnation = excluded.incarnation OR NOT ({alive})`),
-		workers: in(`SELECT w.worker, w.projections, w.segments, w.refused, w.incarnation FROM {schema}.workers w WHERE {alive} ORDER BY w.worker`),
-		// MATERIALIZED: as a part of the join it may be run once for every segment, each time without those just taken, and give
-		// more than the limit. SKIP LOCKED: a segment in the middle of a commit has a live owner anyway, or is not worth waiting for.
+		workers: in(`SELECT w.worker, w.projections, w.segments, w.refused, w.incarnation
+			FROM {schema}.workers w WHERE {alive} ORDER BY w.worker`),
+		// MATERIALIZED: as a part of the join it may be run once for every segment, each time without those just
+		// taken, and give more than the limit. SKIP LOCKED: a segment in the middle of a commit has a live owner
+		// anyway, or is not worth waiting for.
 		claim: in(`WITH free AS MATERIALIZED (
 				SELECT f.projection, f.segment FROM {schema}.segments f
 				WHERE f.projection = $1 AND f.failure IS NULL AND f.segment <> ALL ($3::integer[])
@@ -158,33 +177,41 @@ func queriesFor(schema, now string) queries {
 				s.log_id, s.timeline, s.last_position, s.last_event`),
 		adopt: in(`UPDATE {schema}.segments SET log_id = $6, timeline = $7
 			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4 AND position = $5`),
-		release: in(`UPDATE {schema}.segments SET owner = NULL WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4`),
+		release: in(`UPDATE {schema}.segments SET owner = NULL WHERE projection = $1 AND segment = $2
+			AND owner = $3 AND epoch = $4`),
 		fail: in(`UPDATE {schema}.segments SET owner = NULL, failure = $5, updated_at = now()
 			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4`),
-		leave: in(`WITH gone AS (DELETE FROM {schema}.workers WHERE worker = $1 AND incarnation = $2), owned AS MATERIALIZED (
+		leave: in(`WITH gone AS (DELETE FROM {schema}.workers WHERE worker = $1 AND incarnation = $2),
+			owned AS MATERIALIZED (
 				SELECT projection, segment FROM {schema}.segments
-				WHERE owner = $1 AND NOT EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = $1 AND w.incarnation <> $2)
+				WHERE owner = $1 AND NOT EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = $1
+				AND w.incarnation <> $2)
 				ORDER BY projection, segment FOR NO KEY UPDATE
 			)
 			UPDATE {schema}.segments s SET owner = NULL FROM owned
 			WHERE s.projection = owned.projection AND s.segment = owned.segment`),
 
-		// A host that is stopped, or cut off, in the middle must not keep all others from the projection until it comes back.
+		// A host that is stopped, or cut off, in the middle must not keep all others from the projection until it
+		// comes back.
 		lockProjection: in(`SELECT pg_catalog.set_config('idle_in_transaction_session_timeout', '5s', true),
 			pg_advisory_xact_lock(hashtextextended('{schema}.projection.' || $1, 0))`),
 		projection: in(`SELECT version, declaration, shapes FROM {schema}.projections WHERE name = $1`),
-		insertProjection: in(`INSERT INTO {schema}.projections (name, version, whole, segments, next_segment, tables_schema, declaration, shapes)
+		insertProjection: in(`INSERT INTO {schema}.projections (name, version, whole, segments, next_segment,
+			tables_schema, declaration, shapes)
 			VALUES ($1, $2, $3, 0, 0, $4, $5, $6)`),
-		alterProjection: in(`UPDATE {schema}.projections SET version = $2, whole = $3, tables_schema = $4, declaration = $5, shapes = $6,
+		alterProjection: in(`UPDATE {schema}.projections SET version = $2, whole = $3, tables_schema = $4,
+			declaration = $5, shapes = $6,
 			installed_at = now() WHERE name = $1`),
 		clearFailures: in(`UPDATE {schema}.segments SET failure = NULL WHERE projection = $1 AND failure IS NOT NULL`),
 		applied:       in(`SELECT EXISTS (SELECT FROM {schema}.segments WHERE projection = $1 AND position > 0)`),
-		fenceAll:      in(`UPDATE {schema}.segments SET owner = NULL, epoch = epoch + 1, failure = NULL, updated_at = now() WHERE projection = $1`),
+		fenceAll: in(`UPDATE {schema}.segments SET owner = NULL, epoch = epoch + 1, failure = NULL,
+			updated_at = now() WHERE projection = $1`),
 		liveOwner: in(`SELECT s.owner FROM {schema}.segments s JOIN {schema}.workers w ON w.worker = s.owner
 			WHERE s.projection = $1 AND {alive} LIMIT 1`),
 		declare:          in(`UPDATE {schema}.projections SET declaration = $2 WHERE name = $1 AND declaration <> $2`),
 		deleteProjection: in(`DELETE FROM {schema}.projections WHERE name = $1 RETURNING declaration`),
-		status: in(`SELECT p.name, p.version, p.segments, s.segment, s.first_hash, s.last_hash, s.position, s.epoch, coalesce(s.owner, ''),
+		status: in(`SELECT p.name, p.version, p.segments, s.segment, s.first_hash, s.last_hash, s.position,
+			s.epoch, coalesce(s.owner, ''),
 			EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = s.owner AND {alive}),
 			coalesce(s.failure, ''), s.merge_into, s.merge_at, s.updated_at, s.behind_since,
 			s.log_id, s.timeline, s.last_position, s.last_event
@@ -192,16 +219,21 @@ func queriesFor(schema, now string) queries {
 			WHERE cardinality($1::text[]) = 0 OR p.name = ANY ($1::text[]) ORDER BY p.name, s.segment`),
 
 		layout: in(`SELECT whole, segments, next_segment FROM {schema}.projections WHERE name = $1`),
-		// Commits under way are waited for, and what they have written is what is read. One that hangs must not keep the others
-		// behind it waiting: the change is tried again.
+		// Commits under way are waited for, and what they have written is what is read. One that hangs must not
+		// keep the others behind it waiting: the change is tried again.
 		lockTimeout: `SELECT pg_catalog.set_config('lock_timeout', '5s', true)`,
 		segments: in(`SELECT segment, first_hash, last_hash, position, coalesce(failure, ''), merge_into, merge_at,
-			log_id, timeline, last_position, last_event FROM {schema}.segments WHERE projection = $1 ORDER BY segment FOR UPDATE`),
+			log_id, timeline, last_position, last_event FROM {schema}.segments WHERE projection = $1
+			ORDER BY segment FOR UPDATE`),
 		asked: in(`UPDATE {schema}.projections SET segments = $2, next_segment = $3 WHERE name = $1`),
-		insertSegment: in(`INSERT INTO {schema}.segments (projection, segment, first_hash, last_hash, position, failure, merge_into, merge_at,
-			log_id, timeline, last_position, last_event) VALUES ($1, $2, $3, $4, $5, nullif($6, ''), $7, $8, $9, $10, $11, $12)`),
-		alterSegment: in(`UPDATE {schema}.segments SET first_hash = $3, last_hash = $4, failure = nullif($5, ''), merge_into = $6,
-			merge_at = $7, log_id = $8, timeline = $9, last_position = $10, last_event = $11, owner = NULL, epoch = epoch + 1, updated_at = now() WHERE projection = $1 AND segment = $2`),
+		insertSegment: in(`INSERT INTO {schema}.segments (projection, segment, first_hash, last_hash, position,
+			failure, merge_into, merge_at,
+			log_id, timeline, last_position, last_event) VALUES ($1, $2, $3, $4, $5, nullif($6, ''), $7, $8, $9,
+			$10, $11, $12)`),
+		alterSegment: in(`UPDATE {schema}.segments SET first_hash = $3, last_hash = $4, failure = nullif($5,
+			''), merge_into = $6,
+			merge_at = $7, log_id = $8, timeline = $9, last_position = $10, last_event = $11, owner = NULL,
+			epoch = epoch + 1, updated_at = now() WHERE projection = $1 AND segment = $2`),
 		deleteSegment: in(`DELETE FROM {schema}.segments WHERE projection = $1 AND segment = $2`),
 	}
 }

@@ -20,21 +20,65 @@ var eventColumns = []struct {
 	name   string
 	set    func(b *store.PageBuilder, event *store.RecordedEvent, value []byte)
 }{
-	{store.ColumnBoundedContext, "bounded_context", func(b *store.PageBuilder, e *store.RecordedEvent, v []byte) { e.BoundedContext = b.Intern(v) }},
-	{store.ColumnAggregateType, "aggregate_type", func(b *store.PageBuilder, e *store.RecordedEvent, v []byte) { e.AggregateType = b.Intern(v) }},
-	{store.ColumnAggregateID, "aggregate_id", func(b *store.PageBuilder, e *store.RecordedEvent, v []byte) { e.AggregateID = b.Text(v) }},
-	{store.ColumnEventID, "event_id", func(_ *store.PageBuilder, e *store.RecordedEvent, v []byte) { e.ID = store.UUID(v) }},
-	{store.ColumnEventType, "event_type", func(b *store.PageBuilder, e *store.RecordedEvent, v []byte) { e.Type = b.Intern(v) }},
+	{store.ColumnBoundedContext, "bounded_context", func(b *store.PageBuilder, e *store.RecordedEvent,
+		v []byte,
+	) {
+		e.BoundedContext = b.Intern(v)
+	}},
+	{store.ColumnAggregateType, "aggregate_type", func(b *store.PageBuilder, e *store.RecordedEvent,
+		v []byte,
+	) {
+		e.AggregateType = b.Intern(v)
+	}},
+	{store.ColumnAggregateID, "aggregate_id", func(b *store.PageBuilder, e *store.RecordedEvent,
+		v []byte,
+	) {
+		e.AggregateID = b.Text(v)
+	}},
+	{store.ColumnEventID, "event_id", func(_ *store.PageBuilder, e *store.RecordedEvent,
+		v []byte,
+	) {
+		e.ID = store.UUID(v)
+	}},
+	{store.ColumnEventType, "event_type", func(b *store.PageBuilder, e *store.RecordedEvent,
+		v []byte,
+	) {
+		e.Type = b.Intern(v)
+	}},
 	{store.ColumnEventVersion, "event_version", func(_ *store.PageBuilder, e *store.RecordedEvent, v []byte) {
 		e.Version = int32(binary.BigEndian.Uint32(v))
 	}},
-	{store.ColumnPayload, "payload", func(b *store.PageBuilder, e *store.RecordedEvent, v []byte) { e.Payload = b.Keep(v) }},
+	{store.ColumnPayload, "payload", func(b *store.PageBuilder, e *store.RecordedEvent,
+		v []byte,
+	) {
+		e.Payload = b.Keep(v)
+	}},
 	// Binary jsonb is a version byte and the text.
-	{store.ColumnMetadata, "metadata", func(b *store.PageBuilder, e *store.RecordedEvent, v []byte) { e.Metadata = b.Keep(v[1:]) }},
-	{store.ColumnTraceID, "trace_id", func(b *store.PageBuilder, e *store.RecordedEvent, v []byte) { e.TraceID = b.Text(v) }},
-	{store.ColumnCorrelationID, "correlation_id", func(b *store.PageBuilder, e *store.RecordedEvent, v []byte) { e.CorrelationID = b.Text(v) }},
-	{store.ColumnCausationID, "causation_id", func(b *store.PageBuilder, e *store.RecordedEvent, v []byte) { e.CausationID = b.Text(v) }},
-	{store.ColumnCreatedAt, "created_at", func(_ *store.PageBuilder, e *store.RecordedEvent, v []byte) { e.CreatedAt = timeFromWire(v) }},
+	{store.ColumnMetadata, "metadata", func(b *store.PageBuilder, e *store.RecordedEvent,
+		v []byte,
+	) {
+		e.Metadata = b.Keep(v[1:])
+	}},
+	{store.ColumnTraceID, "trace_id", func(b *store.PageBuilder, e *store.RecordedEvent,
+		v []byte,
+	) {
+		e.TraceID = b.Text(v)
+	}},
+	{store.ColumnCorrelationID, "correlation_id", func(b *store.PageBuilder, e *store.RecordedEvent,
+		v []byte,
+	) {
+		e.CorrelationID = b.Text(v)
+	}},
+	{store.ColumnCausationID, "causation_id", func(b *store.PageBuilder, e *store.RecordedEvent,
+		v []byte,
+	) {
+		e.CausationID = b.Text(v)
+	}},
+	{store.ColumnCreatedAt, "created_at", func(_ *store.PageBuilder, e *store.RecordedEvent,
+		v []byte,
+	) {
+		e.CreatedAt = timeFromWire(v)
+	}},
 	{store.ColumnPartitionHash, "partition_hash", func(_ *store.PageBuilder, e *store.RecordedEvent, v []byte) {
 		e.PartitionHash = uint32(binary.BigEndian.Uint64(v))
 	}},
@@ -81,8 +125,8 @@ func (s *Store) Read(ctx context.Context, request store.ReadRequest, page *store
 	return nil
 }
 
-// readInOrder runs a read in one round trip, and tells whether the limit of bytes ended the page. The two statements are one
-// transaction, which ends with the pipeline.
+// readInOrder runs a read in one round trip, and tells whether the limit of bytes ended the page. The two
+// statements are one transaction, which ends with the pipeline.
 func (s *Store) readInOrder(
 	ctx context.Context, read *statement, params *parameters, columns store.Columns, page *store.Page, bytesMax int,
 ) (full bool, err error) {
@@ -122,21 +166,24 @@ func (s *Store) readStatement(request store.ReadRequest) (*statement, *parameter
 	position := func(v int64) string { return parameter(store.Type{Kind: store.KindI64}, store.I64(v)) }
 	var b strings.Builder
 	b.WriteString(s.selectColumns(request.Columns))
-	fmt.Fprintf(&b, " WHERE global_position > %s AND global_position <= %s", position(request.After), position(request.Through))
+	fmt.Fprintf(&b, " WHERE global_position > %s AND global_position <= %s", position(request.After),
+		position(request.Through))
 	filter := func(column string, names []string) {
 		if len(names) > 0 {
 			values := make([]store.Value, len(names))
 			for i, name := range names {
 				values[i] = store.Text(name)
 			}
-			fmt.Fprintf(&b, " AND %s = ANY (%s)", column, parameter(store.Type{Kind: store.KindText, Array: true}, store.ArrayOf(store.KindText, values)))
+			fmt.Fprintf(&b, " AND %s = ANY (%s)", column, parameter(store.Type{Kind: store.KindText, Array: true},
+				store.ArrayOf(store.KindText, values)))
 		}
 	}
 	filter("bounded_context", request.Subscription.BoundedContexts)
 	filter("aggregate_type", request.Subscription.AggregateTypes)
 	filter("event_type", request.Subscription.EventTypes)
 	if request.Range != store.FullRange() {
-		fmt.Fprintf(&b, " AND (partition_hash * %d & 4294967295) BETWEEN %s AND %s", store.SpreadFactor, position(int64(request.Range.First)), position(int64(request.Range.Last)))
+		fmt.Fprintf(&b, " AND (partition_hash * %d & 4294967295) BETWEEN %s AND %s", store.SpreadFactor,
+			position(int64(request.Range.First)), position(int64(request.Range.Last)))
 	}
 	fmt.Fprintf(&b, " ORDER BY global_position LIMIT %s", position(int64(request.Limit)))
 	read.sql = b.String()
@@ -168,7 +215,8 @@ func (s *Store) ReadStream(ctx context.Context, stream store.Stream, first, last
 	read := &statement{sql: s.selectColumns(store.AllColumns) + " " + s.queries.readStream, params: streamParams}
 	params := &parameters{}
 	for i, v := range []store.Value{
-		store.Text(stream.BoundedContext), store.Text(stream.AggregateType), store.Text(stream.AggregateID), store.I64(first), store.I64(last),
+		store.Text(stream.BoundedContext), store.Text(stream.AggregateType), store.Text(stream.AggregateID),
+		store.I64(first), store.I64(last),
 	} {
 		params.add(streamParams[i], v)
 	}
@@ -177,7 +225,8 @@ func (s *Store) ReadStream(ctx context.Context, stream store.Stream, first, last
 		return page.Events, err
 	}
 	var exists bool
-	err := s.pool.QueryRow(ctx, s.queries.streamExists, stream.BoundedContext, stream.AggregateType, stream.AggregateID).Scan(&exists)
+	err := s.pool.QueryRow(ctx, s.queries.streamExists, stream.BoundedContext, stream.AggregateType,
+		stream.AggregateID).Scan(&exists)
 	if err != nil {
 		return nil, translate(err)
 	}
@@ -188,7 +237,11 @@ func (s *Store) ReadStream(ctx context.Context, stream store.Stream, first, last
 }
 
 var streamParams = []store.Type{
-	{Kind: store.KindText}, {Kind: store.KindText}, {Kind: store.KindText}, {Kind: store.KindI64}, {Kind: store.KindI64},
+	{Kind: store.KindText},
+	{Kind: store.KindText},
+	{Kind: store.KindText},
+	{Kind: store.KindI64},
+	{Kind: store.KindI64},
 }
 
 // PositionTime returns when the first event after position was created. See [store.Reader].

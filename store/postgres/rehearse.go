@@ -13,8 +13,9 @@ import (
 // rehearseTimeout bounds how long an install waits for rehearsals, which are not needed for correctness.
 const rehearseTimeout = 5 * time.Second
 
-// rehearse runs the writes of the catalogue once on every idle connection, without rows, and rolls them back. The first time,
-// a server loads what it has to know of the tables, and plans: an event on a new connection would wait some milliseconds.
+// rehearse runs the writes of the catalogue once on every idle connection, without rows, and rolls them back. The
+// first time, a server loads what it has to know of the tables, and plans: an event on a new connection would wait
+// some milliseconds.
 func (c *catalogue) rehearse(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, rehearseTimeout)
 	defer cancel()

@@ -29,7 +29,8 @@ func TestRehearse_readiesAllConnectionsBeforeTheFirstCommit(t *testing.T) {
 	must(t, err)
 	rehearsed := query(t, conn, "SELECT count(*) "+sessions+" AND state = 'idle' AND query LIKE 'ROLLBACK%'")[0][0]
 	if rehearsed != strconv.Itoa(connections) {
-		t.Errorf("%s connections have tried the writes, want %d: %v", rehearsed, connections, query(t, conn, "SELECT query "+sessions))
+		t.Errorf("%s connections have tried the writes, want %d: %v", rehearsed, connections,
+			query(t, conn, "SELECT query "+sessions))
 	}
 	wantRows(t, db, "SELECT count(*) FROM sums.total", "0")
 	must(t, s.Heartbeat(t.Context(), store.Worker{Name: "w"}, time.Hour))

@@ -11,8 +11,9 @@ import (
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
-// TestCommit_repliesAreReadWhileItIsWritten has commits whose replies fill the socket before the last statement is written: the
-// server waits until somebody reads them. Declared statements are answered one by one, and triggers may raise notices besides.
+// TestCommit_repliesAreReadWhileItIsWritten has commits whose replies fill the socket before the last statement is
+// written: the server waits until somebody reads them. Declared statements are answered one by one, and triggers
+// may raise notices besides.
 func TestCommit_repliesAreReadWhileItIsWritten(t *testing.T) {
 	t.Parallel()
 	const statements = 200_000

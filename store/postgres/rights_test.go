@@ -25,7 +25,8 @@ func roleWithout(t *testing.T, name string, prepare func(t *testing.T) pgtest.Da
 	return db, asRole
 }
 
-// TestRights_aHostNeedsNoneToCreateSchemas runs a projection by a role that may use the schemas that an administrator has made.
+// TestRights_aHostNeedsNoneToCreateSchemas runs a projection by a role that may use the schemas that an
+// administrator has made.
 func TestRights_aHostNeedsNoneToCreateSchemas(t *testing.T) {
 	t.Parallel()
 	db, asRole := roleWithout(t, "rights_host", func(t *testing.T) pgtest.Database { t.Helper(); return pgtest.New(t) })
@@ -44,12 +45,14 @@ func TestRights_aHostNeedsNoneToCreateSchemas(t *testing.T) {
 
 	var fault *store.CatalogueError
 	_, err = s.Install(ctx, sums(), 1)
-	if !errors.As(err, &fault) || !strings.Contains(err.Error(), `projection "sums": needs schema sums, which this role may not create: have CREATE SCHEMA "sums" AUTHORIZATION`) {
+	if !errors.As(err, &fault) || !strings.Contains(err.Error(),
+		`projection "sums": needs schema sums, which this role may not create: have CREATE SCHEMA "sums" AUTHORIZATION`) {
 		t.Errorf("without the schema: %v", err)
 	}
 	execute(t, admin, "CREATE SCHEMA sums; GRANT USAGE ON SCHEMA sums TO rights_host")
 	_, err = s.Install(ctx, sums(), 1)
-	if !errors.As(err, &fault) || !strings.Contains(err.Error(), `table "total": this role may not create it: have GRANT CREATE, USAGE ON SCHEMA "sums"`) {
+	if !errors.As(err, &fault) || !strings.Contains(err.Error(),
+		`table "total": this role may not create it: have GRANT CREATE, USAGE ON SCHEMA "sums"`) {
 		t.Errorf("without the right to create in it: %v", err)
 	}
 	execute(t, admin, "GRANT CREATE ON SCHEMA sums TO rights_host")
@@ -78,7 +81,8 @@ func TestRights_aHostNeedsNoneToCreateSchemas(t *testing.T) {
 func TestRights_migrationsNeedNoneToCreateASchemaThatIsThere(t *testing.T) {
 	t.Parallel()
 	db, asRole := roleWithout(t, "rights_migrator", func(t *testing.T) pgtest.Database { t.Helper(); return pgtest.Empty(t) })
-	execute(t, db.Connect(t), "CREATE SCHEMA pupwasm AUTHORIZATION rights_migrator; CREATE SCHEMA sums AUTHORIZATION rights_migrator")
+	execute(t, db.Connect(t), "CREATE SCHEMA pupwasm AUTHORIZATION rights_migrator; CREATE SCHEMA sums "+
+		"AUTHORIZATION rights_migrator")
 	s, err := postgres.Open(asRole.WithSchema(t, "pupwasm").DSN, postgres.Options{})
 	must(t, err)
 	t.Cleanup(s.Close)

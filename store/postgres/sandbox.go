@@ -12,11 +12,12 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// sandbox checks what the statements of a catalogue touch. It is the second lock: what is checked has passed the grammar's lists already,
-// and is written by us (internal/grammar). It asks PostgreSQL's own parser: a statement is made the body of a
-// SQL function (BEGIN ATOMIC), which takes queries and changes only, no transaction control, no SET, no DDL. The stored parse tree then
-// names every table, function and type by its oid (tree.go), and pg_depend names everything that did not come with the
-// server. The function is taken back before anything else happens, and nothing of the statement has run by then.
+// sandbox checks what the statements of a catalogue touch. It is the second lock: what is checked has passed the
+// grammar's lists already, and is written by us (internal/grammar). It asks PostgreSQL's own parser: a statement
+// is made the body of a SQL function (BEGIN ATOMIC), which takes queries and changes only, no transaction control,
+// no SET, no DDL. The stored parse tree then names every table, function and type by its oid (tree.go), and
+// pg_depend names everything that did not come with the server. The function is taken back before anything else
+// happens, and nothing of the statement has run by then.
 //
 // Only a statement that passed is planned (EXPLAIN), which finds what the parser does not look at, such as ON CONFLICT
 // without an index.
@@ -87,7 +88,8 @@ func (i *installer) tentatively(ctx context.Context, fn func() error) error {
 		return err
 	}
 	outcome := fn()
-	if _, err := i.tx.Exec(ctx, "ROLLBACK TO SAVEPOINT tentative; RELEASE SAVEPOINT tentative"); err != nil && outcome == nil {
+	if _, err := i.tx.Exec(ctx, "ROLLBACK TO SAVEPOINT tentative; RELEASE SAVEPOINT tentative"); err != nil &&
+		outcome == nil {
 		return err
 	}
 	return outcome
@@ -104,13 +106,15 @@ func (s *sandbox) checkBody(ctx context.Context, entry *statement, fault faultFu
 	}
 	name := s.projection.table(probe)
 	// The line break ends a remark at the end of the statement.
-	body := fmt.Sprintf("CREATE FUNCTION %s(%s) RETURNS void LANGUAGE sql BEGIN ATOMIC %s\n; END", name, strings.Join(arguments, ", "), entry.sql)
+	body := fmt.Sprintf("CREATE FUNCTION %s(%s) RETURNS void LANGUAGE sql BEGIN ATOMIC %s\n; END", name,
+		strings.Join(arguments, ", "), entry.sql)
 	if err := s.runAlone(ctx, body, nil); err != nil {
 		return err
 	}
 	var function, tree string
 	err := s.tx.QueryRow(ctx, `SELECT oid::text, coalesce(prosqlbody::text, '') FROM pg_proc
-		WHERE pronamespace = to_regnamespace($1) AND proname = $2`, quote(s.projection.schema), probe).Scan(&function, &tree)
+		WHERE pronamespace = to_regnamespace($1) AND proname = $2`, quote(s.projection.schema), probe).Scan(&function,
+		&tree)
 	if err != nil {
 		return err
 	}
@@ -126,20 +130,23 @@ func (s *sandbox) checkBody(ctx context.Context, entry *statement, fault faultFu
 	return s.checkDependencies(ctx, function, fault)
 }
 
-// checkDependencies asks the server what the function depends on. What came with the server is not recorded, and the tree
-// tells of it.
+// checkDependencies asks the server what the function depends on. What came with the server is not recorded, and
+// the tree tells of it.
 func (s *sandbox) checkDependencies(ctx context.Context, function string, fault faultFunc) error {
 	tables, err := s.tables(ctx)
 	if err != nil {
 		return err
 	}
 	var foreign string
-	err = s.tx.QueryRow(ctx, `SELECT coalesce(string_agg(DISTINCT pg_describe_object(refclassid, refobjid, 0), ', '), '') FROM pg_depend
+	err = s.tx.QueryRow(ctx, `SELECT coalesce(string_agg(DISTINCT pg_describe_object(refclassid, refobjid, 0), ', '), '')
+			FROM pg_depend
 		WHERE classid = 'pg_proc'::regclass AND objid = $1::oid AND refobjid >= 16384
 		AND (refclassid, refobjid) <> ('pg_namespace'::regclass, to_regnamespace($2)::oid)
 		AND NOT (refclassid = 'pg_class'::regclass AND refobjid = ANY ($3::oid[]))
-		AND NOT (refclassid = 'pg_type'::regclass AND refobjid IN (SELECT oid FROM pg_type WHERE typrelid = ANY ($3::oid[])))
-		AND NOT (refclassid = 'pg_constraint'::regclass AND refobjid IN (SELECT oid FROM pg_constraint WHERE conrelid = ANY ($3::oid[])))`,
+		AND NOT (refclassid = 'pg_type'::regclass AND refobjid IN (
+				SELECT oid FROM pg_type WHERE typrelid = ANY ($3::oid[])))
+		AND NOT (refclassid = 'pg_constraint'::regclass AND refobjid IN (
+				SELECT oid FROM pg_constraint WHERE conrelid = ANY ($3::oid[])))`,
 		function, quote(s.projection.schema), tables).Scan(&foreign)
 	if err != nil {
 		return err

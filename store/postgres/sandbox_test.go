@@ -34,7 +34,10 @@ func subject(name string) *store.Projection {
 				{Name: "data", Type: typed("json")},
 				{Name: "tags", Type: typed("text[]")},
 			}},
-			{Name: "other", Columns: []store.Column{{Name: "id", Type: typed("text")}, {Name: "n", Type: typed("i64")}}},
+			{Name: "other", Columns: []store.Column{
+				{Name: "id", Type: typed("text")},
+				{Name: "n", Type: typed("i64")},
+			}},
 		},
 	}
 }
@@ -78,11 +81,17 @@ func TestSandbox_refusesWhatReachesBeyondTheProjection(t *testing.T) {
 		{"the checkpoints", `UPDATE pupwasm.segments SET position = 0`, "pupwasm.segments"},
 		{"passwords", `INSERT INTO {other} SELECT rolname, 1 FROM pg_authid`, "pg_authid"},
 		{"the catalogue", `INSERT INTO {other} SELECT relname::text, 1 FROM pg_catalog.pg_class`, "pg_class"},
-		{"the information schema", `INSERT INTO {other} SELECT table_name::text, 1 FROM information_schema.tables`, "information_schema.tables"},
+		{
+			"the information schema", `INSERT INTO {other} SELECT table_name::text, 1 FROM information_schema.tables`,
+			"information_schema.tables",
+		},
 		{"within a subselect", `UPDATE {row} SET n = (SELECT max(n) FROM public.secrets)`, "public.secrets"},
 		{"within RETURNING", `UPDATE {row} SET n = 1 RETURNING (SELECT max(n) FROM public.secrets)`, "public.secrets"},
 		{"a change in WITH", `WITH gone AS (DELETE FROM public.secrets RETURNING id) INSERT INTO {other} SELECT id, 1 FROM gone`, "public.secrets"},
-		{"merge", `MERGE INTO public.secrets s USING {row} r ON s.id = r.id WHEN MATCHED THEN DELETE`, "public.secrets"},
+		{
+			"merge", `MERGE INTO public.secrets s USING {row} r ON s.id = r.id WHEN MATCHED THEN DELETE`,
+			"public.secrets",
+		},
 		{"a sequence as a table", `INSERT INTO {other} SELECT 'a', last_value FROM public.counter`, "public.counter"},
 
 		{"settings", `INSERT INTO {other} VALUES (set_config('role', 'postgres', false), 1)`, "set_config"},
@@ -108,9 +117,18 @@ func TestSandbox_refusesWhatReachesBeyondTheProjection(t *testing.T) {
 		{"other sessions", `INSERT INTO {other} VALUES (pg_terminate_backend(1)::text, 1)`, "pg_terminate_backend"},
 		{"locks", `INSERT INTO {other} SELECT 'a', 1 FROM pg_advisory_lock(1)`, "pg_advisory_lock"},
 		{"notify", `INSERT INTO {other} SELECT 'a', 1 FROM pg_notify('a', 'b')`, "pg_notify"},
-		{"a query in a string", `INSERT INTO {other} VALUES (query_to_xml('SELECT 1', true, true, '')::text, 1)`, "query_to_xml"},
-		{"a table in a string", `INSERT INTO {other} VALUES (table_to_xml('pg_authid', true, true, '')::text, 1)`, "table_to_xml"},
-		{"a type from JSON", `INSERT INTO {other} SELECT t::text, 1 FROM json_to_record('{}') AS x (t timestamptz)`, "json_to_record"},
+		{
+			"a query in a string", `INSERT INTO {other} VALUES (query_to_xml('SELECT 1', true, true, '')::text, 1)`,
+			"query_to_xml",
+		},
+		{
+			"a table in a string", `INSERT INTO {other} VALUES (table_to_xml('pg_authid', true, true, '')::text, 1)`,
+			"table_to_xml",
+		},
+		{
+			"a type from JSON", `INSERT INTO {other} SELECT t::text, 1 FROM json_to_record('{}') AS x (t timestamptz)`,
+			"json_to_record",
+		},
 		{"a user's function", `UPDATE {row} SET id = public.innocent(id)`, "innocent"},
 		{"a user's function in pg_catalog", `UPDATE {row} SET id = smuggled(id)`, "smuggled"},
 		{"a user's aggregate", `INSERT INTO {other} SELECT public.collect(id), 1 FROM {row}`, "collect"},
@@ -126,7 +144,10 @@ func TestSandbox_refusesWhatReachesBeyondTheProjection(t *testing.T) {
 		{"text to timestamptz", `UPDATE {row} SET at = id::timestamptz`, "casts text to timestamp with time zone"},
 		{"text to date", `UPDATE {row} SET id = (id::date)::text`, "casts text to date"},
 		{"texts to dates", `UPDATE {row} SET id = (tags::date[])::text`, "casts text to date"},
-		{"json to timestamptz", `UPDATE {row} SET at = (data->>'at')::timestamptz`, "casts text to timestamp with time zone"},
+		{
+			"json to timestamptz", `UPDATE {row} SET at = (data->>'at')::timestamptz`,
+			"casts text to timestamp with time zone",
+		},
 		{"commit", `COMMIT`, "COMMIT is not possible here"},
 		{"rollback", `ROLLBACK`, "ROLLBACK is not possible here"},
 		{"set role", `SET ROLE postgres`, "SET is not possible here"},
@@ -144,7 +165,10 @@ func TestSandbox_refusesWhatReachesBeyondTheProjection(t *testing.T) {
 		{"two statements", `DELETE FROM {row}; DELETE FROM public.secrets`, "multiple commands"},
 		{"the end of the function", `DELETE FROM {row}; END; DROP TABLE public.secrets`, "multiple commands"},
 		{"the end of the function alone", `END`, "multiple commands"},
-		{"a function in the function", `CREATE FUNCTION f() RETURNS void BEGIN ATOMIC DELETE FROM public.secrets; END`, "not possible here"},
+		{
+			"a function in the function", `CREATE FUNCTION f() RETURNS void BEGIN ATOMIC DELETE FROM public.secrets; END`,
+			"not possible here",
+		},
 		{"into a table", `SELECT 1 INTO others.copy`, "not allowed here"},
 		{"nothing", ` -- nothing`, "no statement"},
 		{"an unfinished remark", `DELETE FROM {row} /*`, "unterminated"},
@@ -171,7 +195,8 @@ func wantRefused(t *testing.T, s *postgres.Store, name string, p *store.Projecti
 	switch {
 	case !errors.As(err, &fault):
 		t.Errorf("%s: %v, want a catalogue error", name, err)
-	case !strings.HasPrefix(err.Error(), item) || !strings.Contains(err.Error(), words) || strings.Contains(err.Error(), "\n"):
+	case !strings.HasPrefix(err.Error(), item) || !strings.Contains(err.Error(), words) ||
+		strings.Contains(err.Error(), "\n"):
 		t.Errorf("%s: %q, want one line with %q and %q", name, err, item, words)
 	}
 }
@@ -200,7 +225,10 @@ func TestSandbox_refusesQueriesThatReachBeyondTheProjection(t *testing.T) {
 		wantRefused(t, server, c.name+", by the server alone", p, `query "bad": `, c.words)
 	}
 	p := subject("guest")
-	p.Queries = []store.Query{{Name: "bad", SQL: anySQL(`SELECT id FROM {row}`), Results: []store.Type{typed("timestamptz")}}}
+	p.Queries = []store.Query{{
+		Name: "bad", SQL: anySQL(`SELECT id FROM {row}`),
+		Results: []store.Type{typed("timestamptz")},
+	}}
 	wantRefused(t, s, "a text declared as a time", p, `query "bad": `, "casts text to timestamp with time zone")
 }
 
@@ -250,151 +278,35 @@ func TestSandbox_acceptsReasonableStatements(t *testing.T) {
 	}
 }
 
-// TestSandbox_findsWordsOfTheClockWhereTheServerReadsDates has texts that the grammar lets through, since only the server knows what they are.
+// TestSandbox_findsWordsOfTheClockWhereTheServerReadsDates has texts that the grammar lets through, since only the
+// server knows what they are.
 func TestSandbox_findsWordsOfTheClockWhereTheServerReadsDates(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	s := open(t, db)
 	for _, sql := range []string{
-		`UPDATE {row} SET at = 'now'`, `UPDATE {row} SET at = $$now$$`, `UPDATE {row} SET at = E'\x6eow'`, `UPDATE {row} SET at = U&'\006eow'`,
+		`UPDATE {row} SET at = 'now'`, `UPDATE {row} SET at = $$now$$`, `UPDATE {row} SET at = E'\x6eow'`,
+		`UPDATE {row} SET at = U&'\006eow'`,
 		"UPDATE {row} SET at = 'n'\n'ow'", `UPDATE {row} SET at = ' ToDay'`,
 		`UPDATE {row} SET n = 1 WHERE at > 'yesterday'`, `UPDATE {row} SET n = 1 WHERE at IN ('2006-01-02', 'now')`,
-		`UPDATE {row} SET n = 1 WHERE at = ANY ('{"now"}')`, `UPDATE {row} SET n = 1 WHERE tstzrange(at, NULL) @> '[now,)'`,
-		`UPDATE {row} SET n = 1 WHERE tstzrange('now', at) IS NULL`, `UPDATE {row} SET at = date('now')`, `UPDATE {row} SET at = timestamptz('now')`,
-		`UPDATE {row} SET n = 1 WHERE at = ANY (ARRAY['2006-01-02', 'now']::timestamptz[])`, `UPDATE {row} SET at = coalesce(at, 'now')`,
+		`UPDATE {row} SET n = 1 WHERE at = ANY ('{"now"}')`,
+		`UPDATE {row} SET n = 1 WHERE tstzrange(at, NULL) @> '[now,)'`,
+		`UPDATE {row} SET n = 1 WHERE tstzrange('now', at) IS NULL`, `UPDATE {row} SET at = date('now')`,
+		`UPDATE {row} SET at = timestamptz('now')`,
+		`UPDATE {row} SET n = 1 WHERE at = ANY (ARRAY['2006-01-02', 'now']::timestamptz[])`,
+		`UPDATE {row} SET at = coalesce(at, 'now')`,
 		`UPDATE {row} SET at = CASE WHEN n = 1 THEN at ELSE 'now' END`, `UPDATE {row} SET at = greatest(at, 'now')`,
-		`INSERT INTO {row} (id, at) VALUES ('a', 'now')`, `INSERT INTO {row} (id, at) SELECT 'a', 'now'`, `UPDATE {row} SET (id, at) = ('a', 'now')`,
-		`UPDATE {row} SET n = 1 WHERE (id, at) < ('a', 'now')`, `UPDATE {row} SET n = 1 WHERE date_bin('1 day', at, 'today') = at`,
-		`UPDATE {row} SET n = 1 WHERE at BETWEEN 'now' AND '2030-01-01'`, `UPDATE {row} SET n = 1 WHERE at - 'now' > interval '1 day'`,
-		`UPDATE {row} SET n = 1 WHERE (at, at) OVERLAPS ('now', interval '1 day')`, `UPDATE {row} SET at = NULLIF('now', at)`,
+		`INSERT INTO {row} (id, at) VALUES ('a', 'now')`, `INSERT INTO {row} (id, at) SELECT 'a', 'now'`,
+		`UPDATE {row} SET (id, at) = ('a', 'now')`,
+		`UPDATE {row} SET n = 1 WHERE (id, at) < ('a', 'now')`,
+		`UPDATE {row} SET n = 1 WHERE date_bin('1 day', at, 'today') = at`,
+		`UPDATE {row} SET n = 1 WHERE at BETWEEN 'now' AND '2030-01-01'`,
+		`UPDATE {row} SET n = 1 WHERE at - 'now' > interval '1 day'`,
+		`UPDATE {row} SET n = 1 WHERE (at, at) OVERLAPS ('now', interval '1 day')`,
+		`UPDATE {row} SET at = NULLIF('now', at)`,
 	} {
 		p := subject("guest")
 		p.Writes = []store.Write{{Name: "bad", SQL: anySQL(sql)}}
 		wantRefused(t, s, sql, p, `write "bad": `, "date or time")
-	}
-}
-
-// computed are the ways to have the database compute something: a generated column, a check, a view.
-var computed = map[string]func(p *store.Projection, sql string) (item string){
-	"column": func(p *store.Projection, sql string) string {
-		p.Tables[0].Columns = append(p.Tables[0].Columns, store.Column{Name: "made", Type: typed("text"), Generated: anySQL(sql)})
-		return `column "made" of table "row": `
-	},
-	"check": func(p *store.Projection, sql string) string {
-		p.Tables[0].Checks = []store.Check{{Name: "made", SQL: anySQL("(" + sql + ") IS NULL")}}
-		return `check "made" of table "row": `
-	},
-	"view": func(p *store.Projection, sql string) string {
-		p.Views = []store.View{{Name: "made", SQL: anySQL("SELECT " + sql + " AS made FROM {row}")}}
-		return `view "made": `
-	},
-}
-
-// byGrammarAlone stands for the words of the server where it does not see what is wrong.
-const byGrammarAlone = "-"
-
-func TestSandbox_refusesWhatIsComputedFromElsewhere(t *testing.T) {
-	t.Parallel()
-	db := pgtest.New(t)
-	execute(t, db.Connect(t), "SET allow_system_table_mods = on;"+neighbours+`;
-		CREATE COLLATION public.nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false)`)
-	s := open(t, db)
-	server := openWithoutRoles(t, db)
-	server.GrammarOff()
-	cases := []struct{ name, sql, words string }{
-		{"another table", `(SELECT max(id) FROM public.secrets)`, ""},
-		{"the events", `(SELECT max(event_type) FROM pupwasm.events)`, ""},
-		{"an end of the expression", `id) STORED, more text DEFAULT (current_user`, "syntax error"},
-		{"another statement", `id) STORED); DROP TABLE public.secrets; --`, ""},
-		{"another statement behind a carriage return", "id --\r) STORED); DROP TABLE public.secrets; --", ""},
-		{"copy to a program", `id); COPY (SELECT 1) TO PROGRAM 'touch /tmp/pupwasm_hostile`, ""},
-		{"a prepared statement", `id) STORED) AS EXECUTE a; --`, ""},
-		{"the clock", `now()::text`, "now()"},
-		{"the clock as a word", `current_timestamp::text`, "clock"},
-		{"the clock in a text", `(at > 'now')::text`, byGrammarAlone},
-		{"the clock as a constant", `'now'::timestamptz::text`, byGrammarAlone},
-		{"a sequence", `nextval('public.counter')::text`, "nextval"},
-		{"settings", `set_config('a.b', 'c', false)`, "set_config"},
-		{"sleep", `pg_sleep(100)::text`, "pg_sleep"},
-		{"a backend", `pg_terminate_backend(1)::text`, "pg_terminate_backend"},
-		{"a user's function", `public.innocent(id)`, "innocent"},
-		{"a user's function in pg_catalog", `smuggled(id)`, "smuggled"},
-		{"a user's operator", `(id OPERATOR(public.<<<) 'a')::text`, "below"},
-		{"a user's domain", `(at::public.stamp)::text`, "stamp"},
-		{"a user's enum", `'happy'::public.mood::text`, "mood"},
-		{"a user's collation", `max(id COLLATE public.nocase)`, ""},
-		{"a name of the catalogue", `'pg_authid'::regclass::text`, "regclass"},
-		{"a system column", `xmin::text`, "system column"},
-		{"the table's own oid", `tableoid::text`, "system column"},
-		{"a parameter", `$1`, ""},
-	}
-	for _, c := range cases {
-		for way, add := range computed {
-			p := subject("guest")
-			item := add(p, c.sql)
-			wantRefused(t, s, c.name+" in a "+way, p, item, "")
-			if c.words != byGrammarAlone {
-				wantRefused(t, server, c.name+" in a "+way+", by the server alone", p, item, c.words)
-			}
-		}
-	}
-	for name, sql := range map[string]string{
-		"a setting": `at::text`, "the time zone": `date_trunc('day', at)::text`, "a style": `to_char(at, 'TMDay')`,
-	} {
-		for _, way := range []string{"column", "check"} {
-			p := subject("guest")
-			item := computed[way](p, sql)
-			wantRefused(t, s, name+" in a "+way, p, item, "depends on a setting")
-		}
-	}
-	for name, sql := range map[string]string{"the clock": "'now'", "the clock within": "CASE WHEN n > 1 THEN 'now' END", "a text": "id"} {
-		p := subject("guest")
-		p.Tables[0].Columns = append(p.Tables[0].Columns, store.Column{Name: "made", Type: typed("timestamptz"), Generated: anySQL(sql)})
-		wantRefused(t, s, name+" as a time", p, `column "made" of table "row": `, "")
-	}
-	p := subject("guest")
-	p.Views = []store.View{{Name: "made", SQL: anySQL("SELECT id FROM {row} FOR UPDATE")}}
-	wantRefused(t, s, "locks", p, `view "made": `, "locks the rows")
-	wantRows(t, db, "SELECT last_value, is_called FROM public.counter", "1 f")
-	wantRows(t, db, "SELECT count(*) FROM public.secrets", "0")
-	wantRows(t, db, "SELECT count(*) FROM pg_namespace WHERE nspname = 'guest'", "0")
-}
-
-func TestSandbox_acceptsReasonableExpressions(t *testing.T) {
-	t.Parallel()
-	s := open(t, pgtest.New(t))
-	p := subject("good")
-	row := &p.Tables[0]
-	for i, c := range []struct{ kind, sql string }{
-		{"text", "upper(id)"},
-		{"i64", "1 + 1"},
-		{"i64", "CASE WHEN n > 0 THEN amount / n END"}, // a numeric, which is rounded
-		{"numeric", "round(amount * 100 / nullif(n, 0), 2)"},
-		{"i64", "extract(epoch FROM at - timestamptz '2020-01-01 00:00:00Z') / 86400 -- days"},
-		{"bool", "row.n IS NOT NULL AND (id, n) <> ('a', 1)"},
-		{"text", "data ->> 'name'"},
-		{"json", "data - 'a'"},
-		{"text[]", "array_append(tags, id)"},
-		{"i64", "length(')')"},
-		{"f64", "n"},
-		{"timestamptz", "date_trunc('day', at AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'"},
-	} {
-		row.Columns = append(row.Columns, store.Column{Name: fmt.Sprint("made", i), Type: typed(c.kind), Generated: anySQL(c.sql)})
-	}
-	row.Checks = []store.Check{
-		{Name: "n", SQL: anySQL("n > 0 OR n IS NULL")},
-		{Name: "made", SQL: anySQL("made1 = 2 -- always")},
-		{Name: "in", SQL: anySQL("id NOT IN ('', ')')")},
-		{Name: "tags", SQL: anySQL("cardinality(tags) < 10")},
-	}
-	p.Views = []store.View{
-		{Name: "sums", SQL: anySQL("SELECT date_trunc('day', at) AS day, count(*) AS rows, avg(amount) AS average FROM {row} GROUP BY 1 ORDER BY 1")},
-		{Name: "both", SQL: anySQL("SELECT r.*, o.id AS other FROM {row} AS r LEFT JOIN {other} AS o USING (n);")},
-		{Name: "kept", SQL: anySQL("WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM t WHERE n < 9) SELECT n FROM t")},
-	}
-	for range 2 {
-		if _, err := s.Install(t.Context(), p, 1); err != nil {
-			t.Fatal(err)
-		}
 	}
 }

@@ -14,8 +14,9 @@ const versionMin = 14
 // Encode makes connections send and receive text in UTF-8, whatever the URL, the database and the role say.
 func Encode(config *pgx.ConnConfig) { config.RuntimeParams["client_encoding"] = "UTF8" }
 
-// CheckConnection refuses servers that pupwasm does not run on, and connections on which text would not be stored as it is given. It is for
-// what a pool does after it has connected, and costs nothing: the server has told all of it.
+// CheckConnection refuses servers that pupwasm does not run on, and connections on which text would not be stored
+// as it is given. It is for what a pool does after it has connected, and costs nothing: the server has told all of
+// it.
 func CheckConnection(_ context.Context, conn *pgx.Conn) error {
 	if err := checkServer(conn.PgConn().ParameterStatus); err != nil {
 		return err
@@ -26,7 +27,8 @@ func CheckConnection(_ context.Context, conn *pgx.Conn) error {
 // checkServer refuses a server by what it says of itself when a client connects. A pooler may keep that to itself.
 func checkServer(status func(name string) string) error {
 	if version := status("crdb_version"); version != "" {
-		return fmt.Errorf("the server is CockroachDB (%s), whose advisory locks hold nothing: events could be skipped. Use PostgreSQL %d or later",
+		return fmt.Errorf("the server is CockroachDB (%s), whose advisory locks hold nothing: events could be "+
+			"skipped. Use PostgreSQL %d or later",
 			version, versionMin)
 	}
 	version := status("server_version")
@@ -37,11 +39,12 @@ func checkServer(status func(name string) string) error {
 	return nil
 }
 
-// checkEncodings refuses a connection on which text would not be stored as it is given. It costs nothing: the server has told both
-// encodings, and tells changes. A pooler may keep them to itself.
+// checkEncodings refuses a connection on which text would not be stored as it is given. It costs nothing: the
+// server has told both encodings, and tells changes. A pooler may keep them to itself.
 func checkEncodings(conn *pgconn.PgConn) error {
 	if encoding := conn.ParameterStatus("server_encoding"); encoding != "" && encoding != "UTF8" {
-		return fmt.Errorf("the database has the encoding %s, pupwasm needs UTF8: use one that was made by CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0",
+		return fmt.Errorf("the database has the encoding %s, pupwasm needs UTF8: use one that was made by CREATE "+
+			"DATABASE … ENCODING 'UTF8' TEMPLATE template0",
 			encoding)
 	}
 	return checkClientEncoding(conn.ParameterStatus("client_encoding"))

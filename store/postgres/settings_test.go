@@ -13,27 +13,37 @@ import (
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
-// unusualSettings are settings that somebody may have made for a database or a role, none of which pupwasm may depend on. Each list is
-// in force at once.
+// unusualSettings are settings that somebody may have made for a database or a role, none of which pupwasm may
+// depend on. Each list is in force at once.
 var unusualSettings = map[string][]string{
 	"formats": {
-		"quote_all_identifiers = on", "datestyle = 'German, DMY'", "intervalstyle = 'sql_standard'", "timezone = 'Asia/Kathmandu'", "search_path = decoy",
-		"standard_conforming_strings = off", "escape_string_warning = off", "backslash_quote = off", "extra_float_digits = -15", "bytea_output = escape",
-		"xmloption = document", "array_nulls = off", "transform_null_equals = on", "default_text_search_config = 'pg_catalog.german'", "timezone_abbreviations = 'India'", "client_min_messages = debug1",
+		"quote_all_identifiers = on", "datestyle = 'German, DMY'", "intervalstyle = 'sql_standard'",
+		"timezone = 'Asia/Kathmandu'", "search_path = decoy",
+		"standard_conforming_strings = off", "escape_string_warning = off", "backslash_quote = off",
+		"extra_float_digits = -15", "bytea_output = escape",
+		"xmloption = document", "array_nulls = off", "transform_null_equals = on",
+		"default_text_search_config = 'pg_catalog.german'", "timezone_abbreviations = 'India'",
+		"client_min_messages = debug1",
 	},
 	"transactions": {
-		"default_transaction_isolation = serializable", "default_transaction_deferrable = on", "row_security = off", "check_function_bodies = off",
-		"default_tablespace = nosuch", "temp_tablespaces = nosuch", "session_replication_role = replica", "synchronous_commit = off",
-		"idle_in_transaction_session_timeout = '30s'", "statement_timeout = '30s'", "lock_timeout = '30s'", "pupwasm.notify = on", "search_path = ''",
+		"default_transaction_isolation = serializable", "default_transaction_deferrable = on", "row_security = off",
+		"check_function_bodies = off",
+		"default_tablespace = nosuch", "temp_tablespaces = nosuch", "session_replication_role = replica",
+		"synchronous_commit = off",
+		"idle_in_transaction_session_timeout = '30s'", "statement_timeout = '30s'", "lock_timeout = '30s'",
+		"pupwasm.notify = on", "search_path = ''",
 	},
 	"plans": {
-		"default_transaction_isolation = 'repeatable read'", "session_replication_role = local", "plan_cache_mode = force_generic_plan", "gin_fuzzy_search_limit = 10", "constraint_exclusion = on", "work_mem = '64kB'", "datestyle = 'SQL, MDY'", "intervalstyle = 'iso_8601'",
-		"extra_float_digits = 3", "default_toast_compression = pglz", "client_min_messages = error", "quote_all_identifiers = on",
+		"default_transaction_isolation = 'repeatable read'", "session_replication_role = local",
+		"plan_cache_mode = force_generic_plan", "gin_fuzzy_search_limit = 10", "constraint_exclusion = on",
+		"work_mem = '64kB'", "datestyle = 'SQL, MDY'", "intervalstyle = 'iso_8601'",
+		"extra_float_digits = 3", "default_toast_compression = pglz", "client_min_messages = error",
+		"quote_all_identifiers = on",
 	},
 }
 
-// TestSettings_ofTheDatabaseAndTheRoleDoNotMatter sets a database up, runs a projection and resets it, with settings for the database and
-// for the role.
+// TestSettings_ofTheDatabaseAndTheRoleDoNotMatter sets a database up, runs a projection and resets it, with
+// settings for the database and for the role.
 func TestSettings_ofTheDatabaseAndTheRoleDoNotMatter(t *testing.T) {
 	t.Parallel()
 	for _, of := range []string{"DATABASE", "ROLE"} {
@@ -55,7 +65,8 @@ func TestSettings_ofTheDatabaseAndTheRoleDoNotMatter(t *testing.T) {
 			for name, settings := range unusualSettings {
 				execute(t, admin, "ALTER "+target+" RESET ALL")
 				for _, setting := range settings {
-					if key, _, _ := strings.Cut(setting, " "); hasSetting(t, admin, key) { // or it is of another version of the server
+					// or it is of another version of the server
+					if key, _, _ := strings.Cut(setting, " "); hasSetting(t, admin, key) {
 						execute(t, admin, "ALTER "+target+" SET "+setting)
 					}
 				}
@@ -68,7 +79,8 @@ func TestSettings_ofTheDatabaseAndTheRoleDoNotMatter(t *testing.T) {
 
 func hasSetting(t *testing.T, conn *pgx.Conn, name string) bool {
 	t.Helper()
-	return strings.Contains(name, ".") || query(t, conn, "SELECT count(*) FROM pg_settings WHERE lower(name) = '"+strings.ToLower(name)+"'")[0][0] == "1"
+	return strings.Contains(name, ".") || query(t, conn, "SELECT count(*) FROM pg_settings WHERE lower(name) = '"+
+		strings.ToLower(name)+"'")[0][0] == "1"
 }
 
 func connectTo(t *testing.T, dsn string) *pgx.Conn {
@@ -87,7 +99,10 @@ func useWhole(t *testing.T, db pgtest.Database) {
 	must(t, err)
 	defer s.Close()
 	must(t, s.Ping(ctx))
-	appended, err := s.Append(ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream(`a\b'c`), Events: events(3)})
+	appended, err := s.Append(ctx, store.AppendOptions{}, store.StreamAppend{
+		Stream: stream(`a\b'c`),
+		Events: events(3),
+	})
 	must(t, err)
 	p := everything()
 	for range 2 {
@@ -99,8 +114,12 @@ func useWhole(t *testing.T, db pgtest.Database) {
 	claims, err := s.Claim(ctx, store.ClaimRequest{Projection: p.Name, Worker: "w", Version: 1, Limit: 1})
 	must(t, err)
 	var page store.Page
-	must(t, s.Read(ctx, store.ReadRequest{Through: appended[2].Position, Limit: 10, Range: claims[0].Range, Columns: store.AllColumns}, &page))
-	if len(page.Events) != 3 || page.Events[0].AggregateID != `a\b'c` || string(page.Events[0].Payload) != `{"n":1}` || time.Since(page.Events[0].CreatedAt).Abs() > time.Minute {
+	must(t, s.Read(ctx, store.ReadRequest{
+		Through: appended[2].Position, Limit: 10, Range: claims[0].Range,
+		Columns: store.AllColumns,
+	}, &page))
+	if len(page.Events) != 3 || page.Events[0].AggregateID != `a\b'c` || string(page.Events[0].Payload) != `{"n":1}` ||
+		time.Since(page.Events[0].CreatedAt).Abs() > time.Minute {
 		t.Errorf("read %+v", page.Events)
 	}
 	catalogue, err := s.Install(ctx, p, 4)
@@ -112,8 +131,12 @@ func useWhole(t *testing.T, db pgtest.Database) {
 	moment := time.Date(2026, 2, 3, 4, 5, 6, 789000, time.UTC).UnixMicro()
 	key := []store.Value{store.Text("k"), store.BytesOf(store.KindUUID, make([]byte, 16))}
 	steps := store.NewFolder(p).Fold([]store.Mutation{
-		{Write: 0, Values: append(key[:2:2], store.I64(5), store.F64(0.1), store.BytesOf(store.KindNumeric, []byte("1.50")), store.Timestamp(moment),
-			store.ArrayOf(store.KindText, []store.Value{store.Text("x\\y"), store.Null()}), store.BytesOf(store.KindJSON, []byte(`{"a":1}`)),
+		{Write: 0, Values: append(key[:2:2], store.I64(5), store.F64(0.1),
+			store.BytesOf(store.KindNumeric, []byte("1.50")), store.Timestamp(moment),
+			store.ArrayOf(store.KindText, []store.Value{
+				store.Text("x\\y"),
+				store.Null(),
+			}), store.BytesOf(store.KindJSON, []byte(`{"a":1}`)),
 			store.BytesOf(store.KindBytes, []byte{0, 255, '\\'}))},
 		{Write: 1, Values: key[:1]},
 	})
@@ -161,13 +184,17 @@ func everything() *store.Projection {
 				Name: "made", Key: []string{"id"}, Columns: []store.Column{
 					{Name: "id", Type: typed("text")},
 					{Name: "n", Type: typed("f64"), Default: []byte("0.5")},
-					{Name: "at", Type: typed("timestamptz"), Generated: anySQL(`CASE WHEN id <> '' THEN timestamptz '2020-02-01 00:00:00Z' END`)},
+					{
+						Name: "at", Type: typed("timestamptz"),
+						Generated: anySQL(`CASE WHEN id <> '' THEN timestamptz '2020-02-01 00:00:00Z' END`),
+					},
 					{Name: "days", Type: typed("i64"), Generated: anySQL(`extract(epoch FROM interval '1 month 1 day 2 hours') / 86400`)},
 				},
 				Checks: []store.Check{{Name: "large", SQL: anySQL(`n > 0.1 AND id <> 'x\y' AND at > '2020-01-01 00:00:00Z'`)}},
 			},
 		},
-		Views: []store.View{{Name: "shown", SQL: anySQL(`SELECT id, at::text AS at, n::text AS n, interval '1 month 1 day 2 hours' AS span, '\x41' AS raw FROM {made} WHERE NOT id = NULL IS TRUE`)}},
+		Views: []store.View{{Name: "shown", SQL: anySQL(`SELECT id, at::text AS at, n::text AS n,
+			interval '1 month 1 day 2 hours' AS span, '\x41' AS raw FROM {made} WHERE NOT id = NULL IS TRUE`)}},
 		Writes: []store.Write{
 			{Name: "put", Action: store.Upsert, Table: "order", Columns: []store.WriteColumn{
 				{Name: "n", Action: store.ActionAdd},
@@ -178,13 +205,19 @@ func everything() *store.Projection {
 				{Name: "data"},
 				{Name: "raw"},
 			}},
-			{Name: "raise", SQL: anySQL(`UPDATE {order} SET n = n + 1 WHERE name = $1 AND at > '2020-02-01 00:00:00Z' AND NOT name = NULL IS TRUE`), Params: []store.Type{typed("text")}, PartitionParam: 1},
+			{
+				Name: "raise", SQL: anySQL(`UPDATE {order} SET n = n + 1 WHERE name = $1
+				AND at > '2020-02-01 00:00:00Z' AND NOT name = NULL IS TRUE`), Params: []store.Type{typed("text")},
+				PartitionParam: 1,
+			},
 			{Name: "drop", Action: store.Delete, Table: "order"},
 		},
 		Queries: []store.Query{
 			{
 				Name: "all", Results: []store.Type{typed("text")}, Unordered: true,
-				SQL: anySQL(`SELECT concat_ws(' ', name, n, f, exact, at, tags, data, raw, note, interval '1 month 1 day 2 hours', timestamptz '2020-02-01 00:00:00Z' AT TIME ZONE 'IST') FROM {order}`),
+				SQL: anySQL(`SELECT concat_ws(' ', name, n, f, exact, at, tags, data, raw, note,
+					interval '1 month 1 day 2 hours', timestamptz '2020-02-01 00:00:00Z' AT TIME ZONE 'IST')
+					FROM {order}`),
 			},
 			{Name: "load", Table: "order", Columns: []string{"n", "f", "at", "note"}},
 		},

@@ -9,15 +9,17 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// A connection may be half open: a firewall has forgotten it, or the server's address has moved, and nothing tells. These bound how
-// long such connections are believed in.
+// A connection may be half open: a firewall has forgotten it, or the server's address has moved, and nothing
+// tells. These bound how long such connections are believed in.
 const (
-	// pingAfter is how long a connection may have been idle to be used without a ping, and pingTimeout how long the ping may take.
+	// pingAfter is how long a connection may have been idle to be used without a ping, and pingTimeout how long
+	// the ping may take.
 	pingAfter   = time.Second
 	pingTimeout = 5 * time.Second
 	// connectTimeout is for an address, unless the URL has a connect_timeout.
 	connectTimeout = 10 * time.Second
-	// unansweredMax is how long the kernel waits for what it has sent to be acknowledged by the other side's, see socket_linux.go.
+	// unansweredMax is how long the kernel waits for what it has sent to be acknowledged by the other side's, see
+	// socket_linux.go.
 	unansweredMax = 20 * time.Second
 )
 
@@ -48,7 +50,8 @@ func (s *Store) guard(config *pgxpool.Config) {
 // keepAlive finds out in unansweredMax that nobody is there while an answer is waited for.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 2}
 
-// errSilent is why a call has ended that the server did not answer in its time. The deadline of a caller says nothing of the server.
+// errSilent is why a call has ended that the server did not answer in its time. The deadline of a caller says
+// nothing of the server.
 var errSilent = errors.New("the server is silent")
 
 // dropIdle closes the idle connections of the own pools when one has fallen silent: the others are no better, and each would have to be

@@ -7,7 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// limitUnanswered bounds how long sent data may stay without an acknowledgement; without it the kernel tries for a quarter of an hour.
+// limitUnanswered bounds how long sent data may stay without an acknowledgement; without it the kernel tries for a
+// quarter of an hour.
 func limitUnanswered(network, _ string, conn syscall.RawConn) error {
 	if !strings.HasPrefix(network, "tcp") {
 		return nil

@@ -10,7 +10,8 @@ import (
 	"github.com/pupwasm/pupwasm/internal/pgtest"
 )
 
-// TestSocket_unansweredDataEndsTheConnection looks at what the kernel was told, since a proxy acknowledges what it swallows.
+// TestSocket_unansweredDataEndsTheConnection looks at what the kernel was told, since a proxy acknowledges what it
+// swallows.
 func TestSocket_unansweredDataEndsTheConnection(t *testing.T) {
 	t.Parallel()
 	s, err := Open(pgtest.New(t).DSN, Options{})
@@ -32,7 +33,10 @@ func TestSocket_unansweredDataEndsTheConnection(t *testing.T) {
 		t.Helper()
 		var got int
 		var failed error
-		if err := raw.Control(func(fd uintptr) { got, failed = unix.GetsockoptInt(int(fd), syscall.IPPROTO_TCP, option) }); err != nil || failed != nil {
+		if err := raw.Control(func(fd uintptr) {
+			got, failed = unix.GetsockoptInt(int(fd), syscall.IPPROTO_TCP,
+				option)
+		}); err != nil || failed != nil {
 			t.Fatal(err, failed)
 		}
 		if got != want {

@@ -54,10 +54,13 @@ func (s *Store) placed(projection *store.Projection) placed {
 // table is the quoted name of one of its tables, or of something else in their schema.
 func (p placed) table(name string) string { return quote(p.schema, name) }
 
-// writeStatement makes the SQL of a write. Declarative writes take a step as a set, unless a column is itself an array, for
-// which PostgreSQL has no array of arrays that unnest would take apart row by row.
+// writeStatement makes the SQL of a write. Declarative writes take a step as a set, unless a column is itself an
+// array, for which PostgreSQL has no array of arrays that unnest would take apart row by row.
 func writeStatement(p placed, w *store.Write) (statement, error) {
-	s := statement{name: fmt.Sprintf("write %q", w.Name), params: p.Parameters(w), owned: p.KeepsToKey(w.PartitionParam, w.Unordered)}
+	s := statement{
+		name: fmt.Sprintf("write %q", w.Name), params: p.Parameters(w),
+		owned: p.KeepsToKey(w.PartitionParam, w.Unordered),
+	}
 	if w.SQL != nil {
 		_, err := s.declare(p, w.SQL)
 		s.sql = s.declared
@@ -77,15 +80,16 @@ func writeStatement(p placed, w *store.Write) (statement, error) {
 		s.declared = s.sql
 		return s, nil
 	}
-	s.sql = fmt.Sprintf("INSERT INTO %s AS t (%s) %s%s", p.table(table.Name), quoteList(columns), source(s), conflictClause(table, w))
+	s.sql = fmt.Sprintf("INSERT INTO %s AS t (%s) %s%s", p.table(table.Name), quoteList(columns), source(s),
+		conflictClause(table, w))
 	s.declared = s.sql
 	s.cache() // an insert has one plan
 	return s, nil
 }
 
-// source is where the rows of a write come from: arrays, or single values. Arrays are in order of the key already, see [store.Step].
-// They are taken apart side by side in the list of results, which are handed on one by one; FROM unnest(…) would put all rows
-// aside first, an eighth of the statement's time.
+// source is where the rows of a write come from: arrays, or single values. Arrays are in order of the key already,
+// see [store.Step]. They are taken apart side by side in the list of results, which are handed on one by one; FROM
+// unnest(…) would put all rows aside first, an eighth of the statement's time.
 func source(s statement) string {
 	params := make([]string, len(s.params))
 	for i, t := range s.params {
@@ -118,8 +122,8 @@ func conflictClause(table *store.Table, w *store.Write) string {
 	return fmt.Sprintf(" ON CONFLICT (%s) DO UPDATE SET %s", quoteList(table.Key), strings.Join(assignments, ", "))
 }
 
-// mergeExpression combines the stored value with the new one, as [store.Folder] does within a batch. A column that is not NULL refuses
-// a row with NULL before it comes to that.
+// mergeExpression combines the stored value with the new one, as [store.Folder] does within a batch. A column that
+// is not NULL refuses a row with NULL before it comes to that.
 func mergeExpression(action store.Action, notNull bool, stored, given string) string {
 	switch action {
 	case store.ActionAdd:
@@ -171,7 +175,8 @@ func queryStatement(p placed, q *store.Query) (statement, error) {
 		names[i] = fmt.Sprintf("c%d", i+1)
 		expressions[i] = resultExpression("q."+names[i], t)
 	}
-	s.sql = fmt.Sprintf("SELECT %s FROM (%s) AS q (%s)", strings.Join(expressions, ", "), s.declared, strings.Join(names, ", "))
+	s.sql = fmt.Sprintf("SELECT %s FROM (%s) AS q (%s)", strings.Join(expressions, ", "), s.declared,
+		strings.Join(names, ", "))
 	return s, nil
 }
 
@@ -229,7 +234,8 @@ func loadSQL(p placed, q *store.Query, results []store.Type) string {
 	for i, name := range q.Columns {
 		expressions = append(expressions, resultExpression("t."+quote(name), results[i+1]))
 	}
-	return fmt.Sprintf("SELECT %s FROM unnest(%s) WITH ORDINALITY AS k (%s, ordinal) JOIN %s AS t ON %s ORDER BY k.ordinal",
+	return fmt.Sprintf("SELECT %s FROM unnest(%s) WITH ORDINALITY AS k (%s, ordinal) JOIN %s AS t ON %s ORDER BY "+
+		"k.ordinal",
 		strings.Join(expressions, ", "), strings.Join(params, ", "), quoteList(table.Key),
 		p.table(table.Name), strings.Join(match, " AND "))
 }
@@ -240,7 +246,9 @@ func createTable(p placed, table *store.Table, expressions []expression) string 
 	for _, c := range table.Columns {
 		line := quote(c.Name) + " " + sqlType(c.Type)
 		if c.Type.Kind == store.KindText && slices.Contains(table.Key, c.Name) {
-			line += ` COLLATE "C"` // keys are told apart by their bytes, which is fast in every locale, and has the order that rows come in
+			// keys are told apart by their bytes, which is fast in every locale, and has the order that rows come
+			// in
+			line += ` COLLATE "C"`
 		}
 		if len(c.Default) > 0 {
 			line += " DEFAULT " + literal(c)
@@ -262,8 +270,8 @@ func createTable(p placed, table *store.Table, expressions []expression) string 
 	return fmt.Sprintf("CREATE TABLE %s (%s)%s", p.table(table.Name), strings.Join(lines, ", "), storage(p, table))
 }
 
-// storage leaves room on each page of a table whose rows are changed, so that a new version of a row stays on the page of the old
-// one, no index learns of it, and the next visitor of the page clears the old one away.
+// storage leaves room on each page of a table whose rows are changed, so that a new version of a row stays on the
+// page of the old one, no index learns of it, and the next visitor of the page clears the old one away.
 func storage(p placed, table *store.Table) string {
 	for i := range p.Writes {
 		w := &p.Writes[i]

@@ -12,12 +12,12 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// stmtCache is the set of statements that one connection's server keeps prepared. The server then neither parses nor plans
-// them again, which for a small batch is most of its work. A statement is cached only if its plan does not depend on what
-// the tables hold.
+// stmtCache is the set of statements that one connection's server keeps prepared. The server then neither parses
+// nor plans them again, which for a small batch is most of its work. A statement is cached only if its plan does
+// not depend on what the tables hold.
 //
-// A pooler in transaction mode may send each transaction to another server connection, which has other statements. The first
-// error of that kind turns the caches of the store off for good: see errStatementsLost.
+// A pooler in transaction mode may send each transaction to another server connection, which has other statements.
+// The first error of that kind turns the caches of the store off for good: see errStatementsLost.
 type stmtCache struct {
 	off      *atomic.Bool // of the store
 	prepared map[string]bool
@@ -27,8 +27,10 @@ type stmtCache struct {
 // stmtCacheMax bounds what the server of one connection is asked to keep.
 const stmtCacheMax = 256
 
-// errStatementsLost says that the server lacks statements that it should have. Nothing was written. A retry does without them.
-var errStatementsLost = fmt.Errorf("%w: the connection goes through a pooler that loses prepared statements", store.ErrTransient)
+// errStatementsLost says that the server lacks statements that it should have. Nothing was written. A retry does
+// without them.
+var errStatementsLost = fmt.Errorf("%w: the connection goes through a pooler that loses prepared statements",
+	store.ErrTransient)
 
 // retryUncached makes a second attempt when the first one found that statements are lost.
 func retryUncached(attempt func() error) error {
@@ -52,8 +54,8 @@ func (s *Store) stmtCacheOf(conn *pgconn.PgConn) *stmtCache {
 	return n
 }
 
-// cache gives a statement the name under which it is prepared. The name is a hash of the whole statement: what another client
-// prepared under the same name is the same statement.
+// cache gives a statement the name under which it is prepared. The name is a hash of the whole statement: what
+// another client prepared under the same name is the same statement.
 func (s *statement) cache() {
 	sum := sha256.New()
 	sum.Write([]byte(s.sql))

@@ -32,12 +32,18 @@ func commitAndRead(t *testing.T, db pgtest.Database, dsn string) *postgres.Store
 			var page store.Page
 			for range rounds {
 				tx := catalogue.Begin(claim)
-				if err := tx.Commit(t.Context(), store.Commit{Through: claim.Position + 1, Steps: steps, Log: claim.Applied.Log}); err != nil {
+				if err := tx.Commit(t.Context(), store.Commit{
+					Through: claim.Position + 1, Steps: steps,
+					Log: claim.Applied.Log,
+				}); err != nil {
 					t.Errorf("segment %d: %v", claim.Segment, err)
 					return
 				}
 				claim.Position++
-				request := store.ReadRequest{Through: 100, Limit: 10, Range: store.FullRange(), Columns: store.AllColumns}
+				request := store.ReadRequest{
+					Through: 100, Limit: 10, Range: store.FullRange(),
+					Columns: store.AllColumns,
+				}
 				if err := s.Read(t.Context(), request, &page); err != nil {
 					t.Error(err)
 					return
@@ -83,7 +89,11 @@ func TestStmtCache_survivesAResetOfTheProjection(t *testing.T) {
 		claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: p.Name, Worker: "w", Limit: 1})
 		must(t, err)
 		for range 8 { // the server makes a plan for good after five
-			must(t, catalogue.Begin(claims[0]).Commit(t.Context(), store.Commit{Through: claims[0].Position + 1, Steps: store.NewFolder(p).Fold([]store.Mutation{add("a", 1)}), Log: claims[0].Applied.Log}))
+			must(t, catalogue.Begin(claims[0]).Commit(t.Context(),
+				store.Commit{
+					Through: claims[0].Position + 1,
+					Steps:   store.NewFolder(p).Fold([]store.Mutation{add("a", 1)}), Log: claims[0].Applied.Log,
+				}))
 			claims[0].Position++
 		}
 		wantRows(t, db, "SELECT n FROM sums.total", "8")

@@ -1,7 +1,8 @@
 // Package postgres is the store on PostgreSQL 14 and later.
 //
-// Events, checkpoints and leases live in one schema ("pupwasm" by default), every projection's tables in a schema named after
-// it, or, where the first schema is another, after both: "shop__fine_balance". The first tables are made by package migrations.
+// Events, checkpoints and leases live in one schema ("pupwasm" by default), every projection's tables in a schema
+// named after it, or, where the first schema is another, after both: "shop__fine_balance". The first tables are
+// made by package migrations.
 //
 //	append.go     events in: one call of the SQL function append_events, or append_event for one
 //	bulk.go       many events in, by COPY
@@ -58,24 +59,25 @@ type Options struct {
 	// Durable makes projection transactions wait for the disk. Without it, a crash of the server may take back the last
 	// few, rows and checkpoint together, so that they are computed again. Appends always wait. Defaults to false.
 	Durable bool
-	// StatementTimeout bounds each statement of a projection, whose SQL may loop. After it the commit or query is a
-	// [store.LimitError], since the server may only be busy. A lock is waited for during half of it. Defaults to 1 minute; below 0 the
-	// server's own limits hold.
+	// StatementTimeout bounds each statement of a projection, whose SQL may loop. After it the commit or query is
+	// a [store.LimitError], since the server may only be busy. A lock is waited for during half of it. Defaults to
+	// 1 minute; below 0 the server's own limits hold.
 	StatementTimeout time.Duration
-	// TransactionTimeout bounds all queries and statements of a transaction together, since a guest may query without end.
-	// Defaults to twice StatementTimeout, but at least 2 minutes; below 0 there is no limit.
+	// TransactionTimeout bounds all queries and statements of a transaction together, since a guest may query
+	// without end. Defaults to twice StatementTimeout, but at least 2 minutes; below 0 there is no limit.
 	TransactionTimeout time.Duration
-	// TempFileBytesMax bounds what the statements of a transaction may have in temporary files at once, where the role may set
-	// temp_file_limit: a superuser, or whom GRANT SET ON PARAMETER names. Defaults to 1 GiB; below 0 the server's own limit holds.
+	// TempFileBytesMax bounds what the statements of a transaction may have in temporary files at once, where the
+	// role may set temp_file_limit: a superuser, or whom GRANT SET ON PARAMETER names. Defaults to 1 GiB; below 0
+	// the server's own limit holds.
 	TempFileBytesMax int64
-	// ConnectionsMax bounds the connections for events and batches. Beside them are two for leases, one for the horizon, and one that
-	// listens (see Listen). Defaults to 8, or the DSN's pool_max_conns.
+	// ConnectionsMax bounds the connections for events and batches. Beside them are two for leases, one for the
+	// horizon, and one that listens (see Listen). Defaults to 8, or the DSN's pool_max_conns.
 	ConnectionsMax int
 	// Isolation says with whose rights the rows of projections are written. Defaults to IsolationAuto.
 	Isolation Isolation
-	// Lazy opens connections when they are needed: for a program that appends or reads now and then. Otherwise all are opened at
-	// once, in the background, kept when there is nothing to do, and made ready for what is installed, so that no event waits
-	// for a connection that is new. Defaults to false.
+	// Lazy opens connections when they are needed: for a program that appends or reads now and then. Otherwise all
+	// are opened at once, in the background, kept when there is nothing to do, and made ready for what is
+	// installed, so that no event waits for a connection that is new. Defaults to false.
 	Lazy bool
 }
 
@@ -140,7 +142,8 @@ const (
 //
 // # Errors
 //
-// A DSN that cannot be read, whose text never has the password. A schema that is no name, or too long for the names that begin with it.
+// A DSN that cannot be read, whose text never has the password. A schema that is no name, or too long for the
+// names that begin with it.
 func Open(dsn string, options Options) (*Store, error) {
 	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
@@ -158,8 +161,8 @@ func Open(dsn string, options Options) (*Store, error) {
 		config.ConnConfig.RuntimeParams["application_name"] = "pupwasm"
 	}
 	if !strings.Contains(dsn, "default_query_exec_mode") {
-		// Without named statements: a pooler that works by transaction loses them, and their plans are kept from a time when
-		// tables were small. What is worth keeping is kept by stmt_cache.go.
+		// Without named statements: a pooler that works by transaction loses them, and their plans are kept from a
+		// time when tables were small. What is worth keeping is kept by stmt_cache.go.
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	}
 	// Behind a pooler a connection may be sent what another client listens to. The driver would keep it for ever.
@@ -260,8 +263,8 @@ func (s *Store) Ping(ctx context.Context) error {
 
 const silenceMax = 10 * time.Second
 
-// bounded ends a call to a server that has gone silent, as one does that has lost its power: nothing tells the connection, and
-// the server's own limit on the statement no longer does.
+// bounded ends a call to a server that has gone silent, as one does that has lost its power: nothing tells the
+// connection, and the server's own limit on the statement no longer does.
 func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	if s.options.StatementTimeout < 0 {
 		return ctx, func() {}

@@ -75,7 +75,10 @@ func TestStore_schemasRunTheSameProjection(t *testing.T) {
 	}
 	p.Writes, p.Queries = p.Writes[:2], nil
 	p.Tables = append(p.Tables, store.Table{
-		Name: "own", Key: []string{"id"}, Columns: []store.Column{{Name: "id", Type: typed("text")}, {Name: "up", Type: typed("text"), Generated: anySQL("upper(id)")}},
+		Name: "own", Key: []string{"id"}, Columns: []store.Column{
+			{Name: "id", Type: typed("text")},
+			{Name: "up", Type: typed("text"), Generated: anySQL("upper(id)")},
+		},
 		Checks: []store.Check{{Name: "c" + long[1:], SQL: anySQL("{own}.id <> ''")}},
 	})
 	p.Views = []store.View{{Name: "v" + long[1:], SQL: anySQL("SELECT own.up FROM {own} AS own")}}
@@ -86,7 +89,8 @@ func TestStore_schemasRunTheSameProjection(t *testing.T) {
 		unit := catalogue.Begin(claims[i])
 		defer unit.Rollback()
 		return unit.Commit(ctx, store.Commit{
-			Through: claims[i].Position + 1, Steps: store.NewFolder(p).Fold([]store.Mutation{add("a", int64(i)+1)}), Log: claims[i].Applied.Log,
+			Through: claims[i].Position + 1, Steps: store.NewFolder(p).Fold([]store.Mutation{add("a",
+				int64(i)+1)}), Log: claims[i].Applied.Log,
 		})
 	}
 	for i, schema := range schemas {
@@ -114,7 +118,10 @@ func TestStore_schemasRunTheSameProjection(t *testing.T) {
 		must(t, err)
 		claims[i].Position = 1
 		must(t, commit(i, catalogue))
-		wantRows(t, db, "SELECT n FROM "+pgx.Identifier{store.TablesSchema(schema, p.Name), p.Tables[0].Name}.Sanitize(), fmt.Sprint(2*(i+1)))
+		wantRows(t, db, "SELECT n FROM "+pgx.Identifier{
+			store.TablesSchema(schema, p.Name),
+			p.Tables[0].Name,
+		}.Sanitize(), fmt.Sprint(2*(i+1)))
 	}
 	if got := store.TablesSchema("pupwasm", p.Name); got != p.Name {
 		t.Errorf("the tables beside the default schema are in %s", got)
@@ -131,7 +138,8 @@ func TestReset_keepsTheEventsOfASchemaOfTheSameName(t *testing.T) {
 	other := open(t, db.WithSchema(t, "sums"))
 	appendOne(t, other, "a")
 	var input *store.InputError
-	if err := s.Reset(t.Context(), "sums"); !errors.As(err, &input) || !strings.Contains(err.Error(), "has its tables among those of another --schema, in schema sums") {
+	if err := s.Reset(t.Context(), "sums"); !errors.As(err, &input) ||
+		!strings.Contains(err.Error(), "has its tables among those of another --schema, in schema sums") {
 		t.Errorf("reset: %v", err)
 	}
 	wantRows(t, db, "SELECT count(*) FROM sums.events", "1")

@@ -14,11 +14,12 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// createSchema makes the schema of the projection's tables when there is none: that takes a right which a role that uses one that is
-// there may lack.
+// createSchema makes the schema of the projection's tables when there is none: that takes a right which a role
+// that uses one that is there may lack.
 func (i *installer) createSchema(ctx context.Context) error {
 	var exists bool
-	if err := i.tx.QueryRow(ctx, "SELECT to_regnamespace($1) IS NOT NULL", quote(i.projection.schema)).Scan(&exists); err != nil {
+	if err := i.tx.QueryRow(ctx, "SELECT to_regnamespace($1) IS NOT NULL",
+		quote(i.projection.schema)).Scan(&exists); err != nil {
 		return fmt.Errorf("looking for schema %s: %w", i.projection.schema, err)
 	}
 	if exists {
@@ -28,7 +29,8 @@ func (i *installer) createSchema(ctx context.Context) error {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Code == stateInsufficientRights {
 		return &store.CatalogueError{Item: fmt.Sprintf("projection %q", i.projection.Name), Reason: fmt.Sprintf(
-			"needs schema %[1]s, which this role may not create: have CREATE SCHEMA %[2]s AUTHORIZATION … run for it", i.projection.schema, quote(i.projection.schema))}
+			"needs schema %[1]s, which this role may not create: have CREATE SCHEMA %[2]s AUTHORIZATION … run for it",
+			i.projection.schema, quote(i.projection.schema))}
 	}
 	if err != nil {
 		return fmt.Errorf("creating schema %s: %w", i.projection.schema, err)
@@ -71,7 +73,8 @@ func (i *installer) define(ctx context.Context, table *store.Table, sql string) 
 	switch {
 	case errors.As(err, &pg) && pg.Code == stateInsufficientRights:
 		return &store.CatalogueError{Item: fmt.Sprintf("table %q", table.Name), Reason: fmt.Sprintf(
-			"this role may not create it: have GRANT CREATE, USAGE ON SCHEMA %s TO … run for it", quote(i.projection.schema))}
+			"this role may not create it: have GRANT CREATE, USAGE ON SCHEMA %s TO … run for it",
+			quote(i.projection.schema))}
 	case errors.As(err, &pg) && !transientState(pg.Code):
 		return &store.CatalogueError{Item: fmt.Sprintf("table %q", table.Name), Reason: describe(pg)}
 	case err != nil:
@@ -80,8 +83,9 @@ func (i *installer) define(ctx context.Context, table *store.Table, sql string) 
 	return nil
 }
 
-// createIndexes makes the declared indexes that are missing. One is left out when another index, such as the key's, serves the same
-// searches. Commits wait while a large table gets one, which is why the limit on the time of a statement does not hold for it.
+// createIndexes makes the declared indexes that are missing. One is left out when another index, such as the
+// key's, serves the same searches. Commits wait while a large table gets one, which is why the limit on the time
+// of a statement does not hold for it.
 func (i *installer) createIndexes(ctx context.Context) error {
 	found, err := i.shapes(ctx)
 	if err != nil {
@@ -124,7 +128,8 @@ func (i *installer) createIndex(ctx context.Context, table *store.Table, number 
 			continue
 		}
 		err = i.asOwner(ctx, func() error {
-			return i.runAlone(ctx, fmt.Sprintf("CREATE INDEX %s ON %s (%s)", quote(name), i.projection.table(table.Name), quoteList(columns)), nil)
+			return i.runAlone(ctx, fmt.Sprintf("CREATE INDEX %s ON %s (%s)", quote(name),
+				i.projection.table(table.Name), quoteList(columns)), nil)
 		})
 		if err != nil {
 			return refusedFor(fmt.Sprintf("table %q", table.Name), fmt.Errorf("creating index %s: %w", name, err))
@@ -133,8 +138,9 @@ func (i *installer) createIndex(ctx context.Context, table *store.Table, number 
 	}
 }
 
-// shapes returns the projection's tables as they are in the database, without those that are not there. What is compared are names and
-// numbers as the catalogue has them: the text that functions make of them depends on settings.
+// shapes returns the projection's tables as they are in the database, without those that are not there. What is
+// compared are names and numbers as the catalogue has them: the text that functions make of them depends on
+// settings.
 func (i *installer) shapes(ctx context.Context) ([]store.TableShape, error) {
 	names := make([]string, len(i.projection.Tables))
 	for t := range i.projection.Tables {
@@ -147,14 +153,15 @@ func (i *installer) shapes(ctx context.Context) ([]store.TableShape, error) {
 	}
 	var table string
 	var c store.ColumnShape
-	_, err = pgx.ForEachRow(rows, []any{&table, &c.Name, &c.Type, &c.NotNull, &c.Default, &c.Generated, &c.Shown}, func() error {
-		if len(shapes) == 0 || shapes[len(shapes)-1].Name != table {
-			shapes = append(shapes, store.TableShape{Name: table})
-		}
-		last := &shapes[len(shapes)-1]
-		last.Columns = append(last.Columns, c)
-		return nil
-	})
+	_, err = pgx.ForEachRow(rows, []any{&table, &c.Name, &c.Type, &c.NotNull, &c.Default, &c.Generated, &c.Shown},
+		func() error {
+			if len(shapes) == 0 || shapes[len(shapes)-1].Name != table {
+				shapes = append(shapes, store.TableShape{Name: table})
+			}
+			last := &shapes[len(shapes)-1]
+			last.Columns = append(last.Columns, c)
+			return nil
+		})
 	if err != nil {
 		return nil, fmt.Errorf("looking at the tables: %w", err)
 	}
@@ -166,7 +173,8 @@ func (i *installer) shapes(ctx context.Context) ([]store.TableShape, error) {
 	_, err = pgx.ForEachRow(rows, []any{&table, &index.Unique, &index.Columns}, func() error {
 		for t := range shapes {
 			if shapes[t].Name == table {
-				shapes[t].Indexes = append(shapes[t].Indexes, store.IndexShape{Unique: index.Unique, Columns: slices.Clone(index.Columns)})
+				shapes[t].Indexes = append(shapes[t].Indexes,
+					store.IndexShape{Unique: index.Unique, Columns: slices.Clone(index.Columns)})
 			}
 		}
 		return nil
@@ -179,12 +187,15 @@ func (i *installer) shapes(ctx context.Context) ([]store.TableShape, error) {
 
 const (
 	shapeColumns = `SELECT c.relname::text, a.attname::text,
-			a.atttypid::text || CASE WHEN a.atttypmod >= 0 THEN '(' || a.atttypmod || ')' ELSE '' END || coalesce(' ' || o.collname::text, ''),
-			a.attnotnull, CASE WHEN a.atthasdef AND a.attgenerated = '' OR a.attidentity <> '' THEN 'yes' ELSE '' END, a.attgenerated <> '',
+			a.atttypid::text || CASE WHEN a.atttypmod >= 0 THEN '(' || a.atttypmod || ')'
+			ELSE '' END || coalesce(' ' || o.collname::text, ''),
+			a.attnotnull, CASE WHEN a.atthasdef AND a.attgenerated = '' OR a.attidentity <> '' THEN 'yes'
+			ELSE '' END, a.attgenerated <> '',
 			format_type(a.atttypid, a.atttypmod) || coalesce(' COLLATE ' || o.collname::text, '')
 		FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 		LEFT JOIN pg_collation o ON o.oid = a.attcollation AND o.collname <> 'default'
-		WHERE c.relnamespace = to_regnamespace($1) AND c.relname = ANY ($2) AND c.relkind IN ('r', 'p') ORDER BY 1, a.attnum`
+		WHERE c.relnamespace = to_regnamespace($1) AND c.relname = ANY ($2) AND c.relkind IN ('r', 'p')
+		ORDER BY 1, a.attnum`
 
 	shapeIndexes = `SELECT c.relname::text, i.indisunique AND i.indimmediate, ARRAY(
 			SELECT a.attname::text FROM generate_series(0, i.indnkeyatts - 1) AS n
@@ -195,8 +206,8 @@ const (
 		AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL`
 )
 
-// checkDefaults finds a default that somebody has changed. The text of an expression may differ between versions of the server: what is
-// compared is its value.
+// checkDefaults finds a default that somebody has changed. The text of an expression may differ between versions
+// of the server: what is compared is its value.
 func (i *installer) checkDefaults(ctx context.Context) error {
 	for t := range i.projection.Tables {
 		table := &i.projection.Tables[t]
@@ -215,14 +226,16 @@ func (i *installer) checkDefaults(ctx context.Context) error {
 
 func (i *installer) hasDefault(ctx context.Context, table *store.Table, c store.Column) (same bool, err error) {
 	var expression string
-	err = i.tx.QueryRow(ctx, `SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+	err = i.tx.QueryRow(ctx, `SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d JOIN pg_attribute a
+		ON a.attrelid = d.adrelid AND a.attnum = d.adnum
 		WHERE d.adrelid = to_regclass($1) AND a.attname = $2`, i.projection.table(table.Name), c.Name).Scan(&expression)
 	if err != nil {
 		return false, fmt.Errorf("looking at the default of column %s: %w", c.Name, err)
 	}
 	err = i.tentatively(ctx, func() error {
 		// As text, since 1.50 and 1.5 are kept apart.
-		query := fmt.Sprintf("SELECT ((%[1]s)::%[3]s)::text = ((%[2]s)::%[3]s)::text", expression, literal(c), sqlType(c.Type))
+		query := fmt.Sprintf("SELECT ((%[1]s)::%[3]s)::text = ((%[2]s)::%[3]s)::text", expression, literal(c),
+			sqlType(c.Type))
 		return i.tx.QueryRow(ctx, query).Scan(&same)
 	})
 	var pg *pgconn.PgError

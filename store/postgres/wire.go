@@ -12,7 +12,8 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// wireType is how a declared type travels. Numeric goes as text, which PostgreSQL reads exactly; the rest goes in binary.
+// wireType is how a declared type travels. Numeric goes as text, which PostgreSQL reads exactly; the rest goes in
+// binary.
 type wireType struct {
 	name     string // in SQL
 	oid      uint32
@@ -61,8 +62,8 @@ func formatOf(t store.Type) int16 {
 // microsTo2000 is what PostgreSQL's epoch, the year 2000, is after 1970, in microseconds.
 const microsTo2000 = 946684800000000
 
-// timestampToWire keeps what is before PostgreSQL's time out of its range, where the server refuses it: the plain difference
-// would wrap around to the far future, or be the value that means -infinity.
+// timestampToWire keeps what is before PostgreSQL's time out of its range, where the server refuses it: the plain
+// difference would wrap around to the far future, or be the value that means -infinity.
 func timestampToWire(micros int64) uint64 {
 	return uint64(max(micros, math.MinInt64+microsTo2000+1) - microsTo2000)
 }
@@ -79,8 +80,8 @@ func timeFromWire(value []byte) time.Time {
 	return time.UnixMicro(int64(binary.BigEndian.Uint64(value)) + microsTo2000).UTC()
 }
 
-// parameters collects the encoded parameters of one statement. The bytes share one buffer, which may move while it grows, so
-// that the slices are cut at the end.
+// parameters collects the encoded parameters of one statement. The bytes share one buffer, which may move while it
+// grows, so that the slices are cut at the end.
 type parameters struct {
 	buffer []byte
 	ends   []int // of each parameter; negative for NULL
@@ -104,7 +105,8 @@ func (p *parameters) add(t store.Type, v store.Value) {
 
 // addColumn encodes one column of a step as an array parameter.
 func (p *parameters) addColumn(kind store.Kind, step *store.Step, column int) {
-	p.buffer = appendArray(p.buffer, kind, step.Count, func(i int) store.Value { return step.Values[i*step.Width+column] })
+	element := func(i int) store.Value { return step.Values[i*step.Width+column] }
+	p.buffer = appendArray(p.buffer, kind, step.Count, element)
 	p.ends = append(p.ends, len(p.buffer))
 }
 
@@ -185,8 +187,8 @@ func appendTextArray(dst []byte, count int, element func(i int) store.Value) []b
 	return append(dst, '}')
 }
 
-// resultExpression is a column of a query's result in a form that decodeResult reads: what has a binary form of its own in
-// PostgreSQL travels as text.
+// resultExpression is a column of a query's result in a form that decodeResult reads: what has a binary form of
+// its own in PostgreSQL travels as text.
 func resultExpression(column string, t store.Type) string {
 	expression := fmt.Sprintf("%s::%s", column, sqlType(t))
 	if t.Kind == store.KindNumeric || t.Kind == store.KindJSON {
@@ -232,7 +234,8 @@ func decodeScalar(kind store.Kind, data []byte) (store.Value, error) {
 	}
 }
 
-// elementsOf is how many elements an array has, by its own head, which the length of its data bounds. A scalar has none.
+// elementsOf is how many elements an array has, by its own head, which the length of its data bounds. A scalar has
+// none.
 func elementsOf(t store.Type, data []byte) int {
 	if !t.Array || len(data) < arrayHead+8 {
 		return 0

@@ -21,10 +21,19 @@ func TestCommit_valuesOutOfRangeAreRefused(t *testing.T) {
 	p := &store.Projection{
 		Name: "edges", Version: 1, Order: store.OrderGlobal,
 		Tables: []store.Table{{Name: "row", Key: []string{"id"}, Columns: []store.Column{
-			{Name: "id", Type: typed("i64")}, {Name: "at", Type: typed("timestamptz")}, {Name: "t", Type: typed("text")}, {Name: "j", Type: typed("json")}, {Name: "n", Type: typed("numeric")},
+			{Name: "id", Type: typed("i64")}, {Name: "at", Type: typed("timestamptz")}, {
+				Name: "t",
+				Type: typed("text"),
+			}, {Name: "j", Type: typed("json")}, {Name: "n", Type: typed("numeric")},
 		}}},
-		Writes:  []store.Write{{Name: "put", Action: store.Upsert, Table: "row", Columns: []store.WriteColumn{{Name: "at"}, {Name: "t"}, {Name: "j"}, {Name: "n"}}}},
-		Queries: []store.Query{{Name: "at", SQL: anySQL(`SELECT at FROM {row} WHERE id = $1`), Params: []store.Type{typed("i64")}, Results: []store.Type{typed("timestamptz")}}},
+		Writes: []store.Write{{
+			Name: "put", Action: store.Upsert, Table: "row",
+			Columns: []store.WriteColumn{{Name: "at"}, {Name: "t"}, {Name: "j"}, {Name: "n"}},
+		}},
+		Queries: []store.Query{{
+			Name: "at", SQL: anySQL(`SELECT at FROM {row} WHERE id = $1`),
+			Params: []store.Type{typed("i64")}, Results: []store.Type{typed("timestamptz")},
+		}},
 	}
 	catalogue, err := s.Install(ctx, p, 1)
 	must(t, err)
@@ -75,8 +84,11 @@ func TestCommit_manyLargeStatements(t *testing.T) {
 	const statements = 20_000
 	p := &store.Projection{
 		Name: "many", Version: 1, Order: store.OrderGlobal,
-		Tables:  []store.Table{{Name: "row", Columns: []store.Column{{Name: "t", Type: typed("text")}}}},
-		Writes:  []store.Write{{Name: "sql", SQL: anySQL(`INSERT INTO {row} VALUES ($1) RETURNING t`), Params: []store.Type{typed("text")}}},
+		Tables: []store.Table{{Name: "row", Columns: []store.Column{{Name: "t", Type: typed("text")}}}},
+		Writes: []store.Write{{
+			Name: "sql", SQL: anySQL(`INSERT INTO {row} VALUES ($1) RETURNING t`),
+			Params: []store.Type{typed("text")},
+		}},
 		Queries: []store.Query{{Name: "all", SQL: anySQL(`SELECT t FROM {row}`), Results: []store.Type{typed("text")}}},
 	}
 	catalogue, err := s.Install(ctx, p, 1)
@@ -94,7 +106,10 @@ func TestCommit_manyLargeStatements(t *testing.T) {
 	defer tx.Rollback()
 	var rows store.Rows
 	must(t, tx.Query(ctx, 0, nil, &rows))
-	must(t, tx.Commit(ctx, store.Commit{Through: 1, Steps: store.NewFolder(p).Fold(mutations), Log: claims[0].Applied.Log}))
+	must(t, tx.Commit(ctx, store.Commit{
+		Through: 1, Steps: store.NewFolder(p).Fold(mutations),
+		Log: claims[0].Applied.Log,
+	}))
 	claims[0].Position = 1
 	tx = catalogue.Begin(claims[0])
 	must(t, tx.Query(ctx, 0, nil, &rows))

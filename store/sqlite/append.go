@@ -12,7 +12,9 @@ import (
 )
 
 // Append adds events in a transaction of its own. See [store.Appender].
-func (s *Store) Append(ctx context.Context, options store.AppendOptions, appends ...store.StreamAppend) ([]store.Appended, error) {
+func (s *Store) Append(ctx context.Context, options store.AppendOptions,
+	appends ...store.StreamAppend,
+) ([]store.Appended, error) {
 	count, err := store.ValidateAppends(appends, s.options.PayloadBytesMax)
 	if err != nil || count == 0 && !store.HasConditions(appends) {
 		return nil, err
@@ -29,7 +31,9 @@ func (s *Store) Append(ctx context.Context, options store.AppendOptions, appends
 }
 
 // AppendBulk is Append: there is no faster way in. See [store.BulkAppender].
-func (s *Store) AppendBulk(ctx context.Context, options store.AppendOptions, appends ...store.StreamAppend) ([]store.Appended, error) {
+func (s *Store) AppendBulk(ctx context.Context, options store.AppendOptions,
+	appends ...store.StreamAppend,
+) ([]store.Appended, error) {
 	return s.Append(ctx, options, appends...)
 }
 
@@ -40,8 +44,9 @@ type Tx struct {
 	conn  *conn
 }
 
-// InTx runs fn in one transaction, which holds the file's only writer: everything that fn does by tx comes to be when it
-// returns nil, and nothing otherwise. fn must not use the store's other methods that write, which wait for it to end.
+// InTx runs fn in one transaction, which holds the file's only writer: everything that fn does by tx comes to be
+// when it returns nil, and nothing otherwise. fn must not use the store's other methods that write, which wait for
+// it to end.
 //
 // # Errors
 //
@@ -61,15 +66,17 @@ func (s *Store) InTx(ctx context.Context, fn func(tx *Tx) error) error {
 // Conn returns the connection, for SQL of the caller's own. It must not end the transaction.
 func (t *Tx) Conn() *sqlite3.Conn { return t.conn.db }
 
-// Append adds events within the transaction. After an error nothing of the call is left, and the transaction goes on. See
-// [store.Appender] for the errors.
+// Append adds events within the transaction. After an error nothing of the call is left, and the transaction goes
+// on. See [store.Appender] for the errors.
 func (t *Tx) Append(options store.AppendOptions, appends ...store.StreamAppend) ([]store.Appended, error) {
 	return t.store.appendWithin(t.ctx, t.conn, options, appends)
 }
 
 // AppendConn adds events within the transaction of a connection that the caller opened by the same driver, for instance
 // one of database/sql by its Raw method. After an error nothing of the call is left, and the transaction goes on.
-func (s *Store) AppendConn(ctx context.Context, db *sqlite3.Conn, options store.AppendOptions, appends ...store.StreamAppend) ([]store.Appended, error) {
+func (s *Store) AppendConn(ctx context.Context, db *sqlite3.Conn, options store.AppendOptions,
+	appends ...store.StreamAppend,
+) ([]store.Appended, error) {
 	if db.GetAutocommit() {
 		return nil, errors.New("appending to a connection that is not in a transaction")
 	}
@@ -85,7 +92,9 @@ func (s *Store) AppendConn(ctx context.Context, db *sqlite3.Conn, options store.
 }
 
 // appendWithin appends in a savepoint, so that a failure in the middle leaves no half.
-func (s *Store) appendWithin(ctx context.Context, c *conn, options store.AppendOptions, appends []store.StreamAppend) (result []store.Appended, err error) {
+func (s *Store) appendWithin(ctx context.Context, c *conn, options store.AppendOptions,
+	appends []store.StreamAppend,
+) (result []store.Appended, err error) {
 	count, err := store.ValidateAppends(appends, s.options.PayloadBytesMax)
 	if err != nil || count == 0 && !store.HasConditions(appends) {
 		return nil, err
@@ -140,7 +149,9 @@ type pendingEvent struct {
 	place   int // in the result
 }
 
-func (s *Store) appendTo(c *conn, options store.AppendOptions, appends []store.StreamAppend, count int) ([]store.Appended, error) {
+func (s *Store) appendTo(c *conn, options store.AppendOptions, appends []store.StreamAppend,
+	count int,
+) ([]store.Appended, error) {
 	a := &appending{
 		conn: c, queries: &s.queries,
 		heads: make(map[store.Stream]*streamHead, len(appends)), pending: make([]pendingEvent, 0, count),
@@ -155,8 +166,8 @@ func (s *Store) appendTo(c *conn, options store.AppendOptions, appends []store.S
 	return result, nil
 }
 
-// plan gives every event its id and version, leaves duplicates out, and checks the expected versions, before anything is
-// written.
+// plan gives every event its id and version, leaves duplicates out, and checks the expected versions, before
+// anything is written.
 func (a *appending) plan(options store.AppendOptions, appends []store.StreamAppend, result []store.Appended) error {
 	seen := map[store.UUID]bool{}
 	var conflicts store.VersionConflicts
@@ -167,7 +178,10 @@ func (a *appending) plan(options store.AppendOptions, appends []store.StreamAppe
 			return err
 		}
 		if appends[i].IsCondition() && appends[i].Expected.Code() != head.version {
-			conflicts = append(conflicts, &store.VersionConflictError{Stream: appends[i].Stream, Expected: appends[i].Expected, Actual: head.version})
+			conflicts = append(conflicts, &store.VersionConflictError{
+				Stream:   appends[i].Stream,
+				Expected: appends[i].Expected, Actual: head.version,
+			})
 		}
 		for j := range appends[i].Events {
 			event := &appends[i].Events[j]
@@ -182,12 +196,17 @@ func (a *appending) plan(options store.AppendOptions, appends []store.StreamAppe
 			}
 			result[place].ID = id
 			if !skip {
-				if expected := appends[i].Expected; j == 0 && expected != store.Any() && expected.Code() != head.version {
-					conflicts = append(conflicts, &store.VersionConflictError{Stream: appends[i].Stream, Expected: expected, Actual: head.version})
+				if expected := appends[i].Expected; j == 0 && expected != store.Any() &&
+					expected.Code() != head.version {
+					conflicts = append(conflicts, &store.VersionConflictError{
+						Stream:   appends[i].Stream,
+						Expected: expected, Actual: head.version,
+					})
 				}
 				head.version++
 				a.pending = append(a.pending, pendingEvent{
-					event: event, stream: &appends[i].Stream, id: id, version: head.version, hash: head.hash, place: place,
+					event: event, stream: &appends[i].Stream, id: id, version: head.version, hash: head.hash,
+					place: place,
 				})
 			}
 			place++
@@ -293,8 +312,9 @@ func bindOptional(statement *prepared, place int, text string) error {
 	return statement.BindText(place, text)
 }
 
-// translate puts what an insert can meet besides the errors of every statement into the words of package store. SQLite names
-// the columns of the constraint; another append cannot have come between, since this one is the only writer.
+// translate puts what an insert can meet besides the errors of every statement into the words of package store.
+// SQLite names the columns of the constraint; another append cannot have come between, since this one is the only
+// writer.
 func (p *pendingEvent) translate(err error) error {
 	var code sqlite3.ExtendedErrorCode
 	if errors.As(err, &code) && code == sqlite3.CONSTRAINT_UNIQUE {
@@ -305,7 +325,8 @@ func (p *pendingEvent) translate(err error) error {
 	}
 	if errors.As(err, &code) && code == sqlite3.CONSTRAINT_CHECK {
 		// What store has not found already, such as metadata that is nested deeper than SQLite's functions take.
-		return &store.InputError{Field: "event " + p.id.String(), Reason: "is refused by the table of events: " + reason(err)}
+		return &store.InputError{Field: "event " + p.id.String(), Reason: "is refused by the table of events: " +
+			reason(err)}
 	}
 	return fmt.Errorf("appending event %s: %w", p.id, err)
 }

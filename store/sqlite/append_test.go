@@ -29,7 +29,10 @@ func TestInTx_appendsTogetherWithOwnSQL(t *testing.T) {
 		if err := tx.Conn().Exec("CREATE TABLE account (id TEXT); INSERT INTO account VALUES ('a')"); err != nil {
 			return err
 		}
-		_, err := tx.Append(store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Events: []store.Event{{ID: id, Type: "opened"}}})
+		_, err := tx.Append(store.AppendOptions{}, store.StreamAppend{
+			Stream: stream("a"),
+			Events: []store.Event{{ID: id, Type: "opened"}},
+		})
 		return err
 	})
 	if err != nil || horizon(t, s) != 1 {
@@ -38,7 +41,10 @@ func TestInTx_appendsTogetherWithOwnSQL(t *testing.T) {
 
 	// A failed append leaves nothing of itself, and the caller goes on.
 	err = s.InTx(t.Context(), func(tx *sqlite.Tx) error {
-		_, err := tx.Append(store.AppendOptions{}, store.StreamAppend{Stream: stream("b"), Events: []store.Event{{Type: "lost"}, {ID: id, Type: "again"}}})
+		_, err := tx.Append(store.AppendOptions{}, store.StreamAppend{
+			Stream: stream("b"),
+			Events: []store.Event{{Type: "lost"}, {ID: id, Type: "again"}},
+		})
 		var duplicate *store.DuplicateEventError
 		if !errors.As(err, &duplicate) || duplicate.ID != id {
 			t.Errorf("got %v", err)
@@ -60,7 +66,10 @@ func TestInTx_appendsTogetherWithOwnSQL(t *testing.T) {
 	broken := errors.New("changed my mind")
 	before := horizon(t, s)
 	err = s.InTx(t.Context(), func(tx *sqlite.Tx) error {
-		if _, err := tx.Append(store.AppendOptions{}, store.StreamAppend{Stream: stream("d"), Events: events(3)}); err != nil {
+		if _, err := tx.Append(store.AppendOptions{}, store.StreamAppend{
+			Stream: stream("d"),
+			Events: events(3),
+		}); err != nil {
 			return err
 		}
 		return broken
@@ -79,7 +88,10 @@ func TestInTx_endsWhenTheCallerPanics(t *testing.T) {
 			if _, _, err := tx.Conn().Prepare("SELECT 1"); err != nil { // and is never closed
 				t.Error(err)
 			}
-			if _, err := tx.Append(store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Events: events(1)}); err != nil {
+			if _, err := tx.Append(store.AppendOptions{}, store.StreamAppend{
+				Stream: stream("a"),
+				Events: events(1),
+			}); err != nil {
 				t.Error(err)
 			}
 			panic("a fault of the caller")
@@ -155,7 +167,10 @@ func TestAppend_waitsInLineAndGivesUpWithTheContext(t *testing.T) {
 	<-holding
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := s.Append(ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Events: events(1)}); !errors.Is(err, context.Canceled) {
+	if _, err := s.Append(ctx, store.AppendOptions{}, store.StreamAppend{
+		Stream: stream("a"),
+		Events: events(1),
+	}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 	ctx, cancel = context.WithTimeout(t.Context(), time.Millisecond)

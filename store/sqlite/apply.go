@@ -166,7 +166,8 @@ func (x *tx) Commit(ctx context.Context, commit store.Commit) error {
 func (x *tx) fence(c *conn, commit *store.Commit) error {
 	q := &x.catalogue.store.queries
 	claim := []any{x.claim.Projection, x.claim.Segment, x.claim.Worker, x.claim.Epoch, x.claim.Position}
-	moved, err := c.exec(q.advance, append(claim, commit.Through, commit.Log.ID, int64(commit.Log.Timeline), commit.LastPosition, commit.LastEvent)...)
+	moved, err := c.exec(q.advance, append(claim, commit.Through, commit.Log.ID, int64(commit.Log.Timeline),
+		commit.LastPosition, commit.LastEvent)...)
 	if err != nil || moved > 0 {
 		return err
 	}

@@ -24,7 +24,8 @@ func appendArray(dst []byte, kind store.Kind, elements []store.Value) ([]byte, e
 			continue
 		}
 		if v.Kind != kind || v.Array {
-			return nil, fmt.Errorf("element %d of an array is %s, declared is %s", i, store.Type{Kind: v.Kind, Array: v.Array}, kind)
+			return nil, fmt.Errorf("element %d of an array is %s, declared is %s", i,
+				store.Type{Kind: v.Kind, Array: v.Array}, kind)
 		}
 		var err error
 		if dst, err = appendElement(dst, v); err != nil {
@@ -59,8 +60,8 @@ func appendElement(dst []byte, v store.Value) ([]byte, error) {
 	}
 }
 
-// appendFloat writes the shortest text that reads back as the same number, with a point or an exponent, so that json_each
-// sees a float.
+// appendFloat writes the shortest text that reads back as the same number, with a point or an exponent, so that
+// json_each sees a float.
 func appendFloat(dst []byte, v float64) []byte {
 	switch {
 	case math.IsNaN(v):

@@ -63,14 +63,24 @@ func BenchmarkRead100k(b *testing.B) {
 	}{
 		{"usual", store.ColumnAggregateID | store.ColumnEventType | store.ColumnPayload, store.Subscription{}, 1000},
 		{"all", store.AllColumns, store.Subscription{}, 1000},
-		{"scoped", store.ColumnPayload, store.Subscription{EventTypes: []string{"LoanFined", "LoanReturned"}, BoundedContexts: []string{"library"}}, 1000},
-		{"none of the subscription", store.ColumnPayload, store.Subscription{EventTypes: []string{"LoanReturned"}}, 1000},
+		{"scoped", store.ColumnPayload, store.Subscription{
+			EventTypes:      []string{"LoanFined", "LoanReturned"},
+			BoundedContexts: []string{"library"},
+		}, 1000},
+		{
+			"none of the subscription", store.ColumnPayload,
+			store.Subscription{EventTypes: []string{"LoanReturned"}},
+			1000,
+		},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			b.ReportAllocs()
 			var page store.Page
 			for b.Loop() {
-				request := store.ReadRequest{Through: 100_000, Limit: bench.limit, Range: store.FullRange(), Columns: bench.columns, Subscription: bench.subscription}
+				request := store.ReadRequest{
+					Through: 100_000, Limit: bench.limit, Range: store.FullRange(),
+					Columns: bench.columns, Subscription: bench.subscription,
+				}
 				for request.After < request.Through {
 					if err := s.Read(b.Context(), request, &page); err != nil {
 						b.Fatal(err)
@@ -89,7 +99,10 @@ func BenchmarkCommit1000Upserts(b *testing.B) {
 		value func(i int) store.Value
 	}{
 		{"i64", 0, func(i int) store.Value { return store.I64(int64(i)) }},
-		{"numeric", 2, func(i int) store.Value { return store.BytesOf(store.KindNumeric, fmt.Appendf(nil, "%d.25", i)) }},
+		{"numeric", 2, func(i int) store.Value {
+			return store.BytesOf(store.KindNumeric,
+				fmt.Appendf(nil, "%d.25", i))
+		}},
 		{"sql", 1, func(i int) store.Value { return store.I64(int64(i)) }},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
@@ -103,7 +116,10 @@ func BenchmarkCommit1000Upserts(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				if err := c.Begin(held).Commit(b.Context(), store.Commit{Through: held.Position + 1, Steps: []store.Step{step}, Log: held.Applied.Log}); err != nil {
+				if err := c.Begin(held).Commit(b.Context(), store.Commit{
+					Through: held.Position + 1,
+					Steps:   []store.Step{step}, Log: held.Applied.Log,
+				}); err != nil {
 					b.Fatal(err)
 				}
 				held.Position++

@@ -56,7 +56,10 @@ func (s *Store) Status(ctx context.Context, only ...string) ([]store.ProjectionS
 		return c.query(s.queries.status, func(row *prepared) error {
 			name := row.ColumnText(0)
 			if len(all) == 0 || all[len(all)-1].Name != name {
-				all = append(all, store.ProjectionStatus{Name: name, Version: row.ColumnInt(1), Desired: row.ColumnInt(2)})
+				all = append(all, store.ProjectionStatus{
+					Name: name, Version: row.ColumnInt(1),
+					Desired: row.ColumnInt(2),
+				})
 			}
 			last := &all[len(all)-1]
 			last.Segments = append(last.Segments, store.SegmentStatus{

@@ -44,13 +44,16 @@ func (s *Store) CheckLog(ctx context.Context) error {
 	}
 	if !slices.Contains(objects, "AUTOINCREMENT") {
 		faults = append(faults, store.LogFault{
-			Fault:  table + " has lost its AUTOINCREMENT, so that positions of deleted events are given out again",
-			Remedy: "create the table as 'pupwasm migrate sql --dialect sqlite' prints it, and copy the events with their positions",
+			Fault: table + " has lost its AUTOINCREMENT, so that positions of deleted events are given out again",
+			Remedy: "create the table as 'pupwasm migrate sql --dialect sqlite' prints it, and copy the events " +
+				"with their positions",
 		})
 	} else if sequence < last {
 		faults = append(faults, store.LogFault{
-			Fault: fmt.Sprintf("the last position of %s is %d in sqlite_sequence, and an event has position %d", table, sequence, last),
-			Remedy: fmt.Sprintf("run DELETE FROM sqlite_sequence WHERE name = '%s'; INSERT INTO sqlite_sequence VALUES ('%s', %d)",
+			Fault: fmt.Sprintf("the last position of %s is %d in sqlite_sequence, and an event has position %d", table,
+				sequence, last),
+			Remedy: fmt.Sprintf("run DELETE FROM sqlite_sequence WHERE name = '%s'; INSERT INTO sqlite_sequence "+
+				"VALUES ('%s', %d)",
 				table, table, max(last, checkpoint)),
 		})
 	}

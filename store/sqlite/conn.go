@@ -20,8 +20,8 @@ const (
 	statementsMax = 256
 	// valueBytesMax bounds a string or blob that SQL can make, above the largest payload.
 	valueBytesMax = 64 << 20
-	// heapBytesMax bounds the memory of a connection, with its cache, which has room for three values of the largest size. Where larger events
-	// may be appended, it grows with them.
+	// heapBytesMax bounds the memory of a connection, with its cache, which has room for three values of the
+	// largest size. Where larger events may be appended, it grows with them.
 	heapBytesMax = 192 << 20
 )
 
@@ -29,7 +29,8 @@ const (
 type conn struct {
 	db         *sqlite3.Conn
 	statements map[statementKey]*prepared
-	// policy is what the statement that is being prepared or run may touch. Nil allows everything: the statement is ours.
+	// policy is what the statement that is being prepared or run may touch. Nil allows everything: the statement
+	// is ours.
 	policy *policy
 	// refusal is why the policy refused the statement that was prepared last, or "".
 	refusal string
@@ -77,8 +78,8 @@ func (c *conn) configure(ctx context.Context, options Options, reader bool) erro
 		synchronous = "FULL"
 	}
 	// 16 MiB of cache and of log: a checkpoint after every append of some thousand events costs more than it saves.
-	settings := "PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864; " +
-		"PRAGMA synchronous = " + synchronous
+	settings := "PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384; PRAGMA " +
+		"wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864; PRAGMA synchronous = " + synchronous
 	if reader {
 		settings += "; PRAGMA query_only = ON"
 	}
@@ -146,7 +147,8 @@ func checkEncoding(db *sqlite3.Conn) error {
 // would keep the connection and its locks.
 func (c *conn) close() {
 	for _, statement := range slices.Collect(c.db.Stmts()) {
-		// Closing a statement repeats its last error, by a panic again when that was a lack of memory; it is closed all the same.
+		// Closing a statement repeats its last error, by a panic again when that was a lack of memory; it is
+		// closed all the same.
 		_ = c.guard(statement.Close)
 	}
 	_ = c.guard(c.db.Close)
@@ -189,7 +191,8 @@ func (c *conn) prepareNew(sql string) (*prepared, error) {
 	return &prepared{Stmt: statement, places: places}, nil
 }
 
-// close closes a statement that prepareNew made. What it reports is the last error of a run, which its caller had already.
+// close closes a statement that prepareNew made. What it reports is the last error of a run, which its caller had
+// already.
 func (p *prepared) close() { _ = p.Stmt.Close() }
 
 // checkTail finds a second statement behind the first.
@@ -236,8 +239,8 @@ func (c *conn) query(sql string, handle func(row *prepared) error, args ...any) 
 	return statement.finish()
 }
 
-// finish resets a statement that gave its last row. The driver notices a context that is over before it asks SQLite, whose
-// Reset then knows of no error: rows that are missing would pass for rows that do not exist.
+// finish resets a statement that gave its last row. The driver notices a context that is over before it asks
+// SQLite, whose Reset then knows of no error: rows that are missing would pass for rows that do not exist.
 func (p *prepared) finish() error {
 	err := p.Err()
 	if reset := p.Reset(); err == nil {

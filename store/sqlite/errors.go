@@ -14,13 +14,15 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// translate puts an error of a statement that is ours into the words of package store. Cancelled contexts stay as they are.
+// translate puts an error of a statement that is ours into the words of package store. Cancelled contexts stay as
+// they are.
 func (s *Store) translate(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
 	// A context that ends shows as SQLITE_INTERRUPT, or as SQLITE_BUSY while the statement waits for another process.
-	if over := ctx.Err(); over != nil && (errors.Is(err, over) || errors.Is(err, sqlite3.INTERRUPT) || errors.Is(err, sqlite3.BUSY)) {
+	if over := ctx.Err(); over != nil && (errors.Is(err, over) || errors.Is(err, sqlite3.INTERRUPT) ||
+		errors.Is(err, sqlite3.BUSY)) {
 		if errors.Is(over, context.Canceled) {
 			return over
 		}
@@ -37,7 +39,8 @@ func describeFile(path string, err error) error {
 	}
 	switch code {
 	case sqlite3.BUSY, sqlite3.LOCKED, sqlite3.PROTOCOL:
-		return fmt.Errorf("%w: the database is locked: another process or connection writes to %s", store.ErrTransient, path)
+		return fmt.Errorf("%w: the database is locked: another process or connection writes to %s", store.ErrTransient,
+			path)
 	case sqlite3.IOERR, sqlite3.FULL, sqlite3.INTERRUPT:
 		return fmt.Errorf("%w: %s: %s", store.ErrTransient, path, reason(err))
 	case sqlite3.READONLY:
@@ -106,7 +109,8 @@ func reason(err error) string {
 	return text
 }
 
-// namesColumn tells whether a violated constraint is on the column, by SQLite's message: "UNIQUE constraint failed: t.c".
+// namesColumn tells whether a violated constraint is on the column, by SQLite's message: "UNIQUE constraint
+// failed: t.c".
 func namesColumn(err error, column string) bool {
 	return strings.HasSuffix(err.Error(), "."+column)
 }

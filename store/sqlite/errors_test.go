@@ -59,7 +59,8 @@ func TestPing_namesTheFileThatCannotBeUsed(t *testing.T) {
 	} {
 		s := open(t, c.path, sqlite.Options{})
 		err := s.Ping(t.Context())
-		if err == nil || errors.Is(err, store.ErrNotMigrated) != c.notMigrated || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+		if err == nil || errors.Is(err, store.ErrNotMigrated) != c.notMigrated ||
+			!strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", c.name, err)
 		}
 		if errors.Is(err, store.ErrTransient) {
@@ -200,7 +201,8 @@ func TestStore_lockedFileIsTransient(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := other.InTx(t.Context(), func(*sqlite.Tx) error {
-		_, err := s.Append(t.Context(), store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Events: events(1)})
+		_, err := s.Append(t.Context(), store.AppendOptions{},
+			store.StreamAppend{Stream: stream("a"), Events: events(1)})
 		if !errors.Is(err, store.ErrTransient) || !strings.Contains(err.Error(), "database is locked") {
 			t.Errorf("got %v", err)
 		}
@@ -235,7 +237,10 @@ func TestStore_interruptsLongStatements(t *testing.T) {
 	t.Parallel()
 	s := openNew(t)
 	p := totals()
-	p.Queries = []store.Query{{Name: "endless", SQL: store.Statement{store.DialectAny: endless}, Results: []store.Type{i64}, Unordered: true}}
+	p.Queries = []store.Query{{
+		Name: "endless", SQL: store.Statement{store.DialectAny: endless},
+		Results: []store.Type{i64}, Unordered: true,
+	}}
 	p.Writes = []store.Write{{Name: "endless", SQL: store.Statement{store.DialectAny: "INSERT INTO {table} (id) VALUES ((" + endless + "))"}, Unordered: true}}
 	c := install(t, s, p, 1)
 	held := claim(t, s, p.Name, 1)[0]
@@ -245,7 +250,10 @@ func TestStore_interruptsLongStatements(t *testing.T) {
 			return c.Begin(held).Query(ctx, 0, nil, &rows)
 		},
 		"write": func(ctx context.Context) error {
-			return c.Begin(held).Commit(ctx, store.Commit{Through: 1, Steps: []store.Step{{Count: 1}}, Log: held.Applied.Log})
+			return c.Begin(held).Commit(ctx, store.Commit{
+				Through: 1, Steps: []store.Step{{Count: 1}},
+				Log: held.Applied.Log,
+			})
 		},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
@@ -272,7 +280,10 @@ func TestRead_cancelledInTheMiddleIsNoShortPage(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		timer := time.AfterFunc(time.Duration(delay)*100*time.Microsecond, cancel)
 		var page store.Page
-		err := s.Read(ctx, store.ReadRequest{Through: 5000, Limit: 5000, Range: store.FullRange(), Columns: store.AllColumns}, &page)
+		err := s.Read(ctx, store.ReadRequest{
+			Through: 5000, Limit: 5000, Range: store.FullRange(),
+			Columns: store.AllColumns,
+		}, &page)
 		if err == nil && len(page.Events) != 5000 {
 			t.Fatalf("a page of %d events passes for whole", len(page.Events))
 		}
@@ -289,12 +300,18 @@ func TestStore_statementWithoutMemoryIsRejected(t *testing.T) {
 	for _, sql := range []string{
 		"SELECT hex(zeroblob(500000000))",
 		"SELECT hex(replace(hex(zeroblob(20000000)), '0', '0123456789'))",
-		"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100), a AS MATERIALIZED (SELECT i, zeroblob(30000000) AS b FROM n) SELECT max(hex(a.b) || hex(c.b)) FROM a JOIN a AS c ORDER BY a.b",
+		"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100), a AS MATERIALIZED " +
+			"(SELECT i, zeroblob(30000000) AS b FROM n) SELECT max(hex(a.b) || hex(c.b)) FROM a JOIN a AS c " +
+			"ORDER BY a.b",
 		"SELECT json_group_array(hex(zeroblob(10000000))) FROM generate_series(1, 1000)",
 	} {
-		p.Queries = append(p.Queries, store.Query{Name: sql, SQL: store.Statement{store.DialectAny: sql}, Results: []store.Type{text}, Unordered: true})
+		p.Queries = append(p.Queries, store.Query{
+			Name: sql, SQL: store.Statement{store.DialectAny: sql},
+			Results: []store.Type{text}, Unordered: true,
+		})
 	}
-	p.Writes = []store.Write{{Name: "big", SQL: store.Statement{store.DialectAny: "INSERT INTO {table} (id) " + p.Queries[3].SQL[store.DialectAny]}, Unordered: true}}
+	p.Writes = []store.Write{{Name: "big", SQL: store.Statement{store.DialectAny: "INSERT INTO {table} (id) " +
+		p.Queries[3].SQL[store.DialectAny]}, Unordered: true}}
 	c := install(t, s, p, 1)
 	held := claim(t, s, p.Name, 1)[0]
 	var rejection *store.RejectedError
@@ -308,7 +325,10 @@ func TestStore_statementWithoutMemoryIsRejected(t *testing.T) {
 		t.Log(err)
 		cancel()
 	}
-	err := c.Begin(held).Commit(t.Context(), store.Commit{Through: 1, Steps: []store.Step{{Count: 1}}, Log: held.Applied.Log})
+	err := c.Begin(held).Commit(t.Context(), store.Commit{
+		Through: 1, Steps: []store.Step{{Count: 1}},
+		Log: held.Applied.Log,
+	})
 	if !errors.As(err, &rejection) {
 		t.Errorf("write: %v", err)
 	}

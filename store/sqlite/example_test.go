@@ -28,7 +28,10 @@ func Example() {
 	defer s.Close()
 	order := store.Stream{BoundedContext: "shop", AggregateType: "order", AggregateID: "42"}
 	appended, err := s.Append(ctx, store.AppendOptions{}, store.StreamAppend{
-		Stream: order, Expected: store.NoStream(), Events: []store.Event{{Type: "placed", Payload: []byte(`{"total":"9.90"}`)}},
+		Stream: order, Expected: store.NoStream(), Events: []store.Event{{
+			Type:    "placed",
+			Payload: []byte(`{"total":"9.90"}`),
+		}},
 	})
 	fmt.Println(appended[0].Position, appended[0].AggregateVersion, err)
 

@@ -14,6 +14,7 @@ func (s *Store) UseClock(expression string) { s.queries = queriesFor(s.options.S
 
 // HandOut has the log, which is empty, begin far on: no checkpoint moves beyond the last position.
 func (s *Store) HandOut(ctx context.Context) error {
-	return s.change(ctx, "INSERT INTO sqlite_sequence (name, seq) SELECT $1, 1000000 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = $1)",
+	return s.change(ctx, "INSERT INTO sqlite_sequence (name, seq) SELECT $1, 1000000 WHERE NOT EXISTS (SELECT 1 "+
+		"FROM sqlite_sequence WHERE name = $1)",
 		s.options.Schema+"__events")
 }

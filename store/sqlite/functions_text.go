@@ -12,18 +12,26 @@ import (
 	"github.com/ncruces/go-sqlite3"
 )
 
-// SQLite's own functions of this name compare each place of a text with another text, in one step that nothing interrupts: with texts of
-// some megabytes it takes days. These give the same and take time by the length of their arguments.
+// SQLite's own functions of this name compare each place of a text with another text, in one step that nothing
+// interrupts: with texts of some megabytes it takes days. These give the same and take time by the length of their
+// arguments.
 func registerTextFunctions(db *sqlite3.Conn) error {
 	const flags = sqlite3.DETERMINISTIC | sqlite3.INNOCUOUS
-	for name, function := range map[string]sqlite3.ScalarFunction{"trim": trim(true, true), "ltrim": trim(true, false), "rtrim": trim(false, true)} {
+	for name, function := range map[string]sqlite3.ScalarFunction{
+		"trim": trim(true, true), "ltrim": trim(true, false),
+		"rtrim": trim(false, true),
+	} {
 		for arguments := 1; arguments <= 2; arguments++ {
 			if err := db.CreateFunction(name, arguments, flags, function); err != nil {
 				return err
 			}
 		}
 	}
-	if err := db.CreateFunction("unhex", 2, flags, func(ctx sqlite3.Context, _ ...sqlite3.Value) { ctx.ResultError(errUnhex) }); err != nil {
+	if err := db.CreateFunction("unhex", 2, flags, func(ctx sqlite3.Context,
+		_ ...sqlite3.Value,
+	) {
+		ctx.ResultError(errUnhex)
+	}); err != nil {
 		return err
 	}
 	if err := registerPatterns(db); err != nil {
@@ -114,10 +122,12 @@ func trim(left, right bool) sqlite3.ScalarFunction {
 // textOf copies a value as text: reading the next argument may move it.
 func textOf(v sqlite3.Value) []byte { return bytes.Clone(v.RawText()) }
 
-// decimalBytesMax bounds a number that is multiplied, of which the numerics of package store have a thousand digits at most.
+// decimalBytesMax bounds a number that is multiplied, of which the numerics of package store have a thousand
+// digits at most.
 const decimalBytesMax = 10_000
 
-// decimalMul multiplies as SQLite's decimal_mul does, but that it has no -0, and refuses numbers that it would take minutes for.
+// decimalMul multiplies as SQLite's decimal_mul does, but that it has no -0, and refuses numbers that it would
+// take minutes for.
 func decimalMul(ctx sqlite3.Context, arg ...sqlite3.Value) {
 	if hasNull(ctx, arg) {
 		return
@@ -163,7 +173,8 @@ func parseDecimal(text string) (unscaled *big.Int, decimals int, ok bool) {
 	exponent := 0
 	if has {
 		var err error
-		if exponent, err = strconv.Atoi(power); err != nil || exponent < -decimalBytesMax || exponent > decimalBytesMax {
+		if exponent, err = strconv.Atoi(power); err != nil || exponent < -decimalBytesMax ||
+			exponent > decimalBytesMax {
 			return nil, 0, false
 		}
 	}

@@ -6,8 +6,9 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// Horizon tells how far it is safe to read. One transaction writes at a time, so positions appear in their order and the
-// last one committed is the horizon. It is read where AUTOINCREMENT keeps it, which does not go back when events are deleted.
+// Horizon tells how far it is safe to read. One transaction writes at a time, so positions appear in their order
+// and the last one committed is the horizon. It is read where AUTOINCREMENT keeps it, which does not go back when
+// events are deleted.
 func (s *Store) Horizon(ctx context.Context) (store.Horizon, error) {
 	var h store.Horizon
 	err := s.read(ctx, func(c *conn) error {

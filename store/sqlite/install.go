@@ -34,7 +34,8 @@ func (i *installer) install(segments int) error {
 	return i.makeViews(before)
 }
 
-// register makes the projection and its tables, or finds that they are there as declared. It returns the views that there are.
+// register makes the projection and its tables, or finds that they are there as declared. It returns the views
+// that there are.
 func (i *installer) register(segments int) (views []store.View, err error) {
 	version, known := 0, false
 	var declared, shapes string
@@ -62,7 +63,8 @@ func (i *installer) register(segments int) (views []store.View, err error) {
 	if err := i.createIndexes(); err != nil {
 		return nil, err
 	}
-	if _, err := i.conn.exec(i.queries.declare, i.projection.Name, i.projection.Declaration(store.DialectSQLite)); err != nil {
+	if _, err := i.conn.exec(i.queries.declare, i.projection.Name,
+		i.projection.Declaration(store.DialectSQLite)); err != nil {
 		return nil, fmt.Errorf("registering the projection: %w", err)
 	}
 	if _, err := i.conn.exec(i.queries.clearFailures, i.projection.Name); err != nil {
@@ -123,8 +125,8 @@ func (i *installer) layout() layoutOf {
 	return layoutOf{conn: i.conn, queries: i.queries, projection: i.projection.Name}
 }
 
-// replaceUnused makes the tables as they are declared now in place of those that were installed, as long as no event is applied
-// and they are empty: nothing is lost by it. It reports whether it did.
+// replaceUnused makes the tables as they are declared now in place of those that were installed, as long as no
+// event is applied and they are empty: nothing is lost by it. It reports whether it did.
 func (i *installer) replaceUnused(declared string, segments int) (bool, error) {
 	before, err := i.layout().read()
 	if err != nil || before.Applied() {

@@ -69,14 +69,16 @@ func (l layoutOf) write(before, after *store.Layout) error {
 		}
 	}
 	for _, p := range changed {
-		if _, err := l.conn.exec(l.queries.alterSegment, l.projection, p.Segment, int64(p.Range.First), int64(p.Range.Last),
+		if _, err := l.conn.exec(l.queries.alterSegment, l.projection, p.Segment, int64(p.Range.First),
+			int64(p.Range.Last),
 			p.Failure, p.Merge.Into, p.Merge.At,
 			p.Applied.Log.ID, int64(p.Applied.Log.Timeline), p.Applied.Position, p.Applied.Event); err != nil {
 			return fmt.Errorf("changing segment %d: %w", p.Segment, err)
 		}
 	}
 	for _, p := range added {
-		if _, err := l.conn.exec(l.queries.insertSegment, l.projection, p.Segment, int64(p.Range.First), int64(p.Range.Last),
+		if _, err := l.conn.exec(l.queries.insertSegment, l.projection, p.Segment, int64(p.Range.First),
+			int64(p.Range.Last),
 			p.Position, p.Failure, p.Merge.Into, p.Merge.At,
 			p.Applied.Log.ID, int64(p.Applied.Log.Timeline), p.Applied.Position, p.Applied.Event); err != nil {
 			return fmt.Errorf("creating segment %d: %w", p.Segment, err)

@@ -27,7 +27,8 @@ func (s *Store) Heartbeat(ctx context.Context, worker store.Worker, ttl time.Dur
 			return err
 		}
 		registered := false
-		err := c.query(s.queries.heartbeat, func(*prepared) error { registered = true; return nil }, describeWorker(worker, ttl)...)
+		err := c.query(s.queries.heartbeat, func(*prepared) error { registered = true; return nil },
+			describeWorker(worker, ttl)...)
 		if err == nil && !registered {
 			return store.ErrNameTaken
 		}
@@ -38,7 +39,8 @@ func (s *Store) Heartbeat(ctx context.Context, worker store.Worker, ttl time.Dur
 // describeWorker returns the parameters of join and heartbeat.
 func describeWorker(worker store.Worker, ttl time.Duration) []any {
 	return []any{
-		worker.Name, ttl.Microseconds(), jsonList(worker.Projections), worker.Segments, jsonList(worker.Refused), worker.Incarnation,
+		worker.Name, ttl.Microseconds(), jsonList(worker.Projections), worker.Segments, jsonList(worker.Refused),
+		worker.Incarnation,
 	}
 }
 
@@ -76,7 +78,8 @@ func (s *Store) Claim(ctx context.Context, request store.ClaimRequest) ([]store.
 				Applied:  row.applied(6),
 			})
 			return nil
-		}, request.Projection, request.Worker, jsonList(request.Held), max(request.Limit, 0), request.Version, request.Below,
+		}, request.Projection, request.Worker, jsonList(request.Held), max(request.Limit, 0), request.Version,
+			request.Below,
 			request.Incarnation)
 	})
 	if err != nil {
@@ -106,7 +109,8 @@ func (s *Store) Fail(ctx context.Context, claim store.Claim, reason string) erro
 func (s *Store) Leave(ctx context.Context, worker store.Worker) error {
 	return s.write(ctx, func(c *conn) error {
 		superseded := false
-		err := c.query(s.queries.superseded, func(*prepared) error { superseded = true; return nil }, worker.Name, worker.Incarnation)
+		err := c.query(s.queries.superseded, func(*prepared) error { superseded = true; return nil }, worker.Name,
+			worker.Incarnation)
 		if err != nil || superseded {
 			return err
 		}

@@ -24,15 +24,17 @@ var limits = map[sqlite3.LimitCategory]int{
 	sqlite3.LIMIT_LIKE_PATTERN_LENGTH: patternBytesMax,
 }
 
-// bounded runs an entry of the catalogue for the time that is left of limit and of the transaction, and subtracts what it took.
-// Entries without SQL of the module end by themselves and have no limit; queries of any kind count for the transaction.
+// bounded runs an entry of the catalogue for the time that is left of limit and of the transaction, and subtracts
+// what it took. Entries without SQL of the module end by themselves and have no limit; queries of any kind count
+// for the transaction.
 func (x *tx) bounded(c *conn, entry *statement, limit *time.Duration, run func() error) error {
 	options := &x.catalogue.store.options
 	left, over := time.Duration(-1), error(nil)
 	if entry.module && options.StatementTimeout > 0 {
 		left, over = max(*limit, 1), store.StatementTooLong(entry.name, options.StatementTimeout)
 	}
-	if whole := max(options.TransactionTimeout-x.spent, 1); options.TransactionTimeout > 0 && (left < 0 || whole < left) {
+	if whole := max(options.TransactionTimeout-x.spent, 1); options.TransactionTimeout > 0 &&
+		(left < 0 || whole < left) {
 		left, over = whole, store.TransactionTooLong(entry.name, options.TransactionTimeout)
 	}
 	if left < 0 || !entry.module && !entry.asks {

@@ -8,8 +8,8 @@ import (
 	"github.com/pupwasm/pupwasm/store/sqlite"
 )
 
-// TestFiles_areTheirOwnersAlone looks at the modes of the file and of those beside it while events are appended: a log is nobody else's to
-// read unless its owner says so.
+// TestFiles_areTheirOwnersAlone looks at the modes of the file and of those beside it while events are appended: a
+// log is nobody else's to read unless its owner says so.
 func TestFiles_areTheirOwnersAlone(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []os.FileMode{0o600, 0o640} {
@@ -21,7 +21,10 @@ func TestFiles_areTheirOwnersAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := open(t, path, sqlite.Options{})
-		stream := store.StreamAppend{Stream: store.Stream{BoundedContext: "a", AggregateType: "b", AggregateID: "c"}, Events: []store.Event{{Type: "T"}}}
+		stream := store.StreamAppend{
+			Stream: store.Stream{BoundedContext: "a", AggregateType: "b", AggregateID: "c"},
+			Events: []store.Event{{Type: "T"}},
+		}
 		if _, err := s.Append(t.Context(), store.AppendOptions{}, stream); err != nil {
 			t.Fatal(err)
 		}

@@ -17,8 +17,8 @@ var (
 	errEscape  = errors.New("ESCAPE expression must be a single character")
 )
 
-// registerPatterns replaces LIKE and GLOB, which compare the whole pattern with each place of a text in one step that nothing interrupts.
-// These read each character of the text once.
+// registerPatterns replaces LIKE and GLOB, which compare the whole pattern with each place of a text in one step
+// that nothing interrupts. These read each character of the text once.
 func registerPatterns(db *sqlite3.Conn) error {
 	const flags = sqlite3.DETERMINISTIC | sqlite3.INNOCUOUS
 	for arguments := 2; arguments <= 3; arguments++ {
@@ -29,7 +29,8 @@ func registerPatterns(db *sqlite3.Conn) error {
 	return db.CreateFunction("glob", 2, flags, matches(compileGlob))
 }
 
-// matches is a function of a pattern, a text and perhaps an escape. It keeps its last pattern, which is the next one's most of the time.
+// matches is a function of a pattern, a text and perhaps an escape. It keeps its last pattern, which is the next
+// one's most of the time.
 func matches(compile func(pattern string, escape rune) *matcher) sqlite3.ScalarFunction {
 	var last struct {
 		pattern string
@@ -74,8 +75,8 @@ func upToNUL(text []byte) []byte {
 	return before
 }
 
-// matcher is a pattern as a sequence of elements, each of which matches one character. It runs as an automaton that is in several states
-// at once: in state n, the first n elements have matched.
+// matcher is a pattern as a sequence of elements, each of which matches one character. It runs as an automaton
+// that is in several states at once: in state n, the first n elements have matched.
 type matcher struct {
 	elements int
 	stays    states                // in which an asterisk before the next element lets any character pass
@@ -96,7 +97,8 @@ func (s states) step(matching, stays states) states {
 	return states{low<<1 | s[0]&stays[0], high<<1 | low>>63 | s[1]&stays[1]}
 }
 
-// newMatcher makes the automaton of elements. Characters that the pattern does not have, and that follow each other, match the same ones.
+// newMatcher makes the automaton of elements. Characters that the pattern does not have, and that follow each
+// other, match the same ones.
 func newMatcher(pattern string, elements []func(rune) bool, stays states) *matcher {
 	m := &matcher{elements: len(elements), stays: stays, from: []rune{utf8.RuneSelf}}
 	matching := func(r rune) (s states) {
@@ -143,8 +145,8 @@ func (m *matcher) match(text []byte) bool {
 	return now.has(m.elements)
 }
 
-// compileLike reads a pattern of LIKE: % is any text, _ any character, and letters of ASCII are the same in both cases. What follows
-// the escape, which is 0 for none, means itself.
+// compileLike reads a pattern of LIKE: % is any text, _ any character, and letters of ASCII are the same in both
+// cases. What follows the escape, which is 0 for none, means itself.
 func compileLike(pattern string, escape rune) *matcher {
 	var elements []func(rune) bool
 	var stays states
@@ -169,7 +171,8 @@ func compileLike(pattern string, escape rune) *matcher {
 	return newMatcher(pattern, elements, stays)
 }
 
-// compileGlob reads a pattern of GLOB: * is any text, ? any character, and [a-z] one of a set, or with [^a-z] none of it.
+// compileGlob reads a pattern of GLOB: * is any text, ? any character, and [a-z] one of a set, or with [^a-z] none
+// of it.
 func compileGlob(pattern string, _ rune) *matcher {
 	var elements []func(rune) bool
 	var stays states
@@ -193,8 +196,8 @@ func compileGlob(pattern string, _ rune) *matcher {
 	return newMatcher(pattern, elements, stays)
 }
 
-// globSet reads a set behind its bracket, and returns what follows. One that does not end matches nothing. A bracket that comes first is
-// one of the set.
+// globSet reads a set behind its bracket, and returns what follows. One that does not end matches nothing. A
+// bracket that comes first is one of the set.
 func globSet(rest []rune) (func(rune) bool, []rune) {
 	type span struct{ from, to rune }
 	var spans []span

@@ -7,8 +7,8 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// TestRead_plansARangeOfPositions looks at the plan of every kind of read: anything but the range of positions reads the
-// whole log for a page of it.
+// TestRead_plansARangeOfPositions looks at the plan of every kind of read: anything but the range of positions
+// reads the whole log for a page of it.
 func TestRead_plansARangeOfPositions(t *testing.T) {
 	t.Parallel()
 	s, err := Open("never opened.db", Options{})
@@ -20,7 +20,8 @@ func TestRead_plansARangeOfPositions(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	_, err = db.ExecContext(t.Context(), `CREATE TABLE pupwasm__events (global_position INTEGER PRIMARY KEY, bounded_context, aggregate_type,
+	_, err = db.ExecContext(t.Context(), `CREATE TABLE pupwasm__events (global_position INTEGER PRIMARY KEY,
+		bounded_context, aggregate_type,
 		aggregate_id, aggregate_version, event_type, partition_hash, payload,
 		UNIQUE (bounded_context, aggregate_type, aggregate_id, aggregate_version))`)
 	if err != nil {
@@ -33,7 +34,10 @@ func TestRead_plansARangeOfPositions(t *testing.T) {
 		{BoundedContexts: []string{"a", "b"}, AggregateTypes: []string{"b"}, EventTypes: []string{"c", "d"}},
 	} {
 		for _, share := range []store.HashRange{store.FullRange(), store.SplitRange(4)[1]} {
-			text, args := s.readStatement(store.ReadRequest{Through: 9, Limit: 1, Subscription: subscription, Range: share, Columns: store.ColumnPayload})
+			text, args := s.readStatement(store.ReadRequest{
+				Through: 9, Limit: 1, Subscription: subscription,
+				Range: share, Columns: store.ColumnPayload,
+			})
 			var id, parent, unused int
 			var detail string
 			row := db.QueryRowContext(t.Context(), "EXPLAIN QUERY PLAN "+text, args...)

@@ -33,18 +33,27 @@ func tally() *store.Projection {
 	return &store.Projection{
 		Name: "tally", Version: 1,
 		Tables: []store.Table{
-			{Name: "sum", Key: []string{"id"}, Columns: []store.Column{{Name: "id", Type: i64}, {Name: "n", Type: i64}}},
-			{Name: "line", Key: []string{"position"}, Columns: []store.Column{{Name: "position", Type: i64, Position: true}}},
+			{Name: "sum", Key: []string{"id"}, Columns: []store.Column{
+				{Name: "id", Type: i64},
+				{Name: "n", Type: i64},
+			}},
+			{Name: "line", Key: []string{"position"}, Columns: []store.Column{{
+				Name: "position", Type: i64,
+				Position: true,
+			}}},
 		},
 		Writes: []store.Write{
-			{Name: "add", Action: store.Upsert, Table: "sum", Columns: []store.WriteColumn{{Name: "n", Action: store.ActionAdd}}},
+			{
+				Name: "add", Action: store.Upsert, Table: "sum",
+				Columns: []store.WriteColumn{{Name: "n", Action: store.ActionAdd}},
+			},
 			{Name: "line", Action: store.Insert, Table: "line"},
 		},
 	}
 }
 
-// child claims a segment of tally and commits batch after batch, each with an append beside it, until its standard input
-// ends. It prints the position after every commit.
+// child claims a segment of tally and commits batch after batch, each with an append beside it, until its standard
+// input ends. It prints the position after every commit.
 func child(path string) error {
 	ctx := context.Background()
 	s, err := sqlite.Open(path, sqlite.Options{BusyTimeout: time.Minute})
@@ -87,11 +96,17 @@ func work(ctx context.Context, s *sqlite.Store, worker, streamID string, ended <
 		for i := range 50 {
 			mutations = append(mutations, store.Mutation{Values: []store.Value{store.I64(int64(i)), store.I64(1)}})
 		}
-		if _, err := s.Append(ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream(streamID), Events: events(2)},
+		if _, err := s.Append(ctx, store.AppendOptions{}, store.StreamAppend{
+			Stream: stream(streamID),
+			Events: events(2),
+		},
 			store.StreamAppend{Stream: stream("shared"), Events: events(1)}); err != nil {
 			return fmt.Errorf("appending: %w", err)
 		}
-		if err := c.Begin(held).Commit(ctx, store.Commit{Through: held.Position + 1, Steps: folder.Fold(mutations), Log: held.Applied.Log}); err != nil {
+		if err := c.Begin(held).Commit(ctx, store.Commit{
+			Through: held.Position + 1, Steps: folder.Fold(mutations),
+			Log: held.Applied.Log,
+		}); err != nil {
 			return fmt.Errorf("committing position %d: %w", held.Position+1, err)
 		}
 		held.Position++
@@ -152,7 +167,8 @@ func checkTally(t *testing.T, path string, s *sqlite.Store) (positions int64) {
 	if got := fmt.Sprint(queryText(t, db, "SELECT (SELECT count(*) FROM tally__line), (SELECT sum(n) FROM tally__sum)")); got != want {
 		t.Errorf("rows are %s, the checkpoints say %s", got, want)
 	}
-	gaps := queryText(t, db, `SELECT aggregate_id FROM pupwasm__events GROUP BY aggregate_id HAVING count(*) <> max(aggregate_version)`)
+	gaps := queryText(t, db, `SELECT aggregate_id FROM pupwasm__events
+		GROUP BY aggregate_id HAVING count(*) <> max(aggregate_version)`)
 	if len(gaps) > 0 {
 		t.Errorf("streams with gaps: %v", gaps)
 	}

@@ -55,17 +55,21 @@ type queries struct {
 	deleteSegment string
 }
 
+// queriesFor fills in the statements. It is long because it is a list.
 func queriesFor(schema, now string) queries {
 	alive := "w.expires_at > " + now + " AND w.expires_at <= " + now + " + 2 * w.ttl"
 	in := strings.NewReplacer("{schema}", schema, "{now}", now, "{alive}", alive).Replace
 	return queries{
-		ready: in(`SELECT count(*) = 2 FROM sqlite_master WHERE type = 'table' AND name IN ('{schema}__events', '{schema}__segments')`),
-		now:   in(`SELECT {now}`),
+		ready: in(`SELECT count(*) = 2 FROM sqlite_master WHERE type = 'table' AND name IN ('{schema}__events',
+			'{schema}__segments')`),
+		now: in(`SELECT {now}`),
 		head: in(`SELECT max(aggregate_version) FROM {schema}__events
 			WHERE bounded_context = $1 AND aggregate_type = $2 AND aggregate_id = $3`),
 		stored: in(`SELECT 1 FROM {schema}__events WHERE event_id = $1`),
-		insert: in(`INSERT INTO {schema}__events (bounded_context, aggregate_type, aggregate_id, aggregate_version, event_id,
-			event_type, event_version, metadata, trace_id, correlation_id, causation_id, created_at, partition_hash, payload)
+		insert: in(`INSERT INTO {schema}__events (bounded_context, aggregate_type, aggregate_id,
+			aggregate_version, event_id,
+			event_type, event_version, metadata, trace_id, correlation_id, causation_id, created_at,
+			partition_hash, payload)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`),
 		horizon: in(`SELECT seq FROM sqlite_sequence WHERE name = '{schema}__events'`),
 		logID:   in(`SELECT id FROM {schema}__log`),
@@ -75,39 +79,47 @@ func queriesFor(schema, now string) queries {
 			AND aggregate_version >= $4 AND aggregate_version <= $5 ORDER BY aggregate_version`),
 		streamExists: in(`SELECT 1 FROM {schema}__events
 			WHERE bounded_context = $1 AND aggregate_type = $2 AND aggregate_id = $3 LIMIT 1`),
-		positionTime: in(`SELECT created_at FROM {schema}__events WHERE global_position > $1 ORDER BY global_position LIMIT 1`),
+		positionTime: in(`SELECT created_at FROM {schema}__events WHERE global_position > $1
+			ORDER BY global_position LIMIT 1`),
 		logTriggers: in(`SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = '{schema}__events'
-			UNION ALL SELECT 'AUTOINCREMENT' FROM sqlite_master WHERE type = 'table' AND name = '{schema}__events' AND sql LIKE '%AUTOINCREMENT%'`),
+			UNION ALL SELECT 'AUTOINCREMENT' FROM sqlite_master WHERE type = 'table'
+			AND name = '{schema}__events' AND sql LIKE '%AUTOINCREMENT%'`),
 		logPositions: in(`SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{schema}__events'), 0),
 			coalesce((SELECT max(global_position) FROM {schema}__events), 0),
 			coalesce((SELECT max(position) FROM {schema}__segments), 0)`),
 		held: in(`SELECT 1 FROM {schema}__segments
 			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4 AND position = $5`),
 		advance: in(`UPDATE {schema}__segments SET position = $6, updated_at = {now},
-				(last_position, last_event) = (SELECT global_position, event_id FROM {schema}__events WHERE global_position <= $6
+				(last_position, last_event) = (SELECT global_position, event_id FROM {schema}__events
+				WHERE global_position <= $6
 					UNION ALL SELECT 0, zeroblob(16) ORDER BY 1 DESC LIMIT 1),
 				behind_since = CASE WHEN $6 < (SELECT seq FROM sqlite_sequence WHERE name = '{schema}__events')
 					THEN coalesce(behind_since, {now}) END
 			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4 AND position = $5
 			AND log_id = $7 AND timeline = $8 AND $8 = 0 AND EXISTS (SELECT 1 FROM {schema}__log WHERE id = $7)
 			AND $6 <= coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{schema}__events'), 0)
-			AND (last_position = 0 OR last_event = (SELECT event_id FROM {schema}__events WHERE global_position = last_position))
+			AND (last_position = 0 OR last_event = (SELECT event_id FROM {schema}__events
+			WHERE global_position = last_position))
 			AND ($9 = 0 OR $10 = (SELECT event_id FROM {schema}__events WHERE global_position = $9))`),
 
 		join: in(`INSERT INTO {schema}__workers (worker, expires_at, ttl, projections, segments, refused, incarnation)
 			VALUES ($1, {now} + $2, $2, $3, $4, $5, $6)
 			ON CONFLICT (worker) DO UPDATE SET (expires_at, ttl, projections, segments, refused, incarnation) =
-				(excluded.expires_at, excluded.ttl, excluded.projections, excluded.segments, excluded.refused, excluded.incarnation)`),
-		heartbeat: in(`INSERT INTO {schema}__workers AS w (worker, expires_at, ttl, projections, segments, refused, incarnation)
+				(excluded.expires_at, excluded.ttl, excluded.projections, excluded.segments, excluded.refused,
+				excluded.incarnation)`),
+		heartbeat: in(`INSERT INTO {schema}__workers AS w (worker, expires_at, ttl, projections, segments,
+			refused, incarnation)
 			VALUES ($1, {now} + $2, $2, $3, $4, $5, $6)
 			ON CONFLICT (worker) DO UPDATE SET (expires_at, ttl, projections, segments, refused, incarnation) =
-				(excluded.expires_at, excluded.ttl, excluded.projections, excluded.segments, excluded.refused, excluded.incarnation)
+				(excluded.expires_at, excluded.ttl, excluded.projections, excluded.segments, excluded.refused,
+				excluded.incarnation)
 			WHERE w.incarnation = excluded.incarnation OR NOT ({alive})
 			RETURNING 1`),
 		workers: in(`SELECT w.worker, w.projections, w.segments, w.refused, w.incarnation
 			FROM {schema}__workers AS w WHERE {alive} ORDER BY w.worker`),
 		// A worker that was killed does not leave: its row is deleted by the others.
-		bury: in(`DELETE FROM {schema}__workers WHERE worker <> $1 AND (expires_at < {now} - 3600000000 OR expires_at > {now} + 2 * ttl)`),
+		bury: in(`DELETE FROM {schema}__workers WHERE worker <> $1 AND (expires_at < {now} - 3600000000
+			OR expires_at > {now} + 2 * ttl)`),
 		claim: in(`UPDATE {schema}__segments AS s SET owner = $2, epoch = s.epoch + 1
 			WHERE s.projection = $1 AND s.segment IN (
 				SELECT f.segment FROM {schema}__segments AS f
@@ -119,10 +131,12 @@ func queriesFor(schema, now string) queries {
 				AND (f.owner IS NULL OR f.owner = $2 OR NOT EXISTS (
 					SELECT 1 FROM {schema}__workers AS w WHERE w.worker = f.owner AND {alive}))
 				ORDER BY f.segment LIMIT $4)
-			RETURNING segment, first_hash, last_hash, position, merge_at, epoch, log_id, timeline, last_position, last_event`),
+			RETURNING segment, first_hash, last_hash, position, merge_at, epoch, log_id, timeline,
+			last_position, last_event`),
 		adopt: in(`UPDATE {schema}__segments SET log_id = $6, timeline = $7
 			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4 AND position = $5`),
-		release: in(`UPDATE {schema}__segments SET owner = NULL WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4`),
+		release: in(`UPDATE {schema}__segments SET owner = NULL WHERE projection = $1 AND segment = $2
+			AND owner = $3 AND epoch = $4`),
 		fail: in(`UPDATE {schema}__segments SET owner = NULL, failure = $5, updated_at = {now}
 			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4`),
 		leaveAll:   in(`UPDATE {schema}__segments SET owner = NULL WHERE owner = $1`),
@@ -130,18 +144,23 @@ func queriesFor(schema, now string) queries {
 		forget:     in(`DELETE FROM {schema}__workers WHERE worker = $1 AND incarnation = $2`),
 
 		projection: in(`SELECT version, declaration, shapes FROM {schema}__projections WHERE name = $1`),
-		insertProjection: in(`INSERT INTO {schema}__projections (name, version, whole, segments, next_segment, declaration, shapes, installed_at)
+		insertProjection: in(`INSERT INTO {schema}__projections (name, version, whole, segments, next_segment,
+			declaration, shapes, installed_at)
 			VALUES ($1, $2, $3, 0, 0, $4, $5, {now})`),
 		declare: in(`UPDATE {schema}__projections SET declaration = $2 WHERE name = $1 AND declaration <> $2`),
-		alterProjection: in(`UPDATE {schema}__projections SET version = $2, whole = $3, declaration = $4, shapes = $5, installed_at = {now}
+		alterProjection: in(`UPDATE {schema}__projections SET version = $2, whole = $3, declaration = $4,
+			shapes = $5, installed_at = {now}
 			WHERE name = $1`),
 		clearFailures: in(`UPDATE {schema}__segments SET failure = NULL WHERE projection = $1 AND failure IS NOT NULL`),
-		fenceAll:      in(`UPDATE {schema}__segments SET owner = NULL, epoch = epoch + 1, failure = NULL, updated_at = {now} WHERE projection = $1`),
+		fenceAll: in(`UPDATE {schema}__segments SET owner = NULL, epoch = epoch + 1, failure = NULL,
+			updated_at = {now} WHERE projection = $1`),
 		liveOwner: in(`SELECT s.owner FROM {schema}__segments AS s JOIN {schema}__workers AS w ON w.worker = s.owner
 			WHERE s.projection = $1 AND {alive} LIMIT 1`),
 		deleteProjection: in(`DELETE FROM {schema}__projections WHERE name = $1 RETURNING 1`),
-		tables:           in(`SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view') AND lower(name) GLOB $1 || '__*' ORDER BY type DESC, name`),
-		status: in(`SELECT p.name, p.version, p.segments, s.segment, s.first_hash, s.last_hash, s.position, s.epoch, coalesce(s.owner, ''),
+		tables: in(`SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view')
+			AND lower(name) GLOB $1 || '__*' ORDER BY type DESC, name`),
+		status: in(`SELECT p.name, p.version, p.segments, s.segment, s.first_hash, s.last_hash, s.position,
+			s.epoch, coalesce(s.owner, ''),
 			EXISTS (SELECT 1 FROM {schema}__workers AS w WHERE w.worker = s.owner AND {alive}),
 			coalesce(s.failure, ''), s.merge_into, s.merge_at, s.updated_at, coalesce(s.behind_since, 0),
 			s.log_id, s.timeline, s.last_position, s.last_event
@@ -150,13 +169,17 @@ func queriesFor(schema, now string) queries {
 
 		layout: in(`SELECT whole, segments, next_segment FROM {schema}__projections WHERE name = $1`),
 		segments: in(`SELECT segment, first_hash, last_hash, position, coalesce(failure, ''), merge_into, merge_at,
-			log_id, timeline, last_position, last_event FROM {schema}__segments WHERE projection = $1 ORDER BY segment`),
+			log_id, timeline, last_position, last_event FROM {schema}__segments
+			WHERE projection = $1 ORDER BY segment`),
 		asked: in(`UPDATE {schema}__projections SET segments = $2, next_segment = $3 WHERE name = $1`),
-		insertSegment: in(`INSERT INTO {schema}__segments (projection, segment, first_hash, last_hash, position, failure, merge_into,
+		insertSegment: in(`INSERT INTO {schema}__segments (projection, segment, first_hash, last_hash, position,
+			failure, merge_into,
 			merge_at, log_id, timeline, last_position, last_event, updated_at)
 			VALUES ($1, $2, $3, $4, $5, nullif($6, ''), $7, $8, $9, $10, $11, $12, {now})`),
-		alterSegment: in(`UPDATE {schema}__segments SET first_hash = $3, last_hash = $4, failure = nullif($5, ''), merge_into = $6,
-			merge_at = $7, log_id = $8, timeline = $9, last_position = $10, last_event = $11, owner = NULL, epoch = epoch + 1, updated_at = {now} WHERE projection = $1 AND segment = $2`),
+		alterSegment: in(`UPDATE {schema}__segments SET first_hash = $3, last_hash = $4, failure = nullif($5,
+			''), merge_into = $6,
+			merge_at = $7, log_id = $8, timeline = $9, last_position = $10, last_event = $11, owner = NULL,
+			epoch = epoch + 1, updated_at = {now} WHERE projection = $1 AND segment = $2`),
 		deleteSegment: in(`DELETE FROM {schema}__segments WHERE projection = $1 AND segment = $2`),
 	}
 }

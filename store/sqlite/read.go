@@ -15,13 +15,19 @@ var eventColumns = []struct {
 	name   string
 	set    func(b *store.PageBuilder, event *store.RecordedEvent, row *prepared, at int)
 }{
-	{store.ColumnBoundedContext, "bounded_context", func(b *store.PageBuilder, e *store.RecordedEvent, row *prepared, at int) {
+	{store.ColumnBoundedContext, "bounded_context", func(b *store.PageBuilder, e *store.RecordedEvent, row *prepared,
+		at int,
+	) {
 		e.BoundedContext = b.Intern(row.ColumnRawText(at))
 	}},
-	{store.ColumnAggregateType, "aggregate_type", func(b *store.PageBuilder, e *store.RecordedEvent, row *prepared, at int) {
+	{store.ColumnAggregateType, "aggregate_type", func(b *store.PageBuilder, e *store.RecordedEvent, row *prepared,
+		at int,
+	) {
 		e.AggregateType = b.Intern(row.ColumnRawText(at))
 	}},
-	{store.ColumnAggregateID, "aggregate_id", func(_ *store.PageBuilder, e *store.RecordedEvent, row *prepared, at int) {
+	{store.ColumnAggregateID, "aggregate_id", func(_ *store.PageBuilder, e *store.RecordedEvent, row *prepared,
+		at int,
+	) {
 		e.AggregateID = row.ColumnText(at)
 	}},
 	{store.ColumnEventID, "event_id", func(_ *store.PageBuilder, e *store.RecordedEvent, row *prepared, at int) {
@@ -30,7 +36,9 @@ var eventColumns = []struct {
 	{store.ColumnEventType, "event_type", func(b *store.PageBuilder, e *store.RecordedEvent, row *prepared, at int) {
 		e.Type = b.Intern(row.ColumnRawText(at))
 	}},
-	{store.ColumnEventVersion, "event_version", func(_ *store.PageBuilder, e *store.RecordedEvent, row *prepared, at int) {
+	{store.ColumnEventVersion, "event_version", func(_ *store.PageBuilder, e *store.RecordedEvent, row *prepared,
+		at int,
+	) {
 		e.Version = int32(row.ColumnInt64(at))
 	}},
 	{store.ColumnPayload, "payload", func(b *store.PageBuilder, e *store.RecordedEvent, row *prepared, at int) {
@@ -42,16 +50,22 @@ var eventColumns = []struct {
 	{store.ColumnTraceID, "trace_id", func(_ *store.PageBuilder, e *store.RecordedEvent, row *prepared, at int) {
 		e.TraceID = row.ColumnText(at)
 	}},
-	{store.ColumnCorrelationID, "correlation_id", func(_ *store.PageBuilder, e *store.RecordedEvent, row *prepared, at int) {
+	{store.ColumnCorrelationID, "correlation_id", func(_ *store.PageBuilder, e *store.RecordedEvent, row *prepared,
+		at int,
+	) {
 		e.CorrelationID = row.ColumnText(at)
 	}},
-	{store.ColumnCausationID, "causation_id", func(_ *store.PageBuilder, e *store.RecordedEvent, row *prepared, at int) {
+	{store.ColumnCausationID, "causation_id", func(_ *store.PageBuilder, e *store.RecordedEvent, row *prepared,
+		at int,
+	) {
 		e.CausationID = row.ColumnText(at)
 	}},
 	{store.ColumnCreatedAt, "created_at", func(_ *store.PageBuilder, e *store.RecordedEvent, row *prepared, at int) {
 		e.CreatedAt = time.UnixMicro(row.ColumnInt64(at)).UTC()
 	}},
-	{store.ColumnPartitionHash, "partition_hash", func(_ *store.PageBuilder, e *store.RecordedEvent, row *prepared, at int) {
+	{store.ColumnPartitionHash, "partition_hash", func(_ *store.PageBuilder, e *store.RecordedEvent, row *prepared,
+		at int,
+	) {
 		e.PartitionHash = uint32(row.ColumnInt64(at))
 	}},
 }
@@ -110,8 +124,8 @@ func (s *Store) Read(ctx context.Context, request store.ReadRequest, page *store
 	return nil
 }
 
-// readStatement leaves conditions that do not restrict anything out. NOT INDEXED keeps the range of positions the way in:
-// without it the planner takes the index that begins with bounded_context, reads all of it and sorts.
+// readStatement leaves conditions that do not restrict anything out. NOT INDEXED keeps the range of positions the
+// way in: without it the planner takes the index that begins with bounded_context, reads all of it and sorts.
 func (s *Store) readStatement(request store.ReadRequest) (sql string, args []any) {
 	var b strings.Builder
 	args = []any{request.After, request.Through, request.Limit}
@@ -136,7 +150,8 @@ func (s *Store) readStatement(request store.ReadRequest) (sql string, args []any
 	filter("event_type", request.Subscription.EventTypes)
 	if request.Range != store.FullRange() {
 		args = append(args, int64(request.Range.First), int64(request.Range.Last))
-		fmt.Fprintf(&b, " AND (partition_hash * %d & 4294967295) BETWEEN $%d AND $%d", store.SpreadFactor, len(args)-1, len(args))
+		fmt.Fprintf(&b, " AND (partition_hash * %d & 4294967295) BETWEEN $%d AND $%d", store.SpreadFactor, len(args)-1,
+			len(args))
 	}
 	b.WriteString(" ORDER BY global_position LIMIT $3")
 	return b.String(), args

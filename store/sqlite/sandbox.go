@@ -16,9 +16,9 @@ import (
 // table, column and function. It compiles a statement a second time when the schema has changed, which is why the
 // policy is also in force while a statement runs.
 //
-// Allowed are the projection's declared tables, SELECT, INSERT, UPDATE and DELETE on them, and functions that give the same
-// result for the same arguments on every machine and at any time. Everything else is refused, so that what a later SQLite
-// adds is refused too.
+// Allowed are the projection's declared tables, SELECT, INSERT, UPDATE and DELETE on them, and functions that give
+// the same result for the same arguments on every machine and at any time. Everything else is refused, so that
+// what a later SQLite adds is refused too.
 type policy struct {
 	projection string
 	tables     map[string]bool
@@ -44,16 +44,16 @@ func policyOf(p placed, may func(t *store.Table) bool) *policy {
 // tableFunctions give rows made of their arguments.
 var tableFunctions = []string{"json_each", "json_tree", "generate_series"}
 
-// functions are those that a declared statement may call. Left out are, besides everything that is not a function of its arguments,
-// the functions of date and time, since they take 'now' from a parameter, and those of higher mathematics, whose last
-// digit may differ from machine to machine. Left out are json_patch and unistr too, whose time grows with the square of what they are given, in one step that nothing
-// interrupts.
+// functions are those that a declared statement may call. Left out are, besides everything that is not a function
+// of its arguments, the functions of date and time, since they take 'now' from a parameter, and those of higher
+// mathematics, whose last digit may differ from machine to machine. Left out are json_patch and unistr too, whose
+// time grows with the square of what they are given, in one step that nothing interrupts.
 var functions = func() map[string]bool {
 	allowed := map[string]bool{}
 	for _, name := range strings.Fields(`
-		abs ceil ceiling char coalesce concat concat_ws floor format glob hex if ifnull iif instr length like likelihood likely
-		lower ltrim max min mod nullif octet_length printf quote replace round rtrim sign sqrt substr substring trim trunc
-		typeof unhex unicode unlikely upper zeroblob base64
+		abs ceil ceiling char coalesce concat concat_ws floor format glob hex if ifnull iif instr length like likelihood
+		likely lower ltrim max min mod nullif octet_length printf quote replace round rtrim sign sqrt substr substring trim
+		trunc typeof unhex unicode unlikely upper zeroblob base64
 		decimal decimal_add decimal_cmp decimal_mul decimal_sub decimal_sum
 		avg count group_concat string_agg sum total
 		row_number rank dense_rank percent_rank cume_dist ntile lag lead first_value last_value nth_value
@@ -68,7 +68,9 @@ var functions = func() map[string]bool {
 }()
 
 // authorize is SQLite's question while it compiles a statement on this connection.
-func (c *conn) authorize(action sqlite3.AuthorizerActionCode, first, second, schema, _ string) sqlite3.AuthorizerReturnCode {
+func (c *conn) authorize(action sqlite3.AuthorizerActionCode, first, second, schema,
+	_ string,
+) sqlite3.AuthorizerReturnCode {
 	if c.policy == nil {
 		return sqlite3.AUTH_OK
 	}
@@ -130,7 +132,8 @@ func refuseFunction(name string) string {
 	if functions[name] {
 		return ""
 	}
-	return fmt.Sprintf("calls %s, whose result depends on more than its arguments or which reaches outside the projection", name)
+	return fmt.Sprintf("calls %s, whose result depends on more than its arguments or which reaches outside the "+
+		"projection", name)
 }
 
 // under runs fn while the connection's statements are bound to the policy.
@@ -172,9 +175,9 @@ func (c *conn) vet(p *policy, sql string, verbs ...string) (statement *prepared,
 	return nil, reason(err), nil
 }
 
-// checkUnnamed looks at the names in FROM of which the statement uses no column. SQLite gives them as they are written, be it
-// a table or the statement's own WITH, so that only a look at the tables tells which. It is taken once: a name that was no
-// table when the statement was first prepared is one of WITH, and stays so.
+// checkUnnamed looks at the names in FROM of which the statement uses no column. SQLite gives them as they are
+// written, be it a table or the statement's own WITH, so that only a look at the tables tells which. It is taken
+// once: a name that was no table when the statement was first prepared is one of WITH, and stays so.
 func (c *conn) checkUnnamed() (fault string, err error) {
 	for _, name := range c.unnamed {
 		if slices.Contains(tableFunctions, lower(name)) {
@@ -213,7 +216,8 @@ func firstWord(sql string) string {
 	}
 }
 
-// placesOf finds where SQLite put the parameters $1, $2, …: by its own rules "$2" is a name, and places go by appearance.
+// placesOf finds where SQLite put the parameters $1, $2, …: by its own rules "$2" is a name, and places go by
+// appearance.
 func placesOf(statement *sqlite3.Stmt) ([]int, error) {
 	var places []int
 	for place := 1; place <= statement.BindCount(); place++ {

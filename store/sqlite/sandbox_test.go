@@ -19,14 +19,20 @@ func victim() *store.Projection {
 // withWrite is a projection with one SQL write of three text parameters.
 func withWrite(sql string) *store.Projection {
 	p := totals()
-	p.Writes = []store.Write{{Name: "w", SQL: store.Statement{store.DialectSQLite: sql}, Params: []store.Type{text, text, text}, Unordered: true}}
+	p.Writes = []store.Write{{
+		Name: "w", SQL: store.Statement{store.DialectSQLite: sql},
+		Params: []store.Type{text, text, text}, Unordered: true,
+	}}
 	return p
 }
 
 // withQuery is a projection with one SQL query of one text parameter and one text result.
 func withQuery(sql string) *store.Projection {
 	p := totals()
-	p.Queries = []store.Query{{Name: "q", SQL: store.Statement{store.DialectSQLite: sql}, Params: []store.Type{text}, Results: []store.Type{text}, Unordered: true}}
+	p.Queries = []store.Query{{
+		Name: "q", SQL: store.Statement{store.DialectSQLite: sql}, Params: []store.Type{text},
+		Results: []store.Type{text}, Unordered: true,
+	}}
 	return p
 }
 
@@ -247,7 +253,10 @@ func TestSandbox_refusesHostileViews(t *testing.T) {
 // own is a projection with one table, to which something is added.
 func own() *store.Projection {
 	p := totals()
-	p.Tables = []store.Table{{Name: "own", Key: []string{"id"}, Columns: []store.Column{{Name: "id", Type: text}, {Name: "amount", Type: i64}}}}
+	p.Tables = []store.Table{{
+		Name: "own", Key: []string{"id"},
+		Columns: []store.Column{{Name: "id", Type: text}, {Name: "amount", Type: i64}},
+	}}
 	p.Writes = []store.Write{{Name: "put", Action: store.InsertIgnore, Table: "own"}}
 	p.Queries = nil
 	return p
@@ -255,7 +264,10 @@ func own() *store.Projection {
 
 func withColumn(sql string) *store.Projection {
 	p := own()
-	p.Tables[0].Columns = append(p.Tables[0].Columns, store.Column{Name: "made", Type: text, Generated: store.Statement{store.DialectSQLite: sql}})
+	p.Tables[0].Columns = append(p.Tables[0].Columns, store.Column{
+		Name: "made", Type: text,
+		Generated: store.Statement{store.DialectSQLite: sql},
+	})
 	return p
 }
 
@@ -274,14 +286,18 @@ func withView(sql string) *store.Projection {
 func TestSandbox_acceptsWhatProjectionsNeed(t *testing.T) {
 	t.Parallel()
 	writes := []string{
-		"INSERT INTO {table} (id, amount) VALUES ($1, length($2) + $3) ON CONFLICT (id) DO UPDATE SET amount = amount + excluded.amount WHERE amount > 0 RETURNING id",
+		"INSERT INTO {table} (id, amount) VALUES ($1, length($2) + $3) ON CONFLICT (id) DO UPDATE SET amount = " +
+			"amount + excluded.amount WHERE amount > 0 RETURNING id",
 		"INSERT OR IGNORE INTO {total} SELECT value, 1, '1' FROM json_each($1)",
 		"REPLACE INTO {table} (id) VALUES ($3)",
-		"WITH top AS (SELECT id FROM {table} ORDER BY amount DESC LIMIT 1) DELETE FROM {table} WHERE id IN (SELECT id FROM top)",
-		"UPDATE {table} SET exact = decimal_add(exact, $2), amount = CASE WHEN id LIKE 'a%' THEN abs(amount) ELSE max(amount, 0) END",
+		"WITH top AS (SELECT id FROM {table} ORDER BY amount DESC LIMIT 1) DELETE FROM {table} WHERE id IN " +
+			"(SELECT id FROM top)",
+		"UPDATE {table} SET exact = decimal_add(exact, $2), amount = CASE WHEN id LIKE 'a%' THEN abs(amount) ELSE " +
+			"max(amount, 0) END",
 		"UPDATE {table} AS t SET amount = o.amount FROM {table} AS o WHERE o.id = $1 AND t.id = $2",
 		"-- a comment\n/* and another */ DELETE FROM {table}; -- the end",
-		"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9) INSERT INTO {table} (id) SELECT 'k' || i FROM n WHERE true",
+		"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9) INSERT INTO {table} (id) " +
+			"SELECT 'k' || i FROM n WHERE true",
 	}
 	for _, sql := range writes {
 		t.Run(sql, func(t *testing.T) {
@@ -309,7 +325,8 @@ func TestSandbox_acceptsWhatProjectionsNeed(t *testing.T) {
 		withCheck("(amount > abs(-1)) OR (amount IS NULL AND id NOT IN ('a)', 'b'))"),
 		withCheck("{own}.id <> ''"),
 		withView("SELECT id, sum(amount) OVER (ORDER BY id) AS upto FROM {own}"),
-		withView("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9) SELECT i, id FROM n LEFT JOIN {own} ON amount = i -- all"),
+		withView("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9) SELECT i, id FROM " +
+			"n LEFT JOIN {own} ON amount = i -- all"),
 		withView("VALUES (1, 'a;b')"),
 	} {
 		t.Run(fmt.Sprint("computed ", n), func(t *testing.T) {
@@ -317,7 +334,10 @@ func TestSandbox_acceptsWhatProjectionsNeed(t *testing.T) {
 			s := openNew(t)
 			c := install(t, s, p, 1)
 			held := claim(t, s, p.Name, 1)[0]
-			commit := store.Commit{Through: 1, Steps: []store.Step{{Width: 1, Count: 1, Values: []store.Value{store.Text("a")}}}, Log: held.Applied.Log}
+			commit := store.Commit{Through: 1, Steps: []store.Step{{
+				Width: 1, Count: 1,
+				Values: []store.Value{store.Text("a")},
+			}}, Log: held.Applied.Log}
 			if err := c.Begin(held).Commit(t.Context(), commit); err != nil {
 				t.Fatal(err)
 			}

@@ -42,8 +42,14 @@ func TestStore_schemasRunTheSameProjection(t *testing.T) {
 		appendTo(t, stores[i], "1", 1)
 		c := install(t, stores[i], p, 1)
 		held := claim(t, stores[i], p.Name, 1)[0]
-		steps := store.NewFolder(p).Fold([]store.Mutation{{Write: 0, Values: []store.Value{store.Text("a"), store.I64(int64(i))}}})
-		if err := c.Begin(held).Commit(t.Context(), store.Commit{Through: 1, Steps: steps, Log: held.Applied.Log}); err != nil {
+		steps := store.NewFolder(p).Fold([]store.Mutation{{
+			Write:  0,
+			Values: []store.Value{store.Text("a"), store.I64(int64(i))},
+		}})
+		if err := c.Begin(held).Commit(t.Context(), store.Commit{
+			Through: 1, Steps: steps,
+			Log: held.Applied.Log,
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -77,7 +83,8 @@ func TestReset_keepsTheEventsOfASchemaOfTheSameName(t *testing.T) {
 	other := withSchema(t, path, "fines")
 	appendTo(t, other, "1", 3)
 	var input *store.InputError
-	if err := s.Reset(t.Context(), "fines"); !errors.As(err, &input) || !strings.Contains(err.Error(), "has its tables among those of another --schema, all of which begin with fines__") {
+	if err := s.Reset(t.Context(), "fines"); !errors.As(err, &input) ||
+		!strings.Contains(err.Error(), "has its tables among those of another --schema, all of which begin with fines__") {
 		t.Errorf("reset: %v", err)
 	}
 	if h, err := other.Horizon(t.Context()); err != nil || h.Head != 3 {

@@ -59,8 +59,8 @@ func (i *installer) define(table *store.Table, statement string) error {
 	return nil
 }
 
-// createIndexes makes the declared indexes that are missing. One is left out when another index, such as the key's, serves the same
-// searches.
+// createIndexes makes the declared indexes that are missing. One is left out when another index, such as the
+// key's, serves the same searches.
 func (i *installer) createIndexes() error {
 	found, err := i.shapes()
 	if err != nil {
@@ -81,8 +81,8 @@ func (i *installer) createIndexes() error {
 	return nil
 }
 
-// createIndex makes an index under the first free name from a number on. It is named after prefix, table and number with two
-// underscores between, which no table's name has.
+// createIndex makes an index under the first free name from a number on. It is named after prefix, table and
+// number with two underscores between, which no table's name has.
 func (i *installer) createIndex(table *store.Table, number int, columns []string) error {
 	for ; ; number++ {
 		name, taken := fmt.Sprintf("%s__index_%d", i.projection.tableName(table.Name), number), false
@@ -94,7 +94,8 @@ func (i *installer) createIndex(table *store.Table, number int, columns []string
 			return fmt.Errorf("looking for index %s: %w", name, err)
 		}
 		if !taken {
-			return i.define(table, fmt.Sprintf("CREATE INDEX %s ON %s (%s)", quote(name), i.projection.table(table.Name), quoteList(columns)))
+			return i.define(table, fmt.Sprintf("CREATE INDEX %s ON %s (%s)", quote(name),
+				i.projection.table(table.Name), quoteList(columns)))
 		}
 	}
 }
@@ -131,7 +132,8 @@ func (i *installer) shape(table *store.Table) (*store.TableShape, error) {
 		return nil, err
 	}
 	key := store.IndexShape{Unique: true}
-	err = i.conn.query("SELECT name, type, coalesce(dflt_value, ''), \"notnull\", hidden, pk FROM pragma_table_xinfo($1) ORDER BY pk, cid", func(row *prepared) error {
+	err = i.conn.query("SELECT name, type, coalesce(dflt_value, ''), \"notnull\", hidden, pk FROM "+
+		"pragma_table_xinfo($1) ORDER BY pk, cid", func(row *prepared) error {
 		hidden := row.ColumnInt(4)
 		c := store.ColumnShape{
 			Name: row.ColumnText(0), Type: row.ColumnText(1), Default: row.ColumnText(2), NotNull: row.ColumnBool(3),
@@ -154,19 +156,21 @@ func (i *installer) shape(table *store.Table) (*store.TableShape, error) {
 
 // indexes adds the indexes over plain columns to a shape.
 func (i *installer) indexes(name string, shape *store.TableShape) error {
-	err := i.conn.query("SELECT name, \"unique\" FROM pragma_index_list($1) WHERE NOT partial", func(row *prepared) error {
-		index := store.IndexShape{Unique: row.ColumnBool(1)}
-		plain := true
-		err := i.conn.query("SELECT coalesce(name, ''), name IS NULL FROM pragma_index_info($1) ORDER BY seqno", func(column *prepared) error {
-			index.Columns = append(index.Columns, column.ColumnText(0))
-			plain = plain && !column.ColumnBool(1)
-			return nil
-		}, row.ColumnText(0))
-		if err == nil && plain {
-			shape.Indexes = append(shape.Indexes, index)
-		}
-		return err
-	}, name)
+	err := i.conn.query("SELECT name, \"unique\" FROM pragma_index_list($1) WHERE NOT partial",
+		func(row *prepared) error {
+			index := store.IndexShape{Unique: row.ColumnBool(1)}
+			plain := true
+			err := i.conn.query("SELECT coalesce(name, ''), name IS NULL FROM pragma_index_info($1) ORDER BY seqno",
+				func(column *prepared) error {
+					index.Columns = append(index.Columns, column.ColumnText(0))
+					plain = plain && !column.ColumnBool(1)
+					return nil
+				}, row.ColumnText(0))
+			if err == nil && plain {
+				shape.Indexes = append(shape.Indexes, index)
+			}
+			return err
+		}, name)
 	if err != nil {
 		return fmt.Errorf("looking at the indexes of table %s: %w", shape.Name, err)
 	}

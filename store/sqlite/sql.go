@@ -21,8 +21,8 @@ import (
 // migrationTimeout is how long a migration waits for other processes.
 const migrationTimeout = 30 * time.Second
 
-// OpenSQL opens the file for database/sql, and creates it, for its owner alone, when it is missing. It is meant for package migrations;
-// the caller closes it.
+// OpenSQL opens the file for database/sql, and creates it, for its owner alone, when it is missing. It is meant
+// for package migrations; the caller closes it.
 //
 // # Errors
 //
@@ -81,15 +81,16 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	return opened, nil
 }
 
-// createPrivate makes the file when it is missing, for its owner alone: it has what the log has. What does not work is told by SQLite.
+// createPrivate makes the file when it is missing, for its owner alone: it has what the log has. What does not
+// work is told by SQLite.
 func createPrivate(path string) {
 	if file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
 		_ = file.Close()
 	}
 }
 
-// shareMode gives the files beside the database, which have its pages before it has them, the mode of the database. They are there once a
-// connection has read, and have nothing in them before one writes.
+// shareMode gives the files beside the database, which have its pages before it has them, the mode of the
+// database. They are there once a connection has read, and have nothing in them before one writes.
 func shareMode(path string) error {
 	of, err := os.Stat(path)
 	if err != nil {
@@ -100,7 +101,8 @@ func shareMode(path string) error {
 		if err != nil || beside.Mode().Perm()&^of.Mode().Perm() == 0 {
 			continue
 		}
-		if err := os.Chmod(path+suffix, of.Mode().Perm()); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
+		if err := os.Chmod(path+suffix, of.Mode().Perm()); err != nil && !errors.Is(err, fs.ErrNotExist) &&
+			!errors.Is(err, fs.ErrPermission) {
 			return fmt.Errorf("keeping %s%s to its owner: %w", path, suffix, err)
 		}
 	}

@@ -74,7 +74,8 @@ func events(n int) []store.Event {
 
 func appendTo(t testing.TB, s *sqlite.Store, id string, n int) {
 	t.Helper()
-	if _, err := s.Append(t.Context(), store.AppendOptions{}, store.StreamAppend{Stream: stream(id), Events: events(n)}); err != nil {
+	if _, err := s.Append(t.Context(), store.AppendOptions{},
+		store.StreamAppend{Stream: stream(id), Events: events(n)}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -85,16 +86,30 @@ func totals() *store.Projection {
 		Name: "fines", Version: 1,
 		Tables: []store.Table{{
 			Name: "total", Key: []string{"id"}, Indexes: [][]string{{"amount"}},
-			Columns: []store.Column{{Name: "id", Type: text, Partition: true}, {Name: "amount", Type: i64}, {Name: "exact", Type: numeric}},
+			Columns: []store.Column{
+				{Name: "id", Type: text, Partition: true},
+				{Name: "amount", Type: i64},
+				{Name: "exact", Type: numeric},
+			},
 		}},
 		Writes: []store.Write{
-			{Name: "add", Action: store.Upsert, Table: "total", Columns: []store.WriteColumn{{Name: "amount", Action: store.ActionAdd}}},
-			{Name: "bump", SQL: store.Statement{store.DialectAny: "UPDATE {table} SET amount = amount + $2 WHERE id = $1"}, Params: []store.Type{text, i64}, PartitionParam: 1},
-			{Name: "exact", Action: store.Upsert, Table: "total", Columns: []store.WriteColumn{{Name: "exact", Action: store.ActionAdd}}},
+			{
+				Name: "add", Action: store.Upsert, Table: "total",
+				Columns: []store.WriteColumn{{Name: "amount", Action: store.ActionAdd}},
+			},
+			{Name: "bump", SQL: store.Statement{store.DialectAny: "UPDATE {table} SET amount = amount + $2 " +
+				"WHERE id = $1"}, Params: []store.Type{text, i64}, PartitionParam: 1},
+			{
+				Name: "exact", Action: store.Upsert, Table: "total",
+				Columns: []store.WriteColumn{{Name: "exact", Action: store.ActionAdd}},
+			},
 		},
 		Queries: []store.Query{
 			{Name: "load", Table: "total", Columns: []string{"amount", "exact"}},
-			{Name: "all", SQL: store.Statement{store.DialectAny: "SELECT id, amount FROM {total} ORDER BY id"}, Results: []store.Type{text, i64}, Unordered: true},
+			{
+				Name: "all", SQL: store.Statement{store.DialectAny: "SELECT id, amount FROM {total} ORDER BY id"},
+				Results: []store.Type{text, i64}, Unordered: true,
+			},
 		},
 	}
 }
@@ -144,9 +159,10 @@ func TestStore_wholeRound(t *testing.T) {
 	if err := s.Ping(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	appended, err := s.Append(t.Context(), store.AppendOptions{}, store.StreamAppend{Stream: stream("1"), Events: []store.Event{
-		{Type: "a", Payload: []byte("x"), TraceID: "t"}, {Type: "b", Metadata: []byte(`{"a":1}`)},
-	}})
+	appended, err := s.Append(t.Context(), store.AppendOptions{},
+		store.StreamAppend{Stream: stream("1"), Events: []store.Event{
+			{Type: "a", Payload: []byte("x"), TraceID: "t"}, {Type: "b", Metadata: []byte(`{"a":1}`)},
+		}})
 	if err != nil || len(appended) != 2 || appended[1].Position != 2 || appended[1].AggregateVersion != 2 {
 		t.Fatal(appended, err)
 	}
@@ -160,8 +176,10 @@ func TestStore_wholeRound(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := page.Events[0]
-	if first.AggregateID != "1" || string(first.Payload) != "x" || first.TraceID != "t" || string(first.Metadata) != "{}" ||
-		first.ID != appended[0].ID || first.PartitionHash != store.PartitionHash("1") || time.Since(first.CreatedAt) > time.Minute {
+	if first.AggregateID != "1" || string(first.Payload) != "x" || first.TraceID != "t" ||
+		string(first.Metadata) != "{}" ||
+		first.ID != appended[0].ID || first.PartitionHash != store.PartitionHash("1") ||
+		time.Since(first.CreatedAt) > time.Minute {
 		t.Fatalf("%+v", first)
 	}
 
@@ -175,18 +193,25 @@ func TestStore_wholeRound(t *testing.T) {
 		{Write: 1, Values: []store.Value{store.Text("a"), store.I64(1)}},
 		{Write: 2, Values: []store.Value{store.Text("a"), store.BytesOf(store.KindNumeric, []byte("+0.25"))}},
 	}
-	if err := c.Begin(held[0]).Commit(t.Context(), store.Commit{Through: 2, Steps: store.NewFolder(p).Fold(mutations), Log: held[0].Applied.Log}); err != nil {
+	if err := c.Begin(held[0]).Commit(t.Context(), store.Commit{
+		Through: 2, Steps: store.NewFolder(p).Fold(mutations),
+		Log: held[0].Applied.Log,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	keys := store.ArrayOf(store.KindText, []store.Value{store.Text("b"), store.Null(), store.Text("a")})
 	loaded := rows(t, c, 0, keys)
-	if len(loaded.Values) != 3 || loaded.Values[0].Int() != 2 || loaded.Values[1].Int() != 6 || string(loaded.Values[2].Bytes()) != "1.75" {
+	if len(loaded.Values) != 3 || loaded.Values[0].Int() != 2 || loaded.Values[1].Int() != 6 ||
+		string(loaded.Values[2].Bytes()) != "1.75" {
 		t.Fatalf("%+v", loaded)
 	}
 	if all := rows(t, c, 1); len(all.Values) != 2 || string(all.Values[0].Bytes()) != "a" {
 		t.Fatalf("%+v", all)
 	}
-	if err := c.Begin(held[0]).Commit(t.Context(), store.Commit{Through: 3, Log: held[0].Applied.Log}); err != store.ErrFenced {
+	if err := c.Begin(held[0]).Commit(t.Context(), store.Commit{
+		Through: 3,
+		Log:     held[0].Applied.Log,
+	}); err != store.ErrFenced {
 		t.Fatalf("a second commit at the same position: %v", err)
 	}
 	if err := s.Leave(t.Context(), store.Worker{Name: "worker"}); err != nil {
@@ -208,7 +233,10 @@ func TestCommit_sumOfTooManyDigitsIsRejected(t *testing.T) {
 	held := claim(t, s, "fines", 1)[0]
 	add := func(number string) error {
 		step := store.Step{
-			Write: 2, Width: 2, Count: 1, Values: []store.Value{store.Text("a"), store.BytesOf(store.KindNumeric, []byte(number))},
+			Write: 2, Width: 2, Count: 1, Values: []store.Value{
+				store.Text("a"),
+				store.BytesOf(store.KindNumeric, []byte(number)),
+			},
 		}
 		err := c.Begin(held).Commit(t.Context(), store.Commit{
 			Through: held.Position + 1, Steps: []store.Step{step}, Log: held.Applied.Log,

@@ -63,7 +63,10 @@ func declared(p placed, item string, texts store.Statement) (string, error) {
 
 // writeStatement makes the SQL of a write, which takes one row at a time.
 func writeStatement(p placed, w *store.Write) (s statement, err error) {
-	s = statement{name: fmt.Sprintf("write %q", w.Name), params: p.Parameters(w), owned: p.KeepsToKey(w.PartitionParam, w.Unordered)}
+	s = statement{
+		name: fmt.Sprintf("write %q", w.Name), params: p.Parameters(w),
+		owned: p.KeepsToKey(w.PartitionParam, w.Unordered),
+	}
 	if w.SQL != nil {
 		s.module = true
 		s.sql, err = declared(p, s.name, w.SQL)
@@ -89,7 +92,8 @@ func writeStatement(p placed, w *store.Write) (s statement, err error) {
 	for i := range values {
 		values[i] = fmt.Sprintf("$%d", i+1)
 	}
-	s.sql = fmt.Sprintf("INSERT INTO %s AS t (%s) VALUES (%s)%s", name, quoteList(columns), strings.Join(values, ", "), conflictClause(table, w))
+	s.sql = fmt.Sprintf("INSERT INTO %s AS t (%s) VALUES (%s)%s", name, quoteList(columns), strings.Join(values, ", "),
+		conflictClause(table, w))
 	return s, nil
 }
 
@@ -155,8 +159,10 @@ func queryStatement(p placed, q *store.Query) (s statement, err error) {
 	}
 	table, _ := p.Table(q.Table)
 	s.keys, s.load = len(table.Key), true
-	// The index of the key comes from the loop over the keys. A constant stands for it, so that results keep their places.
-	s.sql = fmt.Sprintf("SELECT %s FROM %s WHERE %s", strings.Join(append([]string{"0"}, quoteEach(q.Columns)...), ", "),
+	// The index of the key comes from the loop over the keys. A constant stands for it, so that results keep their
+	// places.
+	s.sql = fmt.Sprintf("SELECT %s FROM %s WHERE %s", strings.Join(append([]string{"0"}, quoteEach(q.Columns)...),
+		", "),
 		p.table(table.Name), matchKey(table))
 	return s, nil
 }

@@ -1,8 +1,8 @@
 // Package sqlite is the store on SQLite, in the process, in one file.
 //
-// Events, checkpoints and leases are tables with a prefix ("pupwasm__" by default); a projection's tables have its name as
-// prefix: table fines of projection fine_balance is fine_balance__fines, or shop__fine_balance__fines where the prefix of the first is
-// another, "shop". The first are made by package migrations.
+// Events, checkpoints and leases are tables with a prefix ("pupwasm__" by default); a projection's tables have its
+// name as prefix: table fines of projection fine_balance is fine_balance__fines, or shop__fine_balance__fines
+// where the prefix of the first is another, "shop". The first are made by package migrations.
 //
 //	append.go     events in: checks, then inserts, in one transaction
 //	horizon.go    how far it is safe to read: SQLite has one writer, so up to the last commit
@@ -32,11 +32,11 @@
 //
 // # Types
 //
-// Tables are STRICT. bool, i64 and timestamptz (microseconds since 1970-01-01 UTC) are INTEGER, f64 is REAL, which has
-// no NaN; text, json and numeric are TEXT; bytes and uuid are BLOB. A numeric is exact decimal text: key columns hold the
-// shortest form ("1.5"), so that equal numbers are one key, other columns keep their decimals ("1.50"). SQL must not
-// calculate with it by + and <, which go through floating point, but by decimal_add, decimal_sub, decimal_mul,
-// decimal_cmp and decimal_sum.
+// Tables are STRICT. bool, i64 and timestamptz (microseconds since 1970-01-01 UTC) are INTEGER, f64 is REAL, which
+// has no NaN; text, json and numeric are TEXT; bytes and uuid are BLOB. A numeric is exact decimal text: key
+// columns hold the shortest form ("1.5"), so that equal numbers are one key, other columns keep their decimals
+// ("1.50"). SQL must not calculate with it by + and <, which go through floating point, but by decimal_add,
+// decimal_sub, decimal_mul, decimal_cmp and decimal_sum.
 //
 // Arrays are JSON text that json_each takes apart: true and false, integers, floats (NaN and infinity as strings),
 // strings for text and numeric, lower-case hex for bytes and uuid, microseconds for timestamptz, and for json a string
@@ -44,9 +44,9 @@
 //
 // # What it does not do
 //
-// A query of a transaction runs on a reader, as a statement of its own, so that the writer is free while a guest runs. It sees
-// what is committed, as under PostgreSQL's READ COMMITTED. There is no :memory: database, no
-// network file system, and no way for a declared statement to use date and time functions, not even on given values,
+// A query of a transaction runs on a reader, as a statement of its own, so that the writer is free while a guest
+// runs. It sees what is committed, as under PostgreSQL's READ COMMITTED. There is no :memory: database, no network
+// file system, and no way for a declared statement to use date and time functions, not even on given values,
 // because SQLite's take 'now' from a parameter.
 package sqlite
 
@@ -65,15 +65,17 @@ type Options struct {
 	Schema string
 	// PayloadBytesMax is the limit on the payload of one event. Defaults to 16 MiB.
 	PayloadBytesMax int
-	// Durable makes every commit wait for the disk. Without it, a crash of the machine (not of the process) may take back
-	// the last few commits, appends too, in order, so that the file is as it was a moment before. Defaults to false.
+	// Durable makes every commit wait for the disk. Without it, a crash of the machine (not of the process) may
+	// take back the last few commits, appends too, in order, so that the file is as it was a moment before.
+	// Defaults to false.
 	Durable bool
 	// ReadersMax bounds the connections that read. Defaults to 4.
 	ReadersMax int
 	// BusyTimeout is how long a write waits for another process. Defaults to 5 seconds.
 	BusyTimeout time.Duration
-	// StatementTimeout bounds each query of a module, and all writes of a commit together in which SQL of a module runs, since nobody else
-	// writes meanwhile. After it the query or commit is a [store.LimitError]. Defaults to 5 seconds; below 0 there is no limit.
+	// StatementTimeout bounds each query of a module, and all writes of a commit together in which SQL of a module
+	// runs, since nobody else writes meanwhile. After it the query or commit is a [store.LimitError]. Defaults to
+	// 5 seconds; below 0 there is no limit.
 	StatementTimeout time.Duration
 	// TransactionTimeout bounds all queries and writes of a transaction together, since a guest may query without end.
 	// Defaults to twice StatementTimeout, but at least 2 minutes; below 0 there is no limit.
@@ -134,7 +136,11 @@ func Open(path string, options Options) (*Store, error) {
 	}
 	s := &Store{path: path, options: options, queries: queriesFor(options.Schema, now)}
 	s.writer = newPool(1, func(ctx context.Context) (*conn, error) { return openConn(ctx, path, options, false) })
-	s.readers = newPool(options.ReadersMax, func(ctx context.Context) (*conn, error) { return openConn(ctx, path, options, true) })
+	s.readers = newPool(options.ReadersMax, func(ctx context.Context) (*conn,
+		error,
+	) {
+		return openConn(ctx, path, options, true)
+	})
 	return s, nil
 }
 
@@ -143,7 +149,8 @@ func checkPath(path string) error {
 	case path == "":
 		return fmt.Errorf("the path of the database file is empty")
 	case strings.Contains(path, ":memory:"):
-		return fmt.Errorf("%s: a database in memory has one connection, pupwasm needs several: give the path of a file", path)
+		return fmt.Errorf("%s: a database in memory has one connection, pupwasm needs several: give the path of a file",
+			path)
 	case strings.HasPrefix(path, "file:"):
 		return fmt.Errorf("%s: give the path of the database file, not a URI", path)
 	case strings.ContainsRune(path, 0):
@@ -152,7 +159,8 @@ func checkPath(path string) error {
 	return nil
 }
 
-// Ping tells whether the file can be read and has the tables of this version. A file in UTF-16 is refused here, as by every other use.
+// Ping tells whether the file can be read and has the tables of this version. A file in UTF-16 is refused here, as
+// by every other use.
 func (s *Store) Ping(ctx context.Context) error {
 	ready := false
 	err := s.read(ctx, func(c *conn) error {

@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -57,7 +56,8 @@ func appendVersions(f *fixture) {
 	if len(ids) != 5 {
 		f.Errorf("5 events have %d ids", len(ids))
 	}
-	if first[0].Position >= first[1].Position || first[1].Position >= second[0].Position || second[0].Position >= second[1].Position {
+	if first[0].Position >= first[1].Position || first[1].Position >= second[0].Position ||
+		second[0].Position >= second[1].Position {
 		f.Errorf("positions of a stream do not grow: %v %v", first, second)
 	}
 }
@@ -70,14 +70,18 @@ func appendFields(f *fixture) {
 		TraceID:  "trace", CorrelationID: "correlation", CausationID: "causation",
 		CreatedAt: time.Date(2021, 3, 4, 5, 6, 7, 891234567, time.FixedZone("east", 3600)),
 	}
-	appended, err := f.append(f.ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Events: []store.Event{given}})
+	appended, err := f.append(f.ctx, store.AppendOptions{}, store.StreamAppend{
+		Stream: stream("a"),
+		Events: []store.Event{given},
+	})
 	f.must(err)
 	if appended[0].ID != id {
 		f.Errorf("the id came back as %s", appended[0].ID)
 	}
 	got := f.read()[0]
 	want := store.RecordedEvent{
-		Event: given, Stream: stream("a"), Position: appended[0].Position, AggregateVersion: 1, PartitionHash: store.PartitionHash("a"),
+		Event: given, Stream: stream("a"), Position: appended[0].Position, AggregateVersion: 1,
+		PartitionHash: store.PartitionHash("a"),
 	}
 	want.CreatedAt = given.CreatedAt.Truncate(time.Microsecond).UTC()
 	if !sameJSON(got.Metadata, want.Metadata) {
@@ -91,7 +95,10 @@ func appendFields(f *fixture) {
 
 func appendDefaults(f *fixture) {
 	start := time.Now()
-	_, err := f.append(f.ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Events: []store.Event{{Type: "placed"}}})
+	_, err := f.append(f.ctx, store.AppendOptions{}, store.StreamAppend{
+		Stream: stream("a"),
+		Events: []store.Event{{Type: "placed"}},
+	})
 	f.must(err)
 	got := f.read()[0]
 	if got.ID == (store.UUID{}) || got.ID[6]>>4 != 7 {
@@ -109,15 +116,22 @@ func appendDefaults(f *fixture) {
 }
 
 func appendText(f *fixture) {
-	for _, text := range []string{" ", "a'b", `"`, `\`, `a\\b`, "{x,NULL}", "NULL", "null", "ü", "日本語", "🦀", "a\tb\nc\r", "%_$1", "\u00e9", "e\u0301"} {
+	for _, text := range []string{
+		" ", "a'b", `"`, `\`, `a\\b`, "{x,NULL}", "NULL", "null", "ü", "日本語", "🦀",
+		"a\tb\nc\r", "%_$1", "\u00e9", "e\u0301",
+	} {
 		to := store.Stream{BoundedContext: text, AggregateType: text, AggregateID: text}
 		event := store.Event{Type: text, TraceID: text, CorrelationID: text, CausationID: text}
-		_, err := f.append(f.ctx, store.AppendOptions{}, store.StreamAppend{Stream: to, Expected: store.NoStream(), Events: []store.Event{event}})
+		_, err := f.append(f.ctx, store.AppendOptions{}, store.StreamAppend{
+			Stream: to, Expected: store.NoStream(),
+			Events: []store.Event{event},
+		})
 		f.must(err)
 		recorded, err := f.store.ReadStream(f.ctx, to, 1, 0)
 		f.must(err)
 		got := recorded[0]
-		if got.Stream != to || got.Type != text || got.TraceID != text || got.CorrelationID != text || got.CausationID != text {
+		if got.Stream != to || got.Type != text || got.TraceID != text || got.CorrelationID != text ||
+			got.CausationID != text {
 			f.Errorf("%q came back as %+v", text, got)
 		}
 		if got.PartitionHash != store.PartitionHash(text) {
@@ -146,7 +160,10 @@ func appendLongFields(f *fixture) {
 
 func appendLargePayload(f *fixture) {
 	payload := bytes.Repeat([]byte("0123456789abcdef"), 4<<20/16)
-	_, err := f.append(f.ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Events: []store.Event{{Type: "x", Payload: payload}}})
+	_, err := f.append(f.ctx, store.AppendOptions{}, store.StreamAppend{
+		Stream: stream("a"),
+		Events: []store.Event{{Type: "x", Payload: payload}},
+	})
 	f.must(err)
 	if got := f.read()[0].Payload; !bytes.Equal(got, payload) {
 		f.Errorf("a payload of %d bytes came back with %d", len(payload), len(got))
@@ -154,7 +171,8 @@ func appendLargePayload(f *fixture) {
 }
 
 func appendLargeMetadata(f *fixture) {
-	// Of each kind as much as the limit allows: in one text, in elements that PostgreSQL prints with a space, in digits.
+	// Of each kind as much as the limit allows: in one text, in elements that PostgreSQL prints with a space, in
+	// digits.
 	for i, metadata := range []string{
 		`{"a": "` + strings.Repeat("x", store.MetadataBytesMax-len(`{"a": ""}`)) + `"}`,
 		`{"a": [1` + strings.Repeat(",1", (store.MetadataBytesMax-len(`{"a": [1]}`))/3) + `]}`,
@@ -212,15 +230,38 @@ func appendConditions(f *fixture) {
 		want    *store.VersionConflictError
 	}{
 		{"a stale version", []store.StreamAppend{on("a", store.Exact(1))}, stale},
-		{"no stream where there is one", []store.StreamAppend{on("a", store.NoStream())}, &store.VersionConflictError{Stream: stream("a"), Expected: store.NoStream(), Actual: 2}},
-		{"a version of no stream", []store.StreamAppend{on("new", store.Exact(1))}, &store.VersionConflictError{Stream: stream("new"), Expected: store.Exact(1), Actual: 0}},
+		{
+			"no stream where there is one",
+			[]store.StreamAppend{on("a", store.NoStream())},
+			&store.VersionConflictError{Stream: stream("a"), Expected: store.NoStream(), Actual: 2},
+		},
+		{
+			"a version of no stream",
+			[]store.StreamAppend{on("new", store.Exact(1))},
+			&store.VersionConflictError{Stream: stream("new"), Expected: store.Exact(1), Actual: 0},
+		},
 		{"before events", []store.StreamAppend{on("a", store.Exact(1)), two}, stale},
 		{"behind events", []store.StreamAppend{two, on("a", store.Exact(1))}, stale},
-		{"before events of its own", []store.StreamAppend{on("b", store.Exact(2)), two}, &store.VersionConflictError{Stream: stream("b"), Expected: store.Exact(2), Actual: 0}},
-		{"behind events of its own", []store.StreamAppend{two, on("b", store.NoStream())}, &store.VersionConflictError{Stream: stream("b"), Expected: store.NoStream(), Actual: 2}},
+		{
+			"before events of its own",
+			[]store.StreamAppend{on("b", store.Exact(2)), two},
+			&store.VersionConflictError{Stream: stream("b"), Expected: store.Exact(2), Actual: 0},
+		},
+		{
+			"behind events of its own",
+			[]store.StreamAppend{two, on("b", store.NoStream())},
+			&store.VersionConflictError{Stream: stream("b"), Expected: store.NoStream(), Actual: 2},
+		},
 		{"the version", []store.StreamAppend{on("a", store.Exact(2)), on("new", store.NoStream())}, nil},
-		{"beside one event", []store.StreamAppend{on("a", store.Exact(2)), {Stream: stream("c"), Events: events(1)}}, nil},
-		{"all fulfilled", []store.StreamAppend{on("a", store.Exact(2)), on("b", store.NoStream()), two, on("b", store.Exact(2))}, nil},
+		{
+			"beside one event",
+			[]store.StreamAppend{on("a", store.Exact(2)), {Stream: stream("c"), Events: events(1)}},
+			nil,
+		},
+		{"all fulfilled", []store.StreamAppend{
+			on("a", store.Exact(2)), on("b", store.NoStream()), two,
+			on("b", store.Exact(2)),
+		}, nil},
 	}
 	for i, c := range cases {
 		appended, err := f.append(f.ctx, store.AppendOptions{SkipDuplicates: i%2 == 0}, c.appends...)
@@ -243,7 +284,10 @@ func appendManyStreams(f *fixture) {
 	const streams = 1000
 	var appends []store.StreamAppend
 	for i := range streams {
-		appends = append(appends, store.StreamAppend{Stream: stream(fmt.Sprint("s", i)), Expected: store.NoStream(), Events: events(2)})
+		appends = append(appends, store.StreamAppend{
+			Stream: stream(fmt.Sprint("s", i)), Expected: store.NoStream(),
+			Events: events(2),
+		})
 	}
 	appended, err := f.append(f.ctx, store.AppendOptions{}, appends...)
 	f.must(err)
@@ -264,13 +308,22 @@ func appendInputErrors(f *fixture) {
 		event  store.Event
 	}{
 		{"bounded_context", store.Stream{AggregateType: "t", AggregateID: "i"}, store.Event{Type: "x"}},
-		{"aggregate_id", store.Stream{BoundedContext: "c", AggregateType: "t", AggregateID: "a\x00b"}, store.Event{Type: "x"}},
-		{"aggregate_type", store.Stream{BoundedContext: "c", AggregateType: "\xff", AggregateID: "i"}, store.Event{Type: "x"}},
+		{
+			"aggregate_id",
+			store.Stream{BoundedContext: "c", AggregateType: "t", AggregateID: "a\x00b"},
+			store.Event{Type: "x"},
+		},
+		{
+			"aggregate_type",
+			store.Stream{BoundedContext: "c", AggregateType: "\xff", AggregateID: "i"},
+			store.Event{Type: "x"},
+		},
 		{"event_type", stream("a"), store.Event{}},
 		{"metadata", stream("a"), store.Event{Type: "x", Metadata: json.RawMessage(`[1]`)}},
 		{"metadata", stream("a"), store.Event{Type: "x", Metadata: json.RawMessage(`{"a":"\u0000"}`)}},
 		{"metadata", stream("a"), store.Event{Type: "x", Metadata: json.RawMessage(`{"a":"\ud800"}`)}},
-		{"metadata", stream("a"), store.Event{Type: "x", Metadata: json.RawMessage(`{"a":"` + strings.Repeat("x", store.MetadataBytesMax) + `"}`)}},
+		{"metadata", stream("a"), store.Event{Type: "x", Metadata: json.RawMessage(`{"a":"` +
+			strings.Repeat("x", store.MetadataBytesMax) + `"}`)}},
 		{"created_at", stream("a"), store.Event{Type: "x", CreatedAt: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}},
 		{"payload", stream("a"), store.Event{Type: "x", Payload: make([]byte, store.PayloadBytesMax+1)}},
 	}
@@ -286,160 +339,6 @@ func appendInputErrors(f *fixture) {
 	if got := f.read(); len(got) != 0 {
 		f.Errorf("something was appended: %s", summary(got))
 	}
-}
-
-func appendExpected(f *fixture) {
-	f.appendTo(stream("has3"), 3)
-	cases := []struct {
-		name     string
-		stream   string
-		expected store.Expected
-		actual   int64 // of the conflict; -1 when there is none
-	}{
-		{"any of a new stream", "new1", store.Any(), -1},
-		{"none of a new stream", "new2", store.NoStream(), -1},
-		{"exactly 0 of a new stream", "new3", store.Exact(0), -1},
-		{"exactly 1 of a new stream", "new4", store.Exact(1), 0},
-		{"none of a stream", "has3", store.NoStream(), 3},
-		{"a version behind", "has3", store.Exact(2), 3},
-		{"a version ahead", "has3", store.Exact(4), 3},
-		{"the version", "has3", store.Exact(3), -1},
-		{"the version before", "has3", store.Exact(3), 4},
-		{"any of a stream", "has3", store.Any(), -1},
-	}
-	for _, c := range cases {
-		_, err := f.append(f.ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream(c.stream), Expected: c.expected, Events: events(1)})
-		var conflict *store.VersionConflictError
-		switch {
-		case c.actual < 0 && err != nil:
-			f.Errorf("%s: %v", c.name, err)
-		case c.actual < 0:
-		case !errors.As(err, &conflict):
-			f.Errorf("%s: %v, want a version conflict", c.name, err)
-		case *conflict != store.VersionConflictError{Stream: stream(c.stream), Expected: c.expected, Actual: c.actual}:
-			f.Errorf("%s: the conflict is %+v", c.name, *conflict)
-		}
-	}
-	if got, want := f.versions(stream("has3")), []int64{1, 2, 3, 4, 5}; !slices.Equal(got, want) {
-		f.Errorf("versions are %v, want %v", got, want)
-	}
-}
-
-func appendConflictIsAtomic(f *fixture) {
-	f.appendTo(stream("b"), 1)
-	_, err := f.append(f.ctx, store.AppendOptions{},
-		store.StreamAppend{Stream: stream("a"), Events: events(2)},
-		store.StreamAppend{Stream: stream("b"), Expected: store.NoStream(), Events: events(1)},
-		store.StreamAppend{Stream: stream("c"), Events: events(1)})
-	var conflict *store.VersionConflictError
-	if !errors.As(err, &conflict) || conflict.Stream != stream("b") {
-		f.Errorf("got %v", err)
-	}
-	if got := summary(f.read()); got != "b@1" {
-		f.Errorf("the log is %s", got)
-	}
-}
-
-func appendConflicts(f *fixture) {
-	f.appendTo(stream("b"), 2)
-	_, err := f.append(f.ctx, store.AppendOptions{},
-		store.StreamAppend{Stream: stream("a"), Expected: store.Exact(4), Events: events(2)},
-		store.StreamAppend{Stream: stream("b"), Expected: store.Exact(2), Events: events(1)},
-		store.StreamAppend{Stream: stream("b"), Expected: store.Exact(2), Events: events(1)},
-		store.StreamAppend{Stream: stream("c"), Events: events(1)})
-	var conflicts store.VersionConflicts
-	if !errors.As(err, &conflicts) || len(conflicts) != 2 {
-		f.Fatalf("got %v, want two conflicts", err)
-	}
-	for i, want := range []store.VersionConflictError{
-		{Stream: stream("a"), Expected: store.Exact(4), Actual: 0}, {Stream: stream("b"), Expected: store.Exact(2), Actual: 3},
-	} {
-		if *conflicts[i] != want {
-			f.Errorf("conflict %d is %+v, want %+v", i, *conflicts[i], want)
-		}
-	}
-	var first *store.VersionConflictError
-	if !errors.As(err, &first) || first != conflicts[0] || strings.Contains(err.Error(), "\n") {
-		f.Errorf("the first conflict is %v", first)
-	}
-}
-
-func appendDuplicate(f *fixture) {
-	id := store.UUID{9}
-	one := func(to string) store.StreamAppend {
-		return store.StreamAppend{Stream: stream(to), Events: []store.Event{{ID: id, Type: "x"}}}
-	}
-	for _, appends := range [][]store.StreamAppend{{one("a"), one("b")}, {one("a"), one("a")}} {
-		_, err := f.append(f.ctx, store.AppendOptions{}, appends...)
-		var duplicate *store.DuplicateEventError
-		if !errors.As(err, &duplicate) || duplicate.ID != id {
-			f.Errorf("twice in a call: %v", err)
-		}
-	}
-	_, err := f.append(f.ctx, store.AppendOptions{}, one("a"))
-	f.must(err)
-	for _, to := range []string{"a", "b"} {
-		_, err := f.append(f.ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream("c"), Events: events(1)}, one(to))
-		var duplicate *store.DuplicateEventError
-		if !errors.As(err, &duplicate) || duplicate.ID != id {
-			f.Errorf("stored before, now to %s: %v", to, err)
-		}
-	}
-	if got := summary(f.read()); got != "a@1" {
-		f.Errorf("the log is %s", got)
-	}
-}
-
-func appendSkipDuplicates(f *fixture) {
-	with := func(ids ...byte) []store.Event {
-		all := make([]store.Event, len(ids))
-		for i, id := range ids {
-			all[i] = store.Event{ID: store.UUID{id}, Type: "x"}
-		}
-		return all
-	}
-	skip := store.AppendOptions{SkipDuplicates: true}
-	steps := []struct {
-		name     string
-		expected store.Expected
-		ids      []byte
-		versions []int64 // 0 for skipped
-	}{
-		{"new", store.NoStream(), []byte{1, 2}, []int64{1, 2}},
-		{"all known", store.NoStream(), []byte{1, 2}, []int64{0, 0}},
-		{"some known", store.Any(), []byte{2, 3, 1, 4}, []int64{0, 3, 0, 4}},
-		{"twice in the call", store.Any(), []byte{5, 5, 6}, []int64{5, 0, 6}},
-		{"versions are checked without them", store.Exact(6), []byte{7, 8}, []int64{7, 8}},
-	}
-	for _, s := range steps {
-		appended, err := f.append(f.ctx, skip, store.StreamAppend{Stream: stream("a"), Expected: s.expected, Events: with(s.ids...)})
-		f.must(err)
-		for i, a := range appended {
-			if a.ID != (store.UUID{s.ids[i]}) || a.AggregateVersion != s.versions[i] || a.Skipped() != (s.versions[i] == 0) {
-				f.Errorf("%s: event %d became %+v, want version %d", s.name, i, a, s.versions[i])
-			}
-		}
-	}
-	_, err := f.append(f.ctx, skip, store.StreamAppend{Stream: stream("a"), Expected: store.Exact(3), Events: with(9)})
-	var conflict *store.VersionConflictError
-	if !errors.As(err, &conflict) || conflict.Actual != 8 {
-		f.Errorf("a new event at a wrong version: %v", err)
-	}
-	if got := len(f.read()); got != 8 {
-		f.Errorf("the log has %d events, want 8", got)
-	}
-}
-
-func appendCancelled(f *fixture) {
-	ctx, cancel := context.WithCancel(f.ctx)
-	cancel()
-	if _, err := f.append(ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Events: events(1)}); err == nil {
-		f.Error("an append with a cancelled context reports success")
-	}
-	if got := f.read(); len(got) != 0 {
-		f.Errorf("the log is %s", summary(got))
-	}
-	f.appendTo(stream("a"), 1) // the store goes on
 }
 
 // sameJSON compares JSON texts by meaning.

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"sort"
@@ -8,7 +9,8 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// applied is how far every stream is applied, by its place in the hash space: pieces in order, each up to the next one's first.
+// applied is how far every stream is applied, by its place in the hash space: pieces in order, each up to the next
+// one's first.
 type applied []piece
 
 type piece struct {
@@ -16,13 +18,14 @@ type piece struct {
 	position int64
 }
 
-// move applies the events of a range from one position to another. A place that stands elsewhere would get events twice, or
-// never.
+// move applies the events of a range from one position to another. A place that stands elsewhere would get events
+// twice, or never.
 func (a *applied) move(r store.HashRange, from, through int64) error {
 	pieces := a.within(r)
 	for i := range pieces {
 		if pieces[i].position != from {
-			return fmt.Errorf("place %d is applied up to %d, and the events of %v after %d are applied up to %d", pieces[i].first, pieces[i].position, r, from, through)
+			return fmt.Errorf("place %d is applied up to %d, and the events of %v after %d are applied up to %d",
+				pieces[i].first, pieces[i].position, r, from, through)
 		}
 		pieces[i].position = through
 	}
@@ -32,7 +35,7 @@ func (a *applied) move(r store.HashRange, from, through int64) error {
 // agree tells whether segments hold every stream once and stand where it is applied.
 func (a *applied) agree(segments []store.SegmentStatus) error {
 	segments = slices.Clone(segments)
-	slices.SortFunc(segments, func(a, b store.SegmentStatus) int { return int(int64(a.Range.First) - int64(b.Range.First)) })
+	slices.SortFunc(segments, func(a, b store.SegmentStatus) int { return cmp.Compare(a.Range.First, b.Range.First) })
 	next := uint64(0)
 	for _, s := range segments {
 		if uint64(s.Range.First) != next || s.Range.Last < s.Range.First {
@@ -41,7 +44,8 @@ func (a *applied) agree(segments []store.SegmentStatus) error {
 		next = uint64(s.Range.Last) + 1
 		for _, p := range a.within(s.Range) {
 			if p.position != s.Position {
-				return fmt.Errorf("segment %d with %v stands at %d, place %d is applied up to %d", s.Segment, s.Range, s.Position, p.first, p.position)
+				return fmt.Errorf("segment %d with %v stands at %d, place %d is applied up to %d", s.Segment, s.Range,
+					s.Position, p.first, p.position)
 			}
 		}
 	}

@@ -50,12 +50,16 @@ func actions() *store.Projection {
 			{Name: "maybe", Action: store.InsertIgnore, Table: "row", Columns: []store.WriteColumn{{Name: "set_text"}}},
 			{Name: "gone", Action: store.Delete, Table: "row"},
 			{Name: "touch", Action: store.Upsert, Table: "row"},
-			{Name: "note", SQL: anySQL(`UPDATE {row} SET set_text = coalesce(set_text, '') || $1 WHERE id = $2`), Params: types("text", "i64")},
+			{
+				Name: "note", SQL: anySQL(`UPDATE {row} SET set_text = coalesce(set_text, '') || $1 WHERE id = $2`),
+				Params: types("text", "i64"),
+			},
 			{Name: "note all", SQL: anySQL(`UPDATE {row} SET set_text = coalesce(set_text, '') || '!'`)},
 		},
 		Queries: []store.Query{{
 			Name: "all", Results: results,
-			SQL: anySQL(`SELECT id, set_text, add_i64, add_numeric, min_i64, max_numeric, min_time, first_text FROM {row} ORDER BY id`),
+			SQL: anySQL(`SELECT id, set_text, add_i64, add_numeric, min_i64, max_numeric, min_time, first_text
+				FROM {row} ORDER BY id`),
 		}},
 	}
 }
@@ -77,7 +81,10 @@ func applyUpsert(f *fixture) {
 	null := store.Null()
 	rows := [][]store.Value{
 		{store.Text("a"), store.I64(5), number("1.50"), store.I64(5), number("2.5"), store.Timestamp(50), null},
-		{store.Text("b"), store.I64(-7), number("-0.25"), store.I64(7), number("-3"), store.Timestamp(-50), store.Text("first")},
+		{
+			store.Text("b"), store.I64(-7), number("-0.25"), store.I64(7), number("-3"), store.Timestamp(-50),
+			store.Text("first"),
+		},
 		{null, null, null, null, null, null, null},
 		{store.Text("c"), null, number("100"), store.I64(3), number("2.50"), store.Timestamp(60), store.Text("second")},
 	}
@@ -123,11 +130,13 @@ func applyInsert(f *fixture) {
 	r := f.running(actions())
 	r.apply(mutate(actionsNew, store.I64(1), store.Text("a")), mutate(actionsNew, store.I64(2), store.Null()))
 	var rejection *store.RejectedError
-	err := r.commit(mutate(actionsNew, store.I64(3), store.Text("c")), mutate(actionsNew, store.I64(1), store.Text("b")))
+	err := r.commit(mutate(actionsNew, store.I64(3), store.Text("c")),
+		mutate(actionsNew, store.I64(1), store.Text("b")))
 	if !errors.As(err, &rejection) || !strings.Contains(rejection.Statement, `"new"`) {
 		f.Errorf("a second row of a key: %v", err)
 	}
-	if err := r.commit(mutate(actionsNew, store.I64(4), store.Null()), mutate(actionsNew, store.I64(4), store.Null())); !errors.As(err, &rejection) {
+	if err := r.commit(mutate(actionsNew, store.I64(4), store.Null()),
+		mutate(actionsNew, store.I64(4), store.Null())); !errors.As(err, &rejection) {
 		f.Errorf("two rows of a key in a batch: %v", err)
 	}
 	if got, want := r.table(), "1 a NULL NULL NULL NULL NULL NULL; 2 NULL NULL NULL NULL NULL NULL NULL"; got != want {
@@ -138,12 +147,22 @@ func applyInsert(f *fixture) {
 func applyInsertKeyless(f *fixture) {
 	p := &store.Projection{
 		Name: "journal", Version: 1, Order: store.OrderGlobal,
-		Tables:  []store.Table{{Name: "line", Columns: []store.Column{{Name: "at", Type: typed("i64")}, {Name: "text", Type: typed("text")}}}},
-		Writes:  []store.Write{{Name: "write", Action: store.Insert, Table: "line", Columns: []store.WriteColumn{{Name: "text"}, {Name: "at"}}}},
-		Queries: []store.Query{{Name: "all", SQL: anySQL(`SELECT at, text FROM {line} ORDER BY at, text`), Results: types("i64", "text")}},
+		Tables: []store.Table{{Name: "line", Columns: []store.Column{
+			{Name: "at", Type: typed("i64")},
+			{Name: "text", Type: typed("text")},
+		}}},
+		Writes: []store.Write{{
+			Name: "write", Action: store.Insert, Table: "line",
+			Columns: []store.WriteColumn{{Name: "text"}, {Name: "at"}},
+		}},
+		Queries: []store.Query{{
+			Name: "all", SQL: anySQL(`SELECT at, text FROM {line} ORDER BY at, text`),
+			Results: types("i64", "text"),
+		}},
 	}
 	r := f.running(p)
-	r.apply(mutate(0, store.Text("x"), store.I64(1)), mutate(0, store.Text("x"), store.I64(1)), mutate(0, store.Null(), store.I64(2)))
+	r.apply(mutate(0, store.Text("x"), store.I64(1)), mutate(0, store.Text("x"), store.I64(1)),
+		mutate(0, store.Null(), store.I64(2)))
 	if got := r.table(); got != "1 x; 1 x; 2 NULL" {
 		f.Errorf("the table is %q", got)
 	}
@@ -161,7 +180,8 @@ func applyInsertIgnore(f *fixture) {
 func applyDelete(f *fixture) {
 	r := f.running(actions())
 	r.apply(mutate(actionsTouch, store.I64(1)), mutate(actionsTouch, store.I64(2)), mutate(actionsTouch, store.I64(3)))
-	r.apply(mutate(actionsGone, store.I64(1)), mutate(actionsGone, store.I64(3)), mutate(actionsGone, store.I64(9)), mutate(actionsGone, store.I64(1)))
+	r.apply(mutate(actionsGone, store.I64(1)), mutate(actionsGone, store.I64(3)), mutate(actionsGone, store.I64(9)),
+		mutate(actionsGone, store.I64(1)))
 	if got, want := r.table(), "2 NULL NULL NULL NULL NULL NULL NULL"; got != want {
 		f.Errorf("the table is %q", got)
 	}
@@ -173,7 +193,8 @@ func applyStatements(f *fixture) {
 	for _, letter := range "abc" {
 		batch = append(batch, mutate(actionsNote, store.Text(string(letter)), store.I64(1)), mutate(actionsNoteAll))
 	}
-	r.apply(append(batch, mutate(actionsNote, store.Text("d"), store.I64(1)), mutate(actionsNote, store.Text("e"), store.I64(1)))...)
+	r.apply(append(batch, mutate(actionsNote, store.Text("d"), store.I64(1)),
+		mutate(actionsNote, store.Text("e"), store.I64(1)))...)
 	if got, want := r.table(), "1 a!b!c!de NULL NULL NULL NULL NULL NULL"; got != want {
 		f.Errorf("the table is %q, want %q", got, want)
 	}
@@ -189,11 +210,13 @@ func applySteps(f *fixture) {
 		}
 		return mutate(actionsPut, row...)
 	}
-	r.apply(set("a"), mutate(actionsNote, store.Text("b"), store.I64(1)), set("c"), mutate(actionsNote, store.Text("d"), store.I64(1)))
+	r.apply(set("a"), mutate(actionsNote, store.Text("b"), store.I64(1)), set("c"),
+		mutate(actionsNote, store.Text("d"), store.I64(1)))
 	if got := r.table(); !strings.HasPrefix(got, "1 cd ") {
 		f.Errorf("the table is %q", got)
 	}
-	r.apply(mutate(actionsGone, store.I64(1)), mutate(actionsMaybe, store.I64(1), store.Text("e")), mutate(actionsMaybe, store.I64(1), store.Text("f")),
+	r.apply(mutate(actionsGone, store.I64(1)), mutate(actionsMaybe, store.I64(1), store.Text("e")),
+		mutate(actionsMaybe, store.I64(1), store.Text("f")),
 		mutate(actionsGone, store.I64(1)), mutate(actionsNew, store.I64(1), store.Text("g")), set("h"))
 	if got := r.table(); !strings.HasPrefix(got, "1 h ") {
 		f.Errorf("the table is %q", got)
@@ -230,7 +253,8 @@ func applyLarge(f *fixture) {
 		batch = append(batch, mutate(actionsNote, store.Text("y"), store.I64(int64(i))))
 	}
 	r.apply(batch...)
-	if got := f.Query(f, "SELECT count(*), sum(length(set_text)) FROM "+f.Table("actions", "row")); got[0][0] != fmt.Sprint(rows) || got[0][1] != fmt.Sprint(rows/200*199*100+500) {
+	if got := f.Query(f, "SELECT count(*), sum(length(set_text)) FROM "+
+		f.Table("actions", "row")); got[0][0] != fmt.Sprint(rows) || got[0][1] != fmt.Sprint(rows/200*199*100+500) {
 		f.Errorf("the table has %v", got)
 	}
 	// A row far behind the first is refused: none of them is written.
@@ -250,7 +274,8 @@ func applyLarge(f *fixture) {
 
 // addTo adds to the sum of a row.
 func addTo(id int64, sum store.Value) store.Mutation {
-	return mutate(actionsPut, store.I64(id), store.Null(), sum, store.Null(), store.Null(), store.Null(), store.Null(), store.Null())
+	return mutate(actionsPut, store.I64(id), store.Null(), sum, store.Null(), store.Null(), store.Null(), store.Null(),
+		store.Null())
 }
 
 func applyRefusals(f *fixture) {
@@ -262,13 +287,17 @@ func applyRefusals(f *fixture) {
 		statement string
 	}{
 		{"a sum out of range in the table", []store.Mutation{addTo(1, store.I64(1))}, `write "put"`},
-		{"a sum out of range within the batch", []store.Mutation{addTo(2, store.I64(math.MaxInt64)), addTo(2, store.I64(1))}, `write "put"`},
+		{"a sum out of range within the batch", []store.Mutation{
+			addTo(2, store.I64(math.MaxInt64)),
+			addTo(2, store.I64(1)),
+		}, `write "put"`},
 		{"a key that is NULL", []store.Mutation{mutate(actionsTouch, store.Null())}, `write "touch"`},
 	}
 	for _, c := range cases {
 		err := r.commit(append([]store.Mutation{mutate(actionsTouch, store.I64(77))}, c.mutations...)...)
 		var rejection *store.RejectedError
-		if !errors.As(err, &rejection) || rejection.Statement != c.statement || rejection.Reason == "" || strings.Contains(rejection.Reason, "\n") {
+		if !errors.As(err, &rejection) || rejection.Statement != c.statement || rejection.Reason == "" ||
+			strings.Contains(rejection.Reason, "\n") {
 			f.Errorf("%s: %v", c.name, err)
 		}
 	}
@@ -302,7 +331,8 @@ func applyOneTransaction(f *fixture) {
 				f.Errorf("%s at %d: %v", name, at, err)
 			}
 			if r.table() != before || r.position() != position {
-				f.Fatalf("%s at %d: the table is %q at position %d, was %q at %d", name, at, r.table(), r.position(), before, position)
+				f.Fatalf("%s at %d: the table is %q at position %d, was %q at %d", name, at, r.table(), r.position(),
+					before, position)
 			}
 		}
 	}

@@ -26,7 +26,8 @@ func bulkAppends(seed uint64, count int) []store.StreamAppend {
 	appends := make([]store.StreamAppend, count)
 	for i := range appends {
 		event := store.Event{
-			ID: store.UUID{byte(seed), 1, byte(i >> 8), byte(i)}, Type: fmt.Sprint("type", i%3), Payload: fmt.Appendf(nil, `{"n":%d}`, i),
+			ID: store.UUID{byte(seed), 1, byte(i >> 8), byte(i)}, Type: fmt.Sprint("type",
+				i%3), Payload: fmt.Appendf(nil, `{"n":%d}`, i),
 			CreatedAt: time.UnixMicro(1e15 + int64(i)).UTC(),
 		}
 		if i%2 == 0 {
@@ -78,7 +79,10 @@ func bulkExpected(f *fixture) {
 		switch {
 		case !c.conflict && err != nil:
 			f.Errorf("%s: %v", c.expected, err)
-		case c.conflict && (!errors.As(err, &conflict) || *conflict != store.VersionConflictError{Stream: stream("s1"), Expected: c.expected, Actual: 3}):
+		case c.conflict && (!errors.As(err, &conflict) || *conflict != store.VersionConflictError{
+			Stream:   stream("s1"),
+			Expected: c.expected, Actual: 3,
+		}):
 			f.Errorf("%s: %v", c.expected, err)
 		}
 	}

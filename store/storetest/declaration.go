@@ -9,8 +9,8 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// declarationCases are about an install that finds the projection there already, by the same version: what changed in its
-// declaration, and what somebody changed in its tables.
+// declarationCases are about an install that finds the projection there already, by the same version: what changed
+// in its declaration, and what somebody changed in its tables.
 var declarationCases = []testCase{
 	{"a_change_is_refused", declarationChanged},
 	{"the_program_may_change", declarationProgram},
@@ -23,27 +23,6 @@ var declarationCases = []testCase{
 	{"a_table_changed_by_hand_is_refused", declarationByHand},
 	{"a_table_changed_by_hand_before_the_first_event", declarationByHandUnused},
 	{"what_is_added_by_hand_is_left_alone", declarationAddedByHand},
-}
-
-// declared is a projection whose declaration has one of everything. Its program writes the key alone, so that it fits whatever
-// becomes of the rest.
-func declared() *store.Projection {
-	return &store.Projection{
-		Name: "sums", Version: 1,
-		Tables: []store.Table{
-			{Name: "total", Key: []string{"name", "kind"}, Indexes: [][]string{{"n"}}, Columns: []store.Column{
-				{Name: "name", Type: typed("text"), Partition: true},
-				{Name: "kind", Type: typed("i64")},
-				{Name: "n", Type: typed("i64"), NotNull: true, Default: []byte("0")},
-				{Name: "f", Type: typed("f64"), Default: []byte("1.5")},
-				{Name: "exact", Type: typed("numeric"), Default: []byte("1.50")},
-				{Name: "note", Type: typed("text"), Default: []byte(`"none"`)},
-			}},
-			{Name: "log", Columns: []store.Column{{Name: "line", Type: typed("text")}}},
-		},
-		Writes:  []store.Write{{Name: "put", Action: store.InsertIgnore, Table: "total"}},
-		Queries: []store.Query{{Name: "all", SQL: anySQL(`SELECT name, kind FROM {total} ORDER BY name`), Results: types("text", "i64"), Unordered: true}},
-	}
 }
 
 // used is the projection with a row, of an event that is applied.
@@ -65,61 +44,17 @@ func (r *runner) wantRow(after string) {
 	}
 }
 
-type declarationChange struct {
-	name   string
-	change func(p *store.Projection)
-	words  []string
-}
-
-func declarationChanges() []declarationChange {
-	column := func(index int, change func(c *store.Column)) func(*store.Projection) {
-		return func(p *store.Projection) { change(&p.Tables[0].Columns[index]) }
-	}
-	added := func(c store.Column) func(*store.Projection) {
-		return func(p *store.Projection) { p.Tables[0].Columns = append(p.Tables[0].Columns, c) }
-	}
-	return []declarationChange{
-		{"a table", func(p *store.Projection) {
-			p.Tables = append(p.Tables, store.Table{Name: "second", Columns: []store.Column{{Name: "x", Type: typed("i64")}}})
-		}, []string{`table "second": is new`}},
-		{"a table less", func(p *store.Projection) { p.Tables = p.Tables[:1] }, []string{`table "log": is no longer declared`}},
-		{"a column", added(store.Column{Name: "extra", Type: typed("text")}), []string{`table "total": column "extra" is new`}},
-		{"a column with a default", added(store.Column{Name: "extra", Type: typed("i64"), Default: []byte("1")}), []string{`column "extra" is new`}},
-		{
-			"a column that is not null", added(store.Column{Name: "extra", Type: typed("i64"), Default: []byte("1"), NotNull: true}),
-			[]string{`column "extra" is new`},
-		},
-		{"a column less", func(p *store.Projection) { p.Tables[0].Columns = p.Tables[0].Columns[:5] }, []string{`table "total": column "note" is no longer declared`}},
-		{"the order of columns", func(p *store.Projection) { slices.Reverse(p.Tables[0].Columns) }, []string{`table "total": the columns are in another order`}},
-		{"a type", column(2, func(c *store.Column) { c.Type = typed("numeric") }), []string{`table "total": column "n" was`, "i64", "numeric"}},
-		{"an array", column(5, func(c *store.Column) { c.Type, c.Default = typed("text[]"), nil }), []string{`column "note" was`, "text[]"}},
-		{"not null", column(5, func(c *store.Column) { c.NotNull = true }), []string{`column "note" was`, "not_null"}},
-		{"null", column(2, func(c *store.Column) { c.NotNull = false }), []string{`column "n" was`, "not_null"}},
-		{"a default", column(2, func(c *store.Column) { c.Default = []byte("7") }), []string{`column "n" was`, "7"}},
-		{"no default", column(5, func(c *store.Column) { c.Default = nil }), []string{`column "note" was`, "none"}},
-		{"a longer default", column(5, func(c *store.Column) { c.Default = []byte(`"` + strings.Repeat("long ", 100) + `"`) }), []string{`column "note" was`, "…"}},
-		{"a key of more columns", func(p *store.Projection) { p.Tables[0].Key = []string{"name", "kind", "n"} }, []string{`table "total": its key was ["name","kind"], and is ["name","kind","n"] now`}},
-		{"a key of fewer columns", func(p *store.Projection) { p.Tables[0].Key = []string{"name"} }, []string{`its key was ["name","kind"], and is ["name"] now`}},
-		{"the order of the key", func(p *store.Projection) { slices.Reverse(p.Tables[0].Key) }, []string{`its key was ["name","kind"], and is ["kind","name"] now`}},
-		{"a key where there was none", func(p *store.Projection) { p.Tables[1].Key = []string{"line"} }, []string{`table "log": its key was none`}},
-		{"a check", func(p *store.Projection) {
-			p.Tables[1].Checks = []store.Check{{Name: "some", SQL: anySQL(`line <> ''`)}}
-		}, []string{`table "log": its checks was none, and is`}},
-		{"a generated column", added(store.Column{Name: "extra", Type: typed("i64"), Generated: anySQL("n + 1")}), []string{`column "extra" is new`}},
-		{"a column that is generated", column(2, func(c *store.Column) { c.Default, c.Generated = nil, anySQL("kind") }), []string{`column "n" was`, "generated"}},
-		{"the ordering", func(p *store.Projection) { p.Order = store.OrderGlobal }, []string{`projection "sums": its ordering was "stream", and is "global" now`}},
-	}
-}
-
 func declarationChanged(f *fixture) {
 	r := f.used(declared())
 	for _, c := range declarationChanges() {
 		p := declared()
 		c.change(p)
-		f.wantCatalogueError(c.name, p, append(c.words, "raise the version", "'pupwasm reset sums' then deletes the rows", "from the first event")...)
+		f.wantCatalogueError(c.name, p, append(c.words, "raise the version",
+			"'pupwasm reset sums' then deletes the rows", "from the first event")...)
 		r.wantRow(c.name)
 	}
-	if status := f.status("sums"); status.Version != 1 || len(status.Segments) != 1 || status.Segments[0].Owner != worker {
+	if status := f.status("sums"); status.Version != 1 || len(status.Segments) != 1 ||
+		status.Segments[0].Owner != worker {
 		f.Errorf("status is %+v", status)
 	}
 	_, err := f.store.Install(f.ctx, declared(), 1)
@@ -131,7 +66,10 @@ func declarationProgram(f *fixture) {
 	r := f.used(declared())
 	for name, change := range map[string]func(p *store.Projection){
 		"writes": func(p *store.Projection) {
-			p.Writes = append(p.Writes, store.Write{Name: "note", Action: store.Upsert, Table: "total", Columns: []store.WriteColumn{{Name: "note"}}})
+			p.Writes = append(p.Writes, store.Write{
+				Name: "note", Action: store.Upsert, Table: "total",
+				Columns: []store.WriteColumn{{Name: "note"}},
+			})
 		},
 		"queries":                      func(p *store.Projection) { p.Queries = p.Queries[:0] },
 		"the subscription":             func(p *store.Projection) { p.Subscription.EventTypes = []string{"FineIssued"} },
@@ -168,10 +106,13 @@ func (f *fixture) indexes(projection, table string) string {
 func (f *fixture) indexColumns(projection, table string) string {
 	name := f.Table(projection, table)
 	if f.dialect == store.DialectSQLite {
-		return fmt.Sprintf(`SELECT (SELECT group_concat(i.name) FROM pragma_index_info(l.name) AS i) FROM pragma_index_list('%s') AS l`, strings.Trim(name, `"`))
+		return fmt.Sprintf(`SELECT (SELECT group_concat(i.name) FROM pragma_index_info(l.name) AS i)
+			FROM pragma_index_list('%s') AS l`, strings.Trim(name, `"`))
 	}
-	return fmt.Sprintf(`SELECT (SELECT string_agg(a.attname, ',' ORDER BY n) FROM generate_series(0, i.indnkeyatts - 1) AS n
-		JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[n]) FROM pg_index i WHERE i.indrelid = '%s'::regclass`, name)
+	return fmt.Sprintf(`SELECT (SELECT string_agg(a.attname, ',' ORDER BY n) FROM generate_series(0,
+		i.indnkeyatts - 1) AS n
+		JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[n]) FROM pg_index i
+		WHERE i.indrelid = '%s'::regclass`, name)
 }
 
 func declarationIndex(f *fixture) {
@@ -222,7 +163,8 @@ func declarationUnusedVersion(f *fixture) {
 	if got := f.status("sums"); got.Version != 7 || len(got.Segments) != 2 {
 		f.Errorf("status is %+v", got)
 	}
-	f.wantCatalogueError("a version of before", totals("sums"), `projection "sums"`, "built by version 7, the module is version 1", "use the module of version 7")
+	f.wantCatalogueError("a version of before", totals("sums"), `projection "sums"`,
+		"built by version 7, the module is version 1", "use the module of version 7")
 	r := f.running(next)
 	r.apply(mutate(totalsPut, store.Text("a"), store.BytesOf(store.KindNumeric, []byte("1.5"))))
 }
@@ -279,31 +221,56 @@ func (f *fixture) byHand() map[string][]string {
 		"ALTER TABLE {total} DROP COLUMN exact":           {`table "total": column "exact" was dropped or renamed since it was installed`},
 		"ALTER TABLE {total} RENAME COLUMN note TO note2": {`table "total": column "note" was dropped or renamed`},
 	}
-	const made = `DROP TABLE {total}; CREATE TABLE {total} ("name" TEXT NOT NULL, "kind" INTEGER NOT NULL, "n" INTEGER NOT NULL DEFAULT 0,
+	const made = `DROP TABLE {total}; CREATE TABLE {total} ("name" TEXT NOT NULL, "kind" INTEGER NOT NULL,
+		"n" INTEGER NOT NULL DEFAULT 0,
 		"f" REAL DEFAULT 1.5, "exact" TEXT DEFAULT '1.50', "note" `
 	if f.dialect == store.DialectSQLite {
 		changes[made+`TEXT DEFAULT 'none') STRICT`] = []string{`table "total": its key (name, kind) was dropped or changed`}
 		changes[made+`TEXT DEFAULT 'none', PRIMARY KEY (name)) STRICT`] = []string{`table "total": its key (name, kind) was dropped or changed`}
 		changes[made+`ANY DEFAULT 'none', PRIMARY KEY (name, kind)) STRICT`] = []string{`column "note" was changed to the type ANY`}
-		changes[made+`TEXT DEFAULT 'other', PRIMARY KEY (name, kind)) STRICT`] = []string{`column "note" was changed`, "its default is another"}
+		changes[made+`TEXT DEFAULT 'other', PRIMARY KEY (name, kind)) STRICT`] = []string{
+			`column "note" was changed`,
+			"its default is another",
+		}
 		changes[made+`TEXT NOT NULL DEFAULT 'none', PRIMARY KEY (name, kind)) STRICT`] = []string{`column "note" was changed`, "it took null, and is not null now"}
 		return changes
 	}
 	changes["DROP SCHEMA {schema} CASCADE"] = []string{`table "total": was dropped or renamed`}
 	changes["ALTER SCHEMA {schema} RENAME TO moved"] = []string{`table "total": was dropped or renamed`}
 	for statement, words := range map[string][]string{
-		"ALTER COLUMN n TYPE numeric":                                    {`column "n" was changed to the type numeric since it was installed`},
-		"ALTER COLUMN n TYPE integer":                                    {`column "n" was changed to the type integer`},
-		"ALTER COLUMN note TYPE varchar(10)":                             {`column "note" was changed to the type character varying(10)`},
-		"ALTER COLUMN exact TYPE numeric(10,2)":                          {`column "exact" was changed to the type numeric(10,2)`},
-		`ALTER COLUMN name TYPE text COLLATE "POSIX"`:                    {`column "name" was changed to the type text COLLATE POSIX`},
-		"ALTER COLUMN n DROP NOT NULL":                                   {`column "n" was changed`, "it was not null, and takes null now"},
-		"ALTER COLUMN f SET NOT NULL":                                    {`column "f" was changed`, "it took null, and is not null now"},
-		"ALTER COLUMN n SET DEFAULT 7":                                   {`column "n" was changed`, "its default is another"},
-		"ALTER COLUMN note SET DEFAULT 'other'":                          {`column "note" was changed`, "its default is another"},
-		"ALTER COLUMN note SET DEFAULT NULL":                             {`column "note" was changed`, "its default is another"},
-		"ALTER COLUMN exact SET DEFAULT 1.5":                             {`column "exact" was changed`, "its default is another"},
-		"ALTER COLUMN note DROP DEFAULT":                                 {`column "note" was changed`, "its default is another"},
+		"ALTER COLUMN n TYPE numeric":                 {`column "n" was changed to the type numeric since it was installed`},
+		"ALTER COLUMN n TYPE integer":                 {`column "n" was changed to the type integer`},
+		"ALTER COLUMN note TYPE varchar(10)":          {`column "note" was changed to the type character varying(10)`},
+		"ALTER COLUMN exact TYPE numeric(10,2)":       {`column "exact" was changed to the type numeric(10,2)`},
+		`ALTER COLUMN name TYPE text COLLATE "POSIX"`: {`column "name" was changed to the type text COLLATE POSIX`},
+		"ALTER COLUMN n DROP NOT NULL": {
+			`column "n" was changed`,
+			"it was not null, and takes null now",
+		},
+		"ALTER COLUMN f SET NOT NULL": {
+			`column "f" was changed`,
+			"it took null, and is not null now",
+		},
+		"ALTER COLUMN n SET DEFAULT 7": {
+			`column "n" was changed`,
+			"its default is another",
+		},
+		"ALTER COLUMN note SET DEFAULT 'other'": {
+			`column "note" was changed`,
+			"its default is another",
+		},
+		"ALTER COLUMN note SET DEFAULT NULL": {
+			`column "note" was changed`,
+			"its default is another",
+		},
+		"ALTER COLUMN exact SET DEFAULT 1.5": {
+			`column "exact" was changed`,
+			"its default is another",
+		},
+		"ALTER COLUMN note DROP DEFAULT": {
+			`column "note" was changed`,
+			"its default is another",
+		},
 		"DROP CONSTRAINT total_pkey":                                     {`table "total": its key (name, kind) was dropped or changed since it was installed`},
 		"DROP CONSTRAINT total_pkey, ADD PRIMARY KEY (name, kind, n)":    {`its key (name, kind) was dropped or changed`},
 		"DROP CONSTRAINT total_pkey, ADD UNIQUE (name)":                  {`its key (name, kind) was dropped or changed`},
@@ -328,7 +295,8 @@ func (f *fixture) eachByHand(used bool, check func(statement, projection string,
 		} else {
 			f.claimed(f.store, p, worker)
 		}
-		in := strings.NewReplacer("{total}", f.Table(p.Name, "total"), "{log}", f.Table(p.Name, "log"), "{schema}", p.Name,
+		in := strings.NewReplacer("{total}", f.Table(p.Name, "total"), "{log}", f.Table(p.Name, "log"), "{schema}",
+			p.Name,
 			"moved", fmt.Sprintf("moved_%d", f.cases))
 		for part := range strings.SplitSeq(in.Replace(statement), "; ") {
 			f.Query(f, part)
@@ -369,7 +337,8 @@ func declarationAddedByHand(f *fixture) {
 	name := f.Table("sums", "total")
 	r := f.used(declared())
 	for _, statement := range []string{
-		"ALTER TABLE " + name + " ADD COLUMN mine text", "ALTER TABLE " + name + " ADD COLUMN ours integer NOT NULL DEFAULT 0",
+		"ALTER TABLE " + name + " ADD COLUMN mine text", "ALTER TABLE " + name +
+			" ADD COLUMN ours integer NOT NULL DEFAULT 0",
 		"CREATE INDEX by_hand ON " + name + " (kind)", "CREATE VIEW by_hand_too AS SELECT * FROM " + name,
 	} {
 		f.Query(f, statement)

@@ -16,8 +16,8 @@ var divisionCases = []testCase{
 	{"any_division_gives_the_rows_of_one_segment", divisionRows},
 }
 
-// divisionRows applies random events of random projections: in one batch by one segment, and in random batches by segments that are
-// split, merged, lost and taken over in between.
+// divisionRows applies random events of random projections: in one batch by one segment, and in random batches by
+// segments that are split, merged, lost and taken over in between.
 func divisionRows(f *fixture) {
 	const events = 30
 	f.handOut(f.at(events))
@@ -105,11 +105,14 @@ func (d *division) inOneBatch(projection *store.Projection) string {
 	return rows
 }
 
-func (d *division) commit(projection *store.Projection, catalogue store.Catalogue, claim store.Claim, through int64) error {
+func (d *division) commit(projection *store.Projection, catalogue store.Catalogue, claim store.Claim,
+	through int64,
+) error {
 	tx := catalogue.Begin(claim)
 	defer tx.Rollback()
 	return tx.Commit(d.ctx, store.Commit{
-		Through: through, Log: claim.Applied.Log, Steps: store.NewFolder(projection).Fold(d.mutations(claim.Range, claim.Position, through)),
+		Through: through, Log: claim.Applied.Log, Steps: store.NewFolder(projection).Fold(d.mutations(claim.Range,
+			claim.Position, through)),
 	})
 }
 
@@ -123,9 +126,11 @@ func (d *division) inSegments() string {
 	for steps := 0; !d.complete(); steps++ {
 		if disturbed := rapid.IntRange(0, 9).Draw(d.t, "disturb"); disturbed < 3 && steps < 60 {
 			by := rapid.IntRange(0, 30).Draw(d.t, "by")
-			d.must(d.store.Reshard(d.ctx, d.projection.Name, func(l *store.Layout) error { disturb(l, by); return nil }))
+			d.must(d.store.Reshard(d.ctx, d.projection.Name,
+				func(l *store.Layout) error { disturb(l, by); return nil }))
 		} else {
-			d.must(d.store.Reshard(d.ctx, d.projection.Name, func(l *store.Layout) error { l.CompleteMerges(); return nil }))
+			d.must(d.store.Reshard(d.ctx, d.projection.Name,
+				func(l *store.Layout) error { l.CompleteMerges(); return nil }))
 		}
 		d.work(catalogue, rapid.SampledFrom(workers).Draw(d.t, "worker"))
 	}
@@ -138,7 +143,10 @@ func (d *division) inSegments() string {
 
 // work has a worker claim a segment and commit a batch, with every accident that may happen to it.
 func (d *division) work(catalogue store.Catalogue, worker string) {
-	claims, err := d.store.Claim(d.ctx, store.ClaimRequest{Projection: d.projection.Name, Worker: worker, Below: d.end(), Limit: 1})
+	claims, err := d.store.Claim(d.ctx, store.ClaimRequest{
+		Projection: d.projection.Name, Worker: worker,
+		Below: d.end(), Limit: 1,
+	})
 	d.must(err)
 	if len(claims) == 0 {
 		return
@@ -179,14 +187,18 @@ func drawProjection(t *rapid.T, name string) *store.Projection {
 	p := &store.Projection{Name: name, Version: 1}
 	for i := range rapid.IntRange(1, 3).Draw(t, "tables") {
 		table := fmt.Sprint("t", i)
-		switch rapid.SampledFrom([]store.Ownership{store.Shared, store.Shared, store.Owned, store.PerEvent}).Draw(t, "ownership") {
+		switch rapid.SampledFrom([]store.Ownership{store.Shared, store.Shared, store.Owned, store.PerEvent}).Draw(t,
+			"ownership") {
 		case store.Owned:
 			drawOwned(t, p, table)
 		case store.PerEvent:
 			p.Tables = append(p.Tables, store.Table{Name: table, Key: []string{"position"}, Columns: []store.Column{
 				{Name: "position", Type: typed("i64"), Position: true}, {Name: "a", Type: typed("i64")},
 			}})
-			p.Writes = append(p.Writes, store.Write{Name: table + " insert", Action: store.Insert, Table: table, Columns: []store.WriteColumn{{Name: "a"}}})
+			p.Writes = append(p.Writes, store.Write{
+				Name: table + " insert", Action: store.Insert, Table: table,
+				Columns: []store.WriteColumn{{Name: "a"}},
+			})
 		default:
 			drawShared(t, p, table)
 		}
@@ -197,7 +209,8 @@ func drawProjection(t *rapid.T, name string) *store.Projection {
 			names = append(names, c.Name)
 			query.Results = append(query.Results, c.Type)
 		}
-		query.SQL = anySQL(fmt.Sprintf("SELECT %s FROM {%s} ORDER BY %s", strings.Join(names, ", "), table, strings.Join(drawn.Key, ", ")))
+		query.SQL = anySQL(fmt.Sprintf("SELECT %s FROM {%s} ORDER BY %s", strings.Join(names, ", "), table,
+			strings.Join(drawn.Key, ", ")))
 		p.Queries = append(p.Queries, query)
 	}
 	return p
@@ -215,13 +228,20 @@ func drawOwned(t *rapid.T, p *store.Projection, name string) {
 	p.Writes = append(p.Writes,
 		store.Write{Name: name + " put", Action: store.Upsert, Table: name, Columns: []store.WriteColumn{
 			{Name: "a", Action: store.ActionAdd},
-			{Name: "b", Action: rapid.SampledFrom([]store.Action{store.ActionMin, store.ActionMax, store.ActionSet}).Draw(t, "b")},
+			{Name: "b", Action: rapid.SampledFrom([]store.Action{
+				store.ActionMin, store.ActionMax,
+				store.ActionSet,
+			}).Draw(t, "b")},
 			{Name: "c", Action: rapid.SampledFrom([]store.Action{store.ActionSet, store.ActionIfNull}).Draw(t, "c")},
 		}},
-		store.Write{Name: name + " maybe", Action: store.InsertIgnore, Table: name, Columns: []store.WriteColumn{{Name: "c"}}},
+		store.Write{
+			Name: name + " maybe", Action: store.InsertIgnore, Table: name,
+			Columns: []store.WriteColumn{{Name: "c"}},
+		},
 		store.Write{Name: name + " delete", Action: store.Delete, Table: name},
 		store.Write{
-			Name: name + " double", SQL: anySQL(fmt.Sprintf("UPDATE {%s} SET a = a * 2 WHERE k = $1", name)), Params: types("text"), PartitionParam: 1,
+			Name: name + " double", SQL: anySQL(fmt.Sprintf("UPDATE {%s} SET a = a * 2 WHERE k = $1",
+				name)), Params: types("text"), PartitionParam: 1,
 		})
 }
 
@@ -230,7 +250,8 @@ func drawShared(t *rapid.T, p *store.Projection, name string) {
 	table := store.Table{Name: name, Key: []string{"k"}, Columns: []store.Column{{Name: "k", Type: typed("i64")}}}
 	var columns []store.WriteColumn
 	for i := range rapid.IntRange(1, 4).Draw(t, "columns") {
-		c := store.Column{Name: fmt.Sprint("c", i), Type: typed(rapid.SampledFrom([]string{"i64", "numeric"}).Draw(t, "type"))}
+		c := store.Column{Name: fmt.Sprint("c", i), Type: typed(rapid.SampledFrom([]string{"i64", "numeric"}).Draw(t,
+			"type"))}
 		action := rapid.SampledFrom([]store.Action{store.ActionAdd, store.ActionMin, store.ActionMax}).Draw(t, "action")
 		if action == store.ActionAdd && rapid.Bool().Draw(t, "default 0") {
 			c.Default, c.NotNull = json.RawMessage("0"), rapid.Bool().Draw(t, "not null")
@@ -247,7 +268,10 @@ func drawShared(t *rapid.T, p *store.Projection, name string) {
 				some = append(some, c)
 			}
 		}
-		p.Writes = append(p.Writes, store.Write{Name: fmt.Sprint(name, " add ", i), Action: store.Upsert, Table: name, Columns: some})
+		p.Writes = append(p.Writes, store.Write{
+			Name: fmt.Sprint(name, " add ", i), Action: store.Upsert, Table: name,
+			Columns: some,
+		})
 	}
 }
 

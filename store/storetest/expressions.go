@@ -25,10 +25,14 @@ var expressionCases = []testCase{
 func shares(name string) *store.Projection {
 	p := totals(name)
 	t := &p.Tables[0]
-	t.Columns = append(t.Columns, store.Column{Name: "twice", Type: typed("i64"), Generated: anySQL("n * 2 -- and no more"), NotNull: true})
+	t.Columns = append(t.Columns, store.Column{
+		Name: "twice", Type: typed("i64"),
+		Generated: anySQL("n * 2 -- and no more"), NotNull: true,
+	})
 	t.Indexes = [][]string{{"twice"}}
 	t.Checks = []store.Check{{Name: "small", SQL: anySQL("twice BETWEEN 0 AND 199 AND name <> ')'")}}
-	p.Views = []store.View{{Name: "by_size", SQL: anySQL("SELECT name, n, n * 100 / (SELECT sum(n) FROM {total}) AS share FROM {total} ORDER BY n DESC")}}
+	p.Views = []store.View{{Name: "by_size", SQL: anySQL("SELECT name, n, n * 100 / (SELECT sum(n) FROM {total}) " +
+		"AS share FROM {total} ORDER BY n DESC")}}
 	p.Queries[1] = store.Query{Name: "load", Table: "total", Columns: []string{"twice"}}
 	return p
 }
@@ -53,7 +57,8 @@ func expressionCheck(f *fixture) {
 	r := f.running(shares("made"))
 	r.apply(mutate(totalsPut, store.Text("a"), store.I64(99)))
 	var rejection *store.RejectedError
-	if err := r.commit(mutate(totalsPut, store.Text("a"), store.I64(1))); !errors.As(err, &rejection) || !strings.Contains(err.Error(), "small") {
+	if err := r.commit(mutate(totalsPut, store.Text("a"), store.I64(1))); !errors.As(err, &rejection) ||
+		!strings.Contains(err.Error(), "small") {
 		f.Errorf("a row that does not meet the check: %v", err)
 	}
 	if err := r.commit(mutate(totalsPut, store.Text(")"), store.I64(1))); !errors.As(err, &rejection) {
@@ -83,10 +88,12 @@ func (f *fixture) view(projection, name string) string {
 
 func expressionViews(f *fixture) {
 	p := shares("made")
-	p.Views = append(p.Views, store.View{Name: "no_table", SQL: anySQL("SELECT 1 AS one, 'it''s {\"so\"}' AS other; -- the end")})
+	p.Views = append(p.Views, store.View{Name: "no_table", SQL: anySQL("SELECT 1 AS one, 'it''s {\"so\"}' AS " +
+		"other; -- the end")})
 	r := f.running(p)
 	r.apply(mutate(totalsPut, store.Text("a"), store.I64(10)), mutate(totalsPut, store.Text("b"), store.I64(30)))
-	if got := f.view("made", "by_size"); got != "b 30 75; a 10 25" && got != "b 30 75.0000000000000000; a 10 25.0000000000000000" {
+	if got := f.view("made", "by_size"); got != "b 30 75; a 10 25" &&
+		got != "b 30 75.0000000000000000; a 10 25.0000000000000000" {
 		f.Errorf("the view has %s", got)
 	}
 	if got := f.view("made", "no_table"); got != `1 it's {"so"}` {
@@ -220,14 +227,23 @@ func expressionBad(f *fixture) {
 		p.Tables[0].Checks = []store.Check{{Name: "bad", SQL: anySQL(sql)}}
 		f.wantCatalogueError("a check of "+name, p, `check "bad" of table "total": `)
 		p = totals("sums")
-		p.Tables[0].Columns = append(p.Tables[0].Columns, store.Column{Name: "bad", Type: typed("bool"), Generated: anySQL(sql)})
+		p.Tables[0].Columns = append(p.Tables[0].Columns, store.Column{
+			Name: "bad", Type: typed("bool"),
+			Generated: anySQL(sql),
+		})
 		f.wantCatalogueError("a column of "+name, p, `column "bad" of table "total": `)
 	}
 	p := totals("sums")
-	p.Tables[0].Columns = append(p.Tables[0].Columns, store.Column{Name: "a", Type: typed("i64"), Generated: anySQL("n")}, store.Column{Name: "b", Type: typed("i64"), Generated: anySQL("a")})
+	p.Tables[0].Columns = append(p.Tables[0].Columns, store.Column{
+		Name: "a", Type: typed("i64"),
+		Generated: anySQL("n"),
+	}, store.Column{Name: "b", Type: typed("i64"), Generated: anySQL("a")})
 	f.wantCatalogueError("a column of another generated one", p, `table "total"`)
 	p = totals("sums")
-	p.Tables[0].Columns = append(p.Tables[0].Columns, store.Column{Name: "a", Type: typed("i64"), Generated: anySQL("a + 1")})
+	p.Tables[0].Columns = append(p.Tables[0].Columns, store.Column{
+		Name: "a", Type: typed("i64"),
+		Generated: anySQL("a + 1"),
+	})
 	f.wantCatalogueError("a column of itself", p, `table "total"`)
 	if got := f.Query(f, "SELECT count(*) FROM "+f.Table("others", "total")); got[0][0] != "0" {
 		f.Errorf("the other projection's table has %s rows", got[0][0])
@@ -263,7 +279,8 @@ func expressionBadViews(f *fixture) {
 	}
 	for name, change := range map[string]func(p *store.Projection){
 		"a statement that uses a view": func(p *store.Projection) {
-			p.Writes[totalsDouble].SQL = anySQL("DELETE FROM {total} WHERE n IN (SELECT n FROM " + f.Table("sums", "good") + ")")
+			p.Writes[totalsDouble].SQL = anySQL("DELETE FROM {total} WHERE n IN (SELECT n FROM " +
+				f.Table("sums", "good") + ")")
 		},
 		"a view by its placeholder": func(p *store.Projection) { p.Queries[0].SQL = anySQL("SELECT name, n FROM {good}") },
 		"a view like a table":       func(p *store.Projection) { p.Views[0].Name = "total" },
@@ -299,7 +316,10 @@ func expressionDialects(f *fixture) {
 	both := func(sql string) store.Statement { return store.Statement{f.dialect: sql, other: "this is not for you"} }
 	only := store.Statement{other: "1"}
 	p := totals("made")
-	p.Tables[0].Columns = append(p.Tables[0].Columns, store.Column{Name: "twice", Type: typed("i64"), Generated: both("n * 2")})
+	p.Tables[0].Columns = append(p.Tables[0].Columns, store.Column{
+		Name: "twice", Type: typed("i64"),
+		Generated: both("n * 2"),
+	})
 	p.Tables[0].Checks = []store.Check{{Name: "small", SQL: both("n < 100")}}
 	p.Views = []store.View{{Name: "all_of_it", SQL: both("SELECT n FROM {total}")}}
 	r := f.running(p)
@@ -309,7 +329,8 @@ func expressionDialects(f *fixture) {
 	f.must(err)
 	for name, change := range map[string]func(p *store.Projection){
 		`column "bad"`: func(p *store.Projection) {
-			p.Tables[0].Columns = append(p.Tables[0].Columns, store.Column{Name: "bad", Type: typed("i64"), Generated: only})
+			p.Tables[0].Columns = append(p.Tables[0].Columns,
+				store.Column{Name: "bad", Type: typed("i64"), Generated: only})
 		},
 		`check "bad"`: func(p *store.Projection) { p.Tables[0].Checks = []store.Check{{Name: "bad", SQL: only}} },
 		`view "bad"`:  func(p *store.Projection) { p.Views = []store.View{{Name: "bad", SQL: only}} },

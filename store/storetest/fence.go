@@ -64,7 +64,11 @@ func fenceAfterQuery(f *fixture) {
 	var rows store.Rows
 	f.must(tx.Query(f.ctx, 0, nil, &rows))
 	r.apply(mutate(totalsPut, store.Text("a"), store.I64(1)))
-	err := tx.Commit(f.ctx, store.Commit{Through: stale.Position + 1, Steps: r.folder.Fold([]store.Mutation{mutate(totalsPut, store.Text("a"), store.I64(1000))}), Log: stale.Applied.Log})
+	err := tx.Commit(f.ctx, store.Commit{
+		Through: stale.Position + 1,
+		Steps: r.folder.Fold([]store.Mutation{mutate(totalsPut, store.Text("a"),
+			store.I64(1000))}), Log: stale.Applied.Log,
+	})
 	tx.Rollback()
 	if !errors.Is(err, store.ErrFenced) || r.table() != "a 2; b 2; c 3" {
 		f.Errorf("%v; the table is %q", err, r.table())
@@ -102,7 +106,10 @@ func fenceRace(f *fixture) {
 		for _, err := range concurrently(hosts, func(i int, _ store.Store) error {
 			tx := catalogues[i].Begin(r.claim)
 			defer tx.Rollback()
-			err := tx.Commit(f.ctx, store.Commit{Through: r.claim.Position + 1, Steps: r.plan(put("a", 1)), Log: r.claim.Applied.Log})
+			err := tx.Commit(f.ctx, store.Commit{
+				Through: r.claim.Position + 1, Steps: r.plan(put("a", 1)),
+				Log: r.claim.Applied.Log,
+			})
 			if err == nil {
 				winners.Add(1)
 			}
@@ -114,12 +121,14 @@ func fenceRace(f *fixture) {
 		}
 		r.claim.Position++
 		if winners.Load() != 1 || r.table() != fmt.Sprint("a ", round+1) || r.position() != r.claim.Position {
-			f.Fatalf("round %d: %d commits went through, the table is %q at %d", round, winners.Load(), r.table(), r.position())
+			f.Fatalf("round %d: %d commits went through, the table is %q at %d", round, winners.Load(), r.table(),
+				r.position())
 		}
 	}
 }
 
-// fenceOrder checks that whatever the pages, ranges and subscriptions, the events of a stream are read in the order of versions.
+// fenceOrder checks that whatever the pages, ranges and subscriptions, the events of a stream are read in the
+// order of versions.
 func fenceOrder(f *fixture) {
 	const writers, each, streams = 6, 40, 5
 	for _, err := range concurrently(f.hosts(writers), func(w int, host store.Store) error {
@@ -138,10 +147,14 @@ func fenceOrder(f *fixture) {
 		for _, limit := range []int{1, 7, 1000} {
 			last := map[store.Stream]int64{}
 			for _, share := range store.SplitRange(n) {
-				got, _ := f.follow(store.ReadRequest{Through: f.head(), Limit: limit, Range: share, Columns: store.AllColumns})
+				got, _ := f.follow(store.ReadRequest{
+					Through: f.head(), Limit: limit, Range: share,
+					Columns: store.AllColumns,
+				})
 				for i := range got {
 					if got[i].AggregateVersion != last[got[i].Stream]+1 {
-						f.Fatalf("%d ranges, pages of %d: %s: version %d follows %d", n, limit, got[i].Stream, got[i].AggregateVersion, last[got[i].Stream])
+						f.Fatalf("%d ranges, pages of %d: %s: version %d follows %d", n, limit, got[i].Stream,
+							got[i].AggregateVersion, last[got[i].Stream])
 					}
 					last[got[i].Stream]++
 				}

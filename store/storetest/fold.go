@@ -31,8 +31,8 @@ const (
 	historyWrites
 )
 
-// histories has every action on a table whose key has a column of the kind, besides the number of the run, which keeps the
-// runs of a property apart.
+// histories has every action on a table whose key has a column of the kind, besides the number of the run, which
+// keeps the runs of a property apart.
 func histories(kind string) *store.Projection {
 	every := []store.WriteColumn{
 		{Name: "total", Action: store.ActionAdd},
@@ -59,14 +59,25 @@ func histories(kind string) *store.Projection {
 		}},
 		Writes: []store.Write{
 			{Name: "put", Action: store.Upsert, Table: "row", Columns: every},
-			{Name: "put some", Action: store.Upsert, Table: "row", Columns: []store.WriteColumn{{Name: "last"}, {Name: "total", Action: store.ActionAdd}}},
-			{Name: "insert", Action: store.Insert, Table: "row", Columns: []store.WriteColumn{{Name: "total"}, {Name: "last"}}},
-			{Name: "maybe", Action: store.InsertIgnore, Table: "row", Columns: []store.WriteColumn{{Name: "total"}, {Name: "last"}}},
+			{
+				Name: "put some", Action: store.Upsert, Table: "row",
+				Columns: []store.WriteColumn{{Name: "last"}, {Name: "total", Action: store.ActionAdd}},
+			},
+			{
+				Name: "insert", Action: store.Insert, Table: "row",
+				Columns: []store.WriteColumn{{Name: "total"}, {Name: "last"}},
+			},
+			{
+				Name: "maybe", Action: store.InsertIgnore, Table: "row",
+				Columns: []store.WriteColumn{{Name: "total"}, {Name: "last"}},
+			},
 			{Name: "delete", Action: store.Delete, Table: "row"},
-			{Name: "sql", SQL: anySQL(`UPDATE {row} SET last = coalesce(last, '') || $2, total = coalesce(total, 0) * 2 WHERE run = $1`), Params: types("i64", "text")},
+			{Name: "sql", SQL: anySQL(`UPDATE {row} SET last = coalesce(last, '') || $2, total = coalesce(total,
+				0) * 2 WHERE run = $1`), Params: types("i64", "text")},
 		},
 		Queries: []store.Query{{
-			Name: "all", SQL: anySQL(`SELECT k, total, amount, low, high, first, last FROM {row} WHERE run = $1`), Params: types("i64"),
+			Name: "all", SQL: anySQL(`SELECT k, total, amount, low, high, first, last FROM {row} WHERE run = $1`),
+			Params:  types("i64"),
 			Results: types(kind, "i64", "numeric", "timestamptz", "numeric", "text", "text"),
 		}},
 	}
@@ -196,7 +207,8 @@ func foldOf(kind string) func(f *fixture) {
 			rows := strings.Split(show(r.query(0, store.I64(run))), "; ")
 			sort.Strings(rows)
 			if got := strings.Join(rows, "; "); got != want.lines() {
-				t.Fatalf("the table is\n%s\nwant\n%s", strings.ReplaceAll(got, "; ", "\n"), strings.ReplaceAll(want.lines(), "; ", "\n"))
+				t.Fatalf("the table is\n%s\nwant\n%s", strings.ReplaceAll(got, "; ", "\n"),
+					strings.ReplaceAll(want.lines(), "; ", "\n"))
 			}
 		})
 	}
@@ -211,7 +223,8 @@ func drawMutation(t *rapid.T, run int64, keys []store.Value, table model) store.
 	text := func() store.Value { return store.Text(fmt.Sprint("t", rapid.IntRange(0, 9).Draw(t, "text"))) }
 	i64 := func() store.Value { return store.I64(rapid.Int64Range(-1000, 1000).Draw(t, "i64")) }
 	numeric := func() store.Value {
-		return number(fmt.Sprintf("%d.%0*d", rapid.IntRange(-99, 99).Draw(t, "whole"), rapid.IntRange(1, 4).Draw(t, "decimals"), rapid.IntRange(0, 9).Draw(t, "digit")))
+		return number(fmt.Sprintf("%d.%0*d", rapid.IntRange(-99, 99).Draw(t, "whole"),
+			rapid.IntRange(1, 4).Draw(t, "decimals"), rapid.IntRange(0, 9).Draw(t, "digit")))
 	}
 	moment := func() store.Value { return store.Timestamp(rapid.Int64Range(-1e15, 1e15).Draw(t, "moment")) }
 	maybe := func(value func() store.Value) store.Value {

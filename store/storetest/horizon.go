@@ -23,7 +23,10 @@ var horizonCases = []testCase{
 func horizonEmpty(f *fixture) {
 	horizon, err := f.store.Horizon(f.ctx)
 	f.must(err)
-	if horizon.Log.ID == (store.UUID{}) || horizon != (store.Horizon{Position: f.origin, Head: f.origin, Log: horizon.Log}) {
+	if horizon.Log.ID == (store.UUID{}) || horizon != (store.Horizon{
+		Position: f.origin, Head: f.origin,
+		Log: horizon.Log,
+	}) {
 		f.Errorf("the horizon of an empty log is %+v", horizon)
 	}
 }
@@ -95,7 +98,10 @@ func horizonFollowed(f *fixture) {
 		finished := left.Load() == 0
 		horizon, err := f.store.Horizon(f.ctx)
 		f.must(err)
-		f.must(f.store.Read(f.ctx, store.ReadRequest{After: position, Through: horizon.Position, Limit: 64, Range: store.FullRange(), Columns: store.AllColumns}, &page))
+		f.must(f.store.Read(f.ctx, store.ReadRequest{
+			After: position, Through: horizon.Position, Limit: 64,
+			Range: store.FullRange(), Columns: store.AllColumns,
+		}, &page))
 		for i := range page.Events {
 			e := &page.Events[i]
 			if seen[e.Position] {
@@ -149,7 +155,8 @@ func appendConcurrentAny(f *fixture) {
 	const writers, each = 8, 40
 	for _, err := range concurrently(f.hosts(writers), func(_ int, host store.Store) error {
 		for i := range each {
-			if _, err := host.Append(f.ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream(fmt.Sprint("s", i%3)), Events: events(2)}); err != nil {
+			if _, err := host.Append(f.ctx, store.AppendOptions{},
+				store.StreamAppend{Stream: stream(fmt.Sprint("s", i%3)), Events: events(2)}); err != nil {
 				return err
 			}
 		}
@@ -160,7 +167,8 @@ func appendConcurrentAny(f *fixture) {
 	last, count := map[store.Stream]int64{}, 0
 	for _, e := range f.read() {
 		if e.AggregateVersion != last[e.Stream]+1 {
-			f.Errorf("%s: version %d follows %d in the order of positions", e.Stream, e.AggregateVersion, last[e.Stream])
+			f.Errorf("%s: version %d follows %d in the order of positions", e.Stream, e.AggregateVersion,
+				last[e.Stream])
 		}
 		last[e.Stream] = e.AggregateVersion
 		count++

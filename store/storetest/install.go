@@ -36,7 +36,8 @@ func installCreates(f *fixture) {
 	}
 	for i, share := range store.SplitRange(4) {
 		got := status.Segments[i]
-		if got.Segment != i || got.Range != share || got.Position != 0 || got.Owner != "" || got.Live || got.Failure != "" {
+		if got.Segment != i || got.Range != share || got.Position != 0 || got.Owner != "" || got.Live ||
+			got.Failure != "" {
 			f.Errorf("segment %d is %+v", i, got)
 		}
 	}
@@ -112,7 +113,8 @@ func installOtherVersion(f *fixture) {
 	for _, version := range []int{2, 7} {
 		other := totals("sums")
 		other.Version = version
-		f.wantCatalogueError("another version", other, `projection "sums"`, "built by version 1", "'pupwasm reset sums', which deletes its rows", "from the first event")
+		f.wantCatalogueError("another version", other, `projection "sums"`, "built by version 1",
+			"'pupwasm reset sums', which deletes its rows", "from the first event")
 	}
 	if got := f.status("sums").Version; got != 1 || r.table() != "a 1" {
 		f.Errorf("the version became %d, the table %q", got, r.table())
@@ -153,7 +155,10 @@ func installGlobal(f *fixture) {
 func installBadStatements(f *fixture) {
 	write := func(sql string, params ...string) func(p *store.Projection) {
 		return func(p *store.Projection) {
-			p.Writes[totalsDouble] = store.Write{Name: "bad", SQL: anySQL(sql), Params: types(params...), Unordered: true}
+			p.Writes[totalsDouble] = store.Write{
+				Name: "bad", SQL: anySQL(sql), Params: types(params...),
+				Unordered: true,
+			}
 		}
 	}
 	query := func(sql string, results ...string) func(p *store.Projection) {
@@ -171,8 +176,14 @@ func installBadStatements(f *fixture) {
 		{"unknown table", write(`DELETE FROM no_such_table`), []string{`write "bad"`, "no_such_table"}},
 		{"unknown column", write(`UPDATE {table} SET amount = 1`), []string{`write "bad"`, "amount"}},
 		{"unknown column in a query", query(`SELECT amount FROM {table}`, "i64"), []string{`query "bad"`, "amount"}},
-		{"unknown function", write(`UPDATE {table} SET n = no_such_function(n)`), []string{`write "bad"`, "no_such_function"}},
-		{"a parameter more than declared", write(`UPDATE {table} SET n = $2 WHERE name = $1`, "text"), []string{`write "bad"`}},
+		{
+			"unknown function", write(`UPDATE {table} SET n = no_such_function(n)`),
+			[]string{`write "bad"`, "no_such_function"},
+		},
+		{
+			"a parameter more than declared", write(`UPDATE {table} SET n = $2 WHERE name = $1`, "text"),
+			[]string{`write "bad"`},
+		},
 		{"two statements", write(`DELETE FROM {table}; DELETE FROM {table}`), []string{`write "bad"`}},
 		{"results more than declared", query(`SELECT name, n FROM {table}`, "text"), []string{`query "bad"`}},
 		{"results fewer than declared", query(`SELECT name FROM {table}`, "text", "i64"), []string{`query "bad"`}},
@@ -240,11 +251,20 @@ func installKeywords(f *fixture) {
 		Tables: []store.Table{{
 			Name: "table", Key: []string{"select", "from"}, Indexes: [][]string{{"where"}},
 			Columns: []store.Column{
-				{Name: "select", Type: typed("text")}, {Name: "from", Type: typed("i64")}, {Name: "where", Type: typed("i64")}, {Name: "excluded", Type: typed("i64")},
+				{Name: "select", Type: typed("text")}, {Name: "from", Type: typed("i64")}, {
+					Name: "where",
+					Type: typed("i64"),
+				}, {Name: "excluded", Type: typed("i64")},
 			},
 		}},
 		Writes: []store.Write{
-			{Name: "put", Action: store.Upsert, Table: "table", Columns: []store.WriteColumn{{Name: "where", Action: store.ActionAdd}, {Name: "excluded", Action: store.ActionMax}}},
+			{
+				Name: "put", Action: store.Upsert, Table: "table",
+				Columns: []store.WriteColumn{
+					{Name: "where", Action: store.ActionAdd},
+					{Name: "excluded", Action: store.ActionMax},
+				},
+			},
 			{Name: "delete", Action: store.Delete, Table: "table"},
 		},
 		Queries: []store.Query{{Name: "load", Table: "table", Columns: []string{"where", "excluded", "select"}}},
@@ -262,28 +282,41 @@ func installKeywords(f *fixture) {
 	if got := show(r.query(0, keys...)); got != "1 7 3 a" {
 		f.Errorf("the row is %s", got)
 	}
-	if rows := f.Query(f, "SELECT 1 FROM "+f.Table("order", "table")); !slices.EqualFunc(rows, [][]string{{"1"}}, slices.Equal) {
+	if rows := f.Query(f, "SELECT 1 FROM "+f.Table("order", "table")); !slices.EqualFunc(rows, [][]string{{"1"}},
+		slices.Equal) {
 		f.Errorf("the table has %v", rows)
 	}
 }
 
-// installOwnedStatements names a shared table past the placeholders, in a statement and in a query that say that they keep to rows of a key.
+// installOwnedStatements names a shared table past the placeholders, in a statement and in a query that say that
+// they keep to rows of a key.
 func installOwnedStatements(f *fixture) {
 	declare := func(write, query string) *store.Projection {
 		return &store.Projection{
 			Name: "keyed", Version: 1,
 			Tables: []store.Table{
-				{Name: "own", Key: []string{"k"}, Columns: []store.Column{{Name: "k", Type: typed("text"), Partition: true}, {Name: "n", Type: typed("i64")}}},
-				{Name: "sum", Key: []string{"k"}, Columns: []store.Column{{Name: "k", Type: typed("text")}, {Name: "n", Type: typed("i64")}}},
+				{Name: "own", Key: []string{"k"}, Columns: []store.Column{{
+					Name: "k", Type: typed("text"),
+					Partition: true,
+				}, {Name: "n", Type: typed("i64")}}},
+				{Name: "sum", Key: []string{"k"}, Columns: []store.Column{
+					{Name: "k", Type: typed("text")},
+					{Name: "n", Type: typed("i64")},
+				}},
 			},
-			Writes:  []store.Write{{Name: "w", SQL: anySQL(write), Params: types("text"), PartitionParam: 1}},
-			Queries: []store.Query{{Name: "q", SQL: anySQL(query), Params: types("text"), Results: types("i64"), PartitionParam: 1}},
+			Writes: []store.Write{{Name: "w", SQL: anySQL(write), Params: types("text"), PartitionParam: 1}},
+			Queries: []store.Query{{
+				Name: "q", SQL: anySQL(query), Params: types("text"), Results: types("i64"),
+				PartitionParam: 1,
+			}},
 		}
 	}
 	const write, query = "DELETE FROM {own} WHERE k = $1", "SELECT n FROM {own} WHERE k = $1"
 	sum := f.Table("keyed", "sum")
-	f.wantCatalogueError("a write", declare("UPDATE {own} SET n = (SELECT max(n) FROM "+sum+") WHERE k = $1", query), `write "w"`, "sum")
-	f.wantCatalogueError("a query", declare(write, "SELECT s.n FROM "+sum+" AS s, {own} AS o WHERE o.k = $1"), `query "q"`, "sum")
+	f.wantCatalogueError("a write", declare("UPDATE {own} SET n = (SELECT max(n) FROM "+sum+") WHERE k = $1", query),
+		`write "w"`, "sum")
+	f.wantCatalogueError("a query", declare(write, "SELECT s.n FROM "+sum+" AS s, {own} AS o WHERE o.k = $1"),
+		`query "q"`, "sum")
 	_, err := f.store.Install(f.ctx, declare(write, query), 1)
 	f.must(err)
 }

@@ -3,7 +3,6 @@ package storetest
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"reflect"
 	"slices"
 	"sync"
@@ -101,7 +100,8 @@ func layoutSplit(f *fixture) {
 		store.SegmentStatus{Segment: 2, Range: quarter(1, 1), Position: f.at(4)})
 	after := f.status("sums").Segments
 	if after[0].Epoch <= before[0].Epoch || after[1].Epoch != before[1].Epoch {
-		f.Errorf("epochs were %d and %d, are %d and %d", before[0].Epoch, before[1].Epoch, after[0].Epoch, after[1].Epoch)
+		f.Errorf("epochs were %d and %d, are %d and %d", before[0].Epoch, before[1].Epoch, after[0].Epoch,
+			after[1].Epoch)
 	}
 	// What did not change goes on, the halves go on from where the whole was.
 	claims[1].Position = f.at(6)
@@ -222,7 +222,10 @@ func layoutFences(f *fixture) {
 	})
 	added := claims[0]
 	added.Segment = 4
-	for name, claim := range map[string]store.Claim{"split": claims[0], "merged": claims[2], "gone": claims[3], "new": added} {
+	for name, claim := range map[string]store.Claim{
+		"split": claims[0], "merged": claims[2], "gone": claims[3],
+		"new": added,
+	} {
 		if err := f.move(catalogue, claim, 1); !errors.Is(err, store.ErrFenced) {
 			f.Errorf("%s: %v, want ErrFenced", name, err)
 		}
@@ -335,145 +338,14 @@ func layoutNumbers(f *fixture) {
 	}
 }
 
-// layoutConcurrent counts in what was asked for, and splits the widest segment, at many hosts: nobody's change is lost.
-func layoutConcurrent(f *fixture) {
-	const hosts, rounds = 5, 6
-	f.installed(1)
-	for _, err := range concurrently(f.hosts(hosts), func(_ int, host store.Store) error {
-		for range rounds {
-			if err := host.Reshard(f.ctx, "sums", func(l *store.Layout) error {
-				l.Desired++
-				widest := slices.MaxFunc(l.Segments, func(a, b store.LayoutSegment) int { return cmp.Compare(a.Range.Share(), b.Range.Share()) })
-				return l.Split(widest.Segment, 2)
-			}); err != nil {
-				return err
-			}
-		}
-		return nil
-	}) {
-		f.must(err)
-	}
-	status := f.status("sums")
-	if status.Desired != 1+hosts*rounds || len(status.Segments) != 1+hosts*rounds {
-		f.Errorf("%d segments, %d asked for, want %d", len(status.Segments), status.Desired, 1+hosts*rounds)
-	}
-	f.must((&applied{}).agree(status.Segments))
-}
-
-// layoutRace lets workers claim and commit while others split, merge and settle, and replays the commits: every event has
-// come to every place of the hash space once, in order.
-func layoutRace(f *fixture) {
-	const workers, rounds = 4, 60
-	f.installed(2)
-	f.handOut(f.at(2 * workers * rounds))
-	type move struct {
-		share         store.HashRange
-		from, through int64
-	}
-	var mu sync.Mutex
-	var moves []move
-	for _, err := range concurrently(f.hosts(workers), func(i int, host store.Store) error {
-		name := fmt.Sprint("w", i)
-		catalogue, err := host.Install(f.ctx, totals("sums"), 2)
-		if err != nil {
-			return err
-		}
-		if err := host.Heartbeat(f.ctx, store.Worker{Name: name}, time.Hour); err != nil {
-			return err
-		}
-		for round := range rounds {
-			if err := host.Reshard(f.ctx, "sums", func(l *store.Layout) error { disturb(l, i+round); return nil }); err != nil {
-				return err
-			}
-			claims, err := host.Claim(f.ctx, store.ClaimRequest{Projection: "sums", Worker: name, Limit: 2})
-			if err != nil {
-				return err
-			}
-			for _, claim := range claims {
-				through := claim.Position + 1 + int64(round%2)
-				if claim.MergeAt > 0 {
-					through = claim.MergeAt
-				}
-				switch err := f.move(catalogue, claim, through); {
-				case err == nil:
-					mu.Lock()
-					moves = append(moves, move{claim.Range, claim.Position, through})
-					mu.Unlock()
-				case !errors.Is(err, store.ErrFenced):
-					return err
-				}
-				if err := host.Release(f.ctx, claim); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	}) {
-		f.must(err)
-	}
-	slices.SortFunc(moves, func(a, b move) int { return cmp.Compare(a.from, b.from) })
-	done := &applied{}
-	for _, m := range moves {
-		f.must(done.move(m.share, m.from, m.through))
-	}
-	f.must(done.agree(f.status("sums").Segments))
-	if len(moves) < rounds {
-		f.Errorf("only %d commits went through", len(moves))
-	}
-}
-
-// disturb changes the layout in one way or another, where that is possible.
-func disturb(l *store.Layout, by int) {
-	l.CompleteMerges()
-	at := by % len(l.Segments)
-	switch {
-	case by%3 == 0 && len(l.Segments) < 6:
-		_ = l.Split(l.Segments[at].Segment, 2)
-	case by%3 == 1 && at > 0:
-		_ = l.Merge(l.Segments[at-1].Segment, l.Segments[at].Segment)
-	}
-}
-
-func layoutWorkers(f *fixture) {
-	f.wantWorkers()
-	f.must(f.store.Heartbeat(f.ctx, store.Worker{Name: "w2", Projections: []string{"zebra", "ant"}, Segments: 3}, time.Hour))
-	f.must(f.store.Heartbeat(f.ctx, store.Worker{Name: "w1"}, time.Hour))
-	f.wantWorkers("w1 [] 0", "w2 [zebra ant] 3")
-	f.must(f.store.Heartbeat(f.ctx, store.Worker{Name: "w2", Projections: []string{"mole"}}, time.Hour))
-	f.wantWorkers("w1 [] 0", "w2 [mole] 0")
-	f.must(f.store.Heartbeat(f.ctx, store.Worker{Name: "w1"}, time.Microsecond))
-	f.await("the lease runs out", func() bool { return len(f.workers()) == 1 })
-	f.wantWorkers("w2 [mole] 0")
-	f.must(f.store.Leave(f.ctx, store.Worker{Name: "w2"}))
-	f.wantWorkers()
-}
-
-// workers are those that are alive, one line each.
-func (f *fixture) workers() []string {
-	f.Helper()
-	workers, err := f.store.Workers(f.ctx)
-	f.must(err)
-	var lines []string
-	for _, w := range workers {
-		lines = append(lines, fmt.Sprint(w.Name, " ", w.Projections, " ", w.Segments))
-	}
-	return lines
-}
-
-func (f *fixture) wantWorkers(want ...string) {
-	f.Helper()
-	if got := f.workers(); !slices.Equal(got, want) {
-		f.Errorf("workers are %q, want %q", got, want)
-	}
-}
-
 func layoutStatus(f *fixture) {
 	for _, name := range []string{"ant", "mole", "zebra"} {
 		_, err := f.store.Install(f.ctx, totals(name), 2)
 		f.must(err)
 	}
 	for _, only := range [][]string{{"mole"}, {"zebra", "ant", "zebra"}, {"nothing"}, {"mole", "nothing"}} {
-		want := slices.DeleteFunc(slices.Compact(slices.Sorted(slices.Values(only))), func(name string) bool { return name == "nothing" })
+		want := slices.DeleteFunc(slices.Compact(slices.Sorted(slices.Values(only))),
+			func(name string) bool { return name == "nothing" })
 		status, err := f.store.Status(f.ctx, only...)
 		f.must(err)
 		var got []string

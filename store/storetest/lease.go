@@ -27,7 +27,10 @@ var leaseCases = []testCase{
 // claims asks for up to limit segments.
 func (f *fixture) claims(host store.Store, projection, worker string, limit int, held ...int) []store.Claim {
 	f.Helper()
-	claims, err := host.Claim(f.ctx, store.ClaimRequest{Projection: projection, Worker: worker, Limit: limit, Held: held})
+	claims, err := host.Claim(f.ctx, store.ClaimRequest{
+		Projection: projection, Worker: worker, Limit: limit,
+		Held: held,
+	})
 	f.must(err)
 	return claims
 }
@@ -78,7 +81,10 @@ func leaseClaim(f *fixture) {
 	first := f.claims(f.store, "sums", "w1", 3)
 	f.wantSegments(first, 0, 1, 2)
 	for i, c := range first {
-		want := store.Claim{Projection: "sums", Segment: i, Range: store.SplitRange(4)[i], Worker: "w1", Epoch: c.Epoch, Applied: store.Applied{Log: f.logID()}}
+		want := store.Claim{
+			Projection: "sums", Segment: i, Range: store.SplitRange(4)[i], Worker: "w1", Epoch: c.Epoch,
+			Applied: store.Applied{Log: f.logID()},
+		}
 		if c != want || c.Epoch < 1 {
 			f.Errorf("claim %d is %+v, want %+v", i, c, want)
 		}
@@ -208,7 +214,10 @@ func leaseVersion(f *fixture) {
 		if version == 0 {
 			continue // stands for any
 		}
-		claims, err := f.store.Claim(f.ctx, store.ClaimRequest{Projection: "sums", Version: version, Worker: "w1", Limit: 2})
+		claims, err := f.store.Claim(f.ctx, store.ClaimRequest{
+			Projection: "sums", Version: version, Worker: "w1",
+			Limit: 2,
+		})
 		f.must(err)
 		if want := version == installed; (len(claims) == 2) != want || !want && len(claims) > 0 {
 			f.Errorf("version %d gets %v, installed is %d", version, segmentsOf(claims), installed)
@@ -220,7 +229,10 @@ func leaseBelow(f *fixture) {
 	r := f.runningOn(f.store, totals("sums"), worker) // with one segment
 	r.apply(mutate(totalsPut, store.Text("a"), store.I64(1)))
 	for below, want := range map[int64]int{r.claim.Position: 0, r.claim.Position + 1: 1, 1 << 60: 1} {
-		claims, err := f.store.Claim(f.ctx, store.ClaimRequest{Projection: "sums", Worker: worker, Limit: 9, Below: below})
+		claims, err := f.store.Claim(f.ctx, store.ClaimRequest{
+			Projection: "sums", Worker: worker, Limit: 9,
+			Below: below,
+		})
 		f.must(err)
 		got := 0
 		for _, c := range claims {
@@ -267,7 +279,11 @@ func leaseRace(f *fixture) {
 			for _, claim := range claims {
 				tx := catalogue.Begin(claim)
 				key := store.Text(fmt.Sprint("segment ", claim.Segment))
-				if tx.Commit(f.ctx, store.Commit{Through: claim.Position + 1, Steps: folder.Fold([]store.Mutation{mutate(totalsPut, key, store.I64(1))}), Log: claim.Applied.Log}) == nil {
+				if tx.Commit(f.ctx, store.Commit{
+					Through: claim.Position + 1,
+					Steps: folder.Fold([]store.Mutation{mutate(totalsPut, key,
+						store.I64(1))}), Log: claim.Applied.Log,
+				}) == nil {
 					commits[i]++
 				}
 				tx.Rollback()

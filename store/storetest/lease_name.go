@@ -95,7 +95,8 @@ func nameExpired(f *fixture) {
 
 func nameRefusals(f *fixture) {
 	w := store.Worker{Name: "w1", Projections: []string{"ants"}, Refused: []store.Refusal{
-		{Projection: "sums", Version: 2, Reason: "module sums.wasm: \"it\" does not fit\nat all"}, {Projection: "zebras", Version: 1, Reason: "no"},
+		{Projection: "sums", Version: 2, Reason: "module sums.wasm: \"it\" does not fit\nat all"},
+		{Projection: "zebras", Version: 1, Reason: "no"},
 	}}
 	for _, refused := range [][]store.Refusal{w.Refused, nil, w.Refused[1:]} {
 		w.Refused = refused
@@ -115,8 +116,8 @@ func nameRefusals(f *fixture) {
 	}
 }
 
-// clockSetBack has the owner of segments die, and the server's clock set back by an hour: what the dead one had is free at once, and
-// not after that hour.
+// clockSetBack has the owner of segments die, and the server's clock set back by an hour: what the dead one had is
+// free at once, and not after that hour.
 func clockSetBack(f *fixture) {
 	set := f.Clock(f, f.store)
 	set(2 * time.Hour)

@@ -40,7 +40,8 @@ func (r *runner) commitOf(log store.LogID, last store.Appended) error {
 	tx := r.catalogue.Begin(r.claim)
 	defer tx.Rollback()
 	commit := store.Commit{
-		Through: r.claim.Position + 1, Steps: r.plan(put("a", 1)), Log: log, LastPosition: last.Position, LastEvent: last.ID,
+		Through: r.claim.Position + 1, Steps: r.plan(put("a",
+			1)), Log: log, LastPosition: last.Position, LastEvent: last.ID,
 	}
 	if last.Position > 0 {
 		commit.Through = last.Position
@@ -61,7 +62,8 @@ func (r *runner) fault() error {
 	return errors.Join(faults...)
 }
 
-// wantFault checks that the stored checkpoint does not fit the log, and that the reason is one line that says how to go on.
+// wantFault checks that the stored checkpoint does not fit the log, and that the reason is one line that says how
+// to go on.
 func (r *runner) wantFault(reason string) {
 	r.Helper()
 	var log *store.LogError
@@ -78,13 +80,17 @@ func logStamp(f *fixture) {
 	state, err := f.hosts(1)[0].Locate(f.ctx, 0, f.at(2), f.at(99))
 	f.must(err)
 	events := f.read()
-	if want := []store.UUID{{}, events[1].ID, {}}; state.Log != log || state.Head != f.at(3) || fmt.Sprint(state.Events) != fmt.Sprint(want) {
+	if want := []store.UUID{{}, events[1].ID, {}}; state.Log != log || state.Head != f.at(3) ||
+		fmt.Sprint(state.Events) != fmt.Sprint(want) {
 		f.Errorf("the log is located as %+v", state)
 	}
 	var page store.Page
 	for _, request := range []store.ReadRequest{
 		{Through: f.at(3), Limit: 1, Range: store.FullRange()},
-		{Through: f.at(3), Limit: 9, Range: store.FullRange(), Subscription: store.Subscription{EventTypes: []string{"none"}}},
+		{
+			Through: f.at(3), Limit: 9, Range: store.FullRange(),
+			Subscription: store.Subscription{EventTypes: []string{"none"}},
+		},
 	} {
 		f.must(f.store.Read(f.ctx, request, &page))
 		if page.Log != log {
@@ -98,7 +104,8 @@ func logStamp(f *fixture) {
 			f.Errorf("a peek is of %+v and %+v, the log is %+v", page.Log, horizon.Log, log)
 		}
 	}
-	f.must(f.store.Read(f.ctx, store.ReadRequest{After: f.at(3), Through: f.at(3), Limit: 1, Range: store.FullRange()}, &page))
+	f.must(f.store.Read(f.ctx, store.ReadRequest{After: f.at(3), Through: f.at(3), Limit: 1, Range: store.FullRange()},
+		&page))
 	if page.Log != (store.LogID{}) {
 		f.Errorf("a page that nothing was read for is of %+v", page.Log)
 	}
@@ -134,7 +141,8 @@ func logAdopt(f *fixture) {
 			f.Errorf("%s: a projection that has not begun does not fit: %v", name, err)
 		}
 		if r.claim.Position > 0 && name == "another id" {
-			r.wantFault("the rows were built from log " + other.ID.String() + ", the database has log " + log.ID.String())
+			r.wantFault("the rows were built from log " + other.ID.String() + ", the database has log " +
+				log.ID.String())
 		} else {
 			f.must(r.fault())
 		}
@@ -193,12 +201,14 @@ func logReplaced(f *fixture) {
 	next := f.appendTo(stream("b"), 1)[0]
 	f.must(r.fault())
 	f.Query(f, "DELETE FROM "+events+fmt.Sprint(" WHERE global_position = ", last.Position))
-	r.wantFault(fmt.Sprintf("event %s, the last one up to the checkpoint, is no longer in the log at position %d", last.ID, last.Position))
+	r.wantFault(fmt.Sprintf("event %s, the last one up to the checkpoint, is no longer in the log at position %d",
+		last.ID, last.Position))
 	if err := r.commitOf(f.logID(), next); !errors.Is(err, store.ErrOtherLog) {
 		f.Errorf("behind an event that is gone: %v", err)
 	}
 	f.Query(f, "UPDATE "+f.Table("pupwasm", "segments")+fmt.Sprintf(" SET last_position = %d", next.Position))
-	r.wantFault(fmt.Sprintf("the log had event %s at position %d, and has event %s there now", last.ID, next.Position, next.ID))
+	r.wantFault(fmt.Sprintf("the log had event %s at position %d, and has event %s there now", last.ID, next.Position,
+		next.ID))
 	f.Query(f, "UPDATE "+f.Table("pupwasm", "segments")+" SET position = "+fmt.Sprint(f.at(99_999)))
 	r.wantFault(fmt.Sprintf("the checkpoint is at position %d, the log ends at %d", f.at(99_999), next.Position))
 	if got := r.table(); got != "a 1" {
@@ -217,7 +227,8 @@ func logGrown(f *fixture) {
 	if err := r.commitOf(f.logID(), next); !errors.Is(err, store.ErrOtherLog) {
 		f.Errorf("behind an event that was passed and is gone: %v", err)
 	}
-	r.wantFault(fmt.Sprintf("event %s, the last one up to the checkpoint, is no longer in the log at position %d", passed.ID, passed.Position))
+	r.wantFault(fmt.Sprintf("event %s, the last one up to the checkpoint, is no longer in the log at position %d",
+		passed.ID, passed.Position))
 }
 
 func logLayout(f *fixture) {
@@ -228,7 +239,10 @@ func logLayout(f *fixture) {
 		f.Helper()
 		tx := catalogue.Begin(claim)
 		defer tx.Rollback()
-		f.must(tx.Commit(f.ctx, store.Commit{Through: through, Log: log, LastPosition: last.Position, LastEvent: last.ID}))
+		f.must(tx.Commit(f.ctx, store.Commit{
+			Through: through, Log: log, LastPosition: last.Position,
+			LastEvent: last.ID,
+		}))
 	}
 	for i, claim := range f.claims(f.store, "sums", "w1", 2) {
 		move(claim, appended[i], f.at(3))

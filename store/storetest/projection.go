@@ -28,13 +28,22 @@ func totals(name string) *store.Projection {
 			},
 		}},
 		Writes: []store.Write{
-			{Name: "put", Action: store.Upsert, Table: "total", Columns: []store.WriteColumn{{Name: "n", Action: store.ActionAdd}}},
+			{
+				Name: "put", Action: store.Upsert, Table: "total",
+				Columns: []store.WriteColumn{{Name: "n", Action: store.ActionAdd}},
+			},
 			{Name: "delete", Action: store.Delete, Table: "total"},
-			{Name: "double", SQL: anySQL(`UPDATE {table} SET n = n * 2 WHERE name = $1`), Params: types("text"), PartitionParam: 1},
+			{
+				Name: "double", SQL: anySQL(`UPDATE {table} SET n = n * 2 WHERE name = $1`), Params: types("text"),
+				PartitionParam: 1,
+			},
 			{Name: "fail", Action: store.Insert, Table: "total", Columns: []store.WriteColumn{{Name: "n"}}},
 		},
 		Queries: []store.Query{
-			{Name: "all", SQL: anySQL(`SELECT name, n FROM {table} ORDER BY name`), Results: types("text", "i64"), Unordered: true},
+			{
+				Name: "all", SQL: anySQL(`SELECT name, n FROM {table} ORDER BY name`), Results: types("text", "i64"),
+				Unordered: true,
+			},
 			{Name: "load", Table: "total", Columns: []string{"n"}},
 		},
 	}
@@ -91,7 +100,10 @@ func (f *fixture) claimed(host store.Store, projection *store.Projection, worker
 		f.Fatalf("got %d claims, want 1", len(claims))
 	}
 	f.handOut(f.at(100))
-	return &runner{fixture: f, projection: projection, catalogue: catalogue, folder: store.NewFolder(projection), claim: claims[0]}
+	return &runner{
+		fixture: f, projection: projection, catalogue: catalogue, folder: store.NewFolder(projection),
+		claim: claims[0],
+	}
 }
 
 // at is the n-th position of the log.
@@ -122,7 +134,10 @@ func (r *runner) commit(mutations ...store.Mutation) error {
 func (r *runner) commitAs(claim store.Claim, mutations ...store.Mutation) error {
 	tx := r.catalogue.Begin(claim)
 	defer tx.Rollback()
-	return tx.Commit(r.ctx, store.Commit{Through: claim.Position + 1, Steps: r.plan(mutations...), Log: claim.Applied.Log})
+	return tx.Commit(r.ctx, store.Commit{
+		Through: claim.Position + 1, Steps: r.plan(mutations...),
+		Log: claim.Applied.Log,
+	})
 }
 
 // plan makes the steps of mutations, which stay as they are.

@@ -30,7 +30,8 @@ func textArray(texts ...string) store.Value {
 
 func (r *runner) fill() {
 	r.Helper()
-	r.apply(mutate(totalsPut, store.Text("a"), store.I64(1)), mutate(totalsPut, store.Text("b"), store.I64(2)), mutate(totalsPut, store.Text("c"), store.I64(3)))
+	r.apply(mutate(totalsPut, store.Text("a"), store.I64(1)), mutate(totalsPut, store.Text("b"), store.I64(2)),
+		mutate(totalsPut, store.Text("c"), store.I64(3)))
 }
 
 func queryLoad(f *fixture) {
@@ -57,7 +58,8 @@ func queryLoad(f *fixture) {
 func queryStatement(f *fixture) {
 	p := totals("sums")
 	p.Queries = append(p.Queries, store.Query{
-		Name: "above", SQL: anySQL("SELECT count(*), max(name), n > $2 FROM {table} WHERE n > $1 GROUP BY n > $2 ORDER BY 3 -- a remark"),
+		Name: "above", SQL: anySQL("SELECT count(*), max(name), n > $2 FROM {table} WHERE n > $1 GROUP BY n > $2 " +
+			"ORDER BY 3 -- a remark"),
 		Params: types("i64", "i64"), Results: types("i64", "text", "bool"), Unordered: true,
 	})
 	r := f.running(p)
@@ -89,7 +91,11 @@ func queryThenCommit(f *fixture) {
 		f.must(tx.Query(f.ctx, 1, []store.Value{textArray("a")}, &rows))
 		f.must(tx.Query(f.ctx, 0, nil, &rows))
 		n := rows.Values[1].Int()
-		f.must(tx.Commit(f.ctx, store.Commit{Through: r.claim.Position + 1, Steps: r.folder.Fold([]store.Mutation{mutate(totalsPut, store.Text("a"), store.I64(n))}), Log: r.claim.Applied.Log}))
+		f.must(tx.Commit(f.ctx, store.Commit{
+			Through: r.claim.Position + 1,
+			Steps: r.folder.Fold([]store.Mutation{mutate(totalsPut, store.Text("a"),
+				store.I64(n))}), Log: r.claim.Applied.Log,
+		}))
 		tx.Rollback()
 		r.claim.Position++
 	}
@@ -113,7 +119,10 @@ func queryThenCommit(f *fixture) {
 
 func queryRefused(f *fixture) {
 	p := totals("sums")
-	p.Queries = append(p.Queries, store.Query{Name: "distance", SQL: anySQL(`SELECT abs($1)`), Params: types("i64"), Results: types("i64"), Unordered: true})
+	p.Queries = append(p.Queries, store.Query{
+		Name: "distance", SQL: anySQL(`SELECT abs($1)`), Params: types("i64"),
+		Results: types("i64"), Unordered: true,
+	})
 	r := f.running(p)
 	r.fill()
 	tx := r.catalogue.Begin(r.claim)
@@ -134,15 +143,20 @@ func queryRefused(f *fixture) {
 // queryTooLarge asks for rows that would not fit into the host.
 func queryTooLarge(f *fixture) {
 	p := totals("sums")
-	count := `WITH RECURSIVE n (x) AS (SELECT CAST(1 AS bigint) UNION ALL SELECT x + 1 FROM n WHERE x < $1) SELECT x FROM n`
-	p.Queries = append(p.Queries, store.Query{Name: "count", SQL: anySQL(count), Params: types("i64"), Results: types("i64"), Unordered: true})
+	count := `WITH RECURSIVE n (x) AS (SELECT CAST(1 AS bigint) UNION ALL SELECT x + 1 FROM n WHERE x < $1)
+		SELECT x FROM n`
+	p.Queries = append(p.Queries, store.Query{
+		Name: "count", SQL: anySQL(count), Params: types("i64"),
+		Results: types("i64"), Unordered: true,
+	})
 	r := f.running(p)
 	tx := r.catalogue.Begin(r.claim)
 	defer tx.Rollback()
 	var rows store.Rows
 	var rejection *store.RejectedError
 	err := tx.Query(f.ctx, 2, []store.Value{store.I64(2_000_000)}, &rows)
-	if !errors.As(err, &rejection) || rejection.Statement != `query "count"` || !strings.Contains(err.Error(), "the result has more than 64 MiB") {
+	if !errors.As(err, &rejection) || rejection.Statement != `query "count"` ||
+		!strings.Contains(err.Error(), "the result has more than 64 MiB") {
 		f.Errorf("two million rows: %v", err)
 	}
 	tx.Rollback()
@@ -151,7 +165,8 @@ func queryTooLarge(f *fixture) {
 	}
 }
 
-// queryLargeValues asks for values of 8 MB, of which a few are read. A server may put all of them aside first, within its own limits.
+// queryLargeValues asks for values of 8 MB, of which a few are read. A server may put all of them aside first,
+// within its own limits.
 func queryLargeValues(f *fixture) {
 	p := totals("sums")
 	p.Queries = append(p.Queries, store.Query{
@@ -166,7 +181,8 @@ func queryLargeValues(f *fixture) {
 	defer tx.Rollback()
 	var rows store.Rows
 	var rejection *store.RejectedError
-	if err := tx.Query(f.ctx, 2, nil, &rows); !errors.As(err, &rejection) || !strings.Contains(err.Error(), "the result has more than 64 MiB") {
+	if err := tx.Query(f.ctx, 2, nil, &rows); !errors.As(err, &rejection) ||
+		!strings.Contains(err.Error(), "the result has more than 64 MiB") {
 		f.Errorf("got %v", err)
 	}
 	if len(rows.Values) > 8 {

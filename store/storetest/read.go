@@ -27,10 +27,14 @@ func (f *fixture) mixed() {
 	f.Helper()
 	for i := range 40 {
 		to := store.Stream{
-			BoundedContext: []string{"shop", "stock"}[i%2], AggregateType: []string{"order", "item", "bin"}[i%3], AggregateID: fmt.Sprint("id", i%5),
+			BoundedContext: []string{"shop", "stock"}[i%2], AggregateType: []string{
+				"order", "item",
+				"bin",
+			}[i%3], AggregateID: fmt.Sprint("id", i%5),
 		}
 		event := store.Event{Type: []string{"made", "moved", "gone", "lost"}[i%4], Payload: []byte{byte(i)}}
-		_, err := f.store.Append(f.ctx, store.AppendOptions{}, store.StreamAppend{Stream: to, Events: []store.Event{event}})
+		_, err := f.store.Append(f.ctx, store.AppendOptions{},
+			store.StreamAppend{Stream: to, Events: []store.Event{event}})
 		f.must(err)
 	}
 }
@@ -59,7 +63,8 @@ func readBytes(f *fixture) {
 	to := store.Stream{BoundedContext: "shop", AggregateType: "order", AggregateID: "large"}
 	for _, size := range sizes {
 		event := store.Event{Type: "made", Payload: make([]byte, size)}
-		_, err := f.store.Append(f.ctx, store.AppendOptions{}, store.StreamAppend{Stream: to, Events: []store.Event{event}})
+		_, err := f.store.Append(f.ctx, store.AppendOptions{},
+			store.StreamAppend{Stream: to, Events: []store.Event{event}})
 		f.must(err)
 	}
 	all, reads := f.follow(store.ReadRequest{
@@ -94,15 +99,22 @@ func readPages(f *fixture) {
 		}
 	}
 	for _, limit := range []int{1, 7, 39, 40, 41} {
-		got, _ := f.follow(store.ReadRequest{Through: f.head(), Limit: limit, Range: store.FullRange(), Columns: store.AllColumns})
+		got, _ := f.follow(store.ReadRequest{
+			Through: f.head(), Limit: limit, Range: store.FullRange(),
+			Columns: store.AllColumns,
+		})
 		if summary(got) != summary(whole) {
 			f.Errorf("pages of %d give %s", limit, summary(got))
 		}
 	}
 	middle := whole[20].Position
 	var page store.Page
-	f.must(f.store.Read(f.ctx, store.ReadRequest{After: middle, Through: whole[30].Position, Limit: 100, Range: store.FullRange()}, &page))
-	if len(page.Events) != 10 || page.Events[0].Position != whole[21].Position || page.Events[9].Position != whole[30].Position {
+	f.must(f.store.Read(f.ctx, store.ReadRequest{
+		After: middle, Through: whole[30].Position, Limit: 100,
+		Range: store.FullRange(),
+	}, &page))
+	if len(page.Events) != 10 || page.Events[0].Position != whole[21].Position ||
+		page.Events[9].Position != whole[30].Position {
 		f.Errorf("After is left out and Through included: %d events", len(page.Events))
 	}
 }
@@ -119,7 +131,8 @@ func readThrough(f *fixture) {
 	var page store.Page
 	f.must(f.store.Read(f.ctx, request, &page))
 	if len(page.Events) != 0 || page.Through != request.Through {
-		f.Errorf("with nothing of the subscription: %d events through %d, want none through %d", len(page.Events), page.Through, request.Through)
+		f.Errorf("with nothing of the subscription: %d events through %d, want none through %d", len(page.Events),
+			page.Through, request.Through)
 	}
 	request.Subscription.EventTypes, request.Limit = nil, 2
 	f.must(f.store.Read(f.ctx, request, &page))
@@ -145,13 +158,20 @@ func readScope(f *fixture) {
 		for _, share := range []store.HashRange{store.FullRange(), store.SplitRange(3)[1]} {
 			var want []store.RecordedEvent
 			for _, e := range whole {
-				in := func(values []string, value string) bool { return len(values) == 0 || slices.Contains(values, value) }
-				if in(subscription.BoundedContexts, e.BoundedContext) && in(subscription.AggregateTypes, e.AggregateType) &&
+				in := func(values []string, value string) bool {
+					return len(values) == 0 ||
+						slices.Contains(values, value)
+				}
+				if in(subscription.BoundedContexts, e.BoundedContext) &&
+					in(subscription.AggregateTypes, e.AggregateType) &&
 					in(subscription.EventTypes, e.Type) && share.Contains(e.PartitionHash) {
 					want = append(want, e)
 				}
 			}
-			got, _ := f.follow(store.ReadRequest{Through: f.head(), Limit: 4, Subscription: subscription, Range: share, Columns: store.AllColumns})
+			got, _ := f.follow(store.ReadRequest{
+				Through: f.head(), Limit: 4, Subscription: subscription, Range: share,
+				Columns: store.AllColumns,
+			})
 			if summary(got) != summary(want) {
 				f.Errorf("subscription %+v range %v: %s, want %s", subscription, share, summary(got), summary(want))
 			}
@@ -185,7 +205,10 @@ func readColumns(f *fixture) {
 		ID: store.UUID{1}, Type: "placed", Version: 3, Payload: []byte("payload"), Metadata: []byte(`{"a":1}`),
 		TraceID: "t", CorrelationID: "c", CausationID: "b", CreatedAt: time.UnixMicro(1234567).UTC(),
 	}
-	_, err := f.store.Append(f.ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Events: []store.Event{event}})
+	_, err := f.store.Append(f.ctx, store.AppendOptions{}, store.StreamAppend{
+		Stream: stream("a"),
+		Events: []store.Event{event},
+	})
 	f.must(err)
 	full := f.read()[0]
 	fields := []struct {
@@ -206,13 +229,19 @@ func readColumns(f *fixture) {
 		{store.ColumnCreatedAt, func(to, from *store.RecordedEvent) { to.CreatedAt = from.CreatedAt }},
 		{store.ColumnPartitionHash, func(to, from *store.RecordedEvent) { to.PartitionHash = from.PartitionHash }},
 	}
-	sets := []store.Columns{0, store.ColumnPayload | store.ColumnEventType, store.AllColumns &^ store.ColumnMetadata, store.AllColumns}
+	sets := []store.Columns{
+		0, store.ColumnPayload | store.ColumnEventType, store.AllColumns &^ store.ColumnMetadata,
+		store.AllColumns,
+	}
 	for i := range fields {
 		sets = append(sets, fields[i].column)
 	}
 	for _, columns := range sets {
 		var page store.Page
-		f.must(f.store.Read(f.ctx, store.ReadRequest{Through: f.head(), Limit: 1, Range: store.FullRange(), Columns: columns}, &page))
+		f.must(f.store.Read(f.ctx, store.ReadRequest{
+			Through: f.head(), Limit: 1, Range: store.FullRange(),
+			Columns: columns,
+		}, &page))
 		want := store.RecordedEvent{Position: full.Position, AggregateVersion: 1}
 		for i := range fields {
 			if columns.Has(fields[i].column) {
@@ -226,16 +255,24 @@ func readColumns(f *fixture) {
 }
 
 func readPageAgain(f *fixture) {
-	rich := store.Event{Type: "placed", Payload: []byte("long payload"), TraceID: "trace", CorrelationID: "c", CausationID: "d", Metadata: []byte(`{"k":"v"}`)}
-	_, err := f.store.Append(f.ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Events: []store.Event{rich, {Type: "bare"}, rich}})
+	rich := store.Event{
+		Type: "placed", Payload: []byte("long payload"), TraceID: "trace", CorrelationID: "c",
+		CausationID: "d", Metadata: []byte(`{"k":"v"}`),
+	}
+	_, err := f.store.Append(f.ctx, store.AppendOptions{}, store.StreamAppend{
+		Stream: stream("a"),
+		Events: []store.Event{rich, {Type: "bare"}, rich},
+	})
 	f.must(err)
 	whole := f.read()
 	var page store.Page
 	for _, i := range []int{0, 1, 2, 1} {
 		f.must(f.store.Read(f.ctx, store.ReadRequest{
-			After: whole[i].Position - 1, Through: whole[i].Position, Limit: 5, Range: store.FullRange(), Columns: store.AllColumns,
+			After: whole[i].Position - 1, Through: whole[i].Position, Limit: 5, Range: store.FullRange(),
+			Columns: store.AllColumns,
 		}, &page))
-		if len(page.Events) != 1 || page.Events[0].TraceID != whole[i].TraceID || string(page.Events[0].Payload) != string(whole[i].Payload) ||
+		if len(page.Events) != 1 || page.Events[0].TraceID != whole[i].TraceID ||
+			string(page.Events[0].Payload) != string(whole[i].Payload) ||
 			page.Events[0].Type != whole[i].Type || !sameJSON(page.Events[0].Metadata, whole[i].Metadata) {
 			f.Errorf("event %d in a used page is %+v, want %+v", i, page.Events, whole[i])
 		}
@@ -244,13 +281,17 @@ func readPageAgain(f *fixture) {
 
 func readEmpty(f *fixture) {
 	page := store.Page{Events: make([]store.RecordedEvent, 3), Through: 99}
-	f.must(f.store.Read(f.ctx, store.ReadRequest{Through: 100, Limit: 10, Range: store.FullRange(), Columns: store.AllColumns}, &page))
+	f.must(f.store.Read(f.ctx, store.ReadRequest{
+		Through: 100, Limit: 10, Range: store.FullRange(),
+		Columns: store.AllColumns,
+	}, &page))
 	if len(page.Events) != 0 || page.Through != 100 {
 		f.Errorf("an empty log has %d events through %d", len(page.Events), page.Through)
 	}
 	f.appendTo(stream("a"), 3)
 	for _, through := range []int64{0, 1, 2} {
-		f.must(f.store.Read(f.ctx, store.ReadRequest{After: 2, Through: through, Limit: 10, Range: store.FullRange()}, &page))
+		f.must(f.store.Read(f.ctx, store.ReadRequest{After: 2, Through: through, Limit: 10, Range: store.FullRange()},
+			&page))
 		if len(page.Events) != 0 || page.Through != 2 {
 			f.Errorf("after 2 through %d: %d events through %d", through, len(page.Events), page.Through)
 		}
@@ -266,9 +307,12 @@ func readWithoutLimit(f *fixture) {
 
 func readPositionTime(f *fixture) {
 	at := time.Date(2020, 1, 2, 3, 4, 5, 6000, time.UTC)
-	_, err := f.store.Append(f.ctx, store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Events: []store.Event{
-		{Type: "x", CreatedAt: at}, {Type: "x", CreatedAt: at.Add(time.Hour)},
-	}})
+	_, err := f.store.Append(f.ctx, store.AppendOptions{}, store.StreamAppend{
+		Stream: stream("a"),
+		Events: []store.Event{
+			{Type: "x", CreatedAt: at}, {Type: "x", CreatedAt: at.Add(time.Hour)},
+		},
+	})
 	f.must(err)
 	whole := f.read()
 	for _, c := range []struct {

@@ -39,7 +39,8 @@ func statusAll(f *fixture) {
 				f.Errorf("%s: segment %d is %+v", projection.Name, i, s)
 			}
 			claimed := projection.Name == "mole" && i == 0
-			if (s.Owner == worker) != claimed || s.Live != claimed || (s.Position == f.at(1)) != claimed || (s.Epoch == r.claim.Epoch) != claimed {
+			if (s.Owner == worker) != claimed || s.Live != claimed || (s.Position == f.at(1)) != claimed ||
+				(s.Epoch == r.claim.Epoch) != claimed {
 				f.Errorf("%s: segment %d is %+v", projection.Name, i, s)
 			}
 		}

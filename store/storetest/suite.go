@@ -38,17 +38,17 @@ type Database struct {
 	HoldAppend func(t testing.TB, stream store.Stream) (finish func(commit bool))
 	// BeginAfter makes the log, which is empty, begin after a position, as if so many events had come and gone.
 	BeginAfter func(t testing.TB, position int64)
-	// Clock gives a store of the database, before its first use, a clock that stands still until set moves it: to so long after a
-	// moment that is the same for all stores.
+	// Clock gives a store of the database, before its first use, a clock that stands still until set moves it: to
+	// so long after a moment that is the same for all stores.
 	Clock func(t testing.TB, s store.Store) (set func(since time.Duration))
 }
 
-// begins are the positions after which logs begin: nowhere, and where a number of 32 bits, or one that went through a float,
-// is wrong after a few events.
+// begins are the positions after which logs begin: nowhere, and where a number of 32 bits, or one that went
+// through a float, is wrong after a few events.
 var begins = []int64{0, 1<<31 - 3, 1<<53 - 3}
 
-// beginOf is where the log of a case begins. The cases take turns, since each of them at each place would take three times as long;
-// with PUPWASM_TEST_BEGIN=0, 1 or 2 all of them begin at the same place.
+// beginOf is where the log of a case begins. The cases take turns, since each of them at each place would take
+// three times as long; with PUPWASM_TEST_BEGIN=0, 1 or 2 all of them begin at the same place.
 func beginOf(t testing.TB, group, number int) int64 {
 	t.Helper()
 	place := (group + number) % len(begins)
@@ -124,14 +124,18 @@ type fixture struct {
 }
 
 // appendFunc is a way to append.
-type appendFunc func(ctx context.Context, options store.AppendOptions, appends ...store.StreamAppend) ([]store.Appended, error)
+type appendFunc func(ctx context.Context, options store.AppendOptions, appends ...store.StreamAppend) ([]store.Appended,
+	error)
 
 func newFixture(t *testing.T, driver Driver, origin int64) *fixture {
 	t.Helper()
 	database := driver.New(t)
 	database.BeginAfter(t, origin)
 	s := database.Open(t)
-	return &fixture{T: t, Database: database, store: s, append: s.Append, origin: origin, driver: driver, dialect: driver.Dialect, ctx: t.Context()}
+	return &fixture{
+		T: t, Database: database, store: s, append: s.Append, origin: origin, driver: driver,
+		dialect: driver.Dialect, ctx: t.Context(),
+	}
 }
 
 // through runs cases with another way to append.

@@ -28,16 +28,27 @@ func samples() map[string][]store.Value {
 		every[i] = byte(i)
 	}
 	return map[string][]store.Value{
-		"bool":    {store.Bool(false), store.Bool(true)},
-		"i64":     {store.I64(0), store.I64(-1), store.I64(math.MinInt64), store.I64(math.MaxInt64), store.I64(1 << 53)},
-		"f64":     {store.F64(0), store.F64(-1.5), store.F64(math.MaxFloat64), store.F64(math.SmallestNonzeroFloat64), store.F64(math.Inf(1)), store.F64(0.1)},
-		"numeric": text(store.KindNumeric, "0", "-12.50", "+3", "123456789012345678901234567890.123456789", "0.000000000000000000001"),
-		"text":    text(store.KindText, "", "a", `'"\{},`, "NULL", "日本🦀", " \t\n", "{a,b}"),
-		"bytes":   append(text(store.KindBytes, "", "\x00", `\x00`), store.BytesOf(store.KindBytes, every)),
-		"json": text(store.KindJSON, "null", "true", "12", `"te\"xt"`, `[1, "a", null, {"b": []}]`, `{"k": {"ü": 1.5}, "a": "日本"}`, "{}",
+		"bool": {store.Bool(false), store.Bool(true)},
+		"i64": {
+			store.I64(0), store.I64(-1), store.I64(math.MinInt64), store.I64(math.MaxInt64),
+			store.I64(1 << 53),
+		},
+		"f64": {
+			store.F64(0), store.F64(-1.5), store.F64(math.MaxFloat64), store.F64(math.SmallestNonzeroFloat64),
+			store.F64(math.Inf(1)), store.F64(0.1),
+		},
+		"numeric": text(store.KindNumeric, "0", "-12.50", "+3", "123456789012345678901234567890.123456789",
+			"0.000000000000000000001"),
+		"text":  text(store.KindText, "", "a", `'"\{},`, "NULL", "日本🦀", " \t\n", "{a,b}"),
+		"bytes": append(text(store.KindBytes, "", "\x00", `\x00`), store.BytesOf(store.KindBytes, every)),
+		"json": text(store.KindJSON, "null", "true", "12", `"te\"xt"`, `[1, "a", null, {"b": []}]`,
+			`{"k": {"ü": 1.5}, "a": "日本"}`, "{}",
 			"123456789012345678901234567890"),
-		"timestamptz": {store.Timestamp(0), store.Timestamp(-1), store.Timestamp(1_600_000_000_123_456), store.Timestamp(253402300799999999), store.Timestamp(-62135596800000000)},
-		"uuid":        {store.BytesOf(store.KindUUID, make([]byte, 16)), store.BytesOf(store.KindUUID, every[240:])},
+		"timestamptz": {
+			store.Timestamp(0), store.Timestamp(-1), store.Timestamp(1_600_000_000_123_456),
+			store.Timestamp(253402300799999999), store.Timestamp(-62135596800000000),
+		},
+		"uuid": {store.BytesOf(store.KindUUID, make([]byte, 16)), store.BytesOf(store.KindUUID, every[240:])},
 	}
 }
 
@@ -46,15 +57,25 @@ func holder(name, kind string) *store.Projection {
 	t := typed(kind)
 	return &store.Projection{
 		Name: name, Version: 1, Order: store.OrderGlobal,
-		Tables: []store.Table{{Name: "box", Key: []string{"id"}, Columns: []store.Column{{Name: "id", Type: typed("i64")}, {Name: "value", Type: t}}}},
+		Tables: []store.Table{{
+			Name: "box", Key: []string{"id"},
+			Columns: []store.Column{{Name: "id", Type: typed("i64")}, {Name: "value", Type: t}},
+		}},
 		Writes: []store.Write{
 			{Name: "put", Action: store.Upsert, Table: "box", Columns: []store.WriteColumn{{Name: "value"}}},
-			{Name: "sql", SQL: anySQL(`INSERT INTO {box} (id, value) VALUES ($1, $2)`), Params: []store.Type{typed("i64"), t}},
+			{
+				Name: "sql", SQL: anySQL(`INSERT INTO {box} (id, value) VALUES ($1, $2)`),
+				Params: []store.Type{typed("i64"), t},
+			},
 		},
 		Queries: []store.Query{
-			{Name: "all", SQL: anySQL(`SELECT id, value FROM {box} ORDER BY id`), Results: []store.Type{typed("i64"), t}},
+			{
+				Name: "all", SQL: anySQL(`SELECT id, value FROM {box} ORDER BY id`),
+				Results: []store.Type{typed("i64"), t},
+			},
 			{Name: "load", Table: "box", Columns: []string{"value"}},
-			{Name: "echo", SQL: anySQL(`SELECT value FROM {box} WHERE id = $1 UNION ALL SELECT value FROM {box} WHERE id = -1`), Params: types("i64"), Results: []store.Type{t}},
+			{Name: "echo", SQL: anySQL(`SELECT value FROM {box} WHERE id = $1 UNION ALL SELECT value FROM {box}
+				WHERE id = -1`), Params: types("i64"), Results: []store.Type{t}},
 		},
 	}
 }
@@ -73,7 +94,8 @@ func typesArrays(f *fixture) {
 			reversed = append(reversed, values[len(values)-1-i])
 		}
 		f.roundTrip(kind+"s", kind+"[]", []store.Value{
-			store.ArrayOf(k, nil), store.ArrayOf(k, values), store.ArrayOf(k, reversed), store.ArrayOf(k, []store.Value{store.Null()}), store.Null(),
+			store.ArrayOf(k, nil), store.ArrayOf(k, values), store.ArrayOf(k, reversed), store.ArrayOf(k,
+				[]store.Value{store.Null()}), store.Null(),
 		})
 	}
 }
@@ -95,7 +117,10 @@ func (f *fixture) roundTrip(name, kind string, values []store.Value) {
 	}
 	for i := range 2 * len(values) {
 		want := values[i/2]
-		for j, got := range []store.Value{all.Values[2*i+1], loaded.Values[2*i+1], r.query(2, store.I64(int64(i))).Values[0]} {
+		for j, got := range []store.Value{
+			all.Values[2*i+1], loaded.Values[2*i+1],
+			r.query(2, store.I64(int64(i))).Values[0],
+		} {
 			if !equal(got, want) {
 				f.Errorf("%s: %s came back as %s (write %d, query %d)", kind, showValue(want), showValue(got), i%2, j)
 			}
@@ -139,10 +164,17 @@ func typesKeys(f *fixture) {
 			Name: "by_" + kind, Version: 1, Order: store.OrderGlobal,
 			Tables: []store.Table{{
 				Name: "box", Key: []string{"k", "l"},
-				Columns: []store.Column{{Name: "n", Type: typed("i64")}, {Name: "l", Type: typed("i64")}, {Name: "k", Type: typed(kind)}},
+				Columns: []store.Column{
+					{Name: "n", Type: typed("i64")},
+					{Name: "l", Type: typed("i64")},
+					{Name: "k", Type: typed(kind)},
+				},
 			}},
 			Writes: []store.Write{
-				{Name: "add", Action: store.Upsert, Table: "box", Columns: []store.WriteColumn{{Name: "n", Action: store.ActionAdd}}},
+				{
+					Name: "add", Action: store.Upsert, Table: "box",
+					Columns: []store.WriteColumn{{Name: "n", Action: store.ActionAdd}},
+				},
 				{Name: "delete", Action: store.Delete, Table: "box"},
 			},
 			Queries: []store.Query{
@@ -166,7 +198,8 @@ func typesKeys(f *fixture) {
 		}
 		rows := r.query(1, store.ArrayOf(values[0].Kind, ks), store.ArrayOf(store.KindI64, ls))
 		for i, v := range values {
-			if len(rows.Values) != 3*len(values) || rows.Values[3*i].Int() != int64(i) || !equal(rows.Values[3*i+1], v) || rows.Values[3*i+2].Int() != int64(3*(i+1)) {
+			if len(rows.Values) != 3*len(values) || rows.Values[3*i].Int() != int64(i) ||
+				!equal(rows.Values[3*i+1], v) || rows.Values[3*i+2].Int() != int64(3*(i+1)) {
 				f.Fatalf("key %s: loaded %s", kind, show(rows))
 			}
 		}

@@ -12,8 +12,8 @@ var (
 	momentText = regexp.MustCompile(`^` + isoMoment + `$`)
 	rangeText  = regexp.MustCompile(`^(?:empty|[\[(](?:"?` + isoMoment + `"?)? ?, ?(?:"?` + isoMoment + `"?)?[\])])$`)
 
-	// clockWords are those that PostgreSQL reads relative to the day or the moment, wherever they stand in the text of a date, a range, a
-	// row or an array.
+	// clockWords are those that PostgreSQL reads relative to the day or the moment, wherever they stand in the
+	// text of a date, a range, a row or an array.
 	clockWords     = regexp.MustCompile(`(?i)(?:^|[^a-z])(?:now|today|tomorrow|yesterday)(?:[^a-z]|$)`)
 	withoutEscapes = strings.NewReplacer(`\`, "", `"`, "")
 	// machineZones are names of time zones that stand for another one on each machine.
@@ -24,7 +24,8 @@ var (
 func (w *walk) constant(fields map[string]any) []string {
 	text, _ := member(fields["sval"], "sval").(string)
 	// Within an array, a range or a row, a backslash is left out, and so are quotes.
-	if bare := withoutEscapes.Replace(text); w.clock == "" && (clockWords.MatchString(text) || clockWords.MatchString(bare)) {
+	if bare := withoutEscapes.Replace(text); w.clock == "" &&
+		(clockWords.MatchString(text) || clockWords.MatchString(bare)) {
 		w.clock = text
 	}
 	if machineZones.MatchString(text) {
@@ -33,7 +34,8 @@ func (w *walk) constant(fields map[string]any) []string {
 	return nil
 }
 
-// cast demands that a text that is written as a date or a time is one by ISO 8601: other forms depend on settings, and words on the clock.
+// cast demands that a text that is written as a date or a time is one by ISO 8601: other forms depend on settings,
+// and words on the clock.
 func (w *walk) cast(fields map[string]any) []string {
 	kind, constant := only(fields["arg"])
 	text, isText := member(constant["sval"], "sval").(string)
@@ -54,7 +56,8 @@ func (w *walk) cast(fields map[string]any) []string {
 	case momentTypes[name] && isArray, momentRanges[name] && isArray, momentMultiranges[name]:
 		w.refuse("has %.60q as %s in one text: write ARRAY['…'::%[2]s, …] or a call", text, name)
 	case momentTypes[name] && !momentText.MatchString(text), momentRanges[name] && !rangeText.MatchString(text):
-		w.refuse("has %.60q as %s: a date or time is written by ISO 8601, such as '2006-01-02T15:04:05Z', and 'now', 'today' and their like give other results in a rebuild", text, name)
+		w.refuse("has %.60q as %s: a date or time is written by ISO 8601, such as '2006-01-02T15:04:05Z', and "+
+			"'now', 'today' and their like give other results in a rebuild", text, name)
 	}
 	return nil
 }

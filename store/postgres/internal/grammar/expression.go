@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Expression reads an expression over the columns of one row of a table. With a type, it is the expression cast to it. The text of the
-// result stands by itself, where a column is generated or a check is made.
+// Expression reads an expression over the columns of one row of a table. With a type, it is the expression cast to
+// it. The text of the result stands by itself, where a column is generated or a check is made.
 //
 // # Errors
 //

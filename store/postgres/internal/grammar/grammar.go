@@ -1,14 +1,14 @@
-// Package grammar reads the SQL of modules by PostgreSQL's own grammar. A statement is taken apart into a tree, the tree is compared with
-// lists of what it may have, and what is run is written anew from the tree. So no text of a module reaches the server, which might read
-// it otherwise than we do.
+// Package grammar reads the SQL of modules by PostgreSQL's own grammar. A statement is taken apart into a tree,
+// the tree is compared with lists of what it may have, and what is run is written anew from the tree. So no text
+// of a module reaches the server, which might read it otherwise than we do.
 //
 //	text ──► words ──parse──► tree ──walk.go──► allowed? ──write──► text that is run
 //	           │                       │
 //	 nesting.go: not too deep    nodes.go, names.go: what may stand in it
 //	                             constants.go: dates and times
 //
-// The lists name what is allowed, so that what a later PostgreSQL adds is refused. What only the server knows, such as which overload
-// of a function is meant, is for its own check (package postgres, sandbox.go).
+// The lists name what is allowed, so that what a later PostgreSQL adds is refused. What only the server knows,
+// such as which overload of a function is meant, is for its own check (package postgres, sandbox.go).
 package grammar
 
 import (
@@ -35,8 +35,8 @@ type Tables struct {
 // Statement is one that may be run.
 type Statement struct {
 	SQL string // written from the tree
-	// Clock is a text in it that means another moment each time when it is read as a date, such as 'now', or "". Only the server knows
-	// whether it is read so.
+	// Clock is a text in it that means another moment each time when it is read as a date, such as 'now', or "".
+	// Only the server knows whether it is read so.
 	Clock string
 	// Selects says that it is a SELECT, which may have changes in its WITH.
 	Selects bool

@@ -1,8 +1,9 @@
 package grammar
 
-// functions are those that a statement may call: what they give depends on their arguments alone, the same on every machine and at any
-// time, once the settings of the transaction are fixed. Left out are those whose last digit may differ from machine to machine, those
-// that look at the session, the clock, the catalogue or files, and those that take SQL, types or names in text.
+// functions are those that a statement may call: what they give depends on their arguments alone, the same on
+// every machine and at any time, once the settings of the transaction are fixed. Left out are those whose last
+// digit may differ from machine to machine, those that look at the session, the clock, the catalogue or files, and
+// those that take SQL, types or names in text.
 var functions = set(`
 	abs ceil ceiling cbrt degrees div exp factorial floor gcd lcm ln log log10 min_scale mod pi power radians round scale sign sqrt
 	trim_scale trunc width_bucket bit_count get_bit get_byte set_bit set_byte num_nonnulls num_nulls

@@ -9,9 +9,10 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// The parser's stack is small, and nothing guards its end: what lies behind it would be overwritten, and another statement be read wrongly.
-// So how deep a statement can become is estimated from its words before it is parsed, and never too low. The stack has 64 KiB, of which an
-// operator takes 0.9 KiB, a subselect or a window function within another 1.3 to 2.7 KiB, a call or a UNION less than an operator.
+// The parser's stack is small, and nothing guards its end: what lies behind it would be overwritten, and another
+// statement be read wrongly. So how deep a statement can become is estimated from its words before it is parsed,
+// and never too low. The stack has 64 KiB, of which an operator takes 0.9 KiB, a subselect or a window function
+// within another 1.3 to 2.7 KiB, a call or a UNION less than an operator.
 const (
 	nestingMax    = 60 // operators
 	bracketWeight = 4  // of what is within brackets, or within CASE and END
@@ -26,7 +27,8 @@ const (
 	copiesMax  = 5_000 // words: SET (a, b) = (SELECT …) has its right side once for each column
 )
 
-// level is what stands within one pair of brackets. Its lists, clauses and operands of AND and OR lie side by side, in pieces.
+// level is what stands within one pair of brackets. Its lists, clauses and operands of AND and OR lie side by
+// side, in pieces.
 type level struct {
 	opened  string
 	chain   int // operators of the piece at hand, each of which may have all before it as its left side
@@ -45,12 +47,14 @@ func (l *level) separate() {
 	l.chain, l.inner = 0, 0
 }
 
-// depth is that of all that the level has: a query behind UNION, or a table behind JOIN, makes deeper what stands before it.
+// depth is that of all that the level has: a query behind UNION, or a table behind JOIN, makes deeper what stands
+// before it.
 func (l *level) depth() int {
 	return max(l.deepest, l.chain+l.inner) + setWeight*l.sets + joinWeight*l.joins
 }
 
-// checkNesting refuses a statement that may become too deep or too large, or that does not begin as one which a module may have.
+// checkNesting refuses a statement that may become too deep or too large, or that does not begin as one which a
+// module may have.
 func checkNesting(sql string) error {
 	if signs := longestOf(sql, "+*/<>=~!@#%^&|`?"); signs > signsMax || strings.Count(sql, "/*") > remarksMax {
 		return errors.New("has too many signs in a row, or too many remarks")
@@ -60,13 +64,15 @@ func checkNesting(sql string) error {
 		return err
 	}
 	if len(words) > 0 && !beginnings[words[0].text] {
-		return fmt.Errorf("%.20s is not possible here: a statement selects, inserts, updates, deletes or merges", strings.ToUpper(words[0].text))
+		return fmt.Errorf("%.20s is not possible here: a statement selects, inserts, updates, deletes or merges",
+			strings.ToUpper(words[0].text))
 	}
 	n := nesting{levels: []level{{}}, copies: 1}
 	for _, word := range words {
 		n.step(word)
 		if n.top().depth() > nestingMax || len(n.levels) > nestingMax {
-			return fmt.Errorf("is nested too deep, or has too long a chain of operators, about %.40q: split it, in brackets or by WITH", word.text)
+			return fmt.Errorf("is nested too deep, or has too long a chain of operators, about %.40q: split it, "+
+				"in brackets or by WITH", word.text)
 		}
 		n.before = word
 	}
@@ -128,7 +134,7 @@ func (n *nesting) closeTo(opened string) {
 	}
 }
 
-// step takes a word. Names, constants and what behind a dot or AS is a name add no depth.
+// step takes a word or a sign. Names and constants add no depth, nor do keywords that are names after a dot or AS.
 func (n *nesting) step(w word) {
 	top := n.top()
 	switch w.text {
@@ -154,9 +160,14 @@ func (n *nesting) step(w word) {
 	case ".":
 		return
 	}
-	if w.plain || w.keyword && (n.before.text == "." || n.before.is("as")) {
-		return
+	if !w.plain && !(w.keyword && (n.before.text == "." || n.before.is("as"))) {
+		n.stepWord(w)
 	}
+}
+
+// stepWord takes a word that may add depth.
+func (n *nesting) stepWord(w word) {
+	top := n.top()
 	switch w.text {
 	case "case":
 		n.open(w.text)
@@ -184,7 +195,8 @@ func (n *nesting) step(w word) {
 			return
 		}
 		top.separate()
-	case "or", "select", "where", "having", "order", "on", "returning", "limit", "offset", "using", "window", "when", "then", "else":
+	case "or", "select", "where", "having", "order", "on", "returning", "limit", "offset", "using", "window", "when",
+		"then", "else":
 		top.setting = false
 		top.separate()
 	case "set": // which may be a name as well

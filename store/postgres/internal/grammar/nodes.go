@@ -1,7 +1,10 @@
 package grammar
 
 // verbs are the statements that a module may have.
-var verbs = map[string]bool{"SelectStmt": true, "InsertStmt": true, "UpdateStmt": true, "DeleteStmt": true, "MergeStmt": true}
+var verbs = map[string]bool{
+	"SelectStmt": true, "InsertStmt": true, "UpdateStmt": true, "DeleteStmt": true,
+	"MergeStmt": true,
+}
 
 // field says what a field of a node has.
 type field struct {
@@ -37,35 +40,49 @@ type (
 	typing = map[string]string
 )
 
-// nodes are what may stand in a tree, and what each may have. Left out, and so refused, is whatever looks at the session or the clock
-// (SQLValueFunction), reads at random (RangeTableSample), has SQL, types or paths of its own in text (XmlExpr, RangeTableFunc, the
-// functions of SQL/JSON), or changes something else than rows (SELECT … INTO).
+// nodes are what may stand in a tree, and what each may have. Left out, and so refused, is whatever looks at the
+// session or the clock (SQLValueFunction), reads at random (RangeTableSample), has SQL, types or paths of its own
+// in text (XmlExpr, RangeTableFunc, the functions of SQL/JSON), or changes something else than rows (SELECT …
+// INTO).
 var nodes = map[string]map[string]field{
 	"SelectStmt": fieldsOf(names{"groupDistinct", "limitOption", "op", "all"},
-		names{"distinctClause", "targetList", "fromClause", "whereClause", "groupClause", "havingClause", "windowClause", "valuesLists", "sortClause", "limitOffset", "limitCount", "lockingClause"},
+		names{
+			"distinctClause", "targetList", "fromClause", "whereClause", "groupClause", "havingClause",
+			"windowClause", "valuesLists", "sortClause", "limitOffset", "limitCount", "lockingClause",
+		},
 		typing{"larg": "SelectStmt", "rarg": "SelectStmt"}),
-	"InsertStmt": fieldsOf(nil, names{"cols", "selectStmt", "returningList"}, typing{"relation": "RangeVar", "onConflictClause": "OnConflictClause"}),
-	"UpdateStmt": fieldsOf(nil, names{"targetList", "whereClause", "fromClause", "returningList"}, typing{"relation": "RangeVar"}),
+	"InsertStmt": fieldsOf(nil, names{"cols", "selectStmt", "returningList"},
+		typing{"relation": "RangeVar", "onConflictClause": "OnConflictClause"}),
+	"UpdateStmt": fieldsOf(nil, names{"targetList", "whereClause", "fromClause", "returningList"},
+		typing{"relation": "RangeVar"}),
 	"DeleteStmt": fieldsOf(nil, names{"usingClause", "whereClause", "returningList"}, typing{"relation": "RangeVar"}),
-	"MergeStmt":  fieldsOf(nil, names{"sourceRelation", "joinCondition", "mergeWhenClauses", "returningList"}, typing{"relation": "RangeVar"}),
+	"MergeStmt": fieldsOf(nil, names{"sourceRelation", "joinCondition", "mergeWhenClauses", "returningList"},
+		typing{"relation": "RangeVar"}),
 
-	"MergeWhenClause":  fieldsOf(names{"matchKind", "matched", "commandType"}, names{"condition", "targetList", "values"}, nil),
+	"MergeWhenClause": fieldsOf(names{"matchKind", "matched", "commandType"},
+		names{"condition", "targetList", "values"}, nil),
 	"OnConflictClause": fieldsOf(names{"action"}, names{"targetList", "whereClause"}, typing{"infer": "InferClause"}),
 	"InferClause":      fieldsOf(names{"conname"}, names{"indexElems", "whereClause"}, nil),
 	"IndexElem":        fieldsOf(names{"name", "ordering", "nulls_ordering"}, names{"expr"}, nil),
-	"CommonTableExpr":  fieldsOf(names{"ctename", "ctematerialized"}, names{"aliascolnames", "ctequery"}, typing{"search_clause": "CTESearchClause", "cycle_clause": "CTECycleClause"}),
-	"CTESearchClause":  fieldsOf(names{"search_breadth_first", "search_seq_column"}, names{"search_col_list"}, nil),
-	"CTECycleClause":   fieldsOf(names{"cycle_mark_column", "cycle_path_column"}, names{"cycle_col_list", "cycle_mark_value", "cycle_mark_default"}, nil),
+	"CommonTableExpr": fieldsOf(names{"ctename", "ctematerialized"}, names{"aliascolnames", "ctequery"},
+		typing{"search_clause": "CTESearchClause", "cycle_clause": "CTECycleClause"}),
+	"CTESearchClause": fieldsOf(names{"search_breadth_first", "search_seq_column"}, names{"search_col_list"}, nil),
+	"CTECycleClause": fieldsOf(names{"cycle_mark_column", "cycle_path_column"},
+		names{"cycle_col_list", "cycle_mark_value", "cycle_mark_default"}, nil),
 
 	"RangeVar":       fieldsOf(names{"schemaname", "relname", "inh", "relpersistence"}, nil, typing{"alias": "Alias"}),
 	"RangeSubselect": fieldsOf(names{"lateral"}, names{"subquery"}, typing{"alias": "Alias"}),
-	"RangeFunction":  fieldsOf(names{"lateral", "ordinality", "is_rowsfrom"}, names{"functions", "coldeflist"}, typing{"alias": "Alias"}),
-	"JoinExpr":       fieldsOf(names{"jointype", "isNatural", "rtindex"}, names{"larg", "rarg", "usingClause", "quals"}, typing{"join_using_alias": "Alias", "alias": "Alias"}),
-	"Alias":          fieldsOf(names{"aliasname"}, names{"colnames"}, nil),
-	"ColumnDef":      fieldsOf(names{"colname", "is_local"}, nil, typing{"typeName": "TypeName", "collClause": "CollateClause"}),
-	"WindowDef":      fieldsOf(names{"name", "refname", "frameOptions"}, names{"partitionClause", "orderClause", "startOffset", "endOffset"}, nil),
-	"SortBy":         fieldsOf(names{"sortby_dir", "sortby_nulls"}, names{"node"}, nil),
-	"GroupingSet":    fieldsOf(names{"kind"}, names{"content"}, nil),
+	"RangeFunction": fieldsOf(names{"lateral", "ordinality", "is_rowsfrom"}, names{"functions", "coldeflist"},
+		typing{"alias": "Alias"}),
+	"JoinExpr": fieldsOf(names{"jointype", "isNatural", "rtindex"}, names{"larg", "rarg", "usingClause", "quals"},
+		typing{"join_using_alias": "Alias", "alias": "Alias"}),
+	"Alias": fieldsOf(names{"aliasname"}, names{"colnames"}, nil),
+	"ColumnDef": fieldsOf(names{"colname", "is_local"}, nil,
+		typing{"typeName": "TypeName", "collClause": "CollateClause"}),
+	"WindowDef": fieldsOf(names{"name", "refname", "frameOptions"},
+		names{"partitionClause", "orderClause", "startOffset", "endOffset"}, nil),
+	"SortBy":      fieldsOf(names{"sortby_dir", "sortby_nulls"}, names{"node"}, nil),
+	"GroupingSet": fieldsOf(names{"kind"}, names{"content"}, nil),
 
 	"ResTarget":      fieldsOf(names{"name"}, names{"indirection", "val"}, nil),
 	"MultiAssignRef": fieldsOf(names{"colno", "ncolumns"}, names{"source"}, nil),
@@ -94,10 +111,13 @@ var nodes = map[string]map[string]field{
 	"TypeName":      fieldsOf(names{"typemod"}, names{"typmods", "arrayBounds"}, nil),
 	"CollateClause": fieldsOf(nil, names{"arg"}, nil),
 
-	"List":      fieldsOf(nil, names{"items"}, nil),
-	"String":    fieldsOf(names{"sval"}, nil, nil),
-	"Integer":   fieldsOf(names{"ival"}, nil, nil),
-	"A_Const":   fieldsOf(names{"isnull"}, nil, typing{"ival": "Integer", "fval": "Float", "boolval": "Boolean", "sval": "String", "bsval": "BitString"}),
+	"List":    fieldsOf(nil, names{"items"}, nil),
+	"String":  fieldsOf(names{"sval"}, nil, nil),
+	"Integer": fieldsOf(names{"ival"}, nil, nil),
+	"A_Const": fieldsOf(names{"isnull"}, nil, typing{
+		"ival": "Integer", "fval": "Float", "boolval": "Boolean",
+		"sval": "String", "bsval": "BitString",
+	}),
 	"Float":     fieldsOf(names{"fval"}, nil, nil),
 	"Boolean":   fieldsOf(names{"boolval"}, nil, nil),
 	"BitString": fieldsOf(names{"bsval"}, nil, nil),
@@ -105,7 +125,8 @@ var nodes = map[string]map[string]field{
 
 // refusals say of some nodes what they are.
 var refusals = map[string]string{
-	"SQLValueFunction": "uses the clock or the session (such as current_timestamp), which gives other results in a rebuild",
+	"SQLValueFunction": "uses the clock or the session (such as current_timestamp), which gives other results in " +
+		"a rebuild",
 	"RangeTableSample": "takes a sample (TABLESAMPLE), which gives other results in a rebuild",
 	"CurrentOfExpr":    "uses a cursor (CURRENT OF), of which there are none",
 	"RangeTableFunc":   "uses XMLTABLE, which has types and defaults of its own in it: use jsonb",

@@ -156,7 +156,8 @@ var rules map[string]func(*walk, map[string]any) []string
 
 func init() { // they lead to each other
 	rules = map[string]func(*walk, map[string]any) []string{
-		"SelectStmt": (*walk).scope, "DeleteStmt": (*walk).change, "UpdateStmt": (*walk).change, "InsertStmt": (*walk).change, "MergeStmt": (*walk).change,
+		"SelectStmt": (*walk).scope, "DeleteStmt": (*walk).change, "UpdateStmt": (*walk).change,
+		"InsertStmt": (*walk).change, "MergeStmt": (*walk).change,
 		"MergeWhenClause": (*walk).override,
 		"RangeVar":        (*walk).relation,
 		"ColumnRef":       (*walk).column,
@@ -173,7 +174,8 @@ func init() { // they lead to each other
 	}
 }
 
-// scope makes the names of a WITH known for the statement, and for its own parts behind them or, where it is recursive, in all of them.
+// scope makes the names of a WITH known for the statement, and for its own parts behind them or, where it is
+// recursive, in all of them.
 func (w *walk) scope(fields map[string]any) []string {
 	w.locks(fields["lockingClause"])
 	with, _ := fields["withClause"].(map[string]any)
@@ -253,9 +255,13 @@ func (w *walk) relation(fields map[string]any) []string {
 }
 
 // systemColumns are in every table and have what a rebuild would not have again.
-var systemColumns = map[string]bool{"ctid": true, "xmin": true, "xmax": true, "cmin": true, "cmax": true, "tableoid": true}
+var systemColumns = map[string]bool{
+	"ctid": true, "xmin": true, "xmax": true, "cmin": true, "cmax": true,
+	"tableoid": true,
+}
 
-// column checks the name of a column. Behind the name of a row, what is no column is a function of the row: r.f is f(r).
+// column checks the name of a column. Behind the name of a row, what is no column is a function of the row: r.f is
+// f(r).
 func (w *walk) column(fields map[string]any) []string {
 	list := texts(fields["fields"])
 	for i, name := range list {
@@ -263,7 +269,8 @@ func (w *walk) column(fields map[string]any) []string {
 		case systemColumns[name]:
 			w.refuse("uses a system column (%s), which gives other results in a rebuild", name)
 		case i > 0 && i == len(list)-1 && !w.isColumn(name):
-			w.refuse("uses %s, which is no column of the projection's tables nor of the statement", strings.Join(list, "."))
+			w.refuse("uses %s, which is no column of the projection's tables nor of the statement",
+				strings.Join(list, "."))
 		}
 	}
 	return nil
@@ -289,7 +296,8 @@ var numberedColumns = regexp.MustCompile(`^(?:column|f)[0-9]+$`)
 // givenColumns are those that PostgreSQL names by itself, besides those of functions.
 var givenColumns = map[string]bool{
 	"key": true, "value": true, "ordinality": true, "?column?": true,
-	"coalesce": true, "greatest": true, "least": true, "nullif": true, "case": true, "exists": true, "array": true, "row": true,
+	"coalesce": true, "greatest": true, "least": true, "nullif": true, "case": true, "exists": true, "array": true,
+	"row":  true,
 	"word": true, "nentry": true, "ndoc": true, "lexeme": true, "positions": true, "weights": true,
 }
 
@@ -303,7 +311,8 @@ func (w *walk) function(fields map[string]any) []string {
 	case name == "age" && len(args) < 2:
 		w.refuse("calls age() of one time, which is up to today: give it two")
 	case !functions[name]:
-		w.refuse("calls %.60s(), which is not on the list of functions (docs/sql.md): its result depends on more than its arguments, it reaches outside of the projection, or nobody has asked for it", name)
+		w.refuse("calls %.60s(), which is not on the list of functions (docs/sql.md): its result depends on more "+
+			"than its arguments, it reaches outside of the projection, or nobody has asked for it", name)
 	}
 	return []string{"funcname"}
 }
@@ -316,8 +325,10 @@ func (w *walk) operator(fields map[string]any) []string {
 			continue
 		}
 		names := texts(list)
-		if len(names) == 0 || len(names) > 2 || len(names) == 2 && names[0] != "pg_catalog" || !operators[names[len(names)-1]] {
-			w.refuse("uses the operator %s, which is not on the list of operators (docs/sql.md)", strings.Join(names, "."))
+		if len(names) == 0 || len(names) > 2 || len(names) == 2 && names[0] != "pg_catalog" ||
+			!operators[names[len(names)-1]] {
+			w.refuse("uses the operator %s, which is not on the list of operators (docs/sql.md)",
+				strings.Join(names, "."))
 		}
 	}
 	return []string{"name", "operName", "useOp"}
@@ -341,7 +352,8 @@ func (w *walk) collation(fields map[string]any) []string {
 		list = list[1:]
 	}
 	if len(list) != 1 || !collations[list[0]] {
-		w.refuse("uses the collation %.60s, which may compare otherwise on another machine: C, POSIX and ucs_basic do not", strings.Join(list, "."))
+		w.refuse("uses the collation %.60s, which may compare otherwise on another machine: C, POSIX and "+
+			"ucs_basic do not", strings.Join(list, "."))
 	}
 	return []string{"collname"}
 }

@@ -1,0 +1,43 @@
+package storetest
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+func layoutWorkers(f *fixture) {
+	f.wantWorkers()
+	f.must(f.store.Heartbeat(f.ctx, store.Worker{Name: "w2", Projections: []string{"zebra", "ant"}, Segments: 3},
+		time.Hour))
+	f.must(f.store.Heartbeat(f.ctx, store.Worker{Name: "w1"}, time.Hour))
+	f.wantWorkers("w1 [] 0", "w2 [zebra ant] 3")
+	f.must(f.store.Heartbeat(f.ctx, store.Worker{Name: "w2", Projections: []string{"mole"}}, time.Hour))
+	f.wantWorkers("w1 [] 0", "w2 [mole] 0")
+	f.must(f.store.Heartbeat(f.ctx, store.Worker{Name: "w1"}, time.Microsecond))
+	f.await("the lease runs out", func() bool { return len(f.workers()) == 1 })
+	f.wantWorkers("w2 [mole] 0")
+	f.must(f.store.Leave(f.ctx, store.Worker{Name: "w2"}))
+	f.wantWorkers()
+}
+
+// workers are those that are alive, one line each.
+func (f *fixture) workers() []string {
+	f.Helper()
+	workers, err := f.store.Workers(f.ctx)
+	f.must(err)
+	var lines []string
+	for _, w := range workers {
+		lines = append(lines, fmt.Sprint(w.Name, " ", w.Projections, " ", w.Segments))
+	}
+	return lines
+}
+
+func (f *fixture) wantWorkers(want ...string) {
+	f.Helper()
+	if got := f.workers(); !slices.Equal(got, want) {
+		f.Errorf("workers are %q, want %q", got, want)
+	}
+}
