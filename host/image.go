@@ -13,7 +13,7 @@ type image struct {
 	memory  int // its size; see room.go
 	pieces  []imagePiece
 	globals []uint64
-	world   world
+	env     guestEnv
 }
 
 // images are those of a module, by the memory that an instance begins with.
@@ -22,13 +22,13 @@ type images struct {
 	byRoom map[int]*image
 }
 
-// of returns the image for the guest's instance, which has just started, or nil when there is more to it than can be put back.
-func (i *images) of(g *Guest) *image {
+// get returns the image for the guest's instance, which has just started, or nil when there is more to it than can be put back.
+func (i *images) get(g *Guest) *image {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	taken, known := i.byRoom[g.room]
 	if !known {
-		taken = g.takeImage()
+		taken = g.captureImage()
 		if i.byRoom == nil {
 			i.byRoom = map[int]*image{}
 		}
@@ -50,13 +50,13 @@ const (
 	imageBytesMax = 16 << 20
 )
 
-// takeImage returns the state of the instance, or nil when it has more state than can be put back, or too much of it.
-func (g *Guest) takeImage() *image {
+// captureImage returns the state of the instance, or nil when it has more state than can be put back, or too much of it.
+func (g *Guest) captureImage() *image {
 	if !g.module.code.metered.StateIsPlain {
 		return nil
 	}
 	memory := g.memory()
-	taken := &image{memory: len(memory), world: g.world}
+	taken := &image{memory: len(memory), env: g.env}
 	zeros := make([]byte, imagePieceBytes)
 	total := 0
 	for at := 0; at < len(memory); at += imagePieceBytes {
@@ -98,7 +98,7 @@ func (i *image) restore(g *Guest) {
 	for n, global := range g.globals() {
 		global.Set(i.globals[n])
 	}
-	g.world = i.world
+	g.env = i.env
 }
 
 // memory is the instance's own, until it grows.
@@ -111,11 +111,11 @@ func (g *Guest) memory() []byte {
 // globals are those of the module that may change.
 func (g *Guest) globals() []api.MutableGlobal {
 	names := g.module.code.metered.Globals
-	if g.mutable == nil {
-		g.mutable = make([]api.MutableGlobal, 0, len(names))
+	if g.mutableGlobals == nil {
+		g.mutableGlobals = make([]api.MutableGlobal, 0, len(names))
 		for _, name := range names {
-			g.mutable = append(g.mutable, g.instance.ExportedGlobal(name).(api.MutableGlobal))
+			g.mutableGlobals = append(g.mutableGlobals, g.instance.ExportedGlobal(name).(api.MutableGlobal))
 		}
 	}
-	return g.mutable
+	return g.mutableGlobals
 }

@@ -46,12 +46,12 @@ func (m *Module) tryRoom(ctx context.Context) bool {
 	g := m.NewGuest(0)
 	g.logger = zerolog.Nop() // it has said all of this before
 	defer g.Close(context.WithoutCancel(ctx))
-	ctx, g.stopwatch = startStopwatch(ctx, m.limits.StartTimeout)
-	defer g.stopwatch.stop()
+	ctx, g.deadline = startDeadline(ctx, m.limits.StartTimeout)
+	defer g.deadline.stop()
 	if g.start(ctx, room) != nil {
 		return false
 	}
-	g.tank.fill(min(m.limits.Fuel, roomFuel))
+	g.fuel.fill(min(m.limits.Fuel, roomFuel))
 	address, err := g.call(ctx, "pup_reserve", uint64(room/roomBatches))
 	return err == nil && address != 0 && g.memoryBytes() == room
 }

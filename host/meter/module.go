@@ -102,7 +102,7 @@ type module struct {
 	mutable           []uint32 // those of them that may change
 	altersTables      bool     // or drops segments: an instance has more state than memory and globals
 	memory            *Memory
-	tabled            []uint32 // functions that a table may hold
+	tableFunctions    []uint32 // functions that a table may hold
 	exported          bool
 	start             int // function, or -1
 	bodies            [][]byte
@@ -354,7 +354,7 @@ func (m *module) readElements(s *scanner) {
 		if flags&expressions != 0 {
 			m.readConstant(s)
 		} else {
-			m.tabled = append(m.tabled, s.index("function", len(m.functions)))
+			m.tableFunctions = append(m.tableFunctions, s.index("function", len(m.functions)))
 		}
 		if s.err != nil {
 			return
@@ -383,7 +383,7 @@ func (m *module) readConstant(s *scanner) {
 		case opEnd:
 			return
 		case opRefFunc:
-			m.tabled = append(m.tabled, i.index)
+			m.tableFunctions = append(m.tableFunctions, i.index)
 		}
 	}
 }
