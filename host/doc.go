@@ -14,7 +14,6 @@
 //	description.go  what a module says of itself
 //	guest.go        one instance at a time, thrown away after a fault
 //	instances.go    whether it serves several batches
-//	room.go         the memory that it begins with
 //	image.go        an instance put back to what it was when it had started
 //	fuel.go         the work that a guest may do, and how the host ends it
 //	memory.go       the memory that a guest may have

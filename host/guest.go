@@ -39,7 +39,6 @@ type Guest struct {
 	ran            time.Duration // its code, for the batch under way
 	mutableGlobals []api.MutableGlobal
 	env            guestEnv
-	room           int    // bytes of memory that it began with
 	image          *image // that it can be reset from; nil for none
 
 	mutations []store.Mutation
@@ -213,7 +212,7 @@ func (g *Guest) applyBatch(ctx context.Context, batch []byte, events []store.Rec
 		g.deadline, g.events = nil, 0
 	}()
 	g.started = false
-	if err := g.prepare(ctx, g.module.room(len(batch))); err != nil {
+	if err := g.prepare(ctx); err != nil {
 		return nil, err
 	}
 	g.events, g.started, g.ran = len(events), true, 0
@@ -264,18 +263,15 @@ func (g *Guest) applyBatch(ctx context.Context, batch []byte, events []store.Rec
 	return g.decodeReply(g.reply, events)
 }
 
-// prepare has an instance with some room ready for a batch: a new one, one as new, or one that has served others.
-func (g *Guest) prepare(ctx context.Context, room int) error {
-	if g.instance != nil && g.room != room {
-		g.Close(ctx)
-	}
+// prepare makes an instance ready for a batch: a new one, one that is reset from its image, or one that has served others.
+func (g *Guest) prepare(ctx context.Context) error {
 	switch {
 	case g.instance == nil:
-		if err := g.start(ctx, room); err != nil {
+		if err := g.start(ctx); err != nil {
 			return err
 		}
 		if !g.module.Reuses() {
-			g.image = g.module.images.get(g)
+			g.image = g.module.image.of(g)
 		}
 	case g.image != nil:
 		g.image.restore(g)
@@ -292,8 +288,8 @@ func (g *Guest) resetCounters() {
 	}
 }
 
-// start makes an instance with some room and initializes it.
-func (g *Guest) start(ctx context.Context, room int) error {
+// start makes an instance and initializes it.
+func (g *Guest) start(ctx context.Context) error {
 	g.env = guestEnv{monotonic: monotonicStart, random: randomStart(g.module.runtime.options.Environment.Random)}
 	g.resetCounters()
 	g.beginCall()
@@ -303,14 +299,8 @@ func (g *Guest) start(ctx context.Context, room int) error {
 	if err != nil {
 		return fmt.Errorf("does not start: %s", g.trapReason(err))
 	}
-	g.instance, g.fuel, g.room = instance, newFuelGlobals(instance), room
+	g.instance, g.fuel = instance, newFuelGlobals(instance)
 	g.stackTop = g.stackPointer()
-	if more := room - g.memoryBytes(); more > 0 {
-		if _, ok := instance.Memory().Grow(uint32(more / pageBytes)); !ok {
-			g.Close(ctx)
-			return fmt.Errorf("does not start with %d bytes of memory", room)
-		}
-	}
 	g.fuel.fill(g.module.limits.Fuel)
 	for _, name := range []string{meter.Start, "_initialize"} {
 		if instance.ExportedFunction(name) == nil {

@@ -70,3 +70,8 @@ func (m *memory) Free() {
 	}
 	m.buffer = nil
 }
+
+// memoryMax is the most bytes of memory that an instance may have under limits.
+func (m *Module) memoryMax(limits Limits) int {
+	return min(int(m.code.metered.Memory.Max), limits.MemoryMiB*pagesPerMiB) * pageBytes
+}

@@ -29,9 +29,8 @@ type Module struct {
 
 	runtime        *Runtime
 	code           *compiledCode
-	images         images
+	image          sharedImage
 	warnings       warnings
-	usesRoom       bool   // see room.go
 	limits         Limits // the host's, or less where the module asks for less
 	columns        []abi.Column
 	storeColumns   store.Columns
@@ -100,7 +99,7 @@ func (m *Module) inspect(ctx context.Context) error {
 	ctx, g.deadline = startDeadline(ctx, m.limits.StartTimeout)
 	defer g.deadline.stop()
 	started := clock.Now()
-	if err := g.start(ctx, m.declaredMemory()); err != nil {
+	if err := g.start(ctx); err != nil {
 		return m.startTimeoutError(m.explainProgram(err))
 	}
 	m.StartUp = clock.Since(started)
@@ -115,7 +114,6 @@ func (m *Module) inspect(ctx context.Context) error {
 		return err
 	}
 	m.prepare()
-	m.usesRoom = !m.Reuses() && m.tryRoom(ctx)
 	return nil
 }
 
