@@ -50,7 +50,7 @@ func (m *module) analyse() ([]function, error) {
 		index := m.functionsImported + i
 		f := &functions[index]
 		s := scanner{rest: body}
-		params := m.types[m.functions[index]].params
+		params := len(m.types[m.functions[index]].Params)
 		locals := s.locals(params)
 		if total += locals; total > localsAll {
 			return nil, fmt.Errorf("has functions with more than %d local variables in all", localsAll)

@@ -93,7 +93,7 @@ const (
 // module is what the pass needs to know of a module.
 type module struct {
 	sections   []section
-	types      []signature
+	types      []Signature
 	parameters int // and results, of all types
 	// functions are the types of all functions, imported ones first.
 	functions         []uint32
@@ -103,7 +103,8 @@ type module struct {
 	altersTables      bool     // or drops segments: an instance has more state than memory and globals
 	memory            *Memory
 	tableFunctions    []uint32 // functions that a table may hold
-	exported          bool
+	imports           []Import
+	exports           []Export
 	start             int // function, or -1
 	bodies            [][]byte
 }
@@ -112,11 +113,6 @@ type module struct {
 type section struct {
 	id      byte
 	content []byte
-}
-
-type signature struct {
-	params  int
-	results []byte
 }
 
 // Memory is what a module says of its memory, in pages of 64 KiB.
@@ -171,7 +167,7 @@ func (m *module) complete() error {
 		return fmt.Errorf("declares %d functions and has code for %d", own, len(m.bodies))
 	case own == 0:
 		return errors.New("has no functions")
-	case !m.exported:
+	case len(m.exports) == 0:
 		return errors.New("exports nothing")
 	}
 	return nil
@@ -250,28 +246,29 @@ func (m *module) readType(s *scanner) {
 	if form := s.byte(); s.err == nil && form != formFunction {
 		s.fail(fmt.Errorf("has a type of form %#x, only functions are known", form))
 	}
-	params := s.count()
-	s.take(params)
+	params := s.take(s.count())
 	results := s.take(s.count())
 	switch {
 	case s.err != nil:
-	case params > parametersMax:
-		s.fail(fmt.Errorf("has a function with %d parameters, the limit is %d", params, parametersMax))
+	case len(params) > parametersMax:
+		s.fail(fmt.Errorf("has a function with %d parameters, the limit is %d", len(params), parametersMax))
 	case len(results) > resultsMax:
 		s.fail(fmt.Errorf("has a function or block with %d results, the limit is %d", len(results), resultsMax))
 	}
-	if m.parameters += int(params) + len(results); s.err == nil && m.parameters > parametersAll {
+	if m.parameters += len(params) + len(results); s.err == nil && m.parameters > parametersAll {
 		s.fail(fmt.Errorf("has types with more than %d parameters and results in all", parametersAll))
 	}
-	m.types = append(m.types, signature{int(params), results})
+	m.types = append(m.types, Signature{params, results})
 }
 
 func (m *module) readImport(s *scanner) {
-	s.name()
-	s.name()
+	i := Import{Module: string(s.name()), Name: string(s.name())}
 	switch kind := s.byte(); kind {
 	case kindFunction:
 		m.functions = append(m.functions, s.index("type", len(m.types)))
+		if s.err == nil {
+			i.Function = m.typeOf(uint32(m.functionsImported))
+		}
 		m.functionsImported++
 	case kindTable:
 		s.byte()
@@ -284,6 +281,7 @@ func (m *module) readImport(s *scanner) {
 	default:
 		s.fail(fmt.Errorf("has an import of kind %d", kind))
 	}
+	m.imports = append(m.imports, i)
 }
 
 // readGlobalType reads the type of the global of an index, and whether it may change.
@@ -319,19 +317,20 @@ func (m *module) readMemory(s *scanner) {
 }
 
 func (m *module) readExport(s *scanner) {
-	m.exported = true
 	name := s.name()
 	if s.err == nil && bytes.HasPrefix(name, []byte(exportPrefix)) {
 		s.fail(fmt.Errorf("exports %q: names with %s are the host's", name, exportPrefix))
 	}
-	switch s.byte() {
+	e := Export{Name: string(name), Kind: s.byte()}
+	switch e.Kind {
 	case kindFunction:
-		s.index("function", len(m.functions))
+		e.Index = s.index("function", len(m.functions))
 	case kindGlobal:
-		s.index("global", m.globals)
+		e.Index = s.index("global", m.globals)
 	default:
-		s.uint()
+		e.Index = s.uint()
 	}
+	m.exports = append(m.exports, e)
 }
 
 // readElements reads one segment of table elements, in any of its forms that have an offset.

@@ -42,7 +42,7 @@ const unitsBetweenSafepoints = 100_000
 // frame is a block that is open.
 type frame struct {
 	op        uint16
-	signature signature
+	signature Signature
 	region    int  // where it was opened
 	head      int  // of a loop that is live, the region at its head
 	live      bool // can be reached
@@ -146,7 +146,7 @@ func (l *planner) close() {
 	switch top.op {
 	case opLoop: // ways meet at its head, not here
 		if top.live {
-			l.regions[top.head].fuel += moved + quarters(top.signature.params)
+			l.regions[top.head].fuel += moved + quarters(len(top.signature.Params))
 		}
 		if l.live {
 			l.begin(top.region, plain)
@@ -159,7 +159,7 @@ func (l *planner) close() {
 	}
 	if l.live && (top.op != opBlock || top.targeted) {
 		l.begin(top.region, plain)
-		l.regions[l.current].fuel += moved + quarters(len(top.signature.results)) + quartersJoin
+		l.regions[l.current].fuel += moved + quarters(len(top.signature.Results)) + quartersJoin
 	}
 }
 

@@ -33,7 +33,7 @@ func (p *pass) rewrite(out []byte, body int) ([]byte, error) {
 type writer struct {
 	*pass
 	*function
-	signature signature
+	signature Signature
 	code      code
 	pending   uint32 // the variable for fuel that is not taken from the slice yet
 	length    uint32 // the variable for what is on top of the operand stack
@@ -138,7 +138,7 @@ func (w *writer) end() {
 // openBlock begins a block with the results of the function. Branches out of the function already lead to its end.
 func (w *writer) openBlock() {
 	w.code.op(opBlock)
-	switch results := w.signature.results; len(results) {
+	switch results := w.signature.Results; len(results) {
 	case 0:
 		w.code.op(blockVoid)
 	case 1:
