@@ -13,6 +13,7 @@
 //	module.go       one compiled module: imports, exports, description
 //	description.go  what a module says of itself
 //	guest.go        one instance at a time, thrown away after a fault
+//	call.go         calls of what a guest exports
 //	instances.go    whether it serves several batches
 //	image.go        an instance put back to what it was when it had started
 //	fuel.go         the work that a guest may do, and how the host ends it

@@ -21,6 +21,16 @@ func pupModule() *hostModule {
 
 var logLevels = [...]zerolog.Level{zerolog.DebugLevel, zerolog.InfoLevel, zerolog.WarnLevel, zerolog.ErrorLevel}
 
+// guestLogLevel is the lowest level of package abi that the logger keeps.
+func guestLogLevel(logger zerolog.Logger) uint32 {
+	for level, kept := range logLevels {
+		if kept >= logger.GetLevel() && kept >= zerolog.GlobalLevel() {
+			return uint32(level)
+		}
+	}
+	return uint32(len(logLevels))
+}
+
 // guestLog is pup.log(level, ptr, len).
 func guestLog(g *Guest, memory api.Memory, stack []uint64) {
 	level, ptr, size := uint32(stack[0]), uint32(stack[1]), uint32(stack[2])

@@ -56,7 +56,9 @@
 // the host gives it fuel before it runs, and so do globals that may change, so that the host can put an instance back to where it began.
 //
 //	scanner.go      the binary format
-//	module.go       what a module has, and what is refused before an engine sees it
+//	module.go       what a module has
+//	limits.go       what is refused before an engine sees it
+//	inspect.go      what a module imports and exports, for others than the pass
 //	instruction.go  the instructions and what they take
 //	analyse.go      functions: which are small, which may call themselves
 //	moves.go        what is moved where branches meet
