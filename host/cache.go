@@ -20,7 +20,7 @@ import (
 // checkCache refuses a folder for compiled code that somebody else could put code into, which would run with the rights of the host: it
 // belongs to another user, or others may write to it or to what is in it. The engine makes folders that are missing, for their owner alone.
 func checkCache(folder string) error {
-	for _, path := range append([]string{folder}, enginesIn(folder)...) {
+	for _, path := range append([]string{folder}, engineFolders(folder)...) {
 		info, err := os.Stat(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -41,8 +41,8 @@ func checkCache(folder string) error {
 	return nil
 }
 
-// enginesIn are the folders of the engine, one for each of its versions.
-func enginesIn(folder string) []string {
+// engineFolders are the folders of the engine, one for each of its versions.
+func engineFolders(folder string) []string {
 	found, _ := filepath.Glob(filepath.Join(escapeGlob(folder), "wazero-*")) // the pattern is well formed
 	return found
 }
@@ -96,8 +96,8 @@ func (c *cache) prepare() error {
 	return os.MkdirAll(c.engine, 0o700)
 }
 
-// abandoned is how old something is that a host has left that was killed.
-const abandoned = time.Hour
+// staleAfter is how old something is that a host has left that was killed.
+const staleAfter = time.Hour
 
 // temporaryCache begins the name of a folder for one host. The number of its process follows.
 const temporaryCache = "pupwasm-compiled-"
@@ -116,7 +116,7 @@ func (c *cache) sweep() {
 		}
 	}
 	for _, path := range left {
-		if info, err := os.Lstat(path); err == nil && ownedByUs(info) && clock.Since(info.ModTime()) > abandoned {
+		if info, err := os.Lstat(path); err == nil && ownedByUs(info) && clock.Since(info.ModTime()) > staleAfter {
 			os.RemoveAll(path)
 		}
 	}

@@ -27,11 +27,11 @@ const inProcessBytesMax = 4 << 20
 // while it closes them.
 type compiledCode struct {
 	wazero.CompiledModule
-	bytes   int           // of the module
-	metered *meter.Module // without its code
-	users   int
-	made    chan struct{} // closed when there is code, or err
-	err     error
+	bytes      int           // of the module
+	metered    *meter.Module // without its code
+	references int
+	done       chan struct{} // closed when there is code, or err
+	err        error
 }
 
 // compile meters and compiles a module, and returns its code, which the caller releases. Modules are compiled side by side. Their bytes
@@ -41,17 +41,17 @@ func (r *Runtime) compile(ctx context.Context, hash [sha256.Size]byte, size int,
 		r.mu.Lock()
 		code, known := r.compiled[hash]
 		if !known {
-			code = &compiledCode{made: make(chan struct{})}
+			code = &compiledCode{done: make(chan struct{})}
 			r.compiled[hash] = code
 		}
-		code.users++
+		code.references++
 		r.mu.Unlock()
 		if !known {
 			code.err = r.make(ctx, code, size, read)
-			close(code.made)
+			close(code.done)
 		}
 		select {
-		case <-code.made:
+		case <-code.done:
 		case <-ctx.Done():
 			r.release(ctx, hash, code)
 			return nil, ctx.Err()
@@ -61,8 +61,8 @@ func (r *Runtime) compile(ctx context.Context, hash [sha256.Size]byte, size int,
 		}
 		r.release(ctx, hash, code)
 		// Another caller may have given up while this one waited for what it made, or could not read its file.
-		var machine *machineError
-		if !known || ctx.Err() != nil || !errors.Is(code.err, context.Canceled) && !errors.As(code.err, &machine) {
+		var passing *transientError
+		if !known || ctx.Err() != nil || !errors.Is(code.err, context.Canceled) && !errors.As(code.err, &passing) {
 			return nil, code.err
 		}
 	}
@@ -71,11 +71,11 @@ func (r *Runtime) compile(ctx context.Context, hash [sha256.Size]byte, size int,
 func (r *Runtime) release(ctx context.Context, hash [sha256.Size]byte, code *compiledCode) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	code.users--
-	if (code.users == 0 || code.err != nil) && r.compiled[hash] == code {
+	code.references--
+	if (code.references == 0 || code.err != nil) && r.compiled[hash] == code {
 		delete(r.compiled, hash)
 	}
-	if code.users == 0 && code.CompiledModule != nil {
+	if code.references == 0 && code.CompiledModule != nil {
 		_ = code.Close(ctx)
 	}
 }
@@ -97,30 +97,30 @@ func (r *Runtime) make(ctx context.Context, code *compiledCode, size int, read f
 	job := &compilation{runtime: r, code: code, read: read}
 	defer job.close()
 	var done bool
-	err := reading.with(ctx, func() (err error) {
+	err := reading.do(ctx, func() (err error) {
 		done, err = job.begin(ctx)
 		return err
 	})
 	for turn := firstTurn; err == nil && !done; turn *= 2 {
-		err = r.compiling.with(ctx, func() error { return job.compile(ctx, turn) })
+		err = r.compiling.do(ctx, func() error { return job.compile(ctx, turn) })
 		if done = err == nil; errors.Is(err, compiler.ErrStopped) {
 			err = nil
 		}
 	}
 	if err == nil && job.folder != "" {
-		err = reading.with(ctx, func() error { return job.end(ctx) })
+		err = reading.do(ctx, func() error { return job.end(ctx) })
 	}
 	return err
 }
 
-// machineError is why a module cannot be compiled now, for no fault of its own.
-type machineError struct{ error }
+// transientError is why a module cannot be compiled now, for no fault of its own.
+type transientError struct{ error }
 
-func (e *machineError) Unwrap() error { return e.error }
+func (e *transientError) Unwrap() error { return e.error }
 
-// machine makes an error this machine's.
-func machine(doing string, err error) error {
-	return &machineError{fmt.Errorf("%s: %w", doing, err)}
+// transient makes an error this machine's.
+func transient(doing string, err error) error {
+	return &transientError{fmt.Errorf("%s: %w", doing, err)}
 }
 
 // compilation is one module on its way.
@@ -140,7 +140,7 @@ func (c *compilation) close() {
 
 // compile has a child compile for one turn. What it makes goes into the cache.
 func (c *compilation) compile(ctx context.Context, turn time.Duration) error {
-	over, stop := c.runtime.compiling.over(turn)
+	over, stop := c.runtime.compiling.contendedAfter(turn)
 	defer stop()
 	product, err := c.runtime.compiler.Compile(ctx, c.folder, over)
 	var refusal *compiler.Refusal
@@ -148,10 +148,10 @@ func (c *compilation) compile(ctx context.Context, turn time.Duration) error {
 	case errors.As(err, &refusal), errors.Is(err, compiler.ErrStopped), ctx.Err() != nil && err != nil:
 		return err
 	case err != nil:
-		return machine("compiling the module", err)
+		return transient("compiling the module", err)
 	}
 	if err := c.runtime.cache.adopt(c.key, product); err != nil {
-		return machine("keeping the compiled code", err)
+		return transient("keeping the compiled code", err)
 	}
 	return nil
 }
@@ -160,7 +160,7 @@ func (c *compilation) compile(ctx context.Context, turn time.Duration) error {
 func (c *compilation) end(ctx context.Context) error {
 	metered, err := compiler.Module(c.folder)
 	if err != nil {
-		return machine("reading the metered module", err)
+		return transient("reading the metered module", err)
 	}
 	return c.load(ctx, metered)
 }
@@ -170,7 +170,7 @@ func (c *compilation) begin(ctx context.Context) (done bool, err error) {
 	r := c.runtime
 	wasm, err := c.read()
 	if err != nil {
-		return false, machine("reading the module", err)
+		return false, transient("reading the module", err)
 	}
 	metered, err := meter.Instrument(wasm)
 	if err != nil {
@@ -180,7 +180,7 @@ func (c *compilation) begin(ctx context.Context) (done bool, err error) {
 		return false, fmt.Errorf("needs %d MiB of memory, this host grants %d: raise --memory",
 			(int64(pages)+pagesPerMiB-1)/pagesPerMiB, r.options.Limits.MemoryMiB)
 	}
-	code := signed(metered.Code, sha256.Sum256(wasm))
+	code := withDigest(metered.Code, sha256.Sum256(wasm))
 	metered.Code = nil
 	c.code.metered, c.code.bytes = metered, len(wasm)
 	sum := sha256.Sum256(code)
@@ -200,14 +200,14 @@ func (c *compilation) begin(ctx context.Context) (done bool, err error) {
 		return true, c.load(ctx, code)
 	}
 	if c.folder, err = compiler.Prepare(r.cache.folder, code); err != nil {
-		return false, machine("preparing to compile", err)
+		return false, transient("preparing to compile", err)
 	}
 	return false, nil
 }
 
-// signed puts the digest of a module behind its metered code, as a section that means nothing. Modules that differ in what metering drops,
+// withDigest puts the digest of a module behind its metered code, as a section that means nothing. Modules that differ in what metering drops,
 // such as the maximum of their memory, have code and cache entries of their own: nobody else removes them.
-func signed(code []byte, module [sha256.Size]byte) []byte {
+func withDigest(code []byte, module [sha256.Size]byte) []byte {
 	const custom, name = 0, "pupwasm.module"
 	code = append(code, custom, byte(1+len(name)+len(module)), byte(len(name)))
 	return append(append(code, name...), module[:]...)

@@ -21,7 +21,7 @@ func (g *Guest) decodeReply(reply []byte, events []store.RecordedEvent) ([]store
 			fault.Reason = fmt.Sprintf("reported error %d", r.Code)
 		}
 		if uint64(r.Event) < uint64(len(events)) {
-			fault.blameEvent(&events[r.Event])
+			fault.setEvent(&events[r.Event])
 		}
 		return nil, fault
 	}
@@ -36,7 +36,7 @@ func (g *Guest) decodeReply(reply []byte, events []store.RecordedEvent) ([]store
 			return nil, err
 		}
 		if err := g.decodeMutation(r, head, events, values); err != nil {
-			return nil, g.refused(err, head.Event, events)
+			return nil, g.attributeToEvent(err, head.Event, events)
 		}
 	}
 	if err := r.End(); err != nil {
@@ -120,13 +120,13 @@ func (g *Guest) decodeMutation(r *abi.Reply, head abi.Mutation, events []store.R
 	return nil
 }
 
-// refused blames the event that a mutation names for what is wrong with it. A limit that is exceeded is another matter.
-func (g *Guest) refused(err error, event int, events []store.RecordedEvent) error {
+// attributeToEvent blames the event that a mutation names for what is wrong with it. A limit that is exceeded is another matter.
+func (g *Guest) attributeToEvent(err error, event int, events []store.RecordedEvent) error {
 	if event >= len(events) || errors.Is(err, errExceeded) {
 		return err
 	}
 	fault := &Fault{Module: g.module.File, Reason: shorten(err.Error())}
-	fault.blameEvent(&events[event])
+	fault.setEvent(&events[event])
 	return fault
 }
 

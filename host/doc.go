@@ -7,18 +7,18 @@
 //	imports.go      "pup": log and query
 //	wasi.go         the few functions of WASI that the runtimes of Go and TinyGo link, without clock, files or randomness
 //	meter/          what is refused before the engine sees it; the pass that makes guests count their work
-//	compile.go      a module compiled by a child process into the cache, or in this one; queue.go lets few compile at once
+//	compile.go      a module compiled by a child process into the cache, or in this one; semaphore.go bounds how many at once
 //	cache.go        what the cache has of which module, and whether it can be trusted
 //	compiler/       the child process: its limits of memory and time
 //	module.go       one compiled module: imports, exports, description
 //	description.go  what a module says of itself
 //	guest.go        one instance at a time, thrown away after a fault
+//	call.go         calls of what a guest exports
 //	instances.go    whether it serves several batches
-//	room.go         the memory that it begins with
 //	image.go        an instance put back to what it was when it had started
 //	fuel.go         the work that a guest may do, and how the host ends it
 //	memory.go       the memory that a guest may have
-//	stopwatch.go    the time that a guest has
+//	deadline.go     the time limit of a guest
 //	turns.go        how many guests run at once
 //	encode.go       events to a batch
 //	decode.go       a reply to mutations

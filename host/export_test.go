@@ -24,7 +24,7 @@ func (g *Guest) Batch(events []store.RecordedEvent) ([]byte, error) {
 func (r *Runtime) CompileHere() { r.compiler = nil }
 
 // WaitForAll makes Sync wait for every module, however long it takes to load.
-func (r *Registry) WaitForAll() { r.waits = testwait.Patience }
+func (r *Registry) WaitForAll() { r.syncWait = testwait.Patience }
 
 // HasTurn tells whether code of the guest runs.
 func (g *Guest) HasTurn() bool { return g.running }
@@ -54,7 +54,7 @@ var Adapted = adapted
 const SliceFirst = sliceFirst
 
 // SliceSize gives slices a size, until they adapt. It is for a guest that is within a query.
-func (g *Guest) SliceSize(units int64) { g.tank.size.Set(uint64(units)) }
+func (g *Guest) SliceSize(units int64) { g.fuel.sliceSize.Set(uint64(units)) }
 
 // RetryAtOnce makes what did not load for a reason of this machine due.
 func (r *Registry) RetryAtOnce() {
@@ -67,8 +67,8 @@ func (r *Registry) RetryAtOnce() {
 
 // HoldReading keeps modules from being read until the function that it returns is called.
 func (r *Runtime) HoldReading() (release func()) {
-	r.reading.taken <- struct{}{}
-	return func() { <-r.reading.taken }
+	r.reading.slots <- struct{}{}
+	return func() { <-r.reading.slots }
 }
 
 // ReadingWaits tells whether a module waits to be read.

@@ -19,9 +19,9 @@ type Fault struct {
 	Stream   store.Stream // of that event, as far as the module reads it
 	Code     uint32       // of the guest's own choice
 
-	whole   bool // no event is to blame
-	exceeds bool // a limit of the batch, which its events may exceed together
-	fuel    bool // that of fuel
+	wholeBatch bool // no event is to blame
+	exceeds    bool // a limit of the batch, which its events may exceed together
+	fuel       bool // that of fuel
 }
 
 func (f *Fault) Error() string {
@@ -35,8 +35,8 @@ func (f *Fault) Error() string {
 	return fmt.Sprintf("module %s at event %d%s: %s", f.Module, f.Position, stream, f.Reason)
 }
 
-// blameEvent makes an event the one at fault.
-func (f *Fault) blameEvent(e *store.RecordedEvent) {
+// setEvent makes an event the one at fault.
+func (f *Fault) setEvent(e *store.RecordedEvent) {
 	f.Position, f.Stream = e.Position, e.Stream
 }
 

@@ -22,7 +22,7 @@ const searchFuelShare = 8
 // findEvent finds the event that a fault of a whole batch comes from, and returns the fault with it. Where no event brings it about, or
 // where the search does not come to an end, it returns the fault as it is.
 func (g *Guest) findEvent(ctx context.Context, events []store.RecordedEvent, query Query, fault *Fault) error {
-	defer g.search(fault)()
+	defer g.beginSearch(fault)()
 	began := clock.Now()
 	// The batch fails with the first failing events, and passes with the first passing ones.
 	passing, failing, found := 0, len(events), *fault
@@ -33,7 +33,7 @@ func (g *Guest) findEvent(ctx context.Context, events []store.RecordedEvent, que
 		middle := (passing + failing) / 2
 		switch problem, err := g.try(ctx, events[:middle], query); {
 		case err != nil:
-			return g.undecided(ctx, fault)
+			return g.searchError(ctx, fault)
 		case problem != nil && problem.Position > 0:
 			return problem // shorter batches fail otherwise, and say so
 		case problem != nil:
@@ -42,27 +42,27 @@ func (g *Guest) findEvent(ctx context.Context, events []store.RecordedEvent, que
 			passing = middle
 		}
 	}
-	switch own, err := g.isOwn(ctx, events, failing, query, fault); {
+	switch own, err := g.causesAlone(ctx, events, failing, query, fault); {
 	case err != nil:
-		return g.undecided(ctx, fault)
+		return g.searchError(ctx, fault)
 	case !own:
 		return fault
 	}
 	if found.fuel && len(events) > 1 {
-		found.Reason = fmt.Sprintf("%s; this event alone takes more than %d", fault.Reason, g.fuel)
+		found.Reason = fmt.Sprintf("%s; this event alone takes more than %d", fault.Reason, g.fuelLimit)
 	}
-	found.blameEvent(&events[failing-1])
+	found.setEvent(&events[failing-1])
 	return &found
 }
 
-// search prepares a search, and returns what ends it.
-func (g *Guest) search(fault *Fault) (end func()) {
-	logger, fuel := g.logger, g.fuel
+// beginSearch prepares a search, and returns what ends it.
+func (g *Guest) beginSearch(fault *Fault) (end func()) {
+	logger, fuel := g.logger, g.fuelLimit
 	g.logger, g.searching = zerolog.Nop(), true
 	if fault.fuel {
-		g.fuel = max(fuel/searchFuelShare, 1)
+		g.fuelLimit = max(fuel/searchFuelShare, 1)
 	}
-	return func() { g.logger, g.fuel, g.searching = logger, fuel, false }
+	return func() { g.logger, g.fuelLimit, g.searching = logger, fuel, false }
 }
 
 // try applies events in a fresh instance, and returns the fault that they bring about. An error is one of the host's.
@@ -76,8 +76,8 @@ func (g *Guest) try(ctx context.Context, events []store.RecordedEvent, query Que
 	return nil, err
 }
 
-// isOwn tells whether the last of the first so many events brings about the fault that they are the fewest to have.
-func (g *Guest) isOwn(ctx context.Context, events []store.RecordedEvent, failing int, query Query, fault *Fault) (bool, error) {
+// causesAlone tells whether the last of the first so many events brings about the fault that they are the fewest to have.
+func (g *Guest) causesAlone(ctx context.Context, events []store.RecordedEvent, failing int, query Query, fault *Fault) (bool, error) {
 	alone := events[failing-1 : failing]
 	switch {
 	case fault.exceeds && len(events) > 1:
@@ -93,8 +93,8 @@ func (g *Guest) isOwn(ctx context.Context, events []store.RecordedEvent, failing
 	return true, nil
 }
 
-// undecided is what comes of a search that something else has ended.
-func (g *Guest) undecided(ctx context.Context, fault *Fault) error {
+// searchError is what comes of a search that something else has ended.
+func (g *Guest) searchError(ctx context.Context, fault *Fault) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

@@ -11,21 +11,25 @@ import (
 	"github.com/pupwasm/pupwasm/internal/clock"
 )
 
-// tank is the fuel and the stack of an instance, which package meter put into its code.
-type tank struct {
-	fuel, slice, stack api.MutableGlobal
-	size               api.MutableGlobal // of slices
+// fuelGlobals are the globals of an instance that package meter added: its fuel and its stack.
+type fuelGlobals struct {
+	rest      api.MutableGlobal // fuel besides the slice
+	slice     api.MutableGlobal
+	sliceSize api.MutableGlobal
+	stack     api.MutableGlobal
 }
 
-func newTank(instance api.Module) *tank {
+func newFuelGlobals(instance api.Module) *fuelGlobals {
 	global := func(name string) api.MutableGlobal { return instance.ExportedGlobal(name).(api.MutableGlobal) }
-	t := &tank{global(meter.FuelLeft), global(meter.SliceLeft), global(meter.StackLeft), global(meter.SliceSize)}
-	t.size.Set(sliceFirst)
-	return t
+	f := &fuelGlobals{
+		rest: global(meter.FuelLeft), slice: global(meter.SliceLeft), sliceSize: global(meter.SliceSize), stack: global(meter.StackLeft),
+	}
+	f.sliceSize.Set(sliceFirst)
+	return f
 }
 
-// A slice is as large as it may be for the time that it takes: nobody knows how long a unit of fuel takes on this machine, and in this
-// code. It begins small, and is made anew with the instance.
+// The size of slices adapts to the time that they take, since the time for a unit of fuel depends on the machine and on the code. It
+// begins small with every instance.
 const (
 	sliceFirst = meter.SliceUnits / 16
 	sliceLeast = meter.SliceUnits / 128
@@ -33,7 +37,7 @@ const (
 	sliceShort = sliceLong / 4
 )
 
-// adapted is the size of the slices behind one that took some time.
+// adapted returns the size for the next slices after one that took some time.
 func adapted(size int64, took time.Duration) int64 {
 	switch {
 	case took > sliceLong:
@@ -45,29 +49,29 @@ func adapted(size int64, took time.Duration) int64 {
 }
 
 // fill grants fuel for what follows, and a whole stack.
-func (t *tank) fill(units int64) {
-	t.fuel.Set(uint64(units))
-	t.slice.Set(0)
-	t.stack.Set(meter.StackBytes)
+func (f *fuelGlobals) fill(units int64) {
+	f.rest.Set(uint64(units))
+	f.slice.Set(0)
+	f.stack.Set(meter.StackBytes)
 }
 
 // left is the fuel that is left, below zero if it was not enough.
-func (t *tank) left() int64 { return int64(t.fuel.Get()) + int64(t.slice.Get()) }
+func (f *fuelGlobals) left() int64 { return int64(f.rest.Get()) + int64(f.slice.Get()) }
 
 // take takes fuel for work of the host. As in the guest's own code, only the slice comes below zero, whatever its size is.
-func (t *tank) take(units int64) {
-	fuel := int64(t.fuel.Get()) - units
+func (f *fuelGlobals) take(units int64) {
+	fuel := int64(f.rest.Get()) - units
 	if fuel < 0 {
-		t.slice.Set(uint64(int64(t.slice.Get()) + fuel))
+		f.slice.Set(uint64(int64(f.slice.Get()) + fuel))
 		fuel = 0
 	}
-	t.fuel.Set(uint64(fuel))
+	f.rest.Set(uint64(fuel))
 }
 
-func (t *tank) overflown() bool { return int64(t.stack.Get()) < 0 }
+func (f *fuelGlobals) stackOverflowed() bool { return int64(f.stack.Get()) < 0 }
 
-// errSpent ends the call in which a function of the host took more fuel than there was.
-var errSpent = errors.New("out of fuel")
+// errOutOfFuel ends the call in which a function of the host took more fuel than there was.
+var errOutOfFuel = errors.New("out of fuel")
 
 // What the host's own functions take besides the call, for what a guest has them do.
 const (
@@ -79,27 +83,27 @@ const (
 
 // charge takes fuel for work of the host. It panics when there is not enough, which ends the call.
 func (g *Guest) charge(units int64) {
-	g.tank.take(units)
-	if g.tank.left() < 0 {
-		panic(errSpent)
+	g.fuel.take(units)
+	if g.fuel.left() < 0 {
+		panic(errOutOfFuel)
 	}
 }
 
-// spentError says that there was not enough fuel.
-type spentError string
+// outOfFuelError is errOutOfFuel with the amount.
+type outOfFuelError string
 
-func (e spentError) Error() string { return string(e) }
+func (e outOfFuelError) Error() string { return string(e) }
 
-func (spentError) Is(target error) bool { return target == errSpent }
+func (outOfFuelError) Is(target error) bool { return target == errOutOfFuel }
 
-// spent says what the guest took too much of, if it did.
-func (g *Guest) spent() error {
+// exhausted returns an error when the guest has used up its fuel or its stack.
+func (g *Guest) exhausted() error {
 	switch {
-	case g.tank == nil:
+	case g.fuel == nil:
 		return nil
-	case g.tank.left() < 0:
-		return spentError(fmt.Sprintf("used more than %d units of fuel %s: it loops, or does too much", g.fuel, g.purpose()))
-	case g.tank.overflown():
+	case g.fuel.left() < 0:
+		return outOfFuelError(fmt.Sprintf("used more than %d units of fuel %s: it loops, or does too much", g.fuelLimit, g.purpose()))
+	case g.fuel.stackOverflowed():
 		return fmt.Errorf("calls itself too deep: its functions take more than %d MiB of stack", meter.StackBytes>>20)
 	}
 	return nil
@@ -116,9 +120,9 @@ func (g *Guest) purpose() string {
 // exit is where a guest leaves its code after every slice of fuel, and others have their turn. It ends the call when the host does not want
 // it any more.
 func (g *Guest) exit() {
-	if err := g.stopwatch.err(); err != nil {
+	if err := g.deadline.err(); err != nil {
 		panic(g.abort(err))
 	}
-	g.tank.size.Set(uint64(adapted(int64(g.tank.size.Get()), clock.Since(g.entered))))
+	g.fuel.sliceSize.Set(uint64(adapted(int64(g.fuel.sliceSize.Get()), clock.Since(g.entered))))
 	g.yield()
 }

@@ -23,24 +23,23 @@ type Query func(query int, arguments []store.Value, rows *store.Rows) error
 // Guest is a module at work for one segment: one instance at a time, its buffers, and the context of the call under way. It is
 // used by one goroutine.
 type Guest struct {
-	module  *Module
-	segment int
-	logger  zerolog.Logger
-	encoder abi.BatchEncoder
-	reply   []byte
-	spare   []byte // memory for the next instance, all zeros
+	module      *Module
+	segment     int
+	logger      zerolog.Logger
+	encoder     abi.BatchEncoder
+	reply       []byte
+	spareMemory []byte // memory for the next instance, all zeros
 
 	// The instance, and what is looked up in it once.
-	instance  api.Module
-	functions map[string]api.Function
-	tank      *tank
-	running   bool          // it has its turn, see turns.go
-	entered   time.Time     // when it went on with its code last
-	ran       time.Duration // its code, for the batch under way
-	mutable   []api.MutableGlobal
-	world     world
-	room      int    // bytes of memory that it began with
-	image     *image // that it can be put back to; nil for none
+	instance       api.Module
+	functions      map[string]api.Function
+	fuel           *fuelGlobals
+	running        bool          // it has its turn, see turns.go
+	entered        time.Time     // when it went on with its code last
+	ran            time.Duration // its code, for the batch under way
+	mutableGlobals []api.MutableGlobal
+	env            guestEnv
+	image          *image // that it can be reset from; nil for none
 
 	mutations []store.Mutation
 	values    []store.Value
@@ -50,8 +49,8 @@ type Guest struct {
 	// The call under way.
 	events    int      // of the batch, 0 while it starts
 	keys      [][]byte // of the events of the batch, if the module uses them
-	keyPlaces []int32  // see hasKey
-	stopwatch *stopwatch
+	keyTable  []int32  // see hasKey
+	deadline  *deadline
 	query     Query
 	rows      store.Rows
 	result    []byte // of the last query, encoded
@@ -68,13 +67,13 @@ type Guest struct {
 	clockReads   int64 // of the wall clock within pup_apply, since the instance started
 	clockChecked int64 // how many of them were looked into, see checkClock
 
-	fuel      int64  // for a batch
+	fuelLimit int64  // for a batch
 	stackTop  uint32 // the stack pointer of an instance that has just started, 0 for none
 	searching bool   // for the event at fault: what the guest says, it has said before
 }
 
-// world is what an instance sees besides its batches. It is the same for every one of them.
-type world struct {
+// guestEnv is what an instance sees besides its batches. It is the same for every one of them.
+type guestEnv struct {
 	monotonic uint64
 	random    uint64
 }
@@ -100,8 +99,8 @@ const monotonicStart = 1
 // randomSeed is any number but 0: the same for every instance.
 const randomSeed = 0x9E3779B97F4A7C15
 
-// startOf is where the random bytes of an instance begin, which is never 0.
-func startOf(random uint64) uint64 {
+// randomStart is where the random bytes of an instance begin, which is never 0.
+func randomStart(random uint64) uint64 {
 	if random == randomSeed {
 		return 1
 	}
@@ -117,7 +116,7 @@ type Usage struct {
 
 // NewGuest makes a guest for a segment. It starts an instance at the first batch.
 func (m *Module) NewGuest(segment int) *Guest {
-	g := &Guest{module: m, segment: segment, functions: map[string]api.Function{}, fuel: m.limits.Fuel}
+	g := &Guest{module: m, segment: segment, functions: map[string]api.Function{}, fuelLimit: m.limits.Fuel}
 	context := m.runtime.options.Logger.With().Str("module", m.File).Int("segment", segment)
 	if m.Description != nil {
 		context = context.Str("projection", m.Description.Name)
@@ -134,7 +133,7 @@ func (g *Guest) Usage() Usage { return g.usage }
 func (g *Guest) Close(ctx context.Context) {
 	if g.instance != nil {
 		_ = g.instance.Close(ctx)
-		g.instance, g.tank, g.mutable, g.image = nil, nil, nil, nil
+		g.instance, g.fuel, g.mutableGlobals, g.image = nil, nil, nil, nil
 		clear(g.functions)
 	}
 }
@@ -149,7 +148,7 @@ func (g *Guest) Close(ctx context.Context) {
 func (g *Guest) Apply(ctx context.Context, events []store.RecordedEvent, query Query) ([]store.Mutation, error) {
 	mutations, err := g.apply(ctx, events, query)
 	var fault *Fault
-	if errors.As(err, &fault) && fault.Position == 0 && !fault.whole && len(events) > 0 {
+	if errors.As(err, &fault) && fault.Position == 0 && !fault.wholeBatch && len(events) > 0 {
 		return nil, g.findEvent(ctx, events, query, fault)
 	}
 	return mutations, err
@@ -167,27 +166,27 @@ func (g *Guest) apply(ctx context.Context, events []store.RecordedEvent, query Q
 	used := g.instance != nil && g.module.Reuses()
 	mutations, err := g.applyBatch(ctx, batch, events, query)
 	if err == nil {
-		if !g.keeps() {
+		if !g.keepsInstance() {
 			g.Close(ctx)
 		}
 		return mutations, nil
 	}
-	err = g.blame(ctx, err)
+	err = g.attributeError(ctx, err)
 	g.Close(ctx)
 	var fault *Fault
 	if used && errors.As(err, &fault) {
 		// What earlier batches have left in the instance must not decide: a fault is what happens in a fresh one.
 		mutations, err = g.apply(ctx, events, query)
 		if err == nil {
-			g.module.warnings.leftover(g, fault)
+			g.module.warnings.leftState(g, fault)
 		}
 		return mutations, err
 	}
 	return nil, err
 }
 
-// blame says whose fault it is that a batch was not applied.
-func (g *Guest) blame(ctx context.Context, err error) error {
+// attributeError says whose fault it is that a batch was not applied.
+func (g *Guest) attributeError(ctx context.Context, err error) error {
 	var fault *Fault
 	switch {
 	case ctx.Err() != nil:
@@ -199,25 +198,25 @@ func (g *Guest) blame(ctx context.Context, err error) error {
 	case g.aborted != nil && !errors.Is(g.aborted, errGuest):
 		return g.aborted
 	}
-	spent := errors.Is(err, errSpent)
+	spent := errors.Is(err, errOutOfFuel)
 	return &Fault{
 		Module: g.module.File, Reason: shorten(err.Error()),
-		whole: !g.started, exceeds: spent || g.exceeded || errors.Is(err, errExceeded), fuel: spent,
+		wholeBatch: !g.started, exceeds: spent || g.exceeded || errors.Is(err, errExceeded), fuel: spent,
 	}
 }
 
 func (g *Guest) applyBatch(ctx context.Context, batch []byte, events []store.RecordedEvent, query Query) ([]store.Mutation, error) {
-	ctx, g.stopwatch = startStopwatch(ctx, g.module.limits.BatchTimeout)
+	ctx, g.deadline = startDeadline(ctx, g.module.limits.BatchTimeout)
 	defer func() {
-		g.stopwatch.stop()
-		g.stopwatch, g.events = nil, 0
+		g.deadline.stop()
+		g.deadline, g.events = nil, 0
 	}()
 	g.started = false
-	if err := g.prepare(ctx, g.module.room(len(batch))); err != nil {
+	if err := g.prepare(ctx); err != nil {
 		return nil, err
 	}
 	g.events, g.started, g.ran = len(events), true, 0
-	g.tank.fill(g.fuel)
+	g.fuel.fill(g.fuelLimit)
 	results, err := g.call(ctx, "pup_reserve", uint64(len(batch)))
 	if err != nil {
 		return nil, err
@@ -241,7 +240,7 @@ func (g *Guest) applyBatch(ctx context.Context, batch []byte, events []store.Rec
 	called := clock.Now()
 	results, err = g.call(ctx, "pup_apply", uint64(ptr), uint64(len(batch)))
 	g.query, g.applying = nil, false
-	g.usage = Usage{Fuel: g.fuel - g.tank.left(), MemoryBytes: g.memoryBytes(), Time: clock.Since(called)}
+	g.usage = Usage{Fuel: g.fuelLimit - g.fuel.left(), MemoryBytes: g.memoryBytes(), Time: clock.Since(called)}
 	if err != nil {
 		return nil, err
 	}
@@ -253,49 +252,46 @@ func (g *Guest) applyBatch(ctx context.Context, batch []byte, events []store.Rec
 	if err != nil {
 		return nil, err
 	}
-	g.tank.take(int64(len(reply)) * unitsValueByte)
-	if err := g.spent(); err != nil {
+	g.fuel.take(int64(len(reply)) * unitsValueByte)
+	if err := g.exhausted(); err != nil {
 		return nil, fmt.Errorf("returned a reply of %d bytes, too large for the fuel that was left: %w", len(reply), err)
 	}
-	g.reply = append(emptied(g.reply), reply...)
+	g.reply = append(resetBuffer(g.reply), reply...)
 	if err := g.checkClock(ctx); err != nil {
 		return nil, err
 	}
 	return g.decodeReply(g.reply, events)
 }
 
-// prepare has an instance with some room ready for a batch: a new one, one as new, or one that has served others.
-func (g *Guest) prepare(ctx context.Context, room int) error {
-	if g.instance != nil && g.room != room {
-		g.Close(ctx)
-	}
+// prepare makes an instance ready for a batch: a new one, one that is reset from its image, or one that has served others.
+func (g *Guest) prepare(ctx context.Context) error {
 	switch {
 	case g.instance == nil:
-		if err := g.start(ctx, room); err != nil {
+		if err := g.start(ctx); err != nil {
 			return err
 		}
 		if !g.module.Reuses() {
-			g.image = g.module.images.of(g)
+			g.image = g.module.image.of(g)
 		}
 	case g.image != nil:
 		g.image.restore(g)
-		g.renew()
+		g.resetCounters()
 	}
 	return nil
 }
 
-// renew forgets what the instance before has left: clock readings, and lines that it has not ended.
-func (g *Guest) renew() {
+// resetCounters forgets what the instance before has left: clock readings, and lines that it has not ended.
+func (g *Guest) resetCounters() {
 	g.clockReads, g.clockChecked = 0, 0
 	for i := range g.output {
 		g.output[i].line = g.output[i].line[:0]
 	}
 }
 
-// start makes an instance with some room and initializes it.
-func (g *Guest) start(ctx context.Context, room int) error {
-	g.world = world{monotonic: monotonicStart, random: startOf(g.module.runtime.options.World.Random)}
-	g.renew()
+// start makes an instance and initializes it.
+func (g *Guest) start(ctx context.Context) error {
+	g.env = guestEnv{monotonic: monotonicStart, random: randomStart(g.module.runtime.options.Environment.Random)}
+	g.resetCounters()
 	g.beginCall()
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions()
 	ctx = experimental.WithMemoryAllocator(ctx, g.allocator())
@@ -303,15 +299,9 @@ func (g *Guest) start(ctx context.Context, room int) error {
 	if err != nil {
 		return fmt.Errorf("does not start: %s", g.trapReason(err))
 	}
-	g.instance, g.tank, g.room = instance, newTank(instance), room
+	g.instance, g.fuel = instance, newFuelGlobals(instance)
 	g.stackTop = g.stackPointer()
-	if more := room - g.memoryBytes(); more > 0 {
-		if _, ok := instance.Memory().Grow(uint32(more / pageBytes)); !ok {
-			g.Close(ctx)
-			return fmt.Errorf("does not start with %d bytes of memory", room)
-		}
-	}
-	g.tank.fill(g.module.limits.Fuel)
+	g.fuel.fill(g.module.limits.Fuel)
 	for _, name := range []string{meter.Start, "_initialize"} {
 		if instance.ExportedFunction(name) == nil {
 			continue
@@ -340,87 +330,3 @@ func (g *Guest) describe(ctx context.Context) ([]byte, error) {
 	text, err := g.read("a description", result, descriptionBytesMax)
 	return append([]byte(nil), text...), err
 }
-
-// call runs an exported function that returns at most one value.
-func (g *Guest) call(ctx context.Context, name string, params ...uint64) (uint64, error) {
-	g.beginCall()
-	stack := [2]uint64{}
-	copy(stack[:], params)
-	if err := g.enter(); err != nil {
-		return 0, g.abort(err)
-	}
-	defer g.leave()
-	err := g.function(name).CallWithStack(withGuest(ctx, g), stack[:])
-	spent := g.spent()
-	switch {
-	case spent != nil:
-		return 0, fmt.Errorf("%s: %w", name, spent)
-	case err == nil:
-		return stack[0], nil
-	case g.aborted != nil:
-		return 0, g.aborted
-	}
-	return 0, fmt.Errorf("%s: %s", name, g.trapReason(err))
-}
-
-// function looks an export up once for an instance: it comes with a stack of its own.
-func (g *Guest) function(name string) api.Function {
-	function := g.functions[name]
-	if function == nil {
-		function = g.instance.ExportedFunction(name)
-		g.functions[name] = function
-	}
-	return function
-}
-
-func (g *Guest) beginCall() {
-	g.aborted, g.logLines, g.memoryRefused, g.exceeded = nil, 0, 0, false
-	g.result, g.lastError = g.result[:0], g.lastError[:0]
-	for i := range g.output {
-		g.output[i].begin()
-	}
-}
-
-// read returns a view of a block that the guest returned as ptr<<32 | len. It is valid until the next call.
-func (g *Guest) read(what string, result uint64, limit int) ([]byte, error) {
-	ptr, size := uint32(result>>32), uint32(result)
-	if uint64(size) > uint64(limit) {
-		return nil, exceeded("returned %s of %d bytes, the limit is %d", what, size, limit)
-	}
-	view, ok := g.instance.Memory().Read(ptr, size)
-	if !ok {
-		return nil, fmt.Errorf("returned %s at address %d, where %d bytes leave its memory", what, ptr, size)
-	}
-	return view, nil
-}
-
-// abort remembers why a function of the host ends the call, and returns it for panic, the engine's way to end one.
-func (g *Guest) abort(err error) error {
-	g.aborted = err
-	return err
-}
-
-func (g *Guest) memoryBytes() int {
-	if g.instance == nil {
-		return 0
-	}
-	return int(g.instance.Memory().Size())
-}
-
-// guestLogLevel is the lowest level of package abi that the logger keeps.
-func guestLogLevel(logger zerolog.Logger) uint32 {
-	for level, kept := range logLevels {
-		if kept >= logger.GetLevel() && kept >= zerolog.GlobalLevel() {
-			return uint32(level)
-		}
-	}
-	return uint32(len(logLevels))
-}
-
-type guestKey struct{}
-
-func withGuest(ctx context.Context, g *Guest) context.Context {
-	return context.WithValue(ctx, guestKey{}, g)
-}
-
-func guestFrom(ctx context.Context) *Guest { return ctx.Value(guestKey{}).(*Guest) }

@@ -7,34 +7,25 @@ import (
 	"github.com/tetratelabs/wazero/api"
 )
 
-// image is what an instance of a module is when it has just started. To start, a guest lays out its heap and fills its tables,
-// always with the same outcome; an instance that is put back to it serves as a new one, at a fraction of the price.
+// image is the state of an instance that has just started. To start, a guest lays out its heap and fills its tables, always with the
+// same outcome. So a fresh instance is a used one that is reset from the image, at a fraction of the price.
 type image struct {
-	memory  int // its size; see room.go
+	memory  int // its size
 	pieces  []imagePiece
 	globals []uint64
-	world   world
+	env     guestEnv
 }
 
-// images are those of a module, by the memory that an instance begins with.
-type images struct {
-	mu     sync.Mutex
-	byRoom map[int]*image
+// sharedImage is the image of a module, which its first guest captures.
+type sharedImage struct {
+	once  sync.Once
+	image *image
 }
 
-// of returns the image for the guest's instance, which has just started, or nil when there is more to it than can be put back.
-func (i *images) of(g *Guest) *image {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	taken, known := i.byRoom[g.room]
-	if !known {
-		taken = g.takeImage()
-		if i.byRoom == nil {
-			i.byRoom = map[int]*image{}
-		}
-		i.byRoom[g.room] = taken
-	}
-	return taken
+// of returns the image for the guest's instance, which has just started, or nil when there is more to it than can be reset.
+func (s *sharedImage) of(g *Guest) *image {
+	s.once.Do(func() { s.image = g.captureImage() })
+	return s.image
 }
 
 // imagePiece is a part of the memory that is not all zeros.
@@ -50,13 +41,13 @@ const (
 	imageBytesMax = 16 << 20
 )
 
-// takeImage returns the state of the instance, or nil when it has more state than can be put back, or too much of it.
-func (g *Guest) takeImage() *image {
+// captureImage returns the state of the instance, or nil when it has more state than can be reset, or too much of it.
+func (g *Guest) captureImage() *image {
 	if !g.module.code.metered.StateIsPlain {
 		return nil
 	}
 	memory := g.memory()
-	taken := &image{memory: len(memory), world: g.world}
+	taken := &image{memory: len(memory), env: g.env}
 	zeros := make([]byte, imagePieceBytes)
 	total := 0
 	for at := 0; at < len(memory); at += imagePieceBytes {
@@ -81,10 +72,10 @@ func (g *Guest) takeImage() *image {
 
 func (p *imagePiece) end() int { return p.at + len(p.data) }
 
-// fits tells whether the instance can be put back. Its memory cannot shrink.
+// fits tells whether the instance can be reset. Its memory cannot shrink.
 func (i *image) fits(g *Guest) bool { return i != nil && g.memoryBytes() == i.memory }
 
-// restore puts the guest's instance back to where it began.
+// restore resets the guest's instance.
 func (i *image) restore(g *Guest) {
 	memory := g.memory()
 	end := 0
@@ -98,7 +89,7 @@ func (i *image) restore(g *Guest) {
 	for n, global := range g.globals() {
 		global.Set(i.globals[n])
 	}
-	g.world = i.world
+	g.env = i.env
 }
 
 // memory is the instance's own, until it grows.
@@ -111,11 +102,11 @@ func (g *Guest) memory() []byte {
 // globals are those of the module that may change.
 func (g *Guest) globals() []api.MutableGlobal {
 	names := g.module.code.metered.Globals
-	if g.mutable == nil {
-		g.mutable = make([]api.MutableGlobal, 0, len(names))
+	if g.mutableGlobals == nil {
+		g.mutableGlobals = make([]api.MutableGlobal, 0, len(names))
 		for _, name := range names {
-			g.mutable = append(g.mutable, g.instance.ExportedGlobal(name).(api.MutableGlobal))
+			g.mutableGlobals = append(g.mutableGlobals, g.instance.ExportedGlobal(name).(api.MutableGlobal))
 		}
 	}
-	return g.mutable
+	return g.mutableGlobals
 }

@@ -3,6 +3,7 @@ package host_test
 import (
 	"bytes"
 	"context"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -10,15 +11,15 @@ import (
 
 	"github.com/pupwasm/pupwasm/host"
 	. "github.com/pupwasm/pupwasm/host/hosttest"
+	"github.com/pupwasm/pupwasm/internal/guestbuild"
 	"github.com/pupwasm/pupwasm/store"
 )
 
 // started is the code of a guest that says that it starts, through function 0, with what stands at address 0.
 var started = Code(I32Const(2), I32Const(0), I32Const(1), Call(0))
 
-// startsIn applies batches of so many events, by default three small ones, each with an instance as new, and returns how often the
-// guest started for them.
-func startsIn(t *testing.T, g *Guest, sizes ...int) int {
+// startsIn applies three batches, each with a fresh instance, and returns how often the guest started for them.
+func startsIn(t *testing.T, g *Guest) int {
 	t.Helper()
 	g.Imports = []Import{ImportLog}
 	g.Initialize = Code(started, g.Initialize)
@@ -31,11 +32,8 @@ func startsIn(t *testing.T, g *Guest, sizes ...int) int {
 	lines.Reset()
 	guest := module.NewGuest(0)
 	defer guest.Close(context.Background())
-	if sizes == nil {
-		sizes = []int{Events, Events, Events}
-	}
-	for batch, size := range sizes {
-		if _, err := guest.Apply(t.Context(), make([]store.RecordedEvent, size), nil); err != nil {
+	for batch := range 3 {
+		if _, err := guest.Apply(t.Context(), make([]store.RecordedEvent, Events), nil); err != nil {
 			t.Fatalf("batch %d: %v", batch+1, err)
 		}
 	}
@@ -115,5 +113,34 @@ func TestInstancesFresh_startsAgainWhatCannotBePutBack(t *testing.T) {
 				t.Errorf("the guest started %d times, must start for every batch", starts)
 			}
 		})
+	}
+}
+
+// TestInstancesFresh_usageDependsOnTheBatchAlone gives batches of random sizes to a guest of TinyGo, whose work depends on the memory that
+// it has.
+func TestInstancesFresh_usageDependsOnTheBatchAlone(t *testing.T) {
+	t.Parallel()
+	engine := newRuntime(t, host.Options{Instances: host.InstancesFresh})
+	module := load(t, engine, "fine_balance.wasm", guestbuild.Example(t, guestbuild.TinyGo, "fine_balance"))
+	guest := module.NewGuest(0)
+	defer guest.Close(context.Background())
+	random := rand.New(rand.NewPCG(4, 4))
+	sizes := []int{1, 1000, 4000, 6000, 20_000}
+	first := map[int]host.Usage{}
+	for range 30 {
+		size := sizes[random.IntN(len(sizes))]
+		if _, err := guest.Apply(t.Context(), fineEvents(1, size), nil); err != nil {
+			t.Fatal(err)
+		}
+		got := guest.Usage()
+		got.Time = 0
+		if want, known := first[size]; !known {
+			first[size] = got
+		} else if got != want {
+			t.Errorf("a batch of %d events: %+v, was %+v", size, got, want)
+		}
+	}
+	if small, large := first[sizes[0]], first[sizes[len(sizes)-1]]; small.MemoryBytes == 0 || large.MemoryBytes < 4*small.MemoryBytes {
+		t.Errorf("memory of %d bytes for the smallest batch, %d for the largest", small.MemoryBytes, large.MemoryBytes)
 	}
 }

@@ -21,6 +21,16 @@ func pupModule() *hostModule {
 
 var logLevels = [...]zerolog.Level{zerolog.DebugLevel, zerolog.InfoLevel, zerolog.WarnLevel, zerolog.ErrorLevel}
 
+// guestLogLevel is the lowest level of package abi that the logger keeps.
+func guestLogLevel(logger zerolog.Logger) uint32 {
+	for level, kept := range logLevels {
+		if kept >= logger.GetLevel() && kept >= zerolog.GlobalLevel() {
+			return uint32(level)
+		}
+	}
+	return uint32(len(logLevels))
+}
+
 // guestLog is pup.log(level, ptr, len).
 func guestLog(g *Guest, memory api.Memory, stack []uint64) {
 	level, ptr, size := uint32(stack[0]), uint32(stack[1]), uint32(stack[2])
@@ -93,11 +103,11 @@ func (g *Guest) runQuery(request []byte) error {
 	if err := g.checkQuery(q.Query, arguments); err != nil {
 		return err
 	}
-	g.outside(func() { err = g.query(q.Query, arguments, &g.rows) })
+	g.withoutTurn(func() { err = g.query(q.Query, arguments, &g.rows) })
 	if err != nil {
 		return err
 	}
-	g.result = appendRows(emptied(g.result), &g.rows)
+	g.result = appendRows(resetBuffer(g.result), &g.rows)
 	if len(g.result) > g.module.limits.ReplyBytesMax {
 		return fmt.Errorf("%w: the result of query %q has %d bytes, the limit is %d", errGuest, declared.Name,
 			len(g.result), g.module.limits.ReplyBytesMax)
@@ -128,12 +138,12 @@ func (g *Guest) log(level zerolog.Level, text []byte) {
 	g.logLines++
 	switch limit := g.module.limits.LogLinesMax; {
 	case g.logLines == limit+1:
-		g.outside(func() {
+		g.withoutTurn(func() {
 			g.logger.Warn().Int("limit", limit).Msg("module writes too many log lines, the rest of this batch is dropped")
 		})
 	case g.logLines <= limit:
 		line := g.logger.WithLevel(level).Str("text", validText(text))
-		g.outside(func() { line.Msg("module") })
+		g.withoutTurn(func() { line.Msg("module") })
 	}
 }
 

@@ -42,9 +42,9 @@ func (i Instances) reuses(startUp time.Duration) bool {
 // Reuses tells whether an instance of the module serves more than one batch on this host.
 func (m *Module) Reuses() bool { return m.runtime.options.Instances.reuses(m.StartUp) }
 
-// keeps tells whether the instance may serve another batch. The mark leaves room below the limit, so that a batch is not refused for
+// keepsInstance tells whether the instance may serve another batch. The mark leaves room below the limit, so that a batch is not refused for
 // what those before it have left behind.
-func (g *Guest) keeps() bool {
+func (g *Guest) keepsInstance() bool {
 	if !g.module.Reuses() {
 		return g.image.fits(g)
 	}

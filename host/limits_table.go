@@ -19,22 +19,22 @@ type Limit struct {
 func (l Limits) Table() []Limit {
 	l = l.withDefaults()
 	return []Limit{
-		{"file of a module", mebibytes(l.ModuleBytesMax >> 20), "--module-size, Limits.ModuleBytesMax"},
-		{"processor time of compiling it", Spoken(l.CompileTime), "--compile-time, Limits.CompileTime"},
-		{"memory of compiling it", mebibytes(l.CompileMemoryMiB), "--compile-memory, Limits.CompileMemoryMiB"},
-		{"machine code of a module", mebibytes(l.CodeMiB), "--code-size, Limits.CodeMiB"},
-		{"file of a module, in a program without a compiler", mebibytes(inProcessBytesMax >> 20), ""},
-		{"time to start and describe itself", Spoken(l.StartTimeout), "Limits.StartTimeout"},
-		{"description", mebibytes(descriptionBytesMax >> 20), ""},
-		{"memory of an instance", mebibytes(l.MemoryMiB), "--memory, Limits.MemoryMiB"},
-		{"work for a batch", grouped(l.Fuel) + " units of fuel", "--fuel, Limits.Fuel"},
-		{"time for a batch", Spoken(l.BatchTimeout), "--batch-timeout, Limits.BatchTimeout"},
-		{"stack of a call", mebibytes(meter.StackBytes >> 20), ""},
-		{"reply", mebibytes(l.ReplyBytesMax >> 20), "Limits.ReplyBytesMax"},
-		{"mutations of a reply", grouped(int64(l.MutationsMax)), "Limits.MutationsMax"},
-		{"values of a reply, or of a query's arguments", grouped(int64(l.ValuesMax)), "Limits.ValuesMax"},
-		{"lines of the log for a batch", grouped(int64(l.LogLinesMax)), "Limits.LogLinesMax"},
-		{"bytes of such a line", grouped(logLineBytes), ""},
+		{"file of a module", formatMiB(l.ModuleBytesMax >> 20), "--module-size, Limits.ModuleBytesMax"},
+		{"processor time of compiling it", FormatDuration(l.CompileTime), "--compile-time, Limits.CompileTime"},
+		{"memory of compiling it", formatMiB(l.CompileMemoryMiB), "--compile-memory, Limits.CompileMemoryMiB"},
+		{"machine code of a module", formatMiB(l.CodeMiB), "--code-size, Limits.CodeMiB"},
+		{"file of a module, in a program without a compiler", formatMiB(inProcessBytesMax >> 20), ""},
+		{"time to start and describe itself", FormatDuration(l.StartTimeout), "Limits.StartTimeout"},
+		{"description", formatMiB(descriptionBytesMax >> 20), ""},
+		{"memory of an instance", formatMiB(l.MemoryMiB), "--memory, Limits.MemoryMiB"},
+		{"work for a batch", formatNumber(l.Fuel) + " units of fuel", "--fuel, Limits.Fuel"},
+		{"time for a batch", FormatDuration(l.BatchTimeout), "--batch-timeout, Limits.BatchTimeout"},
+		{"stack of a call", formatMiB(meter.StackBytes >> 20), ""},
+		{"reply", formatMiB(l.ReplyBytesMax >> 20), "Limits.ReplyBytesMax"},
+		{"mutations of a reply", formatNumber(int64(l.MutationsMax)), "Limits.MutationsMax"},
+		{"values of a reply, or of a query's arguments", formatNumber(int64(l.ValuesMax)), "Limits.ValuesMax"},
+		{"lines of the log for a batch", formatNumber(int64(l.LogLinesMax)), "Limits.LogLinesMax"},
+		{"bytes of such a line", formatNumber(logLineBytes), ""},
 	}
 }
 
@@ -42,15 +42,15 @@ func (l Limits) Table() []Limit {
 func ModuleTable() []Limit {
 	var table []Limit
 	for _, limit := range meter.Limits() {
-		table = append(table, Limit{What: limit.What, Value: grouped(limit.Max)})
+		table = append(table, Limit{What: limit.What, Value: formatNumber(limit.Max)})
 	}
 	return table
 }
 
-func mebibytes(n int) string { return grouped(int64(n)) + " MiB" }
+func formatMiB(n int) string { return formatNumber(int64(n)) + " MiB" }
 
-// Spoken writes a duration without the parts that are 0.
-func Spoken(d time.Duration) string {
+// FormatDuration writes a duration without the parts that are 0.
+func FormatDuration(d time.Duration) string {
 	text := d.String()
 	for _, nothing := range []string{"m0s", "h0m"} {
 		if strings.HasSuffix(text, nothing) {
@@ -60,8 +60,8 @@ func Spoken(d time.Duration) string {
 	return text
 }
 
-// grouped writes a number with commas.
-func grouped[N int | int64](n N) string {
+// formatNumber writes a number with commas.
+func formatNumber[N int | int64](n N) string {
 	text := fmt.Sprint(n)
 	for at := len(text) - 3; at > 0; at -= 3 {
 		text = text[:at] + "," + text[at:]

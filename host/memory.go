@@ -13,8 +13,8 @@ const (
 	spareBytesMax = 4 << 20
 )
 
-// emptied returns a buffer for the next batch. What a large one took is not kept.
-func emptied(buffer []byte) []byte {
+// resetBuffer returns a buffer for the next batch. What a large one took is not kept.
+func resetBuffer(buffer []byte) []byte {
 	if cap(buffer) > spareBytesMax {
 		return nil
 	}
@@ -33,8 +33,8 @@ type memory struct {
 // allocator makes the memory of the next instance. What the engine gives for a maximum are all addresses.
 func (g *Guest) allocator() experimental.MemoryAllocator {
 	return experimental.MemoryAllocatorFunc(func(_, _ uint64) experimental.LinearMemory {
-		m := &memory{guest: g, buffer: g.spare, limit: uint64(g.module.memoryMax(g.module.runtime.options.Limits))}
-		g.spare = nil
+		m := &memory{guest: g, buffer: g.spareMemory, limit: uint64(g.module.memoryMax(g.module.runtime.options.Limits))}
+		g.spareMemory = nil
 		return m
 	})
 }
@@ -66,7 +66,12 @@ func (m *memory) Reallocate(size uint64) []byte {
 func (m *memory) Free() {
 	if cap(m.buffer) <= spareBytesMax {
 		clear(m.buffer)
-		m.guest.spare = m.buffer[:0]
+		m.guest.spareMemory = m.buffer[:0]
 	}
 	m.buffer = nil
+}
+
+// memoryMax is the most bytes of memory that an instance may have under limits.
+func (m *Module) memoryMax(limits Limits) int {
+	return min(int(m.code.metered.Memory.Max), limits.MemoryMiB*pagesPerMiB) * pageBytes
 }

@@ -29,9 +29,8 @@ type Module struct {
 
 	runtime        *Runtime
 	code           *compiledCode
-	images         images
+	image          sharedImage
 	warnings       warnings
-	usesRoom       bool   // see room.go
 	limits         Limits // the host's, or less where the module asks for less
 	columns        []abi.Column
 	storeColumns   store.Columns
@@ -63,8 +62,8 @@ func (r *Runtime) Load(ctx context.Context, file string, wasm []byte) (*Module, 
 func (r *Runtime) load(ctx context.Context, file string, hash [sha256.Size]byte, size int, read func() ([]byte, error)) (*Module, error) {
 	m := &Module{File: file, Hash: hash, runtime: r, limits: r.options.Limits}
 	fault := func(err error) error {
-		var machine *machineError
-		return &LoadError{File: file, Reason: shorten(err.Error()), Transient: errors.As(err, &machine), cause: err}
+		var passing *transientError
+		return &LoadError{File: file, Reason: shorten(err.Error()), Transient: errors.As(err, &passing), cause: err}
 	}
 	code, err := r.compile(ctx, m.Hash, size, read)
 	if ctx.Err() != nil && err != nil {
@@ -97,16 +96,16 @@ func (m *Module) inspect(ctx context.Context) error {
 	}
 	g := m.NewGuest(0)
 	defer g.Close(context.WithoutCancel(ctx))
-	ctx, g.stopwatch = startStopwatch(ctx, m.limits.StartTimeout)
-	defer g.stopwatch.stop()
+	ctx, g.deadline = startDeadline(ctx, m.limits.StartTimeout)
+	defer g.deadline.stop()
 	started := clock.Now()
-	if err := g.start(ctx, m.declaredMemory()); err != nil {
-		return m.late(m.asProgram(err))
+	if err := g.start(ctx); err != nil {
+		return m.startTimeoutError(m.explainProgram(err))
 	}
 	m.StartUp = clock.Since(started)
 	text, err := g.describe(ctx)
 	if err != nil {
-		return m.late(m.asProgram(err))
+		return m.startTimeoutError(m.explainProgram(err))
 	}
 	if m.Description, err = parseDescription(text); err != nil {
 		return err
@@ -115,12 +114,11 @@ func (m *Module) inspect(ctx context.Context) error {
 		return err
 	}
 	m.prepare()
-	m.usesRoom = !m.Reuses() && m.tryRoom(ctx)
 	return nil
 }
 
-// asProgram says so when what failed was built as a program, whose start nobody calls.
-func (m *Module) asProgram(err error) error {
+// explainProgram says so when what failed was built as a program, whose start nobody calls.
+func (m *Module) explainProgram(err error) error {
 	functions := m.code.ExportedFunctions()
 	if functions["_start"] == nil || functions["_initialize"] != nil || errors.Is(err, context.DeadlineExceeded) {
 		return err
@@ -128,8 +126,8 @@ func (m *Module) asProgram(err error) error {
 	return fmt.Errorf("is built as a program and not as a library: build it with -buildmode=c-shared (%w)", err)
 }
 
-// late says what the time was too short for.
-func (m *Module) late(err error) error {
+// startTimeoutError says what the time was too short for.
+func (m *Module) startTimeoutError(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("took longer than %s to start", m.limits.StartTimeout)
 	}
@@ -225,9 +223,9 @@ func (m *Module) checkExports() error {
 			return fmt.Errorf("exports %s with another signature than the ABI's", required.name)
 		}
 	}
-	own, collects := functions[collections]
+	own, collects := functions[collectionsExport]
 	if collects && (len(own.ParamTypes()) != 0 || !slices.Equal(own.ResultTypes(), []api.ValueType{i32})) {
-		return fmt.Errorf("exports %s with another signature than the ABI's", collections)
+		return fmt.Errorf("exports %s with another signature than the ABI's", collectionsExport)
 	}
 	m.collects = collects
 	if start, ok := functions["_initialize"]; ok && (len(start.ParamTypes()) != 0 || len(start.ResultTypes()) != 0) {

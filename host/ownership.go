@@ -11,11 +11,11 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// holds is what a value has to be, so that a row belongs to the event that changes it.
-type holds int
+// mark is what a value has to be, so that a row belongs to the event that changes it.
+type mark int
 
 const (
-	anything holds = iota
+	unmarked mark = iota
 	partitionKey
 	position
 	eventID
@@ -23,8 +23,8 @@ const (
 
 // rowCheck says what a write or a query is checked for. The zero value is nothing.
 type rowCheck struct {
-	holds    holds
-	place    int    // among the values
+	mark     mark
+	index    int    // among the values
 	name     string // of the value, such as `column "fine_id"`
 	numerics []int  // places of numbers that several segments write: equal ones must have one spelling
 }
@@ -41,7 +41,7 @@ func (m *Module) prepareChecks() {
 			w := &p.Writes[i]
 			m.writeChecks[i] = tableCheck(p, w.SQL, w.Table, w.PartitionParam)
 			if table, ok := p.Table(w.Table); ok && table.Ownership() == store.Shared {
-				m.writeChecks[i].numerics = numericPlaces(m.writeTypes[i])
+				m.writeChecks[i].numerics = numericIndexes(m.writeTypes[i])
 			}
 		}
 		for i := range p.Queries {
@@ -51,8 +51,8 @@ func (m *Module) prepareChecks() {
 		}
 	}
 	for _, check := range slices.Concat(m.writeChecks, m.queryChecks) {
-		m.usesKeys = m.usesKeys || check.holds == partitionKey
-		if check.holds == eventID {
+		m.usesKeys = m.usesKeys || check.mark == partitionKey
+		if check.mark == eventID {
 			m.storeColumns |= store.ColumnEventID
 		}
 	}
@@ -66,24 +66,24 @@ func tableCheck(p *store.Projection, sql store.Statement, name string, parameter
 		if parameter == 0 {
 			return rowCheck{}
 		}
-		return rowCheck{holds: partitionKey, place: parameter - 1, name: fmt.Sprintf("parameter $%d", parameter)}
+		return rowCheck{mark: partitionKey, index: parameter - 1, name: fmt.Sprintf("parameter $%d", parameter)}
 	}
 	table, _ := p.Table(name)
 	place, column, marked := table.Mark()
 	if !marked {
 		return rowCheck{}
 	}
-	check := rowCheck{holds: partitionKey, place: place, name: fmt.Sprintf("column %q", column.Name)}
+	check := rowCheck{mark: partitionKey, index: place, name: fmt.Sprintf("column %q", column.Name)}
 	switch {
 	case column.Position:
-		check.holds = position
+		check.mark = position
 	case column.EventID:
-		check.holds = eventID
+		check.mark = eventID
 	}
 	return check
 }
 
-func numericPlaces(types []store.Type) (places []int) {
+func numericIndexes(types []store.Type) (places []int) {
 	for i, t := range types {
 		if t == (store.Type{Kind: store.KindNumeric}) {
 			places = append(places, i)
@@ -94,7 +94,7 @@ func numericPlaces(types []store.Type) (places []int) {
 
 // readKeys has the partition keys of a batch at hand, if the module needs them. An event whose key cannot be read is a fault.
 func (g *Guest) readKeys(events []store.RecordedEvent) error {
-	g.keys, g.keyPlaces = g.keys[:0], g.keyPlaces[:0]
+	g.keys, g.keyTable = g.keys[:0], g.keyTable[:0]
 	if !g.module.usesKeys {
 		return nil
 	}
@@ -106,7 +106,7 @@ func (g *Guest) readKeys(events []store.RecordedEvent) error {
 			var err error
 			if key, err = g.module.partition.Key(e); err != nil {
 				fault := &Fault{Module: g.module.File, Reason: shorten(err.Error())}
-				fault.blameEvent(e)
+				fault.setEvent(e)
 				return fault
 			}
 		}
@@ -130,11 +130,11 @@ func (g *Guest) checkMutation(write int, event *store.RecordedEvent, index int, 
 			values[place] = store.BytesOf(store.KindNumeric, canonical)
 		}
 	}
-	if check.holds == anything {
+	if check.mark == unmarked {
 		return nil
 	}
-	value := values[check.place]
-	switch check.holds {
+	value := values[check.index]
+	switch check.mark {
 	case position:
 		if value.Int() == event.Position {
 			return nil
@@ -155,17 +155,17 @@ func (g *Guest) checkMutation(write int, event *store.RecordedEvent, index int, 
 func (g *Guest) foreignRow(write int, event *store.RecordedEvent, index int, value store.Value) error {
 	check := &g.module.writeChecks[write]
 	what, own := "position", strconv.FormatInt(event.Position, 10)
-	switch check.holds {
+	switch check.mark {
 	case eventID:
 		what, own = "id", event.ID.String()
 	case partitionKey:
 		what, own = "partition key", fmt.Sprintf("%.100q (by %s)", g.keys[index], g.module.partition)
 	}
 	return fmt.Errorf("write %q, %s: is %s, but the %s of the event is %s, and an event may change rows of its own only",
-		g.module.Description.Writes[write].Name, check.name, g.shown(value), what, own)
+		g.module.Description.Writes[write].Name, check.name, g.quoted(value), what, own)
 }
 
-func (g *Guest) shown(value store.Value) string {
+func (g *Guest) quoted(value store.Value) string {
 	if value.IsNull() {
 		return "NULL"
 	}
@@ -223,17 +223,17 @@ func (foreignKeyError) Is(target error) bool { return target == errGuest }
 // checkQuery checks that a query asks for rows of keys of the batch only: those of others are at another point in time.
 func (g *Guest) checkQuery(query int, arguments []store.Value) error {
 	check := &g.module.queryChecks[query]
-	if check.holds != partitionKey {
+	if check.mark != partitionKey {
 		return nil
 	}
-	argument := arguments[check.place : check.place+1]
+	argument := arguments[check.index : check.index+1]
 	if argument[0].Array {
 		argument = argument[0].Elements()
 	}
 	for _, value := range argument {
 		if value.IsNull() || !g.hasKey(g.keyText(value)) {
 			return foreignKeyError(fmt.Sprintf("query %q, %s: asks for %s, which is the partition key (by %s) of no event of the batch",
-				g.module.Description.Queries[query].Name, check.name, g.shown(value), g.module.partition))
+				g.module.Description.Queries[query].Name, check.name, g.quoted(value), g.module.partition))
 		}
 	}
 	return nil
@@ -241,27 +241,27 @@ func (g *Guest) checkQuery(query int, arguments []store.Value) error {
 
 // hasKey tells whether an event of the batch has the key. The first call for a batch puts its keys into a hash table of their places.
 func (g *Guest) hasKey(key []byte) bool {
-	if len(g.keyPlaces) == 0 {
+	if len(g.keyTable) == 0 {
 		size := 2
 		for size < 2*len(g.keys) {
 			size *= 2
 		}
-		g.keyPlaces = slices.Grow(g.keyPlaces, size)[:size]
-		clear(g.keyPlaces)
+		g.keyTable = slices.Grow(g.keyTable, size)[:size]
+		clear(g.keyTable)
 		for i := range g.keys {
-			if at := g.keyPlace(g.keys[i]); g.keyPlaces[at] == 0 {
-				g.keyPlaces[at] = int32(i + 1)
+			if at := g.keySlot(g.keys[i]); g.keyTable[at] == 0 {
+				g.keyTable[at] = int32(i + 1)
 			}
 		}
 	}
-	return g.keyPlaces[g.keyPlace(key)] != 0
+	return g.keyTable[g.keySlot(key)] != 0
 }
 
-// keyPlace returns where the place of a key is, or has to be, in the hash table, which always has room left.
-func (g *Guest) keyPlace(key []byte) uint32 {
-	mask := uint32(len(g.keyPlaces) - 1)
+// keySlot returns where the place of a key is, or has to be, in the hash table, which always has room left.
+func (g *Guest) keySlot(key []byte) uint32 {
+	mask := uint32(len(g.keyTable) - 1)
 	at := store.Spread(store.PartitionHashOf(key)) >> 7 & mask
-	for g.keyPlaces[at] != 0 && !bytes.Equal(g.keys[g.keyPlaces[at]-1], key) {
+	for g.keyTable[at] != 0 && !bytes.Equal(g.keys[g.keyTable[at]-1], key) {
 		at = (at + 1) & mask
 	}
 	return at

@@ -21,26 +21,26 @@ import (
 // Registry is a folder of modules: every file that ends in .wasm. It is used by one goroutine. Modules load side by side, and those that
 // take long hold up neither the others nor the caller.
 type Registry struct {
-	runtime *Runtime
-	folder  string
-	files   map[string]*registered
-	again   bool // Sync is to look once more: a projection's name became free, or a file has changed while it was loading
-	arrived chan struct{}
-	waits   time.Duration // for modules that load, in Sync
-	loads   sync.WaitGroup
+	runtime  *Runtime
+	folder   string
+	files    map[string]*moduleFile
+	rescan   bool // Sync is to look once more: a projection's name became free, or a file has changed while it was loading
+	arrived  chan struct{}
+	syncWait time.Duration // for modules that load, in Sync
+	loads    sync.WaitGroup
 }
 
-// registered is what the registry knows of a file.
-type registered struct {
+// moduleFile is what the registry knows of a file.
+type moduleFile struct {
 	hash   [sha256.Size]byte // of the bytes that were last looked at
 	module *Module           // the last that loaded, which goes on when a newer one does not
 	load   *load             // of those bytes, while it is under way
 	// refused says that the last look found a module that may not run beside another one.
 	refused bool
 	// Of bytes that did not load for a reason of this machine: when to try them again, with which pause after that, and what was said.
-	retry time.Time
-	pause time.Duration
-	said  string
+	retry     time.Time
+	pause     time.Duration
+	lastError string
 }
 
 // load is a module on its way.
@@ -76,11 +76,11 @@ func NewRegistry(runtime *Runtime, folder string) (*Registry, error) {
 	case !info.IsDir():
 		return nil, fmt.Errorf("%s is not a folder: name the folder that holds the .wasm files", folder)
 	}
-	return &Registry{runtime: runtime, folder: folder, files: map[string]*registered{}, arrived: make(chan struct{}, 1), waits: quickly}, nil
+	return &Registry{runtime: runtime, folder: folder, files: map[string]*moduleFile{}, arrived: make(chan struct{}, 1), syncWait: syncWait}, nil
 }
 
-// quickly is how long Sync waits for modules that load.
-const quickly = 3 * time.Second
+// syncWait is how long Sync waits for modules that load.
+const syncWait = 3 * time.Second
 
 // Sync compares the folder with what is loaded and returns what changed: first the files that are gone, then the others
 // in order. Every file that does not load is reported once for each content, and is tried again when it was for a reason of this machine
@@ -89,21 +89,21 @@ const quickly = 3 * time.Second
 //
 // What is not loaded within some seconds goes on loading until ctx ends. Arrived tells when to call [Registry.Collect] for it.
 func (r *Registry) Sync(ctx context.Context) ([]Change, error) {
-	names, err := moduleFiles(r.folder)
+	names, err := listModules(r.folder)
 	if err != nil {
 		return nil, fmt.Errorf("listing the modules folder: %w", err) // which says nothing about the modules
 	}
 	// Files that are gone come first: a module may have moved to another name.
-	changes := r.forget(names)
+	changes := r.dropMissing(names)
 	for {
-		r.again = false
-		r.lookAll(ctx, names)
+		r.rescan = false
+		r.checkAll(ctx, names)
 		r.await(ctx)
 		changes = append(changes, r.Collect(ctx)...)
 		if ctx.Err() != nil {
 			return changes, ctx.Err()
 		}
-		if !r.again {
+		if !r.rescan {
 			return changes, nil
 		}
 	}
@@ -120,7 +120,7 @@ func (r *Registry) Collect(ctx context.Context) (changes []Change) {
 		case <-known.load.done:
 			ended := known.load
 			known.load = nil
-			if change, told := r.take(ctx, file, known, ended); told {
+			if change, told := r.finishLoad(ctx, file, known, ended); told {
 				changes = append(changes, change)
 			}
 		default:
@@ -144,15 +144,15 @@ func (r *Registry) Arrived() <-chan struct{} { return r.arrived }
 
 // await waits a while for what loads.
 func (r *Registry) await(ctx context.Context) {
-	patience := time.NewTimer(r.waits)
-	defer patience.Stop()
+	timer := time.NewTimer(r.syncWait)
+	defer timer.Stop()
 	for _, known := range r.files {
 		if known.load == nil {
 			continue
 		}
 		select {
 		case <-known.load.done:
-		case <-patience.C:
+		case <-timer.C:
 			return
 		case <-ctx.Done():
 			return
@@ -160,28 +160,28 @@ func (r *Registry) await(ctx context.Context) {
 	}
 }
 
-func (r *Registry) lookAll(ctx context.Context, names []string) {
+func (r *Registry) checkAll(ctx context.Context, names []string) {
 	var buffer bytes.Buffer
 	for _, name := range names {
-		r.lookAt(ctx, name, &buffer)
+		r.checkFile(ctx, name, &buffer)
 	}
 }
 
-// lookAt reads a file into a buffer and looks at it.
-func (r *Registry) lookAt(ctx context.Context, file string, buffer *bytes.Buffer) {
+// checkFile reads a file into a buffer and looks at it.
+func (r *Registry) checkFile(ctx context.Context, file string, buffer *bytes.Buffer) {
 	wasm, err := r.runtime.readModule(filepath.Join(r.folder, file), buffer)
 	if !errors.Is(err, fs.ErrNotExist) { // gone since the listing: the next Sync finds out
-		r.look(ctx, file, wasm, err)
+		r.startLoad(ctx, file, wasm, err)
 	}
 }
 
-// forget drops the files that are no longer there. With a module gone, another that was refused for its sake may load.
-func (r *Registry) forget(names []string) []Change {
+// dropMissing drops the files that are no longer there. With a module gone, another that was refused for its sake may load.
+func (r *Registry) dropMissing(names []string) []Change {
 	var changes []Change
 	for file, known := range r.files {
 		if !slices.Contains(names, file) {
 			delete(r.files, file)
-			r.abandon(known)
+			r.cancelLoad(known)
 			if known.module != nil {
 				changes = append(changes, Change{File: file, Previous: known.module})
 			}
@@ -189,13 +189,13 @@ func (r *Registry) forget(names []string) []Change {
 	}
 	sort.Slice(changes, func(i, j int) bool { return changes[i].File < changes[j].File })
 	if len(changes) > 0 {
-		r.lookAgain()
+		r.retryRefused()
 	}
 	return changes
 }
 
-// abandon ends a load whose result nobody wants any more.
-func (r *Registry) abandon(known *registered) {
+// cancelLoad ends a load whose result nobody wants any more.
+func (r *Registry) cancelLoad(known *moduleFile) {
 	if known.load == nil {
 		return
 	}
@@ -213,14 +213,14 @@ func (r *Registry) abandon(known *registered) {
 // Close ends what is still loading. The modules that were handed out belong to the caller.
 func (r *Registry) Close() {
 	for _, known := range r.files {
-		r.abandon(known)
+		r.cancelLoad(known)
 	}
 	r.loads.Wait()
 }
 
-// lookAgain has every file that was refused for another's sake looked at again: a name has become free.
-func (r *Registry) lookAgain() {
-	r.again = true
+// retryRefused has every file that was refused for another's sake looked at again: a name has become free.
+func (r *Registry) retryRefused() {
+	r.rescan = true
 	for _, known := range r.files {
 		if known.refused {
 			known.hash = [sha256.Size]byte{}
@@ -228,30 +228,30 @@ func (r *Registry) lookAgain() {
 	}
 }
 
-// look begins to load a file when its content is new.
-func (r *Registry) look(ctx context.Context, file string, wasm []byte, readErr error) {
+// startLoad begins to load a file when its content is new.
+func (r *Registry) startLoad(ctx context.Context, file string, wasm []byte, readErr error) {
 	known, seen := r.files[file]
 	if !seen {
-		known = &registered{}
+		known = &moduleFile{}
 		r.files[file] = known
 	}
 	hash := sha256.Sum256(wasm)
 	if readErr != nil {
 		hash = sha256.Sum256([]byte(readErr.Error()))
 	}
-	if seen && hash == known.hash && !known.due() {
+	if seen && hash == known.hash && !known.retryDue() {
 		return
 	}
 	if hash != known.hash {
-		known.pause, known.said = 0, ""
+		known.pause, known.lastError = 0, ""
 	}
-	r.abandon(known)
+	r.cancelLoad(known)
 	known.hash, known.retry = hash, time.Time{}
 	if readErr != nil {
 		known.load = unreadable(file, readErr)
 		return
 	}
-	known.load = r.begin(ctx, file, hash, len(wasm))
+	known.load = r.load(ctx, file, hash, len(wasm))
 }
 
 // unreadable is the load of a file that cannot be read.
@@ -269,8 +269,8 @@ func unreadable(file string, err error) *load {
 // errChanged ends a load of a file that is gone or has other bytes by now. It is looked at again at once.
 var errChanged = errors.New("has changed while it was waiting to be compiled")
 
-// begin loads a file in the background. It is read again when it is its turn.
-func (r *Registry) begin(ctx context.Context, file string, hash [sha256.Size]byte, size int) *load {
+// load loads a file in the background. It is read again when it is its turn.
+func (r *Registry) load(ctx context.Context, file string, hash [sha256.Size]byte, size int) *load {
 	ctx, cancel := context.WithCancel(ctx)
 	l := &load{cancel: cancel, done: make(chan struct{})}
 	r.loads.Go(func() {
@@ -291,8 +291,8 @@ func (r *Registry) begin(ctx context.Context, file string, hash [sha256.Size]byt
 	return l
 }
 
-// take takes in what has become of a file that was loading.
-func (r *Registry) take(ctx context.Context, file string, known *registered, ended *load) (change Change, told bool) {
+// finishLoad takes in what has become of a file that was loading.
+func (r *Registry) finishLoad(ctx context.Context, file string, known *moduleFile, ended *load) (change Change, told bool) {
 	change = Change{File: file, Previous: known.module}
 	module, err := ended.module, ended.err
 	known.refused = false
@@ -305,8 +305,8 @@ func (r *Registry) take(ctx context.Context, file string, known *registered, end
 	var fault *LoadError
 	if errors.As(err, &fault) && fault.Transient {
 		if errors.Is(fault.cause, errChanged) {
-			known.hash, r.again = [sha256.Size]byte{}, true
-			r.lookAt(ctx, file, &bytes.Buffer{})
+			known.hash, r.rescan = [sha256.Size]byte{}, true
+			r.checkFile(ctx, file, &bytes.Buffer{})
 			return change, false
 		}
 		known.pause = min(max(2*known.pause, retryPause), retryPauseMax)
@@ -314,25 +314,25 @@ func (r *Registry) take(ctx context.Context, file string, known *registered, end
 	}
 	if err != nil {
 		change.Err = err
-		again := known.said == err.Error()
-		known.said = err.Error()
+		again := known.lastError == err.Error()
+		known.lastError = err.Error()
 		return change, !again
 	}
-	known.pause, known.said = 0, ""
+	known.pause, known.lastError = 0, ""
 	if previous := known.module; previous != nil && previous.Description.Name != module.Description.Name {
-		r.lookAgain()
+		r.retryRefused()
 	}
 	known.module, change.Module = module, module
 	return change, true
 }
 
-// due tells whether bytes are to be tried again.
-func (k *registered) due() bool { return !k.retry.IsZero() && !clock.Now().Before(k.retry) }
+// retryDue tells whether bytes are to be tried again.
+func (k *moduleFile) retryDue() bool { return !k.retry.IsZero() && !clock.Now().Before(k.retry) }
 
-// retryDue tells whether a file is to be tried again that did not load for a reason of this machine, which the next Sync does.
-func (r *Registry) retryDue() bool {
+// anyRetryDue tells whether a file is to be tried again that did not load for a reason of this machine, which the next Sync does.
+func (r *Registry) anyRetryDue() bool {
 	for _, known := range r.files {
-		if known.due() {
+		if known.retryDue() {
 			return true
 		}
 	}
@@ -350,8 +350,8 @@ func (r *Registry) checkName(module *Module) error {
 	return nil
 }
 
-// moduleFiles returns the names of a folder's modules in order.
-func moduleFiles(folder string) ([]string, error) {
+// listModules returns the names of a folder's modules in order.
+func listModules(folder string) ([]string, error) {
 	entries, err := os.ReadDir(folder)
 	if err != nil {
 		return nil, err

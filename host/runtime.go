@@ -32,32 +32,32 @@ type Options struct {
 	// Strict makes a module fail that asks for the time or for random bytes while it handles a batch. Otherwise it gets the same always,
 	// and a line of the log tells once. Defaults to false.
 	Strict bool
-	// World is what instances find besides their batches. Rows must not depend on it, which 'pupwasm check' tries with others. Defaults to
+	// Environment is what instances find besides their batches. Rows must not depend on it, which 'pupwasm check' tries with others. Defaults to
 	// what it is on every host.
-	World World
+	Environment Environment
 	// Trust says which files ReadModule, and a [Registry], take for modules. Defaults to all.
 	Trust Trust
 	// Logger receives the lines of guests, with the fields module, projection and segment. Defaults to none.
 	Logger zerolog.Logger
 }
 
-// World is what an instance finds besides its batches.
-type World struct {
+// Environment is what an instance finds besides its batches.
+type Environment struct {
 	Random uint64        // where random bytes begin
 	Wall   time.Duration // what the wall clock shows, since 1970, at which it stands still
 }
 
 // Runtime compiles and runs modules. It is safe for concurrent use; its guests are not.
 type Runtime struct {
-	options Options
-	engine  wazero.Runtime
-	kept    wazero.CompilationCache // how the engine reads cache
-	cache   *cache
-	imports []*hostModule // all that guests may import
+	options     Options
+	engine      wazero.Runtime
+	engineCache wazero.CompilationCache // how the engine reads cache
+	cache       *cache
+	imports     []*hostModule // all that guests may import
 
 	compiler *compiler.Compiler // nil where modules are compiled in this process
 	// Modules are read one at a time, and the small ones beside the large ones; as many as there are processors are compiled.
-	reading, readingLarge, compiling *queue
+	reading, readingLarge, compiling *semaphore
 
 	mu       sync.Mutex
 	compiled map[[sha256.Size]byte]*compiledCode
@@ -75,18 +75,18 @@ func NewRuntime(ctx context.Context, options Options) (*Runtime, error) {
 	if err := options.Instances.validate(); err != nil {
 		return nil, err
 	}
-	r := &Runtime{options: options, imports: []*hostModule{pupModule(), wasiModule()}, compiled: map[[sha256.Size]byte]*compiledCode{}, reading: newQueue(1), readingLarge: newQueue(1), compiling: newQueue(compilationsMax())}
+	r := &Runtime{options: options, imports: []*hostModule{pupModule(), wasiModule()}, compiled: map[[sha256.Size]byte]*compiledCode{}, reading: newSemaphore(1), readingLarge: newSemaphore(1), compiling: newSemaphore(compilationsMax())}
 	var err error
 	if r.cache, err = openCache(options.CacheDir); err != nil {
 		return nil, err
 	}
-	if r.kept, err = wazero.NewCompilationCacheWithDir(r.cache.folder); err != nil {
+	if r.engineCache, err = wazero.NewCompilationCacheWithDir(r.cache.folder); err != nil {
 		return nil, fmt.Errorf("opening the compilation cache %s: %w", r.cache.folder, err)
 	}
 	if err := r.findCompiler(); err != nil {
 		return nil, err
 	}
-	config := compiler.EngineConfig().WithCompilationCache(r.kept)
+	config := compiler.EngineConfig().WithCompilationCache(r.engineCache)
 	r.engine = wazero.NewRuntimeWithConfig(ctx, config)
 	for _, module := range r.imports {
 		if err := module.instantiate(ctx, r.engine); err != nil {
@@ -102,14 +102,14 @@ func (r *Runtime) Close(ctx context.Context) error {
 		return fmt.Errorf("closing the engine: %w", err)
 	}
 	r.cache.close()
-	return r.kept.Close(ctx)
+	return r.engineCache.Close(ctx)
 }
 
 // findCompiler finds out by which program modules are compiled.
 func (r *Runtime) findCompiler() (err error) {
 	program := r.options.Compiler
 	if program == "" {
-		program = compiler.Own()
+		program = compiler.Self()
 	}
 	if program == "" {
 		r.options.Logger.Info().Msgf("modules are compiled in this process, %d MiB each at most, and nothing bounds what that takes: call pupwasm.CompilerMain first in main, or set Options.Compiler",

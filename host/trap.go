@@ -12,7 +12,7 @@ import (
 // trapReason puts what the engine reports of a failed call into one line, with what is known besides: what the guest has written or
 // logged last, the memory that it was refused, its stack, and the function that it was in.
 func (g *Guest) trapReason(err error) string {
-	words := g.lastWords()
+	words := g.lastMessage()
 	var exit *sys.ExitError
 	if errors.As(err, &exit) {
 		switch {
@@ -21,47 +21,47 @@ func (g *Guest) trapReason(err error) string {
 		case isPanic(words):
 			return words
 		}
-		return withWords(fmt.Sprintf("ended itself with exit code %d", exit.ExitCode()), words)
+		return withMessage(fmt.Sprintf("ended itself with exit code %d", exit.ExitCode()), words)
 	}
 	// The first line names the trap; the guest's stack follows.
 	line, trace, _ := strings.Cut(err.Error(), "\n")
 	trap := strings.TrimPrefix(line, "wasm error: ")
 	functions := namedFunctions(trace, g.module.code.Name())
 	switch {
-	case trap == "out of bounds memory access" && g.stackOverflown():
-		return fmt.Sprintf("calls itself too deep: its stack of %d KiB is full", g.stackTop>>10) + within(functions)
+	case trap == "out of bounds memory access" && g.stackOverflowed():
+		return fmt.Sprintf("calls itself too deep: its stack of %d KiB is full", g.stackTop>>10) + inFunction(functions)
 	case g.ranOutOfMemory(words, functions):
 		reason := g.outOfMemory()
 		if words == "" && len(functions) == 0 {
 			// Most likely it gave up for it; nothing says so.
-			return reason + ", then it " + trapWord(trap)
+			return reason + ", then it " + trapText(trap)
 		}
 		return reason
 	case trap == "unreachable" && isPanic(words):
-		return words + within(functions)
+		return words + inFunction(functions)
 	case trap == "unreachable" && words == "" && len(functions) > 0:
-		return trapWord(trap) + within(functions) + "; it says no more, as modules of TinyGo do: built by Go it does, and so does a test by puptest"
+		return trapText(trap) + inFunction(functions) + "; it says no more, as modules of TinyGo do: built by Go it does, and so does a test by puptest"
 	}
-	return withWords(trapWord(trap)+within(functions), words)
+	return withMessage(trapText(trap)+inFunction(functions), words)
 }
 
-func trapWord(trap string) string {
+func trapText(trap string) string {
 	if trap == "unreachable" {
 		return "panicked or reached an unreachable instruction"
 	}
 	return trap
 }
 
-func withWords(reason, words string) string {
+func withMessage(reason, words string) string {
 	if words == "" {
 		return reason
 	}
 	return reason + ": " + words
 }
 
-// lastWords is what the guest said of its end: the message of a panic on one of its outputs, what it logged last as an error, or the
+// lastMessage is what the guest said of its end: the message of a panic on one of its outputs, what it logged last as an error, or the
 // last line of its standard error.
-func (g *Guest) lastWords() string {
+func (g *Guest) lastMessage() string {
 	for _, text := range [][]byte{g.output[1].panicLine(), g.output[0].panicLine(), g.lastError, g.output[1].lastLine()} {
 		if len(text) > 0 {
 			return shorten(string(text))
@@ -111,8 +111,8 @@ const stackPointer = "pupwasm.global_0"
 // redZone is how far below its stack pointer LLVM lets a function write.
 const redZone = 128
 
-// stackOverflown tells whether the stack that the guest keeps in memory has grown below address 0, where linkers put its end.
-func (g *Guest) stackOverflown() bool {
+// stackOverflowed tells whether the stack that the guest keeps in memory has grown below address 0, where linkers put its end.
+func (g *Guest) stackOverflowed() bool {
 	at := int32(g.stackPointer())
 	return g.stackTop > 0 && at < redZone
 }
@@ -144,8 +144,8 @@ func namedFunctions(trace, module string) []string {
 	return names
 }
 
-// within names the innermost function that is neither of a language's runtime nor of the SDK.
-func within(functions []string) string {
+// inFunction names the innermost function that is neither of a language's runtime nor of the SDK.
+func inFunction(functions []string) string {
 	for _, name := range functions {
 		if !strings.HasPrefix(name, "runtime.") && !strings.Contains(name, "pupwasm/guest-sdk") && !strings.HasPrefix(name, "pup_") {
 			return " in " + shorten(name)

@@ -117,9 +117,9 @@ func (g *Guest) enter() error {
 		if g.ran > lengthyAfter {
 			class = lengthy
 		}
-		g.stopwatch.pause()
-		err := processors.await(g.stopwatch.ctx, class)
-		g.stopwatch.resume()
+		g.deadline.pause()
+		err := processors.await(g.deadline.ctx, class)
+		g.deadline.resume()
 		if err != nil {
 			return err
 		}
@@ -145,12 +145,12 @@ func (g *Guest) yield() {
 	}
 }
 
-// outside does what may wait within a function of the host, without a turn. The time is not the guest's own.
-func (g *Guest) outside(wait func()) {
+// withoutTurn does what may wait within a function of the host, without a turn. The time is not the guest's own.
+func (g *Guest) withoutTurn(wait func()) {
 	g.leave()
-	g.stopwatch.pause()
+	g.deadline.pause()
 	defer func() {
-		g.stopwatch.resume()
+		g.deadline.resume()
 		g.yield()
 	}()
 	wait()

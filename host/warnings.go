@@ -12,16 +12,16 @@ type warnings struct {
 	clock, random, state atomic.Bool
 }
 
-// leftover tells that a batch fails in an instance that has served others, and passes in a fresh one.
-func (w *warnings) leftover(g *Guest, fault *Fault) {
+// leftState tells that a batch fails in an instance that has served others, and passes in a fresh one.
+func (w *warnings) leftState(g *Guest, fault *Fault) {
 	if w.state.CompareAndSwap(false, true) {
 		g.logger.Warn().Str("error", fault.Reason).Msg("module fails for what an earlier batch has left behind, and passes in a fresh instance: " +
 			"it must keep nothing between batches")
 	}
 }
 
-// collections is an optional export: how many times the guest's runtime has asked for the time by itself.
-const collections = "pup_collections"
+// collectionsExport is an optional export: how many times the guest's runtime has asked for the time by itself.
+const collectionsExport = "pup_collections"
 
 // checkClock warns when the guest has read the wall clock while it handled batches, more often than its runtime does by itself. With
 // Strict that is an error.
@@ -33,9 +33,9 @@ func (g *Guest) checkClock(ctx context.Context) error {
 	g.clockChecked = g.clockReads
 	own := uint64(0)
 	if g.module.collects {
-		g.tank.fill(min(g.module.limits.Fuel, collectionsFuel))
+		g.fuel.fill(min(g.module.limits.Fuel, collectionsFuel))
 		var err error
-		if own, err = g.call(ctx, collections); err != nil {
+		if own, err = g.call(ctx, collectionsExport); err != nil {
 			g.Close(ctx) // nobody knows in which state it is; the batch is done
 			return nil
 		}

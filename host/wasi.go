@@ -71,9 +71,9 @@ func noStrings(_ *Guest, memory api.Memory, args []uint64) uint32 {
 
 // clockTime is clock_time_get(id, precision, result): clock 0 is the wall clock, the rest count from the instance's start.
 func clockTime(g *Guest, memory api.Memory, args []uint64) uint32 {
-	now := uint64(g.module.runtime.options.World.Wall)
+	now := uint64(g.module.runtime.options.Environment.Wall)
 	if uint32(args[0]) != 0 {
-		now = g.world.monotonic
+		now = g.env.monotonic
 	} else if g.applying {
 		g.clockReads++
 	}
@@ -94,10 +94,10 @@ func randomBytes(g *Guest, memory api.Memory, args []uint64) uint32 {
 		g.noteRandom()
 	}
 	for i := range target {
-		g.world.random ^= g.world.random << 13
-		g.world.random ^= g.world.random >> 7
-		g.world.random ^= g.world.random << 17
-		target[i] = byte(g.world.random)
+		g.env.random ^= g.env.random << 13
+		g.env.random ^= g.env.random >> 7
+		g.env.random ^= g.env.random << 17
+		target[i] = byte(g.env.random)
 	}
 	return errnoSuccess
 }
@@ -123,9 +123,9 @@ func pollOneoff(g *Guest, memory api.Memory, args []uint64) uint32 {
 		if subscriptions[8] == 0 {
 			timeout := binary.LittleEndian.Uint64(subscriptions[24:])
 			if absolute := subscriptions[40]&1 != 0; absolute {
-				g.world.monotonic = max(g.world.monotonic, timeout)
+				g.env.monotonic = max(g.env.monotonic, timeout)
 			} else {
-				g.world.monotonic += timeout
+				g.env.monotonic += timeout
 			}
 		} else {
 			binary.LittleEndian.PutUint16(event[8:], errnoNotsup)

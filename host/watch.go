@@ -12,13 +12,13 @@ import (
 	"github.com/pupwasm/pupwasm/internal/clock"
 )
 
-// settle is how long a folder has to be quiet before its files are looked at: a compiler writes a file in pieces, an editor
+// debounce is how long a folder has to be quiet before its files are looked at: a compiler writes a file in pieces, an editor
 // replaces it, a deployment changes several. A file that keeps changing is looked at after settleMax all the same.
 const (
-	settle    = 150 * time.Millisecond
-	settleMax = 2 * time.Second
-	// rescan finds what notifications missed: network file systems, a folder that was replaced.
-	rescan = 5 * time.Second
+	debounce    = 150 * time.Millisecond
+	debounceMax = 2 * time.Second
+	// rescanInterval finds what notifications missed: network file systems, a folder that was replaced.
+	rescanInterval = 5 * time.Second
 )
 
 // Watch calls changed once when it watches, and then whenever the folder may have changed, until ctx ends. It returns an error only when the folder cannot
@@ -32,11 +32,11 @@ func (r *Registry) Watch(ctx context.Context, changed func()) error {
 	if err := watcher.Add(r.folder); err != nil {
 		return fmt.Errorf("watching %s: %w", r.folder, err)
 	}
-	w := &watch{folder: r.folder, digests: r.runtime.options.Trust.Digests, changed: changed, quiet: time.NewTimer(time.Hour)}
+	w := &debouncer{folder: r.folder, digests: r.runtime.options.Trust.Digests, changed: changed, quiet: time.NewTimer(time.Hour)}
 	w.quiet.Stop()
 	w.seen = w.fingerprint()
 	changed() // for what came between the caller's last look and now
-	tick := time.NewTicker(rescan)
+	tick := time.NewTicker(rescanInterval)
 	defer tick.Stop()
 	for {
 		select {
@@ -47,31 +47,31 @@ func (r *Registry) Watch(ctx context.Context, changed func()) error {
 				return nil
 			}
 			if ext := filepath.Ext(event.Name); ext == ".wasm" || ext == SignatureSuffix || event.Name == r.folder {
-				w.noticed()
+				w.trigger()
 			}
 		case <-w.quiet.C:
-			w.settled()
+			w.fire()
 		case <-r.arrived:
 			changed()
 		case <-tick.C:
 			// A folder that was removed and made again is another one to the kernel.
 			_ = watcher.Add(r.folder)
 			if w.fingerprint() != w.seen {
-				w.noticed()
+				w.trigger()
 			}
-			if r.retryDue() {
+			if r.anyRetryDue() {
 				changed()
 			}
 		case err := <-watcher.Errors:
 			if err != nil {
-				w.noticed() // notifications were lost: look for oneself
+				w.trigger() // notifications were lost: look for oneself
 			}
 		}
 	}
 }
 
-// watch collects notifications until the folder is quiet.
-type watch struct {
+// debouncer collects notifications until the folder is quiet.
+type debouncer struct {
 	folder  string
 	digests string // the list of digests, or ""
 	changed func()
@@ -80,19 +80,19 @@ type watch struct {
 	seen    string
 }
 
-func (w *watch) noticed() {
+func (w *debouncer) trigger() {
 	if w.since.IsZero() {
 		w.since = clock.Now()
 	}
-	w.quiet.Reset(max(0, min(settle, settleMax-clock.Since(w.since))))
+	w.quiet.Reset(max(0, min(debounce, debounceMax-clock.Since(w.since))))
 }
 
-// settled tells of the change, unless a file grew since the last look.
-func (w *watch) settled() {
+// fire tells of the change, unless a file grew since the last look.
+func (w *debouncer) fire() {
 	now := w.fingerprint()
-	if now != w.seen && clock.Since(w.since) < settleMax {
+	if now != w.seen && clock.Since(w.since) < debounceMax {
 		w.seen = now
-		w.quiet.Reset(settle)
+		w.quiet.Reset(debounce)
 		return
 	}
 	w.seen, w.since = now, time.Time{}
@@ -100,8 +100,8 @@ func (w *watch) settled() {
 }
 
 // fingerprint tells whether names, sizes or times of the modules, their signatures or the list of digests changed.
-func (w *watch) fingerprint() string {
-	names, _ := moduleFiles(w.folder) // a folder that is away for a moment is like an empty one here
+func (w *debouncer) fingerprint() string {
+	names, _ := listModules(w.folder) // a folder that is away for a moment is like an empty one here
 	text := ""
 	note := func(path string) {
 		if info, err := os.Stat(path); err == nil {

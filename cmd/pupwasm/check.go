@@ -97,7 +97,7 @@ type way struct {
 	batch      int // events in a batch
 	instances  host.Instances
 	segments   int
-	world      host.World
+	world      host.Environment
 	told       bool // what the module logs is shown
 }
 
@@ -123,9 +123,9 @@ func ways(seed uint64, global bool) []way {
 	}
 	list = append(list,
 		way{name: "batches of 1000, an instance for all", hint: hintSplits, batch: 1000, instances: host.InstancesReuse, segments: 1},
-		way{name: "other random numbers", hint: hintRandom, batch: 1, instances: host.InstancesFresh, segments: 1, world: host.World{Random: random.Uint64()}},
-		way{name: "others again", hint: hintRandom, batch: 1, instances: host.InstancesFresh, segments: 1, world: host.World{Random: random.Uint64()}},
-		way{name: "another time", hint: hintTime, batch: 1, instances: host.InstancesFresh, segments: 1, world: host.World{Wall: 54 * 365 * 24 * time.Hour}},
+		way{name: "other random numbers", hint: hintRandom, batch: 1, instances: host.InstancesFresh, segments: 1, world: host.Environment{Random: random.Uint64()}},
+		way{name: "others again", hint: hintRandom, batch: 1, instances: host.InstancesFresh, segments: 1, world: host.Environment{Random: random.Uint64()}},
+		way{name: "another time", hint: hintTime, batch: 1, instances: host.InstancesFresh, segments: 1, world: host.Environment{Wall: 54 * 365 * 24 * time.Hour}},
 	)
 	if !global {
 		for _, n := range []int{3, 8} {

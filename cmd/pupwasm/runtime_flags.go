@@ -22,7 +22,7 @@ type runtimeOptions struct {
 	instances string
 	trust     host.Trust
 	strict    bool
-	world     host.World
+	world     host.Environment
 }
 
 func (o *runtimeOptions) addFlags(flags *pflag.FlagSet) {
@@ -97,7 +97,7 @@ func (o *runtimeOptions) start(ctx context.Context, globals *globalOptions) (*ho
 		Instances: host.Instances(o.instances),
 		Trust:     o.trust,
 		Strict:    o.strict,
-		World:     o.world,
+		Environment:     o.world,
 		Logger:    globals.log,
 	}
 	runtime, err := host.NewRuntime(ctx, options)

@@ -16,8 +16,8 @@ import (
 	"github.com/tetratelabs/wazero"
 )
 
-// environment tells a program that it is to compile.
-const environment = "PUPWASM_COMPILER"
+// childVariable tells a program that it is to compile.
+const childVariable = "PUPWASM_COMPILER"
 
 // moduleFile is the module in the folder of an attempt.
 const moduleFile = "module.wasm"
@@ -31,8 +31,8 @@ type request struct {
 
 // reply is what it writes to its output.
 type reply struct {
-	Error   string `json:"error"`
-	Machine bool   `json:"machine"` // is to blame, and not the module: a full disk
+	Error     string `json:"error"`
+	Transient bool   `json:"transient"` // this machine is to blame, as with a full disk, and not the module
 }
 
 // The exit codes of the child that stand for a limit.
@@ -42,36 +42,36 @@ const (
 	exitOrphan = 5
 )
 
-var compilesHere atomic.Bool
+var selfCompiles atomic.Bool
 
 // Main must be called first in the main function of a program that is its own compiler. It returns at once, unless the program was
 // started to compile: then it compiles and ends the process.
 func Main() {
-	if os.Getenv(environment) == "" {
-		compilesHere.Store(true)
+	if os.Getenv(childVariable) == "" {
+		selfCompiles.Store(true)
 		return
 	}
 	in := bufio.NewReader(os.Stdin)
 	line, err := in.ReadBytes('\n')
-	var asked request
+	var req request
 	if err == nil {
-		err = json.Unmarshal(line, &asked)
+		err = json.Unmarshal(line, &req)
 	}
 	if err != nil {
 		os.Exit(exitOrphan)
 	}
-	lower()
-	go watch(asked)
+	lowerPriority()
+	go watchLimits(req)
 	go func() {
 		_, _ = io.Copy(io.Discard, in) // ends with the host
 		os.Exit(exitOrphan)
 	}()
-	var said reply
-	if err := compile(asked.Folder); err != nil {
+	var result reply
+	if err := compile(req.Folder); err != nil {
 		var path *fs.PathError
-		said = reply{Error: err.Error(), Machine: errors.As(err, &path)}
+		result = reply{Error: err.Error(), Transient: errors.As(err, &path)}
 	}
-	if err := json.NewEncoder(os.Stdout).Encode(said); err != nil {
+	if err := json.NewEncoder(os.Stdout).Encode(result); err != nil {
 		os.Exit(exitOrphan)
 	}
 	os.Exit(0)

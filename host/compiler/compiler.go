@@ -34,16 +34,16 @@ const temporary = ".compiling-"
 // Temporary matches the names of folders that are removed after use, unless the process was killed.
 const Temporary = temporary + "*"
 
-// itself is the program that runs, on Linux, also when its file was replaced.
-const itself = "/proc/self/exe"
+// selfExe is the program that runs, on Linux, also when its file was replaced.
+const selfExe = "/proc/self/exe"
 
-// Own is the program that runs, if it has called [Main], or "".
-func Own() string {
-	if !compilesHere.Load() {
+// Self returns the program that runs, if it has called [Main], or "".
+func Self() string {
+	if !selfCompiles.Load() {
 		return ""
 	}
 	if runtime.GOOS == "linux" {
-		return itself
+		return selfExe
 	}
 	program, err := os.Executable()
 	if err != nil {
@@ -61,7 +61,7 @@ func refuse(format string, args ...any) error { return &Refusal{Reason: fmt.Spri
 
 // name is the compiler as messages have it.
 func (c *Compiler) name() string {
-	if program, err := os.Executable(); err == nil && c.Program == itself {
+	if program, err := os.Executable(); err == nil && c.Program == selfExe {
 		return program
 	}
 	return c.Program
@@ -100,8 +100,8 @@ func (c *Compiler) Compile(ctx context.Context, folder string, stop <-chan struc
 	if err := os.RemoveAll(filepath.Join(folder, c.Engine)); err != nil {
 		return "", err
 	}
-	const patience = 20
-	limited, cancel := context.WithTimeout(ctx, patience*c.Time)
+	const wallTimes = 20
+	limited, cancel := context.WithTimeout(ctx, wallTimes*c.Time)
 	defer cancel()
 	stopped := make(chan struct{})
 	go func() {
@@ -124,7 +124,7 @@ func (c *Compiler) Compile(ctx context.Context, folder string, stop <-chan struc
 	case ctx.Err() != nil:
 		return "", ctx.Err()
 	case limited.Err() != nil && err != nil:
-		return "", fmt.Errorf("took longer than %s to compile: this machine is slow or busy", patience*c.Time)
+		return "", fmt.Errorf("took longer than %s to compile: this machine is slow or busy", wallTimes*c.Time)
 	case err != nil:
 		return "", err
 	}
@@ -133,14 +133,14 @@ func (c *Compiler) Compile(ctx context.Context, folder string, stop <-chan struc
 
 // run runs the child to its end.
 func (c *Compiler) run(ctx context.Context, folder string) error {
-	asked, err := json.Marshal(request{Folder: folder, MemoryBytes: c.MemoryBytes, Time: c.Time})
+	req, err := json.Marshal(request{Folder: folder, MemoryBytes: c.MemoryBytes, Time: c.Time})
 	if err != nil {
 		return err
 	}
 	child := exec.CommandContext(ctx, c.Program)
-	child.Env = []string{environment + "=1", "GOTRACEBACK=none"}
+	child.Env = []string{childVariable + "=1", "GOTRACEBACK=none"}
 	child.Dir = folder
-	var out, errs bounded
+	var out, errs boundedBuffer
 	child.Stdout, child.Stderr = &out, &errs
 	in, err := child.StdinPipe() // it stays open
 	if err != nil {
@@ -149,7 +149,7 @@ func (c *Compiler) run(ctx context.Context, folder string) error {
 	if err := child.Start(); err != nil {
 		return fmt.Errorf("starting the compiler: %w", err)
 	}
-	_, _ = in.Write(append(asked, '\n')) // or the child has ended, which Wait tells
+	_, _ = in.Write(append(req, '\n')) // or the child has ended, which Wait tells
 	err = child.Wait()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
@@ -158,15 +158,15 @@ func (c *Compiler) run(ctx context.Context, folder string) error {
 	if err != nil {
 		return fmt.Errorf("running the compiler: %w", err)
 	}
-	var said reply
-	if err := json.Unmarshal(out.Bytes(), &said); err != nil {
+	var result reply
+	if err := json.Unmarshal(out.Bytes(), &result); err != nil {
 		return fmt.Errorf("%s is no compiler: it does not call CompilerMain first", c.name())
 	}
-	if said.Machine {
-		return errors.New(said.Error)
+	if result.Transient {
+		return errors.New(result.Error)
 	}
-	if said.Error != "" {
-		return refuse("does not compile: %s", said.Error)
+	if result.Error != "" {
+		return refuse("does not compile: %s", result.Error)
 	}
 	return nil
 }
@@ -211,12 +211,12 @@ func (c *Compiler) product(folder string) (string, error) {
 	return filepath.Join(folder, c.Engine, entries[0].Name()), nil
 }
 
-// bounded keeps the beginning of what is written to it.
-type bounded struct{ bytes.Buffer }
+// boundedBuffer keeps the beginning of what is written to it.
+type boundedBuffer struct{ bytes.Buffer }
 
 const outputBytesMax = 16 << 10
 
-func (b *bounded) Write(p []byte) (int, error) {
+func (b *boundedBuffer) Write(p []byte) (int, error) {
 	if room := outputBytesMax - b.Len(); room > 0 {
 		b.Buffer.Write(p[:min(room, len(p))])
 	}

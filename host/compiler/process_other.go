@@ -8,8 +8,8 @@ import (
 	"github.com/pupwasm/pupwasm/internal/clock"
 )
 
-// lower has nothing to set here.
-func lower() {}
+// lowerPriority has nothing to set here.
+func lowerPriority() {}
 
 var started = clock.Now()
 

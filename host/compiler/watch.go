@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// watchEvery is how often the child looks at what it has taken.
-const watchEvery = 2 * time.Millisecond
+// watchInterval is how often the child looks at what it has taken.
+const watchInterval = 2 * time.Millisecond
 
-// watch ends the process when it has taken more than it may.
-func watch(asked request) {
+// watchLimits ends the process when it has taken more than it may.
+func watchLimits(req request) {
 	// The collector works harder before the end.
-	debug.SetMemoryLimit(asked.MemoryBytes - asked.MemoryBytes/8)
+	debug.SetMemoryLimit(req.MemoryBytes - req.MemoryBytes/8)
 	samples := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
-	for range time.Tick(watchEvery) {
+	for range time.Tick(watchInterval) {
 		metrics.Read(samples)
-		if used := samples[0].Value.Uint64() - samples[1].Value.Uint64(); used > uint64(asked.MemoryBytes) {
+		if used := samples[0].Value.Uint64() - samples[1].Value.Uint64(); used > uint64(req.MemoryBytes) {
 			os.Exit(exitMemory)
 		}
-		if processorTime() > asked.Time {
+		if processorTime() > req.Time {
 			os.Exit(exitTime)
 		}
 	}

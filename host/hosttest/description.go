@@ -26,9 +26,9 @@ type Parameters struct {
 	Name  string
 	Types []Type
 	Keys  int // how many of the first must not be null
-	// Holds is what the value number Marked of a write has to be, so that the row is one of its event.
-	Holds  Holds
-	Marked int
+	// Mark is what the value at MarkedIndex of a write has to be, so that the row is one of its event.
+	Mark        Mark
+	MarkedIndex int
 }
 
 // Type is the type of a value.

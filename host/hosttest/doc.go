@@ -1,6 +1,6 @@
 // Package hosttest is the conformance kit of the ABI, for both of its sides: it tries any guest module against the specification
-// in package abi, and any host against guests that break it. It knows package abi and the standard library only, no engine and
-// no host.
+// in package abi, and any host against guests that break it. It knows packages abi and meter and the standard library
+// only, no engine and no host.
 //
 // # A guest
 //

@@ -55,7 +55,7 @@ func ExampleCheck() {
 	// Output:
 	// it exports no pup_reserve
 	// it imports wasi_snapshot_preview1.path_open, which guests may not use
-	// it is not a WebAssembly module: the magic number is missing
+	// it is not a WebAssembly module
 }
 
 func ExampleHostile() {

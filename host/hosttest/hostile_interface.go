@@ -55,14 +55,6 @@ func hostileExports() []HostileGuest {
 	mistyped("apply_returns_nothing", "pup_apply", Signature{Params: []ValType{I32, I32}})
 	mistyped("initialize_takes_a_parameter", "_initialize", Signature{Params: []ValType{I32}})
 	mistyped("initialize_returns_a_number", "_initialize", Signature{Results: []ValType{I32}})
-	renamed := func(from, to string) []byte {
-		return (&Guest{Export: func(e Export) Export {
-			if e.Name == from {
-				e.Name = to
-			}
-			return e
-		}}).Wasm()
-	}
 	return append(list,
 		refused(StageLoad, "abi_2_only", renamed("pup_abi_1", "pup_abi_2"), "version", "pup_abi"),
 		refused(StageLoad, "abi_1_returns_2", (&Guest{Version: I32Const(2)}).Wasm(), "pup_abi_1", "version"),
@@ -70,6 +62,16 @@ func hostileExports() []HostileGuest {
 		refused(StageLoad, "abi_1_traps", (&Guest{Version: Unreachable}).Wasm(), "pup_abi_1", "unreachable"),
 		refused(StageLoad, "export_misspelt_memory", renamed("memory", "Memory"), "memory"),
 	)
+}
+
+// renamed is a guest that exports something under another name.
+func renamed(from, to string) []byte {
+	return (&Guest{Export: func(e Export) Export {
+		if e.Name == from {
+			e.Name = to
+		}
+		return e
+	}}).Wasm()
 }
 
 func hostileImports() []HostileGuest {

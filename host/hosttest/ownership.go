@@ -9,15 +9,15 @@ import (
 	"github.com/pupwasm/pupwasm/host/abi"
 )
 
-// Holds says what the value of a mutation has to be, so that the row is one of the event that caused it.
-type Holds int
+// Mark says what the value of a mutation has to be, so that the row is one of the event that caused it.
+type Mark int
 
 // What a value has to be.
 const (
-	HoldsAnything Holds = iota
-	HoldsPartitionKey
-	HoldsPosition
-	HoldsEventID
+	MarkNone Mark = iota
+	MarkPartitionKey
+	MarkPosition
+	MarkEventID
 )
 
 // mark sets what a mutation of a write is checked for.
@@ -27,7 +27,7 @@ func (p *Parameters) mark(d *description, w *describedWrite) {
 		return
 	case w.SQL != nil:
 		if w.PartitionParam > 0 {
-			p.Holds, p.Marked = HoldsPartitionKey, w.PartitionParam-1
+			p.Mark, p.MarkedIndex = MarkPartitionKey, w.PartitionParam-1
 		}
 		return
 	}
@@ -35,11 +35,11 @@ func (p *Parameters) mark(d *description, w *describedWrite) {
 	for i, name := range table.Key {
 		switch c := table.Columns[table.column(name)]; {
 		case c.Partition:
-			p.Holds, p.Marked = HoldsPartitionKey, i
+			p.Mark, p.MarkedIndex = MarkPartitionKey, i
 		case c.Position:
-			p.Holds, p.Marked = HoldsPosition, i
+			p.Mark, p.MarkedIndex = MarkPosition, i
 		case c.EventID:
-			p.Holds, p.Marked = HoldsEventID, i
+			p.Mark, p.MarkedIndex = MarkEventID, i
 		}
 	}
 }
@@ -50,14 +50,14 @@ func (c *Catalogue) CheckRows(mutations []Mutation, events []Event) error {
 	for _, m := range mutations {
 		write, event := &c.Writes[m.Write], &events[m.Event]
 		want := ""
-		switch write.Holds {
-		case HoldsAnything:
+		switch write.Mark {
+		case MarkNone:
 			continue
-		case HoldsPartitionKey:
+		case MarkPartitionKey:
 			want = cmp.Or(event.PartitionKey, event.AggregateID)
-		case HoldsPosition:
+		case MarkPosition:
 			want = strconv.FormatInt(event.GlobalPosition, 10)
-		case HoldsEventID:
+		case MarkEventID:
 			want = uuidText(event.EventID[:])
 		}
 		got, err := write.markedText(m.Values)
@@ -79,7 +79,7 @@ func (p *Parameters) markedText(encoded string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if i == p.Marked {
+		if i == p.MarkedIndex {
 			return itemText(item), nil
 		}
 		if !item.Array {
@@ -91,7 +91,7 @@ func (p *Parameters) markedText(encoded string) (string, error) {
 			}
 		}
 	}
-	return "", fmt.Errorf("write %s has no value %d", p.Name, p.Marked+1)
+	return "", fmt.Errorf("write %s has no value %d", p.Name, p.MarkedIndex+1)
 }
 
 func itemText(item abi.Item) string {

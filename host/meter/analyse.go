@@ -14,8 +14,8 @@ const (
 	valueBytes = 8
 	// uncountedBytes is the most that functions may take of the stack without being counted, all that they call included.
 	uncountedBytes = StackBytes / 16
-	// unitsUnchecked is the most that a function may take, with all that it calls and each loop once, to return without a look at what is
-	// left of the slice.
+	// unitsUnchecked is the most that a function may take, with all that it calls and each loop once, to return without a check of the
+	// slice.
 	unitsUnchecked = 5_000
 	// unitsSmallFunction is the most that a function without loops may take, with all that it calls, to be charged where it is called.
 	unitsSmallFunction = 200
@@ -35,9 +35,9 @@ type function struct {
 	total int64 // units with what it calls, where that is known
 	// small functions are charged where they are called.
 	small bool
-	// counted functions may call themselves, and take their frame from the stack that is left. They look at the slice when they begin.
+	// counted functions may call themselves, and take their frame from the stack that is left. They check the slice when they begin.
 	counted bool
-	// checked functions look at the slice when they end.
+	// checked functions check the slice when they end.
 	checked bool
 }
 
@@ -50,7 +50,7 @@ func (m *module) analyse() ([]function, error) {
 		index := m.functionsImported + i
 		f := &functions[index]
 		s := scanner{rest: body}
-		params := m.types[m.functions[index]].params
+		params := len(m.types[m.functions[index]].Params)
 		locals := s.locals(params)
 		if total += locals; total > localsAll {
 			return nil, fmt.Errorf("has functions with more than %d local variables in all", localsAll)
@@ -151,7 +151,7 @@ func (m *module) classify(functions []function) {
 		}
 		functions[i].counted = i >= m.functionsImported
 	}
-	for _, callee := range m.tabled {
+	for _, callee := range m.tableFunctions {
 		call(table, int(callee))
 	}
 	tableStack := int64(0)
@@ -164,7 +164,7 @@ func (m *module) classify(functions []function) {
 	for ; len(ready) > 0; ready = ready[1:] {
 		node := ready[0]
 		if node == table {
-			for _, callee := range m.tabled {
+			for _, callee := range m.tableFunctions {
 				tableStack = max(tableStack, functions[callee].stack)
 			}
 		} else if f := &functions[node]; node >= m.functionsImported {

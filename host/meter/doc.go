@@ -15,29 +15,29 @@
 // the instructions: it moves values where branches meet, for every variable that is assigned within a loop or a block, whether the code
 // that assigns it runs or not, and for parameters and results. Package internal/worst searches for programs that do better.
 //
-// A function keeps what it takes in hand, in a variable of its own that the compiler holds in a register, and settles it when it has become
-// much, and at its end:
+// A function keeps the fuel that it takes pending, in a variable of its own that the compiler holds in a register. It takes it from the
+// slice when it is much, and at its end:
 //
 //	func f:                   func f:
-//	                              stack -= 72, look            if it may call itself
+//	                              stack -= 72, check           if it may call itself
 //	                              block
 //	    local.get 0                   local.get 0
 //	    ...                           ...
 //	    loop                          loop
-//	                                      hand += 8            at the head of a loop,
-//	                                      if hand > 25000      where it is settled when it is much
-//	                                          fuel -= hand, look; hand = 0
+//	                                      pending += 8         at the head of a loop,
+//	                                      if pending > 25000   where it is taken when it is much
+//	                                          fuel -= pending, check; pending = 0
 //	        ...                           ...
 //	        br_if 0                       br_if 0
 //	    end                           end
-//	    ...                           hand += 20               where branches meet or part
+//	    ...                           pending += 20            where branches meet or part
 //	    return                        br 0
 //	    ...                       end
 //	                              stack += 72
-//	                              fuel -= hand + 30, look      30 for what always runs
+//	                              fuel -= pending + 30, check  30 for what always runs
 //
-// Small functions without loops are left as they are, and charged where they are called. Functions that take little to return do not
-// look at what is left: those that call them do, in loops, at their end, and in between when their code is very long.
+// Small functions without loops are left as they are, and charged where they are called. Functions that return after little work do not
+// check what is left: their callers do, in loops, at their end, and at safepoints in code that is very long.
 // Instructions that move whole blocks take fuel by the length before they run, and memory.grow by the pages that there are more. The host
 // charges for what its own functions do.
 //
@@ -46,7 +46,7 @@
 // # How
 //
 // Four globals are added behind the module's own: fuel that is left in this slice, fuel that is left besides, stack that is left, and the
-// size of slices, which is the host's to choose and changes nothing of the fuel that is taken. A look
+// size of slices, which the host chooses and which does not change the fuel that is taken. A check
 // that finds one below zero calls a function that is added behind the module's own. It takes the next slice from the
 // rest, and asks for [ExitPages] of memory, more than it can get: that leaves the compiled code for the host's memory allocator, where
 // scheduler and collector get their turn, and where the host can end the call. Without fuel or stack it traps; the globals,
@@ -56,11 +56,13 @@
 // the host gives it fuel before it runs, and so do globals that may change, so that the host can put an instance back to where it began.
 //
 //	scanner.go      the binary format
-//	module.go       what a module has, and what is refused before an engine sees it
+//	module.go       what a module has
+//	limits.go       what is refused before an engine sees it
+//	inspect.go      what a module imports and exports, for others than the pass
 //	instruction.go  the instructions and what they take
 //	analyse.go      functions: which are small, which may call themselves
 //	moves.go        what is moved where branches meet
-//	pieces.go       the code of a function, divided into what is charged in one place
+//	regions.go      the code of a function, divided into regions that are each charged in one place
 //	rewrite.go      the code of a function, with what it is charged
 //	instrument.go   the module, with what is added
 //	code.go         writing instructions

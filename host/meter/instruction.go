@@ -66,7 +66,7 @@ type instruction struct {
 	// index is the function of a call, the label of a branch, or the variable that is assigned.
 	index uint32
 	// type is that of a block or of what is called.
-	signature signature
+	signature Signature
 	// targets are the labels of a br_table, the last is for all others.
 	targets []uint32
 	size    int
@@ -76,7 +76,7 @@ type instruction struct {
 func (s *scanner) instruction(m *module, i *instruction) {
 	before := len(s.rest)
 	op := uint16(s.byte())
-	i.index, i.signature, i.targets = 0, signature{}, i.targets[:0]
+	i.index, i.signature, i.targets = 0, Signature{}, i.targets[:0]
 	switch {
 	case op <= opNop, op == opElse, op == opEnd, op == opReturn, op == opDrop, op == 0x1B, op >= 0x45 && op <= 0xC4, op == opRefIsNull:
 		// nothing follows
@@ -153,7 +153,7 @@ func (s *scanner) unknown(op uint16) {
 }
 
 // blockSignature reads the type of a block.
-func (s *scanner) blockSignature(m *module) signature {
+func (s *scanner) blockSignature(m *module) Signature {
 	switch index := s.blockType(); {
 	case s.err != nil:
 	case index >= int64(len(m.types)):
@@ -161,9 +161,9 @@ func (s *scanner) blockSignature(m *module) signature {
 	case index >= 0:
 		return m.types[index]
 	case byte(index&0x7F) != blockVoid:
-		return signature{results: []byte{byte(index & 0x7F)}}
+		return Signature{Results: []byte{byte(index & 0x7F)}}
 	}
-	return signature{}
+	return Signature{}
 }
 
 // fuel is what an instruction takes, in what most of them take. Labels and what only names a value are nothing in machine code. Memory is
@@ -197,7 +197,7 @@ func (i *instruction) fuel(m *module) quarters {
 }
 
 // moved is what a call takes for its parameters and results.
-func (s *signature) moved() quarters { return quarters(s.params + len(s.results)) }
+func (s *Signature) moved() quarters { return quarters(len(s.Params) + len(s.Results)) }
 
 const (
 	unitsCall         = 8

@@ -121,7 +121,7 @@ type pass struct {
 	resultTypes map[string]uint32 // of blocks with several results
 
 	steps    []step
-	pieces   []piece
+	regions  []region
 	frames   []frame
 	assigned assignments
 }

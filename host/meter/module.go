@@ -7,58 +7,6 @@ import (
 	"fmt"
 )
 
-// What a module may have. The engine allocates for what is announced before it looks whether it is there, and its compiler's
-// time grows with the square of what is nested: some 30 bytes can ask for hundreds of gigabytes. The limits are far above
-// what the compilers emit.
-const (
-	tableElementsMax = 100_000    // whose memory the engine's limit does not cover; one a function is usual
-	parametersMax    = 1_000      // of a function
-	resultsMax       = 16         // of a function or a block; Go and TinyGo have one at most
-	variablesMax     = 2_000      // of a function, its parameters included
-	nestingMax       = 5_000      // blocks within blocks; Go nests one for every point where a function can resume
-	loopNestingMax   = 500        // loops within loops, which cost the compiler most
-	targetsMax       = 100_000    // of one br_table
-	mutableMax       = 10_000     // globals that may change
-	bodyBytesMax     = 1 << 20    // of a function's code; the largest of Go's have some 50 KiB
-	parametersAll    = 100_000    // of all types, each of which the host compiles ways in for
-	localsAll        = 10_000_000 // of all functions, for each of which the engine keeps a byte
-)
-
-// entriesMax bounds what a section has. The host keeps something for each entry, and the engine makes code for each type. Go's linker stops
-// at 100,000 segments of data; its largest programs have some 10,000 functions.
-var entriesMax = map[byte]struct {
-	max  uint32
-	what string
-}{
-	sectionType: {10_000, "types"}, sectionImport: {1_000, "imports"}, sectionFunction: {100_000, "functions"}, sectionTable: {1, "tables"},
-	sectionGlobal: {20_000, "globals"}, sectionExport: {10_000, "exports"}, sectionElement: {10_000, "segments of table elements"},
-	sectionData: {110_000, "segments of data"},
-}
-
-// Limit is the most that a module may have of something.
-type Limit struct {
-	What string
-	Max  int64
-}
-
-// Limits are what a module is refused for before an engine sees it.
-func Limits() []Limit {
-	var all []Limit
-	for id := range sectionOrder {
-		if limit, is := entriesMax[byte(id)]; is {
-			all = append(all, Limit{limit.what, int64(limit.max)})
-		}
-	}
-	return append(all,
-		Limit{"elements of its table", tableElementsMax}, Limit{"globals that may change", mutableMax},
-		Limit{"parameters and results of all types together", parametersAll}, Limit{"parameters of a function", parametersMax},
-		Limit{"results of a function or a block", resultsMax}, Limit{"variables of a function, its parameters included", variablesMax},
-		Limit{"local variables of all functions together", localsAll},
-		Limit{"bytes of a function", bodyBytesMax}, Limit{"blocks within blocks", nestingMax}, Limit{"loops within loops", loopNestingMax},
-		Limit{"targets of a branch", targetsMax},
-	)
-}
-
 // Section numbers of the binary format.
 const (
 	sectionCustom = iota
@@ -93,7 +41,7 @@ const (
 // module is what the pass needs to know of a module.
 type module struct {
 	sections   []section
-	types      []signature
+	types      []Signature
 	parameters int // and results, of all types
 	// functions are the types of all functions, imported ones first.
 	functions         []uint32
@@ -102,8 +50,9 @@ type module struct {
 	mutable           []uint32 // those of them that may change
 	altersTables      bool     // or drops segments: an instance has more state than memory and globals
 	memory            *Memory
-	tabled            []uint32 // functions that a table may hold
-	exported          bool
+	tableFunctions    []uint32 // functions that a table may hold
+	imports           []Import
+	exports           []Export
 	start             int // function, or -1
 	bodies            [][]byte
 }
@@ -112,11 +61,6 @@ type module struct {
 type section struct {
 	id      byte
 	content []byte
-}
-
-type signature struct {
-	params  int
-	results []byte
 }
 
 // Memory is what a module says of its memory, in pages of 64 KiB.
@@ -171,7 +115,7 @@ func (m *module) complete() error {
 		return fmt.Errorf("declares %d functions and has code for %d", own, len(m.bodies))
 	case own == 0:
 		return errors.New("has no functions")
-	case !m.exported:
+	case len(m.exports) == 0:
 		return errors.New("exports nothing")
 	}
 	return nil
@@ -250,28 +194,29 @@ func (m *module) readType(s *scanner) {
 	if form := s.byte(); s.err == nil && form != formFunction {
 		s.fail(fmt.Errorf("has a type of form %#x, only functions are known", form))
 	}
-	params := s.count()
-	s.take(params)
+	params := s.take(s.count())
 	results := s.take(s.count())
 	switch {
 	case s.err != nil:
-	case params > parametersMax:
-		s.fail(fmt.Errorf("has a function with %d parameters, the limit is %d", params, parametersMax))
+	case len(params) > parametersMax:
+		s.fail(fmt.Errorf("has a function with %d parameters, the limit is %d", len(params), parametersMax))
 	case len(results) > resultsMax:
 		s.fail(fmt.Errorf("has a function or block with %d results, the limit is %d", len(results), resultsMax))
 	}
-	if m.parameters += int(params) + len(results); s.err == nil && m.parameters > parametersAll {
+	if m.parameters += len(params) + len(results); s.err == nil && m.parameters > parametersAll {
 		s.fail(fmt.Errorf("has types with more than %d parameters and results in all", parametersAll))
 	}
-	m.types = append(m.types, signature{int(params), results})
+	m.types = append(m.types, Signature{params, results})
 }
 
 func (m *module) readImport(s *scanner) {
-	s.name()
-	s.name()
+	i := Import{Module: string(s.name()), Name: string(s.name())}
 	switch kind := s.byte(); kind {
 	case kindFunction:
 		m.functions = append(m.functions, s.index("type", len(m.types)))
+		if s.err == nil {
+			i.Function = m.typeOf(uint32(m.functionsImported))
+		}
 		m.functionsImported++
 	case kindTable:
 		s.byte()
@@ -284,6 +229,7 @@ func (m *module) readImport(s *scanner) {
 	default:
 		s.fail(fmt.Errorf("has an import of kind %d", kind))
 	}
+	m.imports = append(m.imports, i)
 }
 
 // readGlobalType reads the type of the global of an index, and whether it may change.
@@ -319,19 +265,20 @@ func (m *module) readMemory(s *scanner) {
 }
 
 func (m *module) readExport(s *scanner) {
-	m.exported = true
 	name := s.name()
 	if s.err == nil && bytes.HasPrefix(name, []byte(exportPrefix)) {
 		s.fail(fmt.Errorf("exports %q: names with %s are the host's", name, exportPrefix))
 	}
-	switch s.byte() {
+	e := Export{Name: string(name), Kind: s.byte()}
+	switch e.Kind {
 	case kindFunction:
-		s.index("function", len(m.functions))
+		e.Index = s.index("function", len(m.functions))
 	case kindGlobal:
-		s.index("global", m.globals)
+		e.Index = s.index("global", m.globals)
 	default:
-		s.uint()
+		e.Index = s.uint()
 	}
+	m.exports = append(m.exports, e)
 }
 
 // readElements reads one segment of table elements, in any of its forms that have an offset.
@@ -354,7 +301,7 @@ func (m *module) readElements(s *scanner) {
 		if flags&expressions != 0 {
 			m.readConstant(s)
 		} else {
-			m.tabled = append(m.tabled, s.index("function", len(m.functions)))
+			m.tableFunctions = append(m.tableFunctions, s.index("function", len(m.functions)))
 		}
 		if s.err != nil {
 			return
@@ -383,7 +330,7 @@ func (m *module) readConstant(s *scanner) {
 		case opEnd:
 			return
 		case opRefFunc:
-			m.tabled = append(m.tabled, i.index)
+			m.tableFunctions = append(m.tableFunctions, i.index)
 		}
 	}
 }

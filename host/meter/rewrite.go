@@ -1,7 +1,7 @@
 package meter
 
-// unitsInHand is the most that a function keeps to itself, in a variable of its own, before it takes it from the slice.
-const unitsInHand = 25_000
+// pendingMax is the most that a function keeps to itself, in a variable of its own, before it takes it from the slice.
+const pendingMax = 25_000
 
 // rewrite appends the code of a function with what it is charged.
 func (p *pass) rewrite(out []byte, body int) ([]byte, error) {
@@ -16,12 +16,12 @@ func (p *pass) rewrite(out []byte, body int) ([]byte, error) {
 	p.merge()
 	w := writer{pass: p, function: &p.functions[index], signature: p.types[p.module.functions[index]]}
 	w.code = out
-	w.inHand = uint32(w.variables)
-	w.length = w.inHand + 1
+	w.pending = uint32(w.variables)
+	w.length = w.pending + 1
 	w.begin(locals)
 	for _, at := range p.steps {
-		if at.piece > 0 {
-			w.charge(&p.pieces[at.piece])
+		if at.region > 0 {
+			w.charge(&p.regions[at.region])
 		}
 		w.instruction(at.op, instructions[:at.size])
 		instructions = instructions[at.size:]
@@ -33,9 +33,9 @@ func (p *pass) rewrite(out []byte, body int) ([]byte, error) {
 type writer struct {
 	*pass
 	*function
-	signature signature
+	signature Signature
 	code      code
-	inHand    uint32 // the variable for fuel that is not taken from the slice yet
+	pending   uint32 // the variable for fuel that is not taken from the slice yet
 	length    uint32 // the variable for what is on top of the operand stack
 	varies    bool   // the fuel of the function does, so that it has the variable
 	wrapped   bool   // the code is within a block, which every way out passes the end of
@@ -44,8 +44,8 @@ type writer struct {
 
 // begin writes what comes before the first instruction.
 func (w *writer) begin(locals []byte) {
-	for _, piece := range w.pieces[1:] {
-		w.varies = w.varies || piece.kind != plain || piece.fuel > 0
+	for _, r := range w.regions[1:] {
+		w.varies = w.varies || r.kind != plain || r.fuel > 0
 	}
 	w.varies = w.varies && !w.small
 	w.wrapped = w.varies || w.counted
@@ -56,7 +56,7 @@ func (w *writer) begin(locals []byte) {
 		w.check(&w.code, true)
 	}
 	if !w.small && !w.wrapped {
-		w.code.add(w.sliceLeft, -w.pieces[0].fuel.units()-1)
+		w.code.add(w.sliceLeft, -w.regions[0].fuel.units()-1)
 		if w.checked {
 			w.check(&w.code, false)
 		}
@@ -66,24 +66,24 @@ func (w *writer) begin(locals []byte) {
 	}
 }
 
-// charge takes the fuel of a piece in hand. At the head of a loop it is taken from the slice when it has become much.
-func (w *writer) charge(piece *piece) {
-	if !w.varies || piece.fuel == 0 && piece.kind == plain {
+// charge takes the fuel of a region to what is pending. At the head of a loop it is taken from the slice when it has become much.
+func (w *writer) charge(r *region) {
+	if !w.varies || r.fuel == 0 && r.kind == plain {
 		return
 	}
-	w.code.op(opLocalGet).unsigned(w.inHand)
-	switch piece.kind {
+	w.code.op(opLocalGet).unsigned(w.pending)
+	switch r.kind {
 	case plain:
-		w.code.i64(piece.fuel.units()).op(opI64Add, opLocalSet).unsigned(w.inHand)
+		w.code.i64(r.fuel.units()).op(opI64Add, opLocalSet).unsigned(w.pending)
 	case loop:
 		// A loop without instructions takes time as well.
-		w.code.i64(piece.fuel.units()+1).op(opI64Add, opLocalTee).unsigned(w.inHand)
-		w.code.i64(unitsInHand).op(opI64GtS, opIf, blockVoid)
-		w.code.op(opLocalGet).unsigned(w.inHand).op(opCall).unsigned(w.take)
-		w.code.i64(0).op(opLocalSet).unsigned(w.inHand).op(opEnd)
-	case pause:
+		w.code.i64(r.fuel.units()+1).op(opI64Add, opLocalTee).unsigned(w.pending)
+		w.code.i64(pendingMax).op(opI64GtS, opIf, blockVoid)
+		w.code.op(opLocalGet).unsigned(w.pending).op(opCall).unsigned(w.take)
+		w.code.i64(0).op(opLocalSet).unsigned(w.pending).op(opEnd)
+	case safepoint:
 		w.code.op(opCall).unsigned(w.take)
-		w.code.i64(piece.fuel.units()).op(opLocalSet).unsigned(w.inHand)
+		w.code.i64(r.fuel.units()).op(opLocalSet).unsigned(w.pending)
 	}
 }
 
@@ -119,7 +119,7 @@ func (w *writer) bulk() {
 	w.code.op(opLocalGet).unsigned(w.length)
 }
 
-// end closes the block around the code, and settles what the function took.
+// end closes the block around the code, and takes what is pending from the slice.
 func (w *writer) end() {
 	w.code.op(opEnd)
 	if w.counted {
@@ -127,9 +127,9 @@ func (w *writer) end() {
 	}
 	w.code.globalGet(w.sliceLeft)
 	if w.varies {
-		w.code.op(opLocalGet).unsigned(w.inHand).op(opI64Sub)
+		w.code.op(opLocalGet).unsigned(w.pending).op(opI64Sub)
 	}
-	w.code.i64(w.pieces[0].fuel.units() + 1).op(opI64Sub).globalSet(w.sliceLeft)
+	w.code.i64(w.regions[0].fuel.units() + 1).op(opI64Sub).globalSet(w.sliceLeft)
 	if w.checked {
 		w.check(&w.code, false)
 	}
@@ -138,7 +138,7 @@ func (w *writer) end() {
 // openBlock begins a block with the results of the function. Branches out of the function already lead to its end.
 func (w *writer) openBlock() {
 	w.code.op(opBlock)
-	switch results := w.signature.results; len(results) {
+	switch results := w.signature.Results; len(results) {
 	case 0:
 		w.code.op(blockVoid)
 	case 1:

@@ -33,7 +33,7 @@ var allowed = map[string][]string{
 	"migrations":                      {standardLibraryOnly},
 	"host":                            {"host/abi", "host/compiler", "host/meter", "store", "internal/clock"},
 	"host/compiler":                   {"internal/clock"},
-	"host/hosttest":                   {"host/abi"},
+	"host/hosttest":                   {"host/abi", "host/meter"},
 	"segments":                        {"host", "store", "internal/clock"},
 	"internal/clock":                  {standardLibraryOnly},
 	"internal/bench":                  {"host", "host/hosttest", "segments", "store", "store/postgres", "migrations", "internal/clock", "internal/pgtest"},

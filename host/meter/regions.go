@@ -10,41 +10,41 @@ const unitsMerged = 100
 
 // step is one instruction of the function that is rewritten.
 type step struct {
-	op    uint16
-	size  int
-	piece int // that begins with it, or none
+	op     uint16
+	size   int
+	region int // that begins with it, or none
 }
 
-// none is the piece before all others.
+// none is the region before all others.
 const none = -1
 
-// piece is code that is charged at its beginning: from where branches meet or part to where they meet or part again. What follows a
+// region is code that is charged at its beginning: from where branches meet or part to where they meet or part again. What follows a
 // conditional branch belongs to what precedes it.
-type piece struct {
+type region struct {
 	fuel quarters
-	// outer is a piece that always runs before this one and as often, if there is one.
+	// outer is a region that always runs before this one and as often, if there is one.
 	outer  int
-	kind   pieceKind
-	merged quarters // of other pieces that it is charged with
+	kind   regionKind
+	merged quarters // of other regions that it is charged with
 }
 
-type pieceKind int
+type regionKind int
 
 const (
-	plain pieceKind = iota
-	loop            // at the head of one
-	pause           // in code that is very long, to look at the slice
+	plain     regionKind = iota
+	loop                 // at the head of one
+	safepoint            // in code that is very long, to check the slice
 )
 
-// unitsBetweenPauses is the most that code without loops may take, with what it calls, without a look at the slice.
-const unitsBetweenPauses = 100_000
+// unitsBetweenSafepoints is the most that code without loops may take, with what it calls, without a check of the slice.
+const unitsBetweenSafepoints = 100_000
 
 // frame is a block that is open.
 type frame struct {
 	op        uint16
-	signature signature
-	piece     int  // where it was opened
-	head      int  // of a loop that is live, the piece at its head
+	signature Signature
+	region    int  // where it was opened
+	head      int  // of a loop that is live, the region at its head
 	live      bool // can be reached
 	targeted  bool // by a branch to its end
 }
@@ -52,27 +52,27 @@ type frame struct {
 // planner divides the code of one function.
 type planner struct {
 	*pass
-	begun      int // piece that begins with the next step
-	current    int
-	live       bool // the code can be reached
-	sincePause quarters
+	starting       int // region that begins with the next step
+	current        int
+	live           bool // the code can be reached
+	sinceSafepoint quarters
 }
 
-// plan reads the code of a function and divides it into pieces.
+// plan reads the code of a function and divides it into regions.
 func (p *pass) plan(s *scanner) error {
-	p.steps, p.pieces, p.frames = p.steps[:0], p.pieces[:0], p.frames[:0]
+	p.steps, p.regions, p.frames = p.steps[:0], p.regions[:0], p.frames[:0]
 	p.assigned.begin(s.variables)
 	l := &planner{pass: p, live: true}
 	l.begin(none, plain)
-	p.frames = append(p.frames, frame{op: opBlock, piece: l.current, live: true})
+	p.frames = append(p.frames, frame{op: opBlock, region: l.current, live: true})
 	var i instruction
 	for len(p.frames) > 0 {
 		s.instruction(p.module, &i)
 		if s.err != nil {
 			return s.err
 		}
-		p.steps = append(p.steps, step{op: i.op, size: i.size, piece: l.begun})
-		l.begun = none
+		p.steps = append(p.steps, step{op: i.op, size: i.size, region: l.starting})
+		l.starting = none
 		if l.live {
 			l.charge(&i)
 		}
@@ -86,7 +86,7 @@ func (p *pass) plan(s *scanner) error {
 			top.targeted = top.targeted || l.live // what comes before the else goes on at the end
 			top.op = opElse
 			if l.live = top.live; l.live {
-				l.begin(top.piece, plain)
+				l.begin(top.region, plain)
 			}
 		case opEnd:
 			l.close()
@@ -97,34 +97,34 @@ func (p *pass) plan(s *scanner) error {
 				p.target(s, label)
 			}
 		}
-		l.live = l.live && !slices.Contains(neverGoOn, i.op)
+		l.live = l.live && !slices.Contains(terminators, i.op)
 	}
 	return s.err
 }
 
-func (l *planner) begin(outer int, kind pieceKind) {
-	l.current = len(l.pieces)
-	l.pieces = append(l.pieces, piece{outer: outer, kind: kind})
-	l.begun = l.current
+func (l *planner) begin(outer int, kind regionKind) {
+	l.current = len(l.regions)
+	l.regions = append(l.regions, region{outer: outer, kind: kind})
+	l.starting = l.current
 }
 
-// charge takes an instruction into the piece.
+// charge takes an instruction into the region.
 func (l *planner) charge(i *instruction) {
 	fuel := l.fuel(i)
-	l.pieces[l.current].fuel += fuel
+	l.regions[l.current].fuel += fuel
 	if i.op == opCall && !l.functions[i.index].checked {
-		l.sincePause += quarters(l.functions[i.index].total) * unit
+		l.sinceSafepoint += quarters(l.functions[i.index].total) * unit
 	}
-	if l.sincePause += fuel; l.sincePause > unitsBetweenPauses*unit && i.op >= opCall {
-		l.begin(none, pause)
-		l.sincePause = 0
+	if l.sinceSafepoint += fuel; l.sinceSafepoint > unitsBetweenSafepoints*unit && i.op >= opCall {
+		l.begin(none, safepoint)
+		l.sinceSafepoint = 0
 	}
 }
 
 // open begins a block.
 func (l *planner) open(i *instruction) {
 	l.assigned.open()
-	f := frame{op: i.op, signature: i.signature, piece: l.current, live: l.live}
+	f := frame{op: i.op, signature: i.signature, region: l.current, live: l.live}
 	switch {
 	case l.live && i.op == opLoop:
 		l.begin(none, loop)
@@ -146,10 +146,10 @@ func (l *planner) close() {
 	switch top.op {
 	case opLoop: // ways meet at its head, not here
 		if top.live {
-			l.pieces[top.head].fuel += moved + quarters(top.signature.params)
+			l.regions[top.head].fuel += moved + quarters(len(top.signature.Params))
 		}
 		if l.live {
-			l.begin(top.piece, plain)
+			l.begin(top.region, plain)
 		}
 		return
 	case opIf:
@@ -158,13 +158,13 @@ func (l *planner) close() {
 		l.live = top.live && (l.live || top.targeted)
 	}
 	if l.live && (top.op != opBlock || top.targeted) {
-		l.begin(top.piece, plain)
-		l.pieces[l.current].fuel += moved + quarters(len(top.signature.results)) + quartersJoin
+		l.begin(top.region, plain)
+		l.regions[l.current].fuel += moved + quarters(len(top.signature.Results)) + quartersJoin
 	}
 }
 
-// neverGoOn are the instructions behind which code can be reached by branches only.
-var neverGoOn = []uint16{opUnreachable, opBr, opBrTable, opReturn}
+// terminators are the instructions behind which code can be reached by branches only.
+var terminators = []uint16{opUnreachable, opBr, opBrTable, opReturn}
 
 // target notes a branch.
 func (p *pass) target(s *scanner, label uint32) {
@@ -184,14 +184,14 @@ func (p *pass) fuel(i *instruction) quarters {
 	return fuel
 }
 
-// merge charges for small pieces where the piece before them is charged.
+// merge charges for small regions where the region before them is charged.
 func (p *pass) merge() {
-	for i := len(p.pieces) - 1; i >= 0; i-- {
-		inner := &p.pieces[i]
+	for i := len(p.regions) - 1; i >= 0; i-- {
+		inner := &p.regions[i]
 		if inner.outer == none || inner.fuel > unitsMerged*unit {
 			continue
 		}
-		if outer := &p.pieces[inner.outer]; outer.merged+inner.fuel <= unitsMerged*unit {
+		if outer := &p.regions[inner.outer]; outer.merged+inner.fuel <= unitsMerged*unit {
 			outer.merged += inner.fuel
 			outer.fuel += inner.fuel
 			inner.fuel = 0
