@@ -27,27 +27,27 @@ type checkOptions struct {
 	runtime runtimeOptions
 }
 
-const checkHelp = `Run a module several times over the same events, each time in another way, and compare the rows: they must not depend on where
-batches begin, on what an earlier batch has left behind, on how the events are divided into segments, on random numbers, the order of a
-map, or the time. Each run has a SQLite database of its own, which is deleted; SQL of the module needs a text for SQLite.
+const checkHelp = `Run a module several times over the same events, each time differently, and compare the rows. The rows must not depend on
+where batches begin, on what an earlier batch left behind, on the number of segments, on random numbers, on the order of
+a map, or on the time. Each run uses a temporary SQLite database, so SQL of the module needs a text for SQLite.
 
-The events are those of a file, in the form that 'pupwasm append' reads. Without one they are made up, by what the module subscribes to; a
-module that reads more of a payload than these have needs a file.`
+The events are those of a file, in the format that 'pupwasm append' reads. Without a file they are made up from what the
+module subscribes to. A module that reads more of a payload than made-up events have needs a file.`
 
 func newCheckCommand(globals *globalOptions) *cobra.Command {
 	opts := &checkOptions{globalOptions: globals}
 	cmd := &cobra.Command{
 		Use:   "check FILE.wasm",
-		Short: "Find out whether a module's rows depend on anything but the events",
+		Short: "Check that a module's rows depend on the events only",
 		Long:  checkHelp,
 		Example: `  pupwasm check bin/modules/fine_balance.wasm
   pupwasm check bin/modules/fine_balance.wasm --events events.jsonl`,
 		Args: wantArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error { return runModuleCheck(cmd.Context(), opts, args[0]) },
 	}
-	cmd.Flags().StringVar(&opts.events, "events", "", "the `file` with the events; without it they are made up")
-	cmd.Flags().IntVar(&opts.count, "count", 2000, "how many events to make up, or to read of the file at most")
-	cmd.Flags().Uint64Var(&opts.seed, "seed", 1, "the same seed makes the same events and batches")
+	cmd.Flags().StringVar(&opts.events, "events", "", "`file` of events (default: made-up events)")
+	cmd.Flags().IntVar(&opts.count, "count", 2000, "number of events to make up, or maximum to read from the file")
+	cmd.Flags().Uint64Var(&opts.seed, "seed", 1, "seed of the made-up events and of the batches")
 	opts.runtime.addFlags(cmd.Flags())
 	return cmd
 }

@@ -28,23 +28,23 @@ type demoOptions struct {
 
 const demoDatabase = "pupwasm-demo.db"
 
-const demoHelp = `Make up some events, run the example modules in DIR over them, and show the tables that come out.
+const demoHelp = `Make up some events, run the example modules in DIR over them, and show the resulting tables.
 
-Without --database on the command line (a variable does not count) it works on a SQLite file of its own,
-` + demoDatabase + `, which it makes again every time.`
+Without --database on the command line (the environment variable does not count) it uses a SQLite file of its own,
+` + demoDatabase + `, and creates that file again every time.`
 
 func newDemoCommand(globals *globalOptions) *cobra.Command {
 	opts := &demoOptions{globalOptions: globals}
 	cmd := &cobra.Command{
 		Use:     "demo DIR",
-		Short:   "Show the whole of it at work on made-up events",
+		Short:   "Run the example modules over made-up events",
 		Long:    demoHelp,
 		Example: `  pupwasm demo bin/modules`,
 		Args:    wantArgs(cobra.ExactArgs(1)),
 		RunE:    func(cmd *cobra.Command, args []string) error { return runDemo(cmd.Context(), opts, args[0]) },
 	}
-	cmd.Flags().IntVar(&opts.events, "events", 40_000, "how many events to make up")
-	cmd.Flags().Uint64Var(&opts.seed, "seed", 1, "the same seed gives the same events")
+	cmd.Flags().IntVar(&opts.events, "events", 40_000, "number of events to make up")
+	cmd.Flags().Uint64Var(&opts.seed, "seed", 1, "seed of the made-up events")
 	opts.runtime.addFlags(cmd.Flags())
 	return cmd
 }

@@ -27,26 +27,26 @@ type eventsOptions struct {
 }
 
 func (o *eventsOptions) addFlags(flags *pflag.FlagSet) {
-	flags.StringArrayVar(&o.contexts, "context", nil, "only this bounded `context`; may be repeated")
-	flags.StringArrayVar(&o.types, "type", nil, "only this aggregate `type`; may be repeated")
-	flags.StringArrayVar(&o.eventTypes, "event-type", nil, "only this event `type`; may be repeated")
+	flags.StringArrayVar(&o.contexts, "context", nil, "show only this bounded `context`; may be repeated")
+	flags.StringArrayVar(&o.types, "type", nil, "show only this aggregate `type`; may be repeated")
+	flags.StringArrayVar(&o.eventTypes, "event-type", nil, "show only this event `type`; may be repeated")
 	flags.Int64Var(&o.after, "after", 0, "start after this `position`")
-	flags.Int64Var(&o.through, "through", 0, "end with this `position`; 0 is the end of the log")
-	flags.Int64Var(&o.limit, "limit", 100, "at most `n` events; 0 is no limit")
-	flags.BoolVarP(&o.follow, "follow", "f", false, "go on with new events until interrupted; without --after, show new ones only")
-	flags.DurationVar(&o.poll, "poll", 500*time.Millisecond, "with --follow, look again after this `time`")
-	flags.BoolVar(&o.json, "json", false, "print JSON lines, in the form that 'pupwasm append' reads")
+	flags.Int64Var(&o.through, "through", 0, "end with this `position`; 0 for the end of the log")
+	flags.Int64Var(&o.limit, "limit", 100, "maximum number of `events`; 0 for no limit")
+	flags.BoolVarP(&o.follow, "follow", "f", false, "continue with new events until interrupted; without --after, show only new events")
+	flags.DurationVar(&o.poll, "poll", 500*time.Millisecond, "with --follow, interval between polls for new events")
+	flags.BoolVar(&o.json, "json", false, "print JSON lines, which 'pupwasm append' reads")
 }
 
 func newEventsCommand(globals *globalOptions) *cobra.Command {
 	opts := &eventsOptions{globalOptions: globals}
 	cmd := &cobra.Command{
 		Use:   "events",
-		Short: "List events, in order of position",
+		Short: "List events in order of position",
 		Long: `List events in order of position, the oldest first.
 
-Only events are shown that no earlier one can still appear before: an append under way holds later events back for the
-moment that it takes ('pupwasm status' tells).`,
+The list ends at the horizon, the high-water mark below which no event can still appear. An append that has not ended
+holds back later events ('pupwasm status' shows it).`,
 		Example: `  pupwasm events --type Fine --event-type Payment --limit 10
   pupwasm events --after 561000 --json
   pupwasm events --follow`,

@@ -38,11 +38,13 @@ type globalOptions struct {
 }
 
 func (o *globalOptions) addFlags(flags *pflag.FlagSet) {
-	flags.StringVar(&o.database, "database", "sqlite:pupwasm.db", "`URL`: postgres://… or sqlite:PATH (or PUPWASM_DATABASE_URL)")
-	flags.StringVar(&o.schema, "schema", "pupwasm", "`name` of the schema of pupwasm's own tables; on SQLite their names begin with it; the tables of projections follow it, unless it is the default")
+	flags.StringVar(&o.database, "database", "sqlite:pupwasm.db",
+		"`URL` of the database: postgres://… or sqlite:PATH (or PUPWASM_DATABASE_URL)")
+	flags.StringVar(&o.schema, "schema", "pupwasm",
+		"`name` of the schema for pupwasm's own tables, a prefix of their names on SQLite; projections get it as a prefix too unless it is the default")
 	flags.BoolVar(&o.migrate, "migrate", true, "set up and update pupwasm's tables before writing")
-	flags.StringVar(&o.logLevel, "log-level", "info", "lowest `level` that is logged: debug, info, warn or error")
-	flags.StringVar(&o.logFormat, "log-format", "auto", "`form` of the log: console, json, or auto: console on a terminal")
+	flags.StringVar(&o.logLevel, "log-level", "info", "lowest `level` to log: debug, info, warn or error")
+	flags.StringVar(&o.logFormat, "log-format", "auto", "log `format`: console, json, or auto (console on a terminal, otherwise json)")
 }
 
 // prepare checks the flags that every command has and makes the logger.
@@ -58,10 +60,10 @@ func (o *globalOptions) prepare() error {
 	return nil
 }
 
-const rootHelp = `pupwasm keeps events in PostgreSQL or SQLite and runs projections that are WebAssembly modules over them.
+const rootHelp = `pupwasm stores events in PostgreSQL or SQLite and turns them into tables with projections, which are WebAssembly modules.
 
-The database is named by --database or PUPWASM_DATABASE_URL: postgres://user@host/name or sqlite:PATH.
-Every other flag, except --yes, can be set by a variable as well: --log-level is PUPWASM_LOG_LEVEL.
+--database or PUPWASM_DATABASE_URL names the database: postgres://user@host/name or sqlite:PATH.
+An environment variable sets every other flag except --yes: PUPWASM_LOG_LEVEL is --log-level.
 
 ` + exitCodesHelp
 

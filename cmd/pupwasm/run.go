@@ -32,36 +32,41 @@ type runOptions struct {
 }
 
 func (o *runOptions) addFlags(flags *pflag.FlagSet) {
-	flags.BoolVar(&o.once, "once", false, "apply what is there, then exit; the exit code tells whether all of it was applied")
-	flags.BoolVar(&o.watch, "watch", false, "take up new, changed and removed modules while running")
-	flags.DurationVar(&o.retry, "retry", time.Minute, "with --once, how long to try when the database is not available at the start")
-	flags.BoolVar(&o.durable, "durable", false, "make every commit of a projection wait for the disk; without it a crash of the database's machine may repeat the last of them")
-	flags.StringVar(&o.isolation, "isolation", string(postgres.IsolationAuto), "on PostgreSQL, whether a projection writes its rows as a `role` of its own: role, none, or auto: where the host may create one")
-	flags.BoolVar(&o.runtime.strict, "strict", false, "a module that asks for the time or for random bytes fails; without it, it gets the same ones always, and the log says so")
-	flags.StringVar(&o.digests, "require-digests", "", "load only modules whose SHA-256 this `file` lists, as sha256sum writes it")
-	flags.StringVar(&o.signed, "require-signed", "", "load only modules with a FILE.wasm.sig that verifies by this Ed25519 public `key`, a PEM file ('pupwasm sign')")
+	flags.BoolVar(&o.once, "once", false, "apply the events that exist now, then exit; the exit code says whether all of them were applied")
+	flags.BoolVar(&o.watch, "watch", false, "load new and changed modules while running, and stop removed ones")
+	flags.DurationVar(&o.retry, "retry", time.Minute, "with --once, how long to retry when the database is not available at the start")
+	flags.BoolVar(&o.durable, "durable", false,
+		"wait for the disk at every commit of a projection; without it, projections may repeat their last commits after a crash of the database server")
+	flags.StringVar(&o.isolation, "isolation", string(postgres.IsolationAuto),
+		"on PostgreSQL, whether each projection writes with its own database role: role, none, or auto (where the host may create roles)")
+	flags.BoolVar(&o.runtime.strict, "strict", false,
+		"fail a module that asks for the time or for random bytes; without it, the module gets fixed values and the log warns")
+	flags.StringVar(&o.digests, "require-digests", "", "load only modules whose SHA-256 is in this `file`, in the format of sha256sum")
+	flags.StringVar(&o.signed, "require-signed", "",
+		"load only modules with a valid FILE.wasm.sig for this Ed25519 public `key`, a PEM file (see 'pupwasm sign')")
 	o.limits.addFlags(flags)
 	addWorkerFlags(flags, &o.worker)
 	o.runtime.addFlags(flags)
 }
 
-const runHelp = `Run the projections of every .wasm file in DIR. Their tables are made when they are new; each goes on from its
-checkpoint, follows new events, and stops at the end of a batch on SIGINT or SIGTERM. Rows and checkpoint are committed together.
+const runHelp = `Run the projections of every .wasm file in DIR. Each projection creates its tables, continues from its checkpoint
+and follows new events. SIGINT or SIGTERM stops it at the end of a batch. Rows and checkpoint commit together.
 
-On PostgreSQL the tables of a projection are in a schema of its name (fine_balance.fines), on SQLite their names begin
-with it (fine_balance__fines). With another --schema than the default, such as shop, they are shop__fine_balance.fines and
-shop__fine_balance__fines.
+On PostgreSQL each projection has a schema of its own (fine_balance.fines). On SQLite its name is a prefix of its tables
+(fine_balance__fines). Another --schema than the default comes first: with --schema shop the tables are
+shop__fine_balance.fines and shop__fine_balance__fines.
 
-What a module declares of its tables must stay as it was when they were made, and so must the tables: a change is refused, with
-what to do. Indexes that are new are made. docs/running.md tells the rest.
+A module must declare its tables as they were created. The host refuses a change and says what to do. It creates new
+indexes. See docs/running.md.
 
-A file that is no module, or does not fit the database, is refused with one line, and the others run. When none is left the command
-fails; with --watch it waits. 'pupwasm status' shows what a running host was refused.
+The host refuses a file that is not a valid module, or does not fit the database, with one line, and runs the others.
+When none is left the command fails; with --watch it waits. 'pupwasm status' shows what running hosts refuse.
 
-While a projection catches up with the log, its progress is shown: on a terminal in the last line, otherwise every 10 seconds.
+While a projection catches up, its progress is shown: in the last line of a terminal, otherwise every 10 seconds in the log.
 
-Any number of hosts may run the same projections against one PostgreSQL. The partition keys of a projection, by default the streams, are
-divided into segments. The hosts share them evenly, and segments of a host that dies are taken over by the others. 'pupwasm segments' shows and changes the division.`
+Many hosts may run the same projections against one PostgreSQL. The partition keys of a projection, by default its
+streams, are divided into segments. The hosts share the segments evenly, and segments of a host that dies are taken over
+by the others. 'pupwasm segments' shows and changes the segments.`
 
 func newRunCommand(globals *globalOptions) *cobra.Command {
 	opts := &runOptions{globalOptions: globals}

@@ -29,24 +29,28 @@ func newStatusCommand(globals *globalOptions) *cobra.Command {
 	opts := &statusOptions{globalOptions: globals}
 	cmd := &cobra.Command{
 		Use:   "status [PROJECTION]",
-		Short: "Show how far each projection is",
-		Long: `Show how far each projection and segment is.
+		Short: "Show the progress and state of projections",
+		Long: `Show the position, owner and state of each projection and segment.
 
-  POSITION   everything up to there is applied
-  BEHIND     positions from there to the end of the log; the projection need not want them all, and positions have gaps
-  AGE        for how long it has been behind: since the first event that is not applied was created, or, as imported events are
-             older than that, since the segment was at the end of the log
-  STATE      running; waiting (no worker has it); refused (no worker can run the projection); abandoned (its worker is gone,
-             another takes over); merging (it waits for the segments that it will be one with); failed (it goes on when the
-             projection is started again); other log (the log is not the one that the rows were built from; BEHIND and AGE are
-             not known then, and the command fails)
+  POSITION   the checkpoint: everything up to there is applied
+  BEHIND     positions between the checkpoint and the end of the log; not all of them are events of the projection, and
+             positions have gaps
+  AGE        how long it has been behind: since the first event that is not applied was created, but not since before
+             the segment was last at the end of the log
+  STATE      running    a worker has it
+             waiting    no worker has it
+             refused    no worker can run the projection
+             abandoned  its worker is gone, another takes over
+             merging    it waits for the segments that it is merged with
+             failed     it continues when the projection is started again
+             other log  its rows were built from another log; BEHIND and AGE are unknown, and the command fails
 
-Reasons are below the table: of segments that failed, or whose log is another, and of modules that a
-running host was refused.
+Below the table are the reasons: why segments failed, why a log is another, and why running hosts refuse modules.
 
-Projections are applied up to the horizon. It stays behind the head while an append has not ended; the process, or the
-prepared transaction, that holds it back is named. "log is not safe" says what somebody has changed so that events may be lost;
-the command fails then.`,
+Projections apply events up to the horizon, the high-water mark below which no event can still appear. While an append
+has not ended, the horizon stays behind the head, and the output names the process or the prepared transaction that
+holds it back. "log is not safe" says what somebody changed in the database so that events may be lost. The command
+fails then.`,
 		Args: wantArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error { return runStatus(cmd.Context(), opts, args) },
 

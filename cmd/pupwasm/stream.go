@@ -26,8 +26,8 @@ func (o *streamOptions) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.boundedContext, "context", "", "the stream's bounded `context`")
 	flags.StringVar(&o.aggregateType, "type", "", "the stream's aggregate `type`")
 	flags.Int64Var(&o.first, "from-version", 1, "start with this `version`")
-	flags.Int64Var(&o.last, "to-version", 0, "end with this `version`; 0 is the last one")
-	flags.BoolVar(&o.json, "json", false, "print JSON lines, in the form that 'pupwasm append' reads")
+	flags.Int64Var(&o.last, "to-version", 0, "end with this `version`; 0 for the last one")
+	flags.BoolVar(&o.json, "json", false, "print JSON lines, which 'pupwasm append' reads")
 }
 
 func newStreamCommand(globals *globalOptions) *cobra.Command {
@@ -37,8 +37,8 @@ func newStreamCommand(globals *globalOptions) *cobra.Command {
 		Short: "Show the events of one stream",
 		Long: `Show the events of one stream in order of version.
 
-ID is context/type/id, or the aggregate's id alone. With --context and --type, or in the long form, the stream is read at
-once. The id alone has to be searched for in the whole log; when several streams have it, they are listed.`,
+ID is context/type/id, or only the aggregate's id. The long form, or --context and --type, find the stream directly. An
+id alone is searched for in the whole log. If several streams have it, they are listed.`,
 		Example: `  pupwasm stream Traffic/Fine/S38735
   pupwasm stream S38735 --type Fine`,
 		Args: wantArgs(cobra.ExactArgs(1)),

@@ -23,9 +23,9 @@ type waitOptions struct {
 }
 
 func (o *waitOptions) addFlags(flags *pflag.FlagSet) {
-	flags.Int64Var(&o.position, "position", 0, "global position to wait for (default: the end of the log as it is now)")
-	flags.DurationVar(&o.timeout, "timeout", time.Minute, "how long to wait, 0 for ever")
-	flags.DurationVar(&o.grace, "grace", segments.WaitGrace, "how long to wait while no host runs the projection, since one may be starting")
+	flags.Int64Var(&o.position, "position", 0, "global position to wait for (default: the end of the log now)")
+	flags.DurationVar(&o.timeout, "timeout", time.Minute, "how long to wait; 0 for no limit")
+	flags.DurationVar(&o.grace, "grace", segments.WaitGrace, "how long to wait for a host that runs the projection")
 }
 
 func newWaitCommand(globals *globalOptions) *cobra.Command {
@@ -33,9 +33,10 @@ func newWaitCommand(globals *globalOptions) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "wait PROJECTION",
 		Short: "Wait until a projection has applied everything up to a position",
-		Long: `Wait until a projection has applied everything up to a position, so that what was appended can be read from its tables.
-Some host has to run the projection: when none has for the time of --grace, a segment that is behind has failed, or the log is not
-the one that the rows were built from, the command fails and says why.`,
+		Long: `Wait until a projection has applied everything up to a position. Its tables then show what was appended before.
+
+The command fails, and says why, when no host runs the projection for --grace, when a segment that is behind has failed,
+or when the rows were built from another log.`,
 		Example: `  pupwasm append events.jsonl && pupwasm wait fines
   pupwasm wait fines --position 4711 --timeout 5s`,
 		Args: wantArgs(cobra.ExactArgs(1)),
