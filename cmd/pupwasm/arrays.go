@@ -58,7 +58,7 @@ func (r *lineReader) nextElement() ([]byte, error) {
 		case err != nil:
 			return nil, err
 		case !r.inside && c != '[':
-			return nil, fmt.Errorf("not valid JSON: %q behind the end of an array, where only another array may come", c)
+			return nil, fmt.Errorf("not valid JSON: %q after the end of an array, where only another array may come", c)
 		case !r.inside:
 			r.inside, r.elements = true, 0
 			continue
@@ -66,7 +66,7 @@ func (r *lineReader) nextElement() ([]byte, error) {
 			r.inside = false
 			continue
 		case r.elements > 0 && c != ',':
-			return nil, fmt.Errorf("not valid JSON: %q behind an event, where a comma or the end of the array must come", c)
+			return nil, fmt.Errorf("not valid JSON: %q after an event, where a comma or the end of the array must come", c)
 		case r.elements > 0:
 			if c, err = r.skipSpace(); errors.Is(err, io.EOF) {
 				return nil, errCutArray

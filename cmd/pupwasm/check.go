@@ -81,7 +81,7 @@ func runModuleCheck(ctx context.Context, opts *checkOptions, file string) error 
 		said := "the same rows"
 		if difference := want.difference(got); difference != "" {
 			differs = true
-			said = fmt.Sprintf("OTHER ROWS: %s. %s", difference, w.hint)
+			said = fmt.Sprintf("DIFFERENT ROWS: %s. %s", difference, w.hint)
 		}
 		fmt.Fprintf(opts.out, "  %-42s %s\n", w.name, said)
 	}
@@ -103,18 +103,18 @@ type way struct {
 
 const (
 	hintSplits   = "They depend on where batches begin, or on what the module keeps between batches"
-	hintState    = "They depend on what the module keeps between batches: in a variable of the package, say"
-	hintSegments = "They depend on how the events are divided: docs/partition.md"
+	hintState    = "They depend on what the module keeps between batches, for instance in a package variable"
+	hintSegments = "They depend on the number of segments: see docs/partition.md"
 	hintRandom   = "They depend on random numbers, or on the order of a map"
-	hintTime     = "They depend on the time: that of an event is when it was created"
-	hintChance   = "They are others each time"
+	hintTime     = "They depend on the time: use the time of the event instead"
+	hintChance   = "They differ from run to run"
 )
 
 // ways are all but the first. Random numbers are others with every seed, so that Go has other orders of maps.
 func ways(seed uint64, global bool) []way {
 	random := rand.New(rand.NewPCG(seed, seed))
 	some := func() int { return 2 + random.IntN(60) }
-	list := []way{{name: "the same again", hint: hintChance, batch: 1, instances: host.InstancesFresh, segments: 1}}
+	list := []way{{name: "the same settings again", hint: hintChance, batch: 1, instances: host.InstancesFresh, segments: 1}}
 	for range 2 {
 		size := some()
 		list = append(list,
@@ -124,7 +124,7 @@ func ways(seed uint64, global bool) []way {
 	list = append(list,
 		way{name: "batches of 1000, an instance for all", hint: hintSplits, batch: 1000, instances: host.InstancesReuse, segments: 1},
 		way{name: "other random numbers", hint: hintRandom, batch: 1, instances: host.InstancesFresh, segments: 1, world: host.World{Random: random.Uint64()}},
-		way{name: "others again", hint: hintRandom, batch: 1, instances: host.InstancesFresh, segments: 1, world: host.World{Random: random.Uint64()}},
+		way{name: "other random numbers again", hint: hintRandom, batch: 1, instances: host.InstancesFresh, segments: 1, world: host.World{Random: random.Uint64()}},
 		way{name: "another time", hint: hintTime, batch: 1, instances: host.InstancesFresh, segments: 1, world: host.World{Wall: 54 * 365 * 24 * time.Hour}},
 	)
 	if !global {

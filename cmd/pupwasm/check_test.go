@@ -31,15 +31,15 @@ func TestCheck_findsWhatRowsDependOn(t *testing.T) {
 				t.Errorf("it says %s", said)
 			}
 			if want == "" {
-				if code != 0 || strings.Contains(said, "OTHER ROWS") {
+				if code != 0 || strings.Contains(said, "DIFFERENT ROWS") {
 					t.Errorf("exit code %d: %s", code, said)
 				}
 				return
 			}
-			if code != 1 || !strings.Contains(said, want) || !strings.Contains(said, "OTHER ROWS: table rows has position=") {
+			if code != 1 || !strings.Contains(said, want) || !strings.Contains(said, "DIFFERENT ROWS: table rows has position=") {
 				t.Errorf("exit code %d, want 1 with %q: %s", code, want, said)
 			}
-			if !strings.Contains(said, "the same again                             the same rows") {
+			if !strings.Contains(said, "the same settings again                    the same rows") {
 				t.Errorf("the same run gives other rows: %s", said)
 			}
 		})

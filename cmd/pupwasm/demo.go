@@ -62,7 +62,7 @@ func runDemo(ctx context.Context, opts *demoOptions, folder string) error {
 			}
 		}
 	}
-	opts.log = opts.log.Level(max(opts.log.GetLevel(), 2)) // warnings; the demo tells the rest itself
+	opts.log = opts.log.Level(max(opts.log.GetLevel(), 2)) // warnings; the demo prints the rest itself
 	runtime, err := opts.runtime.start(ctx, opts.globalOptions)
 	if err != nil {
 		return err

@@ -268,7 +268,7 @@ func decodeID(value []byte) (store.UUID, error) {
 		return store.UUID{}, fmt.Errorf("is %s: %w", shorten(value), err)
 	}
 	if id == (store.UUID{}) {
-		return store.UUID{}, errors.New("is the UUID of zeros, which stands for none: leave it out")
+		return store.UUID{}, errors.New("is the UUID of zeros, which means no id: leave it out")
 	}
 	return id, nil
 }

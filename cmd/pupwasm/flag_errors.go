@@ -27,14 +27,14 @@ func invalidValue(kind string, cause error) string {
 		if tooLarge {
 			return "is too large"
 		}
-		return "is no whole number"
+		return "is not a whole number"
 	case kind == "float64":
 		if tooLarge {
 			return "is too large"
 		}
-		return "is no number"
+		return "is not a number"
 	case kind == "duration":
-		return "is no time, which has a unit, such as 500ms, 10s or 2m"
+		return "is not a duration with a unit, such as 500ms, 10s or 2m"
 	case kind == "bool":
 		return "must be true or false"
 	}

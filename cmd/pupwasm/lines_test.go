@@ -82,9 +82,9 @@ func TestLineReader_tellsWhatIsWrongWithAnArray(t *testing.T) {
 	for input, want := range map[string]string{
 		"[": "ends within an array", "[1": "ends within an array", "[1,": "ends within an array", `["a`: "ends within an array",
 		`["\`: "ends within an array", "[{}\n,{\"a\":": "ends within an array",
-		"[1,]": "']' where an event must begin", "[,1]": "',' where an event must begin", "[1 2]": "'2' behind an event",
-		"[{}{}]": "'{' behind an event", "[}]": "'}' where an event must begin", "[1] {}": "'{' behind the end of an array",
-		"[1]]": "']' behind the end of an array", "[\"a\nb\"]": "a text that has a line break",
+		"[1,]": "']' where an event must begin", "[,1]": "',' where an event must begin", "[1 2]": "'2' after an event",
+		"[{}{}]": "'{' after an event", "[}]": "'}' where an event must begin", "[1] {}": "'{' after the end of an array",
+		"[1]]": "']' after the end of an array", "[\"a\nb\"]": "a text that has a line break",
 	} {
 		if lines, err := readAll(t, strings.NewReader(input)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %q, %v, want %q", input, lines, err, want)

@@ -114,8 +114,8 @@ func (m *measurement) print(out io.Writer) {
 	}
 	field("projection", "%s", m.Projection)
 	field("events", "%d of %d in the file, %s of %d at most", m.Events, m.Lines, batches(m.Batches), measureBatch)
-	field("fuel an event", "%d at least, %d median, %d at most, by batch", m.FuelByEvent.Min, m.FuelByEvent.Median, m.FuelByEvent.Max)
-	field("time an event", "%s at least, %s median, %s at most, by batch, on this machine", time.Duration(m.NanosEvent.Min),
+	field("fuel per event", "min %d, median %d, max %d (of batches)", m.FuelByEvent.Min, m.FuelByEvent.Median, m.FuelByEvent.Max)
+	field("time per event", "min %s, median %s, max %s (of batches, on this machine)", time.Duration(m.NanosEvent.Min),
 		time.Duration(m.NanosEvent.Median), time.Duration(m.NanosEvent.Max))
 	field("memory", "%.1f MiB", float64(m.MemoryBytes)/(1<<20))
 	field("mutations", "%d", m.Mutations)

@@ -237,7 +237,7 @@ func (s *moduleSet) apply(changes []host.Change) {
 			s.failures = append(s.failures, change.Err)
 			event := s.opts.log.Error().Str("module", change.File).Err(change.Err)
 			if change.Previous != nil {
-				event.Msg("module does not load, the one before goes on")
+				event.Msg("module does not load, the previous one keeps running")
 			} else {
 				event.Msg("module does not load")
 			}
@@ -278,7 +278,7 @@ func (o *runOptions) loadModules(ctx context.Context, registry *host.Registry, f
 	}
 	switch loading := registry.Loading(); {
 	case loading > 0:
-		o.log.Info().Int("modules", loading).Msg("some modules are still being compiled, the others begin")
+		o.log.Info().Int("modules", loading).Msg("some modules are still being compiled, the others start")
 	case len(changes) == 0 && !o.watch:
 		return nil, usagef("the folder %s has no .wasm file: 'make modules' builds the examples, --watch waits for some", folder)
 	}

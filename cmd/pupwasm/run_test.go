@@ -125,7 +125,7 @@ func TestRun_swappingAModuleTwentyTimesLosesAndRepeatsNothing(t *testing.T) {
 		if swap == 10 {
 			// One that does not load leaves the one before at work.
 			write(t, path, []byte("not wasm"))
-			host.awaitLog(t, "the one before goes on")
+			host.awaitLog(t, "the previous one keeps running")
 		}
 	}
 	appending.finish()
