@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pupwasm/pupwasm/internal/status"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -56,15 +57,15 @@ type layoutReport struct {
 }
 
 type layoutPartReport struct {
-	Segment   int     `json:"segment"`
-	First     uint32  `json:"first"` // of the spread partition hashes
-	Last      uint32  `json:"last"`
-	Share     float64 `json:"share"`
-	Position  int64   `json:"position"`
-	State     string  `json:"state"`
-	Owner     string  `json:"owner,omitempty"`
-	MergeInto *int    `json:"merge_into,omitempty"`
-	MergeAt   int64   `json:"merge_at,omitempty"`
+	Segment   int          `json:"segment"`
+	First     uint32       `json:"first"` // of the spread partition hashes
+	Last      uint32       `json:"last"`
+	Share     float64      `json:"share"`
+	Position  int64        `json:"position"`
+	State     status.State `json:"state"`
+	Owner     string       `json:"owner,omitempty"`
+	MergeInto *int         `json:"merge_into,omitempty"`
+	MergeAt   int64        `json:"merge_at,omitempty"`
 }
 
 func runSegmentsList(ctx context.Context, globals *globalOptions, only []string, asJSON bool) error {
@@ -91,16 +92,16 @@ func runSegmentsList(ctx context.Context, globals *globalOptions, only []string,
 }
 
 func reportLayout(p *store.ProjectionStatus) layoutReport {
-	status := map[int]*store.SegmentStatus{}
+	stored := map[int]*store.SegmentStatus{}
 	for i := range p.Segments {
-		status[p.Segments[i].Segment] = &p.Segments[i]
+		stored[p.Segments[i].Segment] = &p.Segments[i]
 	}
 	report := layoutReport{Name: p.Name, Asked: p.Desired}
 	for _, part := range p.Layout().Segments {
-		s := status[part.Segment]
+		s := stored[part.Segment]
 		r := layoutPartReport{
 			Segment: part.Segment, First: part.Range.First, Last: part.Range.Last, Share: part.Range.Share(),
-			Position: part.Position, State: stateOf(s), Owner: s.Owner, MergeAt: part.Merge.At,
+			Position: part.Position, State: status.StateOf(s), Owner: s.Owner, MergeAt: part.Merge.At,
 		}
 		if part.Merge.At > 0 {
 			r.MergeInto = &part.Merge.Into
@@ -120,7 +121,7 @@ func printLayouts(globals *globalOptions, reports []layoutReport) error {
 	for _, report := range reports {
 		for i := range report.Segments {
 			s := &report.Segments[i]
-			state := s.State
+			state := string(s.State)
 			if s.MergeInto != nil {
 				state += fmt.Sprintf(", merging into %d at %d", *s.MergeInto, s.MergeAt)
 			}
