@@ -31,7 +31,8 @@ type appendOptions struct {
 func (o *appendOptions) addFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.check, "check", false, "check every line and append nothing; needs no database")
 	flags.IntVar(&o.errorsMax, "max-errors", 20, "with --check, stop after `n` bad lines")
-	flags.BoolVar(&o.newIDs, "new-ids", false, "give each line without an event_id a new id, so that a repeated line is appended again")
+	flags.BoolVar(&o.newIDs, "new-ids", false,
+		"give each line without an event_id a new id, so that a repeated line is appended again")
 	flags.IntVar(&o.batch, "batch", 4096, "maximum `events` per transaction")
 	flags.IntVar(&o.payloadMax, "payload-max", store.PayloadBytesMax, "maximum bytes of the payload of an event")
 	flags.DurationVar(&o.retry, "retry", time.Minute, "how long to retry when the database is not available")
@@ -108,11 +109,11 @@ func runAppend(ctx context.Context, opts *appendOptions, args []string) error {
 		return runCheck(ctx, opts, name, lines, bar)
 	}
 
-	waiting := &patience{limit: opts.retry, log: opts.log, before: bar.clear}
+	retry := &backoff{limit: opts.retry, log: opts.log, before: bar.clear}
 	// Events are the truth: what is told to be appended has to survive the power. On SQLite that is a setting.
 	opts.durable = true
 	var to store.Store
-	err = waiting.do(ctx, func() error {
+	err = retry.do(ctx, func() error {
 		if err := migrateUp(ctx, opts.globalOptions); err != nil {
 			return err
 		}
@@ -126,7 +127,7 @@ func runAppend(ctx context.Context, opts *appendOptions, args []string) error {
 
 	start := clock.Now()
 	im := &importer{
-		to: to, name: name, lines: lines, batchEvents: opts.batch, newIDs: opts.newIDs, waiting: waiting, bar: bar,
+		to: to, name: name, lines: lines, batchEvents: opts.batch, newIDs: opts.newIDs, backoff: retry, bar: bar,
 	}
 	err = im.run(ctx)
 	bar.done()
@@ -170,7 +171,8 @@ func (o *appendOptions) summary(im *importer, took time.Duration) error {
 			"appended": im.appended, "already_there": im.skipped, "seconds": took.Seconds(),
 		})
 	}
-	_, err := fmt.Fprintf(o.out, "%s appended, %d already there, %s\n", count(im.appended, "event"), im.skipped, rate(im.appended+im.skipped, took))
+	_, err := fmt.Fprintf(o.out, "%s appended, %d already there, %s\n", count(im.appended, "event"), im.skipped,
+		rate(im.appended+im.skipped, took))
 	if im.skippedGuess > 0 {
 		o.log.Warn().Int64("events", im.skippedGuess).
 			Msg("lines without event_id and created_at count as repeats of equal lines appended before; --new-ids makes them new events")
@@ -210,10 +212,12 @@ func runCheck(ctx context.Context, opts *appendOptions, name string, lines *line
 		fmt.Fprintln(opts.errs, "pupwasm: "+oneLine(err))
 		var fault *lineFault
 		if !errors.As(err, &fault) {
-			return &inputError{where: name, err: fmt.Errorf("it cannot be read to its end: %s, %d good", count(bad, "fault"), good)}
+			return &inputError{where: name, err: fmt.Errorf("it cannot be read to its end: %s, %d good", count(bad, "fault"),
+				good)}
 		}
 		if bad == int64(opts.errorsMax) {
-			return &inputError{where: name, err: fmt.Errorf("stopped after %s: --max-errors sets the number", count(bad, "bad "+lines.unit()))}
+			return &inputError{where: name, err: fmt.Errorf("stopped after %s: --max-errors sets the number",
+				count(bad, "bad "+lines.unit()))}
 		}
 	}
 	return ctx.Err()

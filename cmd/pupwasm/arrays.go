@@ -84,7 +84,8 @@ func (r *lineReader) nextElement() ([]byte, error) {
 	}
 }
 
-// element reads the element that begins with c to its end, which brackets and quotes tell. What is wrong within is for the decoder.
+// element reads the element that begins with c to its end, which brackets and quotes tell. What is wrong within
+// is for the decoder.
 func (r *lineReader) element(c byte) ([]byte, error) {
 	r.long = r.long[:0]
 	most := lineBytesMax(r.payloadMax)

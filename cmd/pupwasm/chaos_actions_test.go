@@ -200,7 +200,8 @@ func (c *chaos) split() string {
 	if len(parts) == 0 || len(parts) >= chaosSegmentsMax {
 		return ""
 	}
-	return c.reshard("split", projection, fmt.Sprint(parts[c.random.IntN(len(parts))].Segment), "--parts", fmt.Sprint(2+c.random.IntN(2)))
+	return c.reshard("split", projection, fmt.Sprint(parts[c.random.IntN(len(parts))].Segment), "--parts",
+		fmt.Sprint(2+c.random.IntN(2)))
 }
 
 func (c *chaos) merge() string {

@@ -52,7 +52,7 @@ func newCheckCommand(globals *globalOptions) *cobra.Command {
 	return cmd
 }
 
-// errDiffers says that the rows are not the same each time.
+// errDiffers says that two variants have different rows.
 var errDiffers = errors.New("the rows depend on more than the events")
 
 func runModuleCheck(ctx context.Context, opts *checkOptions, file string) error {
@@ -65,15 +65,16 @@ func runModuleCheck(ctx context.Context, opts *checkOptions, file string) error 
 	}
 	defer os.RemoveAll(folder)
 	c := &check{opts: opts, folder: folder, file: file}
-	// The first run tells what the module itself says.
-	reference := way{name: "one event a batch", batch: 1, instances: host.InstancesFresh, segments: 1, told: true}
+	// Only the first run shows what the module logs.
+	reference := variant{name: "one event a batch", batch: 1, instances: host.InstancesFresh, segments: 1, logged: true}
 	want, err := c.run(ctx, reference)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(opts.out, "%s: %s, %s with one event in a batch\n", c.name, count(int64(len(c.events)), "event"), count(want.rows(), "row"))
+	fmt.Fprintf(opts.out, "%s: %s, %s with one event in a batch\n", c.name, count(int64(len(c.events)), "event"),
+		count(want.rows(), "row"))
 	differs := false
-	for _, w := range ways(opts.seed, c.global) {
+	for _, w := range variants(opts.seed, c.global) {
 		got, err := c.run(ctx, w)
 		if err != nil {
 			return fmt.Errorf("%s: %w", w.name, err)
@@ -91,14 +92,14 @@ func runModuleCheck(ctx context.Context, opts *checkOptions, file string) error 
 	return nil
 }
 
-// way is how a module is run. The rows must be the same in each.
-type way struct {
+// variant is a way to run a module. The rows must be the same in each.
+type variant struct {
 	name, hint string
 	batch      int // events in a batch
 	instances  host.Instances
 	segments   int
 	world      host.World
-	told       bool // what the module logs is shown
+	logged     bool // what the module logs is shown
 }
 
 const (
@@ -110,33 +111,58 @@ const (
 	hintChance   = "They differ from run to run"
 )
 
-// ways are all but the first. Random numbers are others with every seed, so that Go has other orders of maps.
-func ways(seed uint64, global bool) []way {
+// variants are all except the reference. Each seed has other random numbers, so that Go iterates over maps in
+// other orders.
+func variants(seed uint64, global bool) []variant {
 	random := rand.New(rand.NewPCG(seed, seed))
 	some := func() int { return 2 + random.IntN(60) }
-	list := []way{{name: "the same settings again", hint: hintChance, batch: 1, instances: host.InstancesFresh, segments: 1}}
+	list := []variant{{
+		name: "the same settings again", hint: hintChance, batch: 1, instances: host.InstancesFresh,
+		segments: 1,
+	}}
 	for range 2 {
 		size := some()
 		list = append(list,
-			way{name: fmt.Sprintf("batches of %d", size), hint: hintSplits, batch: size, instances: host.InstancesFresh, segments: 1},
-			way{name: fmt.Sprintf("batches of %d, an instance for all", size), hint: hintState, batch: size, instances: host.InstancesReuse, segments: 1})
+			variant{
+				name: fmt.Sprintf("batches of %d", size), hint: hintSplits, batch: size, instances: host.InstancesFresh,
+				segments: 1,
+			},
+			variant{
+				name: fmt.Sprintf("batches of %d, an instance for all", size), hint: hintState, batch: size,
+				instances: host.InstancesReuse, segments: 1,
+			})
 	}
 	list = append(list,
-		way{name: "batches of 1000, an instance for all", hint: hintSplits, batch: 1000, instances: host.InstancesReuse, segments: 1},
-		way{name: "other random numbers", hint: hintRandom, batch: 1, instances: host.InstancesFresh, segments: 1, world: host.World{Random: random.Uint64()}},
-		way{name: "other random numbers again", hint: hintRandom, batch: 1, instances: host.InstancesFresh, segments: 1, world: host.World{Random: random.Uint64()}},
-		way{name: "another time", hint: hintTime, batch: 1, instances: host.InstancesFresh, segments: 1, world: host.World{Wall: 54 * 365 * 24 * time.Hour}},
+		variant{
+			name: "batches of 1000, an instance for all", hint: hintSplits, batch: 1000, instances: host.InstancesReuse,
+			segments: 1,
+		},
+		variant{
+			name: "other random numbers", hint: hintRandom, batch: 1, instances: host.InstancesFresh, segments: 1,
+			world: host.World{Random: random.Uint64()},
+		},
+		variant{
+			name: "other random numbers again", hint: hintRandom, batch: 1, instances: host.InstancesFresh, segments: 1,
+			world: host.World{Random: random.Uint64()},
+		},
+		variant{
+			name: "another time", hint: hintTime, batch: 1, instances: host.InstancesFresh, segments: 1,
+			world: host.World{Wall: 54 * 365 * 24 * time.Hour},
+		},
 	)
 	if !global {
 		for _, n := range []int{3, 8} {
 			size := some()
-			list = append(list, way{name: fmt.Sprintf("%d segments, batches of %d", n, size), hint: hintSegments, batch: size, instances: host.InstancesReuse, segments: n})
+			list = append(list, variant{
+				name: fmt.Sprintf("%d segments, batches of %d", n, size), hint: hintSegments,
+				batch: size, instances: host.InstancesReuse, segments: n,
+			})
 		}
 	}
 	return list
 }
 
-// check is the run of one command.
+// check is one run of the command.
 type check struct {
 	opts   *checkOptions
 	folder string
@@ -161,7 +187,7 @@ func (c *check) load(ctx context.Context, runtime *host.Runtime) (*host.Module, 
 	}
 	c.name, c.global = module.Description.Name, module.Description.Order == store.OrderGlobal
 	if c.opts.events == "" {
-		c.events = madeUp(&module.Description.Subscription, c.opts.count, c.opts.seed)
+		c.events = makeEvents(&module.Description.Subscription, c.opts.count, c.opts.seed)
 	} else if c.events, err = c.read(); err != nil {
 		module.Close(ctx)
 		return nil, err
@@ -201,13 +227,13 @@ func (c *check) read() ([]store.StreamAppend, error) {
 	return events, nil
 }
 
-// run runs the module in one way, over a database of its own, and returns its rows.
-func (c *check) run(ctx context.Context, w way) (checkedRows, error) {
+// run runs one variant with a database of its own and returns the rows.
+func (c *check) run(ctx context.Context, w variant) (checkedRows, error) {
 	c.number++
 	globals := *c.opts.globalOptions
 	globals.database = "sqlite:" + filepath.Join(c.folder, fmt.Sprintf("%d.db", c.number))
 	globals.log = c.opts.log.Level(max(c.opts.log.GetLevel(), zerolog.WarnLevel))
-	if !w.told {
+	if !w.logged {
 		globals.log = zerolog.Nop()
 	}
 	settings := c.opts.runtime

@@ -39,7 +39,8 @@ func completeProjections(globals *globalOptions) cobra.CompletionFunc {
 // completeFlag offers fixed values of a flag to the shell.
 func completeFlag(cmd *cobra.Command, flag string, values ...cobra.Completion) {
 	// It fails only for a flag that the command does not have.
-	if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+	if err := cmd.RegisterFlagCompletionFunc(flag,
+		cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
 		panic(err)
 	}
 }

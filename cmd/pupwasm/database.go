@@ -62,9 +62,10 @@ var (
 	passwordRule = regexp.MustCompile(`((?:^|&)[^=&]*password=)[^&]*`)
 )
 
-// withoutPassword takes the password out of what follows the scheme of a server's URL. It is not ok when the URL may say
-// something else than it seems to: a password with unescaped characters ends up in the host, the path or the query, and
-// errors that quote those would show it. PostgreSQL's URLs may list several hosts, which package net/url does not take.
+// withoutPassword takes the password out of what follows the scheme of a server's URL. It is not ok when the
+// URL may say something else than it seems to: a password with unescaped characters ends up in the host, the
+// path or the query, and errors that quote those would show it. PostgreSQL's URLs may list several hosts, which
+// package net/url does not take.
 func withoutPassword(rest string) (shown string, ok bool) {
 	parts := serverRule.FindStringSubmatch(rest)
 	if parts == nil {
@@ -104,7 +105,8 @@ func (t target) mustExist() error {
 	info, err := os.Stat(t.address)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return fmt.Errorf("%s: %w: 'pupwasm append' or 'pupwasm migrate up' makes one, --database names another", t, errNoDatabase)
+		return fmt.Errorf("%s: %w: 'pupwasm append' or 'pupwasm migrate up' makes one, --database names another", t,
+			errNoDatabase)
 	case err != nil:
 		return fmt.Errorf("opening the database: %w", err)
 	case info.IsDir():
@@ -127,8 +129,9 @@ func (t target) open(globals *globalOptions) (store.Store, error) {
 	}
 	opened, err := postgres.Open(t.address, postgres.Options{
 		Schema: globals.schema, PayloadBytesMax: globals.payloadMax, Durable: globals.durable, ConnectionsMax: globals.connections,
-		Lazy: !globals.host, Isolation: postgres.Isolation(globals.isolation),
-		StatementTimeout: globals.limits.statement, TransactionTimeout: globals.limits.transaction, TempFileBytesMax: int64(globals.limits.tempFiles) << 20,
+		Lazy: !globals.eager, Isolation: postgres.Isolation(globals.isolation),
+		StatementTimeout: globals.limits.statement, TransactionTimeout: globals.limits.transaction, TempFileBytesMax: int64(
+			globals.limits.tempFiles) << 20,
 	})
 	if err != nil {
 		return nil, usagef("%s: %v", t, err)
@@ -136,8 +139,8 @@ func (t target) open(globals *globalOptions) (store.Store, error) {
 	return opened, nil
 }
 
-// tableName is the name of a projection's table in a database, for people and in SQL: no part of it needs quotes, except for words of
-// SQL.
+// tableName is the name of a projection's table in a database, for people and in SQL: no part of it needs
+// quotes, except for words of SQL.
 func tableName(dialect migrations.Dialect, schema, projection, table string) string {
 	if dialect == migrations.SQLite {
 		return store.TablesSchema(schema, projection) + "__" + table
@@ -212,7 +215,9 @@ func migrateUp(ctx context.Context, globals *globalOptions) error {
 }
 
 // withMigrator calls fn with the migrations of the database that the flags name. mayCreate allows it to make a file.
-func withMigrator(ctx context.Context, globals *globalOptions, mayCreate bool, fn func(*migrations.Migrator, target) error) error {
+func withMigrator(ctx context.Context, globals *globalOptions, mayCreate bool,
+	fn func(*migrations.Migrator, target) error,
+) error {
 	at, err := parseTarget(globals.database)
 	if err != nil {
 		return err
@@ -221,7 +226,7 @@ func withMigrator(ctx context.Context, globals *globalOptions, mayCreate bool, f
 		if !mayCreate || !errors.Is(err, errNoDatabase) {
 			return err
 		}
-	} else if err := answers(ctx, at, globals); err != nil {
+	} else if err := checkReachable(ctx, at, globals); err != nil {
 		return err
 	}
 	db, err := at.openSQL()
@@ -234,7 +239,7 @@ func withMigrator(ctx context.Context, globals *globalOptions, mayCreate bool, f
 		return err
 	}
 	if mayCreate && at.dialect == migrations.Postgres {
-		err = takesWrites(ctx, db)
+		err = checkWritable(ctx, db)
 	}
 	if err == nil {
 		err = fn(migrator, at)
@@ -248,10 +253,10 @@ func withMigrator(ctx context.Context, globals *globalOptions, mayCreate bool, f
 	return nil
 }
 
-// takesWrites tells whether a server takes writes now. Some reasons pass, and are worth waiting for: a standby is promoted, and who
-// made the whole server read-only for a failover or for maintenance makes it writable again. A setting of the database, of the role or
-// of the connection is there to stay.
-func takesWrites(ctx context.Context, db *sql.DB) error {
+// checkWritable tells whether a server takes writes now. Some reasons pass, and are worth waiting for: a
+// standby is promoted, and who made the whole server read-only for a failover or for maintenance makes it
+// writable again. A setting of the database, of the role or of the connection is there to stay.
+func checkWritable(ctx context.Context, db *sql.DB) error {
 	var readOnly, standby, whole bool
 	err := db.QueryRowContext(ctx, `SELECT pg_catalog.current_setting('transaction_read_only') = 'on', pg_catalog.pg_is_in_recovery(),
 		source NOT IN ('database', 'user', 'database user', 'client', 'session')
@@ -260,15 +265,17 @@ func takesWrites(ctx context.Context, db *sql.DB) error {
 	case err != nil || !readOnly:
 		return err
 	case standby:
-		return fmt.Errorf("%w: %w: it is a standby, which takes no writes before it is promoted", store.ErrTransient, store.ErrReadOnly)
+		return fmt.Errorf("%w: %w: it is a standby, which takes no writes before it is promoted", store.ErrTransient,
+			store.ErrReadOnly)
 	case whole:
-		return fmt.Errorf("%w: %w: default_transaction_read_only is on for the whole server", store.ErrTransient, store.ErrReadOnly)
+		return fmt.Errorf("%w: %w: default_transaction_read_only is on for the whole server", store.ErrTransient,
+			store.ErrReadOnly)
 	}
 	return errors.New("the database is read-only: default_transaction_read_only is on for it, for the role or in the URL: set it to off")
 }
 
-// answers asks the store whether the database is there, since the store has words for what can be wrong.
-func answers(ctx context.Context, at target, globals *globalOptions) error {
+// checkReachable asks the store whether the database is there, since the store has words for what can be wrong.
+func checkReachable(ctx context.Context, at target, globals *globalOptions) error {
 	opened, err := at.open(globals)
 	if err != nil {
 		return err

@@ -187,7 +187,8 @@ func (o *demoOptions) runModules(ctx context.Context, to store.Store, modules []
 				total += p.Events
 			}
 			if err == nil {
-				fmt.Fprintf(o.out, "%s applied %s %s\n", count(int64(len(modules)), "projection"), count(total, "event"), rate(total, clock.Now().Sub(start)))
+				fmt.Fprintf(o.out, "%s applied %s %s\n", count(int64(len(modules)), "projection"), count(total, "event"),
+					rate(total, clock.Now().Sub(start)))
 			}
 			return err
 		case <-tick.C:

@@ -8,7 +8,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// noEnvironment are the flags that no variable sets: a confirmation that is always there is none, and help is for those who ask.
+// noEnvironment are the flags that no variable sets: a confirmation that is always there is none, and help is
+// for those who ask.
 var noEnvironment = []string{"yes", "help", "version"}
 
 // environmentNames returns the variables that stand for a flag, the one that counts first.

@@ -32,14 +32,14 @@ const eventMembers = "bounded_context, aggregate_type, aggregate_id, event_type,
 // lineDecoder reads events from lines. It keeps the names that come again and again, which are most.
 type lineDecoder struct {
 	payloadMax int // bytes
-	names      map[string]string
+	interned   map[string]string
 }
 
-// namesMax bounds the names kept, for inputs where they are no names.
-const namesMax = 10_000
+// internedMax bounds the names kept, for inputs where they are no names.
+const internedMax = 10_000
 
 func newLineDecoder(payloadMax int) *lineDecoder {
-	return &lineDecoder{names: map[string]string{}, payloadMax: payloadMax}
+	return &lineDecoder{interned: map[string]string{}, payloadMax: payloadMax}
 }
 
 // decode reads one line and checks that a store can hold it. The result keeps nothing of text.
@@ -81,7 +81,8 @@ func (d *lineDecoder) decode(text []byte, number int64) (eventLine, error) {
 	return line, line.event.Validate(d.payloadMax)
 }
 
-// set stores one member. null stands for a member that is not given, but for the payload, where it is JSON as any other.
+// set stores one member. null stands for a member that is not given, but for the payload, where it is JSON as
+// any other.
 func (d *lineDecoder) set(line *eventLine, name string, value []byte) (err error) {
 	if bytes.Equal(value, []byte("null")) && name != "payload" {
 		return checkMember(name)
@@ -127,7 +128,8 @@ func (d *lineDecoder) set(line *eventLine, name string, value []byte) (err error
 	return nil
 }
 
-// checkMember refuses names that are most likely typing errors. What an export has and the log itself decides is let by.
+// checkMember refuses names that are most likely typing errors. What an export has and the log itself decides
+// is let by.
 func checkMember(name string) error {
 	switch name {
 	case "global_position", "aggregate_version":
@@ -143,12 +145,12 @@ func checkMember(name string) error {
 
 // text decodes a string that is likely to come again.
 func (d *lineDecoder) text(value []byte) (string, error) {
-	if known, ok := d.names[string(value)]; ok {
+	if known, ok := d.interned[string(value)]; ok {
 		return known, nil
 	}
 	text, err := decodeText(value)
-	if err == nil && len(d.names) < namesMax {
-		d.names[string(value)] = text
+	if err == nil && len(d.interned) < internedMax {
+		d.interned[string(value)] = text
 	}
 	return text, err
 }
@@ -304,7 +306,8 @@ func describeSyntax(text []byte) error {
 	var value json.RawMessage
 	err := json.Unmarshal(text, &value)
 	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) && syntax.Offset == int64(len(text)) && strings.HasPrefix(syntax.Error(), "unexpected end") {
+	if errors.As(err, &syntax) && syntax.Offset == int64(len(text)) &&
+		strings.HasPrefix(syntax.Error(), "unexpected end") {
 		return errCutOff
 	}
 	if errors.As(err, &syntax) {

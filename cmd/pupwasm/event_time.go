@@ -13,7 +13,8 @@ var timeRule = regexp.MustCompile(`^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d
 
 var errNotATime = errors.New("must be a time such as 2006-01-02T15:04:05.999999Z (RFC 3339)")
 
-// parseTime reads a time. What is below microseconds is cut off, and a leap second is the beginning of the second after it.
+// parseTime reads a time. What is below microseconds is cut off, and a leap second is the beginning of the
+// second after it.
 func parseTime(text string) (time.Time, error) {
 	part := timeRule.FindStringSubmatch(text)
 	if part == nil {

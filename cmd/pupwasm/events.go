@@ -33,7 +33,8 @@ func (o *eventsOptions) addFlags(flags *pflag.FlagSet) {
 	flags.Int64Var(&o.after, "after", 0, "start after this `position`")
 	flags.Int64Var(&o.through, "through", 0, "end with this `position`; 0 for the end of the log")
 	flags.Int64Var(&o.limit, "limit", 100, "maximum number of `events`; 0 for no limit")
-	flags.BoolVarP(&o.follow, "follow", "f", false, "continue with new events until interrupted; without --after, show only new events")
+	flags.BoolVarP(&o.follow, "follow", "f", false,
+		"continue with new events until interrupted; without --after, show only new events")
 	flags.DurationVar(&o.poll, "poll", 500*time.Millisecond, "with --follow, interval between polls for new events")
 	flags.BoolVar(&o.json, "json", false, "print JSON lines, which 'pupwasm append' reads")
 }
@@ -78,11 +79,14 @@ func runEvents(ctx context.Context, opts *eventsOptions, fromEnd bool) error {
 	}
 	defer from.Close()
 
-	waiting := &patience{log: opts.log}
+	retry := &backoff{log: opts.log}
 	if opts.follow {
-		waiting.limit = -1
+		retry.limit = -1
 	}
-	list := &eventList{eventsOptions: opts, from: from, waiting: waiting, printer: newEventPrinter(opts.out, opts.json), left: opts.limit}
+	list := &eventList{
+		eventsOptions: opts, from: from, backoff: retry, printer: newEventPrinter(opts.out, opts.json),
+		left: opts.limit,
+	}
 	if fromEnd {
 		if err := list.toEnd(ctx); err != nil {
 			return err
@@ -130,7 +134,7 @@ func (o *eventsOptions) nothing(after int64) string {
 type eventList struct {
 	*eventsOptions
 	from    store.Store
-	waiting *patience
+	backoff *backoff
 	printer *eventPrinter
 	page    store.Page
 	left    int64 // of the limit
@@ -138,7 +142,7 @@ type eventList struct {
 }
 
 func (l *eventList) horizon(ctx context.Context) (through int64, err error) {
-	err = l.waiting.do(ctx, func() error {
+	err = l.backoff.do(ctx, func() error {
 		h, err := l.from.Horizon(ctx)
 		through = h.Position
 		return err
@@ -170,7 +174,7 @@ func (l *eventList) print(ctx context.Context) (more bool, err error) {
 			// One more than is shown tells whether there are more.
 			request.Limit = int(min(pageEvents-1, l.left)) + 1
 		}
-		if err := l.waiting.do(ctx, func() error { return l.from.Read(ctx, request, &l.page) }); err != nil {
+		if err := l.backoff.do(ctx, func() error { return l.from.Read(ctx, request, &l.page) }); err != nil {
 			return false, err
 		}
 		shown := l.page.Events
@@ -193,7 +197,8 @@ func (l *eventList) print(ctx context.Context) (more bool, err error) {
 	return false, nil
 }
 
-// follow prints new events until the context ends, which is how it is meant to end, or the limit or --through is reached.
+// follow prints new events until the context ends, which is how it is meant to end, or the limit or --through
+// is reached.
 func (l *eventList) follow(ctx context.Context) error {
 	tick := time.NewTicker(l.poll)
 	defer tick.Stop()

@@ -147,7 +147,8 @@ func cents(t *testing.T, number json.Number) int64 {
 
 func compareFines(t *testing.T, db *sql.DB, table, updated string, want map[string]fine) {
 	t.Helper()
-	rows, err := db.Query("SELECT fine_id, amount_cents, expense_cents, paid_cents, events, last_event, " + updated + " FROM " + table)
+	rows, err := db.Query("SELECT fine_id, amount_cents, expense_cents, paid_cents, events, last_event, " + updated +
+		" FROM " + table)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,19 +9,22 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// flagError puts an error of the command line into words of its own: those of the parser are of the language that it is written in.
+// flagError puts an error of the command line into words of its own: those of the parser are of the language
+// that it is written in.
 func flagError(err error) string {
 	var invalid *pflag.InvalidValueError
 	if !errors.As(err, &invalid) {
 		return err.Error()
 	}
 	flag := invalid.GetFlag()
-	return fmt.Sprintf("--%s %q: %s", flag.Name, invalid.GetValue(), invalidValue(flag.Value.Type(), errors.Unwrap(invalid)))
+	return fmt.Sprintf("--%s %q: %s", flag.Name, invalid.GetValue(),
+		invalidValue(flag.Value.Type(), errors.Unwrap(invalid)))
 }
 
 // invalidValue tells what is wrong with a value that is not of a flag's type.
 func invalidValue(kind string, cause error) string {
-	tooLarge := errors.Is(cause, strconv.ErrRange) || cause != nil && strings.Contains(cause.Error(), strconv.ErrRange.Error())
+	tooLarge := errors.Is(cause, strconv.ErrRange) || cause != nil &&
+		strings.Contains(cause.Error(), strconv.ErrRange.Error())
 	switch {
 	case kind == "int" || kind == "int64":
 		if tooLarge {

@@ -130,14 +130,15 @@ func (f *fleet) thaw() {
 	}
 }
 
-// complete demands that all that was appended is applied once and in order, and that the hosts end as they should. The writers have
-// finished.
+// complete demands that all that was appended is applied once and in order, and that the hosts end as they
+// should. The writers have finished.
 func (f *fleet) complete(appended *writers) {
 	f.t.Helper()
 	f.thaw()
 	f.checkAlive()
 	for _, projection := range f.projections {
-		f.log("wait", strings.TrimSpace(runCommand(f.t, f.db.DSN, "wait", projection, "--timeout", testwait.Patience.String(), "--grace", testwait.Patience.String())))
+		f.log("wait", strings.TrimSpace(runCommand(f.t, f.db.DSN, "wait", projection, "--timeout", testwait.Patience.String(),
+			"--grace", testwait.Patience.String())))
 	}
 	f.checkPositions()
 	f.checkCoverage()

@@ -94,7 +94,8 @@ func TestRun_aHostThatWasStoppedLongerThanItsLeaseIsFencedAndGoesOn(t *testing.T
 	other.awaitCount(t, "segment claimed", 2*len(allProjections))
 
 	late.signal(syscall.SIGSTOP)
-	testwait.Until(t, "the other host has taken over", func() bool { owned, _ := f.left(other); return owned == 4*len(allProjections) })
+	testwait.Until(t, "the other host has taken over",
+		func() bool { owned, _ := f.left(other); return owned == 4*len(allProjections) })
 	f.log("takeover", other.name)
 	before, _ := totals(t, f.db)
 	testwait.Until(t, "it gets on", func() bool { events, _ := totals(t, f.db); return events > before+200 })
@@ -103,7 +104,8 @@ func TestRun_aHostThatWasStoppedLongerThanItsLeaseIsFencedAndGoesOn(t *testing.T
 	f.log("fenced", late.name)
 	claimed := strings.Count(late.output.String(), "segment claimed")
 	late.awaitCount(t, "segment claimed", claimed+1) // it takes its share again
-	testwait.Until(t, "both have their share", func() bool { owned, _ := f.left(late); return owned == 2*len(allProjections) })
+	testwait.Until(t, "both have their share",
+		func() bool { owned, _ := f.left(late); return owned == 2*len(allProjections) })
 
 	appending.finish()
 	f.complete(appending)

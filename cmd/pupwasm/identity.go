@@ -8,12 +8,12 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// identities gives events of an input that bring no id one that follows from what they say: the stream, the event's fields,
-// and how often the same has stood in the input before. A repeat of the input, also when it has grown or lines were
-// corrected, gives the same ids to the same events, so that the store knows them.
+// identities gives events of an input that bring no id one that follows from what they say: the stream, the
+// event's fields, and how often the same has stood in the input before. A repeat of the input, also when it has
+// grown or lines were corrected, gives the same ids to the same events, so that the store knows them.
 //
-// It remembers 64 bits of every line. Two lines that differ and share them get other numbers than they would have, which
-// is harmless: ids stay unique and a repeat gives the same ones.
+// It remembers 64 bits of every line. Two lines that differ and share them get other numbers than they would
+// have, which is harmless: ids stay unique and a repeat gives the same ones.
 type identities struct {
 	hash    hash.Hash
 	scratch []byte
@@ -93,8 +93,8 @@ func (i *identities) occurrence(content uint64) uint32 {
 	return i.more[content]
 }
 
-// deriveID makes a UUID of version 8. Where the event has a time, its milliseconds come first, as in version 7, so that a
-// log in order of time fills the index of ids from one end; the rest is the hash.
+// deriveID makes a UUID of version 8. Where the event has a time, its milliseconds come first, as in version 7,
+// so that a log in order of time fills the index of ids from one end; the rest is the hash.
 func deriveID(content [sha256.Size]byte, occurrence uint32, event *store.Event) store.UUID {
 	var seed [sha256.Size + 4]byte
 	copy(seed[:], content[:])

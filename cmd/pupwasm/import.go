@@ -31,11 +31,14 @@ type lineSource struct {
 }
 
 func newLineSource(name string, lines *lineReader, newIDs bool) *lineSource {
-	return &lineSource{name: name, lines: lines, decoder: newLineDecoder(lines.payloadMax), ids: newIdentities(), newIDs: newIDs}
+	return &lineSource{
+		name: name, lines: lines, decoder: newLineDecoder(lines.payloadMax), ids: newIdentities(),
+		newIDs: newIDs,
+	}
 }
 
-// next returns the next event. The error is io.EOF, or an [*inputError] that names the line and wraps a [*lineFault] when
-// the next line can be read.
+// next returns the next event. The error is io.EOF, or an [*inputError] that names the line and wraps a
+// [*lineFault] when the next line can be read.
 func (s *lineSource) next() (eventLine, error) {
 	text, err := s.lines.next()
 	if errors.Is(err, io.EOF) {
@@ -100,7 +103,7 @@ type importer struct {
 	lines       *lineReader
 	batchEvents int
 	newIDs      bool
-	waiting     *patience
+	backoff     *backoff
 	bar         *progress
 
 	appended     int64
@@ -171,18 +174,21 @@ func (im *importer) collect(ctx context.Context, source *lineSource) batch {
 	return b
 }
 
-// racesMax is how often an append that another one overtook is tried again.
-const racesMax = 10
+// appendTriesMax is how often an append that another one overtook is tried again.
+const appendTriesMax = 10
 
 func (im *importer) append(ctx context.Context, lines []eventLine) error {
 	appends := make([]store.StreamAppend, len(lines))
 	for i := range lines {
-		appends[i] = store.StreamAppend{Stream: lines[i].stream, Expected: lines[i].expected, Events: []store.Event{lines[i].event}}
+		appends[i] = store.StreamAppend{
+			Stream: lines[i].stream, Expected: lines[i].expected,
+			Events: []store.Event{lines[i].event},
+		}
 	}
 	var appended []store.Appended
 	var err error
-	for race := 0; race == 0 || race < racesMax && overtaken(err); race++ {
-		err = im.waiting.do(ctx, func() (err error) {
+	for race := 0; race == 0 || race < appendTriesMax && overtaken(err); race++ {
+		err = im.backoff.do(ctx, func() (err error) {
 			appended, err = im.to.AppendBulk(ctx, store.AppendOptions{SkipDuplicates: true}, appends...)
 			return err
 		})
@@ -240,8 +246,8 @@ func (im *importer) refused(ctx context.Context, err error, lines []eventLine) e
 	return im.explain(ctx, &inputError{where: where, err: err}, 0)
 }
 
-// conflictIndex finds the event of a version conflict, for which the store names the stream and the version expected. It
-// replays the stream's lines, or returns -1 when the stream has changed since.
+// conflictIndex finds the event of a version conflict, for which the store names the stream and the version
+// expected. It replays the stream's lines, or returns -1 when the stream has changed since.
 func (im *importer) conflictIndex(ctx context.Context, conflict *store.VersionConflictError, lines []eventLine) int {
 	stored, err := im.to.ReadStream(ctx, conflict.Stream, 1, 0)
 	if err != nil && !errors.Is(err, store.ErrStreamNotFound) {
@@ -275,11 +281,11 @@ func (im *importer) explain(ctx context.Context, err error, pending int64) error
 	stored := "nothing was stored"
 	switch {
 	case im.through > 0 && pending > 0:
-		stored = fmt.Sprintf("%s stored, perhaps up to %s %d", im.are(im.through), im.lines.unit(), pending)
+		stored = fmt.Sprintf("%s stored, perhaps up to %s %d", im.storedLines(im.through), im.lines.unit(), pending)
 	case im.through > 0:
-		stored = im.are(im.through) + " stored"
+		stored = im.storedLines(im.through) + " stored"
 	case pending > 0:
-		stored = "perhaps " + im.are(pending) + " stored"
+		stored = "perhaps " + im.storedLines(pending) + " stored"
 	}
 	how := "run the same command again"
 	var input *inputError
@@ -295,8 +301,8 @@ func (im *importer) explain(ctx context.Context, err error, pending int64) error
 	return fmt.Errorf("%w; %s: %s, nothing is doubled", err, stored, how)
 }
 
-// are names the lines or events up to one, as the beginning of a sentence about them.
-func (im *importer) are(through int64) string {
+// storedLines names the lines or events up to one, as the beginning of a sentence about them.
+func (im *importer) storedLines(through int64) string {
 	if through == 1 {
 		return im.lines.unit() + " 1 is"
 	}

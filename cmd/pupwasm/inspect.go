@@ -55,7 +55,8 @@ With --limits and no file, show all limits, with the values that the other flags
 		},
 	}
 	cmd.Flags().BoolVar(&opts.json, "json", false, "print JSON")
-	cmd.Flags().StringVar(&opts.measure, "measure", "", "run the module over the events of this `file` and show what it costs")
+	cmd.Flags().StringVar(&opts.measure, "measure", "",
+		"run the module over the events of this `file` and show what it costs")
 	cmd.Flags().BoolVar(&opts.limits, "limits", false, "show all limits")
 	opts.runtime.addFlags(cmd.Flags())
 	return cmd
@@ -220,12 +221,14 @@ func printWrite(out io.Writer, p *store.Projection, w *store.Write) {
 
 func printQuery(out io.Writer, p *store.Projection, q *store.Query) {
 	if q.SQL != nil {
-		fmt.Fprintf(out, "\nquery %s (%s) returns (%s)%s\n", q.Name, typeList(q.Params), typeList(q.Results), promise(p, q.PartitionParam, q.Unordered))
+		fmt.Fprintf(out, "\nquery %s (%s) returns (%s)%s\n", q.Name, typeList(q.Params), typeList(q.Results),
+			promise(p, q.PartitionParam, q.Unordered))
 		printStatement(out, "sql", q.SQL)
 		return
 	}
 	table, _ := p.Table(q.Table)
-	fmt.Fprintf(out, "\nquery %s: load %s from %s by (%s)%s\n", q.Name, strings.Join(q.Columns, ", "), q.Table, strings.Join(table.Key, ", "),
+	fmt.Fprintf(out, "\nquery %s: load %s from %s by (%s)%s\n", q.Name, strings.Join(q.Columns, ", "), q.Table,
+		strings.Join(table.Key, ", "),
 		promise(p, 0, q.Unordered))
 }
 

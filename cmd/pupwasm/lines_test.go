@@ -52,7 +52,10 @@ func TestLineReader(t *testing.T) {
 		{"blank lines", "\n \n\r\n", nil},
 		{"line ends", "a\nb\r\n\nc", []string{"a", "b", "c"}},
 		{"white space that JSON does not know", "\u2028\n\u00a0\n\v\n", []string{"\u2028", "\u00a0", "\v"}},
-		{"an array", "\ufeff \n[{\"a\": [1,\n{}]} , 7,null\n,\"x,]\\\"\",[]]\n", []string{"{\"a\": [1,\n{}]}", "7", "null", `"x,]\""`, "[]"}},
+		{
+			"an array", "\ufeff \n[{\"a\": [1,\n{}]} , 7,null\n,\"x,]\\\"\",[]]\n",
+			[]string{"{\"a\": [1,\n{}]}", "7", "null", `"x,]\""`, "[]"},
+		},
 		{"arrays behind each other", "[]\n[1][\n2,3 ]  [ ]", []string{"1", "2", "3"}},
 		{"an array in gzip", gzipped("[{\n},") + gzipped("{}]"), []string{"{\n}", "{}"}},
 		{"an element larger than the buffer", `["` + medium + `",2]`, []string{`"` + medium + `"`, "2"}},

@@ -36,7 +36,8 @@ func newLogger(to io.Writer, level, format string) (zerolog.Logger, error) {
 }
 
 func consoleWriter(to io.Writer) zerolog.ConsoleWriter {
-	return zerolog.ConsoleWriter{Out: to, TimeFormat: time.TimeOnly, NoColor: !isTerminal(to) || os.Getenv("NO_COLOR") != ""}
+	return zerolog.ConsoleWriter{Out: to, TimeFormat: time.TimeOnly, NoColor: !isTerminal(to) ||
+		os.Getenv("NO_COLOR") != ""}
 }
 
 // isTerminal tells whether a person looks at what is written to or read from there.

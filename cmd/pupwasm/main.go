@@ -8,8 +8,8 @@
 //	output.go    results to stdout
 //	retry.go     waiting for a database that is down
 //
-// The import has four files: append.go (the command), import.go (batches to the store), lines.go (the input's lines) and
-// event_line.go (a line's event), with identity.go for the ids of events that bring none.
+// The import has four files: append.go (the command), import.go (batches to the store), lines.go (the input's
+// lines) and event_line.go (a line's event), with identity.go for the ids of events that bring none.
 package main
 
 import (
@@ -149,8 +149,8 @@ func exitCode(ctx context.Context, err error) int {
 	return exitFailure
 }
 
-// oneLine keeps the promise of one line an error, whatever a library puts into its texts. Errors that were joined are parted by
-// semicolons.
+// oneLine keeps the promise of one line an error, whatever a library puts into its texts. Errors that were
+// joined are parted by semicolons.
 func oneLine(err error) string {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the outermost one only
 		errs := joined.Unwrap()

@@ -22,7 +22,8 @@ Commands that write run 'migrate up' first unless --migrate=false is given. One 
 steps are done, or none.`,
 	}
 	asGroup(cmd)
-	cmd.AddCommand(newMigrateUpCommand(globals), newMigrateDownCommand(globals), newMigrateStatusCommand(globals), newMigrateSQLCommand(globals))
+	cmd.AddCommand(newMigrateUpCommand(globals), newMigrateDownCommand(globals), newMigrateStatusCommand(globals),
+		newMigrateSQLCommand(globals))
 	return cmd
 }
 

@@ -118,8 +118,8 @@ func payloadText(payload []byte) string {
 	return printable(string(payload))
 }
 
-// appendEventJSON writes an event in the form that 'pupwasm append' reads. The payload keeps its bytes: when it is no JSON
-// that can stand within a line as it is, it goes in base64.
+// appendEventJSON writes an event in the form that 'pupwasm append' reads. The payload keeps its bytes: when it
+// is no JSON that can stand within a line as it is, it goes in base64.
 func appendEventJSON(b []byte, e *store.RecordedEvent) []byte {
 	b = append(b, `{"global_position":`...)
 	b = strconv.AppendInt(b, e.Position, 10)
@@ -154,7 +154,7 @@ func appendEventJSON(b []byte, e *store.RecordedEvent) []byte {
 	}
 	switch {
 	case len(e.Payload) == 0:
-	case standsInLine(e.Payload):
+	case fitsInLine(e.Payload):
 		b = append(b, `,"payload":`...)
 		b = append(b, e.Payload...)
 	default:
@@ -165,8 +165,8 @@ func appendEventJSON(b []byte, e *store.RecordedEvent) []byte {
 	return append(b, '}')
 }
 
-// standsInLine tells whether a payload is JSON that is read back with the same bytes.
-func standsInLine(payload []byte) bool {
+// fitsInLine tells whether a payload is JSON that is read back with the same bytes.
+func fitsInLine(payload []byte) bool {
 	return json.Valid(payload) && utf8.Valid(payload) && !bytes.ContainsAny(payload, "\n\r") &&
 		len(bytes.TrimSpace(payload)) == len(payload)
 }

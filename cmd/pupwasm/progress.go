@@ -20,7 +20,8 @@ func newProgress(opts *appendOptions, size int64) *progress {
 	if opts.check {
 		what = "checking"
 	}
-	return newBar(opts.globalOptions, what, size, progressbar.OptionShowBytes(true), progressbar.OptionSetPredictTime(size > 0))
+	return newBar(opts.globalOptions, what, size, progressbar.OptionShowBytes(true),
+		progressbar.OptionSetPredictTime(size > 0))
 }
 
 // newCountBar returns a bar over a number of events.

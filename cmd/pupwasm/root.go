@@ -28,7 +28,7 @@ type globalOptions struct {
 	durable     bool
 	connections int
 	isolation   string
-	host        bool // connections are made ready before they are needed
+	eager       bool // connections are made ready before they are needed
 	limits      limitOptions
 
 	log zerolog.Logger
@@ -44,7 +44,8 @@ func (o *globalOptions) addFlags(flags *pflag.FlagSet) {
 		"`name` of the schema for pupwasm's own tables, a prefix of their names on SQLite; projections get it as a prefix too unless it is the default")
 	flags.BoolVar(&o.migrate, "migrate", true, "set up and update pupwasm's tables before writing")
 	flags.StringVar(&o.logLevel, "log-level", "info", "lowest `level` to log: debug, info, warn or error")
-	flags.StringVar(&o.logFormat, "log-format", "auto", "log `format`: console, json, or auto (console on a terminal, otherwise json)")
+	flags.StringVar(&o.logFormat, "log-format", "auto",
+		"log `format`: console, json, or auto (console on a terminal, otherwise json)")
 }
 
 // prepare checks the flags that every command has and makes the logger.

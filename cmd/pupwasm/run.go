@@ -34,14 +34,16 @@ type runOptions struct {
 func (o *runOptions) addFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.once, "once", false, "apply the events that exist now, then exit; the exit code says whether all of them were applied")
 	flags.BoolVar(&o.watch, "watch", false, "load new and changed modules while running, and stop removed ones")
-	flags.DurationVar(&o.retry, "retry", time.Minute, "with --once, how long to retry when the database is not available at the start")
+	flags.DurationVar(&o.retry, "retry", time.Minute,
+		"with --once, how long to retry when the database is not available at the start")
 	flags.BoolVar(&o.durable, "durable", false,
 		"wait for the disk at every commit of a projection; without it, projections may repeat their last commits after a crash of the database server")
 	flags.StringVar(&o.isolation, "isolation", string(postgres.IsolationAuto),
 		"on PostgreSQL, whether each projection writes with its own database role: role, none, or auto (where the host may create roles)")
 	flags.BoolVar(&o.runtime.strict, "strict", false,
 		"fail a module that asks for the time or for random bytes; without it, the module gets fixed values and the log warns")
-	flags.StringVar(&o.digests, "require-digests", "", "load only modules whose SHA-256 is in this `file`, in the format of sha256sum")
+	flags.StringVar(&o.digests, "require-digests", "",
+		"load only modules whose SHA-256 is in this `file`, in the format of sha256sum")
 	flags.StringVar(&o.signed, "require-signed", "",
 		"load only modules with a valid FILE.wasm.sig for this Ed25519 public `key`, a PEM file (see 'pupwasm sign')")
 	o.limits.addFlags(flags)
@@ -86,7 +88,10 @@ func newRunCommand(globals *globalOptions) *cobra.Command {
 	return cmd
 }
 
-var isolations = []string{string(postgres.IsolationAuto), string(postgres.IsolationRole), string(postgres.IsolationNone)}
+var isolations = []string{
+	string(postgres.IsolationAuto), string(postgres.IsolationRole),
+	string(postgres.IsolationNone),
+}
 
 func runRun(ctx context.Context, opts *runOptions, folder string) error {
 	switch {
@@ -109,7 +114,7 @@ func runRun(ctx context.Context, opts *runOptions, folder string) error {
 	if err := opts.readTrust(); err != nil {
 		return err
 	}
-	opts.connections, opts.host = opts.worker.Concurrency, true
+	opts.connections, opts.eager = opts.worker.Concurrency, true
 	runtime, err := opts.runtime.start(ctx, opts.globalOptions)
 	if err != nil {
 		return err
@@ -175,11 +180,11 @@ func (o *runOptions) warnOfRights(ctx context.Context, to store.Store) {
 
 // openDatabase waits for the database: for ever, unless it runs once.
 func (o *runOptions) openDatabase(ctx context.Context) (to store.Store, err error) {
-	waiting := &patience{limit: -1, log: o.log}
+	retry := &backoff{limit: -1, log: o.log}
 	if o.once {
-		waiting.limit = o.retry
+		retry.limit = o.retry
 	}
-	err = waiting.do(ctx, func() error {
+	err = retry.do(ctx, func() error {
 		if err := migrateUp(ctx, o.globalOptions); err != nil {
 			return err
 		}
@@ -192,18 +197,18 @@ func (o *runOptions) openDatabase(ctx context.Context) (to store.Store, err erro
 // work runs the worker and, beside it, the watch over the folder.
 func (o *runOptions) work(ctx context.Context, set *moduleSet, registry *host.Registry, lines *statusLine) error {
 	start := clock.Now()
-	var beside sync.WaitGroup
-	besideContext, stopBeside := context.WithCancel(ctx)
+	var background sync.WaitGroup
+	backgroundContext, stopBackground := context.WithCancel(ctx)
 	if o.watch {
-		beside.Go(func() { set.watch(besideContext, registry) })
+		background.Go(func() { set.watch(backgroundContext, registry) })
 	} else {
-		beside.Go(func() { set.collect(besideContext, registry) })
+		background.Go(func() { set.collect(backgroundContext, registry) })
 	}
 	catchUp := newCatchUp(o.log, lines)
-	beside.Go(func() { catchUp.run(besideContext, set.worker.Progress) })
+	background.Go(func() { catchUp.run(backgroundContext, set.worker.Progress) })
 	err := set.worker.Run(ctx)
-	stopBeside()
-	beside.Wait()
+	stopBackground()
+	background.Wait()
 	if errors.Is(err, store.ErrNameTaken) {
 		err = fmt.Errorf("%w: give each its own --worker-name, or leave it out", err)
 	}
@@ -243,7 +248,8 @@ func (s *moduleSet) apply(changes []host.Change) {
 			}
 		case change.Module == nil:
 			s.loaded--
-			s.opts.log.Info().Str("module", change.File).Str("projection", change.Previous.Description.Name).Msg("module removed")
+			s.opts.log.Info().Str("module", change.File).Str("projection",
+				change.Previous.Description.Name).Msg("module removed")
 			s.worker.Remove(change.Previous.Description.Name)
 		default:
 			if previous := change.Previous; previous == nil {
@@ -256,15 +262,16 @@ func (s *moduleSet) apply(changes []host.Change) {
 	}
 }
 
-// loadModules loads what the folder has. A module that takes long is waited for when it is needed: with --once, or when no other has loaded
-// and none can come later.
+// loadModules loads what the folder has. A module that takes long is waited for when it is needed: with --once,
+// or when no other has loaded and none can come later.
 func (o *runOptions) loadModules(ctx context.Context, registry *host.Registry, folder string) ([]host.Change, error) {
 	changes, err := registry.Sync(ctx)
 	if err != nil {
 		return nil, err
 	}
 	enough := func() bool {
-		return o.watch || !o.once && slices.ContainsFunc(changes, func(change host.Change) bool { return change.Module != nil })
+		return o.watch || !o.once && slices.ContainsFunc(changes,
+			func(change host.Change) bool { return change.Module != nil })
 	}
 	if registry.Loading() > 0 && !enough() {
 		o.log.Info().Int("modules", registry.Loading()).Msg("waiting for modules that are being compiled")
@@ -280,7 +287,8 @@ func (o *runOptions) loadModules(ctx context.Context, registry *host.Registry, f
 	case loading > 0:
 		o.log.Info().Int("modules", loading).Msg("some modules are still being compiled, the others start")
 	case len(changes) == 0 && !o.watch:
-		return nil, usagef("the folder %s has no .wasm file: 'make modules' builds the examples, --watch waits for some", folder)
+		return nil, usagef("the folder %s has no .wasm file: 'make modules' builds the examples, --watch waits for some",
+			folder)
 	}
 	return changes, nil
 }

@@ -40,7 +40,8 @@ func (o *runtimeOptions) addFlags(flags *pflag.FlagSet) {
 	flags.IntVar(&o.limits.CodeMiB, "code-size", standard.CodeMiB, "maximum MiB of machine code of a module")
 	flags.StringVar(&o.instances, "instances", string(host.InstancesAuto),
 		"`policy` for instances: fresh for every batch, reuse (up to half of --memory, at most 32 MiB), or auto (fresh if the module starts fast)")
-	flags.StringVar(&o.cacheDir, "cache-dir", defaultCacheDir(), "folder for compiled code, which only this user may write to; empty for none")
+	flags.StringVar(&o.cacheDir, "cache-dir", defaultCacheDir(),
+		"folder for compiled code, which only this user may write to; empty for none")
 }
 
 // defaultCacheDir is a folder of the user's, or none where there is no home.

@@ -170,7 +170,8 @@ when one of them fails.`,
 			if err != nil {
 				return err
 			}
-			return reshard(cmd.Context(), globals, args[0], func(l *store.Layout) error { return l.Merge(numbers[0], numbers[1]) })
+			return reshard(cmd.Context(), globals, args[0],
+				func(l *store.Layout) error { return l.Merge(numbers[0], numbers[1]) })
 		},
 		ValidArgsFunction: completeProjections(globals),
 	}

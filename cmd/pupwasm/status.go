@@ -80,7 +80,8 @@ func runStatus(ctx context.Context, opts *statusOptions, args []string) error {
 	return statusFault(report)
 }
 
-// statusFault is the error of a status with a projection whose rows were built from another log, or of a log that may lose events.
+// statusFault is the error of a status with a projection whose rows were built from another log, or of a log
+// that may lose events.
 func statusFault(report *status.Report) error {
 	for i := range report.Projections {
 		p := &report.Projections[i]

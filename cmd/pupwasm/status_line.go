@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// statusLine is the last line of a terminal, which changes in place while lines of the log go by above it. Without a terminal it is
-// nil, and shows nothing.
+// statusLine is the last line of a terminal, which changes in place while lines of the log go by above it.
+// Without a terminal it is nil, and shows nothing.
 type statusLine struct {
 	mu    sync.Mutex
 	to    io.Writer

@@ -67,7 +67,8 @@ func (o *statusOptions) printReasons(report *status.Report) error {
 			case s.LogFault != "":
 				reasons = append(reasons, fmt.Sprintf("%s, segment %d: %s", printable(p.Name), s.Number, printable(s.LogFault)))
 			case s.Failure != "":
-				reasons = append(reasons, fmt.Sprintf("%s, segment %d failed: %s", printable(p.Name), s.Number, printable(s.Failure)))
+				reasons = append(reasons, fmt.Sprintf("%s, segment %d failed: %s", printable(p.Name), s.Number,
+					printable(s.Failure)))
 			}
 		}
 		for _, r := range p.Refused {

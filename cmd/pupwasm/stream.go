@@ -93,13 +93,15 @@ func (o *streamOptions) find(ctx context.Context, from store.Store, id string) (
 	case err != nil:
 		return store.Stream{}, err
 	case len(found) == 0:
-		return store.Stream{}, fmt.Errorf("stream %s: %w: 'pupwasm events' lists events with their streams", id, store.ErrStreamNotFound)
+		return store.Stream{}, fmt.Errorf("stream %s: %w: 'pupwasm events' lists events with their streams", id,
+			store.ErrStreamNotFound)
 	case len(found) > 1:
 		names := make([]string, len(found))
 		for i := range found {
 			names[i] = found[i].String()
 		}
-		return store.Stream{}, usagef("%d streams have the id %s: choose one of %s", len(found), id, strings.Join(names, ", "))
+		return store.Stream{}, usagef("%d streams have the id %s: choose one of %s", len(found), id,
+			strings.Join(names, ", "))
 	}
 	return found[0], nil
 }

@@ -83,9 +83,10 @@ func runWait(ctx context.Context, opts *waitOptions, projection string) error {
 	var notRun *segments.NotRunError
 	switch {
 	case errors.As(err, &notRun) && notRun.Refusal == nil:
-		return fmt.Errorf("%w (waited %s for one): start it with 'pupwasm run', 'pupwasm status' lists what is known", err, opts.grace)
+		return fmt.Errorf("%w (waited %s for one): start it with 'pupwasm run', 'pupwasm status' lists what is known", err,
+			opts.grace)
 	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
-		return opts.late(ctx, from, projection, position)
+		return opts.timeoutError(ctx, from, projection, position)
 	case err != nil:
 		return err
 	}
@@ -93,10 +94,12 @@ func runWait(ctx context.Context, opts *waitOptions, projection string) error {
 	return err
 }
 
-// late says what was waited for in vain.
-func (o *waitOptions) late(ctx context.Context, from store.Store, projection string, position int64) error {
+// timeoutError says what was waited for in vain.
+func (o *waitOptions) timeoutError(ctx context.Context, from store.Store, projection string, position int64) error {
 	if known, err := from.Status(ctx, projection); err == nil && len(known) == 0 {
-		return fmt.Errorf("projection %s is still not known after %s: 'pupwasm status' lists those that are", projection, o.timeout)
+		return fmt.Errorf("projection %s is still not known after %s: 'pupwasm status' lists those that are", projection,
+			o.timeout)
 	}
-	return fmt.Errorf("%s has not reached position %d after %s: 'pupwasm status %s' shows where it is", projection, position, o.timeout, projection)
+	return fmt.Errorf("%s has not reached position %d after %s: 'pupwasm status %s' shows where it is", projection,
+		position, o.timeout, projection)
 }

@@ -39,32 +39,36 @@ func addWorkerFlags(flags *pflag.FlagSet, w *segments.Options) {
 	flags.DurationVar(&w.Heartbeat, "heartbeat", 0, "interval between heartbeats (default: a quarter of --lease)")
 	flags.DurationVar(&w.Rebalance, "rebalance", d.Rebalance,
 		"interval between refreshes of the list of workers, after which segments are taken or given up")
-	flags.DurationVar(&w.Poll, "poll", d.Poll, "shortest interval between polls for new events, used while events arrive one at a time")
-	flags.DurationVar(&w.PollMax, "poll-max", d.PollMax, "longest interval between polls for new events, used while no events arrive")
-	flags.Float64Var(&w.PollFactor, "poll-factor", d.PollFactor, "factor by which the poll interval grows after an empty poll")
-	flags.Var((*unless)(&w.PollOnly), "notify",
+	flags.DurationVar(&w.Poll, "poll", d.Poll,
+		"shortest interval between polls for new events, used while events arrive one at a time")
+	flags.DurationVar(&w.PollMax, "poll-max", d.PollMax,
+		"longest interval between polls for new events, used while no events arrive")
+	flags.Float64Var(&w.PollFactor, "poll-factor", d.PollFactor,
+		"factor by which the poll interval grows after an empty poll")
+	flags.Var((*inverted)(&w.PollOnly), "notify",
 		"on PostgreSQL, let appends wake a waiting host by LISTEN/NOTIFY; turn it off behind a pooler in transaction mode")
 	flags.Lookup("notify").NoOptDefVal = "true"
 	flags.DurationVar(&w.WakeJitter, "wake-jitter", d.WakeJitter,
 		"maximum random delay before a waiting segment reads new events (default 0s)")
-	flags.DurationVar(&w.RetryMin, "retry-min", d.RetryMin, "first pause after a database error; each further error doubles it")
+	flags.DurationVar(&w.RetryMin, "retry-min", d.RetryMin,
+		"first pause after a database error; each further error doubles it")
 	flags.DurationVar(&w.RetryMax, "retry-max", d.RetryMax, "longest pause after a database error")
 }
 
-// unless is a flag of an option that has the opposite name.
-type unless bool
+// inverted is a flag of an option that has the opposite name.
+type inverted bool
 
-func (u *unless) String() string { return strconv.FormatBool(!bool(*u)) }
-func (u *unless) Type() string   { return "bool" }
+func (u *inverted) String() string { return strconv.FormatBool(!bool(*u)) }
+func (u *inverted) Type() string   { return "bool" }
 
-func (u *unless) Set(text string) error {
+func (u *inverted) Set(text string) error {
 	value, err := strconv.ParseBool(text)
-	*u = unless(!value)
+	*u = inverted(!value)
 	return err
 }
 
-// checkWorker refuses settings that a worker would refuse, in the words of the command line and before anything is done. Zero
-// is a default in the library and a mistake here.
+// checkWorker refuses settings that a worker would refuse, in the words of the command line and before anything
+// is done. Zero is a default in the library and a mistake here.
 func checkWorker(w segments.Options) error {
 	for _, setting := range []struct {
 		option string
