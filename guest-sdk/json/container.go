@@ -2,8 +2,8 @@ package json
 
 // Object iterates over the fields of an object. See [Reader.Object].
 //
-// Object and Array are values whose methods do not take their address: a variable of a for clause whose address is taken moves
-// to the heap in TinyGo, once per round.
+// Object and Array are values whose methods do not take their address: a variable of a for clause whose address
+// is taken moves to the heap in TinyGo, once per round.
 type Object struct {
 	r     *Reader
 	depth int
@@ -109,7 +109,8 @@ func (r *Reader) next(depth int) bool {
 	return false
 }
 
-// step goes on from behind a value or an opening bracket to the next value of the container or behind its closing bracket.
+// step goes on from behind a value or an opening bracket to the next value of the container or behind its
+// closing bracket.
 func (r *Reader) step() {
 	data, i := r.data, space(r.data, r.pos)
 	object := r.inObject()

@@ -30,7 +30,8 @@ func (r *Reader) Text() string {
 	return text
 }
 
-// skipString passes over the string whose opening quote the reader stands at, checks it, and tells whether it is well-formed.
+// skipString passes over the string whose opening quote the reader stands at, checks it, and tells whether it
+// is well-formed.
 func (r *Reader) skipString() bool {
 	data, start := r.data, r.pos+1
 	for i := plainEnd(data, start); i < len(data); i = plainEnd(data, i+1) {
