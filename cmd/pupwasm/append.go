@@ -40,8 +40,9 @@ func (o *appendOptions) addFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.json, "json", false, "print the result as JSON")
 }
 
-const appendHelp = `Append the events of FILE, or of standard input when FILE is - or missing. The input may be packed with gzip, under any
-name. Each line is one event. An input that begins with [ is an array of events, or several arrays in a row.
+const appendHelp = `Append the events of FILE, or of standard input when FILE is - or missing. The input may be packed
+with gzip, under any name. Each line is one event. An input that begins with [ is an array of events, or several arrays
+in a row.
 
   {"bounded_context":"Traffic","aggregate_type":"Fine","aggregate_id":"S38735","event_type":"CreateFine",
    "event_version":1,"created_at":"1999-12-31T23:00:00Z","payload":{"amount":62.59}}
@@ -51,8 +52,8 @@ name. Each line is one event. An input that begins with [ is an array of events,
   payload            any JSON, stored as it is written
   payload_base64     instead of payload, for data that is not JSON
   metadata           an object up to 1 MiB
-  created_at         RFC 3339, in the years 1 to 9999 of UTC; by default the time of the append. Digits below microseconds
-                     are cut off; a leap second (:60) is the start of the next second
+  created_at         RFC 3339, in the years 1 to 9999 of UTC; by default the time of the append. Digits below
+                     microseconds are cut off; a leap second (:60) is the start of the next second
   event_version      version of the event's schema, by default 1
   event_id           a UUID
   expected_version   the version that the stream must have before the event: 0 for a new stream, -1 for any
@@ -110,7 +111,7 @@ func runAppend(ctx context.Context, opts *appendOptions, args []string) error {
 	}
 
 	retry := &backoff{limit: opts.retry, log: opts.log, before: bar.clear}
-	// Events are the truth: what is told to be appended has to survive the power. On SQLite that is a setting.
+	// An appended event must survive a power failure. On SQLite that is a setting.
 	opts.durable = true
 	var to store.Store
 	err = retry.do(ctx, func() error {
@@ -175,7 +176,8 @@ func (o *appendOptions) summary(im *importer, took time.Duration) error {
 		rate(im.appended+im.skipped, took))
 	if im.skippedGuess > 0 {
 		o.log.Warn().Int64("events", im.skippedGuess).
-			Msg("lines without event_id and created_at count as repeats of equal lines appended before; --new-ids makes them new events")
+			Msg("lines without event_id and created_at count as repeats of equal lines appended before; --new-ids makes them " +
+				"new events")
 	}
 	return err
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/pupwasm/pupwasm/segments"
 )
 
-// catchUp tells how projections come to where the log ended when the worker began: on a terminal in its last
-// line, otherwise by a line of the log every 10 seconds; and once for each that it is there.
+// catchUp shows the progress of projections to where the log ended when the worker began: in the last line of a
+// terminal, otherwise every 10 seconds in the log. It logs once for each that it has caught up.
 type catchUp struct {
 	log      zerolog.Logger
 	line     *statusLine // nil without a terminal
@@ -23,7 +23,7 @@ type catchUp struct {
 	projections map[string]*catchingUp
 }
 
-// catchingUp is one projection on its way.
+// catchingUp is one projection that catches up.
 type catchingUp struct {
 	from     int64     // how far it was behind when it was seen first
 	since    time.Time // when that was
@@ -47,7 +47,7 @@ func newCatchUp(log zerolog.Logger, line *statusLine) *catchUp {
 	}
 }
 
-// run looks until ctx ends, and a last time then.
+// run polls the progress until ctx ends, and once more then.
 func (c *catchUp) run(ctx context.Context, progress func() []segments.Progress) {
 	tick := time.NewTicker(catchUpPoll)
 	defer tick.Stop()
@@ -94,7 +94,7 @@ func (c *catchUp) poll(now time.Time, all []segments.Progress) {
 	c.line.show(strings.Join(shown, "; "))
 }
 
-// logProgress writes a line of the log: what has happened since the one before, so that a rate that falls is seen.
+// logProgress logs the progress since the last line, so that a falling rate is seen.
 func (c *catchUp) logProgress(now time.Time, known *catchingUp, p segments.Progress) {
 	took := now.Sub(known.loggedAt)
 	event := c.log.Info().Str("projection", p.Projection).Int64("position", p.Position).Int64("behind", p.Behind).
@@ -117,7 +117,7 @@ func (k *catchingUp) text(now time.Time, p segments.Progress) string {
 	return text
 }
 
-// timeLeft tells how long the rest takes at the same speed, if there was any.
+// timeLeft estimates the time for the rest at the same speed. It reports false when there was no progress.
 func timeLeft(rest, done int64, took time.Duration) (time.Duration, bool) {
 	if done <= 0 || took < time.Second {
 		return 0, false

@@ -27,9 +27,10 @@ type checkOptions struct {
 	runtime runtimeOptions
 }
 
-const checkHelp = `Run a module several times over the same events, each time differently, and compare the rows. The rows must not depend on
-where batches begin, on what an earlier batch left behind, on the number of segments, on random numbers, on the order of
-a map, or on the time. Each run uses a temporary SQLite database, so SQL of the module needs a text for SQLite.
+const checkHelp = `Run a module several times over the same events, each time differently, and compare the rows. The
+rows must not depend on where batches begin, on what an earlier batch left behind, on the number of segments, on random
+numbers, on the order of a map, or on the time. Each run uses a temporary SQLite database, so SQL of the module needs a
+text for SQLite.
 
 The events are those of a file, in the format that 'pupwasm append' reads. Without a file they are made up from what the
 module subscribes to. A module that reads more of a payload than made-up events have needs a file.`
@@ -169,7 +170,7 @@ type check struct {
 	file   string
 	number int // of runs
 
-	// Known after the module was loaded first.
+	// Known after the first load.
 	name   string
 	global bool
 	events []store.StreamAppend

@@ -18,7 +18,7 @@ import (
 	"github.com/pupwasm/pupwasm/store/sqlite"
 )
 
-// fill makes the database and appends the events.
+// fill creates the database and appends the events.
 func (o *globalOptions) fill(ctx context.Context, events []store.StreamAppend) (store.Store, error) {
 	if err := migrateUp(ctx, o); err != nil {
 		return nil, err
@@ -36,7 +36,7 @@ func (o *globalOptions) fill(ctx context.Context, events []store.StreamAppend) (
 	return to, nil
 }
 
-// runOnce applies all that there is.
+// runOnce applies all events.
 func runOnce(ctx context.Context, to store.Store, module *host.Module, w variant, logger zerolog.Logger) error {
 	worker, err := segments.New(to, segments.Options{
 		Once: true, FailRefused: true, Logger: logger, Segments: w.segments, BatchEvents: w.batch,
@@ -99,7 +99,7 @@ func readRows(ctx context.Context, globals *globalOptions, module *host.Module) 
 	return all, nil
 }
 
-// rowText is a row as name=value, which tells NULL and the text of it apart.
+// rowText is a row as name=value, with NULL and the text "NULL" distinct.
 func rowText(columns []string, values []any) string {
 	parts := make([]string, len(columns))
 	for i, value := range values {
@@ -107,7 +107,7 @@ func rowText(columns []string, values []any) string {
 			value = fmt.Sprintf("%x", bytes)
 		}
 		text, err := json.Marshal(value)
-		if err != nil { // a number that JSON has none of
+		if err != nil { // a number that JSON does not have
 			text = fmt.Append(nil, value)
 		}
 		parts[i] = columns[i] + "=" + string(text)
@@ -122,7 +122,7 @@ func (r checkedRows) rows() (n int64) {
 	return n
 }
 
-// difference says of one row what is not the same in others, or "".
+// difference describes one row that differs, or returns "".
 func (r checkedRows) difference(other checkedRows) string {
 	for i := range r {
 		only, others := withoutEqual(r[i].rows, other[i].rows)
@@ -138,7 +138,7 @@ func (r checkedRows) difference(other checkedRows) string {
 	return ""
 }
 
-// withoutEqual takes out of two sorted lists what is in both.
+// withoutEqual returns what is in only one of two sorted lists.
 func withoutEqual(a, b []string) (onlyA, onlyB []string) {
 	for len(a) > 0 && len(b) > 0 {
 		switch strings.Compare(a[0], b[0]) {
@@ -162,7 +162,7 @@ func shortened(row string) string {
 	return printable(row)
 }
 
-// makeEvents makes events that a module subscribes to: those of the demo, where it knows them, else plain ones
+// makeEvents makes events that a module subscribes to: those of the demo if it knows them, otherwise plain ones
 // of its types.
 func makeEvents(subscription *store.Subscription, count int, seed uint64) []store.StreamAppend {
 	events := make([]store.StreamAppend, 0, count)
@@ -204,6 +204,6 @@ func withID(e store.StreamAppend, number int) store.StreamAppend {
 	id := &e.Events[0].ID
 	*id = store.UUID{}
 	copy(id[:], fmt.Sprintf("check%011d", number))
-	id[6], id[8] = id[6]&0x0f|0x80, id[8]&0x3f|0x80 // version 8 of UUIDs: of one's own making
+	id[6], id[8] = id[6]&0x0f|0x80, id[8]&0x3f|0x80 // version 8 of UUIDs: custom
 	return e
 }

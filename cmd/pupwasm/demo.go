@@ -53,7 +53,7 @@ func runDemo(ctx context.Context, opts *demoOptions, folder string) error {
 	if opts.events < 1 {
 		return usagef("--events %d: must be 1 or more", opts.events)
 	}
-	// The variable names the database of real work, which made-up events do not belong into.
+	// The variable may name a real database, where made-up events must not go.
 	if !opts.databaseGiven {
 		opts.database = "sqlite:" + demoDatabase
 		for _, suffix := range []string{"", "-wal", "-shm"} {
@@ -89,7 +89,8 @@ func runDemo(ctx context.Context, opts *demoOptions, folder string) error {
 	if err := opts.showTables(ctx, modules); err != nil {
 		return err
 	}
-	fmt.Fprintf(opts.out, "\nTry next:\n  bin/pupwasm status --database %[1]s\n  bin/pupwasm stream user-0001 --database %[1]s\n"+
+	fmt.Fprintf(opts.out, "\nTry next:\n  bin/pupwasm status --database %[1]s\n  bin/pupwasm stream user-0001 "+
+		"--database %[1]s\n"+
 		"  bin/pupwasm inspect %[2]s\n  bin/pupwasm run --watch %[3]s --database %[1]s\n",
 		opts.shownDatabase(), filepath.Join(folder, modules[0].File), folder)
 	return nil
@@ -104,7 +105,7 @@ func (o *demoOptions) shownDatabase() string {
 	return at.String()
 }
 
-// loadAll loads every module of a folder, and fails with the first that does not load.
+// loadAll loads every module of a folder, or returns the first error.
 func loadAll(ctx context.Context, runtime *host.Runtime, folder string) ([]*host.Module, error) {
 	registry, err := host.NewRegistry(runtime, folder)
 	if err != nil {
@@ -201,7 +202,7 @@ func (o *demoOptions) runModules(ctx context.Context, to store.Store, modules []
 	}
 }
 
-// demoTables are the columns that the demo shows of the tables it knows, and how it orders the rows.
+// demoTables are the columns and the row order that the demo shows of the tables it knows.
 var demoTables = map[string]struct{ columns, order string }{
 	"activity_log.activity":     {"position, subject, event_type", "position"},
 	"customer_totals.customers": {"customer_id, name, orders, paid_cents, last_order", "paid_cents DESC"},

@@ -8,7 +8,7 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// demoEvents makes up the life of a small shop, of a trader and of a traffic office: the same events for the same seed.
+// demoEvents makes up events of a small shop, a trader and a traffic office: the same events for the same seed.
 type demoEvents struct {
 	random    *rand.Rand
 	at        time.Time
@@ -83,7 +83,7 @@ func (d *demoEvents) closeOrder() store.StreamAppend {
 		fmt.Sprintf(`{"amount":%s,"currency":"EUR"}`, euros(order.cents)))
 }
 
-// sell makes up what the trader does: a customer comes, changes a name or pays an order.
+// sell makes up an event of the trader: a customer comes, changes a name or pays an order.
 func (d *demoEvents) sell() store.StreamAppend {
 	names := []string{"Ada", "Bo", "Chidi", "Dewi", "Elif"}
 	name := fmt.Sprintf(`{"name":%q}`, names[d.random.IntN(len(names))])

@@ -107,7 +107,7 @@ func runEvents(ctx context.Context, opts *eventsOptions, fromEnd bool) error {
 	return list.follow(ctx)
 }
 
-// nothing says that no event was selected, and by what.
+// nothing is the message for an empty selection; it repeats the filters.
 func (o *eventsOptions) nothing(after int64) string {
 	var by []string
 	for _, filter := range []struct {
@@ -130,7 +130,7 @@ func (o *eventsOptions) nothing(after int64) string {
 	return "no event matches " + strings.Join(by, " ")
 }
 
-// eventList prints what is selected, from --after, which moves on.
+// eventList prints the selected events from --after on, which it advances.
 type eventList struct {
 	*eventsOptions
 	from    store.Store
@@ -158,7 +158,7 @@ func (l *eventList) toEnd(ctx context.Context) (err error) {
 	return err
 }
 
-// print writes the selected events up to the horizon. more tells that the limit ended it.
+// print writes the selected events up to the horizon. more reports that the limit ended it.
 func (l *eventList) print(ctx context.Context) (more bool, err error) {
 	through, err := l.horizon(ctx)
 	if err != nil {
@@ -171,7 +171,7 @@ func (l *eventList) print(ctx context.Context) (more bool, err error) {
 			Range:        store.FullRange(), Columns: store.AllColumns,
 		}
 		if l.limit > 0 {
-			// One more than is shown tells whether there are more.
+			// One more than shown, to know whether there are more.
 			request.Limit = int(min(pageEvents-1, l.left)) + 1
 		}
 		if err := l.backoff.do(ctx, func() error { return l.from.Read(ctx, request, &l.page) }); err != nil {
@@ -197,8 +197,7 @@ func (l *eventList) print(ctx context.Context) (more bool, err error) {
 	return false, nil
 }
 
-// follow prints new events until the context ends, which is how it is meant to end, or the limit or --through
-// is reached.
+// follow prints new events until the context ends, or the limit or --through is reached.
 func (l *eventList) follow(ctx context.Context) error {
 	tick := time.NewTicker(l.poll)
 	defer tick.Stop()

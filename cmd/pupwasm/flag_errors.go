@@ -9,8 +9,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// flagError puts an error of the command line into words of its own: those of the parser are of the language
-// that it is written in.
+// flagError rewords errors of the flag parser, which speak of types of Go.
 func flagError(err error) string {
 	var invalid *pflag.InvalidValueError
 	if !errors.As(err, &invalid) {
@@ -21,7 +20,7 @@ func flagError(err error) string {
 		invalidValue(flag.Value.Type(), errors.Unwrap(invalid)))
 }
 
-// invalidValue tells what is wrong with a value that is not of a flag's type.
+// invalidValue says what is wrong with a value that does not have the type of its flag.
 func invalidValue(kind string, cause error) string {
 	tooLarge := errors.Is(cause, strconv.ErrRange) || cause != nil &&
 		strings.Contains(cause.Error(), strconv.ErrRange.Error())

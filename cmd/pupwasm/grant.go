@@ -12,7 +12,8 @@ import (
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
-const grantHelp = `Print the SQL that gives a projection a role of its own on PostgreSQL. An administrator runs it; this command does not.
+const grantHelp = `Print the SQL that gives a projection a role of its own on PostgreSQL. An administrator runs it;
+this command does not.
 
 A host that may create roles and schemas needs no such SQL. For another one, the SQL creates the role, which cannot log
 in and owns nothing but the projection's tables, and makes the host's role a member of it. The function make_schema of

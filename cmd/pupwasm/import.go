@@ -108,7 +108,7 @@ type importer struct {
 
 	appended     int64
 	skipped      int64
-	skippedGuess int64 // of skipped, what has neither an id nor a time, so that it may be meant as new
+	skippedGuess int64 // of skipped, those without id and time, which may be meant as new
 	through      int64 // the last line that is stored
 }
 
@@ -140,7 +140,8 @@ func (im *importer) run(ctx context.Context) error {
 	}
 }
 
-// produce sends batches until the input ends or has a fault. The lines that share a batch with a bad line are dropped.
+// produce sends batches until the input ends or has a fault. The lines that share a batch with a bad line are
+// dropped.
 func (im *importer) produce(ctx context.Context, batches chan<- batch) {
 	source := newLineSource(im.name, im.lines, im.newIDs)
 	for {
@@ -174,7 +175,7 @@ func (im *importer) collect(ctx context.Context, source *lineSource) batch {
 	return b
 }
 
-// appendTriesMax is how often an append that another one overtook is tried again.
+// appendTriesMax bounds the tries of an append that others overtake.
 const appendTriesMax = 10
 
 func (im *importer) append(ctx context.Context, lines []eventLine) error {
@@ -210,14 +211,14 @@ func (im *importer) append(ctx context.Context, lines []eventLine) error {
 	return nil
 }
 
-// overtaken tells whether another append came first while this one ran, so that the next try sees what it did.
+// overtaken reports whether another append came first, so that the next try sees its events.
 func overtaken(err error) bool {
 	var duplicate *store.DuplicateEventError
 	var conflict *store.VersionConflictError
 	return errors.As(err, &duplicate) || errors.As(err, &conflict) && conflict.Actual < 0
 }
 
-// refused says which line the store did not want.
+// refused says which line the store refused.
 func (im *importer) refused(ctx context.Context, err error, lines []eventLine) error {
 	first, last := lines[0], lines[len(lines)-1]
 	if ctx.Err() != nil || errors.Is(err, store.ErrTransient) {
@@ -246,8 +247,8 @@ func (im *importer) refused(ctx context.Context, err error, lines []eventLine) e
 	return im.explain(ctx, &inputError{where: where, err: err}, 0)
 }
 
-// conflictIndex finds the event of a version conflict, for which the store names the stream and the version
-// expected. It replays the stream's lines, or returns -1 when the stream has changed since.
+// conflictIndex finds the event of a version conflict. The store names only the stream and the expected
+// version. It replays the stream's lines, or returns -1 when the stream has changed since.
 func (im *importer) conflictIndex(ctx context.Context, conflict *store.VersionConflictError, lines []eventLine) int {
 	stored, err := im.to.ReadStream(ctx, conflict.Stream, 1, 0)
 	if err != nil && !errors.Is(err, store.ErrStreamNotFound) {
@@ -272,8 +273,8 @@ func (im *importer) conflictIndex(ctx context.Context, conflict *store.VersionCo
 	return -1
 }
 
-// explain adds to an error what is stored and how to go on. pending is the last line of a transaction whose end is not
-// known, or 0.
+// explain adds to an error what is stored and how to continue. pending is the last line of a transaction whose
+// outcome is unknown, or 0.
 func (im *importer) explain(ctx context.Context, err error, pending int64) error {
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
@@ -301,7 +302,7 @@ func (im *importer) explain(ctx context.Context, err error, pending int64) error
 	return fmt.Errorf("%w; %s: %s, nothing is doubled", err, stored, how)
 }
 
-// storedLines names the lines or events up to one, as the beginning of a sentence about them.
+// storedLines begins a sentence about the lines or events up to one.
 func (im *importer) storedLines(through int64) string {
 	if through == 1 {
 		return im.lines.unit() + " 1 is"

@@ -30,12 +30,13 @@ func newInspectCommand(globals *globalOptions) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "inspect FILE.wasm | --limits",
 		Short: "Show what a module declares, and what it costs",
-		Long: `Load a module as 'pupwasm run' does and show its description: the events that it reads, and its tables, writes and
-queries. A module can touch nothing else. No database is needed; 'pupwasm run' checks whether the module fits one.
+		Long: `Load a module as 'pupwasm run' does and show its description: the events that it reads, and its tables, writes
+and queries. A module can touch nothing else. No database is needed; 'pupwasm run' checks whether the module fits one.
 
-With --measure, run the module over the events of a file, in batches of 1,000, and show per event the fuel and the time,
-and the memory and the mutations. The file has the format that 'pupwasm append' reads. Fuel is the same on every machine
-and is what --fuel limits (about 35 units are a nanosecond); the time is that of this machine now. Queries return no rows.
+With --measure, run the module over the events of a file, in batches of 1,000, and show per event the fuel and the
+time, and the memory and the mutations. The file has the format that 'pupwasm append' reads. Fuel is the same on every
+machine and is what --fuel limits (about 35 units are a nanosecond); the time is that of this machine now. Queries
+return no rows.
 
 With --limits and no file, show all limits, with the values that the other flags set, and how to change them.`,
 		Example: `  pupwasm inspect bin/modules/fine_balance.wasm
@@ -75,7 +76,7 @@ func showLimits(opts *inspectOptions) error {
 }
 
 func runInspect(ctx context.Context, opts *inspectOptions, file string) error {
-	opts.log = opts.log.Level(zerolog.WarnLevel) // what a module says while it starts is not asked for
+	opts.log = opts.log.Level(zerolog.WarnLevel) // messages of the start are not wanted here
 	runtime, err := opts.runtime.start(ctx, opts.globalOptions)
 	if err != nil {
 		return err

@@ -17,7 +17,7 @@ type limitGroup struct {
 	Limits []host.Limit `json:"limits"`
 }
 
-// allLimits is everything that is bounded, with the settings of this command line.
+// allLimits lists all limits, with the settings of this command line.
 func allLimits(limits host.Limits) []limitGroup {
 	mebibytes := func(bytes int) string { return fmt.Sprintf("%d MiB", bytes>>20) }
 	bytes := func(n int) string { return fmt.Sprintf("%d bytes", n) }

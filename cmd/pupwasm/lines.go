@@ -20,9 +20,9 @@ func lineBytesMax(payloadMax int) int { return 2*payloadMax + store.MetadataByte
 // errLineTooLong is a fault of one event: those after it can be read.
 var errLineTooLong = errors.New("the event is longer than one with a payload and metadata of the largest size")
 
-// lineReader gives the texts of the events of an input that may be packed by gzip: its lines, or the elements
-// of its arrays if it begins with one. It leaves out blank lines, line ends (also those of Windows) and a byte
-// order mark.
+// lineReader reads the texts of the events of an input that may be packed with gzip: its lines, or the elements
+// of its arrays if it begins with one. It skips blank lines, line ends (also those of Windows) and a byte order
+// mark.
 type lineReader struct {
 	source     *countingReader
 	payloadMax int // bytes
@@ -56,7 +56,7 @@ func (r *lineReader) place(name string, number, line int64) string {
 	return fmt.Sprintf("%s:%d", name, number)
 }
 
-// countingReader counts what was read, for progress: another goroutine asks.
+// countingReader counts the bytes read, for the progress bar of another goroutine.
 type countingReader struct {
 	from  io.Reader
 	count atomic.Int64
@@ -68,8 +68,8 @@ func (r *countingReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// newLineReader looks at the first bytes of the input to tell what it is. The name does not matter. payloadMax
-// is the most bytes that an event's payload may have.
+// newLineReader detects the form of the input by its first bytes, not by its name. payloadMax is the maximum
+// bytes of an event's payload.
 func newLineReader(from io.Reader, payloadMax int) (*lineReader, error) {
 	r := &lineReader{payloadMax: payloadMax, row: 1, source: &countingReader{from: from}}
 	packed := bufio.NewReaderSize(r.source, 64<<10)
@@ -97,8 +97,8 @@ func newLineReader(from io.Reader, payloadMax int) (*lineReader, error) {
 	return r, nil
 }
 
-// next returns the text of the next event. It is overwritten by the call after. The error is io.EOF at the end,
-// errLineTooLong, or what reading met, which ends the input: the part of an event before it is dropped.
+// next returns the text of the next event. The next call overwrites it. The error is io.EOF at the end,
+// errLineTooLong, or a read error, which ends the input and drops the part of an event before it.
 func (r *lineReader) next() ([]byte, error) {
 	if !r.begun {
 		if err := r.begin(); err != nil {
@@ -113,7 +113,7 @@ func (r *lineReader) next() ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		// The white space of JSON and no other: what looks blank may be an error.
+		// Only the white space of JSON: a line that looks blank may be an error.
 		if line = bytes.Trim(line, " \t\r\n"); len(line) > 0 {
 			return line, nil
 		}
@@ -151,7 +151,7 @@ func (r *lineReader) read() ([]byte, error) {
 	return r.long, nil
 }
 
-// describeRead puts what reading a packed input can meet into the words of a user.
+// describeRead rewords errors of reading a packed input for users.
 func describeRead(err error) error {
 	var corrupt flate.CorruptInputError
 	switch {

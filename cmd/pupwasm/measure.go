@@ -16,7 +16,7 @@ import (
 // measureBatch is how many events a batch has, as in 'pupwasm run'.
 const measureBatch = 1000
 
-// measurement is what a module takes for the events of a file.
+// measurement is the cost of a module for the events of a file.
 type measurement struct {
 	Projection  string       `json:"projection"`
 	Lines       int64        `json:"events_in_file"`
@@ -84,8 +84,7 @@ func measure(ctx context.Context, module *host.Module, name string, payloadMax i
 	return m, nil
 }
 
-// measureError says which events of a file an error came with. Their positions are those that an empty log
-// would give them.
+// measureError says which events of a file failed, by the positions that an empty log would give them.
 func measureError(name string, batch []store.RecordedEvent, err error) error {
 	var fault *host.Fault
 	if errors.As(err, &fault) && fault.Position > 0 {
@@ -102,7 +101,7 @@ func distributionOf(values []int64) distribution {
 	return distribution{Min: values[0], Median: values[len(values)/2], Max: values[len(values)-1]}
 }
 
-// answerEmpty answers every query with nothing, and counts them.
+// answerEmpty answers every query without rows, and counts them.
 func (m *measurement) answerEmpty(module *host.Module) host.Query {
 	return func(query int, _ []store.Value, rows *store.Rows) error {
 		m.Queries++
@@ -137,7 +136,7 @@ func batches(n int) string {
 }
 
 // measuredEvents gives the events of an input that are in a subscription, as if they were appended to an empty
-// log. What the log would decide by the time is the same for every measurement.
+// log. Values that a log would take from the clock are the same for every measurement.
 type measuredEvents struct {
 	source       *lineSource
 	subscription store.Subscription

@@ -41,7 +41,7 @@ func newMigrateUpCommand(globals *globalOptions) *cobra.Command {
 	}
 }
 
-// checkLog tells whether somebody has changed what migrations made so that events may be lost.
+// checkLog returns an error when somebody changed the log's objects so that events may be lost.
 func checkLog(ctx context.Context, globals *globalOptions) error {
 	of, err := openStore(ctx, globals)
 	if err != nil {
@@ -57,7 +57,8 @@ func newMigrateDownCommand(globals *globalOptions) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "down",
 		Short: "Undo migrations and delete their tables",
-		Long:  "Undo the last migrations. This deletes their tables with all data and needs --yes. It is refused while projections are\ninstalled: reset them first.",
+		Long: "Undo the last migrations. This deletes their tables with all data and needs --yes. It is refused while " +
+			"projections are\ninstalled: reset them first.",
 		Example: `  pupwasm migrate down --yes
   pupwasm migrate down --steps 2 --yes`,
 		Args: wantArgs(cobra.NoArgs),
@@ -168,7 +169,8 @@ func newMigrateSQLCommand(globals *globalOptions) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sql [up|down]",
 		Short: "Print the migrations as a SQL script",
-		Long:  "Print what 'migrate up' does to an empty database, or 'migrate down' to one that is up to date, as one SQL script to read\nor to run by hand. It needs no database.",
+		Long: "Print what 'migrate up' does to an empty database, or 'migrate down' to one that is up to date, as one SQL " +
+			"script to read\nor to run by hand. It needs no database.",
 		Example: `  pupwasm migrate sql --dialect postgres --schema events
   pupwasm migrate sql down`,
 		Args:      wantArgs(cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs)),

@@ -6,7 +6,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// progress is a bar for a person at a terminal. Without one it does nothing.
+// progress is a progress bar. Without a terminal it does nothing.
 type progress struct {
 	bar *progressbar.ProgressBar
 }
@@ -48,7 +48,7 @@ func (p *progress) set(read int64) {
 	}
 }
 
-// clear takes the bar away for a line of text; the next set draws it again.
+// clear removes the bar for a line of text; the next set draws it again.
 func (p *progress) clear() {
 	if p.bar != nil {
 		_ = p.bar.Clear()

@@ -12,14 +12,14 @@ func newResetCommand(globals *globalOptions) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reset PROJECTION",
 		Short: "Delete a projection's tables and checkpoints, to build it again",
-		Long: `Delete a projection's tables, with their rows, and its checkpoints. Events stay: the next 'pupwasm run' builds the
-projection again from the first event.
+		Long: `Delete a projection's tables, with their rows, and its checkpoints. Events stay: the next 'pupwasm run' builds
+the projection again from the first event.
 
 The command refuses a projection that a host runs. Stop that host, or remove the module from the folder of its
 'run --watch'. A host that was killed counts as running until its lease ends.
 
-On PostgreSQL a schema that a host created is dropped with everything in it. In a schema that somebody else created, only
-the projection's tables and views are dropped.`,
+On PostgreSQL a schema that a host created is dropped with everything in it. In a schema that somebody else created,
+only the projection's tables and views are dropped.`,
 		Example: `  pupwasm reset fines --yes`,
 		Args:    wantArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -18,7 +18,7 @@ import (
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
-// runOptions are the settings of run, most of which are those of a worker.
+// runOptions are the settings of run.
 type runOptions struct {
 	*globalOptions
 
@@ -32,16 +32,20 @@ type runOptions struct {
 }
 
 func (o *runOptions) addFlags(flags *pflag.FlagSet) {
-	flags.BoolVar(&o.once, "once", false, "apply the events that exist now, then exit; the exit code says whether all of them were applied")
+	flags.BoolVar(&o.once, "once", false, "apply the events that exist now, then exit; the exit code says whether all "+
+		"of them were applied")
 	flags.BoolVar(&o.watch, "watch", false, "load new and changed modules while running, and stop removed ones")
 	flags.DurationVar(&o.retry, "retry", time.Minute,
 		"with --once, how long to retry when the database is not available at the start")
 	flags.BoolVar(&o.durable, "durable", false,
-		"wait for the disk at every commit of a projection; without it, projections may repeat their last commits after a crash of the database server")
+		"wait for the disk at every commit of a projection; without it, projections may repeat their last commits after a "+
+			"crash of the database server")
 	flags.StringVar(&o.isolation, "isolation", string(postgres.IsolationAuto),
-		"on PostgreSQL, whether each projection writes with its own database role: role, none, or auto (where the host may create roles)")
+		"on PostgreSQL, whether each projection writes with its own database role: role, none, or auto (where the host may "+
+			"create roles)")
 	flags.BoolVar(&o.runtime.strict, "strict", false,
-		"fail a module that asks for the time or for random bytes; without it, the module gets fixed values and the log warns")
+		"fail a module that asks for the time or for random bytes; without it, the module gets fixed values and the log "+
+			"warns")
 	flags.StringVar(&o.digests, "require-digests", "",
 		"load only modules whose SHA-256 is in this `file`, in the format of sha256sum")
 	flags.StringVar(&o.signed, "require-signed", "",
@@ -51,8 +55,9 @@ func (o *runOptions) addFlags(flags *pflag.FlagSet) {
 	o.runtime.addFlags(flags)
 }
 
-const runHelp = `Run the projections of every .wasm file in DIR. Each projection creates its tables, continues from its checkpoint
-and follows new events. SIGINT or SIGTERM stops it at the end of a batch. Rows and checkpoint commit together.
+const runHelp = `Run the projections of every .wasm file in DIR. Each projection creates its tables, continues from its
+checkpoint and follows new events. SIGINT or SIGTERM stops it at the end of a batch. Rows and checkpoint commit
+together.
 
 On PostgreSQL each projection has a schema of its own (fine_balance.fines). On SQLite its name is a prefix of its tables
 (fine_balance__fines). Another --schema than the default comes first: with --schema shop the tables are
@@ -64,7 +69,8 @@ indexes. See docs/running.md.
 The host refuses a file that is not a valid module, or does not fit the database, with one line, and runs the others.
 When none is left the command fails; with --watch it waits. 'pupwasm status' shows what running hosts refuse.
 
-While a projection catches up, its progress is shown: in the last line of a terminal, otherwise every 10 seconds in the log.
+While a projection catches up, its progress is shown: in the last line of a terminal, otherwise every 10 seconds in the
+log.
 
 Many hosts may run the same projections against one PostgreSQL. The partition keys of a projection, by default its
 streams, are divided into segments. The hosts share the segments evenly, and segments of a host that dies are taken over
@@ -150,7 +156,7 @@ func runRun(ctx context.Context, opts *runOptions, folder string) error {
 	return opts.work(ctx, set, registry, lines)
 }
 
-// readTrust reads which modules are loaded.
+// readTrust reads the digests and the key that modules must match.
 func (o *runOptions) readTrust() (err error) {
 	if o.digests != "" {
 		if err := host.CheckDigests(o.digests); err != nil {
@@ -166,19 +172,20 @@ func (o *runOptions) readTrust() (err error) {
 	return nil
 }
 
-// warnOfRights tells of a role that may do everything.
+// warnOfRights warns of a role that is a superuser.
 func (o *runOptions) warnOfRights(ctx context.Context, to store.Store) {
 	server, is := to.(*postgres.Store)
 	if !is {
 		return
 	}
 	if role, superuser, err := server.Role(ctx); err == nil && superuser {
-		o.log.Warn().Str("role", role).Msg("the host logs in as a superuser, which is more than it needs: a hole in the checks of SQL would open the whole server. " +
+		o.log.Warn().Str("role", role).Msg("the host logs in as a superuser, which is more than it needs: a hole in the " +
+			"checks of SQL would open the whole server. " +
 			"Give it a role of its own, see 'Rights' in docs/running.md")
 	}
 }
 
-// openDatabase waits for the database: for ever, unless it runs once.
+// openDatabase waits for the database, with --once no longer than --retry.
 func (o *runOptions) openDatabase(ctx context.Context) (to store.Store, err error) {
 	retry := &backoff{limit: -1, log: o.log}
 	if o.once {
@@ -194,7 +201,7 @@ func (o *runOptions) openDatabase(ctx context.Context) (to store.Store, err erro
 	return to, err
 }
 
-// work runs the worker and, beside it, the watch over the folder.
+// work runs the worker and watches the folder.
 func (o *runOptions) work(ctx context.Context, set *moduleSet, registry *host.Registry, lines *statusLine) error {
 	start := clock.Now()
 	var background sync.WaitGroup
@@ -226,7 +233,7 @@ func (o *runOptions) work(ctx context.Context, set *moduleSet, registry *host.Re
 	return errors.Join(append(set.failures, err)...)
 }
 
-// moduleSet keeps a worker's modules as the folder has them.
+// moduleSet keeps the modules of a worker equal to those of the folder.
 type moduleSet struct {
 	opts     *runOptions
 	worker   *segments.Worker
@@ -262,8 +269,8 @@ func (s *moduleSet) apply(changes []host.Change) {
 	}
 }
 
-// loadModules loads what the folder has. A module that takes long is waited for when it is needed: with --once,
-// or when no other has loaded and none can come later.
+// loadModules loads the modules of the folder. It waits for slow ones only if they are needed: with --once, or
+// when no other has loaded and none can come later.
 func (o *runOptions) loadModules(ctx context.Context, registry *host.Registry, folder string) ([]host.Change, error) {
 	changes, err := registry.Sync(ctx)
 	if err != nil {
@@ -293,7 +300,8 @@ func (o *runOptions) loadModules(ctx context.Context, registry *host.Registry, f
 	return changes, nil
 }
 
-// awaitModules hands on the changes of modules that are still loading, until the receiver has enough or none is left.
+// awaitModules passes on the changes of modules that are still loading, until the receiver has enough or none
+// is left.
 func awaitModules(ctx context.Context, registry *host.Registry, take func([]host.Change) (enough bool)) error {
 	for registry.Loading() > 0 {
 		select {
@@ -308,7 +316,7 @@ func awaitModules(ctx context.Context, registry *host.Registry, take func([]host
 	return nil
 }
 
-// collect takes up the modules that took longer to load than the start waits, until ctx ends.
+// collect applies the modules that load after the start, until ctx ends.
 func (s *moduleSet) collect(ctx context.Context, registry *host.Registry) {
 	_ = awaitModules(ctx, registry, func(changes []host.Change) bool {
 		s.apply(changes)
@@ -316,7 +324,7 @@ func (s *moduleSet) collect(ctx context.Context, registry *host.Registry) {
 	})
 }
 
-// watch takes up changes of the folder until ctx ends.
+// watch applies changes of the folder until ctx ends.
 func (s *moduleSet) watch(ctx context.Context, registry *host.Registry) {
 	err := registry.Watch(ctx, func() {
 		changes, err := registry.Sync(ctx)

@@ -29,7 +29,8 @@ func (o *runtimeOptions) addFlags(flags *pflag.FlagSet) {
 	standard := host.DefaultLimits()
 	flags.IntVar(&o.limits.MemoryMiB, "memory", standard.MemoryMiB, "maximum MiB of memory per instance of a module")
 	flags.Int64Var(&o.limits.Fuel, "fuel", standard.Fuel,
-		"maximum work of a module per batch, in `units`; about 35 units take a nanosecond ('pupwasm inspect --measure' shows both)")
+		"maximum work of a module per batch, in `units`; about 35 units take a nanosecond ('pupwasm inspect --measure' "+
+			"shows both)")
 	flags.DurationVar(&o.limits.BatchTimeout, "batch-timeout", standard.BatchTimeout,
 		"maximum time of a module per batch; the batch is tried again, and the third timeout in a row stops the projection")
 	flags.IntVar(&o.moduleMiB, "module-size", standard.ModuleBytesMax>>20, "maximum MiB of a module file")
@@ -39,12 +40,13 @@ func (o *runtimeOptions) addFlags(flags *pflag.FlagSet) {
 		"maximum MiB of memory of compiling a module, in a separate process")
 	flags.IntVar(&o.limits.CodeMiB, "code-size", standard.CodeMiB, "maximum MiB of machine code of a module")
 	flags.StringVar(&o.instances, "instances", string(host.InstancesAuto),
-		"`policy` for instances: fresh for every batch, reuse (up to half of --memory, at most 32 MiB), or auto (fresh if the module starts fast)")
+		"`policy` for instances: fresh for every batch, reuse (up to half of --memory, at most 32 MiB), or auto (fresh if "+
+			"the module starts fast)")
 	flags.StringVar(&o.cacheDir, "cache-dir", defaultCacheDir(),
 		"folder for compiled code, which only this user may write to; empty for none")
 }
 
-// defaultCacheDir is a folder of the user's, or none where there is no home.
+// defaultCacheDir is the user's cache folder, or none without a home.
 func defaultCacheDir() string {
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -89,10 +91,10 @@ func (o *runtimeOptions) check() error {
 	return nil
 }
 
-// shortest is the least that a limit of time may be.
+// shortest is the smallest limit of time.
 const shortest = time.Millisecond
 
-// start makes a runtime. A cache that cannot be used costs time at the start and nothing else, unless it was asked for.
+// start makes a runtime. An unusable default cache is no error: it only makes starts slower.
 func (o *runtimeOptions) start(ctx context.Context, globals *globalOptions) (*host.Runtime, error) {
 	if err := o.check(); err != nil {
 		return nil, err

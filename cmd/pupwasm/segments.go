@@ -12,8 +12,8 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-const segmentsHelp = `Show and change how the partition keys of a projection, by default its streams, are divided into segments. The projection
-may run meanwhile.
+const segmentsHelp = `Show and change how the partition keys of a projection, by default its streams, are divided into
+segments. The projection may run meanwhile.
 
 A segment has its own checkpoint and belongs to one worker at a time, so as many workers can run a projection as it has
 segments. No change loses or repeats an event, or reorders the events of a key.`
@@ -37,8 +37,8 @@ func newSegmentsListCommand(globals *globalOptions) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list [PROJECTION]",
 		Short: "List segments in order of their partition keys",
-		Long: `List segments in order of their partition keys. KEYS is the range of key hashes of a segment, SHARE is its part of all
-hashes. Neighbours in the list can be merged. 'pupwasm status' shows how far behind they are.`,
+		Long: `List segments in order of their partition keys. KEYS is the range of key hashes of a segment, SHARE is its
+part of all hashes. Neighbours in the list can be merged. 'pupwasm status' shows how far behind they are.`,
 		Args: wantArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runSegmentsList(cmd.Context(), globals, args, asJSON)
@@ -141,8 +141,8 @@ func newSegmentsSplitCommand(globals *globalOptions) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "split PROJECTION SEGMENT",
 		Short: "Split a segment into several",
-		Long: `Divide the partition keys of a segment evenly among itself and new segments, which continue from its checkpoint. Workers
-claim the new segments within moments.`,
+		Long: `Divide the partition keys of a segment evenly among itself and new segments, which continue from its
+checkpoint. Workers claim the new segments within moments.`,
 		Args: wantArgs(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			numbers, err := segmentNumbers(args[1:])
@@ -161,9 +161,9 @@ func newSegmentsMergeCommand(globals *globalOptions) *cobra.Command {
 	return &cobra.Command{
 		Use:   "merge PROJECTION SEGMENT SEGMENT",
 		Short: "Merge two neighbouring segments",
-		Long: `Merge two neighbours in 'pupwasm segments list' into one segment, which keeps the lower number. If one is behind, the other
-waits until it has caught up, so a worker must run the projection. Neither can be split meanwhile. A merge is cancelled
-when one of them fails.`,
+		Long: `Merge two neighbours in 'pupwasm segments list' into one segment, which keeps the lower number. If one is
+behind, the other waits until it has caught up, so a worker must run the projection. Neither can be split meanwhile. A
+merge is cancelled when one of them fails.`,
 		Args: wantArgs(cobra.ExactArgs(3)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			numbers, err := segmentNumbers(args[1:])
@@ -189,7 +189,7 @@ func segmentNumbers(args []string) ([]int, error) {
 	return numbers, nil
 }
 
-// reshard changes a projection's layout and prints what has come of it.
+// reshard changes a projection's layout and prints the result.
 func reshard(ctx context.Context, globals *globalOptions, projection string, change func(*store.Layout) error) error {
 	to, err := openStore(ctx, globals)
 	if err != nil {

@@ -31,7 +31,8 @@ func newSignCommand(globals *globalOptions) *cobra.Command {
 
 func runSign(globals *globalOptions, path string, files []string) error {
 	if path == "" {
-		return usagef("--key names the private key to sign with: 'openssl genpkey -algorithm ed25519 -out private.pem' makes one")
+		return usagef("--key names the private key to sign with: 'openssl genpkey -algorithm ed25519 -out private.pem' " +
+			"makes one")
 	}
 	key, err := host.ReadPrivateKey(path)
 	if err != nil {

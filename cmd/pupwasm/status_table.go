@@ -56,7 +56,7 @@ func (o *statusOptions) printHead(report *status.Report) {
 	}
 }
 
-// printReasons writes below the table what is too long for it.
+// printReasons writes the reasons below the table.
 func (o *statusOptions) printReasons(report *status.Report) error {
 	var reasons []string
 	for i := range report.Projections {

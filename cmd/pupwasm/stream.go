@@ -74,7 +74,7 @@ func runStream(ctx context.Context, opts *streamOptions, args []string) error {
 	return newEventPrinter(opts.out, opts.json).print(events)
 }
 
-// find returns the stream that the ID stands for. An id may have slashes of its own.
+// find returns the stream of an ID, which may contain slashes itself.
 func (o *streamOptions) find(ctx context.Context, from store.Store, id string) (store.Stream, error) {
 	if o.boundedContext != "" && o.aggregateType != "" {
 		return store.Stream{BoundedContext: o.boundedContext, AggregateType: o.aggregateType, AggregateID: id}, nil
@@ -106,7 +106,7 @@ func (o *streamOptions) find(ctx context.Context, from store.Store, id string) (
 	return found[0], nil
 }
 
-// search looks for streams with an aggregate id. The store filters by the id's hash, which leaves little to look at.
+// search finds the streams with an aggregate id. The store filters by the id's hash, so few events are read.
 func (o *streamOptions) search(ctx context.Context, from store.Store, id string) ([]store.Stream, error) {
 	horizon, err := from.Horizon(ctx)
 	if err != nil {

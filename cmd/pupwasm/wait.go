@@ -94,7 +94,7 @@ func runWait(ctx context.Context, opts *waitOptions, projection string) error {
 	return err
 }
 
-// timeoutError says what was waited for in vain.
+// timeoutError says what did not happen in time.
 func (o *waitOptions) timeoutError(ctx context.Context, from store.Store, projection string, position int64) error {
 	if known, err := from.Status(ctx, projection); err == nil && len(known) == 0 {
 		return fmt.Errorf("projection %s is still not known after %s: 'pupwasm status' lists those that are", projection,

@@ -12,10 +12,12 @@ import (
 
 // workerFlags are the flags of the options of a worker.
 var workerFlags = map[string]string{
-	"Segments": "segments", "Concurrency": "connections", "BatchEvents": "batch", "BatchBytes": "batch-bytes", "EventBytes": "event-bytes",
+	"Segments": "segments", "Concurrency": "connections", "BatchEvents": "batch", "BatchBytes": "batch-bytes",
+	"EventBytes":   "event-bytes",
 	"CommitEvents": "commit-events",
 	"BatchPause":   "batch-pause", "Lease": "lease", "Heartbeat": "heartbeat", "Rebalance": "rebalance", "Poll": "poll",
-	"PollMax": "poll-max", "PollFactor": "poll-factor", "WakeJitter": "wake-jitter", "RetryMin": "retry-min", "RetryMax": "retry-max",
+	"PollMax": "poll-max", "PollFactor": "poll-factor", "WakeJitter": "wake-jitter",
+	"RetryMin": "retry-min", "RetryMax": "retry-max",
 }
 
 // addWorkerFlags adds a flag for every option of a worker.
@@ -24,7 +26,8 @@ func addWorkerFlags(flags *pflag.FlagSet, w *segments.Options) {
 	flags.StringVar(&w.Name, "worker-name", "",
 		"`name` of this worker; when two use one name, the one that started first ends (default: made from host and process)")
 	flags.IntVar(&w.Segments, "segments", 0, fmt.Sprintf("number of segments per projection; an existing projection is "+
-		"re-divided once all workers ask for the same number (default: unchanged, %d for a new projection)", segments.DefaultSegments))
+		"re-divided once all workers ask for the same number (default: unchanged, %d for a new projection)",
+		segments.DefaultSegments))
 	flags.IntVar(&w.Concurrency, "connections", d.Concurrency,
 		"database connections for reads and commits, shared equally by the projections; leases and polling use a few more")
 	flags.IntVar(&w.BatchEvents, "batch", d.BatchEvents, "maximum events per batch")
@@ -55,7 +58,7 @@ func addWorkerFlags(flags *pflag.FlagSet, w *segments.Options) {
 	flags.DurationVar(&w.RetryMax, "retry-max", d.RetryMax, "longest pause after a database error")
 }
 
-// inverted is a flag of an option that has the opposite name.
+// inverted is the flag of an option with the opposite meaning.
 type inverted bool
 
 func (u *inverted) String() string { return strconv.FormatBool(!bool(*u)) }
@@ -67,8 +70,8 @@ func (u *inverted) Set(text string) error {
 	return err
 }
 
-// checkWorker refuses settings that a worker would refuse, in the words of the command line and before anything
-// is done. Zero is a default in the library and a mistake here.
+// checkWorker refuses settings that a worker would refuse, by the names of flags and before anything else. Zero
+// is a default in the library and a mistake here.
 func checkWorker(w segments.Options) error {
 	for _, setting := range []struct {
 		option string

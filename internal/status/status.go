@@ -14,12 +14,12 @@ import (
 
 // Report is the status of a log and of its projections, also as JSON.
 type Report struct {
-	Head          int64        `json:"head"`
-	Horizon       int64        `json:"horizon"`
+	Head          int64        `json:"head"`                       // the last position of the log
+	Horizon       int64        `json:"horizon"`                    // projections apply events up to there
 	HorizonHolder int          `json:"horizon_holder,omitempty"`   // the process that holds the horizon back
 	Prepared      string       `json:"horizon_prepared,omitempty"` // the prepared transaction that does, which has no process
 	LogFaults     []string     `json:"log_faults,omitempty"`       // what may make the log lose events, with what mends it
-	Projections   []Projection `json:"projections"`
+	Projections   []Projection `json:"projections"`                // in order of their names
 }
 
 // Projection is the status of a projection that is installed, or that a running worker refuses.
@@ -34,25 +34,25 @@ type Projection struct {
 
 // Refusal is a module that a running worker refuses.
 type Refusal struct {
-	Worker  string `json:"worker"`
-	Version int    `json:"version"`
-	Reason  string `json:"reason"`
+	Worker  string `json:"worker"`  // its name
+	Version int    `json:"version"` // of the module
+	Reason  string `json:"reason"`  // one line
 }
 
 // Segment is the status of a segment.
 type Segment struct {
 	Number     int        `json:"segment"`
-	FirstHash  uint32     `json:"first_hash"`
+	FirstHash  uint32     `json:"first_hash"` // of its range of spread partition hashes
 	LastHash   uint32     `json:"last_hash"`
-	Position   int64      `json:"position"`
+	Position   int64      `json:"position"`    // the checkpoint
 	Behind     *int64     `json:"behind"`      // null when the log is another one
 	AgeSeconds *float64   `json:"age_seconds"` // null when it is not known
 	State      State      `json:"state"`
-	Owner      string     `json:"owner,omitempty"`
-	Failure    string     `json:"failure,omitempty"`
-	LogFault   string     `json:"log_fault,omitempty"` // why the checkpoint does not belong to the log
-	Epoch      int64      `json:"epoch"`
-	UpdatedAt  *time.Time `json:"updated_at,omitempty"`
+	Owner      string     `json:"owner,omitempty"`      // the worker that has it
+	Failure    string     `json:"failure,omitempty"`    // why it failed
+	LogFault   string     `json:"log_fault,omitempty"`  // why the checkpoint does not belong to the log
+	Epoch      int64      `json:"epoch"`                // of the last claim
+	UpdatedAt  *time.Time `json:"updated_at,omitempty"` // when the checkpoint moved last
 }
 
 // Read reads the status of all projections, or only of those named. A projection that is not known is left out.
@@ -201,9 +201,9 @@ type ageReader struct {
 	created map[int64]time.Time // of the first event after a position
 }
 
-// age returns the seconds since the segment is behind, or nil when that is not known. A segment is behind for as long as
-// there is an event to apply. The time of the append is not stored: it is after the event was created, in most cases, and
-// after the segment was last at the end of the log.
+// age returns the seconds since the segment is behind, or nil when that is not known. A segment is behind for
+// as long as there is an event to apply. The time of the append is not stored: it is after the event was
+// created, in most cases, and after the segment was last at the end of the log.
 func (a *ageReader) age(ctx context.Context, s *store.SegmentStatus, behind int64) (*float64, error) {
 	if behind == 0 {
 		return new(float64), nil

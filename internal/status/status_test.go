@@ -62,7 +62,10 @@ func TestRead_refusals(t *testing.T) {
 	_, err := s.Install(t.Context(), &store.Projection{Name: "sums", Version: 1}, 1)
 	must(t, err)
 	must(t, s.Heartbeat(t.Context(), store.Worker{Name: "w", Refused: []store.Refusal{
-		{Projection: "sums", Version: 2, Reason: "it is another version"}, {Projection: "new", Version: 3, Reason: "it is too large"},
+		{Projection: "sums", Version: 2, Reason: "it is another version"}, {
+			Projection: "new", Version: 3,
+			Reason: "it is too large",
+		},
 	}}, time.Hour))
 	report, err := status.Read(t.Context(), s)
 	must(t, err)
@@ -83,8 +86,8 @@ func TestRead_refusals(t *testing.T) {
 	}
 }
 
-// TestRead_ageOfImportedEvents appends events that were created years ago. The segment is behind since it was last at the end of the
-// log, and not for years.
+// TestRead_ageOfImportedEvents appends events that were created years ago. The segment is behind since it was
+// last at the end of the log, and not for years.
 func TestRead_ageOfImportedEvents(t *testing.T) {
 	t.Parallel()
 	s := openStore(t)

@@ -1,5 +1,5 @@
 // Command revenue sums the payments of orders per day and currency, in exact cents. It keeps the payments of each
-// order, so that it can subtract them when the order is cancelled.
+// order, so that it can refund a cancelled one.
 package main
 
 import pup "github.com/pupwasm/pupwasm/guest-sdk"
