@@ -240,7 +240,7 @@ func TestAppend_realLog(t *testing.T) {
 		t.Errorf("the same log again: %s", again)
 	}
 	if filepath.Base(path) != "fines.jsonl.gz" {
-		return // a made log, whose counts nobody published
+		return // a made-up log has no published counts
 	}
 	counts := map[string]int{}
 	for _, kind := range []string{

@@ -7,7 +7,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// FuzzParseTarget looks for a URL whose password is shown, in the name of the database or in an error. The
+// FuzzParseTarget searches for a URL whose password is shown, in the name of the database or in an error. The
 // driver tells what is the password.
 func FuzzParseTarget(f *testing.F) {
 	const secret = "s3cr3t"

@@ -176,7 +176,7 @@ func compareFines(t *testing.T, db *sql.DB, table, updated string, want map[stri
 	t.Logf("%d rows are right", count-wrong)
 }
 
-// realLog returns the published log where it is at hand, and a made one elsewhere.
+// realLog returns the published log if it is present, otherwise a made-up one.
 func realLog(t *testing.T) string {
 	t.Helper()
 	folder := os.Getenv("PUPWASM_DATA")

@@ -122,7 +122,7 @@ func (f *fleet) left(h *host) (owned, known int) {
 	return owned, known
 }
 
-// thaw lets all hosts go on, also those that were to be stopped for longer.
+// thaw resumes all hosts.
 func (f *fleet) thaw() {
 	for _, h := range f.hosts {
 		h.signal(syscall.SIGCONT)
@@ -204,7 +204,7 @@ func (f *fleet) checkAlive() {
 	}
 }
 
-// checkLogs demands that no host has panicked, or reports what somebody would have to look at.
+// checkLogs requires that no host has panicked or logged an unexpected error.
 func (f *fleet) checkLogs() {
 	for _, h := range append(slices.Clone(f.gone), f.hosts...) {
 		for line := range strings.Lines(h.output.String()) {

@@ -25,7 +25,7 @@ func TestRun_segmentsAreSpreadEvenlyAndFreeTheMomentAHostHasStopped(t *testing.T
 		}
 		for len(f.hosts) > count {
 			f.hosts[0].awaitCount(t, "projection installed", len(projections))
-			f.log("remove", f.terminate(f.hosts[0])) // which looks for what is left at once
+			f.log("remove", f.terminate(f.hosts[0])) // checks what it leaves behind
 		}
 		f.awaitSpread(segments, projections)
 	}
@@ -42,8 +42,8 @@ func TestRun_segmentsAreSpreadEvenlyAndFreeTheMomentAHostHasStopped(t *testing.T
 	f.checkLogs()
 }
 
-// spreadLooks is how many looks in a row have to find an even spread: one that is passed through does not count.
-const spreadLooks = 4
+// spreadPolls is how many polls in a row must find an even spread: a passing one does not count.
+const spreadPolls = 4
 
 // awaitSpread waits until each host has its share of every projection and keeps it.
 func (f *fleet) awaitSpread(segments int, projections []string) {
@@ -78,7 +78,7 @@ func (f *fleet) awaitSpread(segments int, projections []string) {
 		if len(status.Projections) != len(projections) {
 			even = 0
 		}
-		return even >= spreadLooks
+		return even >= spreadPolls
 	})
 	f.log("spread", fmt.Sprintf("over %d hosts:%s", len(f.hosts), spread))
 }

@@ -10,7 +10,7 @@ import (
 	"testing/iotest"
 )
 
-// readAll returns the lines of an input and the error that ended it. Lines that are too long stand as "…".
+// readAll returns the lines of an input and the error that ended it. Lines that are too long are "…".
 func readAll(t *testing.T, input io.Reader) (lines []string, err error) {
 	t.Helper()
 	r, err := newLineReader(input, 1<<20)

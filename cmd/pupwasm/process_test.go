@@ -100,7 +100,7 @@ func runCommand(t *testing.T, database string, args ...string) string {
 	return p.output.String()
 }
 
-// lockedBuffer collects output while somebody looks at it.
+// lockedBuffer collects output for concurrent readers.
 type lockedBuffer struct {
 	mu     sync.Mutex
 	buffer bytes.Buffer

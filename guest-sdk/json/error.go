@@ -25,7 +25,7 @@ type fault uint8
 const (
 	faultNone       fault = iota
 	faultProblem          // the text says it all
-	faultUnexpected       // the text says what should stand there
+	faultUnexpected       // the text says what is expected
 	faultMismatch         // the text says what was asked for
 	faultNoValue          // likewise, but there is no value that was not read
 )

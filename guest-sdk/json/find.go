@@ -24,7 +24,7 @@ func (r *Reader) Find(path string) bool {
 	return r.state != failed
 }
 
-// enter moves to a field of the object or an element of the array that the reader stands at.
+// enter moves to a field of the next object or an element of the next array.
 func (r *Reader) enter(name string) bool {
 	switch r.Kind() {
 	case ObjectStart:

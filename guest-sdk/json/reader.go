@@ -19,7 +19,7 @@ const (
 
 var kindNames = [...]string{"nothing", "null", "a boolean", "a number", "a string", "an object", "an array"}
 
-// state is where a reader stands.
+// state is the position of a reader.
 type state uint8
 
 const (
@@ -40,7 +40,7 @@ type Reader struct {
 	objects uint64 // bit d: the container at depth d+1 is an object
 	state   state
 	keys    [DepthMax]string // per depth, the key of the field that was read last
-	escapes uint64           // bit d: the key at depth d+1 stands there with its escapes
+	escapes uint64           // bit d: the key at depth d+1 still has its escapes
 	escaped []byte           // decoded strings; never overwritten before Release
 
 	fault fault
@@ -159,7 +159,7 @@ func (r *Reader) Skip() {
 	r.finish()
 }
 
-// finish is called behind a value: nothing but white space may follow one that stands in no container.
+// finish is called after a value: only white space may follow one outside of containers.
 func (r *Reader) finish() {
 	if r.state == failed {
 		return
