@@ -6,8 +6,8 @@ import (
 	"github.com/pupwasm/pupwasm/guest-sdk/json"
 )
 
-// Batch is a run of events in order of their global position. It is a view of the block that the host wrote: the batch, its
-// events and every string and slice read from them are valid until Handle returns.
+// Batch is a run of events in order of their global position. It is a view of the block that the host wrote:
+// the batch, its events and every string and slice read from them are valid until Handle returns.
 type Batch struct {
 	length   int
 	segment  uint32
@@ -61,8 +61,8 @@ func (b *Batch) Event(i int) Event {
 //
 //	for e := range b.Events() { … }
 //
-// An error that Handle returns from within the loop is attributed to the event that the loop is at, unless it comes from [At]
-// or [ErrorAt].
+// An error that Handle returns from within the loop is attributed to the event that the loop is at, unless it
+// comes from [At] or [ErrorAt].
 func (b *Batch) Events() func(yield func(Event) bool) {
 	return func(yield func(Event) bool) {
 		for i := range b.length {
@@ -75,8 +75,8 @@ func (b *Batch) Events() func(yield func(Event) bool) {
 	}
 }
 
-// Segment returns the number of the projection's segment. It is for log lines only: what a projection writes must not depend on
-// it.
+// Segment returns the number of the projection's segment. It is for log lines only: what a projection writes
+// must not depend on it.
 func (b *Batch) Segment() int { return int(b.segment) }
 
 // decode points the batch at a block, which is aligned to 8 bytes, and returns what is wrong with it or "".

@@ -24,10 +24,14 @@ func TestEvent_fieldThatWasNotAskedForPanics(t *testing.T) {
 		{"created_at", func(e pup.Event) { e.CreatedAt() }},
 	} {
 		handle := func(b *pup.Batch, _ *pup.Mutations) error {
-			mustPanic(t, "pup: the batch has no "+test.field+": add it to the Fields of the Projection", func() { test.read(b.Event(0)) })
+			mustPanic(t, "pup: the batch has no "+test.field+": add it to the Fields of the Projection",
+				func() { test.read(b.Event(0)) })
 			return nil
 		}
-		p := newProjection(t, pup.Projection{Tables: []*pup.Table{table}, Fields: []pup.Field{pup.AggregateID}, Handle: handle})
+		p := newProjection(t, pup.Projection{
+			Tables: []*pup.Table{table}, Fields: []pup.Field{pup.AggregateID},
+			Handle: handle,
+		})
 		p.Apply(puptest.Event{})
 		if len(p.Logged()) != 1 {
 			t.Errorf("logged is %q", p.Logged())
@@ -57,7 +61,10 @@ func TestHandle_errorsAreAttributed(t *testing.T) {
 			}
 			return plain
 		}, pup.Error{Event: -1, Message: "plain"}},
-		{"at an event", func(b *pup.Batch, _ *pup.Mutations) error { return pup.At(b.Event(2), plain) }, pup.Error{Event: 2, Message: "plain"}},
+		{
+			"at an event", func(b *pup.Batch, _ *pup.Mutations) error { return pup.At(b.Event(2), plain) },
+			pup.Error{Event: 2, Message: "plain"},
+		},
 		{"with a code", func(b *pup.Batch, _ *pup.Mutations) error {
 			return fmt.Errorf("wrapped: %w", pup.ErrorAt(b.Event(2), 7, "coded"))
 		}, pup.Error{Event: 2, Code: 7, Message: "wrapped: coded"}},
@@ -105,16 +112,19 @@ func TestHandle_errorsAreAttributed(t *testing.T) {
 func TestHandle_checkedJSONErrorIsNoFailure(t *testing.T) {
 	t.Parallel()
 	table, count := newCounter()
-	p := newProjection(t, pup.Projection{Tables: []*pup.Table{table}, Handle: func(b *pup.Batch, out *pup.Mutations) error {
-		for e := range b.Events() {
-			payload := e.JSON()
-			n := payload.Int64()
-			if payload.Err() == nil {
-				count.Row(out, e).Text("x").I64(n)
+	p := newProjection(t, pup.Projection{
+		Tables: []*pup.Table{table},
+		Handle: func(b *pup.Batch, out *pup.Mutations) error {
+			for e := range b.Events() {
+				payload := e.JSON()
+				n := payload.Int64()
+				if payload.Err() == nil {
+					count.Row(out, e).Text("x").I64(n)
+				}
 			}
-		}
-		return nil
-	}})
+			return nil
+		},
+	})
 	p.Apply(puptest.Event{Payload: "5"}, puptest.Event{Payload: "?"}, puptest.Event{Payload: "6"})
 	p.WantRows("counts", "id=x n=11")
 }

@@ -20,8 +20,8 @@ func Bool(name string) Column { return Column{name: name, typ: TypeBool} }
 // I64 declares a column of 64-bit integers.
 func I64(name string) Column { return Column{name: name, typ: TypeI64} }
 
-// F64 declares a column of binary floating point numbers. They cannot be added by an upsert, since their sum would depend on
-// where batches begin.
+// F64 declares a column of binary floating point numbers. They cannot be added by an upsert, since their sum
+// would depend on where batches begin.
 func F64(name string) Column { return Column{name: name, typ: TypeF64} }
 
 // Numeric declares a column of exact decimal numbers.
@@ -48,24 +48,27 @@ func (c Column) Array() Column {
 	return c
 }
 
-// Key makes the column a part of the table's key, in the order in which key columns are declared. A key column is never NULL.
+// Key makes the column a part of the table's key, in the order in which key columns are declared. A key column
+// is never NULL.
 func (c Column) Key() Column {
 	c.key = true
 	return c
 }
 
-// Partition marks a key column that holds the partition key of the event that causes the row (see [Projection].Partition). One
-// worker then owns the row, and every write and query of it is possible. The column is text, i64, numeric, bool or uuid; the text
-// of its value is the key: decimal digits, true or false, a UUID in lower case with hyphens. A table has one marked column.
+// Partition marks a key column that holds the partition key of the event that causes the row (see
+// [Projection].Partition). One worker then owns the row, and every write and query of it is possible. The
+// column is text, i64, numeric, bool or uuid; the text of its value is the key: decimal digits, true or false,
+// a UUID in lower case with hyphens. A table has one marked column.
 //
 //	pup.Text("customer_id").Key().Partition()
 func (c Column) Partition() Column { return c.marked("partition") }
 
-// Position marks a key column, of type i64, that holds the position of the event that causes the row, so that no other event can
-// change it. Every write is possible then.
+// Position marks a key column, of type i64, that holds the position of the event that causes the row, so that
+// no other event can change it. Every write is possible then.
 func (c Column) Position() Column { return c.marked("position") }
 
-// EventID marks a key column, of type uuid, that holds the id of the event that causes the row. It does what Position does.
+// EventID marks a key column, of type uuid, that holds the id of the event that causes the row. It does what
+// Position does.
 func (c Column) EventID() Column { return c.marked("event_id") }
 
 func (c Column) marked(mark string) Column {
@@ -76,15 +79,15 @@ func (c Column) marked(mark string) Column {
 	return c
 }
 
-// NotNull makes the database refuse NULL. A column that a write of new rows leaves out needs a default then, or the host refuses the
-// module.
+// NotNull makes the database refuse NULL. A column that a write of new rows leaves out needs a default then, or
+// the host refuses the module.
 func (c Column) NotNull() Column {
 	c.notNull = true
 	return c
 }
 
-// Generated makes the database compute the column from other columns of the row, by an expression, and store it. No write gives it
-// then; it can be indexed, loaded and used in checks, statements and views.
+// Generated makes the database compute the column from other columns of the row, by an expression, and store
+// it. No write gives it then; it can be indexed, loaded and used in checks, statements and views.
 //
 //	pup.I64("open_cents").Generated(pup.SQL{Any: "due_cents - paid_cents"})
 func (c Column) Generated(sql SQL) Column {
@@ -92,8 +95,9 @@ func (c Column) Generated(sql SQL) Column {
 	return c
 }
 
-// Default sets what the column holds in a row that is inserted by a write that leaves the column out. The value is an int, an
-// int64, a bool or a string; for a column of type numeric or f64 a string is a number's text, such as "0.5".
+// Default sets what the column holds in a row that is inserted by a write that leaves the column out. The value
+// is an int, an int64, a bool or a string; for a column of type numeric or f64 a string is a number's text,
+// such as "0.5".
 //
 // It panics when the value does not suit the column.
 func (c Column) Default(value any) Column {

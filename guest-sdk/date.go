@@ -5,8 +5,8 @@ const microsPerDay = 86_400_000_000
 // dateSize is the length of 2006-01-02.
 const dateSize = 10
 
-// AppendDate appends the day in UTC of a time in microseconds since 1970-01-01, in the form 2006-01-02, without package time.
-// It knows the years 0 to 9999, like that form.
+// AppendDate appends the day in UTC of a time in microseconds since 1970-01-01, in the form 2006-01-02, without
+// package time. It knows the years 0 to 9999, like that form.
 func AppendDate(dst []byte, micros int64) []byte {
 	var date [dateSize]byte
 	putDate(&date, micros)

@@ -157,8 +157,9 @@ func (w *objectWriter) describeWrites(p *Projection) {
 	w.close(']')
 }
 
-// unlisted returns the tables that the module has declared and its projection does not list. Their writes and queries are described all
-// the same, so that the host refuses the module when it loads it, and names them: otherwise the first row would fail, at the first event.
+// unlisted returns the tables that the module has declared and its projection does not list. Their writes and
+// queries are described all the same, so that the host refuses the module when it loads it, and names them:
+// otherwise the first row would fail, at the first event.
 func unlisted(p *Projection) []*Table {
 	var tables []*Table
 	for _, t := range declared {

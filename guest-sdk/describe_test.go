@@ -15,7 +15,8 @@ func TestDescribe_writesEverythingThatIsDeclared(t *testing.T) {
 	accounts := pup.NewTable("accounts",
 		pup.Text("owner").Key(), pup.I64("number").Key(),
 		pup.I64("cents").NotNull().Default(int64(-5)), pup.Numeric("rate").Default("0.50"), pup.F64("score").Default(1),
-		pup.Bool("open").Default(true), pup.Text("note").Default("a \"b\"\\\n"), pup.Timestamp("since"), pup.UUID("id"), pup.JSON("data"),
+		pup.Bool("open").Default(true), pup.Text("note").Default("a \"b\"\\\n"), pup.Timestamp("since"), pup.UUID(
+			"id"), pup.JSON("data"),
 		pup.Bytes("raw"), pup.Text("tags").Array(),
 	).Index("since", "owner").Index("id")
 	accounts.Upsert("pay", pup.Add("cents", "rate"), pup.Set("note"), pup.Min("since"), pup.IfNull("id"))
@@ -28,11 +29,15 @@ func TestDescribe_writesEverythingThatIsDeclared(t *testing.T) {
 	plain.Insert("add")
 	p := pup.Projection{
 		Name: "all", Version: 3, Description: "a ünï\tcode", Ordering: pup.OrderGlobal,
-		Subscription: pup.Subscription{BoundedContexts: []string{"A", "B"}, AggregateTypes: []string{"C"}, EventTypes: []string{"D"}},
-		Fields:       []pup.Field{pup.EventID, pup.Metadata},
-		Tables:       []*pup.Table{accounts, plain},
-		Views:        []pup.View{{Name: "shown", SQL: pup.SQL{Any: "select n from {plain}"}}},
-		Statements:   []*pup.Write{pup.NewStatement("fix", pup.SQL{Any: "update {plain} set n = $1"}, pup.TypeI64, pup.TypeText.Array())},
+		Subscription: pup.Subscription{
+			BoundedContexts: []string{"A", "B"}, AggregateTypes: []string{"C"},
+			EventTypes: []string{"D"},
+		},
+		Fields: []pup.Field{pup.EventID, pup.Metadata},
+		Tables: []*pup.Table{accounts, plain},
+		Views:  []pup.View{{Name: "shown", SQL: pup.SQL{Any: "select n from {plain}"}}},
+		Statements: []*pup.Write{pup.NewStatement("fix", pup.SQL{Any: "update {plain} set n = $1"}, pup.TypeI64,
+			pup.TypeText.Array())},
 		Queries: []*pup.Query{
 			pup.NewQuery("sum", pup.SQL{Any: "select sum(n) from {plain}"}, nil, []pup.Type{pup.TypeNumeric}),
 		},
@@ -144,11 +149,13 @@ func TestDeclaration_mistakesPanic(t *testing.T) {
 	mustPanic(t, "pup: table counts has no column m", func() { table.Upsert("x", pup.Add("m")) })
 	mustPanic(t, "pup: table counts has no column m", func() { table.Load("x", "m") })
 	mustPanic(t, "pup: table counts has no column m", func() { table.Index("m") })
-	mustPanic(t, "pup: write x: column id is part of the key, which comes first by itself", func() { table.Upsert("x", pup.Set("id")) })
+	mustPanic(t, "pup: write x: column id is part of the key, which comes first by itself",
+		func() { table.Upsert("x", pup.Set("id")) })
 	mustPanic(t, "pup: column n is i64: its default does not suit that", func() { pup.I64("n").Default("1") })
 	mustPanic(t, "pup: column n is i64: its default does not suit that", func() { pup.I64("n").Default(1.5) })
 	mustPanic(t, "pup: column n is text: its default does not suit that", func() { pup.Text("n").Default(1) })
-	mustPanic(t, "pup: column n is marked twice, it can hold one thing", func() { pup.I64("n").Key().Partition().Position() })
+	mustPanic(t, "pup: column n is marked twice, it can hold one thing",
+		func() { pup.I64("n").Key().Partition().Position() })
 	mustPanic(t, "pup: a partition by json needs the name of a member", func() { pup.ByJSON() })
 	mustPanic(t, "pup: projection x has no Handle", func() { pup.Register(pup.Projection{Name: "x"}) })
 	mustPanic(t, "pup: table t has no key, a fold needs one", func() {

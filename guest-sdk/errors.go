@@ -6,7 +6,7 @@ import "github.com/pupwasm/pupwasm/guest-sdk/internal/host"
 type Error struct {
 	Event   int    // index of the event at fault within the batch, or -1
 	Code    uint32 // of the projection's own choice, 0 for none
-	Message string
+	Message string // one line for the log and the status
 }
 
 // Error returns the message.

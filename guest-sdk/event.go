@@ -6,8 +6,8 @@ import (
 	"github.com/pupwasm/pupwasm/guest-sdk/json"
 )
 
-// Event is one event of a batch: two words, to be passed by value. What its methods return points into the batch and is valid
-// until Handle returns; reading costs nothing and allocates nothing.
+// Event is one event of a batch: two words, to be passed by value. What its methods return points into the
+// batch and is valid until Handle returns; reading costs nothing and allocates nothing.
 //
 // A method panics when its field is not in the batch, since [Projection].Fields did not ask for it.
 type Event struct {
@@ -60,7 +60,8 @@ func (e Event) CorrelationID() string { return e.text(CorrelationID) }
 // CausationID returns the causation id, or "" when there is none.
 func (e Event) CausationID() string { return e.text(CausationID) }
 
-// CreatedAt returns when the event was appended, in microseconds since 1970-01-01 UTC: the form that [Row.Timestamp] takes.
+// CreatedAt returns when the event was appended, in microseconds since 1970-01-01 UTC: the form that
+// [Row.Timestamp] takes.
 func (e Event) CreatedAt() int64 { return e.fixed8(CreatedAt) }
 
 // CreatedTime returns CreatedAt as a time in UTC. It links package time into the module.
@@ -73,9 +74,9 @@ func (e Event) PartitionHash() uint32 { return e.fixed4(PartitionHash) }
 // [Column.Partition] holds in a row that e causes.
 func (e Event) PartitionKey() string { return e.text(PartitionKey) }
 
-// JSON returns a reader at the start of the payload. The reader belongs to the batch: the next call of JSON, on any event,
-// moves it there. An error of the reader that nobody has asked for by its Err fails the batch once Handle has returned, and is
-// attributed to the event.
+// JSON returns a reader at the start of the payload. The reader belongs to the batch: the next call of JSON, on
+// any event, moves it there. An error of the reader that was not checked with Err fails the batch after Handle
+// has returned, and is attributed to the event.
 func (e Event) JSON() *json.Reader {
 	b := e.batch
 	payload := e.bytes(Payload)

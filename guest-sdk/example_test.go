@@ -78,8 +78,10 @@ func ExampleFold() {
 	})
 
 	p := puptest.New(output{})
-	p.Apply(puptest.Event{AggregateID: "front", Type: "DoorOpened"}, puptest.Event{AggregateID: "back", Type: "DoorOpened"})
-	p.Apply(puptest.Event{AggregateID: "front", Type: "DoorOpened"}, puptest.Event{AggregateID: "back", Type: "DoorClosed"})
+	p.Apply(puptest.Event{AggregateID: "front", Type: "DoorOpened"},
+		puptest.Event{AggregateID: "back", Type: "DoorOpened"})
+	p.Apply(puptest.Event{AggregateID: "front", Type: "DoorOpened"},
+		puptest.Event{AggregateID: "back", Type: "DoorClosed"})
 	printAll(p.Rows("doors"))
 	// Output:
 	// door_id=back open=false times_opened=1
@@ -113,7 +115,8 @@ func ExampleEvent_JSON() {
 	})
 
 	p := puptest.New(output{})
-	p.Apply(puptest.Event{Payload: `{"total":0.1,"currency":"EUR"}`}, puptest.Event{Payload: `{"currency":"EUR","total":0.2}`})
+	p.Apply(puptest.Event{Payload: `{"total":0.1,"currency":"EUR"}`},
+		puptest.Event{Payload: `{"currency":"EUR","total":0.2}`})
 	printAll(p.Rows("sales"))
 	fmt.Println(p.ApplyError(puptest.Event{Payload: `{"total":"a lot"}`}))
 	// Output:
@@ -174,7 +177,8 @@ func ExampleErrorAt() {
 	})
 
 	p := puptest.New(output{})
-	problem := p.ApplyError(puptest.Event{AggregateID: "12", Payload: "Ada"}, puptest.Event{AggregateID: "13", Payload: "Bob"})
+	problem := p.ApplyError(puptest.Event{AggregateID: "12", Payload: "Ada"},
+		puptest.Event{AggregateID: "13", Payload: "Bob"})
 	fmt.Println(problem.Event, problem.Code, problem.Message)
 	// Output: 1 1 there is no seat 13
 }

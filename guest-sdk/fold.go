@@ -1,7 +1,8 @@
 package pup
 
-// Fold keeps one state of type S for every key of a table, for rules that need to know what came before: it loads the states of
-// all keys of a batch in one query, applies the events to them in order, and writes each state back in one row.
+// Fold keeps one state of type S for every key of a table, for rules that need earlier events. It loads the
+// states of all keys of a batch with one query, applies the events in order, and writes each state back as one
+// row.
 //
 //	var orders = pup.NewTable("orders", pup.Text("order_id").Key().Partition(), pup.I64("cents"), pup.Bool("paid"))
 //
@@ -20,7 +21,7 @@ package pup
 //		return fold.Run(b, out, func(e pup.Event, o *order) error { … })
 //	}
 //
-// Where adding, setting or the least and greatest of values is enough, an upsert does the same without a query.
+// If adding, setting, or a least or greatest value is enough, use an upsert, which needs no query.
 type Fold[S any] struct {
 	funcs   FoldFuncs[S]
 	load    *Query
@@ -36,28 +37,30 @@ type Fold[S any] struct {
 
 // FoldFuncs says how the states of a [Fold] are found, read and written.
 type FoldFuncs[S any] struct {
-	// Key gives the key columns of the row that e changes, e.PartitionKey() or what is the same among them. When it gives nothing, e
-	// has no state and is passed over.
+	// Key gives the key columns of the row that e changes. One of them is the partition key. If it gives nothing,
+	// e is skipped.
 	Key func(e Event, key *Row)
 	// Load reads the columns of a row that exists into a zero state. A state without a row stays zero.
 	Load func(row *Rows, state *S)
 	// Save gives the same columns of the row that is written.
 	Save func(row *Row, state *S)
-	// Drop, if there is one, tells that nothing is left to be known: the state becomes zero at once, and its row is deleted
-	// unless a later event of the batch fills it again.
+	// Drop is optional. It reports that a state is no longer needed: the state becomes zero, and its row is
+	// deleted unless a later event of the batch fills it again.
 	Drop func(state *S) bool
 }
 
-// NewFold declares a fold over the rows of a table, with the given columns or all that are not part of the key, in the order in
-// which Load and Save know them. It adds the query "load_<table>", the write "save_<table>" and, with a Drop, the write
-// "drop_<table>" to the catalogue. The fold must be the only one that writes these columns.
+// NewFold declares a fold over the rows of a table, with the given columns or all that are not part of the key,
+// in the order in which Load and Save know them. It adds the query "load_<table>", the write "save_<table>"
+// and, with a Drop, the write "drop_<table>" to the catalogue. The fold must be the only one that writes these
+// columns.
 //
-// A fold reads a row and writes it back, so that nobody else may write it in between: a key column of the table must be marked by
-// [Column.Partition] and Key must give it the partition key of the event, which is the stream's id unless [Projection].Partition says
-// otherwise. The host refuses a table without the mark when it loads the module, and a batch with another key when it comes. With
-// OrderGlobal any key will do.
+// A fold reads a row and writes it back, so no other worker may write the row. A key column of the table must
+// be marked by [Column.Partition], and Key must give it the partition key of the event, which is the stream's
+// id unless [Projection].Partition says otherwise. The host refuses a table without the mark when it loads the
+// module, and a row with another key when it is written. With OrderGlobal any key is possible.
 //
-// It panics when the table has no key, or a numeric one, whose spellings (1.0 and 1.00) it could not tell to be the same.
+// It panics when the table has no key, or a numeric one, whose spellings (1.0 and 1.00) it could not tell to be
+// the same.
 func NewFold[S any](table *Table, funcs FoldFuncs[S], columns ...string) *Fold[S] {
 	if len(columns) == 0 {
 		columns = table.valueColumns()
@@ -82,8 +85,9 @@ func NewFold[S any](table *Table, funcs FoldFuncs[S], columns ...string) *Fold[S
 	return f
 }
 
-// Run loads, calls apply for every event that has a key, in order, and writes the states back in the order in which their keys
-// first came. It is called once in a Handle. An error of apply ends it, is returned, and is attributed to the event.
+// Run loads, calls apply for every event that has a key, in order, and writes the states back in the order in
+// which their keys first came. It is called once in a Handle. An error of apply ends it, is returned, and is
+// attributed to the event.
 //
 // The row of a state is caused by the last event of its key.
 func (f *Fold[S]) Run(b *Batch, out *Mutations, apply func(e Event, state *S) error) error {

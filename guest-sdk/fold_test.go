@@ -49,7 +49,8 @@ func note(kind, id, text string) puptest.Event {
 func TestFold_writesOneRowAKeyInOrderOfFirstSight(t *testing.T) {
 	t.Parallel()
 	p := newProjection(t, longestNotes())
-	p.Apply(note("B", "xx", "ab"), note("Ignored", "x", "long"), note("A", "x", "a"), note("B", "xx", "abc"), note("B", "x", "b"))
+	p.Apply(note("B", "xx", "ab"), note("Ignored", "x", "long"), note("A", "x", "a"), note("B", "xx", "abc"),
+		note("B", "x", "b"))
 	p.WantMutations(
 		"3 save_notes kind=B id=2 note=abc notes=2",
 		"2 save_notes kind=A id=1 note=a notes=1",
@@ -74,7 +75,8 @@ func TestFold_anyBatchSplitGivesTheSameRows(t *testing.T) {
 	var events []puptest.Event
 	for i := range 2000 {
 		kind := string(rune('A' + i*i%5))
-		events = append(events, note(kind, fmt.Sprintf("%*d", 1+i*7%400, i), fmt.Sprintf("%.*s", i*31%40, "the quick brown fox jumps over the lazy dog")))
+		events = append(events, note(kind, fmt.Sprintf("%*d", 1+i*7%400, i),
+			fmt.Sprintf("%.*s", i*31%40, "the quick brown fox jumps over the lazy dog")))
 	}
 	puptest.CheckSplits(t, events...)
 }
@@ -96,9 +98,12 @@ func TestFold_wrongKeyIsAnError(t *testing.T) {
 		Load: func(row *pup.Rows, s *string) { *s = row.Text() },
 		Save: func(row *pup.Row, s *string) { row.Text(*s) },
 	})
-	p := newProjection(t, pup.Projection{Tables: []*pup.Table{table}, Handle: func(b *pup.Batch, out *pup.Mutations) error {
-		return fold.Run(b, out, func(pup.Event, *string) error { return nil })
-	}})
+	p := newProjection(t, pup.Projection{
+		Tables: []*pup.Table{table},
+		Handle: func(b *pup.Batch, out *pup.Mutations) error {
+			return fold.Run(b, out, func(pup.Event, *string) error { return nil })
+		},
+	})
 	problem := p.ApplyError(puptest.Event{})
 	if problem.Message != "the key of a fold of table notes: value 2 of 2, i64, is missing" || problem.Event != 0 {
 		t.Errorf("%+v", problem)

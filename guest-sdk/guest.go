@@ -9,8 +9,8 @@ import (
 	"github.com/pupwasm/pupwasm/guest-sdk/internal/entry"
 )
 
-// What most batches and replies have room in is there from the start, outside of the heap: a host that puts the instance back after
-// each batch would otherwise have it allocate and clear both each time.
+// What most batches and replies have room in is there from the start, outside of the heap: a host that puts the
+// instance back after each batch would otherwise have it allocate and clear both each time.
 var (
 	firstInput [384 << 10 / 8]uint64
 	firstReply [128 << 10]byte
@@ -23,8 +23,8 @@ var declared []*Table
 
 func noteTable(t *Table) { declared = append(declared, t) }
 
-// input is the buffer that the host writes batches to. It is kept, since allocating and clearing a large one takes longer than
-// handling a small batch, and it is made of words, so that it is aligned.
+// input is the buffer that the host writes batches to. It is kept, since allocating and clearing a large one
+// takes longer than handling a small batch, and it is made of words, so that it is aligned.
 var input = firstInput[:]
 
 // inputGranule is what the size of the buffer is rounded up to, in words.
@@ -51,8 +51,8 @@ func exportReserve(size int32) int32 {
 		words = 1
 	}
 	if words > uint64(len(input)) {
-		// A quarter more than asked for saves the next batch, which is seldom of the same size, from the same work. A very large one is
-		// an exception, and memory is what it has least of.
+		// A quarter more than asked for saves the next batch, which is seldom of the same size, from the same work. A
+		// very large one is an exception, and memory is what it has least of.
 		words += min(words/4, inputSpare)
 		words = (words + inputGranule - 1) / inputGranule * inputGranule
 		input = nil // the collector may have it back before more is taken
@@ -63,12 +63,14 @@ func exportReserve(size int32) int32 {
 
 //go:wasmexport pup_apply
 func exportApply(ptr, size int32) int64 {
-	if uintptr(uint32(ptr)) != uintptr(unsafe.Pointer(unsafe.SliceData(input))) || uint64(uint32(size)) > 8*uint64(len(input)) {
+	if uintptr(uint32(ptr)) != uintptr(unsafe.Pointer(unsafe.SliceData(input))) ||
+		uint64(uint32(size)) > 8*uint64(len(input)) {
 		misuse("the host applies a batch that is not where pup_reserve has told it to be")
 	}
 	before := goroutines()
 	reply := registered.apply(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(input))), int(uint32(size))))
-	// The collector of Go runs in goroutines of its own, which get their turn only when the guest yields. So do those of the projection.
+	// The collector of Go runs in goroutines of its own, which get their turn only when the guest yields. So do
+	// those of the projection.
 	runtime.Gosched()
 	for turns := 0; goroutines() > before && turns < turnsMax; turns++ {
 		runtime.Gosched()
@@ -83,8 +85,8 @@ func exportApply(ptr, size int32) int64 {
 // turnsMax is how often a goroutine that Handle did not wait for gets its turn to end by itself.
 const turnsMax = 100
 
-// handOver returns the address and length of bytes that stay where they are until the next call, since the registered module
-// holds them.
+// handOver returns the address and length of bytes that stay where they are until the next call, since the
+// registered module holds them.
 func handOver(data []byte) int64 {
 	address := uint64(uintptr(unsafe.Pointer(unsafe.SliceData(data))))
 	return int64(address<<32 | uint64(len(data)))

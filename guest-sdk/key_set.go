@@ -2,8 +2,9 @@ package pup
 
 import "math/bits"
 
-// keySet numbers distinct keys in the order in which they come. A key is the values of its columns, encoded. It does without a
-// map, whose insertions allocate, and keeps its memory from batch to batch, but none of its keys.
+// keySet numbers distinct keys in the order in which they come. A key is the values of its columns, encoded. It
+// does without a map, whose insertions allocate, and keeps its memory from batch to batch, but none of its
+// keys.
 type keySet struct {
 	row    Row      // takes the next key behind the others
 	starts []uint32 // per key, and one behind the last
@@ -60,7 +61,8 @@ func (k *keySet) grow() {
 	}
 }
 
-// hash mixes eight bytes at a time. It only decides where a key lies in the table, and nothing that can be seen from outside.
+// hash mixes eight bytes at a time. It only decides where a key lies in the table, and nothing that can be seen
+// from outside.
 func hash(key []byte) uint32 {
 	const prime = 0x9E3779B97F4A7C15
 	h := uint64(len(key))

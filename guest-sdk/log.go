@@ -16,13 +16,13 @@ const (
 // lowestLevel is what the host keeps, as the last batch said. It changes nothing that a projection returns.
 var lowestLevel Level
 
-// Log hands a line to the host's log. It costs nothing when the host does not keep lines of that level, but the message is
-// made before the call: see [Logs].
+// Log writes a line to the host's log. It costs nothing when the host does not keep lines of that level, but
+// the caller has already built the message: see [Logs].
 func Log(level Level, message string) {
 	if level >= lowestLevel {
 		host.Log(uint32(level), message)
 	}
 }
 
-// Logs tells whether lines of that level are kept, so that the making of the others can be saved.
+// Logs reports whether lines of that level are kept. Ask it before you build an expensive message.
 func Logs(level Level) bool { return level >= lowestLevel }

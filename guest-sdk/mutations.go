@@ -5,14 +5,15 @@ import (
 	"unicode/utf8"
 )
 
-// Mutations collects the changes of a batch. Rows are begun by [Write.Row], in the goroutine that Handle runs in. Each batch has
-// Mutations of its own: a row for those of a batch whose Handle has returned panics, since it would be lost.
+// Mutations collects the changes of a batch. Rows are begun by [Write.Row], in the goroutine that Handle runs
+// in. Each batch has Mutations of its own: a row for those of a batch whose Handle has returned panics, since
+// it would be lost.
 type Mutations struct {
 	row      Row // its buffer holds the reply
 	count    uint32
 	finished atomic.Bool // Handle has returned
-	// onRow, in a native test, is told of each row that is begun, and whether Handle has returned before. It reports whether the row must
-	// not be taken.
+	// onRow, in a native test, is told of each row that is begun, and whether Handle has returned before. It
+	// reports whether the row must not be taken.
 	onRow func(finished bool) (refuse bool)
 }
 
@@ -34,8 +35,9 @@ var replyBuffer []byte
 // Len returns the number of rows that were begun.
 func (m *Mutations) Len() int { return int(m.count) }
 
-// newMutations makes room for the reply to a block of some size, in a buffer that earlier replies have used. A reply is seldom much larger than what it replies to, and mostly smaller;
-// one piece of memory at once is cheaper than growing to it, above all in an instance that is put back after each batch.
+// newMutations makes room for the reply to a block of some size, in a buffer that earlier replies have used. A
+// reply is seldom much larger than what it replies to, and mostly smaller; one piece of memory at once is
+// cheaper than growing to it, above all in an instance that is put back after each batch.
 func newMutations(buffer []byte, blockSize int) *Mutations {
 	usual := replyHeaderSize + min(max(replyBufferMin, blockSize), replyBufferMax)
 	if len(buffer) < min(replyHeaderSize+blockSize/replyShare, usual) {
@@ -66,7 +68,8 @@ func (m *Mutations) begin(w *Write, event int) *Row {
 	return r
 }
 
-// isStray reports whether a row is begun where it cannot be. In a guest that is after Handle has returned, and ends it.
+// isStray reports whether a row is begun where it cannot be. In a guest that is after Handle has returned, and
+// ends it.
 //
 //go:noinline
 func (m *Mutations) isStray() bool {
@@ -79,7 +82,7 @@ func (m *Mutations) isStray() bool {
 // lateRow is said of a row that comes too late.
 const lateRow = "a row is written after Handle has returned, by a goroutine that it did not wait for: it would be lost"
 
-// close ends the taking of rows, and of values of a row that somebody still holds.
+// close refuses further rows, and further values of a row that the projection still holds.
 func (m *Mutations) close() {
 	m.row.end()
 	m.row.types, m.row.pending, m.row.next = nil, 0, 0

@@ -2,7 +2,8 @@ package pup
 
 import "testing"
 
-// TestMutations_outgrowASmallBufferOnce has a reply that is larger than the buffer that was there, and not larger than the batch.
+// TestMutations_outgrowASmallBufferOnce has a reply that is larger than the buffer that was there, and not
+// larger than the batch.
 func TestMutations_outgrowASmallBufferOnce(t *testing.T) {
 	t.Parallel()
 	const batch, before = 100_000, 30_000

@@ -2,8 +2,8 @@
 
 package pup
 
-// declared is empty outside of a guest, where a package of tests has tables of many projections: a row of a table that is not listed
-// fails there.
+// declared is empty outside of a guest, where a package of tests has tables of many projections: a row of a
+// table that is not listed fails there.
 var declared []*Table
 
 func noteTable(*Table) {}

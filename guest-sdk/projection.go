@@ -4,11 +4,13 @@ import "github.com/pupwasm/pupwasm/guest-sdk/internal/entry"
 
 // Projection is what a module implements. It is registered once, by [Register].
 type Projection struct {
-	// Name names the projection and the schema of its tables: a lower-case letter, then letters, digits and single underscores,
-	// 30 at most. Beside another store's schema than the default, the tables' schema begins with that.
+	// Name names the projection and the schema of its tables: a lower-case letter, then letters, digits and single
+	// underscores, 30 at most. Beside another store's schema than the default, the tables' schema begins with
+	// that.
 	Name string
-	// Version is 1 or more. A change that gives other rows for the same events is a new version. So is every change of tables and
-	// ordering, once an event is applied, except for indexes and views: the host refuses it under the same version.
+	// Version is 1 or more. A change that gives other rows for the same events is a new version. So is every
+	// change of tables and ordering, once an event is applied, except for indexes and views: the host refuses it
+	// under the same version.
 	Version int
 	// Description is free text for people.
 	Description string
@@ -16,22 +18,22 @@ type Projection struct {
 	Subscription Subscription
 	// Ordering says which events must be applied one after the other. Defaults to OrderStream.
 	Ordering Ordering
-	// Partition says by what the events are divided among workers, and so which rows one worker owns: see the package's comment.
-	// It has no meaning with OrderGlobal. Defaults to ByStream.
+	// Partition says by what the events are divided among workers, and so which rows one worker owns: see the
+	// package's comment. It has no meaning with OrderGlobal. Defaults to ByStream.
 	Partition Partition
-	// Fields are what the projection reads of events besides their position and version; others are neither fetched nor copied,
-	// and reading them panics. Defaults to AggregateID, EventType, Payload and CreatedAt.
+	// Fields are what the projection reads of events besides their position and version; others are neither
+	// fetched nor copied, and reading them panics. Defaults to AggregateID, EventType, Payload and CreatedAt.
 	Fields []Field
-	// Tables are the projection's tables, with the writes and queries that were declared on them. The host refuses a module that has
-	// declared writes or queries on a table that is not listed.
+	// Tables are the projection's tables, with the writes and queries that were declared on them. The host refuses
+	// a module that has declared writes or queries on a table that is not listed.
 	Tables []*Table
-	// Views are queries over the tables under names, for those who read them. They may change under one version.
+	// Views are named queries over the tables, for readers. They may change under one version.
 	Views []View
 	// Statements are the writes that were declared by NewStatement.
 	Statements []*Write
 	// Queries are the queries that were declared by NewQuery.
 	Queries []*Query
-	// Limits is what the projection asks for. Defaults to what the host gives by itself.
+	// Limits is what the projection asks for. Defaults to the host's limits.
 	Limits Limits
 	// Handle turns a batch into changes. It must depend on nothing but the batch and the projection's queries: see the
 	// package's comment on state. An error applies nothing of the batch.
@@ -40,16 +42,16 @@ type Projection struct {
 
 // Subscription selects events. An empty list selects all.
 type Subscription struct {
-	BoundedContexts []string
-	AggregateTypes  []string
-	EventTypes      []string
+	BoundedContexts []string // the contexts of the events
+	AggregateTypes  []string // the types of their streams
+	EventTypes      []string // their own types
 }
 
-// View is a query over the projection's tables under a name. It stands in the schema of the tables, and is made again when its query
-// changes. The projection's own statements cannot use it.
+// View is a named query over the projection's tables. The host creates it beside the tables, and replaces it
+// when its query changes. The projection's own statements cannot use it.
 type View struct {
 	Name string // like that of a table
-	SQL  SQL
+	SQL  SQL    // one SELECT
 }
 
 // Ordering says which events of a projection must be applied one after the other.
@@ -66,15 +68,15 @@ const (
 // Limits is what a projection asks of the host, which may grant less. Zero means the host's default.
 type Limits struct {
 	MemoryMiB   int // of the guest's memory; a power of two is best
-	BatchEvents int
+	BatchEvents int // maximum events per batch
 	BatchMillis int // for handling one batch
 }
 
 // registered is the projection of this module.
 var registered *module
 
-// module is a projection and the buffers that are used for all of its batches. None of them carries anything from one batch to
-// the next.
+// module is a projection and the buffers that are used for all of its batches. None of them carries anything
+// from one batch to the next.
 type module struct {
 	projection  Projection
 	description []byte
@@ -82,8 +84,8 @@ type module struct {
 	replyBuffer []byte
 }
 
-// Register makes p the projection of this module. It is called once, from an init function. (In a native test a later call
-// replaces the projection.)
+// Register makes p the projection of this module. It is called once, from an init function. (In a native test a
+// later call replaces the projection.)
 func Register(p Projection) {
 	if p.Handle == nil {
 		misuse("projection " + p.Name + " has no Handle")

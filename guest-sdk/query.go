@@ -6,8 +6,8 @@ import (
 	"github.com/pupwasm/pupwasm/guest-sdk/internal/host"
 )
 
-// Query is the handle of one entry of the catalogue of queries. It is made by [Table.Load] or [NewQuery]. A query sees the
-// tables as they were before the batch.
+// Query is the handle of one entry of the catalogue of queries. It is made by [Table.Load] or [NewQuery]. A
+// query sees the tables as they were before the batch.
 type Query struct {
 	origin
 	table   *Table
@@ -21,22 +21,22 @@ type Query struct {
 
 // NewQuery declares a query by a SQL statement. It is listed in [Projection].Queries.
 //
-// A query costs a round trip to the database and keeps the host from running ahead: one query a batch, with arrays, not one an
-// event.
+// A query costs a round trip to the database and keeps the host from reading ahead: run one query per batch,
+// with arrays, not one per event.
 func NewQuery(name string, sql SQL, params, results []Type) *Query {
 	return &Query{origin: origin{"query", name}, sql: sql, params: params, results: results, index: unregistered}
 }
 
-// PartitionParam says which parameter of a SQL query, counted from 1, holds the partition key, one or an array of them, and
-// promises that the query reads rows of those keys only. The host checks that each is the key of an event of the batch. It returns
-// the query.
+// PartitionParam says which parameter of a SQL query, counted from 1, holds the partition key, one or an array
+// of them, and promises that the query reads rows of those keys only. The host checks that each is the key of
+// an event of the batch. It returns the query.
 func (q *Query) PartitionParam(n int) *Query {
 	q.partitionParam = n
 	return q
 }
 
-// Unordered promises that the rows of the projection do not depend on when the query runs, and so not on what other workers have
-// written by then. Nobody checks that. It returns the query.
+// Unordered promises that the rows of the projection do not depend on when the query runs, and so not on what
+// other workers wrote before. Nothing checks that. It returns the query.
 func (q *Query) Unordered() *Query {
 	q.unordered = true
 	return q
@@ -56,8 +56,9 @@ func (q *Query) Args(b *Batch) *Row {
 	return r
 }
 
-// Run runs the query with the arguments that were given and returns the rows, which are valid until Handle returns. When a
-// wrong or missing argument keeps it from running, there are no rows, and the batch fails once Handle has returned.
+// Run runs the query with the arguments that were given and returns the rows, which are valid until Handle
+// returns. When a wrong or missing argument keeps it from running, there are no rows, and the batch fails once
+// Handle has returned.
 func (q *Query) Run(b *Batch) *Rows {
 	r := &b.request
 	if len(q.params) == 0 {

@@ -77,19 +77,22 @@ func TestRows_wrongTypePanics(t *testing.T) {
 	t.Parallel()
 	table, count := newCounter()
 	load := table.Load("load")
-	p := newProjection(t, pup.Projection{Tables: []*pup.Table{table}, Handle: func(b *pup.Batch, out *pup.Mutations) error {
-		load.Args(b).Texts([]string{"a", "b"})
-		rows := load.Run(b)
-		mustPanic(t, "pup: query load: there is no further value, or Next was not called", func() { rows.I64() })
-		if rows.Next() {
-			if index := rows.I64(); index != 1 {
-				t.Errorf("index %d", index)
+	p := newProjection(t, pup.Projection{
+		Tables: []*pup.Table{table},
+		Handle: func(b *pup.Batch, out *pup.Mutations) error {
+			load.Args(b).Texts([]string{"a", "b"})
+			rows := load.Run(b)
+			mustPanic(t, "pup: query load: there is no further value, or Next was not called", func() { rows.I64() })
+			if rows.Next() {
+				if index := rows.I64(); index != 1 {
+					t.Errorf("index %d", index)
+				}
+				mustPanic(t, "pup: query load: the next value is i64, asked for is text", func() { rows.Text() })
 			}
-			mustPanic(t, "pup: query load: the next value is i64, asked for is text", func() { rows.Text() })
-		}
-		count.Row(out, b.Event(0)).Text("b").I64(1)
-		return nil
-	}})
+			count.Row(out, b.Event(0)).Text("b").I64(1)
+			return nil
+		},
+	})
 	p.Apply(puptest.Event{})
 	p.Apply(puptest.Event{})
 	p.WantRows("counts", "id=b n=2")

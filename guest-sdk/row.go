@@ -6,8 +6,8 @@ import (
 	"unsafe"
 )
 
-// Row takes values in the order in which they were declared: of a row of a [Write], of a key or of the arguments of a [Query].
-// Every method returns the row, so that a row is one chain of calls. Values are copied.
+// Row takes values in the order in which they were declared: of a row of a [Write], of a key or of the
+// arguments of a [Query]. Every method returns the row, so that a row is one chain of calls. Values are copied.
 type Row struct {
 	buffer  []byte // its length is its capacity; size says how much of it is written
 	size    int
@@ -24,7 +24,7 @@ type Row struct {
 // origin is what a row belongs to, for messages.
 type origin struct{ kind, name string }
 
-// Null gives NULL, which may stand for a value of any type.
+// Null gives NULL, a value of any type.
 func (r *Row) Null() *Row {
 	if r.expectNull() {
 		*(*Type)(r.room(1)) = kindNull
@@ -54,8 +54,8 @@ func (r *Row) I64(v int64) *Row {
 	return r
 }
 
-// canonicalNaN is the only NaN that is written: which bits a NaN has depends on the compiler and the machine, and a projection
-// must not.
+// canonicalNaN is the only NaN that is written: which bits a NaN has depends on the compiler and the machine,
+// and a projection must not.
 const canonicalNaN = 0x7FF8000000000000
 
 // F64 gives a floating point number.
@@ -70,7 +70,8 @@ func (r *Row) F64(v float64) *Row {
 	return r
 }
 
-// Numeric gives a decimal number as text: an optional sign, digits, an optional fraction, no exponent, 1000 digits at most.
+// Numeric gives a decimal number as text: an optional sign, digits, an optional fraction, no exponent, 1000
+// digits at most.
 func (r *Row) Numeric(v string) *Row {
 	if r.expect(TypeNumeric) {
 		r.text(TypeNumeric, v)

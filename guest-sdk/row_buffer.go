@@ -33,8 +33,9 @@ func (r *Row) expectElement(t Type) bool {
 	return true
 }
 
-// room takes the next n bytes of the buffer, to be written. Values are written through it, and not appended, because a guest
-// pays much for each call and each check. Numbers are little-endian, like every machine that this package runs on.
+// room takes the next n bytes of the buffer, to be written. Values are written through it, and not appended,
+// because a guest pays much for each call and each check. Numbers are little-endian, like every machine that
+// this package runs on.
 func (r *Row) room(n int) unsafe.Pointer {
 	start := r.size
 	if start+n > len(r.buffer) {

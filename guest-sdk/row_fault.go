@@ -19,7 +19,8 @@ func (r *Row) begin(of *origin, types []Type, event int) {
 //go:noinline
 func (r *Row) end() {
 	if r.next < len(r.types) {
-		r.fault("value " + strconv.Itoa(r.next+1) + " of " + strconv.Itoa(len(r.types)) + ", " + r.types[r.next].String() + ", is missing")
+		r.fault("value " + strconv.Itoa(r.next+1) + " of " + strconv.Itoa(len(r.types)) + ", " + r.types[r.next].String() +
+			", is missing")
 	}
 }
 

@@ -10,21 +10,27 @@ import (
 
 func TestRow_writesEveryType(t *testing.T) {
 	t.Parallel()
-	table := pup.NewTable("values", pup.I64("id").Key(), pup.Bool("b"), pup.F64("f"), pup.Numeric("n"), pup.Text("t"), pup.Bytes("raw"),
-		pup.JSON("j"), pup.Timestamp("at"), pup.UUID("u"), pup.I64("is").Array(), pup.Text("ts").Array(), pup.Numeric("ns").Array())
+	table := pup.NewTable("values", pup.I64("id").Key(), pup.Bool("b"), pup.F64("f"), pup.Numeric("n"), pup.Text("t"),
+		pup.Bytes("raw"),
+		pup.JSON("j"), pup.Timestamp("at"), pup.UUID("u"), pup.I64("is").Array(), pup.Text("ts").Array(), pup.Numeric(
+			"ns").Array())
 	put := table.Upsert("put")
 	handle := func(b *pup.Batch, out *pup.Mutations) error {
 		for e := range b.Events() {
 			switch e.Index() {
 			case 0:
-				put.Row(out, e).I64(1).Bool(true).F64(-0.5).Numeric("12.50").Text("žltý kôň").Bytes([]byte{0, 255}).JSON([]byte(`{"a":1}`)).
-					Time(time.Date(2024, 2, 29, 1, 2, 3, 4_999, time.UTC)).UUID([16]byte{15: 7}).I64s([]int64{-1, 1}).Texts([]string{"a", ""}).
+				put.Row(out, e).I64(1).Bool(true).F64(-0.5).Numeric("12.50").Text("žltý kôň").Bytes([]byte{0, 255}).JSON(
+					[]byte(`{"a":1}`)).
+					Time(time.Date(2024, 2, 29, 1, 2, 3, 4_999, time.UTC)).UUID([16]byte{15: 7}).I64s([]int64{-1, 1}).Texts(
+					[]string{"a", ""}).
 					Array(3).Scaled(-5, 2).Null().Numeric("7")
 			case 1:
-				put.Row(out, e).I64(2).Bool(false).Null().Scaled(6259, 2).TextBytes([]byte("x y")).Null().Null().Timestamp(-1).Null().
+				put.Row(out, e).I64(2).Bool(false).Null().Scaled(6259,
+					2).TextBytes([]byte("x y")).Null().Null().Timestamp(-1).Null().
 					I64s(nil).Null().Array(0)
 			case 2:
-				put.Row(out, e).I64(3).Null().Null().Scaled(-9223372036854775808, 18).Date(e.CreatedAt()).Null().Null().Null().Null().
+				put.Row(out, e).I64(3).Null().Null().Scaled(-9223372036854775808,
+					18).Date(e.CreatedAt()).Null().Null().Null().Null().
 					Array(1).Null().Texts(nil).Null()
 			}
 		}
@@ -48,15 +54,24 @@ func TestRow_faultsFailTheBatchAndNameTheWrite(t *testing.T) {
 		name, want string
 		write      func(out *pup.Mutations, e pup.Event)
 	}{
-		{"type", "write put: value 2 is i64, given is text", func(out *pup.Mutations, e pup.Event) { put.Row(out, e).Text("a").Text("b") }},
-		{"too few", "write put: value 2 of 3, i64, is missing", func(out *pup.Mutations, e pup.Event) { put.Row(out, e).Text("a") }},
+		{
+			"type", "write put: value 2 is i64, given is text",
+			func(out *pup.Mutations, e pup.Event) { put.Row(out, e).Text("a").Text("b") },
+		},
+		{
+			"too few", "write put: value 2 of 3, i64, is missing",
+			func(out *pup.Mutations, e pup.Event) { put.Row(out, e).Text("a") },
+		},
 		{"too many", "write put: there are more than 3 values", func(out *pup.Mutations, e pup.Event) {
 			put.Row(out, e).Text("a").I64(1).Null().Null()
 		}},
 		{"no array", "write put: value 3 is text[], given is text", func(out *pup.Mutations, e pup.Event) {
 			put.Row(out, e).Text("a").I64(1).Text("b")
 		}},
-		{"array", "write put: value 2 is i64, given is an array", func(out *pup.Mutations, e pup.Event) { put.Row(out, e).Text("a").I64s(nil) }},
+		{
+			"array", "write put: value 2 is i64, given is an array",
+			func(out *pup.Mutations, e pup.Event) { put.Row(out, e).Text("a").I64s(nil) },
+		},
 		{"element", "write put: value 3 is text[], an element is i64", func(out *pup.Mutations, e pup.Event) {
 			put.Row(out, e).Text("a").I64(1).Array(2).Text("x").I64(1)
 		}},

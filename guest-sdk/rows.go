@@ -19,7 +19,7 @@ type Rows struct {
 	name    string
 }
 
-// Next moves to the next row and tells whether there is one. Values of the present row that were not read are passed over.
+// Next moves to the next row and tells whether there is one. Unread values of the current row are skipped.
 func (r *Rows) Next() bool {
 	for r.next < len(r.types) {
 		r.skip()
@@ -38,7 +38,7 @@ func (r *Rows) Next() bool {
 // Len returns the number of rows that are still to come.
 func (r *Rows) Len() int { return r.left }
 
-// Null tells whether the next value is NULL, and passes over it then.
+// Null reports whether the next value is NULL, and skips it then.
 func (r *Rows) Null() bool {
 	if r.next >= len(r.types) || Type(r.values[0]) != kindNull {
 		return false
@@ -103,8 +103,8 @@ func (r *Rows) UUID() [16]byte {
 	return value
 }
 
-// Array begins to read an array and returns the number of its elements, 0 for NULL. The elements are read next, each by the
-// method of its type or by Null.
+// Array begins to read an array and returns the number of its elements, 0 for NULL. The elements are read next,
+// each by the method of its type or by Null.
 func (r *Rows) Array() int {
 	if r.pending > 0 || r.next >= len(r.types) || r.types[r.next]&arrayBit == 0 {
 		r.mismatch("an array")

@@ -38,13 +38,14 @@ func (t *Table) Index(columns ...string) *Table {
 	return t
 }
 
-// Check adds a condition that every row of the table meets, as an expression over the columns of one row, and returns the table:
+// Check adds a condition that every row of the table meets, as an expression over the columns of one row, and
+// returns the table:
 //
 //	accounts.Check("covered", pup.SQL{Any: "paid_cents <= due_cents"})
 //
-// A batch with a row that does not meet it fails, as a whole. The database looks at each row as the write brings it, before it is
-// added to what is stored, and at what comes of it: an amount that is added must meet the condition by itself too. The name is one like
-// that of a column.
+// A batch with a row that does not meet it fails, as a whole. The database looks at each row as the write
+// brings it, before it is added to what is stored, and at what comes of it: an amount that is added must meet
+// the condition by itself too. The name is one like that of a column.
 func (t *Table) Check(name string, sql SQL) *Table {
 	t.checks = append(t.checks, check{name, sql})
 	return t
@@ -54,8 +55,9 @@ func (t *Table) Check(name string, sql SQL) *Table {
 //
 //	accounts.Upsert("pay", pup.Add("paid_cents", "payments"), pup.Set("paid_at"))
 //
-// Its rows are the key columns, then the listed columns in order. Without a list, all columns that are not part of the key
-// nor generated are set. Rows of one batch and key are folded by the host, so that a batch costs one statement.
+// Its rows are the key columns, then the listed columns in order. Without a list, all columns that are not part
+// of the key nor generated are set. Rows of one batch and key are folded by the host, so that a batch costs one
+// statement.
 //
 // It panics when the table has no such column.
 func (t *Table) Upsert(name string, columns ...Assignment) *Write {
@@ -71,27 +73,29 @@ func (t *Table) Upsert(name string, columns ...Assignment) *Write {
 	return w
 }
 
-// Insert declares a write that inserts a row and fails when the key exists. Its rows are the key columns, then the listed
-// columns; without a list, all columns that are not generated. A table without a key only knows this write.
+// Insert declares a write that inserts a row and fails when the key exists. Its rows are the key columns, then
+// the listed columns; without a list, all columns that are not generated. A table without a key only knows this
+// write.
 func (t *Table) Insert(name string, columns ...string) *Write {
 	return t.newInsert(name, "insert", columns)
 }
 
-// InsertIgnore declares a write that inserts a row and does nothing when the key exists. Its rows are like those of Insert.
+// InsertIgnore declares a write that inserts a row and does nothing when the key exists. Its rows are like
+// those of Insert.
 func (t *Table) InsertIgnore(name string, columns ...string) *Write {
 	return t.newInsert(name, "insert-ignore", columns)
 }
 
-// InsertKey declares a write that inserts a row of the key alone, with the defaults of the other columns, and does nothing when the key
-// exists. Its rows are the key columns.
+// InsertKey declares a write that inserts a row of the key alone, with the defaults of the other columns, and
+// does nothing when the key exists. Its rows are the key columns.
 func (t *Table) InsertKey(name string) *Write { return t.newWrite(name, "insert-ignore") }
 
 // Delete declares a write that deletes the row of a key, if there is one. Its rows are the key columns.
 func (t *Table) Delete(name string) *Write { return t.newWrite(name, "delete") }
 
-// Load declares a query that loads rows by key. It takes one array a key column and returns a row for every key that it
-// finds: the index of the key in the arrays (i64), then the listed columns; without a list, all that are not part of the key
-// nor generated.
+// Load declares a query that loads rows by key. It takes one array per key column and returns a row for every
+// key that it finds: the index of the key in the arrays (i64), then the listed columns; without a list, all
+// that are not part of the key nor generated.
 //
 // [NewFold] does this with less work in most cases.
 func (t *Table) Load(name string, columns ...string) *Query {

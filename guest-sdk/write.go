@@ -3,7 +3,8 @@ package pup
 // unregistered is the index of a handle that belongs to no registered projection.
 const unregistered = -1
 
-// Write is the handle of one entry of the catalogue of writes. It is made by a [Table]'s methods or by [NewStatement].
+// Write is the handle of one entry of the catalogue of writes. It is made by a [Table]'s methods or by
+// [NewStatement].
 type Write struct {
 	origin
 	action  string
@@ -17,7 +18,8 @@ type Write struct {
 
 type writeColumn struct{ name, action string }
 
-// Assignment says what an upsert does with some columns of a row that exists. It is made by Set, Add, Min, Max and IfNull.
+// Assignment says what an upsert does with some columns of a row that exists. It is made by Set, Add, Min, Max
+// and IfNull.
 type Assignment struct {
 	action  string
 	columns []string
@@ -38,12 +40,11 @@ func Max(columns ...string) Assignment { return Assignment{"max", columns} }
 // IfNull sets columns that are NULL, and leaves others alone.
 func IfNull(columns ...string) Assignment { return Assignment{"if-null", columns} }
 
-// SQL is the text of a statement for every database (Any) or per database, which goes before Any. In it {name} stands for a
-// table of the projection, and $1, $2, … for the parameters.
+// SQL is the text of a statement. In it {name} is a table of the projection, and $1, $2, … are the parameters.
 type SQL struct {
-	Any      string
-	Postgres string
-	SQLite   string
+	Any      string // for every database without a text of its own
+	Postgres string // for PostgreSQL
+	SQLite   string // for SQLite
 }
 
 func (s SQL) isZero() bool { return s == SQL{} }
@@ -60,16 +61,17 @@ type promise struct {
 	unordered      bool
 }
 
-// PartitionParam says which parameter of the statement, counted from 1, holds the partition key, and promises that the statement
-// touches rows of that key only. The host checks the parameter of every row, and that all tables of the statement have a key column
-// that is marked by [Column.Partition]. It returns the write.
+// PartitionParam says which parameter of the statement, counted from 1, holds the partition key, and promises
+// that the statement touches rows of that key only. The host checks the parameter of every row, and that all
+// tables of the statement have a key column that is marked by [Column.Partition]. It returns the write.
 func (w *Write) PartitionParam(n int) *Write {
 	w.partitionParam = n
 	return w
 }
 
-// Unordered promises that the statement gives the same rows in whatever order the events come and however they are divided. Nobody
-// checks that, and statements of several workers may wait for each other. It returns the write.
+// Unordered promises that the statement gives the same rows in any order of the events and with any number of
+// segments. Nothing checks that, and statements of several workers may wait for each other. It returns the
+// write.
 func (w *Write) Unordered() *Write {
 	w.unordered = true
 	return w
@@ -79,8 +81,8 @@ func (w *Write) Unordered() *Write {
 //
 //	bump.Row(out, e).Text(e.AggregateID()).I64(1)
 //
-// The row belongs to out and is complete when its last value is given. A wrong type or a missing value fails the batch once
-// Handle has returned, with a message that names the write.
+// The row belongs to out and is complete when its last value is given. A wrong type or a missing value fails
+// the batch once Handle has returned, with a message that names the write.
 func (w *Write) Row(out *Mutations, e Event) *Row {
 	return out.begin(w, e.index)
 }

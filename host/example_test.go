@@ -21,7 +21,7 @@ func Example() {
 	}
 	defer runtime.Close(ctx)
 	mutation := abi.AppendI64(abi.AppendI64(abi.AppendMutation(nil, 0, 2, 0), 1), 5) // adds 5 to n of row 1
-	wasm := (&hosttest.Guest{ // or os.ReadFile("visits.wasm")
+	wasm := (&hosttest.Guest{                                                        // or os.ReadFile("visits.wasm")
 		Describe: `{"name":"visits","version":1,"tables":[{"name":"total","key":["id"],"columns":[{"name":"id","type":"i64"},{"name":"n","type":"i64"}]}],
 			"ordering":"global","writes":[{"name":"count","action":"upsert","table":"total","columns":[{"name":"n","action":"add"}]}]}`,
 		Reply: append(abi.AppendReply(nil, 1, len(mutation)), mutation...),

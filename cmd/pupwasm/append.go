@@ -29,44 +29,45 @@ type appendOptions struct {
 }
 
 func (o *appendOptions) addFlags(flags *pflag.FlagSet) {
-	flags.BoolVar(&o.check, "check", false, "check every line and append nothing; no database is needed")
+	flags.BoolVar(&o.check, "check", false, "check every line and append nothing; needs no database")
 	flags.IntVar(&o.errorsMax, "max-errors", 20, "with --check, stop after `n` bad lines")
-	flags.BoolVar(&o.newIDs, "new-ids", false, "give lines without an event_id a new one, so that a repeat is appended again")
-	flags.IntVar(&o.batch, "batch", 4096, "at most `n` events a transaction")
-	flags.IntVar(&o.payloadMax, "payload-max", store.PayloadBytesMax, "bytes that the payload of one event may have")
-	flags.DurationVar(&o.retry, "retry", time.Minute, "try again for this `time` when the database is not available")
-	flags.BoolVar(&o.noProgress, "no-progress", false, "show no progress bar")
+	flags.BoolVar(&o.newIDs, "new-ids", false,
+		"give each line without an event_id a new id, so that a repeated line is appended again")
+	flags.IntVar(&o.batch, "batch", 4096, "maximum `events` per transaction")
+	flags.IntVar(&o.payloadMax, "payload-max", store.PayloadBytesMax, "maximum bytes of the payload of an event")
+	flags.DurationVar(&o.retry, "retry", time.Minute, "how long to retry when the database is not available")
+	flags.BoolVar(&o.noProgress, "no-progress", false, "do not show a progress bar")
 	flags.BoolVar(&o.json, "json", false, "print the result as JSON")
 }
 
-const appendHelp = `Append the events of FILE, or of standard input with - or without a FILE. The input may be packed by gzip, under any
-name. A line is one event, or the input is an array of events (or several, one behind the other), if it begins with [:
+const appendHelp = `Append the events of FILE, or of standard input when FILE is - or missing. The input may be packed
+with gzip, under any name. Each line is one event. An input that begins with [ is an array of events, or several arrays
+in a row.
 
   {"bounded_context":"Traffic","aggregate_type":"Fine","aggregate_id":"S38735","event_type":"CreateFine",
    "event_version":1,"created_at":"1999-12-31T23:00:00Z","payload":{"amount":62.59}}
 
-(in one line). The first four members are required. Further ones:
+(in one line). The first four members are required. The others:
 
   payload            any JSON, stored as it is written
-  payload_base64     in place of payload, when it is not JSON
+  payload_base64     instead of payload, for data that is not JSON
   metadata           an object up to 1 MiB
-  created_at         RFC 3339, in the years 1 to 9999 of UTC; without it, the time of the append. What is below microseconds is
-                     cut off; a leap second (:60) is the beginning of the second after it
-  event_version      of the event's schema, 1 if left out
+  created_at         RFC 3339, in the years 1 to 9999 of UTC; by default the time of the append. Digits below
+                     microseconds are cut off; a leap second (:60) is the start of the next second
+  event_version      version of the event's schema, by default 1
   event_id           a UUID
   expected_version   the version that the stream must have before the event: 0 for a new stream, -1 for any
   trace_id, correlation_id, causation_id
 
-The output of 'pupwasm events --json' can be appended as it is: global_position and aggregate_version are not taken over.
+It also reads the output of 'pupwasm events --json', without its global_position and aggregate_version.
 
-Appending the same input again doubles nothing: an event whose event_id is stored is left out. A line without event_id
-gets an id that follows from its content and from how many equal lines stand before it, so that the input may grow or
-be corrected in between, and equal lines in one input are as many events. Lines without event_id and created_at that come
-again in another input on purpose need --new-ids.
+You can append the same input again: an event whose event_id is stored is skipped. A line without event_id gets an id
+made from its content and from the number of equal lines before it. So the input may grow or be corrected in between,
+and equal lines of one input are separate events. To append lines without event_id and created_at again from another
+input on purpose, use --new-ids.
 
-Events are stored in the order of the lines, --batch of them in a transaction, the last ones when the input ends. The first bad
-line ends the import: the transactions before it stay, the one it belongs to is not made. --check finds all bad lines
-beforehand.`
+Events are stored in the order of the lines, --batch of them per transaction. The first bad line ends the import:
+earlier transactions stay, and its own is not made. --check finds all bad lines beforehand.`
 
 func newAppendCommand(globals *globalOptions) *cobra.Command {
 	opts := &appendOptions{globalOptions: globals}
@@ -109,11 +110,11 @@ func runAppend(ctx context.Context, opts *appendOptions, args []string) error {
 		return runCheck(ctx, opts, name, lines, bar)
 	}
 
-	waiting := &patience{limit: opts.retry, log: opts.log, before: bar.clear}
-	// Events are the truth: what is told to be appended has to survive the power. On SQLite that is a setting.
+	retry := &backoff{limit: opts.retry, log: opts.log, before: bar.clear}
+	// An appended event must survive a power failure. On SQLite that is a setting.
 	opts.durable = true
 	var to store.Store
-	err = waiting.do(ctx, func() error {
+	err = retry.do(ctx, func() error {
 		if err := migrateUp(ctx, opts.globalOptions); err != nil {
 			return err
 		}
@@ -127,7 +128,7 @@ func runAppend(ctx context.Context, opts *appendOptions, args []string) error {
 
 	start := clock.Now()
 	im := &importer{
-		to: to, name: name, lines: lines, batchEvents: opts.batch, newIDs: opts.newIDs, waiting: waiting, bar: bar,
+		to: to, name: name, lines: lines, batchEvents: opts.batch, newIDs: opts.newIDs, backoff: retry, bar: bar,
 	}
 	err = im.run(ctx)
 	bar.done()
@@ -171,10 +172,12 @@ func (o *appendOptions) summary(im *importer, took time.Duration) error {
 			"appended": im.appended, "already_there": im.skipped, "seconds": took.Seconds(),
 		})
 	}
-	_, err := fmt.Fprintf(o.out, "%s appended, %d already there, %s\n", count(im.appended, "event"), im.skipped, rate(im.appended+im.skipped, took))
+	_, err := fmt.Fprintf(o.out, "%s appended, %d already there, %s\n", count(im.appended, "event"), im.skipped,
+		rate(im.appended+im.skipped, took))
 	if im.skippedGuess > 0 {
 		o.log.Warn().Int64("events", im.skippedGuess).
-			Msg("lines without event_id and created_at count as repeats of equal lines appended before; --new-ids makes them new events")
+			Msg("lines without event_id and created_at count as repeats of equal lines appended before; --new-ids makes them " +
+				"new events")
 	}
 	return err
 }
@@ -211,10 +214,12 @@ func runCheck(ctx context.Context, opts *appendOptions, name string, lines *line
 		fmt.Fprintln(opts.errs, "pupwasm: "+oneLine(err))
 		var fault *lineFault
 		if !errors.As(err, &fault) {
-			return &inputError{where: name, err: fmt.Errorf("it cannot be read to its end: %s, %d good", count(bad, "fault"), good)}
+			return &inputError{where: name, err: fmt.Errorf("it cannot be read to its end: %s, %d good", count(bad, "fault"),
+				good)}
 		}
 		if bad == int64(opts.errorsMax) {
-			return &inputError{where: name, err: fmt.Errorf("stopped after %s: --max-errors sets the number", count(bad, "bad "+lines.unit()))}
+			return &inputError{where: name, err: fmt.Errorf("stopped after %s: --max-errors sets the number",
+				count(bad, "bad "+lines.unit()))}
 		}
 	}
 	return ctx.Err()

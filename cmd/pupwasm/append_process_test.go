@@ -214,7 +214,8 @@ func TestAppend_waitsForADatabaseThatIsDownAndSaysSoOnce(t *testing.T) {
 	server.Kill()
 	write(lines[100:])
 	input.Close()
-	testwait.Until(t, "the outage is noticed", func() bool { return strings.Contains(errs.String(), "database not available") })
+	testwait.Until(t, "the outage is noticed",
+		func() bool { return strings.Contains(errs.String(), "database not available") })
 	if err := server.Run(); err != nil {
 		t.Fatal(err)
 	}
@@ -239,10 +240,13 @@ func TestAppend_realLog(t *testing.T) {
 		t.Errorf("the same log again: %s", again)
 	}
 	if filepath.Base(path) != "fines.jsonl.gz" {
-		return // a made log, whose counts nobody published
+		return // a made-up log has no published counts
 	}
 	counts := map[string]int{}
-	for _, kind := range []string{"CreateFine", "SendFine", "Payment", "ReceiveResultAppealFromPrefecture", "AppealToJudge"} {
+	for _, kind := range []string{
+		"CreateFine", "SendFine", "Payment", "ReceiveResultAppealFromPrefecture",
+		"AppealToJudge",
+	} {
 		counts[kind] = strings.Count(runCommand(t, database, "events", "--json", "--limit", "0", "--event-type", kind), "\n")
 	}
 	want := "map[AppealToJudge:555 CreateFine:150370 Payment:77601 ReceiveResultAppealFromPrefecture:999 SendFine:103987]"

@@ -9,16 +9,16 @@ import (
 // errCutArray says that an input of arrays ends too early.
 var errCutArray = errors.New("the input ends within an array: is it complete?")
 
-// begin looks at the first byte that is no white space, to tell what the input is made of.
+// begin reads up to the first byte that is not white space, which says whether the input is arrays.
 func (r *lineReader) begin() error {
 	r.begun = true
 	if mark, _ := r.lines.Peek(3); string(mark) == "\ufeff" {
 		_, _ = r.lines.Discard(3)
 	}
 	c, err := r.skipSpace()
-	r.number = r.row - 1 // the lines passed over
+	r.number = r.row - 1 // the blank lines before it
 	if errors.Is(err, io.EOF) {
-		return nil // the next read tells it again
+		return nil // the next read returns it again
 	}
 	if err != nil {
 		return err
@@ -29,7 +29,7 @@ func (r *lineReader) begin() error {
 	return r.lines.UnreadByte()
 }
 
-// skipSpace returns the next byte that is no white space of JSON.
+// skipSpace returns the next byte that is not white space of JSON.
 func (r *lineReader) skipSpace() (byte, error) {
 	for {
 		c, err := r.lines.ReadByte()
@@ -46,8 +46,7 @@ func (r *lineReader) skipSpace() (byte, error) {
 	}
 }
 
-// nextElement returns the next element of the arrays that the input is made of, one behind the other. Errors beside
-// errLineTooLong end the input.
+// nextElement returns the next element of the arrays of the input. Errors other than errLineTooLong end the input.
 func (r *lineReader) nextElement() ([]byte, error) {
 	for {
 		c, err := r.skipSpace()
@@ -58,7 +57,7 @@ func (r *lineReader) nextElement() ([]byte, error) {
 		case err != nil:
 			return nil, err
 		case !r.inside && c != '[':
-			return nil, fmt.Errorf("not valid JSON: %q behind the end of an array, where only another array may come", c)
+			return nil, fmt.Errorf("not valid JSON: %q after the end of an array, where only another array may come", c)
 		case !r.inside:
 			r.inside, r.elements = true, 0
 			continue
@@ -66,7 +65,7 @@ func (r *lineReader) nextElement() ([]byte, error) {
 			r.inside = false
 			continue
 		case r.elements > 0 && c != ',':
-			return nil, fmt.Errorf("not valid JSON: %q behind an event, where a comma or the end of the array must come", c)
+			return nil, fmt.Errorf("not valid JSON: %q after an event, where a comma or the end of the array must come", c)
 		case r.elements > 0:
 			if c, err = r.skipSpace(); errors.Is(err, io.EOF) {
 				return nil, errCutArray
@@ -84,7 +83,7 @@ func (r *lineReader) nextElement() ([]byte, error) {
 	}
 }
 
-// element reads the element that begins with c to its end, which brackets and quotes tell. What is wrong within is for the decoder.
+// element reads the element that begins with c. Brackets and quotes tell its end; the decoder checks the rest.
 func (r *lineReader) element(c byte) ([]byte, error) {
 	r.long = r.long[:0]
 	most := lineBytesMax(r.payloadMax)

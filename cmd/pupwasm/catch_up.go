@@ -12,8 +12,8 @@ import (
 	"github.com/pupwasm/pupwasm/segments"
 )
 
-// catchUp tells how projections come to where the log ended when the worker began: on a terminal in its last line, otherwise by a
-// line of the log every 10 seconds; and once for each that it is there.
+// catchUp shows the progress of projections to where the log ended when the worker began: in the last line of a
+// terminal, otherwise every 10 seconds in the log. It logs once for each that it has caught up.
 type catchUp struct {
 	log      zerolog.Logger
 	line     *statusLine // nil without a terminal
@@ -23,44 +23,47 @@ type catchUp struct {
 	projections map[string]*catchingUp
 }
 
-// catchingUp is one projection on its way.
+// catchingUp is one projection that catches up.
 type catchingUp struct {
-	from   int64     // how far it was behind when it was seen first
-	since  time.Time // when that was
-	events int64     // how many it had applied then
-	there  bool
+	from     int64     // how far it was behind when it was seen first
+	since    time.Time // when that was
+	events   int64     // how many it had applied then
+	caughtUp bool
 
-	told       time.Time // the last line of the log
-	toldBehind int64
-	toldEvents int64
+	loggedAt     time.Time // the last line of the log
+	loggedBehind int64
+	loggedEvents int64
 }
 
 const (
-	catchUpLook     = 250 * time.Millisecond
+	catchUpPoll     = 250 * time.Millisecond
 	catchUpInterval = 10 * time.Second
 )
 
 func newCatchUp(log zerolog.Logger, line *statusLine) *catchUp {
-	return &catchUp{log: log, line: line, began: clock.Now(), interval: catchUpInterval, projections: map[string]*catchingUp{}}
+	return &catchUp{
+		log: log, line: line, began: clock.Now(), interval: catchUpInterval,
+		projections: map[string]*catchingUp{},
+	}
 }
 
-// run looks until ctx ends, and a last time then.
+// run polls the progress until ctx ends, and once more then.
 func (c *catchUp) run(ctx context.Context, progress func() []segments.Progress) {
-	tick := time.NewTicker(catchUpLook)
+	tick := time.NewTicker(catchUpPoll)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			c.look(clock.Now(), progress())
+			c.poll(clock.Now(), progress())
 		case <-ctx.Done():
-			c.look(clock.Now(), progress())
+			c.poll(clock.Now(), progress())
 			c.line.show("")
 			return
 		}
 	}
 }
 
-func (c *catchUp) look(now time.Time, all []segments.Progress) {
+func (c *catchUp) poll(now time.Time, all []segments.Progress) {
 	var shown []string
 	for _, p := range all {
 		if !p.Known {
@@ -68,36 +71,39 @@ func (c *catchUp) look(now time.Time, all []segments.Progress) {
 		}
 		known, seen := c.projections[p.Projection]
 		if !seen {
-			known = &catchingUp{from: p.Behind, since: now, told: now, events: p.Events, toldBehind: p.Behind, toldEvents: p.Events}
+			known = &catchingUp{
+				from: p.Behind, since: now, loggedAt: now, events: p.Events, loggedBehind: p.Behind,
+				loggedEvents: p.Events,
+			}
 			c.projections[p.Projection] = known
 		}
 		switch {
-		case known.there:
+		case known.caughtUp:
 		case p.Behind == 0:
-			known.there = true
+			known.caughtUp = true
 			c.log.Info().Str("projection", p.Projection).Int64("position", p.Position).Int64("events", p.Events).
 				Stringer("after", now.Sub(c.began).Round(time.Millisecond)).Msg("caught up")
 		default:
 			if c.line != nil {
 				shown = append(shown, known.text(now, p))
-			} else if now.Sub(known.told) >= c.interval && p.Behind != known.toldBehind {
-				c.tell(now, known, p)
+			} else if now.Sub(known.loggedAt) >= c.interval && p.Behind != known.loggedBehind {
+				c.logProgress(now, known, p)
 			}
 		}
 	}
 	c.line.show(strings.Join(shown, "; "))
 }
 
-// tell writes a line of the log: what has happened since the one before, so that a rate that falls is seen.
-func (c *catchUp) tell(now time.Time, known *catchingUp, p segments.Progress) {
-	took := now.Sub(known.told)
+// logProgress logs the progress since the last line, so that a falling rate is seen.
+func (c *catchUp) logProgress(now time.Time, known *catchingUp, p segments.Progress) {
+	took := now.Sub(known.loggedAt)
 	event := c.log.Info().Str("projection", p.Projection).Int64("position", p.Position).Int64("behind", p.Behind).
-		Int64("events_per_second", int64(float64(p.Events-known.toldEvents)/took.Seconds()))
-	if left, ok := timeLeft(p.Behind, known.toldBehind-p.Behind, took); ok {
+		Int64("events_per_second", int64(float64(p.Events-known.loggedEvents)/took.Seconds()))
+	if left, ok := timeLeft(p.Behind, known.loggedBehind-p.Behind, took); ok {
 		event = event.Stringer("left", left)
 	}
 	event.Msg("catching up")
-	known.told, known.toldBehind, known.toldEvents = now, p.Behind, p.Events
+	known.loggedAt, known.loggedBehind, known.loggedEvents = now, p.Behind, p.Events
 }
 
 // text is what a terminal shows of one projection.
@@ -105,12 +111,13 @@ func (k *catchingUp) text(now time.Time, p segments.Progress) string {
 	took, done := now.Sub(k.since), k.from-p.Behind
 	text := fmt.Sprintf("%s %d%%", p.Projection, 100*done/max(k.from, 1))
 	if left, ok := timeLeft(p.Behind, done, took); ok {
-		text += fmt.Sprintf(", %.0f events/s, %s left", float64(p.Events-k.events)/max(now.Sub(k.since).Seconds(), 1e-3), left)
+		text += fmt.Sprintf(", %.0f events/s, %s left", float64(p.Events-k.events)/max(now.Sub(k.since).Seconds(), 1e-3),
+			left)
 	}
 	return text
 }
 
-// timeLeft tells how long the rest takes at the same speed, if there was any.
+// timeLeft estimates the time for the rest at the same speed. It reports false when there was no progress.
 func timeLeft(rest, done int64, took time.Duration) (time.Duration, bool) {
 	if done <= 0 || took < time.Second {
 		return 0, false

@@ -184,7 +184,7 @@ func (c *chaos) promote() {
 	c.t.Cleanup(c.standby.Stop)
 }
 
-// readOnly is what a failover looks like in between.
+// readOnly simulates the middle of a failover.
 func (c *chaos) readOnly() string {
 	c.server.ReadOnly(c.t, true)
 	c.pause(time.Duration(c.random.IntN(500)) * time.Millisecond)
@@ -200,7 +200,8 @@ func (c *chaos) split() string {
 	if len(parts) == 0 || len(parts) >= chaosSegmentsMax {
 		return ""
 	}
-	return c.reshard("split", projection, fmt.Sprint(parts[c.random.IntN(len(parts))].Segment), "--parts", fmt.Sprint(2+c.random.IntN(2)))
+	return c.reshard("split", projection, fmt.Sprint(parts[c.random.IntN(len(parts))].Segment), "--parts",
+		fmt.Sprint(2+c.random.IntN(2)))
 }
 
 func (c *chaos) merge() string {
@@ -212,7 +213,7 @@ func (c *chaos) merge() string {
 	return c.reshard("merge", projection, fmt.Sprint(parts[first].Segment), fmt.Sprint(parts[first+1].Segment))
 }
 
-// layout returns how some projection is divided.
+// layout returns the segments of a projection.
 func (c *chaos) layout() (string, []store.LayoutSegment) {
 	projection := c.projections[c.random.IntN(len(c.projections))]
 	err := store.ErrTransient

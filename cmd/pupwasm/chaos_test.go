@@ -12,12 +12,13 @@ import (
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
-// chaosTime is how long TestChaos breaks things. PUPWASM_CHAOS sets another time, as 'make chaos' does, and PUPWASM_CHAOS_SEED
-// repeats the choices of an earlier run.
+// chaosTime is how long TestChaos breaks things. PUPWASM_CHAOS sets another time, as 'make chaos' does, and
+// PUPWASM_CHAOS_SEED repeats the choices of an earlier run.
 const chaosTime = 10 * time.Second
 
-// TestChaos kills, stops, adds and removes hosts, cuts their connections, crashes the server, moves to a second one and changes the
-// layouts, at random and all the time, and then compares every row with what the writers counted.
+// TestChaos kills, stops, adds and removes hosts, cuts their connections, crashes the server, moves to a second
+// one and changes the layouts, at random and all the time, and then compares every row with what the writers
+// counted.
 func TestChaos(t *testing.T) {
 	t.Parallel()
 	c := startChaos(t)

@@ -27,32 +27,33 @@ type checkOptions struct {
 	runtime runtimeOptions
 }
 
-const checkHelp = `Run a module several times over the same events, each time in another way, and compare the rows: they must not depend on where
-batches begin, on what an earlier batch has left behind, on how the events are divided into segments, on random numbers, the order of a
-map, or the time. Each run has a SQLite database of its own, which is deleted; SQL of the module needs a text for SQLite.
+const checkHelp = `Run a module several times over the same events, each time differently, and compare the rows. The
+rows must not depend on where batches begin, on what an earlier batch left behind, on the number of segments, on random
+numbers, on the order of a map, or on the time. Each run uses a temporary SQLite database, so SQL of the module needs a
+text for SQLite.
 
-The events are those of a file, in the form that 'pupwasm append' reads. Without one they are made up, by what the module subscribes to; a
-module that reads more of a payload than these have needs a file.`
+The events are those of a file, in the format that 'pupwasm append' reads. Without a file they are made up from what the
+module subscribes to. A module that reads more of a payload than made-up events have needs a file.`
 
 func newCheckCommand(globals *globalOptions) *cobra.Command {
 	opts := &checkOptions{globalOptions: globals}
 	cmd := &cobra.Command{
 		Use:   "check FILE.wasm",
-		Short: "Find out whether a module's rows depend on anything but the events",
+		Short: "Check that a module's rows depend on the events only",
 		Long:  checkHelp,
 		Example: `  pupwasm check bin/modules/fine_balance.wasm
   pupwasm check bin/modules/fine_balance.wasm --events events.jsonl`,
 		Args: wantArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error { return runModuleCheck(cmd.Context(), opts, args[0]) },
 	}
-	cmd.Flags().StringVar(&opts.events, "events", "", "the `file` with the events; without it they are made up")
-	cmd.Flags().IntVar(&opts.count, "count", 2000, "how many events to make up, or to read of the file at most")
-	cmd.Flags().Uint64Var(&opts.seed, "seed", 1, "the same seed makes the same events and batches")
+	cmd.Flags().StringVar(&opts.events, "events", "", "`file` of events (default: made-up events)")
+	cmd.Flags().IntVar(&opts.count, "count", 2000, "number of events to make up, or maximum to read from the file")
+	cmd.Flags().Uint64Var(&opts.seed, "seed", 1, "seed of the made-up events and of the batches")
 	opts.runtime.addFlags(cmd.Flags())
 	return cmd
 }
 
-// errDiffers says that the rows are not the same each time.
+// errDiffers says that two variants have different rows.
 var errDiffers = errors.New("the rows depend on more than the events")
 
 func runModuleCheck(ctx context.Context, opts *checkOptions, file string) error {
@@ -65,15 +66,16 @@ func runModuleCheck(ctx context.Context, opts *checkOptions, file string) error 
 	}
 	defer os.RemoveAll(folder)
 	c := &check{opts: opts, folder: folder, file: file}
-	// The first run tells what the module itself says.
-	reference := way{name: "one event a batch", batch: 1, instances: host.InstancesFresh, segments: 1, told: true}
+	// Only the first run shows what the module logs.
+	reference := variant{name: "one event a batch", batch: 1, instances: host.InstancesFresh, segments: 1, logged: true}
 	want, err := c.run(ctx, reference)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(opts.out, "%s: %s, %s with one event in a batch\n", c.name, count(int64(len(c.events)), "event"), count(want.rows(), "row"))
+	fmt.Fprintf(opts.out, "%s: %s, %s with one event in a batch\n", c.name, count(int64(len(c.events)), "event"),
+		count(want.rows(), "row"))
 	differs := false
-	for _, w := range ways(opts.seed, c.global) {
+	for _, w := range variants(opts.seed, c.global) {
 		got, err := c.run(ctx, w)
 		if err != nil {
 			return fmt.Errorf("%s: %w", w.name, err)
@@ -81,7 +83,7 @@ func runModuleCheck(ctx context.Context, opts *checkOptions, file string) error 
 		said := "the same rows"
 		if difference := want.difference(got); difference != "" {
 			differs = true
-			said = fmt.Sprintf("OTHER ROWS: %s. %s", difference, w.hint)
+			said = fmt.Sprintf("DIFFERENT ROWS: %s. %s", difference, w.hint)
 		}
 		fmt.Fprintf(opts.out, "  %-42s %s\n", w.name, said)
 	}
@@ -91,59 +93,84 @@ func runModuleCheck(ctx context.Context, opts *checkOptions, file string) error 
 	return nil
 }
 
-// way is how a module is run. The rows must be the same in each.
-type way struct {
-	name, hint string
-	batch      int // events in a batch
-	instances  host.Instances
-	segments   int
-	world      host.Environment
-	told       bool // what the module logs is shown
+// variant is a way to run a module. The rows must be the same in each.
+type variant struct {
+	name, hint  string
+	batch       int // events in a batch
+	instances   host.Instances
+	segments    int
+	environment host.Environment
+	logged      bool // what the module logs is shown
 }
 
 const (
 	hintSplits   = "They depend on where batches begin, or on what the module keeps between batches"
-	hintState    = "They depend on what the module keeps between batches: in a variable of the package, say"
-	hintSegments = "They depend on how the events are divided: docs/partition.md"
+	hintState    = "They depend on what the module keeps between batches, for instance in a package variable"
+	hintSegments = "They depend on the number of segments: see docs/partition.md"
 	hintRandom   = "They depend on random numbers, or on the order of a map"
-	hintTime     = "They depend on the time: that of an event is when it was created"
-	hintChance   = "They are others each time"
+	hintTime     = "They depend on the time: use the time of the event instead"
+	hintChance   = "They differ from run to run"
 )
 
-// ways are all but the first. Random numbers are others with every seed, so that Go has other orders of maps.
-func ways(seed uint64, global bool) []way {
+// variants are all except the reference. Each seed has other random numbers, so that Go iterates over maps in
+// other orders.
+func variants(seed uint64, global bool) []variant {
 	random := rand.New(rand.NewPCG(seed, seed))
 	some := func() int { return 2 + random.IntN(60) }
-	list := []way{{name: "the same again", hint: hintChance, batch: 1, instances: host.InstancesFresh, segments: 1}}
+	list := []variant{{
+		name: "the same settings again", hint: hintChance, batch: 1, instances: host.InstancesFresh,
+		segments: 1,
+	}}
 	for range 2 {
 		size := some()
 		list = append(list,
-			way{name: fmt.Sprintf("batches of %d", size), hint: hintSplits, batch: size, instances: host.InstancesFresh, segments: 1},
-			way{name: fmt.Sprintf("batches of %d, an instance for all", size), hint: hintState, batch: size, instances: host.InstancesReuse, segments: 1})
+			variant{
+				name: fmt.Sprintf("batches of %d", size), hint: hintSplits, batch: size, instances: host.InstancesFresh,
+				segments: 1,
+			},
+			variant{
+				name: fmt.Sprintf("batches of %d, an instance for all", size), hint: hintState, batch: size,
+				instances: host.InstancesReuse, segments: 1,
+			})
 	}
 	list = append(list,
-		way{name: "batches of 1000, an instance for all", hint: hintSplits, batch: 1000, instances: host.InstancesReuse, segments: 1},
-		way{name: "other random numbers", hint: hintRandom, batch: 1, instances: host.InstancesFresh, segments: 1, world: host.Environment{Random: random.Uint64()}},
-		way{name: "others again", hint: hintRandom, batch: 1, instances: host.InstancesFresh, segments: 1, world: host.Environment{Random: random.Uint64()}},
-		way{name: "another time", hint: hintTime, batch: 1, instances: host.InstancesFresh, segments: 1, world: host.Environment{Wall: 54 * 365 * 24 * time.Hour}},
+		variant{
+			name: "batches of 1000, an instance for all", hint: hintSplits, batch: 1000, instances: host.InstancesReuse,
+			segments: 1,
+		},
+		variant{
+			name: "other random numbers", hint: hintRandom, batch: 1, instances: host.InstancesFresh, segments: 1,
+			environment: host.Environment{Random: random.Uint64()},
+		},
+		variant{
+			name: "other random numbers again", hint: hintRandom, batch: 1, instances: host.InstancesFresh, segments: 1,
+			environment: host.Environment{Random: random.Uint64()},
+		},
+		variant{
+			name: "another time", hint: hintTime, batch: 1, instances: host.InstancesFresh, segments: 1,
+			environment: host.Environment{Wall: 54 * 365 * 24 * time.Hour},
+		},
 	)
 	if !global {
 		for _, n := range []int{3, 8} {
 			size := some()
-			list = append(list, way{name: fmt.Sprintf("%d segments, batches of %d", n, size), hint: hintSegments, batch: size, instances: host.InstancesReuse, segments: n})
+			list = append(list, variant{
+				name: fmt.Sprintf("%d segments, batches of %d", n, size), hint: hintSegments,
+				batch: size, instances: host.InstancesReuse, segments: n,
+			})
 		}
 	}
 	return list
 }
 
-// check is the run of one command.
+// check is one run of the command.
 type check struct {
 	opts   *checkOptions
 	folder string
 	file   string
 	number int // of runs
 
-	// Known after the module was loaded first.
+	// Known after the first load.
 	name   string
 	global bool
 	events []store.StreamAppend
@@ -161,7 +188,7 @@ func (c *check) load(ctx context.Context, runtime *host.Runtime) (*host.Module, 
 	}
 	c.name, c.global = module.Description.Name, module.Description.Order == store.OrderGlobal
 	if c.opts.events == "" {
-		c.events = madeUp(&module.Description.Subscription, c.opts.count, c.opts.seed)
+		c.events = makeEvents(&module.Description.Subscription, c.opts.count, c.opts.seed)
 	} else if c.events, err = c.read(); err != nil {
 		module.Close(ctx)
 		return nil, err
@@ -201,17 +228,17 @@ func (c *check) read() ([]store.StreamAppend, error) {
 	return events, nil
 }
 
-// run runs the module in one way, over a database of its own, and returns its rows.
-func (c *check) run(ctx context.Context, w way) (checkedRows, error) {
+// run runs one variant with a database of its own and returns the rows.
+func (c *check) run(ctx context.Context, w variant) (checkedRows, error) {
 	c.number++
 	globals := *c.opts.globalOptions
 	globals.database = "sqlite:" + filepath.Join(c.folder, fmt.Sprintf("%d.db", c.number))
 	globals.log = c.opts.log.Level(max(c.opts.log.GetLevel(), zerolog.WarnLevel))
-	if !w.told {
+	if !w.logged {
 		globals.log = zerolog.Nop()
 	}
 	settings := c.opts.runtime
-	settings.instances, settings.world = string(w.instances), w.world
+	settings.instances, settings.environment = string(w.instances), w.environment
 	runtime, err := settings.start(ctx, &globals)
 	if err != nil {
 		return nil, err

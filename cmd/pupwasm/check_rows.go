@@ -18,7 +18,7 @@ import (
 	"github.com/pupwasm/pupwasm/store/sqlite"
 )
 
-// fill makes the database and appends the events.
+// fill creates the database and appends the events.
 func (o *globalOptions) fill(ctx context.Context, events []store.StreamAppend) (store.Store, error) {
 	if err := migrateUp(ctx, o); err != nil {
 		return nil, err
@@ -36,8 +36,8 @@ func (o *globalOptions) fill(ctx context.Context, events []store.StreamAppend) (
 	return to, nil
 }
 
-// runOnce applies all that there is.
-func runOnce(ctx context.Context, to store.Store, module *host.Module, w way, logger zerolog.Logger) error {
+// runOnce applies all events.
+func runOnce(ctx context.Context, to store.Store, module *host.Module, w variant, logger zerolog.Logger) error {
 	worker, err := segments.New(to, segments.Options{
 		Once: true, FailRefused: true, Logger: logger, Segments: w.segments, BatchEvents: w.batch,
 		Rebalance: 10 * time.Millisecond,
@@ -71,7 +71,8 @@ func readRows(ctx context.Context, globals *globalOptions, module *host.Module) 
 	all := checkedRows{}
 	for i := range module.Description.Tables {
 		table := checkedTable{name: module.Description.Tables[i].Name}
-		rows, err := db.QueryContext(ctx, "SELECT * FROM "+tableName(migrations.SQLite, globals.schema, module.Description.Name, table.name))
+		rows, err := db.QueryContext(ctx, "SELECT * FROM "+tableName(migrations.SQLite, globals.schema,
+			module.Description.Name, table.name))
 		if err != nil {
 			return nil, fmt.Errorf("reading table %s: %w", table.name, err)
 		}
@@ -98,7 +99,7 @@ func readRows(ctx context.Context, globals *globalOptions, module *host.Module) 
 	return all, nil
 }
 
-// rowText is a row as name=value, which tells NULL and the text of it apart.
+// rowText is a row as name=value, with NULL and the text "NULL" distinct.
 func rowText(columns []string, values []any) string {
 	parts := make([]string, len(columns))
 	for i, value := range values {
@@ -106,7 +107,7 @@ func rowText(columns []string, values []any) string {
 			value = fmt.Sprintf("%x", bytes)
 		}
 		text, err := json.Marshal(value)
-		if err != nil { // a number that JSON has none of
+		if err != nil { // a number that JSON does not have
 			text = fmt.Append(nil, value)
 		}
 		parts[i] = columns[i] + "=" + string(text)
@@ -121,7 +122,7 @@ func (r checkedRows) rows() (n int64) {
 	return n
 }
 
-// difference says of one row what is not the same in others, or "".
+// difference describes one row that differs, or returns "".
 func (r checkedRows) difference(other checkedRows) string {
 	for i := range r {
 		only, others := withoutEqual(r[i].rows, other[i].rows)
@@ -137,7 +138,7 @@ func (r checkedRows) difference(other checkedRows) string {
 	return ""
 }
 
-// withoutEqual takes out of two sorted lists what is in both.
+// withoutEqual returns what is in only one of two sorted lists.
 func withoutEqual(a, b []string) (onlyA, onlyB []string) {
 	for len(a) > 0 && len(b) > 0 {
 		switch strings.Compare(a[0], b[0]) {
@@ -161,13 +162,15 @@ func shortened(row string) string {
 	return printable(row)
 }
 
-// madeUp makes events that a module subscribes to: those of the demo, where it knows them, else plain ones of its types.
-func madeUp(subscription *store.Subscription, count int, seed uint64) []store.StreamAppend {
+// makeEvents makes events that a module subscribes to: those of the demo if it knows them, otherwise plain ones
+// of its types.
+func makeEvents(subscription *store.Subscription, count int, seed uint64) []store.StreamAppend {
 	events := make([]store.StreamAppend, 0, count)
 	made := newDemoEvents(seed)
 	for tries := 0; len(events) < count && tries < 50*count; tries++ {
-		if e := made.next(); subscription.Matches(e.Stream, e.Events[0].Type) && (len(subscription.EventTypes) > 0 || len(subscription.BoundedContexts) > 0) {
-			events = append(events, identified(e, len(events)))
+		if e := made.next(); subscription.Matches(e.Stream, e.Events[0].Type) &&
+			(len(subscription.EventTypes) > 0 || len(subscription.BoundedContexts) > 0) {
+			events = append(events, withID(e, len(events)))
 		}
 	}
 	random := rand.New(rand.NewPCG(seed, seed))
@@ -181,24 +184,26 @@ func madeUp(subscription *store.Subscription, count int, seed uint64) []store.St
 	for len(events) < count {
 		at = at.Add(time.Duration(random.IntN(3600)) * time.Second)
 		id := fmt.Sprintf("made-%d", random.IntN(20))
-		events = append(events, identified(store.StreamAppend{
+		events = append(events, withID(store.StreamAppend{
 			Stream: store.Stream{
-				BoundedContext: pick(subscription.BoundedContexts, "Check"), AggregateType: pick(subscription.AggregateTypes, "Thing", "Other"), AggregateID: id,
+				BoundedContext: pick(subscription.BoundedContexts, "Check"), AggregateType: pick(subscription.AggregateTypes,
+					"Thing", "Other"), AggregateID: id,
 			},
 			Events: []store.Event{{
 				Type: pick(subscription.EventTypes, "Created", "Changed", "Closed"), CreatedAt: at,
-				Payload: fmt.Appendf(nil, `{"id":%q,"name":"name %d","amount":"%d.%02d","n":%d}`, id, random.IntN(9), random.IntN(99), random.IntN(100), random.IntN(9)),
+				Payload: fmt.Appendf(nil, `{"id":%q,"name":"name %d","amount":"%d.%02d","n":%d}`, id, random.IntN(9),
+					random.IntN(99), random.IntN(100), random.IntN(9)),
 			}},
 		}, len(events)))
 	}
 	return events
 }
 
-// identified gives an event an id that is the same each time.
-func identified(e store.StreamAppend, number int) store.StreamAppend {
+// withID gives an event an id that is the same each time.
+func withID(e store.StreamAppend, number int) store.StreamAppend {
 	id := &e.Events[0].ID
 	*id = store.UUID{}
 	copy(id[:], fmt.Sprintf("check%011d", number))
-	id[6], id[8] = id[6]&0x0f|0x80, id[8]&0x3f|0x80 // version 8 of UUIDs: of one's own making
+	id[6], id[8] = id[6]&0x0f|0x80, id[8]&0x3f|0x80 // version 8 of UUIDs: custom
 	return e
 }

@@ -12,7 +12,8 @@ import (
 func TestCheck_findsWhatRowsDependOn(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	writeModule(t, folder, "depends.wasm", guestbuild.Module(t, guestbuild.Go, guestbuild.Root(t)+"/modules/examples/testdata/depends"))
+	writeModule(t, folder, "depends.wasm", guestbuild.Module(t, guestbuild.Go,
+		guestbuild.Root(t)+"/modules/examples/testdata/depends"))
 	for eventType, want := range map[string]string{
 		"Fine": "", "Time": "They depend on the time", "Random": "They depend on random numbers", "Map": "or on the order of a map",
 		"Global": "what the module keeps between batches", "Batch": "They depend on where batches begin",
@@ -31,15 +32,16 @@ func TestCheck_findsWhatRowsDependOn(t *testing.T) {
 				t.Errorf("it says %s", said)
 			}
 			if want == "" {
-				if code != 0 || strings.Contains(said, "OTHER ROWS") {
+				if code != 0 || strings.Contains(said, "DIFFERENT ROWS") {
 					t.Errorf("exit code %d: %s", code, said)
 				}
 				return
 			}
-			if code != 1 || !strings.Contains(said, want) || !strings.Contains(said, "OTHER ROWS: table rows has position=") {
+			if code != 1 || !strings.Contains(said, want) ||
+				!strings.Contains(said, "DIFFERENT ROWS: table rows has position=") {
 				t.Errorf("exit code %d, want 1 with %q: %s", code, want, said)
 			}
-			if !strings.Contains(said, "the same again                             the same rows") {
+			if !strings.Contains(said, "the same settings again                    the same rows") {
 				t.Errorf("the same run gives other rows: %s", said)
 			}
 		})

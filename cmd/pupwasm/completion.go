@@ -7,10 +7,10 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// completionWait bounds how long a press of the tab key asks a database.
+// completionWait bounds the wait for a database after a press of the tab key.
 const completionWait = 2 * time.Second
 
-// completeProjections offers the names of projections to the shell, or nothing when the database does not answer soon.
+// completeProjections offers the names of projections to the shell, or nothing when the database is slow.
 func completeProjections(globals *globalOptions) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		const directive = cobra.ShellCompDirectiveNoFileComp
@@ -39,7 +39,8 @@ func completeProjections(globals *globalOptions) cobra.CompletionFunc {
 // completeFlag offers fixed values of a flag to the shell.
 func completeFlag(cmd *cobra.Command, flag string, values ...cobra.Completion) {
 	// It fails only for a flag that the command does not have.
-	if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+	if err := cmd.RegisterFlagCompletionFunc(flag,
+		cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
 		panic(err)
 	}
 }

@@ -42,7 +42,8 @@ func parseTarget(database string) (target, error) {
 	case "postgres", "postgresql":
 		shown, ok := withoutPassword(rest)
 		if !ok {
-			return target{}, usagef("the database URL cannot be read: %s; within a password @ is written %%40, / is %%2F, # is %%23, ? is %%3F and %% is %%25",
+			return target{}, usagef("the database URL cannot be read: %s; within a password @ is written %%40, / is %%2F, # "+
+				"is %%23, ? is %%3F and %% is %%25",
 				databaseForms)
 		}
 		return target{dialect: migrations.Postgres, address: database, shown: scheme + ":" + shown}, nil
@@ -62,9 +63,9 @@ var (
 	passwordRule = regexp.MustCompile(`((?:^|&)[^=&]*password=)[^&]*`)
 )
 
-// withoutPassword takes the password out of what follows the scheme of a server's URL. It is not ok when the URL may say
-// something else than it seems to: a password with unescaped characters ends up in the host, the path or the query, and
-// errors that quote those would show it. PostgreSQL's URLs may list several hosts, which package net/url does not take.
+// withoutPassword takes the password out of what follows the scheme of a server's URL. It is not ok when the
+// URL is ambiguous: a password with unescaped characters ends up in the host, the path or the query, and errors
+// that quote those would show it. PostgreSQL's URLs may list several hosts, which package net/url refuses.
 func withoutPassword(rest string) (shown string, ok bool) {
 	parts := serverRule.FindStringSubmatch(rest)
 	if parts == nil {
@@ -96,7 +97,7 @@ func withoutPassword(rest string) (shown string, ok bool) {
 	return shown, true
 }
 
-// mustExist refuses a database file that is not there: opening it would make an empty one.
+// mustExist refuses a database file that does not exist: opening it would create an empty one.
 func (t target) mustExist() error {
 	if t.dialect != migrations.SQLite {
 		return nil
@@ -104,7 +105,8 @@ func (t target) mustExist() error {
 	info, err := os.Stat(t.address)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return fmt.Errorf("%s: %w: 'pupwasm append' or 'pupwasm migrate up' makes one, --database names another", t, errNoDatabase)
+		return fmt.Errorf("%s: %w: 'pupwasm append' or 'pupwasm migrate up' makes one, --database names another", t,
+			errNoDatabase)
 	case err != nil:
 		return fmt.Errorf("opening the database: %w", err)
 	case info.IsDir():
@@ -114,7 +116,7 @@ func (t target) mustExist() error {
 }
 
 func (t target) open(globals *globalOptions) (store.Store, error) {
-	// A nil pointer in the interface would not be nil: no returning of both results as they are.
+	// Return nil explicitly: a nil pointer in the interface would not be nil.
 	if t.dialect == migrations.SQLite {
 		opened, err := sqlite.Open(t.address, sqlite.Options{
 			Schema: globals.schema, PayloadBytesMax: globals.payloadMax, Durable: globals.durable,
@@ -126,9 +128,11 @@ func (t target) open(globals *globalOptions) (store.Store, error) {
 		return opened, nil
 	}
 	opened, err := postgres.Open(t.address, postgres.Options{
-		Schema: globals.schema, PayloadBytesMax: globals.payloadMax, Durable: globals.durable, ConnectionsMax: globals.connections,
-		Lazy: !globals.host, Isolation: postgres.Isolation(globals.isolation),
-		StatementTimeout: globals.limits.statement, TransactionTimeout: globals.limits.transaction, TempFileBytesMax: int64(globals.limits.tempFiles) << 20,
+		Schema: globals.schema, PayloadBytesMax: globals.payloadMax, Durable: globals.durable,
+		ConnectionsMax: globals.connections,
+		Lazy:           !globals.eager, Isolation: postgres.Isolation(globals.isolation),
+		StatementTimeout: globals.limits.statement, TransactionTimeout: globals.limits.transaction, TempFileBytesMax: int64(
+			globals.limits.tempFiles) << 20,
 	})
 	if err != nil {
 		return nil, usagef("%s: %v", t, err)
@@ -136,8 +140,8 @@ func (t target) open(globals *globalOptions) (store.Store, error) {
 	return opened, nil
 }
 
-// tableName is the name of a projection's table in a database, for people and in SQL: no part of it needs quotes, except for words of
-// SQL.
+// tableName is the name of a projection's table in a database, for people and in SQL: no part of it needs
+// quotes, except keywords of SQL.
 func tableName(dialect migrations.Dialect, schema, projection, table string) string {
 	if dialect == migrations.SQLite {
 		return store.TablesSchema(schema, projection) + "__" + table
@@ -160,15 +164,15 @@ func (t target) openSQL() (*sql.DB, error) {
 		return nil, usagef("the database URL cannot be read: %s", databaseForms)
 	}
 	if !strings.Contains(t.address, "default_query_exec_mode") {
-		// Named statements, the driver's default, meet those of others behind a pooler that works by transaction.
+		// Named statements, the driver's default, collide with those of others behind a pooler in transaction mode.
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	}
 	postgres.Encode(config.ConnConfig)
 	return stdlib.OpenDB(*config.ConnConfig, stdlib.OptionAfterConnect(postgres.CheckConnection)), nil
 }
 
-// openStore opens the database that the flags name, which has to be there and set up. It never makes a file. The caller
-// closes the store.
+// openStore opens the database that the flags name, which must exist and be set up. It never creates a file.
+// The caller closes the store.
 //
 // # Errors
 //
@@ -192,8 +196,8 @@ func openStore(ctx context.Context, globals *globalOptions) (store.Store, error)
 	return opened, nil
 }
 
-// migrateUp brings the database to the layout of this version, and makes the file of a SQLite database. Commands that
-// write call it first. With --migrate=false it does nothing.
+// migrateUp updates the database to the layout of this version, and creates the file of a SQLite database.
+// Commands that write call it first. With --migrate=false it does nothing.
 func migrateUp(ctx context.Context, globals *globalOptions) error {
 	if !globals.migrate {
 		return nil
@@ -211,8 +215,11 @@ func migrateUp(ctx context.Context, globals *globalOptions) error {
 	})
 }
 
-// withMigrator calls fn with the migrations of the database that the flags name. mayCreate allows it to make a file.
-func withMigrator(ctx context.Context, globals *globalOptions, mayCreate bool, fn func(*migrations.Migrator, target) error) error {
+// withMigrator calls fn with the migrations of the database that the flags name. mayCreate allows it to create
+// a file.
+func withMigrator(ctx context.Context, globals *globalOptions, mayCreate bool,
+	fn func(*migrations.Migrator, target) error,
+) error {
 	at, err := parseTarget(globals.database)
 	if err != nil {
 		return err
@@ -221,7 +228,7 @@ func withMigrator(ctx context.Context, globals *globalOptions, mayCreate bool, f
 		if !mayCreate || !errors.Is(err, errNoDatabase) {
 			return err
 		}
-	} else if err := answers(ctx, at, globals); err != nil {
+	} else if err := checkReachable(ctx, at, globals); err != nil {
 		return err
 	}
 	db, err := at.openSQL()
@@ -234,7 +241,7 @@ func withMigrator(ctx context.Context, globals *globalOptions, mayCreate bool, f
 		return err
 	}
 	if mayCreate && at.dialect == migrations.Postgres {
-		err = takesWrites(ctx, db)
+		err = checkWritable(ctx, db)
 	}
 	if err == nil {
 		err = fn(migrator, at)
@@ -248,27 +255,30 @@ func withMigrator(ctx context.Context, globals *globalOptions, mayCreate bool, f
 	return nil
 }
 
-// takesWrites tells whether a server takes writes now. Some reasons pass, and are worth waiting for: a standby is promoted, and who
-// made the whole server read-only for a failover or for maintenance makes it writable again. A setting of the database, of the role or
-// of the connection is there to stay.
-func takesWrites(ctx context.Context, db *sql.DB) error {
+// checkWritable returns an error when a server takes no writes. Some reasons are temporary: a standby may be
+// promoted, and a server that is read-only as a whole, for a failover or for maintenance, becomes writable
+// again. A setting of the database, of the role or of the connection is permanent.
+func checkWritable(ctx context.Context, db *sql.DB) error {
 	var readOnly, standby, whole bool
-	err := db.QueryRowContext(ctx, `SELECT pg_catalog.current_setting('transaction_read_only') = 'on', pg_catalog.pg_is_in_recovery(),
-		source NOT IN ('database', 'user', 'database user', 'client', 'session')
-		FROM pg_catalog.pg_settings WHERE name = 'default_transaction_read_only'`).Scan(&readOnly, &standby, &whole)
+	err := db.QueryRowContext(ctx, `SELECT pg_catalog.current_setting('transaction_read_only') = 'on',
+pg_catalog.pg_is_in_recovery(),              source NOT IN ('database', 'user', 'database user', 'client', 'session')
+FROM pg_catalog.pg_settings WHERE name = 'default_transaction_read_only'`).Scan(&readOnly, &standby, &whole)
 	switch {
 	case err != nil || !readOnly:
 		return err
 	case standby:
-		return fmt.Errorf("%w: %w: it is a standby, which takes no writes before it is promoted", store.ErrTransient, store.ErrReadOnly)
+		return fmt.Errorf("%w: %w: it is a standby, which takes no writes before it is promoted", store.ErrTransient,
+			store.ErrReadOnly)
 	case whole:
-		return fmt.Errorf("%w: %w: default_transaction_read_only is on for the whole server", store.ErrTransient, store.ErrReadOnly)
+		return fmt.Errorf("%w: %w: default_transaction_read_only is on for the whole server", store.ErrTransient,
+			store.ErrReadOnly)
 	}
-	return errors.New("the database is read-only: default_transaction_read_only is on for it, for the role or in the URL: set it to off")
+	return errors.New("the database is read-only: default_transaction_read_only is on for it, for the role or in the " +
+		"URL: set it to off")
 }
 
-// answers asks the store whether the database is there, since the store has words for what can be wrong.
-func answers(ctx context.Context, at target, globals *globalOptions) error {
+// checkReachable pings the database through the store, whose errors say what is wrong.
+func checkReachable(ctx context.Context, at target, globals *globalOptions) error {
 	opened, err := at.open(globals)
 	if err != nil {
 		return err

@@ -7,8 +7,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// FuzzParseTarget looks for a URL whose password is shown, in the name of the database or in an error. The driver tells what is the
-// password.
+// FuzzParseTarget searches for a URL whose password is shown, in the name of the database or in an error. The
+// driver tells what is the password.
 func FuzzParseTarget(f *testing.F) {
 	const secret = "s3cr3t"
 	for _, parts := range [][2]string{
@@ -31,7 +31,8 @@ func FuzzParseTarget(f *testing.F) {
 		url := before + secret + behind
 		got, err := parseTarget(url)
 		if err != nil {
-			if scheme, _, _ := strings.Cut(url, ":"); strings.Contains(err.Error(), secret) && !strings.Contains(scheme, secret) {
+			if scheme, _, _ := strings.Cut(url, ":"); strings.Contains(err.Error(), secret) &&
+				!strings.Contains(scheme, secret) {
 				t.Errorf("the error for %q shows it: %v", url, err)
 			}
 			return
@@ -40,7 +41,8 @@ func FuzzParseTarget(f *testing.F) {
 		if err != nil || !strings.Contains(config.Password, secret) {
 			return
 		}
-		if strings.Contains(got.String(), secret) && config.Database != secret && config.User != secret && config.Host != secret {
+		if strings.Contains(got.String(), secret) && config.Database != secret && config.User != secret &&
+			config.Host != secret {
 			t.Errorf("%q is shown as %s", url, got)
 		}
 	})

@@ -15,7 +15,10 @@ func TestParseTarget_showsNoPassword(t *testing.T) {
 		{"postgres://u:@h/d", "postgres://u:xxxxx@h/d"},
 		{"postgres://u:se%40cret@a:1,b:2,[::1]:3/d", "postgres://u:xxxxx@a:1,b:2,[::1]:3/d"},
 		{"postgres://u:se:cret@h/d", "postgres://u:xxxxx@h/d"},
-		{"postgres://h/d?user=a@b&password=secret&sslpassword=secret&x=1", "postgres://h/d?user=a@b&password=xxxxx&sslpassword=xxxxx&x=1"},
+		{
+			"postgres://h/d?user=a@b&password=secret&sslpassword=secret&x=1",
+			"postgres://h/d?user=a@b&password=xxxxx&sslpassword=xxxxx&x=1",
+		},
 		{"sqlite:a/b c.db", "sqlite:a/b c.db"},
 		{"sqlite:///tmp/x.db", "sqlite:/tmp/x.db"},
 	}

@@ -28,23 +28,23 @@ type demoOptions struct {
 
 const demoDatabase = "pupwasm-demo.db"
 
-const demoHelp = `Make up some events, run the example modules in DIR over them, and show the tables that come out.
+const demoHelp = `Make up some events, run the example modules in DIR over them, and show the resulting tables.
 
-Without --database on the command line (a variable does not count) it works on a SQLite file of its own,
-` + demoDatabase + `, which it makes again every time.`
+Without --database on the command line (the environment variable does not count) it uses a SQLite file of its own,
+` + demoDatabase + `, and creates that file again every time.`
 
 func newDemoCommand(globals *globalOptions) *cobra.Command {
 	opts := &demoOptions{globalOptions: globals}
 	cmd := &cobra.Command{
 		Use:     "demo DIR",
-		Short:   "Show the whole of it at work on made-up events",
+		Short:   "Run the example modules over made-up events",
 		Long:    demoHelp,
 		Example: `  pupwasm demo bin/modules`,
 		Args:    wantArgs(cobra.ExactArgs(1)),
 		RunE:    func(cmd *cobra.Command, args []string) error { return runDemo(cmd.Context(), opts, args[0]) },
 	}
-	cmd.Flags().IntVar(&opts.events, "events", 40_000, "how many events to make up")
-	cmd.Flags().Uint64Var(&opts.seed, "seed", 1, "the same seed gives the same events")
+	cmd.Flags().IntVar(&opts.events, "events", 40_000, "number of events to make up")
+	cmd.Flags().Uint64Var(&opts.seed, "seed", 1, "seed of the made-up events")
 	opts.runtime.addFlags(cmd.Flags())
 	return cmd
 }
@@ -53,7 +53,7 @@ func runDemo(ctx context.Context, opts *demoOptions, folder string) error {
 	if opts.events < 1 {
 		return usagef("--events %d: must be 1 or more", opts.events)
 	}
-	// The variable names the database of real work, which made-up events do not belong into.
+	// The variable may name a real database, where made-up events must not go.
 	if !opts.databaseGiven {
 		opts.database = "sqlite:" + demoDatabase
 		for _, suffix := range []string{"", "-wal", "-shm"} {
@@ -62,7 +62,7 @@ func runDemo(ctx context.Context, opts *demoOptions, folder string) error {
 			}
 		}
 	}
-	opts.log = opts.log.Level(max(opts.log.GetLevel(), 2)) // warnings; the demo tells the rest itself
+	opts.log = opts.log.Level(max(opts.log.GetLevel(), 2)) // warnings; the demo prints the rest itself
 	runtime, err := opts.runtime.start(ctx, opts.globalOptions)
 	if err != nil {
 		return err
@@ -89,7 +89,8 @@ func runDemo(ctx context.Context, opts *demoOptions, folder string) error {
 	if err := opts.showTables(ctx, modules); err != nil {
 		return err
 	}
-	fmt.Fprintf(opts.out, "\nTry next:\n  bin/pupwasm status --database %[1]s\n  bin/pupwasm stream user-0001 --database %[1]s\n"+
+	fmt.Fprintf(opts.out, "\nTry next:\n  bin/pupwasm status --database %[1]s\n  bin/pupwasm stream user-0001 "+
+		"--database %[1]s\n"+
 		"  bin/pupwasm inspect %[2]s\n  bin/pupwasm run --watch %[3]s --database %[1]s\n",
 		opts.shownDatabase(), filepath.Join(folder, modules[0].File), folder)
 	return nil
@@ -104,7 +105,7 @@ func (o *demoOptions) shownDatabase() string {
 	return at.String()
 }
 
-// loadAll loads every module of a folder, and fails with the first that does not load.
+// loadAll loads every module of a folder, or returns the first error.
 func loadAll(ctx context.Context, runtime *host.Runtime, folder string) ([]*host.Module, error) {
 	registry, err := host.NewRegistry(runtime, folder)
 	if err != nil {
@@ -187,7 +188,8 @@ func (o *demoOptions) runModules(ctx context.Context, to store.Store, modules []
 				total += p.Events
 			}
 			if err == nil {
-				fmt.Fprintf(o.out, "%s applied %s %s\n", count(int64(len(modules)), "projection"), count(total, "event"), rate(total, clock.Now().Sub(start)))
+				fmt.Fprintf(o.out, "%s applied %s %s\n", count(int64(len(modules)), "projection"), count(total, "event"),
+					rate(total, clock.Now().Sub(start)))
 			}
 			return err
 		case <-tick.C:
@@ -200,7 +202,7 @@ func (o *demoOptions) runModules(ctx context.Context, to store.Store, modules []
 	}
 }
 
-// demoTables are the columns that the demo shows of the tables it knows, and how it orders the rows.
+// demoTables are the columns and the row order that the demo shows of the tables it knows.
 var demoTables = map[string]struct{ columns, order string }{
 	"activity_log.activity":     {"position, subject, event_type", "position"},
 	"customer_totals.customers": {"customer_id, name, orders, paid_cents, last_order", "paid_cents DESC"},

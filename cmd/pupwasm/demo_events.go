@@ -8,7 +8,7 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// demoEvents makes up the life of a small shop, of a trader and of a traffic office: the same events for the same seed.
+// demoEvents makes up events of a small shop, a trader and a traffic office: the same events for the same seed.
 type demoEvents struct {
 	random    *rand.Rand
 	at        time.Time
@@ -33,7 +33,10 @@ type demoFine struct {
 }
 
 func newDemoEvents(seed uint64) *demoEvents {
-	return &demoEvents{random: rand.New(rand.NewPCG(seed, seed)), at: time.Date(2025, time.January, 1, 8, 0, 0, 0, time.UTC)}
+	return &demoEvents{
+		random: rand.New(rand.NewPCG(seed, seed)),
+		at:     time.Date(2025, time.January, 1, 8, 0, 0, 0, time.UTC),
+	}
 }
 
 // next returns the next event.
@@ -76,10 +79,11 @@ func (d *demoEvents) closeOrder() store.StreamAppend {
 	if d.random.IntN(10) == 0 {
 		return d.event("Shop", "Order", order.id, "OrderCancelled", `{"reason":"out of stock"}`)
 	}
-	return d.event("Shop", "Order", order.id, "OrderPaid", fmt.Sprintf(`{"amount":%s,"currency":"EUR"}`, euros(order.cents)))
+	return d.event("Shop", "Order", order.id, "OrderPaid",
+		fmt.Sprintf(`{"amount":%s,"currency":"EUR"}`, euros(order.cents)))
 }
 
-// sell makes up what the trader does: a customer comes, changes a name or pays an order.
+// sell makes up an event of the trader: a customer comes, changes a name or pays an order.
 func (d *demoEvents) sell() store.StreamAppend {
 	names := []string{"Ada", "Bo", "Chidi", "Dewi", "Elif"}
 	name := fmt.Sprintf(`{"name":%q}`, names[d.random.IntN(len(names))])
@@ -103,7 +107,8 @@ func (d *demoEvents) createFine() store.StreamAppend {
 	d.filed++
 	fine := demoFine{id: fmt.Sprintf("S%05d", d.filed), cents: int64(2_000 + 100*d.random.IntN(150))}
 	d.fines = append(d.fines, fine)
-	return d.event("Traffic", "Fine", fine.id, "CreateFine", fmt.Sprintf(`{"amount":%s,"vehicleClass":"A","points":0}`, euros(fine.cents)))
+	return d.event("Traffic", "Fine", fine.id, "CreateFine",
+		fmt.Sprintf(`{"amount":%s,"vehicleClass":"A","points":0}`, euros(fine.cents)))
 }
 
 func (d *demoEvents) advanceFine() store.StreamAppend {
@@ -111,7 +116,8 @@ func (d *demoEvents) advanceFine() store.StreamAppend {
 	fine := &d.fines[at]
 	if !fine.sent {
 		fine.sent = true
-		return d.event("Traffic", "Fine", fine.id, "SendFine", fmt.Sprintf(`{"expense":%s}`, euros(int64(500+d.random.IntN(1_000)))))
+		return d.event("Traffic", "Fine", fine.id, "SendFine",
+			fmt.Sprintf(`{"expense":%s}`, euros(int64(500+d.random.IntN(1_000)))))
 	}
 	if d.random.IntN(4) == 0 {
 		fine.cents += fine.cents / 2

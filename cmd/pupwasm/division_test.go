@@ -37,8 +37,8 @@ func ordersOf(t *testing.T, orders, files int) (paths []string) {
 	return paths
 }
 
-// compareOrders demands that every order counts for its customer, and that the last one of each is known. separator is what is between
-// a projection and its tables.
+// compareOrders demands that every order counts for its customer, and that the last one of each is known.
+// separator is what is between a projection and its tables.
 func compareOrders(t *testing.T, db *sql.DB, separator string, orders int) {
 	t.Helper()
 	var counted, wrong int
@@ -53,7 +53,8 @@ func compareOrders(t *testing.T, db *sql.DB, separator string, orders int) {
 	}
 }
 
-// TestRun_rowsOfManyStreamsAreRight divides by customer what many streams of orders change, into any number of segments.
+// TestRun_rowsOfManyStreamsAreRight divides by customer what many streams of orders change, into any number of
+// segments.
 func TestRun_rowsOfManyStreamsAreRight(t *testing.T) {
 	t.Parallel()
 	const orders = 20_000
@@ -104,7 +105,8 @@ func testModules(t *testing.T, names ...string) string {
 	return folder
 }
 
-// TestRun_rowsOfManyStreamsAreRightOnSQLiteWhileTheyAreRedivided divides customers into 4, 8 and 2 segments in turn while orders come.
+// TestRun_rowsOfManyStreamsAreRightOnSQLiteWhileTheyAreRedivided divides customers into 4, 8 and 2 segments in
+// turn while orders come.
 func TestRun_rowsOfManyStreamsAreRightOnSQLiteWhileTheyAreRedivided(t *testing.T) {
 	t.Parallel()
 	const orders = 20_000
@@ -126,7 +128,8 @@ func TestRun_rowsOfManyStreamsAreRightOnSQLiteWhileTheyAreRedivided(t *testing.T
 	compareOrders(t, handle, separator, orders)
 }
 
-// TestRun_rowsOfManyStreamsAreRightWhileTheyAreRedivided has three hosts divide customers into 4, 8 and 2 segments while orders come.
+// TestRun_rowsOfManyStreamsAreRightWhileTheyAreRedivided has three hosts divide customers into 4, 8 and 2
+// segments while orders come.
 func TestRun_rowsOfManyStreamsAreRightWhileTheyAreRedivided(t *testing.T) {
 	t.Parallel()
 	const orders, files = 20_000, 20
@@ -198,8 +201,8 @@ func TestRun_rowsOfManyStreamsThatAreNotDividedByKeyAreRefused(t *testing.T) {
 	}
 }
 
-// TestRun_repliesOfManyStatementsAreRead has commits of as many declared statements as events, over a Unix socket, whose replies fill
-// it long before the last statement is written.
+// TestRun_repliesOfManyStatementsAreRead has commits of as many declared statements as events, over a Unix
+// socket, whose replies fill it long before the last statement is written.
 func TestRun_repliesOfManyStatementsAreRead(t *testing.T) {
 	t.Parallel()
 	const events = 100_000

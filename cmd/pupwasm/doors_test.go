@@ -8,8 +8,9 @@ import (
 	"github.com/pupwasm/pupwasm/internal/pgtest"
 )
 
-// TestDoors_whatComesInComesOutAndGoesInAgain writes unusual events by every door of PostgreSQL, in a session in another time zone.
-// What events --json prints must go in again, into both kinds of database, and come out as the same text.
+// TestDoors_whatComesInComesOutAndGoesInAgain writes unusual events by every door of PostgreSQL, in a session
+// in another time zone. What events --json prints must go in again, into both kinds of database, and come out
+// as the same text.
 func TestDoors_whatComesInComesOutAndGoesInAgain(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Empty(t)
@@ -31,7 +32,8 @@ func TestDoors_whatComesInComesOutAndGoesInAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_, err := conn.PgConn().CopyFrom(t.Context(), strings.NewReader("C\tT\tk\t1\tE\t\\\\x7b7d\t{\"a\": 1}\t2024-05-06 07:08:09.123456+09\t7\t\\N\n"),
+	_, err := conn.PgConn().CopyFrom(t.Context(),
+		strings.NewReader("C\tT\tk\t1\tE\t\\\\x7b7d\t{\"a\": 1}\t2024-05-06 07:08:09.123456+09\t7\t\\N\n"),
 		"COPY pupwasm.events "+columns+" FROM STDIN")
 	if err != nil {
 		t.Fatal(err)

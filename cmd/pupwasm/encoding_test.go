@@ -9,7 +9,8 @@ import (
 	"github.com/pupwasm/pupwasm/internal/pgtest"
 )
 
-// TestEncoding_ofAClientIsOverruled has every connection begin with another client encoding, by URL and by the database.
+// TestEncoding_ofAClientIsOverruled has every connection begin with another client encoding, by URL and by the
+// database.
 func TestEncoding_ofAClientIsOverruled(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Empty(t)

@@ -8,10 +8,10 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// noEnvironment are the flags that no variable sets: a confirmation that is always there is none, and help is for those who ask.
+// noEnvironment are the flags that no variable sets: a permanent confirmation would be none.
 var noEnvironment = []string{"yes", "help", "version"}
 
-// environmentNames returns the variables that stand for a flag, the one that counts first.
+// environmentNames returns the variables of a flag, the one that wins first.
 func environmentNames(flag string) []string {
 	name := "PUPWASM_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 	if flag == "database" {
@@ -20,8 +20,8 @@ func environmentNames(flag string) []string {
 	return []string{name}
 }
 
-// flagsFromEnvironment sets every flag that the command line leaves out and a variable has. A flag that may be repeated
-// takes a list with commas. An empty variable is none.
+// flagsFromEnvironment sets every flag that the command line leaves out and a variable has. A flag that may be
+// repeated takes a list with commas. An empty variable is none.
 func flagsFromEnvironment(flags *pflag.FlagSet) error {
 	var fault error
 	flags.VisitAll(func(flag *pflag.Flag) {

@@ -15,7 +15,7 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// eventLine is what one line of an import, or one element of an array, says.
+// eventLine is one line of an import, or one element of an array.
 type eventLine struct {
 	number   int64 // of the line, or of the event in arrays
 	line     int64 // in arrays, where it begins
@@ -26,26 +26,27 @@ type eventLine struct {
 }
 
 // eventMembers are the members that a line may have, for the text of errors.
-const eventMembers = "bounded_context, aggregate_type, aggregate_id, event_type, event_version, created_at, payload, payload_base64, " +
+const eventMembers = "bounded_context, aggregate_type, aggregate_id, event_type, event_version, created_at, payload, " +
+	"payload_base64, " +
 	"metadata, event_id, expected_version, trace_id, correlation_id, causation_id"
 
-// lineDecoder reads events from lines. It keeps the names that come again and again, which are most.
+// lineDecoder reads events from lines. It interns texts that repeat, such as types.
 type lineDecoder struct {
 	payloadMax int // bytes
-	names      map[string]string
+	interned   map[string]string
 }
 
-// namesMax bounds the names kept, for inputs where they are no names.
-const namesMax = 10_000
+// internedMax bounds the interned texts, for inputs where few repeat.
+const internedMax = 10_000
 
 func newLineDecoder(payloadMax int) *lineDecoder {
-	return &lineDecoder{names: map[string]string{}, payloadMax: payloadMax}
+	return &lineDecoder{interned: map[string]string{}, payloadMax: payloadMax}
 }
 
-// decode reads one line and checks that a store can hold it. The result keeps nothing of text.
+// decode reads one line and checks that a store can hold it. The result does not refer to text.
 //
-// It is stricter than encoding/json, which would store something other than what was given: members in another case or
-// given twice, text that is not Unicode, and members that nobody knows are errors.
+// It is stricter than encoding/json: members in another case, members given twice, unknown members and text
+// that is not Unicode are errors.
 func (d *lineDecoder) decode(text []byte, number int64) (eventLine, error) {
 	line := eventLine{number: number, event: store.Event{Version: 1}}
 	if !json.Valid(text) {
@@ -81,7 +82,7 @@ func (d *lineDecoder) decode(text []byte, number int64) (eventLine, error) {
 	return line, line.event.Validate(d.payloadMax)
 }
 
-// set stores one member. null stands for a member that is not given, but for the payload, where it is JSON as any other.
+// set stores one member. null means that a member is missing, except for the payload, where it is a JSON value.
 func (d *lineDecoder) set(line *eventLine, name string, value []byte) (err error) {
 	if bytes.Equal(value, []byte("null")) && name != "payload" {
 		return checkMember(name)
@@ -127,7 +128,8 @@ func (d *lineDecoder) set(line *eventLine, name string, value []byte) (err error
 	return nil
 }
 
-// checkMember refuses names that are most likely typing errors. What an export has and the log itself decides is let by.
+// checkMember refuses unknown names, which are most likely typing errors. It accepts the members of an export
+// that the log assigns itself.
 func checkMember(name string) error {
 	switch name {
 	case "global_position", "aggregate_version":
@@ -143,17 +145,18 @@ func checkMember(name string) error {
 
 // text decodes a string that is likely to come again.
 func (d *lineDecoder) text(value []byte) (string, error) {
-	if known, ok := d.names[string(value)]; ok {
+	if known, ok := d.interned[string(value)]; ok {
 		return known, nil
 	}
 	text, err := decodeText(value)
-	if err == nil && len(d.names) < namesMax {
-		d.names[string(value)] = text
+	if err == nil && len(d.interned) < internedMax {
+		d.interned[string(value)] = text
 	}
 	return text, err
 }
 
-// nextMember returns the next member of a valid JSON object and what comes after it; member is nil at the object's end.
+// nextMember returns the next member of a valid JSON object and what comes after it; member is nil at the
+// object's end.
 func nextMember(text []byte) (member, value, rest []byte) {
 	start := bytes.IndexByte(text, '"')
 	if start < 0 {
@@ -268,7 +271,7 @@ func decodeID(value []byte) (store.UUID, error) {
 		return store.UUID{}, fmt.Errorf("is %s: %w", shorten(value), err)
 	}
 	if id == (store.UUID{}) {
-		return store.UUID{}, errors.New("is the UUID of zeros, which stands for none: leave it out")
+		return store.UUID{}, errors.New("is the UUID of zeros, which means no id: leave it out")
 	}
 	return id, nil
 }
@@ -297,14 +300,16 @@ func decodeBase64(value []byte) ([]byte, error) {
 	return payload, nil
 }
 
-// errCutOff says that a line is the beginning of JSON: a file that is half written, or JSON that spans lines.
-var errCutOff = errors.New("not valid JSON: the line ends before the event does: an event is one line, or an element of an array")
+// errCutOff says that a line has only the beginning of JSON: a half-written file, or JSON over several lines.
+var errCutOff = errors.New("not valid JSON: the line ends before the event does: an event is one line, or an element " +
+	"of an array")
 
 func describeSyntax(text []byte) error {
 	var value json.RawMessage
 	err := json.Unmarshal(text, &value)
 	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) && syntax.Offset == int64(len(text)) && strings.HasPrefix(syntax.Error(), "unexpected end") {
+	if errors.As(err, &syntax) && syntax.Offset == int64(len(text)) &&
+		strings.HasPrefix(syntax.Error(), "unexpected end") {
 		return errCutOff
 	}
 	if errors.As(err, &syntax) {
@@ -315,7 +320,8 @@ func describeSyntax(text []byte) error {
 
 func notAnObject(text []byte) error {
 	if text[0] == '[' {
-		return errors.New("an array, where an event is a JSON object: arrays of events are read from an input that begins with [")
+		return errors.New("an array, where an event is a JSON object: arrays of events are read from an input that begins " +
+			"with [")
 	}
 	return fmt.Errorf("%s, where an event is a JSON object", kindOf(text))
 }
@@ -337,7 +343,7 @@ func kindOf(value []byte) string {
 	return "a number"
 }
 
-// shorten keeps a value that is quoted in an error short.
+// shorten cuts a value that an error quotes.
 func shorten(value []byte) string {
 	const most = 60
 	if len(value) <= most {

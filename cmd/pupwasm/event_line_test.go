@@ -28,7 +28,8 @@ func TestLineDecoder_keepsEveryMember(t *testing.T) {
 		t.Errorf("stream %q, line %d, expected %s", got.stream, got.number, got.expected)
 	}
 	e := got.event
-	if e.ID.String() != "018bcfe5-68a8-7000-8000-00000000000a" || e.Type != "E" || e.Version != 7 || e.TraceID != "t" || e.CorrelationID != "c" || e.CausationID != "" {
+	if e.ID.String() != "018bcfe5-68a8-7000-8000-00000000000a" || e.Type != "E" || e.Version != 7 || e.TraceID != "t" ||
+		e.CorrelationID != "c" || e.CausationID != "" {
 		t.Errorf("event is %+v", e)
 	}
 	if string(e.Payload) != `{"a":[1,{"b":"}"}], "c":null}` || string(e.Metadata) != `{"k":[]}` {
@@ -50,8 +51,14 @@ func TestLineDecoder_refuses(t *testing.T) {
 		{"NUL in metadata", head + `,"metadata":{"a":"\u0000"}}`, `metadata contains \u0000`},
 		{"an escaped duplicate", head + `,"\u0065vent_type":"F"}`, "member event_type is given twice"},
 		{"a member that is null and unknown", head + `,"type":null}`, `member "type" is not known`},
-		{"a text that is too long", head + `,"trace_id":"` + strings.Repeat("x", store.TextBytesMax+1) + `"}`, "trace_id has 801 bytes, the limit is 800"},
-		{"a payload that is too large", head + `,"payload":"` + strings.Repeat("x", store.PayloadBytesMax) + `"}`, "payload has 16777218 bytes, the limit is 16777216"},
+		{
+			"a text that is too long", head + `,"trace_id":"` + strings.Repeat("x", store.TextBytesMax+1) + `"}`,
+			"trace_id has 801 bytes, the limit is 800",
+		},
+		{
+			"a payload that is too large", head + `,"payload":"` + strings.Repeat("x", store.PayloadBytesMax) + `"}`,
+			"payload has 16777218 bytes, the limit is 16777216",
+		},
 		{"a required member that is null", `{"bounded_context":null,"aggregate_type":"T","aggregate_id":"1","event_type":"E"}`, "bounded_context is required"},
 		{"a UUID of zeros", head + `,"event_id":"00000000-0000-0000-0000-000000000000"}`, "event_id is the UUID of zeros"},
 		{"a version beyond 32 bits", head + `,"event_version":2147483648}`, "event_version is 2147483648, must be from 1"},
@@ -70,7 +77,8 @@ func TestLineDecoder_refuses(t *testing.T) {
 	}
 }
 
-// FuzzLineDecoder compares the decoder with encoding/json, which is slower and more tolerant, on every line that it takes.
+// FuzzLineDecoder compares the decoder with encoding/json, which is slower and more tolerant, on every line
+// that it takes.
 func FuzzLineDecoder(f *testing.F) {
 	f.Add([]byte(head + `,"payload":{"a":[1,2,{"b":"}\""}]},"metadata":{},"trace_id":"\ud83d\ude00"}`))
 	f.Add([]byte(head + ` , "payload" : 1e5 , "expected_version" : 0 , "created_at" : "2020-01-01T00:00:00Z" }`))
@@ -111,12 +119,16 @@ func FuzzLineDecoder(f *testing.F) {
 		if !utf8.ValidString(line.stream.AggregateID) {
 			t.Errorf("%q: id is not UTF-8", text)
 		}
-		exported := appendEventJSON(nil, &store.RecordedEvent{Event: e, Stream: line.stream, Position: 1, AggregateVersion: 1})
+		exported := appendEventJSON(nil, &store.RecordedEvent{
+			Event: e, Stream: line.stream, Position: 1,
+			AggregateVersion: 1,
+		})
 		again, err := newLineDecoder(store.PayloadBytesMax).decode(exported, 1)
 		if e.ID == (store.UUID{}) || e.CreatedAt.IsZero() {
 			return // what is stored has both
 		}
-		if err != nil || again.stream != line.stream || !bytes.Equal(again.event.Payload, e.Payload) || !again.event.CreatedAt.Equal(e.CreatedAt) {
+		if err != nil || again.stream != line.stream || !bytes.Equal(again.event.Payload, e.Payload) ||
+			!again.event.CreatedAt.Equal(e.CreatedAt) {
 			t.Errorf("%s: exported and read back: %+v, %v", exported, again, err)
 		}
 	})

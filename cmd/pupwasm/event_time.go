@@ -13,7 +13,7 @@ var timeRule = regexp.MustCompile(`^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d
 
 var errNotATime = errors.New("must be a time such as 2006-01-02T15:04:05.999999Z (RFC 3339)")
 
-// parseTime reads a time. What is below microseconds is cut off, and a leap second is the beginning of the second after it.
+// parseTime reads a time. Digits below microseconds are cut off, and a leap second is the start of the next second.
 func parseTime(text string) (time.Time, error) {
 	part := timeRule.FindStringSubmatch(text)
 	if part == nil {
@@ -46,7 +46,7 @@ func parseTime(text string) (time.Time, error) {
 	switch {
 	case at.IsZero():
 		return time.Time{}, errors.New("means no time: leave it out to take the time of the append")
-	// Year 0 is a year before Christ to databases, and some count in another way.
+	// Databases disagree about year 0.
 	case year == 0 || at.Year() < 1 || at.Year() > 9999:
 		return time.Time{}, errors.New("is out of range: the years go from 1 to 9999")
 	}

@@ -27,26 +27,27 @@ type eventsOptions struct {
 }
 
 func (o *eventsOptions) addFlags(flags *pflag.FlagSet) {
-	flags.StringArrayVar(&o.contexts, "context", nil, "only this bounded `context`; may be repeated")
-	flags.StringArrayVar(&o.types, "type", nil, "only this aggregate `type`; may be repeated")
-	flags.StringArrayVar(&o.eventTypes, "event-type", nil, "only this event `type`; may be repeated")
+	flags.StringArrayVar(&o.contexts, "context", nil, "show only this bounded `context`; may be repeated")
+	flags.StringArrayVar(&o.types, "type", nil, "show only this aggregate `type`; may be repeated")
+	flags.StringArrayVar(&o.eventTypes, "event-type", nil, "show only this event `type`; may be repeated")
 	flags.Int64Var(&o.after, "after", 0, "start after this `position`")
-	flags.Int64Var(&o.through, "through", 0, "end with this `position`; 0 is the end of the log")
-	flags.Int64Var(&o.limit, "limit", 100, "at most `n` events; 0 is no limit")
-	flags.BoolVarP(&o.follow, "follow", "f", false, "go on with new events until interrupted; without --after, show new ones only")
-	flags.DurationVar(&o.poll, "poll", 500*time.Millisecond, "with --follow, look again after this `time`")
-	flags.BoolVar(&o.json, "json", false, "print JSON lines, in the form that 'pupwasm append' reads")
+	flags.Int64Var(&o.through, "through", 0, "end with this `position`; 0 for the end of the log")
+	flags.Int64Var(&o.limit, "limit", 100, "maximum number of `events`; 0 for no limit")
+	flags.BoolVarP(&o.follow, "follow", "f", false,
+		"continue with new events until interrupted; without --after, show only new events")
+	flags.DurationVar(&o.poll, "poll", 500*time.Millisecond, "with --follow, interval between polls for new events")
+	flags.BoolVar(&o.json, "json", false, "print JSON lines, which 'pupwasm append' reads")
 }
 
 func newEventsCommand(globals *globalOptions) *cobra.Command {
 	opts := &eventsOptions{globalOptions: globals}
 	cmd := &cobra.Command{
 		Use:   "events",
-		Short: "List events, in order of position",
+		Short: "List events in order of position",
 		Long: `List events in order of position, the oldest first.
 
-Only events are shown that no earlier one can still appear before: an append under way holds later events back for the
-moment that it takes ('pupwasm status' tells).`,
+The list ends at the horizon, the high-water mark below which no event can still appear. An append that has not ended
+holds back later events ('pupwasm status' shows it).`,
 		Example: `  pupwasm events --type Fine --event-type Payment --limit 10
   pupwasm events --after 561000 --json
   pupwasm events --follow`,
@@ -78,11 +79,14 @@ func runEvents(ctx context.Context, opts *eventsOptions, fromEnd bool) error {
 	}
 	defer from.Close()
 
-	waiting := &patience{log: opts.log}
+	retry := &backoff{log: opts.log}
 	if opts.follow {
-		waiting.limit = -1
+		retry.limit = -1
 	}
-	list := &eventList{eventsOptions: opts, from: from, waiting: waiting, printer: newEventPrinter(opts.out, opts.json), left: opts.limit}
+	list := &eventList{
+		eventsOptions: opts, from: from, backoff: retry, printer: newEventPrinter(opts.out, opts.json),
+		left: opts.limit,
+	}
 	if fromEnd {
 		if err := list.toEnd(ctx); err != nil {
 			return err
@@ -103,7 +107,7 @@ func runEvents(ctx context.Context, opts *eventsOptions, fromEnd bool) error {
 	return list.follow(ctx)
 }
 
-// nothing says that no event was selected, and by what.
+// nothing is the message for an empty selection; it repeats the filters.
 func (o *eventsOptions) nothing(after int64) string {
 	var by []string
 	for _, filter := range []struct {
@@ -126,11 +130,11 @@ func (o *eventsOptions) nothing(after int64) string {
 	return "no event matches " + strings.Join(by, " ")
 }
 
-// eventList prints what is selected, from --after, which moves on.
+// eventList prints the selected events from --after on, which it advances.
 type eventList struct {
 	*eventsOptions
 	from    store.Store
-	waiting *patience
+	backoff *backoff
 	printer *eventPrinter
 	page    store.Page
 	left    int64 // of the limit
@@ -138,7 +142,7 @@ type eventList struct {
 }
 
 func (l *eventList) horizon(ctx context.Context) (through int64, err error) {
-	err = l.waiting.do(ctx, func() error {
+	err = l.backoff.do(ctx, func() error {
 		h, err := l.from.Horizon(ctx)
 		through = h.Position
 		return err
@@ -154,7 +158,7 @@ func (l *eventList) toEnd(ctx context.Context) (err error) {
 	return err
 }
 
-// print writes the selected events up to the horizon. more tells that the limit ended it.
+// print writes the selected events up to the horizon. more reports that the limit ended it.
 func (l *eventList) print(ctx context.Context) (more bool, err error) {
 	through, err := l.horizon(ctx)
 	if err != nil {
@@ -167,10 +171,10 @@ func (l *eventList) print(ctx context.Context) (more bool, err error) {
 			Range:        store.FullRange(), Columns: store.AllColumns,
 		}
 		if l.limit > 0 {
-			// One more than is shown tells whether there are more.
+			// One more than shown, to know whether there are more.
 			request.Limit = int(min(pageEvents-1, l.left)) + 1
 		}
-		if err := l.waiting.do(ctx, func() error { return l.from.Read(ctx, request, &l.page) }); err != nil {
+		if err := l.backoff.do(ctx, func() error { return l.from.Read(ctx, request, &l.page) }); err != nil {
 			return false, err
 		}
 		shown := l.page.Events
@@ -193,7 +197,7 @@ func (l *eventList) print(ctx context.Context) (more bool, err error) {
 	return false, nil
 }
 
-// follow prints new events until the context ends, which is how it is meant to end, or the limit or --through is reached.
+// follow prints new events until the context ends, or the limit or --through is reached.
 func (l *eventList) follow(ctx context.Context) error {
 	tick := time.NewTicker(l.poll)
 	defer tick.Stop()

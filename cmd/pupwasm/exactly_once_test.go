@@ -147,7 +147,8 @@ func cents(t *testing.T, number json.Number) int64 {
 
 func compareFines(t *testing.T, db *sql.DB, table, updated string, want map[string]fine) {
 	t.Helper()
-	rows, err := db.Query("SELECT fine_id, amount_cents, expense_cents, paid_cents, events, last_event, " + updated + " FROM " + table)
+	rows, err := db.Query("SELECT fine_id, amount_cents, expense_cents, paid_cents, events, last_event, " + updated +
+		" FROM " + table)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +176,7 @@ func compareFines(t *testing.T, db *sql.DB, table, updated string, want map[stri
 	t.Logf("%d rows are right", count-wrong)
 }
 
-// realLog returns the published log where it is at hand, and a made one elsewhere.
+// realLog returns the published log if it is present, otherwise a made-up one.
 func realLog(t *testing.T) string {
 	t.Helper()
 	folder := os.Getenv("PUPWASM_DATA")

@@ -122,7 +122,7 @@ func (f *fleet) left(h *host) (owned, known int) {
 	return owned, known
 }
 
-// thaw lets all hosts go on, also those that were to be stopped for longer.
+// thaw resumes all hosts.
 func (f *fleet) thaw() {
 	for _, h := range f.hosts {
 		h.signal(syscall.SIGCONT)
@@ -130,14 +130,15 @@ func (f *fleet) thaw() {
 	}
 }
 
-// complete demands that all that was appended is applied once and in order, and that the hosts end as they should. The writers have
-// finished.
+// complete demands that all that was appended is applied once and in order, and that the hosts end as they
+// should. The writers have finished.
 func (f *fleet) complete(appended *writers) {
 	f.t.Helper()
 	f.thaw()
 	f.checkAlive()
 	for _, projection := range f.projections {
-		f.log("wait", strings.TrimSpace(runCommand(f.t, f.db.DSN, "wait", projection, "--timeout", testwait.Patience.String(), "--grace", testwait.Patience.String())))
+		f.log("wait", strings.TrimSpace(runCommand(f.t, f.db.DSN, "wait", projection, "--timeout", testwait.Patience.String(),
+			"--grace", testwait.Patience.String())))
 	}
 	f.checkPositions()
 	f.checkCoverage()
@@ -203,7 +204,7 @@ func (f *fleet) checkAlive() {
 	}
 }
 
-// checkLogs demands that no host has panicked, or reports what somebody would have to look at.
+// checkLogs requires that no host has panicked or logged an unexpected error.
 func (f *fleet) checkLogs() {
 	for _, h := range append(slices.Clone(f.gone), f.hosts...) {
 		for line := range strings.Lines(h.output.String()) {

@@ -78,7 +78,8 @@ func TestEvents_stopsAtTheHorizonAndStatusNamesWhoHoldsIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	appendLines(t, db.DSN, "after")
-	if events := run(t, db.DSN, "events"); !strings.Contains(events, "C/T/before") || strings.Contains(events, "C/T/after") {
+	if events := run(t, db.DSN, "events"); !strings.Contains(events, "C/T/before") ||
+		strings.Contains(events, "C/T/after") {
 		t.Errorf("events beside an open append are shown: %s", events)
 	}
 	var pid int
@@ -86,7 +87,8 @@ func TestEvents_stopsAtTheHorizonAndStatusNamesWhoHoldsIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	status := run(t, db.DSN, "status")
-	if !strings.HasPrefix(status, "head 3, horizon 1: process ") || !strings.Contains(status, "process "+strconv.Itoa(pid)+" of the database holds it back") {
+	if !strings.HasPrefix(status, "head 3, horizon 1: process ") ||
+		!strings.Contains(status, "process "+strconv.Itoa(pid)+" of the database holds it back") {
 		t.Errorf("status is %s", status)
 	}
 	if err := tx.Commit(ctx); err != nil {
@@ -161,7 +163,8 @@ func TestStatus_showsEverySegmentAndResetForgetsThem(t *testing.T) {
 		t.Errorf("JSON is %s", report)
 	}
 
-	if out, err := command(database, "reset", "names", "--yes").CombinedOutput(); err == nil || !strings.Contains(string(out), "is run by worker worker-1") {
+	if out, err := command(database, "reset", "names", "--yes").CombinedOutput(); err == nil ||
+		!strings.Contains(string(out), "is run by worker worker-1") {
 		t.Errorf("reset of a projection that runs: %v: %s", err, out)
 	}
 	if err := to.Leave(ctx, store.Worker{Name: "worker-1"}); err != nil {

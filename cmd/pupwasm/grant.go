@@ -12,11 +12,12 @@ import (
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
-const grantHelp = `Print the SQL that gives a projection a role of its own on PostgreSQL, for an administrator to run. Nothing is run here.
+const grantHelp = `Print the SQL that gives a projection a role of its own on PostgreSQL. An administrator runs it;
+this command does not.
 
-A host that may create roles and schemas does that by itself. For one that may not, the SQL creates the role, which cannot log in, owns the
-projection's tables and nothing else, and makes the host's role a member of it. The schemas of the projection, of this version and of later
-ones, are then made by the function make_schema of the migrations, which runs as the role that has made those.
+A host that may create roles and schemas needs no such SQL. For another one, the SQL creates the role, which cannot log
+in and owns nothing but the projection's tables, and makes the host's role a member of it. The function make_schema of
+the migrations then creates the projection's schema, with the rights of the role that ran the migrations.
 
   pupwasm grant fines --to host | psql shop`
 
@@ -30,7 +31,7 @@ func newGrantCommand(globals *globalOptions) *cobra.Command {
 		Args:    wantArgs(cobra.ExactArgs(1)),
 		RunE:    func(_ *cobra.Command, args []string) error { return runGrant(globals, args[0], host) },
 	}
-	cmd.Flags().StringVar(&host, "to", "", "the `role` that hosts log in with (default that of --database)")
+	cmd.Flags().StringVar(&host, "to", "", "`role` that hosts log in with (default: that of --database)")
 	return cmd
 }
 

@@ -67,7 +67,10 @@ func TestGrant_givesAHostThatMayDoNothingAProjectionWithARole(t *testing.T) {
 			}
 			// A later version needs no new grant, and nobody gets a schema but those of the projection.
 			mustRun(t, asHost, "SELECT "+schema+".make_schema('user_counter', '__v2')")
-			for _, bad := range []string{"'user_counter', '_v2'", "'user_counter', '__v2; DROP'", "'others', ''", "'public', ''", "'user_counter__v3', ''", "'pg_mine', ''", "'user_counter', '__v02'"} {
+			for _, bad := range []string{
+				"'user_counter', '_v2'", "'user_counter', '__v2; DROP'", "'others', ''", "'public', ''",
+				"'user_counter__v3', ''", "'pg_mine', ''", "'user_counter', '__v02'",
+			} {
 				if err := runSQL(t, asHost, "SELECT "+schema+".make_schema("+bad+")"); err == nil {
 					t.Errorf("make_schema(%s) has made one", bad)
 				}

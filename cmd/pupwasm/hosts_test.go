@@ -25,7 +25,7 @@ func TestRun_segmentsAreSpreadEvenlyAndFreeTheMomentAHostHasStopped(t *testing.T
 		}
 		for len(f.hosts) > count {
 			f.hosts[0].awaitCount(t, "projection installed", len(projections))
-			f.log("remove", f.terminate(f.hosts[0])) // which looks for what is left at once
+			f.log("remove", f.terminate(f.hosts[0])) // checks what it leaves behind
 		}
 		f.awaitSpread(segments, projections)
 	}
@@ -42,8 +42,8 @@ func TestRun_segmentsAreSpreadEvenlyAndFreeTheMomentAHostHasStopped(t *testing.T
 	f.checkLogs()
 }
 
-// spreadLooks is how many looks in a row have to find an even spread: one that is passed through does not count.
-const spreadLooks = 4
+// spreadPolls is how many polls in a row must find an even spread: a passing one does not count.
+const spreadPolls = 4
 
 // awaitSpread waits until each host has its share of every projection and keeps it.
 func (f *fleet) awaitSpread(segments int, projections []string) {
@@ -78,7 +78,7 @@ func (f *fleet) awaitSpread(segments int, projections []string) {
 		if len(status.Projections) != len(projections) {
 			even = 0
 		}
-		return even >= spreadLooks
+		return even >= spreadPolls
 	})
 	f.log("spread", fmt.Sprintf("over %d hosts:%s", len(f.hosts), spread))
 }
@@ -94,7 +94,8 @@ func TestRun_aHostThatWasStoppedLongerThanItsLeaseIsFencedAndGoesOn(t *testing.T
 	other.awaitCount(t, "segment claimed", 2*len(allProjections))
 
 	late.signal(syscall.SIGSTOP)
-	testwait.Until(t, "the other host has taken over", func() bool { owned, _ := f.left(other); return owned == 4*len(allProjections) })
+	testwait.Until(t, "the other host has taken over",
+		func() bool { owned, _ := f.left(other); return owned == 4*len(allProjections) })
 	f.log("takeover", other.name)
 	before, _ := totals(t, f.db)
 	testwait.Until(t, "it gets on", func() bool { events, _ := totals(t, f.db); return events > before+200 })
@@ -103,7 +104,8 @@ func TestRun_aHostThatWasStoppedLongerThanItsLeaseIsFencedAndGoesOn(t *testing.T
 	f.log("fenced", late.name)
 	claimed := strings.Count(late.output.String(), "segment claimed")
 	late.awaitCount(t, "segment claimed", claimed+1) // it takes its share again
-	testwait.Until(t, "both have their share", func() bool { owned, _ := f.left(late); return owned == 2*len(allProjections) })
+	testwait.Until(t, "both have their share",
+		func() bool { owned, _ := f.left(late); return owned == 2*len(allProjections) })
 
 	appending.finish()
 	f.complete(appending)

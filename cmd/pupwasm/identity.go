@@ -8,12 +8,12 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// identities gives events of an input that bring no id one that follows from what they say: the stream, the event's fields,
-// and how often the same has stood in the input before. A repeat of the input, also when it has grown or lines were
-// corrected, gives the same ids to the same events, so that the store knows them.
+// identities derives an id for each event without one: from the stream, the event's fields, and the number of
+// equal events before it in the input. A repeat of the input, also if it has grown or lines were corrected,
+// gives the same ids to the same events, so that the store recognizes them.
 //
-// It remembers 64 bits of every line. Two lines that differ and share them get other numbers than they would have, which
-// is harmless: ids stay unique and a repeat gives the same ones.
+// It keeps 64 bits of every line. A collision changes the count of two lines, which is harmless: ids stay
+// unique, and a repeat gives the same ones.
 type identities struct {
 	hash    hash.Hash
 	scratch []byte
@@ -22,7 +22,7 @@ type identities struct {
 	given   map[store.UUID]givenID
 }
 
-// givenID is what an id that stands in the input stands for.
+// givenID is the event of an id that the input gives.
 type givenID struct {
 	content uint64
 	line    int64
@@ -40,7 +40,7 @@ func (i *identities) derive(stream store.Stream, event *store.Event) store.UUID 
 	return deriveID(digest, i.occurrence(binary.BigEndian.Uint64(digest[16:])), event)
 }
 
-// claim notes an id that a line gives. It returns the line that gave it to something else before, or 0.
+// claim records an id that a line gives. It returns the line that gave it to another event before, or 0.
 func (i *identities) claim(id store.UUID, stream store.Stream, event *store.Event, line int64) (taken int64) {
 	digest := i.digest(stream, event)
 	content := binary.BigEndian.Uint64(digest[16:])
@@ -55,8 +55,8 @@ func (i *identities) claim(id store.UUID, stream store.Stream, event *store.Even
 	return 0
 }
 
-// digest hashes what makes an event the same as another. Each field has its length in front, so that no two contents
-// run together to the same text. expected_version is no part of it: correcting it does not make another event.
+// digest hashes the identity of an event. Each field follows its length, so that the fields are unambiguous.
+// expected_version is not part of it: correcting it does not make another event.
 func (i *identities) digest(stream store.Stream, event *store.Event) (digest [sha256.Size]byte) {
 	b := append(i.scratch[:0], "pupwasm line 1"...)
 	for _, field := range [...]string{
@@ -83,7 +83,7 @@ func (i *identities) digest(stream store.Stream, event *store.Event) (digest [sh
 	return digest
 }
 
-// occurrence counts a content and returns how often it stood there before.
+// occurrence counts a content and returns how often it occurred before.
 func (i *identities) occurrence(content uint64) uint32 {
 	if _, seen := i.once[content]; !seen {
 		i.once[content] = struct{}{}
@@ -93,8 +93,8 @@ func (i *identities) occurrence(content uint64) uint32 {
 	return i.more[content]
 }
 
-// deriveID makes a UUID of version 8. Where the event has a time, its milliseconds come first, as in version 7, so that a
-// log in order of time fills the index of ids from one end; the rest is the hash.
+// deriveID makes a UUID of version 8. If the event has a time, its milliseconds come first, as in version 7, so
+// that a log in order of time appends to the index of ids. The rest is the hash.
 func deriveID(content [sha256.Size]byte, occurrence uint32, event *store.Event) store.UUID {
 	var seed [sha256.Size + 4]byte
 	copy(seed[:], content[:])

@@ -52,7 +52,10 @@ func TestIdentities_everyFieldMakesAnotherEvent(t *testing.T) {
 func TestIdentities_stayTheSame(t *testing.T) {
 	t.Parallel()
 	stream := store.Stream{BoundedContext: "Traffic", AggregateType: "Fine", AggregateID: "S38735"}
-	event := store.Event{Type: "CreateFine", Version: 1, Payload: []byte(`{"amount":62.59}`), CreatedAt: time.Unix(946681200, 0)}
+	event := store.Event{
+		Type: "CreateFine", Version: 1, Payload: []byte(`{"amount":62.59}`),
+		CreatedAt: time.Unix(946681200, 0),
+	}
 	ids := newIdentities()
 	for _, want := range []string{"00dc6a98-bd80-8a1e-9772-e1883f613c7b", "00dc6a98-bd80-8285-ad78-40076b4f8252"} {
 		if got := ids.derive(stream, &event).String(); got != want {

@@ -31,11 +31,14 @@ type lineSource struct {
 }
 
 func newLineSource(name string, lines *lineReader, newIDs bool) *lineSource {
-	return &lineSource{name: name, lines: lines, decoder: newLineDecoder(lines.payloadMax), ids: newIdentities(), newIDs: newIDs}
+	return &lineSource{
+		name: name, lines: lines, decoder: newLineDecoder(lines.payloadMax), ids: newIdentities(),
+		newIDs: newIDs,
+	}
 }
 
-// next returns the next event. The error is io.EOF, or an [*inputError] that names the line and wraps a [*lineFault] when
-// the next line can be read.
+// next returns the next event. The error is io.EOF, or an [*inputError] that names the line and wraps a
+// [*lineFault] when the next line can be read.
 func (s *lineSource) next() (eventLine, error) {
 	text, err := s.lines.next()
 	if errors.Is(err, io.EOF) {
@@ -100,12 +103,12 @@ type importer struct {
 	lines       *lineReader
 	batchEvents int
 	newIDs      bool
-	waiting     *patience
+	backoff     *backoff
 	bar         *progress
 
 	appended     int64
 	skipped      int64
-	skippedGuess int64 // of skipped, what has neither an id nor a time, so that it may be meant as new
+	skippedGuess int64 // of skipped, those without id and time, which may be meant as new
 	through      int64 // the last line that is stored
 }
 
@@ -137,7 +140,8 @@ func (im *importer) run(ctx context.Context) error {
 	}
 }
 
-// produce sends batches until the input ends or has a fault. The lines that share a batch with a bad line are dropped.
+// produce sends batches until the input ends or has a fault. The lines that share a batch with a bad line are
+// dropped.
 func (im *importer) produce(ctx context.Context, batches chan<- batch) {
 	source := newLineSource(im.name, im.lines, im.newIDs)
 	for {
@@ -171,18 +175,21 @@ func (im *importer) collect(ctx context.Context, source *lineSource) batch {
 	return b
 }
 
-// racesMax is how often an append that another one overtook is tried again.
-const racesMax = 10
+// appendTriesMax bounds the tries of an append that others overtake.
+const appendTriesMax = 10
 
 func (im *importer) append(ctx context.Context, lines []eventLine) error {
 	appends := make([]store.StreamAppend, len(lines))
 	for i := range lines {
-		appends[i] = store.StreamAppend{Stream: lines[i].stream, Expected: lines[i].expected, Events: []store.Event{lines[i].event}}
+		appends[i] = store.StreamAppend{
+			Stream: lines[i].stream, Expected: lines[i].expected,
+			Events: []store.Event{lines[i].event},
+		}
 	}
 	var appended []store.Appended
 	var err error
-	for race := 0; race == 0 || race < racesMax && overtaken(err); race++ {
-		err = im.waiting.do(ctx, func() (err error) {
+	for race := 0; race == 0 || race < appendTriesMax && overtaken(err); race++ {
+		err = im.backoff.do(ctx, func() (err error) {
 			appended, err = im.to.AppendBulk(ctx, store.AppendOptions{SkipDuplicates: true}, appends...)
 			return err
 		})
@@ -204,14 +211,14 @@ func (im *importer) append(ctx context.Context, lines []eventLine) error {
 	return nil
 }
 
-// overtaken tells whether another append came first while this one ran, so that the next try sees what it did.
+// overtaken reports whether another append came first, so that the next try sees its events.
 func overtaken(err error) bool {
 	var duplicate *store.DuplicateEventError
 	var conflict *store.VersionConflictError
 	return errors.As(err, &duplicate) || errors.As(err, &conflict) && conflict.Actual < 0
 }
 
-// refused says which line the store did not want.
+// refused says which line the store refused.
 func (im *importer) refused(ctx context.Context, err error, lines []eventLine) error {
 	first, last := lines[0], lines[len(lines)-1]
 	if ctx.Err() != nil || errors.Is(err, store.ErrTransient) {
@@ -240,8 +247,8 @@ func (im *importer) refused(ctx context.Context, err error, lines []eventLine) e
 	return im.explain(ctx, &inputError{where: where, err: err}, 0)
 }
 
-// conflictIndex finds the event of a version conflict, for which the store names the stream and the version expected. It
-// replays the stream's lines, or returns -1 when the stream has changed since.
+// conflictIndex finds the event of a version conflict. The store names only the stream and the expected
+// version. It replays the stream's lines, or returns -1 when the stream has changed since.
 func (im *importer) conflictIndex(ctx context.Context, conflict *store.VersionConflictError, lines []eventLine) int {
 	stored, err := im.to.ReadStream(ctx, conflict.Stream, 1, 0)
 	if err != nil && !errors.Is(err, store.ErrStreamNotFound) {
@@ -266,8 +273,8 @@ func (im *importer) conflictIndex(ctx context.Context, conflict *store.VersionCo
 	return -1
 }
 
-// explain adds to an error what is stored and how to go on. pending is the last line of a transaction whose end is not
-// known, or 0.
+// explain adds to an error what is stored and how to continue. pending is the last line of a transaction whose
+// outcome is unknown, or 0.
 func (im *importer) explain(ctx context.Context, err error, pending int64) error {
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
@@ -275,11 +282,11 @@ func (im *importer) explain(ctx context.Context, err error, pending int64) error
 	stored := "nothing was stored"
 	switch {
 	case im.through > 0 && pending > 0:
-		stored = fmt.Sprintf("%s stored, perhaps up to %s %d", im.are(im.through), im.lines.unit(), pending)
+		stored = fmt.Sprintf("%s stored, perhaps up to %s %d", im.storedLines(im.through), im.lines.unit(), pending)
 	case im.through > 0:
-		stored = im.are(im.through) + " stored"
+		stored = im.storedLines(im.through) + " stored"
 	case pending > 0:
-		stored = "perhaps " + im.are(pending) + " stored"
+		stored = "perhaps " + im.storedLines(pending) + " stored"
 	}
 	how := "run the same command again"
 	var input *inputError
@@ -295,8 +302,8 @@ func (im *importer) explain(ctx context.Context, err error, pending int64) error
 	return fmt.Errorf("%w; %s: %s, nothing is doubled", err, stored, how)
 }
 
-// are names the lines or events up to one, as the beginning of a sentence about them.
-func (im *importer) are(through int64) string {
+// storedLines begins a sentence about the lines or events up to one.
+func (im *importer) storedLines(through int64) string {
 	if through == 1 {
 		return im.lines.unit() + " 1 is"
 	}

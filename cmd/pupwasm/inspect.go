@@ -29,15 +29,16 @@ func newInspectCommand(globals *globalOptions) *cobra.Command {
 	opts := &inspectOptions{globalOptions: globals}
 	cmd := &cobra.Command{
 		Use:   "inspect FILE.wasm | --limits",
-		Short: "Show what a module is and all that it can touch",
-		Long: `Load a module as 'pupwasm run' does and show its description: the events that it reads, and its catalogue, which is
-all that it can touch. No database is needed; whether the catalogue fits one is checked when the module is run.
+		Short: "Show what a module declares, and what it costs",
+		Long: `Load a module as 'pupwasm run' does and show its description: the events that it reads, and its tables, writes
+and queries. A module can touch nothing else. No database is needed; 'pupwasm run' checks whether the module fits one.
 
-With --measure the module runs over the events of a file, in the form that 'pupwasm append' reads, in batches of 1,000. What is
-shown is the fuel that it takes for an event, which is the same on every machine and what --fuel limits (some 35 units are a
-nanosecond); the time, which is this machine's, now; its memory; and its mutations. Queries get no rows.
+With --measure, run the module over the events of a file, in batches of 1,000, and show per event the fuel and the
+time, and the memory and the mutations. The file has the format that 'pupwasm append' reads. Fuel is the same on every
+machine and is what --fuel limits (about 35 units are a nanosecond); the time is that of this machine now. Queries
+return no rows.
 
-With --limits, and without a file, it shows everything that is bounded, the bounds as the other flags set them, and how to change them.`,
+With --limits and no file, show all limits, with the values that the other flags set, and how to change them.`,
 		Example: `  pupwasm inspect bin/modules/fine_balance.wasm
   pupwasm inspect bin/modules/fine_balance.wasm --measure events.jsonl
   pupwasm inspect --limits`,
@@ -54,9 +55,10 @@ With --limits, and without a file, it shows everything that is bounded, the boun
 			return runInspect(cmd.Context(), opts, args[0])
 		},
 	}
-	cmd.Flags().BoolVar(&opts.json, "json", false, "print the description, or what is measured, as JSON")
-	cmd.Flags().StringVar(&opts.measure, "measure", "", "run the module over the events of this file, and show what it takes")
-	cmd.Flags().BoolVar(&opts.limits, "limits", false, "show everything that is bounded, without a file")
+	cmd.Flags().BoolVar(&opts.json, "json", false, "print JSON")
+	cmd.Flags().StringVar(&opts.measure, "measure", "",
+		"run the module over the events of this `file` and show what it costs")
+	cmd.Flags().BoolVar(&opts.limits, "limits", false, "show all limits")
 	opts.runtime.addFlags(cmd.Flags())
 	return cmd
 }
@@ -74,7 +76,7 @@ func showLimits(opts *inspectOptions) error {
 }
 
 func runInspect(ctx context.Context, opts *inspectOptions, file string) error {
-	opts.log = opts.log.Level(zerolog.WarnLevel) // what a module says while it starts is not asked for
+	opts.log = opts.log.Level(zerolog.WarnLevel) // messages of the start are not wanted here
 	runtime, err := opts.runtime.start(ctx, opts.globalOptions)
 	if err != nil {
 		return err
@@ -220,12 +222,14 @@ func printWrite(out io.Writer, p *store.Projection, w *store.Write) {
 
 func printQuery(out io.Writer, p *store.Projection, q *store.Query) {
 	if q.SQL != nil {
-		fmt.Fprintf(out, "\nquery %s (%s) returns (%s)%s\n", q.Name, typeList(q.Params), typeList(q.Results), promise(p, q.PartitionParam, q.Unordered))
+		fmt.Fprintf(out, "\nquery %s (%s) returns (%s)%s\n", q.Name, typeList(q.Params), typeList(q.Results),
+			promise(p, q.PartitionParam, q.Unordered))
 		printStatement(out, "sql", q.SQL)
 		return
 	}
 	table, _ := p.Table(q.Table)
-	fmt.Fprintf(out, "\nquery %s: load %s from %s by (%s)%s\n", q.Name, strings.Join(q.Columns, ", "), q.Table, strings.Join(table.Key, ", "),
+	fmt.Fprintf(out, "\nquery %s: load %s from %s by (%s)%s\n", q.Name, strings.Join(q.Columns, ", "), q.Table,
+		strings.Join(table.Key, ", "),
 		promise(p, 0, q.Unordered))
 }
 

@@ -23,9 +23,11 @@ func TestInspect_showsWhoOwnsRows(t *testing.T) {
 	const promised = ", unordered: its author promises that the order of events does not matter to it\n"
 	for members, want := range map[string][]string{
 		`"partition":{"by":"json","path":["customer","id"]},` + tables: {
-			"ordering       stream\n", `divided by     json "customer.id"` + "\n", "rows are owned: customer_id holds the partition key\n",
+			"ordering       stream\n", `divided by     json "customer.id"` +
+				"\n", "rows are owned: customer_id holds the partition key\n",
 			"rows are per event: position holds its position\n", "rows are per event: id holds its id\n", "rows are shared by all segments\n",
-			"write trim (text), partition key in $1\n", "write prune ()" + promised, "query days: load n from total by (day)" + promised,
+			"write trim (text), partition key in $1\n", "write prune ()" + promised, "query days: load n from total by (day)" +
+				promised,
 		},
 		tables:                          {"divided by     stream\n"},
 		`"ordering":"global",` + tables: {"divided by     nothing: one segment applies all events\n", "write prune ()\n"},

@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// limitOptions bound what the SQL of modules takes of the database. Zero stands for the store's default.
+// limitOptions bound the SQL of modules. Zero means the store's default.
 type limitOptions struct {
 	statement   time.Duration
 	transaction time.Duration
@@ -14,12 +14,17 @@ type limitOptions struct {
 }
 
 func (o *limitOptions) addFlags(flags *pflag.FlagSet) {
-	flags.DurationVar(&o.statement, "statement-timeout", 0, "how long a statement or query of a module may run; on SQLite, all writes of a module in a commit together (default: 1m on PostgreSQL, 5s on SQLite)")
-	flags.DurationVar(&o.transaction, "transaction-timeout", 0, "how long all statements and queries of a batch may take together (default: twice --statement-timeout, 2m at least)")
-	flags.IntVar(&o.tempFiles, "temp-file-limit", 1024, "MiB of temporary files that a transaction of a projection may have, on PostgreSQL where the host's role may set it")
+	flags.DurationVar(&o.statement, "statement-timeout", 0,
+		"maximum time of one SQL statement or query of a module; on SQLite, of all its writes in one commit (default: 1m "+
+			"on PostgreSQL, 5s on SQLite)")
+	flags.DurationVar(&o.transaction, "transaction-timeout", 0,
+		"maximum time of all statements and queries of a batch together (default: twice --statement-timeout, but at least "+
+			"2m)")
+	flags.IntVar(&o.tempFiles, "temp-file-limit", 1024,
+		"maximum MiB of temporary files per transaction of a projection; on PostgreSQL, where the host's role may set it")
 }
 
-// check refuses what is no limit.
+// check refuses invalid limits.
 func (o *limitOptions) check() error {
 	switch {
 	case o.statement < 0 || o.statement > 0 && o.statement < time.Millisecond:
@@ -32,5 +37,5 @@ func (o *limitOptions) check() error {
 	return nil
 }
 
-// tempFilesMax is what PostgreSQL takes, whose unit is kB.
+// tempFilesMax is the largest value of PostgreSQL, whose unit is kB.
 const tempFilesMax = 1<<21 - 1

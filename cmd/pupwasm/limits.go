@@ -17,7 +17,7 @@ type limitGroup struct {
 	Limits []host.Limit `json:"limits"`
 }
 
-// allLimits is everything that is bounded, with the settings of this command line.
+// allLimits lists all limits, with the settings of this command line.
 func allLimits(limits host.Limits) []limitGroup {
 	mebibytes := func(bytes int) string { return fmt.Sprintf("%d MiB", bytes>>20) }
 	bytes := func(n int) string { return fmt.Sprintf("%d bytes", n) }
@@ -26,14 +26,29 @@ func allLimits(limits host.Limits) []limitGroup {
 		{"a module and its batches", limits.Table()},
 		{"what a module is made of", host.ModuleTable()},
 		{"SQL of a module", []host.Limit{
-			{What: "a statement or query on PostgreSQL", Value: host.FormatDuration(server.StatementTimeout), Setting: "--statement-timeout, Options.StatementTimeout"},
-			{What: "a query, or the writes of a commit, on SQLite", Value: host.FormatDuration(file.StatementTimeout), Setting: "--statement-timeout, Options.StatementTimeout"},
-			{What: "all statements and queries of a batch", Value: host.FormatDuration(server.TransactionTimeout), Setting: "--transaction-timeout, Options.TransactionTimeout"},
-			{What: "temporary files on PostgreSQL", Value: mebibytes(int(server.TempFileBytesMax)), Setting: "--temp-file-limit, Options.TempFileBytesMax"},
+			{
+				What: "a statement or query on PostgreSQL", Value: host.FormatDuration(server.StatementTimeout),
+				Setting: "--statement-timeout, Options.StatementTimeout",
+			},
+			{
+				What: "a query, or the writes of a commit, on SQLite", Value: host.FormatDuration(file.StatementTimeout),
+				Setting: "--statement-timeout, Options.StatementTimeout",
+			},
+			{
+				What: "all statements and queries of a batch", Value: host.FormatDuration(server.TransactionTimeout),
+				Setting: "--transaction-timeout, Options.TransactionTimeout",
+			},
+			{
+				What: "temporary files on PostgreSQL", Value: mebibytes(int(server.TempFileBytesMax)),
+				Setting: "--temp-file-limit, Options.TempFileBytesMax",
+			},
 			{What: "result of a query", Value: mebibytes(store.ResultBytesMax)},
 		}},
 		{"events", []host.Limit{
-			{What: "payload of an event", Value: mebibytes(store.PayloadBytesMax), Setting: "--payload-max, Options.PayloadBytesMax"},
+			{
+				What: "payload of an event", Value: mebibytes(store.PayloadBytesMax),
+				Setting: "--payload-max, Options.PayloadBytesMax",
+			},
 			{What: "metadata of an event", Value: mebibytes(store.MetadataBytesMax)},
 			{What: "a name, such as an event's type or a stream's id", Value: bytes(store.TextBytesMax)},
 			{What: "a partition key", Value: bytes(store.KeyBytesMax)},

@@ -14,11 +14,12 @@ import (
 
 const limitsPage = `# Limits
 
-Everything that is bounded, as 'pupwasm inspect --limits' shows it. Flags are of 'pupwasm run' and of all commands that run modules; fields
-are of package host (Limits) and of the stores (Options). Where a setting is missing, the limit is fixed. What exceeds a limit is refused, or
-ends its batch, in one line that says which limit it was and how to raise it.
+All limits of pupwasm, their defaults, and how to change them. Flags are those of 'pupwasm run' and of other commands
+that run modules. Fields are those of package host (Limits) and of the stores (Options). A limit without a setting is
+fixed. The host refuses what exceeds a limit, or ends its batch, with one line that names the limit and its setting.
+'pupwasm inspect --limits' prints this page.
 
-This page is made from the code: 'go test ./cmd/pupwasm -run TestLimits -update'.
+This page is generated: 'go test ./cmd/pupwasm -run TestLimits -update'.
 `
 
 // TestLimits_thePageIsWhatTheCodeHas compares docs/limits.md with the table.

@@ -28,14 +28,16 @@ func writeEndless(t *testing.T) string {
 	return folder
 }
 
-// TestLimits_aHostStopsAndSaysWhichLimit runs a module whose statement does not end: the host says so and ends, or ends when it is told to.
+// TestLimits_aHostStopsAndSaysWhichLimit runs a module whose statement does not end: the host says so and ends,
+// or ends when it is told to.
 func TestLimits_aHostStopsAndSaysWhichLimit(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, database string) {
 		folder := writeEndless(t)
 		run(t, database, "migrate", "up")
 		appendLines(t, database, "one")
-		once := start(t, database, "run", "--once", "--statement-timeout", "200ms", "--retry-min", "1ms", "--retry-max", "1ms", folder)
+		once := start(t, database, "run", "--once", "--statement-timeout", "200ms", "--retry-min", "1ms", "--retry-max",
+			"1ms", folder)
 		const want = `write "w" ran for longer than 200ms: --statement-timeout raises the limit`
 		if code := once.wait(t); code != 1 || !strings.Contains(once.output.String(), "3 times in a row, event 1: "+want) {
 			t.Errorf("run --once exits with %d: %s", code, once.output)

@@ -13,15 +13,16 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// lineBytesMax is the limit on the text of one event: a payload of the largest size in base64 takes 4/3 of it, and the rest of an
-// event has its own limits.
+// lineBytesMax is the limit on the text of one event: a payload of the largest size in base64 takes 4/3 of it,
+// and the rest of an event has its own limits.
 func lineBytesMax(payloadMax int) int { return 2*payloadMax + store.MetadataBytesMax + 1<<20 }
 
 // errLineTooLong is a fault of one event: those after it can be read.
 var errLineTooLong = errors.New("the event is longer than one with a payload and metadata of the largest size")
 
-// lineReader gives the texts of the events of an input that may be packed by gzip: its lines, or the elements of its arrays if it
-// begins with one. It leaves out blank lines, line ends (also those of Windows) and a byte order mark.
+// lineReader reads the texts of the events of an input that may be packed with gzip: its lines, or the elements
+// of its arrays if it begins with one. It skips blank lines, line ends (also those of Windows) and a byte order
+// mark.
 type lineReader struct {
 	source     *countingReader
 	payloadMax int // bytes
@@ -55,7 +56,7 @@ func (r *lineReader) place(name string, number, line int64) string {
 	return fmt.Sprintf("%s:%d", name, number)
 }
 
-// countingReader counts what was read, for progress: another goroutine asks.
+// countingReader counts the bytes read, for the progress bar of another goroutine.
 type countingReader struct {
 	from  io.Reader
 	count atomic.Int64
@@ -67,8 +68,8 @@ func (r *countingReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// newLineReader looks at the first bytes of the input to tell what it is. The name does not matter. payloadMax is the most
-// bytes that an event's payload may have.
+// newLineReader detects the form of the input by its first bytes, not by its name. payloadMax is the maximum
+// bytes of an event's payload.
 func newLineReader(from io.Reader, payloadMax int) (*lineReader, error) {
 	r := &lineReader{payloadMax: payloadMax, row: 1, source: &countingReader{from: from}}
 	packed := bufio.NewReaderSize(r.source, 64<<10)
@@ -86,7 +87,8 @@ func newLineReader(from io.Reader, payloadMax int) (*lineReader, error) {
 		return r, nil
 	case bytes.HasPrefix(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
 		return nil, errors.New("it is packed by zstd, which is not read here: unpack it with 'zstd -dc' and give it as -")
-	case bytes.HasPrefix(magic, []byte("BZh")), bytes.HasPrefix(magic, []byte("\xfd7zX")), bytes.HasPrefix(magic, []byte("PK\x03\x04")):
+	case bytes.HasPrefix(magic, []byte("BZh")), bytes.HasPrefix(magic, []byte("\xfd7zX")), bytes.HasPrefix(magic,
+		[]byte("PK\x03\x04")):
 		return nil, errors.New("it is packed in a form that is not read here: unpack it, or pack it with gzip")
 	case bytes.HasPrefix(magic, []byte{0xff, 0xfe}), bytes.HasPrefix(magic, []byte{0xfe, 0xff}):
 		return nil, errors.New("it is in UTF-16: events are read in UTF-8")
@@ -95,8 +97,8 @@ func newLineReader(from io.Reader, payloadMax int) (*lineReader, error) {
 	return r, nil
 }
 
-// next returns the text of the next event. It is overwritten by the call after. The error is io.EOF at the end, errLineTooLong, or
-// what reading met, which ends the input: the part of an event before it is dropped.
+// next returns the text of the next event. The next call overwrites it. The error is io.EOF at the end,
+// errLineTooLong, or a read error, which ends the input and drops the part of an event before it.
 func (r *lineReader) next() ([]byte, error) {
 	if !r.begun {
 		if err := r.begin(); err != nil {
@@ -111,7 +113,7 @@ func (r *lineReader) next() ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		// The white space of JSON and no other: what looks blank may be an error.
+		// Only the white space of JSON: a line that looks blank may be an error.
 		if line = bytes.Trim(line, " \t\r\n"); len(line) > 0 {
 			return line, nil
 		}
@@ -149,7 +151,7 @@ func (r *lineReader) read() ([]byte, error) {
 	return r.long, nil
 }
 
-// describeRead puts what reading a packed input can meet into the words of a user.
+// describeRead rewords errors of reading a packed input for users.
 func describeRead(err error) error {
 	var corrupt flate.CorruptInputError
 	switch {

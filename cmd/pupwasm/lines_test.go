@@ -10,7 +10,7 @@ import (
 	"testing/iotest"
 )
 
-// readAll returns the lines of an input and the error that ended it. Lines that are too long stand as "…".
+// readAll returns the lines of an input and the error that ended it. Lines that are too long are "…".
 func readAll(t *testing.T, input io.Reader) (lines []string, err error) {
 	t.Helper()
 	r, err := newLineReader(input, 1<<20)
@@ -52,7 +52,10 @@ func TestLineReader(t *testing.T) {
 		{"blank lines", "\n \n\r\n", nil},
 		{"line ends", "a\nb\r\n\nc", []string{"a", "b", "c"}},
 		{"white space that JSON does not know", "\u2028\n\u00a0\n\v\n", []string{"\u2028", "\u00a0", "\v"}},
-		{"an array", "\ufeff \n[{\"a\": [1,\n{}]} , 7,null\n,\"x,]\\\"\",[]]\n", []string{"{\"a\": [1,\n{}]}", "7", "null", `"x,]\""`, "[]"}},
+		{
+			"an array", "\ufeff \n[{\"a\": [1,\n{}]} , 7,null\n,\"x,]\\\"\",[]]\n",
+			[]string{"{\"a\": [1,\n{}]}", "7", "null", `"x,]\""`, "[]"},
+		},
 		{"arrays behind each other", "[]\n[1][\n2,3 ]  [ ]", []string{"1", "2", "3"}},
 		{"an array in gzip", gzipped("[{\n},") + gzipped("{}]"), []string{"{\n}", "{}"}},
 		{"an element larger than the buffer", `["` + medium + `",2]`, []string{`"` + medium + `"`, "2"}},
@@ -82,9 +85,9 @@ func TestLineReader_tellsWhatIsWrongWithAnArray(t *testing.T) {
 	for input, want := range map[string]string{
 		"[": "ends within an array", "[1": "ends within an array", "[1,": "ends within an array", `["a`: "ends within an array",
 		`["\`: "ends within an array", "[{}\n,{\"a\":": "ends within an array",
-		"[1,]": "']' where an event must begin", "[,1]": "',' where an event must begin", "[1 2]": "'2' behind an event",
-		"[{}{}]": "'{' behind an event", "[}]": "'}' where an event must begin", "[1] {}": "'{' behind the end of an array",
-		"[1]]": "']' behind the end of an array", "[\"a\nb\"]": "a text that has a line break",
+		"[1,]": "']' where an event must begin", "[,1]": "',' where an event must begin", "[1 2]": "'2' after an event",
+		"[{}{}]": "'{' after an event", "[}]": "'}' where an event must begin", "[1] {}": "'{' after the end of an array",
+		"[1]]": "']' after the end of an array", "[\"a\nb\"]": "a text that has a line break",
 	} {
 		if lines, err := readAll(t, strings.NewReader(input)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %q, %v, want %q", input, lines, err, want)

@@ -12,7 +12,7 @@ import (
 
 var logLevels = []string{"debug", "info", "warn", "error"}
 
-// newLogger returns the logger of the process. Its errors are of usage.
+// newLogger returns the logger of the process. It returns usage errors only.
 func newLogger(to io.Writer, level, format string) (zerolog.Logger, error) {
 	if !slices.Contains(logLevels, level) {
 		return zerolog.Nop(), usagef("--log-level %q: use debug, info, warn or error", level)
@@ -36,10 +36,11 @@ func newLogger(to io.Writer, level, format string) (zerolog.Logger, error) {
 }
 
 func consoleWriter(to io.Writer) zerolog.ConsoleWriter {
-	return zerolog.ConsoleWriter{Out: to, TimeFormat: time.TimeOnly, NoColor: !isTerminal(to) || os.Getenv("NO_COLOR") != ""}
+	return zerolog.ConsoleWriter{Out: to, TimeFormat: time.TimeOnly, NoColor: !isTerminal(to) ||
+		os.Getenv("NO_COLOR") != ""}
 }
 
-// isTerminal tells whether a person looks at what is written to or read from there.
+// isTerminal reports whether a stream is a terminal.
 func isTerminal(stream any) bool {
 	file, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd()))

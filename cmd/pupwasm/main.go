@@ -1,4 +1,4 @@
-// Command pupwasm runs projections that are WebAssembly modules over an event store, and looks after that store.
+// Command pupwasm runs WebAssembly projections over an event store, and manages that store.
 //
 //	main.go      signals and exit codes
 //	root.go      the global flags; one file a command beside it
@@ -8,8 +8,8 @@
 //	output.go    results to stdout
 //	retry.go     waiting for a database that is down
 //
-// The import has four files: append.go (the command), import.go (batches to the store), lines.go (the input's lines) and
-// event_line.go (a line's event), with identity.go for the ids of events that bring none.
+// The import has four files: append.go (the command), import.go (batches to the store), lines.go (the input's
+// lines) and event_line.go (a line's event), with identity.go for the ids of events without one.
 package main
 
 import (
@@ -81,7 +81,7 @@ func unwrapPath(err error) error {
 	return err
 }
 
-// errNoDatabase says that there is no database where --database points.
+// errNoDatabase says that the database of --database does not exist.
 var errNoDatabase = errors.New("there is no database")
 
 // signalError is the cause of a context that a signal cancelled.
@@ -120,7 +120,7 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errs io.Writ
 	}
 	var stopped *signalError
 	if errors.As(context.Cause(ctx), &stopped) && errors.Is(err, context.Canceled) {
-		err = stopped // the rest is what the signal has cancelled
+		err = stopped // the rest is a consequence of the signal
 	}
 	fmt.Fprintln(errs, "pupwasm: "+oneLine(err))
 	return exitCode(ctx, err)
@@ -139,7 +139,7 @@ func exitCode(ctx context.Context, err error) int {
 	case errors.As(err, &input):
 		return exitInput
 	case errors.As(context.Cause(ctx), &stopped):
-		// Whatever failed after the signal most likely failed by it.
+		// After a signal most failures are its consequence.
 		return exitSignal + int(stopped.signal)
 	case errors.Is(err, store.ErrTransient):
 		return exitUnavailable
@@ -149,8 +149,7 @@ func exitCode(ctx context.Context, err error) int {
 	return exitFailure
 }
 
-// oneLine keeps the promise of one line an error, whatever a library puts into its texts. Errors that were joined are parted by
-// semicolons.
+// oneLine makes every error one line, also those of libraries. It separates joined errors by semicolons.
 func oneLine(err error) string {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the outermost one only
 		errs := joined.Unwrap()

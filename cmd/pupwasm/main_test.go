@@ -9,8 +9,8 @@ import (
 	"github.com/pupwasm/pupwasm/internal/pgtest"
 )
 
-// TestMain makes this test binary the program itself where it is called by the name pupwasm, which scripts and tests find
-// on PATH: so the race detector sees the program at work.
+// TestMain makes this test binary the program itself where it is called by the name pupwasm, which scripts and
+// tests find on PATH: so the race detector sees the program at work.
 func TestMain(m *testing.M) {
 	host.CompilerMain()
 	testscript.Main(withServer{m}, map[string]func(){"pupwasm": main})

@@ -16,7 +16,7 @@ import (
 // measureBatch is how many events a batch has, as in 'pupwasm run'.
 const measureBatch = 1000
 
-// measurement is what a module takes for the events of a file.
+// measurement is the cost of a module for the events of a file.
 type measurement struct {
 	Projection  string       `json:"projection"`
 	Lines       int64        `json:"events_in_file"`
@@ -52,7 +52,10 @@ func measure(ctx context.Context, module *host.Module, name string, payloadMax i
 	guest := module.NewGuest(0)
 	defer guest.Close(context.WithoutCancel(ctx))
 	m := &measurement{Projection: module.Description.Name}
-	source := &measuredEvents{source: newLineSource(name, lines, false), subscription: module.Description.Subscription, versions: map[store.Stream]int64{}}
+	source := &measuredEvents{
+		source: newLineSource(name, lines, false), subscription: module.Description.Subscription,
+		versions: map[store.Stream]int64{},
+	}
 	var fuel, nanos []int64
 	for {
 		batch, err := source.batch()
@@ -62,7 +65,7 @@ func measure(ctx context.Context, module *host.Module, name string, payloadMax i
 		if len(batch) == 0 {
 			break
 		}
-		mutations, err := guest.Apply(ctx, batch, m.noRows(module))
+		mutations, err := guest.Apply(ctx, batch, m.answerEmpty(module))
 		if err != nil {
 			return nil, measureError(name, batch, err)
 		}
@@ -81,7 +84,7 @@ func measure(ctx context.Context, module *host.Module, name string, payloadMax i
 	return m, nil
 }
 
-// measureError says which events of a file an error came with. Their positions are those that an empty log would give them.
+// measureError says which events of a file failed, by the positions that an empty log would give them.
 func measureError(name string, batch []store.RecordedEvent, err error) error {
 	var fault *host.Fault
 	if errors.As(err, &fault) && fault.Position > 0 {
@@ -98,8 +101,8 @@ func distributionOf(values []int64) distribution {
 	return distribution{Min: values[0], Median: values[len(values)/2], Max: values[len(values)-1]}
 }
 
-// noRows answers every query with nothing, and counts them.
-func (m *measurement) noRows(module *host.Module) host.Query {
+// answerEmpty answers every query without rows, and counts them.
+func (m *measurement) answerEmpty(module *host.Module) host.Query {
 	return func(query int, _ []store.Value, rows *store.Rows) error {
 		m.Queries++
 		_, results := module.Description.Signature(&module.Description.Queries[query])
@@ -114,8 +117,9 @@ func (m *measurement) print(out io.Writer) {
 	}
 	field("projection", "%s", m.Projection)
 	field("events", "%d of %d in the file, %s of %d at most", m.Events, m.Lines, batches(m.Batches), measureBatch)
-	field("fuel an event", "%d at least, %d median, %d at most, by batch", m.FuelByEvent.Min, m.FuelByEvent.Median, m.FuelByEvent.Max)
-	field("time an event", "%s at least, %s median, %s at most, by batch, on this machine", time.Duration(m.NanosEvent.Min),
+	field("fuel per event", "min %d, median %d, max %d (of batches)", m.FuelByEvent.Min, m.FuelByEvent.Median,
+		m.FuelByEvent.Max)
+	field("time per event", "min %s, median %s, max %s (of batches, on this machine)", time.Duration(m.NanosEvent.Min),
 		time.Duration(m.NanosEvent.Median), time.Duration(m.NanosEvent.Max))
 	field("memory", "%.1f MiB", float64(m.MemoryBytes)/(1<<20))
 	field("mutations", "%d", m.Mutations)
@@ -131,8 +135,8 @@ func batches(n int) string {
 	return fmt.Sprintf("%d batches", n)
 }
 
-// measuredEvents gives the events of an input that are in a subscription, as if they were appended to an empty log. What the log would
-// decide by the time is the same for every measurement.
+// measuredEvents gives the events of an input that are in a subscription, as if they were appended to an empty
+// log. Values that a log would take from the clock are the same for every measurement.
 type measuredEvents struct {
 	source       *lineSource
 	subscription store.Subscription
@@ -156,7 +160,10 @@ func (e *measuredEvents) batch() ([]store.RecordedEvent, error) {
 		if !e.subscription.Matches(line.stream, line.event.Type) {
 			continue
 		}
-		r := store.RecordedEvent{Event: line.event, Stream: line.stream, Position: e.position, AggregateVersion: e.versions[line.stream]}
+		r := store.RecordedEvent{
+			Event: line.event, Stream: line.stream, Position: e.position,
+			AggregateVersion: e.versions[line.stream],
+		}
 		r.PartitionHash = store.PartitionHash(line.stream.AggregateID)
 		if r.CreatedAt.IsZero() {
 			r.CreatedAt = time.Unix(e.position, 0).UTC()

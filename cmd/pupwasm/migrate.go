@@ -15,21 +15,22 @@ import (
 func newMigrateCommand(globals *globalOptions) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "migrate",
-		Short: "Set up or take down pupwasm's tables",
-		Long: `Set up or take down pupwasm's own tables: the events, the checkpoints and the leases.
+		Short: "Create, update or remove pupwasm's own tables",
+		Long: `Create, update or remove pupwasm's own tables: events, checkpoints and leases.
 
-Commands that write run 'migrate up' by themselves unless --migrate=false is given. All steps of one call are made in one
-transaction, or none of them.`,
+Commands that write run 'migrate up' first unless --migrate=false is given. One call runs in one transaction: all of its
+steps are done, or none.`,
 	}
 	asGroup(cmd)
-	cmd.AddCommand(newMigrateUpCommand(globals), newMigrateDownCommand(globals), newMigrateStatusCommand(globals), newMigrateSQLCommand(globals))
+	cmd.AddCommand(newMigrateUpCommand(globals), newMigrateDownCommand(globals), newMigrateStatusCommand(globals),
+		newMigrateSQLCommand(globals))
 	return cmd
 }
 
 func newMigrateUpCommand(globals *globalOptions) *cobra.Command {
 	return &cobra.Command{
 		Use:   "up",
-		Short: "Bring the database to the layout of this version",
+		Short: "Create the tables, or update them to this version",
 		Args:  wantArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := runMigrate(cmd.Context(), globals, true, "applied", (*migrations.Migrator).Up); err != nil {
@@ -40,7 +41,7 @@ func newMigrateUpCommand(globals *globalOptions) *cobra.Command {
 	}
 }
 
-// checkLog tells whether somebody has changed what migrations made so that events may be lost.
+// checkLog returns an error when somebody changed the log's objects so that events may be lost.
 func checkLog(ctx context.Context, globals *globalOptions) error {
 	of, err := openStore(ctx, globals)
 	if err != nil {
@@ -55,8 +56,9 @@ func newMigrateDownCommand(globals *globalOptions) *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "down",
-		Short: "Take migrations back, with the data in their tables",
-		Long:  "Take the last migrations back. It deletes their tables and all that is in them, and asks for --yes. It is refused while\nprojections are installed: reset them first.",
+		Short: "Undo migrations and delete their tables",
+		Long: "Undo the last migrations. This deletes their tables with all data and needs --yes. It is refused while " +
+			"projections are\ninstalled: reset them first.",
 		Example: `  pupwasm migrate down --yes
   pupwasm migrate down --steps 2 --yes`,
 		Args: wantArgs(cobra.NoArgs),
@@ -73,8 +75,8 @@ func newMigrateDownCommand(globals *globalOptions) *cobra.Command {
 			return runMigrate(cmd.Context(), globals, false, "taken back", down)
 		},
 	}
-	cmd.Flags().IntVar(&steps, "steps", 1, "take `n` migrations back")
-	cmd.Flags().BoolVar(&yes, "yes", false, "delete the data")
+	cmd.Flags().IntVar(&steps, "steps", 1, "`number` of migrations to undo")
+	cmd.Flags().BoolVar(&yes, "yes", false, "confirm that the data is deleted")
 	return cmd
 }
 
@@ -166,8 +168,9 @@ func newMigrateSQLCommand(globals *globalOptions) *cobra.Command {
 	var dialect string
 	cmd := &cobra.Command{
 		Use:   "sql [up|down]",
-		Short: "Print the scripts, for reading or for running by hand",
-		Long:  "Print what 'migrate up' does on an empty database, or 'migrate down' on one that is up to date, as one script that may be run\nby hand. No database is asked.",
+		Short: "Print the migrations as a SQL script",
+		Long: "Print what 'migrate up' does to an empty database, or 'migrate down' to one that is up to date, as one SQL " +
+			"script to read\nor to run by hand. It needs no database.",
 		Example: `  pupwasm migrate sql --dialect postgres --schema events
   pupwasm migrate sql down`,
 		Args:      wantArgs(cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs)),
@@ -176,7 +179,7 @@ func newMigrateSQLCommand(globals *globalOptions) *cobra.Command {
 			return runMigrateSQL(globals, dialect, len(args) > 0 && args[0] == "down")
 		},
 	}
-	cmd.Flags().StringVar(&dialect, "dialect", "", "`name` of the dialect: postgres or sqlite (default is that of --database)")
+	cmd.Flags().StringVar(&dialect, "dialect", "", "SQL `dialect`: postgres or sqlite (default: that of --database)")
 	completeFlag(cmd, "dialect", string(migrations.Postgres), string(migrations.SQLite))
 	return cmd
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/pupwasm/pupwasm/store/sqlite"
 )
 
-// TestStatus_saysThatTheLogIsAnother has the last event up to the checkpoint go from the log: status must not say that all is applied, and
-// wait must not wait.
+// TestStatus_saysThatTheLogIsAnother has the last event up to the checkpoint go from the log: status must not
+// say that all is applied, and wait must not wait.
 func TestStatus_saysThatTheLogIsAnother(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "events.db")
@@ -41,7 +41,8 @@ func TestStatus_saysThatTheLogIsAnother(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = catalogue.Begin(claims[0]).Commit(ctx, store.Commit{Through: 2, Log: state.Log, LastPosition: 2, LastEvent: state.Events[0]})
+	err = catalogue.Begin(claims[0]).Commit(ctx,
+		store.Commit{Through: 2, Log: state.Log, LastPosition: 2, LastEvent: state.Events[0]})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,11 +58,13 @@ func TestStatus_saysThatTheLogIsAnother(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	said := "event " + state.Events[0].String() + ", the last one up to the checkpoint, is no longer in the log at position 2: restore the log"
+	said := "event " + state.Events[0].String() +
+		", the last one up to the checkpoint, is no longer in the log at position 2: restore the log"
 	fails := func(args ...string) string {
 		t.Helper()
 		out, err := command(database, args...).CombinedOutput()
-		if err == nil || !strings.Contains(string(out), "pupwasm: the log is not the one that the rows of projection names were built from") {
+		if err == nil || !strings.Contains(string(out),
+			"pupwasm: the log is not the one that the rows of projection names were built from") {
 			t.Errorf("%s ends with %v", args, err)
 		}
 		return string(out)
@@ -71,7 +74,8 @@ func TestStatus_saysThatTheLogIsAnother(t *testing.T) {
 		t.Errorf("status is %s", status)
 	}
 	report := fails("status", "--json")
-	if !strings.Contains(report, `"behind": null`) || !strings.Contains(report, `"state": "other log"`) || !strings.Contains(report, said) {
+	if !strings.Contains(report, `"behind": null`) || !strings.Contains(report, `"state": "other log"`) ||
+		!strings.Contains(report, said) {
 		t.Errorf("JSON is %s", report)
 	}
 	out, err := command(database, "wait", "names", "--position", "1").CombinedOutput()

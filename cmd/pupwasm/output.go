@@ -15,8 +15,7 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// printable replaces what would move the cursor or colour a terminal, such as control characters in an event, by its
-// escape.
+// printable escapes characters that would control a terminal.
 func printable(text string) string {
 	safe := func(r rune) bool { return r != utf8.RuneError && unicode.IsPrint(r) }
 	if strings.IndexFunc(text, func(r rune) bool { return !safe(r) }) < 0 {
@@ -44,7 +43,7 @@ type eventPrinter struct {
 	buffer []byte
 }
 
-// eventHeader stands over the table of events; the payload comes after the last column.
+// eventHeader is the head of the table of events; the payload comes after the last column.
 var eventHeader = [...]string{"POSITION", "CREATED", "STREAM", "VERSION", "TYPE"}
 
 func newEventPrinter(out io.Writer, asJSON bool) *eventPrinter {
@@ -55,7 +54,7 @@ func newEventPrinter(out io.Writer, asJSON bool) *eventPrinter {
 	return p
 }
 
-// print writes events. A column is as wide as the widest value so far, so that pages of a long output line up mostly.
+// print writes events. A column is as wide as its widest value so far, so that most pages of a long output line up.
 func (p *eventPrinter) print(events []store.RecordedEvent) error {
 	p.buffer = p.buffer[:0]
 	if p.json {
@@ -118,8 +117,8 @@ func payloadText(payload []byte) string {
 	return printable(string(payload))
 }
 
-// appendEventJSON writes an event in the form that 'pupwasm append' reads. The payload keeps its bytes: when it is no JSON
-// that can stand within a line as it is, it goes in base64.
+// appendEventJSON writes an event in the format that 'pupwasm append' reads. The payload keeps its bytes: it is
+// base64 unless it is JSON that fits in the line unchanged.
 func appendEventJSON(b []byte, e *store.RecordedEvent) []byte {
 	b = append(b, `{"global_position":`...)
 	b = strconv.AppendInt(b, e.Position, 10)
@@ -154,7 +153,7 @@ func appendEventJSON(b []byte, e *store.RecordedEvent) []byte {
 	}
 	switch {
 	case len(e.Payload) == 0:
-	case standsInLine(e.Payload):
+	case fitsInLine(e.Payload):
 		b = append(b, `,"payload":`...)
 		b = append(b, e.Payload...)
 	default:
@@ -165,8 +164,8 @@ func appendEventJSON(b []byte, e *store.RecordedEvent) []byte {
 	return append(b, '}')
 }
 
-// standsInLine tells whether a payload is JSON that is read back with the same bytes.
-func standsInLine(payload []byte) bool {
+// fitsInLine reports whether a payload is JSON that is read back with the same bytes.
+func fitsInLine(payload []byte) bool {
 	return json.Valid(payload) && utf8.Valid(payload) && !bytes.ContainsAny(payload, "\n\r") &&
 		len(bytes.TrimSpace(payload)) == len(payload)
 }

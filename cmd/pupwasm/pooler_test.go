@@ -11,8 +11,8 @@ import (
 
 const notificationsLost = "notifications are not available, polling"
 
-// TestPooler_everythingGoesThroughTransactionMode runs hosts and writers behind a pooler that gives every transaction another
-// connection: nothing may depend on a session.
+// TestPooler_everythingGoesThroughTransactionMode runs hosts and writers behind a pooler that gives every
+// transaction another connection: nothing may depend on a session.
 func TestPooler_everythingGoesThroughTransactionMode(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -36,7 +36,8 @@ func TestPooler_everythingGoesThroughTransactionMode(t *testing.T) {
 			testwait.Until(t, "some hundred events are applied", func() bool { events, _ := totals(t, db); return events > 300 })
 			appending.finish()
 			appendLine(t, pooled.DSN, appending)
-			testwait.Until(t, "all events are applied", func() bool { events, _ := totals(t, db); return events == appending.events })
+			testwait.Until(t, "all events are applied",
+				func() bool { events, _ := totals(t, db); return events == appending.events })
 			appending.compare(t, db)
 
 			host.signal(syscall.SIGTERM)

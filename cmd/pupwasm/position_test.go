@@ -21,7 +21,8 @@ func beginAfter(t *testing.T, path string, position int64) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if _, err := db.ExecContext(t.Context(), "INSERT INTO sqlite_sequence VALUES ('pupwasm__events', ?)", position); err != nil {
+	if _, err := db.ExecContext(t.Context(), "INSERT INTO sqlite_sequence VALUES ('pupwasm__events', ?)",
+		position); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -80,7 +81,8 @@ func checkPositions(t *testing.T, database string, after int64) {
 			t.Errorf("%v says %q", args, out)
 		}
 	}
-	if out := run(t, database, "status"); !strings.HasPrefix(out, "head "+last+"\n") || !strings.Contains(out, " "+last+" ") {
+	if out := run(t, database, "status"); !strings.HasPrefix(out, "head "+last+"\n") ||
+		!strings.Contains(out, " "+last+" ") {
 		t.Errorf("status is %s", out)
 	}
 	var status struct {
@@ -115,7 +117,8 @@ func TestStatus_namesThePreparedTransactionThatHoldsTheHorizon(t *testing.T) {
 	appendLines(t, db.DSN, "after")
 	const named = "prepared transaction 'forgotten' of postgres, prepared at 2"
 	const advice = "end it with COMMIT PREPARED 'forgotten' or ROLLBACK PREPARED 'forgotten'"
-	if out := run(t, db.DSN, "status"); !strings.HasPrefix(out, "head 3, horizon 1, held back by "+named) || !strings.Contains(out, advice+"\n") {
+	if out := run(t, db.DSN, "status"); !strings.HasPrefix(out, "head 3, horizon 1, held back by "+named) ||
+		!strings.Contains(out, advice+"\n") {
 		t.Errorf("status is %s", out)
 	}
 	if out := run(t, db.DSN, "status", "--json"); !strings.Contains(out, `"horizon_prepared": "`+named) {
@@ -144,7 +147,8 @@ func TestRun_refusesALogThatMayLoseEvents(t *testing.T) {
 	const remedy = `ALTER SEQUENCE "pupwasm".events_global_position_seq CACHE 1`
 	for _, args := range [][]string{{"run", modules}, {"run", "--once", modules}, {"migrate", "up"}} {
 		out, err := command(db.DSN, args...).CombinedOutput()
-		if err == nil || !strings.Contains(string(out), "pupwasm: ") || !strings.Contains(string(out), "the log may lose events: ") || !strings.Contains(string(out), "CACHE 20") ||
+		if err == nil || !strings.Contains(string(out), "pupwasm: ") ||
+			!strings.Contains(string(out), "the log may lose events: ") || !strings.Contains(string(out), "CACHE 20") ||
 			!strings.Contains(string(out), remedy) {
 			t.Errorf("%v: %v: %s", args, err, out)
 		}

@@ -16,7 +16,8 @@ import (
 	"github.com/pupwasm/pupwasm/internal/testwait"
 )
 
-// binary returns the compiled program: these tests kill it, which a command run within the test process would not survive.
+// binary returns the compiled program: these tests kill it, which a command run within the test process would
+// not survive.
 func binary(t *testing.T) string {
 	t.Helper()
 	built.once.Do(func() {
@@ -55,7 +56,8 @@ type process struct {
 func start(t *testing.T, database string, args ...string) *process {
 	t.Helper()
 	p := &process{cmd: exec.Command(binary(t), args...), output: &lockedBuffer{}, exited: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), "PUPWASM_DATABASE_URL="+database, "PUPWASM_LOG_FORMAT=json", "XDG_CACHE_HOME="+cacheDir(t))
+	p.cmd.Env = append(os.Environ(), "PUPWASM_DATABASE_URL="+database, "PUPWASM_LOG_FORMAT=json",
+		"XDG_CACHE_HOME="+cacheDir(t))
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -98,7 +100,7 @@ func runCommand(t *testing.T, database string, args ...string) string {
 	return p.output.String()
 }
 
-// lockedBuffer collects output while somebody looks at it.
+// lockedBuffer collects output for concurrent readers.
 type lockedBuffer struct {
 	mu     sync.Mutex
 	buffer bytes.Buffer

@@ -6,7 +6,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// progress is a bar for a person at a terminal. Without one it does nothing.
+// progress is a progress bar. Without a terminal it does nothing.
 type progress struct {
 	bar *progressbar.ProgressBar
 }
@@ -20,7 +20,8 @@ func newProgress(opts *appendOptions, size int64) *progress {
 	if opts.check {
 		what = "checking"
 	}
-	return newBar(opts.globalOptions, what, size, progressbar.OptionShowBytes(true), progressbar.OptionSetPredictTime(size > 0))
+	return newBar(opts.globalOptions, what, size, progressbar.OptionShowBytes(true),
+		progressbar.OptionSetPredictTime(size > 0))
 }
 
 // newCountBar returns a bar over a number of events.
@@ -47,7 +48,7 @@ func (p *progress) set(read int64) {
 	}
 }
 
-// clear takes the bar away for a line of text; the next set draws it again.
+// clear removes the bar for a line of text; the next set draws it again.
 func (p *progress) clear() {
 	if p.bar != nil {
 		_ = p.bar.Clear()

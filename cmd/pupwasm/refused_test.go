@@ -42,13 +42,15 @@ func awaitOutput(t *testing.T, p *process, pattern string) {
 	}
 }
 
-// TestRun_whatIsRefusedIsSaid has a host be refused its only module: it ends, or with --watch it waits, and others can tell why.
+// TestRun_whatIsRefusedIsSaid has a host be refused its only module: it ends, or with --watch it waits, and
+// others can tell why.
 func TestRun_whatIsRefusedIsSaid(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, database string) {
 		folder := writeMisfit(t)
 		ends := start(t, database, "run", folder)
-		if code := ends.wait(t); code != 1 || !regexp.MustCompile(`(?m)^pupwasm: .*misfit.wasm: write "w": `).MatchString(ends.output.String()) {
+		if code := ends.wait(t); code != 1 || !regexp.MustCompile(`(?m)^pupwasm: .*misfit.wasm: write "w": `).MatchString(
+			ends.output.String()) {
 			t.Errorf("run exits with %d: %s", code, ends.output)
 		}
 		waits := start(t, database, "run", "--watch", folder, "--worker-name", "host-1")
@@ -58,16 +60,21 @@ func TestRun_whatIsRefusedIsSaid(t *testing.T) {
 			status = run(t, database, "status")
 		}
 		status = run(t, database, "status", "misfit")
-		for _, pattern := range []string{`(?m)^misfit +1 +- .* refused +-$`, `(?m)^misfit, version 1 is refused by worker host-1: module misfit.wasm: write "w": `} {
+		for _, pattern := range []string{
+			`(?m)^misfit +1 +- .* refused +-$`,
+			`(?m)^misfit, version 1 is refused by worker host-1: module misfit.wasm: write "w": `,
+		} {
 			if !regexp.MustCompile(pattern).MatchString(status) {
 				t.Errorf("status does not match %s: %s", pattern, status)
 			}
 		}
-		if report := run(t, database, "status", "--json"); !strings.Contains(report, `"installed": false`) || !strings.Contains(report, `"worker": "host-1"`) {
+		if report := run(t, database, "status", "--json"); !strings.Contains(report, `"installed": false`) ||
+			!strings.Contains(report, `"worker": "host-1"`) {
 			t.Errorf("JSON is %s", report)
 		}
 		out, err := command(database, "wait", "misfit", "--position", "1", "--grace", "10ms").CombinedOutput()
-		if err == nil || !strings.Contains(string(out), `pupwasm: no worker runs projection misfit: worker host-1 cannot run version 1 of it: module misfit.wasm: write "w"`) {
+		if err == nil || !strings.Contains(string(out),
+			`pupwasm: no worker runs projection misfit: worker host-1 cannot run version 1 of it: module misfit.wasm: write "w"`) {
 			t.Errorf("wait: %v: %s", err, out)
 		}
 		waits.signal(syscall.SIGTERM)
@@ -85,7 +92,8 @@ func TestRun_aDatabaseThatIsReadOnlyBySetting(t *testing.T) {
 	dsn := db.DSN + "&default_transaction_read_only=on"
 	for _, args := range [][]string{{"run", "--once", writeMisfit(t)}, {"run", writeMisfit(t)}, {"migrate", "up"}} {
 		p := start(t, dsn, args...)
-		if code := p.wait(t); code != 1 || !strings.Contains(p.output.String(), "the database is read-only: default_transaction_read_only is on") {
+		if code := p.wait(t); code != 1 || !strings.Contains(p.output.String(),
+			"the database is read-only: default_transaction_read_only is on") {
 			t.Errorf("%v exits with %d: %s", args, code, p.output)
 		}
 	}
@@ -99,7 +107,8 @@ func TestWait_interrupted(t *testing.T) {
 	p := start(t, database, "wait", "fines", "--grace", "1h")
 	awaitOutput(t, p, "waiting for a host")
 	p.signal(syscall.SIGINT)
-	if code := p.wait(t); code != 130 || !strings.HasSuffix(p.output.String(), "\npupwasm: stopped by signal: interrupt\n") {
+	if code := p.wait(t); code != 130 || !strings.HasSuffix(p.output.String(),
+		"\npupwasm: stopped by signal: interrupt\n") {
 		t.Errorf("it exits with %d: %s", code, p.output)
 	}
 }

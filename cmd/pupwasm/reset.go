@@ -11,12 +11,15 @@ func newResetCommand(globals *globalOptions) *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "reset PROJECTION",
-		Short: "Delete a projection's tables and checkpoints, so that it is built again",
-		Long: `Delete a projection's tables, with the rows in them, and its checkpoints. No event is touched: the next 'pupwasm run'
-builds the projection again from the first event. A projection that a host runs is refused: stop that host, or take the module out of
-the folder of its 'run --watch'. A host that was killed counts until its lease is over.
+		Short: "Delete a projection's tables and checkpoints, to build it again",
+		Long: `Delete a projection's tables, with their rows, and its checkpoints. Events stay: the next 'pupwasm run' builds
+the projection again from the first event.
 
-On PostgreSQL a schema that a host has made goes with them, and all that was built in it. Of another one, its tables and views do.`,
+The command refuses a projection that a host runs. Stop that host, or remove the module from the folder of its
+'run --watch'. A host that was killed counts as running until its lease ends.
+
+On PostgreSQL a schema that a host created is dropped with everything in it. In a schema that somebody else created,
+only the projection's tables and views are dropped.`,
 		Example: `  pupwasm reset fines --yes`,
 		Args:    wantArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -24,7 +27,7 @@ On PostgreSQL a schema that a host has made goes with them, and all that was bui
 		},
 		ValidArgsFunction: completeProjections(globals),
 	}
-	cmd.Flags().BoolVar(&yes, "yes", false, "delete the rows")
+	cmd.Flags().BoolVar(&yes, "yes", false, "confirm that the rows are deleted")
 	return cmd
 }
 

@@ -17,8 +17,8 @@ const (
 	retryMax   = 5 * time.Second
 )
 
-// patience repeats what fails because the database is not available.
-type patience struct {
+// backoff retries calls that fail because the database is not available.
+type backoff struct {
 	// limit is how long one call may fail before the failure is returned. Zero tries once, below zero means forever.
 	limit time.Duration
 	log   zerolog.Logger
@@ -26,9 +26,9 @@ type patience struct {
 	before func()
 }
 
-// do calls fn until it succeeds, fails for good, or has failed for the limit. It says once that it waits and once that it
-// goes on.
-func (p *patience) do(ctx context.Context, fn func() error) error {
+// do calls fn until it succeeds, fails with another error, or has failed for the limit. It logs once that it
+// waits and once that the database answers again.
+func (p *backoff) do(ctx context.Context, fn func() error) error {
 	var since time.Time
 	wait := retryFirst
 	for {
@@ -36,7 +36,7 @@ func (p *patience) do(ctx context.Context, fn func() error) error {
 		switch {
 		case !errors.Is(err, store.ErrTransient) || ctx.Err() != nil:
 			if err == nil && !since.IsZero() {
-				p.say(p.log.Info().Dur("after_ms", clock.Now().Sub(since)), "database answers again")
+				p.logLine(p.log.Info().Dur("after_ms", clock.Now().Sub(since)), "database answers again")
 			}
 			return err
 		case since.IsZero():
@@ -47,16 +47,16 @@ func (p *patience) do(ctx context.Context, fn func() error) error {
 					event = event.Stringer("for", p.limit)
 				}
 				if errors.Is(err, store.ErrReadOnly) {
-					p.say(event, "database is read-only, trying again")
+					p.logLine(event, "database is read-only, trying again")
 				} else {
-					p.say(event, "database not available, trying again")
+					p.logLine(event, "database not available, trying again")
 				}
 			}
 		}
 		if p.limit >= 0 && clock.Now().Sub(since)+wait > p.limit {
 			return err
 		}
-		// Half of the wait is left to chance, so that many clients do not come back at the same moment.
+		// Half of the wait is random, so that many clients do not come back at the same moment.
 		timer := time.NewTimer(wait/2 + rand.N(wait/2))
 		select {
 		case <-timer.C:
@@ -68,7 +68,7 @@ func (p *patience) do(ctx context.Context, fn func() error) error {
 	}
 }
 
-func (p *patience) say(event *zerolog.Event, message string) {
+func (p *backoff) logLine(event *zerolog.Event, message string) {
 	if p.before != nil {
 		p.before()
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-func TestPatience(t *testing.T) {
+func TestBackoff(t *testing.T) {
 	t.Parallel()
 	down := fmt.Errorf("%w: nobody there", store.ErrTransient)
 	other := errors.New("no")
@@ -31,8 +31,11 @@ func TestPatience(t *testing.T) {
 	}{
 		{"succeeds at once", time.Minute, 0, nil, nil, 0, [2]time.Duration{0, 0}},
 		{"another error is final", time.Minute, time.Hour, other, other, 0, [2]time.Duration{0, 0}},
-		{"no patience", 0, time.Hour, down, down, 0, [2]time.Duration{0, 0}},
-		{"the database comes back", time.Minute, 20 * time.Second, down, nil, 2, [2]time.Duration{20 * time.Second, 25 * time.Second}},
+		{"no retry", 0, time.Hour, down, down, 0, [2]time.Duration{0, 0}},
+		{
+			"the database comes back", time.Minute, 20 * time.Second, down, nil, 2,
+			[2]time.Duration{20 * time.Second, 25 * time.Second},
+		},
 		{"the database stays away", time.Minute, time.Hour, down, down, 1, [2]time.Duration{50 * time.Second, time.Minute}},
 		{"for ever", -1, 10 * time.Hour, down, nil, 2, [2]time.Duration{10 * time.Hour, 10*time.Hour + 5*time.Second}},
 	}
@@ -41,9 +44,9 @@ func TestPatience(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				var log bytes.Buffer
-				waiting := &patience{limit: test.limit, log: zerolog.New(&log)}
+				retry := &backoff{limit: test.limit, log: zerolog.New(&log)}
 				start := time.Now()
-				err := waiting.do(t.Context(), func() error {
+				err := retry.do(t.Context(), func() error {
 					if time.Since(start) < test.fails {
 						return test.err
 					}
@@ -63,13 +66,13 @@ func TestPatience(t *testing.T) {
 	}
 }
 
-func TestPatience_endsWithTheContext(t *testing.T) {
+func TestBackoff_endsWithTheContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		waiting := &patience{limit: -1, log: zerolog.Nop()}
-		err := waiting.do(ctx, func() error { return store.ErrTransient })
+		retry := &backoff{limit: -1, log: zerolog.Nop()}
+		err := retry.do(ctx, func() error { return store.ErrTransient })
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("error is %v", err)
 		}

@@ -12,8 +12,8 @@ import (
 	"github.com/pupwasm/pupwasm/migrations"
 )
 
-// globalOptions are the settings that every command shares. The flags are filled in before a command's run function is
-// called, and log is ready then.
+// globalOptions are the settings that every command shares. The flags and log are set before a command's run
+// function is called.
 type globalOptions struct {
 	database  string
 	schema    string
@@ -23,12 +23,12 @@ type globalOptions struct {
 
 	databaseGiven bool // --database is on the command line, and not from the environment or the default
 
-	// Of append and run, which hand them to the store.
+	// Settings of append and run for the store.
 	payloadMax  int
 	durable     bool
 	connections int
 	isolation   string
-	host        bool // connections are made ready before they are needed
+	eager       bool // connections are opened before they are needed
 	limits      limitOptions
 
 	log zerolog.Logger
@@ -38,11 +38,15 @@ type globalOptions struct {
 }
 
 func (o *globalOptions) addFlags(flags *pflag.FlagSet) {
-	flags.StringVar(&o.database, "database", "sqlite:pupwasm.db", "`URL`: postgres://… or sqlite:PATH (or PUPWASM_DATABASE_URL)")
-	flags.StringVar(&o.schema, "schema", "pupwasm", "`name` of the schema of pupwasm's own tables; on SQLite their names begin with it; the tables of projections follow it, unless it is the default")
+	flags.StringVar(&o.database, "database", "sqlite:pupwasm.db",
+		"`URL` of the database: postgres://… or sqlite:PATH (or PUPWASM_DATABASE_URL)")
+	flags.StringVar(&o.schema, "schema", "pupwasm",
+		"`name` of the schema for pupwasm's own tables, a prefix of their names on SQLite; projections get it as a prefix "+
+			"too unless it is the default")
 	flags.BoolVar(&o.migrate, "migrate", true, "set up and update pupwasm's tables before writing")
-	flags.StringVar(&o.logLevel, "log-level", "info", "lowest `level` that is logged: debug, info, warn or error")
-	flags.StringVar(&o.logFormat, "log-format", "auto", "`form` of the log: console, json, or auto: console on a terminal")
+	flags.StringVar(&o.logLevel, "log-level", "info", "lowest `level` to log: debug, info, warn or error")
+	flags.StringVar(&o.logFormat, "log-format", "auto",
+		"log `format`: console, json, or auto (console on a terminal, otherwise json)")
 }
 
 // prepare checks the flags that every command has and makes the logger.
@@ -58,10 +62,11 @@ func (o *globalOptions) prepare() error {
 	return nil
 }
 
-const rootHelp = `pupwasm keeps events in PostgreSQL or SQLite and runs projections that are WebAssembly modules over them.
+const rootHelp = `pupwasm stores events in PostgreSQL or SQLite and turns them into tables with projections, which are
+WebAssembly modules.
 
-The database is named by --database or PUPWASM_DATABASE_URL: postgres://user@host/name or sqlite:PATH.
-Every other flag, except --yes, can be set by a variable as well: --log-level is PUPWASM_LOG_LEVEL.
+--database or PUPWASM_DATABASE_URL names the database: postgres://user@host/name or sqlite:PATH.
+An environment variable sets every other flag except --yes: PUPWASM_LOG_LEVEL is --log-level.
 
 ` + exitCodesHelp
 
@@ -132,7 +137,7 @@ func asGroup(cmd *cobra.Command) {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 }
 
-// wantArgs makes a count of arguments that is wrong an error of usage.
+// wantArgs makes a wrong number of arguments a usage error.
 func wantArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {

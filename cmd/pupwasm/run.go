@@ -18,7 +18,7 @@ import (
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
-// runOptions are the settings of run, most of which are those of a worker.
+// runOptions are the settings of run.
 type runOptions struct {
 	*globalOptions
 
@@ -32,36 +32,49 @@ type runOptions struct {
 }
 
 func (o *runOptions) addFlags(flags *pflag.FlagSet) {
-	flags.BoolVar(&o.once, "once", false, "apply what is there, then exit; the exit code tells whether all of it was applied")
-	flags.BoolVar(&o.watch, "watch", false, "take up new, changed and removed modules while running")
-	flags.DurationVar(&o.retry, "retry", time.Minute, "with --once, how long to try when the database is not available at the start")
-	flags.BoolVar(&o.durable, "durable", false, "make every commit of a projection wait for the disk; without it a crash of the database's machine may repeat the last of them")
-	flags.StringVar(&o.isolation, "isolation", string(postgres.IsolationAuto), "on PostgreSQL, whether a projection writes its rows as a `role` of its own: role, none, or auto: where the host may create one")
-	flags.BoolVar(&o.runtime.strict, "strict", false, "a module that asks for the time or for random bytes fails; without it, it gets the same ones always, and the log says so")
-	flags.StringVar(&o.digests, "require-digests", "", "load only modules whose SHA-256 this `file` lists, as sha256sum writes it")
-	flags.StringVar(&o.signed, "require-signed", "", "load only modules with a FILE.wasm.sig that verifies by this Ed25519 public `key`, a PEM file ('pupwasm sign')")
+	flags.BoolVar(&o.once, "once", false, "apply the events that exist now, then exit; the exit code says whether all "+
+		"of them were applied")
+	flags.BoolVar(&o.watch, "watch", false, "load new and changed modules while running, and stop removed ones")
+	flags.DurationVar(&o.retry, "retry", time.Minute,
+		"with --once, how long to retry when the database is not available at the start")
+	flags.BoolVar(&o.durable, "durable", false,
+		"wait for the disk at every commit of a projection; without it, projections may repeat their last commits after a "+
+			"crash of the database server")
+	flags.StringVar(&o.isolation, "isolation", string(postgres.IsolationAuto),
+		"on PostgreSQL, whether each projection writes with its own database role: role, none, or auto (where the host may "+
+			"create roles)")
+	flags.BoolVar(&o.runtime.strict, "strict", false,
+		"fail a module that asks for the time or for random bytes; without it, the module gets fixed values and the log "+
+			"warns")
+	flags.StringVar(&o.digests, "require-digests", "",
+		"load only modules whose SHA-256 is in this `file`, in the format of sha256sum")
+	flags.StringVar(&o.signed, "require-signed", "",
+		"load only modules with a valid FILE.wasm.sig for this Ed25519 public `key`, a PEM file (see 'pupwasm sign')")
 	o.limits.addFlags(flags)
 	addWorkerFlags(flags, &o.worker)
 	o.runtime.addFlags(flags)
 }
 
-const runHelp = `Run the projections of every .wasm file in DIR. Their tables are made when they are new; each goes on from its
-checkpoint, follows new events, and stops at the end of a batch on SIGINT or SIGTERM. Rows and checkpoint are committed together.
+const runHelp = `Run the projections of every .wasm file in DIR. Each projection creates its tables, continues from its
+checkpoint and follows new events. SIGINT or SIGTERM stops it at the end of a batch. Rows and checkpoint commit
+together.
 
-On PostgreSQL the tables of a projection are in a schema of its name (fine_balance.fines), on SQLite their names begin
-with it (fine_balance__fines). With another --schema than the default, such as shop, they are shop__fine_balance.fines and
-shop__fine_balance__fines.
+On PostgreSQL each projection has a schema of its own (fine_balance.fines). On SQLite its name is a prefix of its tables
+(fine_balance__fines). Another --schema than the default comes first: with --schema shop the tables are
+shop__fine_balance.fines and shop__fine_balance__fines.
 
-What a module declares of its tables must stay as it was when they were made, and so must the tables: a change is refused, with
-what to do. Indexes that are new are made. docs/running.md tells the rest.
+A module must declare its tables as they were created. The host refuses a change and says what to do. It creates new
+indexes. See docs/running.md.
 
-A file that is no module, or does not fit the database, is refused with one line, and the others run. When none is left the command
-fails; with --watch it waits. 'pupwasm status' shows what a running host was refused.
+The host refuses a file that is not a valid module, or does not fit the database, with one line, and runs the others.
+When none is left the command fails; with --watch it waits. 'pupwasm status' shows what running hosts refuse.
 
-While a projection catches up with the log, its progress is shown: on a terminal in the last line, otherwise every 10 seconds.
+While a projection catches up, its progress is shown: in the last line of a terminal, otherwise every 10 seconds in the
+log.
 
-Any number of hosts may run the same projections against one PostgreSQL. The partition keys of a projection, by default the streams, are
-divided into segments. The hosts share them evenly, and segments of a host that dies are taken over by the others. 'pupwasm segments' shows and changes the division.`
+Many hosts may run the same projections against one PostgreSQL. The partition keys of a projection, by default its
+streams, are divided into segments. The hosts share the segments evenly, and segments of a host that dies are taken over
+by the others. 'pupwasm segments' shows and changes the segments.`
 
 func newRunCommand(globals *globalOptions) *cobra.Command {
 	opts := &runOptions{globalOptions: globals}
@@ -81,7 +94,10 @@ func newRunCommand(globals *globalOptions) *cobra.Command {
 	return cmd
 }
 
-var isolations = []string{string(postgres.IsolationAuto), string(postgres.IsolationRole), string(postgres.IsolationNone)}
+var isolations = []string{
+	string(postgres.IsolationAuto), string(postgres.IsolationRole),
+	string(postgres.IsolationNone),
+}
 
 func runRun(ctx context.Context, opts *runOptions, folder string) error {
 	switch {
@@ -104,7 +120,7 @@ func runRun(ctx context.Context, opts *runOptions, folder string) error {
 	if err := opts.readTrust(); err != nil {
 		return err
 	}
-	opts.connections, opts.host = opts.worker.Concurrency, true
+	opts.connections, opts.eager = opts.worker.Concurrency, true
 	runtime, err := opts.runtime.start(ctx, opts.globalOptions)
 	if err != nil {
 		return err
@@ -140,7 +156,7 @@ func runRun(ctx context.Context, opts *runOptions, folder string) error {
 	return opts.work(ctx, set, registry, lines)
 }
 
-// readTrust reads which modules are loaded.
+// readTrust reads the digests and the key that modules must match.
 func (o *runOptions) readTrust() (err error) {
 	if o.digests != "" {
 		if err := host.CheckDigests(o.digests); err != nil {
@@ -156,25 +172,26 @@ func (o *runOptions) readTrust() (err error) {
 	return nil
 }
 
-// warnOfRights tells of a role that may do everything.
+// warnOfRights warns of a role that is a superuser.
 func (o *runOptions) warnOfRights(ctx context.Context, to store.Store) {
 	server, is := to.(*postgres.Store)
 	if !is {
 		return
 	}
 	if role, superuser, err := server.Role(ctx); err == nil && superuser {
-		o.log.Warn().Str("role", role).Msg("the host logs in as a superuser, which is more than it needs: a hole in the checks of SQL would open the whole server. " +
+		o.log.Warn().Str("role", role).Msg("the host logs in as a superuser, which is more than it needs: a hole in the " +
+			"checks of SQL would open the whole server. " +
 			"Give it a role of its own, see 'Rights' in docs/running.md")
 	}
 }
 
-// openDatabase waits for the database: for ever, unless it runs once.
+// openDatabase waits for the database, with --once no longer than --retry.
 func (o *runOptions) openDatabase(ctx context.Context) (to store.Store, err error) {
-	waiting := &patience{limit: -1, log: o.log}
+	retry := &backoff{limit: -1, log: o.log}
 	if o.once {
-		waiting.limit = o.retry
+		retry.limit = o.retry
 	}
-	err = waiting.do(ctx, func() error {
+	err = retry.do(ctx, func() error {
 		if err := migrateUp(ctx, o.globalOptions); err != nil {
 			return err
 		}
@@ -184,21 +201,21 @@ func (o *runOptions) openDatabase(ctx context.Context) (to store.Store, err erro
 	return to, err
 }
 
-// work runs the worker and, beside it, the watch over the folder.
+// work runs the worker and watches the folder.
 func (o *runOptions) work(ctx context.Context, set *moduleSet, registry *host.Registry, lines *statusLine) error {
 	start := clock.Now()
-	var beside sync.WaitGroup
-	besideContext, stopBeside := context.WithCancel(ctx)
+	var background sync.WaitGroup
+	backgroundContext, stopBackground := context.WithCancel(ctx)
 	if o.watch {
-		beside.Go(func() { set.watch(besideContext, registry) })
+		background.Go(func() { set.watch(backgroundContext, registry) })
 	} else {
-		beside.Go(func() { set.collect(besideContext, registry) })
+		background.Go(func() { set.collect(backgroundContext, registry) })
 	}
 	catchUp := newCatchUp(o.log, lines)
-	beside.Go(func() { catchUp.run(besideContext, set.worker.Progress) })
+	background.Go(func() { catchUp.run(backgroundContext, set.worker.Progress) })
 	err := set.worker.Run(ctx)
-	stopBeside()
-	beside.Wait()
+	stopBackground()
+	background.Wait()
 	if errors.Is(err, store.ErrNameTaken) {
 		err = fmt.Errorf("%w: give each its own --worker-name, or leave it out", err)
 	}
@@ -216,7 +233,7 @@ func (o *runOptions) work(ctx context.Context, set *moduleSet, registry *host.Re
 	return errors.Join(append(set.failures, err)...)
 }
 
-// moduleSet keeps a worker's modules as the folder has them.
+// moduleSet keeps the modules of a worker equal to those of the folder.
 type moduleSet struct {
 	opts     *runOptions
 	worker   *segments.Worker
@@ -232,13 +249,14 @@ func (s *moduleSet) apply(changes []host.Change) {
 			s.failures = append(s.failures, change.Err)
 			event := s.opts.log.Error().Str("module", change.File).Err(change.Err)
 			if change.Previous != nil {
-				event.Msg("module does not load, the one before goes on")
+				event.Msg("module does not load, the previous one keeps running")
 			} else {
 				event.Msg("module does not load")
 			}
 		case change.Module == nil:
 			s.loaded--
-			s.opts.log.Info().Str("module", change.File).Str("projection", change.Previous.Description.Name).Msg("module removed")
+			s.opts.log.Info().Str("module", change.File).Str("projection",
+				change.Previous.Description.Name).Msg("module removed")
 			s.worker.Remove(change.Previous.Description.Name)
 		default:
 			if previous := change.Previous; previous == nil {
@@ -251,15 +269,16 @@ func (s *moduleSet) apply(changes []host.Change) {
 	}
 }
 
-// loadModules loads what the folder has. A module that takes long is waited for when it is needed: with --once, or when no other has loaded
-// and none can come later.
+// loadModules loads the modules of the folder. It waits for slow ones only if they are needed: with --once, or
+// when no other has loaded and none can come later.
 func (o *runOptions) loadModules(ctx context.Context, registry *host.Registry, folder string) ([]host.Change, error) {
 	changes, err := registry.Sync(ctx)
 	if err != nil {
 		return nil, err
 	}
 	enough := func() bool {
-		return o.watch || !o.once && slices.ContainsFunc(changes, func(change host.Change) bool { return change.Module != nil })
+		return o.watch || !o.once && slices.ContainsFunc(changes,
+			func(change host.Change) bool { return change.Module != nil })
 	}
 	if registry.Loading() > 0 && !enough() {
 		o.log.Info().Int("modules", registry.Loading()).Msg("waiting for modules that are being compiled")
@@ -273,14 +292,16 @@ func (o *runOptions) loadModules(ctx context.Context, registry *host.Registry, f
 	}
 	switch loading := registry.Loading(); {
 	case loading > 0:
-		o.log.Info().Int("modules", loading).Msg("some modules are still being compiled, the others begin")
+		o.log.Info().Int("modules", loading).Msg("some modules are still being compiled, the others start")
 	case len(changes) == 0 && !o.watch:
-		return nil, usagef("the folder %s has no .wasm file: 'make modules' builds the examples, --watch waits for some", folder)
+		return nil, usagef("the folder %s has no .wasm file: 'make modules' builds the examples, --watch waits for some",
+			folder)
 	}
 	return changes, nil
 }
 
-// awaitModules hands on the changes of modules that are still loading, until the receiver has enough or none is left.
+// awaitModules passes on the changes of modules that are still loading, until the receiver has enough or none
+// is left.
 func awaitModules(ctx context.Context, registry *host.Registry, take func([]host.Change) (enough bool)) error {
 	for registry.Loading() > 0 {
 		select {
@@ -295,7 +316,7 @@ func awaitModules(ctx context.Context, registry *host.Registry, take func([]host
 	return nil
 }
 
-// collect takes up the modules that took longer to load than the start waits, until ctx ends.
+// collect applies the modules that load after the start, until ctx ends.
 func (s *moduleSet) collect(ctx context.Context, registry *host.Registry) {
 	_ = awaitModules(ctx, registry, func(changes []host.Change) bool {
 		s.apply(changes)
@@ -303,7 +324,7 @@ func (s *moduleSet) collect(ctx context.Context, registry *host.Registry) {
 	})
 }
 
-// watch takes up changes of the folder until ctx ends.
+// watch applies changes of the folder until ctx ends.
 func (s *moduleSet) watch(ctx context.Context, registry *host.Registry) {
 	err := registry.Watch(ctx, func() {
 		changes, err := registry.Sync(ctx)

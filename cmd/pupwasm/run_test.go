@@ -38,11 +38,15 @@ func startWriter(t *testing.T, to store.Store) *writer {
 	w.done.Go(func() {
 		for i := 0; ctx.Err() == nil; i++ {
 			stream := store.Stream{BoundedContext: "Traffic", AggregateType: "Fine", AggregateID: fmt.Sprintf("F%d", i%50)}
-			events := []store.Event{{ID: store.UUID(uuid.New()), Type: "Payment", Payload: fmt.Appendf(nil, `{"paymentAmount":%d.01}`, i%10)}}
+			events := []store.Event{{
+				ID: store.UUID(uuid.New()), Type: "Payment",
+				Payload: fmt.Appendf(nil, `{"paymentAmount":%d.01}`, i%10),
+			}}
 			// A lost connection does not tell whether the event is in: the id does.
 			err := store.ErrTransient
 			for errors.Is(err, store.ErrTransient) {
-				_, err = to.Append(context.WithoutCancel(ctx), store.AppendOptions{SkipDuplicates: true}, store.StreamAppend{Stream: stream, Events: events})
+				_, err = to.Append(context.WithoutCancel(ctx), store.AppendOptions{SkipDuplicates: true},
+					store.StreamAppend{Stream: stream, Events: events})
 			}
 			if err != nil {
 				t.Errorf("append: %v", err)
@@ -74,7 +78,8 @@ func openPostgres(t *testing.T, db pgtest.Database) *postgres.Store {
 // totals are the sums over all fines.
 func totals(t *testing.T, db pgtest.Database) (events, cents int64) {
 	t.Helper()
-	query(t, db, `SELECT coalesce(sum(events), 0)::bigint, coalesce(sum(paid_cents), 0)::bigint FROM fine_balance.fines`, &events, &cents)
+	query(t, db, `SELECT coalesce(sum(events), 0)::bigint, coalesce(sum(paid_cents), 0)::bigint FROM fine_balance.fines`,
+		&events, &cents)
 	return events, cents
 }
 
@@ -125,7 +130,7 @@ func TestRun_swappingAModuleTwentyTimesLosesAndRepeatsNothing(t *testing.T) {
 		if swap == 10 {
 			// One that does not load leaves the one before at work.
 			write(t, path, []byte("not wasm"))
-			host.awaitLog(t, "the one before goes on")
+			host.awaitLog(t, "the previous one keeps running")
 		}
 	}
 	appending.finish()
@@ -153,7 +158,10 @@ func TestRun_twoHostsStartAtOnce(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Empty(t) // both migrate, install and claim
 	folder := modulesFolder(t, "fine_balance", "activity_log")
-	hosts := []*process{start(t, db.DSN, "run", folder, "--segments", "4"), start(t, db.DSN, "run", folder, "--segments", "4")}
+	hosts := []*process{
+		start(t, db.DSN, "run", folder, "--segments", "4"),
+		start(t, db.DSN, "run", folder, "--segments", "4"),
+	}
 	for _, host := range hosts {
 		host.awaitCount(t, "projection installed", 2)
 	}
@@ -200,16 +208,22 @@ func TestRun_aWrongModuleIsRefusedWithOneLineWhileOthersRun(t *testing.T) {
 			wasm []byte
 			want string
 		}{
-			"text":    {[]byte("hello"), "is not a WebAssembly module"},
-			"empty":   {nil, "is not a WebAssembly module"},
-			"half":    {good[:len(good)/2], "is cut off"},
-			"abi":     {(&hosttest.Guest{Version: hosttest.I32Const(2)}).Wasm(), "pup_abi_1 returned 2, must be 1"},
-			"export":  {without("pup_apply"), "exports no pup_apply"},
-			"type":    {describing(`{"name":"w1","version":1,"tables":[{"name":"t","columns":[{"name":"k","type":"money"}]}]}`), `unknown type "money"`},
-			"member":  {describing(`{"name":"w2","version":1,"tabels":[]}`), `unknown field "tabels"`},
-			"sql":     {describing(`{"name":"w3","version":1,` + table + `,"writes":[{"name":"w","sql":"INSERT INTO {t} (nope) VALUES ($1)","params":["text"],"unordered":true}]}`), `write "w": `},
-			"foreign": {describing(`{"name":"w4","version":1,` + table + `,"writes":[{"name":"w","sql":"DELETE FROM pupwasm__events","unordered":true},{"name":"x","sql":"DELETE FROM pupwasm.events","unordered":true}]}`), `write "w": `},
-			"action":  {describing(`{"name":"w5","version":1,` + table + `,"writes":[{"name":"w","action":"replace","table":"t"}]}`), `write "w": has action "replace"`},
+			"text":   {[]byte("hello"), "is not a WebAssembly module"},
+			"empty":  {nil, "is not a WebAssembly module"},
+			"half":   {good[:len(good)/2], "is cut off"},
+			"abi":    {(&hosttest.Guest{Version: hosttest.I32Const(2)}).Wasm(), "pup_abi_1 returned 2, must be 1"},
+			"export": {without("pup_apply"), "exports no pup_apply"},
+			"type": {
+				describing(`{"name":"w1","version":1,"tables":[{"name":"t","columns":[{"name":"k","type":"money"}]}]}`),
+				`unknown type "money"`,
+			},
+			"member": {describing(`{"name":"w2","version":1,"tabels":[]}`), `unknown field "tabels"`},
+			"sql": {describing(`{"name":"w3","version":1,` + table +
+				`,"writes":[{"name":"w","sql":"INSERT INTO {t} (nope) VALUES ($1)","params":["text"],"unordered":true}]}`), `write "w": `},
+			"foreign": {describing(`{"name":"w4","version":1,` + table +
+				`,"writes":[{"name":"w","sql":"DELETE FROM pupwasm__events","unordered":true},{"name":"x","sql":"DELETE FROM pupwasm.events","unordered":true}]}`), `write "w": `},
+			"action": {describing(`{"name":"w5","version":1,` + table +
+				`,"writes":[{"name":"w","action":"replace","table":"t"}]}`), `write "w": has action "replace"`},
 		}
 		folder := modulesFolder(t, "user_counter")
 		for name, module := range wrong {
@@ -263,7 +277,8 @@ func TestRun_waitsForADatabaseThatIsDownAndSaysSoOnce(t *testing.T) {
 	restart(t, server)
 	host.awaitCount(t, "database answers again", 2)
 	more := startWriter(t, to)
-	testwait.Until(t, "new events are applied", func() bool { events, _ := totals(t, db); return events > appending.events+100 })
+	testwait.Until(t, "new events are applied",
+		func() bool { events, _ := totals(t, db); return events > appending.events+100 })
 	more.finish()
 	runCommand(t, db.DSN, "run", "--once", folder)
 	more.events += appending.events
@@ -283,7 +298,10 @@ func restart(t *testing.T, server *pgtest.Server) {
 
 func TestRun_aFolderWithoutModulesIsAnErrorOfUsage(t *testing.T) {
 	t.Parallel()
-	for name, folder := range map[string]string{"empty": t.TempDir(), "missing": filepath.Join(t.TempDir(), "none"), "file": binary(t)} {
+	for name, folder := range map[string]string{
+		"empty": t.TempDir(), "missing": filepath.Join(t.TempDir(), "none"),
+		"file": binary(t),
+	} {
 		host := start(t, "sqlite:"+filepath.Join(t.TempDir(), "events.db"), "run", folder)
 		if code := host.wait(t); code != 2 || strings.Count(host.output.String(), "\n") != 1 {
 			t.Errorf("%s: exit code %d, must be 2 with one line: %s", name, code, host.output)

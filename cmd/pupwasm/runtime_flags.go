@@ -16,29 +16,37 @@ var instancePolicies = []string{string(host.InstancesAuto), string(host.Instance
 
 // runtimeOptions are the settings of the sandbox.
 type runtimeOptions struct {
-	limits    host.Limits
-	moduleMiB int
-	cacheDir  string
-	instances string
-	trust     host.Trust
-	strict    bool
-	world     host.Environment
+	limits      host.Limits
+	moduleMiB   int
+	cacheDir    string
+	instances   string
+	trust       host.Trust
+	strict      bool
+	environment host.Environment
 }
 
 func (o *runtimeOptions) addFlags(flags *pflag.FlagSet) {
 	standard := host.DefaultLimits()
-	flags.IntVar(&o.limits.MemoryMiB, "memory", standard.MemoryMiB, "MiB of memory that a module's instance may have")
-	flags.Int64Var(&o.limits.Fuel, "fuel", standard.Fuel, "how much a module may do for one batch, in `units` of which some 35 take a nanosecond ('pupwasm inspect --measure' shows both)")
-	flags.DurationVar(&o.limits.BatchTimeout, "batch-timeout", standard.BatchTimeout, "how long one batch may take on this machine before it is tried again; the third time in a row stops the projection")
-	flags.IntVar(&o.moduleMiB, "module-size", standard.ModuleBytesMax>>20, "MiB that the file of a module may have")
-	flags.DurationVar(&o.limits.CompileTime, "compile-time", standard.CompileTime, "processor time that compiling a module may take, in a process of its own")
-	flags.IntVar(&o.limits.CompileMemoryMiB, "compile-memory", standard.CompileMemoryMiB, "MiB of memory that compiling a module may take, in a process of its own")
-	flags.IntVar(&o.limits.CodeMiB, "code-size", standard.CodeMiB, "MiB of machine code that a module may have")
-	flags.StringVar(&o.instances, "instances", string(host.InstancesAuto), "`policy` for a module's instances: fresh for every batch, reuse up to half of --memory (32 MiB at most), or auto: fresh where a module starts fast")
-	flags.StringVar(&o.cacheDir, "cache-dir", defaultCacheDir(), "folder for compiled code, writable by this user alone; empty for none")
+	flags.IntVar(&o.limits.MemoryMiB, "memory", standard.MemoryMiB, "maximum MiB of memory per instance of a module")
+	flags.Int64Var(&o.limits.Fuel, "fuel", standard.Fuel,
+		"maximum work of a module per batch, in `units`; about 35 units take a nanosecond ('pupwasm inspect --measure' "+
+			"shows both)")
+	flags.DurationVar(&o.limits.BatchTimeout, "batch-timeout", standard.BatchTimeout,
+		"maximum time of a module per batch; the batch is tried again, and the third timeout in a row stops the projection")
+	flags.IntVar(&o.moduleMiB, "module-size", standard.ModuleBytesMax>>20, "maximum MiB of a module file")
+	flags.DurationVar(&o.limits.CompileTime, "compile-time", standard.CompileTime,
+		"maximum processor time of compiling a module, in a separate process")
+	flags.IntVar(&o.limits.CompileMemoryMiB, "compile-memory", standard.CompileMemoryMiB,
+		"maximum MiB of memory of compiling a module, in a separate process")
+	flags.IntVar(&o.limits.CodeMiB, "code-size", standard.CodeMiB, "maximum MiB of machine code of a module")
+	flags.StringVar(&o.instances, "instances", string(host.InstancesAuto),
+		"`policy` for instances: fresh for every batch, reuse (up to half of --memory, at most 32 MiB), or auto (fresh if "+
+			"the module starts fast)")
+	flags.StringVar(&o.cacheDir, "cache-dir", defaultCacheDir(),
+		"folder for compiled code, which only this user may write to; empty for none")
 }
 
-// defaultCacheDir is a folder of the user's, or none where there is no home.
+// defaultCacheDir is the user's cache folder, or none without a home.
 func defaultCacheDir() string {
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -50,7 +58,7 @@ func defaultCacheDir() string {
 // sizeMiBMax bounds the sizes that flags give in MiB.
 const sizeMiBMax = 64 << 10
 
-// check refuses what makes no sense. Zero stands for the default in a library's options, and for nothing sensible on a command line.
+// check refuses invalid settings. Zero means the default in a library's options and is a mistake on a command line.
 func (o *runtimeOptions) check() error {
 	if o.limits.Fuel < 1 {
 		return usagef("--fuel must be more than 0, it is %d", o.limits.Fuel)
@@ -83,22 +91,22 @@ func (o *runtimeOptions) check() error {
 	return nil
 }
 
-// shortest is the least that a limit of time may be.
+// shortest is the smallest limit of time.
 const shortest = time.Millisecond
 
-// start makes a runtime. A cache that cannot be used costs time at the start and nothing else, unless it was asked for.
+// start makes a runtime. An unusable default cache is no error: it only makes starts slower.
 func (o *runtimeOptions) start(ctx context.Context, globals *globalOptions) (*host.Runtime, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
 	options := host.Options{
-		Limits:    o.limits,
-		CacheDir:  o.cacheDir,
-		Instances: host.Instances(o.instances),
-		Trust:     o.trust,
-		Strict:    o.strict,
-		Environment:     o.world,
-		Logger:    globals.log,
+		Limits:      o.limits,
+		CacheDir:    o.cacheDir,
+		Instances:   host.Instances(o.instances),
+		Trust:       o.trust,
+		Strict:      o.strict,
+		Environment: o.environment,
+		Logger:      globals.log,
 	}
 	runtime, err := host.NewRuntime(ctx, options)
 	if err != nil && o.cacheDir != "" && o.cacheDir == defaultCacheDir() {

@@ -8,18 +8,20 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pupwasm/pupwasm/internal/status"
 	"github.com/pupwasm/pupwasm/store"
 )
 
-const segmentsHelp = `Show and change how the partition keys of projections, by default the streams, are divided into segments, while they run.
+const segmentsHelp = `Show and change how the partition keys of a projection, by default its streams, are divided into
+segments. The projection may run meanwhile.
 
-A segment has its own checkpoint and belongs to one worker at a time, so a projection is run by as many workers at once as it has
-segments. No change loses or repeats an event, or reorders those of a key.`
+A segment has its own checkpoint and belongs to one worker at a time, so as many workers can run a projection as it has
+segments. No change loses or repeats an event, or reorders the events of a key.`
 
 func newSegmentsCommand(globals *globalOptions) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "segments",
-		Short: "Show and change how projections are divided",
+		Short: "Show and change the segments of projections",
 		Long:  segmentsHelp,
 		Example: `  pupwasm segments list fines
   pupwasm segments split fines 2
@@ -34,9 +36,9 @@ func newSegmentsListCommand(globals *globalOptions) *cobra.Command {
 	asJSON := false
 	cmd := &cobra.Command{
 		Use:   "list [PROJECTION]",
-		Short: "List segments in order of the partition keys that they hold",
-		Long: `List segments in order of the partition keys that they hold: KEYS are hashes, SHARE is how much of all of them a segment has.
-Neighbours can be merged. 'pupwasm status' shows how far they are.`,
+		Short: "List segments in order of their partition keys",
+		Long: `List segments in order of their partition keys. KEYS is the range of key hashes of a segment, SHARE is its
+part of all hashes. Neighbours in the list can be merged. 'pupwasm status' shows how far behind they are.`,
 		Args: wantArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runSegmentsList(cmd.Context(), globals, args, asJSON)
@@ -55,15 +57,15 @@ type layoutReport struct {
 }
 
 type layoutPartReport struct {
-	Segment   int     `json:"segment"`
-	First     uint32  `json:"first"` // of the spread partition hashes
-	Last      uint32  `json:"last"`
-	Share     float64 `json:"share"`
-	Position  int64   `json:"position"`
-	State     string  `json:"state"`
-	Owner     string  `json:"owner,omitempty"`
-	MergeInto *int    `json:"merge_into,omitempty"`
-	MergeAt   int64   `json:"merge_at,omitempty"`
+	Segment   int          `json:"segment"`
+	First     uint32       `json:"first"` // of the spread partition hashes
+	Last      uint32       `json:"last"`
+	Share     float64      `json:"share"`
+	Position  int64        `json:"position"`
+	State     status.State `json:"state"`
+	Owner     string       `json:"owner,omitempty"`
+	MergeInto *int         `json:"merge_into,omitempty"`
+	MergeAt   int64        `json:"merge_at,omitempty"`
 }
 
 func runSegmentsList(ctx context.Context, globals *globalOptions, only []string, asJSON bool) error {
@@ -90,16 +92,16 @@ func runSegmentsList(ctx context.Context, globals *globalOptions, only []string,
 }
 
 func reportLayout(p *store.ProjectionStatus) layoutReport {
-	status := map[int]*store.SegmentStatus{}
+	stored := map[int]*store.SegmentStatus{}
 	for i := range p.Segments {
-		status[p.Segments[i].Segment] = &p.Segments[i]
+		stored[p.Segments[i].Segment] = &p.Segments[i]
 	}
 	report := layoutReport{Name: p.Name, Asked: p.Desired}
 	for _, part := range p.Layout().Segments {
-		s := status[part.Segment]
+		s := stored[part.Segment]
 		r := layoutPartReport{
 			Segment: part.Segment, First: part.Range.First, Last: part.Range.Last, Share: part.Range.Share(),
-			Position: part.Position, State: stateOf(s), Owner: s.Owner, MergeAt: part.Merge.At,
+			Position: part.Position, State: status.StateOf(s), Owner: s.Owner, MergeAt: part.Merge.At,
 		}
 		if part.Merge.At > 0 {
 			r.MergeInto = &part.Merge.Into
@@ -119,7 +121,7 @@ func printLayouts(globals *globalOptions, reports []layoutReport) error {
 	for _, report := range reports {
 		for i := range report.Segments {
 			s := &report.Segments[i]
-			state := s.State
+			state := string(s.State)
 			if s.MergeInto != nil {
 				state += fmt.Sprintf(", merging into %d at %d", *s.MergeInto, s.MergeAt)
 			}
@@ -138,9 +140,9 @@ func newSegmentsSplitCommand(globals *globalOptions) *cobra.Command {
 	parts := 2
 	cmd := &cobra.Command{
 		Use:   "split PROJECTION SEGMENT",
-		Short: "Divide a segment's streams among several segments",
-		Long: `Divide a segment's streams evenly among itself and new segments, which go on from its checkpoint. Workers take them within
-moments.`,
+		Short: "Split a segment into several",
+		Long: `Divide the partition keys of a segment evenly among itself and new segments, which continue from its
+checkpoint. Workers claim the new segments within moments.`,
 		Args: wantArgs(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			numbers, err := segmentNumbers(args[1:])
@@ -151,24 +153,25 @@ moments.`,
 		},
 		ValidArgsFunction: completeProjections(globals),
 	}
-	cmd.Flags().IntVar(&parts, "parts", 2, "into how many segments")
+	cmd.Flags().IntVar(&parts, "parts", 2, "number of segments after the split")
 	return cmd
 }
 
 func newSegmentsMergeCommand(globals *globalOptions) *cobra.Command {
 	return &cobra.Command{
 		Use:   "merge PROJECTION SEGMENT SEGMENT",
-		Short: "Make one segment of two neighbours",
-		Long: `Make one segment, which keeps the lower number, of two neighbours in 'pupwasm segments list'. When one is behind, the other
-stands still until it has caught up, which some worker has to run the projection for, and neither can be split meanwhile. A merge
-is given up when one of them fails.`,
+		Short: "Merge two neighbouring segments",
+		Long: `Merge two neighbours in 'pupwasm segments list' into one segment, which keeps the lower number. If one is
+behind, the other waits until it has caught up, so a worker must run the projection. Neither can be split meanwhile. A
+merge is cancelled when one of them fails.`,
 		Args: wantArgs(cobra.ExactArgs(3)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			numbers, err := segmentNumbers(args[1:])
 			if err != nil {
 				return err
 			}
-			return reshard(cmd.Context(), globals, args[0], func(l *store.Layout) error { return l.Merge(numbers[0], numbers[1]) })
+			return reshard(cmd.Context(), globals, args[0],
+				func(l *store.Layout) error { return l.Merge(numbers[0], numbers[1]) })
 		},
 		ValidArgsFunction: completeProjections(globals),
 	}
@@ -186,7 +189,7 @@ func segmentNumbers(args []string) ([]int, error) {
 	return numbers, nil
 }
 
-// reshard changes a projection's layout and prints what has come of it.
+// reshard changes a projection's layout and prints the result.
 func reshard(ctx context.Context, globals *globalOptions, projection string, change func(*store.Layout) error) error {
 	to, err := openStore(ctx, globals)
 	if err != nil {

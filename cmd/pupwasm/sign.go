@@ -8,7 +8,7 @@ import (
 	"github.com/pupwasm/pupwasm/host"
 )
 
-const signHelp = `Write the signature of each module beside it, as FILE.wasm.sig, for hosts that run with --require-signed.
+const signHelp = `Write a signature FILE.wasm.sig beside each module, for hosts that run with --require-signed.
 
 A signature is Ed25519 over the SHA-256 of the file. Keys are PEM files:
 
@@ -19,19 +19,20 @@ func newSignCommand(globals *globalOptions) *cobra.Command {
 	key := ""
 	cmd := &cobra.Command{
 		Use:     "sign --key PRIVATE.pem FILE.wasm...",
-		Short:   "Sign modules for hosts that ask for it",
+		Short:   "Sign modules for hosts that require signatures",
 		Long:    signHelp,
 		Example: `  pupwasm sign --key private.pem bin/modules/*.wasm`,
 		Args:    wantArgs(cobra.MinimumNArgs(1)),
 		RunE:    func(_ *cobra.Command, args []string) error { return runSign(globals, key, args) },
 	}
-	cmd.Flags().StringVar(&key, "key", "", "the Ed25519 private `key`, a PEM file")
+	cmd.Flags().StringVar(&key, "key", "", "Ed25519 private `key`, a PEM file")
 	return cmd
 }
 
 func runSign(globals *globalOptions, path string, files []string) error {
 	if path == "" {
-		return usagef("--key names the private key to sign with: 'openssl genpkey -algorithm ed25519 -out private.pem' makes one")
+		return usagef("--key names the private key to sign with: 'openssl genpkey -algorithm ed25519 -out private.pem' " +
+			"makes one")
 	}
 	key, err := host.ReadPrivateKey(path)
 	if err != nil {

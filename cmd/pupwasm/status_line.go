@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// statusLine is the last line of a terminal, which changes in place while lines of the log go by above it. Without a terminal it is
-// nil, and shows nothing.
+// statusLine is the last line of a terminal, which changes in place below the lines of the log. Without a
+// terminal it is nil and shows nothing.
 type statusLine struct {
 	mu    sync.Mutex
 	to    io.Writer
@@ -16,7 +16,7 @@ type statusLine struct {
 
 const eraseLine = "\r\x1b[K"
 
-// statusLine makes the log go through a status line where errors are shown on a terminal.
+// statusLine writes the log above a status line if errors go to a terminal.
 func (o *globalOptions) statusLine() *statusLine {
 	if !isTerminal(o.errs) {
 		return nil
@@ -67,5 +67,5 @@ func (l *statusLine) show(text string) {
 		return
 	}
 	l.shown = text
-	_, _ = io.WriteString(l.to, eraseLine+text) // a line that cannot be shown is no fault of the work
+	_, _ = io.WriteString(l.to, eraseLine+text) // a line that cannot be shown does not matter
 }

@@ -5,9 +5,11 @@ import (
 	"strconv"
 	"text/tabwriter"
 	"time"
+
+	"github.com/pupwasm/pupwasm/internal/status"
 )
 
-func (o *statusOptions) print(report *statusReport) error {
+func (o *statusOptions) print(report *status.Report) error {
 	o.printHead(report)
 	if len(report.Projections) == 0 {
 		_, err := fmt.Fprintln(o.out, "no projection is known: 'pupwasm run' installs them")
@@ -19,7 +21,7 @@ func (o *statusOptions) print(report *statusReport) error {
 	for i := range report.Projections {
 		p := &report.Projections[i]
 		if !p.Installed {
-			fmt.Fprintf(table, "%s\t%d\t-\t-\t-\t-\t%s\t-\n", printable(p.Name), p.Version, stateRefused)
+			fmt.Fprintf(table, "%s\t%d\t-\t-\t-\t-\t%s\t-\n", printable(p.Name), p.Version, status.Refused)
 		}
 		for i := range p.Segments {
 			s := &p.Segments[i]
@@ -28,7 +30,7 @@ func (o *statusOptions) print(report *statusReport) error {
 				owner = "-"
 			}
 			fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%s\t%s\t%s\t%s\n",
-				printable(p.Name), p.Version, s.Segment, s.Position, behindText(s.Behind), ageText(s.AgeSeconds), s.State, owner)
+				printable(p.Name), p.Version, s.Number, s.Position, behindText(s.Behind), ageText(s.AgeSeconds), s.State, owner)
 		}
 	}
 	if err := table.Flush(); err != nil {
@@ -37,7 +39,7 @@ func (o *statusOptions) print(report *statusReport) error {
 	return o.printReasons(report)
 }
 
-func (o *statusOptions) printHead(report *statusReport) {
+func (o *statusOptions) printHead(report *status.Report) {
 	switch {
 	case report.Head == report.Horizon:
 		fmt.Fprintf(o.out, "head %d\n", report.Head)
@@ -54,8 +56,8 @@ func (o *statusOptions) printHead(report *statusReport) {
 	}
 }
 
-// printReasons writes below the table what is too long for it.
-func (o *statusOptions) printReasons(report *statusReport) error {
+// printReasons writes the reasons below the table.
+func (o *statusOptions) printReasons(report *status.Report) error {
 	var reasons []string
 	for i := range report.Projections {
 		p := &report.Projections[i]
@@ -63,9 +65,10 @@ func (o *statusOptions) printReasons(report *statusReport) error {
 			s := &p.Segments[i]
 			switch {
 			case s.LogFault != "":
-				reasons = append(reasons, fmt.Sprintf("%s, segment %d: %s", printable(p.Name), s.Segment, printable(s.LogFault)))
+				reasons = append(reasons, fmt.Sprintf("%s, segment %d: %s", printable(p.Name), s.Number, printable(s.LogFault)))
 			case s.Failure != "":
-				reasons = append(reasons, fmt.Sprintf("%s, segment %d failed: %s", printable(p.Name), s.Segment, printable(s.Failure)))
+				reasons = append(reasons, fmt.Sprintf("%s, segment %d failed: %s", printable(p.Name), s.Number,
+					printable(s.Failure)))
 			}
 		}
 		for _, r := range p.Refused {

@@ -26,8 +26,8 @@ func (o *streamOptions) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.boundedContext, "context", "", "the stream's bounded `context`")
 	flags.StringVar(&o.aggregateType, "type", "", "the stream's aggregate `type`")
 	flags.Int64Var(&o.first, "from-version", 1, "start with this `version`")
-	flags.Int64Var(&o.last, "to-version", 0, "end with this `version`; 0 is the last one")
-	flags.BoolVar(&o.json, "json", false, "print JSON lines, in the form that 'pupwasm append' reads")
+	flags.Int64Var(&o.last, "to-version", 0, "end with this `version`; 0 for the last one")
+	flags.BoolVar(&o.json, "json", false, "print JSON lines, which 'pupwasm append' reads")
 }
 
 func newStreamCommand(globals *globalOptions) *cobra.Command {
@@ -37,8 +37,8 @@ func newStreamCommand(globals *globalOptions) *cobra.Command {
 		Short: "Show the events of one stream",
 		Long: `Show the events of one stream in order of version.
 
-ID is context/type/id, or the aggregate's id alone. With --context and --type, or in the long form, the stream is read at
-once. The id alone has to be searched for in the whole log; when several streams have it, they are listed.`,
+ID is context/type/id, or only the aggregate's id. The long form, or --context and --type, find the stream directly. An
+id alone is searched for in the whole log. If several streams have it, they are listed.`,
 		Example: `  pupwasm stream Traffic/Fine/S38735
   pupwasm stream S38735 --type Fine`,
 		Args: wantArgs(cobra.ExactArgs(1)),
@@ -74,7 +74,7 @@ func runStream(ctx context.Context, opts *streamOptions, args []string) error {
 	return newEventPrinter(opts.out, opts.json).print(events)
 }
 
-// find returns the stream that the ID stands for. An id may have slashes of its own.
+// find returns the stream of an ID, which may contain slashes itself.
 func (o *streamOptions) find(ctx context.Context, from store.Store, id string) (store.Stream, error) {
 	if o.boundedContext != "" && o.aggregateType != "" {
 		return store.Stream{BoundedContext: o.boundedContext, AggregateType: o.aggregateType, AggregateID: id}, nil
@@ -93,18 +93,20 @@ func (o *streamOptions) find(ctx context.Context, from store.Store, id string) (
 	case err != nil:
 		return store.Stream{}, err
 	case len(found) == 0:
-		return store.Stream{}, fmt.Errorf("stream %s: %w: 'pupwasm events' lists events with their streams", id, store.ErrStreamNotFound)
+		return store.Stream{}, fmt.Errorf("stream %s: %w: 'pupwasm events' lists events with their streams", id,
+			store.ErrStreamNotFound)
 	case len(found) > 1:
 		names := make([]string, len(found))
 		for i := range found {
 			names[i] = found[i].String()
 		}
-		return store.Stream{}, usagef("%d streams have the id %s: choose one of %s", len(found), id, strings.Join(names, ", "))
+		return store.Stream{}, usagef("%d streams have the id %s: choose one of %s", len(found), id,
+			strings.Join(names, ", "))
 	}
 	return found[0], nil
 }
 
-// search looks for streams with an aggregate id. The store filters by the id's hash, which leaves little to look at.
+// search finds the streams with an aggregate id. The store filters by the id's hash, so few events are read.
 func (o *streamOptions) search(ctx context.Context, from store.Store, id string) ([]store.Stream, error) {
 	horizon, err := from.Horizon(ctx)
 	if err != nil {

@@ -47,7 +47,7 @@ func newVersionCommand(globals *globalOptions) *cobra.Command {
 	return cmd
 }
 
-// readBuild takes what the linker was told, or else what the go command recorded.
+// readBuild returns the version set by the linker, or the one that the go command recorded.
 func readBuild() buildReport {
 	report := buildReport{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()

@@ -23,9 +23,9 @@ type waitOptions struct {
 }
 
 func (o *waitOptions) addFlags(flags *pflag.FlagSet) {
-	flags.Int64Var(&o.position, "position", 0, "global position to wait for (default: the end of the log as it is now)")
-	flags.DurationVar(&o.timeout, "timeout", time.Minute, "how long to wait, 0 for ever")
-	flags.DurationVar(&o.grace, "grace", segments.WaitGrace, "how long to wait while no host runs the projection, since one may be starting")
+	flags.Int64Var(&o.position, "position", 0, "global position to wait for (default: the end of the log now)")
+	flags.DurationVar(&o.timeout, "timeout", time.Minute, "how long to wait; 0 for no limit")
+	flags.DurationVar(&o.grace, "grace", segments.WaitGrace, "how long to wait for a host that runs the projection")
 }
 
 func newWaitCommand(globals *globalOptions) *cobra.Command {
@@ -33,9 +33,10 @@ func newWaitCommand(globals *globalOptions) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "wait PROJECTION",
 		Short: "Wait until a projection has applied everything up to a position",
-		Long: `Wait until a projection has applied everything up to a position, so that what was appended can be read from its tables.
-Some host has to run the projection: when none has for the time of --grace, a segment that is behind has failed, or the log is not
-the one that the rows were built from, the command fails and says why.`,
+		Long: `Wait until a projection has applied everything up to a position. Its tables then show what was appended before.
+
+The command fails, and says why, when no host runs the projection for --grace, when a segment that is behind has failed,
+or when the rows were built from another log.`,
 		Example: `  pupwasm append events.jsonl && pupwasm wait fines
   pupwasm wait fines --position 4711 --timeout 5s`,
 		Args: wantArgs(cobra.ExactArgs(1)),
@@ -82,9 +83,10 @@ func runWait(ctx context.Context, opts *waitOptions, projection string) error {
 	var notRun *segments.NotRunError
 	switch {
 	case errors.As(err, &notRun) && notRun.Refusal == nil:
-		return fmt.Errorf("%w (waited %s for one): start it with 'pupwasm run', 'pupwasm status' lists what is known", err, opts.grace)
+		return fmt.Errorf("%w (waited %s for one): start it with 'pupwasm run', 'pupwasm status' lists what is known", err,
+			opts.grace)
 	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
-		return opts.late(ctx, from, projection, position)
+		return opts.timeoutError(ctx, from, projection, position)
 	case err != nil:
 		return err
 	}
@@ -92,10 +94,12 @@ func runWait(ctx context.Context, opts *waitOptions, projection string) error {
 	return err
 }
 
-// late says what was waited for in vain.
-func (o *waitOptions) late(ctx context.Context, from store.Store, projection string, position int64) error {
+// timeoutError says what did not happen in time.
+func (o *waitOptions) timeoutError(ctx context.Context, from store.Store, projection string, position int64) error {
 	if known, err := from.Status(ctx, projection); err == nil && len(known) == 0 {
-		return fmt.Errorf("projection %s is still not known after %s: 'pupwasm status' lists those that are", projection, o.timeout)
+		return fmt.Errorf("projection %s is still not known after %s: 'pupwasm status' lists those that are", projection,
+			o.timeout)
 	}
-	return fmt.Errorf("%s has not reached position %d after %s: 'pupwasm status %s' shows where it is", projection, position, o.timeout, projection)
+	return fmt.Errorf("%s has not reached position %d after %s: 'pupwasm status %s' shows where it is", projection,
+		position, o.timeout, projection)
 }

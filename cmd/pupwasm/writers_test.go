@@ -86,8 +86,8 @@ func (w *writers) count(stream store.Stream, added tally, events ...store.Event)
 	w.counted = append(w.counted, appended{stream.AggregateID, ids, added})
 }
 
-// forgetLost takes off the count what a server that is lost has taken with it: appends that the log does not have. It returns how
-// many events they are.
+// forgetLost takes off the count what a server that is lost has taken with it: appends that the log does not
+// have. It returns how many events they are.
 func (w *writers) forgetLost() (lost int) {
 	w.writing.Lock() // nothing is under way then
 	defer w.writing.Unlock()
@@ -149,9 +149,11 @@ func (c *client) event() (store.Event, tally) {
 	cents := int64(c.random.IntN(10_000))
 	switch c.random.IntN(3) {
 	case 0:
-		e.Type, e.Payload, added.paid = "Payment", fmt.Appendf(nil, `{"paymentAmount":%d.%02d,"customer":"C%d"}`, cents/100, cents%100, customer), cents
+		e.Type, e.Payload, added.paid = "Payment", fmt.Appendf(nil, `{"paymentAmount":%d.%02d,"customer":"C%d"}`, cents/100,
+			cents%100, customer), cents
 	case 1:
-		e.Type, e.Payload, added.expense = "SendFine", fmt.Appendf(nil, `{"customer":"C%[3]d","expense":%[1]d.%02[2]d}`, cents/100, cents%100, customer), cents
+		e.Type, e.Payload, added.expense = "SendFine", fmt.Appendf(nil, `{"customer":"C%[3]d","expense":%[1]d.%02[2]d}`,
+			cents/100, cents%100, customer), cents
 	}
 	return e, added
 }
@@ -201,7 +203,8 @@ func (w *writers) callTheFunction(c *client) {
 	e, added := c.event()
 	back := c.random.IntN(4) == 0
 	json := fmt.Sprintf(`[{"event_id":%q,"event_type":%q,"payload":%s}]`, uuid.UUID(e.ID), e.Type, e.Payload)
-	err := c.within(w.db, back, `SELECT pupwasm.append($1, $2, $3, $4::json)`, stream.BoundedContext, stream.AggregateType, stream.AggregateID, json)
+	err := c.within(w.db, back, `SELECT pupwasm.append($1, $2, $3, $4::json)`, stream.BoundedContext, stream.AggregateType,
+		stream.AggregateID, json)
 	switch {
 	case back:
 	case err == nil:
@@ -216,10 +219,13 @@ const insertRow = `INSERT INTO pupwasm.events (bounded_context, aggregate_type, 
 		WHERE bounded_context = $1 AND aggregate_type = $2 AND aggregate_id = $3
 	ON CONFLICT DO NOTHING`
 
-// insertRows inserts into the table, to streams of its own. What is not known is inserted again: the same id waits for an earlier one
-// that has not ended.
+// insertRows inserts into the table, to streams of its own. What is not known is inserted again: the same id
+// waits for an earlier one that has not ended.
 func (w *writers) insertRows(c *client) {
-	stream := store.Stream{BoundedContext: "Traffic", AggregateType: "Fine", AggregateID: fmt.Sprintf("D%d-%d", c.number, c.random.IntN(5))}
+	stream := store.Stream{
+		BoundedContext: "Traffic", AggregateType: "Fine",
+		AggregateID: fmt.Sprintf("D%d-%d", c.number, c.random.IntN(5)),
+	}
 	e, added := c.event()
 	back := c.random.IntN(4) == 0
 	row := []any{stream.BoundedContext, stream.AggregateType, stream.AggregateID, uuid.UUID(e.ID), e.Type, e.Payload}
@@ -334,13 +340,15 @@ func (w *writers) compare(t *testing.T, db pgtest.Database) {
 		}
 	}
 	var stored, breaks int64
-	query(t, db, `SELECT (SELECT count(*) FROM pupwasm.events), (SELECT count(*) FROM order_check.breaks)`, &stored, &breaks)
+	query(t, db, `SELECT (SELECT count(*) FROM pupwasm.events), (SELECT count(*) FROM order_check.breaks)`, &stored,
+		&breaks)
 	if stored != events {
 		t.Errorf("%d events are stored, the writers counted %d", stored, events)
 	}
 	if breaks > 0 {
 		var some string
-		query(t, db, `SELECT string_agg(b::text, ' ') FROM (SELECT * FROM order_check.breaks ORDER BY position LIMIT 10) b`, &some)
+		query(t, db, `SELECT string_agg(b::text, ' ') FROM (SELECT * FROM order_check.breaks ORDER BY position LIMIT 10) b`,
+			&some)
 		t.Errorf("%d events did not follow the version before, such as %s", breaks, some)
 	}
 	t.Logf("%d events in %d streams are applied once and in order", events, len(streams))

@@ -2,8 +2,8 @@ package json
 
 // Object iterates over the fields of an object. See [Reader.Object].
 //
-// Object and Array are values whose methods do not take their address: a variable of a for clause whose address is taken moves
-// to the heap in TinyGo, once per round.
+// Object and Array are values whose methods do not take their address: a variable of a for clause whose address
+// is taken moves to the heap in TinyGo, once per round.
 type Object struct {
 	r     *Reader
 	depth int
@@ -56,7 +56,7 @@ func (o Object) Key() string {
 	return o.r.keys[o.depth-1]
 }
 
-// decodeKey replaces a key that has escapes by what they stand for.
+// decodeKey decodes a key that has escapes.
 func (r *Reader) decodeKey(depth int) string {
 	r.escapes &^= 1 << (depth - 1)
 	r.keys[depth-1] = r.unescape(r.keys[depth-1])
@@ -66,7 +66,7 @@ func (r *Reader) decodeKey(depth int) string {
 // Next moves to the next element and tells whether there is one.
 func (a Array) Next() bool { return a.r.next(a.depth) }
 
-// open enters the container whose bracket the reader stands at, unless that is too deep.
+// open enters the container at the next bracket, unless that is too deep.
 func (r *Reader) open() bool {
 	if r.depth == DepthMax {
 		r.fail("is nested too deep")
@@ -109,7 +109,8 @@ func (r *Reader) next(depth int) bool {
 	return false
 }
 
-// step goes on from behind a value or an opening bracket to the next value of the container or behind its closing bracket.
+// step moves from the end of a value or an opening bracket to the next value of the container or past its
+// closing bracket.
 func (r *Reader) step() {
 	data, i := r.data, space(r.data, r.pos)
 	object := r.inObject()
@@ -161,7 +162,7 @@ func (r *Reader) step() {
 	r.state = pending
 }
 
-// skipValue goes on until a value at the given depth is complete. The reader may stand within it, at any depth.
+// skipValue reads until a value at the given depth is complete. The reader may be within it, at any depth.
 func (r *Reader) skipValue(depth int) {
 	for r.state != failed {
 		if r.state == pending {

@@ -6,7 +6,7 @@ import "strconv"
 type Error struct {
 	Offset  int    // in bytes
 	Key     string // the field whose value is wrong or is the last before the fault, or ""
-	Problem string
+	Problem string // what is wrong
 }
 
 // Error returns a text such as `json: key "total", offset 17: is a string, not a number`.
@@ -18,14 +18,14 @@ func (e *Error) Error() string {
 	return text + "offset " + strconv.Itoa(e.Offset) + ": " + e.Problem
 }
 
-// fault is what went wrong, in a form that is noted without allocating: in TinyGo, functions that may allocate keep their
-// pointers in memory for the collector, which would make every step of a reader slower.
+// fault is what went wrong, in a form that is noted without allocating: in TinyGo, functions that may allocate
+// keep their pointers in memory for the collector, which would make every step of a reader slower.
 type fault uint8
 
 const (
 	faultNone       fault = iota
 	faultProblem          // the text says it all
-	faultUnexpected       // the text says what should stand there
+	faultUnexpected       // the text says what is expected
 	faultMismatch         // the text says what was asked for
 	faultNoValue          // likewise, but there is no value that was not read
 )

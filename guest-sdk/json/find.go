@@ -1,8 +1,9 @@
 package json
 
-// Find starts over and goes to the value at a path of field names and array indexes, joined by dots: "customer.address.city",
-// "items.0.price". It tells whether there is one, and the methods of the reader read it then. A value that is null is there.
-// What comes behind it is not read. To get at several fields, a loop over the object does with one pass.
+// Find starts over and goes to the value at a path of field names and array indexes, joined by dots:
+// "customer.address.city", "items.0.price". It tells whether there is one, and the methods of the reader read
+// it then. A null is there, too. The rest of the text is not read. For several fields, loop over the object:
+// that takes one pass.
 //
 // A name that contains a dot cannot be found this way.
 func (r *Reader) Find(path string) bool {
@@ -23,7 +24,7 @@ func (r *Reader) Find(path string) bool {
 	return r.state != failed
 }
 
-// enter moves to a field of the object or an element of the array that the reader stands at.
+// enter moves to a field of the next object or an element of the next array.
 func (r *Reader) enter(name string) bool {
 	switch r.Kind() {
 	case ObjectStart:

@@ -1,9 +1,9 @@
 package json
 
-// hop moves to the value of the next field in the case that is nearly all cases: in an object, past a plain string or a short
-// number that was not read, with at most one space between tokens. In any other case, also at the end and at any fault, it
-// changes nothing and reports false. It is the general way again, in one function, because in a guest calls are what costs
-// most.
+// hop moves to the value of the next field in the case that is nearly all cases: in an object, past a plain
+// string or a short number that was not read, with at most one space between tokens. In any other case, also at
+// the end and at any fault, it changes nothing and reports false. It is the general way again, in one function,
+// because in a guest calls are what costs most.
 func (r *Reader) hop() bool {
 	data, i := r.data, r.pos
 	switch {
@@ -44,7 +44,8 @@ func (r *Reader) hop() bool {
 	return true
 }
 
-// plainValueEnd returns the index behind a plain string or a number without exponent, or -1 when something else stands there.
+// plainValueEnd returns the index behind a plain string or a number without exponent, or -1 when something else
+// stands there.
 func plainValueEnd(data []byte, i int) int {
 	c := at(data, i)
 	if c == '"' {

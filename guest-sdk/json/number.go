@@ -8,13 +8,13 @@ import (
 // DecimalsMax is the greatest number of decimals that Decimal takes.
 const DecimalsMax = 18
 
-// Int64 reads a number that is whole, however it is written: 12, 12.0 and 1.2e1 are the same. A fraction or an overflow is an
-// error.
+// Int64 reads a number that is whole, however it is written: 12, 12.0 and 1.2e1 are the same. A fraction or an
+// overflow is an error.
 func (r *Reader) Int64() int64 { return r.Decimal(0) }
 
-// Decimal reads a number and returns it times 10^decimals, exactly: Decimal(2) returns 6259 for 62.59, 6250 for 62.5 and 6200
-// for 62, which is money in cents. More decimals that are not zero are an error, as is an overflow; nothing is ever rounded.
-// Decimals are 0 to DecimalsMax.
+// Decimal reads a number and returns it times 10^decimals, exactly: Decimal(2) returns 6259 for 62.59, 6250 for
+// 62.5 and 6200 for 62, which is money in cents. More decimals that are not zero are an error, as is an
+// overflow; nothing is ever rounded. Decimals are 0 to DecimalsMax.
 func (r *Reader) Decimal(decimals int) int64 {
 	if r.state == pending && r.depth > 0 {
 		if value, ok := r.shortDecimal(decimals); ok {
@@ -196,8 +196,8 @@ func exponentOf(text []byte) int {
 	return exponent
 }
 
-// shortDecimal reads a number of the usual form, without exponent and too short to overflow, in one pass. It reports false, and
-// reads nothing, for any other.
+// shortDecimal reads a number of the usual form, without exponent and too short to overflow, in one pass. It
+// reports false, and reads nothing, for any other.
 func (r *Reader) shortDecimal(decimals int) (int64, bool) {
 	const digitsMax = 18 // 10^18 is below 2^63
 	data, i := r.data, r.pos

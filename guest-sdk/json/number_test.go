@@ -100,7 +100,10 @@ func TestReader_givesTheTextOfNumbers(t *testing.T) {
 
 // FuzzDecimal compares with arithmetic of any precision.
 func FuzzDecimal(f *testing.F) {
-	for _, seed := range []string{"0", "-1.50", "12e3", "1e-2", "9223372036854775807", "0.000000000000000001", "1.e", "-", "00", "1e+"} {
+	for _, seed := range []string{
+		"0", "-1.50", "12e3", "1e-2", "9223372036854775807", "0.000000000000000001", "1.e", "-",
+		"00", "1e+",
+	} {
 		f.Add(seed, 2)
 	}
 	f.Fuzz(func(t *testing.T, text string, decimals int) {

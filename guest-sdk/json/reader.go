@@ -19,7 +19,7 @@ const (
 
 var kindNames = [...]string{"nothing", "null", "a boolean", "a number", "a string", "an object", "an array"}
 
-// state is where a reader stands.
+// state is the position of a reader.
 type state uint8
 
 const (
@@ -29,10 +29,10 @@ const (
 	failed               // at the first fault
 )
 
-// Reader reads one JSON text from start to end. Its methods read the value that it stands at; see the package's example.
+// Reader reads one JSON text from start to end. Its methods read the next value; see the package's example.
 //
-// Strings and slices point into the data, or into a buffer of the reader where there were escapes. They stay valid as long as
-// the data is not changed and Release is not called.
+// Strings and slices point into the data, or into a buffer of the reader where there were escapes. They stay
+// valid as long as the data is not changed and Release is not called.
 type Reader struct {
 	data    []byte
 	pos     int
@@ -40,7 +40,7 @@ type Reader struct {
 	objects uint64 // bit d: the container at depth d+1 is an object
 	state   state
 	keys    [DepthMax]string // per depth, the key of the field that was read last
-	escapes uint64           // bit d: the key at depth d+1 stands there with its escapes
+	escapes uint64           // bit d: the key at depth d+1 still has its escapes
 	escaped []byte           // decoded strings; never overwritten before Release
 
 	fault fault
@@ -62,7 +62,7 @@ func (r *Reader) Reset(data []byte) {
 	r.state, r.fault, r.seen = pending, faultNone, false
 }
 
-// Release takes back the buffer of strings that had escapes: they are not valid any more.
+// Release frees the buffer of strings that had escapes. They are invalid afterwards.
 func (r *Reader) Release() {
 	r.Reset(nil)
 	r.state = done
@@ -78,7 +78,8 @@ func (r *Reader) Err() error {
 	return r.makeError()
 }
 
-// Unchecked returns the first error if nobody has asked for it by Err. It is for who lends a reader to others.
+// Unchecked returns the first error if Err has not been called since. It is for code that hands a reader to
+// other code.
 func (r *Reader) Unchecked() error {
 	if r.fault == faultNone || r.seen {
 		return nil
@@ -158,7 +159,7 @@ func (r *Reader) Skip() {
 	r.finish()
 }
 
-// finish is called behind a value: nothing but white space may follow one that stands in no container.
+// finish is called after a value: only white space may follow one outside of containers.
 func (r *Reader) finish() {
 	if r.state == failed {
 		return

@@ -47,7 +47,8 @@ func TestReader_readsFieldsInOnePass(t *testing.T) {
 	if err := r.Err(); err != nil {
 		t.Fatal(err)
 	}
-	if user != "Ada" || total != 1250 || n != -7 || tags != "a;b\n;" || !paid || !nothing || raw != "[1, 2]" || city != "Köln" {
+	if user != "Ada" || total != 1250 || n != -7 || tags != "a;b\n;" || !paid || !nothing || raw != "[1, 2]" ||
+		city != "Köln" {
 		t.Error(user, total, n, tags, paid, nothing, raw, city)
 	}
 }
@@ -167,7 +168,10 @@ func TestReader_reportsFaultsWithOffsetAndKey(t *testing.T) {
 		{"\"a\xffb\"", "json: offset 2: a string is not UTF-8", skip},
 		{"\"a\xc3\"", "json: offset 2: a string is not UTF-8", skip},
 		{deep, "json: offset 64: is nested too deep", skip},
-		{`{"a":"x"}`, `json: key "a", offset 5: is a string, not a number of 0 to 18 decimals`, first(func(r *json.Reader) { r.Int64() })},
+		{
+			`{"a":"x"}`, `json: key "a", offset 5: is a string, not a number of 0 to 18 decimals`,
+			first(func(r *json.Reader) { r.Int64() }),
+		},
 		{`{"a\n":null}`, "json: key \"a\n\", offset 7: is null, not a string", first(func(r *json.Reader) { r.Text() })},
 		{`{"a":[]}`, `json: key "a", offset 5: is an array, not an object`, first(func(r *json.Reader) { r.Object() })},
 		{`{"a":{}}`, `json: key "a", offset 5: is an object, not an array`, first(func(r *json.Reader) { r.Array() })},
@@ -189,7 +193,8 @@ func TestReader_reportsFaultsWithOffsetAndKey(t *testing.T) {
 			t.Errorf("the error is a %T", err)
 		}
 		// The first error stays, and everything else is zero.
-		if r.Text() != "" || r.Int64() != 0 || r.Raw() != nil || r.Object().Next() || r.Array().Next() || r.Kind() != json.Invalid {
+		if r.Text() != "" || r.Int64() != 0 || r.Raw() != nil || r.Object().Next() || r.Array().Next() ||
+			r.Kind() != json.Invalid {
 			t.Errorf("%s: something is read after an error", test.text)
 		}
 		if again := r.Err(); again.Error() != test.want {

@@ -30,8 +30,8 @@ const (
 	highs = 0x8080808080808080
 )
 
-// plainEnd returns the index of the first byte from i on that is no plain character of a string: a quote, a backslash, a
-// control character or a part of a character beyond ASCII. It looks at eight bytes at a time.
+// plainEnd returns the index of the first byte from i on that is no plain character of a string: a quote, a
+// backslash, a control character or a part of a character beyond ASCII. It looks at eight bytes at a time.
 func plainEnd(data []byte, i int) int {
 	for i+8 <= len(data) {
 		word := *(*uint64)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(data)), i))

@@ -9,7 +9,7 @@ import (
 // Text reads a string.
 func (r *Reader) Text() string {
 	data, start := r.data, r.pos+1
-	// Most strings are plain and stand in a container: they are what is between the quotes.
+	// Most strings are plain and in a container: their text is between the quotes.
 	if r.state == pending && r.depth > 0 && at(data, r.pos) == '"' {
 		if end := plainEnd(data, start); at(data, end) == '"' {
 			r.pos = end + 1
@@ -30,7 +30,8 @@ func (r *Reader) Text() string {
 	return text
 }
 
-// skipString passes over the string whose opening quote the reader stands at, checks it, and tells whether it is well-formed.
+// skipString skips the string at the next quote, checks it, and reports whether it
+// is well-formed.
 func (r *Reader) skipString() bool {
 	data, start := r.data, r.pos+1
 	for i := plainEnd(data, start); i < len(data); i = plainEnd(data, i+1) {
@@ -80,7 +81,7 @@ func runeSize(data []byte) int {
 	return size
 }
 
-// unescape returns what a well-formed string stands for.
+// unescape decodes a well-formed string.
 func (r *Reader) unescape(raw string) string {
 	i := 0
 	for i < len(raw) && raw[i] != '\\' {

@@ -53,7 +53,9 @@ func (d *description) checkQuery(q *catalogue.Query, args []any, events []event)
 }
 
 // checked returns which value of a write or query has to be of the event, with its name and column, or -1.
-func (d *description) checked(sql catalogue.Statement, table string, parameter int) (place int, name string, c catalogue.Column) {
+func (d *description) checked(sql catalogue.Statement, table string, parameter int) (place int, name string,
+	c catalogue.Column,
+) {
 	if d.Order == catalogue.OrderGlobal {
 		return -1, "", c
 	}

@@ -66,7 +66,8 @@ func kinds(types []catalogue.Type) []byte {
 // wants tells whether the projection subscribes to an event.
 func (d *description) wants(e *Event) bool {
 	selected := func(list []string, value string) bool { return len(list) == 0 || slices.Contains(list, value) }
-	return selected(d.Subscription.BoundedContexts, e.BoundedContext) && selected(d.Subscription.AggregateTypes, e.AggregateType) &&
+	return selected(d.Subscription.BoundedContexts, e.BoundedContext) &&
+		selected(d.Subscription.AggregateTypes, e.AggregateType) &&
 		selected(d.Subscription.EventTypes, e.Type)
 }
 

@@ -1,4 +1,4 @@
-// Package puptest tests a projection natively, without WebAssembly, a host or a database: it is a host in memory.
+// Package puptest is a host in memory: it tests a projection natively, without WebAssembly or a database.
 //
 //	func TestCounter(t *testing.T) {
 //		p := puptest.New(t)
@@ -9,12 +9,15 @@
 //		p.WantRows("users", "user_id=u1 events=2")
 //	}
 //
-// Given events are applied in one Apply, the events in question in a second one; then WantRows says what the tables hold, and
-// Mutations what the last batch changed. [CheckSplits] tests what matters most of a projection: that its rows do not depend on
-// where batches begin. [CheckSegments] tests that they do not depend on how a host divides the events among workers either.
+// Apply the events that came before with one Apply, and the events under test with another. WantRows then checks
+// the tables, and Mutations returns what the last batch changed. [CheckSplits] tests that the rows do not depend
+// on where batches begin, [CheckSegments] that they do not depend on the number of segments. Use both in the
+// tests of every projection.
 //
-// A projection that a host would refuse to load is refused by [New] in the host's words, and a batch that it would refuse fails the test.
+// [New] refuses a projection that a host would refuse, with the same words. A batch that a host would refuse
+// fails the test.
 //
-// Declarative writes and loads work on tables in memory as they do on a database. SQL is not run: statements only show among
-// the mutations, and queries are answered by a function of the test. Generated columns are left out of rows, and checks are passed over.
+// Declarative writes and loads work on tables in memory as they do on a database. SQL does not run: statements
+// only appear among the mutations, and a function of the test answers queries. Rows have no generated columns,
+// and checks are ignored.
 package puptest

@@ -10,18 +10,18 @@ import (
 	"time"
 )
 
-// Event is an event to be applied. Zero fields take defaults: the next position and version, a new id, version 1, the metadata
-// {} and a time that grows by a second an event.
+// Event is an event to be applied. Zero fields take defaults: the next position and version, a new id, version
+// 1, the metadata {} and a time that grows by a second an event.
 type Event struct {
-	BoundedContext   string
-	AggregateType    string
-	AggregateID      string
-	AggregateVersion int64
-	Position         int64
+	BoundedContext   string // of the stream
+	AggregateType    string // of the stream
+	AggregateID      string // the stream's id
+	AggregateVersion int64  // the event's place in its stream, from 1
+	Position         int64  // global, larger than those before
 	ID               [16]byte
 	Type             string
-	Version          int32
-	Payload          any // a string, []byte or json.RawMessage as it stands; anything else is made JSON
+	Version          int32 // of the event's schema
+	Payload          any   // a string, []byte or json.RawMessage as it is; anything else is encoded as JSON
 	Metadata         string
 	TraceID          string
 	CorrelationID    string
@@ -34,7 +34,7 @@ type Event struct {
 //	{"bounded_context":"Shop","aggregate_type":"User","aggregate_id":"u1","event_type":"UserRegistered",
 //	 "event_version":1,"created_at":"2024-05-01T10:00:00Z","payload":{…}}
 //
-// Empty lines are passed over. Unknown fields are an error.
+// Empty lines are skipped. Unknown fields are an error.
 func ReadEvents(t testing.TB, path string) []Event {
 	t.Helper()
 	data, err := os.ReadFile(path)
@@ -134,7 +134,8 @@ type event struct {
 
 // fault describes an event whose batch fails.
 func (e *event) fault(reason string) error {
-	return fmt.Errorf("at event %d of stream %s/%s/%s: %s", e.Position, e.BoundedContext, e.AggregateType, e.AggregateID, reason)
+	return fmt.Errorf("at event %d of stream %s/%s/%s: %s", e.Position, e.BoundedContext, e.AggregateType, e.AggregateID,
+		reason)
 }
 
 func (l *log) complete(e Event) (event, error) {

@@ -52,8 +52,8 @@ func inOneGoroutine(handle func()) (problem string) {
 	return problem
 }
 
-// turnsToEnd is how many times other goroutines get a turn before they count as left behind: one that has done its work may still be
-// about to end.
+// turnsToEnd is how many times other goroutines get a turn before they count as left behind: one that has done
+// its work may still be about to end.
 const turnsToEnd = 100
 
 // goroutine returns the number of the current goroutine, which its stack trace begins with.

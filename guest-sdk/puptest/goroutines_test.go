@@ -9,8 +9,8 @@ import (
 	"github.com/pupwasm/pupwasm/guest-sdk/puptest"
 )
 
-// TestApply_rowsOfOtherGoroutinesFailTheTest has a projection write rows from a goroutine that it waits for, does not wait for, or leaves
-// behind: in a guest all of them would be lost or depend on the scheduler.
+// TestApply_rowsOfOtherGoroutinesFailTheTest has a projection write rows from a goroutine that it waits for,
+// does not wait for, or leaves behind: in a guest all of them would be lost or depend on the scheduler.
 func TestApply_rowsOfOtherGoroutinesFailTheTest(t *testing.T) {
 	t.Parallel()
 	stop := make(chan struct{})

@@ -9,7 +9,8 @@ import (
 	"github.com/pupwasm/pupwasm/guest-sdk/internal/catalogue"
 )
 
-// mergeValue returns what an action of an upsert makes out of a value. NULL leaves what is there with all actions but set.
+// mergeValue returns what an action of an upsert makes out of a value. NULL leaves what is there with all
+// actions but set.
 func mergeValue(action catalogue.Action, old, value any) (any, error) {
 	switch {
 	case action == catalogue.ActionSet || action == "":
@@ -22,7 +23,8 @@ func mergeValue(action catalogue.Action, old, value any) (any, error) {
 		return old, nil
 	case action == catalogue.ActionAdd:
 		return add(old, value)
-	case action == catalogue.ActionMin && compare(value, old) < 0, action == catalogue.ActionMax && compare(value, old) > 0:
+	case action == catalogue.ActionMin && compare(value, old) < 0, action == catalogue.ActionMax &&
+		compare(value, old) > 0:
 		return value, nil
 	}
 	return old, nil

@@ -67,7 +67,10 @@ func TestPartitionKeys_areThoseOfTheHost(t *testing.T) {
 	readCorpus(t, "store/testdata/partition_keys.json", &cases)
 	read := 0
 	for _, c := range cases {
-		declared, err := json.Marshal(map[string]any{"name": "p", "version": 1, "partition": map[string]any{"by": c.By, "path": c.Path}})
+		declared, err := json.Marshal(map[string]any{
+			"name": "p", "version": 1,
+			"partition": map[string]any{"by": c.By, "path": c.Path},
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,7 +78,10 @@ func TestPartitionKeys_areThoseOfTheHost(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e := event{Event: Event{AggregateID: "stream-1", CorrelationID: c.CorrelationID, Metadata: c.Metadata}, payload: []byte(c.Payload)}
+		e := event{
+			Event:   Event{AggregateID: "stream-1", CorrelationID: c.CorrelationID, Metadata: c.Metadata},
+			payload: []byte(c.Payload),
+		}
 		if c.PayloadHex != "" {
 			if e.payload, err = hex.DecodeString(c.PayloadHex); err != nil {
 				t.Fatal(err)
@@ -86,7 +92,8 @@ func TestPartitionKeys_areThoseOfTheHost(t *testing.T) {
 		if c.Key != nil {
 			want = *c.Key
 		}
-		if (e.keyFault != nil) != (c.Fault != "") || e.key != want || c.Fault != "" && !strings.Contains(e.keyFault.Error(), c.Fault) {
+		if (e.keyFault != nil) != (c.Fault != "") || e.key != want || c.Fault != "" &&
+			!strings.Contains(e.keyFault.Error(), c.Fault) {
 			t.Errorf("%s: key %q, error %v, want %q, %q", c.Name, e.key, e.keyFault, want, c.Fault)
 		}
 		if c.By != "json" || c.Key == nil || len(c.Path) != 1 {

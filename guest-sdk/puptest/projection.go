@@ -28,8 +28,8 @@ type Projection struct {
 // guest is held while a guest runs: there is one, as in a module.
 var guest sync.Mutex
 
-// New returns the projection that the package under test has registered, with empty tables. It fails the test when there is
-// none, or when a host would refuse its description.
+// New returns the projection that the package under test has registered, with empty tables. It fails the test
+// when there is none, or when a host would refuse its description.
 func New(t testing.TB) *Projection {
 	t.Helper()
 	if entry.Describe == nil {
@@ -54,8 +54,8 @@ func newProjection(t testing.TB, d *description) *Projection {
 	}
 }
 
-// Apply hands events to the projection as one batch, after those that it is not subscribed to are taken out, and applies its
-// mutations. It fails the test when the projection returns an error or a database would.
+// Apply hands the events that the projection subscribes to over as one batch, and applies its mutations. It
+// fails the test when the projection returns an error or a database would.
 func (p *Projection) Apply(events ...Event) {
 	p.t.Helper()
 	p.commit(p.begin(p.subscribed(events)))
@@ -69,8 +69,8 @@ func (p *Projection) ApplyEach(size int, events ...Event) {
 	}
 }
 
-// ApplyError hands events to the projection as one batch, which it has to refuse, and returns the error. Nothing is applied.
-// The event of the error is its index among those that the projection is subscribed to.
+// ApplyError hands events to the projection as one batch, which must fail, and returns the error.
+// Nothing is applied. The event of the error is its index among those that the projection is subscribed to.
 func (p *Projection) ApplyError(events ...Event) *pup.Error {
 	p.t.Helper()
 	_, problem := p.run(p.subscribed(events))
@@ -81,8 +81,8 @@ func (p *Projection) ApplyError(events ...Event) *pup.Error {
 	return problem
 }
 
-// Answer sets what a SQL query returns: rows of values, which are nil, bool, int64, float64, string, []byte, json.RawMessage,
-// []any for arrays, or a type of this package. The arguments have the same types.
+// Answer sets what a SQL query returns: rows of values, which are nil, bool, int64, float64, string, []byte,
+// json.RawMessage, []any for arrays, or a type of this package. The arguments have the same types.
 func (p *Projection) Answer(query string, answer func(args []any) [][]any) { p.answers[query] = answer }
 
 // Mutations returns what the last batch changed, in order, as lines of event index, write and values:
@@ -99,7 +99,7 @@ func (p *Projection) Mutations() []string {
 // Logged returns the lines that were logged, each with its level in front: "info: …".
 func (p *Projection) Logged() []string { return p.logged }
 
-// Rows returns the rows of a table, sorted by key, as lines of column=value. Text stands in quotes where it contains something
+// Rows returns the rows of a table, sorted by key, as lines of column=value. Text has quotes if it contains
 // other than plain characters; NULL is null.
 func (p *Projection) Rows(table string) []string {
 	p.t.Helper()
@@ -203,8 +203,8 @@ func (p *Projection) layOut(events []event) []byte {
 	return block
 }
 
-// call enters the guest and returns a copy of its reply. It fails the test when the projection has used goroutines to write rows, or has
-// left some behind: in a guest, what they do is lost.
+// call enters the guest and returns a copy of its reply. It fails the test when the projection has used
+// goroutines to write rows, or has left some behind: in a guest, what they do is lost.
 func (p *Projection) call(block []byte) []byte {
 	p.t.Helper()
 	guest.Lock()

@@ -10,7 +10,8 @@ import (
 	"github.com/pupwasm/pupwasm/guest-sdk/puptest"
 )
 
-// drawn is a projection with a log, drawn at random. Most declarations that come out are not right: the host's checks decide.
+// drawn is a projection with a log, drawn at random. Most declarations that come out are not right: the host's
+// checks decide.
 type drawn struct {
 	*rand.Rand
 

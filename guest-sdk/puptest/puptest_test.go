@@ -15,7 +15,9 @@ import (
 // registering is held while a test registers a projection of its own.
 var registering sync.Mutex
 
-func newProjection(t testing.TB, handle func(*pup.Batch, *pup.Mutations) error, tables ...*pup.Table) *puptest.Projection {
+func newProjection(t testing.TB, handle func(*pup.Batch, *pup.Mutations) error,
+	tables ...*pup.Table,
+) *puptest.Projection {
 	t.Helper()
 	registering.Lock()
 	defer registering.Unlock()
@@ -59,7 +61,8 @@ func TestTables_upsertActsPerColumn(t *testing.T) {
 	t.Parallel()
 	table := pup.NewTable("values", pup.I64("id").Key(), pup.Text("set"), pup.I64("sum"), pup.Numeric("exact"),
 		pup.Timestamp("first"), pup.Numeric("greatest"), pup.Text("once"), pup.I64("left").NotNull().Default(7))
-	put := table.Upsert("put", pup.Set("set"), pup.Add("sum", "exact"), pup.Min("first"), pup.Max("greatest"), pup.IfNull("once"))
+	put := table.Upsert("put", pup.Set("set"), pup.Add("sum", "exact"), pup.Min("first"), pup.Max("greatest"),
+		pup.IfNull("once"))
 	p := newProjection(t, func(b *pup.Batch, out *pup.Mutations) error {
 		for e := range b.Events() {
 			switch e.Type() {
@@ -93,7 +96,10 @@ func TestNew_refusesWritesThatLeaveOutAColumn(t *testing.T) {
 		declare func(t *pup.Table)
 		want    string
 	}{
-		"upsert":        {func(t *pup.Table) { t.Upsert("put", pup.Set("note")) }, `write "put": leaves out column "n" of table "things", which is not null and has no default`},
+		"upsert": {
+			func(t *pup.Table) { t.Upsert("put", pup.Set("note")) },
+			`write "put": leaves out column "n" of table "things", which is not null and has no default`,
+		},
 		"insert":        {func(t *pup.Table) { t.Insert("put", "note") }, `write "put": leaves out column "n"`},
 		"insert-ignore": {func(t *pup.Table) { t.InsertIgnore("put", "note") }, `write "put": leaves out column "n"`},
 		"delete":        {func(t *pup.Table) { t.Delete("put") }, ""},
@@ -111,7 +117,8 @@ func TestNew_refusesWritesThatLeaveOutAColumn(t *testing.T) {
 func TestTables_refuseWhatADatabaseRefuses(t *testing.T) {
 	t.Parallel()
 	table := pup.NewTable("things", pup.I64("id").Key(), pup.I64("n").NotNull().Default(1))
-	insert, ignore, add, remove := table.Insert("insert"), table.InsertIgnore("ignore"), table.Upsert("add", pup.Add("n")), table.Delete("remove")
+	insert, ignore, add, remove := table.Insert("insert"), table.InsertIgnore("ignore"), table.Upsert("add",
+		pup.Add("n")), table.Delete("remove")
 	key := table.InsertKey("key")
 	handle := func(b *pup.Batch, out *pup.Mutations) error {
 		for e := range b.Events() {
@@ -140,7 +147,8 @@ func TestTables_refuseWhatADatabaseRefuses(t *testing.T) {
 		{"null", `write "null": column "n"`},
 		{"insert max", `write "add": column "n": the sum of 1 and 9223372036854775807 does not fit into 64 bits`},
 	} {
-		want := strings.Replace(test.want, `write "null": column "n"`, `write "add": column "n" of table things may not be null`, 1)
+		want := strings.Replace(test.want, `write "null": column "n"`,
+			`write "add": column "n" of table things may not be null`, 1)
 		got := failureOf(t, func(r testing.TB) {
 			p := newProjection(r, handle, table)
 			for _, eventType := range strings.Fields(test.types) {
@@ -208,7 +216,10 @@ func TestCheckSplits_findsStateBetweenBatches(t *testing.T) {
 	got := failureOf(t, func(r testing.TB) {
 		registering.Lock()
 		defer registering.Unlock()
-		pup.Register(pup.Projection{Name: "tested", Version: 1, Ordering: pup.OrderGlobal, Tables: []*pup.Table{table}, Handle: handle})
+		pup.Register(pup.Projection{
+			Name: "tested", Version: 1, Ordering: pup.OrderGlobal, Tables: []*pup.Table{table},
+			Handle: handle,
+		})
 		puptest.CheckSplits(r, make([]puptest.Event, 5)...)
 	})
 	if want := "batches of 1 give other rows of counts\n\tid=1 n=1\nthan one batch\n\tid=1 n=5"; got != want {

@@ -10,14 +10,15 @@ import (
 	"github.com/pupwasm/pupwasm/guest-sdk/internal/catalogue"
 )
 
-// CheckSegments divides the events among 1, 2, 4 and 8 segments by their partition key, runs the segments side by side, and fails
-// the test when the tables do not hold the same rows as after one segment with one batch. A host divides a projection like this, and
-// promises nothing about which segment comes first, so that this has to hold for every projection.
+// CheckSegments divides the events among 1, 2, 4 and 8 segments by their partition key, runs the segments side
+// by side, and fails the test when the tables do not hold the same rows as after one segment with one batch. A
+// host divides a projection like this and promises nothing about which segment comes first, so every projection
+// must pass.
 //
-// Each segment takes its events in order, in batches of random sizes. Batches of different segments overlap: between the queries of
-// one and its commit, others commit. Which segment has a key is drawn as well, so that a few keys are enough. All draws follow from
-// the seed that a failure names, and are the same every time. SQL statements are not run, so that it says nothing about them. A
-// projection with OrderGlobal is not divided.
+// Each segment takes its events in order, in batches of random sizes. Batches of different segments overlap:
+// between the queries of one and its commit, others commit. Which segment has a key is drawn as well, so that a
+// few keys are enough. All draws follow from the seed that a failure names, and are the same every time. SQL
+// statements do not run, so this does not test them. A projection with OrderGlobal is not divided.
 func CheckSegments(t testing.TB, events ...Event) {
 	t.Helper()
 	checkSegments(t, New, events)
@@ -54,6 +55,7 @@ type division struct {
 	seed     uint64
 }
 
+// String names the division for the message of a failure.
 func (d *division) String() string {
 	if d.segments == 1 {
 		return fmt.Sprintf("in batches of one segment (seed %d)", d.seed)
@@ -61,11 +63,13 @@ func (d *division) String() string {
 	return fmt.Sprintf("with %d segments (seed %d)", d.segments, d.seed)
 }
 
+// Fatal fails the test with the name of the division.
 func (d *division) Fatal(args ...any) {
 	d.TB.Helper()
 	d.TB.Fatalf("%s: %s", d, fmt.Sprint(args...))
 }
 
+// Fatalf fails the test with the name of the division.
 func (d *division) Fatalf(format string, args ...any) {
 	d.TB.Helper()
 	d.TB.Fatalf("%s: %s", d, fmt.Sprintf(format, args...))
@@ -131,7 +135,8 @@ func (r *rows) difference(want *rows, where string) string {
 		case got == nil:
 			return fmt.Sprintf("there is no row %s, which there is %s", r.format(wanted), where)
 		case r.format(got) != r.format(wanted):
-			return fmt.Sprintf("row %s: %s, %s %s", r.formatKey(key, wanted), r.formatOther(got, wanted), where, r.formatOther(wanted, got))
+			return fmt.Sprintf("row %s: %s, %s %s", r.formatKey(key, wanted), r.formatOther(got, wanted), where,
+				r.formatOther(wanted, got))
 		}
 	}
 	return ""

@@ -22,8 +22,8 @@ func each(apply func(b *pup.Batch, out *pup.Mutations, e pup.Event)) handler {
 	}
 }
 
-// first writes the first event by one write and all others by another, to the row that all events share. A write takes the event's
-// position as often as it has columns.
+// first writes the first event by one write and all others by another, to the row that all events share. A
+// write takes the event's position as often as it has columns.
 func first(w *pup.Write, columns int, others *pup.Write, othersColumns int) handler {
 	return each(func(_ *pup.Batch, out *pup.Mutations, e pup.Event) {
 		write, values := others, othersColumns
@@ -62,8 +62,8 @@ func numerals(t *pup.Table) handler {
 	})
 }
 
-// refusedRules has a projection for every rule about rows that several segments write: what the host says, and what CheckSegments finds
-// where nobody checks.
+// refusedRules has a projection for every rule about rows that several segments write: what the host says, and
+// what CheckSegments finds where nobody checks.
 var refusedRules = []struct {
 	name    string
 	columns []pup.Column // of table t
@@ -210,14 +210,18 @@ func TestCheckSegments_findsWhatAHostRefuses(t *testing.T) {
 		registering.Lock()
 		table := pup.NewTable("t", rule.columns...)
 		handle := rule.handle(table)
-		pup.Register(pup.Projection{Name: "tested", Version: 1, Fields: []pup.Field{}, Tables: []*pup.Table{table}, Handle: handle})
+		pup.Register(pup.Projection{
+			Name: "tested", Version: 1, Fields: []pup.Field{}, Tables: []*pup.Table{table},
+			Handle: handle,
+		})
 		refusal := failureOf(t, func(r testing.TB) { puptest.New(r) })
 		found := failureOf(t, func(r testing.TB) { puptest.CheckSegmentsUnchecked(r, streams(40, 10)...) })
 		registering.Unlock()
 		if !strings.Contains(refusal, rule.refusal) {
 			t.Errorf("%s: refused by %q, want %q", rule.name, refusal, rule.refusal)
 		}
-		where := regexp.MustCompile(`^(with [248] segments|in batches of one segment) \(seed \d+\): (table "t", )?` + rule.finds)
+		where := regexp.MustCompile(`^(with [248] segments|in batches of one segment) \(seed \d+\): (table "t", )?` +
+			rule.finds)
 		if !where.MatchString(found) || strings.Contains(found, "\n") {
 			t.Errorf("%s: CheckSegments finds %q, want %s", rule.name, found, where)
 		}
@@ -229,7 +233,8 @@ func TestTables_nullCountsAsZeroWhereZeroIsTheDefault(t *testing.T) {
 	t.Parallel()
 	registering.Lock()
 	defer registering.Unlock()
-	table := pup.NewTable("sums", pup.Text("k").Key(), pup.I64("n").NotNull().Default(0), pup.Numeric("d").Default(0), pup.I64("m"))
+	table := pup.NewTable("sums", pup.Text("k").Key(), pup.I64("n").NotNull().Default(0), pup.Numeric("d").Default(0),
+		pup.I64("m"))
 	touch, add := table.Upsert("touch", pup.Add("m")), table.Upsert("add", pup.Add("n", "d", "m"))
 	pup.Register(pup.Projection{
 		Name: "tested", Version: 1, Fields: []pup.Field{}, Tables: []*pup.Table{table},
@@ -260,7 +265,10 @@ func TestCheckSegments_dividesByThePartitionKey(t *testing.T) {
 	}
 	var log []puptest.Event
 	for i := range 60 {
-		log = append(log, puptest.Event{AggregateID: fmt.Sprintf("o%d", i), Payload: map[string]any{"customer": fmt.Sprintf("c%d", i%3)}})
+		log = append(log, puptest.Event{
+			AggregateID: fmt.Sprintf("o%d", i),
+			Payload:     map[string]any{"customer": fmt.Sprintf("c%d", i%3)},
+		})
 	}
 	registering.Lock()
 	defer registering.Unlock()
@@ -279,7 +287,8 @@ func TestApply_refusesRowsOfOtherKeys(t *testing.T) {
 	numbered := pup.NewTable("numbered", pup.Numeric("k").Key().Partition())
 	put, note, mark, number := owned.Upsert("put"), events.Insert("note"), ids.Insert("mark"), numbered.Insert("number")
 	load := owned.Load("load")
-	fix := pup.NewStatement("fix", pup.SQL{Any: "UPDATE {owned} SET n = 1 WHERE k = $2"}, pup.TypeI64, pup.TypeText).PartitionParam(2)
+	fix := pup.NewStatement("fix", pup.SQL{Any: "UPDATE {owned} SET n = 1 WHERE k = $2"}, pup.TypeI64,
+		pup.TypeText).PartitionParam(2)
 	projection := pup.Projection{
 		Name: "tested", Version: 1, Fields: []pup.Field{pup.AggregateID, pup.EventType, pup.EventID},
 		Tables: []*pup.Table{owned, events, ids, numbered}, Statements: []*pup.Write{fix},
@@ -327,7 +336,10 @@ func TestApply_refusesRowsOfOtherKeys(t *testing.T) {
 		{"x", "load", `query: query "load", column "k": asks for "1", which is the partition key (by stream) of no event of the batch`},
 	} {
 		got := failureOf(t, func(r testing.TB) {
-			puptest.New(r).Apply(puptest.Event{BoundedContext: "A", AggregateType: "B", AggregateID: test.stream, Type: test.does})
+			puptest.New(r).Apply(puptest.Event{
+				BoundedContext: "A", AggregateType: "B", AggregateID: test.stream,
+				Type: test.does,
+			})
 		})
 		want := test.want
 		if strings.HasPrefix(want, "write") {
@@ -344,7 +356,11 @@ func TestApply_refusesAnEventWithoutAKey(t *testing.T) {
 	registering.Lock()
 	defer registering.Unlock()
 	pup.Register(pup.Projection{
-		Name: "tested", Version: 1, Partition: pup.ByJSON("customer"), Handle: func(*pup.Batch, *pup.Mutations) error { return nil },
+		Name: "tested", Version: 1, Partition: pup.ByJSON("customer"), Handle: func(*pup.Batch,
+			*pup.Mutations,
+		) error {
+			return nil
+		},
 	})
 	got := failureOf(t, func(r testing.TB) {
 		puptest.New(r).Apply(
@@ -352,7 +368,8 @@ func TestApply_refusesAnEventWithoutAKey(t *testing.T) {
 			puptest.Event{BoundedContext: "A", AggregateType: "B", AggregateID: "o2", Payload: `{"customer":1.5}`},
 		)
 	})
-	if want := `at event 2 of stream A/B/o2: the partition key "customer" of the payload is 1.5`; !strings.HasPrefix(got, want) {
+	if want := `at event 2 of stream A/B/o2: the partition key "customer" of the payload is 1.5`; !strings.HasPrefix(got,
+		want) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// CheckSplits applies the events as one batch, one by one, and in many other divisions, and fails the test when the tables do
-// not hold the same rows after each. A host promises nothing about where batches begin, so that this has to hold for every
-// projection. SQL statements are not run, so that it says nothing about them.
+// CheckSplits applies the events as one batch, one by one, and in many other divisions, and fails the test when
+// the tables do not hold the same rows after each. A host promises nothing about where batches begin, so every
+// projection must pass. SQL statements do not run, so this does not test them.
 func CheckSplits(t testing.TB, events ...Event) {
 	t.Helper()
 	whole := New(t)

@@ -29,7 +29,7 @@ func newTables(d *description) *tables {
 	return t
 }
 
-// apply does to a row what a database would do. SQL statements are passed over.
+// apply does to a row what a database would do. SQL statements are ignored.
 func (t *tables) apply(m *mutation) error {
 	if m.write.SQL != nil {
 		return nil
@@ -68,8 +68,8 @@ func (t *tables) apply(m *mutation) error {
 	return nil
 }
 
-// normalised returns a mutation of a shared table with one spelling for values that compare equal, and 0 for a NULL that is added where
-// 0 is the default: otherwise the row would tell which segment came first.
+// normalised returns a mutation of a shared table with one spelling for values that compare equal, and 0 for a
+// NULL that is added where 0 is the default: otherwise the row would tell which segment came first.
 func (r *rows) normalised(m *mutation) *mutation {
 	values := make([]any, len(m.values))
 	for i, value := range m.values {

@@ -36,6 +36,7 @@ var allowed = map[string][]string{
 	"host/hosttest":                   {"host/abi", "host/meter"},
 	"segments":                        {"host", "store", "internal/clock"},
 	"internal/clock":                  {standardLibraryOnly},
+	"internal/status":                 {"store", "internal/clock"},
 	"internal/bench":                  {"host", "host/hosttest", "segments", "store", "store/postgres", "migrations", "internal/clock", "internal/pgtest"},
 	"guest-sdk":                       {"guest-sdk", standardLibraryOnly},
 }

@@ -15,8 +15,8 @@ func Log(level uint32, line string) {
 	hostLog(level, address(unsafe.Pointer(unsafe.StringData(line))), uint32(len(line)))
 }
 
-// Query runs a request and returns the size of its result, which was written to dst when it fits. A nil request fetches the
-// last result again.
+// Query runs a request and returns the size of its result, which was written to dst when it fits. A nil request
+// fetches the last result again.
 func Query(request, dst []byte) int {
 	return int(hostQuery(
 		address(unsafe.Pointer(unsafe.SliceData(request))), uint32(len(request)),

@@ -1,4 +1,4 @@
-// Command activity_log writes one row for every event, whatever it is.
+// Command activity_log writes one row for every event.
 package main
 
 import pup "github.com/pupwasm/pupwasm/guest-sdk"

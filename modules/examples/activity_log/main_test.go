@@ -44,7 +44,10 @@ func TestActivityLog_payloadThatIsNoJSONIsLeftOut(t *testing.T) {
 func TestActivityLog_eventThatComesAgainChangesNothing(t *testing.T) {
 	t.Parallel()
 	p := puptest.New(t)
-	event := puptest.Event{Position: 7, AggregateType: "User", AggregateID: "u1", Type: "UserLoggedIn", Payload: `{"from":"phone"}`}
+	event := puptest.Event{
+		Position: 7, AggregateType: "User", AggregateID: "u1", Type: "UserLoggedIn",
+		Payload: `{"from":"phone"}`,
+	}
 	p.Apply(event)
 	p.Apply(event)
 	p.WantRows("activity", `position=7 at=2024-01-01T00:00:07Z subject=User/u1 event_type=UserLoggedIn payload={"from":"phone"}`)

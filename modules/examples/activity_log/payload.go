@@ -2,15 +2,15 @@ package main
 
 import pup "github.com/pupwasm/pupwasm/guest-sdk"
 
-// isJSON tells whether the payload is JSON. It may be any bytes, or none.
+// isJSON reports whether the payload is JSON. It may be any bytes, or none.
 func isJSON(e pup.Event) bool {
 	payload := e.JSON()
 	payload.Skip()
 	return payload.Err() == nil
 }
 
-// fits tells whether every database can hold JSON text in a column: PostgreSQL's jsonb has no character NUL, no half of a surrogate
-// pair and no number with a huge exponent.
+// fits reports whether every database can hold JSON text in a column: PostgreSQL's jsonb has no character NUL, no
+// half of a surrogate pair and no number with a huge exponent.
 func fits(payload []byte) bool {
 	quoted := false
 	for i := 0; i < len(payload); i++ {
@@ -33,7 +33,8 @@ func fits(payload []byte) bool {
 			i++
 		case !quoted && (c == 'e' || c == 'E'):
 			start := i
-			for i+1 < len(payload) && (payload[i+1] == '+' || payload[i+1] == '-' || payload[i+1] >= '0' && payload[i+1] <= '9') {
+			for i+1 < len(payload) && (payload[i+1] == '+' || payload[i+1] == '-' || payload[i+1] >= '0' &&
+				payload[i+1] <= '9') {
 				i++
 			}
 			if i-start > len("+9999") {
@@ -44,7 +45,7 @@ func fits(payload []byte) bool {
 	return true
 }
 
-// hex reads the four digits behind \u.
+// hex reads the four digits after \u.
 func hex(digits []byte) (unit int) {
 	for _, c := range digits[:4] {
 		unit <<= 4

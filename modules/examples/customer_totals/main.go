@@ -1,5 +1,5 @@
-// Command customer_totals keeps the name of every customer and what the customer's orders have brought in. Names and orders are events
-// of different streams, which meet in one row.
+// Command customer_totals keeps the name of every customer and the total of the customer's orders.
+// Names and orders are events of different streams; both write the same row.
 package main
 
 import pup "github.com/pupwasm/pupwasm/guest-sdk"
@@ -65,7 +65,7 @@ func handle(b *pup.Batch, out *pup.Mutations) error {
 	return nil
 }
 
-// amount reads an amount of euros and tells whether the payload names a customer.
+// amount reads an amount of euros and reports whether the payload names a customer.
 func amount(e pup.Event) (cents int64, named bool) {
 	payload := e.JSON()
 	for field := payload.Object(); field.Next(); {

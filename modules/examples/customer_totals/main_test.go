@@ -53,10 +53,14 @@ func TestCustomerTotals_orderWithoutCustomerIsAnError(t *testing.T) {
 func TestCustomerTotals_customerWithTheIDOfAnOrder(t *testing.T) {
 	t.Parallel()
 	p := puptest.New(t)
-	p.Apply(event("Order", "1", "OrderPaid", `{"amount":0.5,"customer_id":"1"}`), event("Customer", "1", "CustomerRegistered", `{"name":"Ada"}`))
+	p.Apply(event("Order", "1", "OrderPaid", `{"amount":0.5,"customer_id":"1"}`),
+		event("Customer", "1", "CustomerRegistered", `{"name":"Ada"}`))
 	p.WantRows("customers", "customer_id=1 name=Ada orders=1 paid_cents=50 last_order=1")
 }
 
 func event(aggregateType, id, eventType, payload string) puptest.Event {
-	return puptest.Event{BoundedContext: "Sales", AggregateType: aggregateType, AggregateID: id, Type: eventType, Payload: payload}
+	return puptest.Event{
+		BoundedContext: "Sales", AggregateType: aggregateType, AggregateID: id, Type: eventType,
+		Payload: payload,
+	}
 }

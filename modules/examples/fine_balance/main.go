@@ -1,4 +1,4 @@
-// Command fine_balance keeps what was charged and paid for every road-traffic fine, in exact cents.
+// Command fine_balance keeps the charges and payments of every road-traffic fine, in exact cents.
 package main
 
 import pup "github.com/pupwasm/pupwasm/guest-sdk"
@@ -53,7 +53,7 @@ func handle(b *pup.Batch, out *pup.Mutations) error {
 	return nil
 }
 
-// cents reads an amount of euros and tells whether the payload has it.
+// cents reads an amount of euros and reports whether the payload has it.
 func cents(e pup.Event, field string) (int64, bool) {
 	payload := e.JSON()
 	if len(e.Payload()) == 0 || !payload.Find(field) {

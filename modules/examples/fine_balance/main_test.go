@@ -59,5 +59,8 @@ func TestFineBalance_eventWithoutPayloadOnlyCounts(t *testing.T) {
 }
 
 func fine(eventType, payload string) puptest.Event {
-	return puptest.Event{BoundedContext: "Traffic", AggregateType: "Fine", AggregateID: "A1", Type: eventType, Payload: payload}
+	return puptest.Event{
+		BoundedContext: "Traffic", AggregateType: "Fine", AggregateID: "A1", Type: eventType,
+		Payload: payload,
+	}
 }

@@ -1,5 +1,5 @@
-// Command revenue sums what orders bring in, per day and currency, in exact cents. It remembers what each order has paid, so
-// that a cancelled one is given back.
+// Command revenue sums the payments of orders per day and currency, in exact cents. It keeps the payments of each
+// order, so that it can refund a cancelled one.
 package main
 
 import pup "github.com/pupwasm/pupwasm/guest-sdk"
@@ -27,7 +27,7 @@ var (
 	})
 )
 
-// order is what has to be known of an order when its next event comes.
+// order is the state of an order.
 type order struct {
 	currency string
 	paid     int64 // cents

@@ -71,5 +71,8 @@ func TestRevenue_fractionOfACentIsAnError(t *testing.T) {
 }
 
 func event(id, eventType, payload string) puptest.Event {
-	return puptest.Event{BoundedContext: "Shop", AggregateType: "Order", AggregateID: id, Type: eventType, Payload: payload}
+	return puptest.Event{
+		BoundedContext: "Shop", AggregateType: "Order", AggregateID: id, Type: eventType,
+		Payload: payload,
+	}
 }

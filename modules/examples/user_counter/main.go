@@ -30,7 +30,7 @@ func handle(b *pup.Batch, out *pup.Mutations) error {
 		if e.AggregateType() != "User" {
 			payload := e.JSON()
 			if len(e.Payload()) == 0 || !payload.Find("user_id") {
-				continue // nobody's
+				continue // no user
 			}
 			user = payload.Text()
 		}

@@ -1,12 +1,14 @@
-// Command customer_fold keeps a count and a sum per customer, over orders that are streams of their own and name their customer. It is
-// for tests of the host: every order must be counted, however the customers are divided.
+// Command customer_fold keeps a count and a sum per customer, over orders that are streams of their own and
+// name their customer. It is for tests of the host: every order must be counted, however the customers are
+// divided.
 package main
 
 import pup "github.com/pupwasm/pupwasm/guest-sdk"
 
 var (
 	customers = pup.NewTable("customers",
-		pup.Text("customer_id").Key().Partition(), pup.I64("orders").NotNull(), pup.I64("cents").NotNull(), pup.I64("last_position").NotNull())
+		pup.Text("customer_id").Key().Partition(), pup.I64("orders").NotNull(), pup.I64("cents").NotNull(), pup.I64(
+			"last_position").NotNull())
 	fold = pup.NewFold(customers, pup.FoldFuncs[customer]{
 		Key:  func(e pup.Event, key *pup.Row) { key.Text(e.PartitionKey()) },
 		Load: func(row *pup.Rows, c *customer) { c.orders, c.cents, c.last = row.I64(), row.I64(), row.I64() },

@@ -1,4 +1,5 @@
-// Command depends writes, by the type of an event, rows that depend on more than the events. It is for tests of 'pupwasm check'.
+// Command depends writes, by the type of an event, rows that depend on more than the events. It is for tests of
+// 'pupwasm check'.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Command order_check records every event whose version does not follow the one that the projection saw before in the same
-// stream, and counts what it saw. It is for tests of the host.
+// Command order_check records every event whose version does not follow the one that the projection saw before
+// in the same stream, and counts what it saw. It is for tests of the host.
 package main
 
 import pup "github.com/pupwasm/pupwasm/guest-sdk"
@@ -7,7 +7,8 @@ import pup "github.com/pupwasm/pupwasm/guest-sdk"
 var (
 	streams = pup.NewTable("streams", pup.Text("stream").Key().Partition(), pup.I64("version").NotNull())
 	breaks  = pup.NewTable("breaks",
-		pup.I64("position").Key().Position(), pup.Text("stream").NotNull(), pup.I64("before").NotNull(), pup.I64("version").NotNull())
+		pup.I64("position").Key().Position(), pup.Text("stream").NotNull(), pup.I64("before").NotNull(), pup.I64(
+			"version").NotNull())
 	record = breaks.Upsert("record", pup.Set("stream", "before", "version"))
 	fold   = pup.NewFold(streams, pup.FoldFuncs[int64]{
 		Key:  func(e pup.Event, key *pup.Row) { key.Text(e.AggregateID()) },

@@ -1,5 +1,6 @@
-// Command outside does, by the type of an event, what a projection must not: it uses goroutines, asks for the time, and for random bytes.
-// It is for tests of the host, and for Go's compiler: TinyGo's modules have no scheduler.
+// Command outside does, by the type of an event, what a projection must not: it uses goroutines, asks for the
+// time, and for random bytes. It is for tests of the host, and for Go's compiler: TinyGo's modules have no
+// scheduler.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Command two_statements changes a row by two SQL statements for every event, which the host sends one by one. It is for tests of
-// large commits.
+// Command two_statements changes a row by two SQL statements for every event, which the host sends one by one.
+// It is for tests of large commits.
 package main
 
 import pup "github.com/pupwasm/pupwasm/guest-sdk"

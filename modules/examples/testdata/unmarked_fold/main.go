@@ -1,5 +1,5 @@
-// Command unmarked_fold keeps a count per customer over streams that are divided without regard to customers. It is for tests of the
-// host, which must refuse it: several segments would read and write one row at once.
+// Command unmarked_fold keeps a count per customer over streams that are divided without regard to customers.
+// It is for tests of the host, which must refuse it: several segments would read and write one row at once.
 package main
 
 import pup "github.com/pupwasm/pupwasm/guest-sdk"

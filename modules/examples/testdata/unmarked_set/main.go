@@ -1,5 +1,6 @@
-// Command unmarked_set sets the last order of customers over streams that are divided without regard to customers. It is for tests of
-// the host, which must refuse it: which order is the last would depend on which segment is.
+// Command unmarked_set sets the last order of customers over streams that are divided without regard to
+// customers. It is for tests of the host, which must refuse it: which order is the last would depend on which
+// segment is.
 package main
 
 import pup "github.com/pupwasm/pupwasm/guest-sdk"

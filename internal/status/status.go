@@ -1,0 +1,231 @@
+// Package status reports how far projections are and what state their segments are in, for every front end.
+package status
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pupwasm/pupwasm/internal/clock"
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// Report is the status of a log and of its projections, also as JSON.
+type Report struct {
+	Head          int64        `json:"head"`                       // the last position of the log
+	Horizon       int64        `json:"horizon"`                    // projections apply events up to there
+	HorizonHolder int          `json:"horizon_holder,omitempty"`   // the process that holds the horizon back
+	Prepared      string       `json:"horizon_prepared,omitempty"` // the prepared transaction that does, which has no process
+	LogFaults     []string     `json:"log_faults,omitempty"`       // what may make the log lose events, with what mends it
+	Projections   []Projection `json:"projections"`                // in order of their names
+}
+
+// Projection is the status of a projection that is installed, or that a running worker refuses.
+type Projection struct {
+	Name      string    `json:"name"`
+	Version   int       `json:"version"`   // the one installed, or that of a module that was refused
+	Installed bool      `json:"installed"` // at some time
+	Position  int64     `json:"position"`  // of the segment that is furthest behind
+	Segments  []Segment `json:"segments"`
+	Refused   []Refusal `json:"refused,omitempty"`
+}
+
+// Refusal is a module that a running worker refuses.
+type Refusal struct {
+	Worker  string `json:"worker"`  // its name
+	Version int    `json:"version"` // of the module
+	Reason  string `json:"reason"`  // one line
+}
+
+// Segment is the status of a segment.
+type Segment struct {
+	Number     int        `json:"segment"`
+	FirstHash  uint32     `json:"first_hash"` // of its range of spread partition hashes
+	LastHash   uint32     `json:"last_hash"`
+	Position   int64      `json:"position"`    // the checkpoint
+	Behind     *int64     `json:"behind"`      // null when the log is another one
+	AgeSeconds *float64   `json:"age_seconds"` // null when it is not known
+	State      State      `json:"state"`
+	Owner      string     `json:"owner,omitempty"`      // the worker that has it
+	Failure    string     `json:"failure,omitempty"`    // why it failed
+	LogFault   string     `json:"log_fault,omitempty"`  // why the checkpoint does not belong to the log
+	Epoch      int64      `json:"epoch"`                // of the last claim
+	UpdatedAt  *time.Time `json:"updated_at,omitempty"` // when the checkpoint moved last
+}
+
+// Read reads the status of all projections, or only of those named. A projection that is not known is left out.
+func Read(ctx context.Context, from store.Store, only ...string) (*Report, error) {
+	// Checkpoints first: none of them can then be above the head.
+	projections, err := from.Status(ctx, only...)
+	if err != nil {
+		return nil, err
+	}
+	workers, err := from.Workers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	horizon, err := from.Horizon(ctx)
+	if err != nil {
+		return nil, err
+	}
+	report := &Report{
+		Head: horizon.Head, Horizon: horizon.Position, HorizonHolder: horizon.Holder, Prepared: horizon.Prepared,
+		Projections: []Projection{},
+	}
+	if report.LogFaults, err = logFaults(ctx, from); err != nil {
+		return nil, err
+	}
+	ages := ageReader{from: from, created: map[int64]time.Time{}}
+	for _, projection := range projections {
+		_, faults, err := store.CheckCheckpoints(ctx, from, projection.Checkpoints()...)
+		if err != nil {
+			return nil, err
+		}
+		p := Projection{
+			Name: projection.Name, Version: projection.Version, Installed: true, Position: horizon.Head, Segments: []Segment{},
+		}
+		for i := range projection.Segments {
+			segment := reportSegment(&projection.Segments[i], horizon.Head, faults[i])
+			if segment.Behind != nil {
+				if segment.AgeSeconds, err = ages.age(ctx, &projection.Segments[i], *segment.Behind); err != nil {
+					return nil, err
+				}
+			}
+			p.Position = min(p.Position, segment.Position)
+			p.Segments = append(p.Segments, segment)
+		}
+		report.Projections = append(report.Projections, p)
+	}
+	report.addRefusals(workers, only)
+	return report, nil
+}
+
+// addRefusals adds the modules that workers refuse, also of projections that were never installed.
+func (r *Report) addRefusals(workers []store.Worker, only []string) {
+	run := map[string]bool{}
+	for i := range workers {
+		for _, name := range workers[i].Projections {
+			run[name] = true
+		}
+		for _, refusal := range workers[i].Refused {
+			if len(only) > 0 && !slices.Contains(only, refusal.Projection) {
+				continue
+			}
+			at := slices.IndexFunc(r.Projections, func(p Projection) bool { return p.Name == refusal.Projection })
+			if at < 0 {
+				at = len(r.Projections)
+				r.Projections = append(r.Projections, Projection{
+					Name: refusal.Projection, Version: refusal.Version, Segments: []Segment{},
+				})
+			}
+			r.Projections[at].Refused = append(r.Projections[at].Refused, Refusal{
+				Worker: workers[i].Name, Version: refusal.Version, Reason: refusal.Reason,
+			})
+		}
+	}
+	for i := range r.Projections {
+		p := &r.Projections[i]
+		for i := range p.Segments {
+			if s := &p.Segments[i]; s.State == Waiting && len(p.Refused) > 0 && !run[p.Name] {
+				s.State = Refused
+			}
+		}
+	}
+	slices.SortFunc(r.Projections, func(a, b Projection) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// logFaults returns what a check of the log finds.
+func logFaults(ctx context.Context, from store.Store) (faults []string, err error) {
+	err = from.CheckLog(ctx)
+	var unsafe *store.UnsafeLogError
+	if !errors.As(err, &unsafe) {
+		return nil, err
+	}
+	for _, fault := range unsafe.Faults {
+		faults = append(faults, fault.String())
+	}
+	return faults, nil
+}
+
+func reportSegment(s *store.SegmentStatus, head int64, fault error) Segment {
+	report := Segment{
+		Number: s.Segment, FirstHash: s.Range.First, LastHash: s.Range.Last, Position: s.Position,
+		State: StateOf(s), Owner: s.Owner, Failure: s.Failure, Epoch: s.Epoch,
+	}
+	if !s.UpdatedAt.IsZero() {
+		report.UpdatedAt = &s.UpdatedAt
+	}
+	if fault != nil {
+		report.State, report.LogFault = OtherLog, fault.Error()
+		return report
+	}
+	behind := max(head-s.Position, 0)
+	report.Behind = &behind
+	return report
+}
+
+// State is what a segment is doing.
+type State string
+
+// The states of a segment.
+const (
+	Running   State = "running"   // a worker has it
+	Waiting   State = "waiting"   // no worker has it
+	Refused   State = "refused"   // no worker has it, and none can run the projection
+	Abandoned State = "abandoned" // its worker's lease has ended
+	Merging   State = "merging"   // it waits for the segments that it is merged with
+	Failed    State = "failed"    // it continues when the projection is installed again
+	OtherLog  State = "other log" // its rows were built from another log
+)
+
+// StateOf returns what the segment's row says about its state. [Refused] and [OtherLog] need more and come from [Read].
+func StateOf(s *store.SegmentStatus) State {
+	switch {
+	case s.Failure != "":
+		return Failed
+	case s.Waits():
+		return Merging
+	case s.Owner == "":
+		return Waiting
+	case s.Live:
+		return Running
+	}
+	return Abandoned
+}
+
+// ageReader computes how long segments have been behind. It reads each position once.
+type ageReader struct {
+	from    store.Store
+	created map[int64]time.Time // of the first event after a position
+}
+
+// age returns the seconds since the segment is behind, or nil when that is not known. A segment is behind for
+// as long as there is an event to apply. The time of the append is not stored: it is after the event was
+// created, in most cases, and after the segment was last at the end of the log.
+func (a *ageReader) age(ctx context.Context, s *store.SegmentStatus, behind int64) (*float64, error) {
+	if behind == 0 {
+		return new(float64), nil
+	}
+	created, known := a.created[s.Position]
+	if !known {
+		var err error
+		if created, err = a.from.PositionTime(ctx, s.Position); err != nil {
+			return nil, err
+		}
+		a.created[s.Position] = created
+	}
+	if created.IsZero() {
+		return nil, nil
+	}
+	since := s.BehindSince
+	if since.IsZero() {
+		since = s.UpdatedAt // it was at the end then, or made
+	}
+	if created.After(since) {
+		since = created
+	}
+	seconds := max(clock.Now().Sub(since).Seconds(), 0)
+	return &seconds, nil
+}
