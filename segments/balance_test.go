@@ -92,7 +92,8 @@ func (c *crowd) act(name string, late int) {
 	c.show()
 }
 
-// round lets every worker act once, in any order, on what it may have seen as long ago as all of them have acted since.
+// round lets every worker act once, in any order, on what it may have seen as long ago as all of them have
+// acted since.
 func (c *crowd) round(t *rapid.T) {
 	for _, w := range rapid.Permutation(c.workers).Draw(t, "order") {
 		c.act(w.Name, rapid.IntRange(0, len(c.workers)).Draw(t, "late"))
@@ -220,7 +221,8 @@ func TestShare_settlesFromAnyStart(t *testing.T) {
 	})
 }
 
-// TestShare_whoComesOrGoesMovesLittle counts the segments that change hands: those of who left, and the share of who came.
+// TestShare_whoComesOrGoesMovesLittle counts the segments that change hands: those of who left, and the share
+// of who came.
 func TestShare_whoComesOrGoesMovesLittle(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -249,7 +251,8 @@ func TestShare_whoComesOrGoesMovesLittle(t *testing.T) {
 	})
 }
 
-// TestShare_spreadsSingleSegments has many projections with one segment each, which no rule of each by itself would spread.
+// TestShare_spreadsSingleSegments has many projections with one segment each, which no rule of each by itself
+// would spread.
 func TestShare_spreadsSingleSegments(t *testing.T) {
 	t.Parallel()
 	const projections = 200

@@ -55,8 +55,9 @@ func (c *calls) Reshard(ctx context.Context, projection string, change func(*sto
 	return c.Store.Reshard(ctx, projection, change)
 }
 
-// TestInvariant8_idleCostsTheSameHoweverManySegments counts an idle worker's questions: with all intervals the same, for each look at
-// the horizon there is one sign of life, one look at the workers and one at the layouts, and nothing else.
+// TestInvariant8_idleCostsTheSameHoweverManySegments counts an idle worker's questions: with all intervals the
+// same, for each look at the horizon there is one sign of life, one look at the workers and one at the layouts,
+// and nothing else.
 func TestInvariant8_idleCostsTheSameHoweverManySegments(t *testing.T) {
 	t.Parallel()
 	const interval = 50 * time.Millisecond

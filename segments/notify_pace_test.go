@@ -63,7 +63,8 @@ func (i *idler) awaitEverywhere(t *testing.T, position int64) {
 	})
 }
 
-// TestNotify_oneAnnouncementServesManyWakeUps has events come so seldom that each is notified. The worker never looks by itself.
+// TestNotify_oneAnnouncementServesManyWakeUps has events come so seldom that each is notified. The worker never
+// looks by itself.
 func TestNotify_oneAnnouncementServesManyWakeUps(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -109,8 +110,8 @@ func crowdOf(t *testing.T, s store.Store) (appended *atomic.Int64, stop func()) 
 	return appended, stop
 }
 
-// TestNotify_sparesManyWhoAppend counts notifications while a crowd appends, and then leaves the worker alone: it dozes again,
-// and again is woken.
+// TestNotify_sparesManyWhoAppend counts notifications while a crowd appends, and then leaves the worker alone:
+// it dozes again, and again is woken.
 func TestNotify_sparesManyWhoAppend(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -137,8 +138,9 @@ func TestNotify_sparesManyWhoAppend(t *testing.T) {
 	}
 }
 
-// TestNotify_missesNoneAtAnyPace appends with gaps of any length, alone and in crowds, in transactions that last, meet, and are
-// taken back. The worker, once it dozes, looks again in an hour: an event whose wake-up is lost is never applied.
+// TestNotify_missesNoneAtAnyPace appends with gaps of any length, alone and in crowds, in transactions that
+// last, meet, and are taken back. The worker, once it dozes, looks again in an hour: an event whose wake-up is
+// lost is never applied.
 func TestNotify_missesNoneAtAnyPace(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -203,8 +205,8 @@ func appendAnyhow(conn *pgx.Conn, random *rand.Rand) error {
 	return tx.Commit(ctx)
 }
 
-// TestNotify_doesNotRelyOnAnAppendThatBeganBefore has one that took its lock before the announcement, and so does not notify. It has
-// no position by which the horizon would tell.
+// TestNotify_doesNotRelyOnAnAppendThatBeganBefore has one that took its lock before the announcement, and so
+// does not notify. It has no position by which the horizon would tell.
 func TestNotify_doesNotRelyOnAnAppendThatBeganBefore(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)

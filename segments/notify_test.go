@@ -94,7 +94,8 @@ func (l *looks) Horizon(ctx context.Context) (store.Horizon, error) {
 	return l.Store.Horizon(ctx)
 }
 
-// awaitQuiet waits until no look is made for longer than the pauses that lead to the announcement: the next is far away.
+// awaitQuiet waits until no look is made for longer than the pauses that lead to the announcement: the next is
+// far away.
 func (l *looks) awaitQuiet(t *testing.T) {
 	t.Helper()
 	deadline := time.After(testwait.Patience)
@@ -170,8 +171,8 @@ func TestNotify_isAHint(t *testing.T) {
 	}
 }
 
-// TestNotify_pollsWhereNothingArrives has a server that says that appends do not notify: with the longest interval at an hour,
-// events are applied all the same.
+// TestNotify_pollsWhereNothingArrives has a server that says that appends do not notify: with the longest
+// interval at an hour, events are applied all the same.
 func TestNotify_pollsWhereNothingArrives(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/segments"
+	"github.com/pupwasm/pupwasm/segments/internal/logtest"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -26,7 +27,7 @@ type waiting struct {
 
 func newWaiting(t *testing.T) *waiting {
 	t.Helper()
-	w := &waiting{T: t, Store: segments.NewLog(t), looks: make(chan struct{})}
+	w := &waiting{T: t, Store: logtest.New(t), looks: make(chan struct{})}
 	w.ctx, w.stop = context.WithTimeout(t.Context(), testwait.Patience)
 	t.Cleanup(w.stop)
 	return w
@@ -221,10 +222,11 @@ func TestWaitForPosition_endsWithItsContext(t *testing.T) {
 	}
 }
 
-// TestWait_forWhatNobodyRuns has a wait begin for a projection that is not known, then refused, then known, and never run.
+// TestWait_forWhatNobodyRuns has a wait begin for a projection that is not known, then refused, then known, and
+// never run.
 func TestWait_forWhatNobodyRuns(t *testing.T) {
 	t.Parallel()
-	s := segments.NewLog(t)
+	s := logtest.New(t)
 	refused := store.Refusal{Projection: "sums", Version: 3, Reason: "it does not fit"}
 	wait := func(grace time.Duration) *segments.NotRunError {
 		t.Helper()
