@@ -100,7 +100,7 @@ func (c *crowd) round(t *rapid.T) {
 	}
 }
 
-// even tells whether the work is spread as evenly as it can be, and none is left.
+// even reports that the work is spread as evenly as it can be, and none is left.
 func (c *crowd) even() bool {
 	total, least, most := 0, len(c.projection.Segments), 0
 	for i := range c.projection.Segments {
@@ -130,7 +130,7 @@ func (c *crowd) settle(t *rapid.T) (rounds int) {
 
 const (
 	settleMax = 6 // more rounds than any crowd needs
-	straysMax = 3 // more segments than any crowd moves in vain, for views that are a round old
+	straysMax = 3 // more segments than any crowd moves for nothing, because of views that are a round old
 )
 
 // scatter gives the segments to anybody: members, workers of other projections, the dead, nobody. Some are no work.

@@ -68,7 +68,7 @@ func TestFailover_aSwitchoverGoesOnByItself(t *testing.T) {
 	worker.runs(t)
 }
 
-// TestFailover_whatWasReadOfTheOldServerIsNotCommittedToTheNewOne has batches under way of events that the
+// TestFailover_whatWasReadOfTheOldServerIsNotCommittedToTheNewOne has batches in flight of events that the
 // standby does not get, and that server's log grow past them before they are committed.
 func TestFailover_whatWasReadOfTheOldServerIsNotCommittedToTheNewOne(t *testing.T) {
 	t.Parallel()

@@ -15,7 +15,7 @@ import (
 )
 
 // TestWorker_eventBytesBoundWhatIsInMemory has more segments than a few large events fit into memory at once:
-// all is applied, the bound holds but for what every segment may have beyond it, and nothing of it is left
+// all is applied, the bound holds, except for what every segment may have beyond it, and nothing of it is left
 // over.
 func TestWorker_eventBytesBoundWhatIsInMemory(t *testing.T) {
 	t.Parallel()

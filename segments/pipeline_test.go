@@ -108,7 +108,7 @@ func TestPipeline_farBehindManyBatchesAreOneCommit(t *testing.T) {
 		name    string
 		options segments.Options
 		least   int // commits
-		most    int // a machine that is busy needs more, as no window waits longer than its time
+		most    int // a machine that is busy needs more, as no commit group waits longer than its time
 	}{
 		{"by default", segments.Options{BatchEvents: 10}, 1, 100},
 		{"bounded by events", segments.Options{BatchEvents: 10, CommitEvents: 1000}, 3, 100},
@@ -136,7 +136,7 @@ func TestPipeline_farBehindManyBatchesAreOneCommit(t *testing.T) {
 }
 
 // TestPipeline_atTheHeadNothingWaits has every event be a commit of its own when they come one by one, and
-// those that come while a commit is under way be one commit together.
+// those that come while a commit is in flight be one commit together.
 func TestPipeline_atTheHeadNothingWaits(t *testing.T) {
 	t.Parallel()
 	entered, leave := make(chan struct{}), make(chan struct{})
@@ -189,7 +189,7 @@ func TestPipeline_atTheHeadNothingWaits(t *testing.T) {
 }
 
 // TestPipeline_whatWasComputedBehindAFailedCommitIsDropped has commits fail, before they are written and after,
-// wherever they are, and wants exactly the rows of each event once, in windows and batches of any size, with a
+// wherever they are, and wants exactly the rows of each event once, in commit groups and batches of any size, with a
 // guest that asks for what it has written and one that does not.
 func TestPipeline_whatWasComputedBehindAFailedCommitIsDropped(t *testing.T) {
 	t.Parallel()
@@ -292,7 +292,7 @@ func TestPipeline_aRefusedCommitFailsTheSegment(t *testing.T) {
 	}
 }
 
-// TestPipeline_whatComesBeforeAFaultIsCommitted puts a fault behind several batches of one window. A batch that
+// TestPipeline_whatComesBeforeAFaultIsCommitted puts a fault behind several batches of one commit group. A batch that
 // the database refuses is divided; one that the guest fails at is not.
 func TestPipeline_whatComesBeforeAFaultIsCommitted(t *testing.T) {
 	t.Parallel()

@@ -21,14 +21,14 @@ import (
 // It is armed once for many notifications. Before each wait the poller has polled, after arming and after it
 // took the last notification, and found that nothing was held back: the horizon was at the last position handed
 // out. Let an append commit events that this poll did not find. If it had taken its fence lock before the
-// announcement, then it was in flight when Arm looked at the locks, and Arm would not have reported quiet, or
+// announcement, then it was in flight when Arm read the locks, and Arm would not have reported quiet, or
 // it had ended, and the poll would have found its events. So it took its lock later, found the announcement,
 // and notifies when it commits. That is after the poll, and so is its notification, which is kept in woken. A
 // notification that comes before the lock of its append is released meets a poll whose horizon is held back,
 // and the poller polls.
 //
 //   - Renewals leave no gap: the announcement is extended before it runs out, counted from before the call. One
-//     that came too late is made again, and looks at the locks again.
+//     that came too late is made again, and the locks are read again.
 //   - Other hosts have rows of their own. The one that disarms last resets the value that appends read, and the
 //     row of one that is armed keeps it from that.
 //   - A connection that is lost, or is found to deliver nothing, wakes the poller and ends the announcement: it

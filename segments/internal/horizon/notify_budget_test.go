@@ -8,10 +8,10 @@ import (
 func TestNotifyBudget_isToldFromSingleEvents(t *testing.T) {
 	t.Parallel()
 	for _, of := range []struct {
-		name   string
-		every  time.Duration
-		held   func(i int) bool
-		throng bool
+		name      string
+		every     time.Duration
+		held      func(i int) bool
+		contended bool
 	}{
 		{"100 a second", 10 * time.Millisecond, func(int) bool { return false }, false},
 		{"100 a second, some of which meet", 10 * time.Millisecond, func(i int) bool { return i%3 != 0 }, false},
@@ -27,8 +27,8 @@ func TestNotifyBudget_isToldFromSingleEvents(t *testing.T) {
 				at = at.Add(of.every)
 				there = there || c.contended(poll{at: at, held: of.held(i)}, int64(i+1))
 			}
-			if there != of.throng {
-				t.Errorf("a throng is seen: %v", there)
+			if there != of.contended {
+				t.Errorf("contention is seen: %v", there)
 			}
 		})
 	}
@@ -40,7 +40,7 @@ func TestNotifyBudget_isNotOneBurst(t *testing.T) {
 	c := notifyBudget{at: at}
 	for i := range 100 {
 		if c.contended(poll{at: at}, int64((i+1)*15)) {
-			t.Fatal("15 events in one instant are taken for a throng")
+			t.Fatal("15 events in one instant are taken for contention")
 		}
 		at = at.Add(100 * time.Millisecond)
 	}

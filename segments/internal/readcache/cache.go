@@ -75,76 +75,76 @@ func New(log store.Reader, state *logstate.Log, bytes int) *Cache {
 }
 
 // Horizon polls the log.
-func (f *Cache) Horizon(ctx context.Context) (store.Horizon, error) { return f.log.Horizon(ctx) }
+func (c *Cache) Horizon(ctx context.Context) (store.Horizon, error) { return c.log.Horizon(ctx) }
 
 // Join makes a segment known that will read a log with this subscription, range, columns and limits, from the
 // request's After. divided is by what the range divides the events; nil is by stream.
-func (f *Cache) Join(log store.LogID, request store.ReadRequest, divided *Divider) *Reader {
-	m := &Reader{cache: f, log: log, request: request, limit: newFetchLimit(request.Limit), position: request.After}
+func (c *Cache) Join(log store.LogID, request store.ReadRequest, divided *Divider) *Reader {
+	r := &Reader{cache: c, log: log, request: request, limit: newFetchLimit(request.Limit), position: request.After}
 	if divided != nil && divided.byKey(request.Range) {
-		m.divider, m.keys = divided, request.Range
-		m.request.Range = store.FullRange()
-		m.request.Columns |= divided.partition.Columns()
-		m.limit = newFetchLimit(request.Limit * dividedReads(request.Range))
+		r.divider, r.keys = divided, request.Range
+		r.request.Range = store.FullRange()
+		r.request.Columns |= divided.partition.Columns()
+		r.limit = newFetchLimit(request.Limit * dividedReads(request.Range))
 	}
-	m.filter, m.needs = newFilter(m.request.Subscription, m.request.Range), readSetOf(m.request)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.readers = append(f.readers, m)
-	return m
+	r.filter, r.needs = newFilter(r.request.Subscription, r.request.Range), readSetOf(r.request)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.readers = append(c.readers, r)
+	return r
 }
 
-func (f *Cache) leave(m *Reader) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.sync()
-	f.readers = slices.DeleteFunc(f.readers, func(other *Reader) bool { return other == m })
-	f.evict()
+func (c *Cache) leave(r *Reader) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sync()
+	c.readers = slices.DeleteFunc(c.readers, func(other *Reader) bool { return other == r })
+	c.evict()
 }
 
 // sync forgets the pages of an older generation. The lock is held.
-func (f *Cache) sync() {
-	if now := f.state.Generation(); now != f.generation {
-		f.generation = now
-		f.pages, f.size, f.reads = nil, 0, nil
+func (c *Cache) sync() {
+	if now := c.state.Generation(); now != c.generation {
+		c.generation = now
+		c.pages, c.size, c.reads = nil, 0, nil
 	}
 }
 
 // moveTo notes where a segment begins a batch.
-func (f *Cache) moveTo(m *Reader, position int64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	m.stride = max(position-m.position, m.stride/2)
-	m.position = position
+func (c *Cache) moveTo(r *Reader, position int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r.stride = max(position-r.position, r.stride/2)
+	r.position = position
 }
 
 // page returns a page in which the segment goes on from position, until it is released. It is nil when there is
 // none and the segment should read for itself, or does not want to wait for a read.
-func (f *Cache) page(ctx context.Context, m *Reader, position, through int64, wait bool) (*page, error) {
+func (c *Cache) page(ctx context.Context, r *Reader, position, through int64, wait bool) (*page, error) {
 	for {
-		f.mu.Lock()
-		f.sync()
-		if page := f.lookUp(m, position); page != nil || !wait {
+		c.mu.Lock()
+		c.sync()
+		if page := c.lookUp(r, position); page != nil || !wait {
 			if page != nil {
 				page.users++
 			}
-			f.mu.Unlock()
+			c.mu.Unlock()
 			return page, nil
 		}
-		read, mine := f.underWay(m, position), false
+		read, mine := c.underWay(r, position), false
 		if read == nil {
-			want, near := f.near(m, position)
+			want, near := c.near(r, position)
 			if !near {
-				f.mu.Unlock()
+				c.mu.Unlock()
 				return nil, nil
 			}
-			read, mine = f.plan(m.log, want, position, through), true
+			read, mine = c.plan(r.log, want, position, through), true
 		}
 		read.page.users++
-		f.mu.Unlock()
+		c.mu.Unlock()
 
 		if mine {
-			f.fill(ctx, read)
+			c.fill(ctx, read)
 		} else {
 			select {
 			case <-read.done:
@@ -157,65 +157,65 @@ func (f *Cache) page(ctx context.Context, m *Reader, position, through int64, wa
 			continue
 		case read.err != nil:
 			return nil, read.err
-		case read.page.has(position, m.needs): // it may be gone from the cache by now
+		case read.page.has(position, r.needs): // it may be gone from the cache by now
 			return read.page, nil
 		}
-		f.release(read.page)
+		c.release(read.page)
 	}
 }
 
 // release gives pages back.
-func (f *Cache) release(pages ...*page) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+func (c *Cache) release(pages ...*page) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for _, page := range pages {
-		f.leavePage(page)
+		c.leavePage(page)
 	}
 }
 
 // leavePage takes one off the users of a page, and keeps the memory when it was the last. The lock is held.
-func (f *Cache) leavePage(page *page) {
-	if page.users--; page.users == 0 && len(f.spare) < spareMax && cap(page.Buffer) >= spareBytes {
-		f.spare = append(f.spare, store.Page{Events: page.Events[:0], Buffer: page.Buffer[:0]})
+func (c *Cache) leavePage(page *page) {
+	if page.users--; page.users == 0 && len(c.spare) < spareMax && cap(page.Buffer) >= spareBytes {
+		c.spare = append(c.spare, store.Page{Events: page.Events[:0], Buffer: page.Buffer[:0]})
 	}
 }
 
 // lookUp returns the page that goes furthest of those that serve. The lock is held.
-func (f *Cache) lookUp(m *Reader, position int64) *page {
+func (c *Cache) lookUp(r *Reader, position int64) *page {
 	var best *page
-	for _, page := range f.pages {
-		if (best == nil || page.Through > best.Through) && page.Log == m.log && page.has(position, m.needs) {
+	for _, page := range c.pages {
+		if (best == nil || page.Through > best.Through) && page.Log == r.log && page.has(position, r.needs) {
 			best = page
 		}
 	}
 	if best != nil {
-		f.count++
-		best.used = f.count
+		c.count++
+		best.used = c.count
 	}
 	return best
 }
 
 // underWay returns a read whose page will have the position. The lock is held.
-func (f *Cache) underWay(m *Reader, position int64) *sharedRead {
-	for _, read := range f.reads {
+func (c *Cache) underWay(r *Reader, position int64) *sharedRead {
+	for _, read := range c.reads {
 		end := min(read.request.After+int64(read.request.Limit), read.request.Through)
-		if read.log == m.log && read.request.After <= position && position < end && read.page.readSet.cover(m.needs) {
+		if read.log == r.log && read.request.After <= position && position < end && read.page.readSet.cover(r.needs) {
 			return read
 		}
 	}
 	return nil
 }
 
-// near reports that others than m will want the log behind position soon, and what m and they need of it. How
+// near reports that others than r will want the log behind position soon, and what r and they need of it. How
 // far a segment goes with a batch is its own measure: one with a narrow subscription passes a hundred thousand
 // positions in the time in which another passes a thousand. The lock is held.
-func (f *Cache) near(m *Reader, position int64) (want readSet, near bool) {
-	want = m.needs
-	page := int64(f.limit.max)
-	for _, other := range f.readers {
+func (c *Cache) near(r *Reader, position int64) (want readSet, near bool) {
+	want = r.needs
+	page := int64(c.limit.max)
+	for _, other := range c.readers {
 		behind := position - other.position
 		ahead := -behind
-		if other != m && behind <= batchesNear*max(other.stride, page) && ahead < max(m.stride, page) {
+		if other != r && behind <= batchesNear*max(other.stride, page) && ahead < max(r.stride, page) {
 			near = true
 			want.include(other.needs)
 		}
@@ -224,49 +224,49 @@ func (f *Cache) near(m *Reader, position int64) (want readSet, near bool) {
 }
 
 // plan registers a shared read of all streams of a log. The lock is held.
-func (f *Cache) plan(log store.LogID, want readSet, after, through int64) *sharedRead {
+func (c *Cache) plan(log store.LogID, want readSet, after, through int64) *sharedRead {
 	read := &sharedRead{
 		log:  log,
-		page: &page{after: after, readSet: want, generation: f.generation},
+		page: &page{after: after, readSet: want, generation: c.generation},
 		request: store.ReadRequest{
-			After: after, Through: through, Limit: f.limit.events, Bytes: f.pageBytes,
+			After: after, Through: through, Limit: c.limit.events, Bytes: c.pageBytes,
 			Subscription: want.subscription, Range: store.FullRange(), Columns: want.columns,
 		},
 		done: make(chan struct{}),
 	}
-	if last := len(f.spare) - 1; last >= 0 {
-		read.page.Page = f.spare[last]
-		f.spare = f.spare[:last]
+	if last := len(c.spare) - 1; last >= 0 {
+		read.page.Page = c.spare[last]
+		c.spare = c.spare[:last]
 	}
-	f.reads = append(f.reads, read)
+	c.reads = append(c.reads, read)
 	return read
 }
 
 // fill reads, and keeps the page.
-func (f *Cache) fill(ctx context.Context, read *sharedRead) {
+func (c *Cache) fill(ctx context.Context, read *sharedRead) {
 	defer close(read.done)
 	page := read.page
 	page.Events = roomFor(page.Events, read.request.Limit, page.after, read.request.Through)
-	read.err = f.log.Read(ctx, read.request, &page.Page)
+	read.err = c.log.Read(ctx, read.request, &page.Page)
 	if read.err == nil && page.Log != read.log {
 		read.err = store.ErrOtherLog
 	}
 	read.aborted = read.err != nil && ctx.Err() != nil
 	page.measure()
 
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.reads = slices.DeleteFunc(f.reads, func(other *sharedRead) bool { return other == read })
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reads = slices.DeleteFunc(c.reads, func(other *sharedRead) bool { return other == read })
 	// An error of a read that is stale says nothing about the server of now.
-	read.stale = page.generation != f.state.Generation() && !read.aborted
+	read.stale = page.generation != c.state.Generation() && !read.aborted
 	if read.stale || read.err != nil {
 		return
 	}
-	f.limit.adapt(read.request, &page.Page)
+	c.limit.adapt(read.request, &page.Page)
 	if len(page.Events) < read.request.Limit/2 {
-		f.spare = nil // the horizon is near, where small pages do
+		c.spare = nil // the horizon is near, where small pages do
 	}
-	f.keep(page)
+	c.keep(page)
 }
 
 // roomFor returns events, with room for as many as there may be behind them from one position to another, up to
@@ -276,40 +276,40 @@ func roomFor(events []store.RecordedEvent, limit int, after, through int64) []st
 }
 
 // keep adds a page. The lock is held.
-func (f *Cache) keep(page *page) {
+func (c *Cache) keep(page *page) {
 	page.users++
-	f.count++
-	page.used = f.count
-	f.pages = append(f.pages, page)
-	f.size += page.size
-	f.evict()
+	c.count++
+	page.used = c.count
+	c.pages = append(c.pages, page)
+	c.size += page.size
+	c.evict()
 }
 
 // evict drops the pages that every segment has passed, so that a host at the horizon keeps next to nothing, and
 // then those that were used longest ago, until the rest is within bounds. The lock is held.
-func (f *Cache) evict() {
+func (c *Cache) evict() {
 	last := int64(math.MaxInt64)
-	for _, m := range f.readers {
-		last = min(last, m.position)
+	for _, r := range c.readers {
+		last = min(last, r.position)
 	}
-	for i := len(f.pages) - 1; i >= 0; i-- {
-		if f.pages[i].Through <= last {
-			f.drop(i)
+	for i := len(c.pages) - 1; i >= 0; i-- {
+		if c.pages[i].Through <= last {
+			c.drop(i)
 		}
 	}
-	for f.size > f.sizeMax || len(f.pages) > f.pagesMax {
+	for c.size > c.sizeMax || len(c.pages) > c.pagesMax {
 		oldest := 0
-		for i, page := range f.pages {
-			if page.used < f.pages[oldest].used {
+		for i, page := range c.pages {
+			if page.used < c.pages[oldest].used {
 				oldest = i
 			}
 		}
-		f.drop(oldest)
+		c.drop(oldest)
 	}
 }
 
-func (f *Cache) drop(i int) {
-	f.size -= f.pages[i].size
-	f.leavePage(f.pages[i])
-	f.pages = slices.Delete(f.pages, i, i+1)
+func (c *Cache) drop(i int) {
+	c.size -= c.pages[i].size
+	c.leavePage(c.pages[i])
+	c.pages = slices.Delete(c.pages, i, i+1)
 }

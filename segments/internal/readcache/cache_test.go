@@ -170,7 +170,7 @@ func TestReadCache_whatIsKeptIsEnoughForEveryWish(t *testing.T) {
 	}
 }
 
-// TestReadCache_readsWhatItFiltersBy has two of the same kind share a read, with what they look at besides what
+// TestReadCache_readsWhatItFiltersBy has two of the same kind share a read, with what they filter by besides what
 // they ask for and no more.
 func TestReadCache_readsWhatItFiltersBy(t *testing.T) {
 	t.Parallel()

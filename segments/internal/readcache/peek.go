@@ -8,28 +8,28 @@ import (
 
 // Peek polls the horizon and, where the store can do both at once, reads what is behind position for the
 // segments that are near it. They find it in the cache. It costs a round trip less than a poll and then a read.
-func (f *Cache) Peek(ctx context.Context, position int64) (store.Horizon, error) {
-	peeker, can := f.log.(store.Peeker)
+func (c *Cache) Peek(ctx context.Context, position int64) (store.Horizon, error) {
+	peeker, can := c.log.(store.Peeker)
 	if !can {
-		return f.log.Horizon(ctx)
+		return c.log.Horizon(ctx)
 	}
-	f.mu.Lock()
-	f.sync()
-	page := &page{after: position, generation: f.generation}
+	c.mu.Lock()
+	c.sync()
+	page := &page{after: position, generation: c.generation}
 	count := 0
-	for _, m := range f.readers {
-		if position-m.position > batchesNear*max(m.stride, int64(f.limit.max)) {
+	for _, r := range c.readers {
+		if position-r.position > batchesNear*max(r.stride, int64(c.limit.max)) {
 			continue
 		}
 		if count++; count == 1 {
-			page.readSet = m.needs
+			page.readSet = r.needs
 		} else {
-			page.readSet.include(m.needs)
+			page.readSet.include(r.needs)
 		}
 	}
-	f.mu.Unlock()
+	c.mu.Unlock()
 	if count == 0 {
-		return f.log.Horizon(ctx)
+		return c.log.Horizon(ctx)
 	}
 	page.Buffer = make([]byte, 0, peekBuffer)
 	horizon, err := peeker.Peek(ctx, store.ReadRequest{
@@ -40,10 +40,10 @@ func (f *Cache) Peek(ctx context.Context, position int64) (store.Horizon, error)
 		return horizon, err
 	}
 	page.measure()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if page.generation == f.state.Generation() && page.Log == horizon.Log {
-		f.keep(page)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if page.generation == c.state.Generation() && page.Log == horizon.Log {
+		c.keep(page)
 	}
 	return horizon, nil
 }

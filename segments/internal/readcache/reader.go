@@ -42,25 +42,25 @@ func (c *Chunk) Capacity() int { return max(cap(c.own.Events), cap(c.shared)) }
 
 // Read fills to with the segment's events of after < position ≤ through, as far as the limits of its request
 // go. The log must be complete up to through, as its horizon says.
-func (m *Reader) Read(ctx context.Context, after, through int64, to *Chunk) error {
-	m.cache.release(to.pages...)
+func (r *Reader) Read(ctx context.Context, after, through int64, to *Chunk) error {
+	r.cache.release(to.pages...)
 	clear(to.pages)
 	to.pages, to.shared, to.Bytes, to.Events, to.After, to.Through = to.pages[:0], to.shared[:0], 0, nil, after, after
 	if through <= after {
 		return nil
 	}
-	m.cache.moveTo(m, after)
-	first, err := m.cache.page(ctx, m, after, through, true)
+	r.cache.moveTo(r, after)
+	first, err := r.cache.page(ctx, r, after, through, true)
 	if err != nil {
 		return err
 	}
 	if first == nil {
-		return m.readOwn(ctx, after, through, to)
+		return r.readOwn(ctx, after, through, to)
 	}
-	full := m.take(first, through, to)
+	full := r.take(first, through, to)
 	for pages := 1; pages < chunkPagesMax && to.Through < through && !full; pages++ {
 		// What is there is taken. Waiting for more is worth while for a chunk that has little.
-		page, err := m.cache.page(ctx, m, to.Through, through, len(to.shared) < m.request.Limit/2)
+		page, err := r.cache.page(ctx, r, to.Through, through, len(to.shared) < r.request.Limit/2)
 		switch {
 		case err != nil:
 			return err
@@ -68,32 +68,32 @@ func (m *Reader) Read(ctx context.Context, after, through int64, to *Chunk) erro
 			to.Events = to.shared
 			return nil
 		case page.generation != first.generation:
-			m.cache.release(page)
-			return m.Read(ctx, after, through, to) // a new generation: what was taken may be wrong
+			r.cache.release(page)
+			return r.Read(ctx, after, through, to) // a new generation: what was taken may be wrong
 		}
-		full = m.take(page, through, to)
+		full = r.take(page, through, to)
 	}
 	to.Events = to.shared
 	return nil
 }
 
 // Discard gives up the memory of a chunk, with what was read into it.
-func (m *Reader) Discard(chunk *Chunk) {
-	m.cache.release(chunk.pages...)
+func (r *Reader) Discard(chunk *Chunk) {
+	r.cache.release(chunk.pages...)
 	*chunk = Chunk{}
 }
 
 // Leave ends the reading.
-func (m *Reader) Leave() { m.cache.leave(m) }
+func (r *Reader) Leave() { r.cache.leave(r) }
 
 // take adds the events of a page that the segment wants, and reports that a limit ended it.
-func (m *Reader) take(page *page, through int64, to *Chunk) (full bool) {
+func (r *Reader) take(page *page, through int64, to *Chunk) (full bool) {
 	to.pages = append(to.pages, page)
-	to.shared = roomFor(to.shared, m.request.Limit, to.Through, through)
+	to.shared = roomFor(to.shared, r.request.Limit, to.Through, through)
 	events := page.from(to.Through)
 	var placed []placement
-	if m.divider != nil {
-		placed = page.placements.of(m.divider, page.Events)
+	if r.divider != nil {
+		placed = page.placements.of(r.divider, page.Events)
 		placed = placed[len(placed)-len(events):]
 	}
 	for i := range events {
@@ -101,11 +101,11 @@ func (m *Reader) take(page *page, through int64, to *Chunk) (full bool) {
 		if event.Position > through {
 			break
 		}
-		if placed != nil && !placed[i].in(m.keys) || placed == nil && !m.filter.match(event) {
+		if placed != nil && !placed[i].in(r.keys) || placed == nil && !r.filter.match(event) {
 			continue
 		}
-		to.Bytes += m.bytesOf(event)
-		if m.request.Bytes > 0 && to.Bytes > m.request.Bytes && len(to.shared) > 0 {
+		to.Bytes += r.bytesOf(event)
+		if r.request.Bytes > 0 && to.Bytes > r.request.Bytes && len(to.shared) > 0 {
 			to.Through = to.shared[len(to.shared)-1].Position
 			return true
 		}
@@ -113,7 +113,7 @@ func (m *Reader) take(page *page, through int64, to *Chunk) (full bool) {
 		if placed != nil {
 			to.shared[len(to.shared)-1].Key = placed[i].key
 		}
-		if len(to.shared) == m.request.Limit {
+		if len(to.shared) == r.request.Limit {
 			to.Through = event.Position
 			return true
 		}
@@ -123,31 +123,31 @@ func (m *Reader) take(page *page, through int64, to *Chunk) (full bool) {
 }
 
 // bytesOf counts what the segment asked for only: another may have asked for more.
-func (m *Reader) bytesOf(event *store.RecordedEvent) (bytes int) {
-	if m.request.Columns.Has(store.ColumnPayload) {
+func (r *Reader) bytesOf(event *store.RecordedEvent) (bytes int) {
+	if r.request.Columns.Has(store.ColumnPayload) {
 		bytes += len(event.Payload)
 	}
-	if m.request.Columns.Has(store.ColumnMetadata) {
+	if r.request.Columns.Has(store.ColumnMetadata) {
 		bytes += len(event.Metadata)
 	}
 	return bytes
 }
 
 // readOwn reads with the segment's subscription in SQL, and with its range where the database knows the key.
-func (m *Reader) readOwn(ctx context.Context, after, through int64, to *Chunk) error {
-	request := m.request
-	request.After, request.Through, request.Limit = after, through, m.limit.events
+func (r *Reader) readOwn(ctx context.Context, after, through int64, to *Chunk) error {
+	request := r.request
+	request.After, request.Through, request.Limit = after, through, r.limit.events
 	to.own.Events = roomFor(to.own.Events[:0], request.Limit, after, through)
-	if err := m.cache.log.Read(ctx, request, &to.own); err != nil {
+	if err := r.cache.log.Read(ctx, request, &to.own); err != nil {
 		return err
 	}
-	if to.own.Log != m.log {
+	if to.own.Log != r.log {
 		return store.ErrOtherLog
 	}
-	m.limit.adapt(request, &to.own)
+	r.limit.adapt(request, &to.own)
 	to.Through, to.Bytes = to.own.Through, to.own.Bytes
-	if m.divider != nil {
-		m.keepOwn(to)
+	if r.divider != nil {
+		r.keepOwn(to)
 	}
 	to.Events = to.own.Events
 	return nil
@@ -155,10 +155,10 @@ func (m *Reader) readOwn(ctx context.Context, after, through int64, to *Chunk) e
 
 // keepOwn leaves the events of the segment's range, as many as it asked for. When there are more, fewer are
 // read the next time.
-func (m *Reader) keepOwn(to *Chunk) {
-	to.own.Events = m.divider.only(m.keys, to.own.Events)
-	if limit := m.request.Limit; len(to.own.Events) > limit {
+func (r *Reader) keepOwn(to *Chunk) {
+	to.own.Events = r.divider.only(r.keys, to.own.Events)
+	if limit := r.request.Limit; len(to.own.Events) > limit {
 		to.own.Events, to.Through = to.own.Events[:limit], to.own.Events[limit-1].Position
-		m.limit = newFetchLimit(max(m.limit.max/2, limit))
+		r.limit = newFetchLimit(max(r.limit.max/2, limit))
 	}
 }

@@ -108,7 +108,7 @@ func sees(t interface {
 	return page.Events
 }
 
-// same tells whether a and b are the same events, in the fields that were asked for.
+// same reports that a and b are the same events, in the fields that were asked for.
 func same(a, b store.RecordedEvent, columns store.Columns) bool {
 	return a.Position == b.Position && a.AggregateVersion == b.AggregateVersion &&
 		(!columns.Has(store.ColumnAggregateID) || a.AggregateID == b.AggregateID) &&
@@ -164,7 +164,7 @@ type reading struct {
 	all     []store.RecordedEvent
 	divided *Divider // of a range of keys that are not the streams'
 
-	// The batch under way must stay as it is until the next read.
+	// The batch in use must stay as it is until the next read.
 	before  store.ReadRequest
 	to      Chunk
 	batch   []store.RecordedEvent

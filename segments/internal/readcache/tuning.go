@@ -1,7 +1,7 @@
 package readcache
 
 const (
-	// cacheSizeMax and cachePagesMax bound what is kept. The pages are looked through one by one.
+	// cacheSizeMax and cachePagesMax bound what is kept. The pages are searched one by one.
 	cacheSizeMax  = 64 << 20
 	cachePagesMax = 128
 	// pageEvents and cachePageBytes bound one shared read. A page has a few batches: the segment that is ahead
