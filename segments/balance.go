@@ -11,9 +11,10 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// share is how many segments of a projection a worker should hold: with S segments and W workers that run it, ⌊S/W⌋ or ⌈S/W⌉. Every
-// worker computes it for itself from the same rows. Those who hold most keep the odd ones, so that as few as possible move;
-// between equals a hash decides, so that not one worker gets the single segment of every projection.
+// share is how many segments of a projection a worker should hold: with S segments and W workers that run it,
+// ⌊S/W⌋ or ⌈S/W⌉. Every worker computes it for itself from the same rows. The workers that hold most keep the
+// odd ones, so that as few as possible move. Between equals a hash decides, so that no worker gets the single
+// segment of every projection.
 //
 // Segments that have failed, or wait for a merge, are nobody's work and do not count.
 func share(projection *store.ProjectionStatus, workers []store.Worker, self string) int {
@@ -39,7 +40,11 @@ func share(projection *store.ProjectionStatus, workers []store.Worker, self stri
 		order = append(order, name)
 	}
 	slices.SortFunc(order, func(a, b string) int {
-		return cmp.Or(cmp.Compare(held[b], held[a]), cmp.Compare(lot(projection.Name, a), lot(projection.Name, b)), cmp.Compare(a, b))
+		return cmp.Or(
+			cmp.Compare(held[b], held[a]),
+			cmp.Compare(lot(projection.Name, a), lot(projection.Name, b)),
+			cmp.Compare(a, b),
+		)
 	})
 	n := total / len(order)
 	if slices.Index(order, self) < total%len(order) {
@@ -48,7 +53,7 @@ func share(projection *store.ProjectionStatus, workers []store.Worker, self stri
 	return n
 }
 
-// claimable tells whether a segment is work for somebody.
+// claimable reports that a segment is work for somebody.
 func claimable(s *store.SegmentStatus) bool { return s.Failure == "" && !s.Waits() }
 
 func lot(projection, worker string) uint64 {
@@ -57,7 +62,8 @@ func lot(projection, worker string) uint64 {
 	return h.Sum64()
 }
 
-// balance takes as many free segments as this worker's share has room for, or gives up what is beyond it, at a batch boundary.
+// balance takes as many free segments as this worker's share has room for, or gives up what is beyond it, at a
+// batch boundary.
 func (r *runner) balance(ctx context.Context, status *store.ProjectionStatus, workers []store.Worker) error {
 	r.dropLost(status)
 	staying := r.staying()
@@ -82,8 +88,8 @@ func (r *runner) balance(ctx context.Context, status *store.ProjectionStatus, wo
 	return nil
 }
 
-// releaseIdle gives back segments that the database has as this worker's and that are not at work, since their release was lost with
-// a connection: with a share that is full, it would not claim them again, and no other worker may.
+// releaseIdle gives back segments that are this worker's in the database and not at work, because their release
+// was lost with a connection. With a full share the worker would not claim them again, and no other worker may.
 func (r *runner) releaseIdle(ctx context.Context, status *store.ProjectionStatus) error {
 	ctx, cancel := context.WithTimeout(ctx, releaseTimeout)
 	defer cancel()
@@ -101,8 +107,8 @@ func (r *runner) releaseIdle(ctx context.Context, status *store.ProjectionStatus
 	return nil
 }
 
-// dropLost ends segments that have gone to another worker or into another layout: one that has nothing to commit would not find
-// out.
+// dropLost ends segments that have gone to another worker or into another layout: one that has nothing to
+// commit would not find out.
 func (r *runner) dropLost(status *store.ProjectionStatus) {
 	stored := map[int]*store.SegmentStatus{}
 	for i := range status.Segments {
@@ -117,7 +123,7 @@ func (r *runner) dropLost(status *store.ProjectionStatus) {
 	}
 }
 
-// staying are the segments at work that were not asked to end, by number.
+// staying returns the segments at work that were not asked to end, by number.
 func (r *runner) staying() []*segment {
 	var staying []*segment
 	for _, number := range slices.Sorted(maps.Keys(r.segments)) {
@@ -128,12 +134,13 @@ func (r *runner) staying() []*segment {
 	return staying
 }
 
-// someFree tells whether there is a segment to claim, so that an idle worker does not ask the database in vain.
+// someFree reports that there is a segment to claim: an idle worker does not ask the database for nothing.
 func (r *runner) someFree(status *store.ProjectionStatus) bool {
 	held := r.held()
 	return slices.ContainsFunc(status.Segments, func(s store.SegmentStatus) bool {
 		free := s.Owner == "" || !s.Live || s.Owner == r.worker.options.Name
-		return free && claimable(&s) && (r.worker.target == 0 || s.Position < r.worker.target) && !slices.Contains(held, s.Segment)
+		behind := r.worker.target == 0 || s.Position < r.worker.target
+		return free && behind && claimable(&s) && !slices.Contains(held, s.Segment)
 	})
 }
 
@@ -142,7 +149,7 @@ func (r *runner) claim(ctx context.Context, limit int) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	// One that is cut off may still be at work in the server, and leave an owner behind that has said farewell.
+	// A claim that is cut off may still run in the server, and leave an owner behind that has left.
 	ctx, stop := graceContext(ctx, leaveTimeout)
 	defer stop()
 	claims, err := r.worker.store.Claim(ctx, store.ClaimRequest{
@@ -163,7 +170,7 @@ func (r *runner) claim(ctx context.Context, limit int) error {
 	return nil
 }
 
-// held are the segments that are not to be claimed: those at work, and those that pause after trouble.
+// held returns the segments that are not to be claimed: those at work, and those that pause after trouble.
 func (r *runner) held() []int {
 	held := make([]int, 0, len(r.segments))
 	for number := range r.segments {

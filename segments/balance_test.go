@@ -92,14 +92,15 @@ func (c *crowd) act(name string, late int) {
 	c.show()
 }
 
-// round lets every worker act once, in any order, on what it may have seen as long ago as all of them have acted since.
+// round lets every worker act once, in any order, on what it may have seen as long ago as all of them have
+// acted since.
 func (c *crowd) round(t *rapid.T) {
 	for _, w := range rapid.Permutation(c.workers).Draw(t, "order") {
 		c.act(w.Name, rapid.IntRange(0, len(c.workers)).Draw(t, "late"))
 	}
 }
 
-// even tells whether the work is spread as evenly as it can be, and none is left.
+// even reports that the work is spread as evenly as it can be, and none is left.
 func (c *crowd) even() bool {
 	total, least, most := 0, len(c.projection.Segments), 0
 	for i := range c.projection.Segments {
@@ -129,7 +130,7 @@ func (c *crowd) settle(t *rapid.T) (rounds int) {
 
 const (
 	settleMax = 6 // more rounds than any crowd needs
-	straysMax = 3 // more segments than any crowd moves in vain, for views that are a round old
+	straysMax = 3 // more segments than any crowd moves for nothing, because of views that are a round old
 )
 
 // scatter gives the segments to anybody: members, workers of other projections, the dead, nobody. Some are no work.
@@ -220,7 +221,8 @@ func TestShare_settlesFromAnyStart(t *testing.T) {
 	})
 }
 
-// TestShare_whoComesOrGoesMovesLittle counts the segments that change hands: those of who left, and the share of who came.
+// TestShare_whoComesOrGoesMovesLittle counts the segments that change hands: those of who left, and the share
+// of who came.
 func TestShare_whoComesOrGoesMovesLittle(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -249,7 +251,8 @@ func TestShare_whoComesOrGoesMovesLittle(t *testing.T) {
 	})
 }
 
-// TestShare_spreadsSingleSegments has many projections with one segment each, which no rule of each by itself would spread.
+// TestShare_spreadsSingleSegments has many projections with one segment each, which no rule of each by itself
+// would spread.
 func TestShare_spreadsSingleSegments(t *testing.T) {
 	t.Parallel()
 	const projections = 200

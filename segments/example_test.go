@@ -63,7 +63,7 @@ func ExampleWorker() {
 	}
 	fmt.Println("applied up to position", added[0].Position)
 
-	stop() // batches under way end, and the segments are given up
+	stop() // batches in flight end, and the segments are given up
 	fmt.Println("stopped:", <-stopped)
 	// Output:
 	// applied up to position 1

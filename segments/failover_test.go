@@ -17,8 +17,8 @@ import (
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
-// twoServers starts a server and one that follows it, and opens a store that goes to whichever writes. Each use of a connection is a
-// new one, so that the first use after a failover is of the new server.
+// twoServers starts a server and one that follows it, and opens a store that goes to whichever writes. Each use
+// of a connection is a new one, so that the first use after a failover is of the new server.
 func twoServers(t *testing.T) (primary, standby *pgtest.Server, db pgtest.Database, s *postgres.Store) {
 	t.Helper()
 	primary, err := pgtest.Start()
@@ -68,8 +68,8 @@ func TestFailover_aSwitchoverGoesOnByItself(t *testing.T) {
 	worker.runs(t)
 }
 
-// TestFailover_whatWasReadOfTheOldServerIsNotCommittedToTheNewOne has batches under way of events that the standby does not get, and
-// that server's log grow past them before they are committed.
+// TestFailover_whatWasReadOfTheOldServerIsNotCommittedToTheNewOne has batches in flight of events that the
+// standby does not get, and that server's log grow past them before they are committed.
 func TestFailover_whatWasReadOfTheOldServerIsNotCommittedToTheNewOne(t *testing.T) {
 	t.Parallel()
 	primary, standby, db, s := twoServers(t)

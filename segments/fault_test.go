@@ -21,6 +21,7 @@ import (
 	"github.com/pupwasm/pupwasm/internal/pgtest"
 	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/segments"
+	"github.com/pupwasm/pupwasm/segments/internal/logtest"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -62,8 +63,8 @@ func noted(types ...string) store.StreamAppend {
 	return store.StreamAppend{Stream: store.Stream{BoundedContext: "Test", AggregateType: "Note", AggregateID: "n1"}, Events: events}
 }
 
-// TestInvariant5_aGuestFaultIsData shows that nothing of a faulty batch is written, that the reason is recorded with the
-// place, and that another projection of the same host goes on.
+// TestInvariant5_aGuestFaultIsData shows that nothing of a faulty batch is written, that the reason is recorded
+// with the place, and that another projection of the same host goes on.
 func TestInvariant5_aGuestFaultIsData(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ eventType, want string }{
@@ -116,8 +117,8 @@ func TestInvariant5_aGuestFaultIsData(t *testing.T) {
 	}
 }
 
-// TestFault_aModuleThatIsTooSlowAgainAndAgainStops has a guest with fuel without end. Its segment is tried three times, and stops with what
-// to do; another projection of the same host goes on.
+// TestFault_aModuleThatIsTooSlowAgainAndAgainStops has a guest with fuel without end. Its segment is tried
+// three times, and stops with what to do; another projection of the same host goes on.
 func TestFault_aModuleThatIsTooSlowAgainAndAgainStops(t *testing.T) {
 	t.Parallel()
 	s := openPostgres(t, pgtest.New(t))
@@ -156,8 +157,8 @@ func TestFault_aModuleThatIsTooSlowAgainAndAgainStops(t *testing.T) {
 	worker.runs(t)
 }
 
-// TestInvariant5_aRefusedRowNamesItsEvent has the database refuse one row of a large batch. All before it are applied, and the failure
-// names its event.
+// TestInvariant5_aRefusedRowNamesItsEvent has the database refuse one row of a large batch. All before it are
+// applied, and the failure names its event.
 func TestInvariant5_aRefusedRowNamesItsEvent(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -180,8 +181,8 @@ func TestInvariant5_aRefusedRowNamesItsEvent(t *testing.T) {
 	}
 }
 
-// TestInvariant5_aReasonThatIsNoTextIsRecorded has a guest end with bytes that no database takes as text. Go's runtime writes them
-// to the standard error.
+// TestInvariant5_aReasonThatIsNoTextIsRecorded has a guest end with bytes that no database takes as text. Go's
+// runtime writes them to the standard error.
 func TestInvariant5_aReasonThatIsNoTextIsRecorded(t *testing.T) {
 	t.Parallel()
 	s := openPostgres(t, pgtest.New(t))
@@ -235,11 +236,11 @@ func (u *unrecorded) Fail(ctx context.Context, claim store.Claim, reason string)
 	return u.Store.Fail(ctx, claim, reason)
 }
 
-// TestWorker_aFailureThatIsNotRecordedIsTriedAgain has a segment fail while the database is away, which does not tell whether the segment
-// was still the worker's: it may have read what its successor wrote.
+// TestWorker_aFailureThatIsNotRecordedIsTriedAgain has a segment fail while the database is away, which does
+// not tell whether the segment was still the worker's: it may have read what its successor wrote.
 func TestWorker_aFailureThatIsNotRecordedIsTriedAgain(t *testing.T) {
 	t.Parallel()
-	s := &unrecorded{Store: segments.NewLog(t)}
+	s := &unrecorded{Store: logtest.New(t)}
 	if _, err := s.Append(t.Context(), store.AppendOptions{}, noted("Fine", "Error")); err != nil {
 		t.Fatal(err)
 	}
@@ -335,7 +336,8 @@ func query(t *testing.T, db pgtest.Database, sql string, into ...any) {
 	}
 }
 
-// TestWorker_aWrongPartitionHashIsFound has a writer give hashes of its own: the events of one stream are in several segments.
+// TestWorker_aWrongPartitionHashIsFound has a writer give hashes of its own: the events of one stream are in
+// several segments.
 func TestWorker_aWrongPartitionHashIsFound(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)

@@ -17,11 +17,11 @@ import (
 // calls counts what a worker asks a store.
 type calls struct {
 	store.Store
-	looks, heartbeats, workers, statuses, others atomic.Int64
+	polls, heartbeats, workers, statuses, others atomic.Int64
 }
 
 func (c *calls) Horizon(ctx context.Context) (store.Horizon, error) {
-	c.looks.Add(1)
+	c.polls.Add(1)
 	return c.Store.Horizon(ctx)
 }
 
@@ -55,8 +55,9 @@ func (c *calls) Reshard(ctx context.Context, projection string, change func(*sto
 	return c.Store.Reshard(ctx, projection, change)
 }
 
-// TestInvariant8_idleCostsTheSameHoweverManySegments counts an idle worker's questions: with all intervals the same, for each look at
-// the horizon there is one sign of life, one look at the workers and one at the layouts, and nothing else.
+// TestInvariant8_idleCostsTheSameHoweverManySegments counts an idle worker's questions: with all intervals the
+// same, for each poll of the horizon there is one heartbeat, one poll of the workers and one of the layouts,
+// and nothing else.
 func TestInvariant8_idleCostsTheSameHoweverManySegments(t *testing.T) {
 	t.Parallel()
 	const interval = 50 * time.Millisecond
@@ -71,20 +72,20 @@ func TestInvariant8_idleCostsTheSameHoweverManySegments(t *testing.T) {
 	}
 	testwait.Until(t, "nothing happens any more", func() bool {
 		before := s.others.Load()
-		looks := s.looks.Load()
-		testwait.Until(t, "two looks", func() bool { return s.looks.Load() >= looks+2 })
+		polls := s.polls.Load()
+		testwait.Until(t, "two polls", func() bool { return s.polls.Load() >= polls+2 })
 		return s.others.Load() == before
 	})
 	counts := func() [5]int64 {
-		return [5]int64{s.looks.Load(), s.heartbeats.Load(), s.workers.Load(), s.statuses.Load(), s.others.Load()}
+		return [5]int64{s.polls.Load(), s.heartbeats.Load(), s.workers.Load(), s.statuses.Load(), s.others.Load()}
 	}
 	before := counts()
-	testwait.Until(t, "twenty looks", func() bool { return s.looks.Load() >= before[0]+20 })
+	testwait.Until(t, "twenty polls", func() bool { return s.polls.Load() >= before[0]+20 })
 	after := counts()
-	for i, name := range []string{"", "heartbeats", "looks at workers", "looks at layouts"} {
+	for i, name := range []string{"", "heartbeats", "polls of workers", "polls of layouts"} {
 		// The four tick apart from each other; a busy machine may let one of them run ahead.
 		if n := after[i] - before[i]; name != "" && n > 2*(after[0]-before[0]) {
-			t.Errorf("%d %s for %d looks at the horizon", n, name, after[0]-before[0])
+			t.Errorf("%d %s for %d polls of the horizon", n, name, after[0]-before[0])
 		}
 	}
 	if n := after[4] - before[4]; n != 0 {

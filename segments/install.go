@@ -7,10 +7,12 @@ import (
 	"time"
 
 	"github.com/pupwasm/pupwasm/internal/clock"
+	"github.com/pupwasm/pupwasm/segments/internal/readcache"
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// refusal is a module that the database did not accept. It is tried again now and then: the reason may have gone away.
+// refusal is a program that the database did not accept. It is tried again now and then: the reason may have
+// gone away.
 type refusal struct {
 	reason string
 	until  time.Time
@@ -22,7 +24,8 @@ type currentRefusal struct {
 	err error
 }
 
-// retryInterval is the interval at which a module that was refused, and a layout that was not possible, are tried again.
+// retryInterval is the interval at which a module that was refused, and a layout that was not possible, are
+// tried again.
 const retryInterval = 10 * time.Second
 
 // install replaces the module by the desired one. The new module is installed first and the old one stopped then, at a
@@ -51,9 +54,10 @@ func (r *runner) install(ctx context.Context) error {
 	if r.program != nil {
 		r.program.Close(context.WithoutCancel(ctx))
 	}
-	r.program, r.divider = program, newDivider(program.Projection())
+	r.program, r.divider = program, readcache.NewDivider(program.Projection())
 	r.installed(catalogue)
-	r.logger.Info().Str("module", program.Source()).Int("version", program.Projection().Version).Msg("projection installed")
+	r.logger.Info().Str("module", program.Source()).Int("version", program.Projection().Version).
+		Msg("projection installed")
 	return nil
 }
 
@@ -69,8 +73,8 @@ func (r *runner) installed(catalogue store.Catalogue) {
 	r.outdate()
 }
 
-// withdraw ends all segments: the projection was reset behind the worker's back, and may be another version's by now. A module that
-// was refused may fit then.
+// withdraw ends all segments: the projection was reset behind the worker's back, and may be another version's
+// by now. A module that was refused may fit then.
 func (r *runner) withdraw() {
 	r.mu.Lock()
 	delete(r.refused, r.desired)
@@ -83,8 +87,8 @@ func (r *runner) withdraw() {
 	r.worker.membership.refresh()
 }
 
-// reinstall follows a reset of the projection behind the worker's back, once its segments have ended. A module that waits to be
-// installed comes first: the reset may have been made for it.
+// reinstall follows a reset of the projection behind the worker's back, once its segments have ended. A module
+// that waits to be installed comes first: the reset may have been made for it.
 func (r *runner) reinstall(ctx context.Context) error {
 	if r.worker.options.Once {
 		r.failure, r.completed = fmt.Errorf("projection %s was reset while it ran", r.name), true
@@ -117,7 +121,7 @@ func (r *runner) reinstall(ctx context.Context) error {
 	return nil
 }
 
-// newSegments is into how many segments a projection is divided that is new.
+// newSegments is the number of segments of a new projection.
 func (r *runner) newSegments() int {
 	if r.worker.options.Segments == 0 {
 		return DefaultSegments
@@ -125,7 +129,7 @@ func (r *runner) newSegments() int {
 	return r.worker.options.Segments
 }
 
-// taken takes the desired module out, and reports false when it is another by now.
+// taken takes the desired program out, and reports false when it is another by now.
 func (r *runner) taken(program Program) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -149,9 +153,8 @@ func (r *runner) refuse(program Program, err error) {
 	}
 	r.refused[program] = refusal{reason: err.Error(), until: clock.Now().Add(retryInterval)}
 	r.failure = err
-	r.refusal.Store(&currentRefusal{
-		Refusal: store.Refusal{Projection: r.name, Version: program.Projection().Version, Reason: storable(err.Error())}, err: err,
-	})
+	told := store.Refusal{Projection: r.name, Version: program.Projection().Version, Reason: storable(err.Error())}
+	r.refusal.Store(&currentRefusal{Refusal: told, err: err})
 	r.worker.membership.refresh()
 	r.worker.noticeAllRefused()
 }

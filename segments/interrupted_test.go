@@ -44,8 +44,8 @@ func TestWorker_anInterruptedOnceIsNotASuccess(t *testing.T) {
 	}
 }
 
-// TestOnce_leavesWhatItHasDoneToOthers has a worker that runs once wait long for one projection, while new events come for another
-// that it is done with.
+// TestOnce_leavesWhatItHasDoneToOthers has a worker that runs once wait long for one projection, while new
+// events come for another that it is done with.
 func TestOnce_leavesWhatItHasDoneToOthers(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)

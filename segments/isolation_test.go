@@ -11,8 +11,8 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// TestWorker_projectionsAreIndependent has, in one process and over one pool of connections, a projection whose every commit
-// hangs, one whose every batch fails, and one that is well: it must not notice the others.
+// TestWorker_projectionsAreIndependent has, in one process and over one pool of connections, a projection whose
+// every commit hangs, one whose every batch fails, and one that is well: it must not notice the others.
 func TestWorker_projectionsAreIndependent(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)

@@ -7,11 +7,12 @@ import (
 
 	"github.com/pupwasm/pupwasm/internal/pgtest"
 	"github.com/pupwasm/pupwasm/segments"
+	"github.com/pupwasm/pupwasm/segments/internal/logtest"
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// TestSegment_checkpointsLagOverNothingAndFollow has single events pass eight segments. Each concerns one; the others do not commit
-// at every event, and yet soon are where the log ends.
+// TestSegment_checkpointsLagOverNothingAndFollow has single events pass eight segments. Each concerns one; the
+// others do not commit at every event, and yet soon are where the log ends.
 func TestSegment_checkpointsLagOverNothingAndFollow(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []struct {
@@ -19,7 +20,7 @@ func TestSegment_checkpointsLagOverNothingAndFollow(t *testing.T) {
 		open func(t *testing.T) store.Store
 	}{
 		{"PostgreSQL", func(t *testing.T) store.Store { return openPostgres(t, pgtest.New(t)) }},
-		{"SQLite", func(t *testing.T) store.Store { return segments.NewLog(t) }},
+		{"SQLite", func(t *testing.T) store.Store { return logtest.New(t) }},
 	} {
 		t.Run(kind.name, func(t *testing.T) {
 			t.Parallel()

@@ -40,7 +40,8 @@ func (u *unsteady) Heartbeat(ctx context.Context, worker store.Worker, ttl time.
 	return u.Store.Heartbeat(ctx, worker, ttl)
 }
 
-// TestWorker_nothingIsLeftOfOneThatWasStopped stops a worker in the middle of a heartbeat, and has its farewell fail twice.
+// TestWorker_nothingIsLeftOfOneThatWasStopped stops a worker in the middle of a heartbeat, and has its leave call
+// fail twice.
 func TestWorker_nothingIsLeftOfOneThatWasStopped(t *testing.T) {
 	t.Parallel()
 	inner := openPostgres(t, pgtest.New(t))

@@ -17,6 +17,7 @@ import (
 	"github.com/pupwasm/pupwasm/internal/pgtest"
 	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/segments"
+	"github.com/pupwasm/pupwasm/segments/internal/logtest"
 	"github.com/pupwasm/pupwasm/store"
 	"github.com/pupwasm/pupwasm/store/postgres"
 	"github.com/pupwasm/pupwasm/store/sqlite"
@@ -69,7 +70,8 @@ func failureOf(t *testing.T, s store.Store, projection string) (failure string) 
 	return failure
 }
 
-// TestLimits_aStatementThatMeetsItsLimitAgainAndAgainIsAtFault runs each attack beside a projection that is well, whose events go on.
+// TestLimits_aStatementThatMeetsItsLimitAgainAndAgainIsAtFault runs each attack beside a projection that is
+// well, whose events go on.
 func TestLimits_aStatementThatMeetsItsLimitAgainAndAgainIsAtFault(t *testing.T) {
 	t.Parallel()
 	const insert = "INSERT INTO {t} (id) VALUES (1)"
@@ -78,7 +80,7 @@ func TestLimits_aStatementThatMeetsItsLimitAgainAndAgainIsAtFault(t *testing.T) 
 		return func(t *testing.T) store.Store {
 			t.Helper()
 			path := filepath.Join(t.TempDir(), "log.db")
-			segments.NewLogAt(t, path)
+			logtest.At(t, path)
 			s, err := sqlite.Open(path, options)
 			if err != nil {
 				t.Fatal(err)
@@ -172,7 +174,8 @@ func TestLimits_aBusyDatabaseIsNobodysFault(t *testing.T) {
 	applied(t, s, "waits", head)
 }
 
-// TestLimits_whatCounts has commits end with errors: limits count, at one position and in a row; what else is transient does not.
+// TestLimits_whatCounts has commits end with errors: limits count, at one position and in a row; what else is
+// transient does not.
 func TestLimits_whatCounts(t *testing.T) {
 	t.Parallel()
 	limit := store.StatementTooLong(`write "w"`, time.Second)
@@ -189,7 +192,7 @@ func TestLimits_whatCounts(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			var tries atomic.Int32
-			watch := &commitWatch{Store: segments.NewLog(t), instead: func(_, _ int64, commit func() error) error {
+			watch := &commitWatch{Store: logtest.New(t), instead: func(_, _ int64, commit func() error) error {
 				if n := int(tries.Add(1)); n <= len(test.errors) {
 					return test.errors[n-1]
 				}
@@ -212,7 +215,7 @@ func TestLimits_whatCounts(t *testing.T) {
 // TestLimits_batchesAreTriedByThemselves has a limit that several batches exceed together, and none alone.
 func TestLimits_batchesAreTriedByThemselves(t *testing.T) {
 	t.Parallel()
-	watch := &commitWatch{Store: segments.NewLog(t), instead: func(from, through int64, commit func() error) error {
+	watch := &commitWatch{Store: logtest.New(t), instead: func(from, through int64, commit func() error) error {
 		if through-from > 10 {
 			return store.StatementTooLong(`write "w"`, time.Second)
 		}
@@ -233,7 +236,7 @@ func TestLimits_batchesAreTriedByThemselves(t *testing.T) {
 func TestLimits_aStopEndsAnEndlessStatement(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "log.db")
-	segments.NewLogAt(t, path)
+	logtest.At(t, path)
 	s, err := sqlite.Open(path, sqlite.Options{StatementTimeout: 100 * time.Hour})
 	if err != nil {
 		t.Fatal(err)

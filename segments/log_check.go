@@ -5,17 +5,18 @@ import (
 	"errors"
 	"time"
 
+	"github.com/pupwasm/pupwasm/segments/internal/backoff"
 	"github.com/pupwasm/pupwasm/store"
 )
 
 // logCheckEvery is the interval between two checks of the log.
 const logCheckEvery = time.Minute
 
-// checkLog looks, while the worker runs, whether somebody has changed the log so that events may be lost, and says so once for
-// each state. It does not stop the projections: what they have read so far is right.
+// checkLog checks, while the worker runs, that nobody has changed the log so that events may be lost. It logs
+// each state once. It does not stop the projections: what they have read so far is right.
 func (w *Worker) checkLog(ctx context.Context, every time.Duration) {
 	told := ""
-	for sleep(ctx, every) {
+	for backoff.Sleep(ctx, every) {
 		within, cancel := context.WithTimeout(ctx, w.options.Lease)
 		err := w.store.CheckLog(within)
 		cancel()

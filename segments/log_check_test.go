@@ -28,7 +28,8 @@ func (c *checked) CheckLog(context.Context) error {
 	return answer
 }
 
-// TestCheckLog_tellsEachStateOnce has a log become unsafe, then unsafe in another way, and then safe, with an outage between.
+// TestCheckLog_tellsEachStateOnce has a log become unsafe, then unsafe in another way, and then safe, with an
+// outage between.
 func TestCheckLog_tellsEachStateOnce(t *testing.T) {
 	t.Parallel()
 	cache := store.UnsafeLog([]store.LogFault{{Fault: "CACHE 2", Remedy: "mend it"}})
@@ -53,28 +54,5 @@ func TestCheckLog_tellsEachStateOnce(t *testing.T) {
 	want := []string{"the log may lose events: CACHE 2: mend it", "no fence: build one", "log is safe again"}
 	if strings.Join(told, "; ") != strings.Join(want, "; ") || strings.Count(lines.String(), "\n") != len(want) {
 		t.Errorf("told was\n%s", lines)
-	}
-}
-
-// TestHolder_namesAPreparedTransaction that has held the horizon back for long: it has no process.
-func TestHolder_namesAPreparedTransaction(t *testing.T) {
-	t.Parallel()
-	lines := &bytes.Buffer{}
-	held := holder{worker: &Worker{logger: zerolog.New(lines)}}
-	horizon := store.Horizon{Position: 4, Head: 7, Prepared: "prepared transaction 'forgotten'"}
-	for range 3 {
-		held.observe(horizon)
-		held.since = held.since.Add(-2 * heldLong)
-	}
-	if strings.Count(lines.String(), "prepared transaction 'forgotten'") != 1 || strings.Contains(lines.String(), "pid") {
-		t.Errorf("after a while the log is %s", lines)
-	}
-	lines.Reset()
-	held.observe(store.Horizon{Position: 7, Head: 7})
-	held.observe(store.Horizon{Position: 7, Head: 9, Holder: 12})
-	held.since = held.since.Add(-2 * heldLong)
-	held.observe(store.Horizon{Position: 7, Head: 10, Holder: 12})
-	if !strings.Contains(lines.String(), `"pid":12`) {
-		t.Errorf("with a process that holds it the log is %s", lines)
 	}
 }

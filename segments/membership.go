@@ -8,19 +8,21 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pupwasm/pupwasm/segments/internal/backoff"
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// membership looks, for all runners of the worker, at who else works and how the projections are divided. It also says which
-// projections this worker runs, since the others count it in from then on.
+// membership polls, for all runners of the worker, who else works and how the projections are divided. It also
+// says which projections this worker runs: the others count it in from then on.
 type membership struct {
 	worker    *Worker
 	refreshes chan struct{}
-	// polls counts the looks that were begun, so that a runner can tell whether what it is shown is older than what it did.
+	// polls counts the polls that were begun, so that a runner can tell whether what it is shown is older than
+	// what it did.
 	polls atomic.Int64
 }
 
-// view is one look.
+// view is what one poll has found.
 type view struct {
 	number      int64
 	workers     []store.Worker
@@ -31,7 +33,7 @@ func newMembership(w *Worker) *membership {
 	return &membership{worker: w, refreshes: make(chan struct{}, 1)}
 }
 
-// refresh asks for a look soon: something changed.
+// refresh asks for a poll soon: something changed.
 func (r *membership) refresh() {
 	select {
 	case r.refreshes <- struct{}{}:
@@ -39,10 +41,10 @@ func (r *membership) refresh() {
 	}
 }
 
-// refreshMin is the shortest time between two looks, however many kicks come.
+// refreshMin is the shortest time between two polls, however many refreshes are asked for.
 const refreshMin = 20 * time.Millisecond
 
-// run looks until ctx ends: at the interval of Options.Rebalance, and soon after a kick.
+// run polls until ctx ends: at the interval of Options.Rebalance, and soon after a refresh.
 func (r *membership) run(ctx context.Context) {
 	interval := r.worker.options.Rebalance
 	rest := min(refreshMin, interval/2)
@@ -55,11 +57,11 @@ func (r *membership) run(ctx context.Context) {
 		}
 		if err != nil && ctx.Err() == nil {
 			r.worker.outage.noticed(err)
-			pause = max(retry.pause(), rest)
+			pause = max(retry.Pause(), rest)
 		} else {
-			retry.reset()
+			retry.Reset()
 		}
-		if !sleep(ctx, rest) {
+		if !backoff.Sleep(ctx, rest) {
 			return
 		}
 		timer := time.NewTimer(pause - rest)
@@ -115,8 +117,8 @@ func (r *membership) poll(ctx context.Context) error {
 	return nil
 }
 
-// vacate gives back what this worker owns of projections that were removed: a release may have been lost with a connection, and
-// nobody else may take the segments of a worker that lives.
+// vacate gives back what this worker owns of projections that were removed: a release may have been lost with a
+// connection, and nobody else may take the segments of a worker that lives.
 func (r *membership) vacate(ctx context.Context) error {
 	for _, name := range r.worker.removed() {
 		status, err := r.worker.store.Status(ctx, name)

@@ -10,11 +10,13 @@ import (
 	"github.com/pupwasm/pupwasm/internal/pgtest"
 	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/segments"
+	"github.com/pupwasm/pupwasm/segments/internal/logtest"
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// TestWorker_eventBytesBoundWhatIsInMemory has more segments than a few large events fit into memory at once: all is applied, the
-// bound holds but for what every segment may have beyond it, and nothing of it is left over.
+// TestWorker_eventBytesBoundWhatIsInMemory has more segments than a few large events fit into memory at once:
+// all is applied, the bound holds, except for what every segment may have beyond it, and nothing of it is left
+// over.
 func TestWorker_eventBytesBoundWhatIsInMemory(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []struct {
@@ -22,7 +24,7 @@ func TestWorker_eventBytesBoundWhatIsInMemory(t *testing.T) {
 		open func(t *testing.T) store.Store
 	}{
 		{"PostgreSQL", func(t *testing.T) store.Store { return openPostgres(t, pgtest.New(t)) }},
-		{"SQLite", func(t *testing.T) store.Store { return segments.NewLog(t) }},
+		{"SQLite", func(t *testing.T) store.Store { return logtest.New(t) }},
 	} {
 		t.Run(kind.name, func(t *testing.T) {
 			t.Parallel()
@@ -50,7 +52,8 @@ func TestWorker_eventBytesBoundWhatIsInMemory(t *testing.T) {
 				}
 				return true
 			})
-			// A read is let through by what it expects, and may bring one event more; rows are counted once they are there.
+			// A read is let through by what it expects, and may bring one event more; rows are counted once
+			// they are there.
 			if limit := 1<<20 + count*3*eventBytes; most > limit {
 				t.Errorf("up to %d bytes were in memory, more than %d", most, limit)
 			}

@@ -59,7 +59,8 @@ func asFault(err error) error {
 func misplaced(program Program, event *store.RecordedEvent, hash uint32) error {
 	return asFault(&host.Fault{
 		Module: program.Source(), Position: event.Position, Stream: event.Stream, Reason: fmt.Sprintf(
-			"its stored partition_hash is not that of its stream, %d, and segments may have passed it or get it twice: stop all hosts, "+
+			"its stored partition_hash is not that of its stream, %d, "+
+				"and segments may have passed it or get it twice: stop all hosts, "+
 				"set all events of the stream to that number, and reset every projection that is divided by stream: "+
 				"'pupwasm reset %s' deletes the rows of one, and the next run applies the log from the first event",
 			hash, program.Projection().Name),

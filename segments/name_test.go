@@ -10,11 +10,12 @@ import (
 
 	"github.com/pupwasm/pupwasm/internal/pgtest"
 	"github.com/pupwasm/pupwasm/segments"
+	"github.com/pupwasm/pupwasm/segments/internal/logtest"
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// TestWorker_twoOfOneName has a second worker start under the name of one that runs: the first one ends and says why, and the second
-// has all segments.
+// TestWorker_twoOfOneName has a second worker start under the name of one that runs: the first one ends and
+// says why, and the second has all segments.
 func TestWorker_twoOfOneName(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []struct {
@@ -22,7 +23,7 @@ func TestWorker_twoOfOneName(t *testing.T) {
 		open func(t *testing.T) store.Store
 	}{
 		{"PostgreSQL", func(t *testing.T) store.Store { return openPostgres(t, pgtest.New(t)) }},
-		{"SQLite", func(t *testing.T) store.Store { return segments.NewLog(t) }},
+		{"SQLite", func(t *testing.T) store.Store { return logtest.New(t) }},
 	} {
 		t.Run(kind.name, func(t *testing.T) {
 			t.Parallel()
@@ -63,7 +64,7 @@ func TestWorker_twoOfOneName(t *testing.T) {
 // TestWorker_startedAgainUnderItsName has a host be killed and started again, which must not wait for the lease.
 func TestWorker_startedAgainUnderItsName(t *testing.T) {
 	t.Parallel()
-	s := segments.NewLog(t)
+	s := logtest.New(t)
 	module := loadVersion(t, newRuntime(t, zerolog.Nop()), "1")
 	if _, err := s.Install(t.Context(), &module.Description.Projection, 4); err != nil {
 		t.Fatal(err)

@@ -49,7 +49,7 @@ func (s *spy) heard(t *testing.T) (n int) {
 	}
 }
 
-// announcement identifies the one that stands: a new announcement has another.
+// announcement identifies the one that is there: a new announcement has another.
 func (i *idler) announcement(t *testing.T) int64 {
 	t.Helper()
 	return i.count(t, "SELECT coalesce(max(xmin::text::bigint), 0) FROM pupwasm.listeners")
@@ -63,7 +63,8 @@ func (i *idler) awaitEverywhere(t *testing.T, position int64) {
 	})
 }
 
-// TestNotify_oneAnnouncementServesManyWakeUps has events come so seldom that each is notified. The worker never looks by itself.
+// TestNotify_oneAnnouncementServesManyWakeUps has events come so seldom that each is notified. The worker never
+// polls by itself.
 func TestNotify_oneAnnouncementServesManyWakeUps(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -109,8 +110,8 @@ func crowdOf(t *testing.T, s store.Store) (appended *atomic.Int64, stop func()) 
 	return appended, stop
 }
 
-// TestNotify_sparesManyWhoAppend counts notifications while a crowd appends, and then leaves the worker alone: it dozes again,
-// and again is woken.
+// TestNotify_sparesManyWhoAppend counts notifications while a crowd appends, and then leaves the worker alone:
+// it arms again, and is woken again.
 func TestNotify_sparesManyWhoAppend(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -137,8 +138,9 @@ func TestNotify_sparesManyWhoAppend(t *testing.T) {
 	}
 }
 
-// TestNotify_missesNoneAtAnyPace appends with gaps of any length, alone and in crowds, in transactions that last, meet, and are
-// taken back. The worker, once it dozes, looks again in an hour: an event whose wake-up is lost is never applied.
+// TestNotify_missesNoneAtAnyPace appends with gaps of any length, alone and in crowds, in transactions that
+// last, meet, and are taken back. The worker, once it is armed, polls again in an hour: an event whose wake-up is
+// lost is never applied.
 func TestNotify_missesNoneAtAnyPace(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -203,12 +205,12 @@ func appendAnyhow(conn *pgx.Conn, random *rand.Rand) error {
 	return tx.Commit(ctx)
 }
 
-// TestNotify_doesNotRelyOnAnAppendThatBeganBefore has one that took its lock before the announcement, and so does not notify. It has
-// no position by which the horizon would tell.
+// TestNotify_doesNotRelyOnAnAppendThatBeganBefore has one that took its lock before the announcement, and so
+// does not notify. It has no position by which the horizon would tell.
 func TestNotify_doesNotRelyOnAnAppendThatBeganBefore(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	counted := &looks{Store: openPostgres(t, db), made: make(chan struct{}, 1)}
+	counted := &polls{Store: openPostgres(t, db), made: make(chan struct{}, 1)}
 	tx, err := db.Connect(t).Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -222,7 +224,7 @@ func TestNotify_doesNotRelyOnAnAppendThatBeganBefore(t *testing.T) {
 		select {
 		case <-counted.made:
 		case <-time.After(testwait.Patience):
-			t.Fatal("the worker does not look any more, although an append is under way that will not notify")
+			t.Fatal("the worker does not poll any more, although an append is in flight that will not notify")
 		}
 	}
 	if _, err := tx.Exec(t.Context(), `INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version, event_type, payload)
@@ -251,8 +253,8 @@ func TestNotify_survivesItsConnectionBetweenWakeUps(t *testing.T) {
 	}
 }
 
-// TestNotify_twoHostsDozeAndRise has one host rise, and reset what appends look at, while the other dozes.
-func TestNotify_twoHostsDozeAndRise(t *testing.T) {
+// TestNotify_twoHostsArmAndDisarm has one host disarm, and reset what appends read, while the other is armed.
+func TestNotify_twoHostsArmAndDisarm(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	i := newIdler(t, db, openPostgres(t, db))

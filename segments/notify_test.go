@@ -17,7 +17,7 @@ import (
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
-// idler runs a worker with notifications that never looks again by itself once it idles.
+// idler runs a worker with notifications that never polls again by itself once it idles.
 type idler struct {
 	conn     *pgx.Conn
 	store    *postgres.Store
@@ -80,13 +80,13 @@ func (i *idler) append(t *testing.T) {
 	})
 }
 
-// looks counts the looks at the horizon.
-type looks struct {
+// polls counts the polls of the horizon.
+type polls struct {
 	*postgres.Store
 	made chan struct{}
 }
 
-func (l *looks) Horizon(ctx context.Context) (store.Horizon, error) {
+func (l *polls) Horizon(ctx context.Context) (store.Horizon, error) {
 	select {
 	case l.made <- struct{}{}:
 	default:
@@ -94,8 +94,9 @@ func (l *looks) Horizon(ctx context.Context) (store.Horizon, error) {
 	return l.Store.Horizon(ctx)
 }
 
-// awaitQuiet waits until no look is made for longer than the pauses that lead to the announcement: the next is far away.
-func (l *looks) awaitQuiet(t *testing.T) {
+// awaitQuiet waits until no poll is made for longer than the pauses that lead to the announcement: the next is
+// far away.
+func (l *polls) awaitQuiet(t *testing.T) {
 	t.Helper()
 	deadline := time.After(testwait.Patience)
 	for {
@@ -109,11 +110,11 @@ func (l *looks) awaitQuiet(t *testing.T) {
 	}
 }
 
-// TestNotify_wakesAWorkerThatIdles leaves the worker alone until its next look is far away.
+// TestNotify_wakesAWorkerThatIdles leaves the worker alone until its next poll is far away.
 func TestNotify_wakesAWorkerThatIdles(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	counted := &looks{Store: openPostgres(t, db), made: make(chan struct{}, 1)}
+	counted := &polls{Store: openPostgres(t, db), made: make(chan struct{}, 1)}
 	i := newIdler(t, db, counted)
 	for range 3 {
 		i.awaitSleep(t)
@@ -159,7 +160,7 @@ func (d deaf) Listen(ctx context.Context, wake func()) error {
 	})
 }
 
-// TestNotify_isAHint swallows every notification: the looks deliver, at the longest interval.
+// TestNotify_isAHint swallows every notification: the polls deliver, at the longest interval.
 func TestNotify_isAHint(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -170,8 +171,8 @@ func TestNotify_isAHint(t *testing.T) {
 	}
 }
 
-// TestNotify_pollsWhereNothingArrives has a server that says that appends do not notify: with the longest interval at an hour,
-// events are applied all the same.
+// TestNotify_pollsWhereNothingArrives has a server that says that appends do not notify: with the longest
+// interval at an hour, events are applied all the same.
 func TestNotify_pollsWhereNothingArrives(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)

@@ -6,64 +6,69 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/pupwasm/pupwasm/segments/internal/backoff"
 	"github.com/pupwasm/pupwasm/store"
 )
 
 // Options configures a worker. The zero value is ready to use.
 type Options struct {
-	// Name identifies the worker among all. Of two processes that run under one name, the older one ends. Defaults to host name,
-	// process id and a random suffix.
+	// Name identifies the worker among all. Of two processes that run under one name, the older one ends.
+	// Defaults to host name, process id and a random suffix.
 	Name string
-	// Segments is into how many segments a projection is to be divided. A projection that is divided otherwise is divided
-	// again when all workers that run it and set Segments agree; while they do not, it stays as it is. Defaults to 0: as it
-	// is stored, and 4 for a new projection.
+	// Segments is the number of segments per projection. An existing projection is divided again once all
+	// workers that run it and set Segments ask for the same number. Defaults to 0: as it is stored, and 4 for a
+	// new projection.
 	Segments int
 	// BatchEvents is the most events in one batch. A module may ask for fewer. Defaults to 1000.
 	BatchEvents int
 	// BatchBytes is the most bytes of payload and metadata in one batch; a single larger event is a batch of its own.
 	// Defaults to 2 MiB.
 	BatchBytes int
-	// EventBytes is about how many bytes of events, and of the rows that come of them, all segments together have in memory; half as many
-	// again are pages that several segments read. A read waits while there are more, and one is always let through. What a
-	// host takes is some times that: the same events are in the guests and on their way to the database. Defaults to 64 MiB.
+	// EventBytes is about how many bytes of events, and of the rows that come of them, all segments together
+	// have in memory; half as many again are pages that several segments read. A read waits while there are
+	// more, and one is always let through. What a host takes is some times that: the same events are in the
+	// guests and on their way to the database. Defaults to 64 MiB.
 	EventBytes int
-	// CommitEvents is the most events of one commit. While a segment is far behind, several batches are folded into one: they
-	// are written together, within 250 milliseconds, and a crash repeats them together. A number that is not above BatchEvents
-	// commits every batch by itself. Batches of a projection that has queries are always by themselves. Defaults to 50,000.
+	// CommitEvents is the maximum number of events per commit. While a segment is far behind, several batches
+	// are folded into one: they are written together, within 250 milliseconds, and a crash repeats them
+	// together. Set it to BatchEvents or less to commit every batch separately. Batches of a projection that
+	// has queries are always committed separately. Defaults to 50,000.
 	CommitEvents int
-	// BatchPause is a rest after each batch of a segment, each of which is a commit then, to spare the database. Defaults to 0.
+	// BatchPause is a rest after each batch of a segment, each of which is a commit then, to spare the
+	// database. Defaults to 0.
 	BatchPause time.Duration
-	// Concurrency is how many reads and commits may be under way at once, over all projections, each of which has an equal share
-	// and one at least. It should not be above the connections of the store. Defaults to 8.
+	// Concurrency is how many reads and commits may be in flight at once, over all projections. Each projection
+	// has an equal share, and one at least. It should not be above the connections of the store. Defaults to 8.
 	Concurrency int
 	// Lease is how long other workers wait for a worker whose heartbeats fail. Defaults to 10 seconds.
 	Lease time.Duration
 	// Heartbeat is the interval of heartbeats, at most half of Lease. Defaults to a quarter of Lease.
 	Heartbeat time.Duration
-	// Rebalance is the interval at which the worker looks at who else works, takes its share of the segments, and gives up
-	// what is beyond it. Defaults to 1 second.
+	// Rebalance is the interval at which the worker polls who else works, takes its share of the segments, and
+	// gives up what is beyond it. Defaults to 1 second.
 	Rebalance time.Duration
-	// Poll is the shortest interval at which the horizon is looked at, but for looks that a notification asks for. It is kept
-	// while single events come and a segment waits for them; looks are fewer when they bring many events each, when nobody waits,
-	// or when the database takes long to answer. Defaults to 500 microseconds.
+	// Poll is the shortest interval between two polls of the horizon; a notification causes one at once. It is
+	// kept while single events come and a segment waits for them. Polls are fewer when they bring many events
+	// each, when nobody waits, or when the database takes long to answer. Defaults to 500 microseconds.
 	Poll time.Duration
 	// PollMax is the longest interval, reached when nothing happens. Defaults to 1 second.
 	PollMax time.Duration
 	// PollFactor is by how much the interval grows each time that nothing has happened. Defaults to 1.5.
 	PollFactor float64
-	// PollOnly keeps appends from waking the worker. Otherwise they do while fewer than some hundred of them come a second, where the
-	// store can ([store.Notifier]), so that PollMax may be as long as one likes; while notifications do not arrive, it is at most a
-	// second. Defaults to false.
+	// PollOnly keeps appends from waking the worker. Otherwise they do while fewer than some hundred of them
+	// come a second, where the store can ([store.Notifier]): then PollMax may be long. While notifications do
+	// not arrive, it is a second or less. Defaults to false.
 	PollOnly bool
-	// WakeJitter is a random time, at most, that a segment waits when new events end a rest, so that many hosts do not
-	// ask the database in one instant. Defaults to 0.
+	// WakeJitter bounds a random time that a segment waits when new events end a rest, so that many hosts do
+	// not ask the database in one instant. Defaults to 0.
 	WakeJitter time.Duration
-	// RetryMin is the first pause after an error of the database; pauses double, with jitter. Defaults to 100 milliseconds.
+	// RetryMin is the first pause after an error of the database; pauses double, with jitter. Defaults to 100
+	// milliseconds.
 	RetryMin time.Duration
 	// RetryMax is the longest pause after an error of the database. Defaults to 10 seconds.
 	RetryMax time.Duration
-	// FailRefused makes Run end with an error when the database accepts none of the modules, of which none has run before. Otherwise
-	// they are tried again every 10 seconds. Defaults to false.
+	// FailRefused makes Run end with an error when the database accepts none of the modules, of which none has
+	// run before. Otherwise they are tried again every 10 seconds. Defaults to false.
 	FailRefused bool
 	// Once makes Run return when everything that was appended before it is applied or has failed. Defaults to false.
 	Once bool
@@ -71,13 +76,13 @@ type Options struct {
 	Logger zerolog.Logger
 }
 
-// DefaultSegments is into how many segments a new projection is divided when no worker says otherwise.
+// DefaultSegments is the number of segments of a new projection when no worker asks for another.
 const DefaultSegments = 4
 
 // leaseMax bounds a lease: nobody would notice a worker that died.
 const leaseMax = 24 * time.Hour
 
-// Defaults returns the options that the zero value stands for, but for the name, which is made up by [New].
+// Defaults returns the options that the zero value means, without the name, which [New] makes up.
 func Defaults() Options {
 	return Options{
 		BatchEvents:  1000,
@@ -131,7 +136,7 @@ type OptionError struct {
 
 func (e *OptionError) Error() string { return "option " + e.Option + " " + e.Reason }
 
-// Validate tells what is wrong with options, where zero values stand for the defaults.
+// Validate reports what is wrong with options. Zero values are the defaults.
 //
 // # Errors
 //
@@ -179,4 +184,4 @@ func (o Options) Validate() error {
 }
 
 // backoff is what pauses after errors of the database follow.
-func (o Options) backoff() backoff { return backoff{min: o.RetryMin, max: o.RetryMax} }
+func (o Options) backoff() backoff.Backoff { return backoff.Backoff{Min: o.RetryMin, Max: o.RetryMax} }

@@ -15,8 +15,9 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// TestInvariant4_streamsArriveInOrderAcrossHandOver has two workers take segments from each other, by leases that run out and
-// by graceful ends, while writers append. A projection records every version that does not follow its predecessor.
+// TestInvariant4_streamsArriveInOrderAcrossHandOver has two workers take segments from each other, by leases
+// that run out and by graceful ends, while writers append. A projection records every version that does not
+// follow its predecessor.
 func TestInvariant4_streamsArriveInOrderAcrossHandOver(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)

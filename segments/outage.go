@@ -9,7 +9,7 @@ import (
 	"github.com/pupwasm/pupwasm/internal/clock"
 )
 
-// outage says once that the database is away and once that it is back, however many segments notice.
+// outage logs once that the database is away and once that it is back, however many segments notice.
 type outage struct {
 	logger zerolog.Logger
 	mu     sync.Mutex
@@ -26,15 +26,15 @@ func (o *outage) noticed(err error) {
 	}
 }
 
-// active tells that the database is known to be away.
+// active reports that the database is known to be away.
 func (o *outage) active() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return !o.since.IsZero()
 }
 
-// over is called when a sign of life was stored. That a look succeeds is not enough: a server that is read-only after a failover
-// answers those, and every write would be told as another outage.
+// over is called when a heartbeat was stored. A successful poll is not enough: a server that is read-only after
+// a failover answers polls, and every failed write would be logged as another outage.
 func (o *outage) over() {
 	o.mu.Lock()
 	defer o.mu.Unlock()

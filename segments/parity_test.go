@@ -43,7 +43,8 @@ func TestFault_anAppendThatCommitsLateIsDelivered(t *testing.T) {
 	worker.runs(t)
 }
 
-// TestFault_anotherNumberOfSegmentsNeitherRepeatsNorLosesEvents changes the number while writers append and workers run.
+// TestFault_anotherNumberOfSegmentsNeitherRepeatsNorLosesEvents changes the number while writers append and
+// workers run.
 func TestFault_anotherNumberOfSegmentsNeitherRepeatsNorLosesEvents(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -150,8 +151,8 @@ func TestFault_onceTakesTheSegmentsOfADeadWorker(t *testing.T) {
 	}
 }
 
-// TestFault_aReclaimFencesTheBatchInFlight has a worker claim a segment again while a batch of its own older claim is not
-// committed yet.
+// TestFault_aReclaimFencesTheBatchInFlight has a worker claim a segment again while a batch of its own older
+// claim is not committed yet.
 func TestFault_aReclaimFencesTheBatchInFlight(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -224,8 +225,8 @@ func TestFault_aTerminatedConnectionDoesNotStopTheProcess(t *testing.T) {
 	worker.runs(t)
 }
 
-// TestFault_aPoisonEventStopsItsSegmentAndNothingElse also shows that the segment goes on when a module is set that gets on
-// with the event.
+// TestFault_aPoisonEventStopsItsSegmentAndNothingElse also shows that the segment goes on when a module is set
+// that gets on with the event.
 func TestFault_aPoisonEventStopsItsSegmentAndNothingElse(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)

@@ -16,6 +16,7 @@ import (
 	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/segments"
+	"github.com/pupwasm/pupwasm/segments/internal/logtest"
 	"github.com/pupwasm/pupwasm/store"
 	"github.com/pupwasm/pupwasm/store/sqlite"
 )
@@ -107,7 +108,7 @@ func TestPipeline_farBehindManyBatchesAreOneCommit(t *testing.T) {
 		name    string
 		options segments.Options
 		least   int // commits
-		most    int // a machine that is busy needs more, as no window waits longer than its time
+		most    int // a machine that is busy needs more, as no commit group waits longer than its time
 	}{
 		{"by default", segments.Options{BatchEvents: 10}, 1, 100},
 		{"bounded by events", segments.Options{BatchEvents: 10, CommitEvents: 1000}, 3, 100},
@@ -116,7 +117,7 @@ func TestPipeline_farBehindManyBatchesAreOneCommit(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			watch := &commitWatch{Store: segments.NewLog(t)}
+			watch := &commitWatch{Store: logtest.New(t)}
 			appendTo(t, watch, manyPayments(3000, 7)...)
 			if err := runOnce(t, watch, test.options, loadExample(t, newRuntime(t, zerolog.Nop()), "fine_balance")); err != nil {
 				t.Fatal(err)
@@ -134,14 +135,14 @@ func TestPipeline_farBehindManyBatchesAreOneCommit(t *testing.T) {
 	}
 }
 
-// TestPipeline_atTheHeadNothingWaits has every event be a commit of its own when they come one by one, and those that come while a
-// commit is under way be one commit together.
+// TestPipeline_atTheHeadNothingWaits has every event be a commit of its own when they come one by one, and
+// those that come while a commit is in flight be one commit together.
 func TestPipeline_atTheHeadNothingWaits(t *testing.T) {
 	t.Parallel()
 	entered, leave := make(chan struct{}), make(chan struct{})
 	var hold sync.Mutex // held while commits are to be stopped
 	stopping := false
-	watch := &commitWatch{Store: segments.NewLog(t)}
+	watch := &commitWatch{Store: logtest.New(t)}
 	watch.instead = func(_, _ int64, commit func() error) error {
 		hold.Lock()
 		stops := stopping
@@ -188,14 +189,14 @@ func TestPipeline_atTheHeadNothingWaits(t *testing.T) {
 }
 
 // TestPipeline_whatWasComputedBehindAFailedCommitIsDropped has commits fail, before they are written and after,
-// wherever they are, and wants exactly the rows of each event once, in windows and batches of any size, with a guest that asks for
-// what it has written and one that does not.
+// wherever they are, and wants exactly the rows of each event once, in commit groups and batches of any size, with a
+// guest that asks for what it has written and one that does not.
 func TestPipeline_whatWasComputedBehindAFailedCommitIsDropped(t *testing.T) {
 	t.Parallel()
 	runtime := newRuntime(t, zerolog.Nop())
 	const events, streams = 300, 5
 	path := filepath.Join(t.TempDir(), "log.db")
-	log := segments.NewLogAt(t, path)
+	log := logtest.At(t, path)
 	appendTo(t, log, manyPayments(events, streams)...)
 	tables, err := sqlite.OpenSQL(path)
 	if err != nil {
@@ -255,8 +256,8 @@ func TestPipeline_whatWasComputedBehindAFailedCommitIsDropped(t *testing.T) {
 	}
 }
 
-// TestPipeline_aRefusedCommitFailsTheSegment has the database refuse a commit for good, of a guest that asks for what it has written, of
-// one that does not, and of one that rests after each batch.
+// TestPipeline_aRefusedCommitFailsTheSegment has the database refuse a commit for good, of a guest that asks
+// for what it has written, of one that does not, and of one that rests after each batch.
 func TestPipeline_aRefusedCommitFailsTheSegment(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -269,7 +270,7 @@ func TestPipeline_aRefusedCommitFailsTheSegment(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			watch := &commitWatch{Store: segments.NewLog(t)}
+			watch := &commitWatch{Store: logtest.New(t)}
 			watch.instead = func(from, _ int64, commit func() error) error {
 				if from == 50 {
 					return &store.RejectedError{Statement: `write "row"`, Reason: "as the test has it"}
@@ -291,14 +292,14 @@ func TestPipeline_aRefusedCommitFailsTheSegment(t *testing.T) {
 	}
 }
 
-// TestPipeline_whatComesBeforeAFaultIsCommitted puts a fault behind several batches of one window. A batch that the database refuses is
-// divided; one that the guest fails at is not.
+// TestPipeline_whatComesBeforeAFaultIsCommitted puts a fault behind several batches of one commit group. A batch that
+// the database refuses is divided; one that the guest fails at is not.
 func TestPipeline_whatComesBeforeAFaultIsCommitted(t *testing.T) {
 	t.Parallel()
 	for fault, position := range map[string]int64{"Panic": 50, "Null": 58} {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
-			watch := &commitWatch{Store: segments.NewLog(t)}
+			watch := &commitWatch{Store: logtest.New(t)}
 			types := strings.Split(strings.Repeat("Fine ", 58)+fault+" Fine", " ")
 			appendTo(t, watch, noted(types...))
 			err := runOnce(t, watch, segments.Options{BatchEvents: 10}, loadTest(t, newRuntime(t, zerolog.Nop()), "misbehave"))
@@ -310,13 +311,14 @@ func TestPipeline_whatComesBeforeAFaultIsCommitted(t *testing.T) {
 	}
 }
 
-// TestPipeline_aDeadlockIsTriedAgainAtOnce has commits meet deadlocks, with a guest that asks for what it has written and one that does not.
+// TestPipeline_aDeadlockIsTriedAgainAtOnce has commits meet deadlocks, with a guest that asks for what it has
+// written and one that does not.
 func TestPipeline_aDeadlockIsTriedAgainAtOnce(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"fine_balance", "order_check"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			watch := &commitWatch{Store: segments.NewLog(t)}
+			watch := &commitWatch{Store: logtest.New(t)}
 			failures := map[int64]int{}
 			watch.instead = func(from, _ int64, commit func() error) error {
 				if failures[from]++; failures[from] < 3 {

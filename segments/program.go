@@ -6,19 +6,20 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// Program is what a worker runs: the declaration of a projection and the processors of its segments. A WebAssembly module is one, see
-// [Worker.Set].
+// Program is what a worker runs: the declaration of a projection and the processors of its segments. A
+// WebAssembly module is one, see [Worker.Set].
 type Program interface {
 	// Projection is the declaration. It does not change.
 	Projection() *store.Projection
 	// Source names the program in messages: the file of a module.
 	Source() string
-	// Columns are the fields of events that the processors look at.
+	// Columns are the fields of events that the processors read.
 	Columns() store.Columns
-	// BatchEvents is the most events that a batch may have, or 0 for the setting of the worker. The smaller one counts.
+	// BatchEvents is the most events that a batch may have, or 0 for the setting of the worker. The smaller one
+	// counts.
 	BatchEvents() int
-	// Transactional reports that the processors use the transaction in which their batch is committed. Each batch is then a commit of its
-	// own, and the next one is processed after it.
+	// Transactional reports that the processors use the transaction in which their batch is committed. Each
+	// batch is then a commit of its own, and the next one is processed after it.
 	Transactional() bool
 	// NewProcessor makes the processor of a segment. Several of one segment may follow each other.
 	NewProcessor(segment int) Processor
@@ -28,17 +29,19 @@ type Program interface {
 
 // Processor turns the events of one segment into rows. One goroutine uses it.
 type Processor interface {
-	// Process applies a batch and returns what is to be written, valid until the next call. A batch that could not be committed is
-	// processed again.
+	// Process applies a batch and returns what is to be written, valid until the next call. A batch that could
+	// not be committed is processed again.
 	//
-	// tx is nil unless the program is transactional: then it is the transaction in which the batch is committed. The caller commits it or
-	// rolls it back. What Process writes with it is committed with the checkpoint, also when it returns no mutations.
+	// tx is nil unless the program is transactional: then it is the transaction in which the batch is
+	// committed. The caller commits it or rolls it back. What Process writes with it is committed with the
+	// checkpoint, also when it returns no mutations.
 	//
 	// # Errors
 	//
-	// [*Fault] or [*store.RejectedError] when the same events would fail again: the segment stops until the program is installed again.
-	// [*store.LimitError], or a Fault with Limit: the segment stops when the same batch meets it three times in a row. After any other
-	// error the segment is claimed again, and goes on from its checkpoint.
+	// [*Fault] or [*store.RejectedError] when the same events would fail again: the segment stops until the
+	// program is installed again. [*store.LimitError], or a Fault with Limit: the segment stops when the same
+	// batch meets it three times in a row. After any other error the segment is claimed again, and goes on from
+	// its checkpoint.
 	Process(ctx context.Context, events []store.RecordedEvent, tx store.Tx) ([]store.Mutation, error)
 	// Close releases what the processor holds.
 	Close(ctx context.Context)
@@ -57,5 +60,7 @@ func (f *Fault) Error() string { return f.Err.Error() }
 // Unwrap returns Err.
 func (f *Fault) Unwrap() error { return f.Err }
 
-// Attribution returns Position and Limit.
-func (f *Fault) Attribution() (position int64, limit bool) { return f.Position, f.Limit }
+// Attribution returns Position, Limit and Divide.
+func (f *Fault) Attribution() (position int64, limit, divide bool) {
+	return f.Position, f.Limit, f.Divide
+}

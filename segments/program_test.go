@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/pupwasm/pupwasm/segments"
+	"github.com/pupwasm/pupwasm/segments/internal/logtest"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -62,10 +63,11 @@ func runNative(t *testing.T, s store.Store, program *native) error {
 	return err
 }
 
-// TestProgram_transactionalBatchesAreCommits has a program that writes with the transaction alone, and commits that fail.
+// TestProgram_transactionalBatchesAreCommits has a program that writes with the transaction alone, and commits
+// that fail.
 func TestProgram_transactionalBatchesAreCommits(t *testing.T) {
 	t.Parallel()
-	watch := &commitWatch{Store: segments.NewLog(t)}
+	watch := &commitWatch{Store: logtest.New(t)}
 	deadlocks := 2
 	watch.instead = func(from, _ int64, commit func() error) error {
 		if from == 10 && deadlocks > 0 {
@@ -97,7 +99,7 @@ func TestProgram_transactionalBatchesAreCommits(t *testing.T) {
 // TestProgram_aFaultStopsTheSegment has a program name the event at fault.
 func TestProgram_aFaultStopsTheSegment(t *testing.T) {
 	t.Parallel()
-	s := segments.NewLog(t)
+	s := logtest.New(t)
 	appendTo(t, s, noted("Fine", "Wrong"))
 	program := &native{process: func(events []store.RecordedEvent, tx store.Tx) error {
 		if tx != nil {

@@ -8,8 +8,8 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// refusals are the projections that this worker cannot run, by name. The worker's row in the database has them, so that others can
-// tell why nobody runs a projection: one that was never installed has no row of its own.
+// refusals are the projections that this worker cannot run, by name. The worker's row in the database has them,
+// so that others can tell why nobody runs a projection: one that was never installed has no row of its own.
 func (w *Worker) refusals() []store.Refusal {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -23,8 +23,8 @@ func (w *Worker) refusals() []store.Refusal {
 	return refused
 }
 
-// noticeAllRefused ends the worker, or says that it waits, when every module is refused and none has ever run: it would idle without
-// saying so.
+// noticeAllRefused ends the worker, or says that it waits, when every module is refused and none has ever run:
+// it would idle without saying so.
 func (w *Worker) noticeAllRefused() {
 	w.mu.Lock()
 	var reasons []error
@@ -44,6 +44,7 @@ func (w *Worker) noticeAllRefused() {
 	case w.options.FailRefused:
 		w.end(errors.Join(reasons...))
 	case !told:
-		w.logger.Warn().Int("modules", len(reasons)).Msg("no module can run, waiting for other modules or until the reasons have passed")
+		w.logger.Warn().Int("modules", len(reasons)).
+			Msg("no module can run, waiting for other modules or until the reasons have passed")
 	}
 }

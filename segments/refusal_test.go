@@ -12,6 +12,7 @@ import (
 	"github.com/pupwasm/pupwasm/internal/pgtest"
 	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/segments"
+	"github.com/pupwasm/pupwasm/segments/internal/logtest"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -42,8 +43,8 @@ func refusedBy(t *testing.T, s store.Store, worker string) []store.Refusal {
 	return nil
 }
 
-// TestWorker_refusalsAreInTheDatabase has one of two workers refuse a module, one that was never installed be refused, and the
-// reasons pass.
+// TestWorker_refusalsAreInTheDatabase has one of two workers refuse a module, one that was never installed be
+// refused, and the reasons pass.
 func TestWorker_refusalsAreInTheDatabase(t *testing.T) {
 	t.Parallel()
 	s := openPostgres(t, pgtest.New(t))
@@ -77,7 +78,7 @@ func TestWorker_refusalsAreInTheDatabase(t *testing.T) {
 
 func TestWorker_whoseModulesAreAllRefused(t *testing.T) {
 	t.Parallel()
-	s := segments.NewLog(t)
+	s := logtest.New(t)
 	runtime := newRuntime(t, zerolog.Nop())
 	options := quick()
 	options.FailRefused = true

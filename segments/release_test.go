@@ -30,7 +30,8 @@ func (f *forgetful) Release(ctx context.Context, claim store.Claim) error {
 	return f.Store.Release(ctx, claim)
 }
 
-// TestWorker_aLostReleaseKeepsNoSegmentFromOthers has a worker give up half of its segments to a new one, and lose the releases.
+// TestWorker_aLostReleaseKeepsNoSegmentFromOthers has a worker give up half of its segments to a new one, and
+// lose the releases.
 func TestWorker_aLostReleaseKeepsNoSegmentFromOthers(t *testing.T) {
 	t.Parallel()
 	s := openPostgres(t, pgtest.New(t))
@@ -78,8 +79,8 @@ func TestWorker_aRemovedProjectionIsGivenBack(t *testing.T) {
 	worker.runs(t)
 }
 
-// TestWorker_aRestartUnderTheSameNameFreesWhatItNoLongerRuns has a worker be killed and started again, by the same name, without
-// the module whose segments it owned.
+// TestWorker_aRestartUnderTheSameNameFreesWhatItNoLongerRuns has a worker be killed and started again, by the
+// same name, without the module whose segments it owned.
 func TestWorker_aRestartUnderTheSameNameFreesWhatItNoLongerRuns(t *testing.T) {
 	t.Parallel()
 	s := openPostgres(t, pgtest.New(t))

@@ -1,18 +1,19 @@
 package segments
 
 import (
-	"errors"
 	"fmt"
 	"sync"
 	"time"
 
-	"github.com/pupwasm/pupwasm/store"
+	"github.com/pupwasm/pupwasm/segments/internal/pipeline"
 )
 
-// limitTries is how often in a row a batch may meet a limit before its projection is to blame, and not a machine that is busy.
+// limitTries is how often in a row a batch may meet a limit before its projection is to blame, and not a
+// machine that is busy.
 const limitTries = 3
 
-// repeats counts what happens again and again to the segments of a projection at one position. It outlives the claims.
+// repeats counts how often in a row the segments of a projection have met a limit at one position. It outlives
+// the claims.
 type repeats struct {
 	mu sync.Mutex
 	at map[int]repeat // by segment
@@ -38,16 +39,16 @@ func (r *repeats) again(segment int, position, through int64) int {
 	return times
 }
 
-// pause is how long a batch waits before it is tried again, from the longest pause after an error of the database: that, and three times as
-// long the next time. So a machine that is busy for a while makes no fault of what has only been slow, and an endless statement leaves the
-// database to others most of the time.
+// pause is how long a batch waits before it is tried again: the longest pause after an error of the database,
+// and three times that the next time. A machine that is busy for a while does not make a batch fail that has
+// only been slow, and an endless statement leaves the database to others most of the time.
 func (r *repeats) pause(segment int, longest time.Duration) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return time.Duration(max(2*r.at[segment].times-1, 1)) * longest
 }
 
-// through is how far the batch goes to which it has happened at the position, or 0.
+// through is how far the batch goes that has met a limit at the position, or 0.
 func (r *repeats) through(segment int, position int64) int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -57,7 +58,7 @@ func (r *repeats) through(segment int, position int64) int64 {
 	return 0
 }
 
-// forget begins to count anew.
+// forget starts counting from zero again.
 func (r *repeats) forget(segment int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -69,9 +70,9 @@ type limitFault struct{ reason string }
 
 func (e *limitFault) Error() string { return e.reason }
 
-// countLimit makes a fault of an error that is a limit once more, of the same batch.
+// countLimit makes a limit a fault when the same batch has met it too often in a row.
 func (s *segment) countLimit(err error) error {
-	if !isLimit(err) {
+	if !pipeline.IsLimit(err) {
 		return err
 	}
 	if s.runner.limits.again(s.number, s.claim.Position, s.limited) < limitTries {
@@ -79,16 +80,4 @@ func (s *segment) countLimit(err error) error {
 	}
 	s.runner.limits.forget(s.number)
 	return &limitFault{fmt.Sprintf("%d times in a row, %s", limitTries, err)}
-}
-
-// isLimit tells whether a batch has met a limit of time or space, in its processor or in the database. A machine that is busy may be to blame.
-func isLimit(err error) bool {
-	var limit *store.LimitError
-	var fault attributed
-	if errors.As(err, &fault) {
-		if _, limit := fault.Attribution(); limit {
-			return true
-		}
-	}
-	return errors.As(err, &limit)
 }

@@ -24,8 +24,8 @@ func loadVersion(t *testing.T, runtime *host.Runtime, version string) *host.Modu
 	return module
 }
 
-// reset resets a projection once nobody owns a segment of it, as nobody does for a moment when all have failed or their worker was
-// paused for longer than its lease.
+// reset resets a projection once nobody owns a segment of it, as nobody does for a moment when all have failed
+// or their worker was paused for longer than its lease.
 func reset(t *testing.T, s store.Store, db pgtest.Database, projection string) {
 	t.Helper()
 	if _, err := db.Connect(t).Exec(t.Context(), "DELETE FROM pupwasm.workers"); err != nil {
@@ -40,8 +40,8 @@ func reset(t *testing.T, s store.Store, db pgtest.Database, projection string) {
 	})
 }
 
-// TestReset_aWorkerDoesNotRunItsModuleOnTheTablesOfAnotherVersion has a projection be reset and built by another version behind a
-// worker's back.
+// TestReset_aWorkerDoesNotRunItsModuleOnTheTablesOfAnotherVersion has a projection be reset and built by
+// another version behind a worker's back.
 func TestReset_aWorkerDoesNotRunItsModuleOnTheTablesOfAnotherVersion(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)

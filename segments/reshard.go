@@ -10,9 +10,9 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// reshard completes merges, and divides the projection again when all workers that have an opinion on the number of its segments
-// want another one than was last asked for. While they disagree, as they do in the middle of a rolling deploy, the stored
-// layout stays, and the log says so once.
+// reshard completes merges, and divides the projection again when all workers that ask for a number of segments
+// ask for the same one and it is not the stored one. While they disagree, as they do in the middle of a rolling
+// deploy, the stored layout stays, and the log says so once.
 func (r *runner) reshard(ctx context.Context, status *store.ProjectionStatus, workers []store.Worker) error {
 	if status.Layout().CompleteMerges() {
 		return r.change(ctx, "merges completed", func(l *store.Layout) error {
@@ -40,7 +40,7 @@ func (r *runner) reshard(ctx context.Context, status *store.ProjectionStatus, wo
 	})
 }
 
-// change changes the layout. A change that is not possible now is told once and tried again later.
+// change changes the layout. A change that is not possible now is logged once and tried again later.
 func (r *runner) change(ctx context.Context, what string, change func(*store.Layout) error) error {
 	var before, after store.Layout
 	err := r.worker.store.Reshard(ctx, r.name, func(l *store.Layout) error {
@@ -82,7 +82,8 @@ func (r *runner) disagree(status *store.ProjectionStatus, why string) {
 func opinions(workers []store.Worker, projection string, wanted int) []int {
 	var others []int
 	for _, w := range workers {
-		if w.Segments != 0 && w.Segments != wanted && slices.Contains(w.Projections, projection) && !slices.Contains(others, w.Segments) {
+		asks := w.Segments != 0 && slices.Contains(w.Projections, projection)
+		if asks && w.Segments != wanted && !slices.Contains(others, w.Segments) {
 			others = append(others, w.Segments)
 		}
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// TestReshard_anIdleWorkerFollows has a worker that has nothing to commit, and so would never learn from the database that its
-// claims are over. The log tells that they are, as it does of those that a commit finds lost.
+// TestReshard_anIdleWorkerFollows has a worker that has nothing to commit, and so would never learn from the
+// database that its claims are over. The log tells that they are, as it does of those that a commit finds lost.
 func TestReshard_anIdleWorkerFollows(t *testing.T) {
 	t.Parallel()
 	s := openPostgres(t, pgtest.New(t))

@@ -10,11 +10,15 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/pupwasm/pupwasm/internal/clock"
+	"github.com/pupwasm/pupwasm/segments/internal/backoff"
+	"github.com/pupwasm/pupwasm/segments/internal/pipeline"
+	"github.com/pupwasm/pupwasm/segments/internal/readcache"
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// runner runs one projection: it installs the module, takes its share of the segments, and starts and stops them. All of it happens
-// in the goroutine of run, but for set, stop, show and progress, which the worker calls, and moved and ending, which segments call.
+// runner runs one projection: it installs the program, takes its share of the segments, and starts and stops
+// them. All of it happens in the goroutine of run, except set, stop, show and progress, which the worker calls,
+// and moved and ending, which segments call.
 type runner struct {
 	worker    *Worker
 	name      string
@@ -37,25 +41,25 @@ type runner struct {
 
 	mu        sync.Mutex
 	desired   Program       // set and not yet installed
-	shown     *view         // the last look at all workers
+	shown     *view         // the last poll of all workers
 	ended     []*segment    // that ended by themselves
 	positions map[int]int64 // checkpoints, as far as they are known
 
-	program      Program  // installed
-	divider      *divider // of the program
+	program      Program            // installed
+	divider      *readcache.Divider // of the program
 	catalogue    store.Catalogue
 	segments     map[int]*segment
 	troubles     map[int]*trouble
-	retry        backoff
+	retry        backoff.Backoff
 	refused      map[Program]refusal
 	fresh        int64     // views before this one are older than what the runner has done since
 	disagreement string    // why the layout is not as this worker wants it, as it was told last
 	desiredRetry time.Time // when a layout that was not possible is tried again
 }
 
-// trouble is a segment that ended for what may pass, and is not to be claimed before its pause is over.
+// trouble is a segment that ended for a transient reason. It is not claimed before its pause is over.
 type trouble struct {
-	backoff
+	backoff.Backoff
 	until time.Time
 	told  bool
 }
@@ -64,8 +68,8 @@ func newRunner(w *Worker, name string) *runner {
 	return &runner{
 		worker: w, name: name, logger: w.logger.With().Str("projection", name).Logger(),
 		wake: make(chan struct{}, 1), done: make(chan struct{}), quit: make(chan struct{}),
-		segments: map[int]*segment{}, troubles: map[int]*trouble{}, positions: map[int]int64{}, refused: map[Program]refusal{},
-		retry: w.options.backoff(),
+		segments: map[int]*segment{}, troubles: map[int]*trouble{}, positions: map[int]int64{},
+		refused: map[Program]refusal{}, retry: w.options.backoff(),
 	}
 }
 
@@ -98,9 +102,9 @@ func (r *runner) run(ctx context.Context) {
 		pause := r.worker.options.Rebalance
 		if err := r.reconcile(ctx); err != nil && ctx.Err() == nil {
 			r.worker.outage.noticed(err)
-			pause = r.retry.pause()
+			pause = r.retry.Pause()
 		} else {
-			r.retry.reset()
+			r.retry.Reset()
 		}
 		if r.completed {
 			return
@@ -120,14 +124,14 @@ func (r *runner) run(ctx context.Context) {
 	}
 }
 
-// reconcile brings the projection closer to what is wanted: the module installed, the layout as it was asked for, and this worker's
-// share of the segments at work. An error is one that passes by itself.
+// reconcile brings the projection closer to the desired state: the program is installed, the layout is as it
+// was asked for, and this worker's share of the segments is at work. Its errors are transient.
 func (r *runner) reconcile(ctx context.Context) (err error) {
 	if err := r.install(ctx); err != nil {
 		return err
 	}
 	if r.catalogue == nil {
-		// With Once, a module that is refused is all that there will be.
+		// With Once, no other program will come after a refused one.
 		r.completed = r.worker.options.Once && r.failure != nil
 		return nil
 	}
@@ -162,7 +166,8 @@ func (r *runner) show(v *view) {
 	r.signal()
 }
 
-// takeView takes the view that was shown last, or nil when there is none that is younger than what the runner has done.
+// takeView takes the view that was shown last, or nil when there is none that is younger than what the runner
+// has done.
 func (r *runner) takeView() *view {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -175,20 +180,20 @@ func (r *runner) takeView() *view {
 		positions := make(map[int]int64, len(status.Segments))
 		for i := range status.Segments {
 			s := &status.Segments[i]
-			positions[s.Segment] = max(s.Position, r.positions[s.Segment]) // segments at work are ahead of the look
+			positions[s.Segment] = max(s.Position, r.positions[s.Segment]) // segments at work are ahead of the poll
 		}
 		r.positions = positions
 	}
 	return v
 }
 
-// outdate makes the runner wait for a look that begins from now on, and asks for one.
+// outdate makes the runner wait for a poll that begins from now on, and asks for one.
 func (r *runner) outdate() {
 	r.fresh = r.worker.membership.polls.Load() + 1
 	r.worker.membership.refresh()
 }
 
-// ending is how a segment tells that it is about to end.
+// ending is called by a segment that is about to end.
 func (r *runner) ending(s *segment) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -196,8 +201,9 @@ func (r *runner) ending(s *segment) {
 	r.signal()
 }
 
-// collectEnded forgets segments that ended, so that they can be claimed again: at once, or after a growing pause when they
-// ended for trouble. Trouble that lasts while the database answers is told once, until the segment moves.
+// collectEnded forgets segments that ended, so that they can be claimed again: at once, or after a growing
+// pause when they ended for trouble. Trouble that lasts while the database answers is logged once, until the
+// segment moves.
 func (r *runner) collectEnded() {
 	r.mu.Lock()
 	ended := r.ended
@@ -222,15 +228,15 @@ func (r *runner) collectEnded() {
 func (r *runner) troubled(s *segment) {
 	t, known := r.troubles[s.number]
 	if !known {
-		t = &trouble{backoff: r.worker.options.backoff()}
+		t = &trouble{Backoff: r.worker.options.backoff()}
 		r.troubles[s.number] = t
 	}
 	if known && !t.told && !r.worker.outage.active() {
 		t.told = true
 		s.at().Warn().Err(s.err).Msg("segment makes no progress, trying again")
 	}
-	pause := t.pause()
-	if isLimit(s.err) {
+	pause := t.Pause()
+	if pipeline.IsLimit(s.err) {
 		pause = max(pause, r.limits.pause(s.number, r.worker.options.RetryMax))
 	}
 	t.until = clock.Now().Add(pause)
@@ -266,16 +272,16 @@ func (r *runner) close() {
 	}
 }
 
-// complete tells, when the worker runs once, whether every segment of the projection has reached the target or failed,
-// whoever owns it. A segment that another worker owns is waited for. One that is beyond the target was claimed by nobody, so that
-// its checkpoint is checked here.
+// complete reports, when the worker runs once, that every segment of the projection has reached the target or
+// failed, whichever worker owns it. It waits for segments of other workers. A segment beyond the target was
+// claimed by nobody, so its checkpoint is checked here.
 func (r *runner) complete(ctx context.Context, status *store.ProjectionStatus) (bool, error) {
 	var failures []error
 	for i := range status.Segments {
 		s := &status.Segments[i]
 		switch {
 		case s.Failure != "":
-			failures = append(failures, &FailedError{Projection: r.name, Segment: s.Segment, Position: s.Position, Reason: s.Failure})
+			failures = append(failures, r.failedAt(s, s.Failure))
 		case s.Position < r.worker.target:
 			return false, nil
 		}
@@ -286,11 +292,15 @@ func (r *runner) complete(ctx context.Context, status *store.ProjectionStatus) (
 	}
 	for i, fault := range faults {
 		if s := &status.Segments[i]; fault != nil && s.Failure == "" {
-			failures = append(failures, &FailedError{Projection: r.name, Segment: s.Segment, Position: s.Position, Reason: fault.Error()})
+			failures = append(failures, r.failedAt(s, fault.Error()))
 		}
 	}
 	r.failure = errors.Join(append(failures, r.failure)...)
 	return true, nil
+}
+
+func (r *runner) failedAt(s *store.SegmentStatus, reason string) error {
+	return &FailedError{Projection: r.name, Segment: s.Segment, Position: s.Position, Reason: reason}
 }
 
 // batchEvents is the most events in one batch: the worker's setting, or fewer where the program asks for fewer.

@@ -9,14 +9,17 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/pupwasm/pupwasm/segments/internal/backoff"
+	"github.com/pupwasm/pupwasm/segments/internal/logstate"
+	"github.com/pupwasm/pupwasm/segments/internal/pipeline"
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// segment is one claim at work. Its events go through the three stages of a flow.
+// segment is one claim at work. Its events go through a pipeline.
 type segment struct {
 	runner    *runner
 	logger    zerolog.Logger
-	claim     store.Claim // its position is the checkpoint, which the last stage moves
+	claim     store.Claim // its position is the checkpoint, which the pipeline moves
 	processor Processor
 	cancel    context.CancelFunc
 	done      chan struct{}
@@ -29,27 +32,15 @@ type segment struct {
 	epoch   int64
 	leaving bool
 
-	request store.ReadRequest
-	logID   store.LogID // the log that the checkpoint is of, and all that is read and applied
-	joined  int         // see head.joined
-	reader  *reader     // of the worker's feed, while it runs
-
-	// Up to isolateThrough every batch is committed by itself, with at most isolateEvents, 0 for as many as any.
-	isolateThrough int64
-	isolateEvents  int
-
-	limited   int64 // where the window ends that has met a limit
+	limited   int64 // where the commit group ends that has met a limit
 	deadlocks int   // that commits have met
 }
 
 func newSegment(r *runner, claim store.Claim) *segment {
 	return &segment{
-		runner: r, claim: claim, processor: r.program.NewProcessor(claim.Segment), number: claim.Segment, first: claim.Position, epoch: claim.Epoch,
+		runner: r, claim: claim, processor: r.program.NewProcessor(claim.Segment),
+		number: claim.Segment, first: claim.Position, epoch: claim.Epoch,
 		logger: r.logger.With().Int("segment", claim.Segment).Logger(), done: make(chan struct{}),
-		request: store.ReadRequest{
-			After: claim.Position, Limit: chunkEvents(r.batchEvents()), Bytes: r.worker.options.BatchBytes,
-			Subscription: r.program.Projection().Subscription, Range: claim.Range, Columns: r.program.Columns() | store.ColumnEventID, // which a commit notes
-		},
 	}
 }
 
@@ -71,87 +62,92 @@ func (s *segment) leave() {
 	s.cancel()
 }
 
-// run applies events until ctx ends, which it looks at between batches only; what is under way then has its grace to end. A segment
-// that is being merged ends at its barrier.
+// run applies events until ctx ends, which it checks between batches only; what is in flight then has its grace
+// to end. A segment that is being merged ends where it is merged.
 func (s *segment) run(ctx context.Context) error {
-	worker := s.runner.worker
+	r, worker := s.runner, s.runner.worker
 	working, stop := graceContext(ctx, s.grace())
 	defer stop()
-	if err := s.joinLog(working); err != nil {
-		return err
-	}
-	s.reader = worker.cache.join(s.logID, s.request, s.runner.divider)
-	defer worker.cache.leave(s.reader)
-	s.isolateThrough = s.runner.limits.through(s.number, s.claim.Position) // a batch that has met a limit is tried by itself
-	for {
-		err := newPipeline(s).run(ctx, working)
-		var refused *refusedGroup
-		var deadlocked *deadlockedGroup
-		switch {
-		case errors.As(err, &refused):
-			s.isolateThrough, s.isolateEvents = refused.through, refused.events
-		case errors.As(err, &deadlocked) && ctx.Err() == nil: // once more
-		default:
-			return err
-		}
-	}
-}
-
-// joinLog checks that the checkpoint belongs to the log that the database has now, of which all has to be that is read from here on.
-func (s *segment) joinLog(ctx context.Context) error {
-	log, faults, err := store.CheckCheckpoints(ctx, s.runner.worker.store, s.claim.Checkpoint())
+	log, err := s.joinLog(working)
 	if err != nil {
 		return err
 	}
+	options := worker.pipelineOptions(r.batchEvents())
+	projection := r.program.Projection()
+	request := store.ReadRequest{
+		After: s.claim.Position, Limit: pipeline.ChunkEvents(options.BatchEvents), Bytes: options.BatchBytes,
+		Subscription: projection.Subscription, Range: s.claim.Range,
+		Columns: r.program.Columns() | store.ColumnEventID, // which a commit notes
+	}
+	reader := worker.cache.Join(log.ID, request, r.divider)
+	defer reader.Leave()
+	p := pipeline.New(worker.shared, options, pipeline.Segment{
+		Claim: &s.claim, Log: log, Reader: reader, Projection: projection, Catalogue: r.catalogue,
+		Processor: s.processor, Transactional: r.program.Transactional(), Observer: s,
+		Misplaced: s.misplaced(request.Columns),
+		// A batch that has met a limit is tried separately.
+		IsolateThrough: r.limits.through(s.number, s.claim.Position),
+	})
+	err = p.Run(ctx, working)
+	s.limited = p.Limited()
+	return err
+}
+
+// joinLog checks that the checkpoint belongs to the log that the database has now, of which all has to be that
+// is read from here on.
+func (s *segment) joinLog(ctx context.Context) (logstate.Joined, error) {
+	worker := s.runner.worker
+	log, faults, err := store.CheckCheckpoints(ctx, worker.store, s.claim.Checkpoint())
+	if err != nil {
+		return logstate.Joined{}, err
+	}
 	if faults[0] != nil {
-		return faults[0]
+		return logstate.Joined{}, faults[0]
 	}
 	if log != s.claim.Applied.Log {
-		if err := s.runner.worker.store.Adopt(ctx, s.claim, log); err != nil {
-			return err
+		if err := worker.store.Adopt(ctx, s.claim, log); err != nil {
+			return logstate.Joined{}, err
 		}
 		s.at().Info().Uint32("timeline", log.Timeline).Msg("another server has the log, which has all that was applied")
 		s.claim.Applied.Log = log
 	}
-	s.logID, s.joined = log, s.runner.worker.poller.joined()
-	return nil
+	return worker.log.Join(log), nil
 }
 
-// attributed is an error of a processor, see [Fault].
-type attributed interface {
-	error
-	Attribution() (position int64, limit bool)
-}
-
-// faultPosition is the position of the event that a processor blames, or 0.
-func faultPosition(err error) int64 {
-	var fault attributed
-	if errors.As(err, &fault) {
-		position, _ := fault.Attribution()
-		return position
+// misplaced makes the fault of an event that belongs to another segment. It is nil where places are not
+// checked: a projection that does not read the stream's id has no rows that depend on the order.
+func (s *segment) misplaced(columns store.Columns) func(*store.RecordedEvent, uint32) error {
+	if s.claim.Range == store.FullRange() || !s.runner.divider.ByStream() || !columns.Has(store.ColumnAggregateID) {
+		return nil
 	}
-	return 0
+	return func(event *store.RecordedEvent, hash uint32) error { return misplaced(s.runner.program, event, hash) }
 }
 
-// isFailure tells whether the guest or its SQL is to blame, for a limit too when it was met often enough, or the log is not the one that the rows were built from: the segment would
-// fail again.
+// Moved notes a checkpoint.
+func (s *segment) Moved(claim store.Claim, events int) { s.runner.moved(claim, events) }
+
+// Deadlocked counts a deadlock, and logs the first one of the segment.
+func (s *segment) Deadlocked(err error) {
+	s.runner.deadlocks.Add(1)
+	if s.deadlocks++; s.deadlocks == 1 {
+		s.at().Warn().Err(err).Msg("deadlock, the commit is tried again: " +
+			"a statement that is marked unordered, or a session of somebody else, locks the same rows")
+	}
+}
+
+// isFailure reports that the segment would fail again: see [pipeline.IsFailure]. A limit is a failure when it
+// was met often enough.
 func isFailure(err error) bool {
-	var fault attributed
-	var log *store.LogError
 	var limit *limitFault
-	if errors.As(err, &fault) {
-		if _, limit := fault.Attribution(); !limit {
-			return true
-		}
-	}
-	return errors.As(err, &log) || errors.As(err, &limit) || isRejected(err)
+	return errors.As(err, &limit) || pipeline.IsFailure(err)
 }
 
-// stopGrace is how long a batch may go on after the segment was asked to stop: a database that does not answer must not keep a
-// process from ending.
+// stopGrace is how long a batch may go on after the segment was asked to stop: a database that does not answer
+// must not keep a process from ending.
 const stopGrace = 30 * time.Second
 
-// stopGraceSQL is the same where SQL of the module runs, which may be endless: it is interrupted, and the batch is applied again later.
+// stopGraceSQL is the same where SQL of the module runs, which may be endless: it is interrupted, and the batch
+// is applied again later.
 const stopGraceSQL = time.Second
 
 func (s *segment) grace() time.Duration {
@@ -165,7 +161,7 @@ func (s *segment) grace() time.Duration {
 func graceContext(parent context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(parent))
 	stopWaiting := context.AfterFunc(parent, func() {
-		if sleep(ctx, grace) {
+		if backoff.Sleep(ctx, grace) {
 			cancel()
 		}
 	})
@@ -178,8 +174,8 @@ func graceContext(parent context.Context, grace time.Duration) (context.Context,
 // releaseTimeout bounds what a segment says to the database at its end.
 const releaseTimeout = 5 * time.Second
 
-// finish gives the claim up in the way that fits the reason. Only what would fail again (see isFailure) is recorded as a
-// failure; everything else may pass, and the runner tries again.
+// finish gives the claim up in the way that fits the reason. Only what would fail again (see isFailure) is
+// recorded as a failure; everything else may pass, and the runner tries again.
 func (s *segment) finish(err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
 	defer cancel()
@@ -187,7 +183,7 @@ func (s *segment) finish(err error) {
 	err = s.countLimit(err)
 	s.err = err
 	if err != nil && !isFailure(err) {
-		s.runner.worker.cache.clear() // the log may be another by now
+		s.runner.worker.log.Invalidate() // the log may be another by now
 	}
 	switch {
 	case isFailure(err):
@@ -204,8 +200,9 @@ func (s *segment) finish(err error) {
 	}
 }
 
-// fail records the failure, and returns what the segment ended with. A claim that was lost may have failed over what its successor
-// wrote already: that is no failure of the segment. Where the database does not tell, it may be one, and the segment is tried again.
+// fail records the failure, and returns what the segment ended with. A claim that was lost may have failed over
+// what its successor wrote already: that is no failure of the segment. When the database does not answer, it
+// may be one, and the segment is tried again.
 func (s *segment) fail(ctx context.Context, failure error) error {
 	err := s.runner.worker.store.Fail(ctx, s.claim, storable(failure.Error()))
 	switch {
@@ -220,12 +217,12 @@ func (s *segment) fail(ctx context.Context, failure error) error {
 	return failure
 }
 
-// storable is a text as every database takes it: what a guest said of its end may be any bytes.
+// storable is a text as every database takes it: the last words of a guest may be any bytes.
 func storable(text string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
 }
 
-// at is the logger with the place where the segment stands.
+// at is the logger with the place of the segment.
 func (s *segment) at() *zerolog.Logger {
 	at := s.logger.With().Int64("position", s.claim.Position).Int64("epoch", s.claim.Epoch).Logger()
 	return &at

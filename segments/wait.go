@@ -8,10 +8,11 @@ import (
 	"time"
 
 	"github.com/pupwasm/pupwasm/internal/clock"
+	"github.com/pupwasm/pupwasm/segments/internal/backoff"
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// FailedError says that a projection does not get any further before somebody acts.
+// FailedError says that a projection makes no progress before somebody acts.
 type FailedError struct {
 	Projection string
 	Segment    int
@@ -20,10 +21,11 @@ type FailedError struct {
 }
 
 func (e *FailedError) Error() string {
-	return fmt.Sprintf("projection %s, segment %d stopped after position %d: %s", e.Projection, e.Segment, e.Position, e.Reason)
+	return fmt.Sprintf("projection %s, segment %d stopped after position %d: %s",
+		e.Projection, e.Segment, e.Position, e.Reason)
 }
 
-// NotRunError says that a projection does not get any further since no worker runs it.
+// NotRunError says that a projection makes no progress because no worker runs it.
 type NotRunError struct {
 	Projection string
 	Known      bool           // it was installed at some time
@@ -54,14 +56,15 @@ const WaitGrace = 10 * time.Second
 type Wait struct {
 	Projection string
 	Position   int64
-	// Grace is how long no worker may run the projection, since one may be starting. Below zero is not at all. Defaults to WaitGrace.
+	// Grace is for how long no worker may run the projection, since one may be starting. Below zero, Wait does
+	// not wait for one. Defaults to WaitGrace.
 	Grace time.Duration
 	// NotRun is called once when the grace begins. Defaults to none.
 	NotRun func(*NotRunError)
 }
 
-// WaitForPosition waits until everything up to a position, such as that of an event just appended, is applied to the tables of
-// a projection, whichever worker does it. See [Wait.For].
+// WaitForPosition waits until everything up to a position, such as that of an event just appended, is applied
+// to the tables of a projection, whichever worker does it. See [Wait.For].
 func WaitForPosition(ctx context.Context, s store.Store, projection string, position int64) error {
 	return Wait{Projection: projection, Position: position}.For(ctx, s)
 }
@@ -70,9 +73,9 @@ func WaitForPosition(ctx context.Context, s store.Store, projection string, posi
 //
 // # Errors
 //
-// [*FailedError] when a segment that is behind has failed, or a checkpoint does not belong to the log that the database has
-// ([store.CheckCheckpoints]); [*NotRunError] when no worker has run the projection for the time of
-// Grace; ctx's error; those of the store but [store.ErrTransient], after which it tries again.
+// [*FailedError] when a segment that is behind has failed, or a checkpoint does not belong to the log that the
+// database has ([store.CheckCheckpoints]); [*NotRunError] when no worker has run the projection for the time of
+// Grace; ctx's error; those of the store except [store.ErrTransient], after which it tries again.
 func (w Wait) For(ctx context.Context, s store.Store) error {
 	if w.Grace == 0 {
 		w.Grace = WaitGrace
@@ -103,14 +106,15 @@ func (w Wait) For(ctx context.Context, s store.Store) error {
 		default:
 			since = time.Time{}
 		}
-		if !sleep(ctx, pause) {
+		if !backoff.Sleep(ctx, pause) {
 			return ctx.Err()
 		}
 	}
 }
 
-// reached tells whether the projection is where it is waited for, and fails when it will not come there. checked tells whether its
-// checkpoints were found to belong to the log: they are looked at first, so that it fails at once, and last.
+// reached reports that the projection is at the position, and fails when it will not come there. checked
+// reports that its checkpoints were found to belong to the log: they are checked first, to fail at once, and
+// last.
 func (w Wait) reached(ctx context.Context, s store.Store, checked *bool) (bool, error) {
 	projections, err := s.Status(ctx, w.Projection)
 	if err != nil {
@@ -153,7 +157,7 @@ func (w Wait) reached(ctx context.Context, s store.Store, checked *bool) (bool, 
 	return false, fault
 }
 
-// reached tells whether every segment is at a position or beyond.
+// reached reports that every segment is at a position or beyond.
 func reached(p *store.ProjectionStatus, position int64) (bool, error) {
 	there := true
 	for i := range p.Segments {
@@ -169,7 +173,7 @@ func reached(p *store.ProjectionStatus, position int64) (bool, error) {
 	return there, nil
 }
 
-// checkCheckpoints tells whether the checkpoints belong to the log.
+// checkCheckpoints fails unless the checkpoints belong to the log.
 func checkCheckpoints(ctx context.Context, log store.Reader, p *store.ProjectionStatus) error {
 	_, faults, err := store.CheckCheckpoints(ctx, log, p.Checkpoints()...)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/segments"
+	"github.com/pupwasm/pupwasm/segments/internal/logtest"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -17,25 +18,25 @@ import (
 type waiting struct {
 	*testing.T
 	store.Store
-	looks chan struct{} // one for each look
-	fails atomic.Int64  // so many looks fail for what passes
-	fault error         // every look fails, for good
+	polls chan struct{} // one for each poll
+	fails atomic.Int64  // so many polls fail for a transient reason
+	fault error         // every poll fails, for good
 	ctx   context.Context
 	stop  context.CancelFunc
 }
 
 func newWaiting(t *testing.T) *waiting {
 	t.Helper()
-	w := &waiting{T: t, Store: segments.NewLog(t), looks: make(chan struct{})}
+	w := &waiting{T: t, Store: logtest.New(t), polls: make(chan struct{})}
 	w.ctx, w.stop = context.WithTimeout(t.Context(), testwait.Patience)
 	t.Cleanup(w.stop)
 	return w
 }
 
-// Status is the store's, but for the errors that the test wants.
+// Status is that of the store, except for the errors that the test wants.
 func (w *waiting) Status(ctx context.Context, only ...string) ([]store.ProjectionStatus, error) {
 	select {
-	case w.looks <- struct{}{}:
+	case w.polls <- struct{}{}:
 	case <-ctx.Done():
 	}
 	if w.fault != nil {
@@ -54,23 +55,23 @@ func (w *waiting) wait(position int64) <-chan error {
 	return result
 }
 
-// stillWaits lets the one who waits look once, and see the end of it in the next look.
+// stillWaits lets the waiter poll once, and see the end of it in the next poll.
 func (w *waiting) stillWaits(result <-chan error) {
 	w.Helper()
 	for range 2 {
 		select {
-		case <-w.looks:
+		case <-w.polls:
 		case err := <-result:
 			w.Fatalf("the wait is over too early, with %v", err)
 		}
 	}
 }
 
-// result lets it look until it is content.
+// result lets it poll until it is content.
 func (w *waiting) result(result <-chan error) error {
 	for {
 		select {
-		case <-w.looks:
+		case <-w.polls:
 		case err := <-result:
 			return err
 		}
@@ -221,10 +222,11 @@ func TestWaitForPosition_endsWithItsContext(t *testing.T) {
 	}
 }
 
-// TestWait_forWhatNobodyRuns has a wait begin for a projection that is not known, then refused, then known, and never run.
+// TestWait_forWhatNobodyRuns has a wait begin for a projection that is not known, then refused, then known, and
+// never run.
 func TestWait_forWhatNobodyRuns(t *testing.T) {
 	t.Parallel()
-	s := segments.NewLog(t)
+	s := logtest.New(t)
 	refused := store.Refusal{Projection: "sums", Version: 3, Reason: "it does not fit"}
 	wait := func(grace time.Duration) *segments.NotRunError {
 		t.Helper()

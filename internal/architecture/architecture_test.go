@@ -34,11 +34,19 @@ var allowed = map[string][]string{
 	"host":                            {"host/abi", "host/compiler", "host/meter", "store", "internal/clock"},
 	"host/compiler":                   {"internal/clock"},
 	"host/hosttest":                   {"host/abi", "host/meter"},
-	"segments":                        {"host", "store", "internal/clock"},
-	"internal/clock":                  {standardLibraryOnly},
-	"internal/status":                 {"store", "internal/clock"},
-	"internal/bench":                  {"host", "host/hosttest", "segments", "store", "store/postgres", "migrations", "internal/clock", "internal/pgtest"},
-	"guest-sdk":                       {"guest-sdk", standardLibraryOnly},
+	"segments": {
+		"host", "store", "internal/clock", "segments/internal/backoff", "segments/internal/horizon", "segments/internal/logstate",
+		"segments/internal/pipeline", "segments/internal/readcache",
+	},
+	"segments/internal/pipeline":  {"segments/internal/backoff", "segments/internal/logstate", "segments/internal/readcache", "store", "internal/clock"},
+	"segments/internal/readcache": {"segments/internal/logstate", "store"},
+	"segments/internal/horizon":   {"segments/internal/backoff", "segments/internal/logstate", "store", "internal/clock"},
+	"segments/internal/logstate":  {"store", standardLibraryOnly},
+	"segments/internal/backoff":   {standardLibraryOnly},
+	"internal/clock":              {standardLibraryOnly},
+	"internal/status":             {"store", "internal/clock"},
+	"internal/bench":              {"host", "host/hosttest", "segments", "store", "store/postgres", "migrations", "internal/clock", "internal/pgtest"},
+	"guest-sdk":                   {"guest-sdk", standardLibraryOnly},
 }
 
 type sourceFile struct {

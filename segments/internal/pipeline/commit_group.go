@@ -1,0 +1,99 @@
+package pipeline
+
+import (
+	"time"
+
+	"github.com/pupwasm/pupwasm/internal/clock"
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// commitGroup is what becomes one commit: one batch or several in a row, folded.
+type commitGroup struct {
+	pipeline *Pipeline
+	folder   *store.Folder
+	tx       store.Tx // begun already, for a transactional program
+
+	filled      bool
+	batches     int
+	events      int
+	first, last int64 // positions of its events
+	lastEvent   store.UUID
+	through     int64     // where the checkpoint goes
+	reaches     bool      // up to the horizon as it was known when they were read: nothing waits behind
+	since       time.Time // when it was begun
+	before      time.Time // when the group before it was submitted
+	held        int       // of the memory budget
+}
+
+func newCommitGroup(p *Pipeline) *commitGroup {
+	return &commitGroup{pipeline: p, folder: store.NewFolder(p.Projection)}
+}
+
+// add folds what came of a batch, which goes on where the one before it ended. It may have no events: then only
+// the checkpoint moves.
+func (g *commitGroup) add(b batch, mutations []store.Mutation) {
+	if !g.filled {
+		g.filled, g.since = true, clock.Now()
+	}
+	if len(b.events) > 0 {
+		if g.batches == 0 {
+			g.first = b.events[0].Position
+		}
+		last := &b.events[len(b.events)-1]
+		g.last, g.lastEvent = last.Position, last.ID
+		g.batches++
+		g.events += len(b.events)
+	}
+	g.through = b.through
+	g.folder.Add(mutations)
+	g.hold(g.folder.Bytes())
+}
+
+// hold counts so many bytes in the memory budget.
+func (g *commitGroup) hold(bytes int) {
+	g.pipeline.shared.Memory.Add(bytes - g.held)
+	g.held = bytes
+}
+
+func (g *commitGroup) reset() {
+	g.hold(0)
+	if g.reaches && g.folder.Bytes() > restingBytesMax {
+		*g = *newCommitGroup(g.pipeline)
+		return
+	}
+	g.folder.Reset()
+	*g = commitGroup{pipeline: g.pipeline, folder: g.folder}
+}
+
+// full reports that no further batch may be added.
+func (g *commitGroup) full() bool {
+	p := g.pipeline
+	alone := p.Transactional || p.options.BatchPause > 0 || g.through <= p.IsolateThrough
+	return g.filled && alone || g.events > 0 && g.events+p.options.BatchEvents > p.options.CommitEvents ||
+		g.folder.Rows() >= groupRowsMax || g.folder.Bytes() >= groupBytesMax ||
+		g.folder.Bytes() >= groupBytesScarce && p.shared.Memory.Scarce()
+}
+
+// due reports that the group should be committed as soon as may be.
+func (g *commitGroup) due() bool {
+	return g.filled && (g.reaches && !g.mayLag() || g.full() || g.left() <= 0)
+}
+
+// mayLag reports that the group only moves a checkpoint, for which nobody waits.
+//
+// Each event at the horizon passes all segments and concerns one: if each of them committed at once that it has
+// passed, their transactions would compete with the one that matters, and make its event wait. A checkpoint
+// that is behind is always right. It goes along with the next batch that has events, or by itself soon.
+func (g *commitGroup) mayLag() bool {
+	p := g.pipeline
+	return g.events == 0 && p.Claim.MergeAt == 0 && !p.options.Once
+}
+
+// left is how long the group may wait for more.
+func (g *commitGroup) left() time.Duration {
+	now := clock.Now()
+	if !g.mayLag() {
+		return groupAgeMax - now.Sub(g.since)
+	}
+	return max(lagMin-now.Sub(g.since), lagMax-now.Sub(g.before))
+}

@@ -1,0 +1,120 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+)
+
+// wantConnection acquires where there is a connection, or finds out that it would have to wait.
+func wantConnection(t *testing.T, l *ConnectionLimiter, projection string, free bool) {
+	t.Helper()
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := l.Acquire(over, projection); (err == nil) != free || err != nil && !errors.Is(err, context.Canceled) {
+		t.Errorf("acquiring gives %v, a connection must be free: %t", err, free)
+	}
+}
+
+func TestConnectionLimiter_whoHoldsThemForEverLeavesTheOthersTheirs(t *testing.T) {
+	t.Parallel()
+	const hog, other = "hog", "other"
+	l := NewConnectionLimiter(6)
+	l.Divide(2)
+	for range 3 {
+		wantConnection(t, l, hog, true)
+	}
+	wantConnection(t, l, hog, false)
+	for range 100 {
+		for range 3 {
+			wantConnection(t, l, other, true)
+		}
+		wantConnection(t, l, other, false)
+		for range 3 {
+			l.Release(other)
+		}
+	}
+	wantConnection(t, l, hog, false)
+}
+
+func TestConnectionLimiter_everyProjectionHasOne(t *testing.T) {
+	t.Parallel()
+	l := NewConnectionLimiter(2)
+	l.Divide(5)
+	for i := range 5 {
+		r := fmt.Sprint("projection", i)
+		wantConnection(t, l, r, true)
+		wantConnection(t, l, r, false)
+	}
+}
+
+func TestConnectionLimiter_oneThatIsLeftIsTaken(t *testing.T) {
+	t.Parallel()
+	const r = "projection"
+	l := NewConnectionLimiter(1)
+	l.Divide(1)
+	wantConnection(t, l, r, true)
+	entered := make(chan error)
+	for range 3 {
+		go func() { entered <- l.Acquire(t.Context(), r) }()
+	}
+	for range 3 {
+		l.Release(r)
+		if err := <-entered; err != nil {
+			t.Error(err)
+		}
+	}
+	wantConnection(t, l, r, false)
+}
+
+func TestConnectionLimiter_sharesChange(t *testing.T) {
+	t.Parallel()
+	const first, second = "first", "second"
+	l := NewConnectionLimiter(4)
+	l.Divide(2)
+	wantConnection(t, l, first, true)
+	wantConnection(t, l, first, true)
+	entered := make(chan error)
+	go func() { entered <- l.Acquire(t.Context(), first) }()
+	l.Divide(1) // the other is gone
+	if err := <-entered; err != nil {
+		t.Error(err)
+	}
+	wantConnection(t, l, first, true)
+	wantConnection(t, l, first, false)
+	l.Divide(2) // and back: what the first has too much does not keep the second waiting
+	wantConnection(t, l, second, true)
+	wantConnection(t, l, second, true)
+	wantConnection(t, l, second, false)
+	for range 2 {
+		l.Release(first)
+		wantConnection(t, l, first, false)
+	}
+	l.Release(first)
+	wantConnection(t, l, first, true)
+}
+
+// TestConnectionLimiter_whoComesBackWaitsItsTurn has a segment come back at once with its next batch while
+// another waits.
+func TestConnectionLimiter_whoComesBackWaitsItsTurn(t *testing.T) {
+	t.Parallel()
+	const r = "projection"
+	l := NewConnectionLimiter(1)
+	l.Divide(1)
+	wantConnection(t, l, r, true)
+	entered := make(chan error)
+	go func() { entered <- l.Acquire(t.Context(), r) }()
+	for waiting := 0; waiting == 0; {
+		l.mu.Lock()
+		waiting = len(l.waiting[r])
+		l.mu.Unlock()
+	}
+	l.Release(r)
+	wantConnection(t, l, r, false)
+	if err := <-entered; err != nil {
+		t.Error(err)
+	}
+	l.Release(r)
+	wantConnection(t, l, r, true)
+}

@@ -1,0 +1,84 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// refusedGroup says that the database or the processor has refused what came of several events. Their batches are tried one by
+// one, and then in smaller ones, so that all before the event at fault are applied, whatever was folded with
+// them.
+type refusedGroup struct {
+	through int64
+	events  int // the most in a batch from now on, 0 for as many as before
+	err     error
+}
+
+func (e *refusedGroup) Error() string {
+	return fmt.Sprintf("several events up to position %d: %s", e.through, e.err)
+}
+
+// deadlockedGroup says that a deadlock has undone what was written while the group was processed. It is
+// processed again.
+type deadlockedGroup struct{ err error }
+
+func (e *deadlockedGroup) Error() string { return e.err.Error() }
+
+func (e *deadlockedGroup) Unwrap() error { return e.err }
+
+// attributed is an error of a processor, see segments.Fault.
+type attributed interface {
+	error
+	Attribution() (position int64, limit, divide bool)
+}
+
+// attribution is what a processor says of its error; the zero value is of an error that is not a processor's.
+type attribution struct {
+	found         bool
+	position      int64
+	limit, divide bool
+}
+
+func attributionOf(err error) (a attribution) {
+	var fault attributed
+	if a.found = errors.As(err, &fault); a.found {
+		a.position, a.limit, a.divide = fault.Attribution()
+	}
+	return a
+}
+
+// IsFailure reports that the processor or its SQL is to blame, or that the log is not the one that the rows
+// were built from: the segment would fail again.
+func IsFailure(err error) bool {
+	var log *store.LogError
+	of := attributionOf(err)
+	return of.found && !of.limit || errors.As(err, &log) || isRejected(err)
+}
+
+// IsLimit reports that a batch has met a limit of time or space, in its processor or in the database. A machine
+// that is busy may be to blame.
+func IsLimit(err error) bool {
+	var limit *store.LimitError
+	return attributionOf(err).limit || errors.As(err, &limit)
+}
+
+func isRejected(err error) bool {
+	var rejected *store.RejectedError
+	return errors.As(err, &rejected)
+}
+
+// attributeError adds to an error of the processor or its SQL which events it came with, unless it names one itself.
+func attributeError(err error, first, last int64) error {
+	if !IsFailure(err) && !IsLimit(err) {
+		return err
+	}
+	if attributionOf(err).position > 0 {
+		return err
+	}
+	if first == last {
+		return fmt.Errorf("event %d: %w", first, err)
+	}
+	return fmt.Errorf("events %d to %d: %w", first, last, err)
+}

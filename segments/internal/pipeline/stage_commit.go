@@ -1,0 +1,94 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+
+	"github.com/pupwasm/pupwasm/segments/internal/backoff"
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// commit is the third stage: it commits groups in order, one after the other, until there are no more or one fails.
+func (a *attempt) commit(ctx, working context.Context) error {
+	for g := range a.groups {
+		if err := a.commitGroup(working, g); err != nil {
+			close(a.aborted)
+			return err
+		}
+		if pause := a.options.BatchPause; pause > 0 {
+			backoff.Sleep(ctx, pause)
+		}
+	}
+	return nil
+}
+
+// commitGroup writes a group's rows and its checkpoint, and gives the group back for other events.
+//
+// Of the statements of projections only unordered ones can cause deadlocks; sessions of others that lock the
+// same rows can, too. What the processor has read stays right: the rows are the segment's own, or the author
+// has promised that their order does not matter.
+func (a *attempt) commitGroup(ctx context.Context, g *commitGroup) error {
+	commit := store.Commit{
+		Through: g.through, Steps: g.folder.Steps(), Log: a.Log.ID, LastPosition: g.last, LastEvent: g.lastEvent,
+	}
+	err := a.write(ctx, g, commit)
+	for errors.Is(err, store.ErrDeadlock) && ctx.Err() == nil {
+		a.Observer.Deadlocked(err)
+		if a.Transactional && g.batches > 0 {
+			return &deadlockedGroup{err: err} // the processor may have written in the transaction
+		}
+		err = a.write(ctx, g, commit)
+	}
+	if err != nil {
+		return a.refused(g, err)
+	}
+	a.Claim.Position = g.through
+	a.Observer.Moved(*a.Claim, g.events)
+	g.reset()
+	a.free <- g // has room for all there are
+	return nil
+}
+
+// refused returns the error of a group that cannot be committed: whether to try its batches separately, or
+// which events are at fault.
+func (p *Pipeline) refused(g *commitGroup, err error) error {
+	limit, rejected := IsLimit(err), isRejected(err)
+	if limit {
+		p.limited = g.through
+	}
+	switch {
+	case (rejected || limit) && g.batches > 1:
+		return &refusedGroup{through: g.through, err: err}
+	case rejected && g.events > 1:
+		return &refusedGroup{through: g.through, events: g.events / 2, err: err}
+	}
+	return attributeError(err, g.first, g.last)
+}
+
+// write writes a group in a transaction: the one in which its batch was processed, or a new one.
+func (p *Pipeline) write(ctx context.Context, g *commitGroup, commit store.Commit) error {
+	if err := p.begin(ctx, g); err != nil {
+		return err
+	}
+	defer p.end(g)
+	return g.tx.Commit(ctx, commit)
+}
+
+// begin takes a connection and begins the transaction of a group that has none yet.
+func (p *Pipeline) begin(ctx context.Context, g *commitGroup) error {
+	if g.tx != nil {
+		return nil
+	}
+	if err := p.shared.Connections.Acquire(ctx, p.Projection.Name); err != nil {
+		return err
+	}
+	g.tx = p.Catalogue.Begin(*p.Claim)
+	return nil
+}
+
+// end gives the transaction and the connection back.
+func (p *Pipeline) end(g *commitGroup) {
+	g.tx.Rollback()
+	g.tx = nil
+	p.shared.Connections.Release(p.Projection.Name)
+}
