@@ -47,7 +47,8 @@ func TestCompile_hasLimits(t *testing.T) {
 	}
 }
 
-// TestRegistry_whatIsSlowToCompileHoldsUpNobody has more modules that take for ever than are compiled at a time, before an honest one.
+// TestRegistry_whatIsSlowToCompileHoldsUpNobody has more modules that take for ever than are compiled at a
+// time, before an honest one.
 func TestRegistry_whatIsSlowToCompileHoldsUpNobody(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -236,7 +237,8 @@ func TestRuntime_aFolderThatIsMissingIsNamed(t *testing.T) { // not parallel: it
 	module.Close(t.Context())
 }
 
-// TestRegistry_whatIsTheMachinesFaultIsTriedAgain takes the folder for compiled code away, puts a file in its place, and gives it back.
+// TestRegistry_whatIsTheMachinesFaultIsTriedAgain takes the folder for compiled code away, puts a file in its
+// place, and gives it back.
 func TestRegistry_whatIsTheMachinesFaultIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	folder, cache := t.TempDir(), filepath.Join(t.TempDir(), "cache")
@@ -301,7 +303,8 @@ func hashOf(wasm []byte) []byte {
 	return sum[:]
 }
 
-// TestLoad_modulesThatMeterAlikeAreApart has modules that differ in the maximum of their memory, which metering drops, come and go.
+// TestLoad_modulesThatMeterAlikeAreApart has modules that differ in the maximum of their memory, which
+// metering drops, come and go.
 func TestLoad_modulesThatMeterAlikeAreApart(t *testing.T) {
 	t.Parallel()
 	r := newRuntime(t, host.Options{}) // nothing is kept

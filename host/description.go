@@ -12,8 +12,8 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// Description is what a module says of itself: the projection with its catalogue, the columns that it reads, and the limits
-// that it asks for. Its JSON form is specified in package abi.
+// Description is what a module says of itself: the projection with its catalogue, the columns that it reads,
+// and the limits that it asks for. Its JSON form is specified in package abi.
 type Description struct {
 	store.Projection
 

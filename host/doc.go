@@ -30,6 +30,6 @@
 //	registry.go     a folder of modules
 //	watch.go        hot reload
 //
-// A fault of a guest is data: it comes back as a [*Fault], and neither the host nor another module notices. The package knows
-// the row types of package store but no database.
+// A fault of a guest is data: it comes back as a [*Fault], and neither the host nor another module notices.
+// The package knows the row types of package store but no database.
 package host

@@ -39,8 +39,8 @@ func load(t testing.TB, runtime *host.Runtime, file string, wasm []byte) *host.M
 	return module
 }
 
-// TestExamples_bothCompilersGiveTheSameMutations is invariant 7: neither the compiler nor a reused instance may change what
-// a projection does.
+// TestExamples_bothCompilersGiveTheSameMutations is invariant 7: neither the compiler nor a reused instance
+// may change what a projection does.
 func TestExamples_bothCompilersGiveTheSameMutations(t *testing.T) {
 	t.Parallel()
 	runtime := newRuntime(t, host.Options{CacheDir: t.TempDir()})
@@ -101,7 +101,8 @@ func TestGuest_aSlowQueryIsNotTheGuestsTime(t *testing.T) {
 	}
 }
 
-// TestLoad_aTableThatIsNotListed has a module write to a table that its projection does not list: that is found before any event.
+// TestLoad_aTableThatIsNotListed has a module write to a table that its projection does not list: that is
+// found before any event.
 func TestLoad_aTableThatIsNotListed(t *testing.T) {
 	t.Parallel()
 	runtime := newRuntime(t, host.Options{})

@@ -10,8 +10,8 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// Fault says what a guest did wrong with a batch. The same batch would bring it about again, on every host, or here at least when it is about
-// time. Nothing of the batch was applied and the instance is gone.
+// Fault says what a guest did wrong with a batch. The same batch would bring it about again, on every host,
+// or here at least when it is about time. Nothing of the batch was applied and the instance is gone.
 type Fault struct {
 	Module   string // file name
 	Reason   string
@@ -58,8 +58,9 @@ func streamName(s store.Stream) string {
 	return name
 }
 
-// SlowError says that a guest was stopped for the time that it took, although it had fuel left. Elsewhere, or later, the same batch may
-// pass: it is no [Fault]. The caller, who knows how often it happened, decides when it becomes one.
+// SlowError says that a guest was stopped for the time that it took, although it had fuel left. Elsewhere, or
+// later, the same batch may pass: it is no [Fault]. The caller, who knows how often it happened, decides when
+// it becomes one.
 type SlowError struct {
 	Module string // file name
 	Limit  time.Duration
@@ -84,8 +85,8 @@ func (g *Guest) slow() error {
 type LoadError struct {
 	File   string
 	Reason string
-	// Transient says that this machine is to blame and not the module, which may load later: a full disk, too many processes, a file that
-	// changes while it is read.
+	// Transient says that this machine is to blame and not the module, which may load later: a full disk, too
+	// many processes, a file that changes while it is read.
 	Transient bool
 
 	cause error

@@ -98,8 +98,8 @@ func TestFault_namesNoEventForWhatManyBringAbout(t *testing.T) {
 	}
 }
 
-// TestFault_theSearchAsksTheSameQueries has a guest that asks for what is stored, and traps afterwards. The same answers are there
-// while its event is looked for.
+// TestFault_theSearchAsksTheSameQueries has a guest that asks for what is stored, and traps afterwards. The
+// same answers are there while its event is looked for.
 func TestFault_theSearchAsksTheSameQueries(t *testing.T) {
 	t.Parallel()
 	module := load(t, newRuntime(t, host.Options{}), "revenue.wasm", guestbuild.Example(t, guestbuild.Auto, "revenue"))

@@ -10,8 +10,9 @@ import (
 	"syscall"
 )
 
-// ReadModule reads the file of a module. A folder of modules may have anything in it: what is no regular file, nor a link to one, is not
-// opened, and what is larger than a module may be is not read. It never waits for a writer.
+// ReadModule reads the file of a module. A folder of modules may have anything in it: what is no regular
+// file, nor a link to one, is not opened, and what is larger than a module may be is not read. It never waits
+// for a writer.
 //
 // # Errors
 //

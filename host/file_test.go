@@ -26,7 +26,8 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// TestRegistry_takesRegularFilesOnly has all that a folder may have beside modules. None of it is waited for or read, and a module beside it runs.
+// TestRegistry_takesRegularFilesOnly has all that a folder may have beside modules. None of it is waited for
+// or read, and a module beside it runs.
 func TestRegistry_takesRegularFilesOnly(t *testing.T) {
 	t.Parallel()
 	registry, folder := newRegistry(t)

@@ -32,8 +32,8 @@ func applying(ctx context.Context, guest *host.Guest) <-chan error {
 	return done
 }
 
-// TestGuest_theCollectorDoesNotWaitForALoop would never end if it did: the guest loops until collections have passed, and then
-// until it hears that it is not wanted any more.
+// TestGuest_theCollectorDoesNotWaitForALoop would never end if it did: the guest loops until collections have
+// passed, and then until it hears that it is not wanted any more.
 func TestGuest_theCollectorDoesNotWaitForALoop(t *testing.T) {
 	t.Parallel()
 	module := load(t, newRuntime(t, host.Options{Limits: host.Limits{Fuel: endless, BatchTimeout: time.Hour}}), "loop.wasm", looping())
@@ -161,8 +161,9 @@ func TestGuest_aFreshInstanceHasEmptyMemory(t *testing.T) {
 	}
 }
 
-// TestGuest_fuelIsAboutTheSameForBothCompilers has the same projection built by Go and TinyGo. Go's code takes about three times as long, and
-// so it must take about three times the fuel, not thirteen: it comes in many small pieces, of which few run.
+// TestGuest_fuelIsAboutTheSameForBothCompilers has the same projection built by Go and TinyGo. Go's code
+// takes about three times as long, and so it must take about three times the fuel, not thirteen: it comes in
+// many small pieces, of which few run.
 func TestGuest_fuelIsAboutTheSameForBothCompilers(t *testing.T) {
 	t.Parallel()
 	engine := newRuntime(t, host.Options{CacheDir: compiled})

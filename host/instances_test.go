@@ -37,7 +37,7 @@ func memoryOf(t *testing.T, policy host.Instances, batches int) (sizes []int) {
 	return sizes
 }
 
-func TestInstancesFresh_everyBatchStartsAnew(t *testing.T) {
+func TestInstancesFresh_everyBatchStartsFresh(t *testing.T) {
 	t.Parallel()
 	sizes := memoryOf(t, host.InstancesFresh, 50)
 	for i, size := range sizes {

@@ -117,7 +117,7 @@ func (m *Module) inspect(ctx context.Context) error {
 	return nil
 }
 
-// explainProgram says so when what failed was built as a program, whose start nobody calls.
+// explainProgram adds to an error that the module was built as a program, whose start function no host calls.
 func (m *Module) explainProgram(err error) error {
 	functions := m.code.ExportedFunctions()
 	if functions["_start"] == nil || functions["_initialize"] != nil || errors.Is(err, context.DeadlineExceeded) {

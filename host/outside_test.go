@@ -64,8 +64,8 @@ func TestGuest_rowsOfGoroutinesAreNotLostInSilence(t *testing.T) {
 	}
 }
 
-// TestGuest_aRowOfAnEarlierBatchIsTold has a timer of one batch write its row in a later one. That one fails for it, and passes in a
-// fresh instance, but not in silence.
+// TestGuest_aRowOfAnEarlierBatchIsTold has a timer of one batch write its row in a later one. That one fails
+// for it, and passes in a fresh instance, but not in silence.
 func TestGuest_aRowOfAnEarlierBatchIsTold(t *testing.T) {
 	t.Parallel()
 	log := &bytes.Buffer{}
@@ -83,8 +83,8 @@ func TestGuest_aRowOfAnEarlierBatchIsTold(t *testing.T) {
 	}
 }
 
-// TestGuest_clockAndRandomnessAreToldOnce has a guest ask for what there is none of. What Go's runtime asks for by itself, at the start
-// and when it collects, is no matter.
+// TestGuest_clockAndRandomnessAreToldOnce has a guest ask for what there is none of. What Go's runtime asks
+// for by itself, at the start and when it collects, is no matter.
 func TestGuest_clockAndRandomnessAreToldOnce(t *testing.T) {
 	t.Parallel()
 	const clock, random = "module asks for the time", "module asks for random bytes"

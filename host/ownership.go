@@ -92,7 +92,8 @@ func numericIndexes(types []store.Type) (places []int) {
 	return places
 }
 
-// readKeys has the partition keys of a batch at hand, if the module needs them. An event whose key cannot be read is a fault.
+// readKeys has the partition keys of a batch at hand, if the module needs them. An event whose key cannot be
+// read is a fault.
 func (g *Guest) readKeys(events []store.RecordedEvent) error {
 	g.keys, g.keyTable = g.keys[:0], g.keyTable[:0]
 	if !g.module.usesKeys {
@@ -118,7 +119,8 @@ func (g *Guest) readKeys(events []store.RecordedEvent) error {
 	return nil
 }
 
-// checkMutation checks the values of a mutation against the event that caused it, and gives numbers of shared tables one spelling.
+// checkMutation checks the values of a mutation against the event that caused it, and gives numbers of shared
+// tables one spelling.
 func (g *Guest) checkMutation(write int, event *store.RecordedEvent, index int, values []store.Value) error {
 	check := &g.module.writeChecks[write]
 	for _, place := range check.numerics {
@@ -239,7 +241,8 @@ func (g *Guest) checkQuery(query int, arguments []store.Value) error {
 	return nil
 }
 
-// hasKey tells whether an event of the batch has the key. The first call for a batch puts its keys into a hash table of their places.
+// hasKey tells whether an event of the batch has the key. The first call for a batch puts its keys into a
+// hash table of their places.
 func (g *Guest) hasKey(key []byte) bool {
 	if len(g.keyTable) == 0 {
 		size := 2

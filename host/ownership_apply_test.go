@@ -26,7 +26,8 @@ func ownedEvents() []store.RecordedEvent {
 	return events
 }
 
-// owning describes a projection with a table t of one key column k and a number n, a write of it by its action, and one by sql.
+// owning describes a projection with a table t of one key column k and a number n, a write of it by its
+// action, and one by sql.
 func owning(partition, keyType, mark string) string {
 	return fmt.Sprintf(`{"name":"p","version":1%s,
 "tables":[{"name":"t","key":["k"],"columns":[{"name":"k","type":%q%s},{"name":"n","type":"numeric"}]}],
@@ -212,7 +213,8 @@ func TestGuest_statementsKeepToTheKeyInTheirParameter(t *testing.T) {
 	}
 }
 
-// TestGuest_equalNumbersOfSharedRowsHaveOneSpelling keeps the first of equal values from depending on which segment was first.
+// TestGuest_equalNumbersOfSharedRowsHaveOneSpelling keeps the first of equal values from depending on which
+// segment was first.
 func TestGuest_equalNumbersOfSharedRowsHaveOneSpelling(t *testing.T) {
 	t.Parallel()
 	runtime := newRuntime(t, host.Options{CacheDir: compiled})

@@ -22,18 +22,19 @@ type Options struct {
 	Limits Limits
 	// Instances says whether batches share instances. Defaults to InstancesAuto.
 	Instances Instances
-	// CacheDir keeps compiled code between runs of the host. It must be writable by the host alone, since what stands there
-	// is executed. Defaults to none: modules are compiled at every start, by way of a folder for temporary files.
+	// CacheDir keeps compiled code between runs of the host. It must be writable by the host alone, since its
+	// content is executed. Defaults to none: modules are compiled at every start, in a temporary folder.
 	CacheDir string
-	// Compiler is the program that compiles modules in a child process: one that calls [CompilerMain] first in its main function, such as
-	// the pupwasm command, of the same build. Defaults to the program itself if it does that. Without one, modules are compiled in this
-	// process, where nothing bounds the time and memory that it takes, and have 4 MiB at most.
+	// Compiler is the program that compiles modules in a child process: one that calls [CompilerMain] first
+	// in its main function, such as the pupwasm command, of the same build. Defaults to the program itself if
+	// it does that. Without one, modules are compiled in this process, where nothing bounds the time and
+	// memory that it takes, and have 4 MiB at most.
 	Compiler string
-	// Strict makes a module fail that asks for the time or for random bytes while it handles a batch. Otherwise it gets the same always,
-	// and a line of the log tells once. Defaults to false.
+	// Strict makes a module fail that asks for the time or for random bytes while it handles a batch.
+	// Otherwise it gets the same always, and a line of the log tells once. Defaults to false.
 	Strict bool
-	// Environment is what instances find besides their batches. Rows must not depend on it, which 'pupwasm check' tries with others. Defaults to
-	// what it is on every host.
+	// Environment is what instances find besides their batches. Rows must not depend on it, which 'pupwasm
+	// check' tries with others. Defaults to what it is on every host.
 	Environment Environment
 	// Trust says which files ReadModule, and a [Registry], take for modules. Defaults to all.
 	Trust Trust
@@ -44,7 +45,7 @@ type Options struct {
 // Environment is what an instance finds besides its batches.
 type Environment struct {
 	Random uint64        // where random bytes begin
-	Wall   time.Duration // what the wall clock shows, since 1970, at which it stands still
+	Wall   time.Duration // the time that the wall clock always shows, since 1970
 }
 
 // Runtime compiles and runs modules. It is safe for concurrent use; its guests are not.
@@ -56,7 +57,8 @@ type Runtime struct {
 	imports     []*hostModule // all that guests may import
 
 	compiler *compiler.Compiler // nil where modules are compiled in this process
-	// Modules are read one at a time, and the small ones beside the large ones; as many as there are processors are compiled.
+	// Modules are read one at a time, and the small ones beside the large ones; as many as there are
+	// processors are compiled.
 	reading, readingLarge, compiling *semaphore
 
 	mu       sync.Mutex

@@ -16,12 +16,15 @@ import (
 	"strings"
 )
 
-// Trust says which files are read as modules. The zero value trusts every file of the folder. What is set must all hold.
+// Trust says which files are read as modules. The zero value trusts every file of the folder. What is set
+// must all hold.
 type Trust struct {
-	// Digests is a file in the format of sha256sum, a line a module: its SHA-256 in hex and the name of its file, whose folder is
-	// ignored. A file may stand there with several digests. The list is read for every module, so that it may change while a host runs.
+	// Digests is a file in the format of sha256sum, a line a module: its SHA-256 in hex and the name of its
+	// file, whose folder is ignored. A file may be listed with several digests. The list is read for every
+	// module, so that it may change while a host runs.
 	Digests string
-	// Key verifies FILE.wasm.sig: an Ed25519 signature of the 32 bytes of the module's SHA-256, as 64 bytes or in base64.
+	// Key verifies FILE.wasm.sig: an Ed25519 signature of the 32 bytes of the module's SHA-256, as 64 bytes
+	// or in base64.
 	Key ed25519.PublicKey
 }
 
@@ -90,7 +93,7 @@ func readDigests(path string) (map[digestLine]bool, error) {
 		}
 		entry := digestLine{}
 		digits, name, _ := strings.Cut(line, " ")
-		if strings.HasPrefix(name, " ") || strings.HasPrefix(name, "*") { // a second space stands for a text, * for bytes
+		if strings.HasPrefix(name, " ") || strings.HasPrefix(name, "*") { // a second space marks a text, * marks bytes
 			name = name[1:]
 		}
 		n, err := hex.Decode(entry.digest[:], []byte(digits[:min(len(digits), 2*sha256.Size)]))
@@ -186,7 +189,7 @@ func SignFile(key ed25519.PrivateKey, path string) error {
 	return os.WriteFile(path+SignatureSuffix, text, 0o644)
 }
 
-// withoutPath is an error of the file system without the path, which stands before it.
+// withoutPath returns the text of an error of the file system without its path, which the caller writes.
 func withoutPath(err error) string {
 	var path *fs.PathError
 	if errors.As(err, &path) {

@@ -7,12 +7,13 @@ import (
 	"sync/atomic"
 )
 
-// warnings are what is told of a module once, however many guests it has: what its author should know and what is no fault.
+// warnings are what is told of a module once, however many guests it has: what its author should know and
+// what is no fault.
 type warnings struct {
 	clock, random, state atomic.Bool
 }
 
-// leftState tells that a batch fails in an instance that has served others, and passes in a fresh one.
+// leftState warns that a batch fails in an instance that has served others, and passes in a fresh one.
 func (w *warnings) leftState(g *Guest, fault *Fault) {
 	if w.state.CompareAndSwap(false, true) {
 		g.logger.Warn().Str("error", fault.Reason).Msg("module fails for what an earlier batch has left behind, and passes in a fresh instance: " +
@@ -23,8 +24,8 @@ func (w *warnings) leftState(g *Guest, fault *Fault) {
 // collectionsExport is an optional export: how many times the guest's runtime has asked for the time by itself.
 const collectionsExport = "pup_collections"
 
-// checkClock warns when the guest has read the wall clock while it handled batches, more often than its runtime does by itself. With
-// Strict that is an error.
+// checkClock warns when the guest has read the wall clock while it handled batches, more often than its
+// runtime does by itself. With Strict that is an error.
 func (g *Guest) checkClock(ctx context.Context) error {
 	w, strict := &g.module.warnings, g.module.runtime.options.Strict
 	if g.clockReads == g.clockChecked || !strict && (g.searching || w.clock.Load()) {
@@ -36,7 +37,7 @@ func (g *Guest) checkClock(ctx context.Context) error {
 		g.fuel.fill(min(g.module.limits.Fuel, collectionsFuel))
 		var err error
 		if own, err = g.call(ctx, collectionsExport); err != nil {
-			g.Close(ctx) // nobody knows in which state it is; the batch is done
+			g.Close(ctx) // its state is unknown; the batch is done
 			return nil
 		}
 	}

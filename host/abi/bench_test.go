@@ -7,7 +7,8 @@ import (
 	"github.com/pupwasm/pupwasm/host/abi"
 )
 
-// The benchmarks work on batches of 1,000 events with about 260 bytes of payload each, as in shared measurements. Compare with
+// The benchmarks work on batches of 1,000 events with about 260 bytes of payload each, as in shared
+// measurements. Compare with
 //
 //	go test -run='^$' -bench=. -count=10 ./host/abi | tee new.txt; benchstat old.txt new.txt
 

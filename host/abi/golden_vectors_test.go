@@ -146,8 +146,9 @@ func errorVector(about string, event, code uint32, message string) *replyJSON {
 	return &replyJSON{About: about, Status: abi.StatusError, Event: &event, Code: &code, Message: &message}
 }
 
-// asLaterHost turns a block into what a later host may send and every reader has to understand: a header that is 16 bytes
-// longer, and three columns more, of unknown ids before and after the known ones, of known and unknown encodings.
+// asLaterHost turns a block into what a later host may send and every reader has to understand: a header that
+// is 16 bytes longer, and three columns more, of unknown ids before and after the known ones, of known and
+// unknown encodings.
 func asLaterHost(block []byte) []byte {
 	const longer, columns = 16, 3
 	shift := uint32(longer + columns*abi.ColumnDescriptorSize)

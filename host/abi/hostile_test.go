@@ -15,8 +15,8 @@ import (
 	"github.com/pupwasm/pupwasm/host/abi"
 )
 
-// hostile is a block that breaks a rule, or keeps them all in an unusual way. The same blocks are the committed corpora of the
-// fuzz tests.
+// hostile is a block that breaks a rule, or keeps them all in an unusual way. The same blocks are the
+// committed corpora of the fuzz tests.
 type hostile struct {
 	name  string
 	block []byte
@@ -130,7 +130,7 @@ const (
 func hostileBatches() []hostile {
 	base := (&batch{segment: 7, logLevel: 1, columns: allColumns(), events: goldenEvents()[:2]}).block()
 	size := uint32(len(base))
-	// descriptor is where a field of a column's descriptor stands: allColumns has them in order of their ids.
+	// descriptor is where a field of a column's descriptor is: allColumns has them in order of their ids.
 	descriptor := func(id abi.Column, field int) int {
 		return abi.BatchHeaderSize + abi.ColumnDescriptorSize*(int(id)-1) + field
 	}

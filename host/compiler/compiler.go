@@ -70,10 +70,10 @@ func (c *Compiler) name() string {
 // ErrStopped is the error of an attempt that came to the end of its turn.
 var ErrStopped = errors.New("came to the end of its turn")
 
-// Prepare makes a folder for attempts at a module within another one, whose path is absolute, and puts the module there. The caller
-// removes it.
+// Prepare makes a folder for attempts at a module within another one, whose path is absolute, and puts the
+// module there. The caller removes it.
 func Prepare(within string, code []byte) (folder string, err error) {
-	if err := os.MkdirAll(within, 0o700); err != nil { // somebody may have cleared it away
+	if err := os.MkdirAll(within, 0o700); err != nil { // it may have been removed meanwhile
 		return "", err
 	}
 	if folder, err = os.MkdirTemp(within, temporary); err != nil {

@@ -19,8 +19,8 @@ type Instance interface {
 	Close()
 }
 
-// Apply hands a batch to an instance and returns a copy of its reply, which is at most limit bytes long. It checks every
-// address.
+// Apply hands a batch to an instance and returns a copy of its reply, which is at most limit bytes long. It
+// checks every address.
 func Apply(ctx context.Context, i Instance, batch []byte, limit uint32) ([]byte, error) {
 	result, err := i.Call(ctx, "pup_reserve", uint64(len(batch)))
 	if err != nil {
@@ -42,7 +42,8 @@ func Apply(ctx context.Context, i Instance, batch []byte, limit uint32) ([]byte,
 	return readResult(i, "the reply", result, limit)
 }
 
-// ReadDescription checks the version of the ABI and returns a copy of the description, which is at most limit bytes long.
+// ReadDescription checks the version of the ABI and returns a copy of the description, which is at most limit
+// bytes long.
 func ReadDescription(ctx context.Context, i Instance, limit uint32) ([]byte, error) {
 	version, err := i.Call(ctx, "pup_abi_1")
 	if err != nil {

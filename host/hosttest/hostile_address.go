@@ -71,7 +71,7 @@ func hostileCalls() []HostileGuest {
 		g.Apply = Code(I32Const(1), I32Const(ptr), I32Const(size), Call(0), g.GoodReply())
 		return refused(StageApply, "log_"+name, g.Wasm(), "log")
 	}
-	// query calls the host with ptr, len, dst, cap. The request stands where the reply does in other guests.
+	// query calls the host with ptr, len, dst, cap. The request is where the reply is in other guests.
 	query := func(name string, request []byte, call func(ptr, size uint32) []byte, want ...string) HostileGuest {
 		g := &Guest{Imports: []Import{ImportQuery}, Reply: append(Reply(), request...)}
 		ptr := g.ReplyAddress() + abi.ReplyHeaderSize

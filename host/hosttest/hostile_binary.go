@@ -42,8 +42,8 @@ func hostileBinaries() []HostileGuest {
 	}
 }
 
-// hostileCounts are files of some 30 bytes that announce billions of entries. wazero v1.12 allocates for what is announced before it
-// looks whether it is there.
+// hostileCounts are files of some 30 bytes that announce billions of entries. wazero v1.12 allocates for what
+// is announced before it looks whether it is there.
 func hostileCounts() []HostileGuest {
 	want := []string{"cut off", "fit", "entries", "count", "EOF", "limit", "large", "compile", "memories"}
 	count := appendU32(nil, math.MaxUint32)
@@ -80,8 +80,8 @@ func hostileCounts() []HostileGuest {
 	return list
 }
 
-// hostileCode is valid code that takes a compiler minutes or gigabytes: its time grows with the square of what is nested, its
-// memory with what is declared.
+// hostileCode is valid code that takes a compiler minutes or gigabytes: its time grows with the square of
+// what is nested, its memory with what is declared.
 func hostileCode() []HostileGuest {
 	code := func(name string, g *Guest) HostileGuest {
 		return refused(StageLoad, "code_with_"+name, g.Wasm(), "limit", "large", "many", "deep", "nest", "complex", "deadline")

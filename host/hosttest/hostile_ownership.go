@@ -7,8 +7,8 @@ import (
 	"github.com/pupwasm/pupwasm/host/abi"
 )
 
-// hostileOwners are guests that change or ask for rows of other events, whatever the events of the batch are: those of a host are in two
-// streams at least.
+// hostileOwners are guests that change or ask for rows of other events, whatever the events of the batch are:
+// those of a host are in two streams at least.
 func hostileOwners() []HostileGuest {
 	describe := func(column, rest string) string {
 		return fmt.Sprintf(`{"name":"hosttest","version":1,"columns":["aggregate_id"],"tables":[{"name":"things","key":["id"],"columns":[{"name":"id",%s},

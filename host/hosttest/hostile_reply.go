@@ -128,7 +128,7 @@ func wrongValue(name, column string, raw []byte) HostileGuest {
 	return refused(StageApply, "value_"+name, (&Guest{Reply: Reply(block)}).Wasm(), "value", "element", "ABI", column)
 }
 
-// hostileValues are values that are wrong wherever they stand.
+// hostileValues are values that are wrong wherever they are.
 func hostileValues() []HostileGuest {
 	key := func(name, id string) HostileGuest {
 		return refused(StageApply, "value_"+name, (&Guest{Reply: Reply(Count(0, id, 1))}).Wasm(), "text", "value", "ABI")

@@ -66,7 +66,8 @@ func hostileLoops() []HostileGuest {
 	}
 }
 
-// unrolled runs code calls × times times on a memory of 255 pages, without a loop, and answers well. The first page is spared.
+// unrolled runs code calls × times times on a memory of 255 pages, without a loop, and answers well. The
+// first page is spared.
 func unrolled(calls, times int, code ...[]byte) *Guest {
 	g := &Guest{
 		Memory: Limits{Min: 255},
@@ -105,8 +106,8 @@ func hostileRecursions() []HostileGuest {
 	}
 }
 
-// The guests that call themselves twice at every level have no loop, and end by themselves: at a nanosecond a call, the first
-// takes four seconds or more, the second a fraction of one.
+// The guests that call themselves twice at every level have no loop, and end by themselves: at a nanosecond a
+// call, the first takes four seconds or more, the second a fraction of one.
 const (
 	exponentialDepth = 32
 	lateDepth        = 28
@@ -210,8 +211,8 @@ func hostileTraps() []HostileGuest {
 	}
 }
 
-// remembers runs wrong code once for each instance, and answers well afterwards: a host that goes on with an instance after a
-// fault has its reply.
+// remembers runs wrong code once for each instance, and answers well afterwards: a host that goes on with an
+// instance after a fault has its reply.
 func remembers(wrong ...[]byte) *Guest {
 	g := &Guest{Edit: func(m *Module) { m.Global(I32, true, I32Const(0)) }}
 	g.Apply = Code(

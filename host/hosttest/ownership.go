@@ -44,8 +44,9 @@ func (p *Parameters) mark(d *description, w *describedWrite) {
 	}
 }
 
-// CheckRows checks that mutations of a batch, which [Catalogue.Mutations] has read, change rows of the events that caused them. A key
-// that is a numeric is compared by its very text, which is less than a host has to do.
+// CheckRows checks that mutations of a batch, which [Catalogue.Mutations] has read, change rows of the events
+// that caused them. A key that is a numeric is compared by its very text, which is less than a host has to
+// do.
 func (c *Catalogue) CheckRows(mutations []Mutation, events []Event) error {
 	for _, m := range mutations {
 		write, event := &c.Writes[m.Write], &events[m.Event]

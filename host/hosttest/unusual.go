@@ -144,8 +144,8 @@ func unusualCalls() []UnusualGuest {
 	}
 }
 
-// callsItself calls its own pup_describe and pup_reserve within pup_apply: the one kind of re-entrancy that there is, since no
-// function of the host calls back.
+// callsItself calls its own pup_describe and pup_reserve within pup_apply: the one kind of re-entrancy that
+// there is, since no function of the host calls back.
 func callsItself() *Guest {
 	g := &Guest{Reply: Reply(Count(0, "a", 1))}
 	const describe, reserve = 1, 2 // behind pup_abi_1

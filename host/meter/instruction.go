@@ -2,7 +2,7 @@ package meter
 
 import "fmt"
 
-// The instructions that the pass looks at. Those behind a prefix stand above 0xFC00.
+// The instructions that the pass distinguishes. Those with a prefix are above 0xFC00.
 const (
 	opUnreachable  = 0x00
 	opNop          = 0x01
@@ -166,8 +166,8 @@ func (s *scanner) blockSignature(m *module) Signature {
 	return Signature{}
 }
 
-// fuel is what an instruction takes, in what most of them take. Labels and what only names a value are nothing in machine code. Memory is
-// charged as if no cache had it, and so is code that is called.
+// fuel is what an instruction takes, in what most of them take. Labels and what only names a value are
+// nothing in machine code. Memory is charged as if no cache had it, and so is code that is called.
 func (i *instruction) fuel(m *module) quarters {
 	switch op := i.op; {
 	case op == opNop, op >= opBlock && op <= opLoop, op == opElse, op == opEnd, op == opDrop:

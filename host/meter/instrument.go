@@ -12,18 +12,20 @@ const (
 	SliceLeft = exportPrefix + "slice_left"
 	// FuelLeft is the fuel that is left besides, an i64. It begins with 0 and is negative when fuel ran out.
 	FuelLeft = exportPrefix + "fuel_left"
-	// SliceSize is the fuel from one exit to the host to the next, an i64 above 0. It begins with [SliceUnits], and may be set at every exit:
-	// what a guest takes, and where its fuel runs out, does not depend on it.
+	// SliceSize is the fuel from one exit to the host to the next, an i64 above 0. It begins with
+	// [SliceUnits], and may be set at every exit: what a guest takes, and where its fuel runs out, does not
+	// depend on it.
 	SliceSize = exportPrefix + "slice_size"
-	// StackLeft is the stack that is left, in bytes as the pass counts them, an i64. It begins with 0 and is negative when the stack
-	// ran out.
+	// StackLeft is the stack that is left, in bytes as the pass counts them, an i64. It begins with 0 and is
+	// negative when the stack ran out.
 	StackLeft = exportPrefix + "stack_left"
 	// Start is the start function of the original, if it has one. It must be called once, before all others.
 	Start = exportPrefix + "start"
 )
 
 const (
-	// SliceUnits is the most fuel from one exit to the host to the next: mostly less than a tenth of a millisecond, and 20 at the worst.
+	// SliceUnits is the most fuel from one exit to the host to the next: mostly less than a tenth of a
+	// millisecond, and 20 at the worst.
 	SliceUnits = 1_000_000
 	// ExitPages is how much an exit asks memory to grow by, in pages of 64 KiB: 2 GiB at once. The host refuses that.
 	ExitPages = 32_768
@@ -43,13 +45,13 @@ type Module struct {
 	HasStart bool
 	// Globals are the names under which Code exports the original's globals that may change.
 	Globals []string
-	// StateIsPlain tells that all of an instance that may change is its memory, [Module.Globals], and what the pass has added: no code
-	// changes a table or drops a segment.
+	// StateIsPlain tells that all of an instance that may change is its memory, [Module.Globals], and what
+	// the pass has added: no code changes a table or drops a segment.
 	StateIsPlain bool
 }
 
-// Instrument returns a module that does the same and counts its work. What the module refers to is checked, and what would cost an
-// engine too much to compile is refused; the engine validates the rest, of the result.
+// Instrument returns a module that does the same and counts its work. What the module refers to is checked,
+// and what would cost an engine too much to compile is refused; the engine validates the rest, of the result.
 func Instrument(wasm []byte) (*Module, error) {
 	m, err := parse(wasm)
 	if err != nil {
@@ -105,7 +107,7 @@ func Instrument(wasm []byte) (*Module, error) {
 	return result, nil
 }
 
-// pass is one module on its way.
+// pass is one module that is being instrumented.
 type pass struct {
 	*module
 	functions []function
@@ -227,7 +229,7 @@ func (p *pass) takeBulkBody() []byte {
 	return *c.op(opEnd)
 }
 
-// growBody is the function that stands for memory.grow. It charges for the pages that there are more.
+// growBody is the function that replaces memory.grow. It charges for the added pages.
 func (p *pass) growBody() []byte {
 	c := &code{1, 1, typeI32}
 	c.op(opLocalGet, 0, opMemoryGrow, 0, opLocalTee, 1, opI32Const).signed(-1).op(opI32Ne, opIf, blockVoid)

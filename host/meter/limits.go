@@ -1,8 +1,8 @@
 package meter
 
-// What a module may have. The engine allocates for what is announced before it looks whether it is there, and its compiler's
-// time grows with the square of what is nested: some 30 bytes can ask for hundreds of gigabytes. The limits are far above
-// what the compilers emit.
+// What a module may have. The engine allocates for what is announced before it checks whether it is there,
+// and its compiler's time grows with the square of what is nested: some 30 bytes can ask for hundreds of
+// gigabytes. The limits are far above what the compilers emit.
 const (
 	tableElementsMax = 100_000    // whose memory the engine's limit does not cover; one a function is usual
 	parametersMax    = 1_000      // of a function
@@ -17,8 +17,9 @@ const (
 	localsAll        = 10_000_000 // of all functions, for each of which the engine keeps a byte
 )
 
-// entriesMax bounds what a section has. The host keeps something for each entry, and the engine makes code for each type. Go's linker stops
-// at 100,000 segments of data; its largest programs have some 10,000 functions.
+// entriesMax bounds what a section has. The host keeps something for each entry, and the engine makes code
+// for each type. Go's linker stops at 100,000 segments of data; its largest programs have some 10,000
+// functions.
 var entriesMax = map[byte]struct {
 	max  uint32
 	what string

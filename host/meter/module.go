@@ -24,7 +24,7 @@ const (
 	sectionDataCount
 )
 
-// sectionOrder is where the sections stand, by their number.
+// sectionOrder is the order of the sections, by their number.
 var sectionOrder = [...]int{
 	sectionType: 1, sectionImport: 2, sectionFunction: 3, sectionTable: 4, sectionMemory: 5, sectionGlobal: 6, sectionExport: 7,
 	sectionStart: 8, sectionElement: 9, sectionDataCount: 10, sectionCode: 11, sectionData: 12,
@@ -57,7 +57,7 @@ type module struct {
 	bodies            [][]byte
 }
 
-// section is one section as it stands in the file.
+// section is one section as it is in the file.
 type section struct {
 	id      byte
 	content []byte
@@ -286,7 +286,8 @@ func (m *module) readElements(s *scanner) {
 	const passive, explicit, expressions = 1, 2, 4
 	flags := s.uint()
 	if flags&passive != 0 {
-		// Without reference types the engine takes every segment for one with an offset, and panics where there is none.
+		// Without reference types the engine takes every segment for one with an offset, and panics where
+		// there is none.
 		s.fail(errors.New("has a segment of table elements without an offset, which guests cannot use"))
 		return
 	}

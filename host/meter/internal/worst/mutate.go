@@ -176,7 +176,8 @@ func countBlocks(blocks []Block) int {
 	return count
 }
 
-// without leaves out the block of a number, in the order of the text. What is left of the number tells that it was not among the blocks.
+// without leaves out the block of a number, in the order of the text. What is left of the number tells that
+// it was not among the blocks.
 func without(blocks []Block, at int) ([]Block, int) {
 	for i := range blocks {
 		if at == 0 {

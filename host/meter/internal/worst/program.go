@@ -70,7 +70,8 @@ var (
 	kinds = []string{"mul", "div", "add", "sqrt", "min", "nearest", "demote", "trunc"}
 )
 
-// What a program may have. Most of it is far within what modules may, so that compiling does not take longer than running.
+// What a program may have. Most of it is far within what modules may, so that compiling does not take longer
+// than running.
 const (
 	countMax     = 4_000
 	resultsMax   = 16

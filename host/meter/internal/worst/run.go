@@ -127,7 +127,7 @@ func (e *Engine) layOut(i *instance, mib int) {
 	}
 }
 
-// circle is what stands in the places: each tells the next, in one circle that looks random.
+// circle is what is in the places: each tells the next, in one circle that looks random.
 func circle(mib int) []byte {
 	order := make([]int, places(mib))
 	for n := range order {

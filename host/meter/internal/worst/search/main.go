@@ -1,5 +1,5 @@
-// Command search looks for the programs whose fuel costs the most time, from those on that it has found before. It ends after the time that it
-// is given, and may be interrupted at any time.
+// Command search searches for the programs whose fuel costs the most time, and continues from those that it
+// has found before. It ends after the time that it is given, and may be interrupted at any time.
 //
 //	go run ./host/meter/internal/worst/search -time 1h
 package main
