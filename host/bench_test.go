@@ -26,7 +26,8 @@ func BenchmarkGuest_Apply(b *testing.B) {
 	for _, compiler := range []guestbuild.Compiler{guestbuild.TinyGo, guestbuild.Go} {
 		for _, policy := range []host.Instances{host.InstancesFresh, host.InstancesReuse} {
 			for _, size := range []int{benchEvents, 5 * benchEvents, 20 * benchEvents} {
-				b.Run(fmt.Sprintf("%s/%s/%d", compiler, policy, size), func(b *testing.B) { benchmarkApply(b, compiler, policy, size) })
+				b.Run(fmt.Sprintf("%s/%s/%d", compiler, policy, size),
+					func(b *testing.B) { benchmarkApply(b, compiler, policy, size) })
 			}
 		}
 	}

@@ -37,7 +37,9 @@ type compiledCode struct {
 
 // compile meters and compiles a module, and returns its code, which the caller releases. Modules are compiled
 // side by side. Their bytes are read when it is their turn, so that those that wait take no memory.
-func (r *Runtime) compile(ctx context.Context, hash [sha256.Size]byte, size int, read func() ([]byte, error)) (*compiledCode, error) {
+func (r *Runtime) compile(
+	ctx context.Context, hash [sha256.Size]byte, size int, read func() ([]byte, error),
+) (*compiledCode, error) {
 	for {
 		r.mu.Lock()
 		code, known := r.compiled[hash]

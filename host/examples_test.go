@@ -91,11 +91,12 @@ func TestGuest_aSlowQueryIsNotTheGuestsTime(t *testing.T) {
 	guest := module.NewGuest(0)
 	defer guest.Close(t.Context())
 	asked := 0
-	_, err := guest.Apply(t.Context(), shopEvents(1, 50), func(query int, arguments []store.Value, rows *store.Rows) error {
-		asked++
-		<-time.After(limit + limit/4)
-		return emptyQuery(module)(query, arguments, rows)
-	})
+	_, err := guest.Apply(t.Context(), shopEvents(1, 50),
+		func(query int, arguments []store.Value, rows *store.Rows) error {
+			asked++
+			<-time.After(limit + limit/4)
+			return emptyQuery(module)(query, arguments, rows)
+		})
 	if err != nil || asked != 1 {
 		t.Errorf("asked %d times, error %v", asked, err)
 	}

@@ -24,6 +24,7 @@ type Fault struct {
 	fuel       bool // that of fuel
 }
 
+// Error names the module, the event at fault and the reason in one line.
 func (f *Fault) Error() string {
 	if f.Position == 0 {
 		return fmt.Sprintf("module %s: %s", f.Module, f.Reason)
@@ -67,6 +68,7 @@ type SlowError struct {
 	Raise  string // the setting that raises the limit
 }
 
+// Error says in one line what to change.
 func (e *SlowError) Error() string {
 	return fmt.Sprintf("module %s: took longer than %s for a batch, with fuel left: if this machine is not busy, raise %s, or have fewer events in a batch (--batch)",
 		e.Module, e.Limit, e.Raise)
@@ -92,6 +94,7 @@ type LoadError struct {
 	cause error
 }
 
+// Error names the file and the reason in one line.
 func (e *LoadError) Error() string { return fmt.Sprintf("module %s: %s", e.File, e.Reason) }
 
 // shorten keeps the first line of a reason, unless it is a page: guests have a say in it.

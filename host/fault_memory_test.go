@@ -49,7 +49,8 @@ func TestGuest_faultsLeaveNothingBehind(t *testing.T) { // not parallel: it look
 	before, goroutines := memory()
 	apply(10_500)
 	after, goroutinesAfter := memory()
-	t.Logf("%d guests, 10,000 faults: the heap was %d KiB and is %d KiB, %d goroutines and %d", len(modules), before>>10, after>>10, goroutines, goroutinesAfter)
+	t.Logf("%d guests, 10,000 faults: the heap was %d KiB and is %d KiB, %d goroutines and %d", len(modules),
+		before>>10, after>>10, goroutines, goroutinesAfter)
 	const slack = 4 << 20
 	if after > before+slack || goroutinesAfter > goroutines+2 {
 		t.Errorf("faults leave something behind")

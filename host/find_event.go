@@ -79,7 +79,9 @@ func (g *Guest) try(ctx context.Context, events []store.RecordedEvent, query Que
 
 // causesAlone tells whether the last of the first so many events brings about the fault that they are the
 // fewest to have.
-func (g *Guest) causesAlone(ctx context.Context, events []store.RecordedEvent, failing int, query Query, fault *Fault) (bool, error) {
+func (g *Guest) causesAlone(
+	ctx context.Context, events []store.RecordedEvent, failing int, query Query, fault *Fault,
+) (bool, error) {
 	alone := events[failing-1 : failing]
 	switch {
 	case fault.exceeds && len(events) > 1:

@@ -76,8 +76,9 @@ var errOutOfFuel = errors.New("out of fuel")
 
 // What the host's own functions take besides the call, for what a guest has them do.
 const (
-	unitsByte       = 1  // of text that is read
-	unitsValueByte  = 32 // of a reply, a query or its result, whose values the host reads or writes one by one: about a nanosecond
+	unitsByte = 1 // of text that is read
+	// of a reply, a query or its result, whose values the host reads or writes one by one: about a nanosecond
+	unitsValueByte  = 32
 	unitsRandomByte = 4
 	unitsQuery      = 10_000
 )
@@ -103,7 +104,8 @@ func (g *Guest) exhausted() error {
 	case g.fuel == nil:
 		return nil
 	case g.fuel.left() < 0:
-		return outOfFuelError(fmt.Sprintf("used more than %d units of fuel %s: it loops, or does too much", g.fuelLimit, g.purpose()))
+		return outOfFuelError(fmt.Sprintf("used more than %d units of fuel %s: it loops, or does too much",
+			g.fuelLimit, g.purpose()))
 	case g.fuel.stackOverflowed():
 		return fmt.Errorf("calls itself too deep: its functions take more than %d MiB of stack", meter.StackBytes>>20)
 	}

@@ -205,7 +205,9 @@ func (g *Guest) attributeError(ctx context.Context, err error) error {
 	}
 }
 
-func (g *Guest) applyBatch(ctx context.Context, batch []byte, events []store.RecordedEvent, query Query) ([]store.Mutation, error) {
+func (g *Guest) applyBatch(
+	ctx context.Context, batch []byte, events []store.RecordedEvent, query Query,
+) ([]store.Mutation, error) {
 	ctx, g.deadline = startDeadline(ctx, g.module.limits.BatchTimeout)
 	defer func() {
 		g.deadline.stop()
@@ -246,7 +248,8 @@ func (g *Guest) applyBatch(ctx context.Context, batch []byte, events []store.Rec
 	}
 	// The allocator keeps the host's limit; a lower one that the module asked for is checked here.
 	if used := g.memoryBytes(); used > g.module.limits.MemoryMiB<<20 {
-		return nil, exceeded("uses %d MiB of memory, the limit that it asked for is %d", toMiB(uint64(used)), g.module.limits.MemoryMiB)
+		return nil, exceeded("uses %d MiB of memory, the limit that it asked for is %d", toMiB(uint64(used)),
+			g.module.limits.MemoryMiB)
 	}
 	reply, err := g.read("a reply", results, g.module.limits.ReplyBytesMax)
 	if err != nil {
@@ -254,7 +257,8 @@ func (g *Guest) applyBatch(ctx context.Context, batch []byte, events []store.Rec
 	}
 	g.fuel.take(int64(len(reply)) * unitsValueByte)
 	if err := g.exhausted(); err != nil {
-		return nil, fmt.Errorf("returned a reply of %d bytes, too large for the fuel that was left: %w", len(reply), err)
+		return nil, fmt.Errorf("returned a reply of %d bytes, too large for the fuel that was left: %w", len(reply),
+			err)
 	}
 	g.reply = append(resetBuffer(g.reply), reply...)
 	if err := g.checkClock(ctx); err != nil {

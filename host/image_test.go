@@ -141,7 +141,8 @@ func TestInstancesFresh_usageDependsOnTheBatchAlone(t *testing.T) {
 			t.Errorf("a batch of %d events: %+v, was %+v", size, got, want)
 		}
 	}
-	if small, large := first[sizes[0]], first[sizes[len(sizes)-1]]; small.MemoryBytes == 0 || large.MemoryBytes < 4*small.MemoryBytes {
+	if small, large := first[sizes[0]], first[sizes[len(sizes)-1]]; small.MemoryBytes == 0 ||
+		large.MemoryBytes < 4*small.MemoryBytes {
 		t.Errorf("memory of %d bytes for the smallest batch, %d for the largest", small.MemoryBytes, large.MemoryBytes)
 	}
 }

@@ -32,7 +32,8 @@ func (i Instances) validate() error {
 	case InstancesAuto, InstancesFresh, InstancesReuse:
 		return nil
 	}
-	return fmt.Errorf("option Instances must be %s, %s or %s, it is %q", InstancesAuto, InstancesFresh, InstancesReuse, string(i))
+	return fmt.Errorf("option Instances must be %s, %s or %s, it is %q", InstancesAuto, InstancesFresh,
+		InstancesReuse, string(i))
 }
 
 // reuses tells whether a module's instances serve more than one batch.

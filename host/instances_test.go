@@ -16,7 +16,8 @@ const leakBytes = 64 << 10
 func leaking() []byte {
 	g := &hosttest.Guest{}
 	g.Apply = hosttest.Code(
-		hosttest.I32Const(1), hosttest.MemoryGrow, hosttest.I32Const(-1), hosttest.I32Eq, hosttest.If(hosttest.Unreachable),
+		hosttest.I32Const(1), hosttest.MemoryGrow, hosttest.I32Const(-1), hosttest.I32Eq,
+		hosttest.If(hosttest.Unreachable),
 		g.GoodReply(),
 	)
 	return g.Wasm()

@@ -34,7 +34,10 @@ type memory struct {
 // allocator makes the memory of the next instance. The engine passes all addresses as the maximum.
 func (g *Guest) allocator() experimental.MemoryAllocator {
 	return experimental.MemoryAllocatorFunc(func(_, _ uint64) experimental.LinearMemory {
-		m := &memory{guest: g, buffer: g.spareMemory, limit: uint64(g.module.memoryMax(g.module.runtime.options.Limits))}
+		m := &memory{
+			guest: g, buffer: g.spareMemory,
+			limit: uint64(g.module.memoryMax(g.module.runtime.options.Limits)),
+		}
 		g.spareMemory = nil
 		return m
 	})

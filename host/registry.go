@@ -21,10 +21,11 @@ import (
 // Registry loads the modules of a folder: every file that ends in .wasm. One goroutine uses it. Modules load
 // concurrently; a slow one holds up neither the others nor the caller.
 type Registry struct {
-	runtime  *Runtime
-	folder   string
-	files    map[string]*moduleFile
-	rescan   bool // Sync checks the folder again: a projection's name became free, or a file has changed while it was loading
+	runtime *Runtime
+	folder  string
+	files   map[string]*moduleFile
+	// rescan makes Sync check the folder again: a projection's name became free, or a file has changed while it was loading
+	rescan   bool
 	arrived  chan struct{}
 	syncWait time.Duration // for modules that load, in Sync
 	loads    sync.WaitGroup
@@ -77,7 +78,10 @@ func NewRegistry(runtime *Runtime, folder string) (*Registry, error) {
 	case !info.IsDir():
 		return nil, fmt.Errorf("%s is not a folder: name the folder that holds the .wasm files", folder)
 	}
-	return &Registry{runtime: runtime, folder: folder, files: map[string]*moduleFile{}, arrived: make(chan struct{}, 1), syncWait: syncWait}, nil
+	return &Registry{
+		runtime: runtime, folder: folder, files: map[string]*moduleFile{},
+		arrived: make(chan struct{}, 1), syncWait: syncWait,
+	}, nil
 }
 
 // syncWait is how long Sync waits for modules that load.
@@ -294,7 +298,9 @@ func (r *Registry) load(ctx context.Context, file string, hash [sha256.Size]byte
 }
 
 // finishLoad handles a load that has ended, and tells whether there is a change to report.
-func (r *Registry) finishLoad(ctx context.Context, file string, known *moduleFile, ended *load) (change Change, told bool) {
+func (r *Registry) finishLoad(ctx context.Context, file string, known *moduleFile, ended *load) (
+	change Change, told bool,
+) {
 	change = Change{File: file, Previous: known.module}
 	module, err := ended.module, ended.err
 	known.refused = false

@@ -77,7 +77,11 @@ func NewRuntime(ctx context.Context, options Options) (*Runtime, error) {
 	if err := options.Instances.validate(); err != nil {
 		return nil, err
 	}
-	r := &Runtime{options: options, imports: []*hostModule{pupModule(), wasiModule()}, compiled: map[[sha256.Size]byte]*compiledCode{}, reading: newSemaphore(1), readingLarge: newSemaphore(1), compiling: newSemaphore(compilationsMax())}
+	r := &Runtime{
+		options: options, imports: []*hostModule{pupModule(), wasiModule()},
+		compiled: map[[sha256.Size]byte]*compiledCode{}, reading: newSemaphore(1), readingLarge: newSemaphore(1),
+		compiling: newSemaphore(compilationsMax()),
+	}
 	var err error
 	if r.cache, err = openCache(options.CacheDir); err != nil {
 		return nil, err

@@ -41,7 +41,8 @@ func (g *Guest) trapReason(err error) string {
 	case trap == "unreachable" && isPanic(words):
 		return words + inFunction(functions)
 	case trap == "unreachable" && words == "" && len(functions) > 0:
-		return trapText(trap) + inFunction(functions) + "; it says no more, as modules of TinyGo do: built by Go it does, and so does a test by puptest"
+		return trapText(trap) + inFunction(functions) +
+			"; it says no more, as modules of TinyGo do: built by Go it does, and so does a test by puptest"
 	}
 	return withMessage(trapText(trap)+inFunction(functions), words)
 }
@@ -63,7 +64,10 @@ func withMessage(reason, words string) string {
 // lastMessage is what the guest said of its end: the message of a panic on one of its outputs, what it logged
 // last as an error, or the last line of its standard error.
 func (g *Guest) lastMessage() string {
-	for _, text := range [][]byte{g.output[1].panicLine(), g.output[0].panicLine(), g.lastError, g.output[1].lastLine()} {
+	for _, text := range [][]byte{
+		g.output[1].panicLine(), g.output[0].panicLine(), g.lastError,
+		g.output[1].lastLine(),
+	} {
 		if len(text) > 0 {
 			return shorten(string(text))
 		}
@@ -101,7 +105,8 @@ func (g *Guest) outOfMemory() string {
 	if own := int64(g.module.code.metered.Memory.Max) * pageBytes; own <= int64(limit) {
 		advice = "the maximum that the module itself declares"
 	}
-	return fmt.Sprintf("out of memory: it asked for %d MiB in all, the limit is %d MiB (%s)", toMiB(g.memoryRefused), limit>>20, advice)
+	return fmt.Sprintf("out of memory: it asked for %d MiB in all, the limit is %d MiB (%s)",
+		toMiB(g.memoryRefused), limit>>20, advice)
 }
 
 func toMiB(bytes uint64) uint64 { return (bytes + 1<<20 - 1) >> 20 }
@@ -150,7 +155,8 @@ func namedFunctions(trace, module string) []string {
 // inFunction names the innermost function that is neither of a language's runtime nor of the SDK.
 func inFunction(functions []string) string {
 	for _, name := range functions {
-		if !strings.HasPrefix(name, "runtime.") && !strings.Contains(name, "pupwasm/guest-sdk") && !strings.HasPrefix(name, "pup_") {
+		if !strings.HasPrefix(name, "runtime.") && !strings.Contains(name, "pupwasm/guest-sdk") &&
+			!strings.HasPrefix(name, "pup_") {
 			return " in " + shorten(name)
 		}
 	}

@@ -31,6 +31,7 @@ type Trust struct {
 // TrustError says why a file is not trusted. It is one line that goes on from the file's name.
 type TrustError struct{ Reason string }
 
+// Error returns the reason.
 func (e *TrustError) Error() string { return e.Reason }
 
 // SignatureSuffix follows the name of a module in that of its signature.
@@ -51,10 +52,12 @@ func (t Trust) Check(path string, wasm []byte) error {
 	if t.Digests != "" {
 		listed, err := readDigests(t.Digests)
 		if err != nil {
-			return &TrustError{Reason: fmt.Sprintf("is not loaded, the list of digests %s %s", t.Digests, withoutPath(err))}
+			return &TrustError{Reason: fmt.Sprintf("is not loaded, the list of digests %s %s", t.Digests,
+				withoutPath(err))}
 		}
 		if name := filepath.Base(path); !listed[digestLine{name, digest}] {
-			return &TrustError{Reason: fmt.Sprintf("is not loaded, %s does not list its SHA-256 %x for %s", t.Digests, digest, name)}
+			return &TrustError{Reason: fmt.Sprintf("is not loaded, %s does not list its SHA-256 %x for %s",
+				t.Digests, digest, name)}
 		}
 	}
 	if t.Key == nil {
@@ -65,7 +68,8 @@ func (t Trust) Check(path string, wasm []byte) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return &TrustError{Reason: fmt.Sprintf("is not loaded, it is not signed: there is no %s beside it ('pupwasm sign' makes one)", filepath.Base(path)+SignatureSuffix)}
 	case err != nil:
-		return &TrustError{Reason: fmt.Sprintf("is not loaded, its signature %s %s", filepath.Base(path)+SignatureSuffix, withoutPath(err))}
+		return &TrustError{Reason: fmt.Sprintf("is not loaded, its signature %s %s",
+			filepath.Base(path)+SignatureSuffix, withoutPath(err))}
 	case !ed25519.Verify(t.Key, digest[:], signature):
 		return &TrustError{Reason: fmt.Sprintf("is not loaded, %s is not the signature of these bytes by the key that is required", filepath.Base(path)+SignatureSuffix)}
 	}

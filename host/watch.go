@@ -33,7 +33,10 @@ func (r *Registry) Watch(ctx context.Context, changed func()) error {
 	if err := watcher.Add(r.folder); err != nil {
 		return fmt.Errorf("watching %s: %w", r.folder, err)
 	}
-	w := &debouncer{folder: r.folder, digests: r.runtime.options.Trust.Digests, changed: changed, quiet: time.NewTimer(time.Hour)}
+	w := &debouncer{
+		folder: r.folder, digests: r.runtime.options.Trust.Digests, changed: changed,
+		quiet: time.NewTimer(time.Hour),
+	}
 	w.quiet.Stop()
 	w.seen = w.fingerprint()
 	changed() // for changes since the caller's last Sync

@@ -55,6 +55,7 @@ func Self() string {
 // Refusal says what a module did wrong: it would do so on every machine. Any other error is this machine's.
 type Refusal struct{ Reason string }
 
+// Error returns the reason.
 func (r *Refusal) Error() string { return r.Reason }
 
 func refuse(format string, args ...any) error { return &Refusal{Reason: fmt.Sprintf(format, args...)} }
@@ -206,7 +207,8 @@ func (c *Compiler) product(folder string) (string, error) {
 		return "", fmt.Errorf("%s left no file of machine code", c.name())
 	}
 	if info.Size() > c.CodeBytesMax {
-		return "", refuse("has %d MiB of machine code, the limit is %d: raise --code-size", (info.Size()+1<<20-1)>>20, c.CodeBytesMax>>20)
+		return "", refuse("has %d MiB of machine code, the limit is %d: raise --code-size",
+			(info.Size()+1<<20-1)>>20, c.CodeBytesMax>>20)
 	}
 	return filepath.Join(folder, c.Engine, entries[0].Name()), nil
 }
@@ -216,6 +218,7 @@ type boundedBuffer struct{ bytes.Buffer }
 
 const outputBytesMax = 16 << 10
 
+// Write keeps what fits and drops the rest without an error.
 func (b *boundedBuffer) Write(p []byte) (int, error) {
 	if room := outputBytesMax - b.Len(); room > 0 {
 		b.Buffer.Write(p[:min(room, len(p))])

@@ -79,6 +79,7 @@ type GuestError struct {
 	Message string
 }
 
+// Error has the code and the text that the guest reported.
 func (e *GuestError) Error() string {
 	return fmt.Sprintf("the guest reports error %d: %.200s", e.Code, e.Message)
 }
@@ -116,7 +117,8 @@ func (c *Catalogue) Mutations(reply []byte, events int) ([]Mutation, error) {
 			return nil, fmt.Errorf("write %s has event %d of %d", write.Name, head.Event, events)
 		}
 		if head.Values != len(write.Types) {
-			return nil, fmt.Errorf("write %s has %d values, its parameters are %d", write.Name, head.Values, len(write.Types))
+			return nil, fmt.Errorf("write %s has %d values, its parameters are %d", write.Name, head.Values,
+				len(write.Types))
 		}
 		before := r.Rest()
 		if err := write.read(&r.Values); err != nil {

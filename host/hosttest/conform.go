@@ -114,7 +114,9 @@ func (a *outcome) equal(b *outcome) bool {
 	return slices.Equal(a.mutations, b.mutations) && a.reported == b.reported
 }
 
-func (s *Subject) apply(ctx context.Context, i Instance, c *Catalogue, events []Event, layout Layout) (*outcome, error) {
+func (s *Subject) apply(
+	ctx context.Context, i Instance, c *Catalogue, events []Event, layout Layout,
+) (*outcome, error) {
 	batch, err := Batch(events, c.Columns, layout)
 	if err != nil {
 		return nil, err

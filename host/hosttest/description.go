@@ -201,7 +201,8 @@ func (d *description) checkTables() error {
 			case t.column(c.Name) != j:
 				return fmt.Errorf("column %s of table %s is declared twice", c.Name, t.Name)
 			case c.Generated != nil && (c.Default != nil || slices.Contains(t.Key, c.Name)):
-				return fmt.Errorf("column %s of table %s is generated, and has a default or is part of the key", c.Name, t.Name)
+				return fmt.Errorf("column %s of table %s is generated, and has a default or is part of the key",
+					c.Name, t.Name)
 			}
 		}
 		for _, name := range t.Key {

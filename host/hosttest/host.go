@@ -55,7 +55,8 @@ func RunHost(t *testing.T, host Host, except ...string) {
 			}
 			runHostile(t, host, &g)
 			if n, err := bystander.Apply(ctx); err != nil || n != unusual[0].Mutations {
-				t.Fatalf("another guest returns %d mutations and error %v after it, want %d", n, err, unusual[0].Mutations)
+				t.Fatalf("another guest returns %d mutations and error %v after it, want %d", n, err,
+					unusual[0].Mutations)
 			}
 		})
 	}

@@ -45,7 +45,8 @@ func TestHostile_areValidBesides(t *testing.T) {
 	}
 	byHost := []string{"file_too_large", "memory_imported"}
 	for _, g := range hosttest.Hostile() {
-		dangerous := strings.HasPrefix(g.Name, "count_") || strings.HasPrefix(g.Name, "size_") || strings.HasPrefix(g.Name, "code_with_")
+		dangerous := strings.HasPrefix(g.Name, "count_") || strings.HasPrefix(g.Name, "size_") ||
+			strings.HasPrefix(g.Name, "code_with_")
 		if dangerous {
 			continue // the internal tests have them in small
 		}

@@ -66,7 +66,8 @@ func (c *Catalogue) CheckRows(mutations []Mutation, events []Event) error {
 			return err
 		}
 		if got != want {
-			return fmt.Errorf("write %s changes row %.40q at event %d, whose rows are %.40q", write.Name, got, m.Event, want)
+			return fmt.Errorf("write %s changes row %.40q at event %d, whose rows are %.40q", write.Name, got,
+				m.Event, want)
 		}
 	}
 	return nil
@@ -111,6 +112,7 @@ func itemText(item abi.Item) string {
 
 func uuidText(id []byte) string {
 	return strings.Join([]string{
-		fmt.Sprintf("%x", id[:4]), fmt.Sprintf("%x", id[4:6]), fmt.Sprintf("%x", id[6:8]), fmt.Sprintf("%x", id[8:10]), fmt.Sprintf("%x", id[10:]),
+		fmt.Sprintf("%x", id[:4]), fmt.Sprintf("%x", id[4:6]), fmt.Sprintf("%x", id[6:8]),
+		fmt.Sprintf("%x", id[8:10]), fmt.Sprintf("%x", id[10:]),
 	}, "-")
 }

@@ -41,7 +41,8 @@ func newEngine(t *testing.T, features api.CoreFeatures) wazero.Runtime {
 			modules[i.Module] = engine.NewHostModuleBuilder(i.Module)
 		}
 		modules[i.Module].NewFunctionBuilder().
-			WithGoModuleFunction(hostFunction(i.Name), valueTypes(i.Signature.Params), valueTypes(i.Signature.Results)).Export(i.Name)
+			WithGoModuleFunction(hostFunction(i.Name), valueTypes(i.Signature.Params),
+				valueTypes(i.Signature.Results)).Export(i.Name)
 	}
 	for _, builder := range modules {
 		if _, err := builder.Instantiate(ctx); err != nil {

@@ -78,7 +78,8 @@ func (s *scanner) locals(params int) int {
 		total += int64(s.uint())
 		s.byte()
 		if all := total + int64(params); s.err == nil && all > variablesMax {
-			s.fail(fmt.Errorf("has a function with %d variables or more, parameters included, the limit is %d", all, variablesMax))
+			s.fail(fmt.Errorf("has a function with %d variables or more, parameters included, the limit is %d", all,
+				variablesMax))
 		}
 		if s.err != nil {
 			return 0
@@ -110,7 +111,8 @@ func (s *scanner) survey(m *module, f *function, assigned *assignments) {
 			if i.op == opLoop {
 				f.loops = true
 				if loops = append(loops, depth); len(loops) > loopNestingMax {
-					s.fail(fmt.Errorf("has loops that are nested %d deep or more, the limit is %d", len(loops), loopNestingMax))
+					s.fail(fmt.Errorf("has loops that are nested %d deep or more, the limit is %d", len(loops),
+						loopNestingMax))
 				}
 			}
 		case opEnd:

@@ -78,7 +78,8 @@ func (s *scanner) instruction(m *module, i *instruction) {
 	op := uint16(s.byte())
 	i.index, i.signature, i.targets = 0, Signature{}, i.targets[:0]
 	switch {
-	case op <= opNop, op == opElse, op == opEnd, op == opReturn, op == opDrop, op == 0x1B, op >= 0x45 && op <= 0xC4, op == opRefIsNull:
+	case op <= opNop, op == opElse, op == opEnd, op == opReturn, op == opDrop, op == 0x1B, op >= 0x45 && op <= 0xC4,
+		op == opRefIsNull:
 		// nothing follows
 	case op >= opBlock && op <= opIf:
 		i.signature = s.blockSignature(m)
@@ -188,9 +189,11 @@ func (i *instruction) fuel(m *module) quarters {
 		return unitsMemoryGrow * unit
 	case op >= opMemoryInit && op <= opTableCopy:
 		return unitsBulk * unit
-	case op >= 0x6D && op <= 0x70, op >= 0x7F && op <= 0x82, op == 0x91, op == 0x9F, op == 0x95, op == 0xA3: // division, square root
+	// division, square root
+	case op >= 0x6D && op <= 0x70, op >= 0x7F && op <= 0x82, op == 0x91, op == 0x9F, op == 0x95, op == 0xA3:
 		return unitsDivision * unit
-	case op >= 0x8D && op <= 0x97, op >= 0x9B && op <= 0xA5, op >= 0xA8 && op <= 0xBB && op != 0xAC && op != 0xAD, op >= 0xFC00 && op < opMemoryInit:
+	case op >= 0x8D && op <= 0x97, op >= 0x9B && op <= 0xA5, op >= 0xA8 && op <= 0xBB && op != 0xAC && op != 0xAD,
+		op >= 0xFC00 && op < opMemoryInit:
 		return unitsFloat * unit
 	}
 	return unit

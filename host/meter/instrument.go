@@ -33,7 +33,9 @@ const (
 	pagesMax  = 65_536 // of a memory, by its addresses
 	bulkShift = 4      // 16 bytes or elements that are moved take a unit
 	shortBulk = unitsBulk << bulkShift
-	growShift = 13 // a page takes so many units as a power of two: 8 bytes that are made, and copied several times later on, take a unit
+	// a page takes so many units as a power of two: 8 bytes that are made, and copied several times later on,
+	// take a unit
+	growShift = 13
 )
 
 // Module is an instrumented module.
@@ -152,7 +154,10 @@ func (p *pass) extended(content []byte, entries [][]byte) []byte {
 }
 
 func (p *pass) functionTypes() [][]byte {
-	return [][]byte{appendUint(nil, p.refillType), appendUint(nil, p.takeBulkType), appendUint(nil, p.takeType), appendUint(nil, p.growType)}
+	return [][]byte{
+		appendUint(nil, p.refillType), appendUint(nil, p.takeBulkType), appendUint(nil, p.takeType),
+		appendUint(nil, p.growType),
+	}
 }
 
 func (p *pass) globals() [][]byte {
@@ -171,7 +176,8 @@ func (p *pass) exports() [][]byte {
 		return appendUint(append(entry, kind), index)
 	}
 	entries := [][]byte{
-		export(SliceLeft, kindGlobal, p.sliceLeft), export(FuelLeft, kindGlobal, p.fuelLeft), export(StackLeft, kindGlobal, p.stackLeft),
+		export(SliceLeft, kindGlobal, p.sliceLeft), export(FuelLeft, kindGlobal, p.fuelLeft),
+		export(StackLeft, kindGlobal, p.stackLeft),
 		export(SliceSize, kindGlobal, p.sliceSize),
 	}
 	for _, index := range p.mutable {
@@ -214,7 +220,8 @@ func (p *pass) refillBody() []byte {
 	c.globalGet(p.fuelLeft).i64(0).op(opI64LtS, opIf, blockVoid, opUnreachable, opEnd)
 	// The next slice is all that is left, or its size.
 	c.globalGet(p.fuelLeft).globalSet(p.sliceLeft)
-	c.globalGet(p.sliceSize).globalGet(p.sliceLeft).op(opI64LtS, opIf, blockVoid).globalGet(p.sliceSize).globalSet(p.sliceLeft).op(opEnd)
+	c.globalGet(p.sliceSize).globalGet(p.sliceLeft).op(opI64LtS, opIf,
+		blockVoid).globalGet(p.sliceSize).globalSet(p.sliceLeft).op(opEnd)
 	c.globalGet(p.fuelLeft).globalGet(p.sliceLeft).op(opI64Sub).globalSet(p.fuelLeft)
 	c.op(opI32Const).signed(ExitPages).op(opMemoryGrow, 0, opDrop)
 	return *c.op(opEnd)
@@ -233,7 +240,8 @@ func (p *pass) takeBulkBody() []byte {
 func (p *pass) growBody() []byte {
 	c := &code{1, 1, typeI32}
 	c.op(opLocalGet, 0, opMemoryGrow, 0, opLocalTee, 1, opI32Const).signed(-1).op(opI32Ne, opIf, blockVoid)
-	c.globalGet(p.sliceLeft).op(opLocalGet, 0, opI64ExtendU).i64(growShift).op(opI64Shl, opI64Sub).globalSet(p.sliceLeft)
+	c.globalGet(p.sliceLeft).op(opLocalGet, 0, opI64ExtendU).i64(growShift).op(opI64Shl,
+		opI64Sub).globalSet(p.sliceLeft)
 	p.check(c, false)
 	return *c.op(opEnd, opLocalGet, 1, opEnd)
 }

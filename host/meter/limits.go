@@ -45,10 +45,13 @@ func Limits() []Limit {
 	}
 	return append(all,
 		Limit{"elements of its table", tableElementsMax}, Limit{"globals that may change", mutableMax},
-		Limit{"parameters and results of all types together", parametersAll}, Limit{"parameters of a function", parametersMax},
-		Limit{"results of a function or a block", resultsMax}, Limit{"variables of a function, its parameters included", variablesMax},
+		Limit{"parameters and results of all types together", parametersAll},
+		Limit{"parameters of a function", parametersMax},
+		Limit{"results of a function or a block", resultsMax},
+		Limit{"variables of a function, its parameters included", variablesMax},
 		Limit{"local variables of all functions together", localsAll},
-		Limit{"bytes of a function", bodyBytesMax}, Limit{"blocks within blocks", nestingMax}, Limit{"loops within loops", loopNestingMax},
+		Limit{"bytes of a function", bodyBytesMax}, Limit{"blocks within blocks", nestingMax},
+		Limit{"loops within loops", loopNestingMax},
 		Limit{"targets of a branch", targetsMax},
 	)
 }

@@ -75,7 +75,8 @@ func parse(wasm []byte) (*module, error) {
 		return nil, errNotWasm
 	}
 	if version := binary.LittleEndian.Uint32(wasm[4:]); version != 1 {
-		return nil, fmt.Errorf("has WebAssembly version %d (a component?), a core module of version 1 is needed", version)
+		return nil, fmt.Errorf("has WebAssembly version %d (a component?), a core module of version 1 is needed",
+			version)
 	}
 	m := &module{start: -1}
 	s := scanner{rest: wasm[8:]}

@@ -95,7 +95,8 @@ func TestInstrument_refusesElementsWithoutOffset(t *testing.T) {
 			m.Func(Signature{}, nil)
 			m.Raw(SectionElement, append([]byte{1}, segment...))
 		})
-		if _, err := meter.Instrument(wasm); err == nil || !strings.Contains(err.Error(), "table elements without an offset") {
+		if _, err := meter.Instrument(wasm); err == nil ||
+			!strings.Contains(err.Error(), "table elements without an offset") {
 			t.Errorf("segment % x: error is %v", segment, err)
 		}
 	}

@@ -100,7 +100,8 @@ func (e *Engine) start(ctx context.Context, p *Program) (*instance, error) {
 	if i.code, err = e.runtime.CompileModule(ctx, metered.Code); err != nil {
 		return nil, err
 	}
-	i.Module, err = e.runtime.InstantiateModule(experimental.WithMemoryAllocator(ctx, i), i.code, wazero.NewModuleConfig().WithName(""))
+	i.Module, err = e.runtime.InstantiateModule(experimental.WithMemoryAllocator(ctx, i), i.code,
+		wazero.NewModuleConfig().WithName(""))
 	if err != nil {
 		return nil, errors.Join(err, i.code.Close(ctx))
 	}
