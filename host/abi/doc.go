@@ -12,17 +12,18 @@
 //
 // # Exports of a guest
 //
-//	memory                            one linear memory, defined (not imported) by the module, not shared; it may be larger than
-//	                                  declared from the start, for a large batch, and is zero there
+//	memory                            one linear memory, defined (not imported) by the module, not shared; it may be
+//	                                  larger than declared from the start, for a large batch, and is zero there
 //	_initialize() or none             called once after instantiation, before anything else
 //	pup_abi_1() i32                   its presence says "version 1"; it returns 1
 //	pup_describe() i64                ptr<<32 | len of a JSON text, see Description
-//	pup_reserve(size i32) i32         address of a buffer of at least size bytes, a multiple of 8; it stays valid until the
-//	                                  next call of pup_reserve; 0 means that there is no memory
-//	pup_apply(ptr i32, len i32) i64   handles the batch at ptr and returns ptr<<32 | len of a reply, which stays valid until
-//	                                  the next call into the guest
-//	pup_collections() i32 or none     how many times the guest's own runtime, such as a garbage collector, has read the wall clock
-//	                                  since the instance started: the host warns of a module that reads it more often
+//	pup_reserve(size i32) i32         address of a buffer of at least size bytes, a multiple of 8; it stays valid
+//	                                  until the next call of pup_reserve; 0 means that there is no memory
+//	pup_apply(ptr i32, len i32) i64   handles the batch at ptr and returns ptr<<32 | len of a reply, which stays
+//	                                  valid until the next call into the guest
+//	pup_collections() i32 or none     how many times the guest's own runtime, such as a garbage collector, has read
+//	                                  the wall clock since the instance started: the host warns of a module that
+//	                                  reads it more often
 //
 // The host passes to pup_apply exactly the address that the last pup_reserve returned.
 //
@@ -49,18 +50,20 @@
 //
 // pup_describe returns one JSON object; unknown members are refused, since they are most likely typing errors:
 //
-//	name           required; also names the schema of the projection's tables, behind the store's schema when that is not the default
+//	name           required; also names the schema of the projection's tables, behind the store's schema when that
+//	               is not the default
 //	version        required, 1 or more
 //	description    free text
-//	subscription   {"bounded_contexts":[…], "aggregate_types":[…], "event_types":[…]}; an empty or missing list means all
+//	subscription   {"bounded_contexts":[…], "aggregate_types":[…], "event_types":[…]}; an empty or missing list
+//	               means all
 //	ordering       "stream" (default) or "global"
 //	partition      {"by":"stream"} (default), {"by":"json", "path":[name…]}, {"by":"metadata", "path":[name…]} or
 //	               {"by":"correlation"}, see Division into segments
 //	columns        the names of the batch columns that the guest wants (see Batch); global_position and
 //	               aggregate_version come always
-//	tables         [{"name", "columns":[{"name", "type", "not_null", "default", "generated"}], "key":[…], "indexes":[[…]],
-//	               "checks":[{"name", "sql"}]}];
-//	               one key column of a table may have "partition":true, "position":true or "event_id":true
+//	tables         [{"name", "columns":[{"name", "type", "not_null", "default", "generated"}], "key":[…],
+//	               "indexes":[[…]], "checks":[{"name", "sql"}]}]; one key column of a table may have
+//	               "partition":true, "position":true or "event_id":true
 //	views          [{"name", "sql"}]
 //	writes         the catalogue of changes: [{"name", "action", "table", "columns":[{"name", "action"}]}] or
 //	               [{"name", "sql", "params":[type…], "partition_param", "unordered"}]
@@ -101,17 +104,19 @@
 // checked when the module is loaded, and each mutation against the event that caused it; what breaks a rule
 // is refused or a fault. With ordering "global", which is one segment, nothing of this holds.
 //
-//   - Owned: a key column has "partition" (text, i64, uuid, bool or numeric). Its value, as text, must be the key of the event:
-//     text as it is, i64 in decimal, true or false, a uuid in lower case with hyphens, a numeric without sign + and without zeros that
-//     could be left out. Every declarative write and query is possible; a query may ask for keys of events of the batch.
-//   - Per event: a key column has "position" (i64) or "event_id" (uuid), and must hold that of the event. Every declarative write is
-//     possible.
-//   - Shared: all others. A column has one action in all writes, add, min or max. It is nullable without default, or its action is
-//     add and its default 0; then NULL counts as 0. Besides there is only insert-ignore of the key columns.
-//   - A declarative query of a table that is not owned needs "unordered": true, by which the author promises that the rows of the
-//     projection do not depend on when it runs.
-//   - A statement by sql needs "unordered": true likewise, or "partition_param": n, the number from 1 of the parameter that holds the
-//     key, if all tables that it names are owned. A query may have an array of keys there.
+//   - Owned: a key column has "partition" (text, i64, uuid, bool or numeric). Its value, as text, must be the key of
+//     the event: text as it is, i64 in decimal, true or false, a uuid in lower case with hyphens, a numeric without
+//     sign + and without zeros that could be left out. Every declarative write and query is possible; a query may ask
+//     for keys of events of the batch.
+//   - Per event: a key column has "position" (i64) or "event_id" (uuid), and must hold that of the event. Every
+//     declarative write is possible.
+//   - Shared: all others. A column has one action in all writes, add, min or max. It is nullable without default, or
+//     its action is add and its default 0; then NULL counts as 0. Besides there is only insert-ignore of the key
+//     columns.
+//   - A declarative query of a table that is not owned needs "unordered": true, by which the author promises that the
+//     rows of the projection do not depend on when it runs.
+//   - A statement by sql needs "unordered": true likewise, or "partition_param": n, the number from 1 of the
+//     parameter that holds the key, if all tables that it names are owned. A query may have an array of keys there.
 //
 // # Batch
 //
