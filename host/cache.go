@@ -36,7 +36,8 @@ func checkCache(folder string) error {
 			return fmt.Errorf("%s belongs to another user, who could put code into it: name a folder of your own", path)
 		}
 		if mode := info.Mode().Perm(); mode&0o022 != 0 {
-			return fmt.Errorf("others may write to %s, and so put code into it: run 'chmod go-w' on it, or name another folder", path)
+			return fmt.Errorf("others may write to %s, and so put code into it: run 'chmod go-w' on it, or name "+
+				"another folder", path)
 		}
 	}
 	return nil
@@ -68,7 +69,8 @@ func openCache(folder string) (*cache, error) {
 	var err error
 	if c.temporary {
 		if folder, err = os.MkdirTemp("", fmt.Sprintf("%s%d-", temporaryCache, os.Getpid())); err != nil {
-			return nil, fmt.Errorf("making a temporary folder for compiled code in %s (set TMPDIR, or name a folder by --cache-dir): %w", os.TempDir(), err)
+			return nil, fmt.Errorf("making a temporary folder for compiled code in %s (set TMPDIR, or name a "+
+				"folder by --cache-dir): %w", os.TempDir(), err)
 		}
 	}
 	if c.folder, err = filepath.Abs(folder); err == nil {

@@ -193,12 +193,14 @@ func (c *compilation) begin(ctx context.Context) (done bool, err error) {
 		return true, c.load(ctx, code)
 	}
 	if damaged {
-		r.options.Logger.Warn().Str("folder", r.cache.folder).Msg("compiled code in the cache is damaged: the module is compiled again")
+		r.options.Logger.Warn().Str("folder", r.cache.folder).Msg("compiled code in the cache is damaged: the " +
+			"module is compiled again")
 		r.cache.forget(c.key)
 	}
 	if r.compiler == nil {
 		if len(wasm) > inProcessBytesMax {
-			return false, fmt.Errorf("has %d bytes: in a program without a compiler (Options.Compiler) a module has %d at most", len(wasm), inProcessBytesMax)
+			return false, fmt.Errorf("has %d bytes: in a program without a compiler (Options.Compiler) a module "+
+				"has %d at most", len(wasm), inProcessBytesMax)
 		}
 		return true, c.load(ctx, code)
 	}

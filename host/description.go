@@ -37,7 +37,8 @@ func parseDescription(text []byte) (*Description, error) {
 	if err := decoder.Decode(d); err != nil {
 		reason := strings.TrimPrefix(err.Error(), "json: ")
 		if reason == `unknown field "ddl"` {
-			reason = `tables have no "ddl": declare "generated" of a column, "checks" of a table, "views" of the projection (docs/sql.md says what replaces the rest)`
+			reason = `tables have no "ddl": declare "generated" of a column, "checks" of a table, "views" of the projection ` +
+				`(docs/sql.md says what replaces the rest)`
 		}
 		return nil, fmt.Errorf("its description cannot be read: %s", reason)
 	}

@@ -70,7 +70,8 @@ type SlowError struct {
 
 // Error says in one line what to change.
 func (e *SlowError) Error() string {
-	return fmt.Sprintf("module %s: took longer than %s for a batch, with fuel left: if this machine is not busy, raise %s, or have fewer events in a batch (--batch)",
+	return fmt.Sprintf("module %s: took longer than %s for a batch, with fuel left: if this machine is not busy, "+
+		"raise %s, or have fewer events in a batch (--batch)",
 		e.Module, e.Limit, e.Raise)
 }
 

@@ -22,7 +22,8 @@ type fuelGlobals struct {
 func newFuelGlobals(instance api.Module) *fuelGlobals {
 	global := func(name string) api.MutableGlobal { return instance.ExportedGlobal(name).(api.MutableGlobal) }
 	f := &fuelGlobals{
-		rest: global(meter.FuelLeft), slice: global(meter.SliceLeft), sliceSize: global(meter.SliceSize), stack: global(meter.StackLeft),
+		rest: global(meter.FuelLeft), slice: global(meter.SliceLeft),
+		sliceSize: global(meter.SliceSize), stack: global(meter.StackLeft),
 	}
 	f.sliceSize.Set(sliceFirst)
 	return f

@@ -142,7 +142,8 @@ func (g *Guest) log(level zerolog.Level, text []byte) {
 	switch limit := g.module.limits.LogLinesMax; {
 	case g.logLines == limit+1:
 		g.withoutTurn(func() {
-			g.logger.Warn().Int("limit", limit).Msg("module writes too many log lines, the rest of this batch is dropped")
+			g.logger.Warn().Int("limit", limit).Msg("module writes too many log lines, the rest of this batch is " +
+				"dropped")
 		})
 	case g.logLines <= limit:
 		line := g.logger.WithLevel(level).Str("text", validText(text))

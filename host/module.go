@@ -211,7 +211,8 @@ func (m *Module) checkExports() error {
 	if version, ok := functions[marker]; !ok {
 		for name := range functions {
 			if strings.HasPrefix(name, "pup_abi_") {
-				return fmt.Errorf("exports %s: it is built for another version of the ABI, this host speaks version %d", name, abi.Version)
+				return fmt.Errorf("exports %s: it is built for another version of the ABI, this host speaks "+
+					"version %d", name, abi.Version)
 			}
 		}
 		return errors.New("exports no pup_abi_1: it is not a pupwasm module, or built without -buildmode=c-shared")

@@ -163,7 +163,8 @@ func (g *Guest) foreignRow(write int, event *store.RecordedEvent, index int, val
 	case partitionKey:
 		what, own = "partition key", fmt.Sprintf("%.100q (by %s)", g.keys[index], g.module.partition)
 	}
-	return fmt.Errorf("write %q, %s: is %s, but the %s of the event is %s, and an event may change rows of its own only",
+	return fmt.Errorf("write %q, %s: is %s, but the %s of the event is %s, and an event may change rows of its "+
+		"own only",
 		g.module.Description.Writes[write].Name, check.name, g.quoted(value), what, own)
 }
 
@@ -234,7 +235,8 @@ func (g *Guest) checkQuery(query int, arguments []store.Value) error {
 	}
 	for _, value := range argument {
 		if value.IsNull() || !g.hasKey(g.keyText(value)) {
-			return foreignKeyError(fmt.Sprintf("query %q, %s: asks for %s, which is the partition key (by %s) of no event of the batch",
+			return foreignKeyError(fmt.Sprintf("query %q, %s: asks for %s, which is the partition key (by %s) of "+
+				"no event of the batch",
 				g.module.Description.Queries[query].Name, check.name, g.quoted(value), g.module.partition))
 		}
 	}

@@ -24,7 +24,8 @@ type Registry struct {
 	runtime *Runtime
 	folder  string
 	files   map[string]*moduleFile
-	// rescan makes Sync check the folder again: a projection's name became free, or a file has changed while it was loading
+	// rescan makes Sync check the folder again: a projection's name became free, or a file has changed while
+	// it was loading
 	rescan   bool
 	arrived  chan struct{}
 	syncWait time.Duration // for modules that load, in Sync

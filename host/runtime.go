@@ -118,7 +118,8 @@ func (r *Runtime) findCompiler() (err error) {
 		program = compiler.Self()
 	}
 	if program == "" {
-		r.options.Logger.Info().Msgf("modules are compiled in this process, %d MiB each at most, and nothing bounds what that takes: call pupwasm.CompilerMain first in main, or set Options.Compiler",
+		r.options.Logger.Info().Msgf("modules are compiled in this process, %d MiB each at most, and nothing "+
+			"bounds what that takes: call pupwasm.CompilerMain first in main, or set Options.Compiler",
 			inProcessBytesMax>>20)
 		return nil
 	}
@@ -130,8 +131,9 @@ func (r *Runtime) findCompiler() (err error) {
 	}
 	limits := r.options.Limits
 	r.compiler = &compiler.Compiler{
-		Program: program, MemoryBytes: int64(limits.CompileMemoryMiB) << 20, Time: limits.CompileTime, CodeBytesMax: int64(limits.CodeMiB) << 20,
-		Engine: filepath.Base(r.cache.engine),
+		Program: program, MemoryBytes: int64(limits.CompileMemoryMiB) << 20, Time: limits.CompileTime,
+		CodeBytesMax: int64(limits.CodeMiB) << 20,
+		Engine:       filepath.Base(r.cache.engine),
 	}
 	return nil
 }

@@ -66,12 +66,14 @@ func (t Trust) Check(path string, wasm []byte) error {
 	signature, err := readSignature(path + SignatureSuffix)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return &TrustError{Reason: fmt.Sprintf("is not loaded, it is not signed: there is no %s beside it ('pupwasm sign' makes one)", filepath.Base(path)+SignatureSuffix)}
+		return &TrustError{Reason: fmt.Sprintf("is not loaded, it is not signed: there is no %s beside it "+
+			"('pupwasm sign' makes one)", filepath.Base(path)+SignatureSuffix)}
 	case err != nil:
 		return &TrustError{Reason: fmt.Sprintf("is not loaded, its signature %s %s",
 			filepath.Base(path)+SignatureSuffix, withoutPath(err))}
 	case !ed25519.Verify(t.Key, digest[:], signature):
-		return &TrustError{Reason: fmt.Sprintf("is not loaded, %s is not the signature of these bytes by the key that is required", filepath.Base(path)+SignatureSuffix)}
+		return &TrustError{Reason: fmt.Sprintf("is not loaded, %s is not the signature of these bytes by the key "+
+			"that is required", filepath.Base(path)+SignatureSuffix)}
 	}
 	return nil
 }
@@ -102,7 +104,8 @@ func readDigests(path string) (map[digestLine]bool, error) {
 		}
 		n, err := hex.Decode(entry.digest[:], []byte(digits[:min(len(digits), 2*sha256.Size)]))
 		if err != nil || n != sha256.Size || len(digits) != 2*sha256.Size || name == "" {
-			return nil, fmt.Errorf("has a line %d that is none of sha256sum: 64 hex digits, two spaces and the name of a file", number)
+			return nil, fmt.Errorf("has a line %d that is none of sha256sum: 64 hex digits, two spaces and the "+
+				"name of a file", number)
 		}
 		entry.name = filepath.Base(name)
 		listed[entry] = true

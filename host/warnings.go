@@ -16,7 +16,8 @@ type warnings struct {
 // leftState warns that a batch fails in an instance that has served others, and passes in a fresh one.
 func (w *warnings) leftState(g *Guest, fault *Fault) {
 	if w.state.CompareAndSwap(false, true) {
-		g.logger.Warn().Str("error", fault.Reason).Msg("module fails for what an earlier batch has left behind, and passes in a fresh instance: " +
+		g.logger.Warn().Str("error", fault.Reason).Msg("module fails for what an earlier batch has left behind, " +
+			"and passes in a fresh instance: " +
 			"it must keep nothing between batches")
 	}
 }
@@ -46,7 +47,8 @@ func (g *Guest) checkClock(ctx context.Context) error {
 	case strict:
 		return errors.New("asks for the time, which is another in a rebuild: that of an event is when it was created")
 	case w.clock.CompareAndSwap(false, true):
-		g.logger.Warn().Msg("module asks for the time, and gets 1970-01-01: guests have no clock, the time of an event is when it was created")
+		g.logger.Warn().Msg("module asks for the time, and gets 1970-01-01: guests have no clock, the time of an " +
+			"event is when it was created")
 	}
 	return nil
 }
@@ -60,6 +62,7 @@ func (g *Guest) noteRandom() {
 		panic(g.abort(fmt.Errorf("%w: asks for random bytes, which are others in a rebuild", errGuest)))
 	}
 	if !g.searching && g.module.warnings.random.CompareAndSwap(false, true) {
-		g.logger.Warn().Msg("module asks for random bytes, and gets the same in every instance: guests have no randomness")
+		g.logger.Warn().Msg("module asks for random bytes, and gets the same in every instance: guests have no " +
+			"randomness")
 	}
 }

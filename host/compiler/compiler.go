@@ -191,7 +191,8 @@ func (c *Compiler) reason(exit *exec.ExitError, errs string) error {
 func (c *Compiler) product(folder string) (string, error) {
 	entries, err := os.ReadDir(filepath.Join(folder, c.Engine))
 	if errors.Is(err, os.ErrNotExist) {
-		return "", fmt.Errorf("%s has another version of the engine than this program: build both from the same source", c.name())
+		return "", fmt.Errorf("%s has another version of the engine than this program: build both from the same "+
+			"source", c.name())
 	}
 	if err != nil {
 		return "", err

@@ -32,7 +32,8 @@ const descriptionBytesMax = 1 << 20
 //   - pup_reserve gives aligned memory for any size, larger and smaller than the one before;
 //   - a batch without events gives no mutations;
 //   - every reply keeps to the format and to the catalogue;
-//   - the mutations are the same whatever the encoding and order of columns, whatever a later host adds, and whatever the segment;
+//   - the mutations are the same whatever the encoding and order of columns, whatever a later host adds, and
+//     whatever the segment;
 //   - they are the same from a fresh instance and from one that handled other batches before.
 //
 // It cannot see whether the mutations are the right ones, nor whether tables end up the same for other batch

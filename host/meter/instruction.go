@@ -150,7 +150,8 @@ func (s *scanner) prefixed() uint16 {
 }
 
 func (s *scanner) unknown(op uint16) {
-	s.fail(fmt.Errorf("has instruction %#x, which is invalid or of a feature (tables, threads, vectors, exceptions) that guests cannot use", op))
+	s.fail(fmt.Errorf("has instruction %#x, which is invalid or of a feature (tables, threads, vectors, "+
+		"exceptions) that guests cannot use", op))
 }
 
 // blockSignature reads the type of a block.

@@ -24,9 +24,10 @@ var entriesMax = map[byte]struct {
 	max  uint32
 	what string
 }{
-	sectionType: {10_000, "types"}, sectionImport: {1_000, "imports"}, sectionFunction: {100_000, "functions"}, sectionTable: {1, "tables"},
-	sectionGlobal: {20_000, "globals"}, sectionExport: {10_000, "exports"}, sectionElement: {10_000, "segments of table elements"},
-	sectionData: {110_000, "segments of data"},
+	sectionType: {10_000, "types"}, sectionImport: {1_000, "imports"}, sectionFunction: {100_000, "functions"},
+	sectionTable: {1, "tables"}, sectionGlobal: {20_000, "globals"}, sectionExport: {10_000, "exports"},
+	sectionElement: {10_000, "segments of table elements"},
+	sectionData:    {110_000, "segments of data"},
 }
 
 // Limit is the most that a module may have of something.
