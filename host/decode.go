@@ -56,7 +56,7 @@ func (g *Guest) decodeReply(reply []byte, events []store.RecordedEvent) ([]store
 // bufferedMax is how many values and mutations the buffers of a guest keep room for, from one batch to the next.
 const bufferedMax = 1 << 16
 
-// clearBuffers empties what the next reply is read into. What a large one took is not kept.
+// clearBuffers empties what the next reply is read into. A large one is not kept.
 func (g *Guest) clearBuffers() {
 	if cap(g.mutations) > bufferedMax {
 		g.mutations = nil

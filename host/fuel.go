@@ -122,7 +122,7 @@ func (g *Guest) purpose() string {
 }
 
 // exit is where a guest leaves its code after every slice of fuel, and others have their turn. It ends the
-// call when the host does not want it any more.
+// call when its time is up or the caller has cancelled it.
 func (g *Guest) exit() {
 	if err := g.deadline.err(); err != nil {
 		panic(g.abort(err))

@@ -14,7 +14,7 @@ type Limits struct {
 	// TinyGo's. What exceeds it does so on every host. Defaults to 120 thousand million, some three seconds.
 	Fuel int64
 	// BatchTimeout is the longest that a guest may take for one batch, its own turns only. Fuel is spent
-	// before, but on a machine that is very slow or busy: exceeding the time is held against the guest at the
+	// before, but on a machine that is very slow or busy: exceeding the time is a fault of the guest only the
 	// third time in a row. Defaults to a minute.
 	BatchTimeout time.Duration
 	// StartTimeout is the longest that a guest may take to start and describe itself. Defaults to a minute.

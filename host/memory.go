@@ -14,7 +14,7 @@ const (
 	spareBytesMax = 4 << 20
 )
 
-// resetBuffer returns a buffer for the next batch. What a large one took is not kept.
+// resetBuffer returns a buffer for the next batch. A large one is not kept.
 func resetBuffer(buffer []byte) []byte {
 	if cap(buffer) > spareBytesMax {
 		return nil

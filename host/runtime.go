@@ -111,7 +111,7 @@ func (r *Runtime) Close(ctx context.Context) error {
 	return r.engineCache.Close(ctx)
 }
 
-// findCompiler finds out by which program modules are compiled.
+// findCompiler decides which program compiles modules.
 func (r *Runtime) findCompiler() (err error) {
 	program := r.options.Compiler
 	if program == "" {

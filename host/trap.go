@@ -82,8 +82,8 @@ func isPanic(line string) bool {
 	return slices.ContainsFunc(panicMarks, func(mark string) bool { return strings.HasPrefix(line, mark) })
 }
 
-// ranOutOfMemory tells whether a call that failed did so for want of memory. That it was refused some is not
-// enough: a collector that asks for more can go on with what it has.
+// ranOutOfMemory tells whether a call failed because memory ran out. A refusal alone is not enough: a
+// collector that asks for more can go on with what it has.
 func (g *Guest) ranOutOfMemory(words string, functions []string) bool {
 	if g.memoryRefused == 0 {
 		return false

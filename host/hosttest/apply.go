@@ -90,7 +90,7 @@ type Mutation struct {
 	Values       string
 }
 
-// Mutations reads a reply to a batch of so many events and checks it against the catalogue.
+// Mutations reads a reply to a batch of a number of events and checks it against the catalogue.
 //
 // # Errors
 //

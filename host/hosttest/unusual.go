@@ -157,7 +157,7 @@ func callsItself() *Guest {
 	return g
 }
 
-// deepBlocks nests so many empty blocks.
+// deepBlocks nests a number of empty blocks.
 func deepBlocks(depth int) []byte {
 	const void = 0x40
 	return Code(Repeat(depth, []byte{opBlock, void}), Repeat(depth, []byte{opEnd}))

@@ -31,7 +31,7 @@ type assignedBlock struct {
 	count  int // variables, without those of inner blocks that are still open
 }
 
-// begin forgets everything, for a function with so many variables.
+// begin resets the counts, for a function with a number of variables.
 func (a *assignments) begin(variables int) {
 	if cap(a.last) < variables {
 		a.last = make([]int, variables)
