@@ -92,13 +92,13 @@ func (o *runtimeOptions) start(ctx context.Context, globals *globalOptions) (*ho
 		return nil, err
 	}
 	options := host.Options{
-		Limits:    o.limits,
-		CacheDir:  o.cacheDir,
-		Instances: host.Instances(o.instances),
-		Trust:     o.trust,
-		Strict:    o.strict,
-		Environment:     o.world,
-		Logger:    globals.log,
+		Limits:      o.limits,
+		CacheDir:    o.cacheDir,
+		Instances:   host.Instances(o.instances),
+		Trust:       o.trust,
+		Strict:      o.strict,
+		Environment: o.world,
+		Logger:      globals.log,
 	}
 	runtime, err := host.NewRuntime(ctx, options)
 	if err != nil && o.cacheDir != "" && o.cacheDir == defaultCacheDir() {
