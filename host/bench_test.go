@@ -19,14 +19,15 @@ func perEvent(b *testing.B, took time.Duration, events int, unit string) {
 	b.ReportMetric(float64(took.Nanoseconds())/float64(b.N)/float64(events), unit)
 }
 
-// BenchmarkGuest_Apply is a batch of fines from events to decoded mutations: encode, copy in, guest, copy out, decode. Instances are used
-// both ways, whatever the default is; in-guest-ns/event is the part that the guest itself takes. Large batches are more than the
-// memory holds that a guest begins with.
+// BenchmarkGuest_Apply is a batch of fines from events to decoded mutations: encode, copy in, guest, copy
+// out, decode. Instances are used both ways, whatever the default is; in-guest-ns/event is the part that the
+// guest itself takes. Large batches are more than the memory holds that a guest begins with.
 func BenchmarkGuest_Apply(b *testing.B) {
 	for _, compiler := range []guestbuild.Compiler{guestbuild.TinyGo, guestbuild.Go} {
 		for _, policy := range []host.Instances{host.InstancesFresh, host.InstancesReuse} {
 			for _, size := range []int{benchEvents, 5 * benchEvents, 20 * benchEvents} {
-				b.Run(fmt.Sprintf("%s/%s/%d", compiler, policy, size), func(b *testing.B) { benchmarkApply(b, compiler, policy, size) })
+				b.Run(fmt.Sprintf("%s/%s/%d", compiler, policy, size),
+					func(b *testing.B) { benchmarkApply(b, compiler, policy, size) })
 			}
 		}
 	}

@@ -17,8 +17,9 @@ import (
 	"github.com/pupwasm/pupwasm/internal/clock"
 )
 
-// checkCache refuses a folder for compiled code that somebody else could put code into, which would run with the rights of the host: it
-// belongs to another user, or others may write to it or to what is in it. The engine makes folders that are missing, for their owner alone.
+// checkCache refuses a folder for compiled code that another user could put code into, which would run with
+// the rights of the host: one that belongs to another user, or that others may write to, with its subfolders.
+// The engine makes missing folders for their owner alone.
 func checkCache(folder string) error {
 	for _, path := range append([]string{folder}, engineFolders(folder)...) {
 		info, err := os.Stat(path)
@@ -35,7 +36,8 @@ func checkCache(folder string) error {
 			return fmt.Errorf("%s belongs to another user, who could put code into it: name a folder of your own", path)
 		}
 		if mode := info.Mode().Perm(); mode&0o022 != 0 {
-			return fmt.Errorf("others may write to %s, and so put code into it: run 'chmod go-w' on it, or name another folder", path)
+			return fmt.Errorf("others may write to %s, and so put code into it: run 'chmod go-w' on it, or name "+
+				"another folder", path)
 		}
 	}
 	return nil
@@ -52,8 +54,9 @@ func escapeGlob(name string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(name)
 }
 
-// cache is the folder of compiled code. The engine has a file for each module, and the host a note that names that file and has its
-// digest. The host checks the note first, because the engine would compile what it does not find.
+// cache is the folder of compiled code. The engine has a file for each module, and the host a note that names
+// that file and has its digest. The host checks the note first, because the engine would compile what it does
+// not find.
 type cache struct {
 	folder    string
 	engine    string // the engine's folder within it
@@ -66,7 +69,8 @@ func openCache(folder string) (*cache, error) {
 	var err error
 	if c.temporary {
 		if folder, err = os.MkdirTemp("", fmt.Sprintf("%s%d-", temporaryCache, os.Getpid())); err != nil {
-			return nil, fmt.Errorf("making a temporary folder for compiled code in %s (set TMPDIR, or name a folder by --cache-dir): %w", os.TempDir(), err)
+			return nil, fmt.Errorf("making a temporary folder for compiled code in %s (set TMPDIR, or name a "+
+				"folder by --cache-dir): %w", os.TempDir(), err)
 		}
 	}
 	if c.folder, err = filepath.Abs(folder); err == nil {
@@ -96,13 +100,13 @@ func (c *cache) prepare() error {
 	return os.MkdirAll(c.engine, 0o700)
 }
 
-// staleAfter is how old something is that a host has left that was killed.
+// staleAfter is the age at which the files of a killed host are removed.
 const staleAfter = time.Hour
 
 // temporaryCache begins the name of a folder for one host. The number of its process follows.
 const temporaryCache = "pupwasm-compiled-"
 
-// sweep removes what hosts have left that were killed.
+// sweep removes what killed hosts have left.
 func (c *cache) sweep() {
 	within := func(folder, pattern string) []string {
 		found, _ := filepath.Glob(filepath.Join(escapeGlob(folder), pattern)) // the pattern is well formed
@@ -138,7 +142,8 @@ type entry struct {
 	digest string // SHA-256 of the file
 }
 
-// text is the note of a module's entry. It ends with a sum over all of it, so that one that is damaged or another module's is known.
+// text is the note of a module's entry. It ends with a sum over all of it, so that one that is damaged or
+// another module's is known.
 func (e entry) text(key string) string {
 	sum := sha256.Sum256([]byte(key + " " + e.name + " " + e.digest))
 	return fmt.Sprintf("%s %s %x\n", e.name, e.digest, sum)
@@ -155,8 +160,8 @@ func (c *cache) entry(key string) (entry, bool) {
 	return e, string(text) == e.text(key)
 }
 
-// has tells whether a module is compiled. All of its code is looked at: the engine itself notices some kinds of damage only, and compiles
-// in this process what it takes for old.
+// has tells whether a module's code is in the cache, or is damaged. It checks all of the code: the engine
+// itself notices some kinds of damage only, and compiles in this process what it takes for outdated.
 func (c *cache) has(key string) (has, damaged bool) {
 	e, noted := c.entry(key)
 	if !noted {
@@ -189,7 +194,7 @@ func (c *cache) adopt(key, code string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(c.engine, 0o700); err != nil { // somebody may have cleared it away
+	if err := os.MkdirAll(c.engine, 0o700); err != nil { // it may have been removed meanwhile
 		return err
 	}
 	e := entry{filepath.Base(code), digest}

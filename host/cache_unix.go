@@ -9,7 +9,8 @@ import (
 	"syscall"
 )
 
-// ownedByUs tells whether a file belongs to the user that the process runs as, or to root, who needs no file to run code.
+// ownedByUs tells whether a file belongs to the user that the process runs as, or to root, who needs no file
+// to run code.
 func ownedByUs(info fs.FileInfo) bool {
 	stat, known := info.Sys().(*syscall.Stat_t)
 	return !known || stat.Uid == 0 || int(stat.Uid) == os.Geteuid()

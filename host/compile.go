@@ -16,15 +16,16 @@ import (
 	"github.com/pupwasm/pupwasm/host/meter"
 )
 
-// CompilerMain makes a program its own compiler: modules are then compiled in a child process, which has limits of memory and time.
-// It must be called first in the main function. It returns at once, unless the program was started to compile.
+// CompilerMain makes a program its own compiler: modules are then compiled in a child process, which has
+// limits of memory and time. It must be called first in the main function. It returns at once, unless the
+// program was started to compile.
 func CompilerMain() { compiler.Main() }
 
 // inProcessBytesMax bounds the modules that a program compiles by itself, where nothing bounds what they take.
 const inProcessBytesMax = 4 << 20
 
-// compiledCode is one compiled module, however many files hold the same bytes: the engine must not compile the same bytes
-// while it closes them.
+// compiledCode is one compiled module, however many files hold the same bytes: the engine must not compile
+// the same bytes while it closes them.
 type compiledCode struct {
 	wazero.CompiledModule
 	bytes      int           // of the module
@@ -34,9 +35,11 @@ type compiledCode struct {
 	err        error
 }
 
-// compile meters and compiles a module, and returns its code, which the caller releases. Modules are compiled side by side. Their bytes
-// are read when it is their turn, so that those that wait take no memory.
-func (r *Runtime) compile(ctx context.Context, hash [sha256.Size]byte, size int, read func() ([]byte, error)) (*compiledCode, error) {
+// compile meters and compiles a module, and returns its code, which the caller releases. Modules are compiled
+// side by side. Their bytes are read when it is their turn, so that those that wait take no memory.
+func (r *Runtime) compile(
+	ctx context.Context, hash [sha256.Size]byte, size int, read func() ([]byte, error),
+) (*compiledCode, error) {
 	for {
 		r.mu.Lock()
 		code, known := r.compiled[hash]
@@ -80,15 +83,15 @@ func (r *Runtime) release(ctx context.Context, hash [sha256.Size]byte, code *com
 	}
 }
 
-// firstTurn is how long a module is compiled before it has to make way for others that wait. Each turn after it is twice as long: what
-// takes long holds nobody up, and comes to its end all the same.
+// firstTurn is how long a module is compiled before it makes way for others that wait. Each turn after it is
+// twice as long: slow modules hold up no others, and finish all the same.
 const firstTurn = time.Second
 
-// largeBytes is the size from which on modules wait for each other only, and not the small ones for them.
+// largeBytes is the size above which modules queue separately, so that small ones do not wait for them.
 const largeBytes = 4 << 20
 
-// make compiles one module. It is read by one caller at a time, which takes memory and some hundred milliseconds a megabyte, and compiled by
-// several, which may take long.
+// make compiles one module. Modules are read one at a time, since that takes memory and some hundred
+// milliseconds a megabyte, and compiled several at a time, since that may take long.
 func (r *Runtime) make(ctx context.Context, code *compiledCode, size int, read func() ([]byte, error)) error {
 	reading := r.reading
 	if size > largeBytes {
@@ -113,17 +116,17 @@ func (r *Runtime) make(ctx context.Context, code *compiledCode, size int, read f
 	return err
 }
 
-// transientError is why a module cannot be compiled now, for no fault of its own.
+// transientError is a reason of this machine why a module cannot be compiled now.
 type transientError struct{ error }
 
 func (e *transientError) Unwrap() error { return e.error }
 
-// transient makes an error this machine's.
+// transient wraps an error of this machine.
 func transient(doing string, err error) error {
 	return &transientError{fmt.Errorf("%s: %w", doing, err)}
 }
 
-// compilation is one module on its way.
+// compilation is a module that is being compiled.
 type compilation struct {
 	runtime *Runtime
 	code    *compiledCode
@@ -190,12 +193,14 @@ func (c *compilation) begin(ctx context.Context) (done bool, err error) {
 		return true, c.load(ctx, code)
 	}
 	if damaged {
-		r.options.Logger.Warn().Str("folder", r.cache.folder).Msg("compiled code in the cache is damaged: the module is compiled again")
+		r.options.Logger.Warn().Str("folder", r.cache.folder).Msg("compiled code in the cache is damaged: the " +
+			"module is compiled again")
 		r.cache.forget(c.key)
 	}
 	if r.compiler == nil {
 		if len(wasm) > inProcessBytesMax {
-			return false, fmt.Errorf("has %d bytes: in a program without a compiler (Options.Compiler) a module has %d at most", len(wasm), inProcessBytesMax)
+			return false, fmt.Errorf("has %d bytes: in a program without a compiler (Options.Compiler) a module "+
+				"has %d at most", len(wasm), inProcessBytesMax)
 		}
 		return true, c.load(ctx, code)
 	}
@@ -205,8 +210,8 @@ func (c *compilation) begin(ctx context.Context) (done bool, err error) {
 	return false, nil
 }
 
-// withDigest puts the digest of a module behind its metered code, as a section that means nothing. Modules that differ in what metering drops,
-// such as the maximum of their memory, have code and cache entries of their own: nobody else removes them.
+// withDigest appends the digest of a module to its metered code, as a custom section. So modules that differ
+// only in what metering drops, such as the maximum of their memory, have cache entries of their own.
 func withDigest(code []byte, module [sha256.Size]byte) []byte {
 	const custom, name = 0, "pupwasm.module"
 	code = append(code, custom, byte(1+len(name)+len(module)), byte(len(name)))

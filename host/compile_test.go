@@ -40,14 +40,16 @@ func TestCompile_hasLimits(t *testing.T) {
 			r := newRuntime(t, host.Options{Limits: test.limits, CacheDir: t.TempDir()})
 			_, err := r.Load(t.Context(), "bomb.wasm", test.wasm)
 			var fault *host.LoadError
-			if !errors.As(err, &fault) || !strings.Contains(fault.Reason, test.want) || strings.Contains(err.Error(), "\n") {
+			if !errors.As(err, &fault) || !strings.Contains(fault.Reason, test.want) ||
+				strings.Contains(err.Error(), "\n") {
 				t.Errorf("error is %v, must be one line with %q", err, test.want)
 			}
 		})
 	}
 }
 
-// TestRegistry_whatIsSlowToCompileHoldsUpNobody has more modules that take for ever than are compiled at a time, before an honest one.
+// TestRegistry_whatIsSlowToCompileHoldsUpNobody has more modules that take for ever than are compiled at a
+// time, before an honest one.
 func TestRegistry_whatIsSlowToCompileHoldsUpNobody(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -114,7 +116,10 @@ func TestLoad_endsWithItsContext(t *testing.T) {
 const compilingHost = "PUPWASM_TEST_COMPILING_HOST"
 
 func beCompilingHost(cache string) {
-	r, err := host.NewRuntime(context.Background(), host.Options{Limits: host.Limits{CompileTime: time.Hour}, CacheDir: cache})
+	r, err := host.NewRuntime(context.Background(), host.Options{
+		Limits:   host.Limits{CompileTime: time.Hour},
+		CacheDir: cache,
+	})
 	if err == nil {
 		_, err = r.Load(context.Background(), "bomb.wasm", hosttest.SlowToCompile().Wasm())
 	}
@@ -150,7 +155,9 @@ func TestCompile_endsWithAHostThatWasKilled(t *testing.T) {
 	must(t, of.Process.Kill())
 	_ = of.Wait()
 	for _, child := range children {
-		testwait.Until(t, "the compiler has ended", func() bool { return syscall.Kill(child, 0) != nil || isZombie(child) })
+		testwait.Until(t, "the compiler has ended", func() bool {
+			return syscall.Kill(child, 0) != nil || isZombie(child)
+		})
 	}
 }
 
@@ -186,7 +193,8 @@ func TestCompile_inThisProcess(t *testing.T) {
 	large := (&hosttest.Guest{}).Module()
 	large.Custom("padding", make([]byte, 4<<20))
 	_, err = r.Load(t.Context(), "large.wasm", large.Encode())
-	if err == nil || !strings.Contains(err.Error(), "in a program without a compiler (Options.Compiler) a module has 4194304 at most") {
+	if err == nil || !strings.Contains(err.Error(),
+		"in a program without a compiler (Options.Compiler) a module has 4194304 at most") {
 		t.Errorf("error is %v", err)
 	}
 }
@@ -227,7 +235,8 @@ func TestRuntime_relativePathsAreFromWhereTheProcessIs(t *testing.T) { // not pa
 // TestRuntime_aFolderThatIsMissingIsNamed has no place for temporary files.
 func TestRuntime_aFolderThatIsMissingIsNamed(t *testing.T) { // not parallel: it changes the environment
 	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "nowhere"))
-	if _, err := host.NewRuntime(t.Context(), host.Options{}); err == nil || !strings.Contains(err.Error(), "nowhere (set TMPDIR, or name a folder by --cache-dir): ") {
+	if _, err := host.NewRuntime(t.Context(), host.Options{}); err == nil ||
+		!strings.Contains(err.Error(), "nowhere (set TMPDIR, or name a folder by --cache-dir): ") {
 		t.Errorf("error is %v", err)
 	}
 	r := newRuntime(t, host.Options{CacheDir: compiled}) // which needs none
@@ -236,7 +245,8 @@ func TestRuntime_aFolderThatIsMissingIsNamed(t *testing.T) { // not parallel: it
 	module.Close(t.Context())
 }
 
-// TestRegistry_whatIsTheMachinesFaultIsTriedAgain takes the folder for compiled code away, puts a file in its place, and gives it back.
+// TestRegistry_whatIsTheMachinesFaultIsTriedAgain takes the folder for compiled code away, puts a file in its
+// place, and gives it back.
 func TestRegistry_whatIsTheMachinesFaultIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	folder, cache := t.TempDir(), filepath.Join(t.TempDir(), "cache")
@@ -251,7 +261,8 @@ func TestRegistry_whatIsTheMachinesFaultIsTriedAgain(t *testing.T) {
 	changes, err := registry.Sync(t.Context())
 	must(t, err)
 	var fault *host.LoadError
-	if len(changes) != 1 || !errors.As(changes[0].Err, &fault) || !fault.Transient || !strings.Contains(fault.Reason, "preparing to compile: ") {
+	if len(changes) != 1 || !errors.As(changes[0].Err, &fault) || !fault.Transient ||
+		!strings.Contains(fault.Reason, "preparing to compile: ") {
 		t.Fatalf("changes are %+v", changes)
 	}
 	registry.RetryAtOnce()
@@ -301,7 +312,8 @@ func hashOf(wasm []byte) []byte {
 	return sum[:]
 }
 
-// TestLoad_modulesThatMeterAlikeAreApart has modules that differ in the maximum of their memory, which metering drops, come and go.
+// TestLoad_modulesThatMeterAlikeAreApart has modules that differ in the maximum of their memory, which
+// metering drops, come and go.
 func TestLoad_modulesThatMeterAlikeAreApart(t *testing.T) {
 	t.Parallel()
 	r := newRuntime(t, host.Options{}) // nothing is kept
@@ -309,7 +321,8 @@ func TestLoad_modulesThatMeterAlikeAreApart(t *testing.T) {
 	for most := range uint32(8) {
 		group.Go(func() {
 			for range 3 {
-				module, err := r.Load(t.Context(), "x.wasm", (&hosttest.Guest{Memory: hosttest.Limits{Min: 2, Max: 10 + most, HasMax: true}}).Wasm())
+				module, err := r.Load(t.Context(), "x.wasm",
+					(&hosttest.Guest{Memory: hosttest.Limits{Min: 2, Max: 10 + most, HasMax: true}}).Wasm())
 				if err != nil {
 					t.Error(err)
 					return

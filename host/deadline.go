@@ -7,8 +7,8 @@ import (
 	"github.com/pupwasm/pupwasm/internal/clock"
 )
 
-// deadline is the time limit of a guest for a batch. It pauses while the database answers a query of the guest: a slow database
-// is not the guest's fault.
+// deadline is the time limit of a guest for a batch. It pauses while the database answers a query of the
+// guest: a slow database is not the guest's fault.
 type deadline struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -35,7 +35,8 @@ func (d *deadline) resume() {
 	d.timer.Reset(d.left)
 }
 
-// err returns why the call should end: context.DeadlineExceeded when the time is up, or the cause of the caller's context.
+// err returns why the call should end: context.DeadlineExceeded when the time is up, or the cause of the
+// caller's context.
 func (d *deadline) err() error {
 	if d.ctx.Err() == nil {
 		return nil

@@ -8,8 +8,8 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// decodeReply reads the mutations of a reply against the catalogue. They and their values go into g's buffers, which the
-// next batch overwrites; values point into reply. An error names what the guest got wrong.
+// decodeReply reads the mutations of a reply against the catalogue. They and their values go into g's
+// buffers, which the next batch overwrites; values point into reply. An error names what the guest got wrong.
 func (g *Guest) decodeReply(reply []byte, events []store.RecordedEvent) ([]store.Mutation, error) {
 	r, err := abi.DecodeReply(reply)
 	if err != nil {
@@ -56,7 +56,7 @@ func (g *Guest) decodeReply(reply []byte, events []store.RecordedEvent) ([]store
 // bufferedMax is how many values and mutations the buffers of a guest keep room for, from one batch to the next.
 const bufferedMax = 1 << 16
 
-// clearBuffers empties what the next reply is read into. What a large one took is not kept.
+// clearBuffers empties what the next reply is read into. A large one is not kept.
 func (g *Guest) clearBuffers() {
 	if cap(g.mutations) > bufferedMax {
 		g.mutations = nil
@@ -120,7 +120,8 @@ func (g *Guest) decodeMutation(r *abi.Reply, head abi.Mutation, events []store.R
 	return nil
 }
 
-// attributeToEvent blames the event that a mutation names for what is wrong with it. A limit that is exceeded is another matter.
+// attributeToEvent blames the event that a mutation names for what is wrong with it. A limit that is exceeded
+// is another matter.
 func (g *Guest) attributeToEvent(err error, event int, events []store.RecordedEvent) error {
 	if event >= len(events) || errors.Is(err, errExceeded) {
 		return err
@@ -142,8 +143,8 @@ func (m *Module) valueName(w *store.Write, i int) string {
 	return fmt.Sprintf("column %q", w.Columns[i-len(table.Key)].Name)
 }
 
-// decodeCommon reads a value of a type that most values have. It reads nothing and reports false when it is another one, a null, or
-// wrong in any way.
+// decodeCommon reads a value of a type that most values have. It reads nothing and reports false when it is
+// another one, a null, or wrong in any way.
 func decodeCommon(values *abi.Values, t store.Type) (store.Value, bool) {
 	if t.Array {
 		return store.Value{}, false
@@ -159,7 +160,8 @@ func decodeCommon(values *abi.Values, t store.Type) (store.Value, bool) {
 	return store.Value{}, false
 }
 
-// decodeValue reads one value that has to be of a type or null. The elements of an array are counted before they are read.
+// decodeValue reads one value that has to be of a type or null. The elements of an array are counted before
+// they are read.
 func decodeValue(values *abi.Values, t store.Type, count *quota) (store.Value, error) {
 	item, err := values.Next()
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// Description is what a module says of itself: the projection with its catalogue, the columns that it reads, and the limits
-// that it asks for. Its JSON form is specified in package abi.
+// Description is what a module says of itself: the projection with its catalogue, the columns that it reads,
+// and the limits that it asks for. Its JSON form is specified in package abi.
 type Description struct {
 	store.Projection
 
@@ -37,7 +37,8 @@ func parseDescription(text []byte) (*Description, error) {
 	if err := decoder.Decode(d); err != nil {
 		reason := strings.TrimPrefix(err.Error(), "json: ")
 		if reason == `unknown field "ddl"` {
-			reason = `tables have no "ddl": declare "generated" of a column, "checks" of a table, "views" of the projection (docs/sql.md says what replaces the rest)`
+			reason = `tables have no "ddl": declare "generated" of a column, "checks" of a table, "views" of the projection ` +
+				`(docs/sql.md says what replaces the rest)`
 		}
 		return nil, fmt.Errorf("its description cannot be read: %s", reason)
 	}

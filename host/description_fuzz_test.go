@@ -10,7 +10,8 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// FuzzParseDescription reads what a hostile module may say of itself. What is accepted means the same when it is written and read again.
+// FuzzParseDescription reads what a hostile module may say of itself. What is accepted means the same when it
+// is written and read again.
 func FuzzParseDescription(f *testing.F) {
 	f.Add(hosttest.Describe)
 	for _, text := range []string{

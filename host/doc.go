@@ -3,33 +3,41 @@
 //
 //	events ─► encode ─► guest (WASM) ─► decode ─► mutations
 //
-//	runtime.go      the engine, its compilation cache and the functions that guests may import
-//	imports.go      "pup": log and query
-//	wasi.go         the few functions of WASI that the runtimes of Go and TinyGo link, without clock, files or randomness
-//	meter/          what is refused before the engine sees it; the pass that makes guests count their work
-//	compile.go      a module compiled by a child process into the cache, or in this one; semaphore.go bounds how many at once
-//	cache.go        what the cache has of which module, and whether it can be trusted
-//	compiler/       the child process: its limits of memory and time
-//	module.go       one compiled module: imports, exports, description
-//	description.go  what a module says of itself
-//	guest.go        one instance at a time, thrown away after a fault
-//	call.go         calls of what a guest exports
-//	instances.go    whether it serves several batches
-//	image.go        an instance put back to what it was when it had started
-//	fuel.go         the work that a guest may do, and how the host ends it
-//	memory.go       the memory that a guest may have
-//	deadline.go     the time limit of a guest
-//	turns.go        how many guests run at once
-//	encode.go       events to a batch
-//	decode.go       a reply to mutations
-//	fault.go        what a guest did wrong
-//	trap.go         what is known of a trap: memory, stack, the guest's last words
-//	output.go       what a guest writes to its standard output and standard error
-//	find_event.go   which event of a batch a fault comes from
-//	warnings.go     what a guest should not do, and is no fault
-//	registry.go     a folder of modules
-//	watch.go        hot reload
+// A module is loaded:
 //
-// A fault of a guest is data: it comes back as a [*Fault], and neither the host nor another module notices. The package knows
-// the row types of package store but no database.
+//	registry.go      a folder of modules; watch.go loads what changes in it
+//	file.go          the bytes of a file; trust.go decides whether they are trusted
+//	compile.go       metered, then compiled into the cache by a child process, or in this one
+//	semaphore.go     how many are read and compiled at once
+//	meter/           what is refused before the engine sees it; the pass that makes guests count their work
+//	compiler/        the child process: its limits of memory and time
+//	cache.go         which module's code the cache has, and whether it can be trusted
+//	runtime.go       the engine, its compilation cache and the functions that guests may import
+//	module.go        one compiled module: imports, exports, description
+//	description.go   what a module says of itself
+//
+// A batch is applied:
+//
+//	guest.go         one instance at a time, thrown away after a fault
+//	instances.go     whether it serves several batches
+//	image.go         resets an instance to its state after the start
+//	ownership.go     the partition keys of the events, and whose rows a mutation or query may touch
+//	encode.go        events to a batch
+//	call.go          calls of what the guest exports
+//	turns.go         how many guests run at once
+//	limits.go        what a guest may take; limits_table.go shows it
+//	fuel.go          the work that a guest may do, and how the host ends it
+//	memory.go        the memory that a guest may have
+//	deadline.go      the time limit of a guest
+//	imports.go       "pup": log and query
+//	wasi.go          the few functions of WASI that Go and TinyGo link, without clock, files or randomness
+//	output.go        what a guest writes to its standard output and standard error
+//	decode.go        a reply to mutations
+//	warnings.go      what a guest should not do, and is no fault
+//	fault.go         what a guest did wrong
+//	trap.go          what is known of a trap: memory, stack, the guest's last message
+//	find_event.go    which event of a batch a fault comes from
+//
+// A fault of a guest is data: it comes back as a [*Fault], and neither the host nor another module notices.
+// The package knows the row types of package store but no database.
 package host

@@ -28,7 +28,8 @@ var storeColumn = map[abi.Column]store.Columns{
 // encodeBatch lays events out as a batch of the columns of the module. The result belongs to the encoder.
 func (g *Guest) encodeBatch(events []store.RecordedEvent) ([]byte, error) {
 	e, columns := &g.encoder, g.module.columns
-	e.Begin(abi.BatchHeader{Count: len(events), Segment: uint32(g.segment), LogLevel: guestLogLevel(g.logger)}, len(columns))
+	e.Begin(abi.BatchHeader{Count: len(events), Segment: uint32(g.segment), LogLevel: guestLogLevel(g.logger)},
+		len(columns))
 	for _, column := range columns {
 		if column == abi.PartitionKey {
 			e.Bytes(column, func(i int) []byte { return g.keys[i] })

@@ -39,8 +39,8 @@ func load(t testing.TB, runtime *host.Runtime, file string, wasm []byte) *host.M
 	return module
 }
 
-// TestExamples_bothCompilersGiveTheSameMutations is invariant 7: neither the compiler nor a reused instance may change what
-// a projection does.
+// TestExamples_bothCompilersGiveTheSameMutations is invariant 7: neither the compiler nor a reused instance
+// may change what a projection does.
 func TestExamples_bothCompilersGiveTheSameMutations(t *testing.T) {
 	t.Parallel()
 	runtime := newRuntime(t, host.Options{CacheDir: t.TempDir()})
@@ -91,17 +91,19 @@ func TestGuest_aSlowQueryIsNotTheGuestsTime(t *testing.T) {
 	guest := module.NewGuest(0)
 	defer guest.Close(t.Context())
 	asked := 0
-	_, err := guest.Apply(t.Context(), shopEvents(1, 50), func(query int, arguments []store.Value, rows *store.Rows) error {
-		asked++
-		<-time.After(limit + limit/4)
-		return emptyQuery(module)(query, arguments, rows)
-	})
+	_, err := guest.Apply(t.Context(), shopEvents(1, 50),
+		func(query int, arguments []store.Value, rows *store.Rows) error {
+			asked++
+			<-time.After(limit + limit/4)
+			return emptyQuery(module)(query, arguments, rows)
+		})
 	if err != nil || asked != 1 {
 		t.Errorf("asked %d times, error %v", asked, err)
 	}
 }
 
-// TestLoad_aTableThatIsNotListed has a module write to a table that its projection does not list: that is found before any event.
+// TestLoad_aTableThatIsNotListed has a module write to a table that its projection does not list: that is
+// found before any event.
 func TestLoad_aTableThatIsNotListed(t *testing.T) {
 	t.Parallel()
 	runtime := newRuntime(t, host.Options{})

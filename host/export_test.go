@@ -33,7 +33,9 @@ func (g *Guest) HasTurn() bool { return g.running }
 func Turns() int { return processors.count }
 
 // TurnsFor makes turns for so many at once: try takes one, await waits for one, and give gives one back.
-func TurnsFor(count int) (try func() bool, await func(ctx context.Context, lengthy bool) error, give func(), waiting func() int) {
+func TurnsFor(count int) (
+	try func() bool, await func(ctx context.Context, lengthy bool) error, give func(), waiting func() int,
+) {
 	t := newTurns(count)
 	return t.try, func(ctx context.Context, isLengthy bool) error {
 			if isLengthy {

@@ -10,8 +10,8 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// Fault says what a guest did wrong with a batch. The same batch would bring it about again, on every host, or here at least when it is about
-// time. Nothing of the batch was applied and the instance is gone.
+// Fault says what a guest did wrong with a batch. The same batch would bring it about again, on every host,
+// or here at least when it is about time. Nothing of the batch was applied and the instance is gone.
 type Fault struct {
 	Module   string // file name
 	Reason   string
@@ -24,6 +24,7 @@ type Fault struct {
 	fuel       bool // that of fuel
 }
 
+// Error names the module, the event at fault and the reason in one line.
 func (f *Fault) Error() string {
 	if f.Position == 0 {
 		return fmt.Sprintf("module %s: %s", f.Module, f.Reason)
@@ -58,16 +59,19 @@ func streamName(s store.Stream) string {
 	return name
 }
 
-// SlowError says that a guest was stopped for the time that it took, although it had fuel left. Elsewhere, or later, the same batch may
-// pass: it is no [Fault]. The caller, who knows how often it happened, decides when it becomes one.
+// SlowError says that a guest was stopped for the time that it took, although it had fuel left. Elsewhere, or
+// later, the same batch may pass: it is no [Fault]. The caller, who knows how often it happened, decides when
+// it becomes one.
 type SlowError struct {
 	Module string // file name
 	Limit  time.Duration
 	Raise  string // the setting that raises the limit
 }
 
+// Error says in one line what to change.
 func (e *SlowError) Error() string {
-	return fmt.Sprintf("module %s: took longer than %s for a batch, with fuel left: if this machine is not busy, raise %s, or have fewer events in a batch (--batch)",
+	return fmt.Sprintf("module %s: took longer than %s for a batch, with fuel left: if this machine is not busy, "+
+		"raise %s, or have fewer events in a batch (--batch)",
 		e.Module, e.Limit, e.Raise)
 }
 
@@ -84,13 +88,14 @@ func (g *Guest) slow() error {
 type LoadError struct {
 	File   string
 	Reason string
-	// Transient says that this machine is to blame and not the module, which may load later: a full disk, too many processes, a file that
-	// changes while it is read.
+	// Transient says that this machine is to blame and not the module, which may load later: a full disk, too
+	// many processes, a file that changes while it is read.
 	Transient bool
 
 	cause error
 }
 
+// Error names the file and the reason in one line.
 func (e *LoadError) Error() string { return fmt.Sprintf("module %s: %s", e.File, e.Reason) }
 
 // shorten keeps the first line of a reason, unless it is a page: guests have a say in it.

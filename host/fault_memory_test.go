@@ -9,8 +9,8 @@ import (
 	"github.com/pupwasm/pupwasm/host/hosttest"
 )
 
-// TestGuest_faultsLeaveNothingBehind has 10,000 batches fail, of guests that take what they can, and compares the memory of the host with
-// what it was after the first of them.
+// TestGuest_faultsLeaveNothingBehind has 10,000 batches fail, of guests that take what they can, and compares
+// the memory of the host with what it was after the first of them.
 func TestGuest_faultsLeaveNothingBehind(t *testing.T) { // not parallel: it looks at the memory of the process
 	r := newRuntime(t, host.Options{CacheDir: compiled, Limits: host.Limits{MemoryMiB: 2, Fuel: 200_000}})
 	var modules []*host.Module
@@ -49,7 +49,8 @@ func TestGuest_faultsLeaveNothingBehind(t *testing.T) { // not parallel: it look
 	before, goroutines := memory()
 	apply(10_500)
 	after, goroutinesAfter := memory()
-	t.Logf("%d guests, 10,000 faults: the heap was %d KiB and is %d KiB, %d goroutines and %d", len(modules), before>>10, after>>10, goroutines, goroutinesAfter)
+	t.Logf("%d guests, 10,000 faults: the heap was %d KiB and is %d KiB, %d goroutines and %d", len(modules),
+		before>>10, after>>10, goroutines, goroutinesAfter)
 	const slack = 4 << 20
 	if after > before+slack || goroutinesAfter > goroutines+2 {
 		t.Errorf("faults leave something behind")

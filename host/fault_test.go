@@ -51,7 +51,8 @@ func TestFault_namesTheEventAndTheCause(t *testing.T) {
 				types[57] = test.eventType
 				_, err := guest.Apply(t.Context(), typed(types...), nil)
 				wantFault(t, err, 11+57, "at event 68 of stream Test/Note/n1: ", test.want)
-				if mutations, err := guest.Apply(t.Context(), typed("Fine", "Fine"), nil); err != nil || len(mutations) != 2 {
+				if mutations, err := guest.Apply(t.Context(), typed("Fine", "Fine"), nil); err != nil ||
+					len(mutations) != 2 {
 					t.Errorf("it gives %d rows and error %v afterwards", len(mutations), err)
 				}
 			})
@@ -98,8 +99,8 @@ func TestFault_namesNoEventForWhatManyBringAbout(t *testing.T) {
 	}
 }
 
-// TestFault_theSearchAsksTheSameQueries has a guest that asks for what is stored, and traps afterwards. The same answers are there
-// while its event is looked for.
+// TestFault_theSearchAsksTheSameQueries has a guest that asks for what is stored, and traps afterwards. The
+// same answers are there while its event is looked for.
 func TestFault_theSearchAsksTheSameQueries(t *testing.T) {
 	t.Parallel()
 	module := load(t, newRuntime(t, host.Options{}), "revenue.wasm", guestbuild.Example(t, guestbuild.Auto, "revenue"))
@@ -144,13 +145,16 @@ func TestFault_keepsTheLastWords(t *testing.T) {
 	t.Parallel()
 	write := func(fd, at, size int) []byte { // by an iov at 16
 		return hosttest.Code(
-			hosttest.I32Const(16), hosttest.I32Const(at), hosttest.I32Store(0), hosttest.I32Const(20), hosttest.I32Const(size), hosttest.I32Store(0),
-			hosttest.I32Const(fd), hosttest.I32Const(16), hosttest.I32Const(1), hosttest.I32Const(24), hosttest.Call(0), hosttest.Drop)
+			hosttest.I32Const(16), hosttest.I32Const(at), hosttest.I32Store(0), hosttest.I32Const(20),
+			hosttest.I32Const(size), hosttest.I32Store(0),
+			hosttest.I32Const(fd), hosttest.I32Const(16), hosttest.I32Const(1), hosttest.I32Const(24),
+			hosttest.Call(0), hosttest.Drop)
 	}
 	logged := func(level, at, size int) []byte {
 		return hosttest.Code(hosttest.I32Const(level), hosttest.I32Const(at), hosttest.I32Const(size), hosttest.Call(1))
 	}
-	grow := hosttest.Code(hosttest.I32Const(2000), hosttest.MemoryGrow, hosttest.I32Const(-1), hosttest.I32Ne, hosttest.If(hosttest.I64Const(0), hosttest.Return))
+	grow := hosttest.Code(hosttest.I32Const(2000), hosttest.MemoryGrow, hosttest.I32Const(-1), hosttest.I32Ne,
+		hosttest.If(hosttest.I64Const(0), hosttest.Return))
 	for name, test := range map[string]struct {
 		text  string // in memory at 200
 		apply func(size int) []byte
@@ -193,7 +197,8 @@ func TestFault_aLargeEventRunsOutOfMemory(t *testing.T) {
 	for _, compiler := range []guestbuild.Compiler{guestbuild.TinyGo, guestbuild.Go} {
 		t.Run(string(compiler), func(t *testing.T) {
 			t.Parallel()
-			module := load(t, newRuntime(t, host.Options{CacheDir: compiled}), "activity_log.wasm", guestbuild.Example(t, compiler, "activity_log"))
+			module := load(t, newRuntime(t, host.Options{CacheDir: compiled}), "activity_log.wasm",
+				guestbuild.Example(t, compiler, "activity_log"))
 			guest := module.NewGuest(0)
 			defer guest.Close(t.Context())
 			events := shopEvents(1, 20)

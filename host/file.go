@@ -10,8 +10,9 @@ import (
 	"syscall"
 )
 
-// ReadModule reads the file of a module. A folder of modules may have anything in it: what is no regular file, nor a link to one, is not
-// opened, and what is larger than a module may be is not read. It never waits for a writer.
+// ReadModule reads the file of a module. A folder of modules may have anything in it: what is no regular
+// file, nor a link to one, is not opened, and what is larger than a module may be is not read. It never waits
+// for a writer.
 //
 // # Errors
 //
@@ -32,7 +33,7 @@ func (r *Runtime) readModule(path string, into *bytes.Buffer) ([]byte, error) {
 	return wasm, r.options.Trust.Check(path, wasm)
 }
 
-// readRegular reads a regular file, or one that a link leads to, of so many bytes at most. It never waits for a writer.
+// readRegular reads a regular file up to a limit of bytes, also through a link. It never waits for a writer.
 func readRegular(path string, limit int64) ([]byte, error) {
 	return readInto(path, limit, &bytes.Buffer{})
 }
@@ -77,7 +78,7 @@ func (e *tooLargeError) Error() string {
 	return fmt.Sprintf("has %d bytes, it may have at most %d", e.size, e.limit)
 }
 
-// checkRegular says what a file is that is none of bytes.
+// checkRegular refuses what is not a regular file, and says what it is.
 func checkRegular(info fs.FileInfo) error {
 	mode := info.Mode()
 	what := "something else"

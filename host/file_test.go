@@ -26,7 +26,8 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// TestRegistry_takesRegularFilesOnly has all that a folder may have beside modules. None of it is waited for or read, and a module beside it runs.
+// TestRegistry_takesRegularFilesOnly has all that a folder may have beside modules. None of it is waited for
+// or read, and a module beside it runs.
 func TestRegistry_takesRegularFilesOnly(t *testing.T) {
 	t.Parallel()
 	registry, folder := newRegistry(t)
@@ -101,7 +102,8 @@ func TestRuntime_refusesACacheThatOthersCanWrite(t *testing.T) {
 			if test.want != "" && (os.Geteuid() == 0 || test.name != "another user's") || test.name == "a file" {
 				t.Errorf("%s: it is used", test.name)
 			}
-		case !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") || test.want == "" && test.name != "a file":
+		case !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") || test.want == "" &&
+			test.name != "a file":
 			t.Errorf("%s: %v, must say %q", test.name, err, test.want)
 		}
 	}
@@ -151,7 +153,8 @@ func TestRuntime_makesADamagedCacheAnew(t *testing.T) {
 		damageAll := func(whether func(path string) bool) {
 			entries, err := filepath.Glob(filepath.Join(folder, "wazero-*", "*"))
 			must(t, err)
-			if entries = slices.DeleteFunc(entries, func(path string) bool { return !whether(path) }); len(entries) == 0 {
+			if entries = slices.DeleteFunc(entries,
+				func(path string) bool { return !whether(path) }); len(entries) == 0 {
 				t.Fatal("nothing is in the cache")
 			}
 			for _, path := range entries {
@@ -162,7 +165,8 @@ func TestRuntime_makesADamagedCacheAnew(t *testing.T) {
 		}
 		isNote := func(path string) bool { return filepath.Ext(path) == ".module" }
 		damageAll(func(path string) bool { return !isNote(path) })
-		if said := compile(); !strings.Contains(said, "compiled code in the cache is damaged: the module is compiled again") {
+		if said := compile(); !strings.Contains(said,
+			"compiled code in the cache is damaged: the module is compiled again") {
 			t.Errorf("%s: it says %q", name, said)
 		}
 		damageAll(isNote)

@@ -11,16 +11,17 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// A guest that traps says nothing of the event that it was at, whatever its language. But it is deterministic: the first of the batch's
-// events are harmless without the one at fault, and fail with it. So the host divides the batch until it knows, in fresh instances and with
-// the queries of the same transaction. A fault is rare, and ends what it happens in: some tries are nothing beside that.
+// A guest that traps says nothing of the event that it was at, whatever its language. But it is
+// deterministic: the first of the batch's events are harmless without the one at fault, and fail with it. So
+// the host divides the batch until it knows, in fresh instances and with the queries of the same transaction.
+// A fault is rare and stops its segment, so some tries cost little.
 
-// searchFuelShare is the part of its fuel that a batch has in a search after it ran out. An event that takes that much by itself is
-// at fault. So a guest that loops costs the host little more than twice.
+// searchFuelShare is the part of its fuel that a batch has in a search after it ran out. An event that takes
+// that much by itself is at fault. So a guest that loops costs the host little more than twice.
 const searchFuelShare = 8
 
-// findEvent finds the event that a fault of a whole batch comes from, and returns the fault with it. Where no event brings it about, or
-// where the search does not come to an end, it returns the fault as it is.
+// findEvent finds the event that a fault of a whole batch comes from, and returns the fault with it. If no
+// event causes it, or if the search does not finish, it returns the fault as it is.
 func (g *Guest) findEvent(ctx context.Context, events []store.RecordedEvent, query Query, fault *Fault) error {
 	defer g.beginSearch(fault)()
 	began := clock.Now()
@@ -76,8 +77,10 @@ func (g *Guest) try(ctx context.Context, events []store.RecordedEvent, query Que
 	return nil, err
 }
 
-// causesAlone tells whether the last of the first so many events brings about the fault that they are the fewest to have.
-func (g *Guest) causesAlone(ctx context.Context, events []store.RecordedEvent, failing int, query Query, fault *Fault) (bool, error) {
+// causesAlone tells whether the event at failing-1 causes the fault, which fewer events do not have.
+func (g *Guest) causesAlone(
+	ctx context.Context, events []store.RecordedEvent, failing int, query Query, fault *Fault,
+) (bool, error) {
 	alone := events[failing-1 : failing]
 	switch {
 	case fault.exceeds && len(events) > 1:
@@ -93,7 +96,7 @@ func (g *Guest) causesAlone(ctx context.Context, events []store.RecordedEvent, f
 	return true, nil
 }
 
-// searchError is what comes of a search that something else has ended.
+// searchError is the error of a search that something else has ended.
 func (g *Guest) searchError(ctx context.Context, fault *Fault) error {
 	if ctx.Err() != nil {
 		return ctx.Err()

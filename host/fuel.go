@@ -22,14 +22,15 @@ type fuelGlobals struct {
 func newFuelGlobals(instance api.Module) *fuelGlobals {
 	global := func(name string) api.MutableGlobal { return instance.ExportedGlobal(name).(api.MutableGlobal) }
 	f := &fuelGlobals{
-		rest: global(meter.FuelLeft), slice: global(meter.SliceLeft), sliceSize: global(meter.SliceSize), stack: global(meter.StackLeft),
+		rest: global(meter.FuelLeft), slice: global(meter.SliceLeft),
+		sliceSize: global(meter.SliceSize), stack: global(meter.StackLeft),
 	}
 	f.sliceSize.Set(sliceFirst)
 	return f
 }
 
-// The size of slices adapts to the time that they take, since the time for a unit of fuel depends on the machine and on the code. It
-// begins small with every instance.
+// The size of slices adapts to the time that they take, since the time for a unit of fuel depends on the
+// machine and on the code. It begins small with every instance.
 const (
 	sliceFirst = meter.SliceUnits / 16
 	sliceLeast = meter.SliceUnits / 128
@@ -58,7 +59,8 @@ func (f *fuelGlobals) fill(units int64) {
 // left is the fuel that is left, below zero if it was not enough.
 func (f *fuelGlobals) left() int64 { return int64(f.rest.Get()) + int64(f.slice.Get()) }
 
-// take takes fuel for work of the host. As in the guest's own code, only the slice comes below zero, whatever its size is.
+// take takes fuel for work of the host. As in the guest's own code, only the slice comes below zero, whatever
+// its size is.
 func (f *fuelGlobals) take(units int64) {
 	fuel := int64(f.rest.Get()) - units
 	if fuel < 0 {
@@ -75,8 +77,9 @@ var errOutOfFuel = errors.New("out of fuel")
 
 // What the host's own functions take besides the call, for what a guest has them do.
 const (
-	unitsByte       = 1  // of text that is looked at
-	unitsValueByte  = 32 // of a reply, a query or its result, whose values the host reads or writes one by one: about a nanosecond
+	unitsByte = 1 // of text that is read
+	// of a reply, a query or its result, whose values the host reads or writes one by one: about a nanosecond
+	unitsValueByte  = 32
 	unitsRandomByte = 4
 	unitsQuery      = 10_000
 )
@@ -102,7 +105,8 @@ func (g *Guest) exhausted() error {
 	case g.fuel == nil:
 		return nil
 	case g.fuel.left() < 0:
-		return outOfFuelError(fmt.Sprintf("used more than %d units of fuel %s: it loops, or does too much", g.fuelLimit, g.purpose()))
+		return outOfFuelError(fmt.Sprintf("used more than %d units of fuel %s: it loops, or does too much",
+			g.fuelLimit, g.purpose()))
 	case g.fuel.stackOverflowed():
 		return fmt.Errorf("calls itself too deep: its functions take more than %d MiB of stack", meter.StackBytes>>20)
 	}
@@ -117,8 +121,8 @@ func (g *Guest) purpose() string {
 	return fmt.Sprintf("for a batch of %d events", g.events)
 }
 
-// exit is where a guest leaves its code after every slice of fuel, and others have their turn. It ends the call when the host does not want
-// it any more.
+// exit is where a guest leaves its code after every slice of fuel, and others have their turn. It ends the
+// call when its time is up or the caller has cancelled it.
 func (g *Guest) exit() {
 	if err := g.deadline.err(); err != nil {
 		panic(g.abort(err))

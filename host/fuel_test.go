@@ -32,11 +32,12 @@ func applying(ctx context.Context, guest *host.Guest) <-chan error {
 	return done
 }
 
-// TestGuest_theCollectorDoesNotWaitForALoop would never end if it did: the guest loops until collections have passed, and then
-// until it hears that it is not wanted any more.
+// TestGuest_theCollectorDoesNotWaitForALoop would never end if it did: the guest loops until collections have
+// passed, and then until it hears that it is not wanted any more.
 func TestGuest_theCollectorDoesNotWaitForALoop(t *testing.T) {
 	t.Parallel()
-	module := load(t, newRuntime(t, host.Options{Limits: host.Limits{Fuel: endless, BatchTimeout: time.Hour}}), "loop.wasm", looping())
+	module := load(t, newRuntime(t, host.Options{Limits: host.Limits{Fuel: endless, BatchTimeout: time.Hour}}),
+		"loop.wasm", looping())
 	guest := module.NewGuest(0)
 	defer guest.Close(context.Background())
 	ctx, cancel := context.WithCancel(t.Context())
@@ -58,13 +59,17 @@ func TestGuest_theCollectorDoesNotWaitForALoop(t *testing.T) {
 // TestGuest_timeIsNotHeldAgainstIt lets the machine be too slow for a guest that has fuel left.
 func TestGuest_timeIsNotHeldAgainstIt(t *testing.T) {
 	t.Parallel()
-	module := load(t, newRuntime(t, host.Options{Limits: host.Limits{Fuel: endless, BatchTimeout: 20 * time.Millisecond}}), "loop.wasm", looping())
+	module := load(t, newRuntime(t, host.Options{Limits: host.Limits{
+		Fuel:         endless,
+		BatchTimeout: 20 * time.Millisecond,
+	}}), "loop.wasm", looping())
 	guest := module.NewGuest(0)
 	defer guest.Close(context.Background())
 	err := <-applying(t.Context(), guest)
 	var slow *host.SlowError
 	var fault *host.Fault
-	if !errors.As(err, &slow) || errors.As(err, &fault) || !strings.Contains(err.Error(), "took longer than 20ms for a batch, with fuel left") {
+	if !errors.As(err, &slow) || errors.As(err, &fault) ||
+		!strings.Contains(err.Error(), "took longer than 20ms for a batch, with fuel left") {
 		t.Errorf("error is %v, must be a SlowError", err)
 	}
 }
@@ -74,7 +79,8 @@ func TestGuest_fuelIsTheSameEverywhere(t *testing.T) {
 	t.Parallel()
 	apply := hosttest.Code(
 		hosttest.I32Const(300_000), hosttest.LocalSet(2),
-		hosttest.Loop(hosttest.LocalGet(2), hosttest.I32Const(1), hosttest.I32Sub, hosttest.LocalTee(2), hosttest.BrIf(0)),
+		hosttest.Loop(hosttest.LocalGet(2), hosttest.I32Const(1), hosttest.I32Sub, hosttest.LocalTee(2),
+			hosttest.BrIf(0)),
 		(&hosttest.Guest{}).GoodReply(),
 	)
 	wasm := (&hosttest.Guest{Apply: apply}).Wasm()
@@ -102,19 +108,24 @@ func TestGuest_fuelIsTheSameEverywhere(t *testing.T) {
 // TestGuest_aFunctionOfTheHostTakesFuel has a guest fill its memory with random bytes, again and again.
 func TestGuest_aFunctionOfTheHostTakesFuel(t *testing.T) {
 	t.Parallel()
-	signature := hosttest.Signature{Params: []hosttest.ValType{hosttest.I32, hosttest.I32}, Results: []hosttest.ValType{hosttest.I32}}
+	signature := hosttest.Signature{
+		Params:  []hosttest.ValType{hosttest.I32, hosttest.I32},
+		Results: []hosttest.ValType{hosttest.I32},
+	}
 	wasm := (&hosttest.Guest{
 		Imports: []hosttest.Import{{Module: "wasi_snapshot_preview1", Name: "random_get", Signature: signature}},
 		Memory:  hosttest.Limits{Min: 16},
 		Apply: hosttest.Code(
-			hosttest.Loop(hosttest.I32Const(65536), hosttest.I32Const(15*65536), hosttest.Call(0), hosttest.Drop, hosttest.Br(0)),
+			hosttest.Loop(hosttest.I32Const(65536), hosttest.I32Const(15*65536), hosttest.Call(0), hosttest.Drop,
+				hosttest.Br(0)),
 			hosttest.Unreachable),
 	}).Wasm()
 	module := load(t, newRuntime(t, host.Options{Limits: host.Limits{Fuel: 50_000_000}}), "random.wasm", wasm)
 	guest := module.NewGuest(0)
 	defer guest.Close(context.Background())
 	var fault *host.Fault
-	if err := <-applying(t.Context(), guest); !errors.As(err, &fault) || !strings.Contains(err.Error(), "units of fuel for a batch of 3 events") {
+	if err := <-applying(t.Context(), guest); !errors.As(err, &fault) ||
+		!strings.Contains(err.Error(), "units of fuel for a batch of 3 events") {
 		t.Errorf("error is %v, must be a fault for want of fuel", err)
 	}
 	if fuel := guest.Usage().Fuel; fuel > 60_000_000 {
@@ -126,7 +137,8 @@ func TestGuest_aFunctionOfTheHostTakesFuel(t *testing.T) {
 func TestGuest_memoryKeepsItsOwnMaximum(t *testing.T) {
 	t.Parallel()
 	grow := func(by, want int32) []byte {
-		return hosttest.Code(hosttest.I32Const(by), hosttest.MemoryGrow, hosttest.I32Const(want), hosttest.I32Ne, hosttest.If(hosttest.Unreachable))
+		return hosttest.Code(hosttest.I32Const(by), hosttest.MemoryGrow, hosttest.I32Const(want), hosttest.I32Ne,
+			hosttest.If(hosttest.Unreachable))
 	}
 	g := &hosttest.Guest{Memory: hosttest.Limits{Min: 2, Max: 5, HasMax: true}}
 	g.Apply = hosttest.Code(grow(4, -1), grow(32768, -1), grow(3, 2), grow(1, -1), grow(0, 5), g.GoodReply())
@@ -157,12 +169,14 @@ func TestGuest_aFreshInstanceHasEmptyMemory(t *testing.T) {
 		if err := <-applying(t.Context(), guest); err != nil {
 			t.Fatal(err)
 		}
-		guest.Close(t.Context()) // as it closes itself where instances start fast, which they may not on a machine that is busy
+		// as it closes itself where instances start fast, which they may not on a machine that is busy
+		guest.Close(t.Context())
 	}
 }
 
-// TestGuest_fuelIsAboutTheSameForBothCompilers has the same projection built by Go and TinyGo. Go's code takes about three times as long, and
-// so it must take about three times the fuel, not thirteen: it comes in many small pieces, of which few run.
+// TestGuest_fuelIsAboutTheSameForBothCompilers has the same projection built by Go and TinyGo. Go's code
+// takes about three times as long, and so it must take about three times the fuel, not thirteen: it comes in
+// many small pieces, of which few run.
 func TestGuest_fuelIsAboutTheSameForBothCompilers(t *testing.T) {
 	t.Parallel()
 	engine := newRuntime(t, host.Options{CacheDir: compiled})

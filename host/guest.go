@@ -20,8 +20,8 @@ import (
 // Query runs a query of the catalogue for a guest. See [store.Tx].
 type Query func(query int, arguments []store.Value, rows *store.Rows) error
 
-// Guest is a module at work for one segment: one instance at a time, its buffers, and the context of the call under way. It is
-// used by one goroutine.
+// Guest is a module at work for one segment: one instance at a time, its buffers, and the context of the call
+// under way. It is used by one goroutine.
 type Guest struct {
 	module      *Module
 	segment     int
@@ -78,7 +78,7 @@ type guestEnv struct {
 	random    uint64
 }
 
-// errGuest marks an error that is the guest's own doing, within errors that a function of the host ends a call with.
+// errGuest marks the errors of host functions that the guest caused.
 var errGuest = errors.New("breaks the ABI")
 
 // errExceeded marks an error for a limit of the batch.
@@ -138,13 +138,13 @@ func (g *Guest) Close(ctx context.Context) {
 	}
 }
 
-// Apply hands a batch to the guest and returns its mutations. They are valid until the next call. query may be nil when the
-// catalogue has none; it may be called again for the same batch, to find the event at fault.
+// Apply hands a batch to the guest and returns its mutations. They are valid until the next call. query may
+// be nil when the catalogue has none; it may be called again for the same batch, to find the event at fault.
 //
 // # Errors
 //
-// [*Fault] when the guest is to blame; [*SlowError] when the machine was too slow for it; what query returned; or the context's
-// error.
+// [*Fault] when the guest is to blame; [*SlowError] when the machine was too slow for it; what query
+// returned; or the context's error.
 func (g *Guest) Apply(ctx context.Context, events []store.RecordedEvent, query Query) ([]store.Mutation, error) {
 	mutations, err := g.apply(ctx, events, query)
 	var fault *Fault
@@ -154,7 +154,7 @@ func (g *Guest) Apply(ctx context.Context, events []store.RecordedEvent, query Q
 	return mutations, err
 }
 
-// apply applies a batch, in a fresh instance if one that has served others fails.
+// apply applies a batch, and retries it in a fresh instance when a used one fails.
 func (g *Guest) apply(ctx context.Context, events []store.RecordedEvent, query Query) ([]store.Mutation, error) {
 	if err := g.readKeys(events); err != nil {
 		return nil, err
@@ -185,7 +185,7 @@ func (g *Guest) apply(ctx context.Context, events []store.RecordedEvent, query Q
 	return nil, err
 }
 
-// attributeError says whose fault it is that a batch was not applied.
+// attributeError decides who caused an error: the caller, the guest, or what the host did for it.
 func (g *Guest) attributeError(ctx context.Context, err error) error {
 	var fault *Fault
 	switch {
@@ -205,7 +205,9 @@ func (g *Guest) attributeError(ctx context.Context, err error) error {
 	}
 }
 
-func (g *Guest) applyBatch(ctx context.Context, batch []byte, events []store.RecordedEvent, query Query) ([]store.Mutation, error) {
+func (g *Guest) applyBatch(
+	ctx context.Context, batch []byte, events []store.RecordedEvent, query Query,
+) ([]store.Mutation, error) {
 	ctx, g.deadline = startDeadline(ctx, g.module.limits.BatchTimeout)
 	defer func() {
 		g.deadline.stop()
@@ -244,9 +246,10 @@ func (g *Guest) applyBatch(ctx context.Context, batch []byte, events []store.Rec
 	if err != nil {
 		return nil, err
 	}
-	// The engine keeps the host's cap by itself; the module's own, when it asked for less, is looked at here.
+	// The allocator keeps the host's limit; a lower one that the module asked for is checked here.
 	if used := g.memoryBytes(); used > g.module.limits.MemoryMiB<<20 {
-		return nil, exceeded("uses %d MiB of memory, the limit that it asked for is %d", toMiB(uint64(used)), g.module.limits.MemoryMiB)
+		return nil, exceeded("uses %d MiB of memory, the limit that it asked for is %d", toMiB(uint64(used)),
+			g.module.limits.MemoryMiB)
 	}
 	reply, err := g.read("a reply", results, g.module.limits.ReplyBytesMax)
 	if err != nil {
@@ -254,7 +257,8 @@ func (g *Guest) applyBatch(ctx context.Context, batch []byte, events []store.Rec
 	}
 	g.fuel.take(int64(len(reply)) * unitsValueByte)
 	if err := g.exhausted(); err != nil {
-		return nil, fmt.Errorf("returned a reply of %d bytes, too large for the fuel that was left: %w", len(reply), err)
+		return nil, fmt.Errorf("returned a reply of %d bytes, too large for the fuel that was left: %w", len(reply),
+			err)
 	}
 	g.reply = append(resetBuffer(g.reply), reply...)
 	if err := g.checkClock(ctx); err != nil {
@@ -263,7 +267,8 @@ func (g *Guest) applyBatch(ctx context.Context, batch []byte, events []store.Rec
 	return g.decodeReply(g.reply, events)
 }
 
-// prepare makes an instance ready for a batch: a new one, one that is reset from its image, or one that has served others.
+// prepare makes an instance ready for a batch: a new one, one that is reset from its image, or one that has
+// served others.
 func (g *Guest) prepare(ctx context.Context) error {
 	switch {
 	case g.instance == nil:

@@ -7,8 +7,9 @@ import (
 	"github.com/tetratelabs/wazero/api"
 )
 
-// image is the state of an instance that has just started. To start, a guest lays out its heap and fills its tables, always with the
-// same outcome. So a fresh instance is a used one that is reset from the image, at a fraction of the price.
+// image is the state of an instance that has just started. To start, a guest lays out its heap and fills its
+// tables, always with the same outcome. So a fresh instance is a used one that is reset from the image, at a
+// fraction of the price.
 type image struct {
 	memory  int // its size
 	pieces  []imagePiece
@@ -22,7 +23,8 @@ type sharedImage struct {
 	image *image
 }
 
-// of returns the image for the guest's instance, which has just started, or nil when there is more to it than can be reset.
+// of returns the image for the guest's instance, which has just started, or nil when there is more to it than
+// can be reset.
 func (s *sharedImage) of(g *Guest) *image {
 	s.once.Do(func() { s.image = g.captureImage() })
 	return s.image

@@ -15,7 +15,7 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// started is the code of a guest that says that it starts, through function 0, with what stands at address 0.
+// started is the code of a guest that says that it starts, through function 0, with what is at address 0.
 var started = Code(I32Const(2), I32Const(0), I32Const(1), Call(0))
 
 // startsIn applies three batches, each with a fresh instance, and returns how often the guest started for them.
@@ -40,7 +40,8 @@ func startsIn(t *testing.T, g *Guest) int {
 	return strings.Count(lines.String(), "\n")
 }
 
-// TestInstancesFresh_putsMemoryAndGlobalsBack has a guest that changes all that it has, and traps when it finds a change again.
+// TestInstancesFresh_putsMemoryAndGlobalsBack has a guest that changes all that it has, and traps when it
+// finds a change again.
 func TestInstancesFresh_putsMemoryAndGlobalsBack(t *testing.T) {
 	t.Parallel()
 	const untouched, filled, far = 8, 16, 3 << 16
@@ -75,8 +76,8 @@ func TestInstancesFresh_putsMemoryAndGlobalsBack(t *testing.T) {
 
 const pageOf = 64 << 10
 
-// TestInstancesFresh_startsAgainWhatCannotBePutBack has guests whose changes are neither in memory nor in globals, or in memory
-// that has grown.
+// TestInstancesFresh_startsAgainWhatCannotBePutBack has guests whose changes are neither in memory nor in
+// globals, or in memory that has grown.
 func TestInstancesFresh_startsAgainWhatCannotBePutBack(t *testing.T) {
 	t.Parallel()
 	const prefix = 0xFC
@@ -116,8 +117,8 @@ func TestInstancesFresh_startsAgainWhatCannotBePutBack(t *testing.T) {
 	}
 }
 
-// TestInstancesFresh_usageDependsOnTheBatchAlone gives batches of random sizes to a guest of TinyGo, whose work depends on the memory that
-// it has.
+// TestInstancesFresh_usageDependsOnTheBatchAlone gives batches of random sizes to a guest of TinyGo, whose
+// work depends on the memory that it has.
 func TestInstancesFresh_usageDependsOnTheBatchAlone(t *testing.T) {
 	t.Parallel()
 	engine := newRuntime(t, host.Options{Instances: host.InstancesFresh})
@@ -140,7 +141,8 @@ func TestInstancesFresh_usageDependsOnTheBatchAlone(t *testing.T) {
 			t.Errorf("a batch of %d events: %+v, was %+v", size, got, want)
 		}
 	}
-	if small, large := first[sizes[0]], first[sizes[len(sizes)-1]]; small.MemoryBytes == 0 || large.MemoryBytes < 4*small.MemoryBytes {
+	if small, large := first[sizes[0]], first[sizes[len(sizes)-1]]; small.MemoryBytes == 0 ||
+		large.MemoryBytes < 4*small.MemoryBytes {
 		t.Errorf("memory of %d bytes for the smallest batch, %d for the largest", small.MemoryBytes, large.MemoryBytes)
 	}
 }

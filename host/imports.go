@@ -36,7 +36,8 @@ func guestLog(g *Guest, memory api.Memory, stack []uint64) {
 	level, ptr, size := uint32(stack[0]), uint32(stack[1]), uint32(stack[2])
 	text, ok := memory.Read(ptr, size)
 	if !ok || int(level) >= len(logLevels) {
-		panic(g.abort(fmt.Errorf("%w: log was called with level %d, address %d, length %d", errGuest, level, ptr, size)))
+		panic(g.abort(fmt.Errorf("%w: log was called with level %d, address %d, length %d", errGuest, level, ptr,
+			size)))
 	}
 	size = min(size, logLineBytes)
 	g.charge(int64(size) * unitsByte)
@@ -80,12 +81,14 @@ func (g *Guest) runQuery(request []byte) error {
 	}
 	projection := &g.module.Description.Projection
 	if q.Query >= len(projection.Queries) {
-		return fmt.Errorf("%w: query %d is not in the catalogue, which has %d", errGuest, q.Query, len(projection.Queries))
+		return fmt.Errorf("%w: query %d is not in the catalogue, which has %d", errGuest, q.Query,
+			len(projection.Queries))
 	}
 	declared := &projection.Queries[q.Query]
 	types := g.module.queryArguments[q.Query]
 	if q.Arguments != len(types) {
-		return fmt.Errorf("%w: query %q takes %d arguments, %d were given", errGuest, declared.Name, len(types), q.Arguments)
+		return fmt.Errorf("%w: query %q takes %d arguments, %d were given", errGuest, declared.Name, len(types),
+			q.Arguments)
 	}
 	arguments := make([]store.Value, len(types))
 	values := &quota{what: "a query", limit: g.module.limits.ValuesMax}
@@ -139,7 +142,8 @@ func (g *Guest) log(level zerolog.Level, text []byte) {
 	switch limit := g.module.limits.LogLinesMax; {
 	case g.logLines == limit+1:
 		g.withoutTurn(func() {
-			g.logger.Warn().Int("limit", limit).Msg("module writes too many log lines, the rest of this batch is dropped")
+			g.logger.Warn().Int("limit", limit).Msg("module writes too many log lines, the rest of this batch is " +
+				"dropped")
 		})
 	case g.logLines <= limit:
 		line := g.logger.WithLevel(level).Str("text", validText(text))

@@ -5,22 +5,23 @@ import (
 	"time"
 )
 
-// Instances says whether batches share an instance of a module. Results must not depend on it: a projection keeps nothing between
-// batches, since segments move between machines.
+// Instances says whether batches share an instance of a module. Results must not depend on it: a projection
+// keeps nothing between batches, since segments move between machines.
 type Instances string
 
 const (
 	// InstancesAuto is [InstancesFresh] for modules that start fast, and [InstancesReuse] for the others.
 	InstancesAuto Instances = "auto"
-	// InstancesFresh has every batch begin with a new instance, or with one that is put back to what it was when it had started. It
-	// bounds a guest's memory, also of one that never frees any, and makes it stateless by construction.
+	// InstancesFresh gives every batch a new instance, or a used one that is reset from an image. It bounds a
+	// guest's memory, also of one that never frees any, and makes it stateless by construction.
 	InstancesFresh Instances = "fresh"
-	// InstancesReuse keeps an instance until a fault or until its memory passes a mark: 32 MiB, or half of what it may have.
+	// InstancesReuse keeps an instance until a fault or until its memory passes a mark: 32 MiB, or half of
+	// what it may have.
 	InstancesReuse Instances = "reuse"
 )
 
-// freshBelow is the start-up time under which a fresh instance for every batch costs nothing beside its commit. TinyGo's guests
-// take 50 µs, Go's 2 ms.
+// freshBelow is the start-up time under which a fresh instance for every batch costs nothing beside its
+// commit. TinyGo's guests take 50 µs, Go's 2 ms.
 const freshBelow = 500 * time.Microsecond
 
 // reuseMemoryMax is the memory in bytes at which a reused instance is replaced, at most.
@@ -31,7 +32,8 @@ func (i Instances) validate() error {
 	case InstancesAuto, InstancesFresh, InstancesReuse:
 		return nil
 	}
-	return fmt.Errorf("option Instances must be %s, %s or %s, it is %q", InstancesAuto, InstancesFresh, InstancesReuse, string(i))
+	return fmt.Errorf("option Instances must be %s, %s or %s, it is %q", InstancesAuto, InstancesFresh,
+		InstancesReuse, string(i))
 }
 
 // reuses tells whether a module's instances serve more than one batch.
@@ -42,8 +44,8 @@ func (i Instances) reuses(startUp time.Duration) bool {
 // Reuses tells whether an instance of the module serves more than one batch on this host.
 func (m *Module) Reuses() bool { return m.runtime.options.Instances.reuses(m.StartUp) }
 
-// keepsInstance tells whether the instance may serve another batch. The mark leaves room below the limit, so that a batch is not refused for
-// what those before it have left behind.
+// keepsInstance tells whether the instance may serve another batch. The mark leaves room below the limit, so
+// that a batch is not refused for what those before it have left behind.
 func (g *Guest) keepsInstance() bool {
 	if !g.module.Reuses() {
 		return g.image.fits(g)

@@ -16,7 +16,8 @@ const leakBytes = 64 << 10
 func leaking() []byte {
 	g := &hosttest.Guest{}
 	g.Apply = hosttest.Code(
-		hosttest.I32Const(1), hosttest.MemoryGrow, hosttest.I32Const(-1), hosttest.I32Eq, hosttest.If(hosttest.Unreachable),
+		hosttest.I32Const(1), hosttest.MemoryGrow, hosttest.I32Const(-1), hosttest.I32Eq,
+		hosttest.If(hosttest.Unreachable),
 		g.GoodReply(),
 	)
 	return g.Wasm()
@@ -37,7 +38,7 @@ func memoryOf(t *testing.T, policy host.Instances, batches int) (sizes []int) {
 	return sizes
 }
 
-func TestInstancesFresh_everyBatchStartsAnew(t *testing.T) {
+func TestInstancesFresh_everyBatchStartsFresh(t *testing.T) {
 	t.Parallel()
 	sizes := memoryOf(t, host.InstancesFresh, 50)
 	for i, size := range sizes {

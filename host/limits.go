@@ -9,12 +9,13 @@ import (
 type Limits struct {
 	// MemoryMiB is the most memory that an instance may have. Defaults to 64.
 	MemoryMiB int
-	// Fuel is the most that a guest may do for one batch, and to start and describe itself, in units of package meter: an instruction takes
-	// one or more, and a nanosecond some 35, in code of Go's as of TinyGo's. What exceeds it does so on every host. Defaults to 120 thousand
-	// million, some three seconds.
+	// Fuel is the most that a guest may do for one batch, and to start and describe itself, in units of
+	// package meter: an instruction takes one or more, and a nanosecond some 35, in code of Go's as of
+	// TinyGo's. What exceeds it does so on every host. Defaults to 120 thousand million, some three seconds.
 	Fuel int64
-	// BatchTimeout is the longest that a guest may take for one batch, its own turns only. Fuel is spent before, but on a machine that is very
-	// slow or busy: exceeding the time is held against the guest at the third time in a row. Defaults to a minute.
+	// BatchTimeout is the longest that a guest may take for one batch, its own turns only. Fuel is spent
+	// before, but on a machine that is very slow or busy: exceeding the time is a fault of the guest only the
+	// third time in a row. Defaults to a minute.
 	BatchTimeout time.Duration
 	// StartTimeout is the longest that a guest may take to start and describe itself. Defaults to a minute.
 	StartTimeout time.Duration
@@ -22,8 +23,8 @@ type Limits struct {
 	ReplyBytesMax int
 	// MutationsMax bounds the mutations of a reply. Defaults to 500,000.
 	MutationsMax int
-	// ValuesMax bounds the values of a reply, elements of arrays included: a null takes the guest one byte and the host some 32. Defaults to
-	// 2,000,000.
+	// ValuesMax bounds the values of a reply, elements of arrays included: a null takes the guest one byte
+	// and the host some 32. Defaults to 2,000,000.
 	ValuesMax int
 	// ModuleBytesMax bounds a .wasm file. Defaults to 16 MiB.
 	ModuleBytesMax int
@@ -124,8 +125,9 @@ func (l Limits) validate() error {
 	return nil
 }
 
-// narrowed returns the limits for a module that asks for its own. What it asks beyond the host's memory it needs, so that it is
-// better refused at load than stopped in the middle; a longer time or a larger batch it only prefers.
+// narrowed returns the limits for a module that asks for its own. What it asks beyond the host's memory it
+// needs, so that it is better refused at load than stopped in the middle; a longer time or a larger batch it
+// only prefers.
 func (l Limits) narrowed(d *Description) (Limits, error) {
 	if asked := d.Limits.MemoryMiB; asked > l.MemoryMiB {
 		return l, fmt.Errorf("asks for %d MiB of memory, this host grants %d: raise --memory", asked, l.MemoryMiB)

@@ -9,11 +9,12 @@ import (
 const (
 	pageBytes = 64 << 10
 	exitBytes = meter.ExitPages * pageBytes
-	// spareBytesMax is the most that a guest keeps of a buffer, or of the memory of an instance that is gone, for the next batch.
+	// spareBytesMax is the most that a guest keeps of a buffer, or of the memory of an instance that is gone,
+	// for the next batch.
 	spareBytesMax = 4 << 20
 )
 
-// resetBuffer returns a buffer for the next batch. What a large one took is not kept.
+// resetBuffer returns a buffer for the next batch. A large one is not kept.
 func resetBuffer(buffer []byte) []byte {
 	if cap(buffer) > spareBytesMax {
 		return nil
@@ -21,8 +22,8 @@ func resetBuffer(buffer []byte) []byte {
 	return buffer[:0]
 }
 
-// memory is the memory of an instance. It asks for pages when it grows, within the limit, and in vain after every slice of fuel,
-// which is the moment to end a call from outside.
+// memory is the memory of an instance, which grows up to the limit. After every slice of fuel it is asked for
+// more than it can give: that is the moment for the host to end a call.
 type memory struct {
 	guest  *Guest
 	buffer []byte
@@ -30,10 +31,13 @@ type memory struct {
 	grows  bool // it has its first pages
 }
 
-// allocator makes the memory of the next instance. What the engine gives for a maximum are all addresses.
+// allocator makes the memory of the next instance. The engine passes all addresses as the maximum.
 func (g *Guest) allocator() experimental.MemoryAllocator {
 	return experimental.MemoryAllocatorFunc(func(_, _ uint64) experimental.LinearMemory {
-		m := &memory{guest: g, buffer: g.spareMemory, limit: uint64(g.module.memoryMax(g.module.runtime.options.Limits))}
+		m := &memory{
+			guest: g, buffer: g.spareMemory,
+			limit: uint64(g.module.memoryMax(g.module.runtime.options.Limits)),
+		}
 		g.spareMemory = nil
 		return m
 	})
@@ -61,8 +65,8 @@ func (m *memory) Reallocate(size uint64) []byte {
 	return m.buffer
 }
 
-// Free keeps the memory for the guest's next instance, empty as a new one: a fresh instance for every batch would otherwise make
-// more garbage than all the rest.
+// Free keeps the memory for the guest's next instance, empty as a new one: a fresh instance for every batch
+// would otherwise make more garbage than all the rest.
 func (m *memory) Free() {
 	if cap(m.buffer) <= spareBytesMax {
 		clear(m.buffer)

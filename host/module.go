@@ -53,13 +53,16 @@ type Module struct {
 // [*LoadError], or the context's.
 func (r *Runtime) Load(ctx context.Context, file string, wasm []byte) (*Module, error) {
 	if limit := r.options.Limits.ModuleBytesMax; len(wasm) > limit {
-		return nil, &LoadError{File: file, Reason: fmt.Sprintf("has %d bytes, the limit is %d: raise --module-size", len(wasm), limit)}
+		return nil, &LoadError{File: file, Reason: fmt.Sprintf("has %d bytes, the limit is %d: raise --module-size",
+			len(wasm), limit)}
 	}
 	return r.load(ctx, file, sha256.Sum256(wasm), len(wasm), func() ([]byte, error) { return wasm, nil })
 }
 
 // load loads the module of a digest, whose bytes are read when it is their turn.
-func (r *Runtime) load(ctx context.Context, file string, hash [sha256.Size]byte, size int, read func() ([]byte, error)) (*Module, error) {
+func (r *Runtime) load(
+	ctx context.Context, file string, hash [sha256.Size]byte, size int, read func() ([]byte, error),
+) (*Module, error) {
 	m := &Module{File: file, Hash: hash, runtime: r, limits: r.options.Limits}
 	fault := func(err error) error {
 		var passing *transientError
@@ -117,7 +120,7 @@ func (m *Module) inspect(ctx context.Context) error {
 	return nil
 }
 
-// explainProgram says so when what failed was built as a program, whose start nobody calls.
+// explainProgram adds to an error that the module was built as a program, whose start function no host calls.
 func (m *Module) explainProgram(err error) error {
 	functions := m.code.ExportedFunctions()
 	if functions["_start"] == nil || functions["_initialize"] != nil || errors.Is(err, context.DeadlineExceeded) {
@@ -179,7 +182,8 @@ func (m *Module) checkImports() error {
 		if !known {
 			return fmt.Errorf("imports %s, which guests may not use: they have no files, network or processes", full)
 		}
-		if !slices.Equal(imported.ParamTypes(), function.params) || !slices.Equal(imported.ResultTypes(), function.results) {
+		if !slices.Equal(imported.ParamTypes(), function.params) ||
+			!slices.Equal(imported.ResultTypes(), function.results) {
 			return fmt.Errorf("imports %s with another signature than the host's", full)
 		}
 		if !slices.Contains(m.Imports, full) {
@@ -207,7 +211,8 @@ func (m *Module) checkExports() error {
 	if version, ok := functions[marker]; !ok {
 		for name := range functions {
 			if strings.HasPrefix(name, "pup_abi_") {
-				return fmt.Errorf("exports %s: it is built for another version of the ABI, this host speaks version %d", name, abi.Version)
+				return fmt.Errorf("exports %s: it is built for another version of the ABI, this host speaks "+
+					"version %d", name, abi.Version)
 			}
 		}
 		return errors.New("exports no pup_abi_1: it is not a pupwasm module, or built without -buildmode=c-shared")
@@ -219,7 +224,8 @@ func (m *Module) checkExports() error {
 		if !ok {
 			return fmt.Errorf("exports no %s", required.name)
 		}
-		if !slices.Equal(function.ParamTypes(), required.params) || !slices.Equal(function.ResultTypes(), required.results) {
+		if !slices.Equal(function.ParamTypes(), required.params) ||
+			!slices.Equal(function.ResultTypes(), required.results) {
 			return fmt.Errorf("exports %s with another signature than the ABI's", required.name)
 		}
 	}

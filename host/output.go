@@ -11,7 +11,8 @@ type lineWriter struct {
 	level zerolog.Level
 	line  []byte
 
-	// For the text of a fault, since the call began: the first line that is the message of a panic, and the last line of all.
+	// For the text of a fault, since the call began: the first line that is the message of a panic, and the
+	// last line of all.
 	panicked []byte
 	last     []byte
 	// stack tells that it was about to make its stack larger, as the trace of Go's runtime says behind the message.

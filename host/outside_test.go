@@ -64,8 +64,8 @@ func TestGuest_rowsOfGoroutinesAreNotLostInSilence(t *testing.T) {
 	}
 }
 
-// TestGuest_aRowOfAnEarlierBatchIsTold has a timer of one batch write its row in a later one. That one fails for it, and passes in a
-// fresh instance, but not in silence.
+// TestGuest_aRowOfAnEarlierBatchIsTold has a timer of one batch write its row in a later one. That one fails
+// for it, and passes in a fresh instance, but not in silence.
 func TestGuest_aRowOfAnEarlierBatchIsTold(t *testing.T) {
 	t.Parallel()
 	log := &bytes.Buffer{}
@@ -78,13 +78,14 @@ func TestGuest_aRowOfAnEarlierBatchIsTold(t *testing.T) {
 		}
 	}
 	const want = "module fails for what an earlier batch has left behind"
-	if n := strings.Count(log.String(), want); n != 1 || !strings.Contains(log.String(), "a row is written after Handle has returned") {
+	if n := strings.Count(log.String(), want); n != 1 ||
+		!strings.Contains(log.String(), "a row is written after Handle has returned") {
 		t.Errorf("%q is told %d times: %s", want, n, log)
 	}
 }
 
-// TestGuest_clockAndRandomnessAreToldOnce has a guest ask for what there is none of. What Go's runtime asks for by itself, at the start
-// and when it collects, is no matter.
+// TestGuest_clockAndRandomnessAreToldOnce has a guest ask for what there is none of. What Go's runtime asks
+// for by itself, at the start and when it collects, is no matter.
 func TestGuest_clockAndRandomnessAreToldOnce(t *testing.T) {
 	t.Parallel()
 	const clock, random = "module asks for the time", "module asks for random bytes"
@@ -101,7 +102,10 @@ func TestGuest_clockAndRandomnessAreToldOnce(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			log := &bytes.Buffer{}
-			runtime := newRuntime(t, host.Options{Logger: zerolog.New(log), Instances: host.InstancesReuse, CacheDir: compiled})
+			runtime := newRuntime(t, host.Options{
+				Logger: zerolog.New(log), Instances: host.InstancesReuse,
+				CacheDir: compiled,
+			})
 			guest := loadTesting(t, runtime, guestbuild.Go, "outside").NewGuest(0)
 			defer guest.Close(t.Context())
 			for _, batch := range test.batches {
@@ -134,9 +138,13 @@ func TestGuest_strictHostsRefuseClockAndRandomness(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for want, batch := range map[string][]store.RecordedEvent{"asks for the time": typed("Fine", "Time"), "asks for random bytes": typed("Fine", "Random")} {
+		for want, batch := range map[string][]store.RecordedEvent{
+			"asks for the time":     typed("Fine", "Time"),
+			"asks for random bytes": typed("Fine", "Random"),
+		} {
 			var fault *host.Fault
-			if _, err := guest.Apply(t.Context(), batch, nil); !errors.As(err, &fault) || !strings.Contains(err.Error(), want) || fault.Position != batch[1].Position {
+			if _, err := guest.Apply(t.Context(), batch, nil); !errors.As(err, &fault) ||
+				!strings.Contains(err.Error(), want) || fault.Position != batch[1].Position {
 				t.Errorf("error is %v, must be a fault of the second event with %q", err, want)
 			}
 		}

@@ -92,7 +92,8 @@ func numericIndexes(types []store.Type) (places []int) {
 	return places
 }
 
-// readKeys has the partition keys of a batch at hand, if the module needs them. An event whose key cannot be read is a fault.
+// readKeys has the partition keys of a batch at hand, if the module needs them. An event whose key cannot be
+// read is a fault.
 func (g *Guest) readKeys(events []store.RecordedEvent) error {
 	g.keys, g.keyTable = g.keys[:0], g.keyTable[:0]
 	if !g.module.usesKeys {
@@ -118,7 +119,8 @@ func (g *Guest) readKeys(events []store.RecordedEvent) error {
 	return nil
 }
 
-// checkMutation checks the values of a mutation against the event that caused it, and gives numbers of shared tables one spelling.
+// checkMutation checks the values of a mutation against the event that caused it, and gives numbers of shared
+// tables one spelling.
 func (g *Guest) checkMutation(write int, event *store.RecordedEvent, index int, values []store.Value) error {
 	check := &g.module.writeChecks[write]
 	for _, place := range check.numerics {
@@ -161,7 +163,8 @@ func (g *Guest) foreignRow(write int, event *store.RecordedEvent, index int, val
 	case partitionKey:
 		what, own = "partition key", fmt.Sprintf("%.100q (by %s)", g.keys[index], g.module.partition)
 	}
-	return fmt.Errorf("write %q, %s: is %s, but the %s of the event is %s, and an event may change rows of its own only",
+	return fmt.Errorf("write %q, %s: is %s, but the %s of the event is %s, and an event may change rows of its "+
+		"own only",
 		g.module.Description.Writes[write].Name, check.name, g.quoted(value), what, own)
 }
 
@@ -232,14 +235,16 @@ func (g *Guest) checkQuery(query int, arguments []store.Value) error {
 	}
 	for _, value := range argument {
 		if value.IsNull() || !g.hasKey(g.keyText(value)) {
-			return foreignKeyError(fmt.Sprintf("query %q, %s: asks for %s, which is the partition key (by %s) of no event of the batch",
+			return foreignKeyError(fmt.Sprintf("query %q, %s: asks for %s, which is the partition key (by %s) of "+
+				"no event of the batch",
 				g.module.Description.Queries[query].Name, check.name, g.quoted(value), g.module.partition))
 		}
 	}
 	return nil
 }
 
-// hasKey tells whether an event of the batch has the key. The first call for a batch puts its keys into a hash table of their places.
+// hasKey tells whether an event of the batch has the key. The first call for a batch puts its keys into a
+// hash table of their places.
 func (g *Guest) hasKey(key []byte) bool {
 	if len(g.keyTable) == 0 {
 		size := 2

@@ -26,7 +26,8 @@ func ownedEvents() []store.RecordedEvent {
 	return events
 }
 
-// owning describes a projection with a table t of one key column k and a number n, a write of it by its action, and one by sql.
+// owning describes a projection with a table t of one key column k and a number n, a write of it by its
+// action, and one by sql.
 func owning(partition, keyType, mark string) string {
 	return fmt.Sprintf(`{"name":"p","version":1%s,
 "tables":[{"name":"t","key":["k"],"columns":[{"name":"k","type":%q%s},{"name":"n","type":"numeric"}]}],
@@ -93,7 +94,8 @@ func TestGuest_rowsBelongToTheirEvents(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			module := load(t, runtime, "owned.wasm", (&hosttest.Guest{Describe: c.describe, Reply: hosttest.Reply(put(1, c.key, "1"))}).Wasm())
+			module := load(t, runtime, "owned.wasm",
+				(&hosttest.Guest{Describe: c.describe, Reply: hosttest.Reply(put(1, c.key, "1"))}).Wasm())
 			guest := module.NewGuest(0)
 			defer guest.Close(t.Context())
 			mutations, err := guest.Apply(t.Context(), ownedEvents(), nil)
@@ -139,7 +141,10 @@ func TestGuest_keysOfEveryTypeHaveOneText(t *testing.T) {
 	} {
 		t.Run(c.keyType+" "+c.key, func(t *testing.T) {
 			t.Parallel()
-			wasm := (&hosttest.Guest{Describe: owning(byCustomer, c.keyType, marked), Reply: hosttest.Reply(put(0, c.value, "1"))}).Wasm()
+			wasm := (&hosttest.Guest{
+				Describe: owning(byCustomer, c.keyType, marked),
+				Reply:    hosttest.Reply(put(0, c.value, "1")),
+			}).Wasm()
 			guest := load(t, runtime, "owned.wasm", wasm).NewGuest(0)
 			defer guest.Close(t.Context())
 			events := ownedEvents()[:1]
@@ -212,15 +217,22 @@ func TestGuest_statementsKeepToTheKeyInTheirParameter(t *testing.T) {
 	}
 }
 
-// TestGuest_equalNumbersOfSharedRowsHaveOneSpelling keeps the first of equal values from depending on which segment was first.
+// TestGuest_equalNumbersOfSharedRowsHaveOneSpelling keeps the first of equal values from depending on which
+// segment was first.
 func TestGuest_equalNumbersOfSharedRowsHaveOneSpelling(t *testing.T) {
 	t.Parallel()
 	runtime := newRuntime(t, host.Options{CacheDir: compiled})
 	for _, c := range []struct{ given, want string }{
 		{"1.50", "1.5"}, {"+1.5", "1.5"}, {"-0", "0"}, {"-0.00", "0"}, {"007", "7"}, {"10.0", "10"}, {"-3.25", "-3.25"}, {"0.5", "0.5"}, {"100", "100"}, {"00.10", "0.1"},
 	} {
-		for name, describe := range map[string]string{"shared": owning("", "numeric", ""), "owned": owning(`,"ordering":"global"`, "numeric", "")} {
-			wasm := (&hosttest.Guest{Describe: describe, Reply: hosttest.Reply(put(1, numericKey(c.given), c.given))}).Wasm()
+		for name, describe := range map[string]string{
+			"shared": owning("", "numeric", ""),
+			"owned":  owning(`,"ordering":"global"`, "numeric", ""),
+		} {
+			wasm := (&hosttest.Guest{
+				Describe: describe,
+				Reply:    hosttest.Reply(put(1, numericKey(c.given), c.given)),
+			}).Wasm()
 			guest := load(t, runtime, "numbers.wasm", wasm).NewGuest(0)
 			mutations, err := guest.Apply(t.Context(), ownedEvents(), nil)
 			if err != nil {
@@ -281,20 +293,25 @@ func TestGuest_queriesAskForKeysOfTheBatchOnly(t *testing.T) {
 			t.Parallel()
 			request := append(abi.AppendQuery(nil, 0, 1), c.argument...)
 			// The reply's place holds the request; the guest runs the query and replies nothing of its own.
-			g := &hosttest.Guest{Describe: c.describe, Imports: []hosttest.Import{hosttest.ImportQuery}, Reply: append(hosttest.Reply(), request...)}
+			g := &hosttest.Guest{
+				Describe: c.describe, Imports: []hosttest.Import{hosttest.ImportQuery},
+				Reply: append(hosttest.Reply(), request...),
+			}
 			empty := uint32(len(hosttest.Reply()))
 			g.Apply = bytes.Join([][]byte{
-				hosttest.I32Const(g.ReplyAddress() + empty), hosttest.I32Const(uint32(len(request))), hosttest.I32Const(0), hosttest.I32Const(0),
+				hosttest.I32Const(g.ReplyAddress() + empty), hosttest.I32Const(uint32(len(request))),
+				hosttest.I32Const(0), hosttest.I32Const(0),
 				hosttest.Call(0), hosttest.Drop, hosttest.Result(g.ReplyAddress(), empty),
 			}, nil)
 			module := load(t, runtime, "query.wasm", g.Wasm())
 			guest := module.NewGuest(0)
 			defer guest.Close(t.Context())
 			ran := false
-			_, err := guest.Apply(t.Context(), ownedEvents(), func(query int, arguments []store.Value, rows *store.Rows) error {
-				ran = true
-				return emptyQuery(module)(query, arguments, rows)
-			})
+			_, err := guest.Apply(t.Context(), ownedEvents(),
+				func(query int, arguments []store.Value, rows *store.Rows) error {
+					ran = true
+					return emptyQuery(module)(query, arguments, rows)
+				})
 			switch {
 			case c.fault == "" && (err != nil || !ran):
 				t.Errorf("error %v, the query ran: %v", err, ran)

@@ -18,13 +18,15 @@ import (
 	"github.com/pupwasm/pupwasm/internal/clock"
 )
 
-// Registry is a folder of modules: every file that ends in .wasm. It is used by one goroutine. Modules load side by side, and those that
-// take long hold up neither the others nor the caller.
+// Registry loads the modules of a folder: every file that ends in .wasm. One goroutine uses it. Modules load
+// concurrently; a slow one holds up neither the others nor the caller.
 type Registry struct {
-	runtime  *Runtime
-	folder   string
-	files    map[string]*moduleFile
-	rescan   bool // Sync is to look once more: a projection's name became free, or a file has changed while it was loading
+	runtime *Runtime
+	folder  string
+	files   map[string]*moduleFile
+	// rescan makes Sync check the folder again: a projection's name became free, or a file has changed while
+	// it was loading
+	rescan   bool
 	arrived  chan struct{}
 	syncWait time.Duration // for modules that load, in Sync
 	loads    sync.WaitGroup
@@ -32,18 +34,19 @@ type Registry struct {
 
 // moduleFile is what the registry knows of a file.
 type moduleFile struct {
-	hash   [sha256.Size]byte // of the bytes that were last looked at
+	hash   [sha256.Size]byte // of the bytes that were checked last
 	module *Module           // the last that loaded, which goes on when a newer one does not
 	load   *load             // of those bytes, while it is under way
-	// refused says that the last look found a module that may not run beside another one.
+	// refused says that another module has the same projection.
 	refused bool
-	// Of bytes that did not load for a reason of this machine: when to try them again, with which pause after that, and what was said.
+	// For bytes that failed to load for a reason of this machine: when to retry, the pause after that, and
+	// the last error.
 	retry     time.Time
 	pause     time.Duration
 	lastError string
 }
 
-// load is a module on its way.
+// load is a module that is being loaded.
 type load struct {
 	cancel context.CancelFunc
 	done   chan struct{} // closed when one of the following is set
@@ -51,7 +54,7 @@ type load struct {
 	err    error
 }
 
-// The pauses until bytes are tried again that did not load for a reason of this machine.
+// The pauses between retries of a load that failed for a reason of this machine.
 const (
 	retryPause    = 5 * time.Second
 	retryPauseMax = 5 * time.Minute
@@ -65,7 +68,7 @@ type Change struct {
 	Err      error   // why it does not load; then Previous goes on
 }
 
-// NewRegistry watches over a folder, which has to exist.
+// NewRegistry makes a registry of a folder, which must exist.
 func NewRegistry(runtime *Runtime, folder string) (*Registry, error) {
 	info, err := os.Stat(folder)
 	switch {
@@ -76,18 +79,22 @@ func NewRegistry(runtime *Runtime, folder string) (*Registry, error) {
 	case !info.IsDir():
 		return nil, fmt.Errorf("%s is not a folder: name the folder that holds the .wasm files", folder)
 	}
-	return &Registry{runtime: runtime, folder: folder, files: map[string]*moduleFile{}, arrived: make(chan struct{}, 1), syncWait: syncWait}, nil
+	return &Registry{
+		runtime: runtime, folder: folder, files: map[string]*moduleFile{},
+		arrived: make(chan struct{}, 1), syncWait: syncWait,
+	}, nil
 }
 
 // syncWait is how long Sync waits for modules that load.
 const syncWait = 3 * time.Second
 
-// Sync compares the folder with what is loaded and returns what changed: first the files that are gone, then the others
-// in order. Every file that does not load is reported once for each content, and is tried again when it was for a reason of this machine
-// ([LoadError].Transient). The caller closes modules that it no longer uses: those named by Previous once a
-// Module stands in their place or the file is gone.
+// Sync compares the folder with what is loaded and returns what changed: first the files that are gone, then
+// the others in order. A file that does not load is reported once per content, and retried if the reason was
+// this machine ([LoadError].Transient). The caller closes the module in Previous when Module replaces it or
+// the file is gone.
 //
-// What is not loaded within some seconds goes on loading until ctx ends. Arrived tells when to call [Registry.Collect] for it.
+// Modules that need more than some seconds go on loading until ctx ends. Arrived signals when to call
+// [Registry.Collect].
 func (r *Registry) Sync(ctx context.Context) ([]Change, error) {
 	names, err := listModules(r.folder)
 	if err != nil {
@@ -109,7 +116,7 @@ func (r *Registry) Sync(ctx context.Context) ([]Change, error) {
 	}
 }
 
-// Collect returns the changes by modules that have come to the end of loading since Sync.
+// Collect returns the changes by modules that finished loading since Sync.
 func (r *Registry) Collect(ctx context.Context) (changes []Change) {
 	for _, file := range slices.Sorted(maps.Keys(r.files)) {
 		known := r.files[file]
@@ -129,7 +136,7 @@ func (r *Registry) Collect(ctx context.Context) (changes []Change) {
 	return changes
 }
 
-// Loading is how many modules are on their way.
+// Loading returns how many modules are loading.
 func (r *Registry) Loading() (count int) {
 	for _, known := range r.files {
 		if known.load != nil {
@@ -139,10 +146,10 @@ func (r *Registry) Loading() (count int) {
 	return count
 }
 
-// Arrived tells that a module has come to the end of loading.
+// Arrived receives a value when a module has finished loading.
 func (r *Registry) Arrived() <-chan struct{} { return r.arrived }
 
-// await waits a while for what loads.
+// await waits up to syncWait for modules that are loading.
 func (r *Registry) await(ctx context.Context) {
 	timer := time.NewTimer(r.syncWait)
 	defer timer.Stop()
@@ -167,7 +174,7 @@ func (r *Registry) checkAll(ctx context.Context, names []string) {
 	}
 }
 
-// checkFile reads a file into a buffer and looks at it.
+// checkFile reads a file into a buffer and loads it if it is new.
 func (r *Registry) checkFile(ctx context.Context, file string, buffer *bytes.Buffer) {
 	wasm, err := r.runtime.readModule(filepath.Join(r.folder, file), buffer)
 	if !errors.Is(err, fs.ErrNotExist) { // gone since the listing: the next Sync finds out
@@ -175,7 +182,7 @@ func (r *Registry) checkFile(ctx context.Context, file string, buffer *bytes.Buf
 	}
 }
 
-// dropMissing drops the files that are no longer there. With a module gone, another that was refused for its sake may load.
+// dropMissing drops files that are gone. Modules that were refused because of them may load now.
 func (r *Registry) dropMissing(names []string) []Change {
 	var changes []Change
 	for file, known := range r.files {
@@ -194,7 +201,7 @@ func (r *Registry) dropMissing(names []string) []Change {
 	return changes
 }
 
-// cancelLoad ends a load whose result nobody wants any more.
+// cancelLoad ends a load whose result is no longer needed.
 func (r *Registry) cancelLoad(known *moduleFile) {
 	if known.load == nil {
 		return
@@ -210,7 +217,7 @@ func (r *Registry) cancelLoad(known *moduleFile) {
 	})
 }
 
-// Close ends what is still loading. The modules that were handed out belong to the caller.
+// Close ends the loads that are under way. Modules that were returned belong to the caller.
 func (r *Registry) Close() {
 	for _, known := range r.files {
 		r.cancelLoad(known)
@@ -218,7 +225,7 @@ func (r *Registry) Close() {
 	r.loads.Wait()
 }
 
-// retryRefused has every file that was refused for another's sake looked at again: a name has become free.
+// retryRefused makes Sync check every refused file again: the name of a projection has become free.
 func (r *Registry) retryRefused() {
 	r.rescan = true
 	for _, known := range r.files {
@@ -266,7 +273,7 @@ func unreadable(file string, err error) *load {
 	return &load{cancel: func() {}, done: ended, err: &LoadError{File: file, Reason: reason}}
 }
 
-// errChanged ends a load of a file that is gone or has other bytes by now. It is looked at again at once.
+// errChanged ends the load of a file that was removed or changed meanwhile. It is checked again at once.
 var errChanged = errors.New("has changed while it was waiting to be compiled")
 
 // load loads a file in the background. It is read again when it is its turn.
@@ -291,8 +298,10 @@ func (r *Registry) load(ctx context.Context, file string, hash [sha256.Size]byte
 	return l
 }
 
-// finishLoad takes in what has become of a file that was loading.
-func (r *Registry) finishLoad(ctx context.Context, file string, known *moduleFile, ended *load) (change Change, told bool) {
+// finishLoad handles a load that has ended, and tells whether there is a change to report.
+func (r *Registry) finishLoad(ctx context.Context, file string, known *moduleFile, ended *load) (
+	change Change, told bool,
+) {
 	change = Change{File: file, Previous: known.module}
 	module, err := ended.module, ended.err
 	known.refused = false
@@ -326,10 +335,10 @@ func (r *Registry) finishLoad(ctx context.Context, file string, known *moduleFil
 	return change, true
 }
 
-// retryDue tells whether bytes are to be tried again.
+// retryDue tells whether it is time to retry.
 func (k *moduleFile) retryDue() bool { return !k.retry.IsZero() && !clock.Now().Before(k.retry) }
 
-// anyRetryDue tells whether a file is to be tried again that did not load for a reason of this machine, which the next Sync does.
+// anyRetryDue tells whether a file is due for a retry, which the next Sync does.
 func (r *Registry) anyRetryDue() bool {
 	for _, known := range r.files {
 		if known.retryDue() {

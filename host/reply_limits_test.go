@@ -13,7 +13,10 @@ import (
 // TestGuest_repliesAreBounded has replies that are one beyond each limit, and as large as it.
 func TestGuest_repliesAreBounded(t *testing.T) {
 	t.Parallel()
-	r := newRuntime(t, host.Options{CacheDir: compiled, Limits: host.Limits{MutationsMax: 3, ValuesMax: 10, ReplyBytesMax: 400}})
+	r := newRuntime(t, host.Options{CacheDir: compiled, Limits: host.Limits{
+		MutationsMax: 3, ValuesMax: 10,
+		ReplyBytesMax: 400,
+	}})
 	counts := func(n int) []byte {
 		var mutations [][]byte
 		for range n {
@@ -49,7 +52,8 @@ func TestGuest_repliesAreBounded(t *testing.T) {
 		guest.Close(t.Context())
 		var fault *host.Fault
 		switch {
-		case test.want == "" && err != nil, test.want != "" && (!errors.As(err, &fault) || !strings.Contains(fault.Reason, test.want)):
+		case test.want == "" && err != nil, test.want != "" &&
+			(!errors.As(err, &fault) || !strings.Contains(fault.Reason, test.want)):
 			t.Errorf("%s: error is %v, must say %q", name, err, test.want)
 		}
 	}
@@ -59,12 +63,14 @@ func TestGuest_repliesAreBounded(t *testing.T) {
 func TestGuest_replyBytesTakeFuel(t *testing.T) {
 	t.Parallel()
 	r := newRuntime(t, host.Options{CacheDir: compiled, Limits: host.Limits{Fuel: 50_000}})
-	module := load(t, r, "x.wasm", (&hosttest.Guest{Reply: hosttest.Reply(hosttest.Count(0, strings.Repeat("a", 5000), 1))}).Wasm())
+	module := load(t, r, "x.wasm", (&hosttest.Guest{Reply: hosttest.Reply(hosttest.Count(0,
+		strings.Repeat("a", 5000), 1))}).Wasm())
 	guest := module.NewGuest(0)
 	defer guest.Close(t.Context())
 	_, err := guest.Apply(t.Context(), shopEvents(1, 1), nil)
 	var fault *host.Fault
-	if !errors.As(err, &fault) || !strings.Contains(fault.Reason, "bytes, too large for the fuel that was left: used more than 50000 units of fuel") {
+	if !errors.As(err, &fault) || !strings.Contains(fault.Reason,
+		"bytes, too large for the fuel that was left: used more than 50000 units of fuel") {
 		t.Errorf("error is %v", err)
 	}
 }

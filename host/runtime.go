@@ -22,18 +22,19 @@ type Options struct {
 	Limits Limits
 	// Instances says whether batches share instances. Defaults to InstancesAuto.
 	Instances Instances
-	// CacheDir keeps compiled code between runs of the host. It must be writable by the host alone, since what stands there
-	// is executed. Defaults to none: modules are compiled at every start, by way of a folder for temporary files.
+	// CacheDir keeps compiled code between runs of the host. It must be writable by the host alone, since its
+	// content is executed. Defaults to none: modules are compiled at every start, in a temporary folder.
 	CacheDir string
-	// Compiler is the program that compiles modules in a child process: one that calls [CompilerMain] first in its main function, such as
-	// the pupwasm command, of the same build. Defaults to the program itself if it does that. Without one, modules are compiled in this
-	// process, where nothing bounds the time and memory that it takes, and have 4 MiB at most.
+	// Compiler is the program that compiles modules in a child process: one that calls [CompilerMain] first
+	// in its main function, such as the pupwasm command, of the same build. Defaults to the program itself if
+	// it does that. Without one, modules are compiled in this process, where nothing bounds the time and
+	// memory that it takes, and have 4 MiB at most.
 	Compiler string
-	// Strict makes a module fail that asks for the time or for random bytes while it handles a batch. Otherwise it gets the same always,
-	// and a line of the log tells once. Defaults to false.
+	// Strict makes a module fail that asks for the time or for random bytes while it handles a batch.
+	// Otherwise it gets the same always, and a line of the log tells once. Defaults to false.
 	Strict bool
-	// Environment is what instances find besides their batches. Rows must not depend on it, which 'pupwasm check' tries with others. Defaults to
-	// what it is on every host.
+	// Environment is what instances find besides their batches. Rows must not depend on it, which 'pupwasm
+	// check' tries with others. Defaults to what it is on every host.
 	Environment Environment
 	// Trust says which files ReadModule, and a [Registry], take for modules. Defaults to all.
 	Trust Trust
@@ -44,7 +45,7 @@ type Options struct {
 // Environment is what an instance finds besides its batches.
 type Environment struct {
 	Random uint64        // where random bytes begin
-	Wall   time.Duration // what the wall clock shows, since 1970, at which it stands still
+	Wall   time.Duration // the time that the wall clock always shows, since 1970
 }
 
 // Runtime compiles and runs modules. It is safe for concurrent use; its guests are not.
@@ -56,7 +57,8 @@ type Runtime struct {
 	imports     []*hostModule // all that guests may import
 
 	compiler *compiler.Compiler // nil where modules are compiled in this process
-	// Modules are read one at a time, and the small ones beside the large ones; as many as there are processors are compiled.
+	// Modules are read one at a time, and the small ones beside the large ones; as many as there are
+	// processors are compiled.
 	reading, readingLarge, compiling *semaphore
 
 	mu       sync.Mutex
@@ -75,7 +77,11 @@ func NewRuntime(ctx context.Context, options Options) (*Runtime, error) {
 	if err := options.Instances.validate(); err != nil {
 		return nil, err
 	}
-	r := &Runtime{options: options, imports: []*hostModule{pupModule(), wasiModule()}, compiled: map[[sha256.Size]byte]*compiledCode{}, reading: newSemaphore(1), readingLarge: newSemaphore(1), compiling: newSemaphore(compilationsMax())}
+	r := &Runtime{
+		options: options, imports: []*hostModule{pupModule(), wasiModule()},
+		compiled: map[[sha256.Size]byte]*compiledCode{}, reading: newSemaphore(1), readingLarge: newSemaphore(1),
+		compiling: newSemaphore(compilationsMax()),
+	}
 	var err error
 	if r.cache, err = openCache(options.CacheDir); err != nil {
 		return nil, err
@@ -105,14 +111,15 @@ func (r *Runtime) Close(ctx context.Context) error {
 	return r.engineCache.Close(ctx)
 }
 
-// findCompiler finds out by which program modules are compiled.
+// findCompiler decides which program compiles modules.
 func (r *Runtime) findCompiler() (err error) {
 	program := r.options.Compiler
 	if program == "" {
 		program = compiler.Self()
 	}
 	if program == "" {
-		r.options.Logger.Info().Msgf("modules are compiled in this process, %d MiB each at most, and nothing bounds what that takes: call pupwasm.CompilerMain first in main, or set Options.Compiler",
+		r.options.Logger.Info().Msgf("modules are compiled in this process, %d MiB each at most, and nothing "+
+			"bounds what that takes: call pupwasm.CompilerMain first in main, or set Options.Compiler",
 			inProcessBytesMax>>20)
 		return nil
 	}
@@ -124,8 +131,9 @@ func (r *Runtime) findCompiler() (err error) {
 	}
 	limits := r.options.Limits
 	r.compiler = &compiler.Compiler{
-		Program: program, MemoryBytes: int64(limits.CompileMemoryMiB) << 20, Time: limits.CompileTime, CodeBytesMax: int64(limits.CodeMiB) << 20,
-		Engine: filepath.Base(r.cache.engine),
+		Program: program, MemoryBytes: int64(limits.CompileMemoryMiB) << 20, Time: limits.CompileTime,
+		CodeBytesMax: int64(limits.CodeMiB) << 20,
+		Engine:       filepath.Base(r.cache.engine),
 	}
 	return nil
 }

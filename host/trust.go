@@ -16,18 +16,22 @@ import (
 	"strings"
 )
 
-// Trust says which files are read as modules. The zero value trusts every file of the folder. What is set must all hold.
+// Trust says which files are read as modules. The zero value trusts every file of the folder. What is set
+// must all hold.
 type Trust struct {
-	// Digests is a file in the format of sha256sum, a line a module: its SHA-256 in hex and the name of its file, whose folder is
-	// ignored. A file may stand there with several digests. The list is read for every module, so that it may change while a host runs.
+	// Digests is a file in the format of sha256sum, a line a module: its SHA-256 in hex and the name of its
+	// file, whose folder is ignored. A file may be listed with several digests. The list is read for every
+	// module, so that it may change while a host runs.
 	Digests string
-	// Key verifies FILE.wasm.sig: an Ed25519 signature of the 32 bytes of the module's SHA-256, as 64 bytes or in base64.
+	// Key verifies FILE.wasm.sig: an Ed25519 signature of the 32 bytes of the module's SHA-256, as 64 bytes
+	// or in base64.
 	Key ed25519.PublicKey
 }
 
 // TrustError says why a file is not trusted. It is one line that goes on from the file's name.
 type TrustError struct{ Reason string }
 
+// Error returns the reason.
 func (e *TrustError) Error() string { return e.Reason }
 
 // SignatureSuffix follows the name of a module in that of its signature.
@@ -48,10 +52,12 @@ func (t Trust) Check(path string, wasm []byte) error {
 	if t.Digests != "" {
 		listed, err := readDigests(t.Digests)
 		if err != nil {
-			return &TrustError{Reason: fmt.Sprintf("is not loaded, the list of digests %s %s", t.Digests, withoutPath(err))}
+			return &TrustError{Reason: fmt.Sprintf("is not loaded, the list of digests %s %s", t.Digests,
+				withoutPath(err))}
 		}
 		if name := filepath.Base(path); !listed[digestLine{name, digest}] {
-			return &TrustError{Reason: fmt.Sprintf("is not loaded, %s does not list its SHA-256 %x for %s", t.Digests, digest, name)}
+			return &TrustError{Reason: fmt.Sprintf("is not loaded, %s does not list its SHA-256 %x for %s",
+				t.Digests, digest, name)}
 		}
 	}
 	if t.Key == nil {
@@ -60,11 +66,14 @@ func (t Trust) Check(path string, wasm []byte) error {
 	signature, err := readSignature(path + SignatureSuffix)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return &TrustError{Reason: fmt.Sprintf("is not loaded, it is not signed: there is no %s beside it ('pupwasm sign' makes one)", filepath.Base(path)+SignatureSuffix)}
+		return &TrustError{Reason: fmt.Sprintf("is not loaded, it is not signed: there is no %s beside it "+
+			"('pupwasm sign' makes one)", filepath.Base(path)+SignatureSuffix)}
 	case err != nil:
-		return &TrustError{Reason: fmt.Sprintf("is not loaded, its signature %s %s", filepath.Base(path)+SignatureSuffix, withoutPath(err))}
+		return &TrustError{Reason: fmt.Sprintf("is not loaded, its signature %s %s",
+			filepath.Base(path)+SignatureSuffix, withoutPath(err))}
 	case !ed25519.Verify(t.Key, digest[:], signature):
-		return &TrustError{Reason: fmt.Sprintf("is not loaded, %s is not the signature of these bytes by the key that is required", filepath.Base(path)+SignatureSuffix)}
+		return &TrustError{Reason: fmt.Sprintf("is not loaded, %s is not the signature of these bytes by the key "+
+			"that is required", filepath.Base(path)+SignatureSuffix)}
 	}
 	return nil
 }
@@ -90,12 +99,13 @@ func readDigests(path string) (map[digestLine]bool, error) {
 		}
 		entry := digestLine{}
 		digits, name, _ := strings.Cut(line, " ")
-		if strings.HasPrefix(name, " ") || strings.HasPrefix(name, "*") { // a second space stands for a text, * for bytes
+		if strings.HasPrefix(name, " ") || strings.HasPrefix(name, "*") { // a second space marks a text, * marks bytes
 			name = name[1:]
 		}
 		n, err := hex.Decode(entry.digest[:], []byte(digits[:min(len(digits), 2*sha256.Size)]))
 		if err != nil || n != sha256.Size || len(digits) != 2*sha256.Size || name == "" {
-			return nil, fmt.Errorf("has a line %d that is none of sha256sum: 64 hex digits, two spaces and the name of a file", number)
+			return nil, fmt.Errorf("has a line %d that is none of sha256sum: 64 hex digits, two spaces and the "+
+				"name of a file", number)
 		}
 		entry.name = filepath.Base(name)
 		listed[entry] = true
@@ -186,7 +196,7 @@ func SignFile(key ed25519.PrivateKey, path string) error {
 	return os.WriteFile(path+SignatureSuffix, text, 0o644)
 }
 
-// withoutPath is an error of the file system without the path, which stands before it.
+// withoutPath returns the text of an error of the file system without its path, which the caller writes.
 func withoutPath(err error) string {
 	var path *fs.PathError
 	if errors.As(err, &path) {

@@ -10,12 +10,13 @@ import (
 	"github.com/pupwasm/pupwasm/internal/clock"
 )
 
-// turns lets some guests run at once. Code of guests cannot be interrupted before its slice of fuel ends, so one processor is kept free of
-// it, for the host's scheduler and collector and everything else. A turn lasts until the guest leaves its code, at the end of a slice at the
-// latest. A guest that waits for something, as for the answer to a query, has none.
+// turns bounds how many guests run at once. Code of guests cannot be interrupted before its slice of fuel
+// ends, so one processor is kept free of it, for the host's scheduler and collector and everything else. A
+// turn lasts until the guest leaves its code, at the end of a slice at the latest. A guest that waits for
+// something, as for the answer to a query, has none.
 //
-// Guests whose call has taken little time so far go first, in the order in which they came: a batch that is short does not wait for those that
-// loop. One turn in a while goes to the others all the same.
+// Guests whose call has taken little time so far go first, in the order in which they came: a batch that is
+// short does not wait for those that loop. One turn in a while goes to the others all the same.
 type turns struct {
 	count   int
 	mu      sync.Mutex
@@ -110,7 +111,7 @@ func (t *turns) next() int {
 	return brief
 }
 
-// enter takes the guest's turn. What it waits is not its own time.
+// enter takes the guest's turn. Waiting does not count as its time.
 func (g *Guest) enter() error {
 	if !processors.try() {
 		class := brief
@@ -145,7 +146,7 @@ func (g *Guest) yield() {
 	}
 }
 
-// withoutTurn does what may wait within a function of the host, without a turn. The time is not the guest's own.
+// withoutTurn runs a function that may wait, without a turn. Its time does not count as the guest's.
 func (g *Guest) withoutTurn(wait func()) {
 	g.leave()
 	g.deadline.pause()

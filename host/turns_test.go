@@ -70,7 +70,8 @@ func TestGuest_hasNoTurnWhileItWaits(t *testing.T) {
 	}
 }
 
-// TestGuest_moreThanMayRunAtOnceComeToTheirEnd has guests that loop until they are not wanted, and one that must have its turn beside them.
+// TestGuest_moreThanMayRunAtOnceComeToTheirEnd has guests that loop until they are not wanted, and one that
+// must have its turn beside them.
 func TestGuest_moreThanMayRunAtOnceComeToTheirEnd(t *testing.T) {
 	t.Parallel()
 	runtime := newRuntime(t, host.Options{Limits: host.Limits{Fuel: endless, BatchTimeout: time.Hour}})

@@ -7,15 +7,17 @@ import (
 	"sync/atomic"
 )
 
-// warnings are what is told of a module once, however many guests it has: what its author should know and what is no fault.
+// warnings are what is told of a module once, however many guests it has: what its author should know and
+// what is no fault.
 type warnings struct {
 	clock, random, state atomic.Bool
 }
 
-// leftState tells that a batch fails in an instance that has served others, and passes in a fresh one.
+// leftState warns that a batch fails in an instance that has served others, and passes in a fresh one.
 func (w *warnings) leftState(g *Guest, fault *Fault) {
 	if w.state.CompareAndSwap(false, true) {
-		g.logger.Warn().Str("error", fault.Reason).Msg("module fails for what an earlier batch has left behind, and passes in a fresh instance: " +
+		g.logger.Warn().Str("error", fault.Reason).Msg("module fails for what an earlier batch has left behind, " +
+			"and passes in a fresh instance: " +
 			"it must keep nothing between batches")
 	}
 }
@@ -23,8 +25,8 @@ func (w *warnings) leftState(g *Guest, fault *Fault) {
 // collectionsExport is an optional export: how many times the guest's runtime has asked for the time by itself.
 const collectionsExport = "pup_collections"
 
-// checkClock warns when the guest has read the wall clock while it handled batches, more often than its runtime does by itself. With
-// Strict that is an error.
+// checkClock warns when the guest has read the wall clock while it handled batches, more often than its
+// runtime does by itself. With Strict that is an error.
 func (g *Guest) checkClock(ctx context.Context) error {
 	w, strict := &g.module.warnings, g.module.runtime.options.Strict
 	if g.clockReads == g.clockChecked || !strict && (g.searching || w.clock.Load()) {
@@ -36,7 +38,7 @@ func (g *Guest) checkClock(ctx context.Context) error {
 		g.fuel.fill(min(g.module.limits.Fuel, collectionsFuel))
 		var err error
 		if own, err = g.call(ctx, collectionsExport); err != nil {
-			g.Close(ctx) // nobody knows in which state it is; the batch is done
+			g.Close(ctx) // its state is unknown; the batch is done
 			return nil
 		}
 	}
@@ -45,7 +47,8 @@ func (g *Guest) checkClock(ctx context.Context) error {
 	case strict:
 		return errors.New("asks for the time, which is another in a rebuild: that of an event is when it was created")
 	case w.clock.CompareAndSwap(false, true):
-		g.logger.Warn().Msg("module asks for the time, and gets 1970-01-01: guests have no clock, the time of an event is when it was created")
+		g.logger.Warn().Msg("module asks for the time, and gets 1970-01-01: guests have no clock, the time of an " +
+			"event is when it was created")
 	}
 	return nil
 }
@@ -59,6 +62,7 @@ func (g *Guest) noteRandom() {
 		panic(g.abort(fmt.Errorf("%w: asks for random bytes, which are others in a rebuild", errGuest)))
 	}
 	if !g.searching && g.module.warnings.random.CompareAndSwap(false, true) {
-		g.logger.Warn().Msg("module asks for random bytes, and gets the same in every instance: guests have no randomness")
+		g.logger.Warn().Msg("module asks for random bytes, and gets the same in every instance: guests have no " +
+			"randomness")
 	}
 }

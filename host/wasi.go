@@ -17,9 +17,9 @@ const (
 	errnoSpipe   = 70
 )
 
-// wasiModule is the part of wasi_snapshot_preview1 that the runtimes of Go and TinyGo link. Nothing of it reaches outside: a
-// guest must give the same mutations for the same events everywhere, so that the wall clock stands still, the monotonic
-// clock moves by waiting only, and random bytes are the same for every instance.
+// wasiModule is the part of wasi_snapshot_preview1 that the runtimes of Go and TinyGo link. Nothing of it
+// reaches outside: a guest must give the same mutations for the same events everywhere, so the wall clock
+// does not move, the monotonic clock moves by waiting only, and random bytes are the same for every instance.
 func wasiModule() *hostModule {
 	params := func(types string) (list []api.ValueType) {
 		for _, t := range types {
@@ -69,7 +69,8 @@ func noStrings(_ *Guest, memory api.Memory, args []uint64) uint32 {
 	return errnoSuccess
 }
 
-// clockTime is clock_time_get(id, precision, result): clock 0 is the wall clock, the rest count from the instance's start.
+// clockTime is clock_time_get(id, precision, result): clock 0 is the wall clock, the rest count from the
+// instance's start.
 func clockTime(g *Guest, memory api.Memory, args []uint64) uint32 {
 	now := uint64(g.module.runtime.options.Environment.Wall)
 	if uint32(args[0]) != 0 {
@@ -102,8 +103,8 @@ func randomBytes(g *Guest, memory api.Memory, args []uint64) uint32 {
 	return errnoSuccess
 }
 
-// pollOneoff is poll_oneoff(subscriptions, events, count, result): waiting for a clock moves the clock, at once; there is
-// nothing else to wait for.
+// pollOneoff is poll_oneoff(subscriptions, events, count, result): waiting for a clock moves the clock, at
+// once; there is nothing else to wait for.
 func pollOneoff(g *Guest, memory api.Memory, args []uint64) uint32 {
 	const subscriptionSize, eventSize = 48, 32
 	count := uint32(args[2])
@@ -138,7 +139,8 @@ func pollOneoff(g *Guest, memory api.Memory, args []uint64) uint32 {
 	return errnoSuccess
 }
 
-// outputBytesMax bounds what one call of fd_write has the host look at; a guest can name its whole memory a thousand times.
+// outputBytesMax bounds what one call of fd_write has the host look at; a guest can name its whole memory a
+// thousand times.
 const outputBytesMax = 64 << 10
 
 // fdWrite is fd_write(fd, iovs, count, result): standard output and standard error become log lines.

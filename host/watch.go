@@ -12,8 +12,9 @@ import (
 	"github.com/pupwasm/pupwasm/internal/clock"
 )
 
-// debounce is how long a folder has to be quiet before its files are looked at: a compiler writes a file in pieces, an editor
-// replaces it, a deployment changes several. A file that keeps changing is looked at after settleMax all the same.
+// debounce is how long a folder must be quiet before its files are checked: a compiler writes a file in
+// pieces, an editor replaces it, a deployment changes several. A file that keeps changing is checked after
+// debounceMax all the same.
 const (
 	debounce    = 150 * time.Millisecond
 	debounceMax = 2 * time.Second
@@ -21,8 +22,8 @@ const (
 	rescanInterval = 5 * time.Second
 )
 
-// Watch calls changed once when it watches, and then whenever the folder may have changed, until ctx ends. It returns an error only when the folder cannot
-// be watched at all.
+// Watch calls changed once when it watches, and then whenever the folder may have changed, until ctx ends. It
+// returns an error only when the folder cannot be watched at all.
 func (r *Registry) Watch(ctx context.Context, changed func()) error {
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -32,10 +33,13 @@ func (r *Registry) Watch(ctx context.Context, changed func()) error {
 	if err := watcher.Add(r.folder); err != nil {
 		return fmt.Errorf("watching %s: %w", r.folder, err)
 	}
-	w := &debouncer{folder: r.folder, digests: r.runtime.options.Trust.Digests, changed: changed, quiet: time.NewTimer(time.Hour)}
+	w := &debouncer{
+		folder: r.folder, digests: r.runtime.options.Trust.Digests, changed: changed,
+		quiet: time.NewTimer(time.Hour),
+	}
 	w.quiet.Stop()
 	w.seen = w.fingerprint()
-	changed() // for what came between the caller's last look and now
+	changed() // for changes since the caller's last Sync
 	tick := time.NewTicker(rescanInterval)
 	defer tick.Stop()
 	for {
@@ -64,7 +68,7 @@ func (r *Registry) Watch(ctx context.Context, changed func()) error {
 			}
 		case err := <-watcher.Errors:
 			if err != nil {
-				w.trigger() // notifications were lost: look for oneself
+				w.trigger() // notifications were lost
 			}
 		}
 	}
@@ -87,7 +91,7 @@ func (w *debouncer) trigger() {
 	w.quiet.Reset(max(0, min(debounce, debounceMax-clock.Since(w.since))))
 }
 
-// fire tells of the change, unless a file grew since the last look.
+// fire reports the change, unless a file is still growing.
 func (w *debouncer) fire() {
 	now := w.fingerprint()
 	if now != w.seen && clock.Since(w.since) < debounceMax {

@@ -47,8 +47,9 @@ const (
 )
 
 var columnNames = [columnEnd]string{
-	"", "global_position", "aggregate_version", "bounded_context", "aggregate_type", "aggregate_id", "event_id", "event_type",
-	"event_version", "payload", "metadata", "trace_id", "correlation_id", "causation_id", "created_at", "partition_hash",
+	"", "global_position", "aggregate_version", "bounded_context", "aggregate_type", "aggregate_id", "event_id",
+	"event_type", "event_version", "payload", "metadata", "trace_id", "correlation_id", "causation_id", "created_at",
+	"partition_hash",
 	"partition_key",
 }
 

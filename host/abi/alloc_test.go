@@ -6,8 +6,9 @@ import (
 	"github.com/pupwasm/pupwasm/host/abi"
 )
 
-// The allocation tests count for a whole batch of 1,000 events: what is allowed is a few for each column or block, and nothing
-// that grows with the number of events. They cannot be parallel, since AllocsPerRun counts the whole process.
+// The allocation tests count for a whole batch of 1,000 events: what is allowed is a few for each column or
+// block, and nothing that grows with the number of events. They cannot be parallel, since AllocsPerRun counts
+// the whole process.
 
 func TestBatchEncoder_allocatesNothingPerEvent(t *testing.T) {
 	c := benchColumns(benchEvents)

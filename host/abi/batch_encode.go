@@ -14,8 +14,8 @@ type BatchHeader struct {
 	LogLevel uint32
 }
 
-// BatchEncoder lays out one batch after the other in a buffer of its own, which grows to the largest batch and stays. It is
-// used by one goroutine: Begin, then one call a column, then Finish.
+// BatchEncoder lays out one batch after the other in a buffer of its own, which grows to the largest batch
+// and stays. It is used by one goroutine: Begin, then one call a column, then Finish.
 type BatchEncoder struct {
 	buffer     []byte
 	count      int
@@ -115,7 +115,8 @@ func (e *BatchEncoder) Repeated(id Column, value func(i int) string) {
 	e.describe(id, Dictionary, start, len(e.entries))
 }
 
-// Finish returns the block. It belongs to the encoder and is valid until the next Begin. A block of 2 GiB or more is an error.
+// Finish returns the block. It belongs to the encoder and is valid until the next Begin. A block of 2 GiB or
+// more is an error.
 func (e *BatchEncoder) Finish() ([]byte, error) {
 	if e.described != e.columns {
 		panic("abi: the batch has another number of columns than Begin was told")
@@ -146,7 +147,8 @@ func addStrings[T ~string | ~[]byte](e *BatchEncoder, id Column, value func(i in
 	e.describe(id, Strings, start, 0)
 }
 
-// fits tells whether a column may hold so many bytes of values. A batch that is too large anyway must not take memory first.
+// fits tells whether a column may hold so many bytes of values. A batch that is too large anyway must not
+// take memory first.
 func (e *BatchEncoder) fits(size uint64) bool {
 	e.overflow = e.overflow || size > math.MaxInt32
 	return !e.overflow

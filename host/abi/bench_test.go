@@ -7,7 +7,8 @@ import (
 	"github.com/pupwasm/pupwasm/host/abi"
 )
 
-// The benchmarks work on batches of 1,000 events with about 260 bytes of payload each, as in shared measurements. Compare with
+// The benchmarks work on batches of 1,000 events with about 260 bytes of payload each, as in shared
+// measurements. Compare with
 //
 //	go test -run='^$' -bench=. -count=10 ./host/abi | tee new.txt; benchstat old.txt new.txt
 
@@ -163,7 +164,8 @@ func benchReply(shape string) []byte {
 			body = appendValues(body, text(key), i64(1))
 		case "row":
 			body = abi.AppendMutation(body, 1, 7, uint32(i))
-			body = appendValues(body, text(key), text("OrderPlaced"), bytesOf(abi.KindNumeric, "32.95"), timestamp(int64(i)),
+			body = appendValues(body, text(key), text("OrderPlaced"), bytesOf(abi.KindNumeric, "32.95"),
+				timestamp(int64(i)),
 				bytesOf(abi.KindUUID, "0123456789abcdef"), boolean(true), null)
 		case "document":
 			body = abi.AppendMutation(body, 2, 2, uint32(i))

@@ -1,34 +1,35 @@
-// Package abi is version 1 of the interface between the pupwasm host and a guest module: this text is the specification, and
-// the package is the host's codec for it. An SDK in another language needs nothing but this page; the golden vectors in
-// testdata let it test itself.
+// Package abi is version 1 of the interface between the pupwasm host and a guest module: this text is the
+// specification, and the package is the host's codec for it. An SDK in another language needs nothing but
+// this page; the golden vectors in testdata let it test itself.
 //
 //	           host                                   guest
 //	batch ──► encode ──► pup_reserve(size) ─────────► buffer
 //	                     pup_apply(ptr, len) ───────► reads events in place, builds a reply
 //	mutations ◄── decode ◄── memory[ptr:ptr+len] ◄─── ptr<<32 | len
 //
-// All numbers are little-endian. "u16", "u32" are unsigned, "i64" is signed, "f64" is IEEE 754. Text is UTF-8 without the
-// character NUL. Reserved fields are written as 0 and ignored when read.
+// All numbers are little-endian. "u16", "u32" are unsigned, "i64" is signed, "f64" is IEEE 754. Text is UTF-8
+// without the character NUL. Reserved fields are written as 0 and ignored when read.
 //
 // # Exports of a guest
 //
-//	memory                            one linear memory, defined (not imported) by the module, not shared; it may be larger than
-//	                                  declared from the start, for a large batch, and is zero there
+//	memory                            one linear memory, defined (not imported) by the module, not shared; it may be
+//	                                  larger than declared from the start, for a large batch, and is zero there
 //	_initialize() or none             called once after instantiation, before anything else
 //	pup_abi_1() i32                   its presence says "version 1"; it returns 1
 //	pup_describe() i64                ptr<<32 | len of a JSON text, see Description
-//	pup_reserve(size i32) i32         address of a buffer of at least size bytes, a multiple of 8; it stays valid until the
-//	                                  next call of pup_reserve; 0 means that there is no memory
-//	pup_apply(ptr i32, len i32) i64   handles the batch at ptr and returns ptr<<32 | len of a reply, which stays valid until
-//	                                  the next call into the guest
-//	pup_collections() i32 or none     how many times the guest's own runtime, such as a garbage collector, has read the wall clock
-//	                                  since the instance started: the host warns of a module that reads it more often
+//	pup_reserve(size i32) i32         address of a buffer of at least size bytes, a multiple of 8; it stays valid
+//	                                  until the next call of pup_reserve; 0 means that there is no memory
+//	pup_apply(ptr i32, len i32) i64   handles the batch at ptr and returns ptr<<32 | len of a reply, which stays
+//	                                  valid until the next call into the guest
+//	pup_collections() i32 or none     how many times the guest's own runtime, such as a garbage collector, has read
+//	                                  the wall clock since the instance started: the host warns of a module that
+//	                                  reads it more often
 //
 // The host passes to pup_apply exactly the address that the last pup_reserve returned.
 //
-// Addresses and sizes are unsigned 32-bit numbers. Further exports are ignored. The host makes one call at a time. It may
-// throw an instance away after any call and continue with a fresh one: a guest must not keep anything between two calls of
-// pup_apply that changes what it returns.
+// Addresses and sizes are unsigned 32-bit numbers. Further exports are ignored. The host makes one call at a
+// time. It may throw an instance away after any call and continue with a fresh one: a guest must not keep
+// anything between two calls of pup_apply that changes what it returns.
 //
 // # Imports of a guest
 //
@@ -37,29 +38,32 @@
 //	log(level i32, ptr i32, len i32)                          a line of text: level 0 debug, 1 info, 2 warn, 3 error
 //	query(ptr i32, len i32, dst i32, cap i32) i32             runs a query, see Queries
 //
-// From "wasi_snapshot_preview1", only what the runtimes of Go and TinyGo link: args_get, args_sizes_get, clock_time_get,
-// environ_get, environ_sizes_get, fd_close, fd_fdstat_get, fd_fdstat_set_flags, fd_prestat_dir_name, fd_prestat_get, fd_read,
-// fd_seek, fd_write, poll_oneoff, proc_exit, random_get, sched_yield. There are no arguments, no environment and no files. Writing
-// to descriptors 1 and 2 makes log lines. The wall clock stands still at 1970-01-01, the monotonic clock moves only by waiting,
-// and random bytes are the same for every instance; a host may warn of a module that asks for them in pup_apply. Any other import refuses
-// the module.
+// From "wasi_snapshot_preview1", only what the runtimes of Go and TinyGo link: args_get, args_sizes_get,
+// clock_time_get, environ_get, environ_sizes_get, fd_close, fd_fdstat_get, fd_fdstat_set_flags,
+// fd_prestat_dir_name, fd_prestat_get, fd_read, fd_seek, fd_write, poll_oneoff, proc_exit, random_get,
+// sched_yield. There are no arguments, no environment and no files. Writing to descriptors 1 and 2 makes log
+// lines. The wall clock always shows 1970-01-01, the monotonic clock moves only by waiting, and random bytes
+// are the same for every instance; a host may warn of a module that asks for them in pup_apply. Any other
+// import refuses the module.
 //
 // # Description
 //
 // pup_describe returns one JSON object; unknown members are refused, since they are most likely typing errors:
 //
-//	name           required; also names the schema of the projection's tables, behind the store's schema when that is not the default
+//	name           required; also names the schema of the projection's tables, behind the store's schema when that
+//	               is not the default
 //	version        required, 1 or more
 //	description    free text
-//	subscription   {"bounded_contexts":[…], "aggregate_types":[…], "event_types":[…]}; an empty or missing list means all
+//	subscription   {"bounded_contexts":[…], "aggregate_types":[…], "event_types":[…]}; an empty or missing list
+//	               means all
 //	ordering       "stream" (default) or "global"
 //	partition      {"by":"stream"} (default), {"by":"json", "path":[name…]}, {"by":"metadata", "path":[name…]} or
 //	               {"by":"correlation"}, see Division into segments
 //	columns        the names of the batch columns that the guest wants (see Batch); global_position and
 //	               aggregate_version come always
-//	tables         [{"name", "columns":[{"name", "type", "not_null", "default", "generated"}], "key":[…], "indexes":[[…]],
-//	               "checks":[{"name", "sql"}]}];
-//	               one key column of a table may have "partition":true, "position":true or "event_id":true
+//	tables         [{"name", "columns":[{"name", "type", "not_null", "default", "generated"}], "key":[…],
+//	               "indexes":[[…]], "checks":[{"name", "sql"}]}]; one key column of a table may have
+//	               "partition":true, "position":true or "event_id":true
 //	views          [{"name", "sql"}]
 //	writes         the catalogue of changes: [{"name", "action", "table", "columns":[{"name", "action"}]}] or
 //	               [{"name", "sql", "params":[type…], "partition_param", "unordered"}]
@@ -67,46 +71,52 @@
 //	               [{"name", "sql", "params":[type…], "results":[type…], "partition_param", "unordered"}]
 //	limits         {"memory_mib", "batch_events", "batch_ms"}: what the guest asks for; the host may grant less
 //
-// A name starts with a lower-case letter and goes on with letters, digits and single underscores, 30 at most. A type is bool,
-// i64, f64, numeric, text, bytes, json, timestamptz or uuid, or one of these with "[]". "sql" and "generated" are a text or an
-// object with a text for "postgres", "sqlite" or "any"; in it {name} stands for a table of the projection and $1, $2, … for
-// the parameters of a write or query. "generated" and the "sql" of a check are one expression over the columns of a row; a column
-// with "generated" has no default, is not part of the key, and no write gives it. A view's "sql" is a query. A write's action is upsert, insert, insert-ignore or delete; a column's action within an upsert is set
-// (default), add (i64, numeric), min, max (i64, numeric, timestamptz) or if-null.
+// A name starts with a lower-case letter and goes on with letters, digits and single underscores, 30 at most.
+// A type is bool, i64, f64, numeric, text, bytes, json, timestamptz or uuid, or one of these with "[]". "sql"
+// and "generated" are a text or an object with a text for "postgres", "sqlite" or "any"; in it {name} means a
+// table of the projection and $1, $2, … for the parameters of a write or query. "generated" and the "sql" of
+// a check are one expression over the columns of a row; a column with "generated" has no default, is not part
+// of the key, and no write gives it. A view's "sql" is a query. A write's action is upsert, insert,
+// insert-ignore or delete; a column's action within an upsert is set (default), add (i64, numeric), min, max
+// (i64, numeric, timestamptz) or if-null.
 //
-// A write that inserts rows has to give a value to every column that is not null and has no default. What the description says of
-// tables and ordering cannot change under one version, except for indexes; views may change.
+// A write that inserts rows has to give a value to every column that is not null and has no default. What the
+// description says of tables and ordering cannot change under one version, except for indexes; views may
+// change.
 //
-// The values of a declarative mutation are the table's key columns in order of the key, then the listed columns in order.
-// The arguments of a declarative query are one array a key column; it returns a row for every key found: the index of the key
-// in the arrays (i64), then the listed columns.
+// The values of a declarative mutation are the table's key columns in order of the key, then the listed
+// columns in order. The arguments of a declarative query are one array a key column; it returns a row for
+// every key found: the index of the key in the arrays (i64), then the listed columns.
 //
 // # Division into segments
 //
-// With ordering "stream", the host divides the events among segments, which run at the same time. Every event has a partition key, a
-// segment has the events of some keys, and events of one key come in order of position. By "stream" the key is aggregate_id; by
-// "correlation" it is correlation_id, or aggregate_id where that is empty. By "json" and "metadata" it is in the payload or the
-// metadata: the first member of each name along the path, escapes decoded. A string is a key by its text, a boolean as true or
-// false, an integer from -2^63 to 2^64-1 by its digits as they are written (-0 is none). Any other value there is a fault of the
-// event, as are more than 1024 bytes, NUL, half a surrogate pair, what is not UTF-8, and text that begins as an object and is not
-// JSON before the key is found. Where there is no such member, or no object to begin with, the key is aggregate_id. The cases are in
-// store/testdata/partition_keys.json.
+// With ordering "stream", the host divides the events among segments, which run at the same time. Every event
+// has a partition key, a segment has the events of some keys, and events of one key come in order of
+// position. By "stream" the key is aggregate_id; by "correlation" it is correlation_id, or aggregate_id where
+// that is empty. By "json" and "metadata" it is in the payload or the metadata: the first member of each name
+// along the path, escapes decoded. A string is a key by its text, a boolean as true or false, an integer from
+// -2^63 to 2^64-1 by its digits as they are written (-0 is none). Any other value there is a fault of the
+// event, as are more than 1024 bytes, NUL, half a surrogate pair, what is not UTF-8, and text that begins as
+// an object and is not JSON before the key is found. Where there is no such member, or no object to begin
+// with, the key is aggregate_id. The cases are in store/testdata/partition_keys.json.
 //
-// What a module writes must not depend on how its events are divided. So a table is one of three kinds. It is checked when the module
-// is loaded, and each mutation against the event that caused it; what breaks a rule is refused or a fault. With ordering "global",
-// which is one segment, nothing of this holds.
+// What a module writes must not depend on how its events are divided. So a table is one of three kinds. It is
+// checked when the module is loaded, and each mutation against the event that caused it; what breaks a rule
+// is refused or a fault. With ordering "global", which is one segment, nothing of this holds.
 //
-//   - Owned: a key column has "partition" (text, i64, uuid, bool or numeric). Its value, as text, must be the key of the event:
-//     text as it is, i64 in decimal, true or false, a uuid in lower case with hyphens, a numeric without sign + and without zeros that
-//     could be left out. Every declarative write and query is possible; a query may ask for keys of events of the batch.
-//   - Per event: a key column has "position" (i64) or "event_id" (uuid), and must hold that of the event. Every declarative write is
-//     possible.
-//   - Shared: all others. A column has one action in all writes, add, min or max. It is nullable without default, or its action is
-//     add and its default 0; then NULL counts as 0. Besides there is only insert-ignore of the key columns.
-//   - A declarative query of a table that is not owned needs "unordered": true, by which the author promises that the rows of the
-//     projection do not depend on when it runs.
-//   - A statement by sql needs "unordered": true likewise, or "partition_param": n, the number from 1 of the parameter that holds the
-//     key, if all tables that it names are owned. A query may have an array of keys there.
+//   - Owned: a key column has "partition" (text, i64, uuid, bool or numeric). Its value, as text, must be the key of
+//     the event: text as it is, i64 in decimal, true or false, a uuid in lower case with hyphens, a numeric without
+//     sign + and without zeros that could be left out. Every declarative write and query is possible; a query may ask
+//     for keys of events of the batch.
+//   - Per event: a key column has "position" (i64) or "event_id" (uuid), and must hold that of the event. Every
+//     declarative write is possible.
+//   - Shared: all others. A column has one action in all writes, add, min or max. It is nullable without default, or
+//     its action is add and its default 0; then NULL counts as 0. Besides there is only insert-ignore of the key
+//     columns.
+//   - A declarative query of a table that is not owned needs "unordered": true, by which the author promises that the
+//     rows of the projection do not depend on when it runs.
+//   - A statement by sql needs "unordered": true likewise, or "partition_param": n, the number from 1 of the
+//     parameter that holds the key, if all tables that it names are owned. A query may have an array of keys there.
 //
 // # Batch
 //
@@ -122,7 +132,8 @@
 //	24  u32  lowest log level that is kept (4: none)
 //	28  u32  reserved
 //
-// A column descriptor has 16 bytes. A reader skips descriptors whose id it does not know: that is how the interface grows.
+// A column descriptor has 16 bytes. A reader skips descriptors whose id it does not know: that is how the
+// interface grows.
 //
 //	 0  u16  id
 //	 2  u16  encoding
@@ -203,9 +214,9 @@
 //	6  u16  reserved
 //	8  values
 //
-// query returns the size of the result. When that is at most cap, the result stands at dst. Otherwise nothing was written, and a
-// call with len 0 and enough room fetches the same result without running the query again. A query that cannot run ends
-// the call of pup_apply; the guest never sees an error. The result:
+// query returns the size of the result. When that is at most cap, the result is at dst. Otherwise nothing was
+// written, and a call with len 0 and enough room fetches the same result without running the query again. A
+// query that cannot run ends the call of pup_apply; the guest never sees an error. The result:
 //
 //	0  u32  number of rows
 //	4  u32  values a row
@@ -213,8 +224,9 @@
 //
 // # Errors
 //
-// A trap, more work than the host allows, memory beyond the cap, or any reply that breaks a rule of this page is a fault: nothing of the
-// batch is applied, and the instance is thrown away. The host may call pup_apply with fewer of the same events, in fresh instances, to find
-// the one at fault. Of a trap it tells what the guest has logged last at level 3, or the line of descriptor 1 or 2 that begins with "panic: "
-// or "fatal error: ", or the last line of descriptor 2.
+// A trap, more work than the host allows, memory beyond the cap, or any reply that breaks a rule of this page
+// is a fault: nothing of the batch is applied, and the instance is thrown away. The host may call pup_apply
+// with fewer of the same events, in fresh instances, to find the one at fault. Of a trap it tells what the
+// guest has logged last at level 3, or the line of descriptor 1 or 2 that begins with "panic: " or "fatal
+// error: ", or the last line of descriptor 2.
 package abi

@@ -10,8 +10,8 @@ import (
 	"github.com/pupwasm/pupwasm/host/abi"
 )
 
-// The fuzz tests start from testdata/fuzz, which TestCorpus keeps, and from the golden vectors. What a decoder accepts has to
-// survive encoding and decoding again; what it refuses has to be ErrFormat.
+// The fuzz tests start from testdata/fuzz, which TestCorpus keeps, and from the golden vectors. What a
+// decoder accepts has to survive encoding and decoding again; what it refuses has to be ErrFormat.
 
 // addGolden seeds a fuzz test with the golden vectors of a kind.
 func addGolden(f *testing.F, kind string) {
@@ -99,7 +99,8 @@ func FuzzDecodeReply(f *testing.F) {
 			}
 			return
 		}
-		// Values have one encoding only, so that the same bytes come out but for the fields that a reader ignores.
+		// Values have one encoding only, so that the same bytes come out, except for fields that a reader
+		// ignores.
 		want := put(block, 20, uint32(0))
 		if reply.Status == abi.StatusMutations {
 			want = put(want, 12, uint32(0))

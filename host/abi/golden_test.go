@@ -209,8 +209,8 @@ func newForm(name string) goldenFile {
 	}
 }
 
-// TestGolden checks the vectors that SDKs in other languages test themselves with, both ways: what the JSON describes is
-// encoded to the very bytes of the block, and the block is decoded to what the JSON describes.
+// TestGolden checks the vectors that SDKs in other languages test themselves with, both ways: what the JSON
+// describes is encoded to the very bytes of the block, and the block is decoded to what the JSON describes.
 func TestGolden(t *testing.T) {
 	t.Parallel()
 	folder := filepath.Join("testdata", "golden")

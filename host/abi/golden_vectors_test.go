@@ -16,11 +16,20 @@ func goldenVectors() map[string]goldenFile {
 		return slices.DeleteFunc(allColumns(), func(c columnForm) bool { return !slices.Contains(ids, c.id) })
 	}
 	all := &batch{segment: 7, logLevel: 1, columns: allColumns(), events: three}
-	few := &batch{logLevel: 4, columns: named(abi.GlobalPosition, abi.AggregateVersion, abi.EventType, abi.Payload), events: three}
+	few := &batch{
+		logLevel: 4, columns: named(abi.GlobalPosition, abi.AggregateVersion, abi.EventType, abi.Payload),
+		events: three,
+	}
 	empty := &batch{segment: 2, logLevel: 0, columns: allColumns()}
-	later := &batch{logLevel: 3, columns: named(abi.GlobalPosition, abi.AggregateVersion, abi.AggregateType), events: three}
-	keys := &batch{logLevel: 3, events: goldenKeys(), columns: append(named(abi.GlobalPosition, abi.AggregateVersion, abi.AggregateID),
-		columnForm{abi.PartitionKey, abi.Strings})}
+	later := &batch{
+		logLevel: 3, columns: named(abi.GlobalPosition, abi.AggregateVersion, abi.AggregateType),
+		events: three,
+	}
+	keys := &batch{
+		logLevel: 3, events: goldenKeys(),
+		columns: append(named(abi.GlobalPosition, abi.AggregateVersion, abi.AggregateID),
+			columnForm{abi.PartitionKey, abi.Strings}),
+	}
 	laterForm := later.readable("what a later host may send: a longer header, and columns of unknown id and encoding, which a reader skips")
 	laterForm.LaterHost = true
 	return map[string]goldenFile{
@@ -95,7 +104,8 @@ func goldenTexts(encoding abi.Encoding) *batch {
 		if c.encoding == abi.Dictionary || c.encoding == abi.Strings && c.id != abi.Payload && c.id != abi.Metadata {
 			c.encoding = encoding
 		}
-		if c.id == abi.GlobalPosition || c.id == abi.AggregateVersion || c.encoding == encoding && c.id != abi.Payload && c.id != abi.Metadata {
+		if c.id == abi.GlobalPosition || c.id == abi.AggregateVersion || c.encoding == encoding &&
+			c.id != abi.Payload && c.id != abi.Metadata {
 			b.columns = append(b.columns, c)
 		}
 	}
@@ -107,7 +117,8 @@ func goldenValues() *replyJSON {
 	return &replyJSON{About: "every kind of value, at its limits", Mutations: []mutationJSON{
 		{Write: 0, Event: 0, Values: []value{
 			null, boolean(true), i64(-5), f64(1.5), bytesOf(abi.KindNumeric, "12.50"), text("žltý kôň 🐎"),
-			bytesOf(abi.KindBytes, "\x00\xff"), bytesOf(abi.KindJSON, `{"a":[1,null,"x"]}`), timestamp(1_714_557_600_123_456),
+			bytesOf(abi.KindBytes, "\x00\xff"), bytesOf(abi.KindJSON, `{"a":[1,null,"x"]}`),
+			timestamp(1_714_557_600_123_456),
 			bytesOf(abi.KindUUID, "\x01\x8f\x2d\x4e\x00\x00\x70\x01\x80\x02\x03\x04\x05\x06\x07\x08"),
 		}},
 		{Write: 1, Event: 2, Values: []value{
@@ -126,28 +137,32 @@ func goldenValues() *replyJSON {
 }
 
 func goldenArrays() *replyJSON {
-	return &replyJSON{About: "arrays of every kind, with null elements, empty, and of nulls only", Mutations: []mutationJSON{
-		{Write: 3, Event: 0, Values: []value{
-			arrayOf(abi.KindBool, boolean(true), null, boolean(false)),
-			arrayOf(abi.KindI64, i64(1), null, i64(-1)),
-			arrayOf(abi.KindF64, f64(0.5), null),
-			arrayOf(abi.KindNumeric, bytesOf(abi.KindNumeric, "0.10"), null),
-			arrayOf(abi.KindText, text("a"), null, text("")),
-			arrayOf(abi.KindBytes, bytesOf(abi.KindBytes, "\xff"), null),
-			arrayOf(abi.KindJSON, bytesOf(abi.KindJSON, "[]"), null),
-			arrayOf(abi.KindTimestamp, timestamp(0), null),
-			arrayOf(abi.KindUUID, bytesOf(abi.KindUUID, "0123456789abcdef"), null),
-		}},
-		{Write: 3, Event: 1, Values: []value{arrayOf(abi.KindI64), arrayOf(abi.KindText, null, null)}},
-	}}
+	return &replyJSON{
+		About: "arrays of every kind, with null elements, empty, and of nulls only",
+		Mutations: []mutationJSON{
+			{Write: 3, Event: 0, Values: []value{
+				arrayOf(abi.KindBool, boolean(true), null, boolean(false)),
+				arrayOf(abi.KindI64, i64(1), null, i64(-1)),
+				arrayOf(abi.KindF64, f64(0.5), null),
+				arrayOf(abi.KindNumeric, bytesOf(abi.KindNumeric, "0.10"), null),
+				arrayOf(abi.KindText, text("a"), null, text("")),
+				arrayOf(abi.KindBytes, bytesOf(abi.KindBytes, "\xff"), null),
+				arrayOf(abi.KindJSON, bytesOf(abi.KindJSON, "[]"), null),
+				arrayOf(abi.KindTimestamp, timestamp(0), null),
+				arrayOf(abi.KindUUID, bytesOf(abi.KindUUID, "0123456789abcdef"), null),
+			}},
+			{Write: 3, Event: 1, Values: []value{arrayOf(abi.KindI64), arrayOf(abi.KindText, null, null)}},
+		},
+	}
 }
 
 func errorVector(about string, event, code uint32, message string) *replyJSON {
 	return &replyJSON{About: about, Status: abi.StatusError, Event: &event, Code: &code, Message: &message}
 }
 
-// asLaterHost turns a block into what a later host may send and every reader has to understand: a header that is 16 bytes
-// longer, and three columns more, of unknown ids before and after the known ones, of known and unknown encodings.
+// asLaterHost turns a block into what a later host may send and every reader has to understand: a header that
+// is 16 bytes longer, and three columns more, of unknown ids before and after the known ones, of known and
+// unknown encodings.
 func asLaterHost(block []byte) []byte {
 	const longer, columns = 16, 3
 	shift := uint32(longer + columns*abi.ColumnDescriptorSize)

@@ -15,8 +15,8 @@ import (
 	"github.com/pupwasm/pupwasm/host/abi"
 )
 
-// hostile is a block that breaks a rule, or keeps them all in an unusual way. The same blocks are the committed corpora of the
-// fuzz tests.
+// hostile is a block that breaks a rule, or keeps them all in an unusual way. The same blocks are the
+// committed corpora of the fuzz tests.
 type hostile struct {
 	name  string
 	block []byte
@@ -100,7 +100,8 @@ func TestCorpus(t *testing.T) {
 // worthCommitting leaves out what would fill the corpus without teaching the fuzzer anything.
 func worthCommitting(fuzz, name string) bool {
 	value, isValue := strings.CutPrefix(name, "value_")
-	return !isValue || fuzz == "FuzzDecodeReply" && !strings.HasPrefix(value, "numeric_wrong") && !strings.HasPrefix(value, "json_deep")
+	return !isValue || fuzz == "FuzzDecodeReply" && !strings.HasPrefix(value, "numeric_wrong") &&
+		!strings.HasPrefix(value, "json_deep")
 }
 
 // put overwrites a number in a copy of a block.
@@ -130,7 +131,7 @@ const (
 func hostileBatches() []hostile {
 	base := (&batch{segment: 7, logLevel: 1, columns: allColumns(), events: goldenEvents()[:2]}).block()
 	size := uint32(len(base))
-	// descriptor is where a field of a column's descriptor stands: allColumns has them in order of their ids.
+	// descriptor is where a field of a column's descriptor is: allColumns has them in order of their ids.
 	descriptor := func(id abi.Column, field int) int {
 		return abi.BatchHeaderSize + abi.ColumnDescriptorSize*(int(id)-1) + field
 	}
@@ -224,7 +225,10 @@ func hostileReplies() []hostile {
 		{"error_truncated", abi.AppendErrorReply(nil, 1, 7, "message")[:30], "there are"},
 	}
 	for _, h := range hostileValues() {
-		list = append(list, hostile{"value_" + h.name, replyOf(1, append(abi.AppendMutation(nil, 0, 1, 0), h.block...)), h.want})
+		list = append(list, hostile{
+			"value_" + h.name,
+			replyOf(1, append(abi.AppendMutation(nil, 0, 1, 0), h.block...)), h.want,
+		})
 	}
 	return list
 }
@@ -279,8 +283,14 @@ func hostileValues() []hostile {
 		{"array_head_only", u32(array|kind(abi.KindText), 1, ""), "length 1"},
 		{"array_of_nulls", u32(array|kind(abi.KindText), 8, strings.Repeat("\x00", 8)), ""},
 	}
-	for i, wrong := range []string{"", "-", "+", "1e5", ".5", "5.", "1.2.3", "--1", "1-", " 1", "1 ", "0x1", "NaN", "Infinity", "١", "1_000", "-.5", "1,5"} {
-		list = append(list, hostile{fmt.Sprintf("numeric_wrong_%02d", i), appendValues(nil, bytesOf(abi.KindNumeric, wrong)), "numeric"})
+	for i, wrong := range []string{
+		"", "-", "+", "1e5", ".5", "5.", "1.2.3", "--1", "1-", " 1", "1 ", "0x1", "NaN",
+		"Infinity", "١", "1_000", "-.5", "1,5",
+	} {
+		list = append(list, hostile{
+			fmt.Sprintf("numeric_wrong_%02d", i),
+			appendValues(nil, bytesOf(abi.KindNumeric, wrong)), "numeric",
+		})
 	}
 	return list
 }

@@ -19,7 +19,7 @@ type Query struct {
 	Arguments int // values that follow
 }
 
-// DecodeQuery reads the head of a query request from bytes that nobody vouches for. The query keeps src.
+// DecodeQuery reads the head of a query request from untrusted bytes. The query keeps src.
 //
 // # Errors
 //
@@ -45,8 +45,8 @@ func AppendRows(dst []byte, rows, width int) []byte {
 	return binary.LittleEndian.AppendUint32(dst, uint32(width))
 }
 
-// DecodeRows reads the head of a query result and returns what reads its values. There are at least as many bytes as values, so
-// that a caller may allocate for them.
+// DecodeRows reads the head of a query result and returns what reads its values. There are at least as many
+// bytes as values, so that a caller may allocate for them.
 //
 // # Errors
 //

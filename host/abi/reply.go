@@ -56,7 +56,7 @@ type Mutation struct {
 	Values int // that follow
 }
 
-// DecodeReply reads the head of a reply from bytes that nobody vouches for. The reply keeps src.
+// DecodeReply reads the head of a reply from untrusted bytes. The reply keeps src.
 //
 // # Errors
 //

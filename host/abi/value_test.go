@@ -90,7 +90,8 @@ func readValue(values *abi.Values) (value, error) {
 			return value{}, err
 		}
 		if element.Array || element.Kind != item.Kind && element.Kind != abi.KindNull {
-			return value{}, fmt.Errorf("an array of kind %d has an element of another kind: %w", item.Kind, abi.ErrFormat)
+			return value{}, fmt.Errorf("an array of kind %d has an element of another kind: %w", item.Kind,
+				abi.ErrFormat)
 		}
 		array.elements = append(array.elements, scalar(element))
 	}

@@ -12,7 +12,8 @@ import (
 type Item struct {
 	Kind  Kind
 	Array bool
-	// Word holds a bool (0 or 1), an i64, the bits of an f64, the microseconds of a timestamptz, or the number of elements.
+	// Word holds a bool (0 or 1), an i64, the bits of an f64, the microseconds of a timestamptz, or the
+	// number of elements.
 	Word uint64
 	// Bytes holds numeric, text, bytes, JSON or UUID, within the decoded block.
 	Bytes []byte
@@ -60,7 +61,7 @@ func AppendArray(dst []byte, kind Kind, count int) []byte {
 	return binary.LittleEndian.AppendUint32(append(dst, byte(kind)|ArrayBit), uint32(count))
 }
 
-// Values reads values one after the other from bytes that nobody vouches for.
+// Values reads values one after the other from untrusted bytes.
 type Values struct {
 	rest []byte
 }
@@ -71,8 +72,8 @@ func NewValues(src []byte) Values { return Values{rest: src} }
 // Rest returns the bytes that are not read yet.
 func (v *Values) Rest() []byte { return v.rest }
 
-// Word reads a value of a kind that is eight bytes: i64, f64 or timestamptz. It reads nothing and reports false when another kind is
-// next, or too little is left.
+// Word reads a value of a kind that is eight bytes: i64, f64 or timestamptz. It reads nothing and reports
+// false when another kind is next, or too little is left.
 func (v *Values) Word(kind Kind) (word uint64, ok bool) {
 	if len(v.rest) < 9 || v.rest[0] != byte(kind) {
 		return 0, false
@@ -114,8 +115,8 @@ func isPlain(text []byte) bool {
 	return true
 }
 
-// Next reads one value or the head of an array, and checks all that can be checked without the catalogue: length, UTF-8, NUL,
-// JSON, numeric.
+// Next reads one value or the head of an array, and checks all that can be checked without the catalogue:
+// length, UTF-8, NUL, JSON, numeric.
 //
 // # Errors
 //

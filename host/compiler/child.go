@@ -44,8 +44,8 @@ const (
 
 var selfCompiles atomic.Bool
 
-// Main must be called first in the main function of a program that is its own compiler. It returns at once, unless the program was
-// started to compile: then it compiles and ends the process.
+// Main must be called first in the main function of a program that is its own compiler. It returns at once,
+// unless the program was started to compile: then it compiles and ends the process.
 func Main() {
 	if os.Getenv(childVariable) == "" {
 		selfCompiles.Store(true)

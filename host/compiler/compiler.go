@@ -55,6 +55,7 @@ func Self() string {
 // Refusal says what a module did wrong: it would do so on every machine. Any other error is this machine's.
 type Refusal struct{ Reason string }
 
+// Error returns the reason.
 func (r *Refusal) Error() string { return r.Reason }
 
 func refuse(format string, args ...any) error { return &Refusal{Reason: fmt.Sprintf(format, args...)} }
@@ -70,10 +71,10 @@ func (c *Compiler) name() string {
 // ErrStopped is the error of an attempt that came to the end of its turn.
 var ErrStopped = errors.New("came to the end of its turn")
 
-// Prepare makes a folder for attempts at a module within another one, whose path is absolute, and puts the module there. The caller
-// removes it.
+// Prepare makes a folder for attempts at a module within another one, whose path is absolute, and puts the
+// module there. The caller removes it.
 func Prepare(within string, code []byte) (folder string, err error) {
-	if err := os.MkdirAll(within, 0o700); err != nil { // somebody may have cleared it away
+	if err := os.MkdirAll(within, 0o700); err != nil { // it may have been removed meanwhile
 		return "", err
 	}
 	if folder, err = os.MkdirTemp(within, temporary); err != nil {
@@ -190,7 +191,8 @@ func (c *Compiler) reason(exit *exec.ExitError, errs string) error {
 func (c *Compiler) product(folder string) (string, error) {
 	entries, err := os.ReadDir(filepath.Join(folder, c.Engine))
 	if errors.Is(err, os.ErrNotExist) {
-		return "", fmt.Errorf("%s has another version of the engine than this program: build both from the same source", c.name())
+		return "", fmt.Errorf("%s has another version of the engine than this program: build both from the same "+
+			"source", c.name())
 	}
 	if err != nil {
 		return "", err
@@ -206,7 +208,8 @@ func (c *Compiler) product(folder string) (string, error) {
 		return "", fmt.Errorf("%s left no file of machine code", c.name())
 	}
 	if info.Size() > c.CodeBytesMax {
-		return "", refuse("has %d MiB of machine code, the limit is %d: raise --code-size", (info.Size()+1<<20-1)>>20, c.CodeBytesMax>>20)
+		return "", refuse("has %d MiB of machine code, the limit is %d: raise --code-size",
+			(info.Size()+1<<20-1)>>20, c.CodeBytesMax>>20)
 	}
 	return filepath.Join(folder, c.Engine, entries[0].Name()), nil
 }
@@ -216,6 +219,7 @@ type boundedBuffer struct{ bytes.Buffer }
 
 const outputBytesMax = 16 << 10
 
+// Write keeps what fits and drops the rest without an error.
 func (b *boundedBuffer) Write(p []byte) (int, error) {
 	if room := outputBytesMax - b.Len(); room > 0 {
 		b.Buffer.Write(p[:min(room, len(p))])

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// watchInterval is how often the child looks at what it has taken.
+// watchInterval is how often the child checks what it has used.
 const watchInterval = 2 * time.Millisecond
 
-// watchLimits ends the process when it has taken more than it may.
+// watchLimits ends the process when it exceeds a limit.
 func watchLimits(req request) {
 	// The collector works harder before the end.
 	debug.SetMemoryLimit(req.MemoryBytes - req.MemoryBytes/8)

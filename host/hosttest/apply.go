@@ -19,8 +19,8 @@ type Instance interface {
 	Close()
 }
 
-// Apply hands a batch to an instance and returns a copy of its reply, which is at most limit bytes long. It checks every
-// address.
+// Apply hands a batch to an instance and returns a copy of its reply, which is at most limit bytes long. It
+// checks every address.
 func Apply(ctx context.Context, i Instance, batch []byte, limit uint32) ([]byte, error) {
 	result, err := i.Call(ctx, "pup_reserve", uint64(len(batch)))
 	if err != nil {
@@ -42,7 +42,8 @@ func Apply(ctx context.Context, i Instance, batch []byte, limit uint32) ([]byte,
 	return readResult(i, "the reply", result, limit)
 }
 
-// ReadDescription checks the version of the ABI and returns a copy of the description, which is at most limit bytes long.
+// ReadDescription checks the version of the ABI and returns a copy of the description, which is at most limit
+// bytes long.
 func ReadDescription(ctx context.Context, i Instance, limit uint32) ([]byte, error) {
 	version, err := i.Call(ctx, "pup_abi_1")
 	if err != nil {
@@ -78,6 +79,7 @@ type GuestError struct {
 	Message string
 }
 
+// Error has the code and the text that the guest reported.
 func (e *GuestError) Error() string {
 	return fmt.Sprintf("the guest reports error %d: %.200s", e.Code, e.Message)
 }
@@ -88,7 +90,7 @@ type Mutation struct {
 	Values       string
 }
 
-// Mutations reads a reply to a batch of so many events and checks it against the catalogue.
+// Mutations reads a reply to a batch of a number of events and checks it against the catalogue.
 //
 // # Errors
 //
@@ -115,7 +117,8 @@ func (c *Catalogue) Mutations(reply []byte, events int) ([]Mutation, error) {
 			return nil, fmt.Errorf("write %s has event %d of %d", write.Name, head.Event, events)
 		}
 		if head.Values != len(write.Types) {
-			return nil, fmt.Errorf("write %s has %d values, its parameters are %d", write.Name, head.Values, len(write.Types))
+			return nil, fmt.Errorf("write %s has %d values, its parameters are %d", write.Name, head.Values,
+				len(write.Types))
 		}
 		before := r.Rest()
 		if err := write.read(&r.Values); err != nil {

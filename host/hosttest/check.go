@@ -8,9 +8,9 @@ import (
 	"github.com/pupwasm/pupwasm/host/meter"
 )
 
-// Check says what of the specification a module breaks that can be seen without running it: its structure, with counts that
-// fit their sections; what code declares; imports, exports and memory. It does not replace an engine's validation, and is
-// safe with any bytes.
+// Check says what of the specification a module breaks that can be seen without running it: its structure,
+// with counts that fit their sections; what code declares; imports, exports and memory. It does not replace
+// an engine's validation, and is safe with any bytes.
 func Check(wasm []byte) error {
 	contents, err := meter.Inspect(wasm)
 	if err != nil {

@@ -15,7 +15,8 @@ type Subject struct {
 	Wasm []byte
 	// Start makes a fresh instance of the module, with the imports of the ABI, after _initialize.
 	Start func(ctx context.Context) (Instance, error)
-	// Events are what the projection is tried with, in order. Defaults to [SampleEvents], which no projection knows: it has to cope.
+	// Events are what the projection is tried with, in order. Defaults to [SampleEvents], which no projection
+	// knows: it has to cope.
 	Events []Event
 	// ReplyBytesMax is the largest reply. Defaults to 64 MiB.
 	ReplyBytesMax uint32
@@ -31,11 +32,12 @@ const descriptionBytesMax = 1 << 20
 //   - pup_reserve gives aligned memory for any size, larger and smaller than the one before;
 //   - a batch without events gives no mutations;
 //   - every reply keeps to the format and to the catalogue;
-//   - the mutations are the same whatever the encoding and order of columns, whatever a later host adds, and whatever the segment;
+//   - the mutations are the same whatever the encoding and order of columns, whatever a later host adds, and
+//     whatever the segment;
 //   - they are the same from a fresh instance and from one that handled other batches before.
 //
-// It cannot see whether the mutations are the right ones, nor whether tables end up the same for other batch boundaries, since
-// a guest may fold what a batch does to a row.
+// It cannot see whether the mutations are the right ones, nor whether tables end up the same for other batch
+// boundaries, since a guest may fold what a batch does to a row.
 func CheckGuest(ctx context.Context, s Subject) error {
 	if s.Events == nil {
 		s.Events = SampleEvents(100)
@@ -113,7 +115,9 @@ func (a *outcome) equal(b *outcome) bool {
 	return slices.Equal(a.mutations, b.mutations) && a.reported == b.reported
 }
 
-func (s *Subject) apply(ctx context.Context, i Instance, c *Catalogue, events []Event, layout Layout) (*outcome, error) {
+func (s *Subject) apply(
+	ctx context.Context, i Instance, c *Catalogue, events []Event, layout Layout,
+) (*outcome, error) {
 	batch, err := Batch(events, c.Columns, layout)
 	if err != nil {
 		return nil, err

@@ -199,9 +199,10 @@ func (d *description) checkTables() error {
 			case c.Type.Kind == abi.KindNull:
 				return fmt.Errorf("column %s of table %s has no type", c.Name, t.Name)
 			case t.column(c.Name) != j:
-				return fmt.Errorf("column %s of table %s stands there twice", c.Name, t.Name)
+				return fmt.Errorf("column %s of table %s is declared twice", c.Name, t.Name)
 			case c.Generated != nil && (c.Default != nil || slices.Contains(t.Key, c.Name)):
-				return fmt.Errorf("column %s of table %s is generated, and has a default or is part of the key", c.Name, t.Name)
+				return fmt.Errorf("column %s of table %s is generated, and has a default or is part of the key",
+					c.Name, t.Name)
 			}
 		}
 		for _, name := range t.Key {
@@ -210,7 +211,7 @@ func (d *description) checkTables() error {
 			}
 		}
 		if d.table(t.Name) != t {
-			return fmt.Errorf("table %s stands there twice", t.Name)
+			return fmt.Errorf("table %s is declared twice", t.Name)
 		}
 		if err := checkNamed("check", t.Checks); err != nil {
 			return err
@@ -231,7 +232,7 @@ func checkNamed(kind string, list []describedSQL) error {
 		case !isName(entry.Name) || entry.SQL == nil:
 			return fmt.Errorf("%s %q has no name or no sql", kind, entry.Name)
 		case slices.ContainsFunc(list[:i], func(other describedSQL) bool { return other.Name == entry.Name }):
-			return fmt.Errorf("%s %q stands there twice", kind, entry.Name)
+			return fmt.Errorf("%s %q is declared twice", kind, entry.Name)
 		}
 	}
 	return nil
@@ -284,7 +285,7 @@ func (c *Catalogue) addCatalogue(d *description) error {
 			}
 		}
 		if slices.ContainsFunc(c.Writes, func(other Parameters) bool { return other.Name == w.Name }) {
-			return fmt.Errorf("write %q stands there twice", w.Name)
+			return fmt.Errorf("write %q is declared twice", w.Name)
 		}
 		p.mark(d, &w)
 		c.Writes = append(c.Writes, p)

@@ -1,10 +1,11 @@
-// Package hosttest is the conformance kit of the ABI, for both of its sides: it tries any guest module against the specification
-// in package abi, and any host against guests that break it. It knows packages abi and meter and the standard library
-// only, no engine and no host.
+// Package hosttest is the conformance kit of the ABI, for both of its sides: it tries any guest module
+// against the specification in package abi, and any host against guests that break it. It knows packages abi
+// and meter and the standard library only, no engine and no host.
 //
 // # A guest
 //
-// [Check] looks at a module's bytes. [CheckGuest] runs it, in whichever engine: give it a function that starts an instance.
+// [Check] looks at a module's bytes. [CheckGuest] runs it, in whichever engine: give it a function that
+// starts an instance.
 //
 //	err := hosttest.CheckGuest(ctx, hosttest.Subject{
 //		Wasm:  wasm,
@@ -12,13 +13,15 @@
 //		Events: []hosttest.Event{{AggregateType: "order", EventType: "OrderPlaced", Payload: payload, …}},
 //	})
 //
-// An [Instance] calls exports and reads and writes memory; a few lines make one of an instance of wazero, wasmtime or a browser.
-// Its imports are those of the specification ([AllowedImports]). With events that the projection knows, the kit sees
-// more: the same events must give the same mutations whatever a host chooses and whatever the instance did before.
+// An [Instance] calls exports and reads and writes memory; a few lines make one of an instance of wazero,
+// wasmtime or a browser. Its imports are those of the specification ([AllowedImports]). With events that the
+// projection knows, the kit sees more: the same events must give the same mutations whatever a host chooses
+// and whatever the instance did before.
 //
 // # A host
 //
-// [RunHost] runs all guests of [Unusual], which have to be accepted, and of [Hostile], which have to be refused at their stage:
+// [RunHost] runs all guests of [Unusual], which have to be accepted, and of [Hostile], which have to be
+// refused at their stage:
 //
 //	load ──────► instantiate ──────► apply
 //	binary       start function      pup_reserve, pup_apply

@@ -12,7 +12,10 @@ import (
 // A module that adds two numbers, from its instructions.
 func ExampleModule() {
 	m := &hosttest.Module{}
-	add := m.Func(hosttest.Signature{Params: []hosttest.ValType{hosttest.I32, hosttest.I32}, Results: []hosttest.ValType{hosttest.I32}}, nil,
+	add := m.Func(hosttest.Signature{
+		Params:  []hosttest.ValType{hosttest.I32, hosttest.I32},
+		Results: []hosttest.ValType{hosttest.I32},
+	}, nil,
 		hosttest.LocalGet(0), hosttest.LocalGet(1), hosttest.I32Add)
 	m.Export("add", hosttest.ExternFunc, add)
 

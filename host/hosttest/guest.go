@@ -6,8 +6,8 @@ import (
 	"github.com/pupwasm/pupwasm/host/abi"
 )
 
-// Describe is the description of every guest here that does not bring its own: a table with a column of every type, three
-// writes, one query.
+// Describe is the description of every guest here that does not bring its own: a table with a column of every
+// type, three writes, one query.
 const Describe = `{"name":"hosttest","ordering":"global","version":1,"columns":["aggregate_id","event_type","payload"],
 "tables":[{"name":"things","key":["id"],"columns":[{"name":"id","type":"text"},{"name":"total","type":"i64"},
 {"name":"flag","type":"bool"},{"name":"ratio","type":"f64"},{"name":"amount","type":"numeric"},{"name":"raw","type":"bytes"},
@@ -26,11 +26,11 @@ const (
 	QueryTotal  = 0 // id text[]
 )
 
-// Guest builds a guest that keeps every rule of the ABI and answers each batch with the same reply, until a field says otherwise.
-// The zero value is complete.
+// Guest builds a guest that keeps every rule of the ABI and answers each batch with the same reply, until a
+// field says otherwise. The zero value is complete.
 //
-// The code fields are bodies of functions, whose parameters are their first locals, and may use one i32 local more. They take
-// the place of what a well-behaved guest does.
+// The code fields are bodies of functions, whose parameters are their first locals, and may use one i32 local
+// more. They take the place of what a well-behaved guest does.
 type Guest struct {
 	Describe string // defaults to [Describe]
 	// Reply is the whole reply to every batch, in the format of package abi. Defaults to no mutations.
@@ -83,10 +83,11 @@ var (
 	ImportQuery = Import{"pup", "query", signatureQuery}
 )
 
-// describeAddress is where the description stands; below are scratch bytes for code. The reply follows it, then the heap.
+// describeAddress is the address of the description; below are scratch bytes for code. The reply follows it,
+// then the heap.
 const describeAddress = 1024
 
-// ReplyAddress is where the reply stands in memory, with 8 bytes of scratch at address 0 and on.
+// ReplyAddress is the address of the reply in memory, with 8 bytes of scratch at address 0 and on.
 func (g *Guest) ReplyAddress() uint32 {
 	return align8(describeAddress + uint32(len(g.describe())))
 }

@@ -9,32 +9,34 @@ import (
 
 // Host is a host under test, which has [Deadline], [MemoryMiB], [ReplyBytesMax] and [ModuleBytesMax] as its limits.
 type Host interface {
-	// Load compiles a module, starts an instance and reads its description. An error says why the module cannot be used.
+	// Load compiles a module, starts an instance and reads its description. An error says why the module
+	// cannot be used.
 	Load(ctx context.Context, wasm []byte) (Loaded, error)
 }
 
 // Loaded is a module that a host accepted.
 type Loaded interface {
-	// Apply hands over one batch of [Events] events, which may be any, and returns the number of mutations, or why the guest is
-	// at fault.
+	// Apply hands over one batch of [Events] events, which may be any, and returns the number of mutations,
+	// or why the guest is at fault.
 	Apply(ctx context.Context) (mutations int, err error)
 	Close()
 }
 
 const (
-	// refusalMax is the latest that a hostile guest may be refused. It tells what is stopped from what never ends, and leaves room
-	// for machines that are slow, busy with other tests and under the race detector: a second there may take ten.
+	// refusalMax is the latest that a hostile guest may be refused. It tells what is stopped from what never
+	// ends, and leaves room for machines that are slow, busy with other tests and under the race detector: a
+	// second there may take ten.
 	refusalMax = 20 * time.Second
 	// errorBytesMax bounds the text of an error: it goes to logs, and into the database.
 	errorBytesMax = 8 << 10
 )
 
-// RunHost runs every unusual and every hostile guest against a host. The unusual ones must be accepted; the hostile ones must be
-// refused at their stage, twice in the same way, in time, with an error that says why and is no longer than a page; and a
-// well-behaved guest that was loaded before must go on working.
+// RunHost runs every unusual and every hostile guest against a host. The unusual ones must be accepted; the
+// hostile ones must be refused at their stage, twice in the same way, in time, with an error that says why
+// and is no longer than a page; and a well-behaved guest that was loaded before must go on working.
 //
-// A host that does not protect itself ends the test binary: see [Hostile]. except names guests that the host is known not to
-// survive yet; they are skipped.
+// A host that does not protect itself ends the test binary: see [Hostile]. except names guests that the host
+// is known not to survive yet; they are skipped.
 func RunHost(t *testing.T, host Host, except ...string) {
 	ctx := t.Context()
 	unusual := Unusual()
@@ -53,7 +55,8 @@ func RunHost(t *testing.T, host Host, except ...string) {
 			}
 			runHostile(t, host, &g)
 			if n, err := bystander.Apply(ctx); err != nil || n != unusual[0].Mutations {
-				t.Fatalf("another guest returns %d mutations and error %v after it, want %d", n, err, unusual[0].Mutations)
+				t.Fatalf("another guest returns %d mutations and error %v after it, want %d", n, err,
+					unusual[0].Mutations)
 			}
 		})
 	}

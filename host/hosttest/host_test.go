@@ -12,7 +12,8 @@ import (
 	"github.com/pupwasm/pupwasm/host/hosttest"
 )
 
-// TestRunHost passes the kit with a small host. It has no metering, so that it cannot stop guests without loops in time.
+// TestRunHost passes the kit with a small host. It has no metering, so that it cannot stop guests without
+// loops in time.
 func TestRunHost(t *testing.T) {
 	hosttest.RunHost(t, &smallHost{engine: newEngine(t, features)},
 		"fills_without_a_loop", "copies_without_a_loop", "recursion_exponential")
@@ -23,7 +24,7 @@ func TestHostile_namesAreUnique(t *testing.T) {
 	seen := map[string]bool{}
 	for _, g := range hosttest.Hostile() {
 		if seen[g.Name] {
-			t.Errorf("%s stands there twice", g.Name)
+			t.Errorf("%s is declared twice", g.Name)
 		}
 		seen[g.Name] = true
 		if g.Stage == "" || len(g.Want) == 0 {
@@ -32,8 +33,8 @@ func TestHostile_namesAreUnique(t *testing.T) {
 	}
 }
 
-// TestHostile_areValidBesides checks that a guest is wrong in what its name says and in nothing else: what the engine has to find
-// does not compile, and what a host has to find compiles.
+// TestHostile_areValidBesides checks that a guest is wrong in what its name says and in nothing else: what
+// the engine has to find does not compile, and what a host has to find compiles.
 func TestHostile_areValidBesides(t *testing.T) {
 	engine := newEngine(t, api.CoreFeaturesV2)
 	ctx := context.Background()
@@ -44,7 +45,8 @@ func TestHostile_areValidBesides(t *testing.T) {
 	}
 	byHost := []string{"file_too_large", "memory_imported"}
 	for _, g := range hosttest.Hostile() {
-		dangerous := strings.HasPrefix(g.Name, "count_") || strings.HasPrefix(g.Name, "size_") || strings.HasPrefix(g.Name, "code_with_")
+		dangerous := strings.HasPrefix(g.Name, "count_") || strings.HasPrefix(g.Name, "size_") ||
+			strings.HasPrefix(g.Name, "code_with_")
 		if dangerous {
 			continue // the internal tests have them in small
 		}
@@ -60,8 +62,8 @@ func TestHostile_areValidBesides(t *testing.T) {
 	}
 }
 
-// TestHostile_countsAreFoundBeforeTheEngine checks only that the files are refused without being allocated for: the engine would
-// end the process.
+// TestHostile_countsAreFoundBeforeTheEngine checks only that the files are refused without being allocated
+// for: the engine would end the process.
 func TestHostile_countsAreFoundBeforeTheEngine(t *testing.T) {
 	found := 0
 	for _, g := range hosttest.Hostile() {

@@ -8,8 +8,9 @@ import (
 
 // The limits that a host must be given when it meets [Hostile] guests.
 const (
-	// Deadline is the most time for one batch, and for starting and describing a module, for hosts that have no other measure. It is
-	// long enough for what is well-behaved on a machine that is busy with other tests.
+	// Deadline is the most time for one batch, and for starting and describing a module, for hosts that have
+	// no other measure. It is long enough for what is well-behaved on a machine that is busy with other
+	// tests.
 	Deadline = time.Second
 	// MemoryMiB is the most memory of an instance.
 	MemoryMiB = 16
@@ -40,7 +41,8 @@ type HostileGuest struct {
 	Name  string
 	Wasm  []byte
 	Stage Stage
-	// MayLoadFail says that a host may see the fault at load already, by looking at the code or by not having a feature.
+	// MayLoadFail says that a host may see the fault at load already, by looking at the code or by not having
+	// a feature.
 	MayLoadFail bool
 	// Want has words of which the error should contain one, in upper or lower case: what the guest did wrong.
 	Want []string
@@ -52,10 +54,10 @@ func (g *HostileGuest) Explains(err error) bool {
 	return slices.ContainsFunc(g.Want, func(want string) bool { return strings.Contains(text, strings.ToLower(want)) })
 }
 
-// Hostile builds all hostile guests. Those of one concern stand together; their names are unique.
+// Hostile builds all hostile guests. Those of one concern are together; their names are unique.
 //
-// A host without protection does not merely accept some of them: it hangs (deep nesting), or its process dies (counts that lie make an
-// engine allocate hundreds of gigabytes, which no recover catches).
+// A host without protection does not merely accept some of them: it hangs (deep nesting), or its process dies
+// (counts that lie make an engine allocate hundreds of gigabytes, which no recover catches).
 func Hostile() []HostileGuest {
 	return slices.Concat(
 		hostileBinaries(), hostileCounts(), hostileCode(),

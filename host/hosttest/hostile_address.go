@@ -33,7 +33,8 @@ func hostileAddresses() []HostileGuest {
 		reserve("address_and_size_overflow", I32Const(-8), outside...),
 		reserve("highest_bit", I32Const(math.MinInt32), outside...),
 		reply("outside_memory", packed(memoryEnd, I32Const(abi.ReplyHeaderSize)), outside...),
-		reply("crosses_the_end", packed(Code(memoryEnd, I32Const(8), I32Sub), I32Const(abi.ReplyHeaderSize)), outside...),
+		reply("crosses_the_end", packed(Code(memoryEnd, I32Const(8), I32Sub), I32Const(abi.ReplyHeaderSize)),
+			outside...),
 		reply("address_and_length_overflow", Result(0xFFFFFFF0, 0x20), outside...),
 		reply("address_and_length_overflow_to_0", Result(0xFFFFFFE8, abi.ReplyHeaderSize), outside...),
 		reply("length_max", Result(0, math.MaxUint32), "memory", "limit", "large"),
@@ -71,7 +72,7 @@ func hostileCalls() []HostileGuest {
 		g.Apply = Code(I32Const(1), I32Const(ptr), I32Const(size), Call(0), g.GoodReply())
 		return refused(StageApply, "log_"+name, g.Wasm(), "log")
 	}
-	// query calls the host with ptr, len, dst, cap. The request stands where the reply does in other guests.
+	// query calls the host with ptr, len, dst, cap. The request is where the reply is in other guests.
 	query := func(name string, request []byte, call func(ptr, size uint32) []byte, want ...string) HostileGuest {
 		g := &Guest{Imports: []Import{ImportQuery}, Reply: append(Reply(), request...)}
 		ptr := g.ReplyAddress() + abi.ReplyHeaderSize
@@ -110,7 +111,8 @@ func hostileCalls() []HostileGuest {
 		wrong("key_null", abi.AppendNull(keys(abi.KindText))),
 		wrong("key_array_null", abi.AppendNull(abi.AppendQuery(nil, QueryTotal, 1))),
 		wrong("key_not_utf8", abi.AppendBytes(keys(abi.KindText), abi.KindText, "\xff")),
-		wrong("key_count_max", append(abi.AppendQuery(nil, QueryTotal, 1), byte(abi.KindText)|abi.ArrayBit, 255, 255, 255, 255)),
+		wrong("key_count_max", append(abi.AppendQuery(nil, QueryTotal, 1), byte(abi.KindText)|abi.ArrayBit, 255,
+			255, 255, 255)),
 		wrong("key_missing", append(abi.AppendQuery(nil, QueryTotal, 1), byte(abi.KindText)|abi.ArrayBit, 1, 0, 0, 0)),
 	}
 }

@@ -26,15 +26,20 @@ func hostileBinaries() []HostileGuest {
 		refused(StageLoad, "file_is_a_component", component, "version"),
 		refused(StageLoad, "file_is_cut_off", good[:len(good)/2], "cut off", "EOF", "truncated", "compile"),
 		refused(StageLoad, "file_goes_on", append(bytes.Clone(good), "garbage"...), "cut off", "compile", "section"),
-		refused(StageLoad, "file_too_large", module(func(m *Module) { m.Custom("padding", make([]byte, ModuleBytesMax)) }), "limit", "large"),
+		refused(StageLoad, "file_too_large", module(func(m *Module) {
+			m.Custom("padding", make([]byte, ModuleBytesMax))
+		}), "limit", "large"),
 		refused(StageLoad, "module_empty", good[:8], "memor", "export"),
 		refused(StageLoad, "sections_in_disorder", disordered, "memories", "memory", "section", "compile"),
 		refused(StageLoad, "section_unknown", append(bytes.Clone(good), 63, 0), "section", "compile"),
 		refused(StageLoad, "section_size_lies", append(bytes.Clone(good), 0, 0x7F, 'x'), "cut off", "EOF"),
-		refused(StageLoad, "code_without_a_body", module(func(m *Module) { m.Raw(SectionCode, []byte{0}) }), "code", "compile", "function"),
+		refused(StageLoad, "code_without_a_body", module(func(m *Module) { m.Raw(SectionCode, []byte{0}) }), "code",
+			"compile", "function"),
 		refused(StageLoad, "code_leaves_the_stack_empty", (&Guest{Apply: Nop}).Wasm(), "compile", "invalid", "stack"),
-		refused(StageLoad, "code_is_no_instruction", (&Guest{Apply: []byte{0xFF}}).Wasm(), "compile", "invalid", "instruction"),
-		refused(StageLoad, "code_calls_beyond_the_functions", (&Guest{Apply: Call(1000)}).Wasm(), "compile", "invalid", "function"),
+		refused(StageLoad, "code_is_no_instruction", (&Guest{Apply: []byte{0xFF}}).Wasm(), "compile", "invalid",
+			"instruction"),
+		refused(StageLoad, "code_calls_beyond_the_functions", (&Guest{Apply: Call(1000)}).Wasm(), "compile",
+			"invalid", "function"),
 		refused(StageLoad, "export_twice", twice.Encode(), "compile", "twice", "already"),
 		refused(StageLoad, "start_function_with_parameters", module(func(m *Module) {
 			m.Start(m.Func(Signature{Params: []ValType{I32}}, nil))
@@ -42,8 +47,8 @@ func hostileBinaries() []HostileGuest {
 	}
 }
 
-// hostileCounts are files of some 30 bytes that announce billions of entries. wazero v1.12 allocates for what is announced before it
-// looks whether it is there.
+// hostileCounts are files of some 30 bytes that announce billions of entries. wazero v1.12 allocates for what
+// is announced before it looks whether it is there.
 func hostileCounts() []HostileGuest {
 	want := []string{"cut off", "fit", "entries", "count", "EOF", "limit", "large", "compile", "memories"}
 	count := appendU32(nil, math.MaxUint32)
@@ -80,11 +85,12 @@ func hostileCounts() []HostileGuest {
 	return list
 }
 
-// hostileCode is valid code that takes a compiler minutes or gigabytes: its time grows with the square of what is nested, its
-// memory with what is declared.
+// hostileCode is valid code that takes a compiler minutes or gigabytes: its time grows with the square of
+// what is nested, its memory with what is declared.
 func hostileCode() []HostileGuest {
 	code := func(name string, g *Guest) HostileGuest {
-		return refused(StageLoad, "code_with_"+name, g.Wasm(), "limit", "large", "many", "deep", "nest", "complex", "deadline")
+		return refused(StageLoad, "code_with_"+name, g.Wasm(), "limit", "large", "many", "deep", "nest", "complex",
+			"deadline")
 	}
 	return []HostileGuest{
 		code("4_billion_locals", withLocals(Locals{math.MaxUint32, I64})),

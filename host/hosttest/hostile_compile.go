@@ -1,7 +1,7 @@
 package hosttest
 
-// SlowToCompile is a guest of some 50 KiB that takes the engine's compiler minutes: many variables that live through many loops, one
-// within the other.
+// SlowToCompile is a guest of some 50 KiB that takes the engine's compiler minutes: many variables that live
+// through many loops, one within the other.
 func SlowToCompile() *Guest {
 	const variables, loops = 1_900, 400
 	var begin, within, end []byte
@@ -14,7 +14,8 @@ func SlowToCompile() *Guest {
 		Repeat(loops, I32Const(0), BrIf(0), []byte{opEnd}), end)
 }
 
-// LargeToCompile is a guest with a function of about a megabyte, which takes the engine's compiler some hundred times as much memory.
+// LargeToCompile is a guest with a function of about a megabyte, which takes the engine's compiler some
+// hundred times as much memory.
 func LargeToCompile() *Guest {
 	const loads = 75_000
 	return withCode(Signature{}, nil, Repeat(loads, I32Const(0), I32Load(0), I32Const(4), I32Add, I32Load(0), Drop))

@@ -31,7 +31,8 @@ func hostileDescriptions() []HostileGuest {
 		text("cut_off", Describe[:len(Describe)-1], cannotRead...),
 		text("goes_on", Describe+"{}", "after", "descri"),
 		text("nul_at_the_end", Describe+"\x00", "after", "descri"),
-		text("nested_100000_deep", `{"description":`+strings.Repeat("[", 100_000)+strings.Repeat("]", 100_000)+"}", cannotRead...),
+		text("nested_100000_deep", `{"description":`+strings.Repeat("[", 100_000)+strings.Repeat("]", 100_000)+"}",
+			cannotRead...),
 		change("unknown_member", `"version":1`, `"version":1,"subscriptions":{}`, "subscriptions", "unknown"),
 		change("unknown_member_of_a_column", `"type":"i64"`, `"type":"i64","notnull":true`, "notnull", "unknown"),
 		change("name_of_100000_letters", `"hosttest"`, `"`+long+`"`, "name"),
@@ -49,10 +50,13 @@ func hostileDescriptions() []HostileGuest {
 		change("type_unknown", `"type":"bool"`, `"type":"varchar(80)"`, "varchar"),
 		change("type_array_of_arrays", `"type":"text[]"`, `"type":"text[][]"`, "text[][]"),
 		change("column_twice", `{"name":"flag","type":"bool"}`, `{"name":"total","type":"i64"}`, "total", "twice"),
-		change("column_name_leaves_its_quotes", `{"name":"flag","type":"bool"}`, `{"name":"a\" int, b","type":"bool"}`, "name", "column"),
+		change("column_name_leaves_its_quotes", `{"name":"flag","type":"bool"}`,
+			`{"name":"a\" int, b","type":"bool"}`, "name", "column"),
 		change("key_unknown", `"key":["id"]`, `"key":["identity"]`, "identity", "key"),
-		change("write_to_an_unknown_table", `"action":"upsert","table":"things"`, `"action":"upsert","table":"events"`, "events", "table"),
-		change("write_to_a_table_of_another_schema", `"action":"upsert","table":"things"`, `"action":"upsert","table":"pupwasm.events"`, "table"),
+		change("write_to_an_unknown_table", `"action":"upsert","table":"things"`,
+			`"action":"upsert","table":"events"`, "events", "table"),
+		change("write_to_a_table_of_another_schema", `"action":"upsert","table":"things"`,
+			`"action":"upsert","table":"pupwasm.events"`, "table"),
 		change("write_action_unknown", `"action":"delete"`, `"action":"truncate"`, "truncate", "action"),
 		change("write_adds_to_a_text", `{"name":"doc"}`, `{"name":"doc","action":"add"}`, "add"),
 		change("write_twice", `"name":"remove"`, `"name":"count"`, "count", "twice"),
@@ -74,6 +78,7 @@ func ofSpaces() HostileGuest {
 	const size = 8 << 20
 	g := &Guest{Memory: Limits{Min: size/pageSize + 2}}
 	end := describeAddress + uint32(len(Describe))
-	g.Description = Code(I32Const(end), I32Const(' '), I32Const(size-uint32(len(Describe))), MemoryFill, Result(describeAddress, size))
+	g.Description = Code(I32Const(end), I32Const(' '), I32Const(size-uint32(len(Describe))), MemoryFill,
+		Result(describeAddress, size))
 	return refused(StageLoad, "description_of_8_mib", g.Wasm(), "limit", "large")
 }

@@ -49,7 +49,8 @@ func hostileExports() []HostileGuest {
 	mistyped("reserve_takes_nothing", "pup_reserve", Signature{Results: []ValType{I32}})
 	mistyped("reserve_returns_nothing", "pup_reserve", Signature{Params: []ValType{I32}})
 	mistyped("apply_takes_one_parameter", "pup_apply", Signature{Params: []ValType{I32}, Results: []ValType{I64}})
-	mistyped("apply_takes_three_parameters", "pup_apply", Signature{Params: []ValType{I32, I32, I32}, Results: []ValType{I64}})
+	mistyped("apply_takes_three_parameters", "pup_apply",
+		Signature{Params: []ValType{I32, I32, I32}, Results: []ValType{I64}})
 	mistyped("apply_takes_a_float", "pup_apply", Signature{Params: []ValType{I32, F32}, Results: []ValType{I64}})
 	mistyped("apply_returns_i32", "pup_apply", Signature{Params: []ValType{I32, I32}, Results: []ValType{I32}})
 	mistyped("apply_returns_nothing", "pup_apply", Signature{Params: []ValType{I32, I32}})
@@ -129,7 +130,9 @@ func hostileMemories() []HostileGuest {
 	}
 	with := func(edit func(m *Module)) []byte { return (&Guest{Edit: edit}).Wasm() }
 	// The guest's own memory is replaced by the import.
-	imported := (&Guest{Edit: func(m *Module) { m.Import("env", "memory", ExternMemory, MemoryType(Limits{Min: 1})) }}).Module()
+	imported := (&Guest{Edit: func(m *Module) {
+		m.Import("env", "memory", ExternMemory, MemoryType(Limits{Min: 1}))
+	}}).Module()
 	imported.Raw(SectionMemory, []byte{0})
 	none := (&Guest{Export: func(e Export) Export {
 		if e.Kind == ExternMemory {

@@ -59,8 +59,10 @@ func hostileReplies() []HostileGuest {
 		reported("without_a_message", abi.AppendErrorReply(nil, 1, 42, ""), "42", "error"),
 		reported("message_not_utf8", abi.AppendErrorReply(nil, 1, 42, "bo\xffom"), "utf-8", "bo"),
 		reported("message_with_nul", abi.AppendErrorReply(nil, 1, 42, "bo\x00om"), "NUL", "bo"),
-		reported("message_of_many_lines", abi.AppendErrorReply(nil, 1, 42, "boom\nWRN forged log line\r\n\x1b[31mred"), "boom", "control"),
-		reported("message_of_900_kb", abi.AppendErrorReply(nil, 1, 42, "boom"+strings.Repeat(".", 900<<10)), "boom", "limit", "large"),
+		reported("message_of_many_lines", abi.AppendErrorReply(nil, 1, 42,
+			"boom\nWRN forged log line\r\n\x1b[31mred"), "boom", "control"),
+		reported("message_of_900_kb", abi.AppendErrorReply(nil, 1, 42, "boom"+strings.Repeat(".", 900<<10)), "boom",
+			"limit", "large"),
 		reported("message_cut_off", abi.AppendErrorReply(nil, 1, 42, "boom")[:abi.ReplyHeaderSize+2], "ABI", "reply"),
 		reported("with_mutations_beside_it", asError, "ABI", "reply", "NUL"),
 		reported("with_mutations_that_pass_for_text", abi.AppendErrorReply(nil, 1, 42, string(text)), "AAAA"),
@@ -92,11 +94,14 @@ func hostileMutations() []HostileGuest {
 		mutation("header_cut_off", good[:abi.MutationHeaderSize-1], "ABI", "value", "fit"),
 		mutation("key_null", of(WriteCount, 2, 0, abi.AppendI64(abi.AppendNull(nil), 1)), "null"),
 		mutation("key_of_another_type", of(WriteCount, 2, 0, abi.AppendI64(abi.AppendI64(nil, 1), 1)), "text"),
-		mutation("text_for_a_number", of(WriteCount, 2, 0, abi.AppendBytes(slices.Clone(id), abi.KindText, "1")), "i64"),
+		mutation("text_for_a_number", of(WriteCount, 2, 0, abi.AppendBytes(slices.Clone(id), abi.KindText, "1")),
+			"i64"),
 		mutation("float_for_a_number", of(WriteCount, 2, 0, abi.AppendF64(slices.Clone(id), 1)), "i64"),
-		mutation("array_for_a_number", of(WriteCount, 2, 0, abi.AppendI64(abi.AppendArray(slices.Clone(id), abi.KindI64, 1), 1)), "i64"),
+		mutation("array_for_a_number", of(WriteCount, 2, 0,
+			abi.AppendI64(abi.AppendArray(slices.Clone(id), abi.KindI64, 1), 1)), "i64"),
 		// The first mutation is good: none of a reply counts when one is wrong.
-		refused(StageApply, "mutation_wrong_behind_a_good_one", (&Guest{Reply: Reply(good, of(7, 2, 0, one))}).Wasm(), "catalogue", "write"),
+		refused(StageApply, "mutation_wrong_behind_a_good_one",
+			(&Guest{Reply: Reply(good, of(7, 2, 0, one))}).Wasm(), "catalogue", "write"),
 	}
 }
 
@@ -128,10 +133,11 @@ func wrongValue(name, column string, raw []byte) HostileGuest {
 	return refused(StageApply, "value_"+name, (&Guest{Reply: Reply(block)}).Wasm(), "value", "element", "ABI", column)
 }
 
-// hostileValues are values that are wrong wherever they stand.
+// hostileValues are values that are wrong wherever they are.
 func hostileValues() []HostileGuest {
 	key := func(name, id string) HostileGuest {
-		return refused(StageApply, "value_"+name, (&Guest{Reply: Reply(Count(0, id, 1))}).Wasm(), "text", "value", "ABI")
+		return refused(StageApply, "value_"+name, (&Guest{Reply: Reply(Count(0, id, 1))}).Wasm(), "text", "value",
+			"ABI")
 	}
 	sized := func(kind byte, size uint32, content string) []byte {
 		return append(binary.LittleEndian.AppendUint32([]byte{kind}, size), content...)
@@ -159,7 +165,8 @@ func hostileValues() []HostileGuest {
 		wrongValue("json_two_values", "doc", json("1 2")),
 		wrongValue("json_not_utf8", "doc", json("\"\xff\"")),
 		wrongValue("uuid_cut_off", "ref", []byte{byte(abi.KindUUID), 1, 2, 3}),
-		wrongValue("array_element_not_utf8", "tags", abi.AppendBytes(abi.AppendArray(nil, abi.KindText, 1), abi.KindText, "\xff")),
+		wrongValue("array_element_not_utf8", "tags", abi.AppendBytes(abi.AppendArray(nil, abi.KindText, 1),
+			abi.KindText, "\xff")),
 		wrongValue("array_count_max", "tags", sized(texts, math.MaxUint32, "")),
 		wrongValue("array_count_times_size_overflow", "tags", sized(texts, 1<<28, "")),
 		wrongValue("array_element_missing", "tags", sized(texts, 1, "")),
@@ -179,7 +186,8 @@ func hostileTypes() []HostileGuest {
 		wrongValue("text_for_a_uuid", "ref", abi.AppendBytes(nil, abi.KindText, "0123456789abcdef")),
 		wrongValue("text_for_an_array", "tags", abi.AppendBytes(nil, abi.KindText, "a")),
 		wrongValue("array_of_another_type", "tags", abi.AppendI64(abi.AppendArray(nil, abi.KindI64, 1), 1)),
-		wrongValue("array_with_an_element_of_another_type", "tags", abi.AppendI64(abi.AppendArray(nil, abi.KindText, 1), 1)),
+		wrongValue("array_with_an_element_of_another_type", "tags",
+			abi.AppendI64(abi.AppendArray(nil, abi.KindText, 1), 1)),
 		wrongValue("array_of_arrays", "tags", abi.AppendArray(abi.AppendArray(nil, abi.KindText, 1), abi.KindText, 0)),
 	}
 	for _, c := range valueColumns {

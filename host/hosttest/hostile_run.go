@@ -35,7 +35,8 @@ func hostileStarts() []HostileGuest {
 			Imports:    []Import{ImportQuery},
 			Initialize: Code(I32Const(0), I32Const(8), I32Const(0), I32Const(0), Call(0), Drop),
 		}, "query"),
-		start("data_beyond_memory", &Guest{Edit: func(m *Module) { m.Data(math.MaxUint32-7, []byte("12345678")) }}, "data", "memory", "bounds"),
+		start("data_beyond_memory", &Guest{Edit: func(m *Module) { m.Data(math.MaxUint32-7, []byte("12345678")) }},
+			"data", "memory", "bounds"),
 		start("elements_beyond_the_table", &Guest{Edit: func(m *Module) {
 			m.Table(Limits{Min: 1})
 			m.Elements(1, m.Func(Signature{}, nil))
@@ -61,12 +62,15 @@ func hostileLoops() []HostileGuest {
 			Loop(I32Const(pageSize), I32Const(0), I32Const(190*pageSize), MemoryFill, Br(0)), Unreachable)}),
 		apply("loop_in_reserve", &Guest{Reserve: forever}),
 		// These two take six seconds or more where nobody stops them.
-		apply("fills_without_a_loop", unrolled(200, 200, I32Const(pageSize), I32Const(0), I32Const(254*pageSize), MemoryFill)),
-		apply("copies_without_a_loop", unrolled(100, 120, I32Const(pageSize), I32Const(pageSize+1), I32Const(253*pageSize), MemoryCopy)),
+		apply("fills_without_a_loop", unrolled(200, 200, I32Const(pageSize), I32Const(0), I32Const(254*pageSize),
+			MemoryFill)),
+		apply("copies_without_a_loop", unrolled(100, 120, I32Const(pageSize), I32Const(pageSize+1),
+			I32Const(253*pageSize), MemoryCopy)),
 	}
 }
 
-// unrolled runs code calls × times times on a memory of 255 pages, without a loop, and answers well. The first page is spared.
+// unrolled runs code calls × times times on a memory of 255 pages, without a loop, and answers well. The
+// first page is spared.
 func unrolled(calls, times int, code ...[]byte) *Guest {
 	g := &Guest{
 		Memory: Limits{Min: 255},
@@ -105,8 +109,8 @@ func hostileRecursions() []HostileGuest {
 	}
 }
 
-// The guests that call themselves twice at every level have no loop, and end by themselves: at a nanosecond a call, the first
-// takes four seconds or more, the second a fraction of one.
+// The guests that call themselves twice at every level have no loop, and end by themselves: at a nanosecond a
+// call, the first takes four seconds or more, the second a fraction of one.
 const (
 	exponentialDepth = 32
 	lateDepth        = 28
@@ -196,7 +200,8 @@ func hostileTraps() []HostileGuest {
 		apply("trap_load_outside_memory", Code(I32Const(-1), I32Load(0), Unreachable), "memory"),
 		apply("trap_load_offset_overflow", Code(I32Const(-1), I32Load(math.MaxUint32), Unreachable), "memory"),
 		apply("trap_store_outside_memory", Code(I32Const(-4), I32Const(1), I32Store(0), Unreachable), "memory"),
-		apply("trap_fill_of_4_gib", Code(I32Const(0), I32Const(1), I32Const(-1), MemoryFill, Unreachable), "memory", "fuel"),
+		apply("trap_fill_of_4_gib", Code(I32Const(0), I32Const(1), I32Const(-1), MemoryFill, Unreachable), "memory",
+			"fuel"),
 		table("trap_call_beyond_the_table", Code(I32Const(2), CallIndirect(typeNone), Unreachable)),
 		table("trap_call_of_nothing", Code(I32Const(1), CallIndirect(typeNone), Unreachable)),
 		table("trap_call_of_another_type", Code(I32Const(0), CallIndirect(typeNone), Unreachable)),
@@ -210,8 +215,8 @@ func hostileTraps() []HostileGuest {
 	}
 }
 
-// remembers runs wrong code once for each instance, and answers well afterwards: a host that goes on with an instance after a
-// fault has its reply.
+// remembers runs wrong code once for each instance, and answers well afterwards: a host that goes on with an
+// instance after a fault has its reply.
 func remembers(wrong ...[]byte) *Guest {
 	g := &Guest{Edit: func(m *Module) { m.Global(I32, true, I32Const(0)) }}
 	g.Apply = Code(

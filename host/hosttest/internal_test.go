@@ -75,7 +75,10 @@ func TestModule_encodesTheEmptyOne(t *testing.T) {
 
 func TestNumbers(t *testing.T) {
 	t.Parallel()
-	signed := map[int64]string{0: "\x00", 1: "\x01", 63: "\x3f", 64: "\xc0\x00", -1: "\x7f", -64: "\x40", -65: "\xbf\x7f", 1 << 31: "\x80\x80\x80\x80\x08"}
+	signed := map[int64]string{
+		0: "\x00", 1: "\x01", 63: "\x3f", 64: "\xc0\x00", -1: "\x7f", -64: "\x40",
+		-65: "\xbf\x7f", 1 << 31: "\x80\x80\x80\x80\x08",
+	}
 	for v, want := range signed {
 		if got := appendSigned(nil, v); string(got) != want {
 			t.Errorf("%d is %x, want %x", v, got, want)

@@ -44,8 +44,9 @@ func (p *Parameters) mark(d *description, w *describedWrite) {
 	}
 }
 
-// CheckRows checks that mutations of a batch, which [Catalogue.Mutations] has read, change rows of the events that caused them. A key
-// that is a numeric is compared by its very text, which is less than a host has to do.
+// CheckRows checks that mutations of a batch, which [Catalogue.Mutations] has read, change rows of the events
+// that caused them. A key that is a numeric is compared by its very text, which is less than a host has to
+// do.
 func (c *Catalogue) CheckRows(mutations []Mutation, events []Event) error {
 	for _, m := range mutations {
 		write, event := &c.Writes[m.Write], &events[m.Event]
@@ -65,7 +66,8 @@ func (c *Catalogue) CheckRows(mutations []Mutation, events []Event) error {
 			return err
 		}
 		if got != want {
-			return fmt.Errorf("write %s changes row %.40q at event %d, whose rows are %.40q", write.Name, got, m.Event, want)
+			return fmt.Errorf("write %s changes row %.40q at event %d, whose rows are %.40q", write.Name, got,
+				m.Event, want)
 		}
 	}
 	return nil
@@ -110,6 +112,7 @@ func itemText(item abi.Item) string {
 
 func uuidText(id []byte) string {
 	return strings.Join([]string{
-		fmt.Sprintf("%x", id[:4]), fmt.Sprintf("%x", id[4:6]), fmt.Sprintf("%x", id[6:8]), fmt.Sprintf("%x", id[8:10]), fmt.Sprintf("%x", id[10:]),
+		fmt.Sprintf("%x", id[:4]), fmt.Sprintf("%x", id[4:6]), fmt.Sprintf("%x", id[6:8]),
+		fmt.Sprintf("%x", id[8:10]), fmt.Sprintf("%x", id[10:]),
 	}, "-")
 }

@@ -57,7 +57,8 @@ func unusualMemories() []UnusualGuest {
 	const pages = MemoryMiB * 16
 	return []UnusualGuest{
 		accepted("reply_at_the_end_of_memory", 1, &Guest{Reply: reply, Apply: Code(moved(atEnd), packed(atEnd, size))}),
-		accepted("reply_in_place_of_the_batch", 1, &Guest{Reply: reply, Apply: Code(moved(LocalGet(0)), packed(LocalGet(0), size))}),
+		accepted("reply_in_place_of_the_batch", 1,
+			&Guest{Reply: reply, Apply: Code(moved(LocalGet(0)), packed(LocalGet(0), size))}),
 		accepted("memory_grown_during_apply", 1, &Guest{Reply: reply, Apply: Code(
 			I32Const(3), MemoryGrow, Drop, moved(atEnd), packed(atEnd, size))}),
 		accepted("memory_grown_during_reserve", 1, &Guest{Reply: reply, Reserve: Code(
@@ -65,7 +66,10 @@ func unusualMemories() []UnusualGuest {
 		accepted("batch_at_the_end_of_memory", 1, &Guest{Reply: reply, Memory: Limits{Min: 2}, Reserve: Code(
 			memoryEnd, LocalGet(0), I32Sub, I32Const(-8), I32And)}),
 		accepted("memory_of_the_limit", 1, &Guest{Reply: reply, Memory: Limits{Min: pages}}),
-		accepted("memory_with_a_high_maximum", 1, &Guest{Reply: reply, Memory: Limits{Min: 1, Max: 65536, HasMax: true}}),
+		accepted("memory_with_a_high_maximum", 1, &Guest{
+			Reply:  reply,
+			Memory: Limits{Min: 1, Max: 65536, HasMax: true},
+		}),
 		accepted("memory_that_does_not_grow", 1, &Guest{Reply: reply, Apply: Code(
 			I32Const(65000), MemoryGrow, I32Const(-1), I32Ne, If(Unreachable), g.GoodReply())}),
 	}
@@ -144,8 +148,8 @@ func unusualCalls() []UnusualGuest {
 	}
 }
 
-// callsItself calls its own pup_describe and pup_reserve within pup_apply: the one kind of re-entrancy that there is, since no
-// function of the host calls back.
+// callsItself calls its own pup_describe and pup_reserve within pup_apply: the one kind of re-entrancy that
+// there is, since no function of the host calls back.
 func callsItself() *Guest {
 	g := &Guest{Reply: Reply(Count(0, "a", 1))}
 	const describe, reserve = 1, 2 // behind pup_abi_1
@@ -153,7 +157,7 @@ func callsItself() *Guest {
 	return g
 }
 
-// deepBlocks nests so many empty blocks.
+// deepBlocks nests a number of empty blocks.
 func deepBlocks(depth int) []byte {
 	const void = 0x40
 	return Code(Repeat(depth, []byte{opBlock, void}), Repeat(depth, []byte{opEnd}))

@@ -72,8 +72,9 @@ type Signature struct {
 	Params, Results []ValType
 }
 
-// Module encodes a WebAssembly module section by section, without a toolchain and without checking it: wrong modules are what it
-// is for. The zero value is an empty module. Imports come before functions, since they take the first indices.
+// Module encodes a WebAssembly module section by section, without a toolchain and without checking it: wrong
+// modules are what it is for. The zero value is an empty module. Imports come before functions, since they
+// take the first indices.
 type Module struct {
 	sections  [SectionData + 1][][]byte // the entries of each
 	start     []byte
@@ -105,7 +106,8 @@ func (m *Module) ImportFunc(module, name string, s Signature) uint32 {
 	return m.functions - 1
 }
 
-// Import imports anything; description is its type in the binary format, as [MemoryType], [TableType] and [GlobalType] give it.
+// Import imports anything; description is its type in the binary format, as [MemoryType], [TableType] and
+// [GlobalType] give it.
 func (m *Module) Import(module, name string, kind Extern, description []byte) {
 	entry := append(appendName(appendName(nil, module), name), byte(kind))
 	m.add(SectionImport, append(entry, description...))

@@ -16,8 +16,8 @@ import (
 	"github.com/pupwasm/pupwasm/host/hosttest"
 )
 
-// smallHost is a host in a few lines, straight on the engine: it shows that the guests are what their names say, and that the kit
-// can be passed without package host.
+// smallHost is a host in a few lines, straight on the engine: it shows that the guests are what their names
+// say, and that the kit can be passed without package host.
 type smallHost struct {
 	engine wazero.Runtime
 }
@@ -41,7 +41,8 @@ func newEngine(t *testing.T, features api.CoreFeatures) wazero.Runtime {
 			modules[i.Module] = engine.NewHostModuleBuilder(i.Module)
 		}
 		modules[i.Module].NewFunctionBuilder().
-			WithGoModuleFunction(hostFunction(i.Name), valueTypes(i.Signature.Params), valueTypes(i.Signature.Results)).Export(i.Name)
+			WithGoModuleFunction(hostFunction(i.Name), valueTypes(i.Signature.Params),
+				valueTypes(i.Signature.Results)).Export(i.Name)
 	}
 	for _, builder := range modules {
 		if _, err := builder.Instantiate(ctx); err != nil {
@@ -59,8 +60,8 @@ func valueTypes(types []hosttest.ValType) []api.ValueType {
 	return out
 }
 
-// hostFunction is what the small host does when a guest calls it: it checks addresses, refuses every query, and has nothing
-// else to give.
+// hostFunction is what the small host does when a guest calls it: it checks addresses, refuses every query,
+// and has nothing else to give.
 func hostFunction(name string) api.GoModuleFunc {
 	return func(_ context.Context, m api.Module, stack []uint64) {
 		switch name {
@@ -131,8 +132,8 @@ func (i *smallInstance) Call(ctx context.Context, name string, params ...uint64)
 	return results[0], nil
 }
 
-// isLate looks at the clock: a guest that has no loop to be stopped at can return after its deadline, and the timer behind
-// ctx.Err() does not run while a garbage collection waits for such a guest.
+// isLate looks at the clock: a guest that has no loop to be stopped at can return after its deadline, and the
+// timer behind ctx.Err() does not run while a garbage collection waits for such a guest.
 func isLate(ctx context.Context) bool {
 	deadline, ok := ctx.Deadline()
 	return ok && !time.Now().Before(deadline)

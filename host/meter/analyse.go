@@ -6,18 +6,20 @@ import (
 )
 
 const (
-	// StackBytes is the stack that a host gives a call: some 30,000 calls within calls of usual functions. The engine's own limit is far
-	// above it, and on the heap of the host.
+	// StackBytes is the stack that a host gives a call: some 30,000 calls within calls of usual functions.
+	// The engine's own limit is far above it, and on the heap of the host.
 	StackBytes = 4 << 20
 	// frameBytes is what a call takes of the stack besides its parameters and variables.
 	frameBytes = 64
 	valueBytes = 8
-	// uncountedBytes is the most that functions may take of the stack without being counted, all that they call included.
+	// uncountedBytes is the most that functions may take of the stack without being counted, all that they
+	// call included.
 	uncountedBytes = StackBytes / 16
-	// unitsUnchecked is the most that a function may take, with all that it calls and each loop once, to return without a check of the
-	// slice.
+	// unitsUnchecked is the most that a function may take, with all that it calls and each loop once, to
+	// return without a check of the slice.
 	unitsUnchecked = 5_000
-	// unitsSmallFunction is the most that a function without loops may take, with all that it calls, to be charged where it is called.
+	// unitsSmallFunction is the most that a function without loops may take, with all that it calls, to be
+	// charged where it is called.
 	unitsSmallFunction = 200
 )
 
@@ -35,7 +37,8 @@ type function struct {
 	total int64 // units with what it calls, where that is known
 	// small functions are charged where they are called.
 	small bool
-	// counted functions may call themselves, and take their frame from the stack that is left. They check the slice when they begin.
+	// counted functions may call themselves, and take their frame from the stack that is left. They check the
+	// slice when they begin.
 	counted bool
 	// checked functions check the slice when they end.
 	checked bool
@@ -75,7 +78,8 @@ func (s *scanner) locals(params int) int {
 		total += int64(s.uint())
 		s.byte()
 		if all := total + int64(params); s.err == nil && all > variablesMax {
-			s.fail(fmt.Errorf("has a function with %d variables or more, parameters included, the limit is %d", all, variablesMax))
+			s.fail(fmt.Errorf("has a function with %d variables or more, parameters included, the limit is %d", all,
+				variablesMax))
 		}
 		if s.err != nil {
 			return 0
@@ -107,7 +111,8 @@ func (s *scanner) survey(m *module, f *function, assigned *assignments) {
 			if i.op == opLoop {
 				f.loops = true
 				if loops = append(loops, depth); len(loops) > loopNestingMax {
-					s.fail(fmt.Errorf("has loops that are nested %d deep or more, the limit is %d", len(loops), loopNestingMax))
+					s.fail(fmt.Errorf("has loops that are nested %d deep or more, the limit is %d", len(loops),
+						loopNestingMax))
 				}
 			}
 		case opEnd:
@@ -131,8 +136,8 @@ func (s *scanner) survey(m *module, f *function, assigned *assignments) {
 	}
 }
 
-// classify visits functions after all that they call. It does not come to those that may call themselves, nor to those that call
-// them: they are counted.
+// classify visits functions after all that they call. It does not come to those that may call themselves, nor
+// to those that call them: they are counted.
 func (m *module) classify(functions []function) {
 	// The table is a node of its own, which calls whatever it may hold.
 	table := len(functions)

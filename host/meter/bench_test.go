@@ -9,8 +9,9 @@ import (
 	"github.com/pupwasm/pupwasm/internal/guestbuild"
 )
 
-// BenchmarkMetering shows what counting costs the guest: batches of 1,000 fines by turns through the module as it is and metered, in one
-// run. ratio compares the fastest batches of both, which another load of the machine disturbs least.
+// BenchmarkMetering shows what counting costs the guest: batches of 1,000 fines by turns through the module
+// as it is and metered, in one run. ratio compares the fastest batches of both, which another load of the
+// machine disturbs least.
 func BenchmarkMetering(b *testing.B) {
 	const events = 1000
 	for _, name := range []string{"fine_balance", "user_counter", "activity_log"} {

@@ -10,7 +10,7 @@ import (
 	"github.com/pupwasm/pupwasm/host/meter"
 )
 
-// program makes modules out of bytes: every input is a valid module that ends, but for traps, of which there are all kinds.
+// program makes modules out of bytes: every input is a valid module that ends or traps, in all possible ways.
 type program struct {
 	choices []byte
 	m       Module

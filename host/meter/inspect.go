@@ -25,7 +25,8 @@ type Export struct {
 	Function *Signature // nil for all but functions
 }
 
-// Inspect reads a module without changing it. It refuses what [Instrument] refuses, except for branches that lead nowhere.
+// Inspect reads a module without changing it. It refuses what [Instrument] refuses, except for branches that
+// lead nowhere.
 func Inspect(wasm []byte) (*Contents, error) {
 	m, err := parse(wasm)
 	if err != nil {

@@ -2,7 +2,7 @@ package meter
 
 import "fmt"
 
-// The instructions that the pass looks at. Those behind a prefix stand above 0xFC00.
+// The instructions that the pass distinguishes. Those with a prefix are above 0xFC00.
 const (
 	opUnreachable  = 0x00
 	opNop          = 0x01
@@ -78,7 +78,8 @@ func (s *scanner) instruction(m *module, i *instruction) {
 	op := uint16(s.byte())
 	i.index, i.signature, i.targets = 0, Signature{}, i.targets[:0]
 	switch {
-	case op <= opNop, op == opElse, op == opEnd, op == opReturn, op == opDrop, op == 0x1B, op >= 0x45 && op <= 0xC4, op == opRefIsNull:
+	case op <= opNop, op == opElse, op == opEnd, op == opReturn, op == opDrop, op == 0x1B, op >= 0x45 && op <= 0xC4,
+		op == opRefIsNull:
 		// nothing follows
 	case op >= opBlock && op <= opIf:
 		i.signature = s.blockSignature(m)
@@ -149,7 +150,8 @@ func (s *scanner) prefixed() uint16 {
 }
 
 func (s *scanner) unknown(op uint16) {
-	s.fail(fmt.Errorf("has instruction %#x, which is invalid or of a feature (tables, threads, vectors, exceptions) that guests cannot use", op))
+	s.fail(fmt.Errorf("has instruction %#x, which is invalid or of a feature (tables, threads, vectors, "+
+		"exceptions) that guests cannot use", op))
 }
 
 // blockSignature reads the type of a block.
@@ -166,8 +168,8 @@ func (s *scanner) blockSignature(m *module) Signature {
 	return Signature{}
 }
 
-// fuel is what an instruction takes, in what most of them take. Labels and what only names a value are nothing in machine code. Memory is
-// charged as if no cache had it, and so is code that is called.
+// fuel is what an instruction takes, in what most of them take. Labels and what only names a value are
+// nothing in machine code. Memory is charged as if no cache had it, and so is code that is called.
 func (i *instruction) fuel(m *module) quarters {
 	switch op := i.op; {
 	case op == opNop, op >= opBlock && op <= opLoop, op == opElse, op == opEnd, op == opDrop:
@@ -188,9 +190,11 @@ func (i *instruction) fuel(m *module) quarters {
 		return unitsMemoryGrow * unit
 	case op >= opMemoryInit && op <= opTableCopy:
 		return unitsBulk * unit
-	case op >= 0x6D && op <= 0x70, op >= 0x7F && op <= 0x82, op == 0x91, op == 0x9F, op == 0x95, op == 0xA3: // division, square root
+	// division, square root
+	case op >= 0x6D && op <= 0x70, op >= 0x7F && op <= 0x82, op == 0x91, op == 0x9F, op == 0x95, op == 0xA3:
 		return unitsDivision * unit
-	case op >= 0x8D && op <= 0x97, op >= 0x9B && op <= 0xA5, op >= 0xA8 && op <= 0xBB && op != 0xAC && op != 0xAD, op >= 0xFC00 && op < opMemoryInit:
+	case op >= 0x8D && op <= 0x97, op >= 0x9B && op <= 0xA5, op >= 0xA8 && op <= 0xBB && op != 0xAC && op != 0xAD,
+		op >= 0xFC00 && op < opMemoryInit:
 		return unitsFloat * unit
 	}
 	return unit

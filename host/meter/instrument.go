@@ -12,18 +12,20 @@ const (
 	SliceLeft = exportPrefix + "slice_left"
 	// FuelLeft is the fuel that is left besides, an i64. It begins with 0 and is negative when fuel ran out.
 	FuelLeft = exportPrefix + "fuel_left"
-	// SliceSize is the fuel from one exit to the host to the next, an i64 above 0. It begins with [SliceUnits], and may be set at every exit:
-	// what a guest takes, and where its fuel runs out, does not depend on it.
+	// SliceSize is the fuel from one exit to the host to the next, an i64 above 0. It begins with
+	// [SliceUnits], and may be set at every exit: what a guest takes, and where its fuel runs out, does not
+	// depend on it.
 	SliceSize = exportPrefix + "slice_size"
-	// StackLeft is the stack that is left, in bytes as the pass counts them, an i64. It begins with 0 and is negative when the stack
-	// ran out.
+	// StackLeft is the stack that is left, in bytes as the pass counts them, an i64. It begins with 0 and is
+	// negative when the stack ran out.
 	StackLeft = exportPrefix + "stack_left"
 	// Start is the start function of the original, if it has one. It must be called once, before all others.
 	Start = exportPrefix + "start"
 )
 
 const (
-	// SliceUnits is the most fuel from one exit to the host to the next: mostly less than a tenth of a millisecond, and 20 at the worst.
+	// SliceUnits is the most fuel from one exit to the host to the next: mostly less than a tenth of a
+	// millisecond, and 20 at the worst.
 	SliceUnits = 1_000_000
 	// ExitPages is how much an exit asks memory to grow by, in pages of 64 KiB: 2 GiB at once. The host refuses that.
 	ExitPages = 32_768
@@ -31,7 +33,9 @@ const (
 	pagesMax  = 65_536 // of a memory, by its addresses
 	bulkShift = 4      // 16 bytes or elements that are moved take a unit
 	shortBulk = unitsBulk << bulkShift
-	growShift = 13 // a page takes so many units as a power of two: 8 bytes that are made, and copied several times later on, take a unit
+	// a page takes so many units as a power of two: 8 bytes that are made, and copied several times later on,
+	// take a unit
+	growShift = 13
 )
 
 // Module is an instrumented module.
@@ -43,13 +47,13 @@ type Module struct {
 	HasStart bool
 	// Globals are the names under which Code exports the original's globals that may change.
 	Globals []string
-	// StateIsPlain tells that all of an instance that may change is its memory, [Module.Globals], and what the pass has added: no code
-	// changes a table or drops a segment.
+	// StateIsPlain tells that all of an instance that may change is its memory, [Module.Globals], and what
+	// the pass has added: no code changes a table or drops a segment.
 	StateIsPlain bool
 }
 
-// Instrument returns a module that does the same and counts its work. What the module refers to is checked, and what would cost an
-// engine too much to compile is refused; the engine validates the rest, of the result.
+// Instrument returns a module that does the same and counts its work. What the module refers to is checked,
+// and what would cost an engine too much to compile is refused; the engine validates the rest, of the result.
 func Instrument(wasm []byte) (*Module, error) {
 	m, err := parse(wasm)
 	if err != nil {
@@ -105,7 +109,7 @@ func Instrument(wasm []byte) (*Module, error) {
 	return result, nil
 }
 
-// pass is one module on its way.
+// pass is one module that is being instrumented.
 type pass struct {
 	*module
 	functions []function
@@ -150,7 +154,10 @@ func (p *pass) extended(content []byte, entries [][]byte) []byte {
 }
 
 func (p *pass) functionTypes() [][]byte {
-	return [][]byte{appendUint(nil, p.refillType), appendUint(nil, p.takeBulkType), appendUint(nil, p.takeType), appendUint(nil, p.growType)}
+	return [][]byte{
+		appendUint(nil, p.refillType), appendUint(nil, p.takeBulkType), appendUint(nil, p.takeType),
+		appendUint(nil, p.growType),
+	}
 }
 
 func (p *pass) globals() [][]byte {
@@ -169,7 +176,8 @@ func (p *pass) exports() [][]byte {
 		return appendUint(append(entry, kind), index)
 	}
 	entries := [][]byte{
-		export(SliceLeft, kindGlobal, p.sliceLeft), export(FuelLeft, kindGlobal, p.fuelLeft), export(StackLeft, kindGlobal, p.stackLeft),
+		export(SliceLeft, kindGlobal, p.sliceLeft), export(FuelLeft, kindGlobal, p.fuelLeft),
+		export(StackLeft, kindGlobal, p.stackLeft),
 		export(SliceSize, kindGlobal, p.sliceSize),
 	}
 	for _, index := range p.mutable {
@@ -212,7 +220,8 @@ func (p *pass) refillBody() []byte {
 	c.globalGet(p.fuelLeft).i64(0).op(opI64LtS, opIf, blockVoid, opUnreachable, opEnd)
 	// The next slice is all that is left, or its size.
 	c.globalGet(p.fuelLeft).globalSet(p.sliceLeft)
-	c.globalGet(p.sliceSize).globalGet(p.sliceLeft).op(opI64LtS, opIf, blockVoid).globalGet(p.sliceSize).globalSet(p.sliceLeft).op(opEnd)
+	c.globalGet(p.sliceSize).globalGet(p.sliceLeft).op(opI64LtS, opIf,
+		blockVoid).globalGet(p.sliceSize).globalSet(p.sliceLeft).op(opEnd)
 	c.globalGet(p.fuelLeft).globalGet(p.sliceLeft).op(opI64Sub).globalSet(p.fuelLeft)
 	c.op(opI32Const).signed(ExitPages).op(opMemoryGrow, 0, opDrop)
 	return *c.op(opEnd)
@@ -227,11 +236,12 @@ func (p *pass) takeBulkBody() []byte {
 	return *c.op(opEnd)
 }
 
-// growBody is the function that stands for memory.grow. It charges for the pages that there are more.
+// growBody is the function that replaces memory.grow. It charges for the added pages.
 func (p *pass) growBody() []byte {
 	c := &code{1, 1, typeI32}
 	c.op(opLocalGet, 0, opMemoryGrow, 0, opLocalTee, 1, opI32Const).signed(-1).op(opI32Ne, opIf, blockVoid)
-	c.globalGet(p.sliceLeft).op(opLocalGet, 0, opI64ExtendU).i64(growShift).op(opI64Shl, opI64Sub).globalSet(p.sliceLeft)
+	c.globalGet(p.sliceLeft).op(opLocalGet, 0, opI64ExtendU).i64(growShift).op(opI64Shl,
+		opI64Sub).globalSet(p.sliceLeft)
 	p.check(c, false)
 	return *c.op(opEnd, opLocalGet, 1, opEnd)
 }

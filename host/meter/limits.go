@@ -1,8 +1,8 @@
 package meter
 
-// What a module may have. The engine allocates for what is announced before it looks whether it is there, and its compiler's
-// time grows with the square of what is nested: some 30 bytes can ask for hundreds of gigabytes. The limits are far above
-// what the compilers emit.
+// What a module may have. The engine allocates for what is announced before it checks whether it is there,
+// and its compiler's time grows with the square of what is nested: some 30 bytes can ask for hundreds of
+// gigabytes. The limits are far above what the compilers emit.
 const (
 	tableElementsMax = 100_000    // whose memory the engine's limit does not cover; one a function is usual
 	parametersMax    = 1_000      // of a function
@@ -17,15 +17,17 @@ const (
 	localsAll        = 10_000_000 // of all functions, for each of which the engine keeps a byte
 )
 
-// entriesMax bounds what a section has. The host keeps something for each entry, and the engine makes code for each type. Go's linker stops
-// at 100,000 segments of data; its largest programs have some 10,000 functions.
+// entriesMax bounds what a section has. The host keeps something for each entry, and the engine makes code
+// for each type. Go's linker stops at 100,000 segments of data; its largest programs have some 10,000
+// functions.
 var entriesMax = map[byte]struct {
 	max  uint32
 	what string
 }{
-	sectionType: {10_000, "types"}, sectionImport: {1_000, "imports"}, sectionFunction: {100_000, "functions"}, sectionTable: {1, "tables"},
-	sectionGlobal: {20_000, "globals"}, sectionExport: {10_000, "exports"}, sectionElement: {10_000, "segments of table elements"},
-	sectionData: {110_000, "segments of data"},
+	sectionType: {10_000, "types"}, sectionImport: {1_000, "imports"}, sectionFunction: {100_000, "functions"},
+	sectionTable: {1, "tables"}, sectionGlobal: {20_000, "globals"}, sectionExport: {10_000, "exports"},
+	sectionElement: {10_000, "segments of table elements"},
+	sectionData:    {110_000, "segments of data"},
 }
 
 // Limit is the most that a module may have of something.
@@ -44,10 +46,13 @@ func Limits() []Limit {
 	}
 	return append(all,
 		Limit{"elements of its table", tableElementsMax}, Limit{"globals that may change", mutableMax},
-		Limit{"parameters and results of all types together", parametersAll}, Limit{"parameters of a function", parametersMax},
-		Limit{"results of a function or a block", resultsMax}, Limit{"variables of a function, its parameters included", variablesMax},
+		Limit{"parameters and results of all types together", parametersAll},
+		Limit{"parameters of a function", parametersMax},
+		Limit{"results of a function or a block", resultsMax},
+		Limit{"variables of a function, its parameters included", variablesMax},
 		Limit{"local variables of all functions together", localsAll},
-		Limit{"bytes of a function", bodyBytesMax}, Limit{"blocks within blocks", nestingMax}, Limit{"loops within loops", loopNestingMax},
+		Limit{"bytes of a function", bodyBytesMax}, Limit{"blocks within blocks", nestingMax},
+		Limit{"loops within loops", loopNestingMax},
 		Limit{"targets of a branch", targetsMax},
 	)
 }

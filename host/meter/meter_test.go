@@ -86,8 +86,8 @@ func TestInstrument_stopsAtTheSamePlace(t *testing.T) {
 	}
 }
 
-// TestInstrument_takesTheSameInSlicesOfEverySize has programs take the same fuel, and run out of it at the same point, whatever the size of
-// slices is.
+// TestInstrument_takesTheSameInSlicesOfEverySize has programs take the same fuel, and run out of it at the
+// same point, whatever the size of slices is.
 func TestInstrument_takesTheSameInSlicesOfEverySize(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t)
@@ -174,7 +174,8 @@ func TestInstrument_chargesWhatIsMoved(t *testing.T) {
 	}
 	locals := []Locals{{Count: many, Type: I64}}
 	never := func(variables int) []byte { return Code(GlobalGet(0), If(assign(variables))) }
-	// The code itself is charged where it stands, and never runs; what it assigns, at the end of its block and at the head of the loop.
+	// The code itself is charged where it is, and never runs; what it assigns, at the end of its block and at
+	// the head of the loop.
 	if few, much := used(locals, never(1), nil), used(locals, never(many), nil); much-few < 2*(many-1)/4-1 || much-few > 2*many/4 {
 		t.Errorf("a round takes %d units with one variable that may be assigned, %d with %d", few, much, many)
 	}

@@ -24,9 +24,10 @@ const (
 	sectionDataCount
 )
 
-// sectionOrder is where the sections stand, by their number.
+// sectionOrder is the order of the sections, by their number.
 var sectionOrder = [...]int{
-	sectionType: 1, sectionImport: 2, sectionFunction: 3, sectionTable: 4, sectionMemory: 5, sectionGlobal: 6, sectionExport: 7,
+	sectionType: 1, sectionImport: 2, sectionFunction: 3, sectionTable: 4, sectionMemory: 5,
+	sectionGlobal: 6, sectionExport: 7,
 	sectionStart: 8, sectionElement: 9, sectionDataCount: 10, sectionCode: 11, sectionData: 12,
 }
 
@@ -57,7 +58,7 @@ type module struct {
 	bodies            [][]byte
 }
 
-// section is one section as it stands in the file.
+// section is one section as it is in the file.
 type section struct {
 	id      byte
 	content []byte
@@ -75,7 +76,8 @@ func parse(wasm []byte) (*module, error) {
 		return nil, errNotWasm
 	}
 	if version := binary.LittleEndian.Uint32(wasm[4:]); version != 1 {
-		return nil, fmt.Errorf("has WebAssembly version %d (a component?), a core module of version 1 is needed", version)
+		return nil, fmt.Errorf("has WebAssembly version %d (a component?), a core module of version 1 is needed",
+			version)
 	}
 	m := &module{start: -1}
 	s := scanner{rest: wasm[8:]}
@@ -286,7 +288,8 @@ func (m *module) readElements(s *scanner) {
 	const passive, explicit, expressions = 1, 2, 4
 	flags := s.uint()
 	if flags&passive != 0 {
-		// Without reference types the engine takes every segment for one with an offset, and panics where there is none.
+		// Without reference types the engine takes every segment for one with an offset, and panics where
+		// there is none.
 		s.fail(errors.New("has a segment of table elements without an offset, which guests cannot use"))
 		return
 	}

@@ -2,9 +2,10 @@ package meter
 
 import "sort"
 
-// Values that a variable may have where branches meet are moved there, by whoever comes, to the place that the engine has for the variable
-// from then on. So every variable that is assigned within a loop may cost a move at its head, and one that is assigned within a block at its
-// end, whether the code that assigns it ever runs or not; and so do the values that a branch carries.
+// Where branches meet, each of them moves the value of a variable to the place that the engine has for the
+// variable from then on. So every variable that is assigned within a loop may cost a move at its head, and
+// one that is assigned within a block at its end, whether the code that assigns it ever runs or not; and so
+// do the values that a branch carries.
 
 // quarters is fuel in quarters of a unit, which a move takes.
 type quarters int64
@@ -27,10 +28,10 @@ type assignments struct {
 
 type assignedBlock struct {
 	opened int
-	count  int // variables, but for those of the blocks within that are still open
+	count  int // variables, without those of inner blocks that are still open
 }
 
-// begin forgets everything, for a function with so many variables.
+// begin resets the counts, for a function with a number of variables.
 func (a *assignments) begin(variables int) {
 	if cap(a.last) < variables {
 		a.last = make([]int, variables)
@@ -46,8 +47,9 @@ func (a *assignments) open() {
 	a.blocks = append(a.blocks, assignedBlock{opened: a.now})
 }
 
-// assign notes an assignment, which is new to the blocks that were opened since the last one of the same variable: it counts in the
-// innermost, which hands it on, and not any more in the one around the outermost of them.
+// assign notes an assignment, which is new to the blocks that were opened since the last one of the same
+// variable: it counts in the innermost, which hands it on, and not any more in the one around the outermost
+// of them.
 func (a *assignments) assign(variable uint32) {
 	before := a.last[variable]
 	a.now++

@@ -37,7 +37,8 @@ func TestInstrument_refusesTooManyVariablesAndResults(t *testing.T) {
 	}
 }
 
-// TestInstrument_refusesWhatOnlyThePassMakesValid has modules that are wrong in themselves, and would reach what the pass adds.
+// TestInstrument_refusesWhatOnlyThePassMakesValid has modules that are wrong in themselves, and would reach
+// what the pass adds.
 func TestInstrument_refusesWhatOnlyThePassMakesValid(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t)
@@ -84,7 +85,8 @@ func TestInstrument_refusesWhatOnlyThePassMakesValid(t *testing.T) {
 	}
 }
 
-// TestInstrument_refusesElementsWithoutOffset has a valid module that the engine panics at, in all forms of such a segment.
+// TestInstrument_refusesElementsWithoutOffset has a valid module that the engine panics at, in all forms of
+// such a segment.
 func TestInstrument_refusesElementsWithoutOffset(t *testing.T) {
 	t.Parallel()
 	for _, segment := range [][]byte{{1, 0, 1, 0}, {3, 0, 1, 0}, {5, 0x70, 0}, {7, 0x70, 0}} {
@@ -93,7 +95,8 @@ func TestInstrument_refusesElementsWithoutOffset(t *testing.T) {
 			m.Func(Signature{}, nil)
 			m.Raw(SectionElement, append([]byte{1}, segment...))
 		})
-		if _, err := meter.Instrument(wasm); err == nil || !strings.Contains(err.Error(), "table elements without an offset") {
+		if _, err := meter.Instrument(wasm); err == nil ||
+			!strings.Contains(err.Error(), "table elements without an offset") {
 			t.Errorf("segment % x: error is %v", segment, err)
 		}
 	}

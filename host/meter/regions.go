@@ -18,8 +18,8 @@ type step struct {
 // none is the region before all others.
 const none = -1
 
-// region is code that is charged at its beginning: from where branches meet or part to where they meet or part again. What follows a
-// conditional branch belongs to what precedes it.
+// region is code that is charged at its beginning: from where branches meet or part to where they meet or
+// part again. What follows a conditional branch belongs to what precedes it.
 type region struct {
 	fuel quarters
 	// outer is a region that always runs before this one and as often, if there is one.
@@ -36,7 +36,8 @@ const (
 	safepoint            // in code that is very long, to check the slice
 )
 
-// unitsBetweenSafepoints is the most that code without loops may take, with what it calls, without a check of the slice.
+// unitsBetweenSafepoints is the most that code without loops may take, with what it calls, without a check of
+// the slice.
 const unitsBetweenSafepoints = 100_000
 
 // frame is a block that is open.

@@ -66,7 +66,8 @@ func (w *writer) begin(locals []byte) {
 	}
 }
 
-// charge takes the fuel of a region to what is pending. At the head of a loop it is taken from the slice when it has become much.
+// charge takes the fuel of a region to what is pending. At the head of a loop it is taken from the slice when
+// it has become much.
 func (w *writer) charge(r *region) {
 	if !w.varies || r.fuel == 0 && r.kind == plain {
 		return
@@ -111,7 +112,8 @@ func (w *writer) instruction(op uint16, bytes []byte) {
 	w.code.op(bytes...)
 }
 
-// bulk charges for the length of what moves a block, which is on top of the operand stack. A short one is charged as an instruction.
+// bulk charges for the length of what moves a block, which is on top of the operand stack. A short one is
+// charged as an instruction.
 func (w *writer) bulk() {
 	w.code.op(opLocalTee).unsigned(w.length)
 	w.code.op(opI32Const).signed(shortBulk).op(opI32GtU, opIf, blockVoid)

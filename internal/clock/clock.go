@@ -1,5 +1,5 @@
-// Package clock is the one place that asks the machine for the time. What decides about leases is the database's time; this one
-// measures durations and dates log lines.
+// Package clock is the one place that asks the machine for the time. What decides about leases is the
+// database's time; this one measures durations and dates log lines.
 package clock
 
 import "time"

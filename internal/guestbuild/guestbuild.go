@@ -33,8 +33,8 @@ var modules sync.Map // of *built, by compiler and folder
 
 // Example returns the compiled example module of that name.
 //
-// A test that needs TinyGo is skipped where it is not installed, unless PUPWASM_REQUIRE_TINYGO is set, as it is by 'make test'. With
-// -short, TinyGo is not used at all, since it takes its time.
+// A test that needs TinyGo is skipped where it is not installed, unless PUPWASM_REQUIRE_TINYGO is set, as it
+// is by 'make test'. With -short, TinyGo is not used at all, since it takes its time.
 func Example(t testing.TB, compiler Compiler, name string) []byte {
 	t.Helper()
 	return Module(t, compiler, filepath.Join(Root(t), "modules", "examples", name))

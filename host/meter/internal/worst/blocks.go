@@ -90,7 +90,8 @@ func (b *builder) values(block *Block) []byte {
 		})
 	case Sum:
 		return each(count, func(n int) []byte {
-			return wasm.Code(wasm.LocalGet(b.value(n)), wasm.LocalGet(b.value(n+1)), wasm.I64Add, wasm.LocalSet(b.value(n)))
+			return wasm.Code(wasm.LocalGet(b.value(n)), wasm.LocalGet(b.value(n+1)), wasm.I64Add,
+				wasm.LocalSet(b.value(n)))
 		})
 	}
 	results := min(max(block.Count, 1), resultsMax)
@@ -108,7 +109,8 @@ func (b *builder) memory(block *Block) []byte {
 	half := b.program.MemoryMiB << 19
 	switch block.Op {
 	case Chase:
-		return wasm.Code(wasm.GlobalGet(globalPlace), wasm.Repeat(block.Count, wasm.I32Load(0)), wasm.GlobalSet(globalPlace))
+		return wasm.Code(wasm.GlobalGet(globalPlace), wasm.Repeat(block.Count, wasm.I32Load(0)),
+			wasm.GlobalSet(globalPlace))
 	case Load:
 		return wasm.Code(wasm.GlobalGet(globalSum),
 			each(block.Count, func(int) []byte { return wasm.Code(wasm.I32Const(b.place()), i64Load(0), wasm.I64Add) }),
@@ -120,7 +122,8 @@ func (b *builder) memory(block *Block) []byte {
 	case Fill:
 		return wasm.Code(wasm.I32Const(half), wasm.I32Const(1), wasm.I32Const(min(block.Size, half)), wasm.MemoryFill)
 	case Copy:
-		return wasm.Code(wasm.I32Const(half+1), wasm.I32Const(half), wasm.I32Const(min(block.Size, half-1)), wasm.MemoryCopy)
+		return wasm.Code(wasm.I32Const(half+1), wasm.I32Const(half), wasm.I32Const(min(block.Size, half-1)),
+			wasm.MemoryCopy)
 	}
 	return wasm.Code(wasm.I32Const(block.Size), wasm.MemoryGrow, wasm.Drop)
 }
@@ -135,7 +138,8 @@ func (b *builder) numbers(block *Block) []byte {
 					wasm.LocalGet(b.own(localRest)), wasm.I64Const(3), wasm.I64Or, i64DivS)
 			}), wasm.GlobalSet(globalSum))
 	case Global:
-		return wasm.Repeat(block.Count, wasm.GlobalGet(globalSum), wasm.I64Const(1), wasm.I64Add, wasm.GlobalSet(globalSum))
+		return wasm.Repeat(block.Count, wasm.GlobalGet(globalSum), wasm.I64Const(1), wasm.I64Add,
+			wasm.GlobalSet(globalSum))
 	}
 	other := wasm.LocalGet(b.own(localOther))
 	operation := map[string][]byte{
@@ -144,7 +148,8 @@ func (b *builder) numbers(block *Block) []byte {
 	}[block.Kind]
 	return wasm.Code(
 		wasm.I32Const(0), f64Load(factorAt), wasm.LocalSet(b.own(localOther)),
-		wasm.I32Const(scratchAt), wasm.I32Const(0), f64Load(denormalAt), wasm.Repeat(block.Count, operation), f64Store(0))
+		wasm.I32Const(scratchAt), wasm.I32Const(0), f64Load(denormalAt), wasm.Repeat(block.Count, operation),
+		f64Store(0))
 }
 
 // calls is code that goes elsewhere.
@@ -172,7 +177,8 @@ func (b *builder) calls(block *Block) []byte {
 		call = wasm.Code(wasm.I32Const(number), wasm.CallIndirect(b.m.Type(signature(callee))))
 	}
 	return wasm.Repeat(min(max(block.Count, 1), countMax/(1+callee.Params+callee.Results)+1),
-		each(callee.Params, func(n int) []byte { return wasm.LocalGet(b.value(n)) }), call, wasm.Repeat(callee.Results, wasm.Drop))
+		each(callee.Params, func(n int) []byte { return wasm.LocalGet(b.value(n)) }), call,
+		wasm.Repeat(callee.Results, wasm.Drop))
 }
 
 // branches goes to one of several labels, another one every time.
@@ -182,8 +188,10 @@ func (b *builder) branches(count int) []byte {
 		labels[i] = uint32(i)
 	}
 	code := wasm.Code(
-		wasm.GlobalGet(globalSum), wasm.I64Const(6364136223846793005), i64Mul, wasm.I64Const(1442695040888963407), wasm.I64Add,
-		wasm.GlobalSet(globalSum), wasm.GlobalGet(globalSum), wasm.I64Const(33), i64ShrU, wasm.I32WrapI64, wasm.I32Const(count), []byte{0x70},
+		wasm.GlobalGet(globalSum), wasm.I64Const(6364136223846793005), i64Mul, wasm.I64Const(1442695040888963407),
+		wasm.I64Add,
+		wasm.GlobalSet(globalSum), wasm.GlobalGet(globalSum), wasm.I64Const(33), i64ShrU, wasm.I32WrapI64,
+		wasm.I32Const(count), []byte{0x70},
 		wasm.BrTable(labels, uint32(count-1)))
 	for range count {
 		code = wasm.Block(code)

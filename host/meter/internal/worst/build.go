@@ -75,7 +75,10 @@ func (p *Program) Build() []byte {
 }
 
 func signature(f *Function) wasm.Signature {
-	return wasm.Signature{Params: slices.Repeat([]wasm.ValType{wasm.I64}, f.Params), Results: slices.Repeat([]wasm.ValType{wasm.I64}, f.Results)}
+	return wasm.Signature{
+		Params:  slices.Repeat([]wasm.ValType{wasm.I64}, f.Params),
+		Results: slices.Repeat([]wasm.ValType{wasm.I64}, f.Results),
+	}
 }
 
 // next is a number that looks random, the same for the same program.

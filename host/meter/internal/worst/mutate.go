@@ -117,7 +117,10 @@ func mutateBlocks(r *rand.Rand, blocks []Block, depth int) []Block {
 	case 2:
 		return slices.Replace(blocks, at, at+1, b.Body...)
 	case 3:
-		if within := (Block{Op: nesting[r.IntN(len(nesting))], Count: 1 + size(r, 1000), Body: []Block{*b}}); depth+within.depth() <= depthMax {
+		if within := (Block{
+			Op: nesting[r.IntN(len(nesting))], Count: 1 + size(r, 1000),
+			Body: []Block{*b},
+		}); depth+within.depth() <= depthMax {
 			blocks[at] = within
 		}
 	case 4:
@@ -153,7 +156,8 @@ func (p *Program) Shrink() []*Program {
 			smaller = append(smaller, out)
 		}
 		for _, change := range []func(f *Function){
-			func(f *Function) { f.Locals /= 2 }, func(f *Function) { f.Params = 0 }, func(f *Function) { f.Results = 0 },
+			func(f *Function) { f.Locals /= 2 }, func(f *Function) { f.Params = 0 },
+			func(f *Function) { f.Results = 0 },
 		} {
 			out := p.Clone()
 			change(&out.Functions[i])
@@ -176,7 +180,8 @@ func countBlocks(blocks []Block) int {
 	return count
 }
 
-// without leaves out the block of a number, in the order of the text. What is left of the number tells that it was not among the blocks.
+// without leaves out the block of a number, in the order of the text. What is left of the number tells that
+// it was not among the blocks.
 func without(blocks []Block, at int) ([]Block, int) {
 	for i := range blocks {
 		if at == 0 {

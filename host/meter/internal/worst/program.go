@@ -37,18 +37,19 @@ type Op string
 
 // The building blocks.
 const (
-	Loop     Op = "loop"     // runs Body Count times
-	Never    Op = "never"    // would run Body if a variable were set, which it never is
-	Skip     Op = "skip"     // runs Body in a block that a branch could leave before
-	Permute  Op = "permute"  // moves the values of Count variables in a circle
-	Assign   Op = "assign"   // sets Count variables
-	Use      Op = "use"      // stores Count variables into memory
-	Sum      Op = "sum"      // adds Count variables up
-	Carry    Op = "carry"    // leaves a block with Count results, by a branch or not
-	Chase    Op = "chase"    // loads Count times what tells the next address, all over memory
-	Load     Op = "load"     // loads from Count places all over memory
-	Store    Op = "store"    // stores to Count places all over memory
-	Float    Op = "float"    // does Count operations of a Kind with floating-point numbers, each with what the one before gave
+	Loop    Op = "loop"    // runs Body Count times
+	Never   Op = "never"   // would run Body if a variable were set, which it never is
+	Skip    Op = "skip"    // runs Body in a block that a branch could leave before
+	Permute Op = "permute" // moves the values of Count variables in a circle
+	Assign  Op = "assign"  // sets Count variables
+	Use     Op = "use"     // stores Count variables into memory
+	Sum     Op = "sum"     // adds Count variables up
+	Carry   Op = "carry"   // leaves a block with Count results, by a branch or not
+	Chase   Op = "chase"   // loads Count times what tells the next address, all over memory
+	Load    Op = "load"    // loads from Count places all over memory
+	Store   Op = "store"   // stores to Count places all over memory
+	// does Count operations of a Kind with floating-point numbers, each with what the one before gave
+	Float    Op = "float"
 	Divide   Op = "divide"   // divides Count times
 	Fill     Op = "fill"     // fills Size bytes
 	Copy     Op = "copy"     // copies Size bytes to a place where they overlap
@@ -65,12 +66,14 @@ const (
 var (
 	nesting = []Op{Loop, Never, Skip}
 	plain   = []Op{
-		Permute, Assign, Use, Sum, Carry, Chase, Load, Store, Float, Divide, Fill, Copy, Grow, Switch, Global, Call, Indirect, Host, Far,
+		Permute, Assign, Use, Sum, Carry, Chase, Load, Store, Float, Divide, Fill, Copy, Grow, Switch, Global, Call,
+		Indirect, Host, Far,
 	}
 	kinds = []string{"mul", "div", "add", "sqrt", "min", "nearest", "demote", "trunc"}
 )
 
-// What a program may have. Most of it is far within what modules may, so that compiling does not take longer than running.
+// What a program may have. Most of it is far within what modules may, so that compiling does not take longer
+// than running.
 const (
 	countMax     = 4_000
 	resultsMax   = 16
@@ -94,15 +97,18 @@ func (p *Program) Clone() *Program {
 // Validate checks that a program can be built.
 func (p *Program) Validate() error {
 	if p.MemoryMiB < 4 || p.MemoryMiB > memoryMiB || p.Tiny < 0 || p.Tiny > tinyMax {
-		return fmt.Errorf("memory of %d MiB and %d tiny functions, must be 4 to %d and up to %d", p.MemoryMiB, p.Tiny, memoryMiB, tinyMax)
+		return fmt.Errorf("memory of %d MiB and %d tiny functions, must be 4 to %d and up to %d", p.MemoryMiB,
+			p.Tiny, memoryMiB, tinyMax)
 	}
 	if len(p.Functions) == 0 || len(p.Functions) > functionsMax {
 		return fmt.Errorf("%d functions, must be 1 to %d", len(p.Functions), functionsMax)
 	}
 	for i := range p.Functions {
 		f := &p.Functions[i]
-		if f.Params < 0 || f.Params > 900 || f.Results < 0 || f.Results > resultsMax || f.Locals < 0 || f.Params+f.Locals > localsMax {
-			return fmt.Errorf("function %d with %d parameters, %d results and %d variables", i, f.Params, f.Results, f.Locals)
+		if f.Params < 0 || f.Params > 900 || f.Results < 0 || f.Results > resultsMax || f.Locals < 0 ||
+			f.Params+f.Locals > localsMax {
+			return fmt.Errorf("function %d with %d parameters, %d results and %d variables", i, f.Params, f.Results,
+				f.Locals)
 		}
 		if err := validate(f.Body, 0); err != nil {
 			return fmt.Errorf("function %d: %w", i, err)

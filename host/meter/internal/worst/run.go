@@ -100,7 +100,8 @@ func (e *Engine) start(ctx context.Context, p *Program) (*instance, error) {
 	if i.code, err = e.runtime.CompileModule(ctx, metered.Code); err != nil {
 		return nil, err
 	}
-	i.Module, err = e.runtime.InstantiateModule(experimental.WithMemoryAllocator(ctx, i), i.code, wazero.NewModuleConfig().WithName(""))
+	i.Module, err = e.runtime.InstantiateModule(experimental.WithMemoryAllocator(ctx, i), i.code,
+		wazero.NewModuleConfig().WithName(""))
 	if err != nil {
 		return nil, errors.Join(err, i.code.Close(ctx))
 	}
@@ -127,7 +128,7 @@ func (e *Engine) layOut(i *instance, mib int) {
 	}
 }
 
-// circle is what stands in the places: each tells the next, in one circle that looks random.
+// circle is what is in the places: each tells the next, in one circle that looks random.
 func circle(mib int) []byte {
 	order := make([]int, places(mib))
 	for n := range order {

@@ -1,5 +1,5 @@
-// Command search looks for the programs whose fuel costs the most time, from those on that it has found before. It ends after the time that it
-// is given, and may be interrupted at any time.
+// Command search searches for the programs whose fuel costs the most time, and continues from those that it
+// has found before. It ends after the time that it is given, and may be interrupted at any time.
 //
 //	go run ./host/meter/internal/worst/search -time 1h
 package main
@@ -43,7 +43,8 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	folder := flag.String("corpus", "host/meter/internal/worst/corpus", "the `folder` with known/, which stays, and found/, where the best are kept")
+	folder := flag.String("corpus", "host/meter/internal/worst/corpus",
+		"the `folder` with known/, which stays, and found/, where the best are kept")
 	limit := flag.Duration("time", time.Minute, "how long to search; 0 notes the fuel of all programs and ends")
 	best := flag.Int("best", 12, "how many programs to keep")
 	without := flag.String("without", "", "building `blocks` to leave out, with commas between, so that others come to light")
@@ -54,7 +55,10 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = engine.Close(context.Background()) }()
-	s := &search{engine: engine, found: filepath.Join(*folder, "found"), best: *best, random: rand.New(rand.NewPCG(*seed, 0))}
+	s := &search{
+		engine: engine, found: filepath.Join(*folder, "found"), best: *best,
+		random: rand.New(rand.NewPCG(*seed, 0)),
+	}
 	if *without != "" {
 		s.without = strings.Split(*without, ",")
 	}
@@ -104,7 +108,8 @@ type search struct {
 
 // leavesOut tells whether a program has a building block that is left out.
 func (s *search) leavesOut(p *worst.Program) bool {
-	return slices.ContainsFunc(strings.Split(p.Shape(), "_"), func(op string) bool { return slices.Contains(s.without, op) })
+	return slices.ContainsFunc(strings.Split(p.Shape(), "_"),
+		func(op string) bool { return slices.Contains(s.without, op) })
 }
 
 // noteFuel writes down the fuel of a round of every program of a folder.
@@ -188,7 +193,8 @@ func (s *search) loop(ctx context.Context) error {
 func (s *search) tell() {
 	fmt.Printf("%d programs; the worst:", s.tried)
 	for _, c := range s.pool[:min(3, len(s.pool))] {
-		fmt.Printf(" %s %.1f ns/unit, %.1f ms/slice;", c.name, c.result.NanosUnit(), float64(c.result.Longest.Microseconds())/1000)
+		fmt.Printf(" %s %.1f ns/unit, %.1f ms/slice;", c.name, c.result.NanosUnit(),
+			float64(c.result.Longest.Microseconds())/1000)
 	}
 	fmt.Println()
 }
