@@ -35,14 +35,14 @@ const (
 // Dialect names a kind of database in a declaration.
 type Dialect string
 
-// The dialects. DialectAny stands for every one that has no text of its own.
+// The dialects. DialectAny is for every dialect without a text of its own.
 const (
 	DialectAny      Dialect = "any"
 	DialectPostgres Dialect = "postgres"
 	DialectSQLite   Dialect = "sqlite"
 )
 
-// Statement is SQL text per dialect. "{name}" stands for the projection's table of that name, qualified as the database
+// Statement is SQL text per dialect. "{name}" is the projection's table of that name, qualified as the database
 // needs it, and "{table}" for its only table. Parameters are $1, $2, … on every dialect.
 type Statement map[Dialect]string
 
@@ -203,7 +203,7 @@ type Query struct {
 	Unordered bool `json:"unordered,omitempty"`
 }
 
-// HasSQL tells whether SQL of the module runs when its events are applied: in a statement or query, a generated
+// HasSQL reports whether SQL of the module runs when its events are applied: in a statement or query, a generated
 // column or a check.
 func (p *Projection) HasSQL() bool {
 	return slices.ContainsFunc(p.Writes, func(w Write) bool { return w.SQL != nil }) ||
@@ -211,7 +211,7 @@ func (p *Projection) HasSQL() bool {
 		slices.ContainsFunc(p.Tables, func(t Table) bool { return t.Computes() })
 }
 
-// Computes tells whether the table has generated columns or checks.
+// Computes reports whether the table has generated columns or checks.
 func (t *Table) Computes() bool {
 	return len(t.Checks) > 0 || slices.ContainsFunc(t.Columns, func(c Column) bool { return c.Generated != nil })
 }

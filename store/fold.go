@@ -337,7 +337,7 @@ func (f *Folder) add(row *Value, later Value) {
 	f.kept.replace(row, BytesOf(KindNumeric, f.scratch))
 }
 
-// canAdd tells whether the sum of two values can be held, so that overflow is left to the database to report.
+// canAdd reports whether the sum of two values can be held, so that overflow is left to the database to report.
 func canAdd(a, b Value) bool {
 	if a.Kind == KindNumeric && b.Kind == KindNumeric {
 		return len(a.Bytes())+len(b.Bytes()) < numericDigitsMax // so many digits the sum has at most

@@ -13,7 +13,7 @@ const SegmentsMax = 1024
 // [Projections.Reshard]:
 //
 //   - Split gives one segment's streams to several, each with its checkpoint.
-//   - Merge makes one segment of neighbours. Those that are behind have to catch up first: until all of them stand at the
+//   - Merge makes one segment of neighbours. Those that are behind have to catch up first: until all of them are at the
 //     same position none passes it, and CompleteMerges completes the merge then.
 //   - Resize divides all streams evenly, by splits and merges.
 //
@@ -109,7 +109,7 @@ func (l *Layout) Split(segment, parts int) error {
 	return nil
 }
 
-// Merge makes one segment of two neighbours: at once when both stand at the same position, and by CompleteMerges
+// Merge makes one segment of two neighbours: at once when both are at the same position, and by CompleteMerges
 // otherwise.
 //
 // # Errors
@@ -204,7 +204,7 @@ func (l *Layout) CompleteMerges() bool {
 	return changed
 }
 
-// Applied tells whether a checkpoint has moved.
+// Applied reports whether a checkpoint has moved.
 func (l *Layout) Applied() bool {
 	return slices.ContainsFunc(l.Segments, func(p LayoutSegment) bool { return p.Position > 0 })
 }

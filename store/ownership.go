@@ -30,7 +30,7 @@ func (o Ownership) String() string {
 	}
 }
 
-// KeepsToKey tells whether a SQL statement with these members must use owned tables only.
+// KeepsToKey reports whether a SQL statement with these members must use owned tables only.
 func (p *Projection) KeepsToKey(partitionParam int, unordered bool) bool {
 	return partitionParam > 0 && !unordered && p.Order != OrderGlobal
 }

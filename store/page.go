@@ -84,7 +84,7 @@ func (b *PageBuilder) Intern(value []byte) string {
 	return text
 }
 
-// The strings of Text share allocations, which grow from textsMin to textsMax bytes. Whoever keeps one of the
+// The strings of Text share allocations, which grow from textsMin to textsMax bytes. A caller that keeps one of the
 // strings keeps those it came with.
 const (
 	textsMin = 128

@@ -35,17 +35,17 @@ type IndexShape struct {
 	Unique  bool // refuses equal rows at once
 }
 
-// Serves tells whether the index finds rows by the columns.
+// Serves reports whether the index finds rows by the columns.
 func (i *IndexShape) Serves(columns []string) bool {
 	return len(columns) <= len(i.Columns) && slices.Equal(columns, i.Columns[:len(columns)])
 }
 
-// Indexed tells whether an index of the table finds rows by the columns.
+// Indexed reports whether an index of the table finds rows by the columns.
 func (t *TableShape) Indexed(columns []string) bool {
 	return slices.ContainsFunc(t.Indexes, func(i IndexShape) bool { return i.Serves(columns) })
 }
 
-// keyed tells whether the table has one row at most for a key.
+// keyed reports whether the table has one row at most for a key.
 func (t *TableShape) keyed(key []string) bool {
 	same := func(i IndexShape) bool {
 		return i.Unique && slices.Equal(slices.Sorted(slices.Values(i.Columns)), slices.Sorted(slices.Values(key)))

@@ -67,7 +67,7 @@ func (s *Store) CheckLog(ctx context.Context) error {
 		objects.otherWriters()))
 }
 
-// sequenceFaults are about who hands out positions, and which.
+// sequenceFaults are about the sequence that hands out positions.
 func (o *logObjects) sequenceFaults(at logPositions) (faults []store.LogFault) {
 	add := func(fault, remedy string, args ...any) {
 		faults = append(faults, store.LogFault{Fault: fault, Remedy: "run " + fmt.Sprintf(remedy, args...)})

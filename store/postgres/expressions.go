@@ -12,11 +12,11 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// expression is a generated column or a check of a table, as it is written anew from what it was read as.
+// expression is a generated column or a check of a table, as written from its parse tree.
 type expression struct {
 	statement        // a query of it, for the server's check
 	of        string // the column or the check
-	text      string // stands in CREATE TABLE
+	text      string // for CREATE TABLE
 	generates bool   // the column; else it is a check
 }
 
@@ -110,7 +110,7 @@ func expressionFault(pg *pgconn.PgError) string {
 		"column generation expression", "an expression over one row").Replace(said)
 }
 
-// generated returns what stands behind a generated column in CREATE TABLE, and "" for any other.
+// generated returns the clause of a generated column for CREATE TABLE, and "" for any other.
 func generated(all []expression, column string) string {
 	at := slices.IndexFunc(all, func(e expression) bool { return e.generates && e.of == column })
 	if at < 0 {

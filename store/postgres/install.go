@@ -188,7 +188,7 @@ func (i *installer) layout() layoutOf {
 // replaceUnused makes the tables as they are declared now in place of those that were installed, as long as no
 // event is applied and they are empty: nothing is lost by it. It reports whether it did.
 func (i *installer) replaceUnused(ctx context.Context, declared string, segments int) (bool, error) {
-	// Commits wait for who reads the layout: a module that is refused, which is tried again and again, must not
+	// Commits wait for the reader of the layout: a module that is refused, which is tried again and again, must not
 	// hold them up.
 	var applied bool
 	if err := i.tx.QueryRow(ctx, i.queries.applied, i.projection.Name).Scan(&applied); err != nil || applied {
@@ -251,7 +251,7 @@ func (i *installer) replaceUnused(ctx context.Context, declared string, segments
 	return true, nil
 }
 
-// isEmpty tells whether a table has no row, or is not there.
+// isEmpty reports whether a table has no row, or is not there.
 func (i *installer) isEmpty(ctx context.Context, table string) (empty bool, err error) {
 	if exists, err := i.exists(ctx, table); err != nil || !exists {
 		return true, err
@@ -265,7 +265,7 @@ func (i *installer) isEmpty(ctx context.Context, table string) (empty bool, err 
 	return empty, nil
 }
 
-// exists tells whether a table, a view or an index of that name is in the schema of the projection.
+// exists reports whether a table, a view or an index of that name is in the schema of the projection.
 func (i *installer) exists(ctx context.Context, name string) (exists bool, err error) {
 	err = i.tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace($1)
 		AND relname = $2)`,

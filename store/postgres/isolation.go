@@ -85,7 +85,7 @@ func (i *installer) haveRole(ctx context.Context, role string) (missing string, 
 	if err := look(); err != nil {
 		return "", err
 	}
-	// Another host, of another database of this server, may do the same at this moment: whoever loses joins the
+	// Another host, of another database of this server, may do the same at this moment: the loser joins the
 	// role of the other.
 	for tries := 0; tries < 2 && mayCreate && !powerful && (!exists || !usable); tries++ {
 		err := i.attempt(ctx, func() error {

@@ -15,7 +15,7 @@ import (
 // statement is one entry of the catalogue, ready to send.
 type statement struct {
 	name     string       // as the user knows it: `write "total"`
-	declared string       // what the module declared, written anew with the tables filled in, or sql
+	declared string       // what the module declared, as written from its parse tree, or sql
 	clock    string       // a text in it that means another moment each time, if the server reads it as a date
 	sql      string       // what is sent
 	params   []store.Type // of one row, or of the whole step when set is true
@@ -29,7 +29,7 @@ type statement struct {
 
 func quote(names ...string) string { return pgx.Identifier(names).Sanitize() }
 
-// placed is a projection with the schema of its tables, and with who reads its SQL.
+// placed is a projection with the schema of its tables, and with the reader of its SQL.
 type placed struct {
 	*store.Projection
 	schema string
@@ -180,7 +180,7 @@ func queryStatement(p placed, q *store.Query) (statement, error) {
 	return s, nil
 }
 
-// declare takes the SQL of a module, as it is written anew from what it was read as, and tells whether it is a SELECT.
+// declare takes the SQL of a module, as written from its parse tree, and reports whether it is a SELECT.
 func (s *statement) declare(p placed, sql store.Statement) (selects bool, err error) {
 	text, err := p.textOf(s.name, sql)
 	if err != nil {

@@ -228,7 +228,7 @@ func (a *appending) headOf(stream store.Stream) (*streamHead, error) {
 	return head, err
 }
 
-// isStored tells whether an event id is stored already, or came earlier in this call.
+// isStored reports whether an event id is stored already, or came earlier in this call.
 func (a *appending) isStored(id store.UUID, seen map[store.UUID]bool) (bool, error) {
 	if seen[id] {
 		return true, nil

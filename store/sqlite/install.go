@@ -176,7 +176,7 @@ func (i *installer) replaceUnused(declared string, segments int) (bool, error) {
 	return true, nil
 }
 
-// isEmpty tells whether a table has no row, or is not there.
+// isEmpty reports whether a table has no row, or is not there.
 func (i *installer) isEmpty(table string) (bool, error) {
 	exists := false
 	err := i.conn.query("SELECT 1 FROM sqlite_master WHERE type = 'table' AND lower(name) = $1", func(*prepared) error {

@@ -23,7 +23,7 @@
 //	lease.go      who may advance which segment
 //	errors.go     SQLite's errors in the words of package store
 //	conn.go       a connection: settings, prepared statements, transactions
-//	pool.go       who has which connection
+//	pool.go       gives connections out, in order
 //	sql.go        the file for database/sql, for package migrations
 //
 // A store has one connection that writes, given out in the order of asking, and a few that read. Several processes may
@@ -159,7 +159,7 @@ func checkPath(path string) error {
 	return nil
 }
 
-// Ping tells whether the file can be read and has the tables of this version. A file in UTF-16 is refused here, as
+// Ping reports whether the file can be read and has the tables of this version. A file in UTF-16 is refused here, as
 // by every other use.
 func (s *Store) Ping(ctx context.Context) error {
 	ready := false
