@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// TableShape is a table as it is in the database, as far as rows depend on it. Install keeps the shapes of the
-// tables that it has made, and compares what it finds later with them: a table that somebody changed by hand holds
-// other rows than the checkpoint says.
+// TableShape is a table as it is in the database, as far as rows depend on it. Install stores the shapes of the
+// tables that it makes, and later compares the tables with them: a table that somebody changed by hand no longer
+// fits its checkpoint.
 type TableShape struct {
 	Name    string        `json:"name"`
 	Columns []ColumnShape `json:"columns"`
@@ -132,7 +132,7 @@ func shapeOf(shapes []TableShape, table string) *TableShape {
 	return nil
 }
 
-// changed says what became of a table, or "".
+// changed describes how a table differs, or returns "".
 func (t *TableShape) changed(is *TableShape) string {
 	for _, was := range t.Columns {
 		c := is.column(was.Name)

@@ -148,6 +148,7 @@ const copySignature = "PGCOPY\n\xff\r\n\x00" + "\x00\x00\x00\x00" + "\x00\x00\x0
 // copyColumns is how many queries.load names.
 const copyColumns = 14
 
+// Read is io.Reader, for COPY.
 func (r *copyRows) Read(into []byte) (int, error) {
 	if r.read == len(r.buffer) {
 		r.buffer, r.read = r.buffer[:0], 0
