@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-// Projection is what a module declares: who it is, what it wants to read, and the catalogue, which is all that it can touch.
+// Projection is what a module declares: who it is, what it wants to read, and the catalogue, which is all that it
+// can touch.
 type Projection struct {
 	Name         string       `json:"name"`
 	Version      int          `json:"version"`
@@ -26,8 +27,8 @@ type Projection struct {
 // Ordering says which events of a projection have to be applied one after the other.
 type Ordering string
 
-// The orderings. OrderStream is the default: events of one stream in order of version. OrderGlobal is all events in order
-// of position, so that the projection cannot be divided into segments.
+// The orderings. OrderStream is the default: events of one stream in order of version. OrderGlobal is all events
+// in order of position, so that the projection cannot be divided into segments.
 const (
 	OrderStream Ordering = "stream"
 	OrderGlobal Ordering = "global"
@@ -36,14 +37,14 @@ const (
 // Dialect names a kind of database in a declaration.
 type Dialect string
 
-// The dialects. DialectAny stands for every one that has no text of its own.
+// The dialects. DialectAny is for every dialect without a text of its own.
 const (
 	DialectAny      Dialect = "any"
 	DialectPostgres Dialect = "postgres"
 	DialectSQLite   Dialect = "sqlite"
 )
 
-// Statement is SQL text per dialect. "{name}" stands for the projection's table of that name, qualified as the database
+// Statement is SQL text per dialect. "{name}" is the projection's table of that name, qualified as the database
 // needs it, and "{table}" for its only table. Parameters are $1, $2, … on every dialect.
 type Statement map[Dialect]string
 
@@ -60,7 +61,8 @@ func (s *Statement) UnmarshalJSON(data []byte) error {
 	}
 	for dialect := range texts {
 		if !slices.Contains([]Dialect{DialectAny, DialectPostgres, DialectSQLite}, dialect) {
-			return fmt.Errorf("unknown dialect %.60q: use %s, %s or %s", dialect, DialectAny, DialectPostgres, DialectSQLite)
+			return fmt.Errorf("unknown dialect %.60q: use %s, %s or %s", dialect, DialectAny, DialectPostgres,
+				DialectSQLite)
 		}
 	}
 	*s = texts
@@ -94,15 +96,15 @@ type Table struct {
 	Checks  []Check    `json:"checks,omitempty"`
 }
 
-// Check is a condition that every row of a table meets: an expression over the columns of one row. It is not met when it is false.
-// The database looks at each row as a write brings it, and at the row that comes of it.
+// Check is a condition that every row of a table meets: an expression over the columns of one row. It is not met
+// when it is false. The database looks at each row as a write brings it, and at the row that comes of it.
 type Check struct {
 	Name string    `json:"name"`
 	SQL  Statement `json:"sql"`
 }
 
-// View is a query over the projection's tables under a name, for those who read them. The projection's own statements do not use it.
-// It has no rows of its own, so that it may change under one version.
+// View is a query over the projection's tables under a name, for those who read them. The projection's own
+// statements do not use it. It has no rows of its own, so that it may change under one version.
 type View struct {
 	Name string    `json:"name"`
 	SQL  Statement `json:"sql"`
@@ -114,11 +116,12 @@ type Column struct {
 	Type    Type            `json:"type"`
 	NotNull bool            `json:"not_null,omitempty"`
 	Default json.RawMessage `json:"default,omitempty"` // a JSON number, string or boolean
-	// Generated is an expression over other columns of the row, which the database computes and stores. No write gives the column then.
+	// Generated is an expression over other columns of the row, which the database computes and stores. No write
+	// gives the column then.
 	Generated Statement `json:"generated,omitempty"`
 
-	// At most one of these marks a key column. It holds the partition key, the position or the id of the event that causes the
-	// row, which the host checks for every mutation.
+	// At most one of these marks a key column. It holds the partition key, the position or the id of the event
+	// that causes the row, which the host checks for every mutation.
 	Partition bool `json:"partition,omitempty"`
 	Position  bool `json:"position,omitempty"`
 	EventID   bool `json:"event_id,omitempty"`
@@ -171,8 +174,8 @@ type Write struct {
 	Columns []WriteColumn `json:"columns,omitempty"`
 	SQL     Statement     `json:"sql,omitempty"`
 	Params  []Type        `json:"params,omitempty"`
-	// PartitionParam is the number of the parameter, from 1, that holds the partition key of a statement which changes rows of
-	// that key only; 0 for none.
+	// PartitionParam is the number of the parameter, from 1, that holds the partition key of a statement which
+	// changes rows of that key only; 0 for none.
 	PartitionParam int `json:"partition_param,omitempty"`
 	// Unordered is the author's promise that the statement gives the same rows in any order of the events.
 	Unordered bool `json:"unordered,omitempty"`
@@ -195,21 +198,22 @@ type Query struct {
 	SQL     Statement `json:"sql,omitempty"`
 	Params  []Type    `json:"params,omitempty"`
 	Results []Type    `json:"results,omitempty"`
-	// PartitionParam is the number of the parameter, from 1, that holds the partition key of a statement which reads rows of
-	// that key only; 0 for none.
+	// PartitionParam is the number of the parameter, from 1, that holds the partition key of a statement which
+	// reads rows of that key only; 0 for none.
 	PartitionParam int `json:"partition_param,omitempty"`
 	// Unordered is the author's promise that the rows of the projection do not depend on when the query runs.
 	Unordered bool `json:"unordered,omitempty"`
 }
 
-// HasSQL tells whether SQL of the module runs when its events are applied: in a statement or query, a generated column or a check.
+// HasSQL reports whether SQL of the module runs when its events are applied: in a statement or query, a generated
+// column or a check.
 func (p *Projection) HasSQL() bool {
 	return slices.ContainsFunc(p.Writes, func(w Write) bool { return w.SQL != nil }) ||
 		slices.ContainsFunc(p.Queries, func(q Query) bool { return q.SQL != nil }) ||
 		slices.ContainsFunc(p.Tables, func(t Table) bool { return t.Computes() })
 }
 
-// Computes tells whether the table has generated columns or checks.
+// Computes reports whether the table has generated columns or checks.
 func (t *Table) Computes() bool {
 	return len(t.Checks) > 0 || slices.ContainsFunc(t.Columns, func(c Column) bool { return c.Generated != nil })
 }
@@ -285,7 +289,8 @@ func (p *Projection) ExpandTables(sql string, qualify func(table string) string)
 		case name == "table" && len(p.Tables) == 1:
 			name = p.Tables[0].Name
 		default:
-			return "", fmt.Errorf("{%[1]s} names no table of the projection: it has %[2]s; as data, write {\"%[1]s\"}", name, p.tableNames())
+			return "", fmt.Errorf("{%[1]s} names no table of the projection: it has %[2]s; as data, write {\"%[1]s\"}",
+				name, p.tableNames())
 		}
 		out.WriteString(sql[:open])
 		out.WriteString(qualify(name))

@@ -10,8 +10,8 @@ import (
 // jsonDepthMax is how deep JSON text may nest, as in encoding/json.
 const jsonDepthMax = 10_000
 
-// jsonScanner reads JSON text that nobody vouches for, as far as it is asked to. It neither allocates nor decodes. After an error it is
-// broken: at is where, and what it returns has no meaning.
+// jsonScanner reads JSON text that nobody vouches for, as far as it is asked to. It neither allocates nor decodes.
+// After an error it is broken: at is where, and what it returns has no meaning.
 type jsonScanner struct {
 	text   []byte
 	at     int
@@ -45,7 +45,8 @@ func (s *jsonScanner) take(c byte) bool {
 	return true
 }
 
-// member goes into the object that is next, up to the value of its first member of that name, or behind the object when it has none.
+// member goes into the object that is next, up to the value of its first member of that name, or behind the object
+// when it has none.
 func (s *jsonScanner) member(name string) bool {
 	if !s.enter() {
 		return false
@@ -165,12 +166,14 @@ func (s *jsonScanner) string() (raw []byte, escaped bool) {
 	return nil, false
 }
 
-// plain goes to the next byte of a string that is a quote, a backslash or a control character, eight at a time, or returns false.
+// plain goes to the next byte of a string that is a quote, a backslash or a control character, eight at a time, or
+// returns false.
 func (s *jsonScanner) plain() bool {
 	const ones, highs = 0x0101010101010101, 0x8080808080808080
 	rest := s.text[s.at:]
 	for len(rest) >= 8 {
-		// A byte below what is subtracted borrows, so that its high bit is set; others above it may be, so the lowest counts.
+		// A byte below what is subtracted borrows, so that its high bit is set; others above it may be, so the
+		// lowest counts.
 		word := binary.LittleEndian.Uint64(rest)
 		quote, backslash := word^('"'*ones), word^('\\'*ones)
 		found := (word - ' '*ones) & ^word

@@ -13,7 +13,8 @@ import (
 // numericDigitsMax bounds what a guest can make the host compute with.
 const numericDigitsMax = 1000
 
-var errNumeric = errors.New("a numeric is an optional sign, digits and an optional fraction, without exponent, 1000 digits at most")
+var errNumeric = errors.New("a numeric is an optional sign, digits and an optional fraction, without exponent, " +
+	"1000 digits at most")
 
 // ParseNumeric checks decimal text such as "-12.50" and returns its digits as an integer and the number of decimals.
 func ParseNumeric(text []byte) (unscaled *big.Int, decimals int, err error) {
@@ -81,8 +82,8 @@ func parseSmall(text []byte) (unscaled int64, decimals int, ok bool) {
 	return unscaled, decimals, true
 }
 
-// appendSmallSum appends what AddNumeric returns for two numbers that were checked before, or reports false when they have too many
-// digits for that.
+// appendSmallSum appends what AddNumeric returns for two numbers that were checked before, or reports false when
+// they have too many digits for that.
 func appendSmallSum(dst, a, b []byte) ([]byte, bool) {
 	x, xDecimals, xSmall := parseSmall(a)
 	y, yDecimals, ySmall := parseSmall(b)

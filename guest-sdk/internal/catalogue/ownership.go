@@ -11,7 +11,8 @@ import (
 type Ownership int
 
 const (
-	// Shared rows are written by several segments at once. Only changes that come to the same in any order are possible.
+	// Shared rows are written by several segments at once. Only changes that come to the same in any order are
+	// possible.
 	Shared Ownership = iota
 	// Owned rows have the partition key in a key column: one segment writes them, in order.
 	Owned
@@ -31,7 +32,7 @@ func (o Ownership) String() string {
 	}
 }
 
-// KeepsToKey tells whether a SQL statement with these members must use owned tables only.
+// KeepsToKey reports whether a SQL statement with these members must use owned tables only.
 func (p *Projection) KeepsToKey(partitionParam int, unordered bool) bool {
 	return partitionParam > 0 && !unordered && p.Order != OrderGlobal
 }
@@ -48,8 +49,8 @@ func (t *Table) Ownership() Ownership {
 	}
 }
 
-// Mark returns the place within the key of the column that holds the partition key, the position or the id of an event, or false for
-// a shared table.
+// Mark returns the place within the key of the column that holds the partition key, the position or the id of an
+// event, or false for a shared table.
 func (t *Table) Mark() (place int, column Column, marked bool) {
 	c := t.marked()
 	if c == nil {
@@ -80,7 +81,8 @@ func (c *Column) mark() string {
 	return ""
 }
 
-// Division returns what the events are divided by: the stream where nothing is declared, and where all are in one order.
+// Division returns what the events are divided by: the stream where nothing is declared, and where all are in one
+// order.
 func (p *Projection) Division() Partition {
 	if p.Partition == nil || p.Order == OrderGlobal {
 		return Partition{By: PartitionStream}
@@ -88,7 +90,8 @@ func (p *Projection) Division() Partition {
 	return *p.Partition
 }
 
-// markKinds are the types of a column, or of a parameter, that can hold a partition key: their values have one text each.
+// markKinds are the types of a column, or of a parameter, that can hold a partition key: their values have one
+// text each.
 var markKinds = []Kind{KindText, KindI64, KindUUID, KindBool, KindNumeric}
 
 // validateMarks checks the marks of a table's columns by themselves.
@@ -101,10 +104,12 @@ func (t *Table) validateMarks() string {
 			continue
 		}
 		if c.Partition && (c.Position || c.EventID) || c.Position && c.EventID {
-			return fmt.Sprintf("column %.60q has two marks: it holds the partition key, the position or the event's id", c.Name)
+			return fmt.Sprintf("column %.60q has two marks: it holds the partition key, the position or the event's id",
+				c.Name)
 		}
 		if !slices.Contains(t.Key, c.Name) {
-			return fmt.Sprintf("column %.60q is marked %s, which only a key column can be: declare it pup.%s(%q).Key().%s()",
+			return fmt.Sprintf("column %.60q is marked %s, which only a key column can be: declare it "+
+				"pup.%s(%q).Key().%s()",
 				c.Name, mark, constructor(c.Type), c.Name, mark)
 		}
 		if first != "" {
@@ -115,7 +120,8 @@ func (t *Table) validateMarks() string {
 		case c.Type.Array:
 			return fmt.Sprintf("column %.60q is %s, which cannot be marked", c.Name, c.Type)
 		case c.Partition && !slices.Contains(markKinds, c.Type.Kind):
-			return fmt.Sprintf("column %.60q is %s: a partition key is held by text, i64, uuid, bool or numeric", c.Name, c.Type)
+			return fmt.Sprintf("column %.60q is %s: a partition key is held by text, i64, uuid, bool or numeric",
+				c.Name, c.Type)
 		case c.Position && c.Type.Kind != KindI64:
 			return fmt.Sprintf("column %.60q is %s: a position is held by i64", c.Name, c.Type)
 		case c.EventID && c.Type.Kind != KindUUID:
@@ -134,14 +140,15 @@ func (p *Projection) validatePartition() string {
 		return err.Error()
 	}
 	if p.Order == OrderGlobal && !p.Partition.ByStream() {
-		return fmt.Sprintf("is by %s, but with ordering %q all events are applied in one order and nothing is divided: leave out one of them",
+		return fmt.Sprintf("is by %s, but with ordering %q all events are applied in one order and nothing is "+
+			"divided: leave out one of them",
 			p.Partition, OrderGlobal)
 	}
 	return ""
 }
 
-// validateOwnership checks that what the projection writes and reads does not depend on how its events are divided. The rest of the
-// declaration must be valid.
+// validateOwnership checks that what the projection writes and reads does not depend on how its events are
+// divided. The rest of the declaration must be valid.
 func (p *Projection) validateOwnership() error {
 	if p.Order == OrderGlobal {
 		return nil
@@ -170,10 +177,11 @@ func (p *Projection) validateOwnership() error {
 
 // validateStatement checks that a statement without a promise of its author keeps to rows of the key in its parameter.
 func (p *Projection) validateStatement(sql Statement, parameter int) string {
-	const promise = ".Unordered(), if its outcome is the same in any order of the events, or choose Ordering: pup.OrderGlobal"
+	const promise = ".Unordered(), if its outcome is the same in any order of the events, or choose Ordering: " +
+		"pup.OrderGlobal"
 	if parameter == 0 {
-		return "is sql, and nothing shows that it keeps to rows of one partition key, while several segments run it at once: " +
-			"name the parameter that holds the key, .PartitionParam(1), or add " + promise
+		return "is sql, and nothing shows that it keeps to rows of one partition key, while several segments run " +
+			"it at once: name the parameter that holds the key, .PartitionParam(1), or add " + promise
 	}
 	named := 0
 	for _, dialect := range []Dialect{DialectAny, DialectPostgres, DialectSQLite} {
@@ -189,7 +197,8 @@ func (p *Projection) validateStatement(sql Statement, parameter int) string {
 			return err.Error()
 		}
 		if other != "" {
-			return fmt.Sprintf("names table %q, whose key has no column marked as the partition key, so that its rows are of many keys: %s, or add %s",
+			return fmt.Sprintf("names table %q, whose key has no column marked as the partition key, so that its "+
+				"rows are of many keys: %s, or add %s",
 				other, p.markHint(other), promise)
 		}
 	}
@@ -206,16 +215,19 @@ func (p *Projection) validateQueryOwnership(q *Query) string {
 	if q.SQL != nil {
 		return p.validateStatement(q.SQL, q.PartitionParam)
 	}
-	const promise = "add .Unordered(), if the rows of the projection do not depend on when it runs, or choose Ordering: pup.OrderGlobal"
+	const promise = "add .Unordered(), if the rows of the projection do not depend on when it runs, or choose " +
+		"Ordering: pup.OrderGlobal"
 	t, _ := p.Table(q.Table)
 	switch t.Ownership() {
 	case Owned:
 		return ""
 	case PerEvent:
-		return fmt.Sprintf("loads from table %.60q, whose rows are each of one event, so that what it finds depends on how far other segments are: %s",
+		return fmt.Sprintf("loads from table %.60q, whose rows are each of one event, so that what it finds "+
+			"depends on how far other segments are: %s",
 			t.Name, promise)
 	default:
-		return fmt.Sprintf("loads from table %.60q, which several segments write at once, so that what it finds depends on how far they are: %s, or %s",
+		return fmt.Sprintf("loads from table %.60q, which several segments write at once, so that what it finds "+
+			"depends on how far they are: %s, or %s",
 			t.Name, p.markHint(t.Name), promise)
 	}
 }

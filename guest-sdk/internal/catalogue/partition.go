@@ -10,11 +10,12 @@ import (
 	"unsafe"
 )
 
-// Partition says by what the events of a projection are divided. Events of one key reach the projection in order of position,
-// whatever streams they are in; a segment is a share of the keys. The zero value divides by stream.
+// Partition says by what the events of a projection are divided. Events of one key reach the projection in order
+// of position, whatever streams they are in; a segment is a share of the keys. The zero value divides by stream.
 type Partition struct {
-	By   PartitionBy `json:"by"`
-	Path []string    `json:"path,omitempty"` // of PartitionJSON and PartitionMetadata: names of members, from the outside in
+	By PartitionBy `json:"by"`
+	// of PartitionJSON and PartitionMetadata: names of members, from the outside in
+	Path []string `json:"path,omitempty"`
 }
 
 // PartitionBy is where the key of an event comes from.
@@ -34,21 +35,21 @@ const KeyBytesMax = 1024
 // partitionPathMax bounds how many names a path has.
 const partitionPathMax = 16
 
-// ByStream tells whether the key is the stream's id.
+// ByStream reports whether the key is the stream's id.
 func (p Partition) ByStream() bool { return p.By == "" || p.By == PartitionStream }
 
-// Key returns the partition key of an event, or nil where that is the stream's id, which is then AggregateID. An empty key that is not
-// nil is a key. The partition must be valid, and the event must have the columns of [Partition.Columns]. The key must not be changed, and
-// is valid as long as the event's payload and metadata are.
+// Key returns the partition key of an event, or nil where that is the stream's id, which is then AggregateID. An
+// empty key that is not nil is a key. The partition must be valid, and the event must have the columns of
+// [Partition.Columns]. The key must not be changed, and is valid as long as the event's payload and metadata are.
 //
-// A JSON key is found in one scan that stops behind it. It is the first member of each name along the path; escapes are decoded.
-// Strings, booleans, and integers by their exact spelling can be keys. Without such a member the key is the stream's id, also when the
-// text is empty or does not begin as an object.
+// A JSON key is found in one scan that stops behind it. It is the first member of each name along the path;
+// escapes are decoded. Strings, booleans, and integers by their exact spelling can be keys. Without such a member
+// the key is the stream's id, also when the text is empty or does not begin as an object.
 //
 // # Errors
 //
-// The text says what is wrong with the event: the value cannot be a key, or the JSON is malformed before the key. Such an event is
-// routed by its stream, and the batch that contains it fails.
+// The text says what is wrong with the event: the value cannot be a key, or the JSON is malformed before the key.
+// Such an event is routed by its stream, and the batch that contains it fails.
 func (p Partition) Key(e *RecordedEvent) ([]byte, error) {
 	switch p.By {
 	case PartitionJSON:
@@ -101,10 +102,14 @@ func (p Partition) validate() error {
 			PartitionStream, PartitionJSON, PartitionMetadata, PartitionCorrelation)
 	}
 	if len(p.Path) == 0 || len(p.Path) > partitionPathMax {
-		return fmt.Errorf("by %q has a path of %d names, must be 1 to %d: the member that holds the key, and those around it before it",
+		return fmt.Errorf("by %q has a path of %d names, must be 1 to %d: the member that holds the key, and "+
+			"those around it before it",
 			p.By, len(p.Path), partitionPathMax)
 	}
-	if slices.ContainsFunc(p.Path, func(name string) bool { return name == "" || len(name) > KeyBytesMax || !utf8.ValidString(name) }) {
+	if slices.ContainsFunc(p.Path, func(name string) bool {
+		return name == "" || len(name) > KeyBytesMax ||
+			!utf8.ValidString(name)
+	}) {
 		return errors.New("has a name in its path that is empty, too long or not UTF-8")
 	}
 	return nil

@@ -37,7 +37,8 @@ func jsonKey(where string, text []byte, path []string) ([]byte, error) {
 func (s *jsonScanner) keyError(where string, path []string, err error) error {
 	switch {
 	case s.broken:
-		return fmt.Errorf("the %s is not valid JSON at byte %d, so that its partition key %s cannot be read", where, s.at+1, pathText(path))
+		return fmt.Errorf("the %s is not valid JSON at byte %d, so that its partition key %s cannot be read", where,
+			s.at+1, pathText(path))
 	case err != nil:
 		return fmt.Errorf("the partition key %s of the %s %w", pathText(path), where, err)
 	}
@@ -121,7 +122,7 @@ func textKey(raw []byte, escaped bool) ([]byte, error) {
 	return key[:len(key):len(key)], nil
 }
 
-// sameName tells whether the name of a member, as it is between its quotes, is a name.
+// sameName reports whether the name of a member, as it is between its quotes, is a name.
 func sameName(raw []byte, escaped bool, name string) bool {
 	if !escaped {
 		return string(raw) == name

@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-// validateShared checks that the rows of a table that several segments write come out the same in any order of the writes.
+// validateShared checks that the rows of a table that several segments write come out the same in any order of the
+// writes.
 func (p *Projection) validateShared(t *Table) string {
 	actions := map[string]*Write{} // the first write of each column
 	for i := range p.Writes {
@@ -37,7 +38,7 @@ func (p *Projection) validateShared(t *Table) string {
 	return ""
 }
 
-// declares tells whether a declarative write puts rows into the table.
+// declares reports whether a declarative write puts rows into the table.
 func (p *Projection) declares(t *Table) bool {
 	return slices.ContainsFunc(p.Writes, func(w Write) bool { return w.SQL == nil && w.Table == t.Name })
 }
@@ -46,28 +47,35 @@ func (p *Projection) validateSharedWrite(t *Table, w *Write, actions map[string]
 	const why = ", but several segments write its rows at once: "
 	switch {
 	case len(t.Key) == 0:
-		return fmt.Sprintf("write %.60q inserts in the order of events%sgive it a key, pup.I64(\"position\").Key().Position(), which is one row an event, or %s",
+		return fmt.Sprintf("write %.60q inserts in the order of events%sgive it a key, "+
+			"pup.I64(\"position\").Key().Position(), which is one row an event, or %s",
 			w.Name, why, globalHint)
 	case w.Action == Insert:
-		return fmt.Sprintf("write %.60q inserts, which fails or not by the order of events%s%s", w.Name, why, p.waysOut(t))
+		return fmt.Sprintf("write %.60q inserts, which fails or not by the order of events%s%s", w.Name, why,
+			p.waysOut(t))
 	case w.Action == Delete:
-		return fmt.Sprintf("write %.60q deletes, whose outcome depends on the order of events%s%s", w.Name, why, p.waysOut(t))
+		return fmt.Sprintf("write %.60q deletes, whose outcome depends on the order of events%s%s", w.Name, why,
+			p.waysOut(t))
 	case w.Action == InsertIgnore && len(w.Columns) > 0:
-		return fmt.Sprintf("write %.60q keeps the first %.60q, which depends on the order of events%s%s", w.Name, w.Columns[0].Name, why, p.waysOut(t))
+		return fmt.Sprintf("write %.60q keeps the first %.60q, which depends on the order of events%s%s", w.Name,
+			w.Columns[0].Name, why, p.waysOut(t))
 	}
 	for i := range w.Columns {
 		c := &w.Columns[i]
 		switch c.Action {
 		case ActionSet:
-			return fmt.Sprintf("write %.60q sets %.60q, which depends on the order of events%s%s", w.Name, c.Name, why, p.waysOut(t))
+			return fmt.Sprintf("write %.60q sets %.60q, which depends on the order of events%s%s", w.Name, c.Name, why,
+				p.waysOut(t))
 		case ActionIfNull:
-			return fmt.Sprintf("write %.60q keeps the first %.60q (if-null), which depends on the order of events%s%s", w.Name, c.Name, why, p.waysOut(t))
+			return fmt.Sprintf("write %.60q keeps the first %.60q (if-null), which depends on the order of events%s%s",
+				w.Name, c.Name, why, p.waysOut(t))
 		}
 		if first := actions[c.Name]; first == nil {
 			actions[c.Name] = w
 		} else if other := first.actionOf(c.Name); other != c.Action {
-			return fmt.Sprintf("column %.60q has action %s in write %.60q and %s in write %.60q, whose outcome depends on the order of events%s"+
-				"use one action a column, or %s", c.Name, other, first.Name, c.Action, w.Name, why, p.waysOut(t))
+			return fmt.Sprintf("column %.60q has action %s in write %.60q and %s in write %.60q, whose outcome "+
+				"depends on the order of events%suse one action a column, or %s",
+				c.Name, other, first.Name, c.Action, w.Name, why, p.waysOut(t))
 		}
 	}
 	return ""
@@ -78,9 +86,11 @@ func (w *Write) actionOf(column string) Action {
 	return w.Columns[at].Action
 }
 
-// validateSharedColumn checks what a row holds before a write has filled the column, which must not bear on what it holds then.
+// validateSharedColumn checks what a row holds before a write has filled the column, which must not bear on what
+// it holds then.
 func (p *Projection) validateSharedColumn(t *Table, c *Column, action Action) string {
-	if (action == ActionAdd || action == "") && bytes.Equal(bytes.TrimSpace(c.Default), []byte("0")) || !c.NotNull && len(c.Default) == 0 {
+	if (action == ActionAdd || action == "") && bytes.Equal(bytes.TrimSpace(c.Default), []byte("0")) || !c.NotNull &&
+		len(c.Default) == 0 {
 		return ""
 	}
 	has := "is NOT NULL without default"
@@ -90,13 +100,16 @@ func (p *Projection) validateSharedColumn(t *Table, c *Column, action Action) st
 	right := fmt.Sprintf("pup.%s(%q)", constructor(c.Type), c.Name)
 	switch action {
 	case ActionAdd:
-		return fmt.Sprintf("column %.60q %s, so that a sum depends on which segment writes a row first: declare it %s, or %s.Default(0), or %s",
+		return fmt.Sprintf("column %.60q %s, so that a sum depends on which segment writes a row first: declare "+
+			"it %s, or %s.Default(0), or %s",
 			c.Name, has, right, right, p.waysOut(t))
 	case "":
-		return fmt.Sprintf("column %.60q %s, and no write fills it, while several segments write its rows at once: declare it %s, or %s",
+		return fmt.Sprintf("column %.60q %s, and no write fills it, while several segments write its rows at "+
+			"once: declare it %s, or %s",
 			c.Name, has, right, p.waysOut(t))
 	default:
-		return fmt.Sprintf("column %.60q %s, so that its %s depends on which segment writes a row first: declare it %s, or %s",
+		return fmt.Sprintf("column %.60q %s, so that its %s depends on which segment writes a row first: declare "+
+			"it %s, or %s",
 			c.Name, has, action, right, p.waysOut(t))
 	}
 }
@@ -130,12 +143,14 @@ func (p *Projection) markHint(table string) string {
 	return fmt.Sprintf("%s, and divide by it (Partition: pup.ByJSON(%q)) unless it is the stream's id", hint, member)
 }
 
-// eventHint prints the line that makes a table one of rows per event, where a key column is called as what it would hold.
+// eventHint prints the line that makes a table one of rows per event, where a key column is called as what it
+// would hold.
 func (t *Table) eventHint() string {
 	for _, key := range t.Key {
 		switch c, _ := t.Column(key); {
 		case c.Type == typeOf(KindI64) && strings.HasSuffix(c.Name, "position"):
-			return fmt.Sprintf("mark the key column that holds the event's position, pup.I64(%q).Key().Position()", c.Name)
+			return fmt.Sprintf("mark the key column that holds the event's position, pup.I64(%q).Key().Position()",
+				c.Name)
 		case c.Type == typeOf(KindUUID) && c.Name == "event_id":
 			return fmt.Sprintf("mark the key column that holds the event's id, pup.UUID(%q).Key().EventID()", c.Name)
 		}

@@ -14,8 +14,9 @@ import (
 // nameLengthMax keeps "schema__table" and index names within PostgreSQL's 63 bytes.
 const nameLengthMax = 30
 
-// isName tells whether a name can stand for a projection, table or column: a lower-case letter, then letters, digits and
-// single underscores, since a double one separates projection and table where a database has no schemas.
+// isName reports whether a text can be the name of a projection, table or column: a lower-case letter, then letters,
+// digits and single underscores, since a double one separates projection and table where a database has no
+// schemas.
 func isName(name string) bool {
 	if name == "" || len(name) > nameLengthMax || name[0] < 'a' || name[0] > 'z' {
 		return false
@@ -41,17 +42,22 @@ func (p *Projection) Validate() error {
 		return &CatalogueError{Item: fmt.Sprintf("projection %.60q", p.Name), Reason: nameRule}
 	}
 	if slices.Contains(reservedNames, p.Name) || strings.HasPrefix(p.Name, "pg_") {
-		return &CatalogueError{Item: fmt.Sprintf("projection %.60q", p.Name), Reason: "is a reserved name, choose another"}
+		return &CatalogueError{
+			Item:   fmt.Sprintf("projection %.60q", p.Name),
+			Reason: "is a reserved name, choose another",
+		}
 	}
 	if p.Version < 1 || p.Version > math.MaxInt32 {
-		return &CatalogueError{Item: "version", Reason: fmt.Sprintf("is %d, must be from 1 to %d", p.Version, math.MaxInt32)}
+		return &CatalogueError{Item: "version", Reason: fmt.Sprintf("is %d, must be from 1 to %d", p.Version,
+			math.MaxInt32)}
 	}
 	switch p.Order {
 	case "":
 		p.Order = OrderStream
 	case OrderStream, OrderGlobal:
 	default:
-		return &CatalogueError{Item: "ordering", Reason: fmt.Sprintf("is %.60q, must be %s or %s", p.Order, OrderStream, OrderGlobal)}
+		return &CatalogueError{Item: "ordering", Reason: fmt.Sprintf("is %.60q, must be %s or %s", p.Order, OrderStream,
+			OrderGlobal)}
 	}
 	if reason := p.validatePartition(); reason != "" {
 		return &CatalogueError{Item: "partition", Reason: reason}
@@ -233,7 +239,8 @@ func (p *Projection) validateWrite(w *Write) string {
 	}
 	table, ok := p.Table(w.Table)
 	if !ok {
-		return fmt.Sprintf("writes table %.60q, the projection has %s: list it in the projection's tables", w.Table, p.tableNames())
+		return fmt.Sprintf("writes table %.60q, the projection has %s: list it in the projection's tables", w.Table,
+			p.tableNames())
 	}
 	for i := range w.Columns {
 		c := &w.Columns[i]
@@ -264,7 +271,8 @@ func (p *Projection) validateWrite(w *Write) string {
 			return "delete takes the key only, it has columns"
 		}
 	default:
-		return fmt.Sprintf("has action %.60q: use %s, %s, %s or %s, or sql", w.Action, Upsert, Insert, InsertIgnore, Delete)
+		return fmt.Sprintf("has action %.60q: use %s, %s, %s or %s, or sql", w.Action, Upsert, Insert, InsertIgnore,
+			Delete)
 	}
 	return ""
 }
@@ -291,7 +299,8 @@ func (c *WriteColumn) validateAction(write Action, columnType Type) string {
 			return fmt.Sprintf("column %.60q is %s: %s needs i64, numeric or timestamptz", c.Name, columnType, c.Action)
 		}
 	default:
-		return fmt.Sprintf("column %.60q has action %.60q: use %s, %s, %s, %s or %s", c.Name, c.Action, ActionSet, ActionAdd, ActionMin, ActionMax, ActionIfNull)
+		return fmt.Sprintf("column %.60q has action %.60q: use %s, %s, %s, %s or %s", c.Name, c.Action, ActionSet,
+			ActionAdd, ActionMin, ActionMax, ActionIfNull)
 	}
 	return ""
 }
@@ -314,7 +323,8 @@ func (p *Projection) validateQuery(q *Query) string {
 	}
 	table, ok := p.Table(q.Table)
 	if !ok {
-		return fmt.Sprintf("loads from table %.60q, the projection has %s: list it in the projection's tables", q.Table, p.tableNames())
+		return fmt.Sprintf("loads from table %.60q, the projection has %s: list it in the projection's tables", q.Table,
+			p.tableNames())
 	}
 	if len(table.Key) == 0 {
 		return fmt.Sprintf("loads by key, table %.60q has none", table.Name)
@@ -327,7 +337,8 @@ func (p *Projection) validateQuery(q *Query) string {
 	return ""
 }
 
-// validateParameter checks the number of the parameter that holds the partition key. A query may ask for an array of keys.
+// validateParameter checks the number of the parameter that holds the partition key. A query may ask for an array
+// of keys.
 func validateParameter(number int, params []Type, arrays bool) string {
 	switch {
 	case number == 0:
@@ -336,7 +347,8 @@ func validateParameter(number int, params []Type, arrays bool) string {
 		return fmt.Sprintf("has partition_param %d of %d parameters, which are counted from 1", number, len(params))
 	}
 	if t := params[number-1]; !slices.Contains(markKinds, t.Kind) || t.Array && !arrays {
-		return fmt.Sprintf("has parameter $%d of type %s: a partition key is held by text, i64, uuid, bool or numeric", number, t)
+		return fmt.Sprintf("has parameter $%d of type %s: a partition key is held by text, i64, uuid, bool or numeric",
+			number, t)
 	}
 	return ""
 }
@@ -350,7 +362,8 @@ func (p *Projection) checkLeftOut(table *Table, column string) error {
 			continue
 		}
 		return &CatalogueError{Item: fmt.Sprintf("write %.60q", w.Name), Reason: fmt.Sprintf(
-			"leaves out column %q of table %q, which is not null and has no default, so that no row could be inserted: write it, or give it a default",
+			"leaves out column %q of table %q, which is not null and has no default, so that no row could be "+
+				"inserted: write it, or give it a default",
 			column, table.Name)}
 	}
 	return nil

@@ -28,7 +28,10 @@ const (
 	kindCount
 )
 
-var kindNames = [kindCount]string{"null", "bool", "i64", "f64", "numeric", "text", "bytes", "json", "timestamptz", "uuid"}
+var kindNames = [kindCount]string{
+	"null", "bool", "i64", "f64", "numeric", "text", "bytes", "json", "timestamptz",
+	"uuid",
+}
 
 // String returns the kind's name in a declaration, such as "i64".
 func (k Kind) String() string {
@@ -41,8 +44,9 @@ func (k Kind) String() string {
 // Value is one typed value, without boxing. Text, bytes, JSON, numeric and UUID values may point into the memory of the
 // reply that they came with.
 //
-// It has 24 bytes, since a batch has thousands and a plan of many batches must stay in the processor's cache: a pointer and a size
-// stand for the slice of bytes or of elements. Both are set here only, from slices, and read as these.
+// It has 24 bytes, since a batch has thousands and a plan of many batches must stay in the processor's cache: a
+// pointer and a size replace the slice of bytes or of elements. Both are set here only, from slices, and read as
+// these.
 type Value struct {
 	Kind  Kind
 	Array bool           // then Elements holds values of Kind or null
@@ -74,8 +78,8 @@ func F64(v float64) Value { return Value{Kind: KindF64, word: math.Float64bits(v
 // Timestamp returns a point in time in microseconds since 1970-01-01 UTC.
 func Timestamp(micros int64) Value { return Value{Kind: KindTimestamp, word: uint64(micros)} }
 
-// BytesOf returns a value of a kind that is held as bytes: numeric, text, bytes, json or uuid. It keeps the slice, which has less than
-// 4 GiB.
+// BytesOf returns a value of a kind that is held as bytes: numeric, text, bytes, json or uuid. It keeps the slice,
+// which has less than 4 GiB.
 func BytesOf(kind Kind, v []byte) Value {
 	return Value{Kind: kind, size: uint32(len(v)), data: unsafe.Pointer(unsafe.SliceData(v))}
 }
@@ -88,7 +92,7 @@ func ArrayOf(kind Kind, elements []Value) Value {
 	return Value{Kind: kind, Array: true, size: uint32(len(elements)), data: unsafe.Pointer(unsafe.SliceData(elements))}
 }
 
-// IsNull tells whether the value is NULL.
+// IsNull reports whether the value is NULL.
 func (v Value) IsNull() bool { return v.Kind == KindNull && !v.Array }
 
 // Bool returns the boolean of a KindBool value.
@@ -133,7 +137,8 @@ func ParseType(name string) (Type, error) {
 			return Type{Kind: kind, Array: array}, nil
 		}
 	}
-	return Type{}, fmt.Errorf("unknown type %.60q: use %s, or one of these with []", name, strings.Join(kindNames[1:], ", "))
+	return Type{}, fmt.Errorf("unknown type %.60q: use %s, or one of these with []", name,
+		strings.Join(kindNames[1:], ", "))
 }
 
 // String returns the declared name.
@@ -157,7 +162,7 @@ func (t *Type) UnmarshalText(text []byte) error {
 // MarshalText writes the declared name.
 func (t Type) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
-// Accepts tells whether a value may stand where the type is declared. NULL may stand anywhere.
+// Accepts reports whether a value is one of the type. NULL is one of every type.
 func (t Type) Accepts(v Value) bool {
 	return v.IsNull() || (v.Kind == t.Kind && v.Array == t.Array)
 }
