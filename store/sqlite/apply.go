@@ -204,7 +204,7 @@ func (x *tx) apply(c *conn, entry *statement, step *store.Step) error {
 // Rollback ends the transaction. See [store.Tx].
 func (x *tx) Rollback() {}
 
-// named gives the entry's name to failures that show outside of its statement: memory that ran out, and a deferred
+// named adds the entry's name to failures outside of its statement: memory that ran out, and a deferred
 // constraint, which SQLite checks at COMMIT.
 func (x *tx) named(err error) error {
 	if errors.Is(err, errMemory) || errors.Is(err, sqlite3.CONSTRAINT) {

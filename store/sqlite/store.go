@@ -18,7 +18,7 @@
 //	statements.go the SQL of declarative writes and queries
 //	apply.go      one transaction: fence, rows, checkpoint, commit
 //	limits.go     what the SQL of a module may take
-//	functions_text.go  functions that take the place of SQLite's own, which one call may keep busy for days
+//	functions_text.go  functions that replace those of SQLite's of which one call may take days
 //	wire.go       values to and from SQLite's storage classes
 //	lease.go      who may advance which segment
 //	errors.go     SQLite's errors in the words of package store
@@ -120,8 +120,8 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-// Open prepares a store and opens nothing: a file that is missing, damaged or out of reach is found by the first use.
-// It never creates the file, which the migrations do by [OpenSQL].
+// Open prepares a store and opens nothing: the first use finds a file that is missing, damaged or out of reach. It
+// never creates the file, which the migrations do by [OpenSQL].
 //
 // # Errors
 //

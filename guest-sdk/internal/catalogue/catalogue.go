@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Projection is what a module declares: who it is, what it wants to read, and the catalogue, which is all that it
-// can touch.
+// Projection is what a module declares: its name, the events that it reads, and the catalogue, which is all that
+// it can touch.
 type Projection struct {
 	Name         string       `json:"name"`
 	Version      int          `json:"version"`
@@ -45,7 +45,7 @@ const (
 )
 
 // Statement is SQL text per dialect. "{name}" is the projection's table of that name, qualified as the database
-// needs it, and "{table}" for its only table. Parameters are $1, $2, … on every dialect.
+// needs it, and "{table}" is its only table. Parameters are $1, $2, … on every dialect.
 type Statement map[Dialect]string
 
 // UnmarshalJSON reads one text for every dialect or an object with a text for each.
@@ -97,7 +97,7 @@ type Table struct {
 }
 
 // Check is a condition that every row of a table meets: an expression over the columns of one row. It is not met
-// when it is false. The database looks at each row as a write brings it, and at the row that comes of it.
+// when it is false. The database checks each row that a write brings, and the row that results.
 type Check struct {
 	Name string    `json:"name"`
 	SQL  Statement `json:"sql"`
@@ -189,8 +189,8 @@ type WriteColumn struct {
 
 // Query is an entry of the catalogue that reads: declarative or a SQL statement.
 //
-// A declarative query loads rows by key. Its arguments are one array a key column; its result is one row for every key
-// that exists, in the order of the request: the index of the key in the arrays (i64), then Columns.
+// A declarative query loads rows by key. Its arguments are one array per key column; its result is one row for
+// every key that exists, in the order of the request: the index of the key in the arrays (i64), then Columns.
 type Query struct {
 	Name    string    `json:"name"`
 	Table   string    `json:"table,omitempty"`
