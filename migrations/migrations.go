@@ -1,7 +1,7 @@
 // Package migrations brings a database to the layout that this version of pupwasm needs, and back.
 //
 // The scripts are embedded, numbered NNN_name.up.sql and NNN_name.down.sql for each dialect, and never edited
-// after a release. "{schema}" in a script stands for the schema, or for the prefix of the table names where a
+// after a release. "{schema}" in a script is the schema, or for the prefix of the table names where a
 // database has no schemas. All scripts of a call run in one transaction that first takes a lock of the database,
 // so that two hosts may start at once, nothing is half done after a failure, and a pooler that works by
 // transaction is no obstacle.
@@ -55,7 +55,7 @@ type Migrator struct {
 
 var schemaRule = regexp.MustCompile(`^[a-z][a-z0-9_]{0,29}$`)
 
-// CheckSchema tells whether a schema name can be used, as an error that says what is wrong with it.
+// CheckSchema reports whether a schema name can be used, as an error that says what is wrong with it.
 func CheckSchema(schema string) error {
 	if !schemaRule.MatchString(schema) || strings.HasPrefix(schema, "pg_") || strings.Contains(schema, "__") {
 		return fmt.Errorf("schema %q: use a lower-case letter, then letters, digits and single underscores, 30 at "+
@@ -132,7 +132,7 @@ func Script(dialect Dialect, schema string, down bool) (string, error) {
 	return text.String(), nil
 }
 
-// placeholder is what stands for "{schema}": a quoted name, which may be a word of SQL, or the prefix of other names.
+// placeholder is the text for "{schema}": a quoted name, which may be a word of SQL, or the prefix of other names.
 func placeholder(dialect Dialect, schema string) string {
 	if dialect == SQLite {
 		return schema

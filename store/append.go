@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// Expected is what an append expects of the stream's last version. The zero value is [Any].
+// Expected is the version that an append expects the stream to have. The zero value is [Any].
 type Expected struct {
 	kind    int8
 	version int64
@@ -64,8 +64,8 @@ func (e Expected) String() string {
 	}
 }
 
-// StreamAppend is what to append to one stream. Without events it is a condition only: the stream stays as it is,
-// and must have the expected version.
+// StreamAppend is what to append to one stream. Without events it is a condition: the stream must have the expected
+// version, and stays as it is.
 type StreamAppend struct {
 	Stream   Stream
 	Expected Expected
@@ -79,14 +79,14 @@ type AppendOptions struct {
 	SkipDuplicates bool
 }
 
-// Appended is what became of one event, in the order in which the events were given.
+// Appended is the result for one event. Results are in the order in which the events were given.
 type Appended struct {
 	ID               UUID
 	Position         int64 // 0 when skipped
 	AggregateVersion int64 // 0 when skipped
 }
 
-// Skipped tells that the event was there already.
+// Skipped reports whether the event was stored already.
 func (a Appended) Skipped() bool { return a.Position == 0 }
 
 // Appender adds events.
@@ -98,23 +98,23 @@ type Appender interface {
 	// # Errors
 	//
 	// [*VersionConflictError], [VersionConflicts] where there are several, [*DuplicateEventError], [*InputError],
-	// [ErrNotMigrated], or [ErrTransient]. Versions that a conflict tells count the events before it in the call.
+	// [ErrNotMigrated], or [ErrTransient]. The version in a conflict counts the events before it in the call.
 	Append(ctx context.Context, options AppendOptions, appends ...StreamAppend) ([]Appended, error)
 }
 
 // BulkAppender adds many events, for loads and imports.
 type BulkAppender interface {
-	// AppendBulk does what [Appender] promises of Append, but for the one round trip: on PostgreSQL the events
-	// travel by COPY, in three. It is worth it from some hundred events on; fewer go by Append.
+	// AppendBulk is [Appender.Append] for many events. On PostgreSQL it sends them by COPY, which takes three
+	// round trips and pays from some hundred events on.
 	AppendBulk(ctx context.Context, options AppendOptions, appends ...StreamAppend) ([]Appended, error)
 }
 
-// HasConditions tells whether one of the appends has no events and expects a version.
+// HasConditions reports whether one of the appends has no events and expects a version.
 func HasConditions(appends []StreamAppend) bool {
 	return slices.ContainsFunc(appends, func(a StreamAppend) bool { return a.IsCondition() })
 }
 
-// IsCondition tells whether there are no events, and a version is expected.
+// IsCondition reports whether there are no events, and a version is expected.
 func (a *StreamAppend) IsCondition() bool { return len(a.Events) == 0 && a.Expected != Any() }
 
 // ValidateAppends checks every stream and event before anything is sent, and returns the number of events.

@@ -10,20 +10,20 @@ import (
 	"strings"
 )
 
-// declaration is what of a projection has to stay as it is under one version, since rows and checkpoints were made
-// by it. It is all of [Projection], whatever members that has, except for what Declaration takes out.
+// declaration is the part of a projection that must not change under one version, since rows and checkpoints were
+// made by it: all members of [Projection], whatever they are, except for those that Declaration takes out.
 type declaration struct {
 	SpreadFactor uint32 `json:"spread_factor"`
 	Projection
 }
 
-// Declaration returns what of the projection has to stay as it is under one version, as JSON. Install keeps it
-// beside the checkpoints and compares the next declaration with it, by CheckDeclaration.
+// Declaration returns, as JSON, the part of the projection that must not change under one version. Install stores
+// it beside the checkpoints, and compares the next declaration with it by CheckDeclaration.
 //
-// Not part of it are the subscription, the writes and the queries: they are the program of the projection, and
-// that the rows stay right with another program is what its author promises by keeping the version. Indexes change
-// no row, and Install makes those that are missing. Views are kept, so that Install knows which are the
-// projection's, and may change. The projection must be valid.
+// The subscription, the writes and the queries are not part of it. They are the program of the projection: by
+// keeping the version, its author promises that the rows stay right with another program. Indexes change no row,
+// and Install makes missing ones. Views are stored, so that Install knows which are the projection's, but they may
+// change. The projection must be valid.
 func (p *Projection) Declaration(dialect Dialect) string {
 	d := declaration{SpreadFactor: SpreadFactor, Projection: *p}
 	d.Version, d.Subscription, d.Writes, d.Queries = 0, Subscription{}, nil, nil

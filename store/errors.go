@@ -10,24 +10,24 @@ var (
 	// ErrStreamNotFound says that a stream has no event.
 	ErrStreamNotFound = errors.New("the stream does not exist")
 
-	// ErrFenced says that the claim no longer holds its segment at the position it was read at: another worker has
-	// it, or an earlier commit went through. Nothing was written. Drop the claim and claim again.
+	// ErrFenced says that the claim no longer holds its segment at the claim's position: another worker has it, or an
+	// earlier commit went through. Nothing was written. Drop the claim and claim again.
 	ErrFenced = errors.New("the segment is no longer held by this worker")
 
 	// ErrNameTaken says that another process has joined under the worker's name. Nothing was changed.
 	ErrNameTaken = errors.New("another process has started under the name of this worker")
 
-	// ErrOtherLog says that what was read is of another log than the database has now: another server took its
-	// place, or its log was replaced. Nothing was written. Drop what was read, check the checkpoint by
-	// [CheckCheckpoints], and read again.
+	// ErrOtherLog says that the database no longer has the log that was read: another server took its place, or
+	// its log was replaced. Nothing was written. Drop what was read, check the checkpoint by [CheckCheckpoints],
+	// and read again.
 	ErrOtherLog = errors.New("the log is another one than was read")
 
 	// ErrTransient wraps every failure that may pass by itself: a lost connection, a deadlock, a server that starts or
-	// is read-only. Nothing can be said of the transaction; the stored checkpoint tells.
+	// is read-only. The transaction may have been committed or not; the stored checkpoint tells.
 	ErrTransient = errors.New("the database is not available")
 
-	// ErrDeadlock says that the database ended the transaction because others waited for it and it for them.
-	// Nothing was written, and the same transaction may be tried again at once. It is an ErrTransient.
+	// ErrDeadlock says that the database ended the transaction to resolve a deadlock. Nothing was written, and the same
+	// transaction may be tried again at once. It is an ErrTransient.
 	ErrDeadlock = fmt.Errorf("%w: deadlock", ErrTransient)
 
 	// ErrReadOnly says that the database takes no writes: a standby before it is promoted, or a setting. It comes
@@ -89,7 +89,7 @@ func (e *DuplicateEventError) Error() string {
 	return fmt.Sprintf("event id %s is stored already", e.ID)
 }
 
-// InputError says what was asked for wrongly: a field of an append that cannot be stored, a segment that cannot be
+// InputError says what is wrong with a request: a field of an append that cannot be stored, a segment that cannot be
 // split. Nothing was changed.
 type InputError struct {
 	Field  string
@@ -98,24 +98,24 @@ type InputError struct {
 
 func (e *InputError) Error() string { return e.Field + " " + e.Reason }
 
-// RejectedError says that the database refused what a projection wrote or asked, and will refuse it again: a
+// RejectedError says that the database refused what a projection wrote or queried, and will refuse it again: a
 // constraint, a value out of range, a missing column. The transaction was rolled back.
 type RejectedError struct {
 	Statement string // the name of the write or query in the catalogue
-	Reason    string // the database's own words
+	Reason    string // in the database's words
 }
 
 func (e *RejectedError) Error() string {
 	return fmt.Sprintf("the database refuses %s: %s", e.Statement, e.Reason)
 }
 
-// LimitError says that SQL of a projection has met a limit of time, memory or disk. Nothing was written. The
-// database may only have been busy, so that it is an [ErrTransient] too; what meets its limit each time that the
-// same events are tried is at fault itself.
+// LimitError says that SQL of a projection exceeded a limit of time, memory or disk. Nothing was written. It is an
+// [ErrTransient] too, since the database may only have been busy. SQL that exceeds its limit each time that the same
+// events are tried is at fault itself.
 type LimitError struct {
 	Statement string // the name of the write or query in the catalogue, or of several
-	Limit     string // what it has done, with the limit: "ran for longer than 1m0s"
-	Remedy    string // how the limit is raised
+	Limit     string // what happened, with the limit: "ran for longer than 1m0s"
+	Remedy    string // how to raise the limit
 }
 
 func (e *LimitError) Error() string { return e.Statement + " " + e.Limit + ": " + e.Remedy }
@@ -123,13 +123,13 @@ func (e *LimitError) Error() string { return e.Statement + " " + e.Limit + ": " 
 // Is makes it an [ErrTransient].
 func (e *LimitError) Is(target error) bool { return target == ErrTransient }
 
-// The limits that every store has words for.
+// The settings that raise the limits of every store.
 const (
 	raiseStatement   = "--statement-timeout raises the limit"
 	raiseTransaction = "--transaction-timeout raises the limit, and a smaller --batch needs less of it"
 )
 
-// StatementTooLong says that a statement or query of a module ran for longer than it may.
+// StatementTooLong returns the error of a statement or query of a module that exceeded its time limit.
 func StatementTooLong(statement string, limit time.Duration) error {
 	return &LimitError{
 		Statement: statement, Limit: fmt.Sprintf("ran for longer than %s", limit),
@@ -137,7 +137,7 @@ func StatementTooLong(statement string, limit time.Duration) error {
 	}
 }
 
-// TransactionTooLong says that the statements and queries of a batch took longer than they may together.
+// TransactionTooLong returns the error of a batch whose statements and queries together exceeded their time limit.
 func TransactionTooLong(statement string, limit time.Duration) error {
 	return &LimitError{
 		Statement: statement, Limit: fmt.Sprintf("ran when all statements and queries of the batch had taken "+
@@ -146,8 +146,8 @@ func TransactionTooLong(statement string, limit time.Duration) error {
 	}
 }
 
-// LogError says that a checkpoint does not belong to the log that the database has: to go on would leave events
-// out, or apply others to rows that they do not fit.
+// LogError says that a checkpoint does not belong to the log that the database has. To go on would skip events, or
+// apply others to rows that they do not fit.
 type LogError struct {
 	Projection string
 	Reason     string // what differs
@@ -159,7 +159,7 @@ func (e *LogError) Error() string {
 		e.Reason, e.Projection)
 }
 
-// CatalogueError says what of a projection's declaration cannot be installed. It is found at load, before any event.
+// CatalogueError says which part of a declaration cannot be installed, and why. It is found at load, before any event.
 type CatalogueError struct {
 	Item   string // for example `write "total"` or `table "fines"`
 	Reason string
@@ -167,7 +167,7 @@ type CatalogueError struct {
 
 func (e *CatalogueError) Error() string { return e.Item + ": " + e.Reason }
 
-// VersionMismatch says that another version of the projection has built what is in the database.
+// VersionMismatch returns the error for tables that another version of the projection has built.
 func VersionMismatch(projection string, installed, given int) error {
 	remedy := fmt.Sprintf("keep version %d if the rows stay right, or stop all hosts that run it and 'pupwasm "+
 		"reset %s', which deletes its rows; 'pupwasm run' then builds them again from the first event",
@@ -184,7 +184,7 @@ func VersionMismatch(projection string, installed, given int) error {
 	}
 }
 
-// TableChanged says that somebody has changed a table of a projection behind its checkpoints.
+// TableChanged returns the error for a table that somebody has changed by hand.
 func TableChanged(projection, table, change string) error {
 	return &CatalogueError{
 		Item: fmt.Sprintf("table %q", table),
@@ -194,7 +194,7 @@ func TableChanged(projection, table, change string) error {
 	}
 }
 
-// NotTheProjections says that the place of a projection's tables holds something that is not its own.
+// NotTheProjections returns the error for something in the place of a projection's tables that is not its own.
 func NotTheProjections(projection, what string) error {
 	return &CatalogueError{
 		Item:   fmt.Sprintf("projection %q", projection),
@@ -202,7 +202,7 @@ func NotTheProjections(projection, what string) error {
 	}
 }
 
-// SharedPlace says that a projection cannot be reset, since what would be deleted is not its own alone.
+// SharedPlace returns the error of a reset that would delete more than the projection.
 func SharedPlace(projection, place string) error {
 	return &InputError{
 		Field:  "projection " + projection,
@@ -210,14 +210,14 @@ func SharedPlace(projection, place string) error {
 	}
 }
 
-// StillOwned says that a projection cannot be reset while a worker runs it.
+// StillOwned returns the error of a reset while a worker runs the projection.
 func StillOwned(projection, worker string) error {
 	return &InputError{Field: "projection " + projection, Reason: "is run by worker " + worker +
 		": stop that host, or take the module out of the folder of its 'run --watch', and reset then; a host " +
 		"that was killed counts until its lease is over"}
 }
 
-// UnknownProjection says that no projection of that name was ever installed.
+// UnknownProjection returns the error for a projection that is not installed.
 func UnknownProjection(projection string) error {
 	return &InputError{Field: "projection " + projection, Reason: "is not known: 'pupwasm status' lists those that are"}
 }

@@ -37,7 +37,7 @@ func (s Stream) Validate() error {
 	return nil
 }
 
-// Event is one event before it is stored. The zero values of ID, Version, Metadata and CreatedAt ask for the
+// Event is an event before it is stored. The zero values of ID, Version, Metadata and CreatedAt ask for the
 // defaults: a new UUIDv7, 1, {} and the time of the append.
 type Event struct {
 	ID      UUID

@@ -6,34 +6,34 @@ import (
 	"slices"
 )
 
-// Mutation is one change that a guest asks for: an entry of the catalogue with its values, caused by an event of
-// the batch.
+// Mutation is one change that a guest asks for: an entry of the catalogue with its values, caused by an event.
 type Mutation struct {
 	Write  int // index into Projection.Writes
 	Event  int // index into the batch
 	Values []Value
 }
 
-// Step is a part of the write plan: rows for one of the writes of [Projection.Plan]. Steps are applied in order.
-// The rows of a declarative step have distinct keys (except those of an insert, of which the database refuses the
-// second), are in one order of the keys that is the same on every host, and may be applied as a set; those of a
-// SQL statement, and of a table without a key, are applied in order.
+// Step is a part of the write plan: rows of one of the writes of [Projection.Plan]. Steps are applied in order.
 //
-// Between two statements that are unordered, steps of shared tables come first, one a table, in the order of the
-// declaration. So transactions of several segments lock shared rows in one order.
+// The rows of a declarative step have distinct keys, in an order that is the same on every host, and may be
+// applied as a set. Rows of an insert may repeat a key: the database refuses the second one. Rows of a SQL
+// statement, and of a table without a key, are applied one by one, in order.
+//
+// Between two unordered statements, steps of shared tables come first, one per table, in the order of the
+// declaration. So the transactions of several segments lock shared rows in one order.
 type Step struct {
 	Write  int     // index into [Projection.Plan]
-	Width  int     // values a row
+	Width  int     // values per row
 	Count  int     // rows; with Width 0 it is the only measure
 	Values []Value // row by row
 }
 
-// Folder turns the mutations of one batch, or of several in a row, into the fewest steps with the same outcome. It
-// is used again and again by one goroutine: Add for each batch, then Steps, then Reset.
+// Folder turns the mutations of one batch, or of several in a row, into the fewest steps with the same outcome. One
+// goroutine uses it again and again: Add for each batch, then Steps, then Reset.
 //
-// Rows of one write and key become one row (add+add, set+set), while the order of changes to a key is kept: a row
-// never moves before a step that touched the same key, nor across a SQL statement, whose reach is unknown. Rows of
-// a shared table become one row a key whatever writes they come from. One outcome may differ from that of rows one
+// It makes one row of all rows of a write and key (add+add, set+set), and keeps the order of changes to a key: a
+// row never moves before a step that touched the same key, nor across a SQL statement, whose reach is unknown. In
+// a shared table the rows of all writes with one key become one row. One outcome may differ from that of rows one
 // by one: a sum of i64 that leaves the range and comes back within the batches is not refused.
 type Folder struct {
 	projection *Projection
@@ -84,8 +84,8 @@ func NewFolder(projection *Projection) *Folder {
 	return f
 }
 
-// shareTables has the rows of shared tables become rows of one write a table. Those behind the declared ones are
-// the combined.
+// shareTables directs the rows of each shared table to one write of the plan. The combined writes are behind the
+// declared.
 func (f *Folder) shareTables(combined int) {
 	for t := range f.projection.Tables {
 		table := &f.projection.Tables[t]
@@ -107,7 +107,7 @@ func (f *Folder) shareTables(combined int) {
 	}
 }
 
-// writers is how many declarative writes a table has.
+// writers returns how many declarative writes a table has.
 func (f *Folder) writers(table int) (count int) {
 	for i := range f.writes {
 		if f.writes[i].table == table {
@@ -124,7 +124,7 @@ func (f *Folder) Fold(mutations []Mutation) []Step {
 	return f.Steps()
 }
 
-// Reset forgets what was added.
+// Reset removes what was added.
 func (f *Folder) Reset() {
 	f.steps = f.steps[:0]
 	f.touched.reset()
@@ -135,8 +135,8 @@ func (f *Folder) Reset() {
 	f.kept.reset()
 }
 
-// Add folds the mutations behind what was added since the last Reset. It keeps nothing of them. After Steps comes
-// Reset first.
+// Add folds the mutations into what was added since the last Reset. It keeps no reference to them. After Steps,
+// call Reset before Add.
 func (f *Folder) Add(mutations []Mutation) {
 	for i := range mutations {
 		m := &mutations[i]
@@ -154,10 +154,10 @@ func (f *Folder) Add(mutations []Mutation) {
 	}
 }
 
-// Rows is how many rows the steps have by now.
+// Rows returns how many rows the steps have by now.
 func (f *Folder) Rows() int { return f.rows }
 
-// Bytes is about what the steps take in memory, by now.
+// Bytes returns about how much memory the steps take by now.
 func (f *Folder) Bytes() int {
 	bytes := f.kept.size
 	for i := range f.steps {
@@ -166,8 +166,8 @@ func (f *Folder) Bytes() int {
 	return bytes
 }
 
-// Steps returns the steps of all that was added. They and their values belong to the folder and are valid until
-// the next Reset.
+// Steps returns the steps of everything that was added. They and their values belong to the folder, and are valid
+// until the next Reset.
 func (f *Folder) Steps() []Step {
 	f.orderSteps()
 	for len(f.spare) < len(f.steps) {
@@ -337,7 +337,7 @@ func (f *Folder) add(row *Value, later Value) {
 	f.kept.replace(row, BytesOf(KindNumeric, f.scratch))
 }
 
-// canAdd tells whether the sum of two values can be held, so that overflow is left to the database to report.
+// canAdd reports whether the sum of two values can be held, so that overflow is left to the database to report.
 func canAdd(a, b Value) bool {
 	if a.Kind == KindNumeric && b.Kind == KindNumeric {
 		return len(a.Bytes())+len(b.Bytes()) < numericDigitsMax // so many digits the sum has at most

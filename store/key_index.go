@@ -83,7 +83,7 @@ func (x *keyIndex) grow() {
 // at returns a slot by a hash, or by one that was counted up from there.
 func (x *keyIndex) at(hash uint64) *keySlot { return &x.slots[hash&uint64(len(x.slots)-1)] }
 
-// sameKey tells whether the database holds two keys of a table equal.
+// sameKey reports whether the database holds two keys of a table equal.
 func sameKey(a, b []Value) bool {
 	for i := range a {
 		switch a[i].Kind {

@@ -9,22 +9,21 @@ import (
 // SegmentsMax is the most segments that a projection may have.
 const SegmentsMax = 1024
 
-// Layout is how the streams of a projection are divided into segments. It is changed by the methods below, inside
-// [Projections.Reshard]:
+// Layout is the division of a projection's streams into segments. Its methods change it, within [Projections.Reshard]:
 //
-//   - Split gives one segment's streams to several, each with its checkpoint.
-//   - Merge makes one segment of neighbours. Those that are behind have to catch up first: until all of them stand at the
-//     same position none passes it, and CompleteMerges completes the merge then.
+//   - Split divides the streams of one segment among several, each with its checkpoint.
+//   - Merge makes one segment of two neighbours. If their checkpoints differ, the merge waits: no segment passes the
+//     highest checkpoint, and CompleteMerges completes the merge when all have reached it.
 //   - Resize divides all streams evenly, by splits and merges.
 //
-// No checkpoint is ever moved by it, so that no event is lost or repeated.
+// They never move a checkpoint, so no event is lost or repeated.
 type Layout struct {
-	// Single says that the projection takes all events in one order, so that it has one segment.
+	// Single is set for a projection that takes all events in one order, and so has one segment.
 	Single bool
-	// Desired is the number of segments that was last asked for, by Install or Resize. Split and Merge leave it alone.
+	// Desired is the number of segments that Install or Resize asked for last. Split and Merge do not change it.
 	Desired int
-	// Next is the number of the next segment that is made. Numbers are not used again: a claim on a segment that
-	// is gone must not fit another.
+	// Next is the number of the next new segment. Numbers are not reused: a claim on a segment that is gone must
+	// not fit another one.
 	Next int
 	// Segments are the segments in order of their ranges, which hold every stream once.
 	Segments []LayoutSegment
@@ -36,11 +35,11 @@ type LayoutSegment struct {
 	Range    HashRange
 	Position int64
 	Applied  Applied
-	Failure  string // "" unless it failed
+	Failure  string // why it failed; "" when it has not
 	Merge    Merge
 }
 
-// Merge is a merge that waits for some of its segments. The zero value is none.
+// Merge is a merge that waits for some of its segments. The zero value is no merge.
 type Merge struct {
 	Into int   // the segment that they become
 	At   int64 // the position that none of them passes, and all have to reach; 0 where there is no merge
@@ -109,7 +108,7 @@ func (l *Layout) Split(segment, parts int) error {
 	return nil
 }
 
-// Merge makes one segment of two neighbours: at once when both stand at the same position, and by CompleteMerges
+// Merge makes one segment of two neighbours: at once when both are at the same position, and by CompleteMerges
 // otherwise.
 //
 // # Errors
@@ -204,7 +203,7 @@ func (l *Layout) CompleteMerges() bool {
 	return changed
 }
 
-// Applied tells whether a checkpoint has moved.
+// Applied reports whether a checkpoint has moved.
 func (l *Layout) Applied() bool {
 	return slices.ContainsFunc(l.Segments, func(p LayoutSegment) bool { return p.Position > 0 })
 }

@@ -65,7 +65,7 @@ func (h *layoutHistory) verify(t *rapid.T) {
 		}
 		known[p.Segment] = true
 		if p.Merge.At > 0 && p.Position > p.Merge.At || p.Merge.At == 0 && p.Merge != (store.Merge{}) {
-			t.Fatalf("segment %d stands at %d with the merge %+v", p.Segment, p.Position, p.Merge)
+			t.Fatalf("segment %d is at %d with the merge %+v", p.Segment, p.Position, p.Merge)
 		}
 	}
 	if next != 1<<32 {

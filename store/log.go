@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// LogChecker looks for what would make readers pass events of the log.
+// LogChecker finds what would make readers skip events of the log.
 type LogChecker interface {
-	// CheckLog tells whether positions are given as [Horizon] needs it: by the log itself, in order, and behind
-	// the fence. What is not refused when it happens, because somebody changed the log's own objects, is found
-	// here. It is cheap: a worker asks when it begins, and once a minute.
+	// CheckLog checks that positions are given as [Horizon] needs it: by the log itself, in order, and behind the
+	// fence. It finds what was not refused when it happened, because somebody changed the log's own objects. It is
+	// cheap: a worker calls it when it begins, and once a minute.
 	//
 	// # Errors
 	//
@@ -17,12 +17,12 @@ type LogChecker interface {
 	CheckLog(ctx context.Context) error
 }
 
-// UnsafeLogError says why events of the log may be passed by readers, and so be lost to projections.
+// UnsafeLogError says why readers may skip events of the log, which projections would lose.
 type UnsafeLogError struct {
 	Faults []LogFault // at least one
 }
 
-// LogFault is one thing that is wrong with a log, and what mends it without touching an event or a row.
+// LogFault is one thing that is wrong with a log, and a remedy that touches no event and no row.
 type LogFault struct {
 	Fault  string
 	Remedy string

@@ -5,33 +5,32 @@ import (
 	"fmt"
 )
 
-// LogID says which log something was read of. Two are the same when both members are.
+// LogID identifies the log that something was read from. Two are equal when both members are.
 type LogID struct {
 	// ID is random and made with the log. The zero id is of no log.
 	ID UUID
-	// Timeline is that of the server that answered: it changes when a standby takes a server's place, or a backup
-	// is restored up to a point in time. 0 on SQLite, which has none, and on a standby, whose reads count for
-	// nothing.
+	// Timeline is that of the server that answered. It changes when a standby takes a server's place, or a backup
+	// is restored up to a point in time. It is 0 on SQLite, which has none, and on a standby, whose reads do not
+	// count.
 	Timeline uint32
 }
 
-// Applied ties a checkpoint to a log: which one it is, and the last event up to the checkpoint, whether the
-// segment has applied it or it is none of its own. The event tells logs apart whose id and timeline are copies, as
-// in a dump that was restored.
+// Applied ties a checkpoint to a log: the log's identity, and the last event up to the checkpoint, of whatever segment.
+// The event distinguishes logs whose id and timeline are copies, as in a restored dump.
 type Applied struct {
 	Log      LogID
 	Position int64 // of the event; 0: there was none
 	Event    UUID
 }
 
-// LogState is what a log is and has.
+// LogState is the answer of [Reader.Locate].
 type LogState struct {
 	Log    LogID
 	Head   int64  // the last position handed out
 	Events []UUID // of the positions that were asked for; zero where there is no event
 }
 
-// Checkpoint is up to where a segment of a projection has applied a log.
+// Checkpoint is the position up to which a segment of a projection has applied a log.
 type Checkpoint struct {
 	Projection string
 	Position   int64
@@ -43,7 +42,7 @@ func (c *Claim) Checkpoint() Checkpoint {
 	return Checkpoint{Projection: c.Projection, Position: c.Position, Applied: c.Applied}
 }
 
-// Checkpoints returns those of all segments, in their order.
+// Checkpoints returns the checkpoints of all segments, in their order.
 func (p *ProjectionStatus) Checkpoints() []Checkpoint {
 	all := make([]Checkpoint, len(p.Segments))
 	for i := range p.Segments {
@@ -53,8 +52,8 @@ func (p *ProjectionStatus) Checkpoints() []Checkpoint {
 	return all
 }
 
-// CheckCheckpoints tells which log there is, and for each checkpoint whether it belongs to that log: nil or a
-// [*LogError]. The checkpoints must have been read before the call.
+// CheckCheckpoints returns the identity of the log, and a fault for each checkpoint: nil when it belongs to that log, a
+// [*LogError] when it does not. The checkpoints must have been read before the call.
 func CheckCheckpoints(ctx context.Context, reader Reader, checkpoints ...Checkpoint) (log LogID, faults []error,
 	err error,
 ) {

@@ -147,7 +147,7 @@ var errNumberRange = fmt.Errorf("has a number with more than %d digits before th
 	"databases cannot store",
 	wholeDigitsMax, fractionDigitsMax)
 
-// HasEscapedNUL tells whether JSON text spells the character NUL, which PostgreSQL's jsonb refuses.
+// HasEscapedNUL reports whether JSON text spells the character NUL, which PostgreSQL's jsonb refuses.
 func HasEscapedNUL(text []byte) bool {
 	for i := 0; i+1 < len(text); i++ {
 		if text[i] != '\\' {
@@ -161,7 +161,7 @@ func HasEscapedNUL(text []byte) bool {
 	return false
 }
 
-// HasLoneSurrogate tells whether JSON text spells half of a surrogate pair. Decoders turn it into U+FFFD, and
+// HasLoneSurrogate reports whether JSON text spells half of a surrogate pair. Decoders turn it into U+FFFD, and
 // PostgreSQL's jsonb refuses it.
 func HasLoneSurrogate(text []byte) bool {
 	high := false // the escape right before was the first half

@@ -5,12 +5,11 @@ import (
 	"slices"
 )
 
-// Ownership says who may change a row of a table: that decides which writes give the same rows whatever the division.
+// Ownership says who may change a row of a table. It decides which writes give the same rows under any division.
 type Ownership int
 
 const (
-	// Shared rows are written by several segments at once. Only changes that come to the same in any order are
-	// possible.
+	// Shared rows are written by several segments at once, by changes whose order does not matter.
 	Shared Ownership = iota
 	// Owned rows have the partition key in a key column: one segment writes them, in order.
 	Owned
@@ -30,7 +29,7 @@ func (o Ownership) String() string {
 	}
 }
 
-// KeepsToKey tells whether a SQL statement with these members must use owned tables only.
+// KeepsToKey reports whether a SQL statement with these members must use owned tables only.
 func (p *Projection) KeepsToKey(partitionParam int, unordered bool) bool {
 	return partitionParam > 0 && !unordered && p.Order != OrderGlobal
 }
@@ -79,8 +78,7 @@ func (c *Column) mark() string {
 	return ""
 }
 
-// Division returns what the events are divided by: the stream where nothing is declared, and where all are in one
-// order.
+// Division returns what the events are divided by: the stream if nothing is declared, or all events are in one order.
 func (p *Projection) Division() Partition {
 	if p.Partition == nil || p.Order == OrderGlobal {
 		return Partition{By: PartitionStream}

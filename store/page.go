@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// PageBuilder fills pages from the rows of a database, for implementations of [Reader]. It may be used for one
-// page after the other, by one goroutine:
+// PageBuilder fills pages from the rows of a database, for implementations of [Reader]. One goroutine may use it
+// for one page after the other:
 //
 //	builder.Begin(page, bytesMax)
 //	for rows, until builder.Full {
@@ -16,10 +16,10 @@ import (
 //	}
 //	builder.End(page)
 //
-// Payloads and metadata share one buffer, the page's own, which the next page uses again. Names that come again
-// and again are one string each, over all pages of the builder.
+// Payloads and metadata share one buffer, the page's own, which the next page reuses. Strings that repeat are allocated
+// once, over all pages of the builder.
 type PageBuilder struct {
-	// Full says that an event did not fit into the bytes of the page: it and those after it belong to the next one.
+	// Full is set when an event did not fit into the bytes of the page. It and those after it belong to the next page.
 	Full bool
 
 	events   []RecordedEvent
@@ -33,8 +33,7 @@ type PageBuilder struct {
 // internedMax bounds the strings that a builder remembers.
 const internedMax = 4096
 
-// Begin starts a page, with at most so many bytes of payload and metadata unless a single event has more; 0 is no
-// limit.
+// Begin starts a page with a maximum of payload and metadata in bytes, which a single event may exceed; 0 is no limit.
 func (b *PageBuilder) Begin(page *Page, bytesMax int) {
 	b.Full, b.size, b.bytesMax = false, 0, bytesMax
 	b.events, b.arena = page.Events[:0], page.Buffer[:0]
@@ -43,13 +42,13 @@ func (b *PageBuilder) Begin(page *Page, bytesMax int) {
 	}
 }
 
-// Row makes room for an event and returns it, empty. It is valid until EndRow.
+// Row adds an empty event and returns it. It is valid until EndRow.
 func (b *PageBuilder) Row() *RecordedEvent {
 	b.events = append(b.events, RecordedEvent{})
 	return &b.events[len(b.events)-1]
 }
 
-// EndRow keeps the event, or takes it back when it does not fit.
+// EndRow keeps the event, or removes it when it does not fit.
 func (b *PageBuilder) EndRow() {
 	last := len(b.events) - 1
 	size := b.size + len(b.events[last].Payload) + len(b.events[last].Metadata)
@@ -84,7 +83,7 @@ func (b *PageBuilder) Intern(value []byte) string {
 	return text
 }
 
-// The strings of Text share allocations, which grow from textsMin to textsMax bytes. Whoever keeps one of the
+// The strings of Text share allocations, which grow from textsMin to textsMax bytes. A caller that keeps one of the
 // strings keeps those it came with.
 const (
 	textsMin = 128
@@ -102,13 +101,13 @@ func (b *PageBuilder) Text(value []byte) string {
 	return b.texts.String()[start:]
 }
 
-// End hands events and buffer to the page, and forgets them.
+// End gives the events and the buffer to the page.
 func (b *PageBuilder) End(page *Page) {
 	page.Events, page.Buffer, page.Bytes = b.events, b.arena, b.size
 	b.events, b.arena = nil, nil
 }
 
-// Start empties a page for the request and tells whether there is anything to read.
+// Start empties a page for the request, and reports whether there is anything to read.
 func (r *ReadRequest) Start(page *Page) (bool, error) {
 	page.Events, page.Bytes, page.Log = page.Events[:0], 0, LogID{}
 	if r.Limit < 1 {
@@ -118,8 +117,8 @@ func (r *ReadRequest) Start(page *Page) (bool, error) {
 	return r.Through > r.After, nil
 }
 
-// Finish sets how far a page goes that was filled for the request: to its last event, when a limit ended it. full says
-// that the limit of bytes did.
+// Finish sets Through of a page that was filled for the request: to its last event when a limit ended it. full
+// says that the limit of bytes did.
 func (r *ReadRequest) Finish(page *Page, full bool) {
 	if read := len(page.Events); full || read == r.Limit {
 		page.Through = page.Events[read-1].Position

@@ -33,7 +33,7 @@ const KeyBytesMax = 1024
 // partitionPathMax bounds how many names a path has.
 const partitionPathMax = 16
 
-// ByStream tells whether the key is the stream's id.
+// ByStream reports whether the key is the stream's id.
 func (p Partition) ByStream() bool { return p.By == "" || p.By == PartitionStream }
 
 // Key returns the partition key of an event, or nil where that is the stream's id, which is then AggregateID. An

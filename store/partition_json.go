@@ -120,7 +120,7 @@ func textKey(raw []byte, escaped bool) ([]byte, error) {
 	return key[:len(key):len(key)], nil
 }
 
-// sameName tells whether the name of a member, as it is between its quotes, is a name.
+// sameName reports whether the name of a member, as it is between its quotes, is a name.
 func sameName(raw []byte, escaped bool, name string) bool {
 	if !escaped {
 		return string(raw) == name

@@ -24,7 +24,7 @@ func TablesSchema(schema, projection string) string {
 
 var schemaRule = regexp.MustCompile(`^[a-z][a-z0-9_]{0,29}$`)
 
-// CheckSchema tells whether a name can be that of a schema, as an error that says what is wrong with it. Package
+// CheckSchema reports whether a name can be that of a schema, as an error that says what is wrong with it. Package
 // migrations, which makes the schema, has the same rule.
 func CheckSchema(schema string) error {
 	if !schemaRule.MatchString(schema) || strings.HasPrefix(schema, "pg_") || strings.Contains(schema, "__") {

@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// Plan returns the writes that the steps of a projection's transactions refer to: those that it declares, by their
-// indexes, and behind them one for each shared table that several of them write to.
+// Plan returns the writes that the steps of a projection's transactions refer to: first the declared ones, with
+// their indexes, and then one for each shared table that several of them write to.
 //
-// Rows of a shared table are changed by the transactions of several segments, which would deadlock if each locked
-// them in an order of its own. So a transaction has one statement for such a table, whatever writes the rows come
-// from. It exists because the writes agree on the action of each column, and a column that a row leaves out can be
-// given as NULL, or as 0 where that is the default.
+// Transactions of several segments change rows of a shared table. They would deadlock if each locked the rows in
+// an order of its own, so a transaction has one statement for such a table, whatever writes the rows come from.
+// That is possible because the writes agree on the action of each column, and a column that a row leaves out can
+// be given as NULL, or as 0 where that is the default.
 func (p *Projection) Plan() []Write {
 	plan := append([]Write(nil), p.Writes...)
 	for t := range p.Tables {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Subscription says which events a projection wants. An empty list means all.
+// Subscription is the set of events that a projection wants. An empty list means all.
 type Subscription struct {
 	BoundedContexts []string `json:"bounded_contexts,omitempty"`
 	AggregateTypes  []string `json:"aggregate_types,omitempty"`
@@ -20,7 +20,7 @@ func (s *Subscription) Matches(stream Stream, eventType string) bool {
 		has(s.EventTypes, eventType)
 }
 
-// HashRange is a share of the streams: those whose spread hash ([Spread]) is from First to Last, both included.
+// HashRange is a share of the streams: those whose spread hash ([Spread]) is between First and Last, inclusive.
 type HashRange struct {
 	First uint32
 	Last  uint32
@@ -37,13 +37,13 @@ const SpreadFactor = 1640531527
 // Spread returns the place of a partition hash among ranges.
 func Spread(partitionHash uint32) uint32 { return partitionHash * SpreadFactor }
 
-// Contains tells whether a stream with this partition hash lies in the range.
+// Contains reports whether the range has the streams with this partition hash.
 func (r HashRange) Contains(partitionHash uint32) bool {
 	spread := Spread(partitionHash)
 	return r.First <= spread && spread <= r.Last
 }
 
-// Share is how much of all streams the range has, from 0 to 1.
+// Share returns the fraction of all streams that the range has, from 0 to 1.
 func (r HashRange) Share() float64 { return (float64(r.Last) - float64(r.First) + 1) / (1 << 32) }
 
 // SplitRange divides all streams into n ranges of nearly equal width, in order. n is at least 1.
@@ -80,7 +80,7 @@ const (
 	AllColumns = ColumnPartitionHash<<1 - 1
 )
 
-// Has tells whether every field of other is in the set.
+// Has reports whether every field of other is in the set.
 func (c Columns) Has(other Columns) bool { return c&other == other }
 
 // ReadRequest asks for events with After < position ≤ Through, in order of position.
@@ -88,52 +88,57 @@ type ReadRequest struct {
 	After        int64
 	Through      int64 // at most the horizon, or events may be missed
 	Limit        int   // events, at least 1
-	Bytes        int   // of payload and metadata, at most, but for a single event that has more; 0 for no limit
+	Bytes        int   // maximum of payload and metadata, which a single event may exceed; 0 for no limit
 	Subscription Subscription
 	Range        HashRange
 	Columns      Columns
 }
 
-// Page is what one read brought. It is made to be used again: the next Read overwrites it, and the payloads and
-// metadata of its events with it. Strings may be kept.
+// Page is the result of a read. It is made for reuse: the next Read overwrites it, with the payloads and metadata
+// of its events. Strings may be kept.
 type Page struct {
 	Events []RecordedEvent
 	// Through is the position up to which nothing of the subscription is left: the last event's when a limit was
-	// reached, and the request's Through otherwise. A checkpoint moves there, over events outside of the
+	// reached, and the request's Through otherwise. The checkpoint moves there, past events outside of the
 	// subscription.
 	Through int64
-	// Log is whose events these are, as the connection that read them saw it before it read.
+	// Log is the log of the events, as the connection that read them saw it before it read.
 	Log LogID
 	// Bytes is how many bytes of payload and metadata the events have.
 	Bytes int
-	// Buffer is the store's: it holds payloads and metadata, and the room for those of the next Read.
+	// Buffer is the store's: it holds payloads and metadata, and memory for those of the next Read.
 	Buffer []byte
 }
 
-// Horizon is how far it is safe to read.
+// Horizon is how far it is safe to read: the high-water mark of the log.
 type Horizon struct {
-	// Position up to which no event can still appear.
+	// Position is the position up to which no event can still appear.
 	Position int64
-	// Head is the last position handed out. It is above Position while an append is under way.
+	// Head is the last position handed out. It is above Position while an append is in flight.
 	Head int64
 	// Holder is the process whose append holds Position below Head, or 0.
 	Holder int
-	// Prepared is set when it is no process but a prepared transaction that holds Position back. It names the
-	// transaction, and says how to end it.
+	// Prepared is set when a prepared transaction, which has no process, holds Position back. It names the
+	// transaction and says how to end it.
 	Prepared string
-	// Log is whose horizon this is.
+	// Log is the log of the horizon.
 	Log LogID
 }
 
 // Reader reads events.
 type Reader interface {
-	// Horizon tells how far it is safe to read now.
+	// Horizon returns how far it is safe to read now. It takes one round trip.
 	Horizon(ctx context.Context) (Horizon, error)
 
-	// Read fills page, which the caller owns and may use again.
+	// Read fills page, which the caller owns and may reuse, with the events that request asks for. A request above the
+	// horizon may miss events.
+	//
+	// # Errors
+	//
+	// One for a Limit below 1; [ErrTransient], [ErrNotMigrated].
 	Read(ctx context.Context, request ReadRequest, page *Page) error
 
-	// Locate tells which log this is, how far it goes, and the ids of the events at some positions.
+	// Locate returns the identity of the log, its last position, and the ids of the events at the given positions.
 	Locate(ctx context.Context, positions ...int64) (LogState, error)
 
 	// ReadStream returns the events of one stream with versions from first to last, both included; last 0 means

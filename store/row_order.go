@@ -14,9 +14,9 @@ type ranked struct {
 	row  int
 }
 
-// sortRows puts the rows of a step into the order of their keys, so that transactions that touch the same rows
-// lock them in the same order, and neighbours in an index are written one after the other. spare is room for the
-// rows, ranks for their order; what is returned is for the next time.
+// sortRows sorts the rows of a step by their keys, so that transactions that touch the same rows lock them in the
+// same order, and index neighbours are written one after the other. spare is memory for the rows and ranks for
+// their order; both are returned for reuse.
 func sortRows(step *Step, keyWidth int, spare []Value, ranks []ranked) ([]Value, []ranked) {
 	if rowsSorted(step, keyWidth) {
 		return spare, ranks

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// TableShape is a table as it is in the database, as far as rows depend on it. Install keeps the shapes of the
-// tables that it has made, and compares what it finds later with them: a table that somebody changed by hand holds
-// other rows than the checkpoint says.
+// TableShape is a table as it is in the database, as far as rows depend on it. Install stores the shapes of the
+// tables that it makes, and later compares the tables with them: a table that somebody changed by hand no longer
+// fits its checkpoint.
 type TableShape struct {
 	Name    string        `json:"name"`
 	Columns []ColumnShape `json:"columns"`
@@ -35,17 +35,17 @@ type IndexShape struct {
 	Unique  bool // refuses equal rows at once
 }
 
-// Serves tells whether the index finds rows by the columns.
+// Serves reports whether the index finds rows by the columns.
 func (i *IndexShape) Serves(columns []string) bool {
 	return len(columns) <= len(i.Columns) && slices.Equal(columns, i.Columns[:len(columns)])
 }
 
-// Indexed tells whether an index of the table finds rows by the columns.
+// Indexed reports whether an index of the table finds rows by the columns.
 func (t *TableShape) Indexed(columns []string) bool {
 	return slices.ContainsFunc(t.Indexes, func(i IndexShape) bool { return i.Serves(columns) })
 }
 
-// keyed tells whether the table has one row at most for a key.
+// keyed reports whether the table has one row at most for a key.
 func (t *TableShape) keyed(key []string) bool {
 	same := func(i IndexShape) bool {
 		return i.Unique && slices.Equal(slices.Sorted(slices.Values(i.Columns)), slices.Sorted(slices.Values(key)))
@@ -132,7 +132,7 @@ func shapeOf(shapes []TableShape, table string) *TableShape {
 	return nil
 }
 
-// changed says what became of a table, or "".
+// changed describes how a table differs, or returns "".
 func (t *TableShape) changed(is *TableShape) string {
 	for _, was := range t.Columns {
 		c := is.column(was.Name)

@@ -12,7 +12,7 @@ import (
 // nameLengthMax keeps "schema__table" and index names within PostgreSQL's 63 bytes.
 const nameLengthMax = 30
 
-// isName tells whether a name can stand for a projection, table or column: a lower-case letter, then letters,
+// isName reports whether a text can be the name of a projection, table or column: a lower-case letter, then letters,
 // digits and single underscores, since a double one separates projection and table where a database has no
 // schemas.
 func isName(name string) bool {

@@ -9,7 +9,7 @@ DO $$ BEGIN
 END $$;
 
 -- What an event may be is checked for every writer, so that what comes in by any door can come out and go in by
--- every other. A payload is any bytes; its limit is a setting of who appends.
+-- every other. A payload is any bytes; its limit is a setting of the appender.
 CREATE TABLE {schema}.events (
     global_position   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     bounded_context   text NOT NULL CHECK (octet_length(bounded_context) BETWEEN 1 AND 800),
@@ -77,7 +77,7 @@ CREATE TABLE {schema}.streams (
 CREATE SEQUENCE {schema}.armed_until MINVALUE 0 START 0;
 SELECT pg_catalog.setval('{schema}.armed_until', 0);
 
--- The fence reads it with the rights of whoever inserts.
+-- The fence reads it with the rights of the inserting role.
 GRANT SELECT ON SEQUENCE {schema}.armed_until TO PUBLIC;
 
 -- may_notify tells whether appends notify at all. A transaction that has notified cannot be prepared, and a hint
@@ -93,7 +93,7 @@ $$;
 -- position handed out before its own first one; {schema}.horizon() is the lowest key held. The transaction's
 -- setting remembers that the lock is held, so that ten thousand single inserts take one lock and not ten thousand.
 -- A savepoint that is rolled back takes back the setting and the lock together. The setting holds the
--- transaction's id, so that a value left by somebody else's SET cannot stand for the lock.
+-- transaction's id, so that a value left by somebody else's SET is not taken for the lock.
 --
 -- It is in as few expressions as it can be, since each one costs a microsecond in a transaction with one row.
 -- CASE, and not AND, has an order of evaluation.
@@ -134,7 +134,7 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- The fence reads the sequence with the rights of whoever inserts, and an identity column asks for none.
+-- The fence reads the sequence with the rights of the inserting role, and an identity column asks for none.
 GRANT SELECT ON SEQUENCE {schema}.events_global_position_seq TO PUBLIC;
 
 CREATE TRIGGER fence BEFORE INSERT ON {schema}.events FOR EACH STATEMENT EXECUTE FUNCTION {schema}.fence();

@@ -1,7 +1,7 @@
 -- The event log. SQLite has one writer at a time, so that positions appear in order and need no fence.
 
 -- What an event may be is checked for every writer, so that what comes in by any door can come out and go in by
--- every other. A payload is any bytes; its limit is a setting of who appends. The functions are those that SQLite
+-- every other. A payload is any bytes; its limit is a setting of the appender. The functions are those that SQLite
 -- has had since 3.38, because other programs write by their own. length of text ends at a NUL.
 CREATE TABLE {schema}__events (
     -- AUTOINCREMENT: a position is not given out again after the last events were deleted.

@@ -52,7 +52,7 @@ func (s *Store) Append(ctx context.Context, options store.AppendOptions, appends
 	return s.appendTo(ctx, driverQuerier{conn}, options, appends, count)
 }
 
-// AppendTx adds events within the caller's transaction, which decides whether they come to be. After an error the
+// AppendTx adds events within the caller's transaction, which decides whether they are committed. After an error the
 // transaction is aborted, as after any failed statement; a savepoint (tx.Begin) around the call prevents that. The
 // connection's client_encoding must be UTF8.
 func (s *Store) AppendTx(ctx context.Context, tx pgx.Tx, options store.AppendOptions,
@@ -246,7 +246,7 @@ func optional(text string) *string {
 	return &text
 }
 
-// translate puts what an append can meet besides the errors of every statement into the words of package store.
+// translate turns the errors that only an append can meet into those of package store.
 func (a *appendArguments) translate(err error, appends []store.StreamAppend) error {
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
@@ -269,7 +269,7 @@ func (a *appendArguments) translate(err error, appends []store.StreamAppend) err
 	return translate(err)
 }
 
-// conflicts reads what append_events and append_event tell.
+// conflicts reads the details of append_events and append_event.
 func (a *appendArguments) conflicts(detail string, appends []store.StreamAppend) (conflicts store.VersionConflicts,
 	ok bool,
 ) {
@@ -285,16 +285,16 @@ func (a *appendArguments) conflicts(detail string, appends []store.StreamAppend)
 	return conflicts, true
 }
 
-// conflict is that of the event at an index of the arrays.
+// conflict returns the conflict of the event at an index of the arrays.
 func (a *appendArguments) conflict(index int, actual int64, appends []store.StreamAppend) *store.VersionConflictError {
 	return &store.VersionConflictError{
 		Stream: appends[a.of[index]].Stream, Expected: store.ExpectedFromCode(a.expected[index]), Actual: actual,
 	}
 }
 
-// overtaken is the error of an append whose versions somebody else took after it had looked for the last one: a
-// writer who inserts past append_events, or a caller's transaction that sees an older state. The detail names the
-// stream as "…)=(context, type, id, version)".
+// overtaken is the error of an append whose versions another append took after it had read the last one: one that
+// inserts without append_events, or in a transaction that sees an older state. The detail names the stream as
+// "…)=(context, type, id, version)".
 func overtaken(detail string, appends []store.StreamAppend) error {
 	conflict := &store.VersionConflictError{Stream: appends[0].Stream, Expected: appends[0].Expected, Actual: -1}
 	for i := range appends {

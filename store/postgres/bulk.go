@@ -11,14 +11,13 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// bulkEventsMin is from how many events on COPY is worth two round trips more.
+// bulkEventsMin is the number of events from which COPY is worth two more round trips.
 const bulkEventsMin = 200
 
 // AppendBulk adds many events by COPY, in a transaction of its own. See [store.BulkAppender].
 //
-// It goes three times to the server and back: BEGIN and the locks of the streams, whose versions come back; COPY;
-// the positions and COMMIT. Above READ COMMITTED the versions would be those from before the locks, so the level
-// is fixed.
+// It takes three round trips: BEGIN and the locks of the streams, which return their versions; COPY; the positions and
+// COMMIT. The isolation level is fixed, since above READ COMMITTED the versions would be those from before the locks.
 func (s *Store) AppendBulk(ctx context.Context, options store.AppendOptions,
 	appends ...store.StreamAppend,
 ) ([]store.Appended, error) {
@@ -63,7 +62,7 @@ type load struct {
 	sent []int // the indices of the events that are not left out
 }
 
-// run loads in a transaction. After an error it may be open still.
+// run loads in a transaction, which may still be open after an error.
 func (l *load) run(ctx context.Context, conn *pgx.Conn, options store.AppendOptions) error {
 	if err := l.begin(ctx, conn, options); err != nil {
 		return l.args.translate(err, l.appends)
@@ -145,9 +144,10 @@ type copyRows struct {
 // copySignature begins the format: magic, flags, and no extension.
 const copySignature = "PGCOPY\n\xff\r\n\x00" + "\x00\x00\x00\x00" + "\x00\x00\x00\x00"
 
-// copyColumns is how many queries.load names.
+// copyColumns is the number of columns in queries.load.
 const copyColumns = 14
 
+// Read is io.Reader, for COPY.
 func (r *copyRows) Read(into []byte) (int, error) {
 	if r.read == len(r.buffer) {
 		r.buffer, r.read = r.buffer[:0], 0

@@ -86,7 +86,7 @@ func (c *catalogue) read(of placed) error {
 	return nil
 }
 
-// Status returns how every projection stands. See [store.Projections].
+// Status returns the state of projections. See [store.Projections].
 func (s *Store) Status(ctx context.Context, only ...string) ([]store.ProjectionStatus, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()

@@ -12,10 +12,10 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// logTriggers are those without which positions are not safe, or events have no segment.
+// logTriggers are the triggers without which positions are not safe, or events have no segment.
 var logTriggers = []string{"check_position", "fence", "fill_partition_hash", "keep_position"}
 
-// logObjects is what the catalogue says of the log.
+// logObjects describes the objects of the log, from the catalogue.
 type logObjects struct {
 	table         string
 	sequence      string
@@ -31,7 +31,7 @@ type logObjects struct {
 	children      []string
 }
 
-// logPositions is what the log says of itself.
+// logPositions are the positions by which CheckLog judges the sequence.
 type logPositions struct {
 	next       int64 // the position that is handed out next
 	last       int64 // of an event
@@ -41,7 +41,7 @@ type logPositions struct {
 // used is a position at or below which none may be handed out again.
 func (p logPositions) used() int64 { return max(p.last, p.checkpoint) }
 
-// CheckLog looks for what would make readers pass events. See [store.LogChecker].
+// CheckLog finds what would make readers skip events. See [store.LogChecker].
 func (s *Store) CheckLog(ctx context.Context) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -67,7 +67,7 @@ func (s *Store) CheckLog(ctx context.Context) error {
 		objects.otherWriters()))
 }
 
-// sequenceFaults are about who hands out positions, and which.
+// sequenceFaults are about the sequence that hands out positions.
 func (o *logObjects) sequenceFaults(at logPositions) (faults []store.LogFault) {
 	add := func(fault, remedy string, args ...any) {
 		faults = append(faults, store.LogFault{Fault: fault, Remedy: "run " + fmt.Sprintf(remedy, args...)})

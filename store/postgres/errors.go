@@ -91,7 +91,7 @@ func rejected(name string, err error) error {
 	return translate(err)
 }
 
-// transientState tells whether a SQLSTATE may pass by itself: connection, transaction rollback, resources,
+// transientState reports whether a SQLSTATE may pass by itself: connection, transaction rollback, resources,
 // intervention, system, and a server that is read-only since it was failed over.
 func transientState(code string) bool {
 	switch code[:2] {
@@ -102,13 +102,13 @@ func transientState(code string) bool {
 		code == stateTransactionTimeout
 }
 
-// Transient tells whether an error of another connection to PostgreSQL than a store's, such as that of a
+// Transient reports whether an error of another connection to PostgreSQL than a store's, such as that of a
 // migration, which goes through database/sql, may pass by itself.
 func Transient(err error) bool {
 	return errors.Is(err, driver.ErrBadConn) || errors.Is(translate(err), store.ErrTransient)
 }
 
-// transientFailure tells whether an error that is no answer of the server comes from the connection.
+// transientFailure reports whether an error that is no answer of the server comes from the connection.
 func transientFailure(err error) bool {
 	var connect *pgconn.ConnectError
 	var network net.Error

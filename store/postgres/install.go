@@ -58,8 +58,7 @@ func (i *installer) pin(ctx context.Context) error {
 	return nil
 }
 
-// register makes the projection and its tables, or finds that they are there as declared. It returns the views
-// that there are.
+// register makes the projection and its tables, or checks that they are as declared. It returns the views that exist.
 func (i *installer) register(ctx context.Context, segments int) (views []store.View, err error) {
 	var version int
 	var declared, shapes string
@@ -162,9 +161,8 @@ func (i *installer) registerNew(ctx context.Context, segments int) error {
 	return i.layout().write(ctx, &store.Layout{}, layout)
 }
 
-// checkSchema refuses a schema that is there already, and that neither a host has made nor an administrator for
-// it: one that is empty today may be somebody's all the same. Where this role may not create schemas, one that it
-// may use was made for it.
+// checkSchema refuses an existing schema that was made neither by a host nor for it by an administrator: even an
+// empty one may be somebody's. Where this role may not create schemas, one that it may use was made for it.
 func (i *installer) checkSchema(ctx context.Context) error {
 	var foreign bool
 	err := i.tx.QueryRow(ctx, `SELECT coalesce(bool_or(has_database_privilege(current_database(), 'CREATE')
@@ -185,10 +183,10 @@ func (i *installer) layout() layoutOf {
 	return layoutOf{tx: i.tx, queries: i.queries, projection: i.projection.Name}
 }
 
-// replaceUnused makes the tables as they are declared now in place of those that were installed, as long as no
-// event is applied and they are empty: nothing is lost by it. It reports whether it did.
+// replaceUnused replaces the installed tables by those that are declared now, while no event is applied and they
+// are empty: nothing is lost. It reports whether it did.
 func (i *installer) replaceUnused(ctx context.Context, declared string, segments int) (bool, error) {
-	// Commits wait for who reads the layout: a module that is refused, which is tried again and again, must not
+	// Commits wait for the reader of the layout: a module that is refused, which is tried again and again, must not
 	// hold them up.
 	var applied bool
 	if err := i.tx.QueryRow(ctx, i.queries.applied, i.projection.Name).Scan(&applied); err != nil || applied {
@@ -235,7 +233,7 @@ func (i *installer) replaceUnused(ctx context.Context, declared string, segments
 	if err != nil {
 		return false, err
 	}
-	// Claims of before are for the tables of before.
+	// Earlier claims are for the earlier tables.
 	if _, err := i.tx.Exec(ctx, i.queries.fenceAll, i.projection.Name); err != nil {
 		return false, fmt.Errorf("fencing the segments: %w", err)
 	}
@@ -251,7 +249,7 @@ func (i *installer) replaceUnused(ctx context.Context, declared string, segments
 	return true, nil
 }
 
-// isEmpty tells whether a table has no row, or is not there.
+// isEmpty reports whether a table has no row, or is not there.
 func (i *installer) isEmpty(ctx context.Context, table string) (empty bool, err error) {
 	if exists, err := i.exists(ctx, table); err != nil || !exists {
 		return true, err
@@ -265,7 +263,7 @@ func (i *installer) isEmpty(ctx context.Context, table string) (empty bool, err 
 	return empty, nil
 }
 
-// exists tells whether a table, a view or an index of that name is in the schema of the projection.
+// exists reports whether a table, a view or an index of that name is in the schema of the projection.
 func (i *installer) exists(ctx context.Context, name string) (exists bool, err error) {
 	err = i.tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace($1)
 		AND relname = $2)`,

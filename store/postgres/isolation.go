@@ -15,12 +15,12 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// Isolation says with whose rights the rows of projections are written.
+// Isolation decides with whose rights the rows of projections are written.
 type Isolation string
 
-// The kinds of isolation. With a role of its own, a projection owns its schema and nothing else, and what its SQL
-// could do by a hole in the checks ends there. IsolationAuto gives a projection its role where the host may, and
-// goes on without one elsewhere; IsolationRole refuses a projection that cannot have one.
+// The kinds of isolation. A projection with a role of its own owns its schema and nothing else: what its SQL could do
+// through a hole in the checks ends there. IsolationAuto gives a projection its role where the host may, and otherwise
+// goes on without one. IsolationRole refuses a projection that cannot have one.
 const (
 	IsolationAuto Isolation = "auto"
 	IsolationRole Isolation = "role"
@@ -65,7 +65,7 @@ func (i *installer) isolate(ctx context.Context) error {
 	return nil
 }
 
-// haveRole makes the role when it is not there, and says what is in the way, or "".
+// haveRole makes the role if it does not exist, and returns what is in the way, or "".
 func (i *installer) haveRole(ctx context.Context, role string) (missing string, err error) {
 	var exists, usable, powerful, mayCreate bool
 	look := func() error {
@@ -85,7 +85,7 @@ func (i *installer) haveRole(ctx context.Context, role string) (missing string, 
 	if err := look(); err != nil {
 		return "", err
 	}
-	// Another host, of another database of this server, may do the same at this moment: whoever loses joins the
+	// Another host, of another database of this server, may do the same at this moment: the loser joins the
 	// role of the other.
 	for tries := 0; tries < 2 && mayCreate && !powerful && (!exists || !usable); tries++ {
 		err := i.attempt(ctx, func() error {
@@ -115,8 +115,8 @@ func (i *installer) haveRole(ctx context.Context, role string) (missing string, 
 	return "", nil
 }
 
-// haveSchema makes the schema when it is not there, or gives it and what is in it to the role, and says what is in
-// the way, or "".
+// haveSchema makes the schema if it does not exist, or gives it and its contents to the role, and returns what is
+// in the way, or "".
 func (i *installer) haveSchema(ctx context.Context, role string) (missing string, err error) {
 	var exists, owned, mine, mayCreate, mayAsk bool
 	err = i.tx.QueryRow(ctx, `SELECT n.oid IS NOT NULL, coalesce(pg_get_userbyid(n.nspowner) = $2, false),
@@ -162,7 +162,7 @@ func (i *installer) makeSchema(ctx context.Context, authorization string) error 
 	return err
 }
 
-// handOver gives a schema from before to the role, with the tables and views that are in it.
+// handOver gives an existing schema to the role, with its tables and views.
 func (i *installer) handOver(ctx context.Context, role string) error {
 	if _, err := i.tx.Exec(ctx, "ALTER SCHEMA "+quote(i.projection.schema)+" OWNER TO "+quote(role)); err != nil {
 		return err
@@ -192,9 +192,9 @@ func (i *installer) handOver(ctx context.Context, role string) error {
 	return nil
 }
 
-// asOwner runs fn with the rights of the projection's role. What fn sends is one statement at a time that computes
-// nothing: while the role is set by SET ROLE, what is computed could set another. Rows are written by functions of
-// the role (see confine), within which PostgreSQL lets nobody change it.
+// asOwner runs fn with the rights of the projection's role. fn sends single statements that compute nothing: while
+// SET ROLE sets the role, an expression could set another one. Rows are written by functions of the role (see
+// confine), within which PostgreSQL refuses to change it.
 func (i *installer) asOwner(ctx context.Context, fn func() error) error {
 	if i.owner == "" || i.asOwnerNow {
 		return fn()
@@ -219,7 +219,7 @@ func (i *installer) asOwner(ctx context.Context, fn func() error) error {
 	return become(before)
 }
 
-// attempt runs fn and takes back what it did to the database when it fails.
+// attempt runs fn, and rolls back what it did when it fails.
 func (i *installer) attempt(ctx context.Context, fn func() error) error {
 	if _, err := i.tx.Exec(ctx, "SAVEPOINT attempt"); err != nil {
 		return err
@@ -246,8 +246,8 @@ func refusalOnly(err error) error {
 
 // confine puts the statements that write rows, and the queries of the module, into functions that the projection's
 // role owns and that run with its rights (SECURITY DEFINER): within one, PostgreSQL refuses to change the role.
-// What is called is the function. It is named after its text, so that hosts with other modules of the same version
-// do not meet. Loads by key are ours, and compute nothing.
+// The host calls the functions. They are named after their text, so that hosts with other modules of the same
+// version do not interfere. Loads by key are ours, and compute nothing.
 func (i *installer) confine(ctx context.Context) error {
 	if i.owner == "" {
 		return nil
@@ -320,9 +320,9 @@ func (i *installer) confineStatement(ctx context.Context, s *statement, returns,
 	return nil
 }
 
-// mustBeQuery makes sure that a statement of a module is nothing but a query or a change of rows, by the server's
-// grammar and whatever else has looked at it: what is done at the end of the transaction, by a trigger, has the
-// rights of the host.
+// mustBeQuery makes sure, by the server's grammar, that a statement of a module is nothing but a query or a change
+// of rows, whatever other checks found: what a trigger does at the end of the transaction has the rights of the
+// host.
 func (i *installer) mustBeQuery(ctx context.Context, s *statement, types []string) error {
 	if !s.module {
 		return nil

@@ -211,8 +211,8 @@ func TestLimits_planningComputesConstants(t *testing.T) {
 	}
 }
 
-// TestLimits_whatOthersDoIsNobodysFault has a lock, and somebody who cancels: a statement that waits or is ended
-// is not to blame.
+// TestLimits_whatOthersDoIsNobodysFault has a lock, and another session that cancels: a statement that waits or is
+// ended is not to blame.
 func TestLimits_whatOthersDoIsNobodysFault(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)

@@ -209,7 +209,7 @@ func TestWake_neverMakesAnAppendFail(t *testing.T) {
 	db := pgtest.New(t)
 	s := open(t, db)
 	conn := db.Connect(t)
-	for i, setting := range []string{"off", "", "nonsense"} { // "" stands for not set
+	for i, setting := range []string{"off", "", "nonsense"} { // "": not set
 		arm(t, s, "w", time.Minute)
 		execute(t, conn, fmt.Sprintf("SET pupwasm.notify = '%s'", setting))
 		execute(t, conn, "BEGIN")

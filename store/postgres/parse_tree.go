@@ -48,7 +48,7 @@ func init() {
 	}
 }
 
-// hasMoments tells whether a tree has a constant that may have a date or time in it.
+// hasMoments reports whether a tree has a constant that may have a date or time in it.
 func hasMoments(tree string) bool {
 	for _, match := range treeConstants.FindAllStringSubmatch(tree, -1) {
 		if !plainConstants[match[1]] {

@@ -10,7 +10,7 @@ import (
 	"github.com/pupwasm/pupwasm/internal/pgtest"
 )
 
-// proxy stands between a store and its server. It counts round trips: how often the client spoke after the server did.
+// proxy is between a store and its server. It counts round trips: how often the client spoke after the server did.
 type proxy struct {
 	dsn string
 

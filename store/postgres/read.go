@@ -14,7 +14,7 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// eventColumns are the columns that a read may ask for, in the order in which they stand in events.
+// eventColumns are the columns that a read may ask for, in the order of the table.
 var eventColumns = []struct {
 	column store.Columns
 	name   string

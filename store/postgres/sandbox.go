@@ -12,14 +12,13 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// sandbox checks what the statements of a catalogue touch. It is the second lock: what is checked has passed the
-// grammar's lists already, and is written by us (internal/grammar). It asks PostgreSQL's own parser: a statement
-// is made the body of a SQL function (BEGIN ATOMIC), which takes queries and changes only, no transaction control,
-// no SET, no DDL. The stored parse tree then names every table, function and type by its oid (tree.go), and
-// pg_depend names everything that did not come with the server. The function is taken back before anything else
-// happens, and nothing of the statement has run by then.
+// sandbox asks PostgreSQL's own parser what the statements of a catalogue touch. It is the second check: the text has
+// passed the lists of internal/grammar, which also wrote it. A statement becomes the body of a SQL function (BEGIN
+// ATOMIC), which takes queries and changes only: no transaction control, no SET, no DDL. The stored parse tree names
+// every table, function and type by its oid (parse_tree.go), and pg_depend names everything that did not come with the
+// server. The function is rolled back before anything else happens, and nothing of the statement has run by then.
 //
-// Only a statement that passed is planned (EXPLAIN), which finds what the parser does not look at, such as ON CONFLICT
+// Only a statement that passed is planned (EXPLAIN), which finds what the parser does not check, such as ON CONFLICT
 // without an index.
 type sandbox struct {
 	*installer
@@ -52,8 +51,8 @@ func (s *sandbox) checkStatement(ctx context.Context, entry *statement, fault fa
 		t.Array = t.Array || entry.set
 		oids[i] = oidOf(t)
 	}
-	// The declared text by itself and by the extended protocol, which takes one command: nothing in it can close the
-	// function's body, or the parentheses around a query, and go on behind.
+	// The declared text alone, by the extended protocol, which takes one command: nothing in it can close the
+	// function's body, or the parentheses around a query, and continue after them.
 	description, err := s.describe(ctx, entry.declared, oids)
 	if err != nil {
 		return err
@@ -82,7 +81,7 @@ func (i *installer) runAlone(ctx context.Context, sql string, oids []uint32) err
 	return err
 }
 
-// tentatively runs fn and takes back what it did to the database.
+// tentatively runs fn and rolls back what it did.
 func (i *installer) tentatively(ctx context.Context, fn func() error) error {
 	if _, err := i.tx.Exec(ctx, "SAVEPOINT tentative"); err != nil {
 		return err
@@ -95,7 +94,7 @@ func (i *installer) tentatively(ctx context.Context, fn func() error) error {
 	return outcome
 }
 
-// probe is the name of the function that a statement is made the body of, for as long as it is checked.
+// probe is the name of the function whose body a statement becomes while it is checked.
 const probe = "pupwasm_probe"
 
 func (s *sandbox) checkBody(ctx context.Context, entry *statement, fault faultFunc) error {
@@ -105,7 +104,7 @@ func (s *sandbox) checkBody(ctx context.Context, entry *statement, fault faultFu
 		arguments[i] = sqlType(t)
 	}
 	name := s.projection.table(probe)
-	// The line break ends a remark at the end of the statement.
+	// The line break ends a comment at the end of the statement.
 	body := fmt.Sprintf("CREATE FUNCTION %s(%s) RETURNS void LANGUAGE sql BEGIN ATOMIC %s\n; END", name,
 		strings.Join(arguments, ", "), entry.sql)
 	if err := s.runAlone(ctx, body, nil); err != nil {
@@ -130,8 +129,8 @@ func (s *sandbox) checkBody(ctx context.Context, entry *statement, fault faultFu
 	return s.checkDependencies(ctx, function, fault)
 }
 
-// checkDependencies asks the server what the function depends on. What came with the server is not recorded, and
-// the tree tells of it.
+// checkDependencies asks the server what the function depends on. The server does not record dependencies on what came
+// with it; the parse tree has those.
 func (s *sandbox) checkDependencies(ctx context.Context, function string, fault faultFunc) error {
 	tables, err := s.tables(ctx)
 	if err != nil {

@@ -27,7 +27,7 @@ var computed = map[string]func(p *store.Projection, sql string) (item string){
 	},
 }
 
-// byGrammarAlone stands for the words of the server where it does not see what is wrong.
+// byGrammarAlone replaces the words of the server where it does not see what is wrong.
 const byGrammarAlone = "-"
 
 func TestSandbox_refusesWhatIsComputedFromElsewhere(t *testing.T) {

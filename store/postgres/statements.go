@@ -15,7 +15,7 @@ import (
 // statement is one entry of the catalogue, ready to send.
 type statement struct {
 	name     string       // as the user knows it: `write "total"`
-	declared string       // what the module declared, written anew with the tables filled in, or sql
+	declared string       // what the module declared, as written from its parse tree, or sql
 	clock    string       // a text in it that means another moment each time, if the server reads it as a date
 	sql      string       // what is sent
 	params   []store.Type // of one row, or of the whole step when set is true
@@ -29,7 +29,7 @@ type statement struct {
 
 func quote(names ...string) string { return pgx.Identifier(names).Sanitize() }
 
-// placed is a projection with the schema of its tables, and with who reads its SQL.
+// placed is a projection with the schema of its tables, and with the reader of its SQL.
 type placed struct {
 	*store.Projection
 	schema string
@@ -54,8 +54,8 @@ func (s *Store) placed(projection *store.Projection) placed {
 // table is the quoted name of one of its tables, or of something else in their schema.
 func (p placed) table(name string) string { return quote(p.schema, name) }
 
-// writeStatement makes the SQL of a write. Declarative writes take a step as a set, unless a column is itself an
-// array, for which PostgreSQL has no array of arrays that unnest would take apart row by row.
+// writeStatement makes the SQL of a write. A declarative write takes a step as a set, unless a column is itself an
+// array: unnest cannot take an array of arrays apart row by row.
 func writeStatement(p placed, w *store.Write) (statement, error) {
 	s := statement{
 		name: fmt.Sprintf("write %q", w.Name), params: p.Parameters(w),
@@ -87,9 +87,9 @@ func writeStatement(p placed, w *store.Write) (statement, error) {
 	return s, nil
 }
 
-// source is where the rows of a write come from: arrays, or single values. Arrays are in order of the key already,
-// see [store.Step]. They are taken apart side by side in the list of results, which are handed on one by one; FROM
-// unnest(…) would put all rows aside first, an eighth of the statement's time.
+// source is where the rows of a write come from: arrays, or single values. Arrays are in the order of the key
+// already, see [store.Step]. unnest in the list of results returns rows one by one; FROM unnest(…) would first
+// store all rows, which takes an eighth of the statement's time.
 func source(s statement) string {
 	params := make([]string, len(s.params))
 	for i, t := range s.params {
@@ -123,7 +123,7 @@ func conflictClause(table *store.Table, w *store.Write) string {
 }
 
 // mergeExpression combines the stored value with the new one, as [store.Folder] does within a batch. A column that
-// is not NULL refuses a row with NULL before it comes to that.
+// is NOT NULL refuses a row with NULL before that.
 func mergeExpression(action store.Action, notNull bool, stored, given string) string {
 	switch action {
 	case store.ActionAdd:
@@ -180,7 +180,7 @@ func queryStatement(p placed, q *store.Query) (statement, error) {
 	return s, nil
 }
 
-// declare takes the SQL of a module, as it is written anew from what it was read as, and tells whether it is a SELECT.
+// declare takes the SQL of a module, as written from its parse tree, and reports whether it is a SELECT.
 func (s *statement) declare(p placed, sql store.Statement) (selects bool, err error) {
 	text, err := p.textOf(s.name, sql)
 	if err != nil {
@@ -270,8 +270,8 @@ func createTable(p placed, table *store.Table, expressions []expression) string 
 	return fmt.Sprintf("CREATE TABLE %s (%s)%s", p.table(table.Name), strings.Join(lines, ", "), storage(p, table))
 }
 
-// storage leaves room on each page of a table whose rows are changed, so that a new version of a row stays on the
-// page of the old one, no index learns of it, and the next visitor of the page clears the old one away.
+// storage leaves room on each page of a table whose rows are changed. A new version of a row then stays on its
+// page, no index is updated, and the next access to the page removes the old version.
 func storage(p placed, table *store.Table) string {
 	for i := range p.Writes {
 		w := &p.Writes[i]

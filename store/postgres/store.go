@@ -22,7 +22,7 @@
 //	statements.go the SQL of declarative writes and queries
 //	apply.go      one transaction: fence, rows, checkpoint and commit in one round trip
 //	pipeline.go   several statements in one round trip
-//	limits.go     what a transaction may take, and who is to blame when it takes more
+//	limits.go     what a transaction may take, and whose fault it is when it takes more
 //	stmt_cache.go  statements that the server keeps prepared
 //	rehearse.go   connections made ready before the first commit
 //	wire.go       values to and from PostgreSQL's binary format

@@ -30,7 +30,7 @@ func viewOf(p placed, v *store.View) (view, error) {
 	case !read.Selects:
 		return view{}, fault("changes rows: a view selects")
 	case read.Locks:
-		return view{}, fault("locks the rows that it reads, for which whoever selects from it would have to answer")
+		return view{}, fault("locks the rows that it reads, for which its readers would need more rights")
 	}
 	return view{statement: statement{name: item, declared: read.SQL, sql: read.SQL, clock: read.Clock}, of: v}, nil
 }

@@ -44,13 +44,13 @@ type Tx struct {
 	conn  *conn
 }
 
-// InTx runs fn in one transaction, which holds the file's only writer: everything that fn does by tx comes to be
-// when it returns nil, and nothing otherwise. fn must not use the store's other methods that write, which wait for
-// it to end.
+// InTx runs fn in one transaction, which holds the file's only writer: what fn does through tx is committed when
+// fn returns nil, and rolled back otherwise. Within fn, the store's other writing methods must not be used: they
+// wait for it to end.
 //
 // # Errors
 //
-// What fn returns, [store.ErrNotMigrated], [store.ErrTransient].
+// Those of fn, [store.ErrNotMigrated], [store.ErrTransient].
 func (s *Store) InTx(ctx context.Context, fn func(tx *Tx) error) error {
 	var own error
 	err := s.write(ctx, func(c *conn) error {
@@ -66,14 +66,14 @@ func (s *Store) InTx(ctx context.Context, fn func(tx *Tx) error) error {
 // Conn returns the connection, for SQL of the caller's own. It must not end the transaction.
 func (t *Tx) Conn() *sqlite3.Conn { return t.conn.db }
 
-// Append adds events within the transaction. After an error nothing of the call is left, and the transaction goes
+// Append adds events within the transaction. After an error nothing of the call remains, and the transaction goes
 // on. See [store.Appender] for the errors.
 func (t *Tx) Append(options store.AppendOptions, appends ...store.StreamAppend) ([]store.Appended, error) {
 	return t.store.appendWithin(t.ctx, t.conn, options, appends)
 }
 
-// AppendConn adds events within the transaction of a connection that the caller opened by the same driver, for instance
-// one of database/sql by its Raw method. After an error nothing of the call is left, and the transaction goes on.
+// AppendConn adds events within the transaction of a connection that the caller opened by the same driver, such as
+// one of database/sql by its Raw method. After an error nothing of the call remains, and the transaction goes on.
 func (s *Store) AppendConn(ctx context.Context, db *sqlite3.Conn, options store.AppendOptions,
 	appends ...store.StreamAppend,
 ) ([]store.Appended, error) {
@@ -113,7 +113,7 @@ func (s *Store) appendWithin(ctx context.Context, c *conn, options store.AppendO
 	return result, nil
 }
 
-// undo takes a savepoint back although the context may be over, unless the whole transaction is gone already.
+// undo rolls back to a savepoint although the context may be over, unless the whole transaction is gone already.
 func (c *conn) undo(savepoint string) {
 	if c.db.GetAutocommit() {
 		return
@@ -228,7 +228,7 @@ func (a *appending) headOf(stream store.Stream) (*streamHead, error) {
 	return head, err
 }
 
-// isStored tells whether an event id is stored already, or came earlier in this call.
+// isStored reports whether an event id is stored already, or came earlier in this call.
 func (a *appending) isStored(id store.UUID, seen map[store.UUID]bool) (bool, error) {
 	if seen[id] {
 		return true, nil
@@ -312,9 +312,8 @@ func bindOptional(statement *prepared, place int, text string) error {
 	return statement.BindText(place, text)
 }
 
-// translate puts what an insert can meet besides the errors of every statement into the words of package store.
-// SQLite names the columns of the constraint; another append cannot have come between, since this one is the only
-// writer.
+// translate turns the errors that only an insert can meet into those of package store. SQLite names the columns of the
+// constraint; no other append can have come between, since this one has the only writer.
 func (p *pendingEvent) translate(err error) error {
 	var code sqlite3.ExtendedErrorCode
 	if errors.As(err, &code) && code == sqlite3.CONSTRAINT_UNIQUE {

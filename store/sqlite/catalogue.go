@@ -49,7 +49,7 @@ func (s *Store) Install(ctx context.Context, projection *store.Projection, segme
 	return c, nil
 }
 
-// Status returns how every projection stands. See [store.Projections].
+// Status returns the state of projections. See [store.Projections].
 func (s *Store) Status(ctx context.Context, only ...string) ([]store.ProjectionStatus, error) {
 	var all []store.ProjectionStatus
 	err := s.read(ctx, func(c *conn) error {

@@ -9,7 +9,7 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// CheckLog looks for what would make readers pass events. See [store.LogChecker].
+// CheckLog finds what would make readers skip events. See [store.LogChecker].
 func (s *Store) CheckLog(ctx context.Context) error {
 	var objects []string
 	var sequence, last, checkpoint int64

@@ -291,7 +291,8 @@ func (c *conn) transact(begin string, fn func(c *conn) error) error {
 func (c *conn) finish(fn func(c *conn) error) error {
 	err := fn(c)
 	if err == nil && c.db.GetAutocommit() {
-		// A statement ended the transaction, as INSERT OR ROLLBACK does; what came after it would stand alone.
+		// A statement ended the transaction, as INSERT OR ROLLBACK does; what came after it would be outside of a
+		// transaction.
 		err = errors.New("the transaction was ended by a statement within it")
 	}
 	if err == nil {
@@ -312,7 +313,7 @@ func (c *conn) rollback() {
 	}
 }
 
-// errMemory stands for the panic that the driver raises when SQLite has no memory left.
+// errMemory replaces the panic that the driver raises when SQLite has no memory left.
 var errMemory = errors.New("SQLite needs more memory than a connection has")
 
 // guard turns that panic into an error, since the SQL of a projection can bring it about. The connection is given up.

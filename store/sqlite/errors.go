@@ -90,7 +90,7 @@ func rejected(name string, err error) error {
 	return &store.RejectedError{Statement: name, Reason: reason(err)}
 }
 
-// transient tells whether a failure lies with the file or with time, and not with the statement.
+// transient reports whether a failure lies with the file or with time, and not with the statement.
 func transient(code sqlite3.ErrorCode) bool {
 	switch code {
 	case sqlite3.BUSY, sqlite3.LOCKED, sqlite3.PROTOCOL, sqlite3.IOERR, sqlite3.FULL, sqlite3.INTERRUPT,
@@ -109,7 +109,7 @@ func reason(err error) string {
 	return text
 }
 
-// namesColumn tells whether a violated constraint is on the column, by SQLite's message: "UNIQUE constraint
+// namesColumn reports whether a violated constraint is on the column, by SQLite's message: "UNIQUE constraint
 // failed: t.c".
 func namesColumn(err error, column string) bool {
 	return strings.HasSuffix(err.Error(), "."+column)

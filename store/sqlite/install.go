@@ -34,8 +34,7 @@ func (i *installer) install(segments int) error {
 	return i.makeViews(before)
 }
 
-// register makes the projection and its tables, or finds that they are there as declared. It returns the views
-// that there are.
+// register makes the projection and its tables, or checks that they are as declared. It returns the views that exist.
 func (i *installer) register(segments int) (views []store.View, err error) {
 	version, known := 0, false
 	var declared, shapes string
@@ -125,8 +124,8 @@ func (i *installer) layout() layoutOf {
 	return layoutOf{conn: i.conn, queries: i.queries, projection: i.projection.Name}
 }
 
-// replaceUnused makes the tables as they are declared now in place of those that were installed, as long as no
-// event is applied and they are empty: nothing is lost by it. It reports whether it did.
+// replaceUnused replaces the installed tables by those that are declared now, while no event is applied and they
+// are empty: nothing is lost. It reports whether it did.
 func (i *installer) replaceUnused(declared string, segments int) (bool, error) {
 	before, err := i.layout().read()
 	if err != nil || before.Applied() {
@@ -161,7 +160,7 @@ func (i *installer) replaceUnused(declared string, segments int) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	// Claims of before are for the tables of before.
+	// Earlier claims are for the earlier tables.
 	if _, err := i.conn.exec(i.queries.fenceAll, i.projection.Name); err != nil {
 		return false, fmt.Errorf("fencing the segments: %w", err)
 	}
@@ -176,7 +175,7 @@ func (i *installer) replaceUnused(declared string, segments int) (bool, error) {
 	return true, nil
 }
 
-// isEmpty tells whether a table has no row, or is not there.
+// isEmpty reports whether a table has no row, or is not there.
 func (i *installer) isEmpty(table string) (bool, error) {
 	exists := false
 	err := i.conn.query("SELECT 1 FROM sqlite_master WHERE type = 'table' AND lower(name) = $1", func(*prepared) error {

@@ -175,9 +175,9 @@ func (c *conn) vet(p *policy, sql string, verbs ...string) (statement *prepared,
 	return nil, reason(err), nil
 }
 
-// checkUnnamed looks at the names in FROM of which the statement uses no column. SQLite gives them as they are
-// written, be it a table or the statement's own WITH, so that only a look at the tables tells which. It is taken
-// once: a name that was no table when the statement was first prepared is one of WITH, and stays so.
+// checkUnnamed checks the names in FROM of which the statement uses no column. SQLite gives them as written,
+// whether they are a table or the statement's own WITH, so only the list of tables tells. It is read once: a name
+// that was no table when the statement was first prepared is one of WITH, and stays so.
 func (c *conn) checkUnnamed() (fault string, err error) {
 	for _, name := range c.unnamed {
 		if slices.Contains(tableFunctions, lower(name)) {

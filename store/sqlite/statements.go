@@ -159,7 +159,7 @@ func queryStatement(p placed, q *store.Query) (s statement, err error) {
 	}
 	table, _ := p.Table(q.Table)
 	s.keys, s.load = len(table.Key), true
-	// The index of the key comes from the loop over the keys. A constant stands for it, so that results keep their
+	// The index of the key comes from the loop over the keys. A constant takes its place, so that results keep their
 	// places.
 	s.sql = fmt.Sprintf("SELECT %s FROM %s WHERE %s", strings.Join(append([]string{"0"}, quoteEach(q.Columns)...),
 		", "),

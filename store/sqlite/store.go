@@ -18,12 +18,12 @@
 //	statements.go the SQL of declarative writes and queries
 //	apply.go      one transaction: fence, rows, checkpoint, commit
 //	limits.go     what the SQL of a module may take
-//	functions_text.go  functions that take the place of SQLite's own, which one call may keep busy for days
+//	functions_text.go  functions that replace those of SQLite's of which one call may take days
 //	wire.go       values to and from SQLite's storage classes
 //	lease.go      who may advance which segment
 //	errors.go     SQLite's errors in the words of package store
 //	conn.go       a connection: settings, prepared statements, transactions
-//	pool.go       who has which connection
+//	pool.go       gives connections out, in order
 //	sql.go        the file for database/sql, for package migrations
 //
 // A store has one connection that writes, given out in the order of asking, and a few that read. Several processes may
@@ -120,8 +120,8 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-// Open prepares a store and opens nothing: a file that is missing, damaged or out of reach is found by the first use.
-// It never creates the file, which the migrations do by [OpenSQL].
+// Open prepares a store and opens nothing: the first use finds a file that is missing, damaged or out of reach. It
+// never creates the file, which the migrations do by [OpenSQL].
 //
 // # Errors
 //
@@ -159,7 +159,7 @@ func checkPath(path string) error {
 	return nil
 }
 
-// Ping tells whether the file can be read and has the tables of this version. A file in UTF-16 is refused here, as
+// Ping reports whether the file can be read and has the tables of this version. A file in UTF-16 is refused here, as
 // by every other use.
 func (s *Store) Ping(ctx context.Context) error {
 	ready := false

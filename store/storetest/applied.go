@@ -18,7 +18,7 @@ type piece struct {
 	position int64
 }
 
-// move applies the events of a range from one position to another. A place that stands elsewhere would get events
+// move applies the events of a range from one position to another. A place that is elsewhere would get events
 // twice, or never.
 func (a *applied) move(r store.HashRange, from, through int64) error {
 	pieces := a.within(r)
@@ -32,7 +32,7 @@ func (a *applied) move(r store.HashRange, from, through int64) error {
 	return nil
 }
 
-// agree tells whether segments hold every stream once and stand where it is applied.
+// agree reports whether segments hold every stream once, at the position that it is applied up to.
 func (a *applied) agree(segments []store.SegmentStatus) error {
 	segments = slices.Clone(segments)
 	slices.SortFunc(segments, func(a, b store.SegmentStatus) int { return cmp.Compare(a.Range.First, b.Range.First) })
@@ -44,7 +44,7 @@ func (a *applied) agree(segments []store.SegmentStatus) error {
 		next = uint64(s.Range.Last) + 1
 		for _, p := range a.within(s.Range) {
 			if p.position != s.Position {
-				return fmt.Errorf("segment %d with %v stands at %d, place %d is applied up to %d", s.Segment, s.Range,
+				return fmt.Errorf("segment %d with %v is at %d, place %d is applied up to %d", s.Segment, s.Range,
 					s.Position, p.first, p.position)
 			}
 		}

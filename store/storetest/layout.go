@@ -44,7 +44,7 @@ func (f *fixture) move(catalogue store.Catalogue, claim store.Claim, through int
 	return tx.Commit(f.ctx, store.Commit{Through: through, Log: claim.Applied.Log})
 }
 
-// wantLayout compares the segments of sums, in order of their numbers, but for their epochs.
+// wantLayout compares the segments of sums, in order of their numbers, without their epochs.
 func (f *fixture) wantLayout(asked int, want ...store.SegmentStatus) {
 	f.Helper()
 	status := f.status("sums")

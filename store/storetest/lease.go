@@ -212,7 +212,7 @@ func leaseVersion(f *fixture) {
 	installed := totals("sums").Version
 	for _, version := range []int{installed + 1, installed - 1, installed} {
 		if version == 0 {
-			continue // stands for any
+			continue // any
 		}
 		claims, err := f.store.Claim(f.ctx, store.ClaimRequest{
 			Projection: "sums", Version: version, Worker: "w1",

@@ -148,7 +148,7 @@ func (m *protocol) layout() *store.Layout {
 	return l
 }
 
-// live tells whether a worker has a lease. One that would hold for longer than twice its length was given before
+// live reports whether a worker has a lease. One that would hold for longer than twice its length was given before
 // the clock was set back.
 func (m *protocol) live(worker string) bool {
 	l, exists := m.leases[worker]
@@ -158,7 +158,7 @@ func (m *protocol) live(worker string) bool {
 // lease is what the model knows of one.
 type lease struct{ until, ttl time.Duration }
 
-// held tells whether a claim holds but for its position.
+// held reports whether a claim holds, whatever its position.
 func (m *protocol) held(c store.Claim) *store.SegmentStatus {
 	if s, exists := m.segments[c.Segment]; exists && s.Owner == c.Worker && s.Epoch == c.Epoch {
 		return s

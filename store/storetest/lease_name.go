@@ -147,7 +147,7 @@ func clockSetBack(f *fixture) {
 	}
 }
 
-// clockCorrected has a time server set the clock back by less than a lease: who lives keeps what it has.
+// clockCorrected has a time server set the clock back by less than a lease: a live worker keeps what it has.
 func clockCorrected(f *fixture) {
 	set := f.Clock(f, f.store)
 	set(time.Hour)

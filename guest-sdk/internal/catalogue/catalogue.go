@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Projection is what a module declares: who it is, what it wants to read, and the catalogue, which is all that it
-// can touch.
+// Projection is what a module declares: its name, the events that it reads, and the catalogue, which is all that
+// it can touch.
 type Projection struct {
 	Name         string       `json:"name"`
 	Version      int          `json:"version"`
@@ -37,15 +37,15 @@ const (
 // Dialect names a kind of database in a declaration.
 type Dialect string
 
-// The dialects. DialectAny stands for every one that has no text of its own.
+// The dialects. DialectAny is for every dialect without a text of its own.
 const (
 	DialectAny      Dialect = "any"
 	DialectPostgres Dialect = "postgres"
 	DialectSQLite   Dialect = "sqlite"
 )
 
-// Statement is SQL text per dialect. "{name}" stands for the projection's table of that name, qualified as the database
-// needs it, and "{table}" for its only table. Parameters are $1, $2, … on every dialect.
+// Statement is SQL text per dialect. "{name}" is the projection's table of that name, qualified as the database
+// needs it, and "{table}" is its only table. Parameters are $1, $2, … on every dialect.
 type Statement map[Dialect]string
 
 // UnmarshalJSON reads one text for every dialect or an object with a text for each.
@@ -97,7 +97,7 @@ type Table struct {
 }
 
 // Check is a condition that every row of a table meets: an expression over the columns of one row. It is not met
-// when it is false. The database looks at each row as a write brings it, and at the row that comes of it.
+// when it is false. The database checks each row that a write brings, and the row that results.
 type Check struct {
 	Name string    `json:"name"`
 	SQL  Statement `json:"sql"`
@@ -189,8 +189,8 @@ type WriteColumn struct {
 
 // Query is an entry of the catalogue that reads: declarative or a SQL statement.
 //
-// A declarative query loads rows by key. Its arguments are one array a key column; its result is one row for every key
-// that exists, in the order of the request: the index of the key in the arrays (i64), then Columns.
+// A declarative query loads rows by key. Its arguments are one array per key column; its result is one row for
+// every key that exists, in the order of the request: the index of the key in the arrays (i64), then Columns.
 type Query struct {
 	Name    string    `json:"name"`
 	Table   string    `json:"table,omitempty"`
@@ -205,7 +205,7 @@ type Query struct {
 	Unordered bool `json:"unordered,omitempty"`
 }
 
-// HasSQL tells whether SQL of the module runs when its events are applied: in a statement or query, a generated
+// HasSQL reports whether SQL of the module runs when its events are applied: in a statement or query, a generated
 // column or a check.
 func (p *Projection) HasSQL() bool {
 	return slices.ContainsFunc(p.Writes, func(w Write) bool { return w.SQL != nil }) ||
@@ -213,7 +213,7 @@ func (p *Projection) HasSQL() bool {
 		slices.ContainsFunc(p.Tables, func(t Table) bool { return t.Computes() })
 }
 
-// Computes tells whether the table has generated columns or checks.
+// Computes reports whether the table has generated columns or checks.
 func (t *Table) Computes() bool {
 	return len(t.Checks) > 0 || slices.ContainsFunc(t.Columns, func(c Column) bool { return c.Generated != nil })
 }

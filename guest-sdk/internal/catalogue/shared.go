@@ -38,7 +38,7 @@ func (p *Projection) validateShared(t *Table) string {
 	return ""
 }
 
-// declares tells whether a declarative write puts rows into the table.
+// declares reports whether a declarative write puts rows into the table.
 func (p *Projection) declares(t *Table) bool {
 	return slices.ContainsFunc(p.Writes, func(w Write) bool { return w.SQL == nil && w.Table == t.Name })
 }

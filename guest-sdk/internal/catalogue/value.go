@@ -45,7 +45,7 @@ func (k Kind) String() string {
 // reply that they came with.
 //
 // It has 24 bytes, since a batch has thousands and a plan of many batches must stay in the processor's cache: a
-// pointer and a size stand for the slice of bytes or of elements. Both are set here only, from slices, and read as
+// pointer and a size replace the slice of bytes or of elements. Both are set here only, from slices, and read as
 // these.
 type Value struct {
 	Kind  Kind
@@ -92,7 +92,7 @@ func ArrayOf(kind Kind, elements []Value) Value {
 	return Value{Kind: kind, Array: true, size: uint32(len(elements)), data: unsafe.Pointer(unsafe.SliceData(elements))}
 }
 
-// IsNull tells whether the value is NULL.
+// IsNull reports whether the value is NULL.
 func (v Value) IsNull() bool { return v.Kind == KindNull && !v.Array }
 
 // Bool returns the boolean of a KindBool value.
@@ -162,7 +162,7 @@ func (t *Type) UnmarshalText(text []byte) error {
 // MarshalText writes the declared name.
 func (t Type) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
-// Accepts tells whether a value may stand where the type is declared. NULL may stand anywhere.
+// Accepts reports whether a value is one of the type. NULL is one of every type.
 func (t Type) Accepts(v Value) bool {
 	return v.IsNull() || (v.Kind == t.Kind && v.Array == t.Array)
 }

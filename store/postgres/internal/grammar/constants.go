@@ -12,11 +12,11 @@ var (
 	momentText = regexp.MustCompile(`^` + isoMoment + `$`)
 	rangeText  = regexp.MustCompile(`^(?:empty|[\[(](?:"?` + isoMoment + `"?)? ?, ?(?:"?` + isoMoment + `"?)?[\])])$`)
 
-	// clockWords are those that PostgreSQL reads relative to the day or the moment, wherever they stand in the
+	// clockWords are those that PostgreSQL reads relative to the day or the moment, wherever they are in the
 	// text of a date, a range, a row or an array.
 	clockWords     = regexp.MustCompile(`(?i)(?:^|[^a-z])(?:now|today|tomorrow|yesterday)(?:[^a-z]|$)`)
 	withoutEscapes = strings.NewReplacer(`\`, "", `"`, "")
-	// machineZones are names of time zones that stand for another one on each machine.
+	// machineZones are names of time zones that mean another one on each machine.
 	machineZones = regexp.MustCompile(`(?i)(?:^|[^a-z])(?:localtime|posixrules)(?:[^a-z]|$)`)
 )
 

@@ -7,7 +7,7 @@ import (
 )
 
 // Expression reads an expression over the columns of one row of a table. With a type, it is the expression cast to
-// it. The text of the result stands by itself, where a column is generated or a check is made.
+// it. The text of the result has no context, where a column is generated or a check is made.
 //
 // # Errors
 //

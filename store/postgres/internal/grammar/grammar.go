@@ -1,10 +1,10 @@
 // Package grammar reads the SQL of modules by PostgreSQL's own grammar. A statement is taken apart into a tree,
-// the tree is compared with lists of what it may have, and what is run is written anew from the tree. So no text
+// the tree is compared with lists of what it may have, and what is run is written from the tree. So no text
 // of a module reaches the server, which might read it otherwise than we do.
 //
 //	text ──► words ──parse──► tree ──walk.go──► allowed? ──write──► text that is run
 //	           │                       │
-//	 nesting.go: not too deep    nodes.go, names.go: what may stand in it
+//	 nesting.go: not too deep    nodes.go, names.go: what it may have
 //	                             constants.go: dates and times
 //
 // The lists name what is allowed, so that what a later PostgreSQL adds is refused. What only the server knows,
@@ -78,7 +78,7 @@ func Check(sql string, tables Tables) (*Statement, error) {
 // reading keeps to one parser, which takes 1.3 s to make and some 30 MB.
 var reading sync.Mutex
 
-// read parses a text, and writes it anew from its tree. That both mean the same is not taken on trust.
+// read parses a text and writes it from its tree. It checks that both mean the same.
 func read(sql string) (tree map[string]any, written string, err error) {
 	if len(sql) > textMax {
 		return nil, "", fmt.Errorf("has %d bytes, a statement has at most %d", len(sql), textMax)
@@ -99,7 +99,7 @@ func read(sql string) (tree map[string]any, written string, err error) {
 	}
 	again, err := parse(written)
 	if err != nil || !reflect.DeepEqual(plain(tree), plain(again)) {
-		return nil, "", errors.New("cannot be written anew from what it was read as: write it in another way")
+		return nil, "", errors.New("cannot be written back from its parse tree: write it in another way")
 	}
 	return tree, written, nil
 }
@@ -163,5 +163,5 @@ func plain(value any) any {
 	return value
 }
 
-// places are the fields that say where in the text something stands.
+// places are the fields that hold positions within the text.
 var places = map[string]bool{"location": true, "stmt_location": true, "stmt_len": true, "version": true}

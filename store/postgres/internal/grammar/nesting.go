@@ -27,7 +27,7 @@ const (
 	copiesMax  = 5_000 // words: SET (a, b) = (SELECT …) has its right side once for each column
 )
 
-// level is what stands within one pair of brackets. Its lists, clauses and operands of AND and OR lie side by
+// level is what is within one pair of brackets. Its lists, clauses and operands of AND and OR lie side by
 // side, in pieces.
 type level struct {
 	opened  string
@@ -106,7 +106,7 @@ func longestOf(text, of string) (longest int) {
 type nesting struct {
 	levels []level
 	before word
-	copies int // of the right sides of SET (…), if each stood within the one before
+	copies int // of the right sides of SET (…), if each were within the one before
 }
 
 func (n *nesting) top() *level { return &n.levels[len(n.levels)-1] }

@@ -40,7 +40,7 @@ type (
 	typing = map[string]string
 )
 
-// nodes are what may stand in a tree, and what each may have. Left out, and so refused, is whatever looks at the
+// nodes are what a tree may have, and what each node may have. Left out, and so refused, is what looks at the
 // session or the clock (SQLValueFunction), reads at random (RangeTableSample), has SQL, types or paths of its own
 // in text (XmlExpr, RangeTableFunc, the functions of SQL/JSON), or changes something else than rows (SELECT …
 // INTO).
