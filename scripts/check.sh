@@ -4,7 +4,7 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
-tool() { go tool -modfile="$root/tools/go.mod" "$@"; }
+tool() { GOWORK=off go tool -modfile="$root/tools/go.mod" "$@"; } # a workspace takes no other go.mod
 
 mapfile -t files < <(git ls-files --cached --others --exclude-standard '*.go')
 unformatted=$(tool gofumpt -l "${files[@]}")
