@@ -36,7 +36,6 @@ var allowed = map[string][]string{
 	"host/hosttest":                   {"host/abi"},
 	"segments":                        {"host", "store", "internal/clock"},
 	"internal/clock":                  {standardLibraryOnly},
-	"internal/bench":                  {"host", "host/hosttest", "segments", "store", "store/postgres", "migrations", "internal/clock", "internal/pgtest"},
 	"guest-sdk":                       {"guest-sdk", standardLibraryOnly},
 }
 
