@@ -74,7 +74,7 @@ fmt: ## format the code
 .PHONY: bench
 bench: postgres tinygo ## pupwasm beside what one would write without it, and the Go benchmarks
 	@mkdir -p bin
-	@$(GO) run ./internal/bench -json bin/bench.json $(if $(filter full,$(BENCH)),-full -markdown docs/benchmarks.md) $(BENCH_FLAGS)
+	@$(GO) run ./internal/bench -json bin/bench.json -benchstat bin/bench.txt $(if $(filter full,$(BENCH)),-full -markdown docs/benchmarks.md) $(BENCH_FLAGS)
 	@$(GO) test -run '^$$' -bench . -benchmem $(if $(filter full,$(BENCH)),-benchtime 1s -count 5 -timeout 60m,-benchtime 0.05s) $(BENCHMARKS)
 
 .PHONY: bench-once

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"text/tabwriter"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -17,12 +16,10 @@ import (
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
-// appendResult is the rates of events of one way to append, one a round. A call is a transaction, but for the loop in the server.
-type appendResult struct {
-	Way     string    `json:"way"`
-	Events  int       `json:"events_per_call"`
-	Writers int       `json:"writers"`
-	Rates   []float64 `json:"events_per_second"`
+const partAppends = "appends"
+
+func appendName(way string, events, writers int) string {
+	return fmt.Sprintf("%s, %d events a call, %d writers", way, events, writers)
 }
 
 // appendOnce appends some events in a transaction.
@@ -60,6 +57,7 @@ type appendBench struct {
 // from the end, so that none always follows the same one.
 func runAppends(ctx context.Context, e *environment, r *report) error {
 	var b *appendBench
+	result := r.addTable(partAppends, "appends", "way, events a call, writers", column{"events/s", unitRate, 0, showSpread})
 	length := time.Duration(e.pick(700, 3000)) * time.Millisecond
 	for round := range e.rounds {
 		ways := slices.Clone(appendWays)
@@ -83,7 +81,7 @@ func runAppends(ctx context.Context, e *environment, r *report) error {
 					if err != nil {
 						return fmt.Errorf("append/%s/%d/%d: %w", way.name, events, writers, err)
 					}
-					r.addAppend(way.name, events, writers, rate)
+					result.add(appendName(way.name, events, writers), sample{unitRate: rate})
 				}
 			}
 		}
@@ -266,84 +264,4 @@ func (b *appendBench) group(options store.GroupOptions) (appendOnce, func(), err
 		return err
 	}
 	return once, func() { g.Close(); s.Close() }, nil
-}
-
-func (r *report) addAppend(way string, events, writers int, rate float64) {
-	if a := r.appended(way, events, writers); a != nil {
-		a.Rates = append(a.Rates, rate)
-		return
-	}
-	r.Appends = append(r.Appends, appendResult{way, events, writers, []float64{rate}})
-}
-
-func (r *report) appended(way string, events, writers int) *appendResult {
-	for i := range r.Appends {
-		if a := &r.Appends[i]; a.Way == way && a.Events == events && a.Writers == writers {
-			return a
-		}
-	}
-	return nil
-}
-
-// appendRatios are those to the plain insert of the same number of writers, and what the fence leaves of it.
-func (r *report) appendRatios() (ratios []ratio) {
-	add := func(a, b *appendResult) {
-		if a == nil || b == nil {
-			return
-		}
-		each := make([]float64, min(len(a.Rates), len(b.Rates)))
-		for i := range each {
-			each[i] = a.Rates[i] / b.Rates[i]
-		}
-		got, least, most := spread(each)
-		ratios = append(ratios, ratio{Workload: fmt.Sprintf("%d writers", a.Writers), Ours: a.Way, Theirs: b.Way, Got: got, Least: least, Most: most})
-	}
-	for _, writers := range []int{1, 4, 16} {
-		plain := r.appended("insert", 1, writers)
-		add(plain, r.appended("insert without fence", 1, writers))
-		add(r.appended("append", 1, writers), plain)
-		add(r.appended("group", 1, writers), plain)
-	}
-	add(r.appended("loop in the server", loopLength, 1), r.appended("loop in the server without fence", loopLength, 1))
-	return ratios
-}
-
-// judgeAppends compares single-row inserts with and without the fence's trigger.
-func (r *report) judgeAppends() {
-	for _, fenced := range r.Appends {
-		if fenced.Way != "insert" {
-			continue
-		}
-		for _, bare := range r.Appends {
-			if bare.Way != "insert without fence" || bare.Writers != fenced.Writers {
-				continue
-			}
-			each := make([]float64, min(len(fenced.Rates), len(bare.Rates)))
-			for i := range each {
-				each[i] = fenced.Rates[i] / bare.Rates[i]
-			}
-			r.Ratios = append(r.Ratios, ratio{Ours: fmt.Sprintf("plain INSERT, %d writers", fenced.Writers), Theirs: "without the fence", Want: 0.9}.over(each))
-		}
-	}
-}
-
-func (r *report) printAppends(out *tabwriter.Writer) {
-	if len(r.Appends) == 0 {
-		return
-	}
-	ratios := r.appendRatios()
-	fmt.Fprint(out, "\nappends\nevents/s\tleast\tmost\tevents a call\twriters\t  way\n")
-	for _, a := range r.Appends {
-		median, least, most := spread(slices.Clone(a.Rates))
-		fmt.Fprintf(out, "%.0f\t%.0f\t%.0f\t%d\t%d\t  %s\n", median, least, most, a.Events, a.Writers, a.Way)
-	}
-	_ = out.Flush()
-	if len(ratios) == 0 {
-		return
-	}
-	fmt.Fprint(out, "\nratios, medians of each round's, one event a transaction\ngot\tleast\tmost\t  of\n")
-	for _, of := range ratios {
-		fmt.Fprintf(out, "%.2f\t%.2f\t%.2f\t  %s: %s / %s\n", of.Got, of.Least, of.Most, of.Workload, of.Ours, of.Theirs)
-	}
-	_ = out.Flush()
 }

@@ -80,13 +80,55 @@ func TestWriteMarkdown_refusesAPageWithoutMarks(t *testing.T) {
 	}
 }
 
-func TestAsMarkdown_namesOfRowsComeFirst(t *testing.T) {
+func TestMarkdown_namesOfRowsComeFirst(t *testing.T) {
 	t.Parallel()
-	const text = "\nrates\nevents/s|ns|  contender\n1,000|5|  ours, n=1\n2,000|4|  theirs\nA remark.\n\nothers\nrate|writers|\n7|2|\n"
-	const want = "### Rates\n\n| contender | events/s | ns |\n|---|---:|---:|\n| ours, n=1 | 1,000 | 5 |\n| theirs | 2,000 | 4 |\n\nA remark.\n\n" +
-		"### Others\n\n| rate | writers |\n|---:|---:|\n| 7 | 2 |\n"
-	if got := asMarkdown(text); got != want {
+	rates := (&report{}).addTable("rates", "rates", "contender",
+		column{"events/s", unitRate, 0, showSpread}, column{"ns", unitNanos, 0, showMedian})
+	rates.add("ours, n=1", sample{unitRate: 1000, unitNanos: 5})
+	rates.add("theirs", sample{unitRate: 2000, unitNanos: 4})
+	rates.add("theirs", sample{unitRate: 4000, unitNanos: 6})
+	const want = "\n### Rates\n\n| contender | events/s | ns |\n|---|---:|---:|\n| ours, n=1 | 1,000 | 5 |\n" +
+		"| theirs | 4,000 (2,000–4,000) | 6 |\n"
+	if got := rates.markdown(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestJudge_takesTheRatioOfEachRound(t *testing.T) {
+	t.Parallel()
+	r := &report{}
+	w1 := r.addTable(partWorkloads, "W1, balance per account", "contender")
+	for _, rates := range [][2]float64{{100, 50}, {300, 100}, {100, 100}} {
+		w1.add("ours", sample{unitRate: rates[0]})
+		w1.add("theirs", sample{unitRate: rates[1]})
+	}
+	r.judge([]bar{{part: "W1", ours: "ours", theirs: "theirs", want: 2}, {part: "W2", ours: "ours", theirs: "theirs", want: 1}}, true)
+	want := ratio{Of: "W1: ours / theirs", Want: 2, Got: 2, Least: 1, Most: 3}
+	if len(r.ratios) != 1 || r.ratios[0] != want || !r.ratios[0].met() {
+		t.Errorf("the ratios are %+v, must be %+v", r.ratios, want)
+	}
+	if len(r.missing) != 1 || r.missing[0] != "W2: ours / theirs" {
+		t.Errorf("missing are %q", r.missing)
+	}
+}
+
+func TestWriteBenchstat_writesALineASample(t *testing.T) {
+	t.Parallel()
+	r := &report{}
+	rates := r.addTable("rates", "rates", "contender")
+	rates.add("ours, n=1", sample{unitRate: 1000, unitNanos: 5})
+	rates.add("ours, n=1", sample{unitRate: 2000, unitNanos: 4})
+	path := filepath.Join(t.TempDir(), "bench.txt")
+	if err := r.writeBenchstat(path); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "Benchmark_rates/ours_n=1 1 1000 events/s 5 ns/event\nBenchmark_rates/ours_n=1 1 2000 events/s 4 ns/event\n"
+	if !strings.HasSuffix(string(text), want) {
+		t.Errorf("got\n%s\nwant at its end\n%s", text, want)
 	}
 }
 

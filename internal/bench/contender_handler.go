@@ -20,7 +20,7 @@ const handlerPage = 1000
 //
 // By defaults every event is a transaction with a checkpoint, and every statement is described before it is run, as lib/pq does.
 // Tuned, a page is a transaction and statements are prepared.
-func handlerRun(tuned bool) func(context.Context, *environment, *workload, int64) (measured, error) {
+func handlerRun(tuned bool) run {
 	return func(ctx context.Context, _ *environment, w *workload, events int64) (measured, error) {
 		dsn := w.log.dsn
 		if !tuned {

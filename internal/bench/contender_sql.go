@@ -8,7 +8,7 @@ import (
 )
 
 // sqlRun projects inside the server: one statement a batch, in which the checkpoint moves too.
-func sqlRun(batch int64) func(context.Context, *environment, *workload, int64) (measured, error) {
+func sqlRun(batch int64) run {
 	return func(ctx context.Context, _ *environment, w *workload, events int64) (measured, error) {
 		conn, err := pgx.Connect(ctx, w.log.dsn+"&synchronous_commit=off")
 		if err != nil {

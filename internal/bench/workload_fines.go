@@ -28,21 +28,17 @@ func finesLog(ctx context.Context, e *environment) (*eventLog, []logEvent, error
 
 // finePayload is what is read of the JSON.
 type finePayload struct {
-	Amount        *json.Number `json:"amount"`
-	Expense       *json.Number `json:"expense"`
-	PaymentAmount *json.Number `json:"paymentAmount"`
+	Amount        *float64 `json:"amount"`
+	Expense       *float64 `json:"expense"`
+	PaymentAmount *float64 `json:"paymentAmount"`
 }
 
-// centsOf is exact for two decimals, without a float.
-func centsOf(n *json.Number) (int64, error) {
-	if n == nil {
-		return 0, nil
+// centsOf is exact for amounts of two decimals below 10^13.
+func centsOf(amount *float64) int64 {
+	if amount == nil {
+		return 0
 	}
-	cents, ok := scanCents([]byte(n.String()))
-	if !ok {
-		return 0, fmt.Errorf("%s is no amount", n)
-	}
-	return cents, nil
+	return int64(math.Round(*amount * 100))
 }
 
 // fineChange is what one event does to its fine.
@@ -59,22 +55,62 @@ func changeOf(kind string, payload []byte) (c fineChange, err error) {
 	switch kind {
 	case "CreateFine", "AddPenalty":
 		c.charged = p.Amount != nil
-		c.amount, err = centsOf(p.Amount)
+		c.amount = centsOf(p.Amount)
 	case "SendFine":
-		c.expense, err = centsOf(p.Expense)
+		c.expense = centsOf(p.Expense)
 	case "Payment":
-		c.paid, err = centsOf(p.PaymentAmount)
+		c.paid = centsOf(p.PaymentAmount)
 	}
-	return c, err
+	return c, nil
+}
+
+// fine is what events have made of a fine.
+type fine struct {
+	fineChange
+	events int64
+	last   string
+	at     time.Time
+}
+
+func (f *fine) apply(c fineChange, kind string, at time.Time) {
+	if c.charged {
+		f.charged, f.amount = true, c.amount
+	}
+	f.expense += c.expense
+	f.paid += c.paid
+	f.events++
+	f.last, f.at = kind, at
+}
+
+func foldFines(events []plainEvent) ([]any, error) {
+	fines := map[string]*fine{}
+	for i := range events {
+		e := &events[i]
+		c, err := changeOf(e.kind, e.payload)
+		if err != nil {
+			return nil, err
+		}
+		if fines[e.stream] == nil {
+			fines[e.stream] = &fine{}
+		}
+		fines[e.stream].apply(c, e.kind, e.at)
+	}
+	var ids, last []string
+	var amounts []*int64
+	var expenses, paid, counts []int64
+	var at []time.Time
+	for id, f := range fines {
+		var amount *int64
+		if f.charged {
+			amount = &f.amount
+		}
+		ids, amounts, expenses, paid = append(ids, id), append(amounts, amount), append(expenses, f.expense), append(paid, f.paid)
+		counts, last, at = append(counts, f.events), append(last, f.last), append(at, f.at)
+	}
+	return []any{ids, amounts, expenses, paid, counts, last, at}, nil
 }
 
 func wantFines(events []logEvent) (map[string]string, error) {
-	type fine struct {
-		fineChange
-		events int64
-		last   string
-		at     time.Time
-	}
 	fines := map[string]fine{}
 	for _, e := range events {
 		c, err := changeOf(e.kind, e.payload)
@@ -82,13 +118,7 @@ func wantFines(events []logEvent) (map[string]string, error) {
 			return nil, err
 		}
 		f := fines[e.stream]
-		if c.charged {
-			f.amount = c.amount
-		}
-		f.expense += c.expense
-		f.paid += c.paid
-		f.events++
-		f.last, f.at = e.kind, e.at
+		f.apply(c, e.kind, e.at)
 		fines[e.stream] = f
 	}
 	want := make(map[string]string, len(fines))
@@ -127,7 +157,7 @@ func fineWorkload(log *eventLog, events []logEvent) *workload {
 				count(*), (array_agg(event_type ORDER BY global_position DESC))[1], (array_agg(created_at ORDER BY global_position DESC))[1]
 			FROM (SELECT *, convert_from(payload, 'UTF8')::jsonb AS j FROM pupwasm.events WHERE global_position > $1 AND global_position <= $2) AS e
 			GROUP BY 1` + mergeFine,
-		newFold: newFineFold, readsTime: true,
+		fold: foldFines,
 		upsert: `SELECT unnest($4::text[]), unnest($5::bigint[]), unnest($6::bigint[]), unnest($7::bigint[]), unnest($8::bigint[]),
 			unnest($9::text[]), unnest($10::timestamptz[]) %s` + mergeFine,
 		handle: func(e *plainEvent) (string, []any, error) {
