@@ -53,11 +53,12 @@ type appendBench struct {
 	next    atomic.Int64 // version of the next row of an insert, which looks for none
 }
 
-// runAppends measures every way once a round, so that what slows the machine down for a while slows all of them, and every other round
-// from the end, so that none always follows the same one.
+// runAppends measures every way once a round, so that what slows the machine down for a while slows all of
+// them, and every other round from the end, so that none always follows the same one.
 func runAppends(ctx context.Context, e *environment, r *report) error {
 	var b *appendBench
-	result := r.addTable(partAppends, "appends", "way, events a call, writers", column{"events/s", unitRate, 0, showSpread})
+	result := r.addTable(partAppends, "appends", "way, events a call, writers",
+		column{"events/s", unitRate, 0, showSpread})
 	length := time.Duration(e.pick(700, 3000)) * time.Millisecond
 	for round := range e.rounds {
 		ways := slices.Clone(appendWays)
@@ -89,7 +90,9 @@ func runAppends(ctx context.Context, e *environment, r *report) error {
 	return nil
 }
 
-func (b *appendBench) measure(ctx context.Context, way appendWay, events, writers int, length time.Duration) (float64, error) {
+func (b *appendBench) measure(
+	ctx context.Context, way appendWay, events, writers int, length time.Duration,
+) (float64, error) {
 	fence := "ENABLE ALWAYS"
 	if !way.fenced {
 		fence = "DISABLE"
@@ -162,7 +165,8 @@ func openInsert(ctx context.Context, b *appendBench, writers int) (appendOnce, f
 	}
 	once := func(ctx context.Context, random *rand.Rand, _ int) error {
 		event := booking{account: random.IntN(b.streams), amount: 1, kind: "Deposited"}.event(0)
-		_, err := pool.Exec(ctx, `INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version, event_type, payload, partition_hash)
+		_, err := pool.Exec(ctx, `INSERT INTO pupwasm.events
+			(bounded_context, aggregate_type, aggregate_id, aggregate_version, event_type, payload, partition_hash)
 			VALUES ('Insert', 'Account', $1, $2, $3, $4, $5) RETURNING global_position`,
 			event.stream, b.next.Add(1), event.kind, event.payload, int64(store.PartitionHash(event.stream)))
 		return err
@@ -173,7 +177,8 @@ func openInsert(ctx context.Context, b *appendBench, writers int) (appendOnce, f
 // loopLength is how many transactions, with an event each, a call of the loop in the server has.
 const loopLength = 200
 
-// openLoop inserts single rows without a client, and without waiting for the disk, so that the fence is all there is beside the row.
+// openLoop inserts single rows without a client, and without waiting for the disk, so that the fence is all
+// there is beside the row.
 func openLoop(ctx context.Context, b *appendBench, _ int) (appendOnce, func(), error) {
 	config, err := pgx.ParseConfig(b.dsn)
 	if err != nil {
@@ -187,7 +192,9 @@ func openLoop(ctx context.Context, b *appendBench, _ int) (appendOnce, func(), e
 	once := func(ctx context.Context, _ *rand.Rand, _ int) error {
 		_, err := conn.Exec(ctx, fmt.Sprintf(`DO $$ BEGIN
 			FOR i IN 1 .. %d LOOP
-				INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version, event_type, payload, partition_hash)
+				INSERT INTO pupwasm.events
+					(bounded_context, aggregate_type, aggregate_id, aggregate_version, event_type, payload,
+					partition_hash)
 					VALUES ('Loop', 'Account', 'account' || i, %d, 'Deposited', convert_to(repeat('x', 210), 'UTF8'), 5);
 				COMMIT;
 			END LOOP;

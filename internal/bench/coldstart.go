@@ -19,7 +19,8 @@ const coldEvents = 1000
 
 func runColdStarts(ctx context.Context, e *environment, r *report) error {
 	var c *coldStart
-	result := r.addTable("cold_starts", fmt.Sprintf("cold start of pupwasm run over %d events, a module that is not installed", coldEvents),
+	result := r.addTable("cold_starts",
+		fmt.Sprintf("cold start of pupwasm run over %d events, a module that is not installed", coldEvents),
 		"guest",
 		column{"first commit after ms", "first-commit-ms", 0, showSpread},
 		column{"module loaded in ms", "load-ms", 1, showSpread},
@@ -59,7 +60,8 @@ type coldStart struct {
 
 func prepareColdStart(ctx context.Context, e *environment) (*coldStart, error) {
 	c := &coldStart{program: filepath.Join(e.folder, "pupwasm")}
-	if text, err := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", c.program, "./cmd/pupwasm").CombinedOutput(); err != nil {
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", c.program, "./cmd/pupwasm")
+	if text, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("building pupwasm: %w: %s", err, text)
 	}
 	var err error
@@ -126,7 +128,8 @@ func (c *coldStart) start(ctx context.Context, w *workload, modules, compiled st
 		return 0, err
 	}
 	defer conn.Close(ctx)
-	program := exec.CommandContext(ctx, c.program, "run", "--once", "--log-level", "error", "--database", c.dsn, "--cache-dir", compiled, modules)
+	program := exec.CommandContext(ctx, c.program, "run", "--once", "--log-level", "error",
+		"--database", c.dsn, "--cache-dir", compiled, modules)
 	program.Stderr = os.Stderr
 	watch := startStopwatch()
 	if err := program.Start(); err != nil {

@@ -52,8 +52,9 @@ type nativeSegment struct {
 	read, insert string // statements
 }
 
-// nativeRun is the projection in Go as a person writes it: each segment reads a page of its streams, folds it in a map, and writes it by
-// one statement, which is a transaction by itself, moves the checkpoint and merges the rows.
+// nativeRun is the projection in Go as a person writes it: each segment reads a page of its streams, folds it
+// in a map, and writes it by one statement, which is a transaction by itself, moves the checkpoint and merges
+// the rows.
 func nativeRun(batch, segments int) run {
 	return func(ctx context.Context, _ *environment, w *workload, events int64) (measured, error) {
 		all := make([]*nativeSegment, segments)
@@ -92,7 +93,8 @@ func openSegment(ctx context.Context, w *workload, number, segments, batch int) 
 	}
 	s.read += fmt.Sprintf(" ORDER BY global_position LIMIT %d", batch)
 	// Without the checkpoint nothing is written, and the count of rows says so.
-	s.insert = `WITH moved AS (UPDATE bench.checkpoints SET position = $1 WHERE segment = $2 AND position = $3 RETURNING 1)
+	s.insert = `WITH moved AS
+		(UPDATE bench.checkpoints SET position = $1 WHERE segment = $2 AND position = $3 RETURNING 1)
 		INSERT INTO bench.rows AS t ` + strings.Replace(w.upsert, "%s", "WHERE EXISTS (SELECT FROM moved)", 1)
 	return s, nil
 }

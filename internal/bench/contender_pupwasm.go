@@ -55,8 +55,8 @@ func newWorker(
 	return worker, nil
 }
 
-// watchedStore notes when the log is first read: a worker's work begins there. What it does once before is told apart: the look at who
-// else works, the install with its checks, the claims.
+// watchedStore notes when the log is first read: a worker's work begins there. What it does once before is
+// told apart: the look at who else works, the install with its checks, the claims.
 type watchedStore struct {
 	*postgres.Store
 	watch stopwatch

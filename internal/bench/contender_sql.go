@@ -15,8 +15,11 @@ func sqlRun(batch int64) run {
 			return measured{}, err
 		}
 		defer conn.Close(ctx)
-		// Nothing of the statement's rows comes to the client. The plan is made again for the bounds, as long as that is cheaper.
-		sql := "WITH moved AS (UPDATE bench.checkpoints SET position = $2 WHERE segment = 0 AND position = $1 RETURNING 1), written AS (" +
+		// Nothing of the statement's rows comes to the client. The plan is made again for the bounds, as long
+		// as that is cheaper.
+		sql := "WITH moved AS (UPDATE bench.checkpoints SET position = $2 " +
+			"WHERE segment = 0 AND position = $1 RETURNING 1), " +
+			"written AS (" +
 			w.statement + " RETURNING 1) SELECT count(*) FROM moved"
 		if _, err := conn.Prepare(ctx, "project", sql); err != nil {
 			return measured{}, err

@@ -1,5 +1,5 @@
-// Command bench measures pupwasm beside what one would write without it, over the same events in one run, because figures of
-// different runs on one machine differ by more than the contenders do.
+// Command bench measures pupwasm beside what one would write without it, over the same events in one run,
+// because figures of different runs on one machine differ by more than the contenders do.
 //
 //	make bench                # short: 50,000 events, three rounds, one for contenders that no bar is about
 //	make bench BENCH=full     # 200,000 events, five rounds, all of the real log; writes docs/benchmarks.md
@@ -14,8 +14,9 @@
 //	W2  a row per event          the same events, insert
 //	W3  fine_balance             the log of traffic fines (PUPWASM_DATA), or a made one
 //
-// Every contender starts with empty tables at position 0, and its table is compared with what the events amount to: a wrong
-// one ends the run. Contenders take turns, and ratios are medians of the ratios of each round.
+// Every contender starts with empty tables at position 0, and its table is compared with what the events
+// amount to: a wrong one ends the run. Contenders take turns, and ratios are medians of the ratios of each
+// round.
 //
 //	main.go                flags; environment.go: server and modules
 //	workload.go            what a workload is; workload_accounts.go, workload_fines.go: the three
@@ -37,7 +38,8 @@
 //	bars.go                the ratios that are asked for
 //	report.go              what was found, in JSON and for benchstat; markdown.go: the same for people
 //
-// What is timed: the work from the first event to the last commit, with connections open, statements prepared and modules
-// compiled before. A worker's install and claims are told apart, as its start. Projections run with synchronous_commit off,
-// as pupwasm's default is, and so do all contenders but the handlers, which are as people write them.
+// What is timed: the work from the first event to the last commit, with connections open, statements prepared
+// and modules compiled before. A worker's install and claims are told apart, as its start. Projections run
+// with synchronous_commit off, as pupwasm's default is, and so do all contenders but the handlers, which are
+// as people write them.
 package main

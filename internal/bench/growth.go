@@ -22,7 +22,8 @@ type grownLog struct {
 func runGrowth(ctx context.Context, e *environment, r *report) error {
 	var logs []*grownLog
 	tail := int64(e.logs[0])
-	result := r.addTable(partGrowth, fmt.Sprintf("the last %d events of a log, W1, pupwasm TinyGo", tail), "events of the log",
+	result := r.addTable(partGrowth, fmt.Sprintf("the last %d events of a log, W1, pupwasm TinyGo", tail),
+		"events of the log",
 		column{"ns/event", unitNanos, 0, showSpread})
 	for _, events := range e.logs {
 		if !e.wants(fmt.Sprintf("growth/%d", events)) {
@@ -52,19 +53,26 @@ func runGrowth(ctx context.Context, e *environment, r *report) error {
 	return nil
 }
 
-// fill makes the events in the server, where that takes a tenth of the time: event g is of stream g modulo streams, whose version it
-// is. Event ids grow, so that their index is built in order.
+// fill makes the events in the server, where that takes a tenth of the time: event g is of stream g modulo
+// streams, whose version it is. Event ids grow, so that their index is built in order.
 func (l *grownLog) fill(ctx context.Context, streams int) error {
 	const account = `'account-' || lpad((g %% %[1]d)::text, 5, '0')`
 	return execute(ctx, l.dsn,
-		fmt.Sprintf(`CREATE TEMPORARY TABLE hashes AS SELECT g, `+account+` AS account, pupwasm.fnv1a32(`+account+`) AS hash FROM generate_series(0, %[1]d - 1) AS g`, streams),
+		fmt.Sprintf(`CREATE TEMPORARY TABLE hashes AS
+			SELECT g, `+account+` AS account, pupwasm.fnv1a32(`+account+`) AS hash
+			FROM generate_series(0, %[1]d - 1) AS g`, streams),
 		`ANALYZE hashes`,
 		`INSERT INTO pupwasm.streams SELECT 'Bank', 'Account', account FROM hashes`,
-		fmt.Sprintf(`INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version, event_id, event_type, payload, partition_hash)
-			SELECT 'Bank', 'Account', h.account, n / %[1]d + 1, lpad(to_hex(n + 1), 32, '0')::uuid, CASE n %% 3 WHEN 0 THEN 'Withdrawn' ELSE 'Deposited' END,
-				convert_to('{"transfer":"0192f0c1-6f5e-7b7e-9a55-' || lpad(to_hex(n), 12, '0') || '","channel":"branch","amount":' || n %% 100000 ||
-					',"currency":"EUR","counterparty":"DE89370400440532013000","reference":"invoice ' || n || ' \"net\"","booked":"2024-03-01T12:00:00Z"}', 'UTF8'), h.hash
-			FROM generate_series(0, %[2]d - 1) AS n JOIN hashes AS h ON h.g = n %% %[1]d ORDER BY n`, streams, l.events),
+		fmt.Sprintf(`INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version,
+				event_id, event_type, payload, partition_hash)
+			SELECT 'Bank', 'Account', h.account, n / %[1]d + 1,
+				lpad(to_hex(n + 1), 32, '0')::uuid, CASE n %% 3 WHEN 0 THEN 'Withdrawn' ELSE 'Deposited' END,
+				convert_to('{"transfer":"0192f0c1-6f5e-7b7e-9a55-' || lpad(to_hex(n), 12, '0') ||
+					'","channel":"branch","amount":' || n %% 100000 ||
+					',"currency":"EUR","counterparty":"DE89370400440532013000","reference":"invoice ' ||
+					n || ' \"net\"","booked":"2024-03-01T12:00:00Z"}', 'UTF8'), h.hash
+			FROM generate_series(0, %[2]d - 1) AS n JOIN hashes AS h ON h.g = n %% %[1]d ORDER BY n`,
+			streams, l.events),
 		"VACUUM (FREEZE, ANALYZE) pupwasm.events", "CHECKPOINT")
 }
 
@@ -86,7 +94,8 @@ func (l *grownLog) projectTail(ctx context.Context, e *environment, tail int64) 
 	if _, err := s.Install(ctx, &module.Description.Projection, 1); err != nil {
 		return m, err
 	}
-	start := fmt.Sprintf("UPDATE pupwasm.segments SET position = %d WHERE projection = '%s'", l.events-tail, w.projection)
+	start := fmt.Sprintf("UPDATE pupwasm.segments SET position = %d WHERE projection = '%s'",
+		l.events-tail, w.projection)
 	if err := execute(ctx, l.dsn, start, "CHECKPOINT"); err != nil {
 		return m, err
 	}

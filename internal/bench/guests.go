@@ -69,7 +69,8 @@ func (s *synthetic) batches() (batches [][]store.RecordedEvent) {
 
 func runGuests(ctx context.Context, e *environment, r *report) error {
 	workloads := syntheticWorkloads()
-	alone := r.addTable("guests", fmt.Sprintf("guests without a database, batches of %d, events in and mutations out", guestBatch),
+	alone := r.addTable("guests",
+		fmt.Sprintf("guests without a database, batches of %d, events in and mutations out", guestBatch),
 		"workload, guest, instances",
 		column{"ns/event", unitNanos, 0, showSpread},
 		column{"in the guest", "in-guest-ns/event", 0, showSpread},
@@ -77,7 +78,8 @@ func runGuests(ctx context.Context, e *environment, r *report) error {
 		column{"fuel/event", "fuel/event", 0, showMedian},
 		column{"host allocs/event", "host-allocs/event", 3, showMedian},
 		column{"instance MiB", "instance-MiB", 2, showMedian})
-	memory := r.addTable("guest_memory", fmt.Sprintf("memory of a guest over %s events, W1", thousands(float64(e.guestEvents), 0)),
+	memory := r.addTable("guest_memory",
+		fmt.Sprintf("memory of a guest over %s events, W1", thousands(float64(e.guestEvents), 0)),
 		"guest, instances",
 		column{"first batch MiB", "first-MiB", 2, showMedian},
 		column{"last batch MiB", "last-MiB", 2, showMedian},
@@ -146,8 +148,9 @@ func measureGuest(ctx context.Context, e *environment, s *synthetic, kind guestK
 		}
 		n := float64(passes * len(batches) * guestBatch)
 		add(sample{
-			unitNanos: all / n, "in-guest-ns/event": inGuest / n, "host-ns/event": (all - inGuest) / n, "fuel/event": fuel / n,
-			"host-allocs/event": float64(after.Mallocs-before.Mallocs) / n, "instance-MiB": memory / mebibyte,
+			unitNanos: all / n, "in-guest-ns/event": inGuest / n, "host-ns/event": (all - inGuest) / n,
+			"fuel/event": fuel / n, "host-allocs/event": float64(after.Mallocs-before.Mallocs) / n,
+			"instance-MiB": memory / mebibyte,
 		})
 	}
 	return nil
@@ -183,6 +186,7 @@ func measureGuestMemory(ctx context.Context, e *environment, s *synthetic, kind 
 	}
 	nanos := float64(watch.elapsed().Nanoseconds()) / float64(events)
 	return sample{
-		"first-MiB": first, "last-MiB": last, "most-MiB": most, "process-MiB": memory.peak() / mebibyte, unitNanos: nanos,
+		"first-MiB": first, "last-MiB": last, "most-MiB": most, "process-MiB": memory.peak() / mebibyte,
+		unitNanos: nanos,
 	}, nil
 }

@@ -35,8 +35,11 @@ type latencyResult struct {
 type follower struct {
 	name  string
 	loses bool // events of writers that commit in another order
-	start func(ctx context.Context, e *environment, w *workload) (follow func() error, table string, err error)
+	start startFollower
 }
+
+// startFollower returns what follows the log until ctx ends, and the table that it writes.
+type startFollower func(ctx context.Context, e *environment, w *workload) (follow func() error, table string, err error)
 
 // pace is how often an event is appended, whether or not the last one is visible.
 type pace struct {
@@ -45,15 +48,16 @@ type pace struct {
 	samples int // of a round
 }
 
-// latencyWarmUp is for how long the events of a round do not count: while connections are new and nothing is prepared yet, events
-// come faster than they are applied.
+// latencyWarmUp is for how long the events of a round do not count: while connections are new and nothing is
+// prepared yet, events come faster than they are applied.
 const latencyWarmUp = 4 * time.Second
 
 // warmUp is how many events come in that time, at least some.
 func (p pace) warmUp() int { return max(int(latencyWarmUp/p.every), 5) }
 
-// runLatencies lets the followers take turns, each time with a database of their own, on a server that keeps the times of commits
-// and waits for no disk: what an append waits for it holds the horizon back with, and that is not what is measured.
+// runLatencies lets the followers take turns, each time with a database of their own, on a server that keeps
+// the times of commits and waits for no disk: what an append waits for it holds the horizon back with, and
+// that is not what is measured.
 func runLatencies(ctx context.Context, e *environment, r *report) error {
 	paces := []pace{
 		{"1000/s", time.Millisecond, e.pick(500, 2000)},
@@ -163,7 +167,7 @@ func (l *latencyResult) sample() sample {
 }
 
 // startWorker follows as a host does.
-func startWorker(options segments.Options) func(context.Context, *environment, *workload) (func() error, string, error) {
+func startWorker(options segments.Options) startFollower {
 	return func(ctx context.Context, e *environment, w *workload) (func() error, string, error) {
 		s, err := postgres.Open(w.log.dsn, postgres.Options{})
 		if err != nil {
@@ -188,8 +192,9 @@ const (
 	tellTrigger = "CREATE TRIGGER tell AFTER INSERT ON pupwasm.events FOR EACH STATEMENT EXECUTE FUNCTION bench.tell()"
 )
 
-// startListenLoop is the least that can follow: a trigger that notifies, and a loop that reads and writes as the native contender
-// does. It has no horizon, so that it would lose events of writers that commit in another order.
+// startListenLoop is the least that can follow: a trigger that notifies, and a loop that reads and writes as
+// the native contender does. It has no horizon, so that it would lose events of writers that commit in
+// another order.
 func startListenLoop(ctx context.Context, _ *environment, w *workload) (func() error, string, error) {
 	if err := execute(ctx, w.log.dsn, tellFunction, tellTrigger); err != nil {
 		return nil, "", err

@@ -37,7 +37,8 @@ func parseFlags() (config, error) {
 	flag.StringVar(&c.benchstat, "benchstat", "", "also write the samples to this file, for benchstat")
 	flag.StringVar(&c.markdown, "markdown", "", "also write the report between the marks in this file")
 	flag.StringVar(&c.cpuProfile, "cpuprofile", "", "write a CPU profile of the runs to this file")
-	run := flag.String("run", "", "measure only what matches: WORKLOAD/CONTENDER, or PART/… as standard error shows them")
+	run := flag.String("run", "",
+		"measure only what matches: WORKLOAD/CONTENDER, or PART/… as standard error shows them")
 	flag.Parse()
 	short, long := 3, 5
 	if c.rounds == 0 {

@@ -44,7 +44,8 @@ func (r *report) markdown() string {
 	if r.full {
 		form = "full form"
 	}
-	text := fmt.Sprintf("%s, PostgreSQL %s with its default settings, fsync on; %s of %s, medians of %d rounds (least–most).\n",
+	text := fmt.Sprintf("%s, PostgreSQL %s with its default settings, fsync on; "+
+		"%s of %s, medians of %d rounds (least–most).\n",
 		r.machine, r.postgresql, form, r.date, r.rounds)
 	if len(r.ratios) > 0 {
 		lines := [][]string{{"of", "got", "wanted", "met"}}
@@ -54,7 +55,8 @@ func (r *report) markdown() string {
 				bound := map[bool]string{false: "≥", true: "≤"}[of.AtMost]
 				wanted, met = fmt.Sprintf("%s %g", bound, of.Want), map[bool]string{false: "no", true: "yes"}[of.met()]
 			}
-			lines = append(lines, []string{of.Of, fmt.Sprintf("%.2f (%.2f–%.2f)", of.Got, of.Least, of.Most), wanted, met})
+			got := fmt.Sprintf("%.2f (%.2f–%.2f)", of.Got, of.Least, of.Most)
+			lines = append(lines, []string{of.Of, got, wanted, met})
 		}
 		text += markdownTable("Ratios, medians of each round's", lines)
 	}

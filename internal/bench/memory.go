@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// memoryWatch finds the most memory that this process takes during a run, beyond what it had before. The kernel counts it; where it
-// does not, as on systems other than Linux, there is no figure.
+// memoryWatch finds the most memory that this process takes during a run, beyond what it had before. The
+// kernel counts it; where it does not, as on systems other than Linux, there is no figure.
 type memoryWatch struct{ before float64 }
 
 func startMemoryWatch() memoryWatch {

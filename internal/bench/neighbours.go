@@ -23,8 +23,9 @@ const neighbourPace = 5 * time.Millisecond
 // hostileEvery is how often a hostile module is set anew, which has it try its batch again.
 const hostileEvery = 200 * time.Millisecond
 
-// runNeighbours has a projection follow 200 events a second, by itself and beside all hostile modules of the conformance kit, each of which
-// is set anew when it has failed. Modules that cannot be compiled in time are loaded beside it, again and again.
+// runNeighbours has a projection follow 200 events a second, by itself and beside all hostile modules of the
+// conformance kit, each of which is set anew when it has failed. Modules that cannot be compiled in time are
+// loaded beside it, again and again.
 func runNeighbours(ctx context.Context, e *environment, r *report) error {
 	result := r.addTable(partNeighbours, "one projection under 200 events a second", "neighbours",
 		column{"hostile", "hostile-modules", 0, showMedian},
@@ -69,7 +70,7 @@ func neighboursName(hostile bool) string {
 
 func measureNeighbours(ctx context.Context, e *environment, hostile bool) (sample, error) {
 	hostiles, faults := 0, 0
-	f := follower{name: "neighbours", start: func(ctx context.Context, e *environment, w *workload) (func() error, string, error) {
+	start := func(ctx context.Context, e *environment, w *workload) (func() error, string, error) {
 		s, err := postgres.Open(w.log.dsn, postgres.Options{})
 		if err != nil {
 			return nil, "", err
@@ -94,10 +95,11 @@ func measureNeighbours(ctx context.Context, e *environment, hostile bool) (sampl
 			<-ended
 			return err
 		}, w.table, nil
-	}}
+	}
 	l := &latencyResult{}
 	paused := gcPauses()
 	pace := pace{"200/s", neighbourPace, e.pick(2000, 6000)}
+	f := follower{name: partNeighbours, start: start}
 	if err := l.measure(ctx, e, f, pace, fmt.Sprintf("neighbours_%t", hostile)); err != nil {
 		return nil, err
 	}
@@ -105,13 +107,14 @@ func measureNeighbours(ctx context.Context, e *environment, hostile bool) (sampl
 	memory := []metrics.Sample{{Name: "/memory/classes/total:bytes"}}
 	metrics.Read(memory)
 	return sample{
-		"hostile-modules": float64(hostiles), "faults": float64(faults), unitP50: times[unitP50], unitP99: times[unitP99],
+		"hostile-modules": float64(hostiles), "faults": float64(faults),
+		unitP50: times[unitP50], unitP99: times[unitP99],
 		unitGCPause: longestSince(paused), unitMegabyte: float64(memory[0].Value.Uint64()) / 1e6,
 	}, nil
 }
 
-// besiege sets hostile modules one after the other until ctx ends, and has modules compiled that take too much. It returns how many there
-// are, and how often one was set.
+// besiege sets hostile modules one after the other until ctx ends, and has modules compiled that take too
+// much. It returns how many there are, and how often one was set.
 func besiege(ctx context.Context, runtime *host.Runtime, worker *segments.Worker) (hostiles, faults int) {
 	go func() {
 		for n := 0; ctx.Err() == nil; n++ {
@@ -178,8 +181,8 @@ func judgeNeighbours(r *report, result *table) {
 	const floor, pause = 60.0, 50.0 // ms
 	limit := max(3*alone.Samples[unitP99][0], floor)
 	r.addRatio(bar{
-		part: partNeighbours, ours: "p99 from append to row beside hostile modules", theirs: fmt.Sprintf("%.0f ms", limit),
-		want: 1, atMost: true,
+		part: partNeighbours, ours: "p99 from append to row beside hostile modules",
+		theirs: fmt.Sprintf("%.0f ms", limit), want: 1, atMost: true,
 	}, []float64{among.Samples[unitP99][0] / limit})
 	r.addRatio(bar{
 		part: partNeighbours, ours: "longest GC pause beside hostile modules", theirs: fmt.Sprintf("%.0f ms", pause),

@@ -17,7 +17,7 @@ const taxWriters = 16
 func runNotifyTax(ctx context.Context, e *environment, r *report) error {
 	type kind struct {
 		told       string
-		follower   func(context.Context, *environment, *workload) (func() error, string, error)
+		follower   startFollower
 		statements []string
 		dsn        string
 	}
@@ -52,7 +52,7 @@ func runNotifyTax(ctx context.Context, e *environment, r *report) error {
 	return nil
 }
 
-func taxedRate(ctx context.Context, e *environment, dsn string, start func(context.Context, *environment, *workload) (func() error, string, error)) (float64, error) {
+func taxedRate(ctx context.Context, e *environment, dsn string, start startFollower) (float64, error) {
 	length := time.Duration(e.pick(1, 3)) * time.Second
 	once, done, err := openAppend(ctx, &appendBench{dsn: dsn, streams: e.streams}, taxWriters)
 	if err != nil {

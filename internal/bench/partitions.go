@@ -37,7 +37,8 @@ func (e *environment) namedLog(ctx context.Context) (*eventLog, []booking, error
 	events := make([]logEvent, len(bookings))
 	for i, b := range bookings {
 		events[i] = b.event(i)
-		events[i].payload = bytes.Replace(events[i].payload, []byte(`"channel":"branch"`), fmt.Appendf(nil, `"account":%q`, events[i].stream), 1)
+		named := fmt.Appendf(nil, `"account":%q`, events[i].stream)
+		events[i].payload = bytes.Replace(events[i].payload, []byte(`"channel":"branch"`), named, 1)
 	}
 	return &eventLog{dsn: dsn, count: int64(len(events))}, bookings, fill(ctx, dsn, "Bank", "Account", events)
 }
@@ -61,7 +62,8 @@ func runPartitions(ctx context.Context, e *environment, r *report) error {
 			}
 		}
 		byStream, byKey := balanceWorkload(log, bookings), balanceWorkload(log, bookings)
-		byKey.module, byKey.projection, byKey.table = "internal/bench/modules/balance_by_key", "bench_by_key", "bench_by_key.accounts"
+		byKey.module = "internal/bench/modules/balance_by_key"
+		byKey.projection, byKey.table = "bench_by_key", "bench_by_key.accounts"
 		for range e.rounds {
 			for unit, w := range map[string]*workload{unitRate: byStream, unitByKey: byKey} {
 				rate, err := way.run(ctx, e, w)
@@ -128,6 +130,7 @@ func (p *partitionWay) leaveBehind(ctx context.Context, e *environment, s *watch
 	if _, err := s.Install(ctx, &module.Description.Projection, p.segments); err != nil {
 		return 0, err
 	}
-	move := fmt.Sprintf("UPDATE pupwasm.segments SET position = %d WHERE projection = '%s' AND segment > 0", w.log.count, w.projection)
+	move := fmt.Sprintf("UPDATE pupwasm.segments SET position = %d WHERE projection = '%s' AND segment > 0",
+		w.log.count, w.projection)
 	return w.log.count / int64(p.segments), execute(ctx, w.log.dsn, move)
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
-// probe appends an event to each of many streams, each of which makes a row, and then asks the server when the rows were
-// committed. A probe that looked for them while they come would take one of two processors.
+// probe appends an event to each of many streams, each of which makes a row, and then asks the server when
+// the rows were committed. A probe that looked for them while they come would take one of two processors.
 type probe struct {
 	dsn, table string
 	ended      chan error // of the follower
@@ -141,8 +141,8 @@ func (p *probe) await(ctx context.Context, conn *pgx.Conn, rows int) error {
 	return errors.New("an event did not become visible")
 }
 
-// times asks when the rows were committed, and returns how long that was after the ends of the appends. The server's clock is
-// that of the same machine. A commit is seen a few microseconds later.
+// times asks when the rows were committed, and returns how long that was after the ends of the appends. The
+// server's clock is that of the same machine. A commit is seen a few microseconds later.
 func (p *probe) times(ctx context.Context, conn *pgx.Conn, ends []time.Time, warmUp int) ([]time.Duration, error) {
 	rows, err := conn.Query(ctx, "SELECT account, pg_xact_commit_timestamp(xmin) FROM "+p.table)
 	if err != nil {

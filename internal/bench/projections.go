@@ -166,10 +166,12 @@ func followMany(ctx context.Context, e *environment, count int) (s sample, err e
 		}
 	}
 	after, err := readsOf(ctx, dsn)
-	return readSample(measured{events: appended * int64(count), elapsed: elapsed}, cpu, logReads{}, after, appended), err
+	all := measured{events: appended * int64(count), elapsed: elapsed}
+	return readSample(all, cpu, logReads{}, after, appended), err
 }
 
-// follow appends at the load for some time, after all projections have shown that they are at work, and waits for the last of them.
+// follow appends at the load for some time, after all projections have shown that they are at work, and waits
+// for the last of them.
 func (m *many) follow(ctx context.Context, e *environment) (appended int64, err error) {
 	tick := time.NewTicker(nearEvery)
 	defer tick.Stop()
@@ -234,7 +236,8 @@ func readsOf(ctx context.Context, dsn string) (reads logReads, err error) {
 	defer tick.Stop()
 	for others := 1; others > 0; <-tick.C {
 		err := conn.QueryRow(ctx, `SELECT count(*) FROM pg_stat_activity
-			WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()`).Scan(&others)
+			WHERE datname = current_database() AND backend_type = 'client backend'
+				AND pid <> pg_backend_pid()`).Scan(&others)
 		if err != nil {
 			return reads, err
 		}

@@ -116,7 +116,9 @@ func (r *report) judge(bars []bar, whole bool) {
 
 func (r *report) addRatio(b bar, each []float64) {
 	got, least, most := spread(each)
-	r.ratios = append(r.ratios, ratio{Of: b.String(), Want: b.want, AtMost: b.atMost, Got: got, Least: least, Most: most})
+	r.ratios = append(r.ratios, ratio{
+		Of: b.String(), Want: b.want, AtMost: b.atMost, Got: got, Least: least, Most: most,
+	})
 }
 
 func (r ratio) met() bool {

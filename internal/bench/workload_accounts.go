@@ -36,9 +36,11 @@ func makeBookings(count, streams int) []booking {
 
 // event is the booking as some 200 bytes of JSON.
 func (b booking) event(i int) logEvent {
-	payload := fmt.Sprintf(`{"transfer":"0192f0c1-6f5e-7b7e-9a55-%012x","channel":"branch","amount":%d,"currency":"EUR",`+
-		`"counterparty":"DE89370400440532013000","reference":"invoice %06d \"net\"","booked":"2024-03-01T12:00:00Z"}`, i, b.amount, i)
-	return logEvent{stream: accountName(b.account), kind: b.kind, at: time.Unix(int64(1_700_000_000+i), 0).UTC(), payload: []byte(payload)}
+	payload := fmt.Sprintf(`{"transfer":"0192f0c1-6f5e-7b7e-9a55-%012x","channel":"branch","amount":%d,`+
+		`"currency":"EUR","counterparty":"DE89370400440532013000","reference":"invoice %06d \"net\"",`+
+		`"booked":"2024-03-01T12:00:00Z"}`, i, b.amount, i)
+	at := time.Unix(int64(1_700_000_000+i), 0).UTC()
+	return logEvent{stream: accountName(b.account), kind: b.kind, at: at, payload: []byte(payload)}
 }
 
 // append is the booking as it is appended.
@@ -127,11 +129,12 @@ func foldRows(events []plainEvent) ([]any, error) {
 const amountOf = "(convert_from(payload, 'UTF8')::jsonb ->> 'amount')::bigint"
 
 func balanceWorkload(log *eventLog, bookings []booking) *workload {
-	const merge = " ON CONFLICT (account) DO UPDATE SET balance = t.balance + excluded.balance, events = t.events + excluded.events"
+	const merge = " ON CONFLICT (account) DO UPDATE SET balance = t.balance + excluded.balance, " +
+		"events = t.events + excluded.events"
 	return &workload{
 		name: "W1", title: "balance per account", log: log,
 		columns: `account text COLLATE "C" PRIMARY KEY, balance bigint NOT NULL, events bigint NOT NULL`,
-		storage: "WITH (fillfactor = 50)", // room for new versions of a row on its own page: 5 to 10% for the native contender
+		storage: "WITH (fillfactor = 50)", // so that new versions of a row fit on its page, 5 to 10% for the native one
 		compare: "account, " + joined("balance", "events"),
 		want: remembered(func(events int64) map[string]string {
 			type balance struct{ sum, events int64 }

@@ -23,7 +23,8 @@ func finesLog(ctx context.Context, e *environment) (*eventLog, []logEvent, error
 	if err != nil {
 		return nil, nil, err
 	}
-	return &eventLog{dsn: dsn, count: int64(len(events)), source: source}, events, fill(ctx, dsn, "Traffic", "Fine", events)
+	log := &eventLog{dsn: dsn, count: int64(len(events)), source: source}
+	return log, events, fill(ctx, dsn, "Traffic", "Fine", events)
 }
 
 // finePayload is what is read of the JSON.
@@ -104,7 +105,8 @@ func foldFines(events []plainEvent) ([]any, error) {
 		if f.charged {
 			amount = &f.amount
 		}
-		ids, amounts, expenses, paid = append(ids, id), append(amounts, amount), append(expenses, f.expense), append(paid, f.paid)
+		ids, amounts = append(ids, id), append(amounts, amount)
+		expenses, paid = append(expenses, f.expense), append(paid, f.paid)
 		counts, last, at = append(counts, f.events), append(last, f.last), append(at, f.at)
 	}
 	return []any{ids, amounts, expenses, paid, counts, last, at}, nil
@@ -132,16 +134,19 @@ const fineColumns = "fine_id, amount_cents, expense_cents, paid_cents, events, l
 
 // mergeFine keeps the amount where the new row has none.
 const mergeFine = ` ON CONFLICT (fine_id) DO UPDATE SET expense_cents = t.expense_cents + excluded.expense_cents,
-	paid_cents = t.paid_cents + excluded.paid_cents, events = t.events + excluded.events, last_event = excluded.last_event,
+	paid_cents = t.paid_cents + excluded.paid_cents, events = t.events + excluded.events,
+	last_event = excluded.last_event,
 	updated_at = excluded.updated_at, amount_cents = coalesce(excluded.amount_cents, t.amount_cents)`
 
 func fineWorkload(log *eventLog, events []logEvent) *workload {
 	return &workload{
 		name: "W3", title: "fine_balance", log: log,
 		// An amount that nobody has named yet is null here, so that the merge can tell; it counts as 0.
-		columns: `fine_id text COLLATE "C" PRIMARY KEY, amount_cents bigint, expense_cents bigint NOT NULL, paid_cents bigint NOT NULL,
+		columns: `fine_id text COLLATE "C" PRIMARY KEY, amount_cents bigint,
+			expense_cents bigint NOT NULL, paid_cents bigint NOT NULL,
 			events bigint NOT NULL, last_event text NOT NULL, updated_at timestamptz NOT NULL`,
-		compare: "fine_id, " + joined("coalesce(amount_cents, 0)", "expense_cents", "paid_cents", "events", "last_event", "(extract(epoch FROM updated_at) * 1000000)::bigint"),
+		compare: "fine_id, " + joined("coalesce(amount_cents, 0)", "expense_cents", "paid_cents", "events",
+			"last_event", "(extract(epoch FROM updated_at) * 1000000)::bigint"),
 		want: remembered(func(count int64) map[string]string {
 			want, err := wantFines(events[:count])
 			if err != nil {
@@ -151,15 +156,19 @@ func fineWorkload(log *eventLog, events []logEvent) *workload {
 		}),
 		statement: `INSERT INTO bench.rows AS t (` + fineColumns + `)
 			SELECT aggregate_id,
-				(array_agg(((j ->> 'amount')::numeric * 100)::bigint ORDER BY global_position DESC) FILTER (WHERE event_type IN ('CreateFine', 'AddPenalty') AND j ? 'amount'))[1],
+				(array_agg(((j ->> 'amount')::numeric * 100)::bigint ORDER BY global_position DESC)
+					FILTER (WHERE event_type IN ('CreateFine', 'AddPenalty') AND j ? 'amount'))[1],
 				coalesce(sum(((j ->> 'expense')::numeric * 100)::bigint) FILTER (WHERE event_type = 'SendFine'), 0),
-				coalesce(sum(((j ->> 'paymentAmount')::numeric * 100)::bigint) FILTER (WHERE event_type = 'Payment'), 0),
-				count(*), (array_agg(event_type ORDER BY global_position DESC))[1], (array_agg(created_at ORDER BY global_position DESC))[1]
-			FROM (SELECT *, convert_from(payload, 'UTF8')::jsonb AS j FROM pupwasm.events WHERE global_position > $1 AND global_position <= $2) AS e
+				coalesce(sum(((j ->> 'paymentAmount')::numeric * 100)::bigint)
+					FILTER (WHERE event_type = 'Payment'), 0),
+				count(*), (array_agg(event_type ORDER BY global_position DESC))[1],
+				(array_agg(created_at ORDER BY global_position DESC))[1]
+			FROM (SELECT *, convert_from(payload, 'UTF8')::jsonb AS j FROM pupwasm.events
+				WHERE global_position > $1 AND global_position <= $2) AS e
 			GROUP BY 1` + mergeFine,
 		fold: foldFines,
-		upsert: `SELECT unnest($4::text[]), unnest($5::bigint[]), unnest($6::bigint[]), unnest($7::bigint[]), unnest($8::bigint[]),
-			unnest($9::text[]), unnest($10::timestamptz[]) %s` + mergeFine,
+		upsert: `SELECT unnest($4::text[]), unnest($5::bigint[]), unnest($6::bigint[]), unnest($7::bigint[]),
+			unnest($8::bigint[]),			unnest($9::text[]), unnest($10::timestamptz[]) %s` + mergeFine,
 		handle: func(e *plainEvent) (string, []any, error) {
 			c, err := changeOf(e.kind, e.payload)
 			amount := any(c.amount)
