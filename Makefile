@@ -64,7 +64,7 @@ worst: ## search for WORST_TIME for the programs whose fuel costs the most time,
 	@$(GO) run ./host/meter/internal/worst/search -time $(WORST_TIME)
 
 .PHONY: check
-check: ## formatting, vet, linters, tidy modules
+check: ## formatting, linters, lengths of files, tidy modules; the first time it compiles golangci-lint
 	@scripts/check.sh $(GO_MODULES)
 
 .PHONY: fmt
