@@ -42,8 +42,6 @@ var appendWays = []appendWay{
 	{"append", []int{1, 10, 1000}, []int{1, 4, 16}, true, openAppend},
 	{"append, one stream", []int{5000}, []int{1}, true, openStream},
 	{"bulk", []int{1000, 5000}, []int{1, 4}, true, openBulk},
-	{"group", []int{1}, []int{1, 16, 64}, true, openGroup},
-	{"group, one commit", []int{1}, []int{16, 64}, true, openLargeGroup},
 }
 
 // appendBench is the database that all ways append to.
@@ -142,11 +140,7 @@ func appendFor(ctx context.Context, once appendOnce, events, writers int, length
 func appendsOf(random *rand.Rand, streams, events int) []store.StreamAppend {
 	appends := make([]store.StreamAppend, events)
 	for i := range appends {
-		event := booking{account: random.IntN(streams), amount: 1, kind: "Deposited"}.event(i)
-		appends[i] = store.StreamAppend{
-			Stream:   store.Stream{BoundedContext: "Bank", AggregateType: "Account", AggregateID: event.stream},
-			Expected: store.Any(), Events: []store.Event{{Type: event.kind, Payload: event.payload}},
-		}
+		appends[i] = booking{account: random.IntN(streams), amount: 1, kind: "Deposited"}.append(i)
 	}
 	return appends
 }
@@ -204,71 +198,40 @@ func openLoop(ctx context.Context, b *appendBench, _ int) (appendOnce, func(), e
 	return once, func() { _ = conn.Close(ctx) }, nil
 }
 
-func (b *appendBench) store(writers int) (*postgres.Store, error) {
-	return postgres.Open(b.dsn, postgres.Options{ConnectionsMax: writers, Lazy: true})
-}
-
 func openAppend(_ context.Context, b *appendBench, writers int) (appendOnce, func(), error) {
-	s, err := b.store(writers)
-	if err != nil {
-		return nil, nil, err
-	}
-	once := func(ctx context.Context, random *rand.Rand, events int) error {
-		_, err := s.Append(ctx, store.AppendOptions{}, appendsOf(random, b.streams, events)...)
+	return b.opened(writers, func(ctx context.Context, s *postgres.Store, appends []store.StreamAppend) error {
+		_, err := s.Append(ctx, store.AppendOptions{}, appends...)
 		return err
-	}
-	return once, s.Close, nil
+	})
 }
 
 func openStream(_ context.Context, b *appendBench, writers int) (appendOnce, func(), error) {
-	s, err := b.store(writers)
-	if err != nil {
-		return nil, nil, err
-	}
-	once := func(ctx context.Context, random *rand.Rand, events int) error {
-		appends := appendsOf(random, b.streams, events)
+	return b.opened(writers, func(ctx context.Context, s *postgres.Store, appends []store.StreamAppend) error {
 		for i := range appends {
 			appends[i].Stream = appends[0].Stream
 		}
 		_, err := s.Append(ctx, store.AppendOptions{}, appends...)
 		return err
-	}
-	return once, s.Close, nil
+	})
 }
 
 func openBulk(_ context.Context, b *appendBench, writers int) (appendOnce, func(), error) {
-	s, err := b.store(writers)
+	return b.opened(writers, func(ctx context.Context, s *postgres.Store, appends []store.StreamAppend) error {
+		_, err := s.AppendBulk(ctx, store.AppendOptions{}, appends...)
+		return err
+	})
+}
+
+// opened appends by a store.
+func (b *appendBench) opened(
+	writers int, appendAll func(context.Context, *postgres.Store, []store.StreamAppend) error,
+) (appendOnce, func(), error) {
+	s, err := postgres.Open(b.dsn, postgres.Options{ConnectionsMax: writers, Lazy: true})
 	if err != nil {
 		return nil, nil, err
 	}
 	once := func(ctx context.Context, random *rand.Rand, events int) error {
-		_, err := s.AppendBulk(ctx, store.AppendOptions{}, appendsOf(random, b.streams, events)...)
-		return err
+		return appendAll(ctx, s, appendsOf(random, b.streams, events))
 	}
 	return once, s.Close, nil
-}
-
-func openGroup(_ context.Context, b *appendBench, _ int) (appendOnce, func(), error) {
-	return b.group(store.GroupOptions{})
-}
-
-func openLargeGroup(_ context.Context, b *appendBench, _ int) (appendOnce, func(), error) {
-	return b.group(store.GroupOptions{CommitsMax: 1})
-}
-
-func (b *appendBench) group(options store.GroupOptions) (appendOnce, func(), error) {
-	s, err := b.store(4)
-	if err != nil {
-		return nil, nil, err
-	}
-	g, err := store.NewGroupAppender(s, options)
-	if err != nil {
-		s.Close()
-		return nil, nil, err
-	}
-	once := func(ctx context.Context, random *rand.Rand, events int) error {
-		_, err := g.Append(ctx, store.AppendOptions{}, appendsOf(random, b.streams, events)...)
-		return err
-	}
-	return once, func() { g.Close(); s.Close() }, nil
 }

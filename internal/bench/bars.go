@@ -70,8 +70,7 @@ func (c config) bars() []bar {
 		plain := appendName("insert", 1, writers)
 		bars = append(bars,
 			bar{part: partAppends, ours: plain, theirs: appendName("insert without fence", 1, writers), want: 0.9},
-			bar{part: partAppends, ours: appendName("append", 1, writers), theirs: plain},
-			bar{part: partAppends, ours: appendName("group", 1, writers), theirs: plain})
+			bar{part: partAppends, ours: appendName("append", 1, writers), theirs: plain})
 	}
 	return append(bars, bar{
 		part: partAppends, ours: appendName("loop in the server", loopLength, 1),
