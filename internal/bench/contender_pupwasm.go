@@ -56,7 +56,7 @@ func newWorker(
 }
 
 // watchedStore notes when the log is first read: a worker's work begins there. What it does once before is
-// told apart: the look at who else works, the install with its checks, the claims.
+// reported as its start: finding the other workers, the install with its checks, the claims.
 type watchedStore struct {
 	*postgres.Store
 	watch stopwatch

@@ -39,7 +39,7 @@
 //	report.go              what was found, in JSON and for benchstat; markdown.go: the same for people
 //
 // What is timed: the work from the first event to the last commit, with connections open, statements prepared
-// and modules compiled before. A worker's install and claims are told apart, as its start. Projections run
-// with synchronous_commit off, as pupwasm's default is, and so do all contenders but the handlers, which are
-// as people write them.
+// and modules compiled before. A worker's install and claims are reported separately, as its start.
+// Projections run with synchronous_commit off, which is pupwasm's default, and so do all contenders except the
+// handlers, which are as people write them.
 package main

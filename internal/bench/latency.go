@@ -41,8 +41,8 @@ type follower struct {
 // startFollower returns what follows the log until ctx ends, and the table that it writes.
 type startFollower func(ctx context.Context, e *environment, w *workload) (follow func() error, table string, err error)
 
-// pace is how often an event is appended, whether or not the last one is visible.
-type pace struct {
+// load is how often an event is appended, whether or not the last one is visible.
+type load struct {
 	name    string
 	every   time.Duration
 	samples int // of a round
@@ -53,13 +53,13 @@ type pace struct {
 const latencyWarmUp = 4 * time.Second
 
 // warmUp is how many events come in that time, at least some.
-func (p pace) warmUp() int { return max(int(latencyWarmUp/p.every), 5) }
+func (p load) warmUp() int { return max(int(latencyWarmUp/p.every), 5) }
 
 // runLatencies lets the followers take turns, each time with a database of their own, on a server that keeps
 // the times of commits and waits for no disk: what an append waits for it holds the horizon back with, and
 // that is not what is measured.
 func runLatencies(ctx context.Context, e *environment, r *report) error {
-	paces := []pace{
+	loads := []load{
 		{"1000/s", time.Millisecond, e.pick(500, 2000)},
 		{"100/s", 10 * time.Millisecond, e.pick(100, 250)},
 		{"from idle", time.Duration(e.pick(200, 500)) * time.Millisecond, e.pick(40, 50)},
@@ -78,7 +78,7 @@ func runLatencies(ctx context.Context, e *environment, r *report) error {
 		}
 	}()
 	for round := range e.rounds {
-		for _, p := range paces {
+		for _, p := range loads {
 			for i, f := range followers {
 				name := "latency/" + f.name + "/" + p.name
 				if !e.run.MatchString(name) {
@@ -122,7 +122,7 @@ func (e *environment) timeCommits() (err error) {
 }
 
 // measure adds a round.
-func (l *latencyResult) measure(ctx context.Context, e *environment, f follower, p pace, database string) error {
+func (l *latencyResult) measure(ctx context.Context, e *environment, f follower, p load, database string) error {
 	dsn, err := e.database(ctx, database)
 	if err != nil {
 		return err

@@ -20,7 +20,7 @@ func startMemoryWatch() memoryWatch {
 	return memoryWatch{before: memoryOfProcess("VmRSS:")}
 }
 
-// peak is in bytes, and 0 where it cannot be told.
+// peak is in bytes, and 0 where the kernel does not count it.
 func (m memoryWatch) peak() float64 {
 	if m.before == 0 {
 		return 0

@@ -17,14 +17,14 @@ import (
 
 const partNeighbours = "neighbours"
 
-// neighbourPace is how often an event comes to the honest projection.
-const neighbourPace = 5 * time.Millisecond
+// neighbourInterval is how often an event comes to the honest projection.
+const neighbourInterval = 5 * time.Millisecond
 
-// hostileEvery is how often a hostile module is set anew, which has it try its batch again.
+// hostileEvery is how often a hostile module is set, which has it try its batch again.
 const hostileEvery = 200 * time.Millisecond
 
 // runNeighbours has a projection follow 200 events a second, by itself and beside all hostile modules of the
-// conformance kit, each of which is set anew when it has failed. Modules that cannot be compiled in time are
+// conformance kit, each of which is set again when it has failed. Modules that cannot be compiled in time are
 // loaded beside it, again and again.
 func runNeighbours(ctx context.Context, e *environment, r *report) error {
 	result := r.addTable(partNeighbours, "one projection under 200 events a second", "neighbours",
@@ -87,7 +87,7 @@ func measureNeighbours(ctx context.Context, e *environment, hostile bool) (sampl
 			go func() {
 				defer close(ended)
 				if hostile {
-					hostiles, faults = besiege(around, e.runtime, worker)
+					hostiles, faults = runHostile(around, e.runtime, worker)
 				}
 			}()
 			err := worker.Run(ctx)
@@ -98,9 +98,9 @@ func measureNeighbours(ctx context.Context, e *environment, hostile bool) (sampl
 	}
 	l := &latencyResult{}
 	paused := gcPauses()
-	pace := pace{"200/s", neighbourPace, e.pick(2000, 6000)}
+	load := load{"200/s", neighbourInterval, e.pick(2000, 6000)}
 	f := follower{name: partNeighbours, start: start}
-	if err := l.measure(ctx, e, f, pace, fmt.Sprintf("neighbours_%t", hostile)); err != nil {
+	if err := l.measure(ctx, e, f, load, fmt.Sprintf("neighbours_%t", hostile)); err != nil {
 		return nil, err
 	}
 	times := l.sample()
@@ -113,9 +113,9 @@ func measureNeighbours(ctx context.Context, e *environment, hostile bool) (sampl
 	}, nil
 }
 
-// besiege sets hostile modules one after the other until ctx ends, and has modules compiled that take too
+// runHostile sets hostile modules one after the other until ctx ends, and has modules compiled that take too
 // much. It returns how many there are, and how often one was set.
-func besiege(ctx context.Context, runtime *host.Runtime, worker *segments.Worker) (hostiles, faults int) {
+func runHostile(ctx context.Context, runtime *host.Runtime, worker *segments.Worker) (hostiles, faults int) {
 	go func() {
 		for n := 0; ctx.Err() == nil; n++ {
 			m := hosttest.SlowToCompile().Module()

@@ -185,9 +185,9 @@ func (m *many) follow(ctx context.Context, e *environment) (appended int64, err 
 		return err
 	}
 	applied := func() error {
-		patience := startStopwatch()
+		waited := startStopwatch()
 		for appliedBy(m.worker) < appended*int64(len(m.names)) {
-			if patience.elapsed() > probePatience {
+			if waited.elapsed() > probeTimeout {
 				return fmt.Errorf("%d of %d events were applied", appliedBy(m.worker), appended*int64(len(m.names)))
 			}
 			<-tick.C

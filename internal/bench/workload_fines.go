@@ -16,7 +16,7 @@ func finesLog(ctx context.Context, e *environment) (*eventLog, []logEvent, error
 	source := "the real log"
 	events, err := realFines(limit)
 	if err != nil {
-		source = "made, because the real log is not at hand"
+		source = "made, because the real log is not there"
 		events = madeFines(2 * e.events)
 	}
 	dsn, err := e.database(ctx, "fines")
