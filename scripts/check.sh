@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Formatting, linters, lengths of files and tidiness of every Go module that is named. A tree that the check changes fails it.
+# Formatting, linters, lengths of files and tidiness of every Go module that is named. A tree that the check
+# changes fails it.
 set -euo pipefail
 
 # The first use compiles it, which takes some minutes.

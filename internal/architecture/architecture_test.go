@@ -1,4 +1,4 @@
-// Package architecture tests rules of the house that no linter knows. Those of imports and of time are in .golangci.yml.
+// Package architecture tests rules that no linter knows. Those of imports and of time are in .golangci.yml.
 package architecture
 
 import (
@@ -44,7 +44,8 @@ func sources(t *testing.T) []sourceFile {
 		relative, _ := filepath.Rel(root, path)
 		relative = filepath.ToSlash(relative)
 		files = append(files, sourceFile{
-			path: relative, folder: filepath.ToSlash(filepath.Dir(relative)), test: strings.HasSuffix(path, "_test.go"), tree: tree,
+			path: relative, folder: filepath.ToSlash(filepath.Dir(relative)),
+			test: strings.HasSuffix(path, "_test.go"), tree: tree,
 		})
 		return nil
 	})
@@ -56,8 +57,9 @@ func sources(t *testing.T) []sourceFile {
 
 func TestNoPackageIsNamedAfterNothing(t *testing.T) {
 	t.Parallel()
+	vague := []string{"util", "utils", "common", "helpers", "types", "models"}
 	for _, file := range sources(t) {
-		if slices.Contains([]string{"util", "utils", "common", "helpers", "types", "models"}, filepath.Base(file.folder)) {
+		if slices.Contains(vague, filepath.Base(file.folder)) {
 			t.Errorf("%s: name the package after what it does", file.path)
 		}
 	}

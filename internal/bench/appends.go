@@ -189,7 +189,8 @@ func openLoop(ctx context.Context, b *appendBench, _ int) (appendOnce, func(), e
 				INSERT INTO pupwasm.events
 					(bounded_context, aggregate_type, aggregate_id, aggregate_version, event_type, payload,
 					partition_hash)
-					VALUES ('Loop', 'Account', 'account' || i, %d, 'Deposited', convert_to(repeat('x', 210), 'UTF8'), 5);
+					VALUES ('Loop', 'Account', 'account' || i, %d, 'Deposited',
+						convert_to(repeat('x', 210), 'UTF8'), 5);
 				COMMIT;
 			END LOOP;
 		END $$`, loopLength, b.next.Add(1)), pgx.QueryExecModeSimpleProtocol)
