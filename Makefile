@@ -4,12 +4,12 @@ SHELL := /bin/bash
 GO ?= go
 EXAMPLES := $(notdir $(patsubst %/main.go,%,$(wildcard modules/examples/*/main.go)))
 MODULES := $(EXAMPLES:%=bin/modules/%.wasm)
-GO_MODULES := . guest-sdk modules/examples internal/bench/modules
-TOOL := $(GO) tool -modfile=tools/go.mod
-# BENCH=full runs the long form of the benchmarks and writes docs/benchmarks.md; BENCH_FLAGS are those of internal/bench.
+GO_MODULES := . guest-sdk modules/examples internal/bench internal/bench/modules
+TOOL := GOWORK=off $(GO) tool -modfile=tools/go.mod
+# BENCH=full runs the long form of the benchmarks and writes docs/benchmarks.md; BENCH_FLAGS are flags of internal/bench.
 BENCH ?= short
 BENCHMARKS := ./host/... ./store/... ./segments
-# TEST_TIMEOUT bounds the tests of one package. Most of the time of the slow ones is compilation of modules, which the race detector
+# TEST_TIMEOUT bounds the tests of one package. Slow ones compile modules for most of their time, which the race detector
 # makes several times slower; the bound leaves room for a machine that is busy with other work as well.
 TEST_TIMEOUT := 40m
 # CHAOS_TIME is how long 'make chaos' breaks things.
@@ -43,7 +43,8 @@ $(MODULES): bin/modules/%.wasm:
 test: postgres tinygo ## the whole test suite, with the race detector; installs what it needs
 	@for module in $(GO_MODULES); do \
 		echo "== go test -race ./... in $$module"; \
-		(cd $$module && PUPWASM_REQUIRE_TINYGO=1 CGO_ENABLED=1 $(GO) test -race -timeout $(TEST_TIMEOUT) ./...) || exit 1; \
+		(cd $$module && PUPWASM_REQUIRE_TINYGO=1 CGO_ENABLED=1 \
+			$(GO) test -race -timeout $(TEST_TIMEOUT) ./...) || exit 1; \
 	done
 
 	@if [ "$$(uname -m)" = x86_64 ]; then \
@@ -53,18 +54,19 @@ test: postgres tinygo ## the whole test suite, with the race detector; installs 
 
 .PHONY: chaos
 chaos: postgres ## the long form of the chaos test: hosts and the server are killed, stopped and changed for CHAOS_TIME
-	@PUPWASM_CHAOS=$(CHAOS_TIME) CGO_ENABLED=1 $(GO) test -race -v -count=1 -timeout 60m -run '^TestChaos$$' ./cmd/pupwasm
+	@PUPWASM_CHAOS=$(CHAOS_TIME) CGO_ENABLED=1 \
+		$(GO) test -race -v -count=1 -timeout 60m -run '^TestChaos$$' ./cmd/pupwasm
 
 .PHONY: fuzz
 fuzz: ## every fuzz test for FUZZ_TIME
 	@FUZZ_TIME=$(FUZZ_TIME) scripts/fuzz.sh $(GO_MODULES)
 
 .PHONY: worst
-worst: ## search for WORST_TIME for the programs whose fuel costs the most time, from those on that are known; they are kept
+worst: ## search for WORST_TIME for programs whose fuel costs the most time, beginning with the known ones; keep them
 	@$(GO) run ./host/meter/internal/worst/search -time $(WORST_TIME)
 
 .PHONY: check
-check: ## formatting, vet, linters, tidy modules
+check: ## formatting, linters, lengths of files, tidy modules; the first time it compiles golangci-lint
 	@scripts/check.sh $(GO_MODULES)
 
 .PHONY: fmt
@@ -74,8 +76,10 @@ fmt: ## format the code
 .PHONY: bench
 bench: postgres tinygo ## pupwasm beside what one would write without it, and the Go benchmarks
 	@mkdir -p bin
-	@$(GO) run ./internal/bench -json bin/bench.json $(if $(filter full,$(BENCH)),-full -markdown docs/benchmarks.md) $(BENCH_FLAGS)
-	@$(GO) test -run '^$$' -bench . -benchmem $(if $(filter full,$(BENCH)),-benchtime 1s -count 5 -timeout 60m,-benchtime 0.05s) $(BENCHMARKS)
+	@$(GO) run ./internal/bench -json bin/bench.json -benchstat bin/bench.txt \
+		$(if $(filter full,$(BENCH)),-full -markdown docs/benchmarks.md) $(BENCH_FLAGS)
+	@$(GO) test -run '^$$' -bench . -benchmem \
+		$(if $(filter full,$(BENCH)),-benchtime 1s -count 5 -timeout 60m,-benchtime 0.05s) $(BENCHMARKS)
 
 .PHONY: bench-once
 bench-once: postgres ## every Go benchmark once, so that none of them rots

@@ -3,8 +3,9 @@
 #
 #   scripts/build-module.sh go|tinygo|auto FOLDER OUT.wasm
 #
-# FOLDER is the folder of a main package within a Go module; auto takes TinyGo where it is installed, else Go. The output
-# appears under its name only when it is complete, so that a host that watches the folder never sees a half.
+# FOLDER is the folder of a main package within a Go module; auto takes TinyGo where it is installed, else Go.
+# The output appears under its name only when it is complete, so that a host that watches the folder never
+# sees a half.
 set -euo pipefail
 
 compiler=$1 folder=$2 out=$(realpath -m "$3")

@@ -1,24 +1,25 @@
 #!/usr/bin/env bash
-# Formatting, vet, linters and tidiness of every Go module that is named. A tree that the check changes fails it.
+# Formatting, linters, lengths of files and tidiness of every Go module that is named. A tree that the check
+# changes fails it.
 set -euo pipefail
 
+# The first use compiles it, which takes some minutes.
+golangci=github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
-tool() { go tool -modfile="$root/tools/go.mod" "$@"; }
 
 mapfile -t files < <(git ls-files --cached --others --exclude-standard '*.go')
-unformatted=$(tool gofumpt -l "${files[@]}")
+unformatted=$(GOWORK=off go tool -modfile=tools/go.mod gofumpt -l "${files[@]}") # a workspace takes no other go.mod
 if [ -n "$unformatted" ]; then
     printf 'not formatted, run "make fmt":\n%s\n' "$unformatted" >&2
     exit 1
 fi
+scripts/check-lengths.sh "${files[@]}"
 for module in "$@"; do
-    echo "== $module: vet, staticcheck, errcheck, tidy"
+    echo "== $module: golangci-lint, tidy"
     (
         cd "$root/$module"
-        go vet ./...
-        tool staticcheck ./...
-        tool errcheck -ignoretests -exclude "$root/tools/errcheck.txt" ./...
+        go run "$golangci" run --config "$root/.golangci.yml" ./...
         go mod tidy -diff
     )
 done

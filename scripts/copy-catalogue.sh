@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Copies the host's checks of a declaration, and of partition keys, into the SDK, whose test kit makes the same ones in the same words
-# but must not depend on the host. A test in guest-sdk/internal/catalogue fails while the copies differ.
+# Copies the host's checks of a declaration, and of partition keys, into the SDK, whose test kit makes the
+# same ones in the same words but must not depend on the host. A test in guest-sdk/internal/catalogue fails
+# while the copies differ.
 #
 #   scripts/copy-catalogue.sh
 set -euo pipefail

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs every fuzz test of the Go modules that are named, each for FUZZ_TIME, from the corpora that are committed. What it finds is left in
-# the package's testdata/fuzz, where 'go test' takes it up.
+# Runs every fuzz test of the Go modules that are named, each for FUZZ_TIME, from the corpora that are
+# committed. What it finds is left in the package's testdata/fuzz, where 'go test' takes it up.
 set -euo pipefail
 
 time=${FUZZ_TIME:-30s}

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Makes sure that PostgreSQL's server programs are installed, which the tests start privately, and pgbouncer beside them. It
-# never starts a server.
+# Makes sure that PostgreSQL's server programs are installed, which the tests start privately, and pgbouncer
+# beside them. It never starts a server.
 set -euo pipefail
 
 packages=()
-if [ -z "${PUPWASM_TEST_PG_BIN:-}" ] && ! command -v initdb >/dev/null && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then
+if [ -z "${PUPWASM_TEST_PG_BIN:-}" ] && ! command -v initdb >/dev/null &&
+    ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then
     packages+=(postgresql)
 fi
 # Debian has it where only root looks for programs.

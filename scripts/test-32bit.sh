@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tests the packages whose arithmetic must be the same on 32 bits, on machines that run such programs. A kernel may be built without
-# them: then it compiles the tests, says so, and passes.
+# Tests the packages whose arithmetic must be the same on 32 bits, on machines that run such programs. A
+# kernel may be built without them: then it compiles the tests, says so, and passes.
 #
 #   scripts/test-32bit.sh PACKAGE…
 set -euo pipefail

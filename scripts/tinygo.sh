@@ -85,10 +85,12 @@ build() {
   local json dir root=$tmp/root
   say "downloading TinyGo $version"
   # Outside of any module, so that no go.mod or go.work has a say in it.
-  json=$(cd "$tmp" && GOWORK=off GOTOOLCHAIN=$toolchain go mod download -json "github.com/tinygo-org/tinygo@v$version") ||
+  json=$(cd "$tmp" &&
+    GOWORK=off GOTOOLCHAIN=$toolchain go mod download -json "github.com/tinygo-org/tinygo@v$version") ||
     die "cannot download the module github.com/tinygo-org/tinygo@v$version: $(field Error <<<"$json")"
   # Checked here too, since GOSUMDB may be off where the module proxy is a private one.
-  [[ $(field Sum <<<"$json") == "$sum" ]] || die "the module github.com/tinygo-org/tinygo@v$version is not the expected one"
+  [[ $(field Sum <<<"$json") == "$sum" ]] ||
+    die "the module github.com/tinygo-org/tinygo@v$version is not the expected one"
   dir=$(field Dir <<<"$json")
 
   # A copy, because the module cache is read-only and may be cleaned at any time. It

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"text/tabwriter"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -17,12 +16,10 @@ import (
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
-// appendResult is the rates of events of one way to append, one a round. A call is a transaction, but for the loop in the server.
-type appendResult struct {
-	Way     string    `json:"way"`
-	Events  int       `json:"events_per_call"`
-	Writers int       `json:"writers"`
-	Rates   []float64 `json:"events_per_second"`
+const partAppends = "appends"
+
+func appendName(way string, events, writers int) string {
+	return fmt.Sprintf("%s, %d events a call, %d writers", way, events, writers)
 }
 
 // appendOnce appends some events in a transaction.
@@ -54,10 +51,12 @@ type appendBench struct {
 	next    atomic.Int64 // version of the next row of an insert, which looks for none
 }
 
-// runAppends measures every way once a round, so that what slows the machine down for a while slows all of them, and every other round
-// from the end, so that none always follows the same one.
+// runAppends measures every way once a round, so that what slows the machine down for a while slows all of
+// them, and every other round from the end, so that none always follows the same one.
 func runAppends(ctx context.Context, e *environment, r *report) error {
 	var b *appendBench
+	result := r.addTable(partAppends, "appends", "way, events a call, writers",
+		column{"events/s", unitRate, 0, showSpread})
 	length := time.Duration(e.pick(700, 3000)) * time.Millisecond
 	for round := range e.rounds {
 		ways := slices.Clone(appendWays)
@@ -81,7 +80,7 @@ func runAppends(ctx context.Context, e *environment, r *report) error {
 					if err != nil {
 						return fmt.Errorf("append/%s/%d/%d: %w", way.name, events, writers, err)
 					}
-					r.addAppend(way.name, events, writers, rate)
+					result.add(appendName(way.name, events, writers), sample{unitRate: rate})
 				}
 			}
 		}
@@ -89,7 +88,9 @@ func runAppends(ctx context.Context, e *environment, r *report) error {
 	return nil
 }
 
-func (b *appendBench) measure(ctx context.Context, way appendWay, events, writers int, length time.Duration) (float64, error) {
+func (b *appendBench) measure(
+	ctx context.Context, way appendWay, events, writers int, length time.Duration,
+) (float64, error) {
 	fence := "ENABLE ALWAYS"
 	if !way.fenced {
 		fence = "DISABLE"
@@ -139,11 +140,7 @@ func appendFor(ctx context.Context, once appendOnce, events, writers int, length
 func appendsOf(random *rand.Rand, streams, events int) []store.StreamAppend {
 	appends := make([]store.StreamAppend, events)
 	for i := range appends {
-		event := booking{account: random.IntN(streams), amount: 1, kind: "Deposited"}.event(i)
-		appends[i] = store.StreamAppend{
-			Stream:   store.Stream{BoundedContext: "Bank", AggregateType: "Account", AggregateID: event.stream},
-			Expected: store.Any(), Events: []store.Event{{Type: event.kind, Payload: event.payload}},
-		}
+		appends[i] = booking{account: random.IntN(streams), amount: 1, kind: "Deposited"}.append(i)
 	}
 	return appends
 }
@@ -162,7 +159,8 @@ func openInsert(ctx context.Context, b *appendBench, writers int) (appendOnce, f
 	}
 	once := func(ctx context.Context, random *rand.Rand, _ int) error {
 		event := booking{account: random.IntN(b.streams), amount: 1, kind: "Deposited"}.event(0)
-		_, err := pool.Exec(ctx, `INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version, event_type, payload, partition_hash)
+		_, err := pool.Exec(ctx, `INSERT INTO pupwasm.events
+			(bounded_context, aggregate_type, aggregate_id, aggregate_version, event_type, payload, partition_hash)
 			VALUES ('Insert', 'Account', $1, $2, $3, $4, $5) RETURNING global_position`,
 			event.stream, b.next.Add(1), event.kind, event.payload, int64(store.PartitionHash(event.stream)))
 		return err
@@ -173,7 +171,8 @@ func openInsert(ctx context.Context, b *appendBench, writers int) (appendOnce, f
 // loopLength is how many transactions, with an event each, a call of the loop in the server has.
 const loopLength = 200
 
-// openLoop inserts single rows without a client, and without waiting for the disk, so that the fence is all there is beside the row.
+// openLoop inserts single rows without a client, and without waiting for the disk, so that the fence is all
+// there is beside the row.
 func openLoop(ctx context.Context, b *appendBench, _ int) (appendOnce, func(), error) {
 	config, err := pgx.ParseConfig(b.dsn)
 	if err != nil {
@@ -187,8 +186,11 @@ func openLoop(ctx context.Context, b *appendBench, _ int) (appendOnce, func(), e
 	once := func(ctx context.Context, _ *rand.Rand, _ int) error {
 		_, err := conn.Exec(ctx, fmt.Sprintf(`DO $$ BEGIN
 			FOR i IN 1 .. %d LOOP
-				INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version, event_type, payload, partition_hash)
-					VALUES ('Loop', 'Account', 'account' || i, %d, 'Deposited', convert_to(repeat('x', 210), 'UTF8'), 5);
+				INSERT INTO pupwasm.events
+					(bounded_context, aggregate_type, aggregate_id, aggregate_version, event_type, payload,
+					partition_hash)
+					VALUES ('Loop', 'Account', 'account' || i, %d, 'Deposited',
+						convert_to(repeat('x', 210), 'UTF8'), 5);
 				COMMIT;
 			END LOOP;
 		END $$`, loopLength, b.next.Add(1)), pgx.QueryExecModeSimpleProtocol)
@@ -197,125 +199,40 @@ func openLoop(ctx context.Context, b *appendBench, _ int) (appendOnce, func(), e
 	return once, func() { _ = conn.Close(ctx) }, nil
 }
 
-func (b *appendBench) store(writers int) (*postgres.Store, error) {
-	return postgres.Open(b.dsn, postgres.Options{ConnectionsMax: writers, Lazy: true})
-}
-
 func openAppend(_ context.Context, b *appendBench, writers int) (appendOnce, func(), error) {
-	s, err := b.store(writers)
-	if err != nil {
-		return nil, nil, err
-	}
-	once := func(ctx context.Context, random *rand.Rand, events int) error {
-		_, err := s.Append(ctx, store.AppendOptions{}, appendsOf(random, b.streams, events)...)
+	return b.opened(writers, func(ctx context.Context, s *postgres.Store, appends []store.StreamAppend) error {
+		_, err := s.Append(ctx, store.AppendOptions{}, appends...)
 		return err
-	}
-	return once, s.Close, nil
+	})
 }
 
 func openStream(_ context.Context, b *appendBench, writers int) (appendOnce, func(), error) {
-	s, err := b.store(writers)
-	if err != nil {
-		return nil, nil, err
-	}
-	once := func(ctx context.Context, random *rand.Rand, events int) error {
-		appends := appendsOf(random, b.streams, events)
+	return b.opened(writers, func(ctx context.Context, s *postgres.Store, appends []store.StreamAppend) error {
 		for i := range appends {
 			appends[i].Stream = appends[0].Stream
 		}
 		_, err := s.Append(ctx, store.AppendOptions{}, appends...)
 		return err
-	}
-	return once, s.Close, nil
+	})
 }
 
 func openBulk(_ context.Context, b *appendBench, writers int) (appendOnce, func(), error) {
-	s, err := b.store(writers)
+	return b.opened(writers, func(ctx context.Context, s *postgres.Store, appends []store.StreamAppend) error {
+		_, err := s.AppendBulk(ctx, store.AppendOptions{}, appends...)
+		return err
+	})
+}
+
+// opened appends by a store.
+func (b *appendBench) opened(
+	writers int, appendAll func(context.Context, *postgres.Store, []store.StreamAppend) error,
+) (appendOnce, func(), error) {
+	s, err := postgres.Open(b.dsn, postgres.Options{ConnectionsMax: writers, Lazy: true})
 	if err != nil {
 		return nil, nil, err
 	}
 	once := func(ctx context.Context, random *rand.Rand, events int) error {
-		_, err := s.AppendBulk(ctx, store.AppendOptions{}, appendsOf(random, b.streams, events)...)
-		return err
+		return appendAll(ctx, s, appendsOf(random, b.streams, events))
 	}
 	return once, s.Close, nil
-}
-
-func (r *report) addAppend(way string, events, writers int, rate float64) {
-	if a := r.appended(way, events, writers); a != nil {
-		a.Rates = append(a.Rates, rate)
-		return
-	}
-	r.Appends = append(r.Appends, appendResult{way, events, writers, []float64{rate}})
-}
-
-func (r *report) appended(way string, events, writers int) *appendResult {
-	for i := range r.Appends {
-		if a := &r.Appends[i]; a.Way == way && a.Events == events && a.Writers == writers {
-			return a
-		}
-	}
-	return nil
-}
-
-// appendRatios are those to the plain insert of the same number of writers, and what the fence leaves of it.
-func (r *report) appendRatios() (ratios []ratio) {
-	add := func(a, b *appendResult) {
-		if a == nil || b == nil {
-			return
-		}
-		each := make([]float64, min(len(a.Rates), len(b.Rates)))
-		for i := range each {
-			each[i] = a.Rates[i] / b.Rates[i]
-		}
-		got, least, most := spread(each)
-		ratios = append(ratios, ratio{Workload: fmt.Sprintf("%d writers", a.Writers), Ours: a.Way, Theirs: b.Way, Got: got, Least: least, Most: most})
-	}
-	for _, writers := range []int{1, 4, 16} {
-		plain := r.appended("insert", 1, writers)
-		add(plain, r.appended("insert without fence", 1, writers))
-		add(r.appended("append", 1, writers), plain)
-	}
-	add(r.appended("loop in the server", loopLength, 1), r.appended("loop in the server without fence", loopLength, 1))
-	return ratios
-}
-
-// judgeAppends compares single-row inserts with and without the fence's trigger.
-func (r *report) judgeAppends() {
-	for _, fenced := range r.Appends {
-		if fenced.Way != "insert" {
-			continue
-		}
-		for _, bare := range r.Appends {
-			if bare.Way != "insert without fence" || bare.Writers != fenced.Writers {
-				continue
-			}
-			each := make([]float64, min(len(fenced.Rates), len(bare.Rates)))
-			for i := range each {
-				each[i] = fenced.Rates[i] / bare.Rates[i]
-			}
-			r.Ratios = append(r.Ratios, ratio{Ours: fmt.Sprintf("plain INSERT, %d writers", fenced.Writers), Theirs: "without the fence", Want: 0.9}.over(each))
-		}
-	}
-}
-
-func (r *report) printAppends(out *tabwriter.Writer) {
-	if len(r.Appends) == 0 {
-		return
-	}
-	ratios := r.appendRatios()
-	fmt.Fprint(out, "\nappends\nevents/s\tleast\tmost\tevents a call\twriters\t  way\n")
-	for _, a := range r.Appends {
-		median, least, most := spread(slices.Clone(a.Rates))
-		fmt.Fprintf(out, "%.0f\t%.0f\t%.0f\t%d\t%d\t  %s\n", median, least, most, a.Events, a.Writers, a.Way)
-	}
-	_ = out.Flush()
-	if len(ratios) == 0 {
-		return
-	}
-	fmt.Fprint(out, "\nratios, medians of each round's, one event a transaction\ngot\tleast\tmost\t  of\n")
-	for _, of := range ratios {
-		fmt.Fprintf(out, "%.2f\t%.2f\t%.2f\t  %s: %s / %s\n", of.Got, of.Least, of.Most, of.Workload, of.Ours, of.Theirs)
-	}
-	_ = out.Flush()
 }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"text/tabwriter"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -16,23 +15,16 @@ import (
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
-// coldResult is the start of 'pupwasm run' with one module that is not installed yet.
-type coldResult struct {
-	Guest   string       `json:"guest"`
-	Cache   bool         `json:"compilation_cache"`
-	Samples []coldSample `json:"samples"`
-}
-
-type coldSample struct {
-	FirstCommit float64 `json:"first_commit_ms"` // since the start of the process
-	Load        float64 `json:"load_ms"`         // the module, in this process
-	StartUp     float64 `json:"instance_ms"`     // the first instance
-}
-
 const coldEvents = 1000
 
 func runColdStarts(ctx context.Context, e *environment, r *report) error {
 	var c *coldStart
+	result := r.addTable("cold_starts",
+		fmt.Sprintf("cold start of pupwasm run over %d events, a module that is not installed", coldEvents),
+		"guest",
+		column{"first commit after ms", "first-commit-ms", 0, showSpread},
+		column{"module loaded in ms", "load-ms", 1, showSpread},
+		column{"first instance in ms", "first-instance-ms", 2, showSpread})
 	for _, kind := range []guestKind{tinygoGuest, goGuest} {
 		for _, cache := range []bool{false, true} {
 			name := fmt.Sprintf("cold/%s/cache=%t", kind, cache)
@@ -45,12 +37,17 @@ func runColdStarts(ctx context.Context, e *environment, r *report) error {
 					return err
 				}
 			}
-			result, err := c.measure(ctx, e, kind, cache)
+			row := kind.String() + ", nothing compiled before"
+			if cache {
+				row = kind.String() + ", with the compilation cache"
+			}
+			err := c.measure(ctx, e, kind, cache, func(s sample) {
+				fmt.Fprintf(os.Stderr, "%-45s %10.0f ms to the first commit\n", name, s["first-commit-ms"])
+				result.add(row, s)
+			})
 			if err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
-			fmt.Fprintf(os.Stderr, "%-45s %10.0f ms to the first commit\n", name, result.Samples[0].FirstCommit)
-			r.ColdStarts = append(r.ColdStarts, result)
 		}
 	}
 	return nil
@@ -63,7 +60,8 @@ type coldStart struct {
 
 func prepareColdStart(ctx context.Context, e *environment) (*coldStart, error) {
 	c := &coldStart{program: filepath.Join(e.folder, "pupwasm")}
-	if text, err := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", c.program, "./cmd/pupwasm").CombinedOutput(); err != nil {
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", c.program, "./cmd/pupwasm")
+	if text, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("building pupwasm: %w: %s", err, text)
 	}
 	var err error
@@ -77,42 +75,42 @@ func prepareColdStart(ctx context.Context, e *environment) (*coldStart, error) {
 	return c, fill(ctx, c.dsn, "Bank", "Account", events)
 }
 
-func (c *coldStart) measure(ctx context.Context, e *environment, kind guestKind, cache bool) (*coldResult, error) {
-	result := &coldResult{Guest: kind.String(), Cache: cache}
+// measure gives each round's sample to add.
+func (c *coldStart) measure(ctx context.Context, e *environment, kind guestKind, cache bool, add func(sample)) error {
 	w := balanceWorkload(&eventLog{dsn: c.dsn}, nil)
 	wasm, err := e.module(kind.compiler, w.module)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	modules, err := os.MkdirTemp(e.folder, "modules-")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := os.WriteFile(filepath.Join(modules, w.projection+".wasm"), wasm, 0o644); err != nil {
-		return nil, err
+		return err
 	}
 	compiled := ""
 	if cache {
 		if compiled, err = os.MkdirTemp(e.folder, "compiled-"); err != nil {
-			return nil, err
+			return err
 		}
 		if _, err := c.start(ctx, w, modules, compiled); err != nil { // the one that fills the cache
-			return nil, err
+			return err
 		}
 	}
 	for range e.rounds {
 		first, err := c.start(ctx, w, modules, compiled)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		sample, err := loadOnce(ctx, w, wasm, compiled)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		sample.FirstCommit = first.Seconds() * 1000
-		result.Samples = append(result.Samples, sample)
+		sample["first-commit-ms"] = milliseconds(first)
+		add(sample)
 	}
-	return result, nil
+	return nil
 }
 
 // start runs the program until it has applied all, and returns when its first commit was seen.
@@ -130,7 +128,8 @@ func (c *coldStart) start(ctx context.Context, w *workload, modules, compiled st
 		return 0, err
 	}
 	defer conn.Close(ctx)
-	program := exec.CommandContext(ctx, c.program, "run", "--once", "--log-level", "error", "--database", c.dsn, "--cache-dir", compiled, modules)
+	program := exec.CommandContext(ctx, c.program, "run", "--once", "--log-level", "error",
+		"--database", c.dsn, "--cache-dir", compiled, modules)
 	program.Stderr = os.Stderr
 	watch := startStopwatch()
 	if err := program.Start(); err != nil {
@@ -164,38 +163,17 @@ func (c *coldStart) start(ctx context.Context, w *workload, modules, compiled st
 }
 
 // loadOnce loads the module into a runtime of its own.
-func loadOnce(ctx context.Context, w *workload, wasm []byte, compiled string) (s coldSample, err error) {
+func loadOnce(ctx context.Context, w *workload, wasm []byte, compiled string) (sample, error) {
 	runtime, err := host.NewRuntime(ctx, host.Options{CacheDir: compiled})
 	if err != nil {
-		return s, err
+		return nil, err
 	}
 	defer runtime.Close(ctx)
 	watch := startStopwatch()
 	module, err := runtime.Load(ctx, w.projection+".wasm", wasm)
 	if err != nil {
-		return s, err
+		return nil, err
 	}
-	s.Load = watch.elapsed().Seconds() * 1000
-	s.StartUp = module.StartUp.Seconds() * 1000
-	module.Close(ctx)
-	return s, nil
-}
-
-func (r *report) printColdStarts(out *tabwriter.Writer) {
-	if len(r.ColdStarts) == 0 {
-		return
-	}
-	fmt.Fprintf(out, "\ncold start of pupwasm run over %d events, a module that is not installed\n", coldEvents)
-	fmt.Fprint(out, "first commit after ms\tmodule loaded in ms\tfirst instance in ms\t  guest\n")
-	for _, c := range r.ColdStarts {
-		cache := "nothing compiled before"
-		if c.Cache {
-			cache = "with the compilation cache"
-		}
-		fmt.Fprintf(out, "%s\t%s\t%s\t  %s, %s\n",
-			figures(c.Samples, 0, func(s coldSample) float64 { return s.FirstCommit }),
-			figures(c.Samples, 1, func(s coldSample) float64 { return s.Load }),
-			figures(c.Samples, 2, func(s coldSample) float64 { return s.StartUp }), c.Guest, cache)
-	}
-	_ = out.Flush()
+	defer module.Close(ctx)
+	return sample{"load-ms": milliseconds(watch.elapsed()), "first-instance-ms": milliseconds(module.StartUp)}, nil
 }

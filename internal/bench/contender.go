@@ -20,8 +20,7 @@ type contender struct {
 	name  string
 	only  string // the one workload that it takes part in; "" for all
 	limit int64  // the most events of a run, for those that would take minutes; 0 for all
-	// run projects the first events of a log into tables that are empty, and returns the table.
-	run func(ctx context.Context, e *environment, w *workload, events int64) (measured, error)
+	run   run
 }
 
 // measured is one run.
@@ -32,18 +31,12 @@ type measured struct {
 	start   time.Duration // of a worker, until it first reads the log
 }
 
-// sample is what the report keeps of a run.
-type sample struct {
-	Rate         float64 `json:"events_per_second"`
-	StartSeconds float64 `json:"start_seconds,omitempty"`
-	CPUNanos     float64 `json:"client_cpu_ns_per_event"`
-	Allocs       float64 `json:"allocs_per_event"`
-	AllocBytes   float64 `json:"alloc_bytes_per_event"`
-	PeakBytes    float64 `json:"client_peak_bytes"` // of memory, beyond what the process had before; 0 where it cannot be told
-}
+// run projects the first events of a log into tables that are empty, and returns the table.
+type run func(ctx context.Context, e *environment, w *workload, events int64) (measured, error)
 
 func contenders(e *environment) []contender {
-	list := []contender{
+	reused, fresh := guestKind{"tinygo", host.InstancesReuse}, guestKind{"go", host.InstancesFresh}
+	return []contender{
 		{name: "bare read", run: runRead},
 		{name: "one SQL statement n=1000", run: sqlRun(1000)},
 		{name: "one SQL statement n=5000", run: sqlRun(5000)},
@@ -59,12 +52,13 @@ func contenders(e *environment) []contender {
 		{name: "pupwasm TinyGo n=1000, 8 segments", only: "W1", run: workerRun(tinygoGuest, batches(1000, 8))},
 		{name: "pupwasm TinyGo, window", run: workerRun(tinygoGuest, segments.Options{Segments: 1})},
 		{name: "pupwasm TinyGo, window, 4 segments", run: workerRun(tinygoGuest, segments.Options{Segments: 4})},
-		{name: "pupwasm TinyGo n=1000, reused instances", only: "W1", run: workerRun(guestKind{"tinygo", host.InstancesReuse}, batches(1000, 1))},
+		{name: "pupwasm TinyGo n=1000, reused instances", only: "W1", run: workerRun(reused, batches(1000, 1))},
 		{name: "pupwasm Go n=1000", run: workerRun(goGuest, batches(1000, 1))},
-		{name: "pupwasm Go n=1000, fresh instances", only: "W1", run: workerRun(guestKind{"go", host.InstancesFresh}, batches(1000, 1))},
+		{name: "pupwasm Go n=1000, fresh instances", only: "W1", run: workerRun(fresh, batches(1000, 1))},
 	}
-	return list
 }
+
+const partWorkloads = "workloads"
 
 // runWorkloads has the contenders take turns on every workload.
 func runWorkloads(ctx context.Context, e *environment, r *report) error {
@@ -78,7 +72,14 @@ func runWorkloads(ctx context.Context, e *environment, r *report) error {
 	}
 	defer stop()
 	for _, w := range workloads {
-		result := r.addWorkload(w)
+		title := fmt.Sprintf("%s, %s: %s events, %s", w.name, w.title, thousands(float64(w.log.count), 0), w.log.source)
+		result := r.addTable(partWorkloads, title, "contender",
+			column{"events/s", unitRate, 0, showSpread},
+			column{"client CPU ns/event", "client-cpu-ns/event", 0, showMedian},
+			column{"allocs/event", "allocs/event", 2, showMedian},
+			column{"bytes/event", "B/event", 0, showMedian},
+			column{"client peak MiB", "client-peak-MiB", 0, showMedian},
+			column{"start ms", "start-ms", 0, showPositive})
 		for round := range e.rounds {
 			for _, c := range contenders(e) {
 				name := w.name + "/" + c.name
@@ -90,7 +91,7 @@ func runWorkloads(ctx context.Context, e *environment, r *report) error {
 					return fmt.Errorf("%s: %w", name, err)
 				}
 				result.add(c.name, s)
-				fmt.Fprintf(os.Stderr, "%d/%d %-45s %10.0f events/s\n", round+1, e.rounds, name, s.Rate)
+				fmt.Fprintf(os.Stderr, "%d/%d %-45s %10.0f events/s\n", round+1, e.rounds, name, s[unitRate])
 			}
 		}
 	}
@@ -142,7 +143,7 @@ func makeWorkloads(ctx context.Context, e *environment) ([]*workload, error) {
 // measure runs the contender once, over fresh tables, and checks what it has made.
 func (c *contender) measure(ctx context.Context, e *environment, w *workload) (sample, error) {
 	if err := execute(ctx, w.log.dsn, append(w.ownTables(), "CHECKPOINT")...); err != nil {
-		return sample{}, err
+		return nil, err
 	}
 	events := w.log.count
 	if c.limit > 0 {
@@ -154,23 +155,30 @@ func (c *contender) measure(ctx context.Context, e *environment, w *workload) (s
 	cpu := processorTime()
 	m, err := c.run(ctx, e, w, events)
 	if err != nil {
-		return sample{}, err
+		return nil, err
 	}
 	cpu = processorTime() - cpu
 	peak := memory.peak()
 	runtime.ReadMemStats(&after)
 	if m.table != "" {
 		if err := w.check(ctx, m.table, events); err != nil {
-			return sample{}, err
+			return nil, err
 		}
 	}
 	n := float64(events)
 	return sample{
-		Rate: float64(m.events) / m.elapsed.Seconds(), StartSeconds: m.start.Seconds(),
-		CPUNanos: float64(cpu.Nanoseconds()) / n, Allocs: float64(after.Mallocs-before.Mallocs) / n,
-		AllocBytes: float64(after.TotalAlloc-before.TotalAlloc) / n, PeakBytes: peak,
+		unitRate: m.rate(), "start-ms": milliseconds(m.start), "client-cpu-ns/event": float64(cpu.Nanoseconds()) / n,
+		"allocs/event":    float64(after.Mallocs-before.Mallocs) / n,
+		"B/event":         float64(after.TotalAlloc-before.TotalAlloc) / n,
+		"client-peak-MiB": peak / mebibyte, // beyond what the process had before
 	}, nil
 }
+
+func (m measured) rate() float64 { return float64(m.events) / m.elapsed.Seconds() }
+
+func milliseconds(d time.Duration) float64 { return d.Seconds() * 1000 }
+
+const mebibyte = 1 << 20
 
 // processorTime is what this process has used; the server's is not in it.
 func processorTime() time.Duration {

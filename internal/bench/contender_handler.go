@@ -16,11 +16,12 @@ type plainEvent struct {
 
 const handlerPage = 1000
 
-// handlerRun is a projection as it is written mostly: a handler that is called with an event, unmarshals it, and runs a statement.
+// handlerRun is a projection as it is written mostly: a handler that is called with an event, unmarshals it,
+// and runs a statement.
 //
-// By defaults every event is a transaction with a checkpoint, and every statement is described before it is run, as lib/pq does.
-// Tuned, a page is a transaction and statements are prepared.
-func handlerRun(tuned bool) func(context.Context, *environment, *workload, int64) (measured, error) {
+// By defaults every event is a transaction with a checkpoint, and every statement is described before it is
+// run, as lib/pq does. Tuned, a page is a transaction and statements are prepared.
+func handlerRun(tuned bool) run {
 	return func(ctx context.Context, _ *environment, w *workload, events int64) (measured, error) {
 		dsn := w.log.dsn
 		if !tuned {
@@ -56,8 +57,7 @@ func handlerRun(tuned bool) func(context.Context, *environment, *workload, int64
 }
 
 func readPage(ctx context.Context, db *sql.DB, after, through int64) ([]plainEvent, error) {
-	rows, err := db.QueryContext(ctx, `SELECT global_position, aggregate_id, event_type, payload, created_at FROM pupwasm.events
-		WHERE global_position > $1 AND global_position <= $2 ORDER BY global_position LIMIT $3`, after, through, handlerPage)
+	rows, err := db.QueryContext(ctx, plainSelect+" ORDER BY global_position LIMIT $3", after, through, handlerPage)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +90,8 @@ func handlePage(ctx context.Context, db *sql.DB, w *workload, events []plainEven
 		}
 	}
 	position := events[len(events)-1].position
-	if _, err := tx.ExecContext(ctx, "UPDATE bench.checkpoints SET position = $1 WHERE segment = 0", position); err != nil {
+	const move = "UPDATE bench.checkpoints SET position = $1 WHERE segment = 0"
+	if _, err := tx.ExecContext(ctx, move, position); err != nil {
 		return err
 	}
 	return tx.Commit()

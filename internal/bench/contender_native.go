@@ -2,168 +2,144 @@ package main
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"strings"
 	"sync"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
-	"github.com/pupwasm/pupwasm/store"
+	"github.com/jackc/pgx/v5"
 )
 
-// fold is the state of one batch of a native projection. It is used again when the batch is written.
-type fold interface {
-	// add takes an event off the wire and keeps nothing of it.
-	add(values [][]byte) error
-	// arguments are the arrays of the write in PostgreSQL's binary format, valid until reset.
-	arguments() [][]byte
-	reset()
-}
+// plainSelect reads the columns of a plainEvent.
+const plainSelect = `SELECT global_position, aggregate_id, event_type, payload, created_at FROM pupwasm.events
+	WHERE global_position > $1 AND global_position <= $2`
 
-// nativeBatch is a fold on its way from the reader to the writer of its segment.
-type nativeBatch struct {
-	fold
-	events  int
-	through int64
-}
-
-// nativeSegment writes the batches of a share of the streams.
-type nativeSegment struct {
-	number   int64
-	position int64 // of its checkpoint
-	conn     *pgconn.PgConn
-	filled   chan *nativeBatch
-	free     chan *nativeBatch
-	batch    *nativeBatch // being filled
-}
-
-// readAhead is how many batches of a segment may be on their way.
-const readAhead = 3
-
-// nativeRun is Go as fast as we can write it. A reader scans events as they stand in the driver's buffer and folds them;
-// behind it, each segment writes its batches: one statement, which is a transaction by itself, moves the checkpoint and merges
-// the rows. Reading goes on meanwhile. Nothing is allocated by the event.
-func nativeRun(batch, segments int) func(context.Context, *environment, *workload, int64) (measured, error) {
-	return func(ctx context.Context, _ *environment, w *workload, events int64) (measured, error) {
-		hash := "NULL"
-		if segments > 1 {
-			hash = "partition_hash"
-		}
-		reader, err := openReader(ctx, w.log.dsn, w.createdColumn(), hash)
+// runRead is the bound for everybody who reads: the events, page by page, without any work.
+func runRead(ctx context.Context, _ *environment, w *workload, events int64) (measured, error) {
+	conn, err := pgx.Connect(ctx, w.log.dsn)
+	if err != nil {
+		return measured{}, err
+	}
+	defer conn.Close(ctx)
+	const page, payload = 4000, 3
+	size := 0
+	watch := startStopwatch()
+	for after := int64(0); after < events; after += page {
+		rows, err := conn.Query(ctx, plainSelect+" ORDER BY global_position", after, min(after+page, events))
 		if err != nil {
 			return measured{}, err
 		}
-		defer reader.close()
+		for rows.Next() {
+			size += len(rows.RawValues()[payload])
+		}
+		if err := rows.Err(); err != nil {
+			return measured{}, err
+		}
+	}
+	elapsed := watch.elapsed()
+	if size == 0 {
+		return measured{}, fmt.Errorf("%d events have no payload", events)
+	}
+	return measured{events: events, elapsed: elapsed}, nil
+}
+
+// nativeSegment projects a share of the streams.
+type nativeSegment struct {
+	w            *workload
+	conn         *pgx.Conn
+	number       int
+	position     int64 // of its checkpoint
+	batch        int
+	read, insert string // statements
+}
+
+// nativeRun is the projection in Go as a person writes it: each segment reads a page of its streams, folds it
+// in a map, and writes it by one statement, which is a transaction by itself, moves the checkpoint and merges
+// the rows.
+func nativeRun(batch, segments int) run {
+	return func(ctx context.Context, _ *environment, w *workload, events int64) (measured, error) {
 		all := make([]*nativeSegment, segments)
 		for i := range all {
-			if all[i], err = openSegment(ctx, w, int64(i), batch); err != nil {
+			s, err := openSegment(ctx, w, i, segments, batch)
+			if err != nil {
 				return measured{}, err
 			}
-			defer all[i].close()
+			defer s.close(ctx)
+			all[i] = s
 		}
+		working, stop := context.WithCancelCause(ctx)
+		defer stop(nil)
+		var group sync.WaitGroup
 		watch := startStopwatch()
-		err = together(ctx, all, func(ctx context.Context) error { return distribute(ctx, reader, all, events, batch) })
-		return measured{table: "bench.rows", events: events, elapsed: watch.elapsed()}, err
+		for _, s := range all {
+			group.Go(func() {
+				if err := s.project(working, events); err != nil {
+					stop(err)
+				}
+			})
+		}
+		group.Wait()
+		return measured{table: "bench.rows", events: events, elapsed: watch.elapsed()}, context.Cause(working)
 	}
 }
 
-// together runs the reader and the writers until all are done or one fails.
-func together(ctx context.Context, segments []*nativeSegment, read func(context.Context) error) error {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	var group sync.WaitGroup
-	start := func(part func(context.Context) error) {
-		group.Go(func() {
-			if err := part(ctx); err != nil {
-				stop(err)
-			}
-		})
-	}
-	start(read)
-	for _, s := range segments {
-		start(s.write)
-	}
-	group.Wait()
-	return context.Cause(ctx)
-}
-
-func openSegment(ctx context.Context, w *workload, number int64, batch int) (*nativeSegment, error) {
-	s := &nativeSegment{number: number, filled: make(chan *nativeBatch, readAhead), free: make(chan *nativeBatch, readAhead)}
-	for range readAhead - 1 {
-		s.free <- &nativeBatch{fold: w.newFold(batch)}
-	}
-	s.batch = &nativeBatch{fold: w.newFold(batch)}
-	var err error
-	if s.conn, err = pgconn.Connect(ctx, w.log.dsn+"&synchronous_commit=off"); err != nil {
+func openSegment(ctx context.Context, w *workload, number, segments, batch int) (*nativeSegment, error) {
+	conn, err := pgx.Connect(ctx, w.log.dsn+"&synchronous_commit=off")
+	if err != nil {
 		return nil, err
 	}
+	s := &nativeSegment{w: w, conn: conn, number: number, batch: batch, read: plainSelect}
+	if segments > 1 {
+		s.read += fmt.Sprintf(" AND partition_hash %% %d = %d", segments, number)
+	}
+	s.read += fmt.Sprintf(" ORDER BY global_position LIMIT %d", batch)
 	// Without the checkpoint nothing is written, and the count of rows says so.
-	sql := "WITH moved AS (UPDATE bench.checkpoints SET position = $1 WHERE segment = $2 AND position = $3 RETURNING 1) INSERT INTO bench.rows AS t " +
-		strings.Replace(w.upsert, "%s", "WHERE EXISTS (SELECT FROM moved)", 1)
-	_, err = s.conn.Prepare(ctx, "write", sql, nil)
-	return s, err
+	s.insert = `WITH moved AS
+		(UPDATE bench.checkpoints SET position = $1 WHERE segment = $2 AND position = $3 RETURNING 1)
+		INSERT INTO bench.rows AS t ` + strings.Replace(w.upsert, "%s", "WHERE EXISTS (SELECT FROM moved)", 1)
+	return s, nil
 }
 
-func (s *nativeSegment) close() { _ = s.conn.Close(context.Background()) }
+func (s *nativeSegment) close(ctx context.Context) { _ = s.conn.Close(context.WithoutCancel(ctx)) }
 
-// distribute gives every event to the segment of its stream.
-func distribute(ctx context.Context, reader *eventReader, segments []*nativeSegment, through int64, batch int) error {
-	hand := func(s *nativeSegment, through int64) error {
-		s.batch.through = through
-		s.filled <- s.batch // has room for all there are
-		select {
-		case s.batch = <-s.free:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	err := reader.read(ctx, 0, through, 4*batch, func(values [][]byte) error {
-		s := segments[0]
-		if len(segments) > 1 {
-			hash := uint32(binary.BigEndian.Uint64(values[columnHash]))
-			s = segments[uint64(hash*store.SpreadFactor)*uint64(len(segments))>>32]
-		}
-		if err := s.batch.add(values); err != nil {
+// project applies what there is up to a position.
+func (s *nativeSegment) project(ctx context.Context, through int64) error {
+	for {
+		rows, err := s.conn.Query(ctx, s.read, s.position, through)
+		if err != nil {
 			return err
 		}
-		if s.batch.events++; s.batch.events < batch {
-			return nil
-		}
-		return hand(s, positionOf(values))
-	})
-	for _, s := range segments {
-		if err == nil && s.batch.events > 0 {
-			err = hand(s, through)
-		}
-		close(s.filled)
-	}
-	return err
-}
-
-// write commits batches in order.
-func (s *nativeSegment) write(ctx context.Context) error {
-	for b := range s.filled {
-		if err := s.commit(ctx, b); err != nil {
+		page, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (e plainEvent, err error) {
+			err = row.Scan(&e.position, &e.stream, &e.kind, &e.payload, &e.at)
+			return e, err
+		})
+		if err != nil {
 			return err
 		}
-		s.free <- b
+		if len(page) > 0 {
+			if err := s.write(ctx, page); err != nil {
+				return err
+			}
+		}
+		if len(page) < s.batch {
+			return nil
+		}
 	}
-	return nil
 }
 
-// commit writes a batch in one round trip, and makes it empty.
-func (s *nativeSegment) commit(ctx context.Context, b *nativeBatch) error {
-	params := append([][]byte{wireInt8(b.through), wireInt8(s.number), wireInt8(s.position)}, b.arguments()...)
-	tag, err := s.conn.ExecPrepared(ctx, "write", params, binaryFormat, binaryFormat).Close()
+// write commits a batch in one round trip.
+func (s *nativeSegment) write(ctx context.Context, page []plainEvent) error {
+	arrays, err := s.w.fold(page)
+	if err != nil {
+		return err
+	}
+	last := page[len(page)-1].position
+	tag, err := s.conn.Exec(ctx, s.insert, append([]any{last, s.number, s.position}, arrays...)...)
 	if err != nil {
 		return err
 	}
 	if tag.RowsAffected() == 0 {
 		return fmt.Errorf("the checkpoint of segment %d is not at %d", s.number, s.position)
 	}
-	s.position, b.events = b.through, 0
-	b.reset()
+	s.position = last
 	return nil
 }

@@ -18,12 +18,9 @@ func batches(events, count int) segments.Options {
 }
 
 // workerRun is the projection as a module, run by a worker until all is applied.
-func workerRun(kind guestKind, options segments.Options) func(context.Context, *environment, *workload, int64) (measured, error) {
+func workerRun(kind guestKind, options segments.Options) run {
+	options.Once = true
 	return func(ctx context.Context, e *environment, w *workload, events int64) (measured, error) {
-		module, err := e.load(ctx, kind, w)
-		if err != nil {
-			return measured{}, err
-		}
 		s, err := openWatched(w.log.dsn, postgres.Options{})
 		if err != nil {
 			return measured{}, err
@@ -32,20 +29,34 @@ func workerRun(kind guestKind, options segments.Options) func(context.Context, *
 		if err := forget(ctx, s, w.projection); err != nil {
 			return measured{}, err
 		}
-		options.Once = true
-		worker, err := segments.New(s, options)
+		worker, err := newWorker(ctx, e, s, w, kind, options)
 		if err != nil {
 			return measured{}, err
 		}
-		worker.Set(module)
 		m, err := watchWorker(ctx, s, worker, events)
 		m.table = w.table
 		return m, err
 	}
 }
 
-// watchedStore notes when the log is first read: a worker's work begins there. What it does once before is told apart: the look at who
-// else works, the install with its checks, the claims.
+// newWorker makes a worker with the workload's module.
+func newWorker(
+	ctx context.Context, e *environment, s store.Store, w *workload, kind guestKind, options segments.Options,
+) (*segments.Worker, error) {
+	module, err := e.load(ctx, kind, w)
+	if err != nil {
+		return nil, err
+	}
+	worker, err := segments.New(s, options)
+	if err != nil {
+		return nil, err
+	}
+	worker.Set(module)
+	return worker, nil
+}
+
+// watchedStore notes when the log is first read: a worker's work begins there. What it does once before is
+// reported as its start: finding the other workers, the install with its checks, the claims.
 type watchedStore struct {
 	*postgres.Store
 	watch stopwatch

@@ -1,10 +1,12 @@
-// Command bench measures pupwasm beside what one would write without it, over the same events in one run, because figures of
-// different runs on one machine differ by more than the contenders do.
+// Command bench measures pupwasm beside what one would write without it, over the same events in one run,
+// because figures of different runs on one machine differ by more than the contenders do.
 //
 //	make bench                # short: 50,000 events, three rounds, one for contenders that no bar is about
 //	make bench BENCH=full     # 200,000 events, five rounds, all of the real log; writes docs/benchmarks.md
 //	make bench BENCH_FLAGS='-run growth/'
-//	go run ./internal/bench -run 'W1/(native|pupwasm)' -rounds 1 -cpuprofile cpu.out
+//	go run ./internal/bench -run 'W1/(native|pupwasm)' -rounds 1 -cpuprofile cpu.out    # in the root, by its go.work
+//
+// It prints tables, and writes bin/bench.json and bin/bench.txt, which benchstat compares.
 //
 // It starts a PostgreSQL server of its own with PostgreSQL's default settings, fsync on, and fills it:
 //
@@ -12,16 +14,16 @@
 //	W2  a row per event          the same events, insert
 //	W3  fine_balance             the log of traffic fines (PUPWASM_DATA), or a made one
 //
-// Every contender starts with empty tables at position 0, and its table is compared with what the events amount to: a wrong
-// one ends the run. Contenders take turns, and ratios are medians of the ratios of each round.
+// Every contender starts with empty tables at position 0, and its table is compared with what the events
+// amount to: a wrong one ends the run. Contenders take turns, and ratios are medians of the ratios of each
+// round.
 //
 //	main.go                flags; environment.go: server and modules
 //	workload.go            what a workload is; workload_accounts.go, workload_fines.go: the three
 //	log.go                 events in, generated or real
 //	contender.go           who takes part, and what is measured of one run
-//	contender_read.go      the bare read of the events
 //	contender_sql.go       the projection as one SQL statement a batch
-//	contender_native.go    Go as fast as we can write it; folds.go: its folds, wire.go and scan.go: its bytes
+//	contender_native.go    the bare read of the events, and Go as a person writes it
 //	contender_handler.go   a handler per event in database/sql
 //	contender_pupwasm.go   a segments.Worker
 //	projections.go         1, 5 and 20 projections on one host, catching up and near the head
@@ -34,10 +36,10 @@
 //	notify_tax.go          what notifications cost those who append
 //	memory.go              the peak of this process's memory
 //	bars.go                the ratios that are asked for
-//	report.go              what was found, and JSON; figures.go: medians and numbers
-//	print.go               the tables; markdown.go: the same for a page
+//	report.go              what was found, in JSON and for benchstat; markdown.go: the same for people
 //
-// What is timed: the work from the first event to the last commit, with connections open, statements prepared and modules
-// compiled before. A worker's install and claims are told apart, as its start. Projections run with synchronous_commit off,
-// as pupwasm's default is, and so do all contenders but the handlers, which are as people write them.
+// What is timed: the work from the first event to the last commit, with connections open, statements prepared
+// and modules compiled before. A worker's install and claims are reported separately, as its start.
+// Projections run with synchronous_commit off, which is pupwasm's default, and so do all contenders except the
+// handlers, which are as people write them.
 package main

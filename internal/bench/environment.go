@@ -68,7 +68,7 @@ func (e *environment) close() {
 	os.RemoveAll(e.folder)
 }
 
-// wants tells whether a part of the suite is asked for.
+// wants reports whether a part of the suite is asked for.
 func (e *environment) wants(name string) bool { return e.run.MatchString(name) }
 
 // guestKind is how a module is built and run.

@@ -4,33 +4,32 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"text/tabwriter"
 
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
-// growthResult is what the last events of a log cost, by its length.
-type growthResult struct {
-	Log   int64     `json:"events_of_the_log"`
-	Tail  int64     `json:"events_applied"`
-	Nanos []float64 `json:"ns_per_event"` // one a round
-}
+const partGrowth = "growth"
+
+func growthName(events int) string { return fmt.Sprintf("%d events", events) }
 
 // grownLog is a log of some length.
 type grownLog struct {
 	dsn    string
 	events int64
-	result *growthResult
 }
 
 func runGrowth(ctx context.Context, e *environment, r *report) error {
 	var logs []*grownLog
+	tail := int64(e.logs[0])
+	result := r.addTable(partGrowth, fmt.Sprintf("the last %d events of a log, W1, pupwasm TinyGo", tail),
+		"events of the log",
+		column{"ns/event", unitNanos, 0, showSpread})
 	for _, events := range e.logs {
 		if !e.wants(fmt.Sprintf("growth/%d", events)) {
 			continue
 		}
-		log := &grownLog{events: int64(events), result: &growthResult{Log: int64(events), Tail: int64(e.logs[0])}}
+		log := &grownLog{events: int64(events)}
 		var err error
 		if log.dsn, err = e.database(ctx, fmt.Sprintf("grown_%d", events)); err != nil {
 			return err
@@ -39,40 +38,46 @@ func runGrowth(ctx context.Context, e *environment, r *report) error {
 			return fmt.Errorf("a log of %d events: %w", events, err)
 		}
 		logs = append(logs, log)
-		r.Growth = append(r.Growth, log.result)
 	}
 	for range e.rounds {
 		for _, log := range logs {
-			m, err := log.projectTail(ctx, e)
+			m, err := log.projectTail(ctx, e, tail)
 			if err != nil {
 				return fmt.Errorf("the last of %d events: %w", log.events, err)
 			}
 			nanos := float64(m.elapsed.Nanoseconds()) / float64(m.events)
 			fmt.Fprintf(os.Stderr, "%-45s %10.0f ns/event\n", fmt.Sprintf("growth/%d", log.events), nanos)
-			log.result.Nanos = append(log.result.Nanos, nanos)
+			result.add(growthName(int(log.events)), sample{unitNanos: nanos})
 		}
 	}
 	return nil
 }
 
-// fill makes the events in the server, where that takes a tenth of the time: event g is of stream g modulo streams, whose version it
-// is. Event ids grow, so that their index is built in order.
+// fill makes the events in the server, where that takes a tenth of the time: event g is of stream g modulo
+// streams, whose version it is. Event ids grow, so that their index is built in order.
 func (l *grownLog) fill(ctx context.Context, streams int) error {
 	const account = `'account-' || lpad((g %% %[1]d)::text, 5, '0')`
 	return execute(ctx, l.dsn,
-		fmt.Sprintf(`CREATE TEMPORARY TABLE hashes AS SELECT g, `+account+` AS account, pupwasm.fnv1a32(`+account+`) AS hash FROM generate_series(0, %[1]d - 1) AS g`, streams),
+		fmt.Sprintf(`CREATE TEMPORARY TABLE hashes AS
+			SELECT g, `+account+` AS account, pupwasm.fnv1a32(`+account+`) AS hash
+			FROM generate_series(0, %[1]d - 1) AS g`, streams),
 		`ANALYZE hashes`,
 		`INSERT INTO pupwasm.streams SELECT 'Bank', 'Account', account FROM hashes`,
-		fmt.Sprintf(`INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version, event_id, event_type, payload, partition_hash)
-			SELECT 'Bank', 'Account', h.account, n / %[1]d + 1, lpad(to_hex(n + 1), 32, '0')::uuid, CASE n %% 3 WHEN 0 THEN 'Withdrawn' ELSE 'Deposited' END,
-				convert_to('{"transfer":"0192f0c1-6f5e-7b7e-9a55-' || lpad(to_hex(n), 12, '0') || '","channel":"branch","amount":' || n %% 100000 ||
-					',"currency":"EUR","counterparty":"DE89370400440532013000","reference":"invoice ' || n || ' \"net\"","booked":"2024-03-01T12:00:00Z"}', 'UTF8'), h.hash
-			FROM generate_series(0, %[2]d - 1) AS n JOIN hashes AS h ON h.g = n %% %[1]d ORDER BY n`, streams, l.events),
+		fmt.Sprintf(`INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version,
+				event_id, event_type, payload, partition_hash)
+			SELECT 'Bank', 'Account', h.account, n / %[1]d + 1,
+				lpad(to_hex(n + 1), 32, '0')::uuid, CASE n %% 3 WHEN 0 THEN 'Withdrawn' ELSE 'Deposited' END,
+				convert_to('{"transfer":"0192f0c1-6f5e-7b7e-9a55-' || lpad(to_hex(n), 12, '0') ||
+					'","channel":"branch","amount":' || n %% 100000 ||
+					',"currency":"EUR","counterparty":"DE89370400440532013000","reference":"invoice ' ||
+					n || ' \"net\"","booked":"2024-03-01T12:00:00Z"}', 'UTF8'), h.hash
+			FROM generate_series(0, %[2]d - 1) AS n JOIN hashes AS h ON h.g = n %% %[1]d ORDER BY n`,
+			streams, l.events),
 		"VACUUM (FREEZE, ANALYZE) pupwasm.events", "CHECKPOINT")
 }
 
 // projectTail has a new projection begin shortly before the end of the log.
-func (l *grownLog) projectTail(ctx context.Context, e *environment) (m measured, err error) {
+func (l *grownLog) projectTail(ctx context.Context, e *environment, tail int64) (m measured, err error) {
 	w := balanceWorkload(&eventLog{dsn: l.dsn, count: l.events}, nil)
 	module, err := e.load(ctx, tinygoGuest, w)
 	if err != nil {
@@ -89,7 +94,8 @@ func (l *grownLog) projectTail(ctx context.Context, e *environment) (m measured,
 	if _, err := s.Install(ctx, &module.Description.Projection, 1); err != nil {
 		return m, err
 	}
-	start := fmt.Sprintf("UPDATE pupwasm.segments SET position = %d WHERE projection = '%s'", l.events-l.result.Tail, w.projection)
+	start := fmt.Sprintf("UPDATE pupwasm.segments SET position = %d WHERE projection = '%s'",
+		l.events-tail, w.projection)
 	if err := execute(ctx, l.dsn, start, "CHECKPOINT"); err != nil {
 		return m, err
 	}
@@ -98,34 +104,8 @@ func (l *grownLog) projectTail(ctx context.Context, e *environment) (m measured,
 		return m, err
 	}
 	worker.Set(module)
-	if m, err = watchWorker(ctx, s, worker, l.result.Tail); err != nil {
+	if m, err = watchWorker(ctx, s, worker, tail); err != nil {
 		return m, err
 	}
-	return m, checkCount(ctx, l.dsn, w.table, l.result.Tail)
-}
-
-// judgeGrowth compares the longest log with the shortest.
-func (r *report) judgeGrowth() {
-	if len(r.Growth) < 2 {
-		return
-	}
-	short, long := r.Growth[0], r.Growth[len(r.Growth)-1]
-	each := make([]float64, min(len(short.Nanos), len(long.Nanos)))
-	for i := range each {
-		each[i] = long.Nanos[i] / short.Nanos[i]
-	}
-	r.Ratios = append(r.Ratios, ratio{
-		Workload: "W1", Ours: fmt.Sprintf("cost of an event at the end of %d", long.Log), Theirs: fmt.Sprintf("of %d", short.Log), Want: 1.15, AtMost: true,
-	}.over(each))
-}
-
-func (r *report) printGrowth(out *tabwriter.Writer) {
-	if len(r.Growth) == 0 {
-		return
-	}
-	fmt.Fprint(out, "\nthe last events of a log, W1, pupwasm TinyGo\nns/event\tevents applied\tevents of the log\t\n")
-	for _, g := range r.Growth {
-		fmt.Fprintf(out, "%s\t%d\t%d\t\n", figures(g.Nanos, 0, func(v float64) float64 { return v }), g.Tail, g.Log)
-	}
-	_ = out.Flush()
+	return m, checkCount(ctx, l.dsn, w.table, tail)
 }

@@ -5,39 +5,10 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"text/tabwriter"
 
 	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/store"
 )
-
-// guestResult is a module at work without a database.
-type guestResult struct {
-	Workload string        `json:"workload"`
-	Guest    string        `json:"guest"`
-	Reuses   bool          `json:"reuses_instances"`
-	Samples  []guestSample `json:"samples"`
-}
-
-type guestSample struct {
-	Nanos      float64 `json:"ns_per_event"`          // events in, mutations out
-	GuestNanos float64 `json:"in_guest_ns_per_event"` // of these, within the guest
-	Fuel       float64 `json:"fuel_per_event"`
-	Allocs     float64 `json:"host_allocs_per_event"`
-	Memory     float64 `json:"instance_bytes"`
-}
-
-// guestMemoryResult is what a guest's memory comes to over many events.
-type guestMemoryResult struct {
-	Guest   string  `json:"guest"`
-	Reuses  bool    `json:"reuses_instances"`
-	Events  int     `json:"events"`
-	First   float64 `json:"instance_bytes_first"`
-	Last    float64 `json:"instance_bytes_last"`
-	Most    float64 `json:"instance_bytes_most"`
-	Process float64 `json:"process_peak_bytes"` // beyond what it had before
-	Nanos   float64 `json:"ns_per_event"`
-}
 
 const guestBatch = 1000
 
@@ -98,19 +69,34 @@ func (s *synthetic) batches() (batches [][]store.RecordedEvent) {
 
 func runGuests(ctx context.Context, e *environment, r *report) error {
 	workloads := syntheticWorkloads()
+	alone := r.addTable("guests",
+		fmt.Sprintf("guests without a database, batches of %d, events in and mutations out", guestBatch),
+		"workload, guest, instances",
+		column{"ns/event", unitNanos, 0, showSpread},
+		column{"in the guest", "in-guest-ns/event", 0, showSpread},
+		column{"encode, copy, decode", "host-ns/event", 0, showSpread},
+		column{"fuel/event", "fuel/event", 0, showMedian},
+		column{"host allocs/event", "host-allocs/event", 3, showMedian},
+		column{"instance MiB", "instance-MiB", 2, showMedian})
+	memory := r.addTable("guest_memory",
+		fmt.Sprintf("memory of a guest over %s events, W1", thousands(float64(e.guestEvents), 0)),
+		"guest, instances",
+		column{"first batch MiB", "first-MiB", 2, showMedian},
+		column{"last batch MiB", "last-MiB", 2, showMedian},
+		column{"most MiB", "most-MiB", 2, showMedian},
+		column{"process grew by MiB", "process-MiB", 0, showMedian},
+		column{"ns/event", unitNanos, 0, showMedian})
 	for _, s := range workloads {
 		for _, kind := range guestKinds {
 			name := fmt.Sprintf("guest/%s/%s", s.workload.name, kind)
 			if !e.wants(name) {
 				continue
 			}
-			result, err := measureGuest(ctx, e, &s, kind)
-			if err != nil {
+			row := s.workload.name + ", " + kind.String()
+			if err := measureGuest(ctx, e, &s, kind, func(s sample) { alone.add(row, s) }); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
-			last := result.Samples[len(result.Samples)-1]
-			fmt.Fprintf(os.Stderr, "%-45s %10.0f ns/event, %.0f in the guest\n", name, last.Nanos, last.GuestNanos)
-			r.Guests = append(r.Guests, result)
+			fmt.Fprintf(os.Stderr, "%-45s %10s ns/event\n", name, showMedian(alone.row(row).Samples[unitNanos], 0))
 		}
 	}
 	for _, kind := range guestKinds {
@@ -122,24 +108,24 @@ func runGuests(ctx context.Context, e *environment, r *report) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		fmt.Fprintf(os.Stderr, "%-45s %10.2f MiB at most\n", name, result.Most/(1<<20))
-		r.GuestMemory = append(r.GuestMemory, result)
+		fmt.Fprintf(os.Stderr, "%-45s %10.2f MiB at most\n", name, result["most-MiB"])
+		memory.add(kind.String(), result)
 	}
 	return nil
 }
 
-func measureGuest(ctx context.Context, e *environment, s *synthetic, kind guestKind) (*guestResult, error) {
+// measureGuest gives each round's sample to add.
+func measureGuest(ctx context.Context, e *environment, s *synthetic, kind guestKind, add func(sample)) error {
 	module, err := e.load(ctx, kind, s.workload)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer module.Close(ctx)
-	result := &guestResult{Workload: s.workload.name, Guest: kind.String(), Reuses: module.Reuses()}
 	guest := module.NewGuest(0)
 	defer guest.Close(ctx)
 	batches := s.batches()
 	for round := range e.rounds + 1 {
-		var sample guestSample
+		var inGuest, fuel, memory float64
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		watch := startStopwatch()
@@ -147,85 +133,60 @@ func measureGuest(ctx context.Context, e *environment, s *synthetic, kind guestK
 		for range passes {
 			for _, batch := range batches {
 				if _, err := guest.Apply(ctx, batch, nil); err != nil {
-					return nil, err
+					return err
 				}
 				usage := guest.Usage()
-				sample.GuestNanos += float64(usage.Time.Nanoseconds())
-				sample.Fuel += float64(usage.Fuel)
-				sample.Memory = max(sample.Memory, float64(usage.MemoryBytes))
+				inGuest += float64(usage.Time.Nanoseconds())
+				fuel += float64(usage.Fuel)
+				memory = max(memory, float64(usage.MemoryBytes))
 			}
 		}
-		sample.Nanos = float64(watch.elapsed().Nanoseconds())
+		all := float64(watch.elapsed().Nanoseconds())
 		runtime.ReadMemStats(&after)
-		sample.Allocs = float64(after.Mallocs - before.Mallocs)
 		if round == 0 {
 			continue // to warm up
 		}
 		n := float64(passes * len(batches) * guestBatch)
-		sample.Nanos /= n
-		sample.GuestNanos /= n
-		sample.Fuel /= n
-		sample.Allocs /= n
-		result.Samples = append(result.Samples, sample)
+		add(sample{
+			unitNanos: all / n, "in-guest-ns/event": inGuest / n, "host-ns/event": (all - inGuest) / n,
+			"fuel/event": fuel / n, "host-allocs/event": float64(after.Mallocs-before.Mallocs) / n,
+			"instance-MiB": memory / mebibyte,
+		})
 	}
-	return result, nil
+	return nil
 }
 
 // measureGuestMemory applies many events in one guest, whose positions go on from batch to batch.
-func measureGuestMemory(ctx context.Context, e *environment, s *synthetic, kind guestKind) (*guestMemoryResult, error) {
+func measureGuestMemory(ctx context.Context, e *environment, s *synthetic, kind guestKind) (sample, error) {
 	module, err := e.load(ctx, kind, s.workload)
 	if err != nil {
 		return nil, err
 	}
 	defer module.Close(ctx)
-	result := &guestMemoryResult{Guest: kind.String(), Reuses: module.Reuses()}
 	guest := module.NewGuest(0)
 	defer guest.Close(ctx)
 	batches := s.batches()
 	memory := startMemoryWatch()
 	watch := startStopwatch()
-	for n := 0; result.Events < e.guestEvents; n++ {
-		batch := batches[n%len(batches)]
+	var first, last, most float64
+	events := 0
+	for ; events < e.guestEvents; events += guestBatch {
+		batch := batches[events/guestBatch%len(batches)]
 		for i := range batch {
-			batch[i].Position = int64(result.Events + i + 1)
+			batch[i].Position = int64(events + i + 1)
 		}
 		if _, err := guest.Apply(ctx, batch, nil); err != nil {
 			return nil, err
 		}
-		result.Events += len(batch)
-		result.Last = float64(guest.Usage().MemoryBytes)
-		result.Most = max(result.Most, result.Last)
-		if n == 0 {
-			result.First = result.Last
+		last = float64(guest.Usage().MemoryBytes) / mebibyte
+		most = max(most, last)
+		if events == 0 {
+			first = last
 		}
 	}
-	result.Nanos = float64(watch.elapsed().Nanoseconds()) / float64(result.Events)
-	result.Process = memory.peak()
-	return result, nil
-}
-
-func (r *report) printGuests(out *tabwriter.Writer) {
-	if len(r.Guests) > 0 {
-		fmt.Fprintf(out, "\nguests without a database, batches of %d, events in and mutations out\n", guestBatch)
-		fmt.Fprint(out, "ns/event\tin the guest\tencode, copy, decode\tfuel/event\thost allocs/event\tinstance MiB\t  workload, guest, instances\n")
-		for _, g := range r.Guests {
-			fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t  %s, %s\n",
-				figures(g.Samples, 0, func(s guestSample) float64 { return s.Nanos }),
-				figures(g.Samples, 0, func(s guestSample) float64 { return s.GuestNanos }),
-				figures(g.Samples, 0, func(s guestSample) float64 { return s.Nanos - s.GuestNanos }),
-				figure(g.Samples, 0, func(s guestSample) float64 { return s.Fuel }),
-				figure(g.Samples, 3, func(s guestSample) float64 { return s.Allocs }),
-				figure(g.Samples, 2, func(s guestSample) float64 { return s.Memory / (1 << 20) }), g.Workload, g.Guest)
-		}
-		_ = out.Flush()
-	}
-	if len(r.GuestMemory) > 0 {
-		fmt.Fprintf(out, "\nmemory of a guest over %s events, W1\n", thousands(float64(r.GuestMemory[0].Events), 0))
-		fmt.Fprint(out, "first batch MiB\tlast batch MiB\tmost MiB\tprocess grew by MiB\tns/event\t  guest, instances\n")
-		for _, m := range r.GuestMemory {
-			const mib = 1 << 20
-			fmt.Fprintf(out, "%.2f\t%.2f\t%.2f\t%.0f\t%s\t  %s\n", m.First/mib, m.Last/mib, m.Most/mib, m.Process/mib, thousands(m.Nanos, 0), m.Guest)
-		}
-		_ = out.Flush()
-	}
+	nanos := float64(watch.elapsed().Nanoseconds()) / float64(events)
+	return sample{
+		"first-MiB": first, "last-MiB": last, "most-MiB": most, "process-MiB": memory.peak() / mebibyte,
+		unitNanos: nanos,
+	}, nil
 }

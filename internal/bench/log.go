@@ -43,7 +43,9 @@ func fill(ctx context.Context, dsn, boundedContext, aggregateType string, events
 		appends := make([]store.StreamAppend, 0, chunk)
 		for _, e := range events[start:min(start+chunk, len(events))] {
 			appends = append(appends, store.StreamAppend{
-				Stream:   store.Stream{BoundedContext: boundedContext, AggregateType: aggregateType, AggregateID: e.stream},
+				Stream: store.Stream{
+					BoundedContext: boundedContext, AggregateType: aggregateType, AggregateID: e.stream,
+				},
 				Expected: store.Any(),
 				Events:   []store.Event{{Type: e.kind, Payload: e.payload, CreatedAt: e.at}},
 			})
@@ -92,7 +94,9 @@ func readFines(from io.Reader, limit int) (events []logEvent, err error) {
 		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
 			return nil, err
 		}
-		events = append(events, logEvent{stream: line.AggregateID, kind: line.EventType, at: line.CreatedAt, payload: line.Payload})
+		events = append(events, logEvent{
+			stream: line.AggregateID, kind: line.EventType, at: line.CreatedAt, payload: line.Payload,
+		})
 	}
 	return events, lines.Err()
 }
@@ -101,14 +105,19 @@ func readFines(from io.Reader, limit int) (events []logEvent, err error) {
 func madeFines(count int) []logEvent {
 	random := rand.New(rand.NewPCG(7, 7))
 	kinds := []struct{ event, field string }{
-		{"CreateFine", "amount"}, {"SendFine", "expense"}, {"Payment", "paymentAmount"}, {"AddPenalty", "amount"}, {"SendForCreditCollection", ""},
+		{"CreateFine", "amount"},
+		{"SendFine", "expense"},
+		{"Payment", "paymentAmount"},
+		{"AddPenalty", "amount"},
+		{"SendForCreditCollection", ""},
 	}
 	events := make([]logEvent, count)
 	for i := range events {
 		kind := kinds[random.IntN(len(kinds))]
 		payload := "{}"
 		if kind.field != "" {
-			payload = fmt.Sprintf(`{"%s":%d.%02d,"resource":"18","dismissal":"NIL","vehicleClass":"A","points":0}`, kind.field, random.IntN(500), random.IntN(100))
+			payload = fmt.Sprintf(`{"%s":%d.%02d,"resource":"18","dismissal":"NIL","vehicleClass":"A","points":0}`,
+				kind.field, random.IntN(500), random.IntN(100))
 		}
 		events[i] = logEvent{
 			stream: fmt.Sprintf("S%d", random.IntN(count/4)), kind: kind.event,

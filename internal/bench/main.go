@@ -23,6 +23,7 @@ type config struct {
 	near        time.Duration // how long projections are watched near the head
 	run         *regexp.Regexp
 	json        string
+	benchstat   string
 	markdown    string
 	cpuProfile  string
 }
@@ -33,9 +34,11 @@ func parseFlags() (config, error) {
 	flag.IntVar(&c.rounds, "rounds", 0, "how often every contender runs (3, with -full 5)")
 	flag.IntVar(&c.events, "events", 0, "how many events are generated (50000, with -full 200000)")
 	flag.StringVar(&c.json, "json", "", "also write the report to this file")
+	flag.StringVar(&c.benchstat, "benchstat", "", "also write the samples to this file, for benchstat")
 	flag.StringVar(&c.markdown, "markdown", "", "also write the report between the marks in this file")
 	flag.StringVar(&c.cpuProfile, "cpuprofile", "", "write a CPU profile of the runs to this file")
-	run := flag.String("run", "", "measure only what matches: WORKLOAD/CONTENDER, or PART/… as standard error shows them")
+	run := flag.String("run", "",
+		"measure only what matches: WORKLOAD/CONTENDER, or PART/… as standard error shows them")
 	flag.Parse()
 	short, long := 3, 5
 	if c.rounds == 0 {
@@ -83,20 +86,23 @@ func bench(ctx context.Context) error {
 		return err
 	}
 	r.print(os.Stdout)
-	if c.json != "" {
-		if err := r.writeJSON(c.json); err != nil {
+	for _, out := range []struct {
+		path  string
+		write func(path string) error
+	}{{c.json, r.writeJSON}, {c.benchstat, r.writeBenchstat}, {c.markdown, r.writeMarkdown}} {
+		if out.path == "" {
+			continue
+		}
+		if err := out.write(out.path); err != nil {
 			return err
 		}
-	}
-	if c.markdown != "" {
-		return r.writeMarkdown(c.markdown)
 	}
 	return nil
 }
 
 // measure runs what is asked for on a server of its own.
 func measure(ctx context.Context, c config) (*report, error) {
-	r := &report{Full: c.full, Rounds: c.rounds}
+	r := &report{full: c.full, rounds: c.rounds}
 	e, err := newEnvironment(ctx, c)
 	if err != nil {
 		return nil, err
@@ -110,15 +116,15 @@ func measure(ctx context.Context, c config) (*report, error) {
 		run  func(context.Context, *environment, *report) error
 	}{
 		{"workloads", runWorkloads},
-		{"appends", runAppends},
-		{"latencies", runLatencies},
-		{"notify tax", runNotifyTax},
 		{"projections", runProjections},
 		{"partitions", runPartitions},
 		{"growth", runGrowth},
 		{"guests", runGuests},
 		{"cold starts", runColdStarts},
+		{"appends", runAppends},
+		{"latencies", runLatencies},
 		{"neighbours", runNeighbours},
+		{"notify tax", runNotifyTax},
 	} {
 		watch := startStopwatch()
 		if err := part.run(ctx, e, r); err != nil {
@@ -128,6 +134,6 @@ func measure(ctx context.Context, c config) (*report, error) {
 			fmt.Fprintf(os.Stderr, "%s took %s\n", part.name, took.Round(time.Second))
 		}
 	}
-	r.judge(c.run.String() == "")
+	r.judge(c.bars(), c.run.String() == "")
 	return r, nil
 }

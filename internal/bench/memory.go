@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// memoryWatch finds the most memory that this process takes during a run, beyond what it had before. The kernel counts it; where it
-// does not, as on systems other than Linux, there is no figure.
+// memoryWatch finds the most memory that this process takes during a run, beyond what it had before. The
+// kernel counts it; where it does not, as on systems other than Linux, there is no figure.
 type memoryWatch struct{ before float64 }
 
 func startMemoryWatch() memoryWatch {
@@ -20,7 +20,7 @@ func startMemoryWatch() memoryWatch {
 	return memoryWatch{before: memoryOfProcess("VmRSS:")}
 }
 
-// peak is in bytes, and 0 where it cannot be told.
+// peak is in bytes, and 0 where the kernel does not count it.
 func (m memoryWatch) peak() float64 {
 	if m.before == 0 {
 		return 0

@@ -7,8 +7,6 @@ import (
 	"math"
 	"os"
 	"runtime/metrics"
-	"slices"
-	"text/tabwriter"
 	"time"
 
 	"github.com/pupwasm/pupwasm/host"
@@ -17,25 +15,25 @@ import (
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
-// neighbourResult is what one honest projection sees of hostile ones in the same process.
-type neighbourResult struct {
-	Hostile  int     `json:"hostile_modules"`
-	Faults   int     `json:"faults"`
-	P50      float64 `json:"p50_ms"`
-	P99      float64 `json:"p99_ms"`
-	GCPause  float64 `json:"longest_gc_pause_ms"`
-	MemoryMB float64 `json:"go_memory_mb"` // after the run
-}
+const partNeighbours = "neighbours"
 
-// neighbourPace is how often an event comes to the honest projection.
-const neighbourPace = 5 * time.Millisecond
+// neighbourInterval is how often an event comes to the honest projection.
+const neighbourInterval = 5 * time.Millisecond
 
-// hostileEvery is how often a hostile module is set anew, which has it try its batch again.
+// hostileEvery is how often a hostile module is set, which has it try its batch again.
 const hostileEvery = 200 * time.Millisecond
 
-// runNeighbours has a projection follow 200 events a second, by itself and beside all hostile modules of the conformance kit, each of which
-// is set anew when it has failed. Modules that cannot be compiled in time are loaded beside it, again and again.
+// runNeighbours has a projection follow 200 events a second, by itself and beside all hostile modules of the
+// conformance kit, each of which is set again when it has failed. Modules that cannot be compiled in time are
+// loaded beside it, again and again.
 func runNeighbours(ctx context.Context, e *environment, r *report) error {
+	result := r.addTable(partNeighbours, "one projection under 200 events a second", "neighbours",
+		column{"hostile", "hostile-modules", 0, showMedian},
+		column{"set", "faults", 0, showMedian},
+		column{"p50 ms", unitP50, 2, showMedian},
+		column{"p99 ms", unitP99, 2, showMedian},
+		column{"longest GC pause ms", unitGCPause, 2, showMedian},
+		column{"MB", unitMegabyte, 0, showMedian})
 	own := *e
 	defer func() {
 		if own.server != e.server {
@@ -52,36 +50,36 @@ func runNeighbours(ctx context.Context, e *environment, r *report) error {
 				return err
 			}
 		}
-		result, err := measureNeighbours(ctx, &own, hostile)
+		s, err := measureNeighbours(ctx, &own, hostile)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		fmt.Fprintf(os.Stderr, "%-45s p99 %.1f ms, longest GC pause %.1f ms\n", name, result.P99, result.GCPause)
-		r.Neighbours = append(r.Neighbours, result)
+		fmt.Fprintf(os.Stderr, "%-45s p99 %.1f ms, longest GC pause %.1f ms\n", name, s[unitP99], s[unitGCPause])
+		result.add(neighboursName(hostile), s)
 	}
+	judgeNeighbours(r, result)
 	return nil
 }
 
-func measureNeighbours(ctx context.Context, e *environment, hostile bool) (*neighbourResult, error) {
-	result := &neighbourResult{}
-	f := follower{name: "neighbours", start: func(ctx context.Context, e *environment, w *workload) (func() error, string, error) {
-		wasm, err := e.module("tinygo", w.module)
-		if err != nil {
-			return nil, "", err
-		}
-		honest, err := e.runtime.Load(ctx, w.projection+".wasm", wasm)
-		if err != nil {
-			return nil, "", err
-		}
+func neighboursName(hostile bool) string {
+	if hostile {
+		return "beside hostile modules"
+	}
+	return "alone"
+}
+
+func measureNeighbours(ctx context.Context, e *environment, hostile bool) (sample, error) {
+	hostiles, faults := 0, 0
+	start := func(ctx context.Context, e *environment, w *workload) (func() error, string, error) {
 		s, err := postgres.Open(w.log.dsn, postgres.Options{})
 		if err != nil {
 			return nil, "", err
 		}
-		worker, err := segments.New(s, segments.Options{})
+		worker, err := newWorker(ctx, e, s, w, tinygoGuest, segments.Options{})
 		if err != nil {
+			s.Close()
 			return nil, "", err
 		}
-		worker.Set(honest)
 		return func() error {
 			defer s.Close()
 			around, stop := context.WithCancel(ctx)
@@ -89,7 +87,7 @@ func measureNeighbours(ctx context.Context, e *environment, hostile bool) (*neig
 			go func() {
 				defer close(ended)
 				if hostile {
-					result.Hostile, result.Faults = besiege(around, e.runtime, worker)
+					hostiles, faults = runHostile(around, e.runtime, worker)
 				}
 			}()
 			err := worker.Run(ctx)
@@ -97,23 +95,27 @@ func measureNeighbours(ctx context.Context, e *environment, hostile bool) (*neig
 			<-ended
 			return err
 		}, w.table, nil
-	}}
-	samples := e.pick(2000, 6000)
+	}
 	l := &latencyResult{}
 	paused := gcPauses()
-	if err := l.measure(ctx, e, f, pace{"200/s", neighbourPace, samples}, fmt.Sprintf("neighbours_%t", hostile)); err != nil {
+	load := load{"200/s", neighbourInterval, e.pick(2000, 6000)}
+	f := follower{name: partNeighbours, start: start}
+	if err := l.measure(ctx, e, f, load, fmt.Sprintf("neighbours_%t", hostile)); err != nil {
 		return nil, err
 	}
-	result.P50, result.P99, result.GCPause = l.P50, l.P99, longestSince(paused)
-	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}}
-	metrics.Read(sample)
-	result.MemoryMB = float64(sample[0].Value.Uint64()) / 1e6
-	return result, nil
+	times := l.sample()
+	memory := []metrics.Sample{{Name: "/memory/classes/total:bytes"}}
+	metrics.Read(memory)
+	return sample{
+		"hostile-modules": float64(hostiles), "faults": float64(faults),
+		unitP50: times[unitP50], unitP99: times[unitP99],
+		unitGCPause: longestSince(paused), unitMegabyte: float64(memory[0].Value.Uint64()) / 1e6,
+	}, nil
 }
 
-// besiege sets hostile modules one after the other until ctx ends, and has modules compiled that take too much. It returns how many there
-// are, and how often one was set.
-func besiege(ctx context.Context, runtime *host.Runtime, worker *segments.Worker) (hostiles, faults int) {
+// runHostile sets hostile modules one after the other until ctx ends, and has modules compiled that take too
+// much. It returns how many there are, and how often one was set.
+func runHostile(ctx context.Context, runtime *host.Runtime, worker *segments.Worker) (hostiles, faults int) {
 	go func() {
 		for n := 0; ctx.Err() == nil; n++ {
 			m := hosttest.SlowToCompile().Module()
@@ -171,28 +173,19 @@ func longestSince(before *metrics.Float64Histogram) float64 {
 }
 
 // judgeNeighbours wants the honest projection to see little of the others.
-func (r *report) judgeNeighbours() {
-	alone := slices.IndexFunc(r.Neighbours, func(n *neighbourResult) bool { return n.Hostile == 0 })
-	among := slices.IndexFunc(r.Neighbours, func(n *neighbourResult) bool { return n.Hostile > 0 })
-	if alone < 0 || among < 0 {
+func judgeNeighbours(r *report, result *table) {
+	alone, among := result.row(neighboursName(false)), result.row(neighboursName(true))
+	if alone == nil || among == nil {
 		return
 	}
-	const floor = 60 // ms
-	limit := max(3*r.Neighbours[alone].P99, floor)
-	r.Ratios = append(r.Ratios,
-		ratio{Ours: "p99 from append to row beside hostile modules", Theirs: fmt.Sprintf("%.0f ms", limit), Want: 1, AtMost: true}.
-			over([]float64{r.Neighbours[among].P99 / limit}),
-		ratio{Ours: "longest GC pause beside hostile modules", Theirs: "50 ms", Want: 1, AtMost: true}.
-			over([]float64{r.Neighbours[among].GCPause / 50}))
-}
-
-func (r *report) printNeighbours(out *tabwriter.Writer) {
-	if len(r.Neighbours) == 0 {
-		return
-	}
-	fmt.Fprint(out, "\none projection under 200 events a second, beside hostile modules\nhostile\tset\tp50 ms\tp99 ms\tlongest GC pause ms\tMB\n")
-	for _, n := range r.Neighbours {
-		fmt.Fprintf(out, "%d\t%d\t%.2f\t%.2f\t%.2f\t%.0f\n", n.Hostile, n.Faults, n.P50, n.P99, n.GCPause, n.MemoryMB)
-	}
-	_ = out.Flush()
+	const floor, pause = 60.0, 50.0 // ms
+	limit := max(3*alone.Samples[unitP99][0], floor)
+	r.addRatio(bar{
+		part: partNeighbours, ours: "p99 from append to row beside hostile modules",
+		theirs: fmt.Sprintf("%.0f ms", limit), want: 1, atMost: true,
+	}, []float64{among.Samples[unitP99][0] / limit})
+	r.addRatio(bar{
+		part: partNeighbours, ours: "longest GC pause beside hostile modules", theirs: fmt.Sprintf("%.0f ms", pause),
+		want: 1, atMost: true,
+	}, []float64{among.Samples[unitGCPause][0] / pause})
 }

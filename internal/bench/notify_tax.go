@@ -5,17 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"text/tabwriter"
 	"time"
 
 	"github.com/pupwasm/pupwasm/segments"
 )
-
-// taxResult is the rate of many who append, by who is told about it.
-type taxResult struct {
-	Told  string    `json:"told"`
-	Rates []float64 `json:"events_per_second"` // one a round
-}
 
 // taxWriters append single events, all the time.
 const taxWriters = 16
@@ -24,7 +17,7 @@ const taxWriters = 16
 func runNotifyTax(ctx context.Context, e *environment, r *report) error {
 	type kind struct {
 		told       string
-		follower   func(context.Context, *environment, *workload) (func() error, string, error)
+		follower   startFollower
 		statements []string
 		dsn        string
 	}
@@ -35,6 +28,8 @@ func runNotifyTax(ctx context.Context, e *environment, r *report) error {
 		{told: "each append notifies", statements: []string{"CREATE SCHEMA bench", tellFunction, tellTrigger}},
 	}
 	kinds = slices.DeleteFunc(kinds, func(k *kind) bool { return !e.run.MatchString("tax/" + k.told) })
+	result := r.addTable("notify_tax", fmt.Sprintf("%d writers of single events", taxWriters), "told",
+		column{"appends/s", unitRate, 0, showSpread})
 	for round := range e.rounds {
 		for i, k := range kinds {
 			if round == 0 {
@@ -46,19 +41,18 @@ func runNotifyTax(ctx context.Context, e *environment, r *report) error {
 					return err
 				}
 				k.dsn = dsn
-				r.Taxes = append(r.Taxes, taxResult{Told: k.told})
 			}
 			rate, err := taxedRate(ctx, e, k.dsn, k.follower)
 			if err != nil {
 				return err
 			}
-			r.Taxes[i].Rates = append(r.Taxes[i].Rates, rate)
+			result.add(k.told, sample{unitRate: rate})
 		}
 	}
 	return nil
 }
 
-func taxedRate(ctx context.Context, e *environment, dsn string, start func(context.Context, *environment, *workload) (func() error, string, error)) (float64, error) {
+func taxedRate(ctx context.Context, e *environment, dsn string, start startFollower) (float64, error) {
 	length := time.Duration(e.pick(1, 3)) * time.Second
 	once, done, err := openAppend(ctx, &appendBench{dsn: dsn, streams: e.streams}, taxWriters)
 	if err != nil {
@@ -86,16 +80,4 @@ func taxedRate(ctx context.Context, e *environment, dsn string, start func(conte
 		err = following
 	}
 	return rate, err
-}
-
-func (r *report) printTaxes(out *tabwriter.Writer) {
-	if len(r.Taxes) == 0 {
-		return
-	}
-	fmt.Fprintf(out, "\n%d writers of single events\nappends/s\tleast\tmost\t  told\n", taxWriters)
-	for _, t := range r.Taxes {
-		rate, least, most := spread(slices.Clone(t.Rates))
-		fmt.Fprintf(out, "%.0f\t%.0f\t%.0f\t  %s\n", rate, least, most, t.Told)
-	}
-	_ = out.Flush()
 }

@@ -6,18 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"text/tabwriter"
 
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
-// partitionResult is W1 in segments of streams, and in segments of keys that only the payload has.
-type partitionResult struct {
-	Way      string    `json:"way"`
-	ByStream []float64 `json:"events_per_second_by_stream"` // one a round
-	ByKey    []float64 `json:"events_per_second_by_json_key"`
-}
+const partPartitions = "partitions"
 
 // partitionWay is a way to divide the work.
 type partitionWay struct {
@@ -43,7 +37,8 @@ func (e *environment) namedLog(ctx context.Context) (*eventLog, []booking, error
 	events := make([]logEvent, len(bookings))
 	for i, b := range bookings {
 		events[i] = b.event(i)
-		events[i].payload = bytes.Replace(events[i].payload, []byte(`"channel":"branch"`), fmt.Appendf(nil, `"account":%q`, events[i].stream), 1)
+		named := fmt.Appendf(nil, `"account":%q`, events[i].stream)
+		events[i].payload = bytes.Replace(events[i].payload, []byte(`"channel":"branch"`), named, 1)
 	}
 	return &eventLog{dsn: dsn, count: int64(len(events))}, bookings, fill(ctx, dsn, "Bank", "Account", events)
 }
@@ -51,6 +46,10 @@ func (e *environment) namedLog(ctx context.Context) (*eventLog, []booking, error
 func runPartitions(ctx context.Context, e *environment, r *report) error {
 	var log *eventLog
 	var bookings []booking
+	result := r.addTable(partPartitions,
+		"W1 divided by stream, and by a field of the payload, pupwasm TinyGo, from the start of the hosts", "way",
+		column{"by stream, events/s", unitRate, 0, showSpread},
+		column{"by field, events/s", unitByKey, 0, showSpread})
 	for _, way := range partitionWays {
 		name := "partitions/" + way.name
 		if !e.wants(name) {
@@ -63,22 +62,18 @@ func runPartitions(ctx context.Context, e *environment, r *report) error {
 			}
 		}
 		byStream, byKey := balanceWorkload(log, bookings), balanceWorkload(log, bookings)
-		byKey.module, byKey.projection, byKey.table = "internal/bench/modules/balance_by_key", "bench_by_key", "bench_by_key.accounts"
-		result := &partitionResult{Way: way.name}
+		byKey.module = "internal/bench/modules/balance_by_key"
+		byKey.projection, byKey.table = "bench_by_key", "bench_by_key.accounts"
 		for range e.rounds {
-			for _, of := range []struct {
-				workload *workload
-				rates    *[]float64
-			}{{byStream, &result.ByStream}, {byKey, &result.ByKey}} {
-				rate, err := way.run(ctx, e, of.workload)
+			for unit, w := range map[string]*workload{unitRate: byStream, unitByKey: byKey} {
+				rate, err := way.run(ctx, e, w)
 				if err != nil {
-					return fmt.Errorf("%s, %s: %w", name, of.workload.projection, err)
+					return fmt.Errorf("%s, %s: %w", name, w.projection, err)
 				}
-				fmt.Fprintf(os.Stderr, "%-45s %10.0f events/s, %s\n", name, rate, of.workload.projection)
-				*of.rates = append(*of.rates, rate)
+				fmt.Fprintf(os.Stderr, "%-45s %10.0f events/s, %s\n", name, rate, w.projection)
+				result.add(way.name, sample{unit: rate})
 			}
 		}
-		r.Partitions = append(r.Partitions, result)
 	}
 	return nil
 }
@@ -106,14 +101,10 @@ func (p *partitionWay) run(ctx context.Context, e *environment, w *workload) (fl
 			return 0, err
 		}
 		defer own.Close()
-		module, err := e.load(ctx, tinygoGuest, w)
-		if err != nil {
+		options := segments.Options{Once: true, Segments: p.segments}
+		if workers[i], err = newWorker(ctx, e, own, w, tinygoGuest, options); err != nil {
 			return 0, err
 		}
-		if workers[i], err = segments.New(own, segments.Options{Once: true, Segments: p.segments}); err != nil {
-			return 0, err
-		}
-		workers[i].Set(module)
 	}
 	watch := startStopwatch()
 	done := make(chan error, p.hosts)
@@ -130,7 +121,7 @@ func (p *partitionWay) run(ctx context.Context, e *environment, w *workload) (fl
 	return float64(events) / elapsed.Seconds(), err
 }
 
-// leaveBehind has all segments but one stand at the end of the log, and returns about how many events that one has.
+// leaveBehind moves all segments but one to the end of the log, and returns about how many events that one has.
 func (p *partitionWay) leaveBehind(ctx context.Context, e *environment, s *watchedStore, w *workload) (int64, error) {
 	module, err := e.load(ctx, tinygoGuest, w)
 	if err != nil {
@@ -139,33 +130,7 @@ func (p *partitionWay) leaveBehind(ctx context.Context, e *environment, s *watch
 	if _, err := s.Install(ctx, &module.Description.Projection, p.segments); err != nil {
 		return 0, err
 	}
-	move := fmt.Sprintf("UPDATE pupwasm.segments SET position = %d WHERE projection = '%s' AND segment > 0", w.log.count, w.projection)
+	move := fmt.Sprintf("UPDATE pupwasm.segments SET position = %d WHERE projection = '%s' AND segment > 0",
+		w.log.count, w.projection)
 	return w.log.count / int64(p.segments), execute(ctx, w.log.dsn, move)
-}
-
-// judgePartitions compares division by key with division by stream.
-func (r *report) judgePartitions() {
-	for _, p := range r.Partitions {
-		each := make([]float64, min(len(p.ByStream), len(p.ByKey)))
-		for i := range each {
-			each[i] = p.ByKey[i] / p.ByStream[i]
-		}
-		want := 0.0
-		if p.Way == partitionWays[0].name {
-			want = 0.9
-		}
-		r.Ratios = append(r.Ratios, ratio{Workload: "W1", Ours: p.Way + " divided by a JSON field", Theirs: "by stream", Want: want}.over(each))
-	}
-}
-
-func (r *report) printPartitions(out *tabwriter.Writer) {
-	if len(r.Partitions) == 0 {
-		return
-	}
-	fmt.Fprint(out, "\nW1 divided by stream, and by a field of the payload, pupwasm TinyGo, from the start of the hosts\nby stream, events/s\tby field, events/s\t  way\n")
-	for _, p := range r.Partitions {
-		fmt.Fprintf(out, "%s\t%s\t  %s\n", figures(p.ByStream, 0, func(v float64) float64 { return v }),
-			figures(p.ByKey, 0, func(v float64) float64 { return v }), p.Way)
-	}
-	_ = out.Flush()
 }

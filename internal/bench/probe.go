@@ -15,8 +15,8 @@ import (
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
-// probe appends an event to each of many streams, each of which makes a row, and then asks the server when the rows were
-// committed. A probe that looked for them while they come would take one of two processors.
+// probe appends an event to each of many streams, each of which makes a row, and then asks the server when
+// the rows were committed. A probe that looked for them while they come would take one of two processors.
 type probe struct {
 	dsn, table string
 	ended      chan error // of the follower
@@ -28,7 +28,7 @@ type probe struct {
 const probeWriters = 4
 
 // sample returns the times of what counts, and at which rate it was appended.
-func (p *probe) sample(ctx context.Context, pace pace) ([]time.Duration, float64, error) {
+func (p *probe) sample(ctx context.Context, load load) ([]time.Duration, float64, error) {
 	s, err := postgres.Open(p.dsn, postgres.Options{ConnectionsMax: probeWriters, Lazy: true})
 	if err != nil {
 		return nil, 0, err
@@ -46,17 +46,17 @@ func (p *probe) sample(ctx context.Context, pace pace) ([]time.Duration, float64
 	if err := p.await(ctx, conn, 1); err != nil {
 		return nil, 0, err
 	}
-	count := 1 + pace.warmUp() + pace.samples
+	count := 1 + load.warmUp() + load.samples
 	ends := make([]time.Time, count)
 	watch := startStopwatch()
-	if err := p.append(ctx, s, pace.every, ends); err != nil {
+	if err := p.append(ctx, s, load.every, ends); err != nil {
 		return nil, 0, err
 	}
 	rate := float64(count-1) / watch.elapsed().Seconds()
 	if err := p.await(ctx, conn, count); err != nil {
 		return nil, 0, err
 	}
-	times, err := p.times(ctx, conn, ends, pace.warmUp())
+	times, err := p.times(ctx, conn, ends, load.warmUp())
 	return times, rate, err
 }
 
@@ -94,28 +94,25 @@ func (p *probe) append(ctx context.Context, s *postgres.Store, every time.Durati
 }
 
 func appendTo(ctx context.Context, s *postgres.Store, account int) error {
-	event := booking{account: account, amount: 1, kind: "Deposited"}.event(account)
-	_, err := s.Append(ctx, store.AppendOptions{}, store.StreamAppend{
-		Stream:   store.Stream{BoundedContext: "Bank", AggregateType: "Account", AggregateID: event.stream},
-		Expected: store.Any(), Events: []store.Event{{Type: event.kind, Payload: event.payload}},
-	})
+	event := booking{account: account, amount: 1, kind: "Deposited"}.append(account)
+	_, err := s.Append(ctx, store.AppendOptions{}, event)
 	return err
 }
 
 const (
-	// probePatience is what the first event may take, whose follower is still starting, and the last.
-	probePatience = 30 * time.Second
-	probePause    = 20 * time.Millisecond
-	// lossPatience is how long no row must come until the rest is given up of a follower that may lose events.
-	lossPatience = time.Second
+	// probeTimeout bounds the first event, whose follower is still starting, and the last.
+	probeTimeout  = 30 * time.Second
+	probeInterval = 20 * time.Millisecond
+	// A follower that may lose events has lost the rest when no row came for lossTimeout.
+	lossTimeout = time.Second
 )
 
 // await waits until there are so many rows.
 func (p *probe) await(ctx context.Context, conn *pgx.Conn, rows int) error {
-	tick := time.NewTicker(probePause)
+	tick := time.NewTicker(probeInterval)
 	defer tick.Stop()
 	last, since := 0, startStopwatch()
-	for watch := startStopwatch(); watch.elapsed() < probePatience; {
+	for watch := startStopwatch(); watch.elapsed() < probeTimeout; {
 		var exists bool
 		if err := conn.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", p.table).Scan(&exists); err != nil {
 			return err
@@ -128,7 +125,7 @@ func (p *probe) await(ctx context.Context, conn *pgx.Conn, rows int) error {
 			if count > last {
 				last, since = count, startStopwatch()
 			}
-			if p.loses && last > 0 && since.elapsed() > lossPatience {
+			if p.loses && last > 0 && since.elapsed() > lossTimeout {
 				return nil
 			}
 		}
@@ -141,8 +138,8 @@ func (p *probe) await(ctx context.Context, conn *pgx.Conn, rows int) error {
 	return errors.New("an event did not become visible")
 }
 
-// times asks when the rows were committed, and returns how long that was after the ends of the appends. The server's clock is
-// that of the same machine. A commit is seen a few microseconds later.
+// times asks when the rows were committed, and returns how long that was after the ends of the appends. The
+// server's clock is that of the same machine. A commit is seen a few microseconds later.
 func (p *probe) times(ctx context.Context, conn *pgx.Conn, ends []time.Time, warmUp int) ([]time.Duration, error) {
 	rows, err := conn.Query(ctx, "SELECT account, pg_xact_commit_timestamp(xmin) FROM "+p.table)
 	if err != nil {

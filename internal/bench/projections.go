@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"text/tabwriter"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -16,19 +15,7 @@ import (
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
-// projectionsResult is how one host runs several projections over one log.
-type projectionsResult struct {
-	Projections int                 `json:"projections"`
-	State       string              `json:"state"`
-	Samples     []projectionsSample `json:"samples"`
-}
-
-type projectionsSample struct {
-	Rate     float64 `json:"applied_events_per_second"` // by all projections together
-	Reads    float64 `json:"reads_per_1000_events"`     // of the log, by what the database counted
-	Rows     float64 `json:"rows_per_event"`            // that the database read of the log, for each event that is in it
-	CPUNanos float64 `json:"client_cpu_ns_per_applied_event"`
-}
+const partProjections = "projections"
 
 const (
 	catchingUp  = "catching up"
@@ -38,14 +25,20 @@ const (
 // manyProjections is the number that a bar is about.
 const manyProjections = 20
 
+func projectionsName(count int, state string) string { return fmt.Sprintf("%d, %s", count, state) }
+
 func runProjections(ctx context.Context, e *environment, r *report) error {
+	result := r.addTable(partProjections, "projections on one host, W1, one segment each", "projections",
+		column{"applied events/s", unitRate, 0, showSpread},
+		column{"reads per 1,000 events", unitReads, 1, showSpread},
+		column{"rows read per event", unitRows, 2, showSpread},
+		column{"client CPU ns/applied event", "client-cpu-ns/event", 0, showSpread})
 	for _, state := range []string{catchingUp, nearTheHead} {
 		for _, count := range []int{1, 5, manyProjections} {
 			name := fmt.Sprintf("projections/%s/%d", state, count)
 			if !e.wants(name) {
 				continue
 			}
-			result := &projectionsResult{Projections: count, State: state}
 			for range e.pick(1, 3) {
 				run := catchUpMany
 				if state == nearTheHead {
@@ -55,10 +48,9 @@ func runProjections(ctx context.Context, e *environment, r *report) error {
 				if err != nil {
 					return fmt.Errorf("%s: %w", name, err)
 				}
-				fmt.Fprintf(os.Stderr, "%-45s %10.0f events/s, %.2f rows an event\n", name, s.Rate, s.Rows)
-				result.Samples = append(result.Samples, s)
+				fmt.Fprintf(os.Stderr, "%-45s %10.0f events/s, %.2f rows an event\n", name, s[unitRate], s[unitRows])
+				result.add(projectionsName(count, state), s)
 			}
-			r.Projections = append(r.Projections, result)
 		}
 	}
 	return nil
@@ -106,7 +98,7 @@ func startMany(ctx context.Context, e *environment, w *workload, count int, opti
 }
 
 // catchUpMany replays the log of W1.
-func catchUpMany(ctx context.Context, e *environment, count int) (s projectionsSample, err error) {
+func catchUpMany(ctx context.Context, e *environment, count int) (s sample, err error) {
 	log, err := e.accountsLog(ctx)
 	if err != nil {
 		return s, err
@@ -133,10 +125,7 @@ func catchUpMany(ctx context.Context, e *environment, count int) (s projectionsS
 		}
 	}
 	after, err := readsOf(ctx, log.dsn)
-	s.Rate = float64(done.events) / done.elapsed.Seconds()
-	s.CPUNanos = float64(cpu.Nanoseconds()) / float64(log.count*int64(count))
-	s.of(before, after, log.count)
-	return s, err
+	return readSample(done, cpu, before, after, log.count), err
 }
 
 // The load near the head: 500 events a second.
@@ -146,7 +135,7 @@ const (
 )
 
 // followMany has the projections follow an appender.
-func followMany(ctx context.Context, e *environment, count int) (s projectionsSample, err error) {
+func followMany(ctx context.Context, e *environment, count int) (s sample, err error) {
 	dsn, err := e.database(ctx, fmt.Sprintf("near_%d", e.nextDatabase()))
 	if err != nil {
 		return s, err
@@ -177,13 +166,12 @@ func followMany(ctx context.Context, e *environment, count int) (s projectionsSa
 		}
 	}
 	after, err := readsOf(ctx, dsn)
-	s.Rate = float64(appended*int64(count)) / elapsed.Seconds()
-	s.CPUNanos = float64(cpu.Nanoseconds()) / float64(appended*int64(count))
-	s.of(logReads{}, after, appended)
-	return s, err
+	all := measured{events: appended * int64(count), elapsed: elapsed}
+	return readSample(all, cpu, logReads{}, after, appended), err
 }
 
-// follow appends at the load for some time, after all projections have shown that they are at work, and waits for the last of them.
+// follow appends at the load for some time, after all projections have shown that they are at work, and waits
+// for the last of them.
 func (m *many) follow(ctx context.Context, e *environment) (appended int64, err error) {
 	tick := time.NewTicker(nearEvery)
 	defer tick.Stop()
@@ -197,9 +185,9 @@ func (m *many) follow(ctx context.Context, e *environment) (appended int64, err 
 		return err
 	}
 	applied := func() error {
-		patience := startStopwatch()
+		waited := startStopwatch()
 		for appliedBy(m.worker) < appended*int64(len(m.names)) {
-			if patience.elapsed() > probePatience {
+			if waited.elapsed() > probeTimeout {
 				return fmt.Errorf("%d of %d events were applied", appliedBy(m.worker), appended*int64(len(m.names)))
 			}
 			<-tick.C
@@ -248,7 +236,8 @@ func readsOf(ctx context.Context, dsn string) (reads logReads, err error) {
 	defer tick.Stop()
 	for others := 1; others > 0; <-tick.C {
 		err := conn.QueryRow(ctx, `SELECT count(*) FROM pg_stat_activity
-			WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()`).Scan(&others)
+			WHERE datname = current_database() AND backend_type = 'client backend'
+				AND pid <> pg_backend_pid()`).Scan(&others)
 		if err != nil {
 			return reads, err
 		}
@@ -258,55 +247,11 @@ func readsOf(ctx context.Context, dsn string) (reads logReads, err error) {
 	return reads, err
 }
 
-func (s *projectionsSample) of(before, after logReads, events int64) {
-	s.Reads = float64(after.scans-before.scans) / float64(events) * 1000
-	s.Rows = float64(after.rows-before.rows) / float64(events)
-}
-
-func (r *report) projections(count int, state string) *projectionsResult {
-	for _, p := range r.Projections {
-		if p.Projections == count && p.State == state {
-			return p
-		}
+// readSample is what a run over some events of a log, by all projections together, has measured.
+func readSample(m measured, cpu time.Duration, before, after logReads, events int64) sample {
+	return sample{
+		unitRate: m.rate(), "client-cpu-ns/event": float64(cpu.Nanoseconds()) / float64(m.events),
+		unitReads: float64(after.scans-before.scans) / float64(events) * 1000,
+		unitRows:  float64(after.rows-before.rows) / float64(events),
 	}
-	return nil
-}
-
-// judgeProjections compares what many projections near the head have the database read with what one has.
-func (r *report) judgeProjections() {
-	one, all := r.projections(1, nearTheHead), r.projections(manyProjections, nearTheHead)
-	if one == nil || all == nil {
-		return
-	}
-	for _, figure := range []struct {
-		name string
-		of   func(projectionsSample) float64
-	}{
-		{"reads", func(s projectionsSample) float64 { return s.Reads }},
-		{"rows read", func(s projectionsSample) float64 { return s.Rows }},
-	} {
-		each := make([]float64, min(len(one.Samples), len(all.Samples)))
-		for i := range each {
-			each[i] = figure.of(all.Samples[i]) / figure.of(one.Samples[i])
-		}
-		r.Ratios = append(r.Ratios, ratio{
-			Ours: fmt.Sprintf("%s by %d projections near the head", figure.name, manyProjections), Theirs: "by one", Want: 3, AtMost: true,
-		}.over(each))
-	}
-}
-
-func (r *report) printProjections(out *tabwriter.Writer) {
-	if len(r.Projections) == 0 {
-		return
-	}
-	fmt.Fprint(out, "\nprojections on one host, W1, one segment each\n",
-		"applied events/s\treads per 1,000 events\trows read per event\tclient CPU ns/applied event\t  projections\n")
-	for _, p := range r.Projections {
-		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t  %d, %s\n",
-			figures(p.Samples, 0, func(s projectionsSample) float64 { return s.Rate }),
-			figures(p.Samples, 1, func(s projectionsSample) float64 { return s.Reads }),
-			figures(p.Samples, 2, func(s projectionsSample) float64 { return s.Rows }),
-			figures(p.Samples, 0, func(s projectionsSample) float64 { return s.CPUNanos }), p.Projections, p.State)
-	}
-	_ = out.Flush()
 }

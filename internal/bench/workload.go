@@ -21,10 +21,9 @@ type workload struct {
 
 	// statement projects the events of (position $1, position $2] in SQL.
 	statement string
-	// newFold makes the state of a batch of the native contender, whose write is upsert, after the parameters of the checkpoint.
-	newFold   func(capacity int) fold
-	upsert    string
-	readsTime bool
+	// fold makes of a batch the arrays that the native contender's upsert takes after the parameters of the checkpoint.
+	fold   func(events []plainEvent) ([]any, error)
+	upsert string
 	// handle is the write of one event, by SQL with arguments.
 	handle func(e *plainEvent) (query string, args []any, err error)
 
@@ -59,7 +58,7 @@ func (w *workload) check(ctx context.Context, table string, events int64) error 
 	_, err = pgx.ForEachRow(rows, []any{&key, &value}, func() error {
 		wanted, known := want[key]
 		if !known {
-			return fmt.Errorf("row %s is not expected, or stands there twice", key)
+			return fmt.Errorf("row %s is not expected, or is there twice", key)
 		}
 		if wanted != value {
 			return fmt.Errorf("row %s is %s, must be %s", key, value, wanted)

@@ -36,9 +36,11 @@ func makeBookings(count, streams int) []booking {
 
 // event is the booking as some 200 bytes of JSON.
 func (b booking) event(i int) logEvent {
-	payload := fmt.Sprintf(`{"transfer":"0192f0c1-6f5e-7b7e-9a55-%012x","channel":"branch","amount":%d,"currency":"EUR",`+
-		`"counterparty":"DE89370400440532013000","reference":"invoice %06d \"net\"","booked":"2024-03-01T12:00:00Z"}`, i, b.amount, i)
-	return logEvent{stream: accountName(b.account), kind: b.kind, at: time.Unix(int64(1_700_000_000+i), 0).UTC(), payload: []byte(payload)}
+	payload := fmt.Sprintf(`{"transfer":"0192f0c1-6f5e-7b7e-9a55-%012x","channel":"branch","amount":%d,`+
+		`"currency":"EUR","counterparty":"DE89370400440532013000","reference":"invoice %06d \"net\"",`+
+		`"booked":"2024-03-01T12:00:00Z"}`, i, b.amount, i)
+	at := time.Unix(int64(1_700_000_000+i), 0).UTC()
+	return logEvent{stream: accountName(b.account), kind: b.kind, at: at, payload: []byte(payload)}
 }
 
 // append is the booking as it is appended.
@@ -69,20 +71,70 @@ func (e *environment) accountsLog(ctx context.Context) (*eventLog, error) {
 	return e.accounts, fill(ctx, dsn, "Bank", "Account", events)
 }
 
-// bookingPayload is what a handler reads of the JSON.
-type bookingPayload struct {
-	Amount int64 `json:"amount"`
+func (e *plainEvent) amount() (int64, error) {
+	var payload struct {
+		Amount int64 `json:"amount"`
+	}
+	err := json.Unmarshal(e.payload, &payload)
+	return payload.Amount, err
+}
+
+// change is what the event does to its account's balance.
+func (e *plainEvent) change() (int64, error) {
+	amount, err := e.amount()
+	if e.kind == withdrawn {
+		amount = -amount
+	}
+	return amount, err
+}
+
+func foldBalances(events []plainEvent) ([]any, error) {
+	var accounts []string
+	var sums, counts []int64
+	at := map[string]int{}
+	for i := range events {
+		change, err := events[i].change()
+		if err != nil {
+			return nil, err
+		}
+		account := events[i].stream
+		n, known := at[account]
+		if !known {
+			n = len(accounts)
+			at[account] = n
+			accounts, sums, counts = append(accounts, account), append(sums, 0), append(counts, 0)
+		}
+		sums[n] += change
+		counts[n]++
+	}
+	return []any{accounts, sums, counts}, nil
+}
+
+func foldRows(events []plainEvent) ([]any, error) {
+	var accounts, kinds []string
+	var positions, amounts []int64
+	for i := range events {
+		e := &events[i]
+		amount, err := e.amount()
+		if err != nil {
+			return nil, err
+		}
+		positions, accounts = append(positions, e.position), append(accounts, e.stream)
+		kinds, amounts = append(kinds, e.kind), append(amounts, amount)
+	}
+	return []any{positions, accounts, kinds, amounts}, nil
 }
 
 // amountOf is the amount as the database's own JSON functions see it.
 const amountOf = "(convert_from(payload, 'UTF8')::jsonb ->> 'amount')::bigint"
 
 func balanceWorkload(log *eventLog, bookings []booking) *workload {
-	const merge = " ON CONFLICT (account) DO UPDATE SET balance = t.balance + excluded.balance, events = t.events + excluded.events"
+	const merge = " ON CONFLICT (account) DO UPDATE SET balance = t.balance + excluded.balance, " +
+		"events = t.events + excluded.events"
 	return &workload{
 		name: "W1", title: "balance per account", log: log,
 		columns: `account text COLLATE "C" PRIMARY KEY, balance bigint NOT NULL, events bigint NOT NULL`,
-		storage: "WITH (fillfactor = 50)", // room for new versions of a row on its own page: 5 to 10% for the native contender
+		storage: "WITH (fillfactor = 50)", // so that new versions of a row fit on its page, 5 to 10% for the native one
 		compare: "account, " + joined("balance", "events"),
 		want: remembered(func(events int64) map[string]string {
 			type balance struct{ sum, events int64 }
@@ -104,17 +156,11 @@ func balanceWorkload(log *eventLog, bookings []booking) *workload {
 		statement: `INSERT INTO bench.rows AS t
 			SELECT aggregate_id, sum(CASE event_type WHEN 'Withdrawn' THEN -1 ELSE 1 END * ` + amountOf + `), count(*)
 			FROM pupwasm.events WHERE global_position > $1 AND global_position <= $2 GROUP BY 1` + merge,
-		newFold: newBalanceFold,
-		upsert:  "SELECT unnest($4::text[]), unnest($5::bigint[]), unnest($6::bigint[]) %s" + merge,
+		fold:   foldBalances,
+		upsert: "SELECT unnest($4::text[]), unnest($5::bigint[]), unnest($6::bigint[]) %s" + merge,
 		handle: func(e *plainEvent) (string, []any, error) {
-			var payload bookingPayload
-			if err := json.Unmarshal(e.payload, &payload); err != nil {
-				return "", nil, err
-			}
-			if e.kind == withdrawn {
-				payload.Amount = -payload.Amount
-			}
-			return "INSERT INTO bench.rows AS t VALUES ($1, $2, 1)" + merge, []any{e.stream, payload.Amount}, nil
+			change, err := e.change()
+			return "INSERT INTO bench.rows AS t VALUES ($1, $2, 1)" + merge, []any{e.stream, change}, err
 		},
 		module: "internal/bench/modules/balance", projection: "bench_balance", table: "bench_balance.accounts",
 	}
@@ -134,14 +180,11 @@ func rowsWorkload(log *eventLog, bookings []booking) *workload {
 		}),
 		statement: `INSERT INTO bench.rows SELECT global_position, aggregate_id, event_type, ` + amountOf + `
 			FROM pupwasm.events WHERE global_position > $1 AND global_position <= $2`,
-		newFold: newRowsFold,
-		upsert:  "SELECT unnest($4::bigint[]), unnest($5::text[]), unnest($6::text[]), unnest($7::bigint[]) %s",
+		fold:   foldRows,
+		upsert: "SELECT unnest($4::bigint[]), unnest($5::text[]), unnest($6::text[]), unnest($7::bigint[]) %s",
 		handle: func(e *plainEvent) (string, []any, error) {
-			var payload bookingPayload
-			if err := json.Unmarshal(e.payload, &payload); err != nil {
-				return "", nil, err
-			}
-			return "INSERT INTO bench.rows VALUES ($1, $2, $3, $4)", []any{e.position, e.stream, e.kind, payload.Amount}, nil
+			amount, err := e.amount()
+			return "INSERT INTO bench.rows VALUES ($1, $2, $3, $4)", []any{e.position, e.stream, e.kind, amount}, err
 		},
 		module: "internal/bench/modules/rows", projection: "bench_rows", table: "bench_rows.bookings",
 	}
