@@ -40,7 +40,7 @@ func parseDescription(text []byte) (*Description, error) {
 			reason = `tables have no "ddl": declare "generated" of a column, "checks" of a table, "views" of the projection ` +
 				`(docs/sql.md says what replaces the rest)`
 		}
-		return nil, fmt.Errorf("its description cannot be read: %s", reason)
+		return nil, fmt.Errorf("its description cannot be read: %s", shorten(reason))
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("its description goes on after the JSON object")

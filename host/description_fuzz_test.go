@@ -28,7 +28,7 @@ func FuzzParseDescription(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		d, err := parseDescription([]byte(text))
 		if err != nil {
-			if said := err.Error(); strings.ContainsAny(said, "\n\r") || !utf8.ValidString(said) || len(said) > 1000 {
+			if said := err.Error(); strings.ContainsAny(said, "\n\r") || !utf8.ValidString(said) || len(said) > 1100 {
 				t.Errorf("the error is not one line of text: %q", said)
 			}
 			return

@@ -39,6 +39,9 @@ func FuzzDecodeBatch(f *testing.F) {
 			t.Fatal(err)
 		}
 		checkCapped(t, decoded, columns)
+		if len(columns) == 0 {
+			return // written again it is shorter than its number of events, which no block of a host is: they have positions
+		}
 		again, err := abi.DecodeBatch(b.block())
 		if err != nil {
 			t.Fatalf("encoded again: %v", err)

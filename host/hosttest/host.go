@@ -25,8 +25,8 @@ type Loaded interface {
 const (
 	// refusalMax is the latest that a hostile guest may be refused. It tells what is stopped from what never
 	// ends, and leaves room for machines that are slow, busy with other tests and under the race detector: a
-	// second there may take ten.
-	refusalMax = 20 * time.Second
+	// second there may take twenty.
+	refusalMax = 2 * time.Minute
 	// errorBytesMax bounds the text of an error: it goes to logs, and into the database.
 	errorBytesMax = 8 << 10
 )
