@@ -60,7 +60,9 @@ func noted(types ...string) store.StreamAppend {
 	for i, eventType := range types {
 		events[i] = store.Event{Type: eventType, Payload: []byte("{}")}
 	}
-	return store.StreamAppend{Stream: store.Stream{BoundedContext: "Test", AggregateType: "Note", AggregateID: "n1"}, Events: events}
+	return store.StreamAppend{
+		Stream: store.Stream{BoundedContext: "Test", AggregateType: "Note", AggregateID: "n1"}, Events: events,
+	}
 }
 
 // TestInvariant5_aGuestFaultIsData shows that nothing of a faulty batch is written, that the reason is recorded
@@ -102,7 +104,8 @@ func TestInvariant5_aGuestFaultIsData(t *testing.T) {
 			// The first batch of three is in, the faulty one is not, whole as it is.
 			status := statusOf(t, s, "misbehave").Segments[0]
 			if status.Position != pgtest.At(3) || !strings.Contains(plain(status.Failure), test.want) || status.Owner != "" {
-				t.Errorf("the segment stands at %d with failure %q and owner %q", status.Position, status.Failure, status.Owner)
+				t.Errorf("the segment stands at %d with failure %q and owner %q",
+					status.Position, status.Failure, status.Owner)
 			}
 			if n := count(t, db, "misbehave.rows"); n != 3 {
 				t.Errorf("misbehave has %d rows, must have 3", n)

@@ -139,7 +139,8 @@ func TestLimits_aStatementThatMeetsItsLimitAgainAndAgainIsAtFault(t *testing.T) 
 func TestLimits_aBusyDatabaseIsNobodysFault(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	s, err := postgres.Open(db.DSN, postgres.Options{StatementTimeout: 8 * time.Second}) // an install on a busy machine takes its time too
+	// an install on a busy machine takes its time too
+	s, err := postgres.Open(db.DSN, postgres.Options{StatementTimeout: 8 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

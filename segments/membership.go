@@ -127,7 +127,9 @@ func (r *membership) vacate(ctx context.Context) error {
 		}
 		for i := range status {
 			for _, s := range status[i].Segments {
-				claim := store.Claim{Projection: name, Segment: s.Segment, Worker: r.worker.options.Name, Epoch: s.Epoch}
+				claim := store.Claim{
+					Projection: name, Segment: s.Segment, Worker: r.worker.options.Name, Epoch: s.Epoch,
+				}
 				if s.Owner != r.worker.options.Name {
 					continue
 				}

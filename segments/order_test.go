@@ -30,7 +30,9 @@ func TestInvariant4_streamsArriveInOrderAcrossHandOver(t *testing.T) {
 	for w := range appended {
 		writers.Go(func() {
 			for n := 0; appending.Err() == nil; n++ {
-				stream := store.Stream{BoundedContext: "Test", AggregateType: "Note", AggregateID: fmt.Sprintf("s%d", n%7)}
+				stream := store.Stream{
+					BoundedContext: "Test", AggregateType: "Note", AggregateID: fmt.Sprintf("s%d", n%7),
+				}
 				events := make([]store.Event, 1+n%3)
 				for i := range events {
 					events[i].Type = "Noted"

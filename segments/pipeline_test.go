@@ -333,7 +333,9 @@ func TestPipeline_aDeadlockIsTriedAgainAtOnce(t *testing.T) {
 				module = loadTest(t, runtime, name)
 			}
 			// A segment that ended would be claimed again after an hour only.
-			options := segments.Options{Once: true, Segments: 1, BatchEvents: 50, CommitEvents: 50, RetryMin: time.Hour, RetryMax: time.Hour}
+			options := segments.Options{
+				Once: true, Segments: 1, BatchEvents: 50, CommitEvents: 50, RetryMin: time.Hour, RetryMax: time.Hour,
+			}
 			worker, err := segments.New(watch, options)
 			if err != nil {
 				t.Fatal(err)

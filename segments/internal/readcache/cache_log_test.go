@@ -93,7 +93,8 @@ func TestReadCache_clearedWhileReading(t *testing.T) {
 	read := func(m *Reader) {
 		batch, through, err := readChunk(t.Context(), m, 0, 100)
 		if err != nil || through != 100 || len(batch) != 100 || batch[0].Type != "Newer" {
-			t.Errorf("got %d events to %d, error %v, the first %+v; must be those of the new server", len(batch), through, err, batch[:min(1, len(batch))])
+			t.Errorf("got %d events to %d, error %v, the first %+v; must be those of the new server",
+				len(batch), through, err, batch[:min(1, len(batch))])
 		}
 	}
 	readers := []*Reader{join(t, f, request, nil), join(t, f, request, nil), join(t, f, request, nil)}

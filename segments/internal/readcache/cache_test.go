@@ -67,7 +67,8 @@ func TestReadCache_manyAtOnce(t *testing.T) {
 	stop()
 	clearing.Wait()
 	if len(f.pages) != 0 || f.size != 0 || len(f.reads) != 0 || len(f.readers) != 0 {
-		t.Errorf("when all have left, %d pages of %d bytes, %d reads and %d readers are kept", len(f.pages), f.size, len(f.reads), len(f.readers))
+		t.Errorf("when all have left, %d pages of %d bytes, %d reads and %d readers are kept",
+			len(f.pages), f.size, len(f.reads), len(f.readers))
 	}
 }
 
@@ -153,11 +154,14 @@ func TestReadCache_whatIsKeptIsEnoughForEveryWish(t *testing.T) {
 	head := fill(t, s, 100)
 	watched := &watchedReader{Reader: s}
 	f := newCache(watched)
-	scoped := store.ReadRequest{Limit: 1000, Range: store.FullRange(), Subscription: store.Subscription{EventTypes: []string{"Other"}}}
+	scoped := store.ReadRequest{
+		Limit: 1000, Range: store.FullRange(), Subscription: store.Subscription{EventTypes: []string{"Other"}},
+	}
 	first, second := join(t, f, scoped, nil), join(t, f, scoped, nil)
 	for _, m := range []*Reader{first, second} {
 		if batch, through, err := readChunk(t.Context(), m, 0, head); err != nil || len(batch) != 0 || through != head {
-			t.Errorf("got %d events to %d, error %v; must move over events outside of the subscription to %d", len(batch), through, err, head)
+			t.Errorf("got %d events to %d, error %v; must move over events outside of the subscription to %d",
+				len(batch), through, err, head)
 		}
 	}
 	third := join(t, f, store.ReadRequest{Limit: 1000, Range: store.FullRange(), Columns: store.ColumnPayload}, nil)
@@ -194,7 +198,8 @@ func TestReadCache_readsWhatItFiltersBy(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := watched.all()[0].Columns; got != store.ColumnPayload|test.want {
-			t.Errorf("a segment with %v and %v reads columns %b, want %b", test.request.Subscription, test.request.Range, got, store.ColumnPayload|test.want)
+			t.Errorf("a segment with %v and %v reads columns %b, want %b",
+				test.request.Subscription, test.request.Range, got, store.ColumnPayload|test.want)
 		}
 	}
 }
@@ -246,7 +251,9 @@ func TestReadCache_anErrorIsEverybodys(t *testing.T) {
 	t.Parallel()
 	s := logtest.New(t)
 	head := fill(t, s, 100)
-	watched := &watchedReader{Reader: s, after: func(context.Context, store.ReadRequest) error { return store.ErrTransient }}
+	watched := &watchedReader{
+		Reader: s, after: func(context.Context, store.ReadRequest) error { return store.ErrTransient },
+	}
 	f := newCache(watched)
 	request := store.ReadRequest{Limit: 1000, Range: store.FullRange()}
 	first, _ := join(t, f, request, nil), join(t, f, request, nil)
