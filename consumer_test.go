@@ -70,7 +70,7 @@ func onSQLite(t *testing.T) database {
 		},
 		rows: func(t *testing.T) map[string][]string {
 			t.Helper()
-			rows, err := sql.QueryContext(t.Context(), "SELECT stream, payload FROM seen ORDER BY rowid")
+			rows, err := sql.QueryContext(t.Context(), "SELECT stream, payload FROM seen ORDER BY rowid") //nolint:rowserrcheck // collect asks for it
 			must(err)
 			defer rows.Close()
 			return collect(t, rows.Next, rows.Scan, rows.Err)

@@ -29,7 +29,7 @@ func (s *Store) AppendSQLTx(ctx context.Context, tx *sql.Tx, options store.Appen
 type sqlTx struct{ tx *sql.Tx }
 
 func (t sqlTx) query(ctx context.Context, text string, args ...any) (resultRows, error) {
-	rows, err := t.tx.QueryContext(ctx, text, args...)
+	rows, err := t.tx.QueryContext(ctx, text, args...) //nolint:rowserrcheck // appendTo asks for it
 	if err != nil {
 		return nil, fmt.Errorf("appending by database/sql: %w", err)
 	}

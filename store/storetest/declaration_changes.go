@@ -37,7 +37,7 @@ type declarationChange struct {
 	words  []string
 }
 
-func declarationChanges() []declarationChange {
+func declarationChanges() []declarationChange { //nolint:funlen // a table of cases
 	column := func(index int, change func(c *store.Column)) func(*store.Projection) {
 		return func(p *store.Projection) { change(&p.Tables[0].Columns[index]) }
 	}
