@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/fstest"
@@ -318,6 +319,54 @@ func TestNewHost_refusesConsumersThatCannotRun(t *testing.T) {
 	} {
 		if _, err := pupwasm.NewHost(nil, pupwasm.Options{Consumers: consumers}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("the error is %v, want %q", err, want)
+		}
+	}
+}
+
+// TestHost_failFastEndsWithTheFailure has one of two consumers fail.
+func TestHost_failFastEndsWithTheFailure(t *testing.T) {
+	t.Parallel()
+	db := onSQLite(t)
+	orders(t, db, 1, 3)
+	options := quickly()
+	options.FailFast = true
+	h, err := pupwasm.NewHost(db, pupwasm.Options{Worker: options, Logger: discard(), Consumers: []pupwasm.Consumer{
+		{Name: "failing", Handle: db.handler(func(e *store.RecordedEvent) error { return errors.New("no such customer") })},
+		{Name: "well", Handle: db.handler(fine)},
+	}})
+	must(err)
+	var failed *segments.FailedError
+	if err := h.Run(t.Context()); !errors.As(err, &failed) || failed.Projection != "failing" || !strings.Contains(failed.Reason, "no such customer") {
+		t.Errorf("Run returns %v", err)
+	}
+}
+
+// TestHost_aProjectionHasSettingsOfItsOwn counts the segments, and the events of a batch, of two consumers.
+func TestHost_aProjectionHasSettingsOfItsOwn(t *testing.T) {
+	t.Parallel()
+	db := onSQLite(t)
+	last := orders(t, db, 4, 10)
+	options := quickly()
+	options.Segments, options.BatchEvents = 2, 30
+	options.Projections = map[string]segments.ProjectionOptions{"own": {Segments: 1, BatchEvents: 7}}
+	var batches sync.Map // the largest of each
+	consumer := func(name string) pupwasm.Consumer {
+		return pupwasm.Consumer{Name: name, Partition: pupwasm.ByStream(), Handle: func(_ context.Context, _ any, events []store.RecordedEvent) error {
+			largest, _ := batches.LoadOrStore(name, new(atomic.Int64))
+			for most := largest.(*atomic.Int64); most.Load() < int64(len(events)); {
+				most.Store(int64(len(events)))
+			}
+			return nil
+		}}
+	}
+	h := runHost(t, db, pupwasm.Options{Worker: options, Consumers: []pupwasm.Consumer{consumer("own"), consumer("other")}})
+	for name, want := range map[string]struct{ segments, batch int }{"own": {1, 7}, "other": {2, 30}} {
+		must(h.Wait(t.Context(), name, last))
+		status, err := h.Status(t.Context(), name)
+		must(err)
+		largest, _ := batches.Load(name)
+		if got := int(largest.(*atomic.Int64).Load()); len(status[0].Segments) != want.segments || got > want.batch || name == "own" && got != 7 {
+			t.Errorf("%s has %d segments and batches of %d", name, len(status[0].Segments), got)
 		}
 	}
 }

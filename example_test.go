@@ -180,13 +180,16 @@ func ExampleOptions() {
 			BatchEvents: 500,                    // that a module gets in one call, at most
 			BatchPause:  100 * time.Millisecond, // between batches, to spare the database
 			PollMax:     5 * time.Second,        // when nothing happens and no notification comes
-			Poll:        time.Microsecond,       // too short
+			FailFast:    true,                   // the first failure ends Run
+			Projections: map[string]segments.ProjectionOptions{
+				"mails": {Segments: 1, BatchEvents: 10, BatchPause: -time.Second}, // which cannot be
+			},
 		},
 		Runtime: host.Options{Limits: host.Limits{MemoryMiB: 32, BatchTimeout: 10 * time.Second}},
 	})
 	fmt.Println(err)
 	// Output:
-	// option Poll must be at least 100µs, it is 1µs
+	// option Projections["mails"].BatchPause must not be negative, it is -1s
 }
 
 // A function of the application as a projection: its rows are in the application's table, and are committed with the checkpoint.

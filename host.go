@@ -25,7 +25,8 @@ type Options struct {
 	NoWatch bool
 	// Consumers are projections of the application's own.
 	Consumers []Consumer
-	// Worker are the settings of the work: batches, segments, polling, retries. Its Logger and Once are the host's.
+	// Worker are the settings of the work: batches, segments, polling, retries, for all projections and for single
+	// ones, and whether one that fails ends the host (FailFast). Its Logger and Once are the host's.
 	Worker segments.Options
 	// Runtime are the settings of the sandbox: limits, the cache of compiled modules, which files are trusted. Its Logger is the host's.
 	Runtime host.Options

@@ -1,6 +1,7 @@
 package segments
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -123,10 +124,7 @@ func (r *runner) reinstall(ctx context.Context) error {
 
 // newSegments is the number of segments of a new projection.
 func (r *runner) newSegments() int {
-	if r.worker.options.Segments == 0 {
-		return DefaultSegments
-	}
-	return r.worker.options.Segments
+	return cmp.Or(r.options.Segments, DefaultSegments)
 }
 
 // taken takes the desired program out, and reports false when it is another by now.

@@ -1,7 +1,11 @@
 package segments
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -70,10 +74,34 @@ type Options struct {
 	// FailRefused makes Run end with an error when the database accepts none of the modules, of which none has
 	// run before. Otherwise they are tried again every 10 seconds. Defaults to false.
 	FailRefused bool
+	// FailFast makes Run end with a [*FailedError] when a segment fails, of any projection. Otherwise the others go on.
+	// Defaults to false.
+	FailFast bool
+	// Projections are settings of single projections, by name, in place of those above.
+	Projections map[string]ProjectionOptions
 	// Once makes Run return when everything that was appended before it is applied or has failed. Defaults to false.
 	Once bool
 	// Logger receives what happens. Defaults to none.
 	Logger zerolog.Logger
+}
+
+// ProjectionOptions are settings of one projection. A zero field is the worker's setting.
+type ProjectionOptions struct {
+	// Segments is the number of segments. Other workers that ask for another number keep an existing projection as it is.
+	Segments     int
+	BatchEvents  int
+	CommitEvents int
+	BatchPause   time.Duration
+}
+
+// of returns the options with those of a projection.
+func (o Options) of(projection string) Options {
+	own := o.Projections[projection]
+	o.Segments = cmp.Or(own.Segments, o.Segments)
+	o.BatchEvents = cmp.Or(own.BatchEvents, o.BatchEvents)
+	o.CommitEvents = cmp.Or(own.CommitEvents, o.CommitEvents)
+	o.BatchPause = cmp.Or(own.BatchPause, o.BatchPause)
+	return o
 }
 
 // DefaultSegments is the number of segments of a new projection when no worker asks for another.
@@ -142,6 +170,14 @@ func (e *OptionError) Error() string { return "option " + e.Option + " " + e.Rea
 //
 // [*OptionError].
 func (o Options) Validate() error {
+	for _, name := range slices.Sorted(maps.Keys(o.Projections)) {
+		own := o.of(name)
+		own.Projections = nil
+		var fault *OptionError
+		if err := own.Validate(); errors.As(err, &fault) {
+			return &OptionError{Option: fmt.Sprintf("Projections[%q].%s", name, fault.Option), Reason: fault.Reason}
+		}
+	}
 	o = o.withDefaults()
 	fault := func(option, format string, args ...any) error {
 		return &OptionError{Option: option, Reason: fmt.Sprintf(format, args...)}

@@ -20,7 +20,7 @@ func (r *runner) reshard(ctx context.Context, status *store.ProjectionStatus, wo
 			return nil
 		})
 	}
-	wanted := r.worker.options.Segments
+	wanted := r.options.Segments
 	if wanted == 0 || wanted == status.Desired || r.program.Projection().Order == store.OrderGlobal {
 		r.disagreement = ""
 		return nil
@@ -74,7 +74,7 @@ func (r *runner) disagree(status *store.ProjectionStatus, why string) {
 		return
 	}
 	r.disagreement = why
-	r.logger.Warn().Int("wanted", r.worker.options.Segments).Int("stored", len(status.Segments)).Str("because", why).
+	r.logger.Warn().Int("wanted", r.options.Segments).Int("stored", len(status.Segments)).Str("because", why).
 		Msg("the stored layout stays until all workers want the same number of segments")
 }
 

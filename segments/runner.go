@@ -21,6 +21,7 @@ import (
 // and moved and ending, which segments call.
 type runner struct {
 	worker    *Worker
+	options   Options // of the worker, with those of the projection
 	name      string
 	logger    zerolog.Logger
 	wake      chan struct{} // something changed: a module, a view, or the end of a segment
@@ -66,7 +67,7 @@ type trouble struct {
 
 func newRunner(w *Worker, name string) *runner {
 	return &runner{
-		worker: w, name: name, logger: w.logger.With().Str("projection", name).Logger(),
+		worker: w, options: w.options.of(name), name: name, logger: w.logger.With().Str("projection", name).Logger(),
 		wake: make(chan struct{}, 1), done: make(chan struct{}), quit: make(chan struct{}),
 		segments: map[int]*segment{}, troubles: map[int]*trouble{}, positions: map[int]int64{},
 		refused: map[Program]refusal{}, retry: w.options.backoff(),
@@ -303,9 +304,17 @@ func (r *runner) failedAt(s *store.SegmentStatus, reason string) error {
 	return &FailedError{Projection: r.name, Segment: s.Segment, Position: s.Position, Reason: reason}
 }
 
+// pipelineOptions are those of the projection's pipelines.
+func (r *runner) pipelineOptions() pipeline.Options {
+	return pipeline.Options{
+		BatchEvents: r.batchEvents(), BatchBytes: r.options.BatchBytes, CommitEvents: r.options.CommitEvents,
+		BatchPause: r.options.BatchPause, WakeJitter: r.options.WakeJitter, Once: r.options.Once, Target: r.worker.target,
+	}
+}
+
 // batchEvents is the most events in one batch: the worker's setting, or fewer where the program asks for fewer.
 func (r *runner) batchEvents() int {
-	limit := r.worker.options.BatchEvents
+	limit := r.options.BatchEvents
 	if asked := r.program.BatchEvents(); asked > 0 {
 		limit = min(limit, asked)
 	}

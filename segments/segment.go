@@ -72,7 +72,7 @@ func (s *segment) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	options := worker.pipelineOptions(r.batchEvents())
+	options := r.pipelineOptions()
 	projection := r.program.Projection()
 	request := store.ReadRequest{
 		After: s.claim.Position, Limit: pipeline.ChunkEvents(options.BatchEvents), Bytes: options.BatchBytes,
@@ -214,6 +214,9 @@ func (s *segment) fail(ctx context.Context, failure error) error {
 		return err
 	}
 	s.at().Error().Err(failure).Msg("segment failed")
+	if worker := s.runner.worker; worker.options.FailFast {
+		worker.end(&FailedError{Projection: s.runner.name, Segment: s.number, Position: s.claim.Position, Reason: failure.Error()})
+	}
 	return failure
 }
 

@@ -92,14 +92,6 @@ func (w *Worker) notifier() store.Notifier {
 	return notifier
 }
 
-// pipelineOptions are those of a projection with batches of a size.
-func (w *Worker) pipelineOptions(batchEvents int) pipeline.Options {
-	return pipeline.Options{
-		BatchEvents: batchEvents, BatchBytes: w.options.BatchBytes, CommitEvents: w.options.CommitEvents,
-		BatchPause: w.options.BatchPause, WakeJitter: w.options.WakeJitter, Once: w.options.Once, Target: w.target,
-	}
-}
-
 func defaultName() string {
 	name, err := os.Hostname()
 	if err != nil {

@@ -64,8 +64,8 @@ type queries struct {
 	deleteSegment string
 }
 
-// queriesFor fills in the statements. It is long because it is a list.
-func queriesFor(schema, now string) queries {
+// queriesFor fills in the statements.
+func queriesFor(schema, now string) queries { //nolint:funlen // a list
 	alive := "w.expires_at > " + now + " AND w.expires_at <= " + now + " + 2 * w.ttl"
 	in := strings.NewReplacer("{schema}", quote(schema), "{now}", now, "{alive}", alive).Replace
 	return queries{
