@@ -90,7 +90,7 @@ func (f *Folder) shareTables(combined int) {
 	for t := range f.projection.Tables {
 		table := &f.projection.Tables[t]
 		writes := f.projection.sharedWrites(t)
-		into := -1
+		var into int
 		switch len(writes) {
 		case 0:
 			continue

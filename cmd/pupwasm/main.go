@@ -151,7 +151,7 @@ func exitCode(ctx context.Context, err error) int {
 
 // oneLine makes every error one line, also those of libraries. It separates joined errors by semicolons.
 func oneLine(err error) string {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the outermost one only
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { // the outermost one only
 		errs := joined.Unwrap()
 		if again := errors.Join(errs...); again != nil && again.Error() == err.Error() {
 			lines := make([]string, len(errs))

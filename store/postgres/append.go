@@ -306,7 +306,7 @@ func overtaken(detail string, appends []store.StreamAppend) error {
 	}
 	if conflict.Expected == store.Any() {
 		// Nothing was expected, so that nothing is wrong: the same append finds the new version when it is repeated.
-		return fmt.Errorf("%w: %s", store.ErrTransient, conflict)
+		return fmt.Errorf("%w: %s", store.ErrTransient, conflict.Error())
 	}
 	return conflict
 }

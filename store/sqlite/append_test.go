@@ -74,7 +74,7 @@ func TestInTx_appendsTogetherWithOwnSQL(t *testing.T) {
 		}
 		return broken
 	})
-	if err != broken || horizon(t, s) != before {
+	if err != broken || horizon(t, s) != before { //nolint:errorlint // it is handed on as it is
 		t.Errorf("error %v, horizon %d, was %d", err, horizon(t, s), before)
 	}
 }

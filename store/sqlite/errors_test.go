@@ -263,7 +263,7 @@ func TestStore_interruptsLongStatements(t *testing.T) {
 		cancel()
 		ctx, cancel = context.WithCancel(t.Context())
 		stop := time.AfterFunc(10*time.Millisecond, cancel)
-		if err := run(ctx); err != context.Canceled {
+		if err := run(ctx); err != context.Canceled { //nolint:errorlint // it is handed on as it is
 			t.Errorf("%s cancelled: %v", name, err)
 		}
 		stop.Stop()

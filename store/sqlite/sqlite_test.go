@@ -211,7 +211,7 @@ func TestStore_wholeRound(t *testing.T) {
 	if err := c.Begin(held[0]).Commit(t.Context(), store.Commit{
 		Through: 3,
 		Log:     held[0].Applied.Log,
-	}); err != store.ErrFenced {
+	}); !errors.Is(err, store.ErrFenced) {
 		t.Fatalf("a second commit at the same position: %v", err)
 	}
 	if err := s.Leave(t.Context(), store.Worker{Name: "worker"}); err != nil {
