@@ -203,6 +203,12 @@ type Query struct {
 	Unordered bool `json:"unordered,omitempty"`
 }
 
+// Bare reports whether the projection declares nothing to keep: it has no place of its own in the database. Its
+// program writes elsewhere, see [NativeTx], or not at all.
+func (p *Projection) Bare() bool {
+	return len(p.Tables) == 0 && len(p.Views) == 0 && len(p.Writes) == 0 && len(p.Queries) == 0
+}
+
 // HasSQL reports whether SQL of the module runs when its events are applied: in a statement or query, a generated
 // column or a check.
 func (p *Projection) HasSQL() bool {

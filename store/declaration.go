@@ -102,6 +102,12 @@ func DeclaredViews(declared string) ([]View, error) {
 	return d.Views, err
 }
 
+// DeclaredBare reports whether a stored declaration is that of a projection that is [Projection.Bare].
+func DeclaredBare(declared string) (bool, error) {
+	d, err := readDeclaration(declared)
+	return len(d.Tables) == 0 && len(d.Views) == 0, err
+}
+
 // CheckDeclaration compares the projection with the declaration that it was installed with.
 //
 // # Errors

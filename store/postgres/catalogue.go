@@ -148,6 +148,9 @@ func (s *Store) Reset(ctx context.Context, projection string) error {
 // dropTables drops the schema of a projection's tables, or the tables alone where the schema is somebody else's or
 // could not be made again.
 func (s *Store) dropTables(ctx context.Context, tx pgx.Tx, projection, declared string) error {
+	if bare, err := store.DeclaredBare(declared); bare || err != nil {
+		return err
+	}
 	schema := store.TablesSchema(s.options.Schema, projection)
 	var mine, shared bool
 	err := tx.QueryRow(ctx, `SELECT pg_has_role(nspowner, 'USAGE') AND coalesce(obj_description(n.oid,

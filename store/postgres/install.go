@@ -69,6 +69,15 @@ func (i *installer) register(ctx context.Context, segments int) (views []store.V
 	if err != nil {
 		return nil, fmt.Errorf("looking the projection up: %w", err)
 	}
+	bare, err := store.DeclaredBare(declared)
+	if err != nil {
+		return nil, err
+	}
+	if bare && !i.projection.Bare() { // it had no place so far
+		if err := i.checkPlace(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if err := i.isolate(ctx); err != nil {
 		return nil, err
 	}
@@ -104,6 +113,9 @@ func (i *installer) compare(ctx context.Context, version int, declared, shapes s
 	if err := i.projection.CheckDeclaration(store.DialectPostgres, declared); err != nil {
 		return err
 	}
+	if i.projection.Bare() {
+		return nil
+	}
 	var installed []store.TableShape
 	if err := json.Unmarshal([]byte(shapes), &installed); err != nil {
 		return fmt.Errorf("reading the stored tables: %w", err)
@@ -122,19 +134,10 @@ func (i *installer) compare(ctx context.Context, version int, declared, shapes s
 }
 
 func (i *installer) registerNew(ctx context.Context, segments int) error {
-	var occupied bool
-	err := i.tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = n) OR EXISTS (SELECT
-		FROM pg_proc WHERE pronamespace = n)
-		OR EXISTS (SELECT FROM pg_type WHERE typnamespace = n) FROM to_regnamespace($1) AS n`,
-		quote(i.projection.schema)).Scan(&occupied)
-	if err != nil {
-		return fmt.Errorf("looking at the schema: %w", err)
-	}
-	if occupied {
-		return store.NotTheProjections(i.projection.Name, "something in schema "+i.projection.schema)
-	}
-	if err := i.checkSchema(ctx); err != nil {
-		return err
+	if !i.projection.Bare() {
+		if err := i.checkPlace(ctx); err != nil {
+			return err
+		}
 	}
 	if err := i.isolate(ctx); err != nil {
 		return err
@@ -159,6 +162,22 @@ func (i *installer) registerNew(ctx context.Context, segments int) error {
 	layout := store.NewLayout(segments)
 	layout.Begin(log)
 	return i.layout().write(ctx, &store.Layout{}, layout)
+}
+
+// checkPlace refuses a schema in which something is already, or that is somebody else's.
+func (i *installer) checkPlace(ctx context.Context) error {
+	var occupied bool
+	err := i.tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = n) OR EXISTS (SELECT
+		FROM pg_proc WHERE pronamespace = n)
+		OR EXISTS (SELECT FROM pg_type WHERE typnamespace = n) FROM to_regnamespace($1) AS n`,
+		quote(i.projection.schema)).Scan(&occupied)
+	if err != nil {
+		return fmt.Errorf("looking at the schema: %w", err)
+	}
+	if occupied {
+		return store.NotTheProjections(i.projection.Name, "something in schema "+i.projection.schema)
+	}
+	return i.checkSchema(ctx)
 }
 
 // checkSchema refuses an existing schema that was made neither by a host nor for it by an administrator: even an

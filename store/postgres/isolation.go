@@ -44,7 +44,7 @@ const madeHere = "pupwasm: tables of a projection"
 // isolate finds or makes the role and the schema of the projection. Without them the installer goes on with the
 // host's own rights.
 func (i *installer) isolate(ctx context.Context) error {
-	if i.isolation == IsolationNone {
+	if i.isolation == IsolationNone || i.projection.Bare() {
 		return nil
 	}
 	role := RoleName(i.home, i.projection.Name)

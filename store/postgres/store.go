@@ -5,9 +5,11 @@
 // made by package migrations.
 //
 //	append.go     events in: one call of the SQL function append_events, or append_event for one
+//	append_sql.go  the same in a transaction of database/sql
 //	bulk.go       many events in, by COPY
 //	horizon.go    how far it is safe to read (the append fence is in the migration)
 //	log.go        which log it is, and what a checkpoint has of it
+//	check_log.go  whether somebody has changed the log so that events may be lost
 //	read.go       events out, in binary, only the columns asked for
 //	peek.go       both in one round trip
 //	catalogue.go  the statements of a projection, its status and its reset
@@ -21,6 +23,7 @@
 //	views.go      views
 //	statements.go the SQL of declarative writes and queries
 //	apply.go      one transaction: fence, rows, checkpoint and commit in one round trip
+//	native.go     the transaction in the hands of a program that writes by itself; handler.go gives it a type
 //	pipeline.go   several statements in one round trip
 //	limits.go     what a transaction may take, and whose fault it is when it takes more
 //	stmt_cache.go  statements that the server keeps prepared

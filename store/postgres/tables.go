@@ -40,6 +40,9 @@ func (i *installer) createSchema(ctx context.Context) error {
 
 // createTables makes all tables, and returns their shapes as they are stored.
 func (i *installer) createTables(ctx context.Context) (string, error) {
+	if i.projection.Bare() {
+		return "[]", nil
+	}
 	if err := i.createSchema(ctx); err != nil {
 		return "", err
 	}

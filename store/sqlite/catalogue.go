@@ -106,9 +106,9 @@ func (s *Store) Reset(ctx context.Context, projection string) error {
 		if _, err := c.exec("PRAGMA defer_foreign_keys = ON"); err != nil {
 			return err
 		}
-		known := false
-		err = c.query(s.queries.deleteProjection, func(*prepared) error {
-			known = true
+		known, declared := false, ""
+		err = c.query(s.queries.deleteProjection, func(row *prepared) error {
+			known, declared = true, row.ColumnText(0)
 			return nil
 		}, projection)
 		if err != nil {
@@ -116,6 +116,9 @@ func (s *Store) Reset(ctx context.Context, projection string) error {
 		}
 		if !known {
 			return store.UnknownProjection(projection)
+		}
+		if bare, err := store.DeclaredBare(declared); bare || err != nil {
+			return err
 		}
 		return s.dropTables(c, projection)
 	})

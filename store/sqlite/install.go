@@ -80,6 +80,9 @@ func (i *installer) compare(version int, declared, shapes string) error {
 	if err := i.projection.CheckDeclaration(store.DialectSQLite, declared); err != nil {
 		return err
 	}
+	if i.projection.Bare() {
+		return nil
+	}
 	var installed []store.TableShape
 	if err := json.Unmarshal([]byte(shapes), &installed); err != nil {
 		return fmt.Errorf("reading the stored tables: %w", err)
@@ -92,12 +95,10 @@ func (i *installer) compare(version int, declared, shapes string) error {
 }
 
 func (i *installer) registerNew(segments int) error {
-	tables, kinds, err := i.conn.tables(i.queries, i.projection.prefix)
-	if err != nil {
-		return fmt.Errorf("looking at the tables: %w", err)
-	}
-	if len(tables) > 0 {
-		return store.NotTheProjections(i.projection.Name, "a "+kinds[0]+" "+tables[0])
+	if !i.projection.Bare() {
+		if err := i.checkPlace(); err != nil {
+			return err
+		}
 	}
 	shapes, err := i.createTables()
 	if err != nil {
@@ -118,6 +119,18 @@ func (i *installer) registerNew(segments int) error {
 	layout := store.NewLayout(segments)
 	layout.Begin(log)
 	return i.layout().write(&store.Layout{}, layout)
+}
+
+// checkPlace refuses names of tables that are taken.
+func (i *installer) checkPlace() error {
+	tables, kinds, err := i.conn.tables(i.queries, i.projection.prefix)
+	if err != nil {
+		return fmt.Errorf("looking at the tables: %w", err)
+	}
+	if len(tables) > 0 {
+		return store.NotTheProjections(i.projection.Name, "a "+kinds[0]+" "+tables[0])
+	}
+	return nil
 }
 
 func (i *installer) layout() layoutOf {

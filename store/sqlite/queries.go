@@ -156,7 +156,7 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			updated_at = {now} WHERE projection = $1`),
 		liveOwner: in(`SELECT s.owner FROM {schema}__segments AS s JOIN {schema}__workers AS w ON w.worker = s.owner
 			WHERE s.projection = $1 AND {alive} LIMIT 1`),
-		deleteProjection: in(`DELETE FROM {schema}__projections WHERE name = $1 RETURNING 1`),
+		deleteProjection: in(`DELETE FROM {schema}__projections WHERE name = $1 RETURNING declaration`),
 		tables: in(`SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view')
 			AND lower(name) GLOB $1 || '__*' ORDER BY type DESC, name`),
 		status: in(`SELECT p.name, p.version, p.segments, s.segment, s.first_hash, s.last_hash, s.position,

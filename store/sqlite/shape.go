@@ -12,6 +12,9 @@ import (
 
 // createTables makes all tables, and returns their shapes as they are stored.
 func (i *installer) createTables() (string, error) {
+	if i.projection.Bare() {
+		return "[]", nil
+	}
 	for t := range i.projection.Tables {
 		if err := i.createTable(&i.projection.Tables[t]); err != nil {
 			return "", err

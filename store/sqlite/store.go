@@ -7,6 +7,7 @@
 //	append.go     events in: checks, then inserts, in one transaction
 //	horizon.go    how far it is safe to read: SQLite has one writer, so up to the last commit
 //	log.go        which log it is, and what a checkpoint has of it
+//	check_log.go  whether somebody has changed the log so that events may be lost
 //	read.go       events out, only the columns asked for
 //	catalogue.go  the statements of a projection, its status and its reset
 //	install.go    install: what is declared is compared with what is there, and made where there is nothing
@@ -17,8 +18,11 @@
 //	sandbox.go    what a declared statement may touch, asked of SQLite's authorizer
 //	statements.go the SQL of declarative writes and queries
 //	apply.go      one transaction: fence, rows, checkpoint, commit
+//	native.go     the transaction in the hands of a program that writes by itself; handler.go gives it a type
 //	limits.go     what the SQL of a module may take
 //	functions_text.go  functions that replace those of SQLite's of which one call may take days
+//	pattern.go    LIKE and GLOB, which read a text once
+//	functions.go  functions for sums, least and greatest values
 //	wire.go       values to and from SQLite's storage classes
 //	lease.go      who may advance which segment
 //	errors.go     SQLite's errors in the words of package store

@@ -12,6 +12,7 @@ var nativeCases = []testCase{
 	{"rollback_takes_it_back", nativeRollback},
 	{"goes_on_in_the_same_transaction", nativeGoesOn},
 	{"an_error_of_the_program_is_not_the_end", nativeError},
+	{"a_projection_without_tables_has_no_place", nativeBare},
 }
 
 // write runs SQL of a program within a unit of work, by the database's own handle of it.
@@ -112,4 +113,24 @@ func nativeError(f *fixture) {
 	if got := r.table(); got != "b 1" {
 		f.Errorf("the table is %q", got)
 	}
+}
+
+// nativeBare installs, renews and resets a projection that declares nothing, beside a table of somebody else where
+// its own would be.
+func nativeBare(f *fixture) {
+	if f.dialect == store.DialectPostgres {
+		f.Query(f.T, "CREATE SCHEMA sums")
+	}
+	f.Query(f.T, "CREATE TABLE "+f.Table("sums", "total")+" (name text)")
+	bare := &store.Projection{Name: "sums", Version: 1, Order: store.OrderGlobal}
+	r := f.running(bare)
+	f.must(f.store.Release(f.ctx, r.claim))
+	_, err := f.store.Install(f.ctx, bare, 1)
+	f.must(err)
+	var taken *store.CatalogueError
+	if _, err := f.store.Install(f.ctx, totals("sums"), 1); !errors.As(err, &taken) {
+		f.Errorf("a projection with tables in the place of others: %v", err)
+	}
+	f.must(f.store.Reset(f.ctx, "sums"))
+	f.Query(f.T, "SELECT name FROM "+f.Table("sums", "total")) // it is there still
 }
