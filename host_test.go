@@ -2,7 +2,6 @@ package pupwasm_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"log/slog"
 	"os"
@@ -35,25 +34,6 @@ func open(t *testing.T) *sqlite.Store {
 	return db
 }
 
-// start runs a host until the test ends.
-func start(t *testing.T, db *sqlite.Store, options pupwasm.Options) *pupwasm.Host {
-	t.Helper()
-	h, err := pupwasm.NewHost(db, options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	stopped := make(chan error, 1)
-	go func() { stopped <- h.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-stopped; err != nil {
-			t.Error(err)
-		}
-	})
-	return h
-}
-
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // runs waits until a host runs just these projections.
@@ -81,7 +61,7 @@ func TestHost_followsItsFolder(t *testing.T) {
 	}
 	write("a.wasm", guest("first"))
 	write("broken.wasm", []byte("no module"))
-	h := start(t, open(t), pupwasm.Options{Folder: folder, Logger: discard()})
+	h := runHost(t, open(t), pupwasm.Options{Folder: folder})
 	runs(t, h, "first")
 	write("b.wasm", guest("second"))
 	runs(t, h, "first", "second")
