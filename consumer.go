@@ -20,8 +20,8 @@ type Consumer struct {
 	// Version says when the consumer has become another one, which starts from the first event after a reset. Defaults to 1.
 	Version int
 	// Partition divides the events. Events of one key come in order of position; those of different keys come in any order, at the same
-	// time, on several hosts. The author promises that each row belongs to one key. Nil is no division: one segment has all events in
-	// order of position.
+	// time, on several hosts. The author promises that each row belongs to one key, which pupwasmtest.CheckSegments tries. Nil is no
+	// division: one segment has all events in order of position.
 	Partition *store.Partition
 	// Subscription says which events are wanted. The zero value is all.
 	Subscription store.Subscription
