@@ -12,16 +12,18 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// Consumer is a projection that is a function of the application. It has what a module has: segments, checkpoints, status and the handling
-// of failures. It has no sandbox: what it touches, and whether its rows are the same in any number of segments, is up to its author.
+// Consumer is a projection that is a function of the application. It has what a module has: segments,
+// checkpoints, status and the handling of failures. It has no sandbox: what it touches, and whether its rows are
+// the same in any number of segments, is up to its author.
 type Consumer struct {
 	// Name is the projection's: a lower-case letter, then letters, digits and single underscores, 30 at most.
 	Name string
-	// Version says when the consumer has become another one, which starts from the first event after a reset. Defaults to 1.
+	// Version says when the consumer has become another one, which starts from the first event after a reset.
+	// Defaults to 1.
 	Version int
-	// Partition divides the events. Events of one key come in order of position; those of different keys come in any order, at the same
-	// time, on several hosts. The author promises that each row belongs to one key, which pupwasmtest.CheckSegments tries. Nil is no
-	// division: one segment has all events in order of position.
+	// Partition divides the events. Events of one key come in order of position; those of different keys come in
+	// any order, at the same time, on several hosts. The author promises that each row belongs to one key, which
+	// pupwasmtest.CheckSegments tries. Nil is no division: one segment has all events in order of position.
 	Partition *store.Partition
 	// Subscription says which events are wanted. The zero value is all.
 	Subscription store.Subscription
@@ -29,8 +31,8 @@ type Consumer struct {
 	Columns store.Columns
 	// BatchEvents is the most events of a batch, or 0 for the setting of the host.
 	BatchEvents int
-	// Handle writes what comes of a batch. A panic is an error. When a batch of several events fails, it is tried again in smaller ones, so
-	// that all before the event at fault are applied.
+	// Handle writes what comes of a batch. A panic is an error. When a batch of several events fails, it is
+	// tried again in smaller ones, so that all before the event at fault are applied.
 	Handle store.Handler
 }
 
@@ -48,7 +50,8 @@ func (c *Consumer) program() (segments.Program, error) {
 		return nil, fmt.Errorf("consumer %s has no Handle", c.Name)
 	}
 	p := &consumerProgram{consumer: *c, projection: store.Projection{
-		Name: c.Name, Version: max(c.Version, 1), Subscription: c.Subscription, Order: store.OrderStream, Partition: c.Partition,
+		Name: c.Name, Version: max(c.Version, 1), Subscription: c.Subscription,
+		Order: store.OrderStream, Partition: c.Partition,
 	}}
 	if c.Partition == nil {
 		p.projection.Order = store.OrderGlobal
@@ -87,7 +90,9 @@ type consumerProcessor struct{ program *consumerProgram }
 func (p consumerProcessor) Close(context.Context) {}
 
 // Process has the consumer write in the transaction. There are no mutations besides.
-func (p consumerProcessor) Process(ctx context.Context, events []store.RecordedEvent, tx store.Tx) ([]store.Mutation, error) {
+func (p consumerProcessor) Process(
+	ctx context.Context, events []store.RecordedEvent, tx store.Tx,
+) ([]store.Mutation, error) {
 	native, is := tx.(store.NativeTx)
 	if !is {
 		return nil, &segments.Fault{Err: errors.New("the store has no transactions for consumers")}

@@ -233,8 +233,8 @@ func TestConsumer_writesEachEventOnceInOrder(t *testing.T) {
 	}
 }
 
-// TestConsumer_anEventAtFaultStopsItsSegmentOnly has an error and a panic in the middle of a batch, beside a module and another consumer
-// that go on. All before the event are applied.
+// TestConsumer_anEventAtFaultStopsItsSegmentOnly has an error and a panic in the middle of a batch, beside a
+// module and another consumer that go on. All before the event are applied.
 func TestConsumer_anEventAtFaultStopsItsSegmentOnly(t *testing.T) {
 	t.Parallel()
 	for name, fail := range map[string]struct {
@@ -273,7 +273,8 @@ func TestConsumer_anEventAtFaultStopsItsSegmentOnly(t *testing.T) {
 	}
 }
 
-// TestConsumer_whatMayPassIsRetried has the handler meet a lost connection, and a serialization failure of a statement of its own.
+// TestConsumer_whatMayPassIsRetried has the handler meet a lost connection, and a serialization failure of a
+// statement of its own.
 func TestConsumer_whatMayPassIsRetried(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, db database) {

@@ -1,5 +1,6 @@
-// Package pupwasm runs projections beside an application: WebAssembly modules, or functions of the application itself, that turn events into
-// rows. Rows and checkpoint are committed in one transaction, so that each event counts once.
+// Package pupwasm runs projections beside an application: WebAssembly modules, or functions of the application
+// itself, that turn events into rows. Rows and checkpoint are committed in one transaction, so that each event
+// counts once.
 //
 //	append ─► log (events in PostgreSQL or SQLite)
 //	            │ batches, in order of each partition key
@@ -18,11 +19,12 @@
 //	appended, err := db.AppendTx(ctx, tx, store.AppendOptions{}, …) // in a transaction of the application
 //	err = host.Wait(ctx, "user_counter", appended[0].Position)
 //
-// Any number of hosts may run on one PostgreSQL. They share the segments of each projection, and take over those of a host that dies.
+// Any number of hosts may run on one PostgreSQL. They share the segments of each projection, and take over those
+// of a host that dies.
 //
 // # Where to go from here
 //
-// Package store has events and the log, store/postgres and store/sqlite the databases. Package host has the sandbox and its limits, package
-// segments the settings of a worker. Module github.com/pupwasm/pupwasm/guest-sdk is for writing modules, and the command pupwasm
-// does all of this without an application.
+// Package store has events and the log, store/postgres and store/sqlite the databases. Package host has the
+// sandbox and its limits, package segments the settings of a worker. Module github.com/pupwasm/pupwasm/guest-sdk
+// is for writing modules, and the command pupwasm does all of this without an application.
 package pupwasm

@@ -26,7 +26,8 @@ import (
 	"github.com/pupwasm/pupwasm/store/sqlite"
 )
 
-// exampleModules stands for os.DirFS("modules"), or for an embed.FS. Its module has a projection called users, which makes no rows.
+// exampleModules stands for os.DirFS("modules"), or for an embed.FS. Its module has a projection called users,
+// which makes no rows.
 var exampleModules fs.FS = fstest.MapFS{"users.wasm": {Data: (&hosttest.Guest{Describe: `{"name":"users","version":1}`}).Wasm()}}
 
 // registered is one event.
@@ -192,7 +193,8 @@ func ExampleOptions() {
 	// option Projections["mails"].BatchPause must not be negative, it is -1s
 }
 
-// A function of the application as a projection: its rows are in the application's table, and are committed with the checkpoint.
+// A function of the application as a projection: its rows are in the application's table, and are committed with
+// the checkpoint.
 func ExampleConsumer() {
 	ctx := context.Background()
 	pool, err := pgxpool.New(ctx, os.Getenv("DATABASE_URL"))

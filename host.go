@@ -16,11 +16,11 @@ import (
 
 // Options configure a [Host]. Name at least one of Modules, Folder and Consumers.
 type Options struct {
-	// Modules has modules at its top, as files that end in .wasm: an embed.FS, or os.DirFS. They are loaded once, and Run fails if one does not
-	// load.
+	// Modules has modules at its top, as files that end in .wasm: an embed.FS, or os.DirFS. They are loaded
+	// once, and Run fails if one does not load.
 	Modules fs.FS
-	// Folder is a folder of modules on disk. A module that does not load is told in the log, and the others run. New, changed and removed
-	// files are taken up while the host runs, unless NoWatch is set.
+	// Folder is a folder of modules on disk. A module that does not load is told in the log, and the others run.
+	// New, changed and removed files are taken up while the host runs, unless NoWatch is set.
 	Folder  string
 	NoWatch bool
 	// Consumers are projections of the application's own.
@@ -28,7 +28,8 @@ type Options struct {
 	// Worker are the settings of the work: batches, segments, polling, retries, for all projections and for single
 	// ones, and whether one that fails ends the host (FailFast). Its Logger and Once are the host's.
 	Worker segments.Options
-	// Runtime are the settings of the sandbox: limits, the cache of compiled modules, which files are trusted. Its Logger is the host's.
+	// Runtime are the settings of the sandbox: limits, the cache of compiled modules, which files are trusted.
+	// Its Logger is the host's.
 	Runtime host.Options
 	// Logger receives what happens, and what modules log. Defaults to slog.Default.
 	Logger *slog.Logger
@@ -76,12 +77,14 @@ func NewHost(db store.Store, options Options) (*Host, error) {
 	return h, nil
 }
 
-// Run runs the projections until ctx ends; then it finishes the batches under way, releases the segments and returns nil. It waits for a
-// database that is down. A projection that fails stops, and the others go on: see [Host.Status].
+// Run runs the projections until ctx ends; then it finishes the batches under way, releases the segments and
+// returns nil. It waits for a database that is down. A projection that fails stops, and the others go on: see
+// [Host.Status].
 //
 // # Errors
 //
-// [*host.LoadError] of one of Options.Modules, a folder that cannot be read, [*store.UnsafeLogError], [store.ErrNameTaken].
+// [*host.LoadError] of one of Options.Modules, a folder that cannot be read, [*store.UnsafeLogError],
+// [store.ErrNameTaken].
 func (h *Host) Run(ctx context.Context) error { return h.run(ctx, false) }
 
 // RunOnce applies what was appended before it, and returns when that is done: for a test or a job.
@@ -136,8 +139,8 @@ func (h *Host) run(ctx context.Context, once bool) (err error) {
 	return err
 }
 
-// Wait waits until everything up to a position, such as that of an event just appended, is applied to the tables of a projection, whichever
-// host does it.
+// Wait waits until everything up to a position, such as that of an event just appended, is applied to the tables
+// of a projection, whichever host does it.
 //
 // # Errors
 //
@@ -146,8 +149,8 @@ func (h *Host) Wait(ctx context.Context, projection string, position int64) erro
 	return segments.WaitForPosition(ctx, h.db, projection, position)
 }
 
-// Status returns the known projections by name, or those of them that are named, with the checkpoint, the owner and the failure of each
-// segment, whichever host runs them. The caller owns the result.
+// Status returns the known projections by name, or those of them that are named, with the checkpoint, the owner
+// and the failure of each segment, whichever host runs them. The caller owns the result.
 //
 // # Errors
 //

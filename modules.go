@@ -62,8 +62,8 @@ func (m *modules) drop(module *host.Module) {
 	}
 }
 
-// open loads the modules of a folder, and returns what takes up the changes of it, until its context ends. With all it waits for those
-// that take long to compile; otherwise they come later.
+// open loads the modules of a folder, and returns what takes up the changes of it, until its context ends. With
+// all it waits for those that take long to compile; otherwise they come later.
 func (m *modules) open(ctx context.Context, folder string, still, all bool) (follow func(context.Context), err error) {
 	registry, err := host.NewRegistry(m.runtime, folder)
 	if err != nil {

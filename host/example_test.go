@@ -11,8 +11,8 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// A module is loaded, says what it is, and turns a batch of events into mutations. Package segments does this for every segment of a
-// projection; without it, there is no database.
+// A module is loaded, says what it is, and turns a batch of events into mutations. Package segments does this
+// for every segment of a projection; without it, there is no database.
 func Example() {
 	ctx := context.Background()
 	runtime, err := host.NewRuntime(ctx, host.Options{Limits: host.Limits{MemoryMiB: 16}})

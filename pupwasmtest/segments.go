@@ -21,10 +21,12 @@ type Database struct {
 	Rows func(t testing.TB) string
 }
 
-// CheckSegments applies the events in 1, 2, 4 and 8 segments and in batches of different sizes, each time in a new database, and fails the
-// test when the rows differ: then they do not belong to one partition key each, or depend on where a batch ends. Give it events of many
-// keys that meet in what the consumer writes.
-func CheckSegments(t testing.TB, consumer pupwasm.Consumer, events []store.StreamAppend, open func(t testing.TB) Database) {
+// CheckSegments applies the events in 1, 2, 4 and 8 segments and in batches of different sizes, each time in a
+// new database, and fails the test when the rows differ: then they do not belong to one partition key each, or
+// depend on where a batch ends. Give it events of many keys that meet in what the consumer writes.
+func CheckSegments(
+	t testing.TB, consumer pupwasm.Consumer, events []store.StreamAppend, open func(t testing.TB) Database,
+) {
 	t.Helper()
 	if consumer.Partition == nil {
 		t.Fatalf("consumer %s has no Partition: it has one segment always", consumer.Name)
@@ -38,7 +40,8 @@ func CheckSegments(t testing.TB, consumer pupwasm.Consumer, events []store.Strea
 			continue
 		}
 		if got != want {
-			t.Errorf("consumer %s in %d segments, batches of %d, gives\n%s\nand in 1 segment, batches of 1,\n%s", consumer.Name, number, batch, got, want)
+			t.Errorf("consumer %s in %d segments, batches of %d, gives\n%s\nand in 1 segment, batches of 1,\n%s",
+				consumer.Name, number, batch, got, want)
 		}
 	}
 }

@@ -87,7 +87,8 @@ type Options struct {
 
 // ProjectionOptions are settings of one projection. A zero field is the worker's setting.
 type ProjectionOptions struct {
-	// Segments is the number of segments. Other workers that ask for another number keep an existing projection as it is.
+	// Segments is the number of segments. Other workers that ask for another number keep an existing projection
+	// as it is.
 	Segments     int
 	BatchEvents  int
 	CommitEvents int

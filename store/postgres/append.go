@@ -39,7 +39,9 @@ func (q driverQuerier) query(ctx context.Context, sql string, args ...any) (resu
 }
 
 // Append adds events in a transaction of its own. See [store.Appender].
-func (s *Store) Append(ctx context.Context, options store.AppendOptions, appends ...store.StreamAppend) ([]store.Appended, error) {
+func (s *Store) Append(
+	ctx context.Context, options store.AppendOptions, appends ...store.StreamAppend,
+) ([]store.Appended, error) {
 	count, err := store.ValidateAppends(appends, s.options.PayloadBytesMax)
 	if err != nil || count == 0 && !store.HasConditions(appends) {
 		return nil, err
@@ -103,7 +105,9 @@ func (s *Store) appendTo(
 }
 
 // appendOne appends the only event, by a function that costs the server half as much as the arrays do.
-func (a *appendArguments) appendOne(ctx context.Context, to driverQuerier, query string, result []store.Appended) error {
+func (a *appendArguments) appendOne(
+	ctx context.Context, to driverQuerier, query string, result []store.Appended,
+) error {
 	rows, err := to.of.Query(ctx, query,
 		a.contexts[0], a.types[0], a.aggregates[0], a.hashes[0], a.expected[0], a.ids[0], a.eventTypes[0], a.versions[0],
 		a.payloads[0], a.metadata[0], a.traces[0], a.correlations[0], a.causation[0], a.created[0])

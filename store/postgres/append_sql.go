@@ -8,9 +8,12 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// AppendSQLTx is [Store.AppendTx] for a transaction of database/sql, which must be one of pgx's driver (github.com/jackc/pgx/v5/stdlib). It
-// asks for the connection's client_encoding first, which is a round trip more.
-func (s *Store) AppendSQLTx(ctx context.Context, tx *sql.Tx, options store.AppendOptions, appends ...store.StreamAppend) ([]store.Appended, error) {
+// AppendSQLTx is [Store.AppendTx] for a transaction of database/sql, which must be one of pgx's driver
+// (github.com/jackc/pgx/v5/stdlib). It asks for the connection's client_encoding first, which is a round trip
+// more.
+func (s *Store) AppendSQLTx(
+	ctx context.Context, tx *sql.Tx, options store.AppendOptions, appends ...store.StreamAppend,
+) ([]store.Appended, error) {
 	count, err := store.ValidateAppends(appends, s.options.PayloadBytesMax)
 	if err != nil || count == 0 && !store.HasConditions(appends) {
 		return nil, err

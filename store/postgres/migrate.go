@@ -9,12 +9,13 @@ import (
 	"github.com/pupwasm/pupwasm/migrations"
 )
 
-// Migrate makes the tables of this version, in the store's schema, or brings those of an earlier one up to it. Several programs may call it
-// at once. With nothing to do it changes nothing.
+// Migrate makes the tables of this version, in the store's schema, or brings those of an earlier one up to it.
+// Several programs may call it at once. With nothing to do it changes nothing.
 //
 // # Errors
 //
-// [store.ErrTransient]; those of the database, when the role may not create tables. Nothing is half done after an error.
+// [store.ErrTransient]; those of the database, when the role may not create tables. Nothing is half done after
+// an error.
 func (s *Store) Migrate(ctx context.Context) (err error) {
 	db := stdlib.OpenDBFromPool(s.pool)
 	defer func() { err = errors.Join(err, db.Close()) }()

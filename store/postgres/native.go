@@ -40,7 +40,9 @@ type lentTx struct{ pgx.Tx }
 var errLent = errors.New("the transaction ends with the batch: return an error to roll it back")
 
 // errEnded is what the commit says when it was ended all the same.
-var errEnded = &store.RejectedError{Statement: "the transaction", Reason: "was ended by SQL of the program, or has failed within it"}
+var errEnded = &store.RejectedError{
+	Statement: "the transaction", Reason: "was ended by SQL of the program, or has failed within it",
+}
 
 // Commit refuses: the store commits, together with the checkpoint.
 func (lentTx) Commit(context.Context) error { return errLent }

@@ -27,7 +27,8 @@ func borrow(t *testing.T, dsn string) (*pgxpool.Pool, *postgres.Store) {
 	return pool, s
 }
 
-// TestNew_worksOnThePoolOfTheCaller appends, installs, commits and reads on a pool of two connections, which goes on after the store.
+// TestNew_worksOnThePoolOfTheCaller appends, installs, commits and reads on a pool of two connections, which
+// goes on after the store.
 func TestNew_worksOnThePoolOfTheCaller(t *testing.T) {
 	t.Parallel()
 	pool, s := borrow(t, pgtest.New(t).DSN+"&pool_max_conns=2")

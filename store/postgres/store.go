@@ -173,9 +173,9 @@ func Open(dsn string, options Options) (*Store, error) {
 	return newStore(nil, config, options)
 }
 
-// New makes a store that appends, reads and commits on the connections of a pool of the caller's, who closes it after the store. The few
-// connections for leases, the horizon and notifications are the store's own, by the pool's configuration. ConnectionsMax and Lazy have
-// no meaning: the pool has its own settings.
+// New makes a store that appends, reads and commits on the connections of a pool of the caller's, who closes it
+// after the store. The few connections for leases, the horizon and notifications are the store's own, by the
+// pool's configuration. ConnectionsMax and Lazy have no meaning: the pool has its own settings.
 //
 // # Errors
 //
@@ -191,8 +191,8 @@ func newStore(pool *pgxpool.Pool, config *pgxpool.Config, options Options) (*Sto
 		return nil, err
 	}
 	s := &Store{
-		options: options, queries: queriesFor(options.Schema, now), silence: silenceMax, pingAfter: pingAfter, pingTimeout: pingTimeout,
-		read: byGrammar(), pool: pool, borrowed: pool != nil,
+		options: options, queries: queriesFor(options.Schema, now), silence: silenceMax,
+		pingAfter: pingAfter, pingTimeout: pingTimeout, read: byGrammar(), pool: pool, borrowed: pool != nil,
 	}
 	s.advance = statement{sql: s.queries.advance, params: advanceParams}
 	s.advance.cache()
@@ -238,7 +238,8 @@ func (s *Store) ownPools() []*pgxpool.Pool {
 	return own
 }
 
-// acquire takes a connection for events or a batch. One of a pool of the caller's may have been set to another encoding.
+// acquire takes a connection for events or a batch. One of a pool of the caller's may have been set to another
+// encoding.
 func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
@@ -251,8 +252,8 @@ func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	return conn, nil
 }
 
-// Ping tells whether the database answers and has the tables of this version. A database whose encoding is not UTF8 is refused here, as
-// by every other use.
+// Ping tells whether the database answers and has the tables of this version. A database whose encoding is not
+// UTF8 is refused here, as by every other use.
 func (s *Store) Ping(ctx context.Context) error {
 	var ready bool
 	if err := s.pool.QueryRow(ctx, s.queries.ready).Scan(&ready); err != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/pupwasm/pupwasm/migrations"
 )
 
-// Migrate makes the file, if it is missing, and the tables of this version, or brings those of an earlier one up to it. Several programs may
-// call it at once. With nothing to do it changes nothing.
+// Migrate makes the file, if it is missing, and the tables of this version, or brings those of an earlier one up
+// to it. Several programs may call it at once. With nothing to do it changes nothing.
 //
 // # Errors
 //

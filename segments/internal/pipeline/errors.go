@@ -7,9 +7,9 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// refusedGroup says that the database or the processor has refused what came of several events. Their batches are tried one by
-// one, and then in smaller ones, so that all before the event at fault are applied, whatever was folded with
-// them.
+// refusedGroup says that the database or the processor has refused what came of several events. Their batches
+// are tried one by one, and then in smaller ones, so that all before the event at fault are applied, whatever
+// was folded with them.
 type refusedGroup struct {
 	through int64
 	events  int // the most in a batch from now on, 0 for as many as before
