@@ -24,6 +24,7 @@ for module in "$@"; do
     )
 done
 (cd guest-sdk && go test -count=1 -run '^TestCopies_' ./internal/catalogue)
+go test -count=1 ./internal/architecture
 # What is built for guests is another program than what is tested natively.
 (cd guest-sdk && GOOS=wasip1 GOARCH=wasm go vet .)
 if command -v shellcheck >/dev/null; then
