@@ -41,8 +41,7 @@ func TestInstall_makesTheTableAsDeclared(t *testing.T) {
 		"a bigint t NULL;b uuid t NULL;n numeric t 1.50;t text f 'it''s'::text;at timestamp with time zone f "+
 			"NULL;tags text[] f NULL;j jsonb f NULL;y bytea f NULL;f double precision f NULL;ok boolean f false")
 	wantRows(t, db, "SELECT indexdef FROM pg_indexes WHERE schemaname = 'shapes' ORDER BY indexname",
-		`CREATE INDEX row_index_1 ON shapes."row" USING btree (n);CREATE INDEX row_index_2
-			ON shapes."row" USING btree (t, n);`+
+		`CREATE INDEX row_index_1 ON shapes."row" USING btree (n);CREATE INDEX row_index_2 ON shapes."row" USING btree (t, n);`+
 			`CREATE UNIQUE INDEX row_pkey ON shapes."row" USING btree (b, a)`)
 	// no probe is left
 	wantRows(t, db, "SELECT count(*) FROM pg_proc p WHERE pronamespace = 'shapes'::regnamespace", "0")
