@@ -110,17 +110,25 @@ func (p consumerProcessor) Process(
 	case errors.Is(err, store.ErrTransient):
 		return nil, err
 	}
-	return nil, &segments.Fault{Divide: true, Err: fmt.Errorf("%s: %w", p.program.Source(), err)}
+	return nil, &segments.Fault{Divide: true, Err: fmt.Errorf("%s: %w", p.program.Source(), oneLine{err})}
 }
 
-// handle calls the consumer, and returns a panic as an error, with the place where it happened.
+// handle calls the consumer in a goroutine of its own. It returns a panic as an error, with the place where it
+// happened.
 func (p consumerProcessor) handle(ctx context.Context, handle any, events []store.RecordedEvent) (err error) {
-	defer func() {
-		if reason := recover(); reason != nil {
-			err = fmt.Errorf("panic: %v%s", reason, panicPlace())
-		}
+	err = errors.New("the handler has ended its goroutine, as FailNow of a test does")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() {
+			if reason := recover(); reason != nil {
+				err = fmt.Errorf("panic: %v%s", reason, panicPlace())
+			}
+		}()
+		err = p.program.consumer.Handle(ctx, handle, events)
 	}()
-	return p.program.consumer.Handle(ctx, handle, events)
+	<-done
+	return err
 }
 
 // panicPlace is where the panic that is being recovered happened, as " (orders.go:42)".
@@ -140,3 +148,12 @@ func panicPlace() string {
 		}
 	}
 }
+
+// oneLine is an error whose text goes into logs and the status.
+type oneLine struct{ error }
+
+func (e oneLine) Error() string {
+	return strings.Join(strings.FieldsFunc(e.error.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+}
+
+func (e oneLine) Unwrap() error { return e.error }

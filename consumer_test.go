@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -318,7 +319,7 @@ func TestNewHost_refusesConsumersThatCannotRun(t *testing.T) {
 		"two consumers have the name": {{Name: "users", Handle: handle}, {Name: "users", Handle: handle}},
 		"partition":                   {{Name: "users", Handle: handle, Partition: &store.Partition{By: "moon"}}},
 	} {
-		if _, err := pupwasm.NewHost(nil, pupwasm.Options{Consumers: consumers}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := pupwasm.NewHost(open(t), pupwasm.Options{Consumers: consumers}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("the error is %v, want %q", err, want)
 		}
 	}
@@ -369,5 +370,99 @@ func TestHost_aProjectionHasSettingsOfItsOwn(t *testing.T) {
 		if got := int(largest.(*atomic.Int64).Load()); len(status[0].Segments) != want.segments || got > want.batch || name == "own" && got != 7 {
 			t.Errorf("%s has %d segments and batches of %d", name, len(status[0].Segments), got)
 		}
+	}
+}
+
+// TestConsumer_mistakesAreFaults has handlers leave things behind, and end what is not theirs. Each stops its segment with a reason, writes
+// nothing, and holds up nobody.
+func TestConsumer_mistakesAreFaults(t *testing.T) {
+	t.Parallel()
+	onPgx := func(handle func(ctx context.Context, tx pgx.Tx) error) store.Handler {
+		return postgres.Handler(func(ctx context.Context, tx pgx.Tx, _ []store.RecordedEvent) error {
+			if _, err := tx.Exec(ctx, "INSERT INTO seen (n) VALUES (1)"); err != nil {
+				return err
+			}
+			return handle(ctx, tx)
+		})
+	}
+	onLite := func(handle func(conn *sqlite3.Conn) error) store.Handler {
+		return sqlite.Handler(func(_ context.Context, conn *sqlite3.Conn, _ []store.RecordedEvent) error {
+			if err := conn.Exec("INSERT INTO seen (n) VALUES (1)"); err != nil {
+				return err
+			}
+			return handle(conn)
+		})
+	}
+	for name, mistake := range map[string]struct {
+		open    func(t *testing.T) database
+		handler store.Handler
+		want    string
+	}{
+		"postgres, a query left open": {onPostgres, onPgx(func(ctx context.Context, tx pgx.Tx) error {
+			_, err := tx.Query(ctx, "SELECT generate_series(1, 1000)")
+			return err
+		}), "has left a query open"},
+		"postgres, ended by SQL": {onPostgres, onPgx(func(ctx context.Context, tx pgx.Tx) error {
+			_, err := tx.Exec(ctx, "ROLLBACK")
+			return err
+		}), "was ended by SQL of the program"},
+		"postgres, an error ignored": {onPostgres, onPgx(func(ctx context.Context, tx pgx.Tx) error {
+			_, _ = tx.Exec(ctx, "SELECT 1 / 0")
+			return nil
+		}), "has failed within it"},
+		"sqlite, rolled back": {onSQLite, onLite(func(conn *sqlite3.Conn) error { return conn.Exec("ROLLBACK") }), "was ended by a statement within it"},
+		"sqlite, committed and gone on": {onSQLite, onLite(func(conn *sqlite3.Conn) error {
+			_ = conn.Exec("COMMIT")
+			_ = conn.Exec("INSERT INTO seen (n) VALUES (2)")
+			return nil
+		}), "was ended by a statement within it"},
+		"sqlite, its goroutine ended": {onSQLite, onLite(func(*sqlite3.Conn) error {
+			runtime.Goexit()
+			return nil
+		}), "has ended its goroutine"},
+		"postgres, its goroutine ended": {onPostgres, onPgx(func(context.Context, pgx.Tx) error {
+			runtime.Goexit()
+			return nil
+		}), "has ended its goroutine"},
+		"several lines": {onSQLite, onLite(func(*sqlite3.Conn) error { return errors.Join(errors.New("one"), errors.New("two")) }), "one; two"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := mistake.open(t)
+			last := orders(t, db, 1, 2)
+			h := runHost(t, db, pupwasm.Options{Worker: quickly(), Consumers: []pupwasm.Consumer{{Name: "mistaken", Handle: mistake.handler}}})
+			var failed *segments.FailedError
+			if err := h.Wait(t.Context(), "mistaken", last); !errors.As(err, &failed) || !strings.Contains(failed.Reason, mistake.want) {
+				t.Errorf("the wait returns %v", err)
+			}
+			orders(t, db, 1, 1) // nothing holds an append up
+			if rows := db.rows(t); len(rows) != 0 {
+				t.Errorf("rows %v", rows)
+			}
+		})
+	}
+}
+
+// TestConsumer_aStatementLeftOpenHoldsNobodyUp has a handler on SQLite step once through what it has prepared.
+func TestConsumer_aStatementLeftOpenHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	db := onSQLite(t)
+	last := orders(t, db, 2, 3)
+	h := runHost(t, db, pupwasm.Options{Worker: quickly(), Consumers: []pupwasm.Consumer{{
+		Name: "open", Handle: sqlite.Handler(func(_ context.Context, conn *sqlite3.Conn, events []store.RecordedEvent) error {
+			for i := range events {
+				insert, _, err := conn.Prepare(fmt.Sprintf("INSERT INTO seen VALUES (%d, '%s', '') RETURNING n", events[i].Position, events[i].AggregateID))
+				if err != nil {
+					return err
+				}
+				insert.Step()
+			}
+			return nil
+		}),
+	}}})
+	must(h.Wait(t.Context(), "open", last))
+	must(h.Wait(t.Context(), "open", orders(t, db, 2, 1)))
+	if rows := db.rows(t); len(rows["order-0"]) != 4 || len(rows["order-1"]) != 4 {
+		t.Errorf("rows %v", rows)
 	}
 }

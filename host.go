@@ -54,6 +54,9 @@ type Host struct {
 // [postgres.Store]: https://pkg.go.dev/github.com/pupwasm/pupwasm/store/postgres#Store
 // [sqlite.Store]: https://pkg.go.dev/github.com/pupwasm/pupwasm/store/sqlite#Store
 func NewHost(db store.Store, options Options) (*Host, error) {
+	if db == nil {
+		return nil, errors.New("a host needs a database")
+	}
 	if options.Modules == nil && options.Folder == "" && len(options.Consumers) == 0 {
 		return nil, errors.New("a host needs Options.Modules, Options.Folder or Options.Consumers")
 	}
@@ -91,7 +94,8 @@ func (h *Host) Run(ctx context.Context) error { return h.run(ctx, false) }
 //
 // # Errors
 //
-// Those of Run, ctx's, and what kept a projection from getting there: [*segments.FailedError] and others, joined.
+// Those of Run, ctx's, modules of the folder that do not load, and what kept a projection from getting there:
+// [*segments.FailedError] and others, joined.
 func (h *Host) RunOnce(ctx context.Context) error { return h.run(ctx, true) }
 
 func (h *Host) run(ctx context.Context, once bool) (err error) {
@@ -136,6 +140,9 @@ func (h *Host) run(ctx context.Context, once bool) (err error) {
 	err = worker.Run(ctx)
 	stop()
 	beside.Wait()
+	if once {
+		err = errors.Join(append(m.failures, err)...)
+	}
 	return err
 }
 

@@ -17,6 +17,8 @@ type modules struct {
 	runtime *host.Runtime
 	logger  zerolog.Logger
 	taken   map[string]string // the consumers and loaded modules by projection
+
+	failures []error // of modules in the folder
 }
 
 // load loads every module of a file system.
@@ -114,6 +116,7 @@ func (m *modules) apply(changes []host.Change) {
 	for _, change := range changes {
 		switch {
 		case change.Err != nil:
+			m.failures = append(m.failures, change.Err)
 			m.logger.Error().Str("module", change.File).Err(change.Err).Msg("module does not load")
 		case change.Module == nil:
 			m.drop(change.Previous)
@@ -122,6 +125,7 @@ func (m *modules) apply(changes []host.Change) {
 				m.drop(previous)
 			}
 			if err := m.take(change.Module); err != nil {
+				m.failures = append(m.failures, err)
 				m.logger.Error().Str("module", change.File).Err(err).Msg("module does not run")
 				continue
 			}

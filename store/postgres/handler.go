@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -20,7 +21,13 @@ func Handler(handle func(ctx context.Context, tx pgx.Tx, events []store.Recorded
 			return fmt.Errorf("the handler is for PostgreSQL, and the database has transactions of type %T", native)
 		}
 		err := handle(ctx, tx, events)
-		if transient := translate(err); errors.Is(transient, store.ErrTransient) {
+		var pg *pgconn.PgError
+		switch transient := translate(err); {
+		case err == nil && tx.Conn().PgConn().IsBusy():
+			return errors.New("the handler has left a query open: close its rows, or its batch")
+		case errors.As(err, &pg) && pg.Code == stateCancelled && ctx.Err() == nil:
+			return &store.LimitError{Statement: "the handler", Limit: "met a limit: " + pg.Message, Remedy: "raise it, or have fewer events in a batch"}
+		case errors.Is(transient, store.ErrTransient):
 			return transient
 		}
 		return err

@@ -201,7 +201,7 @@ func newStore(pool *pgxpool.Pool, config *pgxpool.Config, options Options) (*Sto
 	s.ordering = statement{sql: s.queries.inOrder}
 	s.ordering.cache()
 	Encode(config.ConnConfig)
-	config.AfterConnect = CheckConnection
+	config.AfterConnect = afterConnect(config.AfterConnect)
 	s.guard(config)
 	own := []ownPool{{&s.control, controlConnections}, {&s.polls, pollConnections}}
 	if pool == nil {
@@ -221,6 +221,18 @@ func newStore(pool *pgxpool.Pool, config *pgxpool.Config, options Options) (*Sto
 		}
 	}
 	return s, nil
+}
+
+// afterConnect is what the application does with a new connection, and the check of it.
+func afterConnect(first func(context.Context, *pgx.Conn) error) func(context.Context, *pgx.Conn) error {
+	return func(ctx context.Context, conn *pgx.Conn) error {
+		if first != nil {
+			if err := first(ctx, conn); err != nil {
+				return err
+			}
+		}
+		return CheckConnection(ctx, conn)
+	}
 }
 
 // ownPool is a pool that the store makes.

@@ -54,7 +54,11 @@ type Tx struct {
 func (s *Store) InTx(ctx context.Context, fn func(tx *Tx) error) error {
 	var own error
 	err := s.write(ctx, func(c *conn) error {
+		c.lend()
 		own = fn(&Tx{ctx: ctx, store: s, conn: c})
+		if err := c.takeBack(); own == nil {
+			return err
+		}
 		return own
 	})
 	if own != nil {

@@ -293,7 +293,7 @@ func (c *conn) finish(fn func(c *conn) error) error {
 	if err == nil && c.db.GetAutocommit() {
 		// A statement ended the transaction, as INSERT OR ROLLBACK does; what came after it would be outside of a
 		// transaction.
-		err = errors.New("the transaction was ended by a statement within it")
+		err = errTxEnded
 	}
 	if err == nil {
 		_, err = c.exec("COMMIT")
@@ -302,6 +302,28 @@ func (c *conn) finish(fn func(c *conn) error) error {
 		c.rollback()
 	}
 	return err
+}
+
+// errTxEnded says that SQL within a transaction has ended it. Nothing was committed.
+var errTxEnded = &store.RejectedError{Statement: "the transaction", Reason: "was ended by a statement within it"}
+
+// lend lets code that is not ours use the connection in a transaction. Nothing that it runs commits: neither COMMIT,
+// nor a statement after one that has ended the transaction.
+func (c *conn) lend() { c.db.CommitHook(func() bool { return false }) }
+
+// takeBack ends lend, with the statements that were left open, which would keep the transaction from its end. It
+// fails when the transaction has ended.
+func (c *conn) takeBack() error {
+	c.db.CommitHook(nil)
+	for statement := range c.db.Stmts() {
+		if statement.Busy() {
+			_ = statement.Reset() // its error was reported when it ran
+		}
+	}
+	if c.db.GetAutocommit() {
+		return errTxEnded
+	}
+	return nil
 }
 
 // rollback ends the transaction although the context may be over.

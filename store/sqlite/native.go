@@ -18,6 +18,7 @@ func (x *tx) Native(ctx context.Context) (any, error) {
 			s.writer.release(c)
 			return nil, s.translate(ctx, err)
 		}
+		c.lend()
 		x.held = c
 	}
 	return x.held.db, nil
@@ -31,7 +32,12 @@ func (x *tx) write(ctx context.Context, fn func(c *conn) error) error {
 	}
 	defer x.Rollback()
 	x.held.db.SetInterrupt(ctx)
-	return s.translate(ctx, x.held.guard(func() error { return x.held.finish(fn) }))
+	return s.translate(ctx, x.held.guard(func() error {
+		if err := x.held.takeBack(); err != nil {
+			return err
+		}
+		return x.held.finish(fn)
+	}))
 }
 
 // Rollback ends the unit of work. Without Native, nothing is held between its calls.
@@ -41,7 +47,7 @@ func (x *tx) Rollback() {
 		return
 	}
 	x.held = nil
-	if !c.db.GetAutocommit() {
+	if c.takeBack() == nil {
 		c.rollback()
 	}
 	x.catalogue.store.writer.release(c)

@@ -13,6 +13,7 @@ var nativeCases = []testCase{
 	{"goes_on_in_the_same_transaction", nativeGoesOn},
 	{"an_error_of_the_program_is_not_the_end", nativeError},
 	{"a_projection_without_tables_has_no_place", nativeBare},
+	{"a_transaction_that_its_program_ends_moves_no_checkpoint", nativeEnded},
 }
 
 // write runs SQL of a program within a unit of work, by the database's own handle of it.
@@ -111,6 +112,27 @@ func nativeError(f *fixture) {
 	f.must(r.write(tx, r.insert("b")))
 	f.must(r.end(tx))
 	if got := r.table(); got != "b 1" {
+		f.Errorf("the table is %q", got)
+	}
+}
+
+// nativeEnded has a program roll its transaction back and go on as if nothing had happened.
+func nativeEnded(f *fixture) {
+	r := f.running(totals("sums"))
+	tx := r.catalogue.Begin(r.claim)
+	f.must(r.write(tx, r.insert("a")))
+	_ = r.write(tx, "ROLLBACK")
+	position := r.position()
+	var rejected *store.RejectedError
+	if err := r.end(tx, put("b", 1)); !errors.As(err, &rejected) {
+		f.Errorf("the commit returns %v", err)
+	}
+	tx.Rollback()
+	if got := r.table(); got != "" || r.position() != position {
+		f.Errorf("the table is %q at position %d, was at %d", got, r.position(), position)
+	}
+	r.apply(put("c", 1)) // nothing holds it up
+	if got := r.table(); got != "c 1" {
 		f.Errorf("the table is %q", got)
 	}
 }
