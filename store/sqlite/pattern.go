@@ -29,20 +29,17 @@ func registerPatterns(db *sqlite3.Conn) error {
 	return db.CreateFunction("glob", 2, flags, matches(compileGlob))
 }
 
-// matches is a function of a pattern, a text and perhaps an escape. It keeps its last pattern, which is the next
-// one's most of the time.
+// matches is a function of a pattern, a text and perhaps an escape. A pattern that is a constant is compiled once.
 func matches(compile func(pattern string, escape rune) *matcher) sqlite3.ScalarFunction {
-	var last struct {
-		pattern string
-		escape  rune
-		matcher *matcher
+	type compiled struct {
+		escape rune
+		*matcher
 	}
 	return func(ctx sqlite3.Context, arg ...sqlite3.Value) {
 		if arg[0].Type() == sqlite3.BLOB || arg[1].Type() == sqlite3.BLOB {
 			ctx.ResultBool(false)
 			return
 		}
-		pattern := upToNUL(textOf(arg[0]))
 		if len(arg[0].RawText()) > patternBytesMax {
 			ctx.ResultError(errPattern)
 			return
@@ -62,10 +59,12 @@ func matches(compile func(pattern string, escape rune) *matcher) sqlite3.ScalarF
 		if hasNull(ctx, arg) {
 			return
 		}
-		if last.matcher == nil || last.pattern != string(pattern) || last.escape != escape {
-			last.pattern, last.escape, last.matcher = string(pattern), escape, compile(string(pattern), escape)
+		known, is := ctx.GetAuxData(0).(compiled)
+		if !is || known.escape != escape {
+			known = compiled{escape, compile(string(upToNUL(textOf(arg[0]))), escape)}
+			ctx.SetAuxData(0, known)
 		}
-		ctx.ResultBool(last.matcher.match(upToNUL(arg[1].RawText())))
+		ctx.ResultBool(known.match(upToNUL(arg[1].RawText())))
 	}
 }
 
