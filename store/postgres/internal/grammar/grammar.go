@@ -18,6 +18,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/wasilibs/go-pgquery/parser"
@@ -48,8 +49,30 @@ type Statement struct {
 //
 // # Errors
 //
-// The text says what is wrong, and goes on from a name such as `write "total"`.
+// The text says what is wrong, in one line, and goes on from a name such as `write "total"`.
 func Check(sql string, tables Tables) (*Statement, error) {
+	checked, err := check(sql, tables)
+	if err != nil {
+		return nil, oneLine{err}
+	}
+	return checked, nil
+}
+
+// oneLine is an error that repeats words of a statement, which may have any characters.
+type oneLine struct{ error }
+
+func (e oneLine) Error() string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, e.error.Error())
+}
+
+func (e oneLine) Unwrap() error { return e.error }
+
+func check(sql string, tables Tables) (*Statement, error) {
 	tree, written, err := read(sql)
 	if err != nil {
 		return nil, err
