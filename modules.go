@@ -101,14 +101,10 @@ func (m *modules) open(ctx context.Context, folder string, still, all bool) (fol
 
 // collect takes up the modules that are still being compiled.
 func (m *modules) collect(ctx context.Context, registry *host.Registry) {
-	for registry.Loading() > 0 {
-		select {
-		case <-registry.Arrived():
-			m.apply(registry.Collect(ctx))
-		case <-ctx.Done():
-			return
-		}
-	}
+	_ = registry.Await(ctx, func(changes []host.Change) bool {
+		m.apply(changes)
+		return false
+	})
 }
 
 // apply hands changes of a folder to the worker.

@@ -116,6 +116,25 @@ func (r *Registry) Sync(ctx context.Context) ([]Change, error) {
 	}
 }
 
+// Await passes on the changes of modules that are still loading, until the receiver has enough or none is left.
+//
+// # Errors
+//
+// ctx's.
+func (r *Registry) Await(ctx context.Context, take func([]Change) (enough bool)) error {
+	for r.Loading() > 0 {
+		select {
+		case <-r.Arrived():
+			if take(r.Collect(ctx)) {
+				return nil
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
 // Collect returns the changes by modules that finished loading since Sync.
 func (r *Registry) Collect(ctx context.Context) (changes []Change) {
 	for _, file := range slices.Sorted(maps.Keys(r.files)) {

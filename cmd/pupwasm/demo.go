@@ -116,7 +116,7 @@ func loadAll(ctx context.Context, runtime *host.Runtime, folder string) ([]*host
 	if err != nil {
 		return nil, err
 	}
-	err = awaitModules(ctx, registry, func(more []host.Change) bool {
+	err = registry.Await(ctx, func(more []host.Change) bool {
 		changes = append(changes, more...)
 		return false
 	})

@@ -282,7 +282,7 @@ func (o *runOptions) loadModules(ctx context.Context, registry *host.Registry, f
 	}
 	if registry.Loading() > 0 && !enough() {
 		o.log.Info().Int("modules", registry.Loading()).Msg("waiting for modules that are being compiled")
-		err = awaitModules(ctx, registry, func(more []host.Change) bool {
+		err = registry.Await(ctx, func(more []host.Change) bool {
 			changes = append(changes, more...)
 			return enough()
 		})
@@ -300,25 +300,9 @@ func (o *runOptions) loadModules(ctx context.Context, registry *host.Registry, f
 	return changes, nil
 }
 
-// awaitModules passes on the changes of modules that are still loading, until the receiver has enough or none
-// is left.
-func awaitModules(ctx context.Context, registry *host.Registry, take func([]host.Change) (enough bool)) error {
-	for registry.Loading() > 0 {
-		select {
-		case <-registry.Arrived():
-			if take(registry.Collect(ctx)) {
-				return nil
-			}
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return nil
-}
-
 // collect applies the modules that load after the start, until ctx ends.
 func (s *moduleSet) collect(ctx context.Context, registry *host.Registry) {
-	_ = awaitModules(ctx, registry, func(changes []host.Change) bool {
+	_ = registry.Await(ctx, func(changes []host.Change) bool {
 		s.apply(changes)
 		return false
 	})

@@ -24,7 +24,7 @@ func (s *Store) startPipeline(ctx context.Context, conn *pgxpool.Conn) *pipeline
 	return &pipeline{inner: inner.StartPipeline(ctx), stmts: s.stmtCacheOf(inner)}
 }
 
-// send adds a statement. Its parameters and its result are in binary, but for the kinds that formatOf excepts.
+// send adds a statement. Its parameters and its result are in binary, except for the kinds that formatOf excepts.
 func (p *pipeline) send(s *statement, values [][]byte) {
 	oids, formats := s.wire()
 	p.sent = append(p.sent, s)

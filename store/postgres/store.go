@@ -250,16 +250,20 @@ func (s *Store) ownPools() []*pgxpool.Pool {
 	return own
 }
 
-// acquire takes a connection for events or a batch. One of a pool of the caller's may have been set to another
-// encoding.
+// acquire takes a connection for events or a batch. Code of the application may have set it to another encoding. Of
+// the server, connections of the store's own pools were asked when they connected.
 func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := CheckConnection(ctx, conn.Conn()); err != nil {
+	check := checkEncodings(conn.Conn().PgConn())
+	if s.borrowed && check == nil {
+		check = checkServer(conn.Conn().PgConn().ParameterStatus)
+	}
+	if check != nil {
 		conn.Release()
-		return nil, err
+		return nil, check
 	}
 	return conn, nil
 }
@@ -294,7 +298,7 @@ func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFun
 	}
 }
 
-// Close waits for connections in use and closes all, but for those of a pool of the caller's.
+// Close waits for connections in use and closes all, except those of a pool of the caller's.
 func (s *Store) Close() {
 	for _, pool := range s.ownPools() {
 		if pool != nil { // it could not be prepared
