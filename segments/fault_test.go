@@ -154,9 +154,7 @@ func TestFault_aModuleThatIsTooSlowAgainAndAgainStops(t *testing.T) {
 	if n := strings.Count(lines.String(), "segment failed"); n != 1 {
 		t.Errorf("the failure is told %d times: %s", n, lines)
 	}
-	if err := segments.WaitForPosition(t.Context(), s, "activity_log", pgtest.At(2)); err != nil {
-		t.Error(err)
-	}
+	applied(t, s, "activity_log", pgtest.At(2))
 	worker.runs(t)
 }
 

@@ -6,7 +6,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/pupwasm/pupwasm/internal/pgtest"
-	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/segments/internal/logtest"
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -33,9 +32,7 @@ func TestSegment_checkpointsLagOverNothingAndFollow(t *testing.T) {
 			for range events {
 				head = appendTo(t, s.Store, payments("A1", 100))
 			}
-			if err := segments.WaitForPosition(t.Context(), s.Store, "fine_balance", head); err != nil {
-				t.Fatal(err)
-			}
+			applied(t, s.Store, "fine_balance", head)
 			if moves, _ := s.seen(); len(moves) > events*count/2 {
 				t.Errorf("%d commits for %d events that pass %d segments", len(moves), events, count)
 			}

@@ -50,7 +50,7 @@ const (
 )
 
 // WaitGrace is how long WaitForPosition waits for a projection that no worker runs, since one may be starting.
-const WaitGrace = 10 * time.Second
+const WaitGrace = 30 * time.Second
 
 // Wait says what to wait for.
 type Wait struct {

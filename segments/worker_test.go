@@ -82,7 +82,8 @@ func applied(t *testing.T, s store.Store, projection string, position int64) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), testwait.Patience)
 	defer cancel()
-	if err := segments.WaitForPosition(ctx, s, projection, position); err != nil {
+	wait := segments.Wait{Projection: projection, Position: position, Grace: testwait.Patience}
+	if err := wait.For(ctx, s); err != nil {
 		t.Fatalf("%s is not at %d: %v", projection, position, err)
 	}
 }

@@ -200,7 +200,7 @@ func TestCommit_errorInTheMiddleLeavesAUsableConnection(t *testing.T) {
 	r := newRig(t, db, db.DSN, postgres.Options{ConnectionsMax: 1, Lazy: true})
 	ctx := t.Context()
 	must(t, r.commit(ctx, add("a", 1)))
-	before := query(t, db.Connect(t), "SELECT pid FROM pg_stat_activity WHERE application_name = 'pupwasm' AND "+
+	before := ask(t, db, "SELECT pid FROM pg_stat_activity WHERE application_name = 'pupwasm' AND "+
 		"datname = current_database()")
 	for name, mutations := range map[string][]store.Mutation{
 		"first":  {insert("a"), double("a"), add("b", 1)},
@@ -238,7 +238,7 @@ func TestCommit_errorInTheMiddleLeavesAUsableConnection(t *testing.T) {
 	r.wantClean()
 	must(t, r.commit(ctx, add("a", 1)))
 	r.want("a 2")
-	after := query(t, db.Connect(t), "SELECT pid FROM pg_stat_activity WHERE application_name = 'pupwasm' AND "+
+	after := ask(t, db, "SELECT pid FROM pg_stat_activity WHERE application_name = 'pupwasm' AND "+
 		"datname = current_database()")
 	if fmt.Sprint(before) != fmt.Sprint(after) {
 		t.Errorf("the connection was replaced: %v, %v", before, after)

@@ -179,7 +179,7 @@ func TestHorizon_isNotHeldByWhatDoesNotAppend(t *testing.T) {
 		{other, "CREATE TABLE unrelated (x int)"},
 		{other, "SELECT pupwasm.append('c', 't', 'i', '[{\"event_type\": \"e\"}]')"},
 		// As if the other database's table had the same oid.
-		{other, "SELECT pg_advisory_xact_lock_shared(" + query(t, db.Connect(t),
+		{other, "SELECT pg_advisory_xact_lock_shared(" + ask(t, db,
 			"SELECT 'pupwasm.events'::regclass::oid")[0][0] + ", 0)"},
 	}
 	for _, i := range idle {

@@ -267,7 +267,7 @@ func TestLimits_areSetForTheTransaction(t *testing.T) {
 			END $$;
 			CREATE TRIGGER note BEFORE INSERT OR UPDATE ON sums.total FOR EACH ROW EXECUTE FUNCTION public.note()`)
 		must(t, r.commit(t.Context(), add("a", 1)))
-		return query(t, db.Connect(t), "SELECT note FROM sums.total")[0][0]
+		return ask(t, db, "SELECT note FROM sums.total")[0][0]
 	}
 	transaction := ""
 	if hasSetting(t, connectTo(t, pgtest.Shared(t).DSN), "transaction_timeout") {

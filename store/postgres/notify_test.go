@@ -158,7 +158,7 @@ func TestWake_armingRunsOut(t *testing.T) {
 	c := newCounter(t, db)
 	arm(t, s, "gone", time.Millisecond)
 	testwait.Until(t, "the listener's time runs out", func() bool {
-		return query(t, db.Connect(t), `SELECT "until" < clock_timestamp() FROM pupwasm.listeners`)[0][0] == "t"
+		return ask(t, db, `SELECT "until" < clock_timestamp() FROM pupwasm.listeners`)[0][0] == "t"
 	})
 	appendOne(t, s, "a")
 	if n := c.heard(t); n != 0 {

@@ -54,7 +54,7 @@ func TestCommit_cancelledWhileItWaits(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	testwait.Until(t, "the server gives the commit up", func() bool {
-		return query(t, db.Connect(t), "SELECT count(*) FROM pg_locks WHERE NOT granted")[0][0] == "0"
+		return ask(t, db, "SELECT count(*) FROM pg_locks WHERE NOT granted")[0][0] == "0"
 	})
 	release()
 	must(t, r.commit(t.Context(), add("a", 1)))
@@ -145,7 +145,7 @@ func TestCommit_lostConnectionIsTransient(t *testing.T) {
 	release()
 	// The server may still go on with what it was sent: a new claim tells the position.
 	testwait.Until(t, "the old session ends", func() bool {
-		return query(t, db.Connect(t), "SELECT count(*) FROM pg_locks WHERE relation = "+
+		return ask(t, db, "SELECT count(*) FROM pg_locks WHERE relation = "+
 			"'pupwasm.segments'::regclass AND pid <> pg_backend_pid()")[0][0] == "0"
 	})
 	testwait.Until(t, "the store connects again", func() bool {
@@ -306,7 +306,7 @@ func TestOutage_oneHalfOpenConnectionTellsOfAll(t *testing.T) {
 	must(t, err)
 	t.Cleanup(s.Close)
 	testwait.Until(t, "all connections are open", func() bool {
-		return query(t, db.Connect(t), "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "+
+		return ask(t, db, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "+
 			"AND state = 'idle' AND application_name = 'pupwasm'")[0][0] ==
 			fmt.Sprint(connections+postgres.ConnectionsBeside)
 	})

@@ -55,7 +55,7 @@ func TestSettings_ofTheDatabaseAndTheRoleDoNotMatter(t *testing.T) {
 			execute(t, admin, "CREATE ROLE "+role+" SUPERUSER LOGIN")
 			t.Cleanup(func() { execute(t, admin, "DROP ROLE "+role) })
 			db := pgtest.Empty(t)
-			database := query(t, db.Connect(t), "SELECT current_database()")[0][0]
+			database := ask(t, db, "SELECT current_database()")[0][0]
 			target := "DATABASE " + database
 			if of == "ROLE" {
 				target = "ROLE " + role + " IN DATABASE " + database

@@ -150,7 +150,7 @@ func describe(db pgtest.Database) storetest.Database {
 	return storetest.Database{
 		Open:  func(t testing.TB) store.Store { t.Helper(); return open(t, db) },
 		Table: func(projection, table string) string { return pgx.Identifier{projection, table}.Sanitize() },
-		Query: func(t testing.TB, sql string) [][]string { t.Helper(); return query(t, db.Connect(t), sql) },
+		Query: func(t testing.TB, sql string) [][]string { t.Helper(); return ask(t, db, sql) },
 		Exec: func(ctx context.Context, handle any, sql string) error {
 			_, err := handle.(pgx.Tx).Exec(ctx, sql)
 			return err
@@ -228,6 +228,15 @@ func query(t testing.TB, conn *pgx.Conn, sql string, args ...any) [][]string {
 	return all
 }
 
+// ask is query on a connection of its own, which it closes: tests that wait ask again and again.
+func ask(t testing.TB, db pgtest.Database, sql string) [][]string {
+	t.Helper()
+	conn, err := pgx.Connect(context.Background(), db.DSN)
+	must(t, err)
+	defer conn.Close(context.Background())
+	return query(t, conn, sql)
+}
+
 func execute(t testing.TB, conn *pgx.Conn, sql string, args ...any) {
 	t.Helper()
 	if _, err := conn.Exec(context.Background(), sql, args...); err != nil {
@@ -239,7 +248,7 @@ func execute(t testing.TB, conn *pgx.Conn, sql string, args ...any) {
 func wantRows(t testing.TB, db pgtest.Database, sql, want string) {
 	t.Helper()
 	var lines []string
-	for _, row := range query(t, db.Connect(t), sql) {
+	for _, row := range ask(t, db, sql) {
 		lines = append(lines, strings.Join(row, " "))
 	}
 	if got := strings.Join(lines, ";"); got != want {
