@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"slices"
 )
 
 // Expected is the version that an append expects the stream to have. The zero value is [Any].
@@ -109,27 +108,24 @@ type BulkAppender interface {
 	AppendBulk(ctx context.Context, options AppendOptions, appends ...StreamAppend) ([]Appended, error)
 }
 
-// HasConditions reports whether one of the appends has no events and expects a version.
-func HasConditions(appends []StreamAppend) bool {
-	return slices.ContainsFunc(appends, func(a StreamAppend) bool { return a.IsCondition() })
-}
-
 // IsCondition reports whether there are no events, and a version is expected.
-func (a *StreamAppend) IsCondition() bool { return len(a.Events) == 0 && a.Expected != Any() }
+func (a StreamAppend) IsCondition() bool { return len(a.Events) == 0 && a.Expected != Any() }
 
-// ValidateAppends checks every stream and event before anything is sent, and returns the number of events.
-func ValidateAppends(appends []StreamAppend, payloadBytesMax int) (int, error) {
-	count := 0
+// ValidateAppends checks every stream and event before anything is sent, and returns the number of events. empty says
+// that there is nothing to send: no event, and no condition.
+func ValidateAppends(appends []StreamAppend, payloadBytesMax int) (count int, empty bool, err error) {
+	empty = true
 	for i := range appends {
 		if err := appends[i].Stream.Validate(); err != nil {
-			return 0, err
+			return 0, false, err
 		}
 		for j := range appends[i].Events {
 			if err := appends[i].Events[j].Validate(payloadBytesMax); err != nil {
-				return 0, fmt.Errorf("event %d of stream %s: %w", j+1, appends[i].Stream, err)
+				return 0, false, fmt.Errorf("event %d of stream %s: %w", j+1, appends[i].Stream, err)
 			}
 		}
 		count += len(appends[i].Events)
+		empty = empty && len(appends[i].Events) == 0 && !appends[i].IsCondition()
 	}
-	return count, nil
+	return count, empty, nil
 }

@@ -203,14 +203,22 @@ func TestHasEscapedNUL(t *testing.T) {
 func TestValidateAppends_countsAndNamesTheEvent(t *testing.T) {
 	t.Parallel()
 	s := store.Stream{BoundedContext: "c", AggregateType: "t", AggregateID: "i"}
-	n, err := store.ValidateAppends([]store.StreamAppend{
-		{Stream: s, Events: []store.Event{{Type: "x"}, {Type: "y"}}},
-		{Stream: s},
-	}, 10)
-	if n != 2 || err != nil {
-		t.Errorf("%d events, %v", n, err)
+	for _, c := range []struct {
+		appends []store.StreamAppend
+		events  int
+		empty   bool
+	}{
+		{nil, 0, true},
+		{[]store.StreamAppend{{Stream: s}}, 0, true},
+		{[]store.StreamAppend{{Stream: s}, {Stream: s, Expected: store.NoStream()}}, 0, false},
+		{[]store.StreamAppend{{Stream: s, Events: []store.Event{{Type: "x"}, {Type: "y"}}}, {Stream: s}}, 2, false},
+	} {
+		n, empty, err := store.ValidateAppends(c.appends, 10)
+		if n != c.events || empty != c.empty || err != nil {
+			t.Errorf("%v: %d events, empty %v, %v", c.appends, n, empty, err)
+		}
 	}
-	_, err = store.ValidateAppends([]store.StreamAppend{{Stream: s, Events: []store.Event{{Type: "x"}, {}}}}, 10)
+	_, _, err := store.ValidateAppends([]store.StreamAppend{{Stream: s, Events: []store.Event{{Type: "x"}, {}}}}, 10)
 	var input *store.InputError
 	if !errors.As(err, &input) || !strings.Contains(err.Error(), "event 2 of stream c/t/i: event_type is required") {
 		t.Errorf("got %v", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,8 +43,8 @@ func (q driverQuerier) query(ctx context.Context, sql string, args ...any) (resu
 func (s *Store) Append(
 	ctx context.Context, options store.AppendOptions, appends ...store.StreamAppend,
 ) ([]store.Appended, error) {
-	count, err := store.ValidateAppends(appends, s.options.PayloadBytesMax)
-	if err != nil || count == 0 && !store.HasConditions(appends) {
+	count, empty, err := store.ValidateAppends(appends, s.options.PayloadBytesMax)
+	if err != nil || empty {
 		return nil, err
 	}
 	conn, err := s.acquire(ctx)
@@ -65,8 +66,8 @@ func (s *Store) AppendTx(ctx context.Context, tx pgx.Tx, options store.AppendOpt
 			return nil, err
 		}
 	}
-	count, err := store.ValidateAppends(appends, s.options.PayloadBytesMax)
-	if err != nil || count == 0 && !store.HasConditions(appends) {
+	count, empty, err := store.ValidateAppends(appends, s.options.PayloadBytesMax)
+	if err != nil || empty {
 		return nil, err
 	}
 	return s.appendTo(ctx, driverQuerier{tx}, options, appends, count)
@@ -76,7 +77,7 @@ func (s *Store) AppendTx(ctx context.Context, tx pgx.Tx, options store.AppendOpt
 func (s *Store) appendTo(
 	ctx context.Context, to querier, options store.AppendOptions, appends []store.StreamAppend, count int,
 ) ([]store.Appended, error) {
-	conditions := store.HasConditions(appends)
+	conditions := slices.ContainsFunc(appends, store.StreamAppend.IsCondition)
 	result := make([]store.Appended, count)
 	args := newAppendArguments(appends, count, options.SkipDuplicates, result)
 	if driver, is := to.(driverQuerier); is && count == 1 && !options.SkipDuplicates && !conditions {

@@ -14,8 +14,8 @@ import (
 func (s *Store) AppendSQLTx(
 	ctx context.Context, tx *sql.Tx, options store.AppendOptions, appends ...store.StreamAppend,
 ) ([]store.Appended, error) {
-	count, err := store.ValidateAppends(appends, s.options.PayloadBytesMax)
-	if err != nil || count == 0 && !store.HasConditions(appends) {
+	count, empty, err := store.ValidateAppends(appends, s.options.PayloadBytesMax)
+	if err != nil || empty {
 		return nil, err
 	}
 	var encoding string

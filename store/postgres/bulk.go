@@ -21,8 +21,8 @@ const bulkEventsMin = 200
 func (s *Store) AppendBulk(ctx context.Context, options store.AppendOptions,
 	appends ...store.StreamAppend,
 ) ([]store.Appended, error) {
-	count, err := store.ValidateAppends(appends, s.options.PayloadBytesMax)
-	if err != nil || count == 0 && !store.HasConditions(appends) {
+	count, empty, err := store.ValidateAppends(appends, s.options.PayloadBytesMax)
+	if err != nil || empty {
 		return nil, err
 	}
 	if count < bulkEventsMin {

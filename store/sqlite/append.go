@@ -15,8 +15,8 @@ import (
 func (s *Store) Append(ctx context.Context, options store.AppendOptions,
 	appends ...store.StreamAppend,
 ) ([]store.Appended, error) {
-	count, err := store.ValidateAppends(appends, s.options.PayloadBytesMax)
-	if err != nil || count == 0 && !store.HasConditions(appends) {
+	count, empty, err := store.ValidateAppends(appends, s.options.PayloadBytesMax)
+	if err != nil || empty {
 		return nil, err
 	}
 	var result []store.Appended
@@ -99,8 +99,8 @@ func (s *Store) AppendConn(ctx context.Context, db *sqlite3.Conn, options store.
 func (s *Store) appendWithin(ctx context.Context, c *conn, options store.AppendOptions,
 	appends []store.StreamAppend,
 ) (result []store.Appended, err error) {
-	count, err := store.ValidateAppends(appends, s.options.PayloadBytesMax)
-	if err != nil || count == 0 && !store.HasConditions(appends) {
+	count, empty, err := store.ValidateAppends(appends, s.options.PayloadBytesMax)
+	if err != nil || empty {
 		return nil, err
 	}
 	if _, err := c.exec("SAVEPOINT pupwasm_append"); err != nil {
