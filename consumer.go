@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/pupwasm/pupwasm/internal/oneline"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -110,7 +111,7 @@ func (p consumerProcessor) Process(
 	case errors.Is(err, store.ErrTransient):
 		return nil, err
 	}
-	return nil, &segments.Fault{Divide: true, Err: fmt.Errorf("%s: %w", p.program.Source(), oneLine{err})}
+	return nil, &segments.Fault{Divide: true, Err: fmt.Errorf("%s: %w", p.program.Source(), oneline.Error(err))}
 }
 
 // handle calls the consumer in a goroutine of its own. It returns a panic as an error, with the place where it
@@ -148,12 +149,3 @@ func panicPlace() string {
 		}
 	}
 }
-
-// oneLine is an error whose text goes into logs and the status.
-type oneLine struct{ error }
-
-func (e oneLine) Error() string {
-	return strings.Join(strings.FieldsFunc(e.error.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
-}
-
-func (e oneLine) Unwrap() error { return e.error }

@@ -211,7 +211,7 @@ func runCheck(ctx context.Context, opts *appendOptions, name string, lines *line
 		}
 		bad++
 		bar.clear()
-		fmt.Fprintln(opts.errs, "pupwasm: "+oneLine(err))
+		fmt.Fprintln(opts.errs, "pupwasm: "+errorText(err))
 		var fault *lineFault
 		if !errors.As(err, &fault) {
 			return &inputError{where: name, err: fmt.Errorf("it cannot be read to its end: %s, %d good", count(bad, "fault"),

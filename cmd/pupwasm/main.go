@@ -19,10 +19,10 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/internal/oneline"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -122,7 +122,7 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errs io.Writ
 	if errors.As(context.Cause(ctx), &stopped) && errors.Is(err, context.Canceled) {
 		err = stopped // the rest is a consequence of the signal
 	}
-	fmt.Fprintln(errs, "pupwasm: "+oneLine(err))
+	fmt.Fprintln(errs, "pupwasm: "+errorText(err))
 	return exitCode(ctx, err)
 }
 
@@ -149,17 +149,5 @@ func exitCode(ctx context.Context, err error) int {
 	return exitFailure
 }
 
-// oneLine makes every error one line, also those of libraries. It separates joined errors by semicolons.
-func oneLine(err error) string {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { // the outermost one only
-		errs := joined.Unwrap()
-		if again := errors.Join(errs...); again != nil && again.Error() == err.Error() {
-			lines := make([]string, len(errs))
-			for i, one := range errs {
-				lines[i] = oneLine(one)
-			}
-			return strings.Join(lines, "; ")
-		}
-	}
-	return printable(strings.Join(strings.Fields(err.Error()), " "))
-}
+// errorText makes every error one line, also those of libraries.
+func errorText(err error) string { return printable(oneline.Of(err)) }

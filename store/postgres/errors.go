@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/pupwasm/pupwasm/internal/oneline"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -63,7 +64,7 @@ func translate(err error) error {
 			return fmt.Errorf("the database refuses the connection or the rights: %s", pg.Message)
 		}
 		if pg.Code == stateDeadlock {
-			return fmt.Errorf("%w (%s)", store.ErrDeadlock, oneLine(errors.New(pg.Detail)))
+			return fmt.Errorf("%w (%s)", store.ErrDeadlock, oneline.Text(pg.Detail))
 		}
 		if pg.Code == stateReadOnly {
 			return fmt.Errorf("%w: %w: %s", store.ErrTransient, store.ErrReadOnly, pg.Message)
@@ -121,7 +122,7 @@ func describe(pg *pgconn.PgError) string {
 	if pg.Detail != "" {
 		text += ": " + pg.Detail
 	}
-	return oneLine(errors.New(text))
+	return oneline.Text(text)
 }
 
 // refusedFor is an error by which the server refuses an entry of the catalogue, in the words of package store, or
@@ -138,10 +139,5 @@ func refusedFor(item string, err error) error {
 // without TLS, mostly say the same.
 func firstAttempt(err error) string {
 	lines := strings.SplitN(err.Error(), "\n", 3)
-	return oneLine(errors.New(strings.Join(lines[:min(len(lines), 2)], " ")))
-}
-
-// oneLine keeps an error that spans lines in one.
-func oneLine(err error) string {
-	return strings.Join(strings.Fields(err.Error()), " ")
+	return oneline.Text(strings.Join(lines[:min(len(lines), 2)], " "))
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
+	"github.com/pupwasm/pupwasm/internal/oneline"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -102,7 +103,7 @@ func transient(code sqlite3.ErrorCode) bool {
 
 // reason is SQLite's message in one line, without the names of the driver and the class of the error.
 func reason(err error) string {
-	text := strings.Join(strings.Fields(err.Error()), " ")
+	text := oneline.Of(err)
 	for _, prefix := range []string{"sqlite3: ", "SQL logic error: ", "constraint failed: "} {
 		text = strings.TrimPrefix(text, prefix)
 	}

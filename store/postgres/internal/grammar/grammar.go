@@ -18,10 +18,11 @@ import (
 	"reflect"
 	"strings"
 	"sync"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/wasilibs/go-pgquery/parser"
+
+	"github.com/pupwasm/pupwasm/internal/oneline"
 )
 
 // textMax bounds a statement. The parser's time grows faster than the text.
@@ -53,24 +54,10 @@ type Statement struct {
 func Check(sql string, tables Tables) (*Statement, error) {
 	checked, err := check(sql, tables)
 	if err != nil {
-		return nil, oneLine{err}
+		return nil, oneline.Error(err)
 	}
 	return checked, nil
 }
-
-// oneLine is an error that repeats words of a statement, which may have any characters.
-type oneLine struct{ error }
-
-func (e oneLine) Error() string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, e.error.Error())
-}
-
-func (e oneLine) Unwrap() error { return e.error }
 
 func check(sql string, tables Tables) (*Statement, error) {
 	tree, written, err := read(sql)
@@ -131,7 +118,7 @@ func parse(sql string) (tree map[string]any, err error) {
 	defer recovered(&err)
 	text, err := parser.ParseToJSON(sql)
 	if err != nil {
-		return nil, said(err)
+		return nil, oneline.Error(err)
 	}
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.UseNumber()
@@ -148,13 +135,10 @@ func write(sql string) (written string, err error) {
 		written, err = parser.DeparseFromProtobuf(tree)
 	}
 	if err != nil {
-		return "", said(err)
+		return "", oneline.Error(err)
 	}
 	return written, nil
 }
-
-// said is an error of the parser's in one line.
-func said(err error) error { return errors.New(strings.Join(strings.Fields(err.Error()), " ")) }
 
 var errUnreadable = errors.New("cannot be read by PostgreSQL's grammar: write it in a simpler way")
 

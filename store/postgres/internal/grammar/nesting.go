@@ -7,6 +7,8 @@ import (
 
 	"github.com/wasilibs/go-pgquery/parser"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/pupwasm/pupwasm/internal/oneline"
 )
 
 // The parser's stack is small, and nothing guards its end: what lies behind it would be overwritten, and another
@@ -238,7 +240,7 @@ func wordsOf(sql string) (words []word, err error) {
 	defer recovered(&err)
 	scanned, err := parser.ScanToProtobuf(sql)
 	if err != nil {
-		return nil, said(err)
+		return nil, oneline.Error(err)
 	}
 	err = eachField(scanned, func(number protowire.Number, _ uint64, token []byte) error {
 		const tokens, start, end, kind, keyword = 2, 1, 2, 4, 5
