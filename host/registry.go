@@ -105,7 +105,7 @@ func (r *Registry) Sync(ctx context.Context) ([]Change, error) {
 	for {
 		r.rescan = false
 		r.checkAll(ctx, names)
-		r.await(ctx)
+		r.awaitQuick(ctx)
 		changes = append(changes, r.Collect(ctx)...)
 		if ctx.Err() != nil {
 			return changes, ctx.Err()
@@ -168,8 +168,8 @@ func (r *Registry) Loading() (count int) {
 // Arrived receives a value when a module has finished loading.
 func (r *Registry) Arrived() <-chan struct{} { return r.arrived }
 
-// await waits up to syncWait for modules that are loading.
-func (r *Registry) await(ctx context.Context) {
+// awaitQuick waits up to syncWait for modules that are loading, which is enough for most.
+func (r *Registry) awaitQuick(ctx context.Context) {
 	timer := time.NewTimer(r.syncWait)
 	defer timer.Stop()
 	for _, known := range r.files {
