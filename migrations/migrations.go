@@ -173,7 +173,7 @@ func (m *Migrator) Up(ctx context.Context) ([]Migration, error) {
 	return applied, nil
 }
 
-// Down takes back the last migrations, as many as steps says, and returns them; after an error none is taken back.
+// Down undoes the last migrations, as many as steps says, and returns them; after an error none is undone.
 // It deletes data. It is refused while a projection is installed.
 func (m *Migrator) Down(ctx context.Context, steps int) ([]Migration, error) {
 	var reverted []Migration

@@ -87,7 +87,7 @@ func (w *Worker) heartbeats(ctx context.Context) {
 	}
 }
 
-// renew sends a heartbeat. One is in flight at a time: an older one never takes back what a newer one said.
+// renew sends a heartbeat. One is in flight at a time: an older one never overwrites what a newer one said.
 func (w *Worker) renew(ctx context.Context) error {
 	w.registering.Lock()
 	defer w.registering.Unlock()

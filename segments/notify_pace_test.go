@@ -119,7 +119,7 @@ func TestNotify_sparesManyWhoAppend(t *testing.T) {
 	for range 2 {
 		i.awaitSleep(t)
 		appended, stop := crowdOf(t, i.store)
-		testwait.Until(t, "the announcement is taken back", func() bool {
+		testwait.Until(t, "the announcement is gone", func() bool {
 			return i.count(t, "SELECT count(*) FROM pupwasm.listeners") == 0
 		})
 		spy := newSpy(t, db)
@@ -139,7 +139,7 @@ func TestNotify_sparesManyWhoAppend(t *testing.T) {
 }
 
 // TestNotify_missesNoneAtAnyPace appends with gaps of any length, alone and in crowds, in transactions that
-// last, meet, and are taken back. The worker, once it is armed, polls again in an hour: an event whose wake-up is
+// last, meet, and are rolled back. The worker, once it is armed, polls again in an hour: an event whose wake-up is
 // lost is never applied.
 func TestNotify_missesNoneAtAnyPace(t *testing.T) {
 	t.Parallel()
@@ -172,7 +172,7 @@ func TestNotify_missesNoneAtAnyPace(t *testing.T) {
 	}
 }
 
-// appendAnyhow appends in a transaction that waits before, between or after its events, or is taken back.
+// appendAnyhow appends in a transaction that waits before, between or after its events, or is rolled back.
 func appendAnyhow(conn *pgx.Conn, random *rand.Rand) error {
 	ctx := context.Background()
 	rest := func() {

@@ -72,7 +72,7 @@ func newMigrateDownCommand(globals *globalOptions) *cobra.Command {
 			down := func(m *migrations.Migrator, ctx context.Context) ([]migrations.Migration, error) {
 				return m.Down(ctx, steps)
 			}
-			return runMigrate(cmd.Context(), globals, false, "taken back", down)
+			return runMigrate(cmd.Context(), globals, false, "undone", down)
 		},
 	}
 	cmd.Flags().IntVar(&steps, "steps", 1, "`number` of migrations to undo")
@@ -115,7 +115,7 @@ func refuseDown(ctx context.Context, globals *globalOptions, steps int) error {
 		if len(names) == 0 {
 			return errors.New("no migration is applied")
 		}
-		return usagef("schema %s: taking back %s deletes its tables and their data: say so with --yes",
+		return usagef("schema %s: undoing %s deletes its tables and their data: say so with --yes",
 			globals.schema, strings.Join(names, " and "))
 	})
 }

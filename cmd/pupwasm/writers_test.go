@@ -197,7 +197,7 @@ func (w *writers) settle(appends []store.StreamAppend, added []tally) {
 	}
 }
 
-// callTheFunction appends by SQL, in a transaction that stays open for a while, and sometimes takes it back.
+// callTheFunction appends by SQL, in a transaction that stays open for a while, and sometimes rolls it back.
 func (w *writers) callTheFunction(c *client) {
 	stream := c.shared()
 	e, added := c.event()

@@ -44,8 +44,8 @@ func (r *Reader) hop() bool {
 	return true
 }
 
-// plainValueEnd returns the index behind a plain string or a number without exponent, or -1 when something else
-// stands there.
+// plainValueEnd returns the index behind a plain string or a number without exponent, or -1 for any
+// other value.
 func plainValueEnd(data []byte, i int) int {
 	c := at(data, i)
 	if c == '"' {

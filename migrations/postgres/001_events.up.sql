@@ -92,7 +92,7 @@ $$;
 -- positions may still appear. Every transaction that inserts holds a shared advisory lock whose key is the last
 -- position handed out before its own first one; {schema}.horizon() is the lowest key held. The transaction's
 -- setting remembers that the lock is held, so that ten thousand single inserts take one lock and not ten thousand.
--- A savepoint that is rolled back takes back the setting and the lock together. The setting holds the
+-- A savepoint that is rolled back undoes the setting and the lock together. The setting holds the
 -- transaction's id, so that a value left by somebody else's SET is not taken for the lock.
 --
 -- It is in as few expressions as it can be, since each one costs a microsecond in a transaction with one row.

@@ -212,8 +212,8 @@ func (x *tx) giveBack() {
 	conn.Release()
 }
 
-// rollback ends the transaction of a connection if it is in one, and takes back what SQL of a module may have left
-// in the session. It closes a connection that does not answer.
+// rollback ends the transaction of a connection if it is in one, and resets what SQL of a module may have left in
+// the session. It closes a connection that does not answer.
 func rollback(conn *pgxpool.Conn, foreign bool) {
 	var end []string
 	if conn.Conn().PgConn().TxStatus() != 'I' {

@@ -214,7 +214,7 @@ func (i *installer) asOwner(ctx context.Context, fn func() error) error {
 	err := fn()
 	i.asOwnerNow = false
 	if err != nil {
-		return err // the transaction, or the part of it, is taken back, and the role with it
+		return err // the transaction, or the part of it, is rolled back, and the role with it
 	}
 	return become(before)
 }

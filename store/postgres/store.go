@@ -59,7 +59,7 @@ type Options struct {
 	Schema string
 	// PayloadBytesMax is the limit on the payload of one event. Defaults to 16 MiB.
 	PayloadBytesMax int
-	// Durable makes projection transactions wait for the disk. Without it, a crash of the server may take back the last
+	// Durable makes projection transactions wait for the disk. Without it, a crash of the server may lose the last
 	// few, rows and checkpoint together, so that they are computed again. Appends always wait. Defaults to false.
 	Durable bool
 	// StatementTimeout bounds each statement of a projection, whose SQL may loop. After it the commit or query is

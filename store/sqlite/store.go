@@ -70,7 +70,7 @@ type Options struct {
 	// PayloadBytesMax is the limit on the payload of one event. Defaults to 16 MiB.
 	PayloadBytesMax int
 	// Durable makes every commit wait for the disk. Without it, a crash of the machine (not of the process) may
-	// take back the last few commits, appends too, in order, so that the file is as it was a moment before.
+	// lose the last few commits, appends too, in order, so that the file is as it was a moment before.
 	// Defaults to false.
 	Durable bool
 	// ReadersMax bounds the connections that read. Defaults to 4.

@@ -8,8 +8,8 @@ import (
 
 var nativeCases = []testCase{
 	{"commits_with_the_checkpoint", nativeCommits},
-	{"a_lost_claim_takes_it_back", nativeFenced},
-	{"rollback_takes_it_back", nativeRollback},
+	{"a_lost_claim_rolls_back", nativeFenced},
+	{"rollback_undoes_it", nativeRollback},
 	{"goes_on_in_the_same_transaction", nativeGoesOn},
 	{"an_error_of_the_program_is_not_the_end", nativeError},
 	{"a_projection_without_tables_has_no_place", nativeBare},

@@ -130,7 +130,7 @@ func TestPollInterval_isQuietAtAHundredASecondAndNotAtAThousand(t *testing.T) {
 }
 
 // TestPollInterval_waitsLongerAfterItWasDisarmedSoon is what keeps bursts from making the poller arm and
-// take back all the time.
+// disarm all the time.
 func TestPollInterval_waitsLongerAfterItWasDisarmedSoon(t *testing.T) {
 	t.Parallel()
 	p := newTimedInterval(defaults)
