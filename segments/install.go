@@ -140,7 +140,7 @@ func (r *runner) taken(program Program) bool {
 
 // refuse keeps the module for another try, and says why once.
 func (r *runner) refuse(program Program, err error) {
-	err = fmt.Errorf("module %s: %w", program.Source(), err)
+	err = &RefusedError{Source: program.Source(), Err: err}
 	if r.refused[program].reason != err.Error() {
 		event := r.logger.Error().Err(err)
 		if r.program != nil && r.program != program {

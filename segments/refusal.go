@@ -8,6 +8,17 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
+// RefusedError says why the database does not accept a program. The worker has logged it.
+type RefusedError struct {
+	Source string // of the program: the file of a module
+	Err    error
+}
+
+// Error names the program and the reason in one line.
+func (e *RefusedError) Error() string { return "module " + e.Source + ": " + e.Err.Error() }
+
+func (e *RefusedError) Unwrap() error { return e.Err }
+
 // refusals are the projections that this worker cannot run, by name. The worker's row in the database has them,
 // so that others can tell why nobody runs a projection: one that was never installed has no row of its own.
 func (w *Worker) refusals() []store.Refusal {

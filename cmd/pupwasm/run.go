@@ -13,6 +13,7 @@ import (
 
 	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/internal/clock"
+	"github.com/pupwasm/pupwasm/internal/oneline"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
 	"github.com/pupwasm/pupwasm/store/postgres"
@@ -150,9 +151,6 @@ func runRun(ctx context.Context, opts *runOptions, folder string) error {
 	if len(changes) == 0 && registry.Loading() == 0 {
 		opts.log.Info().Str("folder", folder).Msg("no modules yet")
 	}
-	if set.loaded == 0 && !opts.watch {
-		return errors.Join(set.failures...)
-	}
 	return opts.work(ctx, set, registry, lines)
 }
 
@@ -222,7 +220,7 @@ func (o *runOptions) work(ctx context.Context, set *moduleSet, registry *host.Re
 	if !o.once {
 		o.log.Info().Msg("stopped")
 		if err != nil {
-			err = errors.Join(append(set.failures, err)...)
+			err = set.withRefusals(err)
 		}
 		return err
 	}
@@ -230,15 +228,43 @@ func (o *runOptions) work(ctx context.Context, set *moduleSet, registry *host.Re
 	for _, p := range set.worker.Progress() {
 		fmt.Fprintf(o.out, "%s: %s %s\n", p.Projection, count(p.Events, "event"), rate(p.Events, took))
 	}
-	return errors.Join(append(set.failures, err)...)
+	return set.withRefusals(err)
+}
+
+// loadFailures are why modules do not load.
+func loadFailures(changes []host.Change) (failures []error) {
+	for _, change := range changes {
+		if change.Err != nil {
+			failures = append(failures, change.Err)
+		}
+	}
+	return failures
 }
 
 // moduleSet keeps the modules of a worker equal to those of the folder.
 type moduleSet struct {
-	opts     *runOptions
-	worker   *segments.Worker
-	loaded   int
-	failures []error
+	opts    *runOptions
+	worker  *segments.Worker
+	refused int // modules that did not load, each of which was logged
+}
+
+// withRefusals adds to the error of a run that modules were refused. The log has said which and why.
+func (s *moduleSet) withRefusals(err error) error {
+	refused, others := s.refused, []error(nil)
+	if err != nil {
+		for _, one := range oneline.Split(err) {
+			var refusal *segments.RefusedError
+			if errors.As(one, &refusal) {
+				refused++
+			} else {
+				others = append(others, one)
+			}
+		}
+	}
+	if refused > 0 {
+		others = append(others, fmt.Errorf("refused %s: the log says why", count(int64(refused), "module")))
+	}
+	return errors.Join(others...)
 }
 
 // apply hands changes of the folder to the worker.
@@ -246,7 +272,7 @@ func (s *moduleSet) apply(changes []host.Change) {
 	for _, change := range changes {
 		switch {
 		case change.Err != nil:
-			s.failures = append(s.failures, change.Err)
+			s.refused++
 			event := s.opts.log.Error().Str("module", change.File).Err(change.Err)
 			if change.Previous != nil {
 				event.Msg("module does not load, the previous one keeps running")
@@ -254,14 +280,11 @@ func (s *moduleSet) apply(changes []host.Change) {
 				event.Msg("module does not load")
 			}
 		case change.Module == nil:
-			s.loaded--
 			s.opts.log.Info().Str("module", change.File).Str("projection",
 				change.Previous.Description.Name).Msg("module removed")
 			s.worker.Remove(change.Previous.Description.Name)
 		default:
-			if previous := change.Previous; previous == nil {
-				s.loaded++
-			} else if previous.Description.Name != change.Module.Description.Name {
+			if previous := change.Previous; previous != nil && previous.Description.Name != change.Module.Description.Name {
 				s.worker.Remove(previous.Description.Name)
 			}
 			s.worker.Set(change.Module)
@@ -296,6 +319,8 @@ func (o *runOptions) loadModules(ctx context.Context, registry *host.Registry, f
 	case len(changes) == 0 && !o.watch:
 		return nil, usagef("the folder %s has no .wasm file: 'make modules' builds the examples, --watch waits for some",
 			folder)
+	case !o.watch && !slices.ContainsFunc(changes, func(c host.Change) bool { return c.Module != nil }):
+		return nil, errors.Join(loadFailures(changes)...) // the command ends with them, and says each once
 	}
 	return changes, nil
 }

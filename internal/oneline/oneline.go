@@ -14,17 +14,28 @@ func Text(text string) string {
 
 // Of returns the text of an error in one line. Errors that errors.Join has put together are separated by semicolons.
 func Of(err error) string {
-	if joined, is := err.(interface{ Unwrap() []error }); is { // the outermost one only
-		errs := joined.Unwrap()
-		if again := errors.Join(errs...); again != nil && again.Error() == err.Error() {
-			lines := make([]string, len(errs))
-			for i, one := range errs {
-				lines[i] = Of(one)
-			}
-			return strings.Join(lines, "; ")
-		}
+	var lines []string
+	for _, one := range Split(err) {
+		lines = append(lines, Text(one.Error()))
 	}
-	return Text(err.Error())
+	return strings.Join(lines, "; ")
+}
+
+// Split returns the errors that errors.Join has put together, also within each other, or the one given.
+func Split(err error) []error {
+	joined, is := err.(interface{ Unwrap() []error }) // the outermost one only
+	if !is {
+		return []error{err}
+	}
+	parts := joined.Unwrap()
+	if again := errors.Join(parts...); again == nil || again.Error() != err.Error() {
+		return []error{err} // it has words of its own
+	}
+	var all []error
+	for _, part := range parts {
+		all = append(all, Split(part)...)
+	}
+	return all
 }
 
 // Error returns an error with the same text in one line, which wraps the one given.
