@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/ncruces/go-sqlite3"
@@ -198,7 +199,7 @@ func TestConsumer_mistakesAreFaults(t *testing.T) {
 	t.Parallel()
 	onPgx := func(handle func(ctx context.Context, tx pgx.Tx) error) store.Handler {
 		return postgres.Handler(func(ctx context.Context, tx pgx.Tx, _ []store.RecordedEvent) error {
-			if _, err := tx.Exec(ctx, "INSERT INTO seen (n) VALUES (1)"); err != nil {
+			if _, err := tx.Exec(ctx, "INSERT INTO seen (n, stream, payload) VALUES (1, '', '')"); err != nil {
 				return err
 			}
 			return handle(ctx, tx)
@@ -211,6 +212,16 @@ func TestConsumer_mistakesAreFaults(t *testing.T) {
 			}
 			return handle(conn)
 		})
+	}
+	execute := func(statements ...string) func(ctx context.Context, tx pgx.Tx) error {
+		return func(ctx context.Context, tx pgx.Tx) error {
+			for _, sql := range statements {
+				if _, err := tx.Exec(ctx, sql); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
 	}
 	for name, mistake := range map[string]struct {
 		open    func(t *testing.T) database
@@ -229,6 +240,44 @@ func TestConsumer_mistakesAreFaults(t *testing.T) {
 			_, _ = tx.Exec(ctx, "SELECT 1 / 0")
 			return nil
 		}), "has failed within it"},
+		"postgres, committed and chained":   {onPostgres, onPgx(execute("COMMIT AND CHAIN")), "was ended by SQL of the program"},
+		"postgres, rolled back and chained": {onPostgres, onPgx(execute("ROLLBACK AND CHAIN")), "was ended by SQL of the program"},
+		"postgres, committed":               {onPostgres, onPgx(execute("COMMIT")), "was ended by SQL of the program"},
+		"postgres, committed and begun":     {onPostgres, onPgx(execute("COMMIT", "BEGIN")), "was ended by SQL of the program"},
+		"postgres, prepared":                {onPostgres, onPgx(execute("PREPARE TRANSACTION 'mistaken'", "ROLLBACK PREPARED 'mistaken'")), "was ended by SQL of the program"},
+		"postgres, committed by the driver": {onPostgres, onPgx(func(ctx context.Context, tx pgx.Tx) error { return tx.Commit(ctx) }), "the transaction ends with the batch"},
+		"postgres, another role":            {onPostgres, onPgx(execute("SET LOCAL ROLE pg_monitor")), "has another role than it began with"},
+		"postgres, read-only":               {onPostgres, onPgx(execute("SET TRANSACTION READ ONLY")), "was made read-only by the program"},
+		"postgres, read-only before it writes": {onPostgres, postgres.Handler(func(ctx context.Context, tx pgx.Tx, _ []store.RecordedEvent) error {
+			return execute("SET TRANSACTION READ ONLY", "INSERT INTO seen (n) VALUES (1)")(ctx, tx)
+		}), "3 times in a row, events 1 to 2: the handler met a read-only transaction, and the server takes writes"},
+		"postgres, closed": {
+			onPostgres, onPgx(func(ctx context.Context, tx pgx.Tx) error { return tx.Conn().Close(ctx) }),
+			"3 times in a row, events 1 to 2: the program has left the connection of its transaction closed",
+		},
+		"postgres, closed and gone on": {onPostgres, onPgx(func(ctx context.Context, tx pgx.Tx) error {
+			_ = tx.Conn().Close(ctx)
+			return execute("SELECT 1")(ctx, tx)
+		}), "3 times in a row, events 1 to 2: the program has left the connection of its transaction closed"},
+		"postgres, a deadline of its own": {onPostgres, onPgx(func(ctx context.Context, tx pgx.Tx) error {
+			ctx, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+			defer cancel()
+			return execute("SELECT pg_sleep(60)")(ctx, tx)
+		}), "3 times in a row, events 1 to 2: the handler met a limit"},
+		"postgres, a timeout of its own": {
+			onPostgres, onPgx(execute("SET LOCAL statement_timeout = '20ms'", "SELECT pg_sleep(60)")),
+			"3 times in a row, events 1 to 2: the handler met a limit",
+		},
+		"postgres, a timeout of its own at the commit": {onPostgres, onPgx(execute(
+			"CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN NEW; END $$",
+			"CREATE TRIGGER slow BEFORE UPDATE ON pupwasm.segments FOR EACH ROW EXECUTE FUNCTION slow()",
+			"SET LOCAL statement_timeout = '20ms'")), "3 times in a row, events 1 to 2: the transaction of the program was stopped while it was committed"},
+		"sqlite, rolled back and begun": {onSQLite, onLite(func(conn *sqlite3.Conn) error { return conn.Exec("ROLLBACK; BEGIN; INSERT INTO seen (n) VALUES (2)") }), "was ended by a statement within it"},
+		"sqlite, committed and begun": {onSQLite, onLite(func(conn *sqlite3.Conn) error {
+			_ = conn.Exec("COMMIT")
+			return conn.Exec("BEGIN; INSERT INTO seen (n) VALUES (2)")
+		}), "was ended by a statement within it"},
+		"sqlite, read-only":   {onSQLite, onLite(func(conn *sqlite3.Conn) error { return conn.Exec("PRAGMA query_only = ON") }), "was made read-only by the program"},
 		"sqlite, rolled back": {onSQLite, onLite(func(conn *sqlite3.Conn) error { return conn.Exec("ROLLBACK") }), "was ended by a statement within it"},
 		"sqlite, committed and gone on": {onSQLite, onLite(func(conn *sqlite3.Conn) error {
 			_ = conn.Exec("COMMIT")
@@ -255,8 +304,14 @@ func TestConsumer_mistakesAreFaults(t *testing.T) {
 				t.Errorf("the wait returns %v", err)
 			}
 			orders(t, db, 1, 1) // nothing holds an append up
-			if rows := db.rows(t); len(rows) != 0 {
+			// What SQL has committed is there, and the checkpoint is not.
+			if rows := db.rows(t); len(rows) != 0 && !strings.HasPrefix(name, "postgres, committed") {
 				t.Errorf("rows %v", rows)
+			}
+			status, err := h.Status(t.Context(), "mistaken")
+			must(err)
+			if position := status[0].Segments[0].Position; position != 0 {
+				t.Errorf("the checkpoint is %d", position)
 			}
 		})
 	}

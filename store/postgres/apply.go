@@ -83,8 +83,8 @@ func (x *tx) Commit(ctx context.Context, commit store.Commit) error {
 	x.deadline.writes(x.catalogue, commit.Steps)
 	ctx, cancel := x.deadline.within(ctx, false)
 	defer cancel()
-	if x.native != nil && x.conn.Conn().PgConn().TxStatus() != 'T' {
-		return errEnded
+	if err := x.checkLent(); err != nil {
+		return err
 	}
 	if x.begun { // what was queried before is lost with the transaction
 		return x.deadline.attributeError(x.commit(ctx, &commit))
@@ -99,6 +99,9 @@ func (x *tx) commit(ctx context.Context, commit *store.Commit) error {
 	p, err := x.pipeline(ctx)
 	if err != nil {
 		return err
+	}
+	if x.native != nil {
+		p.send(&checkMark, nil)
 	}
 	p.send(&x.catalogue.store.advance, x.catalogue.fence(x.params, &x.claim, commit))
 	for i := range commit.Steps {

@@ -26,6 +26,7 @@ const (
 const classDataException = "22"
 
 const (
+	stateInvalidText        = "22P02"
 	stateSyntaxError        = "42601"
 	stateUniqueViolation    = "23505"
 	stateUndefinedTable     = "42P01"
@@ -123,6 +124,15 @@ func describe(pg *pgconn.PgError) string {
 		text += ": " + pg.Detail
 	}
 	return oneline.Text(text)
+}
+
+// describeError is the text of an error, without the words of the driver where the server has answered.
+func describeError(err error) string {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return describe(pg)
+	}
+	return oneline.Of(err)
 }
 
 // refusedFor is an error by which the server refuses an entry of the catalogue, in the words of package store, or

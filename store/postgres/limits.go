@@ -49,6 +49,7 @@ type deadline struct {
 	store  *Store
 	until  time.Time // zero for none
 	blamed []string  // what the module has asked or written, by name
+	lent   bool      // a program has had the transaction, and may have set limits of its own
 	ctx    context.Context
 	sent   time.Time
 }
@@ -140,13 +141,18 @@ func (d *deadline) overtime() error {
 // refused looks at an error of the server.
 func (d *deadline) refused(s *statement, pg *pgconn.PgError) error {
 	limit := d.store.options.StatementTimeout
+	byHand := strings.Contains(pg.Message, "user request")
 	switch {
+	case d.lent && pg.Code == stateCancelled && !byHand:
+		return &store.LimitError{
+			Statement: "the transaction of the program", Limit: "was stopped while it was committed: " + describe(pg),
+			Remedy: "raise the limit, or have fewer events in a batch",
+		}
 	case pg.Code == stateTransactionTimeout && len(d.blamed) > 0:
 		return d.overtime()
 	case !s.computes:
 		return nil
-	case pg.Code == stateCancelled && limit > 0 && clock.Since(d.sent) >= limit &&
-		!strings.Contains(pg.Message, "user request"):
+	case pg.Code == stateCancelled && limit > 0 && clock.Since(d.sent) >= limit && !byHand:
 		return store.StatementTooLong(s.name, limit)
 	case pg.Code == stateTempFileLimit:
 		return stopped(s, pg, "--temp-file-limit raises it, where the server has none that is lower")

@@ -143,6 +143,11 @@ func (p *pipeline) translate(at int, err error) error {
 		return errStatementsLost
 	}
 	if at < len(p.sent) {
+		if p.sent[at] == &checkMark {
+			if fault := markFault(err); fault != nil {
+				return fault
+			}
+		}
 		if err := p.deadline.exceeded(p.sent[at], err); err != nil {
 			return err
 		}

@@ -38,6 +38,7 @@ type conn struct {
 	unnamed []string
 	builder store.PageBuilder
 	broken  bool
+	undone  bool // while the connection is lent, its transaction was rolled back
 }
 
 type statementKey struct{ projection, sql string }
@@ -309,18 +310,23 @@ var errTxEnded = &store.RejectedError{Statement: "the transaction", Reason: "was
 
 // lend lets code that is not ours use the connection in a transaction. Nothing that it runs commits: neither COMMIT,
 // nor a statement after one that has ended the transaction.
-func (c *conn) lend() { c.db.CommitHook(func() bool { return false }) }
+func (c *conn) lend() {
+	c.undone = false
+	c.db.CommitHook(func() bool { return false })
+	c.db.RollbackHook(func() { c.undone = true })
+}
 
 // takeBack ends lend, with the statements that were left open, which would keep the transaction from its end. It
-// fails when the transaction has ended.
+// fails when the transaction has ended, also where another was begun after it.
 func (c *conn) takeBack() error {
 	c.db.CommitHook(nil)
+	c.db.RollbackHook(nil)
 	for statement := range c.db.Stmts() {
 		if statement.Busy() {
 			_ = statement.Reset() // its error was reported when it ran
 		}
 	}
-	if c.db.GetAutocommit() {
+	if c.undone || c.db.GetAutocommit() {
 		return errTxEnded
 	}
 	return nil

@@ -2,6 +2,9 @@ package sqlite
 
 import (
 	"context"
+	"errors"
+
+	"github.com/ncruces/go-sqlite3"
 
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -32,12 +35,23 @@ func (x *tx) write(ctx context.Context, fn func(c *conn) error) error {
 	}
 	defer x.Rollback()
 	x.held.db.SetInterrupt(ctx)
-	return s.translate(ctx, x.held.guard(func() error {
+	err := x.held.guard(func() error {
 		if err := x.held.takeBack(); err != nil {
 			return err
 		}
 		return x.held.finish(fn)
-	}))
+	})
+	if errors.Is(err, sqlite3.READONLY) { // its BEGIN IMMEDIATE could write
+		x.held.broken = true
+		return errReadOnly
+	}
+	return s.translate(ctx, err)
+}
+
+// errReadOnly says that a program has left its connection so that nothing can be written.
+var errReadOnly = &store.RejectedError{
+	Statement: "the transaction", Reason: "was made read-only by the program, as PRAGMA query_only does, and the " +
+		"checkpoint is written in it",
 }
 
 // Rollback ends the unit of work. Without Native, nothing is held between its calls.
@@ -47,7 +61,7 @@ func (x *tx) Rollback() {
 		return
 	}
 	x.held = nil
-	if c.takeBack() == nil {
+	if _ = c.takeBack(); !c.db.GetAutocommit() {
 		c.rollback()
 	}
 	x.catalogue.store.writer.release(c)

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -14,6 +15,7 @@ var nativeCases = []testCase{
 	{"an_error_of_the_program_is_not_the_end", nativeError},
 	{"a_projection_without_tables_has_no_place", nativeBare},
 	{"a_transaction_that_its_program_ends_moves_no_checkpoint", nativeEnded},
+	{"nor_does_the_one_that_its_program_begins_then", nativeEndedAndBegun},
 }
 
 // write runs SQL of a program within a unit of work, by the database's own handle of it.
@@ -134,6 +136,39 @@ func nativeEnded(f *fixture) {
 	r.apply(put("c", 1)) // nothing holds it up
 	if got := r.table(); got != "c 1" {
 		f.Errorf("the table is %q", got)
+	}
+}
+
+// nativeEndedAndBegun has a program end its transaction in each way, and go on in another one: its rows before are
+// rolled back, or were committed apart where the database lets it. Those after must not be committed with the
+// checkpoint.
+func nativeEndedAndBegun(f *fixture) {
+	r := f.running(totals("sums"))
+	ends := map[string]string{"ROLLBACK; BEGIN": "", "COMMIT; BEGIN": ""}
+	if f.dialect == store.DialectPostgres {
+		ends["COMMIT; BEGIN"] = "before"
+		ends["COMMIT AND CHAIN"] = "before"
+		ends["ROLLBACK AND CHAIN"] = ""
+	}
+	for sql, stays := range ends {
+		tx := r.catalogue.Begin(r.claim)
+		f.must(r.write(tx, r.insert("before")))
+		for step := range strings.SplitSeq(sql, "; ") {
+			_ = r.write(tx, step) // SQLite refuses the COMMIT
+		}
+		f.must(r.write(tx, r.insert("after")))
+		position := r.position()
+		var rejected *store.RejectedError
+		if err := r.end(tx, put("b", 1)); !errors.As(err, &rejected) || !strings.Contains(err.Error(), "was ended by") {
+			f.Errorf("%s: the commit returns %v", sql, err)
+		}
+		tx.Rollback()
+		if got := strings.TrimSuffix(r.table(), " 1"); got != stays || r.position() != position {
+			f.Errorf("%s: the table is %q at position %d, was at %d", sql, got, r.position(), position)
+		}
+		f.Query(f.T, "DELETE FROM "+r.Table("sums", "total"))
+		r.apply(put("c", 1)) // nothing holds it up
+		f.Query(f.T, "DELETE FROM "+r.Table("sums", "total"))
 	}
 }
 
