@@ -187,7 +187,8 @@ func TestLimits_whatCounts(t *testing.T) {
 	}{
 		{"twice", []error{limit, limit}, false},
 		{"three times", []error{limit, limit, limit}, true},
-		{"other errors in between", []error{limit, store.ErrTransient, limit, store.ErrTransient, limit}, true},
+		{"other errors in between", []error{limit, limit, store.ErrTransient, limit, limit, store.ErrTransient, limit}, false},
+		{"three times after others", []error{limit, store.ErrTransient, limit, limit, limit}, true},
 		{"other errors alone", []error{store.ErrTransient, store.ErrTransient, store.ErrTransient, store.ErrTransient}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {

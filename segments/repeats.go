@@ -70,9 +70,13 @@ type limitFault struct{ reason string }
 
 func (e *limitFault) Error() string { return e.reason }
 
-// countLimit makes a limit a fault when the same batch has met it too often in a row.
+// countLimit makes a limit a fault when the same batch has met it too often in a row. Another error in between says that
+// the batch was not at its limit that time; a segment that was only asked to end says nothing.
 func (s *segment) countLimit(err error) error {
 	if !pipeline.IsLimit(err) {
+		if err != nil {
+			s.runner.limits.forget(s.number)
+		}
 		return err
 	}
 	if s.runner.limits.again(s.number, s.claim.Position, s.limited) < limitTries {
