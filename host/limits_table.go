@@ -19,22 +19,22 @@ type Limit struct {
 func (l Limits) Table() []Limit {
 	l = l.withDefaults()
 	return []Limit{
-		{"file of a module", formatMiB(l.ModuleBytesMax >> 20), "--module-size, Limits.ModuleBytesMax"},
+		{"file of a module", FormatMiB(l.ModuleBytesMax >> 20), "--module-size, Limits.ModuleBytesMax"},
 		{"processor time of compiling it", FormatDuration(l.CompileTime), "--compile-time, Limits.CompileTime"},
-		{"memory of compiling it", formatMiB(l.CompileMemoryMiB), "--compile-memory, Limits.CompileMemoryMiB"},
-		{"machine code of a module", formatMiB(l.CodeMiB), "--code-size, Limits.CodeMiB"},
-		{"file of a module, in a program without a compiler", formatMiB(inProcessBytesMax >> 20), ""},
+		{"memory of compiling it", FormatMiB(l.CompileMemoryMiB), "--compile-memory, Limits.CompileMemoryMiB"},
+		{"machine code of a module", FormatMiB(l.CodeMiB), "--code-size, Limits.CodeMiB"},
+		{"file of a module, in a program without a compiler", FormatMiB(inProcessBytesMax >> 20), ""},
 		{"time to start and describe itself", FormatDuration(l.StartTimeout), "Limits.StartTimeout"},
-		{"description", formatMiB(descriptionBytesMax >> 20), ""},
-		{"memory of an instance", formatMiB(l.MemoryMiB), "--memory, Limits.MemoryMiB"},
-		{"work for a batch", formatNumber(l.Fuel) + " units of fuel", "--fuel, Limits.Fuel"},
+		{"description", FormatMiB(descriptionBytesMax >> 20), ""},
+		{"memory of an instance", FormatMiB(l.MemoryMiB), "--memory, Limits.MemoryMiB"},
+		{"work for a batch", FormatNumber(l.Fuel) + " units of fuel", "--fuel, Limits.Fuel"},
 		{"time for a batch", FormatDuration(l.BatchTimeout), "--batch-timeout, Limits.BatchTimeout"},
-		{"stack of a call", formatMiB(meter.StackBytes >> 20), ""},
-		{"reply", formatMiB(l.ReplyBytesMax >> 20), "Limits.ReplyBytesMax"},
-		{"mutations of a reply", formatNumber(int64(l.MutationsMax)), "Limits.MutationsMax"},
-		{"values of a reply, or of a query's arguments", formatNumber(int64(l.ValuesMax)), "Limits.ValuesMax"},
-		{"lines of the log for a batch", formatNumber(int64(l.LogLinesMax)), "Limits.LogLinesMax"},
-		{"bytes of such a line", formatNumber(logLineBytes), ""},
+		{"stack of a call", FormatMiB(meter.StackBytes >> 20), ""},
+		{"reply", FormatMiB(l.ReplyBytesMax >> 20), "Limits.ReplyBytesMax"},
+		{"mutations of a reply", FormatNumber(int64(l.MutationsMax)), "Limits.MutationsMax"},
+		{"values of a reply, or of a query's arguments", FormatNumber(int64(l.ValuesMax)), "Limits.ValuesMax"},
+		{"lines of the log for a batch", FormatNumber(int64(l.LogLinesMax)), "Limits.LogLinesMax"},
+		{"bytes of such a line", FormatNumber(logLineBytes), ""},
 	}
 }
 
@@ -42,12 +42,13 @@ func (l Limits) Table() []Limit {
 func ModuleTable() []Limit {
 	var table []Limit
 	for _, limit := range meter.Limits() {
-		table = append(table, Limit{What: limit.What, Value: formatNumber(limit.Max)})
+		table = append(table, Limit{What: limit.What, Value: FormatNumber(limit.Max)})
 	}
 	return table
 }
 
-func formatMiB(n int) string { return formatNumber(int64(n)) + " MiB" }
+// FormatMiB writes a size that is counted in MiB.
+func FormatMiB(n int) string { return FormatNumber(int64(n)) + " MiB" }
 
 // FormatDuration writes a duration without the parts that are 0.
 func FormatDuration(d time.Duration) string {
@@ -60,8 +61,8 @@ func FormatDuration(d time.Duration) string {
 	return text
 }
 
-// formatNumber writes a number with commas.
-func formatNumber[N int | int64](n N) string {
+// FormatNumber writes a number with commas between its thousands.
+func FormatNumber[N int | int64](n N) string {
 	text := fmt.Sprint(n)
 	for at := len(text) - 3; at > 0; at -= 3 {
 		text = text[:at] + "," + text[at:]

@@ -19,8 +19,8 @@ type limitGroup struct {
 
 // allLimits lists all limits, with the settings of this command line.
 func allLimits(limits host.Limits) []limitGroup {
-	mebibytes := func(bytes int) string { return fmt.Sprintf("%d MiB", bytes>>20) }
-	bytes := func(n int) string { return fmt.Sprintf("%d bytes", n) }
+	mebibytes := func(bytes int) string { return host.FormatMiB(bytes >> 20) }
+	bytes := func(n int) string { return host.FormatNumber(n) + " bytes" }
 	server, file := postgres.Options{}.WithDefaults(), sqlite.Options{}.WithDefaults()
 	return []limitGroup{
 		{"a module and its batches", limits.Table()},
@@ -52,7 +52,7 @@ func allLimits(limits host.Limits) []limitGroup {
 			{What: "metadata of an event", Value: mebibytes(store.MetadataBytesMax)},
 			{What: "a name, such as an event's type or a stream's id", Value: bytes(store.TextBytesMax)},
 			{What: "a partition key", Value: bytes(store.KeyBytesMax)},
-			{What: "segments of a projection", Value: fmt.Sprint(store.SegmentsMax), Setting: "--segments"},
+			{What: "segments of a projection", Value: host.FormatNumber(store.SegmentsMax), Setting: "--segments"},
 		}},
 	}
 }
