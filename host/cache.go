@@ -70,7 +70,7 @@ func openCache(folder string) (*cache, error) {
 	if c.temporary {
 		if folder, err = os.MkdirTemp("", fmt.Sprintf("%s%d-", temporaryCache, os.Getpid())); err != nil {
 			return nil, fmt.Errorf("making a temporary folder for compiled code in %s (set TMPDIR, or name a "+
-				"folder by --cache-dir): %w", os.TempDir(), err)
+				"folder by Options.CacheDir): %w", os.TempDir(), err)
 		}
 	}
 	if c.folder, err = filepath.Abs(folder); err == nil {

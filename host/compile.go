@@ -180,7 +180,7 @@ func (c *compilation) begin(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	if pages, limit := metered.Memory.Min, r.options.Limits.MemoryMiB*pagesPerMiB; int64(pages) > int64(limit) {
-		return false, fmt.Errorf("needs %d MiB of memory, this host grants %d: raise --memory",
+		return false, fmt.Errorf("needs %d MiB of memory, this host grants %d: raise Limits.MemoryMiB",
 			(int64(pages)+pagesPerMiB-1)/pagesPerMiB, r.options.Limits.MemoryMiB)
 	}
 	code := withDigest(metered.Code, sha256.Sum256(wasm))

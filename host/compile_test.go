@@ -31,9 +31,9 @@ func TestCompile_hasLimits(t *testing.T) {
 		limits host.Limits
 		want   string
 	}{
-		"time":   {slow, host.Limits{CompileTime: 300 * time.Millisecond}, "takes more than 300ms of processor time to compile: raise --compile-time"},
-		"memory": {large, host.Limits{CompileMemoryMiB: 64}, "takes more than 64 MiB of memory to compile: raise --compile-memory"},
-		"code":   {large, host.Limits{CodeMiB: 1}, "MiB of machine code, the limit is 1: raise --code-size"},
+		"time":   {slow, host.Limits{CompileTime: 300 * time.Millisecond}, "takes more than 300ms of processor time to compile: raise Limits.CompileTime"},
+		"memory": {large, host.Limits{CompileMemoryMiB: 64}, "takes more than 64 MiB of memory to compile: raise Limits.CompileMemoryMiB"},
+		"code":   {large, host.Limits{CodeMiB: 1}, "MiB of machine code, the limit is 1: raise Limits.CodeMiB"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -236,7 +236,7 @@ func TestRuntime_relativePathsAreFromWhereTheProcessIs(t *testing.T) { // not pa
 func TestRuntime_aFolderThatIsMissingIsNamed(t *testing.T) { // not parallel: it changes the environment
 	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "nowhere"))
 	if _, err := host.NewRuntime(t.Context(), host.Options{}); err == nil ||
-		!strings.Contains(err.Error(), "nowhere (set TMPDIR, or name a folder by --cache-dir): ") {
+		!strings.Contains(err.Error(), "nowhere (set TMPDIR, or name a folder by Options.CacheDir): ") {
 		t.Errorf("error is %v", err)
 	}
 	r := newRuntime(t, host.Options{CacheDir: compiled}) // which needs none

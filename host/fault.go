@@ -65,19 +65,19 @@ func streamName(s store.Stream) string {
 type SlowError struct {
 	Module string // file name
 	Limit  time.Duration
-	Raise  string // the setting that raises the limit
+	Raise  string // the setting that raises the limit, such as Limits.BatchTimeout
 }
 
 // Error says in one line what to change.
 func (e *SlowError) Error() string {
 	return fmt.Sprintf("module %s: took longer than %s for a batch, with fuel left: if this machine is not busy, "+
-		"raise %s, or have fewer events in a batch (--batch)",
+		"raise %s, or have fewer events in a batch (Options.BatchEvents)",
 		e.Module, e.Limit, e.Raise)
 }
 
 // slow is the error of a guest that took too long.
 func (g *Guest) slow() error {
-	limit, raise := g.module.limits.BatchTimeout, "--batch-timeout"
+	limit, raise := g.module.limits.BatchTimeout, "Limits.BatchTimeout"
 	if limit < g.module.runtime.options.Limits.BatchTimeout {
 		raise = "batch_ms in the module's description"
 	}

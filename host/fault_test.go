@@ -34,7 +34,7 @@ func TestFault_namesTheEventAndTheCause(t *testing.T) {
 		{"Index", native, "index out of range [2] with length 2"},
 		{"Index", tiny, "in main.handle"},
 		{"Nil", native, "assignment to entry in nil map"},
-		{"Memory", both, "the limit is 64 MiB (raise --memory"},
+		{"Memory", both, "the limit is 64 MiB (raise Limits.MemoryMiB"},
 		{"Deep", tiny, "calls itself too deep: its stack of"},
 		{"Deep", native, "calls itself too deep: its stack does not fit into 64 MiB of memory"},
 		{"Loop", both, "units of fuel for a batch of 500 events: it loops, or does too much; this event alone takes more than"},
@@ -166,7 +166,7 @@ func TestFault_keepsTheLastWords(t *testing.T) {
 		"a panic on standard output":  {"panic: runtime error: index out of range\n", func(n int) []byte { return write(1, 200, n) }, "panic: runtime error: index out of range"},
 		"other standard output":       {"hello\n", func(n int) []byte { return write(1, 200, n) }, "unreachable instruction"},
 		"an error line":               {"stock is negative", func(n int) []byte { return logged(3, 200, n) }, "unreachable instruction: stock is negative"},
-		"memory":                      {"", func(int) []byte { return grow }, "out of memory: it asked for 126 MiB in all, the limit is 64 MiB (raise --memory, or make batches smaller), then it panicked"},
+		"memory":                      {"", func(int) []byte { return grow }, "out of memory: it asked for 126 MiB in all, the limit is 64 MiB (raise Limits.MemoryMiB, or make batches smaller), then it panicked"},
 		"memory and a panic about it": {"panic: runtime error: out of memory\n", func(n int) []byte { return hosttest.Code(grow, write(1, 200, n)) }, "out of memory: it asked for 126 MiB"},
 		"memory and another panic":    {"panic: no such account\n", func(n int) []byte { return hosttest.Code(grow, write(1, 200, n)) }, "panic: no such account"},
 	} {

@@ -25,7 +25,7 @@ func (r *Runtime) readModule(path string, into *bytes.Buffer) ([]byte, error) {
 	wasm, err := readInto(path, int64(r.options.Limits.ModuleBytesMax), into)
 	var large *tooLargeError
 	if errors.As(err, &large) {
-		return nil, fmt.Errorf("has %d bytes, a module has at most %d: raise --module-size", large.size, large.limit)
+		return nil, fmt.Errorf("has %d bytes, a module has at most %d: raise Limits.ModuleBytesMax", large.size, large.limit)
 	}
 	if err != nil {
 		return nil, err

@@ -59,7 +59,7 @@ func TestRegistry_takesRegularFilesOnly(t *testing.T) {
 		"loop.wasm refused: module loop.wasm: cannot be read: ",
 		"pipe.wasm refused: module pipe.wasm: cannot be read: is a pipe, not a file",
 		"socket.wasm refused: module socket.wasm: cannot be read: is a socket, not a file",
-		"sparse.wasm refused: module sparse.wasm: cannot be read: has 214748364800 bytes, a module has at most 16777216: raise --module-size",
+		"sparse.wasm refused: module sparse.wasm: cannot be read: has 214748364800 bytes, a module has at most 16777216: raise Limits.ModuleBytesMax",
 		"to_pipe.wasm refused: module to_pipe.wasm: cannot be read: is a pipe, not a file",
 	)
 	expect(t, registry)

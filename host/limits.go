@@ -130,7 +130,7 @@ func (l Limits) validate() error {
 // only prefers.
 func (l Limits) narrowed(d *Description) (Limits, error) {
 	if asked := d.Limits.MemoryMiB; asked > l.MemoryMiB {
-		return l, fmt.Errorf("asks for %d MiB of memory, this host grants %d: raise --memory", asked, l.MemoryMiB)
+		return l, fmt.Errorf("asks for %d MiB of memory, this host grants %d: raise Limits.MemoryMiB", asked, l.MemoryMiB)
 	} else if asked > 0 {
 		l.MemoryMiB = asked
 	}

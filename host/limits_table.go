@@ -12,23 +12,23 @@ import (
 type Limit struct {
 	What    string `json:"what"`
 	Value   string `json:"value"`
-	Setting string `json:"setting"` // the flag of the command and the field in Go, or "" for one that is fixed
+	Setting string `json:"setting"` // the field in Go, such as Limits.Fuel, or "" for one that is fixed
 }
 
 // Table returns the limits as they hold, with the defaults where a field is 0, and how each is set.
 func (l Limits) Table() []Limit {
 	l = l.withDefaults()
 	return []Limit{
-		{"file of a module", FormatMiB(l.ModuleBytesMax >> 20), "--module-size, Limits.ModuleBytesMax"},
-		{"processor time of compiling it", FormatDuration(l.CompileTime), "--compile-time, Limits.CompileTime"},
-		{"memory of compiling it", FormatMiB(l.CompileMemoryMiB), "--compile-memory, Limits.CompileMemoryMiB"},
-		{"machine code of a module", FormatMiB(l.CodeMiB), "--code-size, Limits.CodeMiB"},
+		{"file of a module", FormatMiB(l.ModuleBytesMax >> 20), "Limits.ModuleBytesMax"},
+		{"processor time of compiling it", FormatDuration(l.CompileTime), "Limits.CompileTime"},
+		{"memory of compiling it", FormatMiB(l.CompileMemoryMiB), "Limits.CompileMemoryMiB"},
+		{"machine code of a module", FormatMiB(l.CodeMiB), "Limits.CodeMiB"},
 		{"file of a module, in a program without a compiler", FormatMiB(inProcessBytesMax >> 20), ""},
 		{"time to start and describe itself", FormatDuration(l.StartTimeout), "Limits.StartTimeout"},
 		{"description", FormatMiB(descriptionBytesMax >> 20), ""},
-		{"memory of an instance", FormatMiB(l.MemoryMiB), "--memory, Limits.MemoryMiB"},
-		{"work for a batch", FormatNumber(l.Fuel) + " units of fuel", "--fuel, Limits.Fuel"},
-		{"time for a batch", FormatDuration(l.BatchTimeout), "--batch-timeout, Limits.BatchTimeout"},
+		{"memory of an instance", FormatMiB(l.MemoryMiB), "Limits.MemoryMiB"},
+		{"work for a batch", FormatNumber(l.Fuel) + " units of fuel", "Limits.Fuel"},
+		{"time for a batch", FormatDuration(l.BatchTimeout), "Limits.BatchTimeout"},
 		{"stack of a call", FormatMiB(meter.StackBytes >> 20), ""},
 		{"reply", FormatMiB(l.ReplyBytesMax >> 20), "Limits.ReplyBytesMax"},
 		{"mutations of a reply", FormatNumber(int64(l.MutationsMax)), "Limits.MutationsMax"},

@@ -53,7 +53,7 @@ type Module struct {
 // [*LoadError], or the context's.
 func (r *Runtime) Load(ctx context.Context, file string, wasm []byte) (*Module, error) {
 	if limit := r.options.Limits.ModuleBytesMax; len(wasm) > limit {
-		return nil, &LoadError{File: file, Reason: fmt.Sprintf("has %d bytes, the limit is %d: raise --module-size",
+		return nil, &LoadError{File: file, Reason: fmt.Sprintf("has %d bytes, the limit is %d: raise Limits.ModuleBytesMax",
 			len(wasm), limit)}
 	}
 	return r.load(ctx, file, sha256.Sum256(wasm), len(wasm), func() ([]byte, error) { return wasm, nil })

@@ -101,7 +101,7 @@ func (g *Guest) outOfMemory() string {
 			g.module.memoryMax(g.module.runtime.options.Limits)>>20)
 	}
 	g.exceeded = true
-	limit, advice := g.module.memoryMax(g.module.runtime.options.Limits), "raise --memory, or make batches smaller"
+	limit, advice := g.module.memoryMax(g.module.runtime.options.Limits), "raise Limits.MemoryMiB, or make batches smaller"
 	if own := int64(g.module.code.metered.Memory.Max) * pageBytes; own <= int64(limit) {
 		advice = "the maximum that the module itself declares"
 	}

@@ -67,7 +67,7 @@ func (t Trust) Check(path string, wasm []byte) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return &TrustError{Reason: fmt.Sprintf("is not loaded, it is not signed: there is no %s beside it "+
-			"('pupwasm sign' makes one)", filepath.Base(path)+SignatureSuffix)}
+			"(SignFile makes one)", filepath.Base(path)+SignatureSuffix)}
 	case err != nil:
 		return &TrustError{Reason: fmt.Sprintf("is not loaded, its signature %s %s",
 			filepath.Base(path)+SignatureSuffix, withoutPath(err))}

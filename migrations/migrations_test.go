@@ -110,7 +110,7 @@ func TestDown_isRefusedWhileAProjectionIsInstalled(t *testing.T) {
 			") VALUES ("+values+")")
 		must(t, err)
 		reverted, err := m.Down(t.Context(), len(db.steps(t)))
-		if err == nil || !strings.Contains(err.Error(), "run 'pupwasm reset NAME' for each of them first") ||
+		if err == nil || !strings.Contains(err.Error(), "use Store.Reset(NAME) for each of them first") ||
 			len(reverted) > 0 {
 			t.Errorf("down of %v: %v", reverted, err)
 		}

@@ -142,11 +142,12 @@ func TestFault_aModuleThatIsTooSlowAgainAndAgainStops(t *testing.T) {
 	options := quick()
 	options.Logger = zerolog.New(lines)
 	worker := startWorker(t, s, options, module, loadExample(t, newRuntime(t, zerolog.Nop()), "activity_log"))
-	const want = "took longer than 20ms for a batch, with fuel left: if this machine is not busy, raise --batch-timeout, or have fewer events in a batch (--batch)"
+	const want = "took longer than 20ms for a batch, with fuel left: if this machine is not busy, raise Limits.BatchTimeout, or have fewer events in a batch (Options.BatchEvents)"
 	testwait.Until(t, "the failure is recorded", func() bool {
 		all, err := s.Status(t.Context(), "looping")
 		return err == nil && len(all) == 1 && all[0].Segments[0].Failure != ""
 	})
+	testwait.Until(t, "the failure is told", func() bool { return strings.Contains(lines.String(), "segment failed") })
 	status := statusOf(t, s, "looping").Segments[0]
 	if place := fmt.Sprintf("3 times in a row, events %d to %d: module looping.wasm: ", pgtest.At(1), pgtest.At(2)); status.Failure != place+want || status.Owner != "" {
 		t.Errorf("the failure is %q of owner %q, want %q", status.Failure, status.Owner, place+want)

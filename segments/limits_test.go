@@ -108,15 +108,15 @@ func TestLimits_aStatementThatMeetsItsLimitAgainAndAgainIsAtFault(t *testing.T) 
 		asks         int
 		want         string
 	}{
-		{"sqlite write", onSQLite(sqlite.Options{StatementTimeout: short}), fill(endlessSQLite), "SELECT 1", 0, `write "w" ran for longer than 200ms: --statement-timeout raises the limit`},
-		{"sqlite query", onSQLite(sqlite.Options{StatementTimeout: short}), insert, endlessSQLite, 1, `query "q" ran for longer than 200ms: --statement-timeout raises the limit`},
-		{"sqlite storm", onSQLite(sqlite.Options{TransactionTimeout: short}), insert, "SELECT 1", 2_000_000_000, `query "q" ran when all statements and queries of the batch had taken longer than 200ms: --transaction-timeout`},
-		{"postgres write", onPostgres(postgres.Options{StatementTimeout: short}), fill(endlessPostgres), "SELECT 1::bigint", 0, `write "w" ran for longer than 200ms: --statement-timeout raises the limit`},
-		{"postgres query", onPostgres(postgres.Options{StatementTimeout: short}), insert, endlessPostgres, 1, `query "q" ran for longer than 200ms: --statement-timeout raises the limit`},
-		{"postgres storm", onPostgres(postgres.Options{TransactionTimeout: short}), insert, "SELECT 1::bigint", 2_000_000_000, `query "q" ran when all statements and queries of the batch had taken longer than 200ms: --transaction-timeout`},
+		{"sqlite write", onSQLite(sqlite.Options{StatementTimeout: short}), fill(endlessSQLite), "SELECT 1", 0, `write "w" ran for longer than 200ms: Options.StatementTimeout raises the limit`},
+		{"sqlite query", onSQLite(sqlite.Options{StatementTimeout: short}), insert, endlessSQLite, 1, `query "q" ran for longer than 200ms: Options.StatementTimeout raises the limit`},
+		{"sqlite storm", onSQLite(sqlite.Options{TransactionTimeout: short}), insert, "SELECT 1", 2_000_000_000, `query "q" ran when all statements and queries of the batch had taken longer than 200ms: Options.TransactionTimeout`},
+		{"postgres write", onPostgres(postgres.Options{StatementTimeout: short}), fill(endlessPostgres), "SELECT 1::bigint", 0, `write "w" ran for longer than 200ms: Options.StatementTimeout raises the limit`},
+		{"postgres query", onPostgres(postgres.Options{StatementTimeout: short}), insert, endlessPostgres, 1, `query "q" ran for longer than 200ms: Options.StatementTimeout raises the limit`},
+		{"postgres storm", onPostgres(postgres.Options{TransactionTimeout: short}), insert, "SELECT 1::bigint", 2_000_000_000, `query "q" ran when all statements and queries of the batch had taken longer than 200ms: Options.TransactionTimeout`},
 		{
 			"postgres files", onPostgres(postgres.Options{TempFileBytesMax: 64 << 10}), insert,
-			"SELECT count(*) FROM (SELECT repeat(md5(i::text), 300) AS s FROM generate_series(1, 100000000) AS i ORDER BY 1) x", 1, `query "q" was stopped: temporary file size exceeds temp_file_limit (64kB): --temp-file-limit raises it`,
+			"SELECT count(*) FROM (SELECT repeat(md5(i::text), 300) AS s FROM generate_series(1, 100000000) AS i ORDER BY 1) x", 1, `query "q" was stopped: temporary file size exceeds temp_file_limit (64kB): Options.TempFileBytesMax raises it`,
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -62,7 +62,7 @@ func misplaced(program Program, event *store.RecordedEvent, hash uint32) error {
 			"its stored partition_hash is not that of its stream, %d, "+
 				"and segments may have passed it or get it twice: stop all hosts, "+
 				"set all events of the stream to that number, and reset every projection that is divided by stream: "+
-				"'pupwasm reset %s' deletes the rows of one, and the next run applies the log from the first event",
+				"Store.Reset(%q) deletes the rows of one, and the next run applies the log from the first event",
 			hash, program.Projection().Name),
 	})
 }

@@ -130,8 +130,8 @@ func (p *Projection) CheckDeclaration(dialect Dialect, installed string) error {
 		return nil
 	}
 	return &CatalogueError{Item: item, Reason: fmt.Sprintf(
-		"%s: take that back, or raise the version: 'pupwasm reset %s' then deletes the rows of version %d, and "+
-			"'pupwasm run' builds them again from the first event",
+		"%s: undo that, or raise the version: Store.Reset(%q) then deletes the rows of version %d, and "+
+			"the next run builds them again from the first event",
 		change, p.Name, p.Version)}
 }
 

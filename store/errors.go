@@ -35,7 +35,7 @@ var (
 	ErrReadOnly = errors.New("it is read-only")
 
 	// ErrNotMigrated says that the database lacks the tables of this version.
-	ErrNotMigrated = errors.New("the database is not set up for this version: run 'pupwasm migrate up'")
+	ErrNotMigrated = errors.New("the database is not set up for this version: Store.Migrate sets it up")
 )
 
 // VersionConflictError says that a stream was not at the expected version. Nothing was appended.
@@ -115,7 +115,7 @@ func (e *RejectedError) Error() string {
 type LimitError struct {
 	Statement string // the name of the write or query in the catalogue, or of several
 	Limit     string // what happened, with the limit: "ran for longer than 1m0s"
-	Remedy    string // how to raise the limit
+	Remedy    string // how to raise the limit, with the name of the option
 }
 
 func (e *LimitError) Error() string { return e.Statement + " " + e.Limit + ": " + e.Remedy }
@@ -123,10 +123,11 @@ func (e *LimitError) Error() string { return e.Statement + " " + e.Limit + ": " 
 // Is makes it an [ErrTransient].
 func (e *LimitError) Is(target error) bool { return target == ErrTransient }
 
-// The settings that raise the limits of every store.
+// The options that raise the limits of every store. Errors name settings and calls as in Go, also in texts that are
+// stored: a command that shows them puts its flags in their place.
 const (
-	raiseStatement   = "--statement-timeout raises the limit"
-	raiseTransaction = "--transaction-timeout raises the limit, and a smaller --batch needs less of it"
+	raiseStatement   = "Options.StatementTimeout raises the limit"
+	raiseTransaction = "Options.TransactionTimeout raises the limit, and a smaller Options.BatchEvents needs less of it"
 )
 
 // StatementTooLong returns the error of a statement or query of a module that exceeded its time limit.
@@ -155,7 +156,7 @@ type LogError struct {
 
 func (e *LogError) Error() string {
 	return fmt.Sprintf("%s: restore the log that the rows were built from and start the projection again, or "+
-		"rebuild it: 'pupwasm reset %s' deletes its rows, and the next run applies this log from the first event",
+		"rebuild it: Store.Reset(%q) deletes its rows, and the next run applies this log from the first event",
 		e.Reason, e.Projection)
 }
 
@@ -169,12 +170,12 @@ func (e *CatalogueError) Error() string { return e.Item + ": " + e.Reason }
 
 // VersionMismatch returns the error for tables that another version of the projection has built.
 func VersionMismatch(projection string, installed, given int) error {
-	remedy := fmt.Sprintf("keep version %d if the rows stay right, or stop all hosts that run it and 'pupwasm "+
-		"reset %s', which deletes its rows; 'pupwasm run' then builds them again from the first event",
+	remedy := fmt.Sprintf("keep version %d if the rows stay right, or stop all hosts that run it and use "+
+		"Store.Reset(%q), which deletes its rows; the next run builds them again from the first event",
 		installed, projection)
 	if given < installed {
-		remedy = fmt.Sprintf("use the module of version %d; to go back, 'pupwasm reset %s' deletes the rows of "+
-			"version %d, and 'pupwasm run' then builds them again from the first event",
+		remedy = fmt.Sprintf("use the module of version %d; to go back, Store.Reset(%q) deletes the rows of "+
+			"version %d, and the next run builds them again from the first event",
 			installed, projection, installed)
 	}
 	return &CatalogueError{
@@ -188,8 +189,8 @@ func VersionMismatch(projection string, installed, given int) error {
 func TableChanged(projection, table, change string) error {
 	return &CatalogueError{
 		Item: fmt.Sprintf("table %q", table),
-		Reason: fmt.Sprintf("%s: put it back as it was, with its rows, or run 'pupwasm reset %s', which deletes "+
-			"all rows of the projection; 'pupwasm run' then builds them again from the first event",
+		Reason: fmt.Sprintf("%s: put it back as it was, with its rows, or use Store.Reset(%q), which deletes "+
+			"all rows of the projection; the next run builds them again from the first event",
 			change, projection),
 	}
 }
@@ -206,18 +207,18 @@ func NotTheProjections(projection, what string) error {
 func SharedPlace(projection, place string) error {
 	return &InputError{
 		Field:  "projection " + projection,
-		Reason: fmt.Sprintf("has its tables among those of another --schema, %s: drop them by hand", place),
+		Reason: fmt.Sprintf("has its tables among those of another Options.Schema, %s: drop them by hand", place),
 	}
 }
 
 // StillOwned returns the error of a reset while a worker runs the projection.
 func StillOwned(projection, worker string) error {
 	return &InputError{Field: "projection " + projection, Reason: "is run by worker " + worker +
-		": stop that host, or take the module out of the folder of its 'run --watch', and reset then; a host " +
+		": stop that host, or take the module out of the folder that it watches, and reset then; a host " +
 		"that was killed counts until its lease is over"}
 }
 
 // UnknownProjection returns the error for a projection that is not installed.
 func UnknownProjection(projection string) error {
-	return &InputError{Field: "projection " + projection, Reason: "is not known: 'pupwasm status' lists those that are"}
+	return &InputError{Field: "projection " + projection, Reason: "is not known: Store.Status lists those that are"}
 }

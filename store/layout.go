@@ -127,7 +127,7 @@ func (l *Layout) Merge(a, b int) error {
 		first, second = second, first
 	}
 	if second != first+1 {
-		return refuse(a, "is no neighbour of segment %d: 'pupwasm segments list' shows them in order", b)
+		return refuse(a, "is no neighbour of segment %d: Store.Status shows them in order", b)
 	}
 	return l.merge(first, second+1)
 }
@@ -267,7 +267,7 @@ func (l *Layout) Sort() {
 func (l *Layout) find(segment int) (int, error) {
 	at := slices.IndexFunc(l.Segments, func(p LayoutSegment) bool { return p.Segment == segment })
 	if at < 0 {
-		return 0, refuse(segment, "is not there: 'pupwasm segments list' shows those that are")
+		return 0, refuse(segment, "is not there: Store.Status shows those that are")
 	}
 	return at, nil
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
@@ -53,34 +52,6 @@ func runGrant(globals *globalOptions, projection, host string) error {
 		}
 		host = config.User
 	}
-	_, err = fmt.Fprint(globals.out, grantSQL(globals.schema, projection, host))
+	_, err = fmt.Fprint(globals.out, postgres.GrantSQL(globals.schema, projection, host))
 	return err
-}
-
-// grantSQL is to be run by a role that may create roles and grant on the database.
-func grantSQL(schema, projection, host string) string {
-	name := func(parts ...string) string { return pgx.Identifier(parts).Sanitize() }
-	text := func(value string) string { return "'" + strings.ReplaceAll(value, "'", "''") + "'" }
-	function := name(schema, "make_schema") + "(text, text)"
-	return strings.NewReplacer(
-		"{role}", name(postgres.RoleName(schema, projection)), "{role text}", text(postgres.RoleName(schema, projection)),
-		"{host}", name(host), "{function}", function, "{function text}", text(name(schema)+".make_schema(text,text)"),
-	).Replace(`DO $$
-BEGIN -- other databases of this server may have the role already
-    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {role text}) THEN
-        CREATE ROLE {role} NOLOGIN;
-    END IF;
-END $$;
-GRANT {role} TO {host};
-GRANT EXECUTE ON FUNCTION {function} TO {host};
--- The role that the function runs as makes schemas in this database for that role.
-DO $$
-DECLARE migrator name := (SELECT pg_get_userbyid(proowner) FROM pg_proc WHERE oid = {function text}::regprocedure);
-BEGIN
-    EXECUTE format('GRANT CREATE ON DATABASE %I TO %I', current_database(), migrator);
-    IF NOT pg_has_role(migrator, {role text}, 'MEMBER') THEN
-        EXECUTE format('GRANT %I TO %I', {role text}, migrator);
-    END IF;
-END $$;
-`)
 }

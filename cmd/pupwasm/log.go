@@ -32,7 +32,7 @@ func newLogger(to io.Writer, level, format string) (zerolog.Logger, error) {
 	default:
 		return zerolog.Nop(), usagef("--log-format %q: use auto, console or json", format)
 	}
-	return zerolog.New(to).Level(parsed).With().Timestamp().Logger(), nil
+	return zerolog.New(flagWriter{to}).Level(parsed).With().Timestamp().Logger(), nil
 }
 
 func consoleWriter(to io.Writer) zerolog.ConsoleWriter {

@@ -149,5 +149,5 @@ func exitCode(ctx context.Context, err error) int {
 	return exitFailure
 }
 
-// errorText makes every error one line, also those of libraries.
-func errorText(err error) string { return printable(oneline.Of(err)) }
+// errorText makes every error one line, also those of libraries, which name no flags.
+func errorText(err error) string { return printable(inFlags(oneline.Of(err))) }

@@ -66,6 +66,7 @@ func runStatus(ctx context.Context, opts *statusOptions, args []string) error {
 	if err != nil {
 		return err
 	}
+	statusInFlags(report)
 	if len(args) > 0 && len(report.Projections) == 0 {
 		return usagef("projection %s is not known: 'pupwasm status' lists those that are", args[0])
 	}

@@ -22,7 +22,7 @@ func (o *globalOptions) statusLine() *statusLine {
 		return nil
 	}
 	line := &statusLine{to: o.errs, width: terminalWidth(o.errs)}
-	o.log = o.log.Output(line.log(o.logFormat))
+	o.log = o.log.Output(flagWriter{line.log(o.logFormat)})
 	return line
 }
 

@@ -89,7 +89,7 @@ func (p *Projection) find(q *catalogue.Query, args []any) ([][]any, error) {
 		for _, name := range q.Columns {
 			at := columnIndex(stored.decl, name)
 			if stored.decl.Columns[at].Generated != nil {
-				return nil, fmt.Errorf("%q loads column %q, which the database generates and puptest does not: try that with 'pupwasm run'", q.Name, name)
+				return nil, fmt.Errorf("%q loads column %q, which the database generates and puptest does not: try that against a database", q.Name, name)
 			}
 			values = append(values, row[at])
 		}

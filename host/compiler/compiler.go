@@ -176,9 +176,9 @@ func (c *Compiler) run(ctx context.Context, folder string) error {
 func (c *Compiler) reason(exit *exec.ExitError, errs string) error {
 	switch exit.ExitCode() {
 	case exitMemory:
-		return refuse("takes more than %d MiB of memory to compile: raise --compile-memory", c.MemoryBytes>>20)
+		return refuse("takes more than %d MiB of memory to compile: raise Limits.CompileMemoryMiB", c.MemoryBytes>>20)
 	case exitTime:
-		return refuse("takes more than %s of processor time to compile: raise --compile-time", c.Time)
+		return refuse("takes more than %s of processor time to compile: raise Limits.CompileTime", c.Time)
 	}
 	line, _, _ := strings.Cut(strings.TrimSpace(errs), "\n")
 	if line == "" {
@@ -208,7 +208,7 @@ func (c *Compiler) product(folder string) (string, error) {
 		return "", fmt.Errorf("%s left no file of machine code", c.name())
 	}
 	if info.Size() > c.CodeBytesMax {
-		return "", refuse("has %d MiB of machine code, the limit is %d: raise --code-size",
+		return "", refuse("has %d MiB of machine code, the limit is %d: raise Limits.CodeMiB",
 			(info.Size()+1<<20-1)>>20, c.CodeBytesMax>>20)
 	}
 	return filepath.Join(folder, c.Engine, entries[0].Name()), nil

@@ -65,6 +65,32 @@ func TestNoPackageIsNamedAfterNothing(t *testing.T) {
 	}
 }
 
+// TestErrors_nameNoFlags looks through the texts of the libraries: a flag or command means nothing to a program that
+// embeds the host. They name the option in Go, and package main puts the flag in its place.
+func TestErrors_nameNoFlags(t *testing.T) {
+	t.Parallel()
+	ofCLI := regexp.MustCompile(`(^|[^-\w])--[a-z]{2,}|'(pupwasm )?(run|reset|status|migrate|segments|grant|sign|append)\b`)
+	library := regexp.MustCompile(`^(\.|(host|store|segments|migrations|pupwasmtest)(/.*)?|guest-sdk/puptest)$`)
+	looked := 0
+	for _, file := range sources(t) {
+		if file.test || !library.MatchString(file.folder) || strings.Contains(file.folder, "/worst") {
+			continue
+		}
+		ast.Inspect(file.tree, func(n ast.Node) bool {
+			if text, is := n.(*ast.BasicLit); is && text.Kind == token.STRING {
+				looked++
+				if ofCLI.MatchString(text.Value) {
+					t.Errorf("%s: %s", file.path, text.Value)
+				}
+			}
+			return true
+		})
+	}
+	if looked < 1000 {
+		t.Errorf("%d texts were looked at", looked)
+	}
+}
+
 // TestSecurity_namesTestsThatAreThere looks for every test that SECURITY.md names.
 func TestSecurity_namesTestsThatAreThere(t *testing.T) {
 	t.Parallel()

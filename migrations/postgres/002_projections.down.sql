@@ -4,7 +4,7 @@ DECLARE
     installed text := (SELECT string_agg(p.name, ', ' ORDER BY p.name) FROM {schema}.projections AS p);
 BEGIN
     IF installed IS NOT NULL THEN
-        RAISE EXCEPTION 'projections are installed, whose rows nobody could continue: run ''pupwasm reset NAME'' for each of them first: %', installed;
+        RAISE EXCEPTION 'projections are installed, whose rows nobody could continue: use Store.Reset(NAME) for each of them first: %', installed;
     END IF;
 END $$;
 DROP FUNCTION {schema}.make_schema;

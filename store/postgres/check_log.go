@@ -122,7 +122,7 @@ func (o *logObjects) triggerFaults() (faults []store.LogFault) {
 	if len(gone) > 0 {
 		faults = append(faults, store.LogFault{
 			Fault:  fmt.Sprintf("%s lacks the triggers %s", o.table, strings.Join(gone, ", ")),
-			Remedy: "create them as 'pupwasm migrate sql' prints them",
+			Remedy: "create them as migrations.Script(Postgres) has them",
 		})
 	}
 	if len(off) > 0 {

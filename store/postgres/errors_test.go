@@ -120,7 +120,7 @@ func allowByPassword(t testing.TB, db pgtest.Database, role string) {
 func TestErrors_notMigrated(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Empty(t)
-	wantEvery(t, everyCall(t, db.DSN), store.ErrNotMigrated, "pupwasm migrate up")
+	wantEvery(t, everyCall(t, db.DSN), store.ErrNotMigrated, "Store.Migrate sets it up")
 }
 
 func TestErrors_serverIsReadOnly(t *testing.T) {

@@ -59,7 +59,7 @@ func (i *installer) isolate(ctx context.Context) error {
 		i.owner = role
 	case i.isolation == IsolationRole:
 		return &store.CatalogueError{Item: fmt.Sprintf("projection %q", i.projection.Name), Reason: fmt.Sprintf(
-			"cannot have a role of its own: %s: have the SQL run that 'pupwasm grant %s' prints", missing,
+			"cannot have a role of its own: %s: have the SQL of GrantSQL(%q) run", missing,
 			i.projection.Name)}
 	}
 	return nil

@@ -241,7 +241,7 @@ func TestIsolation_aRoleWithRightsOfItsOwnIsNotUsed(t *testing.T) {
 		var fault *store.CatalogueError
 		if !errors.As(err, &fault) || !strings.Contains(err.Error(),
 			"has rights of its own, or is a member of other roles") ||
-			!strings.Contains(err.Error(), "'pupwasm grant "+p.Name+"'") {
+			!strings.Contains(err.Error(), fmt.Sprintf("GrantSQL(%q)", p.Name)) {
 			t.Errorf("%s: %v", name, err)
 		}
 		_, err = openIsolated(t, db, postgres.IsolationAuto).Install(t.Context(), p, 1)

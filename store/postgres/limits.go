@@ -155,7 +155,7 @@ func (d *deadline) refused(s *statement, pg *pgconn.PgError) error {
 	case pg.Code == stateCancelled && limit > 0 && clock.Since(d.sent) >= limit && !byHand:
 		return store.StatementTooLong(s.name, limit)
 	case pg.Code == stateTempFileLimit:
-		return stopped(s, pg, "--temp-file-limit raises it, where the server has none that is lower")
+		return stopped(s, pg, "Options.TempFileBytesMax raises it, where the server has none that is lower")
 	case pg.Code == stateOutOfMemory:
 		return stopped(s, pg, "the memory that the server's processes may have is the limit, see docs/security.md")
 	}

@@ -95,7 +95,7 @@ func TestLimits_queryStorm(t *testing.T) {
 	for err == nil {
 		err = tx.Query(t.Context(), sumsAll, nil, &rows)
 	}
-	wantLimit(t, err, `query "all"`, "had taken longer than 300ms: --transaction-timeout raises the limit")
+	wantLimit(t, err, `query "all"`, "had taken longer than 300ms: Options.TransactionTimeout raises the limit")
 	tx.Rollback()
 	r.wantQuiet()
 	must(t, r.commit(t.Context(), add("a", 1)))
@@ -113,10 +113,10 @@ func TestLimits_statementsOfABatchTogether(t *testing.T) {
 	p := hostile(map[string]string{"endless": endless}, "i64")
 	r.with(p)
 	wantLimit(t, r.commit(t.Context(), add("a", 1), store.Mutation{Write: len(p.Writes) - 1}), `write "endless"`,
-		"--transaction-timeout")
+		"Options.TransactionTimeout")
 	r.wantQuiet() // the statement was cancelled on the server
 	var rows store.Rows
-	wantLimit(t, r.ask(p, &rows), `query "endless"`, "--transaction-timeout")
+	wantLimit(t, r.ask(p, &rows), `query "endless"`, "Options.TransactionTimeout")
 	r.wantQuiet()
 	must(t, r.commit(t.Context(), add("a", 1)))
 	r.want("a 1")
@@ -161,7 +161,7 @@ func TestLimits_temporaryFiles(t *testing.T) {
 		p := hostile(map[string]string{"large": sql}, results)
 		r.with(p)
 		var rows store.Rows
-		wantLimit(t, r.ask(p, &rows), `query "large"`, "temp_file_limit", "(1024kB): --temp-file-limit raises it")
+		wantLimit(t, r.ask(p, &rows), `query "large"`, "temp_file_limit", "(1024kB): Options.TempFileBytesMax raises it")
 		must(t, r.commit(t.Context(), add("a", 1)))
 	}
 }

@@ -217,7 +217,7 @@ func TestCommit_runawayStatementIsStopped(t *testing.T) {
 	if err := r.commit(ctx, add("a", 1), store.Mutation{Write: len(p.Writes) - 1}); !errors.Is(err,
 		store.ErrTransient) || !errors.As(err, &limit) ||
 		limit.Statement != `write "endless"` || !strings.Contains(err.Error(),
-		"ran for longer than 2s: --statement-timeout") {
+		"ran for longer than 2s: Options.StatementTimeout") {
 		t.Errorf("commit: %v", err)
 	}
 	tx := catalogue.Begin(r.claim)

@@ -139,7 +139,7 @@ func TestReset_keepsTheEventsOfASchemaOfTheSameName(t *testing.T) {
 	appendOne(t, other, "a")
 	var input *store.InputError
 	if err := s.Reset(t.Context(), "sums"); !errors.As(err, &input) ||
-		!strings.Contains(err.Error(), "has its tables among those of another --schema, in schema sums") {
+		!strings.Contains(err.Error(), "has its tables among those of another Options.Schema, in schema sums") {
 		t.Errorf("reset: %v", err)
 	}
 	wantRows(t, db, "SELECT count(*) FROM sums.events", "1")

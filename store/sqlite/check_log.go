@@ -39,13 +39,13 @@ func (s *Store) CheckLog(ctx context.Context) error {
 	if len(gone) > 0 {
 		faults = append(faults, store.LogFault{
 			Fault:  fmt.Sprintf("%s lacks the triggers %s", table, strings.Join(gone, ", ")),
-			Remedy: "create them as 'pupwasm migrate sql --dialect sqlite' prints them",
+			Remedy: "create them as migrations.Script(SQLite) has them",
 		})
 	}
 	if !slices.Contains(objects, "AUTOINCREMENT") {
 		faults = append(faults, store.LogFault{
 			Fault: table + " has lost its AUTOINCREMENT, so that positions of deleted events are given out again",
-			Remedy: "create the table as 'pupwasm migrate sql --dialect sqlite' prints it, and copy the events " +
+			Remedy: "create the table as migrations.Script(SQLite) has it, and copy the events " +
 				"with their positions",
 		})
 	} else if sequence < last {

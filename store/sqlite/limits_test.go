@@ -68,8 +68,8 @@ func TestLimits_anEndlessStatementHoldsNobodyUp(t *testing.T) {
 			t.Errorf("heartbeat %d: %v", n, err)
 		}
 	}
-	l.wantLimit(<-ended, `write "endless"`, "ran for longer than 200ms: --statement-timeout raises the limit")
-	l.wantLimit(l.ask(), `query "q"`, "--statement-timeout")
+	l.wantLimit(<-ended, `write "endless"`, "ran for longer than 200ms: Options.StatementTimeout raises the limit")
+	l.wantLimit(l.ask(), `query "q"`, "Options.StatementTimeout")
 	if err := l.catalogue.Begin(l.claim).Commit(t.Context(),
 		store.Commit{Through: 1, Log: l.claim.Applied.Log}); err != nil {
 		t.Errorf("the claim was lost: %v", err)
@@ -87,7 +87,7 @@ func TestLimits_queryStorm(t *testing.T) {
 		var found store.Rows
 		err = unit.Query(t.Context(), 0, nil, &found)
 	}
-	l.wantLimit(err, `query "q"`, "had taken longer than 100ms: --transaction-timeout raises the limit")
+	l.wantLimit(err, `query "q"`, "had taken longer than 100ms: Options.TransactionTimeout raises the limit")
 	if err := l.ask(); err != nil {
 		t.Errorf("the next transaction: %v", err)
 	}

@@ -84,7 +84,7 @@ func TestReset_keepsTheEventsOfASchemaOfTheSameName(t *testing.T) {
 	appendTo(t, other, "1", 3)
 	var input *store.InputError
 	if err := s.Reset(t.Context(), "fines"); !errors.As(err, &input) ||
-		!strings.Contains(err.Error(), "has its tables among those of another --schema, all of which begin with fines__") {
+		!strings.Contains(err.Error(), "has its tables among those of another Options.Schema, all of which begin with fines__") {
 		t.Errorf("reset: %v", err)
 	}
 	if h, err := other.Horizon(t.Context()); err != nil || h.Head != 3 {

@@ -50,7 +50,7 @@ func declarationChanged(f *fixture) {
 		p := declared()
 		c.change(p)
 		f.wantCatalogueError(c.name, p, append(c.words, "raise the version",
-			"'pupwasm reset sums' then deletes the rows", "from the first event")...)
+			`Store.Reset("sums") then deletes the rows`, "from the first event")...)
 		r.wantRow(c.name)
 	}
 	if status := f.status("sums"); status.Version != 1 || len(status.Segments) != 1 ||
@@ -308,7 +308,7 @@ func (f *fixture) eachByHand(used bool, check func(statement, projection string,
 func declarationByHand(f *fixture) {
 	f.eachByHand(true, func(statement, projection string, words []string) {
 		if !strings.Contains(words[0], "leaves out") {
-			words = append(words, "'pupwasm reset "+projection+"', which deletes all rows", "from the first event")
+			words = append(words, `Store.Reset("`+projection+`"), which deletes all rows`, "from the first event")
 		}
 		p := declared()
 		p.Name = projection

@@ -114,7 +114,7 @@ func installOtherVersion(f *fixture) {
 		other := totals("sums")
 		other.Version = version
 		f.wantCatalogueError("another version", other, `projection "sums"`, "built by version 1",
-			"'pupwasm reset sums', which deletes its rows", "from the first event")
+			`Store.Reset("sums"), which deletes its rows`, "from the first event")
 	}
 	if got := f.status("sums").Version; got != 1 || r.table() != "a 1" {
 		f.Errorf("the version became %d, the table %q", got, r.table())

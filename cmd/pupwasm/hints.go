@@ -1,0 +1,88 @@
+package main
+
+import (
+	"io"
+	"regexp"
+	"strings"
+
+	"github.com/pupwasm/pupwasm/internal/status"
+)
+
+// flagsOf are the flags of options that errors of the libraries name as in Go.
+var flagsOf = map[string]string{
+	"Limits.ModuleBytesMax":      "module-size",
+	"Limits.CompileTime":         "compile-time",
+	"Limits.CompileMemoryMiB":    "compile-memory",
+	"Limits.CodeMiB":             "code-size",
+	"Limits.MemoryMiB":           "memory",
+	"Limits.Fuel":                "fuel",
+	"Limits.BatchTimeout":        "batch-timeout",
+	"Options.CacheDir":           "cache-dir",
+	"Options.StatementTimeout":   "statement-timeout",
+	"Options.TransactionTimeout": "transaction-timeout",
+	"Options.TempFileBytesMax":   "temp-file-limit",
+	"Options.PayloadBytesMax":    "payload-max",
+	"Options.Schema":             "schema",
+	"Options.BatchEvents":        "batch",
+	"Options.Segments":           "segments",
+}
+
+// commandsOf are the commands for functions that those errors name. $1 is the function's argument.
+var commandsOf = map[string]string{
+	"Store.Reset":                 "reset $1",
+	"Store.Status":                "status",
+	"Store.Migrate":               "migrate up",
+	"GrantSQL":                    "grant $1",
+	"SignFile":                    "sign",
+	"migrations.Script(Postgres)": "migrate sql",
+	"migrations.Script(SQLite)":   "migrate sql --dialect sqlite",
+}
+
+// namesInGo finds both. The quotes of an argument are escaped where the text is JSON.
+var namesInGo = regexp.MustCompile(`\b(?:Limits|Options)\.\w+|` +
+	`\b(Store\.Reset|GrantSQL)\(\\?"?(\w+)\\?"?\)|\bStore\.(?:Status|Migrate)\b|\bSignFile\b|\bmigrations\.Script\(\w+\)`)
+
+// inFlags puts flags and commands in the place of the names that libraries have for them. The names are stored as they
+// are: a program that embeds the host may have written a text that a command shows, and the other way round.
+func inFlags(text string) string {
+	return namesInGo.ReplaceAllStringFunc(text, func(name string) string {
+		if flag, has := flagsOf[name]; has {
+			return "--" + flag
+		}
+		call := namesInGo.FindStringSubmatch(name)
+		if call[1] != "" {
+			name = call[1]
+		}
+		if command, has := commandsOf[name]; has {
+			return "'pupwasm " + strings.Replace(command, "$1", call[2], 1) + "'"
+		}
+		return name
+	})
+}
+
+// flagWriter puts flags and commands into a log, which comes as JSON.
+type flagWriter struct{ to io.Writer }
+
+func (w flagWriter) Write(line []byte) (int, error) {
+	if _, err := io.WriteString(w.to, inFlags(string(line))); err != nil {
+		return 0, err
+	}
+	return len(line), nil
+}
+
+// statusInFlags puts flags and commands into the reasons of a status.
+func statusInFlags(report *status.Report) {
+	for i := range report.LogFaults {
+		report.LogFaults[i] = inFlags(report.LogFaults[i])
+	}
+	for i := range report.Projections {
+		p := &report.Projections[i]
+		for j := range p.Segments {
+			s := &p.Segments[j]
+			s.Failure, s.LogFault = inFlags(s.Failure), inFlags(s.LogFault)
+		}
+		for j := range p.Refused {
+			p.Refused[j].Reason = inFlags(p.Refused[j].Reason)
+		}
+	}
+}
