@@ -72,13 +72,25 @@ type consumerProgram struct {
 	projection store.Projection
 }
 
-func (p *consumerProgram) Projection() *store.Projection       { return &p.projection }
-func (p *consumerProgram) Source() string                      { return "consumer " + p.consumer.Name }
-func (p *consumerProgram) BatchEvents() int                    { return p.consumer.BatchEvents }
-func (p *consumerProgram) Transactional() bool                 { return true }
-func (p *consumerProgram) Close(context.Context)               {}
+// Projection returns what the consumer reads. It declares no tables.
+func (p *consumerProgram) Projection() *store.Projection { return &p.projection }
+
+// Source names the consumer for logs and errors.
+func (p *consumerProgram) Source() string { return "consumer " + p.consumer.Name }
+
+// BatchEvents is the most events of a call, or 0 for the worker's setting.
+func (p *consumerProgram) BatchEvents() int { return p.consumer.BatchEvents }
+
+// Transactional reports that the consumer writes while it processes.
+func (p *consumerProgram) Transactional() bool { return true }
+
+// Close does nothing: the consumer belongs to the application.
+func (p *consumerProgram) Close(context.Context) {}
+
+// NewProcessor returns the same for every segment, which the consumer cannot tell apart.
 func (p *consumerProgram) NewProcessor(int) segments.Processor { return consumerProcessor{p} }
 
+// Columns are those that the consumer asks for, or all.
 func (p *consumerProgram) Columns() store.Columns {
 	if p.consumer.Columns == 0 {
 		return store.AllColumns
@@ -88,6 +100,7 @@ func (p *consumerProgram) Columns() store.Columns {
 
 type consumerProcessor struct{ program *consumerProgram }
 
+// Close does nothing.
 func (p consumerProcessor) Close(context.Context) {}
 
 // Process has the consumer write in the transaction. There are no mutations besides.

@@ -119,6 +119,7 @@ func (r *Runtime) make(ctx context.Context, code *compiledCode, size int, read f
 // transientError is a reason of this machine why a module cannot be compiled now.
 type transientError struct{ error }
 
+// Unwrap returns what went wrong on this machine.
 func (e *transientError) Unwrap() error { return e.error }
 
 // transient wraps an error of this machine.

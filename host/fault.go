@@ -63,9 +63,9 @@ func streamName(s store.Stream) string {
 // later, the same batch may pass: it is no [Fault]. The caller, who knows how often it happened, decides when
 // it becomes one.
 type SlowError struct {
-	Module string // file name
-	Limit  time.Duration
-	Raise  string // the setting that raises the limit, such as Limits.BatchTimeout
+	Module string        // file name
+	Limit  time.Duration // for one batch
+	Raise  string        // the setting that raises the limit, such as Limits.BatchTimeout
 }
 
 // Error says in one line what to change.

@@ -74,6 +74,7 @@ func readInto(path string, limit int64, into *bytes.Buffer) ([]byte, error) {
 
 type tooLargeError struct{ size, limit int64 }
 
+// Error has both sizes in bytes.
 func (e *tooLargeError) Error() string {
 	return fmt.Sprintf("has %d bytes, it may have at most %d", e.size, e.limit)
 }

@@ -95,8 +95,10 @@ func (g *Guest) charge(units int64) {
 // outOfFuelError is errOutOfFuel with the amount.
 type outOfFuelError string
 
+// Error says how much there was.
 func (e outOfFuelError) Error() string { return string(e) }
 
+// Is makes it an errOutOfFuel.
 func (outOfFuelError) Is(target error) bool { return target == errOutOfFuel }
 
 // exhausted returns an error when the guest has used up its fuel or its stack.

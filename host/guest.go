@@ -87,8 +87,10 @@ var errExceeded = errors.New("exceeds a limit")
 // exceededError says which limit of the batch a guest has exceeded.
 type exceededError string
 
+// Error says which limit it is.
 func (e exceededError) Error() string { return string(e) }
 
+// Is makes it an errExceeded.
 func (exceededError) Is(target error) bool { return target == errExceeded }
 
 func exceeded(format string, args ...any) error { return exceededError(fmt.Sprintf(format, args...)) }

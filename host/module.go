@@ -19,11 +19,11 @@ import (
 
 // Module is a compiled projection module, ready to make guests. It is safe for concurrent use.
 type Module struct {
-	File        string // the name that logs and errors show
-	Hash        [sha256.Size]byte
-	Bytes       int
-	Imports     []string // "module.function", in order
-	Description *Description
+	File        string            // the name that logs and errors show
+	Hash        [sha256.Size]byte // of the file
+	Bytes       int               // the size of the file
+	Imports     []string          // "module.function", in order
+	Description *Description      // what it says of itself; it must not be changed
 	// StartUp is what the first instance took to start.
 	StartUp time.Duration
 

@@ -218,6 +218,7 @@ func isCanonical(text []byte) bool {
 // foreignKeyError says that a query asks for rows of a key that no event of the batch has.
 type foreignKeyError string
 
+// Error names the query and the key.
 func (e foreignKeyError) Error() string { return string(e) }
 
 // Is marks it as the guest's own doing.

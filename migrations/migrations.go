@@ -33,10 +33,10 @@ const (
 
 // Migration is one step of the layout.
 type Migration struct {
-	Number int
+	Number int // from 1
 	Name   string
-	Up     string
-	Down   string
+	Up     string // the SQL that makes the step, for the schema given
+	Down   string // the SQL that undoes it
 }
 
 // State is a migration and whether the database has it.

@@ -12,21 +12,32 @@ import (
 // moduleProgram makes a WebAssembly module a program.
 type moduleProgram struct{ module *host.Module }
 
+// Projection is what the module declares.
 func (p *moduleProgram) Projection() *store.Projection { return &p.module.Description.Projection }
-func (p *moduleProgram) Source() string                { return p.module.File }
-func (p *moduleProgram) Columns() store.Columns        { return p.module.Columns() }
-func (p *moduleProgram) BatchEvents() int              { return p.module.Description.Limits.BatchEvents }
-func (p *moduleProgram) Close(ctx context.Context)     { p.module.Close(ctx) }
+
+// Source is the module's file.
+func (p *moduleProgram) Source() string { return p.module.File }
+
+// Columns are those that the module reads.
+func (p *moduleProgram) Columns() store.Columns { return p.module.Columns() }
+
+// BatchEvents is what the module asks for, or 0.
+func (p *moduleProgram) BatchEvents() int { return p.module.Description.Limits.BatchEvents }
+
+// Close closes the module, whose guests have ended.
+func (p *moduleProgram) Close(ctx context.Context) { p.module.Close(ctx) }
 
 // Transactional reports that the guest may ask for what it has written.
 func (p *moduleProgram) Transactional() bool { return len(p.module.Description.Queries) > 0 }
 
+// NewProcessor makes a guest for a segment.
 func (p *moduleProgram) NewProcessor(segment int) Processor {
 	return &moduleProcessor{guest: p.module.NewGuest(segment)}
 }
 
 type moduleProcessor struct{ guest *host.Guest }
 
+// Process has the guest apply a batch. Its queries are answered in tx.
 func (p *moduleProcessor) Process(
 	ctx context.Context, events []store.RecordedEvent, tx store.Tx,
 ) ([]store.Mutation, error) {
@@ -40,6 +51,7 @@ func (p *moduleProcessor) Process(
 	return mutations, asFault(err)
 }
 
+// Close ends the guest.
 func (p *moduleProcessor) Close(ctx context.Context) { p.guest.Close(ctx) }
 
 // asFault tells the pipeline whether an error is the guest's.

@@ -90,9 +90,9 @@ type ProjectionOptions struct {
 	// Segments is the number of segments. Other workers that ask for another number keep an existing projection
 	// as it is.
 	Segments     int
-	BatchEvents  int
-	CommitEvents int
-	BatchPause   time.Duration
+	BatchEvents  int           // see [Options].BatchEvents
+	CommitEvents int           // see [Options].CommitEvents
+	BatchPause   time.Duration // see [Options].BatchPause
 }
 
 // of returns the options with those of a projection.
@@ -163,6 +163,7 @@ type OptionError struct {
 	Reason string // what it must be, and what it is
 }
 
+// Error names the option and what it must be.
 func (e *OptionError) Error() string { return "option " + e.Option + " " + e.Reason }
 
 // Validate reports what is wrong with options. Zero values are the defaults.

@@ -52,9 +52,10 @@ type Fault struct {
 	Position int64 // of the event at fault, or 0 when no single event is
 	Limit    bool  // a limit of time or space was met: a busy machine may be to blame
 	Divide   bool  // the batch is tried again in smaller ones, which find the event at fault and apply those before it
-	Err      error
+	Err      error // what the processor says of it; its text is recorded
 }
 
+// Error is the text of Err.
 func (f *Fault) Error() string { return f.Err.Error() }
 
 // Unwrap returns Err.

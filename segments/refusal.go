@@ -11,12 +11,13 @@ import (
 // RefusedError says why the database does not accept a program. The worker has logged it.
 type RefusedError struct {
 	Source string // of the program: the file of a module
-	Err    error
+	Err    error  // of the store's Install
 }
 
 // Error names the program and the reason in one line.
 func (e *RefusedError) Error() string { return "module " + e.Source + ": " + e.Err.Error() }
 
+// Unwrap returns Err, such as a [*store.CatalogueError].
 func (e *RefusedError) Unwrap() error { return e.Err }
 
 // refusals are the projections that this worker cannot run, by name. The worker's row in the database has them,

@@ -68,6 +68,7 @@ func (r *repeats) forget(segment int) {
 // limitFault is a batch that has met a limit each time that it was tried. It is no transient error any more.
 type limitFault struct{ reason string }
 
+// Error says how often it was, and which limit.
 func (e *limitFault) Error() string { return e.reason }
 
 // countLimit makes a limit a fault when the same batch has met it too often in a row. Another error in between says that

@@ -15,11 +15,12 @@ import (
 // FailedError says that a projection makes no progress before somebody acts.
 type FailedError struct {
 	Projection string
-	Segment    int
+	Segment    int    // its number
 	Position   int64  // the checkpoint where it stopped
 	Reason     string // what was recorded
 }
 
+// Error names the segment, its checkpoint and the reason in one line.
 func (e *FailedError) Error() string {
 	return fmt.Sprintf("projection %s, segment %d stopped after position %d: %s",
 		e.Projection, e.Segment, e.Position, e.Reason)
@@ -33,6 +34,7 @@ type NotRunError struct {
 	Refusal    *store.Refusal // why that one cannot, or nil
 }
 
+// Error says why no worker runs the projection, where one refuses it.
 func (e *NotRunError) Error() string {
 	switch {
 	case e.Refusal != nil:
@@ -54,8 +56,8 @@ const WaitGrace = 30 * time.Second
 
 // Wait says what to wait for.
 type Wait struct {
-	Projection string
-	Position   int64
+	Projection string // by name
+	Position   int64  // of the log: every event up to it is to be applied
 	// Grace is for how long no worker may run the projection, since one may be starting. Below zero, Wait does
 	// not wait for one. Defaults to WaitGrace.
 	Grace time.Duration

@@ -45,6 +45,7 @@ type VersionConflictError struct {
 	Actual   int64 // the stream's last version, or -1 when another append won while this one ran
 }
 
+// Error names the stream and both versions.
 func (e *VersionConflictError) Error() string {
 	if e.Actual < 0 {
 		return fmt.Sprintf("version conflict on stream %s: another append came first", e.Stream)
@@ -67,6 +68,7 @@ func (e VersionConflicts) Err() error {
 	return e
 }
 
+// Error has the first conflict, and the number of the others.
 func (e VersionConflicts) Error() string {
 	return fmt.Sprintf("%s, and %d more conflicts", e[0], len(e)-1)
 }
@@ -85,6 +87,7 @@ type DuplicateEventError struct {
 	ID UUID // zero when the database did not say
 }
 
+// Error names the event.
 func (e *DuplicateEventError) Error() string {
 	return fmt.Sprintf("event id %s is stored already", e.ID)
 }
@@ -96,6 +99,7 @@ type InputError struct {
 	Reason string
 }
 
+// Error is the field, and what is wrong with it.
 func (e *InputError) Error() string { return e.Field + " " + e.Reason }
 
 // RejectedError says that the database refused what a projection wrote or queried, and will refuse it again: a
@@ -105,6 +109,7 @@ type RejectedError struct {
 	Reason    string // in the database's words
 }
 
+// Error names the statement, with the database's reason.
 func (e *RejectedError) Error() string {
 	return fmt.Sprintf("the database refuses %s: %s", e.Statement, e.Reason)
 }
@@ -118,6 +123,7 @@ type LimitError struct {
 	Remedy    string // how to raise the limit, with the name of the option
 }
 
+// Error says what happened, and how to raise the limit.
 func (e *LimitError) Error() string { return e.Statement + " " + e.Limit + ": " + e.Remedy }
 
 // Is makes it an [ErrTransient].
@@ -154,6 +160,7 @@ type LogError struct {
 	Reason     string // what differs
 }
 
+// Error says what differs, and what to do about it.
 func (e *LogError) Error() string {
 	return fmt.Sprintf("%s: restore the log that the rows were built from and start the projection again, or "+
 		"rebuild it: Store.Reset(%q) deletes its rows, and the next run applies this log from the first event",
@@ -166,6 +173,7 @@ type CatalogueError struct {
 	Reason string
 }
 
+// Error is the part, and the reason.
 func (e *CatalogueError) Error() string { return e.Item + ": " + e.Reason }
 
 // VersionMismatch returns the error for tables that another version of the projection has built.

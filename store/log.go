@@ -24,12 +24,14 @@ type UnsafeLogError struct {
 
 // LogFault is one thing that is wrong with a log, and a remedy that touches no event and no row.
 type LogFault struct {
-	Fault  string
-	Remedy string
+	Fault  string // what was found
+	Remedy string // what mends it
 }
 
+// String has the fault and its remedy in one line.
 func (f LogFault) String() string { return f.Fault + ": " + f.Remedy }
 
+// Error has all faults, with their remedies, in one line.
 func (e *UnsafeLogError) Error() string {
 	faults := make([]string, len(e.Faults))
 	for i, fault := range e.Faults {

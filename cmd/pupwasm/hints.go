@@ -63,6 +63,7 @@ func inFlags(text string) string {
 // flagWriter puts flags and commands into a log, which comes as JSON.
 type flagWriter struct{ to io.Writer }
 
+// Write passes a line on.
 func (w flagWriter) Write(line []byte) (int, error) {
 	if _, err := io.WriteString(w.to, inFlags(string(line))); err != nil {
 		return 0, err

@@ -18,7 +18,10 @@ const batchBytesMax = 16 << 20
 // lineFault says that a line is bad, and that the lines after it can be read.
 type lineFault struct{ err error }
 
+// Error is what is wrong with the line.
 func (e *lineFault) Error() string { return e.err.Error() }
+
+// Unwrap returns the error of its field.
 func (e *lineFault) Unwrap() error { return e.err }
 
 // lineSource gives the events of an input, each with an id.

@@ -62,6 +62,7 @@ type countingReader struct {
 	count atomic.Int64
 }
 
+// Read counts what it passes on.
 func (r *countingReader) Read(p []byte) (int, error) {
 	n, err := r.from.Read(p)
 	r.count.Add(int64(n))

@@ -57,6 +57,7 @@ const exitCodesHelp = `Exit codes:
 // usageError says that the command line or the environment is wrong.
 type usageError struct{ message string }
 
+// Error is the message.
 func (e *usageError) Error() string { return e.message }
 
 func usagef(format string, args ...any) error {
@@ -69,7 +70,10 @@ type inputError struct {
 	err   error
 }
 
+// Error has the place in front.
 func (e *inputError) Error() string { return e.where + ": " + e.err.Error() }
+
+// Unwrap returns what is wrong there.
 func (e *inputError) Unwrap() error { return e.err }
 
 // unwrapPath takes the path out of an error of package os, for an [inputError] that names it already.
@@ -87,6 +91,7 @@ var errNoDatabase = errors.New("there is no database")
 // signalError is the cause of a context that a signal cancelled.
 type signalError struct{ signal syscall.Signal }
 
+// Error names the signal.
 func (e *signalError) Error() string { return "stopped by signal: " + e.signal.String() }
 
 // signalContext returns a context that the first SIGINT or SIGTERM cancels. The second one ends the process.

@@ -61,9 +61,13 @@ func addWorkerFlags(flags *pflag.FlagSet, w *segments.Options) {
 // inverted is the flag of an option with the opposite meaning.
 type inverted bool
 
+// String is the value of the flag.
 func (u *inverted) String() string { return strconv.FormatBool(!bool(*u)) }
-func (u *inverted) Type() string   { return "bool" }
 
+// Type is for the help.
+func (u *inverted) Type() string { return "bool" }
+
+// Set sets the option to the opposite of the flag.
 func (u *inverted) Set(text string) error {
 	value, err := strconv.ParseBool(text)
 	*u = inverted(!value)

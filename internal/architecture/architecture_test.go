@@ -37,7 +37,7 @@ func sources(t *testing.T) []sourceFile {
 		if entry.IsDir() || filepath.Ext(path) != ".go" {
 			return nil
 		}
-		tree, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		tree, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution|parser.ParseComments)
 		if err != nil {
 			return err
 		}
@@ -88,6 +88,20 @@ func TestErrors_nameNoFlags(t *testing.T) {
 	}
 	if looked < 1000 {
 		t.Errorf("%d texts were looked at", looked)
+	}
+}
+
+// TestDocs_everyExportedFunctionHasAComment looks at functions and methods, also those of types that are not exported;
+// the linter lets some names of methods pass.
+func TestDocs_everyExportedFunctionHasAComment(t *testing.T) {
+	t.Parallel()
+	for _, file := range sources(t) {
+		for _, declaration := range file.tree.Decls {
+			function, is := declaration.(*ast.FuncDecl)
+			if is && !file.test && function.Name.IsExported() && function.Doc.Text() == "" {
+				t.Errorf("%s: %s has no comment", file.path, function.Name)
+			}
+		}
 	}
 }
 

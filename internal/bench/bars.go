@@ -102,6 +102,7 @@ func (b bar) ratios(r *report) (each []float64) {
 	return each
 }
 
+// String describes the bar.
 func (b bar) String() string {
 	unit := ""
 	if b.unit != "" {

@@ -82,6 +82,7 @@ var (
 	goGuest     = guestKind{"go", host.InstancesAuto}
 )
 
+// String names the kind.
 func (k guestKind) String() string {
 	name := map[string]string{"tinygo": "TinyGo", "go": "Go"}[k.compiler]
 	if k.instances == host.InstancesAuto {

@@ -43,5 +43,8 @@ func Error(err error) error { return &lineError{err} }
 
 type lineError struct{ error }
 
+// Error is the text of the error in one line.
 func (e *lineError) Error() string { return Of(e.error) }
+
+// Unwrap returns the error itself.
 func (e *lineError) Unwrap() error { return e.error }

@@ -42,4 +42,5 @@ func (t sqlTx) query(ctx context.Context, text string, args ...any) (resultRows,
 // sqlRows closes as the driver's own rows do: what Close reports, Err has reported.
 type sqlRows struct{ *sql.Rows }
 
+// Close ends the query.
 func (r sqlRows) Close() { _ = r.Rows.Close() }

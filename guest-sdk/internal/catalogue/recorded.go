@@ -35,4 +35,5 @@ type CatalogueError struct {
 	Reason string
 }
 
+// Error names the part and the reason in one line.
 func (e *CatalogueError) Error() string { return e.Item + ": " + e.Reason }

@@ -16,6 +16,7 @@ type refusedGroup struct {
 	err     error
 }
 
+// Error names the last position of the group, and the reason.
 func (e *refusedGroup) Error() string {
 	return fmt.Sprintf("several events up to position %d: %s", e.through, e.err)
 }
@@ -24,8 +25,10 @@ func (e *refusedGroup) Error() string {
 // processed again.
 type deadlockedGroup struct{ err error }
 
+// Error is what the database has said.
 func (e *deadlockedGroup) Error() string { return e.err.Error() }
 
+// Unwrap returns the error of the commit.
 func (e *deadlockedGroup) Unwrap() error { return e.err }
 
 // attributed is an error of a processor, see segments.Fault.
