@@ -99,7 +99,7 @@ func (r *runner) releaseIdle(ctx context.Context, status *store.ProjectionStatus
 			continue
 		}
 		claim := store.Claim{Projection: r.name, Segment: s.Segment, Worker: s.Owner, Epoch: s.Epoch}
-		if err := r.worker.store.Release(ctx, claim); err != nil {
+		if err := r.worker.tables.Release(ctx, claim); err != nil {
 			return err
 		}
 		r.worker.membership.refresh()
@@ -152,7 +152,7 @@ func (r *runner) claim(ctx context.Context, limit int) error {
 	// A claim that is cut off may still run in the server, and leave an owner behind that has left.
 	ctx, stop := graceContext(ctx, leaveTimeout)
 	defer stop()
-	claims, err := r.worker.store.Claim(ctx, store.ClaimRequest{
+	claims, err := r.worker.tables.Claim(ctx, store.ClaimRequest{
 		Projection: r.name, Version: r.program.Projection().Version, Worker: r.worker.options.Name,
 		Incarnation: r.worker.incarnation, Held: r.held(), Below: r.worker.target, Limit: limit,
 	})

@@ -56,7 +56,7 @@ func (r *membership) run(ctx context.Context) {
 			return // the worker ends
 		}
 		if err != nil && ctx.Err() == nil {
-			r.worker.outage.noticed(err)
+			r.worker.noticed(err)
 			pause = max(retry.Pause(), rest)
 		} else {
 			retry.Reset()
@@ -101,10 +101,10 @@ func (r *membership) poll(ctx context.Context) error {
 	}
 	v := &view{number: number, projections: map[string]*store.ProjectionStatus{}}
 	var err error
-	if v.workers, err = r.worker.store.Workers(ctx); err != nil {
+	if v.workers, err = r.worker.tables.Workers(ctx); err != nil {
 		return err
 	}
-	projections, err := r.worker.store.Status(ctx, names...)
+	projections, err := r.worker.tables.Status(ctx, names...)
 	if err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ func (r *membership) poll(ctx context.Context) error {
 // connection, and nobody else may take the segments of a worker that lives.
 func (r *membership) vacate(ctx context.Context) error {
 	for _, name := range r.worker.removed() {
-		status, err := r.worker.store.Status(ctx, name)
+		status, err := r.worker.tables.Status(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -133,7 +133,7 @@ func (r *membership) vacate(ctx context.Context) error {
 				if s.Owner != r.worker.options.Name {
 					continue
 				}
-				if err := r.worker.store.Release(ctx, claim); err != nil {
+				if err := r.worker.tables.Release(ctx, claim); err != nil {
 					return err
 				}
 			}

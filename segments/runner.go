@@ -102,7 +102,7 @@ func (r *runner) run(ctx context.Context) {
 		r.collectEnded()
 		pause := r.worker.options.Rebalance
 		if err := r.reconcile(ctx); err != nil && ctx.Err() == nil {
-			r.worker.outage.noticed(err)
+			r.worker.noticed(err)
 			pause = r.retry.Pause()
 		} else {
 			r.retry.Reset()
@@ -232,7 +232,7 @@ func (r *runner) troubled(s *segment) {
 		t = &trouble{Backoff: r.worker.options.backoff()}
 		r.troubles[s.number] = t
 	}
-	if known && !t.told && !r.worker.outage.active() {
+	if known && !t.told && !r.worker.away() {
 		t.told = true
 		s.at().Warn().Err(s.err).Msg("segment makes no progress, trying again")
 	}
@@ -287,9 +287,9 @@ func (r *runner) complete(ctx context.Context, status *store.ProjectionStatus) (
 			return false, nil
 		}
 	}
-	_, faults, err := store.CheckCheckpoints(ctx, r.worker.store, status.Checkpoints()...)
+	_, faults, err := store.CheckCheckpoints(ctx, r.worker.source, status.Checkpoints()...)
 	if err != nil {
-		return false, err
+		return false, ofLog(err)
 	}
 	for i, fault := range faults {
 		if s := &status.Segments[i]; fault != nil && s.Failure == "" {

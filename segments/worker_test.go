@@ -32,7 +32,7 @@ type working struct {
 // startWorker runs a worker until the test ends, or stop is called.
 func startWorker(t *testing.T, s store.Store, options segments.Options, modules ...*host.Module) *working {
 	t.Helper()
-	worker, err := segments.New(s, options)
+	worker, err := segments.New(s, s, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func applied(t *testing.T, s store.Store, projection string, position int64) {
 	ctx, cancel := context.WithTimeout(t.Context(), testwait.Patience)
 	defer cancel()
 	wait := segments.Wait{Projection: projection, Position: position, Grace: testwait.Patience}
-	if err := wait.For(ctx, s); err != nil {
+	if err := wait.For(ctx, s, s); err != nil {
 		t.Fatalf("%s is not at %d: %v", projection, position, err)
 	}
 }

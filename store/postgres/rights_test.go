@@ -66,9 +66,9 @@ func TestRights_aHostNeedsNoneToCreateSchemas(t *testing.T) {
 		must(t, unit.Commit(ctx, store.Commit{
 			Through: 1, Steps: store.NewFolder(sums()).Fold([]store.Mutation{add("a", 1)}), Log: claims[0].Applied.Log,
 		}))
-		_, err = s.Arm(ctx, "w", time.Minute)
+		_, err = s.Arm(ctx, store.Listener{Name: "w"}, time.Minute)
 		must(t, err)
-		must(t, s.Disarm(ctx, "w"))
+		must(t, s.Disarm(ctx, store.Listener{Name: "w"}))
 		must(t, s.Leave(ctx, store.Worker{Name: "w"}))
 		wantRows(t, db, "SELECT name, n FROM sums.total", "a 1")
 		// The schema is not the role's: it stays, for the next install.
