@@ -26,12 +26,6 @@ func TestStore(t *testing.T) {
 	storetest.Run(t, driver)
 }
 
-// TestStore_apart has the log in another database.
-func TestStore_apart(t *testing.T) {
-	t.Parallel()
-	storetest.RunApart(t, driver, driver)
-}
-
 var driver = storetest.Driver{
 	Dialect: store.DialectPostgres,
 	New: func(t testing.TB) storetest.Database {

@@ -76,7 +76,9 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		horizon: in(`SELECT seq FROM sqlite_sequence WHERE name = '{schema}__events'`),
 		logID:   in(`SELECT id FROM {schema}__log`),
 		located: in(`SELECT event_id FROM {schema}__events WHERE global_position = $1`),
-		events:  in(`{schema}__events`),
+		lastEvent: in(`SELECT global_position, event_id FROM {schema}__events WHERE global_position <= $1
+			ORDER BY global_position DESC LIMIT 1`),
+		events: in(`{schema}__events`),
 		readStream: in(`WHERE bounded_context = $1 AND aggregate_type = $2 AND aggregate_id = $3
 			AND aggregate_version >= $4 AND aggregate_version <= $5 ORDER BY aggregate_version`),
 		streamExists: in(`SELECT 1 FROM {schema}__events
