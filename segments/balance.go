@@ -65,7 +65,6 @@ func lot(projection, worker string) uint64 {
 // balance takes as many free segments as this worker's share has room for, or gives up what is beyond it, at a
 // batch boundary.
 func (r *runner) balance(ctx context.Context, status *store.ProjectionStatus, workers []store.Worker) error {
-	r.dropLost(status)
 	staying := r.staying()
 	if r.worker.options.Once {
 		// What is at the target already is left to workers that go on.
@@ -107,9 +106,10 @@ func (r *runner) releaseIdle(ctx context.Context, status *store.ProjectionStatus
 	return nil
 }
 
-// dropLost ends segments that have gone to another worker or into another layout: one that has nothing to
-// commit would not find out.
-func (r *runner) dropLost(status *store.ProjectionStatus) {
+// dropLost ends segments that have gone to another worker or into another layout, and those whose checkpoint has gone
+// back behind what they had committed: a crash or a failover has taken the last commits. One that has nothing to commit
+// would not find out.
+func (r *runner) dropLost(status *store.ProjectionStatus, committed map[int]int64) {
 	stored := map[int]*store.SegmentStatus{}
 	for i := range status.Segments {
 		stored[status.Segments[i].Segment] = &status.Segments[i]
@@ -118,6 +118,12 @@ func (r *runner) dropLost(status *store.ProjectionStatus) {
 		now, exists := stored[s.number]
 		if !exists || now.Owner != r.worker.options.Name || now.Epoch != s.epoch {
 			s.lost.Store(true)
+			s.leave()
+			continue
+		}
+		if now.Position < committed[s.number] {
+			s.logger.Info().Int64("position", now.Position).Int64("committed", committed[s.number]).
+				Msg("the database has lost the last commits, going on from its checkpoint")
 			s.leave()
 		}
 	}

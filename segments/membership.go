@@ -27,6 +27,7 @@ type view struct {
 	number      int64
 	workers     []store.Worker
 	projections map[string]*store.ProjectionStatus
+	committed   map[string]map[int]int64 // what this worker's segments had committed before, by projection and number
 }
 
 func newMembership(w *Worker) *membership {
@@ -99,7 +100,12 @@ func (r *membership) poll(ctx context.Context) error {
 	if len(names) == 0 {
 		return nil
 	}
-	v := &view{number: number, projections: map[string]*store.ProjectionStatus{}}
+	v := &view{
+		number: number, projections: map[string]*store.ProjectionStatus{}, committed: map[string]map[int]int64{},
+	}
+	for _, runner := range runners {
+		v.committed[runner.name] = runner.committed()
+	}
 	var err error
 	if v.workers, err = r.worker.tables.Workers(ctx); err != nil {
 		return err

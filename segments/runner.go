@@ -3,6 +3,7 @@ package segments
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -156,6 +157,7 @@ func (r *runner) reconcile(ctx context.Context) (err error) {
 	if err := r.reshard(ctx, status, v.workers); err != nil {
 		return err
 	}
+	r.dropLost(status, v.committed[r.name])
 	return r.balance(ctx, status, v.workers)
 }
 
@@ -327,6 +329,13 @@ func (r *runner) moved(claim store.Claim, events int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.positions[claim.Segment] = claim.Position
+}
+
+// committed returns the checkpoints as far as they are known.
+func (r *runner) committed() map[int]int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.positions)
 }
 
 func (r *runner) progress(end int64) Progress {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -65,7 +66,7 @@ func New(log store.Log, tables store.Tables, options Options) (*Worker, error) {
 	}
 	options = options.withDefaults()
 	w := &Worker{
-		source: log, tables: tables, apart: any(log) != any(tables),
+		source: log, tables: tables, apart: !oneValue(log, tables),
 		options: options, logger: options.Logger.With().Str("worker", options.Name).Logger(),
 		runners: map[string]*runner{}, gone: map[string]bool{}, ended: make(chan error, 1), incarnation: randomSuffix(),
 	}
@@ -91,6 +92,11 @@ func New(log store.Log, tables store.Tables, options Options) (*Worker, error) {
 		w.shared.Apart = log
 	}
 	return w, nil
+}
+
+// oneValue reports whether two are the same. Values that cannot be compared are not.
+func oneValue(log store.Log, tables store.Tables) bool {
+	return reflect.ValueOf(log).Comparable() && reflect.ValueOf(tables).Comparable() && any(log) == any(tables)
 }
 
 // listener is the name under which the worker asks the log for notifications. Workers of different tables may read
