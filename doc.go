@@ -19,6 +19,8 @@
 //	appended, err := db.AppendTx(ctx, tx, store.AppendOptions{}, …) // in a transaction of the application
 //	err = host.Wait(ctx, "user_counter", appended[0].Position)
 //
+// The log may be in another database than the tables: see Options.Events.
+//
 // Any number of hosts may run on one PostgreSQL. They share the segments of each projection, and take over those
 // of a host that dies.
 //

@@ -16,6 +16,9 @@ import (
 
 // Options configure a [Host]. Name at least one of Modules, Folder and Consumers.
 type Options struct {
+	// Events is the log that the projections read, where it is in another database than the tables: the store of
+	// that database. The host does not own it. Defaults to the log of the database that NewHost is given.
+	Events store.Log
 	// Modules has modules at its top, as files that end in .wasm: an embed.FS, or os.DirFS. They are loaded
 	// once, and Run fails if one does not load.
 	Modules fs.FS
@@ -37,7 +40,8 @@ type Options struct {
 
 // Host runs projections in this process. It is safe for concurrent use.
 type Host struct {
-	db        store.Store
+	log       store.Log
+	tables    store.Tables
 	options   Options
 	consumers []segments.Program
 
@@ -45,7 +49,8 @@ type Host struct {
 	worker *segments.Worker // of Run or RunOnce; nil before
 }
 
-// NewHost prepares a host on a database, which it does not own: *[postgres.Store] or *[sqlite.Store].
+// NewHost prepares a host on a database, which it does not own: *[postgres.Store] or *[sqlite.Store]. Rows and
+// checkpoints are there, and events too unless Options.Events names another log.
 //
 // # Errors
 //
@@ -60,7 +65,10 @@ func NewHost(db store.Store, options Options) (*Host, error) {
 	if options.Modules == nil && options.Folder == "" && len(options.Consumers) == 0 {
 		return nil, errors.New("a host needs Options.Modules, Options.Folder or Options.Consumers")
 	}
-	h := &Host{db: db}
+	h := &Host{log: db, tables: db}
+	if options.Events != nil {
+		h.log = options.Events
+	}
 	for i := range options.Consumers {
 		program, err := options.Consumers[i].program()
 		if err != nil {
@@ -87,7 +95,7 @@ func NewHost(db store.Store, options Options) (*Host, error) {
 // # Errors
 //
 // [*host.LoadError] of one of Options.Modules, a folder that cannot be read, [*store.UnsafeLogError],
-// [store.ErrNameTaken].
+// [store.ErrNameTaken]; [store.ErrSameDatabase] when Options.Events is the log of the host's database after all.
 func (h *Host) Run(ctx context.Context) error { return h.run(ctx, false) }
 
 // RunOnce applies what was appended before it, and returns when that is done: for a test or a job.
@@ -101,7 +109,7 @@ func (h *Host) RunOnce(ctx context.Context) error { return h.run(ctx, true) }
 func (h *Host) run(ctx context.Context, once bool) (err error) {
 	options := h.options.Worker
 	options.Once = once
-	worker, err := segments.New(h.db, options)
+	worker, err := segments.New(h.log, h.tables, options)
 	if err != nil {
 		return err
 	}
@@ -153,7 +161,7 @@ func (h *Host) run(ctx context.Context, once bool) (err error) {
 //
 // [*segments.FailedError], [*segments.NotRunError], ctx's.
 func (h *Host) Wait(ctx context.Context, projection string, position int64) error {
-	return segments.WaitForPosition(ctx, h.db, projection, position)
+	return segments.WaitForPosition(ctx, h.log, h.tables, projection, position)
 }
 
 // Status returns the known projections by name, or those of them that are named, with the checkpoint, the owner
@@ -163,7 +171,7 @@ func (h *Host) Wait(ctx context.Context, projection string, position int64) erro
 //
 // [store.ErrTransient], [store.ErrNotMigrated].
 func (h *Host) Status(ctx context.Context, only ...string) ([]store.ProjectionStatus, error) {
-	return h.db.Status(ctx, only...)
+	return h.tables.Status(ctx, only...)
 }
 
 // Progress returns how far each projection is on this host, by name, from memory. The caller owns the result.

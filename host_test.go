@@ -14,6 +14,7 @@ import (
 	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/host/hosttest"
 	"github.com/pupwasm/pupwasm/internal/testwait"
+	"github.com/pupwasm/pupwasm/store"
 	"github.com/pupwasm/pupwasm/store/sqlite"
 )
 
@@ -71,6 +72,36 @@ func TestHost_followsItsFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	runs(t, h, "third")
+}
+
+func TestHost_readsALogOfAnotherDatabase(t *testing.T) {
+	t.Parallel()
+	events, rows := open(t), open(t)
+	appended, err := events.Append(t.Context(), store.AppendOptions{}, store.StreamAppend{
+		Stream: store.Stream{BoundedContext: "Shop", AggregateType: "User", AggregateID: "u1"},
+		Events: []store.Event{{Type: "Registered"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	modules := fstest.MapFS{"a.wasm": {Data: guest("first")}}
+	h, err := pupwasm.NewHost(rows, pupwasm.Options{Events: events, Modules: modules, Logger: discard()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.RunOnce(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Wait(t.Context(), "first", appended[0].Position); err != nil {
+		t.Error(err)
+	}
+	if there, err := events.Status(t.Context()); err != nil || len(there) != 0 {
+		t.Errorf("the database of the events has %v; %v", there, err)
+	}
+	own, err := rows.Horizon(t.Context())
+	if err != nil || own.Head != 0 {
+		t.Errorf("the log of the other one ends at %d; %v", own.Head, err)
+	}
 }
 
 func TestHost_aModuleThatDoesNotLoadEndsRun(t *testing.T) {

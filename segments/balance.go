@@ -65,7 +65,6 @@ func lot(projection, worker string) uint64 {
 // balance takes as many free segments as this worker's share has room for, or gives up what is beyond it, at a
 // batch boundary.
 func (r *runner) balance(ctx context.Context, status *store.ProjectionStatus, workers []store.Worker) error {
-	r.dropLost(status)
 	staying := r.staying()
 	if r.worker.options.Once {
 		// What is at the target already is left to workers that go on.
@@ -99,7 +98,7 @@ func (r *runner) releaseIdle(ctx context.Context, status *store.ProjectionStatus
 			continue
 		}
 		claim := store.Claim{Projection: r.name, Segment: s.Segment, Worker: s.Owner, Epoch: s.Epoch}
-		if err := r.worker.store.Release(ctx, claim); err != nil {
+		if err := r.worker.tables.Release(ctx, claim); err != nil {
 			return err
 		}
 		r.worker.membership.refresh()
@@ -107,9 +106,10 @@ func (r *runner) releaseIdle(ctx context.Context, status *store.ProjectionStatus
 	return nil
 }
 
-// dropLost ends segments that have gone to another worker or into another layout: one that has nothing to
-// commit would not find out.
-func (r *runner) dropLost(status *store.ProjectionStatus) {
+// dropLost ends segments that have gone to another worker or into another layout, and those whose checkpoint has gone
+// back behind what they had committed: a crash or a failover has taken the last commits. One that has nothing to commit
+// would not find out.
+func (r *runner) dropLost(status *store.ProjectionStatus, committed map[int]int64) {
 	stored := map[int]*store.SegmentStatus{}
 	for i := range status.Segments {
 		stored[status.Segments[i].Segment] = &status.Segments[i]
@@ -118,6 +118,12 @@ func (r *runner) dropLost(status *store.ProjectionStatus) {
 		now, exists := stored[s.number]
 		if !exists || now.Owner != r.worker.options.Name || now.Epoch != s.epoch {
 			s.lost.Store(true)
+			s.leave()
+			continue
+		}
+		if now.Position < committed[s.number] {
+			s.logger.Info().Int64("position", now.Position).Int64("committed", committed[s.number]).
+				Msg("the database has lost the last commits, going on from its checkpoint")
 			s.leave()
 		}
 	}
@@ -152,7 +158,7 @@ func (r *runner) claim(ctx context.Context, limit int) error {
 	// A claim that is cut off may still run in the server, and leave an owner behind that has left.
 	ctx, stop := graceContext(ctx, leaveTimeout)
 	defer stop()
-	claims, err := r.worker.store.Claim(ctx, store.ClaimRequest{
+	claims, err := r.worker.tables.Claim(ctx, store.ClaimRequest{
 		Projection: r.name, Version: r.program.Projection().Version, Worker: r.worker.options.Name,
 		Incarnation: r.worker.incarnation, Held: r.held(), Below: r.worker.target, Limit: limit,
 	})

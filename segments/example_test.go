@@ -43,7 +43,7 @@ func ExampleWorker() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	worker, err := segments.New(events, segments.Options{})
+	worker, err := segments.New(events, events, segments.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func ExampleWorker() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := segments.WaitForPosition(ctx, events, "user_counter", added[0].Position); err != nil {
+	if err := segments.WaitForPosition(ctx, events, events, "user_counter", added[0].Position); err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println("applied up to position", added[0].Position)

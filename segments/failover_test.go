@@ -141,7 +141,7 @@ var otherLogs = []struct {
 // wantOtherLog checks what run with Once, wait and the status say, and that nothing is written.
 func wantOtherLog(t *testing.T, s store.Store, db pgtest.Database, want string) {
 	t.Helper()
-	worker, err := segments.New(s, segments.Options{Once: true})
+	worker, err := segments.New(s, s, segments.Options{Once: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +150,7 @@ func wantOtherLog(t *testing.T, s store.Store, db pgtest.Database, want string) 
 	if err := worker.Run(t.Context()); !errors.As(err, &failed) || !strings.Contains(failed.Reason, want) {
 		t.Errorf("Run returns %v, must say %q", err, want)
 	}
-	if err := segments.WaitForPosition(t.Context(), s, "fine_balance", 1); !errors.As(err, &failed) || !strings.Contains(failed.Reason, want) {
+	if err := segments.WaitForPosition(t.Context(), s, s, "fine_balance", 1); !errors.As(err, &failed) || !strings.Contains(failed.Reason, want) {
 		t.Errorf("the wait for a position that is passed returns %v, must say %q", err, want)
 	}
 	if cents := paid(t, db); cents != 100 {

@@ -41,7 +41,7 @@ func (r *runner) install(ctx context.Context) error {
 	if clock.Now().Before(r.refused[program].until) {
 		return nil
 	}
-	catalogue, err := r.worker.store.Install(ctx, program.Projection(), r.newSegments())
+	catalogue, err := r.worker.tables.Install(ctx, program.Projection(), r.newSegments())
 	switch {
 	case errors.Is(err, store.ErrTransient), ctx.Err() != nil:
 		return err
@@ -106,7 +106,7 @@ func (r *runner) reinstall(ctx context.Context) error {
 	if len(r.segments) > 0 || clock.Now().Before(r.refused[r.program].until) {
 		return nil
 	}
-	catalogue, err := r.worker.store.Install(ctx, r.program.Projection(), r.newSegments())
+	catalogue, err := r.worker.tables.Install(ctx, r.program.Projection(), r.newSegments())
 	switch {
 	case errors.Is(err, store.ErrTransient), ctx.Err() != nil:
 		return err

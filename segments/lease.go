@@ -20,16 +20,18 @@ func (w *Worker) begin(ctx context.Context) error {
 		err := w.arrive(ctx)
 		if err == nil {
 			w.outage.over()
+			w.logOutage.over()
 			return nil
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		var unsafe *store.UnsafeLogError
-		if errors.As(err, &unsafe) || (w.options.Once && !errors.Is(err, store.ErrTransient)) {
+		if errors.As(err, &unsafe) || errors.Is(err, store.ErrSameDatabase) ||
+			(w.options.Once && !errors.Is(err, store.ErrTransient)) {
 			return err
 		}
-		w.outage.noticed(err)
+		w.noticed(err)
 		if !backoff.Sleep(ctx, retry.Pause()) {
 			return ctx.Err()
 		}
@@ -39,23 +41,26 @@ func (w *Worker) begin(ctx context.Context) error {
 func (w *Worker) arrive(ctx context.Context) error {
 	within, cancel := context.WithTimeout(ctx, w.options.Lease)
 	defer cancel()
-	if err := w.store.CheckLog(within); err != nil {
+	if err := w.source.CheckLog(within); err != nil {
+		return ofLog(err)
+	}
+	if err := w.checkApart(within); err != nil {
 		return err
 	}
-	workers, err := w.store.Workers(within)
+	workers, err := w.tables.Workers(within)
 	if err != nil {
 		return err
 	}
-	if err := w.store.Join(within, w.registered, w.options.Lease); err != nil {
+	if err := w.tables.Join(within, w.registered, w.options.Lease); err != nil {
 		return err
 	}
 	if slices.ContainsFunc(workers, func(other store.Worker) bool { return other.Name == w.options.Name }) {
 		w.logger.Warn().Msg("a worker of this name has not left: " +
 			"its segments are taken over, and if it still runs, it ends")
 	}
-	horizon, err := w.store.Horizon(within)
+	horizon, err := w.source.Horizon(within)
 	if err != nil {
-		return err
+		return ofLog(err)
 	}
 	w.mu.Lock()
 	w.began = horizon.Head
@@ -64,6 +69,23 @@ func (w *Worker) arrive(ctx context.Context) error {
 		w.target = horizon.Head
 	}
 	return nil
+}
+
+// checkApart refuses the log of the tables' own database that was given as another one. No commit would be
+// possible.
+func (w *Worker) checkApart(ctx context.Context) error {
+	if !w.apart {
+		return nil
+	}
+	log, err := w.source.Locate(ctx)
+	if err != nil {
+		return ofLog(err)
+	}
+	own, err := w.tables.OwnLog(ctx)
+	if err == nil && own.ID == log.Log.ID {
+		err = store.ErrSameDatabase
+	}
+	return err
 }
 
 // heartbeats renews the lease well before it runs out. A renewal that fails is tried again at once: the segments stay
@@ -77,7 +99,7 @@ func (w *Worker) heartbeats(ctx context.Context) {
 			return // the worker ends
 		}
 		if err != nil {
-			w.outage.noticed(err)
+			w.noticed(err)
 			pause = retry.Pause()
 			continue
 		}
@@ -117,7 +139,7 @@ func (w *Worker) heartbeat(ctx context.Context, self store.Worker) error {
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, w.options.Lease)
 	defer cancel()
-	if err := w.store.Heartbeat(ctx, self, w.options.Lease); err != nil {
+	if err := w.tables.Heartbeat(ctx, self, w.options.Lease); err != nil {
 		if errors.Is(err, store.ErrNameTaken) {
 			w.end(fmt.Errorf("worker %s: %w: two that run at once need two names", w.options.Name, err))
 		}
@@ -138,7 +160,7 @@ func (w *Worker) leave() {
 	defer cancel()
 	retry := w.options.backoff()
 	for {
-		err := w.store.Leave(ctx, w.registered)
+		err := w.tables.Leave(ctx, w.registered)
 		if err == nil {
 			return
 		}

@@ -47,7 +47,7 @@ func TestWorker_nothingIsLeftOfOneThatWasStopped(t *testing.T) {
 	inner := openPostgres(t, pgtest.New(t))
 	ctx, stop := context.WithCancel(t.Context())
 	s := &unsteady{Store: inner, leaves: 2, inside: make(chan struct{}), cut: ctx.Done()}
-	worker, err := segments.New(s, segments.Options{PollOnly: true, Heartbeat: 10 * time.Millisecond})
+	worker, err := segments.New(s, s, segments.Options{PollOnly: true, Heartbeat: 10 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ func (w *Worker) checkLog(ctx context.Context, every time.Duration) {
 	told := ""
 	for backoff.Sleep(ctx, every) {
 		within, cancel := context.WithTimeout(ctx, w.options.Lease)
-		err := w.store.CheckLog(within)
+		err := w.source.CheckLog(within)
 		cancel()
 		var unsafe *store.UnsafeLogError
 		switch {

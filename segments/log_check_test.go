@@ -37,7 +37,8 @@ func TestCheckLog_tellsEachStateOnce(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	lines := &bytes.Buffer{}
-	worker, err := New(&checked{answers: []error{nil, cache, cache, errors.New("away"), cache, both, nil, nil}, end: cancel}, Options{PollOnly: true, Logger: zerolog.New(lines)})
+	log := &checked{answers: []error{nil, cache, cache, errors.New("away"), cache, both, nil, nil}, end: cancel}
+	worker, err := New(log, log, Options{PollOnly: true, Logger: zerolog.New(lines)})
 	if err != nil {
 		t.Fatal(err)
 	}

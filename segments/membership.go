@@ -27,6 +27,7 @@ type view struct {
 	number      int64
 	workers     []store.Worker
 	projections map[string]*store.ProjectionStatus
+	committed   map[string]map[int]int64 // what this worker's segments had committed before, by projection and number
 }
 
 func newMembership(w *Worker) *membership {
@@ -56,7 +57,7 @@ func (r *membership) run(ctx context.Context) {
 			return // the worker ends
 		}
 		if err != nil && ctx.Err() == nil {
-			r.worker.outage.noticed(err)
+			r.worker.noticed(err)
 			pause = max(retry.Pause(), rest)
 		} else {
 			retry.Reset()
@@ -99,12 +100,17 @@ func (r *membership) poll(ctx context.Context) error {
 	if len(names) == 0 {
 		return nil
 	}
-	v := &view{number: number, projections: map[string]*store.ProjectionStatus{}}
+	v := &view{
+		number: number, projections: map[string]*store.ProjectionStatus{}, committed: map[string]map[int]int64{},
+	}
+	for _, runner := range runners {
+		v.committed[runner.name] = runner.committed()
+	}
 	var err error
-	if v.workers, err = r.worker.store.Workers(ctx); err != nil {
+	if v.workers, err = r.worker.tables.Workers(ctx); err != nil {
 		return err
 	}
-	projections, err := r.worker.store.Status(ctx, names...)
+	projections, err := r.worker.tables.Status(ctx, names...)
 	if err != nil {
 		return err
 	}
@@ -121,7 +127,7 @@ func (r *membership) poll(ctx context.Context) error {
 // connection, and nobody else may take the segments of a worker that lives.
 func (r *membership) vacate(ctx context.Context) error {
 	for _, name := range r.worker.removed() {
-		status, err := r.worker.store.Status(ctx, name)
+		status, err := r.worker.tables.Status(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -133,7 +139,7 @@ func (r *membership) vacate(ctx context.Context) error {
 				if s.Owner != r.worker.options.Name {
 					continue
 				}
-				if err := r.worker.store.Release(ctx, claim); err != nil {
+				if err := r.worker.tables.Release(ctx, claim); err != nil {
 					return err
 				}
 			}

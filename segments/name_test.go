@@ -31,7 +31,7 @@ func TestWorker_twoOfOneName(t *testing.T) {
 			runtime := newRuntime(t, zerolog.Nop())
 			options := quick()
 			options.Name = "same"
-			older, err := segments.New(s, options)
+			older, err := segments.New(s, s, options)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -34,7 +34,7 @@ func runIdler(t *testing.T, db pgtest.Database, s store.Store, pollMax time.Dura
 	t.Helper()
 	i := &idler{conn: db.Connect(t), store: openPostgres(t, db), lines: &logBuffer{}}
 	logger := zerolog.New(i.lines)
-	worker, err := segments.New(s, segments.Options{PollMax: pollMax, Logger: logger})
+	worker, err := segments.New(s, s, segments.Options{PollMax: pollMax, Logger: logger})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,7 +62,7 @@ func TestWorker_onceAppliesWhatIsThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	logger := zerolog.Nop()
-	worker, err := segments.New(s, segments.Options{Once: true, Segments: 2, Logger: logger})
+	worker, err := segments.New(s, s, segments.Options{Once: true, Segments: 2, Logger: logger})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -52,7 +52,7 @@ func TestInvariant4_streamsArriveInOrderAcrossHandOver(t *testing.T) {
 		ctx, stop := context.WithTimeout(t.Context(), time.Duration(150+random.IntN(250))*time.Millisecond)
 		var workers sync.WaitGroup
 		for range 2 {
-			worker, err := segments.New(s, segments.Options{
+			worker, err := segments.New(s, s, segments.Options{
 				Segments: 3, BatchEvents: 1 + random.IntN(40), Lease: 100 * time.Millisecond, Rebalance: 10 * time.Millisecond, Poll: time.Millisecond,
 			})
 			if err != nil {
@@ -67,7 +67,7 @@ func TestInvariant4_streamsArriveInOrderAcrossHandOver(t *testing.T) {
 	stopAppending()
 	writers.Wait()
 
-	worker, err := segments.New(s, segments.Options{Once: true})
+	worker, err := segments.New(s, s, segments.Options{Once: true})
 	if err != nil {
 		t.Fatal(err)
 	}

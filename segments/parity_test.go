@@ -105,7 +105,7 @@ func TestFault_onceFailsWhenAHandlerFailed(t *testing.T) {
 	t.Parallel()
 	s := openPostgres(t, pgtest.New(t))
 	appendTo(t, s, noted("Fine", "Error"))
-	worker, err := segments.New(s, segments.Options{Once: true})
+	worker, err := segments.New(s, s, segments.Options{Once: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +133,7 @@ func TestFault_onceTakesTheSegmentsOfADeadWorker(t *testing.T) {
 	}
 	options := quick()
 	options.Once = true
-	worker, err := segments.New(s, options)
+	worker, err := segments.New(s, s, options)
 	if err != nil {
 		t.Fatal(err)
 	}

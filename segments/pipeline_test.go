@@ -94,7 +94,7 @@ func manyPayments(events, fines int) []store.StreamAppend {
 func runOnce(t *testing.T, s store.Store, options segments.Options, module *host.Module) error {
 	t.Helper()
 	options.Once, options.Segments = true, 1
-	worker, err := segments.New(s, options)
+	worker, err := segments.New(s, s, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +237,7 @@ func TestPipeline_whatWasComputedBehindAFailedCommitIsDropped(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		worker, err := segments.New(watch, options)
+		worker, err := segments.New(watch, watch, options)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -336,7 +336,7 @@ func TestPipeline_aDeadlockIsTriedAgainAtOnce(t *testing.T) {
 			options := segments.Options{
 				Once: true, Segments: 1, BatchEvents: 50, CommitEvents: 50, RetryMin: time.Hour, RetryMax: time.Hour,
 			}
-			worker, err := segments.New(watch, options)
+			worker, err := segments.New(watch, watch, options)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -51,7 +51,7 @@ func runNative(t *testing.T, s store.Store, program *native) error {
 	t.Helper()
 	options := quick()
 	options.Once, options.Segments = true, 1
-	worker, err := segments.New(s, options)
+	worker, err := segments.New(s, s, options)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -82,7 +82,7 @@ func TestWorker_whoseModulesAreAllRefused(t *testing.T) {
 	runtime := newRuntime(t, zerolog.Nop())
 	options := quick()
 	options.FailRefused = true
-	ends, err := segments.New(s, options)
+	ends, err := segments.New(s, s, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestWorker_whoseModulesAreAllRefused(t *testing.T) {
 
 	// With another module that runs, it goes on.
 	ctx, stop := context.WithCancel(t.Context())
-	goesOn, err := segments.New(s, options)
+	goesOn, err := segments.New(s, s, options)
 	if err != nil {
 		t.Fatal(err)
 	}

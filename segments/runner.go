@@ -3,6 +3,7 @@ package segments
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -102,7 +103,7 @@ func (r *runner) run(ctx context.Context) {
 		r.collectEnded()
 		pause := r.worker.options.Rebalance
 		if err := r.reconcile(ctx); err != nil && ctx.Err() == nil {
-			r.worker.outage.noticed(err)
+			r.worker.noticed(err)
 			pause = r.retry.Pause()
 		} else {
 			r.retry.Reset()
@@ -156,6 +157,7 @@ func (r *runner) reconcile(ctx context.Context) (err error) {
 	if err := r.reshard(ctx, status, v.workers); err != nil {
 		return err
 	}
+	r.dropLost(status, v.committed[r.name])
 	return r.balance(ctx, status, v.workers)
 }
 
@@ -232,7 +234,7 @@ func (r *runner) troubled(s *segment) {
 		t = &trouble{Backoff: r.worker.options.backoff()}
 		r.troubles[s.number] = t
 	}
-	if known && !t.told && !r.worker.outage.active() {
+	if known && !t.told && !r.worker.away() {
 		t.told = true
 		s.at().Warn().Err(s.err).Msg("segment makes no progress, trying again")
 	}
@@ -287,9 +289,9 @@ func (r *runner) complete(ctx context.Context, status *store.ProjectionStatus) (
 			return false, nil
 		}
 	}
-	_, faults, err := store.CheckCheckpoints(ctx, r.worker.store, status.Checkpoints()...)
+	_, faults, err := store.CheckCheckpoints(ctx, r.worker.source, status.Checkpoints()...)
 	if err != nil {
-		return false, err
+		return false, ofLog(err)
 	}
 	for i, fault := range faults {
 		if s := &status.Segments[i]; fault != nil && s.Failure == "" {
@@ -327,6 +329,13 @@ func (r *runner) moved(claim store.Claim, events int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.positions[claim.Segment] = claim.Position
+}
+
+// committed returns the checkpoints as far as they are known.
+func (r *runner) committed() map[int]int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.positions)
 }
 
 func (r *runner) progress(end int64) Progress {

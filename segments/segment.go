@@ -97,18 +97,20 @@ func (s *segment) run(ctx context.Context) error {
 // is read from here on.
 func (s *segment) joinLog(ctx context.Context) (logstate.Joined, error) {
 	worker := s.runner.worker
-	log, faults, err := store.CheckCheckpoints(ctx, worker.store, s.claim.Checkpoint())
+	log, faults, err := store.CheckCheckpoints(ctx, worker.source, s.claim.Checkpoint())
 	if err != nil {
-		return logstate.Joined{}, err
+		return logstate.Joined{}, ofLog(err)
 	}
 	if faults[0] != nil {
 		return logstate.Joined{}, faults[0]
 	}
 	if log != s.claim.Applied.Log {
-		if err := worker.store.Adopt(ctx, s.claim, log); err != nil {
+		if err := worker.tables.Adopt(ctx, s.claim, log); err != nil {
 			return logstate.Joined{}, err
 		}
-		s.at().Info().Uint32("timeline", log.Timeline).Msg("another server has the log, which has all that was applied")
+		if s.claim.Applied.Log.ID == log.ID { // otherwise nothing was applied
+			s.at().Info().Uint32("timeline", log.Timeline).Msg("another server has the log, which has all that was applied")
+		}
 		s.claim.Applied.Log = log
 	}
 	return worker.log.Join(log), nil
@@ -194,7 +196,7 @@ func (s *segment) finish(err error) {
 		if errors.Is(err, store.ErrOtherLog) {
 			s.at().Info().Msg("the database has another log, reading again")
 		}
-		if err := s.runner.worker.store.Release(ctx, s.claim); err != nil {
+		if err := s.runner.worker.tables.Release(ctx, s.claim); err != nil {
 			s.at().Debug().Err(err).Msg("segment not released")
 		}
 	}
@@ -204,7 +206,7 @@ func (s *segment) finish(err error) {
 // what its successor wrote already: that is no failure of the segment. When the database does not answer, it
 // may be one, and the segment is tried again.
 func (s *segment) fail(ctx context.Context, failure error) error {
-	err := s.runner.worker.store.Fail(ctx, s.claim, storable(failure.Error()))
+	err := s.runner.worker.tables.Fail(ctx, s.claim, storable(failure.Error()))
 	switch {
 	case errors.Is(err, store.ErrFenced):
 		s.at().Info().AnErr("after", failure).Msg("segment lost to another claim")

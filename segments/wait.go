@@ -67,25 +67,28 @@ type Wait struct {
 
 // WaitForPosition waits until everything up to a position, such as that of an event just appended, is applied
 // to the tables of a projection, whichever worker does it. See [Wait.For].
-func WaitForPosition(ctx context.Context, s store.Store, projection string, position int64) error {
-	return Wait{Projection: projection, Position: position}.For(ctx, s)
+func WaitForPosition(
+	ctx context.Context, log store.Log, tables store.Tables, projection string, position int64,
+) error {
+	return Wait{Projection: projection, Position: position}.For(ctx, log, tables)
 }
 
-// For waits until everything up to the position is applied to the projection's tables, whichever worker does it.
+// For waits until everything up to the position of the log is applied to the projection's tables, whichever worker
+// does it. One database may be both.
 //
 // # Errors
 //
-// [*FailedError] when a segment that is behind has failed, or a checkpoint does not belong to the log that the
-// database has ([store.CheckCheckpoints]); [*NotRunError] when no worker has run the projection for the time of
+// [*FailedError] when a segment that is behind has failed, or a checkpoint does not belong to the log
+// ([store.CheckCheckpoints]); [*NotRunError] when no worker has run the projection for the time of
 // Grace; ctx's error; those of the store except [store.ErrTransient], after which it tries again.
-func (w Wait) For(ctx context.Context, s store.Store) error {
+func (w Wait) For(ctx context.Context, log store.Log, tables store.Tables) error {
 	if w.Grace == 0 {
 		w.Grace = WaitGrace
 	}
 	var since time.Time // when no worker was seen to run the projection, first
 	told, checked := false, false
 	for pause := waitMin; ; pause = min(2*pause, waitMax) {
-		there, err := w.reached(ctx, s, &checked)
+		there, err := w.reached(ctx, log, tables, &checked)
 		var notRun *NotRunError
 		switch {
 		case ctx.Err() != nil:
@@ -117,8 +120,10 @@ func (w Wait) For(ctx context.Context, s store.Store) error {
 // reached reports that the projection is at the position, and fails when it will not come there. checked
 // reports that its checkpoints were found to belong to the log: they are checked first, to fail at once, and
 // last.
-func (w Wait) reached(ctx context.Context, s store.Store, checked *bool) (bool, error) {
-	projections, err := s.Status(ctx, w.Projection)
+func (w Wait) reached(
+	ctx context.Context, log store.Log, tables store.Tables, checked *bool,
+) (bool, error) {
+	projections, err := tables.Status(ctx, w.Projection)
 	if err != nil {
 		return false, err
 	}
@@ -129,7 +134,7 @@ func (w Wait) reached(ctx context.Context, s store.Store, checked *bool) (bool, 
 			return false, err
 		}
 		if !*checked || there {
-			if err := checkCheckpoints(ctx, s, &projections[i]); err != nil {
+			if err := checkCheckpoints(ctx, log, &projections[i]); err != nil {
 				return false, err
 			}
 			*checked = true
@@ -142,7 +147,7 @@ func (w Wait) reached(ctx context.Context, s store.Store, checked *bool) (bool, 
 	if live {
 		return false, nil
 	}
-	workers, err := s.Workers(ctx)
+	workers, err := tables.Workers(ctx)
 	if err != nil {
 		return false, err
 	}

@@ -51,7 +51,7 @@ func (w *waiting) Status(ctx context.Context, only ...string) ([]store.Projectio
 // wait waits for a position of the projection.
 func (w *waiting) wait(position int64) <-chan error {
 	result := make(chan error, 1)
-	go func() { result <- segments.WaitForPosition(w.ctx, w, "sums", position) }()
+	go func() { result <- segments.WaitForPosition(w.ctx, w, w, "sums", position) }()
 	return result
 }
 
@@ -233,7 +233,7 @@ func TestWait_forWhatNobodyRuns(t *testing.T) {
 		told := 0
 		err := segments.Wait{
 			Projection: "sums", Position: 1, Grace: grace, NotRun: func(*segments.NotRunError) { told++ },
-		}.For(t.Context(), s)
+		}.For(t.Context(), s, s)
 		var notRun *segments.NotRunError
 		if !errors.As(err, &notRun) {
 			t.Fatalf("the wait ends with %v", err)
@@ -266,7 +266,7 @@ func TestWait_forWhatNobodyRuns(t *testing.T) {
 	must(s.Heartbeat(t.Context(), store.Worker{Name: "w", Projections: []string{"sums"}}, time.Hour))
 	ctx, stop := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer stop()
-	err = segments.Wait{Projection: "sums", Position: 1, Grace: -1}.For(ctx, s)
+	err = segments.Wait{Projection: "sums", Position: 1, Grace: -1}.For(ctx, s, s)
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a wait for what is run ends with %v", err)
 	}

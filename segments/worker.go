@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -23,7 +24,9 @@ import (
 
 // Worker runs the projections of a process. Give it modules with Set at any time, before or during Run.
 type Worker struct {
-	store      store.Store
+	source     store.Log // the log that is read
+	tables     store.Tables
+	apart      bool // the log is in another database than the tables
 	options    Options
 	logger     zerolog.Logger
 	log        *logstate.Log
@@ -31,7 +34,8 @@ type Worker struct {
 	membership *membership
 	cache      *readcache.Cache
 	shared     pipeline.Shared
-	outage     *outage
+	outage     *outage    // of the tables' database
+	logOutage  *outage    // of the log's, which is the same where they are one
 	target     int64      // with Once: the position to reach
 	began      int64      // where the log ended when Run began
 	ended      chan error // why Run ends before it is asked to
@@ -49,42 +53,77 @@ type Worker struct {
 	group   sync.WaitGroup
 }
 
-// New prepares a worker. It does not own the store.
+// New prepares a worker that reads a log and writes tables. They are given as one value where one database is both:
+// New(db, db, options). Otherwise they are in two databases, and must be: see [store.Tables]. The worker does not own
+// them.
 //
 // # Errors
 //
 // [*OptionError].
-func New(s store.Store, options Options) (*Worker, error) {
+func New(log store.Log, tables store.Tables, options Options) (*Worker, error) {
 	if err := options.Validate(); err != nil {
 		return nil, err
 	}
 	options = options.withDefaults()
 	w := &Worker{
-		store: s, options: options, logger: options.Logger.With().Str("worker", options.Name).Logger(),
+		source: log, tables: tables, apart: !oneValue(log, tables),
+		options: options, logger: options.Logger.With().Str("worker", options.Name).Logger(),
 		runners: map[string]*runner{}, gone: map[string]bool{}, ended: make(chan error, 1), incarnation: randomSuffix(),
 	}
 	w.registered = store.Worker{Name: options.Name, Incarnation: w.incarnation, Segments: options.Segments}
-	w.outage = &outage{logger: w.logger}
+	w.outage = &outage{logger: w.logger, database: "database"}
+	w.logOutage = w.outage
+	if w.apart {
+		w.tables = tables.Apart()
+		w.outage.database, w.logOutage = "database of the tables", &outage{logger: w.logger, database: "database of the log"}
+	}
 	w.log = logstate.New()
-	w.cache = readcache.New(s, w.log, options.EventBytes)
+	w.cache = readcache.New(log, w.log, options.EventBytes)
 	w.poller = horizon.New(w.cache, w.log, w.notifier(), horizon.Options{
-		Worker: options.Name, Poll: options.Poll, PollMax: options.PollMax, PollFactor: options.PollFactor,
+		Listener: w.listener(), Poll: options.Poll, PollMax: options.PollMax, PollFactor: options.PollFactor,
 		CallTimeout: options.Lease, RetryMin: options.RetryMin, RetryMax: options.RetryMax,
-	}, w.logger, w.outage.noticed)
+	}, w.logger, w.polled)
 	w.membership = newMembership(w)
 	w.shared = pipeline.Shared{
 		Log: w.log, Memory: pipeline.NewMemoryBudget(options.EventBytes),
 		Connections: pipeline.NewConnectionLimiter(options.Concurrency),
 	}
+	if w.apart {
+		w.shared.Apart = log
+	}
 	return w, nil
 }
 
-// notifier is the store's, or nil when the worker only polls.
+// oneValue reports whether two are the same. Values that cannot be compared are not.
+func oneValue(log store.Log, tables store.Tables) bool {
+	return reflect.ValueOf(log).Comparable() && reflect.ValueOf(tables).Comparable() && any(log) == any(tables)
+}
+
+// listener is the name under which the worker asks the log for notifications. Workers of different tables may read
+// one log, and only each of these knows its own workers by name.
+func (w *Worker) listener() store.Listener {
+	if w.apart {
+		return store.Listener{Name: w.options.Name + "/" + w.incarnation, Elsewhere: true}
+	}
+	return store.Listener{Name: w.options.Name}
+}
+
+// polled is told how each poll of the log has ended.
+func (w *Worker) polled(err error) {
+	switch {
+	case err != nil:
+		w.logOutage.noticed(err)
+	case w.apart: // otherwise heartbeats tell
+		w.logOutage.over()
+	}
+}
+
+// notifier is the log's, or nil when the worker only polls.
 func (w *Worker) notifier() store.Notifier {
 	if w.options.PollOnly || w.options.Once {
 		return nil
 	}
-	notifier, able := w.store.(store.Notifier)
+	notifier, able := w.source.(store.Notifier)
 	if !able {
 		w.logger.Debug().Msg("this database has no notifications, polling")
 		return nil
@@ -183,7 +222,7 @@ func (w *Worker) launch(r *runner) {
 //
 // # Errors
 //
-// [*store.UnsafeLogError] at the start. With Once, what kept a projection from being complete, joined; also
+// [*store.UnsafeLogError] and [store.ErrSameDatabase] at the start. With Once, what kept a projection from being complete, joined; also
 // ctx's error. [store.ErrNameTaken] when another process has started under the worker's name, which has the
 // segments from then on. With FailRefused, a [*RefusedError] for each module when
 // none can run. Otherwise nil: other errors are retried or

@@ -32,7 +32,14 @@ type working struct {
 // startWorker runs a worker until the test ends, or stop is called.
 func startWorker(t *testing.T, s store.Store, options segments.Options, modules ...*host.Module) *working {
 	t.Helper()
-	worker, err := segments.New(s, options)
+	return startWorkerOn(t, s, s, options, modules...)
+}
+
+func startWorkerOn(
+	t *testing.T, log store.Log, tables store.Tables, options segments.Options, modules ...*host.Module,
+) *working {
+	t.Helper()
+	worker, err := segments.New(log, tables, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,10 +87,15 @@ func appendTo(t *testing.T, s store.Store, streams ...store.StreamAppend) int64 
 // applied waits until a projection is at a position.
 func applied(t *testing.T, s store.Store, projection string, position int64) {
 	t.Helper()
+	appliedOn(t, s, s, projection, position)
+}
+
+func appliedOn(t *testing.T, log store.Log, tables store.Tables, projection string, position int64) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), testwait.Patience)
 	defer cancel()
 	wait := segments.Wait{Projection: projection, Position: position, Grace: testwait.Patience}
-	if err := wait.For(ctx, s); err != nil {
+	if err := wait.For(ctx, log, tables); err != nil {
 		t.Fatalf("%s is not at %d: %v", projection, position, err)
 	}
 }

@@ -17,10 +17,14 @@ var (
 	// ErrNameTaken says that another process has joined under the worker's name. Nothing was changed.
 	ErrNameTaken = errors.New("another process has started under the name of this worker")
 
-	// ErrOtherLog says that the database no longer has the log that was read: another server took its place, or
-	// its log was replaced. Nothing was written. Drop what was read, check the checkpoint by [CheckCheckpoints],
+	// ErrOtherLog says that the log is no longer the one that was read: another server took its place, or it was
+	// replaced. Nothing was written. Drop what was read, check the checkpoint by [CheckCheckpoints],
 	// and read again.
 	ErrOtherLog = errors.New("the log is another one than was read")
+
+	// ErrSameDatabase says that a log was given as one in another database, and is that of the tables' own. Nothing
+	// was written: such a commit would leave out its comparison with the log.
+	ErrSameDatabase = errors.New("the log is in the same database as the tables, or that database is a copy of the log's")
 
 	// ErrTransient wraps every failure that may pass by itself: a lost connection, a deadlock, a server that starts or
 	// is read-only. The transaction may have been committed or not; the stored checkpoint tells.

@@ -174,7 +174,8 @@ func (l *Layout) Resize(n int) error {
 }
 
 // CompleteMerges completes the merges whose segments have all reached their position, and abandons those with a
-// segment that has failed, which may never get there. It tells whether there was any.
+// segment that has failed, which may never get there. Rows of different logs are not merged: the status shows which
+// are wrong. It tells whether there was any.
 func (l *Layout) CompleteMerges() bool {
 	changed := false
 	for first := 0; first < len(l.Segments); first++ {
@@ -184,7 +185,8 @@ func (l *Layout) CompleteMerges() bool {
 		}
 		end, arrived, failed := first, true, false
 		for ; end < len(l.Segments) && l.Segments[end].Merge == merge; end++ {
-			arrived = arrived && l.Segments[end].Position == merge.At
+			arrived = arrived && l.Segments[end].Position == merge.At &&
+				l.Segments[end].Applied.Log.ID == l.Segments[first].Applied.Log.ID
 			failed = failed || l.Segments[end].Failure != ""
 		}
 		switch {
@@ -311,11 +313,12 @@ func (l *Layout) merge(first, end int) error {
 }
 
 // join puts one segment in the place of the parts from first to end. What it has applied last is the last of all
-// of them.
+// of them. Parts of the earliest timeline count first: those of later ones were checked when they adopted it.
 func (l *Layout) join(first, end int, m Merge) {
 	last := l.Segments[first].Applied
-	for _, p := range l.Segments[first:end] {
-		if p.Applied.Position > last.Position {
+	for _, p := range l.Segments[first+1 : end] {
+		order := cmp.Compare(p.Applied.Log.Timeline, last.Log.Timeline)
+		if order < 0 || order == 0 && p.Applied.Position > last.Position {
 			last = p.Applied
 		}
 	}

@@ -82,7 +82,8 @@ func (c *Checkpoint) misfit(state *LogState, event UUID) string {
 	case c.Position == 0:
 		return ""
 	case applied.Log.ID != UUID{} && applied.Log.ID != state.Log.ID:
-		return fmt.Sprintf("the rows were built from log %s, the database has log %s", applied.Log.ID, state.Log.ID)
+		return fmt.Sprintf("the rows were built from log %s, the database has log %s (the other one may be in another database)",
+			applied.Log.ID, state.Log.ID)
 	case state.Head < c.Position:
 		return fmt.Sprintf("the checkpoint is at position %d, the log ends at %d", c.Position, state.Head)
 	case applied.Position == 0 || event == applied.Event:

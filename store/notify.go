@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Notifier is implemented by a [Store] that can notify a host of appends. Notifications are hints: the host polls the
+// Notifier is implemented by a [Log] that can notify a host of appends. Notifications are hints: the host polls the
 // horizon now and then all the same.
 //
 // A host loses no notification if it keeps this order: Listen is running, Arm, poll the horizon, wait.
@@ -24,9 +24,17 @@ type Notifier interface {
 	// listener is armed all the same, but the caller must not rely on it. Another Arm before the time runs out
 	// extends it without a gap.
 	//
-	// For a worker without a lease Arm does nothing, and quiet is false. Leave disarms a worker for good.
-	Arm(ctx context.Context, worker string, d time.Duration) (quiet bool, err error)
+	// A worker without a lease, that is one that has left, is not armed, and quiet is false. Leave disarms a worker
+	// for good. One whose lease is elsewhere only disarms itself, or lets the time run out.
+	Arm(ctx context.Context, listener Listener, d time.Duration) (quiet bool, err error)
 
 	// Disarm takes Arm back. Without one it does nothing.
-	Disarm(ctx context.Context, worker string) error
+	Disarm(ctx context.Context, listener Listener) error
+}
+
+// Listener is a worker that waits for appends.
+type Listener struct {
+	Name string // of the worker, or one that no other listener of the log has
+	// Elsewhere says that the worker's lease is in another database than the log.
+	Elsewhere bool
 }

@@ -86,13 +86,14 @@ type Tx interface {
 	Query(ctx context.Context, query int, arguments []Value, rows *Rows) error
 
 	// Commit applies the steps in order and moves the checkpoint from the claim's position to commit.Through, in
-	// one transaction. It succeeds only while the claim holds, and only if the database still has the log that was
-	// read: with the same id and timeline, with the event of the checkpoint (see [Applied]), and with the last
-	// event of the commit.
+	// one transaction. It succeeds only while the claim holds, and only if commit.Log is the log of the checkpoint,
+	// by id and timeline. Where the log is in the same database, that must still have it: with this id and
+	// timeline, with the event of the checkpoint (see [Applied]), and with the last event of the commit. Where it
+	// is elsewhere, it must not be the database's own (see [Tables]).
 	//
 	// # Errors
 	//
-	// [ErrFenced], [ErrOtherLog], [*RejectedError], [*LimitError], [ErrTransient]. After an error nothing was
+	// [ErrFenced], [ErrOtherLog], [ErrSameDatabase], [*RejectedError], [*LimitError], [ErrTransient]. After an error nothing was
 	// written, with one exception: after an ErrTransient that is no LimitError, or when ctx ended, the commit may
 	// have succeeded. A new claim has the position then.
 	Commit(ctx context.Context, commit Commit) error
@@ -107,8 +108,12 @@ type Commit struct {
 	Steps   []Step // see [Folder.Steps]
 	Log     LogID  // the log that the events were read from, see [Page]
 	// LastPosition and LastEvent are the position and id of the last event that was read; zero when there is none.
+	// For tables apart from their log they are those of the last event up to Through, of whatever segment, as
+	// [Reader.AppliedAt] has them: the checkpoint notes them.
 	LastPosition int64
 	LastEvent    UUID
+	// Head is the last position of the log that is known. It matters for tables apart from their log only.
+	Head int64
 }
 
 // Rows is the result of a query: Width values per row, row by row.
@@ -181,7 +186,7 @@ type Leases interface {
 	//
 	// # Errors
 	//
-	// [ErrFenced] when the claim no longer holds; [ErrTransient].
+	// [ErrFenced] when the claim no longer holds; [ErrSameDatabase]; [ErrTransient].
 	Adopt(ctx context.Context, claim Claim, log LogID) error
 
 	// Release gives the segment up. It does nothing when the claim no longer holds.
@@ -243,23 +248,3 @@ type SegmentStatus struct {
 
 // Waits reports whether the segment has reached the position of its merge and waits there for the others.
 func (s *SegmentStatus) Waits() bool { return s.Merge.At > 0 && s.Position >= s.Merge.At }
-
-// Store is one database. It is safe for concurrent use.
-type Store interface {
-	Appender
-	BulkAppender
-	Reader
-	Projections
-	Leases
-	LogChecker
-
-	// Ping checks that the database answers and has the tables of this version.
-	//
-	// # Errors
-	//
-	// [ErrNotMigrated], [ErrTransient].
-	Ping(ctx context.Context) error
-
-	// Close waits for connections in use and closes all.
-	Close()
-}

@@ -141,6 +141,10 @@ type Reader interface {
 	// Locate returns the identity of the log, its last position, and the ids of the events at the given positions.
 	Locate(ctx context.Context, positions ...int64) (LogState, error)
 
+	// AppliedAt returns what a checkpoint at a position notes of the log: its identity, and the last event up to
+	// there. The position must be at most the horizon.
+	AppliedAt(ctx context.Context, position int64) (Applied, error)
+
 	// ReadStream returns the events of one stream with versions from first to last, both included; last 0 means
 	// the end. The caller owns the result. A stream that has no event at all is [ErrStreamNotFound]; a range
 	// without events is an empty result.

@@ -54,9 +54,9 @@ func (c *chaos) act() {
 	if len(c.hosts) < chaosHostsMin {
 		action = chaosActions[0]
 	}
-	c.log(action.name, "…")
+	c.note(action.name, "…")
 	if what := action.do(c); what != "" {
-		c.log(action.name, what)
+		c.note(action.name, what)
 	}
 	c.checkAlive()
 }
@@ -124,16 +124,17 @@ func (c *chaos) cutConnections() string {
 }
 
 func (c *chaos) cut(share string) (count int) {
-	query(c.t, c.db, `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+	query(c.t, c.side().db, `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
 		WHERE datname = current_database() AND pid <> pg_backend_pid() AND random() < `+share, &count)
 	return count
 }
 
 func (c *chaos) crashServer() string {
-	c.server.Kill()
+	server := c.side().server
+	server.Kill()
 	down := time.Duration(c.random.IntN(800)) * time.Millisecond
 	c.pause(down)
-	restart(c.t, c.server)
+	restart(c.t, server)
 	return fmt.Sprintf("away for %s", down)
 }
 
@@ -143,10 +144,11 @@ func (c *chaos) leaveInCrash() string {
 	if h == nil {
 		return ""
 	}
-	c.server.Kill()
+	server := c.side().server
+	server.Kill()
 	h.signal(syscall.SIGTERM)
 	c.pause(time.Duration(c.random.IntN(500)) * time.Millisecond)
-	restart(c.t, c.server)
+	restart(c.t, server)
 	took := c.awaitEnd(h)
 	owned, known := c.left(h)
 	if said := strings.Contains(h.output.String(), "segments stay owned"); !said && (owned > 0 || known > 0) {
@@ -157,38 +159,42 @@ func (c *chaos) leaveInCrash() string {
 
 // switchOver moves to the standby in good order: it has everything.
 func (c *chaos) switchOver() string {
-	c.server.Retire(c.t)
-	c.promote()
+	side := c.side()
+	side.server.Retire(c.t)
+	c.promote(side)
 	return "everything is there"
 }
 
-// loseServer moves to a standby that lags behind: what writers and hosts have of its last moments is gone.
+// loseServer moves to a standby that lags behind: what writers and hosts have of its last moments is gone. A log
+// elsewhere must not lose events that are in rows: only the tables do.
 func (c *chaos) loseServer() string {
-	c.standby.CaughtUp(c.t, c.server)
-	c.standby.CutOff(c.t)
+	side := c.sides[len(c.sides)-1]
+	side.standby.CaughtUp(c.t, side.server)
+	side.standby.CutOff(c.t)
 	c.pause(time.Duration(c.random.IntN(300)) * time.Millisecond)
-	c.server.Lose()
-	c.promote()
+	side.server.Lose()
+	c.promote(side)
 	return fmt.Sprintf("%d events are lost", c.writers.forgetLost())
 }
 
 // promote makes the standby the primary, and a new one follow it in the place of the server that is gone.
-func (c *chaos) promote() {
-	c.standby.Promote(c.t)
-	gone := c.server
-	c.server = c.standby
+func (c *chaos) promote(side *side) {
+	side.standby.Promote(c.t)
+	gone := side.server
+	side.server = side.standby
 	var err error
-	if c.standby, err = c.server.StandbyInPlaceOf(gone); err != nil {
+	if side.standby, err = side.server.StandbyInPlaceOf(gone); err != nil {
 		c.t.Fatal(err)
 	}
-	c.t.Cleanup(c.standby.Stop)
+	c.t.Cleanup(side.standby.Stop)
 }
 
 // readOnly simulates the middle of a failover.
 func (c *chaos) readOnly() string {
-	c.server.ReadOnly(c.t, true)
+	server := c.side().server
+	server.ReadOnly(c.t, true)
 	c.pause(time.Duration(c.random.IntN(500)) * time.Millisecond)
-	c.server.ReadOnly(c.t, false)
+	server.ReadOnly(c.t, false)
 	return "over"
 }
 
@@ -256,7 +262,7 @@ func (c *chaos) redeploy() string {
 	for _, h := range slices.Clone(c.hosts) {
 		c.add(c.segments)
 		if h.running() {
-			c.log("remove", c.terminate(h))
+			c.note("remove", c.terminate(h))
 		} else {
 			h.signal(syscall.SIGKILL)
 			<-h.exited

@@ -21,22 +21,32 @@ const chaosTime = 10 * time.Second
 // counted.
 func TestChaos(t *testing.T) {
 	t.Parallel()
-	c := startChaos(t)
+	runChaos(startChaos(t, 1, slices.Concat(allProjections, byCustomer)...))
+}
+
+// TestChaos_apart has the log and the tables on two servers, and breaks each of them alone.
+func TestChaos_apart(t *testing.T) {
+	t.Parallel()
+	runChaos(startChaos(t, 2, allProjections...))
+}
+
+func runChaos(c *chaos) {
+	t := c.t
 	for range 3 {
 		c.add(c.segments)
 	}
 	for _, h := range c.hosts {
 		h.awaitCount(t, "projection installed", len(c.projections))
 	}
-	c.writers = startWriters(t, c.db, c.seed)
+	c.writers = startWriters(t, c.sides[0].db, c.seed)
 	c.began = time.Now()
 	for time.Since(c.began) < c.duration && !t.Failed() {
 		c.act()
 		c.pause(time.Duration(50+c.random.IntN(400)) * time.Millisecond)
 	}
-	c.log("lose the server", c.loseServer()) // in a short run too
+	c.note("lose the server", c.loseServer()) // in a short run too
 	c.pause(500 * time.Millisecond)
-	c.log("chaos", "ends")
+	c.note("chaos", "ends")
 	c.writers.finish()
 	c.complete(c.writers)
 }
@@ -48,14 +58,39 @@ type chaos struct {
 	duration time.Duration
 	seed     uint64
 	random   *rand.Rand
-	server   *pgtest.Server // the primary
-	standby  *pgtest.Server
+	sides    []*side // the first has the log, the last one the tables
 	store    *postgres.Store
 	writers  *writers
 	segments int // what hosts are started with
 }
 
-func startChaos(t *testing.T) *chaos {
+// side is a server that fails over to another.
+type side struct {
+	server, standby *pgtest.Server // server is the primary
+	db              pgtest.Database
+}
+
+// side returns one by chance.
+func (c *chaos) side() *side { return c.sides[c.random.IntN(len(c.sides))] }
+
+func startSide(t *testing.T) *side {
+	t.Helper()
+	s := &side{}
+	var err error
+	if s.server, err = pgtest.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.server.Stop)
+	s.db = s.server.New(t)
+	if s.standby, err = s.server.Standby(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.standby.Stop)
+	s.db.DSN = s.db.Either(s.standby)
+	return s
+}
+
+func startChaos(t *testing.T, sides int, projections ...string) *chaos {
 	t.Helper()
 	c := &chaos{duration: chaosTime, seed: rand.Uint64(), segments: 4}
 	var err error
@@ -71,18 +106,15 @@ func startChaos(t *testing.T) *chaos {
 	}
 	t.Logf("%s of chaos, PUPWASM_CHAOS_SEED=%d makes the same choices", c.duration, c.seed)
 	c.random = rand.New(rand.NewPCG(c.seed, 0))
-	if c.server, err = pgtest.Start(); err != nil {
-		t.Fatal(err)
+	for range sides {
+		c.sides = append(c.sides, startSide(t))
 	}
-	t.Cleanup(c.server.Stop)
-	db := c.server.New(t)
-	if c.standby, err = c.server.Standby(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.standby.Stop)
-	db.DSN = db.Either(c.standby)
+	db := c.sides[sides-1].db
 	c.store = openPostgres(t, db)
-	c.fleet = newFleet(t, db, slices.Concat(allProjections, byCustomer)...)
+	c.fleet = newFleet(t, db, projections...)
+	if sides > 1 {
+		c.fleet.log = []string{"--events", c.sides[0].db.DSN}
+	}
 	return c
 }
 

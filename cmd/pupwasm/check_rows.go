@@ -12,10 +12,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/pupwasm/pupwasm/host"
-	"github.com/pupwasm/pupwasm/migrations"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
-	"github.com/pupwasm/pupwasm/store/sqlite"
 )
 
 // fill creates the database and appends the events.
@@ -38,7 +36,7 @@ func (o *globalOptions) fill(ctx context.Context, events []store.StreamAppend) (
 
 // runOnce applies all events.
 func runOnce(ctx context.Context, to store.Store, module *host.Module, w variant, logger zerolog.Logger) error {
-	worker, err := segments.New(to, segments.Options{
+	worker, err := segments.New(to, to, segments.Options{
 		Once: true, FailRefused: true, Logger: logger, Segments: w.segments, BatchEvents: w.batch,
 		Rebalance: 10 * time.Millisecond,
 	})
@@ -59,11 +57,11 @@ type checkedTable struct {
 }
 
 func readRows(ctx context.Context, globals *globalOptions, module *host.Module) (checkedRows, error) {
-	at, err := parseTarget(globals.database)
+	at, err := globals.target()
 	if err != nil {
 		return nil, err
 	}
-	db, err := sqlite.OpenSQL(at.address)
+	db, err := at.openSQL(at)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +69,7 @@ func readRows(ctx context.Context, globals *globalOptions, module *host.Module) 
 	all := checkedRows{}
 	for i := range module.Description.Tables {
 		table := checkedTable{name: module.Description.Tables[i].Name}
-		rows, err := db.QueryContext(ctx, "SELECT * FROM "+tableName(migrations.SQLite, globals.schema,
+		rows, err := db.QueryContext(ctx, "SELECT * FROM "+at.tableName(globals.schema,
 			module.Description.Name, table.name))
 		if err != nil {
 			return nil, fmt.Errorf("reading table %s: %w", table.name, err)

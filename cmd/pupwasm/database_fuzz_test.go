@@ -29,7 +29,7 @@ func FuzzParseTarget(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, before, behind string) {
 		url := before + secret + behind
-		got, err := parseTarget(url)
+		got, err := parseTarget("database", url)
 		if err != nil {
 			if scheme, _, _ := strings.Cut(url, ":"); strings.Contains(err.Error(), secret) &&
 				!strings.Contains(scheme, secret) {

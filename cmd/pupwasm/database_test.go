@@ -23,7 +23,7 @@ func TestParseTarget_showsNoPassword(t *testing.T) {
 		{"sqlite:///tmp/x.db", "sqlite:/tmp/x.db"},
 	}
 	for _, test := range tests {
-		got, err := parseTarget(test.database)
+		got, err := parseTarget("database", test.database)
 		if err != nil || got.String() != test.shown {
 			t.Errorf("%s: shown as %s, must be %s; %v", test.database, got, test.shown, err)
 		}
@@ -33,7 +33,7 @@ func TestParseTarget_showsNoPassword(t *testing.T) {
 		"postgres://u:1?secret@h/d?a=b", "postgres://u:secret@secret@h/d", "postgres://u:sec%ret@h/d", "postgres://u:secret@h:secret/d",
 		"postgres:u:secret@h", "postgres://h/d?secret", "u:secret@h/d", "secret://h", "secret",
 	} {
-		_, err := parseTarget(database)
+		_, err := parseTarget("database", database)
 		if err == nil || strings.Contains(strings.ReplaceAll(err.Error(), `scheme "secret"`, ""), "secret") {
 			t.Errorf("%s: error is %v", database, err)
 		}

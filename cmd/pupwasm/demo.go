@@ -98,7 +98,7 @@ func runDemo(ctx context.Context, opts *demoOptions, folder string) error {
 
 // shownDatabase is the database as a command line may show it, without a password.
 func (o *demoOptions) shownDatabase() string {
-	at, err := parseTarget(o.database)
+	at, err := o.target()
 	if err != nil {
 		return "…"
 	}
@@ -165,7 +165,7 @@ func (o *demoOptions) runModules(ctx context.Context, to store.Store, modules []
 	if err != nil {
 		return err
 	}
-	worker, err := segments.New(to, segments.Options{Once: true, Logger: o.log})
+	worker, err := segments.New(to, to, segments.Options{Once: true, Logger: o.log})
 	if err != nil {
 		return err
 	}
@@ -213,11 +213,11 @@ var demoTables = map[string]struct{ columns, order string }{
 
 // showTables prints the first rows of the tables.
 func (o *demoOptions) showTables(ctx context.Context, modules []*host.Module) error {
-	at, err := parseTarget(o.database)
+	at, err := o.target()
 	if err != nil {
 		return err
 	}
-	db, err := at.openSQL()
+	db, err := at.openSQL(at)
 	if err != nil {
 		return err
 	}
@@ -229,7 +229,7 @@ func (o *demoOptions) showTables(ctx context.Context, modules []*host.Module) er
 			if !known {
 				continue
 			}
-			name = tableName(at.dialect, o.schema, module.Description.Name, table.Name)
+			name = at.tableName(o.schema, module.Description.Name, table.Name)
 			if err := o.showTable(ctx, db, name, shown.columns, shown.order); err != nil {
 				return fmt.Errorf("showing table %s: %w", name, err)
 			}

@@ -150,7 +150,7 @@ func TestRun_rowsOfManyStreamsAreRightWhileTheyAreRedivided(t *testing.T) {
 	}
 	f.hosts[0].awaitCount(t, "projection installed", len(byCustomer))
 	for _, name := range byCustomer {
-		f.log("wait", strings.TrimSpace(runCommand(t, f.db.DSN, "wait", name, "--timeout", testwait.Patience.String())))
+		f.note("wait", strings.TrimSpace(runCommand(t, f.db.DSN, "wait", name, "--timeout", testwait.Patience.String())))
 	}
 	testwait.Until(t, "the hosts have two segments of each projection", func() bool {
 		for _, p := range readStatus(t, f.db).Projections {
@@ -161,7 +161,7 @@ func TestRun_rowsOfManyStreamsAreRightWhileTheyAreRedivided(t *testing.T) {
 		return true
 	})
 	for len(f.hosts) > 0 {
-		f.log("remove", f.terminate(f.hosts[0]))
+		f.note("remove", f.terminate(f.hosts[0]))
 	}
 	f.checkLogs()
 	handle, err := sql.Open("pgx", f.db.DSN)
@@ -178,7 +178,7 @@ func (f *fleet) redeploy(segments int) {
 	for range len(f.hosts) {
 		f.add(segments).awaitCount(f.t, "projection installed", len(f.projections))
 		f.hosts[0].awaitCount(f.t, "projection installed", len(f.projections))
-		f.log("remove", f.terminate(f.hosts[0]))
+		f.note("remove", f.terminate(f.hosts[0]))
 	}
 }
 

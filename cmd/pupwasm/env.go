@@ -12,13 +12,23 @@ import (
 var noEnvironment = []string{"yes", "help", "version"}
 
 // environmentNames returns the variables of a flag, the one that wins first.
-func environmentNames(flag string) []string {
-	name := "PUPWASM_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
-	if flag == "database" {
-		return []string{"PUPWASM_DATABASE_URL", name}
+func environmentNames(flag *pflag.Flag) []string {
+	if names, others := flag.Annotations[environmentAnnotation]; others {
+		return names
 	}
-	return []string{name}
+	return []string{"PUPWASM_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))}
 }
+
+// environmentAnnotation has the variables of a flag that are not called after it.
+const environmentAnnotation = "environment"
+
+// inEnvironment says by which variables a flag is set.
+func inEnvironment(flags *pflag.FlagSet, flag string, names ...string) {
+	_ = flags.SetAnnotation(flag, environmentAnnotation, names) // fails only for a flag that is not there
+}
+
+// environmentOfURL is the variable for the URL of a database that a flag names.
+func environmentOfURL(flag string) string { return "PUPWASM_" + strings.ToUpper(flag) + "_URL" }
 
 // flagsFromEnvironment sets every flag that the command line leaves out and a variable has. A flag that may be
 // repeated takes a list with commas. An empty variable is none.
@@ -28,7 +38,7 @@ func flagsFromEnvironment(flags *pflag.FlagSet) error {
 		if fault != nil || flag.Changed || slices.Contains(noEnvironment, flag.Name) {
 			return
 		}
-		for _, name := range environmentNames(flag.Name) {
+		for _, name := range environmentNames(flag) {
 			value := os.Getenv(name)
 			if value == "" {
 				continue

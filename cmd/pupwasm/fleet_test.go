@@ -21,6 +21,7 @@ import (
 type fleet struct {
 	t           *testing.T
 	db          pgtest.Database
+	log         []string // the flag that names the log, where it is in another database
 	projections []string
 	folder      string
 	began       time.Time
@@ -57,7 +58,7 @@ func newFleet(t *testing.T, db pgtest.Database, projections ...string) *fleet {
 	return f
 }
 
-func (f *fleet) log(action, what string) {
+func (f *fleet) note(action, what string) {
 	f.t.Helper()
 	f.t.Logf("%7.3fs %s: %s", time.Since(f.began).Seconds(), action, what)
 }
@@ -76,7 +77,7 @@ func (f *fleet) add(segments int) *host {
 	f.t.Helper()
 	name := fmt.Sprint("host-", len(f.hosts)+len(f.gone)+1)
 	h := &host{name: name, process: start(f.t, f.db.DSN,
-		append([]string{"run", f.folder, "--worker-name", name, "--segments", fmt.Sprint(segments)}, hostFlags...)...)}
+		append([]string{"run", f.folder, "--worker-name", name, "--segments", fmt.Sprint(segments)}, slices.Concat(f.log, hostFlags)...)...)}
 	f.hosts = append(f.hosts, h)
 	return h
 }
@@ -137,14 +138,15 @@ func (f *fleet) complete(appended *writers) {
 	f.thaw()
 	f.checkAlive()
 	for _, projection := range f.projections {
-		f.log("wait", strings.TrimSpace(runCommand(f.t, f.db.DSN, "wait", projection, "--timeout", testwait.Patience.String(),
-			"--grace", testwait.Patience.String())))
+		f.note("wait", strings.TrimSpace(runCommand(f.t, f.db.DSN, append([]string{
+			"wait", projection, "--timeout", testwait.Patience.String(), "--grace", testwait.Patience.String(),
+		}, f.log...)...)))
 	}
 	f.checkPositions()
 	f.checkCoverage()
 	for len(f.hosts) > 0 {
 		f.hosts[0].awaitCount(f.t, "projection installed", len(f.projections))
-		f.log("remove", f.terminate(f.hosts[0]))
+		f.note("remove", f.terminate(f.hosts[0]))
 	}
 	f.checkLogs()
 	appended.compare(f.t, f.db)
@@ -157,7 +159,7 @@ func (f *fleet) complete(appended *writers) {
 func (f *fleet) checkPositions() {
 	f.t.Helper()
 	testwait.Until(f.t, "every segment stands at the horizon, which is the head", func() bool {
-		status := readStatus(f.t, f.db)
+		status := readStatus(f.t, f.db, f.log...)
 		behind := status.Horizon != status.Head
 		for _, p := range status.Projections {
 			for _, s := range p.Segments {
@@ -243,10 +245,10 @@ type statusReport struct {
 	}
 }
 
-func readStatus(t *testing.T, db pgtest.Database) statusReport {
+func readStatus(t *testing.T, db pgtest.Database, flags ...string) statusReport {
 	t.Helper()
 	var report statusReport
-	output := runCommand(t, db.DSN, "status", "--json")
+	output := runCommand(t, db.DSN, append([]string{"status", "--json"}, flags...)...)
 	if err := json.Unmarshal([]byte(output), &report); err != nil {
 		t.Fatalf("status: %v: %s", err, output)
 	}

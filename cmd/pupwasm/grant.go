@@ -6,7 +6,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 
-	"github.com/pupwasm/pupwasm/migrations"
 	"github.com/pupwasm/pupwasm/store"
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
@@ -35,23 +34,31 @@ func newGrantCommand(globals *globalOptions) *cobra.Command {
 }
 
 func runGrant(globals *globalOptions, projection, host string) error {
-	to, err := parseTarget(globals.database)
+	to, err := globals.target()
 	if err != nil {
 		return err
 	}
-	if to.dialect != migrations.Postgres {
+	if to.grant == nil {
 		return usagef("%s has no roles: 'pupwasm grant' is for PostgreSQL", to)
 	}
 	if err := (&store.Projection{Name: projection, Version: 1}).Validate(); err != nil {
 		return usagef("%v", err)
 	}
+	script, err := to.grant(to, globals.schema, projection, host)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprint(globals.out, script)
+	return err
+}
+
+func grantPostgres(at target, schema, projection, host string) (string, error) {
 	if host == "" {
-		config, err := pgx.ParseConfig(to.address)
+		config, err := pgx.ParseConfig(at.address)
 		if err != nil {
-			return usagef("--to names the role that hosts log in with: the database URL cannot be read")
+			return "", usagef("--to names the role that hosts log in with: the database URL cannot be read")
 		}
 		host = config.User
 	}
-	_, err = fmt.Fprint(globals.out, postgres.GrantSQL(globals.schema, projection, host))
-	return err
+	return postgres.GrantSQL(schema, projection, host), nil
 }

@@ -25,12 +25,12 @@ func TestRun_segmentsAreSpreadEvenlyAndFreeTheMomentAHostHasStopped(t *testing.T
 		}
 		for len(f.hosts) > count {
 			f.hosts[0].awaitCount(t, "projection installed", len(projections))
-			f.log("remove", f.terminate(f.hosts[0])) // checks what it leaves behind
+			f.note("remove", f.terminate(f.hosts[0])) // checks what it leaves behind
 		}
 		f.awaitSpread(segments, projections)
 	}
 	for len(f.hosts) > 0 {
-		f.log("remove", f.terminate(f.hosts[0]))
+		f.note("remove", f.terminate(f.hosts[0]))
 	}
 	for _, p := range readStatus(t, f.db).Projections {
 		for _, s := range p.Segments {
@@ -80,7 +80,7 @@ func (f *fleet) awaitSpread(segments int, projections []string) {
 		}
 		return even >= spreadPolls
 	})
-	f.log("spread", fmt.Sprintf("over %d hosts:%s", len(f.hosts), spread))
+	f.note("spread", fmt.Sprintf("over %d hosts:%s", len(f.hosts), spread))
 }
 
 func TestRun_aHostThatWasStoppedLongerThanItsLeaseIsFencedAndGoesOn(t *testing.T) {
@@ -96,12 +96,12 @@ func TestRun_aHostThatWasStoppedLongerThanItsLeaseIsFencedAndGoesOn(t *testing.T
 	late.signal(syscall.SIGSTOP)
 	testwait.Until(t, "the other host has taken over",
 		func() bool { owned, _ := f.left(other); return owned == 4*len(allProjections) })
-	f.log("takeover", other.name)
+	f.note("takeover", other.name)
 	before, _ := totals(t, f.db)
 	testwait.Until(t, "it gets on", func() bool { events, _ := totals(t, f.db); return events > before+200 })
 	late.signal(syscall.SIGCONT)
 	late.awaitLog(t, "segment lost to another claim")
-	f.log("fenced", late.name)
+	f.note("fenced", late.name)
 	claimed := strings.Count(late.output.String(), "segment claimed")
 	late.awaitCount(t, "segment claimed", claimed+1) // it takes its share again
 	testwait.Until(t, "both have their share",

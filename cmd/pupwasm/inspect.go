@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pupwasm/pupwasm/host"
-	"github.com/pupwasm/pupwasm/migrations"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -147,8 +146,11 @@ func printModule(out io.Writer, module *host.Module, schema string) {
 }
 
 func printTable(out io.Writer, d *host.Description, t *store.Table, schema string) {
-	fmt.Fprintf(out, "\ntable %s   (PostgreSQL: %s, SQLite: %s)\n", t.Name,
-		tableName(migrations.Postgres, schema, d.Name, t.Name), tableName(migrations.SQLite, schema, d.Name, t.Name))
+	names := make([]string, len(dialects))
+	for i, in := range dialects {
+		names[i] = in.title + ": " + in.tableName(schema, d.Name, t.Name)
+	}
+	fmt.Fprintf(out, "\ntable %s   (%s)\n", t.Name, strings.Join(names, ", "))
 	for _, c := range t.Columns {
 		line := fmt.Sprintf("  %-20s %s", c.Name, c.Type)
 		if c.NotNull {
@@ -234,10 +236,14 @@ func printQuery(out io.Writer, p *store.Projection, q *store.Query) {
 }
 
 func printStatement(out io.Writer, what string, statement store.Statement) {
-	for _, dialect := range []store.Dialect{store.DialectAny, store.DialectPostgres, store.DialectSQLite} {
+	show := func(dialect store.Dialect) {
 		if text, ok := statement[dialect]; ok {
 			fmt.Fprintf(out, "  %s (%s): %s\n", what, dialect, printable(strings.Join(strings.Fields(text), " ")))
 		}
+	}
+	show(store.DialectAny)
+	for _, in := range dialects {
+		show(in.statements)
 	}
 }
 

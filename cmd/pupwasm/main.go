@@ -3,7 +3,8 @@
 //	main.go      signals and exit codes
 //	root.go      the global flags; one file a command beside it
 //	env.go       flags from the environment
-//	database.go  from --database to a store
+//	database.go  from --database to a store; log_flag.go from --events to a log
+//	dialect.go   the kinds of databases, each in a file beside it
 //	log.go       logs to stderr
 //	output.go    results to stdout
 //	retry.go     waiting for a database that is down

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -179,22 +180,21 @@ func newMigrateSQLCommand(globals *globalOptions) *cobra.Command {
 			return runMigrateSQL(globals, dialect, len(args) > 0 && args[0] == "down")
 		},
 	}
-	cmd.Flags().StringVar(&dialect, "dialect", "", "SQL `dialect`: postgres or sqlite (default: that of --database)")
-	completeFlag(cmd, "dialect", string(migrations.Postgres), string(migrations.SQLite))
+	cmd.Flags().StringVar(&dialect, "dialect", "", "SQL `dialect`: "+strings.Join(dialectNames(), " or ")+" (default: that of --database)")
+	completeFlag(cmd, "dialect", dialectNames()...)
 	return cmd
 }
 
 func runMigrateSQL(globals *globalOptions, dialect string, down bool) error {
-	switch migrations.Dialect(dialect) {
-	case migrations.Postgres, migrations.SQLite:
-	case "":
-		at, err := parseTarget(globals.database)
+	switch {
+	case dialect == "":
+		at, err := globals.target()
 		if err != nil {
 			return err
 		}
-		dialect = string(at.dialect)
-	default:
-		return usagef("--dialect %q: use postgres or sqlite", dialect)
+		dialect = string(at.name)
+	case !slices.Contains(dialectNames(), dialect):
+		return usagef("--dialect %q: use %s", dialect, strings.Join(dialectNames(), " or "))
 	}
 	script, err := migrations.Script(migrations.Dialect(dialect), globals.schema, down)
 	if err != nil {

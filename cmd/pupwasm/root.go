@@ -40,6 +40,7 @@ type globalOptions struct {
 func (o *globalOptions) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.database, "database", "sqlite:pupwasm.db",
 		"`URL` of the database: postgres://… or sqlite:PATH (or PUPWASM_DATABASE_URL)")
+	inEnvironment(flags, "database", environmentOfURL("database"), "PUPWASM_DATABASE")
 	flags.StringVar(&o.schema, "schema", "pupwasm",
 		"`name` of the schema for pupwasm's own tables, a prefix of their names on SQLite; projections get it as a prefix "+
 			"too unless it is the default")

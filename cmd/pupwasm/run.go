@@ -28,6 +28,7 @@ type runOptions struct {
 	retry   time.Duration
 	digests string
 	signed  string
+	events  logOptions
 	runtime runtimeOptions
 	worker  segments.Options
 }
@@ -35,6 +36,7 @@ type runOptions struct {
 func (o *runOptions) addFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.once, "once", false, "apply the events that exist now, then exit; the exit code says whether all "+
 		"of them were applied")
+	o.events.addFlags(flags)
 	flags.BoolVar(&o.watch, "watch", false, "load new and changed modules while running, and stop removed ones")
 	flags.DurationVar(&o.retry, "retry", time.Minute,
 		"with --once, how long to retry when the database is not available at the start")
@@ -70,6 +72,9 @@ indexes. See docs/running.md.
 The host refuses a file that is not a valid module, or does not fit the database, with one line, and runs the others.
 When none is left the command fails; with --watch it waits. 'pupwasm status' shows what running hosts refuse.
 
+With --events the events are in another database than the tables and checkpoints, which are in --database. The host
+only reads the log. See "The log and the rows in two databases" in docs/running.md.
+
 While a projection catches up, its progress is shown: in the last line of a terminal, otherwise every 10 seconds in the
 log.
 
@@ -85,7 +90,8 @@ func newRunCommand(globals *globalOptions) *cobra.Command {
 		Long:  runHelp,
 		Example: `  pupwasm run bin/modules
   pupwasm run --watch bin/modules
-  pupwasm run --once bin/modules --database postgres://localhost/shop`,
+  pupwasm run --once bin/modules --database postgres://localhost/shop
+  pupwasm run bin/modules --events postgres://events.example/shop --database sqlite:local.db`,
 		Args: wantArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error { return runRun(cmd.Context(), opts, args[0]) },
 	}
@@ -136,13 +142,13 @@ func runRun(ctx context.Context, opts *runOptions, folder string) error {
 	if err != nil {
 		return err
 	}
-	to, err := opts.openDatabase(ctx)
+	to, err := opts.openDatabases(ctx)
 	if err != nil {
 		return err
 	}
 	defer to.Close()
-	opts.warnOfRights(ctx, to)
-	worker, err := segments.New(to, opts.worker)
+	opts.warnOfRights(ctx, to.tables)
+	worker, err := segments.New(to.log, to.tables, opts.worker)
 	if err != nil {
 		return err
 	}
@@ -172,19 +178,20 @@ func (o *runOptions) readTrust() (err error) {
 
 // warnOfRights warns of a role that is a superuser.
 func (o *runOptions) warnOfRights(ctx context.Context, to store.Store) {
-	server, is := to.(*postgres.Store)
-	if !is {
+	at, err := o.target()
+	if err != nil || at.excessRights == nil {
 		return
 	}
-	if role, superuser, err := server.Role(ctx); err == nil && superuser {
+	if role := at.excessRights(ctx, to); role != "" {
 		o.log.Warn().Str("role", role).Msg("the host logs in as a superuser, which is more than it needs: a hole in the " +
 			"checks of SQL would open the whole server. " +
 			"Give it a role of its own, see 'Rights' in docs/running.md")
 	}
 }
 
-// openDatabase waits for the database, with --once no longer than --retry.
-func (o *runOptions) openDatabase(ctx context.Context) (to store.Store, err error) {
+// openDatabases waits for the databases, with --once no longer than --retry. It sets the tables' up. A log elsewhere
+// is only read: who appends to it sets it up.
+func (o *runOptions) openDatabases(ctx context.Context) (to databases, err error) {
 	retry := &backoff{limit: -1, log: o.log}
 	if o.once {
 		retry.limit = o.retry
@@ -193,7 +200,7 @@ func (o *runOptions) openDatabase(ctx context.Context) (to store.Store, err erro
 		if err := migrateUp(ctx, o.globalOptions); err != nil {
 			return err
 		}
-		to, err = openStore(ctx, o.globalOptions)
+		to, err = o.events.open(ctx, o.globalOptions)
 		return err
 	})
 	return to, err
@@ -216,6 +223,9 @@ func (o *runOptions) work(ctx context.Context, set *moduleSet, registry *host.Re
 	background.Wait()
 	if errors.Is(err, store.ErrNameTaken) {
 		err = fmt.Errorf("%w: give each its own --worker-name, or leave it out", err)
+	}
+	if errors.Is(err, store.ErrSameDatabase) {
+		err = usagef("--events: %v: leave it out for the one, and give a copy --database an empty one of its own", err)
 	}
 	if !o.once {
 		o.log.Info().Msg("stopped")

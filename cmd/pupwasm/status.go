@@ -14,11 +14,13 @@ import (
 type statusOptions struct {
 	*globalOptions
 
-	json bool
+	json   bool
+	events logOptions
 }
 
 func (o *statusOptions) addFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.json, "json", false, "print JSON")
+	o.events.addFlags(flags)
 }
 
 func newStatusCommand(globals *globalOptions) *cobra.Command {
@@ -46,7 +48,9 @@ Below the table are the reasons: why segments failed, why a log is another, and 
 Projections apply events up to the horizon, the high-water mark below which no event can still appear. While an append
 has not ended, the horizon stays behind the head, and the output names the process or the prepared transaction that
 holds it back. "log is not safe" says what somebody changed in the database so that events may be lost. The command
-fails then.`,
+fails then.
+
+Give --events when hosts run with it: positions are compared with that log.`,
 		Args: wantArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error { return runStatus(cmd.Context(), opts, args) },
 
@@ -57,12 +61,12 @@ fails then.`,
 }
 
 func runStatus(ctx context.Context, opts *statusOptions, args []string) error {
-	from, err := openStore(ctx, opts.globalOptions)
+	from, err := opts.events.open(ctx, opts.globalOptions)
 	if err != nil {
 		return err
 	}
 	defer from.Close()
-	report, err := status.Read(ctx, from, args...)
+	report, err := status.Read(ctx, from.log, from.tables, args...)
 	if err != nil {
 		return err
 	}

@@ -20,12 +20,14 @@ type waitOptions struct {
 	given    bool // a position is asked for, and not the end of the log
 	timeout  time.Duration
 	grace    time.Duration
+	events   logOptions
 }
 
 func (o *waitOptions) addFlags(flags *pflag.FlagSet) {
 	flags.Int64Var(&o.position, "position", 0, "global position to wait for (default: the end of the log now)")
 	flags.DurationVar(&o.timeout, "timeout", time.Minute, "how long to wait; 0 for no limit")
 	flags.DurationVar(&o.grace, "grace", segments.WaitGrace, "how long to wait for a host that runs the projection")
+	o.events.addFlags(flags)
 }
 
 func newWaitCommand(globals *globalOptions) *cobra.Command {
@@ -36,7 +38,7 @@ func newWaitCommand(globals *globalOptions) *cobra.Command {
 		Long: `Wait until a projection has applied everything up to a position. Its tables then show what was appended before.
 
 The command fails, and says why, when no host runs the projection for --grace, when a segment that is behind has failed,
-or when the rows were built from another log.`,
+or when the rows were built from another log. Give --events when hosts run with it.`,
 		Example: `  pupwasm append events.jsonl && pupwasm wait fines
   pupwasm wait fines --position 4711 --timeout 5s`,
 		Args: wantArgs(cobra.ExactArgs(1)),
@@ -55,14 +57,14 @@ func runWait(ctx context.Context, opts *waitOptions, projection string) error {
 	if opts.position < 0 || opts.timeout < 0 || opts.grace < 0 {
 		return usagef("--position, --timeout and --grace must not be negative")
 	}
-	from, err := openStore(ctx, opts.globalOptions)
+	from, err := opts.events.open(ctx, opts.globalOptions)
 	if err != nil {
 		return err
 	}
 	defer from.Close()
 	position := opts.position
 	if !opts.given {
-		horizon, err := from.Horizon(ctx)
+		horizon, err := from.log.Horizon(ctx)
 		if err != nil {
 			return err
 		}
@@ -79,14 +81,14 @@ func runWait(ctx context.Context, opts *waitOptions, projection string) error {
 		NotRun: func(e *segments.NotRunError) {
 			opts.log.Warn().Err(e).Stringer("for", opts.grace).Msg("waiting for a host that runs the projection")
 		},
-	}.For(waiting, from)
+	}.For(waiting, from.log, from.tables)
 	var notRun *segments.NotRunError
 	switch {
 	case errors.As(err, &notRun) && notRun.Refusal == nil:
 		return fmt.Errorf("%w (waited %s for one): start it with 'pupwasm run', 'pupwasm status' lists what is known", err,
 			opts.grace)
 	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
-		return opts.timeoutError(ctx, from, projection, position)
+		return opts.timeoutError(ctx, from.tables, projection, position)
 	case err != nil:
 		return err
 	}
@@ -95,7 +97,7 @@ func runWait(ctx context.Context, opts *waitOptions, projection string) error {
 }
 
 // timeoutError says what did not happen in time.
-func (o *waitOptions) timeoutError(ctx context.Context, from store.Store, projection string, position int64) error {
+func (o *waitOptions) timeoutError(ctx context.Context, from store.Tables, projection string, position int64) error {
 	if known, err := from.Status(ctx, projection); err == nil && len(known) == 0 {
 		return fmt.Errorf("projection %s is still not known after %s: 'pupwasm status' lists those that are", projection,
 			o.timeout)

@@ -47,7 +47,7 @@ func newWorker(
 	if err != nil {
 		return nil, err
 	}
-	worker, err := segments.New(s, options)
+	worker, err := segments.New(s, s, options)
 	if err != nil {
 		return nil, err
 	}

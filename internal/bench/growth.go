@@ -99,7 +99,7 @@ func (l *grownLog) projectTail(ctx context.Context, e *environment, tail int64) 
 	if err := execute(ctx, l.dsn, start, "CHECKPOINT"); err != nil {
 		return m, err
 	}
-	worker, err := segments.New(s, segments.Options{Once: true})
+	worker, err := segments.New(s, s, segments.Options{Once: true})
 	if err != nil {
 		return m, err
 	}

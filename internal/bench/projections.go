@@ -71,7 +71,7 @@ func startMany(ctx context.Context, e *environment, w *workload, count int, opti
 		return nil, err
 	}
 	m := &many{store: s}
-	if m.worker, err = segments.New(s, options); err != nil {
+	if m.worker, err = segments.New(s, s, options); err != nil {
 		return nil, err
 	}
 	wasm, err := e.module(tinygoGuest.compiler, w.module)

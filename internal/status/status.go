@@ -55,18 +55,19 @@ type Segment struct {
 	UpdatedAt  *time.Time `json:"updated_at,omitempty"` // when the checkpoint moved last
 }
 
-// Read reads the status of all projections, or only of those named. A projection that is not known is left out.
-func Read(ctx context.Context, from store.Store, only ...string) (*Report, error) {
+// Read reads the status of all projections of tables, or only of those named, against the log, which one database
+// may be both. A projection that is not known is left out.
+func Read(ctx context.Context, log store.Log, tables store.Tables, only ...string) (*Report, error) {
 	// Checkpoints first: none of them can then be above the head.
-	projections, err := from.Status(ctx, only...)
+	projections, err := tables.Status(ctx, only...)
 	if err != nil {
 		return nil, err
 	}
-	workers, err := from.Workers(ctx)
+	workers, err := tables.Workers(ctx)
 	if err != nil {
 		return nil, err
 	}
-	horizon, err := from.Horizon(ctx)
+	horizon, err := log.Horizon(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -74,12 +75,12 @@ func Read(ctx context.Context, from store.Store, only ...string) (*Report, error
 		Head: horizon.Head, Horizon: horizon.Position, HorizonHolder: horizon.Holder, Prepared: horizon.Prepared,
 		Projections: []Projection{},
 	}
-	if report.LogFaults, err = logFaults(ctx, from); err != nil {
+	if report.LogFaults, err = logFaults(ctx, log); err != nil {
 		return nil, err
 	}
-	ages := ageReader{from: from, created: map[int64]time.Time{}}
+	ages := ageReader{from: log, created: map[int64]time.Time{}}
 	for _, projection := range projections {
-		_, faults, err := store.CheckCheckpoints(ctx, from, projection.Checkpoints()...)
+		_, faults, err := store.CheckCheckpoints(ctx, log, projection.Checkpoints()...)
 		if err != nil {
 			return nil, err
 		}
@@ -137,8 +138,8 @@ func (r *Report) addRefusals(workers []store.Worker, only []string) {
 }
 
 // logFaults returns what a check of the log finds.
-func logFaults(ctx context.Context, from store.Store) (faults []string, err error) {
-	err = from.CheckLog(ctx)
+func logFaults(ctx context.Context, log store.Log) (faults []string, err error) {
+	err = log.CheckLog(ctx)
 	var unsafe *store.UnsafeLogError
 	if !errors.As(err, &unsafe) {
 		return nil, err
@@ -197,7 +198,7 @@ func StateOf(s *store.SegmentStatus) State {
 
 // ageReader computes how long segments have been behind. It reads each position once.
 type ageReader struct {
-	from    store.Store
+	from    store.Log
 	created map[int64]time.Time // of the first event after a position
 }
 

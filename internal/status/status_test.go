@@ -67,7 +67,7 @@ func TestRead_refusals(t *testing.T) {
 			Reason: "it is too large",
 		},
 	}}, time.Hour))
-	report, err := status.Read(t.Context(), s)
+	report, err := status.Read(t.Context(), s, s)
 	must(t, err)
 	if len(report.Projections) != 2 || report.Projections[0].Name != "new" || report.Projections[1].Name != "sums" {
 		t.Fatalf("the projections are %+v", report.Projections)
@@ -79,7 +79,7 @@ func TestRead_refusals(t *testing.T) {
 	if p := report.Projections[1]; !p.Installed || p.Segments[0].State != status.Refused || len(p.Refused) != 1 {
 		t.Errorf("a projection that is installed is %+v", p)
 	}
-	report, err = status.Read(t.Context(), s, "unknown")
+	report, err = status.Read(t.Context(), s, s, "unknown")
 	must(t, err)
 	if len(report.Projections) != 0 {
 		t.Errorf("an unknown projection is %+v", report.Projections)
@@ -104,7 +104,7 @@ func TestRead_ageOfImportedEvents(t *testing.T) {
 	must(t, err)
 	age := func() float64 {
 		t.Helper()
-		report, err := status.Read(t.Context(), s, "sums")
+		report, err := status.Read(t.Context(), s, s, "sums")
 		must(t, err)
 		if report.Projections[0].Segments[0].AgeSeconds == nil {
 			t.Fatal("the age is not known")

@@ -13,6 +13,7 @@ DROP TABLE {schema}.streams;
 DROP TABLE {schema}.events;
 DROP VIEW {schema}.log_id;
 DROP TABLE {schema}.log;
+DROP FUNCTION {schema}.last_event;
 DROP FUNCTION {schema}.event_at;
 DROP FUNCTION {schema}.fill_partition_hash;
 DROP FUNCTION {schema}.fnv1a32;

@@ -63,6 +63,18 @@ BEGIN
         '00000000-0000-0000-0000-000000000000');
 END $$;
 
+-- last_event returns the last event up to a position, and zeros where there is none.
+CREATE FUNCTION {schema}.last_event(up_to bigint, OUT last_position bigint, OUT last_event uuid)
+LANGUAGE plpgsql STABLE SET enable_seqscan = off SET enable_sort = off AS $$
+BEGIN
+    SELECT e.global_position, e.event_id INTO last_position, last_event FROM {schema}.events e
+        WHERE e.global_position <= up_to ORDER BY e.global_position DESC LIMIT 1;
+    IF NOT FOUND THEN
+        last_position := 0;
+        last_event := '00000000-0000-0000-0000-000000000000';
+    END IF;
+END $$;
+
 -- One row a stream, which an append locks before it takes its first position, so that positions grow with versions.
 CREATE TABLE {schema}.streams (
     bounded_context text NOT NULL,

@@ -11,6 +11,8 @@ DROP FUNCTION {schema}.make_schema;
 DROP FUNCTION {schema}.disarm;
 DROP FUNCTION {schema}.arm;
 DROP TABLE {schema}.listeners;
+DROP FUNCTION {schema}.advance_apart;
+DROP FUNCTION {schema}.refuse_own_log;
 DROP FUNCTION {schema}.advance;
 DROP FUNCTION {schema}.pin;
 DROP TABLE {schema}.segments;

@@ -160,6 +160,45 @@ BEGIN
     END IF;
 END $$;
 
+-- refuse_own_log raises PW004 for tables that are taken to be apart from their log, when that is the one of this
+-- database after all, or this database is a copy of that one.
+CREATE FUNCTION {schema}.refuse_own_log(read_log uuid) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM {schema}.log AS l WHERE l.id = read_log) THEN
+        RAISE EXCEPTION 'log % is the one of this database', read_log USING ERRCODE = 'PW004';
+    END IF;
+END $$;
+
+-- advance_apart is advance for tables whose log is in another database: what was read must be of the log that the
+-- checkpoint is of, by id and timeline. What the checkpoint notes of the log, the reader has brought along, and
+-- where the log ended.
+CREATE FUNCTION {schema}.advance_apart(
+    of_projection text, of_segment integer, by_owner text, at_epoch bigint, from_position bigint, to_position bigint,
+    durable boolean, limits bigint[],
+    read_log uuid, read_timeline bigint, read_position bigint, read_event uuid, read_head bigint
+) RETURNS void LANGUAGE plpgsql SET enable_seqscan = off AS $$
+BEGIN
+    PERFORM {schema}.pin(limits), {schema}.refuse_own_log(read_log);
+    UPDATE {schema}.segments AS s SET position = to_position, updated_at = now(),
+        last_position = CASE WHEN read_position > 0 THEN read_position ELSE s.last_position END,
+        last_event = CASE WHEN read_position > 0 THEN read_event ELSE s.last_event END,
+        behind_since = CASE WHEN to_position < read_head THEN coalesce(s.behind_since, now()) END
+        WHERE s.projection = of_projection AND s.segment = of_segment
+        AND s.owner = by_owner AND s.epoch = at_epoch AND s.position = from_position
+        AND s.log_id = read_log AND s.timeline = read_timeline;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'segment % of % does not go from position % to %', of_segment, of_projection, from_position,
+            to_position
+            USING ERRCODE = CASE WHEN EXISTS (
+                SELECT FROM {schema}.segments AS s WHERE s.projection = of_projection AND s.segment = of_segment
+                AND s.owner = by_owner AND s.epoch = at_epoch AND s.position = from_position)
+            THEN 'PW003' ELSE 'PW002' END; -- held, but what was read is of another log than the checkpoint
+    END IF;
+    IF NOT durable THEN
+        PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);
+    END IF;
+END $$;
+
 -- Hosts that wait for a notification, and until when. Hosts see each other's rows here. A crash loses them, and
 -- the hosts' connections with them.
 CREATE UNLOGGED TABLE {schema}.listeners (
@@ -172,7 +211,9 @@ CREATE UNLOGGED TABLE {schema}.listeners (
 -- seen here and commits events later takes its lock later, finds the listener and notifies; one that is not seen
 -- because it has ended is within the horizon of the next poll. {schema}.horizon() is not enough: a lock whose
 -- transaction has no position yet holds nothing back.
-CREATE FUNCTION {schema}.arm(of_worker text, for_time interval) RETURNS boolean LANGUAGE plpgsql AS $$
+--
+-- A host whose lease is in another database, beside its tables, has none here.
+CREATE FUNCTION {schema}.arm(of_worker text, for_time interval, leased boolean DEFAULT true) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     expires timestamptz;
 BEGIN
@@ -180,7 +221,7 @@ BEGIN
     PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);
     LOCK TABLE {schema}.listeners IN SHARE ROW EXCLUSIVE MODE;
     -- A call that its host has given up may arrive after the host has left.
-    IF NOT EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = of_worker) THEN
+    IF leased AND NOT EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = of_worker) THEN
         RETURN false;
     END IF;
     expires := pg_catalog.clock_timestamp() + for_time;

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -103,7 +104,7 @@ func (x *tx) commit(ctx context.Context, commit *store.Commit) error {
 	if x.native != nil {
 		p.send(&checkMark, nil)
 	}
-	p.send(&x.catalogue.store.advance, x.catalogue.fence(x.params, &x.claim, commit))
+	p.send(x.catalogue.advance(), x.catalogue.fence(x.params, &x.claim, commit))
 	for i := range commit.Steps {
 		p.sendStep(x.catalogue, x.params, &commit.Steps[i])
 	}
@@ -133,8 +134,17 @@ var (
 		{Kind: store.KindI64},
 		{Kind: store.KindUUID},
 	}
-	pinParams = []store.Type{{Kind: store.KindI64, Array: true}}
+	advanceApartParams = append(slices.Clone(advanceParams), store.Type{Kind: store.KindI64})
+	pinParams          = []store.Type{{Kind: store.KindI64, Array: true}}
 )
+
+// advance is the statement of the fence.
+func (c *catalogue) advance() *statement {
+	if c.apart {
+		return &c.store.advanceApart
+	}
+	return &c.store.advance
+}
 
 func (c *catalogue) fence(params *parameters, claim *store.Claim, commit *store.Commit) [][]byte {
 	params.reset()
@@ -148,6 +158,9 @@ func (c *catalogue) fence(params *parameters, claim *store.Claim, commit *store.
 	}
 	for i, v := range values {
 		params.add(advanceParams[i], v)
+	}
+	if c.apart {
+		params.add(store.Type{Kind: store.KindI64}, store.I64(commit.Head))
 	}
 	return params.values()
 }

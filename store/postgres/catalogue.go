@@ -20,16 +20,26 @@ type catalogue struct {
 	expressions [][]expression // by table
 	views       []view
 	foreign     bool      // SQL of the module runs when rows are written or queried
+	apart       bool      // the log is in another database
 	params      sync.Pool // of *parameters: their buffers are as large as a commit
 }
 
 // Install makes a projection ready to run. See [store.Projections].
 func (s *Store) Install(ctx context.Context, projection *store.Projection, segments int) (store.Catalogue, error) {
+	return s.install(ctx, projection, segments, false)
+}
+
+func (s *Store) install(
+	ctx context.Context, projection *store.Projection, segments int, apart bool,
+) (store.Catalogue, error) {
 	if err := projection.Validate(); err != nil {
 		return nil, err
 	}
 	of := s.placed(projection)
-	c := &catalogue{store: s, foreign: projection.HasSQL(), params: sync.Pool{New: func() any { return &parameters{} }}}
+	c := &catalogue{
+		store: s, foreign: projection.HasSQL(), apart: apart,
+		params: sync.Pool{New: func() any { return &parameters{} }},
+	}
 	if err := c.read(of); err != nil {
 		return nil, err
 	}

@@ -20,6 +20,7 @@ const (
 	stateVersionConflict = "PW001"
 	stateFenced          = "PW002"
 	stateOtherLog        = "PW003"
+	stateSameDatabase    = "PW004"
 )
 
 // classDataException begins the SQLSTATEs of values that a type cannot hold.
@@ -59,6 +60,8 @@ func translate(err error) error {
 			return store.ErrFenced
 		case stateOtherLog:
 			return fmt.Errorf("%w: %s", store.ErrOtherLog, pg.Message)
+		case stateSameDatabase:
+			return store.ErrSameDatabase
 		case stateUndefinedTable, stateUndefinedFunction, stateInvalidSchema:
 			return fmt.Errorf("%w (%s)", store.ErrNotMigrated, pg.Message)
 		case stateInvalidPassword, stateInvalidAuth, stateUndefinedDatabase, stateInsufficientRights:
@@ -87,7 +90,8 @@ func translate(err error) error {
 // rejected puts an error of a statement that comes from a projection's catalogue into the words of package store.
 func rejected(name string, err error) error {
 	var pg *pgconn.PgError
-	if errors.As(err, &pg) && pg.Code != stateFenced && pg.Code != stateOtherLog && !transientState(pg.Code) {
+	if errors.As(err, &pg) && pg.Code != stateFenced && pg.Code != stateOtherLog && pg.Code != stateSameDatabase &&
+		!transientState(pg.Code) {
 		return &store.RejectedError{Statement: name, Reason: describe(pg)}
 	}
 	return translate(err)

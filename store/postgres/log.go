@@ -40,19 +40,42 @@ func (s *Store) Locate(ctx context.Context, positions ...int64) (store.LogState,
 
 // Adopt notes the log of a checkpoint. See [store.Leases].
 func (s *Store) Adopt(ctx context.Context, claim store.Claim, log store.LogID) error {
+	return s.adopt(ctx, s.queries.adopt, claim, log)
+}
+
+func (s *Store) adopt(ctx context.Context, query string, claim store.Claim, log store.LogID) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	tag, err := s.control.Exec(ctx, s.queries.adopt, claim.Projection, claim.Segment, claim.Worker, claim.Epoch,
-		claim.Position,
-		log.ID, int64(log.Timeline))
+	tag, err := s.control.Exec(ctx, query, claim.Projection, claim.Segment, claim.Worker, claim.Epoch,
+		claim.Position, log.ID, int64(log.Timeline))
 	if err == nil && tag.RowsAffected() == 0 {
 		return store.ErrFenced
 	}
 	return translate(err)
 }
 
-// logID tells which log this is.
+// AppliedAt returns what a checkpoint notes of the log. See [store.Reader].
+func (s *Store) AppliedAt(ctx context.Context, position int64) (applied store.Applied, err error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	err = s.control.QueryRow(ctx, s.queries.appliedAt, position).Scan(scanApplied(&applied)...)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return store.Applied{}, errNoLogID
+	}
+	return applied, translate(err)
+}
+
+// OwnLog returns the identity of the log beside the tables. See [store.Tables].
+func (s *Store) OwnLog(ctx context.Context) (store.LogID, error) {
+	state, err := s.Locate(ctx)
+	return state.Log, err
+}
+
+// logID tells which log this is. Tables apart from their log begin with none.
 func (i *installer) logID(ctx context.Context) (log store.LogID, err error) {
+	if i.catalogue.apart {
+		return log, nil
+	}
 	if err = i.tx.QueryRow(ctx, i.queries.logID).Scan(&log.ID, &log.Timeline); err != nil {
 		return log, fmt.Errorf("reading the identity of the log: %w", err)
 	}

@@ -143,13 +143,17 @@ func token() string {
 }
 
 // Arm makes appends notify. See [store.Notifier].
-func (s *Store) Arm(ctx context.Context, worker string, d time.Duration) (quiet bool, err error) {
-	err = s.control.QueryRow(ctx, s.queries.arm, worker, d).Scan(&quiet)
+func (s *Store) Arm(ctx context.Context, listener store.Listener, d time.Duration) (quiet bool, err error) {
+	query := s.queries.arm
+	if listener.Elsewhere {
+		query = s.queries.armElsewhere
+	}
+	err = s.control.QueryRow(ctx, query, listener.Name, d).Scan(&quiet)
 	return quiet, translate(err)
 }
 
 // Disarm takes Arm back. See [store.Notifier].
-func (s *Store) Disarm(ctx context.Context, worker string) error {
-	_, err := s.control.Exec(ctx, s.queries.disarm, worker)
+func (s *Store) Disarm(ctx context.Context, listener store.Listener) error {
+	_, err := s.control.Exec(ctx, s.queries.disarm, listener.Name)
 	return translate(err)
 }

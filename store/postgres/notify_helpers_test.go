@@ -90,7 +90,7 @@ func drain(woken chan struct{}) {
 func arm(t testing.TB, s *postgres.Store, worker string, d time.Duration) bool {
 	t.Helper()
 	must(t, s.Heartbeat(context.Background(), store.Worker{Name: worker}, time.Hour))
-	quiet, err := s.Arm(context.Background(), worker, d)
+	quiet, err := s.Arm(context.Background(), store.Listener{Name: worker}, d)
 	must(t, err)
 	return quiet
 }
@@ -158,7 +158,7 @@ func TestWake_isNeverLost(t *testing.T) {
 		}
 	}()
 	for i := range rounds {
-		must(t, s.Disarm(ctx, "listener"))
+		must(t, s.Disarm(ctx, store.Listener{Name: "listener"}))
 		before := horizonOf(t, s)
 		drain(e.woken)
 		start <- struct{}{}

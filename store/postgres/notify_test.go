@@ -90,7 +90,7 @@ func TestWake_reachesTransactionsWithAnOlderSnapshot(t *testing.T) {
 		insertIn(t, tx, string(level), 1)
 		end(t, tx, true)
 		e.await(t, "an append at "+string(level))
-		must(t, s.Disarm(t.Context(), "w"))
+		must(t, s.Disarm(t.Context(), store.Listener{Name: "w"}))
 	}
 }
 
@@ -104,14 +104,14 @@ func TestWake_nobodyNotifiesUnderLoad(t *testing.T) {
 	}
 	arm(t, s, "one", time.Minute)
 	arm(t, s, "two", time.Minute)
-	must(t, s.Disarm(t.Context(), "one"))
+	must(t, s.Disarm(t.Context(), store.Listener{Name: "one"}))
 	if n := c.heard(t); n != 0 {
 		t.Errorf("%d notifications came while nobody was armed", n)
 	}
 	appendOne(t, s, "a") // the other one is armed
-	must(t, s.Disarm(t.Context(), "two"))
-	must(t, s.Disarm(t.Context(), "two"))
-	must(t, s.Disarm(t.Context(), "nobody"))
+	must(t, s.Disarm(t.Context(), store.Listener{Name: "two"}))
+	must(t, s.Disarm(t.Context(), store.Listener{Name: "two"}))
+	must(t, s.Disarm(t.Context(), store.Listener{Name: "nobody"}))
 	for range 100 {
 		appendOne(t, s, "a")
 	}
@@ -164,7 +164,7 @@ func TestWake_armingRunsOut(t *testing.T) {
 	if n := c.heard(t); n != 0 {
 		t.Errorf("%d notifications came for a listener whose time was over", n)
 	}
-	must(t, s.Disarm(t.Context(), "another"))
+	must(t, s.Disarm(t.Context(), store.Listener{Name: "another"}))
 	wantRows(t, db, "SELECT count(*), (SELECT last_value FROM pupwasm.armed_until) FROM pupwasm.listeners", "0 0")
 }
 
@@ -236,7 +236,7 @@ func TestArm_doesNothingForAWorkerThatHasLeft(t *testing.T) {
 	must(t, s.Leave(t.Context(), one))
 	wantRows(t, db, "SELECT worker FROM pupwasm.listeners", "two")
 	must(t, s.Leave(t.Context(), two))
-	if quiet, err := s.Arm(t.Context(), two.Name, time.Hour); quiet || err != nil {
+	if quiet, err := s.Arm(t.Context(), store.Listener{Name: two.Name}, time.Hour); quiet || err != nil {
 		t.Errorf("Arm returns %v, %v", quiet, err)
 	}
 	wantRows(t, db, "SELECT (SELECT count(*) FROM pupwasm.listeners) + last_value FROM pupwasm.armed_until", "0")

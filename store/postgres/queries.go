@@ -17,6 +17,7 @@ type queries struct {
 	inOrder      string
 	logID        string
 	locate       string
+	appliedAt    string
 	events       string // the table's name, for reads, whose text depends on the request
 	readStream   string
 	streamExists string
@@ -26,22 +27,25 @@ type queries struct {
 	logPositions string
 	logEnd       string
 	advance      string
+	advanceApart string
 	pin          string
 
-	mayNotify  string
-	notify     string
-	arm        string
-	disarm     string
-	disarmGone string
+	mayNotify    string
+	notify       string
+	arm          string
+	armElsewhere string
+	disarm       string
+	disarmGone   string
 
-	join      string
-	heartbeat string
-	workers   string
-	claim     string
-	adopt     string
-	release   string
-	fail      string
-	leave     string
+	join       string
+	heartbeat  string
+	workers    string
+	claim      string
+	adopt      string
+	adoptApart string
+	release    string
+	fail       string
+	leave      string
 
 	lockProjection   string
 	projection       string
@@ -95,6 +99,8 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			ARRAY (SELECT {schema}.event_at(p.position) FROM unnest($1::bigint[]) WITH ORDINALITY AS p (position, n)
 				ORDER BY p.n)
 			FROM {schema}.log_id l`),
+		appliedAt: in(`SELECT l.id, l.timeline, e.last_position, e.last_event FROM {schema}.log_id l,
+			{schema}.last_event($1) e`),
 		events: in(`{schema}.events`),
 		readStream: in(`WHERE bounded_context = $1 AND aggregate_type = $2 AND aggregate_id = $3
 			AND aggregate_version >= $4 AND aggregate_version <= $5 ORDER BY aggregate_version`),
@@ -121,13 +127,15 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			FROM {schema}.events_global_position_seq s`),
 		logEnd: in(`SELECT 0::bigint, coalesce((SELECT max(e.global_position) FROM {schema}.events e), 0),
 			coalesce((SELECT max(p.position) FROM {schema}.segments p), 0)`),
-		advance: in(`SELECT {schema}.advance($1, $2::integer, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`),
-		pin:     in(`SELECT {schema}.pin($1)`),
+		advance:      in(`SELECT {schema}.advance($1, $2::integer, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`),
+		advanceApart: in(`SELECT {schema}.advance_apart($1, $2::integer, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`),
+		pin:          in(`SELECT {schema}.pin($1)`),
 
-		mayNotify: in(`SELECT {schema}.may_notify()`),
-		notify:    `SELECT pg_notify($1, '')`,
-		arm:       in(`SELECT {schema}.arm($1, $2)`),
-		disarm:    in(`SELECT {schema}.disarm($1)`),
+		mayNotify:    in(`SELECT {schema}.may_notify()`),
+		notify:       `SELECT pg_notify($1, '')`,
+		arm:          in(`SELECT {schema}.arm($1, $2)`),
+		armElsewhere: in(`SELECT {schema}.arm($1, $2, false)`),
+		disarm:       in(`SELECT {schema}.disarm($1)`),
 		// One that has taken over the name may have announced itself.
 		disarmGone: in(`SELECT {schema}.disarm($1) WHERE NOT EXISTS (SELECT FROM {schema}.workers w
 			WHERE w.worker = $1)`),
@@ -176,6 +184,9 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			RETURNING s.segment, s.first_hash, s.last_hash, s.position, s.merge_at, s.epoch,
 				s.log_id, s.timeline, s.last_position, s.last_event`),
 		adopt: in(`UPDATE {schema}.segments SET log_id = $6, timeline = $7
+			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4 AND position = $5`),
+		adoptApart: in(`WITH refused AS MATERIALIZED (SELECT {schema}.refuse_own_log($6))
+			UPDATE {schema}.segments SET log_id = $6, timeline = $7 FROM refused
 			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4 AND position = $5`),
 		release: in(`UPDATE {schema}.segments SET owner = NULL WHERE projection = $1 AND segment = $2
 			AND owner = $3 AND epoch = $4`),

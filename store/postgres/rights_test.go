@@ -66,15 +66,51 @@ func TestRights_aHostNeedsNoneToCreateSchemas(t *testing.T) {
 		must(t, unit.Commit(ctx, store.Commit{
 			Through: 1, Steps: store.NewFolder(sums()).Fold([]store.Mutation{add("a", 1)}), Log: claims[0].Applied.Log,
 		}))
-		_, err = s.Arm(ctx, "w", time.Minute)
+		_, err = s.Arm(ctx, store.Listener{Name: "w"}, time.Minute)
 		must(t, err)
-		must(t, s.Disarm(ctx, "w"))
+		must(t, s.Disarm(ctx, store.Listener{Name: "w"}))
 		must(t, s.Leave(ctx, store.Worker{Name: "w"}))
 		wantRows(t, db, "SELECT name, n FROM sums.total", "a 1")
 		// The schema is not the role's: it stays, for the next install.
 		must(t, s.Reset(ctx, "sums"))
 		wantRows(t, db, "SELECT count(*) FROM pg_class WHERE relnamespace = 'sums'::regnamespace", "0")
 	}
+}
+
+// TestRights_aReaderOfTheLog has what docs/running.md grants to a host whose tables are elsewhere.
+func TestRights_aReaderOfTheLog(t *testing.T) {
+	t.Parallel()
+	db, asRole := roleWithout(t, "rights_reader", func(t *testing.T) pgtest.Database { t.Helper(); return pgtest.New(t) })
+	ctx, admin, s := t.Context(), db.Connect(t), open(t, asRole)
+	position := appendOne(t, open(t, db), "a")
+	execute(t, admin, `GRANT USAGE ON SCHEMA pupwasm TO rights_reader;
+		GRANT SELECT ON ALL TABLES IN SCHEMA pupwasm TO rights_reader`)
+	must(t, s.Ping(ctx))
+	must(t, s.CheckLog(ctx))
+	horizon, err := s.Horizon(ctx)
+	must(t, err)
+	var page store.Page
+	must(t, s.Read(ctx, store.ReadRequest{Through: horizon.Position, Limit: 9, Range: store.FullRange()}, &page))
+	_, err = s.Locate(ctx, horizon.Position)
+	must(t, err)
+	applied, err := s.AppliedAt(ctx, horizon.Position)
+	must(t, err)
+	if len(page.Events) != 1 || applied.Position != position {
+		t.Errorf("%d events are read, the last one is %+v", len(page.Events), applied)
+	}
+	listener := store.Listener{Name: "w", Elsewhere: true}
+	if _, err := s.Arm(ctx, listener, time.Minute); err == nil {
+		t.Error("it arms without a right to")
+	}
+	execute(t, admin, `GRANT INSERT, UPDATE, DELETE ON pupwasm.listeners TO rights_reader;
+		GRANT UPDATE ON SEQUENCE pupwasm.armed_until TO rights_reader`)
+	quiet, err := s.Arm(ctx, listener, time.Minute)
+	if err != nil || !quiet {
+		t.Errorf("Arm: %t, %v", quiet, err)
+	}
+	wantRows(t, db, "SELECT worker FROM pupwasm.listeners", "w")
+	must(t, s.Disarm(ctx, listener))
+	wantRows(t, db, "SELECT (SELECT count(*) FROM pupwasm.listeners) + last_value FROM pupwasm.armed_until", "0")
 }
 
 // TestRights_migrationsNeedNoneToCreateASchemaThatIsThere sets pupwasm up by a role that owns its schema and no more.

@@ -153,9 +153,9 @@ func useWhole(t *testing.T, db pgtest.Database) {
 	if len(status) != 1 || status[0].Segments[0].Position != 3 || status[0].Segments[0].Failure != "" {
 		t.Errorf("status is %+v", status)
 	}
-	_, err = s.Arm(ctx, "w", time.Minute)
+	_, err = s.Arm(ctx, store.Listener{Name: "w"}, time.Minute)
 	must(t, err)
-	must(t, s.Disarm(ctx, "w"))
+	must(t, s.Disarm(ctx, store.Listener{Name: "w"}))
 	must(t, s.Leave(ctx, store.Worker{Name: "w"}))
 	must(t, s.Reset(ctx, p.Name))
 }

@@ -1,6 +1,7 @@
 // Package postgres is the store on PostgreSQL 14 and later.
 //
-// Events, checkpoints and leases live in one schema ("pupwasm" by default), every projection's tables in a schema
+// A store is a log, and tables that projections write: for the log beside them, or, by [Store.Apart], for one in
+// another database. Events, checkpoints and leases live in one schema ("pupwasm" by default), every projection's tables in a schema
 // named after it, or, where the first schema is another, after both: "shop__fine_balance". The first tables are
 // made by package migrations.
 //
@@ -9,6 +10,7 @@
 //	bulk.go       many events in, by COPY
 //	horizon.go    how far it is safe to read (the append fence is in the migration)
 //	log.go        which log it is, and what a checkpoint has of it
+//	apart.go      the tables, for a log in another database
 //	check_log.go  whether somebody has changed the log so that events may be lost
 //	read.go       events out, in binary, only the columns asked for
 //	peek.go       both in one round trip
@@ -129,6 +131,7 @@ type Store struct {
 	stmtCacheOff atomic.Bool // see stmtCache
 	read         reader
 	advance      statement
+	advanceApart statement
 	poll         statement
 	ordering     statement
 }
@@ -196,6 +199,8 @@ func newStore(pool *pgxpool.Pool, config *pgxpool.Config, options Options) (*Sto
 	}
 	s.advance = statement{sql: s.queries.advance, params: advanceParams}
 	s.advance.cache()
+	s.advanceApart = statement{sql: s.queries.advanceApart, params: advanceApartParams}
+	s.advanceApart.cache()
 	s.poll = statement{sql: s.queries.horizon}
 	s.poll.cache()
 	s.ordering = statement{sql: s.queries.inOrder}

@@ -23,13 +23,15 @@ func TestMain(m *testing.M) { os.Exit(pgtest.MainWithoutLeaks(m)) }
 
 func TestStore(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, storetest.Driver{
-		Dialect: store.DialectPostgres,
-		New: func(t testing.TB) storetest.Database {
-			t.Helper()
-			return describe(pgtest.New(t))
-		},
-	})
+	storetest.Run(t, driver)
+}
+
+var driver = storetest.Driver{
+	Dialect: store.DialectPostgres,
+	New: func(t testing.TB) storetest.Database {
+		t.Helper()
+		return describe(pgtest.New(t))
+	},
 }
 
 // TestStore_schemasStandBesideEachOther runs two stores in one database, one in a schema that is a word of SQL.

@@ -162,12 +162,21 @@ func (x *tx) Commit(ctx context.Context, commit store.Commit) error {
 	return x.named(err)
 }
 
-// fence moves the checkpoint, if the claim holds and what was read is of the log that the file has.
+// fence moves the checkpoint, if the claim holds and what was read is of its log, which the file must still have
+// where the log is its own.
 func (x *tx) fence(c *conn, commit *store.Commit) error {
 	q := &x.catalogue.store.queries
 	claim := []any{x.claim.Projection, x.claim.Segment, x.claim.Worker, x.claim.Epoch, x.claim.Position}
-	moved, err := c.exec(q.advance, append(claim, commit.Through, commit.Log.ID, int64(commit.Log.Timeline),
-		commit.LastPosition, commit.LastEvent)...)
+	advance := q.advance
+	arguments := append(claim, commit.Through, commit.Log.ID, int64(commit.Log.Timeline), commit.LastPosition,
+		commit.LastEvent)
+	if x.catalogue.apart {
+		if err := c.refuseOwnLog(q, commit.Log); err != nil {
+			return err
+		}
+		advance, arguments = q.advanceApart, append(arguments, commit.Head)
+	}
+	moved, err := c.exec(advance, arguments...)
 	if err != nil || moved > 0 {
 		return err
 	}

@@ -15,15 +15,22 @@ type catalogue struct {
 	policy  *policy
 	writes  []statement
 	queries []statement
+	apart   bool // the log is in another database
 }
 
 // Install makes a projection ready to run. See [store.Projections].
 func (s *Store) Install(ctx context.Context, projection *store.Projection, segments int) (store.Catalogue, error) {
+	return s.install(ctx, projection, segments, false)
+}
+
+func (s *Store) install(
+	ctx context.Context, projection *store.Projection, segments int, apart bool,
+) (store.Catalogue, error) {
 	if err := projection.Validate(); err != nil {
 		return nil, err
 	}
 	of := s.placed(projection)
-	c := &catalogue{store: s, policy: newPolicy(of)}
+	c := &catalogue{store: s, policy: newPolicy(of), apart: apart}
 	plan := projection.Plan()
 	for i := range plan {
 		statement, err := writeStatement(of, &plan[i])

@@ -112,12 +112,14 @@ func (i *installer) registerNew(segments int) error {
 	if whole {
 		segments = 1
 	}
-	log, err := i.conn.logID(i.queries)
-	if err != nil {
-		return fmt.Errorf("reading the identity of the log: %w", err)
-	}
 	layout := store.NewLayout(segments)
-	layout.Begin(log)
+	if !i.catalogue.apart {
+		log, err := i.conn.logID(i.queries)
+		if err != nil {
+			return fmt.Errorf("reading the identity of the log: %w", err)
+		}
+		layout.Begin(log)
+	}
 	return i.layout().write(&store.Layout{}, layout)
 }
 

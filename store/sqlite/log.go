@@ -28,17 +28,40 @@ func (s *Store) Locate(ctx context.Context, positions ...int64) (state store.Log
 	return state, err
 }
 
+// AppliedAt returns what a checkpoint notes of the log. See [store.Reader].
+func (s *Store) AppliedAt(ctx context.Context, position int64) (applied store.Applied, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		return c.transact(beginRead, func(c *conn) (err error) {
+			if applied.Log, err = c.logID(&s.queries); err != nil {
+				return err
+			}
+			return c.query(s.queries.lastEvent, func(row *prepared) error {
+				applied.Position, applied.Event = row.ColumnInt64(0), row.uuid(1)
+				return nil
+			}, position)
+		})
+	})
+	return applied, err
+}
+
+// OwnLog returns the identity of the log beside the tables. See [store.Tables].
+func (s *Store) OwnLog(ctx context.Context) (store.LogID, error) {
+	state, err := s.Locate(ctx)
+	return state.Log, err
+}
+
 // Adopt notes the log of a checkpoint. See [store.Leases].
 func (s *Store) Adopt(ctx context.Context, claim store.Claim, log store.LogID) error {
-	return s.write(ctx, func(c *conn) error {
-		adopted, err := c.exec(s.queries.adopt, claim.Projection, claim.Segment, claim.Worker, claim.Epoch,
-			claim.Position,
-			log.ID, int64(log.Timeline))
-		if err == nil && adopted == 0 {
-			return store.ErrFenced
-		}
-		return err
-	})
+	return s.write(ctx, func(c *conn) error { return c.adopt(&s.queries, claim, log) })
+}
+
+func (c *conn) adopt(q *queries, claim store.Claim, log store.LogID) error {
+	adopted, err := c.exec(q.adopt, claim.Projection, claim.Segment, claim.Worker, claim.Epoch, claim.Position,
+		log.ID, int64(log.Timeline))
+	if err == nil && adopted == 0 {
+		return store.ErrFenced
+	}
+	return err
 }
 
 // logID returns the identity of the file's log, which has no timeline.

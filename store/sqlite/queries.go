@@ -15,6 +15,7 @@ type queries struct {
 	horizon      string
 	logID        string
 	located      string
+	lastEvent    string
 	events       string // the table's name, for reads, whose text depends on the request
 	readStream   string
 	streamExists string
@@ -23,6 +24,7 @@ type queries struct {
 	logPositions string
 	held         string
 	advance      string
+	advanceApart string
 
 	join       string
 	heartbeat  string
@@ -74,7 +76,9 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		horizon: in(`SELECT seq FROM sqlite_sequence WHERE name = '{schema}__events'`),
 		logID:   in(`SELECT id FROM {schema}__log`),
 		located: in(`SELECT event_id FROM {schema}__events WHERE global_position = $1`),
-		events:  in(`{schema}__events`),
+		lastEvent: in(`SELECT global_position, event_id FROM {schema}__events WHERE global_position <= $1
+			ORDER BY global_position DESC LIMIT 1`),
+		events: in(`{schema}__events`),
 		readStream: in(`WHERE bounded_context = $1 AND aggregate_type = $2 AND aggregate_id = $3
 			AND aggregate_version >= $4 AND aggregate_version <= $5 ORDER BY aggregate_version`),
 		streamExists: in(`SELECT 1 FROM {schema}__events
@@ -101,6 +105,13 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			AND (last_position = 0 OR last_event = (SELECT event_id FROM {schema}__events
 			WHERE global_position = last_position))
 			AND ($9 = 0 OR $10 = (SELECT event_id FROM {schema}__events WHERE global_position = $9))`),
+		// The log is in another database: what the checkpoint notes of it, and where it ended, the reader brings along.
+		advanceApart: in(`UPDATE {schema}__segments SET position = $6, updated_at = {now},
+				last_position = CASE WHEN $9 > 0 THEN $9 ELSE last_position END,
+				last_event = CASE WHEN $9 > 0 THEN $10 ELSE last_event END,
+				behind_since = CASE WHEN $6 < $11 THEN coalesce(behind_since, {now}) END
+			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4 AND position = $5
+			AND log_id = $7 AND timeline = $8`),
 
 		join: in(`INSERT INTO {schema}__workers (worker, expires_at, ttl, projections, segments, refused, incarnation)
 			VALUES ($1, {now} + $2, $2, $3, $4, $5, $6)

@@ -1,12 +1,14 @@
 // Package sqlite is the store on SQLite, in the process, in one file.
 //
-// Events, checkpoints and leases are tables with a prefix ("pupwasm__" by default); a projection's tables have its
+// A store is a log, and tables that projections write: for the log beside them, or, by [Store.Apart], for one in
+// another database. Events, checkpoints and leases are tables with a prefix ("pupwasm__" by default); a projection's tables have its
 // name as prefix: table fines of projection fine_balance is fine_balance__fines, or shop__fine_balance__fines
 // where the prefix of the first is another, "shop". The first are made by package migrations.
 //
 //	append.go     events in: checks, then inserts, in one transaction
 //	horizon.go    how far it is safe to read: SQLite has one writer, so up to the last commit
 //	log.go        which log it is, and what a checkpoint has of it
+//	apart.go      the tables, for a log in another database
 //	check_log.go  whether somebody has changed the log so that events may be lost
 //	read.go       events out, only the columns asked for
 //	catalogue.go  the statements of a projection, its status and its reset

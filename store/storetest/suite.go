@@ -2,6 +2,8 @@
 //
 //	func TestStore(t *testing.T) { storetest.Run(t, driver()) }
 //
+// RunApart runs what concerns tables with the log in another database.
+//
 // A driver brings its own tests beside it for what only its database has: pools, servers that go away, other writers.
 package storetest
 
@@ -41,6 +43,8 @@ type Database struct {
 	// Clock gives a store of the database, before its first use, a clock that stands still until set moves it: to
 	// so long after a moment that is the same for all stores.
 	Clock func(t testing.TB, s store.Store) (set func(since time.Duration))
+
+	log *Database // where the log is in another one
 }
 
 // begins are the positions after which logs begin: nowhere, and where a number of 32 bits, or one that went
@@ -63,10 +67,7 @@ func beginOf(t testing.TB, group, number int) int64 {
 
 // Run runs the suite, every case on a database of its own.
 func Run(t *testing.T, driver Driver) {
-	groups := []struct {
-		name  string
-		cases []testCase
-	}{
+	runGroups(t, driver, []caseGroup{
 		{"append", appendCases},
 		{"append_bulk", through(appendCases, bulkAppender)},
 		{"bulk", bulkCases},
@@ -91,7 +92,17 @@ func Run(t *testing.T, driver Driver) {
 		{"division", divisionCases},
 		{"status", statusCases},
 		{"reset", resetCases},
-	}
+	})
+}
+
+// caseGroup is what runs as one subtest.
+type caseGroup struct {
+	name  string
+	cases []testCase
+}
+
+func runGroups(t *testing.T, driver Driver, groups []caseGroup) {
+	t.Helper()
 	for i, group := range groups {
 		t.Run(group.name, func(t *testing.T) {
 			t.Parallel()

@@ -181,7 +181,7 @@ func (l *listener) announce(ctx context.Context) (quiet bool, err error) {
 	defer cancel()
 	l.announced = true
 	until := clock.Now().Add(armTTL) // before the call, so that it never ends later here than there
-	quiet, err = l.notifier.Arm(within, l.options.Worker, armTTL)
+	quiet, err = l.notifier.Arm(within, l.options.Listener, armTTL)
 	if err != nil {
 		l.giveUp(err)
 		return false, err
@@ -243,7 +243,7 @@ func (l *listener) disarm(ctx context.Context) {
 	l.announced, l.until = false, time.Time{}
 	within, cancel := context.WithTimeout(ctx, armTimeout)
 	defer cancel()
-	_ = l.notifier.Disarm(within, l.options.Worker)
+	_ = l.notifier.Disarm(within, l.options.Listener)
 }
 
 // leave is disarm for a worker that ends.

@@ -14,11 +14,11 @@ import (
 
 // Options configures a poller. All of them must be set.
 type Options struct {
-	Worker             string        // the name under which notifications are asked for
-	Poll, PollMax      time.Duration // the shortest and the longest interval
-	PollFactor         float64       // by how much an interval grows after an empty poll
-	CallTimeout        time.Duration // after which a silent server is given up
-	RetryMin, RetryMax time.Duration // pauses after errors
+	Listener           store.Listener // who asks for notifications
+	Poll, PollMax      time.Duration  // the shortest and the longest interval
+	PollFactor         float64        // by how much an interval grows after an empty poll
+	CallTimeout        time.Duration  // after which a silent server is given up
+	RetryMin, RetryMax time.Duration  // pauses after errors
 }
 
 // Source is what is polled.
@@ -32,21 +32,22 @@ type Source interface {
 // segment. Appends wake it while events come so seldom that it costs the appenders little (see listener); the
 // interval is then PollMax.
 type Poller struct {
-	source      Source
-	log         *logstate.Log
-	listener    *listener
-	options     Options
-	logger      zerolog.Logger
-	unavailable func(error)
+	source   Source
+	log      *logstate.Log
+	listener *listener
+	options  Options
+	logger   zerolog.Logger
+	polled   func(error)
 }
 
-// New prepares a poller. Without a notifier it only polls. unavailable is told of errors of the source.
+// New prepares a poller. Without a notifier it only polls. polled is told how each poll has ended: with nil, or
+// with an error of the source.
 func New(
 	source Source, log *logstate.Log, notifier store.Notifier, options Options, logger zerolog.Logger,
-	unavailable func(error),
+	polled func(error),
 ) *Poller {
 	return &Poller{
-		source: source, log: log, options: options, logger: logger, unavailable: unavailable,
+		source: source, log: log, options: options, logger: logger, polled: polled,
 		listener: newListener(notifier, options, logger),
 	}
 }
@@ -67,9 +68,9 @@ func (p *Poller) Run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		p.polled(err)
 		if err != nil {
 			p.log.Forget()
-			p.unavailable(err)
 			p.listener.disarm(ctx)
 			backoff.Sleep(ctx, retry.Pause())
 			continue

@@ -116,6 +116,13 @@ func (l *Log) Waiting() (position int64, segments int) {
 	return l.horizon.Position, l.waiting
 }
 
+// Head returns the last position of the log, 0 while it is not known.
+func (l *Log) Head() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.horizon.Head
+}
+
 // Beyond reports whether the horizon is beyond position.
 func (l *Log) Beyond(position int64) bool {
 	horizon, _ := l.Waiting()

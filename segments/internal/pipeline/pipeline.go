@@ -27,6 +27,13 @@ type Shared struct {
 	Log         *logstate.Log
 	Memory      *MemoryBudget
 	Connections *ConnectionLimiter
+	// Apart is the log where it is in another database than the tables. It tells what a checkpoint has of it.
+	Apart Source
+}
+
+// Source tells what a checkpoint notes of a log. See [store.Reader].
+type Source interface {
+	AppliedAt(ctx context.Context, position int64) (store.Applied, error)
 }
 
 // Processor turns events into rows. See segments.Processor.

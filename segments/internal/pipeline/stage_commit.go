@@ -31,7 +31,10 @@ func (a *attempt) commitGroup(ctx context.Context, g *commitGroup) error {
 	commit := store.Commit{
 		Through: g.through, Steps: g.folder.Steps(), Log: a.Log.ID, LastPosition: g.last, LastEvent: g.lastEvent,
 	}
-	err := a.write(ctx, g, commit)
+	err := a.tie(ctx, &commit)
+	if err == nil {
+		err = a.write(ctx, g, commit)
+	}
 	for errors.Is(err, store.ErrDeadlock) && ctx.Err() == nil {
 		a.Observer.Deadlocked(err)
 		if a.Transactional && g.batches > 0 {
@@ -46,6 +49,30 @@ func (a *attempt) commitGroup(ctx context.Context, g *commitGroup) error {
 	a.Observer.Moved(*a.Claim, g.events)
 	g.reset()
 	a.free <- g // has room for all there are
+	return nil
+}
+
+// tie adds what the tables' database cannot find out where the log is in another one: the last event up to the
+// checkpoint, of whatever segment, and where the log ends. Without that event it would not be noticed that a log has
+// come back without its end and has grown again, for a segment that had none of these events.
+func (p *Pipeline) tie(ctx context.Context, commit *store.Commit) error {
+	if p.shared.Apart == nil {
+		return nil
+	}
+	commit.Head = p.shared.Log.Head()
+	if commit.LastPosition == commit.Through {
+		return nil
+	}
+	applied, err := p.shared.Apart.AppliedAt(ctx, commit.Through)
+	if err != nil {
+		return err
+	}
+	// The last event that was read must still be there, or the log is another one.
+	if applied.Log != commit.Log || applied.Position < commit.LastPosition ||
+		applied.Position == commit.LastPosition && applied.Event != commit.LastEvent {
+		return store.ErrOtherLog
+	}
+	commit.LastPosition, commit.LastEvent = applied.Position, applied.Event
 	return nil
 }
 

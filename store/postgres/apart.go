@@ -1,0 +1,29 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// apart are the tables of a store whose log is in another database.
+type apart struct {
+	store.Tables // the store's, for all that has nothing to do with the log
+	store        *Store
+}
+
+// Apart returns the tables for a log in another database. See [store.Tables].
+func (s *Store) Apart() store.Tables { return &apart{Tables: s, store: s} }
+
+// Apart returns the same.
+func (a *apart) Apart() store.Tables { return a }
+
+// Install makes a projection ready to run. See [store.Projections].
+func (a *apart) Install(ctx context.Context, projection *store.Projection, segments int) (store.Catalogue, error) {
+	return a.store.install(ctx, projection, segments, true)
+}
+
+// Adopt notes the log of a checkpoint. See [store.Leases].
+func (a *apart) Adopt(ctx context.Context, claim store.Claim, log store.LogID) error {
+	return a.store.adopt(ctx, a.store.queries.adoptApart, claim, log)
+}
