@@ -21,6 +21,7 @@ type outage struct {
 // logError is an error of the log, which may be in another database than the tables.
 type logError struct{ error }
 
+// Unwrap returns the error of the log.
 func (e logError) Unwrap() error { return e.error }
 
 // ofLog marks an error of the log.

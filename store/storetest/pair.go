@@ -60,15 +60,18 @@ type pairStore struct {
 	log, own store.Store
 }
 
+// Ping asks both.
 func (p *pairStore) Ping(ctx context.Context) error {
 	return errors.Join(p.log.Ping(ctx), p.Tables.Ping(ctx))
 }
 
+// Close closes both.
 func (p *pairStore) Close() {
 	p.log.Close()
 	p.own.Close()
 }
 
+// Claim adopts the log for segments that have not begun.
 func (p *pairStore) Claim(ctx context.Context, request store.ClaimRequest) ([]store.Claim, error) {
 	claims, err := p.Tables.Claim(ctx, request)
 	held := claims[:0]
@@ -90,6 +93,7 @@ func (p *pairStore) Claim(ctx context.Context, request store.ClaimRequest) ([]st
 	return held, err
 }
 
+// Install gives transactions that bring along what a commit notes of the log.
 func (p *pairStore) Install(ctx context.Context, projection *store.Projection, segments int) (store.Catalogue, error) {
 	catalogue, err := p.Tables.Install(ctx, projection, segments)
 	if err != nil {
@@ -103,6 +107,7 @@ type pairCatalogue struct {
 	pair *pairStore
 }
 
+// Begin opens such a transaction.
 func (c *pairCatalogue) Begin(claim store.Claim) store.Tx {
 	return &pairTx{c.Catalogue.Begin(claim), c.pair}
 }
@@ -112,6 +117,7 @@ type pairTx struct {
 	pair *pairStore
 }
 
+// Commit looks up in the log what the commit notes of it.
 func (x *pairTx) Commit(ctx context.Context, commit store.Commit) error {
 	horizon, err := x.pair.Horizon(ctx)
 	if err != nil {
@@ -128,4 +134,5 @@ func (x *pairTx) Commit(ctx context.Context, commit store.Commit) error {
 	return x.Tx.Commit(ctx, commit)
 }
 
+// Native is that of the tables.
 func (x *pairTx) Native(ctx context.Context) (any, error) { return x.Tx.(store.NativeTx).Native(ctx) }
