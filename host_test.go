@@ -2,11 +2,13 @@ package pupwasm_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 
@@ -101,6 +103,50 @@ func TestHost_readsALogOfAnotherDatabase(t *testing.T) {
 	own, err := rows.Horizon(t.Context())
 	if err != nil || own.Head != 0 {
 		t.Errorf("the log of the other one ends at %d; %v", own.Head, err)
+	}
+}
+
+// awayLog does not answer when it is asked for the last event up to a checkpoint, a few times.
+type awayLog struct {
+	store.Log
+	times atomic.Int32
+}
+
+func (l *awayLog) AppliedAt(ctx context.Context, position int64) (store.Applied, error) {
+	if l.times.Add(-1) >= 0 {
+		return store.Applied{}, store.ErrTransient
+	}
+	return l.Log.AppliedAt(ctx, position)
+}
+
+// TestHost_aLogThatIsAwayLeavesNoTransactionOpen has a consumer that has the transaction when the log goes away. SQLite
+// has only one to write with.
+func TestHost_aLogThatIsAwayLeavesNoTransactionOpen(t *testing.T) {
+	t.Parallel()
+	events, rows := open(t), open(t)
+	user := store.Stream{BoundedContext: "Shop", AggregateType: "User", AggregateID: "u1"}
+	appended, err := events.Append(t.Context(), store.AppendOptions{}, store.StreamAppend{
+		Stream: user, Events: []store.Event{{Type: "Registered"}, {Type: "Other"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := &awayLog{Log: events}
+	log.times.Store(3)
+	handled := 0
+	h, err := pupwasm.NewHost(rows, pupwasm.Options{Events: log, Logger: discard(), Consumers: []pupwasm.Consumer{{
+		Name: "users", Subscription: store.Subscription{EventTypes: []string{"Registered"}},
+		Handle: func(context.Context, any, []store.RecordedEvent) error { handled++; return nil },
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.RunOnce(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	status, err := h.Status(t.Context(), "users")
+	if err != nil || status[0].Segments[0].Position != appended[1].Position || handled != 4 {
+		t.Errorf("the status is %+v, %d batches were handled; %v", status, handled, err)
 	}
 }
 

@@ -1,5 +1,6 @@
 // Package segments is the worker: it claims segments of projections, reads events up to the horizon, hands them
-// to processors, and commits rows and checkpoint together.
+// to processors, and commits rows and checkpoint together. The log that it reads and the tables that it writes are one
+// database or two.
 //
 //	Worker ── one a process: its lease, the programs that it runs
 //	  ├─ membership ─ polls who works and how projections are divided, and shows it to the runners

@@ -94,9 +94,13 @@ func New(log store.Log, tables store.Tables, options Options) (*Worker, error) {
 	return w, nil
 }
 
-// oneValue reports whether two are the same. Values that cannot be compared are not.
+// oneValue reports whether two are the same. Values of one type that cannot be compared count as the same, which
+// leaves out no check: tables refuse what was read of a foreign log.
 func oneValue(log store.Log, tables store.Tables) bool {
-	return reflect.ValueOf(log).Comparable() && reflect.ValueOf(tables).Comparable() && any(log) == any(tables)
+	if reflect.TypeOf(log) != reflect.TypeOf(tables) {
+		return false
+	}
+	return !reflect.ValueOf(log).Comparable() || !reflect.ValueOf(tables).Comparable() || any(log) == any(tables)
 }
 
 // listener is the name under which the worker asks the log for notifications. Workers of different tables may read

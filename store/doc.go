@@ -6,6 +6,9 @@
 // It is a leaf: everything may import it and it imports the standard library only. The implementations live in
 // store/postgres and store/sqlite, and every one passes the conformance suite in store/storetest.
 //
+// There are two contracts: [Log], which projections read, and [Tables], which they write. A [Store] is both, and so is
+// one database in most cases.
+//
 // What an implementation promises:
 //
 //   - Rows and checkpoint commit in one transaction or not at all ([Tx]).

@@ -30,7 +30,7 @@ func TestRun_killedAtRandomMomentsAppliesEveryEventOnce(t *testing.T) {
 		t.Parallel()
 		log := realLog(t)
 		db := pgtest.New(t)
-		killAtRandom(t, db.DSN, log, 12)
+		killAtRandom(t, db.DSN, db.DSN, log, 12)
 		handle, err := sql.Open("pgx", db.DSN)
 		if err != nil {
 			t.Fatal(err)
@@ -44,7 +44,19 @@ func TestRun_killedAtRandomMomentsAppliesEveryEventOnce(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "events.db")
 		runCommand(t, "sqlite:"+path, "migrate", "up")
 		beginAfter(t, path, 1<<31-3)
-		killAtRandom(t, "sqlite:"+path, log, 8)
+		killAtRandom(t, "sqlite:"+path, "sqlite:"+path, log, 8)
+		handle, err := sqlite.OpenSQL(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer handle.Close()
+		compareFines(t, handle, "fine_balance__fines", "updated_at", sumFines(t, log))
+	})
+	t.Run("postgres to sqlite", func(t *testing.T) {
+		t.Parallel()
+		log := madeLog(t, 40_000)
+		path := filepath.Join(t.TempDir(), "rows.db")
+		killAtRandom(t, pgtest.New(t).DSN, "sqlite:"+path, log, 8)
 		handle, err := sqlite.OpenSQL(path)
 		if err != nil {
 			t.Fatal(err)
@@ -54,14 +66,15 @@ func TestRun_killedAtRandomMomentsAppliesEveryEventOnce(t *testing.T) {
 	})
 }
 
-// killAtRandom imports the log, runs fine_balance, kills it again and again, and lets it finish.
-func killAtRandom(t *testing.T, database, log string, kills int) {
+// killAtRandom imports the log into a database, runs fine_balance into another or the same, kills it again and again,
+// and lets it finish.
+func killAtRandom(t *testing.T, events, database, log string, kills int) {
 	t.Helper()
-	runCommand(t, database, "append", log)
+	runCommand(t, events, "append", log)
 	modules := modulesFolder(t, "fine_balance")
 	random := rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))
 	for range kills {
-		host := start(t, database, "run", modules, "--lease", "200ms", "--rebalance", "20ms", "--batch", "500")
+		host := start(t, database, "run", modules, "--events", events, "--lease", "200ms", "--rebalance", "20ms", "--batch", "500")
 		host.awaitLog(t, "projection installed")
 		select {
 		case <-host.exited:
@@ -71,7 +84,7 @@ func killAtRandom(t *testing.T, database, log string, kills int) {
 		host.signal(syscall.SIGKILL)
 		<-host.exited
 	}
-	runCommand(t, database, "run", "--once", modules, "--lease", "200ms", "--rebalance", "20ms")
+	runCommand(t, database, "run", "--once", modules, "--events", events, "--lease", "200ms", "--rebalance", "20ms")
 }
 
 // fine is one row of the table.

@@ -31,10 +31,7 @@ func (a *attempt) commitGroup(ctx context.Context, g *commitGroup) error {
 	commit := store.Commit{
 		Through: g.through, Steps: g.folder.Steps(), Log: a.Log.ID, LastPosition: g.last, LastEvent: g.lastEvent,
 	}
-	err := a.tie(ctx, &commit)
-	if err == nil {
-		err = a.write(ctx, g, commit)
-	}
+	err := a.write(ctx, g, commit)
 	for errors.Is(err, store.ErrDeadlock) && ctx.Err() == nil {
 		a.Observer.Deadlocked(err)
 		if a.Transactional && g.batches > 0 {
@@ -98,6 +95,9 @@ func (p *Pipeline) write(ctx context.Context, g *commitGroup, commit store.Commi
 		return err
 	}
 	defer p.end(g)
+	if err := p.tie(ctx, &commit); err != nil {
+		return err
+	}
 	return g.tx.Commit(ctx, commit)
 }
 
