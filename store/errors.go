@@ -22,6 +22,9 @@ var (
 	// and read again.
 	ErrOtherLog = errors.New("the log is another one than was read")
 
+	// ErrNotParked says that a key is not parked that was taken for parked. Nothing was written. Ask what is parked.
+	ErrNotParked = errors.New("the key is not parked")
+
 	// ErrTransient wraps every failure that may pass by itself: a lost connection, a deadlock, a server that starts or
 	// is read-only. The transaction may have been committed or not; the stored checkpoint tells.
 	ErrTransient = errors.New("the database is not available")
@@ -167,6 +170,17 @@ func (e *LogError) Error() string {
 		e.Reason, e.Projection)
 }
 
+// ParkedMaxError says that a projection has so many parked keys that the fault is not in single events.
+type ParkedMaxError struct {
+	Projection string
+	Max        int
+}
+
+func (e *ParkedMaxError) Error() string {
+	return fmt.Sprintf("%d keys of projection %s are parked already, which is the limit: the code is at fault, and "+
+		"not single events", e.Max, e.Projection)
+}
+
 // CatalogueError says which part of a declaration cannot be installed, and why. It is found at load, before any event.
 type CatalogueError struct {
 	Item   string // for example `write "total"` or `table "fines"`
@@ -224,6 +238,11 @@ func StillOwned(projection, worker string) error {
 	return &InputError{Field: "projection " + projection, Reason: "is run by worker " + worker +
 		": stop that host, or take the module out of the folder that it watches, and reset then; a host " +
 		"that was killed counts until its lease is over"}
+}
+
+// NotParked returns the error for an order to a key that is not parked.
+func NotParked(projection string, key []byte) error {
+	return &InputError{Field: fmt.Sprintf("key %q of projection %s", key, projection), Reason: "is not parked"}
 }
 
 // UnknownProjection returns the error for a projection that is not installed.

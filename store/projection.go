@@ -92,12 +92,17 @@ type Tx interface {
 	//
 	// # Errors
 	//
-	// [ErrFenced], [ErrOtherLog], [*RejectedError], [*LimitError], [ErrTransient]. After an error nothing was
-	// written, with one exception: after an ErrTransient that is no LimitError, or when ctx ended, the commit may
+	// [ErrFenced], [ErrOtherLog], [*RejectedError], [*LimitError], [ErrTransient]; [ErrNotParked] when a key of
+	// Noted is not parked; [*ParkedMaxError]. After an error nothing was written, with one exception: after an ErrTransient that is no LimitError, or when ctx ended, the commit may
 	// have succeeded. A new claim has the position then.
 	Commit(ctx context.Context, commit Commit) error
 
-	// Rollback ends the transaction. After Commit it does nothing.
+	// Retry applies events of a parked key, which the checkpoint has passed, instead of Commit. It succeeds only
+	// while the worker has the claim; the checkpoint may have moved since. It reports whether the key is parked no
+	// longer. Errors are those of Commit, and [ErrNotParked].
+	Retry(ctx context.Context, retry Retry) (unparked bool, err error)
+
+	// Rollback ends the transaction. After Commit or Retry it does nothing.
 	Rollback()
 }
 
@@ -109,6 +114,12 @@ type Commit struct {
 	// LastPosition and LastEvent are the position and id of the last event that was read; zero when there is none.
 	LastPosition int64
 	LastEvent    UUID
+	// What becomes of events that are passed and not applied.
+	Parked  []NewParked
+	Noted   []ParkedEvent // of keys that are parked
+	Skipped []SkippedEvent
+	// ParkedMax is the most keys of the projection that may be parked; 0 for no limit.
+	ParkedMax int
 }
 
 // Rows is the result of a query: Width values per row, row by row.
@@ -220,6 +231,7 @@ type ProjectionStatus struct {
 	Name     string
 	Version  int
 	Desired  int // the number of segments that was asked for last
+	Parked   int // how many keys are parked
 	Segments []SegmentStatus
 }
 
@@ -251,6 +263,7 @@ type Store interface {
 	Reader
 	Projections
 	Leases
+	Parking
 	LogChecker
 
 	// Ping checks that the database answers and has the tables of this version.

@@ -104,16 +104,23 @@ func (x *tx) commit(ctx context.Context, commit *store.Commit) error {
 		p.send(&checkMark, nil)
 	}
 	p.send(&x.catalogue.store.advance, x.catalogue.fence(x.params, &x.claim, commit))
+	p.sendParking(x.catalogue, x.params, x.claim.Projection, commit)
 	for i := range commit.Steps {
 		p.sendStep(x.catalogue, x.params, &commit.Steps[i])
 	}
+	err = x.finishCommit(p, (*statementResult).drain)
+	return parkedMaxError(err, x.claim.Projection, commit.ParkedMax)
+}
+
+// finishCommit commits what was sent, and gives the results to handle.
+func (x *tx) finishCommit(p *pipeline, handle func(*statementResult) error) error {
 	p.send(&commitStatement, nil)
 	if x.foreign {
 		for i := range resetStatements {
 			p.send(&resetStatements[i], nil)
 		}
 	}
-	err = p.finish((*statementResult).drain)
+	err := p.finish(handle)
 	x.foreign = x.foreign && err != nil
 	return err
 }

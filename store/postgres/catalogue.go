@@ -99,7 +99,7 @@ func (s *Store) Status(ctx context.Context, only ...string) ([]store.ProjectionS
 	var segment store.SegmentStatus
 	var behindSince *time.Time
 	_, err = pgx.ForEachRow(rows, append([]any{
-		&projection.Name, &projection.Version, &projection.Desired, &segment.Segment, &segment.Range.First,
+		&projection.Name, &projection.Version, &projection.Desired, &projection.Parked, &segment.Segment, &segment.Range.First,
 		&segment.Range.Last, &segment.Position,
 		&segment.Epoch, &segment.Owner, &segment.Live, &segment.Failure, &segment.Merge.Into, &segment.Merge.At,
 		&segment.UpdatedAt, &behindSince,

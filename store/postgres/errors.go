@@ -20,6 +20,8 @@ const (
 	stateVersionConflict = "PW001"
 	stateFenced          = "PW002"
 	stateOtherLog        = "PW003"
+	stateNotParked       = "PW004"
+	stateParkedMax       = "PW005"
 )
 
 // classDataException begins the SQLSTATEs of values that a type cannot hold.
@@ -59,6 +61,8 @@ func translate(err error) error {
 			return store.ErrFenced
 		case stateOtherLog:
 			return fmt.Errorf("%w: %s", store.ErrOtherLog, pg.Message)
+		case stateNotParked:
+			return store.ErrNotParked
 		case stateUndefinedTable, stateUndefinedFunction, stateInvalidSchema:
 			return fmt.Errorf("%w (%s)", store.ErrNotMigrated, pg.Message)
 		case stateInvalidPassword, stateInvalidAuth, stateUndefinedDatabase, stateInsufficientRights:
