@@ -50,7 +50,7 @@ func (r *runner) parked(keys ...string) (commit store.Commit) {
 	for _, key := range keys {
 		commit.Parked = append(commit.Parked, store.NewParked{
 			Key: []byte(key), Fault: store.ParkedFault{
-				Position: r.claim.Position + 1, Event: store.UUID{1}, Error: "wrong: " + strings.ToValidUTF8(key, "?"), Attempts: 1,
+				Position: r.claim.Position + 1, Event: store.UUID{1}, Error: "wrong: " + strings.Trim(key, "\xff\x00"), Attempts: 1,
 				RetryAfter: time.Hour, Code: "code1",
 			},
 		})
