@@ -28,6 +28,7 @@ type runner struct {
 	done      chan struct{} // closed when run returned
 	quit      chan struct{} // closed by stop
 	limits    repeats       // that batches have met
+	faults    faultRate     // of events
 	events    atomic.Int64
 	deadlocks atomic.Int64
 	ready     atomic.Bool // the module is installed, and fits what is in the database

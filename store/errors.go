@@ -170,15 +170,16 @@ func (e *LogError) Error() string {
 		e.Reason, e.Projection)
 }
 
-// ParkedMaxError says that a projection has so many parked keys that the fault is not in single events.
+// ParkedMaxError says that so many keys of a projection would be parked that the fault is not in single events.
+// Nothing was written.
 type ParkedMaxError struct {
 	Projection string
 	Max        int
 }
 
 func (e *ParkedMaxError) Error() string {
-	return fmt.Sprintf("%d keys of projection %s are parked already, which is the limit: the code is at fault, and "+
-		"not single events", e.Max, e.Projection)
+	return fmt.Sprintf("more than %d keys of projection %s would be parked, which is the limit: the code is at fault, "+
+		"and not single events", e.Max, e.Projection)
 }
 
 // CatalogueError says which part of a declaration cannot be installed, and why. It is found at load, before any event.

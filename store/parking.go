@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -33,6 +34,42 @@ type Parking interface {
 	//
 	// [*InputError] when the key is not parked; [ErrTransient].
 	Order(ctx context.Context, projection string, key []byte, order ParkedOrder) error
+}
+
+// ErrorPolicy says what becomes of an event that a projection fails at.
+type ErrorPolicy string
+
+const (
+	// ErrorPark keeps back the event and all later ones of its key, and goes on with other keys. It is the
+	// default for a projection whose events are divided by a key.
+	ErrorPark ErrorPolicy = "park"
+	// ErrorStop stops the segment. It is the default for a projection with [OrderGlobal], which has no keys.
+	ErrorStop ErrorPolicy = "stop"
+	// ErrorSkip leaves out the event, records that, and goes on.
+	ErrorSkip ErrorPolicy = "skip"
+)
+
+// Validate reports what is wrong with the policy for a projection of this order. "" is the default.
+func (p ErrorPolicy) Validate(order Ordering) error {
+	switch {
+	case p != "" && p != ErrorPark && p != ErrorStop && p != ErrorSkip:
+		return fmt.Errorf("on_error %.20q must be %q, %q or %q", string(p), ErrorPark, ErrorStop, ErrorSkip)
+	case p == ErrorPark && order == OrderGlobal:
+		return fmt.Errorf("on_error %q has no meaning for all events in one order, which have no keys: use %q or %q",
+			ErrorPark, ErrorStop, ErrorSkip)
+	}
+	return nil
+}
+
+// For returns the policy, or the default for a projection of this order where it is "".
+func (p ErrorPolicy) For(order Ordering) ErrorPolicy {
+	switch {
+	case p != "":
+		return p
+	case order == OrderGlobal:
+		return ErrorStop
+	}
+	return ErrorPark
 }
 
 // ParkedOrder is what somebody wants of a parked key.
