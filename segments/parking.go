@@ -52,7 +52,7 @@ func (s *segment) withhold(ctx context.Context, log logstate.Joined, err error) 
 	}
 	reason := storable(fault.Error())
 	key := bytes.Clone(r.divider.Key(event))
-	at := s.logger.Warn().Int64("event", fault.Position).Str("key", fmt.Sprintf("%q", key)).Str("reason", reason)
+	at := s.logger.Warn().Int64("event", fault.Position).Bytes("key", key).Str("reason", reason)
 	if policy == store.ErrorSkip {
 		s.withheld.Skip(store.SkippedEvent{Key: key, Position: fault.Position, Event: event.ID, Error: reason})
 		at.Msg("event skipped")

@@ -5,15 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 
+	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/internal/pgtest"
 	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/segments/internal/logtest"
 	"github.com/pupwasm/pupwasm/store"
+	"github.com/pupwasm/pupwasm/store/sqlite"
 )
 
 // ledger is a program that has the version that each stream is at, and counts events that do not follow it. It
@@ -162,12 +165,30 @@ func parking() segments.Options {
 	return options
 }
 
-// eachStore runs a test on both databases.
-func eachStore(t *testing.T, test func(t *testing.T, s store.Store)) {
+// eachStore runs a test on both databases. count counts the rows of a table.
+func eachStore(t *testing.T, test func(t *testing.T, s store.Store, count func(projection, table string) int)) {
 	t.Helper()
 	t.Parallel()
-	t.Run("PostgreSQL", func(t *testing.T) { t.Parallel(); test(t, openPostgres(t, pgtest.New(t))) })
-	t.Run("SQLite", func(t *testing.T) { t.Parallel(); test(t, logtest.New(t)) })
+	t.Run("PostgreSQL", func(t *testing.T) {
+		t.Parallel()
+		db := pgtest.New(t)
+		test(t, openPostgres(t, db), func(projection, table string) int { return count(t, db, projection+"."+table) })
+	})
+	t.Run("SQLite", func(t *testing.T) {
+		t.Parallel()
+		path := filepath.Join(t.TempDir(), "log.db")
+		test(t, logtest.At(t, path), func(projection, table string) (n int) {
+			db, err := sqlite.OpenSQL(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			if err := db.QueryRow("SELECT count(*) FROM " + projection + "__" + table).Scan(&n); err != nil {
+				t.Fatal(err)
+			}
+			return n
+		})
+	})
 }
 
 // startPrograms is startWorker for other programs than modules.
@@ -182,7 +203,7 @@ func startPrograms(t *testing.T, s store.Store, options segments.Options, progra
 
 // TestParking_othersGoOnAndNewCodeCatchesUp has one event of one stream fail.
 func TestParking_othersGoOnAndNewCodeCatchesUp(t *testing.T) {
-	eachStore(t, func(t *testing.T, s store.Store) {
+	eachStore(t, func(t *testing.T, s store.Store, _ func(_, _ string) int) {
 		breaks := &atomic.Int64{}
 		head := poisoned(t, s, 20, 40, 4, 7)
 		worker := startPrograms(t, s, parking(), &ledger{code: "one", breaks: breaks, bad: badType("Bad")})
@@ -214,7 +235,7 @@ func TestParking_othersGoOnAndNewCodeCatchesUp(t *testing.T) {
 
 // TestParking_ordersRetryAndSkip has somebody order what becomes of a parked key.
 func TestParking_ordersRetryAndSkip(t *testing.T) {
-	eachStore(t, func(t *testing.T, s store.Store) {
+	eachStore(t, func(t *testing.T, s store.Store, _ func(_, _ string) int) {
 		breaks, works := &atomic.Int64{}, &atomic.Bool{}
 		program := &ledger{code: "one", breaks: breaks, bad: func(e *store.RecordedEvent) error {
 			if works.Load() {
@@ -259,7 +280,7 @@ func TestParking_ordersRetryAndSkip(t *testing.T) {
 
 // TestParking_triesAgainByItself has an event fail for a while.
 func TestParking_triesAgainByItself(t *testing.T) {
-	eachStore(t, func(t *testing.T, s store.Store) {
+	eachStore(t, func(t *testing.T, s store.Store, _ func(_, _ string) int) {
 		var tries atomic.Int64
 		program := &ledger{code: "one", breaks: &atomic.Int64{}, bad: func(e *store.RecordedEvent) error {
 			if e.Type == "Bad" && tries.Add(1) < 3 {
@@ -330,7 +351,7 @@ func TestParking_policies(t *testing.T) {
 // TestParking_whateverHappens has events fail under random code, commits and retries fail before and after they go
 // through, workers come and go and segments be divided. In the end everything is applied once and in order.
 func TestParking_whateverHappens(t *testing.T) {
-	eachStore(t, func(t *testing.T, s store.Store) {
+	eachStore(t, func(t *testing.T, s store.Store, _ func(_, _ string) int) {
 		for round := range 4 {
 			seed := rand.Uint64()
 			random := rand.New(rand.NewPCG(seed, 0))
@@ -382,5 +403,54 @@ func TestParking_whateverHappens(t *testing.T) {
 				t.Errorf("seed %d, round %d: %d events did not follow the one before", seed, round, n)
 			}
 		}
+	})
+}
+
+// TestParking_whateverAModuleDoes has one stream for each way in which a module can fail at an event.
+func TestParking_whateverAModuleDoes(t *testing.T) {
+	eachStore(t, func(t *testing.T, s store.Store, count func(projection, table string) int) {
+		faults := []string{"Panic", "Error", "Loop", "Index", "Memory", "Deep", "Text", "Null", "Field"}
+		const rounds, at = 12, 4
+		var head int64
+		for round := 1; round <= rounds; round++ {
+			all := make([]store.StreamAppend, len(faults)+1)
+			for n := range all {
+				eventType := "Fine"
+				if n < len(faults) && round == at {
+					eventType = faults[n]
+				}
+				all[n] = store.StreamAppend{
+					Stream: store.Stream{BoundedContext: "Test", AggregateType: "Note", AggregateID: fmt.Sprint("n", n)},
+					Events: []store.Event{{Type: eventType, Payload: []byte("{}")}},
+				}
+			}
+			head = appendTo(t, s, all...)
+		}
+		runtime, err := host.NewRuntime(t.Context(), host.Options{Limits: host.Limits{Fuel: 50_000_000}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { runtime.Close(context.Background()) })
+		worker := startWorker(t, s, parking(), loadTest(t, runtime, "misbehave"))
+		applied(t, s, "misbehave", head)
+		keys, err := s.Parked(t.Context(), store.ParkedRequest{Range: store.FullRange()})
+		if err != nil || len(keys) != len(faults) {
+			t.Fatalf("%d keys are parked, want %d: %v", len(keys), len(faults), err)
+		}
+		for _, k := range keys {
+			if k.Events != rounds-at+1 || !strings.Contains(k.Error, fmt.Sprint("event ", k.First)) {
+				t.Errorf("key %s has %d events and the error %q", k.Key, k.Events, k.Error)
+			}
+		}
+		all := rounds * (len(faults) + 1)
+		if got, want := count("misbehave", "rows"), all-len(faults)*(rounds-at+1); got != want {
+			t.Errorf("there are %d rows, want %d", got, want)
+		}
+		worker.Set(loadTest(t, runtime, "mended"))
+		testwait.Until(t, "nothing is parked", func() bool { return parkedIn(t, s) == "" })
+		if got := count("misbehave", "rows"); got != all {
+			t.Errorf("there are %d rows, want %d", got, all)
+		}
+		worker.runs(t)
 	})
 }

@@ -3,7 +3,6 @@ package segments
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -38,7 +37,7 @@ func newRetrier(s *segment, log logstate.Joined) *retrier {
 func (t *retrier) run(ctx, working context.Context) {
 	for t.segment.withheld.Await(ctx) {
 		pause := retryPoll
-		err := t.retryDue(ctx, working)
+		_, err := t.retryDue(ctx, working)
 		switch {
 		case errors.Is(err, store.ErrFenced), errors.Is(err, store.ErrOtherLog):
 			return // the pipeline will find out
@@ -54,27 +53,39 @@ func (t *retrier) run(ctx, working context.Context) {
 	}
 }
 
-func (t *retrier) retryDue(ctx, working context.Context) error {
+// retryAll tries every key that is due, for a worker that runs once. One that fails again is due later.
+func (t *retrier) retryAll(ctx, working context.Context) error {
+	for ctx.Err() == nil && t.segment.withheld.Any() {
+		tried, err := t.retryDue(ctx, working)
+		if tried == 0 || err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// retryDue tries keys that are due, and returns how many there were.
+func (t *retrier) retryDue(ctx, working context.Context) (int, error) {
 	r := t.segment.runner
 	due, err := r.worker.store.Parked(working, store.ParkedRequest{
 		Projection: r.name, Range: t.claim.Range, Code: r.program.Code(), Due: true, Limit: retryKeys,
 	})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for i := range due {
 		if ctx.Err() != nil {
-			return nil
+			return i, nil
 		}
 		err := t.retryKey(ctx, working, &due[i])
 		switch {
 		case errors.Is(err, store.ErrNotParked):
 			t.segment.withheld.Unpark(due[i].Key)
 		case err != nil:
-			return err
+			return i, err
 		}
 	}
-	return nil
+	return len(due), nil
 }
 
 // retryKey applies the noted events of a key, up to the last one or one that fails.
@@ -200,7 +211,7 @@ func (k *keyRetry) commit(ctx context.Context, retry store.Retry, events []store
 	r.events.Add(int64(len(events)))
 	if unparked {
 		k.segment.withheld.Unpark(k.key.Key)
-		k.segment.logger.Info().Str("key", fmt.Sprintf("%q", k.key.Key)).Msg("key is parked no longer")
+		k.segment.logger.Info().Bytes("key", k.key.Key).Msg("key is parked no longer")
 	}
 	return unparked, nil
 }
@@ -219,7 +230,7 @@ func (k *keyRetry) fail(ctx context.Context, event *store.RecordedEvent, failure
 		Code: r.program.Code(),
 	}}, nil)
 	if err == nil {
-		k.segment.logger.Warn().Str("key", fmt.Sprintf("%q", k.key.Key)).Int64("event", event.Position).
+		k.segment.logger.Warn().Bytes("key", k.key.Key).Int64("event", event.Position).
 			Int("attempts", attempts).Str("reason", reason).Msg("parked key failed again")
 	}
 	return err

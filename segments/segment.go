@@ -86,6 +86,11 @@ func (s *segment) run(ctx context.Context) error {
 	defer stopRetries()
 	for {
 		err := s.apply(ctx, working, log)
+		if err == nil && s.runner.options.Once && ctx.Err() == nil {
+			stopRetries()
+			retries.Wait()
+			return newRetrier(s, log).retryAll(ctx, working)
+		}
 		if err == nil || ctx.Err() != nil {
 			return err
 		}

@@ -55,6 +55,14 @@ type Projections interface {
 	// [*InputError] when the projection is not known, [ErrTransient], and those of change.
 	Reshard(ctx context.Context, projection string, change func(*Layout) error) error
 
+	// Recover lets segments that have failed go on, those that are named or all, and returns how many had. A host
+	// that runs the projection claims them again.
+	//
+	// # Errors
+	//
+	// [ErrTransient].
+	Recover(ctx context.Context, projection string, segments ...int) (int, error)
+
 	// Reset deletes the tables, checkpoints and version of the projection in one transaction. The next Install
 	// begins at position 0.
 	//

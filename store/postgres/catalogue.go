@@ -118,6 +118,14 @@ func (s *Store) Status(ctx context.Context, only ...string) ([]store.ProjectionS
 	return all, translate(err)
 }
 
+// Recover lets segments go on that have failed. See [store.Projections].
+func (s *Store) Recover(ctx context.Context, projection string, segments ...int) (int, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	tag, err := s.control.Exec(ctx, s.queries.recover, projection, append([]int{}, segments...))
+	return int(tag.RowsAffected()), translate(err)
+}
+
 // Reset forgets a projection. See [store.Projections].
 func (s *Store) Reset(ctx context.Context, projection string) error {
 	err := pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {

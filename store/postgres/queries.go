@@ -56,6 +56,7 @@ type queries struct {
 	alterProjection  string
 	declare          string
 	clearFailures    string
+	recover          string
 	applied          string
 	fenceAll         string
 	liveOwner        string
@@ -226,6 +227,8 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		alterProjection: in(`UPDATE {schema}.projections SET version = $2, whole = $3, tables_schema = $4,
 			declaration = $5, shapes = $6,
 			installed_at = now() WHERE name = $1`),
+		recover: in(`UPDATE {schema}.segments SET failure = NULL WHERE projection = $1 AND failure IS NOT NULL
+			AND (cardinality($2::integer[]) = 0 OR segment = ANY ($2::integer[]))`),
 		clearFailures: in(`UPDATE {schema}.segments SET failure = NULL WHERE projection = $1 AND failure IS NOT NULL`),
 		applied:       in(`SELECT EXISTS (SELECT FROM {schema}.segments WHERE projection = $1 AND position > 0)`),
 		fenceAll: in(`UPDATE {schema}.segments SET owner = NULL, epoch = epoch + 1, failure = NULL,

@@ -88,6 +88,16 @@ func microsecond(since1970 int64) time.Time {
 	return time.UnixMicro(since1970).UTC()
 }
 
+// Recover lets segments go on that have failed. See [store.Projections].
+func (s *Store) Recover(ctx context.Context, projection string, segments ...int) (recovered int, err error) {
+	err = s.write(ctx, func(c *conn) error {
+		changed, err := c.exec(s.queries.recover, projection, jsonList(segments))
+		recovered = int(changed)
+		return err
+	})
+	return recovered, err
+}
+
 // Reset forgets a projection. See [store.Projections].
 func (s *Store) Reset(ctx context.Context, projection string) error {
 	return s.write(ctx, func(c *conn) error {

@@ -57,6 +57,7 @@ type queries struct {
 	alterProjection  string
 	declare          string
 	clearFailures    string
+	recover          string
 	fenceAll         string
 	liveOwner        string
 	deleteProjection string
@@ -207,6 +208,8 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		alterProjection: in(`UPDATE {schema}__projections SET version = $2, whole = $3, declaration = $4,
 			shapes = $5, installed_at = {now}
 			WHERE name = $1`),
+		recover: in(`UPDATE {schema}__segments SET failure = NULL WHERE projection = $1 AND failure IS NOT NULL
+			AND ($2 = '[]' OR segment IN (SELECT value FROM json_each($2)))`),
 		clearFailures: in(`UPDATE {schema}__segments SET failure = NULL WHERE projection = $1 AND failure IS NOT NULL`),
 		fenceAll: in(`UPDATE {schema}__segments SET owner = NULL, epoch = epoch + 1, failure = NULL,
 			updated_at = {now} WHERE projection = $1`),
