@@ -104,7 +104,7 @@ func manyPayments(events, fines int) []store.StreamAppend {
 // runOnce applies what there is.
 func runOnce(t *testing.T, s store.Store, options segments.Options, module *host.Module) error {
 	t.Helper()
-	options.Once, options.Segments = true, 1
+	options.Once, options.Segments, options.OnError = true, 1, store.ErrorStop
 	worker, err := segments.New(s, options)
 	if err != nil {
 		t.Fatal(err)
