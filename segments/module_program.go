@@ -31,6 +31,7 @@ func (p *moduleProgram) Close(ctx context.Context) { p.module.Close(ctx) }
 // Code is the digest of the module.
 func (p *moduleProgram) Code() string { return hex.EncodeToString(p.module.Hash[:]) }
 
+// OnError is what the module asks for.
 func (p *moduleProgram) OnError() store.ErrorPolicy { return p.module.Description.OnError }
 
 // Transactional reports that the guest may ask for what it has written.

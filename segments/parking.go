@@ -120,6 +120,7 @@ func (f *faultRate) allow(events int64) bool {
 // manyFaults says that so many events failed that the fault is not theirs.
 type manyFaults struct{ last error }
 
+// Error says how many, and which was the last one.
 func (e *manyFaults) Error() string {
 	return fmt.Sprintf("more than %d of the last %d events failed, so that the code is at fault, and not single events; "+
 		"the last one: %s", faultRateMax, faultRateEvents, e.last)

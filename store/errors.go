@@ -177,9 +177,10 @@ type ParkedMaxError struct {
 	Max        int
 }
 
+// Error names the limit and the option that raises it.
 func (e *ParkedMaxError) Error() string {
-	return fmt.Sprintf("more than %d keys of projection %s would be parked, which is the limit: the code is at fault, "+
-		"and not single events", e.Max, e.Projection)
+	return fmt.Sprintf("more than %d keys of projection %s would be parked, the limit of Options.ParkedMax: the code is "+
+		"at fault, and not single events", e.Max, e.Projection)
 }
 
 // CatalogueError says which part of a declaration cannot be installed, and why. It is found at load, before any event.

@@ -83,7 +83,7 @@ type parkedReport struct {
 func reportParked(k *store.ParkedKey) parkedReport {
 	r := parkedReport{
 		Projection: k.Projection, Key: keyText(k.Key), Position: k.First, EventID: k.Event.String(), Last: k.Last,
-		Events: k.Events, Error: k.Error, Attempts: k.Attempts, ParkedAt: k.ParkedAt.UTC(), Order: k.Order,
+		Events: k.Events, Error: inFlags(k.Error), Attempts: k.Attempts, ParkedAt: k.ParkedAt.UTC(), Order: k.Order,
 	}
 	if !k.NextAttempt.IsZero() {
 		next := k.NextAttempt.UTC()
@@ -392,7 +392,7 @@ func runParkedSkipped(ctx context.Context, globals *globalOptions, projection st
 		}
 		for _, s := range page {
 			after = s.Position
-			reports = append(reports, skippedReport{keyText(s.Key), s.Position, s.Event.String(), s.Error, s.SkippedAt.UTC()})
+			reports = append(reports, skippedReport{keyText(s.Key), s.Position, s.Event.String(), inFlags(s.Error), s.SkippedAt.UTC()})
 		}
 		if len(page) < parkedPage {
 			break

@@ -97,6 +97,7 @@ func runStatus(ctx context.Context, opts *statusOptions, args []string) error {
 // attentionError says that a projection needs attention, for --check.
 type attentionError struct{ what string }
 
+// Error says what needs attention.
 func (e *attentionError) Error() string { return e.what }
 
 // attention is the error for what somebody has to look at first.

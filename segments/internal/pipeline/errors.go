@@ -79,6 +79,7 @@ type EventFault struct {
 	named    bool // Err names the event
 }
 
+// Error names the event.
 func (e *EventFault) Error() string {
 	if e.named {
 		return e.Err.Error()
