@@ -42,8 +42,8 @@ func TestDescribe_writesEverythingThatIsDeclared(t *testing.T) {
 			pup.NewQuery("sum", pup.SQL{Any: "select sum(n) from {plain}"}, nil, []pup.Type{pup.TypeNumeric}),
 		},
 		OnError: pup.Skip,
-		Limits: pup.Limits{MemoryMiB: 16, BatchEvents: 100, BatchMillis: 50},
-		Handle: func(*pup.Batch, *pup.Mutations) error { return nil },
+		Limits:  pup.Limits{MemoryMiB: 16, BatchEvents: 100, BatchMillis: 50},
+		Handle:  func(*pup.Batch, *pup.Mutations) error { return nil },
 	}
 	const want = `{
 		"name": "all", "version": 3, "description": "a ünï\u0009code",
