@@ -2,11 +2,16 @@ package pupwasm
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 
 	"github.com/pupwasm/pupwasm/internal/oneline"
 	"github.com/pupwasm/pupwasm/segments"
@@ -32,6 +37,8 @@ type Consumer struct {
 	Columns store.Columns
 	// BatchEvents is the most events of a batch, or 0 for the setting of the host.
 	BatchEvents int
+	// OnError is what becomes of an event that Handle fails at, alone in its batch: see [segments.Options].
+	OnError store.ErrorPolicy
 	// Handle writes what comes of a batch. A panic is an error. When a batch of several events fails, it is
 	// tried again in smaller ones, so that all before the event at fault are applied.
 	Handle store.Handler
@@ -60,7 +67,7 @@ func (c *Consumer) program() (segments.Program, error) {
 	if c.Partition != nil && c.Partition.ByStream() {
 		p.projection.Partition = nil
 	}
-	if err := p.projection.Validate(); err != nil {
+	if err := errors.Join(p.projection.Validate(), c.OnError.Validate(p.projection.Order)); err != nil {
 		return nil, fmt.Errorf("consumer %s: %w", c.Name, err)
 	}
 	return p, nil
@@ -87,6 +94,12 @@ func (p *consumerProgram) Transactional() bool { return true }
 // Close does nothing: the consumer belongs to the application.
 func (p *consumerProgram) Close(context.Context) {}
 
+// OnError is what becomes of an event that the consumer fails at.
+func (p *consumerProgram) OnError() store.ErrorPolicy { return p.consumer.OnError }
+
+// Code identifies the running executable.
+func (p *consumerProgram) Code() string { return codeOfProcess() }
+
 // NewProcessor returns the same for every segment, which the consumer cannot tell apart.
 func (p *consumerProgram) NewProcessor(int) segments.Processor { return consumerProcessor{p} }
 
@@ -97,6 +110,24 @@ func (p *consumerProgram) Columns() store.Columns {
 	}
 	return p.consumer.Columns
 }
+
+// codeOfProcess identifies the code of consumers: it is the digest of the running executable.
+var codeOfProcess = sync.OnceValue(func() string {
+	path, err := os.Executable()
+	if err != nil {
+		return "unknown"
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return "unknown"
+	}
+	defer file.Close()
+	digest := sha256.New()
+	if _, err := io.Copy(digest, file); err != nil {
+		return "unknown"
+	}
+	return hex.EncodeToString(digest.Sum(nil))
+})
 
 type consumerProcessor struct{ program *consumerProgram }
 

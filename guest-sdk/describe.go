@@ -22,6 +22,7 @@ func appendDescription(dst []byte, p *Projection) []byte {
 	w.describeViews(p)
 	w.describeWrites(p)
 	w.describeQueries(p)
+	w.optionalText("on_error", string(p.OnError))
 	if p.Limits != (Limits{}) {
 		w.member("limits")
 		w.open('{')

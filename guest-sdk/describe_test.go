@@ -41,8 +41,9 @@ func TestDescribe_writesEverythingThatIsDeclared(t *testing.T) {
 		Queries: []*pup.Query{
 			pup.NewQuery("sum", pup.SQL{Any: "select sum(n) from {plain}"}, nil, []pup.Type{pup.TypeNumeric}),
 		},
-		Limits: pup.Limits{MemoryMiB: 16, BatchEvents: 100, BatchMillis: 50},
-		Handle: func(*pup.Batch, *pup.Mutations) error { return nil },
+		OnError: pup.Skip,
+		Limits:  pup.Limits{MemoryMiB: 16, BatchEvents: 100, BatchMillis: 50},
+		Handle:  func(*pup.Batch, *pup.Mutations) error { return nil },
 	}
 	const want = `{
 		"name": "all", "version": 3, "description": "a ünï\u0009code",
@@ -73,6 +74,7 @@ func TestDescribe_writesEverythingThatIsDeclared(t *testing.T) {
 		"queries": [
 			{"name":"by_key","table":"accounts","columns":["cents"]},
 			{"name":"sum","sql":"select sum(n) from {plain}","params":[],"results":["numeric"]}],
+		"on_error": "skip",
 		"limits": {"memory_mib":16,"batch_events":100,"batch_ms":50}
 	}`
 	newProjection(t, p)

@@ -33,6 +33,9 @@ type Projection struct {
 	Statements []*Write
 	// Queries are the queries that were declared by NewQuery.
 	Queries []*Query
+	// OnError is what the host does with an event that the projection fails at, which its operator may override.
+	// Defaults to Park, or to Stop with OrderGlobal, where Park has no meaning.
+	OnError ErrorPolicy
 	// Limits is what the projection asks for. Defaults to the host's limits.
 	Limits Limits
 	// Handle turns a batch into changes. It must depend on nothing but the batch and the projection's queries: see the
@@ -63,6 +66,18 @@ type Ordering string
 const (
 	OrderStream Ordering = "stream"
 	OrderGlobal Ordering = "global"
+)
+
+// ErrorPolicy says what the host does with an event that a projection fails at.
+type ErrorPolicy string
+
+// The policies. Park keeps back the event and all later ones of its partition key, and goes on with other keys;
+// what waits is applied, in order, when it succeeds. Stop stops the segment. Skip leaves out the event for good and
+// records that.
+const (
+	Park ErrorPolicy = "park"
+	Stop ErrorPolicy = "stop"
+	Skip ErrorPolicy = "skip"
 )
 
 // Limits is what a projection asks of the host, which may grant less. Zero means the host's default.

@@ -19,6 +19,8 @@ type Description struct {
 
 	Text    string   `json:"description,omitempty"`
 	Columns []string `json:"columns,omitempty"`
+	// OnError is what becomes of an event that the module fails at, or "" for the default.
+	OnError store.ErrorPolicy `json:"on_error,omitempty"`
 	Limits  struct {
 		MemoryMiB   int `json:"memory_mib,omitempty"`
 		BatchEvents int `json:"batch_events,omitempty"`
@@ -46,6 +48,9 @@ func parseDescription(text []byte) (*Description, error) {
 		return nil, errors.New("its description goes on after the JSON object")
 	}
 	if err := d.Validate(); err != nil {
+		return nil, err
+	}
+	if err := d.OnError.Validate(d.Order); err != nil {
 		return nil, err
 	}
 	for _, name := range d.Columns {

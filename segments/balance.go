@@ -80,7 +80,7 @@ func (r *runner) balance(ctx context.Context, status *store.ProjectionStatus, wo
 			s.leave()
 		}
 	case room > 0 && r.someFree(status):
-		return r.claim(ctx, room)
+		return r.claim(ctx, status, room)
 	case room == 0:
 		return r.releaseIdle(ctx, status)
 	}
@@ -145,23 +145,32 @@ func (r *runner) someFree(status *store.ProjectionStatus) bool {
 	held := r.held()
 	return slices.ContainsFunc(status.Segments, func(s store.SegmentStatus) bool {
 		free := s.Owner == "" || !s.Live || s.Owner == r.worker.options.Name
-		behind := r.worker.target == 0 || s.Position < r.worker.target
+		behind := r.worker.target == 0 || s.Position < r.worker.target || r.toRetry(status, &s)
 		return free && behind && claimable(&s) && !slices.Contains(held, s.Segment)
 	})
 }
 
 // claim takes free segments and starts them.
-func (r *runner) claim(ctx context.Context, limit int) error {
+func (r *runner) claim(ctx context.Context, status *store.ProjectionStatus, limit int) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	// A claim that is cut off may still run in the server, and leave an owner behind that has left.
 	ctx, stop := graceContext(ctx, leaveTimeout)
 	defer stop()
-	claims, err := r.worker.tables.Claim(ctx, store.ClaimRequest{
+	request := store.ClaimRequest{
 		Projection: r.name, Version: r.program.Projection().Version, Worker: r.worker.options.Name,
 		Incarnation: r.worker.incarnation, Held: r.held(), Below: r.worker.target, Limit: limit,
-	})
+	}
+	if r.worker.options.Once && status.Parked > 0 { // also those that only have keys to try again
+		request.Below = 0
+		for i := range status.Segments {
+			if s := &status.Segments[i]; s.Position >= r.worker.target && !r.toRetry(status, s) {
+				request.Held = append(request.Held, s.Segment)
+			}
+		}
+	}
+	claims, err := r.worker.tables.Claim(ctx, request)
 	if err != nil {
 		return err
 	}

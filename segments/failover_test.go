@@ -141,7 +141,7 @@ var otherLogs = []struct {
 // wantOtherLog checks what run with Once, wait and the status say, and that nothing is written.
 func wantOtherLog(t *testing.T, s store.Store, db pgtest.Database, want string) {
 	t.Helper()
-	worker, err := segments.New(s, s, segments.Options{Once: true})
+	worker, err := segments.New(s, s, segments.Options{OnError: store.ErrorStop, Once: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -89,7 +89,7 @@ func TestInvariant5_aGuestFaultIsData(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer runtime.Close(context.Background())
-			worker, err := segments.New(s, s, segments.Options{Once: true, BatchEvents: 3, Logger: logger})
+			worker, err := segments.New(s, s, segments.Options{OnError: store.ErrorStop, Once: true, BatchEvents: 3, Logger: logger})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -168,7 +168,7 @@ func TestInvariant5_aRefusedRowNamesItsEvent(t *testing.T) {
 	types := slices.Repeat([]string{"Fine"}, 99)
 	types[56] = "Null"
 	appendTo(t, s, noted(types...))
-	worker, err := segments.New(s, s, segments.Options{Once: true})
+	worker, err := segments.New(s, s, segments.Options{OnError: store.ErrorStop, Once: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +194,7 @@ func TestInvariant5_aReasonThatIsNoTextIsRecorded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	worker, err := segments.New(s, s, segments.Options{Once: true})
+	worker, err := segments.New(s, s, segments.Options{OnError: store.ErrorStop, Once: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +214,7 @@ func TestWorker_aFailedSegmentIsTriedAgainAfterInstall(t *testing.T) {
 	}
 	runtime := newRuntime(t, zerolog.Nop())
 	for range 2 {
-		worker, err := segments.New(s, s, segments.Options{Once: true})
+		worker, err := segments.New(s, s, segments.Options{OnError: store.ErrorStop, Once: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -272,7 +272,7 @@ func TestWorker_guestLinesHaveModuleAndSegment(t *testing.T) {
 	}
 	lines := &logBuffer{}
 	logger := zerolog.New(lines)
-	worker, err := segments.New(s, s, segments.Options{Once: true, Logger: logger})
+	worker, err := segments.New(s, s, segments.Options{OnError: store.ErrorStop, Once: true, Logger: logger})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -293,7 +293,7 @@ func TestWorker_aRefusedCatalogueIsTheResultOfOnce(t *testing.T) {
 	if _, err := db.Connect(t).Exec(t.Context(), `CREATE SCHEMA fine_balance CREATE TABLE somebodys (a int)`); err != nil {
 		t.Fatal(err)
 	}
-	worker, err := segments.New(s, s, segments.Options{Once: true})
+	worker, err := segments.New(s, s, segments.Options{OnError: store.ErrorStop, Once: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -347,7 +347,7 @@ func TestWorker_aWrongPartitionHashIsFound(t *testing.T) {
 	execute(t, db, `INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version, event_type, payload, partition_hash)
 		SELECT 'Traffic', 'Fine', 'F1', i, 'Payment', '{"paymentAmount":0.01}', (i::bigint * 777767777) % 4294967296 FROM generate_series(1, 40) i`)
 	once := func() error {
-		worker, err := segments.New(s, s, segments.Options{Once: true, Segments: 4})
+		worker, err := segments.New(s, s, segments.Options{OnError: store.ErrorStop, Once: true, Segments: 4})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -32,7 +32,7 @@ func TestWorker_anInterruptedOnceIsNotASuccess(t *testing.T) {
 	if claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: "fine_balance", Worker: "other", Limit: 1}); err != nil || len(claims) != 1 {
 		t.Fatalf("claims %v, error %v", claims, err)
 	}
-	worker, err := segments.New(s, s, segments.Options{Once: true})
+	worker, err := segments.New(s, s, segments.Options{OnError: store.ErrorStop, Once: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package segments
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 
@@ -26,6 +27,12 @@ func (p *moduleProgram) BatchEvents() int { return p.module.Description.Limits.B
 
 // Close closes the module, whose guests have ended.
 func (p *moduleProgram) Close(ctx context.Context) { p.module.Close(ctx) }
+
+// Code is the digest of the module.
+func (p *moduleProgram) Code() string { return hex.EncodeToString(p.module.Hash[:]) }
+
+// OnError is what the module asks for.
+func (p *moduleProgram) OnError() store.ErrorPolicy { return p.module.Description.OnError }
 
 // Transactional reports that the guest may ask for what it has written.
 func (p *moduleProgram) Transactional() bool { return len(p.module.Description.Queries) > 0 }

@@ -79,6 +79,17 @@ type Options struct {
 	FailFast bool
 	// Projections are settings of single projections, by name, in place of those above.
 	Projections map[string]ProjectionOptions
+	// OnError is what becomes of an event that a projection fails at. Defaults to what the program says, and
+	// then to [store.ErrorPark] where events are divided by a key, and [store.ErrorStop] otherwise.
+	OnError store.ErrorPolicy
+	// ParkedMax is the most keys of a projection that may be parked: with one more its segment fails. Defaults
+	// to 100; below 0 there is no limit. A segment also fails when more than 1% of the last 100,000 events of
+	// its projection failed on this worker.
+	ParkedMax int
+	// ParkedRetries is how often a parked key is tried again by itself at one event: after 2 seconds, and twice
+	// that the next time, up to 10 minutes. Code that it was not tried with tries it at once. Defaults to 3;
+	// below 0 a key waits for other code or for an order.
+	ParkedRetries int
 	// Once makes Run return when everything that was appended before it is applied or has failed. Defaults to false.
 	Once bool
 	// Logger receives what happens. Defaults to none.
@@ -90,9 +101,10 @@ type ProjectionOptions struct {
 	// Segments is the number of segments. Other workers that ask for another number keep an existing projection
 	// as it is.
 	Segments     int
-	BatchEvents  int           // see [Options].BatchEvents
-	CommitEvents int           // see [Options].CommitEvents
-	BatchPause   time.Duration // see [Options].BatchPause
+	BatchEvents  int               // see [Options].BatchEvents
+	CommitEvents int               // see [Options].CommitEvents
+	BatchPause   time.Duration     // see [Options].BatchPause
+	OnError      store.ErrorPolicy // see [Options].OnError
 }
 
 // of returns the options with those of a projection.
@@ -102,6 +114,7 @@ func (o Options) of(projection string) Options {
 	o.BatchEvents = cmp.Or(own.BatchEvents, o.BatchEvents)
 	o.CommitEvents = cmp.Or(own.CommitEvents, o.CommitEvents)
 	o.BatchPause = cmp.Or(own.BatchPause, o.BatchPause)
+	o.OnError = cmp.Or(own.OnError, o.OnError)
 	return o
 }
 
@@ -127,6 +140,9 @@ func Defaults() Options {
 		PollFactor:   1.5,
 		RetryMin:     100 * time.Millisecond,
 		RetryMax:     10 * time.Second,
+
+		ParkedMax:     100,
+		ParkedRetries: 3,
 	}
 }
 
@@ -148,6 +164,8 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.PollFactor, d.PollFactor)
 	setDefault(&o.RetryMin, d.RetryMin)
 	setDefault(&o.RetryMax, d.RetryMax)
+	setDefault(&o.ParkedMax, d.ParkedMax)
+	setDefault(&o.ParkedRetries, d.ParkedRetries)
 	return o
 }
 
@@ -215,6 +233,9 @@ func (o Options) Validate() error {
 		return fault("WakeJitter", "must not be negative, it is %s", o.WakeJitter)
 	case o.RetryMin < time.Millisecond:
 		return fault("RetryMin", "must be at least 1ms, it is %s", o.RetryMin)
+	case o.OnError.Validate("") != nil:
+		return fault("OnError", "must be %q, %q or %q, it is %q", store.ErrorPark, store.ErrorStop, store.ErrorSkip,
+			string(o.OnError))
 	case o.RetryMax < o.RetryMin:
 		return fault("RetryMax", "must not be below the first pause, which is %s; it is %s", o.RetryMin, o.RetryMax)
 	}

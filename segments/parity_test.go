@@ -105,7 +105,7 @@ func TestFault_onceFailsWhenAHandlerFailed(t *testing.T) {
 	t.Parallel()
 	s := openPostgres(t, pgtest.New(t))
 	appendTo(t, s, noted("Fine", "Error"))
-	worker, err := segments.New(s, s, segments.Options{Once: true})
+	worker, err := segments.New(s, s, segments.Options{OnError: store.ErrorStop, Once: true})
 	if err != nil {
 		t.Fatal(err)
 	}

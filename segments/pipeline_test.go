@@ -81,6 +81,17 @@ func (t *watchedTx) Commit(ctx context.Context, batch store.Commit) error {
 	return t.watch.instead(t.from, batch.Through, commit)
 }
 
+func (t *watchedTx) Retry(ctx context.Context, retry store.Retry) (unparked bool, err error) {
+	if t.watch.instead == nil {
+		return t.Tx.Retry(ctx, retry)
+	}
+	err = t.watch.instead(t.from, t.from, func() (err error) {
+		unparked, err = t.Tx.Retry(ctx, retry)
+		return err
+	})
+	return unparked && err == nil, err
+}
+
 // manyPayments are payments of one cent to a few fines, in turn.
 func manyPayments(events, fines int) []store.StreamAppend {
 	all := make([]store.StreamAppend, events)
@@ -93,7 +104,7 @@ func manyPayments(events, fines int) []store.StreamAppend {
 // runOnce applies what there is.
 func runOnce(t *testing.T, s store.Store, options segments.Options, module *host.Module) error {
 	t.Helper()
-	options.Once, options.Segments = true, 1
+	options.Once, options.Segments, options.OnError = true, 1, store.ErrorStop
 	worker, err := segments.New(s, s, options)
 	if err != nil {
 		t.Fatal(err)

@@ -21,6 +21,11 @@ type Program interface {
 	// Transactional reports that the processors use the transaction in which their batch is committed. Each
 	// batch is then a commit of its own, and the next one is processed after it.
 	Transactional() bool
+	// Code identifies what the processors do, without blanks: keys that were parked are tried again with other
+	// code.
+	Code() string
+	// OnError is what becomes of an event that a processor fails at, or "" for the default.
+	OnError() store.ErrorPolicy
 	// NewProcessor makes the processor of a segment. Several of one segment may follow each other.
 	NewProcessor(segment int) Processor
 	// Close is called once, when no processor is in use any more.

@@ -27,6 +27,8 @@ func (n *native) Source() string                      { return "native" }
 func (n *native) Columns() store.Columns              { return store.ColumnEventType }
 func (n *native) BatchEvents() int                    { return 10 }
 func (n *native) Transactional() bool                 { return n.transactional }
+func (n *native) Code() string                        { return "native" }
+func (n *native) OnError() store.ErrorPolicy          { return "" }
 func (n *native) NewProcessor(int) segments.Processor { n.open++; return n.processor() }
 func (n *native) Close(context.Context)               { n.closed = true }
 

@@ -29,6 +29,7 @@ type runner struct {
 	done      chan struct{} // closed when run returned
 	quit      chan struct{} // closed by stop
 	limits    repeats       // that batches have met
+	faults    faultRate     // of events
 	events    atomic.Int64
 	deadlocks atomic.Int64
 	ready     atomic.Bool // the module is installed, and fits what is in the database
@@ -51,6 +52,7 @@ type runner struct {
 	divider      *readcache.Divider // of the program
 	catalogue    store.Catalogue
 	segments     map[int]*segment
+	retried      map[int]bool // with Once: the segments whose parked keys were tried
 	troubles     map[int]*trouble
 	retry        backoff.Backoff
 	refused      map[Program]refusal
@@ -70,7 +72,7 @@ func newRunner(w *Worker, name string) *runner {
 	return &runner{
 		worker: w, options: w.options.of(name), name: name, logger: w.logger.With().Str("projection", name).Logger(),
 		wake: make(chan struct{}, 1), done: make(chan struct{}), quit: make(chan struct{}),
-		segments: map[int]*segment{}, troubles: map[int]*trouble{}, positions: map[int]int64{},
+		segments: map[int]*segment{}, retried: map[int]bool{}, troubles: map[int]*trouble{}, positions: map[int]int64{},
 		refused: map[Program]refusal{}, retry: w.options.backoff(),
 	}
 }
@@ -224,6 +226,7 @@ func (r *runner) collectEnded() {
 		if s.err != nil && !errors.Is(s.err, store.ErrFenced) {
 			r.troubled(s)
 		}
+		r.retried[s.number] = s.err == nil
 	}
 }
 
@@ -285,7 +288,7 @@ func (r *runner) complete(ctx context.Context, status *store.ProjectionStatus) (
 		switch {
 		case s.Failure != "":
 			failures = append(failures, r.failedAt(s, s.Failure))
-		case s.Position < r.worker.target:
+		case s.Position < r.worker.target || r.toRetry(status, s):
 			return false, nil
 		}
 	}
@@ -300,6 +303,13 @@ func (r *runner) complete(ctx context.Context, status *store.ProjectionStatus) (
 	}
 	r.failure = errors.Join(append(failures, r.failure)...)
 	return true, nil
+}
+
+// toRetry reports, when the worker runs once, that a segment may have parked keys to try again that no other worker
+// tries.
+func (r *runner) toRetry(status *store.ProjectionStatus, s *store.SegmentStatus) bool {
+	free := s.Owner == "" || !s.Live || s.Owner == r.worker.options.Name
+	return r.worker.options.Once && status.Parked > 0 && free && claimable(s) && !r.retried[s.Segment]
 }
 
 func (r *runner) failedAt(s *store.SegmentStatus, reason string) error {

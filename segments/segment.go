@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -31,6 +32,8 @@ type segment struct {
 	first   int64 // position
 	epoch   int64
 	leaving bool
+
+	withheld *pipeline.Withheld // what is passed and not applied
 
 	limited   int64 // where the commit group ends that has met a limit
 	deadlocks int   // that commits have met
@@ -63,15 +66,43 @@ func (s *segment) leave() {
 }
 
 // run applies events until ctx ends, which it checks between batches only; what is in flight then has its grace
-// to end. A segment that is being merged ends where it is merged.
+// to end. A segment that is being merged ends where it is merged. Parked keys are tried again meanwhile.
 func (s *segment) run(ctx context.Context) error {
-	r, worker := s.runner, s.runner.worker
 	working, stop := graceContext(ctx, s.grace())
 	defer stop()
 	log, err := s.joinLog(working)
 	if err != nil {
 		return err
 	}
+	parked, err := s.parkedKeys(working)
+	if err != nil {
+		return err
+	}
+	s.withheld = pipeline.NewWithheld(parked)
+	retrying, stopRetries := context.WithCancel(ctx)
+	var retries sync.WaitGroup
+	retries.Go(func() { newRetrier(s, log).run(retrying, working) })
+	defer retries.Wait()
+	defer stopRetries()
+	for {
+		err := s.apply(ctx, working, log)
+		if err == nil && s.runner.options.Once && ctx.Err() == nil {
+			stopRetries()
+			retries.Wait()
+			return newRetrier(s, log).retryAll(ctx, working)
+		}
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		if err := s.withhold(working, log, err); err != nil {
+			return err
+		}
+	}
+}
+
+// apply applies events up to the end of the segment, or to the first error in their order.
+func (s *segment) apply(ctx, working context.Context, log logstate.Joined) error {
+	r, worker := s.runner, s.runner.worker
 	options := r.pipelineOptions()
 	projection := r.program.Projection()
 	request := store.ReadRequest{
@@ -79,16 +110,20 @@ func (s *segment) run(ctx context.Context) error {
 		Subscription: projection.Subscription, Range: s.claim.Range,
 		Columns: r.program.Columns() | store.ColumnEventID, // which a commit notes
 	}
+	places := request.Columns
+	if s.withheld.Any() {
+		request.Columns |= r.divider.Columns()
+	}
 	reader := worker.cache.Join(log.ID, request, r.divider)
 	defer reader.Leave()
 	p := pipeline.New(worker.shared, options, pipeline.Segment{
 		Claim: &s.claim, Log: log, Reader: reader, Projection: projection, Catalogue: r.catalogue,
 		Processor: s.processor, Transactional: r.program.Transactional(), Observer: s,
-		Misplaced: s.misplaced(request.Columns),
+		Misplaced: s.misplaced(places), Withheld: s.withheld, KeyOf: r.divider.Key, ParkedMax: r.options.ParkedMax,
 		// A batch that has met a limit is tried separately.
 		IsolateThrough: r.limits.through(s.number, s.claim.Position),
 	})
-	err = p.Run(ctx, working)
+	err := p.Run(ctx, working)
 	s.limited = p.Limited()
 	return err
 }
@@ -141,7 +176,9 @@ func (s *segment) Deadlocked(err error) {
 // was met often enough.
 func isFailure(err error) bool {
 	var limit *limitFault
-	return errors.As(err, &limit) || pipeline.IsFailure(err)
+	var parked *store.ParkedMaxError
+	var many *manyFaults
+	return errors.As(err, &limit) || errors.As(err, &parked) || errors.As(err, &many) || pipeline.IsFailure(err)
 }
 
 // stopGrace is how long a batch may go on after the segment was asked to stop: a database that does not answer

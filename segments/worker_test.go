@@ -16,6 +16,7 @@ import (
 // quick are the options of a worker whose test waits for what takes its time in production.
 func quick() segments.Options {
 	return segments.Options{
+		OnError:  store.ErrorStop,
 		PollOnly: true, Lease: 2 * time.Second, Heartbeat: 100 * time.Millisecond, Rebalance: 50 * time.Millisecond,
 		Poll: 2 * time.Millisecond, PollMax: 50 * time.Millisecond, RetryMin: 5 * time.Millisecond, RetryMax: 100 * time.Millisecond,
 	}

@@ -26,6 +26,9 @@ var (
 	// was written: such a commit would leave out its comparison with the log.
 	ErrSameDatabase = errors.New("the log is in the same database as the tables, or that database is a copy of the log's")
 
+	// ErrNotParked says that a key is not parked that was taken for parked. Nothing was written. Ask what is parked.
+	ErrNotParked = errors.New("the key is not parked")
+
 	// ErrTransient wraps every failure that may pass by itself: a lost connection, a deadlock, a server that starts or
 	// is read-only. The transaction may have been committed or not; the stored checkpoint tells.
 	ErrTransient = errors.New("the database is not available")
@@ -171,6 +174,19 @@ func (e *LogError) Error() string {
 		e.Reason, e.Projection)
 }
 
+// ParkedMaxError says that so many keys of a projection would be parked that the fault is not in single events.
+// Nothing was written.
+type ParkedMaxError struct {
+	Projection string
+	Max        int
+}
+
+// Error names the limit and the option that raises it.
+func (e *ParkedMaxError) Error() string {
+	return fmt.Sprintf("more than %d keys of projection %s would be parked, the limit of Options.ParkedMax: the code is "+
+		"at fault, and not single events", e.Max, e.Projection)
+}
+
 // CatalogueError says which part of a declaration cannot be installed, and why. It is found at load, before any event.
 type CatalogueError struct {
 	Item   string // for example `write "total"` or `table "fines"`
@@ -228,6 +244,11 @@ func StillOwned(projection, worker string) error {
 	return &InputError{Field: "projection " + projection, Reason: "is run by worker " + worker +
 		": stop that host, or take the module out of the folder that it watches, and reset then; a host " +
 		"that was killed counts until its lease is over"}
+}
+
+// NotParked returns the error for an order to a key that is not parked.
+func NotParked(projection string, key []byte) error {
+	return &InputError{Field: fmt.Sprintf("key %q of projection %s", key, projection), Reason: "is not parked"}
 }
 
 // UnknownProjection returns the error for a projection that is not installed.

@@ -55,6 +55,14 @@ type Projections interface {
 	// [*InputError] when the projection is not known, [ErrTransient], and those of change.
 	Reshard(ctx context.Context, projection string, change func(*Layout) error) error
 
+	// Recover lets segments that have failed go on, those that are named or all, and returns how many had. A host
+	// that runs the projection claims them again.
+	//
+	// # Errors
+	//
+	// [ErrTransient].
+	Recover(ctx context.Context, projection string, segments ...int) (int, error)
+
 	// Reset deletes the tables, checkpoints and version of the projection in one transaction. The next Install
 	// begins at position 0.
 	//
@@ -93,12 +101,18 @@ type Tx interface {
 	//
 	// # Errors
 	//
-	// [ErrFenced], [ErrOtherLog], [ErrSameDatabase], [*RejectedError], [*LimitError], [ErrTransient]. After an error nothing was
-	// written, with one exception: after an ErrTransient that is no LimitError, or when ctx ended, the commit may
+	// [ErrFenced], [ErrOtherLog], [ErrSameDatabase], [*RejectedError], [*LimitError], [ErrTransient];
+	// [ErrNotParked] when a key of Noted is not parked; [*ParkedMaxError]. After an error nothing was written,
+	// with one exception: after an ErrTransient that is no LimitError, or when ctx ended, the commit may
 	// have succeeded. A new claim has the position then.
 	Commit(ctx context.Context, commit Commit) error
 
-	// Rollback ends the transaction. After Commit it does nothing.
+	// Retry applies events of a parked key, which the checkpoint has passed, instead of Commit. It succeeds only
+	// while the worker has the claim; the checkpoint may have moved since. It reports whether the key is parked no
+	// longer. Errors are those of Commit, and [ErrNotParked].
+	Retry(ctx context.Context, retry Retry) (unparked bool, err error)
+
+	// Rollback ends the transaction. After Commit or Retry it does nothing.
 	Rollback()
 }
 
@@ -114,6 +128,12 @@ type Commit struct {
 	LastEvent    UUID
 	// Head is the last position of the log that is known. It matters for tables apart from their log only.
 	Head int64
+	// What becomes of events that are passed and not applied.
+	Parked  []NewParked
+	Noted   []ParkedEvent // of keys that are parked
+	Skipped []SkippedEvent
+	// ParkedMax is the most keys of the projection that may be parked; 0 for no limit.
+	ParkedMax int
 }
 
 // Rows is the result of a query: Width values per row, row by row.
@@ -225,6 +245,7 @@ type ProjectionStatus struct {
 	Name     string
 	Version  int
 	Desired  int // the number of segments that was asked for last
+	Parked   int // how many keys are parked
 	Segments []SegmentStatus
 }
 

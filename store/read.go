@@ -92,6 +92,8 @@ type ReadRequest struct {
 	Subscription Subscription
 	Range        HashRange
 	Columns      Columns
+	// Positions are those of the wanted events, in order; nil for all.
+	Positions []int64
 }
 
 // Page is the result of a read. It is made for reuse: the next Read overwrites it, with the payloads and metadata

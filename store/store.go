@@ -19,6 +19,7 @@ type Log interface {
 type Tables interface {
 	Projections
 	Leases
+	Parking
 	Database
 
 	// Apart returns these tables for a log in another database. They are open as long as the store is.

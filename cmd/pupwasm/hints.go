@@ -25,6 +25,7 @@ var flagsOf = map[string]string{
 	"Options.Schema":             "schema",
 	"Options.BatchEvents":        "batch",
 	"Options.Segments":           "segments",
+	"Options.ParkedMax":          "park-max",
 }
 
 // commandsOf are the commands for functions that those errors name. $1 is the function's argument.

@@ -43,6 +43,7 @@ const (
 	exitInput       = 3
 	exitUnavailable = 4
 	exitNotSetUp    = 5
+	exitAttention   = 6
 	exitSignal      = 128 // plus the signal's number
 )
 
@@ -53,6 +54,7 @@ const exitCodesHelp = `Exit codes:
   3    bad input: an unreadable file, a bad line, a version conflict
   4    the database is not available
   5    the database is not set up: see 'pupwasm migrate'
+  6    a projection needs attention ('pupwasm status --check')
   130  interrupted (128 + the number of the signal)`
 
 // usageError says that the command line or the environment is wrong.
@@ -136,6 +138,7 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errs io.Writ
 func exitCode(ctx context.Context, err error) int {
 	var usage *usageError
 	var input *inputError
+	var attention *attentionError
 	var stopped *signalError
 	switch {
 	case err == nil:
@@ -144,6 +147,8 @@ func exitCode(ctx context.Context, err error) int {
 		return exitUsage
 	case errors.As(err, &input):
 		return exitInput
+	case errors.As(err, &attention):
+		return exitAttention
 	case errors.As(context.Cause(ctx), &stopped):
 		// After a signal most failures are its consequence.
 		return exitSignal + int(stopped.signal)

@@ -106,6 +106,8 @@ func newRootCommand(globals *globalOptions) *cobra.Command {
 		newStreamCommand(globals),
 		newStatusCommand(globals),
 		newSegmentsCommand(globals),
+		newParkedCommand(globals),
+		newRetryCommand(globals),
 		newWaitCommand(globals),
 		newMigrateCommand(globals),
 		newResetCommand(globals),

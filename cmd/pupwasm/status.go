@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -16,11 +18,15 @@ type statusOptions struct {
 
 	json   bool
 	events logOptions
+	check  bool
+	maxAge time.Duration
 }
 
 func (o *statusOptions) addFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.json, "json", false, "print JSON")
 	o.events.addFlags(flags)
+	flags.BoolVar(&o.check, "check", false, "exit with code 6 when a projection needs attention, for monitoring")
+	flags.DurationVar(&o.maxAge, "max-age", 5*time.Minute, "with --check, how long a segment may be behind")
 }
 
 func newStatusCommand(globals *globalOptions) *cobra.Command {
@@ -43,7 +49,11 @@ func newStatusCommand(globals *globalOptions) *cobra.Command {
              failed     it continues when the projection is started again
              other log  its rows were built from another log; BEHIND and AGE are unknown, and the command fails
 
-Below the table are the reasons: why segments failed, why a log is another, and why running hosts refuse modules.
+Below the table are the reasons: why segments failed, why a log is another, why running hosts refuse modules, and how
+many keys are parked because an event of them failed ('pupwasm parked list').
+
+With --check the command exits with code 6 when a segment has failed, has no worker or has been behind for longer than
+--max-age, when a module is refused, or when a key is parked.
 
 Projections apply events up to the horizon, the high-water mark below which no event can still appear. While an append
 has not ended, the horizon stays behind the head, and the output names the process or the prepared transaction that
@@ -82,7 +92,47 @@ func runStatus(ctx context.Context, opts *statusOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	return statusFault(report)
+	if err := statusFault(report); err != nil || !opts.check {
+		return err
+	}
+	return opts.attention(report)
+}
+
+// attentionError says that a projection needs attention, for --check.
+type attentionError struct{ what string }
+
+// Error says what needs attention.
+func (e *attentionError) Error() string { return e.what }
+
+// attention is the error for what somebody has to look at first.
+func (o *statusOptions) attention(report *status.Report) error {
+	var failed, refused, parked, unowned, behind string
+	for i := range report.Projections {
+		p := &report.Projections[i]
+		name := "projection " + printable(p.Name)
+		for j := range p.Segments {
+			s := &p.Segments[j]
+			segment := fmt.Sprintf("%s, segment %d", name, s.Number)
+			switch {
+			case s.State == status.Failed:
+				failed = cmp.Or(failed, segment+" has failed")
+			case s.State != status.Running && s.State != status.Merging:
+				unowned = cmp.Or(unowned, segment+" has no worker")
+			case s.AgeSeconds != nil && *s.AgeSeconds > o.maxAge.Seconds():
+				behind = cmp.Or(behind, segment+" has been behind for "+ageText(s.AgeSeconds))
+			}
+		}
+		if len(p.Refused) > 0 {
+			refused = cmp.Or(refused, name+" is refused by worker "+printable(p.Refused[0].Worker))
+		}
+		if p.Parked > 0 {
+			parked = cmp.Or(parked, fmt.Sprintf("%s has %d parked keys", name, p.Parked))
+		}
+	}
+	if what := cmp.Or(failed, refused, parked, unowned, behind); what != "" {
+		return &attentionError{what}
+	}
+	return nil
 }
 
 // statusFault is the error of a status with a projection whose rows were built from another log, or of a log

@@ -71,6 +71,10 @@ func (o *statusOptions) printReasons(report *status.Report) error {
 					printable(s.Failure)))
 			}
 		}
+		if p.Parked > 0 {
+			reasons = append(reasons, fmt.Sprintf("%s has %d parked keys: 'pupwasm parked list %s'", printable(p.Name), p.Parked,
+				printable(p.Name)))
+		}
 		for _, r := range p.Refused {
 			reasons = append(reasons, fmt.Sprintf("%s, version %d is refused by worker %s: %s",
 				printable(p.Name), r.Version, printable(r.Worker), printable(r.Reason)))

@@ -18,6 +18,7 @@ var workerFlags = map[string]string{
 	"BatchPause":   "batch-pause", "Lease": "lease", "Heartbeat": "heartbeat", "Rebalance": "rebalance", "Poll": "poll",
 	"PollMax": "poll-max", "PollFactor": "poll-factor", "WakeJitter": "wake-jitter",
 	"RetryMin": "retry-min", "RetryMax": "retry-max",
+	"OnError": "on-error", "ParkedMax": "park-max", "ParkedRetries": "park-retries",
 }
 
 // addWorkerFlags adds a flag for every option of a worker.
@@ -56,6 +57,14 @@ func addWorkerFlags(flags *pflag.FlagSet, w *segments.Options) {
 	flags.DurationVar(&w.RetryMin, "retry-min", d.RetryMin,
 		"first pause after a database error; each further error doubles it")
 	flags.DurationVar(&w.RetryMax, "retry-max", d.RetryMax, "longest pause after a database error")
+	flags.StringVar((*string)(&w.OnError), "on-error", "",
+		"what to do with an event that a projection fails at: `park` its partition key and go on with the others, stop the "+
+			"segment, or skip the event (default: as the module says; park, or stop for a projection with one global order)")
+	flags.IntVar(&w.ParkedMax, "park-max", d.ParkedMax,
+		"maximum parked keys per projection; with one more the projection stops (-1: no limit)")
+	flags.IntVar(&w.ParkedRetries, "park-retries", d.ParkedRetries,
+		"how often a parked key is tried again by itself: after 2s, doubling up to 10m (-1: only with another module, or "+
+			"by 'pupwasm parked retry')")
 }
 
 // inverted is the flag of an option with the opposite meaning.
@@ -93,6 +102,8 @@ func checkWorker(w segments.Options) error {
 		{"PollFactor", w.PollFactor == 0},
 		{"RetryMin", w.RetryMin == 0},
 		{"RetryMax", w.RetryMax == 0},
+		{"ParkedMax", w.ParkedMax == 0},
+		{"ParkedRetries", w.ParkedRetries == 0},
 	} {
 		if setting.zero {
 			return usagef("--%s must be more than 0", workerFlags[setting.option])

@@ -15,6 +15,7 @@ type description struct {
 
 	Text    string         `json:"description"`
 	Columns []string       `json:"columns"`
+	OnError string         `json:"on_error"`
 	Limits  map[string]int `json:"limits"`
 }
 

@@ -69,6 +69,8 @@
 //	               [{"name", "sql", "params":[type…], "partition_param", "unordered"}]
 //	queries        the catalogue of reads: [{"name", "table", "columns":[name…], "unordered"}] or
 //	               [{"name", "sql", "params":[type…], "results":[type…], "partition_param", "unordered"}]
+//	on_error       "park" (default), "stop" (default with ordering "global", which cannot be "park") or "skip": what
+//	               the host does with an event that the guest fails at; the operator may override it
 //	limits         {"memory_mib", "batch_events", "batch_ms"}: what the guest asks for; the host may grant less
 //
 // A name starts with a lower-case letter and goes on with letters, digits and single underscores, 30 at most.

@@ -57,6 +57,7 @@ type description struct {
 	Views   []describedSQL     `json:"views"`
 	Writes  []describedWrite   `json:"writes"`
 	Queries []describedQuery   `json:"queries"`
+	OnError string             `json:"on_error"`
 	Limits  map[string]float64 `json:"limits"`
 }
 
@@ -163,6 +164,8 @@ func ParseDescription(text []byte) (*Catalogue, error) {
 		return nil, fmt.Errorf("the description has version %d", d.Version)
 	case !slices.Contains([]string{"", "stream", "global"}, d.Ordering):
 		return nil, fmt.Errorf("the description has ordering %q", d.Ordering)
+	case !slices.Contains([]string{"", "park", "stop", "skip"}, d.OnError) || d.OnError == "park" && d.Ordering == "global":
+		return nil, fmt.Errorf("the description has on_error %q with ordering %q", d.OnError, d.Ordering)
 	}
 	for name, limit := range d.Limits {
 		if !slices.Contains([]string{"memory_mib", "batch_events", "batch_ms"}, name) || limit < 0 {

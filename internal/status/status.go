@@ -28,6 +28,7 @@ type Projection struct {
 	Version   int       `json:"version"`   // the one installed, or that of a module that was refused
 	Installed bool      `json:"installed"` // at some time
 	Position  int64     `json:"position"`  // of the segment that is furthest behind
+	Parked    int       `json:"parked"`    // how many keys are parked
 	Segments  []Segment `json:"segments"`
 	Refused   []Refusal `json:"refused,omitempty"`
 }
@@ -85,7 +86,8 @@ func Read(ctx context.Context, log store.Log, tables store.Tables, only ...strin
 			return nil, err
 		}
 		p := Projection{
-			Name: projection.Name, Version: projection.Version, Installed: true, Position: horizon.Head, Segments: []Segment{},
+			Name: projection.Name, Version: projection.Version, Installed: true, Position: horizon.Head,
+			Parked: projection.Parked, Segments: []Segment{},
 		}
 		for i := range projection.Segments {
 			segment := reportSegment(&projection.Segments[i], horizon.Head, faults[i])

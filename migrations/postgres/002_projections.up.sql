@@ -199,6 +199,155 @@ BEGIN
     END IF;
 END $$;
 
+-- Keys whose events are kept back, because one of them has failed. first_position is where it did: all events of
+-- the key before it are applied. events counts those in parked_events.
+CREATE TABLE {schema}.parked (
+    projection      text NOT NULL REFERENCES {schema}.projections ON DELETE CASCADE,
+    key             bytea NOT NULL,
+    spread          bigint NOT NULL, -- the key's hash, spread: the segment with it in its range has the key
+    first_position  bigint NOT NULL,
+    last_position   bigint NOT NULL DEFAULT 0,
+    events          bigint NOT NULL DEFAULT 0,
+    event_id        uuid NOT NULL,
+    error           text NOT NULL,
+    attempts        bigint NOT NULL,
+    parked_at       timestamptz NOT NULL DEFAULT now(),
+    next_attempt_at timestamptz,                -- null: not by itself
+    wanted          text NOT NULL DEFAULT '',   -- what somebody has ordered: retry or skip
+    tried           text[] NOT NULL,            -- identities of the code that it was tried with
+    PRIMARY KEY (projection, key)
+) WITH (fillfactor = 70);
+
+CREATE TABLE {schema}.parked_events (
+    projection text NOT NULL,
+    key        bytea NOT NULL,
+    position   bigint NOT NULL,
+    PRIMARY KEY (projection, key, position),
+    FOREIGN KEY (projection, key) REFERENCES {schema}.parked ON DELETE CASCADE
+);
+
+-- Events that were left out for good.
+CREATE TABLE {schema}.skipped_events (
+    projection text NOT NULL REFERENCES {schema}.projections ON DELETE CASCADE,
+    position   bigint NOT NULL,
+    key        bytea NOT NULL,
+    event_id   uuid NOT NULL,
+    error      text NOT NULL,
+    skipped_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (projection, position)
+);
+
+-- park_events follows advance in a transaction: it parks keys, notes events of parked keys, and records events that
+-- are skipped. It raises PW005 when a key of a noted event is not parked, and PW006 when too many are.
+CREATE FUNCTION {schema}.park_events(
+    of_projection text, parked_max bigint,
+    new_keys bytea[], new_spreads bigint[], new_positions bigint[], new_events uuid[], new_errors text[],
+    new_attempts bigint[], new_delays bigint[], new_codes text[],
+    noted_keys bytea[], noted_positions bigint[],
+    skipped_keys bytea[], skipped_positions bigint[], skipped_events uuid[], skipped_errors text[]
+) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    updated bigint;
+BEGIN
+    IF cardinality(new_keys) > 0 THEN
+        IF parked_max > 0 THEN -- segments may park at the same time
+            PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('{schema}.parked.' || of_projection, 0));
+            IF (SELECT count(*) FROM {schema}.parked p WHERE p.projection = of_projection) + cardinality(new_keys)
+                > parked_max THEN
+                RAISE EXCEPTION 'too many keys of % are parked', of_projection USING ERRCODE = 'PW006';
+            END IF;
+        END IF;
+        INSERT INTO {schema}.parked (projection, key, spread, first_position, event_id, error, attempts,
+            next_attempt_at, tried)
+            SELECT of_projection, n.key, n.spread, n.position, n.event, n.error, n.attempts,
+                CASE WHEN n.delay >= 0 THEN pg_catalog.clock_timestamp() + n.delay * interval '1 millisecond' END,
+                ARRAY[n.code]
+            FROM unnest(new_keys, new_spreads, new_positions, new_events, new_errors, new_attempts, new_delays,
+                new_codes) AS n (key, spread, position, event, error, attempts, delay, code);
+    END IF;
+    IF cardinality(noted_keys) > 0 THEN
+        WITH noted AS (
+            SELECT n.key, count(*) AS events, max(n.position) AS last_position
+            FROM unnest(noted_keys, noted_positions) AS n (key, position) GROUP BY n.key
+        )
+        UPDATE {schema}.parked p SET events = p.events + n.events,
+            last_position = greatest(p.last_position, n.last_position)
+            FROM noted n WHERE p.projection = of_projection AND p.key = n.key;
+        GET DIAGNOSTICS updated = ROW_COUNT;
+        IF updated < (SELECT count(DISTINCT n.key) FROM unnest(noted_keys) AS n (key)) THEN
+            RAISE EXCEPTION 'a key of % is not parked', of_projection USING ERRCODE = 'PW005';
+        END IF;
+        INSERT INTO {schema}.parked_events (projection, key, position)
+            SELECT of_projection, n.key, n.position FROM unnest(noted_keys, noted_positions) AS n (key, position);
+    END IF;
+    INSERT INTO {schema}.skipped_events (projection, key, position, event_id, error)
+        SELECT of_projection, n.key, n.position, n.event, n.error
+        FROM unnest(skipped_keys, skipped_positions, skipped_events, skipped_errors) AS n (key, position, event, error);
+END $$;
+
+-- retry_parked is the fence of a transaction that applies events of a parked key: the claim must hold, wherever its
+-- checkpoint is, since commits of the segment go on meanwhile. Its row lock keeps them waiting, and a commit that
+-- notes one more event of the key comes before it, and is seen, or finds that the key is not parked. It returns
+-- whether the key is parked no longer. It raises what advance and park_events raise.
+CREATE FUNCTION {schema}.retry_parked(
+    of_projection text, of_segment integer, by_owner text, at_epoch bigint,
+    durable boolean, limits bigint[], read_log uuid, read_timeline bigint, apart boolean,
+    of_key bytea, through_position bigint,
+    fault_position bigint, fault_event uuid, fault_error text, fault_attempts bigint, fault_delay bigint,
+    fault_code text,
+    skipped_positions bigint[], skipped_events uuid[], skipped_errors text[]
+) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    applied bigint;
+    next_position bigint;
+BEGIN
+    PERFORM {schema}.pin(limits);
+    IF apart THEN
+        PERFORM {schema}.refuse_own_log(read_log);
+    END IF;
+    PERFORM FROM {schema}.segments s WHERE s.projection = of_projection AND s.segment = of_segment
+        AND s.owner = by_owner AND s.epoch = at_epoch FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'segment % of % is not held', of_segment, of_projection USING ERRCODE = 'PW002';
+    END IF;
+    IF NOT EXISTS (SELECT FROM {schema}.segments s WHERE s.projection = of_projection AND s.segment = of_segment
+        AND s.log_id = read_log AND s.timeline = read_timeline)
+        OR NOT apart AND NOT EXISTS (SELECT FROM {schema}.log_id l WHERE l.id = read_log
+            AND l.timeline = read_timeline) THEN
+        RAISE EXCEPTION 'the events of % are of another log', of_projection USING ERRCODE = 'PW003';
+    END IF;
+    DELETE FROM {schema}.parked_events e WHERE e.projection = of_projection AND e.key = of_key
+        AND e.position <= through_position;
+    GET DIAGNOSTICS applied = ROW_COUNT;
+    next_position := (SELECT min(e.position) FROM {schema}.parked_events e WHERE e.projection = of_projection
+        AND e.key = of_key);
+    IF next_position IS NULL THEN
+        DELETE FROM {schema}.parked p WHERE p.projection = of_projection AND p.key = of_key;
+    ELSIF fault_position > 0 THEN
+        UPDATE {schema}.parked p SET events = p.events - applied, first_position = fault_position,
+            event_id = fault_event, error = fault_error, attempts = fault_attempts, wanted = '',
+            next_attempt_at = CASE WHEN fault_delay >= 0
+                THEN pg_catalog.clock_timestamp() + fault_delay * interval '1 millisecond' END,
+            tried = CASE WHEN fault_code = ANY (p.tried) THEN p.tried
+                ELSE p.tried[greatest(cardinality(p.tried) - 14, 1):] || fault_code END
+            WHERE p.projection = of_projection AND p.key = of_key;
+    ELSE -- what is left is due, also for another worker
+        UPDATE {schema}.parked p SET events = p.events - applied, first_position = next_position, wanted = '',
+            attempts = 0, next_attempt_at = pg_catalog.clock_timestamp()
+            WHERE p.projection = of_projection AND p.key = of_key;
+    END IF;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'a key of % is not parked', of_projection USING ERRCODE = 'PW005';
+    END IF;
+    INSERT INTO {schema}.skipped_events (projection, key, position, event_id, error)
+        SELECT of_projection, of_key, n.position, n.event, n.error
+        FROM unnest(skipped_positions, skipped_events, skipped_errors) AS n (position, event, error);
+    IF NOT durable THEN
+        PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);
+    END IF;
+    RETURN next_position IS NULL;
+END $$;
+
 -- Hosts that wait for a notification, and until when. Hosts see each other's rows here. A crash loses them, and
 -- the hosts' connections with them.
 CREATE UNLOGGED TABLE {schema}.listeners (

@@ -5,6 +5,9 @@ CREATE TABLE {schema}__installed (
 );
 INSERT INTO {schema}__installed SELECT count(*) FROM {schema}__projections;
 DROP TABLE {schema}__installed;
+DROP TABLE {schema}__skipped_events;
+DROP TABLE {schema}__parked_events;
+DROP TABLE {schema}__parked;
 DROP TABLE {schema}__segments;
 DROP TABLE {schema}__workers;
 DROP TABLE {schema}__projections;

@@ -51,3 +51,41 @@ CREATE TABLE {schema}__segments (
     behind_since INTEGER,
     PRIMARY KEY (projection, segment)
 ) STRICT;
+
+-- Keys whose events are kept back, because one of them has failed. first_position is where it did: all events of
+-- the key before it are applied. events counts those in parked_events.
+CREATE TABLE {schema}__parked (
+    projection      TEXT NOT NULL REFERENCES {schema}__projections ON DELETE CASCADE,
+    key             BLOB NOT NULL,
+    spread          INTEGER NOT NULL, -- the key's hash, spread: the segment with it in its range has the key
+    first_position  INTEGER NOT NULL,
+    last_position   INTEGER NOT NULL DEFAULT 0,
+    events          INTEGER NOT NULL DEFAULT 0,
+    event_id        BLOB NOT NULL,
+    error           TEXT NOT NULL,
+    attempts        INTEGER NOT NULL,
+    parked_at       INTEGER NOT NULL,
+    next_attempt_at INTEGER,                    -- null: not by itself
+    wanted          TEXT NOT NULL DEFAULT '',   -- what somebody has ordered: retry or skip
+    tried           TEXT NOT NULL,              -- identities of the code that it was tried with, as JSON
+    PRIMARY KEY (projection, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE {schema}__parked_events (
+    projection TEXT NOT NULL,
+    key        BLOB NOT NULL,
+    position   INTEGER NOT NULL,
+    PRIMARY KEY (projection, key, position),
+    FOREIGN KEY (projection, key) REFERENCES {schema}__parked ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+-- Events that were left out for good.
+CREATE TABLE {schema}__skipped_events (
+    projection TEXT NOT NULL REFERENCES {schema}__projections ON DELETE CASCADE,
+    position   INTEGER NOT NULL,
+    key        BLOB NOT NULL,
+    event_id   BLOB NOT NULL,
+    error      TEXT NOT NULL,
+    skipped_at INTEGER NOT NULL,
+    PRIMARY KEY (projection, position)
+) STRICT, WITHOUT ROWID;

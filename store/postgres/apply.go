@@ -80,41 +80,60 @@ func (x *tx) Query(ctx context.Context, query int, arguments []store.Value, rows
 // BEGIN, fence and checkpoint, rows, COMMIT go out together and are answered together. The fence comes first: when it
 // raises, the server skips the rest.
 func (x *tx) Commit(ctx context.Context, commit store.Commit) error {
+	return x.end(ctx, commit.Steps, func(ctx context.Context) error { return x.commit(ctx, &commit) })
+}
+
+// end ends the transaction by run, which writes steps and commits.
+func (x *tx) end(ctx context.Context, steps []store.Step, run func(ctx context.Context) error) error {
 	defer x.Rollback()
-	x.deadline.writes(x.catalogue, commit.Steps)
+	x.deadline.writes(x.catalogue, steps)
 	ctx, cancel := x.deadline.within(ctx, false)
 	defer cancel()
 	if err := x.checkLent(); err != nil {
 		return err
 	}
 	if x.begun { // what was queried before is lost with the transaction
-		return x.deadline.attributeError(x.commit(ctx, &commit))
+		return x.deadline.attributeError(run(ctx))
 	}
 	return x.deadline.attributeError(retryUncached(func() error {
 		x.giveBack()
-		return x.commit(ctx, &commit)
+		return run(ctx)
 	}))
 }
 
 func (x *tx) commit(ctx context.Context, commit *store.Commit) error {
-	p, err := x.pipeline(ctx)
+	p, err := x.ending(ctx)
 	if err != nil {
 		return err
 	}
-	if x.native != nil {
-		p.send(&checkMark, nil)
-	}
 	p.send(x.catalogue.advance(), x.catalogue.fence(x.params, &x.claim, commit))
+	p.sendParking(x.catalogue, x.params, x.claim.Projection, commit)
 	for i := range commit.Steps {
 		p.sendStep(x.catalogue, x.params, &commit.Steps[i])
 	}
+	err = x.finishCommit(p, (*statementResult).drain)
+	return parkedMaxError(err, x.claim.Projection, commit.ParkedMax)
+}
+
+// ending starts the pipeline that ends the transaction. Its first statement checks that a program that had the
+// transaction has left it as it was.
+func (x *tx) ending(ctx context.Context) (*pipeline, error) {
+	p, err := x.pipeline(ctx)
+	if err == nil && x.native != nil {
+		p.send(&checkMark, nil)
+	}
+	return p, err
+}
+
+// finishCommit commits what was sent, and gives the results to handle.
+func (x *tx) finishCommit(p *pipeline, handle func(*statementResult) error) error {
 	p.send(&commitStatement, nil)
 	if x.foreign {
 		for i := range resetStatements {
 			p.send(&resetStatements[i], nil)
 		}
 	}
-	err = p.finish((*statementResult).drain)
+	err := p.finish(handle)
 	x.foreign = x.foreign && err != nil
 	return err
 }

@@ -109,7 +109,7 @@ func (s *Store) Status(ctx context.Context, only ...string) ([]store.ProjectionS
 	var segment store.SegmentStatus
 	var behindSince *time.Time
 	_, err = pgx.ForEachRow(rows, append([]any{
-		&projection.Name, &projection.Version, &projection.Desired, &segment.Segment, &segment.Range.First,
+		&projection.Name, &projection.Version, &projection.Desired, &projection.Parked, &segment.Segment, &segment.Range.First,
 		&segment.Range.Last, &segment.Position,
 		&segment.Epoch, &segment.Owner, &segment.Live, &segment.Failure, &segment.Merge.Into, &segment.Merge.At,
 		&segment.UpdatedAt, &behindSince,
@@ -126,6 +126,14 @@ func (s *Store) Status(ctx context.Context, only ...string) ([]store.ProjectionS
 		return nil
 	})
 	return all, translate(err)
+}
+
+// Recover lets segments go on that have failed. See [store.Projections].
+func (s *Store) Recover(ctx context.Context, projection string, segments ...int) (int, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	tag, err := s.control.Exec(ctx, s.queries.recover, projection, append([]int{}, segments...))
+	return int(tag.RowsAffected()), translate(err)
 }
 
 // Reset forgets a projection. See [store.Projections].

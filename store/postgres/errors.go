@@ -21,6 +21,8 @@ const (
 	stateFenced          = "PW002"
 	stateOtherLog        = "PW003"
 	stateSameDatabase    = "PW004"
+	stateNotParked       = "PW005"
+	stateParkedMax       = "PW006"
 )
 
 // classDataException begins the SQLSTATEs of values that a type cannot hold.
@@ -62,6 +64,8 @@ func translate(err error) error {
 			return fmt.Errorf("%w: %s", store.ErrOtherLog, pg.Message)
 		case stateSameDatabase:
 			return store.ErrSameDatabase
+		case stateNotParked:
+			return store.ErrNotParked
 		case stateUndefinedTable, stateUndefinedFunction, stateInvalidSchema:
 			return fmt.Errorf("%w (%s)", store.ErrNotMigrated, pg.Message)
 		case stateInvalidPassword, stateInvalidAuth, stateUndefinedDatabase, stateInsufficientRights:

@@ -47,12 +47,20 @@ type queries struct {
 	fail       string
 	leave      string
 
+	park            string
+	retry           string
+	parked          string
+	parkedPositions string
+	skipped         string
+	order           string
+
 	lockProjection   string
 	projection       string
 	insertProjection string
 	alterProjection  string
 	declare          string
 	clearFailures    string
+	recover          string
 	applied          string
 	fenceAll         string
 	liveOwner        string
@@ -202,6 +210,23 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			UPDATE {schema}.segments s SET owner = NULL FROM owned
 			WHERE s.projection = owned.projection AND s.segment = owned.segment`),
 
+		park: in(`SELECT {schema}.park_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`),
+		retry: in(`SELECT {schema}.retry_parked($1, $2::integer, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
+			$15, $16, $17, $18, $19, $20)`),
+		parked: in(`SELECT * FROM (
+				SELECT p.projection, p.key, p.first_position, p.last_position, p.events, p.event_id, p.error, p.attempts,
+					p.parked_at, p.next_attempt_at, p.wanted,
+					p.wanted <> '' OR coalesce(p.next_attempt_at <= {now}, false) OR $5 <> '' AND $5 <> ALL (p.tried) AS due
+				FROM {schema}.parked p
+				WHERE ($1 = '' OR p.projection = $1) AND ($2::bytea IS NULL OR p.key = $2) AND p.spread BETWEEN $3 AND $4
+				AND (p.projection, p.key) > ($7, $8)) AS k
+			WHERE k.due OR NOT $6 ORDER BY projection, key LIMIT nullif($9, 0)`),
+		parkedPositions: in(`SELECT position FROM {schema}.parked_events WHERE projection = $1 AND key = $2
+			AND position > $3 ORDER BY position LIMIT $4`),
+		skipped: in(`SELECT key, position, event_id, error, skipped_at FROM {schema}.skipped_events
+			WHERE projection = $1 AND position > $2 ORDER BY position LIMIT $3`),
+		order: in(`UPDATE {schema}.parked SET wanted = $3 WHERE projection = $1 AND key = $2`),
+
 		// A host that is stopped, or cut off, in the middle must not keep all others from the projection until it
 		// comes back.
 		lockProjection: in(`SELECT pg_catalog.set_config('idle_in_transaction_session_timeout', '5s', true),
@@ -213,6 +238,8 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		alterProjection: in(`UPDATE {schema}.projections SET version = $2, whole = $3, tables_schema = $4,
 			declaration = $5, shapes = $6,
 			installed_at = now() WHERE name = $1`),
+		recover: in(`UPDATE {schema}.segments SET failure = NULL WHERE projection = $1 AND failure IS NOT NULL
+			AND (cardinality($2::integer[]) = 0 OR segment = ANY ($2::integer[]))`),
 		clearFailures: in(`UPDATE {schema}.segments SET failure = NULL WHERE projection = $1 AND failure IS NOT NULL`),
 		applied:       in(`SELECT EXISTS (SELECT FROM {schema}.segments WHERE projection = $1 AND position > 0)`),
 		fenceAll: in(`UPDATE {schema}.segments SET owner = NULL, epoch = epoch + 1, failure = NULL,
@@ -221,7 +248,8 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			WHERE s.projection = $1 AND {alive} LIMIT 1`),
 		declare:          in(`UPDATE {schema}.projections SET declaration = $2 WHERE name = $1 AND declaration <> $2`),
 		deleteProjection: in(`DELETE FROM {schema}.projections WHERE name = $1 RETURNING declaration`),
-		status: in(`SELECT p.name, p.version, p.segments, s.segment, s.first_hash, s.last_hash, s.position,
+		status: in(`SELECT p.name, p.version, p.segments,
+			(SELECT count(*) FROM {schema}.parked k WHERE k.projection = p.name), s.segment, s.first_hash, s.last_hash, s.position,
 			s.epoch, coalesce(s.owner, ''),
 			EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = s.owner AND {alive}),
 			coalesce(s.failure, ''), s.merge_into, s.merge_at, s.updated_at, s.behind_since,

@@ -165,7 +165,14 @@ func (s *Store) readStatement(request store.ReadRequest) (*statement, *parameter
 	}
 	position := func(v int64) string { return parameter(store.Type{Kind: store.KindI64}, store.I64(v)) }
 	var b strings.Builder
-	b.WriteString(s.selectColumns(request.Columns))
+	from := s.queries.events
+	if request.Positions != nil {
+		// one look-up a position, however far apart they are
+		from = fmt.Sprintf("unnest(%s) AS p (position) CROSS JOIN LATERAL (SELECT * FROM %s "+
+			"WHERE global_position = p.position LIMIT 1) AS e",
+			parameter(i64s, list(store.KindI64, request.Positions, func(p *int64) store.Value { return store.I64(*p) })), from)
+	}
+	b.WriteString(selectColumns(request.Columns, from))
 	fmt.Fprintf(&b, " WHERE global_position > %s AND global_position <= %s", position(request.After),
 		position(request.Through))
 	filter := func(column string, names []string) {
@@ -190,7 +197,7 @@ func (s *Store) readStatement(request store.ReadRequest) (*statement, *parameter
 	return read, params
 }
 
-func (s *Store) selectColumns(columns store.Columns) string {
+func selectColumns(columns store.Columns, from string) string {
 	var b strings.Builder
 	b.WriteString("SELECT global_position, aggregate_version")
 	for i := range eventColumns {
@@ -200,7 +207,7 @@ func (s *Store) selectColumns(columns store.Columns) string {
 		}
 	}
 	b.WriteString(" FROM ")
-	b.WriteString(s.queries.events)
+	b.WriteString(from)
 	return b.String()
 }
 
@@ -212,7 +219,7 @@ func (s *Store) ReadStream(ctx context.Context, stream store.Stream, first, last
 	if last == 0 {
 		last = 1<<63 - 1
 	}
-	read := &statement{sql: s.selectColumns(store.AllColumns) + " " + s.queries.readStream, params: streamParams}
+	read := &statement{sql: selectColumns(store.AllColumns, s.queries.events) + " " + s.queries.readStream, params: streamParams}
 	params := &parameters{}
 	for i, v := range []store.Value{
 		store.Text(stream.BoundedContext), store.Text(stream.AggregateType), store.Text(stream.AggregateID),

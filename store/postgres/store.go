@@ -25,6 +25,7 @@
 //	views.go      views
 //	statements.go the SQL of declarative writes and queries
 //	apply.go      one transaction: fence, rows, checkpoint and commit in one round trip
+//	parking.go    keys whose events wait
 //	native.go     the transaction in the hands of a program that writes by itself; handler.go gives it a type
 //	pipeline.go   several statements in one round trip
 //	limits.go     what a transaction may take, and whose fault it is when it takes more
@@ -134,6 +135,8 @@ type Store struct {
 	advanceApart statement
 	poll         statement
 	ordering     statement
+	park         statement
+	retry        statement
 }
 
 var _ store.Store = (*Store)(nil)
@@ -205,6 +208,8 @@ func newStore(pool *pgxpool.Pool, config *pgxpool.Config, options Options) (*Sto
 	s.poll.cache()
 	s.ordering = statement{sql: s.queries.inOrder}
 	s.ordering.cache()
+	s.park = statement{sql: s.queries.park, params: parkParams}
+	s.retry = statement{sql: s.queries.retry, params: retryParams}
 	Encode(config.ConnConfig)
 	config.AfterConnect = afterConnect(config.AfterConnect)
 	s.guard(config)

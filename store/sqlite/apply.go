@@ -142,24 +142,31 @@ func (p *prepared) collect(entry *statement, index int64, rows *store.Rows) erro
 //
 // The fence comes first, so that a lost claim costs one statement.
 func (x *tx) Commit(ctx context.Context, commit store.Commit) error {
-	s := x.catalogue.store
 	x.running = ""
 	err := x.write(ctx, func(c *conn) error {
 		if err := x.fence(c, &commit); err != nil {
 			return err
 		}
-		limit := s.options.StatementTimeout
-		for i := range commit.Steps {
-			step := &commit.Steps[i]
-			entry := &x.catalogue.writes[step.Write]
-			x.running = entry.name
-			if err := x.bounded(c, entry, &limit, func() error { return x.apply(c, entry, step) }); err != nil {
-				return err
-			}
+		if err := x.park(c, &commit); err != nil {
+			return err
 		}
-		return nil
+		return x.applySteps(c, commit.Steps)
 	})
 	return x.named(err)
+}
+
+// applySteps runs the statements of a commit.
+func (x *tx) applySteps(c *conn, steps []store.Step) error {
+	limit := x.catalogue.store.options.StatementTimeout
+	for i := range steps {
+		step := &steps[i]
+		entry := &x.catalogue.writes[step.Write]
+		x.running = entry.name
+		if err := x.bounded(c, entry, &limit, func() error { return x.apply(c, entry, step) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // fence moves the checkpoint, if the claim holds and what was read is of its log, which the file must still have

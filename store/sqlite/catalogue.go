@@ -65,21 +65,21 @@ func (s *Store) Status(ctx context.Context, only ...string) ([]store.ProjectionS
 			if len(all) == 0 || all[len(all)-1].Name != name {
 				all = append(all, store.ProjectionStatus{
 					Name: name, Version: row.ColumnInt(1),
-					Desired: row.ColumnInt(2),
+					Desired: row.ColumnInt(2), Parked: row.ColumnInt(3),
 				})
 			}
 			last := &all[len(all)-1]
 			last.Segments = append(last.Segments, store.SegmentStatus{
-				Segment:   row.ColumnInt(3),
-				Range:     store.HashRange{First: uint32(row.ColumnInt64(4)), Last: uint32(row.ColumnInt64(5))},
-				Position:  row.ColumnInt64(6),
-				Epoch:     row.ColumnInt64(7),
-				Owner:     row.ColumnText(8),
-				Live:      row.ColumnInt64(9) != 0,
-				Failure:   row.ColumnText(10),
-				Merge:     store.Merge{Into: row.ColumnInt(11), At: row.ColumnInt64(12)},
-				UpdatedAt: time.UnixMicro(row.ColumnInt64(13)).UTC(), BehindSince: microsecond(row.ColumnInt64(14)),
-				Applied: row.applied(15),
+				Segment:   row.ColumnInt(4),
+				Range:     store.HashRange{First: uint32(row.ColumnInt64(5)), Last: uint32(row.ColumnInt64(6))},
+				Position:  row.ColumnInt64(7),
+				Epoch:     row.ColumnInt64(8),
+				Owner:     row.ColumnText(9),
+				Live:      row.ColumnInt64(10) != 0,
+				Failure:   row.ColumnText(11),
+				Merge:     store.Merge{Into: row.ColumnInt(12), At: row.ColumnInt64(13)},
+				UpdatedAt: time.UnixMicro(row.ColumnInt64(14)).UTC(), BehindSince: microsecond(row.ColumnInt64(15)),
+				Applied: row.applied(16),
 			})
 			return nil
 		}, jsonList(only))
@@ -93,6 +93,16 @@ func microsecond(since1970 int64) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMicro(since1970).UTC()
+}
+
+// Recover lets segments go on that have failed. See [store.Projections].
+func (s *Store) Recover(ctx context.Context, projection string, segments ...int) (recovered int, err error) {
+	err = s.write(ctx, func(c *conn) error {
+		changed, err := c.exec(s.queries.recover, projection, jsonList(segments))
+		recovered = int(changed)
+		return err
+	})
+	return recovered, err
 }
 
 // Reset forgets a projection. See [store.Projections].

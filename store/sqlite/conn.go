@@ -268,6 +268,10 @@ func (p *prepared) bindAll(args []any) error {
 			err = p.BindInt(p.places[i], arg)
 		case string:
 			err = p.BindText(p.places[i], arg)
+		case []byte:
+			if err = p.BindNull(p.places[i]); arg != nil {
+				err = p.BindBlob(p.places[i], arg)
+			}
 		case store.UUID:
 			err = p.BindBlob(p.places[i], arg[:])
 		default:

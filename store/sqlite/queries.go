@@ -38,11 +38,28 @@ type queries struct {
 	leaveAll   string
 	forget     string
 
+	parkedKeys      string
+	park            string
+	countNoted      string
+	note            string
+	skip            string
+	holds           string
+	applied         string
+	nextParked      string
+	unpark          string
+	failParked      string
+	advanceParked   string
+	parked          string
+	parkedPositions string
+	skipped         string
+	order           string
+
 	projection       string
 	insertProjection string
 	alterProjection  string
 	declare          string
 	clearFailures    string
+	recover          string
 	fenceAll         string
 	liveOwner        string
 	deleteProjection string
@@ -154,6 +171,46 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		superseded: in(`SELECT 1 FROM {schema}__workers WHERE worker = $1 AND incarnation <> $2`),
 		forget:     in(`DELETE FROM {schema}__workers WHERE worker = $1 AND incarnation = $2`),
 
+		parkedKeys: in(`SELECT count(*) FROM {schema}__parked WHERE projection = $1`),
+		park: in(`INSERT INTO {schema}__parked (projection, key, spread, first_position, event_id, error, attempts,
+			next_attempt_at, tried, parked_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, iif($8 < 0, NULL, {now} + $8), json_array($9), {now})`),
+		countNoted: in(`UPDATE {schema}__parked SET events = events + 1, last_position = max(last_position, $3)
+			WHERE projection = $1 AND key = $2`),
+		note: in(`INSERT INTO {schema}__parked_events (projection, key, position) VALUES ($1, $2, $3)`),
+		skip: in(`INSERT INTO {schema}__skipped_events (projection, key, position, event_id, error, skipped_at)
+			VALUES ($1, $2, $3, $4, $5, {now})`),
+		holds: in(`SELECT s.log_id = $5 AND s.timeline = $6 AND ($7 OR EXISTS (SELECT 1 FROM {schema}__log WHERE id = $5))
+			FROM {schema}__segments AS s
+			WHERE s.projection = $1 AND s.segment = $2 AND s.owner = $3 AND s.epoch = $4`),
+		applied: in(`DELETE FROM {schema}__parked_events WHERE projection = $1 AND key = $2 AND position <= $3`),
+		nextParked: in(`SELECT position FROM {schema}__parked_events WHERE projection = $1 AND key = $2
+			ORDER BY position LIMIT 1`),
+		unpark: in(`DELETE FROM {schema}__parked WHERE projection = $1 AND key = $2`),
+		failParked: in(`UPDATE {schema}__parked SET events = events - $3, first_position = $4, event_id = $5,
+			error = $6, attempts = $7, wanted = '', next_attempt_at = iif($8 < 0, NULL, {now} + $8),
+			tried = (SELECT json_group_array(value ORDER BY n) FROM (
+				SELECT value, n FROM (SELECT value, key AS n FROM json_each(tried) WHERE value <> $9
+					UNION ALL SELECT $9, 1000) ORDER BY n DESC LIMIT 16))
+			WHERE projection = $1 AND key = $2`),
+		// What is left is due, also for another worker.
+		advanceParked: in(`UPDATE {schema}__parked SET events = events - $3, first_position = $4, wanted = '',
+			attempts = 0, next_attempt_at = {now} WHERE projection = $1 AND key = $2`),
+		parked: in(`SELECT * FROM (
+				SELECT projection, key, first_position, last_position, events, event_id, error, attempts, parked_at,
+					coalesce(next_attempt_at, 0), wanted,
+					wanted <> '' OR coalesce(next_attempt_at <= {now}, 0)
+					OR $5 <> '' AND NOT EXISTS (SELECT 1 FROM json_each(tried) WHERE value = $5) AS due
+				FROM {schema}__parked
+				WHERE ($1 = '' OR projection = $1) AND ($2 IS NULL OR key = $2) AND spread BETWEEN $3 AND $4
+				AND (projection, key) > ($7, $8))
+			WHERE due OR NOT $6 ORDER BY projection, key LIMIT iif($9 = 0, -1, $9)`),
+		parkedPositions: in(`SELECT position FROM {schema}__parked_events WHERE projection = $1 AND key = $2
+			AND position > $3 ORDER BY position LIMIT $4`),
+		skipped: in(`SELECT key, position, event_id, error, skipped_at FROM {schema}__skipped_events
+			WHERE projection = $1 AND position > $2 ORDER BY position LIMIT $3`),
+		order: in(`UPDATE {schema}__parked SET wanted = $3 WHERE projection = $1 AND key = $2`),
+
 		projection: in(`SELECT version, declaration, shapes FROM {schema}__projections WHERE name = $1`),
 		insertProjection: in(`INSERT INTO {schema}__projections (name, version, whole, segments, next_segment,
 			declaration, shapes, installed_at)
@@ -162,6 +219,8 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		alterProjection: in(`UPDATE {schema}__projections SET version = $2, whole = $3, declaration = $4,
 			shapes = $5, installed_at = {now}
 			WHERE name = $1`),
+		recover: in(`UPDATE {schema}__segments SET failure = NULL WHERE projection = $1 AND failure IS NOT NULL
+			AND ($2 = '[]' OR segment IN (SELECT value FROM json_each($2)))`),
 		clearFailures: in(`UPDATE {schema}__segments SET failure = NULL WHERE projection = $1 AND failure IS NOT NULL`),
 		fenceAll: in(`UPDATE {schema}__segments SET owner = NULL, epoch = epoch + 1, failure = NULL,
 			updated_at = {now} WHERE projection = $1`),
@@ -170,7 +229,8 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		deleteProjection: in(`DELETE FROM {schema}__projections WHERE name = $1 RETURNING declaration`),
 		tables: in(`SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view')
 			AND lower(name) GLOB $1 || '__*' ORDER BY type DESC, name`),
-		status: in(`SELECT p.name, p.version, p.segments, s.segment, s.first_hash, s.last_hash, s.position,
+		status: in(`SELECT p.name, p.version, p.segments,
+			(SELECT count(*) FROM {schema}__parked AS k WHERE k.projection = p.name), s.segment, s.first_hash, s.last_hash, s.position,
 			s.epoch, coalesce(s.owner, ''),
 			EXISTS (SELECT 1 FROM {schema}__workers AS w WHERE w.worker = s.owner AND {alive}),
 			coalesce(s.failure, ''), s.merge_into, s.merge_at, s.updated_at, coalesce(s.behind_since, 0),

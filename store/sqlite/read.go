@@ -130,7 +130,14 @@ func (s *Store) readStatement(request store.ReadRequest) (sql string, args []any
 	var b strings.Builder
 	args = []any{request.After, request.Through, request.Limit}
 	b.WriteString(s.selectColumns(request.Columns))
-	b.WriteString(" NOT INDEXED WHERE global_position > $1 AND global_position <= $2")
+	b.WriteString(" NOT INDEXED WHERE ")
+	if request.Positions == nil {
+		b.WriteString("global_position > $1 AND global_position <= $2")
+	} else { // one look-up a position, however far apart they are
+		args = append(args, jsonList(request.Positions))
+		b.WriteString("global_position IN (SELECT value FROM json_each($4)) AND +global_position > $1 " +
+			"AND +global_position <= $2")
+	}
 	filter := func(column string, values []string) {
 		for i, value := range values {
 			args = append(args, value)

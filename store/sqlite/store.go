@@ -20,6 +20,7 @@
 //	sandbox.go    what a declared statement may touch, asked of SQLite's authorizer
 //	statements.go the SQL of declarative writes and queries
 //	apply.go      one transaction: fence, rows, checkpoint, commit
+//	parking.go    keys whose events wait
 //	native.go     the transaction in the hands of a program that writes by itself; handler.go gives it a type
 //	limits.go     what the SQL of a module may take
 //	functions_text.go  functions that replace those of SQLite's of which one call may take days

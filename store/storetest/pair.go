@@ -19,6 +19,7 @@ func RunApart(t *testing.T, logs, tables Driver) {
 		{"apart", apartCases},
 		{"native", nativeCases},
 		{"fence", fenceCases},
+		{"parking", parkingCases},
 		{"lease_model", leaseModelCases},
 		{"layout", layoutCases},
 		{"reset", resetCases},

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"fmt"
 	"reflect"
 	"slices"
@@ -20,6 +21,7 @@ var readCases = []testCase{
 	{"a_limit_is_needed", readWithoutLimit},
 	{"bytes_limit_a_page", readBytes},
 	{"position_time", readPositionTime},
+	{"chosen_positions", readPositions},
 }
 
 // mixed appends events in two contexts, types and event types, each in a stream of its own kind.
@@ -324,5 +326,37 @@ func readPositionTime(f *fixture) {
 		if !got.Equal(c.want) {
 			f.Errorf("after position %d comes %s, want %s", c.after, got, c.want)
 		}
+	}
+}
+
+// readPositions reads certain events, as a retry of a parked key does.
+func readPositions(f *fixture) {
+	f.mixed()
+	request := store.ReadRequest{
+		After: f.at(1), Through: f.at(39), Limit: 100, Range: store.FullRange(), Columns: store.AllColumns,
+		Positions: []int64{f.at(1), f.at(2), f.at(7), f.at(39), f.at(40), f.at(1000)},
+	}
+	whole := f.read()
+	positions := func() (got []int64) {
+		var page store.Page
+		f.must(f.store.Read(f.ctx, request, &page))
+		for i := range page.Events {
+			got = append(got, page.Events[i].Position-f.origin)
+			if e := whole[got[i]-1]; e.ID != page.Events[i].ID || !bytes.Equal(e.Payload, page.Events[i].Payload) {
+				f.Errorf("position %d has another event", got[i])
+			}
+		}
+		return got
+	}
+	if got := positions(); !slices.Equal(got, []int64{2, 7, 39}) {
+		f.Errorf("read %v", got)
+	}
+	request.Limit = 2
+	if got := positions(); !slices.Equal(got, []int64{2, 7}) {
+		f.Errorf("with a limit read %v", got)
+	}
+	request.Limit, request.Positions = 100, []int64{}
+	if got := positions(); len(got) > 0 {
+		f.Errorf("of no positions read %v", got)
 	}
 }

@@ -84,6 +84,7 @@ func Run(t *testing.T, driver Driver) {
 		{"query", queryCases},
 		{"native", nativeCases},
 		{"fence", fenceCases},
+		{"parking", parkingCases},
 		{"fold", foldCases},
 		{"lease", leaseCases},
 		{"lease_name", leaseNameCases},

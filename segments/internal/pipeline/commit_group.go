@@ -17,6 +17,7 @@ type commitGroup struct {
 	batches     int
 	events      int
 	first, last int64 // positions of its events
+	parking     parking
 	lastEvent   store.UUID
 	through     int64     // where the checkpoint goes
 	reaches     bool      // up to the horizon as it was known when they were read: nothing waits behind
@@ -29,9 +30,9 @@ func newCommitGroup(p *Pipeline) *commitGroup {
 	return &commitGroup{pipeline: p, folder: store.NewFolder(p.Projection)}
 }
 
-// add folds what came of a batch, which goes on where the one before it ended. It may have no events: then only
-// the checkpoint moves.
-func (g *commitGroup) add(b batch, mutations []store.Mutation) {
+// add folds what came of a batch, which goes on where the one before it ended, and notes the events of it that
+// were withheld. It may have no events: then only the checkpoint moves.
+func (g *commitGroup) add(b batch, mutations []store.Mutation, passed parking) {
 	if !g.filled {
 		g.filled, g.since = true, clock.Now()
 	}
@@ -45,6 +46,9 @@ func (g *commitGroup) add(b batch, mutations []store.Mutation) {
 		g.events += len(b.events)
 	}
 	g.through = b.through
+	g.parking.parked = append(g.parking.parked, passed.parked...)
+	g.parking.noted = append(g.parking.noted, passed.noted...)
+	g.parking.skipped = append(g.parking.skipped, passed.skipped...)
 	g.folder.Add(mutations)
 	g.hold(g.folder.Bytes())
 }
@@ -70,7 +74,7 @@ func (g *commitGroup) full() bool {
 	p := g.pipeline
 	alone := p.Transactional || p.options.BatchPause > 0 || g.through <= p.IsolateThrough
 	return g.filled && alone || g.events > 0 && g.events+p.options.BatchEvents > p.options.CommitEvents ||
-		g.folder.Rows() >= groupRowsMax || g.folder.Bytes() >= groupBytesMax ||
+		g.parking.events() >= p.options.CommitEvents || g.folder.Rows() >= groupRowsMax || g.folder.Bytes() >= groupBytesMax ||
 		g.folder.Bytes() >= groupBytesScarce && p.shared.Memory.Scarce()
 }
 

@@ -72,16 +72,35 @@ func isRejected(err error) bool {
 	return errors.As(err, &rejected)
 }
 
-// attributeError adds to an error of the processor or its SQL which events it came with, unless it names one itself.
-func attributeError(err error, first, last int64) error {
+// EventFault is a failure that one event brings about.
+type EventFault struct {
+	Position int64
+	Err      error
+	named    bool // Err names the event
+}
+
+// Error names the event.
+func (e *EventFault) Error() string {
+	if e.named {
+		return e.Err.Error()
+	}
+	return fmt.Sprintf("event %d: %s", e.Position, e.Err)
+}
+
+// Unwrap returns Err.
+func (e *EventFault) Unwrap() error { return e.Err }
+
+// AttributeError adds to an error of the processor or its SQL which events it came with, unless it names one itself.
+func AttributeError(err error, first, last int64) error {
 	if !IsFailure(err) && !IsLimit(err) {
 		return err
 	}
-	if attributionOf(err).position > 0 {
-		return err
-	}
-	if first == last {
+	position := attributionOf(err).position
+	switch {
+	case IsLimit(err) && position == 0 && first == last:
 		return fmt.Errorf("event %d: %w", first, err)
+	case position > 0 || first == last:
+		return &EventFault{Position: max(position, first), Err: err, named: position > 0}
 	}
 	return fmt.Errorf("events %d to %d: %w", first, last, err)
 }

@@ -62,6 +62,9 @@ type Segment struct {
 	// Misplaced makes the error of an event that belongs to another segment by the hash of its stream. It is
 	// nil when places are not checked.
 	Misplaced func(event *store.RecordedEvent, hash uint32) error
+	Withheld  *Withheld
+	KeyOf     func(event *store.RecordedEvent) []byte // the partition key, for Withheld
+	ParkedMax int                                     // see [store.Commit]
 	// Up to IsolateThrough every batch is committed separately.
 	IsolateThrough int64
 }

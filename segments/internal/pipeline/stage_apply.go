@@ -104,16 +104,18 @@ func (a *attempt) applyChunk(ctx, working context.Context, from *chunk, g *commi
 		if ctx.Err() != nil {
 			return g, nil
 		}
+		var passed parking
+		batch.events = a.separate(batch.events, &passed)
 		mutations, err := a.process(working, batch.events, g)
 		if err != nil {
 			a.submit(g)
 			if events := len(batch.events); events > 1 && attributionOf(err).divide {
 				return nil, &refusedGroup{through: batch.through, events: events / 2, err: err}
 			}
-			return nil, attributeError(err, batch.events[0].Position, batch.events[len(batch.events)-1].Position)
+			return nil, AttributeError(err, batch.events[0].Position, batch.events[len(batch.events)-1].Position)
 		}
 		g.reaches = from.reaches && i == len(batches)-1
-		g.add(batch, mutations)
+		g.add(batch, mutations, passed)
 	}
 	a.drain(from)
 	return g, nil

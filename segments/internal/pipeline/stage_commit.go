@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/pupwasm/pupwasm/segments/internal/backoff"
 	"github.com/pupwasm/pupwasm/store"
@@ -30,6 +31,7 @@ func (a *attempt) commit(ctx, working context.Context) error {
 func (a *attempt) commitGroup(ctx context.Context, g *commitGroup) error {
 	commit := store.Commit{
 		Through: g.through, Steps: g.folder.Steps(), Log: a.Log.ID, LastPosition: g.last, LastEvent: g.lastEvent,
+		Parked: g.parking.parked, Noted: g.parking.noted, Skipped: g.parking.skipped, ParkedMax: a.ParkedMax,
 	}
 	err := a.write(ctx, g, commit)
 	for errors.Is(err, store.ErrDeadlock) && ctx.Err() == nil {
@@ -76,6 +78,11 @@ func (p *Pipeline) tie(ctx context.Context, commit *store.Commit) error {
 // refused returns the error of a group that cannot be committed: whether to try its batches separately, or
 // which events are at fault.
 func (p *Pipeline) refused(g *commitGroup, err error) error {
+	var parked *store.ParkedMaxError
+	if errors.As(err, &parked) {
+		last := g.parking.parked[len(g.parking.parked)-1]
+		return fmt.Errorf("%w; the last one: %s", err, last.Fault.Error)
+	}
 	limit, rejected := IsLimit(err), isRejected(err)
 	if limit {
 		p.limited = g.through
@@ -86,7 +93,7 @@ func (p *Pipeline) refused(g *commitGroup, err error) error {
 	case rejected && g.events > 1:
 		return &refusedGroup{through: g.through, events: g.events / 2, err: err}
 	}
-	return attributeError(err, g.first, g.last)
+	return AttributeError(err, g.first, g.last)
 }
 
 // write writes a group in a transaction: the one in which its batch was processed, or a new one.

@@ -21,6 +21,18 @@ func NewDivider(projection *store.Projection) *Divider {
 // ByStream reports that events are divided by the stream's id.
 func (d *Divider) ByStream() bool { return d.partition.ByStream() }
 
+// Columns are the fields of an event that its key depends on.
+func (d *Divider) Columns() store.Columns { return d.partition.Columns() }
+
+// Key returns the partition key of an event, which is valid as long as the event is. One with a faulty key has
+// that of its stream.
+func (d *Divider) Key(event *store.RecordedEvent) []byte {
+	if placed := d.place(event); placed.key != nil {
+		return placed.key
+	}
+	return event.StreamKey()
+}
+
 // byKey reports that the events of a range must be found by a key that the database does not know.
 func (d *Divider) byKey(streams store.HashRange) bool {
 	return !d.partition.ByStream() && streams != store.FullRange()

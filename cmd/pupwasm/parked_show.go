@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+func newParkedShowCommand(globals *globalOptions) *cobra.Command {
+	asJSON := false
+	var events logOptions
+	cmd := &cobra.Command{
+		Use:   "show PROJECTION KEY",
+		Short: "Show why a key is parked",
+		Long:  `Show why a key is parked, the event that failed, and where the events are that wait with it.`,
+		Args:  wantArgs(cobra.ExactArgs(2)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runParkedShow(cmd.Context(), globals, &events, args, asJSON)
+		},
+		ValidArgsFunction: completeProjections(globals),
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	events.addFlags(cmd.Flags())
+	return cmd
+}
+
+// shownPositions is how many positions of waiting events are shown.
+const shownPositions = 20
+
+func runParkedShow(ctx context.Context, globals *globalOptions, events *logOptions, args []string, asJSON bool) error {
+	projection, keyArgument := args[0], args[1]
+	key, err := parseKey(keyArgument)
+	if err != nil {
+		return err
+	}
+	from, err := events.open(ctx, globals)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	found, err := from.tables.Parked(ctx, store.ParkedRequest{Projection: projection, Key: key, Range: store.FullRange()})
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		return notParked(projection, keyArgument)
+	}
+	report := reportParked(&found[0])
+	if asJSON {
+		return writeJSON(globals.out, report)
+	}
+	waiting, err := from.tables.ParkedPositions(ctx, projection, key, 0, shownPositions)
+	if err != nil {
+		return err
+	}
+	var page store.Page
+	request := store.ReadRequest{
+		After: report.Position - 1, Through: report.Position, Limit: 1, Range: store.FullRange(), Columns: store.AllColumns,
+	}
+	if err := from.log.Read(ctx, request, &page); err != nil {
+		return err
+	}
+	fmt.Fprintf(globals.out, "projection  %s\nkey         %s\nerror       %s\nattempts    %d\nparked      %s\nnext        %s\nevents      %d, at %s\n\n",
+		printable(report.Projection), report.Key, printable(report.Error), report.Attempts,
+		report.ParkedAt.Format(time.RFC3339), report.next(), report.Events, positionsText(waiting, report.Events))
+	return newEventPrinter(globals.out, false).print(page.Events)
+}
+
+// positionsText lists positions, the first of so many.
+func positionsText(positions []int64, all int64) string {
+	texts := make([]string, len(positions))
+	for i, position := range positions {
+		texts[i] = strconv.FormatInt(position, 10)
+	}
+	text := strings.Join(texts, ", ")
+	if int64(len(positions)) < all {
+		text += ", …"
+	}
+	return text
+}
+
+func newParkedSkippedCommand(globals *globalOptions) *cobra.Command {
+	asJSON := false
+	cmd := &cobra.Command{
+		Use:   "skipped PROJECTION",
+		Short: "List events that were left out",
+		Args:  wantArgs(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runParkedSkipped(cmd.Context(), globals, args[0], asJSON)
+		},
+		ValidArgsFunction: completeProjections(globals),
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// skippedReport is the JSON form of an event that was left out.
+type skippedReport struct {
+	Key       string    `json:"key"`
+	Position  int64     `json:"position"`
+	EventID   string    `json:"event_id"`
+	Error     string    `json:"error"`
+	SkippedAt time.Time `json:"skipped_at"`
+}
+
+func runParkedSkipped(ctx context.Context, globals *globalOptions, projection string, asJSON bool) error {
+	from, err := openStore(ctx, globals)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	if err := checkKnown(ctx, from, projection); err != nil {
+		return err
+	}
+	reports := []skippedReport{}
+	for after := int64(0); ; {
+		page, err := from.Skipped(ctx, projection, after, parkedPage)
+		if err != nil {
+			return err
+		}
+		for _, s := range page {
+			after = s.Position
+			reports = append(reports, skippedReport{keyText(s.Key), s.Position, s.Event.String(), inFlags(s.Error), s.SkippedAt.UTC()})
+		}
+		if len(page) < parkedPage {
+			break
+		}
+	}
+	switch {
+	case asJSON:
+		return writeJSON(globals.out, reports)
+	case len(reports) == 0:
+		_, err := fmt.Fprintln(globals.out, "no event was skipped")
+		return err
+	}
+	table := tabwriter.NewWriter(globals.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "POSITION\tKEY\tSKIPPED\tERROR")
+	for i := range reports {
+		r := &reports[i]
+		fmt.Fprintf(table, "%d\t%s\t%s\t%s\n", r.Position, r.Key, r.SkippedAt.Format(time.RFC3339), printable(r.Error))
+	}
+	return table.Flush()
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func newRetryCommand(globals *globalOptions) *cobra.Command {
+	return &cobra.Command{
+		Use:   "retry PROJECTION [SEGMENT…]",
+		Short: "Let segments that failed go on",
+		Long: `Clear the failure of segments, all or those named, so that the hosts that run the projection go on with them at
+once. A segment fails when the projection stops at an event ('--on-error stop'), when too much is parked, or when a
+batch takes too long again and again: 'pupwasm status' says why. A segment whose cause is still there fails again.
+
+For events that are parked, see 'pupwasm parked retry'.`,
+		Example: `  pupwasm retry fines
+  pupwasm retry fines 2`,
+		Args: wantArgs(cobra.MinimumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			numbers, err := segmentNumbers(args[1:])
+			if err != nil {
+				return err
+			}
+			return runRetry(cmd.Context(), globals, args[0], numbers)
+		},
+		ValidArgsFunction: completeProjections(globals),
+	}
+}
+
+func runRetry(ctx context.Context, globals *globalOptions, projection string, numbers []int) error {
+	to, err := openStore(ctx, globals)
+	if err != nil {
+		return err
+	}
+	defer to.Close()
+	if err := checkKnown(ctx, to, projection); err != nil {
+		return err
+	}
+	cleared, err := to.Recover(ctx, projection, numbers...)
+	if err != nil {
+		return err
+	}
+	if cleared == 0 {
+		_, err = fmt.Fprintf(globals.out, "no segment of %s has failed\n", projection)
+		return err
+	}
+	_, err = fmt.Fprintf(globals.out, "%d segments of %s go on\n", cleared, projection)
+	return err
+}

@@ -1,0 +1,197 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// park does what becomes of events that the commit passes and does not apply.
+func (x *tx) park(c *conn, commit *store.Commit) error {
+	q, projection := &x.catalogue.store.queries, x.claim.Projection
+	if len(commit.Parked) > 0 && commit.ParkedMax > 0 {
+		parked := 0
+		err := c.query(q.parkedKeys, func(row *prepared) error {
+			parked = row.ColumnInt(0)
+			return nil
+		}, projection)
+		if err == nil && parked+len(commit.Parked) > commit.ParkedMax {
+			err = &store.ParkedMaxError{Projection: projection, Max: commit.ParkedMax}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for i := range commit.Parked {
+		n := &commit.Parked[i]
+		_, err := c.exec(q.park, projection, n.Key, int64(store.Spread(store.PartitionHashOf(n.Key))),
+			n.Fault.Position, n.Fault.Event, n.Fault.Error, n.Fault.Attempts, delay(n.Fault.RetryAfter), n.Fault.Code)
+		if err != nil {
+			return err
+		}
+	}
+	for i := range commit.Noted {
+		n := &commit.Noted[i]
+		counted, err := c.exec(q.countNoted, projection, n.Key, n.Position)
+		if err == nil && counted == 0 {
+			err = store.ErrNotParked
+		}
+		if err == nil {
+			_, err = c.exec(q.note, projection, n.Key, n.Position)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return x.skip(c, commit.Skipped)
+}
+
+// skip records events that are left out.
+func (x *tx) skip(c *conn, skipped []store.SkippedEvent) error {
+	for i := range skipped {
+		s := &skipped[i]
+		_, err := c.exec(x.catalogue.store.queries.skip, x.claim.Projection, s.Key, s.Position, s.Event, s.Error)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// delay is a time from now in microseconds; below 0 there is none.
+func delay(d time.Duration) int64 {
+	if d < 0 {
+		return -1
+	}
+	return d.Microseconds()
+}
+
+// Retry applies events of a parked key. See [store.Tx].
+func (x *tx) Retry(ctx context.Context, retry store.Retry) (unparked bool, err error) {
+	x.running = ""
+	err = x.write(ctx, func(c *conn) error {
+		if err := x.holds(c, retry.Log); err != nil {
+			return err
+		}
+		if unparked, err = x.pass(c, &retry); err != nil {
+			return err
+		}
+		if err := x.skip(c, retry.Skipped); err != nil {
+			return err
+		}
+		return x.applySteps(c, retry.Steps)
+	})
+	return unparked && err == nil, x.named(err)
+}
+
+// holds checks that the claim holds, wherever its checkpoint is, and that what was read is of its log, which the
+// file must still have where the log is its own.
+func (x *tx) holds(c *conn, log store.LogID) error {
+	if x.catalogue.apart {
+		if err := c.refuseOwnLog(&x.catalogue.store.queries, log); err != nil {
+			return err
+		}
+	}
+	err := store.ErrFenced
+	failed := c.query(x.catalogue.store.queries.holds, func(row *prepared) error {
+		err = nil
+		if row.ColumnInt64(0) == 0 {
+			err = store.ErrOtherLog
+		}
+		return nil
+	}, x.claim.Projection, x.claim.Segment, x.claim.Worker, x.claim.Epoch, log.ID, int64(log.Timeline), x.catalogue.apart)
+	if failed != nil {
+		return failed
+	}
+	return err
+}
+
+// pass takes events off a parked key, and reports that it is parked no longer.
+func (x *tx) pass(c *conn, retry *store.Retry) (unparked bool, err error) {
+	q, projection := &x.catalogue.store.queries, x.claim.Projection
+	applied, err := c.exec(q.applied, projection, retry.Key, retry.Through)
+	if err != nil {
+		return false, err
+	}
+	next := int64(0)
+	err = c.query(q.nextParked, func(row *prepared) error {
+		next = row.ColumnInt64(0)
+		return nil
+	}, projection, retry.Key)
+	if err != nil {
+		return false, err
+	}
+	changed := int64(0)
+	switch fault := retry.Fault; {
+	case next == 0:
+		changed, err = c.exec(q.unpark, projection, retry.Key)
+	case fault != nil:
+		changed, err = c.exec(q.failParked, projection, retry.Key, applied, fault.Position, fault.Event, fault.Error,
+			fault.Attempts, delay(fault.RetryAfter), fault.Code)
+	default:
+		changed, err = c.exec(q.advanceParked, projection, retry.Key, applied, next)
+	}
+	if err == nil && changed == 0 {
+		err = store.ErrNotParked
+	}
+	return next == 0, err
+}
+
+// Parked returns parked keys. See [store.Parking].
+func (s *Store) Parked(ctx context.Context, request store.ParkedRequest) (all []store.ParkedKey, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		return c.query(s.queries.parked, func(row *prepared) error {
+			all = append(all, store.ParkedKey{
+				ParkedID: store.ParkedID{Projection: row.ColumnText(0), Key: row.ColumnBlob(1, []byte{})},
+				First:    row.ColumnInt64(2), Last: row.ColumnInt64(3), Events: row.ColumnInt64(4), Event: row.uuid(5),
+				Error: row.ColumnText(6), Attempts: row.ColumnInt(7), ParkedAt: microsecond(row.ColumnInt64(8)),
+				NextAttempt: microsecond(row.ColumnInt64(9)), Order: store.ParkedOrder(row.ColumnText(10)),
+				Due: row.ColumnInt64(11) != 0,
+			})
+			return nil
+		}, request.Projection, request.Key, int64(request.Range.First), int64(request.Range.Last), request.Code,
+			request.Due, request.After.Projection, append([]byte{}, request.After.Key...), request.Limit)
+	})
+	return all, err
+}
+
+// ParkedPositions returns where events of a parked key are noted. See [store.Parking].
+func (s *Store) ParkedPositions(
+	ctx context.Context, projection string, key []byte, after int64, limit int,
+) (all []int64, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		return c.query(s.queries.parkedPositions, func(row *prepared) error {
+			all = append(all, row.ColumnInt64(0))
+			return nil
+		}, projection, key, after, limit)
+	})
+	return all, err
+}
+
+// Skipped returns the events that were skipped. See [store.Parking].
+func (s *Store) Skipped(
+	ctx context.Context, projection string, after int64, limit int,
+) (all []store.SkippedEvent, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		return c.query(s.queries.skipped, func(row *prepared) error {
+			all = append(all, store.SkippedEvent{
+				Key: row.ColumnBlob(0, []byte{}), Position: row.ColumnInt64(1), Event: row.uuid(2),
+				Error: row.ColumnText(3), SkippedAt: microsecond(row.ColumnInt64(4)),
+			})
+			return nil
+		}, projection, after, limit)
+	})
+	return all, err
+}
+
+// Order records what somebody wants of a parked key. See [store.Parking].
+func (s *Store) Order(ctx context.Context, projection string, key []byte, order store.ParkedOrder) error {
+	return s.write(ctx, func(c *conn) error {
+		changed, err := c.exec(s.queries.order, projection, key, string(order))
+		if err == nil && changed == 0 {
+			err = store.NotParked(projection, key)
+		}
+		return err
+	})
+}

@@ -1,0 +1,192 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+func parkingRetry(f *fixture) {
+	r := f.running(totals("sums"))
+	r.parkAt("k")
+	r.parkAt("other")
+	f.must(r.park(r.note("k")))
+	f.must(r.park(r.note("k")))
+	before := r.position()
+	unparked, err := r.retry(store.Retry{Key: []byte("k"), Through: f.at(3)}, put("k", 2))
+	f.must(err)
+	if unparked || r.table() != "k 2" {
+		f.Errorf("unparked: %t, the table is %q", unparked, r.table())
+	}
+	f.wantKeys("k 4-4 1 0 wrong: k; other 2-2 1 1 wrong: other")
+	if got := f.keys(store.ParkedRequest{Due: true}); !strings.HasPrefix(got, "k ") || strings.Contains(got, "other") {
+		f.Errorf("due is %q, want what is left of k", got)
+	}
+	unparked, err = r.retry(store.Retry{Key: []byte("k"), Through: f.at(4)}, put("k", 1))
+	f.must(err)
+	if !unparked || r.table() != "k 3" || r.position() != before {
+		f.Errorf("unparked: %t, the table is %q at %d", unparked, r.table(), r.position())
+	}
+	f.wantKeys("other 2-2 1 1 wrong: other")
+	if _, err := r.retry(store.Retry{Key: []byte("k"), Through: f.at(4)}, put("k", 1)); !errors.Is(err, store.ErrNotParked) {
+		f.Errorf("once more: %v, want ErrNotParked", err)
+	}
+	if r.table() != "k 3" {
+		f.Errorf("the table is %q", r.table())
+	}
+	r.parkAt("k") // again, as if it had never been
+	f.wantKeys("k 5-5 1 1 wrong: k; other 2-2 1 1 wrong: other")
+}
+
+func parkingFails(f *fixture) {
+	r := f.running(totals("sums"))
+	r.parkAt("k")
+	for range 3 {
+		f.must(r.park(r.note("k")))
+	}
+	unparked, err := r.retry(store.Retry{
+		Key: []byte("k"), Through: f.at(2), Fault: &store.ParkedFault{
+			Position: f.at(3), Event: store.UUID{3}, Error: "still wrong", Attempts: 7, RetryAfter: -1, Code: "code2",
+		},
+	}, put("k", 2))
+	f.must(err)
+	if unparked || r.table() != "k 2" {
+		f.Errorf("unparked: %t, the table is %q", unparked, r.table())
+	}
+	f.wantKeys("k 3-4 2 7 still wrong")
+	keys, err := f.store.Parked(f.ctx, store.ParkedRequest{Range: store.FullRange(), Code: "code1"})
+	f.must(err)
+	if k := keys[0]; !k.NextAttempt.IsZero() || k.Due || k.Event != (store.UUID{3}) {
+		f.Errorf("the key is %+v", k)
+	}
+}
+
+func parkingFenced(f *fixture) {
+	r := f.running(totals("sums"))
+	r.parkAt("k")
+	retry := store.Retry{Key: []byte("k"), Through: f.at(1)}
+	for name, change := range map[string]func(c *store.Claim){
+		"an older epoch":  func(c *store.Claim) { c.Epoch-- },
+		"another worker":  func(c *store.Claim) { c.Worker = "worker-2" },
+		"another segment": func(c *store.Claim) { c.Segment = 7 },
+	} {
+		stale := *r
+		change(&stale.claim)
+		if _, err := stale.retry(retry, put("k", 1)); !errors.Is(err, store.ErrFenced) {
+			f.Errorf("%s: %v, want ErrFenced", name, err)
+		}
+	}
+	retry.Log = store.LogID{ID: store.UUID{9}}
+	if _, err := r.retry(retry, put("k", 1)); !errors.Is(err, store.ErrOtherLog) {
+		f.Errorf("another log: %v, want ErrOtherLog", err)
+	}
+	f.wantKeys("k 1-1 1 1 wrong: k")
+	retry.Log = store.LogID{}
+	stale := *r // the checkpoint may move meanwhile
+	r.apply(put("a", 1))
+	if unparked, err := stale.retry(retry, put("k", 1)); err != nil || !unparked || r.table() != "a 1; k 1" {
+		f.Errorf("from an earlier position: %t, %v; the table is %q", unparked, err, r.table())
+	}
+}
+
+func parkingDue(f *fixture) {
+	r := f.running(totals("sums"))
+	r.parkAt("k")
+	for code, want := range map[string]bool{"": false, "code1": false, "code2": true} {
+		if due := f.keys(store.ParkedRequest{Code: code, Due: true}) != ""; due != want {
+			f.Errorf("with code %q it is due: %t", code, due)
+		}
+	}
+	fault := store.ParkedFault{Position: f.at(1), Error: "wrong", Attempts: 2, RetryAfter: time.Hour}
+	for i := range store.TriedMax + 3 {
+		fault.Code = fmt.Sprint("next", i)
+		_, err := r.retry(store.Retry{Key: []byte("k"), Fault: &fault})
+		f.must(err)
+	}
+	for i := range store.TriedMax + 3 {
+		forgotten := i < 3
+		if due := f.keys(store.ParkedRequest{Code: fmt.Sprint("next", i), Due: true}) != ""; due != forgotten {
+			f.Errorf("with the code of try %d it is due: %t", i, due)
+		}
+	}
+	fault.RetryAfter = 0
+	_, err := r.retry(store.Retry{Key: []byte("k"), Fault: &fault})
+	f.must(err)
+	f.await("its time comes", func() bool { return f.keys(store.ParkedRequest{Code: fault.Code, Due: true}) != "" })
+}
+
+func parkingSkips(f *fixture) {
+	r := f.running(totals("sums"))
+	r.parkAt("k")
+	f.must(r.park(r.note("k")))
+	for _, order := range []store.ParkedOrder{store.OrderRetry, store.OrderSkip} {
+		f.must(f.store.Order(f.ctx, "sums", []byte("k"), order))
+		keys, err := f.store.Parked(f.ctx, store.ParkedRequest{Range: store.FullRange(), Code: "code1", Due: true})
+		f.must(err)
+		if len(keys) != 1 || keys[0].Order != order {
+			f.Fatalf("after %s the key is %+v", order, keys)
+		}
+	}
+	_, err := r.retry(store.Retry{
+		Key: []byte("k"), Through: f.at(1),
+		Skipped: []store.SkippedEvent{{Key: []byte("k"), Position: f.at(1), Event: store.UUID{1}, Error: "wrong"}},
+	})
+	f.must(err)
+	passed := store.Commit{Skipped: []store.SkippedEvent{
+		{Key: []byte("x"), Position: f.at(3), Event: store.UUID{3}, Error: "by the way"},
+	}}
+	f.must(r.park(passed))
+	f.wantKeys("k 2-2 1 0 wrong: k")
+	skipped, err := f.store.Skipped(f.ctx, "sums", 0, 10)
+	f.must(err)
+	if len(skipped) != 2 || string(skipped[0].Key) != "k" || skipped[1].Position != f.at(3) ||
+		skipped[0].Error != "wrong" || skipped[0].Event != (store.UUID{1}) || time.Since(skipped[0].SkippedAt).Abs() > time.Hour {
+		f.Errorf("skipped are %+v", skipped)
+	}
+	if rest, err := f.store.Skipped(f.ctx, "sums", f.at(1), 1); err != nil || len(rest) != 1 || string(rest[0].Key) != "x" {
+		f.Errorf("behind position 1: %+v, %v", rest, err)
+	}
+	var input *store.InputError
+	for _, of := range []store.ParkedID{{Projection: "sums", Key: []byte("other")}, {Projection: "nothing", Key: []byte("k")}} {
+		if err := f.store.Order(f.ctx, of.Projection, of.Key, store.OrderRetry); !errors.As(err, &input) {
+			f.Errorf("an order for %v: %v", of, err)
+		}
+	}
+}
+
+// parkingRace lets a commit note one more event of a key while a retry applies the last one that is noted: the
+// event is either noted before, and the key stays parked, or the commit is refused.
+func parkingRace(f *fixture) {
+	r := f.running(totals("sums"))
+	for round := range 20 {
+		r.parkAt("k")
+		noting := *r
+		first := r.claim.Position
+		r.handOut(first + 1)
+		var unparked bool
+		errs := concurrently([]store.Store{f.store, f.store}, func(i int, _ store.Store) (err error) {
+			if i == 0 {
+				unparked, err = r.retry(store.Retry{Key: []byte("k"), Through: first}, put("k", 1))
+				return err
+			}
+			return noting.park(noting.note("k"))
+		})
+		f.must(errs[0])
+		switch {
+		case errors.Is(errs[1], store.ErrNotParked) && unparked:
+		case errs[1] == nil && !unparked:
+			r.claim = noting.claim
+			_, err := r.retry(store.Retry{Key: []byte("k"), Through: r.claim.Position}, put("k", 0))
+			f.must(err)
+		default:
+			f.Fatalf("round %d: the commit returns %v, unparked: %t", round, errs[1], unparked)
+		}
+		f.wantKeys("")
+		if got := r.table(); got != fmt.Sprint("k ", round+1) {
+			f.Fatalf("round %d: the table is %q", round, got)
+		}
+	}
+}
