@@ -20,7 +20,7 @@ import (
 func share(projection *store.ProjectionStatus, workers []store.Worker, self string) int {
 	held := map[string]int{self: 0}
 	for _, w := range workers {
-		if slices.Contains(w.Projections, projection.Name) {
+		if slices.Contains(w.Projections, projection.ProjectionID) {
 			held[w.Name] = 0
 		}
 	}
@@ -98,7 +98,7 @@ func (r *runner) releaseIdle(ctx context.Context, status *store.ProjectionStatus
 		if _, atWork := r.segments[s.Segment]; atWork || s.Owner != r.worker.options.Name {
 			continue
 		}
-		claim := store.Claim{Projection: r.name, Segment: s.Segment, Worker: s.Owner, Epoch: s.Epoch}
+		claim := store.Claim{Projection: r.id(), Segment: s.Segment, Worker: s.Owner, Epoch: s.Epoch}
 		if err := r.worker.store.Release(ctx, claim); err != nil {
 			return err
 		}
@@ -153,7 +153,7 @@ func (r *runner) claim(ctx context.Context, limit int) error {
 	ctx, stop := graceContext(ctx, leaveTimeout)
 	defer stop()
 	claims, err := r.worker.store.Claim(ctx, store.ClaimRequest{
-		Projection: r.name, Version: r.program.Projection().Version, Worker: r.worker.options.Name,
+		Projection: r.id(), Worker: r.worker.options.Name,
 		Incarnation: r.worker.incarnation, Held: r.held(), Below: r.worker.target, Limit: limit,
 	})
 	if err != nil {

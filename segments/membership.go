@@ -26,7 +26,7 @@ type membership struct {
 type view struct {
 	number      int64
 	workers     []store.Worker
-	projections map[string]*store.ProjectionStatus
+	projections map[store.ProjectionID]*store.ProjectionStatus
 }
 
 func newMembership(w *Worker) *membership {
@@ -83,11 +83,12 @@ func (r *membership) poll(ctx context.Context) error {
 	defer cancel()
 	number := r.polls.Add(1)
 	runners := r.worker.ready()
-	var names, memberships []string
+	var names []string
+	var memberships []store.ProjectionID
 	for _, runner := range runners {
 		names = append(names, runner.name)
-		if runner.enrolled.Load() {
-			memberships = append(memberships, runner.name)
+		if id := runner.installedID.Load(); id != nil && runner.enrolled.Load() {
+			memberships = append(memberships, *id)
 		}
 	}
 	if err := r.worker.register(ctx, memberships, r.worker.refusals()); err != nil {
@@ -99,7 +100,7 @@ func (r *membership) poll(ctx context.Context) error {
 	if len(names) == 0 {
 		return nil
 	}
-	v := &view{number: number, projections: map[string]*store.ProjectionStatus{}}
+	v := &view{number: number, projections: map[store.ProjectionID]*store.ProjectionStatus{}}
 	var err error
 	if v.workers, err = r.worker.store.Workers(ctx); err != nil {
 		return err
@@ -109,7 +110,7 @@ func (r *membership) poll(ctx context.Context) error {
 		return err
 	}
 	for i := range projections {
-		v.projections[projections[i].Name] = &projections[i]
+		v.projections[projections[i].ProjectionID] = &projections[i]
 	}
 	for _, runner := range runners {
 		runner.show(v)
@@ -128,7 +129,7 @@ func (r *membership) vacate(ctx context.Context) error {
 		for i := range status {
 			for _, s := range status[i].Segments {
 				claim := store.Claim{
-					Projection: name, Segment: s.Segment, Worker: r.worker.options.Name, Epoch: s.Epoch,
+					Projection: status[i].ProjectionID, Segment: s.Segment, Worker: r.worker.options.Name, Epoch: s.Epoch,
 				}
 				if s.Owner != r.worker.options.Name {
 					continue

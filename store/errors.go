@@ -202,11 +202,12 @@ func NotTheProjections(projection, what string) error {
 	}
 }
 
-// SharedPlace returns the error of a reset that would delete more than the projection.
-func SharedPlace(projection, place string) error {
+// DependedOn returns the error of a reset that would delete, or break, what others have built on the projection.
+func DependedOn(projection, what string) error {
 	return &InputError{
-		Field:  "projection " + projection,
-		Reason: fmt.Sprintf("has its tables among those of another --schema, %s: drop them by hand", place),
+		Field: "projection " + projection,
+		Reason: fmt.Sprintf("has tables or views that others have built upon: %s: drop that first, and make it again "+
+			"when the projection is installed again", what),
 	}
 }
 

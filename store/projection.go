@@ -9,7 +9,7 @@ import (
 // Claim is the right of one worker to advance one segment. It holds while the database has its worker and epoch for the
 // segment. A commit also requires that the checkpoint is at Position.
 type Claim struct {
-	Projection string
+	Projection ProjectionID
 	Segment    int       // the segment's number
 	Range      HashRange // the streams of the segment
 	Position   int64     // the checkpoint: every event up to it is applied
@@ -52,8 +52,8 @@ type Projections interface {
 	//
 	// # Errors
 	//
-	// [*InputError] when the projection is not known, [ErrTransient], and those of change.
-	Reshard(ctx context.Context, projection string, change func(*Layout) error) error
+	// [*InputError] when the projection is not installed in this version, [ErrTransient], and those of change.
+	Reshard(ctx context.Context, projection ProjectionID, change func(*Layout) error) error
 
 	// Reset deletes the tables, checkpoints and version of the projection in one transaction. The next Install
 	// begins at position 0.
@@ -139,12 +139,11 @@ func (r *Rows) Reserve(bytes, elements int) error {
 
 // ClaimRequest asks for segments of a projection.
 type ClaimRequest struct {
-	Projection string
-	Version    int    // the installed version must be this one, or no segment is given; 0 for any
-	Worker     string // must have a live lease, or no segment is given
-	Held       []int  // numbers of segments that the worker holds: they are left alone
-	Below      int64  // only segments whose checkpoint is below this position; 0 for all
-	Limit      int    // maximum number of segments
+	Projection ProjectionID // must be installed in this version, or no segment is given
+	Worker     string       // must have a live lease, or no segment is given
+	Held       []int        // numbers of segments that the worker holds: they are left alone
+	Below      int64        // only segments whose checkpoint is below this position; 0 for all
+	Limit      int          // maximum number of segments
 
 	// Incarnation is that of the process. A process that lost its name to another is given no segment.
 	Incarnation string
@@ -202,23 +201,21 @@ type Leases interface {
 // Worker is a process that runs projections, as it describes itself with every heartbeat.
 type Worker struct {
 	Name        string
-	Incarnation string    // distinguishes processes of one name
-	Projections []string  // those that it runs
-	Refused     []Refusal // those that it cannot run
-	Segments    int       // the number of segments per projection that it asks for
+	Incarnation string         // distinguishes processes of one name
+	Projections []ProjectionID // those that it runs
+	Refused     []Refusal      // those that it cannot run
+	Segments    int            // the number of segments per projection that it asks for
 }
 
 // Refusal is a projection that a worker cannot run.
 type Refusal struct {
-	Projection string `json:"projection"`
-	Version    int    `json:"version"` // of the module
-	Reason     string `json:"reason"`
+	Projection ProjectionID `json:"projection"` // of the module
+	Reason     string       `json:"reason"`
 }
 
 // ProjectionStatus is the state of a projection.
 type ProjectionStatus struct {
-	Name     string
-	Version  int
+	ProjectionID
 	Desired  int // the number of segments that was asked for last
 	Segments []SegmentStatus
 }

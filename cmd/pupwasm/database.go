@@ -140,13 +140,14 @@ func (t target) open(globals *globalOptions) (store.Store, error) {
 	return opened, nil
 }
 
-// tableName is the name of a projection's table in a database, for people and in SQL: no part of it needs
-// quotes, except keywords of SQL.
+// tableName is the name by which a projection's table is read, for people and in SQL: no part of it needs quotes,
+// except keywords of SQL.
 func tableName(dialect migrations.Dialect, schema, projection, table string) string {
+	readers := store.PlaceOf(schema, store.ProjectionID{Name: projection}).Readers
 	if dialect == migrations.SQLite {
-		return store.TablesSchema(schema, projection) + "__" + table
+		return readers + "__" + table
 	}
-	return store.TablesSchema(schema, projection) + "." + table
+	return readers + "." + table
 }
 
 // openSQL opens the database for migrations. The caller closes it.

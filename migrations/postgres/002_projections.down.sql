@@ -13,6 +13,7 @@ DROP FUNCTION {schema}.arm;
 DROP TABLE {schema}.listeners;
 DROP FUNCTION {schema}.advance;
 DROP FUNCTION {schema}.pin;
+DROP TABLE {schema}.reader_grants;
 DROP TABLE {schema}.segments;
 DROP TABLE {schema}.workers;
 DROP TABLE {schema}.projections;

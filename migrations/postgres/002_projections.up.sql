@@ -1,17 +1,17 @@
 -- Projections, their segments and who may advance them.
 
 CREATE TABLE {schema}.projections (
-    name         text PRIMARY KEY,
-    version      integer NOT NULL,
+    name         text,
+    version      integer,
     whole        boolean NOT NULL DEFAULT false, -- it takes all events in one order, and so has one segment
     segments     integer NOT NULL, -- how many were last asked for; 'segments split' and 'merge' leave it alone
     next_segment integer NOT NULL, -- numbers are not used again: a claim on a segment that is gone must not fit another
-    -- What was installed, for the next install to compare with: where the tables are, their declaration, and what
-    -- they are in the database.
-    tables_schema text NOT NULL,
-    declaration   text NOT NULL,
-    shapes        text NOT NULL,
-    installed_at  timestamptz NOT NULL DEFAULT now()
+    -- What was installed, for the next install to compare with: the declaration of the tables, and what they are
+    -- in the database.
+    declaration  text NOT NULL,
+    shapes       text NOT NULL,
+    installed_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (name, version)
 );
 
 -- A worker's lease is one row, apart from the checkpoints, so that its renewal never waits for a long batch. It
@@ -20,7 +20,7 @@ CREATE TABLE {schema}.projections (
 CREATE TABLE {schema}.workers (
     worker      text PRIMARY KEY,
     incarnation text NOT NULL DEFAULT '',      -- of the process that has the name
-    projections text[] NOT NULL DEFAULT '{}',  -- those that it runs
+    projections jsonb NOT NULL DEFAULT '[]',   -- those that it runs, as name and version
     refused     jsonb NOT NULL DEFAULT '[]',   -- those that it cannot run, and why
     segments    integer NOT NULL DEFAULT 0,    -- into how many it would have a projection divided
     expires_at  timestamptz NOT NULL,
@@ -32,7 +32,8 @@ CREATE TABLE {schema}.workers (
 -- become in merge_into; none of them passes the position merge_at, and when all have reached it the merge is
 -- completed.
 CREATE TABLE {schema}.segments (
-    projection text NOT NULL REFERENCES {schema}.projections ON DELETE CASCADE,
+    projection text NOT NULL,
+    version    integer NOT NULL,
     segment    integer NOT NULL,
     first_hash bigint NOT NULL,
     last_hash  bigint NOT NULL,
@@ -51,8 +52,22 @@ CREATE TABLE {schema}.segments (
     updated_at timestamptz NOT NULL DEFAULT now(),
     -- The time of the first of the latest commits that did not reach the end of the log; null when the last one did.
     behind_since timestamptz,
-    PRIMARY KEY (projection, segment)
+    PRIMARY KEY (projection, version, segment),
+    FOREIGN KEY (projection, version) REFERENCES {schema}.projections ON DELETE CASCADE ON UPDATE CASCADE
 ) WITH (fillfactor = 50); -- updated with every batch: room for heap-only updates
+
+-- What was granted on views of readers that were dropped, for the next that are made under their names. A role is
+-- the same when its number and its name are; 0 is PUBLIC.
+CREATE TABLE {schema}.reader_grants (
+    projection text,
+    relation   text,
+    attribute  text, -- the column that it was granted on; '' for the whole view
+    grantee    oid,
+    privilege  text,
+    role       text NOT NULL,
+    grantable  boolean NOT NULL,
+    PRIMARY KEY (projection, relation, attribute, grantee, privilege)
+);
 
 -- pin fixes, for this transaction, every setting that the meaning of a projection's statement depends on, so that
 -- a rebuild on another day, machine or role gives the same rows. It is done by transaction and not by connection,
@@ -124,7 +139,7 @@ END $$;
 -- under both, by a dump or by hand, or that lost its end in a crash, lacks the event that ties the checkpoint to
 -- it, or the last one that was read.
 CREATE FUNCTION {schema}.advance(
-    of_projection text, of_segment integer, by_owner text, at_epoch bigint, from_position bigint, to_position bigint,
+    of_projection text, of_version integer, of_segment integer, by_owner text, at_epoch bigint, from_position bigint, to_position bigint,
     durable boolean, limits bigint[],
     read_log uuid, read_timeline bigint, read_position bigint, read_event uuid
 ) RETURNS void LANGUAGE plpgsql SET enable_seqscan = off SET enable_sort = off AS $$
@@ -138,7 +153,7 @@ BEGIN
                 ORDER BY e.global_position DESC LIMIT 1) AS e ON true),
         behind_since = CASE WHEN to_position < pg_catalog.pg_sequence_last_value('{schema}.events_global_position_seq')
             THEN coalesce(s.behind_since, now()) END
-        WHERE s.projection = of_projection AND s.segment = of_segment
+        WHERE s.projection = of_projection AND s.version = of_version AND s.segment = of_segment
         AND s.owner = by_owner AND s.epoch = at_epoch AND s.position = from_position
         AND s.log_id = read_log AND s.timeline = read_timeline
         AND EXISTS (SELECT FROM {schema}.log_id AS l WHERE l.id = read_log AND l.timeline = read_timeline)
@@ -148,10 +163,10 @@ BEGIN
         AND (read_position = 0 OR read_event = (SELECT e.event_id FROM {schema}.events AS e
             WHERE e.global_position = read_position));
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'segment % of % does not go from position % to %', of_segment, of_projection, from_position,
-            to_position
+        RAISE EXCEPTION 'segment % of % version % does not go from position % to %', of_segment, of_projection,
+            of_version, from_position, to_position
             USING ERRCODE = CASE WHEN EXISTS (
-                SELECT FROM {schema}.segments AS s WHERE s.projection = of_projection AND s.segment = of_segment
+                SELECT FROM {schema}.segments AS s WHERE s.projection = of_projection AND s.version = of_version AND s.segment = of_segment
                 AND s.owner = by_owner AND s.epoch = at_epoch AND s.position = from_position)
             THEN 'PW003' ELSE 'PW002' END; -- held, but what was read or the checkpoint is of another log
     END IF;
@@ -219,8 +234,8 @@ DECLARE
     owner name := home || '__' || projection;
     place name := CASE WHEN home = 'pupwasm' THEN projection ELSE owner END || suffix;
 BEGIN
-    IF projection !~ '^[a-z][a-z0-9_]{0,29}$' OR projection ~ '__|_$|^pg_'
-        OR suffix !~ '^(__v[1-9][0-9]{0,9}(b[1-9][0-9]{0,5})?)?$'
+    IF projection !~ '^[a-z][a-z0-9_]{0,29}$' OR projection ~ '__|_$|^pg_|^v[0-9]+(b[0-9]+)?$'
+        OR suffix !~ '^(__v[1-9][0-9]{0,7}(b[1-9][0-9]{0,2})?)?$'
         OR projection IN ('public', 'information_schema', 'pupwasm') THEN
         RAISE EXCEPTION 'no projection has a schema %', projection || suffix;
     END IF;

@@ -42,9 +42,8 @@ func (s *Store) Locate(ctx context.Context, positions ...int64) (store.LogState,
 func (s *Store) Adopt(ctx context.Context, claim store.Claim, log store.LogID) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	tag, err := s.control.Exec(ctx, s.queries.adopt, claim.Projection, claim.Segment, claim.Worker, claim.Epoch,
-		claim.Position,
-		log.ID, int64(log.Timeline))
+	tag, err := s.control.Exec(ctx, s.queries.adopt, claim.Projection.Name, claim.Projection.Version,
+		claim.Segment, claim.Worker, claim.Epoch, claim.Position, log.ID, int64(log.Timeline))
 	if err == nil && tag.RowsAffected() == 0 {
 		return store.ErrFenced
 	}

@@ -165,7 +165,8 @@ func (x *tx) Commit(ctx context.Context, commit store.Commit) error {
 // fence moves the checkpoint, if the claim holds and what was read is of the log that the file has.
 func (x *tx) fence(c *conn, commit *store.Commit) error {
 	q := &x.catalogue.store.queries
-	claim := []any{x.claim.Projection, x.claim.Segment, x.claim.Worker, x.claim.Epoch, x.claim.Position}
+	id := x.claim.Projection
+	claim := []any{id.Name, id.Version, x.claim.Segment, x.claim.Worker, x.claim.Epoch, x.claim.Position}
 	moved, err := c.exec(q.advance, append(claim, commit.Through, commit.Log.ID, int64(commit.Log.Timeline),
 		commit.LastPosition, commit.LastEvent)...)
 	if err != nil || moved > 0 {

@@ -31,9 +31,8 @@ func (s *Store) Locate(ctx context.Context, positions ...int64) (state store.Log
 // Adopt notes the log of a checkpoint. See [store.Leases].
 func (s *Store) Adopt(ctx context.Context, claim store.Claim, log store.LogID) error {
 	return s.write(ctx, func(c *conn) error {
-		adopted, err := c.exec(s.queries.adopt, claim.Projection, claim.Segment, claim.Worker, claim.Epoch,
-			claim.Position,
-			log.ID, int64(log.Timeline))
+		adopted, err := c.exec(s.queries.adopt, claim.Projection.Name, claim.Projection.Version,
+			claim.Segment, claim.Worker, claim.Epoch, claim.Position, log.ID, int64(log.Timeline))
 		if err == nil && adopted == 0 {
 			return store.ErrFenced
 		}

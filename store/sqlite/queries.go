@@ -88,19 +88,19 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			coalesce((SELECT max(global_position) FROM {schema}__events), 0),
 			coalesce((SELECT max(position) FROM {schema}__segments), 0)`),
 		held: in(`SELECT 1 FROM {schema}__segments
-			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4 AND position = $5`),
-		advance: in(`UPDATE {schema}__segments SET position = $6, updated_at = {now},
+			WHERE projection = $1 AND version = $2 AND segment = $3 AND owner = $4 AND epoch = $5 AND position = $6`),
+		advance: in(`UPDATE {schema}__segments SET position = $7, updated_at = {now},
 				(last_position, last_event) = (SELECT global_position, event_id FROM {schema}__events
-				WHERE global_position <= $6
+				WHERE global_position <= $7
 					UNION ALL SELECT 0, zeroblob(16) ORDER BY 1 DESC LIMIT 1),
-				behind_since = CASE WHEN $6 < (SELECT seq FROM sqlite_sequence WHERE name = '{schema}__events')
+				behind_since = CASE WHEN $7 < (SELECT seq FROM sqlite_sequence WHERE name = '{schema}__events')
 					THEN coalesce(behind_since, {now}) END
-			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4 AND position = $5
-			AND log_id = $7 AND timeline = $8 AND $8 = 0 AND EXISTS (SELECT 1 FROM {schema}__log WHERE id = $7)
-			AND $6 <= coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{schema}__events'), 0)
+			WHERE projection = $1 AND version = $2 AND segment = $3 AND owner = $4 AND epoch = $5 AND position = $6
+			AND log_id = $8 AND timeline = $9 AND $9 = 0 AND EXISTS (SELECT 1 FROM {schema}__log WHERE id = $8)
+			AND $7 <= coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{schema}__events'), 0)
 			AND (last_position = 0 OR last_event = (SELECT event_id FROM {schema}__events
 			WHERE global_position = last_position))
-			AND ($9 = 0 OR $10 = (SELECT event_id FROM {schema}__events WHERE global_position = $9))`),
+			AND ($10 = 0 OR $11 = (SELECT event_id FROM {schema}__events WHERE global_position = $10))`),
 
 		join: in(`INSERT INTO {schema}__workers (worker, expires_at, ttl, projections, segments, refused, incarnation)
 			VALUES ($1, {now} + $2, $2, $3, $4, $5, $6)
@@ -121,11 +121,10 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		bury: in(`DELETE FROM {schema}__workers WHERE worker <> $1 AND (expires_at < {now} - 3600000000
 			OR expires_at > {now} + 2 * ttl)`),
 		claim: in(`UPDATE {schema}__segments AS s SET owner = $2, epoch = s.epoch + 1
-			WHERE s.projection = $1 AND s.segment IN (
+			WHERE s.projection = $1 AND s.version = $5 AND s.segment IN (
 				SELECT f.segment FROM {schema}__segments AS f
-				WHERE f.projection = $1 AND f.failure IS NULL AND (f.merge_at = 0 OR f.position < f.merge_at)
+				WHERE f.projection = $1 AND f.version = $5 AND f.failure IS NULL AND (f.merge_at = 0 OR f.position < f.merge_at)
 				AND ($6 = 0 OR f.position < $6)
-				AND ($5 = 0 OR EXISTS (SELECT 1 FROM {schema}__projections AS p WHERE p.name = $1 AND p.version = $5))
 				AND f.segment NOT IN (SELECT value FROM json_each($3))
 				AND EXISTS (SELECT 1 FROM {schema}__workers AS w WHERE w.worker = $2 AND w.incarnation = $7 AND {alive})
 				AND (f.owner IS NULL OR f.owner = $2 OR NOT EXISTS (
@@ -133,12 +132,12 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 				ORDER BY f.segment LIMIT $4)
 			RETURNING segment, first_hash, last_hash, position, merge_at, epoch, log_id, timeline,
 			last_position, last_event`),
-		adopt: in(`UPDATE {schema}__segments SET log_id = $6, timeline = $7
-			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4 AND position = $5`),
-		release: in(`UPDATE {schema}__segments SET owner = NULL WHERE projection = $1 AND segment = $2
-			AND owner = $3 AND epoch = $4`),
-		fail: in(`UPDATE {schema}__segments SET owner = NULL, failure = $5, updated_at = {now}
-			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4`),
+		adopt: in(`UPDATE {schema}__segments SET log_id = $7, timeline = $8
+			WHERE projection = $1 AND version = $2 AND segment = $3 AND owner = $4 AND epoch = $5 AND position = $6`),
+		release: in(`UPDATE {schema}__segments SET owner = NULL WHERE projection = $1 AND version = $2
+			AND segment = $3 AND owner = $4 AND epoch = $5`),
+		fail: in(`UPDATE {schema}__segments SET owner = NULL, failure = $6, updated_at = {now}
+			WHERE projection = $1 AND version = $2 AND segment = $3 AND owner = $4 AND epoch = $5`),
 		leaveAll:   in(`UPDATE {schema}__segments SET owner = NULL WHERE owner = $1`),
 		superseded: in(`SELECT 1 FROM {schema}__workers WHERE worker = $1 AND incarnation <> $2`),
 		forget:     in(`DELETE FROM {schema}__workers WHERE worker = $1 AND incarnation = $2`),
@@ -147,16 +146,18 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		insertProjection: in(`INSERT INTO {schema}__projections (name, version, whole, segments, next_segment,
 			declaration, shapes, installed_at)
 			VALUES ($1, $2, $3, 0, 0, $4, $5, {now})`),
-		declare: in(`UPDATE {schema}__projections SET declaration = $2 WHERE name = $1 AND declaration <> $2`),
-		alterProjection: in(`UPDATE {schema}__projections SET version = $2, whole = $3, declaration = $4,
-			shapes = $5, installed_at = {now}
-			WHERE name = $1`),
-		clearFailures: in(`UPDATE {schema}__segments SET failure = NULL WHERE projection = $1 AND failure IS NOT NULL`),
+		declare: in(`UPDATE {schema}__projections SET declaration = $3 WHERE name = $1 AND version = $2
+			AND declaration <> $3`),
+		alterProjection: in(`UPDATE {schema}__projections SET version = $3, whole = $4, declaration = $5,
+			shapes = $6, installed_at = {now}
+			WHERE name = $1 AND version = $2`),
+		clearFailures: in(`UPDATE {schema}__segments SET failure = NULL WHERE projection = $1 AND version = $2
+			AND failure IS NOT NULL`),
 		fenceAll: in(`UPDATE {schema}__segments SET owner = NULL, epoch = epoch + 1, failure = NULL,
-			updated_at = {now} WHERE projection = $1`),
+			updated_at = {now} WHERE projection = $1 AND version = $2`),
 		liveOwner: in(`SELECT s.owner FROM {schema}__segments AS s JOIN {schema}__workers AS w ON w.worker = s.owner
 			WHERE s.projection = $1 AND {alive} LIMIT 1`),
-		deleteProjection: in(`DELETE FROM {schema}__projections WHERE name = $1 RETURNING declaration`),
+		deleteProjection: in(`DELETE FROM {schema}__projections WHERE name = $1 RETURNING version, declaration`),
 		tables: in(`SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view')
 			AND lower(name) GLOB $1 || '__*' ORDER BY type DESC, name`),
 		status: in(`SELECT p.name, p.version, p.segments, s.segment, s.first_hash, s.last_hash, s.position,
@@ -164,22 +165,23 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			EXISTS (SELECT 1 FROM {schema}__workers AS w WHERE w.worker = s.owner AND {alive}),
 			coalesce(s.failure, ''), s.merge_into, s.merge_at, s.updated_at, coalesce(s.behind_since, 0),
 			s.log_id, s.timeline, s.last_position, s.last_event
-			FROM {schema}__projections AS p JOIN {schema}__segments AS s ON s.projection = p.name
-			WHERE $1 = '[]' OR p.name IN (SELECT value FROM json_each($1)) ORDER BY p.name, s.segment`),
+			FROM {schema}__projections AS p JOIN {schema}__segments AS s ON s.projection = p.name AND s.version = p.version
+			WHERE $1 = '[]' OR p.name IN (SELECT value FROM json_each($1)) ORDER BY p.name, p.version, s.segment`),
 
-		layout: in(`SELECT whole, segments, next_segment FROM {schema}__projections WHERE name = $1`),
+		layout: in(`SELECT whole, segments, next_segment FROM {schema}__projections WHERE name = $1 AND version = $2`),
 		segments: in(`SELECT segment, first_hash, last_hash, position, coalesce(failure, ''), merge_into, merge_at,
 			log_id, timeline, last_position, last_event FROM {schema}__segments
-			WHERE projection = $1 ORDER BY segment`),
-		asked: in(`UPDATE {schema}__projections SET segments = $2, next_segment = $3 WHERE name = $1`),
-		insertSegment: in(`INSERT INTO {schema}__segments (projection, segment, first_hash, last_hash, position,
+			WHERE projection = $1 AND version = $2 ORDER BY segment`),
+		asked: in(`UPDATE {schema}__projections SET segments = $3, next_segment = $4 WHERE name = $1 AND version = $2`),
+		insertSegment: in(`INSERT INTO {schema}__segments (projection, version, segment, first_hash, last_hash, position,
 			failure, merge_into,
 			merge_at, log_id, timeline, last_position, last_event, updated_at)
-			VALUES ($1, $2, $3, $4, $5, nullif($6, ''), $7, $8, $9, $10, $11, $12, {now})`),
-		alterSegment: in(`UPDATE {schema}__segments SET first_hash = $3, last_hash = $4, failure = nullif($5,
-			''), merge_into = $6,
-			merge_at = $7, log_id = $8, timeline = $9, last_position = $10, last_event = $11, owner = NULL,
-			epoch = epoch + 1, updated_at = {now} WHERE projection = $1 AND segment = $2`),
-		deleteSegment: in(`DELETE FROM {schema}__segments WHERE projection = $1 AND segment = $2`),
+			VALUES ($1, $2, $3, $4, $5, $6, nullif($7, ''), $8, $9, $10, $11, $12, $13, {now})`),
+		alterSegment: in(`UPDATE {schema}__segments SET first_hash = $4, last_hash = $5, failure = nullif($6,
+			''), merge_into = $7,
+			merge_at = $8, log_id = $9, timeline = $10, last_position = $11, last_event = $12, owner = NULL,
+			epoch = epoch + 1, updated_at = {now} WHERE projection = $1 AND version = $2 AND segment = $3`),
+		deleteSegment: in(`DELETE FROM {schema}__segments WHERE projection = $1 AND version = $2
+			AND segment = $3`),
 	}
 }

@@ -26,7 +26,7 @@ func (r *runner) write(tx store.Tx, sql string) error {
 
 // insert is SQL that writes past the catalogue.
 func (r *runner) insert(name string) string {
-	return "INSERT INTO " + r.Table("sums", "total") + " (name, n) VALUES ('" + name + "', 1)"
+	return "INSERT INTO " + r.stored("sums", "total") + " (name, n) VALUES ('" + name + "', 1)"
 }
 
 // end commits one position, with rows of the catalogue.

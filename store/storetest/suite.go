@@ -27,7 +27,8 @@ type Driver struct {
 type Database struct {
 	// Open opens a store on the database, as one more host would. It closes when the test ends.
 	Open func(t testing.TB) store.Store
-	// Table is the name of a projection's table in the database's SQL.
+	// Table is the name of a table in the database's SQL: of a projection's, by its plain name, that of the view for
+	// readers.
 	Table func(projection, table string) string
 	// Query runs SQL past the store and returns all values as text, NULL as "NULL".
 	Query func(t testing.TB, sql string) [][]string
