@@ -24,6 +24,9 @@ const (
 	sumsBad  = 2
 )
 
+// sumsTotal is the table of sums itself.
+var sumsTotal = pgtest.Table("sums", 1, "total")
+
 func sums() *store.Projection {
 	return &store.Projection{
 		Name: "sums", Version: 1,
@@ -253,7 +256,7 @@ func TestTransaction_settingsAreFixed(t *testing.T) {
 		db := pgtest.New(t)
 		dsn := db.DSN + "&timezone=Pacific/Auckland&datestyle=German&intervalstyle=iso_8601&extra_float_digits=-5&bytea_output=escape&search_path=public&lc_time=C.UTF-8"
 		r := newRig(t, db, dsn, postgres.Options{ConnectionsMax: 1, Durable: durable, Lazy: true})
-		execute(t, db.Connect(t), `CREATE FUNCTION sums__v1.note() RETURNS trigger LANGUAGE plpgsql AS $$
+		execute(t, db.Connect(t), `CREATE FUNCTION public.note() RETURNS trigger LANGUAGE plpgsql AS $$
 			BEGIN
 				NEW.note := concat_ws(' ', current_setting('timezone'), current_setting('datestyle'),
 				current_setting('intervalstyle'),
@@ -263,7 +266,7 @@ func TestTransaction_settingsAreFixed(t *testing.T) {
 					current_setting('transaction_isolation'));
 				RETURN NEW;
 			END $$;
-			CREATE TRIGGER note BEFORE INSERT OR UPDATE ON sums__v1.total FOR EACH ROW EXECUTE FUNCTION sums__v1.note()`)
+			CREATE TRIGGER note BEFORE INSERT OR UPDATE ON `+sumsTotal+` FOR EACH ROW EXECUTE FUNCTION public.note()`)
 		commitMode := "off"
 		if durable {
 			commitMode = "on"

@@ -209,7 +209,7 @@ func TestIsolation_tablesOfBeforeAreHandedOver(t *testing.T) {
 	appendOne(t, plain, "a")
 	_, err := plain.Install(t.Context(), p, 1)
 	must(t, err)
-	execute(t, db.Connect(t), "INSERT INTO sums__v1.total (name, n) VALUES ('a', 1)")
+	execute(t, db.Connect(t), "INSERT INTO "+sumsTotal+" (name, n) VALUES ('a', 1)")
 	wantRows(t, db, "SELECT count(*) FROM pg_class WHERE relnamespace IN ('sums'::regnamespace, 'sums__v1'::regnamespace) AND "+
 		"pg_get_userbyid(relowner) = 'pupwasm__sums'", "0")
 	isolated := openIsolated(t, db, postgres.IsolationAuto)

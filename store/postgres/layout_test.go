@@ -25,7 +25,7 @@ func TestReshard_waitsForTheCommitUnderWay(t *testing.T) {
 			r := newRig(t, db, db.DSN, postgres.Options{Lazy: true})
 			must(t, r.commit(t.Context(), add("a", 1)))
 			row := begin(t, db.Connect(t))
-			_, err := row.Exec(t.Context(), "SELECT FROM sums__v1.total FOR UPDATE")
+			_, err := row.Exec(t.Context(), "SELECT FROM "+sumsTotal+" FOR UPDATE")
 			must(t, err)
 			mutations := []store.Mutation{add("a", 1)}
 			if test.position == 1 {

@@ -223,7 +223,7 @@ func TestLimits_whatOthersDoIsNobodysFault(t *testing.T) {
 	ctx := t.Context()
 	must(t, r.commit(ctx, add("a", 1)))
 	holding := begin(t, db.Connect(t))
-	execute(t, holding.Conn(), "LOCK TABLE sums__v1.total")
+	execute(t, holding.Conn(), "LOCK TABLE "+sumsTotal)
 	wantNoLimit(t, "a statement of the module that waits for a lock", r.commit(ctx, double("a")))
 	wantNoLimit(t, "rows that wait for a lock", r.commit(ctx, add("a", 1)))
 	must(t, holding.Rollback(ctx))
@@ -265,7 +265,7 @@ func TestLimits_areSetForTheTransaction(t *testing.T) {
 				NEW.note := (SELECT string_agg(current_setting(s, true), ' ' ORDER BY n) FROM unnest('{`+strings.Join(settings, ",")+`}'::text[]) WITH ORDINALITY AS u (s, n));
 				RETURN NEW;
 			END $$;
-			CREATE TRIGGER note BEFORE INSERT OR UPDATE ON sums__v1.total FOR EACH ROW EXECUTE FUNCTION public.note()`)
+			CREATE TRIGGER note BEFORE INSERT OR UPDATE ON `+sumsTotal+` FOR EACH ROW EXECUTE FUNCTION public.note()`)
 		must(t, r.commit(t.Context(), add("a", 1)))
 		return ask(t, db, "SELECT note FROM sums.total")[0][0]
 	}

@@ -117,15 +117,7 @@ func (i *installer) dropReader(ctx context.Context, name string) error {
 	err := i.asOwner(ctx, func() error {
 		return dropRelations(ctx, i.tx, "VIEW", i.projection.readers, []string{name})
 	})
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) && pg.Code == stateDependentObjects {
-		return &store.CatalogueError{
-			Item: fmt.Sprintf("view %q", name),
-			Reason: "has other columns now, is to be made again, or is no longer declared, and something was built " +
-				"upon it: " + describe(pg),
-		}
-	}
-	return err
+	return builtUponView(name, err)
 }
 
 // grantAgain gives readers the rights that they had on a view that was dropped. A role that is gone, also one whose

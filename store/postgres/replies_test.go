@@ -24,7 +24,7 @@ func TestCommit_repliesAreReadWhileItIsWritten(t *testing.T) {
 		defer cancel()
 		execute(t, db.Connect(t), `CREATE OR REPLACE FUNCTION public.tell() RETURNS trigger LANGUAGE plpgsql AS $$
 			BEGIN RAISE NOTICE 'this row is %', repeat('long ', 40); RETURN NEW; END $$;
-			CREATE OR REPLACE TRIGGER tell AFTER UPDATE ON sums__v1.total FOR EACH ROW EXECUTE FUNCTION public.tell()`)
+			CREATE OR REPLACE TRIGGER tell AFTER UPDATE ON `+sumsTotal+` FOR EACH ROW EXECUTE FUNCTION public.tell()`)
 		must(t, r.commit(ctx, add("a", 1)))
 
 		silent := make([]store.Mutation, statements)

@@ -155,6 +155,12 @@ func describe(db pgtest.Database) storetest.Database {
 		Open:  func(t testing.TB) store.Store { t.Helper(); return open(t, db) },
 		Table: func(projection, table string) string { return pgx.Identifier{projection, table}.Sanitize() },
 		Query: func(t testing.TB, sql string) [][]string { t.Helper(); return ask(t, db, sql) },
+		Prepare: func(t testing.TB, sql string) func() [][]string {
+			t.Helper()
+			conn := db.Connect(t)
+			execute(t, conn, "PREPARE reader AS "+sql)
+			return func() [][]string { t.Helper(); return query(t, conn, "EXECUTE reader") }
+		},
 		Exec: func(ctx context.Context, handle any, sql string) error {
 			_, err := handle.(pgx.Tx).Exec(ctx, sql)
 			return err

@@ -83,11 +83,17 @@ func (i *installer) dropView(ctx context.Context, name string) error {
 		return err
 	}
 	err := i.asOwner(ctx, func() error { return i.runAlone(ctx, "DROP VIEW IF EXISTS "+i.projection.table(name), nil) })
+	return builtUponView(name, err)
+}
+
+// builtUponView says what keeps a view from being dropped.
+func builtUponView(name string, err error) error {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Code == stateDependentObjects {
 		return &store.CatalogueError{
-			Item:   fmt.Sprintf("view %q", name),
-			Reason: "has other columns now, or is no longer declared, and something was built upon it: " + describe(pg),
+			Item: fmt.Sprintf("view %q", name),
+			Reason: "has to be made again, since the declaration is another, and something was built upon it, which has " +
+				"to be dropped first: " + describe(pg),
 		}
 	}
 	return err

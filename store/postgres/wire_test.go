@@ -63,7 +63,8 @@ func TestCommit_valuesOutOfRangeAreRefused(t *testing.T) {
 	}
 	wantRows(t, db, "SELECT count(*) FROM edges.row", "0")
 	for i, at := range []string{"infinity", "-infinity", "294276-12-31", "4713-01-01 BC"} {
-		execute(t, db.Connect(t), fmt.Sprintf("INSERT INTO edges__v1.row (id, at) VALUES (%d, '%s')", i, at))
+		execute(t, db.Connect(t), fmt.Sprintf("INSERT INTO %s (id, at) VALUES (%d, '%s')",
+			pgtest.Table("edges", 1, "row"), i, at))
 		tx := catalogue.Begin(claims[0])
 		var rows store.Rows
 		err := tx.Query(ctx, 0, []store.Value{store.I64(int64(i))}, &rows)

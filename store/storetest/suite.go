@@ -32,6 +32,8 @@ type Database struct {
 	Table func(projection, table string) string
 	// Query runs SQL past the store and returns all values as text, NULL as "NULL".
 	Query func(t testing.TB, sql string) [][]string
+	// Prepare prepares a query on a connection of its own, as a reader does, and returns what runs it.
+	Prepare func(t testing.TB, sql string) func() [][]string
 	// Exec runs SQL by a handle that [store.NativeTx] has given.
 	Exec func(ctx context.Context, handle any, sql string) error
 	// HoldAppend appends an event to the stream in a transaction that stays open until finish is called. It is nil where
@@ -92,6 +94,7 @@ func Run(t *testing.T, driver Driver) {
 		{"division", divisionCases},
 		{"status", statusCases},
 		{"reset", resetCases},
+		{"readers", readerCases},
 	}
 	for i, group := range groups {
 		t.Run(group.name, func(t *testing.T) {
