@@ -119,13 +119,13 @@ func (s *Store) dropPlace(ctx context.Context, tx pgx.Tx, was *store.Installed) 
 }
 
 // dropReaders drops the schema of readers, if a host has made it and nothing else is in it. One on which somebody
-// was granted something stays: who reads the projection may then read it when it is installed again.
+// was granted something, or that has default privileges, which are in it, stays: who reads the projection may read it
+// when it is installed again.
 func dropReaders(ctx context.Context, tx pgx.Tx, schema string) error {
 	var drop bool
 	err := tx.QueryRow(ctx, `SELECT coalesce(bool_and(pg_has_role(n.nspowner, 'USAGE')
 			AND coalesce(obj_description(n.oid, 'pg_namespace') = $2, false)
 			AND NOT EXISTS (SELECT FROM aclexplode(n.nspacl) a WHERE a.grantee <> n.nspowner)
-			AND NOT EXISTS (SELECT FROM pg_default_acl d WHERE d.defaclnamespace = n.oid)
 			AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.refclassid = 'pg_namespace'::regclass
 				AND d.refobjid = n.oid)), false)
 		FROM pg_namespace n WHERE n.nspname = $1`, schema, madeHere).Scan(&drop)
