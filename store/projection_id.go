@@ -2,7 +2,6 @@ package store
 
 import (
 	"cmp"
-	"fmt"
 	"strings"
 )
 
@@ -14,8 +13,6 @@ type ProjectionID struct {
 
 // ID returns the identity of the projection.
 func (p *Projection) ID() ProjectionID { return ProjectionID{Name: p.Name, Version: p.Version} }
-
-func (id ProjectionID) String() string { return fmt.Sprintf("%s version %d", id.Name, id.Version) }
 
 // CompareProjectionIDs orders by name, and by version within a name.
 func CompareProjectionIDs(a, b ProjectionID) int {

@@ -59,7 +59,7 @@ func (i *installer) install(ctx context.Context, segments int) error {
 	if err := i.publish(ctx, shown); err != nil {
 		return err
 	}
-	if replaced && was.Version != i.projection.Version {
+	if replaced {
 		if err := i.dropReplaced(ctx, was); err != nil {
 			return err
 		}
@@ -322,12 +322,17 @@ func (i *installer) dropEmpty(ctx context.Context, was *store.Installed) error {
 	return i.builtUpon(err)
 }
 
-// dropReplaced drops the tables of a version that this one replaces, and their schema.
+// dropReplaced drops what is left of an earlier version that this one replaces, and the schemas that it no longer
+// needs.
 func (i *installer) dropReplaced(ctx context.Context, was *store.Installed) error {
-	if was.Bare() {
+	if was.Bare() || was.Version == i.projection.Version && !i.projection.Bare() {
 		return nil
 	}
-	return i.builtUpon(dropVersion(ctx, i.tx, i.placeOf(was).Tables, was))
+	place := i.placeOf(was)
+	if err := i.builtUpon(dropVersion(ctx, i.tx, place.Tables, was)); err != nil || !i.projection.Bare() {
+		return err
+	}
+	return dropReaders(ctx, i.tx, place.Readers)
 }
 
 // builtUpon says what keeps empty tables from being replaced.

@@ -14,6 +14,7 @@ var readerCases = []testCase{
 	{"views_follow_to_the_next_version", readersFollow},
 	{"views_follow_to_other_columns", readersOtherColumns},
 	{"a_version_that_is_not_in_use_is_replaced", readersReplaced},
+	{"a_projection_that_declares_nothing_any_more", readersBare},
 	{"a_name_that_is_taken", readersTaken},
 	{"what_others_have_made_beside_the_views_stays", readersBeside},
 	{"what_others_have_made_beside_the_tables_refuses_a_reset", readersInside},
@@ -138,6 +139,26 @@ func readersReplaced(f *fixture) {
 	}
 	if got := f.status("sums"); got.Version != 3 {
 		f.Errorf("status is %+v", got)
+	}
+}
+
+// readersBare goes from a projection with tables to one that declares nothing, under the same version and a later one.
+func readersBare(f *fixture) {
+	for version := 1; version < 3; version++ {
+		f.claimed(f.store, shared(1), worker)
+		_, err := f.store.Install(f.ctx, &store.Projection{Name: "sums", Version: version, Order: store.OrderGlobal}, 1)
+		f.must(err)
+		if f.exists(f.stored("sums", "total")) || f.exists(f.Table("sums", "total")) || f.exists(f.Table("sums", "large")) {
+			f.Errorf("something of the tables is left beside version %d", version)
+		}
+		if f.dialect == store.DialectPostgres {
+			left := f.Query(f, `SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'sums%'`)
+			if left[0][0] != "0" {
+				f.Errorf("%s schemas are left beside version %d", left[0][0], version)
+			}
+		}
+		f.must(f.store.Leave(f.ctx, store.Worker{Name: worker}))
+		f.must(f.store.Reset(f.ctx, "sums"))
 	}
 }
 
