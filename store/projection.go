@@ -22,9 +22,9 @@ type Claim struct {
 // Projections installs projections and reports their state.
 type Projections interface {
 	// Install makes the projection ready to run. It creates the tables and segments of a new projection, creates
-	// missing indexes, checks every statement of the catalogue against the database, and clears the errors of
-	// failed segments. Two hosts may install at once. segments is the number of segments of a new projection; an
-	// existing layout stays.
+	// missing indexes and the views under the plain name by which the tables are read (see [PlaceOf]), checks every
+	// statement of the catalogue against the database, and clears the errors of failed segments. Two hosts may
+	// install at once. segments is the number of segments of a new projection; an existing layout stays.
 	//
 	// A known projection must be as it was installed: its declaration (see [Projection.Declaration]), and its
 	// tables in the database. While no event is applied and the tables are empty, another declaration or a later
@@ -55,13 +55,14 @@ type Projections interface {
 	// [*InputError] when the projection is not installed in this version, [ErrTransient], and those of change.
 	Reshard(ctx context.Context, projection ProjectionID, change func(*Layout) error) error
 
-	// Reset deletes the tables, checkpoints and version of the projection in one transaction. The next Install
+	// Reset deletes the tables, checkpoints and version of the projection, and the views by which it is read, in one
+	// transaction, and nothing of others. What was granted on the views is granted again by the next Install, which
 	// begins at position 0.
 	//
 	// # Errors
 	//
-	// [*InputError] when the projection is not known, a live worker owns one of its segments, or its schema has
-	// tables of others; [ErrTransient].
+	// [*InputError] when the projection is not known, a live worker owns one of its segments, or others have built
+	// upon its tables or views, as far as the database knows; [ErrTransient].
 	Reset(ctx context.Context, projection string) error
 }
 
