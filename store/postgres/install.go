@@ -92,8 +92,8 @@ func (i *installer) register(ctx context.Context, segments int) (was *store.Inst
 	if version != i.projection.Version {
 		return was, true, i.replaceVersion(ctx, was, segments)
 	}
-	if was.Bare() && !i.projection.Bare() { // it had no place so far
-		if err := i.checkPlace(ctx); err != nil {
+	if was.Bare() && !i.projection.Bare() {
+		if err := i.checkFirstPlace(ctx); err != nil {
 			return nil, false, err
 		}
 	}
@@ -325,7 +325,7 @@ func (i *installer) dropEmpty(ctx context.Context, was *store.Installed) error {
 // dropReplaced drops what is left of an earlier version that this one replaces, and the schemas that it no longer
 // needs.
 func (i *installer) dropReplaced(ctx context.Context, was *store.Installed) error {
-	if was.Bare() || was.Version == i.projection.Version && !i.projection.Bare() {
+	if was.Version == i.projection.Version && !i.projection.Bare() {
 		return nil
 	}
 	place := i.placeOf(was)

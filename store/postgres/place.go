@@ -29,6 +29,19 @@ func (i *installer) checkPlace(ctx context.Context) error {
 	return nil
 }
 
+// checkFirstPlace is checkPlace for a known projection without tables: it may have had no place so far, or functions
+// in one that a host has made for it.
+func (i *installer) checkFirstPlace(ctx context.Context) error {
+	_, ours, err := i.schemaState(ctx, i.projection.schema)
+	if err != nil {
+		return fmt.Errorf("looking at schema %s: %w", i.projection.schema, err)
+	}
+	if ours {
+		return nil
+	}
+	return i.checkPlace(ctx)
+}
+
 func (i *installer) occupied(err error, schema string) error {
 	if err != nil {
 		return fmt.Errorf("looking at schema %s: %w", schema, err)
@@ -97,9 +110,6 @@ func (s *Store) Reset(ctx context.Context, projection string) error {
 
 // dropPlace drops what readers have of a projection, and the version's tables. It keeps the rights of readers.
 func (s *Store) dropPlace(ctx context.Context, tx pgx.Tx, was *store.Installed) error {
-	if was.Bare() {
-		return nil
-	}
 	place := store.PlaceOf(s.options.Schema, was.ID())
 	if _, err := tx.Exec(ctx, s.queries.keepGrants, was.Name, quote(place.Readers), was.Shown()); err != nil {
 		return fmt.Errorf("keeping the rights of readers: %w", err)

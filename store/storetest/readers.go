@@ -15,6 +15,7 @@ var readerCases = []testCase{
 	{"views_follow_to_other_columns", readersOtherColumns},
 	{"a_version_that_is_not_in_use_is_replaced", readersReplaced},
 	{"a_projection_that_declares_nothing_any_more", readersBare},
+	{"a_projection_of_queries_alone", readersQueries},
 	{"a_name_that_is_taken", readersTaken},
 	{"what_others_have_made_beside_the_views_stays", readersBeside},
 	{"what_others_have_made_beside_the_tables_refuses_a_reset", readersInside},
@@ -140,6 +141,24 @@ func readersReplaced(f *fixture) {
 	if got := f.status("sums"); got.Version != 3 {
 		f.Errorf("status is %+v", got)
 	}
+}
+
+// readersQueries installs, installs again and resets a projection that has a place and no tables in it.
+func readersQueries(f *fixture) {
+	p := &store.Projection{Name: "sums", Version: 1, Order: store.OrderGlobal, Queries: []store.Query{{
+		Name: "one", SQL: anySQL("SELECT 1"), Results: types("i64"), Unordered: true,
+	}}}
+	if f.dialect == store.DialectPostgres {
+		p.Queries[0].SQL = anySQL("SELECT 1::bigint")
+	}
+	for range 2 {
+		for range 2 {
+			_, err := f.store.Install(f.ctx, p, 1)
+			f.must(err)
+		}
+		f.must(f.store.Reset(f.ctx, "sums"))
+	}
+	f.running(totals("sums")) // nothing is left in the way
 }
 
 // readersBare goes from a projection with tables to one that declares nothing, under the same version and a later one.
