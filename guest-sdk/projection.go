@@ -4,11 +4,11 @@ import "github.com/pupwasm/pupwasm/guest-sdk/internal/entry"
 
 // Projection is what a module implements. It is registered once, by [Register].
 type Projection struct {
-	// Name names the projection and the schema of its tables: a lower-case letter, then letters, digits and single
-	// underscores, 30 at most. Beside another store's schema than the default, the tables' schema begins with
-	// that.
+	// Name names the projection and the schema in which it is read: a lower-case letter, then letters, digits and
+	// single underscores, 30 at most, and not like v1. Beside another store's schema than the default, the name
+	// of the schema begins with that.
 	Name string
-	// Version is 1 or more. A change that gives other rows for the same events is a new version. So is every
+	// Version is 1 to 99999999. A change that gives other rows for the same events is a new version. So is every
 	// change of tables and ordering, once an event is applied, except for indexes and views: the host refuses it
 	// under the same version.
 	Version int

@@ -53,12 +53,12 @@ type Migrator struct {
 	steps   []Migration
 }
 
-var schemaRule = regexp.MustCompile(`^[a-z][a-z0-9_]{0,29}$`)
+var schemaRule = regexp.MustCompile(`^[a-z][a-z0-9_]{0,15}$`)
 
 // CheckSchema reports whether a schema name can be used, as an error that says what is wrong with it.
 func CheckSchema(schema string) error {
 	if !schemaRule.MatchString(schema) || strings.HasPrefix(schema, "pg_") || strings.Contains(schema, "__") {
-		return fmt.Errorf("schema %q: use a lower-case letter, then letters, digits and single underscores, 30 at "+
+		return fmt.Errorf("schema %q: use a lower-case letter, then letters, digits and single underscores, 16 at "+
 			"most, and no pg_ in front", schema)
 	}
 	return nil

@@ -101,9 +101,7 @@ func TestDown_isRefusedWhileAProjectionIsInstalled(t *testing.T) {
 		_, err := m.Up(t.Context())
 		must(t, err)
 		columns, values := "name, version, segments, next_segment, declaration, shapes", "'total', 1, 1, 1, '{}', '[]'"
-		if db.dialect == migrations.Postgres {
-			columns, values = columns+", tables_schema", values+", 'total'"
-		} else {
+		if db.dialect == migrations.SQLite {
 			columns, values = columns+", installed_at", values+", 0"
 		}
 		_, err = handle.ExecContext(t.Context(), "INSERT INTO "+db.table("pupwasm", "projections")+" ("+columns+
@@ -215,7 +213,7 @@ func TestNew_refusesBadSchemaNames(t *testing.T) {
 	t.Parallel()
 	for _, schema := range []string{
 		"", "Pup", "1a", "_a", "a-b", "a b", `a"b`, "a'b", "a;DROP TABLE x", "ä", "pg_mine",
-		"a__b", strings.Repeat("a", 31), "a\n",
+		"a__b", strings.Repeat("a", 17), "a\n",
 	} {
 		for _, dialect := range []migrations.Dialect{migrations.Postgres, migrations.SQLite} {
 			if _, err := migrations.New(nil, dialect, schema); err == nil || strings.Contains(err.Error(), "\n") {
@@ -226,8 +224,8 @@ func TestNew_refusesBadSchemaNames(t *testing.T) {
 			t.Errorf("a store takes the schema %q, which migrations refuse", schema)
 		}
 	}
-	must(t, migrations.CheckSchema(strings.Repeat("a", 30)))
-	must(t, store.CheckSchema(strings.Repeat("a", 30)))
+	must(t, migrations.CheckSchema(strings.Repeat("a", 16)))
+	must(t, store.CheckSchema(strings.Repeat("a", 16)))
 }
 
 func TestUp_newerDatabaseThanBinary(t *testing.T) {

@@ -20,7 +20,7 @@ import (
 func share(projection *store.ProjectionStatus, workers []store.Worker, self string) int {
 	held := map[string]int{self: 0}
 	for _, w := range workers {
-		if slices.Contains(w.Projections, projection.Name) {
+		if slices.Contains(w.Projections, projection.ProjectionID) {
 			held[w.Name] = 0
 		}
 	}
@@ -97,7 +97,7 @@ func (r *runner) releaseIdle(ctx context.Context, status *store.ProjectionStatus
 		if _, atWork := r.segments[s.Segment]; atWork || s.Owner != r.worker.options.Name {
 			continue
 		}
-		claim := store.Claim{Projection: r.name, Segment: s.Segment, Worker: s.Owner, Epoch: s.Epoch}
+		claim := store.Claim{Projection: r.id(), Segment: s.Segment, Worker: s.Owner, Epoch: s.Epoch}
 		if err := r.worker.tables.Release(ctx, claim); err != nil {
 			return err
 		}
@@ -159,7 +159,7 @@ func (r *runner) claim(ctx context.Context, status *store.ProjectionStatus, limi
 	ctx, stop := graceContext(ctx, leaveTimeout)
 	defer stop()
 	request := store.ClaimRequest{
-		Projection: r.name, Version: r.program.Projection().Version, Worker: r.worker.options.Name,
+		Projection: r.id(), Worker: r.worker.options.Name,
 		Incarnation: r.worker.incarnation, Held: r.held(), Below: r.worker.target, Limit: limit,
 	}
 	if r.worker.options.Once && status.Parked > 0 { // also those that only have keys to try again

@@ -12,6 +12,12 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
+// sumsID is the projection of a crowd, antsID another one.
+var (
+	sumsID = store.ProjectionID{Name: "sums", Version: 2}
+	antsID = store.ProjectionID{Name: "ants", Version: 2}
+)
+
 // crowd is a projection and the workers that run it, each of which acts on what it saw, which may be a while ago.
 type crowd struct {
 	projection store.ProjectionStatus
@@ -22,7 +28,7 @@ type crowd struct {
 }
 
 func newCrowd(workers, segments int) *crowd {
-	c := &crowd{projection: store.ProjectionStatus{Name: "sums"}, fresh: map[string]int{}}
+	c := &crowd{projection: store.ProjectionStatus{ProjectionID: sumsID}, fresh: map[string]int{}}
 	for i := range segments {
 		c.projection.Segments = append(c.projection.Segments, store.SegmentStatus{Segment: i})
 	}
@@ -36,7 +42,7 @@ func newCrowd(workers, segments int) *crowd {
 func (c *crowd) join() string {
 	name := fmt.Sprintf("%x", lot("worker", fmt.Sprint(len(c.fresh))))
 	c.fresh[name] = len(c.views)
-	c.workers = append(c.workers, store.Worker{Name: name, Projections: []string{"ants", "sums"}})
+	c.workers = append(c.workers, store.Worker{Name: name, Projections: []store.ProjectionID{antsID, sumsID}})
 	c.show()
 	return name
 }
@@ -56,7 +62,9 @@ func (c *crowd) leave(name string) {
 func (c *crowd) show() {
 	p := c.projection
 	p.Segments = slices.Clone(p.Segments)
-	c.views = append(c.views, view{workers: c.workers, projections: map[string]*store.ProjectionStatus{p.Name: &p}})
+	c.views = append(c.views, view{workers: c.workers, projections: map[store.ProjectionID]*store.ProjectionStatus{
+		p.ProjectionID: &p,
+	}})
 }
 
 func (c *crowd) held(name string) (held []int) {
@@ -72,7 +80,7 @@ func (c *crowd) held(name string) (held []int) {
 func (c *crowd) act(name string, late int) {
 	v := c.views[max(len(c.views)-1-late, c.fresh[name])]
 	held := c.held(name)
-	room := share(v.projections["sums"], v.workers, name) - len(held)
+	room := share(v.projections[sumsID], v.workers, name) - len(held)
 	before := slices.Clone(c.projection.Segments)
 	for ; room < 0; room++ {
 		s := &c.projection.Segments[held[len(held)-1]]
@@ -162,7 +170,9 @@ func TestShare_addsUpAndIsEven(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := drawCrowd(t)
 		c.scatter(t, "stranger")
-		others := append(slices.Clone(c.workers), store.Worker{Name: "stranger", Projections: []string{"ants"}})
+		others := append(slices.Clone(c.workers), store.Worker{Name: "stranger", Projections: []store.ProjectionID{
+			antsID, {Name: "sums", Version: 1},
+		}})
 		total, sum := 0, 0
 		for i := range c.projection.Segments {
 			if claimable(&c.projection.Segments[i]) {
@@ -260,10 +270,13 @@ func TestShare_spreadsSingleSegments(t *testing.T) {
 		c := newCrowd(workers, 1)
 		load := map[string]int{}
 		for i := range projections {
-			p := &store.ProjectionStatus{Name: fmt.Sprint("projection_", i), Segments: make([]store.SegmentStatus, 1)}
+			p := &store.ProjectionStatus{
+				ProjectionID: store.ProjectionID{Name: fmt.Sprint("projection_", i), Version: 1},
+				Segments:     make([]store.SegmentStatus, 1),
+			}
 			var all []store.Worker
 			for _, w := range c.workers {
-				all = append(all, store.Worker{Name: w.Name, Projections: []string{p.Name}})
+				all = append(all, store.Worker{Name: w.Name, Projections: []store.ProjectionID{p.ProjectionID}})
 			}
 			rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 			for _, w := range all {

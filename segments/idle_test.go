@@ -50,7 +50,7 @@ func (c *calls) Claim(ctx context.Context, request store.ClaimRequest) ([]store.
 	return c.Store.Claim(ctx, request)
 }
 
-func (c *calls) Reshard(ctx context.Context, projection string, change func(*store.Layout) error) error {
+func (c *calls) Reshard(ctx context.Context, projection store.ProjectionID, change func(*store.Layout) error) error {
 	c.others.Add(1)
 	return c.Store.Reshard(ctx, projection, change)
 }

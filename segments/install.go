@@ -65,6 +65,8 @@ func (r *runner) install(ctx context.Context) error {
 // installed notes that the module fits what is in the database.
 func (r *runner) installed(catalogue store.Catalogue) {
 	r.catalogue, r.failure = catalogue, nil
+	id := r.id()
+	r.installedID.Store(&id)
 	clear(r.refused)
 	clear(r.troubles)
 	r.refusal.Store(nil)
@@ -151,7 +153,7 @@ func (r *runner) refuse(program Program, err error) {
 	}
 	r.refused[program] = refusal{reason: err.Error(), until: clock.Now().Add(retryInterval)}
 	r.failure = err
-	told := store.Refusal{Projection: r.name, Version: program.Projection().Version, Reason: storable(err.Error())}
+	told := store.Refusal{Projection: program.Projection().ID(), Reason: storable(err.Error())}
 	r.refusal.Store(&currentRefusal{Refusal: told, err: err})
 	r.worker.membership.refresh()
 	r.worker.noticeAllRefused()

@@ -118,7 +118,7 @@ func (w *Worker) renew(ctx context.Context) error {
 
 // register tells the database which projections this worker runs and which it cannot run, when they have
 // changed.
-func (w *Worker) register(ctx context.Context, projections []string, refused []store.Refusal) error {
+func (w *Worker) register(ctx context.Context, projections []store.ProjectionID, refused []store.Refusal) error {
 	w.registering.Lock()
 	defer w.registering.Unlock()
 	if slices.Equal(w.registered.Projections, projections) && slices.Equal(w.registered.Refused, refused) {

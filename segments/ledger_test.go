@@ -15,6 +15,8 @@ import (
 	"github.com/pupwasm/pupwasm/store/sqlite"
 )
 
+var ledgerID = store.ProjectionID{Name: "ledger", Version: 1}
+
 // ledger is a program that has the version that each stream is at, and counts events that do not follow it. It
 // fails at the events that bad says.
 type ledger struct {
@@ -127,7 +129,7 @@ func versionOf(t *testing.T, s store.Store, program *ledger, stream string) (ver
 	if err != nil {
 		t.Fatal(err)
 	}
-	tx := catalogue.Begin(store.Claim{Projection: "ledger"})
+	tx := catalogue.Begin(store.Claim{Projection: ledgerID})
 	defer tx.Rollback()
 	var rows store.Rows
 	key := store.ArrayOf(store.KindText, []store.Value{store.Text(stream)})

@@ -161,7 +161,7 @@ func TestLimits_aBusyDatabaseIsNobodysFault(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := lock.Exec(t.Context(), "LOCK TABLE waits.t"); err != nil {
+	if _, err := lock.Exec(t.Context(), "LOCK TABLE "+pgtest.Table("waits", 1, "t")); err != nil {
 		t.Fatal(err)
 	}
 	head := appendTo(t, s, noted("Fine"))

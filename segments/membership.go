@@ -26,7 +26,7 @@ type membership struct {
 type view struct {
 	number      int64
 	workers     []store.Worker
-	projections map[string]*store.ProjectionStatus
+	projections map[store.ProjectionID]*store.ProjectionStatus
 	committed   map[string]map[int]int64 // what this worker's segments had committed before, by projection and number
 }
 
@@ -84,11 +84,12 @@ func (r *membership) poll(ctx context.Context) error {
 	defer cancel()
 	number := r.polls.Add(1)
 	runners := r.worker.ready()
-	var names, memberships []string
+	var names []string
+	var memberships []store.ProjectionID
 	for _, runner := range runners {
 		names = append(names, runner.name)
-		if runner.enrolled.Load() {
-			memberships = append(memberships, runner.name)
+		if id := runner.installedID.Load(); id != nil && runner.enrolled.Load() {
+			memberships = append(memberships, *id)
 		}
 	}
 	if err := r.worker.register(ctx, memberships, r.worker.refusals()); err != nil {
@@ -101,7 +102,7 @@ func (r *membership) poll(ctx context.Context) error {
 		return nil
 	}
 	v := &view{
-		number: number, projections: map[string]*store.ProjectionStatus{}, committed: map[string]map[int]int64{},
+		number: number, projections: map[store.ProjectionID]*store.ProjectionStatus{}, committed: map[string]map[int]int64{},
 	}
 	for _, runner := range runners {
 		v.committed[runner.name] = runner.committed()
@@ -115,7 +116,7 @@ func (r *membership) poll(ctx context.Context) error {
 		return err
 	}
 	for i := range projections {
-		v.projections[projections[i].Name] = &projections[i]
+		v.projections[projections[i].ProjectionID] = &projections[i]
 	}
 	for _, runner := range runners {
 		runner.show(v)
@@ -134,7 +135,7 @@ func (r *membership) vacate(ctx context.Context) error {
 		for i := range status {
 			for _, s := range status[i].Segments {
 				claim := store.Claim{
-					Projection: name, Segment: s.Segment, Worker: r.worker.options.Name, Epoch: s.Epoch,
+					Projection: status[i].ProjectionID, Segment: s.Segment, Worker: r.worker.options.Name, Epoch: s.Epoch,
 				}
 				if s.Owner != r.worker.options.Name {
 					continue

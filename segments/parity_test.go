@@ -124,11 +124,11 @@ func TestFault_onceTakesTheSegmentsOfADeadWorker(t *testing.T) {
 	if _, err := s.Install(t.Context(), &module.Description.Projection, 4); err != nil {
 		t.Fatal(err)
 	}
-	dead := store.Worker{Name: "dead", Projections: []string{"fine_balance"}}
+	dead := store.Worker{Name: "dead", Projections: []store.ProjectionID{module.Description.ID()}}
 	if err := s.Heartbeat(t.Context(), dead, 500*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
-	if claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: "fine_balance", Worker: "dead", Limit: 3}); err != nil || len(claims) != 3 {
+	if claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: store.ProjectionID{Name: "fine_balance", Version: 1}, Worker: "dead", Limit: 3}); err != nil || len(claims) != 3 {
 		t.Fatalf("claims %v, error %v", claims, err)
 	}
 	options := quick()
@@ -167,7 +167,7 @@ func TestFault_aReclaimFencesTheBatchInFlight(t *testing.T) {
 		if err := s.Heartbeat(t.Context(), store.Worker{Name: "w"}, time.Hour); err != nil {
 			t.Fatal(err)
 		}
-		claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: "fine_balance", Worker: "w", Limit: 1})
+		claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: store.ProjectionID{Name: "fine_balance", Version: 1}, Worker: "w", Limit: 1})
 		if err != nil || len(claims) != 1 {
 			t.Fatalf("claims %v, error %v", claims, err)
 		}

@@ -16,7 +16,7 @@ import (
 
 // parkedKeys returns the keys of the segment that are parked.
 func (s *segment) parkedKeys(ctx context.Context) ([]store.ParkedKey, error) {
-	return s.runner.worker.tables.Parked(ctx, store.ParkedRequest{Projection: s.runner.name, Range: s.claim.Range})
+	return s.runner.worker.tables.Parked(ctx, store.ParkedRequest{Projection: s.claim.Projection, Range: s.claim.Range})
 }
 
 // withhold makes the segment go on after an error, without the event at fault or without its key: then it returns

@@ -76,7 +76,7 @@ func park(b *testing.B, s store.Store, keys int) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	claims, err := s.Claim(b.Context(), store.ClaimRequest{Projection: "ledger", Worker: "parker", Limit: 100})
+	claims, err := s.Claim(b.Context(), store.ClaimRequest{Projection: ledgerID, Worker: "parker", Limit: 100})
 	if err != nil {
 		b.Fatal(err)
 	}

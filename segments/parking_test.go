@@ -86,7 +86,7 @@ func TestParking_ordersRetryAndSkip(t *testing.T) {
 			t.Fatalf("parked is %q", got)
 		}
 		order := func(key string, order store.ParkedOrder) {
-			if err := s.Order(t.Context(), "ledger", []byte(key), order); err != nil {
+			if err := s.Order(t.Context(), store.ParkedID{Projection: ledgerID, Key: []byte(key)}, order); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -100,7 +100,7 @@ func TestParking_ordersRetryAndSkip(t *testing.T) {
 		if got := versionOf(t, s, program, "n2"); got != 5 || breaks.Load() != 1 {
 			t.Errorf("n2 is at version %d, %d events did not follow, want 5 and 1", got, breaks.Load())
 		}
-		skipped, err := s.Skipped(t.Context(), "ledger", 0, 10)
+		skipped, err := s.Skipped(t.Context(), ledgerID, 0, 10)
 		if err != nil || len(skipped) != 1 || string(skipped[0].Key) != "n2" {
 			t.Errorf("skipped are %+v, %v", skipped, err)
 		}
@@ -177,7 +177,7 @@ func TestParking_policies(t *testing.T) {
 			if got != test.parked {
 				t.Errorf("parked is %q, want %q", got, test.parked)
 			}
-			if skipped, err := s.Skipped(t.Context(), "ledger", 0, 10); err != nil || len(skipped) != test.skipped {
+			if skipped, err := s.Skipped(t.Context(), ledgerID, 0, 10); err != nil || len(skipped) != test.skipped {
 				t.Errorf("skipped are %+v, %v", skipped, err)
 			}
 		})

@@ -3,7 +3,6 @@ package segments
 import (
 	"errors"
 	"slices"
-	"strings"
 
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -31,7 +30,7 @@ func (w *Worker) refusals() []store.Refusal {
 			refused = append(refused, refusal.Refusal)
 		}
 	}
-	slices.SortFunc(refused, func(a, b store.Refusal) int { return strings.Compare(a.Projection, b.Projection) })
+	slices.SortFunc(refused, func(a, b store.Refusal) int { return store.CompareProjectionIDs(a.Projection, b.Projection) })
 	return refused
 }
 

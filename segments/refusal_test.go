@@ -58,10 +58,10 @@ func TestWorker_refusalsAreInTheDatabase(t *testing.T) {
 	refusing := startWorker(t, s, options, loadVersion(t, runtime, "2"), loadMisfit(t, runtime))
 	testwait.Until(t, "both refusals are in the database", func() bool { return len(refusedBy(t, s, "new")) == 2 })
 	refused := refusedBy(t, s, "new")
-	if r := refused[0]; r.Projection != "misfit" || r.Version != 1 || !strings.Contains(r.Reason, `write "w"`) {
+	if r := refused[0]; r.Projection.Name != "misfit" || r.Projection.Version != 1 || !strings.Contains(r.Reason, `write "w"`) {
 		t.Errorf("the first refusal is %+v", r)
 	}
-	if r := refused[1]; r.Projection != "quiet" || r.Version != 2 || !strings.Contains(r.Reason, "were built by version 1") {
+	if r := refused[1]; r.Projection.Name != "quiet" || r.Projection.Version != 2 || !strings.Contains(r.Reason, "were built by version 1") {
 		t.Errorf("the second refusal is %+v", r)
 	}
 	if refused := refusedBy(t, s, "old"); len(refused) > 0 {
@@ -70,7 +70,7 @@ func TestWorker_refusalsAreInTheDatabase(t *testing.T) {
 	refusing.Set(loadVersion(t, runtime, "1"))
 	testwait.Until(t, "what fits is no longer refused", func() bool {
 		refused := refusedBy(t, s, "new")
-		return len(refused) == 1 && refused[0].Projection == "misfit"
+		return len(refused) == 1 && refused[0].Projection.Name == "misfit"
 	})
 	refusing.Remove("misfit")
 	testwait.Until(t, "what is removed is no longer refused", func() bool { return len(refusedBy(t, s, "new")) == 0 })

@@ -89,10 +89,10 @@ func TestWorker_aRestartUnderTheSameNameFreesWhatItNoLongerRuns(t *testing.T) {
 	if _, err := s.Install(t.Context(), &module.Description.Projection, 4); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Heartbeat(t.Context(), store.Worker{Name: "host-0", Projections: []string{"fine_balance"}}, time.Hour); err != nil {
+	if err := s.Heartbeat(t.Context(), store.Worker{Name: "host-0", Projections: []store.ProjectionID{module.Description.ID()}}, time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	if claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: "fine_balance", Worker: "host-0", Limit: 4}); err != nil || len(claims) != 4 {
+	if claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: store.ProjectionID{Name: "fine_balance", Version: 1}, Worker: "host-0", Limit: 4}); err != nil || len(claims) != 4 {
 		t.Fatalf("claims %v, error %v", claims, err)
 	}
 	options := quick()

@@ -25,7 +25,7 @@ func (r *runner) reshard(ctx context.Context, status *store.ProjectionStatus, wo
 		r.disagreement = ""
 		return nil
 	}
-	if others := opinions(workers, r.name, wanted); len(others) > 0 {
+	if others := opinions(workers, status.ProjectionID, wanted); len(others) > 0 {
 		r.disagree(status, fmt.Sprintf("other workers want %v", others))
 		return nil
 	}
@@ -43,7 +43,7 @@ func (r *runner) reshard(ctx context.Context, status *store.ProjectionStatus, wo
 // change changes the layout. A change that is not possible now is logged once and tried again later.
 func (r *runner) change(ctx context.Context, what string, change func(*store.Layout) error) error {
 	var before, after store.Layout
-	err := r.worker.tables.Reshard(ctx, r.name, func(l *store.Layout) error {
+	err := r.worker.tables.Reshard(ctx, r.id(), func(l *store.Layout) error {
 		before = *l.Clone()
 		err := change(l)
 		after = *l.Clone()
@@ -79,7 +79,7 @@ func (r *runner) disagree(status *store.ProjectionStatus, why string) {
 }
 
 // opinions are the numbers of segments, other than wanted, that workers want which run the projection.
-func opinions(workers []store.Worker, projection string, wanted int) []int {
+func opinions(workers []store.Worker, projection store.ProjectionID, wanted int) []int {
 	var others []int
 	for _, w := range workers {
 		asks := w.Segments != 0 && slices.Contains(w.Projections, projection)

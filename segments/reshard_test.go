@@ -25,7 +25,7 @@ func TestReshard_anIdleWorkerFollows(t *testing.T) {
 		func(l *store.Layout) error { return l.Merge(0, 1) },
 		func(l *store.Layout) error { return l.Resize(2) },
 	} {
-		if err := s.Reshard(t.Context(), "fine_balance", change); err != nil {
+		if err := s.Reshard(t.Context(), store.ProjectionID{Name: "fine_balance", Version: 1}, change); err != nil {
 			t.Fatal(err)
 		}
 		testwait.Until(t, "every segment is owned again", func() bool {

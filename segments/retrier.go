@@ -68,7 +68,7 @@ func (t *retrier) retryAll(ctx, working context.Context) error {
 func (t *retrier) retryDue(ctx, working context.Context) (int, error) {
 	r := t.segment.runner
 	due, err := r.worker.tables.Parked(working, store.ParkedRequest{
-		Projection: r.name, Range: t.claim.Range, Code: r.program.Code(), Due: true, Limit: retryKeys,
+		Projection: t.claim.Projection, Range: t.claim.Range, Code: r.program.Code(), Due: true, Limit: retryKeys,
 	})
 	if err != nil {
 		return 0, err
@@ -127,7 +127,7 @@ type keyRetry struct {
 // or has failed again.
 func (k *keyRetry) step(ctx context.Context, after int64) (through int64, done bool, err error) {
 	worker := k.segment.runner.worker
-	positions, err := worker.tables.ParkedPositions(ctx, k.key.Projection, k.key.Key, after, k.limit)
+	positions, err := worker.tables.ParkedPositions(ctx, k.key.ParkedID, after, k.limit)
 	if err != nil || len(positions) == 0 {
 		return after, true, err
 	}

@@ -36,7 +36,8 @@ type runner struct {
 	enrolled  atomic.Bool // others count this worker in: it is ready and has something to do
 	proven    atomic.Bool // some module of the projection was installed by this worker
 
-	refusal atomic.Pointer[currentRefusal] // why the module that was set last cannot run, or nil
+	installedID atomic.Pointer[store.ProjectionID] // of the program, or nil
+	refusal     atomic.Pointer[currentRefusal]     // why the module that was set last cannot run, or nil
 
 	// With Once, valid after done.
 	completed bool
@@ -87,6 +88,9 @@ func (r *runner) set(program Program) {
 	r.desired = program
 	r.signal()
 }
+
+// id is the identity of the installed program.
+func (r *runner) id() store.ProjectionID { return r.program.Projection().ID() }
 
 func (r *runner) stop() { close(r.quit) }
 
@@ -146,8 +150,8 @@ func (r *runner) reconcile(ctx context.Context) (err error) {
 	if v == nil {
 		return nil
 	}
-	status, known := v.projections[r.name]
-	if !known || status.Version != r.program.Projection().Version {
+	status, known := v.projections[r.id()]
+	if !known {
 		r.withdraw()
 		return r.reinstall(ctx)
 	}
@@ -181,7 +185,7 @@ func (r *runner) takeView() *view {
 	if v == nil || v.number < r.fresh {
 		return nil
 	}
-	if status, known := v.projections[r.name]; known {
+	if status, known := v.projections[r.id()]; known {
 		positions := make(map[int]int64, len(status.Segments))
 		for i := range status.Segments {
 			s := &status.Segments[i]

@@ -39,7 +39,7 @@ func (e *NotRunError) Error() string {
 	switch {
 	case e.Refusal != nil:
 		return fmt.Sprintf("no worker runs projection %s: worker %s cannot run version %d of it: %s",
-			e.Projection, e.Worker, e.Refusal.Version, e.Refusal.Reason)
+			e.Projection, e.Worker, e.Refusal.Projection.Version, e.Refusal.Reason)
 	case e.Known:
 		return fmt.Sprintf("no worker runs projection %s", e.Projection)
 	}
@@ -153,10 +153,10 @@ func (w Wait) reached(
 	}
 	fault := &NotRunError{Projection: w.Projection, Known: len(projections) > 0}
 	for i := range workers {
-		if slices.Contains(workers[i].Projections, w.Projection) {
+		if slices.ContainsFunc(workers[i].Projections, func(p store.ProjectionID) bool { return p.Name == w.Projection }) {
 			return false, nil
 		}
-		at := slices.IndexFunc(workers[i].Refused, func(r store.Refusal) bool { return r.Projection == w.Projection })
+		at := slices.IndexFunc(workers[i].Refused, func(r store.Refusal) bool { return r.Projection.Name == w.Projection })
 		if at >= 0 && fault.Refusal == nil {
 			fault.Worker, fault.Refusal = workers[i].Name, &workers[i].Refused[at]
 		}

@@ -99,7 +99,7 @@ func (w *waiting) install() (store.Catalogue, []store.Claim) {
 
 func (w *waiting) claim() []store.Claim {
 	w.Helper()
-	claims, err := w.Claim(w.ctx, store.ClaimRequest{Projection: "sums", Worker: "w", Limit: 9})
+	claims, err := w.Claim(w.ctx, store.ClaimRequest{Projection: store.ProjectionID{Name: "sums", Version: 1}, Worker: "w", Limit: 9})
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func (w *waiting) claim() []store.Claim {
 
 func (w *waiting) reshard(change func(*store.Layout) error) {
 	w.Helper()
-	if err := w.Reshard(w.ctx, "sums", change); err != nil {
+	if err := w.Reshard(w.ctx, store.ProjectionID{Name: "sums", Version: 1}, change); err != nil {
 		w.Fatal(err)
 	}
 }
@@ -227,7 +227,7 @@ func TestWaitForPosition_endsWithItsContext(t *testing.T) {
 func TestWait_forWhatNobodyRuns(t *testing.T) {
 	t.Parallel()
 	s := logtest.New(t)
-	refused := store.Refusal{Projection: "sums", Version: 3, Reason: "it does not fit"}
+	refused := store.Refusal{Projection: store.ProjectionID{Name: "sums", Version: 3}, Reason: "it does not fit"}
 	wait := func(grace time.Duration) *segments.NotRunError {
 		t.Helper()
 		told := 0
@@ -263,7 +263,7 @@ func TestWait_forWhatNobodyRuns(t *testing.T) {
 		t.Errorf("when nobody runs it, it is %+v", e)
 	}
 	// Who runs it is waited for, though the segments are not claimed yet.
-	must(s.Heartbeat(t.Context(), store.Worker{Name: "w", Projections: []string{"sums"}}, time.Hour))
+	must(s.Heartbeat(t.Context(), store.Worker{Name: "w", Projections: []store.ProjectionID{{Name: "sums", Version: 1}}}, time.Hour))
 	ctx, stop := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer stop()
 	err = segments.Wait{Projection: "sums", Position: 1, Grace: -1}.For(ctx, s, s)

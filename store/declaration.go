@@ -76,38 +76,6 @@ func (c *Column) canonicalDefault() json.RawMessage {
 	return text
 }
 
-func readDeclaration(declared string) (d declaration, err error) {
-	if err = json.Unmarshal([]byte(declared), &d); err != nil {
-		return d, fmt.Errorf("reading the stored declaration: %w", err)
-	}
-	return d, nil
-}
-
-// DeclaredTables returns the names of the tables in a stored declaration.
-func DeclaredTables(declared string) ([]string, error) {
-	d, err := readDeclaration(declared)
-	if err != nil {
-		return nil, err
-	}
-	names := make([]string, len(d.Tables))
-	for i := range d.Tables {
-		names[i] = d.Tables[i].Name
-	}
-	return names, nil
-}
-
-// DeclaredViews returns the views in a stored declaration.
-func DeclaredViews(declared string) ([]View, error) {
-	d, err := readDeclaration(declared)
-	return d.Views, err
-}
-
-// DeclaredBare reports whether a stored declaration is that of a projection that is [Projection.Bare].
-func DeclaredBare(declared string) (bool, error) {
-	d, err := readDeclaration(declared)
-	return len(d.Tables) == 0 && len(d.Views) == 0, err
-}
-
 // CheckDeclaration compares the projection with the declaration that it was installed with.
 //
 // # Errors

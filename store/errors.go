@@ -231,11 +231,12 @@ func NotTheProjections(projection, what string) error {
 	}
 }
 
-// SharedPlace returns the error of a reset that would delete more than the projection.
-func SharedPlace(projection, place string) error {
+// DependedOn returns the error of a reset that would delete, or break, what others have built on the projection.
+func DependedOn(projection, what string) error {
 	return &InputError{
-		Field:  "projection " + projection,
-		Reason: fmt.Sprintf("has its tables among those of another Options.Schema, %s: drop them by hand", place),
+		Field: "projection " + projection,
+		Reason: fmt.Sprintf("has tables or views that others have built upon: %s: drop that first, and make it again "+
+			"when the projection is installed again", what),
 	}
 }
 
@@ -247,8 +248,8 @@ func StillOwned(projection, worker string) error {
 }
 
 // NotParked returns the error for an order to a key that is not parked.
-func NotParked(projection string, key []byte) error {
-	return &InputError{Field: fmt.Sprintf("key %q of projection %s", key, projection), Reason: "is not parked"}
+func NotParked(id ParkedID) error {
+	return &InputError{Field: fmt.Sprintf("key %q of projection %s", id.Key, id.Projection.Name), Reason: "is not parked"}
 }
 
 // UnknownProjection returns the error for a projection that is not installed.

@@ -39,7 +39,7 @@ type Checkpoint struct {
 
 // Checkpoint returns where the claim begins.
 func (c *Claim) Checkpoint() Checkpoint {
-	return Checkpoint{Projection: c.Projection, Position: c.Position, Applied: c.Applied}
+	return Checkpoint{Projection: c.Projection.Name, Position: c.Position, Applied: c.Applied}
 }
 
 // Checkpoints returns the checkpoints of all segments, in their order.

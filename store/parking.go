@@ -22,18 +22,18 @@ type Parking interface {
 
 	// ParkedPositions returns where events of a parked key are noted: the first limit positions above after, in
 	// order. The caller owns the result.
-	ParkedPositions(ctx context.Context, projection string, key []byte, after int64, limit int) ([]int64, error)
+	ParkedPositions(ctx context.Context, id ParkedID, after int64, limit int) ([]int64, error)
 
 	// Skipped returns the events of a projection that were skipped, in order of position: the first limit above
 	// after. The caller owns the result.
-	Skipped(ctx context.Context, projection string, after int64, limit int) ([]SkippedEvent, error)
+	Skipped(ctx context.Context, projection ProjectionID, after int64, limit int) ([]SkippedEvent, error)
 
 	// Order has the worker that has the key's segment act on a parked key, as soon as it sees the order.
 	//
 	// # Errors
 	//
 	// [*InputError] when the key is not parked; [ErrTransient].
-	Order(ctx context.Context, projection string, key []byte, order ParkedOrder) error
+	Order(ctx context.Context, id ParkedID, order ParkedOrder) error
 }
 
 // ErrorPolicy says what becomes of an event that a projection fails at.
@@ -84,18 +84,18 @@ const (
 
 // ParkedRequest asks for parked keys.
 type ParkedRequest struct {
-	Projection string    // "" for all
-	Key        []byte    // nil for all
-	Range      HashRange // of the keys
-	Code       string    // keys that were not tried with this code are due, see [ParkedKey]
-	Due        bool      // only those that are due
-	After      ParkedID  // only keys behind this one
-	Limit      int       // 0 for all
+	Projection ProjectionID // no name for all, version 0 for every version
+	Key        []byte       // nil for all
+	Range      HashRange    // of the keys
+	Code       string       // keys that were not tried with this code are due, see [ParkedKey]
+	Due        bool         // only those that are due
+	After      ParkedID     // only keys behind this one
+	Limit      int          // 0 for all
 }
 
 // ParkedID names a parked key.
 type ParkedID struct {
-	Projection string
+	Projection ProjectionID
 	Key        []byte
 }
 

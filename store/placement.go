@@ -9,26 +9,37 @@ import (
 // DefaultSchema is the schema of a store's own tables, for events, checkpoints and leases, unless another is given.
 const DefaultSchema = "pupwasm"
 
-// TablesSchema names the place of a projection's tables in a database: their schema where a database has schemas,
-// and the prefix of their names elsewhere. It is the projection's name beside the default schema. Beside another
-// schema it begins with that schema's name, so that several stores in one database can run the same projection.
-//
-// Neither name has two underscores, and each has 30 characters at most: different pairs have different places, and
-// a place fits into the 63 bytes of a name in PostgreSQL.
-func TablesSchema(schema, projection string) string {
-	if schema == DefaultSchema {
-		return projection
-	}
-	return schema + "__" + projection
+// Place is where a projection is in a database: names of schemas where a database has schemas, and elsewhere what
+// names of tables begin with, before two underscores.
+type Place struct {
+	Tables  string // tables and views of one version, for good: fine_balance__v1
+	Readers string // views of them under the plain name, for those who read: fine_balance
 }
 
-var schemaRule = regexp.MustCompile(`^[a-z][a-z0-9_]{0,29}$`)
+// PlaceOf makes the names. Both begin with the projection's name beside the default schema. Beside another schema
+// they begin with that schema's name, so that several stores in one database can run the same projection.
+//
+// No part of a name has two underscores, and no projection has the name of a version: what differs has different
+// names. All fit into the 63 bytes of a name in PostgreSQL. A schema's name has 16 at most, a projection's 30, a
+// version 8 digits, and 4 are left for a number beside the version:
+//
+//	schema 16 + "__" 2 + projection 30 + "__v" 3 + version 8 = 59
+func PlaceOf(schema string, id ProjectionID) Place {
+	plain := id.Name
+	if schema != DefaultSchema {
+		plain = schema + "__" + plain
+	}
+	return Place{Tables: fmt.Sprintf("%s__v%d", plain, id.Version), Readers: plain}
+}
+
+// CheckSchema's bound is part of what [PlaceOf] adds up.
+var schemaRule = regexp.MustCompile(`^[a-z][a-z0-9_]{0,15}$`)
 
 // CheckSchema reports whether a name can be that of a schema, as an error that says what is wrong with it. Package
 // migrations, which makes the schema, has the same rule.
 func CheckSchema(schema string) error {
 	if !schemaRule.MatchString(schema) || strings.HasPrefix(schema, "pg_") || strings.Contains(schema, "__") {
-		return fmt.Errorf("schema %q: use a lower-case letter, then letters, digits and single underscores, 30 at "+
+		return fmt.Errorf("schema %q: use a lower-case letter, then letters, digits and single underscores, 16 at "+
 			"most, and no pg_ in front", schema)
 	}
 	return nil

@@ -9,7 +9,7 @@ import (
 // Claim is the right of one worker to advance one segment. It holds while the database has its worker and epoch for the
 // segment. A commit also requires that the checkpoint is at Position.
 type Claim struct {
-	Projection string
+	Projection ProjectionID
 	Segment    int       // the segment's number
 	Range      HashRange // the streams of the segment
 	Position   int64     // the checkpoint: every event up to it is applied
@@ -22,9 +22,9 @@ type Claim struct {
 // Projections installs projections and reports their state.
 type Projections interface {
 	// Install makes the projection ready to run. It creates the tables and segments of a new projection, creates
-	// missing indexes, checks every statement of the catalogue against the database, and clears the errors of
-	// failed segments. Two hosts may install at once. segments is the number of segments of a new projection; an
-	// existing layout stays.
+	// missing indexes and the views under the plain name by which the tables are read (see [PlaceOf]), checks every
+	// statement of the catalogue against the database, and clears the errors of failed segments. Two hosts may
+	// install at once. segments is the number of segments of a new projection; an existing layout stays.
 	//
 	// A known projection must be as it was installed: its declaration (see [Projection.Declaration]), and its
 	// tables in the database. While no event is applied and the tables are empty, another declaration or a later
@@ -52,8 +52,8 @@ type Projections interface {
 	//
 	// # Errors
 	//
-	// [*InputError] when the projection is not known, [ErrTransient], and those of change.
-	Reshard(ctx context.Context, projection string, change func(*Layout) error) error
+	// [*InputError] when the projection is not installed in this version, [ErrTransient], and those of change.
+	Reshard(ctx context.Context, projection ProjectionID, change func(*Layout) error) error
 
 	// Recover lets segments that have failed go on, those that are named or all, and returns how many had. A host
 	// that runs the projection claims them again.
@@ -63,13 +63,14 @@ type Projections interface {
 	// [ErrTransient].
 	Recover(ctx context.Context, projection string, segments ...int) (int, error)
 
-	// Reset deletes the tables, checkpoints and version of the projection in one transaction. The next Install
+	// Reset deletes the tables, checkpoints and version of the projection, and the views by which it is read, in one
+	// transaction, and nothing of others. What was granted on the views is granted again by the next Install, which
 	// begins at position 0.
 	//
 	// # Errors
 	//
-	// [*InputError] when the projection is not known, a live worker owns one of its segments, or its schema has
-	// tables of others; [ErrTransient].
+	// [*InputError] when the projection is not known, a live worker owns one of its segments, or others have built
+	// upon its tables or views, as far as the database knows; [ErrTransient].
 	Reset(ctx context.Context, projection string) error
 }
 
@@ -164,12 +165,11 @@ func (r *Rows) Reserve(bytes, elements int) error {
 
 // ClaimRequest asks for segments of a projection.
 type ClaimRequest struct {
-	Projection string
-	Version    int    // the installed version must be this one, or no segment is given; 0 for any
-	Worker     string // must have a live lease, or no segment is given
-	Held       []int  // numbers of segments that the worker holds: they are left alone
-	Below      int64  // only segments whose checkpoint is below this position; 0 for all
-	Limit      int    // maximum number of segments
+	Projection ProjectionID // must be installed in this version, or no segment is given
+	Worker     string       // must have a live lease, or no segment is given
+	Held       []int        // numbers of segments that the worker holds: they are left alone
+	Below      int64        // only segments whose checkpoint is below this position; 0 for all
+	Limit      int          // maximum number of segments
 
 	// Incarnation is that of the process. A process that lost its name to another is given no segment.
 	Incarnation string
@@ -227,23 +227,21 @@ type Leases interface {
 // Worker is a process that runs projections, as it describes itself with every heartbeat.
 type Worker struct {
 	Name        string
-	Incarnation string    // distinguishes processes of one name
-	Projections []string  // those that it runs
-	Refused     []Refusal // those that it cannot run
-	Segments    int       // the number of segments per projection that it asks for
+	Incarnation string         // distinguishes processes of one name
+	Projections []ProjectionID // those that it runs
+	Refused     []Refusal      // those that it cannot run
+	Segments    int            // the number of segments per projection that it asks for
 }
 
 // Refusal is a projection that a worker cannot run.
 type Refusal struct {
-	Projection string `json:"projection"`
-	Version    int    `json:"version"` // of the module
-	Reason     string `json:"reason"`
+	Projection ProjectionID `json:"projection"` // of the module
+	Reason     string       `json:"reason"`
 }
 
 // ProjectionStatus is the state of a projection.
 type ProjectionStatus struct {
-	Name     string
-	Version  int
+	ProjectionID
 	Desired  int // the number of segments that was asked for last
 	Parked   int // how many keys are parked
 	Segments []SegmentStatus

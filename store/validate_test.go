@@ -2,8 +2,6 @@ package store_test
 
 import (
 	"errors"
-	"math"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -104,8 +102,6 @@ func TestProjection_Validate_namesTheFault(t *testing.T) {
 	view := func(name string, sql store.Statement) func(*store.Projection) {
 		return func(p *store.Projection) { p.Views = append(p.Views, store.View{Name: name, SQL: sql}) }
 	}
-	tooLarge := math.MaxInt32
-	tooLarge++ // less than zero where an int has 32 bits
 	cases := []struct {
 		name   string
 		change func(p *store.Projection)
@@ -122,9 +118,11 @@ func TestProjection_Validate_namesTheFault(t *testing.T) {
 		{"a name that is not ASCII", func(p *store.Projection) { p.Name = "größe" }, `is not a name`},
 		{"a reserved name", func(p *store.Projection) { p.Name = "public" }, `projection "public": is a reserved name`},
 		{"a name of PostgreSQL's", func(p *store.Projection) { p.Name = "pg_mine" }, `is a reserved name`},
-		{"no version", func(p *store.Projection) { p.Version = 0 }, `version: is 0, must be from 1 to 2147483647`},
-		{"a version that no database holds", func(p *store.Projection) { p.Version = tooLarge }, `version: is ` +
-			strconv.Itoa(tooLarge) + `, must be from 1 to 2147483647`},
+		{"a name like a version's", func(p *store.Projection) { p.Name = "v12" }, `is a reserved name`},
+		{"a name like a version's with a number", func(p *store.Projection) { p.Name = "v1b2" }, `is a reserved name`},
+		{"no version", func(p *store.Projection) { p.Version = 0 }, `version: is 0, must be from 1 to 99999999`},
+		{"a version too long for a name", func(p *store.Projection) { p.Version = 100_000_000 }, `version: is ` +
+			`100000000, must be from 1 to 99999999`},
 		{
 			"an unknown ordering", func(p *store.Projection) { p.Order = "any" },
 			`ordering: is "any", must be stream or global`,

@@ -24,7 +24,7 @@ var postgresDialect = dialect{
 	parse: parsePostgres, open: openPostgres, openSQL: openPostgresSQL,
 	checkWritable: checkWritable, transient: postgres.Transient,
 	tableName: func(schema, projection, table string) string {
-		return store.TablesSchema(schema, projection) + "." + table
+		return store.PlaceOf(schema, store.ProjectionID{Name: projection}).Readers + "." + table
 	},
 	grant: grantPostgres, excessRights: superuser,
 }

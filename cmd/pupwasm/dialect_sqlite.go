@@ -17,7 +17,7 @@ var sqliteDialect = dialect{
 	schemes: []string{"sqlite"}, form: "sqlite:PATH",
 	parse: parseSQLite, mustExist: fileMustExist, open: openSQLite, openSQL: openSQLiteSQL,
 	tableName: func(schema, projection, table string) string {
-		return store.TablesSchema(schema, projection) + "__" + table
+		return store.PlaceOf(schema, store.ProjectionID{Name: projection}).Readers + "__" + table
 	},
 }
 

@@ -132,7 +132,7 @@ func TestStatus_showsEverySegmentAndResetForgetsThem(t *testing.T) {
 	if err := to.Heartbeat(ctx, store.Worker{Name: "worker-1"}, 1e15); err != nil {
 		t.Fatal(err)
 	}
-	claims, err := to.Claim(ctx, store.ClaimRequest{Projection: "names", Worker: "worker-1", Limit: 2})
+	claims, err := to.Claim(ctx, store.ClaimRequest{Projection: projection.ID(), Worker: "worker-1", Limit: 2})
 	if err != nil || len(claims) != 2 {
 		t.Fatal(claims, err)
 	}

@@ -15,7 +15,8 @@ this command does not.
 
 A host that may create roles and schemas needs no such SQL. For another one, the SQL creates the role, which cannot log
 in and owns nothing but the projection's tables, and makes the host's role a member of it. The function make_schema of
-the migrations then creates the projection's schema, with the rights of the role that ran the migrations.
+the migrations then creates the projection's schemas, that of its readers and one for each version, with the rights of
+the role that ran the migrations.
 
   pupwasm grant fines --to host | psql shop`
 

@@ -61,15 +61,16 @@ func TestGrant_givesAHostThatMayDoNothingAProjectionWithARole(t *testing.T) {
 					place = role
 				}
 				wantOne(t, db, "SELECT count(*) = 1 AND bool_and(pg_get_userbyid(c.relowner) = '"+role+"') FROM pg_class c WHERE c.oid = '"+place+".users'::regclass")
+				wantOne(t, db, "SELECT count(*) = 1 AND bool_and(pg_get_userbyid(c.relowner) = '"+role+"') FROM pg_class c WHERE c.oid = '"+place+"__v1.users'::regclass")
 				wantOne(t, db, "SELECT count(*) = 1 FROM "+place+".users")
 				run(asHost, 0, "reset", "user_counter", "--yes")
-				wantOne(t, db, "SELECT count(*) = 0 FROM pg_namespace WHERE nspname = '"+place+"'")
+				wantOne(t, db, "SELECT count(*) = 0 FROM pg_namespace WHERE nspname LIKE '"+place+"%'")
 			}
 			// A later version needs no new grant, and nobody gets a schema but those of the projection.
 			mustRun(t, asHost, "SELECT "+schema+".make_schema('user_counter', '__v2')")
 			for _, bad := range []string{
 				"'user_counter', '_v2'", "'user_counter', '__v2; DROP'", "'others', ''", "'public', ''",
-				"'user_counter__v3', ''", "'pg_mine', ''", "'user_counter', '__v02'",
+				"'user_counter__v3', ''", "'pg_mine', ''", "'v1', ''", "'user_counter', '__v123456789'", "'user_counter', '__v02'",
 			} {
 				if err := runSQL(t, asHost, "SELECT "+schema+".make_schema("+bad+")"); err == nil {
 					t.Errorf("make_schema(%s) has made one", bad)

@@ -80,7 +80,7 @@ type parkedReport struct {
 
 func reportParked(k *store.ParkedKey) parkedReport {
 	r := parkedReport{
-		Projection: k.Projection, Key: keyText(k.Key), Position: k.First, EventID: k.Event.String(), Last: k.Last,
+		Projection: k.Projection.Name, Key: keyText(k.Key), Position: k.First, EventID: k.Event.String(), Last: k.Last,
 		Events: k.Events, Error: inFlags(k.Error), Attempts: k.Attempts, ParkedAt: k.ParkedAt.UTC(), Order: k.Order,
 	}
 	if !k.NextAttempt.IsZero() {
@@ -125,7 +125,7 @@ const parkedPage = 1000
 
 // eachParked gives the parked keys of a projection, or of all for "", to handle.
 func eachParked(ctx context.Context, from store.Store, projection string, handle func(k *store.ParkedKey) error) error {
-	request := store.ParkedRequest{Projection: projection, Range: store.FullRange(), Limit: parkedPage}
+	request := store.ParkedRequest{Projection: store.ProjectionID{Name: projection}, Range: store.FullRange(), Limit: parkedPage}
 	for {
 		page, err := from.Parked(ctx, request)
 		if err != nil {
@@ -143,13 +143,17 @@ func eachParked(ctx context.Context, from store.Store, projection string, handle
 	}
 }
 
-// checkKnown refuses the name of a projection that was never installed.
-func checkKnown(ctx context.Context, from store.Store, projection string) error {
-	known, err := from.Status(ctx, projection)
-	if err == nil && len(known) == 0 {
-		return usagef("projection %s is not known: 'pupwasm status' lists those that are", printable(projection))
+// known returns the version of a projection that is installed. It refuses a name that was never installed.
+func known(ctx context.Context, from store.Store, projection string) (store.ProjectionID, error) {
+	found, err := from.Status(ctx, projection)
+	if err != nil {
+		return store.ProjectionID{}, err
 	}
-	return err
+	if len(found) == 0 {
+		return store.ProjectionID{}, usagef("projection %s is not known: 'pupwasm status' lists those that are",
+			printable(projection))
+	}
+	return found[0].ProjectionID, nil
 }
 
 func runParkedList(ctx context.Context, globals *globalOptions, projection string, asJSON bool) error {
@@ -159,7 +163,7 @@ func runParkedList(ctx context.Context, globals *globalOptions, projection strin
 	}
 	defer from.Close()
 	if projection != "" {
-		if err := checkKnown(ctx, from, projection); err != nil {
+		if _, err := known(ctx, from, projection); err != nil {
 			return err
 		}
 	}

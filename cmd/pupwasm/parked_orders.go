@@ -3,12 +3,16 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/pupwasm/pupwasm/store"
 )
+
+// parkedRequest asks for one key.
+func parkedRequest(projection string, key []byte) store.ParkedRequest {
+	return store.ParkedRequest{Projection: store.ProjectionID{Name: projection}, Key: key, Range: store.FullRange()}
+}
 
 func notParked(projection, key string) error {
 	return usagef("key %s of projection %s is not parked: 'pupwasm parked list' lists those that are", printable(key),
@@ -67,37 +71,39 @@ func orderParked(ctx context.Context, globals *globalOptions, projection string,
 			return err
 		}
 	}
+	var ids []store.ParkedID
 	to, err := openStore(ctx, globals)
 	if err != nil {
 		return err
 	}
 	defer to.Close()
-	if err := checkKnown(ctx, to, projection); err != nil {
+	if _, err := known(ctx, to, projection); err != nil {
 		return err
 	}
 	for i, key := range keys {
-		found, err := to.Parked(ctx, store.ParkedRequest{Projection: projection, Key: key, Range: store.FullRange()})
+		found, err := to.Parked(ctx, parkedRequest(projection, key))
 		if err != nil {
 			return err
 		}
 		if len(found) == 0 {
 			return notParked(projection, named[i])
 		}
+		ids = append(ids, found[0].ParkedID)
 	}
 	if len(named) == 0 {
 		err := eachParked(ctx, to, projection, func(k *store.ParkedKey) error {
-			keys = append(keys, slices.Clone(k.Key))
+			ids = append(ids, k.ParkedID)
 			return nil
 		})
 		if err != nil {
 			return err
 		}
 	}
-	for _, key := range keys {
-		if err := to.Order(ctx, projection, key, order); err != nil {
+	for _, id := range ids {
+		if err := to.Order(ctx, id, order); err != nil {
 			return err
 		}
 	}
-	_, err = fmt.Fprintf(globals.out, "%s ordered for %d of the parked keys of %s\n", order, len(keys), projection)
+	_, err = fmt.Fprintf(globals.out, "%s ordered for %d of the parked keys of %s\n", order, len(ids), projection)
 	return err
 }

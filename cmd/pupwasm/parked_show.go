@@ -45,7 +45,7 @@ func runParkedShow(ctx context.Context, globals *globalOptions, events *logOptio
 		return err
 	}
 	defer from.Close()
-	found, err := from.tables.Parked(ctx, store.ParkedRequest{Projection: projection, Key: key, Range: store.FullRange()})
+	found, err := from.tables.Parked(ctx, parkedRequest(projection, key))
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func runParkedShow(ctx context.Context, globals *globalOptions, events *logOptio
 	if asJSON {
 		return writeJSON(globals.out, report)
 	}
-	waiting, err := from.tables.ParkedPositions(ctx, projection, key, 0, shownPositions)
+	waiting, err := from.tables.ParkedPositions(ctx, found[0].ParkedID, 0, shownPositions)
 	if err != nil {
 		return err
 	}
@@ -116,12 +116,13 @@ func runParkedSkipped(ctx context.Context, globals *globalOptions, projection st
 		return err
 	}
 	defer from.Close()
-	if err := checkKnown(ctx, from, projection); err != nil {
+	id, err := known(ctx, from, projection)
+	if err != nil {
 		return err
 	}
 	reports := []skippedReport{}
 	for after := int64(0); ; {
-		page, err := from.Skipped(ctx, projection, after, parkedPage)
+		page, err := from.Skipped(ctx, id, after, parkedPage)
 		if err != nil {
 			return err
 		}

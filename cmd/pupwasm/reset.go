@@ -18,8 +18,10 @@ the projection again from the first event.
 The command refuses a projection that a host runs. Stop that host, or remove the module from the folder of its
 'run --watch'. A host that was killed counts as running until its lease ends.
 
-On PostgreSQL a schema that a host created is dropped with everything in it. In a schema that somebody else created,
-only the projection's tables and views are dropped.`,
+The views by which the tables are read are dropped too. What was granted on them on PostgreSQL is granted again when the
+projection is installed again. Nothing of others is dropped: the command is refused, and says why, while views of others
+depend on the projection's tables or views, or something of others is in the schema of its version. On SQLite such views
+stay and fail until the projection is installed again. Schemas that an administrator created stay.`,
 		Example: `  pupwasm reset fines --yes`,
 		Args:    wantArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -36,7 +36,7 @@ func runRetry(ctx context.Context, globals *globalOptions, projection string, nu
 		return err
 	}
 	defer to.Close()
-	if err := checkKnown(ctx, to, projection); err != nil {
+	if _, err := known(ctx, to, projection); err != nil {
 		return err
 	}
 	cleared, err := to.Recover(ctx, projection, numbers...)

@@ -62,9 +62,10 @@ const runHelp = `Run the projections of every .wasm file in DIR. Each projection
 checkpoint and follows new events. SIGINT or SIGTERM stops it at the end of a batch. Rows and checkpoint commit
 together.
 
-On PostgreSQL each projection has a schema of its own (fine_balance.fines). On SQLite its name is a prefix of its tables
-(fine_balance__fines). Another --schema than the default comes first: with --schema shop the tables are
-shop__fine_balance.fines and shop__fine_balance__fines.
+Read a projection in the schema of its name on PostgreSQL (fine_balance.fines). On SQLite the name is a prefix
+(fine_balance__fines). These are views of the tables of the installed version, which are in fine_balance__v1. Another
+--schema than the default comes first: with --schema shop they are shop__fine_balance.fines and
+shop__fine_balance__fines.
 
 A module must declare its tables as they were created. The host refuses a change and says what to do. It creates new
 indexes. See docs/running.md.

@@ -196,7 +196,14 @@ func reshard(ctx context.Context, globals *globalOptions, projection string, cha
 		return err
 	}
 	defer to.Close()
-	if err := to.Reshard(ctx, projection, change); err != nil {
+	installed, err := to.Status(ctx, projection)
+	if err != nil {
+		return err
+	}
+	if len(installed) == 0 {
+		return store.UnknownProjection(projection)
+	}
+	if err := to.Reshard(ctx, installed[0].ProjectionID, change); err != nil {
 		return err
 	}
 	return runSegmentsList(ctx, globals, []string{projection}, false)

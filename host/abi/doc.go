@@ -50,9 +50,9 @@
 //
 // pup_describe returns one JSON object; unknown members are refused, since they are most likely typing errors:
 //
-//	name           required; also names the schema of the projection's tables, behind the store's schema when that
-//	               is not the default
-//	version        required, 1 or more
+//	name           required; also names the schema in which the projection is read, behind the store's schema when
+//	               that is not the default
+//	version        required, 1 to 99999999
 //	description    free text
 //	subscription   {"bounded_contexts":[…], "aggregate_types":[…], "event_types":[…]}; an empty or missing list
 //	               means all

@@ -13,6 +13,7 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // the database/sql driver that migrations use
 
 	"github.com/pupwasm/pupwasm/migrations"
+	"github.com/pupwasm/pupwasm/store"
 )
 
 // Database is a fresh database of its own for one test, with the pupwasm schema in it.
@@ -159,4 +160,11 @@ func (d Database) BeginAfter(t testing.TB, position int64) {
 	if _, err := conn.Exec(ctx, "SELECT setval($1, $2)", d.Schema+".events_global_position_seq", position); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Table is the quoted name of a projection's table itself, beside the default schema: for tests that write it, lock
+// it or change it. Whoever reads uses the plain name.
+func Table(projection string, version int, table string) string {
+	place := store.PlaceOf(store.DefaultSchema, store.ProjectionID{Name: projection, Version: version})
+	return pgx.Identifier{place.Tables, table}.Sanitize()
 }

@@ -109,22 +109,22 @@ func Read(ctx context.Context, log store.Log, tables store.Tables, only ...strin
 func (r *Report) addRefusals(workers []store.Worker, only []string) {
 	run := map[string]bool{}
 	for i := range workers {
-		for _, name := range workers[i].Projections {
-			run[name] = true
+		for _, id := range workers[i].Projections {
+			run[id.Name] = true
 		}
 		for _, refusal := range workers[i].Refused {
-			if len(only) > 0 && !slices.Contains(only, refusal.Projection) {
+			if len(only) > 0 && !slices.Contains(only, refusal.Projection.Name) {
 				continue
 			}
-			at := slices.IndexFunc(r.Projections, func(p Projection) bool { return p.Name == refusal.Projection })
+			at := slices.IndexFunc(r.Projections, func(p Projection) bool { return p.Name == refusal.Projection.Name })
 			if at < 0 {
 				at = len(r.Projections)
 				r.Projections = append(r.Projections, Projection{
-					Name: refusal.Projection, Version: refusal.Version, Segments: []Segment{},
+					Name: refusal.Projection.Name, Version: refusal.Projection.Version, Segments: []Segment{},
 				})
 			}
 			r.Projections[at].Refused = append(r.Projections[at].Refused, Refusal{
-				Worker: workers[i].Name, Version: refusal.Version, Reason: refusal.Reason,
+				Worker: workers[i].Name, Version: refusal.Projection.Version, Reason: refusal.Reason,
 			})
 		}
 	}

@@ -62,10 +62,8 @@ func TestRead_refusals(t *testing.T) {
 	_, err := s.Install(t.Context(), &store.Projection{Name: "sums", Version: 1}, 1)
 	must(t, err)
 	must(t, s.Heartbeat(t.Context(), store.Worker{Name: "w", Refused: []store.Refusal{
-		{Projection: "sums", Version: 2, Reason: "it is another version"}, {
-			Projection: "new", Version: 3,
-			Reason: "it is too large",
-		},
+		{Projection: store.ProjectionID{Name: "sums", Version: 2}, Reason: "it is another version"},
+		{Projection: store.ProjectionID{Name: "new", Version: 3}, Reason: "it is too large"},
 	}}, time.Hour))
 	report, err := status.Read(t.Context(), s, s)
 	must(t, err)
@@ -94,7 +92,7 @@ func TestRead_ageOfImportedEvents(t *testing.T) {
 	catalogue, err := s.Install(t.Context(), &store.Projection{Name: "sums", Version: 1}, 1)
 	must(t, err)
 	must(t, s.Heartbeat(t.Context(), store.Worker{Name: "w"}, time.Hour))
-	claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: "sums", Worker: "w", Limit: 1})
+	claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: store.ProjectionID{Name: "sums", Version: 1}, Worker: "w", Limit: 1})
 	must(t, err)
 	old := time.Now().Add(-700 * 24 * time.Hour)
 	_, err = s.Append(t.Context(), store.AppendOptions{}, store.StreamAppend{

@@ -20,6 +20,7 @@ DROP FUNCTION {schema}.advance_apart;
 DROP FUNCTION {schema}.refuse_own_log;
 DROP FUNCTION {schema}.advance;
 DROP FUNCTION {schema}.pin;
+DROP TABLE {schema}.reader_grants;
 DROP TABLE {schema}.segments;
 DROP TABLE {schema}.workers;
 DROP TABLE {schema}.projections;

@@ -1,17 +1,17 @@
 -- Projections, their segments and who may advance them.
 
 CREATE TABLE {schema}.projections (
-    name         text PRIMARY KEY,
-    version      integer NOT NULL,
+    name         text,
+    version      integer,
     whole        boolean NOT NULL DEFAULT false, -- it takes all events in one order, and so has one segment
     segments     integer NOT NULL, -- how many were last asked for; 'segments split' and 'merge' leave it alone
     next_segment integer NOT NULL, -- numbers are not used again: a claim on a segment that is gone must not fit another
-    -- What was installed, for the next install to compare with: where the tables are, their declaration, and what
-    -- they are in the database.
-    tables_schema text NOT NULL,
-    declaration   text NOT NULL,
-    shapes        text NOT NULL,
-    installed_at  timestamptz NOT NULL DEFAULT now()
+    -- What was installed, for the next install to compare with: the declaration of the tables, and what they are
+    -- in the database.
+    declaration  text NOT NULL,
+    shapes       text NOT NULL,
+    installed_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (name, version)
 );
 
 -- A worker's lease is one row, apart from the checkpoints, so that its renewal never waits for a long batch. It
@@ -20,7 +20,7 @@ CREATE TABLE {schema}.projections (
 CREATE TABLE {schema}.workers (
     worker      text PRIMARY KEY,
     incarnation text NOT NULL DEFAULT '',      -- of the process that has the name
-    projections text[] NOT NULL DEFAULT '{}',  -- those that it runs
+    projections jsonb NOT NULL DEFAULT '[]',   -- those that it runs, as name and version
     refused     jsonb NOT NULL DEFAULT '[]',   -- those that it cannot run, and why
     segments    integer NOT NULL DEFAULT 0,    -- into how many it would have a projection divided
     expires_at  timestamptz NOT NULL,
@@ -32,7 +32,8 @@ CREATE TABLE {schema}.workers (
 -- become in merge_into; none of them passes the position merge_at, and when all have reached it the merge is
 -- completed.
 CREATE TABLE {schema}.segments (
-    projection text NOT NULL REFERENCES {schema}.projections ON DELETE CASCADE,
+    projection text NOT NULL,
+    version    integer NOT NULL,
     segment    integer NOT NULL,
     first_hash bigint NOT NULL,
     last_hash  bigint NOT NULL,
@@ -51,8 +52,22 @@ CREATE TABLE {schema}.segments (
     updated_at timestamptz NOT NULL DEFAULT now(),
     -- The time of the first of the latest commits that did not reach the end of the log; null when the last one did.
     behind_since timestamptz,
-    PRIMARY KEY (projection, segment)
+    PRIMARY KEY (projection, version, segment),
+    FOREIGN KEY (projection, version) REFERENCES {schema}.projections ON DELETE CASCADE ON UPDATE CASCADE
 ) WITH (fillfactor = 50); -- updated with every batch: room for heap-only updates
+
+-- What was granted on views of readers that were dropped, for the next that are made under their names. A role is
+-- the same when its number and its name are; 0 is PUBLIC.
+CREATE TABLE {schema}.reader_grants (
+    projection text,
+    relation   text,
+    attribute  text, -- the column that it was granted on; '' for the whole view
+    grantee    oid,
+    privilege  text,
+    role       text NOT NULL,
+    grantable  boolean NOT NULL,
+    PRIMARY KEY (projection, relation, attribute, grantee, privilege)
+);
 
 -- pin fixes, for this transaction, every setting that the meaning of a projection's statement depends on, so that
 -- a rebuild on another day, machine or role gives the same rows. It is done by transaction and not by connection,
@@ -124,7 +139,8 @@ END $$;
 -- under both, by a dump or by hand, or that lost its end in a crash, lacks the event that ties the checkpoint to
 -- it, or the last one that was read.
 CREATE FUNCTION {schema}.advance(
-    of_projection text, of_segment integer, by_owner text, at_epoch bigint, from_position bigint, to_position bigint,
+    of_projection text, of_version integer, of_segment integer, by_owner text, at_epoch bigint,
+    from_position bigint, to_position bigint,
     durable boolean, limits bigint[],
     read_log uuid, read_timeline bigint, read_position bigint, read_event uuid
 ) RETURNS void LANGUAGE plpgsql SET enable_seqscan = off SET enable_sort = off AS $$
@@ -138,7 +154,7 @@ BEGIN
                 ORDER BY e.global_position DESC LIMIT 1) AS e ON true),
         behind_since = CASE WHEN to_position < pg_catalog.pg_sequence_last_value('{schema}.events_global_position_seq')
             THEN coalesce(s.behind_since, now()) END
-        WHERE s.projection = of_projection AND s.segment = of_segment
+        WHERE s.projection = of_projection AND s.version = of_version AND s.segment = of_segment
         AND s.owner = by_owner AND s.epoch = at_epoch AND s.position = from_position
         AND s.log_id = read_log AND s.timeline = read_timeline
         AND EXISTS (SELECT FROM {schema}.log_id AS l WHERE l.id = read_log AND l.timeline = read_timeline)
@@ -148,10 +164,11 @@ BEGIN
         AND (read_position = 0 OR read_event = (SELECT e.event_id FROM {schema}.events AS e
             WHERE e.global_position = read_position));
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'segment % of % does not go from position % to %', of_segment, of_projection, from_position,
-            to_position
+        RAISE EXCEPTION 'segment % of % version % does not go from position % to %', of_segment, of_projection,
+            of_version, from_position, to_position
             USING ERRCODE = CASE WHEN EXISTS (
-                SELECT FROM {schema}.segments AS s WHERE s.projection = of_projection AND s.segment = of_segment
+                SELECT FROM {schema}.segments AS s WHERE s.projection = of_projection
+                AND s.version = of_version AND s.segment = of_segment
                 AND s.owner = by_owner AND s.epoch = at_epoch AND s.position = from_position)
             THEN 'PW003' ELSE 'PW002' END; -- held, but what was read or the checkpoint is of another log
     END IF;
@@ -173,7 +190,8 @@ END $$;
 -- checkpoint is of, by id and timeline. What the checkpoint notes of the log, the reader has brought along, and
 -- where the log ended.
 CREATE FUNCTION {schema}.advance_apart(
-    of_projection text, of_segment integer, by_owner text, at_epoch bigint, from_position bigint, to_position bigint,
+    of_projection text, of_version integer, of_segment integer, by_owner text, at_epoch bigint,
+    from_position bigint, to_position bigint,
     durable boolean, limits bigint[],
     read_log uuid, read_timeline bigint, read_position bigint, read_event uuid, read_head bigint
 ) RETURNS void LANGUAGE plpgsql SET enable_seqscan = off AS $$
@@ -183,14 +201,15 @@ BEGIN
         last_position = CASE WHEN read_position > 0 THEN read_position ELSE s.last_position END,
         last_event = CASE WHEN read_position > 0 THEN read_event ELSE s.last_event END,
         behind_since = CASE WHEN to_position < read_head THEN coalesce(s.behind_since, now()) END
-        WHERE s.projection = of_projection AND s.segment = of_segment
+        WHERE s.projection = of_projection AND s.version = of_version AND s.segment = of_segment
         AND s.owner = by_owner AND s.epoch = at_epoch AND s.position = from_position
         AND s.log_id = read_log AND s.timeline = read_timeline;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'segment % of % does not go from position % to %', of_segment, of_projection, from_position,
-            to_position
+        RAISE EXCEPTION 'segment % of % version % does not go from position % to %', of_segment, of_projection,
+            of_version, from_position, to_position
             USING ERRCODE = CASE WHEN EXISTS (
-                SELECT FROM {schema}.segments AS s WHERE s.projection = of_projection AND s.segment = of_segment
+                SELECT FROM {schema}.segments AS s WHERE s.projection = of_projection
+                AND s.version = of_version AND s.segment = of_segment
                 AND s.owner = by_owner AND s.epoch = at_epoch AND s.position = from_position)
             THEN 'PW003' ELSE 'PW002' END; -- held, but what was read is of another log than the checkpoint
     END IF;
@@ -202,7 +221,8 @@ END $$;
 -- Keys whose events are kept back, because one of them has failed. first_position is where it did: all events of
 -- the key before it are applied. events counts those in parked_events.
 CREATE TABLE {schema}.parked (
-    projection      text NOT NULL REFERENCES {schema}.projections ON DELETE CASCADE,
+    projection      text NOT NULL,
+    version         integer NOT NULL,
     key             bytea NOT NULL,
     spread          bigint NOT NULL, -- the key's hash, spread: the segment with it in its range has the key
     first_position  bigint NOT NULL,
@@ -215,32 +235,36 @@ CREATE TABLE {schema}.parked (
     next_attempt_at timestamptz,                -- null: not by itself
     wanted          text NOT NULL DEFAULT '',   -- what somebody has ordered: retry or skip
     tried           text[] NOT NULL,            -- identities of the code that it was tried with
-    PRIMARY KEY (projection, key)
+    PRIMARY KEY (projection, version, key),
+    FOREIGN KEY (projection, version) REFERENCES {schema}.projections ON DELETE CASCADE ON UPDATE CASCADE
 ) WITH (fillfactor = 70);
 
 CREATE TABLE {schema}.parked_events (
     projection text NOT NULL,
+    version    integer NOT NULL,
     key        bytea NOT NULL,
     position   bigint NOT NULL,
-    PRIMARY KEY (projection, key, position),
-    FOREIGN KEY (projection, key) REFERENCES {schema}.parked ON DELETE CASCADE
+    PRIMARY KEY (projection, version, key, position),
+    FOREIGN KEY (projection, version, key) REFERENCES {schema}.parked ON DELETE CASCADE ON UPDATE CASCADE
 );
 
 -- Events that were left out for good.
 CREATE TABLE {schema}.skipped_events (
-    projection text NOT NULL REFERENCES {schema}.projections ON DELETE CASCADE,
+    projection text NOT NULL,
+    version    integer NOT NULL,
     position   bigint NOT NULL,
     key        bytea NOT NULL,
     event_id   uuid NOT NULL,
     error      text NOT NULL,
     skipped_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (projection, position)
+    PRIMARY KEY (projection, version, position),
+    FOREIGN KEY (projection, version) REFERENCES {schema}.projections ON DELETE CASCADE ON UPDATE CASCADE
 );
 
 -- park_events follows advance in a transaction: it parks keys, notes events of parked keys, and records events that
 -- are skipped. It raises PW005 when a key of a noted event is not parked, and PW006 when too many are.
 CREATE FUNCTION {schema}.park_events(
-    of_projection text, parked_max bigint,
+    of_projection text, of_version integer, parked_max bigint,
     new_keys bytea[], new_spreads bigint[], new_positions bigint[], new_events uuid[], new_errors text[],
     new_attempts bigint[], new_delays bigint[], new_codes text[],
     noted_keys bytea[], noted_positions bigint[],
@@ -251,15 +275,16 @@ DECLARE
 BEGIN
     IF cardinality(new_keys) > 0 THEN
         IF parked_max > 0 THEN -- segments may park at the same time
-            PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('{schema}.parked.' || of_projection, 0));
-            IF (SELECT count(*) FROM {schema}.parked p WHERE p.projection = of_projection) + cardinality(new_keys)
-                > parked_max THEN
+            PERFORM pg_catalog.pg_advisory_xact_lock(
+                pg_catalog.hashtextextended('{schema}.parked.' || of_projection, 0));
+            IF cardinality(new_keys) + (SELECT count(*) FROM {schema}.parked p WHERE p.projection = of_projection
+                AND p.version = of_version) > parked_max THEN
                 RAISE EXCEPTION 'too many keys of % are parked', of_projection USING ERRCODE = 'PW006';
             END IF;
         END IF;
-        INSERT INTO {schema}.parked (projection, key, spread, first_position, event_id, error, attempts,
+        INSERT INTO {schema}.parked (projection, version, key, spread, first_position, event_id, error, attempts,
             next_attempt_at, tried)
-            SELECT of_projection, n.key, n.spread, n.position, n.event, n.error, n.attempts,
+            SELECT of_projection, of_version, n.key, n.spread, n.position, n.event, n.error, n.attempts,
                 CASE WHEN n.delay >= 0 THEN pg_catalog.clock_timestamp() + n.delay * interval '1 millisecond' END,
                 ARRAY[n.code]
             FROM unnest(new_keys, new_spreads, new_positions, new_events, new_errors, new_attempts, new_delays,
@@ -272,16 +297,17 @@ BEGIN
         )
         UPDATE {schema}.parked p SET events = p.events + n.events,
             last_position = greatest(p.last_position, n.last_position)
-            FROM noted n WHERE p.projection = of_projection AND p.key = n.key;
+            FROM noted n WHERE p.projection = of_projection AND p.version = of_version AND p.key = n.key;
         GET DIAGNOSTICS updated = ROW_COUNT;
         IF updated < (SELECT count(DISTINCT n.key) FROM unnest(noted_keys) AS n (key)) THEN
             RAISE EXCEPTION 'a key of % is not parked', of_projection USING ERRCODE = 'PW005';
         END IF;
-        INSERT INTO {schema}.parked_events (projection, key, position)
-            SELECT of_projection, n.key, n.position FROM unnest(noted_keys, noted_positions) AS n (key, position);
+        INSERT INTO {schema}.parked_events (projection, version, key, position)
+            SELECT of_projection, of_version, n.key, n.position
+            FROM unnest(noted_keys, noted_positions) AS n (key, position);
     END IF;
-    INSERT INTO {schema}.skipped_events (projection, key, position, event_id, error)
-        SELECT of_projection, n.key, n.position, n.event, n.error
+    INSERT INTO {schema}.skipped_events (projection, version, key, position, event_id, error)
+        SELECT of_projection, of_version, n.key, n.position, n.event, n.error
         FROM unnest(skipped_keys, skipped_positions, skipped_events, skipped_errors) AS n (key, position, event, error);
 END $$;
 
@@ -290,7 +316,7 @@ END $$;
 -- notes one more event of the key comes before it, and is seen, or finds that the key is not parked. It returns
 -- whether the key is parked no longer. It raises what advance and park_events raise.
 CREATE FUNCTION {schema}.retry_parked(
-    of_projection text, of_segment integer, by_owner text, at_epoch bigint,
+    of_projection text, of_version integer, of_segment integer, by_owner text, at_epoch bigint,
     durable boolean, limits bigint[], read_log uuid, read_timeline bigint, apart boolean,
     of_key bytea, through_position bigint,
     fault_position bigint, fault_event uuid, fault_error text, fault_attempts bigint, fault_delay bigint,
@@ -305,24 +331,24 @@ BEGIN
     IF apart THEN
         PERFORM {schema}.refuse_own_log(read_log);
     END IF;
-    PERFORM FROM {schema}.segments s WHERE s.projection = of_projection AND s.segment = of_segment
-        AND s.owner = by_owner AND s.epoch = at_epoch FOR NO KEY UPDATE;
+    PERFORM FROM {schema}.segments s WHERE s.projection = of_projection AND s.version = of_version
+        AND s.segment = of_segment AND s.owner = by_owner AND s.epoch = at_epoch FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'segment % of % is not held', of_segment, of_projection USING ERRCODE = 'PW002';
     END IF;
-    IF NOT EXISTS (SELECT FROM {schema}.segments s WHERE s.projection = of_projection AND s.segment = of_segment
-        AND s.log_id = read_log AND s.timeline = read_timeline)
+    IF NOT EXISTS (SELECT FROM {schema}.segments s WHERE s.projection = of_projection AND s.version = of_version
+        AND s.segment = of_segment AND s.log_id = read_log AND s.timeline = read_timeline)
         OR NOT apart AND NOT EXISTS (SELECT FROM {schema}.log_id l WHERE l.id = read_log
             AND l.timeline = read_timeline) THEN
         RAISE EXCEPTION 'the events of % are of another log', of_projection USING ERRCODE = 'PW003';
     END IF;
-    DELETE FROM {schema}.parked_events e WHERE e.projection = of_projection AND e.key = of_key
-        AND e.position <= through_position;
+    DELETE FROM {schema}.parked_events e WHERE e.projection = of_projection AND e.version = of_version
+        AND e.key = of_key AND e.position <= through_position;
     GET DIAGNOSTICS applied = ROW_COUNT;
     next_position := (SELECT min(e.position) FROM {schema}.parked_events e WHERE e.projection = of_projection
-        AND e.key = of_key);
+        AND e.version = of_version AND e.key = of_key);
     IF next_position IS NULL THEN
-        DELETE FROM {schema}.parked p WHERE p.projection = of_projection AND p.key = of_key;
+        DELETE FROM {schema}.parked p WHERE p.projection = of_projection AND p.version = of_version AND p.key = of_key;
     ELSIF fault_position > 0 THEN
         UPDATE {schema}.parked p SET events = p.events - applied, first_position = fault_position,
             event_id = fault_event, error = fault_error, attempts = fault_attempts, wanted = '',
@@ -330,17 +356,17 @@ BEGIN
                 THEN pg_catalog.clock_timestamp() + fault_delay * interval '1 millisecond' END,
             tried = CASE WHEN fault_code = ANY (p.tried) THEN p.tried
                 ELSE p.tried[greatest(cardinality(p.tried) - 14, 1):] || fault_code END
-            WHERE p.projection = of_projection AND p.key = of_key;
+            WHERE p.projection = of_projection AND p.version = of_version AND p.key = of_key;
     ELSE -- what is left is due, also for another worker
         UPDATE {schema}.parked p SET events = p.events - applied, first_position = next_position, wanted = '',
             attempts = 0, next_attempt_at = pg_catalog.clock_timestamp()
-            WHERE p.projection = of_projection AND p.key = of_key;
+            WHERE p.projection = of_projection AND p.version = of_version AND p.key = of_key;
     END IF;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'a key of % is not parked', of_projection USING ERRCODE = 'PW005';
     END IF;
-    INSERT INTO {schema}.skipped_events (projection, key, position, event_id, error)
-        SELECT of_projection, of_key, n.position, n.event, n.error
+    INSERT INTO {schema}.skipped_events (projection, version, key, position, event_id, error)
+        SELECT of_projection, of_version, of_key, n.position, n.event, n.error
         FROM unnest(skipped_positions, skipped_events, skipped_errors) AS n (position, event, error);
     IF NOT durable THEN
         PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);
@@ -409,8 +435,8 @@ DECLARE
     owner name := home || '__' || projection;
     place name := CASE WHEN home = 'pupwasm' THEN projection ELSE owner END || suffix;
 BEGIN
-    IF projection !~ '^[a-z][a-z0-9_]{0,29}$' OR projection ~ '__|_$|^pg_'
-        OR suffix !~ '^(__v[1-9][0-9]{0,9}(b[1-9][0-9]{0,5})?)?$'
+    IF projection !~ '^[a-z][a-z0-9_]{0,29}$' OR projection ~ '__|_$|^pg_|^v[0-9]+(b[0-9]+)?$'
+        OR suffix !~ '^(__v[1-9][0-9]{0,7}(b[1-9][0-9]{0,2})?)?$'
         OR projection IN ('public', 'information_schema', 'pupwasm') THEN
         RAISE EXCEPTION 'no projection has a schema %', projection || suffix;
     END IF;

@@ -1,7 +1,7 @@
 -- Projections, their segments and who may advance them. Times are microseconds since 1970-01-01 UTC.
 
 CREATE TABLE {schema}__projections (
-    name         TEXT PRIMARY KEY,
+    name         TEXT NOT NULL,
     version      INTEGER NOT NULL,
     whole        INTEGER NOT NULL DEFAULT 0, -- it takes all events in one order, and so has one segment
     segments     INTEGER NOT NULL, -- how many were last asked for; 'segments split' and 'merge' leave it alone
@@ -10,7 +10,8 @@ CREATE TABLE {schema}__projections (
     -- in the database.
     declaration  TEXT NOT NULL,
     shapes       TEXT NOT NULL,
-    installed_at INTEGER NOT NULL
+    installed_at INTEGER NOT NULL,
+    PRIMARY KEY (name, version)
 ) STRICT;
 
 -- A worker's lease is one row, apart from the checkpoints. It holds until expires_at. A lease that would hold for
@@ -18,7 +19,7 @@ CREATE TABLE {schema}__projections (
 CREATE TABLE {schema}__workers (
     worker      TEXT PRIMARY KEY,
     incarnation TEXT NOT NULL DEFAULT '',   -- of the process that has the name
-    projections TEXT NOT NULL DEFAULT '[]', -- those that it runs, as JSON
+    projections TEXT NOT NULL DEFAULT '[]', -- those that it runs, as JSON: name and version
     refused     TEXT NOT NULL DEFAULT '[]', -- those that it cannot run, and why, as JSON
     segments    INTEGER NOT NULL DEFAULT 0, -- into how many it would have a projection divided
     expires_at  INTEGER NOT NULL,
@@ -30,7 +31,8 @@ CREATE TABLE {schema}__workers (
 -- become in merge_into; none of them passes the position merge_at, and when all have reached it the merge is
 -- completed.
 CREATE TABLE {schema}__segments (
-    projection TEXT NOT NULL REFERENCES {schema}__projections ON DELETE CASCADE,
+    projection TEXT NOT NULL,
+    version    INTEGER NOT NULL,
     segment    INTEGER NOT NULL,
     first_hash INTEGER NOT NULL,
     last_hash  INTEGER NOT NULL,
@@ -49,13 +51,16 @@ CREATE TABLE {schema}__segments (
     updated_at INTEGER NOT NULL,
     -- The time of the first of the latest commits that did not reach the end of the log; null when the last one did.
     behind_since INTEGER,
-    PRIMARY KEY (projection, segment)
+    PRIMARY KEY (projection, version, segment),
+    FOREIGN KEY (projection, version) REFERENCES {schema}__projections (name, version)
+        ON DELETE CASCADE ON UPDATE CASCADE
 ) STRICT;
 
 -- Keys whose events are kept back, because one of them has failed. first_position is where it did: all events of
 -- the key before it are applied. events counts those in parked_events.
 CREATE TABLE {schema}__parked (
-    projection      TEXT NOT NULL REFERENCES {schema}__projections ON DELETE CASCADE,
+    projection      TEXT NOT NULL,
+    version         INTEGER NOT NULL,
     key             BLOB NOT NULL,
     spread          INTEGER NOT NULL, -- the key's hash, spread: the segment with it in its range has the key
     first_position  INTEGER NOT NULL,
@@ -68,24 +73,28 @@ CREATE TABLE {schema}__parked (
     next_attempt_at INTEGER,                    -- null: not by itself
     wanted          TEXT NOT NULL DEFAULT '',   -- what somebody has ordered: retry or skip
     tried           TEXT NOT NULL,              -- identities of the code that it was tried with, as JSON
-    PRIMARY KEY (projection, key)
+    PRIMARY KEY (projection, version, key),
+    FOREIGN KEY (projection, version) REFERENCES {schema}__projections ON DELETE CASCADE ON UPDATE CASCADE
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE {schema}__parked_events (
     projection TEXT NOT NULL,
+    version    INTEGER NOT NULL,
     key        BLOB NOT NULL,
     position   INTEGER NOT NULL,
-    PRIMARY KEY (projection, key, position),
-    FOREIGN KEY (projection, key) REFERENCES {schema}__parked ON DELETE CASCADE
+    PRIMARY KEY (projection, version, key, position),
+    FOREIGN KEY (projection, version, key) REFERENCES {schema}__parked ON DELETE CASCADE ON UPDATE CASCADE
 ) STRICT, WITHOUT ROWID;
 
 -- Events that were left out for good.
 CREATE TABLE {schema}__skipped_events (
-    projection TEXT NOT NULL REFERENCES {schema}__projections ON DELETE CASCADE,
+    projection TEXT NOT NULL,
+    version    INTEGER NOT NULL,
     position   INTEGER NOT NULL,
     key        BLOB NOT NULL,
     event_id   BLOB NOT NULL,
     error      TEXT NOT NULL,
     skipped_at INTEGER NOT NULL,
-    PRIMARY KEY (projection, position)
+    PRIMARY KEY (projection, version, position),
+    FOREIGN KEY (projection, version) REFERENCES {schema}__projections ON DELETE CASCADE ON UPDATE CASCADE
 ) STRICT, WITHOUT ROWID;

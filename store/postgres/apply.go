@@ -112,7 +112,7 @@ func (x *tx) commit(ctx context.Context, commit *store.Commit) error {
 		p.sendStep(x.catalogue, x.params, &commit.Steps[i])
 	}
 	err = x.finishCommit(p, (*statementResult).drain)
-	return parkedMaxError(err, x.claim.Projection, commit.ParkedMax)
+	return parkedMaxError(err, x.claim.Projection.Name, commit.ParkedMax)
 }
 
 // ending starts the pipeline that ends the transaction. Its first statement checks that a program that had the
@@ -142,6 +142,7 @@ var (
 	advanceParams = []store.Type{
 		{Kind: store.KindText},
 		{Kind: store.KindI64},
+		{Kind: store.KindI64},
 		{Kind: store.KindText},
 		{Kind: store.KindI64},
 		{Kind: store.KindI64},
@@ -169,8 +170,8 @@ func (c *catalogue) fence(params *parameters, claim *store.Claim, commit *store.
 	params.reset()
 	id := func(id store.UUID) store.Value { return store.BytesOf(store.KindUUID, id[:]) }
 	values := [...]store.Value{
-		store.Text(claim.Projection), store.I64(int64(claim.Segment)), store.Text(claim.Worker),
-		store.I64(claim.Epoch), store.I64(claim.Position), store.I64(commit.Through),
+		store.Text(claim.Projection.Name), store.I64(int64(claim.Projection.Version)),
+		store.I64(int64(claim.Segment)), store.Text(claim.Worker), store.I64(claim.Epoch), store.I64(claim.Position), store.I64(commit.Through),
 		store.Bool(c.store.options.Durable),
 		c.store.transactionLimits(), id(commit.Log.ID), store.I64(int64(commit.Log.Timeline)),
 		store.I64(commit.LastPosition), id(commit.LastEvent),

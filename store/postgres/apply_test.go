@@ -24,6 +24,9 @@ const (
 	sumsBad  = 2
 )
 
+// sumsTotal is the table of sums itself.
+var sumsTotal = pgtest.Table("sums", 1, "total")
+
 func sums() *store.Projection {
 	return &store.Projection{
 		Name: "sums", Version: 1,
@@ -77,7 +80,7 @@ func newRig(t testing.TB, db pgtest.Database, dsn string, options postgres.Optio
 	catalogue, err := s.Install(ctx, sums(), 1)
 	must(t, err)
 	must(t, s.Heartbeat(ctx, store.Worker{Name: "w"}, time.Hour))
-	claims, err := s.Claim(ctx, store.ClaimRequest{Projection: "sums", Worker: "w", Limit: 1})
+	claims, err := s.Claim(ctx, store.ClaimRequest{Projection: sums().ID(), Worker: "w", Limit: 1})
 	must(t, err)
 	handOut(t, db)
 	return &rig{TB: t, db: db, store: s, catalogue: catalogue, folder: store.NewFolder(sums()), claim: claims[0]}
@@ -253,7 +256,7 @@ func TestTransaction_settingsAreFixed(t *testing.T) {
 		db := pgtest.New(t)
 		dsn := db.DSN + "&timezone=Pacific/Auckland&datestyle=German&intervalstyle=iso_8601&extra_float_digits=-5&bytea_output=escape&search_path=public&lc_time=C.UTF-8"
 		r := newRig(t, db, dsn, postgres.Options{ConnectionsMax: 1, Durable: durable, Lazy: true})
-		execute(t, db.Connect(t), `CREATE FUNCTION sums.note() RETURNS trigger LANGUAGE plpgsql AS $$
+		execute(t, db.Connect(t), `CREATE FUNCTION public.note() RETURNS trigger LANGUAGE plpgsql AS $$
 			BEGIN
 				NEW.note := concat_ws(' ', current_setting('timezone'), current_setting('datestyle'),
 				current_setting('intervalstyle'),
@@ -263,7 +266,7 @@ func TestTransaction_settingsAreFixed(t *testing.T) {
 					current_setting('transaction_isolation'));
 				RETURN NEW;
 			END $$;
-			CREATE TRIGGER note BEFORE INSERT OR UPDATE ON sums.total FOR EACH ROW EXECUTE FUNCTION sums.note()`)
+			CREATE TRIGGER note BEFORE INSERT OR UPDATE ON `+sumsTotal+` FOR EACH ROW EXECUTE FUNCTION public.note()`)
 		commitMode := "off"
 		if durable {
 			commitMode = "on"
@@ -326,7 +329,7 @@ func TestCommit_constraintsAddedByHandAreCheckedAtTheEnd(t *testing.T) {
 	catalogue, err := s.Install(ctx, p, 1) // which leaves them alone
 	must(t, err)
 	must(t, s.Heartbeat(ctx, store.Worker{Name: "w"}, time.Hour))
-	claims, err := s.Claim(ctx, store.ClaimRequest{Projection: "family", Worker: "w", Limit: 1})
+	claims, err := s.Claim(ctx, store.ClaimRequest{Projection: store.ProjectionID{Name: "family", Version: 1}, Worker: "w", Limit: 1})
 	must(t, err)
 	handOut(t, db)
 	parent := func(id string) store.Mutation {

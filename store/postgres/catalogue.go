@@ -2,8 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -118,7 +116,7 @@ func (s *Store) Status(ctx context.Context, only ...string) ([]store.ProjectionS
 		if behindSince != nil {
 			segment.BehindSince = *behindSince
 		}
-		if len(all) == 0 || all[len(all)-1].Name != projection.Name {
+		if len(all) == 0 || all[len(all)-1].ProjectionID != projection.ProjectionID {
 			all = append(all, projection)
 		}
 		last := &all[len(all)-1]
@@ -134,79 +132,4 @@ func (s *Store) Recover(ctx context.Context, projection string, segments ...int)
 	defer cancel()
 	tag, err := s.control.Exec(ctx, s.queries.recover, projection, append([]int{}, segments...))
 	return int(tag.RowsAffected()), translate(err)
-}
-
-// Reset forgets a projection. See [store.Projections].
-func (s *Store) Reset(ctx context.Context, projection string) error {
-	err := pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, s.queries.lockProjection, projection); err != nil {
-			return fmt.Errorf("locking the projection: %w", err)
-		}
-		var owner string
-		err := tx.QueryRow(ctx, s.queries.liveOwner, projection).Scan(&owner)
-		if err == nil {
-			return store.StillOwned(projection, owner)
-		}
-		if !errors.Is(err, pgx.ErrNoRows) {
-			return fmt.Errorf("looking for owners: %w", err)
-		}
-		var declared string
-		err = tx.QueryRow(ctx, s.queries.deleteProjection, projection).Scan(&declared)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return store.UnknownProjection(projection)
-		}
-		if err != nil {
-			return fmt.Errorf("forgetting the projection: %w", err)
-		}
-		return s.dropTables(ctx, tx, projection, declared)
-	})
-	return translate(err)
-}
-
-// dropTables drops the schema of a projection's tables, or the tables alone where the schema is somebody else's or
-// could not be made again.
-func (s *Store) dropTables(ctx context.Context, tx pgx.Tx, projection, declared string) error {
-	if bare, err := store.DeclaredBare(declared); bare || err != nil {
-		return err
-	}
-	schema := store.TablesSchema(s.options.Schema, projection)
-	var mine, shared bool
-	err := tx.QueryRow(ctx, `SELECT pg_has_role(nspowner, 'USAGE') AND coalesce(obj_description(n.oid,
-		'pg_namespace') = $2, false),
-		EXISTS (SELECT FROM pg_class WHERE relnamespace = n.oid AND relname = 'migration') AND EXISTS (SELECT
-		FROM pg_class WHERE relnamespace = n.oid AND relname = 'events')
-		FROM pg_namespace AS n WHERE nspname = $1`, schema, madeHere).Scan(&mine, &shared)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return nil
-	case err != nil:
-		return fmt.Errorf("looking at schema %s: %w", schema, err)
-	case shared:
-		return store.SharedPlace(projection, "in schema "+schema)
-	case mine:
-		_, err = tx.Exec(ctx, "DROP SCHEMA "+quote(schema)+" CASCADE")
-		return err
-	}
-	if err := dropFunctions(ctx, tx, schema); err != nil {
-		return err
-	}
-	tables, err := store.DeclaredTables(declared)
-	if err != nil {
-		return err
-	}
-	views, err := store.DeclaredViews(declared)
-	if err != nil {
-		return err
-	}
-	for _, view := range views {
-		if _, err := tx.Exec(ctx, "DROP VIEW IF EXISTS "+quote(schema, view.Name)+" CASCADE"); err != nil {
-			return fmt.Errorf("dropping view %s: %w", view.Name, err)
-		}
-	}
-	for _, table := range tables {
-		if _, err := tx.Exec(ctx, "DROP TABLE IF EXISTS "+quote(schema, table)+" CASCADE"); err != nil {
-			return fmt.Errorf("dropping table %s: %w", table, err)
-		}
-	}
-	return nil
 }

@@ -37,14 +37,14 @@ func TestInstall_makesTheTableAsDeclared(t *testing.T) {
 	must(t, err)
 	wantRows(t, db, `SELECT a.attname, format_type(atttypid, atttypmod), attnotnull, pg_get_expr(adbin, adrelid)
 		FROM pg_attribute a LEFT JOIN pg_attrdef d ON adrelid = attrelid AND adnum = attnum
-		WHERE attrelid = 'shapes.row'::regclass AND attnum > 0 ORDER BY attnum`,
+		WHERE attrelid = 'shapes__v1.row'::regclass AND attnum > 0 ORDER BY attnum`,
 		"a bigint t NULL;b uuid t NULL;n numeric t 1.50;t text f 'it''s'::text;at timestamp with time zone f "+
 			"NULL;tags text[] f NULL;j jsonb f NULL;y bytea f NULL;f double precision f NULL;ok boolean f false")
-	wantRows(t, db, "SELECT indexdef FROM pg_indexes WHERE schemaname = 'shapes' ORDER BY indexname",
-		`CREATE INDEX row_index_1 ON shapes."row" USING btree (n);CREATE INDEX row_index_2 ON shapes."row" USING btree (t, n);`+
-			`CREATE UNIQUE INDEX row_pkey ON shapes."row" USING btree (b, a)`)
+	wantRows(t, db, "SELECT indexdef FROM pg_indexes WHERE schemaname = 'shapes__v1' ORDER BY indexname",
+		`CREATE INDEX row_index_1 ON shapes__v1."row" USING btree (n);CREATE INDEX row_index_2 ON shapes__v1."row" USING btree (t, n);`+
+			`CREATE UNIQUE INDEX row_pkey ON shapes__v1."row" USING btree (b, a)`)
 	// no probe is left
-	wantRows(t, db, "SELECT count(*) FROM pg_proc p WHERE pronamespace = 'shapes'::regnamespace", "0")
+	wantRows(t, db, "SELECT count(*) FROM pg_proc p WHERE pronamespace IN ('shapes'::regnamespace, 'shapes__v1'::regnamespace)", "0")
 }
 
 func TestInstall_aSchemaOfSomebodyElseIsRefused(t *testing.T) {
@@ -102,7 +102,7 @@ func TestQuery_resultThatIsTooLarge(t *testing.T) {
 	catalogue, err := s.Install(t.Context(), p, 1)
 	must(t, err)
 	must(t, s.Heartbeat(t.Context(), store.Worker{Name: "w"}, time.Hour))
-	claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: "sums", Worker: "w", Limit: 1})
+	claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: sums().ID(), Worker: "w", Limit: 1})
 	must(t, err)
 	tx := catalogue.Begin(claims[0])
 	defer tx.Rollback()

@@ -49,7 +49,7 @@ func TestCommit_segmentsThatShareRowsDoNotDeadlock(t *testing.T) {
 		must(t, err)
 		name := fmt.Sprint("host", host)
 		must(t, s.Heartbeat(t.Context(), store.Worker{Name: name}, time.Hour))
-		claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: p.Name, Worker: name, Limit: segments})
+		claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: p.ID(), Worker: name, Limit: segments})
 		must(t, err)
 		if host == 0 {
 			handOut(t, db)

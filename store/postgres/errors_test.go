@@ -47,9 +47,9 @@ func everyCall(t testing.TB, dsn string) map[string]error {
 	_, calls["status"] = s.Status(ctx)
 	calls["reset"] = s.Reset(ctx, "sums")
 	calls["heartbeat"] = s.Heartbeat(ctx, store.Worker{Name: "w"}, time.Minute)
-	_, calls["claim"] = s.Claim(ctx, store.ClaimRequest{Projection: "sums", Worker: "w", Limit: 1})
-	calls["release"] = s.Release(ctx, store.Claim{Projection: "sums", Worker: "w"})
-	calls["fail"] = s.Fail(ctx, store.Claim{Projection: "sums", Worker: "w"}, "reason")
+	_, calls["claim"] = s.Claim(ctx, store.ClaimRequest{Projection: sums().ID(), Worker: "w", Limit: 1})
+	calls["release"] = s.Release(ctx, store.Claim{Projection: sums().ID(), Worker: "w"})
+	calls["fail"] = s.Fail(ctx, store.Claim{Projection: sums().ID(), Worker: "w"}, "reason")
 	calls["leave"] = s.Leave(ctx, store.Worker{Name: "w"})
 	return calls
 }

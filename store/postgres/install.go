@@ -33,7 +33,7 @@ func (i *installer) install(ctx context.Context, segments int) error {
 	if _, err := i.tx.Exec(ctx, i.queries.lockProjection, i.projection.Name); err != nil {
 		return fmt.Errorf("locking the projection: %w", err)
 	}
-	before, err := i.register(ctx, segments)
+	was, replaced, err := i.register(ctx, segments)
 	if err != nil {
 		return err
 	}
@@ -45,8 +45,24 @@ func (i *installer) install(ctx context.Context, segments int) error {
 			}
 		}
 	}
-	if err := i.makeViews(ctx, before); err != nil {
+	var views []store.View
+	var shown []string
+	if was != nil {
+		shown = was.Shown()
+	}
+	if was != nil && !replaced {
+		views = was.Views
+	}
+	if err := i.makeViews(ctx, views); err != nil {
 		return err
+	}
+	if err := i.publish(ctx, shown); err != nil {
+		return err
+	}
+	if replaced {
+		if err := i.dropReplaced(ctx, was); err != nil {
+			return err
+		}
 	}
 	return i.confine(ctx)
 }
@@ -58,66 +74,67 @@ func (i *installer) pin(ctx context.Context) error {
 	return nil
 }
 
-// register makes the projection and its tables, or checks that they are as declared. It returns the views that exist.
-func (i *installer) register(ctx context.Context, segments int) (views []store.View, err error) {
+// register makes the projection and its tables, or checks that they are as declared. It returns what was installed
+// before, or nil, and whether that was replaced.
+func (i *installer) register(ctx context.Context, segments int) (was *store.Installed, replaced bool, err error) {
 	var version int
 	var declared, shapes string
 	err = i.tx.QueryRow(ctx, i.queries.projection, i.projection.Name).Scan(&version, &declared, &shapes)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, i.registerNew(ctx, segments)
+		return nil, false, i.registerNew(ctx, segments)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("looking the projection up: %w", err)
+		return nil, false, fmt.Errorf("looking the projection up: %w", err)
 	}
-	bare, err := store.DeclaredBare(declared)
-	if err != nil {
-		return nil, err
+	if was, err = store.ReadInstalled(version, declared, shapes); err != nil {
+		return nil, false, err
 	}
-	if bare && !i.projection.Bare() { // it had no place so far
-		if err := i.checkPlace(ctx); err != nil {
-			return nil, err
+	if version != i.projection.Version {
+		return was, true, i.replaceVersion(ctx, was, segments)
+	}
+	if was.Bare() && !i.projection.Bare() {
+		if err := i.checkFirstPlace(ctx); err != nil {
+			return nil, false, err
 		}
 	}
 	if err := i.isolate(ctx); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	fault := i.compare(ctx, version, declared, shapes)
+	fault := i.compare(ctx, was)
 	var catalogue *store.CatalogueError
-	if errors.As(fault, &catalogue) && version <= i.projection.Version {
-		replaced, err := i.replaceUnused(ctx, declared, segments)
+	if errors.As(fault, &catalogue) {
+		replaced, err := i.replaceUnused(ctx, was, segments)
 		if err != nil || replaced {
-			return nil, err
+			return was, replaced, err
 		}
 	}
 	if fault != nil {
-		return nil, fault
+		return nil, false, fault
 	}
 	if err := i.createIndexes(ctx); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	if _, err := i.tx.Exec(ctx, i.queries.declare, i.projection.Name,
+	id := i.projection.ID()
+	if _, err := i.tx.Exec(ctx, i.queries.declare, id.Name, id.Version,
 		i.projection.Declaration(store.DialectPostgres)); err != nil {
-		return nil, fmt.Errorf("registering the projection: %w", err)
+		return nil, false, fmt.Errorf("registering the projection: %w", err)
 	}
-	if _, err := i.tx.Exec(ctx, i.queries.clearFailures, i.projection.Name); err != nil {
-		return nil, fmt.Errorf("clearing failures: %w", err)
+	if _, err := i.tx.Exec(ctx, i.queries.clearFailures, id.Name, id.Version); err != nil {
+		return nil, false, fmt.Errorf("clearing failures: %w", err)
 	}
-	return store.DeclaredViews(declared)
+	return was, false, nil
 }
 
-// compare finds what differs from what was installed.
-func (i *installer) compare(ctx context.Context, version int, declared, shapes string) error {
-	if version != i.projection.Version {
-		return store.VersionMismatch(i.projection.Name, version, i.projection.Version)
-	}
-	if err := i.projection.CheckDeclaration(store.DialectPostgres, declared); err != nil {
+// compare finds what differs from what was installed in this version.
+func (i *installer) compare(ctx context.Context, was *store.Installed) error {
+	if err := i.projection.CheckDeclaration(store.DialectPostgres, was.Declared); err != nil {
 		return err
 	}
 	if i.projection.Bare() {
 		return nil
 	}
 	var installed []store.TableShape
-	if err := json.Unmarshal([]byte(shapes), &installed); err != nil {
+	if err := json.Unmarshal([]byte(was.Shapes), &installed); err != nil {
 		return fmt.Errorf("reading the stored tables: %w", err)
 	}
 	found, err := i.shapes(ctx)
@@ -127,28 +144,20 @@ func (i *installer) compare(ctx context.Context, version int, declared, shapes s
 	if err := i.projection.CheckShapes(installed, found); err != nil {
 		return err
 	}
-	if len(i.projection.Tables) == 0 { // nothing is lost with the schema, which the statements are checked in
-		return i.createSchema(ctx)
+	// Nothing is lost with a schema for readers, or with one without tables, which the statements are checked in.
+	if err := i.createSchemas(ctx); err != nil {
+		return err
 	}
 	return i.checkDefaults(ctx)
 }
 
 func (i *installer) registerNew(ctx context.Context, segments int) error {
-	if !i.projection.Bare() {
-		if err := i.checkPlace(ctx); err != nil {
-			return err
-		}
-	}
-	if err := i.isolate(ctx); err != nil {
-		return err
-	}
-	shapes, err := i.createTables(ctx)
+	shapes, err := i.makePlace(ctx)
 	if err != nil {
 		return err
 	}
 	whole := i.projection.Order == store.OrderGlobal
 	if _, err := i.tx.Exec(ctx, i.queries.insertProjection, i.projection.Name, i.projection.Version, whole,
-		i.projection.schema,
 		i.projection.Declaration(store.DialectPostgres), shapes); err != nil {
 		return fmt.Errorf("registering the projection: %w", err)
 	}
@@ -161,79 +170,66 @@ func (i *installer) registerNew(ctx context.Context, segments int) error {
 	}
 	layout := store.NewLayout(segments)
 	layout.Begin(log)
-	return i.layout().write(ctx, &store.Layout{}, layout)
+	return i.layout(i.projection.ID()).write(ctx, &store.Layout{}, layout)
 }
 
-// checkPlace refuses a schema in which something is already, or that is somebody else's.
-func (i *installer) checkPlace(ctx context.Context) error {
-	var occupied bool
-	err := i.tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = n) OR EXISTS (SELECT
-		FROM pg_proc WHERE pronamespace = n)
-		OR EXISTS (SELECT FROM pg_type WHERE typnamespace = n) FROM to_regnamespace($1) AS n`,
-		quote(i.projection.schema)).Scan(&occupied)
+// makePlace makes the schemas and tables of a version that is new. It returns the shapes of the tables.
+func (i *installer) makePlace(ctx context.Context) (shapes string, err error) {
+	if !i.projection.Bare() {
+		if err := i.checkPlace(ctx); err != nil {
+			return "", err
+		}
+	}
+	if err := i.isolate(ctx); err != nil {
+		return "", err
+	}
+	return i.createTables(ctx)
+}
+
+func (i *installer) placeOf(was *store.Installed) store.Place { return store.PlaceOf(i.home, was.ID()) }
+
+func (i *installer) layout(of store.ProjectionID) layoutOf {
+	return layoutOf{tx: i.tx, queries: i.queries, projection: of}
+}
+
+// replaceVersion replaces an earlier version whose tables are not in use. Its tables go last, once readers have
+// views of the new ones.
+func (i *installer) replaceVersion(ctx context.Context, was *store.Installed, segments int) error {
+	if was.Version > i.projection.Version {
+		return store.VersionMismatch(i.projection.Name, was.Version, i.projection.Version)
+	}
+	before, err := i.unused(ctx, was)
 	if err != nil {
-		return fmt.Errorf("looking at the schema: %w", err)
+		return err
 	}
-	if occupied {
-		return store.NotTheProjections(i.projection.Name, "something in schema "+i.projection.schema)
+	if before == nil {
+		return store.VersionMismatch(i.projection.Name, was.Version, i.projection.Version)
 	}
-	return i.checkSchema(ctx)
-}
-
-// checkSchema refuses an existing schema that was made neither by a host nor for it by an administrator: even an
-// empty one may be somebody's. Where this role may not create schemas, one that it may use was made for it.
-func (i *installer) checkSchema(ctx context.Context) error {
-	var foreign bool
-	err := i.tx.QueryRow(ctx, `SELECT coalesce(bool_or(has_database_privilege(current_database(), 'CREATE')
-		AND pg_get_userbyid(nspowner) <> $2
-			AND obj_description(oid, 'pg_namespace') IS DISTINCT FROM $3), false)
-		FROM pg_namespace WHERE nspname = $1`, i.projection.schema, RoleName(i.home,
-		i.projection.Name), madeHere).Scan(&foreign)
+	shapes, err := i.makePlace(ctx)
 	if err != nil {
-		return fmt.Errorf("looking at the schema: %w", err)
+		return err
 	}
-	if foreign {
-		return store.NotTheProjections(i.projection.Name, "a schema "+i.projection.schema)
-	}
-	return nil
+	return i.renew(ctx, was, before, shapes, segments)
 }
 
-func (i *installer) layout() layoutOf {
-	return layoutOf{tx: i.tx, queries: i.queries, projection: i.projection.Name}
-}
-
-// replaceUnused replaces the installed tables by those that are declared now, while no event is applied and they
-// are empty: nothing is lost. It reports whether it did.
-func (i *installer) replaceUnused(ctx context.Context, declared string, segments int) (bool, error) {
-	// Commits wait for the reader of the layout: a module that is refused, which is tried again and again, must not
-	// hold them up.
-	var applied bool
-	if err := i.tx.QueryRow(ctx, i.queries.applied, i.projection.Name).Scan(&applied); err != nil || applied {
+// replaceUnused replaces the installed tables by those that are declared now under the same version, while they are
+// not in use. It reports whether it did.
+func (i *installer) replaceUnused(ctx context.Context, was *store.Installed, segments int) (bool, error) {
+	before, err := i.unused(ctx, was)
+	if err != nil || before == nil {
 		return false, err
 	}
-	before, err := i.layout().read(ctx)
-	if err != nil || before.Applied() {
-		return false, err
-	}
-	tables, err := store.DeclaredTables(declared)
-	if err != nil {
-		return false, err
-	}
-	for _, table := range tables {
-		if empty, err := i.isEmpty(ctx, table); err != nil || !empty {
+	for _, name := range was.Shown() {
+		if err := i.dropReader(ctx, name); err != nil {
 			return false, err
 		}
 	}
-	views, err := store.DeclaredViews(declared)
-	if err != nil {
-		return false, err
-	}
-	for _, view := range views {
+	for _, view := range was.Views {
 		if err := i.dropView(ctx, view.Name); err != nil {
 			return false, err
 		}
 	}
-	if err := i.dropEmpty(ctx, tables); err != nil {
+	if err := i.dropEmpty(ctx, was); err != nil {
 		return false, err
 	}
 	others, err := i.shapes(ctx)
@@ -248,33 +244,60 @@ func (i *installer) replaceUnused(ctx context.Context, declared string, segments
 	if err != nil {
 		return false, err
 	}
+	return true, i.renew(ctx, was, before, shapes, segments)
+}
+
+// unused returns the layout of what is installed when nothing is lost with it: no event is applied, and the tables
+// are empty. Otherwise it returns nil.
+func (i *installer) unused(ctx context.Context, was *store.Installed) (*store.Layout, error) {
+	// Commits wait for the reader of the layout: a module that is refused, which is tried again and again, must not
+	// hold them up.
+	var applied bool
+	err := i.tx.QueryRow(ctx, i.queries.applied, was.Name, was.Version).Scan(&applied)
+	if err != nil || applied {
+		return nil, err
+	}
+	before, err := i.layout(was.ID()).read(ctx)
+	if err != nil || before.Applied() {
+		return nil, err
+	}
+	for t := range was.Tables {
+		if empty, err := i.isEmpty(ctx, was, was.Tables[t].Name); err != nil || !empty {
+			return nil, err
+		}
+	}
+	return before, nil
+}
+
+// renew registers the projection in place of what was installed.
+func (i *installer) renew(ctx context.Context, was *store.Installed, before *store.Layout, shapes string, segments int) error {
 	after, err := before.Renewed(i.projection.Order, segments)
 	if err != nil {
-		return false, err
+		return err
 	}
 	// Earlier claims are for the earlier tables.
-	if _, err := i.tx.Exec(ctx, i.queries.fenceAll, i.projection.Name); err != nil {
-		return false, fmt.Errorf("fencing the segments: %w", err)
+	if _, err := i.tx.Exec(ctx, i.queries.fenceAll, was.Name, was.Version); err != nil {
+		return fmt.Errorf("fencing the segments: %w", err)
 	}
-	if err := i.layout().write(ctx, before, after); err != nil {
-		return false, err
+	if err := i.layout(was.ID()).write(ctx, before, after); err != nil {
+		return err
 	}
-	_, err = i.tx.Exec(ctx, i.queries.alterProjection, i.projection.Name, i.projection.Version, after.Single,
-		i.projection.schema,
+	_, err = i.tx.Exec(ctx, i.queries.alterProjection, was.Name, was.Version, i.projection.Version, after.Single,
 		i.projection.Declaration(store.DialectPostgres), shapes)
 	if err != nil {
-		return false, fmt.Errorf("registering the projection: %w", err)
+		return fmt.Errorf("registering the projection: %w", err)
 	}
-	return true, nil
+	return nil
 }
 
 // isEmpty reports whether a table has no row, or is not there.
-func (i *installer) isEmpty(ctx context.Context, table string) (empty bool, err error) {
-	if exists, err := i.exists(ctx, table); err != nil || !exists {
+func (i *installer) isEmpty(ctx context.Context, was *store.Installed, table string) (empty bool, err error) {
+	schema := i.placeOf(was).Tables
+	if exists, err := i.exists(ctx, schema, table); err != nil || !exists {
 		return true, err
 	}
 	err = i.asOwner(ctx, func() error {
-		return i.tx.QueryRow(ctx, "SELECT NOT EXISTS (SELECT FROM "+i.projection.table(table)+")").Scan(&empty)
+		return i.tx.QueryRow(ctx, "SELECT NOT EXISTS (SELECT FROM "+quote(schema, table)+")").Scan(&empty)
 	})
 	if err != nil {
 		return false, fmt.Errorf("looking at table %s: %w", table, err)
@@ -282,33 +305,38 @@ func (i *installer) isEmpty(ctx context.Context, table string) (empty bool, err 
 	return empty, nil
 }
 
-// exists reports whether a table, a view or an index of that name is in the schema of the projection.
-func (i *installer) exists(ctx context.Context, name string) (exists bool, err error) {
+// exists reports whether a table, a view or an index of that name is in a schema.
+func (i *installer) exists(ctx context.Context, schema, name string) (exists bool, err error) {
 	err = i.tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace($1)
 		AND relname = $2)`,
-		quote(i.projection.schema), name).Scan(&exists)
+		quote(schema), name).Scan(&exists)
 	if err != nil {
 		return false, fmt.Errorf("looking for %s: %w", name, err)
 	}
 	return exists, nil
 }
 
-// dropEmpty drops tables together, since they may refer to each other.
-func (i *installer) dropEmpty(ctx context.Context, tables []string) error {
-	if len(tables) == 0 {
+// dropEmpty drops the tables of what was installed.
+func (i *installer) dropEmpty(ctx context.Context, was *store.Installed) error {
+	err := i.asOwner(ctx, func() error { return dropTables(ctx, i.tx, i.placeOf(was).Tables, was) })
+	return i.builtUpon(err)
+}
+
+// dropReplaced drops what is left of an earlier version that this one replaces, and the schemas that it no longer
+// needs.
+func (i *installer) dropReplaced(ctx context.Context, was *store.Installed) error {
+	if was.Version == i.projection.Version && !i.projection.Bare() {
 		return nil
 	}
-	list := ""
-	for n, table := range tables {
-		if n > 0 {
-			list += ", "
-		}
-		list += i.projection.table(table)
-	}
-	err := i.asOwner(ctx, func() error {
-		_, err := i.tx.Exec(ctx, "DROP TABLE IF EXISTS "+list)
+	place := i.placeOf(was)
+	if err := i.builtUpon(dropVersion(ctx, i.tx, place.Tables, was)); err != nil || !i.projection.Bare() {
 		return err
-	})
+	}
+	return dropReaders(ctx, i.tx, place.Readers)
+}
+
+// builtUpon says what keeps empty tables from being replaced.
+func (i *installer) builtUpon(err error) error {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Code == stateDependentObjects {
 		return &store.CatalogueError{

@@ -38,10 +38,10 @@ func (s *Store) Role(ctx context.Context) (name string, superuser bool, err erro
 	return name, superuser, translate(err)
 }
 
-// madeHere is the comment of a schema that a host has made, for [Store.Reset] to drop no other.
+// madeHere is the comment of a schema that a host has made: no other is dropped.
 const madeHere = "pupwasm: tables of a projection"
 
-// isolate finds or makes the role and the schema of the projection. Without them the installer goes on with the
+// isolate finds or makes the role and the schemas of the projection. Without them the installer goes on with the
 // host's own rights.
 func (i *installer) isolate(ctx context.Context) error {
 	if i.isolation == IsolationNone || i.projection.Bare() {
@@ -50,7 +50,7 @@ func (i *installer) isolate(ctx context.Context) error {
 	role := RoleName(i.home, i.projection.Name)
 	missing, err := i.haveRole(ctx, role)
 	if err == nil && missing == "" {
-		missing, err = i.haveSchema(ctx, role)
+		missing, err = i.haveSchemas(ctx, role)
 	}
 	switch {
 	case err != nil:
@@ -115,36 +115,58 @@ func (i *installer) haveRole(ctx context.Context, role string) (missing string, 
 	return "", nil
 }
 
-// haveSchema makes the schema if it does not exist, or gives it and its contents to the role, and returns what is
-// in the way, or "".
-func (i *installer) haveSchema(ctx context.Context, role string) (missing string, err error) {
+// errMissing takes back the schemas that were made before one that could not be made.
+var errMissing = errors.New("a schema is missing")
+
+// haveSchemas makes the schemas of the version and of its readers if they do not exist, or gives them and their
+// contents to the role, and returns what is in the way, or "".
+func (i *installer) haveSchemas(ctx context.Context, role string) (missing string, err error) {
+	err = i.attempt(ctx, func() error {
+		for _, schema := range []string{i.projection.schema, i.projection.readers} {
+			if missing, err = i.haveSchema(ctx, schema, role); err != nil {
+				return err
+			}
+			if missing != "" {
+				return errMissing
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, errMissing) {
+		err = nil
+	}
+	return missing, err
+}
+
+func (i *installer) haveSchema(ctx context.Context, schema, role string) (missing string, err error) {
 	var exists, owned, mine, mayCreate, mayAsk bool
 	err = i.tx.QueryRow(ctx, `SELECT n.oid IS NOT NULL, coalesce(pg_get_userbyid(n.nspowner) = $2, false),
 		coalesce(pg_has_role(n.nspowner, 'USAGE'), false),
 			has_database_privilege(current_database(), 'CREATE'),
 			coalesce(has_function_privilege(to_regprocedure($3), 'EXECUTE'), false)
-		FROM (VALUES (1)) AS one LEFT JOIN pg_namespace n ON n.nspname = $1`, i.projection.schema, role, quote(i.home)+
+		FROM (VALUES (1)) AS one LEFT JOIN pg_namespace n ON n.nspname = $1`, schema, role, quote(i.home)+
 		".make_schema(text,text)").
 		Scan(&exists, &owned, &mine, &mayCreate, &mayAsk)
 	if err != nil {
-		return "", fmt.Errorf("looking for schema %s: %w", i.projection.schema, err)
+		return "", fmt.Errorf("looking for schema %s: %w", schema, err)
 	}
 	switch {
 	case owned:
 		return "", nil
 	case !exists && mayCreate:
-		err = i.attempt(ctx, func() error { return i.makeSchema(ctx, " AUTHORIZATION "+quote(role)) })
+		err = i.attempt(ctx, func() error { return i.makeSchema(ctx, schema, " AUTHORIZATION "+quote(role)) })
 	case !exists && mayAsk:
 		err = i.attempt(ctx, func() error {
-			_, err := i.tx.Exec(ctx, "SELECT "+quote(i.home)+".make_schema($1, '')", i.projection.Name)
+			_, err := i.tx.Exec(ctx, "SELECT "+quote(i.home)+".make_schema($1, $2)", i.projection.Name,
+				strings.TrimPrefix(schema, i.projection.readers))
 			return err
 		})
 	case exists && mine && mayCreate:
-		err = i.attempt(ctx, func() error { return i.handOver(ctx, role) })
+		err = i.attempt(ctx, func() error { return i.handOver(ctx, schema, role) })
 	case exists:
-		return fmt.Sprintf("schema %s belongs to another role", i.projection.schema), nil
+		return fmt.Sprintf("schema %s belongs to another role", schema), nil
 	default:
-		return fmt.Sprintf("there is no schema %s, and this role may not create it", i.projection.schema), nil
+		return fmt.Sprintf("there is no schema %s, and this role may not create it", schema), nil
 	}
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && !transientState(pg.Code) {
@@ -153,30 +175,23 @@ func (i *installer) haveSchema(ctx context.Context, role string) (missing string
 	return "", err
 }
 
-// makeSchema makes the schema of the projection.
-func (i *installer) makeSchema(ctx context.Context, authorization string) error {
-	_, err := i.tx.Exec(ctx, "CREATE SCHEMA "+quote(i.projection.schema)+authorization)
+// makeSchema makes a schema of the projection.
+func (i *installer) makeSchema(ctx context.Context, schema, authorization string) error {
+	_, err := i.tx.Exec(ctx, "CREATE SCHEMA "+quote(schema)+authorization)
 	if err == nil {
-		_, err = i.tx.Exec(ctx, "COMMENT ON SCHEMA "+quote(i.projection.schema)+" IS '"+madeHere+"'")
+		_, err = i.tx.Exec(ctx, "COMMENT ON SCHEMA "+quote(schema)+" IS '"+madeHere+"'")
 	}
 	return err
 }
 
-// handOver gives an existing schema to the role, with its tables and views.
-func (i *installer) handOver(ctx context.Context, role string) error {
-	if _, err := i.tx.Exec(ctx, "ALTER SCHEMA "+quote(i.projection.schema)+" OWNER TO "+quote(role)); err != nil {
+// handOver gives an existing schema to the role, with the projection's tables and views in it.
+func (i *installer) handOver(ctx context.Context, schema, role string) error {
+	if _, err := i.tx.Exec(ctx, "ALTER SCHEMA "+quote(schema)+" OWNER TO "+quote(role)); err != nil {
 		return err
-	}
-	names := []string{}
-	for t := range i.projection.Tables {
-		names = append(names, i.projection.Tables[t].Name)
-	}
-	for v := range i.projection.Views {
-		names = append(names, i.projection.Views[v].Name)
 	}
 	rows, err := i.tx.Query(ctx, `SELECT relname::text FROM pg_class WHERE relnamespace = to_regnamespace($1)
 		AND relname = ANY ($2) AND relkind IN ('r', 'p', 'v')`,
-		quote(i.projection.schema), names)
+		quote(schema), i.projection.Shown())
 	if err != nil {
 		return err
 	}
@@ -185,7 +200,7 @@ func (i *installer) handOver(ctx context.Context, role string) error {
 		return err
 	}
 	for _, name := range found {
-		if _, err := i.tx.Exec(ctx, "ALTER TABLE "+i.projection.table(name)+" OWNER TO "+quote(role)); err != nil {
+		if _, err := i.tx.Exec(ctx, "ALTER TABLE "+quote(schema, name)+" OWNER TO "+quote(role)); err != nil {
 			return err
 		}
 	}
@@ -361,24 +376,4 @@ func (i *installer) resultTypes(ctx context.Context, s *statement) (string, erro
 // quoteText writes a text as a constant, whatever standard_conforming_strings says.
 func quoteText(text string) string {
 	return " E'" + strings.NewReplacer(`\`, `\\`, `'`, `''`).Replace(text) + "'"
-}
-
-// dropFunctions drops the functions that write rows, which name tables that are about to go.
-func dropFunctions(ctx context.Context, tx pgx.Tx, schema string) error {
-	rows, err := tx.Query(ctx, `SELECT p.oid::regprocedure::text FROM pg_proc p
-		WHERE p.pronamespace = to_regnamespace($1) AND starts_with(p.proname, $2)`,
-		quote(schema), functionPrefix)
-	if err != nil {
-		return err
-	}
-	functions, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return err
-	}
-	for _, function := range functions {
-		if _, err := tx.Exec(ctx, "DROP FUNCTION "+function); err != nil {
-			return fmt.Errorf("dropping function %s: %w", function, err)
-		}
-	}
-	return nil
 }

@@ -34,13 +34,13 @@ func TestIsolation_aProjectionsRoleOwnsItsSchemaAndNothingElse(t *testing.T) {
 	wantRows(t, db, `SELECT rolcanlogin, rolsuper, rolcreaterole, rolcreatedb FROM pg_roles
 		WHERE rolname = 'pupwasm__sums'`, "f f f f")
 	wantRows(t, db, `SELECT DISTINCT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-		WHERE c.relowner = 'pupwasm__sums'::regrole AND n.nspname !~ '^pg_toast'`, "sums")
-	wantRows(t, db, `SELECT count(*) FROM pg_class WHERE relnamespace = 'sums'::regnamespace
+		WHERE c.relowner = 'pupwasm__sums'::regrole AND n.nspname !~ '^pg_toast' ORDER BY 1`, "sums;sums__v1")
+	wantRows(t, db, `SELECT count(*) FROM pg_class WHERE relnamespace IN ('sums'::regnamespace, 'sums__v1'::regnamespace)
 		AND relowner <> 'pupwasm__sums'::regrole`, "0")
-	wantRows(t, db, `SELECT nspname FROM pg_namespace WHERE nspowner = 'pupwasm__sums'::regrole`, "sums")
+	wantRows(t, db, `SELECT nspname FROM pg_namespace WHERE nspowner = 'pupwasm__sums'::regrole ORDER BY 1`, "sums;sums__v1")
 	wantRows(t, db, `SELECT bool_and(prosecdef AND proowner = 'pupwasm__sums'::regrole
 		AND NOT has_function_privilege('public', oid, 'EXECUTE'))
-		FROM pg_proc WHERE pronamespace = 'sums'::regnamespace`, "t")
+		FROM pg_proc WHERE pronamespace = 'sums__v1'::regnamespace`, "t")
 	wantRows(t, db, `SELECT has_schema_privilege('pupwasm__sums', 'pupwasm', 'USAGE')`, "f")
 }
 
@@ -57,7 +57,7 @@ func TestIsolation_theRoleHoldsWithoutTheChecks(t *testing.T) {
 	appendOne(t, s, "a")
 	const robbery = `WITH gone AS (DELETE FROM public.secrets RETURNING id, n) INSERT INTO {other} SELECT id, n
 		FROM gone`
-	const evil = `CREATE FUNCTION guest.evil() RETURNS trigger LANGUAGE plpgsql
+	const evil = `CREATE FUNCTION guest__v1.evil() RETURNS trigger LANGUAGE plpgsql
 		AS 'BEGIN DELETE FROM public.secrets; RETURN NEW; END'`
 	attacks := map[string][]string{
 		"another table":             {robbery},
@@ -74,7 +74,7 @@ func TestIsolation_theRoleHoldsWithoutTheChecks(t *testing.T) {
 		"a block":                   {`DO 'BEGIN RESET ROLE; DELETE FROM public.secrets; END'`, robbery},
 		"a trigger at the end": {
 			evil, `CREATE CONSTRAINT TRIGGER t AFTER INSERT
-			ON guest.other DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION guest.evil()`,
+			ON guest__v1.other DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION guest__v1.evil()`,
 			`INSERT INTO {other} VALUES ('a', 1)`,
 		},
 		"a table dropped": {`DROP TABLE public.secrets`},
@@ -90,8 +90,8 @@ func TestIsolation_theRoleHoldsWithoutTheChecks(t *testing.T) {
 		"a member":          {`ALTER ROLE pupwasm__guest SUPERUSER`, robbery},
 		"a function of another's": {`CREATE OR REPLACE FUNCTION public.innocent(text) RETURNS text LANGUAGE sql
 			AS 'SELECT $1'`},
-		"a search path":            {`SELECT set_config('search_path', 'guest, pg_catalog', false)`, robbery},
-		"a search path that stays": {`SELECT set_config('search_path', 'guest, pg_catalog', false)`},
+		"a search path":            {`SELECT set_config('search_path', 'guest__v1, pg_catalog', false)`, robbery},
+		"a search path that stays": {`SELECT set_config('search_path', 'guest__v1, pg_catalog', false)`},
 		"a setting that stays": {`SELECT set_config('statement_timeout', '1', false),
 			set_config('pupwasm.notify', 'off', false)`},
 		"a lock that stays":            {`SELECT pg_advisory_lock(1)`},
@@ -109,7 +109,7 @@ func TestIsolation_theRoleHoldsWithoutTheChecks(t *testing.T) {
 		"other sessions":       `pg_terminate_backend(1)`,
 		"a foreign key":        `true), FOREIGN KEY (id) REFERENCES public.secrets (id`,
 		"a query in a text":    `query_to_xml('SELECT * FROM public.secrets', true, true, '') IS NOT NULL`,
-		"a search path":        `set_config('search_path', 'guest, pg_catalog', false) IS NOT NULL`,
+		"a search path":        `set_config('search_path', 'guest__v1, pg_catalog', false) IS NOT NULL`,
 		"a lock that stays":    `pg_try_advisory_lock(1)`,
 		"the host's own table": `(SELECT count(*) FROM pupwasm.events) > 0`,
 	}
@@ -143,7 +143,7 @@ func TestIsolation_theRoleHoldsWithoutTheChecks(t *testing.T) {
 		t.Logf("%s: %v", name, err)
 		kept(name)
 		if err := s.Reset(t.Context(), p.Name); err != nil {
-			execute(t, admin, "DROP SCHEMA IF EXISTS guest CASCADE") // the projection was not installed
+			execute(t, admin, "DROP SCHEMA IF EXISTS guest, guest__v1 CASCADE") // the projection was not installed
 		}
 	}
 	for name, statements := range attacks {
@@ -178,7 +178,7 @@ func commitOnce(t *testing.T, s *postgres.Store, catalogue store.Catalogue, p *s
 	ctx := t.Context()
 	must(t, s.Heartbeat(ctx, store.Worker{Name: "w"}, time.Minute))
 	defer func() { must(t, s.Leave(ctx, store.Worker{Name: "w"})) }()
-	claims, err := s.Claim(ctx, store.ClaimRequest{Projection: p.Name, Worker: "w", Limit: 1})
+	claims, err := s.Claim(ctx, store.ClaimRequest{Projection: p.ID(), Worker: "w", Limit: 1})
 	must(t, err)
 	unit := catalogue.Begin(claims[0])
 	defer unit.Rollback()
@@ -209,19 +209,19 @@ func TestIsolation_tablesOfBeforeAreHandedOver(t *testing.T) {
 	appendOne(t, plain, "a")
 	_, err := plain.Install(t.Context(), p, 1)
 	must(t, err)
-	execute(t, db.Connect(t), "INSERT INTO sums.total (name, n) VALUES ('a', 1)")
-	wantRows(t, db, "SELECT count(*) FROM pg_class WHERE relnamespace = 'sums'::regnamespace AND "+
+	execute(t, db.Connect(t), "INSERT INTO "+sumsTotal+" (name, n) VALUES ('a', 1)")
+	wantRows(t, db, "SELECT count(*) FROM pg_class WHERE relnamespace IN ('sums'::regnamespace, 'sums__v1'::regnamespace) AND "+
 		"pg_get_userbyid(relowner) = 'pupwasm__sums'", "0")
 	isolated := openIsolated(t, db, postgres.IsolationAuto)
 	_, err = isolated.Install(t.Context(), p, 1)
 	must(t, err)
-	wantRows(t, db, "SELECT count(*) FROM pg_class WHERE relnamespace = 'sums'::regnamespace AND "+
+	wantRows(t, db, "SELECT count(*) FROM pg_class WHERE relnamespace IN ('sums'::regnamespace, 'sums__v1'::regnamespace) AND "+
 		"pg_get_userbyid(relowner) <> 'pupwasm__sums'", "0")
 	wantRows(t, db, "SELECT name, n FROM sums.total", "a 1")
 	_, err = plain.Install(t.Context(), p, 1) // a host of before goes on
 	must(t, err)
 	must(t, isolated.Reset(t.Context(), "sums"))
-	wantRows(t, db, "SELECT count(*) FROM pg_namespace WHERE nspname = 'sums'", "0")
+	wantRows(t, db, "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'sums%'", "0")
 }
 
 // TestIsolation_aRoleWithRightsOfItsOwnIsNotUsed has somebody else's role under the name.
@@ -248,8 +248,8 @@ func TestIsolation_aRoleWithRightsOfItsOwnIsNotUsed(t *testing.T) {
 		must(t, err)
 		wantRows(t, db, "SELECT count(*) FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid WHERE "+
 			"r.rolname = 'pupwasm__"+p.Name+"'", "0")
-		wantRows(t, db, "SELECT pg_get_userbyid(nspowner) = 'pupwasm__"+p.Name+"' FROM pg_namespace WHERE nspname = '"+
-			p.Name+"'", "f")
+		wantRows(t, db, "SELECT pg_get_userbyid(nspowner) = 'pupwasm__"+p.Name+"' FROM pg_namespace WHERE nspname LIKE '"+
+			p.Name+"%'", "f;f")
 	}
 }
 
@@ -257,17 +257,21 @@ func TestIsolation_aRoleWithRightsOfItsOwnIsNotUsed(t *testing.T) {
 func TestIsolation_aSchemaThatSomebodyHasMadeIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	execute(t, db.Connect(t), "CREATE SCHEMA sums")
-	for _, isolation := range []postgres.Isolation{
-		postgres.IsolationNone, postgres.IsolationAuto,
-		postgres.IsolationRole,
-	} {
-		_, err := openIsolated(t, db, isolation).Install(t.Context(), sums(), 1)
-		var fault *store.CatalogueError
-		if !errors.As(err, &fault) || !strings.Contains(err.Error(),
-			"the database has a schema sums that is not the projection's") {
-			t.Errorf("%s: %v", isolation, err)
+	admin := db.Connect(t)
+	for _, schema := range []string{"sums", "sums__v1"} {
+		execute(t, admin, "CREATE SCHEMA "+schema)
+		for _, isolation := range []postgres.Isolation{
+			postgres.IsolationNone, postgres.IsolationAuto,
+			postgres.IsolationRole,
+		} {
+			_, err := openIsolated(t, db, isolation).Install(t.Context(), sums(), 1)
+			var fault *store.CatalogueError
+			if !errors.As(err, &fault) || !strings.Contains(err.Error(),
+				"the database has a schema "+schema+" that is not the projection's") {
+				t.Errorf("%s: %v", isolation, err)
+			}
 		}
+		wantRows(t, db, "SELECT count(*) FROM pg_class WHERE relnamespace = '"+schema+"'::regnamespace", "0")
+		execute(t, admin, "DROP SCHEMA "+schema)
 	}
-	wantRows(t, db, "SELECT count(*) FROM pg_class WHERE relnamespace = 'sums'::regnamespace", "0")
 }

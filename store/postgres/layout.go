@@ -11,9 +11,9 @@ import (
 )
 
 // Reshard changes a projection's layout. See [store.Projections].
-func (s *Store) Reshard(ctx context.Context, projection string, change func(*store.Layout) error) error {
+func (s *Store) Reshard(ctx context.Context, projection store.ProjectionID, change func(*store.Layout) error) error {
 	err := pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, s.queries.lockProjection, projection); err != nil {
+		if _, err := tx.Exec(ctx, s.queries.lockProjection, projection.Name); err != nil {
 			return fmt.Errorf("locking the projection: %w", err)
 		}
 		stored := layoutOf{tx: tx, queries: &s.queries, projection: projection}
@@ -34,15 +34,15 @@ func (s *Store) Reshard(ctx context.Context, projection string, change func(*sto
 type layoutOf struct {
 	tx         pgx.Tx
 	queries    *queries
-	projection string
+	projection store.ProjectionID
 }
 
 // read returns the layout and keeps commits waiting until the transaction ends.
 func (l layoutOf) read(ctx context.Context) (*store.Layout, error) {
 	layout := &store.Layout{}
-	err := l.tx.QueryRow(ctx, l.queries.layout, l.projection).Scan(&layout.Single, &layout.Desired, &layout.Next)
+	err := l.tx.QueryRow(ctx, l.queries.layout, l.projection.Name, l.projection.Version).Scan(&layout.Single, &layout.Desired, &layout.Next)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, store.UnknownProjection(l.projection)
+		return nil, store.UnknownProjection(l.projection.Name)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the layout: %w", err)
@@ -50,7 +50,7 @@ func (l layoutOf) read(ctx context.Context) (*store.Layout, error) {
 	if _, err := l.tx.Exec(ctx, l.queries.lockTimeout); err != nil {
 		return nil, fmt.Errorf("bounding the wait for commits: %w", err)
 	}
-	rows, err := l.tx.Query(ctx, l.queries.segments, l.projection)
+	rows, err := l.tx.Query(ctx, l.queries.segments, l.projection.Name, l.projection.Version)
 	if err != nil {
 		return nil, fmt.Errorf("reading the segments: %w", err)
 	}
@@ -72,23 +72,24 @@ func (l layoutOf) read(ctx context.Context) (*store.Layout, error) {
 
 // write stores what differs.
 func (l layoutOf) write(ctx context.Context, before, after *store.Layout) error {
+	id := l.projection
 	changed, added, removed := after.Changes(before)
 	for _, segment := range removed {
-		if _, err := l.tx.Exec(ctx, l.queries.deleteSegment, l.projection, segment); err != nil {
+		if _, err := l.tx.Exec(ctx, l.queries.deleteSegment, id.Name, id.Version, segment); err != nil {
 			return fmt.Errorf("removing segment %d: %w", segment, err)
 		}
 	}
 	for _, p := range changed {
-		if _, err := l.tx.Exec(ctx, l.queries.alterSegment, l.projection, p.Segment, int64(p.Range.First),
-			int64(p.Range.Last),
+		if _, err := l.tx.Exec(ctx, l.queries.alterSegment, id.Name, id.Version, p.Segment,
+			int64(p.Range.First), int64(p.Range.Last),
 			p.Failure, p.Merge.Into, p.Merge.At, p.Applied.Log.ID, int64(p.Applied.Log.Timeline), p.Applied.Position,
 			p.Applied.Event); err != nil {
 			return fmt.Errorf("changing segment %d: %w", p.Segment, err)
 		}
 	}
 	for _, p := range added {
-		if _, err := l.tx.Exec(ctx, l.queries.insertSegment, l.projection, p.Segment, int64(p.Range.First),
-			int64(p.Range.Last),
+		if _, err := l.tx.Exec(ctx, l.queries.insertSegment, id.Name, id.Version, p.Segment,
+			int64(p.Range.First), int64(p.Range.Last),
 			p.Position, p.Failure, p.Merge.Into, p.Merge.At,
 			p.Applied.Log.ID, int64(p.Applied.Log.Timeline), p.Applied.Position, p.Applied.Event); err != nil {
 			return fmt.Errorf("creating segment %d: %w", p.Segment, err)
@@ -97,7 +98,7 @@ func (l layoutOf) write(ctx context.Context, before, after *store.Layout) error 
 	if before.Desired == after.Desired && before.Next == after.Next {
 		return nil
 	}
-	if _, err := l.tx.Exec(ctx, l.queries.asked, l.projection, after.Desired, after.Next); err != nil {
+	if _, err := l.tx.Exec(ctx, l.queries.asked, id.Name, id.Version, after.Desired, after.Next); err != nil {
 		return fmt.Errorf("recording the number of segments: %w", err)
 	}
 	return nil

@@ -25,7 +25,7 @@ func TestReshard_waitsForTheCommitUnderWay(t *testing.T) {
 			r := newRig(t, db, db.DSN, postgres.Options{Lazy: true})
 			must(t, r.commit(t.Context(), add("a", 1)))
 			row := begin(t, db.Connect(t))
-			_, err := row.Exec(t.Context(), "SELECT FROM sums.total FOR UPDATE")
+			_, err := row.Exec(t.Context(), "SELECT FROM "+sumsTotal+" FOR UPDATE")
 			must(t, err)
 			mutations := []store.Mutation{add("a", 1)}
 			if test.position == 1 {
@@ -45,7 +45,7 @@ func TestReshard_waitsForTheCommitUnderWay(t *testing.T) {
 			}()
 			awaitBlocked(t, db)
 			go func() {
-				changed <- r.store.Reshard(t.Context(), "sums", func(l *store.Layout) error { return l.Split(0, 2) })
+				changed <- r.store.Reshard(t.Context(), sums().ID(), func(l *store.Layout) error { return l.Split(0, 2) })
 			}()
 			conn := db.Connect(t)
 			testwait.Until(t, "both wait", func() bool {

@@ -32,9 +32,11 @@ func (s *Store) Heartbeat(ctx context.Context, worker store.Worker, ttl time.Dur
 
 // describeWorker returns the parameters of join and heartbeat.
 func describeWorker(worker store.Worker, ttl time.Duration) []any {
-	refused, _ := json.Marshal(append([]store.Refusal{}, worker.Refused...)) // texts and numbers never fail
+	// Texts and numbers never fail.
+	projections, _ := json.Marshal(append([]store.ProjectionID{}, worker.Projections...))
+	refused, _ := json.Marshal(append([]store.Refusal{}, worker.Refused...))
 	return []any{
-		worker.Name, ttl, append([]string{}, worker.Projections...), worker.Segments, string(refused),
+		worker.Name, ttl, string(projections), worker.Segments, string(refused),
 		worker.Incarnation,
 	}
 }
@@ -63,9 +65,8 @@ func (s *Store) Claim(ctx context.Context, request store.ClaimRequest) ([]store.
 	if held == nil {
 		held = []int{} // an array without elements; NULL would exclude everything
 	}
-	rows, err := s.control.Query(ctx, s.queries.claim, request.Projection, request.Worker, held, request.Limit,
-		request.Version, request.Below,
-		request.Incarnation)
+	rows, err := s.control.Query(ctx, s.queries.claim, request.Projection.Name, request.Worker, held, request.Limit,
+		request.Projection.Version, request.Below, request.Incarnation)
 	if err != nil {
 		return nil, translate(err)
 	}
@@ -89,7 +90,8 @@ func (s *Store) Claim(ctx context.Context, request store.ClaimRequest) ([]store.
 func (s *Store) Release(ctx context.Context, claim store.Claim) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	_, err := s.control.Exec(ctx, s.queries.release, claim.Projection, claim.Segment, claim.Worker, claim.Epoch)
+	_, err := s.control.Exec(ctx, s.queries.release, claim.Projection.Name, claim.Projection.Version,
+		claim.Segment, claim.Worker, claim.Epoch)
 	return translate(err)
 }
 
@@ -97,7 +99,8 @@ func (s *Store) Release(ctx context.Context, claim store.Claim) error {
 func (s *Store) Fail(ctx context.Context, claim store.Claim, reason string) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	tag, err := s.control.Exec(ctx, s.queries.fail, claim.Projection, claim.Segment, claim.Worker, claim.Epoch, reason)
+	tag, err := s.control.Exec(ctx, s.queries.fail, claim.Projection.Name, claim.Projection.Version,
+		claim.Segment, claim.Worker, claim.Epoch, reason)
 	if err == nil && tag.RowsAffected() == 0 {
 		return store.ErrFenced
 	}

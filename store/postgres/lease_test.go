@@ -17,10 +17,10 @@ func TestClaim_keepsItsLimitWhateverThePlan(t *testing.T) {
 	_, err := s.Install(t.Context(), sums(), 1)
 	must(t, err)
 	execute(t, db.Connect(t), "VACUUM ANALYZE pupwasm.segments")
-	must(t, s.Reshard(t.Context(), "sums", func(l *store.Layout) error { return l.Resize(8) }))
+	must(t, s.Reshard(t.Context(), sums().ID(), func(l *store.Layout) error { return l.Resize(8) }))
 	must(t, s.Heartbeat(t.Context(), store.Worker{Name: "w"}, time.Hour))
 	for limit := range 4 {
-		claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: "sums", Worker: "w", Limit: limit})
+		claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: sums().ID(), Worker: "w", Limit: limit})
 		must(t, err)
 		if len(claims) != limit {
 			t.Errorf("a limit of %d gives %d claims", limit, len(claims))
@@ -37,7 +37,7 @@ func TestLeave_locksInOrder(t *testing.T) {
 	_, err := s.Install(t.Context(), sums(), 2)
 	must(t, err)
 	must(t, s.Heartbeat(t.Context(), store.Worker{Name: "w"}, time.Hour))
-	_, err = s.Claim(t.Context(), store.ClaimRequest{Projection: "sums", Worker: "w", Limit: 2})
+	_, err = s.Claim(t.Context(), store.ClaimRequest{Projection: sums().ID(), Worker: "w", Limit: 2})
 	must(t, err)
 	conn := db.Connect(t)
 	execute(t, conn, "UPDATE pupwasm.segments SET epoch = epoch + 1 WHERE segment = 0")

@@ -223,7 +223,7 @@ func TestLimits_whatOthersDoIsNobodysFault(t *testing.T) {
 	ctx := t.Context()
 	must(t, r.commit(ctx, add("a", 1)))
 	holding := begin(t, db.Connect(t))
-	execute(t, holding.Conn(), "LOCK TABLE sums.total")
+	execute(t, holding.Conn(), "LOCK TABLE "+sumsTotal)
 	wantNoLimit(t, "a statement of the module that waits for a lock", r.commit(ctx, double("a")))
 	wantNoLimit(t, "rows that wait for a lock", r.commit(ctx, add("a", 1)))
 	must(t, holding.Rollback(ctx))
@@ -265,7 +265,7 @@ func TestLimits_areSetForTheTransaction(t *testing.T) {
 				NEW.note := (SELECT string_agg(current_setting(s, true), ' ' ORDER BY n) FROM unnest('{`+strings.Join(settings, ",")+`}'::text[]) WITH ORDINALITY AS u (s, n));
 				RETURN NEW;
 			END $$;
-			CREATE TRIGGER note BEFORE INSERT OR UPDATE ON sums.total FOR EACH ROW EXECUTE FUNCTION public.note()`)
+			CREATE TRIGGER note BEFORE INSERT OR UPDATE ON `+sumsTotal+` FOR EACH ROW EXECUTE FUNCTION public.note()`)
 		must(t, r.commit(t.Context(), add("a", 1)))
 		return ask(t, db, "SELECT note FROM sums.total")[0][0]
 	}
@@ -303,7 +303,8 @@ func TestLimits_areSetForTheTransaction(t *testing.T) {
 		t.Parallel()
 		db, asRole := roleWithout(t, "limits_host", func(t *testing.T) pgtest.Database { t.Helper(); return pgtest.New(t) })
 		execute(t, db.Connect(t), `GRANT USAGE ON SCHEMA pupwasm TO limits_host; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA pupwasm TO limits_host;
-			GRANT USAGE, UPDATE ON ALL SEQUENCES IN SCHEMA pupwasm TO limits_host; CREATE SCHEMA sums AUTHORIZATION limits_host`)
+			GRANT USAGE, UPDATE ON ALL SEQUENCES IN SCHEMA pupwasm TO limits_host; CREATE SCHEMA sums AUTHORIZATION limits_host;
+			CREATE SCHEMA sums__v1 AUTHORIZATION limits_host`)
 		if got, want := note(t, db, asRole, "", postgres.Options{}), "1min 30s 4MB 1 0 -1"+transaction; got != want {
 			t.Errorf("the settings %v are %q, must be %q", settings, got, want)
 		}
@@ -316,7 +317,7 @@ func TestLimits_areSetForTheTransaction(t *testing.T) {
 			t.Skip("before PostgreSQL 15 no parameter can be granted")
 		}
 		execute(t, conn, `GRANT USAGE ON SCHEMA pupwasm TO limits_granted; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA pupwasm TO limits_granted;
-			GRANT USAGE, UPDATE ON ALL SEQUENCES IN SCHEMA pupwasm TO limits_granted; CREATE SCHEMA sums AUTHORIZATION limits_granted;
+			GRANT USAGE, UPDATE ON ALL SEQUENCES IN SCHEMA pupwasm TO limits_granted; CREATE SCHEMA sums AUTHORIZATION limits_granted; CREATE SCHEMA sums__v1 AUTHORIZATION limits_granted;
 			GRANT SET ON PARAMETER temp_file_limit TO limits_granted`)
 		t.Cleanup(func() {
 			execute(t, connectTo(t, pgtest.Shared(t).DSN), "REVOKE SET ON PARAMETER temp_file_limit FROM limits_granted")

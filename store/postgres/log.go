@@ -46,8 +46,8 @@ func (s *Store) Adopt(ctx context.Context, claim store.Claim, log store.LogID) e
 func (s *Store) adopt(ctx context.Context, query string, claim store.Claim, log store.LogID) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	tag, err := s.control.Exec(ctx, query, claim.Projection, claim.Segment, claim.Worker, claim.Epoch,
-		claim.Position, log.ID, int64(log.Timeline))
+	tag, err := s.control.Exec(ctx, query, claim.Projection.Name, claim.Projection.Version,
+		claim.Segment, claim.Worker, claim.Epoch, claim.Position, log.ID, int64(log.Timeline))
 	if err == nil && tag.RowsAffected() == 0 {
 		return store.ErrFenced
 	}

@@ -149,7 +149,7 @@ func TestCommit_lostConnectionIsTransient(t *testing.T) {
 			"'pupwasm.segments'::regclass AND pid <> pg_backend_pid()")[0][0] == "0"
 	})
 	testwait.Until(t, "the store connects again", func() bool {
-		claims, err := r.store.Claim(ctx, store.ClaimRequest{Projection: "sums", Worker: "w", Limit: 1})
+		claims, err := r.store.Claim(ctx, store.ClaimRequest{Projection: sums().ID(), Worker: "w", Limit: 1})
 		if err == nil {
 			r.claim = claims[0]
 		} else if !errors.Is(err, store.ErrTransient) {
@@ -209,7 +209,7 @@ func TestCommit_runawayStatementIsStopped(t *testing.T) {
 	catalogue, err := s.Install(ctx, p, 1)
 	must(t, err)
 	must(t, s.Heartbeat(ctx, store.Worker{Name: "w"}, time.Hour))
-	claims, err := s.Claim(ctx, store.ClaimRequest{Projection: "sums", Worker: "w", Limit: 1})
+	claims, err := s.Claim(ctx, store.ClaimRequest{Projection: sums().ID(), Worker: "w", Limit: 1})
 	must(t, err)
 	handOut(t, db)
 	r := &rig{TB: t, db: db, store: s, catalogue: catalogue, folder: store.NewFolder(p), claim: claims[0]}
@@ -239,7 +239,7 @@ func TestReshard_aHostThatStopsInTheMiddleKeepsNobodyWaitingForLong(t *testing.T
 	r := newRig(t, db, db.DSN, postgres.Options{Lazy: true})
 	inside, goOn, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	go func() {
-		ended <- r.store.Reshard(context.Background(), "sums", func(l *store.Layout) error {
+		ended <- r.store.Reshard(context.Background(), sums().ID(), func(l *store.Layout) error {
 			close(inside)
 			<-goOn
 			return l.Split(0, 2)
@@ -248,7 +248,7 @@ func TestReshard_aHostThatStopsInTheMiddleKeepsNobodyWaitingForLong(t *testing.T
 	<-inside
 	ctx, cancel := context.WithTimeout(t.Context(), testwait.Patience)
 	defer cancel()
-	must(t, r.store.Reshard(ctx, "sums", func(l *store.Layout) error { return l.Split(0, 3) }))
+	must(t, r.store.Reshard(ctx, sums().ID(), func(l *store.Layout) error { return l.Split(0, 3) }))
 	close(goOn)
 	if err := <-ended; !errors.Is(err, store.ErrTransient) {
 		t.Errorf("the one that had stopped gets %v, must get a transient error", err)
@@ -285,7 +285,7 @@ func TestOutage_aServerThatFallsSilentIsGivenUp(t *testing.T) {
 			return err
 		},
 		"claim": func() error {
-			_, err := s.Claim(t.Context(), store.ClaimRequest{Projection: "p", Worker: "w", Limit: 1})
+			_, err := s.Claim(t.Context(), store.ClaimRequest{Projection: store.ProjectionID{Name: "p", Version: 1}, Worker: "w", Limit: 1})
 			return err
 		},
 	} {

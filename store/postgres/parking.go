@@ -18,10 +18,10 @@ var (
 	texts, i64s, ids, byteas = arrayOf(text), arrayOf(i64), arrayOf(id), arrayOf(bytea)
 
 	parkParams = []store.Type{
-		text, i64, byteas, i64s, i64s, ids, texts, i64s, i64s, texts, byteas, i64s, byteas, i64s, ids, texts,
+		text, i64, i64, byteas, i64s, i64s, ids, texts, i64s, i64s, texts, byteas, i64s, byteas, i64s, ids, texts,
 	}
 	retryParams = []store.Type{
-		text, i64, text, i64, boolean, i64s, id, i64, boolean, bytea, i64, i64, id, text, i64, i64, text, i64s, ids, texts,
+		text, i64, i64, text, i64, boolean, i64s, id, i64, boolean, bytea, i64, i64, id, text, i64, i64, text, i64s, ids, texts,
 	}
 )
 
@@ -49,7 +49,7 @@ func delayValue(d time.Duration) store.Value {
 }
 
 // sendParking adds what becomes of events that the commit passes and does not apply.
-func (p *pipeline) sendParking(c *catalogue, params *parameters, projection string, commit *store.Commit) {
+func (p *pipeline) sendParking(c *catalogue, params *parameters, projection store.ProjectionID, commit *store.Commit) {
 	if len(commit.Parked)+len(commit.Noted)+len(commit.Skipped) == 0 {
 		return
 	}
@@ -58,7 +58,7 @@ func (p *pipeline) sendParking(c *catalogue, params *parameters, projection stri
 	}
 	params.reset()
 	for i, v := range []store.Value{
-		store.Text(projection), store.I64(int64(commit.ParkedMax)),
+		store.Text(projection.Name), store.I64(int64(projection.Version)), store.I64(int64(commit.ParkedMax)),
 		newKeys(store.KindBytes, func(n *store.NewParked) store.Value { return keyValue(n.Key) }),
 		newKeys(store.KindI64, func(n *store.NewParked) store.Value {
 			return store.I64(int64(store.Spread(store.PartitionHashOf(n.Key))))
@@ -138,7 +138,8 @@ func (c *catalogue) retryFence(params *parameters, claim *store.Claim, retry *st
 	}
 	params.reset()
 	for i, v := range []store.Value{
-		store.Text(claim.Projection), store.I64(int64(claim.Segment)), store.Text(claim.Worker),
+		store.Text(claim.Projection.Name), store.I64(int64(claim.Projection.Version)), store.I64(int64(claim.Segment)),
+		store.Text(claim.Worker),
 		store.I64(claim.Epoch), store.Bool(c.store.options.Durable), c.store.transactionLimits(),
 		uuidValue(retry.Log.ID), store.I64(int64(retry.Log.Timeline)), store.Bool(c.apart), keyValue(retry.Key), store.I64(retry.Through),
 		store.I64(fault.Position), uuidValue(fault.Event), store.Text(fault.Error), store.I64(int64(fault.Attempts)),
@@ -154,15 +155,15 @@ func (c *catalogue) retryFence(params *parameters, claim *store.Claim, retry *st
 func (s *Store) Parked(ctx context.Context, request store.ParkedRequest) ([]store.ParkedKey, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	rows, err := s.control.Query(ctx, s.queries.parked, request.Projection, request.Key, int64(request.Range.First),
-		int64(request.Range.Last), request.Code, request.Due, request.After.Projection,
-		append([]byte{}, request.After.Key...), request.Limit)
+	rows, err := s.control.Query(ctx, s.queries.parked, request.Projection.Name, request.Projection.Version, request.Key,
+		int64(request.Range.First), int64(request.Range.Last), request.Code, request.Due, request.After.Projection.Name,
+		request.After.Projection.Version, append([]byte{}, request.After.Key...), request.Limit)
 	if err != nil {
 		return nil, translate(err)
 	}
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (k store.ParkedKey, err error) {
 		var next *time.Time
-		err = row.Scan(&k.Projection, &k.Key, &k.First, &k.Last, &k.Events, &k.Event, &k.Error, &k.Attempts,
+		err = row.Scan(&k.Projection.Name, &k.Projection.Version, &k.Key, &k.First, &k.Last, &k.Events, &k.Event, &k.Error, &k.Attempts,
 			&k.ParkedAt, &next, &k.Order, &k.Due)
 		if next != nil {
 			k.NextAttempt = *next
@@ -174,11 +175,12 @@ func (s *Store) Parked(ctx context.Context, request store.ParkedRequest) ([]stor
 
 // ParkedPositions returns where events of a parked key are noted. See [store.Parking].
 func (s *Store) ParkedPositions(
-	ctx context.Context, projection string, key []byte, after int64, limit int,
+	ctx context.Context, id store.ParkedID, after int64, limit int,
 ) ([]int64, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	rows, err := s.control.Query(ctx, s.queries.parkedPositions, projection, key, after, limit)
+	rows, err := s.control.Query(ctx, s.queries.parkedPositions, id.Projection.Name, id.Projection.Version, id.Key, after,
+		limit)
 	if err != nil {
 		return nil, translate(err)
 	}
@@ -188,11 +190,11 @@ func (s *Store) ParkedPositions(
 
 // Skipped returns the events that were skipped. See [store.Parking].
 func (s *Store) Skipped(
-	ctx context.Context, projection string, after int64, limit int,
+	ctx context.Context, projection store.ProjectionID, after int64, limit int,
 ) ([]store.SkippedEvent, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	rows, err := s.control.Query(ctx, s.queries.skipped, projection, after, limit)
+	rows, err := s.control.Query(ctx, s.queries.skipped, projection.Name, projection.Version, after, limit)
 	if err != nil {
 		return nil, translate(err)
 	}
@@ -204,12 +206,12 @@ func (s *Store) Skipped(
 }
 
 // Order records what somebody wants of a parked key. See [store.Parking].
-func (s *Store) Order(ctx context.Context, projection string, key []byte, order store.ParkedOrder) error {
+func (s *Store) Order(ctx context.Context, id store.ParkedID, order store.ParkedOrder) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	tag, err := s.control.Exec(ctx, s.queries.order, projection, key, string(order))
+	tag, err := s.control.Exec(ctx, s.queries.order, id.Projection.Name, id.Projection.Version, id.Key, string(order))
 	if err == nil && tag.RowsAffected() == 0 {
-		return store.NotParked(projection, key)
+		return store.NotParked(id)
 	}
 	return translate(err)
 }

@@ -65,6 +65,8 @@ type queries struct {
 	fenceAll         string
 	liveOwner        string
 	deleteProjection string
+	keepGrants       string
+	takeGrants       string
 	status           string
 
 	lockTimeout   string
@@ -135,9 +137,10 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			FROM {schema}.events_global_position_seq s`),
 		logEnd: in(`SELECT 0::bigint, coalesce((SELECT max(e.global_position) FROM {schema}.events e), 0),
 			coalesce((SELECT max(p.position) FROM {schema}.segments p), 0)`),
-		advance:      in(`SELECT {schema}.advance($1, $2::integer, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`),
-		advanceApart: in(`SELECT {schema}.advance_apart($1, $2::integer, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`),
-		pin:          in(`SELECT {schema}.pin($1)`),
+		advance: in(`SELECT {schema}.advance($1, $2::integer, $3::integer, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`),
+		advanceApart: in(`SELECT {schema}.advance_apart($1, $2::integer, $3::integer, $4, $5, $6, $7, $8, $9, $10, $11,
+			$12, $13, $14)`),
+		pin: in(`SELECT {schema}.pin($1)`),
 
 		mayNotify:    in(`SELECT {schema}.may_notify()`),
 		notify:       `SELECT pg_notify($1, '')`,
@@ -150,14 +153,15 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 
 		// Segments are locked in the order in which a change of the layout locks them.
 		join: in(`WITH owned AS MATERIALIZED (
-				SELECT projection, segment FROM {schema}.segments WHERE owner = $1 ORDER BY projection, segment
+				SELECT projection, version, segment FROM {schema}.segments WHERE owner = $1
+				ORDER BY projection, version, segment
 				FOR NO KEY UPDATE
 			), freed AS (
 				UPDATE {schema}.segments s SET owner = NULL FROM owned
-				WHERE s.projection = owned.projection AND s.segment = owned.segment
+				WHERE (s.projection, s.version, s.segment) = (owned.projection, owned.version, owned.segment)
 			)
 			INSERT INTO {schema}.workers (worker, expires_at, ttl, projections, segments, refused, incarnation)
-			VALUES ($1, {now} + $2, $2, $3, $4, $5::text::jsonb, $6)
+			VALUES ($1, {now} + $2, $2, $3::text::jsonb, $4, $5::text::jsonb, $6)
 			ON CONFLICT (worker) DO UPDATE SET (expires_at, ttl, projections, segments, refused, incarnation) =
 				(excluded.expires_at, excluded.ttl, excluded.projections, excluded.segments, excluded.refused,
 				excluded.incarnation)`),
@@ -167,7 +171,7 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 				AND (w.expires_at < {now} - interval '1 hour' OR w.expires_at > {now} + 2 * w.ttl)
 			)
 			INSERT INTO {schema}.workers AS w (worker, expires_at, ttl, projections, segments, refused, incarnation)
-			VALUES ($1, {now} + $2, $2, $3, $4, $5::text::jsonb, $6)
+			VALUES ($1, {now} + $2, $2, $3::text::jsonb, $4, $5::text::jsonb, $6)
 			ON CONFLICT (worker) DO UPDATE SET (expires_at, ttl, projections, segments, refused, incarnation) =
 				(excluded.expires_at, excluded.ttl, excluded.projections, excluded.segments, excluded.refused,
 				excluded.incarnation)
@@ -178,54 +182,54 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		// taken, and give more than the limit. SKIP LOCKED: a segment in the middle of a commit has a live owner
 		// anyway, or is not worth waiting for.
 		claim: in(`WITH free AS MATERIALIZED (
-				SELECT f.projection, f.segment FROM {schema}.segments f
-				WHERE f.projection = $1 AND f.failure IS NULL AND f.segment <> ALL ($3::integer[])
+				SELECT f.projection, f.version, f.segment FROM {schema}.segments f
+				WHERE f.projection = $1 AND f.version = $5 AND f.failure IS NULL AND f.segment <> ALL ($3::integer[])
 				AND (f.merge_at = 0 OR f.position < f.merge_at) AND ($6 = 0::bigint OR f.position < $6)
-				AND ($5 = 0 OR EXISTS (SELECT FROM {schema}.projections p WHERE p.name = $1 AND p.version = $5))
 				AND EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = $2 AND w.incarnation = $7 AND {alive})
 				AND (f.owner IS NULL OR f.owner = $2 OR NOT EXISTS (
 					SELECT FROM {schema}.workers w WHERE w.worker = f.owner AND {alive}))
 				ORDER BY f.segment LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED
 			)
 			UPDATE {schema}.segments s SET owner = $2, epoch = s.epoch + 1 FROM free
-			WHERE s.projection = free.projection AND s.segment = free.segment
+			WHERE (s.projection, s.version, s.segment) = (free.projection, free.version, free.segment)
 			RETURNING s.segment, s.first_hash, s.last_hash, s.position, s.merge_at, s.epoch,
 				s.log_id, s.timeline, s.last_position, s.last_event`),
-		adopt: in(`UPDATE {schema}.segments SET log_id = $6, timeline = $7
-			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4 AND position = $5`),
-		adoptApart: in(`WITH refused AS MATERIALIZED (SELECT {schema}.refuse_own_log($6))
-			UPDATE {schema}.segments SET log_id = $6, timeline = $7 FROM refused
-			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4 AND position = $5`),
-		release: in(`UPDATE {schema}.segments SET owner = NULL WHERE projection = $1 AND segment = $2
-			AND owner = $3 AND epoch = $4`),
-		fail: in(`UPDATE {schema}.segments SET owner = NULL, failure = $5, updated_at = now()
-			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4`),
+		adopt: in(`UPDATE {schema}.segments SET log_id = $7, timeline = $8
+			WHERE projection = $1 AND version = $2 AND segment = $3 AND owner = $4 AND epoch = $5 AND position = $6`),
+		adoptApart: in(`WITH refused AS MATERIALIZED (SELECT {schema}.refuse_own_log($7))
+			UPDATE {schema}.segments SET log_id = $7, timeline = $8 FROM refused
+			WHERE projection = $1 AND version = $2 AND segment = $3 AND owner = $4 AND epoch = $5 AND position = $6`),
+		release: in(`UPDATE {schema}.segments SET owner = NULL WHERE projection = $1 AND version = $2
+			AND segment = $3 AND owner = $4 AND epoch = $5`),
+		fail: in(`UPDATE {schema}.segments SET owner = NULL, failure = $6, updated_at = now()
+			WHERE projection = $1 AND version = $2 AND segment = $3 AND owner = $4 AND epoch = $5`),
 		leave: in(`WITH gone AS (DELETE FROM {schema}.workers WHERE worker = $1 AND incarnation = $2),
 			owned AS MATERIALIZED (
-				SELECT projection, segment FROM {schema}.segments
+				SELECT projection, version, segment FROM {schema}.segments
 				WHERE owner = $1 AND NOT EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = $1
 				AND w.incarnation <> $2)
-				ORDER BY projection, segment FOR NO KEY UPDATE
+				ORDER BY projection, version, segment FOR NO KEY UPDATE
 			)
 			UPDATE {schema}.segments s SET owner = NULL FROM owned
-			WHERE s.projection = owned.projection AND s.segment = owned.segment`),
+			WHERE (s.projection, s.version, s.segment) = (owned.projection, owned.version, owned.segment)`),
 
-		park: in(`SELECT {schema}.park_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`),
-		retry: in(`SELECT {schema}.retry_parked($1, $2::integer, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
-			$15, $16, $17, $18, $19, $20)`),
+		park: in(`SELECT {schema}.park_events($1, $2::integer, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
+			$16, $17)`),
+		retry: in(`SELECT {schema}.retry_parked($1, $2::integer, $3::integer, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
+			$14, $15, $16, $17, $18, $19, $20, $21)`),
 		parked: in(`SELECT * FROM (
-				SELECT p.projection, p.key, p.first_position, p.last_position, p.events, p.event_id, p.error, p.attempts,
-					p.parked_at, p.next_attempt_at, p.wanted,
-					p.wanted <> '' OR coalesce(p.next_attempt_at <= {now}, false) OR $5 <> '' AND $5 <> ALL (p.tried) AS due
+				SELECT p.projection, p.version, p.key, p.first_position, p.last_position, p.events, p.event_id, p.error,
+					p.attempts, p.parked_at, p.next_attempt_at, p.wanted,
+					p.wanted <> '' OR coalesce(p.next_attempt_at <= {now}, false) OR $6 <> '' AND $6 <> ALL (p.tried) AS due
 				FROM {schema}.parked p
-				WHERE ($1 = '' OR p.projection = $1) AND ($2::bytea IS NULL OR p.key = $2) AND p.spread BETWEEN $3 AND $4
-				AND (p.projection, p.key) > ($7, $8)) AS k
-			WHERE k.due OR NOT $6 ORDER BY projection, key LIMIT nullif($9, 0)`),
-		parkedPositions: in(`SELECT position FROM {schema}.parked_events WHERE projection = $1 AND key = $2
-			AND position > $3 ORDER BY position LIMIT $4`),
+				WHERE ($1 = '' OR p.projection = $1) AND ($2 = 0 OR p.version = $2) AND ($3::bytea IS NULL OR p.key = $3)
+				AND p.spread BETWEEN $4 AND $5 AND (p.projection, p.version, p.key) > ($8, $9::integer, $10)) AS k
+			WHERE k.due OR NOT $7 ORDER BY projection, version, key LIMIT nullif($11, 0)`),
+		parkedPositions: in(`SELECT position FROM {schema}.parked_events WHERE projection = $1 AND version = $2
+			AND key = $3 AND position > $4 ORDER BY position LIMIT $5`),
 		skipped: in(`SELECT key, position, event_id, error, skipped_at FROM {schema}.skipped_events
-			WHERE projection = $1 AND position > $2 ORDER BY position LIMIT $3`),
-		order: in(`UPDATE {schema}.parked SET wanted = $3 WHERE projection = $1 AND key = $2`),
+			WHERE projection = $1 AND version = $2 AND position > $3 ORDER BY position LIMIT $4`),
+		order: in(`UPDATE {schema}.parked SET wanted = $4 WHERE projection = $1 AND version = $2 AND key = $3`),
 
 		// A host that is stopped, or cut off, in the middle must not keep all others from the projection until it
 		// comes back.
@@ -233,46 +237,72 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			pg_advisory_xact_lock(hashtextextended('{schema}.projection.' || $1, 0))`),
 		projection: in(`SELECT version, declaration, shapes FROM {schema}.projections WHERE name = $1`),
 		insertProjection: in(`INSERT INTO {schema}.projections (name, version, whole, segments, next_segment,
-			tables_schema, declaration, shapes)
-			VALUES ($1, $2, $3, 0, 0, $4, $5, $6)`),
-		alterProjection: in(`UPDATE {schema}.projections SET version = $2, whole = $3, tables_schema = $4,
-			declaration = $5, shapes = $6,
-			installed_at = now() WHERE name = $1`),
+			declaration, shapes) VALUES ($1, $2, $3, 0, 0, $4, $5)`),
+		alterProjection: in(`UPDATE {schema}.projections SET version = $3, whole = $4, declaration = $5, shapes = $6,
+			installed_at = now() WHERE name = $1 AND version = $2`),
 		recover: in(`UPDATE {schema}.segments SET failure = NULL WHERE projection = $1 AND failure IS NOT NULL
 			AND (cardinality($2::integer[]) = 0 OR segment = ANY ($2::integer[]))`),
-		clearFailures: in(`UPDATE {schema}.segments SET failure = NULL WHERE projection = $1 AND failure IS NOT NULL`),
-		applied:       in(`SELECT EXISTS (SELECT FROM {schema}.segments WHERE projection = $1 AND position > 0)`),
+		clearFailures: in(`UPDATE {schema}.segments SET failure = NULL WHERE projection = $1 AND version = $2
+			AND failure IS NOT NULL`),
+		applied: in(`SELECT EXISTS (SELECT FROM {schema}.segments WHERE projection = $1 AND version = $2
+			AND position > 0)`),
 		fenceAll: in(`UPDATE {schema}.segments SET owner = NULL, epoch = epoch + 1, failure = NULL,
-			updated_at = now() WHERE projection = $1`),
+			updated_at = now() WHERE projection = $1 AND version = $2`),
 		liveOwner: in(`SELECT s.owner FROM {schema}.segments s JOIN {schema}.workers w ON w.worker = s.owner
 			WHERE s.projection = $1 AND {alive} LIMIT 1`),
-		declare:          in(`UPDATE {schema}.projections SET declaration = $2 WHERE name = $1 AND declaration <> $2`),
-		deleteProjection: in(`DELETE FROM {schema}.projections WHERE name = $1 RETURNING declaration`),
-		status: in(`SELECT p.name, p.version, p.segments,
-			(SELECT count(*) FROM {schema}.parked k WHERE k.projection = p.name), s.segment, s.first_hash, s.last_hash, s.position,
+		declare: in(`UPDATE {schema}.projections SET declaration = $3 WHERE name = $1 AND version = $2
+			AND declaration <> $3`),
+		deleteProjection: in(`DELETE FROM {schema}.projections WHERE name = $1 RETURNING version, declaration`),
+		// What others than the owner may do with the view itself, or with columns of it.
+		keepGrants: in(`INSERT INTO {schema}.reader_grants (projection, relation, attribute, grantee, role,
+				privilege, grantable)
+			SELECT $1, v.relname, v.attribute, g.grantee, coalesce(r.rolname, ''), g.privilege_type,
+				bool_or(g.is_grantable)
+			FROM (
+				SELECT c.relname, c.relowner, '' AS attribute, c.relacl AS acl FROM pg_class c
+				WHERE c.relnamespace = to_regnamespace($2) AND c.relname = ANY ($3) AND c.relkind = 'v'
+				UNION ALL
+				SELECT c.relname, c.relowner, a.attname, a.attacl FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+				WHERE c.relnamespace = to_regnamespace($2) AND c.relname = ANY ($3) AND c.relkind = 'v' AND a.attnum > 0
+			) AS v CROSS JOIN LATERAL aclexplode(v.acl) AS g LEFT JOIN pg_roles r ON r.oid = g.grantee
+			WHERE g.grantee <> v.relowner GROUP BY v.relname, v.attribute, g.grantee, r.rolname, g.privilege_type
+			ON CONFLICT (projection, relation, attribute, grantee, privilege) DO UPDATE SET
+				(role, grantable) = (excluded.role, excluded.grantable)`),
+		takeGrants: in(`WITH taken AS (
+				DELETE FROM {schema}.reader_grants WHERE projection = $1 AND relation = $2 RETURNING *
+			)
+			SELECT t.role, t.privilege, t.attribute, t.grantable FROM taken t
+			WHERE (t.grantee = 0 OR EXISTS (SELECT FROM pg_roles r WHERE r.oid = t.grantee AND r.rolname = t.role))
+			AND (t.attribute = '' OR EXISTS (SELECT FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+				WHERE c.relnamespace = to_regnamespace($3) AND c.relname = $2 AND a.attname = t.attribute))
+			ORDER BY t.role, t.privilege, t.attribute`),
+		status: in(`SELECT p.name, p.version, p.segments, (SELECT count(*) FROM {schema}.parked k
+				WHERE k.projection = p.name AND k.version = p.version),
+			s.segment, s.first_hash, s.last_hash, s.position,
 			s.epoch, coalesce(s.owner, ''),
 			EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = s.owner AND {alive}),
 			coalesce(s.failure, ''), s.merge_into, s.merge_at, s.updated_at, s.behind_since,
 			s.log_id, s.timeline, s.last_position, s.last_event
-			FROM {schema}.projections p JOIN {schema}.segments s ON s.projection = p.name
-			WHERE cardinality($1::text[]) = 0 OR p.name = ANY ($1::text[]) ORDER BY p.name, s.segment`),
+			FROM {schema}.projections p JOIN {schema}.segments s ON s.projection = p.name AND s.version = p.version
+			WHERE cardinality($1::text[]) = 0 OR p.name = ANY ($1::text[]) ORDER BY p.name, p.version, s.segment`),
 
-		layout: in(`SELECT whole, segments, next_segment FROM {schema}.projections WHERE name = $1`),
+		layout: in(`SELECT whole, segments, next_segment FROM {schema}.projections WHERE name = $1 AND version = $2`),
 		// Commits under way are waited for, and what they have written is what is read. One that hangs must not
 		// keep the others behind it waiting: the change is tried again.
 		lockTimeout: `SELECT pg_catalog.set_config('lock_timeout', '5s', true)`,
 		segments: in(`SELECT segment, first_hash, last_hash, position, coalesce(failure, ''), merge_into, merge_at,
 			log_id, timeline, last_position, last_event FROM {schema}.segments WHERE projection = $1
-			ORDER BY segment FOR UPDATE`),
-		asked: in(`UPDATE {schema}.projections SET segments = $2, next_segment = $3 WHERE name = $1`),
-		insertSegment: in(`INSERT INTO {schema}.segments (projection, segment, first_hash, last_hash, position,
+			AND version = $2 ORDER BY segment FOR UPDATE`),
+		asked: in(`UPDATE {schema}.projections SET segments = $3, next_segment = $4 WHERE name = $1 AND version = $2`),
+		insertSegment: in(`INSERT INTO {schema}.segments (projection, version, segment, first_hash, last_hash, position,
 			failure, merge_into, merge_at,
-			log_id, timeline, last_position, last_event) VALUES ($1, $2, $3, $4, $5, nullif($6, ''), $7, $8, $9,
-			$10, $11, $12)`),
-		alterSegment: in(`UPDATE {schema}.segments SET first_hash = $3, last_hash = $4, failure = nullif($5,
-			''), merge_into = $6,
-			merge_at = $7, log_id = $8, timeline = $9, last_position = $10, last_event = $11, owner = NULL,
-			epoch = epoch + 1, updated_at = now() WHERE projection = $1 AND segment = $2`),
-		deleteSegment: in(`DELETE FROM {schema}.segments WHERE projection = $1 AND segment = $2`),
+			log_id, timeline, last_position, last_event) VALUES ($1, $2, $3, $4, $5, $6, nullif($7, ''), $8, $9,
+			$10, $11, $12, $13)`),
+		alterSegment: in(`UPDATE {schema}.segments SET first_hash = $4, last_hash = $5, failure = nullif($6,
+			''), merge_into = $7,
+			merge_at = $8, log_id = $9, timeline = $10, last_position = $11, last_event = $12, owner = NULL,
+			epoch = epoch + 1, updated_at = now() WHERE projection = $1 AND version = $2 AND segment = $3`),
+		deleteSegment: in(`DELETE FROM {schema}.segments WHERE projection = $1 AND version = $2
+			AND segment = $3`),
 	}
 }

@@ -34,7 +34,7 @@ func TestRehearse_readiesAllConnectionsBeforeTheFirstCommit(t *testing.T) {
 	}
 	wantRows(t, db, "SELECT count(*) FROM sums.total", "0")
 	must(t, s.Heartbeat(t.Context(), store.Worker{Name: "w"}, time.Hour))
-	claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: "sums", Worker: "w", Limit: 1})
+	claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: sums().ID(), Worker: "w", Limit: 1})
 	must(t, err)
 	handOut(t, db)
 	r := &rig{TB: t, db: db, store: s, catalogue: catalogue, folder: store.NewFolder(p), claim: claims[0]}

@@ -22,9 +22,9 @@ func TestCommit_repliesAreReadWhileItIsWritten(t *testing.T) {
 		r := newRig(t, db, c.dsn, postgres.Options{Lazy: true})
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 		defer cancel()
-		execute(t, db.Connect(t), `CREATE OR REPLACE FUNCTION sums.tell() RETURNS trigger LANGUAGE plpgsql AS $$
+		execute(t, db.Connect(t), `CREATE OR REPLACE FUNCTION public.tell() RETURNS trigger LANGUAGE plpgsql AS $$
 			BEGIN RAISE NOTICE 'this row is %', repeat('long ', 40); RETURN NEW; END $$;
-			CREATE OR REPLACE TRIGGER tell AFTER UPDATE ON sums.total FOR EACH ROW EXECUTE FUNCTION sums.tell()`)
+			CREATE OR REPLACE TRIGGER tell AFTER UPDATE ON `+sumsTotal+` FOR EACH ROW EXECUTE FUNCTION public.tell()`)
 		must(t, r.commit(ctx, add("a", 1)))
 
 		silent := make([]store.Mutation, statements)

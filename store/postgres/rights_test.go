@@ -46,21 +46,28 @@ func TestRights_aHostNeedsNoneToCreateSchemas(t *testing.T) {
 	var fault *store.CatalogueError
 	_, err = s.Install(ctx, sums(), 1)
 	if !errors.As(err, &fault) || !strings.Contains(err.Error(),
-		`projection "sums": needs schema sums, which this role may not create: have CREATE SCHEMA "sums" AUTHORIZATION`) {
+		`projection "sums": needs schemas sums and sums__v1, which this role may not create: have CREATE SCHEMA "sums" `+
+			`AUTHORIZATION … and CREATE SCHEMA "sums__v1" AUTHORIZATION … run for it`) {
 		t.Errorf("without the schema: %v", err)
 	}
-	execute(t, admin, "CREATE SCHEMA sums; GRANT USAGE ON SCHEMA sums TO rights_host")
+	execute(t, admin, "CREATE SCHEMA sums; CREATE SCHEMA sums__v1; GRANT USAGE ON SCHEMA sums, sums__v1 TO rights_host")
 	_, err = s.Install(ctx, sums(), 1)
 	if !errors.As(err, &fault) || !strings.Contains(err.Error(),
-		`table "total": this role may not create it: have GRANT CREATE, USAGE ON SCHEMA "sums"`) {
+		`table "total": this role may not create it: have GRANT CREATE, USAGE ON SCHEMA "sums__v1"`) {
 		t.Errorf("without the right to create in it: %v", err)
+	}
+	execute(t, admin, "GRANT CREATE ON SCHEMA sums__v1 TO rights_host")
+	_, err = s.Install(ctx, sums(), 1)
+	if !errors.As(err, &fault) || !strings.Contains(err.Error(),
+		`table "total": this role may not create the view by which it is read: have GRANT CREATE, USAGE ON SCHEMA "sums"`) {
+		t.Errorf("without the right to create a view: %v", err)
 	}
 	execute(t, admin, "GRANT CREATE ON SCHEMA sums TO rights_host")
 	for range 2 {
 		catalogue, err := s.Install(ctx, sums(), 1)
 		must(t, err)
 		must(t, s.Heartbeat(ctx, store.Worker{Name: "w"}, time.Minute))
-		claims, err := s.Claim(ctx, store.ClaimRequest{Projection: "sums", Worker: "w", Limit: 1})
+		claims, err := s.Claim(ctx, store.ClaimRequest{Projection: sums().ID(), Worker: "w", Limit: 1})
 		must(t, err)
 		unit := catalogue.Begin(claims[0])
 		must(t, unit.Commit(ctx, store.Commit{
@@ -71,9 +78,9 @@ func TestRights_aHostNeedsNoneToCreateSchemas(t *testing.T) {
 		must(t, s.Disarm(ctx, store.Listener{Name: "w"}))
 		must(t, s.Leave(ctx, store.Worker{Name: "w"}))
 		wantRows(t, db, "SELECT name, n FROM sums.total", "a 1")
-		// The schema is not the role's: it stays, for the next install.
+		// The schemas are not the role's: they stay, for the next install.
 		must(t, s.Reset(ctx, "sums"))
-		wantRows(t, db, "SELECT count(*) FROM pg_class WHERE relnamespace = 'sums'::regnamespace", "0")
+		wantRows(t, db, "SELECT count(*) FROM pg_class WHERE relnamespace IN ('sums'::regnamespace, 'sums__v1'::regnamespace)", "0")
 	}
 }
 
@@ -118,7 +125,7 @@ func TestRights_migrationsNeedNoneToCreateASchemaThatIsThere(t *testing.T) {
 	t.Parallel()
 	db, asRole := roleWithout(t, "rights_migrator", func(t *testing.T) pgtest.Database { t.Helper(); return pgtest.Empty(t) })
 	execute(t, db.Connect(t), "CREATE SCHEMA pupwasm AUTHORIZATION rights_migrator; CREATE SCHEMA sums "+
-		"AUTHORIZATION rights_migrator")
+		"AUTHORIZATION rights_migrator; CREATE SCHEMA sums__v1 AUTHORIZATION rights_migrator")
 	s, err := postgres.Open(asRole.WithSchema(t, "pupwasm").DSN, postgres.Options{})
 	must(t, err)
 	t.Cleanup(s.Close)
@@ -126,7 +133,7 @@ func TestRights_migrationsNeedNoneToCreateASchemaThatIsThere(t *testing.T) {
 	_, err = s.Install(t.Context(), sums(), 1)
 	must(t, err)
 	must(t, s.Reset(t.Context(), "sums"))
-	wantRows(t, db, "SELECT count(*) FROM pg_class WHERE relnamespace = 'sums'::regnamespace", "0")
-	_, err = s.Install(t.Context(), sums(), 1) // it could not make its schema again
+	wantRows(t, db, "SELECT count(*) FROM pg_class WHERE relnamespace IN ('sums'::regnamespace, 'sums__v1'::regnamespace)", "0")
+	_, err = s.Install(t.Context(), sums(), 1) // it could not make its schemas again
 	must(t, err)
 }

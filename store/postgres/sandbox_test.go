@@ -185,7 +185,7 @@ func TestSandbox_refusesWhatReachesBeyondTheProjection(t *testing.T) {
 		wantRefused(t, s, c.name, p, `write "bad": `, "")
 		wantRefused(t, server, c.name+", by the server alone", p, `write "bad": `, c.words)
 	}
-	wantRows(t, db, "SELECT count(*) FROM pg_namespace WHERE nspname = 'guest'", "0")
+	wantRows(t, db, "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'guest%'", "0")
 }
 
 func wantRefused(t *testing.T, s *postgres.Store, name string, p *store.Projection, item, words string) {
@@ -261,7 +261,7 @@ func TestSandbox_acceptsReasonableStatements(t *testing.T) {
 		`DELETE FROM {row} USING {other} WHERE {row}.id = {other}.id;`,
 		`SELECT id FROM {row} FOR UPDATE -- why not`,
 		"/* first */ DELETE\nFROM {row} -- last",
-		`UPDATE "guest"."row" SET n = 1`,
+		`UPDATE "guest__v1"."row" SET n = 1`,
 		`UPDATE {row} SET id = 'today' WHERE id = 'now'`,
 		`UPDATE {row} r SET n = x.n FROM (VALUES ('a', 1), ('b', 2)) AS x (id, n) WHERE x.id = r.id AND (r.id, r.n) < ('c', 3) AND r.n BETWEEN SYMMETRIC 9 AND 1`,
 	}

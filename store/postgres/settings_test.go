@@ -109,9 +109,9 @@ func useWhole(t *testing.T, db pgtest.Database) {
 		_, err = s.Install(ctx, p, 4)
 		must(t, err)
 	}
-	must(t, s.Reshard(ctx, p.Name, func(l *store.Layout) error { return l.Resize(1) }))
-	must(t, s.Heartbeat(ctx, store.Worker{Name: "w", Segments: 1, Projections: []string{p.Name}}, time.Minute))
-	claims, err := s.Claim(ctx, store.ClaimRequest{Projection: p.Name, Worker: "w", Version: 1, Limit: 1})
+	must(t, s.Reshard(ctx, p.ID(), func(l *store.Layout) error { return l.Resize(1) }))
+	must(t, s.Heartbeat(ctx, store.Worker{Name: "w", Segments: 1, Projections: []store.ProjectionID{p.ID()}}, time.Minute))
+	claims, err := s.Claim(ctx, store.ClaimRequest{Projection: p.ID(), Worker: "w", Limit: 1})
 	must(t, err)
 	var page store.Page
 	must(t, s.Read(ctx, store.ReadRequest{

@@ -29,11 +29,12 @@ type statement struct {
 
 func quote(names ...string) string { return pgx.Identifier(names).Sanitize() }
 
-// placed is a projection with the schema of its tables, and with the reader of its SQL.
+// placed is a projection with the schemas of its tables and of the views for readers, and with the reader of its SQL.
 type placed struct {
 	*store.Projection
-	schema string
-	read   reader
+	schema  string
+	readers string
+	read    reader
 }
 
 // reader reads the SQL of modules, and has the server check what was read.
@@ -48,7 +49,8 @@ func byGrammar() reader {
 }
 
 func (s *Store) placed(projection *store.Projection) placed {
-	return placed{Projection: projection, schema: store.TablesSchema(s.options.Schema, projection.Name), read: s.read}
+	place := store.PlaceOf(s.options.Schema, projection.ID())
+	return placed{Projection: projection, schema: place.Tables, readers: place.Readers, read: s.read}
 }
 
 // table is the quoted name of one of its tables, or of something else in their schema.

@@ -22,7 +22,7 @@ func commitAndRead(t *testing.T, db pgtest.Database, dsn string) *postgres.Store
 	catalogue, err := s.Install(t.Context(), p, segments)
 	must(t, err)
 	must(t, s.Heartbeat(t.Context(), store.Worker{Name: "w"}, time.Hour))
-	claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: p.Name, Worker: "w", Limit: segments})
+	claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: p.ID(), Worker: "w", Limit: segments})
 	must(t, err)
 	handOut(t, db)
 	var group sync.WaitGroup
@@ -86,7 +86,7 @@ func TestStmtCache_survivesAResetOfTheProjection(t *testing.T) {
 	for range 3 {
 		catalogue, err := s.Install(t.Context(), p, 1)
 		must(t, err)
-		claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: p.Name, Worker: "w", Limit: 1})
+		claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: p.ID(), Worker: "w", Limit: 1})
 		must(t, err)
 		for range 8 { // the server makes a plan for good after five
 			must(t, catalogue.Begin(claims[0]).Commit(t.Context(),

@@ -1,9 +1,10 @@
 // Package postgres is the store on PostgreSQL 14 and later.
 //
 // A store is a log, and tables that projections write: for the log beside them, or, by [Store.Apart], for one in
-// another database. Events, checkpoints and leases live in one schema ("pupwasm" by default), every projection's tables in a schema
-// named after it, or, where the first schema is another, after both: "shop__fine_balance". The first tables are
-// made by package migrations.
+// another database. Events, checkpoints and leases live in one schema ("pupwasm" by default), the tables of every
+// version of a projection in a schema named after it, "fine_balance__v1", and views for readers in one of the plain
+// name. Where the first schema is another, both begin with its name: "shop__fine_balance". The first tables are made
+// by package migrations.
 //
 //	append.go     events in: one call of the SQL function append_events, or append_event for one
 //	append_sql.go  the same in a transaction of database/sql
@@ -14,7 +15,7 @@
 //	check_log.go  whether somebody has changed the log so that events may be lost
 //	read.go       events out, in binary, only the columns asked for
 //	peek.go       both in one round trip
-//	catalogue.go  the statements of a projection, its status and its reset
+//	catalogue.go  the statements of a projection, and its status
 //	install.go    install: what is declared is compared with what is there, and made where there is nothing
 //	tables.go     tables and indexes: made, and as they are in the database
 //	internal/grammar  what SQL of a module may have, by PostgreSQL's grammar; what is run is written there
@@ -23,6 +24,8 @@
 //	isolation.go  the role that owns a projection's tables, and the functions by which its rows are written
 //	expressions.go generated columns and checks
 //	views.go      views
+//	place.go      the schemas of a projection, and its reset
+//	readers.go    the views by which it is read, and what was granted on them
 //	statements.go the SQL of declarative writes and queries
 //	apply.go      one transaction: fence, rows, checkpoint and commit in one round trip
 //	parking.go    keys whose events wait

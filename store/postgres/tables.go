@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -14,28 +15,42 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// createSchema makes the schema of the projection's tables when there is none: that takes a right which a role
-// that uses one that is there may lack.
-func (i *installer) createSchema(ctx context.Context) error {
-	var exists bool
-	if err := i.tx.QueryRow(ctx, "SELECT to_regnamespace($1) IS NOT NULL",
-		quote(i.projection.schema)).Scan(&exists); err != nil {
-		return fmt.Errorf("looking for schema %s: %w", i.projection.schema, err)
-	}
-	if exists {
-		return nil
-	}
-	err := i.makeSchema(ctx, "")
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) && pg.Code == stateInsufficientRights {
-		return &store.CatalogueError{Item: fmt.Sprintf("projection %q", i.projection.Name), Reason: fmt.Sprintf(
-			"needs schema %[1]s, which this role may not create: have CREATE SCHEMA %[2]s AUTHORIZATION … run for it",
-			i.projection.schema, quote(i.projection.schema))}
-	}
+// createSchemas makes the schemas of the version and of its readers where there are none: that takes a right which
+// a role that uses those that are there may lack.
+func (i *installer) createSchemas(ctx context.Context) error {
+	rows, err := i.tx.Query(ctx, `SELECT s.name FROM unnest($1::text[]) WITH ORDINALITY AS s (name, n)
+		WHERE NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = s.name) ORDER BY s.n`,
+		[]string{i.projection.readers, i.projection.schema})
 	if err != nil {
-		return fmt.Errorf("creating schema %s: %w", i.projection.schema, err)
+		return fmt.Errorf("looking for the schemas: %w", err)
+	}
+	missing, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return fmt.Errorf("looking for the schemas: %w", err)
+	}
+	for _, schema := range missing {
+		err := i.makeSchema(ctx, schema, "")
+		var pg *pgconn.PgError
+		if errors.As(err, &pg) && pg.Code == stateInsufficientRights {
+			return i.mayNotCreate(missing)
+		}
+		if err != nil {
+			return fmt.Errorf("creating schema %s: %w", schema, err)
+		}
 	}
 	return nil
+}
+
+// mayNotCreate is the error of a role that may not make the schemas that it needs.
+func (i *installer) mayNotCreate(missing []string) error {
+	statements := make([]string, len(missing))
+	for n, schema := range missing {
+		statements[n] = "CREATE SCHEMA " + quote(schema) + " AUTHORIZATION …"
+	}
+	return &store.CatalogueError{Item: fmt.Sprintf("projection %q", i.projection.Name), Reason: fmt.Sprintf(
+		"needs %s %s, which this role may not create: have %s run for it",
+		map[bool]string{false: "schema", true: "schemas"}[len(missing) > 1], strings.Join(missing, " and "),
+		strings.Join(statements, " and "))}
 }
 
 // createTables makes all tables, and returns their shapes as they are stored.
@@ -43,7 +58,7 @@ func (i *installer) createTables(ctx context.Context) (string, error) {
 	if i.projection.Bare() {
 		return "[]", nil
 	}
-	if err := i.createSchema(ctx); err != nil {
+	if err := i.createSchemas(ctx); err != nil {
 		return "", err
 	}
 	for t := range i.projection.Tables {
@@ -123,7 +138,7 @@ func (i *installer) createIndexes(ctx context.Context) error {
 func (i *installer) createIndex(ctx context.Context, table *store.Table, number int, columns []string) error {
 	for ; ; number++ {
 		name := fmt.Sprintf("%s_index_%d", table.Name, number)
-		taken, err := i.exists(ctx, name)
+		taken, err := i.exists(ctx, i.projection.schema, name)
 		if err != nil {
 			return err
 		}

@@ -46,7 +46,7 @@ func (i *installer) makeViews(ctx context.Context, before []store.View) error {
 	return i.projection.InstallViews(before, store.ViewInstall{
 		Dialect: store.DialectPostgres,
 		Find: func(name string) (found string, isView bool, err error) {
-			exists, err := i.exists(ctx, name)
+			exists, err := i.exists(ctx, i.projection.schema, name)
 			if !exists {
 				return "", false, err
 			}
@@ -77,14 +77,23 @@ func (i *installer) makeView(ctx context.Context, v *view) error {
 	return nil
 }
 
-// dropView drops a view of the projection, if it is there.
+// dropView drops a view of the projection, and that of its readers, if they are there.
 func (i *installer) dropView(ctx context.Context, name string) error {
+	if err := i.dropReader(ctx, name); err != nil {
+		return err
+	}
 	err := i.asOwner(ctx, func() error { return i.runAlone(ctx, "DROP VIEW IF EXISTS "+i.projection.table(name), nil) })
+	return builtUponView(name, err)
+}
+
+// builtUponView says what keeps a view from being dropped.
+func builtUponView(name string, err error) error {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Code == stateDependentObjects {
 		return &store.CatalogueError{
-			Item:   fmt.Sprintf("view %q", name),
-			Reason: "has other columns now, or is no longer declared, and something was built upon it: " + describe(pg),
+			Item: fmt.Sprintf("view %q", name),
+			Reason: "has to be made again, since the declaration is another, and something was built upon it, which has " +
+				"to be dropped first: " + describe(pg),
 		}
 	}
 	return err

@@ -38,7 +38,7 @@ func TestCommit_valuesOutOfRangeAreRefused(t *testing.T) {
 	catalogue, err := s.Install(ctx, p, 1)
 	must(t, err)
 	must(t, s.Heartbeat(ctx, store.Worker{Name: "w"}, time.Hour))
-	claims, err := s.Claim(ctx, store.ClaimRequest{Projection: "edges", Worker: "w", Limit: 1})
+	claims, err := s.Claim(ctx, store.ClaimRequest{Projection: store.ProjectionID{Name: "edges", Version: 1}, Worker: "w", Limit: 1})
 	must(t, err)
 	handOut(t, db)
 	put := func(at, text, json, n store.Value) error {
@@ -63,7 +63,8 @@ func TestCommit_valuesOutOfRangeAreRefused(t *testing.T) {
 	}
 	wantRows(t, db, "SELECT count(*) FROM edges.row", "0")
 	for i, at := range []string{"infinity", "-infinity", "294276-12-31", "4713-01-01 BC"} {
-		execute(t, db.Connect(t), fmt.Sprintf("INSERT INTO edges.row (id, at) VALUES (%d, '%s')", i, at))
+		execute(t, db.Connect(t), fmt.Sprintf("INSERT INTO %s (id, at) VALUES (%d, '%s')",
+			pgtest.Table("edges", 1, "row"), i, at))
 		tx := catalogue.Begin(claims[0])
 		var rows store.Rows
 		err := tx.Query(ctx, 0, []store.Value{store.I64(int64(i))}, &rows)
@@ -94,7 +95,7 @@ func TestCommit_manyLargeStatements(t *testing.T) {
 	catalogue, err := s.Install(ctx, p, 1)
 	must(t, err)
 	must(t, s.Heartbeat(ctx, store.Worker{Name: "w"}, time.Hour))
-	claims, err := s.Claim(ctx, store.ClaimRequest{Projection: "many", Worker: "w", Limit: 1})
+	claims, err := s.Claim(ctx, store.ClaimRequest{Projection: store.ProjectionID{Name: "many", Version: 1}, Worker: "w", Limit: 1})
 	must(t, err)
 	handOut(t, db)
 	text := store.Text(strings.Repeat("x", 1000))

@@ -173,7 +173,8 @@ func (x *tx) applySteps(c *conn, steps []store.Step) error {
 // where the log is its own.
 func (x *tx) fence(c *conn, commit *store.Commit) error {
 	q := &x.catalogue.store.queries
-	claim := []any{x.claim.Projection, x.claim.Segment, x.claim.Worker, x.claim.Epoch, x.claim.Position}
+	id := x.claim.Projection
+	claim := []any{id.Name, id.Version, x.claim.Segment, x.claim.Worker, x.claim.Epoch, x.claim.Position}
 	advance := q.advance
 	arguments := append(claim, commit.Through, commit.Log.ID, int64(commit.Log.Timeline), commit.LastPosition,
 		commit.LastEvent)

@@ -2,8 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"fmt"
-	"slices"
 	"time"
 
 	"github.com/pupwasm/pupwasm/store"
@@ -47,7 +45,7 @@ func (s *Store) install(
 		c.queries = append(c.queries, statement)
 	}
 	err := s.write(ctx, func(conn *conn) error {
-		i := installer{conn: conn, queries: &s.queries, projection: of, catalogue: c}
+		i := installer{conn: conn, queries: &s.queries, home: s.options.Schema, projection: of, catalogue: c}
 		return i.install(segments)
 	})
 	if err != nil {
@@ -61,12 +59,9 @@ func (s *Store) Status(ctx context.Context, only ...string) ([]store.ProjectionS
 	var all []store.ProjectionStatus
 	err := s.read(ctx, func(c *conn) error {
 		return c.query(s.queries.status, func(row *prepared) error {
-			name := row.ColumnText(0)
-			if len(all) == 0 || all[len(all)-1].Name != name {
-				all = append(all, store.ProjectionStatus{
-					Name: name, Version: row.ColumnInt(1),
-					Desired: row.ColumnInt(2), Parked: row.ColumnInt(3),
-				})
+			id := store.ProjectionID{Name: row.ColumnText(0), Version: row.ColumnInt(1)}
+			if len(all) == 0 || all[len(all)-1].ProjectionID != id {
+				all = append(all, store.ProjectionStatus{ProjectionID: id, Desired: row.ColumnInt(2), Parked: row.ColumnInt(3)})
 			}
 			last := &all[len(all)-1]
 			last.Segments = append(last.Segments, store.SegmentStatus{
@@ -103,58 +98,4 @@ func (s *Store) Recover(ctx context.Context, projection string, segments ...int)
 		return err
 	})
 	return recovered, err
-}
-
-// Reset forgets a projection. See [store.Projections].
-func (s *Store) Reset(ctx context.Context, projection string) error {
-	return s.write(ctx, func(c *conn) error {
-		owner := ""
-		err := c.query(s.queries.liveOwner, func(row *prepared) error {
-			owner = row.ColumnText(0)
-			return nil
-		}, projection)
-		if err != nil {
-			return fmt.Errorf("looking for owners: %w", err)
-		}
-		if owner != "" {
-			return store.StillOwned(projection, owner)
-		}
-		// The tables may refer to each other; nothing does once all are gone.
-		if _, err := c.exec("PRAGMA defer_foreign_keys = ON"); err != nil {
-			return err
-		}
-		known, declared := false, ""
-		err = c.query(s.queries.deleteProjection, func(row *prepared) error {
-			known, declared = true, row.ColumnText(0)
-			return nil
-		}, projection)
-		if err != nil {
-			return fmt.Errorf("forgetting the projection: %w", err)
-		}
-		if !known {
-			return store.UnknownProjection(projection)
-		}
-		if bare, err := store.DeclaredBare(declared); bare || err != nil {
-			return err
-		}
-		return s.dropTables(c, projection)
-	})
-}
-
-// dropTables drops everything with the prefix of a projection's tables.
-func (s *Store) dropTables(c *conn, projection string) error {
-	prefix := store.TablesSchema(s.options.Schema, projection)
-	tables, kinds, err := c.tables(&s.queries, prefix)
-	if err != nil {
-		return fmt.Errorf("looking at the tables: %w", err)
-	}
-	if slices.Contains(tables, prefix+"__migration") && slices.Contains(tables, prefix+"__events") {
-		return store.SharedPlace(projection, "all of which begin with "+prefix+"__")
-	}
-	for n, table := range tables {
-		if err := c.db.Exec("DROP " + kinds[n] + " " + quote(table)); err != nil {
-			return fmt.Errorf("dropping %s %s: %w", kinds[n], table, err)
-		}
-	}
-	return nil
 }

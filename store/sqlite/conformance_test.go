@@ -29,7 +29,24 @@ func newDatabase(t testing.TB) storetest.Database {
 		Open:  func(t testing.TB) store.Store { return open(t, path, sqlite.Options{}) },
 		Table: func(projection, table string) string { return `"` + projection + "__" + table + `"` },
 		Query: func(t testing.TB, text string) [][]string { return queryText(t, db, text) },
-		Exec:  func(_ context.Context, handle any, text string) error { return handle.(*sqlite3.Conn).Exec(text) },
+		Prepare: func(t testing.TB, text string) func() [][]string {
+			t.Helper()
+			conn, err := db.Conn(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			statement, err := conn.PrepareContext(t.Context(), text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = conn.Close() })
+			return func() [][]string {
+				t.Helper()
+				rows, err := statement.QueryContext(t.Context())
+				return collectText(t, rows, err)
+			}
+		},
+		Exec: func(_ context.Context, handle any, text string) error { return handle.(*sqlite3.Conn).Exec(text) },
 		// HoldAppend stays nil: an open append keeps other writers waiting.
 		BeginAfter: func(t testing.TB, position int64) {
 			t.Helper()
@@ -51,6 +68,11 @@ func newDatabase(t testing.TB) storetest.Database {
 func queryText(t testing.TB, db *sql.DB, text string) [][]string {
 	t.Helper()
 	rows, err := db.QueryContext(t.Context(), text)
+	return collectText(t, rows, err)
+}
+
+func collectText(t testing.TB, rows *sql.Rows, err error) [][]string {
+	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,12 +12,13 @@ import (
 type installer struct {
 	conn       *conn
 	queries    *queries
+	home       string // the prefix of the store's own tables
 	projection placed
 	catalogue  *catalogue
 }
 
 func (i *installer) install(segments int) error {
-	before, err := i.register(segments)
+	was, replaced, err := i.register(segments)
 	if err != nil {
 		return err
 	}
@@ -31,11 +32,23 @@ func (i *installer) install(segments int) error {
 			return err
 		}
 	}
-	return i.makeViews(before)
+	var shown []string
+	var views []store.View
+	if was != nil {
+		shown = was.Shown()
+		if !replaced {
+			views = was.Views
+		}
+	}
+	if err := i.makeViews(views); err != nil {
+		return err
+	}
+	return i.publish(shown)
 }
 
-// register makes the projection and its tables, or checks that they are as declared. It returns the views that exist.
-func (i *installer) register(segments int) (views []store.View, err error) {
+// register makes the projection and its tables, or checks that they are as declared. It returns what was installed
+// before, or nil, and whether that was replaced.
+func (i *installer) register(segments int) (was *store.Installed, replaced bool, err error) {
 	version, known := 0, false
 	var declared, shapes string
 	err = i.conn.query(i.queries.projection, func(row *prepared) error {
@@ -43,48 +56,52 @@ func (i *installer) register(segments int) (views []store.View, err error) {
 		return nil
 	}, i.projection.Name)
 	if err != nil {
-		return nil, fmt.Errorf("looking the projection up: %w", err)
+		return nil, false, fmt.Errorf("looking the projection up: %w", err)
 	}
 	if !known {
-		return nil, i.registerNew(segments)
+		return nil, false, i.registerNew(segments)
 	}
-	fault := i.compare(version, declared, shapes)
+	if was, err = store.ReadInstalled(version, declared, shapes); err != nil {
+		return nil, false, err
+	}
+	fault := i.compare(was)
 	var catalogue *store.CatalogueError
 	if errors.As(fault, &catalogue) && version <= i.projection.Version {
-		replaced, err := i.replaceUnused(declared, segments)
+		replaced, err := i.replaceUnused(was, segments)
 		if err != nil || replaced {
-			return nil, err
+			return was, replaced, err
 		}
 	}
 	if fault != nil {
-		return nil, fault
+		return nil, false, fault
 	}
 	if err := i.createIndexes(); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	if _, err := i.conn.exec(i.queries.declare, i.projection.Name,
+	id := i.projection.ID()
+	if _, err := i.conn.exec(i.queries.declare, id.Name, id.Version,
 		i.projection.Declaration(store.DialectSQLite)); err != nil {
-		return nil, fmt.Errorf("registering the projection: %w", err)
+		return nil, false, fmt.Errorf("registering the projection: %w", err)
 	}
-	if _, err := i.conn.exec(i.queries.clearFailures, i.projection.Name); err != nil {
-		return nil, fmt.Errorf("clearing failures: %w", err)
+	if _, err := i.conn.exec(i.queries.clearFailures, id.Name, id.Version); err != nil {
+		return nil, false, fmt.Errorf("clearing failures: %w", err)
 	}
-	return store.DeclaredViews(declared)
+	return was, false, nil
 }
 
 // compare finds what differs from what was installed.
-func (i *installer) compare(version int, declared, shapes string) error {
-	if version != i.projection.Version {
-		return store.VersionMismatch(i.projection.Name, version, i.projection.Version)
+func (i *installer) compare(was *store.Installed) error {
+	if was.Version != i.projection.Version {
+		return store.VersionMismatch(i.projection.Name, was.Version, i.projection.Version)
 	}
-	if err := i.projection.CheckDeclaration(store.DialectSQLite, declared); err != nil {
+	if err := i.projection.CheckDeclaration(store.DialectSQLite, was.Declared); err != nil {
 		return err
 	}
 	if i.projection.Bare() {
 		return nil
 	}
 	var installed []store.TableShape
-	if err := json.Unmarshal([]byte(shapes), &installed); err != nil {
+	if err := json.Unmarshal([]byte(was.Shapes), &installed); err != nil {
 		return fmt.Errorf("reading the stored tables: %w", err)
 	}
 	found, err := i.shapes()
@@ -95,10 +112,8 @@ func (i *installer) compare(version int, declared, shapes string) error {
 }
 
 func (i *installer) registerNew(segments int) error {
-	if !i.projection.Bare() {
-		if err := i.checkPlace(); err != nil {
-			return err
-		}
+	if err := i.checkPlace(); err != nil {
+		return err
 	}
 	shapes, err := i.createTables()
 	if err != nil {
@@ -120,52 +135,33 @@ func (i *installer) registerNew(segments int) error {
 		}
 		layout.Begin(log)
 	}
-	return i.layout().write(&store.Layout{}, layout)
+	return i.layout(i.projection.ID()).write(&store.Layout{}, layout)
 }
 
-// checkPlace refuses names of tables that are taken.
-func (i *installer) checkPlace() error {
-	tables, kinds, err := i.conn.tables(i.queries, i.projection.prefix)
-	if err != nil {
-		return fmt.Errorf("looking at the tables: %w", err)
-	}
-	if len(tables) > 0 {
-		return store.NotTheProjections(i.projection.Name, "a "+kinds[0]+" "+tables[0])
-	}
-	return nil
+func (i *installer) layout(of store.ProjectionID) layoutOf {
+	return layoutOf{conn: i.conn, queries: i.queries, projection: of}
 }
 
-func (i *installer) layout() layoutOf {
-	return layoutOf{conn: i.conn, queries: i.queries, projection: i.projection.Name}
-}
-
-// replaceUnused replaces the installed tables by those that are declared now, while no event is applied and they
-// are empty: nothing is lost. It reports whether it did.
-func (i *installer) replaceUnused(declared string, segments int) (bool, error) {
-	before, err := i.layout().read()
+// replaceUnused replaces what is installed by what is declared now, while no event is applied and the tables are
+// empty: nothing is lost. It reports whether it did.
+func (i *installer) replaceUnused(was *store.Installed, segments int) (bool, error) {
+	before, err := i.layout(was.ID()).read()
 	if err != nil || before.Applied() {
 		return false, err
 	}
-	tables, err := store.DeclaredTables(declared)
-	if err != nil {
-		return false, err
-	}
-	for _, table := range tables {
-		if empty, err := i.isEmpty(table); err != nil || !empty {
+	place := store.PlaceOf(i.home, was.ID())
+	for t := range was.Tables {
+		if empty, err := i.conn.isEmpty(inPlace(place.Tables, was.Tables[t].Name)); err != nil || !empty {
 			return false, err
 		}
 	}
-	views, err := store.DeclaredViews(declared)
-	if err != nil {
+	if err := i.conn.dropVersion(place.Tables, was); err != nil {
 		return false, err
 	}
-	for _, view := range views {
-		if err := i.dropView(view.Name); err != nil {
+	if was.Version != i.projection.Version {
+		if err := i.checkPlace(); err != nil {
 			return false, err
 		}
-	}
-	if err := i.dropEmpty(tables); err != nil {
-		return false, err
 	}
 	shapes, err := i.createTables()
 	if err != nil {
@@ -176,58 +172,18 @@ func (i *installer) replaceUnused(declared string, segments int) (bool, error) {
 		return false, err
 	}
 	// Earlier claims are for the earlier tables.
-	if _, err := i.conn.exec(i.queries.fenceAll, i.projection.Name); err != nil {
+	if _, err := i.conn.exec(i.queries.fenceAll, was.Name, was.Version); err != nil {
 		return false, fmt.Errorf("fencing the segments: %w", err)
 	}
-	if err := i.layout().write(before, after); err != nil {
+	if err := i.layout(was.ID()).write(before, after); err != nil {
 		return false, err
 	}
-	_, err = i.conn.exec(i.queries.alterProjection, i.projection.Name, i.projection.Version, after.Single,
+	_, err = i.conn.exec(i.queries.alterProjection, was.Name, was.Version, i.projection.Version, after.Single,
 		i.projection.Declaration(store.DialectSQLite), shapes)
 	if err != nil {
 		return false, fmt.Errorf("registering the projection: %w", err)
 	}
 	return true, nil
-}
-
-// isEmpty reports whether a table has no row, or is not there.
-func (i *installer) isEmpty(table string) (bool, error) {
-	exists := false
-	err := i.conn.query("SELECT 1 FROM sqlite_master WHERE type = 'table' AND lower(name) = $1", func(*prepared) error {
-		exists = true
-		return nil
-	}, i.projection.tableName(table))
-	if err != nil || !exists {
-		return true, err
-	}
-	empty, err := true, error(nil)
-	err = i.conn.query("SELECT 1 FROM "+i.projection.table(table)+" LIMIT 1", func(*prepared) error {
-		empty = false
-		return nil
-	})
-	return empty, err
-}
-
-// dropEmpty drops tables, which may refer to each other.
-func (i *installer) dropEmpty(tables []string) error {
-	if _, err := i.conn.exec("PRAGMA defer_foreign_keys = ON"); err != nil {
-		return err
-	}
-	for _, table := range tables {
-		if err := i.conn.db.Exec("DROP TABLE IF EXISTS " + i.projection.table(table)); err != nil {
-			return fmt.Errorf("dropping table %s: %w", table, err)
-		}
-	}
-	return nil
-}
-
-// tables returns the tables and views that begin with a prefix, by name and with their kind, views first.
-func (c *conn) tables(q *queries, prefix string) (names, kinds []string, err error) {
-	err = c.query(q.tables, func(row *prepared) error {
-		names, kinds = append(names, row.ColumnText(0)), append(kinds, row.ColumnText(1))
-		return nil
-	}, prefix)
-	return names, kinds, err
 }
 
 func (i *installer) checkWrite(entry *statement) error {

@@ -8,7 +8,7 @@ import (
 )
 
 // Reshard changes a projection's layout. See [store.Projections].
-func (s *Store) Reshard(ctx context.Context, projection string, change func(*store.Layout) error) error {
+func (s *Store) Reshard(ctx context.Context, projection store.ProjectionID, change func(*store.Layout) error) error {
 	return s.write(ctx, func(c *conn) error {
 		stored := layoutOf{conn: c, queries: &s.queries, projection: projection}
 		before, err := stored.read()
@@ -27,7 +27,7 @@ func (s *Store) Reshard(ctx context.Context, projection string, change func(*sto
 type layoutOf struct {
 	conn       *conn
 	queries    *queries
-	projection string
+	projection store.ProjectionID
 }
 
 func (l layoutOf) read() (*store.Layout, error) {
@@ -35,12 +35,12 @@ func (l layoutOf) read() (*store.Layout, error) {
 	err := l.conn.query(l.queries.layout, func(row *prepared) error {
 		layout.Single, layout.Desired, layout.Next, known = row.ColumnBool(0), row.ColumnInt(1), row.ColumnInt(2), true
 		return nil
-	}, l.projection)
+	}, l.projection.Name, l.projection.Version)
 	if err != nil {
 		return nil, fmt.Errorf("reading the layout: %w", err)
 	}
 	if !known {
-		return nil, store.UnknownProjection(l.projection)
+		return nil, store.UnknownProjection(l.projection.Name)
 	}
 	err = l.conn.query(l.queries.segments, func(row *prepared) error {
 		layout.Segments = append(layout.Segments, store.LayoutSegment{
@@ -52,7 +52,7 @@ func (l layoutOf) read() (*store.Layout, error) {
 			Applied:  row.applied(7),
 		})
 		return nil
-	}, l.projection)
+	}, l.projection.Name, l.projection.Version)
 	if err != nil {
 		return nil, fmt.Errorf("reading the segments: %w", err)
 	}
@@ -62,23 +62,24 @@ func (l layoutOf) read() (*store.Layout, error) {
 
 // write stores what differs.
 func (l layoutOf) write(before, after *store.Layout) error {
+	id := l.projection
 	changed, added, removed := after.Changes(before)
 	for _, segment := range removed {
-		if _, err := l.conn.exec(l.queries.deleteSegment, l.projection, segment); err != nil {
+		if _, err := l.conn.exec(l.queries.deleteSegment, id.Name, id.Version, segment); err != nil {
 			return fmt.Errorf("removing segment %d: %w", segment, err)
 		}
 	}
 	for _, p := range changed {
-		if _, err := l.conn.exec(l.queries.alterSegment, l.projection, p.Segment, int64(p.Range.First),
-			int64(p.Range.Last),
+		if _, err := l.conn.exec(l.queries.alterSegment, id.Name, id.Version, p.Segment,
+			int64(p.Range.First), int64(p.Range.Last),
 			p.Failure, p.Merge.Into, p.Merge.At,
 			p.Applied.Log.ID, int64(p.Applied.Log.Timeline), p.Applied.Position, p.Applied.Event); err != nil {
 			return fmt.Errorf("changing segment %d: %w", p.Segment, err)
 		}
 	}
 	for _, p := range added {
-		if _, err := l.conn.exec(l.queries.insertSegment, l.projection, p.Segment, int64(p.Range.First),
-			int64(p.Range.Last),
+		if _, err := l.conn.exec(l.queries.insertSegment, id.Name, id.Version, p.Segment,
+			int64(p.Range.First), int64(p.Range.Last),
 			p.Position, p.Failure, p.Merge.Into, p.Merge.At,
 			p.Applied.Log.ID, int64(p.Applied.Log.Timeline), p.Applied.Position, p.Applied.Event); err != nil {
 			return fmt.Errorf("creating segment %d: %w", p.Segment, err)
@@ -87,7 +88,7 @@ func (l layoutOf) write(before, after *store.Layout) error {
 	if before.Desired == after.Desired && before.Next == after.Next {
 		return nil
 	}
-	if _, err := l.conn.exec(l.queries.asked, l.projection, after.Desired, after.Next); err != nil {
+	if _, err := l.conn.exec(l.queries.asked, id.Name, id.Version, after.Desired, after.Next); err != nil {
 		return fmt.Errorf("recording the number of segments: %w", err)
 	}
 	return nil

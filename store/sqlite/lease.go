@@ -78,9 +78,8 @@ func (s *Store) Claim(ctx context.Context, request store.ClaimRequest) ([]store.
 				Applied:  row.applied(6),
 			})
 			return nil
-		}, request.Projection, request.Worker, jsonList(request.Held), max(request.Limit, 0), request.Version,
-			request.Below,
-			request.Incarnation)
+		}, request.Projection.Name, request.Worker, jsonList(request.Held), max(request.Limit, 0),
+			request.Projection.Version, request.Below, request.Incarnation)
 	})
 	if err != nil {
 		return nil, err
@@ -91,13 +90,15 @@ func (s *Store) Claim(ctx context.Context, request store.ClaimRequest) ([]store.
 
 // Release gives a segment up. See [store.Leases].
 func (s *Store) Release(ctx context.Context, claim store.Claim) error {
-	return s.change(ctx, s.queries.release, claim.Projection, claim.Segment, claim.Worker, claim.Epoch)
+	return s.change(ctx, s.queries.release, claim.Projection.Name, claim.Projection.Version,
+		claim.Segment, claim.Worker, claim.Epoch)
 }
 
 // Fail records why a segment cannot go on. See [store.Leases].
 func (s *Store) Fail(ctx context.Context, claim store.Claim, reason string) error {
 	return s.write(ctx, func(c *conn) error {
-		failed, err := c.exec(s.queries.fail, claim.Projection, claim.Segment, claim.Worker, claim.Epoch, reason)
+		failed, err := c.exec(s.queries.fail, claim.Projection.Name, claim.Projection.Version,
+			claim.Segment, claim.Worker, claim.Epoch, reason)
 		if err == nil && failed == 0 {
 			return store.ErrFenced
 		}
@@ -131,7 +132,7 @@ func (s *Store) change(ctx context.Context, sql string, args ...any) error {
 }
 
 // jsonList is a list as the SQL functions take it: never null, which json_each makes one row of.
-func jsonList[T int | int64 | string | store.Refusal](list []T) string {
+func jsonList[T int | int64 | string | store.ProjectionID | store.Refusal](list []T) string {
 	text, _ := json.Marshal(append([]T{}, list...)) // these types never fail
 	return string(text)
 }

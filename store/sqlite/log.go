@@ -56,8 +56,8 @@ func (s *Store) Adopt(ctx context.Context, claim store.Claim, log store.LogID) e
 }
 
 func (c *conn) adopt(q *queries, claim store.Claim, log store.LogID) error {
-	adopted, err := c.exec(q.adopt, claim.Projection, claim.Segment, claim.Worker, claim.Epoch, claim.Position,
-		log.ID, int64(log.Timeline))
+	adopted, err := c.exec(q.adopt, claim.Projection.Name, claim.Projection.Version, claim.Segment, claim.Worker,
+		claim.Epoch, claim.Position, log.ID, int64(log.Timeline))
 	if err == nil && adopted == 0 {
 		return store.ErrFenced
 	}

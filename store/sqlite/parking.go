@@ -9,15 +9,15 @@ import (
 
 // park does what becomes of events that the commit passes and does not apply.
 func (x *tx) park(c *conn, commit *store.Commit) error {
-	q, projection := &x.catalogue.store.queries, x.claim.Projection
+	q, id := &x.catalogue.store.queries, x.claim.Projection
 	if len(commit.Parked) > 0 && commit.ParkedMax > 0 {
 		parked := 0
 		err := c.query(q.parkedKeys, func(row *prepared) error {
 			parked = row.ColumnInt(0)
 			return nil
-		}, projection)
+		}, id.Name, id.Version)
 		if err == nil && parked+len(commit.Parked) > commit.ParkedMax {
-			err = &store.ParkedMaxError{Projection: projection, Max: commit.ParkedMax}
+			err = &store.ParkedMaxError{Projection: id.Name, Max: commit.ParkedMax}
 		}
 		if err != nil {
 			return err
@@ -25,7 +25,7 @@ func (x *tx) park(c *conn, commit *store.Commit) error {
 	}
 	for i := range commit.Parked {
 		n := &commit.Parked[i]
-		_, err := c.exec(q.park, projection, n.Key, int64(store.Spread(store.PartitionHashOf(n.Key))),
+		_, err := c.exec(q.park, id.Name, id.Version, n.Key, int64(store.Spread(store.PartitionHashOf(n.Key))),
 			n.Fault.Position, n.Fault.Event, n.Fault.Error, n.Fault.Attempts, delay(n.Fault.RetryAfter), n.Fault.Code)
 		if err != nil {
 			return err
@@ -33,12 +33,12 @@ func (x *tx) park(c *conn, commit *store.Commit) error {
 	}
 	for i := range commit.Noted {
 		n := &commit.Noted[i]
-		counted, err := c.exec(q.countNoted, projection, n.Key, n.Position)
+		counted, err := c.exec(q.countNoted, id.Name, id.Version, n.Key, n.Position)
 		if err == nil && counted == 0 {
 			err = store.ErrNotParked
 		}
 		if err == nil {
-			_, err = c.exec(q.note, projection, n.Key, n.Position)
+			_, err = c.exec(q.note, id.Name, id.Version, n.Key, n.Position)
 		}
 		if err != nil {
 			return err
@@ -51,7 +51,7 @@ func (x *tx) park(c *conn, commit *store.Commit) error {
 func (x *tx) skip(c *conn, skipped []store.SkippedEvent) error {
 	for i := range skipped {
 		s := &skipped[i]
-		_, err := c.exec(x.catalogue.store.queries.skip, x.claim.Projection, s.Key, s.Position, s.Event, s.Error)
+		_, err := c.exec(x.catalogue.store.queries.skip, x.claim.Projection.Name, x.claim.Projection.Version, s.Key, s.Position, s.Event, s.Error)
 		if err != nil {
 			return err
 		}
@@ -100,7 +100,7 @@ func (x *tx) holds(c *conn, log store.LogID) error {
 			err = store.ErrOtherLog
 		}
 		return nil
-	}, x.claim.Projection, x.claim.Segment, x.claim.Worker, x.claim.Epoch, log.ID, int64(log.Timeline), x.catalogue.apart)
+	}, x.claim.Projection.Name, x.claim.Projection.Version, x.claim.Segment, x.claim.Worker, x.claim.Epoch, log.ID, int64(log.Timeline), x.catalogue.apart)
 	if failed != nil {
 		return failed
 	}
@@ -109,8 +109,8 @@ func (x *tx) holds(c *conn, log store.LogID) error {
 
 // pass takes events off a parked key, and reports that it is parked no longer.
 func (x *tx) pass(c *conn, retry *store.Retry) (unparked bool, err error) {
-	q, projection := &x.catalogue.store.queries, x.claim.Projection
-	applied, err := c.exec(q.applied, projection, retry.Key, retry.Through)
+	q, id := &x.catalogue.store.queries, x.claim.Projection
+	applied, err := c.exec(q.applied, id.Name, id.Version, retry.Key, retry.Through)
 	if err != nil {
 		return false, err
 	}
@@ -118,19 +118,19 @@ func (x *tx) pass(c *conn, retry *store.Retry) (unparked bool, err error) {
 	err = c.query(q.nextParked, func(row *prepared) error {
 		next = row.ColumnInt64(0)
 		return nil
-	}, projection, retry.Key)
+	}, id.Name, id.Version, retry.Key)
 	if err != nil {
 		return false, err
 	}
 	changed := int64(0)
 	switch fault := retry.Fault; {
 	case next == 0:
-		changed, err = c.exec(q.unpark, projection, retry.Key)
+		changed, err = c.exec(q.unpark, id.Name, id.Version, retry.Key)
 	case fault != nil:
-		changed, err = c.exec(q.failParked, projection, retry.Key, applied, fault.Position, fault.Event, fault.Error,
+		changed, err = c.exec(q.failParked, id.Name, id.Version, retry.Key, applied, fault.Position, fault.Event, fault.Error,
 			fault.Attempts, delay(fault.RetryAfter), fault.Code)
 	default:
-		changed, err = c.exec(q.advanceParked, projection, retry.Key, applied, next)
+		changed, err = c.exec(q.advanceParked, id.Name, id.Version, retry.Key, applied, next)
 	}
 	if err == nil && changed == 0 {
 		err = store.ErrNotParked
@@ -143,35 +143,37 @@ func (s *Store) Parked(ctx context.Context, request store.ParkedRequest) (all []
 	err = s.read(ctx, func(c *conn) error {
 		return c.query(s.queries.parked, func(row *prepared) error {
 			all = append(all, store.ParkedKey{
-				ParkedID: store.ParkedID{Projection: row.ColumnText(0), Key: row.ColumnBlob(1, []byte{})},
-				First:    row.ColumnInt64(2), Last: row.ColumnInt64(3), Events: row.ColumnInt64(4), Event: row.uuid(5),
-				Error: row.ColumnText(6), Attempts: row.ColumnInt(7), ParkedAt: microsecond(row.ColumnInt64(8)),
-				NextAttempt: microsecond(row.ColumnInt64(9)), Order: store.ParkedOrder(row.ColumnText(10)),
-				Due: row.ColumnInt64(11) != 0,
+				ParkedID: store.ParkedID{
+					Projection: store.ProjectionID{Name: row.ColumnText(0), Version: row.ColumnInt(1)}, Key: row.ColumnBlob(2, []byte{}),
+				},
+				First: row.ColumnInt64(3), Last: row.ColumnInt64(4), Events: row.ColumnInt64(5), Event: row.uuid(6),
+				Error: row.ColumnText(7), Attempts: row.ColumnInt(8), ParkedAt: microsecond(row.ColumnInt64(9)),
+				NextAttempt: microsecond(row.ColumnInt64(10)), Order: store.ParkedOrder(row.ColumnText(11)),
+				Due: row.ColumnInt64(12) != 0,
 			})
 			return nil
-		}, request.Projection, request.Key, int64(request.Range.First), int64(request.Range.Last), request.Code,
-			request.Due, request.After.Projection, append([]byte{}, request.After.Key...), request.Limit)
+		}, request.Projection.Name, request.Projection.Version, request.Key, int64(request.Range.First), int64(request.Range.Last), request.Code,
+			request.Due, request.After.Projection.Name, request.After.Projection.Version, append([]byte{}, request.After.Key...), request.Limit)
 	})
 	return all, err
 }
 
 // ParkedPositions returns where events of a parked key are noted. See [store.Parking].
 func (s *Store) ParkedPositions(
-	ctx context.Context, projection string, key []byte, after int64, limit int,
+	ctx context.Context, id store.ParkedID, after int64, limit int,
 ) (all []int64, err error) {
 	err = s.read(ctx, func(c *conn) error {
 		return c.query(s.queries.parkedPositions, func(row *prepared) error {
 			all = append(all, row.ColumnInt64(0))
 			return nil
-		}, projection, key, after, limit)
+		}, id.Projection.Name, id.Projection.Version, id.Key, after, limit)
 	})
 	return all, err
 }
 
 // Skipped returns the events that were skipped. See [store.Parking].
 func (s *Store) Skipped(
-	ctx context.Context, projection string, after int64, limit int,
+	ctx context.Context, projection store.ProjectionID, after int64, limit int,
 ) (all []store.SkippedEvent, err error) {
 	err = s.read(ctx, func(c *conn) error {
 		return c.query(s.queries.skipped, func(row *prepared) error {
@@ -180,17 +182,17 @@ func (s *Store) Skipped(
 				Error: row.ColumnText(3), SkippedAt: microsecond(row.ColumnInt64(4)),
 			})
 			return nil
-		}, projection, after, limit)
+		}, projection.Name, projection.Version, after, limit)
 	})
 	return all, err
 }
 
 // Order records what somebody wants of a parked key. See [store.Parking].
-func (s *Store) Order(ctx context.Context, projection string, key []byte, order store.ParkedOrder) error {
+func (s *Store) Order(ctx context.Context, id store.ParkedID, order store.ParkedOrder) error {
 	return s.write(ctx, func(c *conn) error {
-		changed, err := c.exec(s.queries.order, projection, key, string(order))
+		changed, err := c.exec(s.queries.order, id.Projection.Name, id.Projection.Version, id.Key, string(order))
 		if err == nil && changed == 0 {
-			err = store.NotParked(projection, key)
+			err = store.NotParked(id)
 		}
 		return err
 	})

@@ -79,7 +79,7 @@ func work(ctx context.Context, s *sqlite.Store, worker, streamID string, ended <
 	if err := s.Heartbeat(ctx, store.Worker{Name: worker}, time.Hour); err != nil {
 		return fmt.Errorf("heartbeat: %w", err)
 	}
-	claims, err := s.Claim(ctx, store.ClaimRequest{Projection: p.Name, Worker: worker, Limit: 1})
+	claims, err := s.Claim(ctx, store.ClaimRequest{Projection: p.ID(), Worker: worker, Limit: 1})
 	if err != nil || len(claims) != 1 {
 		return fmt.Errorf("claiming: %v, %w", claims, err)
 	}

@@ -109,26 +109,26 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			coalesce((SELECT max(global_position) FROM {schema}__events), 0),
 			coalesce((SELECT max(position) FROM {schema}__segments), 0)`),
 		held: in(`SELECT 1 FROM {schema}__segments
-			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4 AND position = $5`),
-		advance: in(`UPDATE {schema}__segments SET position = $6, updated_at = {now},
+			WHERE projection = $1 AND version = $2 AND segment = $3 AND owner = $4 AND epoch = $5 AND position = $6`),
+		advance: in(`UPDATE {schema}__segments SET position = $7, updated_at = {now},
 				(last_position, last_event) = (SELECT global_position, event_id FROM {schema}__events
-				WHERE global_position <= $6
+				WHERE global_position <= $7
 					UNION ALL SELECT 0, zeroblob(16) ORDER BY 1 DESC LIMIT 1),
-				behind_since = CASE WHEN $6 < (SELECT seq FROM sqlite_sequence WHERE name = '{schema}__events')
+				behind_since = CASE WHEN $7 < (SELECT seq FROM sqlite_sequence WHERE name = '{schema}__events')
 					THEN coalesce(behind_since, {now}) END
-			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4 AND position = $5
-			AND log_id = $7 AND timeline = $8 AND $8 = 0 AND EXISTS (SELECT 1 FROM {schema}__log WHERE id = $7)
-			AND $6 <= coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{schema}__events'), 0)
+			WHERE projection = $1 AND version = $2 AND segment = $3 AND owner = $4 AND epoch = $5 AND position = $6
+			AND log_id = $8 AND timeline = $9 AND $9 = 0 AND EXISTS (SELECT 1 FROM {schema}__log WHERE id = $8)
+			AND $7 <= coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{schema}__events'), 0)
 			AND (last_position = 0 OR last_event = (SELECT event_id FROM {schema}__events
 			WHERE global_position = last_position))
-			AND ($9 = 0 OR $10 = (SELECT event_id FROM {schema}__events WHERE global_position = $9))`),
+			AND ($10 = 0 OR $11 = (SELECT event_id FROM {schema}__events WHERE global_position = $10))`),
 		// The log is in another database: what the checkpoint notes of it, and where it ended, the reader brings along.
-		advanceApart: in(`UPDATE {schema}__segments SET position = $6, updated_at = {now},
-				last_position = CASE WHEN $9 > 0 THEN $9 ELSE last_position END,
-				last_event = CASE WHEN $9 > 0 THEN $10 ELSE last_event END,
-				behind_since = CASE WHEN $6 < $11 THEN coalesce(behind_since, {now}) END
-			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4 AND position = $5
-			AND log_id = $7 AND timeline = $8`),
+		advanceApart: in(`UPDATE {schema}__segments SET position = $7, updated_at = {now},
+				last_position = CASE WHEN $10 > 0 THEN $10 ELSE last_position END,
+				last_event = CASE WHEN $10 > 0 THEN $11 ELSE last_event END,
+				behind_since = CASE WHEN $7 < $12 THEN coalesce(behind_since, {now}) END
+			WHERE projection = $1 AND version = $2 AND segment = $3 AND owner = $4 AND epoch = $5 AND position = $6
+			AND log_id = $8 AND timeline = $9`),
 
 		join: in(`INSERT INTO {schema}__workers (worker, expires_at, ttl, projections, segments, refused, incarnation)
 			VALUES ($1, {now} + $2, $2, $3, $4, $5, $6)
@@ -149,11 +149,10 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		bury: in(`DELETE FROM {schema}__workers WHERE worker <> $1 AND (expires_at < {now} - 3600000000
 			OR expires_at > {now} + 2 * ttl)`),
 		claim: in(`UPDATE {schema}__segments AS s SET owner = $2, epoch = s.epoch + 1
-			WHERE s.projection = $1 AND s.segment IN (
+			WHERE s.projection = $1 AND s.version = $5 AND s.segment IN (
 				SELECT f.segment FROM {schema}__segments AS f
-				WHERE f.projection = $1 AND f.failure IS NULL AND (f.merge_at = 0 OR f.position < f.merge_at)
+				WHERE f.projection = $1 AND f.version = $5 AND f.failure IS NULL AND (f.merge_at = 0 OR f.position < f.merge_at)
 				AND ($6 = 0 OR f.position < $6)
-				AND ($5 = 0 OR EXISTS (SELECT 1 FROM {schema}__projections AS p WHERE p.name = $1 AND p.version = $5))
 				AND f.segment NOT IN (SELECT value FROM json_each($3))
 				AND EXISTS (SELECT 1 FROM {schema}__workers AS w WHERE w.worker = $2 AND w.incarnation = $7 AND {alive})
 				AND (f.owner IS NULL OR f.owner = $2 OR NOT EXISTS (
@@ -161,96 +160,101 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 				ORDER BY f.segment LIMIT $4)
 			RETURNING segment, first_hash, last_hash, position, merge_at, epoch, log_id, timeline,
 			last_position, last_event`),
-		adopt: in(`UPDATE {schema}__segments SET log_id = $6, timeline = $7
-			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4 AND position = $5`),
-		release: in(`UPDATE {schema}__segments SET owner = NULL WHERE projection = $1 AND segment = $2
-			AND owner = $3 AND epoch = $4`),
-		fail: in(`UPDATE {schema}__segments SET owner = NULL, failure = $5, updated_at = {now}
-			WHERE projection = $1 AND segment = $2 AND owner = $3 AND epoch = $4`),
+		adopt: in(`UPDATE {schema}__segments SET log_id = $7, timeline = $8
+			WHERE projection = $1 AND version = $2 AND segment = $3 AND owner = $4 AND epoch = $5 AND position = $6`),
+		release: in(`UPDATE {schema}__segments SET owner = NULL WHERE projection = $1 AND version = $2
+			AND segment = $3 AND owner = $4 AND epoch = $5`),
+		fail: in(`UPDATE {schema}__segments SET owner = NULL, failure = $6, updated_at = {now}
+			WHERE projection = $1 AND version = $2 AND segment = $3 AND owner = $4 AND epoch = $5`),
 		leaveAll:   in(`UPDATE {schema}__segments SET owner = NULL WHERE owner = $1`),
 		superseded: in(`SELECT 1 FROM {schema}__workers WHERE worker = $1 AND incarnation <> $2`),
 		forget:     in(`DELETE FROM {schema}__workers WHERE worker = $1 AND incarnation = $2`),
 
-		parkedKeys: in(`SELECT count(*) FROM {schema}__parked WHERE projection = $1`),
-		park: in(`INSERT INTO {schema}__parked (projection, key, spread, first_position, event_id, error, attempts,
-			next_attempt_at, tried, parked_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, iif($8 < 0, NULL, {now} + $8), json_array($9), {now})`),
-		countNoted: in(`UPDATE {schema}__parked SET events = events + 1, last_position = max(last_position, $3)
-			WHERE projection = $1 AND key = $2`),
-		note: in(`INSERT INTO {schema}__parked_events (projection, key, position) VALUES ($1, $2, $3)`),
-		skip: in(`INSERT INTO {schema}__skipped_events (projection, key, position, event_id, error, skipped_at)
-			VALUES ($1, $2, $3, $4, $5, {now})`),
-		holds: in(`SELECT s.log_id = $5 AND s.timeline = $6 AND ($7 OR EXISTS (SELECT 1 FROM {schema}__log WHERE id = $5))
+		parkedKeys: in(`SELECT count(*) FROM {schema}__parked WHERE projection = $1 AND version = $2`),
+		park: in(`INSERT INTO {schema}__parked (projection, version, key, spread, first_position, event_id, error,
+			attempts, next_attempt_at, tried, parked_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, iif($9 < 0, NULL, {now} + $9), json_array($10), {now})`),
+		countNoted: in(`UPDATE {schema}__parked SET events = events + 1, last_position = max(last_position, $4)
+			WHERE projection = $1 AND version = $2 AND key = $3`),
+		note: in(`INSERT INTO {schema}__parked_events (projection, version, key, position) VALUES ($1, $2, $3, $4)`),
+		skip: in(`INSERT INTO {schema}__skipped_events (projection, version, key, position, event_id, error, skipped_at)
+			VALUES ($1, $2, $3, $4, $5, $6, {now})`),
+		holds: in(`SELECT s.log_id = $6 AND s.timeline = $7 AND ($8 OR EXISTS (SELECT 1 FROM {schema}__log WHERE id = $6))
 			FROM {schema}__segments AS s
-			WHERE s.projection = $1 AND s.segment = $2 AND s.owner = $3 AND s.epoch = $4`),
-		applied: in(`DELETE FROM {schema}__parked_events WHERE projection = $1 AND key = $2 AND position <= $3`),
-		nextParked: in(`SELECT position FROM {schema}__parked_events WHERE projection = $1 AND key = $2
+			WHERE s.projection = $1 AND s.version = $2 AND s.segment = $3 AND s.owner = $4 AND s.epoch = $5`),
+		applied: in(`DELETE FROM {schema}__parked_events
+			WHERE projection = $1 AND version = $2 AND key = $3 AND position <= $4`),
+		nextParked: in(`SELECT position FROM {schema}__parked_events WHERE projection = $1 AND version = $2 AND key = $3
 			ORDER BY position LIMIT 1`),
-		unpark: in(`DELETE FROM {schema}__parked WHERE projection = $1 AND key = $2`),
-		failParked: in(`UPDATE {schema}__parked SET events = events - $3, first_position = $4, event_id = $5,
-			error = $6, attempts = $7, wanted = '', next_attempt_at = iif($8 < 0, NULL, {now} + $8),
+		unpark: in(`DELETE FROM {schema}__parked WHERE projection = $1 AND version = $2 AND key = $3`),
+		failParked: in(`UPDATE {schema}__parked SET events = events - $4, first_position = $5, event_id = $6,
+			error = $7, attempts = $8, wanted = '', next_attempt_at = iif($9 < 0, NULL, {now} + $9),
 			tried = (SELECT json_group_array(value ORDER BY n) FROM (
-				SELECT value, n FROM (SELECT value, key AS n FROM json_each(tried) WHERE value <> $9
-					UNION ALL SELECT $9, 1000) ORDER BY n DESC LIMIT 16))
-			WHERE projection = $1 AND key = $2`),
+				SELECT value, n FROM (SELECT value, key AS n FROM json_each(tried) WHERE value <> $10
+					UNION ALL SELECT $10, 1000) ORDER BY n DESC LIMIT 16))
+			WHERE projection = $1 AND version = $2 AND key = $3`),
 		// What is left is due, also for another worker.
-		advanceParked: in(`UPDATE {schema}__parked SET events = events - $3, first_position = $4, wanted = '',
-			attempts = 0, next_attempt_at = {now} WHERE projection = $1 AND key = $2`),
+		advanceParked: in(`UPDATE {schema}__parked SET events = events - $4, first_position = $5, wanted = '',
+			attempts = 0, next_attempt_at = {now} WHERE projection = $1 AND version = $2 AND key = $3`),
 		parked: in(`SELECT * FROM (
-				SELECT projection, key, first_position, last_position, events, event_id, error, attempts, parked_at,
-					coalesce(next_attempt_at, 0), wanted,
+				SELECT projection, version, key, first_position, last_position, events, event_id, error, attempts,
+					parked_at, coalesce(next_attempt_at, 0), wanted,
 					wanted <> '' OR coalesce(next_attempt_at <= {now}, 0)
-					OR $5 <> '' AND NOT EXISTS (SELECT 1 FROM json_each(tried) WHERE value = $5) AS due
+					OR $6 <> '' AND NOT EXISTS (SELECT 1 FROM json_each(tried) WHERE value = $6) AS due
 				FROM {schema}__parked
-				WHERE ($1 = '' OR projection = $1) AND ($2 IS NULL OR key = $2) AND spread BETWEEN $3 AND $4
-				AND (projection, key) > ($7, $8))
-			WHERE due OR NOT $6 ORDER BY projection, key LIMIT iif($9 = 0, -1, $9)`),
-		parkedPositions: in(`SELECT position FROM {schema}__parked_events WHERE projection = $1 AND key = $2
-			AND position > $3 ORDER BY position LIMIT $4`),
+				WHERE ($1 = '' OR projection = $1) AND ($2 = 0 OR version = $2) AND ($3 IS NULL OR key = $3)
+				AND spread BETWEEN $4 AND $5 AND (projection, version, key) > ($8, $9, $10))
+			WHERE due OR NOT $7 ORDER BY projection, version, key LIMIT iif($11 = 0, -1, $11)`),
+		parkedPositions: in(`SELECT position FROM {schema}__parked_events WHERE projection = $1 AND version = $2
+			AND key = $3 AND position > $4 ORDER BY position LIMIT $5`),
 		skipped: in(`SELECT key, position, event_id, error, skipped_at FROM {schema}__skipped_events
-			WHERE projection = $1 AND position > $2 ORDER BY position LIMIT $3`),
-		order: in(`UPDATE {schema}__parked SET wanted = $3 WHERE projection = $1 AND key = $2`),
+			WHERE projection = $1 AND version = $2 AND position > $3 ORDER BY position LIMIT $4`),
+		order: in(`UPDATE {schema}__parked SET wanted = $4 WHERE projection = $1 AND version = $2 AND key = $3`),
 
 		projection: in(`SELECT version, declaration, shapes FROM {schema}__projections WHERE name = $1`),
 		insertProjection: in(`INSERT INTO {schema}__projections (name, version, whole, segments, next_segment,
 			declaration, shapes, installed_at)
 			VALUES ($1, $2, $3, 0, 0, $4, $5, {now})`),
-		declare: in(`UPDATE {schema}__projections SET declaration = $2 WHERE name = $1 AND declaration <> $2`),
-		alterProjection: in(`UPDATE {schema}__projections SET version = $2, whole = $3, declaration = $4,
-			shapes = $5, installed_at = {now}
-			WHERE name = $1`),
+		declare: in(`UPDATE {schema}__projections SET declaration = $3 WHERE name = $1 AND version = $2
+			AND declaration <> $3`),
+		alterProjection: in(`UPDATE {schema}__projections SET version = $3, whole = $4, declaration = $5,
+			shapes = $6, installed_at = {now}
+			WHERE name = $1 AND version = $2`),
 		recover: in(`UPDATE {schema}__segments SET failure = NULL WHERE projection = $1 AND failure IS NOT NULL
 			AND ($2 = '[]' OR segment IN (SELECT value FROM json_each($2)))`),
-		clearFailures: in(`UPDATE {schema}__segments SET failure = NULL WHERE projection = $1 AND failure IS NOT NULL`),
+		clearFailures: in(`UPDATE {schema}__segments SET failure = NULL WHERE projection = $1 AND version = $2
+			AND failure IS NOT NULL`),
 		fenceAll: in(`UPDATE {schema}__segments SET owner = NULL, epoch = epoch + 1, failure = NULL,
-			updated_at = {now} WHERE projection = $1`),
+			updated_at = {now} WHERE projection = $1 AND version = $2`),
 		liveOwner: in(`SELECT s.owner FROM {schema}__segments AS s JOIN {schema}__workers AS w ON w.worker = s.owner
 			WHERE s.projection = $1 AND {alive} LIMIT 1`),
-		deleteProjection: in(`DELETE FROM {schema}__projections WHERE name = $1 RETURNING declaration`),
+		deleteProjection: in(`DELETE FROM {schema}__projections WHERE name = $1 RETURNING version, declaration`),
 		tables: in(`SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view')
 			AND lower(name) GLOB $1 || '__*' ORDER BY type DESC, name`),
 		status: in(`SELECT p.name, p.version, p.segments,
-			(SELECT count(*) FROM {schema}__parked AS k WHERE k.projection = p.name), s.segment, s.first_hash, s.last_hash, s.position,
+			(SELECT count(*) FROM {schema}__parked AS k WHERE k.projection = p.name AND k.version = p.version),
+			s.segment, s.first_hash, s.last_hash, s.position,
 			s.epoch, coalesce(s.owner, ''),
 			EXISTS (SELECT 1 FROM {schema}__workers AS w WHERE w.worker = s.owner AND {alive}),
 			coalesce(s.failure, ''), s.merge_into, s.merge_at, s.updated_at, coalesce(s.behind_since, 0),
 			s.log_id, s.timeline, s.last_position, s.last_event
-			FROM {schema}__projections AS p JOIN {schema}__segments AS s ON s.projection = p.name
-			WHERE $1 = '[]' OR p.name IN (SELECT value FROM json_each($1)) ORDER BY p.name, s.segment`),
+			FROM {schema}__projections AS p JOIN {schema}__segments AS s ON s.projection = p.name AND s.version = p.version
+			WHERE $1 = '[]' OR p.name IN (SELECT value FROM json_each($1)) ORDER BY p.name, p.version, s.segment`),
 
-		layout: in(`SELECT whole, segments, next_segment FROM {schema}__projections WHERE name = $1`),
+		layout: in(`SELECT whole, segments, next_segment FROM {schema}__projections WHERE name = $1 AND version = $2`),
 		segments: in(`SELECT segment, first_hash, last_hash, position, coalesce(failure, ''), merge_into, merge_at,
 			log_id, timeline, last_position, last_event FROM {schema}__segments
-			WHERE projection = $1 ORDER BY segment`),
-		asked: in(`UPDATE {schema}__projections SET segments = $2, next_segment = $3 WHERE name = $1`),
-		insertSegment: in(`INSERT INTO {schema}__segments (projection, segment, first_hash, last_hash, position,
+			WHERE projection = $1 AND version = $2 ORDER BY segment`),
+		asked: in(`UPDATE {schema}__projections SET segments = $3, next_segment = $4 WHERE name = $1 AND version = $2`),
+		insertSegment: in(`INSERT INTO {schema}__segments (projection, version, segment, first_hash, last_hash, position,
 			failure, merge_into,
 			merge_at, log_id, timeline, last_position, last_event, updated_at)
-			VALUES ($1, $2, $3, $4, $5, nullif($6, ''), $7, $8, $9, $10, $11, $12, {now})`),
-		alterSegment: in(`UPDATE {schema}__segments SET first_hash = $3, last_hash = $4, failure = nullif($5,
-			''), merge_into = $6,
-			merge_at = $7, log_id = $8, timeline = $9, last_position = $10, last_event = $11, owner = NULL,
-			epoch = epoch + 1, updated_at = {now} WHERE projection = $1 AND segment = $2`),
-		deleteSegment: in(`DELETE FROM {schema}__segments WHERE projection = $1 AND segment = $2`),
+			VALUES ($1, $2, $3, $4, $5, $6, nullif($7, ''), $8, $9, $10, $11, $12, $13, {now})`),
+		alterSegment: in(`UPDATE {schema}__segments SET first_hash = $4, last_hash = $5, failure = nullif($6,
+			''), merge_into = $7,
+			merge_at = $8, log_id = $9, timeline = $10, last_position = $11, last_event = $12, owner = NULL,
+			epoch = epoch + 1, updated_at = {now} WHERE projection = $1 AND version = $2 AND segment = $3`),
+		deleteSegment: in(`DELETE FROM {schema}__segments WHERE projection = $1 AND version = $2
+			AND segment = $3`),
 	}
 }

@@ -32,18 +32,23 @@ func quoteEach(names []string) []string {
 
 func quoteList(names []string) string { return strings.Join(quoteEach(names), ", ") }
 
-// placed is a projection with the prefix of its tables' names.
+// inPlace is the name of a table with a prefix.
+func inPlace(prefix, table string) string { return prefix + "__" + table }
+
+// placed is a projection with the prefixes of its tables' names and of those of the views for readers.
 type placed struct {
 	*store.Projection
-	prefix string
+	prefix  string
+	readers string
 }
 
 func (s *Store) placed(projection *store.Projection) placed {
-	return placed{Projection: projection, prefix: store.TablesSchema(s.options.Schema, projection.Name)}
+	place := store.PlaceOf(s.options.Schema, projection.ID())
+	return placed{Projection: projection, prefix: place.Tables, readers: place.Readers}
 }
 
 // tableName is one of its tables in the file. The table's name does not contain two underscores.
-func (p placed) tableName(table string) string { return p.prefix + "__" + table }
+func (p placed) tableName(table string) string { return inPlace(p.prefix, table) }
 
 // table is the quoted name of one of its tables.
 func (p placed) table(name string) string { return quote(p.tableName(name)) }

@@ -1,9 +1,10 @@
 // Package sqlite is the store on SQLite, in the process, in one file.
 //
 // A store is a log, and tables that projections write: for the log beside them, or, by [Store.Apart], for one in
-// another database. Events, checkpoints and leases are tables with a prefix ("pupwasm__" by default); a projection's tables have its
-// name as prefix: table fines of projection fine_balance is fine_balance__fines, or shop__fine_balance__fines
-// where the prefix of the first is another, "shop". The first are made by package migrations.
+// another database. Events, checkpoints and leases are tables with a prefix ("pupwasm__" by default); a projection's
+// tables have its name and version as prefix: table fines of projection fine_balance is fine_balance__v1__fines, and
+// its view for readers fine_balance__fines. Where the prefix of the first is another, "shop", both begin with it:
+// shop__fine_balance__fines. The first are made by package migrations.
 //
 //	append.go     events in: checks, then inserts, in one transaction
 //	horizon.go    how far it is safe to read: SQLite has one writer, so up to the last commit
@@ -11,12 +12,13 @@
 //	apart.go      the tables, for a log in another database
 //	check_log.go  whether somebody has changed the log so that events may be lost
 //	read.go       events out, only the columns asked for
-//	catalogue.go  the statements of a projection, its status and its reset
+//	catalogue.go  the statements of a projection, and its status
 //	install.go    install: what is declared is compared with what is there, and made where there is nothing
 //	shape.go      tables as they are in the file
 //	tables.go     the SQL that makes them
 //	expressions.go  generated columns and checks
 //	views.go      views
+//	place.go      what a projection's tables and the views of readers are called, and its reset
 //	sandbox.go    what a declared statement may touch, asked of SQLite's authorizer
 //	statements.go the SQL of declarative writes and queries
 //	apply.go      one transaction: fence, rows, checkpoint, commit

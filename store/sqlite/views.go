@@ -76,8 +76,5 @@ func (i *installer) checkView(v *store.View) (query string, err error) {
 
 // dropView drops a view of the projection, if it is there.
 func (i *installer) dropView(name string) error {
-	if err := i.conn.db.Exec("DROP VIEW IF EXISTS " + i.projection.table(name)); err != nil {
-		return fmt.Errorf("dropping view %s: %w", name, err)
-	}
-	return nil
+	return i.conn.drop("view", i.projection.tableName(name))
 }

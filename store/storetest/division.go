@@ -81,7 +81,7 @@ func (d *division) mutations(keys store.HashRange, after, through int64) (all []
 
 // rows are those of all tables.
 func (d *division) rows(projection *store.Projection, catalogue store.Catalogue) string {
-	tx := catalogue.Begin(store.Claim{Projection: projection.Name})
+	tx := catalogue.Begin(store.Claim{Projection: projection.ID()})
 	defer tx.Rollback()
 	var tables []string
 	for i := range projection.Queries {
@@ -97,7 +97,7 @@ func (d *division) inOneBatch(projection *store.Projection) string {
 	d.must(err)
 	const name = "whole"
 	d.must(d.store.Heartbeat(d.ctx, store.Worker{Name: name}, time.Hour))
-	claims, err := d.store.Claim(d.ctx, store.ClaimRequest{Projection: projection.Name, Worker: name, Limit: 1})
+	claims, err := d.store.Claim(d.ctx, store.ClaimRequest{Projection: projection.ID(), Worker: name, Limit: 1})
 	d.must(err)
 	d.must(d.commit(projection, catalogue, claims[0], d.end()))
 	rows := d.rows(projection, catalogue)
@@ -126,10 +126,10 @@ func (d *division) inSegments() string {
 	for steps := 0; !d.complete(); steps++ {
 		if disturbed := rapid.IntRange(0, 9).Draw(d.t, "disturb"); disturbed < 3 && steps < 60 {
 			by := rapid.IntRange(0, 30).Draw(d.t, "by")
-			d.must(d.store.Reshard(d.ctx, d.projection.Name,
+			d.must(d.store.Reshard(d.ctx, d.projection.ID(),
 				func(l *store.Layout) error { disturb(l, by); return nil }))
 		} else {
-			d.must(d.store.Reshard(d.ctx, d.projection.Name,
+			d.must(d.store.Reshard(d.ctx, d.projection.ID(),
 				func(l *store.Layout) error { l.CompleteMerges(); return nil }))
 		}
 		d.work(catalogue, rapid.SampledFrom(workers).Draw(d.t, "worker"))
@@ -144,7 +144,7 @@ func (d *division) inSegments() string {
 // work has a worker claim a segment and commit a batch, with every accident that may happen to it.
 func (d *division) work(catalogue store.Catalogue, worker string) {
 	claims, err := d.store.Claim(d.ctx, store.ClaimRequest{
-		Projection: d.projection.Name, Worker: worker,
+		Projection: d.projection.ID(), Worker: worker,
 		Below: d.end(), Limit: 1,
 	})
 	d.must(err)

@@ -40,7 +40,8 @@ func fenceStale(f *fixture) {
 		"an earlier position":  func(c *store.Claim) { c.Position-- },
 		"a later position":     func(c *store.Claim) { c.Position++ },
 		"another segment":      func(c *store.Claim) { c.Segment = 7 },
-		"an unknown projetion": func(c *store.Claim) { c.Projection = "unknown" },
+		"an unknown projetion": func(c *store.Claim) { c.Projection.Name = "unknown" },
+		"another version":      func(c *store.Claim) { c.Projection.Version++ },
 	}
 	for name, change := range changes {
 		claim := r.claim
@@ -81,7 +82,7 @@ func fenceReleased(f *fixture) {
 	f.must(f.store.Release(f.ctx, r.claim))
 	r.wantFenced("released", r.claim)
 	f.must(f.store.Heartbeat(f.ctx, store.Worker{Name: "worker-2"}, time.Hour))
-	claims, err := f.store.Claim(f.ctx, store.ClaimRequest{Projection: "sums", Worker: "worker-2", Limit: 1})
+	claims, err := f.store.Claim(f.ctx, store.ClaimRequest{Projection: sumsID, Worker: "worker-2", Limit: 1})
 	f.must(err)
 	if len(claims) != 1 || claims[0].Position != f.at(1) || claims[0].Epoch <= r.claim.Epoch {
 		f.Fatalf("the next claim is %+v", claims)

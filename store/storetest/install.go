@@ -190,7 +190,9 @@ func installBadStatements(f *fixture) {
 		{"a query that writes", query(`DELETE FROM {table} RETURNING name`, "text"), []string{`query "bad"`}},
 		{"nothing", write(``), []string{`write "bad"`}},
 		{"transaction control", write(`COMMIT`), []string{`write "bad"`}},
-		{"another projection's table", write(`DELETE FROM ` + f.Table("others", "total")), []string{`write "bad"`}},
+		{"another projection's table", write(`DELETE FROM ` + f.stored("others", "total")), []string{`write "bad"`}},
+		{"another projection's view", write(`DELETE FROM ` + f.Table("others", "total")), []string{`write "bad"`}},
+		{"its own view", query(`SELECT name, n FROM `+f.Table("sums", "total"), "text", "i64"), []string{`query "bad"`}},
 		{"no target for the conflict", write(`INSERT INTO {table} (name, n) VALUES ('a', 1) ON CONFLICT (n) DO NOTHING`), []string{`write "bad"`}},
 	}
 	_, err := f.store.Install(f.ctx, totals("others"), 1)
@@ -312,7 +314,7 @@ func installOwnedStatements(f *fixture) {
 		}
 	}
 	const write, query = "DELETE FROM {own} WHERE k = $1", "SELECT n FROM {own} WHERE k = $1"
-	sum := f.Table("keyed", "sum")
+	sum := f.stored("keyed", "sum")
 	f.wantCatalogueError("a write", declare("UPDATE {own} SET n = (SELECT max(n) FROM "+sum+") WHERE k = $1", query),
 		`write "w"`, "sum")
 	f.wantCatalogueError("a query", declare(write, "SELECT s.n FROM "+sum+" AS s, {own} AS o WHERE o.k = $1"),

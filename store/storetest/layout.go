@@ -34,7 +34,7 @@ var layoutCases = []testCase{
 // reshard changes the layout of sums, which has to work.
 func (f *fixture) reshard(change func(*store.Layout) error) {
 	f.Helper()
-	f.must(f.store.Reshard(f.ctx, "sums", change))
+	f.must(f.store.Reshard(f.ctx, sumsID, change))
 }
 
 // move commits a batch without rows.
@@ -274,7 +274,7 @@ func layoutFailure(f *fixture) {
 		}
 	}
 	f.wantSegments(f.claims(f.store, "sums", "w1", 9))
-	err := f.store.Reshard(f.ctx, "sums", func(l *store.Layout) error { return l.Resize(1) })
+	err := f.store.Reshard(f.ctx, sumsID, func(l *store.Layout) error { return l.Resize(1) })
 	var input *store.InputError
 	if !errors.As(err, &input) || len(f.status("sums").Segments) != 4 {
 		f.Errorf("merging what has failed: %v", err)
@@ -289,13 +289,13 @@ func layoutError(f *fixture) {
 	claims := f.claims(f.store, "sums", "w1", 3)
 	before := f.status("sums")
 	fault := errors.New("no more of this")
-	if err := f.store.Reshard(f.ctx, "sums", func(l *store.Layout) error {
+	if err := f.store.Reshard(f.ctx, sumsID, func(l *store.Layout) error {
 		return cmp.Or(l.Split(0, 3), l.Merge(1, 2), fault)
 	}); !errors.Is(err, fault) {
 		f.Errorf("got %v", err)
 	}
 	var input *store.InputError
-	if err := f.store.Reshard(f.ctx, "sums", func(l *store.Layout) error {
+	if err := f.store.Reshard(f.ctx, sumsID, func(l *store.Layout) error {
 		return cmp.Or(l.Resize(7), l.Split(0, 0))
 	}); !errors.As(err, &input) {
 		f.Errorf("got %v", err)
@@ -317,7 +317,7 @@ func layoutError(f *fixture) {
 
 func layoutUnknown(f *fixture) {
 	var input *store.InputError
-	err := f.store.Reshard(f.ctx, "nothing", func(*store.Layout) error {
+	err := f.store.Reshard(f.ctx, store.ProjectionID{Name: "nothing", Version: 1}, func(*store.Layout) error {
 		f.Error("there is a layout of nothing")
 		return nil
 	})
@@ -371,7 +371,7 @@ func layoutWhole(f *fixture) {
 		"split":  func(l *store.Layout) error { return l.Split(0, 2) },
 		"resize": func(l *store.Layout) error { return l.Resize(3) },
 	} {
-		if err := f.store.Reshard(f.ctx, "sums", change); !errors.As(err, &input) {
+		if err := f.store.Reshard(f.ctx, sumsID, change); !errors.As(err, &input) {
 			f.Errorf("%s: %v, want an *InputError", name, err)
 		}
 	}

@@ -17,7 +17,7 @@ func layoutConcurrent(f *fixture) {
 	f.installed(1)
 	for _, err := range concurrently(f.hosts(hosts), func(_ int, host store.Store) error {
 		for range rounds {
-			if err := host.Reshard(f.ctx, "sums", func(l *store.Layout) error {
+			if err := host.Reshard(f.ctx, sumsID, func(l *store.Layout) error {
 				l.Desired++
 				widest := slices.MaxFunc(l.Segments, func(a,
 					b store.LayoutSegment,
@@ -62,14 +62,14 @@ func layoutRace(f *fixture) {
 			return err
 		}
 		for round := range rounds {
-			if err := host.Reshard(f.ctx, "sums", func(l *store.Layout) error {
+			if err := host.Reshard(f.ctx, sumsID, func(l *store.Layout) error {
 				disturb(l,
 					i+round)
 				return nil
 			}); err != nil {
 				return err
 			}
-			claims, err := host.Claim(f.ctx, store.ClaimRequest{Projection: "sums", Worker: name, Limit: 2})
+			claims, err := host.Claim(f.ctx, store.ClaimRequest{Projection: sumsID, Worker: name, Limit: 2})
 			if err != nil {
 				return err
 			}

@@ -24,12 +24,11 @@ var leaseCases = []testCase{
 	{"two_workers_never_hold_one_segment", leaseRace},
 }
 
-// claims asks for up to limit segments.
+// claims asks for up to limit segments of a projection in version 1.
 func (f *fixture) claims(host store.Store, projection, worker string, limit int, held ...int) []store.Claim {
 	f.Helper()
 	claims, err := host.Claim(f.ctx, store.ClaimRequest{
-		Projection: projection, Worker: worker, Limit: limit,
-		Held: held,
+		Projection: store.ProjectionID{Name: projection, Version: 1}, Worker: worker, Limit: limit, Held: held,
 	})
 	f.must(err)
 	return claims
@@ -82,7 +81,7 @@ func leaseClaim(f *fixture) {
 	f.wantSegments(first, 0, 1, 2)
 	for i, c := range first {
 		want := store.Claim{
-			Projection: "sums", Segment: i, Range: store.SplitRange(4)[i], Worker: "w1", Epoch: c.Epoch,
+			Projection: sumsID, Segment: i, Range: store.SplitRange(4)[i], Worker: "w1", Epoch: c.Epoch,
 			Applied: store.Applied{Log: f.logID()},
 		}
 		if c != want || c.Epoch < 1 {
@@ -211,11 +210,8 @@ func leaseVersion(f *fixture) {
 	f.installed(2, "w1")
 	installed := totals("sums").Version
 	for _, version := range []int{installed + 1, installed - 1, installed} {
-		if version == 0 {
-			continue // any
-		}
 		claims, err := f.store.Claim(f.ctx, store.ClaimRequest{
-			Projection: "sums", Version: version, Worker: "w1",
+			Projection: store.ProjectionID{Name: "sums", Version: version}, Worker: "w1",
 			Limit: 2,
 		})
 		f.must(err)
@@ -230,7 +226,7 @@ func leaseBelow(f *fixture) {
 	r.apply(mutate(totalsPut, store.Text("a"), store.I64(1)))
 	for below, want := range map[int64]int{r.claim.Position: 0, r.claim.Position + 1: 1, 1 << 60: 1} {
 		claims, err := f.store.Claim(f.ctx, store.ClaimRequest{
-			Projection: "sums", Worker: worker, Limit: 9,
+			Projection: sumsID, Worker: worker, Limit: 9,
 			Below: below,
 		})
 		f.must(err)
@@ -269,7 +265,7 @@ func leaseRace(f *fixture) {
 			if err := host.Heartbeat(f.ctx, store.Worker{Name: worker}, time.Hour); err != nil {
 				return err
 			}
-			claims, err := host.Claim(f.ctx, store.ClaimRequest{Projection: "sums", Worker: worker, Limit: 1 + round%2})
+			claims, err := host.Claim(f.ctx, store.ClaimRequest{Projection: sumsID, Worker: worker, Limit: 1 + round%2})
 			if err != nil {
 				return err
 			}

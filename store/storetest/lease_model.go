@@ -98,7 +98,7 @@ func (m *protocol) begin() {
 		m.ok(m.store.Leave(m.ctx, store.Worker{Name: name}))
 	}
 	n := rapid.IntRange(1, 4).Draw(m.t, "segments")
-	m.ok(m.store.Reshard(m.ctx, "sums", func(l *store.Layout) error {
+	m.ok(m.store.Reshard(m.ctx, sumsID, func(l *store.Layout) error {
 		fresh := store.NewLayout(n)
 		fresh.Begin(m.log)
 		for i := range fresh.Segments {

@@ -22,7 +22,9 @@ func (m *protocol) heartbeat(t *rapid.T) {
 func (m *protocol) beat(t *rapid.T, name string, ticks int) {
 	w := store.Worker{
 		Name: name, Segments: rapid.IntRange(0, 3).Draw(t, "wanted"),
-		Projections: rapid.SampledFrom([][]string{nil, {"sums"}, {"ants", "sums"}}).Draw(t, "projections"),
+		Projections: rapid.SampledFrom([][]store.ProjectionID{
+			nil, {sumsID}, {{Name: "ants", Version: 3}, sumsID},
+		}).Draw(t, "projections"),
 	}
 	ttl := time.Duration(ticks) * modelTick
 	m.ok(m.store.Heartbeat(m.ctx, w, ttl))
@@ -58,11 +60,11 @@ func (m *protocol) claimFor(t *rapid.T, name string, limit int, held []int) []st
 		s.Owner = name
 		s.Epoch++
 		want = append(want, store.Claim{
-			Projection: "sums", Segment: number, Range: s.Range, Position: s.Position, Applied: s.Applied,
+			Projection: sumsID, Segment: number, Range: s.Range, Position: s.Position, Applied: s.Applied,
 			MergeAt: s.Merge.At, Worker: name, Epoch: s.Epoch,
 		})
 	}
-	claims, err := m.store.Claim(m.ctx, store.ClaimRequest{Projection: "sums", Worker: name, Limit: limit, Held: held})
+	claims, err := m.store.Claim(m.ctx, store.ClaimRequest{Projection: sumsID, Worker: name, Limit: limit, Held: held})
 	m.ok(err)
 	if !slices.Equal(claims, want) {
 		t.Fatalf("%s claims %+v, must get %+v", name, claims, want)
@@ -220,7 +222,7 @@ func (m *protocol) drawSegment(t *rapid.T) int {
 func (m *protocol) reshard(t *rapid.T, change func(*store.Layout) error) {
 	want := m.layout()
 	refused := change(want)
-	err := m.store.Reshard(m.ctx, "sums", change)
+	err := m.store.Reshard(m.ctx, sumsID, change)
 	switch {
 	case (err == nil) != (refused == nil), err != nil && err.Error() != refused.Error():
 		t.Fatalf("the change gives %v, must give %v", err, refused)

@@ -25,7 +25,7 @@ func twins() (older, newer store.Worker) {
 func (f *fixture) claimsAs(worker store.Worker, limit int) []store.Claim {
 	f.Helper()
 	claims, err := f.store.Claim(f.ctx, store.ClaimRequest{
-		Projection: "sums", Worker: worker.Name, Incarnation: worker.Incarnation, Limit: limit,
+		Projection: sumsID, Worker: worker.Name, Incarnation: worker.Incarnation, Limit: limit,
 	})
 	f.must(err)
 	return claims
@@ -94,9 +94,9 @@ func nameExpired(f *fixture) {
 }
 
 func nameRefusals(f *fixture) {
-	w := store.Worker{Name: "w1", Projections: []string{"ants"}, Refused: []store.Refusal{
-		{Projection: "sums", Version: 2, Reason: "module sums.wasm: \"it\" does not fit\nat all"},
-		{Projection: "zebras", Version: 1, Reason: "no"},
+	w := store.Worker{Name: "w1", Projections: []store.ProjectionID{{Name: "ants", Version: 1}}, Refused: []store.Refusal{
+		{Projection: store.ProjectionID{Name: "sums", Version: 2}, Reason: "module sums.wasm: \"it\" does not fit\nat all"},
+		{Projection: store.ProjectionID{Name: "zebras", Version: 1}, Reason: "no"},
 	}}
 	for _, refused := range [][]store.Refusal{w.Refused, nil, w.Refused[1:]} {
 		w.Refused = refused

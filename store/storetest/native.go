@@ -28,7 +28,7 @@ func (r *runner) write(tx store.Tx, sql string) error {
 
 // insert is SQL that writes past the catalogue.
 func (r *runner) insert(name string) string {
-	return "INSERT INTO " + r.Table("sums", "total") + " (name, n) VALUES ('" + name + "', 1)"
+	return "INSERT INTO " + r.stored("sums", "total") + " (name, n) VALUES ('" + name + "', 1)"
 }
 
 // end commits one position, with rows of the catalogue.
@@ -166,9 +166,9 @@ func nativeEndedAndBegun(f *fixture) {
 		if got := strings.TrimSuffix(r.table(), " 1"); got != stays || r.position() != position {
 			f.Errorf("%s: the table is %q at position %d, was at %d", sql, got, r.position(), position)
 		}
-		f.Query(f.T, "DELETE FROM "+r.Table("sums", "total"))
+		f.Query(f.T, "DELETE FROM "+r.stored("sums", "total"))
 		r.apply(put("c", 1)) // nothing holds it up
-		f.Query(f.T, "DELETE FROM "+r.Table("sums", "total"))
+		f.Query(f.T, "DELETE FROM "+r.stored("sums", "total"))
 	}
 }
 

@@ -25,6 +25,8 @@ var parkingCases = []testCase{
 	{"a_note_and_the_last_retry_see_each_other", parkingRace},
 }
 
+func parkedID(key string) store.ParkedID { return store.ParkedID{Projection: sumsID, Key: []byte(key)} }
+
 // park commits one position with parked keys and notes, and rows.
 func (r *runner) park(commit store.Commit, mutations ...store.Mutation) error {
 	r.Helper()
@@ -96,7 +98,7 @@ func (f *fixture) keys(request store.ParkedRequest) string {
 
 func (f *fixture) noted(id store.ParkedID) []int64 {
 	f.Helper()
-	positions, err := f.store.ParkedPositions(f.ctx, id.Projection, id.Key, 0, 1000)
+	positions, err := f.store.ParkedPositions(f.ctx, id, 0, 1000)
 	f.must(err)
 	for i := range positions {
 		positions[i] -= f.origin
@@ -121,10 +123,10 @@ func parkingCommit(f *fixture) {
 	two.Noted = append(two.Noted, r.parked("l").Noted...)
 	f.must(r.park(two))
 	f.wantKeys("k 1-4 3 1 wrong: k; l 4-4 1 1 wrong: l")
-	if got := f.noted(store.ParkedID{Projection: "sums", Key: []byte("k")}); !slices.Equal(got, []int64{1, 2, 4}) {
+	if got := f.noted(parkedID("k")); !slices.Equal(got, []int64{1, 2, 4}) {
 		f.Errorf("noted are %v", got)
 	}
-	some, err := f.store.ParkedPositions(f.ctx, "sums", []byte("k"), f.at(1), 1)
+	some, err := f.store.ParkedPositions(f.ctx, parkedID("k"), f.at(1), 1)
 	f.must(err)
 	if !slices.Equal(some, []int64{f.at(2)}) {
 		f.Errorf("the first one behind position 1 is %v", some)
@@ -132,7 +134,7 @@ func parkingCommit(f *fixture) {
 	keys, err := f.store.Parked(f.ctx, store.ParkedRequest{Range: store.FullRange(), Key: []byte("k")})
 	f.must(err)
 	k := keys[0]
-	if k.Projection != "sums" || k.Event != (store.UUID{1}) || k.Order != "" || k.Due || len(keys) != 1 ||
+	if k.Projection != sumsID || k.Event != (store.UUID{1}) || k.Order != "" || k.Due || len(keys) != 1 ||
 		!k.NextAttempt.After(k.ParkedAt.Add(50*time.Minute)) {
 		f.Errorf("the key is %+v of %d", k, len(keys))
 	}
@@ -201,7 +203,7 @@ func parkingPages(f *fixture) {
 	other.parkAt("a")
 	found := map[string]int{}
 	for _, share := range store.SplitRange(4) {
-		all, err := f.store.Parked(f.ctx, store.ParkedRequest{Projection: "sums", Range: share})
+		all, err := f.store.Parked(f.ctx, store.ParkedRequest{Projection: sumsID, Range: share})
 		f.must(err)
 		for _, k := range all {
 			if found[string(k.Key)]++; !share.Contains(store.PartitionHashOf(k.Key)) {
@@ -234,7 +236,7 @@ func parkingReset(f *fixture) {
 	f.must(f.store.Leave(f.ctx, store.Worker{Name: worker}))
 	f.must(f.store.Reset(f.ctx, "sums"))
 	f.wantKeys("")
-	if skipped, err := f.store.Skipped(f.ctx, "sums", 0, 10); err != nil || len(skipped) != 0 {
+	if skipped, err := f.store.Skipped(f.ctx, sumsID, 0, 10); err != nil || len(skipped) != 0 {
 		f.Errorf("skipped are %+v, %v", skipped, err)
 	}
 }

@@ -123,7 +123,7 @@ func parkingSkips(f *fixture) {
 	r.parkAt("k")
 	f.must(r.park(r.note("k")))
 	for _, order := range []store.ParkedOrder{store.OrderRetry, store.OrderSkip} {
-		f.must(f.store.Order(f.ctx, "sums", []byte("k"), order))
+		f.must(f.store.Order(f.ctx, parkedID("k"), order))
 		keys, err := f.store.Parked(f.ctx, store.ParkedRequest{Range: store.FullRange(), Code: "code1", Due: true})
 		f.must(err)
 		if len(keys) != 1 || keys[0].Order != order {
@@ -140,18 +140,20 @@ func parkingSkips(f *fixture) {
 	}}
 	f.must(r.park(passed))
 	f.wantKeys("k 2-2 1 0 wrong: k")
-	skipped, err := f.store.Skipped(f.ctx, "sums", 0, 10)
+	skipped, err := f.store.Skipped(f.ctx, sumsID, 0, 10)
 	f.must(err)
 	if len(skipped) != 2 || string(skipped[0].Key) != "k" || skipped[1].Position != f.at(3) ||
 		skipped[0].Error != "wrong" || skipped[0].Event != (store.UUID{1}) || time.Since(skipped[0].SkippedAt).Abs() > time.Hour {
 		f.Errorf("skipped are %+v", skipped)
 	}
-	if rest, err := f.store.Skipped(f.ctx, "sums", f.at(1), 1); err != nil || len(rest) != 1 || string(rest[0].Key) != "x" {
+	if rest, err := f.store.Skipped(f.ctx, sumsID, f.at(1), 1); err != nil || len(rest) != 1 || string(rest[0].Key) != "x" {
 		f.Errorf("behind position 1: %+v, %v", rest, err)
 	}
 	var input *store.InputError
-	for _, of := range []store.ParkedID{{Projection: "sums", Key: []byte("other")}, {Projection: "nothing", Key: []byte("k")}} {
-		if err := f.store.Order(f.ctx, of.Projection, of.Key, store.OrderRetry); !errors.As(err, &input) {
+	for _, of := range []store.ParkedID{parkedID("other"), {Projection: store.ProjectionID{Name: "nothing", Version: 1}, Key: []byte("k")},
+		{Projection: store.ProjectionID{Name: "sums", Version: 2}, Key: []byte("k")},
+	} {
+		if err := f.store.Order(f.ctx, of, store.OrderRetry); !errors.As(err, &input) {
 			f.Errorf("an order for %v: %v", of, err)
 		}
 	}

@@ -49,6 +49,17 @@ func totals(name string) *store.Projection {
 	}
 }
 
+// sumsID is the identity of totals("sums").
+var sumsID = store.ProjectionID{Name: "sums", Version: 1}
+
+// stored is the name of the table itself of a projection in version 1, where Table is that of its view.
+func (f *fixture) stored(projection, table string) string { return f.storedAs(projection, 1, table) }
+
+func (f *fixture) storedAs(projection string, version int, table string) string {
+	id := store.ProjectionID{Name: projection, Version: version}
+	return f.Table(store.PlaceOf(store.DefaultSchema, id).Tables, table)
+}
+
 // runner is one worker at one segment of an installed projection.
 type runner struct {
 	*fixture
@@ -94,7 +105,7 @@ func (f *fixture) claimed(host store.Store, projection *store.Projection, worker
 	catalogue, err := host.Install(f.ctx, projection, 1)
 	f.must(err)
 	f.must(host.Heartbeat(f.ctx, store.Worker{Name: worker}, time.Hour))
-	claims, err := host.Claim(f.ctx, store.ClaimRequest{Projection: projection.Name, Worker: worker, Limit: 1})
+	claims, err := host.Claim(f.ctx, store.ClaimRequest{Projection: projection.ID(), Worker: worker, Limit: 1})
 	f.must(err)
 	if len(claims) != 1 {
 		f.Fatalf("got %d claims, want 1", len(claims))

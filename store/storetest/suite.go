@@ -29,10 +29,13 @@ type Driver struct {
 type Database struct {
 	// Open opens a store on the database, as one more host would. It closes when the test ends.
 	Open func(t testing.TB) store.Store
-	// Table is the name of a projection's table in the database's SQL.
+	// Table is the name of a table in the database's SQL: of a projection's, by its plain name, that of the view for
+	// readers.
 	Table func(projection, table string) string
 	// Query runs SQL past the store and returns all values as text, NULL as "NULL".
 	Query func(t testing.TB, sql string) [][]string
+	// Prepare prepares a query on a connection of its own, as a reader does, and returns what runs it.
+	Prepare func(t testing.TB, sql string) func() [][]string
 	// Exec runs SQL by a handle that [store.NativeTx] has given.
 	Exec func(ctx context.Context, handle any, sql string) error
 	// HoldAppend appends an event to the stream in a transaction that stays open until finish is called. It is nil where
@@ -93,6 +96,7 @@ func Run(t *testing.T, driver Driver) {
 		{"division", divisionCases},
 		{"status", statusCases},
 		{"reset", resetCases},
+		{"readers", readerCases},
 	})
 }
 

@@ -5,14 +5,16 @@ package catalogue
 import (
 	"encoding/json"
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// nameLengthMax keeps "schema__table" and index names within PostgreSQL's 63 bytes.
-const nameLengthMax = 30
+// Bounds that keep all names within the 63 bytes of PostgreSQL: see PlaceOf of package store.
+const (
+	nameLengthMax = 30
+	versionMax    = 99_999_999
+)
 
 // isName reports whether a text can be the name of a projection, table or column: a lower-case letter, then letters,
 // digits and single underscores, since a double one separates projection and table where a database has no
@@ -35,21 +37,29 @@ const nameRule = "is not a name: use a lower-case letter, then letters, digits a
 // reservedNames are schemas that a projection must not be called after.
 var reservedNames = []string{"public", "information_schema", "pupwasm", "sqlite", "main", "temp"}
 
+// isVersionName reports whether a name is like v1 or v1b2, which is how names of schemas and tables end that
+// belong to a version: shop__v1 would be version 1 of projection shop as well as projection v1 beside schema shop.
+func isVersionName(name string) bool {
+	version, build, built := strings.Cut(strings.TrimPrefix(name, "v"), "b")
+	digits := func(text string) bool { return text != "" && strings.Trim(text, "0123456789") == "" }
+	return name[0] == 'v' && digits(version) && (!built || digits(build))
+}
+
 // Validate checks the declaration by itself, without a database, fills defaults, and reports the first fault as a
 // [*CatalogueError].
 func (p *Projection) Validate() error {
 	if !isName(p.Name) {
 		return &CatalogueError{Item: fmt.Sprintf("projection %.60q", p.Name), Reason: nameRule}
 	}
-	if slices.Contains(reservedNames, p.Name) || strings.HasPrefix(p.Name, "pg_") {
+	if slices.Contains(reservedNames, p.Name) || strings.HasPrefix(p.Name, "pg_") || isVersionName(p.Name) {
 		return &CatalogueError{
 			Item:   fmt.Sprintf("projection %.60q", p.Name),
 			Reason: "is a reserved name, choose another",
 		}
 	}
-	if p.Version < 1 || p.Version > math.MaxInt32 {
+	if p.Version < 1 || p.Version > versionMax {
 		return &CatalogueError{Item: "version", Reason: fmt.Sprintf("is %d, must be from 1 to %d", p.Version,
-			math.MaxInt32)}
+			versionMax)}
 	}
 	switch p.Order {
 	case "":

@@ -248,6 +248,8 @@ func (w *walk) relation(fields map[string]any) []string {
 	case schema == w.tables.Schema && schema != "" && declared:
 	case schema == "":
 		w.refuse("uses %.60s, which is not a table of the projection: write {%[1]s} for one that is", name)
+	case declared:
+		w.refuse("uses %.60s.%.60s, which is not a table of the projection: write {%[2]s} for its own", schema, name)
 	default:
 		w.refuse("uses %.60s.%.60s, which is not a table of the projection", schema, name)
 	}
