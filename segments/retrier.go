@@ -42,7 +42,7 @@ func (t *retrier) run(ctx, working context.Context) {
 		case errors.Is(err, store.ErrFenced), errors.Is(err, store.ErrOtherLog):
 			return // the pipeline will find out
 		case err != nil:
-			t.segment.at().Debug().Err(err).Msg("parked keys are tried again later")
+			t.segment.logger.Debug().Err(err).Msg("parked keys are tried again later")
 			pause = max(pause, t.retry.Pause())
 		default:
 			t.retry.Reset()

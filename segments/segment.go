@@ -81,7 +81,8 @@ func (s *segment) run(ctx context.Context) error {
 	s.withheld = pipeline.NewWithheld(parked)
 	retrying, stopRetries := context.WithCancel(ctx)
 	var retries sync.WaitGroup
-	retries.Go(func() { newRetrier(s, log).run(retrying, working) })
+	retrier := newRetrier(s, log) // with the claim as it is before the pipeline moves its checkpoint
+	retries.Go(func() { retrier.run(retrying, working) })
 	defer retries.Wait()
 	defer stopRetries()
 	for {
@@ -89,7 +90,7 @@ func (s *segment) run(ctx context.Context) error {
 		if err == nil && s.runner.options.Once && ctx.Err() == nil {
 			stopRetries()
 			retries.Wait()
-			return newRetrier(s, log).retryAll(ctx, working)
+			return retrier.retryAll(ctx, working)
 		}
 		if err == nil || ctx.Err() != nil {
 			return err

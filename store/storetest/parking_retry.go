@@ -150,7 +150,9 @@ func parkingSkips(f *fixture) {
 		f.Errorf("behind position 1: %+v, %v", rest, err)
 	}
 	var input *store.InputError
-	for _, of := range []store.ParkedID{parkedID("other"), {Projection: store.ProjectionID{Name: "nothing", Version: 1}, Key: []byte("k")},
+	for _, of := range []store.ParkedID{
+		parkedID("other"),
+		{Projection: store.ProjectionID{Name: "nothing", Version: 1}, Key: []byte("k")},
 		{Projection: store.ProjectionID{Name: "sums", Version: 2}, Key: []byte("k")},
 	} {
 		if err := f.store.Order(f.ctx, of, store.OrderRetry); !errors.As(err, &input) {
