@@ -324,7 +324,7 @@ func TestCommit_constraintsAddedByHandAreCheckedAtTheEnd(t *testing.T) {
 	}
 	_, err := s.Install(ctx, p, 1)
 	must(t, err)
-	execute(t, db.Connect(t), `ALTER TABLE family.child ADD FOREIGN KEY (parent) REFERENCES family.parent DEFERRABLE INITIALLY DEFERRED,
+	execute(t, db.Connect(t), `ALTER TABLE family__v1.child ADD FOREIGN KEY (parent) REFERENCES family__v1.parent DEFERRABLE INITIALLY DEFERRED,
 		ADD UNIQUE (seat) DEFERRABLE INITIALLY DEFERRED`)
 	catalogue, err := s.Install(ctx, p, 1) // which leaves them alone
 	must(t, err)
