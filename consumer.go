@@ -2,17 +2,15 @@ package pupwasm
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
 
+	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/internal/oneline"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
@@ -117,16 +115,11 @@ var codeOfProcess = sync.OnceValue(func() string {
 	if err != nil {
 		return "unknown"
 	}
-	file, err := os.Open(path)
+	digest, err := host.FileDigest(path)
 	if err != nil {
 		return "unknown"
 	}
-	defer file.Close()
-	digest := sha256.New()
-	if _, err := io.Copy(digest, file); err != nil {
-		return "unknown"
-	}
-	return hex.EncodeToString(digest.Sum(nil))
+	return digest
 })
 
 type consumerProcessor struct{ program *consumerProgram }

@@ -2,10 +2,8 @@ package host
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -167,30 +165,16 @@ func (c *cache) has(key string) (has, damaged bool) {
 	if !noted {
 		return false, false
 	}
-	digest, err := digestOf(filepath.Join(c.engine, e.name))
+	digest, err := FileDigest(filepath.Join(c.engine, e.name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, false
 	}
 	return digest == e.digest, digest != e.digest
 }
 
-// digestOf is the SHA-256 of a file.
-func digestOf(path string) (string, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer file.Close()
-	sum := sha256.New()
-	if _, err := io.Copy(sum, file); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
-}
-
 // adopt takes the machine code of a module in.
 func (c *cache) adopt(key, code string) error {
-	digest, err := digestOf(code)
+	digest, err := FileDigest(code)
 	if err != nil {
 		return err
 	}

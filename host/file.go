@@ -2,6 +2,8 @@ package host
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -96,4 +98,18 @@ func checkRegular(info fs.FileInfo) error {
 		what = "a device"
 	}
 	return fmt.Errorf("is %s, not a file", what)
+}
+
+// FileDigest returns the SHA-256 of a file in hex, as lists of digests have it.
+func FileDigest(path string) (string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, file); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }

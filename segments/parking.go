@@ -2,6 +2,7 @@ package segments
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,18 +31,10 @@ func (s *segment) withhold(ctx context.Context, log logstate.Joined, err error) 
 		return failed
 	}
 	r := s.runner
-	policy := r.options.OnError
-	if policy == "" {
-		policy = r.program.OnError()
-	}
-	order := r.program.Projection().Order
-	policy = policy.For(order)
+	policy := cmp.Or(r.options.OnError, r.program.OnError()).For(r.program.Projection().Order)
 	var fault *pipeline.EventFault
 	if r.options.FailFast || policy == store.ErrorStop || !errors.As(err, &fault) || !pipeline.IsFailure(err) {
 		return err
-	}
-	if policy == store.ErrorPark && order == store.OrderGlobal {
-		return err // an operator's setting for all projections
 	}
 	if !r.faults.allow(r.events.Load()) {
 		return &manyFaults{last: fault}

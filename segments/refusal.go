@@ -30,7 +30,9 @@ func (w *Worker) refusals() []store.Refusal {
 			refused = append(refused, refusal.Refusal)
 		}
 	}
-	slices.SortFunc(refused, func(a, b store.Refusal) int { return store.CompareProjectionIDs(a.Projection, b.Projection) })
+	slices.SortFunc(refused, func(a, b store.Refusal) int {
+		return store.CompareProjectionIDs(a.Projection, b.Projection)
+	})
 	return refused
 }
 

@@ -90,10 +90,13 @@ func (t *retrier) retryDue(ctx, working context.Context) (int, error) {
 
 // retryKey applies the noted events of a key, up to the last one or one that fails.
 func (t *retrier) retryKey(ctx, working context.Context, key *store.ParkedKey) error {
-	processor := t.segment.runner.program.NewProcessor(t.claim.Segment)
+	runner := t.segment.runner
+	processor := runner.program.NewProcessor(t.claim.Segment)
 	defer processor.Close(working)
-	k := &keyRetry{retrier: t, key: key, processor: processor, folder: store.NewFolder(t.segment.runner.program.Projection())}
-	k.limit = t.segment.runner.batchEvents()
+	k := &keyRetry{
+		retrier: t, key: key, processor: processor, folder: store.NewFolder(runner.program.Projection()),
+		limit: runner.batchEvents(),
+	}
 	after := key.First - 1
 	if key.Order == store.OrderSkip {
 		after = key.First
@@ -183,7 +186,9 @@ func (k *keyRetry) read(ctx context.Context, after int64, positions []int64) (th
 }
 
 // commit processes events and commits what came of them. It reports whether the key is parked no longer.
-func (k *keyRetry) commit(ctx context.Context, retry store.Retry, events []store.RecordedEvent) (unparked bool, err error) {
+func (k *keyRetry) commit(
+	ctx context.Context, retry store.Retry, events []store.RecordedEvent,
+) (unparked bool, err error) {
 	r := k.segment.runner
 	connections := r.worker.shared.Connections
 	if err := connections.Acquire(ctx, r.name); err != nil {

@@ -10,8 +10,8 @@ import (
 // go on. Later events of a parked key are noted, not copied. The worker that has the key's segment tries them
 // again, in order of position, and the key is parked until all that were noted are applied.
 //
-// Whoever moves the checkpoint changes what is parked in the same transaction, so that every event up to a
-// checkpoint is applied, noted or skipped, and never two of these.
+// What is parked changes in the transaction that moves the checkpoint, so that every event up to a checkpoint is
+// applied, noted or skipped, and never two of these.
 type Parking interface {
 	// Parked returns parked keys in order of projection and key. The caller owns the result.
 	//
@@ -61,10 +61,11 @@ func (p ErrorPolicy) Validate(order Ordering) error {
 	return nil
 }
 
-// For returns the policy, or the default for a projection of this order where it is "".
+// For returns what is done in a projection of this order, where the policy may be "" or one that was chosen for all
+// projections: without keys nothing can be parked.
 func (p ErrorPolicy) For(order Ordering) ErrorPolicy {
 	switch {
-	case p != "":
+	case p != "" && p != ErrorPark:
 		return p
 	case order == OrderGlobal:
 		return ErrorStop

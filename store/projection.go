@@ -61,7 +61,7 @@ type Projections interface {
 	// # Errors
 	//
 	// [ErrTransient].
-	Recover(ctx context.Context, projection string, segments ...int) (int, error)
+	Recover(ctx context.Context, projection ProjectionID, segments ...int) (int, error)
 
 	// Reset deletes the tables, checkpoints and version of the projection, and the views by which it is read, in one
 	// transaction, and nothing of others. What was granted on the views is granted again by the next Install, which

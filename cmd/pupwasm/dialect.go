@@ -28,8 +28,8 @@ type dialect struct {
 	checkWritable func(ctx context.Context, db *sql.DB) error
 	// transient reports whether an error of openSQL's handle may pass by itself. It is nil where none does.
 	transient func(err error) bool
-	// tableName is the name by which a projection's table is read, for people and in SQL: no part of it needs quotes, except
-	// keywords of SQL.
+	// tableName is the name by which a projection's table is read, for people and in SQL: no part of it needs
+	// quotes, except keywords of SQL.
 	tableName func(schema, projection, table string) string
 	// grant returns the SQL of 'pupwasm grant'. It is nil for a database without roles.
 	grant func(at target, schema, projection, host string) (string, error)

@@ -112,8 +112,8 @@ func openPostgresSQL(at target) (*sql.DB, error) {
 func checkWritable(ctx context.Context, db *sql.DB) error {
 	var readOnly, standby, whole bool
 	err := db.QueryRowContext(ctx, `SELECT pg_catalog.current_setting('transaction_read_only') = 'on',
-pg_catalog.pg_is_in_recovery(),              source NOT IN ('database', 'user', 'database user', 'client', 'session')
-FROM pg_catalog.pg_settings WHERE name = 'default_transaction_read_only'`).Scan(&readOnly, &standby, &whole)
+		pg_catalog.pg_is_in_recovery(), source NOT IN ('database', 'user', 'database user', 'client', 'session')
+		FROM pg_catalog.pg_settings WHERE name = 'default_transaction_read_only'`).Scan(&readOnly, &standby, &whole)
 	switch {
 	case err != nil || !readOnly:
 		return err

@@ -125,7 +125,8 @@ const parkedPage = 1000
 
 // eachParked gives the parked keys of a projection, or of all for "", to handle.
 func eachParked(ctx context.Context, from store.Store, projection string, handle func(k *store.ParkedKey) error) error {
-	request := store.ParkedRequest{Projection: store.ProjectionID{Name: projection}, Range: store.FullRange(), Limit: parkedPage}
+	request := parkedRequest(projection, nil)
+	request.Limit = parkedPage
 	for {
 		page, err := from.Parked(ctx, request)
 		if err != nil {
@@ -150,10 +151,13 @@ func known(ctx context.Context, from store.Store, projection string) (store.Proj
 		return store.ProjectionID{}, err
 	}
 	if len(found) == 0 {
-		return store.ProjectionID{}, usagef("projection %s is not known: 'pupwasm status' lists those that are",
-			printable(projection))
+		return store.ProjectionID{}, unknownProjection(projection)
 	}
 	return found[0].ProjectionID, nil
+}
+
+func unknownProjection(name string) error {
+	return usagef("projection %s is not known: 'pupwasm status' lists those that are", printable(name))
 }
 
 func runParkedList(ctx context.Context, globals *globalOptions, projection string, asJSON bool) error {
@@ -185,8 +189,8 @@ func runParkedList(ctx context.Context, globals *globalOptions, projection strin
 	fmt.Fprintln(table, "PROJECTION\tKEY\tPOSITION\tEVENTS\tATTEMPTS\tPARKED\tNEXT\tERROR")
 	for i := range reports {
 		r := &reports[i]
-		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%s\t%s\t%s\n", printable(r.Projection), r.Key, r.Position, r.Events, r.Attempts,
-			r.ParkedAt.Format(time.RFC3339), r.next(), printable(r.Error))
+		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%s\t%s\t%s\n", printable(r.Projection), r.Key, r.Position, r.Events,
+			r.Attempts, r.ParkedAt.Format(time.RFC3339), r.next(), printable(r.Error))
 	}
 	return table.Flush()
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// parkedRequest asks for one key.
+// parkedRequest asks for one key, or for all where key is nil.
 func parkedRequest(projection string, key []byte) store.ParkedRequest {
 	return store.ParkedRequest{Projection: store.ProjectionID{Name: projection}, Key: key, Range: store.FullRange()}
 }
@@ -63,7 +63,9 @@ what was left out.`,
 
 // orderParked gives an order for keys of a projection, or for all of them where none is named. A key that is not
 // parked is found before any order is given.
-func orderParked(ctx context.Context, globals *globalOptions, projection string, named []string, order store.ParkedOrder) error {
+func orderParked(
+	ctx context.Context, globals *globalOptions, projection string, named []string, order store.ParkedOrder,
+) error {
 	keys := make([][]byte, len(named))
 	for i, text := range named {
 		var err error

@@ -67,7 +67,8 @@ func runParkedShow(ctx context.Context, globals *globalOptions, events *logOptio
 	if err := from.log.Read(ctx, request, &page); err != nil {
 		return err
 	}
-	fmt.Fprintf(globals.out, "projection  %s\nkey         %s\nerror       %s\nattempts    %d\nparked      %s\nnext        %s\nevents      %d, at %s\n\n",
+	fmt.Fprintf(globals.out, "projection  %s\nkey         %s\nerror       %s\nattempts    %d\nparked      %s\n"+
+		"next        %s\nevents      %d, at %s\n\n",
 		printable(report.Projection), report.Key, printable(report.Error), report.Attempts,
 		report.ParkedAt.Format(time.RFC3339), report.next(), report.Events, positionsText(waiting, report.Events))
 	return newEventPrinter(globals.out, false).print(page.Events)
@@ -128,7 +129,10 @@ func runParkedSkipped(ctx context.Context, globals *globalOptions, projection st
 		}
 		for _, s := range page {
 			after = s.Position
-			reports = append(reports, skippedReport{keyText(s.Key), s.Position, s.Event.String(), inFlags(s.Error), s.SkippedAt.UTC()})
+			reports = append(reports, skippedReport{
+				Key: keyText(s.Key), Position: s.Position, EventID: s.Event.String(), Error: inFlags(s.Error),
+				SkippedAt: s.SkippedAt.UTC(),
+			})
 		}
 		if len(page) < parkedPage {
 			break

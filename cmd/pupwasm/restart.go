@@ -36,10 +36,11 @@ func runRetry(ctx context.Context, globals *globalOptions, projection string, nu
 		return err
 	}
 	defer to.Close()
-	if _, err := known(ctx, to, projection); err != nil {
+	id, err := known(ctx, to, projection)
+	if err != nil {
 		return err
 	}
-	cleared, err := to.Recover(ctx, projection, numbers...)
+	cleared, err := to.Recover(ctx, id, numbers...)
 	if err != nil {
 		return err
 	}

@@ -79,7 +79,7 @@ func runSegmentsList(ctx context.Context, globals *globalOptions, only []string,
 		return err
 	}
 	if len(only) > 0 && len(projections) == 0 {
-		return usagef("projection %s is not known: 'pupwasm status' lists those that are", only[0])
+		return unknownProjection(only[0])
 	}
 	reports := make([]layoutReport, len(projections))
 	for i := range projections {

@@ -82,7 +82,7 @@ func runStatus(ctx context.Context, opts *statusOptions, args []string) error {
 	}
 	statusInFlags(report)
 	if len(args) > 0 && len(report.Projections) == 0 {
-		return usagef("projection %s is not known: 'pupwasm status' lists those that are", args[0])
+		return unknownProjection(args[0])
 	}
 	if opts.json {
 		err = writeJSON(opts.out, report)

@@ -164,7 +164,8 @@ func ParseDescription(text []byte) (*Catalogue, error) {
 		return nil, fmt.Errorf("the description has version %d", d.Version)
 	case !slices.Contains([]string{"", "stream", "global"}, d.Ordering):
 		return nil, fmt.Errorf("the description has ordering %q", d.Ordering)
-	case !slices.Contains([]string{"", "park", "stop", "skip"}, d.OnError) || d.OnError == "park" && d.Ordering == "global":
+	case !slices.Contains([]string{"", "park", "stop", "skip"}, d.OnError),
+		d.OnError == "park" && d.Ordering == "global":
 		return nil, fmt.Errorf("the description has on_error %q with ordering %q", d.OnError, d.Ordering)
 	}
 	for name, limit := range d.Limits {

@@ -163,7 +163,7 @@ func (d Database) BeginAfter(t testing.TB, position int64) {
 }
 
 // Table is the quoted name of a projection's table itself, beside the default schema: for tests that write it, lock
-// it or change it. Whoever reads uses the plain name.
+// it or change it. Readers use the plain name.
 func Table(projection string, version int, table string) string {
 	place := store.PlaceOf(store.DefaultSchema, store.ProjectionID{Name: projection, Version: version})
 	return pgx.Identifier{place.Tables, table}.Sanitize()

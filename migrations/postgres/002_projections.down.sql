@@ -19,6 +19,7 @@ DROP TABLE {schema}.parked;
 DROP FUNCTION {schema}.advance_apart;
 DROP FUNCTION {schema}.refuse_own_log;
 DROP FUNCTION {schema}.advance;
+DROP FUNCTION {schema}.not_advanced;
 DROP FUNCTION {schema}.pin;
 DROP TABLE {schema}.reader_grants;
 DROP TABLE {schema}.segments;

@@ -130,6 +130,22 @@ BEGIN
     END IF;
 END $$;
 
+-- not_advanced says why a checkpoint does not move: with PW002 the claim no longer holds, with PW003 it does, and what
+-- was read or the checkpoint is of another log.
+CREATE FUNCTION {schema}.not_advanced(
+    of_projection text, of_version integer, of_segment integer, by_owner text, at_epoch bigint,
+    from_position bigint, to_position bigint
+) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'segment % of % version % does not go from position % to %', of_segment, of_projection,
+        of_version, from_position, to_position
+        USING ERRCODE = CASE WHEN EXISTS (
+            SELECT FROM {schema}.segments AS s WHERE s.projection = of_projection
+            AND s.version = of_version AND s.segment = of_segment
+            AND s.owner = by_owner AND s.epoch = at_epoch AND s.position = from_position)
+        THEN 'PW003' ELSE 'PW002' END;
+END $$;
+
 -- advance is the fence of a projection's transaction: it moves the checkpoint, or raises PW002 when the claim no
 -- longer holds, so that everything after it in the same pipeline is refused. It comes first in the transaction and
 -- its row lock keeps every other commit of the segment waiting. It pins the settings on the way.
@@ -164,13 +180,8 @@ BEGIN
         AND (read_position = 0 OR read_event = (SELECT e.event_id FROM {schema}.events AS e
             WHERE e.global_position = read_position));
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'segment % of % version % does not go from position % to %', of_segment, of_projection,
-            of_version, from_position, to_position
-            USING ERRCODE = CASE WHEN EXISTS (
-                SELECT FROM {schema}.segments AS s WHERE s.projection = of_projection
-                AND s.version = of_version AND s.segment = of_segment
-                AND s.owner = by_owner AND s.epoch = at_epoch AND s.position = from_position)
-            THEN 'PW003' ELSE 'PW002' END; -- held, but what was read or the checkpoint is of another log
+        PERFORM {schema}.not_advanced(of_projection, of_version, of_segment, by_owner, at_epoch, from_position,
+            to_position);
     END IF;
     IF NOT durable THEN
         PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);
@@ -205,13 +216,8 @@ BEGIN
         AND s.owner = by_owner AND s.epoch = at_epoch AND s.position = from_position
         AND s.log_id = read_log AND s.timeline = read_timeline;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'segment % of % version % does not go from position % to %', of_segment, of_projection,
-            of_version, from_position, to_position
-            USING ERRCODE = CASE WHEN EXISTS (
-                SELECT FROM {schema}.segments AS s WHERE s.projection = of_projection
-                AND s.version = of_version AND s.segment = of_segment
-                AND s.owner = by_owner AND s.epoch = at_epoch AND s.position = from_position)
-            THEN 'PW003' ELSE 'PW002' END; -- held, but what was read is of another log than the checkpoint
+        PERFORM {schema}.not_advanced(of_projection, of_version, of_segment, by_owner, at_epoch, from_position,
+            to_position);
     END IF;
     IF NOT durable THEN
         PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);

@@ -127,9 +127,9 @@ func (s *Store) Status(ctx context.Context, only ...string) ([]store.ProjectionS
 }
 
 // Recover lets segments go on that have failed. See [store.Projections].
-func (s *Store) Recover(ctx context.Context, projection string, segments ...int) (int, error) {
+func (s *Store) Recover(ctx context.Context, projection store.ProjectionID, segments ...int) (int, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	tag, err := s.control.Exec(ctx, s.queries.recover, projection, append([]int{}, segments...))
+	tag, err := s.control.Exec(ctx, s.queries.recover, projection.Name, projection.Version, append([]int{}, segments...))
 	return int(tag.RowsAffected()), translate(err)
 }

@@ -119,7 +119,7 @@ func (i *installer) register(ctx context.Context, segments int) (was *store.Inst
 		i.projection.Declaration(store.DialectPostgres)); err != nil {
 		return nil, false, fmt.Errorf("registering the projection: %w", err)
 	}
-	if _, err := i.tx.Exec(ctx, i.queries.clearFailures, id.Name, id.Version); err != nil {
+	if _, err := i.tx.Exec(ctx, i.queries.recover, id.Name, id.Version, []int{}); err != nil {
 		return nil, false, fmt.Errorf("clearing failures: %w", err)
 	}
 	return was, false, nil
@@ -270,7 +270,9 @@ func (i *installer) unused(ctx context.Context, was *store.Installed) (*store.La
 }
 
 // renew registers the projection in place of what was installed.
-func (i *installer) renew(ctx context.Context, was *store.Installed, before *store.Layout, shapes string, segments int) error {
+func (i *installer) renew(
+	ctx context.Context, was *store.Installed, before *store.Layout, shapes string, segments int,
+) error {
 	after, err := before.Renewed(i.projection.Order, segments)
 	if err != nil {
 		return err

@@ -115,7 +115,7 @@ func (i *installer) haveRole(ctx context.Context, role string) (missing string, 
 	return "", nil
 }
 
-// errMissing takes back the schemas that were made before one that could not be made.
+// errMissing undoes the schemas that were made before one that could not be made.
 var errMissing = errors.New("a schema is missing")
 
 // haveSchemas makes the schemas of the version and of its readers if they do not exist, or gives them and their

@@ -40,7 +40,8 @@ type layoutOf struct {
 // read returns the layout and keeps commits waiting until the transaction ends.
 func (l layoutOf) read(ctx context.Context) (*store.Layout, error) {
 	layout := &store.Layout{}
-	err := l.tx.QueryRow(ctx, l.queries.layout, l.projection.Name, l.projection.Version).Scan(&layout.Single, &layout.Desired, &layout.Next)
+	err := l.tx.QueryRow(ctx, l.queries.layout, l.projection.Name, l.projection.Version).
+		Scan(&layout.Single, &layout.Desired, &layout.Next)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, store.UnknownProjection(l.projection.Name)
 	}

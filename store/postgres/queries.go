@@ -59,7 +59,6 @@ type queries struct {
 	insertProjection string
 	alterProjection  string
 	declare          string
-	clearFailures    string
 	recover          string
 	applied          string
 	fenceAll         string
@@ -240,10 +239,8 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			declaration, shapes) VALUES ($1, $2, $3, 0, 0, $4, $5)`),
 		alterProjection: in(`UPDATE {schema}.projections SET version = $3, whole = $4, declaration = $5, shapes = $6,
 			installed_at = now() WHERE name = $1 AND version = $2`),
-		recover: in(`UPDATE {schema}.segments SET failure = NULL WHERE projection = $1 AND failure IS NOT NULL
-			AND (cardinality($2::integer[]) = 0 OR segment = ANY ($2::integer[]))`),
-		clearFailures: in(`UPDATE {schema}.segments SET failure = NULL WHERE projection = $1 AND version = $2
-			AND failure IS NOT NULL`),
+		recover: in(`UPDATE {schema}.segments SET failure = NULL WHERE projection = $1 AND version = $2
+			AND failure IS NOT NULL AND (cardinality($3::integer[]) = 0 OR segment = ANY ($3::integer[]))`),
 		applied: in(`SELECT EXISTS (SELECT FROM {schema}.segments WHERE projection = $1 AND version = $2
 			AND position > 0)`),
 		fenceAll: in(`UPDATE {schema}.segments SET owner = NULL, epoch = epoch + 1, failure = NULL,

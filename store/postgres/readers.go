@@ -83,27 +83,19 @@ func (i *installer) readers(ctx context.Context, names []string) ([]readerState,
 // makeReader makes or replaces a view of readers. Where its columns differ, it is dropped first. Readers keep their
 // rights.
 func (i *installer) makeReader(ctx context.Context, name string) error {
-	replace := func() error {
-		return i.asOwner(ctx, func() error {
-			return i.runAlone(ctx, fmt.Sprintf("CREATE OR REPLACE VIEW %s AS SELECT * FROM %s",
-				quote(i.projection.readers, name), i.projection.table(name)), nil)
+	err := i.replaceView(ctx, quote(i.projection.readers, name), "SELECT * FROM "+i.projection.table(name),
+		func() error { return i.dropReader(ctx, name) },
+		func(err error) error {
+			item := fmt.Sprintf("table %q", name)
+			var pg *pgconn.PgError
+			if errors.As(err, &pg) && pg.Code == stateInsufficientRights {
+				return &store.CatalogueError{Item: item, Reason: fmt.Sprintf("this role may not create the view by which "+
+					"it is read: have GRANT CREATE, USAGE ON SCHEMA %s TO … run for it", quote(i.projection.readers))}
+			}
+			return refusedFor(item, fmt.Errorf("creating view %s: %w", name, err))
 		})
-	}
-	err := i.attempt(ctx, replace)
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) && pg.Code == stateInvalidDefinition {
-		if err := i.dropReader(ctx, name); err != nil {
-			return err
-		}
-		err = replace()
-	}
-	if errors.As(err, &pg) && pg.Code == stateInsufficientRights {
-		return &store.CatalogueError{Item: fmt.Sprintf("table %q", name), Reason: fmt.Sprintf(
-			"this role may not create the view by which it is read: have GRANT CREATE, USAGE ON SCHEMA %s TO … run for it",
-			quote(i.projection.readers))}
-	}
 	if err != nil {
-		return refusedFor(fmt.Sprintf("table %q", name), fmt.Errorf("creating view %s: %w", name, err))
+		return err
 	}
 	return i.grantAgain(ctx, name)
 }

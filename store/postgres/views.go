@@ -59,20 +59,32 @@ func (i *installer) makeViews(ctx context.Context, before []store.View) error {
 
 // makeView replaces a view, which keeps what was granted on it, or drops it first where its columns differ.
 func (i *installer) makeView(ctx context.Context, v *view) error {
-	name := i.projection.table(v.of.Name)
+	name := v.of.Name
+	return i.replaceView(ctx, i.projection.table(name), v.sql,
+		func() error { return i.dropView(ctx, name) },
+		func(err error) error { return refusedFor(v.name, fmt.Errorf("creating view %s: %w", name, err)) })
+}
+
+// replaceView makes a view, or replaces the one that is there: where the columns differ, drop comes first. refused
+// says what it means that the view cannot be made.
+func (i *installer) replaceView(
+	ctx context.Context, view, query string, drop func() error, refused func(error) error,
+) error {
 	replace := func() error {
 		return i.asOwner(ctx, func() error {
-			return i.runAlone(ctx, fmt.Sprintf("CREATE OR REPLACE VIEW %s AS %s", name, v.sql), nil)
+			return i.runAlone(ctx, "CREATE OR REPLACE VIEW "+view+" AS "+query, nil)
 		})
 	}
+	err := i.attempt(ctx, replace)
 	var pg *pgconn.PgError
-	if err := i.tentatively(ctx, replace); errors.As(err, &pg) && pg.Code == stateInvalidDefinition {
-		if err := i.dropView(ctx, v.of.Name); err != nil {
+	if errors.As(err, &pg) && pg.Code == stateInvalidDefinition {
+		if err := drop(); err != nil {
 			return err
 		}
+		err = replace()
 	}
-	if err := replace(); err != nil {
-		return refusedFor(v.name, fmt.Errorf("creating view %s: %w", v.of.Name, err))
+	if err != nil {
+		return refused(err)
 	}
 	return nil
 }

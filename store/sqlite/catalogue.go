@@ -91,9 +91,11 @@ func microsecond(since1970 int64) time.Time {
 }
 
 // Recover lets segments go on that have failed. See [store.Projections].
-func (s *Store) Recover(ctx context.Context, projection string, segments ...int) (recovered int, err error) {
+func (s *Store) Recover(
+	ctx context.Context, projection store.ProjectionID, segments ...int,
+) (recovered int, err error) {
 	err = s.write(ctx, func(c *conn) error {
-		changed, err := c.exec(s.queries.recover, projection, jsonList(segments))
+		changed, err := c.exec(s.queries.recover, projection.Name, projection.Version, jsonList(segments))
 		recovered = int(changed)
 		return err
 	})

@@ -83,7 +83,7 @@ func (i *installer) register(segments int) (was *store.Installed, replaced bool,
 		i.projection.Declaration(store.DialectSQLite)); err != nil {
 		return nil, false, fmt.Errorf("registering the projection: %w", err)
 	}
-	if _, err := i.conn.exec(i.queries.clearFailures, id.Name, id.Version); err != nil {
+	if _, err := i.conn.exec(i.queries.recover, id.Name, id.Version, jsonList([]int{})); err != nil {
 		return nil, false, fmt.Errorf("clearing failures: %w", err)
 	}
 	return was, false, nil

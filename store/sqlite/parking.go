@@ -49,9 +49,10 @@ func (x *tx) park(c *conn, commit *store.Commit) error {
 
 // skip records events that are left out.
 func (x *tx) skip(c *conn, skipped []store.SkippedEvent) error {
+	id := x.claim.Projection
 	for i := range skipped {
 		s := &skipped[i]
-		_, err := c.exec(x.catalogue.store.queries.skip, x.claim.Projection.Name, x.claim.Projection.Version, s.Key, s.Position, s.Event, s.Error)
+		_, err := c.exec(x.catalogue.store.queries.skip, id.Name, id.Version, s.Key, s.Position, s.Event, s.Error)
 		if err != nil {
 			return err
 		}
@@ -88,19 +89,21 @@ func (x *tx) Retry(ctx context.Context, retry store.Retry) (unparked bool, err e
 // holds checks that the claim holds, wherever its checkpoint is, and that what was read is of its log, which the
 // file must still have where the log is its own.
 func (x *tx) holds(c *conn, log store.LogID) error {
-	if x.catalogue.apart {
-		if err := c.refuseOwnLog(&x.catalogue.store.queries, log); err != nil {
+	q, claim, apart := &x.catalogue.store.queries, &x.claim, x.catalogue.apart
+	if apart {
+		if err := c.refuseOwnLog(q, log); err != nil {
 			return err
 		}
 	}
 	err := store.ErrFenced
-	failed := c.query(x.catalogue.store.queries.holds, func(row *prepared) error {
+	failed := c.query(q.holds, func(row *prepared) error {
 		err = nil
 		if row.ColumnInt64(0) == 0 {
 			err = store.ErrOtherLog
 		}
 		return nil
-	}, x.claim.Projection.Name, x.claim.Projection.Version, x.claim.Segment, x.claim.Worker, x.claim.Epoch, log.ID, int64(log.Timeline), x.catalogue.apart)
+	}, claim.Projection.Name, claim.Projection.Version, claim.Segment, claim.Worker, claim.Epoch, log.ID,
+		int64(log.Timeline), apart)
 	if failed != nil {
 		return failed
 	}
@@ -140,11 +143,13 @@ func (x *tx) pass(c *conn, retry *store.Retry) (unparked bool, err error) {
 
 // Parked returns parked keys. See [store.Parking].
 func (s *Store) Parked(ctx context.Context, request store.ParkedRequest) (all []store.ParkedKey, err error) {
+	of, after := request.Projection, request.After
 	err = s.read(ctx, func(c *conn) error {
 		return c.query(s.queries.parked, func(row *prepared) error {
 			all = append(all, store.ParkedKey{
 				ParkedID: store.ParkedID{
-					Projection: store.ProjectionID{Name: row.ColumnText(0), Version: row.ColumnInt(1)}, Key: row.ColumnBlob(2, []byte{}),
+					Projection: store.ProjectionID{Name: row.ColumnText(0), Version: row.ColumnInt(1)},
+					Key:        row.ColumnBlob(2, []byte{}),
 				},
 				First: row.ColumnInt64(3), Last: row.ColumnInt64(4), Events: row.ColumnInt64(5), Event: row.uuid(6),
 				Error: row.ColumnText(7), Attempts: row.ColumnInt(8), ParkedAt: microsecond(row.ColumnInt64(9)),
@@ -152,8 +157,8 @@ func (s *Store) Parked(ctx context.Context, request store.ParkedRequest) (all []
 				Due: row.ColumnInt64(12) != 0,
 			})
 			return nil
-		}, request.Projection.Name, request.Projection.Version, request.Key, int64(request.Range.First), int64(request.Range.Last), request.Code,
-			request.Due, request.After.Projection.Name, request.After.Projection.Version, append([]byte{}, request.After.Key...), request.Limit)
+		}, of.Name, of.Version, request.Key, int64(request.Range.First), int64(request.Range.Last), request.Code,
+			request.Due, after.Projection.Name, after.Projection.Version, append([]byte{}, after.Key...), request.Limit)
 	})
 	return all, err
 }

@@ -58,7 +58,6 @@ type queries struct {
 	insertProjection string
 	alterProjection  string
 	declare          string
-	clearFailures    string
 	recover          string
 	fenceAll         string
 	liveOwner        string
@@ -220,10 +219,8 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		alterProjection: in(`UPDATE {schema}__projections SET version = $3, whole = $4, declaration = $5,
 			shapes = $6, installed_at = {now}
 			WHERE name = $1 AND version = $2`),
-		recover: in(`UPDATE {schema}__segments SET failure = NULL WHERE projection = $1 AND failure IS NOT NULL
-			AND ($2 = '[]' OR segment IN (SELECT value FROM json_each($2)))`),
-		clearFailures: in(`UPDATE {schema}__segments SET failure = NULL WHERE projection = $1 AND version = $2
-			AND failure IS NOT NULL`),
+		recover: in(`UPDATE {schema}__segments SET failure = NULL WHERE projection = $1 AND version = $2
+			AND failure IS NOT NULL AND ($3 = '[]' OR segment IN (SELECT value FROM json_each($3)))`),
 		fenceAll: in(`UPDATE {schema}__segments SET owner = NULL, epoch = epoch + 1, failure = NULL,
 			updated_at = {now} WHERE projection = $1 AND version = $2`),
 		liveOwner: in(`SELECT s.owner FROM {schema}__segments AS s JOIN {schema}__workers AS w ON w.worker = s.owner

@@ -26,15 +26,11 @@ func (i *installer) makeViews(before []store.View) error {
 // findView describes what has the name of a view. See [store.ViewInstall].
 func (i *installer) findView(view string) (found string, isView bool, err error) {
 	name := i.projection.tableName(view)
-	err = i.conn.query("SELECT type FROM sqlite_master WHERE lower(name) = $1", func(row *prepared) error {
-		kind := row.ColumnText(0)
-		found, isView = fmt.Sprintf("a %s %s", kind, name), kind == "view"
-		return nil
-	}, name)
-	if err != nil {
-		return "", false, fmt.Errorf("looking for view %s: %w", view, err)
+	kind, _, err := i.conn.made(name)
+	if err != nil || kind == "" {
+		return "", false, err
 	}
-	return found, isView, nil
+	return fmt.Sprintf("a %s %s", kind, name), kind == "view", nil
 }
 
 func (i *installer) makeView(v *store.View, query string) error {

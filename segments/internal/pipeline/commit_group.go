@@ -74,7 +74,8 @@ func (g *commitGroup) full() bool {
 	p := g.pipeline
 	alone := p.Transactional || p.options.BatchPause > 0 || g.through <= p.IsolateThrough
 	return g.filled && alone || g.events > 0 && g.events+p.options.BatchEvents > p.options.CommitEvents ||
-		g.parking.events() >= p.options.CommitEvents || g.folder.Rows() >= groupRowsMax || g.folder.Bytes() >= groupBytesMax ||
+		g.parking.events() >= p.options.CommitEvents ||
+		g.folder.Rows() >= groupRowsMax || g.folder.Bytes() >= groupBytesMax ||
 		g.folder.Bytes() >= groupBytesScarce && p.shared.Memory.Scarce()
 }
 
