@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"time"
 
 	"github.com/tetratelabs/wazero"
@@ -40,7 +41,7 @@ func NewEngine(ctx context.Context) (*Engine, error) {
 // Close releases everything.
 func (e *Engine) Close(ctx context.Context) error { return e.runtime.Close(ctx) }
 
-// Result is what a program took.
+// Result is what a program took, in processor time of its thread.
 type Result struct {
 	Units   int64
 	Time    time.Duration
@@ -56,8 +57,8 @@ type instance struct {
 	code    wazero.CompiledModule
 	buffer  []byte
 	limit   uint64
-	end     time.Time // of what is measured, zero for none
-	left    time.Time // when it left its code last
+	end     time.Duration // of what is measured, as the thread's time
+	left    time.Duration // when it left its code last
 	longest time.Duration
 }
 
@@ -70,9 +71,9 @@ func (i *instance) Allocate(_, _ uint64) experimental.LinearMemory { return i }
 // Reallocate implements [experimental.LinearMemory].
 func (i *instance) Reallocate(size uint64) []byte {
 	if size >= uint64(len(i.buffer))+meter.ExitPages<<16 {
-		now := clock.Now()
-		i.longest, i.left = max(i.longest, now.Sub(i.left)), now
-		if now.After(i.end) {
+		now := clock.ThreadTime()
+		i.longest, i.left = max(i.longest, now-i.left), now
+		if now > i.end {
 			panic(errLate)
 		}
 		return nil
@@ -159,20 +160,22 @@ func (i *instance) call(ctx context.Context, times int, fuel int64) (int64, erro
 	return fuel - int64(i.global(meter.FuelLeft).Get()) - int64(i.global(meter.SliceLeft).Get()), err
 }
 
-// Measure runs a program until it has used some fuel or time.
+// Measure runs a program until it has used some fuel or processor time.
 func (e *Engine) Measure(ctx context.Context, p *Program, fuel int64, limit time.Duration) (Result, error) {
 	i, err := e.start(ctx, p)
 	if err != nil {
 		return Result{}, err
 	}
 	defer i.close(ctx)
-	i.end = clock.Now().Add(limit)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	i.end = clock.ThreadTime() + limit
 	_, _ = i.call(ctx, rounds, fuel/10) // for the caches, and for memory that was not used before
-	i.left, i.longest = clock.Now(), 0
-	i.end = i.left.Add(limit)
+	i.left, i.longest = clock.ThreadTime(), 0
+	i.end = i.left + limit
 	began := i.left
 	units, err := i.call(ctx, rounds, fuel)
-	took := clock.Since(began)
+	took := clock.ThreadTime() - began
 	if units <= fuel && !errors.Is(err, errLate) {
 		return Result{}, fmt.Errorf("ended before its fuel: %w", err)
 	}
@@ -186,7 +189,7 @@ func (e *Engine) RoundFuel(ctx context.Context, p *Program, fuel int64) (int64, 
 		return 0, err
 	}
 	defer i.close(ctx)
-	i.end = clock.Now().Add(time.Hour)
+	i.end = math.MaxInt64
 	once, err := i.call(ctx, 1, fuel)
 	if err != nil {
 		return 0, err

@@ -29,7 +29,7 @@ const (
 	timeMeasured = 3 * time.Second
 	roundFuelMax = 200_000_000
 	codeBytesMax = 400_000
-	measurements = 3 // of which the fastest counts, since a machine may be busy
+	measurements = 3 // of which the fastest counts, since others use the caches too
 	shrinks      = 60
 )
 
