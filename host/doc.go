@@ -1,5 +1,6 @@
-// Package host runs projection modules: it compiles a .wasm file once, checks what it imports and exports, reads its
-// description, and applies batches of events in sandboxed instances.
+// Package host is the sandbox of projection modules: it compiles a .wasm file once, checks what it imports and exports,
+// reads its description, and applies batches of events in sandboxed instances. The process that reads events and
+// commits rows is package segments.
 //
 //	events ─► encode ─► guest (WASM) ─► decode ─► mutations
 //
@@ -18,12 +19,12 @@
 //
 // A batch is applied:
 //
-//	guest.go         one instance at a time, thrown away after a fault
+//	guest.go         Guest.Apply: a batch into a guest, mutations out; one instance at a time, thrown away after a fault
 //	instances.go     whether it serves several batches
 //	image.go         resets an instance to its state after the start
 //	ownership.go     the partition keys of the events, and whose rows a mutation or query may touch
 //	encode.go        events to a batch
-//	call.go          calls of what the guest exports
+//	call.go          one call of what the guest exports
 //	turns.go         how many guests run at once
 //	limits.go        what a guest may take; limits_table.go shows it
 //	fuel.go          the work that a guest may do, and how the host ends it

@@ -8,7 +8,17 @@ import (
 	"github.com/pupwasm/pupwasm/internal/status"
 )
 
-// flagsOf are the flags of options that errors of the libraries name as in Go.
+// flagOf returns the flag of an option that the libraries name as in Go.
+func flagOf(name string) (flag string, has bool) {
+	if flag, has = flagsOf[name]; has {
+		return flag, true
+	}
+	option, isOption := strings.CutPrefix(name, "Options.")
+	flag, has = workerFlags[option]
+	return flag, isOption && has
+}
+
+// flagsOf are the flags of other options than a worker's.
 var flagsOf = map[string]string{
 	"Limits.ModuleBytesMax":      "module-size",
 	"Limits.CompileTime":         "compile-time",
@@ -23,9 +33,6 @@ var flagsOf = map[string]string{
 	"Options.TempFileBytesMax":   "temp-file-limit",
 	"Options.PayloadBytesMax":    "payload-max",
 	"Options.Schema":             "schema",
-	"Options.BatchEvents":        "batch",
-	"Options.Segments":           "segments",
-	"Options.ParkedMax":          "park-max",
 }
 
 // commandsOf are the commands for functions that those errors name. $1 is the function's argument.
@@ -47,7 +54,7 @@ var namesInGo = regexp.MustCompile(`\b(?:Limits|Options)\.\w+|` +
 // are: a program that embeds the host may have written a text that a command shows, and the other way round.
 func inFlags(text string) string {
 	return namesInGo.ReplaceAllStringFunc(text, func(name string) string {
-		if flag, has := flagsOf[name]; has {
+		if flag, has := flagOf(name); has {
 			return "--" + flag
 		}
 		call := namesInGo.FindStringSubmatch(name)

@@ -1,9 +1,14 @@
 package main
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/store/postgres"
+	"github.com/pupwasm/pupwasm/store/sqlite"
 )
 
 // limitOptions bound the SQL of modules. Zero means the store's default.
@@ -14,13 +19,15 @@ type limitOptions struct {
 }
 
 func (o *limitOptions) addFlags(flags *pflag.FlagSet) {
-	flags.DurationVar(&o.statement, "statement-timeout", 0,
-		"maximum time of one SQL statement or query of a module; on SQLite, of all its writes in one commit (default: 1m "+
-			"on PostgreSQL, 5s on SQLite)")
-	flags.DurationVar(&o.transaction, "transaction-timeout", 0,
+	server, file := postgres.Options{}.WithDefaults(), sqlite.Options{}.WithDefaults()
+	flags.DurationVar(&o.statement, "statement-timeout", 0, fmt.Sprintf(
+		"maximum time of one SQL statement or query of a module; on SQLite, of all its writes in one commit (default: %s on "+
+			"PostgreSQL, %s on SQLite)",
+		host.FormatDuration(server.StatementTimeout), host.FormatDuration(file.StatementTimeout)))
+	flags.DurationVar(&o.transaction, "transaction-timeout", 0, fmt.Sprintf(
 		"maximum time of all statements and queries of a batch together (default: twice --statement-timeout, but at least "+
-			"2m)")
-	flags.IntVar(&o.tempFiles, "temp-file-limit", 1024,
+			"%s)", host.FormatDuration(server.TransactionTimeout)))
+	flags.IntVar(&o.tempFiles, "temp-file-limit", int(server.TempFileBytesMax>>20),
 		"maximum MiB of temporary files per transaction of a projection; on PostgreSQL, where the host's role may set it")
 }
 

@@ -6,6 +6,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
 	"github.com/pupwasm/pupwasm/store/postgres"
 	"github.com/pupwasm/pupwasm/store/sqlite"
@@ -52,17 +53,45 @@ func allLimits(limits host.Limits) []limitGroup {
 			{What: "metadata of an event", Value: mebibytes(store.MetadataBytesMax)},
 			{What: "a name, such as an event's type or a stream's id", Value: bytes(store.TextBytesMax)},
 			{What: "a partition key", Value: bytes(store.KeyBytesMax)},
-			{What: "segments of a projection", Value: host.FormatNumber(store.SegmentsMax), Setting: "Options.Segments"},
 		}},
+		{"a worker", workerLimits(segments.Defaults())},
 	}
 	for _, group := range groups {
 		for i := range group.Limits {
-			if flag, has := flagsOf[group.Limits[i].Setting]; has {
+			if flag, has := flagOf(group.Limits[i].Setting); has {
 				group.Limits[i].Setting = "--" + flag + ", " + group.Limits[i].Setting
 			}
 		}
 	}
 	return groups
+}
+
+func workerLimits(worker segments.Options) []host.Limit {
+	number := func(n int) string { return host.FormatNumber(n) }
+	bytes := func(n int) string { return host.FormatMiB(n >> 20) }
+	return []host.Limit{
+		{What: "events of a batch", Value: number(worker.BatchEvents), Setting: "Options.BatchEvents"},
+		{What: "payload and metadata of a batch, about", Value: bytes(worker.BatchBytes), Setting: "Options.BatchBytes"},
+		{What: "events of a commit", Value: number(worker.CommitEvents), Setting: "Options.CommitEvents"},
+		{
+			What: "events and rows in memory, over all segments", Value: bytes(worker.EventBytes),
+			Setting: "Options.EventBytes",
+		},
+		{
+			What: "connections for reads and commits", Value: number(worker.Concurrency),
+			Setting: "Options.Concurrency",
+		},
+		{
+			What:    "segments of a new projection",
+			Value:   number(segments.DefaultSegments) + ", at most " + number(store.SegmentsMax),
+			Setting: "Options.Segments",
+		},
+		{What: "parked keys of a projection", Value: number(worker.ParkedMax), Setting: "Options.ParkedMax"},
+		{
+			What: "retries of a parked key by itself", Value: number(worker.ParkedRetries),
+			Setting: "Options.ParkedRetries",
+		},
+	}
 }
 
 func printLimits(out io.Writer, groups []limitGroup) {

@@ -14,9 +14,10 @@ import (
 
 const limitsPage = `# Limits
 
-All limits of pupwasm, their defaults, and how to change them. Flags are those of 'pupwasm run' and of other commands
-that run modules. Fields are those of package host (Limits) and of the stores (Options). A limit without a setting is
-fixed. The host refuses what exceeds a limit, or ends its batch, with one line that names the limit and its setting.
+The limits of modules, their SQL, events and workers, their defaults, and how to change them. Flags are those of
+'pupwasm run' and of other commands that run modules. Fields are those of packages host (Limits), segments and the
+stores (Options). A limit without a setting is fixed. What exceeds a limit is refused, or its batch ends, with one line
+that names the limit and its setting.
 'pupwasm inspect --limits' prints this page.
 
 This page is generated: 'go test ./cmd/pupwasm -run TestLimits -update'.

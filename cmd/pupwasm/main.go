@@ -3,11 +3,15 @@
 //	main.go      signals and exit codes
 //	root.go      the global flags; one file a command beside it
 //	env.go       flags from the environment
-//	database.go  from --database to a store; log_flag.go from --events to a log
+//	database.go  from --database to a store; events_flag.go from --events to a log
 //	dialect.go   the kinds of databases, each in a file beside it
-//	log.go       logs to stderr
+//	logger.go    logs to stderr
 //	output.go    results to stdout
-//	retry.go     waiting for a database that is down
+//	backoff.go   waiting for a database that is down
+//	hints.go     flags and commands in the place of what libraries name as in Go
+//
+// The command run has its flags in worker_flags.go, runtime_flags.go, limit_flags.go and events_flag.go. limits.go is
+// the table of limits, from which docs/limits.md is written.
 //
 // The import has four files: append.go (the command), import.go (batches to the store), lines.go (the input's
 // lines) and event_line.go (a line's event), with identity.go for the ids of events without one.

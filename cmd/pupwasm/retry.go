@@ -2,75 +2,52 @@ package main
 
 import (
 	"context"
-	"errors"
-	"math/rand/v2"
-	"time"
+	"fmt"
 
-	"github.com/rs/zerolog"
-
-	"github.com/pupwasm/pupwasm/internal/clock"
-	"github.com/pupwasm/pupwasm/store"
+	"github.com/spf13/cobra"
 )
 
-const (
-	retryFirst = 100 * time.Millisecond
-	retryMax   = 5 * time.Second
-)
+func newRetryCommand(globals *globalOptions) *cobra.Command {
+	return &cobra.Command{
+		Use:   "retry PROJECTION [SEGMENT…]",
+		Short: "Let segments that failed go on",
+		Long: `Clear the failure of segments, all or those named, so that the hosts that run the projection go on with them at
+once. A segment fails when the projection stops at an event ('--on-error stop'), when too much is parked, or when a
+batch takes too long again and again: 'pupwasm status' says why. A segment whose cause is still there fails again.
 
-// backoff retries calls that fail because the database is not available.
-type backoff struct {
-	// limit is how long one call may fail before the failure is returned. Zero tries once, below zero means forever.
-	limit time.Duration
-	log   zerolog.Logger
-	// before is called before a log line, or nil.
-	before func()
-}
-
-// do calls fn until it succeeds, fails with another error, or has failed for the limit. It logs once that it
-// waits and once that the database answers again.
-func (p *backoff) do(ctx context.Context, fn func() error) error {
-	var since time.Time
-	wait := retryFirst
-	for {
-		err := fn()
-		switch {
-		case !errors.Is(err, store.ErrTransient) || ctx.Err() != nil:
-			if err == nil && !since.IsZero() {
-				p.logLine(p.log.Info().Dur("after_ms", clock.Now().Sub(since)), "database answers again")
+For events that are parked, see 'pupwasm parked retry'.`,
+		Example: `  pupwasm retry fines
+  pupwasm retry fines 2`,
+		Args: wantArgs(cobra.MinimumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			numbers, err := segmentNumbers(args[1:])
+			if err != nil {
+				return err
 			}
-			return err
-		case since.IsZero():
-			since = clock.Now()
-			if p.limit != 0 {
-				event := p.log.Warn().Err(err)
-				if p.limit > 0 {
-					event = event.Stringer("for", p.limit)
-				}
-				if errors.Is(err, store.ErrReadOnly) {
-					p.logLine(event, "database is read-only, trying again")
-				} else {
-					p.logLine(event, "database not available, trying again")
-				}
-			}
-		}
-		if p.limit >= 0 && clock.Now().Sub(since)+wait > p.limit {
-			return err
-		}
-		// Half of the wait is random, so that many clients do not come back at the same moment.
-		timer := time.NewTimer(wait/2 + rand.N(wait/2))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
-		}
-		wait = min(2*wait, retryMax)
+			return runRetry(cmd.Context(), globals, args[0], numbers)
+		},
+		ValidArgsFunction: completeProjections(globals),
 	}
 }
 
-func (p *backoff) logLine(event *zerolog.Event, message string) {
-	if p.before != nil {
-		p.before()
+func runRetry(ctx context.Context, globals *globalOptions, projection string, numbers []int) error {
+	to, err := openStore(ctx, globals)
+	if err != nil {
+		return err
 	}
-	event.Msg(message)
+	defer to.Close()
+	id, err := known(ctx, to, projection)
+	if err != nil {
+		return err
+	}
+	cleared, err := to.Recover(ctx, id, numbers...)
+	if err != nil {
+		return err
+	}
+	if cleared == 0 {
+		_, err = fmt.Fprintf(globals.out, "no segment of %s has failed\n", projection)
+		return err
+	}
+	_, err = fmt.Fprintf(globals.out, "%d segments of %s go on\n", cleared, projection)
+	return err
 }

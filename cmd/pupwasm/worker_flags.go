@@ -21,7 +21,7 @@ var workerFlags = map[string]string{
 	"OnError": "on-error", "ParkedMax": "park-max", "ParkedRetries": "park-retries",
 }
 
-// addWorkerFlags adds a flag for every option of a worker.
+// addWorkerFlags adds a flag for every option of a worker that a single command has a use for.
 func addWorkerFlags(flags *pflag.FlagSet, w *segments.Options) {
 	d := segments.Defaults()
 	flags.StringVar(&w.Name, "worker-name", "",
@@ -102,12 +102,16 @@ func checkWorker(w segments.Options) error {
 		{"PollFactor", w.PollFactor == 0},
 		{"RetryMin", w.RetryMin == 0},
 		{"RetryMax", w.RetryMax == 0},
-		{"ParkedMax", w.ParkedMax == 0},
-		{"ParkedRetries", w.ParkedRetries == 0},
 	} {
 		if setting.zero {
 			return usagef("--%s must be more than 0", workerFlags[setting.option])
 		}
+	}
+	switch {
+	case w.ParkedMax == 0:
+		return usagef("--park-max must be 1 or more, or -1 for no limit")
+	case w.ParkedRetries == 0:
+		return usagef("--park-retries must be 1 or more, or -1 for none")
 	}
 	var wrong *segments.OptionError
 	if err := w.Validate(); errors.As(err, &wrong) {

@@ -1,6 +1,6 @@
-// Package abi is version 1 of the interface between the pupwasm host and a guest module: this text is the
-// specification, and the package is the host's codec for it. An SDK in another language needs nothing but
-// this page; the golden vectors in testdata let it test itself.
+// Package abi is the host's codec for version 1 of the interface between the pupwasm host and a guest module.
+// docs/abi.md is its specification, with what an SDK in another language has to know; this page is a summary. The
+// golden vectors in testdata let an SDK test itself.
 //
 //	           host                                   guest
 //	batch ──► encode ──► pup_reserve(size) ─────────► buffer
