@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/internal/moduleset"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -116,10 +117,9 @@ func (h *Host) run(ctx context.Context, once bool) (err error) {
 	h.mu.Lock()
 	h.worker = worker
 	h.mu.Unlock()
-	taken := map[string]string{}
+	set := moduleset.New(worker, options.Logger)
 	for _, program := range h.consumers {
-		taken[program.Projection().Name] = program.Source()
-		worker.SetProgram(program)
+		set.AddProgram(program)
 	}
 	if h.options.Modules == nil && h.options.Folder == "" {
 		return worker.Run(ctx)
@@ -129,28 +129,67 @@ func (h *Host) run(ctx context.Context, once bool) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, runtime.Close(context.WithoutCancel(ctx))) }()
-	m := &modules{worker: worker, runtime: runtime, logger: h.options.Worker.Logger, taken: taken}
 	if h.options.Modules != nil {
-		if err := m.load(ctx, h.options.Modules); err != nil {
+		if err := loadModules(ctx, set, runtime, h.options.Modules); err != nil {
 			return err
 		}
 	}
 	if h.options.Folder == "" {
 		return worker.Run(ctx)
 	}
-	follow, err := m.open(ctx, h.options.Folder, once || h.options.NoWatch, once)
+	return h.runFolder(ctx, worker, set, runtime, once)
+}
+
+// loadModules loads every module at the top of a file system.
+func loadModules(ctx context.Context, set *moduleset.Set, runtime *host.Runtime, from fs.FS) error {
+	files, err := fs.Glob(from, "*.wasm")
 	if err != nil {
 		return err
 	}
+	for _, file := range files {
+		wasm, err := fs.ReadFile(from, file)
+		if err != nil {
+			return fmt.Errorf("reading module %s: %w", file, err)
+		}
+		module, err := runtime.Load(ctx, file, wasm)
+		if err != nil {
+			return err
+		}
+		if err := set.Add(module); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// runFolder runs the worker while it follows the folder. A worker that runs once waits for all modules first.
+func (h *Host) runFolder(
+	ctx context.Context, worker *segments.Worker, set *moduleset.Set, runtime *host.Runtime, once bool,
+) error {
+	registry, err := host.NewRegistry(runtime, h.options.Folder)
+	if err != nil {
+		return err
+	}
+	defer registry.Close()
+	changes, err := registry.Sync(ctx)
+	if err != nil {
+		return err
+	}
+	set.Apply(changes)
+	if once {
+		set.Collect(ctx, registry)
+		return errors.Join(append(set.Failures(), worker.Run(ctx))...)
+	}
+	follow := set.Watch
+	if h.options.NoWatch {
+		follow = set.Collect
+	}
 	following, stop := context.WithCancel(ctx)
-	var beside sync.WaitGroup
-	beside.Go(func() { follow(following) })
+	var background sync.WaitGroup
+	background.Go(func() { follow(following, registry) })
 	err = worker.Run(ctx)
 	stop()
-	beside.Wait()
-	if once {
-		err = errors.Join(append(m.failures, err)...)
-	}
+	background.Wait()
 	return err
 }
 
