@@ -17,9 +17,9 @@ import (
 
 // Options configure a [Host]. Name at least one of Modules, Folder and Consumers.
 type Options struct {
-	// Events is the log that the projections read, where it is in another database than the tables: the store of
-	// that database. The host does not own it. Defaults to the log of the database that NewHost is given.
-	Events store.Log
+	// Events is the database of the log that the projections read, where it is not the one of the tables. The host
+	// does not own it. Defaults to the database that NewHost is given.
+	Events Database
 	// Modules has modules at its top, as files that end in .wasm: an embed.FS, or os.DirFS. They are loaded
 	// once, and Run fails if one does not load.
 	Modules fs.FS
@@ -39,6 +39,15 @@ type Options struct {
 	Logger *slog.Logger
 }
 
+// Database is a database that an application has opened: a *[postgres.Store] or a *[sqlite.Store].
+//
+// [postgres.Store]: https://pkg.go.dev/github.com/pupwasm/pupwasm/store/postgres#Store
+// [sqlite.Store]: https://pkg.go.dev/github.com/pupwasm/pupwasm/store/sqlite#Store
+type Database interface {
+	// Backend is for hosts. What it returns changes without notice.
+	Backend() store.Store
+}
+
 // Host runs projections in this process. It is safe for concurrent use.
 type Host struct {
 	log       store.Log
@@ -50,25 +59,23 @@ type Host struct {
 	worker *segments.Worker // of Run or RunOnce; nil before
 }
 
-// NewHost prepares a host on a database, which it does not own: *[postgres.Store] or *[sqlite.Store]. Rows and
-// checkpoints are there, and events too unless Options.Events names another log.
+// NewHost prepares a host on a database, which it does not own. Rows and checkpoints are there, and events too unless
+// Options.Events names another database.
 //
 // # Errors
 //
 // [*segments.OptionError], or that there is nothing to run.
-//
-// [postgres.Store]: https://pkg.go.dev/github.com/pupwasm/pupwasm/store/postgres#Store
-// [sqlite.Store]: https://pkg.go.dev/github.com/pupwasm/pupwasm/store/sqlite#Store
-func NewHost(db store.Store, options Options) (*Host, error) {
+func NewHost(db Database, options Options) (*Host, error) {
 	if db == nil {
 		return nil, errors.New("a host needs a database")
 	}
 	if options.Modules == nil && options.Folder == "" && len(options.Consumers) == 0 {
 		return nil, errors.New("a host needs Options.Modules, Options.Folder or Options.Consumers")
 	}
-	h := &Host{log: db, tables: db}
+	backend := db.Backend()
+	h := &Host{log: backend, tables: backend}
 	if options.Events != nil {
-		h.log = options.Events
+		h.log = options.Events.Backend()
 	}
 	for i := range options.Consumers {
 		program, err := options.Consumers[i].program()
