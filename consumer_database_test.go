@@ -23,11 +23,17 @@ import (
 
 // database is a kind of database with a table "seen" of events, in the order in which consumers wrote them.
 type database struct {
-	store.Store
+	opened
 	// handler makes a handler that calls before for each event, which may fail, and writes its payload.
 	handler func(before func(*store.RecordedEvent) error) store.Handler
 	// rows returns what was written, by stream.
 	rows func(t *testing.T) map[string][]string
+}
+
+// opened is a database as an application has it.
+type opened interface {
+	pupwasm.Database
+	store.Appender
 }
 
 const seenTable = "CREATE TABLE seen (n INTEGER, stream text, payload text)"
@@ -45,7 +51,7 @@ func onSQLite(t *testing.T) database {
 	_, err = sql.Exec(seenTable)
 	must(err)
 	return database{
-		Store: db,
+		opened: db,
 		handler: func(before func(*store.RecordedEvent) error) store.Handler {
 			return sqlite.Handler(func(_ context.Context, conn *sqlite3.Conn, events []store.RecordedEvent) error {
 				insert, _, err := conn.Prepare("INSERT INTO seen VALUES (?, ?, ?)")
@@ -86,7 +92,7 @@ func onPostgres(t *testing.T) database {
 	_, err = pool.Exec(t.Context(), strings.Replace(seenTable, "n INTEGER", "n bigint, id bigserial", 1))
 	must(err)
 	return database{
-		Store: db,
+		opened: db,
 		handler: func(before func(*store.RecordedEvent) error) store.Handler {
 			return postgres.Handler(func(ctx context.Context, tx pgx.Tx, events []store.RecordedEvent) error {
 				for i := range events {
@@ -140,7 +146,7 @@ func onBoth(t *testing.T, test func(t *testing.T, db database)) {
 }
 
 // orders appends so many events to each of some streams, in turns: their payloads count up within the stream.
-func orders(t *testing.T, db store.Store, streams, events int) (last int64) {
+func orders(t *testing.T, db store.Appender, streams, events int) (last int64) {
 	t.Helper()
 	for n := range events {
 		var appends []store.StreamAppend
@@ -165,7 +171,7 @@ func quickly() segments.Options {
 }
 
 // runHost runs a host until the test ends.
-func runHost(t *testing.T, db store.Store, options pupwasm.Options) *pupwasm.Host {
+func runHost(t *testing.T, db pupwasm.Database, options pupwasm.Options) *pupwasm.Host {
 	t.Helper()
 	options.Logger = discard()
 	h, err := pupwasm.NewHost(db, options)

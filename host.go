@@ -10,15 +10,16 @@ import (
 	"sync"
 
 	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/internal/moduleset"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
 )
 
 // Options configure a [Host]. Name at least one of Modules, Folder and Consumers.
 type Options struct {
-	// Events is the log that the projections read, where it is in another database than the tables: the store of
-	// that database. The host does not own it. Defaults to the log of the database that NewHost is given.
-	Events store.Log
+	// Events is the database of the log that the projections read, where it is not the one of the tables. The host
+	// does not own it. Defaults to the database that NewHost is given.
+	Events Database
 	// Modules has modules at its top, as files that end in .wasm: an embed.FS, or os.DirFS. They are loaded
 	// once, and Run fails if one does not load.
 	Modules fs.FS
@@ -38,6 +39,15 @@ type Options struct {
 	Logger *slog.Logger
 }
 
+// Database is a database that an application has opened: a *[postgres.Store] or a *[sqlite.Store].
+//
+// [postgres.Store]: https://pkg.go.dev/github.com/pupwasm/pupwasm/store/postgres#Store
+// [sqlite.Store]: https://pkg.go.dev/github.com/pupwasm/pupwasm/store/sqlite#Store
+type Database interface {
+	// Backend is for hosts. What it returns changes without notice.
+	Backend() store.Store
+}
+
 // Host runs projections in this process. It is safe for concurrent use.
 type Host struct {
 	log       store.Log
@@ -49,25 +59,23 @@ type Host struct {
 	worker *segments.Worker // of Run or RunOnce; nil before
 }
 
-// NewHost prepares a host on a database, which it does not own: *[postgres.Store] or *[sqlite.Store]. Rows and
-// checkpoints are there, and events too unless Options.Events names another log.
+// NewHost prepares a host on a database, which it does not own. Rows and checkpoints are there, and events too unless
+// Options.Events names another database.
 //
 // # Errors
 //
 // [*segments.OptionError], or that there is nothing to run.
-//
-// [postgres.Store]: https://pkg.go.dev/github.com/pupwasm/pupwasm/store/postgres#Store
-// [sqlite.Store]: https://pkg.go.dev/github.com/pupwasm/pupwasm/store/sqlite#Store
-func NewHost(db store.Store, options Options) (*Host, error) {
+func NewHost(db Database, options Options) (*Host, error) {
 	if db == nil {
 		return nil, errors.New("a host needs a database")
 	}
 	if options.Modules == nil && options.Folder == "" && len(options.Consumers) == 0 {
 		return nil, errors.New("a host needs Options.Modules, Options.Folder or Options.Consumers")
 	}
-	h := &Host{log: db, tables: db}
+	backend := db.Backend()
+	h := &Host{log: backend, tables: backend}
 	if options.Events != nil {
-		h.log = options.Events
+		h.log = options.Events.Backend()
 	}
 	for i := range options.Consumers {
 		program, err := options.Consumers[i].program()
@@ -116,10 +124,9 @@ func (h *Host) run(ctx context.Context, once bool) (err error) {
 	h.mu.Lock()
 	h.worker = worker
 	h.mu.Unlock()
-	taken := map[string]string{}
+	set := moduleset.New(worker, options.Logger)
 	for _, program := range h.consumers {
-		taken[program.Projection().Name] = program.Source()
-		worker.SetProgram(program)
+		set.AddProgram(program)
 	}
 	if h.options.Modules == nil && h.options.Folder == "" {
 		return worker.Run(ctx)
@@ -129,28 +136,67 @@ func (h *Host) run(ctx context.Context, once bool) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, runtime.Close(context.WithoutCancel(ctx))) }()
-	m := &modules{worker: worker, runtime: runtime, logger: h.options.Worker.Logger, taken: taken}
 	if h.options.Modules != nil {
-		if err := m.load(ctx, h.options.Modules); err != nil {
+		if err := loadModules(ctx, set, runtime, h.options.Modules); err != nil {
 			return err
 		}
 	}
 	if h.options.Folder == "" {
 		return worker.Run(ctx)
 	}
-	follow, err := m.open(ctx, h.options.Folder, once || h.options.NoWatch, once)
+	return h.runFolder(ctx, worker, set, runtime, once)
+}
+
+// loadModules loads every module at the top of a file system.
+func loadModules(ctx context.Context, set *moduleset.Set, runtime *host.Runtime, from fs.FS) error {
+	files, err := fs.Glob(from, "*.wasm")
 	if err != nil {
 		return err
 	}
+	for _, file := range files {
+		wasm, err := fs.ReadFile(from, file)
+		if err != nil {
+			return fmt.Errorf("reading module %s: %w", file, err)
+		}
+		module, err := runtime.Load(ctx, file, wasm)
+		if err != nil {
+			return err
+		}
+		if err := set.Add(module); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// runFolder runs the worker while it follows the folder. A worker that runs once waits for all modules first.
+func (h *Host) runFolder(
+	ctx context.Context, worker *segments.Worker, set *moduleset.Set, runtime *host.Runtime, once bool,
+) error {
+	registry, err := host.NewRegistry(runtime, h.options.Folder)
+	if err != nil {
+		return err
+	}
+	defer registry.Close()
+	changes, err := registry.Sync(ctx)
+	if err != nil {
+		return err
+	}
+	set.Apply(changes)
+	if once {
+		set.Collect(ctx, registry)
+		return errors.Join(append(set.Failures(), worker.Run(ctx))...)
+	}
+	follow := set.Watch
+	if h.options.NoWatch {
+		follow = set.Collect
+	}
 	following, stop := context.WithCancel(ctx)
-	var beside sync.WaitGroup
-	beside.Go(func() { follow(following) })
+	var background sync.WaitGroup
+	background.Go(func() { follow(following, registry) })
 	err = worker.Run(ctx)
 	stop()
-	beside.Wait()
-	if once {
-		err = errors.Join(append(m.failures, err)...)
-	}
+	background.Wait()
 	return err
 }
 

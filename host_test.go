@@ -108,15 +108,17 @@ func TestHost_readsALogOfAnotherDatabase(t *testing.T) {
 
 // awayLog does not answer when it is asked for the last event up to a checkpoint, a few times.
 type awayLog struct {
-	store.Log
+	store.Store
 	times atomic.Int32
 }
+
+func (l *awayLog) Backend() store.Store { return l }
 
 func (l *awayLog) AppliedAt(ctx context.Context, position int64) (store.Applied, error) {
 	if l.times.Add(-1) >= 0 {
 		return store.Applied{}, store.ErrTransient
 	}
-	return l.Log.AppliedAt(ctx, position)
+	return l.Store.AppliedAt(ctx, position)
 }
 
 // TestHost_aLogThatIsAwayLeavesNoTransactionOpen has a consumer that has the transaction when the log goes away. SQLite
@@ -131,7 +133,7 @@ func TestHost_aLogThatIsAwayLeavesNoTransactionOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := &awayLog{Log: events}
+	log := &awayLog{Store: events.Backend()}
 	log.times.Store(3)
 	handled := 0
 	h, err := pupwasm.NewHost(rows, pupwasm.Options{Events: log, Logger: discard(), Consumers: []pupwasm.Consumer{{

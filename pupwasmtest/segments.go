@@ -16,7 +16,7 @@ var segmentNumbers = []int{1, 2, 4, 8}
 
 // Database is an empty database with the tables of pupwasm and of the application.
 type Database struct {
-	Store store.Store
+	Store pupwasm.Database
 	// Rows returns what the consumer has written, in an order that does not depend on when it was written.
 	Rows func(t testing.TB) string
 }
@@ -52,7 +52,7 @@ func rowsIn(
 ) string {
 	t.Helper()
 	ctx := context.Background()
-	if _, err := db.Store.Append(ctx, store.AppendOptions{}, events...); err != nil {
+	if _, err := db.Store.Backend().Append(ctx, store.AppendOptions{}, events...); err != nil {
 		t.Fatal(err)
 	}
 	host, err := pupwasm.NewHost(db.Store, pupwasm.Options{

@@ -18,7 +18,6 @@ import (
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/segments/internal/logtest"
 	"github.com/pupwasm/pupwasm/store"
-	"github.com/pupwasm/pupwasm/store/postgres"
 	"github.com/pupwasm/pupwasm/store/sqlite"
 )
 
@@ -48,7 +47,7 @@ func onSQLite(t *testing.T) place {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	return place{s, func() string {
+	return place{s.Backend(), func() string {
 		handle, err := sqlite.OpenSQL(path)
 		return readFines(t, handle, err, "__")
 	}}
@@ -140,7 +139,7 @@ func TestApart_theLogOfTheSameDatabaseIsRefused(t *testing.T) {
 func TestApart_aNotificationOfTheLogWakes(t *testing.T) {
 	t.Parallel()
 	db, tables := pgtest.New(t), onSQLite(t)
-	counted := &polls{Store: openPostgres(t, db), made: make(chan struct{}, 1)}
+	counted := &polls{server: openPostgres(t, db), made: make(chan struct{}, 1)}
 	lines := &logBuffer{}
 	startWorkerOn(t, counted, tables.Store, segments.Options{Name: "w", PollMax: time.Hour, Logger: zerolog.New(lines)},
 		loadExample(t, newRuntime(t, zerolog.Nop()), "fine_balance"))
@@ -242,7 +241,7 @@ func TestApart_anOutageNamesTheDatabase(t *testing.T) {
 }
 
 // logApart starts a server with a log and one that follows it, beside tables on a third.
-func logApart(t *testing.T) (primary, standby *pgtest.Server, log pgtest.Database, from *postgres.Store, tables pgtest.Database, to *postgres.Store) {
+func logApart(t *testing.T) (primary, standby *pgtest.Server, log pgtest.Database, from server, tables pgtest.Database, to server) {
 	t.Helper()
 	primary, standby, log, from = twoServers(t)
 	tables = pgtest.New(t)

@@ -27,11 +27,12 @@ func ExampleWorker() {
 	if err := migrate(ctx, path); err != nil {
 		log.Fatal(err)
 	}
-	events, err := sqlite.Open(path, sqlite.Options{})
+	db, err := sqlite.Open(path, sqlite.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer events.Close()
+	defer db.Close()
+	events := db.Backend()
 
 	runtime, err := host.NewRuntime(ctx, host.Options{})
 	if err != nil {

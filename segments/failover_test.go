@@ -19,7 +19,7 @@ import (
 
 // twoServers starts a server and one that follows it, and opens a store that goes to whichever writes. Each use
 // of a connection is a new one, so that the first use after a failover is of the new server.
-func twoServers(t *testing.T) (primary, standby *pgtest.Server, db pgtest.Database, s *postgres.Store) {
+func twoServers(t *testing.T) (primary, standby *pgtest.Server, db pgtest.Database, s server) {
 	t.Helper()
 	primary, err := pgtest.Start()
 	if err != nil {
@@ -31,11 +31,12 @@ func twoServers(t *testing.T) (primary, standby *pgtest.Server, db pgtest.Databa
 		t.Fatal(err)
 	}
 	t.Cleanup(standby.Stop)
-	if s, err = postgres.Open(db.Either(standby)+"&pool_max_conn_lifetime=1ms", postgres.Options{Schema: db.Schema}); err != nil {
+	opened, err := postgres.Open(db.Either(standby)+"&pool_max_conn_lifetime=1ms", postgres.Options{Schema: db.Schema})
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.Close)
-	return primary, standby, db, s
+	t.Cleanup(opened.Close)
+	return primary, standby, db, opened.Backend().(server)
 }
 
 // wantOnServer checks what is paid in all on a server, and that every checkpoint is on its timeline.

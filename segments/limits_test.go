@@ -86,7 +86,7 @@ func TestLimits_aStatementThatMeetsItsLimitAgainAndAgainIsAtFault(t *testing.T) 
 				t.Fatal(err)
 			}
 			t.Cleanup(s.Close)
-			return s
+			return s.Backend()
 		}
 	}
 	onPostgres := func(options postgres.Options) func(t *testing.T) store.Store {
@@ -97,7 +97,7 @@ func TestLimits_aStatementThatMeetsItsLimitAgainAndAgainIsAtFault(t *testing.T) 
 				t.Fatal(err)
 			}
 			t.Cleanup(s.Close)
-			return s
+			return s.Backend()
 		}
 	}
 	short := 200 * time.Millisecond
@@ -140,11 +140,12 @@ func TestLimits_aBusyDatabaseIsNobodysFault(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	// an install on a busy machine takes its time too
-	s, err := postgres.Open(db.DSN, postgres.Options{StatementTimeout: 8 * time.Second})
+	opened, err := postgres.Open(db.DSN, postgres.Options{StatementTimeout: 8 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.Close)
+	t.Cleanup(opened.Close)
+	s := opened.Backend()
 	var tries atomic.Int32
 	watch := &commitWatch{Store: s, instead: func(_, _ int64, commit func() error) error {
 		err := commit()
@@ -239,11 +240,12 @@ func TestLimits_aStopEndsAnEndlessStatement(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "log.db")
 	logtest.At(t, path)
-	s, err := sqlite.Open(path, sqlite.Options{StatementTimeout: 100 * time.Hour})
+	opened, err := sqlite.Open(path, sqlite.Options{StatementTimeout: 100 * time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.Close)
+	t.Cleanup(opened.Close)
+	s := opened.Backend()
 	appendTo(t, s, noted("Fine"))
 	commits := make(chan struct{}, 1)
 	watch := &commitWatch{Store: s, instead: func(_, _ int64, commit func() error) error {

@@ -210,7 +210,7 @@ func appendAnyhow(conn *pgx.Conn, random *rand.Rand) error {
 func TestNotify_doesNotRelyOnAnAppendThatBeganBefore(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	counted := &polls{Store: openPostgres(t, db), made: make(chan struct{}, 1)}
+	counted := &polls{server: openPostgres(t, db), made: make(chan struct{}, 1)}
 	tx, err := db.Connect(t).Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)

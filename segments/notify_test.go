@@ -14,13 +14,12 @@ import (
 	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
-	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
 // idler runs a worker with notifications that never polls again by itself once it idles.
 type idler struct {
 	conn     *pgx.Conn
-	store    *postgres.Store
+	store    server
 	lines    *logBuffer
 	appended int64
 }
@@ -82,7 +81,7 @@ func (i *idler) append(t *testing.T) {
 
 // polls counts the polls of the horizon.
 type polls struct {
-	*postgres.Store
+	server
 	made chan struct{}
 }
 
@@ -91,7 +90,7 @@ func (l *polls) Horizon(ctx context.Context) (store.Horizon, error) {
 	case l.made <- struct{}{}:
 	default:
 	}
-	return l.Store.Horizon(ctx)
+	return l.server.Horizon(ctx)
 }
 
 // awaitQuiet waits until no poll is made for longer than the pauses that lead to the announcement: the next is
@@ -114,7 +113,7 @@ func (l *polls) awaitQuiet(t *testing.T) {
 func TestNotify_wakesAWorkerThatIdles(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	counted := &polls{Store: openPostgres(t, db), made: make(chan struct{}, 1)}
+	counted := &polls{server: openPostgres(t, db), made: make(chan struct{}, 1)}
 	i := newIdler(t, db, counted)
 	for range 3 {
 		i.awaitSleep(t)
@@ -148,11 +147,11 @@ func TestNotify_listensAgainAfterItsConnectionWasLost(t *testing.T) {
 }
 
 // deaf is a store whose notifications are proven and then never come, which no pooler does, nor a server that works.
-type deaf struct{ *postgres.Store }
+type deaf struct{ server }
 
 func (d deaf) Listen(ctx context.Context, wake func()) error {
 	proven := false
-	return d.Store.Listen(ctx, func() {
+	return d.server.Listen(ctx, func() {
 		if !proven {
 			proven = true
 			wake()

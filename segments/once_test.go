@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/rs/zerolog"
 
 	"github.com/pupwasm/pupwasm/host"
@@ -15,14 +16,24 @@ import (
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
-func openPostgres(t *testing.T, db pgtest.Database) *postgres.Store {
+// server is a store on PostgreSQL, as a worker uses it.
+type server interface {
+	store.Store
+	store.Notifier
+	store.Peeker
+	AppendTx(
+		ctx context.Context, tx pgx.Tx, options store.AppendOptions, appends ...store.StreamAppend,
+	) ([]store.Appended, error)
+}
+
+func openPostgres(t *testing.T, db pgtest.Database) server {
 	t.Helper()
 	s, err := postgres.Open(db.DSN, postgres.Options{Schema: db.Schema, Lazy: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	return s
+	return s.Backend().(server)
 }
 
 func newRuntime(t *testing.T, logger zerolog.Logger) *host.Runtime {

@@ -15,7 +15,6 @@ import (
 	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
-	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
 // The tests of this file are named after faults that event-processing libraries are known for.
@@ -302,12 +301,12 @@ func TestFault_aHungHandlerIsNoticed(t *testing.T) {
 
 // reads counts what a store's reads bring.
 type reads struct {
-	*postgres.Store
+	server
 	calls, events atomic.Int64
 }
 
 func (r *reads) Read(ctx context.Context, request store.ReadRequest, page *store.Page) error {
-	err := r.Store.Read(ctx, request, page)
+	err := r.server.Read(ctx, request, page)
 	r.calls.Add(1)
 	r.events.Add(int64(len(page.Events)))
 	return err
@@ -315,7 +314,7 @@ func (r *reads) Read(ctx context.Context, request store.ReadRequest, page *store
 
 func TestFault_theCheckpointMovesOverEventsOutOfScope(t *testing.T) {
 	t.Parallel()
-	s := &reads{Store: openPostgres(t, pgtest.New(t))}
+	s := &reads{server: openPostgres(t, pgtest.New(t))}
 	startWorker(t, s, quick(), loadExample(t, newRuntime(t, zerolog.Nop()), "fine_balance"))
 	var foreign []store.StreamAppend
 	for i := range 3000 {
@@ -338,7 +337,7 @@ func TestFault_theCheckpointMovesOverEventsOutOfScope(t *testing.T) {
 // TestFault_segmentsDoNotEachReadEveryEvent replays a log with eight segments in one host.
 func TestFault_segmentsDoNotEachReadEveryEvent(t *testing.T) {
 	t.Parallel()
-	s := &reads{Store: openPostgres(t, pgtest.New(t))}
+	s := &reads{server: openPostgres(t, pgtest.New(t))}
 	head := appendTo(t, s, finesOf(10_000)...)
 	options := quick()
 	options.Segments = 8

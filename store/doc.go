@@ -3,11 +3,14 @@
 //
 //	append ─► events ─► Horizon ─► Read ─► (guest) ─► Fold ─► Tx.Commit: fence + rows + checkpoint
 //
+// Applications use the events ([Event], [Stream], [StreamAppend]), what appends answer, and the errors. The contracts
+// of a database are for hosts and for packages that implement one, and change with them.
+//
 // It is a leaf: everything may import it and it imports the standard library only. The implementations live in
 // store/postgres and store/sqlite, and every one passes the conformance suite in store/storetest.
 //
 // There are two contracts: [Log], which projections read, and [Tables], which they write. A [Store] is both, and so is
-// one database in most cases.
+// one database in most cases. The types that applications open have it behind their method Backend.
 //
 // What an implementation promises:
 //

@@ -87,9 +87,9 @@ func openPostgres(at target, globals *globalOptions) (store.Store, error) {
 		TempFileBytesMax: int64(globals.limits.tempFiles) << 20,
 	})
 	if err != nil {
-		return nil, usagef("%s: %v", at, err) // nil itself: a nil pointer in the interface would not be nil
+		return nil, usagef("%s: %v", at, err)
 	}
-	return opened, nil
+	return opened.Backend(), nil
 }
 
 func openPostgresSQL(at target) (*sql.DB, error) {
@@ -130,7 +130,9 @@ func checkWritable(ctx context.Context, db *sql.DB) error {
 
 // superuser names the role of the host if it is a superuser.
 func superuser(ctx context.Context, of store.Store) string {
-	server, is := of.(*postgres.Store)
+	server, is := of.(interface {
+		Role(ctx context.Context) (name string, superuser bool, err error)
+	})
 	if !is {
 		return ""
 	}

@@ -50,9 +50,9 @@ func openSQLite(at target, globals *globalOptions) (store.Store, error) {
 		StatementTimeout: globals.limits.statement, TransactionTimeout: globals.limits.transaction,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", at, err) // nil itself: a nil pointer in the interface would not be nil
+		return nil, fmt.Errorf("%s: %w", at, err)
 	}
-	return opened, nil
+	return opened.Backend(), nil
 }
 
 func openSQLiteSQL(at target) (*sql.DB, error) {

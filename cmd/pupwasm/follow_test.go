@@ -114,11 +114,12 @@ func TestStatus_showsEverySegmentAndResetForgetsThem(t *testing.T) {
 	appendLines(t, database, "one", "two")
 
 	ctx := context.Background()
-	to, err := sqlite.Open(path, sqlite.Options{})
+	opened, err := sqlite.Open(path, sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer to.Close()
+	defer opened.Close()
+	to := opened.Backend()
 	projection := &store.Projection{Name: "names", Version: 3, Tables: []store.Table{{
 		Name: "names", Key: []string{"name"}, Columns: []store.Column{{Name: "name", Type: store.Type{Kind: store.KindText}}},
 	}}}

@@ -17,11 +17,12 @@ func TestStatus_saysThatTheLogIsAnother(t *testing.T) {
 	database := "sqlite:" + path
 	run(t, database, "migrate", "up")
 	appendLines(t, database, "one", "two")
-	to, err := sqlite.Open(path, sqlite.Options{})
+	opened, err := sqlite.Open(path, sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer to.Close()
+	defer opened.Close()
+	to := opened.Backend()
 	ctx := t.Context()
 	projection := &store.Projection{Name: "names", Version: 1, Tables: []store.Table{{
 		Name: "names", Key: []string{"name"}, Columns: []store.Column{{Name: "name", Type: store.Type{Kind: store.KindText}}},

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/internal/clock"
+	"github.com/pupwasm/pupwasm/internal/moduleset"
 	"github.com/pupwasm/pupwasm/internal/oneline"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
@@ -153,12 +154,12 @@ func runRun(ctx context.Context, opts *runOptions, folder string) error {
 	if err != nil {
 		return err
 	}
-	set := &moduleSet{opts: opts, worker: worker}
-	set.apply(changes)
+	set := moduleset.New(worker, opts.log)
+	set.Apply(changes)
 	if len(changes) == 0 && registry.Loading() == 0 {
 		opts.log.Info().Str("folder", folder).Msg("no modules yet")
 	}
-	return opts.work(ctx, set, registry, lines)
+	return opts.work(ctx, worker, set, registry, lines)
 }
 
 // readTrust reads the digests and the key that modules must match.
@@ -208,18 +209,20 @@ func (o *runOptions) openDatabases(ctx context.Context) (to databases, err error
 }
 
 // work runs the worker and watches the folder.
-func (o *runOptions) work(ctx context.Context, set *moduleSet, registry *host.Registry, lines *statusLine) error {
+func (o *runOptions) work(
+	ctx context.Context, worker *segments.Worker, set *moduleset.Set, registry *host.Registry, lines *statusLine,
+) error {
 	start := clock.Now()
 	var background sync.WaitGroup
 	backgroundContext, stopBackground := context.WithCancel(ctx)
+	follow := set.Collect
 	if o.watch {
-		background.Go(func() { set.watch(backgroundContext, registry) })
-	} else {
-		background.Go(func() { set.collect(backgroundContext, registry) })
+		follow = set.Watch
 	}
+	background.Go(func() { follow(backgroundContext, registry) })
 	catchUp := newCatchUp(o.log, lines)
-	background.Go(func() { catchUp.run(backgroundContext, set.worker.Progress) })
-	err := set.worker.Run(ctx)
+	background.Go(func() { catchUp.run(backgroundContext, worker.Progress) })
+	err := worker.Run(ctx)
 	stopBackground()
 	background.Wait()
 	if errors.Is(err, store.ErrNameTaken) {
@@ -231,15 +234,15 @@ func (o *runOptions) work(ctx context.Context, set *moduleSet, registry *host.Re
 	if !o.once {
 		o.log.Info().Msg("stopped")
 		if err != nil {
-			err = set.withRefusals(err)
+			err = withRefusals(err, len(set.Failures()))
 		}
 		return err
 	}
 	took := clock.Now().Sub(start)
-	for _, p := range set.worker.Progress() {
+	for _, p := range worker.Progress() {
 		fmt.Fprintf(o.out, "%s: %s %s\n", p.Projection, count(p.Events, "event"), rate(p.Events, took))
 	}
-	return set.withRefusals(err)
+	return withRefusals(err, len(set.Failures()))
 }
 
 // loadFailures are why modules do not load.
@@ -252,16 +255,10 @@ func loadFailures(changes []host.Change) (failures []error) {
 	return failures
 }
 
-// moduleSet keeps the modules of a worker equal to those of the folder.
-type moduleSet struct {
-	opts    *runOptions
-	worker  *segments.Worker
-	refused int // modules that did not load, each of which was logged
-}
-
-// withRefusals adds to the error of a run that modules were refused. The log has said which and why.
-func (s *moduleSet) withRefusals(err error) error {
-	refused, others := s.refused, []error(nil)
+// withRefusals adds to the error of a run that modules were refused, of which the folder had some. The log has said
+// which and why.
+func withRefusals(err error, refused int) error {
+	var others []error
 	if err != nil {
 		for _, one := range oneline.Split(err) {
 			var refusal *segments.RefusedError
@@ -276,31 +273,6 @@ func (s *moduleSet) withRefusals(err error) error {
 		others = append(others, fmt.Errorf("refused %s: the log says why", count(int64(refused), "module")))
 	}
 	return errors.Join(others...)
-}
-
-// apply hands changes of the folder to the worker.
-func (s *moduleSet) apply(changes []host.Change) {
-	for _, change := range changes {
-		switch {
-		case change.Err != nil:
-			s.refused++
-			event := s.opts.log.Error().Str("module", change.File).Err(change.Err)
-			if change.Previous != nil {
-				event.Msg("module does not load, the previous one keeps running")
-			} else {
-				event.Msg("module does not load")
-			}
-		case change.Module == nil:
-			s.opts.log.Info().Str("module", change.File).Str("projection",
-				change.Previous.Description.Name).Msg("module removed")
-			s.worker.Remove(change.Previous.Description.Name)
-		default:
-			if previous := change.Previous; previous != nil && previous.Description.Name != change.Module.Description.Name {
-				s.worker.Remove(previous.Description.Name)
-			}
-			s.worker.Set(change.Module)
-		}
-	}
 }
 
 // loadModules loads the modules of the folder. It waits for slow ones only if they are needed: with --once, or
@@ -334,28 +306,4 @@ func (o *runOptions) loadModules(ctx context.Context, registry *host.Registry, f
 		return nil, errors.Join(loadFailures(changes)...) // the command ends with them, and says each once
 	}
 	return changes, nil
-}
-
-// collect applies the modules that load after the start, until ctx ends.
-func (s *moduleSet) collect(ctx context.Context, registry *host.Registry) {
-	_ = registry.Await(ctx, func(changes []host.Change) bool {
-		s.apply(changes)
-		return false
-	})
-}
-
-// watch applies changes of the folder until ctx ends.
-func (s *moduleSet) watch(ctx context.Context, registry *host.Registry) {
-	err := registry.Watch(ctx, func() {
-		changes, err := registry.Sync(ctx)
-		if err != nil && ctx.Err() == nil {
-			s.opts.log.Warn().Err(err).Msg("modules folder cannot be read")
-		}
-		if ctx.Err() == nil {
-			s.apply(changes)
-		}
-	})
-	if err != nil {
-		s.opts.log.Error().Err(err).Msg("modules folder is not watched")
-	}
 }

@@ -31,7 +31,7 @@ type writer struct {
 	cents  int64
 }
 
-func startWriter(t *testing.T, to store.Store) *writer {
+func startWriter(t *testing.T, to store.Appender) *writer {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	w := &writer{stop: cancel}

@@ -120,7 +120,7 @@ func (c *coldStart) start(ctx context.Context, w *workload, modules, compiled st
 		return 0, err
 	}
 	defer s.Close()
-	if err := forget(ctx, s, w.projection); err != nil {
+	if err := forget(ctx, s.Backend(), w.projection); err != nil {
 		return 0, err
 	}
 	conn, err := pgx.Connect(ctx, c.dsn)

@@ -58,20 +58,30 @@ func newWorker(
 // watchedStore notes when the log is first read: a worker's work begins there. What it does once before is
 // reported as its start: finding the other workers, the install with its checks, the claims.
 type watchedStore struct {
-	*postgres.Store
+	server
 	watch stopwatch
 	begun atomic.Int64 // by the watch; 0 before
 }
 
 func openWatched(dsn string, options postgres.Options) (*watchedStore, error) {
 	s, err := postgres.Open(dsn, options)
-	return &watchedStore{Store: s, watch: startStopwatch()}, err
+	if err != nil {
+		return nil, err
+	}
+	return &watchedStore{server: s.Backend().(server), watch: startStopwatch()}, nil
+}
+
+// server is a store on PostgreSQL, as a worker uses it.
+type server interface {
+	store.Store
+	store.Notifier
+	store.Peeker
 }
 
 // Read is the store's.
 func (s *watchedStore) Read(ctx context.Context, request store.ReadRequest, page *store.Page) error {
 	s.begun.CompareAndSwap(0, int64(s.watch.elapsed()))
-	return s.Store.Read(ctx, request, page)
+	return s.server.Read(ctx, request, page)
 }
 
 // forget removes what an earlier run has left of a projection.

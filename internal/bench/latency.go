@@ -173,7 +173,7 @@ func startWorker(options segments.Options) startFollower {
 		if err != nil {
 			return nil, "", err
 		}
-		worker, err := newWorker(ctx, e, s, w, tinygoGuest, options)
+		worker, err := newWorker(ctx, e, s.Backend(), w, tinygoGuest, options)
 		if err != nil {
 			s.Close()
 			return nil, "", err

@@ -75,7 +75,7 @@ func measureNeighbours(ctx context.Context, e *environment, hostile bool) (sampl
 		if err != nil {
 			return nil, "", err
 		}
-		worker, err := newWorker(ctx, e, s, w, tinygoGuest, segments.Options{})
+		worker, err := newWorker(ctx, e, s.Backend(), w, tinygoGuest, segments.Options{})
 		if err != nil {
 			s.Close()
 			return nil, "", err

@@ -102,7 +102,7 @@ func (p *partitionWay) run(ctx context.Context, e *environment, w *workload) (fl
 		}
 		defer own.Close()
 		options := segments.Options{Once: true, Segments: p.segments}
-		if workers[i], err = newWorker(ctx, e, own, w, tinygoGuest, options); err != nil {
+		if workers[i], err = newWorker(ctx, e, own.Backend(), w, tinygoGuest, options); err != nil {
 			return 0, err
 		}
 	}

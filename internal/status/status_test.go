@@ -13,7 +13,7 @@ import (
 )
 
 // openStore opens an empty store.
-func openStore(t *testing.T) *sqlite.Store {
+func openStore(t *testing.T) store.Store {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "events.db")
 	db, err := sqlite.OpenSQL(path)
@@ -26,7 +26,7 @@ func openStore(t *testing.T) *sqlite.Store {
 	opened, err := sqlite.Open(path, sqlite.Options{})
 	must(t, err)
 	t.Cleanup(opened.Close)
-	return opened
+	return opened.Backend()
 }
 
 func must(t *testing.T, err error) {

@@ -9,11 +9,11 @@ import (
 // apart are the tables of a store whose log is in another database.
 type apart struct {
 	store.Tables // the store's, for all that has nothing to do with the log
-	store        *Store
+	store        backend
 }
 
 // Apart returns the tables for a log in another database. See [store.Tables].
-func (s *Store) Apart() store.Tables { return &apart{Tables: s, store: s} }
+func (s backend) Apart() store.Tables { return &apart{Tables: s, store: s} }
 
 // Apart returns the same.
 func (a *apart) Apart() store.Tables { return a }

@@ -51,7 +51,7 @@ var fileDriver = storetest.Driver{
 				s, err := sqlite.Open(path, sqlite.Options{})
 				must(t, err)
 				t.Cleanup(s.Close)
-				return s
+				return s.Backend()
 			},
 			Table: func(projection, table string) string { return projection + "__" + table },
 			Query: func(t testing.TB, text string) [][]string { t.Helper(); return texts(t, db, text) },

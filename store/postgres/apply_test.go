@@ -65,7 +65,7 @@ func sums() *store.Projection {
 type rig struct {
 	testing.TB
 	db        pgtest.Database
-	store     *postgres.Store
+	store     postgres.Backend
 	catalogue store.Catalogue
 	folder    *store.Folder
 	claim     store.Claim
@@ -73,7 +73,7 @@ type rig struct {
 
 func newRig(t testing.TB, db pgtest.Database, dsn string, options postgres.Options) *rig {
 	t.Helper()
-	s, err := postgres.Open(dsn, options)
+	s, err := postgres.OpenBackend(dsn, options)
 	must(t, err)
 	t.Cleanup(s.Close)
 	ctx := t.Context()
@@ -166,7 +166,7 @@ func TestAppendAndRead_areOneRoundTrip(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	p := newProxy(t, db)
-	s, err := postgres.Open(p.dsn, postgres.Options{ConnectionsMax: 1, Lazy: true})
+	s, err := postgres.OpenBackend(p.dsn, postgres.Options{ConnectionsMax: 1, Lazy: true})
 	must(t, err)
 	t.Cleanup(s.Close)
 	ctx := t.Context()

@@ -23,7 +23,7 @@ type catalogue struct {
 }
 
 // Install makes a projection ready to run. See [store.Projections].
-func (s *Store) Install(ctx context.Context, projection *store.Projection, segments int) (store.Catalogue, error) {
+func (s backend) Install(ctx context.Context, projection *store.Projection, segments int) (store.Catalogue, error) {
 	return s.install(ctx, projection, segments, false)
 }
 

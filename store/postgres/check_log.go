@@ -42,7 +42,7 @@ type logPositions struct {
 func (p logPositions) used() int64 { return max(p.last, p.checkpoint) }
 
 // CheckLog finds what would make readers skip events. See [store.LogChecker].
-func (s *Store) CheckLog(ctx context.Context) error {
+func (s backend) CheckLog(ctx context.Context) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	objects := logObjects{table: s.queries.events, sequence: s.queries.sequence}

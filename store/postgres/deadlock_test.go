@@ -40,9 +40,9 @@ func TestCommit_segmentsThatShareRowsDoNotDeadlock(t *testing.T) {
 	db := pgtest.New(t)
 	p := tallies()
 	var group sync.WaitGroup
-	var stores []*postgres.Store
+	var stores []postgres.Backend
 	for host := range hosts {
-		s, err := postgres.Open(db.DSN, postgres.Options{ConnectionsMax: segments})
+		s, err := postgres.OpenBackend(db.DSN, postgres.Options{ConnectionsMax: segments})
 		must(t, err)
 		stores = append(stores, s)
 		catalogue, err := s.Install(t.Context(), p, hosts*segments)

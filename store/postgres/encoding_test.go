@@ -114,7 +114,7 @@ func TestEncoding_ofTheServerMustBeUTF8(t *testing.T) {
 			if _, err := conn.Exec(t.Context(), script); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("the script by hand: %v", err)
 			}
-			s, err := postgres.Open(dsn, postgres.Options{})
+			s, err := postgres.OpenBackend(dsn, postgres.Options{})
 			must(t, err)
 			defer s.Close()
 			if err := s.Ping(t.Context()); err == nil || !strings.HasPrefix(err.Error(), want) ||

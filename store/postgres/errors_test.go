@@ -31,7 +31,7 @@ func altered(t testing.TB, db pgtest.Database, change func(u *url.URL)) string {
 // everyCall makes one call of each kind and returns the errors by name.
 func everyCall(t testing.TB, dsn string) map[string]error {
 	t.Helper()
-	s, err := postgres.Open(dsn, postgres.Options{ConnectionsMax: 1, Lazy: true})
+	s, err := postgres.OpenBackend(dsn, postgres.Options{ConnectionsMax: 1, Lazy: true})
 	must(t, err)
 	defer s.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), testwait.Patience)
@@ -161,7 +161,7 @@ func TestErrors_roleWithoutRights(t *testing.T) {
 func TestErrors_statementTimeoutIsTransient(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	s, err := postgres.Open(db.DSN+"&statement_timeout=100", postgres.Options{Lazy: true})
+	s, err := postgres.OpenBackend(db.DSN+"&statement_timeout=100", postgres.Options{Lazy: true})
 	must(t, err)
 	t.Cleanup(s.Close)
 	ctx := context.Background()
@@ -272,7 +272,7 @@ func TestOpen_keepsThePasswordOfAURLThatItCannotRead(t *testing.T) {
 		"password=" + secret + " nonsense",
 		"user:" + secret + "@host",
 	} {
-		s, err := postgres.Open(dsn, postgres.Options{Lazy: true})
+		s, err := postgres.OpenBackend(dsn, postgres.Options{Lazy: true})
 		if err == nil {
 			s.Close()
 			t.Errorf("%q is accepted", dsn)

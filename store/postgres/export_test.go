@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/pupwasm/pupwasm/store/postgres/internal/grammar"
 )
 
@@ -56,3 +58,18 @@ func (s *Store) InSessions(ctx context.Context, sql string) (answers []string, e
 
 // CheckServer refuses a server by what it says of itself.
 var CheckServer = checkServer
+
+// Backend is a store with all that hosts do in it.
+type Backend = backend
+
+// OpenBackend is Open.
+func OpenBackend(dsn string, options Options) (Backend, error) {
+	s, err := Open(dsn, options)
+	return backend{s}, err
+}
+
+// NewBackend is New.
+func NewBackend(pool *pgxpool.Pool, options Options) (Backend, error) {
+	s, err := New(pool, options)
+	return backend{s}, err
+}

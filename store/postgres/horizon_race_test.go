@@ -23,7 +23,7 @@ import (
 type writer struct {
 	number   int
 	db       pgtest.Database
-	store    *postgres.Store
+	store    postgres.Backend
 	conn     *pgx.Conn
 	random   *rand.Rand
 	versions map[string]int // of the writer's own streams, as committed
@@ -197,14 +197,14 @@ var ways = []func(ctx context.Context, w *writer) error{
 // follower reads the log and keeps what it saw.
 type follower struct {
 	t        *testing.T
-	store    *postgres.Store
+	store    postgres.Backend
 	position int64
 	seen     map[int64]int
 	last     map[string]int64
 	inverted int
 }
 
-func newFollower(t *testing.T, s *postgres.Store) *follower {
+func newFollower(t *testing.T, s postgres.Backend) *follower {
 	return &follower{t: t, store: s, seen: map[int64]int{}, last: map[string]int64{}}
 }
 
@@ -250,7 +250,7 @@ func TestInvariant2_noEventIsSkipped(t *testing.T) {
 	t.Parallel()
 	const writers, rounds = 16, 25
 	db := pgtest.New(t)
-	s, err := postgres.Open(db.DSN, postgres.Options{ConnectionsMax: 10, Lazy: true})
+	s, err := postgres.OpenBackend(db.DSN, postgres.Options{ConnectionsMax: 10, Lazy: true})
 	must(t, err)
 	t.Cleanup(s.Close)
 

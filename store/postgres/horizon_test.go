@@ -26,7 +26,7 @@ const insertEvent = `INSERT INTO pupwasm.events (bounded_context, aggregate_type
 const fenceLocks = `SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 'pupwasm.events'::regclass
 	AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
 
-func horizonOf(t testing.TB, s *postgres.Store) store.Horizon {
+func horizonOf(t testing.TB, s postgres.Backend) store.Horizon {
 	t.Helper()
 	h, err := s.Horizon(context.Background())
 	must(t, err)
@@ -34,7 +34,7 @@ func horizonOf(t testing.TB, s *postgres.Store) store.Horizon {
 	return h
 }
 
-func appendOne(t testing.TB, s *postgres.Store, id string) int64 {
+func appendOne(t testing.TB, s postgres.Backend, id string) int64 {
 	t.Helper()
 	appended, err := s.Append(context.Background(), store.AppendOptions{},
 		store.StreamAppend{Stream: stream(id), Events: events(1)})

@@ -32,7 +32,7 @@ const (
 func RoleName(schema, projection string) string { return schema + "__" + projection }
 
 // Role returns the role that the store's connections have, and whether it is a superuser.
-func (s *Store) Role(ctx context.Context) (name string, superuser bool, err error) {
+func (s backend) Role(ctx context.Context) (name string, superuser bool, err error) {
 	const self = "SELECT rolname::text, rolsuper FROM pg_roles WHERE rolname = current_user"
 	err = s.control.QueryRow(ctx, self).Scan(&name, &superuser)
 	return name, superuser, translate(err)

@@ -13,9 +13,9 @@ import (
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
-func openIsolated(t *testing.T, db pgtest.Database, isolation postgres.Isolation) *postgres.Store {
+func openIsolated(t *testing.T, db pgtest.Database, isolation postgres.Isolation) postgres.Backend {
 	t.Helper()
-	s, err := postgres.Open(db.DSN, postgres.Options{Schema: db.Schema, Lazy: true, Isolation: isolation})
+	s, err := postgres.OpenBackend(db.DSN, postgres.Options{Schema: db.Schema, Lazy: true, Isolation: isolation})
 	must(t, err)
 	t.Cleanup(s.Close)
 	return s
@@ -173,7 +173,7 @@ func TestIsolation_theRoleHoldsWithoutTheChecks(t *testing.T) {
 }
 
 // commitOnce applies one row of every write, and runs every query.
-func commitOnce(t *testing.T, s *postgres.Store, catalogue store.Catalogue, p *store.Projection) error {
+func commitOnce(t *testing.T, s postgres.Backend, catalogue store.Catalogue, p *store.Projection) error {
 	t.Helper()
 	ctx := t.Context()
 	must(t, s.Heartbeat(ctx, store.Worker{Name: "w"}, time.Minute))

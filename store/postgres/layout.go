@@ -11,7 +11,7 @@ import (
 )
 
 // Reshard changes a projection's layout. See [store.Projections].
-func (s *Store) Reshard(ctx context.Context, projection store.ProjectionID, change func(*store.Layout) error) error {
+func (s backend) Reshard(ctx context.Context, projection store.ProjectionID, change func(*store.Layout) error) error {
 	err := pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, s.queries.lockProjection, projection.Name); err != nil {
 			return fmt.Errorf("locking the projection: %w", err)

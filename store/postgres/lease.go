@@ -12,7 +12,7 @@ import (
 )
 
 // Join registers a process that starts. See [store.Leases].
-func (s *Store) Join(ctx context.Context, worker store.Worker, ttl time.Duration) error {
+func (s backend) Join(ctx context.Context, worker store.Worker, ttl time.Duration) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	_, err := s.control.Exec(ctx, s.queries.join, describeWorker(worker, ttl)...)
@@ -20,7 +20,7 @@ func (s *Store) Join(ctx context.Context, worker store.Worker, ttl time.Duration
 }
 
 // Heartbeat registers or renews a worker. See [store.Leases].
-func (s *Store) Heartbeat(ctx context.Context, worker store.Worker, ttl time.Duration) error {
+func (s backend) Heartbeat(ctx context.Context, worker store.Worker, ttl time.Duration) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	tag, err := s.control.Exec(ctx, s.queries.heartbeat, describeWorker(worker, ttl)...)
@@ -42,7 +42,7 @@ func describeWorker(worker store.Worker, ttl time.Duration) []any {
 }
 
 // Workers returns the workers that are alive. See [store.Leases].
-func (s *Store) Workers(ctx context.Context) ([]store.Worker, error) {
+func (s backend) Workers(ctx context.Context) ([]store.Worker, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	rows, err := s.control.Query(ctx, s.queries.workers)
@@ -58,7 +58,7 @@ func (s *Store) Workers(ctx context.Context) ([]store.Worker, error) {
 }
 
 // Claim gives free segments to the worker. See [store.Leases].
-func (s *Store) Claim(ctx context.Context, request store.ClaimRequest) ([]store.Claim, error) {
+func (s backend) Claim(ctx context.Context, request store.ClaimRequest) ([]store.Claim, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	held := request.Held
@@ -87,7 +87,7 @@ func (s *Store) Claim(ctx context.Context, request store.ClaimRequest) ([]store.
 }
 
 // Release gives a segment up. See [store.Leases].
-func (s *Store) Release(ctx context.Context, claim store.Claim) error {
+func (s backend) Release(ctx context.Context, claim store.Claim) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	_, err := s.control.Exec(ctx, s.queries.release, claim.Projection.Name, claim.Projection.Version,
@@ -96,7 +96,7 @@ func (s *Store) Release(ctx context.Context, claim store.Claim) error {
 }
 
 // Fail records why a segment cannot go on. See [store.Leases].
-func (s *Store) Fail(ctx context.Context, claim store.Claim, reason string) error {
+func (s backend) Fail(ctx context.Context, claim store.Claim, reason string) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	tag, err := s.control.Exec(ctx, s.queries.fail, claim.Projection.Name, claim.Projection.Version,
@@ -108,7 +108,7 @@ func (s *Store) Fail(ctx context.Context, claim store.Claim, reason string) erro
 }
 
 // Leave releases everything that the worker owns. See [store.Leases].
-func (s *Store) Leave(ctx context.Context, worker store.Worker) error {
+func (s backend) Leave(ctx context.Context, worker store.Worker) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	if _, err := s.control.Exec(ctx, s.queries.leave, worker.Name, worker.Incarnation); err != nil {

@@ -198,7 +198,7 @@ func TestLimits_resultsAreBoundedBeforeTheyTakeMemory(t *testing.T) {
 func TestLimits_planningComputesConstants(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	s, err := postgres.Open(db.DSN, postgres.Options{ConnectionsMax: 1, StatementTimeout: 2 * time.Second, Lazy: true})
+	s, err := postgres.OpenBackend(db.DSN, postgres.Options{ConnectionsMax: 1, StatementTimeout: 2 * time.Second, Lazy: true})
 	must(t, err)
 	t.Cleanup(s.Close)
 	_, err = s.Install(t.Context(), hostile(map[string]string{"constant": "SELECT length(factorial(30000)::text) " +

@@ -18,7 +18,7 @@ var errNoLogID = errors.New("the log has lost its id, the one row of table log: 
 	"that the rows of table segments have")
 
 // Locate tells which log this is and what it has at some positions. See [store.Reader].
-func (s *Store) Locate(ctx context.Context, positions ...int64) (store.LogState, error) {
+func (s backend) Locate(ctx context.Context, positions ...int64) (store.LogState, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	var state store.LogState
@@ -39,7 +39,7 @@ func (s *Store) Locate(ctx context.Context, positions ...int64) (store.LogState,
 }
 
 // Adopt notes the log of a checkpoint. See [store.Leases].
-func (s *Store) Adopt(ctx context.Context, claim store.Claim, log store.LogID) error {
+func (s backend) Adopt(ctx context.Context, claim store.Claim, log store.LogID) error {
 	return s.adopt(ctx, s.queries.adopt, claim, log)
 }
 
@@ -55,7 +55,7 @@ func (s *Store) adopt(ctx context.Context, query string, claim store.Claim, log 
 }
 
 // AppliedAt returns what a checkpoint notes of the log. See [store.Reader].
-func (s *Store) AppliedAt(ctx context.Context, position int64) (applied store.Applied, err error) {
+func (s backend) AppliedAt(ctx context.Context, position int64) (applied store.Applied, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	err = s.control.QueryRow(ctx, s.queries.appliedAt, position).Scan(scanApplied(&applied)...)
@@ -66,7 +66,7 @@ func (s *Store) AppliedAt(ctx context.Context, position int64) (applied store.Ap
 }
 
 // OwnLog returns the identity of the log beside the tables. See [store.Tables].
-func (s *Store) OwnLog(ctx context.Context) (store.LogID, error) {
+func (s backend) OwnLog(ctx context.Context) (store.LogID, error) {
 	state, err := s.Locate(ctx)
 	return state.Log, err
 }

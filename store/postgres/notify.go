@@ -13,8 +13,6 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-var _ store.Notifier = (*Store)(nil)
-
 const (
 	// pingInterval is how long a listener that receives nothing trusts its connection.
 	pingInterval = 15 * time.Second
@@ -32,7 +30,7 @@ var (
 //
 // It sends a ping through another connection, since an answer on the same one would prove nothing: a pooler in
 // transaction mode runs LISTEN on a server connection that it takes from the listener at once.
-func (s *Store) Listen(ctx context.Context, wake func()) error {
+func (s backend) Listen(ctx context.Context, wake func()) error {
 	config := s.pool.Config().ConnConfig
 	config.OnNotification = nil // the pools ignore them
 	conn, err := pgx.ConnectConfig(ctx, config)
@@ -40,7 +38,7 @@ func (s *Store) Listen(ctx context.Context, wake func()) error {
 		return translate(err)
 	}
 	defer closeWithin(conn, pingPatience)
-	l := &listener{store: s, conn: conn, appends: s.options.Schema + ".wake", pings: s.options.Schema + ".ping." +
+	l := &listener{store: s.Store, conn: conn, appends: s.options.Schema + ".wake", pings: s.options.Schema + ".ping." +
 		token()}
 	if err := l.begin(ctx); err != nil {
 		return translate(err)
@@ -143,7 +141,7 @@ func token() string {
 }
 
 // Arm makes appends notify. See [store.Notifier].
-func (s *Store) Arm(ctx context.Context, listener store.Listener, d time.Duration) (quiet bool, err error) {
+func (s backend) Arm(ctx context.Context, listener store.Listener, d time.Duration) (quiet bool, err error) {
 	query := s.queries.arm
 	if listener.Elsewhere {
 		query = s.queries.armElsewhere
@@ -153,7 +151,7 @@ func (s *Store) Arm(ctx context.Context, listener store.Listener, d time.Duratio
 }
 
 // Disarm takes Arm back. See [store.Notifier].
-func (s *Store) Disarm(ctx context.Context, listener store.Listener) error {
+func (s backend) Disarm(ctx context.Context, listener store.Listener) error {
 	_, err := s.control.Exec(ctx, s.queries.disarm, listener.Name)
 	return translate(err)
 }

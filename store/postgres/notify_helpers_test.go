@@ -23,7 +23,7 @@ type ear struct {
 }
 
 // listen starts listening and returns when it is proven.
-func listen(t testing.TB, s *postgres.Store) *ear {
+func listen(t testing.TB, s postgres.Backend) *ear {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	e := &ear{woken: make(chan struct{}, 1), ended: make(chan error, 1)}
@@ -87,7 +87,7 @@ func drain(woken chan struct{}) {
 	}
 }
 
-func arm(t testing.TB, s *postgres.Store, worker string, d time.Duration) bool {
+func arm(t testing.TB, s postgres.Backend, worker string, d time.Duration) bool {
 	t.Helper()
 	must(t, s.Heartbeat(context.Background(), store.Worker{Name: worker}, time.Hour))
 	quiet, err := s.Arm(context.Background(), store.Listener{Name: worker}, d)

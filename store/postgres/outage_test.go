@@ -192,7 +192,7 @@ func TestRollback_returnsACleanConnection(t *testing.T) {
 func TestCommit_runawayStatementIsStopped(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	s, err := postgres.Open(db.DSN, postgres.Options{ConnectionsMax: 1, StatementTimeout: 2 * time.Second, Lazy: true})
+	s, err := postgres.OpenBackend(db.DSN, postgres.Options{ConnectionsMax: 1, StatementTimeout: 2 * time.Second, Lazy: true})
 	must(t, err)
 	t.Cleanup(s.Close)
 	ctx := t.Context()
@@ -265,7 +265,7 @@ func TestOutage_aServerThatFallsSilentIsGivenUp(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	between := newProxy(t, db)
-	s, err := postgres.Open(between.dsn, postgres.Options{
+	s, err := postgres.OpenBackend(between.dsn, postgres.Options{
 		Schema: db.Schema, StatementTimeout: 100 * time.Millisecond,
 		Lazy: true,
 	})
@@ -302,7 +302,7 @@ func TestOutage_oneHalfOpenConnectionTellsOfAll(t *testing.T) {
 	db := pgtest.New(t)
 	between := newProxy(t, db)
 	const connections = 6
-	s, err := postgres.Open(between.dsn, postgres.Options{Schema: db.Schema, ConnectionsMax: connections})
+	s, err := postgres.OpenBackend(between.dsn, postgres.Options{Schema: db.Schema, ConnectionsMax: connections})
 	must(t, err)
 	t.Cleanup(s.Close)
 	testwait.Until(t, "all connections are open", func() bool {
@@ -329,7 +329,7 @@ func TestOutage_oneHalfOpenConnectionTellsOfAll(t *testing.T) {
 func TestOutage_theDeadlineOfACallerSaysNothingOfTheServer(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	s, err := postgres.Open(db.DSN, postgres.Options{Schema: db.Schema, ConnectionsMax: 1})
+	s, err := postgres.OpenBackend(db.DSN, postgres.Options{Schema: db.Schema, ConnectionsMax: 1})
 	must(t, err)
 	t.Cleanup(s.Close)
 	conn := db.Connect(t)

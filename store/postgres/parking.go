@@ -154,7 +154,7 @@ func (c *catalogue) retryFence(params *parameters, claim *store.Claim, retry *st
 }
 
 // Parked returns parked keys. See [store.Parking].
-func (s *Store) Parked(ctx context.Context, request store.ParkedRequest) ([]store.ParkedKey, error) {
+func (s backend) Parked(ctx context.Context, request store.ParkedRequest) ([]store.ParkedKey, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	rows, err := s.control.Query(ctx, s.queries.parked, request.Projection.Name, request.Projection.Version, request.Key,
@@ -176,7 +176,7 @@ func (s *Store) Parked(ctx context.Context, request store.ParkedRequest) ([]stor
 }
 
 // ParkedPositions returns where events of a parked key are noted. See [store.Parking].
-func (s *Store) ParkedPositions(
+func (s backend) ParkedPositions(
 	ctx context.Context, id store.ParkedID, after int64, limit int,
 ) ([]int64, error) {
 	ctx, cancel := s.bounded(ctx)
@@ -191,7 +191,7 @@ func (s *Store) ParkedPositions(
 }
 
 // Skipped returns the events that were skipped. See [store.Parking].
-func (s *Store) Skipped(
+func (s backend) Skipped(
 	ctx context.Context, projection store.ProjectionID, after int64, limit int,
 ) ([]store.SkippedEvent, error) {
 	ctx, cancel := s.bounded(ctx)
@@ -208,7 +208,7 @@ func (s *Store) Skipped(
 }
 
 // Order records what somebody wants of a parked key. See [store.Parking].
-func (s *Store) Order(ctx context.Context, id store.ParkedID, order store.ParkedOrder) error {
+func (s backend) Order(ctx context.Context, id store.ParkedID, order store.ParkedOrder) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	tag, err := s.control.Exec(ctx, s.queries.order, id.Projection.Name, id.Projection.Version, id.Key, string(order))

@@ -8,13 +8,11 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-var _ store.Peeker = (*Store)(nil)
-
 // Peek polls the horizon and reads in one round trip. See [store.Peeker].
 //
 // It sends two transactions together: the read needs a snapshot that is taken after the poll, under any default
 // isolation level. The read goes to the end of the log, and what is beyond the horizon is dropped here.
-func (s *Store) Peek(ctx context.Context, request store.ReadRequest, page *store.Page) (h store.Horizon, err error) {
+func (s backend) Peek(ctx context.Context, request store.ReadRequest, page *store.Page) (h store.Horizon, err error) {
 	request.Through = math.MaxInt64
 	if _, err := request.Start(page); err != nil {
 		return h, err

@@ -14,7 +14,7 @@ import (
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
-func peek(t testing.TB, s *postgres.Store, after int64, limit int) (store.Horizon, *store.Page) {
+func peek(t testing.TB, s postgres.Backend, after int64, limit int) (store.Horizon, *store.Page) {
 	t.Helper()
 	page := &store.Page{}
 	h, err := s.Peek(t.Context(), store.ReadRequest{

@@ -16,12 +16,12 @@ import (
 )
 
 // borrow makes a pool as an application would, and a store on it.
-func borrow(t *testing.T, dsn string) (*pgxpool.Pool, *postgres.Store) {
+func borrow(t *testing.T, dsn string) (*pgxpool.Pool, postgres.Backend) {
 	t.Helper()
 	pool, err := pgxpool.New(t.Context(), dsn)
 	must(t, err)
 	t.Cleanup(pool.Close)
-	s, err := postgres.New(pool, postgres.Options{})
+	s, err := postgres.NewBackend(pool, postgres.Options{})
 	must(t, err)
 	t.Cleanup(s.Close)
 	return pool, s

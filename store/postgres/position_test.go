@@ -194,7 +194,7 @@ func TestPosition_ofAnotherLogIsNotReplicated(t *testing.T) {
 }
 
 // wantFault wants exactly one fault, with the words.
-func wantFault(t testing.TB, s *postgres.Store, words ...string) store.LogFault {
+func wantFault(t testing.TB, s postgres.Backend, words ...string) store.LogFault {
 	t.Helper()
 	var unsafe *store.UnsafeLogError
 	if err := s.CheckLog(context.Background()); !errors.As(err, &unsafe) || len(unsafe.Faults) != 1 ||

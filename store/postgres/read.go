@@ -252,7 +252,7 @@ var streamParams = []store.Type{
 }
 
 // PositionTime returns when the first event after position was created. See [store.Reader].
-func (s *Store) PositionTime(ctx context.Context, position int64) (time.Time, error) {
+func (s backend) PositionTime(ctx context.Context, position int64) (time.Time, error) {
 	var created time.Time
 	err := s.pool.QueryRow(ctx, s.queries.positionTime, position).Scan(&created)
 	if errors.Is(err, pgx.ErrNoRows) {

@@ -197,7 +197,7 @@ func TestReset_whileAReaderHoldsTheView(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	dsn := db.DSN + "&lock_timeout=100"
-	s, err := postgres.Open(dsn, postgres.Options{Schema: db.Schema, Lazy: true})
+	s, err := postgres.OpenBackend(dsn, postgres.Options{Schema: db.Schema, Lazy: true})
 	must(t, err)
 	t.Cleanup(s.Close)
 	_, err = s.Install(t.Context(), sums(), 1)

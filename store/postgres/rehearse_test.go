@@ -16,7 +16,7 @@ func TestRehearse_readiesAllConnectionsBeforeTheFirstCommit(t *testing.T) {
 	t.Parallel()
 	const connections = 3
 	db := pgtest.New(t)
-	s, err := postgres.Open(db.DSN, postgres.Options{Schema: db.Schema, ConnectionsMax: connections})
+	s, err := postgres.OpenBackend(db.DSN, postgres.Options{Schema: db.Schema, ConnectionsMax: connections})
 	must(t, err)
 	t.Cleanup(s.Close)
 	const sessions = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'pupwasm'"

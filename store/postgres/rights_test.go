@@ -126,7 +126,7 @@ func TestRights_migrationsNeedNoneToCreateASchemaThatIsThere(t *testing.T) {
 	db, asRole := roleWithout(t, "rights_migrator", func(t *testing.T) pgtest.Database { t.Helper(); return pgtest.Empty(t) })
 	execute(t, db.Connect(t), "CREATE SCHEMA pupwasm AUTHORIZATION rights_migrator; CREATE SCHEMA sums "+
 		"AUTHORIZATION rights_migrator; CREATE SCHEMA sums__v1 AUTHORIZATION rights_migrator")
-	s, err := postgres.Open(asRole.WithSchema(t, "pupwasm").DSN, postgres.Options{})
+	s, err := postgres.OpenBackend(asRole.WithSchema(t, "pupwasm").DSN, postgres.Options{})
 	must(t, err)
 	t.Cleanup(s.Close)
 	appendOne(t, s, "a")

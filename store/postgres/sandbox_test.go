@@ -58,9 +58,9 @@ const neighbours = `
 	CREATE SCHEMA others; CREATE TABLE others.row (id text PRIMARY KEY, n bigint)`
 
 // openWithoutRoles opens a store whose projections have no role of their own.
-func openWithoutRoles(t *testing.T, db pgtest.Database) *postgres.Store {
+func openWithoutRoles(t *testing.T, db pgtest.Database) postgres.Backend {
 	t.Helper()
-	s, err := postgres.Open(db.DSN, postgres.Options{Schema: db.Schema, Lazy: true, Isolation: postgres.IsolationNone})
+	s, err := postgres.OpenBackend(db.DSN, postgres.Options{Schema: db.Schema, Lazy: true, Isolation: postgres.IsolationNone})
 	must(t, err)
 	t.Cleanup(s.Close)
 	return s
@@ -188,7 +188,7 @@ func TestSandbox_refusesWhatReachesBeyondTheProjection(t *testing.T) {
 	wantRows(t, db, "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'guest%'", "0")
 }
 
-func wantRefused(t *testing.T, s *postgres.Store, name string, p *store.Projection, item, words string) {
+func wantRefused(t *testing.T, s postgres.Backend, name string, p *store.Projection, item, words string) {
 	t.Helper()
 	_, err := s.Install(t.Context(), p, 1)
 	var fault *store.CatalogueError

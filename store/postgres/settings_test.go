@@ -95,7 +95,7 @@ func connectTo(t *testing.T, dsn string) *pgx.Conn {
 func useWhole(t *testing.T, db pgtest.Database) {
 	t.Helper()
 	ctx := t.Context()
-	s, err := postgres.Open(db.WithSchema(t, db.Schema).DSN, postgres.Options{Schema: db.Schema, ConnectionsMax: 2})
+	s, err := postgres.OpenBackend(db.WithSchema(t, db.Schema).DSN, postgres.Options{Schema: db.Schema, ConnectionsMax: 2})
 	must(t, err)
 	defer s.Close()
 	must(t, s.Ping(ctx))

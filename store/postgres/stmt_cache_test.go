@@ -12,9 +12,9 @@ import (
 )
 
 // commitAndRead has several goroutines commit and read at once, so that a pooler mixes its servers.
-func commitAndRead(t *testing.T, db pgtest.Database, dsn string) *postgres.Store {
+func commitAndRead(t *testing.T, db pgtest.Database, dsn string) postgres.Backend {
 	t.Helper()
-	s, err := postgres.Open(dsn, postgres.Options{Lazy: true})
+	s, err := postgres.OpenBackend(dsn, postgres.Options{Lazy: true})
 	must(t, err)
 	t.Cleanup(s.Close)
 	const segments, rounds = 4, 40
@@ -77,7 +77,7 @@ func TestStmtCache_isUsedOnADirectConnection(t *testing.T) {
 func TestStmtCache_survivesAResetOfTheProjection(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	s, err := postgres.Open(db.DSN, postgres.Options{ConnectionsMax: 1, Lazy: true})
+	s, err := postgres.OpenBackend(db.DSN, postgres.Options{ConnectionsMax: 1, Lazy: true})
 	must(t, err)
 	t.Cleanup(s.Close)
 	must(t, s.Heartbeat(t.Context(), store.Worker{Name: "w"}, time.Hour))

@@ -1,7 +1,10 @@
 // Package postgres is the store on PostgreSQL 14 and later.
 //
-// A store is a log, and tables that projections write: for the log beside them, or, by [Store.Apart], for one in
-// another database. Events, checkpoints and leases live in one schema ("pupwasm" by default), the tables of every
+// An application opens a [Store], makes its tables by Migrate, appends and reads events, and gives it to a host of
+// package pupwasm. AppendTx appends in a transaction of the application. Hosts and commands use the same database by
+// Backend, as a log and as tables that projections write: see package store.
+//
+// Events, checkpoints and leases live in one schema ("pupwasm" by default), the tables of every
 // version of a projection in a schema named after it, "fine_balance__v1", and views for readers in one of the plain
 // name. Where the first schema is another, both begin with its name: "shop__fine_balance". The first tables are made
 // by package migrations.
@@ -11,7 +14,7 @@
 //	bulk.go       many events in, by COPY
 //	horizon.go    how far it is safe to read (the append fence is in the migration)
 //	log.go        which log it is, and what a checkpoint has of it
-//	apart.go      the tables, for a log in another database
+//	backend.go    what hosts do in the database; apart.go the same for a log in another one
 //	check_log.go  whether somebody has changed the log so that events may be lost
 //	read.go       events out, in binary, only the columns asked for
 //	peek.go       both in one round trip
@@ -80,7 +83,7 @@ type Options struct {
 	// the server's own limit holds.
 	TempFileBytesMax int64
 	// ConnectionsMax bounds the connections for events and batches. Beside them are two for leases, one for the
-	// horizon, and one that listens (see Listen). Defaults to 8, or the DSN's pool_max_conns.
+	// horizon, and one that listens for notifications. Defaults to 8, or the DSN's pool_max_conns.
 	ConnectionsMax int
 	// Isolation says with whose rights the rows of projections are written. Defaults to IsolationAuto.
 	Isolation Isolation
@@ -141,8 +144,6 @@ type Store struct {
 	park         statement
 	retry        statement
 }
-
-var _ store.Store = (*Store)(nil)
 
 // What comes beside Options.ConnectionsMax.
 const (

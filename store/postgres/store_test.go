@@ -86,7 +86,7 @@ func TestStore_schemasRunTheSameProjection(t *testing.T) {
 	p.Views = []store.View{{Name: "v" + long[1:], SQL: anySQL("SELECT own.up FROM {own} AS own")}}
 	schemas := []string{"pupwasm", "select", "s" + long[1:16], long[:16]}
 	claims := make([]store.Claim, len(schemas))
-	stores := make([]*postgres.Store, len(schemas))
+	stores := make([]postgres.Backend, len(schemas))
 	commit := func(i int, catalogue store.Catalogue) error {
 		unit := catalogue.Begin(claims[i])
 		defer unit.Rollback()
@@ -184,7 +184,7 @@ func describe(db pgtest.Database) storetest.Database {
 		BeginAfter: func(t testing.TB, position int64) { t.Helper(); db.BeginAfter(t, position) },
 		Clock: func(t testing.TB, s store.Store) func(since time.Duration) {
 			t.Helper()
-			s.(*postgres.Store).UseClock("(SELECT at FROM public.test_clock)")
+			s.(postgres.Backend).UseClock("(SELECT at FROM public.test_clock)")
 			conn := db.Connect(t)
 			execute(t, conn, "CREATE TABLE IF NOT EXISTS test_clock (at timestamptz NOT NULL)")
 			execute(t, conn, "INSERT INTO test_clock SELECT to_timestamp(1e9) WHERE NOT EXISTS (SELECT FROM test_clock)")
@@ -196,9 +196,9 @@ func describe(db pgtest.Database) storetest.Database {
 	}
 }
 
-func open(t testing.TB, db pgtest.Database) *postgres.Store {
+func open(t testing.TB, db pgtest.Database) postgres.Backend {
 	t.Helper()
-	s, err := postgres.Open(db.DSN, postgres.Options{Schema: db.Schema, Lazy: true})
+	s, err := postgres.OpenBackend(db.DSN, postgres.Options{Schema: db.Schema, Lazy: true})
 	must(t, err)
 	t.Cleanup(s.Close)
 	return s

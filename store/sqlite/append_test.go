@@ -12,7 +12,7 @@ import (
 	"github.com/pupwasm/pupwasm/store/sqlite"
 )
 
-func horizon(t testing.TB, s *sqlite.Store) int64 {
+func horizon(t testing.TB, s sqlite.Backend) int64 {
 	t.Helper()
 	h, err := s.Horizon(t.Context())
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 )
 
 // CheckLog finds what would make readers skip events. See [store.LogChecker].
-func (s *Store) CheckLog(ctx context.Context) error {
+func (s backend) CheckLog(ctx context.Context) error {
 	var objects []string
 	var sequence, last, checkpoint int64
 	err := s.read(ctx, func(c *conn) error {

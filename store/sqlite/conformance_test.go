@@ -54,7 +54,7 @@ func newDatabase(t testing.TB) storetest.Database {
 		},
 		Clock: func(t testing.TB, s store.Store) func(since time.Duration) {
 			t.Helper()
-			s.(*sqlite.Store).UseClock("(SELECT at FROM test_clock)")
+			s.(sqlite.Backend).UseClock("(SELECT at FROM test_clock)")
 			execute(t, db, "CREATE TABLE IF NOT EXISTS test_clock (at INTEGER NOT NULL)")
 			execute(t, db, "INSERT INTO test_clock SELECT 1e15 WHERE NOT EXISTS (SELECT 1 FROM test_clock)")
 			return func(since time.Duration) {

@@ -18,3 +18,12 @@ func (s *Store) HandOut(ctx context.Context) error {
 		"FROM sqlite_sequence WHERE name = $1)",
 		s.options.Schema+"__events")
 }
+
+// Backend is a store with all that hosts do in it.
+type Backend = backend
+
+// OpenBackend is Open.
+func OpenBackend(path string, options Options) (Backend, error) {
+	s, err := Open(path, options)
+	return backend{s}, err
+}

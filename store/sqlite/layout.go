@@ -8,7 +8,7 @@ import (
 )
 
 // Reshard changes a projection's layout. See [store.Projections].
-func (s *Store) Reshard(ctx context.Context, projection store.ProjectionID, change func(*store.Layout) error) error {
+func (s backend) Reshard(ctx context.Context, projection store.ProjectionID, change func(*store.Layout) error) error {
 	return s.write(ctx, func(c *conn) error {
 		stored := layoutOf{conn: c, queries: &s.queries, projection: projection}
 		before, err := stored.read()

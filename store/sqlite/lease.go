@@ -10,7 +10,7 @@ import (
 )
 
 // Join registers a process that starts. See [store.Leases].
-func (s *Store) Join(ctx context.Context, worker store.Worker, ttl time.Duration) error {
+func (s backend) Join(ctx context.Context, worker store.Worker, ttl time.Duration) error {
 	return s.write(ctx, func(c *conn) error {
 		if _, err := c.exec(s.queries.leaveAll, worker.Name); err != nil {
 			return err
@@ -21,7 +21,7 @@ func (s *Store) Join(ctx context.Context, worker store.Worker, ttl time.Duration
 }
 
 // Heartbeat registers or renews a worker. See [store.Leases].
-func (s *Store) Heartbeat(ctx context.Context, worker store.Worker, ttl time.Duration) error {
+func (s backend) Heartbeat(ctx context.Context, worker store.Worker, ttl time.Duration) error {
 	return s.write(ctx, func(c *conn) error {
 		if _, err := c.exec(s.queries.bury, worker.Name); err != nil {
 			return err
@@ -45,7 +45,7 @@ func describeWorker(worker store.Worker, ttl time.Duration) []any {
 }
 
 // Workers returns the workers that are alive. See [store.Leases].
-func (s *Store) Workers(ctx context.Context) (workers []store.Worker, err error) {
+func (s backend) Workers(ctx context.Context) (workers []store.Worker, err error) {
 	err = s.read(ctx, func(c *conn) error {
 		return c.query(s.queries.workers, func(row *prepared) error {
 			w := store.Worker{Name: row.ColumnText(0), Segments: row.ColumnInt(2), Incarnation: row.ColumnText(4)}
@@ -63,7 +63,7 @@ func (s *Store) Workers(ctx context.Context) (workers []store.Worker, err error)
 }
 
 // Claim gives free segments to the worker. See [store.Leases].
-func (s *Store) Claim(ctx context.Context, request store.ClaimRequest) ([]store.Claim, error) {
+func (s backend) Claim(ctx context.Context, request store.ClaimRequest) ([]store.Claim, error) {
 	var claims []store.Claim
 	err := s.write(ctx, func(c *conn) error {
 		// A negative LIMIT is none at all in SQLite.
@@ -89,13 +89,13 @@ func (s *Store) Claim(ctx context.Context, request store.ClaimRequest) ([]store.
 }
 
 // Release gives a segment up. See [store.Leases].
-func (s *Store) Release(ctx context.Context, claim store.Claim) error {
+func (s backend) Release(ctx context.Context, claim store.Claim) error {
 	return s.change(ctx, s.queries.release, claim.Projection.Name, claim.Projection.Version,
 		claim.Segment, claim.Worker, claim.Epoch)
 }
 
 // Fail records why a segment cannot go on. See [store.Leases].
-func (s *Store) Fail(ctx context.Context, claim store.Claim, reason string) error {
+func (s backend) Fail(ctx context.Context, claim store.Claim, reason string) error {
 	return s.write(ctx, func(c *conn) error {
 		failed, err := c.exec(s.queries.fail, claim.Projection.Name, claim.Projection.Version,
 			claim.Segment, claim.Worker, claim.Epoch, reason)
@@ -107,7 +107,7 @@ func (s *Store) Fail(ctx context.Context, claim store.Claim, reason string) erro
 }
 
 // Leave releases everything that the worker owns. See [store.Leases].
-func (s *Store) Leave(ctx context.Context, worker store.Worker) error {
+func (s backend) Leave(ctx context.Context, worker store.Worker) error {
 	return s.write(ctx, func(c *conn) error {
 		superseded := false
 		err := c.query(s.queries.superseded, func(*prepared) error { superseded = true; return nil }, worker.Name,

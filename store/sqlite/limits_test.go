@@ -14,7 +14,7 @@ import (
 // segment is claimed.
 type limited struct {
 	*testing.T
-	store     *sqlite.Store
+	store     sqlite.Backend
 	catalogue store.Catalogue
 	claim     store.Claim
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // Locate tells which log this is and what it has at some positions. See [store.Reader].
-func (s *Store) Locate(ctx context.Context, positions ...int64) (state store.LogState, err error) {
+func (s backend) Locate(ctx context.Context, positions ...int64) (state store.LogState, err error) {
 	err = s.read(ctx, func(c *conn) error {
 		return c.transact(beginRead, func(c *conn) (err error) {
 			if state.Log, err = c.logID(&s.queries); err != nil {
@@ -29,7 +29,7 @@ func (s *Store) Locate(ctx context.Context, positions ...int64) (state store.Log
 }
 
 // AppliedAt returns what a checkpoint notes of the log. See [store.Reader].
-func (s *Store) AppliedAt(ctx context.Context, position int64) (applied store.Applied, err error) {
+func (s backend) AppliedAt(ctx context.Context, position int64) (applied store.Applied, err error) {
 	err = s.read(ctx, func(c *conn) error {
 		return c.transact(beginRead, func(c *conn) (err error) {
 			if applied.Log, err = c.logID(&s.queries); err != nil {
@@ -45,13 +45,13 @@ func (s *Store) AppliedAt(ctx context.Context, position int64) (applied store.Ap
 }
 
 // OwnLog returns the identity of the log beside the tables. See [store.Tables].
-func (s *Store) OwnLog(ctx context.Context) (store.LogID, error) {
+func (s backend) OwnLog(ctx context.Context) (store.LogID, error) {
 	state, err := s.Locate(ctx)
 	return state.Log, err
 }
 
 // Adopt notes the log of a checkpoint. See [store.Leases].
-func (s *Store) Adopt(ctx context.Context, claim store.Claim, log store.LogID) error {
+func (s backend) Adopt(ctx context.Context, claim store.Claim, log store.LogID) error {
 	return s.write(ctx, func(c *conn) error { return c.adopt(&s.queries, claim, log) })
 }
 

@@ -142,7 +142,7 @@ func (x *tx) pass(c *conn, retry *store.Retry) (unparked bool, err error) {
 }
 
 // Parked returns parked keys. See [store.Parking].
-func (s *Store) Parked(ctx context.Context, request store.ParkedRequest) (all []store.ParkedKey, err error) {
+func (s backend) Parked(ctx context.Context, request store.ParkedRequest) (all []store.ParkedKey, err error) {
 	of, after := request.Projection, request.After
 	err = s.read(ctx, func(c *conn) error {
 		return c.query(s.queries.parked, func(row *prepared) error {
@@ -164,7 +164,7 @@ func (s *Store) Parked(ctx context.Context, request store.ParkedRequest) (all []
 }
 
 // ParkedPositions returns where events of a parked key are noted. See [store.Parking].
-func (s *Store) ParkedPositions(
+func (s backend) ParkedPositions(
 	ctx context.Context, id store.ParkedID, after int64, limit int,
 ) (all []int64, err error) {
 	err = s.read(ctx, func(c *conn) error {
@@ -177,7 +177,7 @@ func (s *Store) ParkedPositions(
 }
 
 // Skipped returns the events that were skipped. See [store.Parking].
-func (s *Store) Skipped(
+func (s backend) Skipped(
 	ctx context.Context, projection store.ProjectionID, after int64, limit int,
 ) (all []store.SkippedEvent, err error) {
 	err = s.read(ctx, func(c *conn) error {
@@ -193,7 +193,7 @@ func (s *Store) Skipped(
 }
 
 // Order records what somebody wants of a parked key. See [store.Parking].
-func (s *Store) Order(ctx context.Context, id store.ParkedID, order store.ParkedOrder) error {
+func (s backend) Order(ctx context.Context, id store.ParkedID, order store.ParkedOrder) error {
 	return s.write(ctx, func(c *conn) error {
 		changed, err := c.exec(s.queries.order, id.Projection.Name, id.Projection.Version, id.Key, string(order))
 		if err == nil && changed == 0 {

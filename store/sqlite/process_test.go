@@ -56,7 +56,7 @@ func tally() *store.Projection {
 // input ends. It prints the position after every commit.
 func child(path string) error {
 	ctx := context.Background()
-	s, err := sqlite.Open(path, sqlite.Options{BusyTimeout: time.Minute})
+	s, err := sqlite.OpenBackend(path, sqlite.Options{BusyTimeout: time.Minute})
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func child(path string) error {
 }
 
 // work is what child and its parent do. A segment's positions start at its own million, so that lines differ.
-func work(ctx context.Context, s *sqlite.Store, worker, streamID string, ended <-chan struct{}, out *os.File) error {
+func work(ctx context.Context, s sqlite.Backend, worker, streamID string, ended <-chan struct{}, out *os.File) error {
 	p := tally()
 	c, err := s.Install(ctx, p, 2)
 	if err != nil {
@@ -145,7 +145,7 @@ func startChild(t *testing.T, path string) (command *exec.Cmd, stop func() error
 }
 
 // checkTally compares the tables with the checkpoints and the log with itself.
-func checkTally(t *testing.T, path string, s *sqlite.Store) (positions int64) {
+func checkTally(t *testing.T, path string, s sqlite.Backend) (positions int64) {
 	t.Helper()
 	status, err := s.Status(t.Context())
 	if err != nil || len(status) != 1 {

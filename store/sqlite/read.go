@@ -211,7 +211,7 @@ func (s *Store) ReadStream(ctx context.Context, stream store.Stream, first, last
 }
 
 // PositionTime returns when the first event after position was created. See [store.Reader].
-func (s *Store) PositionTime(ctx context.Context, position int64) (time.Time, error) {
+func (s backend) PositionTime(ctx context.Context, position int64) (time.Time, error) {
 	var created time.Time
 	err := s.read(ctx, func(c *conn) error {
 		return c.query(s.queries.positionTime, func(row *prepared) error {

@@ -12,7 +12,7 @@ import (
 )
 
 // withSchema adds another schema's tables to a file and opens it.
-func withSchema(t *testing.T, path, schema string) *sqlite.Store {
+func withSchema(t *testing.T, path, schema string) sqlite.Backend {
 	t.Helper()
 	db, err := sqlite.OpenSQL(path)
 	if err != nil {
@@ -35,7 +35,7 @@ func TestStore_schemasRunTheSameProjection(t *testing.T) {
 	path := migrated(t)
 	p := totals()
 	schemas := []string{"pupwasm", "select", "fines", strings.Repeat("x", 16)}
-	stores := make([]*sqlite.Store, len(schemas))
+	stores := make([]sqlite.Backend, len(schemas))
 	for i, schema := range schemas {
 		stores[i] = withSchema(t, path, schema)
 		appendTo(t, stores[i], "1", 1)

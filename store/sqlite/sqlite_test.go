@@ -33,7 +33,7 @@ func migrated(t testing.TB) string {
 }
 
 // open waits long for other writers, and lets statements run long, for machines that are busy.
-func open(t testing.TB, path string, options sqlite.Options) *sqlite.Store {
+func open(t testing.TB, path string, options sqlite.Options) sqlite.Backend {
 	t.Helper()
 	if options.BusyTimeout == 0 {
 		options.BusyTimeout = time.Minute
@@ -41,7 +41,7 @@ func open(t testing.TB, path string, options sqlite.Options) *sqlite.Store {
 	if options.StatementTimeout == 0 {
 		options.StatementTimeout = time.Minute
 	}
-	s, err := sqlite.Open(path, options)
+	s, err := sqlite.OpenBackend(path, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func open(t testing.TB, path string, options sqlite.Options) *sqlite.Store {
 	return s
 }
 
-func openNew(t testing.TB) *sqlite.Store {
+func openNew(t testing.TB) sqlite.Backend {
 	t.Helper()
 	return open(t, migrated(t), sqlite.Options{})
 }
@@ -72,7 +72,7 @@ func events(n int) []store.Event {
 	return list
 }
 
-func appendTo(t testing.TB, s *sqlite.Store, id string, n int) {
+func appendTo(t testing.TB, s sqlite.Backend, id string, n int) {
 	t.Helper()
 	if _, err := s.Append(t.Context(), store.AppendOptions{},
 		store.StreamAppend{Stream: stream(id), Events: events(n)}); err != nil {
@@ -114,7 +114,7 @@ func totals() *store.Projection {
 	}
 }
 
-func install(t testing.TB, s *sqlite.Store, p *store.Projection, segments int) store.Catalogue {
+func install(t testing.TB, s sqlite.Backend, p *store.Projection, segments int) store.Catalogue {
 	t.Helper()
 	c, err := s.Install(t.Context(), p, segments)
 	if err != nil {
@@ -123,7 +123,7 @@ func install(t testing.TB, s *sqlite.Store, p *store.Projection, segments int) s
 	return c
 }
 
-func claim(t testing.TB, s *sqlite.Store, projection string, limit int) []store.Claim {
+func claim(t testing.TB, s sqlite.Backend, projection string, limit int) []store.Claim {
 	t.Helper()
 	if err := s.Heartbeat(t.Context(), store.Worker{Name: "worker"}, time.Minute); err != nil {
 		t.Fatal(err)

@@ -1,7 +1,10 @@
 // Package sqlite is the store on SQLite, in the process, in one file.
 //
-// A store is a log, and tables that projections write: for the log beside them, or, by [Store.Apart], for one in
-// another database. Events, checkpoints and leases are tables with a prefix ("pupwasm__" by default); a projection's
+// An application opens a [Store], makes its tables by Migrate, appends and reads events, and gives it to a host of
+// package pupwasm. InTx and AppendConn append in a transaction of the application. Hosts and commands use the same
+// database by Backend, as a log and as tables that projections write: see package store.
+//
+// Events, checkpoints and leases are tables with a prefix ("pupwasm__" by default); a projection's
 // tables have its name and version as prefix: table fines of projection fine_balance is fine_balance__v1__fines, and
 // its view for readers fine_balance__fines. Where the prefix of the first is another, "shop", both begin with it:
 // shop__fine_balance__fines. The first are made by package migrations.
@@ -9,7 +12,7 @@
 //	append.go     events in: checks, then inserts, in one transaction
 //	horizon.go    how far it is safe to read: SQLite has one writer, so up to the last commit
 //	log.go        which log it is, and what a checkpoint has of it
-//	apart.go      the tables, for a log in another database
+//	backend.go    what hosts do in the database; apart.go the same for a log in another one
 //	check_log.go  whether somebody has changed the log so that events may be lost
 //	read.go       events out, only the columns asked for
 //	catalogue.go  the statements of a projection, and its status
@@ -126,8 +129,6 @@ type Store struct {
 	writer  *pool
 	readers *pool
 }
-
-var _ store.Store = (*Store)(nil)
 
 // Open prepares a store and opens nothing: the first use finds a file that is missing, damaged or out of reach. It
 // never creates the file, which the migrations do by [OpenSQL].

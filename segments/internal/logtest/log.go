@@ -6,17 +6,18 @@ import (
 	"testing"
 
 	"github.com/pupwasm/pupwasm/migrations"
+	"github.com/pupwasm/pupwasm/store"
 	"github.com/pupwasm/pupwasm/store/sqlite"
 )
 
 // New opens a store of its own in a new file.
-func New(t testing.TB) *sqlite.Store {
+func New(t testing.TB) store.Store {
 	t.Helper()
 	return At(t, filepath.Join(t.TempDir(), "log.db"))
 }
 
 // At opens a store in a new file at path.
-func At(t testing.TB, path string) *sqlite.Store {
+func At(t testing.TB, path string) store.Store {
 	t.Helper()
 	db, err := sqlite.OpenSQL(path)
 	if err != nil {
@@ -35,5 +36,5 @@ func At(t testing.TB, path string) *sqlite.Store {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	return s
+	return s.Backend()
 }

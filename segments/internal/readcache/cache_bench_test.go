@@ -24,7 +24,7 @@ func BenchmarkReadCache100k(b *testing.B) {
 	for _, database := range []struct {
 		name  string
 		store store.Store
-	}{{"PostgreSQL", server}, {"SQLite", logtest.New(b)}} {
+	}{{"PostgreSQL", server.Backend()}, {"SQLite", logtest.New(b)}} {
 		fillStreams(b, database.store, events)
 		head := headOf(b, database.store)
 		for _, of := range []struct {

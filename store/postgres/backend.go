@@ -1,0 +1,16 @@
+package postgres
+
+import "github.com/pupwasm/pupwasm/store"
+
+// backend is a store with what hosts do in it besides: claims, installations, parked keys, notifications.
+type backend struct{ *Store }
+
+var (
+	_ store.Store    = backend{}
+	_ store.Notifier = backend{}
+	_ store.Peeker   = backend{}
+)
+
+// Backend returns the store as hosts and commands of pupwasm use it. What it can do besides the methods of Store
+// changes without notice.
+func (s *Store) Backend() store.Store { return backend{s} }
