@@ -15,6 +15,22 @@
 // logstate, horizon, readcache and pipeline are packages in internal. They know the store and each other, and not
 // the worker. A [Program] is what a runner runs: a module of package host, or one of the caller's own.
 //
+//	worker.go      the process; options.go its settings
+//	lease.go       its heartbeats
+//	membership.go  which workers there are
+//	runner.go      one projection
+//	install.go     its tables; refusal.go why they are not made
+//	balance.go     which of its segments this worker takes
+//	reshard.go     splits and merges of segments
+//	segment.go     one claim, from its checkpoint to its end
+//	module_program.go  a module as a program
+//	parking.go     what becomes of an event that fails
+//	retrier.go     parked keys, tried again
+//	repeats.go     limits that are met again and again
+//	outage.go      a database that does not answer
+//	log_check.go   a log that went back or is another one
+//	wait.go        Wait, which returns when a position is applied
+//
 // A segment ends for one of these reasons, and none of them ends the process or another segment: the runner stops
 // it, its claim is lost ([store.ErrFenced]), it has reached the position where it is merged, the database is away
 // ([store.ErrTransient]) or another server has the log ([store.ErrOtherLog]). Or it fails: the processor or its SQL
