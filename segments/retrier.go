@@ -138,10 +138,12 @@ func (k *keyRetry) step(ctx context.Context, after int64) (through int64, done b
 		return after, true, err
 	}
 	events := k.page.Events
-	for {
+	for conflicts := 0; ; {
 		done, err = k.commit(ctx, store.Retry{Through: through}, events)
-		if errors.Is(err, store.ErrDeadlock) && ctx.Err() == nil {
-			continue
+		if store.IsConflict(err) && ctx.Err() == nil {
+			if conflicts++; conflicts < pipeline.ConflictTries {
+				continue
+			}
 		}
 		if err == nil || !pipeline.IsFailure(err) && !pipeline.IsLimit(err) || ctx.Err() != nil {
 			return through, done, err

@@ -37,6 +37,13 @@ var (
 	// transaction may be tried again at once. It is an ErrTransient.
 	ErrDeadlock = fmt.Errorf("%w: deadlock", ErrTransient)
 
+	// ErrSerialization says that the database ended the transaction because another one came first. It is as
+	// ErrDeadlock otherwise.
+	ErrSerialization = fmt.Errorf("%w: serialization failure", ErrTransient)
+
+	// ErrLocked says that another session held a lock for too long. It comes with ErrTransient.
+	ErrLocked = errors.New("a lock is held")
+
 	// ErrReadOnly says that the database takes no writes: a standby before it is promoted, or a setting. It comes
 	// with ErrTransient.
 	ErrReadOnly = errors.New("it is read-only")
@@ -44,6 +51,10 @@ var (
 	// ErrNotMigrated says that the database lacks the tables of this version.
 	ErrNotMigrated = errors.New("the database is not set up for this version: Store.Migrate sets it up")
 )
+
+// IsConflict reports that the database has rolled a transaction back for the sake of another one: it may be tried again
+// at once. See [ErrDeadlock] and [ErrSerialization].
+func IsConflict(err error) bool { return errors.Is(err, ErrDeadlock) || errors.Is(err, ErrSerialization) }
 
 // VersionConflictError says that a stream was not at the expected version. Nothing was appended.
 type VersionConflictError struct {
@@ -119,6 +130,19 @@ type RejectedError struct {
 // Error names the statement, with the database's reason.
 func (e *RejectedError) Error() string {
 	return fmt.Sprintf("the database refuses %s: %s", e.Statement, e.Reason)
+}
+
+// StatementError says that the database cannot run a statement of a projection, whatever the event is: somebody has
+// changed its tables or taken a right away, or the database is damaged. The transaction was rolled back.
+type StatementError struct {
+	Statement string // the name of the write or query in the catalogue
+	Reason    string // in the database's words
+}
+
+// Error names the statement, with the database's reason and what to do.
+func (e *StatementError) Error() string {
+	return fmt.Sprintf("the database cannot run %s, whatever the event is: %s: put the tables, their rights and what "+
+		"others have added to them back as they were, then Store.Recover lets the segment go on", e.Statement, e.Reason)
 }
 
 // LimitError says that SQL of a projection exceeded a limit of time, memory or disk. Nothing was written. It is an

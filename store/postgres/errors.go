@@ -39,6 +39,8 @@ const (
 	stateDependentObjects   = "2BP01"
 	stateReadOnly           = "25006"
 	stateDeadlock           = "40P01"
+	stateSerialization      = "40001"
+	stateUndefinedColumn    = "42703"
 	stateIdleTransaction    = "25P03"
 	stateLockNotAvailable   = "55P03"
 	stateInvalidPassword    = "28P01"
@@ -66,18 +68,20 @@ func translate(err error) error {
 			return store.ErrSameDatabase
 		case stateNotParked:
 			return store.ErrNotParked
-		case stateUndefinedTable, stateUndefinedFunction, stateInvalidSchema:
+		case stateUndefinedTable, stateUndefinedColumn, stateUndefinedFunction, stateInvalidSchema:
 			return fmt.Errorf("%w (%s)", store.ErrNotMigrated, pg.Message)
 		case stateInvalidPassword, stateInvalidAuth, stateUndefinedDatabase, stateInsufficientRights:
 			return fmt.Errorf("the database refuses the connection or the rights: %s", pg.Message)
-		}
-		if pg.Code == stateDeadlock {
+		case stateDeadlock:
 			return fmt.Errorf("%w (%s)", store.ErrDeadlock, oneline.Text(pg.Detail))
-		}
-		if pg.Code == stateReadOnly {
+		case stateSerialization:
+			return fmt.Errorf("%w (%s)", store.ErrSerialization, pg.Message)
+		case stateReadOnly:
 			return fmt.Errorf("%w: %w: %s", store.ErrTransient, store.ErrReadOnly, pg.Message)
+		case stateLockNotAvailable:
+			return fmt.Errorf("%w: %w: %s", store.ErrTransient, store.ErrLocked, pg.Message)
 		}
-		if transientState(pg.Code) {
+		if mayPass(pg.Code) {
 			return fmt.Errorf("%w: %s", store.ErrTransient, pg.Message)
 		}
 		return err
@@ -91,25 +95,24 @@ func translate(err error) error {
 	return err
 }
 
-// rejected puts an error of a statement that comes from a projection's catalogue into the words of package store.
-func rejected(name string, err error) error {
+// rejected puts an error of a statement that comes from a projection's catalogue, or of COMMIT, into the words of
+// package store. Limits are found out before, by who knows the time.
+func rejected(s *statement, err error) error {
 	var pg *pgconn.PgError
-	if errors.As(err, &pg) && pg.Code != stateFenced && pg.Code != stateOtherLog && pg.Code != stateSameDatabase &&
-		!transientState(pg.Code) {
-		return &store.RejectedError{Statement: name, Reason: describe(pg)}
+	if !errors.As(err, &pg) || pg.Code == stateFenced || pg.Code == stateOtherLog || pg.Code == stateSameDatabase {
+		return translate(err)
+	}
+	found := verdictsOn(pg.Code).Module
+	if s == &commitStatement {
+		found = verdictsOn(pg.Code).Commit
+	}
+	switch found {
+	case eventFault:
+		return &store.RejectedError{Statement: s.name, Reason: describe(pg)}
+	case stops:
+		return &store.StatementError{Statement: s.name, Reason: describe(pg)}
 	}
 	return translate(err)
-}
-
-// transientState reports whether a SQLSTATE may pass by itself: connection, transaction rollback, resources,
-// intervention, system, and a server that is read-only since it was failed over.
-func transientState(code string) bool {
-	switch code[:2] {
-	case "08", "40", "53", "57", "58":
-		return true
-	}
-	return code == stateReadOnly || code == stateLockNotAvailable || code == stateIdleTransaction ||
-		code == stateTransactionTimeout
 }
 
 // Transient reports whether an error of another connection to PostgreSQL than a store's, such as that of a
@@ -147,7 +150,7 @@ func describeError(err error) string {
 // err for any other.
 func refusedFor(item string, err error) error {
 	var pg *pgconn.PgError
-	if errors.As(err, &pg) && !transientState(pg.Code) {
+	if errors.As(err, &pg) && !mayPass(pg.Code) {
 		return &store.CatalogueError{Item: item, Reason: describe(pg)}
 	}
 	return err

@@ -73,3 +73,6 @@ func NewBackend(pool *pgxpool.Pool, options Options) (Backend, error) {
 	s, err := New(pool, options)
 	return backend{s}, err
 }
+
+// SQLStates is the table of docs/errors.md.
+var SQLStates = sqlStates

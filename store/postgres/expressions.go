@@ -89,7 +89,7 @@ func (i *installer) checkExpressions(ctx context.Context, table *store.Table, al
 					i.projection.table(table.Name), n, as, e.text), nil)
 			})
 			var pg *pgconn.PgError
-			if errors.As(err, &pg) && !transientState(pg.Code) {
+			if errors.As(err, &pg) && !mayPass(pg.Code) {
 				return &store.CatalogueError{Item: e.name, Reason: expressionFault(pg)}
 			}
 			if err != nil {

@@ -169,7 +169,7 @@ func (i *installer) haveSchema(ctx context.Context, schema, role string) (missin
 		return fmt.Sprintf("there is no schema %s, and this role may not create it", schema), nil
 	}
 	var pg *pgconn.PgError
-	if errors.As(err, &pg) && !transientState(pg.Code) {
+	if errors.As(err, &pg) && !mayPass(pg.Code) {
 		return describe(pg), nil
 	}
 	return "", err

@@ -150,16 +150,29 @@ func (d *deadline) refused(s *statement, pg *pgconn.PgError) error {
 		}
 	case pg.Code == stateTransactionTimeout && len(d.blamed) > 0:
 		return d.overtime()
-	case !s.computes:
+	case s.name == "":
 		return nil
-	case pg.Code == stateCancelled && limit > 0 && clock.Since(d.sent) >= limit && !byHand:
-		return store.StatementTooLong(s.name, limit)
 	case pg.Code == stateTempFileLimit:
 		return stopped(s, pg, "Options.TempFileBytesMax raises it, where the server has none that is lower")
 	case pg.Code == stateOutOfMemory:
 		return stopped(s, pg, "the memory that the server's processes may have is the limit, see docs/security.md")
+	case pg.Code != stateCancelled || byHand || !s.computes && s != &commitStatement:
+		return nil
+	case limit > 0 && clock.Since(d.sent) >= limit:
+		return store.StatementTooLong(timed(s), limit)
+	case strings.Contains(pg.Message, "statement timeout"): // in English: otherwise somebody may have cancelled it
+		return stopped(s, pg, "the server, the database or the role has a statement_timeout below "+
+			"Options.StatementTimeout")
 	}
 	return nil
+}
+
+// timed names a statement that took too long. At COMMIT no statement of the module runs, but what is deferred does.
+func timed(s *statement) string {
+	if s == &commitStatement {
+		return "COMMIT, with the deferred constraints and triggers of the tables,"
+	}
+	return s.name
 }
 
 func stopped(s *statement, pg *pgconn.PgError, remedy string) error {

@@ -152,7 +152,7 @@ func (p *pipeline) translate(at int, err error) error {
 			return err
 		}
 		if p.sent[at].name != "" {
-			return rejected(p.sent[at].name, err)
+			return rejected(p.sent[at], err)
 		}
 	}
 	return translate(err)

@@ -37,7 +37,7 @@ func (s *sandbox) check(ctx context.Context, entry *statement) error {
 	if errors.As(err, &pg) && (pg.Code == stateCancelled || pg.Code == stateOutOfMemory) {
 		return fault("cannot be planned, which computes its constants: %s", describe(pg))
 	}
-	if errors.As(err, &pg) && !transientState(pg.Code) {
+	if errors.As(err, &pg) && !mayPass(pg.Code) {
 		return fault("%s", strings.ReplaceAll(describe(pg), " is not yet supported in unquoted SQL function body",
 			" is not possible here: a statement selects, inserts, updates or deletes"))
 	}

@@ -93,7 +93,7 @@ func (i *installer) define(ctx context.Context, table *store.Table, sql string) 
 		return &store.CatalogueError{Item: fmt.Sprintf("table %q", table.Name), Reason: fmt.Sprintf(
 			"this role may not create it: have GRANT CREATE, USAGE ON SCHEMA %s TO … run for it",
 			quote(i.projection.schema))}
-	case errors.As(err, &pg) && !transientState(pg.Code):
+	case errors.As(err, &pg) && !mayPass(pg.Code):
 		return &store.CatalogueError{Item: fmt.Sprintf("table %q", table.Name), Reason: describe(pg)}
 	case err != nil:
 		return fmt.Errorf("creating table %s: %w", table.Name, err)
@@ -257,7 +257,7 @@ func (i *installer) hasDefault(ctx context.Context, table *store.Table, c store.
 		return i.tx.QueryRow(ctx, query).Scan(&same)
 	})
 	var pg *pgconn.PgError
-	if errors.As(err, &pg) && !transientState(pg.Code) {
+	if errors.As(err, &pg) && !mayPass(pg.Code) {
 		return false, nil
 	}
 	return same, err

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -166,6 +167,7 @@ func (x *tx) applySteps(c *conn, steps []store.Step) error {
 			return err
 		}
 	}
+	x.running = cmp.Or(x.running, "the batch") // COMMIT is next
 	return nil
 }
 
@@ -222,7 +224,7 @@ func (x *tx) apply(c *conn, entry *statement, step *store.Step) error {
 // named gives the entry's name to failures that show outside of its statement: memory that ran out, and a deferred
 // constraint, which SQLite checks at COMMIT.
 func (x *tx) named(err error) error {
-	if errors.Is(err, errMemory) || errors.Is(err, sqlite3.CONSTRAINT) {
+	if x.running != "" && (errors.Is(err, errMemory) || errors.Is(err, sqlite3.CONSTRAINT)) {
 		return rejected(x.running, err)
 	}
 	return err

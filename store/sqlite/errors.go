@@ -42,8 +42,6 @@ func describeFile(path string, err error) error {
 	case sqlite3.BUSY, sqlite3.LOCKED, sqlite3.PROTOCOL:
 		return fmt.Errorf("%w: the database is locked: another process or connection writes to %s", store.ErrTransient,
 			path)
-	case sqlite3.IOERR, sqlite3.FULL, sqlite3.INTERRUPT:
-		return fmt.Errorf("%w: %s: %s", store.ErrTransient, path, reason(err))
 	case sqlite3.READONLY:
 		return fmt.Errorf("the database file %s cannot be written: %s", path, reason(err))
 	case sqlite3.NOTADB:
@@ -55,8 +53,11 @@ func describeFile(path string, err error) error {
 	case sqlite3.PERM:
 		return fmt.Errorf("the database file %s is out of reach: %s", path, reason(err))
 	}
-	if text := reason(err); strings.HasPrefix(text, "no such table: ") || strings.HasPrefix(text, "no such column: ") {
-		return fmt.Errorf("%w (%s in %s)", store.ErrNotMigrated, text, path)
+	if missing(err) {
+		return fmt.Errorf("%w (%s in %s)", store.ErrNotMigrated, reason(err), path)
+	}
+	if mayPass(err) {
+		return fmt.Errorf("%w: %s: %s", store.ErrTransient, path, reason(err))
 	}
 	return err
 }
@@ -80,25 +81,39 @@ func cannotOpen(path string, err error) error {
 
 // rejected puts an error of a statement that comes from a projection's catalogue into the words of package store.
 func rejected(name string, err error) error {
-	var code sqlite3.ErrorCode
 	var value errValue
 	if errors.Is(err, errMemory) || errors.As(err, &value) {
 		return &store.RejectedError{Statement: name, Reason: err.Error()}
 	}
-	if !errors.As(err, &code) || transient(code) {
+	found, is := verdictsOn(err)
+	switch {
+	case !is:
 		return err
+	case found.Module == stops, missing(err):
+		return &store.StatementError{Statement: name, Reason: reason(err)}
+	case found.Module == eventFault:
+		return &store.RejectedError{Statement: name, Reason: reason(err)}
 	}
-	return &store.RejectedError{Statement: name, Reason: reason(err)}
+	return err
 }
 
-// transient reports whether a failure lies with the file or with time, and not with the statement.
-func transient(code sqlite3.ErrorCode) bool {
-	switch code {
-	case sqlite3.BUSY, sqlite3.LOCKED, sqlite3.PROTOCOL, sqlite3.IOERR, sqlite3.FULL, sqlite3.INTERRUPT,
-		sqlite3.READONLY, sqlite3.NOTADB, sqlite3.CORRUPT, sqlite3.CANTOPEN:
-		return true
-	}
-	return false
+// missing reports that a table or a column is gone, or a function of ours, for which SQLite has no code of its own.
+func missing(err error) bool {
+	text := reason(err)
+	return errors.Is(err, sqlite3.ERROR) &&
+		(strings.HasPrefix(text, "no such ") || strings.Contains(text, " has no column named "))
+}
+
+// mayPass reports that a statement of ours may do better later.
+func mayPass(err error) bool {
+	found, is := verdictsOn(err)
+	return is && found.Own == waits
+}
+
+// ofTheFile reports whether a failure lies with the file or with time, and not with the statement.
+func ofTheFile(err error) bool {
+	found, is := verdictsOn(err)
+	return is && (found.Module == waits || found.Module == needsMend)
 }
 
 // reason is SQLite's message in one line, without the names of the driver and the class of the error.

@@ -27,3 +27,6 @@ func OpenBackend(path string, options Options) (Backend, error) {
 	s, err := Open(path, options)
 	return backend{s}, err
 }
+
+// ResultCodes is the table of docs/errors.md.
+var ResultCodes = resultCodes

@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -165,11 +164,10 @@ func (c *conn) vet(p *policy, sql string, verbs ...string) (statement *prepared,
 		}
 		return statement, "", nil
 	}
-	var code sqlite3.ErrorCode
 	switch {
 	case c.refusal != "":
 		return nil, c.refusal, nil
-	case errors.As(err, &code) && transient(code):
+	case ofTheFile(err):
 		return nil, "", err
 	}
 	return nil, reason(err), nil

@@ -53,7 +53,7 @@ func (i *installer) createTable(table *store.Table) error {
 func (i *installer) define(table *store.Table, statement string) error {
 	err := i.conn.db.Exec(statement)
 	var code sqlite3.ErrorCode
-	if errors.As(err, &code) && !transient(code) {
+	if errors.As(err, &code) && !ofTheFile(err) {
 		return &store.CatalogueError{Item: fmt.Sprintf("table %q", table.Name), Reason: reason(err)}
 	}
 	if err != nil {

@@ -57,7 +57,7 @@ func attributionOf(err error) (a attribution) {
 func IsFailure(err error) bool {
 	var log *store.LogError
 	of := attributionOf(err)
-	return of.found && !of.limit || errors.As(err, &log) || isRejected(err)
+	return of.found && !of.limit || errors.As(err, &log) || isRejected(err) || isBroken(err)
 }
 
 // IsLimit reports that a batch has met a limit of time or space, in its processor or in the database. A machine
@@ -70,6 +70,12 @@ func IsLimit(err error) bool {
 func isRejected(err error) bool {
 	var rejected *store.RejectedError
 	return errors.As(err, &rejected)
+}
+
+// isBroken reports that a statement fails whatever the event is, so that no event is at fault.
+func isBroken(err error) bool {
+	var broken *store.StatementError
+	return errors.As(err, &broken)
 }
 
 // EventFault is a failure that one event brings about.
@@ -92,7 +98,7 @@ func (e *EventFault) Unwrap() error { return e.Err }
 
 // AttributeError adds to an error of the processor or its SQL which events it came with, unless it names one itself.
 func AttributeError(err error, first, last int64) error {
-	if !IsFailure(err) && !IsLimit(err) {
+	if !IsFailure(err) && !IsLimit(err) || isBroken(err) {
 		return err
 	}
 	position := attributionOf(err).position

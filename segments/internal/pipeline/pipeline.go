@@ -77,6 +77,7 @@ type Pipeline struct {
 
 	isolateEvents int   // up to IsolateThrough, the most events in a batch, 0 for as many as any
 	limited       int64 // where the commit group ends that has met a limit
+	conflicts     int   // how often in a row a commit was rolled back for the sake of another transaction
 }
 
 // New prepares the pipeline of a segment.

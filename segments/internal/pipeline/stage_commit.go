@@ -34,8 +34,11 @@ func (a *attempt) commitGroup(ctx context.Context, g *commitGroup) error {
 		Parked: g.parking.parked, Noted: g.parking.noted, Skipped: g.parking.skipped, ParkedMax: a.ParkedMax,
 	}
 	err := a.write(ctx, g, commit)
-	for errors.Is(err, store.ErrDeadlock) && ctx.Err() == nil {
+	for store.IsConflict(err) && ctx.Err() == nil {
 		a.Observer.Deadlocked(err)
+		if a.conflicts++; a.conflicts >= ConflictTries {
+			return err
+		}
 		if a.Transactional && g.batches > 0 {
 			return &deadlockedGroup{err: err} // the processor may have written in the transaction
 		}
@@ -44,6 +47,7 @@ func (a *attempt) commitGroup(ctx context.Context, g *commitGroup) error {
 	if err != nil {
 		return a.refused(g, err)
 	}
+	a.conflicts = 0
 	a.Claim.Position = g.through
 	a.Observer.Moved(*a.Claim, g.events)
 	g.reset()

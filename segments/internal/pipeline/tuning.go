@@ -16,6 +16,10 @@ const (
 	// expectedBytesMin is what a read is expected to bring at least.
 	expectedBytesMin = 64 << 10
 
+	// ConflictTries is how often in a row a commit is tried at once that the database has rolled back for the sake of
+	// another transaction. Then it pauses, as after other errors: what locks the same rows does not end by itself.
+	ConflictTries = 10
+
 	// groupRowsMax and groupBytesMax bound a commit group besides Options.CommitEvents. A group that has as
 	// many rows gains nothing from more events, since a statement of so many rows is as fast by the row as it
 	// gets.
