@@ -68,7 +68,7 @@ func (r *runner) installed(catalogue store.Catalogue) {
 	id := r.id()
 	r.installedID.Store(&id)
 	clear(r.refused)
-	clear(r.troubles)
+	r.endTroubles()
 	r.refusal.Store(nil)
 	r.proven.Store(true)
 	r.ready.Store(true)

@@ -116,16 +116,17 @@ func (w *Worker) renew(ctx context.Context) error {
 	return w.heartbeat(ctx, w.registered)
 }
 
-// register tells the database which projections this worker runs and which it cannot run, when they have
-// changed.
-func (w *Worker) register(ctx context.Context, projections []store.ProjectionID, refused []store.Refusal) error {
+// register tells the database which projections this worker runs, which it cannot run, and which segments make no
+// progress, when they have changed.
+func (w *Worker) register(ctx context.Context, projections []store.ProjectionID) error {
 	w.registering.Lock()
 	defer w.registering.Unlock()
-	if slices.Equal(w.registered.Projections, projections) && slices.Equal(w.registered.Refused, refused) {
+	self := w.registered
+	self.Projections, self.Refused, self.Troubles = projections, w.refusals(), w.troubles()
+	if slices.Equal(w.registered.Projections, self.Projections) && slices.Equal(w.registered.Refused, self.Refused) &&
+		slices.Equal(w.registered.Troubles, self.Troubles) {
 		return nil
 	}
-	self := w.registered
-	self.Projections, self.Refused = projections, refused
 	return w.heartbeat(ctx, self)
 }
 

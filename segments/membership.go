@@ -92,7 +92,7 @@ func (r *membership) poll(ctx context.Context) error {
 			memberships = append(memberships, *id)
 		}
 	}
-	if err := r.worker.register(ctx, memberships, r.worker.refusals()); err != nil {
+	if err := r.worker.register(ctx, memberships); err != nil {
 		return err
 	}
 	if err := r.vacate(ctx); err != nil {

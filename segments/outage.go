@@ -8,14 +8,28 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/pupwasm/pupwasm/internal/clock"
+	"github.com/pupwasm/pupwasm/segments/internal/pipeline"
+	"github.com/pupwasm/pupwasm/store"
 )
 
-// outage logs once that a database is away and once that it is back, however many segments notice.
+// outage logs once that a database is not available and once that it is again, however many segments notice.
 type outage struct {
 	logger   zerolog.Logger
 	database string // which one
 	mu       sync.Mutex
 	since    time.Time
+	worker   bool // the worker itself has noticed, and no heartbeat was stored since
+	stalled  map[segmentName]bool
+}
+
+// segmentName names a segment of any projection.
+type segmentName struct {
+	projection string
+	number     int
+}
+
+func newOutage(logger zerolog.Logger, database string) *outage {
+	return &outage{logger: logger, database: database, stalled: map[segmentName]bool{}}
 }
 
 // logError is an error of the log, which may be in another database than the tables.
@@ -32,34 +46,54 @@ func ofLog(err error) error {
 	return logError{err}
 }
 
-// noticed is called with errors of the log and of the tables that may pass.
-func (w *Worker) noticed(err error) {
+// outageOf returns the outage that an error belongs to.
+func (w *Worker) outageOf(err error) *outage {
 	var log logError
 	if errors.As(err, &log) {
-		w.logOutage.noticed(err)
-		return
+		return w.logOutage
 	}
-	w.outage.noticed(err)
+	return w.outage
 }
 
-// away reports that a database is known to be away.
-func (w *Worker) away() bool { return w.outage.active() || w.logOutage.active() }
+// noticed is called with errors that the worker meets itself and that may pass.
+func (w *Worker) noticed(err error) { w.outageOf(err).noticed(err) }
 
-// noticed is called with every transient error.
+// isOutage reports that an error concerns the whole database, and not single rows or statements.
+func isOutage(err error) bool {
+	return errors.Is(err, store.ErrTransient) && !errors.Is(err, store.ErrLocked) && !store.IsConflict(err) &&
+		!pipeline.IsLimit(err)
+}
+
+// noticed is called with every error of the worker itself.
 func (o *outage) noticed(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.worker = true
+	o.begin(err)
+}
+
+// stall is called when a segment makes no progress: a full disk may keep rows from being written while heartbeats come
+// through.
+func (o *outage) stall(segment segmentName, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.stalled[segment] = true
+	o.begin(err)
+}
+
+func (o *outage) begin(err error) {
 	if o.since.IsZero() {
 		o.since = clock.Now()
 		o.logger.Warn().Err(err).Msg(o.database + " not available, trying again")
 	}
 }
 
-// active reports that the database is known to be away.
-func (o *outage) active() bool {
+// resume is called when such a segment makes progress, or is another's by now.
+func (o *outage) resume(segment segmentName) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return !o.since.IsZero()
+	delete(o.stalled, segment)
+	o.end()
 }
 
 // over is called when a heartbeat was stored. A successful poll is not enough: a server that is read-only after
@@ -68,7 +102,12 @@ func (o *outage) active() bool {
 func (o *outage) over() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.since.IsZero() {
+	o.worker = false
+	o.end()
+}
+
+func (o *outage) end() {
+	if !o.since.IsZero() && !o.worker && len(o.stalled) == 0 {
 		o.logger.Info().Dur("after", clock.Since(o.since)).Msg(o.database + " answers again")
 		o.since = time.Time{}
 	}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/pupwasm/pupwasm/internal/clock"
 	"github.com/pupwasm/pupwasm/segments/internal/backoff"
 	"github.com/pupwasm/pupwasm/segments/internal/pipeline"
 	"github.com/pupwasm/pupwasm/segments/internal/readcache"
@@ -38,6 +37,7 @@ type runner struct {
 
 	installedID atomic.Pointer[store.ProjectionID] // of the program, or nil
 	refusal     atomic.Pointer[currentRefusal]     // why the module that was set last cannot run, or nil
+	told        atomic.Pointer[[]store.Trouble]    // of the segments, or nil
 
 	// With Once, valid after done.
 	completed bool
@@ -60,13 +60,6 @@ type runner struct {
 	fresh        int64     // views before this one are older than what the runner has done since
 	disagreement string    // why the layout is not as this worker wants it, as it was told last
 	desiredRetry time.Time // when a layout that was not possible is tried again
-}
-
-// trouble is a segment that ended for a transient reason. It is not claimed before its pause is over.
-type trouble struct {
-	backoff.Backoff
-	until time.Time
-	told  bool
 }
 
 func newRunner(w *Worker, name string) *runner {
@@ -164,6 +157,7 @@ func (r *runner) reconcile(ctx context.Context) (err error) {
 		return err
 	}
 	r.dropLost(status, v.committed[r.name])
+	r.settleTroubles(status)
 	return r.balance(ctx, status, v.workers)
 }
 
@@ -211,8 +205,7 @@ func (r *runner) ending(s *segment) {
 }
 
 // collectEnded forgets segments that ended, so that they can be claimed again: at once, or after a growing
-// pause when they ended for trouble. Trouble that lasts while the database answers is logged once, until the
-// segment moves.
+// pause when they ended for trouble.
 func (r *runner) collectEnded() {
 	r.mu.Lock()
 	ended := r.ended
@@ -225,32 +218,16 @@ func (r *runner) collectEnded() {
 			r.worker.membership.refresh()
 		}
 		if s.claim.Position > s.first {
-			delete(r.troubles, s.number)
+			r.endTrouble(s.number, true)
 		}
-		if s.err != nil && !errors.Is(s.err, store.ErrFenced) {
+		switch {
+		case isFailure(s.err):
+			r.endTrouble(s.number, false)
+		case s.err != nil && !errors.Is(s.err, store.ErrFenced):
 			r.troubled(s)
 		}
 		r.retried[s.number] = s.err == nil
 	}
-}
-
-// troubled lets a segment pause.
-func (r *runner) troubled(s *segment) {
-	t, known := r.troubles[s.number]
-	if !known {
-		t = &trouble{Backoff: r.worker.options.backoff()}
-		r.troubles[s.number] = t
-	}
-	if known && !t.told && !r.worker.away() {
-		t.told = true
-		s.at().Warn().Err(s.err).Msg("segment makes no progress, trying again")
-	}
-	pause := t.Pause()
-	if pipeline.IsLimit(s.err) {
-		pause = max(pause, r.limits.pause(s.number, r.worker.options.RetryMax))
-	}
-	t.until = clock.Now().Add(pause)
-	time.AfterFunc(pause, r.worker.membership.refresh)
 }
 
 // stopSegments ends all segments at a batch boundary, and waits.
@@ -267,6 +244,7 @@ func (r *runner) stopSegments() {
 
 func (r *runner) close() {
 	r.stopSegments()
+	r.endTroubles()
 	r.ready.Store(false)
 	r.enrolled.Store(false)
 	r.worker.membership.refresh()

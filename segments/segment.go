@@ -3,6 +3,7 @@ package segments
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,6 +27,8 @@ type segment struct {
 	done      chan struct{}
 	err       error       // why it ended, valid after done
 	lost      atomic.Bool // another has the claim, which the runner has seen before a commit did
+	began     atomic.Bool // it has found its log and its parked keys, and applies events
+	again     bool        // it has ended with an error before, at this position
 
 	// For the runner's goroutine: of the claim as it was given, and whether it was asked to end.
 	number  int
@@ -41,7 +44,7 @@ type segment struct {
 
 func newSegment(r *runner, claim store.Claim) *segment {
 	return &segment{
-		runner: r, claim: claim, processor: r.program.NewProcessor(claim.Segment),
+		runner: r, claim: claim, processor: r.program.NewProcessor(claim.Segment), again: r.troubles[claim.Segment] != nil,
 		number: claim.Segment, first: claim.Position, epoch: claim.Epoch,
 		logger: r.logger.With().Int("segment", claim.Segment).Logger(), done: make(chan struct{}),
 	}
@@ -79,6 +82,7 @@ func (s *segment) run(ctx context.Context) error {
 		return err
 	}
 	s.withheld = pipeline.NewWithheld(parked)
+	s.began.Store(true)
 	retrying, stopRetries := context.WithCancel(ctx)
 	var retries sync.WaitGroup
 	retrier := newRetrier(s, log) // with the claim as it is before the pipeline moves its checkpoint
@@ -250,14 +254,26 @@ func (s *segment) fail(ctx context.Context, failure error) error {
 		s.at().Info().AnErr("after", failure).Msg("segment lost to another claim")
 		return err
 	case err != nil:
-		s.at().Warn().Err(err).AnErr("after", failure).Msg("the failure is not recorded, trying again")
-		return err
+		if !s.again {
+			s.at().Warn().Err(err).AnErr("after", failure).Msg("the failure is not recorded, trying again")
+		}
+		if s.runner.worker.options.Once && lasts(err) {
+			s.endWorker(failure)
+		}
+		return fmt.Errorf("%w: it keeps the failure of the segment from being recorded: %s", err, failure)
 	}
 	s.at().Error().Err(failure).Msg("segment failed")
-	if worker := s.runner.worker; worker.options.FailFast {
-		worker.end(&FailedError{Projection: s.runner.name, Segment: s.number, Position: s.claim.Position, Reason: failure.Error()})
+	if s.runner.worker.options.FailFast {
+		s.endWorker(failure)
 	}
 	return failure
+}
+
+// endWorker makes Run end with a failure.
+func (s *segment) endWorker(failure error) {
+	s.runner.worker.end(&FailedError{
+		Projection: s.runner.name, Segment: s.number, Position: s.claim.Position, Reason: failure.Error(),
+	})
 }
 
 // storable is a text as every database takes it: the last words of a guest may be any bytes.

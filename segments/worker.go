@@ -71,11 +71,11 @@ func New(log store.Log, tables store.Tables, options Options) (*Worker, error) {
 		runners: map[string]*runner{}, gone: map[string]bool{}, ended: make(chan error, 1), incarnation: randomSuffix(),
 	}
 	w.registered = store.Worker{Name: options.Name, Incarnation: w.incarnation, Segments: options.Segments}
-	w.outage = &outage{logger: w.logger, database: "database"}
+	w.outage = newOutage(w.logger, "database")
 	w.logOutage = w.outage
 	if w.apart {
 		w.tables = tables.Apart()
-		w.outage.database, w.logOutage = "database of the tables", &outage{logger: w.logger, database: "database of the log"}
+		w.outage.database, w.logOutage = "database of the tables", newOutage(w.logger, "database of the log")
 	}
 	w.log = logstate.New()
 	w.cache = readcache.New(log, w.log, options.EventBytes)

@@ -54,7 +54,9 @@ var (
 
 // IsConflict reports that the database has rolled a transaction back for the sake of another one: it may be tried again
 // at once. See [ErrDeadlock] and [ErrSerialization].
-func IsConflict(err error) bool { return errors.Is(err, ErrDeadlock) || errors.Is(err, ErrSerialization) }
+func IsConflict(err error) bool {
+	return errors.Is(err, ErrDeadlock) || errors.Is(err, ErrSerialization)
+}
 
 // VersionConflictError says that a stream was not at the expected version. Nothing was appended.
 type VersionConflictError struct {

@@ -230,12 +230,20 @@ type Worker struct {
 	Incarnation string         // distinguishes processes of one name
 	Projections []ProjectionID // those that it runs
 	Refused     []Refusal      // those that it cannot run
+	Troubles    []Trouble      // segments that make no progress in its hands
 	Segments    int            // the number of segments per projection that it asks for
 }
 
 // Refusal is a projection that a worker cannot run.
 type Refusal struct {
 	Projection ProjectionID `json:"projection"` // of the module
+	Reason     string       `json:"reason"`
+}
+
+// Trouble is a segment that a worker tries again and again without progress.
+type Trouble struct {
+	Projection ProjectionID `json:"projection"`
+	Segment    int          `json:"segment"`
 	Reason     string       `json:"reason"`
 }
 

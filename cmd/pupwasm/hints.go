@@ -89,7 +89,7 @@ func statusInFlags(report *status.Report) {
 		p := &report.Projections[i]
 		for j := range p.Segments {
 			s := &p.Segments[j]
-			s.Failure, s.LogFault = inFlags(s.Failure), inFlags(s.LogFault)
+			s.Failure, s.Trouble, s.LogFault = inFlags(s.Failure), inFlags(s.Trouble), inFlags(s.LogFault)
 		}
 		for j := range p.Refused {
 			p.Refused[j].Reason = inFlags(p.Refused[j].Reason)

@@ -44,16 +44,17 @@ func newStatusCommand(globals *globalOptions) *cobra.Command {
   STATE      running    a worker has it
              waiting    no worker has it
              refused    no worker can run the projection
+             stalled    a worker tries it again and again without progress, since the database gives an error
              abandoned  its worker is gone, another takes over
              merging    it waits for the segments that it is merged with
              failed     it continues when the projection is started again
              other log  its rows were built from another log; BEHIND and AGE are unknown, and the command fails
 
-Below the table are the reasons: why segments failed, why a log is another, why running hosts refuse modules, and how
+Below the table are the reasons: why segments failed or make no progress, why a log is another, why running hosts refuse modules, and how
 many keys are parked because an event of them failed ('pupwasm parked list').
 
-With --check the command exits with code 6 when a segment has failed, has no worker or has been behind for longer than
---max-age, when a module is refused, or when a key is parked.
+With --check the command exits with code 6 when a segment has failed, is stalled, has no worker or has been behind for
+longer than --max-age, when a module is refused, or when a key is parked.
 
 Projections apply events up to the horizon, the high-water mark below which no event can still appear. While an append
 has not ended, the horizon stays behind the head, and the output names the process or the prepared transaction that
@@ -106,7 +107,7 @@ func (e *attentionError) Error() string { return e.what }
 
 // attention is the error for what somebody has to look at first.
 func (o *statusOptions) attention(report *status.Report) error {
-	var failed, refused, parked, unowned, behind string
+	var failed, stalled, refused, parked, unowned, behind string
 	for i := range report.Projections {
 		p := &report.Projections[i]
 		name := "projection " + printable(p.Name)
@@ -116,6 +117,8 @@ func (o *statusOptions) attention(report *status.Report) error {
 			switch {
 			case s.State == status.Failed:
 				failed = cmp.Or(failed, segment+" has failed")
+			case s.State == status.Stalled:
+				stalled = cmp.Or(stalled, segment+" makes no progress")
 			case s.State != status.Running && s.State != status.Merging:
 				unowned = cmp.Or(unowned, segment+" has no worker")
 			case s.AgeSeconds != nil && *s.AgeSeconds > o.maxAge.Seconds():
@@ -129,7 +132,7 @@ func (o *statusOptions) attention(report *status.Report) error {
 			parked = cmp.Or(parked, fmt.Sprintf("%s has %d parked keys", name, p.Parked))
 		}
 	}
-	if what := cmp.Or(failed, refused, parked, unowned, behind); what != "" {
+	if what := cmp.Or(failed, stalled, refused, parked, unowned, behind); what != "" {
 		return &attentionError{what}
 	}
 	return nil

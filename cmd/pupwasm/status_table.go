@@ -69,6 +69,9 @@ func (o *statusOptions) printReasons(report *status.Report) error {
 			case s.Failure != "":
 				reasons = append(reasons, fmt.Sprintf("%s, segment %d failed: %s", printable(p.Name), s.Number,
 					printable(s.Failure)))
+			case s.Trouble != "":
+				reasons = append(reasons, fmt.Sprintf("%s, segment %d makes no progress: %s", printable(p.Name), s.Number,
+					printable(s.Trouble)))
 			}
 		}
 		if p.Parked > 0 {

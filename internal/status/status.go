@@ -51,6 +51,7 @@ type Segment struct {
 	State      State      `json:"state"`
 	Owner      string     `json:"owner,omitempty"`      // the worker that has it
 	Failure    string     `json:"failure,omitempty"`    // why it failed
+	Trouble    string     `json:"trouble,omitempty"`    // why it makes no progress
 	LogFault   string     `json:"log_fault,omitempty"`  // why the checkpoint does not belong to the log
 	Epoch      int64      `json:"epoch"`                // of the last claim
 	UpdatedAt  *time.Time `json:"updated_at,omitempty"` // when the checkpoint moved last
@@ -101,8 +102,29 @@ func Read(ctx context.Context, log store.Log, tables store.Tables, only ...strin
 		}
 		report.Projections = append(report.Projections, p)
 	}
+	report.addTroubles(workers)
 	report.addRefusals(workers, only)
 	return report, nil
+}
+
+// addTroubles adds why segments make no progress. Their owner releases them between two tries.
+func (r *Report) addTroubles(workers []store.Worker) {
+	for i := range workers {
+		for _, trouble := range workers[i].Troubles {
+			at := slices.IndexFunc(r.Projections, func(p Projection) bool {
+				return p.Name == trouble.Projection.Name && p.Version == trouble.Projection.Version
+			})
+			if at < 0 {
+				continue
+			}
+			for j := range r.Projections[at].Segments {
+				s := &r.Projections[at].Segments[j]
+				if s.Number == trouble.Segment && (s.State == Waiting || s.State == Running && s.Owner == workers[i].Name) {
+					s.State, s.Owner, s.Trouble = Stalled, workers[i].Name, trouble.Reason
+				}
+			}
+		}
+	}
 }
 
 // addRefusals adds the modules that workers refuse, also of projections that were never installed.
@@ -177,13 +199,15 @@ const (
 	Running   State = "running"   // a worker has it
 	Waiting   State = "waiting"   // no worker has it
 	Refused   State = "refused"   // no worker has it, and none can run the projection
+	Stalled   State = "stalled"   // a worker tries it again and again
 	Abandoned State = "abandoned" // its worker's lease has ended
 	Merging   State = "merging"   // it waits for the segments that it is merged with
 	Failed    State = "failed"    // it continues when the projection is installed again
 	OtherLog  State = "other log" // its rows were built from another log
 )
 
-// StateOf returns what the segment's row says about its state. [Refused] and [OtherLog] need more and come from [Read].
+// StateOf returns what the segment's row says about its state. [Refused], [Stalled] and [OtherLog] need
+// more and come from [Read].
 func StateOf(s *store.SegmentStatus) State {
 	switch {
 	case s.Failure != "":

@@ -22,6 +22,7 @@ CREATE TABLE {schema}.workers (
     incarnation text NOT NULL DEFAULT '',      -- of the process that has the name
     projections jsonb NOT NULL DEFAULT '[]',   -- those that it runs, as name and version
     refused     jsonb NOT NULL DEFAULT '[]',   -- those that it cannot run, and why
+    troubles    jsonb NOT NULL DEFAULT '[]',   -- segments that make no progress in its hands, and why
     segments    integer NOT NULL DEFAULT 0,    -- into how many it would have a projection divided
     expires_at  timestamptz NOT NULL,
     ttl         interval NOT NULL              -- the length of the lease

@@ -21,6 +21,7 @@ CREATE TABLE {schema}__workers (
     incarnation TEXT NOT NULL DEFAULT '',   -- of the process that has the name
     projections TEXT NOT NULL DEFAULT '[]', -- those that it runs, as JSON: name and version
     refused     TEXT NOT NULL DEFAULT '[]', -- those that it cannot run, and why, as JSON
+    troubles    TEXT NOT NULL DEFAULT '[]', -- segments that make no progress in its hands, and why, as JSON
     segments    INTEGER NOT NULL DEFAULT 0, -- into how many it would have a projection divided
     expires_at  INTEGER NOT NULL,
     ttl         INTEGER NOT NULL            -- the length of the lease

@@ -35,9 +35,10 @@ func describeWorker(worker store.Worker, ttl time.Duration) []any {
 	// Texts and numbers never fail.
 	projections, _ := json.Marshal(append([]store.ProjectionID{}, worker.Projections...))
 	refused, _ := json.Marshal(append([]store.Refusal{}, worker.Refused...))
+	troubles, _ := json.Marshal(append([]store.Trouble{}, worker.Troubles...))
 	return []any{
 		worker.Name, ttl, string(projections), worker.Segments, string(refused),
-		worker.Incarnation,
+		worker.Incarnation, string(troubles),
 	}
 }
 
@@ -51,7 +52,7 @@ func (s backend) Workers(ctx context.Context) ([]store.Worker, error) {
 	}
 	workers, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Worker, error) {
 		var w store.Worker
-		err := row.Scan(&w.Name, &w.Projections, &w.Segments, &w.Refused, &w.Incarnation)
+		err := row.Scan(&w.Name, &w.Projections, &w.Segments, &w.Refused, &w.Incarnation, &w.Troubles)
 		return w, err
 	})
 	return workers, translate(err)

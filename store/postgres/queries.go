@@ -159,23 +159,27 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 				UPDATE {schema}.segments s SET owner = NULL FROM owned
 				WHERE (s.projection, s.version, s.segment) = (owned.projection, owned.version, owned.segment)
 			)
-			INSERT INTO {schema}.workers (worker, expires_at, ttl, projections, segments, refused, incarnation)
-			VALUES ($1, {now} + $2, $2, $3::text::jsonb, $4, $5::text::jsonb, $6)
-			ON CONFLICT (worker) DO UPDATE SET (expires_at, ttl, projections, segments, refused, incarnation) =
+			INSERT INTO {schema}.workers (worker, expires_at, ttl, projections, segments, refused, incarnation,
+				troubles)
+			VALUES ($1, {now} + $2, $2, $3::text::jsonb, $4, $5::text::jsonb, $6, $7::text::jsonb)
+			ON CONFLICT (worker) DO UPDATE SET (expires_at, ttl, projections, segments, refused, incarnation,
+				troubles) =
 				(excluded.expires_at, excluded.ttl, excluded.projections, excluded.segments, excluded.refused,
-				excluded.incarnation)`),
+				excluded.incarnation, excluded.troubles)`),
 		// A worker that was killed does not leave: its row is deleted by the others.
 		heartbeat: in(`WITH gone AS (
 				DELETE FROM {schema}.workers w WHERE w.worker <> $1
 				AND (w.expires_at < {now} - interval '1 hour' OR w.expires_at > {now} + 2 * w.ttl)
 			)
-			INSERT INTO {schema}.workers AS w (worker, expires_at, ttl, projections, segments, refused, incarnation)
-			VALUES ($1, {now} + $2, $2, $3::text::jsonb, $4, $5::text::jsonb, $6)
-			ON CONFLICT (worker) DO UPDATE SET (expires_at, ttl, projections, segments, refused, incarnation) =
+			INSERT INTO {schema}.workers AS w (worker, expires_at, ttl, projections, segments, refused, incarnation,
+				troubles)
+			VALUES ($1, {now} + $2, $2, $3::text::jsonb, $4, $5::text::jsonb, $6, $7::text::jsonb)
+			ON CONFLICT (worker) DO UPDATE SET (expires_at, ttl, projections, segments, refused, incarnation,
+				troubles) =
 				(excluded.expires_at, excluded.ttl, excluded.projections, excluded.segments, excluded.refused,
-				excluded.incarnation)
+				excluded.incarnation, excluded.troubles)
 			WHERE w.incarnation = excluded.incarnation OR NOT ({alive})`),
-		workers: in(`SELECT w.worker, w.projections, w.segments, w.refused, w.incarnation
+		workers: in(`SELECT w.worker, w.projections, w.segments, w.refused, w.incarnation, w.troubles
 			FROM {schema}.workers w WHERE {alive} ORDER BY w.worker`),
 		// MATERIALIZED: as a part of the join it may be run once for every segment, each time without those just
 		// taken, and give more than the limit. SKIP LOCKED: a segment in the middle of a commit has a live owner

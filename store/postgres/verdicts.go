@@ -103,7 +103,9 @@ func line(code, name, means string, module, own, commit verdict.Verdict) verdict
 }
 
 // verdictsOn returns what a SQLSTATE means.
-func verdictsOn(state string) verdict.Verdicts { return sqlStates.Of(state, state[:min(len(state), 2)], "") }
+func verdictsOn(state string) verdict.Verdicts {
+	return sqlStates.Of(state, state[:min(len(state), 2)], "")
+}
 
 // mayPass reports whether a statement of ours that has ended with a SQLSTATE may do better later.
 func mayPass(state string) bool {

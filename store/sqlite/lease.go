@@ -40,7 +40,7 @@ func (s backend) Heartbeat(ctx context.Context, worker store.Worker, ttl time.Du
 func describeWorker(worker store.Worker, ttl time.Duration) []any {
 	return []any{
 		worker.Name, ttl.Microseconds(), jsonList(worker.Projections), worker.Segments, jsonList(worker.Refused),
-		worker.Incarnation,
+		worker.Incarnation, jsonList(worker.Troubles),
 	}
 }
 
@@ -53,6 +53,9 @@ func (s backend) Workers(ctx context.Context) (workers []store.Worker, err error
 				return err
 			}
 			if err := json.Unmarshal([]byte(row.ColumnText(3)), &w.Refused); err != nil {
+				return err
+			}
+			if err := json.Unmarshal([]byte(row.ColumnText(5)), &w.Troubles); err != nil {
 				return err
 			}
 			workers = append(workers, w)
@@ -132,7 +135,7 @@ func (s *Store) change(ctx context.Context, sql string, args ...any) error {
 }
 
 // jsonList is a list as the SQL functions take it: never null, which json_each makes one row of.
-func jsonList[T int | int64 | string | store.ProjectionID | store.Refusal](list []T) string {
+func jsonList[T int | int64 | string | store.ProjectionID | store.Refusal | store.Trouble](list []T) string {
 	text, _ := json.Marshal(append([]T{}, list...)) // these types never fail
 	return string(text)
 }

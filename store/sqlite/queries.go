@@ -129,20 +129,23 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			WHERE projection = $1 AND version = $2 AND segment = $3 AND owner = $4 AND epoch = $5 AND position = $6
 			AND log_id = $8 AND timeline = $9`),
 
-		join: in(`INSERT INTO {schema}__workers (worker, expires_at, ttl, projections, segments, refused, incarnation)
-			VALUES ($1, {now} + $2, $2, $3, $4, $5, $6)
-			ON CONFLICT (worker) DO UPDATE SET (expires_at, ttl, projections, segments, refused, incarnation) =
+		join: in(`INSERT INTO {schema}__workers (worker, expires_at, ttl, projections, segments, refused, incarnation,
+				troubles)
+			VALUES ($1, {now} + $2, $2, $3, $4, $5, $6, $7)
+			ON CONFLICT (worker) DO UPDATE SET (expires_at, ttl, projections, segments, refused, incarnation,
+				troubles) =
 				(excluded.expires_at, excluded.ttl, excluded.projections, excluded.segments, excluded.refused,
-				excluded.incarnation)`),
+				excluded.incarnation, excluded.troubles)`),
 		heartbeat: in(`INSERT INTO {schema}__workers AS w (worker, expires_at, ttl, projections, segments,
-			refused, incarnation)
-			VALUES ($1, {now} + $2, $2, $3, $4, $5, $6)
-			ON CONFLICT (worker) DO UPDATE SET (expires_at, ttl, projections, segments, refused, incarnation) =
+			refused, incarnation, troubles)
+			VALUES ($1, {now} + $2, $2, $3, $4, $5, $6, $7)
+			ON CONFLICT (worker) DO UPDATE SET (expires_at, ttl, projections, segments, refused, incarnation,
+				troubles) =
 				(excluded.expires_at, excluded.ttl, excluded.projections, excluded.segments, excluded.refused,
-				excluded.incarnation)
+				excluded.incarnation, excluded.troubles)
 			WHERE w.incarnation = excluded.incarnation OR NOT ({alive})
 			RETURNING 1`),
-		workers: in(`SELECT w.worker, w.projections, w.segments, w.refused, w.incarnation
+		workers: in(`SELECT w.worker, w.projections, w.segments, w.refused, w.incarnation, w.troubles
 			FROM {schema}__workers AS w WHERE {alive} ORDER BY w.worker`),
 		// A worker that was killed does not leave: its row is deleted by the others.
 		bury: in(`DELETE FROM {schema}__workers WHERE worker <> $1 AND (expires_at < {now} - 3600000000

@@ -98,20 +98,21 @@ func nameRefusals(f *fixture) {
 		{Projection: store.ProjectionID{Name: "sums", Version: 2}, Reason: "module sums.wasm: \"it\" does not fit\nat all"},
 		{Projection: store.ProjectionID{Name: "zebras", Version: 1}, Reason: "no"},
 	}}
+	troubles := []store.Trouble{{Projection: w.Projections[0], Segment: 3, Reason: "the disk is \"full\""}}
 	for _, refused := range [][]store.Refusal{w.Refused, nil, w.Refused[1:]} {
-		w.Refused = refused
+		w.Refused, w.Troubles = refused, troubles[:len(refused)%2]
 		f.must(f.store.Heartbeat(f.ctx, w, time.Hour))
 		workers, err := f.store.Workers(f.ctx)
 		f.must(err)
-		if len(workers) != 1 || !slices.Equal(workers[0].Refused, refused) {
-			f.Errorf("workers are %+v, want the refusals %+v", workers, refused)
+		if len(workers) != 1 || !slices.Equal(workers[0].Refused, refused) || !slices.Equal(workers[0].Troubles, w.Troubles) {
+			f.Errorf("workers are %+v, want %+v", workers, w)
 		}
 	}
-	w.Refused = w.Refused[:1]
+	w.Refused, w.Troubles = w.Refused[:1], troubles
 	f.must(f.store.Join(f.ctx, w, time.Hour))
 	workers, err := f.store.Workers(f.ctx)
 	f.must(err)
-	if len(workers) != 1 || !slices.Equal(workers[0].Refused, w.Refused) {
+	if len(workers) != 1 || !slices.Equal(workers[0].Refused, w.Refused) || !slices.Equal(workers[0].Troubles, troubles) {
 		f.Errorf("after Join workers are %+v", workers)
 	}
 }

@@ -123,6 +123,13 @@ func (l *Log) Head() int64 {
 	return l.horizon.Head
 }
 
+// Reached reports that nothing is to be read beyond position, as far as is known.
+func (l *Log) Reached(position int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.horizon.Log != (store.LogID{}) && position >= l.horizon.Position
+}
+
 // Beyond reports whether the horizon is beyond position.
 func (l *Log) Beyond(position int64) bool {
 	horizon, _ := l.Waiting()
