@@ -94,6 +94,8 @@ type Options struct {
 	Once bool
 	// Logger receives what happens. Defaults to none.
 	Logger zerolog.Logger
+	// Observer is told what happens, for metrics and alerts. Defaults to none.
+	Observer *Observer
 }
 
 // ProjectionOptions are settings of one projection. A zero field is the worker's setting.
@@ -166,6 +168,9 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.RetryMax, d.RetryMax)
 	setDefault(&o.ParkedMax, d.ParkedMax)
 	setDefault(&o.ParkedRetries, d.ParkedRetries)
+	if o.Observer == nil {
+		o.Observer = &Observer{}
+	}
 	return o
 }
 

@@ -13,6 +13,7 @@ import (
 // outage logs once that a database is away and once that it is back, however many segments notice.
 type outage struct {
 	logger   zerolog.Logger
+	observer *Observer
 	database string // which one
 	mu       sync.Mutex
 	since    time.Time
@@ -52,6 +53,7 @@ func (o *outage) noticed(err error) {
 	if o.since.IsZero() {
 		o.since = clock.Now()
 		o.logger.Warn().Err(err).Msg(o.database + " not available, trying again")
+		tell(o.observer.Away, ObservedOutage{Database: o.database, Err: err})
 	}
 }
 
@@ -69,7 +71,9 @@ func (o *outage) over() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.since.IsZero() {
-		o.logger.Info().Dur("after", clock.Since(o.since)).Msg(o.database + " answers again")
+		after := clock.Since(o.since)
+		o.logger.Info().Dur("after", after).Msg(o.database + " answers again")
+		tell(o.observer.Back, ObservedOutage{Database: o.database, After: after})
 		o.since = time.Time{}
 	}
 }
