@@ -17,6 +17,7 @@ type Options struct {
 	BatchBytes   int
 	CommitEvents int
 	BatchPause   time.Duration
+	Poll         time.Duration // see segments.ProjectionOptions
 	WakeJitter   time.Duration
 	Once         bool
 	Target       int64 // with Once, where the segment ends

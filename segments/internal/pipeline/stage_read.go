@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"time"
 
 	"github.com/pupwasm/pupwasm/internal/clock"
 	"github.com/pupwasm/pupwasm/segments/internal/backoff"
@@ -15,7 +16,9 @@ import (
 func (a *attempt) read(waiting, working context.Context) error {
 	memory, connections := a.shared.Memory, a.shared.Connections
 	expected := a.options.BatchBytes
+	var caughtUp time.Time // when the last read had brought all there was, or zero
 	for position := a.from; !a.complete(position); {
+		a.rest(waiting, caughtUp)
 		rests := !a.shared.Log.Beyond(position)
 		through, err := a.await(waiting, position)
 		if errors.Is(err, store.ErrOtherLog) {
@@ -56,10 +59,21 @@ func (a *attempt) read(waiting, working context.Context) error {
 			return err
 		}
 		to.reaches = to.Through >= through
+		if caughtUp = (time.Time{}); to.reaches {
+			caughtUp = clock.Now()
+		}
 		position = to.Through
 		a.chunks <- to // has room for all there are
 	}
 	return nil
+}
+
+// rest waits for the projection's interval between polls since it had read all there was, unless that is zero. Somebody
+// waits for a segment that is merged, and for a worker that runs once.
+func (p *Pipeline) rest(ctx context.Context, caughtUp time.Time) {
+	if p.options.Poll > 0 && !caughtUp.IsZero() && p.Claim.MergeAt == 0 && !p.options.Once {
+		backoff.Sleep(ctx, p.options.Poll-clock.Since(caughtUp))
+	}
 }
 
 // await waits until there is something to read behind position, and returns how far.
