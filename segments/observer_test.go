@@ -182,7 +182,7 @@ func TestObserver_isToldOfTrouble(t *testing.T) {
 	}}
 	s := &troubled{Store: watch}
 	poisoned(t, s, 1, 20, 18, 0) // in the second batch
-	options := quick() // a fault stops the segment
+	options := quick()           // a fault stops the segment
 	options.Observer, options.Segments = seen.observer(), 1
 	program := &ledger{code: "one", breaks: &atomic.Int64{}, bad: badType("Bad")}
 	worker := startPrograms(t, s, options, program)
