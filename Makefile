@@ -37,7 +37,7 @@ modules: $(MODULES) ## bin/modules/NAME.wasm of every example, by TinyGo where i
 
 .PHONY: $(MODULES)
 $(MODULES): bin/modules/%.wasm:
-	@scripts/build-module.sh auto modules/examples/$* $@ && echo "built $@"
+	@$(GO) run ./internal/build/module auto modules/examples/$* $@
 
 .PHONY: test
 test: postgres tinygo ## the whole test suite, with the race detector; installs what it needs

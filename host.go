@@ -30,13 +30,15 @@ type Options struct {
 	// Consumers are projections of the application's own.
 	Consumers []Consumer
 	// Worker are the settings of the work: batches, segments, polling, retries, for all projections and for single
-	// ones, and whether one that fails ends the host (FailFast). Its Logger and Once are the host's.
+	// ones, and whether one that fails ends the host (FailFast). Its Logger, Observer and Once are the host's.
 	Worker segments.Options
 	// Runtime are the settings of the sandbox: limits, the cache of compiled modules, which files are trusted.
 	// Its Logger is the host's.
 	Runtime host.Options
 	// Logger receives what happens, and what modules log. Defaults to slog.Default.
 	Logger *slog.Logger
+	// Observer is told what happens, for metrics and alerts. Defaults to none.
+	Observer *segments.Observer
 }
 
 // Database is a database that an application has opened: a *[postgres.Store] or a *[sqlite.Store].
@@ -92,6 +94,7 @@ func NewHost(db Database, options Options) (*Host, error) {
 	}
 	logger := newLogger(options.Logger)
 	options.Worker.Logger, options.Runtime.Logger = logger, logger
+	options.Worker.Observer = options.Observer
 	h.options = options
 	return h, nil
 }

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Makes sure that a TinyGo which can compile guests is at hand.
 #
-#   scripts/tinygo.sh               install it, unless a good one is there
-#   scripts/tinygo.sh --print-path  print the path of the one to use and install
-#                                   nothing; exit 1 when there is none
+#   scripts/tinygo.sh    install it, unless a good one is there
+#
+# Package internal/build finds it.
 #
 # Where releases of TinyGo cannot be downloaded, a Debian system can still build
 # the compiler: its sources come through the Go module proxy, and LLVM and the
@@ -25,7 +25,7 @@ die() { printf 'tinygo: %s\n' "$*" >&2; exit 1; }
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 
 cache=${PUPWASM_CACHE:-${XDG_CACHE_HOME:-${HOME:?must be set, or else PUPWASM_CACHE}/.cache}/pupwasm}
-# The path is printed for use from other folders, so it has to be absolute.
+# What runs in other folders uses it, so it has to be absolute.
 [[ $cache == /* ]] || cache=$PWD/$cache
 dest=$cache/tinygo-$version
 tmp=
@@ -149,17 +149,7 @@ install_tinygo() {
 # A string field of what go mod download -json prints, which has one field a line.
 field() { sed -nE "s/^[[:space:]]*\"$1\": \"(.*)\",?\$/\1/p"; }
 
-case ${1-} in
-  '') ;;
-  --print-path)
-    if on_path; then exit 0; fi
-    # Asking for the version shows that the libraries it needs are there as well.
-    [[ -x $dest/bin/tinygo && -n $(version_of "$dest/bin/tinygo") ]] || exit 1
-    printf '%s\n' "$dest/bin/tinygo"
-    exit 0
-    ;;
-  *) die "usage: scripts/tinygo.sh [--print-path]" ;;
-esac
+(($# == 0)) || die 'usage: scripts/tinygo.sh'
 
 if exe=$(on_path); then
   say "using $exe, version $(version_of "$exe")"

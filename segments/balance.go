@@ -178,6 +178,7 @@ func (r *runner) claim(ctx context.Context, status *store.ProjectionStatus, limi
 		s := newSegment(r, claim)
 		r.segments[claim.Segment] = s
 		r.moved(claim, 0)
+		tell(r.options.Observer.Claimed, s.observed(nil))
 		s.start()
 		s.logger.Debug().Int64("position", claim.Position).Int64("epoch", claim.Epoch).Msg("segment claimed")
 	}

@@ -73,6 +73,7 @@ func (r *runner) installed(catalogue store.Catalogue) {
 	r.proven.Store(true)
 	r.ready.Store(true)
 	r.enrolled.Store(true)
+	tell(r.options.Observer.Installed, ObservedProgram{Projection: id, Source: r.program.Source()})
 	r.outdate()
 }
 
@@ -150,6 +151,9 @@ func (r *runner) refuse(program Program, err error) {
 		} else {
 			event.Msg("module refused")
 		}
+		tell(r.options.Observer.Refused, ObservedProgram{
+			Projection: program.Projection().ID(), Source: program.Source(), Err: err,
+		})
 	}
 	r.refused[program] = refusal{reason: err.Error(), until: clock.Now().Add(retryInterval)}
 	r.failure = err

@@ -94,6 +94,8 @@ type Options struct {
 	Once bool
 	// Logger receives what happens. Defaults to none.
 	Logger zerolog.Logger
+	// Observer is told what happens, for metrics and alerts. Defaults to none.
+	Observer *Observer
 }
 
 // ProjectionOptions are settings of one projection. A zero field is the worker's setting.
@@ -101,10 +103,15 @@ type ProjectionOptions struct {
 	// Segments is the number of segments. Other workers that ask for another number keep an existing projection
 	// as it is.
 	Segments     int
-	BatchEvents  int               // see [Options].BatchEvents
-	CommitEvents int               // see [Options].CommitEvents
-	BatchPause   time.Duration     // see [Options].BatchPause
-	OnError      store.ErrorPolicy // see [Options].OnError
+	BatchEvents  int           // see [Options].BatchEvents
+	CommitEvents int           // see [Options].CommitEvents
+	BatchPause   time.Duration // see [Options].BatchPause
+	// Poll is how long a segment that has read all there was rests before it looks for more: the rows of a projection
+	// that nobody waits for come later, in fewer and larger commits. A segment that is behind does not rest. The log
+	// is polled for all projections at once, at the intervals of [Options], so that a shorter rest changes nothing.
+	// Defaults to 0: a segment reads as soon as a poll has found something.
+	Poll    time.Duration
+	OnError store.ErrorPolicy // see [Options].OnError
 }
 
 // of returns the options with those of a projection.
@@ -166,6 +173,9 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.RetryMax, d.RetryMax)
 	setDefault(&o.ParkedMax, d.ParkedMax)
 	setDefault(&o.ParkedRetries, d.ParkedRetries)
+	if o.Observer == nil {
+		o.Observer = &Observer{}
+	}
 	return o
 }
 
@@ -194,7 +204,11 @@ func (o Options) Validate() error {
 		own := o.of(name)
 		own.Projections = nil
 		var fault *OptionError
-		if err := own.Validate(); errors.As(err, &fault) {
+		err := own.Validate()
+		if poll := o.Projections[name].Poll; poll < 0 {
+			err = &OptionError{Option: "Poll", Reason: fmt.Sprintf("must not be negative, it is %s", poll)}
+		}
+		if errors.As(err, &fault) {
 			return &OptionError{Option: fmt.Sprintf("Projections[%q].%s", name, fault.Option), Reason: fault.Reason}
 		}
 	}

@@ -15,6 +15,7 @@ import (
 // outage logs once that a database is not available and once that it is again, however many segments notice.
 type outage struct {
 	logger   zerolog.Logger
+	observer *Observer
 	database string // which one
 	mu       sync.Mutex
 	since    time.Time
@@ -28,8 +29,8 @@ type segmentName struct {
 	number     int
 }
 
-func newOutage(logger zerolog.Logger, database string) *outage {
-	return &outage{logger: logger, database: database, stalled: map[segmentName]bool{}}
+func newOutage(logger zerolog.Logger, observer *Observer, database string) *outage {
+	return &outage{logger: logger, observer: observer, database: database, stalled: map[segmentName]bool{}}
 }
 
 // logError is an error of the log, which may be in another database than the tables.
@@ -85,6 +86,7 @@ func (o *outage) begin(err error) {
 	if o.since.IsZero() {
 		o.since = clock.Now()
 		o.logger.Warn().Err(err).Msg(o.database + " not available, trying again")
+		tell(o.observer.Away, ObservedOutage{Database: o.database, Err: err})
 	}
 }
 
@@ -108,7 +110,9 @@ func (o *outage) over() {
 
 func (o *outage) end() {
 	if !o.since.IsZero() && !o.worker && len(o.stalled) == 0 {
-		o.logger.Info().Dur("after", clock.Since(o.since)).Msg(o.database + " answers again")
+		after := clock.Since(o.since)
+		o.logger.Info().Dur("after", after).Msg(o.database + " answers again")
+		tell(o.observer.Back, ObservedOutage{Database: o.database, After: after})
 		o.since = time.Time{}
 	}
 }

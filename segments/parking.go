@@ -45,6 +45,9 @@ func (s *segment) withhold(ctx context.Context, log logstate.Joined, err error) 
 	}
 	reason := storable(fault.Error())
 	key := bytes.Clone(r.divider.Key(event))
+	tell(r.options.Observer.Faulted, ObservedEvent{
+		SegmentID: s.id(), Key: key, Position: fault.Position, Policy: policy, Reason: reason,
+	})
 	at := s.logger.Warn().Int64("event", fault.Position).Bytes("key", key).Str("reason", reason)
 	if policy == store.ErrorSkip {
 		s.withheld.Skip(store.SkippedEvent{Key: key, Position: fault.Position, Event: event.ID, Error: reason})

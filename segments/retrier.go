@@ -216,7 +216,14 @@ func (k *keyRetry) commit(
 		return false, err
 	}
 	r.events.Add(int64(len(events)))
+	observer, id := r.options.Observer, k.segment.id()
+	observed := ObservedRetry{SegmentID: id, Key: k.key.Key, Events: len(events)}
+	if retry.Fault != nil {
+		observed.Reason = retry.Fault.Error
+	}
+	tell(observer.Retried, observed)
 	if unparked {
+		tell(observer.Unparked, ObservedEvent{SegmentID: id, Key: k.key.Key, Position: k.key.First})
 		k.segment.withheld.Unpark(k.key.Key)
 		k.segment.logger.Info().Bytes("key", k.key.Key).Msg("key is parked no longer")
 	}

@@ -302,7 +302,8 @@ func (r *runner) failedAt(s *store.SegmentStatus, reason string) error {
 func (r *runner) pipelineOptions() pipeline.Options {
 	return pipeline.Options{
 		BatchEvents: r.batchEvents(), BatchBytes: r.options.BatchBytes, CommitEvents: r.options.CommitEvents,
-		BatchPause: r.options.BatchPause, WakeJitter: r.options.WakeJitter, Once: r.options.Once, Target: r.worker.target,
+		BatchPause: r.options.BatchPause, Poll: r.options.Projections[r.name].Poll, WakeJitter: r.options.WakeJitter,
+		Once: r.options.Once, Target: r.worker.target,
 	}
 }
 

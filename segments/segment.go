@@ -14,6 +14,7 @@ import (
 	"github.com/pupwasm/pupwasm/segments/internal/backoff"
 	"github.com/pupwasm/pupwasm/segments/internal/logstate"
 	"github.com/pupwasm/pupwasm/segments/internal/pipeline"
+	"github.com/pupwasm/pupwasm/segments/internal/readcache"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -165,12 +166,59 @@ func (s *segment) misplaced(columns store.Columns) func(*store.RecordedEvent, ui
 	return func(event *store.RecordedEvent, hash uint32) error { return misplaced(s.runner.program, event, hash) }
 }
 
-// Moved notes a checkpoint.
-func (s *segment) Moved(claim store.Claim, events int) { s.runner.moved(claim, events) }
+// id names the segment.
+func (s *segment) id() SegmentID { return SegmentID{Projection: s.claim.Projection, Segment: s.number} }
+
+// observed is the segment at its checkpoint.
+func (s *segment) observed(err error) ObservedSegment {
+	return ObservedSegment{SegmentID: s.id(), Position: s.claim.Position, Err: err}
+}
+
+// Read tells of a read.
+func (s *segment) Read(chunk *readcache.Chunk, took time.Duration) {
+	tell(s.runner.options.Observer.Read, ObservedRead{
+		SegmentID: s.id(), After: chunk.After, Through: chunk.Through,
+		Events: len(chunk.Events), Bytes: chunk.Bytes, Took: took,
+	})
+}
+
+// Applied tells of a batch.
+func (s *segment) Applied(events, mutations int, took time.Duration) {
+	function := s.runner.options.Observer.Applied
+	if function == nil {
+		return
+	}
+	batch := ObservedBatch{SegmentID: s.id(), Events: events, Mutations: mutations, Took: took}
+	if module, is := s.processor.(*moduleProcessor); is {
+		usage := module.guest.Usage()
+		batch.Fuel, batch.MemoryBytes = usage.Fuel, usage.MemoryBytes
+	}
+	function(batch)
+}
+
+// Committed notes a checkpoint.
+func (s *segment) Committed(claim store.Claim, commit *store.Commit, written pipeline.Written) {
+	s.runner.moved(claim, written.Events)
+	observer := s.runner.options.Observer
+	tell(observer.Committed, ObservedCommit{
+		SegmentID: s.id(), Position: claim.Position, Events: written.Events, Batches: written.Batches, Rows: written.Rows,
+		Withheld: len(commit.Noted), Skipped: len(commit.Skipped), Took: written.Took,
+	})
+	if observer.Parked == nil {
+		return
+	}
+	for i := range commit.Parked {
+		parked := &commit.Parked[i]
+		observer.Parked(ObservedEvent{
+			SegmentID: s.id(), Key: parked.Key, Position: parked.Fault.Position, Reason: parked.Fault.Error,
+		})
+	}
+}
 
 // Deadlocked counts a deadlock, and logs the first one of the segment.
 func (s *segment) Deadlocked(err error) {
 	s.runner.deadlocks.Add(1)
+	tell(s.runner.options.Observer.Deadlocked, s.observed(err))
 	if s.deadlocks++; s.deadlocks == 1 {
 		s.at().Warn().Err(err).Msg("deadlock, the commit is tried again: " +
 			"a statement that is marked unordered, or a session of somebody else, locks the same rows")
@@ -242,6 +290,7 @@ func (s *segment) finish(err error) {
 			s.at().Debug().Err(err).Msg("segment not released")
 		}
 	}
+	tell(s.runner.options.Observer.Released, s.observed(s.err))
 }
 
 // fail records the failure, and returns what the segment ended with. A claim that was lost may have failed over
@@ -263,6 +312,7 @@ func (s *segment) fail(ctx context.Context, failure error) error {
 		return fmt.Errorf("%w: it keeps the failure of the segment from being recorded: %s", err, failure)
 	}
 	s.at().Error().Err(failure).Msg("segment failed")
+	tell(s.runner.options.Observer.Failed, s.observed(failure))
 	if s.runner.worker.options.FailFast {
 		s.endWorker(failure)
 	}

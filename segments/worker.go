@@ -71,11 +71,12 @@ func New(log store.Log, tables store.Tables, options Options) (*Worker, error) {
 		runners: map[string]*runner{}, gone: map[string]bool{}, ended: make(chan error, 1), incarnation: randomSuffix(),
 	}
 	w.registered = store.Worker{Name: options.Name, Incarnation: w.incarnation, Segments: options.Segments}
-	w.outage = newOutage(w.logger, "database")
+	w.outage = newOutage(w.logger, options.Observer, "database")
 	w.logOutage = w.outage
 	if w.apart {
 		w.tables = tables.Apart()
-		w.outage.database, w.logOutage = "database of the tables", newOutage(w.logger, "database of the log")
+		w.outage.database = "database of the tables"
+		w.logOutage = newOutage(w.logger, options.Observer, "database of the log")
 	}
 	w.log = logstate.New()
 	w.cache = readcache.New(log, w.log, options.EventBytes)
@@ -113,10 +114,13 @@ func (w *Worker) listener() store.Listener {
 }
 
 // polled is told how each poll of the log has ended.
-func (w *Worker) polled(err error) {
+func (w *Worker) polled(poll horizon.Polled) {
+	tell(w.options.Observer.Polled, ObservedPoll{
+		Horizon: poll.Horizon.Position, Head: poll.Horizon.Head, Took: poll.Took, Err: poll.Err,
+	})
 	switch {
-	case err != nil:
-		w.logOutage.noticed(err)
+	case poll.Err != nil:
+		w.logOutage.noticed(poll.Err)
 	case w.apart: // otherwise heartbeats tell
 		w.logOutage.over()
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/pupwasm/pupwasm/guest-sdk/internal/catalogue"
 )
@@ -13,10 +14,14 @@ import (
 type description struct {
 	catalogue.Projection
 
-	Text    string         `json:"description"`
-	Columns []string       `json:"columns"`
-	OnError string         `json:"on_error"`
-	Limits  map[string]int `json:"limits"`
+	Text    string   `json:"description"`
+	Columns []string `json:"columns"`
+	OnError string   `json:"on_error"`
+	Limits  struct {
+		MemoryMiB   int `json:"memory_mib"`
+		BatchEvents int `json:"batch_events"`
+		BatchMillis int `json:"batch_ms"`
+	} `json:"limits"`
 }
 
 // parseDescription reads a description without checking it.
@@ -25,7 +30,7 @@ func parseDescription(text []byte) (*description, error) {
 	decoder.DisallowUnknownFields()
 	d := &description{}
 	if err := decoder.Decode(d); err != nil {
-		return nil, fmt.Errorf("the description: %w", err)
+		return nil, fmt.Errorf("its description cannot be read: %s", strings.TrimPrefix(err.Error(), "json: "))
 	}
 	return d, nil
 }

@@ -69,7 +69,7 @@ type describedTable struct {
 		NotNull bool   `json:"not_null"`
 		Default any    `json:"default"`
 
-		Generated json.RawMessage `json:"generated"`
+		Generated statement `json:"generated"`
 		describedMark
 	} `json:"columns"`
 	Key     []string       `json:"key"`
@@ -77,10 +77,33 @@ type describedTable struct {
 	Checks  []describedSQL `json:"checks"`
 }
 
+// statement is SQL by dialect.
+type statement map[string]string
+
+// UnmarshalJSON reads one text for every dialect, or an object with one for each.
+func (s *statement) UnmarshalJSON(text []byte) error {
+	var one string
+	if json.Unmarshal(text, &one) == nil {
+		*s = statement{"any": one}
+		return nil
+	}
+	var each map[string]string
+	if err := json.Unmarshal(text, &each); err != nil {
+		return err
+	}
+	for dialect := range each {
+		if !slices.Contains([]string{"any", "postgres", "sqlite"}, dialect) {
+			return fmt.Errorf("dialect %q is unknown", dialect)
+		}
+	}
+	*s = each
+	return nil
+}
+
 // describedSQL is a check or a view.
 type describedSQL struct {
-	Name string          `json:"name"`
-	SQL  json.RawMessage `json:"sql"`
+	Name string    `json:"name"`
+	SQL  statement `json:"sql"`
 }
 
 // describedMark marks a key column.
@@ -104,18 +127,18 @@ type describedWrite struct {
 		Name   string `json:"name"`
 		Action string `json:"action"`
 	} `json:"columns"`
-	SQL    json.RawMessage `json:"sql"`
-	Params []Type          `json:"params"`
+	SQL    statement `json:"sql"`
+	Params []Type    `json:"params"`
 	describedOrder
 }
 
 type describedQuery struct {
-	Name    string          `json:"name"`
-	Table   string          `json:"table"`
-	Columns []string        `json:"columns"`
-	SQL     json.RawMessage `json:"sql"`
-	Params  []Type          `json:"params"`
-	Results []Type          `json:"results"`
+	Name    string    `json:"name"`
+	Table   string    `json:"table"`
+	Columns []string  `json:"columns"`
+	SQL     statement `json:"sql"`
+	Params  []Type    `json:"params"`
+	Results []Type    `json:"results"`
 	describedOrder
 }
 

@@ -105,6 +105,21 @@ func TestDocs_everyExportedFunctionHasAComment(t *testing.T) {
 	}
 }
 
+// TestModules_releasedOnesReplaceNothing reads the go.mod of the modules that have tags: 'go install' refuses one that
+// replaces a module.
+func TestModules_releasedOnesReplaceNothing(t *testing.T) {
+	t.Parallel()
+	for _, folder := range []string{".", "guest-sdk"} {
+		text, err := os.ReadFile(filepath.Join(guestbuild.Root(t), folder, "go.mod"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if regexp.MustCompile(`(?m)^replace\b`).Match(text) {
+			t.Errorf("%s/go.mod replaces a module", folder)
+		}
+	}
+}
+
 // TestSecurity_namesTestsThatAreThere looks for every test that SECURITY.md names.
 func TestSecurity_namesTestsThatAreThere(t *testing.T) {
 	t.Parallel()

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -14,6 +13,7 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // the database/sql driver of migrations and handlers
 
 	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/internal/build"
 	"github.com/pupwasm/pupwasm/internal/pgtest"
 	"github.com/pupwasm/pupwasm/migrations"
 )
@@ -40,7 +40,7 @@ func (e *environment) nextDatabase() int {
 }
 
 func newEnvironment(ctx context.Context, c config) (*environment, error) {
-	if _, err := os.Stat("scripts/build-module.sh"); err != nil {
+	if _, err := os.Stat("internal/build"); err != nil {
 		return nil, errors.New("must be started in the root of the project, as 'make bench' does")
 	}
 	e := &environment{config: c, modules: map[string][]byte{}, runtimes: map[host.Instances]*host.Runtime{}}
@@ -107,8 +107,8 @@ func (e *environment) module(compiler, source string) ([]byte, error) {
 		return wasm, nil
 	}
 	out := filepath.Join(e.folder, compiler+"-"+filepath.Base(source)+".wasm")
-	if text, err := exec.Command("scripts/build-module.sh", compiler, source, out).CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("building %s with %s: %w: %s", source, compiler, err, text)
+	if _, err := build.Module(context.Background(), build.Compiler(compiler), source, out); err != nil {
+		return nil, err
 	}
 	wasm, err := os.ReadFile(out)
 	e.modules[key] = wasm

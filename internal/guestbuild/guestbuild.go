@@ -2,25 +2,24 @@
 package guestbuild
 
 import (
-	"fmt"
+	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"sync"
 	"testing"
+
+	"github.com/pupwasm/pupwasm/internal/build"
 )
 
-// Compiler is what turns a module's source into WebAssembly.
-type Compiler string
+// Compiler turns the source of a module into WebAssembly.
+type Compiler = build.Compiler
 
 // The compilers.
 const (
-	Go     Compiler = "go"
-	TinyGo Compiler = "tinygo"
-	// Auto takes TinyGo where it is installed, else Go.
-	Auto Compiler = "auto"
+	Go     = build.Go
+	TinyGo = build.TinyGo
+	Auto   = build.Auto
 )
 
 type built struct {
@@ -43,7 +42,6 @@ func Example(t testing.TB, compiler Compiler, name string) []byte {
 // Module returns the compiled main package in a folder.
 func Module(t testing.TB, compiler Compiler, folder string) []byte {
 	t.Helper()
-	root := Root(t)
 	if testing.Short() {
 		switch compiler {
 		case TinyGo:
@@ -53,43 +51,30 @@ func Module(t testing.TB, compiler Compiler, folder string) []byte {
 		}
 	}
 	if compiler == TinyGo && os.Getenv("PUPWASM_REQUIRE_TINYGO") == "" {
-		if err := exec.Command(filepath.Join(root, "scripts", "tinygo.sh"), "--print-path").Run(); err != nil {
+		if _, err := build.FindTinyGo(); err != nil {
 			t.Skip("TinyGo is not installed: 'make tinygo' installs it")
 		}
 	}
 	entry, _ := modules.LoadOrStore(string(compiler)+" "+folder, &built{})
 	b := entry.(*built)
-	b.once.Do(func() { b.wasm, b.err = build(root, compiler, folder) })
+	b.once.Do(func() { b.wasm, b.err = compile(compiler, folder) })
 	if b.err != nil {
 		t.Fatal(b.err)
 	}
 	return b.wasm
 }
 
-func build(root string, compiler Compiler, folder string) ([]byte, error) {
+func compile(compiler Compiler, folder string) ([]byte, error) {
 	out, err := os.MkdirTemp("", "pupwasm-module-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(out)
 	file := filepath.Join(out, "module.wasm")
-	cmd := exec.Command(filepath.Join(root, "scripts", "build-module.sh"), string(compiler), folder, file)
-	// The race detector and coverage of the test itself are not for the guest.
-	cmd.Env = append(os.Environ(), "GOFLAGS="+withoutRace(os.Getenv("GOFLAGS")))
-	if text, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("building %s with %s: %w: %s", folder, compiler, err, text)
+	if _, err := build.Module(context.Background(), compiler, folder, file); err != nil {
+		return nil, err
 	}
 	return os.ReadFile(file)
-}
-
-func withoutRace(flags string) string {
-	kept := []string{}
-	for _, flag := range strings.Fields(flags) {
-		if flag != "-race" && !strings.HasPrefix(flag, "-cover") {
-			kept = append(kept, flag)
-		}
-	}
-	return strings.Join(kept, " ")
 }
 
 // Root returns the folder of the repository.

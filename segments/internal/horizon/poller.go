@@ -37,14 +37,20 @@ type Poller struct {
 	listener *listener
 	options  Options
 	logger   zerolog.Logger
-	polled   func(error)
+	polled   func(Polled)
 }
 
-// New prepares a poller. Without a notifier it only polls. polled is told how each poll has ended: with nil, or
-// with an error of the source.
+// Polled is how a poll has ended.
+type Polled struct {
+	Horizon store.Horizon
+	Took    time.Duration
+	Err     error // of the source
+}
+
+// New prepares a poller. Without a notifier it only polls. polled is told how each poll has ended.
 func New(
 	source Source, log *logstate.Log, notifier store.Notifier, options Options, logger zerolog.Logger,
-	polled func(error),
+	polled func(Polled),
 ) *Poller {
 	return &Poller{
 		source: source, log: log, options: options, logger: logger, polled: polled,
@@ -68,7 +74,7 @@ func (p *Poller) Run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		p.polled(err)
+		p.polled(Polled{Horizon: horizon, Took: clock.Since(began), Err: err})
 		if err != nil {
 			p.log.Forget()
 			p.listener.disarm(ctx)

@@ -17,6 +17,7 @@ type Options struct {
 	BatchBytes   int
 	CommitEvents int
 	BatchPause   time.Duration
+	Poll         time.Duration // see segments.ProjectionOptions
 	WakeJitter   time.Duration
 	Once         bool
 	Target       int64 // with Once, where the segment ends
@@ -41,12 +42,22 @@ type Processor interface {
 	Process(ctx context.Context, events []store.RecordedEvent, tx store.Tx) ([]store.Mutation, error)
 }
 
-// Observer is told what a pipeline has done. One goroutine calls it.
+// Observer is told what a pipeline has done. Each stage calls it in a goroutine of its own.
 type Observer interface {
-	// Moved says that so many events are applied, up to the position of the claim.
-	Moved(claim store.Claim, events int)
+	// Read says that a chunk was read, which is only valid during the call.
+	Read(chunk *readcache.Chunk, took time.Duration)
+	// Applied says that the processor has turned so many events into so many mutations.
+	Applied(events, mutations int, took time.Duration)
+	// Committed says that everything up to the position of the claim is committed. commit is only valid during the call.
+	Committed(claim store.Claim, commit *store.Commit, written Written)
 	// Deadlocked says that a commit has met a deadlock and is tried again.
 	Deadlocked(err error)
+}
+
+// Written is what a commit has brought.
+type Written struct {
+	Events, Batches, Rows int
+	Took                  time.Duration // with the wait for a connection, and repetitions after deadlocks
 }
 
 // Segment is what a pipeline works on.

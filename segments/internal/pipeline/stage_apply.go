@@ -150,14 +150,17 @@ func (p *Pipeline) process(
 	if len(events) == 0 {
 		return nil, nil
 	}
-	if !p.Transactional {
-		return p.Processor.Process(ctx, events, nil)
+	if p.Transactional {
+		if err := p.begin(ctx, g); err != nil {
+			return nil, err
+		}
 	}
-	if err := p.begin(ctx, g); err != nil {
-		return nil, err
-	}
+	began := clock.Now()
 	mutations, err := p.Processor.Process(ctx, events, g.tx)
-	if err != nil {
+	switch {
+	case err == nil:
+		p.Observer.Applied(len(events), len(mutations), clock.Since(began))
+	case p.Transactional:
 		p.end(g)
 	}
 	return mutations, err

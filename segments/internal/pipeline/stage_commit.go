@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/pupwasm/pupwasm/internal/clock"
 	"github.com/pupwasm/pupwasm/segments/internal/backoff"
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -33,6 +34,7 @@ func (a *attempt) commitGroup(ctx context.Context, g *commitGroup) error {
 		Through: g.through, Steps: g.folder.Steps(), Log: a.Log.ID, LastPosition: g.last, LastEvent: g.lastEvent,
 		Parked: g.parking.parked, Noted: g.parking.noted, Skipped: g.parking.skipped, ParkedMax: a.ParkedMax,
 	}
+	began := clock.Now()
 	err := a.write(ctx, g, commit)
 	for store.IsConflict(err) && ctx.Err() == nil {
 		a.Observer.Deadlocked(err)
@@ -49,7 +51,9 @@ func (a *attempt) commitGroup(ctx context.Context, g *commitGroup) error {
 	}
 	a.conflicts = 0
 	a.Claim.Position = g.through
-	a.Observer.Moved(*a.Claim, g.events)
+	a.Observer.Committed(*a.Claim, &commit, Written{
+		Events: g.events, Batches: g.batches, Rows: g.folder.Rows(), Took: clock.Since(began),
+	})
 	g.reset()
 	a.free <- g // has room for all there are
 	return nil

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"time"
 
+	"github.com/pupwasm/pupwasm/internal/clock"
 	"github.com/pupwasm/pupwasm/segments/internal/backoff"
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -14,7 +16,9 @@ import (
 func (a *attempt) read(waiting, working context.Context) error {
 	memory, connections := a.shared.Memory, a.shared.Connections
 	expected := a.options.BatchBytes
+	var caughtUp time.Time // when the last read had brought all there was, or zero
 	for position := a.from; !a.complete(position); {
+		a.rest(waiting, caughtUp)
 		rests := !a.shared.Log.Beyond(position)
 		through, err := a.await(waiting, position)
 		if errors.Is(err, store.ErrOtherLog) {
@@ -39,11 +43,13 @@ func (a *attempt) read(waiting, working context.Context) error {
 		if err := connections.Acquire(waiting, a.Projection.Name); err != nil {
 			return nil //nolint:nilerr // the same
 		}
+		began := clock.Now()
 		err = a.Reader.Read(working, position, through, &to.Chunk)
 		connections.Release(a.Projection.Name)
 		if err != nil {
 			return err
 		}
+		a.Observer.Read(&to.Chunk, clock.Since(began))
 		memory.Add(to.Bytes - to.held)
 		to.held = to.Bytes
 		// The next one may be larger by half. A single event may be larger than what was asked for, and so may
@@ -53,10 +59,21 @@ func (a *attempt) read(waiting, working context.Context) error {
 			return err
 		}
 		to.reaches = to.Through >= through
+		if caughtUp = (time.Time{}); to.reaches {
+			caughtUp = clock.Now()
+		}
 		position = to.Through
 		a.chunks <- to // has room for all there are
 	}
 	return nil
+}
+
+// rest waits for the projection's interval between polls since it had read all there was, unless that is zero. Somebody
+// waits for a segment that is merged, and for a worker that runs once.
+func (p *Pipeline) rest(ctx context.Context, caughtUp time.Time) {
+	if p.options.Poll > 0 && !caughtUp.IsZero() && p.Claim.MergeAt == 0 && !p.options.Once {
+		backoff.Sleep(ctx, p.options.Poll-clock.Since(caughtUp))
+	}
 }
 
 // await waits until there is something to read behind position, and returns how far.
