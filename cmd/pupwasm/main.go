@@ -13,8 +13,8 @@
 // The command run has its flags in worker_flags.go, runtime_flags.go, limit_flags.go and events_flag.go. limits.go is
 // the table of limits, from which docs/limits.md is written.
 //
-// The import has four files: append.go (the command), import.go (batches to the store), lines.go (the input's
-// lines) and event_line.go (a line's event), with identity.go for the ids of events without one.
+// The import has three files: append.go (the command), import.go (batches to the store) and lines.go (the input's
+// lines, whose events package internal/eventline reads), with identity.go for the ids of events without one.
 package main
 
 import (
