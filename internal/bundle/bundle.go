@@ -86,4 +86,4 @@ type Row struct {
 }
 
 // Cut reports that more events wait in the database than are in the bundle.
-func (m *Manifest) Cut() bool { return m.Waiting > int64(m.Events) }
+func (b *Bundle) Cut() bool { return b.Waiting > int64(len(b.Events)) }

@@ -105,7 +105,7 @@ func (r *reader) end() error {
 	if errors.Is(err, io.EOF) {
 		_, err = io.Copy(io.Discard, r.all)
 	}
-	if err != nil {
+	if err != nil || r.all.N <= 0 {
 		return r.describe(err)
 	}
 	return nil
@@ -229,11 +229,11 @@ func (b *Bundle) parseRows(text []byte) error {
 
 // eachLine gives the lines of a member to handle, without their ends.
 func eachLine(name string, text []byte, limit int, handle func(line []byte) error) error {
+	if bytes.Count(text, []byte("\n")) > limit {
+		return fmt.Errorf("%s has more than %d lines", name, limit)
+	}
 	for number := 1; len(text) > 0; number++ {
 		line, rest, _ := bytes.Cut(text, []byte("\n"))
-		if number > limit {
-			return fmt.Errorf("%s has more than %d lines", name, limit)
-		}
 		line = bytes.Trim(line, " \t\r")
 		if len(line) == 0 {
 			return fmt.Errorf("%s:%d: is empty", name, number)

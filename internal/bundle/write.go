@@ -19,6 +19,10 @@ import (
 //
 // Those of writing, and one for a bundle that exceeds a limit of the format, which [Read] would refuse.
 func (b *Bundle) Write(to io.Writer) error {
+	if len(b.Events) > EventsMax || len(b.Rows) > RowsMax {
+		return fmt.Errorf("%d events and %d rows, where a bundle has at most %d and %d", len(b.Events), len(b.Rows),
+			EventsMax, RowsMax)
+	}
 	digest := sha256.Sum256(b.Wasm)
 	b.Format, b.Module.SHA256 = Format, hex.EncodeToString(digest[:])
 	b.Manifest.Events, b.Manifest.Rows = len(b.Events), len(b.Rows)
@@ -33,10 +37,6 @@ func (b *Bundle) Write(to io.Writer) error {
 	for i := range b.Rows {
 		rows = append(append(appendText(append(rows, `{"table":`...), b.Rows[i].Table), `,"row":`...), b.Rows[i].Values...)
 		rows = append(rows, "}\n"...)
-	}
-	if len(b.Events) > EventsMax || len(b.Rows) > RowsMax {
-		return fmt.Errorf("%d events and %d rows, where a bundle has at most %d and %d", len(b.Events), len(b.Rows),
-			EventsMax, RowsMax)
 	}
 	packed := gzip.NewWriter(to)
 	archive := tar.NewWriter(packed)

@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -154,7 +155,11 @@ func (r *restorer) insert(table *store.Table, members map[string]json.RawMessage
 		columns = append(columns, column)
 	}
 	for _, column := range table.Columns {
-		if _, has := members[column.Name]; has && !slices.Contains(table.Key, column.Name) {
+		_, has := members[column.Name]
+		if !has && column.NotNull && len(column.Default) == 0 && column.Generated == nil {
+			return nil, fmt.Errorf("a row lacks column %s of table %s, which is not null", column.Name, table.Name)
+		}
+		if has && !slices.Contains(table.Key, column.Name) {
 			columns = append(columns, column)
 			write.Columns = append(write.Columns, store.WriteColumn{Name: column.Name})
 		}
@@ -177,34 +182,56 @@ type Change struct {
 	Row     json.RawMessage `json:"row"`
 }
 
-// rowsOf returns all rows of the tables, as in a bundle, in order.
-func rowsOf(ctx context.Context, tables store.Tables, p *store.Projection) ([]bundle.Row, error) {
-	all := []bundle.Row{}
+// tableRow is a row of a table. Its key tells it from the others of the table: all of it where the table has no key.
+type tableRow struct{ table, key, values string }
+
+func compareRows(a, b tableRow) int {
+	return cmp.Or(strings.Compare(a.table, b.table), strings.Compare(a.key, b.key), strings.Compare(a.values, b.values))
+}
+
+// rowsOf returns all rows of the tables, in order.
+func rowsOf(ctx context.Context, tables store.Tables, p *store.Projection) (all []tableRow, err error) {
 	var rows store.Rows
 	for i := range p.Tables {
 		table := &p.Tables[i]
-		err := tables.ReadRows(ctx, store.RowsRequest{Projection: p, Table: table.Name}, &rows)
-		if err != nil {
+		if err := tables.ReadRows(ctx, store.RowsRequest{Projection: p, Table: table.Name}, &rows); err != nil {
 			return nil, err
 		}
+		key := store.Table{}
+		isKey := func(column string) bool { return len(table.Key) == 0 || slices.Contains(table.Key, column) }
+		for _, c := range table.Columns {
+			if isKey(c.Name) {
+				key.Columns = append(key.Columns, c)
+			}
+		}
 		for values := range slices.Chunk(rows.Values, rows.Width) {
-			all = append(all, bundle.Row{Table: table.Name, Values: bundle.AppendRow(nil, table, values, true)})
+			var ofKey []store.Value
+			for n, c := range table.Columns {
+				if isKey(c.Name) {
+					ofKey = append(ofKey, values[n])
+				}
+			}
+			all = append(all, tableRow{
+				table: table.Name, key: string(bundle.AppendRow(nil, &key, ofKey, true)),
+				values: string(bundle.AppendRow(nil, table, values, true)),
+			})
 		}
 	}
 	slices.SortFunc(all, compareRows)
 	return all, nil
 }
 
-func compareRows(a, b bundle.Row) int {
-	if order := strings.Compare(a.Table, b.Table); order != 0 {
-		return order
+// changes returns what is in only one of two sorted lists. What was removed of a key comes before what was added.
+func changes(before, after []tableRow) []Change {
+	all, keys := []Change{}, []string{}
+	add := func(row tableRow, removed bool) {
+		at := len(all)
+		for removed && at > 0 && !all[at-1].Removed && all[at-1].Table == row.table && keys[at-1] == row.key {
+			at--
+		}
+		all = slices.Insert(all, at, Change{Table: row.table, Removed: removed, Row: json.RawMessage(row.values)})
+		keys = slices.Insert(keys, at, row.key)
 	}
-	return strings.Compare(string(a.Values), string(b.Values))
-}
-
-// changes returns what is in only one of two sorted lists.
-func changes(before, after []bundle.Row) []Change {
-	all := []Change{}
 	for len(before) > 0 || len(after) > 0 {
 		order := 0
 		switch {
@@ -216,9 +243,9 @@ func changes(before, after []bundle.Row) []Change {
 			order = compareRows(before[0], after[0])
 		}
 		if order < 0 {
-			all = append(all, Change{Table: before[0].Table, Removed: true, Row: before[0].Values})
+			add(before[0], true)
 		} else if order > 0 {
-			all = append(all, Change{Table: after[0].Table, Row: after[0].Values})
+			add(after[0], false)
 		}
 		if order <= 0 {
 			before = before[1:]

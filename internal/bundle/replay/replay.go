@@ -129,7 +129,7 @@ func (r *run) run(ctx context.Context, module *host.Module) (err error) {
 		module.Close(ctx)
 		return err
 	}
-	before := []bundle.Row{}
+	var before []tableRow
 	if len(r.bundle.Rows) > 0 {
 		if before, err = rowsOf(ctx, tables, r.projection); err != nil {
 			module.Close(ctx)
@@ -242,7 +242,7 @@ func (r *run) note() {
 			"that was added by hand, such as a constraint, nor what only another database refuses")
 	}
 	if b.Cut() {
-		add("the bundle has the first %d of %d events that waited", b.Manifest.Events, b.Waiting)
+		add("the bundle has the first %d of %d events that waited", len(b.Events), b.Waiting)
 	}
 	if r.options.Module == nil && !b.Module.Tried {
 		add("the module of the bundle is not one that the key was tried with")
