@@ -282,3 +282,11 @@ func NotParked(id ParkedID) error {
 func UnknownProjection(projection string) error {
 	return &InputError{Field: "projection " + projection, Reason: "is not known: Store.Status lists those that are"}
 }
+
+// UnknownTable returns the error for a table that a projection does not declare.
+func UnknownTable(projection, table string) error {
+	return &InputError{Field: "table " + table, Reason: "is not one of projection " + projection}
+}
+
+// TableRows names the reading of a table's rows in a [*RejectedError].
+func TableRows(table string) string { return fmt.Sprintf("rows of table %q", table) }

@@ -113,6 +113,8 @@ type ParkedKey struct {
 	// NextAttempt is when it is tried again by itself; zero when that was tried often enough.
 	NextAttempt time.Time
 	Order       ParkedOrder // what somebody wants of it; "" for nothing
+	// Tried are identities of the code that it was tried with while it was parked, [TriedMax] at most.
+	Tried []string
 	// Due reports that it is to be tried now: by its time, by an order, or because the code of the request is not
 	// among those that it was tried with.
 	Due bool

@@ -45,6 +45,15 @@ type Projections interface {
 	// [ErrTransient], [ErrNotMigrated].
 	Status(ctx context.Context, only ...string) ([]ProjectionStatus, error)
 
+	// ReadRows fills rows, which the caller owns and may reuse, with rows of a table of an installed projection, as the
+	// views for readers show them: the values of all columns in the order of the declaration. Rows have no order.
+	//
+	// # Errors
+	//
+	// [*InputError] when the declaration has no such table; [*RejectedError] when the database has other columns than
+	// the declaration, or the rows exceed [ResultBytesMax]; [ErrTransient].
+	ReadRows(ctx context.Context, request RowsRequest, rows *Rows) error
+
 	// Reshard changes the layout of a projection in one transaction, after the commits in flight and before all
 	// later ones. change gets the layout and alters it by its methods; Reshard may call it again after a conflict.
 	// Every altered segment loses its owner, and earlier claims on it are fenced. If change returns an error,

@@ -217,10 +217,10 @@ func (c *check) read() ([]store.StreamAppend, error) {
 		if err != nil {
 			return nil, err
 		}
-		if line.event.CreatedAt.IsZero() {
-			line.event.CreatedAt = time.Unix(int64(len(events)), 0).UTC()
+		if line.Event.CreatedAt.IsZero() {
+			line.Event.CreatedAt = time.Unix(int64(len(events)), 0).UTC()
 		}
-		events = append(events, store.StreamAppend{Stream: line.stream, Events: []store.Event{line.event}})
+		events = append(events, store.StreamAppend{Stream: line.Stream, Events: []store.Event{line.Event}})
 	}
 	if len(events) == 0 {
 		return nil, &inputError{where: c.opts.events, err: errors.New("has no events")}

@@ -9,11 +9,20 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/pupwasm/pupwasm/internal/eventline"
 	"github.com/pupwasm/pupwasm/store"
 )
 
 // batchBytesMax bounds what a batch holds in memory and a transaction sends. One event may be larger.
 const batchBytesMax = 16 << 20
+
+// eventLine is one line of an import, or one element of an array.
+type eventLine struct {
+	eventline.Line
+	number  int64 // of the line, or of the event in arrays
+	line    int64 // in arrays, where it begins
+	derived bool  // the id was made from the content
+}
 
 // lineFault says that a line is bad, and that the lines after it can be read.
 type lineFault struct{ err error }
@@ -28,14 +37,14 @@ func (e *lineFault) Unwrap() error { return e.err }
 type lineSource struct {
 	name    string
 	lines   *lineReader
-	decoder *lineDecoder
+	decoder *eventline.Decoder
 	ids     *identities
 	newIDs  bool
 }
 
 func newLineSource(name string, lines *lineReader, newIDs bool) *lineSource {
 	return &lineSource{
-		name: name, lines: lines, decoder: newLineDecoder(lines.payloadMax), ids: newIdentities(),
+		name: name, lines: lines, decoder: eventline.NewDecoder(lines.payloadMax), ids: newIdentities(),
 		newIDs: newIDs,
 	}
 }
@@ -52,13 +61,13 @@ func (s *lineSource) next() (eventLine, error) {
 	}
 	var line eventLine
 	if err == nil {
-		if line, err = s.decoder.decode(text, s.lines.number); err != nil {
-			if s.lines.cut && errors.Is(err, errCutOff) {
+		line.number, line.line = s.lines.number, s.lines.line
+		if line.Line, err = s.decoder.Decode(text); err != nil {
+			if s.lines.cut && errors.Is(err, eventline.ErrCutOff) {
 				err = fmt.Errorf("%w (the input ends within this line: is it complete?)", err)
 			}
 			err = &lineFault{err}
 		}
-		line.line = s.lines.line
 	}
 	if err == nil {
 		err = s.identify(&line)
@@ -74,18 +83,18 @@ func (s *lineSource) next() (eventLine, error) {
 
 func (s *lineSource) identify(line *eventLine) error {
 	switch {
-	case line.event.ID != store.UUID{}:
-		if taken := s.ids.claim(line.event.ID, line.stream, &line.event, line.number); taken > 0 {
-			return &lineFault{fmt.Errorf("event_id %s is that of another event in %s %d", line.event.ID, s.lines.unit(), taken)}
+	case line.Event.ID != store.UUID{}:
+		if taken := s.ids.claim(line.Event.ID, line.Stream, &line.Event, line.number); taken > 0 {
+			return &lineFault{fmt.Errorf("event_id %s is that of another event in %s %d", line.Event.ID, s.lines.unit(), taken)}
 		}
 	case s.newIDs:
 		id, err := uuid.NewV7()
 		if err != nil {
 			return err
 		}
-		line.event.ID = store.UUID(id)
+		line.Event.ID = store.UUID(id)
 	default:
-		line.event.ID = s.ids.derive(line.stream, &line.event)
+		line.Event.ID = s.ids.derive(line.Stream, &line.Event)
 		line.derived = true
 	}
 	return nil
@@ -172,7 +181,7 @@ func (im *importer) collect(ctx context.Context, source *lineSource) batch {
 			break
 		}
 		b.lines = append(b.lines, line)
-		b.bytes += len(line.event.Payload) + len(line.event.Metadata)
+		b.bytes += len(line.Event.Payload) + len(line.Event.Metadata)
 	}
 	b.read = im.lines.source.count.Load()
 	return b
@@ -185,8 +194,8 @@ func (im *importer) append(ctx context.Context, lines []eventLine) error {
 	appends := make([]store.StreamAppend, len(lines))
 	for i := range lines {
 		appends[i] = store.StreamAppend{
-			Stream: lines[i].stream, Expected: lines[i].expected,
-			Events: []store.Event{lines[i].event},
+			Stream: lines[i].Stream, Expected: lines[i].Expected,
+			Events: []store.Event{lines[i].Event},
 		}
 	}
 	var appended []store.Appended
@@ -206,7 +215,7 @@ func (im *importer) append(ctx context.Context, lines []eventLine) error {
 			continue
 		}
 		im.skipped++
-		if lines[i].derived && lines[i].event.CreatedAt.IsZero() {
+		if lines[i].derived && lines[i].Event.CreatedAt.IsZero() {
 			im.skippedGuess++
 		}
 	}
@@ -236,7 +245,7 @@ func (im *importer) refused(ctx context.Context, err error, lines []eventLine) e
 	case errors.As(err, &conflict):
 		at = im.conflictIndex(ctx, conflict, lines)
 	case errors.As(err, &duplicate):
-		at = slices.IndexFunc(lines, func(l eventLine) bool { return l.event.ID == duplicate.ID })
+		at = slices.IndexFunc(lines, func(l eventLine) bool { return l.Event.ID == duplicate.ID })
 	case errors.As(err, &input):
 	default:
 		return im.explain(ctx, fmt.Errorf("%s: %w", where, err), 0)
@@ -264,11 +273,11 @@ func (im *importer) conflictIndex(ctx context.Context, conflict *store.VersionCo
 		version = stored[i].AggregateVersion
 	}
 	for i := range lines {
-		if lines[i].stream != conflict.Stream || known[lines[i].event.ID] {
+		if lines[i].Stream != conflict.Stream || known[lines[i].Event.ID] {
 			continue
 		}
-		known[lines[i].event.ID] = true
-		if lines[i].expected != store.Any() && lines[i].expected != store.Exact(version) {
+		known[lines[i].Event.ID] = true
+		if lines[i].Expected != store.Any() && lines[i].Expected != store.Exact(version) {
 			return i
 		}
 		version++

@@ -13,8 +13,8 @@
 // The command run has its flags in worker_flags.go, runtime_flags.go, limit_flags.go and events_flag.go. limits.go is
 // the table of limits, from which docs/limits.md is written.
 //
-// The import has four files: append.go (the command), import.go (batches to the store), lines.go (the input's
-// lines) and event_line.go (a line's event), with identity.go for the ids of events without one.
+// The import has three files: append.go (the command), import.go (batches to the store) and lines.go (the input's
+// lines, whose events package internal/eventline reads), with identity.go for the ids of events without one.
 package main
 
 import (
@@ -48,6 +48,7 @@ const (
 	exitUnavailable = 4
 	exitNotSetUp    = 5
 	exitAttention   = 6
+	exitFault       = 7
 	exitSignal      = 128 // plus the signal's number
 )
 
@@ -59,6 +60,7 @@ const exitCodesHelp = `Exit codes:
   4    the database is not available
   5    the database is not set up: see 'pupwasm migrate'
   6    a projection needs attention ('pupwasm status --check')
+  7    an event of a bundle fails ('pupwasm replay')
   130  interrupted (128 + the number of the signal)`
 
 // usageError says that the command line or the environment is wrong.
@@ -143,6 +145,7 @@ func exitCode(ctx context.Context, err error) int {
 	var usage *usageError
 	var input *inputError
 	var attention *attentionError
+	var fault *replayFault
 	var stopped *signalError
 	switch {
 	case err == nil:
@@ -153,6 +156,8 @@ func exitCode(ctx context.Context, err error) int {
 		return exitInput
 	case errors.As(err, &attention):
 		return exitAttention
+	case errors.As(err, &fault):
+		return exitFault
 	case errors.As(context.Cause(ctx), &stopped):
 		// After a signal most failures are its consequence.
 		return exitSignal + int(stopped.signal)

@@ -156,15 +156,15 @@ func (e *measuredEvents) batch() ([]store.RecordedEvent, error) {
 			return nil, err
 		}
 		e.position++
-		e.versions[line.stream]++
-		if !e.subscription.Matches(line.stream, line.event.Type) {
+		e.versions[line.Stream]++
+		if !e.subscription.Matches(line.Stream, line.Event.Type) {
 			continue
 		}
 		r := store.RecordedEvent{
-			Event: line.event, Stream: line.stream, Position: e.position,
-			AggregateVersion: e.versions[line.stream],
+			Event: line.Event, Stream: line.Stream, Position: e.position,
+			AggregateVersion: e.versions[line.Stream],
 		}
-		r.PartitionHash = store.PartitionHash(line.stream.AggregateID)
+		r.PartitionHash = store.PartitionHash(line.Stream.AggregateID)
 		if r.CreatedAt.IsZero() {
 			r.CreatedAt = time.Unix(e.position, 0).UTC()
 		}

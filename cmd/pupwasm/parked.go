@@ -26,16 +26,17 @@ A key that is no printable text is shown and given in hex: hex:00ff.`
 func newParkedCommand(globals *globalOptions) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "parked",
-		Short: "Show, retry and skip events that a projection fails at",
+		Short: "Show, retry, skip and export events that a projection fails at",
 		Long:  parkedHelp,
 		Example: `  pupwasm parked list
   pupwasm parked show fines A100
   pupwasm parked retry fines A100
-  pupwasm parked skip fines A100 --yes`,
+  pupwasm parked skip fines A100 --yes
+  pupwasm parked export fines A100 --modules bin/modules`,
 	}
 	asGroup(cmd)
 	cmd.AddCommand(newParkedListCommand(globals), newParkedShowCommand(globals), newParkedRetryCommand(globals),
-		newParkedSkipCommand(globals), newParkedSkippedCommand(globals))
+		newParkedSkipCommand(globals), newParkedSkippedCommand(globals), newParkedExportCommand(globals))
 	return cmd
 }
 

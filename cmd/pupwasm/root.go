@@ -107,6 +107,7 @@ func newRootCommand(globals *globalOptions) *cobra.Command {
 		newStatusCommand(globals),
 		newSegmentsCommand(globals),
 		newParkedCommand(globals),
+		newReplayCommand(globals),
 		newRetryCommand(globals),
 		newWaitCommand(globals),
 		newMigrateCommand(globals),

@@ -166,7 +166,7 @@ func (s backend) Parked(ctx context.Context, request store.ParkedRequest) ([]sto
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (k store.ParkedKey, err error) {
 		var next *time.Time
 		err = row.Scan(&k.Projection.Name, &k.Projection.Version, &k.Key, &k.First, &k.Last, &k.Events, &k.Event,
-			&k.Error, &k.Attempts, &k.ParkedAt, &next, &k.Order, &k.Due)
+			&k.Error, &k.Attempts, &k.ParkedAt, &next, &k.Order, &k.Tried, &k.Due)
 		if next != nil {
 			k.NextAttempt = *next
 		}

@@ -222,7 +222,7 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			$14, $15, $16, $17, $18, $19, $20, $21)`),
 		parked: in(`SELECT * FROM (
 				SELECT p.projection, p.version, p.key, p.first_position, p.last_position, p.events, p.event_id, p.error,
-					p.attempts, p.parked_at, p.next_attempt_at, p.wanted,
+					p.attempts, p.parked_at, p.next_attempt_at, p.wanted, p.tried,
 					p.wanted <> '' OR coalesce(p.next_attempt_at <= {now}, false) OR $6 <> '' AND $6 <> ALL (p.tried) AS due
 				FROM {schema}.parked p
 				WHERE ($1 = '' OR p.projection = $1) AND ($2 = 0 OR p.version = $2) AND ($3::bytea IS NULL OR p.key = $3)

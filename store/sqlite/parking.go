@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/pupwasm/pupwasm/store"
@@ -146,6 +148,10 @@ func (s backend) Parked(ctx context.Context, request store.ParkedRequest) (all [
 	of, after := request.Projection, request.After
 	err = s.read(ctx, func(c *conn) error {
 		return c.query(s.queries.parked, func(row *prepared) error {
+			var tried []string
+			if err := json.Unmarshal(row.ColumnRawText(12), &tried); err != nil {
+				return fmt.Errorf("reading what a key was tried with: %w", err)
+			}
 			all = append(all, store.ParkedKey{
 				ParkedID: store.ParkedID{
 					Projection: store.ProjectionID{Name: row.ColumnText(0), Version: row.ColumnInt(1)},
@@ -154,7 +160,7 @@ func (s backend) Parked(ctx context.Context, request store.ParkedRequest) (all [
 				First: row.ColumnInt64(3), Last: row.ColumnInt64(4), Events: row.ColumnInt64(5), Event: row.uuid(6),
 				Error: row.ColumnText(7), Attempts: row.ColumnInt(8), ParkedAt: microsecond(row.ColumnInt64(9)),
 				NextAttempt: microsecond(row.ColumnInt64(10)), Order: store.ParkedOrder(row.ColumnText(11)),
-				Due: row.ColumnInt64(12) != 0,
+				Tried: tried, Due: row.ColumnInt64(13) != 0,
 			})
 			return nil
 		}, of.Name, of.Version, request.Key, int64(request.Range.First), int64(request.Range.Last), request.Code,

@@ -200,7 +200,7 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			attempts = 0, next_attempt_at = {now} WHERE projection = $1 AND version = $2 AND key = $3`),
 		parked: in(`SELECT * FROM (
 				SELECT projection, version, key, first_position, last_position, events, event_id, error, attempts,
-					parked_at, coalesce(next_attempt_at, 0), wanted,
+					parked_at, coalesce(next_attempt_at, 0), wanted, tried,
 					wanted <> '' OR coalesce(next_attempt_at <= {now}, 0)
 					OR $6 <> '' AND NOT EXISTS (SELECT 1 FROM json_each(tried) WHERE value = $6) AS due
 				FROM {schema}__parked

@@ -134,6 +134,9 @@ func parkingCommit(f *fixture) {
 	keys, err := f.store.Parked(f.ctx, store.ParkedRequest{Range: store.FullRange(), Key: []byte("k")})
 	f.must(err)
 	k := keys[0]
+	if !slices.Equal(k.Tried, []string{"code1"}) {
+		f.Errorf("it was tried with %v", k.Tried)
+	}
 	if k.Projection != sumsID || k.Event != (store.UUID{1}) || k.Order != "" || k.Due || len(keys) != 1 ||
 		!k.NextAttempt.After(k.ParkedAt.Add(50*time.Minute)) {
 		f.Errorf("the key is %+v of %d", k, len(keys))

@@ -1,4 +1,4 @@
-package main
+package eventline
 
 import (
 	"strings"
@@ -20,7 +20,7 @@ func TestParseTime(t *testing.T) {
 		"0001-01-01T00:00:00.000001Z":      "0001-01-01T00:00:00.000001Z",
 		"9999-12-31T23:59:59.9999999Z":     "9999-12-31T23:59:59.999999Z",
 	} {
-		if at, err := parseTime(text); err != nil || at.Format(time.RFC3339Nano) != want {
+		if at, err := ParseTime(text); err != nil || at.Format(time.RFC3339Nano) != want {
 			t.Errorf("%s is read as %s, %v", text, at.Format(time.RFC3339Nano), err)
 		}
 	}
@@ -42,7 +42,7 @@ func TestParseTime(t *testing.T) {
 		"9999-12-31T23:59:59-00:01":      "the years go from 1 to 9999",
 		"0001-01-01T00:00:00.000000999Z": "means no time",
 	} {
-		if at, err := parseTime(text); err == nil || !strings.Contains(err.Error(), want) {
+		if at, err := ParseTime(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is read as %s, %v, want %q", text, at, err, want)
 		}
 	}

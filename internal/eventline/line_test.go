@@ -1,4 +1,4 @@
-package main
+package eventline
 
 import (
 	"bytes"
@@ -13,21 +13,21 @@ import (
 
 const head = `{"bounded_context":"C","aggregate_type":"T","aggregate_id":"1","event_type":"E"`
 
-func TestLineDecoder_keepsEveryMember(t *testing.T) {
+func TestDecoder_keepsEveryMember(t *testing.T) {
 	t.Parallel()
 	text := "{ \"\\u0062ounded_context\" :\t\"C\\n\", \"aggregate_type\":\"T\",\"aggregate_id\":\"\\ud83d\\ude00\\\\\\\"}\",\"event_type\":\"E\"," +
 		`"event_version":7,"created_at":"2020-02-29T23:59:59.9999999-01:00","payload": {"a":[1,{"b":"}"}], "c":null} ,"metadata":{"k":[]},` +
 		`"event_id":"018BCFE5-68a8-7000-8000-00000000000a","expected_version":4,"trace_id":"t","correlation_id":"c","causation_id":null,` +
 		`"global_position":9,"aggregate_version":5}`
-	got, err := newLineDecoder(store.PayloadBytesMax).decode([]byte(text), 3)
+	got, err := NewDecoder(store.PayloadBytesMax).Decode([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := store.Stream{BoundedContext: "C\n", AggregateType: "T", AggregateID: "😀\\\"}"}
-	if got.stream != want || got.number != 3 || got.expected != store.Exact(4) {
-		t.Errorf("stream %q, line %d, expected %s", got.stream, got.number, got.expected)
+	if got.Stream != want || got.Expected != store.Exact(4) {
+		t.Errorf("stream %q, expected %s", got.Stream, got.Expected)
 	}
-	e := got.event
+	e := got.Event
 	if e.ID.String() != "018bcfe5-68a8-7000-8000-00000000000a" || e.Type != "E" || e.Version != 7 || e.TraceID != "t" ||
 		e.CorrelationID != "c" || e.CausationID != "" {
 		t.Errorf("event is %+v", e)
@@ -40,7 +40,7 @@ func TestLineDecoder_keepsEveryMember(t *testing.T) {
 	}
 }
 
-func TestLineDecoder_refuses(t *testing.T) {
+func TestDecoder_refuses(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, text, want string }{
 		{"two events in a line", head + `}{}`, "not valid JSON at byte 81"},
@@ -69,7 +69,7 @@ func TestLineDecoder_refuses(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := newLineDecoder(store.PayloadBytesMax).decode([]byte(test.text), 1)
+			_, err := NewDecoder(store.PayloadBytesMax).Decode([]byte(test.text))
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error is %v, must have %q", err, test.want)
 			}
@@ -77,9 +77,9 @@ func TestLineDecoder_refuses(t *testing.T) {
 	}
 }
 
-// FuzzLineDecoder compares the decoder with encoding/json, which is slower and more tolerant, on every line
+// FuzzDecoder compares the decoder with encoding/json, which is slower and more tolerant, on every line
 // that it takes.
-func FuzzLineDecoder(f *testing.F) {
+func FuzzDecoder(f *testing.F) {
 	f.Add([]byte(head + `,"payload":{"a":[1,2,{"b":"}\""}]},"metadata":{},"trace_id":"\ud83d\ude00"}`))
 	f.Add([]byte(head + ` , "payload" : 1e5 , "expected_version" : 0 , "created_at" : "2020-01-01T00:00:00Z" }`))
 	f.Add([]byte(head + `,"payload_base64":"AA==","payload":null}`))
@@ -89,7 +89,7 @@ func FuzzLineDecoder(f *testing.F) {
 		if len(text) == 0 {
 			return // the reader leaves blank lines out
 		}
-		line, err := newLineDecoder(store.PayloadBytesMax).decode(text, 1)
+		line, err := NewDecoder(store.PayloadBytesMax).Decode(text)
 		if err != nil {
 			if err.Error() == "" {
 				t.Error("an error without text")
@@ -111,40 +111,38 @@ func FuzzLineDecoder(f *testing.F) {
 		if payload == nil {
 			payload = want.PayloadBase64
 		}
-		e := line.event
-		if line.stream.BoundedContext != want.BoundedContext || line.stream.AggregateID != want.AggregateID ||
+		e := line.Event
+		if line.Stream.BoundedContext != want.BoundedContext || line.Stream.AggregateID != want.AggregateID ||
 			e.Type != want.EventType || e.TraceID != want.TraceID || !bytes.Equal(e.Payload, payload) {
 			t.Errorf("%q: got %+v, must be %+v", text, line, want)
 		}
-		if !utf8.ValidString(line.stream.AggregateID) {
+		if !utf8.ValidString(line.Stream.AggregateID) {
 			t.Errorf("%q: id is not UTF-8", text)
 		}
-		exported := appendEventJSON(nil, &store.RecordedEvent{
-			Event: e, Stream: line.stream, Position: 1,
+		exported := Append(nil, &store.RecordedEvent{
+			Event: e, Stream: line.Stream, Position: 1,
 			AggregateVersion: 1,
 		})
-		again, err := newLineDecoder(store.PayloadBytesMax).decode(exported, 1)
+		again, err := NewDecoder(store.PayloadBytesMax).Decode(exported)
 		if e.ID == (store.UUID{}) || e.CreatedAt.IsZero() {
 			return // what is stored has both
 		}
-		if err != nil || again.stream != line.stream || !bytes.Equal(again.event.Payload, e.Payload) ||
-			!again.event.CreatedAt.Equal(e.CreatedAt) {
+		if err != nil || again.Stream != line.Stream || !bytes.Equal(again.Event.Payload, e.Payload) ||
+			!again.Event.CreatedAt.Equal(e.CreatedAt) {
 			t.Errorf("%s: exported and read back: %+v, %v", exported, again, err)
 		}
 	})
 }
 
-func BenchmarkLineDecoder(b *testing.B) {
+func BenchmarkDecoder(b *testing.B) {
 	text := []byte(`{"bounded_context":"Traffic","aggregate_type":"Fine","aggregate_id":"S38735","event_type":"CreateFine","event_version":1,` +
 		`"created_at":"1999-12-31T23:00:00Z","payload":{"amount":62.59,"resource":"18","dismissal":"NIL","vehicleClass":"A","article":158}}`)
-	decoder, ids := newLineDecoder(store.PayloadBytesMax), newIdentities()
+	decoder := NewDecoder(store.PayloadBytesMax)
 	b.SetBytes(int64(len(text)))
 	b.ReportAllocs()
 	for b.Loop() {
-		line, err := decoder.decode(text, 1)
-		if err != nil {
+		if _, err := decoder.Decode(text); err != nil {
 			b.Fatal(err)
 		}
-		ids.derive(line.stream, &line.event)
 	}
 }

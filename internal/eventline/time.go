@@ -1,4 +1,4 @@
-package main
+package eventline
 
 import (
 	"errors"
@@ -13,8 +13,8 @@ var timeRule = regexp.MustCompile(`^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d
 
 var errNotATime = errors.New("must be a time such as 2006-01-02T15:04:05.999999Z (RFC 3339)")
 
-// parseTime reads a time. Digits below microseconds are cut off, and a leap second is the start of the next second.
-func parseTime(text string) (time.Time, error) {
+// ParseTime reads a time. Digits below microseconds are cut off, and a leap second is the start of the next second.
+func ParseTime(text string) (time.Time, error) {
 	part := timeRule.FindStringSubmatch(text)
 	if part == nil {
 		return time.Time{}, errNotATime

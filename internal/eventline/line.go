@@ -1,4 +1,5 @@
-package main
+// Package eventline is the text of an event: a JSON object in one line, as commands print it and read it.
+package eventline
 
 import (
 	"bytes"
@@ -15,14 +16,11 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// eventLine is one line of an import, or one element of an array.
-type eventLine struct {
-	number   int64 // of the line, or of the event in arrays
-	line     int64 // in arrays, where it begins
-	stream   store.Stream
-	expected store.Expected
-	event    store.Event // ID is zero when the line has none
-	derived  bool        // the id was made from the content
+// Line is an event that is to be appended.
+type Line struct {
+	Stream   store.Stream
+	Expected store.Expected
+	Event    store.Event // ID is zero when the line has none
 }
 
 // eventMembers are the members that a line may have, for the text of errors.
@@ -30,8 +28,8 @@ const eventMembers = "bounded_context, aggregate_type, aggregate_id, event_type,
 	"payload_base64, " +
 	"metadata, event_id, expected_version, trace_id, correlation_id, causation_id"
 
-// lineDecoder reads events from lines. It interns texts that repeat, such as types.
-type lineDecoder struct {
+// Decoder reads events from lines. It interns texts that repeat, such as types.
+type Decoder struct {
 	payloadMax int // bytes
 	interned   map[string]string
 }
@@ -39,86 +37,100 @@ type lineDecoder struct {
 // internedMax bounds the interned texts, for inputs where few repeat.
 const internedMax = 10_000
 
-func newLineDecoder(payloadMax int) *lineDecoder {
-	return &lineDecoder{interned: map[string]string{}, payloadMax: payloadMax}
+// NewDecoder returns a decoder that refuses payloads of more than so many bytes.
+func NewDecoder(payloadMax int) *Decoder {
+	return &Decoder{interned: map[string]string{}, payloadMax: payloadMax}
 }
 
-// decode reads one line and checks that a store can hold it. The result does not refer to text.
+// Decode reads one line, without blanks around it, and checks that a store can hold it. The result does not refer to
+// text.
 //
 // It is stricter than encoding/json: members in another case, members given twice, unknown members and text
 // that is not Unicode are errors.
-func (d *lineDecoder) decode(text []byte, number int64) (eventLine, error) {
-	line := eventLine{number: number, event: store.Event{Version: 1}}
+func (d *Decoder) Decode(text []byte) (Line, error) {
+	line := Line{Event: store.Event{Version: 1}}
+	err := eachMember(text, func(name string, value []byte) error { return d.set(&line, name, value) })
+	if err != nil {
+		return line, err
+	}
+	return line, d.validate(&line)
+}
+
+func (d *Decoder) validate(line *Line) error {
+	if err := line.Stream.Validate(); err != nil {
+		return err
+	}
+	return line.Event.Validate(d.payloadMax)
+}
+
+// eachMember gives the members of an object to handle.
+func eachMember(text []byte, handle func(name string, value []byte) error) error {
 	if !json.Valid(text) {
-		return line, describeSyntax(text)
+		return describeSyntax(text)
 	}
 	if !utf8.Valid(text) {
-		return line, errors.New("the line is not valid UTF-8")
+		return errors.New("the line is not valid UTF-8")
 	}
 	if text[0] != '{' {
-		return line, notAnObject(text)
+		return notAnObject(text)
 	}
 	seen := make([]string, 0, 16)
 	for rest := text[1:]; ; {
 		member, value, after := nextMember(rest)
 		if member == nil {
-			break
+			return nil
 		}
 		rest = after
 		name := string(member)
 		for _, s := range seen {
 			if s == name {
-				return line, fmt.Errorf("member %s is given twice", name)
+				return fmt.Errorf("member %s is given twice", name)
 			}
 		}
 		seen = append(seen, name)
-		if err := d.set(&line, name, value); err != nil {
-			return line, err
+		if err := handle(name, value); err != nil {
+			return err
 		}
 	}
-	if err := line.stream.Validate(); err != nil {
-		return line, err
-	}
-	return line, line.event.Validate(d.payloadMax)
 }
 
 // set stores one member. null means that a member is missing, except for the payload, where it is a JSON value.
-func (d *lineDecoder) set(line *eventLine, name string, value []byte) (err error) {
+func (d *Decoder) set(line *Line, name string, value []byte) (err error) {
 	if bytes.Equal(value, []byte("null")) && name != "payload" {
 		return checkMember(name)
 	}
 	switch name {
 	case "bounded_context":
-		line.stream.BoundedContext, err = d.text(value)
+		line.Stream.BoundedContext, err = d.text(value)
 	case "aggregate_type":
-		line.stream.AggregateType, err = d.text(value)
+		line.Stream.AggregateType, err = d.text(value)
 	case "aggregate_id":
-		line.stream.AggregateID, err = decodeText(value)
+		line.Stream.AggregateID, err = decodeText(value)
 	case "event_type":
-		line.event.Type, err = d.text(value)
+		line.Event.Type, err = d.text(value)
 	case "event_version":
-		line.event.Version, err = decodeEventVersion(value)
+		line.Event.Version, err = decodeEventVersion(value)
 	case "event_id":
-		line.event.ID, err = decodeID(value)
+		line.Event.ID, err = decodeID(value)
 	case "expected_version":
-		line.expected, err = decodeExpected(value)
+		line.Expected, err = decodeExpected(value)
 	case "created_at":
-		line.event.CreatedAt, err = decodeTime(value)
+		line.Event.CreatedAt, err = decodeTime(value)
 	case "payload", "payload_base64":
-		if line.event.Payload != nil {
+		if line.Event.Payload != nil {
 			return errors.New("payload and payload_base64 are both given, one event has one payload")
 		}
-		if line.event.Payload, err = bytes.Clone(value), nil; name != "payload" {
-			line.event.Payload, err = decodeBase64(value)
+		if line.Event.Payload, err = bytes.Clone(value), nil; name != "payload" {
+			line.Event.Payload, err = decodeBase64(value)
 		}
 	case "metadata":
-		line.event.Metadata = bytes.Clone(value)
+		line.Event.Metadata = bytes.Clone(value)
 	case "trace_id":
-		line.event.TraceID, err = decodeText(value)
+		line.Event.TraceID, err = decodeText(value)
 	case "correlation_id":
-		line.event.CorrelationID, err = decodeText(value)
+		line.Event.CorrelationID, err = decodeText(value)
 	case "causation_id":
-		line.event.CausationID, err = decodeText(value)
+		line.Event.CausationID, err = decodeText(value)
 	default:
 		return checkMember(name)
 	}
@@ -144,7 +156,7 @@ func checkMember(name string) error {
 }
 
 // text decodes a string that is likely to come again.
-func (d *lineDecoder) text(value []byte) (string, error) {
+func (d *Decoder) text(value []byte) (string, error) {
 	if known, ok := d.interned[string(value)]; ok {
 		return known, nil
 	}
@@ -281,7 +293,7 @@ func decodeTime(value []byte) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	at, err := parseTime(text)
+	at, err := ParseTime(text)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("is %s, %w", shorten(value), err)
 	}
@@ -300,8 +312,8 @@ func decodeBase64(value []byte) ([]byte, error) {
 	return payload, nil
 }
 
-// errCutOff says that a line has only the beginning of JSON: a half-written file, or JSON over several lines.
-var errCutOff = errors.New("not valid JSON: the line ends before the event does: an event is one line, or an element " +
+// ErrCutOff says that a line has only the beginning of JSON: a half-written file, or JSON over several lines.
+var ErrCutOff = errors.New("not valid JSON: the line ends before the event does: an event is one line, or an element " +
 	"of an array")
 
 func describeSyntax(text []byte) error {
@@ -310,7 +322,7 @@ func describeSyntax(text []byte) error {
 	var syntax *json.SyntaxError
 	if errors.As(err, &syntax) && syntax.Offset == int64(len(text)) &&
 		strings.HasPrefix(syntax.Error(), "unexpected end") {
-		return errCutOff
+		return ErrCutOff
 	}
 	if errors.As(err, &syntax) {
 		return fmt.Errorf("not valid JSON at byte %d: %w", syntax.Offset, syntax)

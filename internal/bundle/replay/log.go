@@ -1,0 +1,157 @@
+package replay
+
+import (
+	"context"
+	"crypto/rand"
+	"slices"
+	"time"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// memoryLog is a log that has the events of a bundle, at their positions, and no others.
+type memoryLog struct {
+	id     store.LogID
+	events []store.RecordedEvent // in order of position
+}
+
+var _ store.Log = (*memoryLog)(nil)
+
+func newLog(events []store.RecordedEvent) *memoryLog {
+	l := &memoryLog{events: events}
+	_, _ = rand.Read(l.id.ID[:]) // never fails
+	return l
+}
+
+// upTo is how many events are at positions up to one.
+func (l *memoryLog) upTo(position int64) int {
+	n, found := slices.BinarySearchFunc(l.events, position, func(e store.RecordedEvent, position int64) int {
+		return int(min(max(e.Position-position, -1), 1))
+	})
+	if found {
+		n++
+	}
+	return n
+}
+
+// last is the last event up to a position, or nil.
+func (l *memoryLog) last(position int64) *store.RecordedEvent {
+	if n := l.upTo(position); n > 0 {
+		return &l.events[n-1]
+	}
+	return nil
+}
+
+func (l *memoryLog) head() int64 { return l.events[len(l.events)-1].Position }
+
+// Horizon is the end of the log. See [store.Reader].
+func (l *memoryLog) Horizon(context.Context) (store.Horizon, error) {
+	return store.Horizon{Position: l.head(), Head: l.head(), Log: l.id}, nil
+}
+
+// Read fills page. See [store.Reader].
+func (l *memoryLog) Read(_ context.Context, request store.ReadRequest, page *store.Page) error {
+	if some, err := request.Start(page); err != nil || !some {
+		page.Log = l.id
+		return err
+	}
+	full := false
+	for _, e := range l.events[l.upTo(request.After):l.upTo(request.Through)] {
+		if !request.Subscription.Matches(e.Stream, e.Type) || !request.Range.Contains(e.PartitionHash) {
+			continue
+		}
+		if _, wanted := slices.BinarySearch(request.Positions, e.Position); request.Positions != nil && !wanted {
+			continue
+		}
+		size := len(e.Payload) + len(e.Metadata)
+		if full = request.Bytes > 0 && page.Bytes+size > request.Bytes && len(page.Events) > 0; full {
+			break
+		}
+		page.Events, page.Bytes = append(page.Events, only(e, request.Columns)), page.Bytes+size
+		if len(page.Events) == request.Limit {
+			break
+		}
+	}
+	request.Finish(page, full)
+	page.Log = l.id
+	return nil
+}
+
+// only is an event without the fields that were not asked for, as a database gives it: what a fault says of its stream
+// depends on them.
+func only(e store.RecordedEvent, columns store.Columns) store.RecordedEvent {
+	for _, field := range []struct {
+		column store.Columns
+		text   *string
+	}{
+		{store.ColumnBoundedContext, &e.BoundedContext},
+		{store.ColumnAggregateType, &e.AggregateType},
+		{store.ColumnAggregateID, &e.AggregateID},
+		{store.ColumnEventType, &e.Type},
+		{store.ColumnTraceID, &e.TraceID},
+		{store.ColumnCorrelationID, &e.CorrelationID},
+		{store.ColumnCausationID, &e.CausationID},
+	} {
+		if !columns.Has(field.column) {
+			*field.text = ""
+		}
+	}
+	return e
+}
+
+// Locate returns what is at positions. See [store.Reader].
+func (l *memoryLog) Locate(_ context.Context, positions ...int64) (store.LogState, error) {
+	state := store.LogState{Log: l.id, Head: l.head(), Events: make([]store.UUID, len(positions))}
+	for i, position := range positions {
+		if e := l.last(position); e != nil && e.Position == position {
+			state.Events[i] = e.ID
+		}
+	}
+	return state, nil
+}
+
+// AppliedAt returns the last event up to a position. See [store.Reader].
+func (l *memoryLog) AppliedAt(_ context.Context, position int64) (store.Applied, error) {
+	applied := store.Applied{Log: l.id}
+	if e := l.last(position); e != nil {
+		applied.Position, applied.Event = e.Position, e.ID
+	}
+	return applied, nil
+}
+
+// ReadStream returns events of a stream. See [store.Reader].
+func (l *memoryLog) ReadStream(
+	_ context.Context, stream store.Stream, first, last int64,
+) ([]store.RecordedEvent, error) {
+	found, known := []store.RecordedEvent{}, false
+	for _, e := range l.events {
+		if e.Stream != stream {
+			continue
+		}
+		known = true
+		if e.AggregateVersion >= first && (last == 0 || e.AggregateVersion <= last) {
+			found = append(found, e)
+		}
+	}
+	if !known {
+		return nil, store.ErrStreamNotFound
+	}
+	return found, nil
+}
+
+// PositionTime returns when the event after a position was created. See [store.Reader].
+func (l *memoryLog) PositionTime(_ context.Context, position int64) (time.Time, error) {
+	if n := l.upTo(position); n < len(l.events) {
+		return l.events[n].CreatedAt, nil
+	}
+	return time.Time{}, nil
+}
+
+// CheckLog finds nothing. See [store.LogChecker].
+func (l *memoryLog) CheckLog(context.Context) error { return nil }
+
+// Ping does nothing. See [store.Database].
+func (l *memoryLog) Ping(context.Context) error { return nil }
+
+// Close does nothing. See [store.Database].
+func (l *memoryLog) Close() {}
