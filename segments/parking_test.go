@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -240,6 +241,42 @@ func TestParking_whateverHappens(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestParking_aSearchThatIsCutShort has the database fail while the event at fault of a large batch is searched. That
+// must not make a fault of one event one of the whole segment.
+func TestParking_aSearchThatIsCutShort(t *testing.T) {
+	t.Parallel()
+	s := logtest.New(t)
+	appendTo(t, s, noted(slices.Concat(slices.Repeat([]string{"Fine"}, 40), []string{"Poison"}, slices.Repeat([]string{"Fine"}, 9))...))
+	runtime, err := host.NewRuntime(t.Context(), host.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { runtime.Close(context.Background()) })
+	queries := 0
+	watch := &commitWatch{Store: s, query: func() error {
+		if queries++; queries == 2 { // the first one of the search
+			return fmt.Errorf("%w: as the test has it", store.ErrTransient)
+		}
+		return nil
+	}}
+	options := parking()
+	options.Once, options.Segments, options.BatchEvents = true, 1, 50
+	worker, err := segments.New(watch, watch, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	worker.Set(loadTest(t, runtime, "order_poisoned"))
+	if err := worker.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := parkedIn(t, s); got != "n1: 10 events" {
+		t.Errorf("parked is %q", got)
+	}
+	if queries < 3 {
+		t.Errorf("%d queries, want some of a search", queries)
+	}
 }
 
 // TestParking_whateverAModuleDoes has one stream for each way in which a module can fail at an event.
