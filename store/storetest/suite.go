@@ -97,6 +97,7 @@ func Run(t *testing.T, driver Driver) {
 		{"status", statusCases},
 		{"reset", resetCases},
 		{"readers", readerCases},
+		{"parking_model", parkingModelCases},
 	})
 }
 
