@@ -18,6 +18,8 @@ type Fault struct {
 	Position int64        // of the event at fault, or 0 when no single event is
 	Stream   store.Stream // of that event, as far as the module reads it
 	Code     uint32       // of the guest's own choice
+	// Divide says that the search for the event at fault was cut short: smaller batches find it.
+	Divide bool
 
 	wholeBatch bool // no event is to blame
 	exceeds    bool // a limit of the batch, which its events may exceed together

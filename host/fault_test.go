@@ -120,8 +120,12 @@ func TestFault_theSearchAsksTheSameQueries(t *testing.T) {
 		}
 		return nil
 	})
-	// The search did not come to an end: the fault remains, without an event.
+	// The search did not come to an end: the fault remains, without an event, which smaller batches find.
 	wantFault(t, err, 0, "unreachable")
+	var fault *host.Fault
+	if !errors.As(err, &fault) || !fault.Divide {
+		t.Errorf("error is %v, must be a fault that smaller batches tell more of", err)
+	}
 }
 
 // queryThenTrap is a guest that runs a query with one key and traps.

@@ -29,7 +29,7 @@ func (g *Guest) findEvent(ctx context.Context, events []store.RecordedEvent, que
 	passing, failing, found := 0, len(events), *fault
 	for failing-passing > 1 {
 		if clock.Since(began) > g.module.limits.BatchTimeout {
-			return fault
+			return g.searchError(ctx, fault)
 		}
 		middle := (passing + failing) / 2
 		switch problem, err := g.try(ctx, events[:middle], query); {
@@ -96,10 +96,13 @@ func (g *Guest) causesAlone(
 	return true, nil
 }
 
-// searchError is the error of a search that something else has ended.
+// searchError is the error of a search that something else has ended: a machine that is busy, or a database that does
+// not answer.
 func (g *Guest) searchError(ctx context.Context, fault *Fault) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return fault
+	divide := *fault
+	divide.Divide = true
+	return &divide
 }

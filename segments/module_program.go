@@ -67,7 +67,7 @@ func asFault(err error) error {
 	var slow *host.SlowError
 	switch {
 	case errors.As(err, &fault):
-		return &Fault{Position: fault.Position, Err: err}
+		return &Fault{Position: fault.Position, Divide: fault.Divide, Err: err}
 	case errors.As(err, &slow):
 		return &Fault{Limit: true, Err: err}
 	}

@@ -31,9 +31,8 @@ func (s *segment) withhold(ctx context.Context, log logstate.Joined, err error) 
 		return failed
 	}
 	r := s.runner
-	policy := cmp.Or(r.options.OnError, r.program.OnError()).For(r.program.Projection().Order)
-	var fault *pipeline.EventFault
-	if r.options.FailFast || policy == store.ErrorStop || !errors.As(err, &fault) || !pipeline.IsFailure(err) {
+	fault := s.faultToWithhold(err)
+	if fault == nil {
 		return err
 	}
 	if !r.faults.allow(r.events.Load()) {
@@ -49,7 +48,7 @@ func (s *segment) withhold(ctx context.Context, log logstate.Joined, err error) 
 		SegmentID: s.id(), Key: key, Position: fault.Position, Policy: policy, Reason: reason,
 	})
 	at := s.logger.Warn().Int64("event", fault.Position).Bytes("key", key).Str("reason", reason)
-	if policy == store.ErrorSkip {
+	if s.policy() == store.ErrorSkip {
 		s.withheld.Skip(store.SkippedEvent{Key: key, Position: fault.Position, Event: event.ID, Error: reason})
 		at.Msg("event skipped")
 		return nil
@@ -60,6 +59,21 @@ func (s *segment) withhold(ctx context.Context, log logstate.Joined, err error) 
 	})
 	at.Msg("event failed, its key is parked")
 	return nil
+}
+
+// policy is what becomes of an event that the projection fails at.
+func (s *segment) policy() store.ErrorPolicy {
+	r := s.runner
+	return cmp.Or(r.options.OnError, r.program.OnError()).For(r.program.Projection().Order)
+}
+
+// faultToWithhold returns the fault of an event without which the segment goes on, or nil for another error.
+func (s *segment) faultToWithhold(err error) *pipeline.EventFault {
+	var fault *pipeline.EventFault
+	if s.runner.options.FailFast || s.policy() == store.ErrorStop || !errors.As(err, &fault) || !pipeline.IsFailure(err) {
+		return nil
+	}
+	return fault
 }
 
 // eventAt reads the event at fault, with what its key depends on.

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/internal/testwait"
@@ -240,6 +242,97 @@ func TestParking_whateverHappens(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestParking_aSearchThatIsCutShort has the database fail while the event at fault of a large batch is searched. That
+// must not make a fault of one event one of the whole segment.
+func TestParking_aSearchThatIsCutShort(t *testing.T) {
+	t.Parallel()
+	s := logtest.New(t)
+	appendTo(t, s, noted(slices.Concat(slices.Repeat([]string{"Fine"}, 40), []string{"Poison"}, slices.Repeat([]string{"Fine"}, 9))...))
+	runtime, err := host.NewRuntime(t.Context(), host.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { runtime.Close(context.Background()) })
+	queries := 0
+	watch := &commitWatch{Store: s, query: func() error {
+		if queries++; queries == 2 { // the first one of the search
+			return fmt.Errorf("%w: as the test has it", store.ErrTransient)
+		}
+		return nil
+	}}
+	options := parking()
+	options.Once, options.Segments, options.BatchEvents = true, 1, 50
+	worker, err := segments.New(watch, watch, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	worker.Set(loadTest(t, runtime, "order_poisoned"))
+	if err := worker.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := parkedIn(t, s); got != "n1: 10 events" {
+		t.Errorf("parked is %q", got)
+	}
+	if queries < 3 {
+		t.Errorf("%d queries, want some of a search", queries)
+	}
+}
+
+// TestParking_onlyAnEventThatFailedIsSkipped has somebody order a skip when a retry has applied the event that had
+// failed, and has ended there.
+func TestParking_onlyAnEventThatFailedIsSkipped(t *testing.T) {
+	eachStore(t, func(t *testing.T, s store.Store, _ func(_, _ string) int) {
+		head := poisoned(t, s, 1, 4, 2, 0)
+		breaks := &atomic.Int64{}
+		worker := startPrograms(t, s, parking(), &ledger{code: "one", breaks: breaks, bad: badType("Bad")})
+		applied(t, s, "ledger", head)
+		worker.stop()
+		mended := &ledger{code: "one", breaks: breaks}
+		retryOne(t, s, mended)
+		if err := s.Order(t.Context(), store.ParkedID{Projection: ledgerID, Key: []byte("n0")}, store.OrderSkip); err != nil {
+			t.Fatal(err)
+		}
+		startPrograms(t, s, parking(), mended)
+		testwait.Until(t, "nothing is parked", func() bool { return parkedIn(t, s) == "" })
+		if got := versionOf(t, s, mended, "n0"); got != 4 || breaks.Load() != 0 {
+			t.Errorf("n0 is at version %d, %d events did not follow, want 4 and 0", got, breaks.Load())
+		}
+		if skipped, err := s.Skipped(t.Context(), ledgerID, 0, 10); err != nil || len(skipped) != 0 {
+			t.Errorf("skipped are %+v, %v", skipped, err)
+		}
+	})
+}
+
+// retryOne applies the first event of the only parked key, as a worker does that ends then.
+func retryOne(t *testing.T, s store.Store, program *ledger) {
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	keys, err := s.Parked(t.Context(), store.ParkedRequest{Range: store.FullRange()})
+	must(err)
+	catalogue, err := s.Install(t.Context(), program.Projection(), 1)
+	must(err)
+	must(s.Heartbeat(t.Context(), store.Worker{Name: "one"}, time.Hour))
+	claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: ledgerID, Worker: "one", Limit: 100})
+	must(err)
+	hash := store.PartitionHashOf(keys[0].Key)
+	at := slices.IndexFunc(claims, func(c store.Claim) bool { return c.Range.Contains(hash) })
+	tx := catalogue.Begin(claims[at])
+	defer tx.Rollback()
+	steps := store.NewFolder(program.Projection()).Fold([]store.Mutation{{Write: 0, Values: []store.Value{
+		store.Text(string(keys[0].Key)), store.I64(2),
+	}}})
+	_, err = tx.Retry(t.Context(), store.Retry{
+		Key: keys[0].Key, Through: keys[0].First, Steps: steps, Log: claims[at].Applied.Log,
+	})
+	must(err)
+	must(s.Leave(t.Context(), store.Worker{Name: "one"}))
 }
 
 // TestParking_whateverAModuleDoes has one stream for each way in which a module can fail at an event.

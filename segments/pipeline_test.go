@@ -26,6 +26,8 @@ type commitWatch struct {
 	store.Store
 	// instead is called for every commit and may call commit.
 	instead func(from, through int64, commit func() error) error
+	// query is called before every query, which it may make fail.
+	query func() error
 
 	mu    sync.Mutex
 	moves [][2]int64 // from where to where commits have moved a checkpoint
@@ -79,6 +81,15 @@ func (t *watchedTx) Commit(ctx context.Context, batch store.Commit) error {
 		return commit()
 	}
 	return t.watch.instead(t.from, batch.Through, commit)
+}
+
+func (t *watchedTx) Query(ctx context.Context, query int, arguments []store.Value, rows *store.Rows) error {
+	if t.watch.query != nil {
+		if err := t.watch.query(); err != nil {
+			return err
+		}
+	}
+	return t.Tx.Query(ctx, query, arguments, rows)
 }
 
 func (t *watchedTx) Retry(ctx context.Context, retry store.Retry) (unparked bool, err error) {

@@ -98,7 +98,8 @@ func (t *retrier) retryKey(ctx, working context.Context, key *store.ParkedKey) e
 		limit: runner.batchEvents(),
 	}
 	after := key.First - 1
-	if key.Order == store.OrderSkip {
+	failed := key.Attempts > 0 // otherwise the one that had is applied, and the order came too late
+	if failed && key.Order == store.OrderSkip {
 		after = key.First
 		skipped := store.SkippedEvent{Key: key.Key, Position: key.First, Event: key.Event, Error: key.Error}
 		unparked, err := k.commit(working, store.Retry{Through: after, Skipped: []store.SkippedEvent{skipped}}, nil)

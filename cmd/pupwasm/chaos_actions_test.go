@@ -38,6 +38,10 @@ var chaosActions = []chaosAction{
 	{"split", 4, (*chaos).split},
 	{"merge", 4, (*chaos).merge},
 	{"redeploy with another --segments", 1, (*chaos).redeploy},
+	{"deploy a module", 4, (*chaos).deploy},
+	{"refuse or take rows", 2, (*chaos).switchRows},
+	{"parked retry", 4, (*chaos).retryParked},
+	{"parked skip", 3, (*chaos).skipParked},
 }
 
 // act does one thing.

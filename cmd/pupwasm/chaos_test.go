@@ -17,8 +17,8 @@ import (
 const chaosTime = 10 * time.Second
 
 // TestChaos kills, stops, adds and removes hosts, cuts their connections, crashes the server, moves to a second
-// one and changes the layouts, at random and all the time, and then compares every row with what the writers
-// counted.
+// one, changes the layouts, and deploys modules that fail at some events, at random and all the time, and then
+// compares every row with what the writers counted.
 func TestChaos(t *testing.T) {
 	t.Parallel()
 	runChaos(startChaos(t, 1, slices.Concat(allProjections, byCustomer)...))
@@ -48,7 +48,9 @@ func runChaos(c *chaos) {
 	c.pause(500 * time.Millisecond)
 	c.note("chaos", "ends")
 	c.writers.finish()
+	c.mendAll()
 	c.complete(c.writers)
+	c.checkParked()
 }
 
 // chaos is one run.
@@ -62,6 +64,7 @@ type chaos struct {
 	store    *postgres.Store
 	writers  *writers
 	segments int // what hosts are started with
+	modules  map[string]*chaosModule
 }
 
 // side is a server that fails over to another.
@@ -112,6 +115,8 @@ func startChaos(t *testing.T, sides int, projections ...string) *chaos {
 	db := c.sides[sides-1].db
 	c.store = openPostgres(t, db)
 	c.fleet = newFleet(t, db, projections...)
+	c.flags = []string{"--watch"}
+	c.loadModules()
 	if sides > 1 {
 		c.fleet.log = []string{"--events", c.sides[0].db.DSN}
 	}

@@ -36,6 +36,7 @@ func leaseModel(f *fixture) {
 			fixture: f, t: t, catalogue: catalogue, now: &now, set: set,
 			leases: map[string]lease{}, workers: map[string]store.Worker{}, segments: map[int]*store.SegmentStatus{},
 			epochs: map[int]int64{}, committed: map[[2]int64]string{}, applied: applied{{position: f.origin}},
+			id: sumsID,
 		}
 		m.log, m.events = f.logID(), f.read()
 		m.begin()
@@ -66,7 +67,9 @@ func leaseModel(f *fixture) {
 type protocol struct {
 	*fixture
 	t         *rapid.T
+	id        store.ProjectionID
 	catalogue store.Catalogue
+	pass      passing
 	set       func(since time.Duration)
 	now       *time.Duration
 
@@ -84,6 +87,10 @@ type protocol struct {
 	committed map[[2]int64]string
 }
 
+// passing adds to a commit what becomes of the events that it passes, and returns the error that the store must give
+// where the claim holds, and what changes in the model where it gives none. It is nil where only checkpoints matter.
+type passing func(t *rapid.T, claim store.Claim, commit *store.Commit) (want error, committed func())
+
 // ok is must within a run, so that a history that fails is made shorter.
 func (m *protocol) ok(err error) {
 	m.t.Helper()
@@ -98,7 +105,7 @@ func (m *protocol) begin() {
 		m.ok(m.store.Leave(m.ctx, store.Worker{Name: name}))
 	}
 	n := rapid.IntRange(1, 4).Draw(m.t, "segments")
-	m.ok(m.store.Reshard(m.ctx, sumsID, func(l *store.Layout) error {
+	m.ok(m.store.Reshard(m.ctx, m.id, func(l *store.Layout) error {
 		fresh := store.NewLayout(n)
 		fresh.Begin(m.log)
 		for i := range fresh.Segments {

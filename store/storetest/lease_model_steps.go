@@ -60,11 +60,11 @@ func (m *protocol) claimFor(t *rapid.T, name string, limit int, held []int) []st
 		s.Owner = name
 		s.Epoch++
 		want = append(want, store.Claim{
-			Projection: sumsID, Segment: number, Range: s.Range, Position: s.Position, Applied: s.Applied,
+			Projection: m.id, Segment: number, Range: s.Range, Position: s.Position, Applied: s.Applied,
 			MergeAt: s.Merge.At, Worker: name, Epoch: s.Epoch,
 		})
 	}
-	claims, err := m.store.Claim(m.ctx, store.ClaimRequest{Projection: sumsID, Worker: name, Limit: limit, Held: held})
+	claims, err := m.store.Claim(m.ctx, store.ClaimRequest{Projection: m.id, Worker: name, Limit: limit, Held: held})
 	m.ok(err)
 	if !slices.Equal(claims, want) {
 		t.Fatalf("%s claims %+v, must get %+v", name, claims, want)
@@ -123,18 +123,26 @@ func (m *protocol) commit(t *rapid.T, claim store.Claim, events int64) {
 	if through == claim.Position {
 		return
 	}
-	tx := m.catalogue.Begin(claim)
-	err := tx.Commit(m.ctx, store.Commit{Through: through, Log: claim.Applied.Log})
-	tx.Rollback()
+	commit := store.Commit{Through: through, Log: claim.Applied.Log}
+	var want error
+	committed := func() {}
+	if m.pass != nil {
+		want, committed = m.pass(t, claim, &commit)
+	}
 	s := m.held(claim)
-	switch holds := s != nil && s.Position == claim.Position; {
-	case err != nil && !errors.Is(err, store.ErrFenced):
-		t.Fatal(err)
-	case holds != (err == nil):
-		t.Fatalf("a commit of %+v gives %v, the segment is %+v", claim, err, s)
-	case !holds:
+	if s == nil || s.Position != claim.Position {
+		want = store.ErrFenced
+	}
+	tx := m.catalogue.Begin(claim)
+	err := tx.Commit(m.ctx, commit)
+	tx.Rollback()
+	if !errors.Is(err, want) {
+		t.Fatalf("a commit of %+v gives %v, must give %v, the segment is %+v", claim, err, want, s)
+	}
+	if err != nil {
 		return
 	}
+	committed()
 	s.Position = through
 	for i := range m.events {
 		if e := &m.events[i]; e.Position <= through {
@@ -222,7 +230,7 @@ func (m *protocol) drawSegment(t *rapid.T) int {
 func (m *protocol) reshard(t *rapid.T, change func(*store.Layout) error) {
 	want := m.layout()
 	refused := change(want)
-	err := m.store.Reshard(m.ctx, sumsID, change)
+	err := m.store.Reshard(m.ctx, m.id, change)
 	switch {
 	case (err == nil) != (refused == nil), err != nil && err.Error() != refused.Error():
 		t.Fatalf("the change gives %v, must give %v", err, refused)

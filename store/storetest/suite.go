@@ -98,6 +98,7 @@ func Run(t *testing.T, driver Driver) {
 		{"reset", resetCases},
 		{"readers", readerCases},
 		{"rows", rowsCases},
+		{"parking_model", parkingModelCases},
 	})
 }
 

@@ -1,0 +1,187 @@
+package main_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pupwasm/pupwasm/internal/pgtest"
+)
+
+// loggedEvent is what rows depend on.
+type loggedEvent struct {
+	position, version           int64
+	id                          uuid.UUID
+	stream, eventType, customer string
+}
+
+// readLog returns all events in order.
+func readLog(t *testing.T, db pgtest.Database) []loggedEvent {
+	t.Helper()
+	rows, err := db.Connect(t).Query(context.Background(), `SELECT global_position, aggregate_version, event_id, aggregate_id, event_type,
+		convert_from(payload, 'UTF8')::json ->> 'customer' FROM pupwasm.events ORDER BY global_position`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (e loggedEvent, err error) {
+		err = row.Scan(&e.position, &e.version, &e.id, &e.stream, &e.eventType, &e.customer)
+		return e, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// skipped returns the events that a projection has left out for good.
+func skipped(t *testing.T, db pgtest.Database, projection string) map[int64]uuid.UUID {
+	t.Helper()
+	rows, err := db.Connect(t).Query(context.Background(),
+		`SELECT position, event_id FROM pupwasm.skipped_events WHERE projection = $1`, projection)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[int64]uuid.UUID{}
+	var position int64
+	var id uuid.UUID
+	if _, err := pgx.ForEachRow(rows, []any{&position, &id}, func() error { all[position] = id; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// appliedTo returns the events that a projection must have applied: all that it has not skipped.
+func appliedTo(t *testing.T, log []loggedEvent, db pgtest.Database, projection string) []loggedEvent {
+	t.Helper()
+	without := skipped(t, db, projection)
+	applied := make([]loggedEvent, 0, len(log))
+	for _, e := range log {
+		if id, is := without[e.position]; is {
+			if id != e.id {
+				t.Errorf("%s has skipped event %d with the id %s, which has %s", projection, e.position, id, e.id)
+			}
+			delete(without, e.position)
+			continue
+		}
+		applied = append(applied, e)
+	}
+	if len(without) > 0 {
+		t.Errorf("%s has skipped events that the log does not have: %v", projection, without)
+	}
+	return applied
+}
+
+// tableRows are the rows of a table as they must be, by key.
+type tableRows map[string]string
+
+// compare demands that a query has these rows: it returns keys and what belongs to them.
+func (want tableRows) compare(t *testing.T, db pgtest.Database, table, sql string) {
+	t.Helper()
+	rows, err := db.Connect(t).Query(context.Background(), sql)
+	if err != nil {
+		t.Fatalf("%s: %v", table, err)
+	}
+	wrong := map[string]string{}
+	left := maps.Clone(want)
+	var key, got string
+	if _, err := pgx.ForEachRow(rows, []any{&key, &got}, func() error {
+		if must, known := want[key]; !known || got != must {
+			wrong[key] = fmt.Sprintf("is %q, must be %q", got, must)
+		}
+		delete(left, key)
+		return nil
+	}); err != nil {
+		t.Fatalf("%s: %v", table, err)
+	}
+	for key := range left {
+		wrong[key] = fmt.Sprintf("is missing, must be %q", want[key])
+	}
+	const shown = 20
+	for i, key := range slices.Sorted(maps.Keys(wrong)) {
+		if i == shown {
+			t.Errorf("%s: %d more are wrong", table, len(wrong)-shown)
+			break
+		}
+		t.Errorf("%s: %s %s", table, key, wrong[key])
+	}
+}
+
+// compareOrder demands that order_check has seen every event of a stream once and in order, apart from those that it
+// has skipped.
+func compareOrder(t *testing.T, db pgtest.Database, log []loggedEvent) {
+	t.Helper()
+	last := map[string]int64{}
+	streams, breaks, odd := tableRows{}, tableRows{}, tableRows{}
+	for _, e := range appliedTo(t, log, db, "order_check") {
+		at := fmt.Sprint(e.position)
+		if e.version != last[e.stream]+1 { // behind one that is skipped
+			breaks[at] = fmt.Sprint(e.stream, " ", last[e.stream], " ", e.version)
+		}
+		if e.eventType == "Odd" {
+			odd[at] = e.stream
+		}
+		last[e.stream] = e.version
+		streams[e.stream] = fmt.Sprint(e.version)
+	}
+	streams.compare(t, db, "order_check.streams", `SELECT stream, version::text FROM order_check.streams`)
+	breaks.compare(t, db, "order_check.breaks",
+		`SELECT position::text, concat_ws(' ', stream, before, version) FROM order_check.breaks`)
+	odd.compare(t, db, "order_check.odd", `SELECT position::text, stream FROM order_check.odd`)
+}
+
+// compareCustomers demands that the rows of byCustomer, which many streams change, are what the log says.
+func compareCustomers(t *testing.T, db pgtest.Database, log []loggedEvent) {
+	t.Helper()
+	orders, customers, latest := map[string]int{}, tableRows{}, tableRows{}
+	for _, e := range appliedTo(t, log, db, "customer_fold") {
+		orders[e.customer]++
+		customers[e.customer] = fmt.Sprint(orders[e.customer], " ", e.position)
+	}
+	for _, e := range appliedTo(t, log, db, "latest_order") {
+		latest[e.customer] = fmt.Sprint(e.stream, " ", e.position)
+	}
+	customers.compare(t, db, "customer_fold.customers",
+		`SELECT customer_id, concat_ws(' ', orders, last_position) FROM customer_fold.customers`)
+	latest.compare(t, db, "latest_order.latest",
+		`SELECT customer_id, concat_ws(' ', last_order, position) FROM latest_order.latest`)
+}
+
+// compare demands that the log has what the writers counted, and that every row of the projections is what these
+// events amount to.
+func (w *writers) compare(t *testing.T, db pgtest.Database, projections []string) {
+	t.Helper()
+	log := readLog(t, w.db)
+	logged := map[string]int64{}
+	for _, e := range log {
+		logged[e.stream]++
+	}
+	events, streams := int64(0), w.streams()
+	fines, users := tableRows{}, tableRows{}
+	for id, sum := range streams {
+		events += sum.events
+		if logged[id] != sum.events {
+			t.Errorf("%s has %d events in the log, the writers counted %d", id, logged[id], sum.events)
+		}
+		if id[0] == 'U' {
+			users[id] = fmt.Sprint(sum.events)
+		} else {
+			fines[id] = fmt.Sprint(sum.events, " ", sum.paid, " ", sum.expense)
+		}
+	}
+	if int64(len(log)) != events {
+		t.Errorf("%d events are stored, the writers counted %d", len(log), events)
+	}
+	fines.compare(t, db, "fine_balance.fines",
+		`SELECT fine_id, concat_ws(' ', events, paid_cents, expense_cents) FROM fine_balance.fines`)
+	users.compare(t, db, "user_counter.users", `SELECT user_id, events::text FROM user_counter.users`)
+	compareOrder(t, db, log)
+	if slices.Contains(projections, byCustomer[0]) {
+		compareCustomers(t, db, log)
+	}
+	t.Logf("%d events in %d streams are applied once and in order", events, len(streams))
+}
