@@ -33,15 +33,19 @@ func (s *segment) withhold(ctx context.Context, log logstate.Joined, err error) 
 	r := s.runner
 	policy := cmp.Or(r.options.OnError, r.program.OnError()).For(r.program.Projection().Order)
 	var fault *pipeline.EventFault
-	if r.options.FailFast || policy == store.ErrorStop || !errors.As(err, &fault) || !pipeline.IsFailure(err) {
+	if !errors.As(err, &fault) || !pipeline.IsFailure(err) {
 		return err
-	}
-	if !r.faults.allow(r.events.Load()) {
-		return &manyFaults{last: fault}
 	}
 	event, failed := s.eventAt(ctx, log, fault.Position)
 	if failed != nil {
 		return failed
+	}
+	pipeline.NameStream(fault, event)
+	if r.options.FailFast || policy == store.ErrorStop {
+		return err
+	}
+	if !r.faults.allow(r.events.Load()) {
+		return &manyFaults{last: fault}
 	}
 	reason := storable(fault.Error())
 	key := bytes.Clone(r.divider.Key(event))
@@ -59,12 +63,12 @@ func (s *segment) withhold(ctx context.Context, log logstate.Joined, err error) 
 	return nil
 }
 
-// eventAt reads the event at fault, with what its key depends on.
+// eventAt reads the event at fault, with its stream and what its key depends on.
 func (s *segment) eventAt(ctx context.Context, log logstate.Joined, position int64) (*store.RecordedEvent, error) {
 	var page store.Page
 	request := store.ReadRequest{
 		After: position - 1, Through: position, Limit: 1, Range: store.FullRange(),
-		Columns: s.runner.divider.Columns() | store.ColumnEventID,
+		Columns: s.runner.divider.Columns() | store.ColumnEventID | pipeline.StreamColumns,
 	}
 	if err := s.runner.worker.source.Read(ctx, request, &page); err != nil {
 		return nil, err

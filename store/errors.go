@@ -109,18 +109,6 @@ type InputError struct {
 // Error is the field, and what is wrong with it.
 func (e *InputError) Error() string { return e.Field + " " + e.Reason }
 
-// RejectedError says that the database refused what a projection wrote or queried, and will refuse it again: a
-// constraint, a value out of range, a missing column. The transaction was rolled back.
-type RejectedError struct {
-	Statement string // the name of the write or query in the catalogue
-	Reason    string // in the database's words
-}
-
-// Error names the statement, with the database's reason.
-func (e *RejectedError) Error() string {
-	return fmt.Sprintf("the database refuses %s: %s", e.Statement, e.Reason)
-}
-
 // LimitError says that SQL of a projection exceeded a limit of time, memory or disk. Nothing was written. It is an
 // [ErrTransient] too, since the database may only have been busy. SQL that exceeds its limit each time that the same
 // events are tried is at fault itself.

@@ -91,16 +91,6 @@ func translate(err error) error {
 	return err
 }
 
-// rejected puts an error of a statement that comes from a projection's catalogue into the words of package store.
-func rejected(name string, err error) error {
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) && pg.Code != stateFenced && pg.Code != stateOtherLog && pg.Code != stateSameDatabase &&
-		!transientState(pg.Code) {
-		return &store.RejectedError{Statement: name, Reason: describe(pg)}
-	}
-	return translate(err)
-}
-
 // transientState reports whether a SQLSTATE may pass by itself: connection, transaction rollback, resources,
 // intervention, system, and a server that is read-only since it was failed over.
 func transientState(code string) bool {

@@ -78,19 +78,6 @@ func cannotOpen(path string, err error) error {
 	return fmt.Errorf("the database file %s cannot be opened: %s", path, reason(err))
 }
 
-// rejected puts an error of a statement that comes from a projection's catalogue into the words of package store.
-func rejected(name string, err error) error {
-	var code sqlite3.ErrorCode
-	var value errValue
-	if errors.Is(err, errMemory) || errors.As(err, &value) {
-		return &store.RejectedError{Statement: name, Reason: err.Error()}
-	}
-	if !errors.As(err, &code) || transient(code) {
-		return err
-	}
-	return &store.RejectedError{Statement: name, Reason: reason(err)}
-}
-
 // transient reports whether a failure lies with the file or with time, and not with the statement.
 func transient(code sqlite3.ErrorCode) bool {
 	switch code {
