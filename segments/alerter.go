@@ -90,7 +90,6 @@ func (a *alerter) tellNext(ctx context.Context) (some bool, err error) {
 		return false, err
 	}
 	err = a.call(ctx, key)
-	a.note(key, err)
 	alert := store.Alert{Told: err == nil}
 	if err != nil && ctx.Err() == nil && !a.worker.options.Once {
 		alert.Again = alertRetryMin // the pause of this worker comes on top
@@ -100,6 +99,7 @@ func (a *alerter) tellNext(ctx context.Context) (some bool, err error) {
 	if settled := a.worker.tables.SettleAlert(settling, key, alert); err == nil {
 		err = settled
 	}
+	a.note(key, err)
 	return true, err
 }
 
@@ -143,9 +143,9 @@ func (a *alerter) note(key *store.ParkedKey, err error) {
 	case err != nil && !a.failing:
 		at(a.logger.Warn()).Err(err).Msg("nobody is told of a parked key, trying again")
 	case err == nil && a.failing:
-		at(a.logger.Info()).Msg("parked keys are told again")
+		at(a.logger.Info()).Msg("told of a parked key, as of others again")
 	case err == nil:
-		at(a.logger.Debug()).Msg("told of a parked key")
+		at(a.logger.Info()).Msg("told of a parked key")
 	}
 	a.failing = err != nil
 }

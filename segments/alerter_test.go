@@ -117,7 +117,7 @@ func TestOnPark_aTargetThatFails(t *testing.T) {
 	head := appendTo(t, s, wrongIn("n1"))
 	applied(t, s, "native", head) // whatever becomes of the alert
 	somebody.want(t, "native/n1 at 1: it is wrong")
-	testwait.Until(t, "it is logged", func() bool { return strings.Contains(lines.String(), "parked keys are told again") })
+	testwait.Until(t, "it is logged", func() bool { return strings.Contains(lines.String(), "as of others again") })
 	if n := strings.Count(lines.String(), "nobody is told of a parked key"); n != 1 {
 		t.Errorf("the failure is logged %d times: %s", n, lines)
 	}
