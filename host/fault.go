@@ -2,10 +2,8 @@ package host
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -31,9 +29,9 @@ func (f *Fault) Error() string {
 	if f.Position == 0 {
 		return fmt.Sprintf("module %s: %s", f.Module, f.Reason)
 	}
-	stream := streamName(f.Stream)
-	if stream != "" {
-		stream = " of stream " + stream
+	stream := ""
+	if f.Stream.AggregateID != "" {
+		stream = " of stream " + f.Stream.Readable()
 	}
 	return fmt.Sprintf("module %s at event %d%s: %s", f.Module, f.Position, stream, f.Reason)
 }
@@ -41,24 +39,6 @@ func (f *Fault) Error() string {
 // setEvent makes an event the one at fault.
 func (f *Fault) setEvent(e *store.RecordedEvent) {
 	f.Position, f.Stream = e.Position, e.Stream
-}
-
-// streamName writes what is known of a stream as Shop/Order/o1, or nothing when its id is not known.
-func streamName(s store.Stream) string {
-	if s.AggregateID == "" {
-		return ""
-	}
-	var parts []string
-	for _, part := range []string{s.BoundedContext, s.AggregateType, s.AggregateID} {
-		if part != "" {
-			parts = append(parts, part)
-		}
-	}
-	name := strings.Join(parts, "/")
-	if strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) {
-		return strconv.Quote(name)
-	}
-	return name
 }
 
 // SlowError says that a guest was stopped for the time that it took, although it had fuel left. Elsewhere, or

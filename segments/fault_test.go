@@ -73,7 +73,7 @@ func TestInvariant5_aGuestFaultIsData(t *testing.T) {
 		{"Panic", "panic"},
 		{"Error", fmt.Sprintf("at event %d of stream n1: the event is not acceptable", pgtest.At(4))},
 		{"Loop", "used more than 50000000 units of fuel for a batch of 2 events"},
-		{"Null", fmt.Sprintf(`event %d: the database refuses write "note"`, pgtest.At(4))},
+		{"Null", fmt.Sprintf(`event %d of stream Test/n1: the database refuses write "note": table rows, key position = %[1]d, column note = NULL: `, pgtest.At(4))},
 	} {
 		t.Run(test.eventType, func(t *testing.T) {
 			t.Parallel()
@@ -173,7 +173,7 @@ func TestInvariant5_aRefusedRowNamesItsEvent(t *testing.T) {
 		t.Fatal(err)
 	}
 	worker.Set(loadTest(t, newRuntime(t, zerolog.Nop()), "misbehave"))
-	want := fmt.Sprintf(`event %d: the database refuses write "note"`, pgtest.At(57))
+	want := fmt.Sprintf(`event %d of stream Test/Note/n1: the database refuses write "note": table rows, key position = %[1]d, column note = NULL: `, pgtest.At(57))
 	if err := worker.Run(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("Run returns %v, must be %q", err, want)
 	}

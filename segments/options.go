@@ -2,6 +2,7 @@ package segments
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -90,6 +91,11 @@ type Options struct {
 	// that the next time, up to 10 minutes. Code that it was not tried with tries it at once. Defaults to 3;
 	// below 0 a key waits for other code or for an order.
 	ParkedRetries int
+	// OnPark is called for each key that is parked, of the projections that the worker runs: once over all workers, as
+	// far as they are not killed in between. When it returns an error it is called again, after 1 second and then less
+	// often, down to once a minute. Calls come one after the other, apart from the work, and have 10 seconds: then, and
+	// when Run ends, their context ends. Keys that were parked before count too. Defaults to none.
+	OnPark func(ctx context.Context, key store.ParkedKey) error
 	// Once makes Run return when everything that was appended before it is applied or has failed. Defaults to false.
 	Once bool
 	// Logger receives what happens. Defaults to none.

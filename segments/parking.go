@@ -31,21 +31,25 @@ func (s *segment) withhold(ctx context.Context, log logstate.Joined, err error) 
 		return failed
 	}
 	r := s.runner
-	fault := s.faultToWithhold(err)
-	if fault == nil {
+	var fault *pipeline.EventFault
+	if !errors.As(err, &fault) || !pipeline.IsFailure(err) {
 		return err
-	}
-	if !r.faults.allow(r.events.Load()) {
-		return &manyFaults{last: fault}
 	}
 	event, failed := s.eventAt(ctx, log, fault.Position)
 	if failed != nil {
 		return failed
 	}
+	pipeline.NameStream(fault, event)
+	if s.faultToWithhold(err) == nil {
+		return err
+	}
+	if !r.faults.allow(r.events.Load()) {
+		return &manyFaults{last: fault}
+	}
 	reason := storable(fault.Error())
 	key := bytes.Clone(r.divider.Key(event))
 	tell(r.options.Observer.Faulted, ObservedEvent{
-		SegmentID: s.id(), Key: key, Position: fault.Position, Policy: policy, Reason: reason,
+		SegmentID: s.id(), Key: key, Position: fault.Position, Policy: s.policy(), Reason: reason,
 	})
 	at := s.logger.Warn().Int64("event", fault.Position).Bytes("key", key).Str("reason", reason)
 	if s.policy() == store.ErrorSkip {
@@ -76,12 +80,12 @@ func (s *segment) faultToWithhold(err error) *pipeline.EventFault {
 	return fault
 }
 
-// eventAt reads the event at fault, with what its key depends on.
+// eventAt reads the event at fault, with its stream and what its key depends on.
 func (s *segment) eventAt(ctx context.Context, log logstate.Joined, position int64) (*store.RecordedEvent, error) {
 	var page store.Page
 	request := store.ReadRequest{
 		After: position - 1, Through: position, Limit: 1, Range: store.FullRange(),
-		Columns: s.runner.divider.Columns() | store.ColumnEventID,
+		Columns: s.runner.divider.Columns() | store.ColumnEventID | pipeline.StreamColumns,
 	}
 	if err := s.runner.worker.source.Read(ctx, request, &page); err != nil {
 		return nil, err

@@ -177,7 +177,7 @@ func (k *keyRetry) read(ctx context.Context, after int64, positions []int64) (th
 	request := store.ReadRequest{
 		After: after, Through: positions[len(positions)-1], Limit: len(positions), Bytes: r.options.BatchBytes,
 		Subscription: r.program.Projection().Subscription, Range: store.FullRange(), Positions: positions,
-		Columns: r.program.Columns() | r.divider.Columns() | store.ColumnEventID,
+		Columns: r.program.Columns() | r.divider.Columns() | store.ColumnEventID | pipeline.StreamColumns,
 	}
 	if err := r.worker.source.Read(ctx, request, &k.page); err != nil {
 		return 0, err
@@ -211,7 +211,7 @@ func (k *keyRetry) commit(
 		}
 		retry.Steps = k.folder.Fold(mutations)
 	}
-	retry.Key, retry.Log = k.key.Key, k.log.ID
+	retry.Key, retry.Log, retry.Explain = k.key.Key, k.log.ID, len(events) == 1
 	unparked, err = tx.Retry(ctx, retry)
 	if err != nil {
 		return false, err
@@ -238,7 +238,7 @@ func (k *keyRetry) fail(ctx context.Context, event *store.RecordedEvent, failure
 	if event.Position == k.key.First {
 		attempts = k.key.Attempts + 1
 	}
-	reason := storable(pipeline.AttributeError(failure, event.Position, event.Position).Error())
+	reason := storable(pipeline.AttributeTo(event, failure).Error())
 	retryAfter := r.options.retryAfter(attempts)
 	_, err := k.commit(ctx, store.Retry{Through: event.Position - 1, Fault: &store.ParkedFault{
 		Position: event.Position, Event: event.ID, Error: reason, Attempts: attempts, RetryAfter: retryAfter,

@@ -250,6 +250,10 @@ func (w *Worker) Run(ctx context.Context) error {
 	background.Go(func() { w.membership.run(running) })
 	background.Go(func() { w.checkLog(running, logCheckEvery) })
 	background.Go(func() { w.poller.Listen(running) })
+	alerter := newAlerter(w)
+	if w.options.OnPark != nil && !w.options.Once {
+		background.Go(func() { alerter.run(running) })
+	}
 
 	w.mu.Lock()
 	w.running = running
@@ -259,6 +263,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.mu.Unlock()
 
 	err := w.await(ctx)
+	if w.options.OnPark != nil && w.options.Once {
+		alerter.finish(ctx)
+	}
 	stop()
 	w.group.Wait()
 	background.Wait()

@@ -122,18 +122,6 @@ type InputError struct {
 // Error is the field, and what is wrong with it.
 func (e *InputError) Error() string { return e.Field + " " + e.Reason }
 
-// RejectedError says that the database refused what a projection wrote or queried, and will refuse it again: a
-// constraint, a value out of range, a missing column. The transaction was rolled back.
-type RejectedError struct {
-	Statement string // the name of the write or query in the catalogue
-	Reason    string // in the database's words
-}
-
-// Error names the statement, with the database's reason.
-func (e *RejectedError) Error() string {
-	return fmt.Sprintf("the database refuses %s: %s", e.Statement, e.Reason)
-}
-
 // StatementError says that the database cannot run a statement of a projection, whatever the event is: somebody has
 // changed its tables or taken a right away, or the database is damaged. The transaction was rolled back.
 type StatementError struct {

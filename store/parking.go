@@ -34,6 +34,24 @@ type Parking interface {
 	//
 	// [*InputError] when the key is not parked; [ErrTransient].
 	Order(ctx context.Context, id ParkedID, order ParkedOrder) error
+
+	// ClaimAlert returns a parked key of one of the projections of which nobody was told yet, or nil when there is none.
+	// Other workers do not get it while hold lasts; then it counts as not told.
+	//
+	// # Errors
+	//
+	// [ErrTransient], [ErrNotMigrated].
+	ClaimAlert(ctx context.Context, projections []string, hold time.Duration) (*ParkedKey, error)
+
+	// SettleAlert notes that somebody was told of a key, or when to try again. It does nothing when the key is parked no
+	// longer.
+	SettleAlert(ctx context.Context, key *ParkedKey, alert Alert) error
+}
+
+// Alert is what came of telling somebody of a parked key.
+type Alert struct {
+	Told  bool
+	Again time.Duration // until the next try, when it was not told
 }
 
 // ErrorPolicy says what becomes of an event that a projection fails at.
@@ -163,6 +181,8 @@ type Retry struct {
 	// Fault says that the event behind Through has failed. Otherwise the key is parked no longer when no noted
 	// event is left.
 	Fault *ParkedFault
+	// Explain is that of [Commit].
+	Explain bool
 }
 
 // TriedMax is how many identities of code are remembered for a parked key.

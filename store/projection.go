@@ -144,6 +144,9 @@ type Commit struct {
 	Skipped []SkippedEvent
 	// ParkedMax is the most keys of the projection that may be parked; 0 for no limit.
 	ParkedMax int
+	// Explain has a [*RejectedError] name the row and the column, where the database can be made to tell. It costs
+	// further statements after a rejection.
+	Explain bool
 }
 
 // Rows is the result of a query: Width values per row, row by row.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -29,6 +30,7 @@ type runOptions struct {
 	retry   time.Duration
 	digests string
 	signed  string
+	onPark  string
 	events  logOptions
 	runtime runtimeOptions
 	worker  segments.Options
@@ -54,6 +56,8 @@ func (o *runOptions) addFlags(flags *pflag.FlagSet) {
 		"load only modules whose SHA-256 is in this `file`, in the format of sha256sum")
 	flags.StringVar(&o.signed, "require-signed", "",
 		"load only modules with a valid FILE.wasm.sig for this Ed25519 public `key`, a PEM file (see 'pupwasm sign')")
+	flags.StringVar(&o.onPark, "on-park", "",
+		"tell a `URL`, by POST, or a program once of each key that is parked (see docs/failures.md)")
 	o.limits.addFlags(flags)
 	addWorkerFlags(flags, &o.worker)
 	o.runtime.addFlags(flags)
@@ -120,6 +124,9 @@ func runRun(ctx context.Context, opts *runOptions, folder string) error {
 	if err := checkWorker(opts.worker); err != nil {
 		return err
 	}
+	if err := opts.alert(); err != nil {
+		return err
+	}
 	if !slices.Contains(isolations, opts.isolation) {
 		return usagef("--isolation %q: use auto, role or none", opts.isolation)
 	}
@@ -160,6 +167,16 @@ func runRun(ctx context.Context, opts *runOptions, folder string) error {
 		opts.log.Info().Str("folder", folder).Msg("no modules yet")
 	}
 	return opts.work(ctx, worker, set, registry, lines)
+}
+
+// alert reads whom to tell of parked keys.
+func (o *runOptions) alert() (err error) {
+	host := o.worker.Name
+	if host == "" {
+		host, _ = os.Hostname() // for the message alone
+	}
+	o.worker.OnPark, err = onPark(o.onPark, host)
+	return err
 }
 
 // readTrust reads the digests and the key that modules must match.

@@ -242,6 +242,7 @@ CREATE TABLE {schema}.parked (
     next_attempt_at timestamptz,                -- null: not by itself
     wanted          text NOT NULL DEFAULT '',   -- what somebody has ordered: retry or skip
     tried           text[] NOT NULL,            -- identities of the code that it was tried with
+    tell_at         timestamptz DEFAULT now(),  -- when somebody is to be told of it; null: somebody was
     PRIMARY KEY (projection, version, key),
     FOREIGN KEY (projection, version) REFERENCES {schema}.projections ON DELETE CASCADE ON UPDATE CASCADE
 ) WITH (fillfactor = 70);

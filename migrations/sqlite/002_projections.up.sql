@@ -74,6 +74,7 @@ CREATE TABLE {schema}__parked (
     next_attempt_at INTEGER,                    -- null: not by itself
     wanted          TEXT NOT NULL DEFAULT '',   -- what somebody has ordered: retry or skip
     tried           TEXT NOT NULL,              -- identities of the code that it was tried with, as JSON
+    tell_at         INTEGER DEFAULT 0,          -- when somebody is to be told of it; null: somebody was
     PRIMARY KEY (projection, version, key),
     FOREIGN KEY (projection, version) REFERENCES {schema}__projections ON DELETE CASCADE ON UPDATE CASCADE
 ) STRICT, WITHOUT ROWID;

@@ -80,12 +80,21 @@ func (x *tx) Query(ctx context.Context, query int, arguments []store.Value, rows
 // BEGIN, fence and checkpoint, rows, COMMIT go out together and are answered together. The fence comes first: when it
 // raises, the server skips the rest.
 func (x *tx) Commit(ctx context.Context, commit store.Commit) error {
-	return x.end(ctx, commit.Steps, func(ctx context.Context) error { return x.commit(ctx, &commit) })
+	err := x.end(ctx, commit.Steps, func(ctx context.Context) error { return x.commit(ctx, &commit) })
+	return x.ended(ctx, commit.Steps, commit.Explain, err)
+}
+
+// ended closes the transaction, which has ended with err.
+func (x *tx) ended(ctx context.Context, steps []store.Step, explain bool, err error) error {
+	if explain {
+		x.explain(ctx, steps, err)
+	}
+	x.Rollback()
+	return err
 }
 
 // end ends the transaction by run, which writes steps and commits.
 func (x *tx) end(ctx context.Context, steps []store.Step, run func(ctx context.Context) error) error {
-	defer x.Rollback()
 	x.deadline.writes(x.catalogue, steps)
 	ctx, cancel := x.deadline.within(ctx, false)
 	defer cancel()

@@ -95,26 +95,6 @@ func translate(err error) error {
 	return err
 }
 
-// rejected puts an error of a statement that comes from a projection's catalogue, or of COMMIT, into the words of
-// package store. Limits are found out before, by who knows the time.
-func rejected(s *statement, err error) error {
-	var pg *pgconn.PgError
-	if !errors.As(err, &pg) || pg.Code == stateFenced || pg.Code == stateOtherLog || pg.Code == stateSameDatabase {
-		return translate(err)
-	}
-	found := verdictsOn(pg.Code).Module
-	if s == &commitStatement {
-		found = verdictsOn(pg.Code).Commit
-	}
-	switch found {
-	case eventFault:
-		return &store.RejectedError{Statement: s.name, Reason: describe(pg)}
-	case stops:
-		return &store.StatementError{Statement: s.name, Reason: describe(pg)}
-	}
-	return translate(err)
-}
-
 // Transient reports whether an error of another connection to PostgreSQL than a store's, such as that of a
 // migration, which goes through database/sql, may pass by itself.
 func Transient(err error) bool {

@@ -107,6 +107,7 @@ func (x *tx) Retry(ctx context.Context, retry store.Retry) (unparked bool, err e
 		unparked, err = x.retry(ctx, &retry)
 		return err
 	})
+	err = x.ended(ctx, retry.Steps, retry.Explain, err)
 	return unparked && err == nil, err
 }
 
@@ -163,16 +164,18 @@ func (s backend) Parked(ctx context.Context, request store.ParkedRequest) ([]sto
 	if err != nil {
 		return nil, translate(err)
 	}
-	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (k store.ParkedKey, err error) {
-		var next *time.Time
-		err = row.Scan(&k.Projection.Name, &k.Projection.Version, &k.Key, &k.First, &k.Last, &k.Events, &k.Event,
-			&k.Error, &k.Attempts, &k.ParkedAt, &next, &k.Order, &k.Tried, &k.Due)
-		if next != nil {
-			k.NextAttempt = *next
-		}
-		return k, err
-	})
+	all, err := pgx.CollectRows(rows, scanParked)
 	return all, translate(err)
+}
+
+func scanParked(row pgx.CollectableRow) (k store.ParkedKey, err error) {
+	var next *time.Time
+	err = row.Scan(&k.Projection.Name, &k.Projection.Version, &k.Key, &k.First, &k.Last, &k.Events, &k.Event,
+		&k.Error, &k.Attempts, &k.ParkedAt, &next, &k.Order, &k.Tried, &k.Due)
+	if next != nil {
+		k.NextAttempt = *next
+	}
+	return k, err
 }
 
 // ParkedPositions returns where events of a parked key are noted. See [store.Parking].
@@ -215,5 +218,34 @@ func (s backend) Order(ctx context.Context, id store.ParkedID, order store.Parke
 	if err == nil && tag.RowsAffected() == 0 {
 		return store.NotParked(id)
 	}
+	return translate(err)
+}
+
+// ClaimAlert returns a parked key of which nobody was told yet. See [store.Parking].
+func (s backend) ClaimAlert(
+	ctx context.Context, projections []string, hold time.Duration,
+) (*store.ParkedKey, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	rows, err := s.control.Query(ctx, s.queries.claimAlert, append([]string{}, projections...), hold.Milliseconds())
+	if err != nil {
+		return nil, translate(err)
+	}
+	key, err := pgx.CollectExactlyOneRow(rows, scanParked)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, translate(err)
+	}
+	return &key, nil
+}
+
+// SettleAlert notes what came of telling somebody. See [store.Parking].
+func (s backend) SettleAlert(ctx context.Context, key *store.ParkedKey, alert store.Alert) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	_, err := s.control.Exec(ctx, s.queries.settleAlert, key.Projection.Name, key.Projection.Version, key.Key,
+		key.ParkedAt, alert.Told, alert.Again.Milliseconds())
 	return translate(err)
 }

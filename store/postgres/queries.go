@@ -53,6 +53,8 @@ type queries struct {
 	parkedPositions string
 	skipped         string
 	order           string
+	claimAlert      string
+	settleAlert     string
 
 	lockProjection   string
 	projection       string
@@ -233,6 +235,15 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		skipped: in(`SELECT key, position, event_id, error, skipped_at FROM {schema}.skipped_events
 			WHERE projection = $1 AND version = $2 AND position > $3 ORDER BY position LIMIT $4`),
 		order: in(`UPDATE {schema}.parked SET wanted = $4 WHERE projection = $1 AND version = $2 AND key = $3`),
+		claimAlert: in(`UPDATE {schema}.parked p SET tell_at = {now} + $2 * interval '1 millisecond'
+			WHERE (p.projection, p.version, p.key) = (SELECT q.projection, q.version, q.key FROM {schema}.parked q
+				WHERE q.projection = ANY ($1) AND q.tell_at <= {now}
+				ORDER BY q.tell_at, q.projection, q.version, q.key LIMIT 1 FOR UPDATE SKIP LOCKED)
+			RETURNING p.projection, p.version, p.key, p.first_position, p.last_position, p.events, p.event_id, p.error,
+				p.attempts, p.parked_at, p.next_attempt_at, p.wanted, p.tried, false`),
+		settleAlert: in(`UPDATE {schema}.parked
+			SET tell_at = CASE WHEN NOT $5 THEN {now} + $6 * interval '1 millisecond' END
+			WHERE projection = $1 AND version = $2 AND key = $3 AND parked_at = $4`),
 
 		// A host that is stopped, or cut off, in the middle must not keep all others from the projection until it
 		// comes back.

@@ -20,11 +20,12 @@ type statement struct {
 	sql      string       // what is sent
 	params   []store.Type // of one row, or of the whole step when set is true
 	results  []store.Type
-	module   bool   // SQL of the module
-	computes bool   // SQL of the module runs in it: it is, or its table has generated columns or checks
-	owned    bool   // SQL that keeps to rows of one partition key
-	set      bool   // takes a whole step: one array a column
-	cachedAs string // the name under which the server keeps it prepared; "" for one that is planned each time
+	module   bool           // SQL of the module
+	computes bool           // SQL of the module runs in it: it is, or its table has generated columns or checks
+	owned    bool           // SQL that keeps to rows of one partition key
+	set      bool           // takes a whole step: one array a column
+	shape    store.RowShape // of the rows of a write
+	cachedAs string         // the name under which the server keeps it prepared; "" for one that is planned each time
 }
 
 func quote(names ...string) string { return pgx.Identifier(names).Sanitize() }
@@ -61,7 +62,7 @@ func (p placed) table(name string) string { return quote(p.schema, name) }
 func writeStatement(p placed, w *store.Write) (statement, error) {
 	s := statement{
 		name: fmt.Sprintf("write %q", w.Name), params: p.Parameters(w),
-		owned: p.KeepsToKey(w.PartitionParam, w.Unordered),
+		owned: p.KeepsToKey(w.PartitionParam, w.Unordered), shape: p.RowShape(w),
 	}
 	if w.SQL != nil {
 		_, err := s.declare(p, w.SQL)

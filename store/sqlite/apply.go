@@ -23,6 +23,7 @@ type tx struct {
 	held      *conn         // the writer, in a transaction, see Native
 	running   string        // the entry of the catalogue that runs or ran last
 	spent     time.Duration // by SQL of the module, and by queries
+	explains  bool          // a rejection names its row
 }
 
 // Query runs a query of the catalogue. See [store.Tx].
@@ -143,7 +144,7 @@ func (p *prepared) collect(entry *statement, index int64, rows *store.Rows) erro
 //
 // The fence comes first, so that a lost claim costs one statement.
 func (x *tx) Commit(ctx context.Context, commit store.Commit) error {
-	x.running = ""
+	x.running, x.explains = "", commit.Explain
 	err := x.write(ctx, func(c *conn) error {
 		if err := x.fence(c, &commit); err != nil {
 			return err
@@ -203,13 +204,15 @@ func (x *tx) fence(c *conn, commit *store.Commit) error {
 
 // apply runs a step's statement for each of its rows.
 func (x *tx) apply(c *conn, entry *statement, step *store.Step) error {
-	err := c.under(x.catalogue.policy, func() error {
+	row := 0
+	values := func() []store.Value { return step.Values[row*step.Width : (row+1)*step.Width] }
+	err := rejected(entry.name, c.under(x.catalogue.policy, func() error {
 		statement, err := c.prepare(entry.sql)
 		if err != nil {
 			return err
 		}
-		for row := range step.Count {
-			if err := statement.bindRow(entry, step.Values[row*step.Width:(row+1)*step.Width]); err != nil {
+		for ; row < step.Count; row++ {
+			if err := statement.bindRow(entry, values()); err != nil {
 				return err
 			}
 			if err := statement.Exec(); err != nil {
@@ -217,8 +220,11 @@ func (x *tx) apply(c *conn, entry *statement, step *store.Step) error {
 			}
 		}
 		return statement.ClearBindings()
-	})
-	return rejected(entry.name, err)
+	}))
+	if err != nil && row < step.Count {
+		x.explain(c, entry, values(), err)
+	}
+	return err
 }
 
 // named gives the entry's name to failures that show outside of its statement: memory that ran out, and a deferred

@@ -79,24 +79,6 @@ func cannotOpen(path string, err error) error {
 	return fmt.Errorf("the database file %s cannot be opened: %s", path, reason(err))
 }
 
-// rejected puts an error of a statement that comes from a projection's catalogue into the words of package store.
-func rejected(name string, err error) error {
-	var value errValue
-	if errors.Is(err, errMemory) || errors.As(err, &value) {
-		return &store.RejectedError{Statement: name, Reason: err.Error()}
-	}
-	found, is := verdictsOn(err)
-	switch {
-	case !is:
-		return err
-	case found.Module == stops, missing(err):
-		return &store.StatementError{Statement: name, Reason: reason(err)}
-	case found.Module == eventFault:
-		return &store.RejectedError{Statement: name, Reason: reason(err)}
-	}
-	return err
-}
-
 // missing reports that a table or a column is gone, or a function of ours, for which SQLite has no code of its own.
 func missing(err error) bool {
 	text := reason(err)

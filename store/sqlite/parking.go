@@ -72,7 +72,7 @@ func delay(d time.Duration) int64 {
 
 // Retry applies events of a parked key. See [store.Tx].
 func (x *tx) Retry(ctx context.Context, retry store.Retry) (unparked bool, err error) {
-	x.running = ""
+	x.running, x.explains = "", retry.Explain
 	err = x.write(ctx, func(c *conn) error {
 		if err := x.holds(c, retry.Log); err != nil {
 			return err
@@ -148,25 +148,30 @@ func (s backend) Parked(ctx context.Context, request store.ParkedRequest) (all [
 	of, after := request.Projection, request.After
 	err = s.read(ctx, func(c *conn) error {
 		return c.query(s.queries.parked, func(row *prepared) error {
-			var tried []string
-			if err := json.Unmarshal(row.ColumnRawText(12), &tried); err != nil {
-				return fmt.Errorf("reading what a key was tried with: %w", err)
-			}
-			all = append(all, store.ParkedKey{
-				ParkedID: store.ParkedID{
-					Projection: store.ProjectionID{Name: row.ColumnText(0), Version: row.ColumnInt(1)},
-					Key:        row.ColumnBlob(2, []byte{}),
-				},
-				First: row.ColumnInt64(3), Last: row.ColumnInt64(4), Events: row.ColumnInt64(5), Event: row.uuid(6),
-				Error: row.ColumnText(7), Attempts: row.ColumnInt(8), ParkedAt: microsecond(row.ColumnInt64(9)),
-				NextAttempt: microsecond(row.ColumnInt64(10)), Order: store.ParkedOrder(row.ColumnText(11)),
-				Tried: tried, Due: row.ColumnInt64(13) != 0,
-			})
-			return nil
+			key, err := row.parkedKey()
+			all = append(all, key)
+			return err
 		}, of.Name, of.Version, request.Key, int64(request.Range.First), int64(request.Range.Last), request.Code,
 			request.Due, after.Projection.Name, after.Projection.Version, append([]byte{}, after.Key...), request.Limit)
 	})
 	return all, err
+}
+
+func (p *prepared) parkedKey() (store.ParkedKey, error) {
+	var tried []string
+	if err := json.Unmarshal(p.ColumnRawText(12), &tried); err != nil {
+		return store.ParkedKey{}, fmt.Errorf("reading what a key was tried with: %w", err)
+	}
+	return store.ParkedKey{
+		ParkedID: store.ParkedID{
+			Projection: store.ProjectionID{Name: p.ColumnText(0), Version: p.ColumnInt(1)},
+			Key:        p.ColumnBlob(2, []byte{}),
+		},
+		First: p.ColumnInt64(3), Last: p.ColumnInt64(4), Events: p.ColumnInt64(5), Event: p.uuid(6),
+		Error: p.ColumnText(7), Attempts: p.ColumnInt(8), ParkedAt: microsecond(p.ColumnInt64(9)),
+		NextAttempt: microsecond(p.ColumnInt64(10)), Order: store.ParkedOrder(p.ColumnText(11)),
+		Tried: tried, Due: p.ColumnInt64(13) != 0,
+	}, nil
 }
 
 // ParkedPositions returns where events of a parked key are noted. See [store.Parking].
@@ -205,6 +210,43 @@ func (s backend) Order(ctx context.Context, id store.ParkedID, order store.Parke
 		if err == nil && changed == 0 {
 			err = store.NotParked(id)
 		}
+		return err
+	})
+}
+
+// ClaimAlert returns a parked key of which nobody was told yet. See [store.Parking]. It takes the file's writer only
+// when there is one.
+func (s backend) ClaimAlert(
+	ctx context.Context, projections []string, hold time.Duration,
+) (key *store.ParkedKey, err error) {
+	of, some := jsonList(projections), false
+	err = s.read(ctx, func(c *conn) error {
+		return c.query(s.queries.untold, func(*prepared) error {
+			some = true
+			return nil
+		}, of)
+	})
+	if err != nil || !some {
+		return nil, err
+	}
+	err = s.write(ctx, func(c *conn) error {
+		return c.query(s.queries.claimAlert, func(row *prepared) error {
+			claimed, err := row.parkedKey()
+			key = &claimed
+			return err
+		}, of, hold.Microseconds())
+	})
+	if err != nil {
+		return nil, err
+	}
+	return key, nil
+}
+
+// SettleAlert notes what came of telling somebody. See [store.Parking].
+func (s backend) SettleAlert(ctx context.Context, key *store.ParkedKey, alert store.Alert) error {
+	return s.write(ctx, func(c *conn) error {
+		_, err := c.exec(s.queries.settleAlert, key.Projection.Name, key.Projection.Version, key.Key,
+			key.ParkedAt.UnixMicro(), alert.Told, alert.Again.Microseconds())
 		return err
 	})
 }

@@ -53,6 +53,9 @@ type queries struct {
 	parkedPositions string
 	skipped         string
 	order           string
+	untold          string
+	claimAlert      string
+	settleAlert     string
 
 	projection       string
 	insertProjection string
@@ -212,6 +215,16 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		skipped: in(`SELECT key, position, event_id, error, skipped_at FROM {schema}__skipped_events
 			WHERE projection = $1 AND version = $2 AND position > $3 ORDER BY position LIMIT $4`),
 		order: in(`UPDATE {schema}__parked SET wanted = $4 WHERE projection = $1 AND version = $2 AND key = $3`),
+		untold: in(`SELECT 1 FROM {schema}__parked
+			WHERE projection IN (SELECT value FROM json_each($1)) AND tell_at <= {now} LIMIT 1`),
+		claimAlert: in(`UPDATE {schema}__parked SET tell_at = {now} + $2
+			WHERE (projection, version, key) = (SELECT projection, version, key FROM {schema}__parked
+				WHERE projection IN (SELECT value FROM json_each($1)) AND tell_at <= {now}
+				ORDER BY tell_at, projection, version, key LIMIT 1)
+			RETURNING projection, version, key, first_position, last_position, events, event_id, error, attempts,
+				parked_at, coalesce(next_attempt_at, 0), wanted, tried, 0`),
+		settleAlert: in(`UPDATE {schema}__parked SET tell_at = iif($5, NULL, {now} + $6)
+			WHERE projection = $1 AND version = $2 AND key = $3 AND parked_at = $4`),
 
 		projection: in(`SELECT version, declaration, shapes FROM {schema}__projections WHERE name = $1`),
 		insertProjection: in(`INSERT INTO {schema}__projections (name, version, whole, segments, next_segment,

@@ -13,11 +13,12 @@ type statement struct {
 	sql     string
 	params  []store.Type // of one row
 	results []store.Type
-	keys    int  // parameters that are a key: the leading ones of a declarative entry
-	module  bool // SQL of the module runs in it: it is, or its table has generated columns or checks
-	asks    bool // is a query
-	load    bool // is run once for every key in the arrays that are its arguments
-	owned   bool // and keeps to rows of one partition key
+	keys    int            // parameters that are a key: the leading ones of a declarative entry
+	module  bool           // SQL of the module runs in it: it is, or its table has generated columns or checks
+	asks    bool           // is a query
+	load    bool           // is run once for every key in the arrays that are its arguments
+	owned   bool           // and keeps to rows of one partition key
+	shape   store.RowShape // of a write
 }
 
 func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
@@ -70,7 +71,7 @@ func declared(p placed, item string, texts store.Statement) (string, error) {
 func writeStatement(p placed, w *store.Write) (s statement, err error) {
 	s = statement{
 		name: fmt.Sprintf("write %q", w.Name), params: p.Parameters(w),
-		owned: p.KeepsToKey(w.PartitionParam, w.Unordered),
+		owned: p.KeepsToKey(w.PartitionParam, w.Unordered), shape: p.RowShape(w),
 	}
 	if w.SQL != nil {
 		s.module = true

@@ -23,6 +23,8 @@ var parkingCases = []testCase{
 	{"keys_are_found_by_segment_and_in_pages", parkingPages},
 	{"a_reset_forgets_them", parkingReset},
 	{"a_note_and_the_last_retry_see_each_other", parkingRace},
+	{"somebody_is_told_once", parkingAlerts},
+	{"each_alert_is_claimed_once", parkingAlertRace},
 }
 
 func parkedID(key string) store.ParkedID { return store.ParkedID{Projection: sumsID, Key: []byte(key)} }

@@ -83,6 +83,7 @@ func Run(t *testing.T, driver Driver) {
 		{"declaration", declarationCases},
 		{"expression", expressionCases},
 		{"apply", applyCases},
+		{"rejection", rejectionCases},
 		{"types", typeCases},
 		{"query", queryCases},
 		{"native", nativeCases},

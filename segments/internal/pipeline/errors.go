@@ -81,20 +81,42 @@ func isBroken(err error) bool {
 // EventFault is a failure that one event brings about.
 type EventFault struct {
 	Position int64
+	Stream   string // of the event, or "" when it is not known
 	Err      error
 	named    bool // Err names the event
 }
 
 // Error names the event.
 func (e *EventFault) Error() string {
-	if e.named {
+	switch {
+	case e.named:
 		return e.Err.Error()
+	case e.Stream == "":
+		return fmt.Sprintf("event %d: %s", e.Position, e.Err)
 	}
-	return fmt.Sprintf("event %d: %s", e.Position, e.Err)
+	return fmt.Sprintf("event %d of stream %s: %s", e.Position, e.Stream, e.Err)
 }
 
 // Unwrap returns Err.
 func (e *EventFault) Unwrap() error { return e.Err }
+
+// StreamColumns are those that name the stream of an event at fault.
+const StreamColumns = store.ColumnBoundedContext | store.ColumnAggregateType | store.ColumnAggregateID
+
+// AttributeTo is AttributeError for a single event, with the name of its stream.
+func AttributeTo(event *store.RecordedEvent, err error) error {
+	err = AttributeError(err, event.Position, event.Position)
+	NameStream(err, event)
+	return err
+}
+
+// NameStream adds the name of the stream to an [EventFault] of the event.
+func NameStream(err error, event *store.RecordedEvent) {
+	var fault *EventFault
+	if errors.As(err, &fault) {
+		fault.Stream = event.Stream.Readable()
+	}
+}
 
 // AttributeError adds to an error of the processor or its SQL which events it came with, unless it names one itself.
 func AttributeError(err error, first, last int64) error {

@@ -33,6 +33,7 @@ func (a *attempt) commitGroup(ctx context.Context, g *commitGroup) error {
 	commit := store.Commit{
 		Through: g.through, Steps: g.folder.Steps(), Log: a.Log.ID, LastPosition: g.last, LastEvent: g.lastEvent,
 		Parked: g.parking.parked, Noted: g.parking.noted, Skipped: g.parking.skipped, ParkedMax: a.ParkedMax,
+		Explain: g.events == 1,
 	}
 	began := clock.Now()
 	err := a.write(ctx, g, commit)
