@@ -79,6 +79,7 @@ func (s *segment) run(ctx context.Context) error {
 		return err
 	}
 	s.withheld = pipeline.NewWithheld(parked)
+	s.runner.faults.started(s.number)
 	retrying, stopRetries := context.WithCancel(ctx)
 	var retries sync.WaitGroup
 	retrier := newRetrier(s, log) // with the claim as it is before the pipeline moves its checkpoint
@@ -95,7 +96,7 @@ func (s *segment) run(ctx context.Context) error {
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
-		if err := s.withhold(working, log, err); err != nil {
+		if err := s.withhold(ctx, working, retrier, err); err != nil {
 			return err
 		}
 	}

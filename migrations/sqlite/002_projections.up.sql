@@ -72,6 +72,7 @@ CREATE TABLE {schema}__parked (
     parked_at       INTEGER NOT NULL,
     next_attempt_at INTEGER,                    -- null: not by itself
     wanted          TEXT NOT NULL DEFAULT '',   -- what somebody has ordered: retry or skip
+    orders          INTEGER NOT NULL DEFAULT 0, -- how many orders were given
     tried           TEXT NOT NULL,              -- identities of the code that it was tried with, as JSON
     PRIMARY KEY (projection, version, key),
     FOREIGN KEY (projection, version) REFERENCES {schema}__projections ON DELETE CASCADE ON UPDATE CASCADE

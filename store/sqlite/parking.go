@@ -131,9 +131,9 @@ func (x *tx) pass(c *conn, retry *store.Retry) (unparked bool, err error) {
 		changed, err = c.exec(q.unpark, id.Name, id.Version, retry.Key)
 	case fault != nil:
 		changed, err = c.exec(q.failParked, id.Name, id.Version, retry.Key, applied, fault.Position, fault.Event, fault.Error,
-			fault.Attempts, delay(fault.RetryAfter), fault.Code)
+			fault.Attempts, delay(fault.RetryAfter), fault.Code, retry.Orders)
 	default:
-		changed, err = c.exec(q.advanceParked, id.Name, id.Version, retry.Key, applied, next)
+		changed, err = c.exec(q.advanceParked, id.Name, id.Version, retry.Key, applied, next, retry.Orders)
 	}
 	if err == nil && changed == 0 {
 		err = store.ErrNotParked
@@ -154,7 +154,7 @@ func (s *Store) Parked(ctx context.Context, request store.ParkedRequest) (all []
 				First: row.ColumnInt64(3), Last: row.ColumnInt64(4), Events: row.ColumnInt64(5), Event: row.uuid(6),
 				Error: row.ColumnText(7), Attempts: row.ColumnInt(8), ParkedAt: microsecond(row.ColumnInt64(9)),
 				NextAttempt: microsecond(row.ColumnInt64(10)), Order: store.ParkedOrder(row.ColumnText(11)),
-				Due: row.ColumnInt64(12) != 0,
+				Orders: row.ColumnInt64(12), Due: row.ColumnInt64(13) != 0,
 			})
 			return nil
 		}, of.Name, of.Version, request.Key, int64(request.Range.First), int64(request.Range.Last), request.Code,

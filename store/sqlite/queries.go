@@ -187,17 +187,19 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			ORDER BY position LIMIT 1`),
 		unpark: in(`DELETE FROM {schema}__parked WHERE projection = $1 AND version = $2 AND key = $3`),
 		failParked: in(`UPDATE {schema}__parked SET events = events - $4, first_position = $5, event_id = $6,
-			error = $7, attempts = $8, wanted = '', next_attempt_at = iif($9 < 0, NULL, {now} + $9),
+			error = $7, attempts = $8, wanted = iif(orders = $11 OR wanted = 'skip' AND first_position <> $5, '', wanted),
+			next_attempt_at = iif($9 < 0, NULL, {now} + $9),
 			tried = (SELECT json_group_array(value ORDER BY n) FROM (
 				SELECT value, n FROM (SELECT value, key AS n FROM json_each(tried) WHERE value <> $10
 					UNION ALL SELECT $10, 1000) ORDER BY n DESC LIMIT 16))
 			WHERE projection = $1 AND version = $2 AND key = $3`),
 		// What is left is due, also for another worker.
-		advanceParked: in(`UPDATE {schema}__parked SET events = events - $4, first_position = $5, wanted = '',
+		advanceParked: in(`UPDATE {schema}__parked SET events = events - $4, first_position = $5,
+			wanted = iif(orders = $6 OR wanted = 'skip' AND first_position <> $5, '', wanted),
 			attempts = 0, next_attempt_at = {now} WHERE projection = $1 AND version = $2 AND key = $3`),
 		parked: in(`SELECT * FROM (
 				SELECT projection, version, key, first_position, last_position, events, event_id, error, attempts,
-					parked_at, coalesce(next_attempt_at, 0), wanted,
+					parked_at, coalesce(next_attempt_at, 0), wanted, orders,
 					wanted <> '' OR coalesce(next_attempt_at <= {now}, 0)
 					OR $6 <> '' AND NOT EXISTS (SELECT 1 FROM json_each(tried) WHERE value = $6) AS due
 				FROM {schema}__parked
@@ -208,7 +210,8 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			AND key = $3 AND position > $4 ORDER BY position LIMIT $5`),
 		skipped: in(`SELECT key, position, event_id, error, skipped_at FROM {schema}__skipped_events
 			WHERE projection = $1 AND version = $2 AND position > $3 ORDER BY position LIMIT $4`),
-		order: in(`UPDATE {schema}__parked SET wanted = $4 WHERE projection = $1 AND version = $2 AND key = $3`),
+		order: in(`UPDATE {schema}__parked SET wanted = $4, orders = orders + 1
+			WHERE projection = $1 AND version = $2 AND key = $3`),
 
 		projection: in(`SELECT version, declaration, shapes FROM {schema}__projections WHERE name = $1`),
 		insertProjection: in(`INSERT INTO {schema}__projections (name, version, whole, segments, next_segment,

@@ -45,6 +45,7 @@ func (a *attempt) commitGroup(ctx context.Context, g *commitGroup) error {
 		return a.refused(g, err)
 	}
 	a.Claim.Position = g.through
+	a.Withheld.passed(g.through)
 	a.Observer.Moved(*a.Claim, g.events)
 	g.reset()
 	a.free <- g // has room for all there are
