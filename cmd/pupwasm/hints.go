@@ -26,6 +26,7 @@ var flagsOf = map[string]string{
 	"Options.BatchEvents":        "batch",
 	"Options.Segments":           "segments",
 	"Options.ParkedMax":          "park-max",
+	"Options.Events":             "events",
 }
 
 // commandsOf are the commands for functions that those errors name. $1 is the function's argument.
