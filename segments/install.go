@@ -69,6 +69,7 @@ func (r *runner) installed(catalogue store.Catalogue) {
 	r.installedID.Store(&id)
 	clear(r.refused)
 	r.endTroubles()
+	r.faults.forget() // they were those of other code
 	r.refusal.Store(nil)
 	r.proven.Store(true)
 	r.ready.Store(true)

@@ -22,20 +22,24 @@ func (s *segment) parkedKeys(ctx context.Context) ([]store.ParkedKey, error) {
 
 // withhold makes the segment go on after an error, without the event at fault or without its key: then it returns
 // nil. Otherwise it returns why the segment cannot go on.
-func (s *segment) withhold(ctx context.Context, log logstate.Joined, err error) error {
+func (s *segment) withhold(ctx, working context.Context, retrier *retrier, err error) error {
 	if errors.Is(err, store.ErrNotParked) { // a retry has unparked a key, or the answer to one was lost
-		parked, failed := s.parkedKeys(ctx)
+		parked, failed := s.parkedKeys(working)
 		if failed == nil {
 			s.withheld.Renew(parked)
 		}
 		return failed
+	}
+	var full *store.ParkedMaxError
+	if errors.As(err, &full) && retrier.makeRoom(ctx, working) {
+		return nil
 	}
 	r := s.runner
 	var fault *pipeline.EventFault
 	if !errors.As(err, &fault) || !pipeline.IsFailure(err) {
 		return err
 	}
-	event, failed := s.eventAt(ctx, log, fault.Position)
+	event, failed := s.eventAt(working, retrier.log, fault.Position)
 	if failed != nil {
 		return failed
 	}
@@ -43,7 +47,7 @@ func (s *segment) withhold(ctx context.Context, log logstate.Joined, err error) 
 	if s.faultToWithhold(err) == nil {
 		return err
 	}
-	if !r.faults.allow(r.events.Load()) {
+	if !r.faults.allow(s.number, r.events.Load()) {
 		return &manyFaults{last: fault}
 	}
 	reason := storable(fault.Error())
@@ -117,18 +121,43 @@ const (
 
 // faultRate counts the events of a projection that failed, among the last ones that this worker has applied.
 type faultRate struct {
-	mu sync.Mutex
-	at []int64 // how many events were applied at each fault
+	mu      sync.Mutex
+	at      []int64      // how many events were applied at each fault
+	stopped map[int]bool // the segments that had one too many
 }
 
-// allow counts a fault, and reports whether there are few enough.
-func (f *faultRate) allow(events int64) bool {
+// allow counts a fault of a segment, and reports whether there are few enough.
+func (f *faultRate) allow(segment int, events int64) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.at = append(f.at, events)
 	old, _ := slices.BinarySearch(f.at, events-faultRateEvents+1)
 	f.at = slices.Delete(f.at, 0, old)
-	return len(f.at) <= faultRateMax
+	if len(f.at) <= faultRateMax {
+		return true
+	}
+	if f.stopped == nil {
+		f.stopped = map[int]bool{}
+	}
+	f.stopped[segment] = true
+	return false
+}
+
+// started starts counting from zero again when the segment had stopped: somebody wants it to go on.
+func (f *faultRate) started(segment int) {
+	f.mu.Lock()
+	again := f.stopped[segment]
+	f.mu.Unlock()
+	if again {
+		f.forget()
+	}
+}
+
+// forget starts counting from zero again.
+func (f *faultRate) forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.at, f.stopped = nil, nil
 }
 
 // manyFaults says that so many events failed that the fault is not theirs.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/pupwasm/pupwasm/segments/internal/backoff"
@@ -20,6 +21,9 @@ type retrier struct {
 	claim   store.Claim // whose position is of no account
 	log     logstate.Joined
 	retry   backoff.Backoff
+
+	mu    sync.Mutex     // held while keys are tried
+	after store.ParkedID // where the next keys are: behind one that could not be tried
 }
 
 const (
@@ -37,8 +41,10 @@ func newRetrier(s *segment, log logstate.Joined) *retrier {
 func (t *retrier) run(ctx, working context.Context) {
 	for t.segment.withheld.Await(ctx) {
 		pause := retryPoll
-		_, err := t.retryDue(ctx, working)
+		tried, err := t.retryDue(ctx, working)
 		switch {
+		case err == nil && tried == retryKeys:
+			continue // there may be more
 		case errors.Is(err, store.ErrFenced), errors.Is(err, store.ErrOtherLog):
 			return // the pipeline will find out
 		case err != nil:
@@ -53,7 +59,7 @@ func (t *retrier) run(ctx, working context.Context) {
 	}
 }
 
-// retryAll tries every key that is due, for a worker that runs once. One that fails again is due later.
+// retryAll tries every key that is due. One that fails again is due later.
 func (t *retrier) retryAll(ctx, working context.Context) error {
 	for ctx.Err() == nil && t.segment.withheld.Any() {
 		tried, err := t.retryDue(ctx, working)
@@ -64,12 +70,18 @@ func (t *retrier) retryAll(ctx, working context.Context) error {
 	return nil
 }
 
+// makeRoom tries every key that is due, when there are too many, and reports whether there are fewer now.
+func (t *retrier) makeRoom(ctx, working context.Context) bool {
+	before := t.segment.withheld.Keys()
+	_ = t.retryAll(ctx, working) // what it could not try is still parked
+	return t.segment.withheld.Keys() < before
+}
+
 // retryDue tries keys that are due, and returns how many there were.
-func (t *retrier) retryDue(ctx, working context.Context) (int, error) {
-	r := t.segment.runner
-	due, err := r.worker.tables.Parked(working, store.ParkedRequest{
-		Projection: t.claim.Projection, Range: t.claim.Range, Code: r.program.Code(), Due: true, Limit: retryKeys,
-	})
+func (t *retrier) retryDue(ctx, working context.Context) (tried int, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	due, err := t.due(working)
 	if err != nil {
 		return 0, err
 	}
@@ -77,15 +89,31 @@ func (t *retrier) retryDue(ctx, working context.Context) (int, error) {
 		if ctx.Err() != nil {
 			return i, nil
 		}
-		err := t.retryKey(ctx, working, &due[i])
-		switch {
-		case errors.Is(err, store.ErrNotParked):
-			t.segment.withheld.Unpark(due[i].Key)
-		case err != nil:
+		if err := t.retryKey(ctx, working, &due[i]); err != nil {
+			t.after = due[i].ParkedID // the next ones get their turn, whatever is the matter with this one
 			return i, err
 		}
 	}
 	return len(due), nil
+}
+
+// due returns the next keys that are due, in turn.
+func (t *retrier) due(ctx context.Context) ([]store.ParkedKey, error) {
+	r := t.segment.runner
+	request := store.ParkedRequest{
+		Projection: t.claim.Projection, Range: t.claim.Range, Code: r.program.Code(), Due: true, After: t.after,
+		Limit: retryKeys,
+	}
+	due, err := r.worker.tables.Parked(ctx, request)
+	if err == nil && len(due) == 0 && t.after.Projection.Name != "" {
+		request.After = store.ParkedID{}
+		due, err = r.worker.tables.Parked(ctx, request)
+	}
+	t.after = store.ParkedID{}
+	if err == nil && len(due) == retryKeys {
+		t.after = due[len(due)-1].ParkedID
+	}
+	return due, err
 }
 
 // retryKey applies the noted events of a key, up to the last one or one that fails.
@@ -94,9 +122,31 @@ func (t *retrier) retryKey(ctx, working context.Context, key *store.ParkedKey) e
 	processor := runner.program.NewProcessor(t.claim.Segment)
 	defer processor.Close(working)
 	k := &keyRetry{
-		retrier: t, key: key, processor: processor, folder: store.NewFolder(runner.program.Projection()),
-		limit: runner.batchEvents(),
+		retrier: t, key: key, held: t.segment.withheld.Find(key.Key), processor: processor,
+		folder: store.NewFolder(runner.program.Projection()), limit: runner.batchEvents(),
 	}
+	err := k.run(ctx, working)
+	if errors.Is(err, store.ErrNotParked) {
+		t.segment.withheld.Unpark(k.held)
+		return nil
+	}
+	return err
+}
+
+// keyRetry is one try of a parked key.
+type keyRetry struct {
+	*retrier
+	key       *store.ParkedKey
+	held      *pipeline.HeldKey
+	processor Processor
+	folder    *store.Folder
+	limit     int // events of a batch: fewer where a larger batch has failed
+	page      store.Page
+}
+
+// run skips what is to be skipped, and applies what is noted behind it.
+func (k *keyRetry) run(ctx, working context.Context) error {
+	key := k.key
 	after := key.First - 1
 	failed := key.Attempts > 0 // otherwise the one that had is applied, and the order came too late
 	if failed && key.Order == store.OrderSkip {
@@ -115,16 +165,6 @@ func (t *retrier) retryKey(ctx, working context.Context, key *store.ParkedKey) e
 		after = through
 	}
 	return nil
-}
-
-// keyRetry is one try of a parked key.
-type keyRetry struct {
-	*retrier
-	key       *store.ParkedKey
-	processor Processor
-	folder    *store.Folder
-	limit     int // events of a batch: fewer where a larger batch has failed
-	page      store.Page
 }
 
 // step applies a batch behind a position, and returns up to where. done reports that the key is parked no longer,
@@ -193,6 +233,12 @@ func (k *keyRetry) commit(
 	ctx context.Context, retry store.Retry, events []store.RecordedEvent,
 ) (unparked bool, err error) {
 	r := k.segment.runner
+	transactional := r.program.Transactional()
+	if !transactional { // the pipeline may need the connection meanwhile
+		if retry.Steps, err = k.process(ctx, events, nil); err != nil {
+			return false, err
+		}
+	}
 	connections := r.worker.shared.Connections
 	if err := connections.Acquire(ctx, r.name); err != nil {
 		return false, err
@@ -200,18 +246,13 @@ func (k *keyRetry) commit(
 	defer connections.Release(r.name)
 	tx := r.catalogue.Begin(k.claim)
 	defer tx.Rollback()
-	if len(events) > 0 {
-		var within store.Tx
-		if r.program.Transactional() {
-			within = tx
-		}
-		mutations, err := k.processor.Process(ctx, events, within)
-		if err != nil {
+	if transactional {
+		if retry.Steps, err = k.process(ctx, events, tx); err != nil {
 			return false, err
 		}
-		retry.Steps = k.folder.Fold(mutations)
 	}
-	retry.Key, retry.Log, retry.Explain = k.key.Key, k.log.ID, len(events) == 1
+	retry.Key, retry.Orders, retry.Log = k.key.Key, k.key.Orders, k.log.ID
+	retry.Explain = len(events) == 1
 	unparked, err = tx.Retry(ctx, retry)
 	if err != nil {
 		return false, err
@@ -225,10 +266,22 @@ func (k *keyRetry) commit(
 	tell(observer.Retried, observed)
 	if unparked {
 		tell(observer.Unparked, ObservedEvent{SegmentID: id, Key: k.key.Key, Position: k.key.First})
-		k.segment.withheld.Unpark(k.key.Key)
+		k.segment.withheld.Unpark(k.held)
 		k.segment.logger.Info().Bytes("key", k.key.Key).Msg("key is parked no longer")
 	}
 	return unparked, nil
+}
+
+// process returns what is to be written for events.
+func (k *keyRetry) process(ctx context.Context, events []store.RecordedEvent, tx store.Tx) ([]store.Step, error) {
+	if len(events) == 0 {
+		return nil, nil
+	}
+	mutations, err := k.processor.Process(ctx, events, tx)
+	if err != nil {
+		return nil, err
+	}
+	return k.folder.Fold(mutations), nil
 }
 
 // fail records that an event has failed again.

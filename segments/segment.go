@@ -84,6 +84,7 @@ func (s *segment) run(ctx context.Context) error {
 	}
 	s.withheld = pipeline.NewWithheld(parked)
 	s.began.Store(true)
+	s.runner.faults.started(s.number)
 	retrying, stopRetries := context.WithCancel(ctx)
 	var retries sync.WaitGroup
 	retrier := newRetrier(s, log) // with the claim as it is before the pipeline moves its checkpoint
@@ -103,7 +104,7 @@ func (s *segment) run(ctx context.Context) error {
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
-		if err := s.withhold(working, log, err); err != nil {
+		if err := s.withhold(ctx, working, retrier, err); err != nil {
 			return err
 		}
 	}

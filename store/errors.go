@@ -179,13 +179,18 @@ func TransactionTooLong(statement string, limit time.Duration) error {
 type LogError struct {
 	Projection string
 	Reason     string // what differs
+	Other      UUID   // the id of the log that the rows were built from, where the one that was found has another
 }
 
 // Error says what differs, and what to do about it.
 func (e *LogError) Error() string {
-	return fmt.Sprintf("%s: restore the log that the rows were built from and start the projection again, or "+
+	remedy := "restore the log that the rows were built from"
+	if e.Other != (UUID{}) {
+		remedy = fmt.Sprintf("name the database of log %s with Options.Events, if that is another one, or %s", e.Other, remedy)
+	}
+	return fmt.Sprintf("%s: %s and start the projection again, or "+
 		"rebuild it: Store.Reset(%q) deletes its rows, and the next run applies this log from the first event",
-		e.Reason, e.Projection)
+		e.Reason, remedy, e.Projection)
 }
 
 // ParkedMaxError says that so many keys of a projection would be parked that the fault is not in single events.
@@ -197,8 +202,12 @@ type ParkedMaxError struct {
 
 // Error names the limit and the option that raises it.
 func (e *ParkedMaxError) Error() string {
-	return fmt.Sprintf("more than %d keys of projection %s would be parked, the limit of Options.ParkedMax: the code is "+
-		"at fault, and not single events", e.Max, e.Projection)
+	keys := "keys"
+	if e.Max == 1 {
+		keys = "key"
+	}
+	return fmt.Sprintf("more than %d %s of projection %s would be parked, the limit of Options.ParkedMax: the code is "+
+		"at fault, and not single events", e.Max, keys, e.Projection)
 }
 
 // CatalogueError says which part of a declaration cannot be installed, and why. It is found at load, before any event.

@@ -68,7 +68,11 @@ func CheckCheckpoints(ctx context.Context, reader Reader, checkpoints ...Checkpo
 	faults = make([]error, len(checkpoints))
 	for i := range checkpoints {
 		if reason := checkpoints[i].misfit(&state, state.Events[i]); reason != "" {
-			faults[i] = &LogError{Projection: checkpoints[i].Projection, Reason: reason}
+			fault := &LogError{Projection: checkpoints[i].Projection, Reason: reason}
+			if id := checkpoints[i].Applied.Log.ID; id != state.Log.ID {
+				fault.Other = id
+			}
+			faults[i] = fault
 		}
 	}
 	return state.Log, faults, nil
@@ -82,8 +86,7 @@ func (c *Checkpoint) misfit(state *LogState, event UUID) string {
 	case c.Position == 0:
 		return ""
 	case applied.Log.ID != UUID{} && applied.Log.ID != state.Log.ID:
-		return fmt.Sprintf("the rows were built from log %s, the database has log %s (the other one may be in another database)",
-			applied.Log.ID, state.Log.ID)
+		return fmt.Sprintf("the rows were built from log %s, the database has log %s", applied.Log.ID, state.Log.ID)
 	case state.Head < c.Position:
 		return fmt.Sprintf("the checkpoint is at position %d, the log ends at %d", c.Position, state.Head)
 	case applied.Position == 0 || event == applied.Event:

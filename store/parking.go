@@ -131,6 +131,7 @@ type ParkedKey struct {
 	// NextAttempt is when it is tried again by itself; zero when that was tried often enough.
 	NextAttempt time.Time
 	Order       ParkedOrder // what somebody wants of it; "" for nothing
+	Orders      int64       // how many orders were given since it is parked
 	// Tried are identities of the code that it was tried with while it was parked, [TriedMax] at most.
 	Tried []string
 	// Due reports that it is to be tried now: by its time, by an order, or because the code of the request is not
@@ -178,6 +179,9 @@ type Retry struct {
 	Steps   []Step
 	Log     LogID          // that the events were read from
 	Skipped []SkippedEvent // of the events up to Through
+	// Orders is that of the [ParkedKey] when the retry began. An order that was given since then stays, but one to
+	// skip an event that did not fail after all.
+	Orders int64
 	// Fault says that the event behind Through has failed. Otherwise the key is parked no longer when no noted
 	// event is left.
 	Fault *ParkedFault

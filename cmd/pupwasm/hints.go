@@ -33,6 +33,7 @@ var flagsOf = map[string]string{
 	"Options.TempFileBytesMax":   "temp-file-limit",
 	"Options.PayloadBytesMax":    "payload-max",
 	"Options.Schema":             "schema",
+	"Options.Events":             "events",
 }
 
 // commandsOf are the commands for functions that those errors name. $1 is the function's argument.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pupwasm/pupwasm"
 	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store/postgres"
@@ -39,7 +40,7 @@ func TestInFlags_whatItNamesIsThere(t *testing.T) {
 	}
 	known := map[string]bool{}
 	for group, options := range map[string][]any{
-		"Limits.": {host.Limits{}}, "Options.": {host.Options{}, postgres.Options{}, segments.Options{}},
+		"Limits.": {host.Limits{}}, "Options.": {host.Options{}, postgres.Options{}, segments.Options{}, pupwasm.Options{}},
 	} {
 		for _, of := range options {
 			for _, field := range reflect.VisibleFields(reflect.TypeOf(of)) {

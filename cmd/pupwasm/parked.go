@@ -21,7 +21,7 @@ When a projection fails at an event, the event's partition key (by default its s
 in order, and those of other keys go on. The host that has the key's segment tries it again by itself, a few times, and
 at once when it runs a module that the key was not tried with. See 'pupwasm run --help' for --on-error.
 
-A key that is no printable text is shown and given in hex: hex:00ff.`
+A key that is no printable text, or begins as an option does, is shown and given in hex: hex:00ff.`
 
 func newParkedCommand(globals *globalOptions) *cobra.Command {
 	cmd := &cobra.Command{
@@ -43,8 +43,8 @@ func newParkedCommand(globals *globalOptions) *cobra.Command {
 // keyText is a partition key as a person reads and gives it.
 func keyText(key []byte) string {
 	text := string(key)
-	plain := utf8.Valid(key) && len(key) > 0 && !strings.HasPrefix(text, "hex:") && text == strings.TrimSpace(text) &&
-		!strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
+	plain := utf8.Valid(key) && len(key) > 0 && !strings.HasPrefix(text, "hex:") && !strings.HasPrefix(text, "-") &&
+		text == strings.TrimSpace(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
 	if plain {
 		return text
 	}
@@ -145,16 +145,16 @@ func eachParked(ctx context.Context, from store.Store, projection string, handle
 	}
 }
 
-// known returns the version of a projection that is installed. It refuses a name that was never installed.
-func known(ctx context.Context, from store.Store, projection string) (store.ProjectionID, error) {
+// known returns the status of a projection that is installed. It refuses a name that was never installed.
+func known(ctx context.Context, from store.Store, projection string) (*store.ProjectionStatus, error) {
 	found, err := from.Status(ctx, projection)
 	if err != nil {
-		return store.ProjectionID{}, err
+		return nil, err
 	}
 	if len(found) == 0 {
-		return store.ProjectionID{}, unknownProjection(projection)
+		return nil, unknownProjection(projection)
 	}
-	return found[0].ProjectionID, nil
+	return &found[0], nil
 }
 
 func unknownProjection(name string) error {

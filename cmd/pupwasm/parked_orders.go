@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -73,15 +76,16 @@ func orderParked(
 			return err
 		}
 	}
-	var ids []store.ParkedID
 	to, err := openStore(ctx, globals)
 	if err != nil {
 		return err
 	}
 	defer to.Close()
-	if _, err := known(ctx, to, projection); err != nil {
+	of, err := known(ctx, to, projection)
+	if err != nil {
 		return err
 	}
+	var parked []store.ParkedKey
 	for i, key := range keys {
 		found, err := to.Parked(ctx, parkedRequest(projection, key))
 		if err != nil {
@@ -90,22 +94,59 @@ func orderParked(
 		if len(found) == 0 {
 			return notParked(projection, named[i])
 		}
-		ids = append(ids, found[0].ParkedID)
+		if !slices.ContainsFunc(parked, func(k store.ParkedKey) bool { return bytes.Equal(k.Key, key) }) {
+			parked = append(parked, found[0])
+		}
 	}
 	if len(named) == 0 {
 		err := eachParked(ctx, to, projection, func(k *store.ParkedKey) error {
-			ids = append(ids, k.ParkedID)
+			parked = append(parked, *k)
 			return nil
 		})
 		if err != nil {
 			return err
 		}
 	}
-	for _, id := range ids {
-		if err := to.Order(ctx, id, order); err != nil {
+	for i := range parked {
+		if err := to.Order(ctx, parked[i].ParkedID, order); err != nil {
 			return err
 		}
 	}
-	_, err = fmt.Fprintf(globals.out, "%s ordered for %d of the parked keys of %s\n", order, len(ids), projection)
-	return err
+	return printOrdered(globals.out, of, parked, order)
+}
+
+// printOrdered says what was ordered, and what it takes until somebody acts on it.
+func printOrdered(
+	out io.Writer, of *store.ProjectionStatus, parked []store.ParkedKey, order store.ParkedOrder,
+) error {
+	name := printable(of.Name)
+	if len(parked) == 0 {
+		_, err := fmt.Fprintf(out, "nothing of %s is parked\n", name)
+		return err
+	}
+	what := count(int64(len(parked)), "parked key")
+	if order == store.OrderSkip {
+		what = fmt.Sprintf("event %d of key %s", parked[0].First, keyText(parked[0].Key))
+	}
+	if _, err := fmt.Fprintf(out, "%s ordered for %s of %s\n", order, what, name); err != nil {
+		return err
+	}
+	failed, idle := false, false
+	for i := range parked {
+		for j := range of.Segments {
+			s := &of.Segments[j]
+			if s.Range.Contains(store.PartitionHashOf(parked[i].Key)) {
+				failed, idle = failed || s.Failure != "", idle || !s.Live
+			}
+		}
+	}
+	switch {
+	case failed:
+		_, err := fmt.Fprintf(out, "nobody acts on that before 'pupwasm retry %s': a segment has failed\n", name)
+		return err
+	case idle:
+		_, err := fmt.Fprintln(out, "nobody acts on that before a host runs the projection")
+		return err
+	}
+	return nil
 }

@@ -71,6 +71,11 @@ func runParkedShow(ctx context.Context, globals *globalOptions, events *logOptio
 		"next        %s\nevents      %d, at %s\n\n",
 		printable(report.Projection), report.Key, printable(report.Error), report.Attempts,
 		report.ParkedAt.Format(time.RFC3339), report.next(), report.Events, positionsText(waiting, report.Events))
+	if len(page.Events) == 0 || page.Events[0].ID != found[0].Event {
+		_, err := fmt.Fprintf(globals.out, "event %s is not in the log of this database: --events names the one that has it\n",
+			report.EventID)
+		return err
+	}
 	return newEventPrinter(globals.out, false).print(page.Events)
 }
 
@@ -117,13 +122,13 @@ func runParkedSkipped(ctx context.Context, globals *globalOptions, projection st
 		return err
 	}
 	defer from.Close()
-	id, err := known(ctx, from, projection)
+	of, err := known(ctx, from, projection)
 	if err != nil {
 		return err
 	}
 	reports := []skippedReport{}
 	for after := int64(0); ; {
-		page, err := from.Skipped(ctx, id, after, parkedPage)
+		page, err := from.Skipped(ctx, of.ProjectionID, after, parkedPage)
 		if err != nil {
 			return err
 		}

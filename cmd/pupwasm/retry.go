@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
+
+	"github.com/pupwasm/pupwasm/store"
 )
 
 func newRetryCommand(globals *globalOptions) *cobra.Command {
@@ -36,11 +39,16 @@ func runRetry(ctx context.Context, globals *globalOptions, projection string, nu
 		return err
 	}
 	defer to.Close()
-	id, err := known(ctx, to, projection)
+	of, err := known(ctx, to, projection)
 	if err != nil {
 		return err
 	}
-	cleared, err := to.Recover(ctx, id, numbers...)
+	for _, number := range numbers {
+		if !slices.ContainsFunc(of.Segments, func(s store.SegmentStatus) bool { return s.Segment == number }) {
+			return usagef("projection %s has no segment %d: 'pupwasm segments list' shows them", printable(projection), number)
+		}
+	}
+	cleared, err := to.Recover(ctx, of.ProjectionID, numbers...)
 	if err != nil {
 		return err
 	}
@@ -48,6 +56,10 @@ func runRetry(ctx context.Context, globals *globalOptions, projection string, nu
 		_, err = fmt.Fprintf(globals.out, "no segment of %s has failed\n", projection)
 		return err
 	}
-	_, err = fmt.Fprintf(globals.out, "%d segments of %s go on\n", cleared, projection)
+	verb := "go on"
+	if cleared == 1 {
+		verb = "goes on"
+	}
+	_, err = fmt.Fprintf(globals.out, "%s of %s %s\n", count(int64(cleared), "segment"), projection, verb)
 	return err
 }

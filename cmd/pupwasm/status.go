@@ -129,7 +129,7 @@ func (o *statusOptions) attention(report *status.Report) error {
 			refused = cmp.Or(refused, name+" is refused by worker "+printable(p.Refused[0].Worker))
 		}
 		if p.Parked > 0 {
-			parked = cmp.Or(parked, fmt.Sprintf("%s has %d parked keys", name, p.Parked))
+			parked = cmp.Or(parked, name+" has "+count(int64(p.Parked), "parked key"))
 		}
 	}
 	if what := cmp.Or(failed, stalled, refused, parked, unowned, behind); what != "" {

@@ -75,8 +75,8 @@ func (o *statusOptions) printReasons(report *status.Report) error {
 			}
 		}
 		if p.Parked > 0 {
-			reasons = append(reasons, fmt.Sprintf("%s has %d parked keys: 'pupwasm parked list %s'", printable(p.Name), p.Parked,
-				printable(p.Name)))
+			reasons = append(reasons, fmt.Sprintf("%[1]s has %[2]s: 'pupwasm parked list %[1]s'", printable(p.Name),
+				count(int64(p.Parked), "parked key")))
 		}
 		for _, r := range p.Refused {
 			reasons = append(reasons, fmt.Sprintf("%s, version %d is refused by worker %s: %s",

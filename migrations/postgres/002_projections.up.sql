@@ -241,6 +241,7 @@ CREATE TABLE {schema}.parked (
     parked_at       timestamptz NOT NULL DEFAULT now(),
     next_attempt_at timestamptz,                -- null: not by itself
     wanted          text NOT NULL DEFAULT '',   -- what somebody has ordered: retry or skip
+    orders          bigint NOT NULL DEFAULT 0,  -- how many orders were given
     tried           text[] NOT NULL,            -- identities of the code that it was tried with
     tell_at         timestamptz DEFAULT now(),  -- when somebody is to be told of it; null: somebody was
     PRIMARY KEY (projection, version, key),
@@ -322,11 +323,12 @@ END $$;
 -- retry_parked is the fence of a transaction that applies events of a parked key: the claim must hold, wherever its
 -- checkpoint is, since commits of the segment go on meanwhile. Its row lock keeps them waiting, and a commit that
 -- notes one more event of the key comes before it, and is seen, or finds that the key is not parked. It returns
--- whether the key is parked no longer. It raises what advance and park_events raise.
+-- whether the key is parked no longer. Orders that were given since it began, beyond those that it has seen, stay. It
+-- raises what advance and park_events raise.
 CREATE FUNCTION {schema}.retry_parked(
     of_projection text, of_version integer, of_segment integer, by_owner text, at_epoch bigint,
     durable boolean, limits bigint[], read_log uuid, read_timeline bigint, apart boolean,
-    of_key bytea, through_position bigint,
+    of_key bytea, through_position bigint, seen_orders bigint,
     fault_position bigint, fault_event uuid, fault_error text, fault_attempts bigint, fault_delay bigint,
     fault_code text,
     skipped_positions bigint[], skipped_events uuid[], skipped_errors text[]
@@ -354,19 +356,23 @@ BEGIN
         AND e.key = of_key AND e.position <= through_position;
     GET DIAGNOSTICS applied = ROW_COUNT;
     next_position := (SELECT min(e.position) FROM {schema}.parked_events e WHERE e.projection = of_projection
-        AND e.version = of_version AND e.key = of_key);
+        AND e.version = of_version AND e.key = of_key AND e.position > through_position);
     IF next_position IS NULL THEN
         DELETE FROM {schema}.parked p WHERE p.projection = of_projection AND p.version = of_version AND p.key = of_key;
     ELSIF fault_position > 0 THEN
         UPDATE {schema}.parked p SET events = p.events - applied, first_position = fault_position,
-            event_id = fault_event, error = fault_error, attempts = fault_attempts, wanted = '',
+            event_id = fault_event, error = fault_error, attempts = fault_attempts,
+            wanted = CASE WHEN p.orders = seen_orders OR p.wanted = 'skip' AND p.first_position <> fault_position
+                THEN '' ELSE p.wanted END,
             next_attempt_at = CASE WHEN fault_delay >= 0
                 THEN pg_catalog.clock_timestamp() + fault_delay * interval '1 millisecond' END,
             tried = CASE WHEN fault_code = ANY (p.tried) THEN p.tried
                 ELSE p.tried[greatest(cardinality(p.tried) - 14, 1):] || fault_code END
             WHERE p.projection = of_projection AND p.version = of_version AND p.key = of_key;
     ELSE -- what is left is due, also for another worker
-        UPDATE {schema}.parked p SET events = p.events - applied, first_position = next_position, wanted = '',
+        UPDATE {schema}.parked p SET events = p.events - applied, first_position = next_position,
+            wanted = CASE WHEN p.orders = seen_orders OR p.wanted = 'skip' AND p.first_position <> next_position
+                THEN '' ELSE p.wanted END,
             attempts = 0, next_attempt_at = pg_catalog.clock_timestamp()
             WHERE p.projection = of_projection AND p.version = of_version AND p.key = of_key;
     END IF;

@@ -73,6 +73,7 @@ CREATE TABLE {schema}__parked (
     parked_at       INTEGER NOT NULL,
     next_attempt_at INTEGER,                    -- null: not by itself
     wanted          TEXT NOT NULL DEFAULT '',   -- what somebody has ordered: retry or skip
+    orders          INTEGER NOT NULL DEFAULT 0, -- how many orders were given
     tried           TEXT NOT NULL,              -- identities of the code that it was tried with, as JSON
     tell_at         INTEGER DEFAULT 0,          -- when somebody is to be told of it; null: somebody was
     PRIMARY KEY (projection, version, key),

@@ -21,8 +21,8 @@ var (
 		text, i64, i64, byteas, i64s, i64s, ids, texts, i64s, i64s, texts, byteas, i64s, byteas, i64s, ids, texts,
 	}
 	retryParams = []store.Type{
-		text, i64, i64, text, i64, boolean, i64s, id, i64, boolean, bytea, i64, i64, id, text, i64, i64, text, i64s, ids,
-		texts,
+		text, i64, i64, text, i64, boolean, i64s, id, i64, boolean, bytea, i64, i64, i64, id, text, i64, i64, text, i64s,
+		ids, texts,
 	}
 )
 
@@ -144,7 +144,7 @@ func (c *catalogue) retryFence(params *parameters, claim *store.Claim, retry *st
 		store.Text(claim.Worker),
 		store.I64(claim.Epoch), store.Bool(c.store.options.Durable), c.store.transactionLimits(),
 		uuidValue(retry.Log.ID), store.I64(int64(retry.Log.Timeline)), store.Bool(c.apart),
-		keyValue(retry.Key), store.I64(retry.Through),
+		keyValue(retry.Key), store.I64(retry.Through), store.I64(retry.Orders),
 		store.I64(fault.Position), uuidValue(fault.Event), store.Text(fault.Error), store.I64(int64(fault.Attempts)),
 		delayValue(fault.RetryAfter), store.Text(fault.Code),
 		skippedPositions(retry.Skipped), skippedIDs(retry.Skipped), skippedErrors(retry.Skipped),
@@ -171,7 +171,7 @@ func (s backend) Parked(ctx context.Context, request store.ParkedRequest) ([]sto
 func scanParked(row pgx.CollectableRow) (k store.ParkedKey, err error) {
 	var next *time.Time
 	err = row.Scan(&k.Projection.Name, &k.Projection.Version, &k.Key, &k.First, &k.Last, &k.Events, &k.Event,
-		&k.Error, &k.Attempts, &k.ParkedAt, &next, &k.Order, &k.Tried, &k.Due)
+		&k.Error, &k.Attempts, &k.ParkedAt, &next, &k.Order, &k.Tried, &k.Orders, &k.Due)
 	if next != nil {
 		k.NextAttempt = *next
 	}

@@ -221,10 +221,10 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		park: in(`SELECT {schema}.park_events($1, $2::integer, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
 			$16, $17)`),
 		retry: in(`SELECT {schema}.retry_parked($1, $2::integer, $3::integer, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
-			$14, $15, $16, $17, $18, $19, $20, $21)`),
+			$14, $15, $16, $17, $18, $19, $20, $21, $22)`),
 		parked: in(`SELECT * FROM (
 				SELECT p.projection, p.version, p.key, p.first_position, p.last_position, p.events, p.event_id, p.error,
-					p.attempts, p.parked_at, p.next_attempt_at, p.wanted, p.tried,
+					p.attempts, p.parked_at, p.next_attempt_at, p.wanted, p.tried, p.orders,
 					p.wanted <> '' OR coalesce(p.next_attempt_at <= {now}, false) OR $6 <> '' AND $6 <> ALL (p.tried) AS due
 				FROM {schema}.parked p
 				WHERE ($1 = '' OR p.projection = $1) AND ($2 = 0 OR p.version = $2) AND ($3::bytea IS NULL OR p.key = $3)
@@ -234,13 +234,14 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			AND key = $3 AND position > $4 ORDER BY position LIMIT $5`),
 		skipped: in(`SELECT key, position, event_id, error, skipped_at FROM {schema}.skipped_events
 			WHERE projection = $1 AND version = $2 AND position > $3 ORDER BY position LIMIT $4`),
-		order: in(`UPDATE {schema}.parked SET wanted = $4 WHERE projection = $1 AND version = $2 AND key = $3`),
+		order: in(`UPDATE {schema}.parked SET wanted = $4, orders = orders + 1
+			WHERE projection = $1 AND version = $2 AND key = $3`),
 		claimAlert: in(`UPDATE {schema}.parked p SET tell_at = {now} + $2 * interval '1 millisecond'
 			WHERE (p.projection, p.version, p.key) = (SELECT q.projection, q.version, q.key FROM {schema}.parked q
 				WHERE q.projection = ANY ($1) AND q.tell_at <= {now}
 				ORDER BY q.tell_at, q.projection, q.version, q.key LIMIT 1 FOR UPDATE SKIP LOCKED)
 			RETURNING p.projection, p.version, p.key, p.first_position, p.last_position, p.events, p.event_id, p.error,
-				p.attempts, p.parked_at, p.next_attempt_at, p.wanted, p.tried, false`),
+				p.attempts, p.parked_at, p.next_attempt_at, p.wanted, p.tried, p.orders, false`),
 		settleAlert: in(`UPDATE {schema}.parked
 			SET tell_at = CASE WHEN NOT $5 THEN {now} + $6 * interval '1 millisecond' END
 			WHERE projection = $1 AND version = $2 AND key = $3 AND parked_at = $4`),

@@ -133,9 +133,9 @@ func (x *tx) pass(c *conn, retry *store.Retry) (unparked bool, err error) {
 		changed, err = c.exec(q.unpark, id.Name, id.Version, retry.Key)
 	case fault != nil:
 		changed, err = c.exec(q.failParked, id.Name, id.Version, retry.Key, applied, fault.Position, fault.Event, fault.Error,
-			fault.Attempts, delay(fault.RetryAfter), fault.Code)
+			fault.Attempts, delay(fault.RetryAfter), fault.Code, retry.Orders)
 	default:
-		changed, err = c.exec(q.advanceParked, id.Name, id.Version, retry.Key, applied, next)
+		changed, err = c.exec(q.advanceParked, id.Name, id.Version, retry.Key, applied, next, retry.Orders)
 	}
 	if err == nil && changed == 0 {
 		err = store.ErrNotParked
@@ -170,7 +170,7 @@ func (p *prepared) parkedKey() (store.ParkedKey, error) {
 		First: p.ColumnInt64(3), Last: p.ColumnInt64(4), Events: p.ColumnInt64(5), Event: p.uuid(6),
 		Error: p.ColumnText(7), Attempts: p.ColumnInt(8), ParkedAt: microsecond(p.ColumnInt64(9)),
 		NextAttempt: microsecond(p.ColumnInt64(10)), Order: store.ParkedOrder(p.ColumnText(11)),
-		Tried: tried, Due: p.ColumnInt64(13) != 0,
+		Tried: tried, Orders: p.ColumnInt64(13), Due: p.ColumnInt64(14) != 0,
 	}, nil
 }
 

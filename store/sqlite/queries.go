@@ -193,17 +193,19 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			ORDER BY position LIMIT 1`),
 		unpark: in(`DELETE FROM {schema}__parked WHERE projection = $1 AND version = $2 AND key = $3`),
 		failParked: in(`UPDATE {schema}__parked SET events = events - $4, first_position = $5, event_id = $6,
-			error = $7, attempts = $8, wanted = '', next_attempt_at = iif($9 < 0, NULL, {now} + $9),
+			error = $7, attempts = $8, wanted = iif(orders = $11 OR wanted = 'skip' AND first_position <> $5, '', wanted),
+			next_attempt_at = iif($9 < 0, NULL, {now} + $9),
 			tried = (SELECT json_group_array(value ORDER BY n) FROM (
 				SELECT value, n FROM (SELECT value, key AS n FROM json_each(tried) WHERE value <> $10
 					UNION ALL SELECT $10, 1000) ORDER BY n DESC LIMIT 16))
 			WHERE projection = $1 AND version = $2 AND key = $3`),
 		// What is left is due, also for another worker.
-		advanceParked: in(`UPDATE {schema}__parked SET events = events - $4, first_position = $5, wanted = '',
+		advanceParked: in(`UPDATE {schema}__parked SET events = events - $4, first_position = $5,
+			wanted = iif(orders = $6 OR wanted = 'skip' AND first_position <> $5, '', wanted),
 			attempts = 0, next_attempt_at = {now} WHERE projection = $1 AND version = $2 AND key = $3`),
 		parked: in(`SELECT * FROM (
 				SELECT projection, version, key, first_position, last_position, events, event_id, error, attempts,
-					parked_at, coalesce(next_attempt_at, 0), wanted, tried,
+					parked_at, coalesce(next_attempt_at, 0), wanted, tried, orders,
 					wanted <> '' OR coalesce(next_attempt_at <= {now}, 0)
 					OR $6 <> '' AND NOT EXISTS (SELECT 1 FROM json_each(tried) WHERE value = $6) AS due
 				FROM {schema}__parked
@@ -214,7 +216,8 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			AND key = $3 AND position > $4 ORDER BY position LIMIT $5`),
 		skipped: in(`SELECT key, position, event_id, error, skipped_at FROM {schema}__skipped_events
 			WHERE projection = $1 AND version = $2 AND position > $3 ORDER BY position LIMIT $4`),
-		order: in(`UPDATE {schema}__parked SET wanted = $4 WHERE projection = $1 AND version = $2 AND key = $3`),
+		order: in(`UPDATE {schema}__parked SET wanted = $4, orders = orders + 1
+			WHERE projection = $1 AND version = $2 AND key = $3`),
 		untold: in(`SELECT 1 FROM {schema}__parked
 			WHERE projection IN (SELECT value FROM json_each($1)) AND tell_at <= {now} LIMIT 1`),
 		claimAlert: in(`UPDATE {schema}__parked SET tell_at = {now} + $2
@@ -222,7 +225,7 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 				WHERE projection IN (SELECT value FROM json_each($1)) AND tell_at <= {now}
 				ORDER BY tell_at, projection, version, key LIMIT 1)
 			RETURNING projection, version, key, first_position, last_position, events, event_id, error, attempts,
-				parked_at, coalesce(next_attempt_at, 0), wanted, tried, 0`),
+				parked_at, coalesce(next_attempt_at, 0), wanted, tried, orders, 0`),
 		settleAlert: in(`UPDATE {schema}__parked SET tell_at = iif($5, NULL, {now} + $6)
 			WHERE projection = $1 AND version = $2 AND key = $3 AND parked_at = $4`),
 

@@ -20,6 +20,7 @@ var parkingCases = []testCase{
 	{"a_retry_needs_the_claim_and_the_log", parkingFenced},
 	{"what_is_due", parkingDue},
 	{"orders_and_skips", parkingSkips},
+	{"an_order_that_a_retry_has_not_seen_stays", parkingOrders},
 	{"keys_are_found_by_segment_and_in_pages", parkingPages},
 	{"a_reset_forgets_them", parkingReset},
 	{"a_note_and_the_last_retry_see_each_other", parkingRace},

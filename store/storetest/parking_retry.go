@@ -161,6 +161,52 @@ func parkingSkips(f *fixture) {
 	}
 }
 
+// parkingOrders gives orders while the key is tried.
+func parkingOrders(f *fixture) {
+	r := f.running(totals("sums"))
+	r.parkAt("k")
+	for range 3 {
+		f.must(r.park(r.note("k")))
+	}
+	order := func(order store.ParkedOrder) { f.must(f.store.Order(f.ctx, parkedID("k"), order)) }
+	fails := func(at, seen int64) {
+		_, err := r.retry(store.Retry{Key: []byte("k"), Through: f.at(at) - 1, Orders: seen, Fault: &store.ParkedFault{
+			Position: f.at(at), Error: "wrong", Attempts: 2, RetryAfter: -1, Code: "code1",
+		}})
+		f.must(err)
+	}
+	want := func(when string, order store.ParkedOrder, orders int64) {
+		keys, err := f.store.Parked(f.ctx, store.ParkedRequest{Range: store.FullRange(), Code: "code1"})
+		f.must(err)
+		if k := keys[0]; k.Order != order || k.Orders != orders || k.Due != (order != "") {
+			f.Errorf("%s: the key is %+v, want order %q, of %d", when, k, order, orders)
+		}
+	}
+	order(store.OrderRetry)
+	order(store.OrderRetry)
+	want("ordered twice", store.OrderRetry, 2)
+	fails(1, 1)
+	want("tried after the first one", store.OrderRetry, 2)
+	fails(1, 2)
+	want("tried after both", "", 2)
+	order(store.OrderSkip)
+	fails(1, 2)
+	want("the event to skip has failed", store.OrderSkip, 3)
+	fails(2, 2)
+	want("the event to skip was applied", "", 3)
+	order(store.OrderRetry)
+	fails(3, 3)
+	want("another event has failed", store.OrderRetry, 4)
+	order(store.OrderSkip)
+	_, err := r.retry(store.Retry{Key: []byte("k"), Through: f.at(3), Orders: 4})
+	f.must(err)
+	keys, err := f.store.Parked(f.ctx, store.ParkedRequest{Range: store.FullRange()})
+	f.must(err)
+	if k := keys[0]; k.Order != "" || k.First != f.at(4) {
+		f.Errorf("an event was applied that was to be skipped: the key is %+v", k)
+	}
+}
+
 // parkingRace lets a commit note one more event of a key while a retry applies the last one that is noted: the
 // event is either noted before, and the key stays parked, or the commit is refused.
 func parkingRace(f *fixture) {

@@ -52,6 +52,7 @@ func (a *attempt) commitGroup(ctx context.Context, g *commitGroup) error {
 	}
 	a.conflicts = 0
 	a.Claim.Position = g.through
+	a.Withheld.passed(g.through)
 	a.Observer.Committed(*a.Claim, &commit, Written{
 		Events: g.events, Batches: g.batches, Rows: g.folder.Rows(), Took: clock.Since(began),
 	})

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"maps"
 	"sync"
 
 	"github.com/pupwasm/pupwasm/store"
@@ -11,13 +12,13 @@ import (
 // The segment's pipeline and its retries use it at the same time.
 type Withheld struct {
 	mu      sync.Mutex
-	keys    map[string]*withheldKey
+	keys    map[string]*HeldKey
 	skipped map[int64]store.SkippedEvent
 	some    chan struct{} // holds one sign that a key was added
 }
 
-// withheldKey is a key from some position on.
-type withheldKey struct {
+// HeldKey is a key from some position on.
+type HeldKey struct {
 	bytes []byte
 	from  int64
 	fault *store.ParkedFault // of a key that the database does not know yet
@@ -34,9 +35,9 @@ func NewWithheld(parked []store.ParkedKey) *Withheld {
 func (w *Withheld) Renew(parked []store.ParkedKey) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.keys, w.skipped = map[string]*withheldKey{}, map[int64]store.SkippedEvent{}
+	w.keys, w.skipped = map[string]*HeldKey{}, map[int64]store.SkippedEvent{}
 	for i := range parked {
-		w.keys[string(parked[i].Key)] = &withheldKey{bytes: parked[i].Key}
+		w.keys[string(parked[i].Key)] = &HeldKey{bytes: parked[i].Key}
 	}
 	w.signal()
 }
@@ -45,7 +46,7 @@ func (w *Withheld) Renew(parked []store.ParkedKey) {
 func (w *Withheld) Park(key []byte, fault store.ParkedFault) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.keys[string(key)] = &withheldKey{bytes: key, from: fault.Position, fault: &fault}
+	w.keys[string(key)] = &HeldKey{bytes: key, from: fault.Position, fault: &fault}
 	w.signal()
 }
 
@@ -56,11 +57,35 @@ func (w *Withheld) Skip(event store.SkippedEvent) {
 	w.skipped[event.Position] = event
 }
 
-// Unpark gives a key's events to the processor again, from those on that the pipeline applies next.
-func (w *Withheld) Unpark(key []byte) {
+// passed forgets the skipped events up to a checkpoint.
+func (w *Withheld) passed(checkpoint int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.keys, string(key))
+	maps.DeleteFunc(w.skipped, func(position int64, _ store.SkippedEvent) bool { return position <= checkpoint })
+}
+
+// Find returns a key as it is withheld now, for Unpark.
+func (w *Withheld) Find(key []byte) *HeldKey {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.keys[string(key)]
+}
+
+// Unpark gives a key's events to the processor again, from those on that the pipeline applies next. It does nothing
+// when the key has been parked anew since Find: the pipeline may have found out first that it was parked no longer.
+func (w *Withheld) Unpark(key *HeldKey) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if key != nil && w.keys[string(key.bytes)] == key {
+		delete(w.keys, string(key.bytes))
+	}
+}
+
+// Keys is how many keys are withheld.
+func (w *Withheld) Keys() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.keys)
 }
 
 func (w *Withheld) signal() {
