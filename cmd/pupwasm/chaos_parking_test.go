@@ -104,7 +104,7 @@ func (c *chaos) parkedKey() (store.ParkedKey, bool) {
 	err := store.ErrTransient
 	var parked []store.ParkedKey
 	for errors.Is(err, store.ErrTransient) { // connections may have been cut
-		parked, err = c.store.Parked(c.t.Context(), store.ParkedRequest{Range: store.FullRange()})
+		parked, err = c.store.Backend().Parked(c.t.Context(), store.ParkedRequest{Range: store.FullRange()})
 	}
 	if err != nil {
 		c.t.Errorf("parked: %v", err)
