@@ -15,7 +15,7 @@ import (
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
-func openPostgres(t *testing.T, db pgtest.Database) *postgres.Store {
+func openPostgres(t testing.TB, db pgtest.Database) *postgres.Store {
 	t.Helper()
 	s, err := postgres.Open(db.DSN, postgres.Options{Schema: db.Schema, Lazy: true})
 	if err != nil {
