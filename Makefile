@@ -53,7 +53,7 @@ test: postgres tinygo ## the whole test suite, with the race detector; installs 
 	fi
 
 .PHONY: chaos
-chaos: postgres ## the long form of the chaos test: hosts and the server are killed, stopped and changed for CHAOS_TIME
+chaos: postgres ## the long form of the chaos test: hosts, servers and modules fail and are changed for CHAOS_TIME
 	@PUPWASM_CHAOS=$(CHAOS_TIME) CGO_ENABLED=1 \
 		$(GO) test -race -v -count=1 -timeout 60m -run '^TestChaos' ./cmd/pupwasm
 

@@ -26,7 +26,7 @@ type server interface {
 	) ([]store.Appended, error)
 }
 
-func openPostgres(t *testing.T, db pgtest.Database) server {
+func openPostgres(t testing.TB, db pgtest.Database) server {
 	t.Helper()
 	s, err := postgres.Open(db.DSN, postgres.Options{Schema: db.Schema, Lazy: true})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pupwasm/pupwasm/internal/clock"
 	"github.com/pupwasm/pupwasm/segments/internal/backoff"
 	"github.com/pupwasm/pupwasm/segments/internal/logstate"
 	"github.com/pupwasm/pupwasm/segments/internal/pipeline"
@@ -29,6 +30,9 @@ type retrier struct {
 const (
 	// retryPoll is the interval at which a segment with parked keys asks which are due.
 	retryPoll = time.Second
+	// retryPollShare bounds what this takes, while nothing is due, to one part in so many of the time: the answer takes
+	// the longer, the more keys are parked.
+	retryPollShare = 50
 	// retryKeys is how many it takes at once.
 	retryKeys = 100
 )
@@ -41,6 +45,7 @@ func newRetrier(s *segment, log logstate.Joined) *retrier {
 func (t *retrier) run(ctx, working context.Context) {
 	for t.segment.withheld.Await(ctx) {
 		pause := retryPoll
+		began := clock.Now()
 		tried, err := t.retryDue(ctx, working)
 		switch {
 		case err == nil && tried == retryKeys:
@@ -50,6 +55,9 @@ func (t *retrier) run(ctx, working context.Context) {
 		case err != nil:
 			t.segment.logger.Debug().Err(err).Msg("parked keys are tried again later")
 			pause = max(pause, t.retry.Pause())
+		case tried == 0:
+			pause = max(pause, retryPollShare*clock.Since(began))
+			t.retry.Reset()
 		default:
 			t.retry.Reset()
 		}

@@ -27,7 +27,7 @@ func TestChaos(t *testing.T) {
 // TestChaos_apart has the log and the tables on two servers, and breaks each of them alone.
 func TestChaos_apart(t *testing.T) {
 	t.Parallel()
-	runChaos(startChaos(t, 2, allProjections...))
+	runChaos(startChaos(t, 2, slices.Concat(allProjections, byCustomer)...))
 }
 
 func runChaos(c *chaos) {

@@ -174,7 +174,7 @@ func (f *fleet) checkPositions() {
 // awaitUnparked has the hosts, whose modules are mended, try all parked keys again until there are none.
 func (f *fleet) awaitUnparked() {
 	f.t.Helper()
-	tables := openPostgres(f.t, f.db)
+	tables := openPostgres(f.t, f.db).Backend()
 	testwait.Until(f.t, "nothing is parked", func() bool {
 		parked, err := tables.Parked(f.t.Context(), store.ParkedRequest{Range: store.FullRange()})
 		if err != nil {
