@@ -16,6 +16,7 @@ import (
 	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/host/hosttest"
 	"github.com/pupwasm/pupwasm/internal/testwait"
+	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
 	"github.com/pupwasm/pupwasm/store/sqlite"
 )
@@ -201,5 +202,28 @@ func TestHost_logsByTheLoggerOfTheApplication(t *testing.T) {
 	if got := lines.String(); !strings.Contains(got, `"level":"INFO","msg":"projection installed"`) || !strings.Contains(got, `"projection":"first","module":"a.wasm","version":1`) ||
 		strings.Contains(got, "DEBUG") {
 		t.Errorf("the log is %s", got)
+	}
+}
+
+func TestHost_tellsItsObserver(t *testing.T) {
+	t.Parallel()
+	db := open(t)
+	_, err := db.Append(t.Context(), store.AppendOptions{}, store.StreamAppend{
+		Stream: store.Stream{BoundedContext: "Shop", AggregateType: "User", AggregateID: "u1"},
+		Events: []store.Event{{Type: "Registered"}, {Type: "Renamed"}, {Type: "Left"}},
+	})
+	must(err)
+	var events, fuel atomic.Int64
+	h, err := pupwasm.NewHost(db, pupwasm.Options{
+		Modules: fstest.MapFS{"a.wasm": {Data: guest("first")}}, Logger: discard(),
+		Observer: &segments.Observer{
+			Applied:   func(b segments.ObservedBatch) { fuel.Add(b.Fuel) },
+			Committed: func(c segments.ObservedCommit) { events.Add(int64(c.Events)) },
+		},
+	})
+	must(err)
+	must(h.RunOnce(t.Context()))
+	if events.Load() != 3 || fuel.Load() <= 0 {
+		t.Errorf("%d events were committed, with %d units of fuel", events.Load(), fuel.Load())
 	}
 }
