@@ -165,7 +165,8 @@ func TestHost_aModuleThatDoesNotLoadEndsRun(t *testing.T) {
 		}
 		err = h.Run(t.Context())
 		var load *host.LoadError
-		if err == nil || name == "no module" && !errors.As(err, &load) || name != "no module" && !strings.Contains(err.Error(), "a.wasm and module b.wasm are both projection same") {
+		if err == nil || name == "no module" && !errors.As(err, &load) || name != "no module" &&
+			!strings.Contains(err.Error(), "a.wasm and module b.wasm are both projection same") {
 			t.Errorf("%s: Run returns %v", name, err)
 		}
 	}
@@ -173,7 +174,8 @@ func TestHost_aModuleThatDoesNotLoadEndsRun(t *testing.T) {
 
 func TestNewHost_saysWhatIsMissing(t *testing.T) {
 	t.Parallel()
-	if _, err := pupwasm.NewHost(open(t), pupwasm.Options{}); err == nil || !strings.Contains(err.Error(), "Options.Modules, Options.Folder or Options.Consumers") {
+	if _, err := pupwasm.NewHost(open(t), pupwasm.Options{}); err == nil ||
+		!strings.Contains(err.Error(), "Options.Modules, Options.Folder or Options.Consumers") {
 		t.Errorf("the error is %v", err)
 	}
 	h, err := pupwasm.NewHost(open(t), pupwasm.Options{Folder: filepath.Join(t.TempDir(), "missing")})
@@ -199,7 +201,8 @@ func TestHost_logsByTheLoggerOfTheApplication(t *testing.T) {
 	if err := h.RunOnce(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got := lines.String(); !strings.Contains(got, `"level":"INFO","msg":"projection installed"`) || !strings.Contains(got, `"projection":"first","module":"a.wasm","version":1`) ||
+	if got := lines.String(); !strings.Contains(got, `"level":"INFO","msg":"projection installed"`) ||
+		!strings.Contains(got, `"projection":"first","module":"a.wasm","version":1`) ||
 		strings.Contains(got, "DEBUG") {
 		t.Errorf("the log is %s", got)
 	}
