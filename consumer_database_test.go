@@ -61,7 +61,8 @@ func onSQLite(t *testing.T) database {
 				defer insert.Close()
 				for i := range events {
 					e := &events[i]
-					if err := errors.Join(before(e), insert.BindInt64(1, e.Position), insert.BindText(2, e.AggregateID), insert.BindText(3, string(e.Payload))); err != nil {
+					if err := errors.Join(before(e), insert.BindInt64(1, e.Position), insert.BindText(2, e.AggregateID),
+						insert.BindText(3, string(e.Payload))); err != nil {
 						return err
 					}
 					if err := insert.Exec(); err != nil {
@@ -100,7 +101,8 @@ func onPostgres(t *testing.T) database {
 					if err := before(e); err != nil {
 						return err
 					}
-					if _, err := tx.Exec(ctx, "INSERT INTO seen (n, stream, payload) VALUES ($1, $2, $3)", e.Position, e.AggregateID, string(e.Payload)); err != nil {
+					if _, err := tx.Exec(ctx, "INSERT INTO seen (n, stream, payload) VALUES ($1, $2, $3)", e.Position, e.AggregateID,
+						string(e.Payload)); err != nil {
 						return err
 					}
 				}

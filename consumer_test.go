@@ -25,15 +25,20 @@ import (
 
 func TestConsumer_writesEachEventOnceInOrder(t *testing.T) {
 	t.Parallel()
-	partitions := map[string]*store.Partition{"one segment": nil, "by stream": pupwasm.ByStream(), "by JSON": pupwasm.ByJSON("n")}
+	partitions := map[string]*store.Partition{
+		"one segment": nil, "by stream": pupwasm.ByStream(), "by JSON": pupwasm.ByJSON("n"),
+	}
 	for name, partition := range partitions {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			onBoth(t, func(t *testing.T, db database) {
 				orders(t, db, 7, 20)
 				h := runHost(t, db, pupwasm.Options{
-					Worker:    quickly(),
-					Consumers: []pupwasm.Consumer{{Name: "seen_orders", Partition: partition, BatchEvents: 3, Handle: db.handler(fine)}},
+					Worker: quickly(),
+					Consumers: []pupwasm.Consumer{{
+						Name: "seen_orders", Partition: partition, BatchEvents: 3,
+						Handle: db.handler(fine),
+					}},
 				})
 				last := orders(t, db, 7, 5)
 				must(h.Wait(t.Context(), "seen_orders", last))
@@ -77,12 +82,16 @@ func TestConsumer_anEventAtFaultStopsItsSegmentOnly(t *testing.T) {
 				}
 				h := runHost(t, db, pupwasm.Options{
 					Worker: quickly(), Modules: fstest.MapFS{"users.wasm": {Data: guest("users")}},
-					Consumers: []pupwasm.Consumer{{Name: "failing", Handle: db.handler(bad)}, {Name: "well", Handle: func(context.Context, any, []store.RecordedEvent) error { return nil }}},
+					Consumers: []pupwasm.Consumer{
+						{Name: "failing", Handle: db.handler(bad)},
+						{Name: "well", Handle: func(context.Context, any, []store.RecordedEvent) error { return nil }},
+					},
 				})
 				must(h.Wait(t.Context(), "well", last))
 				must(h.Wait(t.Context(), "users", last))
 				var failed *segments.FailedError
-				if err := h.Wait(t.Context(), "failing", last); !errors.As(err, &failed) || !strings.Contains(failed.Reason, "event ") || !strings.Contains(failed.Reason, "consumer failing: "+fail.want) {
+				if err := h.Wait(t.Context(), "failing", last); !errors.As(err, &failed) ||
+					!strings.Contains(failed.Reason, "event ") || !strings.Contains(failed.Reason, "consumer failing: "+fail.want) {
 					t.Errorf("the wait returns %v", err)
 				}
 				rows := db.rows(t)
@@ -107,7 +116,10 @@ func TestConsumer_whatMayPassIsRetried(t *testing.T) {
 			}
 			return nil
 		}
-		h := runHost(t, db, pupwasm.Options{Worker: quickly(), Consumers: []pupwasm.Consumer{{Name: "flaky", Handle: db.handler(flaky)}}})
+		h := runHost(t, db, pupwasm.Options{
+			Worker:    quickly(),
+			Consumers: []pupwasm.Consumer{{Name: "flaky", Handle: db.handler(flaky)}},
+		})
 		must(h.Wait(t.Context(), "flaky", last))
 		wantAll(t, db, 2, 10)
 	})
@@ -139,7 +151,8 @@ func TestNewHost_refusesConsumersThatCannotRun(t *testing.T) {
 		"two consumers have the name": {{Name: "users", Handle: handle}, {Name: "users", Handle: handle}},
 		"partition":                   {{Name: "users", Handle: handle, Partition: &store.Partition{By: "moon"}}},
 	} {
-		if _, err := pupwasm.NewHost(open(t), pupwasm.Options{Consumers: consumers}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := pupwasm.NewHost(open(t), pupwasm.Options{Consumers: consumers}); err == nil ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("the error is %v, want %q", err, want)
 		}
 	}
@@ -158,7 +171,8 @@ func TestHost_failFastEndsWithTheFailure(t *testing.T) {
 	}})
 	must(err)
 	var failed *segments.FailedError
-	if err := h.Run(t.Context()); !errors.As(err, &failed) || failed.Projection != "failing" || !strings.Contains(failed.Reason, "no such customer") {
+	if err := h.Run(t.Context()); !errors.As(err, &failed) || failed.Projection != "failing" ||
+		!strings.Contains(failed.Reason, "no such customer") {
 		t.Errorf("Run returns %v", err)
 	}
 }
@@ -173,30 +187,36 @@ func TestHost_aProjectionHasSettingsOfItsOwn(t *testing.T) {
 	options.Projections = map[string]segments.ProjectionOptions{"own": {Segments: 1, BatchEvents: 7}}
 	var batches sync.Map // the largest of each
 	consumer := func(name string) pupwasm.Consumer {
-		return pupwasm.Consumer{Name: name, Partition: pupwasm.ByStream(), Handle: func(_ context.Context, _ any, events []store.RecordedEvent) error {
-			largest, _ := batches.LoadOrStore(name, new(atomic.Int64))
-			for most := largest.(*atomic.Int64); most.Load() < int64(len(events)); {
-				most.Store(int64(len(events)))
-			}
-			return nil
-		}}
+		return pupwasm.Consumer{
+			Name: name, Partition: pupwasm.ByStream(),
+			Handle: func(_ context.Context, _ any, events []store.RecordedEvent) error {
+				largest, _ := batches.LoadOrStore(name, new(atomic.Int64))
+				for most := largest.(*atomic.Int64); most.Load() < int64(len(events)); {
+					most.Store(int64(len(events)))
+				}
+				return nil
+			},
+		}
 	}
-	h := runHost(t, db, pupwasm.Options{Worker: options, Consumers: []pupwasm.Consumer{consumer("own"), consumer("other")}})
+	both := []pupwasm.Consumer{consumer("own"), consumer("other")}
+	h := runHost(t, db, pupwasm.Options{Worker: options, Consumers: both})
 	for name, want := range map[string]struct{ segments, batch int }{"own": {1, 7}, "other": {2, 30}} {
 		must(h.Wait(t.Context(), name, last))
 		status, err := h.Status(t.Context(), name)
 		must(err)
 		largest, _ := batches.Load(name)
-		if got := int(largest.(*atomic.Int64).Load()); len(status[0].Segments) != want.segments || got > want.batch || name == "own" && got != 7 {
+		if got := int(largest.(*atomic.Int64).Load()); len(status[0].Segments) != want.segments || got > want.batch ||
+			name == "own" && got != 7 {
 			t.Errorf("%s has %d segments and batches of %d", name, len(status[0].Segments), got)
 		}
 	}
 }
 
-// TestConsumer_mistakesAreFaults has handlers leave things behind, and end what is not theirs. Each stops its segment with a reason, writes
-// nothing, and holds up nobody.
+// TestConsumer_mistakesAreFaults has handlers leave things behind, and end what is not theirs. Each stops its segment
+// with a reason, writes nothing, and holds up nobody.
 func TestConsumer_mistakesAreFaults(t *testing.T) {
 	t.Parallel()
+	const ended = "was ended by SQL of the program"
 	onPgx := func(handle func(ctx context.Context, tx pgx.Tx) error) store.Handler {
 		return postgres.Handler(func(ctx context.Context, tx pgx.Tx, _ []store.RecordedEvent) error {
 			if _, err := tx.Exec(ctx, "INSERT INTO seen (n, stream, payload) VALUES (1, '', '')"); err != nil {
@@ -235,22 +255,34 @@ func TestConsumer_mistakesAreFaults(t *testing.T) {
 		"postgres, ended by SQL": {onPostgres, onPgx(func(ctx context.Context, tx pgx.Tx) error {
 			_, err := tx.Exec(ctx, "ROLLBACK")
 			return err
-		}), "was ended by SQL of the program"},
+		}), ended},
 		"postgres, an error ignored": {onPostgres, onPgx(func(ctx context.Context, tx pgx.Tx) error {
 			_, _ = tx.Exec(ctx, "SELECT 1 / 0")
 			return nil
 		}), "has failed within it"},
-		"postgres, committed and chained":   {onPostgres, onPgx(execute("COMMIT AND CHAIN")), "was ended by SQL of the program"},
-		"postgres, rolled back and chained": {onPostgres, onPgx(execute("ROLLBACK AND CHAIN")), "was ended by SQL of the program"},
-		"postgres, committed":               {onPostgres, onPgx(execute("COMMIT")), "was ended by SQL of the program"},
-		"postgres, committed and begun":     {onPostgres, onPgx(execute("COMMIT", "BEGIN")), "was ended by SQL of the program"},
-		"postgres, prepared":                {onPostgres, onPgx(execute("PREPARE TRANSACTION 'mistaken'", "ROLLBACK PREPARED 'mistaken'")), "was ended by SQL of the program"},
-		"postgres, committed by the driver": {onPostgres, onPgx(func(ctx context.Context, tx pgx.Tx) error { return tx.Commit(ctx) }), "the transaction ends with the batch"},
-		"postgres, another role":            {onPostgres, onPgx(execute("SET LOCAL ROLE pg_monitor")), "has another role than it began with"},
-		"postgres, read-only":               {onPostgres, onPgx(execute("SET TRANSACTION READ ONLY")), "was made read-only by the program"},
-		"postgres, read-only before it writes": {onPostgres, postgres.Handler(func(ctx context.Context, tx pgx.Tx, _ []store.RecordedEvent) error {
-			return execute("SET TRANSACTION READ ONLY", "INSERT INTO seen (n) VALUES (1)")(ctx, tx)
-		}), "3 times in a row, events 1 to 2: the handler met a read-only transaction, and the server takes writes"},
+		"postgres, committed and chained":   {onPostgres, onPgx(execute("COMMIT AND CHAIN")), ended},
+		"postgres, rolled back and chained": {onPostgres, onPgx(execute("ROLLBACK AND CHAIN")), ended},
+		"postgres, committed":               {onPostgres, onPgx(execute("COMMIT")), ended},
+		"postgres, committed and begun":     {onPostgres, onPgx(execute("COMMIT", "BEGIN")), ended},
+		"postgres, prepared":                {onPostgres, onPgx(execute("PREPARE TRANSACTION 'mistaken'", "ROLLBACK PREPARED 'mistaken'")), ended},
+		"postgres, committed by the driver": {
+			onPostgres,
+			onPgx(func(ctx context.Context, tx pgx.Tx) error { return tx.Commit(ctx) }), "the transaction ends with the batch",
+		},
+		"postgres, another role": {
+			onPostgres, onPgx(execute("SET LOCAL ROLE pg_monitor")),
+			"has another role than it began with",
+		},
+		"postgres, read-only": {
+			onPostgres, onPgx(execute("SET TRANSACTION READ ONLY")),
+			"was made read-only by the program",
+		},
+		"postgres, read-only before it writes": {
+			onPostgres,
+			postgres.Handler(func(ctx context.Context, tx pgx.Tx, _ []store.RecordedEvent) error {
+				return execute("SET TRANSACTION READ ONLY", "INSERT INTO seen (n) VALUES (1)")(ctx, tx)
+			}), "3 times in a row, events 1 to 2: the handler met a read-only transaction, and the server takes writes",
+		},
 		"postgres, closed": {
 			onPostgres, onPgx(func(ctx context.Context, tx pgx.Tx) error { return tx.Conn().Close(ctx) }),
 			"3 times in a row, events 1 to 2: the program has left the connection of its transaction closed",
@@ -272,13 +304,22 @@ func TestConsumer_mistakesAreFaults(t *testing.T) {
 			"CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN NEW; END $$",
 			"CREATE TRIGGER slow BEFORE UPDATE ON pupwasm.segments FOR EACH ROW EXECUTE FUNCTION slow()",
 			"SET LOCAL statement_timeout = '20ms'")), "3 times in a row, events 1 to 2: the transaction of the program was stopped while it was committed"},
-		"sqlite, rolled back and begun": {onSQLite, onLite(func(conn *sqlite3.Conn) error { return conn.Exec("ROLLBACK; BEGIN; INSERT INTO seen (n) VALUES (2)") }), "was ended by a statement within it"},
+		"sqlite, rolled back and begun": {
+			onSQLite,
+			onLite(func(conn *sqlite3.Conn) error { return conn.Exec("ROLLBACK; BEGIN; INSERT INTO seen (n) VALUES (2)") }), "was ended by a statement within it",
+		},
 		"sqlite, committed and begun": {onSQLite, onLite(func(conn *sqlite3.Conn) error {
 			_ = conn.Exec("COMMIT")
 			return conn.Exec("BEGIN; INSERT INTO seen (n) VALUES (2)")
 		}), "was ended by a statement within it"},
-		"sqlite, read-only":   {onSQLite, onLite(func(conn *sqlite3.Conn) error { return conn.Exec("PRAGMA query_only = ON") }), "was made read-only by the program"},
-		"sqlite, rolled back": {onSQLite, onLite(func(conn *sqlite3.Conn) error { return conn.Exec("ROLLBACK") }), "was ended by a statement within it"},
+		"sqlite, read-only": {
+			onSQLite,
+			onLite(func(conn *sqlite3.Conn) error { return conn.Exec("PRAGMA query_only = ON") }), "was made read-only by the program",
+		},
+		"sqlite, rolled back": {
+			onSQLite, onLite(func(conn *sqlite3.Conn) error { return conn.Exec("ROLLBACK") }),
+			"was ended by a statement within it",
+		},
 		"sqlite, committed and gone on": {onSQLite, onLite(func(conn *sqlite3.Conn) error {
 			_ = conn.Exec("COMMIT")
 			_ = conn.Exec("INSERT INTO seen (n) VALUES (2)")
@@ -292,15 +333,22 @@ func TestConsumer_mistakesAreFaults(t *testing.T) {
 			runtime.Goexit()
 			return nil
 		}), "has ended its goroutine"},
-		"several lines": {onSQLite, onLite(func(*sqlite3.Conn) error { return errors.Join(errors.New("one"), errors.New("two")) }), "one; two"},
+		"several lines": {
+			onSQLite,
+			onLite(func(*sqlite3.Conn) error { return errors.Join(errors.New("one"), errors.New("two")) }), "one; two",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			db := mistake.open(t)
 			last := orders(t, db, 1, 2)
-			h := runHost(t, db, pupwasm.Options{Worker: quickly(), Consumers: []pupwasm.Consumer{{Name: "mistaken", Handle: mistake.handler}}})
+			h := runHost(t, db, pupwasm.Options{
+				Worker:    quickly(),
+				Consumers: []pupwasm.Consumer{{Name: "mistaken", Handle: mistake.handler}},
+			})
 			var failed *segments.FailedError
-			if err := h.Wait(t.Context(), "mistaken", last); !errors.As(err, &failed) || !strings.Contains(failed.Reason, mistake.want) {
+			if err := h.Wait(t.Context(), "mistaken", last); !errors.As(err, &failed) ||
+				!strings.Contains(failed.Reason, mistake.want) {
 				t.Errorf("the wait returns %v", err)
 			}
 			orders(t, db, 1, 1) // nothing holds an append up
@@ -325,7 +373,8 @@ func TestConsumer_aStatementLeftOpenHoldsNobodyUp(t *testing.T) {
 	h := runHost(t, db, pupwasm.Options{Worker: quickly(), Consumers: []pupwasm.Consumer{{
 		Name: "open", Handle: sqlite.Handler(func(_ context.Context, conn *sqlite3.Conn, events []store.RecordedEvent) error {
 			for i := range events {
-				insert, _, err := conn.Prepare(fmt.Sprintf("INSERT INTO seen VALUES (%d, '%s', '') RETURNING n", events[i].Position, events[i].AggregateID))
+				insert, _, err := conn.Prepare(fmt.Sprintf("INSERT INTO seen VALUES (%d, '%s', '') RETURNING n", events[i].Position,
+					events[i].AggregateID))
 				if err != nil {
 					return err
 				}

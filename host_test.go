@@ -16,6 +16,7 @@ import (
 	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/host/hosttest"
 	"github.com/pupwasm/pupwasm/internal/testwait"
+	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
 	"github.com/pupwasm/pupwasm/store/sqlite"
 )
@@ -164,7 +165,8 @@ func TestHost_aModuleThatDoesNotLoadEndsRun(t *testing.T) {
 		}
 		err = h.Run(t.Context())
 		var load *host.LoadError
-		if err == nil || name == "no module" && !errors.As(err, &load) || name != "no module" && !strings.Contains(err.Error(), "a.wasm and module b.wasm are both projection same") {
+		if err == nil || name == "no module" && !errors.As(err, &load) || name != "no module" &&
+			!strings.Contains(err.Error(), "a.wasm and module b.wasm are both projection same") {
 			t.Errorf("%s: Run returns %v", name, err)
 		}
 	}
@@ -172,7 +174,8 @@ func TestHost_aModuleThatDoesNotLoadEndsRun(t *testing.T) {
 
 func TestNewHost_saysWhatIsMissing(t *testing.T) {
 	t.Parallel()
-	if _, err := pupwasm.NewHost(open(t), pupwasm.Options{}); err == nil || !strings.Contains(err.Error(), "Options.Modules, Options.Folder or Options.Consumers") {
+	if _, err := pupwasm.NewHost(open(t), pupwasm.Options{}); err == nil ||
+		!strings.Contains(err.Error(), "Options.Modules, Options.Folder or Options.Consumers") {
 		t.Errorf("the error is %v", err)
 	}
 	h, err := pupwasm.NewHost(open(t), pupwasm.Options{Folder: filepath.Join(t.TempDir(), "missing")})
@@ -198,8 +201,32 @@ func TestHost_logsByTheLoggerOfTheApplication(t *testing.T) {
 	if err := h.RunOnce(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got := lines.String(); !strings.Contains(got, `"level":"INFO","msg":"projection installed"`) || !strings.Contains(got, `"projection":"first","module":"a.wasm","version":1`) ||
+	if got := lines.String(); !strings.Contains(got, `"level":"INFO","msg":"projection installed"`) ||
+		!strings.Contains(got, `"projection":"first","module":"a.wasm","version":1`) ||
 		strings.Contains(got, "DEBUG") {
 		t.Errorf("the log is %s", got)
+	}
+}
+
+func TestHost_tellsItsObserver(t *testing.T) {
+	t.Parallel()
+	db := open(t)
+	_, err := db.Append(t.Context(), store.AppendOptions{}, store.StreamAppend{
+		Stream: store.Stream{BoundedContext: "Shop", AggregateType: "User", AggregateID: "u1"},
+		Events: []store.Event{{Type: "Registered"}, {Type: "Renamed"}, {Type: "Left"}},
+	})
+	must(err)
+	var events, fuel atomic.Int64
+	h, err := pupwasm.NewHost(db, pupwasm.Options{
+		Modules: fstest.MapFS{"a.wasm": {Data: guest("first")}}, Logger: discard(),
+		Observer: &segments.Observer{
+			Applied:   func(b segments.ObservedBatch) { fuel.Add(b.Fuel) },
+			Committed: func(c segments.ObservedCommit) { events.Add(int64(c.Events)) },
+		},
+	})
+	must(err)
+	must(h.RunOnce(t.Context()))
+	if events.Load() != 3 || fuel.Load() <= 0 {
+		t.Errorf("%d events were committed, with %d units of fuel", events.Load(), fuel.Load())
 	}
 }

@@ -31,9 +31,17 @@ func TestCompile_hasLimits(t *testing.T) {
 		limits host.Limits
 		want   string
 	}{
-		"time":   {slow, host.Limits{CompileTime: 300 * time.Millisecond}, "takes more than 300ms of processor time to compile: raise Limits.CompileTime"},
-		"memory": {large, host.Limits{CompileMemoryMiB: 64}, "takes more than 64 MiB of memory to compile: raise Limits.CompileMemoryMiB"},
-		"code":   {large, host.Limits{CodeMiB: 1}, "MiB of machine code, the limit is 1: raise Limits.CodeMiB"},
+		"time": {
+			slow,
+			host.Limits{CompileTime: 300 * time.Millisecond},
+			"takes more than 300ms of processor time to compile: raise Limits.CompileTime",
+		},
+		"memory": {
+			large,
+			host.Limits{CompileMemoryMiB: 64},
+			"takes more than 64 MiB of memory to compile: raise Limits.CompileMemoryMiB",
+		},
+		"code": {large, host.Limits{CodeMiB: 1}, "MiB of machine code, the limit is 1: raise Limits.CodeMiB"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

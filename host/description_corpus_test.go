@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write the refusals into abi/testdata/descriptions.json; read the difference before you commit it")
+var update = flag.Bool("update", false,
+	"write the refusals into abi/testdata/descriptions.json; read the difference before you commit it")
 
 // describedCase is a case of the corpus of descriptions.
 type describedCase struct {

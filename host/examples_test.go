@@ -131,7 +131,8 @@ func shopEvents(first int64, count int) []store.RecordedEvent {
 			e.Payload = []byte(`{}`)
 		case 1:
 			e.AggregateType, e.AggregateID, e.Type = "Order", fmt.Sprintf("order-%d", position), "OrderPlaced"
-			e.Payload = fmt.Appendf(nil, `{"user_id":%q,"items":[{"sku":"a\u00e9","n":2}],"total":%d.5,"currency":"EUR"}`, user, position)
+			e.Payload = fmt.Appendf(nil, `{"user_id":%q,"items":[{"sku":"a\u00e9","n":2}],"total":%d.5,"currency":"EUR"}`, user,
+				position)
 		default:
 			e.AggregateType, e.AggregateID, e.Type = "Order", fmt.Sprintf("order-%d", position-1), "OrderPaid"
 			e.Payload = fmt.Appendf(nil, `{"amount":%d.05,"currency":"EUR"}`, position)

@@ -24,8 +24,11 @@ func TestLoad_saysWhatWasForgotten(t *testing.T) {
 		wasm []byte
 		want string
 	}{
-		"Register, Go":                {guestbuild.Module(t, guestbuild.Go, filepath.Join(folder, "unregistered")), register},
-		"Register, TinyGo":            {guestbuild.Module(t, guestbuild.TinyGo, filepath.Join(folder, "unregistered")), register},
+		"Register, Go": {guestbuild.Module(t, guestbuild.Go, filepath.Join(folder, "unregistered")), register},
+		"Register, TinyGo": {
+			guestbuild.Module(t, guestbuild.TinyGo, filepath.Join(folder, "unregistered")),
+			register,
+		},
 		"c-shared, Go":                {program(t, filepath.Join(folder, "unregistered")), shared},
 		"c-shared, any other":         {trapping.Wasm(), shared},
 		"c-shared, without our SDK":   {(&hosttest.Guest{Export: without("pup_abi_1")}).Wasm(), "-buildmode=c-shared"},

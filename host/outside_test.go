@@ -94,9 +94,15 @@ func TestGuest_clockAndRandomnessAreToldOnce(t *testing.T) {
 		batches    [][]store.RecordedEvent
 	}{
 		{"plain", "", [][]store.RecordedEvent{typed("Fine"), typed("Fine", "Waited")}},
-		{"collections", "", [][]store.RecordedEvent{typed("Garbage"), typed("Garbage", "Garbage"), typed("Fine"), typed("Garbage")}},
+		{"collections", "", [][]store.RecordedEvent{
+			typed("Garbage"), typed("Garbage", "Garbage"), typed("Fine"),
+			typed("Garbage"),
+		}},
 		{"clock", clock, [][]store.RecordedEvent{typed("Fine", "Time"), typed("Time", "Time")}},
-		{"clock among collections", clock, [][]store.RecordedEvent{typed("Garbage", "Garbage"), typed("Time", "Time"), typed("Time")}},
+		{"clock among collections", clock, [][]store.RecordedEvent{
+			typed("Garbage", "Garbage"), typed("Time", "Time"),
+			typed("Time"),
+		}},
 		{"randomness", random, [][]store.RecordedEvent{typed("Random"), typed("Random")}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

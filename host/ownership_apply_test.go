@@ -68,7 +68,10 @@ func TestGuest_rowsBelongToTheirEvents(t *testing.T) {
 		{"the beginning of the key", owning("", "text", marked), textKey("o"), `is "o", but the partition key`},
 		{"more than the key", owning("", "text", marked), textKey("o10"), `is "o10", but the partition key`},
 		{"another case", owning("", "text", marked), textKey("O1"), `is "O1", but the partition key`},
-		{"a long key is cut", owning("", "text", marked), textKey(strings.Repeat("x", 5000)), `is "` + strings.Repeat("x", 100) + `", but`},
+		{
+			"a long key is cut", owning("", "text", marked), textKey(strings.Repeat("x", 5000)),
+			`is "` + strings.Repeat("x", 100) + `", but`,
+		},
 		{"by payload", owning(byCustomer, "text", marked), textKey("c2"), ""},
 		{
 			"by payload, the stream", owning(byCustomer, "text", marked), textKey("o1"),
@@ -76,9 +79,15 @@ func TestGuest_rowsBelongToTheirEvents(t *testing.T) {
 		},
 		{"by payload, the customer of another event", owning(byCustomer, "text", marked), textKey("c1"), `is "c1", but`},
 		{"by correlation", owning(`,"partition":{"by":"correlation"}`, "text", marked), textKey("k"), ""},
-		{"by correlation, another", owning(`,"partition":{"by":"correlation"}`, "text", marked), textKey("l"), `is "k" (by correlation)`},
+		{
+			"by correlation, another", owning(`,"partition":{"by":"correlation"}`, "text", marked), textKey("l"),
+			`is "k" (by correlation)`,
+		},
 		{"by metadata", owning(byTenant, "bool", marked), abi.AppendBool(nil, true), ""},
-		{"by metadata, another", owning(byTenant, "bool", marked), abi.AppendBool(nil, false), `is "false", but the partition key of the event is "true" (by metadata "tenant")`},
+		{
+			"by metadata, another", owning(byTenant, "bool", marked), abi.AppendBool(nil, false),
+			`is "false", but the partition key of the event is "true" (by metadata "tenant")`,
+		},
 		{"position", owning("", "i64", `,"position":true`), i64Key(11), ""},
 		{
 			"the position of another event", owning("", "i64", `,"position":true`), i64Key(12),
@@ -134,8 +143,14 @@ func TestGuest_keysOfEveryTypeHaveOneText(t *testing.T) {
 		{`true`, "bool", abi.AppendBool(nil, true), true},
 		{`"True"`, "bool", abi.AppendBool(nil, true), false},
 		{`1`, "bool", abi.AppendBool(nil, true), false},
-		{`"0a0b0c0d-0000-7000-8000-00000000000f"`, "uuid", abi.AppendUUID(nil, store.UUID{0xA, 0xB, 0xC, 0xD, 0, 0, 0x70, 0, 0x80, 15: 0xF}), true},
-		{`"0A0B0C0D-0000-7000-8000-00000000000F"`, "uuid", abi.AppendUUID(nil, store.UUID{0xA, 0xB, 0xC, 0xD, 0, 0, 0x70, 0, 0x80, 15: 0xF}), false},
+		{
+			`"0a0b0c0d-0000-7000-8000-00000000000f"`, "uuid",
+			abi.AppendUUID(nil, store.UUID{0xA, 0xB, 0xC, 0xD, 0, 0, 0x70, 0, 0x80, 15: 0xF}), true,
+		},
+		{
+			`"0A0B0C0D-0000-7000-8000-00000000000F"`, "uuid",
+			abi.AppendUUID(nil, store.UUID{0xA, 0xB, 0xC, 0xD, 0, 0, 0x70, 0, 0x80, 15: 0xF}), false,
+		},
 		{`"\u0063\u0031"`, "text", textKey("c1"), true},
 		{`""`, "text", textKey(""), true},
 	} {
@@ -201,7 +216,10 @@ func TestGuest_statementsKeepToTheKeyInTheirParameter(t *testing.T) {
 		fault       string
 	}{
 		{"own", `,"partition_param":2`, textKey("o2"), ""},
-		{"foreign", `,"partition_param":2`, textKey("o1"), `write "raw", parameter $2: is "o1", but the partition key of the event is "o2" (by stream)`},
+		{
+			"foreign", `,"partition_param":2`, textKey("o1"),
+			`write "raw", parameter $2: is "o1", but the partition key of the event is "o2" (by stream)`,
+		},
 		{"null", `,"partition_param":2`, abi.AppendNull(nil), `write "raw", parameter $2: is NULL, but the partition key`},
 		{"unordered", `,"unordered":true`, textKey("o1"), ""},
 	} {
@@ -223,7 +241,10 @@ func TestGuest_equalNumbersOfSharedRowsHaveOneSpelling(t *testing.T) {
 	t.Parallel()
 	runtime := newRuntime(t, host.Options{CacheDir: compiled})
 	for _, c := range []struct{ given, want string }{
-		{"1.50", "1.5"}, {"+1.5", "1.5"}, {"-0", "0"}, {"-0.00", "0"}, {"007", "7"}, {"10.0", "10"}, {"-3.25", "-3.25"}, {"0.5", "0.5"}, {"100", "100"}, {"00.10", "0.1"},
+		{"1.50", "1.5"}, {"+1.5", "1.5"}, {"-0", "0"}, {"-0.00", "0"}, {"007", "7"}, {"10.0", "10"}, {
+			"-3.25",
+			"-3.25",
+		}, {"0.5", "0.5"}, {"100", "100"}, {"00.10", "0.1"},
 	} {
 		for name, describe := range map[string]string{
 			"shared": owning("", "numeric", ""),
@@ -278,9 +299,15 @@ func TestGuest_queriesAskForKeysOfTheBatchOnly(t *testing.T) {
 	}{
 		{"keys of the batch", describe("", load1), array("o2", "o0", "o2", "o1"), ""},
 		{"no keys", describe("", load1), array(), ""},
-		{"a key of no event", describe("", load1), array("o0", "o3"), `query "load", column "k": asks for "o3", which is the partition key (by stream) of no event of the batch`},
+		{
+			"a key of no event", describe("", load1), array("o0", "o3"),
+			`query "load", column "k": asks for "o3", which is the partition key (by stream) of no event of the batch`,
+		},
 		{"customers", describe(byCustomer, load1), array("c1", "42"), ""},
-		{"a stream, though divided by customer", describe(byCustomer, load1), array("o1"), `asks for "o1", which is the partition key (by json "customer") of no event`},
+		{
+			"a stream, though divided by customer", describe(byCustomer, load1), array("o1"),
+			`asks for "o1", which is the partition key (by json "customer") of no event`,
+		},
 		{"sql", describe("", sql), textKey("o1"), ""},
 		{"sql, a key of no event", describe("", sql), textKey("o9"), `query "sql", parameter $1: asks for "o9"`},
 		{"sql, null", describe("", sql), abi.AppendNull(nil), `query "sql", parameter $1: asks for NULL`},

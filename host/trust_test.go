@@ -207,7 +207,8 @@ func TestTrust_readsKeysOfOpenSSL(t *testing.T) {
 	if err := (host.Trust{Key: key}).Check(folder+"/a.wasm", []byte("bytes")); err != nil {
 		t.Errorf("a signature of openssl: %v", err)
 	}
-	if key, err := host.ReadPublicKey(folder + "/rsa.pub"); err == nil || !strings.Contains(err.Error(), "no Ed25519 key") {
+	if key, err := host.ReadPublicKey(folder + "/rsa.pub"); err == nil ||
+		!strings.Contains(err.Error(), "no Ed25519 key") {
 		t.Errorf("an RSA key: %v, %v", key, err)
 	}
 	if _, err := host.ReadPrivateKey(folder + "/rsa.pem"); err == nil || !strings.Contains(err.Error(), "no Ed25519 key") {

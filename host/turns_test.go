@@ -44,7 +44,9 @@ func TestGuest_hasNoTurnWhileItWaits(t *testing.T) {
 		go func() {
 			guest := module.NewGuest(0)
 			defer guest.Close(context.Background())
-			_, err := guest.Apply(t.Context(), make([]store.RecordedEvent, 1), func(query int, arguments []store.Value, rows *store.Rows) error {
+			_, err := guest.Apply(t.Context(), make([]store.RecordedEvent, 1), func(query int, arguments []store.Value,
+				rows *store.Rows,
+			) error {
 				if guest.HasTurn() {
 					t.Error("a guest has its turn while it waits")
 				}
@@ -158,7 +160,8 @@ func TestAdapted_followsTheTime(t *testing.T) {
 func TestGuest_fuelIsTheSameForSlicesOfEverySize(t *testing.T) {
 	t.Parallel()
 	wasm := asking(func(query []byte) []byte {
-		count := hosttest.Code(hosttest.LocalGet(2), hosttest.I32Const(1), hosttest.I32Sub, hosttest.LocalTee(2), hosttest.BrIf(0))
+		count := hosttest.Code(hosttest.LocalGet(2), hosttest.I32Const(1), hosttest.I32Sub, hosttest.LocalTee(2),
+			hosttest.BrIf(0))
 		return hosttest.Loop(query, hosttest.I32Const(20_000), hosttest.LocalSet(2), hosttest.Loop(count), hosttest.Br(0))
 	})
 	for _, fuel := range []int64{200_001, 3_000_000, 3_005_000} {
@@ -224,7 +227,11 @@ func TestTurns_briefCallsGoFirst(t *testing.T) {
 	if at < 1 || at > 10 {
 		t.Errorf("the lengthy one came at %d of %q", at, order)
 	}
-	if order = slices.Delete(order, at, at+1); !slices.IsSortedFunc(order, func(a, b string) int { return len(a) - len(b) }) || order[0] != "brief 0" || order[19] != "brief 19" {
+	if order = slices.Delete(order, at, at+1); !slices.IsSortedFunc(order, func(a,
+		b string,
+	) int {
+		return len(a) - len(b)
+	}) || order[0] != "brief 0" || order[19] != "brief 19" {
 		t.Errorf("the brief ones came as %q", order)
 	}
 	give()

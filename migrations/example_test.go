@@ -11,8 +11,8 @@ import (
 	"github.com/pupwasm/pupwasm/store/sqlite"
 )
 
-// A deployment brings a database to the layout of this version, and shows what it has. A program that only runs calls the store's
-// Migrate.
+// A deployment brings a database to the layout of this version, and shows what it has. A program that only runs calls
+// the store's Migrate.
 func ExampleMigrator() {
 	ctx := context.Background()
 	folder, err := os.MkdirTemp("", "pupwasm-example-")

@@ -38,7 +38,8 @@ func open(t testing.TB) pupwasmtest.Database {
 	return pupwasmtest.Database{Store: db, Rows: func(t testing.TB) string {
 		t.Helper()
 		var rows string
-		if err := sql.QueryRowContext(t.Context(), "SELECT group_concat(key || ' ' || n, ', ' ORDER BY key) FROM seen").Scan(&rows); err != nil {
+		if err := sql.QueryRowContext(t.Context(),
+			"SELECT group_concat(key || ' ' || n, ', ' ORDER BY key) FROM seen").Scan(&rows); err != nil {
 			t.Fatal(err)
 		}
 		return rows

@@ -92,7 +92,8 @@ func TestApart_rowsAreThoseOfOneDatabase(t *testing.T) {
 				for range 20 {
 					appendTo(t, log, finesOf(50)...)
 				}
-				if err := runOnce(t, log.Store, segments.Options{}, loadExample(t, newRuntime(t, zerolog.Nop()), "fine_balance")); err != nil {
+				if err := runOnce(t, log.Store, segments.Options{}, loadExample(t, newRuntime(t, zerolog.Nop()),
+					"fine_balance")); err != nil {
 					t.Fatal(err)
 				}
 				options := quick()
@@ -101,7 +102,8 @@ func TestApart_rowsAreThoseOfOneDatabase(t *testing.T) {
 					startWorkerOn(t, log.Store, tables.Store, options, loadExample(t, newRuntime(t, zerolog.Nop()), "fine_balance"))
 				}
 				head := appendTo(t, log, finesOf(1)...)
-				if err := runOnce(t, log.Store, segments.Options{}, loadExample(t, newRuntime(t, zerolog.Nop()), "fine_balance")); err != nil {
+				if err := runOnce(t, log.Store, segments.Options{}, loadExample(t, newRuntime(t, zerolog.Nop()),
+					"fine_balance")); err != nil {
 					t.Fatal(err)
 				}
 				appliedOn(t, log.Store, tables.Store, "fine_balance", head)
@@ -235,13 +237,16 @@ func TestApart_anOutageNamesTheDatabase(t *testing.T) {
 	testwait.Until(t, "the end of the outage is told", func() bool {
 		return strings.Contains(lines.String(), "database of the log answers again")
 	})
-	if text := lines.String(); strings.Count(text, "not available, trying again") != 1 || strings.Contains(text, "of the tables") {
+	if text := lines.String(); strings.Count(text, "not available, trying again") != 1 ||
+		strings.Contains(text, "of the tables") {
 		t.Errorf("the log is %s", text)
 	}
 }
 
 // logApart starts a server with a log and one that follows it, beside tables on a third.
-func logApart(t *testing.T) (primary, standby *pgtest.Server, log pgtest.Database, from server, tables pgtest.Database, to server) {
+func logApart(t *testing.T) (primary, standby *pgtest.Server, log pgtest.Database, from server, tables pgtest.Database,
+	to server,
+) {
 	t.Helper()
 	primary, standby, log, from = twoServers(t)
 	tables = pgtest.New(t)

@@ -28,6 +28,7 @@
 //	retrier.go     parked keys, tried again
 //	repeats.go     limits that are met again and again
 //	outage.go      a database that does not answer
+//	observer.go    what an application is told of all this
 //	log_check.go   a log that went back or is another one
 //	wait.go        Wait, which returns when a position is applied
 //

@@ -135,7 +135,10 @@ var otherLogs = []struct {
 }{
 	{"truncated", "TRUNCATE pupwasm.events RESTART IDENTITY", 0, "the log ends at 0"},
 	{"truncated without its positions", "TRUNCATE pupwasm.events", 0, "is no longer in the log at position"},
-	{"restored and grown past the checkpoint", "TRUNCATE pupwasm.events; ALTER SEQUENCE pupwasm.events_global_position_seq RESTART WITH {begin}", 300, "has event"},
+	{
+		"restored and grown past the checkpoint",
+		"TRUNCATE pupwasm.events; ALTER SEQUENCE pupwasm.events_global_position_seq RESTART WITH {begin}", 300, "has event",
+	},
 	{"another", "UPDATE pupwasm.log SET id = gen_random_uuid()", 300, "the rows were built from log"},
 }
 
@@ -151,7 +154,8 @@ func wantOtherLog(t *testing.T, s store.Store, db pgtest.Database, want string) 
 	if err := worker.Run(t.Context()); !errors.As(err, &failed) || !strings.Contains(failed.Reason, want) {
 		t.Errorf("Run returns %v, must say %q", err, want)
 	}
-	if err := segments.WaitForPosition(t.Context(), s, s, "fine_balance", 1); !errors.As(err, &failed) || !strings.Contains(failed.Reason, want) {
+	if err := segments.WaitForPosition(t.Context(), s, s, "fine_balance", 1); !errors.As(err, &failed) ||
+		!strings.Contains(failed.Reason, want) {
 		t.Errorf("the wait for a position that is passed returns %v, must say %q", err, want)
 	}
 	if cents := paid(t, db); cents != 100 {
@@ -167,7 +171,8 @@ func TestLog_anotherOneBehindTheCheckpointIsToldWhenItStarts(t *testing.T) {
 			db := pgtest.New(t)
 			s := openPostgres(t, db)
 			appendTo(t, s, finesOf(100)...)
-			if err := runOnce(t, s, segments.Options{}, loadExample(t, newRuntime(t, zerolog.Nop()), "fine_balance")); err != nil {
+			if err := runOnce(t, s, segments.Options{}, loadExample(t, newRuntime(t, zerolog.Nop()),
+				"fine_balance")); err != nil {
 				t.Fatal(err)
 			}
 			execute(t, db, strings.ReplaceAll(test.sql, "{begin}", fmt.Sprint(pgtest.At(1))))

@@ -29,7 +29,11 @@ func TestWorker_anInterruptedOnceIsNotASuccess(t *testing.T) {
 	if err := s.Heartbeat(t.Context(), store.Worker{Name: "other"}, time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	if claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: store.ProjectionID{Name: "fine_balance", Version: 1}, Worker: "other", Limit: 1}); err != nil || len(claims) != 1 {
+	if claims, err := s.Claim(t.Context(),
+		store.ClaimRequest{
+			Projection: store.ProjectionID{Name: "fine_balance", Version: 1}, Worker: "other",
+			Limit: 1,
+		}); err != nil || len(claims) != 1 {
 		t.Fatalf("claims %v, error %v", claims, err)
 	}
 	worker, err := segments.New(s, s, segments.Options{OnError: store.ErrorStop, Once: true})
@@ -62,7 +66,8 @@ func TestOnce_leavesWhatItHasDoneToOthers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := lock.Exec(t.Context(), "LOCK TABLE "+pgtest.Table("activity_log", 1, "activity")+" IN ACCESS EXCLUSIVE MODE"); err != nil {
+	if _, err := lock.Exec(t.Context(), "LOCK TABLE "+pgtest.Table("activity_log", 1,
+		"activity")+" IN ACCESS EXCLUSIVE MODE"); err != nil {
 		t.Fatal(err)
 	}
 	options := quick()

@@ -28,7 +28,8 @@ func TestWorker_projectionsAreIndependent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := lock.Exec(t.Context(), "LOCK TABLE "+pgtest.Table("activity_log", 1, "activity")+" IN ACCESS EXCLUSIVE MODE"); err != nil {
+	if _, err := lock.Exec(t.Context(), "LOCK TABLE "+pgtest.Table("activity_log", 1,
+		"activity")+" IN ACCESS EXCLUSIVE MODE"); err != nil {
 		t.Fatal(err)
 	}
 	var head int64

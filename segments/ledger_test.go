@@ -45,7 +45,10 @@ func (l *ledger) Projection() *store.Projection {
 				{Name: "stream", Type: text, Partition: true, NotNull: true}, {Name: "version", Type: i64, NotNull: true},
 			},
 		}},
-		Writes:  []store.Write{{Name: "put", Action: store.Upsert, Table: "streams", Columns: []store.WriteColumn{{Name: "version", Action: store.ActionSet}}}},
+		Writes: []store.Write{{
+			Name: "put", Action: store.Upsert, Table: "streams",
+			Columns: []store.WriteColumn{{Name: "version", Action: store.ActionSet}},
+		}},
 		Queries: []store.Query{{Name: "get", Table: "streams", Columns: []string{"version"}}},
 	}
 }

@@ -34,7 +34,8 @@ func loadHostile(t *testing.T, name, write, query string, asks int) *host.Module
 	t.Helper()
 	describe := fmt.Sprintf(`{"name":%q,"version":1,"ordering":"global","tables":[{"name":"t","columns":[{"name":"id","type":"i64"}],"key":["id"]}],
 		"writes":[{"name":"w","sql":%q,"unordered":true}],"queries":[{"name":"q","sql":%q,"results":["i64"],"unordered":true}]}`, name, write, query)
-	guest := &hosttest.Guest{Describe: describe, Reply: append(abi.AppendReply(nil, 1, abi.MutationHeaderSize), abi.AppendMutation(nil, 0, 0, 0)...)}
+	guest := &hosttest.Guest{Describe: describe, Reply: append(abi.AppendReply(nil, 1, abi.MutationHeaderSize),
+		abi.AppendMutation(nil, 0, 0, 0)...)}
 	if asks != 0 {
 		guest.Imports = []hosttest.Import{hosttest.ImportQuery}
 		const asked = 2 // the local that is left
@@ -108,12 +109,30 @@ func TestLimits_aStatementThatMeetsItsLimitAgainAndAgainIsAtFault(t *testing.T) 
 		asks         int
 		want         string
 	}{
-		{"sqlite write", onSQLite(sqlite.Options{StatementTimeout: short}), fill(endlessSQLite), "SELECT 1", 0, `write "w" ran for longer than 200ms: Options.StatementTimeout raises the limit`},
-		{"sqlite query", onSQLite(sqlite.Options{StatementTimeout: short}), insert, endlessSQLite, 1, `query "q" ran for longer than 200ms: Options.StatementTimeout raises the limit`},
-		{"sqlite storm", onSQLite(sqlite.Options{TransactionTimeout: short}), insert, "SELECT 1", 2_000_000_000, `query "q" ran when all statements and queries of the batch had taken longer than 200ms: Options.TransactionTimeout`},
-		{"postgres write", onPostgres(postgres.Options{StatementTimeout: short}), fill(endlessPostgres), "SELECT 1::bigint", 0, `write "w" ran for longer than 200ms: Options.StatementTimeout raises the limit`},
-		{"postgres query", onPostgres(postgres.Options{StatementTimeout: short}), insert, endlessPostgres, 1, `query "q" ran for longer than 200ms: Options.StatementTimeout raises the limit`},
-		{"postgres storm", onPostgres(postgres.Options{TransactionTimeout: short}), insert, "SELECT 1::bigint", 2_000_000_000, `query "q" ran when all statements and queries of the batch had taken longer than 200ms: Options.TransactionTimeout`},
+		{
+			"sqlite write", onSQLite(sqlite.Options{StatementTimeout: short}), fill(endlessSQLite), "SELECT 1", 0,
+			`write "w" ran for longer than 200ms: Options.StatementTimeout raises the limit`,
+		},
+		{
+			"sqlite query", onSQLite(sqlite.Options{StatementTimeout: short}), insert, endlessSQLite, 1,
+			`query "q" ran for longer than 200ms: Options.StatementTimeout raises the limit`,
+		},
+		{
+			"sqlite storm", onSQLite(sqlite.Options{TransactionTimeout: short}), insert, "SELECT 1", 2_000_000_000,
+			`query "q" ran when all statements and queries of the batch had taken longer than 200ms: Options.TransactionTimeout`,
+		},
+		{
+			"postgres write", onPostgres(postgres.Options{StatementTimeout: short}), fill(endlessPostgres), "SELECT 1::bigint",
+			0, `write "w" ran for longer than 200ms: Options.StatementTimeout raises the limit`,
+		},
+		{
+			"postgres query", onPostgres(postgres.Options{StatementTimeout: short}), insert, endlessPostgres, 1,
+			`query "q" ran for longer than 200ms: Options.StatementTimeout raises the limit`,
+		},
+		{
+			"postgres storm", onPostgres(postgres.Options{TransactionTimeout: short}), insert, "SELECT 1::bigint", 2_000_000_000,
+			`query "q" ran when all statements and queries of the batch had taken longer than 200ms: Options.TransactionTimeout`,
+		},
 		{
 			"postgres files", onPostgres(postgres.Options{TempFileBytesMax: 64 << 10}), insert,
 			"SELECT count(*) FROM (SELECT repeat(md5(i::text), 300) AS s FROM generate_series(1, 100000000) AS i ORDER BY 1) x", 1, `query "q" was stopped: temporary file size exceeds temp_file_limit (64kB): Options.TempFileBytesMax raises it`,
@@ -123,10 +142,12 @@ func TestLimits_aStatementThatMeetsItsLimitAgainAndAgainIsAtFault(t *testing.T) 
 			t.Parallel()
 			s := test.open(t)
 			head := appendTo(t, s, noted("Fine"))
-			worker := startWorker(t, s, quick(), loadHostile(t, "evil", test.write, test.query, test.asks), loadExample(t, newRuntime(t, zerolog.Nop()), "activity_log"))
+			worker := startWorker(t, s, quick(), loadHostile(t, "evil", test.write, test.query, test.asks),
+				loadExample(t, newRuntime(t, zerolog.Nop()), "activity_log"))
 			applied(t, s, "activity_log", head)
 			failure := failureOf(t, s, "evil")
-			if want := fmt.Sprintf("3 times in a row, event %d: %s", head, test.want); !strings.HasPrefix(strings.ReplaceAll(failure, `"temp_file_limit"`, "temp_file_limit"), want) {
+			if want := fmt.Sprintf("3 times in a row, event %d: %s", head,
+				test.want); !strings.HasPrefix(strings.ReplaceAll(failure, `"temp_file_limit"`, "temp_file_limit"), want) {
 				t.Errorf("the failure is %q, must be %q", failure, want)
 			}
 			applied(t, s, "activity_log", appendTo(t, s, noted("Fine")))
@@ -156,7 +177,8 @@ func TestLimits_aBusyDatabaseIsNobodysFault(t *testing.T) {
 	}}
 	options := quick()
 	options.Concurrency = 2
-	startWorker(t, watch, options, loadHostile(t, "waits", "INSERT INTO {t} (id) VALUES (1) ON CONFLICT DO NOTHING", "SELECT 1::bigint", 0))
+	startWorker(t, watch, options, loadHostile(t, "waits", "INSERT INTO {t} (id) VALUES (1) ON CONFLICT DO NOTHING",
+		"SELECT 1::bigint", 0))
 	applied(t, s, "waits", appendTo(t, s, noted("Fine")))
 	lock, err := db.Connect(t).Begin(t.Context())
 	if err != nil {
@@ -188,9 +210,17 @@ func TestLimits_whatCounts(t *testing.T) {
 	}{
 		{"twice", []error{limit, limit}, false},
 		{"three times", []error{limit, limit, limit}, true},
-		{"other errors in between", []error{limit, limit, store.ErrTransient, limit, limit, store.ErrTransient, limit}, false},
+		{
+			"other errors in between",
+			[]error{limit, limit, store.ErrTransient, limit, limit, store.ErrTransient, limit},
+			false,
+		},
 		{"three times after others", []error{limit, store.ErrTransient, limit, limit, limit}, true},
-		{"other errors alone", []error{store.ErrTransient, store.ErrTransient, store.ErrTransient, store.ErrTransient}, false},
+		{
+			"other errors alone",
+			[]error{store.ErrTransient, store.ErrTransient, store.ErrTransient, store.ErrTransient},
+			false,
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

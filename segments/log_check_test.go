@@ -33,7 +33,10 @@ func (c *checked) CheckLog(context.Context) error {
 func TestCheckLog_tellsEachStateOnce(t *testing.T) {
 	t.Parallel()
 	cache := store.UnsafeLog([]store.LogFault{{Fault: "CACHE 2", Remedy: "mend it"}})
-	both := store.UnsafeLog([]store.LogFault{{Fault: "CACHE 2", Remedy: "mend it"}, {Fault: "no fence", Remedy: "build one"}})
+	both := store.UnsafeLog([]store.LogFault{
+		{Fault: "CACHE 2", Remedy: "mend it"},
+		{Fault: "no fence", Remedy: "build one"},
+	})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	lines := &bytes.Buffer{}

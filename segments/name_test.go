@@ -73,7 +73,10 @@ func TestWorker_startedAgainUnderItsName(t *testing.T) {
 	if err := s.Join(t.Context(), killed, time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	request := store.ClaimRequest{Projection: store.ProjectionID{Name: "quiet", Version: 1}, Worker: killed.Name, Incarnation: killed.Incarnation, Limit: 4}
+	request := store.ClaimRequest{
+		Projection: store.ProjectionID{Name: "quiet", Version: 1}, Worker: killed.Name,
+		Incarnation: killed.Incarnation, Limit: 4,
+	}
 	if claims, err := s.Claim(t.Context(), request); err != nil || len(claims) != 4 {
 		t.Fatalf("claims are %+v: %v", claims, err)
 	}

@@ -97,7 +97,8 @@ func crowdOf(t *testing.T, s store.Store) (appended *atomic.Int64, stop func()) 
 	for writer := range 8 {
 		group.Go(func() {
 			for !over.Load() {
-				if _, err := s.Append(context.Background(), store.AppendOptions{}, payments(fmt.Sprint("A", writer), 100)); err != nil {
+				if _, err := s.Append(context.Background(), store.AppendOptions{},
+					payments(fmt.Sprint("A", writer), 100)); err != nil {
 					t.Error(err)
 					return
 				}

@@ -175,11 +175,15 @@ func TestNotify_isAHint(t *testing.T) {
 func TestNotify_pollsWhereNothingArrives(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	if _, err := db.Connect(t).Exec(t.Context(), `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET pupwasm.notify = off', current_database()); END $$`); err != nil {
+	if _, err := db.Connect(t).Exec(t.Context(),
+		`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET pupwasm.notify = off', current_database()); END $$`); err != nil {
 		t.Fatal(err)
 	}
 	i := newIdler(t, db, openPostgres(t, db))
-	testwait.Until(t, "it is told", func() bool { return strings.Contains(i.lines.String(), "notifications are not available, polling") })
+	testwait.Until(t, "it is told", func() bool {
+		return strings.Contains(i.lines.String(),
+			"notifications are not available, polling")
+	})
 	for range 3 {
 		i.append(t)
 	}

@@ -37,7 +37,8 @@ func TestInvariant4_streamsArriveInOrderAcrossHandOver(t *testing.T) {
 				for i := range events {
 					events[i].Type = "Noted"
 				}
-				if _, err := s.Append(context.WithoutCancel(appending), store.AppendOptions{}, store.StreamAppend{Stream: stream, Events: events}); err != nil {
+				if _, err := s.Append(context.WithoutCancel(appending), store.AppendOptions{},
+					store.StreamAppend{Stream: stream, Events: events}); err != nil {
 					t.Errorf("append: %v", err)
 					return
 				}
@@ -79,7 +80,8 @@ func TestInvariant4_streamsArriveInOrderAcrossHandOver(t *testing.T) {
 		t.Errorf("%d events came out of order", n)
 	}
 	var seen, total int64
-	if err := db.Connect(t).QueryRow(t.Context(), "SELECT sum(version)::bigint FROM order_check.streams").Scan(&seen); err != nil {
+	if err := db.Connect(t).QueryRow(t.Context(),
+		"SELECT sum(version)::bigint FROM order_check.streams").Scan(&seen); err != nil {
 		t.Fatal(err)
 	}
 	for _, n := range appended {

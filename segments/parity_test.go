@@ -127,7 +127,11 @@ func TestFault_onceTakesTheSegmentsOfADeadWorker(t *testing.T) {
 	if err := s.Heartbeat(t.Context(), dead, 500*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
-	if claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: store.ProjectionID{Name: "fine_balance", Version: 1}, Worker: "dead", Limit: 3}); err != nil || len(claims) != 3 {
+	if claims, err := s.Claim(t.Context(),
+		store.ClaimRequest{
+			Projection: store.ProjectionID{Name: "fine_balance", Version: 1}, Worker: "dead",
+			Limit: 3,
+		}); err != nil || len(claims) != 3 {
 		t.Fatalf("claims %v, error %v", claims, err)
 	}
 	options := quick()
@@ -166,7 +170,8 @@ func TestFault_aReclaimFencesTheBatchInFlight(t *testing.T) {
 		if err := s.Heartbeat(t.Context(), store.Worker{Name: "w"}, time.Hour); err != nil {
 			t.Fatal(err)
 		}
-		claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: store.ProjectionID{Name: "fine_balance", Version: 1}, Worker: "w", Limit: 1})
+		claims, err := s.Claim(t.Context(),
+			store.ClaimRequest{Projection: store.ProjectionID{Name: "fine_balance", Version: 1}, Worker: "w", Limit: 1})
 		if err != nil || len(claims) != 1 {
 			t.Fatalf("claims %v, error %v", claims, err)
 		}
@@ -294,7 +299,8 @@ func TestFault_aHungHandlerIsNoticed(t *testing.T) {
 	worker := startWorker(t, s, quick(), loadTest(t, runtime, "misbehave"))
 	testwait.Until(t, "the failure is recorded", func() bool {
 		all, err := s.Status(t.Context(), "misbehave")
-		return err == nil && len(all) == 1 && strings.Contains(fmt.Sprint(all[0].Segments), "used more than 50000000 units of fuel")
+		return err == nil && len(all) == 1 &&
+			strings.Contains(fmt.Sprint(all[0].Segments), "used more than 50000000 units of fuel")
 	})
 	worker.runs(t)
 }

@@ -58,10 +58,12 @@ func TestWorker_refusalsAreInTheDatabase(t *testing.T) {
 	refusing := startWorker(t, s, options, loadVersion(t, runtime, "2"), loadMisfit(t, runtime))
 	testwait.Until(t, "both refusals are in the database", func() bool { return len(refusedBy(t, s, "new")) == 2 })
 	refused := refusedBy(t, s, "new")
-	if r := refused[0]; r.Projection.Name != "misfit" || r.Projection.Version != 1 || !strings.Contains(r.Reason, `write "w"`) {
+	if r := refused[0]; r.Projection.Name != "misfit" || r.Projection.Version != 1 ||
+		!strings.Contains(r.Reason, `write "w"`) {
 		t.Errorf("the first refusal is %+v", r)
 	}
-	if r := refused[1]; r.Projection.Name != "quiet" || r.Projection.Version != 2 || !strings.Contains(r.Reason, "were built by version 1") {
+	if r := refused[1]; r.Projection.Name != "quiet" || r.Projection.Version != 2 ||
+		!strings.Contains(r.Reason, "were built by version 1") {
 		t.Errorf("the second refusal is %+v", r)
 	}
 	if refused := refusedBy(t, s, "old"); len(refused) > 0 {
@@ -111,6 +113,9 @@ func TestWorker_whoseModulesAreAllRefused(t *testing.T) {
 	lines := &logBuffer{}
 	options.FailRefused, options.Logger = false, zerolog.New(lines)
 	waits := startWorker(t, s, options, loadMisfit(t, runtime))
-	testwait.Until(t, "it says that it waits", func() bool { return strings.Contains(lines.String(), "no module can run, waiting") })
+	testwait.Until(t, "it says that it waits", func() bool {
+		return strings.Contains(lines.String(),
+			"no module can run, waiting")
+	})
 	waits.runs(t)
 }

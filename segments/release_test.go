@@ -65,7 +65,8 @@ func TestWorker_aLostReleaseKeepsNoSegmentFromOthers(t *testing.T) {
 func TestWorker_aRemovedProjectionIsGivenBack(t *testing.T) {
 	t.Parallel()
 	s := openPostgres(t, pgtest.New(t))
-	worker := startWorker(t, &forgetful{Store: s, heal: 4}, quick(), loadExample(t, newRuntime(t, zerolog.Nop()), "fine_balance"))
+	worker := startWorker(t, &forgetful{Store: s, heal: 4}, quick(),
+		loadExample(t, newRuntime(t, zerolog.Nop()), "fine_balance"))
 	applied(t, s, "fine_balance", appendTo(t, s, finesOf(5)...))
 	worker.Remove("fine_balance")
 	testwait.Until(t, "no segment is owned", func() bool {
@@ -89,10 +90,15 @@ func TestWorker_aRestartUnderTheSameNameFreesWhatItNoLongerRuns(t *testing.T) {
 	if _, err := s.Install(t.Context(), &module.Description.Projection, 4); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Heartbeat(t.Context(), store.Worker{Name: "host-0", Projections: []store.ProjectionID{module.Description.ID()}}, time.Hour); err != nil {
+	if err := s.Heartbeat(t.Context(),
+		store.Worker{Name: "host-0", Projections: []store.ProjectionID{module.Description.ID()}}, time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	if claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: store.ProjectionID{Name: "fine_balance", Version: 1}, Worker: "host-0", Limit: 4}); err != nil || len(claims) != 4 {
+	if claims, err := s.Claim(t.Context(),
+		store.ClaimRequest{
+			Projection: store.ProjectionID{Name: "fine_balance", Version: 1}, Worker: "host-0",
+			Limit: 4,
+		}); err != nil || len(claims) != 4 {
 		t.Fatalf("claims %v, error %v", claims, err)
 	}
 	options := quick()

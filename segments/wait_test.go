@@ -99,7 +99,10 @@ func (w *waiting) install() (store.Catalogue, []store.Claim) {
 
 func (w *waiting) claim() []store.Claim {
 	w.Helper()
-	claims, err := w.Claim(w.ctx, store.ClaimRequest{Projection: store.ProjectionID{Name: "sums", Version: 1}, Worker: "w", Limit: 9})
+	claims, err := w.Claim(w.ctx, store.ClaimRequest{
+		Projection: store.ProjectionID{Name: "sums", Version: 1}, Worker: "w",
+		Limit: 9,
+	})
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -263,7 +266,8 @@ func TestWait_forWhatNobodyRuns(t *testing.T) {
 		t.Errorf("when nobody runs it, it is %+v", e)
 	}
 	// Who runs it is waited for, though the segments are not claimed yet.
-	must(s.Heartbeat(t.Context(), store.Worker{Name: "w", Projections: []store.ProjectionID{{Name: "sums", Version: 1}}}, time.Hour))
+	must(s.Heartbeat(t.Context(), store.Worker{Name: "w", Projections: []store.ProjectionID{{Name: "sums", Version: 1}}},
+		time.Hour))
 	ctx, stop := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer stop()
 	err = segments.Wait{Projection: "sums", Position: 1, Grace: -1}.For(ctx, s, s)

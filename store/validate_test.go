@@ -88,7 +88,8 @@ func TestProjection_Validate_refusesADefaultThatIsNotJSON(t *testing.T) {
 	p := valid()
 	p.Tables[0].Columns[1].Default = []byte("zero")
 	var fault *store.CatalogueError
-	if err := p.Validate(); !errors.As(err, &fault) || !strings.Contains(err.Error(), `column "n" has a default that is not JSON`) {
+	if err := p.Validate(); !errors.As(err, &fault) ||
+		!strings.Contains(err.Error(), `column "n" has a default that is not JSON`) {
 		t.Errorf("the error is %v", err)
 	}
 }

@@ -96,8 +96,14 @@ func TestErrors_sayWhatToDo(t *testing.T) {
 			&store.RejectedError{Statement: `write "total"`, Reason: "value out of range"},
 			`the database refuses write "total": value out of range`,
 		},
-		{store.VersionMismatch("fines", 1, 2), `projection "fines": its tables were built by version 1, the module is version 2: keep version 1 if the rows stay right, or stop all hosts that run it and use Store.Reset("fines"), which deletes its rows; the next run builds them again from the first event`},
-		{store.VersionMismatch("fines", 3, 2), `projection "fines": its tables were built by version 3, the module is version 2: use the module of version 3; to go back, Store.Reset("fines") deletes the rows of version 3, and the next run builds them again from the first event`},
+		{
+			store.VersionMismatch("fines", 1, 2),
+			`projection "fines": its tables were built by version 1, the module is version 2: keep version 1 if the rows stay right, or stop all hosts that run it and use Store.Reset("fines"), which deletes its rows; the next run builds them again from the first event`,
+		},
+		{
+			store.VersionMismatch("fines", 3, 2),
+			`projection "fines": its tables were built by version 3, the module is version 2: use the module of version 3; to go back, Store.Reset("fines") deletes the rows of version 3, and the next run builds them again from the first event`,
+		},
 		{store.StillOwned("fines", "w"), "projection fines is run by worker w: stop that host, or take the module " +
 			"out of the folder that it watches, and reset then; a host that was killed counts until its " +
 			"lease is over"},

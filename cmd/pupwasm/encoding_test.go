@@ -15,7 +15,8 @@ func TestEncoding_ofAClientIsOverruled(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Empty(t)
 	conn := db.Connect(t)
-	if _, err := conn.Exec(t.Context(), "ALTER DATABASE "+conn.Config().Database+" SET client_encoding = LATIN1"); err != nil {
+	if _, err := conn.Exec(t.Context(),
+		"ALTER DATABASE "+conn.Config().Database+" SET client_encoding = LATIN1"); err != nil {
 		t.Fatal(err)
 	}
 	const line = `{"bounded_context":"C","aggregate_type":"T","aggregate_id":"Zoë","event_type":"E","metadata":{"by": "Ünal"}}`
@@ -27,7 +28,8 @@ func TestEncoding_ofAClientIsOverruled(t *testing.T) {
 		}
 	}
 	var stored int
-	err := conn.QueryRow(t.Context(), `SELECT count(*) FROM pupwasm.events WHERE aggregate_id = 'Zoë' AND metadata = '{"by": "Ünal"}'`).Scan(&stored)
+	err := conn.QueryRow(t.Context(),
+		`SELECT count(*) FROM pupwasm.events WHERE aggregate_id = 'Zoë' AND metadata = '{"by": "Ünal"}'`).Scan(&stored)
 	if err != nil || stored != 2 {
 		t.Errorf("%d of 2 events are as they were given, %v", stored, err)
 	}
@@ -41,7 +43,8 @@ func TestEncoding_ofAServerMustBeUTF8(t *testing.T) {
 	db := pgtest.Empty(t)
 	conn := db.Connect(t)
 	name := conn.Config().Database + "_ascii"
-	if _, err := conn.Exec(t.Context(), "CREATE DATABASE "+name+" ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0"); err != nil {
+	if _, err := conn.Exec(t.Context(),
+		"CREATE DATABASE "+name+" ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _, _ = conn.Exec(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)") })

@@ -74,7 +74,8 @@ func killAtRandom(t *testing.T, events, database, log string, kills int) {
 	modules := modulesFolder(t, "fine_balance")
 	random := rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))
 	for range kills {
-		host := start(t, database, "run", modules, "--events", events, "--lease", "200ms", "--rebalance", "20ms", "--batch", "500")
+		host := start(t, database, "run", modules, "--events", events, "--lease", "200ms", "--rebalance", "20ms", "--batch",
+			"500")
 		host.awaitLog(t, "projection installed")
 		select {
 		case <-host.exited:

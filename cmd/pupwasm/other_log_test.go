@@ -34,7 +34,10 @@ func TestStatus_saysThatTheLogIsAnother(t *testing.T) {
 	if err := to.Heartbeat(ctx, store.Worker{Name: "w"}, 1e15); err != nil {
 		t.Fatal(err)
 	}
-	claims, err := to.Claim(ctx, store.ClaimRequest{Projection: store.ProjectionID{Name: "names", Version: 1}, Worker: "w", Limit: 1})
+	claims, err := to.Claim(ctx, store.ClaimRequest{
+		Projection: store.ProjectionID{Name: "names", Version: 1}, Worker: "w",
+		Limit: 1,
+	})
 	if err != nil || len(claims) != 1 {
 		t.Fatal(claims, err)
 	}

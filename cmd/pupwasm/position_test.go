@@ -111,7 +111,8 @@ func TestStatus_namesThePreparedTransactionThatHoldsTheHorizon(t *testing.T) {
 	appendLines(t, db.DSN, "before")
 	ctx := context.Background()
 	conn := db.Connect(t)
-	if _, err := conn.Exec(ctx, "SET pupwasm.notify = off; BEGIN; SELECT pupwasm.append('C', 'T', 'open', '[{\"event_type\":\"E\"}]'); PREPARE TRANSACTION 'forgotten'"); err != nil {
+	if _, err := conn.Exec(ctx,
+		"SET pupwasm.notify = off; BEGIN; SELECT pupwasm.append('C', 'T', 'open', '[{\"event_type\":\"E\"}]'); PREPARE TRANSACTION 'forgotten'"); err != nil {
 		t.Fatal(err)
 	}
 	appendLines(t, db.DSN, "after")

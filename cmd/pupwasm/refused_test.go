@@ -51,7 +51,8 @@ func TestRun_whatIsRefusedIsSaid(t *testing.T) {
 		ends := start(t, database, "run", folder)
 		code := ends.wait(t)
 		if said := ends.output.String(); code != 1 || strings.Count(said, `misfit.wasm: write \"w\": `) != 1 ||
-			strings.Contains(said, `misfit.wasm: write "w": `) || !strings.Contains(said, "\npupwasm: refused 1 module: the log says why\n") {
+			strings.Contains(said, `misfit.wasm: write "w": `) ||
+			!strings.Contains(said, "\npupwasm: refused 1 module: the log says why\n") {
 			t.Errorf("run exits with %d: %s", code, said)
 		}
 		waits := start(t, database, "run", "--watch", folder, "--worker-name", "host-1")

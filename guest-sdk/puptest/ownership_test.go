@@ -26,8 +26,8 @@ func readCorpus(t *testing.T, path string, cases any) {
 }
 
 // TestDescriptions_areRefusedAsByTheHost runs the cases that the host is tested with. Reading a description is the
-// business of Go's package json, which names the types of this package in what it says. What is about limits and columns
-// of events is for the host alone, since the SDK declares them.
+// business of Go's package json, which names the types of this package in what it says. What is about limits and
+// columns of events is for the host alone, since the SDK declares them.
 func TestDescriptions_areRefusedAsByTheHost(t *testing.T) {
 	t.Parallel()
 	var cases []struct {

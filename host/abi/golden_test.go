@@ -12,7 +12,8 @@ import (
 	"github.com/pupwasm/pupwasm/host/abi"
 )
 
-var update = flag.Bool("update", false, "rewrite testdata/golden and testdata/fuzz; read the difference before you commit it")
+var update = flag.Bool("update", false,
+	"rewrite testdata/golden and testdata/fuzz; read the difference before you commit it")
 
 // replyJSON, queryJSON and rowsJSON are the readable forms, which testdata/README.md explains.
 type replyJSON struct {

@@ -44,14 +44,18 @@ func goldenVectors() map[string]goldenFile {
 		"reply_values":           goldenValues(),
 		"reply_arrays":           goldenArrays(),
 		"reply_error":            errorVector("an error at event 2 of the batch", 2, 42, "stock is −1 for article „A-1”"),
-		"reply_error_no_event":   errorVector("an error that concerns no single event, without a text", abi.NoEvent, math.MaxUint32, ""),
+		"reply_error_no_event": errorVector("an error that concerns no single event, without a text", abi.NoEvent,
+			math.MaxUint32, ""),
 		"query_by_key": &queryJSON{About: "a declarative query for three keys of two columns", Query: 1, Arguments: []value{
 			arrayOf(abi.KindText, text("o-1"), text("o-2"), text("o-3")), arrayOf(abi.KindI64, i64(1), i64(2), i64(-3)),
 		}},
 		"query_no_arguments": &queryJSON{About: "a SQL query without parameters", Query: 0, Arguments: []value{}},
-		"rows_by_key": &rowsJSON{About: "two of three keys were found: their index, then the columns", Rows: 2, Width: 3, Cells: [][]value{
-			{i64(0), bytesOf(abi.KindNumeric, "12.50"), null}, {i64(2), bytesOf(abi.KindNumeric, "-0.01"), text("späť")},
-		}},
+		"rows_by_key": &rowsJSON{
+			About: "two of three keys were found: their index, then the columns", Rows: 2, Width: 3,
+			Cells: [][]value{
+				{i64(0), bytesOf(abi.KindNumeric, "12.50"), null}, {i64(2), bytesOf(abi.KindNumeric, "-0.01"), text("späť")},
+			},
+		},
 		"rows_none": &rowsJSON{About: "nothing was found", Rows: 0, Width: 3},
 	}
 }

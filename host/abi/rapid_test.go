@@ -132,7 +132,10 @@ func drawScalar(t *rapid.T, kind abi.Kind) value {
 	case abi.KindText:
 		return text(rapid.StringOf(rapid.Rune().Filter(func(r rune) bool { return r != 0 })).Draw(t, "text"))
 	case abi.KindJSON:
-		return bytesOf(kind, string(mustJSON(map[string]any{"v": rapid.String().Draw(t, "string"), "n": rapid.Float64().Draw(t, "number")})))
+		return bytesOf(kind, string(mustJSON(map[string]any{
+			"v": rapid.String().Draw(t, "string"),
+			"n": rapid.Float64().Draw(t, "number"),
+		})))
 	case abi.KindUUID:
 		return bytesOf(kind, string(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "uuid")))
 	default:
@@ -217,7 +220,8 @@ func TestReply_cutOrLengthened(t *testing.T) {
 func TestErrorReply_roundTrip(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		r := errorVector("", rapid.Uint32().Draw(t, "event"), rapid.Uint32().Draw(t, "code"), drawScalar(t, abi.KindText).bytes)
+		r := errorVector("", rapid.Uint32().Draw(t, "event"), rapid.Uint32().Draw(t, "code"),
+			drawScalar(t, abi.KindText).bytes)
 		got, err := readReply(r.encode())
 		if err != nil {
 			t.Fatal(err)

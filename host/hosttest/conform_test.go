@@ -54,15 +54,27 @@ func TestCheckGuest(t *testing.T) {
 		{"no mutations", &hosttest.Guest{}, ""},
 		{"a mutation where there are events", withCount(nil), ""},
 		{"a mutation without events", &hosttest.Guest{Reply: one}, "without events"},
-		{"not a module of ours", &hosttest.Guest{Export: func(e hosttest.Export) hosttest.Export { return hosttest.Export{} }}, "exports no"},
+		{
+			"not a module of ours",
+			&hosttest.Guest{Export: func(e hosttest.Export) hosttest.Export { return hosttest.Export{} }}, "exports no",
+		},
 		{"wrong version", &hosttest.Guest{Version: hosttest.I32Const(2)}, "pup_abi_1"},
 		{"description", &hosttest.Guest{Describe: `{"name":"Upper"}`}, "name"},
 		{"fixed buffer", &hosttest.Guest{Reserve: hosttest.I32Const(8192)}, "pup_reserve(65536)"},
 		{"unaligned", &hosttest.Guest{Reserve: hosttest.I32Const(8196)}, "multiple of 8"},
-		{"write not in the catalogue", &hosttest.Guest{Reply: hosttest.Reply([]byte("\x09\x00\x00\x00\x00\x00\x00\x00"))}, "write 9"},
+		{
+			"write not in the catalogue", &hosttest.Guest{Reply: hosttest.Reply([]byte("\x09\x00\x00\x00\x00\x00\x00\x00"))},
+			"write 9",
+		},
 		{"trap", withCount(hosttest.Unreachable), "unreachable"},
-		{"longer header", unless(hosttest.LocalGet(0), hosttest.I32Load16U(6), hosttest.I32Const(32), hosttest.I32Ne), "later host"},
-		{"first column", unless(hosttest.LocalGet(0), hosttest.I32Load16U(32), hosttest.I32Const(1), hosttest.I32Ne), "the same events give other mutations"},
+		{
+			"longer header", unless(hosttest.LocalGet(0), hosttest.I32Load16U(6), hosttest.I32Const(32), hosttest.I32Ne),
+			"later host",
+		},
+		{
+			"first column", unless(hosttest.LocalGet(0), hosttest.I32Load16U(32), hosttest.I32Const(1), hosttest.I32Ne),
+			"the same events give other mutations",
+		},
 		{"segment", unless(hosttest.LocalGet(0), hosttest.I32Load(20)), "another segment"},
 		{"state", stateful, "handled other batches"},
 	}

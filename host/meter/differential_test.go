@@ -111,7 +111,8 @@ func (p *program) carrying(depth int) []byte {
 	defer func() { p.loops-- }()
 	initial, times := p.value(depth-1), 1+p.next(40)
 	return p.within(true, func() []byte {
-		return Code(initial, I32Const(times), LocalSet(n), p.typed(0x03, carried), p.value(depth-1), binaries[p.next(len(binaries))],
+		return Code(initial, I32Const(times), LocalSet(n), p.typed(0x03, carried), p.value(depth-1),
+			binaries[p.next(len(binaries))],
 			LocalTee(p.local()), LocalGet(n), I32Const(1), I32Sub, LocalTee(n), BrIf(0), end)
 	})
 }
@@ -272,7 +273,8 @@ func FuzzInstrument(f *testing.F) {
 			got, errMetered := metered.call("run", argument, 5)
 			sliced.fill(fuel)
 			again, errSliced := sliced.call("run", argument, 5)
-			if sliced.fuelLeft() != metered.fuelLeft() || fmt.Sprint(errSliced) != fmt.Sprint(errMetered) || !slices.Equal(again, got) {
+			if sliced.fuelLeft() != metered.fuelLeft() || fmt.Sprint(errSliced) != fmt.Sprint(errMetered) ||
+				!slices.Equal(again, got) {
 				t.Fatalf("in small slices %v, error %v, with %d units left; in large ones %v, error %v, with %d",
 					again, errSliced, sliced.fuelLeft(), got, errMetered, metered.fuelLeft())
 			}

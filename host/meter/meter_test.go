@@ -46,7 +46,10 @@ func TestInstrument_stopsAtTheSamePlace(t *testing.T) {
 	}{
 		{name: "loop", wasm: run(nil, forever, nil)},
 		{name: "loop_without_instructions", wasm: run(nil, Code(Loop(Br(0)), Unreachable), nil)},
-		{name: "loop_of_calls", wasm: run(nil, Code(Loop(Call(0), Br(0)), Unreachable), func(m *Module) { m.Func(Signature{}, nil) })},
+		{
+			name: "loop_of_calls",
+			wasm: run(nil, Code(Loop(Call(0), Br(0)), Unreachable), func(m *Module) { m.Func(Signature{}, nil) }),
+		},
 		{name: "loop_of_fills", wasm: run(nil, Code(
 			Loop(I32Const(0), I32Const(0), I32Const(60_000), MemoryFill, Br(0)), Unreachable), nil)},
 		{name: "calls_without_a_loop", wasm: run(nil, Code(I32Const(60), Call(0), I32Const(0)), doubling)},
@@ -107,8 +110,10 @@ func TestInstrument_takesTheSameInSlicesOfEverySize(t *testing.T) {
 	}{
 		{"loop", run(nil, Code(Loop(counting, Br(0)), Unreachable), count), false},
 		{"loop_that_ends", run(nil, Code(
-			I32Const(50_000), LocalSet(0), Loop(counting, LocalGet(0), I32Const(1), I32Sub, LocalTee(0), BrIf(0)), I32Const(0)), count), true},
-		{"fills", run(nil, Code(Loop(counting, I32Const(0), I32Const(0), I32Const(30_000), MemoryFill, Br(0)), Unreachable), count), false},
+			I32Const(50_000), LocalSet(0), Loop(counting, LocalGet(0), I32Const(1), I32Sub, LocalTee(0),
+				BrIf(0)), I32Const(0)), count), true},
+		{"fills", run(nil, Code(Loop(counting, I32Const(0), I32Const(0), I32Const(30_000), MemoryFill, Br(0)), Unreachable),
+			count), false},
 		{"grows", run(nil, Code(Loop(counting, I32Const(1), MemoryGrow, Drop, Br(0)), Unreachable), count), false},
 		{"calls", run(nil, Code(I32Const(60), Call(0), I32Const(0)), again), false},
 	} {
@@ -176,7 +181,8 @@ func TestInstrument_chargesWhatIsMoved(t *testing.T) {
 	never := func(variables int) []byte { return Code(GlobalGet(0), If(assign(variables))) }
 	// The code itself is charged where it is, and never runs; what it assigns, at the end of its block and at
 	// the head of the loop.
-	if few, much := used(locals, never(1), nil), used(locals, never(many), nil); much-few < 2*(many-1)/4-1 || much-few > 2*many/4 {
+	if few, much := used(locals, never(1), nil), used(locals, never(many), nil); much-few < 2*(many-1)/4-1 ||
+		much-few > 2*many/4 {
 		t.Errorf("a round takes %d units with one variable that may be assigned, %d with %d", few, much, many)
 	}
 	call := func(params, results int) (code []byte, edit func(m *Module)) {
@@ -199,7 +205,8 @@ func TestInstrument_chargesWhatIsMoved(t *testing.T) {
 	carry := func(results int) []byte {
 		types := slices.Repeat([]ValType{I64}, results)
 		kind := (&Module{}).Type(Signature{Results: types})
-		return Code([]byte{0x02, byte(kind)}, Repeat(results, LocalGet(1)), GlobalGet(0), BrIf(0), []byte{0x0B}, Repeat(results, Drop))
+		return Code([]byte{0x02, byte(kind)}, Repeat(results, LocalGet(1)), GlobalGet(0), BrIf(0), []byte{0x0B},
+			Repeat(results, Drop))
 	}
 	types := func(results int) func(m *Module) {
 		return func(m *Module) { m.Type(Signature{Results: slices.Repeat([]ValType{I64}, results)}) }
@@ -329,7 +336,8 @@ func TestInstrument_changesNothing(t *testing.T) {
 					want, errBare := bare.apply(batch)
 					got, errMetered := metered.apply(batch)
 					if errBare != nil || errMetered != nil || !bytes.Equal(got, want) {
-						t.Errorf("%d events: replies of %d and %d bytes, errors %v and %v", count, len(want), len(got), errBare, errMetered)
+						t.Errorf("%d events: replies of %d and %d bytes, errors %v and %v", count, len(want), len(got), errBare,
+							errMetered)
 					}
 				}
 				if a, b := bare.Memory().Size(), metered.Memory().Size(); a != b {

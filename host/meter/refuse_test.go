@@ -22,12 +22,21 @@ func TestInstrument_refusesTooManyVariablesAndResults(t *testing.T) {
 		want string
 	}{
 		{"variables", function(Signature{}, 2000), ""},
-		{"variables_too_many", function(Signature{}, 2001), "has a function with 2001 variables or more, parameters included, the limit is 2000"},
+		{
+			"variables_too_many", function(Signature{}, 2001),
+			"has a function with 2001 variables or more, parameters included, the limit is 2000",
+		},
 		{"variables_and_parameters", function(Signature{Params: many(1000)}, 1000), ""},
 		{"variables_and_parameters_too_many", function(Signature{Params: many(1000)}, 1001), "the limit is 2000"},
-		{"parameters_too_many", function(Signature{Params: many(1001)}, 0), "has a function with 1001 parameters, the limit is 1000"},
+		{
+			"parameters_too_many", function(Signature{Params: many(1001)}, 0),
+			"has a function with 1001 parameters, the limit is 1000",
+		},
 		{"results", function(Signature{Results: many(16)}, 0), ""},
-		{"results_too_many", function(Signature{Results: many(17)}, 0), "has a function or block with 17 results, the limit is 16"},
+		{
+			"results_too_many", function(Signature{Results: many(17)}, 0),
+			"has a function or block with 17 results, the limit is 16",
+		},
 		{"results_of_a_block_too_many", func(m *Module) { m.Type(Signature{Results: many(17)}) }, "the limit is 16"},
 	} {
 		_, err := meter.Instrument(run(nil, I32Const(0), test.edit))
@@ -63,9 +72,13 @@ func TestInstrument_refusesWhatOnlyThePassMakesValid(t *testing.T) {
 		}), "function 1"},
 		{"function_at_the_start", run(nil, I32Const(0), func(m *Module) { m.Start(1) }), "function 1"},
 		{"variable_behind_the_last", run(nil, Code(I64Const(-1<<60), LocalSet(1), I32Const(0)), nil), "variable 1"},
-		{"variable_behind_that", run([]Locals{{Count: 3, Type: I64}}, Code(I32Const(0), LocalSet(5), I32Const(0)), nil), "variable 5"},
+		{
+			"variable_behind_that", run([]Locals{{Count: 3, Type: I64}}, Code(I32Const(0), LocalSet(5), I32Const(0)), nil),
+			"variable 5",
+		},
 		{"variable_read", run(nil, Code(LocalGet(1), Drop, I32Const(0)), nil), "variable 1"},
-		{"type_of_a_call", run(nil, Code(I32Const(0), CallIndirect(1), I32Const(0)), func(m *Module) { m.Table(Limits{Min: 1}) }), "type 1"},
+		{"type_of_a_call", run(nil, Code(I32Const(0), CallIndirect(1),
+			I32Const(0)), func(m *Module) { m.Table(Limits{Min: 1}) }), "type 1"},
 		{"type_of_a_block", run(nil, Code([]byte{0x02, 1}, []byte{0x0B}, I32Const(0)), nil), "type 1"},
 		{"branch_out_of_the_function", run(nil, Code(I32Const(0), Br(1)), nil), "branches out"},
 	} {

@@ -59,7 +59,10 @@ func TestDecoder_refuses(t *testing.T) {
 			"a payload that is too large", head + `,"payload":"` + strings.Repeat("x", store.PayloadBytesMax) + `"}`,
 			"payload has 16777218 bytes, the limit is 16777216",
 		},
-		{"a required member that is null", `{"bounded_context":null,"aggregate_type":"T","aggregate_id":"1","event_type":"E"}`, "bounded_context is required"},
+		{
+			"a required member that is null",
+			`{"bounded_context":null,"aggregate_type":"T","aggregate_id":"1","event_type":"E"}`, "bounded_context is required",
+		},
 		{"a UUID of zeros", head + `,"event_id":"00000000-0000-0000-0000-000000000000"}`, "event_id is the UUID of zeros"},
 		{"a version beyond 32 bits", head + `,"event_version":2147483648}`, "event_version is 2147483648, must be from 1"},
 		{"a whole number as a float", head + `,"expected_version":1.0}`, "expected_version is 1.0, must be a whole number"},

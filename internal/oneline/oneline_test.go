@@ -18,7 +18,10 @@ func TestOf(t *testing.T) {
 		{errors.New("one"), "one"},
 		{errors.New("one\r\n  two\tthree \x1b[2J\n"), "one two three [2J"},
 		{errors.Join(errors.New("one\ntwo"), errors.Join(errors.New("three"), errors.New("four"))), "one two; three; four"},
-		{fmt.Errorf("two of them: %w, %w", io.EOF, io.ErrNoProgress), "two of them: EOF, multiple Read calls return no data or error"},
+		{
+			fmt.Errorf("two of them: %w, %w", io.EOF, io.ErrNoProgress),
+			"two of them: EOF, multiple Read calls return no data or error",
+		},
 		{errors.New(""), ""},
 	} {
 		if got := oneline.Of(c.err); got != c.want {

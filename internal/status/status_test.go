@@ -92,7 +92,10 @@ func TestRead_ageOfImportedEvents(t *testing.T) {
 	catalogue, err := s.Install(t.Context(), &store.Projection{Name: "sums", Version: 1}, 1)
 	must(t, err)
 	must(t, s.Heartbeat(t.Context(), store.Worker{Name: "w"}, time.Hour))
-	claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: store.ProjectionID{Name: "sums", Version: 1}, Worker: "w", Limit: 1})
+	claims, err := s.Claim(t.Context(), store.ClaimRequest{
+		Projection: store.ProjectionID{Name: "sums", Version: 1},
+		Worker:     "w", Limit: 1,
+	})
 	must(t, err)
 	old := time.Now().Add(-700 * 24 * time.Hour)
 	_, err = s.Append(t.Context(), store.AppendOptions{}, store.StreamAppend{

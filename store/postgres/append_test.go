@@ -330,7 +330,8 @@ func TestAppend_valuesThatNoColumnHolds(t *testing.T) {
 	wantRows(t, db, "SELECT count(*) FROM pupwasm.events", "0")
 }
 
-// TestAppendSQLTx_joinsATransactionOfDatabaseSQL appends one event, several, and one that conflicts, in a transaction that ends either way.
+// TestAppendSQLTx_joinsATransactionOfDatabaseSQL appends one event, several, and one that conflicts, in a transaction
+// that ends either way.
 func TestAppendSQLTx_joinsATransactionOfDatabaseSQL(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -342,7 +343,8 @@ func TestAppendSQLTx_joinsATransactionOfDatabaseSQL(t *testing.T) {
 		tx, err := handle.BeginTx(t.Context(), nil)
 		must(t, err)
 		for _, n := range []int{1, 3} {
-			appended, err := s.AppendSQLTx(t.Context(), tx, store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Events: events(n)})
+			appended, err := s.AppendSQLTx(t.Context(), tx, store.AppendOptions{},
+				store.StreamAppend{Stream: stream("a"), Events: events(n)})
 			must(t, err)
 			if len(appended) != n || appended[n-1].Position == 0 {
 				t.Errorf("appended %+v", appended)
@@ -353,7 +355,8 @@ func TestAppendSQLTx_joinsATransactionOfDatabaseSQL(t *testing.T) {
 		} else {
 			must(t, tx.Rollback())
 		}
-		if recorded, err := s.ReadStream(t.Context(), stream("a"), 1, 0); commit && len(recorded) != 4 || !commit && len(recorded) != 0 {
+		if recorded, err := s.ReadStream(t.Context(), stream("a"), 1, 0); commit && len(recorded) != 4 || !commit &&
+			len(recorded) != 0 {
 			t.Errorf("commit %t: %d events are there, %v", commit, len(recorded), err)
 		}
 	}
@@ -361,7 +364,8 @@ func TestAppendSQLTx_joinsATransactionOfDatabaseSQL(t *testing.T) {
 	must(t, err)
 	defer func() { _ = tx.Rollback() }()
 	var conflict *store.VersionConflictError
-	_, err = s.AppendSQLTx(t.Context(), tx, store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Expected: store.NoStream(), Events: events(1)})
+	_, err = s.AppendSQLTx(t.Context(), tx, store.AppendOptions{},
+		store.StreamAppend{Stream: stream("a"), Expected: store.NoStream(), Events: events(1)})
 	if !errors.As(err, &conflict) || conflict.Actual != 4 {
 		t.Errorf("the conflict is %v", err)
 	}
@@ -379,7 +383,8 @@ func TestAppendSQLTx_refusesAnotherEncoding(t *testing.T) {
 	defer func() { _ = tx.Rollback() }()
 	_, err = tx.ExecContext(t.Context(), "SET LOCAL client_encoding = LATIN1")
 	must(t, err)
-	_, err = open(t, db).AppendSQLTx(t.Context(), tx, store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Events: events(1)})
+	_, err = open(t, db).AppendSQLTx(t.Context(), tx, store.AppendOptions{},
+		store.StreamAppend{Stream: stream("a"), Events: events(1)})
 	if err == nil || !strings.Contains(err.Error(), "client_encoding LATIN1") {
 		t.Errorf("the append returns %v", err)
 	}

@@ -329,7 +329,10 @@ func TestCommit_constraintsAddedByHandAreCheckedAtTheEnd(t *testing.T) {
 	catalogue, err := s.Install(ctx, p, 1) // which leaves them alone
 	must(t, err)
 	must(t, s.Heartbeat(ctx, store.Worker{Name: "w"}, time.Hour))
-	claims, err := s.Claim(ctx, store.ClaimRequest{Projection: store.ProjectionID{Name: "family", Version: 1}, Worker: "w", Limit: 1})
+	claims, err := s.Claim(ctx, store.ClaimRequest{
+		Projection: store.ProjectionID{Name: "family", Version: 1}, Worker: "w",
+		Limit: 1,
+	})
 	must(t, err)
 	handOut(t, db)
 	parent := func(id string) store.Mutation {

@@ -177,7 +177,8 @@ func TestSQL_appendStoresWhatIsGiven(t *testing.T) {
 		execute(t, conn, "SELECT pupwasm.append('c', 't', $1, $2::json)", fmt.Sprint(i),
 			`[{"event_type": "e", "created_at": "`+c.created+`",
 			"trace_id": null, "event_version": null, "event_id": null, "metadata": null, "payload_base64": null, "correlation_id": ""}]`)
-		wantRows(t, db, fmt.Sprintf("SELECT created_at AT TIME ZONE 'UTC' FROM pupwasm.events WHERE aggregate_id = '%d'", i), c.want)
+		wantRows(t, db, fmt.Sprintf("SELECT created_at AT TIME ZONE 'UTC' FROM pupwasm.events WHERE aggregate_id = '%d'", i),
+			c.want)
 	}
 	wantRows(t, db, "SELECT DISTINCT trace_id, correlation_id, event_version, metadata, payload FROM pupwasm.events",
 		`NULL NULL 1 {} \x`)

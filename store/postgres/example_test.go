@@ -12,8 +12,8 @@ import (
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
-// The application's pool, its tables and its row: the row and the event are committed together. A second append to the same version of
-// a stream is a conflict.
+// The application's pool, its tables and its row: the row and the event are committed together. A second append to the
+// same version of a stream is a conflict.
 func Example() {
 	ctx := context.Background()
 	server, err := pgtest.Start()

@@ -353,7 +353,8 @@ func TestHorizon_lockTakenAfterTheHeadWasRead(t *testing.T) {
 	last := appendOne(t, s, "a")
 	for _, ahead := range []int64{1, 1000, 1 << 23} {
 		tx := begin(t, db.Connect(t))
-		_, err := tx.Exec(t.Context(), fmt.Sprintf("SELECT pg_advisory_xact_lock_shared('pupwasm.events'::regclass::int, %d)", last+ahead))
+		_, err := tx.Exec(t.Context(), fmt.Sprintf("SELECT pg_advisory_xact_lock_shared('pupwasm.events'::regclass::int, %d)",
+			last+ahead))
 		must(t, err)
 		if h := horizonOf(t, s); h.Position != last || h.Holder != 0 {
 			t.Errorf("with a lock %d ahead the horizon is %+v, want %d", ahead, h, last)

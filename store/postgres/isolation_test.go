@@ -37,7 +37,8 @@ func TestIsolation_aProjectionsRoleOwnsItsSchemaAndNothingElse(t *testing.T) {
 		WHERE c.relowner = 'pupwasm__sums'::regrole AND n.nspname !~ '^pg_toast' ORDER BY 1`, "sums;sums__v1")
 	wantRows(t, db, `SELECT count(*) FROM pg_class WHERE relnamespace IN ('sums'::regnamespace, 'sums__v1'::regnamespace)
 		AND relowner <> 'pupwasm__sums'::regrole`, "0")
-	wantRows(t, db, `SELECT nspname FROM pg_namespace WHERE nspowner = 'pupwasm__sums'::regrole ORDER BY 1`, "sums;sums__v1")
+	wantRows(t, db, `SELECT nspname FROM pg_namespace WHERE nspowner = 'pupwasm__sums'::regrole ORDER BY 1`,
+		"sums;sums__v1")
 	wantRows(t, db, `SELECT bool_and(prosecdef AND proowner = 'pupwasm__sums'::regrole
 		AND NOT has_function_privilege('public', oid, 'EXECUTE'))
 		FROM pg_proc WHERE pronamespace = 'sums__v1'::regnamespace`, "t")

@@ -198,7 +198,10 @@ func TestLimits_resultsAreBoundedBeforeTheyTakeMemory(t *testing.T) {
 func TestLimits_planningComputesConstants(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	s, err := postgres.OpenBackend(db.DSN, postgres.Options{ConnectionsMax: 1, StatementTimeout: 2 * time.Second, Lazy: true})
+	s, err := postgres.OpenBackend(db.DSN, postgres.Options{
+		ConnectionsMax: 1, StatementTimeout: 2 * time.Second,
+		Lazy: true,
+	})
 	must(t, err)
 	t.Cleanup(s.Close)
 	_, err = s.Install(t.Context(), hostile(map[string]string{"constant": "SELECT length(factorial(30000)::text) " +
@@ -311,7 +314,8 @@ func TestLimits_areSetForTheTransaction(t *testing.T) {
 	})
 	t.Run("a role that the parameter is granted to", func(t *testing.T) {
 		t.Parallel()
-		db, asRole := roleWithout(t, "limits_granted", func(t *testing.T) pgtest.Database { t.Helper(); return pgtest.New(t) })
+		db, asRole := roleWithout(t,
+			"limits_granted", func(t *testing.T) pgtest.Database { t.Helper(); return pgtest.New(t) })
 		conn := db.Connect(t)
 		if query(t, conn, "SELECT current_setting('server_version_num')::integer >= 150000")[0][0] != "true" {
 			t.Skip("before PostgreSQL 15 no parameter can be granted")

@@ -192,7 +192,10 @@ func TestRollback_returnsACleanConnection(t *testing.T) {
 func TestCommit_runawayStatementIsStopped(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	s, err := postgres.OpenBackend(db.DSN, postgres.Options{ConnectionsMax: 1, StatementTimeout: 2 * time.Second, Lazy: true})
+	s, err := postgres.OpenBackend(db.DSN, postgres.Options{
+		ConnectionsMax: 1, StatementTimeout: 2 * time.Second,
+		Lazy: true,
+	})
 	must(t, err)
 	t.Cleanup(s.Close)
 	ctx := t.Context()
@@ -285,7 +288,10 @@ func TestOutage_aServerThatFallsSilentIsGivenUp(t *testing.T) {
 			return err
 		},
 		"claim": func() error {
-			_, err := s.Claim(t.Context(), store.ClaimRequest{Projection: store.ProjectionID{Name: "p", Version: 1}, Worker: "w", Limit: 1})
+			_, err := s.Claim(t.Context(), store.ClaimRequest{
+				Projection: store.ProjectionID{Name: "p", Version: 1}, Worker: "w",
+				Limit: 1,
+			})
 			return err
 		},
 	} {

@@ -73,7 +73,8 @@ func TestPeek_readsNotBeyondTheHorizon(t *testing.T) {
 func TestPeek_missesNothing(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	execute(t, db.Connect(t), `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = ''repeatable read''', current_database()); END $$`)
+	execute(t, db.Connect(t),
+		`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = ''repeatable read''', current_database()); END $$`)
 	s := open(t, db)
 	const writers, each = 8, 150
 	var group sync.WaitGroup

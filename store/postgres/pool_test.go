@@ -48,14 +48,20 @@ func TestNew_worksOnThePoolOfTheCaller(t *testing.T) {
 	horizon, err := s.Horizon(ctx)
 	must(t, err)
 	var page store.Page
-	must(t, s.Read(ctx, store.ReadRequest{Through: horizon.Position, Limit: 10, Range: store.FullRange(), Columns: store.AllColumns}, &page))
+	must(t, s.Read(ctx, store.ReadRequest{
+		Through: horizon.Position, Limit: 10, Range: store.FullRange(),
+		Columns: store.AllColumns,
+	}, &page))
 	if len(page.Events) != 2 || page.Events[1].Position != appended[0].Position {
 		t.Fatalf("read %d events", len(page.Events))
 	}
 	last := page.Events[1]
 	must(t, s.Adopt(ctx, claims[0], page.Log))
 	unit := catalogue.Begin(claims[0])
-	must(t, unit.Commit(ctx, store.Commit{Through: last.Position, Log: page.Log, LastPosition: last.Position, LastEvent: last.ID}))
+	must(t, unit.Commit(ctx, store.Commit{
+		Through: last.Position, Log: page.Log, LastPosition: last.Position,
+		LastEvent: last.ID,
+	}))
 	s.Close()
 	must(t, pool.Ping(ctx))
 }

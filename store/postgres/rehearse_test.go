@@ -22,7 +22,8 @@ func TestRehearse_readiesAllConnectionsBeforeTheFirstCommit(t *testing.T) {
 	const sessions = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'pupwasm'"
 	conn := db.Connect(t)
 	testwait.Until(t, "the connections are there", func() bool {
-		return query(t, conn, "SELECT count(*) "+sessions+" AND state = 'idle'")[0][0] == strconv.Itoa(connections+postgres.ConnectionsBeside)
+		return query(t, conn,
+			"SELECT count(*) "+sessions+" AND state = 'idle'")[0][0] == strconv.Itoa(connections+postgres.ConnectionsBeside)
 	})
 	p := sums()
 	catalogue, err := s.Install(t.Context(), p, 1)

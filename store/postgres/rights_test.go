@@ -123,7 +123,8 @@ func TestRights_aReaderOfTheLog(t *testing.T) {
 // TestRights_migrationsNeedNoneToCreateASchemaThatIsThere sets pupwasm up by a role that owns its schema and no more.
 func TestRights_migrationsNeedNoneToCreateASchemaThatIsThere(t *testing.T) {
 	t.Parallel()
-	db, asRole := roleWithout(t, "rights_migrator", func(t *testing.T) pgtest.Database { t.Helper(); return pgtest.Empty(t) })
+	db, asRole := roleWithout(t,
+		"rights_migrator", func(t *testing.T) pgtest.Database { t.Helper(); return pgtest.Empty(t) })
 	execute(t, db.Connect(t), "CREATE SCHEMA pupwasm AUTHORIZATION rights_migrator; CREATE SCHEMA sums "+
 		"AUTHORIZATION rights_migrator; CREATE SCHEMA sums__v1 AUTHORIZATION rights_migrator")
 	s, err := postgres.OpenBackend(asRole.WithSchema(t, "pupwasm").DSN, postgres.Options{})
@@ -133,7 +134,8 @@ func TestRights_migrationsNeedNoneToCreateASchemaThatIsThere(t *testing.T) {
 	_, err = s.Install(t.Context(), sums(), 1)
 	must(t, err)
 	must(t, s.Reset(t.Context(), "sums"))
-	wantRows(t, db, "SELECT count(*) FROM pg_class WHERE relnamespace IN ('sums'::regnamespace, 'sums__v1'::regnamespace)", "0")
+	wantRows(t, db, "SELECT count(*) FROM pg_class WHERE relnamespace IN ('sums'::regnamespace, 'sums__v1'::regnamespace)",
+		"0")
 	_, err = s.Install(t.Context(), sums(), 1) // it could not make its schemas again
 	must(t, err)
 }

@@ -37,7 +37,10 @@ func FuzzSandbox(f *testing.F) {
 	if _, err := admin.Exec(f.Context(), neighbours+`; INSERT INTO public.secrets VALUES ('kept', 7)`); err != nil {
 		f.Fatal(err)
 	}
-	s, err := postgres.OpenBackend(db.DSN, postgres.Options{Schema: db.Schema, Lazy: true, Isolation: postgres.IsolationNone})
+	s, err := postgres.OpenBackend(db.DSN, postgres.Options{
+		Schema: db.Schema, Lazy: true,
+		Isolation: postgres.IsolationNone,
+	})
 	must(f, err)
 	f.Cleanup(s.Close)
 	_, err = s.Append(f.Context(), store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Events: events(1)})

@@ -60,7 +60,10 @@ const neighbours = `
 // openWithoutRoles opens a store whose projections have no role of their own.
 func openWithoutRoles(t *testing.T, db pgtest.Database) postgres.Backend {
 	t.Helper()
-	s, err := postgres.OpenBackend(db.DSN, postgres.Options{Schema: db.Schema, Lazy: true, Isolation: postgres.IsolationNone})
+	s, err := postgres.OpenBackend(db.DSN, postgres.Options{
+		Schema: db.Schema, Lazy: true,
+		Isolation: postgres.IsolationNone,
+	})
 	must(t, err)
 	t.Cleanup(s.Close)
 	return s
@@ -270,7 +273,10 @@ func TestSandbox_acceptsReasonableStatements(t *testing.T) {
 		p.Writes = append(p.Writes, store.Write{Name: fmt.Sprint("write ", i), SQL: anySQL(sql)})
 	}
 	p.Queries = []store.Query{
-		{Name: "a", SQL: anySQL(`SELECT id, n FROM {row} WHERE id = ANY ($1) ORDER BY n DESC NULLS LAST LIMIT 10 -- top`), Params: []store.Type{typed("text[]")}, Results: []store.Type{typed("text"), typed("i64")}},
+		{
+			Name: "a", SQL: anySQL(`SELECT id, n FROM {row} WHERE id = ANY ($1) ORDER BY n DESC NULLS LAST LIMIT 10 -- top`),
+			Params: []store.Type{typed("text[]")}, Results: []store.Type{typed("text"), typed("i64")},
+		},
 		{Name: "b", SQL: anySQL(`SELECT count(*), sum(n), array_agg(id ORDER BY id), max(at), jsonb_agg(data), min(amount) FROM {row}`), Results: []store.Type{typed("i64"), typed("numeric"), typed("text[]"), typed("timestamptz"), typed("json"), typed("numeric")}},
 	}
 	if _, err := s.Install(t.Context(), p, 1); err != nil {

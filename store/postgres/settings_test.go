@@ -61,7 +61,8 @@ func TestSettings_ofTheDatabaseAndTheRoleDoNotMatter(t *testing.T) {
 				target = "ROLE " + role + " IN DATABASE " + database
 			}
 			db.DSN = strings.Replace(db.DSN, "postgres@", role+"@", 1)
-			execute(t, db.Connect(t), `CREATE SCHEMA decoy; CREATE TABLE decoy.events (x int); CREATE TABLE decoy.projections (x int)`)
+			execute(t, db.Connect(t),
+				`CREATE SCHEMA decoy; CREATE TABLE decoy.events (x int); CREATE TABLE decoy.projections (x int)`)
 			for name, settings := range unusualSettings {
 				execute(t, admin, "ALTER "+target+" RESET ALL")
 				for _, setting := range settings {
@@ -188,7 +189,10 @@ func everything() *store.Projection {
 						Name: "at", Type: typed("timestamptz"),
 						Generated: anySQL(`CASE WHEN id <> '' THEN timestamptz '2020-02-01 00:00:00Z' END`),
 					},
-					{Name: "days", Type: typed("i64"), Generated: anySQL(`extract(epoch FROM interval '1 month 1 day 2 hours') / 86400`)},
+					{
+						Name: "days", Type: typed("i64"),
+						Generated: anySQL(`extract(epoch FROM interval '1 month 1 day 2 hours') / 86400`),
+					},
 				},
 				Checks: []store.Check{{Name: "large", SQL: anySQL(`n > 0.1 AND id <> 'x\y' AND at > '2020-01-01 00:00:00Z'`)}},
 			},

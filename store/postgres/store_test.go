@@ -125,7 +125,8 @@ func TestStore_schemasRunTheSameProjection(t *testing.T) {
 			p.Tables[0].Name,
 		}.Sanitize(), fmt.Sprint(2*(i+1)))
 	}
-	if got, want := store.PlaceOf("pupwasm", p.ID()), (store.Place{Tables: long + "__v99999999", Readers: long}); got != want {
+	if got, want := store.PlaceOf("pupwasm",
+		p.ID()), (store.Place{Tables: long + "__v99999999", Readers: long}); got != want {
 		t.Errorf("beside the default schema the places are %+v", got)
 	}
 	if got := len(store.PlaceOf(schemas[2], p.ID()).Tables); got != 59 {

@@ -38,13 +38,22 @@ func TestCommit_valuesOutOfRangeAreRefused(t *testing.T) {
 	catalogue, err := s.Install(ctx, p, 1)
 	must(t, err)
 	must(t, s.Heartbeat(ctx, store.Worker{Name: "w"}, time.Hour))
-	claims, err := s.Claim(ctx, store.ClaimRequest{Projection: store.ProjectionID{Name: "edges", Version: 1}, Worker: "w", Limit: 1})
+	claims, err := s.Claim(ctx, store.ClaimRequest{
+		Projection: store.ProjectionID{Name: "edges", Version: 1}, Worker: "w",
+		Limit: 1,
+	})
 	must(t, err)
 	handOut(t, db)
 	put := func(at, text, json, n store.Value) error {
 		tx := catalogue.Begin(claims[0])
 		defer tx.Rollback()
-		return tx.Commit(ctx, store.Commit{Through: 1, Steps: store.NewFolder(p).Fold([]store.Mutation{{Values: []store.Value{store.I64(1), at, text, json, n}}}), Log: claims[0].Applied.Log})
+		return tx.Commit(ctx, store.Commit{
+			Through: 1,
+			Steps: store.NewFolder(p).Fold([]store.Mutation{{Values: []store.Value{
+				store.I64(1), at, text, json,
+				n,
+			}}}), Log: claims[0].Applied.Log,
+		})
 	}
 	null := store.Null()
 	for name, err := range map[string]error{
@@ -95,7 +104,10 @@ func TestCommit_manyLargeStatements(t *testing.T) {
 	catalogue, err := s.Install(ctx, p, 1)
 	must(t, err)
 	must(t, s.Heartbeat(ctx, store.Worker{Name: "w"}, time.Hour))
-	claims, err := s.Claim(ctx, store.ClaimRequest{Projection: store.ProjectionID{Name: "many", Version: 1}, Worker: "w", Limit: 1})
+	claims, err := s.Claim(ctx, store.ClaimRequest{
+		Projection: store.ProjectionID{Name: "many", Version: 1}, Worker: "w",
+		Limit: 1,
+	})
 	must(t, err)
 	handOut(t, db)
 	text := store.Text(strings.Repeat("x", 1000))

@@ -23,7 +23,10 @@ func newLimited(t *testing.T, options sqlite.Options, queries ...store.Query) *l
 	t.Helper()
 	p := totals()
 	p.Queries = append(queries, p.Queries...)
-	p.Writes = append([]store.Write{{Name: "endless", SQL: store.Statement{store.DialectAny: "INSERT INTO {table} (id) VALUES ((" + endless + "))"}, Unordered: true}}, p.Writes...)
+	p.Writes = append([]store.Write{{
+		Name: "endless",
+		SQL:  store.Statement{store.DialectAny: "INSERT INTO {table} (id) VALUES ((" + endless + "))"}, Unordered: true,
+	}}, p.Writes...)
 	s := open(t, migrated(t), options)
 	return &limited{T: t, store: s, catalogue: install(t, s, p, 1), claim: claim(t, s, p.Name, 1)[0]}
 }

@@ -164,7 +164,8 @@ func checkTally(t *testing.T, path string, s sqlite.Backend) (positions int64) {
 		t.Errorf("integrity: %s", got)
 	}
 	want = fmt.Sprint([][]string{{fmt.Sprint(positions), fmt.Sprint(positions * 50)}})
-	if got := fmt.Sprint(queryText(t, db, "SELECT (SELECT count(*) FROM tally__line), (SELECT sum(n) FROM tally__sum)")); got != want {
+	if got := fmt.Sprint(queryText(t, db,
+		"SELECT (SELECT count(*) FROM tally__line), (SELECT sum(n) FROM tally__sum)")); got != want {
 		t.Errorf("rows are %s, the checkpoints say %s", got, want)
 	}
 	gaps := queryText(t, db, `SELECT aggregate_id FROM pupwasm__events

@@ -128,7 +128,10 @@ func claim(t testing.TB, s sqlite.Backend, projection string, limit int) []store
 	if err := s.Heartbeat(t.Context(), store.Worker{Name: "worker"}, time.Minute); err != nil {
 		t.Fatal(err)
 	}
-	claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: store.ProjectionID{Name: projection, Version: 1}, Worker: "worker", Limit: limit})
+	claims, err := s.Claim(t.Context(), store.ClaimRequest{
+		Projection: store.ProjectionID{Name: projection, Version: 1},
+		Worker:     "worker", Limit: limit,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,8 @@ func TestCopies_areThoseOfTheHost(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := bytes.Replace(original, []byte("package store\n"), []byte("package catalogue\n"), 1); !bytes.Equal(copied[len(heading):], want) {
+		if want := bytes.Replace(original, []byte("package store\n"), []byte("package catalogue\n"),
+			1); !bytes.Equal(copied[len(heading):], want) {
 			t.Errorf("%s is not what the host has: run scripts/copy-catalogue.sh", file)
 		}
 	}

@@ -50,7 +50,8 @@ func TestActivityLog_eventThatComesAgainChangesNothing(t *testing.T) {
 	}
 	p.Apply(event)
 	p.Apply(event)
-	p.WantRows("activity", `position=7 at=2024-01-01T00:00:07Z subject=User/u1 event_type=UserLoggedIn payload={"from":"phone"}`)
+	p.WantRows("activity",
+		`position=7 at=2024-01-01T00:00:07Z subject=User/u1 event_type=UserLoggedIn payload={"from":"phone"}`)
 }
 
 func TestActivityLog_anyBatchSplitGivesTheSameRows(t *testing.T) {

@@ -97,7 +97,10 @@ func TestPollInterval_aLongIntervalDoesNotMakeItselfLast(t *testing.T) {
 
 func TestPollInterval_keepsWithinWhatIsAskedFor(t *testing.T) {
 	t.Parallel()
-	p := newTimedInterval(Options{Poll: 30 * time.Millisecond, PollMax: 40 * time.Millisecond, PollFactor: defaults.PollFactor})
+	p := newTimedInterval(Options{
+		Poll: 30 * time.Millisecond, PollMax: 40 * time.Millisecond,
+		PollFactor: defaults.PollFactor,
+	})
 	for i := range 200 {
 		p.passes([]int64{0, 0, 0, 0, 1, 50}[i%6], i%7 == 0)
 		if p.interval < 30*time.Millisecond || p.interval > 40*time.Millisecond {

@@ -80,7 +80,10 @@ func fillStreams(b *testing.B, s store.Store, events int) {
 	payload := []byte(`{"amount":1250,"currency":"EUR","reason":"returned late","member":"0192f0c1-6f5e-7b7e-9a55-1f9d7c1f2a10"}`)
 	appends := make([]store.StreamAppend, 1000)
 	for i := range appends {
-		appends[i].Stream = store.Stream{BoundedContext: "library", AggregateType: "loan", AggregateID: fmt.Sprintf("%06d-loan", i*7919%1_000_000)}
+		appends[i].Stream = store.Stream{
+			BoundedContext: "library", AggregateType: "loan",
+			AggregateID: fmt.Sprintf("%06d-loan", i*7919%1_000_000),
+		}
 		for range 5 {
 			appends[i].Events = append(appends[i].Events, store.Event{Type: "LoanFined", Payload: payload})
 		}

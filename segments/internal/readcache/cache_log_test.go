@@ -75,7 +75,8 @@ func TestReadCache_clearedWhileReading(t *testing.T) {
 	older, newer := logtest.New(t), logtest.New(t)
 	fill(t, older, 100)
 	stream := store.Stream{BoundedContext: "Test", AggregateType: "Note", AggregateID: "n"}
-	if _, err := newer.Append(t.Context(), store.AppendOptions{}, store.StreamAppend{Stream: stream, Events: make100("Newer")}); err != nil {
+	if _, err := newer.Append(t.Context(), store.AppendOptions{},
+		store.StreamAppend{Stream: stream, Events: make100("Newer")}); err != nil {
 		t.Fatal(err)
 	}
 	reading, goOn := make(chan struct{}), make(chan struct{})
@@ -127,7 +128,8 @@ func TestReadCache_clearedWithinABatch(t *testing.T) {
 	older, newer := logtest.New(t), logtest.New(t)
 	fill(t, older, 100)
 	stream := store.Stream{BoundedContext: "Test", AggregateType: "Note", AggregateID: "n"}
-	if _, err := newer.Append(t.Context(), store.AppendOptions{}, store.StreamAppend{Stream: stream, Events: make100("Newer")}); err != nil {
+	if _, err := newer.Append(t.Context(), store.AppendOptions{},
+		store.StreamAppend{Stream: stream, Events: make100("Newer")}); err != nil {
 		t.Fatal(err)
 	}
 	watched := &watchedReader{Reader: older, log: logOf(t, older)}

@@ -24,8 +24,11 @@ func drawRequest(t *rapid.T, after, head int64) store.ReadRequest {
 			BoundedContexts: names("contexts", "Alpha", "alpha", "Beta"), AggregateTypes: names("aggregates", "One", "Two"),
 			EventTypes: names("types", "Made", "made", "Sent", "Gone", "Never"),
 		},
-		Range:   rapid.SampledFrom(ranges).Draw(t, "range"),
-		Columns: rapid.SampledFrom([]store.Columns{0, store.ColumnPayload, store.ColumnAggregateID | store.ColumnMetadata, store.AllColumns}).Draw(t, "columns"),
+		Range: rapid.SampledFrom(ranges).Draw(t, "range"),
+		Columns: rapid.SampledFrom([]store.Columns{
+			0, store.ColumnPayload, store.ColumnAggregateID | store.ColumnMetadata,
+			store.AllColumns,
+		}).Draw(t, "columns"),
 	}
 }
 
@@ -38,7 +41,10 @@ func drawDivider(t *rapid.T, subscription store.Subscription) *Divider {
 		{By: store.PartitionMetadata, Path: []string{"m"}},
 		{By: store.PartitionCorrelation},
 	}
-	return NewDivider(&store.Projection{Subscription: subscription, Partition: rapid.SampledFrom(partitions).Draw(t, "partition")})
+	return NewDivider(&store.Projection{
+		Subscription: subscription,
+		Partition:    rapid.SampledFrom(partitions).Draw(t, "partition"),
+	})
 }
 
 // keyOf is the key that an event is divided by.

@@ -108,7 +108,8 @@ func TestReadCache_nearTheHeadOneReadServesAll(t *testing.T) {
 	if events != 2*50*rounds {
 		t.Errorf("they saw %d events, must see %d", events, 2*50*rounds)
 	}
-	if f.pages[0].readSet.columns != store.ColumnAggregateID|store.ColumnPayload|store.ColumnPartitionHash || len(f.pages) > 2 {
+	if f.pages[0].readSet.columns != store.ColumnAggregateID|store.ColumnPayload|store.ColumnPartitionHash ||
+		len(f.pages) > 2 {
 		t.Errorf("%d pages are kept, with columns %b", len(f.pages), f.pages[0].readSet.columns)
 	}
 }
@@ -122,7 +123,8 @@ func TestReadCache_farBehindReadsForItself(t *testing.T) {
 	f.limit = newFetchLimit(50)
 	atHead := []*Reader{}
 	for _, streams := range store.SplitRange(2) {
-		atHead = append(atHead, join(t, f, store.ReadRequest{After: head - 10, Limit: 10, Range: streams, Columns: store.ColumnPayload}, nil))
+		atHead = append(atHead,
+			join(t, f, store.ReadRequest{After: head - 10, Limit: 10, Range: streams, Columns: store.ColumnPayload}, nil))
 	}
 	want := store.ReadRequest{
 		Limit: 20, Bytes: 10_000, Range: store.SplitRange(3)[1], Columns: store.ColumnAggregateID,
@@ -142,7 +144,8 @@ func TestReadCache_farBehindReadsForItself(t *testing.T) {
 	if len(requests) != 2 || fmt.Sprint(requests[0]) != fmt.Sprint(want) {
 		t.Errorf("the reads are %+v, must be two and the first %+v", requests, want)
 	}
-	if shared := requests[1]; shared.Range != store.FullRange() || shared.Columns != store.ColumnPayload|store.ColumnPartitionHash {
+	if shared := requests[1]; shared.Range != store.FullRange() ||
+		shared.Columns != store.ColumnPayload|store.ColumnPartitionHash {
 		t.Errorf("the shared read is %+v: it has to have all streams, and not what is wanted far behind", shared)
 	}
 }
@@ -186,9 +189,18 @@ func TestReadCache_readsWhatItFiltersBy(t *testing.T) {
 	}{
 		{store.ReadRequest{Range: store.FullRange()}, 0},
 		{store.ReadRequest{Range: store.SplitRange(2)[1]}, store.ColumnPartitionHash},
-		{store.ReadRequest{Range: store.FullRange(), Subscription: store.Subscription{BoundedContexts: []string{"Test"}}}, store.ColumnBoundedContext},
-		{store.ReadRequest{Range: store.FullRange(), Subscription: store.Subscription{AggregateTypes: []string{"Note"}}}, store.ColumnAggregateType},
-		{store.ReadRequest{Range: store.FullRange(), Subscription: store.Subscription{EventTypes: []string{"Noted"}}}, store.ColumnEventType},
+		{
+			store.ReadRequest{Range: store.FullRange(), Subscription: store.Subscription{BoundedContexts: []string{"Test"}}},
+			store.ColumnBoundedContext,
+		},
+		{
+			store.ReadRequest{Range: store.FullRange(), Subscription: store.Subscription{AggregateTypes: []string{"Note"}}},
+			store.ColumnAggregateType,
+		},
+		{
+			store.ReadRequest{Range: store.FullRange(), Subscription: store.Subscription{EventTypes: []string{"Noted"}}},
+			store.ColumnEventType,
+		},
 	} {
 		watched := &watchedReader{Reader: s}
 		f := newCache(watched)

@@ -20,7 +20,10 @@ func fill(t testing.TB, s store.Store, events int) int64 {
 	t.Helper()
 	appends := make([]store.StreamAppend, events)
 	for i := range appends {
-		appends[i].Stream = store.Stream{BoundedContext: "Test", AggregateType: "Note", AggregateID: fmt.Sprintf("%d-note", i*7919%100)}
+		appends[i].Stream = store.Stream{
+			BoundedContext: "Test", AggregateType: "Note",
+			AggregateID: fmt.Sprintf("%d-note", i*7919%100),
+		}
 		appends[i].Events = []store.Event{{Type: "Noted", Payload: fmt.Appendf(nil, `{"n":%d}`, i)}}
 	}
 	if _, err := s.Append(t.Context(), store.AppendOptions{}, appends...); err != nil {
