@@ -35,9 +35,8 @@ func (s *segment) withhold(ctx, working context.Context, retrier *retrier, err e
 		return nil
 	}
 	r := s.runner
-	policy := cmp.Or(r.options.OnError, r.program.OnError()).For(r.program.Projection().Order)
-	var fault *pipeline.EventFault
-	if r.options.FailFast || policy == store.ErrorStop || !errors.As(err, &fault) || !pipeline.IsFailure(err) {
+	fault := s.faultToWithhold(err)
+	if fault == nil {
 		return err
 	}
 	if !r.faults.allow(s.number, r.events.Load()) {
@@ -50,7 +49,7 @@ func (s *segment) withhold(ctx, working context.Context, retrier *retrier, err e
 	reason := storable(fault.Error())
 	key := bytes.Clone(r.divider.Key(event))
 	at := s.logger.Warn().Int64("event", fault.Position).Bytes("key", key).Str("reason", reason)
-	if policy == store.ErrorSkip {
+	if s.policy() == store.ErrorSkip {
 		s.withheld.Skip(store.SkippedEvent{Key: key, Position: fault.Position, Event: event.ID, Error: reason})
 		at.Msg("event skipped")
 		return nil
@@ -61,6 +60,27 @@ func (s *segment) withhold(ctx, working context.Context, retrier *retrier, err e
 	})
 	at.Msg("event failed, its key is parked")
 	return nil
+}
+
+// policy is what becomes of an event that fails.
+func (s *segment) policy() store.ErrorPolicy {
+	r := s.runner
+	return cmp.Or(r.options.OnError, r.program.OnError()).For(r.program.Projection().Order)
+}
+
+// faultToWithhold is the fault of one event that the segment is to go on without, or nil for any other error.
+func (s *segment) faultToWithhold(err error) *pipeline.EventFault {
+	var fault *pipeline.EventFault
+	if s.runner.options.FailFast || s.policy() == store.ErrorStop || !pipeline.IsFailure(err) || !errors.As(err, &fault) {
+		return nil
+	}
+	return fault
+}
+
+// mayWithhold reports that a segment that is not asked to end may go on after the error.
+func (s *segment) mayWithhold(err error) bool {
+	var full *store.ParkedMaxError
+	return s.faultToWithhold(err) != nil || errors.As(err, &full)
 }
 
 // eventAt reads the event at fault, with what its key depends on.

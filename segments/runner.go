@@ -253,16 +253,18 @@ func (r *runner) troubled(s *segment) {
 	time.AfterFunc(pause, r.worker.membership.refresh)
 }
 
-// stopSegments ends all segments at a batch boundary, and waits.
-func (r *runner) stopSegments() {
+// stopSegments ends all segments at a batch boundary, and waits. It reports whether one has failed meanwhile.
+func (r *runner) stopSegments() (failed bool) {
 	for _, s := range r.segments {
 		s.leave()
 	}
 	for _, s := range r.segments {
 		<-s.done
+		failed = failed || isFailure(s.err)
 	}
 	clear(r.segments)
 	r.collectEnded()
+	return failed
 }
 
 func (r *runner) close() {
