@@ -51,7 +51,7 @@ func (r *runner) install(ctx context.Context) error {
 	case !r.taken(program):
 		return nil // a newer one came meanwhile, and this one is closed
 	}
-	r.stopSegments()
+	failed := r.stopSegments()
 	if r.program != nil {
 		r.program.Close(context.WithoutCancel(ctx))
 	}
@@ -59,7 +59,10 @@ func (r *runner) install(ctx context.Context) error {
 	r.installed(catalogue)
 	r.logger.Info().Str("module", program.Source()).Int("version", program.Projection().Version).
 		Msg("projection installed")
-	return nil
+	if failed { // by the module before, after this one had cleared the failures
+		_, err = r.worker.tables.Recover(ctx, r.id())
+	}
+	return err
 }
 
 // installed notes that the module fits what is in the database.

@@ -84,6 +84,12 @@ func (s *segment) faultToWithhold(err error) *pipeline.EventFault {
 	return fault
 }
 
+// mayWithhold reports that a segment that is not asked to end may go on after the error.
+func (s *segment) mayWithhold(err error) bool {
+	var full *store.ParkedMaxError
+	return s.faultToWithhold(err) != nil || errors.As(err, &full)
+}
+
 // eventAt reads the event at fault, with its stream and what its key depends on.
 func (s *segment) eventAt(ctx context.Context, log logstate.Joined, position int64) (*store.RecordedEvent, error) {
 	var page store.Page

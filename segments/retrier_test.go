@@ -17,12 +17,16 @@ import (
 // retryWatch is a store whose commits and retries pass through functions, where they are set.
 type retryWatch struct {
 	store.Store
-	commit func(commit func() error) error
-	retry  func(key string, retry func() error) error
+	commit    func(commit func() error) error
+	retry     func(key string, retry func() error) error
+	installed func()
 }
 
 func (w *retryWatch) Install(ctx context.Context, p *store.Projection, segments int) (store.Catalogue, error) {
 	catalogue, err := w.Store.Install(ctx, p, segments)
+	if err == nil && w.installed != nil {
+		w.installed()
+	}
 	return retryWatchCatalogue{catalogue, w}, err
 }
 
@@ -250,4 +254,62 @@ func TestParking_afterTooManyFaultsASegmentGoesOnAtAWord(t *testing.T) {
 	}
 	applied(t, s, "ledger", head)
 	worker.runs(t)
+}
+
+// TestParking_aSegmentThatIsAskedToEndDoesNotFail has a worker end while its program fails at an event.
+func TestParking_aSegmentThatIsAskedToEndDoesNotFail(t *testing.T) {
+	eachStore(t, func(t *testing.T, s store.Store, _ func(_, _ string) int) {
+		var once sync.Once
+		reached, ending := make(chan struct{}), make(chan struct{})
+		head := poisoned(t, s, 3, 4, 2, 1)
+		worker := startPrograms(t, s, parking(), &ledger{code: "one", breaks: &atomic.Int64{}, bad: func(e *store.RecordedEvent) error {
+			if e.Type == "Bad" {
+				once.Do(func() { close(reached) })
+				<-ending
+			}
+			return badType("Bad")(e)
+		}})
+		<-reached
+		worker.stopping()
+		close(ending)
+		worker.stop()
+		for _, segment := range statusOf(t, s, "ledger").Segments {
+			if segment.Failure != "" {
+				t.Errorf("segment %d has failed: %s", segment.Segment, segment.Failure)
+			}
+		}
+		startPrograms(t, s, parking(), &ledger{code: "one", breaks: &atomic.Int64{}, bad: badType("Bad")})
+		applied(t, s, "ledger", head)
+		if got := parkedIn(t, s); got != "n1: 3 events" {
+			t.Errorf("parked is %q", got)
+		}
+	})
+}
+
+// TestInstall_whatTheProgramBeforeFailsAtIsNoFailure has a program fail once the next one is installed.
+func TestInstall_whatTheProgramBeforeFailsAtIsNoFailure(t *testing.T) {
+	eachStore(t, func(t *testing.T, s store.Store, _ func(_, _ string) int) {
+		var installs atomic.Int64
+		var once sync.Once
+		reached, installed := make(chan struct{}), make(chan struct{})
+		watch := &retryWatch{Store: s, installed: func() {
+			if installs.Add(1) == 2 {
+				close(installed)
+			}
+		}}
+		head := poisoned(t, s, 3, 4, 2, 1)
+		options := parking()
+		options.OnError = store.ErrorStop
+		worker := startPrograms(t, watch, options, &ledger{code: "one", breaks: &atomic.Int64{}, bad: func(e *store.RecordedEvent) error {
+			if e.Type == "Bad" {
+				once.Do(func() { close(reached) })
+				<-installed
+			}
+			return badType("Bad")(e)
+		}})
+		<-reached
+		worker.SetProgram(&ledger{code: "two", breaks: &atomic.Int64{}})
+		applied(t, s, "ledger", head)
+		worker.runs(t)
+	})
 }

@@ -230,16 +230,18 @@ func (r *runner) collectEnded() {
 	}
 }
 
-// stopSegments ends all segments at a batch boundary, and waits.
-func (r *runner) stopSegments() {
+// stopSegments ends all segments at a batch boundary, and waits. It reports whether one has failed meanwhile.
+func (r *runner) stopSegments() (failed bool) {
 	for _, s := range r.segments {
 		s.leave()
 	}
 	for _, s := range r.segments {
 		<-s.done
+		failed = failed || isFailure(s.err)
 	}
 	clear(r.segments)
 	r.collectEnded()
+	return failed
 }
 
 func (r *runner) close() {

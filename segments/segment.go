@@ -98,8 +98,8 @@ func (s *segment) run(ctx context.Context) error {
 			retries.Wait()
 			return retrier.retryAll(ctx, working)
 		}
-		if ctx.Err() != nil && s.faultToWithhold(err) != nil {
-			return nil // whoever has the segment next finds the event again
+		if ctx.Err() != nil && s.mayWithhold(err) {
+			return nil // whoever has the segment next finds the same
 		}
 		if err == nil || ctx.Err() != nil {
 			return err

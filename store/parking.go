@@ -28,7 +28,8 @@ type Parking interface {
 	// after. The caller owns the result.
 	Skipped(ctx context.Context, projection ProjectionID, after int64, limit int) ([]SkippedEvent, error)
 
-	// Order has the worker that has the key's segment act on a parked key, as soon as it sees the order.
+	// Order has the worker that has the key's segment act on a parked key, as soon as it sees the order. While it
+	// tries the key, that is after this try.
 	//
 	// # Errors
 	//
