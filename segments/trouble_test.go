@@ -187,14 +187,15 @@ func stalled(t *testing.T, s store.Store, reason string) {
 }
 
 // scribed returns a store of a database, in which the program is installed, and what counts its rows.
-func scribed(t *testing.T, db pgtest.Database, options postgres.Options) (s *postgres.Store, counted func() int) {
+func scribed(t *testing.T, db pgtest.Database, options postgres.Options) (s store.Store, counted func() int) {
 	t.Helper()
 	options.Schema = db.Schema
-	s, err := postgres.Open(db.DSN, options)
+	opened, err := postgres.Open(db.DSN, options)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.Close)
+	t.Cleanup(opened.Close)
+	s = opened.Backend()
 	if _, err := s.Install(t.Context(), scribe{}.Projection(), segments.DefaultSegments); err != nil {
 		t.Fatal(err)
 	}
@@ -260,7 +261,7 @@ func fullFile(t *testing.T) afflicted {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	catalogue, err := s.Install(t.Context(), scribe{}.Projection(), segments.DefaultSegments)
+	catalogue, err := s.Backend().Install(t.Context(), scribe{}.Projection(), segments.DefaultSegments)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -277,7 +278,7 @@ func fullFile(t *testing.T) afflicted {
 	}
 	// Room for the events that come while it is full, and for some of their rows.
 	return afflicted{
-		s: s, count: func() int { return countFile(t, path) }, end: func() { limit(1 << 30) },
+		s: s.Backend(), count: func() int { return countFile(t, path) }, end: func() { limit(1 << 30) },
 		begin: func() { limit(pagesOf(t, path) + 250) },
 	}
 }
@@ -324,7 +325,7 @@ func busyFile(t *testing.T) afflicted {
 		testwait.Until(t, text, func() bool { return other.Exec(text) == nil })
 	}
 	return afflicted{
-		s: s, count: func() int { return countFile(t, path) },
+		s: s.Backend(), count: func() int { return countFile(t, path) },
 		begin: func() { run("BEGIN IMMEDIATE") }, end: func() { run("ROLLBACK") },
 	}
 }

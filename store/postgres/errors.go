@@ -103,7 +103,7 @@ func rejected(s *statement, err error) error {
 		return translate(err)
 	}
 	found := verdictsOn(pg.Code).Module
-	if s == &commitStatement {
+	if s.commits() {
 		found = verdictsOn(pg.Code).Commit
 	}
 	switch found {
@@ -114,6 +114,9 @@ func rejected(s *statement, err error) error {
 	}
 	return translate(err)
 }
+
+// commits reports that the batch is committed: its rows are written.
+func (s *statement) commits() bool { return s == &deferredStatement || s == &commitStatement }
 
 // Transient reports whether an error of another connection to PostgreSQL than a store's, such as that of a
 // migration, which goes through database/sql, may pass by itself.
