@@ -27,7 +27,7 @@
 //	parking.go     what becomes of an event that fails
 //	retrier.go     parked keys, tried again
 //	repeats.go     limits that are met again and again
-//	outage.go      a database that does not answer
+//	trouble.go     segments that make no progress; outage.go a database that is not available
 //	observer.go    what an application is told of all this
 //	log_check.go   a log that went back or is another one
 //	wait.go        Wait, which returns when a position is applied
@@ -35,8 +35,9 @@
 // A segment ends for one of these reasons, and none of them ends the process or another segment: the runner stops
 // it, its claim is lost ([store.ErrFenced]), it has reached the position where it is merged, the database is away
 // ([store.ErrTransient]) or another server has the log ([store.ErrOtherLog]). Or it fails: the processor or its SQL
-// is at fault, also when a batch has met a limit ([store.LimitError]) three times in a row, or the log is not the
-// one that the rows were built from ([store.LogError]). A failure is recorded and keeps the segment unclaimed until
+// is at fault, also when a batch has met a limit ([store.LimitError]) three times in a row, a statement cannot run
+// whatever the event is ([store.StatementError]), or the log is not the one that the rows were built from
+// ([store.LogError]). A failure is recorded and keeps the segment unclaimed until
 // the program is installed again. The checkpoint in the database is the only truth about progress: after any error
 // a segment is claimed again and starts from there.
 //

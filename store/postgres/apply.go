@@ -34,8 +34,10 @@ const rollbackTimeout = 5 * time.Second
 
 var (
 	beginStatement = statement{sql: "BEGIN ISOLATION LEVEL READ COMMITTED"}
-	// It has a name of its own because it may be refused, by a constraint that is checked last.
-	commitStatement = statement{name: "the batch", sql: "COMMIT"}
+	// These have a name because they may be refused, by a constraint that is checked last. The server has no limit of
+	// time for COMMIT, so that deferred constraints and triggers run before it.
+	deferredStatement = statement{name: "the batch", sql: "SET CONSTRAINTS ALL IMMEDIATE"}
+	commitStatement   = statement{name: "the batch", sql: "COMMIT"}
 	// These follow a transaction with SQL of a module, because settings of the session and advisory locks would
 	// outlive it. The checks refuse SQL that makes them; the resets hold if the checks have a hole.
 	resetStatements = []statement{{sql: "RESET ALL"}, {sql: "SELECT pg_catalog.pg_advisory_unlock_all()"}}
@@ -77,7 +79,7 @@ func (x *tx) Query(ctx context.Context, query int, arguments []store.Value, rows
 
 // Commit applies the steps and moves the checkpoint. See [store.Tx].
 //
-// BEGIN, fence and checkpoint, rows, COMMIT go out together and are answered together. The fence comes first: when it
+// BEGIN, fence and checkpoint, rows, what is deferred, COMMIT go out together and are answered together. The fence comes first: when it
 // raises, the server skips the rest.
 func (x *tx) Commit(ctx context.Context, commit store.Commit) error {
 	err := x.end(ctx, commit.Steps, func(ctx context.Context) error { return x.commit(ctx, &commit) })
@@ -136,6 +138,7 @@ func (x *tx) ending(ctx context.Context) (*pipeline, error) {
 
 // finishCommit commits what was sent, and gives the results to handle.
 func (x *tx) finishCommit(p *pipeline, handle func(*statementResult) error) error {
+	p.send(&deferredStatement, nil)
 	p.send(&commitStatement, nil)
 	if x.foreign {
 		for i := range resetStatements {

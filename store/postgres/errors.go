@@ -95,6 +95,9 @@ func translate(err error) error {
 	return err
 }
 
+// commits reports that the batch is committed: its rows are written.
+func (s *statement) commits() bool { return s == &deferredStatement || s == &commitStatement }
+
 // Transient reports whether an error of another connection to PostgreSQL than a store's, such as that of a
 // migration, which goes through database/sql, may pass by itself.
 func Transient(err error) bool {

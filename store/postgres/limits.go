@@ -156,7 +156,7 @@ func (d *deadline) refused(s *statement, pg *pgconn.PgError) error {
 		return stopped(s, pg, "Options.TempFileBytesMax raises it, where the server has none that is lower")
 	case pg.Code == stateOutOfMemory:
 		return stopped(s, pg, "the memory that the server's processes may have is the limit, see docs/security.md")
-	case pg.Code != stateCancelled || byHand || !s.computes && s != &commitStatement:
+	case pg.Code != stateCancelled || byHand || !s.computes && !s.commits():
 		return nil
 	case limit > 0 && clock.Since(d.sent) >= limit:
 		return store.StatementTooLong(timed(s), limit)
@@ -167,10 +167,10 @@ func (d *deadline) refused(s *statement, pg *pgconn.PgError) error {
 	return nil
 }
 
-// timed names a statement that took too long. At COMMIT no statement of the module runs, but what is deferred does.
+// timed names a statement that took too long.
 func timed(s *statement) string {
-	if s == &commitStatement {
-		return "COMMIT, with the deferred constraints and triggers of the tables,"
+	if s.commits() {
+		return "the deferred constraints and triggers of the tables"
 	}
 	return s.name
 }

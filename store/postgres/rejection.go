@@ -19,7 +19,7 @@ func rejected(s *statement, err error) error {
 		return translate(err)
 	}
 	found := verdictsOn(pg.Code).Module
-	if s == &commitStatement {
+	if s.commits() {
 		found = verdictsOn(pg.Code).Commit
 	}
 	switch found {

@@ -43,7 +43,7 @@
 //	notify.go     notifications of appends, for hosts that wait
 //	silence.go    connections that are half open
 //	server.go     which servers and connections are refused
-//	errors.go     PostgreSQL's errors in the words of package store
+//	errors.go     PostgreSQL's errors in the words of package store; verdicts.go: what each of them means
 //	queries.go    the fixed statements
 package postgres
 

@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"bufio"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/pupwasm/pupwasm/internal/pgtest"
+	"github.com/pupwasm/pupwasm/store"
 	"github.com/pupwasm/pupwasm/store/internal/verdict"
 	"github.com/pupwasm/pupwasm/store/internal/verdict/verdicttest"
 	"github.com/pupwasm/pupwasm/store/postgres"
@@ -59,4 +61,62 @@ func TestVerdicts_everyCodeOfTheServer(t *testing.T) {
 	if codes < 200 {
 		t.Errorf("the server has %d codes", codes)
 	}
+}
+
+// TestVerdicts_areThoseOfTheServersAnswers has a trigger raise each code, in the rows of a projection, in our own, and
+// in what is deferred up to COMMIT.
+func TestVerdicts_areThoseOfTheServersAnswers(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	r := newRig(t, db, db.DSN, postgres.Options{ConnectionsMax: 1, Lazy: true})
+	conn := db.Connect(t)
+	execute(t, conn, `CREATE TABLE raised (phase text, state text); INSERT INTO raised VALUES ('', '');
+		CREATE FUNCTION raise() RETURNS trigger LANGUAGE plpgsql AS $$
+		BEGIN
+			IF EXISTS (SELECT FROM public.raised WHERE phase = TG_ARGV[0]) THEN
+				RAISE EXCEPTION 'it is refused' USING ERRCODE = (SELECT state FROM public.raised);
+			END IF;
+			RETURN NEW;
+		END$$;
+		CREATE TRIGGER raise BEFORE INSERT OR UPDATE ON sums__v1.total FOR EACH ROW EXECUTE FUNCTION raise('module');
+		CREATE TRIGGER raise BEFORE UPDATE ON pupwasm.segments FOR EACH ROW EXECUTE FUNCTION raise('own');
+		CREATE CONSTRAINT TRIGGER deferred AFTER INSERT OR UPDATE ON sums__v1.total DEFERRABLE INITIALLY DEFERRED
+			FOR EACH ROW EXECUTE FUNCTION raise('commit')`)
+	for _, line := range postgres.SQLStates.Lines() {
+		state := (line.Code + "000")[:5]
+		if line.Code == "" {
+			state = "ZZ999"
+		}
+		switch line.Code {
+		case "00", "26", "42P05": // none that is raised; and those after which statements are not prepared any more
+			continue
+		}
+		for phase, want := range map[string]verdict.Verdict{"module": line.Module, "own": line.Own, "commit": line.Commit} {
+			execute(t, conn, "UPDATE raised SET phase = '"+phase+"', state = '"+state+"'")
+			if err := r.commit(t.Context(), add("a", 1)); !isAs(err, want) {
+				t.Errorf("%s in %s: %v, must be %q", state, phase, err, want)
+			}
+		}
+	}
+	execute(t, conn, "UPDATE raised SET phase = ''")
+	must(t, r.commit(t.Context(), add("a", 1)))
+	r.want("a 1")
+}
+
+// isAs reports whether an error is one of a verdict.
+func isAs(err error, of verdict.Verdict) bool {
+	var rejected *store.RejectedError
+	var broken *store.StatementError
+	transient := errors.Is(err, store.ErrTransient)
+	switch {
+	case errors.As(err, &rejected):
+		return of == verdict.Row
+	case errors.As(err, &broken):
+		return of == verdict.Stop
+	case store.IsConflict(err):
+		return of == verdict.Again
+	case transient: // without the time that it took, a limit is nobody's fault
+		return of == verdict.Wait || of == verdict.Limit
+	}
+	return err != nil && of == verdict.Mend
 }

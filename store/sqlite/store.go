@@ -33,7 +33,7 @@
 //	functions.go  functions for sums, least and greatest values
 //	wire.go       values to and from SQLite's storage classes
 //	lease.go      who may advance which segment
-//	errors.go     SQLite's errors in the words of package store
+//	errors.go     SQLite's errors in the words of package store; verdicts.go: what each of them means
 //	conn.go       a connection: settings, prepared statements, transactions
 //	pool.go       gives connections out, in order
 //	sql.go        the file for database/sql, for package migrations

@@ -88,6 +88,7 @@ func Run(t *testing.T, driver Driver) {
 		{"query", queryCases},
 		{"native", nativeCases},
 		{"fence", fenceCases},
+		{"by_hand", byHandCases},
 		{"parking", parkingCases},
 		{"fold", foldCases},
 		{"lease", leaseCases},
