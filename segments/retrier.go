@@ -225,7 +225,7 @@ func (k *keyRetry) read(ctx context.Context, after int64, positions []int64) (th
 	request := store.ReadRequest{
 		After: after, Through: positions[len(positions)-1], Limit: len(positions), Bytes: r.options.BatchBytes,
 		Subscription: r.program.Projection().Subscription, Range: store.FullRange(), Positions: positions,
-		Columns: r.program.Columns() | r.divider.Columns() | store.ColumnEventID | pipeline.StreamColumns,
+		Columns: r.program.Columns() | r.divider.Columns() | store.ColumnEventID,
 	}
 	if err := r.worker.source.Read(ctx, request, &k.page); err != nil {
 		return 0, err
@@ -299,9 +299,13 @@ func (k *keyRetry) fail(ctx context.Context, event *store.RecordedEvent, failure
 	if event.Position == k.key.First {
 		attempts = k.key.Attempts + 1
 	}
-	reason := storable(pipeline.AttributeTo(event, failure).Error())
+	named, err := k.segment.eventAt(ctx, k.log, event.Position)
+	if err != nil {
+		return err
+	}
+	reason := storable(pipeline.AttributeTo(named, failure).Error())
 	retryAfter := r.options.retryAfter(attempts)
-	_, err := k.commit(ctx, store.Retry{Through: event.Position - 1, Fault: &store.ParkedFault{
+	_, err = k.commit(ctx, store.Retry{Through: event.Position - 1, Fault: &store.ParkedFault{
 		Position: event.Position, Event: event.ID, Error: reason, Attempts: attempts, RetryAfter: retryAfter,
 		Code: r.program.Code(),
 	}}, nil)

@@ -46,7 +46,7 @@ func parkedMessage(key *store.ParkedKey, host string) alert.Message {
 		Waiting: key.Events, ParkedAt: key.ParkedAt.UTC(), Host: host,
 	}
 	text, _ := json.Marshal(a) // which has nothing that fails
-	return alert.Message{JSON: text, Env: []string{
+	return alert.Message{JSON: append(text, '\n'), Env: []string{
 		"PARKED_PROJECTION=" + a.Projection, "PARKED_VERSION=" + strconv.Itoa(a.Version), "PARKED_KEY=" + a.Key,
 		"PARKED_POSITION=" + strconv.FormatInt(a.Position, 10), "PARKED_EVENT_ID=" + a.EventID, "PARKED_ERROR=" + a.Error,
 		"PARKED_HOST=" + a.Host,

@@ -41,8 +41,15 @@ func refusing() *store.Projection {
 		Writes: []store.Write{
 			{
 				Name: "put", Action: store.Upsert, Table: "row", Columns: []store.WriteColumn{
-					{Name: "note"}, {Name: "n", Action: store.ActionAdd}, {Name: "k"}, {Name: "m"}, {Name: "at"}, {Name: "doc"},
-					{Name: "data"}, {Name: "short"}, {Name: "parent"},
+					{Name: "note"},
+					{Name: "n", Action: store.ActionAdd},
+					{Name: "k"},
+					{Name: "m"},
+					{Name: "at"},
+					{Name: "doc"},
+					{Name: "data"},
+					{Name: "short"},
+					{Name: "parent"},
 				},
 			},
 			{Name: "renote", SQL: anySQL(`UPDATE {row} SET note = $1 WHERE id = $2`), Params: types("text", "i64")},
