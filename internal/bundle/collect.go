@@ -53,7 +53,7 @@ func Collect(ctx context.Context, from Source) (*Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(now) != 1 || now[0].First != k.First || now[0].ParkedAt != k.ParkedAt {
+	if len(now) != 1 || now[0].First != k.First || !now[0].ParkedAt.Equal(k.ParkedAt) {
 		return nil, errMoved
 	}
 	return b, nil

@@ -139,16 +139,22 @@ func TestRun_outcomes(t *testing.T) {
 		{"the host knew the stream by its id", func(b *bundle.Bundle) {
 			b.Fault.Error = strings.Replace(b.Fault.Error, "Bank/Account/", "", 1)
 		}, fails},
-		{"without the rows of the key it passes", func(b *bundle.Bundle) { b.Rows = nil },
-			"passes 3 of 3\n" + `false accounts {"account_id":"a1","cents":12,"email":""}`},
-		{"other words are another fault", func(b *bundle.Bundle) { b.Fault.Error = "module account.wasm at event 5: else" },
-			strings.Replace(fails, "reproduced", "differs", 1)},
-		{"a later event is another fault", func(b *bundle.Bundle) {
-			b.Events[1].Type, b.Events[0].Type, b.Events[0].Payload = "Closed", "Paid", []byte(`{"account":{"id":"a1"},"cents":1}`)
+		{
+			"without the rows of the key it passes", func(b *bundle.Bundle) { b.Rows = nil },
+			"passes 3 of 3\n" + `false accounts {"account_id":"a1","cents":12,"email":""}`,
 		},
+		{
+			"other words are another fault", func(b *bundle.Bundle) { b.Fault.Error = "module account.wasm at event 5: else" },
+			strings.Replace(fails, "reproduced", "differs", 1),
+		},
+		{
+			"a later event is another fault", func(b *bundle.Bundle) {
+				b.Events[1].Type, b.Events[0].Type, b.Events[0].Payload = "Closed", "Paid", []byte(`{"account":{"id":"a1"},"cents":1}`)
+			},
 			"differs 1 of 3\n7 module account.wasm at event 7 of stream s1: nobody takes the 306 cents of ann@example.com\n" +
 				`true accounts {"account_id":"a1","cents":300,"email":"ann@example.com"}` + "\n" +
-				`false accounts {"account_id":"a1","cents":301,"email":"ann@example.com"}`},
+				`false accounts {"account_id":"a1","cents":301,"email":"ann@example.com"}`,
+		},
 		{"what only the database refused", func(b *bundle.Bundle) {
 			b.Rows, b.Database = nil, store.DialectPostgres
 			b.Fault.Error = `event 5: the database refuses write "save_accounts": violates check constraint "by_hand"`
