@@ -140,7 +140,14 @@ func (m *parkedProtocol) retryWith(t *rapid.T, claim store.Claim, key string) {
 		}
 		retry.Through = position
 	}
-	k.positions, k.Order = k.positions[passed:], ""
+	retry.Orders = k.Orders
+	if k.Orders > 0 && rapid.Bool().Draw(t, "ordered meanwhile") {
+		retry.Orders--
+	}
+	if retry.Orders == k.Orders || k.Order == store.OrderSkip && passed > 0 {
+		k.Order = ""
+	}
+	k.positions = k.positions[passed:]
 	switch {
 	case len(k.positions) == 0:
 		delete(next.parked, key)
@@ -195,5 +202,6 @@ func (m *parkedProtocol) order(t *rapid.T) {
 	}
 	if parked {
 		k.Order = order
+		k.Orders++
 	}
 }

@@ -105,8 +105,8 @@ func rowsRefused(f *fixture) {
 	changed := totals("sums")
 	changed.Tables[0].Columns[1].Name = "amount"
 	err = f.store.ReadRows(f.ctx, store.RowsRequest{Projection: changed, Table: "total"}, &rows)
-	var rejection *store.RejectedError
-	if !errors.As(err, &rejection) || !strings.Contains(err.Error(), `the database refuses rows of table "total": `) ||
+	var changedByHand *store.StatementError
+	if !errors.As(err, &changedByHand) || !strings.Contains(err.Error(), `cannot run rows of table "total", `) ||
 		!strings.Contains(err.Error(), "amount") {
 		f.Errorf("a column that is not there: %v", err)
 	}
