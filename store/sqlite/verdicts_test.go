@@ -77,7 +77,8 @@ func TestVerdicts_aFileThatIsOutOfReachIsNobodysEvent(t *testing.T) {
 
 func appendOne(t *testing.T, s interface {
 	Append(context.Context, store.AppendOptions, ...store.StreamAppend) ([]store.Appended, error)
-}) error {
+},
+) error {
 	t.Helper()
 	_, err := s.Append(t.Context(), store.AppendOptions{}, store.StreamAppend{Stream: stream("a"), Events: events(1)})
 	return err
