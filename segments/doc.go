@@ -25,6 +25,7 @@
 //	segment.go     one claim, from its checkpoint to its end
 //	module_program.go  a module as a program
 //	parking.go     what becomes of an event that fails
+//	alerter.go     tells somebody of parked keys
 //	retrier.go     parked keys, tried again
 //	repeats.go     limits that are met again and again
 //	trouble.go     segments that make no progress; outage.go a database that is not available
