@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -271,6 +272,15 @@ func TestParking_aSegmentThatIsAskedToEndDoesNotFail(t *testing.T) {
 		}})
 		<-reached
 		worker.stopping()
+		testwait.Until(t, "the other segments have ended", func() bool {
+			owned := 0
+			for _, segment := range statusOf(t, s, "ledger").Segments {
+				if segment.Owner != "" {
+					owned++
+				}
+			}
+			return owned == 1
+		})
 		close(ending)
 		worker.stop()
 		for _, segment := range statusOf(t, s, "ledger").Segments {
@@ -309,7 +319,10 @@ func TestInstall_whatTheProgramBeforeFailsAtIsNoFailure(t *testing.T) {
 		}})
 		<-reached
 		worker.SetProgram(&ledger{code: "two", breaks: &atomic.Int64{}})
-		applied(t, s, "ledger", head)
+		testwait.Until(t, "everything is applied", func() bool { // the failure may show for a moment
+			segments := statusOf(t, s, "ledger").Segments
+			return !slices.ContainsFunc(segments, func(s store.SegmentStatus) bool { return s.Position < head })
+		})
 		worker.runs(t)
 	})
 }
