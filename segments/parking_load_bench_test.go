@@ -34,10 +34,10 @@ func retryUnderLoad(b *testing.B, keys, events int) {
 	s := logtest.New(b)
 	noteBehind(b, s, keys, events)
 	heap := watchHeap()
-	stop := runWorker(b, s, benchOptions(), &counts{mended: true})
+	worker := runWorker(b, s, &counts{mended: true})
 	const chunk = 1000
 	load := func() float64 {
-		awaitApplied(b, s, appendAll(b, s, others(chunk)...))
+		worker.await(b, appendAll(b, s, others(chunk)...))
 		return chunk
 	}
 	total, applied := keys*events, 0.0
@@ -61,7 +61,7 @@ func retryUnderLoad(b *testing.B, keys, events int) {
 		alone += load()
 	}
 	b.ReportMetric(alone/clock.Since(began).Seconds(), "others-alone/s")
-	stop()
+	worker.stop()
 	for key := range keys {
 		if got := countOf(b, s, fmt.Sprint("parked", key)); got != int64(events) {
 			b.Fatalf("%d events of key %d are counted, want %d", got, key, events)
@@ -87,9 +87,9 @@ func noteBehind(b *testing.B, s store.Store, keys, events int) {
 		b.Fatal(err)
 	}
 	heap, began := watchHeap(), clock.Now()
-	stop := runWorker(b, s, benchOptions(), &counts{})
-	awaitApplied(b, s, horizon.Head)
-	stop()
+	worker := runWorker(b, s, &counts{})
+	worker.await(b, horizon.Head)
+	worker.stop()
 	b.ReportMetric(float64(keys*events)/clock.Since(began).Seconds(), "noted/s")
 	b.ReportMetric(heap(), "noting-heap-MiB")
 	if left := notedIn(b, s); left != keys*events {

@@ -87,9 +87,9 @@ type protocol struct {
 	committed map[[2]int64]string
 }
 
-// passing adds to a commit what becomes of the events that it passes, and returns the error that the store must give
-// where the claim holds, and what changes in the model where it gives none. It is nil where only checkpoints matter.
-type passing func(t *rapid.T, claim store.Claim, commit *store.Commit) (want error, committed func())
+// passing adds to a commit what becomes of the events that it passes, and returns what changes in the model by it, and
+// the error that the store must give instead where the claim holds. It is nil where only checkpoints matter.
+type passing func(t *rapid.T, claim store.Claim, commit *store.Commit) (committed func(), want error)
 
 // ok is must within a run, so that a history that fails is made shorter.
 func (m *protocol) ok(err error) {

@@ -127,7 +127,7 @@ func (m *protocol) commit(t *rapid.T, claim store.Claim, events int64) {
 	var want error
 	committed := func() {}
 	if m.pass != nil {
-		want, committed = m.pass(t, claim, &commit)
+		committed, want = m.pass(t, claim, &commit)
 	}
 	s := m.held(claim)
 	if s == nil || s.Position != claim.Position {

@@ -48,7 +48,7 @@ func (m *parkedProtocol) steps(mutations []store.Mutation) []store.Step {
 
 // passEvents has events applied, parked, noted and skipped. Now and then a worker notes an event of a key that is
 // parked no longer, as one does that has not heard of it: nothing of its commit must stay.
-func (m *parkedProtocol) passEvents(t *rapid.T, claim store.Claim, commit *store.Commit) (error, func()) {
+func (m *parkedProtocol) passEvents(t *rapid.T, claim store.Claim, commit *store.Commit) (func(), error) {
 	next := m.parkedState.clone()
 	var mutations []store.Mutation
 	var want error
@@ -81,7 +81,7 @@ func (m *parkedProtocol) passEvents(t *rapid.T, claim store.Claim, commit *store
 		}
 	}
 	commit.Steps = m.steps(mutations)
-	return want, func() { m.parkedState = next }
+	return func() { m.parkedState = next }, want
 }
 
 // retry tries a key with the claim that its segment is held with.
