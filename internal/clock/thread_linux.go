@@ -1,17 +1,18 @@
 package clock
 
 import (
+	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
+
+const usageOfThread = 1 // RUSAGE_THREAD
 
 // ThreadTime returns the processor time that the calling thread has used, which other processes do not add to. The
 // caller has locked its goroutine to the thread.
 func ThreadTime() time.Duration {
-	var spec unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &spec); err != nil {
-		panic("clock of the thread: " + err.Error()) // Linux has it since 2.6.12
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(usageOfThread, &usage); err != nil {
+		panic("time of the thread: " + err.Error()) // Linux has it since 2.6.26
 	}
-	return time.Duration(spec.Nano())
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }

@@ -70,7 +70,7 @@ var sqlStates = verdict.NewTable(
 	line("53", "insufficient resources", "", waits, waits, waits),
 	line("53100", "disk_full", "make room", waits, waits, waits),
 	line(stateOutOfMemory, "out_of_memory", "", meetsLimit, waits, meetsLimit),
-	line("53300", "too_many_connections", "raise `max_connections`, or lower `--connections`", waits, waits, waits),
+	line("53300", "too_many_connections", "raise `max_connections`, or have the hosts use fewer connections", waits, waits, waits),
 	line(stateTempFileLimit, "configuration_limit_exceeded", "`temp_file_limit`", meetsLimit, needsMend, meetsLimit),
 	line("54", "program limit exceeded", "a row that is too large for an index, SQL that is nested too deep",
 		eventFault, needsMend, eventFault),
