@@ -313,7 +313,7 @@ func (s *segment) fail(ctx context.Context, failure error) error {
 		if s.runner.worker.options.Once && lasts(err) {
 			s.endWorker(failure)
 		}
-		return fmt.Errorf("%w: it keeps the failure of the segment from being recorded: %s", err, failure)
+		return fmt.Errorf("%w: it keeps the failure of the segment from being recorded: %s", err, failure.Error())
 	}
 	s.at().Error().Err(failure).Msg("segment failed")
 	tell(s.runner.options.Observer.Failed, s.observed(failure))
