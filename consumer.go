@@ -131,6 +131,9 @@ func (p consumerProcessor) Close(context.Context) {}
 func (p consumerProcessor) Process(
 	ctx context.Context, events []store.RecordedEvent, tx store.Tx,
 ) ([]store.Mutation, error) {
+	if fault := p.unusableKey(events); fault != nil {
+		return nil, fault
+	}
 	native, is := tx.(store.NativeTx)
 	if !is {
 		return nil, &segments.Fault{Err: errors.New("the store has no transactions for consumers")}
@@ -149,6 +152,25 @@ func (p consumerProcessor) Process(
 		return nil, err
 	}
 	return nil, &segments.Fault{Divide: true, Err: fmt.Errorf("%s: %w", p.program.Source(), oneline.Error(err))}
+}
+
+// unusableKey is the fault of the first event whose partition key cannot be read, or nil.
+func (p consumerProcessor) unusableKey(events []store.RecordedEvent) error {
+	partition := p.program.projection.Partition
+	if partition == nil {
+		return nil
+	}
+	for i := range events {
+		if events[i].Key != nil {
+			continue
+		}
+		if _, err := partition.Key(&events[i]); err != nil {
+			return &segments.Fault{
+				Position: events[i].Position, Err: fmt.Errorf("%s: %w", p.program.Source(), oneline.Error(err)),
+			}
+		}
+	}
+	return nil
 }
 
 // handle calls the consumer in a goroutine of its own. It returns a panic as an error, with the place where it

@@ -12,13 +12,17 @@
 //
 // Open a database (package store/postgres or store/sqlite), make its tables, and run a host:
 //
+//	pupwasm.CompilerMain() // first in main: modules are compiled in processes of their own
+//
 //	db, err := postgres.New(pool, postgres.Options{}) // or postgres.Open, sqlite.Open
 //	err = db.Migrate(ctx)
-//	host, err := pupwasm.NewHost(db, pupwasm.Options{Folder: "modules"})
-//	go host.Run(ctx)
+//	h, err := pupwasm.NewHost(db, pupwasm.Options{Folder: "modules"})
+//	go h.Run(ctx)
 //	appended, err := db.AppendTx(ctx, tx, store.AppendOptions{}, …) // in a transaction of the application
-//	err = host.Wait(ctx, "user_counter", appended[0].Position)
+//	err = tx.Commit(ctx)
+//	err = h.Wait(ctx, "user_counter", appended[0].Position)
 //
+// A projection is divided into segments, each of which has a share of the partition keys and a checkpoint.
 // The log may be in another database than the tables: see Options.Events.
 //
 // Any number of hosts may run on one PostgreSQL. They share the segments of each projection, and take over those

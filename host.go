@@ -100,8 +100,8 @@ func NewHost(db Database, options Options) (*Host, error) {
 }
 
 // Run runs the projections until ctx ends; then it finishes the batches under way, releases the segments and
-// returns nil. It waits for a database that is down. A projection that fails stops, and the others go on: see
-// [Host.Status].
+// returns nil. It waits for a database that is down. An event that fails parks its key, or stops its segment,
+// and everything else goes on: see [Host.Status].
 //
 // # Errors
 //

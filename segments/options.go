@@ -76,7 +76,7 @@ type Options struct {
 	// run before. Otherwise they are tried again every 10 seconds. Defaults to false.
 	FailRefused bool
 	// FailFast makes Run end with a [*FailedError] when a segment fails, of any projection. Otherwise the others go on.
-	// Defaults to false.
+	// Nothing is parked or skipped then: OnError has no effect. Defaults to false.
 	FailFast bool
 	// Projections are settings of single projections, by name, in place of those above.
 	Projections map[string]ProjectionOptions

@@ -43,8 +43,8 @@ type Processor interface {
 	//
 	// # Errors
 	//
-	// [*Fault] or [*store.RejectedError] when the same events would fail again: the segment stops until the
-	// program is installed again. [*store.LimitError], or a Fault with Limit: the segment stops when the same
+	// [*Fault] or [*store.RejectedError] when the same events would fail again: the event's key is parked, the event
+	// is skipped, or the segment fails, as OnError says. [*store.LimitError], or a Fault with Limit: the segment stops when the same
 	// batch meets it three times in a row. After any other error the segment is claimed again, and goes on from
 	// its checkpoint.
 	Process(ctx context.Context, events []store.RecordedEvent, tx store.Tx) ([]store.Mutation, error)

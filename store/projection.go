@@ -224,7 +224,8 @@ type Leases interface {
 	// Release gives the segment up. It does nothing when the claim no longer holds.
 	Release(ctx context.Context, claim Claim) error
 
-	// Fail records why the segment cannot go on, and releases it. Nobody claims it again before the next Install.
+	// Fail records why the segment cannot go on, and releases it. Nobody claims it again before the next
+	// Recover or Install.
 	//
 	// # Errors
 	//

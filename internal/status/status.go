@@ -202,7 +202,7 @@ const (
 	Stalled   State = "stalled"   // a worker tries it again and again
 	Abandoned State = "abandoned" // its worker's lease has ended
 	Merging   State = "merging"   // it waits for the segments that it is merged with
-	Failed    State = "failed"    // it continues when the projection is installed again
+	Failed    State = "failed"    // it continues after Recover, or when the projection is installed again
 	OtherLog  State = "other log" // its rows were built from another log
 )
 
