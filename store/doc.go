@@ -12,6 +12,20 @@
 // There are two contracts: [Log], which projections read, and [Tables], which they write. A [Store] is both, and so is
 // one database in most cases. The types that applications open have it behind their method Backend.
 //
+// The contracts, by file:
+//
+//	event.go, append.go, read.go, page.go  events, in and out
+//	log_id.go, check_log.go, notify.go, peek.go  which log, whether it is whole, and news of it
+//	store.go       Log, Tables and Store
+//	projection.go, projection_id.go, catalogue.go, declaration.go, views.go, shape.go  what a projection declares
+//	partition*.go, ownership.go, shared.go  how events are divided, and whose row it is
+//	lease.go, layout.go, placement.go  who runs which segment, and how many there are
+//	parking.go     keys whose events wait
+//	rows.go, rejection.go, errors.go, value.go  rows read, rows refused, errors, values
+//
+// and two algorithms that drivers, host and SDK share: the checks of a declaration (validate.go, declaration.go), and
+// the fold, which makes one row of many mutations (fold.go, plan.go, row_order.go, key_index.go; not the SDK's Fold).
+//
 // What an implementation promises:
 //
 //   - Rows and checkpoint commit in one transaction or not at all ([Tx]).

@@ -13,7 +13,7 @@
 //	append_sql.go  the same in a transaction of database/sql
 //	bulk.go       many events in, by COPY
 //	horizon.go    how far it is safe to read (the append fence is in the migration)
-//	log.go        which log it is, and what a checkpoint has of it
+//	log_id.go     which log it is, and what a checkpoint has of it
 //	backend.go    what hosts do in the database; apart.go the same for a log in another one
 //	check_log.go  whether somebody has changed the log so that events may be lost
 //	read.go       events out, in binary, only the columns asked for
@@ -28,9 +28,9 @@
 //	expressions.go generated columns and checks
 //	views.go      views
 //	place.go      the schemas of a projection, and its reset
-//	readers.go    the views by which it is read, and what was granted on them
+//	reader_views.go  the views by which it is read, and what was granted on them
 //	statements.go the SQL of declarative writes and queries
-//	apply.go      one transaction: fence, rows, checkpoint and commit in one round trip
+//	commit.go     one transaction: fence, rows, checkpoint and commit in one round trip
 //	parking.go    keys whose events wait
 //	native.go     the transaction in the hands of a program that writes by itself; handler.go gives it a type
 //	pipeline.go   several statements in one round trip

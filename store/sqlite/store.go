@@ -11,7 +11,7 @@
 //
 //	append.go     events in: checks, then inserts, in one transaction
 //	horizon.go    how far it is safe to read: SQLite has one writer, so up to the last commit
-//	log.go        which log it is, and what a checkpoint has of it
+//	log_id.go     which log it is, and what a checkpoint has of it
 //	backend.go    what hosts do in the database; apart.go the same for a log in another one
 //	check_log.go  whether somebody has changed the log so that events may be lost
 //	read.go       events out, only the columns asked for
@@ -24,7 +24,7 @@
 //	place.go      what a projection's tables and the views of readers are called, and its reset
 //	sandbox.go    what a declared statement may touch, asked of SQLite's authorizer
 //	statements.go the SQL of declarative writes and queries
-//	apply.go      one transaction: fence, rows, checkpoint, commit
+//	commit.go     one transaction: fence, rows, checkpoint, commit
 //	parking.go    keys whose events wait
 //	native.go     the transaction in the hands of a program that writes by itself; handler.go gives it a type
 //	limits.go     what the SQL of a module may take
