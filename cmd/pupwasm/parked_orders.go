@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -107,12 +108,18 @@ func orderParked(
 			return err
 		}
 	}
+	ordered := parked[:0]
 	for i := range parked {
-		if err := to.Order(ctx, parked[i].ParkedID, order); err != nil {
+		err := to.Order(ctx, parked[i].ParkedID, order)
+		var unparked *store.InputError // since it was found, by a host
+		switch {
+		case err == nil:
+			ordered = append(ordered, parked[i])
+		case !errors.As(err, &unparked):
 			return err
 		}
 	}
-	return printOrdered(globals.out, of, parked, order)
+	return printOrdered(globals.out, of, ordered, order)
 }
 
 // printOrdered says what was ordered, and what it takes until somebody acts on it.
