@@ -39,8 +39,8 @@
 // is at fault, also when a batch has met a limit ([store.LimitError]) three times in a row, a statement cannot run
 // whatever the event is ([store.StatementError]), or the log is not the one that the rows were built from
 // ([store.LogError]). A failure is recorded and keeps the segment unclaimed until Recover, or until the program is
-// installed again. The checkpoint in the database is the only truth about progress: after any error
-// a segment is claimed again and starts from there.
+// installed again. The checkpoint in the database is the only truth about progress: after any error a segment is
+// claimed again and starts from there.
 //
 // Nothing here needs its own clock to be right: leases are the database's, and a late worker is fenced at commit.
 package segments

@@ -35,8 +35,8 @@ func (s *segment) withhold(ctx, working context.Context, retrier *retrier, err e
 		return nil
 	}
 	r := s.runner
-	var fault *pipeline.EventFault
-	if !errors.As(err, &fault) || !pipeline.IsFailure(err) {
+	fault := eventFault(err)
+	if fault == nil {
 		return err
 	}
 	event, failed := s.eventAt(working, retrier.log, fault.Position)
@@ -44,7 +44,7 @@ func (s *segment) withhold(ctx, working context.Context, retrier *retrier, err e
 		return failed
 	}
 	pipeline.NameStream(fault, event)
-	if s.faultToWithhold(err) == nil {
+	if !s.withholds() {
 		return err
 	}
 	if !r.faults.allow(s.number, r.events.Load()) {
@@ -75,10 +75,15 @@ func (s *segment) policy() store.ErrorPolicy {
 	return cmp.Or(r.options.OnError, r.program.OnError()).For(r.program.Projection().Order)
 }
 
-// faultToWithhold returns the fault of an event without which the segment goes on, or nil for another error.
-func (s *segment) faultToWithhold(err error) *pipeline.EventFault {
+// withholds reports that the segment goes on without an event that the projection fails at.
+func (s *segment) withholds() bool {
+	return !s.runner.options.FailFast && s.policy() != store.ErrorStop
+}
+
+// eventFault returns the fault of an event, or nil for another error.
+func eventFault(err error) *pipeline.EventFault {
 	var fault *pipeline.EventFault
-	if s.runner.options.FailFast || s.policy() == store.ErrorStop || !errors.As(err, &fault) || !pipeline.IsFailure(err) {
+	if !errors.As(err, &fault) || !pipeline.IsFailure(err) {
 		return nil
 	}
 	return fault
@@ -87,7 +92,7 @@ func (s *segment) faultToWithhold(err error) *pipeline.EventFault {
 // mayWithhold reports that a segment that is not asked to end may go on after the error.
 func (s *segment) mayWithhold(err error) bool {
 	var full *store.ParkedMaxError
-	return s.faultToWithhold(err) != nil || errors.As(err, &full)
+	return s.withholds() && eventFault(err) != nil || errors.As(err, &full)
 }
 
 // eventAt reads the event at fault, with its stream and what its key depends on.

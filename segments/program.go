@@ -44,9 +44,9 @@ type Processor interface {
 	// # Errors
 	//
 	// [*Fault] or [*store.RejectedError] when the same events would fail again: the event's key is parked, the event
-	// is skipped, or the segment fails, as OnError says. [*store.LimitError], or a Fault with Limit: the segment stops when the same
-	// batch meets it three times in a row. After any other error the segment is claimed again, and goes on from
-	// its checkpoint.
+	// is skipped, or the segment fails, as OnError says. [*store.LimitError], or a Fault with Limit: the segment stops
+	// when the same batch meets it three times in a row. After any other error the segment is claimed again, and goes
+	// on from its checkpoint.
 	Process(ctx context.Context, events []store.RecordedEvent, tx store.Tx) ([]store.Mutation, error)
 	// Close releases what the processor holds.
 	Close(ctx context.Context)

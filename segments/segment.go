@@ -99,7 +99,7 @@ func (s *segment) run(ctx context.Context) error {
 			return retrier.retryAll(ctx, working)
 		}
 		if ctx.Err() != nil && s.mayWithhold(err) {
-			return nil // whoever has the segment next finds the same
+			return nil // the next owner of the segment finds the same
 		}
 		if err == nil || ctx.Err() != nil {
 			return err

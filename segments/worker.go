@@ -233,8 +233,7 @@ func (w *Worker) launch(r *runner) {
 // [*store.UnsafeLogError] and [store.ErrSameDatabase] at the start. With Once, what kept a projection from being
 // complete, joined; also ctx's error. [store.ErrNameTaken] when another process has started under the worker's name,
 // which has the segments from then on. With FailRefused, a [*RefusedError] for each module when none can run.
-// Otherwise nil: other errors are retried or
-// recorded.
+// Otherwise nil: other errors are retried or recorded.
 func (w *Worker) Run(ctx context.Context) error {
 	running, stop := context.WithCancel(ctx)
 	defer stop()

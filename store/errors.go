@@ -285,5 +285,5 @@ func UnknownTable(projection, table string) error {
 	return &InputError{Field: "table " + table, Reason: "is not one of projection " + projection}
 }
 
-// TableRows names the reading of a table's rows in a [*RejectedError].
+// TableRows names the reading of a table's rows in a [*RejectedError] or a [*StatementError].
 func TableRows(table string) string { return fmt.Sprintf("rows of table %q", table) }

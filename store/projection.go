@@ -37,8 +37,8 @@ type Projections interface {
 	//
 	// # Errors
 	//
-	// [*InputError] when the declaration has no such table; [*RejectedError] when the database has other columns than
-	// the declaration, or the rows exceed [ResultBytesMax]; [ErrTransient].
+	// [*InputError] when the declaration has no such table; [*StatementError] when the database has other columns than
+	// the declaration; [*RejectedError] when the rows exceed [ResultBytesMax]; [ErrTransient].
 	ReadRows(ctx context.Context, request RowsRequest, rows *Rows) error
 
 	// Reshard changes the layout of a projection in one transaction, after the commits in flight and before all

@@ -178,11 +178,7 @@ type check struct {
 
 // load loads the module, the first time with its events.
 func (c *check) load(ctx context.Context, runtime *host.Runtime) (*host.Module, error) {
-	wasm, err := runtime.ReadModule(c.file)
-	if err != nil {
-		return nil, &inputError{where: c.file, err: unwrapPath(err)}
-	}
-	module, err := runtime.Load(ctx, filepath.Base(c.file), wasm)
+	module, _, err := loadModule(ctx, runtime, c.file)
 	if err != nil || c.events != nil {
 		return module, err
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"path/filepath"
 	"strings"
 
 	"github.com/rs/zerolog"
@@ -81,11 +80,7 @@ func runInspect(ctx context.Context, opts *inspectOptions, file string) error {
 		return err
 	}
 	defer runtime.Close(context.WithoutCancel(ctx))
-	wasm, err := runtime.ReadModule(file)
-	if err != nil {
-		return &inputError{where: file, err: unwrapPath(err)}
-	}
-	module, err := runtime.Load(ctx, filepath.Base(file), wasm)
+	module, _, err := loadModule(ctx, runtime, file)
 	if err != nil {
 		return err
 	}

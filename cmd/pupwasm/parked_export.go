@@ -201,16 +201,6 @@ func globEscape(folder string) string {
 	return string(escaped)
 }
 
-// loadModule reads and loads the file of a module.
-func loadModule(ctx context.Context, runtime *host.Runtime, file string) (*host.Module, []byte, error) {
-	wasm, err := runtime.ReadModule(file)
-	if err != nil {
-		return nil, nil, &inputError{where: file, err: unwrapPath(err)}
-	}
-	module, err := runtime.Load(ctx, filepath.Base(file), wasm)
-	return module, wasm, err
-}
-
 // write writes the file, says what the bundle does not have, and tries it.
 func (o *exportOptions) write(ctx context.Context, runtime *host.Runtime, b *bundle.Bundle) error {
 	file := o.file

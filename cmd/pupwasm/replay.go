@@ -72,8 +72,8 @@ func runReplay(ctx context.Context, opts *replayOptions, file string) error {
 	}}
 	if opts.module != "" {
 		options.File = filepath.Base(opts.module)
-		if options.Module, err = runtime.ReadModule(opts.module); err != nil {
-			return &inputError{where: opts.module, err: unwrapPath(err)}
+		if options.Module, err = readModule(runtime, opts.module); err != nil {
+			return err
 		}
 	}
 	report, err := replay.Run(ctx, b, options)

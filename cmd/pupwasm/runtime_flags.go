@@ -119,3 +119,22 @@ func (o *runtimeOptions) start(ctx context.Context, globals *globalOptions) (*ho
 	}
 	return runtime, nil
 }
+
+// readModule reads the file of a module.
+func readModule(runtime *host.Runtime, file string) ([]byte, error) {
+	wasm, err := runtime.ReadModule(file)
+	if err != nil {
+		return nil, &inputError{where: file, err: unwrapPath(err)}
+	}
+	return wasm, nil
+}
+
+// loadModule reads and loads the file of a module.
+func loadModule(ctx context.Context, runtime *host.Runtime, file string) (*host.Module, []byte, error) {
+	wasm, err := readModule(runtime, file)
+	if err != nil {
+		return nil, nil, err
+	}
+	module, err := runtime.Load(ctx, filepath.Base(file), wasm)
+	return module, wasm, err
+}

@@ -11,6 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/pupwasm/pupwasm/internal/eventline"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -128,7 +129,7 @@ func (f *redaction) rows(rows []Row, projection *store.Projection) error {
 		rows[i].Values = nil
 		for _, column := range table.Columns {
 			if text, has := members[column.Name]; has {
-				rows[i].Values = append(append(appendText(append(rows[i].Values, ','), column.Name), ':'), text...)
+				rows[i].Values = append(append(eventline.AppendText(append(rows[i].Values, ','), column.Name), ':'), text...)
 			}
 		}
 		rows[i].Values = append(rows[i].Values, '}')
@@ -147,7 +148,7 @@ func (f *redaction) json(column string, text json.RawMessage) json.RawMessage {
 	if f.path[0] == column && len(f.path) > 1 {
 		outcome = f.within(outcome, f.path[1:])
 	}
-	return appendText(nil, string(outcome))
+	return eventline.AppendText(nil, string(outcome))
 }
 
 func (f *redaction) jsonArray(column string, text json.RawMessage) json.RawMessage {
@@ -194,10 +195,10 @@ func (f *redaction) column(t store.Type, text json.RawMessage) json.RawMessage {
 		f.values[plain] = Redacted
 		return json.RawMessage(`"` + Redacted + `"`)
 	case store.KindJSON:
-		return appendText(nil, string(f.within([]byte(plain), nil)))
+		return eventline.AppendText(nil, string(f.within([]byte(plain), nil)))
 	case store.KindUUID:
 		f.values[plain] = store.UUID{}.String()
-		return appendText(nil, store.UUID{}.String())
+		return eventline.AppendText(nil, store.UUID{}.String())
 	default: // bytes
 		return json.RawMessage(`""`)
 	}

@@ -3,6 +3,8 @@ package bundle
 import (
 	"encoding/json"
 	"strings"
+
+	"github.com/pupwasm/pupwasm/internal/eventline"
 )
 
 // within replaces the values at a path of valid JSON, and leaves everything else as it is written. The path nil is the
@@ -48,7 +50,7 @@ func (s *jsonScan) value(path []string, on bool) {
 	case '[':
 		s.elements(path, on)
 	default:
-		n := scalarLength(s.text)
+		n := eventline.ValueLength(s.text)
 		if on && len(path) == 0 {
 			s.replace(s.text[:n])
 			s.text = s.text[n:]
@@ -61,7 +63,7 @@ func (s *jsonScan) value(path []string, on bool) {
 func (s *jsonScan) members(path []string, on bool) {
 	s.take(1)
 	for s.space(); s.text[0] != '}'; s.space() {
-		n := scalarLength(s.text)
+		n := eventline.ValueLength(s.text)
 		rest, leads := path, on
 		if on && len(path) > 0 {
 			var name string
@@ -107,25 +109,5 @@ func (s *jsonScan) replace(value []byte) {
 	default:
 		s.values[string(value)] = "0"
 		s.out = append(s.out, '0')
-	}
-}
-
-// scalarLength is the length of the text, number, boolean or null that valid JSON begins with.
-func scalarLength(text []byte) int {
-	if text[0] != '"' {
-		for n := range text {
-			if strings.IndexByte(",]} \t\r\n", text[n]) >= 0 {
-				return n
-			}
-		}
-		return len(text)
-	}
-	for n := 1; ; n++ {
-		switch text[n] {
-		case '\\':
-			n++
-		case '"':
-			return n + 1
-		}
 	}
 }

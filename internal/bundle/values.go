@@ -1,7 +1,6 @@
 package bundle
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -10,6 +9,7 @@ import (
 	"strconv"
 	"unicode/utf8"
 
+	"github.com/pupwasm/pupwasm/internal/eventline"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -26,7 +26,7 @@ func AppendRow(dst []byte, table *store.Table, values []store.Value, generated b
 			dst = append(dst, ',')
 		}
 		first = false
-		dst = append(appendText(dst, table.Columns[i].Name), ':')
+		dst = append(eventline.AppendText(dst, table.Columns[i].Name), ':')
 		dst = appendValue(dst, values[i])
 	}
 	return append(dst, '}')
@@ -54,27 +54,19 @@ func appendValue(dst []byte, v store.Value) []byte {
 	case store.KindF64:
 		return appendFloat(dst, v.Float())
 	case store.KindBytes:
-		return appendText(dst, base64.StdEncoding.EncodeToString(v.Bytes()))
+		return eventline.AppendText(dst, base64.StdEncoding.EncodeToString(v.Bytes()))
 	case store.KindUUID:
-		return appendText(dst, store.UUID(v.Bytes()).String())
+		return eventline.AppendText(dst, store.UUID(v.Bytes()).String())
 	default:
-		return appendText(dst, string(v.Bytes()))
+		return eventline.AppendText(dst, string(v.Bytes()))
 	}
 }
 
 func appendFloat(dst []byte, v float64) []byte {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return appendText(dst, strconv.FormatFloat(v, 'g', -1, 64))
+		return eventline.AppendText(dst, strconv.FormatFloat(v, 'g', -1, 64))
 	}
 	return strconv.AppendFloat(dst, v, 'g', -1, 64)
-}
-
-func appendText(dst []byte, text string) []byte {
-	quoted := new(bytes.Buffer)
-	encoder := json.NewEncoder(quoted)
-	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(text) // a string always encodes
-	return append(dst, bytes.TrimSuffix(quoted.Bytes(), []byte("\n"))...)
 }
 
 // Value reads a value of a type as [AppendRow] writes it.

@@ -35,7 +35,7 @@ func (b *Bundle) Write(to io.Writer) error {
 		events = append(eventline.Append(events, &b.Events[i]), '\n')
 	}
 	for i := range b.Rows {
-		rows = append(append(appendText(append(rows, `{"table":`...), b.Rows[i].Table), `,"row":`...), b.Rows[i].Values...)
+		rows = append(append(eventline.AppendText(append(rows, `{"table":`...), b.Rows[i].Table), `,"row":`...), b.Rows[i].Values...)
 		rows = append(rows, "}\n"...)
 	}
 	packed := gzip.NewWriter(to)

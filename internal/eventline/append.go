@@ -17,17 +17,17 @@ func Append(b []byte, e *store.RecordedEvent) []byte {
 	b = append(b, `{"global_position":`...)
 	b = strconv.AppendInt(b, e.Position, 10)
 	b = append(b, `,"bounded_context":`...)
-	b = appendJSONText(b, e.BoundedContext)
+	b = AppendText(b, e.BoundedContext)
 	b = append(b, `,"aggregate_type":`...)
-	b = appendJSONText(b, e.AggregateType)
+	b = AppendText(b, e.AggregateType)
 	b = append(b, `,"aggregate_id":`...)
-	b = appendJSONText(b, e.AggregateID)
+	b = AppendText(b, e.AggregateID)
 	b = append(b, `,"aggregate_version":`...)
 	b = strconv.AppendInt(b, e.AggregateVersion, 10)
 	b = append(b, `,"event_id":"`...)
 	b = append(b, e.ID.String()...)
 	b = append(b, `","event_type":`...)
-	b = appendJSONText(b, e.Type)
+	b = AppendText(b, e.Type)
 	b = append(b, `,"event_version":`...)
 	b = strconv.AppendInt(b, int64(e.Version), 10)
 	b = append(b, `,"created_at":"`...)
@@ -38,7 +38,7 @@ func Append(b []byte, e *store.RecordedEvent) []byte {
 	} {
 		if id.value != "" {
 			b = append(b, `,"`+id.name+`":`...)
-			b = appendJSONText(b, id.value)
+			b = AppendText(b, id.value)
 		}
 	}
 	if len(e.Metadata) > 0 && string(e.Metadata) != "{}" {
@@ -64,7 +64,8 @@ func fitsInLine(payload []byte) bool {
 		len(bytes.TrimSpace(payload)) == len(payload)
 }
 
-func appendJSONText(b []byte, text string) []byte {
+// AppendText writes a text as JSON, without escapes for HTML.
+func AppendText(b []byte, text string) []byte {
 	quoted := new(bytes.Buffer)
 	encoder := json.NewEncoder(quoted)
 	encoder.SetEscapeHTML(false)

@@ -185,7 +185,7 @@ func nextMember(text []byte) (member, value, rest []byte) {
 		}
 	}
 	value = bytes.TrimLeft(text[nameEnd:], " \t\r\n:")
-	length := valueLength(value)
+	length := ValueLength(value)
 	return name, value[:length], value[length:]
 }
 
@@ -202,8 +202,8 @@ func stringLength(text []byte) int {
 	return len(text)
 }
 
-// valueLength returns the length of the value that valid JSON text begins with.
-func valueLength(text []byte) int {
+// ValueLength returns the length of the value that valid JSON text begins with.
+func ValueLength(text []byte) int {
 	depth := 0
 	for i := 0; i < len(text); i++ {
 		switch text[i] {

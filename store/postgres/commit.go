@@ -79,8 +79,8 @@ func (x *tx) Query(ctx context.Context, query int, arguments []store.Value, rows
 
 // Commit applies the steps and moves the checkpoint. See [store.Tx].
 //
-// BEGIN, fence and checkpoint, rows, what is deferred, COMMIT go out together and are answered together. The fence comes first: when it
-// raises, the server skips the rest.
+// BEGIN, fence and checkpoint, rows, what is deferred, COMMIT go out together and are answered together. The fence
+// comes first: when it raises, the server skips the rest.
 func (x *tx) Commit(ctx context.Context, commit store.Commit) error {
 	err := x.end(ctx, commit.Steps, func(ctx context.Context) error { return x.commit(ctx, &commit) })
 	return x.ended(ctx, commit.Steps, commit.Explain, err)

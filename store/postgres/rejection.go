@@ -81,13 +81,12 @@ func (x *tx) explain(ctx context.Context, steps []store.Step, err error) {
 	defer cancel()
 	x.giveBack()
 	defer x.giveBack()
-	e := explanation{tx: x, steps: steps}
+	e := explanation{tx: x, steps: steps, rows: rows}
 	row, again := e.refusedRow(ctx)
 	if again == nil || again.Statement != refused.Statement {
 		return // it depends on the rows together, or on what the program has written
 	}
-	step, number := e.place(row)
-	values := step.Values[number*step.Width : (number+1)*step.Width]
+	step, values := e.row(row)
 	statement := &x.catalogue.writes[step.Write]
 	found := statement.shape.Rejected(values)
 	named := again.Row.Table == found.Table && len(again.Row.Columns) > 0
@@ -111,16 +110,18 @@ func (x *tx) explain(ctx context.Context, steps []store.Step, err error) {
 type explanation struct {
 	*tx
 	steps []store.Step
+	rows  int // of all steps
 }
 
-// place finds a row by its number among those of all steps.
-func (e *explanation) place(row int) (step *store.Step, number int) {
+// row finds a row by its number among those of all steps.
+func (e *explanation) row(number int) (step *store.Step, values []store.Value) {
 	at := 0
-	for row >= e.steps[at].Count {
-		row -= e.steps[at].Count
+	for number >= e.steps[at].Count {
+		number -= e.steps[at].Count
 		at++
 	}
-	return &e.steps[at], row
+	step = &e.steps[at]
+	return step, step.Values[number*step.Width : (number+1)*step.Width]
 }
 
 // refusedRow is the number of the first row that the database refuses, and its error, or nil for none.
@@ -131,11 +132,7 @@ func (e *explanation) refusedRow(ctx context.Context) (row int, refused *store.R
 	}
 	e.pin(p)
 	before := len(p.sent)
-	rows := 0
-	for i := range e.steps {
-		rows += e.steps[i].Count
-	}
-	e.send(p, rows)
+	e.send(p, e.rows)
 	taken := 0
 	err = p.finish(func(of *statementResult) error {
 		err := of.drain()
@@ -177,9 +174,9 @@ func (e *explanation) pin(p *pipeline) {
 
 // send sends the first rows, each by itself.
 func (e *explanation) send(p *pipeline, rows int) {
-	for row := range rows {
-		step, number := e.place(row)
-		e.sendRow(p, step, step.Values[number*step.Width:(number+1)*step.Width])
+	for number := range rows {
+		step, values := e.row(number)
+		e.sendRow(p, step, values)
 	}
 }
 

@@ -202,17 +202,24 @@ func (x *tx) fence(c *conn, commit *store.Commit) error {
 	return reason
 }
 
-// apply runs a step's statement for each of its rows.
+// apply writes the rows of a step.
 func (x *tx) apply(c *conn, entry *statement, step *store.Step) error {
-	row := 0
-	values := func() []store.Value { return step.Values[row*step.Width : (row+1)*step.Width] }
-	err := rejected(entry.name, c.under(x.catalogue.policy, func() error {
+	row, err := x.writeRows(c, entry, step)
+	if err != nil && row < step.Count {
+		x.explain(c, entry, step.Values[row*step.Width:(row+1)*step.Width], err)
+	}
+	return err
+}
+
+// writeRows runs a step's statement for each of its rows, and returns how many it has written.
+func (x *tx) writeRows(c *conn, entry *statement, step *store.Step) (row int, err error) {
+	err = c.under(x.catalogue.policy, func() error {
 		statement, err := c.prepare(entry.sql)
 		if err != nil {
 			return err
 		}
 		for ; row < step.Count; row++ {
-			if err := statement.bindRow(entry, values()); err != nil {
+			if err := statement.bindRow(entry, step.Values[row*step.Width:(row+1)*step.Width]); err != nil {
 				return err
 			}
 			if err := statement.Exec(); err != nil {
@@ -220,11 +227,8 @@ func (x *tx) apply(c *conn, entry *statement, step *store.Step) error {
 			}
 		}
 		return statement.ClearBindings()
-	}))
-	if err != nil && row < step.Count {
-		x.explain(c, entry, values(), err)
-	}
-	return err
+	})
+	return row, rejected(entry.name, err)
 }
 
 // named gives the entry's name to failures that show outside of its statement: memory that ran out, and a deferred

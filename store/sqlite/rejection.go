@@ -50,29 +50,15 @@ func (x *tx) accepts(c *conn, entry *statement, values []store.Value) (accepted 
 	if _, err := c.exec("SAVEPOINT explain"); err != nil {
 		return false, err
 	}
-	refusal := x.writeRow(c, entry, values)
+	_, refusal := x.writeRows(c, entry, &store.Step{Count: 1, Width: len(values), Values: values})
 	if _, err := c.exec("ROLLBACK TO explain"); err != nil {
 		return false, err
 	}
 	var rejection *store.RejectedError
-	if refusal = rejected(entry.name, refusal); refusal != nil && !errors.As(refusal, &rejection) {
+	if refusal != nil && !errors.As(refusal, &rejection) {
 		return false, refusal
 	}
 	return refusal == nil, nil
-}
-
-// writeRow runs a write for one row.
-func (x *tx) writeRow(c *conn, entry *statement, values []store.Value) error {
-	return c.under(x.catalogue.policy, func() error {
-		statement, err := c.prepare(entry.sql)
-		if err != nil {
-			return err
-		}
-		if err := statement.bindRow(entry, values); err != nil {
-			return err
-		}
-		return statement.Exec()
-	})
 }
 
 // violated are the columns that SQLite names: "UNIQUE constraint failed: t.a, t.b".

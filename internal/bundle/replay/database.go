@@ -6,33 +6,24 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/pupwasm/pupwasm/internal/bundle"
-	"github.com/pupwasm/pupwasm/migrations"
 	"github.com/pupwasm/pupwasm/store"
 	"github.com/pupwasm/pupwasm/store/sqlite"
 )
 
 // open makes an empty database in a folder.
 func open(ctx context.Context, folder string, options sqlite.Options) (store.Store, error) {
-	path := folder + "/replay.db"
-	db, err := sqlite.OpenSQL(path)
+	opened, err := sqlite.Open(filepath.Join(folder, "replay.db"), options)
 	if err != nil {
 		return nil, err
 	}
-	defer db.Close()
-	migrator, err := migrations.New(db, migrations.SQLite, store.DefaultSchema)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := migrator.Up(ctx); err != nil {
-		return nil, err
-	}
-	opened, err := sqlite.Open(path, options)
-	if err != nil {
+	if err := opened.Migrate(ctx); err != nil {
+		opened.Close()
 		return nil, err
 	}
 	return opened.Backend(), nil

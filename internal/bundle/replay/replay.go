@@ -76,20 +76,22 @@ func Run(ctx context.Context, b *bundle.Bundle, options Options) (*Report, error
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if !r.handed {
+			module.Close(context.WithoutCancel(ctx))
+		}
+	}()
 	folder, err := os.MkdirTemp("", "pupwasm-replay-")
 	if err != nil {
-		module.Close(ctx)
 		return nil, fmt.Errorf("making a folder for the database: %w", err)
 	}
 	defer os.RemoveAll(folder)
 	if name := module.Description.Name; name != b.Projection.Name {
-		module.Close(ctx)
 		return nil, fmt.Errorf("module %s is projection %q, the bundle is of projection %q", r.file, name, b.Projection.Name)
 	}
 	r.projection = &module.Description.Projection
 	db, err := open(ctx, folder, options.Tables)
 	if err != nil {
-		module.Close(ctx)
 		return nil, err
 	}
 	defer db.Close()
@@ -110,6 +112,7 @@ type run struct {
 	projection *store.Projection
 	db         store.Store
 	log        *memoryLog
+	handed     bool     // the worker has the module, and closes it
 	leftOut    []string // of the rows
 	report     *Report
 }
@@ -118,7 +121,6 @@ type run struct {
 func (r *run) run(ctx context.Context, module *host.Module) (err error) {
 	tables := r.db.Apart()
 	if r.leftOut, err = restore(ctx, tables, r.log, r.bundle, r.projection); err != nil {
-		module.Close(ctx)
 		return err
 	}
 	worker, err := segments.New(r.log, r.db, segments.Options{
@@ -126,17 +128,16 @@ func (r *run) run(ctx context.Context, module *host.Module) (err error) {
 		ParkedRetries: -1, Rebalance: 10 * time.Millisecond,
 	})
 	if err != nil {
-		module.Close(ctx)
 		return err
 	}
 	var before []tableRow
 	if len(r.bundle.Rows) > 0 {
 		if before, err = rowsOf(ctx, tables, r.projection); err != nil {
-			module.Close(ctx)
 			return err
 		}
 	}
 	worker.Set(module)
+	r.handed = true
 	if err := r.apply(ctx, worker, tables); err != nil {
 		return err
 	}

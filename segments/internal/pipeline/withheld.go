@@ -72,7 +72,7 @@ func (w *Withheld) Find(key []byte) *HeldKey {
 }
 
 // Unpark gives a key's events to the processor again, from those on that the pipeline applies next. It does nothing
-// when the key has been parked anew since Find: the pipeline may have found out first that it was parked no longer.
+// when the key has been parked again since Find: the pipeline may have found out first that it was parked no longer.
 func (w *Withheld) Unpark(key *HeldKey) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
