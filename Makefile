@@ -12,6 +12,8 @@ BENCHMARKS := ./host/... ./store/... ./segments
 # TEST_TIMEOUT bounds the tests of one package. Slow ones compile modules for most of their time, which the race detector
 # makes several times slower; the bound leaves room for a machine that is busy with other work as well.
 TEST_TIMEOUT := 40m
+# A program with the race detector sleeps for a second before it exits, unless it is told: tests run hundreds of programs.
+RACE := GORACE=atexit_sleep_ms=0 CGO_ENABLED=1
 # CHAOS_TIME is how long 'make chaos' breaks things.
 CHAOS_TIME ?= 90s
 # FUZZ_TIME is how long 'make fuzz' tries each fuzz test.
@@ -43,7 +45,7 @@ $(MODULES): bin/modules/%.wasm:
 test: postgres tinygo ## the whole test suite, with the race detector; installs what it needs
 	@for module in $(GO_MODULES); do \
 		echo "== go test -race ./... in $$module"; \
-		(cd $$module && PUPWASM_REQUIRE_TINYGO=1 CGO_ENABLED=1 \
+		(cd $$module && PUPWASM_REQUIRE_TINYGO=1 $(RACE) \
 			$(GO) test -race -timeout $(TEST_TIMEOUT) ./...) || exit 1; \
 	done
 
@@ -54,7 +56,7 @@ test: postgres tinygo ## the whole test suite, with the race detector; installs 
 
 .PHONY: chaos
 chaos: postgres ## the long form of the chaos test: hosts, servers and modules fail and are changed for CHAOS_TIME
-	@PUPWASM_CHAOS=$(CHAOS_TIME) CGO_ENABLED=1 \
+	@PUPWASM_CHAOS=$(CHAOS_TIME) $(RACE) \
 		$(GO) test -race -v -count=1 -timeout 60m -run '^TestChaos' ./cmd/pupwasm
 
 .PHONY: fuzz

@@ -47,11 +47,12 @@ func TestGuest_faultsLeaveNothingBehind(t *testing.T) { // not parallel: it look
 	}
 	apply(500)
 	before, goroutines := memory()
-	apply(10_500)
+	const more, bytesEach = 2_000, 400
+	apply(500 + more)
 	after, goroutinesAfter := memory()
-	t.Logf("%d guests, 10,000 faults: the heap was %d KiB and is %d KiB, %d goroutines and %d", len(modules),
+	t.Logf("%d guests, %d faults: the heap was %d KiB and is %d KiB, %d goroutines and %d", len(modules), more,
 		before>>10, after>>10, goroutines, goroutinesAfter)
-	const slack = 4 << 20
+	const slack = more * bytesEach
 	if after > before+slack || goroutinesAfter > goroutines+2 {
 		t.Errorf("faults leave something behind")
 	}

@@ -52,6 +52,8 @@ func TestScripts(t *testing.T) {
 				Setup: func(env *testscript.Env) error {
 					env.Setenv("PUPWASM_DATABASE_URL", database)
 					env.Setenv("PUPWASM_LOG_LEVEL", "warn")
+					env.Setenv("XDG_CACHE_HOME", cacheDir(t))
+					env.Setenv("GORACE", os.Getenv("GORACE"))
 					return nil
 				},
 				Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){

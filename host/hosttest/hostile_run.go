@@ -110,10 +110,10 @@ func hostileRecursions() []HostileGuest {
 }
 
 // The guests that call themselves twice at every level have no loop, and end by themselves: at a nanosecond a
-// call, the first takes four seconds or more, the second a fraction of one.
+// call, the first takes eight seconds or more, the second two. Even a fast machine has passed [Deadline] then.
 const (
 	exponentialDepth = 32
-	lateDepth        = 28
+	lateDepth        = 30
 )
 
 // exponential calls itself twice at every level and then answers well.

@@ -46,13 +46,24 @@ func New(t testing.TB) Database {
 	return Shared(t).New(t)
 }
 
-// New creates a migrated database on the server.
+// New creates a migrated database on the server: a copy of one that was migrated once, with a log of its own.
 func (s *Server) New(t testing.TB) Database {
 	t.Helper()
-	db := s.Database(t).WithSchema(t, "pupwasm")
+	s.migrated.Do(func() {
+		s.exec(t, "CREATE DATABASE "+migrated)
+		s.named(migrated).WithSchema(t, "pupwasm")
+	})
+	name := nextName()
+	s.exec(t, "CREATE DATABASE "+name+" TEMPLATE "+migrated+s.copying)
+	s.dropAtTheEnd(t, name)
+	db := s.named(name)
+	db.exec(t, "UPDATE pupwasm.log SET id = gen_random_uuid()")
 	db.BeginAfter(t, logsBegin)
 	return db
 }
+
+// migrated is the database that others are copies of.
+const migrated = "migrated"
 
 // WithSchema adds a migrated schema and returns the database with it.
 func (d Database) WithSchema(t testing.TB, schema string) Database {
@@ -76,20 +87,36 @@ func (d Database) WithSchema(t testing.TB, schema string) Database {
 // Database creates a database on the server and drops it when the test ends.
 func (s *Server) Database(t testing.TB) Database {
 	t.Helper()
-	name := fmt.Sprintf("test_%d", databases.Add(1))
-	s.exec(t, "CREATE DATABASE "+name)
+	name := nextName()
+	s.exec(t, "CREATE DATABASE "+name+s.copying)
+	s.dropAtTheEnd(t, name)
+	return s.named(name)
+}
+
+func nextName() string { return fmt.Sprintf("test_%d", databases.Add(1)) }
+
+func (s *Server) named(name string) Database {
+	return Database{DSN: strings.Replace(s.DSN, "/postgres?", "/"+name+"?", 1), Schema: "pupwasm", Server: s}
+}
+
+func (s *Server) dropAtTheEnd(t testing.TB, name string) {
+	t.Helper()
 	t.Cleanup(func() {
 		if !s.standby {
 			s.exec(t, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)")
 		}
 	})
-	return Database{DSN: strings.Replace(s.DSN, "/postgres?", "/"+name+"?", 1), Schema: "pupwasm", Server: s}
 }
 
 func (s *Server) exec(t testing.TB, statement string) {
 	t.Helper()
+	s.named("postgres").exec(t, statement)
+}
+
+func (d Database) exec(t testing.TB, statement string) {
+	t.Helper()
 	ctx := context.Background()
-	conn, err := pgx.Connect(ctx, s.DSN)
+	conn, err := pgx.Connect(ctx, d.DSN)
 	if err != nil {
 		t.Errorf("connecting for %q: %v", statement, err)
 		return

@@ -42,6 +42,8 @@ type Server struct {
 	bin      string
 	owner    *syscall.Credential
 	settings []string
+	migrated sync.Once // makes the database that others are copies of
+	copying  string    // how a database is copied fastest, as an option of CREATE DATABASE
 	life     io.Closer // the guard stops the server when this closes
 	guard    *exec.Cmd
 }
@@ -177,6 +179,9 @@ func (s *Server) awaitReady() error {
 	for {
 		conn, err := pgx.Connect(ctx, s.DSN)
 		if err == nil {
+			if conn.PgConn().ParameterStatus("server_version") >= "15" { // 9 is long gone
+				s.copying = " STRATEGY file_copy"
+			}
 			return conn.Close(ctx)
 		}
 		select {
