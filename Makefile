@@ -48,7 +48,8 @@ test: postgres tinygo ## the whole test suite, with the race detector; installs 
 		(cd $$module && PUPWASM_REQUIRE_TINYGO=1 $(RACE) \
 			$(GO) test -race -timeout $(TEST_TIMEOUT) ./...) || exit 1; \
 	done
-
+	@echo "== go test of what the race detector would take too long for"
+	@$(GO) test -run '^TestGuest_faultsLeaveNothingBehind$$' ./host
 	@if [ "$$(uname -m)" = x86_64 ]; then \
 		echo "== go test on 32 bits, where hashes and positions must be the same"; \
 		scripts/test-32bit.sh ./store ./host/abi; \

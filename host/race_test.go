@@ -2,5 +2,5 @@
 
 package host_test
 
-// raceDetector says that it is on: programs take a second to start.
+// raceDetector says that it is on: programs take a second to start, and guests run much slower.
 const raceDetector = true

@@ -67,7 +67,7 @@ func TestByHand_whatIsRefusedAtCommitParksItsKey(t *testing.T) {
 			}
 			execute(t, db, test.mend)
 			for _, key := range keys {
-				if err := s.Order(t.Context(), key.ParkedID, store.OrderRetry); err != nil {
+				if err := s.Order(t.Context(), key.ParkedID, store.ActionRetry); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -117,7 +117,7 @@ func TestByHand_aCommitWithoutEndIsRecorded(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, key := range keys {
-		if err := s.Order(t.Context(), key.ParkedID, store.OrderRetry); err != nil {
+		if err := s.Order(t.Context(), key.ParkedID, store.ActionRetry); err != nil {
 			t.Fatal(err)
 		}
 	}

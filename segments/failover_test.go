@@ -31,7 +31,7 @@ func twoServers(t *testing.T) (primary, standby *pgtest.Server, db pgtest.Databa
 		t.Fatal(err)
 	}
 	t.Cleanup(standby.Stop)
-	opened, err := postgres.Open(db.Either(standby)+"&pool_max_conn_lifetime=1ms", postgres.Options{Schema: db.Schema})
+	opened, err := postgres.Open(db.Either(standby)+"&pool_max_conn_lifetime=2s", postgres.Options{Schema: db.Schema})
 	if err != nil {
 		t.Fatal(err)
 	}

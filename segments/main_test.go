@@ -1,6 +1,7 @@
 package segments_test
 
 import (
+	"fmt"
 	"os"
 	"testing"
 
@@ -12,5 +13,18 @@ import (
 func TestMain(m *testing.M) {
 	host.CompilerMain()
 	pgtest.LogsBeginAfter(1<<31 - 2)
-	os.Exit(pgtest.MainWithoutLeaks(m))
+	os.Exit(run(m))
+}
+
+// compiled is a folder where runtimes of these tests share what they have compiled.
+var compiled string
+
+func run(m *testing.M) int {
+	var err error
+	if compiled, err = os.MkdirTemp("", "pupwasm-compiled-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(compiled)
+	return pgtest.MainWithoutLeaks(m)
 }

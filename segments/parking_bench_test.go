@@ -18,7 +18,8 @@ import (
 
 var countsID = store.ProjectionID{Name: "counts", Version: 1}
 
-// counts is a program that counts the events of each customer, who is named in the payload. It fails at events of type Bad, unless it is mended.
+// counts is a program that counts the events of each customer, who is named in the payload. It fails at events of type
+// Bad, unless it is mended.
 type counts struct{ mended bool }
 
 func (c *counts) Source() string             { return "counts" }
@@ -200,26 +201,28 @@ func median(all []float64) float64 {
 	return all[len(all)/2]
 }
 
-// BenchmarkParking_poll is what a segment, one of four, asks once a second while keys are parked: which are due.
+// BenchmarkParking_poll is what a segment, one of four, asks while keys are parked: which are due by their time or an
+// order, once a second, and which also because of its code, when it begins.
 func BenchmarkParking_poll(b *testing.B) {
 	for name, open := range map[string]func(b *testing.B) store.Store{
 		"SQLite":     func(b *testing.B) store.Store { return logtest.New(b) },
 		"PostgreSQL": func(b *testing.B) store.Store { return openPostgres(b, pgtest.New(b)) },
 	} {
 		for _, parked := range []int{100, 10_000} {
-			b.Run(fmt.Sprintf("%s/parked=%d", name, parked), func(b *testing.B) {
-				s := open(b)
-				park(b, s, parked)
-				request := store.ParkedRequest{
-					Projection: countsID, Range: store.SplitRange(4)[1], Code: (&counts{}).Code(), Due: true,
-					Limit: 100,
-				}
-				for b.Loop() {
-					if due, err := s.Parked(b.Context(), request); err != nil || len(due) > 0 {
-						b.Fatalf("%d keys are due, %v", len(due), err)
+			s := open(b)
+			park(b, s, parked)
+			for by, code := range map[string]string{"time": "", "code": (&counts{}).Code()} {
+				b.Run(fmt.Sprintf("%s/parked=%d/by=%s", name, parked, by), func(b *testing.B) {
+					request := store.ParkedRequest{
+						Projection: countsID, Range: store.SplitRange(4)[1], Code: code, Due: true, Limit: 100,
 					}
-				}
-			})
+					for b.Loop() {
+						if due, err := s.Parked(b.Context(), request); err != nil || len(due) > 0 {
+							b.Fatalf("%d keys are due, %v", len(due), err)
+						}
+					}
+				})
+			}
 		}
 	}
 }

@@ -13,8 +13,8 @@ import (
 )
 
 // BenchmarkParking_retryUnderLoad has a mended program retry keys with many events while others' events come as fast as
-// they are applied, and the segments are split when half is retried, and merged later. It gives the events that were retried and applied for others
-// a second, those of others alone afterwards, and the most that was on the heap.
+// they are applied, and the segments are split when half is retried, and merged later. It gives the events that were
+// retried and applied for others a second, those of others alone afterwards, and the most that was on the heap.
 func BenchmarkParking_retryUnderLoad(b *testing.B) {
 	million, hundred := 1_000_000, 1000
 	if testing.Short() {

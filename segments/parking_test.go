@@ -87,17 +87,17 @@ func TestParking_ordersRetryAndSkip(t *testing.T) {
 		if got := parkedIn(t, s); got != "n1: 4 events, n2: 4 events" {
 			t.Fatalf("parked is %q", got)
 		}
-		order := func(key string, order store.ParkedOrder) {
+		order := func(key string, order store.ParkedAction) {
 			if err := s.Order(t.Context(), store.ParkedID{Projection: ledgerID, Key: []byte(key)}, order); err != nil {
 				t.Fatal(err)
 			}
 		}
-		order("n1", store.OrderRetry) // fails again
+		order("n1", store.ActionRetry) // fails again
 		testwait.Until(t, "it was tried again", func() bool {
 			keys, err := s.Parked(t.Context(), store.ParkedRequest{Range: store.FullRange(), Key: []byte("n1")})
 			return err == nil && keys[0].Attempts == 2
 		})
-		order("n2", store.OrderSkip)
+		order("n2", store.ActionSkip)
 		testwait.Until(t, "n2 is parked no longer", func() bool { return parkedIn(t, s) == "n1: 4 events" })
 		if got := versionOf(t, s, program, "n2"); got != 5 || breaks.Load() != 1 {
 			t.Errorf("n2 is at version %d, %d events did not follow, want 5 and 1", got, breaks.Load())
@@ -107,7 +107,7 @@ func TestParking_ordersRetryAndSkip(t *testing.T) {
 			t.Errorf("skipped are %+v, %v", skipped, err)
 		}
 		works.Store(true)
-		order("n1", store.OrderRetry)
+		order("n1", store.ActionRetry)
 		testwait.Until(t, "nothing is parked", func() bool { return parkedIn(t, s) == "" })
 		if got := versionOf(t, s, program, "n1"); got != 5 || breaks.Load() != 1 {
 			t.Errorf("n1 is at version %d, %d events did not follow, want 5 and 1", got, breaks.Load())
@@ -250,7 +250,7 @@ func TestParking_aSearchThatIsCutShort(t *testing.T) {
 	t.Parallel()
 	s := logtest.New(t)
 	appendTo(t, s, noted(slices.Concat(slices.Repeat([]string{"Fine"}, 40), []string{"Poison"}, slices.Repeat([]string{"Fine"}, 9))...))
-	runtime, err := host.NewRuntime(t.Context(), host.Options{})
+	runtime, err := host.NewRuntime(t.Context(), host.Options{CacheDir: compiled})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -291,7 +291,7 @@ func TestParking_onlyAnEventThatFailedIsSkipped(t *testing.T) {
 		worker.stop()
 		mended := &ledger{code: "one", breaks: breaks}
 		retryOne(t, s, mended)
-		if err := s.Order(t.Context(), store.ParkedID{Projection: ledgerID, Key: []byte("n0")}, store.OrderSkip); err != nil {
+		if err := s.Order(t.Context(), store.ParkedID{Projection: ledgerID, Key: []byte("n0")}, store.ActionSkip); err != nil {
 			t.Fatal(err)
 		}
 		startPrograms(t, s, parking(), mended)
@@ -355,7 +355,7 @@ func TestParking_whateverAModuleDoes(t *testing.T) {
 			}
 			head = appendTo(t, s, all...)
 		}
-		runtime, err := host.NewRuntime(t.Context(), host.Options{Limits: host.Limits{Fuel: 50_000_000}})
+		runtime, err := host.NewRuntime(t.Context(), host.Options{Limits: host.Limits{Fuel: 50_000_000}, CacheDir: compiled})
 		if err != nil {
 			t.Fatal(err)
 		}

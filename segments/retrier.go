@@ -25,6 +25,7 @@ type retrier struct {
 
 	mu    sync.Mutex     // held while keys are tried
 	after store.ParkedID // where the next keys are: behind one that could not be tried
+	tried bool           // whether the code has tried every key that was parked before the claim
 }
 
 const (
@@ -109,13 +110,18 @@ func (t *retrier) retryDue(ctx, working context.Context) (tried int, err error) 
 func (t *retrier) due(ctx context.Context) ([]store.ParkedKey, error) {
 	r := t.segment.runner
 	request := store.ParkedRequest{
-		Projection: t.claim.Projection, Range: t.claim.Range, Code: r.program.Code(), Due: true, After: t.after,
-		Limit: retryKeys,
+		Projection: t.claim.Projection, Range: t.claim.Range, Due: true, After: t.after, Limit: retryKeys,
+	}
+	if !t.tried {
+		request.Code = r.program.Code()
 	}
 	due, err := r.worker.tables.Parked(ctx, request)
 	if err == nil && len(due) == 0 && t.after.Projection.Name != "" {
 		request.After = store.ParkedID{}
 		due, err = r.worker.tables.Parked(ctx, request)
+	}
+	if err == nil && len(due) == 0 {
+		t.tried = true // and while the claim holds, only this code parks keys
 	}
 	t.after = store.ParkedID{}
 	if err == nil && len(due) == retryKeys {
@@ -157,7 +163,7 @@ func (k *keyRetry) run(ctx, working context.Context) error {
 	key := k.key
 	after := key.First - 1
 	failed := key.Attempts > 0 // otherwise the one that had is applied, and the order came too late
-	if failed && key.Order == store.OrderSkip {
+	if failed && key.Order == store.ActionSkip {
 		after = key.First
 		skipped := store.SkippedEvent{Key: key.Key, Position: key.First, Event: key.Event, Error: key.Error}
 		unparked, err := k.commit(working, store.Retry{Through: after, Skipped: []store.SkippedEvent{skipped}}, nil)

@@ -95,7 +95,7 @@ func (p plainProcessor) Process(
 	return mutations, nil
 }
 
-func orderOf(t *testing.T, s store.Store, key string, order store.ParkedOrder) {
+func orderOf(t *testing.T, s store.Store, key string, order store.ParkedAction) {
 	t.Helper()
 	if err := s.Order(t.Context(), store.ParkedID{Projection: ledgerID, Key: []byte(key)}, order); err != nil {
 		t.Fatal(err)
@@ -117,9 +117,9 @@ func TestRetrier_actsOnAnOrderThatComesWhileItTries(t *testing.T) {
 		head := poisoned(t, s, 3, 4, 2, 1)
 		worker := startPrograms(t, s, parking(), program)
 		applied(t, s, "ledger", head)
-		orderOf(t, s, "n1", store.OrderRetry)
+		orderOf(t, s, "n1", store.ActionRetry)
 		<-tried
-		orderOf(t, s, "n1", store.OrderSkip)
+		orderOf(t, s, "n1", store.ActionSkip)
 		close(ordered)
 		testwait.Until(t, "nothing is parked", func() bool { return parkedIn(t, s) == "" })
 		if skipped, err := s.Skipped(t.Context(), ledgerID, 0, 10); err != nil || len(skipped) != 1 {
@@ -153,8 +153,8 @@ func TestRetrier_aKeyThatCannotBeTriedLeavesTheOthers(t *testing.T) {
 	})
 }
 
-// TestRetrier_leavesTheConnectionToOthersWhileTheProgramWorks has a program that takes its time for a retry, on a worker
-// with one connection.
+// TestRetrier_leavesTheConnectionToOthersWhileTheProgramWorks has a program that takes its time for a retry, on a
+// worker with one connection.
 func TestRetrier_leavesTheConnectionToOthersWhileTheProgramWorks(t *testing.T) {
 	t.Parallel()
 	s := logtest.New(t)
@@ -173,7 +173,7 @@ func TestRetrier_leavesTheConnectionToOthersWhileTheProgramWorks(t *testing.T) {
 	head := poisoned(t, s, 3, 4, 2, 1)
 	worker := startPrograms(t, s, options, program)
 	applied(t, s, "ledger", head)
-	orderOf(t, s, "n1", store.OrderRetry)
+	orderOf(t, s, "n1", store.ActionRetry)
 	<-tried
 	applied(t, s, "ledger", poisoned(t, s, 3, 1, 0))
 	close(goOn)

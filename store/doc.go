@@ -26,6 +26,10 @@
 // and two algorithms that drivers, host and SDK share: the checks of a declaration (validate.go, declaration.go), and
 // the fold, which makes one row of many mutations (fold.go, plan.go, row_order.go, key_index.go; not the SDK's Fold).
 //
+// Two things are fences here, both in the sense of a barrier that cannot be passed late. The append fence is in the
+// event log of PostgreSQL: by it readers know which positions may still appear ([Horizon]). The fence of a commit is
+// its first statement: it moves the checkpoint, or fails with [ErrFenced] where another worker has the segment.
+//
 // What an implementation promises:
 //
 //   - Rows and checkpoint commit in one transaction or not at all ([Tx]).

@@ -34,18 +34,18 @@ type Parking interface {
 	// # Errors
 	//
 	// [*InputError] when the key is not parked; [ErrTransient].
-	Order(ctx context.Context, id ParkedID, order ParkedOrder) error
+	Order(ctx context.Context, id ParkedID, order ParkedAction) error
 
-	// ClaimAlert returns a parked key of one of the projections of which nobody was told yet, or nil when there is none.
-	// Other workers do not get it while hold lasts; then it counts as not told.
+	// ClaimAlert returns a parked key of one of the projections of which nobody was told yet, or nil when there is
+	// none. Other workers do not get it while hold lasts; then it counts as not told.
 	//
 	// # Errors
 	//
 	// [ErrTransient], [ErrNotMigrated].
 	ClaimAlert(ctx context.Context, projections []string, hold time.Duration) (*ParkedKey, error)
 
-	// SettleAlert notes that somebody was told of a key, or when to try again. It does nothing when the key is parked no
-	// longer.
+	// SettleAlert notes that somebody was told of a key, or when to try again. It does nothing when the key is parked
+	// no longer.
 	SettleAlert(ctx context.Context, key *ParkedKey, alert Alert) error
 }
 
@@ -92,14 +92,14 @@ func (p ErrorPolicy) For(order Ordering) ErrorPolicy {
 	return ErrorPark
 }
 
-// ParkedOrder is what somebody wants of a parked key.
-type ParkedOrder string
+// ParkedAction is what somebody orders for a parked key.
+type ParkedAction string
 
 const (
-	// OrderRetry tries the key's events again, from the one that failed.
-	OrderRetry ParkedOrder = "retry"
-	// OrderSkip leaves out the event that failed, for good, and tries those behind it.
-	OrderSkip ParkedOrder = "skip"
+	// ActionRetry tries the key's events again, from the one that failed.
+	ActionRetry ParkedAction = "retry"
+	// ActionSkip leaves out the event that failed, for good, and tries those behind it.
+	ActionSkip ParkedAction = "skip"
 )
 
 // ParkedRequest asks for parked keys.
@@ -111,6 +111,12 @@ type ParkedRequest struct {
 	Due        bool         // only those that are due
 	After      ParkedID     // only keys behind this one
 	Limit      int          // 0 for all
+}
+
+// DueByTime reports that the request is for keys of one version that are due by their time or by an order. Drivers
+// answer it by an index: it is asked every second.
+func (r *ParkedRequest) DueByTime() bool {
+	return r.Due && r.Code == "" && r.Key == nil && r.Projection.Name != "" && r.Projection.Version != 0
 }
 
 // ParkedID names a parked key.
@@ -131,8 +137,8 @@ type ParkedKey struct {
 	ParkedAt time.Time // since when the key is parked
 	// NextAttempt is when it is tried again by itself; zero when that was tried often enough.
 	NextAttempt time.Time
-	Order       ParkedOrder // what somebody wants of it; "" for nothing
-	Orders      int64       // how many orders were given since it is parked
+	Order       ParkedAction // what somebody wants of it; "" for nothing
+	Orders      int64        // how many orders were given since it is parked
 	// Tried are identities of the code that it was tried with while it was parked, [TriedMax] at most.
 	Tried []string
 	// Due reports that it is to be tried now: by its time, by an order, or because the code of the request is not

@@ -16,9 +16,9 @@ import (
 	"github.com/pupwasm/pupwasm/internal/testwait"
 )
 
-// TestFailures_theStoryIsTrue runs the commands of docs/failures.md, up to its first list of guarantees, in a shell, one
-// after the other, and compares what they print. What a host does in the background takes its time: commands that only look
-// are repeated until they print what the page says.
+// TestFailures_theStoryIsTrue runs the commands of docs/failures.md, up to its first list of guarantees, in a shell,
+// one after the other, and compares what they print. What a host does in the background takes its time: commands that
+// only look are repeated until they print what the page says.
 func TestFailures_theStoryIsTrue(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile(filepath.Join(guestbuild.Root(t), "docs", "failures.md"))

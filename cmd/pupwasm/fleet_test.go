@@ -185,7 +185,7 @@ func (f *fleet) awaitUnparked() {
 				continue
 			}
 			var gone *store.InputError // it was unparked meanwhile
-			err := tables.Order(f.t.Context(), k.ParkedID, store.OrderRetry)
+			err := tables.Order(f.t.Context(), k.ParkedID, store.ActionRetry)
 			if err != nil && !errors.As(err, &gone) {
 				f.t.Fatal(err)
 			}

@@ -66,17 +66,17 @@ func parseKey(text string) ([]byte, error) {
 
 // parkedReport is the JSON form of a parked key.
 type parkedReport struct {
-	Projection  string            `json:"projection"`
-	Key         string            `json:"key"`
-	Position    int64             `json:"position"` // of the event that failed
-	EventID     string            `json:"event_id"`
-	Last        int64             `json:"last_position"` // of the last event that waits
-	Events      int64             `json:"events"`        // how many wait
-	Error       string            `json:"error"`
-	Attempts    int               `json:"attempts"`
-	ParkedAt    time.Time         `json:"parked_at"`
-	NextAttempt *time.Time        `json:"next_attempt_at,omitempty"` // none: it is not tried again by itself
-	Order       store.ParkedOrder `json:"order,omitempty"`
+	Projection  string             `json:"projection"`
+	Key         string             `json:"key"`
+	Position    int64              `json:"position"` // of the event that failed
+	EventID     string             `json:"event_id"`
+	Last        int64              `json:"last_position"` // of the last event that waits
+	Events      int64              `json:"events"`        // how many wait
+	Error       string             `json:"error"`
+	Attempts    int                `json:"attempts"`
+	ParkedAt    time.Time          `json:"parked_at"`
+	NextAttempt *time.Time         `json:"next_attempt_at,omitempty"` // none: it is not tried again by itself
+	Order       store.ParkedAction `json:"order,omitempty"`
 }
 
 func reportParked(k *store.ParkedKey) parkedReport {
@@ -94,9 +94,9 @@ func reportParked(k *store.ParkedKey) parkedReport {
 // next says when a key is tried again.
 func (r *parkedReport) next() string {
 	switch {
-	case r.Order == store.OrderSkip:
+	case r.Order == store.ActionSkip:
 		return "skip ordered"
-	case r.Order == store.OrderRetry:
+	case r.Order == store.ActionRetry:
 		return "retry ordered"
 	case r.NextAttempt == nil:
 		return "with another module"

@@ -35,7 +35,7 @@ within moments, or when it starts. 'pupwasm parked list' shows what came of it.`
 			if all == (len(args) > 1) {
 				return usagef("name the keys to try again, or all with --all")
 			}
-			return orderParked(cmd.Context(), globals, args[0], args[1:], store.OrderRetry)
+			return orderParked(cmd.Context(), globals, args[0], args[1:], parkedOrder{action: store.ActionRetry})
 		},
 		ValidArgsFunction: completeProjections(globals),
 	}
@@ -44,31 +44,42 @@ within moments, or when it starts. 'pupwasm parked list' shows what came of it.`
 }
 
 func newParkedSkipCommand(globals *globalOptions) *cobra.Command {
-	yes := false
+	yes, order := false, parkedOrder{action: store.ActionSkip}
 	cmd := &cobra.Command{
 		Use:   "skip PROJECTION KEY",
 		Short: "Leave out the event that failed, for good",
 		Long: `Have the host that runs the projection leave out the event at which a key failed, and apply those that wait behind
-it. The rows are then as if the event had never been: only a reset applies it again. 'pupwasm parked skipped' lists
-what was left out.`,
+it. The rows are then as if the event had never been: only a reset applies it again. --event names the event that
+'pupwasm parked show' has shown: a retry may have passed it. 'pupwasm parked skipped' lists what was left out.`,
 		Args: wantArgs(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !yes {
 				return usagef("the projection %s is then without an event of key %s: say so with --yes", printable(args[0]),
 					printable(args[1]))
 			}
-			return orderParked(cmd.Context(), globals, args[0], args[1:], store.OrderSkip)
+			if cmd.Flags().Changed("event") && order.event < 1 {
+				return usagef("--event is the position of an event, from 1 on, not %d", order.event)
+			}
+			return orderParked(cmd.Context(), globals, args[0], args[1:], order)
 		},
 		ValidArgsFunction: completeProjections(globals),
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "confirm that the event is left out")
+	cmd.Flags().Int64Var(&order.event, "event", 0,
+		"`position` of the event; the order is refused when the key waits at another one by now")
 	return cmd
+}
+
+// parkedOrder is what is ordered, and at which event the keys must have failed, or 0.
+type parkedOrder struct {
+	action store.ParkedAction
+	event  int64
 }
 
 // orderParked gives an order for keys of a projection, or for all of them where none is named. A key that is not
 // parked is found before any order is given.
 func orderParked(
-	ctx context.Context, globals *globalOptions, projection string, named []string, order store.ParkedOrder,
+	ctx context.Context, globals *globalOptions, projection string, named []string, order parkedOrder,
 ) error {
 	keys := make([][]byte, len(named))
 	for i, text := range named {
@@ -95,6 +106,10 @@ func orderParked(
 		if len(found) == 0 {
 			return notParked(projection, named[i])
 		}
+		if order.event != 0 && found[0].First != order.event {
+			return usagef("key %s waits at event %d, not at %d: 'pupwasm parked show' shows it", printable(named[i]),
+				found[0].First, order.event)
+		}
 		if !slices.ContainsFunc(parked, func(k store.ParkedKey) bool { return bytes.Equal(k.Key, key) }) {
 			parked = append(parked, found[0])
 		}
@@ -110,7 +125,7 @@ func orderParked(
 	}
 	ordered := parked[:0]
 	for i := range parked {
-		err := to.Order(ctx, parked[i].ParkedID, order)
+		err := to.Order(ctx, parked[i].ParkedID, order.action)
 		var unparked *store.InputError // since it was found, by a host
 		switch {
 		case err == nil:
@@ -119,12 +134,12 @@ func orderParked(
 			return err
 		}
 	}
-	return printOrdered(globals.out, of, ordered, order)
+	return printOrdered(globals.out, of, ordered, order.action)
 }
 
 // printOrdered says what was ordered, and what it takes until somebody acts on it.
 func printOrdered(
-	out io.Writer, of *store.ProjectionStatus, parked []store.ParkedKey, order store.ParkedOrder,
+	out io.Writer, of *store.ProjectionStatus, parked []store.ParkedKey, order store.ParkedAction,
 ) error {
 	name := printable(of.Name)
 	if len(parked) == 0 {
@@ -132,7 +147,7 @@ func printOrdered(
 		return err
 	}
 	what := count(int64(len(parked)), "parked key")
-	if order == store.OrderSkip {
+	if order == store.ActionSkip {
 		what = fmt.Sprintf("event %d of key %s", parked[0].First, keyText(parked[0].Key))
 	}
 	if _, err := fmt.Fprintf(out, "%s ordered for %s of %s\n", order, what, name); err != nil {

@@ -36,8 +36,8 @@ func plainEnd(data []byte, i int) int {
 	for i+8 <= len(data) {
 		word := *(*uint64)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(data)), i))
 		quote, backslash := word^('"'*ones), word^('\\'*ones)
-		// Each term has the high bit of a byte set when the byte is of its kind. Borrows disturb bytes behind the first such
-		// byte only, and the first is all that counts.
+		// Each term has the high bit of a byte set when the byte is of its kind. Borrows disturb bytes behind the first
+		// such byte only, and the first is all that counts.
 		found := ((quote-ones)&^quote | (backslash-ones)&^backslash | (word-' '*ones)&^word | word) & highs
 		if found != 0 {
 			return i + bits.TrailingZeros64(found)/8

@@ -1,5 +1,5 @@
-// Package bundle is the file format of a bundle: all that it takes to try a parked key again somewhere else. A bundle has
-// the module, the events that wait, and the rows of the key. docs/bundles.md specifies the format.
+// Package bundle is the file format of a bundle: all that it takes to try a parked key again somewhere else. A bundle
+// has the module, the events that wait, and the rows of the key. docs/bundles.md specifies the format.
 //
 //	bundle.go   what a bundle has, and its limits
 //	collect.go  a parked key of a database as a bundle

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -204,17 +205,27 @@ func (f *redaction) column(t store.Type, text json.RawMessage) json.RawMessage {
 	}
 }
 
-// withoutValues replaces values in a text where no letter or digit is beside them. The longest come first, and what is
-// shorter than three characters says little.
+// valueRunesMin is what a value has at least to be looked for in a text: a shorter one says little.
+const valueRunesMin = 3
+
+func wordy(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
+
+// withoutValues replaces values in a text where no letter or digit is beside them, as they are, as errors quote them, and
+// also those that it has cut off. The longest come first.
 func withoutValues(text string, values map[string]string) string {
-	wordy := func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
+	values = maps.Clone(values)
+	for value, by := range maps.Clone(values) {
+		quoted := strconv.Quote(value)
+		values[quoted[1:len(quoted)-1]] = by
+	}
 	longestFirst := slices.SortedFunc(maps.Keys(values), func(a, b string) int {
 		return cmp.Or(cmp.Compare(len(b), len(a)), strings.Compare(a, b))
 	})
+	longestFirst = slices.DeleteFunc(longestFirst, func(value string) bool {
+		return utf8.RuneCountInString(value) < valueRunesMin
+	})
+	text = withoutCutValues(text, longestFirst, values)
 	for _, value := range longestFirst {
-		if utf8.RuneCountInString(value) < 3 {
-			continue
-		}
 		var out strings.Builder
 		for rest := text; ; {
 			before, after, found := strings.Cut(rest, value)
@@ -235,4 +246,37 @@ func withoutValues(text string, values map[string]string) string {
 		}
 	}
 	return text
+}
+
+// cut is what errors have behind a value that they have cut off, which may be in quotes.
+const cut = "…"
+
+// withoutCutValues replaces the beginnings of values in front of each cut.
+func withoutCutValues(text string, longestFirst []string, values map[string]string) string {
+	parts := strings.Split(text, cut)
+	for i, part := range parts[:len(parts)-1] {
+		shown := strings.TrimRight(part, "\"'`")
+		for _, value := range longestFirst {
+			if begin := beginning(shown, value); begin >= 0 {
+				parts[i] = shown[:begin] + values[value] + part[len(shown):]
+				break
+			}
+		}
+	}
+	return strings.Join(parts, cut)
+}
+
+// beginning is where a text begins to end with a beginning of a value, the longest one, or -1.
+func beginning(text, value string) int {
+	for at := max(len(text)-len(value), 0); at < len(text); at++ {
+		before, _ := utf8.DecodeLastRuneInString(text[:at])
+		first, _ := utf8.DecodeRuneInString(value)
+		if strings.HasPrefix(value, text[at:]) && !(wordy(before) && wordy(first)) {
+			if utf8.RuneCountInString(text[at:]) < valueRunesMin {
+				return -1
+			}
+			return at
+		}
+	}
+	return -1
 }

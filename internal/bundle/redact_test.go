@@ -64,6 +64,27 @@ func TestRedact_valuesOfEveryType(t *testing.T) {
 	}
 }
 
+// TestRedact_valuesThatTheErrorHasCutOff has an error name values as a rejected row does.
+func TestRedact_valuesThatTheErrorHasCutOff(t *testing.T) {
+	t.Parallel()
+	name := `Anne Marie "B" ` + strings.Repeat("x", 100)
+	for text, want := range map[string]string{
+		`column name is Anne Marie… (115 bytes)`:             `column name is redacted… (115 bytes)`,
+		`column name is "Anne Marie \"B\" xx"… (115 bytes)`:  `column name is "redacted"… (115 bytes)`,
+		`name "Anne Marie"… and again 'Anne Mar'…, Ulm`:      `name "redacted"… and again 'redacted'…, Ulm`,
+		`Key (name)=(` + name[:40] + `…`:                     `Key (name)=(redacted…`,
+		`name "` + strings.ReplaceAll(name, `"`, `\"`) + `"`: `name "redacted"`,
+		`Joanne…, An…, Marie…, …`:                            `Joanne…, An…, Marie…, …`,
+	} {
+		b := sample()
+		b.Events[0].Payload, _ = json.Marshal(map[string]string{"name": name})
+		b.Rows, b.Fault.Error = nil, text
+		if err := b.Redact([]string{"name"}, people(t)); err != nil || b.Fault.Error != want {
+			t.Errorf("%v, the error is\n%s\nwant\n%s", err, b.Fault.Error, want)
+		}
+	}
+}
+
 func TestRedact_refuses(t *testing.T) {
 	t.Parallel()
 	for field, want := range map[string]string{

@@ -27,8 +27,8 @@ var databases atomic.Int64
 
 var logsBegin int64
 
-// LogsBeginAfter makes the log of every migrated database begin after a position: where a number of 32 bits, or one that went
-// through a float, is wrong after a few events. TestMain calls it before the tests.
+// LogsBeginAfter makes the log of every migrated database begin after a position: where a number of 32 bits, or one
+// that went through a float, is wrong after a few events. TestMain calls it before the tests.
 func LogsBeginAfter(position int64) { logsBegin = position }
 
 // At is the n-th position of such a log.
@@ -127,8 +127,8 @@ func (d Database) exec(t testing.TB, statement string) {
 	}
 }
 
-// ReadOnly makes every transaction of the server that begins from now on read-only, as a failover may, or ends that. It returns
-// when new transactions notice.
+// ReadOnly makes every transaction of the server that begins from now on read-only, as a failover may, or ends that. It
+// returns when new transactions notice.
 func (s *Server) ReadOnly(t testing.TB, on bool) {
 	t.Helper()
 	ctx := context.Background()
@@ -148,7 +148,8 @@ func (s *Server) ReadOnly(t testing.TB, on bool) {
 		return
 	}
 	for now := !on; now != on; {
-		if err := conn.QueryRow(ctx, "SELECT current_setting('default_transaction_read_only')::boolean").Scan(&now); err != nil {
+		setting := conn.QueryRow(ctx, "SELECT current_setting('default_transaction_read_only')::boolean")
+		if err := setting.Scan(&now); err != nil {
 			t.Errorf("reading the setting: %v", err)
 			return
 		}
@@ -158,7 +159,8 @@ func (s *Server) ReadOnly(t testing.TB, on bool) {
 // Socket returns the database's DSN over the server's Unix socket.
 func (d Database) Socket() string {
 	host := fmt.Sprintf("@127.0.0.1:%d/", d.Server.port)
-	return strings.Replace(d.DSN, host, "@/", 1) + "&host=" + url.QueryEscape(d.Server.folder) + fmt.Sprintf("&port=%d", d.Server.port)
+	return strings.Replace(d.DSN, host, "@/", 1) +
+		fmt.Sprintf("&host=%s&port=%d", url.QueryEscape(d.Server.folder), d.Server.port)
 }
 
 // Connect opens a connection that closes when the test ends.
@@ -172,7 +174,8 @@ func (d Database) Connect(t testing.TB) *pgx.Conn {
 	return conn
 }
 
-// BeginAfter makes the log of the database, which is empty, begin after a position, as if so many events had come and gone.
+// BeginAfter makes the log of the database, which is empty, begin after a position, as if so many events had come and
+// gone.
 func (d Database) BeginAfter(t testing.TB, position int64) {
 	t.Helper()
 	if position == 0 {

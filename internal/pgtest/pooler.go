@@ -15,10 +15,11 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Pooler starts a private pgbouncer in front of the server that works by transaction, and returns the database's DSN through it.
-// It ends with the test, and with the test process.
+// Pooler starts a private pgbouncer in front of the server that works by transaction, and returns the database's DSN
+// through it. It ends with the test, and with the test process.
 //
-// A test that needs it is skipped where it is not installed, unless PUPWASM_REQUIRE_TINYGO is set, as it is by 'make test'.
+// A test that needs it is skipped where it is not installed, unless PUPWASM_REQUIRE_TINYGO is set, as it is by 'make
+// test'.
 func (d Database) Pooler(t testing.TB) (dsn string) {
 	t.Helper()
 	bin := findPooler()
@@ -69,7 +70,10 @@ func (s *Server) startPooler(bin string, d Database) (dsn string, stop func(), e
 		return "", nil, err
 	}
 	settings, log := filepath.Join(folder, "pgbouncer.ini"), filepath.Join(folder, "log")
-	if err := errors.Join(os.Chmod(folder, 0o755), os.WriteFile(settings, fmt.Appendf(nil, poolerSettings, s.port, port), 0o644), os.WriteFile(log, nil, 0o666), os.Chmod(log, 0o666)); err != nil {
+	if err := errors.Join(
+		os.Chmod(folder, 0o755), os.WriteFile(log, nil, 0o666), os.Chmod(log, 0o666),
+		os.WriteFile(settings, fmt.Appendf(nil, poolerSettings, s.port, port), 0o644),
+	); err != nil {
 		return "", nil, fmt.Errorf("preparing the pooler: %w", err)
 	}
 	read, life, err := os.Pipe()

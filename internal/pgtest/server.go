@@ -6,8 +6,9 @@
 //		db := pgtest.New(t) // db.DSN, db.Schema
 //	}
 //
-// The server is started by the first test that asks, has its own data folder and free port, and ends with the test process,
-// also when that is killed. It is found in PUPWASM_TEST_PG_BIN, in the folders of Debian's packages, or on PATH.
+// The server is started by the first test that asks, has its own data folder and free port, and ends with the test
+// process, also when that is killed. It is found in PUPWASM_TEST_PG_BIN, in the folders of Debian's packages, or on
+// PATH.
 package pgtest
 
 import (
@@ -90,10 +91,11 @@ func Shared(t testing.TB) *Server {
 // placement is what every server needs to stay private.
 var placement = []string{"listen_addresses=127.0.0.1", "max_connections=200", "log_min_messages=warning"}
 
-// settings make the server fast to start and its faults visible. Nothing here changes what a transaction promises short of
-// a crash of the machine.
+// settings make the server fast to start and its faults visible. Nothing here changes what a transaction promises short
+// of a crash of the machine.
 var settings = []string{
-	"fsync=off", "full_page_writes=off", "shared_buffers=256MB", "max_wal_size=4GB", "autovacuum_naptime=10s", "max_prepared_transactions=10",
+	"fsync=off", "full_page_writes=off", "shared_buffers=256MB", "max_wal_size=1GB", "autovacuum_naptime=10s",
+	"max_prepared_transactions=10",
 	// Prepared transactions are tested, and so are notifications, which they exclude.
 	"pupwasm.notify=on",
 	// A standby does not wait for five seconds after its primary was away.
@@ -101,13 +103,13 @@ var settings = []string{
 }
 
 // Start starts a server of its own for a test that has to stop or break it. The caller stops it.
-func Start() (*Server, error) { return start(settings) }
+func Start() (*Server, error) { return start(false, settings) }
 
-// StartDurable starts a server with PostgreSQL's own defaults, and those that are given as "name=value": it waits for the disk, as
-// benchmarks must. The caller stops it.
-func StartDurable(settings ...string) (*Server, error) { return start(settings) }
+// StartDurable starts a server with PostgreSQL's own defaults, and those that are given as "name=value": it waits for
+// the disk, as benchmarks must. The caller stops it.
+func StartDurable(settings ...string) (*Server, error) { return start(true, settings) }
 
-func start(settings []string) (*Server, error) {
+func start(durable bool, settings []string) (*Server, error) {
 	bin, err := findBin()
 	if err != nil {
 		return nil, err
@@ -116,7 +118,11 @@ func start(settings []string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	folder, err := os.MkdirTemp("", "pupwasm-pg-")
+	place := ""
+	if !durable {
+		place = inMemory()
+	}
+	folder, err := os.MkdirTemp(place, folderPattern())
 	if err != nil {
 		return nil, fmt.Errorf("creating a data folder: %w", err)
 	}
@@ -126,7 +132,9 @@ func start(settings []string) (*Server, error) {
 			return nil, fmt.Errorf("handing the data folder over: %w", err)
 		}
 	}
-	if out, err := s.command(filepath.Join(bin, "initdb"), "-D", s.data(), "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8", "--locale=C.UTF-8").CombinedOutput(); err != nil {
+	initdb := s.command(filepath.Join(bin, "initdb"), "-D", s.data(), "-U", "postgres", "-A", "trust", "-N",
+		"-E", "UTF8", "--locale=C.UTF-8")
+	if out, err := initdb.CombinedOutput(); err != nil {
 		os.RemoveAll(folder)
 		return nil, fmt.Errorf("initdb: %w: %s", err, out)
 	}
@@ -141,6 +149,33 @@ func start(settings []string) (*Server, error) {
 	return s, nil
 }
 
+// inMemory is a folder in memory with room for the data of a few servers, or "" for one on the disk: tests make files
+// and delete them all the time.
+func inMemory() string {
+	const folder, bytesMin = "/dev/shm", 8 << 30
+	var free syscall.Statfs_t
+	if syscall.Statfs(folder, &free) != nil || free.Bavail*uint64(free.Bsize) < bytesMin {
+		return ""
+	}
+	sweep(folder)
+	return folder
+}
+
+// folderPattern has the number of this process in it, so that folders of processes that were killed are found.
+func folderPattern() string { return fmt.Sprintf("pupwasm-pg-%d-*", os.Getpid()) }
+
+// sweep removes what killed processes have left in memory.
+func sweep(folder string) {
+	left, _ := filepath.Glob(filepath.Join(folder, "pupwasm-pg-*-*"))
+	for _, path := range left {
+		var pid int
+		_, err := fmt.Sscanf(filepath.Base(path), "pupwasm-pg-%d-", &pid)
+		if err == nil && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			os.RemoveAll(path)
+		}
+	}
+}
+
 // guardScript runs the server as a child and ends it when standard input closes, which the kernel does when the test
 // process is gone for whatever reason.
 const guardScript = `
@@ -152,7 +187,9 @@ wait $server
 
 // Run starts the server on its data folder and port, after Start or Kill, and waits until it answers.
 func (s *Server) Run() error {
-	args := []string{"-c", guardScript, "guard", filepath.Join(s.bin, "postgres"), "-D", s.data(), "-p", strconv.Itoa(s.port)}
+	args := []string{
+		"-c", guardScript, "guard", filepath.Join(s.bin, "postgres"), "-D", s.data(), "-p", strconv.Itoa(s.port),
+	}
 	for _, setting := range slices.Concat(placement, []string{"unix_socket_directories=" + s.folder}, s.settings) {
 		args = append(args, "-c", setting)
 	}
@@ -256,7 +293,8 @@ func findBin() (string, error) {
 			return bin, nil
 		}
 	}
-	return "", errors.New("these tests need PostgreSQL: run 'make postgres', or set PUPWASM_TEST_PG_BIN to the folder with initdb")
+	return "", errors.New("these tests need PostgreSQL: run 'make postgres', " +
+		"or set PUPWASM_TEST_PG_BIN to the folder with initdb")
 }
 
 // unprivileged returns whom to run the server as: PostgreSQL refuses to run as root.

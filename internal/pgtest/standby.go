@@ -24,7 +24,7 @@ func (s *Server) Standby() (*Server, error) {
 func (s *Server) StandbyInPlaceOf(gone *Server) (*Server, error) { return s.standbyOn(gone.port) }
 
 func (s *Server) standbyOn(port int) (*Server, error) {
-	folder, err := os.MkdirTemp("", "pupwasm-pg-")
+	folder, err := os.MkdirTemp(filepath.Dir(s.folder), folderPattern())
 	if err != nil {
 		return nil, fmt.Errorf("creating a data folder: %w", err)
 	}
@@ -43,7 +43,8 @@ func (s *Server) follow(primary *Server) error {
 		}
 	}
 	s.DSN = fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", s.port)
-	backup := s.command(filepath.Join(s.bin, "pg_basebackup"), "-D", s.data(), "-d", primary.DSN, "-R", "-X", "stream", "-c", "fast")
+	backup := s.command(filepath.Join(s.bin, "pg_basebackup"), "-D", s.data(), "-d", primary.DSN, "-R",
+		"-X", "stream", "-c", "fast")
 	if out, err := backup.CombinedOutput(); err != nil {
 		return fmt.Errorf("pg_basebackup: %w: %s", err, out)
 	}
@@ -70,15 +71,16 @@ func (s *Server) CutOff(t testing.TB) {
 	}
 }
 
-// Retire ends the server in good order and for good, once the standby follows it: the standby has all that was written then. The
-// databases of the server go with its data.
+// Retire ends the server in good order and for good, once the standby follows it: the standby has all that was written
+// then. The databases of the server go with its data.
 func (s *Server) Retire(t testing.TB) {
 	t.Helper()
 	for following := false; !following; {
 		s.row(t, "SELECT EXISTS (SELECT FROM pg_stat_replication WHERE state = 'streaming')", &following)
 	}
 	s.standby = true
-	if out, err := s.command(filepath.Join(s.bin, "pg_ctl"), "stop", "-D", s.data(), "-m", "fast").CombinedOutput(); err != nil {
+	stop := s.command(filepath.Join(s.bin, "pg_ctl"), "stop", "-D", s.data(), "-m", "fast")
+	if out, err := stop.CombinedOutput(); err != nil {
 		t.Fatalf("pg_ctl stop: %v: %s", err, out)
 	}
 	s.Kill() // the guard of a process that has ended
@@ -90,10 +92,12 @@ func (s *Server) Promote(t testing.TB) {
 	s.exec(t, "SELECT pg_promote()")
 }
 
-// Either returns the database's DSN with a second server that takes the place of the first when that is gone or only reads.
+// Either returns the database's DSN with a second server that takes the place of the first when that is gone or only
+// reads.
 func (d Database) Either(second *Server) string {
 	host := fmt.Sprintf("@127.0.0.1:%d/", d.Server.port)
-	return strings.Replace(d.DSN, host, fmt.Sprintf("@127.0.0.1:%d,127.0.0.1:%d/", d.Server.port, second.port), 1) + "&target_session_attrs=read-write"
+	either := fmt.Sprintf("@127.0.0.1:%d,127.0.0.1:%d/", d.Server.port, second.port)
+	return strings.Replace(d.DSN, host, either, 1) + "&target_session_attrs=read-write"
 }
 
 // On returns the same database on another server.

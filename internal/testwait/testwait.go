@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// Patience is how long tests wait for what does not happen, so that one that hangs is told by its name. Nothing that a test finds out depends
-// on it. It is long because a host of the tests, with the race detector on, takes minutes to begin on two processors that eight others use.
+// Patience is how long tests wait for what does not happen, so that one that hangs is told by its name. Nothing that a
+// test finds out depends on it. It is long because a host of the tests, with the race detector on, takes minutes to
+// begin on two processors that eight others use.
 const Patience = 10 * time.Minute
 
 // Until polls until a condition holds.

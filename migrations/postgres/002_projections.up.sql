@@ -248,6 +248,12 @@ CREATE TABLE {schema}.parked (
     FOREIGN KEY (projection, version) REFERENCES {schema}.projections ON DELETE CASCADE ON UPDATE CASCADE
 ) WITH (fillfactor = 70);
 
+-- Which keys are due is asked every second, of however many there are. Notes of further events do not change it.
+CREATE INDEX parked_due ON {schema}.parked (projection, version,
+    (CASE WHEN wanted <> '' THEN '-infinity'::timestamptz ELSE next_attempt_at END));
+-- And so is which of them somebody is to be told of.
+CREATE INDEX parked_untold ON {schema}.parked (tell_at) WHERE tell_at IS NOT NULL;
+
 CREATE TABLE {schema}.parked_events (
     projection text NOT NULL,
     version    integer NOT NULL,

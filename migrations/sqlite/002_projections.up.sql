@@ -80,6 +80,12 @@ CREATE TABLE {schema}__parked (
     FOREIGN KEY (projection, version) REFERENCES {schema}__projections ON DELETE CASCADE ON UPDATE CASCADE
 ) STRICT, WITHOUT ROWID;
 
+-- Which keys are due is asked every second, of however many there are.
+CREATE INDEX {schema}__parked_due ON {schema}__parked (projection, version,
+    iif(wanted <> '', 0, next_attempt_at));
+-- And so is which of them somebody is to be told of.
+CREATE INDEX {schema}__parked_untold ON {schema}__parked (tell_at) WHERE tell_at IS NOT NULL;
+
 CREATE TABLE {schema}__parked_events (
     projection TEXT NOT NULL,
     version    INTEGER NOT NULL,

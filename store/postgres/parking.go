@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -158,9 +159,15 @@ func (c *catalogue) retryFence(params *parameters, claim *store.Claim, retry *st
 func (s backend) Parked(ctx context.Context, request store.ParkedRequest) ([]store.ParkedKey, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	rows, err := s.control.Query(ctx, s.queries.parked, request.Projection.Name, request.Projection.Version, request.Key,
-		int64(request.Range.First), int64(request.Range.Last), request.Code, request.Due, request.After.Projection.Name,
-		request.After.Projection.Version, append([]byte{}, request.After.Key...), request.Limit)
+	of, keys, after := request.Projection, request.Range, request.After
+	sql, args := s.queries.parked, []any{
+		of.Name, of.Version, request.Key, int64(keys.First), int64(keys.Last), request.Code, request.Due,
+		after.Projection.Name, after.Projection.Version, append([]byte{}, after.Key...), request.Limit,
+	}
+	if request.DueByTime() {
+		sql, args = s.queries.dueParked, slices.Concat(args[:2], args[3:5], args[7:])
+	}
+	rows, err := s.control.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, translate(err)
 	}
@@ -211,7 +218,7 @@ func (s backend) Skipped(
 }
 
 // Order records what somebody wants of a parked key. See [store.Parking].
-func (s backend) Order(ctx context.Context, id store.ParkedID, order store.ParkedOrder) error {
+func (s backend) Order(ctx context.Context, id store.ParkedID, order store.ParkedAction) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	tag, err := s.control.Exec(ctx, s.queries.order, id.Projection.Name, id.Projection.Version, id.Key, string(order))

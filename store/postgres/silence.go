@@ -54,8 +54,8 @@ var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interv
 // nothing of the server.
 var errSilent = errors.New("the server is silent")
 
-// dropIdle closes the idle connections of the own pools when one has fallen silent: the others are no better, and each would have to be
-// waited for.
+// dropIdle closes the idle connections of the own pools when one has fallen silent: the others are no better, and each
+// would have to be waited for.
 func (s *Store) dropIdle() {
 	for _, pool := range s.ownPools() {
 		pool.Reset()

@@ -14,9 +14,9 @@ import (
 // Begin opens a transaction. See [store.Catalogue].
 func (c *catalogue) Begin(claim store.Claim) store.Tx { return &tx{catalogue: c, claim: claim} }
 
-// tx is one transaction of a segment. It holds no connection between its calls, except for a program that writes by itself: the guest that runs in
-// between may take its time, and the file has one writer. What a query saw is right for the commit as long as the claim holds, which
-// the commit checks.
+// tx is one transaction of a segment. It holds no connection between its calls, except for a program that writes by
+// itself: the guest that runs in between may take its time, and the file has one writer. What a query saw is right for
+// the commit as long as the claim holds, which the commit checks.
 type tx struct {
 	catalogue *catalogue
 	claim     store.Claim

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pupwasm/pupwasm/store"
@@ -145,14 +146,20 @@ func (x *tx) pass(c *conn, retry *store.Retry) (unparked bool, err error) {
 
 // Parked returns parked keys. See [store.Parking].
 func (s backend) Parked(ctx context.Context, request store.ParkedRequest) (all []store.ParkedKey, err error) {
-	of, after := request.Projection, request.After
+	of, keys, after := request.Projection, request.Range, request.After
+	sql, args := s.queries.parked, []any{
+		of.Name, of.Version, request.Key, int64(keys.First), int64(keys.Last), request.Code, request.Due,
+		after.Projection.Name, after.Projection.Version, append([]byte{}, after.Key...), request.Limit,
+	}
+	if request.DueByTime() {
+		sql, args = s.queries.dueParked, slices.Concat(args[:2], args[3:5], args[7:])
+	}
 	err = s.read(ctx, func(c *conn) error {
-		return c.query(s.queries.parked, func(row *prepared) error {
+		return c.query(sql, func(row *prepared) error {
 			key, err := row.parkedKey()
 			all = append(all, key)
 			return err
-		}, of.Name, of.Version, request.Key, int64(request.Range.First), int64(request.Range.Last), request.Code,
-			request.Due, after.Projection.Name, after.Projection.Version, append([]byte{}, after.Key...), request.Limit)
+		}, args...)
 	})
 	return all, err
 }
@@ -169,7 +176,7 @@ func (p *prepared) parkedKey() (store.ParkedKey, error) {
 		},
 		First: p.ColumnInt64(3), Last: p.ColumnInt64(4), Events: p.ColumnInt64(5), Event: p.uuid(6),
 		Error: p.ColumnText(7), Attempts: p.ColumnInt(8), ParkedAt: microsecond(p.ColumnInt64(9)),
-		NextAttempt: microsecond(p.ColumnInt64(10)), Order: store.ParkedOrder(p.ColumnText(11)),
+		NextAttempt: microsecond(p.ColumnInt64(10)), Order: store.ParkedAction(p.ColumnText(11)),
 		Tried: tried, Orders: p.ColumnInt64(13), Due: p.ColumnInt64(14) != 0,
 	}, nil
 }
@@ -204,7 +211,7 @@ func (s backend) Skipped(
 }
 
 // Order records what somebody wants of a parked key. See [store.Parking].
-func (s backend) Order(ctx context.Context, id store.ParkedID, order store.ParkedOrder) error {
+func (s backend) Order(ctx context.Context, id store.ParkedID, order store.ParkedAction) error {
 	return s.write(ctx, func(c *conn) error {
 		changed, err := c.exec(s.queries.order, id.Projection.Name, id.Projection.Version, id.Key, string(order))
 		if err == nil && changed == 0 {

@@ -50,6 +50,7 @@ type queries struct {
 	failParked      string
 	advanceParked   string
 	parked          string
+	dueParked       string
 	parkedPositions string
 	skipped         string
 	order           string
@@ -212,6 +213,12 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 				WHERE ($1 = '' OR projection = $1) AND ($2 = 0 OR version = $2) AND ($3 IS NULL OR key = $3)
 				AND spread BETWEEN $4 AND $5 AND (projection, version, key) > ($8, $9, $10))
 			WHERE due OR NOT $7 ORDER BY projection, version, key LIMIT iif($11 = 0, -1, $11)`),
+		dueParked: in(`SELECT projection, version, key, first_position, last_position, events, event_id, error, attempts,
+				parked_at, coalesce(next_attempt_at, 0), wanted, tried, orders, 1
+			FROM {schema}__parked INDEXED BY {schema}__parked_due
+			WHERE projection = $1 AND version = $2 AND iif(wanted <> '', 0, next_attempt_at) <= {now}
+			AND spread BETWEEN $3 AND $4 AND (projection, version, key) > ($5, $6, $7)
+			ORDER BY key LIMIT iif($8 = 0, -1, $8)`),
 		parkedPositions: in(`SELECT position FROM {schema}__parked_events WHERE projection = $1 AND version = $2
 			AND key = $3 AND position > $4 ORDER BY position LIMIT $5`),
 		skipped: in(`SELECT key, position, event_id, error, skipped_at FROM {schema}__skipped_events

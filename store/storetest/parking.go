@@ -19,6 +19,7 @@ var parkingCases = []testCase{
 	{"a_retry_that_fails_keeps_what_it_has_done", parkingFails},
 	{"a_retry_needs_the_claim_and_the_log", parkingFenced},
 	{"what_is_due", parkingDue},
+	{"what_is_due_by_time_or_order", parkingDueByTime},
 	{"orders_and_skips", parkingSkips},
 	{"an_order_that_a_retry_has_not_seen_stays", parkingOrders},
 	{"keys_are_found_by_segment_and_in_pages", parkingPages},

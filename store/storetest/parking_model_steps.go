@@ -144,7 +144,7 @@ func (m *parkedProtocol) retryWith(t *rapid.T, claim store.Claim, key string) {
 	if k.Orders > 0 && rapid.Bool().Draw(t, "ordered meanwhile") {
 		retry.Orders--
 	}
-	if retry.Orders == k.Orders || k.Order == store.OrderSkip && passed > 0 {
+	if retry.Orders == k.Orders || k.Order == store.ActionSkip && passed > 0 {
 		k.Order = ""
 	}
 	k.positions = k.positions[passed:]
@@ -193,7 +193,7 @@ func (m *parkedProtocol) try(t *rapid.T, claim store.Claim, retry store.Retry, p
 // order says what is wanted of a key.
 func (m *parkedProtocol) order(t *rapid.T) {
 	key := m.drawKey(t)
-	order := rapid.SampledFrom([]store.ParkedOrder{store.OrderRetry, store.OrderSkip}).Draw(t, "order")
+	order := rapid.SampledFrom([]store.ParkedAction{store.ActionRetry, store.ActionSkip}).Draw(t, "order")
 	err := m.store.Order(m.ctx, store.ParkedID{Projection: m.id, Key: []byte(key)}, order)
 	k, parked := m.parked[key]
 	var refused *store.InputError

@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -118,11 +119,63 @@ func parkingDue(f *fixture) {
 	f.await("its time comes", func() bool { return f.keys(store.ParkedRequest{Code: fault.Code, Due: true}) != "" })
 }
 
+// parkingDueByTime asks for keys that are due in the way that a host asks every second, and as it asks with code that
+// all of them were tried with.
+func parkingDueByTime(f *fixture) {
+	r, other := f.running(totals("sums")), f.running(totals("other"))
+	var due []string
+	for i, key := range []string{"", "at once", "binary\xff\x00", "ordered", "never", "never, ordered", "later", "soon"} {
+		commit := r.parked(key)
+		commit.Parked[0].Fault.RetryAfter = []time.Duration{0, 0, 0, time.Hour, -1, -1, time.Hour, 0}[i]
+		f.must(r.park(commit))
+		if key == "ordered" || key == "never, ordered" {
+			f.must(f.store.Order(f.ctx, parkedID(key), store.ActionRetry))
+		}
+		if key != "never" && key != "later" {
+			due = append(due, key)
+		}
+	}
+	commit := other.parked("of another projection")
+	commit.Parked[0].Fault.RetryAfter = 0
+	f.must(other.park(commit))
+	slices.Sort(due)
+	ask := func(request store.ParkedRequest) (keys []string) {
+		request.Projection, request.Due = sumsID, true
+		all, err := f.store.Parked(f.ctx, request)
+		f.must(err)
+		for _, k := range all {
+			if keys = append(keys, string(k.Key)); !k.Due || k.Error == "" || len(k.Tried) != 1 {
+				f.Errorf("the key is %+v", k)
+			}
+		}
+		return keys
+	}
+	full := store.FullRange()
+	f.await("their time comes", func() bool { return len(ask(store.ParkedRequest{Range: full})) == len(due) })
+	requests := []store.ParkedRequest{{Range: full}, {Range: full, Limit: 3}, {Range: full, Limit: 100}}
+	for _, share := range store.SplitRange(4) {
+		requests = append(requests, store.ParkedRequest{Range: share})
+	}
+	for _, key := range append(due, "later") {
+		requests = append(requests, store.ParkedRequest{Range: full, After: parkedID(key), Limit: 2})
+	}
+	for _, request := range requests {
+		got := ask(request)
+		request.Code = "code1"
+		if want := ask(request); !slices.Equal(got, want) {
+			f.Errorf("due are %q, must be %q by %+v", got, want, request)
+		}
+	}
+	if got := ask(store.ParkedRequest{Range: full}); !slices.Equal(got, due) {
+		f.Errorf("due are %q, must be %q", got, due)
+	}
+}
+
 func parkingSkips(f *fixture) {
 	r := f.running(totals("sums"))
 	r.parkAt("k")
 	f.must(r.park(r.note("k")))
-	for _, order := range []store.ParkedOrder{store.OrderRetry, store.OrderSkip} {
+	for _, order := range []store.ParkedAction{store.ActionRetry, store.ActionSkip} {
 		f.must(f.store.Order(f.ctx, parkedID("k"), order))
 		keys, err := f.store.Parked(f.ctx, store.ParkedRequest{Range: store.FullRange(), Code: "code1", Due: true})
 		f.must(err)
@@ -155,7 +208,7 @@ func parkingSkips(f *fixture) {
 		{Projection: store.ProjectionID{Name: "nothing", Version: 1}, Key: []byte("k")},
 		{Projection: store.ProjectionID{Name: "sums", Version: 2}, Key: []byte("k")},
 	} {
-		if err := f.store.Order(f.ctx, of, store.OrderRetry); !errors.As(err, &input) {
+		if err := f.store.Order(f.ctx, of, store.ActionRetry); !errors.As(err, &input) {
 			f.Errorf("an order for %v: %v", of, err)
 		}
 	}
@@ -168,36 +221,36 @@ func parkingOrders(f *fixture) {
 	for range 3 {
 		f.must(r.park(r.note("k")))
 	}
-	order := func(order store.ParkedOrder) { f.must(f.store.Order(f.ctx, parkedID("k"), order)) }
+	order := func(order store.ParkedAction) { f.must(f.store.Order(f.ctx, parkedID("k"), order)) }
 	fails := func(at, seen int64) {
 		_, err := r.retry(store.Retry{Key: []byte("k"), Through: f.at(at) - 1, Orders: seen, Fault: &store.ParkedFault{
 			Position: f.at(at), Error: "wrong", Attempts: 2, RetryAfter: -1, Code: "code1",
 		}})
 		f.must(err)
 	}
-	want := func(when string, order store.ParkedOrder, orders int64) {
+	want := func(when string, order store.ParkedAction, orders int64) {
 		keys, err := f.store.Parked(f.ctx, store.ParkedRequest{Range: store.FullRange(), Code: "code1"})
 		f.must(err)
 		if k := keys[0]; k.Order != order || k.Orders != orders || k.Due != (order != "") {
 			f.Errorf("%s: the key is %+v, want order %q, of %d", when, k, order, orders)
 		}
 	}
-	order(store.OrderRetry)
-	order(store.OrderRetry)
-	want("ordered twice", store.OrderRetry, 2)
+	order(store.ActionRetry)
+	order(store.ActionRetry)
+	want("ordered twice", store.ActionRetry, 2)
 	fails(1, 1)
-	want("tried after the first one", store.OrderRetry, 2)
+	want("tried after the first one", store.ActionRetry, 2)
 	fails(1, 2)
 	want("tried after both", "", 2)
-	order(store.OrderSkip)
+	order(store.ActionSkip)
 	fails(1, 2)
-	want("the event to skip has failed", store.OrderSkip, 3)
+	want("the event to skip has failed", store.ActionSkip, 3)
 	fails(2, 2)
 	want("the event to skip was applied", "", 3)
-	order(store.OrderRetry)
+	order(store.ActionRetry)
 	fails(3, 3)
-	want("another event has failed", store.OrderRetry, 4)
-	order(store.OrderSkip)
+	want("another event has failed", store.ActionRetry, 4)
+	order(store.ActionSkip)
 	_, err := r.retry(store.Retry{Key: []byte("k"), Through: f.at(3), Orders: 4})
 	f.must(err)
 	keys, err := f.store.Parked(f.ctx, store.ParkedRequest{Range: store.FullRange()})

@@ -38,8 +38,8 @@ type Database struct {
 	Prepare func(t testing.TB, sql string) func() [][]string
 	// Exec runs SQL by a handle that [store.NativeTx] has given.
 	Exec func(ctx context.Context, handle any, sql string) error
-	// HoldAppend appends an event to the stream in a transaction that stays open until finish is called. It is nil where
-	// an append keeps other writers waiting.
+	// HoldAppend appends an event to the stream in a transaction that stays open until finish is called. It is nil
+	// where an append keeps other writers waiting.
 	HoldAppend func(t testing.TB, stream store.Stream) (finish func(commit bool))
 	// BeginAfter makes the log, which is empty, begin after a position, as if so many events had come and gone.
 	BeginAfter func(t testing.TB, position int64)

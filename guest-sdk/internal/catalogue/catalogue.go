@@ -44,6 +44,9 @@ const (
 	DialectSQLite   Dialect = "sqlite"
 )
 
+// dialects are those that a statement may have a text for.
+var dialects = []Dialect{DialectAny, DialectPostgres, DialectSQLite}
+
 // Statement is SQL text per dialect. "{name}" is the projection's table of that name, qualified as the database
 // needs it, and "{table}" is its only table. Parameters are $1, $2, … on every dialect.
 type Statement map[Dialect]string
@@ -60,7 +63,7 @@ func (s *Statement) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	for dialect := range texts {
-		if !slices.Contains([]Dialect{DialectAny, DialectPostgres, DialectSQLite}, dialect) {
+		if !slices.Contains(dialects, dialect) {
 			return fmt.Errorf("unknown dialect %.60q: use %s, %s or %s", dialect, DialectAny, DialectPostgres,
 				DialectSQLite)
 		}

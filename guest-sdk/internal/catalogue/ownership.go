@@ -182,7 +182,7 @@ func (p *Projection) validateStatement(sql Statement, parameter int) string {
 			"it at once: name the parameter that holds the key, .PartitionParam(1), or add " + promise
 	}
 	named := 0
-	for _, dialect := range []Dialect{DialectAny, DialectPostgres, DialectSQLite} {
+	for _, dialect := range dialects {
 		other := ""
 		_, err := p.ExpandTables(sql[dialect], func(name string) string {
 			if t, _ := p.Table(name); t.Ownership() != Owned && other == "" {

@@ -1,5 +1,5 @@
-// Package replay runs a bundle: a module over the events of a parked key, in a SQLite database of its own, by the worker
-// that hosts have. Nothing else is needed, and nothing else is touched.
+// Package replay runs a bundle: a module over the events of a parked key, in a SQLite database of its own, by the
+// worker that hosts have. Nothing else is needed, and nothing else is touched.
 //
 //	replay.go    what came of it
 //	database.go  the database, with the rows of the bundle

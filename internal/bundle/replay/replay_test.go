@@ -91,8 +91,8 @@ const (
 		`false accounts {"account_id":"a1","cents":12,"email":"ann@example.com"}`
 )
 
-// TestFormat1 replays a bundle that was written when the format was made: it stays readable when
-// the format changes. TinyGo, which keeps it small, writes it again: go test ./internal/bundle/replay -run TestFormat1 -update.
+// TestFormat1 replays a bundle that was written when the format was made: it stays readable when the format changes.
+// TinyGo, which keeps it small, writes it again: go test ./internal/bundle/replay -run TestFormat1 -update.
 func TestFormat1(t *testing.T) {
 	t.Parallel()
 	if *update {

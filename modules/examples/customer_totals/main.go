@@ -29,7 +29,8 @@ func init() {
 			BoundedContexts: []string{"Sales"},
 			AggregateTypes:  []string{"Customer", "Order"},
 		},
-		// An order names its customer. A customer's own events do not: their key is the stream's id, which is the customer's.
+		// An order names its customer. A customer's own events do not: their key is the stream's id, which is the
+		// customer's.
 		Partition: pup.ByJSON("customer_id"),
 		Fields:    []pup.Field{pup.PartitionKey, pup.AggregateID, pup.EventType, pup.Payload},
 		Tables:    []*pup.Table{customers},

@@ -48,7 +48,8 @@ type Observer interface {
 	Read(chunk *readcache.Chunk, took time.Duration)
 	// Applied says that the processor has turned so many events into so many mutations.
 	Applied(events, mutations int, took time.Duration)
-	// Committed says that everything up to the position of the claim is committed. commit is only valid during the call.
+	// Committed says that everything up to the position of the claim is committed. commit is only valid during the
+	// call.
 	Committed(claim store.Claim, commit *store.Commit, written Written)
 	// Deadlocked says that a commit has met a deadlock and is tried again.
 	Deadlocked(err error)
