@@ -54,18 +54,11 @@ func onSQLite(t *testing.T) database {
 		opened: db,
 		handler: func(before func(*store.RecordedEvent) error) store.Handler {
 			return sqlite.Handler(func(_ context.Context, conn *sqlite3.Conn, events []store.RecordedEvent) error {
-				insert, _, err := conn.Prepare("INSERT INTO seen VALUES (?, ?, ?)")
-				if err != nil {
-					return err
-				}
-				defer insert.Close()
 				for i := range events {
-					e := &events[i]
-					if err := errors.Join(before(e), insert.BindInt64(1, e.Position), insert.BindText(2, e.AggregateID),
-						insert.BindText(3, string(e.Payload))); err != nil {
+					if err := before(&events[i]); err != nil {
 						return err
 					}
-					if err := insert.Exec(); err != nil {
+					if err := seenOnSQLite(conn, &events[i]); err != nil {
 						return err
 					}
 				}
@@ -97,12 +90,10 @@ func onPostgres(t *testing.T) database {
 		handler: func(before func(*store.RecordedEvent) error) store.Handler {
 			return postgres.Handler(func(ctx context.Context, tx pgx.Tx, events []store.RecordedEvent) error {
 				for i := range events {
-					e := &events[i]
-					if err := before(e); err != nil {
+					if err := before(&events[i]); err != nil {
 						return err
 					}
-					if _, err := tx.Exec(ctx, "INSERT INTO seen (n, stream, payload) VALUES ($1, $2, $3)", e.Position, e.AggregateID,
-						string(e.Payload)); err != nil {
+					if err := seenOnPostgres(ctx, tx, &events[i]); err != nil {
 						return err
 					}
 				}
@@ -117,6 +108,28 @@ func onPostgres(t *testing.T) database {
 			return collect(t, rows.Next, rows.Scan, rows.Err)
 		},
 	}
+}
+
+// seenOnSQLite writes an event.
+func seenOnSQLite(conn *sqlite3.Conn, e *store.RecordedEvent) error {
+	insert, _, err := conn.Prepare("INSERT INTO seen VALUES (?, ?, ?)")
+	if err != nil {
+		return err
+	}
+	defer insert.Close()
+	err = errors.Join(insert.BindInt64(1, e.Position), insert.BindText(2, e.AggregateID),
+		insert.BindText(3, string(e.Payload)))
+	if err != nil {
+		return err
+	}
+	return insert.Exec()
+}
+
+// seenOnPostgres writes an event.
+func seenOnPostgres(ctx context.Context, tx pgx.Tx, e *store.RecordedEvent) error {
+	_, err := tx.Exec(ctx, "INSERT INTO seen (n, stream, payload) VALUES ($1, $2, $3)", e.Position, e.AggregateID,
+		string(e.Payload))
+	return err
 }
 
 func collect(t *testing.T, next func() bool, scan func(...any) error, end func() error) map[string][]string {

@@ -18,6 +18,9 @@ var exampleModules = []string{"activity_log", "fine_balance", "revenue", "user_c
 
 func newRuntime(t testing.TB, options host.Options) *host.Runtime {
 	t.Helper()
+	if options.Compiler == "" {
+		options.Compiler = compiler
+	}
 	runtime, err := host.NewRuntime(t.Context(), options)
 	if err != nil {
 		t.Fatal(err)

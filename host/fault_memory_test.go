@@ -7,6 +7,7 @@ import (
 
 	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/host/hosttest"
+	"github.com/pupwasm/pupwasm/internal/guestbuild"
 )
 
 // TestGuest_faultsLeaveNothingBehind has 10,000 batches fail, of guests that take what they can, and compares
@@ -48,7 +49,7 @@ func TestGuest_faultsLeaveNothingBehind(t *testing.T) { // not parallel: it look
 	apply(500)
 	before, goroutines := memory()
 	more := 10_000
-	if raceDetector {
+	if guestbuild.RaceDetector {
 		more = 1_000 // each takes twenty times as long
 	}
 	apply(500 + more)

@@ -95,7 +95,7 @@ func TestRuntime_refusesACacheThatOthersCanWrite(t *testing.T) {
 	} {
 		folder := filepath.Join(t.TempDir(), "ca[c]he")
 		must(t, test.make(folder))
-		runtime, err := host.NewRuntime(t.Context(), host.Options{CacheDir: folder})
+		runtime, err := host.NewRuntime(t.Context(), host.Options{CacheDir: folder, Compiler: compiler})
 		switch {
 		case err == nil:
 			_ = runtime.Close(t.Context())
@@ -124,7 +124,9 @@ func TestRuntime_makesADamagedCacheAnew(t *testing.T) {
 	wasm := guestbuild.Example(t, guestbuild.Auto, "user_counter")
 	compile := func() string {
 		log := &bytes.Buffer{}
-		runtime, err := host.NewRuntime(t.Context(), host.Options{CacheDir: folder, Logger: zerolog.New(log)})
+		runtime, err := host.NewRuntime(t.Context(), host.Options{
+			CacheDir: folder, Compiler: compiler, Logger: zerolog.New(log),
+		})
 		must(t, err)
 		defer runtime.Close(t.Context())
 		module, err := runtime.Load(t.Context(), "user_counter.wasm", wasm)
@@ -198,7 +200,7 @@ func TestRuntime_aNoteOfAnotherModuleIsNotBelieved(t *testing.T) {
 		return found
 	}
 	use := func(wasm []byte) {
-		runtime, err := host.NewRuntime(t.Context(), host.Options{CacheDir: folder})
+		runtime, err := host.NewRuntime(t.Context(), host.Options{CacheDir: folder, Compiler: compiler})
 		must(t, err)
 		defer runtime.Close(t.Context())
 		module, err := runtime.Load(t.Context(), "x.wasm", wasm)

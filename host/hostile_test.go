@@ -47,8 +47,5 @@ func TestHost_survivesHostileGuests(t *testing.T) {
 		MemoryMiB: hosttest.MemoryMiB, Fuel: 20_000_000,
 		ReplyBytesMax: hosttest.ReplyBytesMax, ModuleBytesMax: hosttest.ModuleBytesMax,
 	}})
-	if raceDetector {
-		r.CompileHere() // hundreds of compilers would take minutes to start, and one of them its limit of time
-	}
 	hosttest.RunHost(t, kitHost{r})
 }

@@ -32,7 +32,7 @@ const deferredTrigger = "CREATE CONSTRAINT TRIGGER by_hand AFTER INSERT OR UPDAT
 // The event at fault is found among many, and everything else is applied.
 func TestByHand_whatIsRefusedAtCommitParksItsKey(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct{ name, sql, mend, said string }{
+	for _, test := range []struct{ name, sql, fix, said string }{
 		{
 			"trigger", byHandAt("n3", 5, "RAISE EXCEPTION 'it is refused'") + fmt.Sprintf(deferredTrigger, scribeTable),
 			"DROP TRIGGER by_hand ON " + scribeTable, "the database refuses the batch: it is refused",
@@ -65,7 +65,7 @@ func TestByHand_whatIsRefusedAtCommitParksItsKey(t *testing.T) {
 			if got, want := counted(), 60-6*len(keys); got != want {
 				t.Errorf("there are %d rows, must be %d", got, want)
 			}
-			execute(t, db, test.mend)
+			execute(t, db, test.fix)
 			for _, key := range keys {
 				if err := s.Order(t.Context(), key.ParkedID, store.ActionRetry); err != nil {
 					t.Fatal(err)
@@ -126,14 +126,14 @@ func TestByHand_aCommitWithoutEndIsRecorded(t *testing.T) {
 }
 
 // TestByHand_changedTablesStopTheSegment has somebody change the tables under a worker. No event is at fault: nothing
-// is parked, the failure is recorded and told once, and after it is mended all rows are there.
+// is parked, the failure is recorded and told once, and after it is fixed all rows are there.
 func TestByHand_changedTablesStopTheSegment(t *testing.T) {
 	t.Parallel()
 	raise := func(state string) string {
 		return "CREATE FUNCTION by_hand() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'it is refused' USING ERRCODE = '" +
 			state + "'; END$$; "
 	}
-	for _, test := range []struct{ name, sql, mend, said string }{
+	for _, test := range []struct{ name, sql, fix, said string }{
 		{
 			"a table is gone", "ALTER TABLE " + scribeTable + " RENAME TO gone",
 			"ALTER TABLE " + pgtest.Table("scribe", 1, "gone") + " RENAME TO rows", "does not exist",
@@ -192,7 +192,7 @@ func TestByHand_changedTablesStopTheSegment(t *testing.T) {
 				t.Errorf("parked are %s", parked)
 			}
 			testwait.Until(t, "it is told", func() bool { return strings.Contains(said.String(), "segment failed") })
-			execute(t, db, test.mend)
+			execute(t, db, test.fix)
 			if _, err := s.Recover(t.Context(), scribe{}.Projection().ID()); err != nil {
 				t.Fatal(err)
 			}

@@ -85,7 +85,7 @@ func TestInvariant5_aGuestFaultIsData(t *testing.T) {
 			lines := &logBuffer{}
 			logger := zerolog.New(lines)
 			runtime, err := host.NewRuntime(t.Context(), host.Options{
-				Logger: logger, Limits: host.Limits{Fuel: 50_000_000}, CacheDir: compiled,
+				Logger: logger, Limits: host.Limits{Fuel: 50_000_000}, CacheDir: compiled, Compiler: compiler,
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -130,7 +130,7 @@ func TestFault_aModuleThatIsTooSlowAgainAndAgainStops(t *testing.T) {
 	appendTo(t, s, noted("Fine", "Fine"))
 	lines := &logBuffer{}
 	limits := host.Limits{Fuel: 1 << 60, BatchTimeout: 20 * time.Millisecond}
-	engine, err := host.NewRuntime(t.Context(), host.Options{Limits: limits, CacheDir: compiled})
+	engine, err := host.NewRuntime(t.Context(), host.Options{Limits: limits, CacheDir: compiled, Compiler: compiler})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,9 +32,9 @@ func (c *checked) CheckLog(context.Context) error {
 // outage between.
 func TestCheckLog_tellsEachStateOnce(t *testing.T) {
 	t.Parallel()
-	cache := store.UnsafeLog([]store.LogFault{{Fault: "CACHE 2", Remedy: "mend it"}})
+	cache := store.UnsafeLog([]store.LogFault{{Fault: "CACHE 2", Remedy: "fix it"}})
 	both := store.UnsafeLog([]store.LogFault{
-		{Fault: "CACHE 2", Remedy: "mend it"},
+		{Fault: "CACHE 2", Remedy: "fix it"},
 		{Fault: "no fence", Remedy: "build one"},
 	})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -48,14 +48,14 @@ func TestCheckLog_tellsEachStateOnce(t *testing.T) {
 	worker.checkLog(ctx, time.Microsecond)
 	var told []string
 	for line := range strings.Lines(lines.String()) {
-		for _, state := range []string{"no fence: build one", "the log may lose events: CACHE 2: mend it", "log is safe again"} {
+		for _, state := range []string{"no fence: build one", "the log may lose events: CACHE 2: fix it", "log is safe again"} {
 			if strings.Contains(line, state) {
 				told = append(told, state)
 				break
 			}
 		}
 	}
-	want := []string{"the log may lose events: CACHE 2: mend it", "no fence: build one", "log is safe again"}
+	want := []string{"the log may lose events: CACHE 2: fix it", "no fence: build one", "log is safe again"}
 	if strings.Join(told, "; ") != strings.Join(want, "; ") || strings.Count(lines.String(), "\n") != len(want) {
 		t.Errorf("told was\n%s", lines)
 	}

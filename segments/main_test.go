@@ -3,9 +3,11 @@ package segments_test
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/internal/guestbuild"
 	"github.com/pupwasm/pupwasm/internal/pgtest"
 )
 
@@ -19,12 +21,22 @@ func TestMain(m *testing.M) {
 // compiled is a folder where runtimes of these tests share what they have compiled.
 var compiled string
 
+// compiler compiles for these runtimes under the race detector. Otherwise the test binary does.
+var compiler string
+
 func run(m *testing.M) int {
-	var err error
-	if compiled, err = os.MkdirTemp("", "pupwasm-compiled-"); err != nil {
+	folder, err := os.MkdirTemp("", "pupwasm-compiled-")
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(compiled)
+	defer os.RemoveAll(folder)
+	compiled = filepath.Join(folder, "cache")
+	if guestbuild.RaceDetector {
+		if compiler, err = guestbuild.HostCompiler(folder); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
 	return pgtest.MainWithoutLeaks(m)
 }

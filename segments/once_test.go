@@ -38,7 +38,7 @@ func openPostgres(t testing.TB, db pgtest.Database) server {
 
 func newRuntime(t *testing.T, logger zerolog.Logger) *host.Runtime {
 	t.Helper()
-	runtime, err := host.NewRuntime(t.Context(), host.Options{Logger: logger, CacheDir: compiled})
+	runtime, err := host.NewRuntime(t.Context(), host.Options{Logger: logger, CacheDir: compiled, Compiler: compiler})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -291,7 +291,7 @@ func TestFault_aHungHandlerIsNoticed(t *testing.T) {
 	t.Parallel()
 	s := openPostgres(t, pgtest.New(t))
 	appendTo(t, s, noted("Loop"))
-	runtime, err := host.NewRuntime(t.Context(), host.Options{Limits: host.Limits{Fuel: 50_000_000}, CacheDir: compiled})
+	runtime, err := host.NewRuntime(t.Context(), host.Options{Limits: host.Limits{Fuel: 50_000_000}, CacheDir: compiled, Compiler: compiler})
 	if err != nil {
 		t.Fatal(err)
 	}

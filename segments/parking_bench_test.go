@@ -19,14 +19,14 @@ import (
 var countsID = store.ProjectionID{Name: "counts", Version: 1}
 
 // counts is a program that counts the events of each customer, who is named in the payload. It fails at events of type
-// Bad, unless it is mended.
-type counts struct{ mended bool }
+// Bad, unless it is fixed.
+type counts struct{ fixed bool }
 
 func (c *counts) Source() string             { return "counts" }
 func (c *counts) Columns() store.Columns     { return store.ColumnPayload | store.ColumnEventType }
 func (c *counts) BatchEvents() int           { return 0 }
 func (c *counts) Transactional() bool        { return false }
-func (c *counts) Code() string               { return fmt.Sprint("mended ", c.mended) }
+func (c *counts) Code() string               { return fmt.Sprint("fixed ", c.fixed) }
 func (c *counts) OnError() store.ErrorPolicy { return "" }
 func (c *counts) Close(context.Context)      {}
 
@@ -58,7 +58,7 @@ func (p countsProcessor) Process(
 	mutations := make([]store.Mutation, len(events))
 	for i := range events {
 		e := &events[i]
-		if e.Type == "Bad" && !p.mended {
+		if e.Type == "Bad" && !p.fixed {
 			return nil, &segments.Fault{Position: e.Position, Err: errors.New("as the benchmark has it")}
 		}
 		key, err := partition.Key(e)

@@ -12,7 +12,7 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// BenchmarkParking_retryUnderLoad has a mended program retry keys with many events while others' events come as fast as
+// BenchmarkParking_retryUnderLoad has a fixed program retry keys with many events while others' events come as fast as
 // they are applied, and the segments are split when half is retried, and merged later. It gives the events that were
 // retried and applied for others a second, those of others alone afterwards, and the most that was on the heap.
 func BenchmarkParking_retryUnderLoad(b *testing.B) {
@@ -34,7 +34,7 @@ func retryUnderLoad(b *testing.B, keys, events int) {
 	s := logtest.New(b)
 	noteBehind(b, s, keys, events)
 	heap := watchHeap()
-	worker := runWorker(b, s, &counts{mended: true})
+	worker := runWorker(b, s, &counts{fixed: true})
 	const chunk = 1000
 	load := func() float64 {
 		worker.await(b, appendAll(b, s, others(chunk)...))

@@ -52,15 +52,15 @@ func TestParking_othersGoOnAndNewCodeCatchesUp(t *testing.T) {
 		if status := statusOf(t, s, "ledger"); status.Parked != 1 || status.Segments[0].Failure != "" {
 			t.Errorf("the status is %+v", status)
 		}
-		mended := &ledger{code: "two", breaks: breaks}
-		if got := versionOf(t, s, mended, "n7"); got != 3 {
+		fixed := &ledger{code: "two", breaks: breaks}
+		if got := versionOf(t, s, fixed, "n7"); got != 3 {
 			t.Errorf("n7 is at version %d, want 3", got)
 		}
-		worker.SetProgram(mended)
+		worker.SetProgram(fixed)
 		testwait.Until(t, "nothing is parked", func() bool { return parkedIn(t, s) == "" })
 		applied(t, s, "ledger", poisoned(t, s, 20, 1, 0))
 		for n := range 20 {
-			if got := versionOf(t, s, mended, fmt.Sprint("n", n)); got != 41 {
+			if got := versionOf(t, s, fixed, fmt.Sprint("n", n)); got != 41 {
 				t.Errorf("n%d is at version %d, want 41", n, got)
 			}
 		}
@@ -228,12 +228,12 @@ func TestParking_whateverHappens(t *testing.T) {
 				applied(t, s, "ledger", head)
 				worker.stop()
 			}
-			mended := &ledger{code: fmt.Sprint("mended", round), breaks: breaks}
-			worker := startPrograms(t, &commitWatch{Store: s, instead: flaky}, parking(), mended)
+			fixed := &ledger{code: fmt.Sprint("fixed", round), breaks: breaks}
+			worker := startPrograms(t, &commitWatch{Store: s, instead: flaky}, parking(), fixed)
 			testwait.Until(t, "nothing is parked", func() bool { return parkedIn(t, s) == "" })
 			worker.stop()
 			for n := range 5 {
-				if got := versionOf(t, s, mended, fmt.Sprint("n", n)); got != int64(40*(round+1)) {
+				if got := versionOf(t, s, fixed, fmt.Sprint("n", n)); got != int64(40*(round+1)) {
 					t.Errorf("seed %d, round %d: n%d is at version %d, want %d", seed, round, n, got, 40*(round+1))
 				}
 			}
@@ -250,7 +250,7 @@ func TestParking_aSearchThatIsCutShort(t *testing.T) {
 	t.Parallel()
 	s := logtest.New(t)
 	appendTo(t, s, noted(slices.Concat(slices.Repeat([]string{"Fine"}, 40), []string{"Poison"}, slices.Repeat([]string{"Fine"}, 9))...))
-	runtime, err := host.NewRuntime(t.Context(), host.Options{CacheDir: compiled})
+	runtime, err := host.NewRuntime(t.Context(), host.Options{CacheDir: compiled, Compiler: compiler})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -289,14 +289,14 @@ func TestParking_onlyAnEventThatFailedIsSkipped(t *testing.T) {
 		worker := startPrograms(t, s, parking(), &ledger{code: "one", breaks: breaks, bad: badType("Bad")})
 		applied(t, s, "ledger", head)
 		worker.stop()
-		mended := &ledger{code: "one", breaks: breaks}
-		retryOne(t, s, mended)
+		fixed := &ledger{code: "one", breaks: breaks}
+		retryOne(t, s, fixed)
 		if err := s.Order(t.Context(), store.ParkedID{Projection: ledgerID, Key: []byte("n0")}, store.ActionSkip); err != nil {
 			t.Fatal(err)
 		}
-		startPrograms(t, s, parking(), mended)
+		startPrograms(t, s, parking(), fixed)
 		testwait.Until(t, "nothing is parked", func() bool { return parkedIn(t, s) == "" })
-		if got := versionOf(t, s, mended, "n0"); got != 4 || breaks.Load() != 0 {
+		if got := versionOf(t, s, fixed, "n0"); got != 4 || breaks.Load() != 0 {
 			t.Errorf("n0 is at version %d, %d events did not follow, want 4 and 0", got, breaks.Load())
 		}
 		if skipped, err := s.Skipped(t.Context(), ledgerID, 0, 10); err != nil || len(skipped) != 0 {
@@ -355,7 +355,7 @@ func TestParking_whateverAModuleDoes(t *testing.T) {
 			}
 			head = appendTo(t, s, all...)
 		}
-		runtime, err := host.NewRuntime(t.Context(), host.Options{Limits: host.Limits{Fuel: 50_000_000}, CacheDir: compiled})
+		runtime, err := host.NewRuntime(t.Context(), host.Options{Limits: host.Limits{Fuel: 50_000_000}, CacheDir: compiled, Compiler: compiler})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -375,7 +375,7 @@ func TestParking_whateverAModuleDoes(t *testing.T) {
 		if got, want := count("misbehave", "rows"), all-len(faults)*(rounds-at+1); got != want {
 			t.Errorf("there are %d rows, want %d", got, want)
 		}
-		worker.Set(loadTest(t, runtime, "mended"))
+		worker.Set(loadTest(t, runtime, "fixed"))
 		testwait.Until(t, "nothing is parked", func() bool { return parkedIn(t, s) == "" })
 		if got := count("misbehave", "rows"); got != all {
 			t.Errorf("there are %d rows, want %d", got, all)

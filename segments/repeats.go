@@ -72,7 +72,7 @@ type limitFault struct{ reason string }
 func (e *limitFault) Error() string { return e.reason }
 
 // countLimit makes a limit a fault when the same batch has met it too often in a row, and, in a worker that runs once,
-// an error that somebody has to mend. Another error in between says that the batch was not at its limit that time; a
+// an error that somebody has to fix. Another error in between says that the batch was not at its limit that time; a
 // segment that was only asked to end says nothing.
 func (s *segment) countLimit(err error) error {
 	if !pipeline.IsLimit(err) && !(s.runner.worker.options.Once && lasts(err)) {

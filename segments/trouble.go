@@ -128,7 +128,7 @@ func (w *Worker) troubles() []store.Trouble {
 	return all
 }
 
-// lasts reports that an error does not pass by itself, and is no failure of the segment: somebody has to mend the
+// lasts reports that an error does not pass by itself, and is no failure of the segment: somebody has to fix the
 // database. A worker that runs once does not wait for that.
 func lasts(err error) bool {
 	for _, passing := range []error{

@@ -25,7 +25,7 @@ type UnsafeLogError struct {
 // LogFault is one thing that is wrong with a log, and a remedy that touches no event and no row.
 type LogFault struct {
 	Fault  string // what was found
-	Remedy string // what mends it
+	Remedy string // what fixes it
 }
 
 // String has the fault and its remedy in one line.

@@ -22,7 +22,7 @@ func TestLayout_changesMoveNoCheckpoint(t *testing.T) {
 			"advance more": h.advance,
 			"catch up":     h.catchUp,
 			"fail":         h.fail,
-			"recover":      h.mend,
+			"recover":      h.fix,
 			"settle":       h.settle,
 			"split": func(t *rapid.T) {
 				segment, parts := h.draw(t), rapid.IntRange(-1, 5).Draw(t, "parts")
@@ -199,7 +199,7 @@ func (h *layoutHistory) fail(t *rapid.T) {
 	}).Draw(t, "failure")
 }
 
-func (h *layoutHistory) mend(*rapid.T) {
+func (h *layoutHistory) fix(*rapid.T) {
 	for i := range h.Segments {
 		h.Segments[i].Failure = ""
 	}

@@ -18,7 +18,7 @@ var poisoned = map[string]string{"order_check": "order_poisoned", "customer_fold
 
 // chaosModule is a projection that can be deployed with a fault and without.
 type chaosModule struct {
-	mended []byte
+	fixed  []byte
 	faulty [][]byte // several that do the same, of which each counts as other code
 }
 
@@ -32,7 +32,7 @@ func (c *chaos) loadModules() {
 		}
 		faulty := guestbuild.Example(c.t, guestbuild.Go, filepath.Join("testdata", source))
 		c.modules[name] = &chaosModule{
-			mended: guestbuild.Example(c.t, guestbuild.Go, filepath.Join("testdata", name)),
+			fixed:  guestbuild.Example(c.t, guestbuild.Go, filepath.Join("testdata", name)),
 			faulty: [][]byte{faulty, guestbuild.Variant(faulty, "2")},
 		}
 		writeModule(c.t, c.folder, name+".wasm", faulty)
@@ -43,7 +43,7 @@ func (c *chaos) loadModules() {
 func (c *chaos) deploy() string {
 	names := slices.Sorted(maps.Keys(c.modules))
 	name := names[c.random.IntN(len(names))]
-	module, what := c.modules[name].mended, "mended"
+	module, what := c.modules[name].fixed, "fixed"
 	if n := c.random.IntN(2 * len(c.modules[name].faulty)); n < len(c.modules[name].faulty) {
 		module, what = c.modules[name].faulty[n], fmt.Sprint("faulty ", n)
 	}
@@ -76,7 +76,7 @@ func (c *chaos) tables(sql string) {
 func (c *chaos) mendAll() {
 	c.tables(takeOdd)
 	for name, module := range c.modules {
-		writeModule(c.t, c.folder, name+".wasm", module.mended)
+		writeModule(c.t, c.folder, name+".wasm", module.fixed)
 	}
 }
 

@@ -54,7 +54,7 @@ func storyFolder(t *testing.T) string {
 	t.Helper()
 	folder := t.TempDir()
 	misbehave := guestbuild.Example(t, guestbuild.Auto, "testdata/misbehave")
-	mended := guestbuild.Example(t, guestbuild.Auto, "testdata/mended")
+	fixed := guestbuild.Example(t, guestbuild.Auto, "testdata/fixed")
 	var events strings.Builder
 	for _, event := range [][2]string{{"n1", "Fine"}, {"n2", "Panic"}, {"n1", "Fine"}, {"n2", "Fine"}, {"n3", "Fine"}, {"n2", "Fine"}} {
 		fmt.Fprintf(&events, `{"bounded_context":"Test","aggregate_type":"Note","aggregate_id":%q,"event_type":%q}`+"\n",
@@ -64,7 +64,7 @@ func storyFolder(t *testing.T) string {
 		t.Fatal(err)
 	}
 	for name, content := range map[string][]byte{
-		"modules/misbehave.wasm": misbehave, "mended.wasm": mended, "events.jsonl": []byte(events.String()),
+		"modules/misbehave.wasm": misbehave, "fixed.wasm": fixed, "events.jsonl": []byte(events.String()),
 		"page": []byte("#!/bin/sh\ncat > new && mv new paged\n"),
 	} {
 		if err := os.WriteFile(filepath.Join(folder, name), content, 0o755); err != nil {

@@ -171,7 +171,7 @@ func (f *fleet) checkPositions() {
 	})
 }
 
-// awaitUnparked has the hosts, whose modules are mended, try all parked keys again until there are none.
+// awaitUnparked has the hosts, whose modules are fixed, try all parked keys again until there are none.
 func (f *fleet) awaitUnparked() {
 	f.t.Helper()
 	tables := openPostgres(f.t, f.db).Backend()

@@ -43,7 +43,7 @@ func (a *alerts) all() []string {
 }
 
 // TestParked_onePoisonedStreamOfTwenty has one of 800 events fail: those of the other streams are applied, somebody is
-// told once although the host is killed, and a mended module applies the rest by itself.
+// told once although the host is killed, and a fixed module applies the rest by itself.
 func TestParked_onePoisonedStreamOfTwenty(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{"sqlite", "postgres"} {
@@ -111,7 +111,7 @@ func testPoison(t *testing.T, kind string) {
 	host.wait(t)
 
 	host = start(t, database, arguments...)
-	place("mended")
+	place("fixed")
 	testwait.Until(t, "nothing is parked", func() bool { return len(parked()) == 0 })
 	if n := rows(); n != events {
 		t.Errorf("there are %d rows, must be %d", n, events)

@@ -133,7 +133,7 @@ func TestStatus_namesThePreparedTransactionThatHoldsTheHorizon(t *testing.T) {
 	}
 }
 
-// TestRun_refusesALogThatMayLoseEvents says what is wrong and what mends it, and runs when it is mended.
+// TestRun_refusesALogThatMayLoseEvents says what is wrong and what fixes it, and runs when it is fixed.
 func TestRun_refusesALogThatMayLoseEvents(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)

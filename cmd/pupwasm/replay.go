@@ -23,7 +23,7 @@ type replayOptions struct {
 }
 
 const replayHelp = `Apply the events of a bundle, which 'pupwasm parked export' writes, as a host does: with the bundle's module, or with
-another one that may be mended. No database is needed: the rows of the bundle are put into a temporary one (SQLite).
+another one that may be fixed. No database is needed: the rows of the bundle are put into a temporary one (SQLite).
 
 The outcome is that the fault is reproduced, that an event fails otherwise, or that all pass. Then come the rows that the
 replay has made (+) and removed (-); a row that was changed is both. The exit code is 7 while an event fails.
@@ -37,7 +37,7 @@ func newReplayCommand(globals *globalOptions) *cobra.Command {
 		Short: "Try the events of a parked key again, without its database",
 		Long:  replayHelp,
 		Example: `  pupwasm replay fines-561000.bundle.tar.gz
-  pupwasm replay fines-561000.bundle.tar.gz --module mended.wasm`,
+  pupwasm replay fines-561000.bundle.tar.gz --module fixed.wasm`,
 		Args: wantArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error { return runReplay(cmd.Context(), opts, args[0]) },
 	}

@@ -268,15 +268,21 @@ func withoutCutValues(text string, longestFirst []string, values map[string]stri
 
 // beginning is where a text begins to end with a beginning of a value, the longest one, or -1.
 func beginning(text, value string) int {
-	for at := max(len(text)-len(value), 0); at < len(text); at++ {
-		before, _ := utf8.DecodeLastRuneInString(text[:at])
-		first, _ := utf8.DecodeRuneInString(value)
-		if strings.HasPrefix(value, text[at:]) && !(wordy(before) && wordy(first)) {
-			if utf8.RuneCountInString(text[at:]) < valueRunesMin {
-				return -1
-			}
-			return at
+	first := 0 // bytes of what is looked for at least
+	for range valueRunesMin {
+		_, size := utf8.DecodeRuneInString(value[first:])
+		first += size
+	}
+	for from := max(len(text)-len(value), 0); ; from++ {
+		next := strings.Index(text[from:], value[:first])
+		if next < 0 {
+			return -1
+		}
+		from += next
+		before, _ := utf8.DecodeLastRuneInString(text[:from])
+		initial, _ := utf8.DecodeRuneInString(value)
+		if strings.HasPrefix(value, text[from:]) && !(wordy(before) && wordy(initial)) {
+			return from
 		}
 	}
-	return -1
 }

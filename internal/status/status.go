@@ -18,7 +18,7 @@ type Report struct {
 	Horizon       int64        `json:"horizon"`                    // projections apply events up to there
 	HorizonHolder int          `json:"horizon_holder,omitempty"`   // the process that holds the horizon back
 	Prepared      string       `json:"horizon_prepared,omitempty"` // the prepared transaction that does, which has no process
-	LogFaults     []string     `json:"log_faults,omitempty"`       // what may make the log lose events, with what mends it
+	LogFaults     []string     `json:"log_faults,omitempty"`       // what may make the log lose events, with what fixes it
 	Projections   []Projection `json:"projections"`                // in order of their names
 }
 

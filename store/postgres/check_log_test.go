@@ -13,7 +13,7 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// TestCheckLog_namesEveryFaultAndItsRemedy breaks the log in each way, and mends it with the statement that the
+// TestCheckLog_namesEveryFaultAndItsRemedy breaks the log in each way, and fixes it with the statement that the
 // remedy names.
 func TestCheckLog_namesEveryFaultAndItsRemedy(t *testing.T) {
 	t.Parallel()

@@ -121,5 +121,5 @@ func isAs(err error, of verdict.Verdict) bool {
 	case transient: // without the time that it took, a limit is nobody's fault
 		return of == verdict.Wait || of == verdict.Limit
 	}
-	return err != nil && of == verdict.Mend
+	return err != nil && of == verdict.Repair
 }

@@ -63,7 +63,7 @@ func TestPosition_cannotBeGivenOrChanged(t *testing.T) {
 		}
 		execute(t, db, strings.TrimPrefix(unsafe.Faults[0].Remedy, "run "))
 		if err := s.CheckLog(t.Context()); err != nil {
-			t.Errorf("%s: mended: %v", broken.sql, err)
+			t.Errorf("%s: fixed: %v", broken.sql, err)
 		}
 	}
 	execute(t, db, "DROP TRIGGER pupwasm__events_keep_position")

@@ -95,7 +95,7 @@ func mayPass(err error) bool {
 // ofTheFile reports whether a failure lies with the file or with time, and not with the statement.
 func ofTheFile(err error) bool {
 	found, is := verdictsOn(err)
-	return is && (found.Module == waits || found.Module == needsMend)
+	return is && (found.Module == waits || found.Module == needsRepair)
 }
 
 // reason is SQLite's message in one line, without the names of the driver and the class of the error.

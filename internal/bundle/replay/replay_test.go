@@ -122,9 +122,9 @@ func TestFormat1(t *testing.T) {
 	if err != nil || show(report) != fails {
 		t.Fatalf("the bundle's module: %v\n%s", err, show(report))
 	}
-	report, err = replay.Run(t.Context(), b, replay.Options{Runtime: runtime, Module: guest(t, "account_mended"), File: "mended.wasm"})
+	report, err = replay.Run(t.Context(), b, replay.Options{Runtime: runtime, Module: guest(t, "account_fixed"), File: "fixed.wasm"})
 	if err != nil || show(report) != passes {
-		t.Errorf("the mended module: %v\n%s", err, show(report))
+		t.Errorf("the fixed module: %v\n%s", err, show(report))
 	}
 }
 
@@ -217,8 +217,8 @@ func TestRun_refusesModules(t *testing.T) {
 	if _, err := replay.Run(t.Context(), b, replay.Options{Runtime: runtime}); err == nil || !strings.Contains(err.Error(), "module account.wasm: ") {
 		t.Errorf("no module: %v", err)
 	}
-	options := replay.Options{Runtime: runtime, Module: guest(t, "mended"), File: "mended.wasm"}
-	if _, err := replay.Run(t.Context(), b, options); err == nil || err.Error() != `module mended.wasm is projection "misbehave", the bundle is of projection "account"` {
+	options := replay.Options{Runtime: runtime, Module: guest(t, "fixed"), File: "fixed.wasm"}
+	if _, err := replay.Run(t.Context(), b, options); err == nil || err.Error() != `module fixed.wasm is projection "misbehave", the bundle is of projection "account"` {
 		t.Errorf("a module of another projection: %v", err)
 	}
 }

@@ -22,13 +22,13 @@ const (
 	Again
 	// Wait may pass by itself: it is tried again with growing pauses.
 	Wait
-	// Mend does not pass before somebody mends the database. A host tries again meanwhile, with growing pauses.
-	Mend
+	// Repair does not pass before somebody repairs the database. A host tries again meanwhile, with growing pauses.
+	Repair
 )
 
 // words are those of docs/errors.md.
 var words = map[Verdict]string{
-	Row: "event", Stop: "stop", Limit: "limit", Again: "at once", Wait: "wait", Mend: "mend",
+	Row: "event", Stop: "stop", Limit: "limit", Again: "at once", Wait: "wait", Repair: "repair",
 }
 
 // String is the word of the documentation.

@@ -22,9 +22,9 @@ type account struct {
 	email string
 }
 
-// Register registers the projection. One that is not mended cannot close an account that has money, so that whether an
+// Register registers the projection. One that is not fixed cannot close an account that has money, so that whether an
 // event fails depends on the row that those before it have made.
-func Register(mended bool) {
+func Register(fixed bool) {
 	pup.Register(pup.Projection{
 		Name:      "account",
 		Version:   1,
@@ -32,12 +32,12 @@ func Register(mended bool) {
 		Fields:    []pup.Field{pup.PartitionKey, pup.EventType, pup.Payload},
 		Tables:    []*pup.Table{accounts},
 		Handle: func(b *pup.Batch, out *pup.Mutations) error {
-			return fold.Run(b, out, func(e pup.Event, a *account) error { return apply(e, a, mended) })
+			return fold.Run(b, out, func(e pup.Event, a *account) error { return apply(e, a, fixed) })
 		},
 	})
 }
 
-func apply(e pup.Event, a *account, mended bool) error {
+func apply(e pup.Event, a *account, fixed bool) error {
 	payload := e.JSON()
 	for field := payload.Object(); field.Next(); {
 		switch field.Key() {
@@ -49,7 +49,7 @@ func apply(e pup.Event, a *account, mended bool) error {
 	}
 	switch {
 	case e.Type() != "Closed":
-	case mended:
+	case fixed:
 		a.cents = 0
 	case a.cents > 0:
 		return pup.ErrorAt(e, 1, "nobody takes the "+strconv.FormatInt(a.cents, 10)+" cents of "+a.email)

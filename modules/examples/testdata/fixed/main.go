@@ -1,4 +1,4 @@
-// Command mended is misbehave without its faults, under the same name and version. It is for tests of the host.
+// Command fixed is misbehave without its faults, under the same name and version. It is for tests of the host.
 package main
 
 import pup "github.com/pupwasm/pupwasm/guest-sdk"

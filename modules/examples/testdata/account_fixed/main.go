@@ -1,4 +1,4 @@
-// Command account_mended is account without its fault, under the same name and version. It is for tests of bundles.
+// Command account_fixed is account without its fault, under the same name and version. It is for tests of bundles.
 package main
 
 import "github.com/pupwasm/pupwasm/modules/examples/testdata/account/ledger"

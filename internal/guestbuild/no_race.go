@@ -1,0 +1,6 @@
+//go:build !race
+
+package guestbuild
+
+// RaceDetector says that it is on.
+const RaceDetector = false
