@@ -23,6 +23,7 @@ func TestMeasure_everyPartRunsAndIsReported(t *testing.T) {
 		run: regexp.MustCompile(`^(` +
 			`W1/(bare read|one SQL statement n=5000|native n=1000|handler, tuned|pupwasm TinyGo n=1000)$|` +
 			`projections/(catching up/1|near the head/5)$|partitions/1 segment|growth/|` +
+			`latency/pupwasm TinyGo, notify/1000/s$|` +
 			`guest/W1/TinyGo, fresh|memory/TinyGo, reuse|cold/TinyGo/cache=false)`),
 	}
 	r, err := measure(t.Context(), c)
@@ -43,7 +44,7 @@ func TestMeasure_everyPartRunsAndIsReported(t *testing.T) {
 	}
 	for _, part := range []string{
 		"ratios", "workloads", "projections", "partitions", "growth", "guests", "guest_memory",
-		"cold_starts",
+		"cold_starts", "latencies",
 	} {
 		if parts[part] == nil {
 			t.Errorf("the report has no %s", part)

@@ -181,7 +181,7 @@ func startWorker(options segments.Options) startFollower {
 		return func() error {
 			defer s.Close()
 			return worker.Run(ctx)
-		}, w.table, nil
+		}, w.stored(), nil
 	}
 }
 

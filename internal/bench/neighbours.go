@@ -94,7 +94,7 @@ func measureNeighbours(ctx context.Context, e *environment, hostile bool) (sampl
 			stop()
 			<-ended
 			return err
-		}, w.table, nil
+		}, w.stored(), nil
 	}
 	l := &latencyResult{}
 	paused := gcPauses()

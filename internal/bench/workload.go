@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pupwasm/pupwasm/store"
 )
 
 // workload is one projection over one log, as each of the contenders needs it.
@@ -30,6 +32,13 @@ type workload struct {
 	module     string // folder of its source
 	projection string
 	table      string // of the projection
+}
+
+// stored is the projection's table itself, which tells when a row was committed. Readers use the view.
+func (w *workload) stored() string {
+	_, table, _ := strings.Cut(w.table, ".")
+	place := store.PlaceOf(store.DefaultSchema, store.ProjectionID{Name: w.projection, Version: 1})
+	return place.Tables + "." + table
 }
 
 // ownTables are those of contenders without pupwasm: the rows, and how far they are.
