@@ -1,20 +1,15 @@
 package host_test
 
 import (
-	"fmt"
 	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/internal/guestbuild"
 )
 
-// compiled is a folder for compiled code that tests share: to compile a module of Go's takes longer than most of them.
-var compiled string
-
-// compiler compiles for the hosts of tests under the race detector. Otherwise the test binary does.
-var compiler string
+// compiled and compiler are options of the hosts of these tests, see [guestbuild.SharedCache].
+var compiled, compiler string
 
 func TestMain(m *testing.M) {
 	host.CompilerMain()
@@ -22,22 +17,8 @@ func TestMain(m *testing.M) {
 		beCompilingHost(cache)
 		return
 	}
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) int {
-	folder, err := os.MkdirTemp("", "pupwasm-compiled-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(folder)
-	compiled = filepath.Join(folder, "cache")
-	if guestbuild.RaceDetector {
-		if compiler, err = guestbuild.HostCompiler(folder); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-	}
-	return m.Run()
+	os.Exit(guestbuild.SharedCache(func(cache, program string) int {
+		compiled, compiler = cache, program
+		return m.Run()
+	}))
 }

@@ -1,9 +1,7 @@
 package segments_test
 
 import (
-	"fmt"
 	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/pupwasm/pupwasm/host"
@@ -15,28 +13,11 @@ import (
 func TestMain(m *testing.M) {
 	host.CompilerMain()
 	pgtest.LogsBeginAfter(1<<31 - 2)
-	os.Exit(run(m))
+	os.Exit(guestbuild.SharedCache(func(cache, program string) int {
+		compiled, compiler = cache, program
+		return pgtest.MainWithoutLeaks(m)
+	}))
 }
 
-// compiled is a folder where runtimes of these tests share what they have compiled.
-var compiled string
-
-// compiler compiles for these runtimes under the race detector. Otherwise the test binary does.
-var compiler string
-
-func run(m *testing.M) int {
-	folder, err := os.MkdirTemp("", "pupwasm-compiled-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(folder)
-	compiled = filepath.Join(folder, "cache")
-	if guestbuild.RaceDetector {
-		if compiler, err = guestbuild.HostCompiler(folder); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-	}
-	return pgtest.MainWithoutLeaks(m)
-}
+// compiled and compiler are options of all runtimes of these tests, see [guestbuild.SharedCache].
+var compiled, compiler string

@@ -1,6 +1,7 @@
 package guestbuild
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -8,12 +9,31 @@ import (
 	"runtime"
 )
 
-// HostCompiler builds the program that compiles modules for hosts under test (see host.Options.Compiler) into a folder
-// of its own, which the caller removes, and returns its path.
-func HostCompiler(folder string) (string, error) {
+// SharedCache runs the tests of a package with a folder in which their hosts share what they compile
+// (host.Options.CacheDir), and removes it. compiler is what compiles for them under the race detector
+// (host.Options.Compiler); without it the test binary does, and compiler is empty. It returns the exit code.
+func SharedCache(tests func(cache, compiler string) int) int {
+	folder, err := os.MkdirTemp("", "pupwasm-compiled-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(folder)
+	compiler := ""
+	if RaceDetector {
+		if compiler, err = hostCompiler(folder); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
+	return tests(filepath.Join(folder, "cache"), compiler)
+}
+
+// hostCompiler builds the program that compiles modules for hosts under test, and returns its path.
+func hostCompiler(folder string) (string, error) {
 	_, file, _, ok := runtime.Caller(0)
 	if !ok {
-		return "", fmt.Errorf("the place of the source is not known")
+		return "", errors.New("the place of the source is not known")
 	}
 	path := filepath.Join(folder, "compiler")
 	build := exec.Command("go", "test", "-c", "-o", path, "./compiler")
