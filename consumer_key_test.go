@@ -23,7 +23,7 @@ func TestConsumer_anUnusableKeyParksTheStream(t *testing.T) {
 			Name: "keyed", Partition: pupwasm.ByJSON("n"), Handle: db.handler(fine),
 		}}})
 		must(h.Wait(t.Context(), "keyed", last))
-		parked, err := db.opened.(interface{ Backend() store.Store }).Backend().Parked(t.Context(),
+		parked, err := db.Backend().Parked(t.Context(),
 			store.ParkedRequest{Range: store.FullRange()})
 		must(err)
 		if len(parked) != 1 || string(parked[0].Key) != "order-1" || parked[0].Events != 2 ||

@@ -23,9 +23,9 @@ type retrier struct {
 	log     logstate.Joined
 	retry   backoff.Backoff
 
-	mu    sync.Mutex     // held while keys are tried
-	after store.ParkedID // where the next keys are: behind one that could not be tried
-	tried bool           // whether the code has tried every key that was parked before the claim
+	mu        sync.Mutex     // held while keys are tried
+	after     store.ParkedID // where the next keys are: behind one that could not be tried
+	codeTried bool           // whether the code has tried every key that was parked before the claim
 }
 
 const (
@@ -112,7 +112,7 @@ func (t *retrier) due(ctx context.Context) ([]store.ParkedKey, error) {
 	request := store.ParkedRequest{
 		Projection: t.claim.Projection, Range: t.claim.Range, Due: true, After: t.after, Limit: retryKeys,
 	}
-	if !t.tried {
+	if !t.codeTried {
 		request.Code = r.program.Code()
 	}
 	due, err := r.worker.tables.Parked(ctx, request)
@@ -121,7 +121,7 @@ func (t *retrier) due(ctx context.Context) ([]store.ParkedKey, error) {
 		due, err = r.worker.tables.Parked(ctx, request)
 	}
 	if err == nil && len(due) == 0 {
-		t.tried = true // and while the claim holds, only this code parks keys
+		t.codeTried = true // and while the claim holds, only this code parks keys
 	}
 	t.after = store.ParkedID{}
 	if err == nil && len(due) == retryKeys {

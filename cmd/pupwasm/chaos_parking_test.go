@@ -72,8 +72,8 @@ func (c *chaos) tables(sql string) {
 	}
 }
 
-// mendAll removes every cause of faults.
-func (c *chaos) mendAll() {
+// fixAll removes every cause of faults.
+func (c *chaos) fixAll() {
 	c.tables(takeOdd)
 	for name, module := range c.modules {
 		writeModule(c.t, c.folder, name+".wasm", module.fixed)

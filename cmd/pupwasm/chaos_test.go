@@ -48,7 +48,7 @@ func runChaos(c *chaos) {
 	c.pause(500 * time.Millisecond)
 	c.note("chaos", "ends")
 	c.writers.finish()
-	c.mendAll()
+	c.fixAll()
 	c.complete(c.writers)
 	c.checkParked()
 }

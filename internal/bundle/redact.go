@@ -213,8 +213,9 @@ func wordy(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
 // withoutValues replaces values in a text where no letter or digit is beside them, as they are, as errors quote them, and
 // also those that it has cut off. The longest come first.
 func withoutValues(text string, values map[string]string) string {
-	values = maps.Clone(values)
-	for value, by := range maps.Clone(values) {
+	plain := values
+	values = maps.Clone(plain)
+	for value, by := range plain {
 		quoted := strconv.Quote(value)
 		values[quoted[1:len(quoted)-1]] = by
 	}

@@ -51,14 +51,13 @@ func (s *Server) New(t testing.TB) Database {
 	t.Helper()
 	s.migrated.Do(func() {
 		s.exec(t, "CREATE DATABASE "+migrated)
-		s.named(migrated).WithSchema(t, "pupwasm")
+		s.named(migrated).WithSchema(t, "pupwasm").BeginAfter(t, logsBegin)
 	})
 	name := nextName()
 	s.exec(t, "CREATE DATABASE "+name+" TEMPLATE "+migrated+s.copying)
 	s.dropAtTheEnd(t, name)
 	db := s.named(name)
 	db.exec(t, "UPDATE pupwasm.log SET id = gen_random_uuid()")
-	db.BeginAfter(t, logsBegin)
 	return db
 }
 

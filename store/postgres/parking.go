@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -160,12 +159,12 @@ func (s backend) Parked(ctx context.Context, request store.ParkedRequest) ([]sto
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	of, keys, after := request.Projection, request.Range, request.After
-	sql, args := s.queries.parked, []any{
-		of.Name, of.Version, request.Key, int64(keys.First), int64(keys.Last), request.Code, request.Due,
-		after.Projection.Name, after.Projection.Version, append([]byte{}, after.Key...), request.Limit,
+	sql, args := s.queries.dueParked, []any{
+		of.Name, of.Version, int64(keys.First), int64(keys.Last), after.Projection.Name, after.Projection.Version,
+		append([]byte{}, after.Key...), request.Limit,
 	}
-	if request.DueByTime() {
-		sql, args = s.queries.dueParked, slices.Concat(args[:2], args[3:5], args[7:])
+	if !request.DueByTime() {
+		sql, args = s.queries.parked, append(args, request.Key, request.Code, request.Due)
 	}
 	rows, err := s.control.Query(ctx, sql, args...)
 	if err != nil {

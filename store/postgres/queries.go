@@ -226,11 +226,11 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		parked: in(`SELECT * FROM (
 				SELECT p.projection, p.version, p.key, p.first_position, p.last_position, p.events, p.event_id, p.error,
 					p.attempts, p.parked_at, p.next_attempt_at, p.wanted, p.tried, p.orders,
-					p.wanted <> '' OR coalesce(p.next_attempt_at <= {now}, false) OR $6 <> '' AND $6 <> ALL (p.tried) AS due
+					p.wanted <> '' OR coalesce(p.next_attempt_at <= {now}, false) OR $10 <> '' AND $10 <> ALL (p.tried) AS due
 				FROM {schema}.parked p
-				WHERE ($1 = '' OR p.projection = $1) AND ($2 = 0 OR p.version = $2) AND ($3::bytea IS NULL OR p.key = $3)
-				AND p.spread BETWEEN $4 AND $5 AND (p.projection, p.version, p.key) > ($8, $9::integer, $10)) AS k
-			WHERE k.due OR NOT $7 ORDER BY projection, version, key LIMIT nullif($11, 0)`),
+				WHERE ($1 = '' OR p.projection = $1) AND ($2 = 0 OR p.version = $2) AND ($9::bytea IS NULL OR p.key = $9)
+				AND p.spread BETWEEN $3 AND $4 AND (p.projection, p.version, p.key) > ($5, $6::integer, $7)) AS k
+			WHERE k.due OR NOT $11 ORDER BY projection, version, key LIMIT nullif($8, 0)`),
 		// By the index, whatever the planner believes of the order; a volatile clock would keep it from that.
 		dueParked: in(`WITH due AS MATERIALIZED (SELECT p.* FROM {schema}.parked p
 				WHERE p.projection = $1 AND p.version = $2

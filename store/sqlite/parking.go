@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/pupwasm/pupwasm/store"
@@ -147,12 +146,12 @@ func (x *tx) pass(c *conn, retry *store.Retry) (unparked bool, err error) {
 // Parked returns parked keys. See [store.Parking].
 func (s backend) Parked(ctx context.Context, request store.ParkedRequest) (all []store.ParkedKey, err error) {
 	of, keys, after := request.Projection, request.Range, request.After
-	sql, args := s.queries.parked, []any{
-		of.Name, of.Version, request.Key, int64(keys.First), int64(keys.Last), request.Code, request.Due,
-		after.Projection.Name, after.Projection.Version, append([]byte{}, after.Key...), request.Limit,
+	sql, args := s.queries.dueParked, []any{
+		of.Name, of.Version, int64(keys.First), int64(keys.Last), after.Projection.Name, after.Projection.Version,
+		append([]byte{}, after.Key...), request.Limit,
 	}
-	if request.DueByTime() {
-		sql, args = s.queries.dueParked, slices.Concat(args[:2], args[3:5], args[7:])
+	if !request.DueByTime() {
+		sql, args = s.queries.parked, append(args, request.Key, request.Code, request.Due)
 	}
 	err = s.read(ctx, func(c *conn) error {
 		return c.query(sql, func(row *prepared) error {

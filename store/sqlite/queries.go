@@ -208,11 +208,11 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 				SELECT projection, version, key, first_position, last_position, events, event_id, error, attempts,
 					parked_at, coalesce(next_attempt_at, 0), wanted, tried, orders,
 					wanted <> '' OR coalesce(next_attempt_at <= {now}, 0)
-					OR $6 <> '' AND NOT EXISTS (SELECT 1 FROM json_each(tried) WHERE value = $6) AS due
+					OR $10 <> '' AND NOT EXISTS (SELECT 1 FROM json_each(tried) WHERE value = $10) AS due
 				FROM {schema}__parked
-				WHERE ($1 = '' OR projection = $1) AND ($2 = 0 OR version = $2) AND ($3 IS NULL OR key = $3)
-				AND spread BETWEEN $4 AND $5 AND (projection, version, key) > ($8, $9, $10))
-			WHERE due OR NOT $7 ORDER BY projection, version, key LIMIT iif($11 = 0, -1, $11)`),
+				WHERE ($1 = '' OR projection = $1) AND ($2 = 0 OR version = $2) AND ($9 IS NULL OR key = $9)
+				AND spread BETWEEN $3 AND $4 AND (projection, version, key) > ($5, $6, $7))
+			WHERE due OR NOT $11 ORDER BY projection, version, key LIMIT iif($8 = 0, -1, $8)`),
 		dueParked: in(`SELECT projection, version, key, first_position, last_position, events, event_id, error, attempts,
 				parked_at, coalesce(next_attempt_at, 0), wanted, tried, orders, 1
 			FROM {schema}__parked INDEXED BY {schema}__parked_due

@@ -65,7 +65,9 @@ func guest(t *testing.T, name string) []byte {
 
 func newRuntime(t *testing.T) *host.Runtime {
 	t.Helper()
-	runtime, err := host.NewRuntime(t.Context(), host.Options{Logger: zerolog.Nop()})
+	runtime, err := host.NewRuntime(t.Context(), host.Options{
+		Logger: zerolog.Nop(), CacheDir: compiled, Compiler: compiler,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
