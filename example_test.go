@@ -1,14 +1,18 @@
 package pupwasm_test
 
 import (
+	"bufio"
 	"context"
 	"database/sql"
 	"fmt"
 	"io/fs"
 	"log"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing/fstest"
 	"time"
 
@@ -253,4 +257,34 @@ func ExampleByStream() {
 	fmt.Println(status[0].Name, "has", len(status[0].Segments), "segments")
 	// Output:
 	// mails has 4 segments
+}
+
+// A program serves its metrics and probes with its own server.
+func ExampleHost_Handler() {
+	ctx, stop := context.WithCancel(context.Background())
+	db, remove := openExample(ctx)
+	defer remove()
+	host, err := pupwasm.NewHost(db, pupwasm.Options{Modules: exampleModules, Logger: slog.New(slog.DiscardHandler)})
+	must(err)
+	server := httptest.NewServer(host.Handler(""))
+	defer server.Close()
+	stopped := make(chan error)
+	go func() { stopped <- host.Run(ctx) }()
+
+	appended, err := db.Append(ctx, store.AppendOptions{}, registered("ann"))
+	must(err)
+	must(host.Wait(ctx, "users", appended[0].Position))
+	response, err := http.Get(server.URL + "/metrics")
+	must(err)
+	defer response.Body.Close()
+	lines := bufio.NewScanner(response.Body)
+	for lines.Scan() {
+		if strings.HasPrefix(lines.Text(), "pupwasm_projection_position{") {
+			fmt.Println(lines.Text())
+		}
+	}
+	stop()
+	must(<-stopped)
+	// Output:
+	// pupwasm_projection_position{projection="users",version="1"} 1
 }

@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/http"
+	"runtime/debug"
 	"slices"
 	"sync"
 
 	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/internal/moduleset"
+	"github.com/pupwasm/pupwasm/internal/web"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -59,6 +62,7 @@ type Host struct {
 
 	mu     sync.Mutex
 	worker *segments.Worker // of Run or RunOnce; nil before
+	served *web.Host        // of Handler; nil before
 }
 
 // NewHost prepares a host on a database, which it does not own. Rows and checkpoints are there, and events too unless
@@ -120,6 +124,7 @@ func (h *Host) RunOnce(ctx context.Context) error { return h.run(ctx, true) }
 func (h *Host) run(ctx context.Context, once bool) (err error) {
 	options := h.options.Worker
 	options.Once = once
+	defer h.watch(ctx, &options)()
 	worker, err := segments.New(h.log, h.tables, options)
 	if err != nil {
 		return err
@@ -201,6 +206,40 @@ func (h *Host) runFolder(
 	stop()
 	background.Wait()
 	return err
+}
+
+// Handler serves the host over HTTP: /metrics for Prometheus, the probes /healthz and /readyz, and the API of docs/api.md.
+// Whoever has the token may act by the API, and read it from another machine; "" is no token. Call Handler before Run:
+// what happens before it is not counted. The caller serves it, with timeouts of its own.
+func (h *Host) Handler(token string) http.Handler {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.served == nil {
+		build := web.Build{}
+		if info, ok := debug.ReadBuildInfo(); ok {
+			build.Version = info.Main.Version
+		}
+		h.served = web.NewHost(h.log, h.tables, h.options.Worker, build)
+	}
+	return h.served.Handler(token, h.Progress)
+}
+
+// watch has what Handler serves be told what the worker does, and watches the host until the result is called.
+func (h *Host) watch(ctx context.Context, options *segments.Options) (stop func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.served == nil {
+		return func() {}
+	}
+	served := h.served
+	options.Observer = segments.JoinObservers(options.Observer, served.Observer())
+	watching, end := context.WithCancel(ctx)
+	var background sync.WaitGroup
+	background.Go(func() { served.Run(watching) })
+	return func() {
+		end()
+		background.Wait()
+	}
 }
 
 // Wait waits until everything up to a position, such as that of an event just appended, is applied to the tables

@@ -33,6 +33,7 @@ import (
 //	faults, parked keys, retries              Faulted; Parked, less Unparked; Retried
 //	deadlocks                                 Deadlocked
 //	modules that run or cannot                Installed, Refused
+//	notifications that do not arrive          Listening
 //	outages                                   Away, Back
 //
 // They are of this worker. What holds for all workers, such as the number of parked keys, is in the database: see
@@ -71,6 +72,9 @@ type Observer struct {
 
 	// Polled: the horizon was asked for.
 	Polled func(ObservedPoll)
+	// Listening: notifications of appends begin to arrive, or they do not or no longer arrive, and the log is polled. It is
+	// told once of each change, and never where the log has no notifications or the worker does without.
+	Listening func(ObservedListening)
 	// Away: a database does not answer. It is told once for an outage.
 	Away func(ObservedOutage)
 	// Back: it answers again.
@@ -152,6 +156,11 @@ type ObservedPoll struct {
 	Head    int64 // the last position of the log
 	Took    time.Duration
 	Err     error // then Horizon and Head are 0
+}
+
+// ObservedListening is whether notifications arrive.
+type ObservedListening struct {
+	Err error // why they do not, or nil
 }
 
 // ObservedOutage is a database that does not answer.

@@ -83,7 +83,7 @@ func New(log store.Log, tables store.Tables, options Options) (*Worker, error) {
 	w.poller = horizon.New(w.cache, w.log, w.notifier(), horizon.Options{
 		Listener: w.listener(), Poll: options.Poll, PollMax: options.PollMax, PollFactor: options.PollFactor,
 		CallTimeout: options.Lease, RetryMin: options.RetryMin, RetryMax: options.RetryMax,
-	}, w.logger, w.polled)
+	}, w.logger, horizon.Told{Polled: w.polled, Listening: w.listening})
 	w.membership = newMembership(w)
 	w.shared = pipeline.Shared{
 		Log: w.log, Memory: pipeline.NewMemoryBudget(options.EventBytes),
@@ -124,6 +124,11 @@ func (w *Worker) polled(poll horizon.Polled) {
 	case w.apart: // otherwise heartbeats tell
 		w.logOutage.over()
 	}
+}
+
+// listening is told whether notifications arrive.
+func (w *Worker) listening(err error) {
+	tell(w.options.Observer.Listening, ObservedListening{Err: err})
 }
 
 // notifier is the log's, or nil when the worker only polls.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // LogID identifies the log that something was read from. Two are equal when both members are.
@@ -23,11 +24,12 @@ type Applied struct {
 	Event    UUID
 }
 
-// LogState is the answer of [Reader.Locate].
+// LogState is the answer of [Reader.Locate]: how far the log may be read, and what it has at the positions that were
+// asked for.
 type LogState struct {
-	Log    LogID
-	Head   int64  // the last position handed out
-	Events []UUID // of the positions that were asked for; zero where there is no event
+	Horizon
+	Events []UUID      // ids of the events at the positions; zero where there is none
+	Next   []time.Time // when the first event behind each position was created; zero where there is none
 }
 
 // Checkpoint is the position up to which a segment of a projection has applied a log.
@@ -57,13 +59,21 @@ func (p *ProjectionStatus) Checkpoints() []Checkpoint {
 func CheckCheckpoints(ctx context.Context, reader Reader, checkpoints ...Checkpoint) (log LogID, faults []error,
 	err error,
 ) {
+	state, faults, err := LocateCheckpoints(ctx, reader, checkpoints...)
+	return state.Log, faults, err
+}
+
+// LocateCheckpoints is [CheckCheckpoints] with all that the log says of the last event up to each checkpoint. It is one
+// call of [Reader.Locate], whatever the number of checkpoints.
+func LocateCheckpoints(ctx context.Context, reader Reader, checkpoints ...Checkpoint) (state LogState, faults []error,
+	err error,
+) {
 	positions := make([]int64, len(checkpoints))
 	for i := range checkpoints {
 		positions[i] = checkpoints[i].Applied.Position
 	}
-	state, err := reader.Locate(ctx, positions...)
-	if err != nil {
-		return LogID{}, nil, err
+	if state, err = reader.Locate(ctx, positions...); err != nil {
+		return LogState{}, nil, err
 	}
 	faults = make([]error, len(checkpoints))
 	for i := range checkpoints {
@@ -75,7 +85,7 @@ func CheckCheckpoints(ctx context.Context, reader Reader, checkpoints ...Checkpo
 			faults[i] = fault
 		}
 	}
-	return state.Log, faults, nil
+	return state, faults, nil
 }
 
 // misfit says why the checkpoint does not belong to a log that has this event where the one is that ties it. A new

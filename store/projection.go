@@ -178,9 +178,13 @@ type Trouble struct {
 // ProjectionStatus is the state of a projection.
 type ProjectionStatus struct {
 	ProjectionID
-	Desired  int // the number of segments that was asked for last
-	Parked   int // how many keys are parked
-	Segments []SegmentStatus
+	Desired int // the number of segments that was asked for last
+	Parked  int // how many keys are parked
+	// ParkedEvents is how many events wait for these keys, with those that failed.
+	ParkedEvents int64
+	// ParkedExhausted is how many of the keys are not tried again by themselves, and nobody has ordered anything.
+	ParkedExhausted int
+	Segments        []SegmentStatus
 }
 
 // SegmentStatus is the state of a segment.

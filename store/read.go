@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"slices"
-	"time"
 )
 
 // Subscription is the set of events that a projection wants. An empty list means all.
@@ -140,7 +139,8 @@ type Reader interface {
 	// One for a Limit below 1; [ErrTransient], [ErrNotMigrated].
 	Read(ctx context.Context, request ReadRequest, page *Page) error
 
-	// Locate returns the identity of the log, its last position, and the ids of the events at the given positions.
+	// Locate returns how far the log may be read, and what it has at the given positions. It takes one round trip and
+	// no more than an index search for each position.
 	Locate(ctx context.Context, positions ...int64) (LogState, error)
 
 	// AppliedAt returns what a checkpoint at a position notes of the log: its identity, and the last event up to
@@ -151,7 +151,4 @@ type Reader interface {
 	// the end. The caller owns the result. A stream that has no event at all is [ErrStreamNotFound]; a range
 	// without events is an empty result.
 	ReadStream(ctx context.Context, stream Stream, first, last int64) ([]RecordedEvent, error)
-
-	// PositionTime returns when the first event after position was created, or the zero time when there is none.
-	PositionTime(ctx context.Context, position int64) (time.Time, error)
 }

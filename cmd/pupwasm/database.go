@@ -67,10 +67,7 @@ func openStore(ctx context.Context, globals *globalOptions) (store.Store, error)
 }
 
 func openAt(ctx context.Context, at target, globals *globalOptions) (store.Store, error) {
-	if err := at.exists(); err != nil {
-		return nil, err
-	}
-	opened, err := at.open(at, globals)
+	opened, err := at.unproven(globals)
 	if err != nil {
 		return nil, err
 	}
@@ -79,6 +76,15 @@ func openAt(ctx context.Context, at target, globals *globalOptions) (store.Store
 		return nil, fmt.Errorf("%s: %w", at, err)
 	}
 	return opened, nil
+}
+
+// unproven opens a database that must exist, and does not ask it anything: whoever has few questions finds by the first
+// one what is wrong with it.
+func (t target) unproven(globals *globalOptions) (store.Store, error) {
+	if err := t.exists(); err != nil {
+		return nil, err
+	}
+	return t.open(t, globals)
 }
 
 // migrateUp updates the database to the layout of this version, and creates the file of a SQLite database.

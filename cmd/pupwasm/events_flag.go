@@ -39,6 +39,11 @@ func (d databases) Close() {
 //
 // Those of openStore.
 func (o *logOptions) open(ctx context.Context, globals *globalOptions) (databases, error) {
+	return o.openWith(globals, func(at target) (store.Store, error) { return openAt(ctx, at, globals) })
+}
+
+// openWith opens the databases one by one.
+func (o *logOptions) openWith(globals *globalOptions, open func(at target) (store.Store, error)) (databases, error) {
 	at, err := globals.target()
 	if err != nil {
 		return databases{}, err
@@ -49,11 +54,11 @@ func (o *logOptions) open(ctx context.Context, globals *globalOptions) (database
 			return databases{}, err
 		}
 	}
-	tables, err := openAt(ctx, at, globals)
+	tables, err := open(at)
 	if err != nil || events.address == at.address && events.dialect == at.dialect {
 		return databases{log: tables, tables: tables}, err
 	}
-	log, err := openAt(ctx, events, globals)
+	log, err := open(events)
 	if err != nil {
 		tables.Close()
 		return databases{}, fmt.Errorf("opening the log: %w", err)

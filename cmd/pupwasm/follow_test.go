@@ -87,8 +87,8 @@ func TestEvents_stopsAtTheHorizonAndStatusNamesWhoHoldsIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	status := run(t, db.DSN, "status")
-	if !strings.HasPrefix(status, "head 3, horizon 1: process ") ||
-		!strings.Contains(status, "process "+strconv.Itoa(pid)+" of the database holds it back") {
+	if !strings.HasPrefix(status, "head 3, horizon 1; ") ||
+		!strings.Contains(status, "\nhorizon: process "+strconv.Itoa(pid)+" of the database holds it back") {
 		t.Errorf("status is %s", status)
 	}
 	if err := tx.Commit(ctx); err != nil {
@@ -97,13 +97,13 @@ func TestEvents_stopsAtTheHorizonAndStatusNamesWhoHoldsIt(t *testing.T) {
 	if events := run(t, db.DSN, "events"); strings.Count(events, "C/T/") != 3 {
 		t.Errorf("events after the commit: %s", events)
 	}
-	if status := run(t, db.DSN, "status"); !strings.HasPrefix(status, "head 3\n") {
+	if status := run(t, db.DSN, "status"); !strings.HasPrefix(status, "head 3; ") {
 		t.Errorf("status is %s", status)
 	}
 }
 
 // ageRule finds the age in a line of status, which depends on how long the test takes.
-var ageRule = regexp.MustCompile(` [0-9]+s (running|waiting|failed)`)
+var ageRule = regexp.MustCompile(` [0-9]+s ((?:0 )?(?:running|waiting|failed))`)
 
 func TestStatus_showsEverySegmentAndResetForgetsThem(t *testing.T) {
 	t.Parallel()
@@ -145,14 +145,16 @@ func TestStatus_showsEverySegmentAndResetForgetsThem(t *testing.T) {
 	}
 
 	want := []string{
-		"head 2", "",
-		"PROJECTION VERSION SEGMENT POSITION BEHIND AGE STATE OWNER",
-		"names 3 0 2 0 0s running worker-1",
-		"names 3 1 0 2 0s failed -",
-		"names 3 2 0 2 0s waiting -",
+		"head 2; 1 projection: 1 not working; 1 host", "",
+		"PROJECTION VER SEGMENTS BEHIND AGE PARKED STATE",
+		"names 3 3 2 0s 0 failed", "",
+		"SEGMENT POSITION BEHIND AGE STATE OWNER",
+		"0 2 0 0s running worker-1",
+		"1 0 2 0s failed -",
+		"2 0 2 0s waiting -",
 		"", "names, segment 1 failed: " + reason,
 	}
-	lines := strings.Split(strings.TrimSpace(run(t, database, "status")), "\n")
+	lines := strings.Split(strings.TrimSpace(run(t, database, "status", "names")), "\n")
 	for i, line := range lines {
 		lines[i] = strings.Join(strings.Fields(line), " ")
 		lines[i] = ageRule.ReplaceAllString(lines[i], " 0s $1")

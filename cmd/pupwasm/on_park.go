@@ -8,6 +8,7 @@ import (
 
 	"github.com/pupwasm/pupwasm/internal/alert"
 	"github.com/pupwasm/pupwasm/internal/oneline"
+	"github.com/pupwasm/pupwasm/internal/status"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -41,7 +42,7 @@ type parkedAlert struct {
 
 func parkedMessage(key *store.ParkedKey, host string) alert.Message {
 	a := parkedAlert{
-		Event: "parked", Projection: key.Projection.Name, Version: key.Projection.Version, Key: keyText(key.Key),
+		Event: "parked", Projection: key.Projection.Name, Version: key.Projection.Version, Key: status.KeyText(key.Key),
 		Position: key.First, EventID: key.Event.String(), Error: oneline.Text(inFlags(key.Error)), Attempts: key.Attempts,
 		Waiting: key.Events, ParkedAt: key.ParkedAt.UTC(), Host: host,
 	}

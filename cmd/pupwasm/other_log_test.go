@@ -74,7 +74,7 @@ func TestStatus_saysThatTheLogIsAnother(t *testing.T) {
 		return string(out)
 	}
 	status := strings.Join(strings.Fields(fails("status")), " ")
-	if !strings.Contains(status, "names 1 0 2 - - other log w") || !strings.Contains(status, "names, segment 0: "+said) {
+	if !strings.Contains(status, "names 1 1 - - 0 other log") || !strings.Contains(status, "names, segment 0: "+said) {
 		t.Errorf("status is %s", status)
 	}
 	report := fails("status", "--json")

@@ -2,16 +2,14 @@ package main
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pupwasm/pupwasm/internal/status"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -40,68 +38,20 @@ func newParkedCommand(globals *globalOptions) *cobra.Command {
 	return cmd
 }
 
-// keyText is a partition key as a person reads and gives it.
-func keyText(key []byte) string {
-	text := string(key)
-	plain := utf8.Valid(key) && len(key) > 0 && !strings.HasPrefix(text, "hex:") && !strings.HasPrefix(text, "-") &&
-		text == strings.TrimSpace(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
-	if plain {
-		return text
-	}
-	return "hex:" + hex.EncodeToString(key)
-}
-
-// parseKey reads what keyText writes.
+// parseKey reads a partition key as [status.KeyText] writes it.
 func parseKey(text string) ([]byte, error) {
-	digits, isHex := strings.CutPrefix(text, "hex:")
-	if !isHex {
-		return []byte(text), nil
-	}
-	key, err := hex.DecodeString(digits)
+	key, err := status.ParseKey(text)
 	if err != nil {
-		return nil, usagef("key %s: behind 'hex:' there must be pairs of hex digits", printable(text))
+		return nil, usagef("%v", err)
 	}
-	return append([]byte{}, key...), nil
+	return key, nil
 }
 
-// parkedReport is the JSON form of a parked key.
-type parkedReport struct {
-	Projection  string             `json:"projection"`
-	Key         string             `json:"key"`
-	Position    int64              `json:"position"` // of the event that failed
-	EventID     string             `json:"event_id"`
-	Last        int64              `json:"last_position"` // of the last event that waits
-	Events      int64              `json:"events"`        // how many wait
-	Error       string             `json:"error"`
-	Attempts    int                `json:"attempts"`
-	ParkedAt    time.Time          `json:"parked_at"`
-	NextAttempt *time.Time         `json:"next_attempt_at,omitempty"` // none: it is not tried again by itself
-	Order       store.ParkedAction `json:"order,omitempty"`
-}
-
-func reportParked(k *store.ParkedKey) parkedReport {
-	r := parkedReport{
-		Projection: k.Projection.Name, Key: keyText(k.Key), Position: k.First, EventID: k.Event.String(), Last: k.Last,
-		Events: k.Events, Error: inFlags(k.Error), Attempts: k.Attempts, ParkedAt: k.ParkedAt.UTC(), Order: k.Order,
-	}
-	if !k.NextAttempt.IsZero() {
-		next := k.NextAttempt.UTC()
-		r.NextAttempt = &next
-	}
-	return r
-}
-
-// next says when a key is tried again.
-func (r *parkedReport) next() string {
-	switch {
-	case r.Order == store.ActionSkip:
-		return "skip ordered"
-	case r.Order == store.ActionRetry:
-		return "retry ordered"
-	case r.NextAttempt == nil:
-		return "with another module"
-	}
-	return r.NextAttempt.Format(time.RFC3339)
+// reportParked is the report with the error in the words of the command.
+func reportParked(k *store.ParkedKey) status.ParkedKey {
+	report := status.ReportParked(k)
+	report.Error = inFlags(report.Error)
+	return report
 }
 
 func newParkedListCommand(globals *globalOptions) *cobra.Command {
@@ -172,7 +122,7 @@ func runParkedList(ctx context.Context, globals *globalOptions, projection strin
 			return err
 		}
 	}
-	reports := []parkedReport{}
+	reports := []status.ParkedKey{}
 	err = eachParked(ctx, from, projection, func(k *store.ParkedKey) error {
 		reports = append(reports, reportParked(k))
 		return nil
@@ -191,7 +141,7 @@ func runParkedList(ctx context.Context, globals *globalOptions, projection strin
 	for i := range reports {
 		r := &reports[i]
 		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%s\t%s\t%s\n", printable(r.Projection), r.Key, r.Position, r.Events,
-			r.Attempts, r.ParkedAt.Format(time.RFC3339), r.next(), printable(r.Error))
+			r.Attempts, r.ParkedAt.Format(time.RFC3339), r.Next(), printable(r.Error))
 	}
 	return table.Flush()
 }

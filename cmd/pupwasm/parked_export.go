@@ -17,6 +17,7 @@ import (
 	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/internal/bundle"
 	"github.com/pupwasm/pupwasm/internal/bundle/replay"
+	"github.com/pupwasm/pupwasm/internal/status"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -141,7 +142,7 @@ func (o *exportOptions) collect(
 	if err != nil {
 		return nil, err
 	}
-	b.Pupwasm, b.Key, b.Database = readBuild().Version, keyText(key.Key), at.statements
+	b.Pupwasm, b.Key, b.Database = readBuild().Version, status.KeyText(key.Key), at.statements
 	b.Module = bundle.Module{
 		File: module.File, Tried: slices.Contains(key.Tried, hex.EncodeToString(module.Hash[:])),
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pupwasm/pupwasm/internal/status"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -148,7 +149,7 @@ func printOrdered(
 	}
 	what := count(int64(len(parked)), "parked key")
 	if order == store.ActionSkip {
-		what = fmt.Sprintf("event %d of key %s", parked[0].First, keyText(parked[0].Key))
+		what = fmt.Sprintf("event %d of key %s", parked[0].First, status.KeyText(parked[0].Key))
 	}
 	if _, err := fmt.Fprintf(out, "%s ordered for %s of %s\n", order, what, name); err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pupwasm/pupwasm/internal/status"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -70,7 +71,7 @@ func runParkedShow(ctx context.Context, globals *globalOptions, events *logOptio
 	fmt.Fprintf(globals.out, "projection  %s\nkey         %s\nerror       %s\nattempts    %d\nparked      %s\n"+
 		"next        %s\nevents      %d, at %s\n\n",
 		printable(report.Projection), report.Key, printable(report.Error), report.Attempts,
-		report.ParkedAt.Format(time.RFC3339), report.next(), report.Events, positionsText(waiting, report.Events))
+		report.ParkedAt.Format(time.RFC3339), report.Next(), report.Events, positionsText(waiting, report.Events))
 	if len(page.Events) == 0 || page.Events[0].ID != found[0].Event {
 		_, err := fmt.Fprintf(globals.out, "event %s is not in the log of this database: --events names the one that has it\n",
 			report.EventID)
@@ -135,7 +136,7 @@ func runParkedSkipped(ctx context.Context, globals *globalOptions, projection st
 		for _, s := range page {
 			after = s.Position
 			reports = append(reports, skippedReport{
-				Key: keyText(s.Key), Position: s.Position, EventID: s.Event.String(), Error: inFlags(s.Error),
+				Key: status.KeyText(s.Key), Position: s.Position, EventID: s.Event.String(), Error: inFlags(s.Error),
 				SkippedAt: s.SkippedAt.UTC(),
 			})
 		}

@@ -81,8 +81,7 @@ func checkPositions(t *testing.T, database string, after int64) {
 			t.Errorf("%v says %q", args, out)
 		}
 	}
-	if out := run(t, database, "status"); !strings.HasPrefix(out, "head "+last+"\n") ||
-		!strings.Contains(out, " "+last+" ") {
+	if out := run(t, database, "status"); !strings.HasPrefix(out, "head "+last+"; 1 projection: ") {
 		t.Errorf("status is %s", out)
 	}
 	var status struct {
@@ -118,7 +117,7 @@ func TestStatus_namesThePreparedTransactionThatHoldsTheHorizon(t *testing.T) {
 	appendLines(t, db.DSN, "after")
 	const named = "prepared transaction 'forgotten' of postgres, prepared at 2"
 	const advice = "end it with COMMIT PREPARED 'forgotten' or ROLLBACK PREPARED 'forgotten'"
-	if out := run(t, db.DSN, "status"); !strings.HasPrefix(out, "head 3, horizon 1, held back by "+named) ||
+	if out := run(t, db.DSN, "status"); !strings.HasPrefix(out, "head 3, horizon 1; ") || !strings.Contains(out, "\nhorizon: held back by "+named) ||
 		!strings.Contains(out, advice+"\n") {
 		t.Errorf("status is %s", out)
 	}
@@ -128,7 +127,7 @@ func TestStatus_namesThePreparedTransactionThatHoldsTheHorizon(t *testing.T) {
 	if _, err := conn.Exec(ctx, "ROLLBACK PREPARED 'forgotten'"); err != nil {
 		t.Fatal(err)
 	}
-	if out := run(t, db.DSN, "status"); !strings.HasPrefix(out, "head 3\n") {
+	if out := run(t, db.DSN, "status"); !strings.HasPrefix(out, "head 3; ") {
 		t.Errorf("status is %s", out)
 	}
 }

@@ -63,7 +63,7 @@ func TestRun_whatIsRefusedIsSaid(t *testing.T) {
 		}
 		status = run(t, database, "status", "misfit")
 		for _, pattern := range []string{
-			`(?m)^misfit +1 +- .* refused +-$`,
+			`(?m)^misfit +1 +- .* refused$`,
 			`(?m)^misfit, version 1 is refused by worker host-1: module misfit.wasm: write "w": `,
 		} {
 			if !regexp.MustCompile(pattern).MatchString(status) {

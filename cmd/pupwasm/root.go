@@ -105,6 +105,7 @@ func newRootCommand(globals *globalOptions) *cobra.Command {
 		newEventsCommand(globals),
 		newStreamCommand(globals),
 		newStatusCommand(globals),
+		newDoctorCommand(globals),
 		newSegmentsCommand(globals),
 		newParkedCommand(globals),
 		newReplayCommand(globals),

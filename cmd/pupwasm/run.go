@@ -34,6 +34,7 @@ type runOptions struct {
 	events  logOptions
 	runtime runtimeOptions
 	worker  segments.Options
+	listen  listenOptions
 }
 
 func (o *runOptions) addFlags(flags *pflag.FlagSet) {
@@ -61,6 +62,7 @@ func (o *runOptions) addFlags(flags *pflag.FlagSet) {
 	o.limits.addFlags(flags)
 	addWorkerFlags(flags, &o.worker)
 	o.runtime.addFlags(flags)
+	o.listen.addFlags(flags)
 }
 
 const runHelp = `Run the projections of every .wasm file in DIR. Each projection creates its tables, continues from its
@@ -112,31 +114,42 @@ var isolations = []string{
 	string(postgres.IsolationNone),
 }
 
-func runRun(ctx context.Context, opts *runOptions, folder string) error {
+// check refuses invalid settings, and completes those of the worker.
+func (o *runOptions) check() error {
 	switch {
-	case opts.once && opts.watch:
+	case o.once && o.watch:
 		return usagef("--once and --watch exclude each other")
-	case opts.retry < 0:
-		return usagef("--retry must not be negative, it is %s", opts.retry)
+	case o.once && o.listen.address != "":
+		return usagef("--once and --listen exclude each other")
+	case o.retry < 0:
+		return usagef("--retry must not be negative, it is %s", o.retry)
+	case !slices.Contains(isolations, o.isolation):
+		return usagef("--isolation %q: use auto, role or none", o.isolation)
 	}
+	o.worker.Once, o.worker.Logger, o.worker.FailRefused = o.once, o.log, !o.watch
+	if err := checkWorker(o.worker); err != nil {
+		return err
+	}
+	if err := o.alert(); err != nil {
+		return err
+	}
+	if err := o.limits.check(); err != nil {
+		return err
+	}
+	o.connections, o.eager = o.worker.Concurrency, true
+	return o.readTrust()
+}
+
+func runRun(ctx context.Context, opts *runOptions, folder string) error {
 	lines := opts.statusLine()
-	opts.worker.Once, opts.worker.Logger, opts.worker.FailRefused = opts.once, opts.log, !opts.watch
-	if err := checkWorker(opts.worker); err != nil {
+	if err := opts.check(); err != nil {
 		return err
 	}
-	if err := opts.alert(); err != nil {
+	server, err := opts.listen.start(opts.log)
+	if err != nil {
 		return err
 	}
-	if !slices.Contains(isolations, opts.isolation) {
-		return usagef("--isolation %q: use auto, role or none", opts.isolation)
-	}
-	if err := opts.limits.check(); err != nil {
-		return err
-	}
-	if err := opts.readTrust(); err != nil {
-		return err
-	}
-	opts.connections, opts.eager = opts.worker.Concurrency, true
+	defer server.stop()
 	runtime, err := opts.runtime.start(ctx, opts.globalOptions)
 	if err != nil {
 		return err
@@ -157,6 +170,7 @@ func runRun(ctx context.Context, opts *runOptions, folder string) error {
 	}
 	defer to.Close()
 	opts.warnOfRights(ctx, to.tables)
+	watch := server.watch(to, &opts.worker)
 	worker, err := segments.New(to.log, to.tables, opts.worker)
 	if err != nil {
 		return err
@@ -166,7 +180,7 @@ func runRun(ctx context.Context, opts *runOptions, folder string) error {
 	if len(changes) == 0 && registry.Loading() == 0 {
 		opts.log.Info().Str("folder", folder).Msg("no modules yet")
 	}
-	return opts.work(ctx, worker, set, registry, lines)
+	return opts.work(ctx, worker, set, registry, lines, watch)
 }
 
 // alert reads whom to tell of parked keys.
@@ -228,6 +242,7 @@ func (o *runOptions) openDatabases(ctx context.Context) (to databases, err error
 // work runs the worker and watches the folder.
 func (o *runOptions) work(
 	ctx context.Context, worker *segments.Worker, set *moduleset.Set, registry *host.Registry, lines *statusLine,
+	watch func(ctx context.Context, own func() []segments.Progress),
 ) error {
 	start := clock.Now()
 	var background sync.WaitGroup
@@ -239,6 +254,7 @@ func (o *runOptions) work(
 	background.Go(func() { follow(backgroundContext, registry) })
 	catchUp := newCatchUp(o.log, lines)
 	background.Go(func() { catchUp.run(backgroundContext, worker.Progress) })
+	background.Go(func() { watch(ctx, worker.Progress) })
 	err := worker.Run(ctx)
 	stopBackground()
 	background.Wait()

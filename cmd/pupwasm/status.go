@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/pupwasm/pupwasm/internal/status"
+	"github.com/pupwasm/pupwasm/store"
 )
 
 type statusOptions struct {
@@ -20,12 +21,18 @@ type statusOptions struct {
 	events logOptions
 	check  bool
 	maxAge time.Duration
+
+	watching bool
+	interval time.Duration
+	one      bool // projection was asked for
 }
 
 func (o *statusOptions) addFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.json, "json", false, "print JSON")
 	o.events.addFlags(flags)
 	flags.BoolVar(&o.check, "check", false, "exit with code 6 when a projection needs attention, for monitoring")
+	flags.BoolVar(&o.watching, "watch", false, "show the status in place until interrupted")
+	flags.DurationVar(&o.interval, "interval", time.Second, "with --watch, how often the databases are asked")
 	flags.DurationVar(&o.maxAge, "max-age", 5*time.Minute, "with --check, how long a segment may be behind")
 }
 
@@ -34,14 +41,16 @@ func newStatusCommand(globals *globalOptions) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status [PROJECTION]",
 		Short: "Show the progress and state of projections",
-		Long: `Show the position, owner and state of each projection and segment.
+		Long: `Show how far projections are and what state they are in; of one projection, also its segments.
 
   POSITION   the checkpoint: everything up to there is applied
   BEHIND     positions between the checkpoint and the end of the log; not all of them are events of the projection, and
              positions have gaps
   AGE        how long it has been behind: since the first event that is not applied was created, but not since before
              the segment was last at the end of the log
-  STATE      running    a worker has it
+  PARKED     keys that wait because an event of them failed
+  STATE      of a projection, that of the segment in the worst state:
+             running    a worker has it
              waiting    no worker has it
              refused    no worker can run the projection
              stalled    a worker tries it again and again without progress, since the database gives an error
@@ -50,8 +59,8 @@ func newStatusCommand(globals *globalOptions) *cobra.Command {
              failed     it continues when the projection is started again
              other log  its rows were built from another log; BEHIND and AGE are unknown, and the command fails
 
-Below the table are the reasons: why segments failed or make no progress, why a log is another, why running hosts refuse modules, and how
-many keys are parked because an event of them failed ('pupwasm parked list').
+Below the tables are the reasons: why segments failed or make no progress, why a log is another, why running hosts
+refuse modules, what holds the horizon back, and how many keys are parked ('pupwasm parked list').
 
 With --check the command exits with code 6 when a segment has failed, is stalled, has no worker or has been behind for
 longer than --max-age, when a module is refused, or when a key is parked.
@@ -71,13 +80,35 @@ Give --events when hosts run with it: positions are compared with that log.`,
 	return cmd
 }
 
+// statusIntervalMin keeps a screen from costing the database much.
+const statusIntervalMin = 100 * time.Millisecond
+
 func runStatus(ctx context.Context, opts *statusOptions, args []string) error {
-	from, err := opts.events.open(ctx, opts.globalOptions)
+	switch {
+	case opts.watching && (opts.json || opts.check):
+		return usagef("--watch excludes --json and --check")
+	case opts.interval < statusIntervalMin:
+		return usagef("--interval must be at least %s, it is %s", statusIntervalMin, opts.interval)
+	}
+	opts.one = len(args) > 0
+	from, err := opts.events.openWith(opts.globalOptions, func(at target) (store.Store, error) {
+		return at.unproven(opts.globalOptions)
+	})
 	if err != nil {
 		return err
 	}
 	defer from.Close()
-	report, err := status.Read(ctx, from.log, from.tables, args...)
+	read := func(ctx context.Context) (*status.Report, error) {
+		report, err := status.Read(ctx, from.log, from.tables, args...)
+		if at, _ := opts.target(); err != nil {
+			return nil, fmt.Errorf("%s: %w", at, err)
+		}
+		return report, nil
+	}
+	if opts.watching {
+		return opts.watch(ctx, read)
+	}
+	report, err := read(ctx)
 	if err != nil {
 		return err
 	}
@@ -88,7 +119,7 @@ func runStatus(ctx context.Context, opts *statusOptions, args []string) error {
 	if opts.json {
 		err = writeJSON(opts.out, report)
 	} else {
-		err = opts.print(report)
+		err = printStatus(opts.out, report, opts.one)
 	}
 	if err != nil {
 		return err

@@ -1,98 +1,211 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"io"
+	"slices"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/pupwasm/pupwasm/internal/status"
 )
 
-func (o *statusOptions) print(report *status.Report) error {
-	o.printHead(report)
+// printStatus writes a line that sums up, a table, and the reasons for what is not as it should be. The tables fit 80
+// columns. Of one projection the segments are shown too.
+func printStatus(to io.Writer, report *status.Report, one bool) error {
+	var b strings.Builder
+	fmt.Fprintln(&b, summary(report))
 	if len(report.Projections) == 0 {
-		_, err := fmt.Fprintln(o.out, "no projection is known: 'pupwasm run' installs them")
-		return err
+		b.WriteString("no projection is known: 'pupwasm run' installs them\n")
+	} else {
+		printProjections(&b, report)
 	}
-	fmt.Fprintln(o.out)
-	table := tabwriter.NewWriter(o.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "PROJECTION\tVERSION\tSEGMENT\tPOSITION\tBEHIND\tAGE\tSTATE\tOWNER")
+	if one && len(report.Projections) > 0 && len(report.Projections[0].Segments) > 0 {
+		printSegments(&b, &report.Projections[0])
+	}
+	if lines := reasons(report); len(lines) > 0 {
+		fmt.Fprintf(&b, "\n%s\n", strings.Join(lines, "\n"))
+	}
+	_, err := io.WriteString(to, b.String())
+	return err
+}
+
+// summary is the status in one line.
+func summary(report *status.Report) string {
+	line := "head " + strconv.FormatInt(report.Head, 10)
+	if report.Horizon != report.Head {
+		line += ", horizon " + strconv.FormatInt(report.Horizon, 10)
+	}
+	counts := map[string]int{}
+	for i := range report.Projections {
+		counts[standing(&report.Projections[i])]++
+	}
+	if len(report.Projections) > 0 {
+		line += "; " + count(int64(len(report.Projections)), "projection")
+	}
+	var parts []string
+	for _, of := range standings {
+		if n := counts[of]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, of))
+		}
+	}
+	if len(parts) > 0 {
+		line += ": " + strings.Join(parts, ", ")
+	}
+	return line + "; " + count(int64(report.Workers), "host")
+}
+
+// How projections stand, the best first.
+const (
+	standsUpToDate = "up to date"
+	standsBehind   = "behind"
+	standsParked   = "with parked keys"
+	standsIdle     = "without a host"
+	standsFailed   = "not working"
+)
+
+var standings = []string{standsUpToDate, standsBehind, standsParked, standsIdle, standsFailed}
+
+func standing(p *status.Projection) string {
+	switch state := stateOf(p); {
+	case state == status.Waiting || state == status.Abandoned:
+		return standsIdle
+	case state != status.Running && state != status.Merging || len(p.Refused) > 0:
+		return standsFailed
+	case p.Parked > 0:
+		return standsParked
+	}
+	for i := range p.Segments {
+		if behind := p.Segments[i].Behind; behind == nil || *behind > 0 {
+			return standsBehind
+		}
+	}
+	return standsUpToDate
+}
+
+// gravity are the states of segments, the worst first.
+var gravity = []status.State{
+	status.OtherLog, status.Failed, status.Stalled, status.Refused, status.Abandoned, status.Waiting, status.Merging,
+	status.Running,
+}
+
+// stateOf is the worst state of a projection's segments.
+func stateOf(p *status.Projection) status.State {
+	worst := len(gravity) - 1
+	for i := range p.Segments {
+		worst = min(worst, max(slices.Index(gravity, p.Segments[i].State), 0))
+	}
+	if !p.Installed {
+		return status.Refused
+	}
+	return gravity[worst]
+}
+
+func printProjections(to io.Writer, report *status.Report) {
+	fmt.Fprintln(to)
+	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "PROJECTION\tVER\tSEGMENTS\tBEHIND\tAGE\tPARKED\tSTATE")
 	for i := range report.Projections {
 		p := &report.Projections[i]
 		if !p.Installed {
-			fmt.Fprintf(table, "%s\t%d\t-\t-\t-\t-\t%s\t-\n", printable(p.Name), p.Version, status.Refused)
+			fmt.Fprintf(table, "%s\t%d\t-\t-\t-\t-\t%s\n", printable(p.Name), p.Version, status.Refused)
+			continue
 		}
-		for i := range p.Segments {
-			s := &p.Segments[i]
-			owner := printable(s.Owner)
-			if owner == "" {
-				owner = "-"
-			}
-			fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%s\t%s\t%s\t%s\n",
-				printable(p.Name), p.Version, s.Number, s.Position, behindText(s.Behind), ageText(s.AgeSeconds), s.State, owner)
+		var behind, age string
+		if furthest := furthestBehind(p); furthest != nil {
+			behind, age = behindText(furthest.Behind), ageOf(p)
 		}
+		fmt.Fprintf(table, "%s\t%d\t%d\t%s\t%s\t%d\t%s\n", printable(p.Name), p.Version, len(p.Segments),
+			cmp.Or(behind, "-"), cmp.Or(age, "-"), p.Parked, stateOf(p))
 	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	return o.printReasons(report)
+	_ = table.Flush() // into memory
 }
 
-func (o *statusOptions) printHead(report *status.Report) {
+// furthestBehind is the segment whose checkpoint is furthest behind, or nil.
+func furthestBehind(p *status.Projection) (furthest *status.Segment) {
+	for i := range p.Segments {
+		s := &p.Segments[i]
+		if s.Behind != nil && (furthest == nil || *s.Behind > *furthest.Behind) {
+			furthest = s
+		}
+	}
+	return furthest
+}
+
+// ageOf is the age of the segment that has been behind for longest.
+func ageOf(p *status.Projection) string {
+	age, known := p.Age()
+	if !known {
+		return "-"
+	}
+	seconds := age.Seconds()
+	return ageText(&seconds)
+}
+
+// ownerWidth is how much of a worker's name fits beside the rest.
+const ownerWidth = 30
+
+func printSegments(to io.Writer, p *status.Projection) {
+	fmt.Fprintln(to)
+	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "SEGMENT\tPOSITION\tBEHIND\tAGE\tSTATE\tOWNER")
+	for i := range p.Segments {
+		s := &p.Segments[i]
+		fmt.Fprintf(table, "%d\t%d\t%s\t%s\t%s\t%s\n", s.Number, s.Position, behindText(s.Behind),
+			ageText(s.AgeSeconds), s.State, cmp.Or(shorten(printable(s.Owner), ownerWidth), "-"))
+	}
+	_ = table.Flush() // into memory
+}
+
+// shorten leaves out the middle of a text that is too long.
+func shorten(text string, width int) string {
+	runes := []rune(text)
+	if len(runes) <= width {
+		return text
+	}
+	end := (width - 1) / 2
+	return string(runes[:width-1-end]) + "…" + string(runes[len(runes)-end:])
+}
+
+// reasons say what is not as it should be, each in one line.
+func reasons(report *status.Report) (lines []string) {
+	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
+	for _, fault := range report.LogFaults {
+		add("log is not safe: %s", printable(fault))
+	}
 	switch {
 	case report.Head == report.Horizon:
-		fmt.Fprintf(o.out, "head %d\n", report.Head)
 	case report.HorizonHolder != 0:
-		fmt.Fprintf(o.out, "head %d, horizon %d: process %d of the database holds it back by an append that has not ended\n",
-			report.Head, report.Horizon, report.HorizonHolder)
+		add("horizon: process %d of the database holds it back by an append that has not ended", report.HorizonHolder)
 	case report.Prepared != "":
-		fmt.Fprintf(o.out, "head %d, horizon %d, held back by %s\n", report.Head, report.Horizon, printable(report.Prepared))
+		add("horizon: held back by %s", printable(report.Prepared))
 	default:
-		fmt.Fprintf(o.out, "head %d, horizon %d: an append has not ended\n", report.Head, report.Horizon)
+		add("horizon: an append has not ended")
 	}
-	for _, fault := range report.LogFaults {
-		fmt.Fprintf(o.out, "log is not safe: %s\n", printable(fault))
-	}
-}
-
-// printReasons writes the reasons below the table.
-func (o *statusOptions) printReasons(report *status.Report) error {
-	var reasons []string
 	for i := range report.Projections {
 		p := &report.Projections[i]
+		name := printable(p.Name)
 		for i := range p.Segments {
-			s := &p.Segments[i]
-			switch {
+			switch s := &p.Segments[i]; {
 			case s.LogFault != "":
-				reasons = append(reasons, fmt.Sprintf("%s, segment %d: %s", printable(p.Name), s.Number, printable(s.LogFault)))
+				add("%s, segment %d: %s", name, s.Number, printable(s.LogFault))
 			case s.Failure != "":
-				reasons = append(reasons, fmt.Sprintf("%s, segment %d failed: %s", printable(p.Name), s.Number,
-					printable(s.Failure)))
+				add("%s, segment %d failed: %s", name, s.Number, printable(s.Failure))
 			case s.Trouble != "":
-				reasons = append(reasons, fmt.Sprintf("%s, segment %d makes no progress: %s", printable(p.Name), s.Number,
-					printable(s.Trouble)))
+				add("%s, segment %d makes no progress: %s", name, s.Number, printable(s.Trouble))
 			}
 		}
 		if p.Parked > 0 {
-			reasons = append(reasons, fmt.Sprintf("%[1]s has %[2]s: 'pupwasm parked list %[1]s'", printable(p.Name),
-				count(int64(p.Parked), "parked key")))
+			add("%[1]s has %[2]s: 'pupwasm parked list %[1]s'", name, count(int64(p.Parked), "parked key"))
 		}
 		for _, r := range p.Refused {
-			reasons = append(reasons, fmt.Sprintf("%s, version %d is refused by worker %s: %s",
-				printable(p.Name), r.Version, printable(r.Worker), printable(r.Reason)))
+			add("%s, version %d is refused by worker %s: %s", name, r.Version, printable(r.Worker), printable(r.Reason))
 		}
 	}
-	if len(reasons) == 0 {
-		return nil
-	}
-	fmt.Fprintln(o.out)
-	for _, reason := range reasons {
-		if _, err := fmt.Fprintln(o.out, reason); err != nil {
-			return err
-		}
-	}
-	return nil
+	return lines
 }
 
 func behindText(behind *int64) string {

@@ -19,18 +19,35 @@ type Report struct {
 	HorizonHolder int          `json:"horizon_holder,omitempty"`   // the process that holds the horizon back
 	Prepared      string       `json:"horizon_prepared,omitempty"` // the prepared transaction that does, which has no process
 	LogFaults     []string     `json:"log_faults,omitempty"`       // what may make the log lose events, with what fixes it
+	Workers       int          `json:"workers"`                    // how many work
 	Projections   []Projection `json:"projections"`                // in order of their names
 }
 
 // Projection is the status of a projection that is installed, or that a running worker refuses.
 type Projection struct {
-	Name      string    `json:"name"`
-	Version   int       `json:"version"`   // the one installed, or that of a module that was refused
-	Installed bool      `json:"installed"` // at some time
-	Position  int64     `json:"position"`  // of the segment that is furthest behind
-	Parked    int       `json:"parked"`    // how many keys are parked
-	Segments  []Segment `json:"segments"`
-	Refused   []Refusal `json:"refused,omitempty"`
+	Name      string `json:"name"`
+	Version   int    `json:"version"`   // the one installed, or that of a module that was refused
+	Installed bool   `json:"installed"` // at some time
+	Position  int64  `json:"position"`  // of the segment that is furthest behind
+	Parked    int    `json:"parked"`    // how many keys are parked
+	// ParkedEvents is how many events wait for parked keys. ParkedExhausted is how many of the keys are not tried again
+	// by themselves.
+	ParkedEvents    int64 `json:"parked_events"`
+	ParkedExhausted int   `json:"parked_exhausted"`
+
+	Segments []Segment `json:"segments"`
+	Refused  []Refusal `json:"refused,omitempty"`
+}
+
+// Age is for how long the segment that is furthest behind in time has been behind. It is not known where no segment's
+// is.
+func (p *Projection) Age() (age time.Duration, known bool) {
+	for i := range p.Segments {
+		if seconds := p.Segments[i].AgeSeconds; seconds != nil {
+			age, known = max(age, time.Duration(*seconds*float64(time.Second))), true
+		}
+	}
+	return age, known
 }
 
 // Refusal is a module that a running worker refuses.
@@ -58,7 +75,8 @@ type Segment struct {
 }
 
 // Read reads the status of all projections of tables, or only of those named, against the log, which one database
-// may be both. A projection that is not known is left out.
+// may be both. A projection that is not known is left out. It asks the databases five times, however many projections
+// and segments there are, and reads no events.
 func Read(ctx context.Context, log store.Log, tables store.Tables, only ...string) (*Report, error) {
 	// Checkpoints first: none of them can then be above the head.
 	projections, err := tables.Status(ctx, only...)
@@ -69,42 +87,49 @@ func Read(ctx context.Context, log store.Log, tables store.Tables, only ...strin
 	if err != nil {
 		return nil, err
 	}
-	horizon, err := log.Horizon(ctx)
+	var checkpoints []store.Checkpoint
+	for i := range projections {
+		checkpoints = append(checkpoints, projections[i].Checkpoints()...)
+	}
+	state, faults, err := store.LocateCheckpoints(ctx, log, checkpoints...)
 	if err != nil {
 		return nil, err
 	}
 	report := &Report{
-		Head: horizon.Head, Horizon: horizon.Position, HorizonHolder: horizon.Holder, Prepared: horizon.Prepared,
-		Projections: []Projection{},
+		Head: state.Head, Horizon: state.Position, HorizonHolder: state.Holder, Prepared: state.Prepared,
+		Workers: len(workers), Projections: []Projection{},
 	}
 	if report.LogFaults, err = logFaults(ctx, log); err != nil {
 		return nil, err
 	}
-	ages := ageReader{from: log, created: map[int64]time.Time{}}
-	for _, projection := range projections {
-		_, faults, err := store.CheckCheckpoints(ctx, log, projection.Checkpoints()...)
-		if err != nil {
-			return nil, err
-		}
-		p := Projection{
-			Name: projection.Name, Version: projection.Version, Installed: true, Position: horizon.Head,
-			Parked: projection.Parked, Segments: []Segment{},
-		}
-		for i := range projection.Segments {
-			segment := reportSegment(&projection.Segments[i], horizon.Head, faults[i])
-			if segment.Behind != nil {
-				if segment.AgeSeconds, err = ages.age(ctx, &projection.Segments[i], *segment.Behind); err != nil {
-					return nil, err
-				}
-			}
-			p.Position = min(p.Position, segment.Position)
-			p.Segments = append(p.Segments, segment)
-		}
-		report.Projections = append(report.Projections, p)
+	now := clock.Now()
+	for at := 0; len(projections) > 0; projections = projections[1:] {
+		end := at + len(projections[0].Segments)
+		report.Projections = append(report.Projections,
+			reportProjection(&projections[0], state.Head, faults[at:end], state.Next[at:end], now))
+		at = end
 	}
 	report.addTroubles(workers)
 	report.addRefusals(workers, only)
 	return report, nil
+}
+
+// reportProjection reports a projection. Of each segment it takes the fault of its checkpoint, and when the event
+// behind the checkpoint was created.
+func reportProjection(of *store.ProjectionStatus, head int64, faults []error, next []time.Time, now time.Time) Projection {
+	p := Projection{
+		Name: of.Name, Version: of.Version, Installed: true, Position: head,
+		Parked: of.Parked, ParkedEvents: of.ParkedEvents, ParkedExhausted: of.ParkedExhausted,
+		Segments: make([]Segment, len(of.Segments)),
+	}
+	for i := range of.Segments {
+		p.Segments[i] = reportSegment(&of.Segments[i], head, faults[i])
+		if s := &p.Segments[i]; s.Behind != nil {
+			s.AgeSeconds = age(&of.Segments[i], *s.Behind, next[i], now)
+		}
+		p.Position = min(p.Position, p.Segments[i].Position)
+	}
+	return p
 }
 
 // addTroubles adds why segments make no progress. Their owner releases them between two tries.
@@ -206,6 +231,12 @@ const (
 	OtherLog  State = "other log" // its rows were built from another log
 )
 
+// States are all states of a segment.
+var States = []State{Running, Waiting, Refused, Stalled, Abandoned, Merging, Failed, OtherLog}
+
+// Label is the state as a label of metrics, in one word.
+func (s State) Label() string { return strings.ReplaceAll(string(s), " ", "_") }
+
 // StateOf returns what the segment's row says about its state. [Refused], [Stalled] and [OtherLog] need
 // more and come from [Read].
 func StateOf(s *store.SegmentStatus) State {
@@ -222,29 +253,15 @@ func StateOf(s *store.SegmentStatus) State {
 	return Abandoned
 }
 
-// ageReader computes how long segments have been behind. It reads each position once.
-type ageReader struct {
-	from    store.Log
-	created map[int64]time.Time // of the first event after a position
-}
-
-// age returns the seconds since the segment is behind, or nil when that is not known. A segment is behind for
-// as long as there is an event to apply. The time of the append is not stored: it is after the event was
-// created, in most cases, and after the segment was last at the end of the log.
-func (a *ageReader) age(ctx context.Context, s *store.SegmentStatus, behind int64) (*float64, error) {
+// age returns for how many seconds the segment has been behind, or nil when that is not known: for as long as there is
+// an event to apply. The time of the append is not stored: it is after the event was created, in most cases, and after
+// the segment was last at the end of the log.
+func age(s *store.SegmentStatus, behind int64, created, now time.Time) *float64 {
 	if behind == 0 {
-		return new(float64), nil
-	}
-	created, known := a.created[s.Position]
-	if !known {
-		var err error
-		if created, err = a.from.PositionTime(ctx, s.Position); err != nil {
-			return nil, err
-		}
-		a.created[s.Position] = created
+		return new(float64)
 	}
 	if created.IsZero() {
-		return nil, nil
+		return nil
 	}
 	since := s.BehindSince
 	if since.IsZero() {
@@ -253,6 +270,6 @@ func (a *ageReader) age(ctx context.Context, s *store.SegmentStatus, behind int6
 	if created.After(since) {
 		since = created
 	}
-	seconds := max(clock.Now().Sub(since).Seconds(), 0)
-	return &seconds, nil
+	seconds := max(now.Sub(since).Seconds(), 0)
+	return &seconds
 }

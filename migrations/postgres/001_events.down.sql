@@ -14,6 +14,7 @@ DROP TABLE {schema}.events;
 DROP VIEW {schema}.log_id;
 DROP TABLE {schema}.log;
 DROP FUNCTION {schema}.last_event;
+DROP FUNCTION {schema}.next_event_time;
 DROP FUNCTION {schema}.event_at;
 DROP FUNCTION {schema}.fill_partition_hash;
 DROP FUNCTION {schema}.fnv1a32;

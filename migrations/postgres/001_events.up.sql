@@ -63,6 +63,14 @@ BEGIN
         '00000000-0000-0000-0000-000000000000');
 END $$;
 
+-- next_event_time returns when the first event behind a position was created, and null where there is none.
+CREATE FUNCTION {schema}.next_event_time(after bigint) RETURNS timestamptz
+LANGUAGE plpgsql STABLE SET enable_seqscan = off SET enable_sort = off AS $$
+BEGIN
+    RETURN (SELECT e.created_at FROM {schema}.events e WHERE e.global_position > after
+        ORDER BY e.global_position LIMIT 1);
+END $$;
+
 -- last_event returns the last event up to a position, and zeros where there is none.
 CREATE FUNCTION {schema}.last_event(up_to bigint, OUT last_position bigint, OUT last_event uuid)
 LANGUAGE plpgsql STABLE SET enable_seqscan = off SET enable_sort = off AS $$

@@ -107,8 +107,8 @@ func (s *Store) Status(ctx context.Context, only ...string) ([]store.ProjectionS
 	var segment store.SegmentStatus
 	var behindSince *time.Time
 	_, err = pgx.ForEachRow(rows, append([]any{
-		&projection.Name, &projection.Version, &projection.Desired, &projection.Parked, &segment.Segment, &segment.Range.First,
-		&segment.Range.Last, &segment.Position,
+		&projection.Name, &projection.Version, &projection.Desired, &projection.Parked, &projection.ParkedEvents,
+		&projection.ParkedExhausted, &segment.Segment, &segment.Range.First, &segment.Range.Last, &segment.Position,
 		&segment.Epoch, &segment.Owner, &segment.Live, &segment.Failure, &segment.Merge.Into, &segment.Merge.At,
 		&segment.UpdatedAt, &behindSince,
 	}, scanApplied(&segment.Applied)...), func() error {

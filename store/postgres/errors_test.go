@@ -42,7 +42,7 @@ func everyCall(t testing.TB, dsn string) map[string]error {
 	_, calls["horizon"] = s.Horizon(ctx)
 	calls["read"] = s.Read(ctx, store.ReadRequest{Through: 9, Limit: 9, Range: store.FullRange()}, &store.Page{})
 	_, calls["read stream"] = s.ReadStream(ctx, stream("a"), 1, 0)
-	_, calls["position time"] = s.PositionTime(ctx, 0)
+	_, calls["locate"] = s.Locate(ctx, 0)
 	_, calls["install"] = s.Install(ctx, sums(), 1)
 	_, calls["status"] = s.Status(ctx)
 	calls["reset"] = s.Reset(ctx, "sums")

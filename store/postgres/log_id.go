@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -23,17 +24,21 @@ func (s backend) Locate(ctx context.Context, positions ...int64) (store.LogState
 	defer cancel()
 	var state store.LogState
 	var events [][16]byte
+	var next []*time.Time
 	err := s.control.QueryRow(ctx, s.queries.locate, append([]int64{}, positions...)).
-		Scan(&state.Log.ID, &state.Log.Timeline, &state.Head, &events)
+		Scan(&state.Head, &state.Position, &state.Holder, &state.Prepared, &state.Log.ID, &state.Log.Timeline, &events, &next)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return store.LogState{}, errNoLogID
 	}
 	if err != nil {
 		return store.LogState{}, translate(err)
 	}
-	state.Events = make([]store.UUID, len(events))
+	state.Events, state.Next = make([]store.UUID, len(events)), make([]time.Time, len(events))
 	for i := range events {
 		state.Events[i] = events[i]
+		if next[i] != nil {
+			state.Next[i] = *next[i]
+		}
 	}
 	return state, nil
 }

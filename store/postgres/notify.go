@@ -15,7 +15,7 @@ import (
 
 const (
 	// pingInterval is how long a listener that receives nothing trusts its connection.
-	pingInterval = 15 * time.Second
+	pingInterval = 6 * time.Second
 	// pingPatience is how long a ping may take.
 	pingPatience = 5 * time.Second
 )

@@ -21,7 +21,6 @@ type queries struct {
 	events       string // the table's name, for reads, whose text depends on the request
 	readStream   string
 	streamExists string
-	positionTime string
 	sequence     string // the name of the one that hands out positions
 	logObjects   string
 	logPositions string
@@ -70,6 +69,7 @@ type queries struct {
 	keepGrants       string
 	takeGrants       string
 	status           string
+	facts            string
 
 	lockTimeout   string
 	layout        string
@@ -107,10 +107,12 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		inOrder: in(`SELECT pg_catalog.set_config('enable_sort', 'off', true), l.id, l.timeline
 			FROM {schema}.log_id l`),
 		logID: in(`SELECT id, timeline FROM {schema}.log_id`),
-		locate: in(`SELECT l.id, l.timeline, coalesce(pg_sequence_last_value('{schema}.events_global_position_seq'), 0),
+		locate: in(`SELECT h.head, h.horizon, h.holder, coalesce(h.prepared, ''), l.id, l.timeline,
 			ARRAY (SELECT {schema}.event_at(p.position) FROM unnest($1::bigint[]) WITH ORDINALITY AS p (position, n)
+				ORDER BY p.n),
+			ARRAY (SELECT {schema}.next_event_time(p.position) FROM unnest($1::bigint[]) WITH ORDINALITY AS p (position, n)
 				ORDER BY p.n)
-			FROM {schema}.log_id l`),
+			FROM {schema}.horizon() h, {schema}.log_id l`),
 		appliedAt: in(`SELECT l.id, l.timeline, e.last_position, e.last_event FROM {schema}.log_id l,
 			{schema}.last_event($1) e`),
 		events: in(`{schema}.events`),
@@ -118,8 +120,6 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			AND aggregate_version >= $4 AND aggregate_version <= $5 ORDER BY aggregate_version`),
 		streamExists: in(`SELECT EXISTS (SELECT FROM {schema}.events
 			WHERE bounded_context = $1 AND aggregate_type = $2 AND aggregate_id = $3)`),
-		positionTime: in(`SELECT created_at FROM {schema}.events WHERE global_position > $1
-			ORDER BY global_position LIMIT 1`),
 		sequence: in(`{schema}.events_global_position_seq`),
 		logObjects: in(`SELECT e.relpersistence = 'p',
 				EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = e.oid AND a.attname = 'global_position'
@@ -298,15 +298,34 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			AND (t.attribute = '' OR EXISTS (SELECT FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
 				WHERE c.relnamespace = to_regnamespace($3) AND c.relname = $2 AND a.attname = t.attribute))
 			ORDER BY t.role, t.privilege, t.attribute`),
-		status: in(`SELECT p.name, p.version, p.segments, (SELECT count(*) FROM {schema}.parked k
-				WHERE k.projection = p.name AND k.version = p.version),
-			s.segment, s.first_hash, s.last_hash, s.position,
+		status: in(`SELECT p.name, p.version, p.segments, coalesce(k.keys, 0), coalesce(k.events, 0),
+			coalesce(k.exhausted, 0), s.segment, s.first_hash, s.last_hash, s.position,
 			s.epoch, coalesce(s.owner, ''),
 			EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = s.owner AND {alive}),
 			coalesce(s.failure, ''), s.merge_into, s.merge_at, s.updated_at, s.behind_since,
 			s.log_id, s.timeline, s.last_position, s.last_event
 			FROM {schema}.projections p JOIN {schema}.segments s ON s.projection = p.name AND s.version = p.version
+			LEFT JOIN (SELECT projection, version, count(*) AS keys, sum(events)::bigint AS events,
+				count(*) FILTER (WHERE next_attempt_at IS NULL AND wanted = '') AS exhausted
+				FROM {schema}.parked GROUP BY projection, version) k ON k.projection = p.name AND k.version = p.version
 			WHERE cardinality($1::text[]) = 0 OR p.name = ANY ($1::text[]) ORDER BY p.name, p.version, s.segment`),
+
+		// The oldest transaction is of another process than this one.
+		facts: in(`WITH own AS (SELECT oid, relname FROM pg_class WHERE relnamespace = '{schema}'::regnamespace
+				AND relkind = 'r')
+			SELECT current_setting('server_version'), r.rolname::text, r.rolsuper, pg_backend_pid(),
+				clock_timestamp(), current_setting('fsync')::boolean, {schema}.may_notify(),
+				(SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')::integer,
+				current_setting('max_connections')::integer,
+				extract(epoch FROM clock_timestamp() - o.xact_start)::float8, o.pid,
+				ARRAY(SELECT t.oid::regclass::text FROM own t WHERE NOT has_table_privilege(t.oid, 'SELECT') ORDER BY 1),
+				ARRAY(SELECT t.oid::regclass::text FROM own t WHERE t.relname = ANY
+					('{projections,workers,segments,reader_grants,parked,parked_events,skipped_events,listeners}'::text[])
+					AND NOT (has_table_privilege(t.oid, 'INSERT') AND has_table_privilege(t.oid, 'UPDATE')
+					AND has_table_privilege(t.oid, 'DELETE')) ORDER BY 1)
+			FROM pg_roles r LEFT JOIN LATERAL (SELECT pid, xact_start FROM pg_stat_activity
+				WHERE xact_start IS NOT NULL AND pid <> pg_backend_pid() ORDER BY xact_start LIMIT 1) o ON true
+			WHERE r.rolname = current_user`),
 
 		layout: in(`SELECT whole, segments, next_segment FROM {schema}.projections WHERE name = $1 AND version = $2`),
 		// Commits under way are waited for, and what they have written is what is read. One that hangs must not

@@ -3,12 +3,9 @@ package postgres
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"strings"
-	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pupwasm/pupwasm/store"
@@ -249,14 +246,4 @@ var streamParams = []store.Type{
 	{Kind: store.KindText},
 	{Kind: store.KindI64},
 	{Kind: store.KindI64},
-}
-
-// PositionTime returns when the first event after position was created. See [store.Reader].
-func (s backend) PositionTime(ctx context.Context, position int64) (time.Time, error) {
-	var created time.Time
-	err := s.pool.QueryRow(ctx, s.queries.positionTime, position).Scan(&created)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return time.Time{}, nil
-	}
-	return created, translate(err)
 }

@@ -61,20 +61,23 @@ func (s *Store) Status(ctx context.Context, only ...string) ([]store.ProjectionS
 		return c.query(s.queries.status, func(row *prepared) error {
 			id := store.ProjectionID{Name: row.ColumnText(0), Version: row.ColumnInt(1)}
 			if len(all) == 0 || all[len(all)-1].ProjectionID != id {
-				all = append(all, store.ProjectionStatus{ProjectionID: id, Desired: row.ColumnInt(2), Parked: row.ColumnInt(3)})
+				all = append(all, store.ProjectionStatus{
+					ProjectionID: id, Desired: row.ColumnInt(2),
+					Parked: row.ColumnInt(3), ParkedEvents: row.ColumnInt64(4), ParkedExhausted: row.ColumnInt(5),
+				})
 			}
 			last := &all[len(all)-1]
 			last.Segments = append(last.Segments, store.SegmentStatus{
-				Segment:   row.ColumnInt(4),
-				Range:     store.HashRange{First: uint32(row.ColumnInt64(5)), Last: uint32(row.ColumnInt64(6))},
-				Position:  row.ColumnInt64(7),
-				Epoch:     row.ColumnInt64(8),
-				Owner:     row.ColumnText(9),
-				Live:      row.ColumnInt64(10) != 0,
-				Failure:   row.ColumnText(11),
-				Merge:     store.Merge{Into: row.ColumnInt(12), At: row.ColumnInt64(13)},
-				UpdatedAt: time.UnixMicro(row.ColumnInt64(14)).UTC(), BehindSince: microsecond(row.ColumnInt64(15)),
-				Applied: row.applied(16),
+				Segment:   row.ColumnInt(6),
+				Range:     store.HashRange{First: uint32(row.ColumnInt64(7)), Last: uint32(row.ColumnInt64(8))},
+				Position:  row.ColumnInt64(9),
+				Epoch:     row.ColumnInt64(10),
+				Owner:     row.ColumnText(11),
+				Live:      row.ColumnInt64(12) != 0,
+				Failure:   row.ColumnText(13),
+				Merge:     store.Merge{Into: row.ColumnInt(14), At: row.ColumnInt64(15)},
+				UpdatedAt: time.UnixMicro(row.ColumnInt64(16)).UTC(), BehindSince: microsecond(row.ColumnInt64(17)),
+				Applied: row.applied(18),
 			})
 			return nil
 		}, jsonList(only))

@@ -2,28 +2,23 @@ package sqlite
 
 import (
 	"context"
+	"time"
 
 	"github.com/pupwasm/pupwasm/store"
 )
 
 // Locate tells which log this is and what it has at some positions. See [store.Reader].
-func (s backend) Locate(ctx context.Context, positions ...int64) (state store.LogState, err error) {
-	err = s.read(ctx, func(c *conn) error {
-		return c.transact(beginRead, func(c *conn) (err error) {
-			if state.Log, err = c.logID(&s.queries); err != nil {
-				return err
-			}
-			if state.Head, err = c.head(&s.queries); err != nil {
-				return err
-			}
-			state.Events = make([]store.UUID, len(positions))
-			for i, position := range positions {
-				if state.Events[i], err = c.eventAt(&s.queries, position); err != nil {
-					return err
-				}
+func (s backend) Locate(ctx context.Context, positions ...int64) (store.LogState, error) {
+	state := store.LogState{Events: make([]store.UUID, len(positions)), Next: make([]time.Time, len(positions))}
+	err := s.read(ctx, func(c *conn) error {
+		return c.query(s.queries.locate, func(row *prepared) error {
+			state.Log.ID, state.Head = row.uuid(0), row.ColumnInt64(1)
+			state.Position = state.Head
+			if at := row.ColumnInt(2); len(positions) > 0 { // otherwise there is one row, of the log alone
+				state.Events[at], state.Next[at] = row.uuid(3), microsecond(row.ColumnInt64(4))
 			}
 			return nil
-		})
+		}, jsonList(positions))
 	})
 	return state, err
 }
@@ -71,15 +66,6 @@ func (c *conn) logID(q *queries) (log store.LogID, err error) {
 		return nil
 	})
 	return log, err
-}
-
-// eventAt returns the id of the event at a position, or the zero id.
-func (c *conn) eventAt(q *queries, position int64) (id store.UUID, err error) {
-	err = c.query(q.located, func(row *prepared) error {
-		id = row.uuid(0)
-		return nil
-	}, position)
-	return id, err
 }
 
 func (p *prepared) uuid(at int) (id store.UUID) {

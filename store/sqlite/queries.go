@@ -14,12 +14,11 @@ type queries struct {
 	insert       string
 	horizon      string
 	logID        string
-	located      string
+	locate       string
 	lastEvent    string
 	events       string // the table's name, for reads, whose text depends on the request
 	readStream   string
 	streamExists string
-	positionTime string
 	logTriggers  string
 	logPositions string
 	held         string
@@ -95,7 +94,12 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`),
 		horizon: in(`SELECT seq FROM sqlite_sequence WHERE name = '{schema}__events'`),
 		logID:   in(`SELECT id FROM {schema}__log`),
-		located: in(`SELECT event_id FROM {schema}__events WHERE global_position = $1`),
+		locate: in(`SELECT coalesce((SELECT id FROM {schema}__log), x''),
+			coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{schema}__events'), 0), p.key,
+			(SELECT event_id FROM {schema}__events WHERE global_position = p.value),
+			coalesce((SELECT created_at FROM {schema}__events WHERE global_position > p.value
+				ORDER BY global_position LIMIT 1), 0)
+			FROM (SELECT 1) LEFT JOIN json_each($1) AS p`),
 		lastEvent: in(`SELECT global_position, event_id FROM {schema}__events WHERE global_position <= $1
 			ORDER BY global_position DESC LIMIT 1`),
 		events: in(`{schema}__events`),
@@ -103,8 +107,6 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			AND aggregate_version >= $4 AND aggregate_version <= $5 ORDER BY aggregate_version`),
 		streamExists: in(`SELECT 1 FROM {schema}__events
 			WHERE bounded_context = $1 AND aggregate_type = $2 AND aggregate_id = $3 LIMIT 1`),
-		positionTime: in(`SELECT created_at FROM {schema}__events WHERE global_position > $1
-			ORDER BY global_position LIMIT 1`),
 		logTriggers: in(`SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = '{schema}__events'
 			UNION ALL SELECT 'AUTOINCREMENT' FROM sqlite_master WHERE type = 'table'
 			AND name = '{schema}__events' AND sql LIKE '%AUTOINCREMENT%'`),
@@ -255,13 +257,15 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		tables: in(`SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view')
 			AND lower(name) GLOB $1 || '__*' ORDER BY type DESC, name`),
 		status: in(`SELECT p.name, p.version, p.segments,
-			(SELECT count(*) FROM {schema}__parked AS k WHERE k.projection = p.name AND k.version = p.version),
-			s.segment, s.first_hash, s.last_hash, s.position,
+			coalesce(k.keys, 0), coalesce(k.events, 0), coalesce(k.exhausted, 0), s.segment, s.first_hash, s.last_hash, s.position,
 			s.epoch, coalesce(s.owner, ''),
 			EXISTS (SELECT 1 FROM {schema}__workers AS w WHERE w.worker = s.owner AND {alive}),
 			coalesce(s.failure, ''), s.merge_into, s.merge_at, s.updated_at, coalesce(s.behind_since, 0),
 			s.log_id, s.timeline, s.last_position, s.last_event
 			FROM {schema}__projections AS p JOIN {schema}__segments AS s ON s.projection = p.name AND s.version = p.version
+			LEFT JOIN (SELECT projection, version, count(*) AS keys, sum(events) AS events,
+				count(*) FILTER (WHERE next_attempt_at IS NULL AND wanted = '') AS exhausted
+				FROM {schema}__parked GROUP BY projection, version) AS k ON k.projection = p.name AND k.version = p.version
 			WHERE $1 = '[]' OR p.name IN (SELECT value FROM json_each($1)) ORDER BY p.name, p.version, s.segment`),
 
 		layout: in(`SELECT whole, segments, next_segment FROM {schema}__projections WHERE name = $1 AND version = $2`),

@@ -209,15 +209,3 @@ func (s *Store) ReadStream(ctx context.Context, stream store.Stream, first, last
 	}
 	return page.Events, nil
 }
-
-// PositionTime returns when the first event after position was created. See [store.Reader].
-func (s backend) PositionTime(ctx context.Context, position int64) (time.Time, error) {
-	var created time.Time
-	err := s.read(ctx, func(c *conn) error {
-		return c.query(s.queries.positionTime, func(row *prepared) error {
-			created = time.UnixMicro(row.ColumnInt64(0)).UTC()
-			return nil
-		}, position)
-	})
-	return created, err
-}

@@ -63,6 +63,21 @@ func parkingFails(f *fixture) {
 	if k := keys[0]; !k.NextAttempt.IsZero() || k.Due || k.Event != (store.UUID{3}) {
 		f.Errorf("the key is %+v", k)
 	}
+	f.wantParked(1, 2, 1)
+	r.parkAt("l")
+	f.wantParked(2, 3, 1)
+	f.must(f.store.Order(f.ctx, parkedID("k"), store.ActionRetry))
+	f.wantParked(2, 3, 0)
+}
+
+// wantParked checks how many keys and events the status says are parked, and how many keys are not tried again.
+func (f *fixture) wantParked(keys int, events int64, exhausted int) {
+	f.Helper()
+	status, err := f.store.Status(f.ctx)
+	f.must(err)
+	if s := status[0]; len(status) != 1 || s.Parked != keys || s.ParkedEvents != events || s.ParkedExhausted != exhausted {
+		f.Errorf("%d keys and %d events are parked, %d exhausted", s.Parked, s.ParkedEvents, s.ParkedExhausted)
+	}
 }
 
 func parkingFenced(f *fixture) {

@@ -20,7 +20,7 @@ var readCases = []testCase{
 	{"an_empty_interval_reads_nothing", readEmpty},
 	{"a_limit_is_needed", readWithoutLimit},
 	{"bytes_limit_a_page", readBytes},
-	{"position_time", readPositionTime},
+	{"next_event_time", readNextEventTime},
 	{"chosen_positions", readPositions},
 }
 
@@ -307,7 +307,7 @@ func readWithoutLimit(f *fixture) {
 	}
 }
 
-func readPositionTime(f *fixture) {
+func readNextEventTime(f *fixture) {
 	at := time.Date(2020, 1, 2, 3, 4, 5, 6000, time.UTC)
 	_, err := f.store.Append(f.ctx, store.AppendOptions{}, store.StreamAppend{
 		Stream: stream("a"),
@@ -317,14 +317,11 @@ func readPositionTime(f *fixture) {
 	})
 	f.must(err)
 	whole := f.read()
-	for _, c := range []struct {
-		after int64
-		want  time.Time
-	}{{0, at}, {whole[0].Position, at.Add(time.Hour)}, {whole[1].Position, time.Time{}}} {
-		got, err := f.store.PositionTime(f.ctx, c.after)
-		f.must(err)
-		if !got.Equal(c.want) {
-			f.Errorf("after position %d comes %s, want %s", c.after, got, c.want)
+	state, err := f.store.Locate(f.ctx, whole[1].Position, 0, whole[0].Position)
+	f.must(err)
+	for i, want := range []time.Time{{}, at, at.Add(time.Hour)} {
+		if !state.Next[i].Equal(want) {
+			f.Errorf("the next events are of %v", state.Next)
 		}
 	}
 }

@@ -101,10 +101,16 @@ func only(e store.RecordedEvent, columns store.Columns) store.RecordedEvent {
 
 // Locate returns what is at positions. See [store.Reader].
 func (l *memoryLog) Locate(_ context.Context, positions ...int64) (store.LogState, error) {
-	state := store.LogState{Log: l.id, Head: l.head(), Events: make([]store.UUID, len(positions))}
+	state := store.LogState{
+		Horizon: store.Horizon{Log: l.id, Head: l.head(), Position: l.head()},
+		Events:  make([]store.UUID, len(positions)), Next: make([]time.Time, len(positions)),
+	}
 	for i, position := range positions {
 		if e := l.last(position); e != nil && e.Position == position {
 			state.Events[i] = e.ID
+		}
+		if n := l.upTo(position); n < len(l.events) {
+			state.Next[i] = l.events[n].CreatedAt
 		}
 	}
 	return state, nil
@@ -137,14 +143,6 @@ func (l *memoryLog) ReadStream(
 		return nil, store.ErrStreamNotFound
 	}
 	return found, nil
-}
-
-// PositionTime returns when the event after a position was created. See [store.Reader].
-func (l *memoryLog) PositionTime(_ context.Context, position int64) (time.Time, error) {
-	if n := l.upTo(position); n < len(l.events) {
-		return l.events[n].CreatedAt, nil
-	}
-	return time.Time{}, nil
 }
 
 // CheckLog finds nothing. See [store.LogChecker].

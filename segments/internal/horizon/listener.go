@@ -37,8 +37,9 @@ type listener struct {
 	notifier store.Notifier // nil without notifications
 	options  Options
 	logger   zerolog.Logger
-	woken    chan struct{} // holds one wake-up, however many came
-	heard    atomic.Int64  // counts the notifications
+	tell     func(err error) // see [Told.Listening]
+	woken    chan struct{}   // holds one wake-up, however many came
+	heard    atomic.Int64    // counts the notifications
 
 	mu        sync.Mutex
 	listening int                     // which proven connection notifications arrive by, counted from 1; 0 for none
@@ -52,8 +53,10 @@ type listener struct {
 	budget    notifyBudget
 }
 
-func newListener(notifier store.Notifier, options Options, logger zerolog.Logger) *listener {
-	return &listener{notifier: notifier, options: options, logger: logger, woken: make(chan struct{}, 1)}
+func newListener(
+	notifier store.Notifier, options Options, logger zerolog.Logger, tell func(err error),
+) *listener {
+	return &listener{notifier: notifier, options: options, logger: logger, tell: tell, woken: make(chan struct{}, 1)}
 }
 
 // listen keeps notifications coming until ctx ends. It says once that they do not, and once that they do again.
@@ -62,7 +65,7 @@ func (l *listener) listen(ctx context.Context) {
 		return
 	}
 	retry := backoff.Backoff{Min: l.options.RetryMin, Max: listenRetryMax}
-	told := false
+	told, heard := false, false
 	for ctx.Err() == nil {
 		arrives := false
 		within, drop := context.WithCancelCause(ctx)
@@ -71,6 +74,10 @@ func (l *listener) listen(ctx context.Context) {
 				arrives = true
 				retry.Reset()
 				l.begin(drop)
+				if told || !heard {
+					l.tell(nil)
+				}
+				heard = true
 				if told {
 					told = false
 					l.logger.Info().Msg("notifications arrive again")
@@ -89,6 +96,7 @@ func (l *listener) listen(ctx context.Context) {
 		}
 		if !told {
 			told = true
+			l.tell(err)
 			l.logger.Warn().Err(err).Msg("notifications are not available, polling")
 		}
 		if !backoff.Sleep(ctx, retry.Pause()) {

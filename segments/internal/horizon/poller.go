@@ -37,7 +37,15 @@ type Poller struct {
 	listener *listener
 	options  Options
 	logger   zerolog.Logger
-	polled   func(Polled)
+	told     Told
+}
+
+// Told has what is told of polls and of notifications. All of it must be set.
+type Told struct {
+	Polled func(Polled) // how each poll has ended
+	// Listening is told when notifications begin to arrive, with nil, and when they do not or no longer arrive, with the
+	// reason. It is told once of each change.
+	Listening func(err error)
 }
 
 // Polled is how a poll has ended.
@@ -47,14 +55,13 @@ type Polled struct {
 	Err     error // of the source
 }
 
-// New prepares a poller. Without a notifier it only polls. polled is told how each poll has ended.
+// New prepares a poller. Without a notifier it only polls.
 func New(
-	source Source, log *logstate.Log, notifier store.Notifier, options Options, logger zerolog.Logger,
-	polled func(Polled),
+	source Source, log *logstate.Log, notifier store.Notifier, options Options, logger zerolog.Logger, told Told,
 ) *Poller {
 	return &Poller{
-		source: source, log: log, options: options, logger: logger, polled: polled,
-		listener: newListener(notifier, options, logger),
+		source: source, log: log, options: options, logger: logger, told: told,
+		listener: newListener(notifier, options, logger, told.Listening),
 	}
 }
 
@@ -74,7 +81,7 @@ func (p *Poller) Run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		p.polled(Polled{Horizon: horizon, Took: clock.Since(began), Err: err})
+		p.told.Polled(Polled{Horizon: horizon, Took: clock.Since(began), Err: err})
 		if err != nil {
 			p.log.Forget()
 			p.listener.disarm(ctx)

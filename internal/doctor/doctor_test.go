@@ -1,0 +1,115 @@
+package doctor_test
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pupwasm/pupwasm/internal/doctor"
+	"github.com/pupwasm/pupwasm/migrations"
+	"github.com/pupwasm/pupwasm/store"
+	"github.com/pupwasm/pupwasm/store/sqlite"
+)
+
+func openStore(t *testing.T) store.Store {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "events.db")
+	db, err := sqlite.OpenSQL(path)
+	must(t, err)
+	defer db.Close()
+	migrator, err := migrations.New(db, migrations.SQLite, "pupwasm")
+	must(t, err)
+	_, err = migrator.Up(t.Context())
+	must(t, err)
+	opened, err := sqlite.Open(path, sqlite.Options{})
+	must(t, err)
+	t.Cleanup(opened.Close)
+	return opened.Backend()
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// findings are the problems and warnings, each with its check, finding and remedy.
+func findings(t *testing.T, s store.Store) (lines []string, worst store.Severity) {
+	t.Helper()
+	examination, err := doctor.Examine(t.Context(), s, s)
+	must(t, err)
+	for _, f := range examination.Findings {
+		if (f.Severity == store.SeverityOK) != (f.Remedy == "") {
+			t.Errorf("%+v: what is wrong has a remedy, and nothing else has", f)
+		}
+		if f.Severity != store.SeverityOK {
+			lines = append(lines, string(f.Severity)+" "+f.Check+": "+f.Finding+" → "+f.Remedy)
+		}
+	}
+	return lines, examination.Worst
+}
+
+func TestExamine_aSoundDatabase(t *testing.T) {
+	t.Parallel()
+	if lines, worst := findings(t, openStore(t)); len(lines) != 0 || worst != store.SeverityOK {
+		t.Errorf("a new database is %s: %q", worst, lines)
+	}
+}
+
+// TestExamine_everythingAtOnce has segments without a host, one that failed, one that is stalled, keys that are parked, a
+// module that is refused, and hosts that disagree and share unevenly.
+func TestExamine_everythingAtOnce(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	fines, sums := store.ProjectionID{Name: "fines", Version: 1}, store.ProjectionID{Name: "sums", Version: 1}
+	catalogue, err := s.Install(t.Context(), &store.Projection{Name: "fines", Version: 1}, 4)
+	must(t, err)
+	_, err = s.Install(t.Context(), &store.Projection{Name: "sums", Version: 1}, 2)
+	must(t, err)
+	beat := func(worker store.Worker) { t.Helper(); must(t, s.Heartbeat(t.Context(), worker, time.Hour)) }
+	beat(store.Worker{Name: "a", Projections: []store.ProjectionID{fines}, Segments: 4})
+	claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: fines, Worker: "a", Limit: 3})
+	must(t, err)
+	must(t, s.Fail(t.Context(), claims[0], "it divides by zero"))
+	beat(store.Worker{
+		Name: "a", Projections: []store.ProjectionID{fines}, Segments: 4,
+		Troubles: []store.Trouble{{Projection: fines, Segment: claims[1].Segment, Reason: "the disk is full"}},
+	})
+	beat(store.Worker{
+		Name: "b", Projections: []store.ProjectionID{fines, {Name: "sums", Version: 2}}, Segments: 8,
+		Refused: []store.Refusal{{Projection: store.ProjectionID{Name: "sums", Version: 3}, Reason: "it is too large"}},
+	})
+	beat(store.Worker{Name: "c", Projections: []store.ProjectionID{sums}})
+	_, err = s.Append(t.Context(), store.AppendOptions{}, store.StreamAppend{
+		Stream: store.Stream{BoundedContext: "C", AggregateType: "T", AggregateID: "1"}, Events: []store.Event{{Type: "E"}},
+	})
+	must(t, err)
+	park := store.Commit{
+		Through: 1, Log: claims[2].Applied.Log,
+		Parked: []store.NewParked{{Key: []byte("k"), Fault: store.ParkedFault{Position: 1, Event: store.UUID{1}, Error: "no", RetryAfter: -1}}},
+		Noted:  []store.ParkedEvent{{Key: []byte("k"), Position: 1}},
+	}
+	must(t, catalogue.Begin(claims[2]).Commit(t.Context(), park))
+
+	lines, worst := findings(t, s)
+	all := strings.Join(lines, "\n")
+	for _, want := range []string{
+		"problem failed: fines, segment 0: it divides by zero → remove the cause, then 'pupwasm retry fines'",
+		"problem stalled: fines, segment 1: the disk is full → ",
+		"problem unowned: of 4 segments of fines 1 without a host → start 'pupwasm run'",
+		"problem parked: of 1 parked key of fines 1 will not be tried again by itself; waiting: 1 event → 'pupwasm parked list fines'",
+		"problem refused: host b refuses version 3 of sums: it is too large → ",
+		"warning hosts disagree: about sums: version 1 runs on c; version 2 runs on b → ",
+		"warning hosts disagree: about the number of segments: 4 by a; 8 by b → ",
+		"warning uneven: of 4 segments of fines one host has 2 and another 0 → ",
+	} {
+		if !strings.Contains(all, want) {
+			t.Errorf("it does not say\n%s\nbut\n%s", want, all)
+		}
+	}
+	if worst != store.SeverityProblem || !strings.HasPrefix(all, "problem ") {
+		t.Errorf("the worst is %s, and problems must come first:\n%s", worst, all)
+	}
+}

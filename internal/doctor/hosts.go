@@ -1,0 +1,102 @@
+package doctor
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// hosts looks at whether they agree, and share the work.
+func (e *examiner) hosts() {
+	before := len(e.findings)
+	e.versions()
+	e.division()
+	e.shares()
+	if len(e.findings) == before && len(e.workers) > 0 {
+		e.ok("hosts", "%s at work", count(len(e.workers), "host"))
+	}
+}
+
+// versions tells of hosts that run different versions of a projection.
+func (e *examiner) versions() {
+	run := map[string]map[int][]string{}
+	for i := range e.workers {
+		for _, id := range e.workers[i].Projections {
+			if run[id.Name] == nil {
+				run[id.Name] = map[int][]string{}
+			}
+			run[id.Name][id.Version] = append(run[id.Name][id.Version], e.workers[i].Name)
+		}
+	}
+	for _, name := range sorted(run) {
+		if len(run[name]) < 2 {
+			continue
+		}
+		text := ""
+		for _, version := range sorted(run[name]) {
+			text += fmt.Sprintf("; version %d runs on %s", version, names(run[name][version]))
+		}
+		e.add(store.SeverityWarning, "hosts disagree", "about "+name+": "+text[2:], "give all hosts the same modules")
+	}
+}
+
+// division tells of hosts that ask for different numbers of segments: then no projection is divided again.
+func (e *examiner) division() {
+	asked := map[int][]string{}
+	for i := range e.workers {
+		if n := e.workers[i].Segments; n != 0 {
+			asked[n] = append(asked[n], e.workers[i].Name)
+		}
+	}
+	if len(asked) < 2 {
+		return
+	}
+	text := ""
+	for _, n := range sorted(asked) {
+		text += "; " + strconv.Itoa(n) + " by " + names(asked[n])
+	}
+	e.add(store.SeverityWarning, "hosts disagree", "about the number of segments: "+text[2:],
+		"start all hosts with the same --segments: until then projections stay divided as they are")
+}
+
+// shares tells of projections whose segments are not shared evenly by the hosts that run them.
+func (e *examiner) shares() {
+	for i := range e.report.Projections {
+		p := &e.report.Projections[i]
+		have, owned := map[string]int{}, 0
+		for w := range e.workers {
+			if slices.Contains(e.workers[w].Projections, store.ProjectionID{Name: p.Name, Version: p.Version}) {
+				have[e.workers[w].Name] = 0
+			}
+		}
+		for s := range p.Segments {
+			if owner := p.Segments[s].Owner; owner != "" {
+				have[owner]++
+				owned++
+			}
+		}
+		if len(have) < 2 || owned == 0 {
+			continue
+		}
+		least, most := owned, 0
+		for _, n := range have {
+			least, most = min(least, n), max(most, n)
+		}
+		if most-least > 1 {
+			e.add(store.SeverityWarning, "uneven", fmt.Sprintf("of %d segments of %s one host has %d and another %d", len(p.Segments), p.Name,
+				most, least), "wait some seconds: hosts share segments by themselves; if it stays, look at the log of the host with more")
+		}
+	}
+}
+
+// sorted are the keys of a map in order.
+func sorted[K int | string, V any](of map[K]V) []K {
+	keys := make([]K, 0, len(of))
+	for k := range of {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

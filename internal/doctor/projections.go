@@ -1,0 +1,81 @@
+package doctor
+
+import (
+	"fmt"
+
+	"github.com/pupwasm/pupwasm/internal/status"
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// projections looks at each: at its segments, its parked keys, and at who refuses its module.
+func (e *examiner) projections() {
+	if len(e.report.Projections) == 0 {
+		e.ok("projections", "none is installed: 'pupwasm run' installs them")
+	}
+	for i := range e.report.Projections {
+		p, before := &e.report.Projections[i], len(e.findings)
+		for j := range p.Segments {
+			e.segment(p, &p.Segments[j])
+		}
+		e.unowned(p)
+		e.parked(p)
+		for _, r := range p.Refused {
+			e.add(store.SeverityProblem, "refused", fmt.Sprintf("host %s refuses version %d of %s: %s", r.Worker, r.Version, p.Name,
+				r.Reason), "give it a module that fits, or put the one before it back")
+		}
+		if len(e.findings) == before {
+			e.ok("projections", "%s works, %s", p.Name, count(len(p.Segments), "segment"))
+		}
+	}
+}
+
+func (e *examiner) segment(p *status.Projection, s *status.Segment) {
+	at := fmt.Sprintf("%s, segment %d", p.Name, s.Number)
+	switch s.State {
+	case status.Failed:
+		e.add(store.SeverityProblem, "failed", at+": "+s.Failure, "remove the cause, then 'pupwasm retry "+p.Name+"'")
+	case status.Stalled:
+		e.add(store.SeverityProblem, "stalled", at+": "+s.Trouble,
+			"remove the cause: the host tries it again by itself (docs/errors.md)")
+	case status.OtherLog:
+		e.add(store.SeverityProblem, "other log", at+": "+s.LogFault,
+			"restore the log that the rows were built from, or delete the rows with 'pupwasm reset "+p.Name+"'")
+	case status.Running, status.Waiting, status.Refused, status.Abandoned, status.Merging:
+	}
+}
+
+// unowned tells of segments that no host has.
+func (e *examiner) unowned(p *status.Projection) {
+	var waiting, abandoned int
+	for i := range p.Segments {
+		switch p.Segments[i].State {
+		case status.Waiting:
+			waiting++
+		case status.Abandoned:
+			abandoned++
+		case status.Running, status.Refused, status.Stalled, status.Merging, status.Failed, status.OtherLog:
+		}
+	}
+	if waiting > 0 {
+		e.add(store.SeverityProblem, "unowned", fmt.Sprintf("of %s of %s %d without a host",
+			count(len(p.Segments), "segment"), p.Name, waiting),
+			"start 'pupwasm run' with a folder that has its module")
+	}
+	if abandoned > 0 {
+		e.add(store.SeverityWarning, "unowned", fmt.Sprintf("the host of %s of %s is gone", count(abandoned, "segment"), p.Name),
+			"other hosts take them over within seconds; without one, start 'pupwasm run'")
+	}
+}
+
+func (e *examiner) parked(p *status.Projection) {
+	switch {
+	case p.ParkedExhausted > 0:
+		e.add(store.SeverityProblem, "parked", fmt.Sprintf("of %s of %s %d will not be tried again by itself; "+
+			"waiting: %s", count(p.Parked, "parked key"), p.Name, p.ParkedExhausted, count(p.ParkedEvents, "event")),
+			fmt.Sprintf("'pupwasm parked list %[1]s' says why; give the host a module without the fault, or 'pupwasm parked retry "+
+				"%[1]s --all' once the cause is gone", p.Name))
+	case p.Parked > 0:
+		e.add(store.SeverityWarning, "parked", fmt.Sprintf("%s has %s, tried again automatically; waiting: %s", p.Name,
+			count(p.Parked, "parked key"), count(p.ParkedEvents, "event")), "'pupwasm parked list "+p.Name+"' says why")
+	}
+}

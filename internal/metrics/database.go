@@ -1,0 +1,115 @@
+package metrics
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pupwasm/pupwasm/internal/status"
+)
+
+// readTimeout bounds what a scrape waits for the databases: less than Prometheus waits for the scrape.
+const readTimeout = 5 * time.Second
+
+// Database is what the databases say of the log and the projections, read at each scrape. While they do not answer,
+// only database_up is there.
+type Database struct {
+	read func(ctx context.Context) (*status.Report, error)
+	held func() time.Duration
+
+	up, head, horizon, heldSeconds, logFaults, workers *prometheus.Desc
+
+	position, lagEvents, lagSeconds, refused, segments *prometheus.Desc
+	parkedKeys, parkedEvents, parkedExhausted          *prometheus.Desc
+}
+
+// NewDatabase makes the metrics that read gives, and registers them. held tells for how long the horizon has been
+// held back.
+func NewDatabase(
+	registry *prometheus.Registry, read func(ctx context.Context) (*status.Report, error),
+	held func() time.Duration,
+) {
+	of := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
+	}
+	registry.MustRegister(&Database{
+		read: read, held: held,
+		up:          of("database_up", "1 when the databases answered this scrape."),
+		head:        of("log_head_position", "The last position of the log."),
+		horizon:     of("log_horizon_position", "Projections apply events up to this position."),
+		heldSeconds: of("horizon_held_seconds", "For how long an append that has not ended has kept the horizon where it is."),
+		logFaults:   of("log_faults", "What somebody changed in the log so that events may be lost."),
+		workers:     of("workers", "Hosts with a live lease."),
+		position:    of("projection_position", "The checkpoint of the segment that is furthest behind.", ofProjection...),
+		lagEvents: of("projection_lag_events",
+			"Positions between the end of the log and the checkpoint that is furthest behind.", ofProjection...),
+		lagSeconds: of("projection_lag_seconds", "For how long the segment that is furthest behind has been behind.",
+			ofProjection...),
+		refused:         of("projection_refused", "Hosts that refuse the module of the projection.", ofProjection...),
+		segments:        of("segments", "Segments by state.", labelProjection, labelVersion, "state"),
+		parkedKeys:      of("parked_keys", "Keys that are parked.", ofProjection...),
+		parkedEvents:    of("parked_events", "Events that wait for parked keys.", ofProjection...),
+		parkedExhausted: of("parked_exhausted", "Parked keys that are not tried again by themselves.", ofProjection...),
+	})
+}
+
+// Describe implements [prometheus.Collector].
+func (d *Database) Describe(to chan<- *prometheus.Desc) {
+	for _, desc := range []*prometheus.Desc{
+		d.up, d.head, d.horizon, d.heldSeconds, d.logFaults, d.workers, d.position, d.lagEvents, d.lagSeconds,
+		d.refused, d.segments, d.parkedKeys, d.parkedEvents, d.parkedExhausted,
+	} {
+		to <- desc
+	}
+}
+
+// Collect implements [prometheus.Collector].
+func (d *Database) Collect(to chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), readTimeout)
+	defer cancel()
+	gauge := func(of *prometheus.Desc, value float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(of, prometheus.GaugeValue, value, labels...)
+	}
+	report, err := d.read(ctx)
+	if err != nil {
+		gauge(d.up, 0)
+		return
+	}
+	gauge(d.up, 1)
+	gauge(d.head, float64(report.Head))
+	gauge(d.horizon, float64(report.Horizon))
+	gauge(d.heldSeconds, d.held().Seconds())
+	gauge(d.logFaults, float64(len(report.LogFaults)))
+	gauge(d.workers, float64(report.Workers))
+	for i := range report.Projections {
+		d.projection(&report.Projections[i], report.Head, gauge)
+	}
+}
+
+// projection gives what is known of one projection. The lag in seconds is left out where no segment's is known.
+func (d *Database) projection(
+	p *status.Projection, head int64, gauge func(of *prometheus.Desc, value float64, labels ...string),
+) {
+	labels := []string{p.Name, strconv.Itoa(p.Version)}
+	gauge(d.refused, float64(len(p.Refused)), labels...)
+	if !p.Installed {
+		return
+	}
+	gauge(d.position, float64(p.Position), labels...)
+	gauge(d.lagEvents, float64(max(head-p.Position, 0)), labels...)
+	if lag, known := p.Age(); known {
+		gauge(d.lagSeconds, lag.Seconds(), labels...)
+	}
+	states := map[status.State]int{}
+	for i := range p.Segments {
+		states[p.Segments[i].State]++
+	}
+	for _, state := range status.States {
+		gauge(d.segments, float64(states[state]), append(labels, state.Label())...)
+	}
+	gauge(d.parkedKeys, float64(p.Parked), labels...)
+	gauge(d.parkedEvents, float64(p.ParkedEvents), labels...)
+	gauge(d.parkedExhausted, float64(p.ParkedExhausted), labels...)
+}

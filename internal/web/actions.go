@@ -1,0 +1,55 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/pupwasm/pupwasm/internal/status"
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// retry lets the failed segments of a projection go on.
+func (h *handler) retry(r *http.Request) (any, error) {
+	ctx, cancel := timeout(r)
+	defer cancel()
+	p, err := h.find(ctx, r.PathValue("name"))
+	if err != nil {
+		return nil, err
+	}
+	cleared, err := h.Reader.Tables.Recover(ctx, id(p))
+	if err != nil {
+		return nil, err
+	}
+	h.Reader.forget()
+	return done{fmt.Sprintf("%s of %s: the failure is cleared", plural(cleared, "segment"), p.Name)}, nil
+}
+
+// order has a parked key retried, or its first event skipped.
+func (h *handler) order(action store.ParkedAction) func(*http.Request) (any, error) {
+	return func(r *http.Request) (any, error) {
+		ctx, cancel := timeout(r)
+		defer cancel()
+		return h.orderParked(ctx, r, action)
+	}
+}
+
+func (h *handler) orderParked(ctx context.Context, r *http.Request, action store.ParkedAction) (any, error) {
+	key, err := keyOf(r.PathValue("key"))
+	if err != nil {
+		return nil, err
+	}
+	p, err := h.find(ctx, r.PathValue("name"))
+	if err != nil {
+		return nil, err
+	}
+	if err := h.Reader.Tables.Order(ctx, store.ParkedID{Projection: id(p), Key: key}, action); err != nil {
+		return nil, err
+	}
+	h.Reader.forget()
+	return done{fmt.Sprintf("%s is ordered for a key of %s: the host that has its segment does it", action, p.Name)}, nil
+}
+
+func id(p *status.Projection) store.ProjectionID {
+	return store.ProjectionID{Name: p.Name, Version: p.Version}
+}

@@ -1,0 +1,117 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"github.com/pupwasm/pupwasm/internal/doctor"
+	"github.com/pupwasm/pupwasm/internal/status"
+	"github.com/pupwasm/pupwasm/store"
+)
+
+func timeout(r *http.Request) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(r.Context(), requestTimeout)
+}
+
+func (h *handler) status(r *http.Request) (any, error) {
+	ctx, cancel := timeout(r)
+	defer cancel()
+	return h.Reader.Read(ctx)
+}
+
+func (h *handler) doctor(r *http.Request) (any, error) {
+	ctx, cancel := timeout(r)
+	defer cancel()
+	return doctor.Examine(ctx, h.Reader.Log, h.Reader.Tables)
+}
+
+func (h *handler) projection(r *http.Request) (any, error) {
+	ctx, cancel := timeout(r)
+	defer cancel()
+	return h.find(ctx, r.PathValue("name"))
+}
+
+// find returns the status of a projection.
+func (h *handler) find(ctx context.Context, name string) (*status.Projection, error) {
+	report, err := h.Reader.Read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	at := slices.IndexFunc(report.Projections, func(p status.Projection) bool { return p.Name == name })
+	if at < 0 {
+		return nil, &statusError{http.StatusNotFound, fmt.Sprintf("there is no projection %.40q: /api/v1/status has all", name)}
+	}
+	return &report.Projections[at], nil
+}
+
+// parkedPageMax is the most parked keys of an answer.
+const parkedPageMax = 1000
+
+// parkedKeys is the answer of /parked.
+type parkedKeys struct {
+	Parked []status.ParkedKey `json:"parked"`
+	// Next is the after of the next page, or empty where there is none.
+	Next string `json:"next,omitempty"`
+}
+
+// parked lists parked keys, in pages: ?limit=N and ?after=KEY, as next has it.
+func (h *handler) parked(r *http.Request) (any, error) {
+	ctx, cancel := timeout(r)
+	defer cancel()
+	p, err := h.find(ctx, r.PathValue("name"))
+	if err != nil {
+		return nil, err
+	}
+	query, limit := r.URL.Query(), 100
+	if text := query.Get("limit"); text != "" {
+		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > parkedPageMax {
+			return nil, &statusError{http.StatusBadRequest, fmt.Sprintf("limit %.20q must be 1 to %d", text, parkedPageMax)}
+		}
+	}
+	request := store.ParkedRequest{
+		Projection: store.ProjectionID{Name: p.Name, Version: p.Version}, Range: store.FullRange(), Limit: limit + 1,
+	}
+	if text := query.Get("after"); text != "" {
+		if request.After.Key, err = keyOf(text); err != nil {
+			return nil, err
+		}
+		request.After.Projection = request.Projection
+	}
+	keys, err := h.Reader.Tables.Parked(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	answer := parkedKeys{Parked: []status.ParkedKey{}}
+	if len(keys) > limit {
+		keys = keys[:limit]
+		answer.Next = status.KeyText(keys[limit-1].Key)
+	}
+	for i := range keys {
+		answer.Parked = append(answer.Parked, status.ReportParked(&keys[i]))
+	}
+	return answer, nil
+}
+
+// keyOf reads a partition key as [status.KeyText] writes it.
+func keyOf(text string) ([]byte, error) {
+	key, err := status.ParseKey(text)
+	if err != nil {
+		return nil, &statusError{http.StatusBadRequest, err.Error()}
+	}
+	return key, nil
+}
+
+// done is the answer to an action.
+type done struct {
+	Done string `json:"done"` // what was done, in one line
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return strconv.Itoa(n) + " " + noun + "s"
+}
