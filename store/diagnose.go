@@ -1,6 +1,9 @@
 package store
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Diagnoser finds what is wrong or unwise about a database, as far as a host's connection shows it. A log or tables may
 // be one.
@@ -13,9 +16,9 @@ type Diagnoser interface {
 	// [ErrTransient], [ErrNotMigrated].
 	Diagnose(ctx context.Context) ([]Diagnosis, error)
 
-	// DescribeHolder tells what is known of the process that holds the horizon back, in one line: who it is, since when
-	// its transaction is open, and what it has run last. It is "" when the process has ended.
-	DescribeHolder(ctx context.Context, process int) (string, error)
+	// DescribeHolder tells what is known of the process that holds the horizon back, in one line: who it is, and what it
+	// has run last. open is for how long its transaction has been open. It is "" when the process has ended.
+	DescribeHolder(ctx context.Context, process int) (who string, open time.Duration, err error)
 }
 
 // Diagnosis is one thing that was looked at.

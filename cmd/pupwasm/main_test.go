@@ -1,6 +1,10 @@
 package main
 
 import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -13,7 +17,7 @@ import (
 // tests find on PATH: so the race detector sees the program at work.
 func TestMain(m *testing.M) {
 	host.CompilerMain()
-	testscript.Main(withServer{m}, map[string]func(){"pupwasm": main})
+	testscript.Main(withServer{m}, map[string]func(){"pupwasm": main, "curl": curl})
 }
 
 // withServer stops the PostgreSQL server of the tests after them.
@@ -23,4 +27,15 @@ type withServer struct{ m *testing.M }
 func (w withServer) Run() int {
 	pgtest.LogsBeginAfter(1<<53 - 3)
 	return pgtest.Main(w.m)
+}
+
+// curl prints what is at its last argument, for pages that have curl do that: not every machine has one.
+func curl() {
+	response, err := http.Get("http://" + os.Args[len(os.Args)-1])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	defer response.Body.Close()
+	_, _ = io.Copy(os.Stdout, response.Body)
 }

@@ -42,7 +42,7 @@ func newParkedCommand(globals *globalOptions) *cobra.Command {
 func parseKey(text string) ([]byte, error) {
 	key, err := status.ParseKey(text)
 	if err != nil {
-		return nil, usagef("%v", err)
+		return nil, usagef("key %s: %v", printable(text), err)
 	}
 	return key, nil
 }

@@ -98,8 +98,8 @@ func TestDoctor_namesWhatHoldsTheHorizonBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := run(t, db.DSN, "doctor")
-	pattern := regexp.MustCompile(fmt.Sprintf(`(?m)^warning  horizon: process %[1]d keeps 1 position from being read: role postgres from [^ ]+, idle in `+
-		`transaction, its transaction open for [0-9]+m?s?, .*pupwasm.append.*\n +→ .*pg_terminate_backend\(%[1]d\)`, conn.PgConn().PID()))
+	pattern := regexp.MustCompile(fmt.Sprintf(`(?m)^warning  horizon: process %[1]d keeps 1 position from being read, its transaction open for `+
+		`[0-9]+s: role postgres from [^ ]+, idle in transaction, .*pupwasm.append.*\n +→ .*pg_terminate_backend\(%[1]d\)`, conn.PgConn().PID()))
 	if !pattern.MatchString(out) {
 		t.Errorf("doctor says\n%s", out)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pupwasm/pupwasm/internal/status"
 	"github.com/pupwasm/pupwasm/store"
@@ -114,20 +115,7 @@ func (e *examiner) horizon(ctx context.Context) error {
 	case missing == 0:
 		e.ok(check, "the log may be read up to its head, %d", r.Head)
 	case r.HorizonHolder != 0:
-		who := ""
-		if diagnoser, is := e.log.(store.Diagnoser); is {
-			var err error
-			if who, err = diagnoser.DescribeHolder(ctx, r.HorizonHolder); err != nil {
-				return err
-			}
-		}
-		if who == "" {
-			e.ok(check, "an append held back %s a moment ago, and has ended", count(missing, "position"))
-			break
-		}
-		e.add(store.SeverityWarning, check, fmt.Sprintf("process %d keeps %s from being read: %s", r.HorizonHolder,
-			count(missing, "position"), who), fmt.Sprintf("let it commit or roll back; if nobody can, run SELECT pg_terminate_backend(%d), which "+
-			"rolls its append back", r.HorizonHolder))
+		return e.holder(ctx, missing)
 	case r.Prepared != "":
 		e.add(store.SeverityProblem, check, fmt.Sprintf("%s keeps %s from being read", r.Prepared, count(missing, "position")),
 			"have its transaction manager decide it, or run COMMIT PREPARED or ROLLBACK PREPARED with its name")
@@ -135,6 +123,33 @@ func (e *examiner) horizon(ctx context.Context) error {
 		e.add(store.SeverityWarning, check, fmt.Sprintf("an append that has not ended keeps %s from being read",
 			count(missing, "position")), "wait, and look again")
 	}
+	return nil
+}
+
+// heldLong is from when on an append that holds the horizon back is a problem.
+const heldLong = time.Minute
+
+// holder names the process that keeps a number of positions from being read.
+func (e *examiner) holder(ctx context.Context, missing int64) error {
+	const check = "horizon"
+	process, who, open := e.report.HorizonHolder, "", time.Duration(0)
+	if diagnoser, is := e.log.(store.Diagnoser); is {
+		var err error
+		if who, open, err = diagnoser.DescribeHolder(ctx, process); err != nil {
+			return err
+		}
+	}
+	if who == "" {
+		e.ok(check, "an append held back %s a moment ago, and has ended", count(missing, "position"))
+		return nil
+	}
+	severity := store.SeverityWarning
+	if open > heldLong {
+		severity = store.SeverityProblem
+	}
+	e.add(severity, check, fmt.Sprintf("process %d keeps %s from being read, its transaction open for %s: %s", process,
+		count(missing, "position"), open.Round(time.Second), who), fmt.Sprintf("let it commit or roll back; if nobody can, "+
+		"run SELECT pg_terminate_backend(%d), which rolls its append back", process))
 	return nil
 }
 

@@ -62,8 +62,11 @@ func (e *examiner) unowned(p *status.Projection) {
 			"start 'pupwasm run' with a folder that has its module")
 	}
 	if abandoned > 0 {
-		e.add(store.SeverityWarning, "unowned", fmt.Sprintf("the host of %s of %s is gone", count(abandoned, "segment"), p.Name),
-			"other hosts take them over within seconds; without one, start 'pupwasm run'")
+		severity, remedy := store.SeverityWarning, "other hosts take them over within seconds"
+		if len(e.workers) == 0 {
+			severity, remedy = store.SeverityProblem, "no host works: start 'pupwasm run'"
+		}
+		e.add(severity, "unowned", fmt.Sprintf("the host of %s of %s is gone", count(abandoned, "segment"), p.Name), remedy)
 	}
 }
 

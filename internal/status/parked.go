@@ -2,7 +2,7 @@ package status
 
 import (
 	"encoding/hex"
-	"fmt"
+	"errors"
 	"strings"
 	"time"
 	"unicode"
@@ -71,7 +71,7 @@ func ParseKey(text string) ([]byte, error) {
 	}
 	key, err := hex.DecodeString(digits)
 	if err != nil {
-		return nil, fmt.Errorf("key %.80q: behind 'hex:' there must be pairs of hex digits", text)
+		return nil, errors.New("behind 'hex:' there must be pairs of hex digits")
 	}
 	return append([]byte{}, key...), nil
 }

@@ -99,7 +99,7 @@ func (h *handler) parked(r *http.Request) (any, error) {
 func keyOf(text string) ([]byte, error) {
 	key, err := status.ParseKey(text)
 	if err != nil {
-		return nil, &statusError{http.StatusBadRequest, err.Error()}
+		return nil, &statusError{http.StatusBadRequest, fmt.Sprintf("key %.80q: %v", text, err)}
 	}
 	return key, nil
 }

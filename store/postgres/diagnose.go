@@ -106,28 +106,27 @@ func (f *facts) diagnoses(process int, difference time.Duration) (all []store.Di
 const describedQuery = 120
 
 // DescribeHolder tells who holds the horizon back. See [store.Diagnoser].
-func (s backend) DescribeHolder(ctx context.Context, process int) (string, error) {
+func (s backend) DescribeHolder(ctx context.Context, process int) (who string, open time.Duration, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	var role, application, address, state, query string
-	var open float64
-	err := s.control.QueryRow(ctx, holderQuery, process, describedQuery).
-		Scan(&role, &application, &address, &state, &open, &query)
+	var seconds float64
+	err = s.control.QueryRow(ctx, holderQuery, process, describedQuery).
+		Scan(&role, &application, &address, &state, &seconds, &query)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return "", nil
+		return "", 0, nil
 	}
 	if err != nil {
-		return "", translate(err)
+		return "", 0, translate(err)
 	}
-	text := fmt.Sprintf("role %s from %s, %s, its transaction open for %s", role, address, state,
-		(time.Duration(open) * time.Second))
+	who = fmt.Sprintf("role %s from %s, %s", role, address, state)
 	if application != "" {
-		text += ", application " + application
+		who += ", application " + application
 	}
 	if query != "" {
-		text += ", last statement: " + query
+		who += ", last statement: " + query
 	}
-	return text, nil
+	return who, time.Duration(seconds * float64(time.Second)), nil
 }
 
 // holderQuery leaves out what the role of the host may not see.

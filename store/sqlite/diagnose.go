@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -37,4 +38,6 @@ func (s backend) Diagnose(ctx context.Context) (all []store.Diagnosis, err error
 }
 
 // DescribeHolder has nobody to tell of: one transaction writes at a time. See [store.Diagnoser].
-func (s backend) DescribeHolder(context.Context, int) (string, error) { return "", nil }
+func (s backend) DescribeHolder(context.Context, int) (who string, open time.Duration, err error) {
+	return "", 0, nil
+}

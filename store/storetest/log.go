@@ -34,7 +34,7 @@ func logDiagnosed(f *fixture) {
 	if !seen["server"] {
 		f.Errorf("the server is not looked at: %+v", all)
 	}
-	holder, err := diagnoser.DescribeHolder(f.ctx, 1<<22+1) // no process has this number
+	holder, _, err := diagnoser.DescribeHolder(f.ctx, 1<<22+1) // no process has this number
 	f.must(err)
 	if holder != "" {
 		f.Errorf("a process that has ended is %q", holder)
