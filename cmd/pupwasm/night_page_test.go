@@ -20,7 +20,7 @@ const (
 		$$ BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$;
 		CREATE TRIGGER disk_full BEFORE UPDATE OF position ON pupwasm.segments FOR EACH ROW
 		WHEN (new.position > old.position) EXECUTE FUNCTION pupwasm.disk_full();`
-	diskFree = "DROP FUNCTION pupwasm.disk_full CASCADE;"
+	diskFree = "DROP TRIGGER disk_full ON pupwasm.segments; DROP FUNCTION pupwasm.disk_full;"
 	holding  = `BEGIN; SELECT pupwasm.append('Test', 'Note', 'n9', '[{"event_type": "Fine"}]'); SELECT pg_sleep(3600);`
 )
 
@@ -79,7 +79,7 @@ func nightFolder(t *testing.T, psql string) string {
 	bad := hosttest.Guest{Describe: `{"name":"misbehave","version":1,"tables":[{"name":"rows","key":["other"],"columns":[` +
 		`{"name":"other","type":"text"}]}]}`}
 	for name, content := range map[string]string{
-		"more.jsonl": line("n1", "Fine") + line("n3", "Fine"), "late.jsonl": line("n4", "Fine"), "bad.wasm": string(bad.Wasm()),
+		"more.jsonl": line("n7", "Fine") + line("n8", "Fine"), "late.jsonl": line("n4", "Fine"), "bad.wasm": string(bad.Wasm()),
 		"disk-full.sql": diskFull, "disk-free.sql": diskFree, "hold.sql": holding,
 		"tools/psql": "#!/bin/sh\nexec " + psql + " -X \"$PUPWASM_DATABASE_URL\" \"$@\"\n",
 	} {
