@@ -15,8 +15,8 @@ const (
 	// uncountedBytes is the most that functions may take of the stack without being counted, all that they
 	// call included.
 	uncountedBytes = StackBytes / 16
-	// unitsUnchecked is the most that a function may take, with all that it calls and each loop once, to
-	// return without a check of the slice.
+	// unitsUnchecked is the most that a function without loops may take, with all that it calls, to return without a
+	// check of the slice.
 	unitsUnchecked = 5_000
 	// unitsSmallFunction is the most that a function without loops may take, with all that it calls, to be
 	// charged where it is called.
@@ -186,6 +186,9 @@ func (m *module) classify(functions []function) {
 	}
 }
 
+// returnsUnchecked reports that a call takes from the slice, and may end without a check of it.
+func (f *function) returnsUnchecked() bool { return f.frame > 0 && !f.small && !f.checked }
+
 // visit decides about a function when all that it calls is known.
 func (f *function) visit(functions []function, tableStack int64) {
 	below := int64(0)
@@ -211,7 +214,7 @@ func (f *function) visit(functions []function, tableStack int64) {
 	}
 	f.stack = f.frame + below
 	f.counted = f.stack > uncountedBytes
-	f.checked = !f.counted && f.total > unitsUnchecked
+	f.checked = !f.counted && (f.loops || f.total > unitsUnchecked)
 	if f.small = small && !f.counted && units <= unitsSmallFunction; f.small {
 		f.units = units
 	}

@@ -28,7 +28,8 @@
 //	    ...                           ...
 //	    loop                          loop
 //	                                      pending += 8         at the head of a loop,
-//	                                      if pending > 25000   where it is taken when it is much
+//	                                      if pending > 25000   where it is taken when it is much; 2000 where
+//	                                                           functions are called that do not check
 //	                                          fuel -= pending, check; pending = 0
 //	        ...                           ...
 //	        br_if 0                       br_if 0

@@ -26,6 +26,8 @@ type region struct {
 	outer  int
 	kind   regionKind
 	merged quarters // of other regions that it is charged with
+	// calls: within the loop functions are called that take from the slice and may return without a check of it.
+	calls bool
 }
 
 type regionKind int
@@ -115,6 +117,13 @@ func (l *planner) charge(i *instruction) {
 	l.regions[l.current].fuel += fuel
 	if i.op == opCall && !l.functions[i.index].checked {
 		l.sinceSafepoint += quarters(l.functions[i.index].total) * unit
+	}
+	if i.op == opCallIndirect || i.op == opCall && l.functions[i.index].returnsUnchecked() {
+		for _, f := range l.frames {
+			if f.live && f.op == opLoop {
+				l.regions[f.head].calls = true
+			}
+		}
 	}
 	if l.sinceSafepoint += fuel; l.sinceSafepoint > unitsBetweenSafepoints*unit && i.op >= opCall {
 		l.begin(none, safepoint)

@@ -3,6 +3,11 @@ package meter
 // pendingMax is the most that a function keeps to itself, in a variable of its own, before it takes it from the slice.
 const pendingMax = 25_000
 
+// pendingMaxCalls is the same in loops that call functions which may return without a check of the slice: while a call
+// leaves 15 units pending, it may take [unitsUnchecked] from the slice. What is pending does not depend on the slice, so
+// that what a guest takes does not either.
+const pendingMaxCalls = 2_000
+
 // rewrite appends the code of a function with what it is charged.
 func (p *pass) rewrite(out []byte, body int) ([]byte, error) {
 	index := p.functionsImported + body
@@ -79,7 +84,11 @@ func (w *writer) charge(r *region) {
 	case loop:
 		// A loop without instructions takes time as well.
 		w.code.i64(r.fuel.units()+1).op(opI64Add, opLocalTee).unsigned(w.pending)
-		w.code.i64(pendingMax).op(opI64GtS, opIf, blockVoid)
+		most := int64(pendingMax)
+		if r.calls {
+			most = pendingMaxCalls
+		}
+		w.code.i64(most).op(opI64GtS, opIf, blockVoid)
 		w.code.op(opLocalGet).unsigned(w.pending).op(opCall).unsigned(w.take)
 		w.code.i64(0).op(opLocalSet).unsigned(w.pending).op(opEnd)
 	case safepoint:
