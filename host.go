@@ -11,8 +11,11 @@ import (
 	"slices"
 	"sync"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/internal/moduleset"
+	"github.com/pupwasm/pupwasm/internal/tracing"
 	"github.com/pupwasm/pupwasm/internal/web"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
@@ -42,6 +45,9 @@ type Options struct {
 	Logger *slog.Logger
 	// Observer is told what happens, for metrics and alerts. Defaults to none.
 	Observer *segments.Observer
+	// Traces makes spans of commits and of failures, linked to the spans that caused the events. docs/tracing.md says what
+	// they have. Defaults to none.
+	Traces trace.TracerProvider
 }
 
 // Database is a database that an application has opened: a *[postgres.Store] or a *[sqlite.Store].
@@ -98,7 +104,7 @@ func NewHost(db Database, options Options) (*Host, error) {
 	}
 	logger := newLogger(options.Logger)
 	options.Worker.Logger, options.Runtime.Logger = logger, logger
-	options.Worker.Observer = options.Observer
+	options.Worker.Observer = segments.JoinObservers(options.Observer, tracing.Observer(options.Traces))
 	h.options = options
 	return h, nil
 }

@@ -12,6 +12,9 @@ import (
 	"testing"
 	"testing/fstest"
 
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
 	"github.com/pupwasm/pupwasm"
 	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/host/hosttest"
@@ -228,5 +231,35 @@ func TestHost_tellsItsObserver(t *testing.T) {
 	must(h.RunOnce(t.Context()))
 	if events.Load() != 3 || fuel.Load() <= 0 {
 		t.Errorf("%d events were committed, with %d units of fuel", events.Load(), fuel.Load())
+	}
+}
+
+func TestHost_makesSpans(t *testing.T) {
+	t.Parallel()
+	db := open(t)
+	_, err := db.Append(t.Context(), store.AppendOptions{}, store.StreamAppend{
+		Stream: store.Stream{BoundedContext: "Shop", AggregateType: "User", AggregateID: "u1"},
+		Events: []store.Event{{
+			Type: "Registered", Metadata: []byte(`{"traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}`),
+		}},
+	})
+	must(err)
+	var events atomic.Int64
+	spans := tracetest.NewSpanRecorder()
+	h, err := pupwasm.NewHost(db, pupwasm.Options{
+		Modules: fstest.MapFS{"a.wasm": {Data: guest("first")}}, Logger: discard(),
+		Observer: &segments.Observer{Committed: func(c segments.ObservedCommit) { events.Add(int64(c.Events)) }},
+		Traces:   sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)),
+	})
+	must(err)
+	must(h.RunOnce(t.Context()))
+	links := ""
+	for _, span := range spans.Ended() {
+		for _, link := range span.Links() {
+			links += span.Name() + " " + link.SpanContext.TraceID().String()
+		}
+	}
+	if links != "apply first 4bf92f3577b34da6a3ce929d0e0e4736" || events.Load() != 1 {
+		t.Errorf("the links are %q, and %d events were told to the observer", links, events.Load())
 	}
 }

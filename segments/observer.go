@@ -39,6 +39,10 @@ import (
 // They are of this worker. What holds for all workers, such as the number of parked keys, is in the database: see
 // [store.ProjectionStatus].
 type Observer struct {
+	// Traces makes segments look for the spans that caused events: see [store.RecordedEvent.TraceParent]. It is the most
+	// that are told of a commit, up to 128. They read the metadata of all events for it. Defaults to 0: none.
+	Traces int
+
 	// Installed: a program runs from now on.
 	Installed func(ObservedProgram)
 	// Refused: the database does not accept a program, for a reason that was not told before.
@@ -124,6 +128,7 @@ type ObservedBatch struct {
 // ObservedCommit is a commit.
 type ObservedCommit struct {
 	SegmentID
+	After    int64 // position of the checkpoint before
 	Position int64 // of the checkpoint
 	Events   int   // that were applied
 	Batches  int   // that became one commit
@@ -131,6 +136,16 @@ type ObservedCommit struct {
 	Withheld int   // events of parked keys that were noted for later
 	Skipped  int   // events that were skipped
 	Took     time.Duration
+	// When the events were read, from the database or from memory, and when the processor applied them. The next events
+	// of the segment are read and applied meanwhile, so that the stages of two commits overlap.
+	Read, Applied ObservedStage
+	Traces        []store.TraceParent // the spans that caused the events, each once: see [Observer]
+}
+
+// ObservedStage is when one stage worked on what became a commit.
+type ObservedStage struct {
+	Began, Ended time.Time
+	Busy         time.Duration // how long in all, between the two
 }
 
 // ObservedEvent is an event at which a processor failed, or the first one of a parked key.
@@ -140,6 +155,7 @@ type ObservedEvent struct {
 	Position int64
 	Policy   store.ErrorPolicy // what becomes of the event, in Faulted
 	Reason   string            // what failed; empty in Unparked
+	Trace    store.TraceParent // the span that caused the event, in Faulted, or zero: see [Observer]
 }
 
 // ObservedRetry is a commit of a parked key.
@@ -148,6 +164,8 @@ type ObservedRetry struct {
 	Key    []byte // the partition key
 	Events int    // that were applied
 	Reason string // why the next one has failed again, or empty
+	Took   time.Duration
+	Traces []store.TraceParent // the spans that caused the events, each once: see [Observer]
 }
 
 // ObservedPoll is a poll of the horizon.
@@ -168,6 +186,28 @@ type ObservedOutage struct {
 	Database string        // "database", or "database of the tables" and "database of the log" where they are two
 	Err      error         // the first error, in Away
 	After    time.Duration // how long it was away, in Back
+}
+
+// tracesMax bounds Observer.Traces.
+const tracesMax = 128
+
+// traces is the most spans that are told of a commit.
+func (o *Observer) traces() int { return min(max(o.Traces, 0), tracesMax) }
+
+// columns are the fields of events that are read for the observer.
+func (o *Observer) columns() store.Columns {
+	if o.traces() == 0 {
+		return 0
+	}
+	return store.TraceColumns
+}
+
+// cause is the span that caused an event, or zero.
+func (o *Observer) cause(event *store.RecordedEvent) (parent store.TraceParent) {
+	if o.traces() > 0 {
+		parent, _ = event.TraceParent()
+	}
+	return parent
 }
 
 // tell calls a function of an observer, if there is one.

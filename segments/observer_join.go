@@ -8,6 +8,7 @@ func JoinObservers(observers ...*Observer) *Observer {
 		if o == nil {
 			continue
 		}
+		joined.Traces = max(joined.Traces, o.Traces)
 		join(&joined.Installed, o.Installed)
 		join(&joined.Refused, o.Refused)
 		join(&joined.Claimed, o.Claimed)

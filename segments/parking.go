@@ -54,6 +54,7 @@ func (s *segment) withhold(ctx, working context.Context, retrier *retrier, err e
 	key := bytes.Clone(r.divider.Key(event))
 	tell(r.options.Observer.Faulted, ObservedEvent{
 		SegmentID: s.id(), Key: key, Position: fault.Position, Policy: s.policy(), Reason: reason,
+		Trace: r.options.Observer.cause(event),
 	})
 	at := s.logger.Warn().Int64("event", fault.Position).Bytes("key", key).Str("reason", reason)
 	if s.policy() == store.ErrorSkip {
@@ -100,7 +101,8 @@ func (s *segment) eventAt(ctx context.Context, log logstate.Joined, position int
 	var page store.Page
 	request := store.ReadRequest{
 		After: position - 1, Through: position, Limit: 1, Range: store.FullRange(),
-		Columns: s.runner.divider.Columns() | store.ColumnEventID | pipeline.StreamColumns,
+		Columns: s.runner.divider.Columns() | store.ColumnEventID | pipeline.StreamColumns |
+			s.runner.options.Observer.columns(),
 	}
 	if err := s.runner.worker.source.Read(ctx, request, &page); err != nil {
 		return nil, err

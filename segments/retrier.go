@@ -231,7 +231,7 @@ func (k *keyRetry) read(ctx context.Context, after int64, positions []int64) (th
 	request := store.ReadRequest{
 		After: after, Through: positions[len(positions)-1], Limit: len(positions), Bytes: r.options.BatchBytes,
 		Subscription: r.program.Projection().Subscription, Range: store.FullRange(), Positions: positions,
-		Columns: r.program.Columns() | r.divider.Columns() | store.ColumnEventID,
+		Columns: r.program.Columns() | r.divider.Columns() | store.ColumnEventID | r.options.Observer.columns(),
 	}
 	if err := r.worker.source.Read(ctx, request, &k.page); err != nil {
 		return 0, err
@@ -246,7 +246,7 @@ func (k *keyRetry) read(ctx context.Context, after int64, positions []int64) (th
 func (k *keyRetry) commit(
 	ctx context.Context, retry store.Retry, events []store.RecordedEvent,
 ) (unparked bool, err error) {
-	r := k.segment.runner
+	r, began := k.segment.runner, clock.Now()
 	transactional := r.program.Transactional()
 	if !transactional { // the pipeline may need the connection meanwhile
 		if retry.Steps, err = k.process(ctx, events, nil); err != nil {
@@ -273,7 +273,10 @@ func (k *keyRetry) commit(
 	}
 	r.events.Add(int64(len(events)))
 	observer, id := r.options.Observer, k.segment.id()
-	observed := ObservedRetry{SegmentID: id, Key: k.key.Key, Events: len(events)}
+	observed := ObservedRetry{
+		SegmentID: id, Key: k.key.Key, Events: len(events), Took: clock.Since(began),
+		Traces: pipeline.AppendTraces(nil, events, observer.traces()),
+	}
 	if retry.Fault != nil {
 		observed.Reason = retry.Fault.Error
 	}

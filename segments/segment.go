@@ -121,6 +121,7 @@ func (s *segment) apply(ctx, working context.Context, log logstate.Joined) error
 		Columns: r.program.Columns() | store.ColumnEventID, // which a commit notes
 	}
 	places := request.Columns
+	request.Columns |= r.options.Observer.columns()
 	if s.withheld.Any() {
 		request.Columns |= r.divider.Columns()
 	}
@@ -130,6 +131,7 @@ func (s *segment) apply(ctx, working context.Context, log logstate.Joined) error
 		Claim: &s.claim, Log: log, Reader: reader, Projection: projection, Catalogue: r.catalogue,
 		Processor: s.processor, Transactional: r.program.Transactional(), Observer: s,
 		Misplaced: s.misplaced(places), Withheld: s.withheld, KeyOf: r.divider.Key, ParkedMax: r.options.ParkedMax,
+		Traces: r.options.Observer.traces(),
 		// A batch that has met a limit is tried separately.
 		IsolateThrough: r.limits.through(s.number, s.claim.Position),
 	})
@@ -205,8 +207,9 @@ func (s *segment) Committed(claim store.Claim, commit *store.Commit, written pip
 	s.runner.moved(claim, written.Events)
 	observer := s.runner.options.Observer
 	tell(observer.Committed, ObservedCommit{
-		SegmentID: s.id(), Position: claim.Position, Events: written.Events, Batches: written.Batches, Rows: written.Rows,
-		Withheld: len(commit.Noted), Skipped: len(commit.Skipped), Took: written.Took,
+		SegmentID: s.id(), After: written.After, Position: claim.Position, Events: written.Events, Batches: written.Batches,
+		Rows: written.Rows, Withheld: len(commit.Noted), Skipped: len(commit.Skipped), Took: written.Took,
+		Read: ObservedStage(written.Read), Applied: ObservedStage(written.Applied), Traces: written.Traces,
 	})
 	if observer.Parked == nil {
 		return

@@ -31,6 +31,7 @@ type runOptions struct {
 	digests string
 	signed  string
 	onPark  string
+	otlp    string
 	events  logOptions
 	runtime runtimeOptions
 	worker  segments.Options
@@ -59,6 +60,7 @@ func (o *runOptions) addFlags(flags *pflag.FlagSet) {
 		"load only modules with a valid FILE.wasm.sig for this Ed25519 public `key`, a PEM file (see 'pupwasm sign')")
 	flags.StringVar(&o.onPark, "on-park", "",
 		"tell a `URL`, by POST, or a program once of each key that is parked (see docs/failures.md)")
+	addTracingFlags(flags, &o.otlp)
 	o.limits.addFlags(flags)
 	addWorkerFlags(flags, &o.worker)
 	o.runtime.addFlags(flags)
@@ -150,6 +152,11 @@ func runRun(ctx context.Context, opts *runOptions, folder string) error {
 		return err
 	}
 	defer server.stop()
+	stopTraces, err := opts.trace(ctx)
+	if err != nil {
+		return err
+	}
+	defer stopTraces()
 	runtime, err := opts.runtime.start(ctx, opts.globalOptions)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"slices"
 	"time"
 
 	"github.com/pupwasm/pupwasm/internal/clock"
@@ -24,6 +25,9 @@ type commitGroup struct {
 	since       time.Time // when it was begun
 	before      time.Time // when the group before it was submitted
 	held        int       // of the memory budget
+
+	read, applied Stage
+	traces        []store.TraceParent
 }
 
 func newCommitGroup(p *Pipeline) *commitGroup {
@@ -51,6 +55,17 @@ func (g *commitGroup) add(b batch, mutations []store.Mutation, passed parking) {
 	g.parking.skipped = append(g.parking.skipped, passed.skipped...)
 	g.folder.Add(mutations)
 	g.hold(g.folder.Bytes())
+	g.traces = AppendTraces(g.traces, b.events, g.pipeline.Traces)
+}
+
+// AppendTraces appends the spans that caused events, each once, until there are as many as somebody wants to know.
+func AppendTraces(traces []store.TraceParent, events []store.RecordedEvent, most int) []store.TraceParent {
+	for i := 0; i < len(events) && len(traces) < most; i++ {
+		if parent, valid := events[i].TraceParent(); valid && !slices.Contains(traces, parent) {
+			traces = append(traces, parent)
+		}
+	}
+	return traces
 }
 
 // hold counts so many bytes in the memory budget.

@@ -57,8 +57,26 @@ type Observer interface {
 
 // Written is what a commit has brought.
 type Written struct {
+	After                 int64 // the checkpoint before it
 	Events, Batches, Rows int
 	Took                  time.Duration // with the wait for a connection, and repetitions after deadlocks
+	Read, Applied         Stage
+	Traces                []store.TraceParent // of its events, up to Segment.Traces
+}
+
+// Stage is when one of the first two stages worked on what became a commit.
+type Stage struct {
+	Began, Ended time.Time
+	Busy         time.Duration // how long in all
+}
+
+// add counts work that has just ended, or that ended when the one before it had not begun.
+func (s *Stage) add(began time.Time, took time.Duration) {
+	if s.Began.IsZero() {
+		s.Began = began
+	}
+	s.Ended = began.Add(took)
+	s.Busy += took
 }
 
 // Segment is what a pipeline works on.
@@ -77,6 +95,7 @@ type Segment struct {
 	Withheld  *Withheld
 	KeyOf     func(event *store.RecordedEvent) []byte // the partition key, for Withheld
 	ParkedMax int                                     // see [store.Commit]
+	Traces    int                                     // see segments.Observer
 	// Up to IsolateThrough every batch is committed separately.
 	IsolateThrough int64
 }
@@ -143,6 +162,8 @@ type chunk struct {
 	readcache.Chunk
 	reaches bool // it goes up to the horizon that was asked for
 	held    int  // of the memory budget
+	began   time.Time
+	took    time.Duration // of the read
 }
 
 func newAttempt(p *Pipeline) *attempt {

@@ -104,6 +104,9 @@ func (a *attempt) applyChunk(ctx, working context.Context, from *chunk, g *commi
 		if ctx.Err() != nil {
 			return g, nil
 		}
+		if i == 0 || !g.filled {
+			g.read.add(from.began, from.took)
+		}
 		var passed parking
 		batch.events = a.separate(batch.events, &passed)
 		mutations, err := a.process(working, batch.events, g)
@@ -157,9 +160,11 @@ func (p *Pipeline) process(
 	}
 	began := clock.Now()
 	mutations, err := p.Processor.Process(ctx, events, g.tx)
+	took := clock.Since(began)
+	g.applied.add(began, took)
 	switch {
 	case err == nil:
-		p.Observer.Applied(len(events), len(mutations), clock.Since(began))
+		p.Observer.Applied(len(events), len(mutations), took)
 	case p.Transactional:
 		p.end(g)
 	}

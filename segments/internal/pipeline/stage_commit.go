@@ -51,10 +51,12 @@ func (a *attempt) commitGroup(ctx context.Context, g *commitGroup) error {
 		return a.refused(g, err)
 	}
 	a.conflicts = 0
+	after := a.Claim.Position
 	a.Claim.Position = g.through
 	a.Withheld.passed(g.through)
 	a.Observer.Committed(*a.Claim, &commit, Written{
-		Events: g.events, Batches: g.batches, Rows: g.folder.Rows(), Took: clock.Since(began),
+		After: after, Events: g.events, Batches: g.batches, Rows: g.folder.Rows(), Took: clock.Since(began),
+		Read: g.read, Applied: g.applied, Traces: g.traces,
 	})
 	g.reset()
 	a.free <- g // has room for all there are

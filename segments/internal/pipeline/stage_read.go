@@ -43,13 +43,14 @@ func (a *attempt) read(waiting, working context.Context) error {
 		if err := connections.Acquire(waiting, a.Projection.Name); err != nil {
 			return nil //nolint:nilerr // the same
 		}
-		began := clock.Now()
+		to.began = clock.Now()
 		err = a.Reader.Read(working, position, through, &to.Chunk)
 		connections.Release(a.Projection.Name)
 		if err != nil {
 			return err
 		}
-		a.Observer.Read(&to.Chunk, clock.Since(began))
+		to.took = clock.Since(to.began)
+		a.Observer.Read(&to.Chunk, to.took)
 		memory.Add(to.Bytes - to.held)
 		to.held = to.Bytes
 		// The next one may be larger by half. A single event may be larger than what was asked for, and so may
