@@ -4,7 +4,7 @@ SHELL := /bin/bash
 GO ?= go
 EXAMPLES := $(notdir $(patsubst %/main.go,%,$(wildcard modules/examples/*/main.go)))
 MODULES := $(EXAMPLES:%=bin/modules/%.wasm)
-GO_MODULES := . guest-sdk modules/examples internal/bench internal/bench/modules
+GO_MODULES := . guest-sdk modules/examples internal/bench internal/bench/modules deploy
 TOOL := GOWORK=off $(GO) tool -modfile=tools/go.mod
 # BENCH=full runs the long form of the benchmarks and writes docs/benchmarks.md; BENCH_FLAGS are flags of internal/bench.
 BENCH ?= short
@@ -42,7 +42,7 @@ $(MODULES): bin/modules/%.wasm:
 	@$(GO) run ./internal/build/module auto modules/examples/$* $@
 
 .PHONY: test
-test: postgres tinygo ## the whole test suite, with the race detector; installs what it needs
+test: postgres tinygo promtool ## the whole test suite, with the race detector; installs what it needs
 	@for module in $(GO_MODULES); do \
 		echo "== go test -race ./... in $$module"; \
 		(cd $$module && PUPWASM_REQUIRE_TINYGO=1 $(RACE) \
@@ -54,6 +54,10 @@ test: postgres tinygo ## the whole test suite, with the race detector; installs 
 		echo "== go test on 32 bits, where hashes and positions must be the same"; \
 		scripts/test-32bit.sh ./store ./host/abi; \
 	fi
+
+.PHONY: release
+release: ## the program for every platform into dist/, with SHA256SUMS: make release VERSION=v1.2.3
+	@scripts/release.sh "$(VERSION)" dist
 
 .PHONY: chaos
 chaos: postgres ## the long form of the chaos test: hosts, servers and modules fail and are changed for CHAOS_TIME
@@ -96,6 +100,10 @@ tinygo: ## install TinyGo into a cache folder, unless it is there (Debian)
 postgres: ## install PostgreSQL's server, unless it is there (Debian)
 	@scripts/postgres.sh
 
+.PHONY: promtool
+promtool: ## find promtool, which checks alerts, or get it (Debian)
+	@scripts/prometheus.sh
+
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf bin
+	rm -rf bin dist

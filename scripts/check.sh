@@ -28,5 +28,5 @@ go test -count=1 ./internal/architecture
 # What is built for guests is another program than what is tested natively.
 (cd guest-sdk && GOOS=wasip1 GOARCH=wasm go vet .)
 if command -v shellcheck >/dev/null; then
-    shellcheck scripts/*.sh
+    shellcheck scripts/*.sh deploy/compose/*.sh
 fi

@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is set by the linker in a release: -ldflags "-X main.version=v1.2.3".
-var version string
+// version and revision are set by the linker in a release: see scripts/release.sh.
+var version, revision string
 
 // buildReport is what version prints, and its JSON form.
 type buildReport struct {
@@ -49,7 +49,9 @@ func newVersionCommand(globals *globalOptions) *cobra.Command {
 
 // readBuild returns the version set by the linker, or the one that the go command recorded.
 func readBuild() buildReport {
-	report := buildReport{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	report := buildReport{
+		Version: version, Revision: revision, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return report
