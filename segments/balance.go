@@ -20,7 +20,7 @@ import (
 func share(projection *store.ProjectionStatus, workers []store.Worker, self string) int {
 	held := map[string]int{self: 0}
 	for _, w := range workers {
-		if slices.Contains(w.Projections, projection.ProjectionID) {
+		if w.Runs(projection.ProjectionID) {
 			held[w.Name] = 0
 		}
 	}
@@ -175,6 +175,7 @@ func (r *runner) claim(ctx context.Context, status *store.ProjectionStatus, limi
 		return err
 	}
 	for _, claim := range claims {
+		claim.Durability = r.own.Durability
 		s := newSegment(r, claim)
 		r.segments[claim.Segment] = s
 		r.moved(claim, 0)

@@ -42,7 +42,9 @@ func newCrowd(workers, segments int) *crowd {
 func (c *crowd) join() string {
 	name := fmt.Sprintf("%x", lot("worker", fmt.Sprint(len(c.fresh))))
 	c.fresh[name] = len(c.views)
-	c.workers = append(c.workers, store.Worker{Name: name, Projections: []store.ProjectionID{antsID, sumsID}})
+	c.workers = append(c.workers, store.Worker{Name: name, Projections: []store.Membership{
+		{ProjectionID: antsID}, {ProjectionID: sumsID},
+	}})
 	c.show()
 	return name
 }
@@ -170,8 +172,8 @@ func TestShare_addsUpAndIsEven(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := drawCrowd(t)
 		c.scatter(t, "stranger")
-		others := append(slices.Clone(c.workers), store.Worker{Name: "stranger", Projections: []store.ProjectionID{
-			antsID, {Name: "sums", Version: 1},
+		others := append(slices.Clone(c.workers), store.Worker{Name: "stranger", Projections: []store.Membership{
+			{ProjectionID: antsID}, {ProjectionID: store.ProjectionID{Name: "sums", Version: 1}},
 		}})
 		total, sum := 0, 0
 		for i := range c.projection.Segments {
@@ -276,7 +278,7 @@ func TestShare_spreadsSingleSegments(t *testing.T) {
 			}
 			var all []store.Worker
 			for _, w := range c.workers {
-				all = append(all, store.Worker{Name: w.Name, Projections: []store.ProjectionID{p.ProjectionID}})
+				all = append(all, store.Worker{Name: w.Name, Projections: []store.Membership{{ProjectionID: p.ProjectionID}}})
 			}
 			rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 			for _, w := range all {

@@ -29,11 +29,11 @@ type currentRefusal struct {
 // tried again.
 const retryInterval = 10 * time.Second
 
-// install replaces the module by the desired one. The new module is installed first and the old one stopped then, at a
-// batch boundary, so that a module that cannot be installed changes nothing.
+// install replaces the module and its options by the desired ones. The new module is installed first and the old one
+// stopped then, at a batch boundary, so that a module that cannot be installed changes nothing.
 func (r *runner) install(ctx context.Context) error {
 	r.mu.Lock()
-	program := r.desired
+	program, own := r.desired, r.wanted
 	r.mu.Unlock()
 	if program == nil {
 		return nil
@@ -41,7 +41,8 @@ func (r *runner) install(ctx context.Context) error {
 	if clock.Now().Before(r.refused[program].until) {
 		return nil
 	}
-	catalogue, err := r.worker.tables.Install(ctx, program.Projection(), r.newSegments())
+	options := r.worker.options.of(own)
+	catalogue, err := r.worker.tables.Install(ctx, program.Projection(), options.newSegments())
 	switch {
 	case errors.Is(err, store.ErrTransient), ctx.Err() != nil:
 		return err
@@ -56,6 +57,7 @@ func (r *runner) install(ctx context.Context) error {
 		r.program.Close(context.WithoutCancel(ctx))
 	}
 	r.program, r.divider = program, readcache.NewDivider(program.Projection())
+	r.own, r.options = own, options
 	r.installed(catalogue)
 	r.logger.Info().Str("module", program.Source()).Int("version", program.Projection().Version).
 		Msg("projection installed")
@@ -69,7 +71,7 @@ func (r *runner) install(ctx context.Context) error {
 func (r *runner) installed(catalogue store.Catalogue) {
 	r.catalogue, r.failure = catalogue, nil
 	id := r.id()
-	r.installedID.Store(&id)
+	r.membership.Store(&store.Membership{ProjectionID: id, Segments: r.options.Segments})
 	clear(r.refused)
 	r.endTroubles()
 	r.faults.forget() // they were those of other code
@@ -113,7 +115,7 @@ func (r *runner) reinstall(ctx context.Context) error {
 	if len(r.segments) > 0 || clock.Now().Before(r.refused[r.program].until) {
 		return nil
 	}
-	catalogue, err := r.worker.tables.Install(ctx, r.program.Projection(), r.newSegments())
+	catalogue, err := r.worker.tables.Install(ctx, r.program.Projection(), r.options.newSegments())
 	switch {
 	case errors.Is(err, store.ErrTransient), ctx.Err() != nil:
 		return err
@@ -130,9 +132,7 @@ func (r *runner) reinstall(ctx context.Context) error {
 }
 
 // newSegments is the number of segments of a new projection.
-func (r *runner) newSegments() int {
-	return cmp.Or(r.options.Segments, DefaultSegments)
-}
+func (o Options) newSegments() int { return cmp.Or(o.Segments, DefaultSegments) }
 
 // taken takes the desired program out, and reports false when it is another by now.
 func (r *runner) taken(program Program) bool {

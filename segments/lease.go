@@ -118,7 +118,7 @@ func (w *Worker) renew(ctx context.Context) error {
 
 // register tells the database which projections this worker runs, which it cannot run, and which segments make no
 // progress, when they have changed.
-func (w *Worker) register(ctx context.Context, projections []store.ProjectionID) error {
+func (w *Worker) register(ctx context.Context, projections []store.Membership) error {
 	w.registering.Lock()
 	defer w.registering.Unlock()
 	self := w.registered

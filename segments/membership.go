@@ -85,11 +85,11 @@ func (r *membership) poll(ctx context.Context) error {
 	number := r.polls.Add(1)
 	runners := r.worker.ready()
 	var names []string
-	var memberships []store.ProjectionID
+	var memberships []store.Membership
 	for _, runner := range runners {
 		names = append(names, runner.name)
-		if id := runner.installedID.Load(); id != nil && runner.enrolled.Load() {
-			memberships = append(memberships, *id)
+		if membership := runner.membership.Load(); membership != nil && runner.enrolled.Load() {
+			memberships = append(memberships, *membership)
 		}
 	}
 	if err := r.worker.register(ctx, memberships); err != nil {

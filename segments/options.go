@@ -111,23 +111,58 @@ type ProjectionOptions struct {
 	Segments     int
 	BatchEvents  int           // see [Options].BatchEvents
 	CommitEvents int           // see [Options].CommitEvents
-	BatchPause   time.Duration // see [Options].BatchPause
+	BatchPause   time.Duration // see [Options].BatchPause; below 0 there is none
 	// Poll is how long a segment that has read all there was rests before it looks for more: the rows of a projection
 	// that nobody waits for come later, in fewer and larger commits. A segment that is behind does not rest. The log
 	// is polled for all projections at once, at the intervals of [Options], so that a shorter rest changes nothing.
 	// Defaults to 0: a segment reads as soon as a poll has found something.
-	Poll    time.Duration
-	OnError store.ErrorPolicy // see [Options].OnError
+	Poll          time.Duration
+	OnError       store.ErrorPolicy // see [Options].OnError
+	ParkedMax     int               // see [Options].ParkedMax
+	ParkedRetries int               // see [Options].ParkedRetries
+	// Durability says whether its commits wait for the disk. Defaults to the option of the store.
+	Durability store.Durability
+}
+
+// Or returns the options with those of another set where a field is zero.
+func (o ProjectionOptions) Or(other ProjectionOptions) ProjectionOptions {
+	o.Segments = cmp.Or(o.Segments, other.Segments)
+	o.BatchEvents = cmp.Or(o.BatchEvents, other.BatchEvents)
+	o.CommitEvents = cmp.Or(o.CommitEvents, other.CommitEvents)
+	o.BatchPause = cmp.Or(o.BatchPause, other.BatchPause)
+	o.Poll = cmp.Or(o.Poll, other.Poll)
+	o.OnError = cmp.Or(o.OnError, other.OnError)
+	o.ParkedMax = cmp.Or(o.ParkedMax, other.ParkedMax)
+	o.ParkedRetries = cmp.Or(o.ParkedRetries, other.ParkedRetries)
+	o.Durability = cmp.Or(o.Durability, other.Durability)
+	return o
+}
+
+// Validate reports what is wrong with the options of one projection.
+//
+// # Errors
+//
+// [*OptionError].
+func (o ProjectionOptions) Validate() error {
+	switch {
+	case o.Poll < 0:
+		return &OptionError{Option: "Poll", Reason: fmt.Sprintf("must not be negative, it is %s", o.Poll)}
+	case o.Durability < store.DurabilityOfStore || o.Durability > store.Volatile:
+		return &OptionError{Option: "Durability", Reason: fmt.Sprintf("must be one of the constants, it is %d", o.Durability)}
+	}
+	return Options{}.of(o).Validate()
 }
 
 // of returns the options with those of a projection.
-func (o Options) of(projection string) Options {
-	own := o.Projections[projection]
+func (o Options) of(own ProjectionOptions) Options {
+	o.Projections = nil
 	o.Segments = cmp.Or(own.Segments, o.Segments)
 	o.BatchEvents = cmp.Or(own.BatchEvents, o.BatchEvents)
 	o.CommitEvents = cmp.Or(own.CommitEvents, o.CommitEvents)
-	o.BatchPause = cmp.Or(own.BatchPause, o.BatchPause)
+	o.BatchPause = max(cmp.Or(own.BatchPause, o.BatchPause), 0)
 	o.OnError = cmp.Or(own.OnError, o.OnError)
+	o.ParkedMax = cmp.Or(own.ParkedMax, o.ParkedMax)
+	o.ParkedRetries = cmp.Or(own.ParkedRetries, o.ParkedRetries)
 	return o
 }
 
@@ -207,14 +242,8 @@ func (e *OptionError) Error() string { return "option " + e.Option + " " + e.Rea
 // [*OptionError].
 func (o Options) Validate() error {
 	for _, name := range slices.Sorted(maps.Keys(o.Projections)) {
-		own := o.of(name)
-		own.Projections = nil
 		var fault *OptionError
-		err := own.Validate()
-		if poll := o.Projections[name].Poll; poll < 0 {
-			err = &OptionError{Option: "Poll", Reason: fmt.Sprintf("must not be negative, it is %s", poll)}
-		}
-		if errors.As(err, &fault) {
+		if err := o.Projections[name].Validate(); errors.As(err, &fault) {
 			return &OptionError{Option: fmt.Sprintf("Projections[%q].%s", name, fault.Option), Reason: fault.Reason}
 		}
 	}

@@ -123,7 +123,7 @@ func TestFault_onceTakesTheSegmentsOfADeadWorker(t *testing.T) {
 	if _, err := s.Install(t.Context(), &module.Description.Projection, 4); err != nil {
 		t.Fatal(err)
 	}
-	dead := store.Worker{Name: "dead", Projections: []store.ProjectionID{module.Description.ID()}}
+	dead := store.Worker{Name: "dead", Projections: []store.Membership{{ProjectionID: module.Description.ID()}}}
 	if err := s.Heartbeat(t.Context(), dead, 500*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}

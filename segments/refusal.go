@@ -19,12 +19,30 @@ func (e *RefusedError) Error() string { return "module " + e.Source + ": " + e.E
 // Unwrap returns Err, such as a [*store.CatalogueError].
 func (e *RefusedError) Unwrap() error { return e.Err }
 
+// Refuse makes the worker tell that it does not run a projection, and why, until a program of it is set or it is
+// removed. It changes nothing for a projection that runs.
+func (w *Worker) Refuse(projection store.ProjectionID, source string, err error) {
+	w.mu.Lock()
+	if _, runs := w.runners[projection.Name]; runs {
+		w.mu.Unlock()
+		return
+	}
+	err = &RefusedError{Source: source, Err: err}
+	told := store.Refusal{Projection: projection, Reason: storable(err.Error())}
+	w.refused[projection.Name] = currentRefusal{Refusal: told, err: err}
+	w.mu.Unlock()
+	w.membership.refresh()
+}
+
 // refusals are the projections that this worker cannot run, by name. The worker's row in the database has them,
 // so that others can tell why nobody runs a projection: one that was never installed has no row of its own.
 func (w *Worker) refusals() []store.Refusal {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var refused []store.Refusal
+	for _, refusal := range w.refused {
+		refused = append(refused, refusal.Refusal)
+	}
 	for _, r := range w.runners {
 		if refusal := r.refusal.Load(); refusal != nil {
 			refused = append(refused, refusal.Refusal)

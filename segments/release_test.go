@@ -91,7 +91,7 @@ func TestWorker_aRestartUnderTheSameNameFreesWhatItNoLongerRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := s.Heartbeat(t.Context(),
-		store.Worker{Name: "host-0", Projections: []store.ProjectionID{module.Description.ID()}}, time.Hour); err != nil {
+		store.Worker{Name: "host-0", Projections: []store.Membership{{ProjectionID: module.Description.ID()}}}, time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	if claims, err := s.Claim(t.Context(),

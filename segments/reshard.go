@@ -81,10 +81,10 @@ func (r *runner) disagree(status *store.ProjectionStatus, why string) {
 // opinions are the numbers of segments, other than wanted, that workers want which run the projection.
 func opinions(workers []store.Worker, projection store.ProjectionID, wanted int) []int {
 	var others []int
-	for _, w := range workers {
-		asks := w.Segments != 0 && slices.Contains(w.Projections, projection)
-		if asks && w.Segments != wanted && !slices.Contains(others, w.Segments) {
-			others = append(others, w.Segments)
+	for i := range workers {
+		asks := workers[i].Asks(projection)
+		if asks != 0 && asks != wanted && !slices.Contains(others, asks) {
+			others = append(others, asks)
 		}
 	}
 	slices.Sort(others)

@@ -21,7 +21,8 @@ import (
 // and moved and ending, which segments call.
 type runner struct {
 	worker    *Worker
-	options   Options // of the worker, with those of the projection
+	options   Options           // of the worker, with those of the projection
+	own       ProjectionOptions // of the program that is installed
 	name      string
 	logger    zerolog.Logger
 	wake      chan struct{} // something changed: a module, a view, or the end of a segment
@@ -35,19 +36,20 @@ type runner struct {
 	enrolled  atomic.Bool // others count this worker in: it is ready and has something to do
 	proven    atomic.Bool // some module of the projection was installed by this worker
 
-	installedID atomic.Pointer[store.ProjectionID] // of the program, or nil
-	refusal     atomic.Pointer[currentRefusal]     // why the module that was set last cannot run, or nil
-	told        atomic.Pointer[[]store.Trouble]    // of the segments, or nil
+	membership atomic.Pointer[store.Membership] // of the worker, by the program that is installed, or nil
+	refusal    atomic.Pointer[currentRefusal]   // why the module that was set last cannot run, or nil
+	told       atomic.Pointer[[]store.Trouble]  // of the segments, or nil
 
 	// With Once, valid after done.
 	completed bool
 	failure   error
 
 	mu        sync.Mutex
-	desired   Program       // set and not yet installed
-	shown     *view         // the last poll of all workers
-	ended     []*segment    // that ended by themselves
-	positions map[int]int64 // checkpoints, as far as they are known
+	desired   Program           // set and not yet installed
+	wanted    ProjectionOptions // those of desired
+	shown     *view             // the last poll of all workers
+	ended     []*segment        // that ended by themselves
+	positions map[int]int64     // checkpoints, as far as they are known
 
 	program      Program            // installed
 	divider      *readcache.Divider // of the program
@@ -64,21 +66,21 @@ type runner struct {
 
 func newRunner(w *Worker, name string) *runner {
 	return &runner{
-		worker: w, options: w.options.of(name), name: name, logger: w.logger.With().Str("projection", name).Logger(),
+		worker: w, options: w.options.of(w.options.Projections[name]), name: name, logger: w.logger.With().Str("projection", name).Logger(),
 		wake: make(chan struct{}, 1), done: make(chan struct{}), quit: make(chan struct{}),
 		segments: map[int]*segment{}, retried: map[int]bool{}, troubles: map[int]*trouble{}, positions: map[int]int64{},
 		refused: map[Program]refusal{}, retry: w.options.backoff(),
 	}
 }
 
-// set asks for a program. An earlier one that was not installed yet is closed.
-func (r *runner) set(program Program) {
+// set asks for a program and its options. An earlier one that was not installed yet is closed.
+func (r *runner) set(program Program, options ProjectionOptions) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.desired != nil {
 		r.desired.Close(context.Background())
 	}
-	r.desired = program
+	r.desired, r.wanted = program, options
 	r.signal()
 }
 
@@ -304,7 +306,7 @@ func (r *runner) failedAt(s *store.SegmentStatus, reason string) error {
 func (r *runner) pipelineOptions() pipeline.Options {
 	return pipeline.Options{
 		BatchEvents: r.batchEvents(), BatchBytes: r.options.BatchBytes, CommitEvents: r.options.CommitEvents,
-		BatchPause: r.options.BatchPause, Poll: r.options.Projections[r.name].Poll, WakeJitter: r.options.WakeJitter,
+		BatchPause: r.options.BatchPause, Poll: r.own.Poll, WakeJitter: r.options.WakeJitter,
 		Once: r.options.Once, Target: r.worker.target,
 	}
 }

@@ -153,7 +153,7 @@ func (w Wait) reached(
 	}
 	fault := &NotRunError{Projection: w.Projection, Known: len(projections) > 0}
 	for i := range workers {
-		if slices.ContainsFunc(workers[i].Projections, func(p store.ProjectionID) bool { return p.Name == w.Projection }) {
+		if slices.ContainsFunc(workers[i].Projections, func(m store.Membership) bool { return m.Name == w.Projection }) {
 			return false, nil
 		}
 		at := slices.IndexFunc(workers[i].Refused, func(r store.Refusal) bool { return r.Projection.Name == w.Projection })

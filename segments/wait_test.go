@@ -266,7 +266,7 @@ func TestWait_forWhatNobodyRuns(t *testing.T) {
 		t.Errorf("when nobody runs it, it is %+v", e)
 	}
 	// Who runs it is waited for, though the segments are not claimed yet.
-	must(s.Heartbeat(t.Context(), store.Worker{Name: "w", Projections: []store.ProjectionID{{Name: "sums", Version: 1}}},
+	must(s.Heartbeat(t.Context(), store.Worker{Name: "w", Projections: []store.Membership{{ProjectionID: store.ProjectionID{Name: "sums", Version: 1}}}},
 		time.Hour))
 	ctx, stop := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer stop()

@@ -46,10 +46,11 @@ type Worker struct {
 	registered  store.Worker // as the database knows this worker
 
 	mu      sync.Mutex
-	runners map[string]*runner // by projection
-	running context.Context    // of Run; nil before
-	idle    bool               // it was said that no module can run
-	gone    map[string]bool    // projections that were removed, until it is certain that nothing of them is owned
+	runners map[string]*runner        // by projection
+	running context.Context           // of Run; nil before
+	idle    bool                      // it was said that no module can run
+	gone    map[string]bool           // projections that were removed, until it is certain that nothing of them is owned
+	refused map[string]currentRefusal // projections without a program that may run, see Refuse
 	group   sync.WaitGroup
 }
 
@@ -68,7 +69,7 @@ func New(log store.Log, tables store.Tables, options Options) (*Worker, error) {
 	w := &Worker{
 		source: log, tables: tables, apart: !oneValue(log, tables),
 		options: options, logger: options.Logger.With().Str("worker", options.Name).Logger(),
-		runners: map[string]*runner{}, gone: map[string]bool{}, ended: make(chan error, 1), incarnation: randomSuffix(),
+		runners: map[string]*runner{}, gone: map[string]bool{}, refused: map[string]currentRefusal{}, ended: make(chan error, 1), incarnation: randomSuffix(),
 	}
 	w.registered = store.Worker{Name: options.Name, Incarnation: w.incarnation, Segments: options.Segments}
 	w.outage = newOutage(w.logger, options.Observer, "database")
@@ -163,8 +164,24 @@ func randomSuffix() string {
 // set. The worker owns the module and closes it when it is replaced.
 func (w *Worker) Set(module *host.Module) { w.SetProgram(&moduleProgram{module}) }
 
+// SetWith is Set with settings of the projection, which come before those in [Options].Projections and end with the
+// module: the next Set has settings of its own.
+//
+// # Errors
+//
+// [*OptionError]: then nothing has changed, and the module is the caller's.
+func (w *Worker) SetWith(module *host.Module, options ProjectionOptions) error {
+	if err := options.Validate(); err != nil {
+		return err
+	}
+	w.set(&moduleProgram{module}, options)
+	return nil
+}
+
 // SetProgram is Set for any [Program].
-func (w *Worker) SetProgram(program Program) {
+func (w *Worker) SetProgram(program Program) { w.set(program, ProjectionOptions{}) }
+
+func (w *Worker) set(program Program, options ProjectionOptions) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	name := program.Projection().Name
@@ -175,7 +192,8 @@ func (w *Worker) SetProgram(program Program) {
 		w.shared.Connections.Divide(len(w.runners))
 		w.launch(r)
 	}
-	r.set(program)
+	delete(w.refused, name)
+	r.set(program, options.Or(w.options.Projections[name]))
 }
 
 // Remove stops a projection at a batch boundary and waits until its segments are released.
@@ -183,6 +201,7 @@ func (w *Worker) Remove(projection string) {
 	w.mu.Lock()
 	r, known := w.runners[projection]
 	delete(w.runners, projection)
+	delete(w.refused, projection)
 	w.shared.Connections.Divide(len(w.runners))
 	started := w.running != nil
 	w.mu.Unlock()

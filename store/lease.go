@@ -1,7 +1,9 @@
 package store
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 )
 
@@ -16,6 +18,8 @@ type Claim struct {
 	MergeAt    int64     // the position that the segment must not pass, since it is merged there; 0 for none
 	Worker     string    // the owner
 	Epoch      int64     // grows with every claim, also by the same worker
+	// Durability says whether the commits of the claim wait for the disk. It is up to the owner.
+	Durability Durability
 }
 
 // ClaimRequest asks for segments of a projection.
@@ -83,9 +87,47 @@ type Leases interface {
 // Worker is a process that runs projections, as it describes itself with every heartbeat.
 type Worker struct {
 	Name        string
-	Incarnation string         // distinguishes processes of one name
-	Projections []ProjectionID // those that it runs
-	Refused     []Refusal      // those that it cannot run
-	Troubles    []Trouble      // segments that make no progress in its hands
-	Segments    int            // the number of segments per projection that it asks for
+	Incarnation string       // distinguishes processes of one name
+	Projections []Membership // those that it runs
+	Refused     []Refusal    // those that it cannot run
+	Troubles    []Trouble    // segments that make no progress in its hands
+	Segments    int          // the number of segments per projection that it asks for
 }
+
+// Membership is a projection that a worker runs.
+type Membership struct {
+	ProjectionID
+	// Segments is the number of segments that the worker asks for, where it asks for another one than for the others.
+	Segments int `json:"segments,omitempty"`
+}
+
+// Runs reports that the worker runs a projection.
+func (w *Worker) Runs(projection ProjectionID) bool {
+	return slices.ContainsFunc(w.Projections, func(m Membership) bool { return m.ProjectionID == projection })
+}
+
+// Asks returns the number of segments that the worker asks for, or 0 when it asks for none or does not run the
+// projection.
+func (w *Worker) Asks(projection ProjectionID) int {
+	at := slices.IndexFunc(w.Projections, func(m Membership) bool { return m.ProjectionID == projection })
+	if at < 0 {
+		return 0
+	}
+	return cmp.Or(w.Projections[at].Segments, w.Segments)
+}
+
+// Durability says whether the commits of a projection wait for the disk.
+type Durability int8
+
+const (
+	// DurabilityOfStore is the option of the store.
+	DurabilityOfStore Durability = iota
+	// Durable commits wait for the disk.
+	Durable
+	// Volatile commits do not wait: a crash of the server, or on SQLite of the machine, may take the last ones back,
+	// rows and checkpoint together.
+	Volatile
+)
+
+// Waits reports whether commits wait for the disk, in a store with an option for all.
+func (d Durability) Waits(option bool) bool { return d == Durable || d == DurabilityOfStore && option }

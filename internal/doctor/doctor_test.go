@@ -69,19 +69,21 @@ func TestExamine_everythingAtOnce(t *testing.T) {
 	_, err = s.Install(t.Context(), &store.Projection{Name: "sums", Version: 1}, 2)
 	must(t, err)
 	beat := func(worker store.Worker) { t.Helper(); must(t, s.Heartbeat(t.Context(), worker, time.Hour)) }
-	beat(store.Worker{Name: "a", Projections: []store.ProjectionID{fines}, Segments: 4})
+	beat(store.Worker{Name: "a", Projections: []store.Membership{{ProjectionID: fines}}, Segments: 4})
 	claims, err := s.Claim(t.Context(), store.ClaimRequest{Projection: fines, Worker: "a", Limit: 3})
 	must(t, err)
 	must(t, s.Fail(t.Context(), claims[0], "it divides by zero"))
 	beat(store.Worker{
-		Name: "a", Projections: []store.ProjectionID{fines}, Segments: 4,
+		Name: "a", Projections: []store.Membership{{ProjectionID: fines}}, Segments: 4,
 		Troubles: []store.Trouble{{Projection: fines, Segment: claims[1].Segment, Reason: "the disk is full"}},
 	})
 	beat(store.Worker{
-		Name: "b", Projections: []store.ProjectionID{fines, {Name: "sums", Version: 2}}, Segments: 8,
+		Name: "b", Projections: []store.Membership{
+			{ProjectionID: fines, Segments: 8}, {ProjectionID: store.ProjectionID{Name: "sums", Version: 2}},
+		},
 		Refused: []store.Refusal{{Projection: store.ProjectionID{Name: "sums", Version: 3}, Reason: "it is too large"}},
 	})
-	beat(store.Worker{Name: "c", Projections: []store.ProjectionID{sums}})
+	beat(store.Worker{Name: "c", Projections: []store.Membership{{ProjectionID: sums}}})
 	_, err = s.Append(t.Context(), store.AppendOptions{}, store.StreamAppend{
 		Stream: store.Stream{BoundedContext: "C", AggregateType: "T", AggregateID: "1"}, Events: []store.Event{{Type: "E"}},
 	})
@@ -102,7 +104,7 @@ func TestExamine_everythingAtOnce(t *testing.T) {
 		"problem parked: of 1 parked key of fines 1 will not be tried again by itself; waiting: 1 event → 'pupwasm parked list fines'",
 		"problem refused: host b refuses version 3 of sums: it is too large → ",
 		"warning hosts disagree: about sums: version 1 runs on c; version 2 runs on b → ",
-		"warning hosts disagree: about the number of segments: 4 by a; 8 by b → ",
+		"warning hosts disagree: about the number of segments of fines: 4 by a; 8 by b → ",
 		"warning uneven: of 4 segments of fines one host has 2 and another 0 → ",
 	} {
 		if !strings.Contains(all, want) {

@@ -42,23 +42,30 @@ func (e *examiner) versions() {
 	}
 }
 
-// division tells of hosts that ask for different numbers of segments: then no projection is divided again.
+// division tells of projections for which hosts ask for different numbers of segments: then they are not divided again.
 func (e *examiner) division() {
-	asked := map[int][]string{}
-	for i := range e.workers {
-		if n := e.workers[i].Segments; n != 0 {
-			asked[n] = append(asked[n], e.workers[i].Name)
+	disputed := map[string][]string{} // projections by who asks for what
+	for i := range e.report.Projections {
+		p := &e.report.Projections[i]
+		asked := map[int][]string{}
+		for w := range e.workers {
+			if n := e.workers[w].Asks(store.ProjectionID{Name: p.Name, Version: p.Version}); n != 0 {
+				asked[n] = append(asked[n], e.workers[w].Name)
+			}
 		}
+		if len(asked) < 2 {
+			continue
+		}
+		text := ""
+		for _, n := range sorted(asked) {
+			text += "; " + strconv.Itoa(n) + " by " + names(asked[n])
+		}
+		disputed[text[2:]] = append(disputed[text[2:]], p.Name)
 	}
-	if len(asked) < 2 {
-		return
+	for _, text := range sorted(disputed) {
+		e.add(store.SeverityWarning, "hosts disagree", "about the number of segments of "+names(disputed[text])+": "+text,
+			"start all hosts with the same --segments, and the same segments in NAME.yaml: until then it stays divided as it is")
 	}
-	text := ""
-	for _, n := range sorted(asked) {
-		text += "; " + strconv.Itoa(n) + " by " + names(asked[n])
-	}
-	e.add(store.SeverityWarning, "hosts disagree", "about the number of segments: "+text[2:],
-		"start all hosts with the same --segments: until then projections stay divided as they are")
 }
 
 // shares tells of projections whose segments are not shared evenly by the hosts that run them.
@@ -67,7 +74,7 @@ func (e *examiner) shares() {
 		p := &e.report.Projections[i]
 		have, owned := map[string]int{}, 0
 		for w := range e.workers {
-			if slices.Contains(e.workers[w].Projections, store.ProjectionID{Name: p.Name, Version: p.Version}) {
+			if e.workers[w].Runs(store.ProjectionID{Name: p.Name, Version: p.Version}) {
 				have[e.workers[w].Name] = 0
 			}
 		}

@@ -185,7 +185,7 @@ func (c *catalogue) fence(params *parameters, claim *store.Claim, commit *store.
 		store.Text(claim.Projection.Name), store.I64(int64(claim.Projection.Version)),
 		store.I64(int64(claim.Segment)), store.Text(claim.Worker), store.I64(claim.Epoch),
 		store.I64(claim.Position), store.I64(commit.Through),
-		store.Bool(c.store.options.Durable),
+		store.Bool(claim.Durability.Waits(c.store.options.Durable)),
 		c.store.transactionLimits(), id(commit.Log.ID), store.I64(int64(commit.Log.Timeline)),
 		store.I64(commit.LastPosition), id(commit.LastEvent),
 	}

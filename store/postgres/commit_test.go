@@ -252,10 +252,20 @@ func TestCommit_errorInTheMiddleLeavesAUsableConnection(t *testing.T) {
 // runs with.
 func TestTransaction_settingsAreFixed(t *testing.T) {
 	t.Parallel()
-	for _, durable := range []bool{false, true} {
+	for _, with := range []struct {
+		durable bool
+		claim   store.Durability
+		mode    string
+	}{
+		{false, store.DurabilityOfStore, "off"},
+		{true, store.DurabilityOfStore, "on"},
+		{false, store.Durable, "on"},
+		{true, store.Volatile, "off"},
+	} {
 		db := pgtest.New(t)
 		dsn := db.DSN + "&timezone=Pacific/Auckland&datestyle=German&intervalstyle=iso_8601&extra_float_digits=-5&bytea_output=escape&search_path=public&lc_time=C.UTF-8"
-		r := newRig(t, db, dsn, postgres.Options{ConnectionsMax: 1, Durable: durable, Lazy: true})
+		r := newRig(t, db, dsn, postgres.Options{ConnectionsMax: 1, Durable: with.durable, Lazy: true})
+		r.claim.Durability = with.claim
 		execute(t, db.Connect(t), `CREATE FUNCTION public.note() RETURNS trigger LANGUAGE plpgsql AS $$
 			BEGIN
 				NEW.note := concat_ws(' ', current_setting('timezone'), current_setting('datestyle'),
@@ -267,11 +277,7 @@ func TestTransaction_settingsAreFixed(t *testing.T) {
 				RETURN NEW;
 			END $$;
 			CREATE TRIGGER note BEFORE INSERT OR UPDATE ON `+sumsTotal+` FOR EACH ROW EXECUTE FUNCTION public.note()`)
-		commitMode := "off"
-		if durable {
-			commitMode = "on"
-		}
-		want := "UTC ISO, MDY postgres 1 hex pg_catalog C " + commitMode + " read committed"
+		want := "UTC ISO, MDY postgres 1 hex pg_catalog C " + with.mode + " read committed"
 		must(t, r.commit(t.Context(), add("a", 1)))
 		wantRows(t, db, "SELECT note FROM sums.total", want)
 

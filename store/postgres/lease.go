@@ -33,7 +33,7 @@ func (s backend) Heartbeat(ctx context.Context, worker store.Worker, ttl time.Du
 // describeWorker returns the parameters of join and heartbeat.
 func describeWorker(worker store.Worker, ttl time.Duration) []any {
 	// Texts and numbers never fail.
-	projections, _ := json.Marshal(append([]store.ProjectionID{}, worker.Projections...))
+	projections, _ := json.Marshal(append([]store.Membership{}, worker.Projections...))
 	refused, _ := json.Marshal(append([]store.Refusal{}, worker.Refused...))
 	troubles, _ := json.Marshal(append([]store.Trouble{}, worker.Troubles...))
 	return []any{

@@ -142,7 +142,7 @@ func (c *catalogue) retryFence(params *parameters, claim *store.Claim, retry *st
 	for i, v := range []store.Value{
 		store.Text(claim.Projection.Name), store.I64(int64(claim.Projection.Version)), store.I64(int64(claim.Segment)),
 		store.Text(claim.Worker),
-		store.I64(claim.Epoch), store.Bool(c.store.options.Durable), c.store.transactionLimits(),
+		store.I64(claim.Epoch), store.Bool(claim.Durability.Waits(c.store.options.Durable)), c.store.transactionLimits(),
 		uuidValue(retry.Log.ID), store.I64(int64(retry.Log.Timeline)), store.Bool(c.apart),
 		keyValue(retry.Key), store.I64(retry.Through), store.I64(retry.Orders),
 		store.I64(fault.Position), uuidValue(fault.Event), store.Text(fault.Error), store.I64(int64(fault.Attempts)),

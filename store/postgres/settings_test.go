@@ -111,7 +111,7 @@ func useWhole(t *testing.T, db pgtest.Database) {
 		must(t, err)
 	}
 	must(t, s.Reshard(ctx, p.ID(), func(l *store.Layout) error { return l.Resize(1) }))
-	must(t, s.Heartbeat(ctx, store.Worker{Name: "w", Segments: 1, Projections: []store.ProjectionID{p.ID()}}, time.Minute))
+	must(t, s.Heartbeat(ctx, store.Worker{Name: "w", Segments: 1, Projections: []store.Membership{{ProjectionID: p.ID()}}}, time.Minute))
 	claims, err := s.Claim(ctx, store.ClaimRequest{Projection: p.ID(), Worker: "w", Limit: 1})
 	must(t, err)
 	var page store.Page

@@ -37,6 +37,7 @@ type conn struct {
 	// unnamed are the names in FROM of the statement that was prepared last that may be tables or not.
 	unnamed []string
 	builder store.PageBuilder
+	durable bool // commits wait for the disk
 	broken  bool
 	undone  bool // while the connection is lent, its transaction was rolled back
 }
@@ -74,13 +75,9 @@ func (c *conn) configure(ctx context.Context, options Options, reader bool) erro
 	if err := checkEncoding(c.db); err != nil {
 		return err
 	}
-	synchronous := "NORMAL"
-	if options.Durable {
-		synchronous = "FULL"
-	}
 	// 16 MiB of cache and of log: a checkpoint after every append of some thousand events costs more than it saves.
 	settings := "PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384; PRAGMA " +
-		"wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864; PRAGMA synchronous = " + synchronous
+		"wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864; PRAGMA synchronous = NORMAL"
 	if reader {
 		settings += "; PRAGMA query_only = ON"
 	}
@@ -107,6 +104,22 @@ func (c *conn) configure(ctx context.Context, options Options, reader bool) erro
 		return err
 	}
 	return c.db.SetAuthorizer(c.authorize)
+}
+
+// waitForDisk sets whether commits wait for the disk. It is called outside of a transaction.
+func (c *conn) waitForDisk(durable bool) error {
+	if c.durable == durable {
+		return nil
+	}
+	mode := "NORMAL"
+	if durable {
+		mode = "FULL"
+	}
+	if err := c.db.Exec("PRAGMA synchronous = " + mode); err != nil {
+		return err
+	}
+	c.durable = durable
+	return nil
 }
 
 // useWAL switches the file to the write-ahead log. Of two processes that do so at once, SQLite sends one away without

@@ -19,6 +19,20 @@ func (s *Store) HandOut(ctx context.Context) error {
 		s.options.Schema+"__events")
 }
 
+// Synchronous returns the setting that the writer's last commit had.
+func (s *Store) Synchronous(ctx context.Context) (mode int, err error) {
+	c, err := s.writer.acquire(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer s.writer.release(c)
+	err = c.query("PRAGMA synchronous", func(row *prepared) error {
+		mode = row.ColumnInt(0)
+		return nil
+	})
+	return mode, err
+}
+
 // Backend is a store with all that hosts do in it.
 type Backend = backend
 

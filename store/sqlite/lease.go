@@ -135,7 +135,7 @@ func (s *Store) change(ctx context.Context, sql string, args ...any) error {
 }
 
 // jsonList is a list as the SQL functions take it: never null, which json_each makes one row of.
-func jsonList[T int | int64 | string | store.ProjectionID | store.Refusal | store.Trouble](list []T) string {
+func jsonList[T int | int64 | string | store.Membership | store.Refusal | store.Trouble](list []T) string {
 	text, _ := json.Marshal(append([]T{}, list...)) // these types never fail
 	return string(text)
 }

@@ -17,7 +17,11 @@ func (x *tx) Native(ctx context.Context) (any, error) {
 		if err != nil {
 			return nil, s.translate(ctx, err)
 		}
-		if _, err := c.exec(beginWrite); err != nil {
+		err = c.waitForDisk(x.claim.Durability.Waits(s.options.Durable))
+		if err == nil {
+			_, err = c.exec(beginWrite)
+		}
+		if err != nil {
 			s.writer.release(c)
 			return nil, s.translate(ctx, err)
 		}
@@ -31,7 +35,7 @@ func (x *tx) Native(ctx context.Context) (any, error) {
 func (x *tx) write(ctx context.Context, fn func(c *conn) error) error {
 	s := x.catalogue.store
 	if x.held == nil {
-		return s.write(ctx, fn)
+		return s.writeWith(ctx, x.claim.Durability, fn)
 	}
 	defer x.Rollback()
 	x.held.db.SetInterrupt(ctx)

@@ -203,10 +203,19 @@ func (s *Store) read(ctx context.Context, fn func(c *conn) error) error {
 
 // write runs fn in a transaction of the writer, and translates its error.
 func (s *Store) write(ctx context.Context, fn func(c *conn) error) error {
+	return s.writeWith(ctx, store.DurabilityOfStore, fn)
+}
+
+func (s *Store) writeWith(ctx context.Context, durability store.Durability, fn func(c *conn) error) error {
 	c, err := s.writer.acquire(ctx)
 	if err != nil {
 		return s.translate(ctx, err)
 	}
 	defer s.writer.release(c)
-	return s.translate(ctx, c.guard(func() error { return c.transact(beginWrite, fn) }))
+	return s.translate(ctx, c.guard(func() error {
+		if err := c.waitForDisk(durability.Waits(s.options.Durable)); err != nil {
+			return err
+		}
+		return c.transact(beginWrite, fn)
+	}))
 }

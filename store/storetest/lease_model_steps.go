@@ -22,8 +22,10 @@ func (m *protocol) heartbeat(t *rapid.T) {
 func (m *protocol) beat(t *rapid.T, name string, ticks int) {
 	w := store.Worker{
 		Name: name, Segments: rapid.IntRange(0, 3).Draw(t, "wanted"),
-		Projections: rapid.SampledFrom([][]store.ProjectionID{
-			nil, {sumsID}, {{Name: "ants", Version: 3}, sumsID},
+		Projections: rapid.SampledFrom([][]store.Membership{
+			nil,
+			{{ProjectionID: sumsID}},
+			{{ProjectionID: store.ProjectionID{Name: "ants", Version: 3}, Segments: 2}, {ProjectionID: sumsID}},
 		}).Draw(t, "projections"),
 	}
 	ttl := time.Duration(ticks) * modelTick

@@ -94,11 +94,13 @@ func nameExpired(f *fixture) {
 }
 
 func nameRefusals(f *fixture) {
-	w := store.Worker{Name: "w1", Projections: []store.ProjectionID{{Name: "ants", Version: 1}}, Refused: []store.Refusal{
+	w := store.Worker{Name: "w1", Projections: []store.Membership{
+		{ProjectionID: store.ProjectionID{Name: "ants", Version: 1}},
+	}, Refused: []store.Refusal{
 		{Projection: store.ProjectionID{Name: "sums", Version: 2}, Reason: "module sums.wasm: \"it\" does not fit\nat all"},
 		{Projection: store.ProjectionID{Name: "zebras", Version: 1}, Reason: "no"},
 	}}
-	troubles := []store.Trouble{{Projection: w.Projections[0], Segment: 3, Reason: "the disk is \"full\""}}
+	troubles := []store.Trouble{{Projection: w.Projections[0].ProjectionID, Segment: 3, Reason: "the disk is \"full\""}}
 	for _, refused := range [][]store.Refusal{w.Refused, nil, w.Refused[1:]} {
 		w.Refused, w.Troubles = refused, troubles[:len(refused)%2]
 		f.must(f.store.Heartbeat(f.ctx, w, time.Hour))

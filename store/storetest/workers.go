@@ -10,16 +10,19 @@ import (
 
 func layoutWorkers(f *fixture) {
 	f.wantWorkers()
-	f.must(f.store.Heartbeat(f.ctx, store.Worker{Name: "w2", Segments: 3, Projections: []store.ProjectionID{
-		{Name: "zebra", Version: 2}, {Name: "ant", Version: 1},
+	f.must(f.store.Heartbeat(f.ctx, store.Worker{Name: "w2", Segments: 3, Projections: []store.Membership{
+		{ProjectionID: store.ProjectionID{Name: "zebra", Version: 2}, Segments: 8},
+		{ProjectionID: store.ProjectionID{Name: "ant", Version: 1}},
 	}}, time.Hour))
 	f.must(f.store.Heartbeat(f.ctx, store.Worker{Name: "w1"}, time.Hour))
-	f.wantWorkers("w1 [] 0", "w2 [{zebra 2} {ant 1}] 3")
-	f.must(f.store.Heartbeat(f.ctx, store.Worker{Name: "w2", Projections: []store.ProjectionID{{Name: "mole", Version: 1}}}, time.Hour))
-	f.wantWorkers("w1 [] 0", "w2 [{mole 1}] 0")
+	f.wantWorkers("w1 [] 0", "w2 [{{zebra 2} 8} {{ant 1} 0}] 3")
+	f.must(f.store.Heartbeat(f.ctx, store.Worker{Name: "w2", Projections: []store.Membership{
+		{ProjectionID: store.ProjectionID{Name: "mole", Version: 1}},
+	}}, time.Hour))
+	f.wantWorkers("w1 [] 0", "w2 [{{mole 1} 0}] 0")
 	f.must(f.store.Heartbeat(f.ctx, store.Worker{Name: "w1"}, time.Microsecond))
 	f.await("the lease runs out", func() bool { return len(f.workers()) == 1 })
-	f.wantWorkers("w2 [{mole 1}] 0")
+	f.wantWorkers("w2 [{{mole 1} 0}] 0")
 	f.must(f.store.Leave(f.ctx, store.Worker{Name: "w2"}))
 	f.wantWorkers()
 }
