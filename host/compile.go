@@ -180,10 +180,6 @@ func (c *compilation) begin(ctx context.Context) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if pages, limit := metered.Memory.Min, r.options.Limits.MemoryMiB*pagesPerMiB; int64(pages) > int64(limit) {
-		return false, fmt.Errorf("needs %d MiB of memory, this host grants %d: raise Limits.MemoryMiB",
-			(int64(pages)+pagesPerMiB-1)/pagesPerMiB, r.options.Limits.MemoryMiB)
-	}
 	code := withDigest(metered.Code, sha256.Sum256(wasm))
 	metered.Code = nil
 	c.code.metered, c.code.bytes = metered, len(wasm)

@@ -6,7 +6,8 @@
 //
 // A module is loaded:
 //
-//	registry.go      a folder of modules; watch.go loads what changes in it
+//	registry.go      a folder of modules; registry_load.go loads them, and watch.go what changes in it
+//	settings.go      what operators set for single modules
 //	file.go          the bytes of a file; trust.go decides whether they are trusted
 //	compile.go       metered, then compiled into the cache by a child process, or in this one
 //	semaphore.go     how many are read and compiled at once

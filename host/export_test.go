@@ -84,3 +84,6 @@ func (r *Runtime) CacheEntries() (names []string) {
 	}
 	return names
 }
+
+// SameCode tells whether two modules share what was compiled.
+func SameCode(a, b *Module) bool { return a.code == b.code }

@@ -60,8 +60,11 @@ func (e *SlowError) Error() string {
 // slow is the error of a guest that took too long.
 func (g *Guest) slow() error {
 	limit, raise := g.module.limits.BatchTimeout, "Limits.BatchTimeout"
-	if limit < g.module.runtime.options.Limits.BatchTimeout {
+	switch {
+	case limit < g.module.granted.BatchTimeout:
 		raise = "batch_ms in the module's description"
+	case g.module.Settings.BatchTimeout != 0:
+		raise = "batch_timeout in the settings of the module"
 	}
 	return &SlowError{Module: g.module.File, Limit: limit, Raise: raise}
 }

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 )
@@ -42,7 +43,9 @@ func (i Instances) reuses(startUp time.Duration) bool {
 }
 
 // Reuses tells whether an instance of the module serves more than one batch on this host.
-func (m *Module) Reuses() bool { return m.runtime.options.Instances.reuses(m.StartUp) }
+func (m *Module) Reuses() bool {
+	return cmp.Or(m.Settings.Instances, m.runtime.options.Instances).reuses(m.StartUp)
+}
 
 // keepsInstance tells whether the instance may serve another batch. The mark leaves room below the limit, so
 // that a batch is not refused for what those before it have left behind.

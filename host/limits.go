@@ -128,9 +128,9 @@ func (l Limits) validate() error {
 // narrowed returns the limits for a module that asks for its own. What it asks beyond the host's memory it
 // needs, so that it is better refused at load than stopped in the middle; a longer time or a larger batch it
 // only prefers.
-func (l Limits) narrowed(d *Description) (Limits, error) {
+func (l Limits) narrowed(d *Description, raiseMemory string) (Limits, error) {
 	if asked := d.Limits.MemoryMiB; asked > l.MemoryMiB {
-		return l, fmt.Errorf("asks for %d MiB of memory, this host grants %d: raise Limits.MemoryMiB", asked, l.MemoryMiB)
+		return l, fmt.Errorf("asks for %d MiB of memory, this host grants %d: %s", asked, l.MemoryMiB, raiseMemory)
 	} else if asked > 0 {
 		l.MemoryMiB = asked
 	}

@@ -36,7 +36,7 @@ func (g *Guest) allocator() experimental.MemoryAllocator {
 	return experimental.MemoryAllocatorFunc(func(_, _ uint64) experimental.LinearMemory {
 		m := &memory{
 			guest: g, buffer: g.spareMemory,
-			limit: uint64(g.module.memoryMax(g.module.runtime.options.Limits)),
+			limit: uint64(g.module.memoryMax()),
 		}
 		g.spareMemory = nil
 		return m
@@ -75,7 +75,7 @@ func (m *memory) Free() {
 	m.buffer = nil
 }
 
-// memoryMax is the most bytes of memory that an instance may have under limits.
-func (m *Module) memoryMax(limits Limits) int {
-	return min(int(m.code.metered.Memory.Max), limits.MemoryMiB*pagesPerMiB) * pageBytes
+// memoryMax is the most bytes of memory that an instance may have.
+func (m *Module) memoryMax() int {
+	return min(int(m.code.metered.Memory.Max), m.granted.MemoryMiB*pagesPerMiB) * pageBytes
 }

@@ -24,6 +24,7 @@ type Module struct {
 	Bytes       int               // the size of the file
 	Imports     []string          // "module.function", in order
 	Description *Description      // what it says of itself; it must not be changed
+	Settings    Settings          // with which it was loaded
 	// StartUp is what the first instance took to start.
 	StartUp time.Duration
 
@@ -31,7 +32,8 @@ type Module struct {
 	code           *compiledCode
 	image          sharedImage
 	warnings       warnings
-	limits         Limits // the host's, or less where the module asks for less
+	granted        Limits // the host's, with those of Settings
+	limits         Limits // what is granted, or less where the module asks for less
 	columns        []abi.Column
 	storeColumns   store.Columns
 	writeTypes     [][]store.Type
@@ -52,23 +54,45 @@ type Module struct {
 //
 // [*LoadError], or the context's.
 func (r *Runtime) Load(ctx context.Context, file string, wasm []byte) (*Module, error) {
+	return r.LoadWith(ctx, file, wasm, Settings{})
+}
+
+// LoadWith is Load with settings of the module.
+func (r *Runtime) LoadWith(ctx context.Context, file string, wasm []byte, settings Settings) (*Module, error) {
 	if limit := r.options.Limits.ModuleBytesMax; len(wasm) > limit {
 		return nil, &LoadError{File: file, Reason: fmt.Sprintf("has %d bytes, the limit is %d: raise Limits.ModuleBytesMax",
 			len(wasm), limit)}
 	}
-	return r.load(ctx, file, sha256.Sum256(wasm), len(wasm), func() ([]byte, error) { return wasm, nil })
+	source := &moduleSource{
+		file: file, settings: settings, hash: sha256.Sum256(wasm), size: len(wasm),
+		read: func() ([]byte, error) { return wasm, nil },
+	}
+	return r.load(ctx, source)
 }
 
-// load loads the module of a digest, whose bytes are read when it is their turn.
-func (r *Runtime) load(
-	ctx context.Context, file string, hash [sha256.Size]byte, size int, read func() ([]byte, error),
-) (*Module, error) {
-	m := &Module{File: file, Hash: hash, runtime: r, limits: r.options.Limits}
+// moduleSource is what a module is loaded from.
+type moduleSource struct {
+	file     string
+	settings Settings
+	hash     [sha256.Size]byte
+	size     int
+	read     func() ([]byte, error) // called when it is its turn
+}
+
+// load loads a module.
+func (r *Runtime) load(ctx context.Context, from *moduleSource) (*Module, error) {
+	file := from.file
+	m := &Module{File: file, Hash: from.hash, Settings: from.settings, runtime: r}
+	m.granted = from.settings.limits(r.options.Limits)
+	m.limits = m.granted
 	fault := func(err error) error {
 		var passing *transientError
 		return &LoadError{File: file, Reason: shorten(err.Error()), Transient: errors.As(err, &passing), cause: err}
 	}
-	code, err := r.compile(ctx, m.Hash, size, read)
+	if err := from.settings.Validate(); err != nil {
+		return nil, fault(err)
+	}
+	code, err := r.compile(ctx, m.Hash, from.size, from.read)
 	if ctx.Err() != nil && err != nil {
 		return nil, ctx.Err()
 	}
@@ -91,6 +115,9 @@ func (m *Module) Close(ctx context.Context) { m.runtime.release(ctx, m.Hash, m.c
 
 // inspect checks imports and exports, starts an instance, and reads the description.
 func (m *Module) inspect(ctx context.Context) error {
+	if err := m.checkMemory(); err != nil {
+		return err
+	}
 	if err := m.checkImports(); err != nil {
 		return err
 	}
@@ -113,7 +140,7 @@ func (m *Module) inspect(ctx context.Context) error {
 	if m.Description, err = parseDescription(text); err != nil {
 		return err
 	}
-	if m.limits, err = m.limits.narrowed(m.Description); err != nil {
+	if m.limits, err = m.limits.narrowed(m.Description, m.Settings.raiseMemory()); err != nil {
 		return err
 	}
 	m.prepare()
@@ -168,6 +195,17 @@ func (m *Module) prepare() {
 
 // Columns are the fields of events that the module reads, and those that the host needs to check what it does.
 func (m *Module) Columns() store.Columns { return m.storeColumns }
+
+// checkMemory refuses a module whose memory begins larger than it may be. It is compiled by then: others may share
+// its code that are granted more.
+func (m *Module) checkMemory() error {
+	pages, granted := int64(m.code.metered.Memory.Min), m.granted.MemoryMiB
+	if pages <= int64(granted)*pagesPerMiB {
+		return nil
+	}
+	return fmt.Errorf("needs %d MiB of memory, this host grants %d: %s", (pages+pagesPerMiB-1)/pagesPerMiB, granted,
+		m.Settings.raiseMemory())
+}
 
 func (m *Module) checkImports() error {
 	allowed := m.runtime.imports

@@ -28,6 +28,8 @@ type Registry struct {
 	// it was loading
 	rescan   bool
 	arrived  chan struct{}
+	recheck  chan struct{} // see Recheck
+	settings SettingsFiles
 	syncWait time.Duration // for modules that load, in Sync
 	loads    sync.WaitGroup
 }
@@ -39,19 +41,17 @@ type moduleFile struct {
 	load   *load             // of those bytes, while it is under way
 	// refused says that another module has the same projection.
 	refused bool
+	// The settings with which it was loaded, whether there were any that were not refused, why those that the
+	// operator wrote are refused, and whether this was not told yet.
+	settings    Settings
+	accepted    bool
+	settingsErr error
+	untold      bool
 	// For bytes that failed to load for a reason of this machine: when to retry, the pause after that, and
 	// the last error.
 	retry     time.Time
 	pause     time.Duration
 	lastError string
-}
-
-// load is a module that is being loaded.
-type load struct {
-	cancel context.CancelFunc
-	done   chan struct{} // closed when one of the following is set
-	module *Module
-	err    error
 }
 
 // The pauses between retries of a load that failed for a reason of this machine.
@@ -65,7 +65,7 @@ type Change struct {
 	File     string
 	Previous *Module // what the file was before, or nil
 	Module   *Module // what it is now; nil when the file is gone or does not load
-	Err      error   // why it does not load; then Previous goes on
+	Err      error   // why it does not load, or a [*SettingsError]; then Previous goes on
 }
 
 // NewRegistry makes a registry of a folder, which must exist.
@@ -81,9 +81,12 @@ func NewRegistry(runtime *Runtime, folder string) (*Registry, error) {
 	}
 	return &Registry{
 		runtime: runtime, folder: folder, files: map[string]*moduleFile{},
-		arrived: make(chan struct{}, 1), syncWait: syncWait,
+		arrived: make(chan struct{}, 1), recheck: make(chan struct{}, 1), syncWait: syncWait,
 	}, nil
 }
+
+// UseSettings makes the registry load modules with the settings of files beside them. It must be called before Sync.
+func (r *Registry) UseSettings(files SettingsFiles) { r.settings = files }
 
 // syncWait is how long Sync waits for modules that load.
 const syncWait = 3 * time.Second
@@ -139,20 +142,28 @@ func (r *Registry) Await(ctx context.Context, take func([]Change) (enough bool))
 func (r *Registry) Collect(ctx context.Context) (changes []Change) {
 	for _, file := range slices.Sorted(maps.Keys(r.files)) {
 		known := r.files[file]
-		if known.load == nil {
-			continue
+		if change, told := r.collectLoad(ctx, file, known); told {
+			changes = append(changes, change)
 		}
-		select {
-		case <-known.load.done:
-			ended := known.load
-			known.load = nil
-			if change, told := r.finishLoad(ctx, file, known, ended); told {
-				changes = append(changes, change)
-			}
-		default:
+		if refused := known.refusedSettings(file); refused != nil {
+			changes = append(changes, *refused)
 		}
 	}
 	return changes
+}
+
+func (r *Registry) collectLoad(ctx context.Context, file string, known *moduleFile) (change Change, told bool) {
+	if known.load == nil {
+		return Change{}, false
+	}
+	select {
+	case <-known.load.done:
+		ended := known.load
+		known.load = nil
+		return r.finishLoad(ctx, file, known, ended)
+	default:
+		return Change{}, false
+	}
 }
 
 // Loading returns how many modules are loading.
@@ -220,22 +231,6 @@ func (r *Registry) dropMissing(names []string) []Change {
 	return changes
 }
 
-// cancelLoad ends a load whose result is no longer needed.
-func (r *Registry) cancelLoad(known *moduleFile) {
-	if known.load == nil {
-		return
-	}
-	unwanted := known.load
-	known.load = nil
-	unwanted.cancel()
-	r.loads.Go(func() {
-		<-unwanted.done
-		if unwanted.module != nil {
-			unwanted.module.Close(context.Background())
-		}
-	})
-}
-
 // Close ends the loads that are under way. Modules that were returned belong to the caller.
 func (r *Registry) Close() {
 	for _, known := range r.files {
@@ -265,10 +260,11 @@ func (r *Registry) startLoad(ctx context.Context, file string, wasm []byte, read
 	if readErr != nil {
 		hash = sha256.Sum256([]byte(readErr.Error()))
 	}
-	if seen && hash == known.hash && !known.retryDue() {
+	changed := r.readSettings(file, known)
+	if seen && hash == known.hash && !changed && !known.retryDue() {
 		return
 	}
-	if hash != known.hash {
+	if hash != known.hash || changed {
 		known.pause, known.lastError = 0, ""
 	}
 	r.cancelLoad(known)
@@ -277,44 +273,7 @@ func (r *Registry) startLoad(ctx context.Context, file string, wasm []byte, read
 		known.load = unreadable(file, readErr)
 		return
 	}
-	known.load = r.load(ctx, file, hash, len(wasm))
-}
-
-// unreadable is the load of a file that cannot be read.
-func unreadable(file string, err error) *load {
-	reason := fmt.Sprintf("cannot be read: %v", err)
-	var distrust *TrustError
-	if errors.As(err, &distrust) {
-		reason = distrust.Reason
-	}
-	ended := make(chan struct{})
-	close(ended)
-	return &load{cancel: func() {}, done: ended, err: &LoadError{File: file, Reason: reason}}
-}
-
-// errChanged ends the load of a file that was removed or changed meanwhile. It is checked again at once.
-var errChanged = errors.New("has changed while it was waiting to be compiled")
-
-// load loads a file in the background. It is read again when it is its turn.
-func (r *Registry) load(ctx context.Context, file string, hash [sha256.Size]byte, size int) *load {
-	ctx, cancel := context.WithCancel(ctx)
-	l := &load{cancel: cancel, done: make(chan struct{})}
-	r.loads.Go(func() {
-		defer cancel()
-		l.module, l.err = r.runtime.load(ctx, file, hash, size, func() ([]byte, error) {
-			wasm, err := r.runtime.ReadModule(filepath.Join(r.folder, file))
-			if err == nil && sha256.Sum256(wasm) != hash || errors.Is(err, fs.ErrNotExist) {
-				err = errChanged
-			}
-			return wasm, err
-		})
-		close(l.done)
-		select {
-		case r.arrived <- struct{}{}:
-		default:
-		}
-	})
-	return l
+	known.load = r.load(ctx, &moduleSource{file: file, settings: known.settings, hash: hash, size: len(wasm)})
 }
 
 // finishLoad handles a load that has ended, and tells whether there is a change to report.
@@ -324,6 +283,14 @@ func (r *Registry) finishLoad(ctx context.Context, file string, known *moduleFil
 	change = Change{File: file, Previous: known.module}
 	module, err := ended.module, ended.err
 	known.refused = false
+	if !known.accepted {
+		refused := &SettingsError{File: file, Err: known.settingsErr}
+		if err == nil {
+			refused.Projection = module.Description.ID()
+			module.Close(ctx)
+		}
+		err = refused
+	}
 	if err == nil {
 		if err = r.checkName(module); err != nil {
 			known.refused = true

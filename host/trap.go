@@ -98,10 +98,10 @@ func (g *Guest) ranOutOfMemory(words string, functions []string) bool {
 func (g *Guest) outOfMemory() string {
 	if g.output[1].stack {
 		return fmt.Sprintf("calls itself too deep: its stack does not fit into %d MiB of memory",
-			g.module.memoryMax(g.module.runtime.options.Limits)>>20)
+			g.module.memoryMax()>>20)
 	}
 	g.exceeded = true
-	limit, advice := g.module.memoryMax(g.module.runtime.options.Limits), "raise Limits.MemoryMiB, or make batches smaller"
+	limit, advice := g.module.memoryMax(), g.module.Settings.raiseMemory()+", or make batches smaller"
 	if own := int64(g.module.code.metered.Memory.Max) * pageBytes; own <= int64(limit) {
 		advice = "the maximum that the module itself declares"
 	}

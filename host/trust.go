@@ -14,6 +14,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/pupwasm/pupwasm/internal/plainfile"
 )
 
 // Trust says which files are read as modules. The zero value trusts every file of the folder. What is set
@@ -85,7 +87,7 @@ type digestLine struct {
 }
 
 func readDigests(path string) (map[digestLine]bool, error) {
-	text, err := readRegular(path, digestsBytesMax)
+	text, err := plainfile.Read(path, digestsBytesMax)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +126,7 @@ func CheckDigests(path string) error {
 }
 
 func readSignature(path string) ([]byte, error) {
-	content, err := readRegular(path, keyBytesMax)
+	content, err := plainfile.Read(path, keyBytesMax)
 	if err != nil || len(content) == ed25519.SignatureSize {
 		return content, err
 	}
@@ -170,7 +172,7 @@ func ReadPrivateKey(path string) (ed25519.PrivateKey, error) {
 }
 
 func readPEM(path, kind string) ([]byte, error) {
-	content, err := readRegular(path, keyBytesMax)
+	content, err := plainfile.Read(path, keyBytesMax)
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +189,7 @@ func readPEM(path, kind string) ([]byte, error) {
 //
 // One that goes on from the file's name, or that of the file system.
 func SignFile(key ed25519.PrivateKey, path string) error {
-	wasm, err := readRegular(path, int64(Limits{}.withDefaults().ModuleBytesMax))
+	wasm, err := plainfile.Read(path, int64(Limits{}.withDefaults().ModuleBytesMax))
 	if err != nil {
 		return err
 	}

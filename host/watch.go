@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -34,7 +35,7 @@ func (r *Registry) Watch(ctx context.Context, changed func()) error {
 		return fmt.Errorf("watching %s: %w", r.folder, err)
 	}
 	w := &debouncer{
-		folder: r.folder, digests: r.runtime.options.Trust.Digests, changed: changed,
+		folder: r.folder, digests: r.runtime.options.Trust.Digests, settings: r.settings.Suffix, changed: changed,
 		quiet: time.NewTimer(time.Hour),
 	}
 	w.quiet.Stop()
@@ -50,12 +51,14 @@ func (r *Registry) Watch(ctx context.Context, changed func()) error {
 			if !open {
 				return nil
 			}
-			if ext := filepath.Ext(event.Name); ext == ".wasm" || ext == SignatureSuffix || event.Name == r.folder {
+			if w.concerns(event.Name) {
 				w.trigger()
 			}
 		case <-w.quiet.C:
 			w.fire()
 		case <-r.arrived:
+			changed()
+		case <-r.recheck:
 			changed()
 		case <-tick.C:
 			// A folder that was removed and made again is another one to the kernel.
@@ -76,12 +79,19 @@ func (r *Registry) Watch(ctx context.Context, changed func()) error {
 
 // debouncer collects notifications until the folder is quiet.
 type debouncer struct {
-	folder  string
-	digests string // the list of digests, or ""
-	changed func()
-	quiet   *time.Timer
-	since   time.Time // of the first notification that is not handled yet
-	seen    string
+	folder   string
+	digests  string // the list of digests, or ""
+	settings string // the suffix of files with settings, or ""
+	changed  func()
+	quiet    *time.Timer
+	since    time.Time // of the first notification that is not handled yet
+	seen     string
+}
+
+// concerns reports that a file of the folder, or the folder itself, decides what is loaded.
+func (w *debouncer) concerns(path string) bool {
+	ext := filepath.Ext(path)
+	return ext == ".wasm" || ext == SignatureSuffix || ext == w.settings && ext != "" || path == w.folder
 }
 
 func (w *debouncer) trigger() {
@@ -103,7 +113,8 @@ func (w *debouncer) fire() {
 	w.changed()
 }
 
-// fingerprint tells whether names, sizes or times of the modules, their signatures or the list of digests changed.
+// fingerprint tells whether names, sizes or times of the modules, of what is beside them, or of the list of digests
+// have changed.
 func (w *debouncer) fingerprint() string {
 	names, _ := listModules(w.folder) // a folder that is away for a moment is like an empty one here
 	text := ""
@@ -115,6 +126,9 @@ func (w *debouncer) fingerprint() string {
 	for _, name := range names {
 		note(filepath.Join(w.folder, name))
 		note(filepath.Join(w.folder, name+SignatureSuffix))
+		if w.settings != "" {
+			note(filepath.Join(w.folder, strings.TrimSuffix(name, ".wasm")+w.settings))
+		}
 	}
 	if w.digests != "" {
 		note(w.digests)
