@@ -15,6 +15,7 @@ import (
 
 	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/internal/moduleset"
+	"github.com/pupwasm/pupwasm/internal/settings"
 	"github.com/pupwasm/pupwasm/internal/tracing"
 	"github.com/pupwasm/pupwasm/internal/web"
 	"github.com/pupwasm/pupwasm/segments"
@@ -27,10 +28,11 @@ type Options struct {
 	// does not own it. Defaults to the database that NewHost is given.
 	Events Database
 	// Modules has modules at its top, as files that end in .wasm: an embed.FS, or os.DirFS. They are loaded
-	// once, and Run fails if one does not load.
+	// once, and Run fails if one does not load. NAME.yaml beside NAME.wasm has settings of that module.
 	Modules fs.FS
 	// Folder is a folder of modules on disk. A module that does not load is told in the log, and the others run.
-	// New, changed and removed files are taken up while the host runs, unless NoWatch is set.
+	// New, changed and removed files are taken up while the host runs, unless NoWatch is set. NAME.yaml beside
+	// NAME.wasm has settings of that module, for its operator: they come before those in Worker and Runtime.
 	Folder  string
 	NoWatch bool
 	// Consumers are projections of the application's own.
@@ -172,7 +174,11 @@ func loadModules(ctx context.Context, set *moduleset.Set, runtime *host.Runtime,
 		if err != nil {
 			return fmt.Errorf("reading module %s: %w", file, err)
 		}
-		module, err := runtime.Load(ctx, file, wasm)
+		own, err := settings.OfModule(from, file)
+		if err != nil {
+			return err
+		}
+		module, err := runtime.LoadWith(ctx, file, wasm, own.Host())
 		if err != nil {
 			return err
 		}
@@ -192,6 +198,7 @@ func (h *Host) runFolder(
 		return err
 	}
 	defer registry.Close()
+	registry.UseSettings(settings.Beside(h.options.Folder).ForRegistry())
 	changes, err := registry.Sync(ctx)
 	if err != nil {
 		return err

@@ -1,13 +1,16 @@
-// Package moduleset gives a worker the modules of a folder, and keeps it up to date with the folder.
+// Package moduleset gives a worker the modules of a folder with the settings of operators, and keeps it up to date with
+// the folder.
 package moduleset
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/rs/zerolog"
 
 	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/internal/settings"
 	"github.com/pupwasm/pupwasm/segments"
 )
 
@@ -42,8 +45,11 @@ func (s *Set) Add(module *host.Module) error {
 		module.Close(context.Background())
 		return fmt.Errorf("%s and module %s are both projection %s", other, module.File, name)
 	}
+	if err := s.worker.SetWith(module, settings.WorkerOptions(module)); err != nil {
+		module.Close(context.Background())
+		return fmt.Errorf("module %s: %w", module.File, err)
+	}
 	s.sources[name] = module.File
-	s.worker.Set(module)
 	return nil
 }
 
@@ -58,7 +64,10 @@ func (s *Set) remove(module *host.Module) {
 // Apply hands changes of a folder to the worker. It logs modules that do not load.
 func (s *Set) Apply(changes []host.Change) {
 	for _, change := range changes {
+		var refused *host.SettingsError
 		switch {
+		case errors.As(change.Err, &refused):
+			s.refuse(change, refused)
 		case change.Err != nil && change.Previous != nil:
 			s.fail(change, change.Err, "module does not load, the previous one keeps running")
 		case change.Err != nil:
@@ -75,6 +84,20 @@ func (s *Set) Apply(changes []host.Change) {
 				s.fail(change, err, "module does not run")
 			}
 		}
+	}
+}
+
+// refuse says that the settings of a module are refused. Without any before, the module does not run, which the status
+// shows.
+func (s *Set) refuse(change host.Change, refused *host.SettingsError) {
+	if change.Previous != nil {
+		s.fail(change, refused, "settings refused, those before stay")
+		return
+	}
+	s.fail(change, refused, "settings refused, the module does not run")
+	name := refused.Projection.Name
+	if _, taken := s.sources[name]; name != "" && !taken {
+		s.worker.Refuse(refused.Projection, change.File, refused)
 	}
 }
 
