@@ -14,7 +14,7 @@ const completionWait = 2 * time.Second
 func completeProjections(globals *globalOptions) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		const directive = cobra.ShellCompDirectiveNoFileComp
-		if len(args) > 0 || flagsFromEnvironment(cmd.Flags()) != nil {
+		if len(args) > 0 || globals.settle(cmd) != nil {
 			return nil, directive
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), completionWait)

@@ -31,8 +31,8 @@ func inEnvironment(flags *pflag.FlagSet, flag string, names ...string) {
 func environmentOfURL(flag string) string { return "PUPWASM_" + strings.ToUpper(flag) + "_URL" }
 
 // flagsFromEnvironment sets every flag that the command line leaves out and a variable has. A flag that may be
-// repeated takes a list with commas. An empty variable is none.
-func flagsFromEnvironment(flags *pflag.FlagSet) error {
+// repeated takes a list with commas. An empty variable is none. It notes the variables in origins.
+func flagsFromEnvironment(flags *pflag.FlagSet, origins map[string]origin) error {
 	var fault error
 	flags.VisitAll(func(flag *pflag.Flag) {
 		if fault != nil || flag.Changed || slices.Contains(noEnvironment, flag.Name) {
@@ -43,6 +43,7 @@ func flagsFromEnvironment(flags *pflag.FlagSet) error {
 			if value == "" {
 				continue
 			}
+			origins[flag.Name] = origin{source: fromVariable, where: name}
 			values := []string{value}
 			if flag.Value.Type() == "stringArray" {
 				values = strings.Split(value, ",")

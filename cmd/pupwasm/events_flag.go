@@ -16,6 +16,7 @@ func (o *logOptions) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.url, "events", "",
 		"`URL` of the database that has the events, if it is another one than --database (or PUPWASM_EVENTS_URL)")
 	inEnvironment(flags, "events", environmentOfURL("events")) // other commands have another flag of this name
+	asSecret(flags, "events", secretDatabase)
 }
 
 // databases are the log and the tables that a command works with: of one store, or of two.

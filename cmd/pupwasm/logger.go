@@ -35,6 +35,19 @@ func newLogger(to io.Writer, level, format string) (zerolog.Logger, error) {
 	return zerolog.New(flagWriter{to}).Level(parsed).With().Timestamp().Logger(), nil
 }
 
+// letLevelChange makes setLevel decide what the logger writes, and those that are made of it.
+func (o *globalOptions) letLevelChange() {
+	setLevel(o.logLevel)
+	o.log = o.log.Level(zerolog.DebugLevel)
+}
+
+// setLevel sets the lowest level that is logged.
+func setLevel(level string) {
+	if parsed, err := zerolog.ParseLevel(level); err == nil {
+		zerolog.SetGlobalLevel(parsed)
+	}
+}
+
 func consoleWriter(to io.Writer) zerolog.ConsoleWriter {
 	return zerolog.ConsoleWriter{Out: to, TimeFormat: time.TimeOnly, NoColor: !isTerminal(to) ||
 		os.Getenv("NO_COLOR") != ""}

@@ -3,6 +3,7 @@
 //	main.go      signals and exit codes
 //	root.go      the global flags; one file a command beside it
 //	env.go       flags from the environment
+//	config.go    flags from pupwasm.yaml; config_origin.go where values come from, config_follow.go changes of the file
 //	database.go  from --database to a store; events_flag.go from --events to a log
 //	dialect.go   the kinds of databases, each in a file beside it
 //	logger.go    logs to stderr
@@ -136,7 +137,7 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errs io.Writ
 	if errors.As(context.Cause(ctx), &stopped) && errors.Is(err, context.Canceled) {
 		err = stopped // the rest is a consequence of the signal
 	}
-	fmt.Fprintln(errs, "pupwasm: "+errorText(err))
+	fmt.Fprintln(errs, "pupwasm: "+errorText(globals.located(err)))
 	return exitCode(ctx, err)
 }
 

@@ -20,6 +20,7 @@ type globalOptions struct {
 	migrate   bool
 	logLevel  string
 	logFormat string
+	config    string
 
 	databaseGiven bool // --database is on the command line, and not from the environment or the default
 
@@ -33,6 +34,9 @@ type globalOptions struct {
 
 	log zerolog.Logger
 
+	file    *config           // of flags, as it was when the command began
+	origins map[string]origin // of flags that have no default
+
 	in        io.Reader
 	out, errs io.Writer
 }
@@ -41,6 +45,9 @@ func (o *globalOptions) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.database, "database", "sqlite:pupwasm.db",
 		"`URL` of the database: postgres://… or sqlite:PATH (or PUPWASM_DATABASE_URL)")
 	inEnvironment(flags, "database", environmentOfURL("database"), "PUPWASM_DATABASE")
+	asSecret(flags, "database", secretDatabase)
+	flags.StringVar(&o.config, "config", "",
+		"`file` of settings for flags (default: pupwasm.yaml in the current folder, if there is one)")
 	flags.StringVar(&o.schema, "schema", "pupwasm",
 		"`name` of the schema for pupwasm's own tables, a prefix of their names on SQLite; projections get it as a prefix "+
 			"too unless it is the default")
@@ -67,7 +74,8 @@ const rootHelp = `pupwasm stores events in PostgreSQL or SQLite and turns them i
 WebAssembly modules.
 
 --database or PUPWASM_DATABASE_URL names the database: postgres://user@host/name or sqlite:PATH.
-An environment variable sets every other flag except --yes: PUPWASM_LOG_LEVEL is --log-level.
+An environment variable sets every other flag except --yes: PUPWASM_LOG_LEVEL is --log-level. Below variables come
+members of pupwasm.yaml in the current folder, or of the file that --config names: see 'pupwasm config --help'.
 
 ` + exitCodesHelp
 
@@ -82,10 +90,14 @@ func newRootCommand(globals *globalOptions) *cobra.Command {
   pupwasm status --database postgres://localhost/shop`,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			globals.databaseGiven = cmd.Flags().Changed("database")
-			if err := flagsFromEnvironment(cmd.Flags()); err != nil {
+			if err := globals.settle(cmd); err != nil {
 				return err
 			}
-			return globals.prepare()
+			if err := globals.prepare(); err != nil {
+				return err
+			}
+			globals.warnOfReaders(cmd)
+			return nil
 		},
 		Version:       readBuild().Version,
 		SilenceUsage:  true,
@@ -116,6 +128,7 @@ func newRootCommand(globals *globalOptions) *cobra.Command {
 		newGrantCommand(globals),
 		newInspectCommand(globals),
 		newCheckCommand(globals),
+		newConfigCommand(globals),
 		newSignCommand(globals),
 		newDemoCommand(globals),
 		newVersionCommand(globals),

@@ -16,6 +16,7 @@ import (
 	"github.com/pupwasm/pupwasm/internal/clock"
 	"github.com/pupwasm/pupwasm/internal/moduleset"
 	"github.com/pupwasm/pupwasm/internal/oneline"
+	"github.com/pupwasm/pupwasm/internal/settings"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
 	"github.com/pupwasm/pupwasm/store/postgres"
@@ -36,6 +37,7 @@ type runOptions struct {
 	runtime runtimeOptions
 	worker  segments.Options
 	listen  listenOptions
+	flags   *pflag.FlagSet // that set the others
 }
 
 func (o *runOptions) addFlags(flags *pflag.FlagSet) {
@@ -61,6 +63,7 @@ func (o *runOptions) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.onPark, "on-park", "",
 		"tell a `URL`, by POST, or a program once of each key that is parked (see docs/failures.md)")
 	addTracingFlags(flags, &o.otlp)
+	asSecret(flags, "on-park", secretHook)
 	o.limits.addFlags(flags)
 	addWorkerFlags(flags, &o.worker)
 	o.runtime.addFlags(flags)
@@ -85,6 +88,8 @@ When none is left the command fails; with --watch it waits. 'pupwasm status' sho
 With --events the events are in another database than the tables and checkpoints, which are in --database. The host
 only reads the log. See "The log and the rows in two databases" in docs/running.md.
 
+NAME.yaml beside NAME.wasm has settings of that module, which come before flags: see docs/settings.md.
+
 While a projection catches up, its progress is shown: in the last line of a terminal, otherwise every 10 seconds in the
 log.
 
@@ -93,7 +98,11 @@ streams, are divided into segments. The hosts share the segments evenly, and seg
 by the others. 'pupwasm segments' shows and changes the segments.`
 
 func newRunCommand(globals *globalOptions) *cobra.Command {
-	opts := &runOptions{globalOptions: globals}
+	return runCommand(&runOptions{globalOptions: globals})
+}
+
+// runCommand returns the command that sets some options.
+func runCommand(opts *runOptions) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run DIR",
 		Short: "Run the projections of a folder of modules",
@@ -102,8 +111,12 @@ func newRunCommand(globals *globalOptions) *cobra.Command {
   pupwasm run --watch bin/modules
   pupwasm run --once bin/modules --database postgres://localhost/shop
   pupwasm run bin/modules --events postgres://events.example/shop --database sqlite:local.db`,
-		Args: wantArgs(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error { return runRun(cmd.Context(), opts, args[0]) },
+		Args:    wantArgs(cobra.ExactArgs(1)),
+		PreRunE: func(*cobra.Command, []string) error { return opts.check() },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts.flags = cmd.Flags()
+			return runRun(cmd.Context(), opts, args[0])
+		},
 	}
 	opts.addFlags(cmd.Flags())
 	completeFlag(cmd, "instances", instancePolicies...)
@@ -116,7 +129,7 @@ var isolations = []string{
 	string(postgres.IsolationNone),
 }
 
-// check refuses invalid settings, and completes those of the worker.
+// check refuses invalid settings. It reads no file and no database.
 func (o *runOptions) check() error {
 	switch {
 	case o.once && o.watch:
@@ -128,23 +141,31 @@ func (o *runOptions) check() error {
 	case !slices.Contains(isolations, o.isolation):
 		return usagef("--isolation %q: use auto, role or none", o.isolation)
 	}
-	o.worker.Once, o.worker.Logger, o.worker.FailRefused = o.once, o.log, !o.watch
 	if err := checkWorker(o.worker); err != nil {
-		return err
-	}
-	if err := o.alert(); err != nil {
 		return err
 	}
 	if err := o.limits.check(); err != nil {
 		return err
 	}
+	return o.runtime.check()
+}
+
+// complete makes the settings of the worker of those of the command.
+func (o *runOptions) complete() error {
+	if o.watch {
+		o.letLevelChange()
+	}
+	o.worker.Once, o.worker.Logger, o.worker.FailRefused = o.once, o.log, !o.watch
 	o.connections, o.eager = o.worker.Concurrency, true
+	if err := o.alert(); err != nil {
+		return err
+	}
 	return o.readTrust()
 }
 
 func runRun(ctx context.Context, opts *runOptions, folder string) error {
 	lines := opts.statusLine()
-	if err := opts.check(); err != nil {
+	if err := opts.complete(); err != nil {
 		return err
 	}
 	server, err := opts.listen.start(opts.log)
@@ -167,6 +188,8 @@ func runRun(ctx context.Context, opts *runOptions, folder string) error {
 		return usagef("%v", err)
 	}
 	defer registry.Close()
+	beside := settings.Beside(folder)
+	registry.UseSettings(beside.ForRegistry())
 	changes, err := opts.loadModules(ctx, registry, folder)
 	if err != nil {
 		return err
@@ -187,7 +210,11 @@ func runRun(ctx context.Context, opts *runOptions, folder string) error {
 	if len(changes) == 0 && registry.Loading() == 0 {
 		opts.log.Info().Str("folder", folder).Msg("no modules yet")
 	}
-	return opts.work(ctx, worker, set, registry, lines, watch)
+	follower := newConfigFollower(opts, func(base settings.Module) {
+		beside.SetBase(base)
+		registry.Recheck()
+	})
+	return opts.work(ctx, worker, set, registry, lines, follower, watch)
 }
 
 // alert reads whom to tell of parked keys.
@@ -249,7 +276,7 @@ func (o *runOptions) openDatabases(ctx context.Context) (to databases, err error
 // work runs the worker and watches the folder.
 func (o *runOptions) work(
 	ctx context.Context, worker *segments.Worker, set *moduleset.Set, registry *host.Registry, lines *statusLine,
-	watch func(ctx context.Context, own func() []segments.Progress),
+	follower *configFollower, watch func(ctx context.Context, own func() []segments.Progress),
 ) error {
 	start := clock.Now()
 	var background sync.WaitGroup
@@ -257,6 +284,7 @@ func (o *runOptions) work(
 	follow := set.Collect
 	if o.watch {
 		follow = set.Watch
+		background.Go(func() { follower.run(backgroundContext) })
 	}
 	background.Go(func() { follow(backgroundContext, registry) })
 	catchUp := newCatchUp(o.log, lines)

@@ -34,6 +34,8 @@ func newVersionCommand(globals *globalOptions) *cobra.Command {
 		Use:   "version",
 		Short: "Print the version",
 		Args:  wantArgs(cobra.NoArgs),
+		// What tells which program this is works in any folder.
+		Annotations: map[string]string{withoutConfig: ""},
 		RunE: func(*cobra.Command, []string) error {
 			report := readBuild()
 			if asJSON {

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// origin is where the value of a flag comes from.
+type origin struct {
+	source string
+	where  string // the variable, or the place in the file
+}
+
+const (
+	fromFlag     = "flag"
+	fromVariable = "variable"
+	fromFile     = "file"
+	fromDefault  = "default"
+)
+
+// settle gives the flags of a command that are not on its line the values of their variables, and then those of the
+// file.
+func (o *globalOptions) settle(cmd *cobra.Command) error {
+	cmd.InheritedFlags() // adds them to the flags of the command
+	if o.origins == nil {
+		o.origins = map[string]origin{}
+		cmd.Flags().Visit(func(flag *pflag.Flag) { o.origins[flag.Name] = origin{source: fromFlag} })
+	}
+	if err := flagsFromEnvironment(cmd.Flags(), o.origins); err != nil {
+		return err
+	}
+	if _, without := cmd.Annotations[withoutConfig]; without {
+		return nil
+	}
+	return o.applyConfig(cmd)
+}
+
+// applyConfig gives the flags of a command that have no value yet those of the file.
+func (o *globalOptions) applyConfig(cmd *cobra.Command) error {
+	path, err := o.findConfig()
+	if err != nil {
+		return err
+	}
+	if o.file, err = readConfig(path); err == nil {
+		err = o.file.apply(cmd, o.origins)
+	}
+	return configUsage(path, err)
+}
+
+// configUsage makes an error of reading the file of flags one of usage.
+func configUsage(path string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case isMissing(err):
+		return usagef("the file %s of --config or PUPWASM_CONFIG does not exist", path)
+	}
+	return usagef("%v", err)
+}
+
+func isMissing(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+
+// flagInText finds flags in the text of an error.
+var flagInText = regexp.MustCompile(`--([a-z][a-z-]*)`)
+
+// located puts the place in front of an error of usage about a flag that is set in the file.
+func (o *globalOptions) located(err error) error {
+	var usage *usageError
+	if !errors.As(err, &usage) {
+		return err
+	}
+	for _, match := range flagInText.FindAllStringSubmatch(usage.message, -1) {
+		if from := o.origins[match[1]]; from.source == fromFile {
+			return usagef("%s: %s", from.where, usage.message)
+		}
+	}
+	return err
+}
+
+// secretAnnotation marks flags that may hold a password.
+const secretAnnotation = "secret"
+
+// asSecret marks a flag whose value may hold a password. show returns the value without it.
+func asSecret(flags *pflag.FlagSet, flag, kind string) {
+	_ = flags.SetAnnotation(flag, secretAnnotation, []string{kind}) // fails only for a flag that is not there
+}
+
+// The kinds of secrets.
+const (
+	secretDatabase = "database" // the URL of a database, with its password
+	secretHook     = "hook"     // a URL to call, of which any part may be a password; or a program
+)
+
+func isSecret(flag *pflag.Flag) bool { return flag.Annotations[secretAnnotation] != nil }
+
+// withoutSecret returns a flag's value without its password, and reports whether it had one.
+func withoutSecret(flag *pflag.Flag, value string) (shown string, had bool) {
+	kind := flag.Annotations[secretAnnotation]
+	switch {
+	case kind == nil || value == "":
+		return value, false
+	case kind[0] == secretDatabase:
+		at, err := parseTarget(flag.Name, value)
+		if err != nil {
+			return "(cannot be read)", true
+		}
+		if at.String() == "" {
+			return value, false
+		}
+		return at.String(), at.String() != value
+	}
+	to, err := url.Parse(value)
+	if err != nil || to.Host == "" {
+		return value, false
+	}
+	shown = to.Scheme + "://" + to.Host
+	return shown + "/…", strings.Trim(strings.TrimPrefix(value, shown), "/") != ""
+}
+
+// warnOfReaders warns of a file with a password that every user of the machine can read.
+func (o *globalOptions) warnOfReaders(cmd *cobra.Command) {
+	if o.file == nil || !readableByAll(o.file.path) {
+		return
+	}
+	for _, members := range o.file.members {
+		for name, member := range members {
+			flag := cmd.Flag(name)
+			if flag == nil {
+				continue
+			}
+			if _, had := withoutSecret(flag, member.Text); had {
+				o.log.Warn().Str("at", member.Value.String()).Msg("the file has a password and every user can read it: let only " +
+					"the user that runs pupwasm read it, or set " + environmentNames(flag)[0] + " instead")
+				return
+			}
+		}
+	}
+}
