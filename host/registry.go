@@ -63,7 +63,7 @@ const (
 // Change is what happened to a file of the folder.
 type Change struct {
 	File     string
-	Previous *Module // what the file was before, or nil
+	Previous *Module // what the file was before, or nil; also for a file that is gone whose settings were refused
 	Module   *Module // what it is now; nil when the file is gone or does not load
 	Err      error   // why it does not load, or a [*SettingsError]; then Previous goes on
 }
@@ -219,7 +219,7 @@ func (r *Registry) dropMissing(names []string) []Change {
 		if !slices.Contains(names, file) {
 			delete(r.files, file)
 			r.cancelLoad(known)
-			if known.module != nil {
+			if known.module != nil || !known.accepted {
 				changes = append(changes, Change{File: file, Previous: known.module})
 			}
 		}

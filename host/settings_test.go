@@ -122,6 +122,13 @@ func TestRegistry_withoutSettingsThatHoldNothingRuns(t *testing.T) {
 	delete(w.faults, "a.wasm")
 	w.settings["a.wasm"] = host.Settings{Fuel: 1 << 40}
 	expect(t, registry, "a.wasm loaded")
+	write(t, filepath.Join(folder, "b.wasm"), guestbuild.Example(t, guestbuild.Auto, "activity_log"))
+	w.faults["b.wasm"] = errors.New("b.set:1:1: is wrong")
+	expect(t, registry, "b.wasm refused: b.set:1:1: is wrong")
+	if err := os.Remove(filepath.Join(folder, "b.wasm")); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, registry, "b.wasm removed")
 	if err := os.Remove(filepath.Join(folder, "a.wasm")); err != nil {
 		t.Fatal(err)
 	}

@@ -31,6 +31,7 @@ func (w *Worker) Refuse(projection store.ProjectionID, source string, err error)
 	told := store.Refusal{Projection: projection, Reason: storable(err.Error())}
 	w.refused[projection.Name] = currentRefusal{Refusal: told, err: err}
 	w.mu.Unlock()
+	tell(w.options.Observer.Refused, ObservedProgram{Projection: projection, Source: source, Err: err})
 	w.membership.refresh()
 }
 

@@ -201,10 +201,14 @@ func (w *Worker) Remove(projection string) {
 	w.mu.Lock()
 	r, known := w.runners[projection]
 	delete(w.runners, projection)
+	_, refused := w.refused[projection]
 	delete(w.refused, projection)
 	w.shared.Connections.Divide(len(w.runners))
 	started := w.running != nil
 	w.mu.Unlock()
+	if refused {
+		w.membership.refresh()
+	}
 	if known {
 		r.stop()
 		if !started {

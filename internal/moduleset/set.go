@@ -19,12 +19,13 @@ type Set struct {
 	worker   *segments.Worker
 	logger   zerolog.Logger
 	sources  map[string]string // what runs a projection, by its name
+	refused  map[string]string // projections that the worker tells of as refused, by the file of their module
 	failures []error
 }
 
 // New makes an empty set for a worker.
 func New(worker *segments.Worker, logger zerolog.Logger) *Set {
-	return &Set{worker: worker, logger: logger, sources: map[string]string{}}
+	return &Set{worker: worker, logger: logger, sources: map[string]string{}, refused: map[string]string{}}
 }
 
 // AddProgram adds a program that is in no folder and stays.
@@ -50,6 +51,7 @@ func (s *Set) Add(module *host.Module) error {
 		return fmt.Errorf("module %s: %w", module.File, err)
 	}
 	s.sources[name] = module.File
+	s.tellRefused(module.File, "")
 	return nil
 }
 
@@ -72,6 +74,8 @@ func (s *Set) Apply(changes []host.Change) {
 			s.fail(change, change.Err, "module does not load, the previous one keeps running")
 		case change.Err != nil:
 			s.fail(change, change.Err, "module does not load")
+		case change.Module == nil && change.Previous == nil:
+			s.tellRefused(change.File, "")
 		case change.Module == nil:
 			s.logger.Info().Str("module", change.File).Str("projection", change.Previous.Description.Name).
 				Msg("module removed")
@@ -96,8 +100,24 @@ func (s *Set) refuse(change host.Change, refused *host.SettingsError) {
 	}
 	s.fail(change, refused, "settings refused, the module does not run")
 	name := refused.Projection.Name
-	if _, taken := s.sources[name]; name != "" && !taken {
+	if _, taken := s.sources[name]; taken {
+		name = ""
+	}
+	s.tellRefused(change.File, name)
+	if name != "" {
 		s.worker.Refuse(refused.Projection, change.File, refused)
+	}
+}
+
+// tellRefused notes which projection of a file the worker tells of as refused, "" for none. It tells no longer of the
+// one before, unless something else runs it.
+func (s *Set) tellRefused(file, name string) {
+	before := s.refused[file]
+	if delete(s.refused, file); name != "" {
+		s.refused[file] = name
+	}
+	if _, runs := s.sources[before]; before != "" && before != name && !runs {
+		s.worker.Remove(before)
 	}
 }
 
