@@ -32,13 +32,24 @@ type Projections interface {
 	// [ErrTransient], [ErrNotMigrated].
 	Status(ctx context.Context, only ...string) ([]ProjectionStatus, error)
 
-	// ReadRows fills rows, which the caller owns and may reuse, with rows of a table of an installed projection, as the
-	// views for readers show them: the values of all columns in the order of the declaration. Rows have no order.
+	// Published returns an installed projection as readers see it: its name, its version, and its tables, with its views
+	// behind them, as tables without a key; Views tells which these are. Columns of views have the types that the
+	// database knows, or text where these are none of a declaration; on SQLite they have [KindNull], and values of
+	// whatever kind is stored. Views that are not there are left out. The result is for ReadRows, and the caller owns it.
 	//
 	// # Errors
 	//
-	// [*InputError] when the declaration has no such table; [*StatementError] when the database has other columns than
-	// the declaration; [*RejectedError] when the rows exceed [ResultBytesMax]; [ErrTransient].
+	// [*InputError] when the projection is not known; [ErrTransient].
+	Published(ctx context.Context, projection string) (*Projection, error)
+
+	// ReadRows fills rows, which the caller owns and may reuse, with rows of a table of an installed projection, as the
+	// views for readers show them: the values of all columns in the order of the declaration. It changes nothing, also
+	// where a view of a module would. Rows have no order unless it is asked for.
+	//
+	// # Errors
+	//
+	// [*InputError] when the declaration has no such table or column; [*StatementError] when the database has other
+	// columns than the declaration; [*RejectedError] when the rows exceed [ResultBytesMax]; [ErrTransient].
 	ReadRows(ctx context.Context, request RowsRequest, rows *Rows) error
 
 	// Reshard changes the layout of a projection in one transaction, after the commits in flight and before all

@@ -118,6 +118,7 @@ func newRootCommand(globals *globalOptions) *cobra.Command {
 		newStreamCommand(globals),
 		newStatusCommand(globals),
 		newDoctorCommand(globals),
+		newRowsCommand(globals),
 		newSegmentsCommand(globals),
 		newParkedCommand(globals),
 		newReplayCommand(globals),

@@ -89,12 +89,14 @@ func numericText(text []byte, key bool) ([]byte, error) {
 	return store.AddNumeric(text, []byte("0"))
 }
 
-// result reads a value of a row as the declared type. It copies.
+// result reads a value of a row as the declared type, or as it is stored where there is none. It copies.
 func (p *prepared) result(at int, t store.Type) (store.Value, error) {
 	storage := p.ColumnType(at)
 	switch {
 	case storage == sqlite3.NULL:
 		return store.Null(), nil
+	case t.Kind == store.KindNull:
+		return p.stored(at, storage), nil
 	case t.Array && storage == sqlite3.TEXT:
 		return decodeArray(t.Kind, p.ColumnRawText(at))
 	case t.Array:
@@ -119,6 +121,23 @@ func (p *prepared) size(at int, t store.Type) (bytes, elements int) {
 		return len(p.ColumnRawBlob(at)), 0
 	}
 	return 0, 0
+}
+
+// stored reads a value of a view, which has no declared type.
+func (p *prepared) stored(at int, storage sqlite3.Datatype) store.Value {
+	kind := store.KindBytes
+	switch storage {
+	case sqlite3.INTEGER:
+		kind = store.KindI64
+	case sqlite3.FLOAT:
+		kind = store.KindF64
+	case sqlite3.TEXT:
+		if utf8.Valid(p.ColumnRawText(at)) {
+			kind = store.KindText
+		}
+	}
+	v, _ := p.scalar(at, kind, storage)
+	return v
 }
 
 func (p *prepared) scalar(at int, kind store.Kind, storage sqlite3.Datatype) (v store.Value, ok bool) {

@@ -100,6 +100,7 @@ func Run(t *testing.T, driver Driver) {
 		{"reset", resetCases},
 		{"readers", readerCases},
 		{"rows", rowsCases},
+		{"published", publishedCases},
 		{"parking_model", parkingModelCases},
 	})
 }
