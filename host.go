@@ -126,7 +126,7 @@ func (h *Host) Run(ctx context.Context) error { return h.run(ctx, false) }
 // # Errors
 //
 // Those of Run, ctx's, modules of the folder that do not load, and what kept a projection from getting there:
-// [*segments.FailedError] and others, joined.
+// [*segments.FailedError], [*segments.PausedError] and others, joined.
 func (h *Host) RunOnce(ctx context.Context) error { return h.run(ctx, true) }
 
 func (h *Host) run(ctx context.Context, once bool) (err error) {
@@ -260,9 +260,33 @@ func (h *Host) watch(ctx context.Context, options *segments.Options) (stop func(
 //
 // # Errors
 //
-// [*segments.FailedError], [*segments.NotRunError], ctx's.
+// [*segments.FailedError], [*segments.PausedError], [*segments.NotRunError], ctx's.
 func (h *Host) Wait(ctx context.Context, projection string, position int64) error {
 	return segments.WaitForPosition(ctx, h.log, h.tables, projection, position)
+}
+
+// Pause pauses a projection on all hosts, and returns when none has a segment of it any more: from then on its rows stay
+// as they are, also when hosts are started again, until [Host.Resume]. Give ctx a deadline: a host ends its batch first.
+// It does nothing when the projection is paused already.
+//
+// # Errors
+//
+// [*store.InputError] when the projection is not known; [*segments.StillRunningError] when ctx ends first, although the
+// projection is paused; [store.ErrTransient].
+func (h *Host) Pause(ctx context.Context, projection string) error {
+	_, err := segments.Pause(ctx, h.tables, projection)
+	return err
+}
+
+// Resume ends a pause. The hosts that run the projection go on with it within moments, without a restart. It does
+// nothing when the projection is not paused.
+//
+// # Errors
+//
+// [*store.InputError] when the projection is not known; [store.ErrTransient].
+func (h *Host) Resume(ctx context.Context, projection string) error {
+	_, err := segments.Resume(ctx, h.tables, projection)
+	return err
 }
 
 // Status returns the known projections by name, or those of them that are named, with the checkpoint, the owner

@@ -156,6 +156,48 @@ func TestHost_aLogThatIsAwayLeavesNoTransactionOpen(t *testing.T) {
 	}
 }
 
+// TestHost_pauseAndResume pauses what another host runs, with events that come meanwhile.
+func TestHost_pauseAndResume(t *testing.T) {
+	t.Parallel()
+	db := open(t)
+	user := store.Stream{BoundedContext: "Shop", AggregateType: "User", AggregateID: "u1"}
+	register := func() int64 {
+		t.Helper()
+		appended, err := db.Append(t.Context(), store.AppendOptions{}, store.StreamAppend{
+			Stream: user, Events: []store.Event{{Type: "Registered"}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return appended[0].Position
+	}
+	options := pupwasm.Options{Modules: fstest.MapFS{"a.wasm": {Data: guest("first")}}, Logger: discard()}
+	runs(t, runHost(t, db, options), "first")
+	other, err := pupwasm.NewHost(db, options)
+	must(err)
+	must(other.Wait(t.Context(), "first", register()))
+	must(other.Pause(t.Context(), "first"))
+	must(other.Pause(t.Context(), "first"))
+	meanwhile := register()
+	status, err := other.Status(t.Context(), "first")
+	if err != nil || !status[0].Paused() || status[0].Segments[0].Owner != "" {
+		t.Errorf("the status is %+v; %v", status, err)
+	}
+	var paused *segments.PausedError
+	if err := other.Wait(t.Context(), "first", meanwhile); !errors.As(err, &paused) || paused.Projection != "first" {
+		t.Errorf("the wait ends with %v", err)
+	}
+	if err := other.RunOnce(t.Context()); !errors.As(err, &paused) {
+		t.Errorf("RunOnce ends with %v", err)
+	}
+	must(other.Resume(t.Context(), "first"))
+	must(other.Wait(t.Context(), "first", meanwhile))
+	var unknown *store.InputError
+	if err := other.Pause(t.Context(), "second"); !errors.As(err, &unknown) {
+		t.Errorf("an unknown projection: %v", err)
+	}
+}
+
 func TestHost_aModuleThatDoesNotLoadEndsRun(t *testing.T) {
 	t.Parallel()
 	for name, files := range map[string]fstest.MapFS{

@@ -35,6 +35,7 @@ type runner struct {
 	ready     atomic.Bool // the module is installed, and fits what is in the database
 	enrolled  atomic.Bool // others count this worker in: it is ready and has something to do
 	proven    atomic.Bool // some module of the projection was installed by this worker
+	paused    atomic.Bool // the last view said so
 
 	membership atomic.Pointer[store.Membership] // of the worker, by the program that is installed, or nil
 	refusal    atomic.Pointer[currentRefusal]   // why the module that was set last cannot run, or nil
@@ -160,6 +161,10 @@ func (r *runner) reconcile(ctx context.Context) (err error) {
 	}
 	r.dropLost(status, v.committed[r.name])
 	r.settleTroubles(status)
+	if status.Paused() {
+		return r.pause(ctx, status)
+	}
+	r.resumed()
 	return r.balance(ctx, status, v.workers)
 }
 
@@ -265,16 +270,20 @@ func (r *runner) close() {
 }
 
 // complete reports, when the worker runs once, that every segment of the projection has reached the target or
-// failed, whichever worker owns it. It waits for segments of other workers. A segment beyond the target was
-// claimed by nobody, so its checkpoint is checked here.
+// failed, whichever worker owns it, or that the projection is paused. It waits for segments of other workers. A segment
+// beyond the target was claimed by nobody, so its checkpoint is checked here.
 func (r *runner) complete(ctx context.Context, status *store.ProjectionStatus) (bool, error) {
 	var failures []error
+	paused := false
 	for i := range status.Segments {
 		s := &status.Segments[i]
 		switch {
 		case s.Failure != "":
 			failures = append(failures, r.failedAt(s, s.Failure))
-		case s.Position < r.worker.target || r.toRetry(status, s):
+		case s.Position >= r.worker.target && !r.toRetry(status, s):
+		case status.Paused():
+			paused = true
+		default:
 			return false, nil
 		}
 	}
@@ -286,6 +295,9 @@ func (r *runner) complete(ctx context.Context, status *store.ProjectionStatus) (
 		if s := &status.Segments[i]; fault != nil && s.Failure == "" {
 			failures = append(failures, r.failedAt(s, fault.Error()))
 		}
+	}
+	if paused {
+		failures = append(failures, &PausedError{Projection: r.name, Since: status.PausedAt})
 	}
 	r.failure = errors.Join(append(failures, r.failure)...)
 	return true, nil
@@ -336,7 +348,9 @@ func (r *runner) committed() map[int]int64 {
 }
 
 func (r *runner) progress(end int64) Progress {
-	p := Progress{Projection: r.name, Events: r.events.Load(), Deadlocks: r.deadlocks.Load()}
+	p := Progress{
+		Projection: r.name, Events: r.events.Load(), Deadlocks: r.deadlocks.Load(), Paused: r.paused.Load(),
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, position := range r.positions {

@@ -79,7 +79,7 @@ func WaitForPosition(
 // # Errors
 //
 // [*FailedError] when a segment that is behind has failed, or a checkpoint does not belong to the log
-// ([store.CheckCheckpoints]); [*NotRunError] when no worker has run the projection for the time of
+// ([store.CheckCheckpoints]); [*PausedError] when it is paused before it gets there; [*NotRunError] when no worker has run the projection for the time of
 // Grace; ctx's error; those of the store except [store.ErrTransient], after which it tries again.
 func (w Wait) For(ctx context.Context, log store.Log, tables store.Tables) error {
 	if w.Grace == 0 {
@@ -176,6 +176,9 @@ func reached(p *store.ProjectionStatus, position int64) (bool, error) {
 			return false, &FailedError{Projection: p.Name, Segment: s.Segment, Position: s.Position, Reason: s.Failure}
 		}
 		there = false
+	}
+	if !there && p.Paused() {
+		return false, &PausedError{Projection: p.Name, Since: p.PausedAt}
 	}
 	return there, nil
 }

@@ -352,6 +352,7 @@ type Progress struct {
 	Events     int64 // applied by this worker since it started
 	Deadlocks  int64 // that commits have met and were repeated after
 	Known      bool  // it is installed, and its checkpoints are known
+	Paused     bool  // somebody has paused it
 	// Behind is how many positions the checkpoints are behind the end that the log had when the worker began: the
 	// mean of the segments.
 	Behind int64

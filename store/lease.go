@@ -56,8 +56,10 @@ type Leases interface {
 	Workers(ctx context.Context) ([]Worker, error)
 
 	// Claim gives the worker segments that no other live worker owns, that have not failed and that do not wait
-	// for a merge. A segment that the worker owns but does not hold, as after a lost connection, is given with a
-	// new epoch, which fences the older claim. Claims are in order of their segments; an empty result is no error.
+	// for a merge, of a projection that is not paused. Once [Projections.SetPaused] has returned, no claim of any worker
+	// gives a segment, whatever that worker has seen before. A segment that the worker owns but does not hold, as after a
+	// lost connection, is given with a new epoch, which fences the older claim. Claims are in order of their segments;
+	// an empty result is no error.
 	Claim(ctx context.Context, request ClaimRequest) ([]Claim, error)
 
 	// Adopt records that the claim's checkpoint belongs to a log, as found by [CheckCheckpoints]: that of a new

@@ -70,6 +70,15 @@ type Projections interface {
 	// [ErrTransient].
 	Recover(ctx context.Context, projection ProjectionID, segments ...int) (int, error)
 
+	// SetPaused pauses a projection, so that no segment of it is given to a worker, or resumes it. It reports whether
+	// that is a change. Workers give up the segments that they have when they see it in the status. A projection stays
+	// paused when it is installed again, also in a later version, and not when it is reset.
+	//
+	// # Errors
+	//
+	// [*InputError] when the projection is not known; [ErrTransient].
+	SetPaused(ctx context.Context, projection string, paused bool) (changed bool, err error)
+
 	// Reset deletes the tables, checkpoints and version of the projection, and the views by which it is read, in one
 	// transaction, and nothing of others. What was granted on the views is granted again by the next Install, which
 	// begins at position 0.
@@ -195,8 +204,12 @@ type ProjectionStatus struct {
 	ParkedEvents int64
 	// ParkedExhausted is how many of the keys are not tried again by themselves, and nobody has ordered anything.
 	ParkedExhausted int
+	PausedAt        time.Time // since when it is paused; zero when it is not
 	Segments        []SegmentStatus
 }
+
+// Paused reports that the projection is paused.
+func (p *ProjectionStatus) Paused() bool { return !p.PausedAt.IsZero() }
 
 // SegmentStatus is the state of a segment.
 type SegmentStatus struct {

@@ -42,6 +42,7 @@ var chaosActions = []chaosAction{
 	{"refuse or take rows", 2, (*chaos).switchRows},
 	{"parked retry", 4, (*chaos).retryParked},
 	{"parked skip", 3, (*chaos).skipParked},
+	{"pause or resume", 4, (*chaos).switchPause},
 }
 
 // act does one thing.

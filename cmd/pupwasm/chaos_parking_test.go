@@ -72,9 +72,12 @@ func (c *chaos) tables(sql string) {
 	}
 }
 
-// fixAll removes every cause of faults.
+// fixAll removes every cause of faults, and of rest.
 func (c *chaos) fixAll() {
 	c.tables(takeOdd)
+	for _, projection := range c.projections {
+		c.setPaused(projection, false)
+	}
 	for name, module := range c.modules {
 		writeModule(c.t, c.folder, name+".wasm", module.fixed)
 	}

@@ -164,6 +164,9 @@ func printOrdered(
 		}
 	}
 	switch {
+	case of.Paused():
+		_, err := fmt.Fprintf(out, "nobody acts on that before 'pupwasm resume %s': it is paused\n", name)
+		return err
 	case failed:
 		_, err := fmt.Fprintf(out, "nobody acts on that before 'pupwasm retry %s': a segment has failed\n", name)
 		return err

@@ -16,7 +16,8 @@ func newResetCommand(globals *globalOptions) *cobra.Command {
 the projection again from the first event.
 
 The command refuses a projection that a host runs. Stop that host, or remove the module from the folder of its
-'run --watch'. A host that was killed counts as running until its lease ends.
+'run --watch', or pause the projection ('pupwasm pause'): the reset ends the pause, and hosts that run build it again at
+once. A host that was killed counts as running until its lease ends.
 
 The views by which the tables are read are dropped too. What was granted on them on PostgreSQL is granted again when the
 projection is installed again. Nothing of others is dropped: the command is refused, and says why, while views of others

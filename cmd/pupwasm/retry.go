@@ -16,9 +16,10 @@ func newRetryCommand(globals *globalOptions) *cobra.Command {
 		Short: "Let segments that failed go on",
 		Long: `Clear the failure of segments, all or those named, so that the hosts that run the projection go on with them at
 once. A segment fails when the projection stops at an event ('--on-error stop'), when too much is parked, or when a
-batch takes too long again and again: 'pupwasm status' says why. A segment whose cause is still there fails again.
+batch takes too long again and again. The command shows why each had failed. A segment whose cause is still there fails
+again.
 
-For events that are parked, see 'pupwasm parked retry'.`,
+Parked keys are another matter, which the command only counts: 'pupwasm parked retry' tries them again.`,
 		Example: `  pupwasm retry fines
   pupwasm retry fines 2`,
 		Args: wantArgs(cobra.MinimumNArgs(1)),
@@ -52,14 +53,41 @@ func runRetry(ctx context.Context, globals *globalOptions, projection string, nu
 	if err != nil {
 		return err
 	}
-	if cleared == 0 {
-		_, err = fmt.Fprintf(globals.out, "no segment of %s has failed\n", projection)
+	return tellRetried(ctx, globals, to, of, numbers, cleared)
+}
+
+// tellRetried says what goes on, after which failures, and what does not.
+func tellRetried(
+	ctx context.Context, globals *globalOptions, from store.Tables, was *store.ProjectionStatus, numbers []int, cleared int,
+) error {
+	name := printable(was.Name)
+	for i := range was.Segments {
+		s := &was.Segments[i]
+		if s.Failure != "" && (len(numbers) == 0 || slices.Contains(numbers, s.Segment)) {
+			fmt.Fprintf(globals.out, "segment %d had failed after position %d: %s\n", s.Segment, s.Position,
+				printable(inFlags(s.Failure)))
+		}
+	}
+	said := fmt.Sprintf("no segment of %s has failed", name)
+	switch {
+	case cleared == 1:
+		said = fmt.Sprintf("1 segment of %s goes on", name)
+	case cleared > 1:
+		said = fmt.Sprintf("%d segments of %s go on", cleared, name)
+	}
+	if _, err := fmt.Fprintln(globals.out, said); err != nil {
 		return err
 	}
-	verb := "go on"
-	if cleared == 1 {
-		verb = "goes on"
+	if was.Parked > 0 {
+		fmt.Fprintf(globals.out, "%[1]s has %[2]s, which this does not retry: 'pupwasm parked retry %[1]s --all' does\n", name,
+			count(int64(was.Parked), "parked key"))
 	}
-	_, err = fmt.Fprintf(globals.out, "%s of %s %s\n", count(int64(cleared), "segment"), projection, verb)
-	return err
+	switch {
+	case was.Paused():
+		_, err := fmt.Fprintf(globals.out, "nothing goes on before 'pupwasm resume %s': it is paused\n", name)
+		return err
+	case cleared > 0:
+		return globals.tellIdle(ctx, from, was)
+	}
+	return nil
 }

@@ -122,6 +122,8 @@ func newRootCommand(globals *globalOptions) *cobra.Command {
 		newSegmentsCommand(globals),
 		newParkedCommand(globals),
 		newReplayCommand(globals),
+		newPauseCommand(globals),
+		newResumeCommand(globals),
 		newRetryCommand(globals),
 		newWaitCommand(globals),
 		newMigrateCommand(globals),

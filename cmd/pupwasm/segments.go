@@ -101,7 +101,7 @@ func reportLayout(p *store.ProjectionStatus) layoutReport {
 		s := stored[part.Segment]
 		r := layoutPartReport{
 			Segment: part.Segment, First: part.Range.First, Last: part.Range.Last, Share: part.Range.Share(),
-			Position: part.Position, State: status.StateOf(s), Owner: s.Owner, MergeAt: part.Merge.At,
+			Position: part.Position, State: status.StateOf(p, s), Owner: s.Owner, MergeAt: part.Merge.At,
 		}
 		if part.Merge.At > 0 {
 			r.MergeInto = &part.Merge.Into

@@ -53,6 +53,7 @@ func newStatusCommand(globals *globalOptions) *cobra.Command {
              running    a worker has it
              waiting    no worker has it
              refused    no worker can run the projection
+             paused     no worker has it, since somebody has paused the projection ('pupwasm resume')
              stalled    a worker tries it again and again without progress, since the database gives an error
              abandoned  its worker is gone, another takes over
              merging    it waits for the segments that it is merged with
@@ -63,7 +64,8 @@ Below the tables are the reasons: why segments failed or make no progress, why a
 refuse modules, what holds the horizon back, and how many keys are parked ('pupwasm parked list').
 
 With --check the command exits with code 6 when a segment has failed, is stalled, has no worker or has been behind for
-longer than --max-age, when a module is refused, or when a key is parked.
+longer than --max-age, when a module is refused, or when a key is parked. A projection that is paused needs attention
+once it has been behind for longer than --max-age: somebody may have forgotten it.
 
 Projections apply events up to the horizon, the high-water mark below which no event can still appear. While an append
 has not ended, the horizon stays behind the head, and the output names the process or the prepared transaction that
@@ -150,7 +152,7 @@ func (o *statusOptions) attention(report *status.Report) error {
 				failed = cmp.Or(failed, segment+" has failed")
 			case s.State == status.Stalled:
 				stalled = cmp.Or(stalled, segment+" makes no progress")
-			case s.State != status.Running && s.State != status.Merging:
+			case s.State != status.Running && s.State != status.Merging && s.State != status.Paused:
 				unowned = cmp.Or(unowned, segment+" has no worker")
 			case s.AgeSeconds != nil && *s.AgeSeconds > o.maxAge.Seconds():
 				behind = cmp.Or(behind, segment+" has been behind for "+ageText(s.AgeSeconds))

@@ -63,16 +63,19 @@ const (
 	standsUpToDate = "up to date"
 	standsBehind   = "behind"
 	standsParked   = "with parked keys"
+	standsPaused   = "paused"
 	standsIdle     = "without a host"
 	standsFailed   = "not working"
 )
 
-var standings = []string{standsUpToDate, standsBehind, standsParked, standsIdle, standsFailed}
+var standings = []string{standsUpToDate, standsBehind, standsParked, standsPaused, standsIdle, standsFailed}
 
 func standing(p *status.Projection) string {
 	switch state := stateOf(p); {
 	case state == status.Waiting || state == status.Abandoned:
 		return standsIdle
+	case state == status.Paused && len(p.Refused) == 0:
+		return standsPaused
 	case state != status.Running && state != status.Merging || len(p.Refused) > 0:
 		return standsFailed
 	case p.Parked > 0:
@@ -88,8 +91,8 @@ func standing(p *status.Projection) string {
 
 // gravity are the states of segments, the worst first.
 var gravity = []status.State{
-	status.OtherLog, status.Failed, status.Stalled, status.Refused, status.Abandoned, status.Waiting, status.Merging,
-	status.Running,
+	status.OtherLog, status.Failed, status.Stalled, status.Refused, status.Abandoned, status.Waiting, status.Paused,
+	status.Merging, status.Running,
 }
 
 // stateOf is the worst state of a projection's segments.

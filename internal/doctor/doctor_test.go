@@ -2,6 +2,7 @@ package doctor_test
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -113,5 +114,19 @@ func TestExamine_everythingAtOnce(t *testing.T) {
 	}
 	if worst != store.SeverityProblem || !strings.HasPrefix(all, "problem ") {
 		t.Errorf("the worst is %s, and problems must come first:\n%s", worst, all)
+	}
+}
+
+// TestExamine_aPausedProjection is not said to lack a host.
+func TestExamine_aPausedProjection(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	_, err := s.Install(t.Context(), &store.Projection{Name: "sums", Version: 1}, 2)
+	must(t, err)
+	_, err = s.SetPaused(t.Context(), "sums", true)
+	must(t, err)
+	want := "warning paused: sums is paused, and its rows stay as they are → 'pupwasm resume sums' lets it go on"
+	if lines, _ := findings(t, s); !slices.Equal(lines, []string{want}) {
+		t.Errorf("the findings are %q, must be %q", lines, want)
 	}
 }

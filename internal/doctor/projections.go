@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/pupwasm/pupwasm/internal/status"
 	"github.com/pupwasm/pupwasm/store"
@@ -18,6 +19,7 @@ func (e *examiner) projections() {
 			e.segment(p, &p.Segments[j])
 		}
 		e.unowned(p)
+		e.paused(p)
 		e.parked(p)
 		for _, r := range p.Refused {
 			e.add(store.SeverityProblem, "refused", fmt.Sprintf("host %s refuses version %d of %s: %s", r.Worker, r.Version, p.Name,
@@ -40,7 +42,8 @@ func (e *examiner) segment(p *status.Projection, s *status.Segment) {
 	case status.OtherLog:
 		e.add(store.SeverityProblem, "other log", at+": "+s.LogFault,
 			"restore the log that the rows were built from, or delete the rows with 'pupwasm reset "+p.Name+"'")
-	case status.Running, status.Waiting, status.Refused, status.Abandoned, status.Merging:
+	case status.Running, status.Waiting, status.Refused, status.Abandoned, status.Merging,
+		status.Paused:
 	}
 }
 
@@ -53,7 +56,8 @@ func (e *examiner) unowned(p *status.Projection) {
 			waiting++
 		case status.Abandoned:
 			abandoned++
-		case status.Running, status.Refused, status.Stalled, status.Merging, status.Failed, status.OtherLog:
+		case status.Running, status.Refused, status.Stalled, status.Merging, status.Failed, status.OtherLog,
+			status.Paused:
 		}
 	}
 	if waiting > 0 {
@@ -67,6 +71,14 @@ func (e *examiner) unowned(p *status.Projection) {
 			severity, remedy = store.SeverityProblem, "no host works: start 'pupwasm run'"
 		}
 		e.add(severity, "unowned", fmt.Sprintf("the host of %s of %s is gone", count(abandoned, "segment"), p.Name), remedy)
+	}
+}
+
+// paused tells of a projection that somebody may have forgotten.
+func (e *examiner) paused(p *status.Projection) {
+	if slices.ContainsFunc(p.Segments, func(s status.Segment) bool { return s.State == status.Paused }) {
+		e.add(store.SeverityWarning, "paused", p.Name+" is paused, and its rows stay as they are",
+			"'pupwasm resume "+p.Name+"' lets it go on")
 	}
 }
 

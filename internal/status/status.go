@@ -123,7 +123,7 @@ func reportProjection(of *store.ProjectionStatus, head int64, faults []error, ne
 		Segments: make([]Segment, len(of.Segments)),
 	}
 	for i := range of.Segments {
-		p.Segments[i] = reportSegment(&of.Segments[i], head, faults[i])
+		p.Segments[i] = reportSegment(of, &of.Segments[i], head, faults[i])
 		if s := &p.Segments[i]; s.Behind != nil {
 			s.AgeSeconds = age(&of.Segments[i], *s.Behind, next[i], now)
 		}
@@ -199,10 +199,10 @@ func logFaults(ctx context.Context, log store.Log) (faults []string, err error) 
 	return faults, nil
 }
 
-func reportSegment(s *store.SegmentStatus, head int64, fault error) Segment {
+func reportSegment(p *store.ProjectionStatus, s *store.SegmentStatus, head int64, fault error) Segment {
 	report := Segment{
 		Number: s.Segment, FirstHash: s.Range.First, LastHash: s.Range.Last, Position: s.Position,
-		State: StateOf(s), Owner: s.Owner, Failure: s.Failure, Epoch: s.Epoch,
+		State: StateOf(p, s), Owner: s.Owner, Failure: s.Failure, Epoch: s.Epoch,
 	}
 	if !s.UpdatedAt.IsZero() {
 		report.UpdatedAt = &s.UpdatedAt
@@ -226,25 +226,28 @@ const (
 	Refused   State = "refused"   // no worker has it, and none can run the projection
 	Stalled   State = "stalled"   // a worker tries it again and again
 	Abandoned State = "abandoned" // its worker's lease has ended
+	Paused    State = "paused"    // no worker has it, since the projection is paused
 	Merging   State = "merging"   // it waits for the segments that it is merged with
 	Failed    State = "failed"    // it continues after Recover, or when the projection is installed again
 	OtherLog  State = "other log" // its rows were built from another log
 )
 
 // States are all states of a segment.
-var States = []State{Running, Waiting, Refused, Stalled, Abandoned, Merging, Failed, OtherLog}
+var States = []State{Running, Waiting, Refused, Stalled, Abandoned, Paused, Merging, Failed, OtherLog}
 
 // Label is the state as a label of metrics, in one word.
 func (s State) Label() string { return strings.ReplaceAll(string(s), " ", "_") }
 
-// StateOf returns what the segment's row says about its state. [Refused], [Stalled] and [OtherLog] need
-// more and come from [Read].
-func StateOf(s *store.SegmentStatus) State {
+// StateOf returns what the rows of a segment and its projection say about its state. [Refused], [Stalled] and
+// [OtherLog] need more and come from [Read].
+func StateOf(p *store.ProjectionStatus, s *store.SegmentStatus) State {
 	switch {
 	case s.Failure != "":
 		return Failed
 	case s.Waits():
 		return Merging
+	case p.Paused() && !s.Live:
+		return Paused
 	case s.Owner == "":
 		return Waiting
 	case s.Live:

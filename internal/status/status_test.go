@@ -38,19 +38,24 @@ func must(t *testing.T, err error) {
 
 func TestStateOf(t *testing.T) {
 	t.Parallel()
+	paused := store.ProjectionStatus{PausedAt: time.Now()}
 	for _, test := range []struct {
 		segment store.SegmentStatus
 		want    status.State
+		paused  status.State // while the projection is
 	}{
-		{store.SegmentStatus{}, status.Waiting},
-		{store.SegmentStatus{Owner: "w", Live: true}, status.Running},
-		{store.SegmentStatus{Owner: "w"}, status.Abandoned},
-		{store.SegmentStatus{Failure: "it traps", Merge: store.Merge{At: 5}, Position: 5}, status.Failed},
-		{store.SegmentStatus{Merge: store.Merge{At: 5}, Position: 5}, status.Merging},
-		{store.SegmentStatus{Merge: store.Merge{At: 5}, Position: 4}, status.Waiting},
+		{store.SegmentStatus{}, status.Waiting, status.Paused},
+		{store.SegmentStatus{Owner: "w", Live: true}, status.Running, status.Running},
+		{store.SegmentStatus{Owner: "w"}, status.Abandoned, status.Paused},
+		{store.SegmentStatus{Failure: "it traps", Merge: store.Merge{At: 5}, Position: 5}, status.Failed, status.Failed},
+		{store.SegmentStatus{Merge: store.Merge{At: 5}, Position: 5}, status.Merging, status.Merging},
+		{store.SegmentStatus{Merge: store.Merge{At: 5}, Position: 4}, status.Waiting, status.Paused},
 	} {
-		if got := status.StateOf(&test.segment); got != test.want {
-			t.Errorf("%+v is %s, want %s", test.segment, got, test.want)
+		got := [...]status.State{
+			status.StateOf(&store.ProjectionStatus{}, &test.segment), status.StateOf(&paused, &test.segment),
+		}
+		if want := [...]status.State{test.want, test.paused}; got != want {
+			t.Errorf("%+v is %s, want %s", test.segment, got, want)
 		}
 	}
 }

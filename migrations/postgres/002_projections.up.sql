@@ -11,6 +11,7 @@ CREATE TABLE {schema}.projections (
     declaration  text NOT NULL,
     shapes       text NOT NULL,
     installed_at timestamptz NOT NULL DEFAULT now(),
+    paused_at    timestamptz, -- while it is set, no segment is given to a worker
     PRIMARY KEY (name, version)
 );
 

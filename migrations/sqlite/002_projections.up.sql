@@ -11,6 +11,7 @@ CREATE TABLE {schema}__projections (
     declaration  TEXT NOT NULL,
     shapes       TEXT NOT NULL,
     installed_at INTEGER NOT NULL,
+    paused_at    INTEGER, -- while it is set, no segment is given to a worker
     PRIMARY KEY (name, version)
 ) STRICT;
 

@@ -105,17 +105,14 @@ func (s *Store) Status(ctx context.Context, only ...string) ([]store.ProjectionS
 	var all []store.ProjectionStatus
 	var projection store.ProjectionStatus
 	var segment store.SegmentStatus
-	var behindSince *time.Time
+	var behindSince, pausedAt *time.Time
 	_, err = pgx.ForEachRow(rows, append([]any{
 		&projection.Name, &projection.Version, &projection.Desired, &projection.Parked, &projection.ParkedEvents,
 		&projection.ParkedExhausted, &segment.Segment, &segment.Range.First, &segment.Range.Last, &segment.Position,
 		&segment.Epoch, &segment.Owner, &segment.Live, &segment.Failure, &segment.Merge.Into, &segment.Merge.At,
 		&segment.UpdatedAt, &behindSince,
-	}, scanApplied(&segment.Applied)...), func() error {
-		segment.BehindSince = time.Time{}
-		if behindSince != nil {
-			segment.BehindSince = *behindSince
-		}
+	}, append(scanApplied(&segment.Applied), &pausedAt)...), func() error {
+		segment.BehindSince, projection.PausedAt = timeOrZero(behindSince), timeOrZero(pausedAt)
 		if len(all) == 0 || all[len(all)-1].ProjectionID != projection.ProjectionID {
 			all = append(all, projection)
 		}
@@ -126,10 +123,30 @@ func (s *Store) Status(ctx context.Context, only ...string) ([]store.ProjectionS
 	return all, translate(err)
 }
 
+// timeOrZero is the time of a column, where NULL is for none.
+func timeOrZero(at *time.Time) time.Time {
+	if at == nil {
+		return time.Time{}
+	}
+	return *at
+}
+
 // Recover lets segments go on that have failed. See [store.Projections].
 func (s *Store) Recover(ctx context.Context, projection store.ProjectionID, segments ...int) (int, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	tag, err := s.control.Exec(ctx, s.queries.recover, projection.Name, projection.Version, append([]int{}, segments...))
 	return int(tag.RowsAffected()), translate(err)
+}
+
+// SetPaused pauses or resumes a projection. See [store.Projections].
+func (s backend) SetPaused(ctx context.Context, projection string, paused bool) (changed bool, err error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	var known bool
+	err = s.control.QueryRow(ctx, s.queries.setPaused, projection, paused).Scan(&changed, &known)
+	if err == nil && !known {
+		err = store.UnknownProjection(projection)
+	}
+	return changed, translate(err)
 }

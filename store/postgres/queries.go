@@ -68,6 +68,7 @@ type queries struct {
 	deleteProjection string
 	keepGrants       string
 	takeGrants       string
+	setPaused        string
 	status           string
 	facts            string
 
@@ -187,9 +188,14 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		// MATERIALIZED: as a part of the join it may be run once for every segment, each time without those just
 		// taken, and give more than the limit. SKIP LOCKED: a segment in the middle of a commit has a live owner
 		// anyway, or is not worth waiting for.
-		claim: in(`WITH free AS MATERIALIZED (
+		//
+		// FOR SHARE: a claim waits for a pause under way, and a pause for claims under way. Without it, a claim that has
+		// begun before a pause may give a segment after it. This lock comes first: who has it waits for no segment.
+		claim: in(`WITH running AS MATERIALIZED (
+				SELECT FROM {schema}.projections p WHERE p.name = $1 AND p.version = $5 AND p.paused_at IS NULL FOR SHARE
+			), free AS MATERIALIZED (
 				SELECT f.projection, f.version, f.segment FROM {schema}.segments f
-				WHERE f.projection = $1 AND f.version = $5 AND f.failure IS NULL AND f.segment <> ALL ($3::integer[])
+				WHERE EXISTS (SELECT FROM running) AND f.projection = $1 AND f.version = $5 AND f.failure IS NULL AND f.segment <> ALL ($3::integer[])
 				AND (f.merge_at = 0 OR f.position < f.merge_at) AND ($6 = 0::bigint OR f.position < $6)
 				AND EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = $2 AND w.incarnation = $7 AND {alive})
 				AND (f.owner IS NULL OR f.owner = $2 OR NOT EXISTS (
@@ -298,12 +304,17 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			AND (t.attribute = '' OR EXISTS (SELECT FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
 				WHERE c.relnamespace = to_regnamespace($3) AND c.relname = $2 AND a.attname = t.attribute))
 			ORDER BY t.role, t.privilege, t.attribute`),
+		setPaused: in(`WITH changed AS (
+				UPDATE {schema}.projections SET paused_at = CASE WHEN $2 THEN {now} END
+				WHERE name = $1 AND (paused_at IS NULL) = $2 RETURNING 1
+			)
+			SELECT EXISTS (SELECT FROM changed), EXISTS (SELECT FROM {schema}.projections WHERE name = $1)`),
 		status: in(`SELECT p.name, p.version, p.segments, coalesce(k.keys, 0), coalesce(k.events, 0),
 			coalesce(k.exhausted, 0), s.segment, s.first_hash, s.last_hash, s.position,
 			s.epoch, coalesce(s.owner, ''),
 			EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = s.owner AND {alive}),
 			coalesce(s.failure, ''), s.merge_into, s.merge_at, s.updated_at, s.behind_since,
-			s.log_id, s.timeline, s.last_position, s.last_event
+			s.log_id, s.timeline, s.last_position, s.last_event, p.paused_at
 			FROM {schema}.projections p JOIN {schema}.segments s ON s.projection = p.name AND s.version = p.version
 			LEFT JOIN (SELECT projection, version, count(*) AS keys, sum(events)::bigint AS events,
 				count(*) FILTER (WHERE next_attempt_at IS NULL AND wanted = '') AS exhausted

@@ -64,6 +64,7 @@ func (s *Store) Status(ctx context.Context, only ...string) ([]store.ProjectionS
 				all = append(all, store.ProjectionStatus{
 					ProjectionID: id, Desired: row.ColumnInt(2),
 					Parked: row.ColumnInt(3), ParkedEvents: row.ColumnInt64(4), ParkedExhausted: row.ColumnInt(5),
+					PausedAt: microsecond(row.ColumnInt64(22)),
 				})
 			}
 			last := &all[len(all)-1]
@@ -103,4 +104,22 @@ func (s *Store) Recover(
 		return err
 	})
 	return recovered, err
+}
+
+// SetPaused pauses or resumes a projection. See [store.Projections].
+func (s backend) SetPaused(ctx context.Context, projection string, paused bool) (changed bool, err error) {
+	err = s.write(ctx, func(c *conn) error {
+		rows, err := c.exec(s.queries.setPaused, projection, paused)
+		if err != nil || rows > 0 {
+			changed = err == nil
+			return err
+		}
+		known := false
+		err = c.query(s.queries.known, func(*prepared) error { known = true; return nil }, projection)
+		if err == nil && !known {
+			return store.UnknownProjection(projection)
+		}
+		return err
+	})
+	return changed, err
 }

@@ -66,6 +66,8 @@ type queries struct {
 	liveOwner        string
 	deleteProjection string
 	tables           string
+	setPaused        string
+	known            string
 	status           string
 
 	layout        string
@@ -163,6 +165,7 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 				AND ($6 = 0 OR f.position < $6)
 				AND f.segment NOT IN (SELECT value FROM json_each($3))
 				AND EXISTS (SELECT 1 FROM {schema}__workers AS w WHERE w.worker = $2 AND w.incarnation = $7 AND {alive})
+				AND EXISTS (SELECT 1 FROM {schema}__projections AS p WHERE p.name = $1 AND p.version = $5 AND p.paused_at IS NULL)
 				AND (f.owner IS NULL OR f.owner = $2 OR NOT EXISTS (
 					SELECT 1 FROM {schema}__workers AS w WHERE w.worker = f.owner AND {alive}))
 				ORDER BY f.segment LIMIT $4)
@@ -256,12 +259,15 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		deleteProjection: in(`DELETE FROM {schema}__projections WHERE name = $1 RETURNING version, declaration`),
 		tables: in(`SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view')
 			AND lower(name) GLOB $1 || '__*' ORDER BY type DESC, name`),
+		setPaused: in(`UPDATE {schema}__projections SET paused_at = iif($2, {now}, NULL)
+			WHERE name = $1 AND (paused_at IS NULL) = $2`),
+		known: in(`SELECT 1 FROM {schema}__projections WHERE name = $1`),
 		status: in(`SELECT p.name, p.version, p.segments,
 			coalesce(k.keys, 0), coalesce(k.events, 0), coalesce(k.exhausted, 0), s.segment, s.first_hash, s.last_hash, s.position,
 			s.epoch, coalesce(s.owner, ''),
 			EXISTS (SELECT 1 FROM {schema}__workers AS w WHERE w.worker = s.owner AND {alive}),
 			coalesce(s.failure, ''), s.merge_into, s.merge_at, s.updated_at, coalesce(s.behind_since, 0),
-			s.log_id, s.timeline, s.last_position, s.last_event
+			s.log_id, s.timeline, s.last_position, s.last_event, coalesce(p.paused_at, 0)
 			FROM {schema}__projections AS p JOIN {schema}__segments AS s ON s.projection = p.name AND s.version = p.version
 			LEFT JOIN (SELECT projection, version, count(*) AS keys, sum(events) AS events,
 				count(*) FILTER (WHERE next_attempt_at IS NULL AND wanted = '') AS exhausted

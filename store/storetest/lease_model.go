@@ -58,6 +58,9 @@ func leaseModel(f *fixture) {
 			"resize":     m.resize,
 			"settle":     m.settle,
 			"install":    m.install,
+			"pause":      m.pause,
+			"resume":     m.resume,
+			"resume too": m.resume,
 			"wait":       m.wait,
 		})
 	})
@@ -78,6 +81,7 @@ type protocol struct {
 	segments map[int]*store.SegmentStatus
 	asked    int
 	next     int
+	paused   bool
 	log      store.LogID
 	events   []store.RecordedEvent // of the log
 
@@ -104,6 +108,8 @@ func (m *protocol) begin() {
 	for _, name := range modelWorkers {
 		m.ok(m.store.Leave(m.ctx, store.Worker{Name: name}))
 	}
+	_, err := m.store.SetPaused(m.ctx, m.id.Name, false)
+	m.ok(err)
 	n := rapid.IntRange(1, 4).Draw(m.t, "segments")
 	m.ok(m.store.Reshard(m.ctx, m.id, func(l *store.Layout) error {
 		fresh := store.NewLayout(n)
@@ -177,8 +183,8 @@ func (m *protocol) held(c store.Claim) *store.SegmentStatus {
 func (m *protocol) check(t *rapid.T) {
 	all, err := m.store.Status(m.ctx, "sums")
 	m.ok(err)
-	if len(all) != 1 || all[0].Desired != m.asked {
-		t.Fatalf("status is %+v, %d segments were asked for", all, m.asked)
+	if len(all) != 1 || all[0].Desired != m.asked || all[0].Paused() != m.paused {
+		t.Fatalf("status is %+v, %d segments were asked for, paused is %t", all, m.asked, m.paused)
 	}
 	want := make([]store.SegmentStatus, 0, len(m.segments))
 	for _, number := range slices.Sorted(maps.Keys(m.segments)) {

@@ -55,7 +55,7 @@ func (m *protocol) claimFor(t *rapid.T, name string, limit int, held []int) []st
 	for _, number := range slices.Sorted(maps.Keys(m.segments)) {
 		s := m.segments[number]
 		free := s.Owner == "" || s.Owner == name || !m.live(s.Owner)
-		if len(want) == limit || !m.live(name) || slices.Contains(held, number) || s.Failure != "" || s.Waits() ||
+		if m.paused || len(want) == limit || !m.live(name) || slices.Contains(held, number) || s.Failure != "" || s.Waits() ||
 			!free {
 			continue
 		}
@@ -239,6 +239,19 @@ func (m *protocol) reshard(t *rapid.T, change func(*store.Layout) error) {
 	case err == nil:
 		m.adopt(want)
 	}
+}
+
+func (m *protocol) pause(t *rapid.T) { m.setPaused(t, true) }
+
+func (m *protocol) resume(t *rapid.T) { m.setPaused(t, false) }
+
+func (m *protocol) setPaused(t *rapid.T, paused bool) {
+	changed, err := m.store.SetPaused(m.ctx, m.id.Name, paused)
+	m.ok(err)
+	if changed != (paused != m.paused) {
+		t.Fatalf("paused %t changes %t, it was %t", paused, changed, m.paused)
+	}
+	m.paused = paused
 }
 
 // install clears failures. It is slow, and does nothing where there are none.

@@ -21,6 +21,7 @@ func RunApart(t *testing.T, logs, tables Driver) {
 		{"fence", fenceCases},
 		{"parking", parkingCases},
 		{"lease_model", leaseModelCases},
+		{"pause", pauseCases},
 		{"layout", layoutCases},
 		{"reset", resetCases},
 	})

@@ -93,6 +93,7 @@ func Run(t *testing.T, driver Driver) {
 		{"fold", foldCases},
 		{"lease", leaseCases},
 		{"lease_name", leaseNameCases},
+		{"pause", pauseCases},
 		{"lease_model", leaseModelCases},
 		{"layout", layoutCases},
 		{"division", divisionCases},
