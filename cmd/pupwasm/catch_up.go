@@ -12,11 +12,11 @@ import (
 	"github.com/pupwasm/pupwasm/segments"
 )
 
-// catchUp shows the progress of projections to where the log ended when the worker began: in the last line of a
-// terminal, otherwise every 10 seconds in the log. It logs once for each that it has caught up.
+// catchUp shows the progress of projections to where the log ended when the worker began: in a line each below the log
+// of a terminal, otherwise every 10 seconds in the log. It logs once for each that it has caught up.
 type catchUp struct {
 	log      zerolog.Logger
-	line     *statusLine // nil without a terminal
+	lines    *statusLines // nil without a terminal
 	began    time.Time
 	interval time.Duration // between lines of the log
 
@@ -25,24 +25,29 @@ type catchUp struct {
 
 // catchingUp is one projection that catches up.
 type catchingUp struct {
-	from     int64     // how far it was behind when it was seen first
-	since    time.Time // when that was
-	events   int64     // how many it had applied then
+	from     int64 // the farthest that it was behind
 	caughtUp bool
+	logged   progressMark    // the last line of the log
+	marks    [2]progressMark // some time ago and not so long ago: the rate that a terminal shows is since the first
+}
 
-	loggedAt     time.Time // the last line of the log
-	loggedBehind int64
-	loggedEvents int64
+// progressMark is how far a projection was at some time.
+type progressMark struct {
+	at     time.Time
+	behind int64
+	events int64 // that it had applied
 }
 
 const (
 	catchUpPoll     = 250 * time.Millisecond
 	catchUpInterval = 10 * time.Second
+	// rateSpan is about how far back the rate of a terminal reaches: once to twice as long.
+	rateSpan = 5 * time.Second
 )
 
-func newCatchUp(log zerolog.Logger, line *statusLine) *catchUp {
+func newCatchUp(log zerolog.Logger, lines *statusLines) *catchUp {
 	return &catchUp{
-		log: log, line: line, began: clock.Now(), interval: catchUpInterval,
+		log: log, lines: lines, began: clock.Now(), interval: catchUpInterval,
 		projections: map[string]*catchingUp{},
 	}
 }
@@ -57,71 +62,114 @@ func (c *catchUp) run(ctx context.Context, progress func() []segments.Progress) 
 			c.poll(clock.Now(), progress())
 		case <-ctx.Done():
 			c.poll(clock.Now(), progress())
-			c.line.show("")
+			c.lines.show()
 			return
 		}
 	}
 }
 
 func (c *catchUp) poll(now time.Time, all []segments.Progress) {
-	var shown []string
+	var behind []segments.Progress
 	for _, p := range all {
 		if !p.Known {
 			continue
 		}
+		mark := progressMark{at: now, behind: p.Behind, events: p.Events}
 		known, seen := c.projections[p.Projection]
 		if !seen {
-			known = &catchingUp{
-				from: p.Behind, since: now, loggedAt: now, events: p.Events, loggedBehind: p.Behind,
-				loggedEvents: p.Events,
-			}
+			known = &catchingUp{logged: mark, marks: [2]progressMark{mark, mark}}
 			c.projections[p.Projection] = known
 		}
+		if known.caughtUp {
+			continue
+		}
+		known.note(mark)
 		switch {
-		case known.caughtUp:
 		case p.Behind == 0:
 			known.caughtUp = true
 			c.log.Info().Str("projection", p.Projection).Int64("position", p.Position).Int64("events", p.Events).
 				Stringer("after", now.Sub(c.began).Round(time.Millisecond)).Msg("caught up")
-		default:
-			if c.line != nil {
-				shown = append(shown, known.text(now, p))
-			} else if now.Sub(known.loggedAt) >= c.interval && p.Behind != known.loggedBehind {
-				c.logProgress(now, known, p)
-			}
+		case c.lines != nil:
+			behind = append(behind, p)
+		case now.Sub(known.logged.at) >= c.interval && p.Behind != known.logged.behind:
+			c.logProgress(p, known.logged, mark)
+			known.logged = mark
 		}
 	}
-	c.line.show(strings.Join(shown, "; "))
+	if c.lines != nil {
+		c.lines.show(c.shown(now, behind)...)
+	}
+}
+
+// note remembers how far the projection is.
+func (k *catchingUp) note(mark progressMark) {
+	k.from = max(k.from, mark.behind)
+	if mark.at.Sub(k.marks[1].at) >= rateSpan {
+		k.marks = [2]progressMark{k.marks[1], mark}
+	}
 }
 
 // logProgress logs the progress since the last line, so that a falling rate is seen.
-func (c *catchUp) logProgress(now time.Time, known *catchingUp, p segments.Progress) {
-	took := now.Sub(known.loggedAt)
+func (c *catchUp) logProgress(p segments.Progress, last, now progressMark) {
 	event := c.log.Info().Str("projection", p.Projection).Int64("position", p.Position).Int64("behind", p.Behind).
-		Int64("events_per_second", int64(float64(p.Events-known.loggedEvents)/took.Seconds()))
-	if left, ok := timeLeft(p.Behind, known.loggedBehind-p.Behind, took); ok {
+		Int64("events_per_second", int64(now.rate(last)))
+	if left, ok := now.left(last); ok {
 		event = event.Stringer("left", left)
 	}
 	event.Msg("catching up")
-	known.loggedAt, known.loggedBehind, known.loggedEvents = now, p.Behind, p.Events
 }
 
-// text is what a terminal shows of one projection.
-func (k *catchingUp) text(now time.Time, p segments.Progress) string {
-	took, done := now.Sub(k.since), k.from-p.Behind
-	text := fmt.Sprintf("%s %d%%", p.Projection, 100*done/max(k.from, 1))
-	if left, ok := timeLeft(p.Behind, done, took); ok {
-		text += fmt.Sprintf(", %.0f events/s, %s left", float64(p.Events-k.events)/max(now.Sub(k.since).Seconds(), 1e-3),
-			left)
+// shown are the lines of a terminal: one for each projection, as long as there is room.
+func (c *catchUp) shown(now time.Time, behind []segments.Progress) []string {
+	room, rest := c.lines.room(), 0
+	if len(behind) > room {
+		rest = len(behind) - max(room-1, 1)
+		behind = behind[:len(behind)-rest]
+	}
+	width := 0
+	for _, p := range behind {
+		width = max(width, len(p.Projection))
+	}
+	lines := make([]string, 0, len(behind)+1)
+	for _, p := range behind {
+		known := c.projections[p.Projection]
+		mark := progressMark{at: now, behind: p.Behind, events: p.Events}
+		lines = append(lines, fmt.Sprintf("%-*s  %s", width, p.Projection, known.text(p, mark)))
+	}
+	if rest > 0 && room > 1 {
+		lines = append(lines, fmt.Sprintf("… and %s more", count(int64(rest), "projection")))
+	}
+	return lines
+}
+
+// barWidth is the length of a bar in characters.
+const barWidth = 20
+
+// text is a bar with the rate and the time left.
+func (k *catchingUp) text(p segments.Progress, now progressMark) string {
+	done := float64(k.from-p.Behind) / float64(max(k.from, 1))
+	full := int(done * barWidth)
+	text := fmt.Sprintf("%s%s %3d%%", strings.Repeat("█", full), strings.Repeat("░", barWidth-full), int(100*done))
+	if p.Paused {
+		return text + "  paused"
+	}
+	if left, ok := now.left(k.marks[0]); ok {
+		text += fmt.Sprintf("  %.0f events/s  %s left", now.rate(k.marks[0]), left)
 	}
 	return text
 }
 
-// timeLeft estimates the time for the rest at the same speed. It reports false when there was no progress.
-func timeLeft(rest, done int64, took time.Duration) (time.Duration, bool) {
+// rate is how many events a second were applied since another mark.
+func (m progressMark) rate(since progressMark) float64 {
+	return float64(m.events-since.events) / max(m.at.Sub(since.at).Seconds(), 1e-3)
+}
+
+// left estimates the time for the rest at the speed since another mark. It reports false when there was no progress.
+func (m progressMark) left(since progressMark) (time.Duration, bool) {
+	took, done := m.at.Sub(since.at), since.behind-m.behind
 	if done <= 0 || took < time.Second {
 		return 0, false
 	}
-	seconds := float64(rest) / float64(done) * took.Seconds()
+	seconds := float64(m.behind) / float64(done) * took.Seconds()
 	return time.Duration(min(seconds, 1e8)+1) * time.Second, true
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -51,31 +52,134 @@ func TestCatchUp_linesOfTheLog(t *testing.T) {
 	}
 }
 
+// terminal is what a terminal of some size shows: it knows the line feed, the carriage return and the two controls that
+// status lines use.
+type terminal struct {
+	width int
+	lines [][]rune
+	row   int
+	col   int
+}
+
+func (s *terminal) Write(text []byte) (int, error) {
+	for rest := []rune(string(text)); len(rest) > 0; {
+		for len(s.lines) <= s.row {
+			s.lines = append(s.lines, nil)
+		}
+		switch {
+		case strings.HasPrefix(string(rest), "\x1b[K"):
+			s.lines[s.row] = s.lines[s.row][:min(s.col, len(s.lines[s.row]))]
+			rest = rest[3:]
+			continue
+		case strings.HasPrefix(string(rest), "\x1b[A"):
+			s.row--
+			rest = rest[3:]
+			continue
+		case rest[0] == '\n':
+			s.row, s.col = s.row+1, 0
+		case rest[0] == '\r':
+			s.col = 0
+		case s.col == s.width:
+			return 0, errors.New("a line is wrapped")
+		default:
+			s.lines[s.row] = append(s.lines[s.row][:s.col:s.col], rest[0])
+			s.col++
+		}
+		rest = rest[1:]
+	}
+	return len(text), nil
+}
+
+// String is the screen, without empty lines at its end.
+func (s *terminal) String() string {
+	lines := make([]string, len(s.lines))
+	for i := range lines {
+		lines[i] = string(s.lines[i])
+	}
+	return strings.TrimRight(strings.Join(lines, "\n"), "\n")
+}
+
+// TestCatchUp_onATerminal has three projections catch up, each in its line, while the log writes lines above.
 func TestCatchUp_onATerminal(t *testing.T) {
 	t.Parallel()
-	screen := &bytes.Buffer{}
-	line := &statusLine{to: screen, width: 60}
-	c := newCatchUp(zerolog.New(line), line)
-	progress := segments.Progress{Projection: "fines", Behind: 1000, Known: true}
-	c.poll(c.began, []segments.Progress{progress})
-	progress.Behind, progress.Events = 250, 750
-	c.poll(c.began.Add(3*time.Second), []segments.Progress{progress})
-	if _, err := line.Write([]byte("a line of the log\n")); err != nil {
+	screen := &terminal{width: 70}
+	lines := &statusLines{to: screen, size: func() (int, int) { return 70, 24 }}
+	c := newCatchUp(zerolog.New(lines).Level(zerolog.Disabled), lines)
+	at := c.began
+	poll := func(after time.Duration, want string, all ...segments.Progress) {
+		t.Helper()
+		at = at.Add(after)
+		for i := range all {
+			all[i].Known = true
+		}
+		c.poll(at, all)
+		if got := screen.String(); got != want {
+			t.Errorf("after %s the terminal shows\n%s\nwant\n%s", at.Sub(c.began), got, want)
+		}
+	}
+	poll(0, strings.Join([]string{
+		"fines        ░░░░░░░░░░░░░░░░░░░░   0%",
+		"orders_long  ░░░░░░░░░░░░░░░░░░░░   0%",
+		"users        ░░░░░░░░░░░░░░░░░░░░   0%  paused",
+	}, "\n"),
+		segments.Progress{Projection: "fines", Behind: 1000}, segments.Progress{Projection: "orders_long", Behind: 400},
+		segments.Progress{Projection: "users", Behind: 10, Paused: true}, segments.Progress{Projection: "there"})
+	if _, err := lines.Write([]byte("a line of the log\n")); err != nil {
 		t.Fatal(err)
 	}
-	progress.Behind, progress.Position = 0, 1000
-	c.poll(c.began.Add(4*time.Second), []segments.Progress{progress})
-	const shown = "fines 75%, 250 events/s, 2s left"
-	want := []string{
-		eraseLine + "fines 0%", eraseLine + shown, eraseLine + "a line of the log\n" + shown,
-		eraseLine + `{"level":"info","projection":"fines","position":1000,"events":750,"after":"4s","message":"caught up"}` +
-			"\n" + shown, eraseLine,
+	poll(3*time.Second, strings.Join([]string{
+		"a line of the log",
+		"fines        ███████████████░░░░░  75%  250 events/s  2s left",
+		"orders_long  ██░░░░░░░░░░░░░░░░░░  10%  13 events/s  28s left",
+		"users        ░░░░░░░░░░░░░░░░░░░░   0%  paused",
+	}, "\n"),
+		segments.Progress{Projection: "fines", Behind: 250, Events: 750},
+		segments.Progress{Projection: "orders_long", Behind: 360, Events: 40},
+		segments.Progress{Projection: "users", Behind: 10, Paused: true})
+	poll(time.Second, "a line of the log\norders_long  ███████████████████░  99%  100 events/s  1s left",
+		segments.Progress{Projection: "fines", Events: 1000}, segments.Progress{Projection: "orders_long", Behind: 1, Events: 399},
+		segments.Progress{Projection: "users"})
+	poll(time.Second, "a line of the log", segments.Progress{Projection: "orders_long", Events: 400})
+}
+
+// TestCatchUp_theRateOfATerminal is that of the last seconds, and not of the whole time.
+func TestCatchUp_theRateOfATerminal(t *testing.T) {
+	t.Parallel()
+	screen := &terminal{width: 70}
+	lines := &statusLines{to: screen, size: func() (int, int) { return 70, 24 }}
+	c := newCatchUp(zerolog.Nop(), lines)
+	for second := range int64(61) {
+		done := min(1000*second, 30_000) + max(second-30, 0)
+		c.poll(c.began.Add(time.Duration(second)*time.Second), []segments.Progress{
+			{Projection: "fines", Behind: 40_000 - done, Events: done, Known: true},
+		})
 	}
-	if got := screen.String(); got != strings.Join(want, "") {
-		t.Errorf("the terminal got %q, want %q", got, strings.Join(want, ""))
+	if got, want := screen.String(), "fines  ███████████████░░░░░  75%  1 events/s  2h46m11s left"; got != want {
+		t.Errorf("the terminal shows %q, want %q", got, want)
 	}
-	line.show(strings.Repeat("long ", 30))
-	if got := []rune(strings.TrimPrefix(line.shown, eraseLine)); len(got) != 59 {
-		t.Errorf("a long line has %d characters: %s", len(got), string(got))
+}
+
+// TestCatchUp_onASmallTerminal has more projections than there is room for, and lines that are too long.
+func TestCatchUp_onASmallTerminal(t *testing.T) {
+	t.Parallel()
+	var all []segments.Progress
+	for _, name := range []string{"a", "b", "c", "d", "e"} {
+		all = append(all, segments.Progress{Projection: name, Behind: 10, Known: true})
+	}
+	for _, c := range []struct {
+		height int
+		want   string
+	}{
+		{8, "a  ░░░░░░░░░░░░░░░░…\nb  ░░░░░░░░░░░░░░░░…\nc  ░░░░░░░░░░░░░░░░…\n… and 2 projections…"},
+		{2, "a  ░░░░░░░░░░░░░░░░…"},
+		{0, "a  ░░░░░░░░░░░░░░░░…"},
+	} {
+		screen := &terminal{width: 21}
+		lines := &statusLines{to: screen, size: func() (int, int) { return 21, c.height }}
+		catchUp := newCatchUp(zerolog.Nop(), lines)
+		catchUp.poll(catchUp.began, all)
+		if got := screen.String(); got != c.want {
+			t.Errorf("a terminal of %d lines shows\n%s\nwant\n%s", c.height, got, c.want)
+		}
 	}
 }

@@ -61,13 +61,19 @@ func isTerminal(stream any) bool {
 
 // terminalWidth returns the width of the terminal in characters, or 0 when the stream is none.
 func terminalWidth(stream any) int {
+	width, _ := terminalSize(stream)
+	return width
+}
+
+// terminalSize returns the width and the height of the terminal in characters, or zeros when the stream is none.
+func terminalSize(stream any) (width, height int) {
 	file, ok := stream.(*os.File)
 	if !ok {
-		return 0
+		return 0, 0
 	}
-	width, _, err := term.GetSize(int(file.Fd()))
+	width, height, err := term.GetSize(int(file.Fd()))
 	if err != nil {
-		return 0
+		return 0, 0
 	}
-	return width
+	return width, height
 }

@@ -90,8 +90,8 @@ only reads the log. See "The log and the rows in two databases" in docs/running.
 
 NAME.yaml beside NAME.wasm has settings of that module, which come before flags: see docs/settings.md.
 
-While a projection catches up, its progress is shown: in the last line of a terminal, otherwise every 10 seconds in the
-log.
+While projections catch up, a terminal shows a line for each, with its rate and the time left. Without a terminal the log
+has such a line every 10 seconds. Either way the log says once that a projection has caught up.
 
 Many hosts may run the same projections against one PostgreSQL. The partition keys of a projection, by default its
 streams, are divided into segments. The hosts share the segments evenly, and segments of a host that dies are taken over
@@ -164,7 +164,7 @@ func (o *runOptions) complete() error {
 }
 
 func runRun(ctx context.Context, opts *runOptions, folder string) error {
-	lines := opts.statusLine()
+	lines := opts.statusLines()
 	if err := opts.complete(); err != nil {
 		return err
 	}
@@ -275,7 +275,7 @@ func (o *runOptions) openDatabases(ctx context.Context) (to databases, err error
 
 // work runs the worker and watches the folder.
 func (o *runOptions) work(
-	ctx context.Context, worker *segments.Worker, set *moduleset.Set, registry *host.Registry, lines *statusLine,
+	ctx context.Context, worker *segments.Worker, set *moduleset.Set, registry *host.Registry, lines *statusLines,
 	follower *configFollower, watch func(ctx context.Context, own func() []segments.Progress),
 ) error {
 	start := clock.Now()

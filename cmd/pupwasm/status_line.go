@@ -2,32 +2,37 @@ package main
 
 import (
 	"io"
+	"slices"
+	"strings"
 	"sync"
 )
 
-// statusLine is the last line of a terminal, which changes in place below the lines of the log. Without a
-// terminal it is nil and shows nothing.
-type statusLine struct {
+// statusLines are the last lines of a terminal, which change in place below the lines of the log. Without a terminal
+// they are nil and show nothing.
+type statusLines struct {
 	mu    sync.Mutex
 	to    io.Writer
-	width int
-	shown string
+	size  func() (width, height int) // of the terminal
+	shown []string
 }
 
-const eraseLine = "\r\x1b[K"
+const (
+	eraseLine  = "\r\x1b[K"
+	lineBefore = "\x1b[A"
+)
 
-// statusLine writes the log above a status line if errors go to a terminal.
-func (o *globalOptions) statusLine() *statusLine {
+// statusLines writes the log above status lines if errors go to a terminal.
+func (o *globalOptions) statusLines() *statusLines {
 	if !isTerminal(o.errs) {
 		return nil
 	}
-	line := &statusLine{to: o.errs, width: terminalWidth(o.errs)}
-	o.log = o.log.Output(flagWriter{line.log(o.logFormat)})
-	return line
+	lines := &statusLines{to: o.errs, size: func() (int, int) { return terminalSize(o.errs) }}
+	o.log = o.log.Output(flagWriter{lines.log(o.logFormat)})
+	return lines
 }
 
-// log returns what writes the log above the line.
-func (l *statusLine) log(format string) io.Writer {
+// log returns what writes the log above the lines.
+func (l *statusLines) log(format string) io.Writer {
 	if format == "json" {
 		return l
 	}
@@ -36,36 +41,54 @@ func (l *statusLine) log(format string) io.Writer {
 	return writer
 }
 
-// Write writes lines of the log above the status line.
-func (l *statusLine) Write(text []byte) (int, error) {
+// Write writes lines of the log above the status lines.
+func (l *statusLines) Write(text []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.shown == "" {
+	if len(l.shown) == 0 {
 		return l.to.Write(text)
 	}
-	if _, err := io.WriteString(l.to, eraseLine); err != nil {
+	if _, err := io.WriteString(l.to, l.erase()); err != nil {
 		return 0, err
 	}
 	n, err := l.to.Write(text)
 	if err == nil {
-		_, err = io.WriteString(l.to, l.shown)
+		_, err = io.WriteString(l.to, strings.Join(l.shown, "\n"))
 	}
 	return n, err
 }
 
-// show replaces the line; an empty one is none.
-func (l *statusLine) show(text string) {
+// show replaces the lines. Those that are too long are cut: a terminal would wrap them, and they could not be erased.
+func (l *statusLines) show(lines ...string) {
 	if l == nil {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if runes := []rune(text); l.width > 1 && len(runes) >= l.width {
-		text = string(runes[:l.width-2]) + "…"
+	if width, _ := l.size(); width > 1 {
+		for i := range lines {
+			lines[i] = cut(lines[i], width-1)
+		}
 	}
-	if text == l.shown {
+	if slices.Equal(lines, l.shown) {
 		return
 	}
-	l.shown = text
-	_, _ = io.WriteString(l.to, eraseLine+text) // a line that cannot be shown does not matter
+	_, _ = io.WriteString(l.to, l.erase()+strings.Join(lines, "\n")) // what cannot be shown does not matter
+	l.shown = lines
 }
+
+// erase is what removes the lines. The cursor is behind the last one.
+func (l *statusLines) erase() string {
+	if len(l.shown) == 0 {
+		return ""
+	}
+	return eraseLine + strings.Repeat(lineBefore+eraseLine, len(l.shown)-1)
+}
+
+// room is how many lines there may be.
+func (l *statusLines) room() int {
+	_, height := l.size()
+	return max(min(statusLinesMax, height/2), 1)
+}
+
+const statusLinesMax = 20
