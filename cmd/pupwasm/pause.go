@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -121,7 +120,7 @@ func (o *globalOptions) tellIdle(ctx context.Context, from store.Tables, of *sto
 		return err
 	}
 	for i := range workers {
-		if slices.Contains(workers[i].Projections, of.ProjectionID) {
+		if workers[i].Runs(of.ProjectionID) {
 			return nil
 		}
 	}

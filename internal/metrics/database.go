@@ -21,8 +21,8 @@ type Database struct {
 
 	up, head, horizon, heldSeconds, logFaults, workers *prometheus.Desc
 
-	position, lagEvents, lagSeconds, refused, segments *prometheus.Desc
-	parkedKeys, parkedEvents, parkedExhausted          *prometheus.Desc
+	position, lagEvents, lagSeconds, paused, refused, segments *prometheus.Desc
+	parkedKeys, parkedEvents, parkedExhausted                  *prometheus.Desc
 }
 
 // NewDatabase makes the metrics that read gives, and registers them. held tells for how long the horizon has been
@@ -47,6 +47,7 @@ func NewDatabase(
 			"Positions between the end of the log and the checkpoint that is furthest behind.", ofProjection...),
 		lagSeconds: of("projection_lag_seconds", "For how long the segment that is furthest behind has been behind.",
 			ofProjection...),
+		paused:          of("projection_paused", "1 while somebody has paused the projection.", ofProjection...),
 		refused:         of("projection_refused", "Hosts that refuse the module of the projection.", ofProjection...),
 		segments:        of("segments", "Segments by state.", labelProjection, labelVersion, "state"),
 		parkedKeys:      of("parked_keys", "Keys that are parked.", ofProjection...),
@@ -59,7 +60,7 @@ func NewDatabase(
 func (d *Database) Describe(to chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
 		d.up, d.head, d.horizon, d.heldSeconds, d.logFaults, d.workers, d.position, d.lagEvents, d.lagSeconds,
-		d.refused, d.segments, d.parkedKeys, d.parkedEvents, d.parkedExhausted,
+		d.paused, d.refused, d.segments, d.parkedKeys, d.parkedEvents, d.parkedExhausted,
 	} {
 		to <- desc
 	}
@@ -102,6 +103,7 @@ func (d *Database) projection(
 	if lag, known := p.Age(); known {
 		gauge(d.lagSeconds, lag.Seconds(), labels...)
 	}
+	gauge(d.paused, number(p.Paused), labels...)
 	states := map[status.State]int{}
 	for i := range p.Segments {
 		states[p.Segments[i].State]++
@@ -112,4 +114,12 @@ func (d *Database) projection(
 	gauge(d.parkedKeys, float64(p.Parked), labels...)
 	gauge(d.parkedEvents, float64(p.ParkedEvents), labels...)
 	gauge(d.parkedExhausted, float64(p.ParkedExhausted), labels...)
+}
+
+// number is 1 for what is so.
+func number(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
 }

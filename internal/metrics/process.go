@@ -20,10 +20,5 @@ func RegisterProcess(registry *prometheus.Registry, version, revision, goVersion
 func RegisterReady(registry *prometheus.Registry, ready func() bool) {
 	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: namespace, Name: "ready", Help: "1 while the host keeps up with the log, as /readyz says.",
-	}, func() float64 {
-		if ready() {
-			return 1
-		}
-		return 0
-	}))
+	}, func() float64 { return number(ready()) }))
 }

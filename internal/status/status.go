@@ -29,6 +29,7 @@ type Projection struct {
 	Version   int    `json:"version"`   // the one installed, or that of a module that was refused
 	Installed bool   `json:"installed"` // at some time
 	Position  int64  `json:"position"`  // of the segment that is furthest behind
+	Paused    bool   `json:"paused"`    // by somebody
 	Parked    int    `json:"parked"`    // how many keys are parked
 	// ParkedEvents is how many events wait for parked keys. ParkedExhausted is how many of the keys are not tried again
 	// by themselves.
@@ -118,7 +119,7 @@ func Read(ctx context.Context, log store.Log, tables store.Tables, only ...strin
 // behind the checkpoint was created.
 func reportProjection(of *store.ProjectionStatus, head int64, faults []error, next []time.Time, now time.Time) Projection {
 	p := Projection{
-		Name: of.Name, Version: of.Version, Installed: true, Position: head,
+		Name: of.Name, Version: of.Version, Installed: true, Position: head, Paused: of.Paused(),
 		Parked: of.Parked, ParkedEvents: of.ParkedEvents, ParkedExhausted: of.ParkedExhausted,
 		Segments: make([]Segment, len(of.Segments)),
 	}

@@ -25,6 +25,24 @@ func (h *handler) retry(r *http.Request) (any, error) {
 	return done{fmt.Sprintf("%s of %s: the failure is cleared", plural(cleared, "segment"), p.Name)}, nil
 }
 
+// pause pauses a projection, or lets it go on. It does not wait for the hosts.
+func (h *handler) pause(paused bool) func(*http.Request) (any, error) {
+	verb := map[bool]string{true: "is paused: hosts give up its segments", false: "goes on"}[paused]
+	return func(r *http.Request) (any, error) {
+		ctx, cancel := timeout(r)
+		defer cancel()
+		p, err := h.find(ctx, r.PathValue("name"))
+		if err != nil {
+			return nil, err
+		}
+		if _, err := h.Reader.Tables.SetPaused(ctx, p.Name, paused); err != nil {
+			return nil, err
+		}
+		h.Reader.forget()
+		return done{p.Name + " " + verb}, nil
+	}
+}
+
 // order has a parked key retried, or its first event skipped.
 func (h *handler) order(action store.ParkedAction) func(*http.Request) (any, error) {
 	return func(r *http.Request) (any, error) {

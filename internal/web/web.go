@@ -58,6 +58,8 @@ func New(options Options) http.Handler {
 	}
 	for pattern, serve := range map[string]func(*http.Request) (any, error){
 		"POST /api/v1/projections/{name}/retry":              h.retry,
+		"POST /api/v1/projections/{name}/pause":              h.pause(true),
+		"POST /api/v1/projections/{name}/resume":             h.pause(false),
 		"POST /api/v1/projections/{name}/parked/{key}/retry": h.order(store.ActionRetry),
 		"POST /api/v1/projections/{name}/parked/{key}/skip":  h.order(store.ActionSkip),
 	} {
