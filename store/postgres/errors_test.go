@@ -131,7 +131,7 @@ func TestErrors_serverIsReadOnly(t *testing.T) {
 	execute(t, db.Connect(t), "ALTER DATABASE "+db.Connect(t).Config().Database+
 		" SET default_transaction_read_only = on")
 	calls := everyCall(t, db.DSN)
-	for _, name := range []string{"ping", "horizon", "read", "read stream", "position time", "status"} {
+	for _, name := range []string{"ping", "horizon", "read", "read stream", "locate", "status"} {
 		if err := calls[name]; err != nil && !errors.Is(err, store.ErrStreamNotFound) {
 			t.Errorf("%s: %v", name, err)
 		}
