@@ -34,7 +34,6 @@ var flagsOf = map[string]string{
 	"Options.PayloadBytesMax":    "payload-max",
 	"Options.Schema":             "schema",
 	"Options.Events":             "events",
-	"Options.PollOnly":           "notify=false",
 }
 
 // commandsOf are the commands for functions that those errors name. $1 is the function's argument.

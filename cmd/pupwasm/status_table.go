@@ -201,6 +201,9 @@ func reasons(report *status.Report) (lines []string) {
 				add("%s, segment %d makes no progress: %s", name, s.Number, printable(s.Trouble))
 			}
 		}
+		if p.Paused {
+			add("%[1]s is paused: 'pupwasm resume %[1]s'", name)
+		}
 		if p.Parked > 0 {
 			add("%[1]s has %[2]s: 'pupwasm parked list %[1]s'", name, count(int64(p.Parked), "parked key"))
 		}

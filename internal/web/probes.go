@@ -93,7 +93,7 @@ func (h *handler) lagging(r *http.Request, maxLag time.Duration) (reasons []stri
 	}
 	for i := range report.Projections {
 		p := &report.Projections[i]
-		if !own[p.Name] {
+		if !own[p.Name] || p.Paused { // a pause is somebody's wish
 			continue
 		}
 		if reason := behind(p, maxLag); reason != "" {

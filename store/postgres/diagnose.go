@@ -84,7 +84,7 @@ func (f *facts) diagnoses(process int, difference time.Duration) (all []store.Di
 			difference.Round(time.Second)), "let NTP set both")
 	check("pooler", process == 0 || process == f.backend, store.SeverityWarning, "the connection is direct",
 		"a pooler is in between: notifications may not arrive",
-		"set Options.PollOnly, or connect hosts to the server itself")
+		"let hosts do without notifications, or connect them to the server itself")
 	check("notifications", f.notifies, store.SeverityWarning, "appends notify hosts", "appends do not notify hosts, which poll: "+
 		"the server allows prepared transactions", "set max_prepared_transactions = 0, or pupwasm.notify = on for the database "+
 		"if no transaction that appends is ever prepared")
