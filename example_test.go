@@ -187,14 +187,14 @@ func ExampleOptions() {
 			PollMax:     5 * time.Second,        // when nothing happens and no notification comes
 			FailFast:    true,                   // the first failure ends Run
 			Projections: map[string]segments.ProjectionOptions{
-				"mails": {Segments: 1, BatchEvents: 10, BatchPause: -time.Second}, // which cannot be
+				"mails": {Segments: 1, BatchEvents: -10}, // which cannot be
 			},
 		},
 		Runtime: host.Options{Limits: host.Limits{MemoryMiB: 32, BatchTimeout: 10 * time.Second}},
 	})
 	fmt.Println(err)
 	// Output:
-	// option Projections["mails"].BatchPause must not be negative, it is -1s
+	// option Projections["mails"].BatchEvents must be between 1 and 100000, it is -10
 }
 
 // A function of the application as a projection: its rows are in the application's table, and are committed with

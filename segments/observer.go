@@ -161,11 +161,12 @@ type ObservedEvent struct {
 // ObservedRetry is a commit of a parked key.
 type ObservedRetry struct {
 	SegmentID
-	Key    []byte // the partition key
-	Events int    // that were applied
-	Reason string // why the next one has failed again, or empty
-	Took   time.Duration
-	Traces []store.TraceParent // the spans that caused the events, each once: see [Observer]
+	Key     []byte // the partition key
+	Events  int    // that were applied
+	Skipped int    // events that were left out for good, by an order
+	Reason  string // why the next one has failed again, or empty
+	Took    time.Duration
+	Traces  []store.TraceParent // the spans that caused the events, each once: see [Observer]
 }
 
 // ObservedPoll is a poll of the horizon.

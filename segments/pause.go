@@ -53,6 +53,9 @@ func Pause(ctx context.Context, tables store.Tables, projection string) (changed
 	var last *StillRunningError
 	for pause := waitMin; ; pause = min(2*pause, waitMax) {
 		all, err := tables.Status(ctx, projection)
+		if err == nil && stillRunning(all) != nil { // a lease may have ended meanwhile
+			_, err = tables.SetPaused(ctx, projection, true)
+		}
 		switch {
 		case ctx.Err() != nil: // what was seen last counts
 		case err == nil:
@@ -72,11 +75,11 @@ func Pause(ctx context.Context, tables store.Tables, projection string) (changed
 	}
 }
 
-// stillRunning finds a live worker that has a segment.
+// stillRunning finds a worker that has a segment.
 func stillRunning(all []store.ProjectionStatus) *StillRunningError {
 	for i := range all {
 		for _, s := range all[i].Segments {
-			if s.Live {
+			if s.Owner != "" {
 				return &StillRunningError{Projection: all[i].Name, Segment: s.Segment, Worker: s.Owner}
 			}
 		}

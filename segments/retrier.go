@@ -274,7 +274,7 @@ func (k *keyRetry) commit(
 	r.events.Add(int64(len(events)))
 	observer, id := r.options.Observer, k.segment.id()
 	observed := ObservedRetry{
-		SegmentID: id, Key: k.key.Key, Events: len(events), Took: clock.Since(began),
+		SegmentID: id, Key: k.key.Key, Events: len(events), Skipped: len(retry.Skipped), Took: clock.Since(began),
 		Traces: pipeline.AppendTraces(nil, events, observer.traces()),
 	}
 	if retry.Fault != nil {

@@ -71,7 +71,8 @@ type Projections interface {
 	Recover(ctx context.Context, projection ProjectionID, segments ...int) (int, error)
 
 	// SetPaused pauses a projection, so that no segment of it is given to a worker, or resumes it. It reports whether
-	// that is a change. Workers give up the segments that they have when they see it in the status. A projection stays
+	// that is a change. Workers give up the segments that they have when they see it in the status. One whose lease has
+	// ended loses them at once, also when it was paused before: it cannot commit any more. A projection stays
 	// paused when it is installed again, also in a later version, and not when it is reset.
 	//
 	// # Errors

@@ -92,7 +92,7 @@ func (o *listenOptions) start(log zerolog.Logger) (*server, error) {
 		return nil, usagef("--listen %s: %v", printable(o.address), listenFault(err))
 	}
 	s := &server{token: token, log: log}
-	starting := web.Starting()
+	starting := web.Starting(webBuild())
 	s.handler.Store(&starting)
 	s.http = http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -125,8 +125,7 @@ func (s *server) watch(to databases, options *segments.Options) func(ctx context
 	if s == nil {
 		return func(context.Context, func() []segments.Progress) {}
 	}
-	build := readBuild()
-	host := web.NewHost(to.log, to.tables, *options, web.Build{Version: build.Version, Revision: build.Revision})
+	host := web.NewHost(to.log, to.tables, *options, webBuild())
 	options.Observer = segments.JoinObservers(options.Observer, host.Observer())
 	return func(ctx context.Context, progress func() []segments.Progress) {
 		handler := host.Handler(s.token, progress)
@@ -146,4 +145,10 @@ func (s *server) stop() {
 		s.log.Debug().Err(fmt.Errorf("stopping HTTP: %w", err)).Msg("connections are cut")
 		_ = s.http.Close()
 	}
+}
+
+// webBuild is what metrics say of the program.
+func webBuild() web.Build {
+	build := readBuild()
+	return web.Build{Version: build.Version, Revision: build.Revision}
 }

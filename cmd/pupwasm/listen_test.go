@@ -19,6 +19,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/pupwasm/pupwasm/internal/guestbuild"
+	"github.com/pupwasm/pupwasm/internal/pgtest"
 	"github.com/pupwasm/pupwasm/internal/testwait"
 )
 
@@ -186,7 +187,7 @@ func TestListen_probesAndActions(t *testing.T) {
 	l := listen(t, database, folder, "--listen-token-file", file)
 	l.ready()
 	testwait.Until(t, "a key is parked", func() bool {
-		_, body := l.do(http.MethodGet, "/api/v1/projections/misbehave/parked", "")
+		_, body := l.do(http.MethodGet, "/api/v1/projections/misbehave/parked", token)
 		return strings.Contains(body, `"key": "n1"`)
 	})
 	for _, c := range []struct {
@@ -197,18 +198,19 @@ func TestListen_probesAndActions(t *testing.T) {
 		{"GET", "/healthz", "", 200, "ok"},
 		{"GET", "/readyz?max-lag=soon", "", 400, `max-lag \"soon\" must be a time above 0`},
 		{"GET", "/", "", 200, "/api/v1/status"},
-		{"GET", "/api/v1/status", "", 200, `"name": "misbehave"`},
-		{"GET", "/api/v1/doctor", "", 200, "misbehave has 1 parked key"},
-		{"GET", "/api/v1/projections/none", "", 404, `there is no projection \"none\"`},
-		{"GET", "/api/v1/projections/misbehave/parked?limit=0", "", 400, `limit \"0\" must be 1 to 1000`},
-		{"GET", "/api/v1/nothing", "", 404, "docs/api.md"},
+		{"GET", "/api/v1/status", token, 200, `"name": "misbehave"`},
+		{"GET", "/api/v1/status", "", 401, "Authorization: Bearer"},
+		{"GET", "/api/v1/doctor", token, 200, "misbehave has 1 parked key"},
+		{"GET", "/api/v1/projections/none", token, 404, `there is no projection \"none\"`},
+		{"GET", "/api/v1/projections/misbehave/parked?limit=0", token, 400, `limit \"0\" must be 1 to 1000`},
+		{"GET", "/api/v1/nothing", token, 404, "docs/api.md"},
 		{"POST", "/api/v1/status", token, 404, "docs/api.md"},
 		{"POST", "/api/v1/projections/misbehave/retry", "", 401, "Authorization: Bearer"},
 		{"POST", "/api/v1/projections/misbehave/retry", "wrong", 401, "Authorization: Bearer"},
 		{"POST", "/api/v1/projections/misbehave/retry", token, 200, "0 segments of misbehave"},
 		{"POST", "/api/v1/projections/misbehave/pause", "", 401, "Authorization: Bearer"},
 		{"POST", "/api/v1/projections/misbehave/pause", token, 200, "misbehave is paused"},
-		{"GET", "/api/v1/projections/misbehave", "", 200, `"paused": true`},
+		{"GET", "/api/v1/projections/misbehave", token, 200, `"paused": true`},
 		{"POST", "/api/v1/projections/misbehave/resume", token, 200, "misbehave goes on"},
 		{"POST", "/api/v1/projections/misbehave/parked/n9/skip", token, 400, "not parked"},
 		{"POST", "/api/v1/projections/misbehave/parked/hex:zz/skip", token, 400, "pairs of hex digits"},
@@ -248,6 +250,14 @@ func TestListen_elsewhere(t *testing.T) {
 			return response.StatusCode == want
 		})
 	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, l.url+"/api/v1/status", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("X-Forwarded-For", "192.0.2.1")
+	if response, err := http.DefaultClient.Do(request); err != nil || response.StatusCode != http.StatusForbidden {
+		t.Errorf("through a proxy: %v, %v", response, err)
+	}
 	if code, body := l.do(http.MethodPost, "/api/v1/projections/misbehave/retry", ""); code != http.StatusForbidden {
 		t.Errorf("an action without a token answers %d: %s", code, body)
 	}
@@ -269,7 +279,22 @@ func TestListen_startsBeforeTheDatabase(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &answer); err != nil || code != 503 || answer.Ready || !slices.Equal(answer.Reasons, []string{"the host starts"}) {
 		t.Errorf("/readyz answers %d: %s", code, body)
 	}
-	if code, _ := l.do(http.MethodGet, "/metrics", ""); code != http.StatusServiceUnavailable {
-		t.Errorf("/metrics answers %d", code)
+	families := l.metrics()
+	if up := families["pupwasm_database_up"]; len(up.GetMetric()) != 1 || value(families, "pupwasm_database_up") != 0 ||
+		value(families, "pupwasm_build_info") != 1 || value(families, "pupwasm_ready") != 0 {
+		t.Errorf("/metrics has %v", families)
+	}
+}
+
+// TestListen_endsWithTheWorker has a host find that its log is not safe: it ends with that, although it serves HTTP.
+func TestListen_endsWithTheWorker(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	if _, err := db.Connect(t).Exec(t.Context(), "ALTER SEQUENCE pupwasm.events_global_position_seq CACHE 20"); err != nil {
+		t.Fatal(err)
+	}
+	l := listen(t, db.DSN, modulesFolder(t, "user_counter"))
+	if code := l.wait(t); code != 1 || !strings.Contains(l.output.String(), "the log may lose events") {
+		t.Errorf("the host ends with %d: %s", code, l.output)
 	}
 }

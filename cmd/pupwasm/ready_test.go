@@ -103,6 +103,21 @@ func TestDoctor_namesWhatHoldsTheHorizonBack(t *testing.T) {
 	if !pattern.MatchString(out) {
 		t.Errorf("doctor says\n%s", out)
 	}
+	// A role that may not see what others do still learns that somebody holds it back.
+	other := db.Connect(t)
+	for _, statement := range []string{
+		"DROP ROLE IF EXISTS doctor_host", "CREATE ROLE doctor_host LOGIN", "GRANT USAGE ON SCHEMA pupwasm TO doctor_host",
+		"GRANT SELECT ON ALL TABLES IN SCHEMA pupwasm TO doctor_host",
+	} {
+		if _, err := other.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out = run(t, strings.Replace(db.DSN, "postgres@", "doctor_host@", 1), "doctor")
+	hidden := fmt.Sprintf("horizon: process %d keeps 1 position from being read: role postgres from hidden", conn.PgConn().PID())
+	if !strings.Contains(out, hidden) || !strings.Contains(out, "none that this role may see has been open") {
+		t.Errorf("to a role with few rights doctor says\n%s", out)
+	}
 	if err := tx.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -289,7 +289,7 @@ func (o *runOptions) work(
 	background.Go(func() { follow(backgroundContext, registry) })
 	catchUp := newCatchUp(o.log, lines)
 	background.Go(func() { catchUp.run(backgroundContext, worker.Progress) })
-	background.Go(func() { watch(ctx, worker.Progress) })
+	background.Go(func() { watch(backgroundContext, worker.Progress) })
 	err := worker.Run(ctx)
 	stopBackground()
 	background.Wait()

@@ -147,8 +147,12 @@ func (e *examiner) holder(ctx context.Context, missing int64) error {
 	if open > heldLong {
 		severity = store.SeverityProblem
 	}
-	e.add(severity, check, fmt.Sprintf("process %d keeps %s from being read, its transaction open for %s: %s", process,
-		count(missing, "position"), open.Round(time.Second), who), fmt.Sprintf("let it commit or roll back; if nobody can, "+
+	since := ""
+	if open > 0 {
+		since = ", its transaction open for " + open.Round(time.Second).String()
+	}
+	e.add(severity, check, fmt.Sprintf("process %d keeps %s from being read%s: %s", process,
+		count(missing, "position"), since, who), fmt.Sprintf("let it commit or roll back; if nobody can, "+
 		"run SELECT pg_terminate_backend(%d), which rolls its append back", process))
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,6 +43,13 @@ type Monitor struct {
 	heard     bool  // notifications have arrived
 	deaf      since // they do not
 	deafError error
+	away      map[string]outage // databases that do not answer the worker, by their names
+}
+
+// outage is a database that does not answer.
+type outage struct {
+	since time.Time
+	err   error
 }
 
 // since is a value and when it was seen first; the zero time when there is none.
@@ -62,7 +71,7 @@ func (s *since) long(now time.Time) bool { return !s.at.IsZero() && now.Sub(s.at
 // New makes a monitor of a worker that reads a log and polls it at least every pollMax.
 func New(log store.Log, pollMax time.Duration) *Monitor {
 	now := clock.Now()
-	return &Monitor{log: log, pollMax: cmp.Or(pollMax, segments.Defaults().PollMax), read: now}
+	return &Monitor{log: log, pollMax: cmp.Or(pollMax, segments.Defaults().PollMax), read: now, away: map[string]outage{}}
 }
 
 // Observer tells the monitor what the worker does.
@@ -87,6 +96,16 @@ func (m *Monitor) Observer() *segments.Observer {
 			} else {
 				m.deaf.keep(1, clock.Now())
 			}
+		},
+		Away: func(o segments.ObservedOutage) {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.away[o.Database] = outage{clock.Now(), o.Err}
+		},
+		Back: func(o segments.ObservedOutage) {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			delete(m.away, o.Database)
 		},
 	}
 }
@@ -129,7 +148,10 @@ func (m *Monitor) note(h store.Horizon, err error, now time.Time) {
 		m.held = since{}
 	}
 	m.holder = holder(&h)
-	// The first head that the worker has not seen counts until it has.
+	// The first head that the worker has not seen counts until it has, or until a failover has taken it back.
+	if h.Head < m.behind.value {
+		m.behind = since{}
+	}
 	if m.behind.at.IsZero() && m.polledTo < h.Head {
 		m.behind = since{h.Head, now}
 	}
@@ -163,22 +185,34 @@ func (m *Monitor) Held() time.Duration {
 	return max(clock.Since(m.held.at), 0)
 }
 
-// Reasons are why the host is not ready, each in one line. It is ready when there are none.
-func (m *Monitor) Reasons() []string { return m.reasons(clock.Now()) }
+// Reasons are why the host is not ready, each in one line. It is ready when there are none. Detailed ones have the errors
+// of databases, which name addresses and users.
+func (m *Monitor) Reasons(detailed bool) []string { return m.reasons(clock.Now(), detailed) }
 
-func (m *Monitor) reasons(now time.Time) (reasons []string) {
+func (m *Monitor) reasons(now time.Time, detailed bool) (reasons []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	add := func(format string, args ...any) { reasons = append(reasons, fmt.Sprintf(format, args...)) }
+	why := func(err error) string {
+		if !detailed || err == nil {
+			return ""
+		}
+		return ": " + err.Error()
+	}
 	ago := func(at time.Time) time.Duration { return now.Sub(at).Round(time.Second) }
 	if m.stopping {
 		add("the host stops")
 	}
 	switch {
 	case m.readError != nil:
-		add("the database of the log does not answer: %v", m.readError)
+		add("the database of the log does not answer%s", why(m.readError))
 	case now.Sub(m.read) > patience:
 		add("the database of the log has not answered for %s", ago(m.read))
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.away)) {
+		if away := m.away[name]; now.Sub(away.since) > patience {
+			add("the %s has not served the host for %s%s", name, ago(away.since), why(away.err))
+		}
 	}
 	switch {
 	case m.polled.IsZero():
@@ -193,7 +227,7 @@ func (m *Monitor) reasons(now time.Time) (reasons []string) {
 		add("the horizon has been held back at position %d for %s by %s", m.held.value, ago(m.held.at), m.holder)
 	}
 	if m.heard && m.deaf.long(now) {
-		add("notifications of appends have not arrived for %s: %v", ago(m.deaf.at), m.deafError)
+		add("notifications of appends have not arrived for %s%s", ago(m.deaf.at), why(m.deafError))
 	}
 	return reasons
 }

@@ -56,6 +56,21 @@ func TestReasons(t *testing.T) {
 			"notifications of appends have not arrived for 12s: cut",
 			func(m *Monitor, _ time.Time) { hears(m, nil) },
 		},
+		{
+			"a failover that takes the head back", func(m *Monitor, now time.Time) {
+				m.note(at(12, 12), nil, now)
+				m.note(at(9, 9), nil, now.Add(time.Second))
+			}, "", nil,
+		},
+		{
+			"tables that take no writes", func(m *Monitor, _ time.Time) {
+				m.Observer().Away(segments.ObservedOutage{Database: "database of the tables", Err: errors.New("read-only")})
+			},
+			"the database of the tables has not served the host for 12s: read-only",
+			func(m *Monitor, _ time.Time) {
+				m.Observer().Back(segments.ObservedOutage{Database: "database of the tables"})
+			},
+		},
 		{"notifications that never arrived", func(m *Monitor, _ time.Time) { hears(m, errors.New("swallowed")) }, "", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -66,11 +81,11 @@ func TestReasons(t *testing.T) {
 			m.note(at(10, 10), nil, now)
 			c.wrong(m, now)
 			last := m.held // the database goes on answering the same
-			if reasons := m.reasons(now.Add(2 * time.Second)); len(reasons) != 0 {
+			if reasons := m.reasons(now.Add(2*time.Second), true); len(reasons) != 0 {
 				t.Errorf("a moment later: %q", reasons)
 			}
 			m.read = now.Add(12 * time.Second)
-			reasons := m.reasons(now.Add(12 * time.Second))
+			reasons := m.reasons(now.Add(12*time.Second), true)
 			if c.want == "" && len(reasons) != 0 || c.want != "" && !slices.Equal(reasons, []string{c.want}) {
 				t.Errorf("the host is not ready since %q, want %q", reasons, c.want)
 			}
@@ -79,7 +94,7 @@ func TestReasons(t *testing.T) {
 			}
 			m.held = last
 			c.right(m, now.Add(12*time.Second))
-			if reasons := m.reasons(now.Add(12 * time.Second)); len(reasons) != 0 {
+			if reasons := m.reasons(now.Add(12*time.Second), true); len(reasons) != 0 {
 				t.Errorf("when it is right again: %q", reasons)
 			}
 		})
@@ -94,7 +109,7 @@ func TestReasons_atTheEnds(t *testing.T) {
 	now := clock.Now()
 	want := func(later time.Duration, text string) {
 		t.Helper()
-		if got := strings.Join(m.reasons(now.Add(later)), "; "); got != text {
+		if got := strings.Join(m.reasons(now.Add(later), true), "; "); got != text {
 			t.Errorf("the reasons are %q, want %q", got, text)
 		}
 	}
@@ -107,6 +122,9 @@ func TestReasons_atTheEnds(t *testing.T) {
 	want(12*time.Second, "the host has not polled the log for 12s")
 	m.note(store.Horizon{}, errors.New("refused"), now)
 	want(0, "the database of the log does not answer: refused")
+	if reasons := m.reasons(now, false); !slices.Equal(reasons, []string{"the database of the log does not answer"}) {
+		t.Errorf("without details the reasons are %q", reasons)
+	}
 	m.Stop()
 	want(0, "the host stops; the database of the log does not answer: refused")
 }

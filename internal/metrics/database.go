@@ -10,6 +10,11 @@ import (
 	"github.com/pupwasm/pupwasm/internal/status"
 )
 
+const (
+	nameUp = "database_up"
+	helpUp = "1 when the databases answered this scrape."
+)
+
 // readTimeout bounds what a scrape waits for the databases: less than Prometheus waits for the scrape.
 const readTimeout = 5 * time.Second
 
@@ -36,7 +41,7 @@ func NewDatabase(
 	}
 	registry.MustRegister(&Database{
 		read: read, held: held,
-		up:          of("database_up", "1 when the databases answered this scrape."),
+		up:          of(nameUp, helpUp),
 		head:        of("log_head_position", "The last position of the log."),
 		horizon:     of("log_horizon_position", "Projections apply events up to this position."),
 		heldSeconds: of("horizon_held_seconds", "For how long an append that has not ended has kept the horizon where it is."),

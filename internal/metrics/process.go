@@ -16,6 +16,13 @@ func RegisterProcess(registry *prometheus.Registry, version, revision, goVersion
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }
 
+// RegisterStarting registers what is known of the databases before the first of them was reached: that they do not answer.
+func RegisterStarting(registry *prometheus.Registry) {
+	registry.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{
+		Namespace: namespace, Name: nameUp, Help: helpUp,
+	}))
+}
+
 // RegisterReady registers whether the host is ready.
 func RegisterReady(registry *prometheus.Registry, ready func() bool) {
 	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{

@@ -29,8 +29,9 @@ type Worker struct {
 	reconnects                       *prometheus.CounterVec
 }
 
-// NewWorker makes the metrics of a worker and registers them. databases are the names that outages are told of.
-func NewWorker(registry *prometheus.Registry, databases ...string) *Worker {
+// NewWorker makes the metrics of a worker that polls the log at least every pollMax, and registers them. databases are
+// the names that outages are told of.
+func NewWorker(registry *prometheus.Registry, pollMax time.Duration, databases ...string) *Worker {
 	m := maker{registry}
 	w := &Worker{
 		applied:    m.counters("events_applied_total", "Events applied and committed.", ofProjection...),
@@ -58,6 +59,8 @@ func NewWorker(registry *prometheus.Registry, databases ...string) *Worker {
 		away:       m.gauges("db_away", "1 while a database does not answer.", "database"),
 		reconnects: m.counters("db_reconnects_total", "Outages of a database that have ended.", "database"),
 	}
+	m.gauge("poll_max_seconds", "The longest interval between two polls of the horizon.").Set(pollMax.Seconds())
+	w.lastPoll.Set(unix(clock.Now())) // so that one that never polls is seen
 	for _, database := range databases {
 		w.away.WithLabelValues(database).Set(0)
 		w.reconnects.WithLabelValues(database).Add(0)
@@ -104,14 +107,8 @@ func (w *Worker) Observer() *segments.Observer {
 		Faulted: func(e segments.ObservedEvent) {
 			w.faults.WithLabelValues(append(values(e.SegmentID), string(e.Policy))...).Inc()
 		},
-		Parked: func(e segments.ObservedEvent) { one(w.parked, e.SegmentID) },
-		Retried: func(r segments.ObservedRetry) {
-			result := resultApplied
-			if r.Reason != "" {
-				result = resultFailed
-			}
-			w.retries.WithLabelValues(append(values(r.SegmentID), result)...).Inc()
-		},
+		Parked:   func(e segments.ObservedEvent) { one(w.parked, e.SegmentID) },
+		Retried:  w.retried,
 		Unparked: func(e segments.ObservedEvent) { one(w.unparked, e.SegmentID) },
 		Polled:   w.polled,
 		Listening: func(l segments.ObservedListening) {
@@ -145,14 +142,29 @@ func (w *Worker) committed(c segments.ObservedCommit) {
 	w.stage("commit", c.Took)
 }
 
+// retried counts a retry. One that only leaves out an event, as somebody has ordered, tries nothing.
+func (w *Worker) retried(r segments.ObservedRetry) {
+	add(w.skipped, r.SegmentID, int64(r.Skipped))
+	result := resultApplied
+	switch {
+	case r.Reason != "":
+		result = resultFailed
+	case r.Events == 0:
+		return
+	}
+	w.retries.WithLabelValues(append(values(r.SegmentID), result)...).Inc()
+}
+
 func (w *Worker) polled(p segments.ObservedPoll) {
 	if p.Err != nil {
 		w.pollErrors.Inc()
 		return
 	}
 	w.polls.Observe(p.Took.Seconds())
-	w.lastPoll.Set(float64(clock.Now().UnixMilli()) / 1000)
+	w.lastPoll.Set(unix(clock.Now()))
 }
+
+func unix(at time.Time) float64 { return float64(at.UnixMilli()) / 1000 }
 
 func (w *Worker) stage(stage string, took time.Duration) {
 	w.stages.WithLabelValues(stage).Observe(took.Seconds())

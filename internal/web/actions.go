@@ -17,11 +17,11 @@ func (h *handler) retry(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	cleared, err := h.Reader.Tables.Recover(ctx, id(p))
+	cleared, err := h.Reader.tables.Recover(ctx, id(p))
 	if err != nil {
 		return nil, err
 	}
-	h.Reader.forget()
+	h.Reader.changed()
 	return done{fmt.Sprintf("%s of %s: the failure is cleared", plural(cleared, "segment"), p.Name)}, nil
 }
 
@@ -35,10 +35,10 @@ func (h *handler) pause(paused bool) func(*http.Request) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, err := h.Reader.Tables.SetPaused(ctx, p.Name, paused); err != nil {
+		if _, err := h.Reader.tables.SetPaused(ctx, p.Name, paused); err != nil {
 			return nil, err
 		}
-		h.Reader.forget()
+		h.Reader.changed()
 		return done{p.Name + " " + verb}, nil
 	}
 }
@@ -61,10 +61,10 @@ func (h *handler) orderParked(ctx context.Context, r *http.Request, action store
 	if err != nil {
 		return nil, err
 	}
-	if err := h.Reader.Tables.Order(ctx, store.ParkedID{Projection: id(p), Key: key}, action); err != nil {
+	if err := h.Reader.tables.Order(ctx, store.ParkedID{Projection: id(p), Key: key}, action); err != nil {
 		return nil, err
 	}
-	h.Reader.forget()
+	h.Reader.changed()
 	return done{fmt.Sprintf("%s is ordered for a key of %s: the host that has its segment does it", action, p.Name)}, nil
 }
 

@@ -25,7 +25,7 @@ func (h *handler) status(r *http.Request) (any, error) {
 func (h *handler) doctor(r *http.Request) (any, error) {
 	ctx, cancel := timeout(r)
 	defer cancel()
-	return doctor.Examine(ctx, h.Reader.Log, h.Reader.Tables)
+	return doctor.Examine(ctx, h.Reader.log, h.Reader.tables)
 }
 
 func (h *handler) projection(r *http.Request) (any, error) {
@@ -80,7 +80,7 @@ func (h *handler) parked(r *http.Request) (any, error) {
 		}
 		request.After.Projection = request.Projection
 	}
-	keys, err := h.Reader.Tables.Parked(ctx, request)
+	keys, err := h.Reader.tables.Parked(ctx, request)
 	if err != nil {
 		return nil, err
 	}

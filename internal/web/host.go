@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"runtime"
@@ -28,16 +29,16 @@ type Host struct {
 // NewHost prepares a host that reads a log and writes tables, and polls the log as options say.
 func NewHost(log store.Log, tables store.Tables, options segments.Options, build Build) *Host {
 	h := &Host{
-		reader: &Reader{Log: log, Tables: tables}, registry: prometheus.NewRegistry(),
+		reader: NewReader(log, tables), registry: prometheus.NewRegistry(),
 		monitor: health.New(log, options.PollMax), build: build,
 	}
 	databases := []string{"database"}
 	if any(log) != any(tables) {
 		databases = []string{"database of the tables", "database of the log"}
 	}
-	h.worker = metrics.NewWorker(h.registry, databases...)
+	h.worker = metrics.NewWorker(h.registry, cmp.Or(options.PollMax, segments.Defaults().PollMax), databases...)
 	metrics.RegisterProcess(h.registry, build.Version, build.Revision, runtime.Version())
-	metrics.RegisterReady(h.registry, func() bool { return len(h.monitor.Reasons()) == 0 })
+	metrics.RegisterReady(h.registry, func() bool { return len(h.monitor.Reasons(false)) == 0 })
 	metrics.NewDatabase(h.registry, h.reader.Read, h.monitor.Held)
 	return h
 }

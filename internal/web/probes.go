@@ -5,10 +5,13 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"runtime"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/pupwasm/pupwasm/internal/metrics"
 	"github.com/pupwasm/pupwasm/internal/oneline"
 	"github.com/pupwasm/pupwasm/internal/status"
 )
@@ -53,7 +56,7 @@ func (h *handler) ready(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer := readiness{Reasons: []string{}}
-	for _, reason := range h.Ready() {
+	for _, reason := range h.Ready(h.mayRead(r) == nil) {
 		answer.Reasons = append(answer.Reasons, oneline.Text(reason))
 	}
 	if maxLag > 0 && len(answer.Reasons) == 0 {
@@ -85,6 +88,9 @@ func (h *handler) lagging(r *http.Request, maxLag time.Duration) (reasons []stri
 	defer cancel()
 	report, err := h.Reader.Read(ctx)
 	if err != nil {
+		if h.mayRead(r) != nil {
+			return []string{"the lag is not known: the databases do not answer"}
+		}
 		return []string{"the lag is not known: " + oneline.Of(err)}
 	}
 	own := map[string]bool{}
@@ -118,11 +124,17 @@ func behind(p *status.Projection, maxLag time.Duration) string {
 }
 
 // Starting serves a host that has no database yet: it lives, and is not ready.
-func Starting() http.Handler {
-	starting := &handler{Options: Options{Ready: func() []string { return []string{"the host starts"} }}}
+func Starting(build Build) http.Handler {
+	starting := &handler{Options: Options{
+		Ready: func(bool) []string { return []string{"the host starts"} }, Registry: prometheus.NewRegistry(),
+	}}
+	metrics.RegisterProcess(starting.Registry, build.Version, build.Revision, runtime.Version())
+	metrics.RegisterReady(starting.Registry, func() bool { return false })
+	metrics.RegisterStarting(starting.Registry)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", starting.health)
 	mux.HandleFunc("GET /readyz", starting.ready)
+	mux.Handle("GET /metrics", starting.metrics())
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		writeError(w, &statusError{http.StatusServiceUnavailable, "the host starts"})
 	})

@@ -21,8 +21,8 @@ import (
 type Options struct {
 	Reader   *Reader
 	Registry *prometheus.Registry
-	// Ready are why the host is not ready; it is when there are none.
-	Ready func() []string
+	// Ready are why the host is not ready; it is when there are none. Details are for those who may read the API.
+	Ready func(detailed bool) []string
 	// Own are the projections that this host runs, for the lag that /readyz checks.
 	Own func() []string
 	// Token is what actions need, and readers of the API from other machines. Without one there are no actions, and the
@@ -38,11 +38,17 @@ const requestTimeout = 10 * time.Second
 type handler struct {
 	Options
 	token [sha256.Size]byte
+	turns chan struct{} // of requests to the API
 }
+
+// requestsMax is how many requests to the API are served at the same time. They use connections that leases need too.
+const requestsMax = 4
 
 // New makes the handler.
 func New(options Options) http.Handler {
-	h := &handler{Options: options, token: sha256.Sum256([]byte(options.Token))}
+	h := &handler{
+		Options: options, token: sha256.Sum256([]byte(options.Token)), turns: make(chan struct{}, requestsMax),
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", h.index)
 	mux.Handle("GET /metrics", h.metrics())
@@ -104,6 +110,13 @@ func (h *handler) answer(
 			writeError(w, err)
 			return
 		}
+		select {
+		case h.turns <- struct{}{}:
+			defer func() { <-h.turns }()
+		default:
+			writeError(w, &statusError{http.StatusServiceUnavailable, "too many requests at the same time: try again"})
+			return
+		}
 		answer, err := serve(r)
 		if err != nil {
 			writeError(w, err)
@@ -113,16 +126,24 @@ func (h *handler) answer(
 	}
 }
 
-// mayRead lets those in who have the token, and everybody on this machine. A page of another site that a browser on this
-// machine shows is kept out: it gets here by a name of its own.
+// mayRead lets those in who have the token. Where there is none, everybody on this machine may read. A page of another
+// site that a browser on this machine shows is kept out: it gets here by a name of its own. So is who comes through a
+// proxy that says so.
 func (h *handler) mayRead(r *http.Request) error {
-	if h.hasToken(r) {
-		return nil
-	}
-	if isLocal(r.RemoteAddr) && isLocal(r.Host) {
+	if h.hasToken(r) || h.Token == "" && isLocal(r.RemoteAddr) && isLocal(r.Host) && !isForwarded(r.Header) {
 		return nil
 	}
 	return h.unauthorized()
+}
+
+// isForwarded reports that a proxy has added its headers.
+func isForwarded(header http.Header) bool {
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {
+		if header.Get(name) != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // mayAct lets those in who have the token. A browser sends it with no request of its own accord.

@@ -46,7 +46,7 @@ func (s backend) CheckLog(ctx context.Context) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	objects := logObjects{table: s.queries.events, sequence: s.queries.sequence}
-	err := s.pool.QueryRow(ctx, s.queries.logObjects).Scan(&objects.permanent, &objects.identity, &objects.drawn,
+	err := s.control.QueryRow(ctx, s.queries.logObjects).Scan(&objects.permanent, &objects.identity, &objects.drawn,
 		&objects.cache, &objects.increment, &objects.cycle, &objects.always, &objects.triggers, &objects.subscriptions,
 		&objects.children)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -60,7 +60,7 @@ func (s backend) CheckLog(ctx context.Context) error {
 	if objects.cache == nil {
 		query = s.queries.logEnd
 	}
-	if err := s.pool.QueryRow(ctx, query).Scan(&positions.next, &positions.last, &positions.checkpoint); err != nil {
+	if err := s.control.QueryRow(ctx, query).Scan(&positions.next, &positions.last, &positions.checkpoint); err != nil {
 		return translate(err)
 	}
 	return store.UnsafeLog(slices.Concat(objects.sequenceFaults(positions), objects.triggerFaults(),

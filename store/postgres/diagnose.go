@@ -29,6 +29,7 @@ type facts struct {
 	fsync                 bool
 	notifies              bool
 	connections, maximum  int
+	hidden                bool // sessions of other roles
 	oldest                *time.Duration
 	oldestProcess         *int
 	unreadable, unwritten []string // tables
@@ -47,7 +48,7 @@ func (s backend) Diagnose(ctx context.Context) ([]store.Diagnosis, error) {
 	began := clock.Now()
 	var oldest *float64
 	err = conn.QueryRow(ctx, s.queries.facts).Scan(&f.version, &f.role, &f.superuser, &f.backend, &f.now, &f.fsync, &f.notifies,
-		&f.connections, &f.maximum, &oldest, &f.oldestProcess, &f.unreadable, &f.unwritten)
+		&f.connections, &f.hidden, &f.maximum, &oldest, &f.oldestProcess, &f.unreadable, &f.unwritten)
 	took := clock.Since(began)
 	if err != nil {
 		return nil, translate(err)
@@ -98,7 +99,11 @@ func (f *facts) diagnoses(process int, difference time.Duration) (all []store.Di
 		bad = fmt.Sprintf("process %d has had a transaction open for %s, so that no dead row can be removed", *f.oldestProcess,
 			f.oldest.Round(time.Minute))
 	}
-	check("transactions", !old, store.SeverityWarning, "none has been open for longer than an hour", bad, "end it")
+	fine := "none has been open for longer than an hour"
+	if f.hidden {
+		fine = "none that this role may see has been open for longer than an hour; GRANT pg_read_all_stats shows it all"
+	}
+	check("transactions", !old, store.SeverityWarning, fine, bad, "end it")
 	return all
 }
 
@@ -129,9 +134,11 @@ func (s backend) DescribeHolder(ctx context.Context, process int) (who string, o
 	return who, time.Duration(seconds * float64(time.Second)), nil
 }
 
-// holderQuery leaves out what the role of the host may not see.
+// holderQuery says "hidden" of what the role of the host may not see, which is all but the name of sessions of other
+// roles unless it is a member of pg_read_all_stats. Their state is null.
 const holderQuery = `SELECT coalesce(usename::text, '?'), coalesce(application_name, ''),
-	coalesce(host(client_addr), 'this machine'), coalesce(state, 'unknown state'),
+	CASE WHEN state IS NULL THEN 'hidden' ELSE coalesce(host(client_addr), 'this machine') END,
+	coalesce(state, 'hidden (GRANT pg_read_all_stats shows it)'),
 	coalesce(extract(epoch FROM pg_catalog.clock_timestamp() - xact_start), 0)::float8,
-	coalesce(regexp_replace(left(query, $2), '\s+', ' ', 'g'), '')
-	FROM pg_catalog.pg_stat_activity WHERE pid = $1 AND xact_start IS NOT NULL`
+	CASE WHEN state IS NULL THEN '' ELSE coalesce(regexp_replace(left(query, $2), '\s+', ' ', 'g'), '') END
+	FROM pg_catalog.pg_stat_activity WHERE pid = $1 AND (xact_start IS NOT NULL OR state IS NULL)`

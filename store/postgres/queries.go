@@ -304,9 +304,14 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			AND (t.attribute = '' OR EXISTS (SELECT FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
 				WHERE c.relnamespace = to_regnamespace($3) AND c.relname = $2 AND a.attname = t.attribute))
 			ORDER BY t.role, t.privilege, t.attribute`),
+		// A worker whose lease has ended could still commit: while nobody claims its segments, nothing else fences it.
 		setPaused: in(`WITH changed AS (
 				UPDATE {schema}.projections SET paused_at = CASE WHEN $2 THEN {now} END
 				WHERE name = $1 AND (paused_at IS NULL) = $2 RETURNING 1
+			), fenced AS (
+				UPDATE {schema}.segments s SET owner = NULL, epoch = s.epoch + 1
+				WHERE $2 AND s.projection = $1 AND s.owner IS NOT NULL
+				AND NOT EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = s.owner AND {alive})
 			)
 			SELECT EXISTS (SELECT FROM changed), EXISTS (SELECT FROM {schema}.projections WHERE name = $1)`),
 		status: in(`SELECT p.name, p.version, p.segments, coalesce(k.keys, 0), coalesce(k.events, 0),
@@ -326,7 +331,9 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 				AND relkind = 'r')
 			SELECT current_setting('server_version'), r.rolname::text, r.rolsuper, pg_backend_pid(),
 				clock_timestamp(), current_setting('fsync')::boolean, {schema}.may_notify(),
-				(SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')::integer,
+				(SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'
+					OR backend_type IS NULL AND datid IS NOT NULL)::integer,
+				EXISTS (SELECT FROM pg_stat_activity WHERE backend_type IS NULL AND datid IS NOT NULL),
 				current_setting('max_connections')::integer,
 				extract(epoch FROM clock_timestamp() - o.xact_start)::float8, o.pid,
 				ARRAY(SELECT t.oid::regclass::text FROM own t WHERE NOT has_table_privilege(t.oid, 'SELECT') ORDER BY 1),

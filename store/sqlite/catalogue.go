@@ -109,6 +109,11 @@ func (s *Store) Recover(
 // SetPaused pauses or resumes a projection. See [store.Projections].
 func (s backend) SetPaused(ctx context.Context, projection string, paused bool) (changed bool, err error) {
 	err = s.write(ctx, func(c *conn) error {
+		if paused { // a worker whose lease has ended could still commit: while nobody claims, nothing else fences it
+			if _, err := c.exec(s.queries.fenceGone, projection); err != nil {
+				return err
+			}
+		}
 		rows, err := c.exec(s.queries.setPaused, projection, paused)
 		if err != nil || rows > 0 {
 			changed = err == nil

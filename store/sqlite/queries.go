@@ -67,6 +67,7 @@ type queries struct {
 	deleteProjection string
 	tables           string
 	setPaused        string
+	fenceGone        string
 	known            string
 	status           string
 
@@ -259,6 +260,9 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		deleteProjection: in(`DELETE FROM {schema}__projections WHERE name = $1 RETURNING version, declaration`),
 		tables: in(`SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view')
 			AND lower(name) GLOB $1 || '__*' ORDER BY type DESC, name`),
+		fenceGone: in(`UPDATE {schema}__segments AS s SET owner = NULL, epoch = s.epoch + 1
+			WHERE s.projection = $1 AND s.owner IS NOT NULL
+			AND NOT EXISTS (SELECT 1 FROM {schema}__workers AS w WHERE w.worker = s.owner AND {alive})`),
 		setPaused: in(`UPDATE {schema}__projections SET paused_at = iif($2, {now}, NULL)
 			WHERE name = $1 AND (paused_at IS NULL) = $2`),
 		known: in(`SELECT 1 FROM {schema}__projections WHERE name = $1`),

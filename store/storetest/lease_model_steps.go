@@ -252,6 +252,12 @@ func (m *protocol) setPaused(t *rapid.T, paused bool) {
 		t.Fatalf("paused %t changes %t, it was %t", paused, changed, m.paused)
 	}
 	m.paused = paused
+	for _, s := range m.segments { // those of workers that are gone are fenced
+		if paused && s.Owner != "" && !m.live(s.Owner) {
+			s.Owner = ""
+			s.Epoch++
+		}
+	}
 }
 
 // install clears failures. It is slow, and does nothing where there are none.

@@ -13,6 +13,7 @@ import (
 var pauseCases = []testCase{
 	{"a_paused_projection_gives_no_segment", pauseClaims},
 	{"claims_of_before_hold_until_they_are_released", pauseHolds},
+	{"a_worker_that_is_gone_cannot_commit_any_more", pauseFences},
 	{"pausing_and_resuming_twice_changes_nothing", pauseTwice},
 	{"an_unknown_projection_cannot_be_paused", pauseUnknown},
 	{"a_paused_projection_stays_so_when_it_is_installed_again", pauseInstall},
@@ -68,6 +69,24 @@ func pauseHolds(f *fixture) {
 	r.apply(mutate(totalsPut, store.Text("a"), store.I64(1)))
 	if got := r.table(); got != "a 3" {
 		f.Errorf("the rows are %q", got)
+	}
+}
+
+// pauseFences has a worker come back whose lease has ended: what it had in hand is not committed.
+func pauseFences(f *fixture) {
+	r := f.running(totals("sums"))
+	f.setPaused(true, true)
+	f.expire(worker)
+	f.setPaused(true, false)
+	if s := f.status("sums").Segments[0]; s.Owner != "" {
+		f.Errorf("the segment of a worker that is gone is %+v", s)
+	}
+	r.handOut(r.claim.Position + 1)
+	tx := r.catalogue.Begin(r.claim)
+	defer tx.Rollback()
+	err := tx.Commit(f.ctx, store.Commit{Through: r.claim.Position + 1, Log: r.claim.Applied.Log})
+	if !errors.Is(err, store.ErrFenced) {
+		f.Errorf("its commit: %v, want ErrFenced", err)
 	}
 }
 
