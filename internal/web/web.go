@@ -38,16 +38,14 @@ const requestTimeout = 10 * time.Second
 type handler struct {
 	Options
 	token [sha256.Size]byte
-	turns chan struct{} // of requests to the API
+	// turn is of the one request to the API that is served: they use connections that leases need too.
+	turn chan struct{}
 }
-
-// requestsMax is how many requests to the API are served at the same time. They use connections that leases need too.
-const requestsMax = 4
 
 // New makes the handler.
 func New(options Options) http.Handler {
 	h := &handler{
-		Options: options, token: sha256.Sum256([]byte(options.Token)), turns: make(chan struct{}, requestsMax),
+		Options: options, token: sha256.Sum256([]byte(options.Token)), turn: make(chan struct{}, 1),
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", h.index)
@@ -110,11 +108,13 @@ func (h *handler) answer(
 			writeError(w, err)
 			return
 		}
+		ctx, cancel := timeout(r)
+		defer cancel()
 		select {
-		case h.turns <- struct{}{}:
-			defer func() { <-h.turns }()
-		default:
-			writeError(w, &statusError{http.StatusServiceUnavailable, "too many requests at the same time: try again"})
+		case h.turn <- struct{}{}:
+			defer func() { <-h.turn }()
+		case <-ctx.Done():
+			writeError(w, &statusError{http.StatusServiceUnavailable, "other requests take too long: try again"})
 			return
 		}
 		answer, err := serve(r)
