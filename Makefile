@@ -8,7 +8,7 @@ GO_MODULES := . guest-sdk modules/examples internal/bench internal/bench/modules
 TOOL := GOWORK=off $(GO) tool -modfile=tools/go.mod
 # BENCH=full runs the long form of the benchmarks and writes docs/benchmarks.md; BENCH_FLAGS are flags of internal/bench.
 BENCH ?= short
-BENCHMARKS := ./host/... ./store/... ./segments
+BENCHMARKS := ./host/... ./store/... ./segments ./internal/metrics
 # TEST_TIMEOUT bounds the tests of one package. Slow ones compile modules for most of their time, which the race detector
 # makes several times slower; the bound leaves room for a machine that is busy with other work as well.
 TEST_TIMEOUT := 40m
