@@ -60,7 +60,7 @@ const exitCodesHelp = `Exit codes:
   3    bad input: an unreadable file, a bad line, a version conflict
   4    the database is not available
   5    the database is not set up: see 'pupwasm migrate'
-  6    a projection needs attention ('pupwasm status --check')
+  6    something needs attention ('pupwasm status --check', 'pupwasm doctor')
   7    an event of a bundle fails ('pupwasm replay')
   130  interrupted (128 + the number of the signal)`
 
