@@ -113,6 +113,9 @@ func TestFailover_whatWasReadOfTheOldServerIsNotCommittedToTheNewOne(t *testing.
 	if head <= lost {
 		t.Fatalf("the new log ends at %d, the old one at %d", head, lost)
 	}
+	// A connection that has been idle for a second is asked before its next use, and replaced by one to the new server.
+	idle := time.Now()
+	testwait.Until(t, "connections to the old server are old", func() bool { return time.Since(idle) > 2*time.Second })
 	mu.Lock()
 	armed = false
 	mu.Unlock()
