@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/pupwasm/pupwasm/internal/clock"
+	"github.com/pupwasm/pupwasm/internal/oneline"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -183,12 +184,7 @@ func (o *appendOptions) summary(im *importer, took time.Duration) error {
 }
 
 // count writes a number with its noun.
-func count(n int64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
+func count(n int64, noun string) string { return oneline.Count(n, noun) }
 
 // runCheck reads the whole input and reports its bad lines.
 func runCheck(ctx context.Context, opts *appendOptions, name string, lines *lineReader, bar *progress) error {

@@ -85,7 +85,8 @@ func (w flagWriter) Write(line []byte) (int, error) {
 // statusInFlags puts flags and commands into the reasons of a status.
 func statusInFlags(report *status.Report) {
 	for i := range report.LogFaults {
-		report.LogFaults[i] = inFlags(report.LogFaults[i])
+		f := &report.LogFaults[i]
+		f.Fault, f.Remedy = inFlags(f.Fault), inFlags(f.Remedy)
 	}
 	for i := range report.Projections {
 		p := &report.Projections[i]

@@ -177,7 +177,7 @@ func shorten(text string, width int) string {
 func reasons(report *status.Report) (lines []string) {
 	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
 	for _, fault := range report.LogFaults {
-		add("log is not safe: %s", printable(fault))
+		add("log is not safe: %s", printable(fault.String()))
 	}
 	switch {
 	case report.Head == report.Horizon:

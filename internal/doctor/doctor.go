@@ -3,12 +3,12 @@ package doctor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/pupwasm/pupwasm/internal/oneline"
 	"github.com/pupwasm/pupwasm/internal/status"
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -32,7 +32,6 @@ type examiner struct {
 	log      store.Log
 	tables   store.Tables
 	report   *status.Report
-	workers  []store.Worker
 	findings []Finding
 }
 
@@ -43,18 +42,13 @@ func Examine(ctx context.Context, log store.Log, tables store.Tables) (*Examinat
 	if e.report, err = status.Read(ctx, log, tables); err != nil {
 		return nil, err
 	}
-	if e.workers, err = tables.Workers(ctx); err != nil {
-		return nil, err
-	}
 	if err := e.databases(ctx); err != nil {
 		return nil, err
 	}
 	if err := e.horizon(ctx); err != nil {
 		return nil, err
 	}
-	if err := e.logFaults(ctx); err != nil {
-		return nil, err
-	}
+	e.logFaults()
 	e.projections()
 	e.hosts()
 	return e.examination(), nil
@@ -117,11 +111,11 @@ func (e *examiner) horizon(ctx context.Context) error {
 	case r.HorizonHolder != 0:
 		return e.holder(ctx, missing)
 	case r.Prepared != "":
-		e.add(store.SeverityProblem, check, fmt.Sprintf("%s keeps %s from being read", r.Prepared, count(missing, "position")),
+		e.add(store.SeverityProblem, check, fmt.Sprintf("%s keeps %s from being read", r.Prepared, oneline.Count(missing, "position")),
 			"have its transaction manager decide it, or run COMMIT PREPARED or ROLLBACK PREPARED with its name")
 	default:
 		e.add(store.SeverityWarning, check, fmt.Sprintf("an append that has not ended keeps %s from being read",
-			count(missing, "position")), "wait, and look again")
+			oneline.Count(missing, "position")), "wait, and look again")
 	}
 	return nil
 }
@@ -140,7 +134,7 @@ func (e *examiner) holder(ctx context.Context, missing int64) error {
 		}
 	}
 	if who == "" {
-		e.ok(check, "an append held back %s a moment ago, and has ended", count(missing, "position"))
+		e.ok(check, "an append held back %s a moment ago, and has ended", oneline.Count(missing, "position"))
 		return nil
 	}
 	severity := store.SeverityWarning
@@ -152,35 +146,20 @@ func (e *examiner) holder(ctx context.Context, missing int64) error {
 		since = ", its transaction open for " + open.Round(time.Second).String()
 	}
 	e.add(severity, check, fmt.Sprintf("process %d keeps %s from being read%s: %s", process,
-		count(missing, "position"), since, who), fmt.Sprintf("let it commit or roll back; if nobody can, "+
+		oneline.Count(missing, "position"), since, who), fmt.Sprintf("let it commit or roll back; if nobody can, "+
 		"run SELECT pg_terminate_backend(%d), which rolls its append back", process))
 	return nil
 }
 
 // logFaults tells what somebody changed in the log.
-func (e *examiner) logFaults(ctx context.Context) error {
+func (e *examiner) logFaults() {
 	const check = "log"
-	err := e.log.CheckLog(ctx)
-	var unsafe *store.UnsafeLogError
-	switch {
-	case errors.As(err, &unsafe):
-		for _, fault := range unsafe.Faults {
-			e.add(store.SeverityProblem, check, fault.Fault, fault.Remedy)
-		}
-	case err != nil:
-		return err
-	default:
+	if len(e.report.LogFaults) == 0 {
 		e.ok(check, "its sequence, triggers and constraints are as they were made")
 	}
-	return nil
-}
-
-// count is a number of things.
-func count[N int | int64](n N, noun string) string {
-	if n == 1 {
-		return "1 " + noun
+	for _, fault := range e.report.LogFaults {
+		e.add(store.SeverityProblem, check, fault.Fault, fault.Remedy)
 	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // names joins names as a sentence has them.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/pupwasm/pupwasm/internal/oneline"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -14,20 +15,20 @@ func (e *examiner) hosts() {
 	e.versions()
 	e.division()
 	e.shares()
-	if len(e.findings) == before && len(e.workers) > 0 {
-		e.ok("hosts", "%s at work", count(len(e.workers), "host"))
+	if len(e.findings) == before && len(e.report.Hosts) > 0 {
+		e.ok("hosts", "%s at work", oneline.Count(int64(len(e.report.Hosts)), "host"))
 	}
 }
 
 // versions tells of hosts that run different versions of a projection.
 func (e *examiner) versions() {
 	run := map[string]map[int][]string{}
-	for i := range e.workers {
-		for _, id := range e.workers[i].Projections {
+	for i := range e.report.Hosts {
+		for _, id := range e.report.Hosts[i].Projections {
 			if run[id.Name] == nil {
 				run[id.Name] = map[int][]string{}
 			}
-			run[id.Name][id.Version] = append(run[id.Name][id.Version], e.workers[i].Name)
+			run[id.Name][id.Version] = append(run[id.Name][id.Version], e.report.Hosts[i].Name)
 		}
 	}
 	for _, name := range sorted(run) {
@@ -48,9 +49,9 @@ func (e *examiner) division() {
 	for i := range e.report.Projections {
 		p := &e.report.Projections[i]
 		asked := map[int][]string{}
-		for w := range e.workers {
-			if n := e.workers[w].Asks(store.ProjectionID{Name: p.Name, Version: p.Version}); n != 0 {
-				asked[n] = append(asked[n], e.workers[w].Name)
+		for w := range e.report.Hosts {
+			if n := e.report.Hosts[w].Asks(store.ProjectionID{Name: p.Name, Version: p.Version}); n != 0 {
+				asked[n] = append(asked[n], e.report.Hosts[w].Name)
 			}
 		}
 		if len(asked) < 2 {
@@ -73,9 +74,9 @@ func (e *examiner) shares() {
 	for i := range e.report.Projections {
 		p := &e.report.Projections[i]
 		have, owned := map[string]int{}, 0
-		for w := range e.workers {
-			if e.workers[w].Runs(store.ProjectionID{Name: p.Name, Version: p.Version}) {
-				have[e.workers[w].Name] = 0
+		for w := range e.report.Hosts {
+			if e.report.Hosts[w].Runs(store.ProjectionID{Name: p.Name, Version: p.Version}) {
+				have[e.report.Hosts[w].Name] = 0
 			}
 		}
 		for s := range p.Segments {

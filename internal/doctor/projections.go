@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/pupwasm/pupwasm/internal/oneline"
 	"github.com/pupwasm/pupwasm/internal/status"
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -26,7 +27,7 @@ func (e *examiner) projections() {
 				r.Reason), "give it a module that fits, or put the one before it back")
 		}
 		if len(e.findings) == before {
-			e.ok("projections", "%s works, %s", p.Name, count(len(p.Segments), "segment"))
+			e.ok("projections", "%s works, %s", p.Name, oneline.Count(int64(len(p.Segments)), "segment"))
 		}
 	}
 }
@@ -62,15 +63,15 @@ func (e *examiner) unowned(p *status.Projection) {
 	}
 	if waiting > 0 {
 		e.add(store.SeverityProblem, "unowned", fmt.Sprintf("of %s of %s %d without a host",
-			count(len(p.Segments), "segment"), p.Name, waiting),
+			oneline.Count(int64(len(p.Segments)), "segment"), p.Name, waiting),
 			"start 'pupwasm run' with a folder that has its module")
 	}
 	if abandoned > 0 {
 		severity, remedy := store.SeverityWarning, "other hosts take them over within seconds"
-		if len(e.workers) == 0 {
+		if len(e.report.Hosts) == 0 {
 			severity, remedy = store.SeverityProblem, "no host works: start 'pupwasm run'"
 		}
-		e.add(severity, "unowned", fmt.Sprintf("the host of %s of %s is gone", count(abandoned, "segment"), p.Name), remedy)
+		e.add(severity, "unowned", fmt.Sprintf("the host of %s of %s is gone", oneline.Count(int64(abandoned), "segment"), p.Name), remedy)
 	}
 }
 
@@ -86,11 +87,11 @@ func (e *examiner) parked(p *status.Projection) {
 	switch {
 	case p.ParkedExhausted > 0:
 		e.add(store.SeverityProblem, "parked", fmt.Sprintf("of %s of %s %d will not be tried again by itself; "+
-			"waiting: %s", count(p.Parked, "parked key"), p.Name, p.ParkedExhausted, count(p.ParkedEvents, "event")),
+			"waiting: %s", oneline.Count(int64(p.Parked), "parked key"), p.Name, p.ParkedExhausted, oneline.Count(p.ParkedEvents, "event")),
 			fmt.Sprintf("'pupwasm parked list %[1]s' says why; give the host a module without the fault, or 'pupwasm parked retry "+
 				"%[1]s --all' once the cause is gone", p.Name))
 	case p.Parked > 0:
 		e.add(store.SeverityWarning, "parked", fmt.Sprintf("%s has %s, tried again automatically; waiting: %s", p.Name,
-			count(p.Parked, "parked key"), count(p.ParkedEvents, "event")), "'pupwasm parked list "+p.Name+"' says why")
+			oneline.Count(int64(p.Parked), "parked key"), oneline.Count(p.ParkedEvents, "event")), "'pupwasm parked list "+p.Name+"' says why")
 	}
 }

@@ -3,7 +3,6 @@
 package health
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -71,7 +70,7 @@ func (s *since) long(now time.Time) bool { return !s.at.IsZero() && now.Sub(s.at
 // New makes a monitor of a worker that reads a log and polls it at least every pollMax.
 func New(log store.Log, pollMax time.Duration) *Monitor {
 	now := clock.Now()
-	return &Monitor{log: log, pollMax: cmp.Or(pollMax, segments.Defaults().PollMax), read: now, away: map[string]outage{}}
+	return &Monitor{log: log, pollMax: pollMax, read: now, away: map[string]outage{}}
 }
 
 // Observer tells the monitor what the worker does.

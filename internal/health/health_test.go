@@ -105,7 +105,7 @@ func TestReasons(t *testing.T) {
 // and a host that stops.
 func TestReasons_atTheEnds(t *testing.T) {
 	t.Parallel()
-	m := New(nil, 0)
+	m := New(nil, segments.Defaults().PollMax)
 	now := clock.Now()
 	want := func(later time.Duration, text string) {
 		t.Helper()

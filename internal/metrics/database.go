@@ -30,9 +30,9 @@ type Database struct {
 	parkedKeys, parkedEvents, parkedExhausted                  *prometheus.Desc
 }
 
-// NewDatabase makes the metrics that read gives, and registers them. held tells for how long the horizon has been
+// RegisterDatabase registers the metrics that read gives. held tells for how long the horizon has been
 // held back.
-func NewDatabase(
+func RegisterDatabase(
 	registry *prometheus.Registry, read func(ctx context.Context) (*status.Report, error),
 	held func() time.Duration,
 ) {

@@ -3,6 +3,7 @@ package oneline
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"unicode"
 )
@@ -48,3 +49,11 @@ func (e *lineError) Error() string { return Of(e.error) }
 
 // Unwrap returns the error itself.
 func (e *lineError) Unwrap() error { return e.error }
+
+// Count is a number of things: 1 segment, 2 segments.
+func Count(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return strconv.FormatInt(n, 10) + " " + noun + "s"
+}

@@ -18,10 +18,18 @@ type Report struct {
 	Horizon       int64        `json:"horizon"`                    // projections apply events up to there
 	HorizonHolder int          `json:"horizon_holder,omitempty"`   // the process that holds the horizon back
 	Prepared      string       `json:"horizon_prepared,omitempty"` // the prepared transaction that does, which has no process
-	LogFaults     []string     `json:"log_faults,omitempty"`       // what may make the log lose events, with what fixes it
+	LogFaults     []LogFault   `json:"log_faults,omitempty"`       // what may make the log lose events, with what fixes it
 	Workers       int          `json:"workers"`                    // how many work
 	Projections   []Projection `json:"projections"`                // in order of their names
+
+	Hosts []store.Worker `json:"-"` // those that work
 }
+
+// LogFault is a fault of the log, in JSON one text with its remedy.
+type LogFault struct{ store.LogFault }
+
+// MarshalText returns the fault and its remedy.
+func (f LogFault) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
 
 // Projection is the status of a projection that is installed, or that a running worker refuses.
 type Projection struct {
@@ -98,7 +106,7 @@ func Read(ctx context.Context, log store.Log, tables store.Tables, only ...strin
 	}
 	report := &Report{
 		Head: state.Head, Horizon: state.Position, HorizonHolder: state.Holder, Prepared: state.Prepared,
-		Workers: len(workers), Projections: []Projection{},
+		Workers: len(workers), Hosts: workers, Projections: []Projection{},
 	}
 	if report.LogFaults, err = logFaults(ctx, log); err != nil {
 		return nil, err
@@ -188,14 +196,14 @@ func (r *Report) addRefusals(workers []store.Worker, only []string) {
 }
 
 // logFaults returns what a check of the log finds.
-func logFaults(ctx context.Context, log store.Log) (faults []string, err error) {
+func logFaults(ctx context.Context, log store.Log) (faults []LogFault, err error) {
 	err = log.CheckLog(ctx)
 	var unsafe *store.UnsafeLogError
 	if !errors.As(err, &unsafe) {
 		return nil, err
 	}
 	for _, fault := range unsafe.Faults {
-		faults = append(faults, fault.String())
+		faults = append(faults, LogFault{fault})
 	}
 	return faults, nil
 }

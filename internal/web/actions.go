@@ -5,14 +5,13 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/pupwasm/pupwasm/internal/oneline"
 	"github.com/pupwasm/pupwasm/internal/status"
 	"github.com/pupwasm/pupwasm/store"
 )
 
 // retry lets the failed segments of a projection go on.
-func (h *handler) retry(r *http.Request) (any, error) {
-	ctx, cancel := timeout(r)
-	defer cancel()
+func (h *handler) retry(ctx context.Context, r *http.Request) (any, error) {
 	p, err := h.find(ctx, r.PathValue("name"))
 	if err != nil {
 		return nil, err
@@ -22,15 +21,13 @@ func (h *handler) retry(r *http.Request) (any, error) {
 		return nil, err
 	}
 	h.Reader.changed()
-	return done{fmt.Sprintf("%s of %s: the failure is cleared", plural(cleared, "segment"), p.Name)}, nil
+	return done{fmt.Sprintf("%s of %s: the failure is cleared", oneline.Count(int64(cleared), "segment"), p.Name)}, nil
 }
 
 // pause pauses a projection, or lets it go on. It does not wait for the hosts.
-func (h *handler) pause(paused bool) func(*http.Request) (any, error) {
+func (h *handler) pause(paused bool) serve {
 	verb := map[bool]string{true: "is paused: hosts give up its segments", false: "goes on"}[paused]
-	return func(r *http.Request) (any, error) {
-		ctx, cancel := timeout(r)
-		defer cancel()
+	return func(ctx context.Context, r *http.Request) (any, error) {
 		p, err := h.find(ctx, r.PathValue("name"))
 		if err != nil {
 			return nil, err
@@ -44,28 +41,22 @@ func (h *handler) pause(paused bool) func(*http.Request) (any, error) {
 }
 
 // order has a parked key retried, or its first event skipped.
-func (h *handler) order(action store.ParkedAction) func(*http.Request) (any, error) {
-	return func(r *http.Request) (any, error) {
-		ctx, cancel := timeout(r)
-		defer cancel()
-		return h.orderParked(ctx, r, action)
+func (h *handler) order(action store.ParkedAction) serve {
+	return func(ctx context.Context, r *http.Request) (any, error) {
+		key, err := keyOf(r.PathValue("key"))
+		if err != nil {
+			return nil, err
+		}
+		p, err := h.find(ctx, r.PathValue("name"))
+		if err != nil {
+			return nil, err
+		}
+		if err := h.Reader.tables.Order(ctx, store.ParkedID{Projection: id(p), Key: key}, action); err != nil {
+			return nil, err
+		}
+		h.Reader.changed()
+		return done{fmt.Sprintf("%s is ordered for a key of %s: the host that has its segment does it", action, p.Name)}, nil
 	}
-}
-
-func (h *handler) orderParked(ctx context.Context, r *http.Request, action store.ParkedAction) (any, error) {
-	key, err := keyOf(r.PathValue("key"))
-	if err != nil {
-		return nil, err
-	}
-	p, err := h.find(ctx, r.PathValue("name"))
-	if err != nil {
-		return nil, err
-	}
-	if err := h.Reader.tables.Order(ctx, store.ParkedID{Projection: id(p), Key: key}, action); err != nil {
-		return nil, err
-	}
-	h.Reader.changed()
-	return done{fmt.Sprintf("%s is ordered for a key of %s: the host that has its segment does it", action, p.Name)}, nil
 }
 
 func id(p *status.Projection) store.ProjectionID {

@@ -16,21 +16,15 @@ func timeout(r *http.Request) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(r.Context(), requestTimeout)
 }
 
-func (h *handler) status(r *http.Request) (any, error) {
-	ctx, cancel := timeout(r)
-	defer cancel()
+func (h *handler) status(ctx context.Context, _ *http.Request) (any, error) {
 	return h.Reader.Read(ctx)
 }
 
-func (h *handler) doctor(r *http.Request) (any, error) {
-	ctx, cancel := timeout(r)
-	defer cancel()
+func (h *handler) doctor(ctx context.Context, _ *http.Request) (any, error) {
 	return doctor.Examine(ctx, h.Reader.log, h.Reader.tables)
 }
 
-func (h *handler) projection(r *http.Request) (any, error) {
-	ctx, cancel := timeout(r)
-	defer cancel()
+func (h *handler) projection(ctx context.Context, r *http.Request) (any, error) {
 	return h.find(ctx, r.PathValue("name"))
 }
 
@@ -58,9 +52,7 @@ type parkedKeys struct {
 }
 
 // parked lists parked keys, in pages: ?limit=N and ?after=KEY, as next has it.
-func (h *handler) parked(r *http.Request) (any, error) {
-	ctx, cancel := timeout(r)
-	defer cancel()
+func (h *handler) parked(ctx context.Context, r *http.Request) (any, error) {
 	p, err := h.find(ctx, r.PathValue("name"))
 	if err != nil {
 		return nil, err
@@ -72,7 +64,7 @@ func (h *handler) parked(r *http.Request) (any, error) {
 		}
 	}
 	request := store.ParkedRequest{
-		Projection: store.ProjectionID{Name: p.Name, Version: p.Version}, Range: store.FullRange(), Limit: limit + 1,
+		Projection: id(p), Range: store.FullRange(), Limit: limit + 1,
 	}
 	if text := query.Get("after"); text != "" {
 		if request.After.Key, err = keyOf(text); err != nil {
@@ -107,11 +99,4 @@ func keyOf(text string) ([]byte, error) {
 // done is the answer to an action.
 type done struct {
 	Done string `json:"done"` // what was done, in one line
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return strconv.Itoa(n) + " " + noun + "s"
 }

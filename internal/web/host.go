@@ -28,18 +28,19 @@ type Host struct {
 
 // NewHost prepares a host that reads a log and writes tables, and polls the log as options say.
 func NewHost(log store.Log, tables store.Tables, options segments.Options, build Build) *Host {
+	pollMax := cmp.Or(options.PollMax, segments.Defaults().PollMax)
 	h := &Host{
 		reader: NewReader(log, tables), registry: prometheus.NewRegistry(),
-		monitor: health.New(log, options.PollMax), build: build,
+		monitor: health.New(log, pollMax), build: build,
 	}
 	databases := []string{"database"}
 	if any(log) != any(tables) {
 		databases = []string{"database of the tables", "database of the log"}
 	}
-	h.worker = metrics.NewWorker(h.registry, cmp.Or(options.PollMax, segments.Defaults().PollMax), databases...)
+	h.worker = metrics.NewWorker(h.registry, pollMax, databases...)
 	metrics.RegisterProcess(h.registry, build.Version, build.Revision, runtime.Version())
 	metrics.RegisterReady(h.registry, func() bool { return len(h.monitor.Reasons(false)) == 0 })
-	metrics.NewDatabase(h.registry, h.reader.Read, h.monitor.Held)
+	metrics.RegisterDatabase(h.registry, h.reader.Read, h.monitor.Held)
 	return h
 }
 

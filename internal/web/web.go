@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
@@ -52,7 +53,7 @@ func New(options Options) http.Handler {
 	mux.Handle("GET /metrics", h.metrics())
 	mux.HandleFunc("GET /healthz", h.health)
 	mux.HandleFunc("GET /readyz", h.ready)
-	for pattern, serve := range map[string]func(*http.Request) (any, error){
+	for pattern, serve := range map[string]serve{
 		"GET /api/v1/status":                    h.status,
 		"GET /api/v1/doctor":                    h.doctor,
 		"GET /api/v1/projections/{name}":        h.projection,
@@ -60,7 +61,7 @@ func New(options Options) http.Handler {
 	} {
 		mux.HandleFunc(pattern, h.answer(h.mayRead, serve))
 	}
-	for pattern, serve := range map[string]func(*http.Request) (any, error){
+	for pattern, serve := range map[string]serve{
 		"POST /api/v1/projections/{name}/retry":              h.retry,
 		"POST /api/v1/projections/{name}/pause":              h.pause(true),
 		"POST /api/v1/projections/{name}/resume":             h.pause(false),
@@ -99,10 +100,11 @@ type statusError struct {
 // Error returns the text.
 func (e *statusError) Error() string { return e.text }
 
+// serve answers a request to the API. ctx bounds what it waits for the databases.
+type serve func(ctx context.Context, r *http.Request) (any, error)
+
 // answer serves JSON to those who may.
-func (h *handler) answer(
-	may func(*http.Request) error, serve func(*http.Request) (any, error),
-) http.HandlerFunc {
+func (h *handler) answer(may func(*http.Request) error, serve serve) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if err := may(r); err != nil {
 			writeError(w, err)
@@ -117,7 +119,7 @@ func (h *handler) answer(
 			writeError(w, &statusError{http.StatusServiceUnavailable, "other requests take too long: try again"})
 			return
 		}
-		answer, err := serve(r)
+		answer, err := serve(ctx, r)
 		if err != nil {
 			writeError(w, err)
 			return
