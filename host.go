@@ -222,8 +222,8 @@ func (h *Host) runFolder(
 }
 
 // Handler serves the host over HTTP: /metrics for Prometheus, the probes /healthz and /readyz, and the API of docs/api.md.
-// Whoever has the token may act by the API, and read it from another machine; "" is no token. Call Handler before Run:
-// what happens before it is not counted. The caller serves it, with timeouts of its own.
+// With a token, every request to the API needs it. Without one ("") the API has no actions and answers this machine only.
+// Call Handler before Run: what happens before it is not counted. The caller serves it, with timeouts of its own.
 func (h *Host) Handler(token string) http.Handler {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -67,7 +67,7 @@ func openStore(ctx context.Context, globals *globalOptions) (store.Store, error)
 }
 
 func openAt(ctx context.Context, at target, globals *globalOptions) (store.Store, error) {
-	opened, err := at.unproven(globals)
+	opened, err := at.openUnchecked(globals)
 	if err != nil {
 		return nil, err
 	}
@@ -78,9 +78,9 @@ func openAt(ctx context.Context, at target, globals *globalOptions) (store.Store
 	return opened, nil
 }
 
-// unproven opens a database that must exist, and does not ask it anything: whoever has few questions finds by the first
-// one what is wrong with it.
-func (t target) unproven(globals *globalOptions) (store.Store, error) {
+// openUnchecked opens a database that must exist, without a query. The first query of the caller tells what is wrong
+// with it.
+func (t target) openUnchecked(globals *globalOptions) (store.Store, error) {
 	if err := t.exists(); err != nil {
 		return nil, err
 	}

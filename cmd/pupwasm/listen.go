@@ -30,7 +30,7 @@ func (o *listenOptions) addFlags(flags *pflag.FlagSet) {
 		"serve metrics, probes and a JSON API over HTTP at this `address`, such as localhost:9464 or :9464 "+
 			"(see docs/api.md)")
 	flags.StringVar(&o.tokenFile, "listen-token-file", "",
-		"`file` with the token that actions of the API need, and readers from other machines")
+		"`file` with the token that the API needs; without one it has no actions and answers this machine only")
 }
 
 const (

@@ -94,7 +94,7 @@ func runStatus(ctx context.Context, opts *statusOptions, args []string) error {
 	}
 	opts.one = len(args) > 0
 	from, err := opts.events.openWith(opts.globalOptions, func(at target) (store.Store, error) {
-		return at.unproven(opts.globalOptions)
+		return at.openUnchecked(opts.globalOptions)
 	})
 	if err != nil {
 		return err

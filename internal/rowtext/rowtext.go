@@ -17,8 +17,8 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// Of is a value as a person reads it, and gives it to [Parse]. It may have any characters: whoever shows it on a
-// terminal escapes them. NULL and a text that looks like it differ: the text, and an empty one, has quotes.
+// Of is a value as a person reads it, and gives it to [Parse]. It may have any characters: callers escape
+// them for a terminal. NULL and a text that looks like it differ: the text, and an empty one, has quotes.
 func Of(v store.Value) string {
 	if v.Array {
 		parts := make([]string, len(v.Elements()))

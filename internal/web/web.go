@@ -26,8 +26,7 @@ type Options struct {
 	Ready func(detailed bool) []string
 	// Own are the projections that this host runs, for the lag that /readyz checks.
 	Own func() []string
-	// Token is what actions need, and readers of the API from other machines. Without one there are no actions, and the
-	// API answers only on this machine.
+	// Token is what every request to the API needs. Without one the API has no actions and answers this machine only.
 	Token string
 	// Version is that of the host.
 	Version string
