@@ -100,7 +100,7 @@ func TestDown_isRefusedWhileAProjectionIsInstalled(t *testing.T) {
 		m := migrator(t, db, handle, "pupwasm")
 		_, err := m.Up(t.Context())
 		must(t, err)
-		columns, values := "name, version, segments, next_segment, declaration, shapes", "'total', 1, 1, 1, '{}', '[]'"
+		columns, values := "name, version, segments, next_segment, declaration, shapes, live", "'total', 1, 1, 1, '{}', '[]', true"
 		if db.dialect == migrations.SQLite {
 			columns, values = columns+", installed_at", values+", 0"
 		}

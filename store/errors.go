@@ -219,20 +219,19 @@ type CatalogueError struct {
 // Error is the part, and the reason.
 func (e *CatalogueError) Error() string { return e.Item + ": " + e.Reason }
 
-// VersionMismatch returns the error for tables that another version of the projection has built.
-func VersionMismatch(projection string, installed, given int) error {
-	remedy := fmt.Sprintf("keep version %d if the rows stay right, or stop all hosts that run it and use "+
-		"Store.Reset(%q), which deletes its rows; the next run builds them again from the first event",
-		installed, projection)
-	if given < installed {
-		remedy = fmt.Sprintf("use the module of version %d; to go back, Store.Reset(%q) deletes the rows of "+
-			"version %d, and the next run builds them again from the first event",
-			installed, projection, installed)
+// versionMismatch is the error for a version that cannot be built beside the live one.
+func versionMismatch(given *Projection, live *Installed) error {
+	remedy := fmt.Sprintf("a projection without tables of its own has one version at a time: keep version %d, or stop all "+
+		"hosts that run it and use Store.Reset(%q), after which the next run begins with the first event", live.Version,
+		given.Name)
+	if given.Version < live.Version {
+		remedy = fmt.Sprintf("use the module of version %[1]d; to go back to what version %[2]d did, give it a version "+
+			"above %[1]d", live.Version, given.Version)
 	}
 	return &CatalogueError{
-		Item: fmt.Sprintf("projection %q", projection),
-		Reason: fmt.Sprintf("its tables were built by version %d, the module is version %d: %s", installed, given,
-			remedy),
+		Item: fmt.Sprintf("projection %q", given.Name),
+		Reason: fmt.Sprintf("has version %d live, and version %d, which the module is, is not installed: %s", live.Version,
+			given.Version, remedy),
 	}
 }
 

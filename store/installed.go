@@ -11,6 +11,8 @@ type Installed struct {
 	Projection
 	Declared string
 	Shapes   string
+	Live     bool // readers see this version
+	Replaced int  // the version that they saw before it, or 0
 }
 
 // ReadInstalled reads what Install has stored of a version.

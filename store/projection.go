@@ -13,14 +13,16 @@ type Projections interface {
 	// statement of the catalogue against the database, and clears the errors of failed segments. Two hosts may
 	// install at once. segments is the number of segments of a new projection; an existing layout stays.
 	//
-	// A known projection must be as it was installed: its declaration (see [Projection.Declaration]), and its
+	// A known version must be as it was installed: its declaration (see [Projection.Declaration]), and its
 	// tables in the database. While no event is applied and the tables are empty, another declaration or a later
-	// version replaces them, and earlier claims are fenced.
+	// version replaces them, and earlier claims are fenced. Otherwise a later version than the live one is a candidate:
+	// it has tables, segments and checkpoints of its own, begins with the first event, and readers do not see it (see
+	// [Versions]).
 	//
 	// # Errors
 	//
 	// [*CatalogueError] when the declaration does not fit the database or differs from what was installed, when
-	// somebody has changed a table by hand, or when another version of the projection owns the tables;
+	// somebody has changed a table by hand, or when the version is not installed and older than the live one;
 	// [ErrTransient]; [ErrNotMigrated].
 	Install(ctx context.Context, projection *Projection, segments int) (Catalogue, error)
 
@@ -32,7 +34,7 @@ type Projections interface {
 	// [ErrTransient], [ErrNotMigrated].
 	Status(ctx context.Context, only ...string) ([]ProjectionStatus, error)
 
-	// Published returns an installed projection as readers see it: its name, its version, and its tables, with its views
+	// Published returns an installed projection as readers see it: its name, the live version, and its tables, with its views
 	// behind them, as tables without a key; Views tells which these are. Columns of views have the types that the
 	// database knows, or text where these are none of a declaration; on SQLite they have [KindNull], and values of
 	// whatever kind is stored. Views that are not there are left out. The result is for ReadRows, and the caller owns it.
@@ -70,7 +72,7 @@ type Projections interface {
 	// [ErrTransient].
 	Recover(ctx context.Context, projection ProjectionID, segments ...int) (int, error)
 
-	// SetPaused pauses a projection, so that no segment of it is given to a worker, or resumes it. It reports whether
+	// SetPaused pauses all versions of a projection, so that no segment of it is given to a worker, or resumes it. It reports whether
 	// that is a change. Workers give up the segments that they have when they see it in the status. One whose lease has
 	// ended loses them at once, also when it was paused before: it cannot commit any more. A projection stays
 	// paused when it is installed again, also in a later version, and not when it is reset.
@@ -80,8 +82,8 @@ type Projections interface {
 	// [*InputError] when the projection is not known; [ErrTransient].
 	SetPaused(ctx context.Context, projection string, paused bool) (changed bool, err error)
 
-	// Reset deletes the tables, checkpoints and version of the projection, and the views by which it is read, in one
-	// transaction, and nothing of others. What was granted on the views is granted again by the next Install, which
+	// Reset deletes the tables and checkpoints of all versions of the projection, and the views by which it is read, in
+	// one transaction, and nothing of others. What was granted on the views is granted again by the next Install, which
 	// begins at position 0.
 	//
 	// # Errors
@@ -206,6 +208,10 @@ type ProjectionStatus struct {
 	// ParkedExhausted is how many of the keys are not tried again by themselves, and nobody has ordered anything.
 	ParkedExhausted int
 	PausedAt        time.Time // since when it is paused; zero when it is not
+	Live            bool      // readers see this version
+	Replaced        int       // the version that they saw before it, which a rollback goes back to; 0 for none
+	InstalledAt     time.Time
+	PromotedAt      time.Time // when readers saw it first, the last time that they did; zero when never
 	Segments        []SegmentStatus
 }
 

@@ -18,6 +18,7 @@ type Log interface {
 // ([ErrSameDatabase]).
 type Tables interface {
 	Projections
+	Versions
 	Leases
 	Parking
 	Database

@@ -36,20 +36,38 @@ func (o *globalOptions) findConfig() (string, error) {
 	if o.config != "" {
 		return o.config, nil
 	}
-	for _, look := range []func(string) (fs.FileInfo, error){os.Lstat, os.Stat} { // a link, and what it leads to
-		info, err := look(configName)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			return "", nil
-		case err != nil:
-			return "", usagef("%s: %v", configName, unwrapPath(err))
-		}
-		if others := ofOthers(info); others != "" {
-			return "", usagef("%s in this folder %s and could run programs by its settings: name it with --config if you "+
-				"trust it, or start elsewhere", configName, others)
-		}
+	link, err := os.Lstat(configName)
+	if err == nil {
+		_, err = os.Stat(configName) // what a link leads to
+	}
+	if err == nil {
+		err = notOfOthers(link)
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", nil
+	case err != nil:
+		return "", usagef("%s: %v", configName, unwrapPath(err))
 	}
 	return configName, nil
+}
+
+// trustConfig says whether a file of flags may count: any that was named, and of the one in the current folder none by
+// which somebody else could run programs.
+func (o *globalOptions) trustConfig(info fs.FileInfo) error {
+	if o.config != "" {
+		return nil
+	}
+	return notOfOthers(info)
+}
+
+func notOfOthers(info fs.FileInfo) error {
+	others := ofOthers(info)
+	if others == "" {
+		return nil
+	}
+	return fmt.Errorf("%s, who could run programs by its settings: name it with --config if you trust it, or start "+
+		"elsewhere", others)
 }
 
 // readConfig reads a file of flags and checks it against all commands. Without a path there is none.
@@ -57,12 +75,12 @@ func (o *globalOptions) findConfig() (string, error) {
 // # Errors
 //
 // [settings.Faults]; [fs.ErrNotExist].
-func readConfig(path string) (*config, error) {
+func (o *globalOptions) readConfig(path string) (*config, error) {
 	if path == "" {
 		return &config{}, nil
 	}
 	c := &configReader{config: &config{path: path, members: map[string]map[string]*settings.Member{}}}
-	file, err := settings.Read(path)
+	file, err := settings.ReadTrusted(path, o.trustConfig)
 	if err != nil && (!errors.As(err, &c.faults) || file == nil) {
 		return nil, err
 	}

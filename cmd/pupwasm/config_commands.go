@@ -81,7 +81,7 @@ func runConfigCheck(globals *globalOptions, folder string) error {
 		}
 	}
 	if path != "" {
-		report(path, checkConfig(path))
+		report(path, checkConfig(globals, path))
 	}
 	for _, one := range found {
 		switch {
@@ -118,8 +118,8 @@ func faultLines(err error) (lines []string) {
 }
 
 // checkConfig checks a file of flags, and what commands can say of its values before they run.
-func checkConfig(path string) error {
-	file, err := readConfig(path)
+func checkConfig(trust *globalOptions, path string) error {
+	file, err := trust.readConfig(path)
 	var faults settings.Faults
 	if err != nil && !errors.As(err, &faults) {
 		return configUsage(path, err)

@@ -116,7 +116,7 @@ func (f *configFollower) read() (*runOptions, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := readConfig(path)
+	file, err := f.opts.readConfig(path)
 	if isMissing(err) {
 		file, err = &config{}, nil
 	}

@@ -1,14 +1,18 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/pupwasm/pupwasm/internal/settings"
 )
 
 // origin is where the value of a flag comes from.
@@ -47,7 +51,7 @@ func (o *globalOptions) applyConfig(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if o.file, err = readConfig(path); err == nil {
+	if o.file, err = o.readConfig(path); err == nil {
 		err = o.file.apply(cmd, o.origins)
 	}
 	return configUsage(path, err)
@@ -123,11 +127,16 @@ func withoutSecret(flag *pflag.Flag, value string) (shown string, had bool) {
 	return shown + "/…", strings.Trim(strings.TrimPrefix(value, shown), "/") != ""
 }
 
-// warnOfReaders warns of a file with a password that every user of the machine can read.
+// warnOfReaders warns of each password in a file that every user of the machine can read.
 func (o *globalOptions) warnOfReaders(cmd *cobra.Command) {
 	if o.file == nil || !readableByAll(o.file.path) {
 		return
 	}
+	type secret struct {
+		at       settings.Place
+		variable string
+	}
+	var secrets []secret
 	for _, members := range o.file.members {
 		for name, member := range members {
 			flag := cmd.Flag(name)
@@ -135,10 +144,13 @@ func (o *globalOptions) warnOfReaders(cmd *cobra.Command) {
 				continue
 			}
 			if _, had := withoutSecret(flag, member.Text); had {
-				o.log.Warn().Str("at", member.Value.String()).Msg("the file has a password and every user can read it: let only " +
-					"the user that runs pupwasm read it, or set " + environmentNames(flag)[0] + " instead")
-				return
+				secrets = append(secrets, secret{member.Value, environmentNames(flag)[0]})
 			}
 		}
+	}
+	slices.SortFunc(secrets, func(a, b secret) int { return cmp.Compare(a.at.Line, b.at.Line) })
+	for _, s := range secrets {
+		o.log.Warn().Str("at", s.at.String()).Msg("the file has a password and every user can read it: let only " +
+			"the user that runs pupwasm read it, or set " + s.variable + " instead")
 	}
 }

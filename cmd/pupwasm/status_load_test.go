@@ -33,8 +33,8 @@ func TestStatus_asksFewQuestionsOfMuch(t *testing.T) {
 		"CREATE EXTENSION pg_stat_statements",
 		`INSERT INTO pupwasm.events (bounded_context, aggregate_type, aggregate_id, aggregate_version, event_type, payload)
 			SELECT 'C', 'T', 's' || g % 5000, 1 + g / 5000, 'E', '' FROM generate_series(0, 49999) g`,
-		`INSERT INTO pupwasm.projections (name, version, segments, next_segment, declaration, shapes)
-			SELECT 'p' || p, 1, 5, 5, '', '' FROM generate_series(1, 200) p`,
+		`INSERT INTO pupwasm.projections (name, version, segments, next_segment, declaration, shapes, live)
+			SELECT 'p' || p, 1, 5, 5, '', '', true FROM generate_series(1, 200) p`,
 		`INSERT INTO pupwasm.segments (projection, version, segment, first_hash, last_hash, position, log_id, last_position,
 				last_event) SELECT 'p' || p, 1, s, s, s, e.global_position, l.id, e.global_position, e.event_id
 			FROM generate_series(1, 200) p, generate_series(0, 4) s, pupwasm.log l, pupwasm.events e

@@ -22,6 +22,21 @@ func Read(path string, limit int64) ([]byte, error) { return ReadInto(path, limi
 
 // ReadInto is Read with a buffer, whose bytes it returns.
 func ReadInto(path string, limit int64, into *bytes.Buffer) ([]byte, error) {
+	return read(path, limit, into, checkRegular)
+}
+
+// ReadTrusted is Read for a file that must also pass trust, which is asked of the very file that is read, whatever has
+// its name by then. Its error is returned.
+func ReadTrusted(path string, limit int64, trust func(fs.FileInfo) error) ([]byte, error) {
+	return read(path, limit, &bytes.Buffer{}, func(info fs.FileInfo) error {
+		if err := checkRegular(info); err != nil {
+			return err
+		}
+		return trust(info)
+	})
+}
+
+func read(path string, limit int64, into *bytes.Buffer, check func(fs.FileInfo) error) ([]byte, error) {
 	info, err := os.Stat(path) // opening a device may have effects
 	if _, there := os.Lstat(path); errors.Is(err, fs.ErrNotExist) && there == nil {
 		return nil, errors.New("is a link to a file that does not exist")
@@ -38,7 +53,7 @@ func ReadInto(path string, limit int64, into *bytes.Buffer) ([]byte, error) {
 	}
 	defer file.Close()
 	if info, err = file.Stat(); err == nil { // it may be another by now
-		err = checkRegular(info)
+		err = check(info)
 	}
 	if err != nil {
 		return nil, err

@@ -57,7 +57,13 @@ type Member struct {
 // [Faults]; [fs.ErrNotExist]. The members that could be read all the same are returned with Faults, so that what is
 // wrong with them can be told too; there are none where the text is not YAML.
 func Read(path string) (*Map, error) {
-	text, err := plainfile.Read(path, fileBytesMax)
+	return ReadTrusted(path, func(fs.FileInfo) error { return nil })
+}
+
+// ReadTrusted is Read for a file that must pass trust, which is asked of the very file that is read. Its error is one of
+// the Faults.
+func ReadTrusted(path string, trust func(fs.FileInfo) error) (*Map, error) {
+	text, err := plainfile.ReadTrusted(path, fileBytesMax, trust)
 	if err != nil {
 		return nil, unreadable(path, err)
 	}

@@ -12,8 +12,12 @@ CREATE TABLE {schema}.projections (
     shapes       text NOT NULL,
     installed_at timestamptz NOT NULL DEFAULT now(),
     paused_at    timestamptz, -- while it is set, no segment is given to a worker
+    live         boolean NOT NULL,           -- the version that readers see
+    promoted_at  timestamptz,                -- since when they see it, or when they saw it first the last time
+    replaced     integer NOT NULL DEFAULT 0, -- the version that they saw before, to go back to; 0: none
     PRIMARY KEY (name, version)
 );
+CREATE UNIQUE INDEX projections_live ON {schema}.projections (name) WHERE live;
 
 -- A worker's lease is one row, apart from the checkpoints, so that its renewal never waits for a long batch. It
 -- holds until expires_at. A lease that would hold for longer than twice its length was given before the server's

@@ -12,8 +12,12 @@ CREATE TABLE {schema}__projections (
     shapes       TEXT NOT NULL,
     installed_at INTEGER NOT NULL,
     paused_at    INTEGER, -- while it is set, no segment is given to a worker
+    live         INTEGER NOT NULL,           -- the version that readers see
+    promoted_at  INTEGER,                    -- since when they see it, or when they saw it first the last time
+    replaced     INTEGER NOT NULL DEFAULT 0, -- the version that they saw before, to go back to; 0: none
     PRIMARY KEY (name, version)
 ) STRICT;
+CREATE UNIQUE INDEX {schema}__projections_live ON {schema}__projections (name) WHERE live;
 
 -- A worker's lease is one row, apart from the checkpoints. It holds until expires_at. A lease that would hold for
 -- longer than twice its length was given before the clock was set back: it is over.

@@ -105,14 +105,16 @@ func (s *Store) Status(ctx context.Context, only ...string) ([]store.ProjectionS
 	var all []store.ProjectionStatus
 	var projection store.ProjectionStatus
 	var segment store.SegmentStatus
-	var behindSince, pausedAt *time.Time
+	var behindSince, pausedAt, promotedAt *time.Time
 	_, err = pgx.ForEachRow(rows, append([]any{
 		&projection.Name, &projection.Version, &projection.Desired, &projection.Parked, &projection.ParkedEvents,
 		&projection.ParkedExhausted, &segment.Segment, &segment.Range.First, &segment.Range.Last, &segment.Position,
 		&segment.Epoch, &segment.Owner, &segment.Live, &segment.Failure, &segment.Merge.Into, &segment.Merge.At,
 		&segment.UpdatedAt, &behindSince,
-	}, append(scanApplied(&segment.Applied), &pausedAt)...), func() error {
-		segment.BehindSince, projection.PausedAt = timeOrZero(behindSince), timeOrZero(pausedAt)
+	}, append(scanApplied(&segment.Applied), &pausedAt, &projection.Live, &projection.Replaced, &projection.InstalledAt,
+		&promotedAt)...), func() error {
+		segment.BehindSince = timeOrZero(behindSince)
+		projection.PausedAt, projection.PromotedAt = timeOrZero(pausedAt), timeOrZero(promotedAt)
 		if len(all) == 0 || all[len(all)-1].ProjectionID != projection.ProjectionID {
 			all = append(all, projection)
 		}

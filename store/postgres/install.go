@@ -23,6 +23,7 @@ type installer struct {
 	owner      string    // the role that owns the tables, or "" where they are the host's own
 	asOwnerNow bool      // see asOwner
 	limits     []int64   // see Store.installLimits
+	live       bool      // readers see the version
 }
 
 func (i *installer) install(ctx context.Context, segments int) error {
@@ -56,8 +57,10 @@ func (i *installer) install(ctx context.Context, segments int) error {
 	if err := i.makeViews(ctx, views); err != nil {
 		return err
 	}
-	if err := i.publish(ctx, shown); err != nil {
-		return err
+	if i.live {
+		if err := i.publish(ctx, shown); err != nil {
+			return err
+		}
 	}
 	if replaced {
 		if err := i.dropReplaced(ctx, was); err != nil {
@@ -74,24 +77,17 @@ func (i *installer) pin(ctx context.Context) error {
 	return nil
 }
 
-// register makes the projection and its tables, or checks that they are as declared. It returns what was installed
+// register makes the version and its tables, or checks that they are as declared. It returns what was installed
 // before, or nil, and whether that was replaced.
 func (i *installer) register(ctx context.Context, segments int) (was *store.Installed, replaced bool, err error) {
-	var version int
-	var declared, shapes string
-	err = i.tx.QueryRow(ctx, i.queries.projection, i.projection.Name).Scan(&version, &declared, &shapes)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, false, i.registerNew(ctx, segments)
-	}
+	versions, err := readVersions(ctx, i.tx, i.queries, i.projection.Name)
 	if err != nil {
-		return nil, false, fmt.Errorf("looking the projection up: %w", err)
-	}
-	if was, err = store.ReadInstalled(version, declared, shapes); err != nil {
 		return nil, false, err
 	}
-	if version != i.projection.Version {
-		return was, true, i.replaceVersion(ctx, was, segments)
+	if was = versions.Version(i.projection.Version); was == nil {
+		return i.registerVersion(ctx, versions, segments)
 	}
+	i.live = was.Live
 	if was.Bare() && !i.projection.Bare() {
 		if err := i.checkFirstPlace(ctx); err != nil {
 			return nil, false, err
@@ -151,6 +147,32 @@ func (i *installer) compare(ctx context.Context, was *store.Installed) error {
 	return i.checkDefaults(ctx)
 }
 
+// registerVersion makes a version that is not installed: the first one, one in the place of an earlier one of which
+// nothing is lost, or a candidate. It returns what it has replaced.
+func (i *installer) registerVersion(
+	ctx context.Context, versions store.Versioned, segments int,
+) (was *store.Installed, replaced bool, err error) {
+	live := versions.Live()
+	if live == nil {
+		i.live = true
+		return nil, false, i.registerNew(ctx, segments)
+	}
+	if i.projection.Version > live.Version && len(versions) == 1 {
+		before, err := i.unused(ctx, live)
+		if err != nil {
+			return nil, false, err
+		}
+		if before != nil {
+			i.live = true
+			return live, true, i.replaceVersion(ctx, live, before, segments)
+		}
+	}
+	if err := i.projection.Beside(live); err != nil {
+		return nil, false, err
+	}
+	return nil, false, i.registerNew(ctx, segments)
+}
+
 func (i *installer) registerNew(ctx context.Context, segments int) error {
 	shapes, err := i.makePlace(ctx)
 	if err != nil {
@@ -158,7 +180,7 @@ func (i *installer) registerNew(ctx context.Context, segments int) error {
 	}
 	whole := i.projection.Order == store.OrderGlobal
 	if _, err := i.tx.Exec(ctx, i.queries.insertProjection, i.projection.Name, i.projection.Version, whole,
-		i.projection.Declaration(store.DialectPostgres), shapes); err != nil {
+		i.projection.Declaration(store.DialectPostgres), shapes, i.live); err != nil {
 		return fmt.Errorf("registering the projection: %w", err)
 	}
 	if whole {
@@ -194,17 +216,9 @@ func (i *installer) layout(of store.ProjectionID) layoutOf {
 
 // replaceVersion replaces an earlier version whose tables are not in use. Its tables go last, once readers have
 // views of the new ones.
-func (i *installer) replaceVersion(ctx context.Context, was *store.Installed, segments int) error {
-	if was.Version > i.projection.Version {
-		return store.VersionMismatch(i.projection.Name, was.Version, i.projection.Version)
-	}
-	before, err := i.unused(ctx, was)
-	if err != nil {
-		return err
-	}
-	if before == nil {
-		return store.VersionMismatch(i.projection.Name, was.Version, i.projection.Version)
-	}
+func (i *installer) replaceVersion(
+	ctx context.Context, was *store.Installed, before *store.Layout, segments int,
+) error {
 	shapes, err := i.makePlace(ctx)
 	if err != nil {
 		return err

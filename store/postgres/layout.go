@@ -51,9 +51,19 @@ func (l layoutOf) read(ctx context.Context) (*store.Layout, error) {
 	if _, err := l.tx.Exec(ctx, l.queries.lockTimeout); err != nil {
 		return nil, fmt.Errorf("bounding the wait for commits: %w", err)
 	}
-	rows, err := l.tx.Query(ctx, l.queries.segments, l.projection.Name, l.projection.Version)
+	return layout, l.readSegments(ctx, l.queries.segments, layout)
+}
+
+// look returns the segments as they are at the moment. Commits go on.
+func (l layoutOf) look(ctx context.Context) (*store.Layout, error) {
+	layout := &store.Layout{}
+	return layout, l.readSegments(ctx, l.queries.positions, layout)
+}
+
+func (l layoutOf) readSegments(ctx context.Context, query string, layout *store.Layout) error {
+	rows, err := l.tx.Query(ctx, query, l.projection.Name, l.projection.Version)
 	if err != nil {
-		return nil, fmt.Errorf("reading the segments: %w", err)
+		return fmt.Errorf("reading the segments: %w", err)
 	}
 	layout.Segments, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.LayoutSegment, error) {
 		var p store.LayoutSegment
@@ -65,10 +75,10 @@ func (l layoutOf) read(ctx context.Context) (*store.Layout, error) {
 		return p, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("reading the segments: %w", err)
+		return fmt.Errorf("reading the segments: %w", err)
 	}
 	layout.Sort()
-	return layout, nil
+	return nil
 }
 
 // write stores what differs.

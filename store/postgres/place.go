@@ -11,12 +11,15 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// checkPlace refuses schemas that are somebody else's: that of a version's tables when something is in it, and that
-// of its readers when something is in it and no host has made it. In one that a host has made, others may have
+// checkPlace refuses schemas that are somebody else's: that of a version's tables when something is in it, and, for the
+// first version, that of its readers when something is in it and no host has made it. In one that a host has made, others may have
 // things of their own beside the views.
 func (i *installer) checkPlace(ctx context.Context) error {
 	if occupied, _, err := i.schemaState(ctx, i.projection.schema); err != nil || occupied {
 		return i.occupied(err, i.projection.schema)
+	}
+	if !i.live {
+		return i.checkSchema(ctx, i.projection.schema)
 	}
 	if occupied, ours, err := i.schemaState(ctx, i.projection.readers); err != nil || occupied && !ours {
 		return i.occupied(err, i.projection.readers)
@@ -82,50 +85,63 @@ func (s *Store) Reset(ctx context.Context, projection string) error {
 		if _, err := tx.Exec(ctx, s.queries.lockProjection, projection); err != nil {
 			return fmt.Errorf("locking the projection: %w", err)
 		}
-		var owner string
-		err := tx.QueryRow(ctx, s.queries.liveOwner, projection).Scan(&owner)
-		if err == nil {
-			return store.StillOwned(projection, owner)
-		}
-		if !errors.Is(err, pgx.ErrNoRows) {
-			return fmt.Errorf("looking for owners: %w", err)
-		}
-		var version int
-		var declared string
-		err = tx.QueryRow(ctx, s.queries.deleteProjection, projection).Scan(&version, &declared)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return store.UnknownProjection(projection)
-		}
-		if err != nil {
-			return fmt.Errorf("forgetting the projection: %w", err)
-		}
-		was, err := store.ReadInstalled(version, declared, "")
+		owner, err := s.liveOwner(ctx, tx, store.ProjectionID{Name: projection})
 		if err != nil {
 			return err
 		}
-		return s.dropPlace(ctx, tx, was)
+		if owner != "" {
+			return store.StillOwned(projection, owner)
+		}
+		versions, err := readVersions(ctx, tx, &s.queries, projection)
+		if err != nil {
+			return err
+		}
+		if len(versions) == 0 {
+			return store.UnknownProjection(projection)
+		}
+		if _, err := tx.Exec(ctx, s.queries.deleteProjection, projection); err != nil {
+			return fmt.Errorf("forgetting the projection: %w", err)
+		}
+		return s.dropPlace(ctx, tx, versions)
 	})
 	return translate(err)
 }
 
-// dropPlace drops what readers have of a projection, and the version's tables. It keeps the rights of readers.
-func (s *Store) dropPlace(ctx context.Context, tx pgx.Tx, was *store.Installed) error {
-	place := store.PlaceOf(s.options.Schema, was.ID())
-	if _, err := tx.Exec(ctx, s.queries.keepGrants, was.Name, quote(place.Readers), was.Shown()); err != nil {
+// liveOwner returns a worker that lives and has a segment of a version, or of any where that is 0; "" for none.
+func (s *Store) liveOwner(ctx context.Context, tx pgx.Tx, of store.ProjectionID) (owner string, err error) {
+	err = tx.QueryRow(ctx, s.queries.liveOwner, of.Name, of.Version).Scan(&owner)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return "", fmt.Errorf("looking for owners: %w", err)
+	}
+	return owner, nil
+}
+
+// dropPlace drops what readers have of a projection, and the tables of its versions. It keeps the rights of readers.
+func (s *Store) dropPlace(ctx context.Context, tx pgx.Tx, versions store.Versioned) error {
+	live := versions.Live()
+	readers := store.PlaceOf(s.options.Schema, live.ID()).Readers
+	if _, err := tx.Exec(ctx, s.queries.keepGrants, live.Name, quote(readers), live.Shown()); err != nil {
 		return fmt.Errorf("keeping the rights of readers: %w", err)
 	}
-	err := dropRelations(ctx, tx, "VIEW", place.Readers, was.Shown())
-	if err == nil {
-		err = dropVersion(ctx, tx, place.Tables, was)
+	err := dropRelations(ctx, tx, "VIEW", readers, live.Shown())
+	for v := range versions {
+		if err == nil {
+			err = dropVersion(ctx, tx, store.PlaceOf(s.options.Schema, versions[v].ID()).Tables, &versions[v])
+		}
 	}
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) && pg.Code == stateDependentObjects {
-		return store.DependedOn(was.Name, describe(pg))
-	}
-	if err != nil {
+	if err := dependedOn(live.Name, err); err != nil {
 		return err
 	}
-	return dropReaders(ctx, tx, place.Readers)
+	return dropReaders(ctx, tx, readers)
+}
+
+// dependedOn says what keeps tables or views from being dropped.
+func dependedOn(projection string, err error) error {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == stateDependentObjects {
+		return store.DependedOn(projection, describe(pg))
+	}
+	return err
 }
 
 // dropReaders drops the schema of readers, if a host has made it and nothing else is in it. One on which somebody

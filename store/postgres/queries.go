@@ -57,9 +57,14 @@ type queries struct {
 	settleAlert     string
 
 	lockProjection   string
-	projection       string
+	versions         string
 	insertProjection string
 	alterProjection  string
+	positions        string
+	demote           string
+	promote          string
+	forgetReplaced   string
+	deleteVersion    string
 	declare          string
 	recover          string
 	applied          string
@@ -265,9 +270,13 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		// comes back.
 		lockProjection: in(`SELECT pg_catalog.set_config('idle_in_transaction_session_timeout', '5s', true),
 			pg_advisory_xact_lock(hashtextextended('{schema}.projection.' || $1, 0))`),
-		projection: in(`SELECT version, declaration, shapes FROM {schema}.projections WHERE name = $1`),
+		versions: in(`SELECT version, declaration, shapes, live, replaced FROM {schema}.projections WHERE name = $1
+			ORDER BY version`),
+		// What is paused is paused in all versions.
 		insertProjection: in(`INSERT INTO {schema}.projections (name, version, whole, segments, next_segment,
-			declaration, shapes) VALUES ($1, $2, $3, 0, 0, $4, $5)`),
+			declaration, shapes, live, promoted_at, paused_at)
+			SELECT $1, $2, $3, 0, 0, $4, $5, $6, CASE WHEN $6 THEN now() END,
+				(SELECT max(p.paused_at) FROM {schema}.projections p WHERE p.name = $1)`),
 		alterProjection: in(`UPDATE {schema}.projections SET version = $3, whole = $4, declaration = $5, shapes = $6,
 			installed_at = now() WHERE name = $1 AND version = $2`),
 		recover: in(`UPDATE {schema}.segments SET failure = NULL WHERE projection = $1 AND version = $2
@@ -277,10 +286,18 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		fenceAll: in(`UPDATE {schema}.segments SET owner = NULL, epoch = epoch + 1, failure = NULL,
 			updated_at = now() WHERE projection = $1 AND version = $2`),
 		liveOwner: in(`SELECT s.owner FROM {schema}.segments s JOIN {schema}.workers w ON w.worker = s.owner
-			WHERE s.projection = $1 AND {alive} LIMIT 1`),
+			WHERE s.projection = $1 AND ($2::integer = 0 OR s.version = $2) AND {alive} LIMIT 1`),
+		// One after the other, since only one version may be live at a time.
+		demote: in(`UPDATE {schema}.projections SET live = false WHERE name = $1 AND live`),
+		promote: in(`UPDATE {schema}.projections SET live = true, replaced = $3, promoted_at = {now}
+			WHERE name = $1 AND version = $2`),
 		declare: in(`UPDATE {schema}.projections SET declaration = $3 WHERE name = $1 AND version = $2
 			AND declaration <> $3`),
-		deleteProjection: in(`DELETE FROM {schema}.projections WHERE name = $1 RETURNING version, declaration`),
+		deleteProjection: in(`DELETE FROM {schema}.projections WHERE name = $1`),
+		deleteVersion:    in(`DELETE FROM {schema}.projections WHERE name = $1 AND version = $2`),
+		// What the version had replaced is what a rollback goes back to then.
+		forgetReplaced: in(`UPDATE {schema}.projections p SET replaced = g.replaced FROM {schema}.projections g
+			WHERE p.name = $1 AND p.replaced = $2 AND g.name = $1 AND g.version = $2`),
 		// What others than the owner may do with the view itself, or with columns of it.
 		keepGrants: in(`INSERT INTO {schema}.reader_grants (projection, relation, attribute, grantee, role,
 				privilege, grantable)
@@ -319,7 +336,8 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			s.epoch, coalesce(s.owner, ''),
 			EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = s.owner AND {alive}),
 			coalesce(s.failure, ''), s.merge_into, s.merge_at, s.updated_at, s.behind_since,
-			s.log_id, s.timeline, s.last_position, s.last_event, p.paused_at
+			s.log_id, s.timeline, s.last_position, s.last_event, p.paused_at, p.live, p.replaced, p.installed_at,
+			p.promoted_at
 			FROM {schema}.projections p JOIN {schema}.segments s ON s.projection = p.name AND s.version = p.version
 			LEFT JOIN (SELECT projection, version, count(*) AS keys, sum(events)::bigint AS events,
 				count(*) FILTER (WHERE next_attempt_at IS NULL AND wanted = '') AS exhausted
@@ -352,6 +370,9 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		segments: in(`SELECT segment, first_hash, last_hash, position, coalesce(failure, ''), merge_into, merge_at,
 			log_id, timeline, last_position, last_event FROM {schema}.segments WHERE projection = $1
 			AND version = $2 ORDER BY segment FOR UPDATE`),
+		positions: in(`SELECT segment, first_hash, last_hash, position, coalesce(failure, ''), merge_into, merge_at,
+			log_id, timeline, last_position, last_event FROM {schema}.segments WHERE projection = $1
+			AND version = $2 ORDER BY segment`),
 		asked: in(`UPDATE {schema}.projections SET segments = $3, next_segment = $4 WHERE name = $1 AND version = $2`),
 		insertSegment: in(`INSERT INTO {schema}.segments (projection, version, segment, first_hash, last_hash, position,
 			failure, merge_into, merge_at,

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -15,21 +14,16 @@ import (
 func (s backend) Published(ctx context.Context, projection string) (*store.Projection, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	var version int
-	var declared, shapes string
-	err := s.pool.QueryRow(ctx, s.queries.projection, projection).Scan(&version, &declared, &shapes)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, store.UnknownProjection(projection)
-	}
+	versions, err := readVersions(ctx, s.pool, &s.queries, projection)
 	if err != nil {
 		return nil, translate(err)
 	}
-	installed, err := store.ReadInstalled(version, declared, shapes)
-	if err != nil {
-		return nil, err
+	installed := versions.Live()
+	if installed == nil {
+		return nil, store.UnknownProjection(projection)
 	}
 	published := &store.Projection{
-		Name: installed.Name, Version: version, Tables: installed.Tables,
+		Name: installed.Name, Version: installed.Version, Tables: installed.Tables,
 		Views: installed.Views,
 	}
 	readers := s.placed(published).readers

@@ -15,6 +15,7 @@ type installer struct {
 	home       string // the prefix of the store's own tables
 	projection placed
 	catalogue  *catalogue
+	live       bool // readers see the version
 }
 
 func (i *installer) install(segments int) error {
@@ -43,30 +44,26 @@ func (i *installer) install(segments int) error {
 	if err := i.makeViews(views); err != nil {
 		return err
 	}
+	if !i.live {
+		return nil
+	}
 	return i.publish(shown)
 }
 
-// register makes the projection and its tables, or checks that they are as declared. It returns what was installed
+// register makes the version and its tables, or checks that they are as declared. It returns what was installed
 // before, or nil, and whether that was replaced.
 func (i *installer) register(segments int) (was *store.Installed, replaced bool, err error) {
-	version, known := 0, false
-	var declared, shapes string
-	err = i.conn.query(i.queries.projection, func(row *prepared) error {
-		version, declared, shapes, known = row.ColumnInt(0), row.ColumnText(1), row.ColumnText(2), true
-		return nil
-	}, i.projection.Name)
+	versions, err := i.conn.versions(i.queries, i.projection.Name)
 	if err != nil {
-		return nil, false, fmt.Errorf("looking the projection up: %w", err)
-	}
-	if !known {
-		return nil, false, i.registerNew(segments)
-	}
-	if was, err = store.ReadInstalled(version, declared, shapes); err != nil {
 		return nil, false, err
 	}
+	if was = versions.Version(i.projection.Version); was == nil {
+		return i.registerVersion(versions, segments)
+	}
+	i.live = was.Live
 	fault := i.compare(was)
 	var catalogue *store.CatalogueError
-	if errors.As(fault, &catalogue) && version <= i.projection.Version {
+	if errors.As(fault, &catalogue) {
 		replaced, err := i.replaceUnused(was, segments)
 		if err != nil || replaced {
 			return was, replaced, err
@@ -89,11 +86,30 @@ func (i *installer) register(segments int) (was *store.Installed, replaced bool,
 	return was, false, nil
 }
 
-// compare finds what differs from what was installed.
-func (i *installer) compare(was *store.Installed) error {
-	if was.Version != i.projection.Version {
-		return store.VersionMismatch(i.projection.Name, was.Version, i.projection.Version)
+// registerVersion makes a version that is not installed: the first one, one in the place of an earlier one of which
+// nothing is lost, or a candidate. It returns what it has replaced.
+func (i *installer) registerVersion(
+	versions store.Versioned, segments int,
+) (was *store.Installed, replaced bool, err error) {
+	live := versions.Live()
+	if live == nil {
+		i.live = true
+		return nil, false, i.registerNew(segments)
 	}
+	if i.projection.Version > live.Version && len(versions) == 1 {
+		if replaced, err := i.replaceUnused(live, segments); err != nil || replaced {
+			i.live = replaced
+			return live, replaced, err
+		}
+	}
+	if err := i.projection.Beside(live); err != nil {
+		return nil, false, err
+	}
+	return nil, false, i.registerNew(segments)
+}
+
+// compare finds what differs from what was installed in this version.
+func (i *installer) compare(was *store.Installed) error {
 	if err := i.projection.CheckDeclaration(store.DialectSQLite, was.Declared); err != nil {
 		return err
 	}
@@ -121,7 +137,7 @@ func (i *installer) registerNew(segments int) error {
 	}
 	whole := i.projection.Order == store.OrderGlobal
 	if _, err := i.conn.exec(i.queries.insertProjection, i.projection.Name, i.projection.Version, whole,
-		i.projection.Declaration(store.DialectSQLite), shapes); err != nil {
+		i.projection.Declaration(store.DialectSQLite), shapes, i.live); err != nil {
 		return fmt.Errorf("registering the projection: %w", err)
 	}
 	if whole {

@@ -59,41 +59,54 @@ func (i *installer) publish(before []string) error {
 // Reset forgets a projection. See [store.Projections].
 func (s *Store) Reset(ctx context.Context, projection string) error {
 	return s.write(ctx, func(c *conn) error {
-		owner := ""
-		err := c.query(s.queries.liveOwner, func(row *prepared) error {
-			owner = row.ColumnText(0)
-			return nil
-		}, projection)
+		owner, err := c.liveOwner(&s.queries, store.ProjectionID{Name: projection})
 		if err != nil {
-			return fmt.Errorf("looking for owners: %w", err)
+			return err
 		}
 		if owner != "" {
 			return store.StillOwned(projection, owner)
 		}
-		var was *store.Installed
-		err = c.query(s.queries.deleteProjection, func(row *prepared) (err error) {
-			was, err = store.ReadInstalled(row.ColumnInt(0), row.ColumnText(1), "")
-			return err
-		}, projection)
+		versions, err := c.versions(&s.queries, projection)
 		if err != nil {
-			return fmt.Errorf("forgetting the projection: %w", err)
+			return err
 		}
-		if was == nil {
+		if len(versions) == 0 {
 			return store.UnknownProjection(projection)
 		}
-		return s.dropPlace(c, was)
+		if _, err := c.exec(s.queries.deleteProjection, projection); err != nil {
+			return fmt.Errorf("forgetting the projection: %w", err)
+		}
+		live := versions.Live()
+		for _, name := range live.Shown() {
+			if err := c.drop("view", inPlace(store.PlaceOf(s.options.Schema, live.ID()).Readers, name)); err != nil {
+				return err
+			}
+		}
+		for v := range versions {
+			if err := s.dropPlace(c, &versions[v]); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 
-// dropPlace drops what readers have of a projection, and the version's tables. SQLite does not know what was built
-// upon a view: views of others stay, and can be used again when the projection is installed again.
+// liveOwner returns a worker that lives and has a segment of a version, or of any where that is 0; "" for none.
+func (c *conn) liveOwner(q *queries, of store.ProjectionID) (owner string, err error) {
+	err = c.query(q.liveOwner, func(row *prepared) error {
+		owner = row.ColumnText(0)
+		return nil
+	}, of.Name, of.Version)
+	if err != nil {
+		return "", fmt.Errorf("looking for owners: %w", err)
+	}
+	return owner, nil
+}
+
+// dropPlace drops a version's tables. SQLite does not know what was built upon a view: views of others stay, and can be
+// used again when the projection is installed again.
 func (s *Store) dropPlace(c *conn, was *store.Installed) error {
 	place := store.PlaceOf(s.options.Schema, was.ID())
-	for _, name := range was.Shown() {
-		if err := c.drop("view", inPlace(place.Readers, name)); err != nil {
-			return err
-		}
-	}
 	if err := c.dropVersion(place.Tables, was); err != nil {
 		return err
 	}

@@ -57,7 +57,11 @@ type queries struct {
 	claimAlert      string
 	settleAlert     string
 
-	projection       string
+	versions         string
+	demote           string
+	promote          string
+	forgetReplaced   string
+	deleteVersion    string
 	insertProjection string
 	alterProjection  string
 	declare          string
@@ -242,10 +246,21 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		settleAlert: in(`UPDATE {schema}__parked SET tell_at = iif($5, NULL, {now} + $6)
 			WHERE projection = $1 AND version = $2 AND key = $3 AND parked_at = $4`),
 
-		projection: in(`SELECT version, declaration, shapes FROM {schema}__projections WHERE name = $1`),
+		versions: in(`SELECT version, declaration, shapes, live, replaced FROM {schema}__projections WHERE name = $1
+			ORDER BY version`),
+		// What is paused is paused in all versions.
 		insertProjection: in(`INSERT INTO {schema}__projections (name, version, whole, segments, next_segment,
-			declaration, shapes, installed_at)
-			VALUES ($1, $2, $3, 0, 0, $4, $5, {now})`),
+			declaration, shapes, installed_at, live, promoted_at, paused_at)
+			VALUES ($1, $2, $3, 0, 0, $4, $5, {now}, $6, iif($6, {now}, NULL),
+				(SELECT max(p.paused_at) FROM {schema}__projections AS p WHERE p.name = $1))`),
+		// One after the other, since only one version may be live at a time.
+		demote: in(`UPDATE {schema}__projections SET live = 0 WHERE name = $1 AND live`),
+		promote: in(`UPDATE {schema}__projections SET live = 1, replaced = $3, promoted_at = {now}
+			WHERE name = $1 AND version = $2`),
+		// What the version had replaced is what a rollback goes back to then.
+		forgetReplaced: in(`UPDATE {schema}__projections SET replaced = (SELECT g.replaced FROM {schema}__projections AS g
+			WHERE g.name = $1 AND g.version = $2) WHERE name = $1 AND replaced = $2`),
+		deleteVersion: in(`DELETE FROM {schema}__projections WHERE name = $1 AND version = $2`),
 		declare: in(`UPDATE {schema}__projections SET declaration = $3 WHERE name = $1 AND version = $2
 			AND declaration <> $3`),
 		alterProjection: in(`UPDATE {schema}__projections SET version = $3, whole = $4, declaration = $5,
@@ -256,8 +271,8 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		fenceAll: in(`UPDATE {schema}__segments SET owner = NULL, epoch = epoch + 1, failure = NULL,
 			updated_at = {now} WHERE projection = $1 AND version = $2`),
 		liveOwner: in(`SELECT s.owner FROM {schema}__segments AS s JOIN {schema}__workers AS w ON w.worker = s.owner
-			WHERE s.projection = $1 AND {alive} LIMIT 1`),
-		deleteProjection: in(`DELETE FROM {schema}__projections WHERE name = $1 RETURNING version, declaration`),
+			WHERE s.projection = $1 AND ($2 = 0 OR s.version = $2) AND {alive} LIMIT 1`),
+		deleteProjection: in(`DELETE FROM {schema}__projections WHERE name = $1`),
 		tables: in(`SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view')
 			AND lower(name) GLOB $1 || '__*' ORDER BY type DESC, name`),
 		fenceGone: in(`UPDATE {schema}__segments AS s SET owner = NULL, epoch = s.epoch + 1
@@ -271,7 +286,8 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			s.epoch, coalesce(s.owner, ''),
 			EXISTS (SELECT 1 FROM {schema}__workers AS w WHERE w.worker = s.owner AND {alive}),
 			coalesce(s.failure, ''), s.merge_into, s.merge_at, s.updated_at, coalesce(s.behind_since, 0),
-			s.log_id, s.timeline, s.last_position, s.last_event, coalesce(p.paused_at, 0)
+			s.log_id, s.timeline, s.last_position, s.last_event, coalesce(p.paused_at, 0),
+			p.live, p.replaced, p.installed_at, coalesce(p.promoted_at, 0)
 			FROM {schema}__projections AS p JOIN {schema}__segments AS s ON s.projection = p.name AND s.version = p.version
 			LEFT JOIN (SELECT projection, version, count(*) AS keys, sum(events) AS events,
 				count(*) FILTER (WHERE next_attempt_at IS NULL AND wanted = '') AS exhausted

@@ -11,14 +11,11 @@ import (
 // Published returns a projection as readers see it. See [store.Projections].
 func (s backend) Published(ctx context.Context, projection string) (published *store.Projection, err error) {
 	err = s.read(ctx, func(c *conn) error {
-		var installed *store.Installed
-		err := c.query(s.queries.projection, func(row *prepared) (err error) {
-			installed, err = store.ReadInstalled(row.ColumnInt(0), row.ColumnText(1), row.ColumnText(2))
-			return err
-		}, projection)
+		versions, err := c.versions(&s.queries, projection)
 		if err != nil {
 			return err
 		}
+		installed := versions.Live()
 		if installed == nil {
 			return store.UnknownProjection(projection)
 		}

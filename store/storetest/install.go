@@ -12,7 +12,6 @@ var installCases = []testCase{
 	{"creates_tables_and_segments", installCreates},
 	{"again_changes_nothing", installAgain},
 	{"defaults_and_indexes", installDefaults},
-	{"another_version_is_refused", installOtherVersion},
 	{"two_hosts_at_once", installAtOnce},
 	{"global_ordering_has_one_segment", installGlobal},
 	{"a_bad_statement_is_a_catalogue_error", installBadStatements},
@@ -104,20 +103,6 @@ func (f *fixture) wantCatalogueError(name string, p *store.Projection, words ...
 		if !strings.Contains(text, word) {
 			f.Errorf("%s: %q does not say %q", name, text, word)
 		}
-	}
-}
-
-func installOtherVersion(f *fixture) {
-	r := f.running(totals("sums"))
-	r.apply(mutate(totalsPut, store.Text("a"), store.I64(1)))
-	for _, version := range []int{2, 7} {
-		other := totals("sums")
-		other.Version = version
-		f.wantCatalogueError("another version", other, `projection "sums"`, "built by version 1",
-			`Store.Reset("sums"), which deletes its rows`, "from the first event")
-	}
-	if got := f.status("sums").Version; got != 1 || r.table() != "a 1" {
-		f.Errorf("the version became %d, the table %q", got, r.table())
 	}
 }
 

@@ -99,6 +99,7 @@ func Run(t *testing.T, driver Driver) {
 		{"division", divisionCases},
 		{"status", statusCases},
 		{"reset", resetCases},
+		{"versions", versionCases},
 		{"readers", readerCases},
 		{"rows", rowsCases},
 		{"published", publishedCases},

@@ -1,0 +1,192 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// rowSource is a pool or a transaction.
+type rowSource interface {
+	Query(ctx context.Context, sql string, arguments ...any) (pgx.Rows, error)
+}
+
+// readVersions returns the installed versions of a projection.
+func readVersions(ctx context.Context, from rowSource, queries *queries, name string) (store.Versioned, error) {
+	rows, err := from.Query(ctx, queries.versions, name)
+	if err != nil {
+		return nil, fmt.Errorf("looking the projection up: %w", err)
+	}
+	versions, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Installed, error) {
+		var version, replaced int
+		var declared, shapes string
+		var live bool
+		if err := row.Scan(&version, &declared, &shapes, &live, &replaced); err != nil {
+			return store.Installed{}, err
+		}
+		installed, err := store.ReadInstalled(version, declared, shapes)
+		if err != nil {
+			return store.Installed{}, err
+		}
+		installed.Live, installed.Replaced = live, replaced
+		return *installed, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("looking the projection up: %w", err)
+	}
+	return versions, nil
+}
+
+// Promote makes a version the live one. See [store.Versions].
+func (s backend) Promote(ctx context.Context, projection store.ProjectionID) (store.Promotion, error) {
+	return s.exchange(ctx, projection.Name, func(versions store.Versioned) (*store.Installed, error) {
+		return versions.Known(projection)
+	})
+}
+
+// Rollback makes the version live that the live one has replaced. See [store.Versions].
+func (s backend) Rollback(ctx context.Context, projection string) (store.Promotion, error) {
+	return s.exchange(ctx, projection, func(versions store.Versioned) (*store.Installed, error) {
+		return versions.Previous(projection)
+	})
+}
+
+// exchange makes the version live that choose returns.
+func (s backend) exchange(
+	ctx context.Context, name string, choose func(store.Versioned) (*store.Installed, error),
+) (promotion store.Promotion, err error) {
+	err = pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, s.queries.lockProjection, name); err != nil {
+			return fmt.Errorf("locking the projection: %w", err)
+		}
+		versions, err := readVersions(ctx, tx, &s.queries, name)
+		if err != nil {
+			return err
+		}
+		next, err := choose(versions)
+		if err != nil {
+			return err
+		}
+		promotion = store.Promotion{Projection: name, From: versions.Live().Version, To: next.Version}
+		if next.Live {
+			return nil
+		}
+		return s.promote(ctx, tx, versions, next)
+	})
+	if err != nil {
+		return store.Promotion{}, translate(err)
+	}
+	return promotion, nil
+}
+
+// promote makes readers see a version in place of the live one, in a transaction that has locked the projection.
+func (s backend) promote(ctx context.Context, tx pgx.Tx, versions store.Versioned, next *store.Installed) error {
+	live := versions.Live()
+	i := &installer{
+		tx: tx, queries: &s.queries, projection: s.placed(&next.Projection), home: s.options.Schema,
+		isolation: s.options.Isolation, limits: s.installLimits(), live: true,
+	}
+	if err := i.pin(ctx); err != nil {
+		return err
+	}
+	if err := i.isolate(ctx); err != nil {
+		return err
+	}
+	if err := i.meet(ctx, live); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, "SELECT pg_catalog.set_config('lock_timeout', $1, true)", readersWaitMax.String()); err != nil {
+		return fmt.Errorf("bounding the wait for readers: %w", err)
+	}
+	if err := i.publish(ctx, live.Shown()); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, s.queries.demote, next.Name); err != nil {
+		return fmt.Errorf("registering the live version: %w", err)
+	}
+	if _, err := tx.Exec(ctx, s.queries.promote, next.Name, next.Version, versions.Replaces(next.Version)); err != nil {
+		return fmt.Errorf("registering the live version: %w", err)
+	}
+	return nil
+}
+
+const (
+	// readersWaitMax bounds how long a promotion waits for a transaction that has a lock on a view, since readers that
+	// come later wait behind it.
+	readersWaitMax = 50 * time.Millisecond
+	// meetTries bounds how long commits of the live version wait for a version that is about to take its place, a few
+	// milliseconds each, and meetBehindMax how far behind that may be for them to wait at all.
+	meetTries     = 100
+	meetPause     = 2 * time.Millisecond
+	meetBehindMax = 5000
+)
+
+// meet waits until the version is nowhere behind the live one, and keeps commits of the live one waiting from then on
+// until the transaction ends. Those of the version go on meanwhile: it arrives where the live one stands.
+func (i *installer) meet(ctx context.Context, live *store.Installed) error {
+	id, of := i.projection.ID(), i.layout(i.projection.ID())
+	now, err := i.layout(live.ID()).look(ctx)
+	if err != nil {
+		return err
+	}
+	check := func(before *store.Layout) error {
+		layout, err := of.look(ctx)
+		if err != nil {
+			return err
+		}
+		return store.CheckPromotion(id, layout, live.Version, before)
+	}
+	var behind *store.BehindError
+	if err := check(now); err != nil && (!errors.As(err, &behind) || behind.Positions > meetBehindMax) {
+		return err
+	}
+	held, err := i.layout(live.ID()).read(ctx)
+	if err != nil {
+		return err
+	}
+	for range meetTries {
+		if err = check(held); !errors.As(err, &behind) {
+			return err
+		}
+		if _, err := i.tx.Exec(ctx, "SELECT pg_catalog.pg_sleep($1)", meetPause.Seconds()); err != nil {
+			return fmt.Errorf("waiting for the version: %w", err)
+		}
+	}
+	return err
+}
+
+// Retire deletes a version. See [store.Versions].
+func (s backend) Retire(ctx context.Context, projection store.ProjectionID) error {
+	err := pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, s.queries.lockProjection, projection.Name); err != nil {
+			return fmt.Errorf("locking the projection: %w", err)
+		}
+		owner, err := s.liveOwner(ctx, tx, projection)
+		if err != nil {
+			return err
+		}
+		versions, err := readVersions(ctx, tx, &s.queries, projection.Name)
+		if err != nil {
+			return err
+		}
+		was, err := versions.Retirable(projection, owner)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, s.queries.lockTimeout); err != nil {
+			return fmt.Errorf("bounding the wait for commits: %w", err)
+		}
+		for _, statement := range []string{s.queries.forgetReplaced, s.queries.deleteVersion} {
+			if _, err := tx.Exec(ctx, statement, was.Name, was.Version); err != nil {
+				return fmt.Errorf("forgetting the version: %w", err)
+			}
+		}
+		return dependedOn(was.Name, dropVersion(ctx, tx, store.PlaceOf(s.options.Schema, was.ID()).Tables, was))
+	})
+	return translate(err)
+}

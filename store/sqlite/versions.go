@@ -1,0 +1,110 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// versions returns the installed versions of a projection.
+func (c *conn) versions(q *queries, name string) (versions store.Versioned, err error) {
+	err = c.query(q.versions, func(row *prepared) error {
+		installed, err := store.ReadInstalled(row.ColumnInt(0), row.ColumnText(1), row.ColumnText(2))
+		if err == nil {
+			installed.Live, installed.Replaced = row.ColumnBool(3), row.ColumnInt(4)
+			versions = append(versions, *installed)
+		}
+		return err
+	}, name)
+	if err != nil {
+		return nil, fmt.Errorf("looking the projection up: %w", err)
+	}
+	return versions, nil
+}
+
+// Promote makes a version the live one. See [store.Versions].
+func (s backend) Promote(ctx context.Context, projection store.ProjectionID) (store.Promotion, error) {
+	return s.exchange(ctx, projection.Name, func(versions store.Versioned) (*store.Installed, error) {
+		return versions.Known(projection)
+	})
+}
+
+// Rollback makes the version live that the live one has replaced. See [store.Versions].
+func (s backend) Rollback(ctx context.Context, projection string) (store.Promotion, error) {
+	return s.exchange(ctx, projection, func(versions store.Versioned) (*store.Installed, error) {
+		return versions.Previous(projection)
+	})
+}
+
+// exchange makes the version live that choose returns. There is no other writer meanwhile, so that both versions stand
+// still.
+func (s backend) exchange(
+	ctx context.Context, name string, choose func(store.Versioned) (*store.Installed, error),
+) (promotion store.Promotion, err error) {
+	err = s.write(ctx, func(c *conn) error {
+		versions, err := c.versions(&s.queries, name)
+		if err != nil {
+			return err
+		}
+		next, err := choose(versions)
+		if err != nil {
+			return err
+		}
+		live := versions.Live()
+		promotion = store.Promotion{Projection: name, From: live.Version, To: next.Version}
+		if next.Live {
+			return nil
+		}
+		i := &installer{conn: c, queries: &s.queries, home: s.options.Schema, projection: s.placed(&next.Projection), live: true}
+		before, err := i.layout(live.ID()).read()
+		if err != nil {
+			return err
+		}
+		after, err := i.layout(next.ID()).read()
+		if err != nil {
+			return err
+		}
+		if err := store.CheckPromotion(next.ID(), after, live.Version, before); err != nil {
+			return err
+		}
+		if err := i.publish(live.Shown()); err != nil {
+			return err
+		}
+		if _, err := c.exec(s.queries.demote, name); err != nil {
+			return fmt.Errorf("registering the live version: %w", err)
+		}
+		if _, err := c.exec(s.queries.promote, name, next.Version, versions.Replaces(next.Version)); err != nil {
+			return fmt.Errorf("registering the live version: %w", err)
+		}
+		return nil
+	})
+	if err != nil {
+		return store.Promotion{}, err
+	}
+	return promotion, nil
+}
+
+// Retire deletes a version. See [store.Versions].
+func (s backend) Retire(ctx context.Context, projection store.ProjectionID) error {
+	return s.write(ctx, func(c *conn) error {
+		owner, err := c.liveOwner(&s.queries, projection)
+		if err != nil {
+			return err
+		}
+		versions, err := c.versions(&s.queries, projection.Name)
+		if err != nil {
+			return err
+		}
+		was, err := versions.Retirable(projection, owner)
+		if err != nil {
+			return err
+		}
+		for _, statement := range []string{s.queries.forgetReplaced, s.queries.deleteVersion} {
+			if _, err := c.exec(statement, was.Name, was.Version); err != nil {
+				return fmt.Errorf("forgetting the version: %w", err)
+			}
+		}
+		return s.dropPlace(c, was)
+	})
+}

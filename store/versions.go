@@ -1,0 +1,232 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
+// Versions decides which of the installed versions of a projection its readers see, the live one. The others go on
+// beside it, each in its own tables: candidates, which readers have not seen or see no longer, and those that the live
+// one has replaced.
+type Versions interface {
+	// Promote makes a version the live one. In one transaction the views of readers become views of its tables, at a
+	// moment at which it is nowhere behind the version that they see until then: no reader sees an older position.
+	// Both go on. For the version that is live already there is nothing to do.
+	//
+	// # Errors
+	//
+	// [*InputError] when the version is not installed, has a segment that has failed, or follows another log;
+	// [*BehindError]; [ErrTransient], with [ErrLocked] when a transaction has a lock on the views; [*CatalogueError]
+	// when others have built upon a view whose columns become others. Nothing has changed then.
+	Promote(ctx context.Context, projection ProjectionID) (Promotion, error)
+
+	// Rollback makes the version live that the live one has replaced, as Promote does.
+	//
+	// # Errors
+	//
+	// [*InputError] when the live version has replaced none, and those of Promote.
+	Rollback(ctx context.Context, projection string) (Promotion, error)
+
+	// Retire deletes a version that is not live, with its tables and checkpoints. Claims on it are fenced.
+	//
+	// # Errors
+	//
+	// [*InputError] when the version is not installed, is live, or is later than the live one and a live worker runs
+	// it, which would begin it again; or when others have built upon its tables, as far as the database knows;
+	// [ErrTransient].
+	Retire(ctx context.Context, projection ProjectionID) error
+}
+
+// Promotion is which version of a projection readers saw, and which they see now. They are the same when nothing has
+// changed.
+type Promotion struct {
+	Projection string
+	From, To   int
+}
+
+// BehindError says that a version cannot become the live one yet.
+type BehindError struct {
+	Projection ProjectionID
+	Live       int   // the version that readers see
+	Positions  int64 // how far it is behind, where it is the most
+}
+
+// Error names the versions and how far they are apart.
+func (e *BehindError) Error() string {
+	return fmt.Sprintf("version %d of projection %s is %d positions behind version %d, which is live",
+		e.Projection.Version, e.Projection.Name, e.Positions, e.Live)
+}
+
+// Stage is what a version is to readers.
+type Stage string
+
+// The stages. A version that was rolled back is a candidate again.
+const (
+	StageLive      Stage = "live"      // readers see it
+	StageCandidate Stage = "candidate" // it is built beside the live one
+	StageReplaced  Stage = "replaced"  // the live one has replaced it, and a rollback goes back to it
+)
+
+// Stages returns the stage of every version of a projection. all has no other projection.
+func Stages(all []ProjectionStatus) map[int]Stage {
+	stages, replaced := map[int]Stage{}, map[int]int{}
+	live := 0
+	for i := range all {
+		p := &all[i]
+		stages[p.Version], replaced[p.Version] = StageCandidate, p.Replaced
+		if p.Live {
+			live = p.Version
+		}
+	}
+	if live == 0 {
+		return stages
+	}
+	stages[live] = StageLive
+	for at := replaced[live]; stages[at] == StageCandidate; at = replaced[at] {
+		stages[at] = StageReplaced
+	}
+	return stages
+}
+
+// Versioned are the installed versions of a projection, which stores decide by.
+type Versioned []Installed
+
+// Live returns the version that readers see, or nil when none is installed.
+func (v Versioned) Live() *Installed {
+	return v.find(func(i *Installed) bool { return i.Live })
+}
+
+// Version returns an installed version, or nil.
+func (v Versioned) Version(version int) *Installed {
+	return v.find(func(i *Installed) bool { return i.Version == version })
+}
+
+func (v Versioned) find(is func(*Installed) bool) *Installed {
+	for i := range v {
+		if is(&v[i]) {
+			return &v[i]
+		}
+	}
+	return nil
+}
+
+// Known returns an installed version.
+//
+// # Errors
+//
+// [*InputError] when it is not installed.
+func (v Versioned) Known(id ProjectionID) (*Installed, error) {
+	if len(v) == 0 {
+		return nil, UnknownProjection(id.Name)
+	}
+	if found := v.Version(id.Version); found != nil {
+		return found, nil
+	}
+	versions := make([]string, len(v))
+	for i := range v {
+		versions[i] = fmt.Sprint(v[i].Version)
+	}
+	return nil, &InputError{Field: "projection " + id.Name, Reason: fmt.Sprintf("has no version %d: it has %s",
+		id.Version, strings.Join(versions, ", "))}
+}
+
+// Previous returns the version that Rollback goes back to.
+//
+// # Errors
+//
+// [*InputError].
+func (v Versioned) Previous(projection string) (*Installed, error) {
+	live := v.Live()
+	if live == nil {
+		return nil, UnknownProjection(projection)
+	}
+	if live.Replaced == 0 {
+		return nil, &InputError{Field: "projection " + projection, Reason: fmt.Sprintf(
+			"has version %d live, which has replaced none that is still there: there is nothing to go back to", live.Version)}
+	}
+	return v.Known(ProjectionID{Name: projection, Version: live.Replaced})
+}
+
+// Retirable returns a version that may be deleted. owner is a live worker that has a segment of it, or "".
+//
+// # Errors
+//
+// [*InputError].
+func (v Versioned) Retirable(id ProjectionID, owner string) (*Installed, error) {
+	found, err := v.Known(id)
+	if err != nil {
+		return nil, err
+	}
+	refuse := func(reason string) error {
+		return &InputError{Field: fmt.Sprintf("version %d of projection %s", id.Version, id.Name), Reason: reason}
+	}
+	switch live := v.Live(); {
+	case found.Live:
+		return nil, refuse("is live: promote another version first; Store.Reset deletes the whole projection")
+	case owner != "" && live != nil && id.Version > live.Version:
+		return nil, refuse("is run by worker " + owner + ", which would begin it again: take its module out of the folder, " +
+			"or stop that host, and retire it then; a host that was killed counts until its lease is over")
+	}
+	return found, nil
+}
+
+// Replaces returns the version that one replaces when it becomes the live one, or 0 for none. One that the live version
+// has replaced, were it by others in between, keeps what it had replaced itself: to promote it is to roll back.
+func (v Versioned) Replaces(version int) int {
+	live := v.Live()
+	for at := live; at != nil; at = v.Version(at.Replaced) {
+		if at.Version == version {
+			return at.Replaced
+		}
+	}
+	return live.Version
+}
+
+// Beside checks that a version that is not installed may be built beside the live one.
+//
+// # Errors
+//
+// [*CatalogueError] when it is older, or one of them has no tables of its own.
+func (p *Projection) Beside(live *Installed) error {
+	if p.Version < live.Version || p.Bare() || live.Bare() {
+		return versionMismatch(p, live)
+	}
+	return nil
+}
+
+// CheckPromotion reports why a version cannot take the place of the live one now, by their layouts.
+//
+// # Errors
+//
+// [*InputError], [*BehindError].
+func CheckPromotion(id ProjectionID, of *Layout, live int, before *Layout) error {
+	field := fmt.Sprintf("version %d of projection %s", id.Version, id.Name)
+	for i := range of.Segments {
+		s := &of.Segments[i]
+		if s.Failure != "" {
+			return &InputError{Field: field, Reason: fmt.Sprintf("has failed in segment %d: Store.Status says why", s.Segment)}
+		}
+		for _, seen := range before.Segments {
+			if seen.Applied.Log.ID != s.Applied.Log.ID {
+				return &InputError{Field: field, Reason: "follows another log than the live version"}
+			}
+		}
+	}
+	if behind := of.behind(before); behind > 0 {
+		return &BehindError{Projection: id, Live: live, Positions: behind}
+	}
+	return nil
+}
+
+// behind returns how far the layout is behind another, in the range of streams where it is the most.
+func (l *Layout) behind(other *Layout) (positions int64) {
+	for i := range l.Segments {
+		for j := range other.Segments {
+			if a, b := &l.Segments[i], &other.Segments[j]; a.Range.First <= b.Range.Last && b.Range.First <= a.Range.Last {
+				positions = max(positions, b.Position-a.Position)
+			}
+		}
+	}
+	return positions
+}
