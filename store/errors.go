@@ -279,6 +279,14 @@ func UnknownProjection(projection string) error {
 	return &InputError{Field: "projection " + projection, Reason: "is not known: Store.Status lists those that are"}
 }
 
+// UnknownVersion returns the error for a version of a projection that is not installed.
+func UnknownVersion(id ProjectionID) error {
+	return &InputError{
+		Field: "projection " + id.Name, Reason: fmt.Sprintf("has no version %d: Store.Status lists those that it has",
+			id.Version),
+	}
+}
+
 // UnknownTable returns the error for a table that a projection does not declare.
 func UnknownTable(projection, table string) error {
 	return &InputError{Field: "table " + table, Reason: "is not one of projection " + projection}

@@ -211,6 +211,7 @@ type ProjectionStatus struct {
 	Live            bool      // readers see this version
 	Replaced        int       // the version that they saw before it, which a rollback goes back to; 0 for none
 	InstalledAt     time.Time
+	Code            string    // the digest of what ran it last, see [Code]
 	PromotedAt      time.Time // when readers saw it first, the last time that they did; zero when never
 	Segments        []SegmentStatus
 }

@@ -36,6 +36,27 @@ type Versions interface {
 	// it, which would begin it again; or when others have built upon its tables, as far as the database knows;
 	// [ErrTransient].
 	Retire(ctx context.Context, projection ProjectionID) error
+
+	// SetCode notes what runs a version from now on. It returns the digest of what ran it before, "" where that is not
+	// known.
+	//
+	// # Errors
+	//
+	// [*InputError] when the version is not installed; [ErrTransient].
+	SetCode(ctx context.Context, projection ProjectionID, code Code) (before string, err error)
+
+	// Code returns what ran a version last, as SetCode has noted it. The caller owns it.
+	//
+	// # Errors
+	//
+	// [*InputError] when the version is not installed; [ErrTransient].
+	Code(ctx context.Context, projection ProjectionID) (Code, error)
+}
+
+// Code is what turns the events of a version into rows.
+type Code struct {
+	Digest string // tells it from other code, of a module its SHA-256 in hex; "" where nothing is known
+	Module []byte // the module; nil for a program that is none
 }
 
 // Promotion is which version of a projection readers saw, and which they see now. They are the same when nothing has

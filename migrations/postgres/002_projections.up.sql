@@ -15,6 +15,9 @@ CREATE TABLE {schema}.projections (
     live         boolean NOT NULL,           -- the version that readers see
     promoted_at  timestamptz,                -- since when they see it, or when they saw it first the last time
     replaced     integer NOT NULL DEFAULT 0, -- the version that they saw before, to go back to; 0: none
+    -- What ran the version last: a digest, and of a module its bytes, so that another can be compared with it.
+    code         text NOT NULL DEFAULT '',
+    module       bytea,
     PRIMARY KEY (name, version)
 );
 CREATE UNIQUE INDEX projections_live ON {schema}.projections (name) WHERE live;

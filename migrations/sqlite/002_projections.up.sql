@@ -15,6 +15,9 @@ CREATE TABLE {schema}__projections (
     live         INTEGER NOT NULL,           -- the version that readers see
     promoted_at  INTEGER,                    -- since when they see it, or when they saw it first the last time
     replaced     INTEGER NOT NULL DEFAULT 0, -- the version that they saw before, to go back to; 0: none
+    -- What ran the version last: a digest, and of a module its bytes, so that another can be compared with it.
+    code         TEXT NOT NULL DEFAULT '',
+    module       BLOB,
     PRIMARY KEY (name, version)
 ) STRICT;
 CREATE UNIQUE INDEX {schema}__projections_live ON {schema}__projections (name) WHERE live;

@@ -112,7 +112,7 @@ func (s *Store) Status(ctx context.Context, only ...string) ([]store.ProjectionS
 		&segment.Epoch, &segment.Owner, &segment.Live, &segment.Failure, &segment.Merge.Into, &segment.Merge.At,
 		&segment.UpdatedAt, &behindSince,
 	}, append(scanApplied(&segment.Applied), &pausedAt, &projection.Live, &projection.Replaced, &projection.InstalledAt,
-		&promotedAt)...), func() error {
+		&promotedAt, &projection.Code)...), func() error {
 		segment.BehindSince = timeOrZero(behindSince)
 		projection.PausedAt, projection.PromotedAt = timeOrZero(pausedAt), timeOrZero(promotedAt)
 		if len(all) == 0 || all[len(all)-1].ProjectionID != projection.ProjectionID {

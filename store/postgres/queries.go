@@ -65,6 +65,9 @@ type queries struct {
 	promote          string
 	forgetReplaced   string
 	deleteVersion    string
+	digest           string
+	code             string
+	setCode          string
 	declare          string
 	recover          string
 	applied          string
@@ -294,6 +297,9 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		declare: in(`UPDATE {schema}.projections SET declaration = $3 WHERE name = $1 AND version = $2
 			AND declaration <> $3`),
 		deleteProjection: in(`DELETE FROM {schema}.projections WHERE name = $1`),
+		digest:           in(`SELECT code FROM {schema}.projections WHERE name = $1 AND version = $2`),
+		code:             in(`SELECT code, module FROM {schema}.projections WHERE name = $1 AND version = $2`),
+		setCode:          in(`UPDATE {schema}.projections SET code = $3, module = $4 WHERE name = $1 AND version = $2`),
 		deleteVersion:    in(`DELETE FROM {schema}.projections WHERE name = $1 AND version = $2`),
 		// What the version had replaced is what a rollback goes back to then.
 		forgetReplaced: in(`UPDATE {schema}.projections p SET replaced = g.replaced FROM {schema}.projections g
@@ -337,7 +343,7 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = s.owner AND {alive}),
 			coalesce(s.failure, ''), s.merge_into, s.merge_at, s.updated_at, s.behind_since,
 			s.log_id, s.timeline, s.last_position, s.last_event, p.paused_at, p.live, p.replaced, p.installed_at,
-			p.promoted_at
+			p.promoted_at, p.code
 			FROM {schema}.projections p JOIN {schema}.segments s ON s.projection = p.name AND s.version = p.version
 			LEFT JOIN (SELECT projection, version, count(*) AS keys, sum(events)::bigint AS events,
 				count(*) FILTER (WHERE next_attempt_at IS NULL AND wanted = '') AS exhausted

@@ -65,6 +65,7 @@ func (s *Store) Status(ctx context.Context, only ...string) ([]store.ProjectionS
 					ProjectionID: id, Desired: row.ColumnInt(2),
 					Parked: row.ColumnInt(3), ParkedEvents: row.ColumnInt64(4), ParkedExhausted: row.ColumnInt(5),
 					PausedAt: microsecond(row.ColumnInt64(22)),
+					Code:     row.ColumnText(27),
 					Live:     row.ColumnBool(23), Replaced: row.ColumnInt(24),
 					InstalledAt: microsecond(row.ColumnInt64(25)), PromotedAt: microsecond(row.ColumnInt64(26)),
 				})

@@ -62,6 +62,9 @@ type queries struct {
 	promote          string
 	forgetReplaced   string
 	deleteVersion    string
+	digest           string
+	code             string
+	setCode          string
 	insertProjection string
 	alterProjection  string
 	declare          string
@@ -260,6 +263,9 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		// What the version had replaced is what a rollback goes back to then.
 		forgetReplaced: in(`UPDATE {schema}__projections SET replaced = (SELECT g.replaced FROM {schema}__projections AS g
 			WHERE g.name = $1 AND g.version = $2) WHERE name = $1 AND replaced = $2`),
+		digest:        in(`SELECT code FROM {schema}__projections WHERE name = $1 AND version = $2`),
+		code:          in(`SELECT code, module FROM {schema}__projections WHERE name = $1 AND version = $2`),
+		setCode:       in(`UPDATE {schema}__projections SET code = $3, module = $4 WHERE name = $1 AND version = $2`),
 		deleteVersion: in(`DELETE FROM {schema}__projections WHERE name = $1 AND version = $2`),
 		declare: in(`UPDATE {schema}__projections SET declaration = $3 WHERE name = $1 AND version = $2
 			AND declaration <> $3`),
@@ -287,7 +293,7 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			EXISTS (SELECT 1 FROM {schema}__workers AS w WHERE w.worker = s.owner AND {alive}),
 			coalesce(s.failure, ''), s.merge_into, s.merge_at, s.updated_at, coalesce(s.behind_since, 0),
 			s.log_id, s.timeline, s.last_position, s.last_event, coalesce(p.paused_at, 0),
-			p.live, p.replaced, p.installed_at, coalesce(p.promoted_at, 0)
+			p.live, p.replaced, p.installed_at, coalesce(p.promoted_at, 0), p.code
 			FROM {schema}__projections AS p JOIN {schema}__segments AS s ON s.projection = p.name AND s.version = p.version
 			LEFT JOIN (SELECT projection, version, count(*) AS keys, sum(events) AS events,
 				count(*) FILTER (WHERE next_attempt_at IS NULL AND wanted = '') AS exhausted

@@ -30,6 +30,7 @@ var versionCases = []testCase{
 	{"a_reset_deletes_all_versions", versionReset},
 	{"a_reader_keeps_its_prepared_statement", versionPrepared},
 	{"unknown_versions", versionUnknown},
+	{"the_code_of_a_version", versionCode},
 	{"readers_see_positions_that_only_grow", versionReaders},
 }
 

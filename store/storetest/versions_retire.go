@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"errors"
 
 	"github.com/pupwasm/pupwasm/store"
@@ -69,4 +70,36 @@ func versionReset(f *fixture) {
 		f.Errorf("after the reset there is %+v, or a table", all)
 	}
 	f.used(sums(1)) // also an older version than before
+}
+
+func versionCode(f *fixture) {
+	_, err := f.store.SetCode(f.ctx, sumsOf(1), store.Code{Digest: "a"})
+	f.wantInput("nothing is installed", err, "has no version 1")
+	_, err = f.store.Code(f.ctx, sumsOf(1))
+	f.wantInput("nothing is installed", err, "has no version 1")
+	f.beside(1, 2)
+	for _, step := range []struct {
+		version int
+		before  string
+		code    store.Code
+	}{
+		{1, "", store.Code{Digest: "a", Module: bytes.Repeat([]byte{0, 1, 0xff}, 1<<20)}},
+		{1, "a", store.Code{Digest: "a"}}, // is known already, with its module
+		{2, "", store.Code{Digest: "b"}},
+		{1, "a", store.Code{Digest: "c", Module: []byte{}}},
+		{1, "c", store.Code{Digest: "a", Module: []byte{1}}},
+	} {
+		before, err := f.store.SetCode(f.ctx, sumsOf(step.version), step.code)
+		f.must(err)
+		got, err := f.store.Code(f.ctx, sumsOf(step.version))
+		f.must(err)
+		same := step.before == step.code.Digest
+		if before != step.before || got.Digest != step.code.Digest || !same && !bytes.Equal(got.Module, step.code.Module) ||
+			same && len(got.Module) == 0 {
+			f.Errorf("version %d: before %q, now %q with %d bytes", step.version, before, got.Digest, len(got.Module))
+		}
+	}
+	if a, b := f.version(1).Code, f.version(2).Code; a != "a" || b != "b" {
+		f.Errorf("the status has %q and %q", a, b)
+	}
 }

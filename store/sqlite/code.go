@@ -1,0 +1,51 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// SetCode notes what runs a version. See [store.Versions].
+func (s backend) SetCode(
+	ctx context.Context, projection store.ProjectionID, code store.Code,
+) (before string, err error) {
+	err = s.write(ctx, func(c *conn) error {
+		err := c.code(s.queries.digest, projection, func(row *prepared) { before = row.ColumnText(0) })
+		if err != nil || before == code.Digest {
+			return err
+		}
+		var module any
+		if code.Module != nil {
+			module = code.Module
+		}
+		_, err = c.exec(s.queries.setCode, projection.Name, projection.Version, code.Digest, module)
+		return err
+	})
+	return before, err
+}
+
+// Code returns what ran a version last. See [store.Versions].
+func (s backend) Code(ctx context.Context, projection store.ProjectionID) (code store.Code, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		return c.code(s.queries.code, projection, func(row *prepared) {
+			code = store.Code{Digest: row.ColumnText(0), Module: bytes.Clone(row.ColumnRawBlob(1))}
+		})
+	})
+	return code, err
+}
+
+// code runs a query for the row of a version.
+func (c *conn) code(query string, of store.ProjectionID, read func(row *prepared)) error {
+	known := false
+	err := c.query(query, func(row *prepared) error {
+		known = true
+		read(row)
+		return nil
+	}, of.Name, of.Version)
+	if err == nil && !known {
+		err = store.UnknownVersion(of)
+	}
+	return err
+}
