@@ -132,7 +132,8 @@ func TestExamine_versionsBesideEachOther(t *testing.T) {
 		t.Errorf("it says %q", lines)
 	}
 	must(t, s.Heartbeat(t.Context(), store.Worker{Name: "b", Projections: both[:1]}, time.Hour))
-	want := "warning hosts disagree: about sums: version 1 runs on a, b; version 2 runs on a → give all hosts the same modules"
+	want := "warning hosts disagree: about sums: version 1 runs on a, b; version 2 runs on a → " +
+		"give all hosts the same modules"
 	if lines, _ := findings(t, s); len(lines) != 1 || lines[0] != want {
 		t.Errorf("where one host has one of them it says %q, want %q", lines, want)
 	}

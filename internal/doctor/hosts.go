@@ -96,7 +96,8 @@ func (e *examiner) shares() {
 		}
 		if most-least > 1 {
 			e.add(store.SeverityWarning, "uneven", fmt.Sprintf("of %d segments of %s one host has %d and another %d",
-				len(p.Segments), e.report.Label(p), most, least), "wait some seconds: hosts share segments by themselves; if it stays, look at the log of the host with more")
+				len(p.Segments), e.report.Label(p), most, least),
+				"wait some seconds: hosts share segments by themselves; if it stays, look at the log of the host with more")
 		}
 	}
 }

@@ -93,7 +93,7 @@ func (e *examiner) parked(p *status.Projection) {
 			fmt.Sprintf("'pupwasm parked list %[1]s' says why; give the host a module without the fault, or 'pupwasm parked retry "+
 				"%[1]s --all' once the cause is gone", p.Name))
 	case p.Parked > 0:
-		e.add(store.SeverityWarning, "parked", fmt.Sprintf("%s has %s, tried again automatically; waiting: %s", e.report.Label(p),
-			oneline.Count(int64(p.Parked), "parked key"), oneline.Count(p.ParkedEvents, "event")), "'pupwasm parked list "+p.Name+"' says why")
+		e.add(store.SeverityWarning, "parked", fmt.Sprintf("%s has %s, tried again automatically; waiting: %s",
+			e.report.Label(p), oneline.Count(int64(p.Parked), "parked key"), oneline.Count(p.ParkedEvents, "event")), "'pupwasm parked list "+p.Name+"' says why")
 	}
 }
