@@ -23,6 +23,7 @@ type Consumer struct {
 	// Name is the projection's: a lower-case letter, then letters, digits and single underscores, 30 at most.
 	Name string
 	// Version says when the consumer has become another one, which starts from the first event after a reset.
+	// Consumers of one name and several versions have checkpoints of their own; their rows are up to their author.
 	// Defaults to 1.
 	Version int
 	// Partition divides the events. Events of one key come in order of position; those of different keys come in

@@ -146,10 +146,12 @@ func TestNewHost_refusesConsumersThatCannotRun(t *testing.T) {
 	t.Parallel()
 	handle := func(context.Context, any, []store.RecordedEvent) error { return nil }
 	for want, consumers := range map[string][]pupwasm.Consumer{
-		"is not a name":               {{Name: "Users", Handle: handle}},
-		"has no Handle":               {{Name: "users"}},
-		"two consumers have the name": {{Name: "users", Handle: handle}, {Name: "users", Handle: handle}},
-		"partition":                   {{Name: "users", Handle: handle, Partition: &store.Partition{By: "moon"}}},
+		"is not a name": {{Name: "Users", Handle: handle}},
+		"has no Handle": {{Name: "users"}},
+		"two consumers have the name users and version 1": {
+			{Name: "users", Handle: handle}, {Name: "users", Version: 1, Handle: handle},
+		},
+		"partition": {{Name: "users", Handle: handle, Partition: &store.Partition{By: "moon"}}},
 	} {
 		if _, err := pupwasm.NewHost(open(t), pupwasm.Options{Consumers: consumers}); err == nil ||
 			!strings.Contains(err.Error(), want) {

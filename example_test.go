@@ -145,7 +145,7 @@ func ExampleHost_RunOnce() {
 	must(err)
 	must(host.RunOnce(ctx))
 	for _, p := range host.Progress() {
-		fmt.Println(p.Projection, "applied", p.Events, "events")
+		fmt.Println(p.Projection.Name, "applied", p.Events, "events")
 	}
 	// Output:
 	// users applied 2 events
@@ -170,7 +170,7 @@ func ExampleOptions_logger() {
 	must(err)
 	must(host.RunOnce(ctx))
 	// Output:
-	// level=INFO msg="projection installed" worker=web-1 projection=users module=users.wasm version=1
+	// level=INFO msg="projection installed" worker=web-1 projection=users version=1 module=users.wasm
 }
 
 // The settings of the work and of the sandbox, whose zero values are the defaults.

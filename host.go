@@ -35,7 +35,7 @@ type Options struct {
 	// NAME.wasm has settings of that module, for its operator: they come before those in Worker and Runtime.
 	Folder  string
 	NoWatch bool
-	// Consumers are projections of the application's own.
+	// Consumers are projections of the application's own. Several versions of one may run beside each other.
 	Consumers []Consumer
 	// Worker are the settings of the work: batches, segments, polling, retries, for all projections and for single
 	// ones, and whether one that fails ends the host (FailFast). Its Logger, Observer and Once are the host's.
@@ -96,8 +96,10 @@ func NewHost(db Database, options Options) (*Host, error) {
 		if err != nil {
 			return nil, err
 		}
-		if slices.ContainsFunc(h.consumers, func(other segments.Program) bool { return other.Source() == program.Source() }) {
-			return nil, fmt.Errorf("two consumers have the name %s", program.Projection().Name)
+		id := program.Projection().ID()
+		if slices.ContainsFunc(h.consumers, func(other segments.Program) bool { return other.Projection().ID() == id }) {
+			return nil, fmt.Errorf("two consumers have the name %s and version %d: give one another name or version", id.Name,
+				id.Version)
 		}
 		h.consumers = append(h.consumers, program)
 	}
@@ -299,7 +301,8 @@ func (h *Host) Status(ctx context.Context, only ...string) ([]store.ProjectionSt
 	return h.tables.Status(ctx, only...)
 }
 
-// Progress returns how far each projection is on this host, by name, from memory. The caller owns the result.
+// Progress returns how far each projection is on this host, by name and version, from memory. The caller owns the
+// result.
 func (h *Host) Progress() []segments.Progress {
 	h.mu.Lock()
 	defer h.mu.Unlock()

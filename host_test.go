@@ -24,8 +24,10 @@ import (
 	"github.com/pupwasm/pupwasm/store/sqlite"
 )
 
-func guest(name string) []byte {
-	return (&hosttest.Guest{Describe: `{"name":"` + name + `","version":1}`}).Wasm()
+func guest(name string) []byte { return guestOf(name, "1") }
+
+func guestOf(name, version string) []byte {
+	return (&hosttest.Guest{Describe: `{"name":"` + name + `","version":` + version + `}`}).Wasm()
 }
 
 func open(t *testing.T) *sqlite.Store {
@@ -50,7 +52,7 @@ func runs(t *testing.T, h *pupwasm.Host, projections ...string) {
 		var names []string
 		for _, p := range h.Progress() {
 			if p.Known {
-				names = append(names, p.Projection)
+				names = append(names, p.Projection.Name)
 			}
 		}
 		return strings.Join(names, " ") == strings.Join(projections, " ")
@@ -78,6 +80,25 @@ func TestHost_followsItsFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	runs(t, h, "third")
+}
+
+// TestHost_aLaterVersionTakesTheFile has a later version of a projection replace the file of the first. No event is
+// applied, so that it replaces the tables too.
+func TestHost_aLaterVersionTakesTheFile(t *testing.T) {
+	t.Parallel()
+	db, file := open(t), filepath.Join(t.TempDir(), "a.wasm")
+	must(os.WriteFile(file, guestOf("same", "1"), 0o600))
+	h := runHost(t, db, pupwasm.Options{Folder: filepath.Dir(file)})
+	runs(t, h, "same")
+	must(os.WriteFile(file, guestOf("same", "2"), 0o600))
+	testwait.Until(t, "version 2 runs alone", func() bool {
+		progress := h.Progress()
+		return len(progress) == 1 && progress[0].Known && progress[0].Projection.Version == 2
+	})
+	status, err := h.Status(t.Context())
+	if err != nil || len(status) != 1 || status[0].Version != 2 {
+		t.Errorf("the database has %+v; %v", status, err)
+	}
 }
 
 func TestHost_readsALogOfAnotherDatabase(t *testing.T) {
@@ -211,7 +232,7 @@ func TestHost_aModuleThatDoesNotLoadEndsRun(t *testing.T) {
 		err = h.Run(t.Context())
 		var load *host.LoadError
 		if err == nil || name == "no module" && !errors.As(err, &load) || name != "no module" &&
-			!strings.Contains(err.Error(), "a.wasm and module b.wasm are both projection same") {
+			!strings.Contains(err.Error(), "a.wasm and module b.wasm are both version 1 of projection same: ") {
 			t.Errorf("%s: Run returns %v", name, err)
 		}
 	}
@@ -232,6 +253,16 @@ func TestNewHost_saysWhatIsMissing(t *testing.T) {
 	}
 }
 
+func TestNewHost_takesVersionsOfAConsumer(t *testing.T) {
+	t.Parallel()
+	handle := func(context.Context, any, []store.RecordedEvent) error { return nil }
+	if _, err := pupwasm.NewHost(open(t), pupwasm.Options{Consumers: []pupwasm.Consumer{
+		{Name: "users", Handle: handle}, {Name: "users", Version: 2, Handle: handle},
+	}}); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestHost_logsByTheLoggerOfTheApplication has levels as they are there, fields in order, and numbers as numbers.
 func TestHost_logsByTheLoggerOfTheApplication(t *testing.T) {
 	t.Parallel()
@@ -247,7 +278,7 @@ func TestHost_logsByTheLoggerOfTheApplication(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := lines.String(); !strings.Contains(got, `"level":"INFO","msg":"projection installed"`) ||
-		!strings.Contains(got, `"projection":"first","module":"a.wasm","version":1`) ||
+		!strings.Contains(got, `"projection":"first","version":1,"module":"a.wasm"`) ||
 		strings.Contains(got, "DEBUG") {
 		t.Errorf("the log is %s", got)
 	}

@@ -24,7 +24,7 @@ type Registry struct {
 	runtime *Runtime
 	folder  string
 	files   map[string]*moduleFile
-	// rescan makes Sync check the folder again: a projection's name became free, or a file has changed while
+	// rescan makes Sync check the folder again: a version of a projection became free, or a file has changed while
 	// it was loading
 	rescan   bool
 	arrived  chan struct{}
@@ -39,7 +39,7 @@ type moduleFile struct {
 	hash   [sha256.Size]byte // of the bytes that were checked last
 	module *Module           // the last that loaded, which goes on when a newer one does not
 	load   *load             // of those bytes, while it is under way
-	// refused says that another module has the same projection.
+	// refused says that another module has the same projection in the same version.
 	refused bool
 	// The settings with which it was loaded, whether there were any that were not refused, why those that the
 	// operator wrote are refused, and whether this was not told yet.
@@ -239,7 +239,7 @@ func (r *Registry) Close() {
 	r.loads.Wait()
 }
 
-// retryRefused makes Sync check every refused file again: the name of a projection has become free.
+// retryRefused makes Sync check every refused file again: a version of a projection has become free.
 func (r *Registry) retryRefused() {
 	r.rescan = true
 	for _, known := range r.files {
@@ -292,7 +292,7 @@ func (r *Registry) finishLoad(ctx context.Context, file string, known *moduleFil
 		err = refused
 	}
 	if err == nil {
-		if err = r.checkName(module); err != nil {
+		if err = r.checkID(module); err != nil {
 			known.refused = true
 			module.Close(ctx)
 		}
@@ -314,7 +314,7 @@ func (r *Registry) finishLoad(ctx context.Context, file string, known *moduleFil
 		return change, !again
 	}
 	known.pause, known.lastError = 0, ""
-	if previous := known.module; previous != nil && previous.Description.Name != module.Description.Name {
+	if previous := known.module; previous != nil && previous.Description.ID() != module.Description.ID() {
 		r.retryRefused()
 	}
 	known.module, change.Module = module, module
@@ -334,12 +334,14 @@ func (r *Registry) anyRetryDue() bool {
 	return false
 }
 
-// checkName refuses a second module for one projection: both would write the same tables.
-func (r *Registry) checkName(module *Module) error {
+// checkID refuses a second module for one version of a projection: both would write the same tables.
+func (r *Registry) checkID(module *Module) error {
+	id := module.Description.ID()
 	for file, other := range r.files {
-		if file != module.File && other.module != nil && other.module.Description.Name == module.Description.Name {
+		if file != module.File && other.module != nil && other.module.Description.ID() == id {
 			return &LoadError{File: module.File, Reason: fmt.Sprintf(
-				"implements projection %q as %s does: remove one of the two", module.Description.Name, file)}
+				"implements version %d of projection %q as %s does: remove one of the two, or give it another version",
+				id.Version, id.Name, file)}
 		}
 	}
 	return nil

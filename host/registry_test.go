@@ -90,7 +90,7 @@ func TestRegistry_syncTellsEveryChangeOnce(t *testing.T) {
 	expect(t, registry, "a.wasm replaced")
 
 	write(t, at("b.wasm"), counter)
-	expect(t, registry, `b.wasm refused: module b.wasm: implements projection "user_counter" as a.wasm does`)
+	expect(t, registry, `b.wasm refused: module b.wasm: implements version 1 of projection "user_counter" as a.wasm does`)
 
 	// With a.wasm gone, b.wasm is welcome.
 	if err := os.Remove(at("a.wasm")); err != nil {

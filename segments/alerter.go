@@ -3,7 +3,6 @@ package segments
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
 	"time"
 
@@ -103,11 +102,15 @@ func (a *alerter) tellNext(ctx context.Context) (some bool, err error) {
 	return true, err
 }
 
-// projections are those that the worker runs.
-func (a *alerter) projections() []string {
+// projections are the names of those that the worker runs, in whatever version.
+func (a *alerter) projections() (names []string) {
 	a.worker.mu.Lock()
 	defer a.worker.mu.Unlock()
-	return slices.Sorted(maps.Keys(a.worker.runners))
+	for id := range a.worker.runners {
+		names = append(names, id.Name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // errAlertTimeout says that OnPark has not returned in time.
@@ -137,7 +140,8 @@ func (a *alerter) call(ctx context.Context, key *store.ParkedKey) error {
 // note logs when alerts begin to fail, and when they arrive again.
 func (a *alerter) note(key *store.ParkedKey, err error) {
 	at := func(event *zerolog.Event) *zerolog.Event {
-		return event.Str("projection", key.Projection.Name).Bytes("key", key.Key)
+		return event.Str("projection", key.Projection.Name).Int("version", key.Projection.Version).
+			Bytes("key", key.Key)
 	}
 	switch {
 	case err != nil && !a.failing:

@@ -14,7 +14,8 @@ import (
 // share is how many segments of a projection a worker should hold: with S segments and W workers that run it,
 // ⌊S/W⌋ or ⌈S/W⌉. Every worker computes it for itself from the same rows. The workers that hold most keep the
 // odd ones, so that as few as possible move. Between equals a hash decides, so that no worker gets the single
-// segment of every projection.
+// segment of every projection. It has the name without the version: workers that run different releases of this program
+// agree on it.
 //
 // Segments that have failed, or wait for a merge, are nobody's work and do not count.
 func share(projection *store.ProjectionStatus, workers []store.Worker, self string) int {
@@ -97,7 +98,7 @@ func (r *runner) releaseIdle(ctx context.Context, status *store.ProjectionStatus
 		if _, atWork := r.segments[s.Segment]; atWork || s.Owner != r.worker.options.Name {
 			continue
 		}
-		claim := store.Claim{Projection: r.id(), Segment: s.Segment, Worker: s.Owner, Epoch: s.Epoch}
+		claim := store.Claim{Projection: r.id, Segment: s.Segment, Worker: s.Owner, Epoch: s.Epoch}
 		if err := r.worker.tables.Release(ctx, claim); err != nil {
 			return err
 		}
@@ -159,7 +160,7 @@ func (r *runner) claim(ctx context.Context, status *store.ProjectionStatus, limi
 	ctx, stop := graceContext(ctx, leaveTimeout)
 	defer stop()
 	request := store.ClaimRequest{
-		Projection: r.id(), Worker: r.worker.options.Name,
+		Projection: r.id, Worker: r.worker.options.Name,
 		Incarnation: r.worker.incarnation, Held: r.held(), Below: r.worker.target, Limit: limit,
 	}
 	if r.worker.options.Once && status.Parked > 0 { // also those that only have keys to try again

@@ -59,10 +59,9 @@ func (r *runner) install(ctx context.Context) error {
 	r.program, r.divider = program, readcache.NewDivider(program.Projection())
 	r.own, r.options = own, options
 	r.installed(catalogue)
-	r.logger.Info().Str("module", program.Source()).Int("version", program.Projection().Version).
-		Msg("projection installed")
+	r.logger.Info().Str("module", program.Source()).Msg("projection installed")
 	if failed { // by the module before, after this one had cleared the failures
-		_, err = r.worker.tables.Recover(ctx, r.id())
+		_, err = r.worker.tables.Recover(ctx, r.id)
 	}
 	return err
 }
@@ -70,8 +69,7 @@ func (r *runner) install(ctx context.Context) error {
 // installed notes that the module fits what is in the database.
 func (r *runner) installed(catalogue store.Catalogue) {
 	r.catalogue, r.failure = catalogue, nil
-	id := r.id()
-	r.membership.Store(&store.Membership{ProjectionID: id, Segments: r.options.Segments})
+	r.membership.Store(&store.Membership{ProjectionID: r.id, Segments: r.options.Segments})
 	clear(r.refused)
 	r.endTroubles()
 	r.faults.forget() // they were those of other code
@@ -79,11 +77,11 @@ func (r *runner) installed(catalogue store.Catalogue) {
 	r.proven.Store(true)
 	r.ready.Store(true)
 	r.enrolled.Store(true)
-	tell(r.options.Observer.Installed, ObservedProgram{Projection: id, Source: r.program.Source()})
+	tell(r.options.Observer.Installed, ObservedProgram{Projection: r.id, Source: r.program.Source()})
 	r.outdate()
 }
 
-// withdraw ends all segments: the projection was reset behind the worker's back, and may be another version's
+// withdraw ends all segments: the projection was reset behind the worker's back, and the name may be another version's
 // by now. A module that was refused may fit then.
 func (r *runner) withdraw() {
 	r.mu.Lock()
@@ -101,7 +99,7 @@ func (r *runner) withdraw() {
 // that waits to be installed comes first: the reset may have been made for it.
 func (r *runner) reinstall(ctx context.Context) error {
 	if r.worker.options.Once {
-		r.failure, r.completed = fmt.Errorf("projection %s was reset while it ran", r.name), true
+		r.failure, r.completed = fmt.Errorf("projection %s was reset while it ran", r.id.Name), true
 		return nil
 	}
 	r.mu.Lock()
@@ -155,13 +153,11 @@ func (r *runner) refuse(program Program, err error) {
 		} else {
 			event.Msg("module refused")
 		}
-		tell(r.options.Observer.Refused, ObservedProgram{
-			Projection: program.Projection().ID(), Source: program.Source(), Err: err,
-		})
+		tell(r.options.Observer.Refused, ObservedProgram{Projection: r.id, Source: program.Source(), Err: err})
 	}
 	r.refused[program] = refusal{reason: err.Error(), until: clock.Now().Add(retryInterval)}
 	r.failure = err
-	told := store.Refusal{Projection: program.Projection().ID(), Reason: storable(err.Error())}
+	told := store.Refusal{Projection: r.id, Reason: storable(err.Error())}
 	r.refusal.Store(&currentRefusal{Refusal: told, err: err})
 	r.worker.membership.refresh()
 	r.worker.noticeAllRefused()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -27,7 +26,8 @@ type view struct {
 	number      int64
 	workers     []store.Worker
 	projections map[store.ProjectionID]*store.ProjectionStatus
-	committed   map[string]map[int]int64 // what this worker's segments had committed before, by projection and number
+	// committed is what this worker's segments had committed before, by number.
+	committed map[store.ProjectionID]map[int]int64
 }
 
 func newMembership(w *Worker) *membership {
@@ -87,7 +87,7 @@ func (r *membership) poll(ctx context.Context) error {
 	var names []string
 	var memberships []store.Membership
 	for _, runner := range runners {
-		names = append(names, runner.name)
+		names = append(names, runner.id.Name)
 		if membership := runner.membership.Load(); membership != nil && runner.enrolled.Load() {
 			memberships = append(memberships, *membership)
 		}
@@ -102,16 +102,17 @@ func (r *membership) poll(ctx context.Context) error {
 		return nil
 	}
 	v := &view{
-		number: number, projections: map[store.ProjectionID]*store.ProjectionStatus{}, committed: map[string]map[int]int64{},
+		number: number, projections: map[store.ProjectionID]*store.ProjectionStatus{},
+		committed: map[store.ProjectionID]map[int]int64{},
 	}
 	for _, runner := range runners {
-		v.committed[runner.name] = runner.committed()
+		v.committed[runner.id] = runner.committed()
 	}
 	var err error
 	if v.workers, err = r.worker.tables.Workers(ctx); err != nil {
 		return err
 	}
-	projections, err := r.worker.tables.Status(ctx, names...)
+	projections, err := r.worker.tables.Status(ctx, slices.Compact(names)...)
 	if err != nil {
 		return err
 	}
@@ -127,30 +128,40 @@ func (r *membership) poll(ctx context.Context) error {
 // vacate gives back what this worker owns of projections that were removed: a release may have been lost with a
 // connection, and nobody else may take the segments of a worker that lives.
 func (r *membership) vacate(ctx context.Context) error {
-	for _, name := range r.worker.removed() {
-		status, err := r.worker.tables.Status(ctx, name)
+	for _, id := range r.worker.removed() {
+		status, err := r.worker.tables.Status(ctx, id.Name)
 		if err != nil {
 			return err
 		}
 		for i := range status {
-			for _, s := range status[i].Segments {
-				claim := store.Claim{
-					Projection: status[i].ProjectionID, Segment: s.Segment, Worker: r.worker.options.Name, Epoch: s.Epoch,
-				}
-				if s.Owner != r.worker.options.Name {
-					continue
-				}
-				if err := r.worker.tables.Release(ctx, claim); err != nil {
-					return err
-				}
+			if status[i].ProjectionID != id {
+				continue
+			}
+			if err := r.release(ctx, &status[i]); err != nil {
+				return err
 			}
 		}
-		r.worker.vacated(name)
+		r.worker.vacated(id)
 	}
 	return nil
 }
 
-// ready returns the runners whose module is installed, by name.
+// release gives back what this worker owns of a projection.
+func (r *membership) release(ctx context.Context, status *store.ProjectionStatus) error {
+	self := r.worker.options.Name
+	for _, s := range status.Segments {
+		if s.Owner != self {
+			continue
+		}
+		claim := store.Claim{Projection: status.ProjectionID, Segment: s.Segment, Worker: self, Epoch: s.Epoch}
+		if err := r.worker.tables.Release(ctx, claim); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ready returns the runners whose module is installed, by name and version.
 func (w *Worker) ready() []*runner {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -160,6 +171,6 @@ func (w *Worker) ready() []*runner {
 			all = append(all, r)
 		}
 	}
-	slices.SortFunc(all, func(a, b *runner) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(all, func(a, b *runner) int { return store.CompareProjectionIDs(a.id, b.id) })
 	return all
 }

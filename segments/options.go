@@ -78,7 +78,7 @@ type Options struct {
 	// FailFast makes Run end with a [*FailedError] when a segment fails, of any projection. Otherwise the others go on.
 	// Nothing is parked or skipped then: OnError has no effect. Defaults to false.
 	FailFast bool
-	// Projections are settings of single projections, by name, in place of those above.
+	// Projections are settings of single projections in every version, by name, in place of those above.
 	Projections map[string]ProjectionOptions
 	// OnError is what becomes of an event that a projection fails at. Defaults to what the program says, and
 	// then to [store.ErrorPark] where events are divided by a key, and [store.ErrorStop] otherwise.

@@ -20,17 +20,11 @@ type outage struct {
 	mu       sync.Mutex
 	since    time.Time
 	worker   bool // the worker itself has noticed, and no heartbeat was stored since
-	stalled  map[segmentName]bool
-}
-
-// segmentName names a segment of any projection.
-type segmentName struct {
-	projection string
-	number     int
+	stalled  map[SegmentID]bool
 }
 
 func newOutage(logger zerolog.Logger, observer *Observer, database string) *outage {
-	return &outage{logger: logger, observer: observer, database: database, stalled: map[segmentName]bool{}}
+	return &outage{logger: logger, observer: observer, database: database, stalled: map[SegmentID]bool{}}
 }
 
 // logError is an error of the log, which may be in another database than the tables.
@@ -75,7 +69,7 @@ func (o *outage) noticed(err error) {
 
 // stall is called when a segment makes no progress: a full disk may keep rows from being written while heartbeats come
 // through.
-func (o *outage) stall(segment segmentName, err error) {
+func (o *outage) stall(segment SegmentID, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.stalled[segment] = true
@@ -91,7 +85,7 @@ func (o *outage) begin(err error) {
 }
 
 // resume is called when such a segment makes progress, or is another's by now.
-func (o *outage) resume(segment segmentName) {
+func (o *outage) resume(segment SegmentID) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	delete(o.stalled, segment)

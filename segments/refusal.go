@@ -19,24 +19,24 @@ func (e *RefusedError) Error() string { return "module " + e.Source + ": " + e.E
 // Unwrap returns Err, such as a [*store.CatalogueError].
 func (e *RefusedError) Unwrap() error { return e.Err }
 
-// Refuse makes the worker tell that it does not run a projection, and why, until a program of it is set or it is
-// removed. It changes nothing for a projection that runs.
+// Refuse makes the worker tell that it does not run a version of a projection, and why, until a program of it is set or
+// it is removed. It changes nothing for one that runs.
 func (w *Worker) Refuse(projection store.ProjectionID, source string, err error) {
 	w.mu.Lock()
-	if _, runs := w.runners[projection.Name]; runs {
+	if _, runs := w.runners[projection]; runs {
 		w.mu.Unlock()
 		return
 	}
 	err = &RefusedError{Source: source, Err: err}
 	told := store.Refusal{Projection: projection, Reason: storable(err.Error())}
-	w.refused[projection.Name] = currentRefusal{Refusal: told, err: err}
+	w.refused[projection] = currentRefusal{Refusal: told, err: err}
 	w.mu.Unlock()
 	tell(w.options.Observer.Refused, ObservedProgram{Projection: projection, Source: source, Err: err})
 	w.membership.refresh()
 }
 
-// refusals are the projections that this worker cannot run, by name. The worker's row in the database has them,
-// so that others can tell why nobody runs a projection: one that was never installed has no row of its own.
+// refusals are the projections that this worker cannot run, by name and version. The worker's row in the database has
+// them, so that others can tell why nobody runs a projection: one that was never installed has no row of its own.
 func (w *Worker) refusals() []store.Refusal {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -53,6 +53,18 @@ func (w *Worker) refusals() []store.Refusal {
 		return store.CompareProjectionIDs(a.Projection, b.Projection)
 	})
 	return refused
+}
+
+// runsBeside reports that the worker runs, or tries to run, another version of a projection too.
+func (w *Worker) runsBeside(projection store.ProjectionID) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for id := range w.runners {
+		if id.Name == projection.Name && id.Version != projection.Version {
+			return true
+		}
+	}
+	return false
 }
 
 // noticeAllRefused ends the worker, or says that it waits, when every module is refused and none has ever run:

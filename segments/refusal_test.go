@@ -2,6 +2,7 @@ package segments_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -43,38 +44,63 @@ func refusedBy(t *testing.T, s store.Store, worker string) []store.Refusal {
 	return nil
 }
 
-// TestWorker_refusalsAreInTheDatabase has one of two workers refuse a module, one that was never installed be
-// refused, and the reasons pass.
+// runBy returns what a worker says that it runs.
+func runBy(t *testing.T, s store.Store, worker string) (ids []store.ProjectionID) {
+	t.Helper()
+	workers, err := s.Workers(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range workers {
+		if workers[i].Name == worker {
+			for _, member := range workers[i].Projections {
+				ids = append(ids, member.ProjectionID)
+			}
+		}
+	}
+	return ids
+}
+
+// TestWorker_refusalsAreInTheDatabase has one of two workers refuse an earlier version and a module that was never
+// installed. It is given the version that fits beside the first, and the others are removed.
 func TestWorker_refusalsAreInTheDatabase(t *testing.T) {
 	t.Parallel()
 	s := openPostgres(t, pgtest.New(t))
 	runtime := newRuntime(t, zerolog.Nop())
 	options := quick()
 	options.Name = "old"
-	startWorker(t, s, options, loadVersion(t, runtime, "1"))
+	startWorker(t, s, options, loadVersion(t, runtime, "2"))
 	applied(t, s, "quiet", appendTo(t, s, finesOf(10)...))
 
 	options.Name = "new"
-	refusing := startWorker(t, s, options, loadVersion(t, runtime, "2"), loadMisfit(t, runtime))
+	refusing := startWorker(t, s, options, loadVersion(t, runtime, "1"), loadMisfit(t, runtime))
 	testwait.Until(t, "both refusals are in the database", func() bool { return len(refusedBy(t, s, "new")) == 2 })
 	refused := refusedBy(t, s, "new")
 	if r := refused[0]; r.Projection.Name != "misfit" || r.Projection.Version != 1 ||
 		!strings.Contains(r.Reason, `write "w"`) {
 		t.Errorf("the first refusal is %+v", r)
 	}
-	if r := refused[1]; r.Projection.Name != "quiet" || r.Projection.Version != 2 ||
-		!strings.Contains(r.Reason, "were built by version 1") {
+	if r := refused[1]; r.Projection.Name != "quiet" || r.Projection.Version != 1 ||
+		!strings.Contains(r.Reason, "were built by version 2") {
 		t.Errorf("the second refusal is %+v", r)
 	}
 	if refused := refusedBy(t, s, "old"); len(refused) > 0 {
 		t.Errorf("the worker that runs it refuses %+v", refused)
 	}
-	refusing.Set(loadVersion(t, runtime, "1"))
-	testwait.Until(t, "what fits is no longer refused", func() bool {
+	refusing.Set(loadVersion(t, runtime, "2"))
+	testwait.Until(t, "the version that fits runs", func() bool { return slices.Contains(runBy(t, s, "new"), quietID(2)) })
+	if refused := refusedBy(t, s, "new"); len(refused) != 2 {
+		t.Errorf("beside a version that runs it refuses %+v", refused)
+	}
+	refusing.Remove(quietID(1))
+	testwait.Until(t, "the version that is removed is no longer refused", func() bool {
 		refused := refusedBy(t, s, "new")
 		return len(refused) == 1 && refused[0].Projection.Name == "misfit"
 	})
-	refusing.Remove("misfit")
+	if run := runBy(t, s, "new"); !slices.Contains(run, quietID(2)) {
+		t.Errorf("without it the worker runs %v", run)
+	}
+	refusing.Remove(store.ProjectionID{Name: "misfit", Version: 1})
 	testwait.Until(t, "what is removed is no longer refused", func() bool { return len(refusedBy(t, s, "new")) == 0 })
 }
 

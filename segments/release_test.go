@@ -68,7 +68,7 @@ func TestWorker_aRemovedProjectionIsGivenBack(t *testing.T) {
 	worker := startWorker(t, &forgetful{Store: s, heal: 4}, quick(),
 		loadExample(t, newRuntime(t, zerolog.Nop()), "fine_balance"))
 	applied(t, s, "fine_balance", appendTo(t, s, finesOf(5)...))
-	worker.Remove("fine_balance")
+	worker.Remove(store.ProjectionID{Name: "fine_balance", Version: 1})
 	testwait.Until(t, "no segment is owned", func() bool {
 		for _, segment := range statusOf(t, s, "fine_balance").Segments {
 			if segment.Owner != "" {

@@ -43,7 +43,7 @@ func (r *runner) reshard(ctx context.Context, status *store.ProjectionStatus, wo
 // change changes the layout. A change that is not possible now is logged once and tried again later.
 func (r *runner) change(ctx context.Context, what string, change func(*store.Layout) error) error {
 	var before, after store.Layout
-	err := r.worker.tables.Reshard(ctx, r.id(), func(l *store.Layout) error {
+	err := r.worker.tables.Reshard(ctx, r.id, func(l *store.Layout) error {
 		before = *l.Clone()
 		err := change(l)
 		after = *l.Clone()

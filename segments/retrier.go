@@ -254,10 +254,10 @@ func (k *keyRetry) commit(
 		}
 	}
 	connections := r.worker.shared.Connections
-	if err := connections.Acquire(ctx, r.name); err != nil {
+	if err := connections.Acquire(ctx, r.id); err != nil {
 		return false, err
 	}
-	defer connections.Release(r.name)
+	defer connections.Release(r.id)
 	tx := r.catalogue.Begin(k.claim)
 	defer tx.Rollback()
 	if transactional {

@@ -16,14 +16,14 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// runner runs one projection: it installs the program, takes its share of the segments, and starts and stops
-// them. All of it happens in the goroutine of run, except set, stop, show and progress, which the worker calls,
+// runner runs one version of a projection: it installs the program, takes its share of the segments, and starts and
+// stops them. All of it happens in the goroutine of run, except set, stop, show and progress, which the worker calls,
 // and moved and ending, which segments call.
 type runner struct {
 	worker    *Worker
 	options   Options           // of the worker, with those of the projection
 	own       ProjectionOptions // of the program that is installed
-	name      string
+	id        store.ProjectionID
 	logger    zerolog.Logger
 	wake      chan struct{} // something changed: a module, a view, or the end of a segment
 	done      chan struct{} // closed when run returned
@@ -65,10 +65,11 @@ type runner struct {
 	desiredRetry time.Time // when a layout that was not possible is tried again
 }
 
-func newRunner(w *Worker, name string) *runner {
+func newRunner(w *Worker, id store.ProjectionID) *runner {
 	return &runner{
-		worker: w, options: w.options.of(w.options.Projections[name]), name: name, logger: w.logger.With().Str("projection", name).Logger(),
-		wake: make(chan struct{}, 1), done: make(chan struct{}), quit: make(chan struct{}),
+		worker: w, options: w.options.of(w.options.Projections[id.Name]), id: id,
+		logger: w.logger.With().Str("projection", id.Name).Int("version", id.Version).Logger(),
+		wake:   make(chan struct{}, 1), done: make(chan struct{}), quit: make(chan struct{}),
 		segments: map[int]*segment{}, retried: map[int]bool{}, troubles: map[int]*trouble{}, positions: map[int]int64{},
 		refused: map[Program]refusal{}, retry: w.options.backoff(),
 	}
@@ -84,9 +85,6 @@ func (r *runner) set(program Program, options ProjectionOptions) {
 	r.desired, r.wanted = program, options
 	r.signal()
 }
-
-// id is the identity of the installed program.
-func (r *runner) id() store.ProjectionID { return r.program.Projection().ID() }
 
 func (r *runner) stop() { close(r.quit) }
 
@@ -146,7 +144,7 @@ func (r *runner) reconcile(ctx context.Context) (err error) {
 	if v == nil {
 		return nil
 	}
-	status, known := v.projections[r.id()]
+	status, known := v.projections[r.id]
 	if !known {
 		r.withdraw()
 		return r.reinstall(ctx)
@@ -159,7 +157,7 @@ func (r *runner) reconcile(ctx context.Context) (err error) {
 	if err := r.reshard(ctx, status, v.workers); err != nil {
 		return err
 	}
-	r.dropLost(status, v.committed[r.name])
+	r.dropLost(status, v.committed[r.id])
 	r.settleTroubles(status)
 	if status.Paused() {
 		return r.pause(ctx, status)
@@ -186,7 +184,7 @@ func (r *runner) takeView() *view {
 	if v == nil || v.number < r.fresh {
 		return nil
 	}
-	if status, known := v.projections[r.id()]; known {
+	if status, known := v.projections[r.id]; known {
 		positions := make(map[int]int64, len(status.Segments))
 		for i := range status.Segments {
 			s := &status.Segments[i]
@@ -279,7 +277,7 @@ func (r *runner) complete(ctx context.Context, status *store.ProjectionStatus) (
 		s := &status.Segments[i]
 		switch {
 		case s.Failure != "":
-			failures = append(failures, r.failedAt(s, s.Failure))
+			failures = append(failures, r.failedAt(s.Segment, s.Position, s.Failure))
 		case s.Position >= r.worker.target && !r.toRetry(status, s):
 		case status.Paused():
 			paused = true
@@ -293,11 +291,11 @@ func (r *runner) complete(ctx context.Context, status *store.ProjectionStatus) (
 	}
 	for i, fault := range faults {
 		if s := &status.Segments[i]; fault != nil && s.Failure == "" {
-			failures = append(failures, r.failedAt(s, fault.Error()))
+			failures = append(failures, r.failedAt(s.Segment, s.Position, fault.Error()))
 		}
 	}
 	if paused {
-		failures = append(failures, &PausedError{Projection: r.name, Since: status.PausedAt})
+		failures = append(failures, &PausedError{Projection: r.id.Name, Since: status.PausedAt})
 	}
 	r.failure = errors.Join(append(failures, r.failure)...)
 	return true, nil
@@ -310,8 +308,12 @@ func (r *runner) toRetry(status *store.ProjectionStatus, s *store.SegmentStatus)
 	return r.worker.options.Once && status.Parked > 0 && free && claimable(s) && !r.retried[s.Segment]
 }
 
-func (r *runner) failedAt(s *store.SegmentStatus, reason string) error {
-	return &FailedError{Projection: r.name, Segment: s.Segment, Position: s.Position, Reason: reason}
+func (r *runner) failedAt(segment int, position int64, reason string) error {
+	err := &FailedError{Projection: r.id.Name, Segment: segment, Position: position, Reason: reason}
+	if r.worker.runsBeside(r.id) {
+		err.Version = r.id.Version
+	}
+	return err
 }
 
 // pipelineOptions are those of the projection's pipelines.
@@ -349,7 +351,7 @@ func (r *runner) committed() map[int]int64 {
 
 func (r *runner) progress(end int64) Progress {
 	p := Progress{
-		Projection: r.name, Events: r.events.Load(), Deadlocks: r.deadlocks.Load(), Paused: r.paused.Load(),
+		Projection: r.id, Events: r.events.Load(), Deadlocks: r.deadlocks.Load(), Paused: r.paused.Load(),
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

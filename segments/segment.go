@@ -328,9 +328,7 @@ func (s *segment) fail(ctx context.Context, failure error) error {
 
 // endWorker makes Run end with a failure.
 func (s *segment) endWorker(failure error) {
-	s.runner.worker.end(&FailedError{
-		Projection: s.runner.name, Segment: s.number, Position: s.claim.Position, Reason: failure.Error(),
-	})
+	s.runner.worker.end(s.runner.failedAt(s.number, s.claim.Position, failure.Error()))
 }
 
 // storable is a text as every database takes it: the last words of a guest may be any bytes.

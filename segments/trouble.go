@@ -51,7 +51,7 @@ func (r *runner) tellTrouble(s *segment, t *trouble) {
 	case told:
 	case isOutage(s.err):
 		t.outage = r.worker.outageOf(s.err)
-		t.outage.stall(segmentName{r.name, s.number}, s.err)
+		t.outage.stall(s.id(), s.err)
 	default:
 		s.at().Warn().Err(s.err).Msg("segment makes no progress, trying again")
 	}
@@ -86,7 +86,7 @@ func (r *runner) endTrouble(number int, goesOn bool) {
 	}
 	switch {
 	case t.outage != nil:
-		t.outage.resume(segmentName{r.name, number})
+		t.outage.resume(SegmentID{r.id, number})
 	case goesOn:
 		r.logger.Info().Int("segment", number).Msg("segment goes on")
 	}
@@ -105,14 +105,14 @@ func (r *runner) publishTroubles() {
 	told := []store.Trouble{}
 	for _, number := range slices.Sorted(maps.Keys(r.troubles)) {
 		if reason := r.troubles[number].reason; reason != "" {
-			told = append(told, store.Trouble{Projection: r.id(), Segment: number, Reason: reason})
+			told = append(told, store.Trouble{Projection: r.id, Segment: number, Reason: reason})
 		}
 	}
 	r.told.Store(&told)
 	r.worker.membership.refresh()
 }
 
-// troubles are those of all projections, by name. The worker's row in the database has them.
+// troubles are those of all projections, by name and version. The worker's row in the database has them.
 func (w *Worker) troubles() []store.Trouble {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -15,6 +15,7 @@ import (
 // FailedError says that a projection makes no progress before somebody acts.
 type FailedError struct {
 	Projection string
+	Version    int    // of the projection, where the worker runs several; otherwise 0
 	Segment    int    // its number
 	Position   int64  // the checkpoint where it stopped
 	Reason     string // what was recorded
@@ -22,8 +23,12 @@ type FailedError struct {
 
 // Error names the segment, its checkpoint and the reason in one line.
 func (e *FailedError) Error() string {
+	projection := e.Projection
+	if e.Version != 0 {
+		projection = fmt.Sprintf("%s version %d", projection, e.Version)
+	}
 	return fmt.Sprintf("projection %s, segment %d stopped after position %d: %s",
-		e.Projection, e.Segment, e.Position, e.Reason)
+		projection, e.Segment, e.Position, e.Reason)
 }
 
 // NotRunError says that a projection makes no progress because no worker runs it.
@@ -142,7 +147,7 @@ func (w Wait) reached(
 		if there {
 			return true, nil
 		}
-		live = slices.ContainsFunc(projections[i].Segments, func(s store.SegmentStatus) bool { return s.Live })
+		live = live || slices.ContainsFunc(projections[i].Segments, func(s store.SegmentStatus) bool { return s.Live })
 	}
 	if live {
 		return false, nil

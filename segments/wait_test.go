@@ -170,6 +170,18 @@ func TestWaitForPosition_aFailureBehindEndsIt(t *testing.T) {
 	}
 }
 
+func TestFailedError_tellsVersionsApart(t *testing.T) {
+	t.Parallel()
+	err := &segments.FailedError{Projection: "sums", Segment: 1, Position: 3, Reason: "event 4 is bad"}
+	if got := err.Error(); got != "projection sums, segment 1 stopped after position 3: event 4 is bad" {
+		t.Errorf("alone it says %s", got)
+	}
+	err.Version = 2
+	if got := err.Error(); got != "projection sums version 2, segment 1 stopped after position 3: event 4 is bad" {
+		t.Errorf("beside another version it says %s", got)
+	}
+}
+
 func TestWaitForPosition_passesOverWhatPasses(t *testing.T) {
 	t.Parallel()
 	w := newWaiting(t)

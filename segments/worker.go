@@ -9,7 +9,6 @@ import (
 	"os"
 	"reflect"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/rs/zerolog"
@@ -46,11 +45,11 @@ type Worker struct {
 	registered  store.Worker // as the database knows this worker
 
 	mu      sync.Mutex
-	runners map[string]*runner        // by projection
-	running context.Context           // of Run; nil before
-	idle    bool                      // it was said that no module can run
-	gone    map[string]bool           // projections that were removed, until it is certain that nothing of them is owned
-	refused map[string]currentRefusal // projections without a program that may run, see Refuse
+	runners map[store.ProjectionID]*runner
+	running context.Context                       // of Run; nil before
+	idle    bool                                  // it was said that no module can run
+	gone    map[store.ProjectionID]bool           // removed ones, until it is certain that nothing of them is owned
+	refused map[store.ProjectionID]currentRefusal // those without a program that may run, see Refuse
 	group   sync.WaitGroup
 }
 
@@ -69,7 +68,8 @@ func New(log store.Log, tables store.Tables, options Options) (*Worker, error) {
 	w := &Worker{
 		source: log, tables: tables, apart: !oneValue(log, tables),
 		options: options, logger: options.Logger.With().Str("worker", options.Name).Logger(),
-		runners: map[string]*runner{}, gone: map[string]bool{}, refused: map[string]currentRefusal{}, ended: make(chan error, 1), incarnation: randomSuffix(),
+		runners: map[store.ProjectionID]*runner{}, gone: map[store.ProjectionID]bool{},
+		refused: map[store.ProjectionID]currentRefusal{}, ended: make(chan error, 1), incarnation: randomSuffix(),
 	}
 	w.registered = store.Worker{Name: options.Name, Incarnation: w.incarnation, Segments: options.Segments}
 	w.outage = newOutage(w.logger, options.Observer, "database")
@@ -159,9 +159,10 @@ func randomSuffix() string {
 	return hex.EncodeToString(suffix)
 }
 
-// Set starts a module's projection, or replaces the module that runs it, at a batch boundary. A module that
-// cannot be installed leaves the one before it running; the reason is logged, and returned by Run when Once is
-// set. The worker owns the module and closes it when it is replaced.
+// Set starts a module's projection, or replaces the module that runs it in the same version, at a batch boundary. A
+// module that cannot be installed leaves the one before it running; the reason is logged, and returned by Run when
+// Once is set. Another version of the projection runs beside it. The worker owns the module and closes it when it is
+// replaced.
 func (w *Worker) Set(module *host.Module) { w.SetProgram(&moduleProgram{module}) }
 
 // SetWith is Set with settings of the projection, which come before those in [Options].Projections and end with the
@@ -184,20 +185,21 @@ func (w *Worker) SetProgram(program Program) { w.set(program, ProjectionOptions{
 func (w *Worker) set(program Program, options ProjectionOptions) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	name := program.Projection().Name
-	r, known := w.runners[name]
+	id := program.Projection().ID()
+	r, known := w.runners[id]
 	if !known {
-		r = newRunner(w, name)
-		w.runners[name] = r
+		r = newRunner(w, id)
+		w.runners[id] = r
 		w.shared.Connections.Divide(len(w.runners))
 		w.launch(r)
 	}
-	delete(w.refused, name)
-	r.set(program, options.Or(w.options.Projections[name]))
+	delete(w.refused, id)
+	r.set(program, options.Or(w.options.Projections[id.Name]))
 }
 
-// Remove stops a projection at a batch boundary and waits until its segments are released.
-func (w *Worker) Remove(projection string) {
+// Remove stops a version of a projection at a batch boundary and waits until its segments are released. Other versions
+// go on.
+func (w *Worker) Remove(projection store.ProjectionID) {
 	w.mu.Lock()
 	r, known := w.runners[projection]
 	delete(w.runners, projection)
@@ -224,18 +226,18 @@ func (w *Worker) Remove(projection string) {
 }
 
 // removed returns the projections that were removed and are not set again.
-func (w *Worker) removed() (names []string) {
+func (w *Worker) removed() (ids []store.ProjectionID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for name := range w.gone {
-		if _, again := w.runners[name]; !again {
-			names = append(names, name)
+	for id := range w.gone {
+		if _, again := w.runners[id]; !again {
+			ids = append(ids, id)
 		}
 	}
-	return names
+	return ids
 }
 
-func (w *Worker) vacated(projection string) {
+func (w *Worker) vacated(projection store.ProjectionID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.gone, projection)
@@ -345,9 +347,9 @@ func (w *Worker) awaitOnce(ctx context.Context) error {
 	return errors.Join(failures...)
 }
 
-// Progress is how far a projection is, on this worker.
+// Progress is how far a version of a projection is, on this worker.
 type Progress struct {
-	Projection string
+	Projection store.ProjectionID
 	Position   int64 // the checkpoint of its segment that is furthest behind
 	Events     int64 // applied by this worker since it started
 	Deadlocks  int64 // that commits have met and were repeated after
@@ -358,7 +360,7 @@ type Progress struct {
 	Behind int64
 }
 
-// Progress returns how far every projection is, by name. The caller owns the result.
+// Progress returns how far every projection is, by name and version. The caller owns the result.
 func (w *Worker) Progress() []Progress {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -366,6 +368,6 @@ func (w *Worker) Progress() []Progress {
 	for _, r := range w.runners {
 		all = append(all, r.progress(w.began))
 	}
-	slices.SortFunc(all, func(a, b Progress) int { return strings.Compare(a.Projection, b.Projection) })
+	slices.SortFunc(all, func(a, b Progress) int { return store.CompareProjectionIDs(a.Projection, b.Projection) })
 	return all
 }

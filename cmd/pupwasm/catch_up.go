@@ -3,13 +3,16 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/pupwasm/pupwasm/internal/clock"
+	"github.com/pupwasm/pupwasm/internal/status"
 	"github.com/pupwasm/pupwasm/segments"
+	"github.com/pupwasm/pupwasm/store"
 )
 
 // catchUp shows the progress of projections to where the log ended when the worker began: in a line each below the log
@@ -20,7 +23,7 @@ type catchUp struct {
 	began    time.Time
 	interval time.Duration // between lines of the log
 
-	projections map[string]*catchingUp
+	projections map[store.ProjectionID]*catchingUp
 }
 
 // catchingUp is one projection that catches up.
@@ -48,7 +51,7 @@ const (
 func newCatchUp(log zerolog.Logger, lines *statusLines) *catchUp {
 	return &catchUp{
 		log: log, lines: lines, began: clock.Now(), interval: catchUpInterval,
-		projections: map[string]*catchingUp{},
+		projections: map[store.ProjectionID]*catchingUp{},
 	}
 }
 
@@ -87,7 +90,7 @@ func (c *catchUp) poll(now time.Time, all []segments.Progress) {
 		switch {
 		case p.Behind == 0:
 			known.caughtUp = true
-			c.log.Info().Str("projection", p.Projection).Int64("position", p.Position).Int64("events", p.Events).
+			named(c.log.Info(), p).Int64("position", p.Position).Int64("events", p.Events).
 				Stringer("after", now.Sub(c.began).Round(time.Millisecond)).Msg("caught up")
 		case c.lines != nil:
 			behind = append(behind, p)
@@ -97,8 +100,13 @@ func (c *catchUp) poll(now time.Time, all []segments.Progress) {
 		}
 	}
 	if c.lines != nil {
-		c.lines.show(c.shown(now, behind)...)
+		c.lines.show(c.shown(now, all, behind)...)
 	}
+}
+
+// named has the fields of a line of the log that name a projection, as in the lines of the worker.
+func named(event *zerolog.Event, p segments.Progress) *zerolog.Event {
+	return event.Str("projection", p.Projection.Name).Int("version", p.Projection.Version)
 }
 
 // note remembers how far the projection is.
@@ -111,7 +119,7 @@ func (k *catchingUp) note(mark progressMark) {
 
 // logProgress logs the progress since the last line, so that a falling rate is seen.
 func (c *catchUp) logProgress(p segments.Progress, last, now progressMark) {
-	event := c.log.Info().Str("projection", p.Projection).Int64("position", p.Position).Int64("behind", p.Behind).
+	event := named(c.log.Info(), p).Int64("position", p.Position).Int64("behind", p.Behind).
 		Int64("events_per_second", int64(now.rate(last)))
 	if left, ok := now.left(last); ok {
 		event = event.Stringer("left", left)
@@ -119,27 +127,35 @@ func (c *catchUp) logProgress(p segments.Progress, last, now progressMark) {
 	event.Msg("catching up")
 }
 
-// shown are the lines of a terminal: one for each projection, as long as there is room.
-func (c *catchUp) shown(now time.Time, behind []segments.Progress) []string {
+// shown are the lines of a terminal: one for each projection of all that is behind, as long as there is room.
+func (c *catchUp) shown(now time.Time, all, behind []segments.Progress) []string {
 	room, rest := c.lines.room(), 0
 	if len(behind) > room {
 		rest = len(behind) - max(room-1, 1)
 		behind = behind[:len(behind)-rest]
 	}
-	width := 0
-	for _, p := range behind {
-		width = max(width, len(p.Projection))
+	width, labels := 0, make([]string, len(behind))
+	for i, p := range behind {
+		labels[i] = labelOf(p, all)
+		width = max(width, len(labels[i]))
 	}
 	lines := make([]string, 0, len(behind)+1)
-	for _, p := range behind {
+	for i, p := range behind {
 		known := c.projections[p.Projection]
 		mark := progressMark{at: now, behind: p.Behind, events: p.Events}
-		lines = append(lines, fmt.Sprintf("%-*s  %s", width, p.Projection, known.text(p, mark)))
+		lines = append(lines, fmt.Sprintf("%-*s  %s", width, labels[i], known.text(p, mark)))
 	}
 	if rest > 0 && room > 1 {
 		lines = append(lines, fmt.Sprintf("… and %s more", count(int64(rest), "projection")))
 	}
 	return lines
+}
+
+// labelOf is what people call a projection of a host, among all that it runs.
+func labelOf(p segments.Progress, all []segments.Progress) string {
+	return status.Label(p.Projection, slices.ContainsFunc(all, func(other segments.Progress) bool {
+		return other.Projection.Name == p.Projection.Name && other.Projection != p.Projection
+	}))
 }
 
 // barWidth is the length of a bar in characters.

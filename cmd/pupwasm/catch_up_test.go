@@ -10,7 +10,10 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/pupwasm/pupwasm/segments"
+	"github.com/pupwasm/pupwasm/store"
 )
+
+func idOf(name string) store.ProjectionID { return store.ProjectionID{Name: name, Version: 1} }
 
 // TestCatchUp_linesOfTheLog has one projection catch up for half a minute and another be there from the beginning.
 func TestCatchUp_linesOfTheLog(t *testing.T) {
@@ -22,21 +25,21 @@ func TestCatchUp_linesOfTheLog(t *testing.T) {
 		lines.Reset()
 		at = at.Add(after)
 		c.poll(at, []segments.Progress{
-			{Projection: "fines", Position: 100_000 - behind, Events: 100_000 - behind, Behind: behind, Known: true},
-			{Projection: "there", Position: 100_000, Known: true},
-			{Projection: "refused"},
+			{Projection: idOf("fines"), Position: 100_000 - behind, Events: 100_000 - behind, Behind: behind, Known: true},
+			{Projection: idOf("there"), Position: 100_000, Known: true},
+			{Projection: idOf("refused")},
 		})
 		return lines.String()
 	}
 	if got := look(time.Second, 100_000); !strings.Contains(got,
-		`"projection":"there","position":100000,"events":0,"after":"1s","message":"caught up"`) ||
+		`"projection":"there","version":1,"position":100000,"events":0,"after":"1s","message":"caught up"`) ||
 		strings.Count(got, "\n") != 1 {
 		t.Errorf("first it says %s", got)
 	}
 	if got := look(9*time.Second, 60_000); got != "" {
 		t.Errorf("before 10 seconds it says %s", got)
 	}
-	want := `{"level":"info","projection":"fines","position":50000,"behind":50000,"events_per_second":5000,"left":"11s","message":"catching up"}` + "\n"
+	want := `{"level":"info","projection":"fines","version":1,"position":50000,"behind":50000,"events_per_second":5000,"left":"11s","message":"catching up"}` + "\n"
 	if got := look(time.Second, 50_000); got != want {
 		t.Errorf("after 10 seconds it says %s, want %s", got, want)
 	}
@@ -44,7 +47,7 @@ func TestCatchUp_linesOfTheLog(t *testing.T) {
 		t.Errorf("without progress it says %s", got)
 	}
 	if got := look(time.Second, 0); !strings.Contains(got,
-		`"projection":"fines","position":100000,"events":100000,"after":"32s","message":"caught up"`) {
+		`"projection":"fines","version":1,"position":100000,"events":100000,"after":"32s","message":"caught up"`) {
 		t.Errorf("at the end it says %s", got)
 	}
 	if got := look(time.Minute, 0); got != "" {
@@ -122,8 +125,8 @@ func TestCatchUp_onATerminal(t *testing.T) {
 		"orders_long  ░░░░░░░░░░░░░░░░░░░░   0%",
 		"users        ░░░░░░░░░░░░░░░░░░░░   0%  paused",
 	}, "\n"),
-		segments.Progress{Projection: "fines", Behind: 1000}, segments.Progress{Projection: "orders_long", Behind: 400},
-		segments.Progress{Projection: "users", Behind: 10, Paused: true}, segments.Progress{Projection: "there"})
+		segments.Progress{Projection: idOf("fines"), Behind: 1000}, segments.Progress{Projection: idOf("orders_long"), Behind: 400},
+		segments.Progress{Projection: idOf("users"), Behind: 10, Paused: true}, segments.Progress{Projection: idOf("there")})
 	if _, err := lines.Write([]byte("a line of the log\n")); err != nil {
 		t.Fatal(err)
 	}
@@ -133,13 +136,34 @@ func TestCatchUp_onATerminal(t *testing.T) {
 		"orders_long  ██░░░░░░░░░░░░░░░░░░  10%  13 events/s  28s left",
 		"users        ░░░░░░░░░░░░░░░░░░░░   0%  paused",
 	}, "\n"),
-		segments.Progress{Projection: "fines", Behind: 250, Events: 750},
-		segments.Progress{Projection: "orders_long", Behind: 360, Events: 40},
-		segments.Progress{Projection: "users", Behind: 10, Paused: true})
+		segments.Progress{Projection: idOf("fines"), Behind: 250, Events: 750},
+		segments.Progress{Projection: idOf("orders_long"), Behind: 360, Events: 40},
+		segments.Progress{Projection: idOf("users"), Behind: 10, Paused: true})
 	poll(time.Second, "a line of the log\norders_long  ███████████████████░  99%  100 events/s  1s left",
-		segments.Progress{Projection: "fines", Events: 1000}, segments.Progress{Projection: "orders_long", Behind: 1, Events: 399},
-		segments.Progress{Projection: "users"})
-	poll(time.Second, "a line of the log", segments.Progress{Projection: "orders_long", Events: 400})
+		segments.Progress{Projection: idOf("fines"), Events: 1000}, segments.Progress{Projection: idOf("orders_long"), Behind: 1, Events: 399},
+		segments.Progress{Projection: idOf("users")})
+	poll(time.Second, "a line of the log", segments.Progress{Projection: idOf("orders_long"), Events: 400})
+}
+
+// TestCatchUp_tellsVersionsApart has two versions of a projection, also when one of them has caught up.
+func TestCatchUp_tellsVersionsApart(t *testing.T) {
+	t.Parallel()
+	screen := &terminal{width: 70}
+	c := newCatchUp(zerolog.Nop(), &statusLines{to: screen, size: func() (int, int) { return 70, 24 }})
+	poll := func(behind int64, want string) {
+		t.Helper()
+		c.poll(c.began, []segments.Progress{
+			{Projection: store.ProjectionID{Name: "fines", Version: 1}, Behind: behind, Known: true},
+			{Projection: store.ProjectionID{Name: "fines", Version: 2}, Behind: 10, Known: true},
+			{Projection: idOf("users"), Behind: 10, Known: true},
+		})
+		if got := screen.String(); got != want {
+			t.Errorf("the terminal shows\n%s\nwant\n%s", got, want)
+		}
+	}
+	const bar = "░░░░░░░░░░░░░░░░░░░░   0%"
+	poll(10, "fines version 1  "+bar+"\nfines version 2  "+bar+"\nusers            "+bar)
+	poll(0, "fines version 2  "+bar+"\nusers            "+bar)
 }
 
 // TestCatchUp_theRateOfATerminal is that of the last seconds, and not of the whole time.
@@ -151,7 +175,7 @@ func TestCatchUp_theRateOfATerminal(t *testing.T) {
 	for second := range int64(61) {
 		done := min(1000*second, 30_000) + max(second-30, 0)
 		c.poll(c.began.Add(time.Duration(second)*time.Second), []segments.Progress{
-			{Projection: "fines", Behind: 40_000 - done, Events: done, Known: true},
+			{Projection: idOf("fines"), Behind: 40_000 - done, Events: done, Known: true},
 		})
 	}
 	if got, want := screen.String(), "fines  ███████████████░░░░░  75%  1 events/s  2h46m11s left"; got != want {
@@ -164,7 +188,7 @@ func TestCatchUp_onASmallTerminal(t *testing.T) {
 	t.Parallel()
 	var all []segments.Progress
 	for _, name := range []string{"a", "b", "c", "d", "e"} {
-		all = append(all, segments.Progress{Projection: name, Behind: 10, Known: true})
+		all = append(all, segments.Progress{Projection: idOf(name), Behind: 10, Known: true})
 	}
 	for _, c := range []struct {
 		height int

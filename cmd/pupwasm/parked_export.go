@@ -180,13 +180,14 @@ func (o *exportOptions) findModule(
 			return nil, nil, ctx.Err()
 		case err != nil:
 			failures = append(failures, err)
-		case module.Description.Name == key.Projection.Name:
+		case module.Description.ID() == key.Projection:
 			return module, wasm, nil
 		default:
 			module.Close(ctx)
 		}
 	}
-	none := usagef("--modules %s: none of its files is projection %s", o.modules, key.Projection.Name)
+	none := usagef("--modules %s: none of its files is version %d of projection %s", o.modules, key.Projection.Version,
+		key.Projection.Name)
 	return nil, nil, errors.Join(append([]error{none}, failures...)...)
 }
 

@@ -307,8 +307,9 @@ func (o *runOptions) work(
 		return err
 	}
 	took := clock.Now().Sub(start)
-	for _, p := range worker.Progress() {
-		fmt.Fprintf(o.out, "%s: %s %s\n", p.Projection, count(p.Events, "event"), rate(p.Events, took))
+	all := worker.Progress()
+	for _, p := range all {
+		fmt.Fprintf(o.out, "%s: %s %s\n", labelOf(p, all), count(p.Events, "event"), rate(p.Events, took))
 	}
 	return withRefusals(err, len(set.Failures()))
 }

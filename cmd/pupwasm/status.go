@@ -143,7 +143,7 @@ func (o *statusOptions) attention(report *status.Report) error {
 	var failed, stalled, refused, parked, unowned, behind string
 	for i := range report.Projections {
 		p := &report.Projections[i]
-		name := "projection " + printable(p.Name)
+		name := "projection " + printable(report.Label(p))
 		for j := range p.Segments {
 			s := &p.Segments[j]
 			segment := fmt.Sprintf("%s, segment %d", name, s.Number)
@@ -178,7 +178,7 @@ func statusFault(report *status.Report) error {
 		p := &report.Projections[i]
 		for j := range p.Segments {
 			if p.Segments[j].LogFault != "" {
-				return fmt.Errorf("the log is not the one that the rows of projection %s were built from", p.Name)
+				return fmt.Errorf("the log is not the one that the rows of projection %s were built from", report.Label(p))
 			}
 		}
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 // printStatus writes a line that sums up, a table, and the reasons for what is not as it should be. The tables fit 80
-// columns. Of one projection the segments are shown too.
+// columns. Of one projection the segments are shown too, of each of its versions.
 func printStatus(to io.Writer, report *status.Report, one bool) error {
 	var b strings.Builder
 	fmt.Fprintln(&b, summary(report))
@@ -23,8 +23,8 @@ func printStatus(to io.Writer, report *status.Report, one bool) error {
 	} else {
 		printProjections(&b, report)
 	}
-	if one && len(report.Projections) > 0 && len(report.Projections[0].Segments) > 0 {
-		printSegments(&b, &report.Projections[0])
+	if one {
+		printVersions(&b, report)
 	}
 	if lines := reasons(report); len(lines) > 0 {
 		fmt.Fprintf(&b, "\n%s\n", strings.Join(lines, "\n"))
@@ -151,6 +151,20 @@ func ageOf(p *status.Projection) string {
 // ownerWidth is how much of a worker's name fits beside the rest.
 const ownerWidth = 30
 
+// printVersions prints the segments of a projection, or of each of its versions.
+func printVersions(to io.Writer, report *status.Report) {
+	for i := range report.Projections {
+		p := &report.Projections[i]
+		if len(p.Segments) == 0 {
+			continue
+		}
+		if label := report.Label(p); label != p.Name {
+			fmt.Fprintf(to, "\n%s", printable(label))
+		}
+		printSegments(to, p)
+	}
+}
+
 func printSegments(to io.Writer, p *status.Projection) {
 	fmt.Fprintln(to)
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
@@ -190,22 +204,22 @@ func reasons(report *status.Report) (lines []string) {
 	}
 	for i := range report.Projections {
 		p := &report.Projections[i]
-		name := printable(p.Name)
+		name, label := printable(p.Name), printable(report.Label(p))
 		for i := range p.Segments {
 			switch s := &p.Segments[i]; {
 			case s.LogFault != "":
-				add("%s, segment %d: %s", name, s.Number, printable(s.LogFault))
+				add("%s, segment %d: %s", label, s.Number, printable(s.LogFault))
 			case s.Failure != "":
-				add("%s, segment %d failed: %s", name, s.Number, printable(s.Failure))
+				add("%s, segment %d failed: %s", label, s.Number, printable(s.Failure))
 			case s.Trouble != "":
-				add("%s, segment %d makes no progress: %s", name, s.Number, printable(s.Trouble))
+				add("%s, segment %d makes no progress: %s", label, s.Number, printable(s.Trouble))
 			}
 		}
 		if p.Paused {
-			add("%[1]s is paused: 'pupwasm resume %[1]s'", name)
+			add("%s is paused: 'pupwasm resume %s'", label, name)
 		}
 		if p.Parked > 0 {
-			add("%[1]s has %[2]s: 'pupwasm parked list %[1]s'", name, count(int64(p.Parked), "parked key"))
+			add("%s has %s: 'pupwasm parked list %s'", label, count(int64(p.Parked), "parked key"), name)
 		}
 		for _, r := range p.Refused {
 			add("%s, version %d is refused by worker %s: %s", name, r.Version, printable(r.Worker), printable(r.Reason))

@@ -117,6 +117,28 @@ func TestExamine_everythingAtOnce(t *testing.T) {
 	}
 }
 
+// TestExamine_versionsBesideEachOther has every host run two versions of a projection.
+func TestExamine_versionsBesideEachOther(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	both := []store.Membership{
+		{ProjectionID: store.ProjectionID{Name: "sums", Version: 1}},
+		{ProjectionID: store.ProjectionID{Name: "sums", Version: 2}},
+	}
+	for _, name := range []string{"a", "b"} {
+		must(t, s.Heartbeat(t.Context(), store.Worker{Name: name, Projections: both}, time.Hour))
+	}
+	if lines, _ := findings(t, s); len(lines) > 0 {
+		t.Errorf("it says %q", lines)
+	}
+	must(t, s.Heartbeat(t.Context(), store.Worker{Name: "b", Projections: both[:1]}, time.Hour))
+	want := "warning hosts disagree: about sums: version 1 runs on a, b; version 2 runs on a → " +
+		"give all hosts the same modules"
+	if lines, _ := findings(t, s); len(lines) != 1 || lines[0] != want {
+		t.Errorf("where one host has one of them it says %q, want %q", lines, want)
+	}
+}
+
 // TestExamine_aPausedProjection is not said to lack a host.
 func TestExamine_aPausedProjection(t *testing.T) {
 	t.Parallel()

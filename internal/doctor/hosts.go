@@ -20,7 +20,8 @@ func (e *examiner) hosts() {
 	}
 }
 
-// versions tells of hosts that run different versions of a projection.
+// versions tells of hosts that run different versions of a projection. Several may run beside each other, on the same
+// hosts.
 func (e *examiner) versions() {
 	run := map[string]map[int][]string{}
 	for i := range e.report.Hosts {
@@ -32,11 +33,12 @@ func (e *examiner) versions() {
 		}
 	}
 	for _, name := range sorted(run) {
-		if len(run[name]) < 2 {
+		versions, text := sorted(run[name]), ""
+		first := run[name][versions[0]]
+		if !slices.ContainsFunc(versions, func(v int) bool { return !slices.Equal(run[name][v], first) }) {
 			continue
 		}
-		text := ""
-		for _, version := range sorted(run[name]) {
+		for _, version := range versions {
 			text += fmt.Sprintf("; version %d runs on %s", version, names(run[name][version]))
 		}
 		e.add(store.SeverityWarning, "hosts disagree", "about "+name+": "+text[2:], "give all hosts the same modules")
@@ -50,7 +52,7 @@ func (e *examiner) division() {
 		p := &e.report.Projections[i]
 		asked := map[int][]string{}
 		for w := range e.report.Hosts {
-			if n := e.report.Hosts[w].Asks(store.ProjectionID{Name: p.Name, Version: p.Version}); n != 0 {
+			if n := e.report.Hosts[w].Asks(p.ID()); n != 0 {
 				asked[n] = append(asked[n], e.report.Hosts[w].Name)
 			}
 		}
@@ -61,7 +63,7 @@ func (e *examiner) division() {
 		for _, n := range sorted(asked) {
 			text += "; " + strconv.Itoa(n) + " by " + names(asked[n])
 		}
-		disputed[text[2:]] = append(disputed[text[2:]], p.Name)
+		disputed[text[2:]] = append(disputed[text[2:]], e.report.Label(p))
 	}
 	for _, text := range sorted(disputed) {
 		e.add(store.SeverityWarning, "hosts disagree", "about the number of segments of "+names(disputed[text])+": "+text,
@@ -75,7 +77,7 @@ func (e *examiner) shares() {
 		p := &e.report.Projections[i]
 		have, owned := map[string]int{}, 0
 		for w := range e.report.Hosts {
-			if e.report.Hosts[w].Runs(store.ProjectionID{Name: p.Name, Version: p.Version}) {
+			if e.report.Hosts[w].Runs(p.ID()) {
 				have[e.report.Hosts[w].Name] = 0
 			}
 		}
@@ -93,8 +95,9 @@ func (e *examiner) shares() {
 			least, most = min(least, n), max(most, n)
 		}
 		if most-least > 1 {
-			e.add(store.SeverityWarning, "uneven", fmt.Sprintf("of %d segments of %s one host has %d and another %d", len(p.Segments), p.Name,
-				most, least), "wait some seconds: hosts share segments by themselves; if it stays, look at the log of the host with more")
+			e.add(store.SeverityWarning, "uneven", fmt.Sprintf("of %d segments of %s one host has %d and another %d",
+				len(p.Segments), e.report.Label(p), most, least),
+				"wait some seconds: hosts share segments by themselves; if it stays, look at the log of the host with more")
 		}
 	}
 }

@@ -27,13 +27,13 @@ func (e *examiner) projections() {
 				r.Reason), "give it a module that fits, or put the one before it back")
 		}
 		if len(e.findings) == before {
-			e.ok("projections", "%s works, %s", p.Name, oneline.Count(int64(len(p.Segments)), "segment"))
+			e.ok("projections", "%s works, %s", e.report.Label(p), oneline.Count(int64(len(p.Segments)), "segment"))
 		}
 	}
 }
 
 func (e *examiner) segment(p *status.Projection, s *status.Segment) {
-	at := fmt.Sprintf("%s, segment %d", p.Name, s.Number)
+	at := fmt.Sprintf("%s, segment %d", e.report.Label(p), s.Number)
 	switch s.State {
 	case status.Failed:
 		e.add(store.SeverityProblem, "failed", at+": "+s.Failure, "remove the cause, then 'pupwasm retry "+p.Name+"'")
@@ -63,7 +63,7 @@ func (e *examiner) unowned(p *status.Projection) {
 	}
 	if waiting > 0 {
 		e.add(store.SeverityProblem, "unowned", fmt.Sprintf("of %s of %s %d without a host",
-			oneline.Count(int64(len(p.Segments)), "segment"), p.Name, waiting),
+			oneline.Count(int64(len(p.Segments)), "segment"), e.report.Label(p), waiting),
 			"start 'pupwasm run' with a folder that has its module")
 	}
 	if abandoned > 0 {
@@ -71,14 +71,15 @@ func (e *examiner) unowned(p *status.Projection) {
 		if len(e.report.Hosts) == 0 {
 			severity, remedy = store.SeverityProblem, "no host works: start 'pupwasm run'"
 		}
-		e.add(severity, "unowned", fmt.Sprintf("the host of %s of %s is gone", oneline.Count(int64(abandoned), "segment"), p.Name), remedy)
+		e.add(severity, "unowned", fmt.Sprintf("the host of %s of %s is gone", oneline.Count(int64(abandoned), "segment"),
+			e.report.Label(p)), remedy)
 	}
 }
 
 // paused tells of a projection that somebody may have forgotten.
 func (e *examiner) paused(p *status.Projection) {
 	if slices.ContainsFunc(p.Segments, func(s status.Segment) bool { return s.State == status.Paused }) {
-		e.add(store.SeverityWarning, "paused", p.Name+" is paused, and its rows stay as they are",
+		e.add(store.SeverityWarning, "paused", e.report.Label(p)+" is paused, and its rows stay as they are",
 			"'pupwasm resume "+p.Name+"' lets it go on")
 	}
 }
@@ -87,11 +88,12 @@ func (e *examiner) parked(p *status.Projection) {
 	switch {
 	case p.ParkedExhausted > 0:
 		e.add(store.SeverityProblem, "parked", fmt.Sprintf("of %s of %s %d will not be tried again by itself; "+
-			"waiting: %s", oneline.Count(int64(p.Parked), "parked key"), p.Name, p.ParkedExhausted, oneline.Count(p.ParkedEvents, "event")),
+			"waiting: %s", oneline.Count(int64(p.Parked), "parked key"), e.report.Label(p), p.ParkedExhausted,
+			oneline.Count(p.ParkedEvents, "event")),
 			fmt.Sprintf("'pupwasm parked list %[1]s' says why; give the host a module without the fault, or 'pupwasm parked retry "+
 				"%[1]s --all' once the cause is gone", p.Name))
 	case p.Parked > 0:
-		e.add(store.SeverityWarning, "parked", fmt.Sprintf("%s has %s, tried again automatically; waiting: %s", p.Name,
-			oneline.Count(int64(p.Parked), "parked key"), oneline.Count(p.ParkedEvents, "event")), "'pupwasm parked list "+p.Name+"' says why")
+		e.add(store.SeverityWarning, "parked", fmt.Sprintf("%s has %s, tried again automatically; waiting: %s",
+			e.report.Label(p), oneline.Count(int64(p.Parked), "parked key"), oneline.Count(p.ParkedEvents, "event")), "'pupwasm parked list "+p.Name+"' says why")
 	}
 }

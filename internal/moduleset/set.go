@@ -12,54 +12,58 @@ import (
 	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/internal/settings"
 	"github.com/pupwasm/pupwasm/segments"
+	"github.com/pupwasm/pupwasm/store"
 )
 
 // Set is the modules of a worker. One goroutine uses it at a time.
 type Set struct {
 	worker   *segments.Worker
 	logger   zerolog.Logger
-	sources  map[string]string // what runs a projection, by its name
-	refused  map[string]string // projections that the worker tells of as refused, by the file of their module
+	sources  map[store.ProjectionID]string // what runs a version of a projection
+	refused  map[string]store.ProjectionID // those that the worker tells of as refused, by the file of their module
 	failures []error
 }
 
 // New makes an empty set for a worker.
 func New(worker *segments.Worker, logger zerolog.Logger) *Set {
-	return &Set{worker: worker, logger: logger, sources: map[string]string{}, refused: map[string]string{}}
+	return &Set{
+		worker: worker, logger: logger, sources: map[store.ProjectionID]string{}, refused: map[string]store.ProjectionID{},
+	}
 }
 
 // AddProgram adds a program that is in no folder and stays.
 func (s *Set) AddProgram(program segments.Program) {
-	s.sources[program.Projection().Name] = program.Source()
+	s.sources[program.Projection().ID()] = program.Source()
 	s.worker.SetProgram(program)
 }
 
-// Add adds a module, or replaces the one before of the same file. It closes the module when something else runs its
-// projection.
+// Add adds a module, or replaces the one before of the same file and version. Other versions of its projection run
+// beside it. It closes the module when something else runs its version of the projection.
 //
 // # Errors
 //
-// That something else runs its projection.
+// That something else runs it, and what to do.
 func (s *Set) Add(module *host.Module) error {
-	name := module.Description.Name
-	if other, taken := s.sources[name]; taken && other != module.File {
+	id := module.Description.ID()
+	if other, taken := s.sources[id]; taken && other != module.File {
 		module.Close(context.Background())
-		return fmt.Errorf("%s and module %s are both projection %s", other, module.File, name)
+		return fmt.Errorf("%s and module %s are both version %d of projection %s: remove one of the two, "+
+			"or give it another version", other, module.File, id.Version, id.Name)
 	}
 	if err := s.worker.SetWith(module, settings.WorkerOptions(module)); err != nil {
 		module.Close(context.Background())
 		return fmt.Errorf("module %s: %w", module.File, err)
 	}
-	s.sources[name] = module.File
-	s.tellRefused(module.File, "")
+	s.sources[id] = module.File
+	s.tellRefused(module.File, store.ProjectionID{})
 	return nil
 }
 
 // remove stops the projection of a module, unless something else runs it.
 func (s *Set) remove(module *host.Module) {
-	if name := module.Description.Name; s.sources[name] == module.File {
-		delete(s.sources, name)
-		s.worker.Remove(name)
+	if id := module.Description.ID(); s.sources[id] == module.File {
+		delete(s.sources, id)
+		s.worker.Remove(id)
 	}
 }
 
@@ -75,19 +79,25 @@ func (s *Set) Apply(changes []host.Change) {
 		case change.Err != nil:
 			s.fail(change, change.Err, "module does not load")
 		case change.Module == nil && change.Previous == nil:
-			s.tellRefused(change.File, "")
+			s.tellRefused(change.File, store.ProjectionID{})
 		case change.Module == nil:
 			s.logger.Info().Str("module", change.File).Str("projection", change.Previous.Description.Name).
-				Msg("module removed")
+				Int("version", change.Previous.Description.Version).Msg("module removed")
 			s.remove(change.Previous)
 		default:
-			if previous := change.Previous; previous != nil && previous.Description.Name != change.Module.Description.Name {
-				s.remove(previous)
-			}
+			s.replace(change.Previous, change.Module)
 			if err := s.Add(change.Module); err != nil {
 				s.fail(change, err, "module does not run")
 			}
 		}
+	}
+}
+
+// replace ends what a file ran before, when the file is another projection or another version by now. That must be over
+// before the new one is set: while no event is applied, a later version replaces the earlier one in the database.
+func (s *Set) replace(previous, by *host.Module) {
+	if previous != nil && previous.Description.ID() != by.Description.ID() {
+		s.remove(previous)
 	}
 }
 
@@ -99,24 +109,24 @@ func (s *Set) refuse(change host.Change, refused *host.SettingsError) {
 		return
 	}
 	s.fail(change, refused, "settings refused, the module does not run")
-	name := refused.Projection.Name
-	if _, taken := s.sources[name]; taken {
-		name = ""
+	id := refused.Projection
+	if _, taken := s.sources[id]; taken {
+		id = store.ProjectionID{}
 	}
-	s.tellRefused(change.File, name)
-	if name != "" {
-		s.worker.Refuse(refused.Projection, change.File, refused)
+	s.tellRefused(change.File, id)
+	if id.Name != "" {
+		s.worker.Refuse(id, change.File, refused)
 	}
 }
 
-// tellRefused notes which projection of a file the worker tells of as refused, "" for none. It tells no longer of the
-// one before, unless something else runs it.
-func (s *Set) tellRefused(file, name string) {
+// tellRefused notes which projection of a file the worker tells of as refused, the zero one for none. It tells no
+// longer of the one before, unless something else runs it.
+func (s *Set) tellRefused(file string, id store.ProjectionID) {
 	before := s.refused[file]
-	if delete(s.refused, file); name != "" {
-		s.refused[file] = name
+	if delete(s.refused, file); id.Name != "" {
+		s.refused[file] = id
 	}
-	if _, runs := s.sources[before]; before != "" && before != name && !runs {
+	if _, runs := s.sources[before]; before.Name != "" && before != id && !runs {
 		s.worker.Remove(before)
 	}
 }

@@ -4,6 +4,7 @@ package status
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -20,9 +21,24 @@ type Report struct {
 	Prepared      string       `json:"horizon_prepared,omitempty"` // the prepared transaction that does, which has no process
 	LogFaults     []LogFault   `json:"log_faults,omitempty"`       // what may make the log lose events, with what fixes it
 	Workers       int          `json:"workers"`                    // how many work
-	Projections   []Projection `json:"projections"`                // in order of their names
+	Projections   []Projection `json:"projections"`                // in order of their names and versions
 
 	Hosts []store.Worker `json:"-"` // those that work
+}
+
+// Label is what people call a projection of the report: see [Label].
+func (r *Report) Label(p *Projection) string {
+	return Label(p.ID(), slices.ContainsFunc(r.Projections, func(other Projection) bool {
+		return other.Name == p.Name && other.Version != p.Version
+	}))
+}
+
+// Label is what people call a projection: its name, with the version where several are there.
+func Label(id store.ProjectionID, several bool) string {
+	if several {
+		return fmt.Sprintf("%s version %d", id.Name, id.Version)
+	}
+	return id.Name
 }
 
 // LogFault is a fault of the log, in JSON one text with its remedy.
@@ -46,6 +62,11 @@ type Projection struct {
 
 	Segments []Segment `json:"segments"`
 	Refused  []Refusal `json:"refused,omitempty"`
+}
+
+// ID is the identity of the projection.
+func (p *Projection) ID() store.ProjectionID {
+	return store.ProjectionID{Name: p.Name, Version: p.Version}
 }
 
 // Age is for how long the segment that is furthest behind in time has been behind. It is not known where no segment's
@@ -145,9 +166,7 @@ func reportProjection(of *store.ProjectionStatus, head int64, faults []error, ne
 func (r *Report) addTroubles(workers []store.Worker) {
 	for i := range workers {
 		for _, trouble := range workers[i].Troubles {
-			at := slices.IndexFunc(r.Projections, func(p Projection) bool {
-				return p.Name == trouble.Projection.Name && p.Version == trouble.Projection.Version
-			})
+			at := r.find(trouble.Projection)
 			if at < 0 {
 				continue
 			}
@@ -161,18 +180,27 @@ func (r *Report) addTroubles(workers []store.Worker) {
 	}
 }
 
-// addRefusals adds the modules that workers refuse, also of projections that were never installed.
+// find returns where a projection is in the report, or -1.
+func (r *Report) find(id store.ProjectionID) int {
+	return slices.IndexFunc(r.Projections, func(p Projection) bool { return p.ID() == id })
+}
+
+// addRefusals adds the modules that workers refuse, also of projections that were never installed. What is refused in a
+// version that is not installed is told with another one that is.
 func (r *Report) addRefusals(workers []store.Worker, only []string) {
-	run := map[string]bool{}
+	run := map[store.ProjectionID]bool{}
 	for i := range workers {
-		for _, id := range workers[i].Projections {
-			run[id.Name] = true
+		for _, member := range workers[i].Projections {
+			run[member.ProjectionID] = true
 		}
 		for _, refusal := range workers[i].Refused {
 			if len(only) > 0 && !slices.Contains(only, refusal.Projection.Name) {
 				continue
 			}
-			at := slices.IndexFunc(r.Projections, func(p Projection) bool { return p.Name == refusal.Projection.Name })
+			at := r.find(refusal.Projection)
+			if at < 0 {
+				at = slices.IndexFunc(r.Projections, func(p Projection) bool { return p.Name == refusal.Projection.Name })
+			}
 			if at < 0 {
 				at = len(r.Projections)
 				r.Projections = append(r.Projections, Projection{
@@ -187,12 +215,12 @@ func (r *Report) addRefusals(workers []store.Worker, only []string) {
 	for i := range r.Projections {
 		p := &r.Projections[i]
 		for i := range p.Segments {
-			if s := &p.Segments[i]; s.State == Waiting && len(p.Refused) > 0 && !run[p.Name] {
+			if s := &p.Segments[i]; s.State == Waiting && len(p.Refused) > 0 && !run[p.ID()] {
 				s.State = Refused
 			}
 		}
 	}
-	slices.SortFunc(r.Projections, func(a, b Projection) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(r.Projections, func(a, b Projection) int { return store.CompareProjectionIDs(a.ID(), b.ID()) })
 }
 
 // logFaults returns what a check of the log finds.

@@ -89,6 +89,20 @@ func TestRead_refusals(t *testing.T) {
 	}
 }
 
+func TestReport_labels(t *testing.T) {
+	t.Parallel()
+	report := status.Report{Projections: []status.Projection{
+		{Name: "sums", Version: 2}, {Name: "users", Version: 1}, {Name: "users", Version: 2},
+	}}
+	var labels []string
+	for i := range report.Projections {
+		labels = append(labels, report.Label(&report.Projections[i]))
+	}
+	if want := []string{"sums", "users version 1", "users version 2"}; !slices.Equal(labels, want) {
+		t.Errorf("the labels are %q, want %q", labels, want)
+	}
+}
+
 // TestRead_ageOfImportedEvents appends events that were created years ago. The segment is behind since it was
 // last at the end of the log, and not for years.
 func TestRead_ageOfImportedEvents(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"net/http"
 
 	"github.com/pupwasm/pupwasm/internal/oneline"
-	"github.com/pupwasm/pupwasm/internal/status"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -16,7 +15,7 @@ func (h *handler) retry(ctx context.Context, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	cleared, err := h.Reader.tables.Recover(ctx, id(p))
+	cleared, err := h.Reader.tables.Recover(ctx, p.ID())
 	if err != nil {
 		return nil, err
 	}
@@ -51,14 +50,10 @@ func (h *handler) order(action store.ParkedAction) serve {
 		if err != nil {
 			return nil, err
 		}
-		if err := h.Reader.tables.Order(ctx, store.ParkedID{Projection: id(p), Key: key}, action); err != nil {
+		if err := h.Reader.tables.Order(ctx, store.ParkedID{Projection: p.ID(), Key: key}, action); err != nil {
 			return nil, err
 		}
 		h.Reader.changed()
 		return done{fmt.Sprintf("%s is ordered for a key of %s: the host that has its segment does it", action, p.Name)}, nil
 	}
-}
-
-func id(p *status.Projection) store.ProjectionID {
-	return store.ProjectionID{Name: p.Name, Version: p.Version}
 }

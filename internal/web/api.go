@@ -64,7 +64,7 @@ func (h *handler) parked(ctx context.Context, r *http.Request) (any, error) {
 		}
 	}
 	request := store.ParkedRequest{
-		Projection: id(p), Range: store.FullRange(), Limit: limit + 1,
+		Projection: p.ID(), Range: store.FullRange(), Limit: limit + 1,
 	}
 	if text := query.Get("after"); text != "" {
 		if request.After.Key, err = keyOf(text); err != nil {

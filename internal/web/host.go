@@ -52,11 +52,11 @@ func (h *Host) Observer() *segments.Observer {
 // Handler serves the host. progress is that of its worker, whose projections are the host's. Without a token there are
 // no actions.
 func (h *Host) Handler(token string, progress func() []segments.Progress) http.Handler {
-	own := func() (names []string) {
+	own := func() (ids []store.ProjectionID) {
 		for _, p := range progress() {
-			names = append(names, p.Projection)
+			ids = append(ids, p.Projection)
 		}
-		return names
+		return ids
 	}
 	return New(Options{
 		Reader: h.reader, Registry: h.registry, Ready: h.monitor.Reasons, Own: own, Token: token, Version: h.build.Version,

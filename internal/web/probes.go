@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -93,30 +94,28 @@ func (h *handler) lagging(r *http.Request, maxLag time.Duration) (reasons []stri
 		}
 		return []string{"the lag is not known: " + oneline.Of(err)}
 	}
-	own := map[string]bool{}
-	for _, name := range h.Own() {
-		own[name] = true
-	}
+	own := h.Own()
 	for i := range report.Projections {
 		p := &report.Projections[i]
-		if !own[p.Name] || p.Paused { // a pause is somebody's wish
+		if !slices.Contains(own, p.ID()) || p.Paused { // a pause is somebody's wish
 			continue
 		}
-		if reason := behind(p, maxLag); reason != "" {
+		if reason := behind(p, report.Label(p), maxLag); reason != "" {
 			reasons = append(reasons, reason)
 		}
 	}
 	return reasons
 }
 
-// behind says that a segment of a projection is further behind than it may be. One of another log counts.
-func behind(p *status.Projection, maxLag time.Duration) string {
+// behind says that a segment of a projection, by its label, is further behind than it may be. One of another log
+// counts.
+func behind(p *status.Projection, label string, maxLag time.Duration) string {
 	for i := range p.Segments {
 		switch s := &p.Segments[i]; {
 		case s.LogFault != "":
-			return fmt.Sprintf("projection %s, segment %d: %s", p.Name, s.Number, s.LogFault)
+			return fmt.Sprintf("projection %s, segment %d: %s", label, s.Number, s.LogFault)
 		case s.AgeSeconds != nil && *s.AgeSeconds > maxLag.Seconds():
-			return fmt.Sprintf("projection %s, segment %d has been behind for %s, max-lag is %s", p.Name, s.Number,
+			return fmt.Sprintf("projection %s, segment %d has been behind for %s, max-lag is %s", label, s.Number,
 				time.Duration(*s.AgeSeconds)*time.Second, maxLag)
 		}
 	}

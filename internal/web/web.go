@@ -25,7 +25,7 @@ type Options struct {
 	// Ready are why the host is not ready; it is when there are none. Details are for those who may read the API.
 	Ready func(detailed bool) []string
 	// Own are the projections that this host runs, for the lag that /readyz checks.
-	Own func() []string
+	Own func() []store.ProjectionID
 	// Token is what every request to the API needs. Without one the API has no actions and answers this machine only.
 	Token string
 	// Version is that of the host.

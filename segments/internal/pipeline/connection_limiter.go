@@ -4,11 +4,13 @@ import (
 	"context"
 	"slices"
 	"sync"
+
+	"github.com/pupwasm/pupwasm/store"
 )
 
 // ConnectionLimiter keeps a projection whose commits take long, or hang, from taking every connection of the
 // store: of all reads and commits that may be in flight at once each projection has an equal share, one at
-// least. Its segments get them in turn.
+// least. Its segments get them in turn. Two versions of a projection have a share each.
 //
 // A segment that has a connection never waits for another one: it reads with one and commits with another, and
 // a transaction with queries keeps its own to the end.
@@ -17,13 +19,15 @@ type ConnectionLimiter struct {
 
 	mu      sync.Mutex
 	shares  int // among so many
-	busy    map[string]int
-	waiting map[string][]chan struct{} // first come, first served: each is closed when its connection is there
+	busy    map[store.ProjectionID]int
+	waiting map[store.ProjectionID][]chan struct{} // first come, first served: each is closed when its connection is there
 }
 
 // NewConnectionLimiter shares so many connections.
 func NewConnectionLimiter(total int) *ConnectionLimiter {
-	return &ConnectionLimiter{total: total, busy: map[string]int{}, waiting: map[string][]chan struct{}{}}
+	return &ConnectionLimiter{
+		total: total, busy: map[store.ProjectionID]int{}, waiting: map[store.ProjectionID][]chan struct{}{},
+	}
 }
 
 // Divide sets among how many projections they are shared. A projection that holds more than its new share keeps
@@ -38,7 +42,7 @@ func (l *ConnectionLimiter) Divide(projections int) {
 }
 
 // Acquire waits for a connection, or for the end of ctx.
-func (l *ConnectionLimiter) Acquire(ctx context.Context, projection string) error {
+func (l *ConnectionLimiter) Acquire(ctx context.Context, projection store.ProjectionID) error {
 	l.mu.Lock()
 	turn := make(chan struct{})
 	l.waiting[projection] = append(l.waiting[projection], turn)
@@ -66,7 +70,7 @@ func (l *ConnectionLimiter) Acquire(ctx context.Context, projection string) erro
 }
 
 // Release gives a connection back.
-func (l *ConnectionLimiter) Release(projection string) {
+func (l *ConnectionLimiter) Release(projection store.ProjectionID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.busy[projection]--
@@ -74,7 +78,7 @@ func (l *ConnectionLimiter) Release(projection string) {
 }
 
 // grant gives the free connections of a projection to those who have waited longest. The lock is held.
-func (l *ConnectionLimiter) grant(projection string) {
+func (l *ConnectionLimiter) grant(projection store.ProjectionID) {
 	for len(l.waiting[projection]) > 0 && l.busy[projection] < max(l.total/max(l.shares, 1), 1) {
 		close(l.waiting[projection][0])
 		l.waiting[projection] = l.waiting[projection][1:]

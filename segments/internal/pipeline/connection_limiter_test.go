@@ -3,12 +3,13 @@ package pipeline
 import (
 	"context"
 	"errors"
-	"fmt"
 	"testing"
+
+	"github.com/pupwasm/pupwasm/store"
 )
 
 // wantConnection acquires where there is a connection, or finds out that it would have to wait.
-func wantConnection(t *testing.T, l *ConnectionLimiter, projection string, free bool) {
+func wantConnection(t *testing.T, l *ConnectionLimiter, projection store.ProjectionID, free bool) {
 	t.Helper()
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -19,7 +20,7 @@ func wantConnection(t *testing.T, l *ConnectionLimiter, projection string, free 
 
 func TestConnectionLimiter_whoHoldsThemForEverLeavesTheOthersTheirs(t *testing.T) {
 	t.Parallel()
-	const hog, other = "hog", "other"
+	hog, other := store.ProjectionID{Name: "hog", Version: 1}, store.ProjectionID{Name: "hog", Version: 2}
 	l := NewConnectionLimiter(6)
 	l.Divide(2)
 	for range 3 {
@@ -43,7 +44,7 @@ func TestConnectionLimiter_everyProjectionHasOne(t *testing.T) {
 	l := NewConnectionLimiter(2)
 	l.Divide(5)
 	for i := range 5 {
-		r := fmt.Sprint("projection", i)
+		r := store.ProjectionID{Name: "projection", Version: i}
 		wantConnection(t, l, r, true)
 		wantConnection(t, l, r, false)
 	}
@@ -51,7 +52,7 @@ func TestConnectionLimiter_everyProjectionHasOne(t *testing.T) {
 
 func TestConnectionLimiter_oneThatIsLeftIsTaken(t *testing.T) {
 	t.Parallel()
-	const r = "projection"
+	r := store.ProjectionID{Name: "projection", Version: 1}
 	l := NewConnectionLimiter(1)
 	l.Divide(1)
 	wantConnection(t, l, r, true)
@@ -70,7 +71,7 @@ func TestConnectionLimiter_oneThatIsLeftIsTaken(t *testing.T) {
 
 func TestConnectionLimiter_sharesChange(t *testing.T) {
 	t.Parallel()
-	const first, second = "first", "second"
+	first, second := store.ProjectionID{Name: "first"}, store.ProjectionID{Name: "second"}
 	l := NewConnectionLimiter(4)
 	l.Divide(2)
 	wantConnection(t, l, first, true)
@@ -99,7 +100,7 @@ func TestConnectionLimiter_sharesChange(t *testing.T) {
 // another waits.
 func TestConnectionLimiter_whoComesBackWaitsItsTurn(t *testing.T) {
 	t.Parallel()
-	const r = "projection"
+	r := store.ProjectionID{Name: "projection", Version: 1}
 	l := NewConnectionLimiter(1)
 	l.Divide(1)
 	wantConnection(t, l, r, true)

@@ -125,7 +125,7 @@ func (p *Pipeline) begin(ctx context.Context, g *commitGroup) error {
 	if g.tx != nil {
 		return nil
 	}
-	if err := p.shared.Connections.Acquire(ctx, p.Projection.Name); err != nil {
+	if err := p.shared.Connections.Acquire(ctx, p.Projection.ID()); err != nil {
 		return err
 	}
 	g.tx = p.Catalogue.Begin(*p.Claim)
@@ -136,5 +136,5 @@ func (p *Pipeline) begin(ctx context.Context, g *commitGroup) error {
 func (p *Pipeline) end(g *commitGroup) {
 	g.tx.Rollback()
 	g.tx = nil
-	p.shared.Connections.Release(p.Projection.Name)
+	p.shared.Connections.Release(p.Projection.ID())
 }

@@ -40,12 +40,12 @@ func (a *attempt) read(waiting, working context.Context) error {
 			return nil //nolint:nilerr // the same
 		}
 		to.held = expected
-		if err := connections.Acquire(waiting, a.Projection.Name); err != nil {
+		if err := connections.Acquire(waiting, a.Projection.ID()); err != nil {
 			return nil //nolint:nilerr // the same
 		}
 		to.began = clock.Now()
 		err = a.Reader.Read(working, position, through, &to.Chunk)
-		connections.Release(a.Projection.Name)
+		connections.Release(a.Projection.ID())
 		if err != nil {
 			return err
 		}
