@@ -14,6 +14,9 @@ import (
 // ask for the same one and it is not the stored one. While they disagree, as they do in the middle of a rolling
 // deploy, the stored layout stays, and the log says so once.
 func (r *runner) reshard(ctx context.Context, status *store.ProjectionStatus, workers []store.Worker) error {
+	if held, err := r.endHold(ctx, status); held || err != nil {
+		return err
+	}
 	if status.Layout().CompleteMerges() {
 		return r.change(ctx, "merges completed", func(l *store.Layout) error {
 			l.CompleteMerges()

@@ -62,6 +62,7 @@ type runner struct {
 	refused      map[Program]refusal
 	fresh        int64     // views before this one are older than what the runner has done since
 	disagreement string    // why the layout is not as this worker wants it, as it was told last
+	heldSince    time.Time // since when the projection is seen held, see endHold
 	desiredRetry time.Time // when a layout that was not possible is tried again
 }
 

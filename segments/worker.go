@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -33,8 +34,9 @@ type Worker struct {
 	membership *membership
 	cache      *readcache.Cache
 	shared     pipeline.Shared
-	outage     *outage    // of the tables' database
-	logOutage  *outage    // of the log's, which is the same where they are one
+	outage     *outage // of the tables' database
+	logOutage  *outage // of the log's, which is the same where they are one
+	holdMax    time.Duration
 	target     int64      // with Once: the position to reach
 	began      int64      // where the log ended when Run began
 	ended      chan error // why Run ends before it is asked to
@@ -69,7 +71,7 @@ func New(log store.Log, tables store.Tables, options Options) (*Worker, error) {
 		source: log, tables: tables, apart: !oneValue(log, tables),
 		options: options, logger: options.Logger.With().Str("worker", options.Name).Logger(),
 		runners: map[store.ProjectionID]*runner{}, gone: map[store.ProjectionID]bool{},
-		refused: map[store.ProjectionID]currentRefusal{}, ended: make(chan error, 1), incarnation: randomSuffix(),
+		refused: map[store.ProjectionID]currentRefusal{}, ended: make(chan error, 1), incarnation: randomSuffix(), holdMax: holdMax,
 	}
 	w.registered = store.Worker{Name: options.Name, Incarnation: w.incarnation, Segments: options.Segments}
 	w.outage = newOutage(w.logger, options.Observer, "database")

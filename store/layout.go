@@ -39,7 +39,7 @@ type LayoutSegment struct {
 	Merge    Merge
 }
 
-// Merge is a merge that waits for some of its segments. The zero value is no merge.
+// Merge is a merge that waits for some of its segments, or a hold (see [Layout.Hold]). The zero value is neither.
 type Merge struct {
 	Into int   // the segment that they become
 	At   int64 // the position that none of them passes, and all have to reach; 0 where there is no merge
@@ -92,7 +92,7 @@ func (l *Layout) Split(segment, parts int) error {
 	case l.Single:
 		return refuse(segment, "cannot be split: the projection takes all events in one order")
 	case p.Merge.At > 0:
-		return refuse(segment, "is being merged: split it when that is done")
+		return p.busy("split")
 	case parts < 2:
 		return refuse(segment, "can be split into 2 parts or more, not into %d", parts)
 	case len(l.Segments)+parts-1 > SegmentsMax:
@@ -149,8 +149,8 @@ func (l *Layout) Resize(n int) error {
 	ranges := SplitRange(n)
 	var parts []LayoutSegment
 	for _, p := range l.Segments {
-		if p.Merge.At > 0 {
-			return refuse(p.Segment, "is being merged: change the number of segments when that is done")
+		if err := p.busy("divide"); err != nil {
+			return err
 		}
 		var bounds []uint32
 		for _, r := range ranges {
@@ -180,7 +180,7 @@ func (l *Layout) CompleteMerges() bool {
 	changed := false
 	for first := 0; first < len(l.Segments); first++ {
 		merge := l.Segments[first].Merge
-		if merge.At == 0 {
+		if merge.At == 0 || merge.Held() {
 			continue
 		}
 		end, arrived, failed := first, true, false
@@ -295,7 +295,7 @@ func (l *Layout) merge(first, end int) error {
 	for _, p := range l.Segments[first:end] {
 		switch {
 		case p.Merge.At > 0:
-			return refuse(p.Segment, "is already being merged")
+			return p.busy("merge")
 		case p.Failure != "":
 			return refuse(p.Segment, "has failed and cannot catch up: merge it when it runs again")
 		}

@@ -37,6 +37,27 @@ func TestLayout_changesMoveNoCheckpoint(t *testing.T) {
 				a, b := h.Segments[at].Segment, h.Segments[max(at-1, 0)].Segment
 				h.change(t, func(l *store.Layout) error { return l.Merge(a, b) })
 			},
+			"hold": func(t *rapid.T) {
+				least := rapid.Int64Range(0, 20).Draw(t, "least")
+				h.change(t, func(l *store.Layout) error {
+					at, err := l.Hold(least)
+					for _, p := range l.Segments {
+						if err == nil && at > 0 && (!p.Merge.Held() || p.Merge.At != at || at < least || at < p.Position) {
+							t.Fatalf("held at %d, at least %d: segment %d is at %d with %+v", at, least, p.Segment, p.Position, p.Merge)
+						}
+					}
+					return err
+				})
+			},
+			"release": func(t *rapid.T) {
+				h.change(t, func(l *store.Layout) error {
+					held := slices.ContainsFunc(l.Segments, func(p store.LayoutSegment) bool { return p.Merge.Held() })
+					if l.Release() != held || slices.ContainsFunc(l.Segments, func(p store.LayoutSegment) bool { return p.Merge.Held() }) {
+						t.Fatalf("held %t before, and after the release %+v", held, l.Segments)
+					}
+					return nil
+				})
+			},
 			"resize": func(t *rapid.T) {
 				n := rapid.IntRange(-1, 12).Draw(t, "n")
 				h.change(t, func(l *store.Layout) error { return l.Resize(n) })
@@ -209,7 +230,7 @@ func (h *layoutHistory) fix(*rapid.T) {
 func (h *layoutHistory) settle(t *rapid.T) {
 	groups := map[store.Merge][]store.LayoutSegment{}
 	for _, p := range h.Segments {
-		if p.Merge.At > 0 {
+		if p.Merge.At > 0 && !p.Merge.Held() { // who holds them releases them
 			groups[p.Merge] = append(groups[p.Merge], p)
 		}
 	}

@@ -29,6 +29,7 @@ type promoteOptions struct {
 	*globalOptions
 
 	whenCaughtUp bool
+	requireEqual bool
 	timeout      time.Duration
 	timeoutGiven bool
 	keep         int
@@ -51,6 +52,8 @@ func newPromoteCommand(globals *globalOptions) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&opts.whenCaughtUp, "when-caught-up", false,
 		"wait until the version has caught up, for as long as that takes unless --timeout is given")
+	cmd.Flags().BoolVar(&opts.requireEqual, "require-diff-empty", false,
+		"refuse a version whose rows differ from those that readers see, as 'pupwasm diff' compares them")
 	cmd.Flags().IntVar(&opts.keep, "keep-versions", 1, "how many replaced versions to keep for a rollback; -1 for all")
 	opts.addTimeout(cmd)
 	return cmd
@@ -83,11 +86,51 @@ func runPromote(ctx context.Context, opts *promoteOptions, args []string) error 
 		}
 	}
 	if err := opts.exchange(ctx, to, next.ProjectionID, func(ctx context.Context) (store.Promotion, error) {
+		if err := opts.equal(ctx, to, next); err != nil {
+			return store.Promotion{}, err
+		}
 		return segments.Promote(ctx, to, next.ProjectionID)
 	}); err != nil || opts.keep < 0 {
 		return err
 	}
 	return opts.retireOld(ctx, to, next.Name)
+}
+
+// equal refuses a version whose rows differ from those that readers see, where that is asked for.
+func (o *promoteOptions) equal(ctx context.Context, to store.Tables, next *store.ProjectionStatus) error {
+	if !o.requireEqual || next.Live {
+		return nil
+	}
+	live, err := known(ctx, to, next.Name)
+	if err != nil {
+		return err
+	}
+	for {
+		comparison, err := segments.Compare(ctx, to, next.Name, live.Version, next.Version, 0)
+		var apart *store.ApartError
+		switch {
+		case errors.As(err, &apart) && o.whenCaughtUp && sleep(ctx, installedPoll):
+			continue
+		case err != nil:
+			return err
+		case comparison.Differ():
+			return fmt.Errorf("versions %d and %d of %s differ, and readers see version %[1]d still: 'pupwasm diff %[3]s' shows how",
+				live.Version, next.Version, printable(next.Name))
+		}
+		return nil
+	}
+}
+
+// sleep waits, and reports false when ctx ends before.
+func sleep(ctx context.Context, pause time.Duration) bool {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // nextVersion returns the version that is asked for, or the latest candidate.
@@ -128,8 +171,6 @@ func (o *promoteOptions) version(
 		waiting, cancel = context.WithTimeout(ctx, o.timeout)
 	}
 	defer cancel()
-	tick := time.NewTicker(installedPoll)
-	defer tick.Stop()
 	for told := false; ; told = true {
 		found, err := known(ctx, from, named)
 		var unknown *usageError
@@ -139,9 +180,7 @@ func (o *promoteOptions) version(
 		if !told {
 			o.log.Warn().Msg("waiting until a host has installed the version")
 		}
-		select {
-		case <-tick.C:
-		case <-waiting.Done():
+		if !sleep(waiting, installedPoll) {
 			return nil, cmp.Or(ctx.Err(), err)
 		}
 	}

@@ -128,6 +128,7 @@ func newRootCommand(globals *globalOptions) *cobra.Command {
 		newWaitCommand(globals),
 		newMigrateCommand(globals),
 		newVersionsCommand(globals),
+		newDiffCommand(globals),
 		newPromoteCommand(globals),
 		newRollbackCommand(globals),
 		newRetireCommand(globals),

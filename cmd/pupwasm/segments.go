@@ -110,7 +110,7 @@ func reportLayout(p *store.ProjectionStatus) layoutReport {
 			Segment: part.Segment, First: part.Range.First, Last: part.Range.Last, Share: part.Range.Share(),
 			Position: part.Position, State: status.StateOf(p, s), Owner: s.Owner, MergeAt: part.Merge.At,
 		}
-		if part.Merge.At > 0 {
+		if part.Merge.At > 0 && !part.Merge.Held() {
 			r.MergeInto = &part.Merge.Into
 		}
 		report.Segments = append(report.Segments, r)

@@ -152,7 +152,7 @@ func (o *statusOptions) attention(report *status.Report) error {
 				failed = cmp.Or(failed, segment+" has failed")
 			case s.State == status.Stalled:
 				stalled = cmp.Or(stalled, segment+" makes no progress")
-			case s.State != status.Running && s.State != status.Merging && s.State != status.Paused:
+			case s.State != status.Running && s.State != status.Merging && s.State != status.Held && s.State != status.Paused:
 				unowned = cmp.Or(unowned, segment+" has no worker")
 			case s.AgeSeconds != nil && *s.AgeSeconds > o.maxAge.Seconds():
 				behind = cmp.Or(behind, segment+" has been behind for "+ageText(s.AgeSeconds))

@@ -80,7 +80,7 @@ func standing(p *status.Projection) string {
 		return standsIdle
 	case state == status.Paused && len(p.Refused) == 0:
 		return standsPaused
-	case state != status.Running && state != status.Merging || len(p.Refused) > 0:
+	case state != status.Running && state != status.Merging && state != status.Held || len(p.Refused) > 0:
 		return standsFailed
 	case p.Parked > 0:
 		return standsParked
@@ -96,7 +96,7 @@ func standing(p *status.Projection) string {
 // gravity are the states of segments, the worst first.
 var gravity = []status.State{
 	status.OtherLog, status.Failed, status.Stalled, status.Refused, status.Abandoned, status.Waiting, status.Paused,
-	status.Merging, status.Running,
+	status.Merging, status.Held, status.Running,
 }
 
 // stateOf is the worst state of a projection's segments.

@@ -84,9 +84,7 @@ func runVersions(ctx context.Context, opts *versionsOptions, projection string) 
 	}
 	since := first
 	if behind(first) {
-		select {
-		case <-time.After(versionsSpan):
-		case <-ctx.Done():
+		if !sleep(ctx, versionsSpan) {
 			return ctx.Err()
 		}
 		if report, first, err = lookAt(ctx, from, projection); err != nil {

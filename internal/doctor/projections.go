@@ -43,7 +43,7 @@ func (e *examiner) segment(p *status.Projection, s *status.Segment) {
 	case status.OtherLog:
 		e.add(store.SeverityProblem, "other log", at+": "+s.LogFault,
 			"restore the log that the rows were built from, or delete the rows with 'pupwasm reset "+p.Name+"'")
-	case status.Running, status.Waiting, status.Refused, status.Abandoned, status.Merging,
+	case status.Running, status.Waiting, status.Refused, status.Abandoned, status.Merging, status.Held,
 		status.Paused:
 	}
 }
@@ -57,7 +57,7 @@ func (e *examiner) unowned(p *status.Projection) {
 			waiting++
 		case status.Abandoned:
 			abandoned++
-		case status.Running, status.Refused, status.Stalled, status.Merging, status.Failed, status.OtherLog,
+		case status.Running, status.Refused, status.Stalled, status.Merging, status.Held, status.Failed, status.OtherLog,
 			status.Paused:
 		}
 	}

@@ -280,12 +280,13 @@ const (
 	Abandoned State = "abandoned" // its worker's lease has ended
 	Paused    State = "paused"    // no worker has it, since the projection is paused
 	Merging   State = "merging"   // it waits for the segments that it is merged with
+	Held      State = "held"      // it stands at a position for a moment, while versions are compared
 	Failed    State = "failed"    // it continues after Recover, or when the projection is installed again
 	OtherLog  State = "other log" // its rows were built from another log
 )
 
 // States are all states of a segment.
-var States = []State{Running, Waiting, Refused, Stalled, Abandoned, Paused, Merging, Failed, OtherLog}
+var States = []State{Running, Waiting, Refused, Stalled, Abandoned, Paused, Merging, Held, Failed, OtherLog}
 
 // Label is the state as a label of metrics, in one word.
 func (s State) Label() string { return strings.ReplaceAll(string(s), " ", "_") }
@@ -296,6 +297,8 @@ func StateOf(p *store.ProjectionStatus, s *store.SegmentStatus) State {
 	switch {
 	case s.Failure != "":
 		return Failed
+	case s.Waits() && s.Merge.Held():
+		return Held
 	case s.Waits():
 		return Merging
 	case p.Paused() && !s.Live:

@@ -86,19 +86,27 @@ func (r *statementResult) drain() error {
 // time limit bounds.
 func (r *statementResult) collect(rows *store.Rows) error {
 	for r.reader.NextRow() {
-		for i, data := range r.reader.Values() {
-			err := rows.Reserve(len(data), elementsOf(r.statement.results[i], data))
-			var value store.Value
-			if err == nil {
-				value, err = decodeResult(r.statement.results[i], data)
-			}
-			if err != nil {
-				return &store.RejectedError{Statement: r.statement.name, Reason: err.Error()}
-			}
-			rows.Values = append(rows.Values, value)
+		if err := readRow(r.statement.name, r.statement.results, r.reader.Values(), rows); err != nil {
+			return err
 		}
 	}
 	return r.drain()
+}
+
+// readRow adds a row of a result to rows.
+func readRow(statement string, types []store.Type, row [][]byte, rows *store.Rows) error {
+	for i, data := range row {
+		err := rows.Reserve(len(data), elementsOf(types[i], data))
+		var value store.Value
+		if err == nil {
+			value, err = decodeResult(types[i], data)
+		}
+		if err != nil {
+			return &store.RejectedError{Statement: statement, Reason: err.Error()}
+		}
+		rows.Values = append(rows.Values, value)
+	}
+	return nil
 }
 
 // finish sends everything, gives each result to handle, and returns the first error in the words of package store.

@@ -68,6 +68,7 @@ type queries struct {
 	digest           string
 	code             string
 	setCode          string
+	countParked      string
 	declare          string
 	recover          string
 	applied          string
@@ -300,7 +301,9 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		digest:           in(`SELECT code FROM {schema}.projections WHERE name = $1 AND version = $2`),
 		code:             in(`SELECT code, module FROM {schema}.projections WHERE name = $1 AND version = $2`),
 		setCode:          in(`UPDATE {schema}.projections SET code = $3, module = $4 WHERE name = $1 AND version = $2`),
-		deleteVersion:    in(`DELETE FROM {schema}.projections WHERE name = $1 AND version = $2`),
+		countParked: in(`SELECT (SELECT count(*) FROM {schema}.parked WHERE projection = $1 AND version = $2),
+			(SELECT count(*) FROM {schema}.parked WHERE projection = $1 AND version = $3)`),
+		deleteVersion: in(`DELETE FROM {schema}.projections WHERE name = $1 AND version = $2`),
 		// What the version had replaced is what a rollback goes back to then.
 		forgetReplaced: in(`UPDATE {schema}.projections p SET replaced = g.replaced FROM {schema}.projections g
 			WHERE p.name = $1 AND p.replaced = $2 AND g.name = $1 AND g.version = $2`),

@@ -65,6 +65,7 @@ type queries struct {
 	digest           string
 	code             string
 	setCode          string
+	countParked      string
 	insertProjection string
 	alterProjection  string
 	declare          string
@@ -263,9 +264,11 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		// What the version had replaced is what a rollback goes back to then.
 		forgetReplaced: in(`UPDATE {schema}__projections SET replaced = (SELECT g.replaced FROM {schema}__projections AS g
 			WHERE g.name = $1 AND g.version = $2) WHERE name = $1 AND replaced = $2`),
-		digest:        in(`SELECT code FROM {schema}__projections WHERE name = $1 AND version = $2`),
-		code:          in(`SELECT code, module FROM {schema}__projections WHERE name = $1 AND version = $2`),
-		setCode:       in(`UPDATE {schema}__projections SET code = $3, module = nullif($4, x'') WHERE name = $1 AND version = $2`),
+		digest:  in(`SELECT code FROM {schema}__projections WHERE name = $1 AND version = $2`),
+		code:    in(`SELECT code, module FROM {schema}__projections WHERE name = $1 AND version = $2`),
+		setCode: in(`UPDATE {schema}__projections SET code = $3, module = nullif($4, x'') WHERE name = $1 AND version = $2`),
+		countParked: in(`SELECT (SELECT count(*) FROM {schema}__parked WHERE projection = $1 AND version = $2),
+			(SELECT count(*) FROM {schema}__parked WHERE projection = $1 AND version = $3)`),
 		deleteVersion: in(`DELETE FROM {schema}__projections WHERE name = $1 AND version = $2`),
 		declare: in(`UPDATE {schema}__projections SET declaration = $3 WHERE name = $1 AND version = $2
 			AND declaration <> $3`),

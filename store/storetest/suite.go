@@ -100,6 +100,7 @@ func Run(t *testing.T, driver Driver) {
 		{"status", statusCases},
 		{"reset", resetCases},
 		{"versions", versionCases},
+		{"compare", compareCases},
 		{"readers", readerCases},
 		{"rows", rowsCases},
 		{"published", publishedCases},
