@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/pupwasm/pupwasm/internal/clock"
 	"github.com/pupwasm/pupwasm/internal/status"
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -100,11 +101,13 @@ func runStatus(ctx context.Context, opts *statusOptions, args []string) error {
 		return err
 	}
 	defer from.Close()
+	var speeds status.Speeds // of a report that is watched
 	read := func(ctx context.Context) (*status.Report, error) {
 		report, err := status.Read(ctx, from.log, from.tables, args...)
 		if at, _ := opts.target(); err != nil {
 			return nil, fmt.Errorf("%s: %w", at, err)
 		}
+		speeds.Note(report, clock.Now())
 		return report, nil
 	}
 	if opts.watching {

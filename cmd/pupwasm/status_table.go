@@ -209,6 +209,9 @@ func reasons(report *status.Report) (lines []string) {
 	for i := range report.Projections {
 		p := &report.Projections[i]
 		name, label := printable(p.Name), printable(report.Label(p))
+		if p.LeftSeconds != nil {
+			add("%s is catching up, about %s left", label, ageText(p.LeftSeconds))
+		}
 		switch p.Stage {
 		case store.StageCandidate:
 			add("%s is a candidate, which readers do not see: 'pupwasm versions %s' shows how far it is", label, name)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"text/tabwriter"
 	"time"
@@ -11,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pupwasm/pupwasm/internal/clock"
-	"github.com/pupwasm/pupwasm/internal/pace"
 	"github.com/pupwasm/pupwasm/internal/status"
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -78,25 +78,25 @@ func runVersions(ctx context.Context, opts *versionsOptions, projection string) 
 	if _, err := knownName(ctx, from.tables, projection); err != nil {
 		return err
 	}
-	report, first, err := lookAt(ctx, from, projection)
+	var speeds status.Speeds
+	report, err := status.Read(ctx, from.log, from.tables, projection)
 	if err != nil {
 		return err
 	}
-	since := first
-	if behind(first) {
+	speeds.Note(report, clock.Now())
+	if someBehind(report) {
 		if !sleep(ctx, versionsSpan) {
 			return ctx.Err()
 		}
-		if report, first, err = lookAt(ctx, from, projection); err != nil {
+		if report, err = status.Read(ctx, from.log, from.tables, projection); err != nil {
 			return err
 		}
+		speeds.Note(report, clock.Now())
 	}
-	reports := make([]versionReport, len(report.Projections))
+	reports := make([]versionReport, 0, len(report.Projections))
 	for i := range report.Projections {
-		p := &report.Projections[i]
-		reports[i] = reportVersion(p, first[p.Version], report.Head)
-		if before, seen := since[p.Version]; seen && before.Behind > 0 {
-			reports[i].measure(before, first[p.Version])
+		if p := &report.Projections[i]; p.Installed {
+			reports = append(reports, reportVersion(p, report.Head))
 		}
 	}
 	if opts.json {
@@ -105,55 +105,15 @@ func runVersions(ctx context.Context, opts *versionsOptions, projection string) 
 	return printReports(opts.globalOptions, projection, report.Head, reports)
 }
 
-// lookAt reads the status of a projection, and how far each version is.
-func lookAt(ctx context.Context, from databases, projection string) (*status.Report, map[int]pace.Mark, error) {
-	report, err := status.Read(ctx, from.log, from.tables, projection)
-	if err != nil {
-		return nil, nil, err
-	}
-	marks := map[int]pace.Mark{}
-	for i := range report.Projections {
-		p := &report.Projections[i]
-		marks[p.Version] = markOf(p, report.Head)
-	}
-	return report, marks, nil
+func someBehind(report *status.Report) bool {
+	return slices.ContainsFunc(report.Projections, func(p status.Projection) bool { return p.Done(report.Head) < 1 })
 }
 
-func behind(marks map[int]pace.Mark) bool {
-	for _, mark := range marks {
-		if mark.Behind > 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// markOf is how far a version is: the mean of its segments, in positions of the log.
-func markOf(p *status.Projection, head int64) pace.Mark {
-	var passed, behind int64
-	for i := range p.Segments {
-		passed += p.Segments[i].Position
-		behind += max(head-p.Segments[i].Position, 0)
-	}
-	n := int64(max(len(p.Segments), 1))
-	return pace.Mark{At: clock.Now(), Behind: (behind + n - 1) / n, Events: passed / n}
-}
-
-func reportVersion(p *status.Projection, at pace.Mark, head int64) versionReport {
+func reportVersion(p *status.Projection, head int64) versionReport {
 	return versionReport{
 		Version: p.Version, Stage: p.Stage, Segments: len(p.Segments), Position: p.Position, Parked: p.Parked, Code: p.Code,
-		Done: 1 - float64(at.Behind)/float64(max(head, 1)), State: stateOf(p),
+		Done: p.Done(head), Rate: p.Rate, Left: p.LeftSeconds, State: stateOf(p),
 		InstalledAt: p.InstalledAt, PromotedAt: p.PromotedAt,
-	}
-}
-
-// measure adds how fast the version went between two marks.
-func (r *versionReport) measure(since, now pace.Mark) {
-	rate := now.Rate(since)
-	r.Rate = &rate
-	if left, known := now.Left(since); known {
-		seconds := left.Seconds()
-		r.Left = &seconds
 	}
 }
 

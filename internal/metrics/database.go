@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pupwasm/pupwasm/internal/status"
+	"github.com/pupwasm/pupwasm/store"
 )
 
 const (
@@ -26,8 +27,8 @@ type Database struct {
 
 	up, head, horizon, heldSeconds, logFaults, workers *prometheus.Desc
 
-	position, lagEvents, lagSeconds, paused, refused, segments *prometheus.Desc
-	parkedKeys, parkedEvents, parkedExhausted                  *prometheus.Desc
+	position, live, left, lagEvents, lagSeconds, paused, refused, segments *prometheus.Desc
+	parkedKeys, parkedEvents, parkedExhausted                              *prometheus.Desc
 }
 
 // RegisterDatabase registers the metrics that read gives. held tells for how long the horizon has been
@@ -48,6 +49,9 @@ func RegisterDatabase(
 		logFaults:   of("log_faults", "What somebody changed in the log so that events may be lost."),
 		workers:     of("workers", "Hosts with a live lease."),
 		position:    of("projection_position", "The checkpoint of the segment that is furthest behind.", ofProjection...),
+		live:        of("projection_live", "1 for the version that readers see, 0 for those beside it.", ofProjection...),
+		left: of("projection_left_seconds", "About how long the projection takes to catch up, at its speed of the last reports.",
+			ofProjection...),
 		lagEvents: of("projection_lag_events",
 			"Positions between the end of the log and the checkpoint that is furthest behind.", ofProjection...),
 		lagSeconds: of("projection_lag_seconds", "For how long the segment that is furthest behind has been behind.",
@@ -64,8 +68,8 @@ func RegisterDatabase(
 // Describe implements [prometheus.Collector].
 func (d *Database) Describe(to chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
-		d.up, d.head, d.horizon, d.heldSeconds, d.logFaults, d.workers, d.position, d.lagEvents, d.lagSeconds,
-		d.paused, d.refused, d.segments, d.parkedKeys, d.parkedEvents, d.parkedExhausted,
+		d.up, d.head, d.horizon, d.heldSeconds, d.logFaults, d.workers, d.position, d.live, d.left, d.lagEvents,
+		d.lagSeconds, d.paused, d.refused, d.segments, d.parkedKeys, d.parkedEvents, d.parkedExhausted,
 	} {
 		to <- desc
 	}
@@ -104,6 +108,10 @@ func (d *Database) projection(
 		return
 	}
 	gauge(d.position, float64(p.Position), labels...)
+	gauge(d.live, number(p.Stage == store.StageLive), labels...)
+	if p.LeftSeconds != nil {
+		gauge(d.left, *p.LeftSeconds, labels...)
+	}
 	gauge(d.lagEvents, float64(max(head-p.Position, 0)), labels...)
 	if lag, known := p.Age(); known {
 		gauge(d.lagSeconds, lag.Seconds(), labels...)

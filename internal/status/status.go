@@ -65,6 +65,11 @@ type Projection struct {
 	InstalledAt *time.Time `json:"installed_at,omitempty"`
 	PromotedAt  *time.Time `json:"promoted_at,omitempty"` // when readers saw it first, the last time that they did
 
+	// Rate is how many positions of the log it passes a second, and LeftSeconds how long the rest takes at that speed;
+	// none where it is at the head, or that is not known (see [Speeds]).
+	Rate        *float64 `json:"positions_per_second,omitempty"`
+	LeftSeconds *float64 `json:"left_seconds,omitempty"`
+
 	Segments []Segment `json:"segments"`
 	Refused  []Refusal `json:"refused,omitempty"`
 }

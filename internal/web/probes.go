@@ -15,6 +15,7 @@ import (
 	"github.com/pupwasm/pupwasm/internal/metrics"
 	"github.com/pupwasm/pupwasm/internal/oneline"
 	"github.com/pupwasm/pupwasm/internal/status"
+	"github.com/pupwasm/pupwasm/store"
 )
 
 const indexText = `pupwasm %s
@@ -97,7 +98,8 @@ func (h *handler) lagging(r *http.Request, maxLag time.Duration) (reasons []stri
 	own := h.Own()
 	for i := range report.Projections {
 		p := &report.Projections[i]
-		if !slices.Contains(own, p.ID()) || p.Paused { // a pause is somebody's wish
+		// A pause is somebody's wish, and readers see the live version only.
+		if !slices.Contains(own, p.ID()) || p.Paused || p.Stage != store.StageLive {
 			continue
 		}
 		if reason := behind(p, report.Label(p), maxLag); reason != "" {

@@ -19,6 +19,7 @@ type Reader struct {
 	changes atomic.Int64 // by this host's API
 	turn    chan struct{}
 	last    reading // of whoever has the turn
+	speeds  status.Speeds
 }
 
 // reading is what the databases answered.
@@ -54,6 +55,9 @@ func (r *Reader) Read(ctx context.Context) (*status.Report, error) {
 		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTimeout)
 		defer cancel()
 		report, err := status.Read(within, r.log, r.tables)
+		if err == nil {
+			r.speeds.Note(report, clock.Now())
+		}
 		r.last = reading{report: report, err: err, at: clock.Now(), changes: changes}
 	}
 	return r.last.report, r.last.err
