@@ -16,11 +16,7 @@ func (s backend) SetCode(
 		if err != nil || before == code.Digest {
 			return err
 		}
-		var module any
-		if code.Module != nil {
-			module = code.Module
-		}
-		_, err = c.exec(s.queries.setCode, projection.Name, projection.Version, code.Digest, module)
+		_, err = c.exec(s.queries.setCode, projection.Name, projection.Version, code.Digest, code.Module)
 		return err
 	})
 	return before, err
