@@ -28,6 +28,7 @@ type Module struct {
 	// StartUp is what the first instance took to start.
 	StartUp time.Duration
 
+	read           func() ([]byte, error) // see Read; nil where the module is from no file
 	runtime        *Runtime
 	code           *compiledCode
 	image          sharedImage
@@ -108,6 +109,19 @@ func (r *Runtime) load(ctx context.Context, from *moduleSource) (*Module, error)
 		return nil, fault(err)
 	}
 	return m, nil
+}
+
+// Read reads the module again from the file that it is from. The caller owns the result, which is nil for a module that
+// is from no file.
+//
+// # Errors
+//
+// That the file is another by now, or gone; those of reading it.
+func (m *Module) Read() ([]byte, error) {
+	if m.read == nil {
+		return nil, nil
+	}
+	return m.read()
 }
 
 // Close gives the compiled code back when no other module has the same. Its guests must be closed before.

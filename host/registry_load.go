@@ -30,7 +30,7 @@ func unreadable(file string, err error) *load {
 }
 
 // errChanged ends the load of a file that was removed or changed meanwhile. It is checked again at once.
-var errChanged = errors.New("has changed while it was waiting to be compiled")
+var errChanged = errors.New("has changed since it was found")
 
 // load loads a file in the background. It is read again when it is its turn.
 func (r *Registry) load(ctx context.Context, from *moduleSource) *load {
@@ -45,7 +45,9 @@ func (r *Registry) load(ctx context.Context, from *moduleSource) *load {
 	}
 	r.loads.Go(func() {
 		defer cancel()
-		l.module, l.err = r.runtime.load(ctx, from)
+		if l.module, l.err = r.runtime.load(ctx, from); l.err == nil {
+			l.module.read = from.read
+		}
 		close(l.done)
 		select {
 		case r.arrived <- struct{}{}:

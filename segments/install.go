@@ -41,8 +41,12 @@ func (r *runner) install(ctx context.Context) error {
 	if clock.Now().Before(r.refused[program].until) {
 		return nil
 	}
+	earlier, settled := r.worker.earlier(r.id)
+	if !settled {
+		return nil // it comes first, and wakes this one
+	}
 	options := r.worker.options.of(own)
-	catalogue, err := r.worker.tables.Install(ctx, program.Projection(), options.newSegments())
+	catalogue, err := r.installProgram(ctx, program, earlier, options.newSegments())
 	switch {
 	case errors.Is(err, store.ErrTransient), ctx.Err() != nil:
 		return err
@@ -60,10 +64,23 @@ func (r *runner) install(ctx context.Context) error {
 	r.own, r.options = own, options
 	r.installed(catalogue)
 	r.logger.Info().Str("module", program.Source()).Msg("projection installed")
+	if err := r.noteCode(ctx); err != nil {
+		return err
+	}
 	if failed { // by the module before, after this one had cleared the failures
 		_, err = r.worker.tables.Recover(ctx, r.id)
 	}
 	return err
+}
+
+// installProgram installs a program beside an earlier version of this worker, where there is one.
+func (r *runner) installProgram(
+	ctx context.Context, program Program, beside bool, segments int,
+) (store.Catalogue, error) {
+	if beside {
+		return r.worker.tables.InstallBeside(ctx, program.Projection(), segments)
+	}
+	return r.worker.tables.Install(ctx, program.Projection(), segments)
 }
 
 // installed notes that the module fits what is in the database.
@@ -77,6 +94,7 @@ func (r *runner) installed(catalogue store.Catalogue) {
 	r.proven.Store(true)
 	r.ready.Store(true)
 	r.enrolled.Store(true)
+	r.worker.wakeLater(r.id)
 	tell(r.options.Observer.Installed, ObservedProgram{Projection: r.id, Source: r.program.Source()})
 	r.outdate()
 }
@@ -113,7 +131,11 @@ func (r *runner) reinstall(ctx context.Context) error {
 	if len(r.segments) > 0 || clock.Now().Before(r.refused[r.program].until) {
 		return nil
 	}
-	catalogue, err := r.worker.tables.Install(ctx, r.program.Projection(), r.options.newSegments())
+	earlier, settled := r.worker.earlier(r.id)
+	if !settled {
+		return nil
+	}
+	catalogue, err := r.installProgram(ctx, r.program, earlier, r.options.newSegments())
 	switch {
 	case errors.Is(err, store.ErrTransient), ctx.Err() != nil:
 		return err
@@ -126,7 +148,7 @@ func (r *runner) reinstall(ctx context.Context) error {
 	clear(r.positions)
 	r.mu.Unlock()
 	r.installed(catalogue)
-	return nil
+	return r.noteCode(ctx)
 }
 
 // newSegments is the number of segments of a new projection.
@@ -159,6 +181,7 @@ func (r *runner) refuse(program Program, err error) {
 	r.failure = err
 	told := store.Refusal{Projection: r.id, Reason: storable(err.Error())}
 	r.refusal.Store(&currentRefusal{Refusal: told, err: err})
+	r.worker.wakeLater(r.id)
 	r.worker.membership.refresh()
 	r.worker.noticeAllRefused()
 }

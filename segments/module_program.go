@@ -31,6 +31,9 @@ func (p *moduleProgram) Close(ctx context.Context) { p.module.Close(ctx) }
 // Code is the digest of the module.
 func (p *moduleProgram) Code() string { return hex.EncodeToString(p.module.Hash[:]) }
 
+// Module is the module again, or nil where it is from no file.
+func (p *moduleProgram) Module() ([]byte, error) { return p.module.Read() }
+
 // OnError is what the module asks for.
 func (p *moduleProgram) OnError() store.ErrorPolicy { return p.module.Description.OnError }
 

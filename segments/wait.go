@@ -62,6 +62,7 @@ const WaitGrace = 30 * time.Second
 // Wait says what to wait for.
 type Wait struct {
 	Projection string // by name
+	Version    int    // 0 for the one that readers see
 	Position   int64  // of the log: every event up to it is to be applied
 	// Grace is for how long no worker may run the projection, since one may be starting. Below zero, Wait does
 	// not wait for one. Defaults to WaitGrace.
@@ -132,33 +133,31 @@ func (w Wait) reached(
 	if err != nil {
 		return false, err
 	}
-	live := false
-	for i := range projections {
-		there, err := reached(&projections[i], w.Position)
+	of := w.find(projections)
+	if of != nil {
+		there, err := reached(of, w.Position)
 		if err != nil {
 			return false, err
 		}
 		if !*checked || there {
-			if err := checkCheckpoints(ctx, log, &projections[i]); err != nil {
+			if err := checkCheckpoints(ctx, log, of); err != nil {
 				return false, err
 			}
 			*checked = true
 		}
-		if there {
-			return true, nil
+		if there || slices.ContainsFunc(of.Segments, func(s store.SegmentStatus) bool { return s.Live }) {
+			return there, nil
 		}
-		live = live || slices.ContainsFunc(projections[i].Segments, func(s store.SegmentStatus) bool { return s.Live })
-	}
-	if live {
-		return false, nil
 	}
 	workers, err := tables.Workers(ctx)
 	if err != nil {
 		return false, err
 	}
-	fault := &NotRunError{Projection: w.Projection, Known: len(projections) > 0}
+	fault := &NotRunError{Projection: w.Projection, Known: of != nil}
 	for i := range workers {
-		if slices.ContainsFunc(workers[i].Projections, func(m store.Membership) bool { return m.Name == w.Projection }) {
+		if slices.ContainsFunc(workers[i].Projections, func(m store.Membership) bool {
+			return m.Name == w.Projection && (of == nil || m.Version == of.Version)
+		}) {
 			return false, nil
 		}
 		at := slices.IndexFunc(workers[i].Refused, func(r store.Refusal) bool { return r.Projection.Name == w.Projection })
@@ -167,6 +166,19 @@ func (w Wait) reached(
 		}
 	}
 	return false, fault
+}
+
+// find returns the version that is waited for, or nil while it is not installed.
+func (w Wait) find(all []store.ProjectionStatus) *store.ProjectionStatus {
+	if w.Version == 0 {
+		return store.LiveOf(all)
+	}
+	for i := range all {
+		if all[i].Version == w.Version {
+			return &all[i]
+		}
+	}
+	return nil
 }
 
 // reached reports that every segment is at a position or beyond.

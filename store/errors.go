@@ -225,8 +225,8 @@ func versionMismatch(given *Projection, live *Installed) error {
 		"hosts that run it and use Store.Reset(%q), after which the next run begins with the first event", live.Version,
 		given.Name)
 	if given.Version < live.Version {
-		remedy = fmt.Sprintf("use the module of version %[1]d; to go back to what version %[2]d did, give it a version "+
-			"above %[1]d", live.Version, given.Version)
+		remedy = fmt.Sprintf("remove this module and use that of version %[1]d; to go back to what version %[2]d did, give "+
+			"it a version above %[1]d", live.Version, given.Version)
 	}
 	return &CatalogueError{
 		Item: fmt.Sprintf("projection %q", given.Name),

@@ -26,6 +26,10 @@ type Projections interface {
 	// [ErrTransient]; [ErrNotMigrated].
 	Install(ctx context.Context, projection *Projection, segments int) (Catalogue, error)
 
+	// InstallBeside is Install for a host that runs an earlier version too, which is left alone also while nothing of it
+	// is applied.
+	InstallBeside(ctx context.Context, projection *Projection, segments int) (Catalogue, error)
+
 	// Status returns the known projections in order of name, or only those that are named. Segments are in order
 	// of their numbers. The caller owns the result.
 	//

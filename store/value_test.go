@@ -102,7 +102,7 @@ func TestErrors_sayWhatToDo(t *testing.T) {
 		},
 		{
 			(&store.Projection{Name: "fines", Version: 2}).Beside(&store.Installed{Projection: store.Projection{Version: 3}}),
-			`projection "fines": has version 3 live, and version 2, which the module is, is not installed: use the module of version 3; to go back to what version 2 did, give it a version above 3`,
+			`projection "fines": has version 3 live, and version 2, which the module is, is not installed: remove this module and use that of version 3; to go back to what version 2 did, give it a version above 3`,
 		},
 		{store.StillOwned("fines", "w"), "projection fines is run by worker w: stop that host, or take the module " +
 			"out of the folder that it watches, and reset then; a host that was killed counts until its " +

@@ -89,25 +89,33 @@ const (
 	StageReplaced  Stage = "replaced"  // the live one has replaced it, and a rollback goes back to it
 )
 
-// Stages returns the stage of every version of a projection. all has no other projection.
-func Stages(all []ProjectionStatus) map[int]Stage {
-	stages, replaced := map[int]Stage{}, map[int]int{}
-	live := 0
+// Stages returns the stage of every version, of one projection or of several. all has every version of each.
+func Stages(all []ProjectionStatus) map[ProjectionID]Stage {
+	stages, replaced := map[ProjectionID]Stage{}, map[ProjectionID]int{}
 	for i := range all {
-		p := &all[i]
-		stages[p.Version], replaced[p.Version] = StageCandidate, p.Replaced
-		if p.Live {
-			live = p.Version
+		stages[all[i].ProjectionID], replaced[all[i].ProjectionID] = StageCandidate, all[i].Replaced
+	}
+	for i := range all {
+		if !all[i].Live {
+			continue
+		}
+		at := all[i].ProjectionID
+		stages[at] = StageLive
+		for at.Version = replaced[at]; stages[at] == StageCandidate; at.Version = replaced[at] {
+			stages[at] = StageReplaced
 		}
 	}
-	if live == 0 {
-		return stages
-	}
-	stages[live] = StageLive
-	for at := replaced[live]; stages[at] == StageCandidate; at = replaced[at] {
-		stages[at] = StageReplaced
-	}
 	return stages
+}
+
+// LiveOf returns the version of a projection that readers see, or nil. all has no other projection.
+func LiveOf(all []ProjectionStatus) *ProjectionStatus {
+	for i := range all {
+		if all[i].Live {
+			return &all[i]
+		}
+	}
+	return nil
 }
 
 // Versioned are the installed versions of a projection, which stores decide by.
@@ -184,7 +192,8 @@ func (v Versioned) Retirable(id ProjectionID, owner string) (*Installed, error) 
 	}
 	switch live := v.Live(); {
 	case found.Live:
-		return nil, refuse("is live: promote another version first; Store.Reset deletes the whole projection")
+		return nil, refuse(fmt.Sprintf("is live: promote another version first; Store.Reset(%q) deletes the whole projection",
+			id.Name))
 	case owner != "" && live != nil && id.Version > live.Version:
 		return nil, refuse("is run by worker " + owner + ", which would begin it again: take its module out of the folder, " +
 			"or stop that host, and retire it then; a host that was killed counts until its lease is over")

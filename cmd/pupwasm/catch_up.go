@@ -10,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/pupwasm/pupwasm/internal/clock"
+	"github.com/pupwasm/pupwasm/internal/pace"
 	"github.com/pupwasm/pupwasm/internal/status"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
@@ -30,15 +31,8 @@ type catchUp struct {
 type catchingUp struct {
 	from     int64 // the farthest that it was behind
 	caughtUp bool
-	logged   progressMark    // the last line of the log
-	marks    [2]progressMark // some time ago and not so long ago: the rate that a terminal shows is since the first
-}
-
-// progressMark is how far a projection was at some time.
-type progressMark struct {
-	at     time.Time
-	behind int64
-	events int64 // that it had applied
+	logged   pace.Mark    // the last line of the log
+	marks    [2]pace.Mark // some time ago and not so long ago: the rate that a terminal shows is since the first
 }
 
 const (
@@ -77,10 +71,10 @@ func (c *catchUp) poll(now time.Time, all []segments.Progress) {
 		if !p.Known {
 			continue
 		}
-		mark := progressMark{at: now, behind: p.Behind, events: p.Events}
+		mark := pace.Mark{At: now, Behind: p.Behind, Events: p.Events}
 		known, seen := c.projections[p.Projection]
 		if !seen {
-			known = &catchingUp{logged: mark, marks: [2]progressMark{mark, mark}}
+			known = &catchingUp{logged: mark, marks: [2]pace.Mark{mark, mark}}
 			c.projections[p.Projection] = known
 		}
 		if known.caughtUp {
@@ -94,7 +88,7 @@ func (c *catchUp) poll(now time.Time, all []segments.Progress) {
 				Stringer("after", now.Sub(c.began).Round(time.Millisecond)).Msg("caught up")
 		case c.lines != nil:
 			behind = append(behind, p)
-		case now.Sub(known.logged.at) >= c.interval && p.Behind != known.logged.behind:
+		case now.Sub(known.logged.At) >= c.interval && p.Behind != known.logged.Behind:
 			c.logProgress(p, known.logged, mark)
 			known.logged = mark
 		}
@@ -110,18 +104,18 @@ func named(event *zerolog.Event, p segments.Progress) *zerolog.Event {
 }
 
 // note remembers how far the projection is.
-func (k *catchingUp) note(mark progressMark) {
-	k.from = max(k.from, mark.behind)
-	if mark.at.Sub(k.marks[1].at) >= rateSpan {
-		k.marks = [2]progressMark{k.marks[1], mark}
+func (k *catchingUp) note(mark pace.Mark) {
+	k.from = max(k.from, mark.Behind)
+	if mark.At.Sub(k.marks[1].At) >= rateSpan {
+		k.marks = [2]pace.Mark{k.marks[1], mark}
 	}
 }
 
 // logProgress logs the progress since the last line, so that a falling rate is seen.
-func (c *catchUp) logProgress(p segments.Progress, last, now progressMark) {
+func (c *catchUp) logProgress(p segments.Progress, last, now pace.Mark) {
 	event := named(c.log.Info(), p).Int64("position", p.Position).Int64("behind", p.Behind).
-		Int64("events_per_second", int64(now.rate(last)))
-	if left, ok := now.left(last); ok {
+		Int64("events_per_second", int64(now.Rate(last)))
+	if left, ok := now.Left(last); ok {
 		event = event.Stringer("left", left)
 	}
 	event.Msg("catching up")
@@ -142,7 +136,7 @@ func (c *catchUp) shown(now time.Time, all, behind []segments.Progress) []string
 	lines := make([]string, 0, len(behind)+1)
 	for i, p := range behind {
 		known := c.projections[p.Projection]
-		mark := progressMark{at: now, behind: p.Behind, events: p.Events}
+		mark := pace.Mark{At: now, Behind: p.Behind, Events: p.Events}
 		lines = append(lines, fmt.Sprintf("%-*s  %s", width, labels[i], known.text(p, mark)))
 	}
 	if rest > 0 && room > 1 {
@@ -162,30 +156,15 @@ func labelOf(p segments.Progress, all []segments.Progress) string {
 const barWidth = 20
 
 // text is a bar with the rate and the time left.
-func (k *catchingUp) text(p segments.Progress, now progressMark) string {
+func (k *catchingUp) text(p segments.Progress, now pace.Mark) string {
 	done := float64(k.from-p.Behind) / float64(max(k.from, 1))
 	full := int(done * barWidth)
 	text := fmt.Sprintf("%s%s %3d%%", strings.Repeat("█", full), strings.Repeat("░", barWidth-full), int(100*done))
 	if p.Paused {
 		return text + "  paused"
 	}
-	if left, ok := now.left(k.marks[0]); ok {
-		text += fmt.Sprintf("  %.0f events/s  %s left", now.rate(k.marks[0]), left)
+	if left, ok := now.Left(k.marks[0]); ok {
+		text += fmt.Sprintf("  %.0f events/s  %s left", now.Rate(k.marks[0]), left)
 	}
 	return text
-}
-
-// rate is how many events a second were applied since another mark.
-func (m progressMark) rate(since progressMark) float64 {
-	return float64(m.events-since.events) / max(m.at.Sub(since.at).Seconds(), 1e-3)
-}
-
-// left estimates the time for the rest at the speed since another mark. It reports false when there was no progress.
-func (m progressMark) left(since progressMark) (time.Duration, bool) {
-	took, done := m.at.Sub(since.at), since.behind-m.behind
-	if done <= 0 || took < time.Second {
-		return 0, false
-	}
-	seconds := float64(m.behind) / float64(done) * took.Seconds()
-	return time.Duration(min(seconds, 1e8)+1) * time.Second, true
 }

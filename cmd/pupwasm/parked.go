@@ -75,8 +75,10 @@ events wait with it, NEXT is when the key is tried again by itself.`,
 const parkedPage = 1000
 
 // eachParked gives the parked keys of a projection, or of all for "", to handle.
-func eachParked(ctx context.Context, from store.Store, projection string, handle func(k *store.ParkedKey) error) error {
-	request := parkedRequest(projection, nil)
+func eachParked(
+	ctx context.Context, from store.Store, of store.ProjectionID, handle func(k *store.ParkedKey) error,
+) error {
+	request := parkedRequest(of, nil)
 	request.Limit = parkedPage
 	for {
 		page, err := from.Parked(ctx, request)
@@ -95,35 +97,23 @@ func eachParked(ctx context.Context, from store.Store, projection string, handle
 	}
 }
 
-// known returns the status of a projection that is installed. It refuses a name that was never installed.
-func known(ctx context.Context, from store.Store, projection string) (*store.ProjectionStatus, error) {
-	found, err := from.Status(ctx, projection)
-	if err != nil {
-		return nil, err
-	}
-	if len(found) == 0 {
-		return nil, unknownProjection(projection)
-	}
-	return &found[0], nil
-}
-
-func unknownProjection(name string) error {
-	return usagef("projection %s is not known: 'pupwasm status' lists those that are", printable(name))
-}
-
 func runParkedList(ctx context.Context, globals *globalOptions, projection string, asJSON bool) error {
 	from, err := openStore(ctx, globals)
 	if err != nil {
 		return err
 	}
 	defer from.Close()
-	if projection != "" {
+	of, err := parseProjection(projection)
+	if err != nil {
+		return err
+	}
+	if of.Name != "" {
 		if _, err := known(ctx, from, projection); err != nil {
 			return err
 		}
 	}
 	reports := []status.ParkedKey{}
-	err = eachParked(ctx, from, projection, func(k *store.ParkedKey) error {
+	err = eachParked(ctx, from, of, func(k *store.ParkedKey) error {
 		reports = append(reports, reportParked(k))
 		return nil
 	})

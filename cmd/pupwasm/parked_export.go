@@ -88,10 +88,11 @@ func runParkedExport(ctx context.Context, opts *exportOptions, projection, keyAr
 		return err
 	}
 	defer from.Close()
-	if _, err := known(ctx, from.tables, projection); err != nil {
+	of, err := known(ctx, from.tables, projection)
+	if err != nil {
 		return err
 	}
-	found, err := from.tables.Parked(ctx, parkedRequest(projection, key))
+	found, err := from.tables.Parked(ctx, parkedRequest(of.ProjectionID, key))
 	if err != nil {
 		return err
 	}

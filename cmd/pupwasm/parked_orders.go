@@ -15,8 +15,8 @@ import (
 )
 
 // parkedRequest asks for one key, or for all where key is nil.
-func parkedRequest(projection string, key []byte) store.ParkedRequest {
-	return store.ParkedRequest{Projection: store.ProjectionID{Name: projection}, Key: key, Range: store.FullRange()}
+func parkedRequest(of store.ProjectionID, key []byte) store.ParkedRequest {
+	return store.ParkedRequest{Projection: of, Key: key, Range: store.FullRange()}
 }
 
 func notParked(projection, key string) error {
@@ -100,7 +100,7 @@ func orderParked(
 	}
 	var parked []store.ParkedKey
 	for i, key := range keys {
-		found, err := to.Parked(ctx, parkedRequest(projection, key))
+		found, err := to.Parked(ctx, parkedRequest(of.ProjectionID, key))
 		if err != nil {
 			return err
 		}
@@ -116,7 +116,7 @@ func orderParked(
 		}
 	}
 	if len(named) == 0 {
-		err := eachParked(ctx, to, projection, func(k *store.ParkedKey) error {
+		err := eachParked(ctx, to, of.ProjectionID, func(k *store.ParkedKey) error {
 			parked = append(parked, *k)
 			return nil
 		})

@@ -46,7 +46,11 @@ func runParkedShow(ctx context.Context, globals *globalOptions, events *logOptio
 		return err
 	}
 	defer from.Close()
-	found, err := from.tables.Parked(ctx, parkedRequest(projection, key))
+	of, err := known(ctx, from.tables, projection)
+	if err != nil {
+		return err
+	}
+	found, err := from.tables.Parked(ctx, parkedRequest(of.ProjectionID, key))
 	if err != nil {
 		return err
 	}

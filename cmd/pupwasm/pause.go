@@ -48,7 +48,7 @@ func runPause(ctx context.Context, globals *globalOptions, projection string, ti
 		return err
 	}
 	defer to.Close()
-	if _, err := known(ctx, to, projection); err != nil {
+	if _, err := knownName(ctx, to, projection); err != nil {
 		return err
 	}
 	waiting := ctx
@@ -95,7 +95,7 @@ func runResume(ctx context.Context, globals *globalOptions, projection string) e
 		return err
 	}
 	defer to.Close()
-	of, err := known(ctx, to, projection)
+	of, err := knownName(ctx, to, projection)
 	if err != nil {
 		return err
 	}

@@ -61,7 +61,7 @@ func runRows(ctx context.Context, opts *rowsOptions, name, table string) error {
 		return err
 	}
 	defer from.Close()
-	if _, err := known(ctx, from, name); err != nil {
+	if _, err := knownName(ctx, from, name); err != nil {
 		return err
 	}
 	projection, err := from.Published(ctx, name)

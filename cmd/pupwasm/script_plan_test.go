@@ -36,40 +36,25 @@ func scriptGuest(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(target, guest.Wasm(), 0o644))
 }
 
-// scriptRan notes that a file ran a version of a projection, or that nothing is known, in the script's database or another.
+// scriptRan notes that a file ran a version of a projection, or that nothing is known.
 func scriptRan(ts *testscript.TestScript, _ bool, args []string) {
+	version, err := strconv.Atoi(args[1])
+	ts.Check(err)
 	var code store.Code
 	if len(args) > 2 {
 		code.Module = []byte(ts.ReadFile(args[2]))
 		sum := sha256.Sum256(code.Module)
 		code.Digest = hex.EncodeToString(sum[:])
 	}
+	tables := scriptStore(ts)
+	defer tables.Close()
+	_, err = tables.SetCode(context.Background(), store.ProjectionID{Name: args[0], Version: version}, code)
+	ts.Check(err)
+}
+
+// scriptStore opens the database of a script. The caller closes it.
+func scriptStore(ts *testscript.TestScript) store.Store {
 	database := ts.Getenv("PUPWASM_DATABASE_URL")
-	if len(args) > 3 {
-		database = args[3]
-	}
-	tables := scriptStore(ts, database)
-	defer tables.Close()
-	_, err := tables.SetCode(context.Background(), scriptVersion(ts, args), code)
-	ts.Check(err)
-}
-
-func scriptLive(ts *testscript.TestScript, _ bool, args []string) {
-	tables := scriptStore(ts, ts.Getenv("PUPWASM_DATABASE_URL"))
-	defer tables.Close()
-	_, err := tables.Promote(context.Background(), scriptVersion(ts, args))
-	ts.Check(err)
-}
-
-// scriptVersion is a version of a projection that two arguments name.
-func scriptVersion(ts *testscript.TestScript, args []string) store.ProjectionID {
-	version, err := strconv.Atoi(args[1])
-	ts.Check(err)
-	return store.ProjectionID{Name: args[0], Version: version}
-}
-
-// scriptStore opens a database. The caller closes it.
-func scriptStore(ts *testscript.TestScript, database string) store.Store {
 	if path, is := strings.CutPrefix(database, "sqlite:"); is {
 		opened, err := sqlite.Open(ts.MkAbs(path), sqlite.Options{})
 		ts.Check(err)

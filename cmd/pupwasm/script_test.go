@@ -33,9 +33,7 @@ var update = flag.Bool("update", false, "write the golden output into the script
 //	module EXAMPLE FILE         the compiled example module
 //	keys PRIVATE PUBLIC         a new pair of Ed25519 keys in PEM
 //	guest JSON FILE [N|fail]    a module with this description, which writes N, or fails
-//	live NAME VERSION           makes this version of a projection the live one
-//	ran NAME VERSION [FILE [URL]]
-//	                            notes that the file ran this version of a projection, or that nobody knows what did
+//	ran NAME VERSION [FILE]     notes that the file ran this version of a projection, or that nobody knows what did
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	scripts, err := filepath.Glob("testdata/script/*.txtar")
@@ -62,7 +60,7 @@ func TestScripts(t *testing.T) {
 				},
 				Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 					"exits": scriptExits, "write": scriptWrite, "pack": scriptPack, "cut": scriptCut, "keys": scriptKeys,
-					"guest": scriptGuest, "ran": scriptRan, "live": scriptLive,
+					"guest": scriptGuest, "ran": scriptRan,
 					"module": func(ts *testscript.TestScript, _ bool, args []string) {
 						target := ts.MkAbs(args[1])
 						ts.Check(os.MkdirAll(filepath.Dir(target), 0o755))

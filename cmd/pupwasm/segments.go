@@ -52,8 +52,11 @@ part of all hashes. Neighbours in the list can be merged. 'pupwasm status' shows
 // layoutReport is the JSON form of a projection's layout.
 type layoutReport struct {
 	Name     string             `json:"name"`
+	Version  int                `json:"version"`
 	Asked    int                `json:"asked"` // the number of segments that was last asked for
 	Segments []layoutPartReport `json:"segments"`
+
+	label string
 }
 
 type layoutPartReport struct {
@@ -74,12 +77,16 @@ func runSegmentsList(ctx context.Context, globals *globalOptions, only []string,
 		return err
 	}
 	defer from.Close()
-	projections, err := from.Status(ctx, only...)
+	projections, err := from.Status(ctx)
 	if err != nil {
 		return err
 	}
-	if len(only) > 0 && len(projections) == 0 {
-		return unknownProjection(only[0])
+	if len(only) > 0 {
+		of, err := known(ctx, from, only[0])
+		if err != nil {
+			return err
+		}
+		projections = []store.ProjectionStatus{*of}
 	}
 	reports := make([]layoutReport, len(projections))
 	for i := range projections {
@@ -96,7 +103,7 @@ func reportLayout(p *store.ProjectionStatus) layoutReport {
 	for i := range p.Segments {
 		stored[p.Segments[i].Segment] = &p.Segments[i]
 	}
-	report := layoutReport{Name: p.Name, Asked: p.Desired}
+	report := layoutReport{Name: p.Name, Version: p.Version, label: argumentOf(p), Asked: p.Desired}
 	for _, part := range p.Layout().Segments {
 		s := stored[part.Segment]
 		r := layoutPartReport{
@@ -130,7 +137,7 @@ func printLayouts(globals *globalOptions, reports []layoutReport) error {
 				owner = "-"
 			}
 			fmt.Fprintf(table, "%s\t%d\t%08x-%08x\t%.1f%%\t%d\t%s\t%s\n",
-				printable(report.Name), s.Segment, s.First, s.Last, 100*s.Share, s.Position, state, owner)
+				printable(report.label), s.Segment, s.First, s.Last, 100*s.Share, s.Position, state, owner)
 		}
 	}
 	return table.Flush()
@@ -196,14 +203,11 @@ func reshard(ctx context.Context, globals *globalOptions, projection string, cha
 		return err
 	}
 	defer to.Close()
-	installed, err := to.Status(ctx, projection)
+	of, err := known(ctx, to, projection)
 	if err != nil {
 		return err
 	}
-	if len(installed) == 0 {
-		return store.UnknownProjection(projection)
-	}
-	if err := to.Reshard(ctx, installed[0].ProjectionID, change); err != nil {
+	if err := to.Reshard(ctx, of.ProjectionID, change); err != nil {
 		return err
 	}
 	return runSegmentsList(ctx, globals, []string{projection}, false)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pupwasm/pupwasm/internal/status"
+	"github.com/pupwasm/pupwasm/store"
 )
 
 // printStatus writes a line that sums up, a table, and the reasons for what is not as it should be. The tables fit 80
@@ -39,12 +40,15 @@ func summary(report *status.Report) string {
 	if report.Horizon != report.Head {
 		line += ", horizon " + strconv.FormatInt(report.Horizon, 10)
 	}
-	counts := map[string]int{}
+	counts, all := map[string]int{}, 0
 	for i := range report.Projections {
-		counts[standing(&report.Projections[i])]++
+		if p := &report.Projections[i]; p.Stage == store.StageLive || !p.Installed {
+			counts[standing(p)]++
+			all++
+		}
 	}
-	if len(report.Projections) > 0 {
-		line += "; " + count(int64(len(report.Projections)), "projection")
+	if all > 0 {
+		line += "; " + count(int64(all), "projection")
 	}
 	var parts []string
 	for _, of := range standings {
@@ -205,6 +209,12 @@ func reasons(report *status.Report) (lines []string) {
 	for i := range report.Projections {
 		p := &report.Projections[i]
 		name, label := printable(p.Name), printable(report.Label(p))
+		switch p.Stage {
+		case store.StageCandidate:
+			add("%s is a candidate, which readers do not see: 'pupwasm versions %s' shows how far it is", label, name)
+		case store.StageReplaced:
+			add("%s was replaced, and follows in case of a rollback: 'pupwasm retire %s %d' ends that", label, name, p.Version)
+		}
 		for i := range p.Segments {
 			switch s := &p.Segments[i]; {
 			case s.LogFault != "":

@@ -35,7 +35,8 @@ func newWaitCommand(globals *globalOptions) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "wait PROJECTION",
 		Short: "Wait until a projection has applied everything up to a position",
-		Long: `Wait until a projection has applied everything up to a position. Its tables then show what was appended before.
+		Long: `Wait until a projection has applied everything up to a position. Its tables then show what was appended before. NAME@VERSION
+waits for one version of it, such as a candidate; a name alone is the version that readers see.
 
 The command fails, and says why, when no host runs the projection for --grace, when a segment that is behind has failed,
 or when the rows were built from another log. Give --events when hosts run with it.`,
@@ -54,6 +55,10 @@ or when the rows were built from another log. Give --events when hosts run with 
 }
 
 func runWait(ctx context.Context, opts *waitOptions, projection string) error {
+	of, err := parseProjection(projection)
+	if err != nil {
+		return err
+	}
 	if opts.position < 0 || opts.timeout < 0 || opts.grace < 0 {
 		return usagef("--position, --timeout and --grace must not be negative")
 	}
@@ -77,7 +82,7 @@ func runWait(ctx context.Context, opts *waitOptions, projection string) error {
 		defer cancel()
 	}
 	err = segments.Wait{
-		Projection: projection, Position: position, Grace: max(opts.grace, 1), // 0 is the library's default
+		Projection: of.Name, Version: of.Version, Position: position, Grace: max(opts.grace, 1), // 0 is the library's default
 		NotRun: func(e *segments.NotRunError) {
 			opts.log.Warn().Err(e).Stringer("for", opts.grace).Msg("waiting for a host that runs the projection")
 		},
@@ -98,10 +103,12 @@ func runWait(ctx context.Context, opts *waitOptions, projection string) error {
 
 // timeoutError says what did not happen in time.
 func (o *waitOptions) timeoutError(ctx context.Context, from store.Tables, projection string, position int64) error {
-	if known, err := from.Status(ctx, projection); err == nil && len(known) == 0 {
+	of, err := known(ctx, from, projection)
+	var unknown *usageError
+	if errors.As(err, &unknown) {
 		return fmt.Errorf("projection %s is still not known after %s: 'pupwasm status' lists those that are", projection,
 			o.timeout)
 	}
 	return fmt.Errorf("%s has not reached position %d after %s: 'pupwasm status %s' shows where it is", projection,
-		position, o.timeout, projection)
+		position, o.timeout, of.Name)
 }

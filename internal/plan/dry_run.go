@@ -189,7 +189,7 @@ func (p *planner) before(ctx context.Context, m *Module, module *tried, digest s
 	}
 	sum := sha256.Sum256(code.Module)
 	switch {
-	case code.Module == nil:
+	case len(code.Module) == 0:
 		return unknown("what ran it last is not a module")
 	case hex.EncodeToString(sum[:]) != code.Digest:
 		return unknown("the module that the database keeps is not what ran it last")

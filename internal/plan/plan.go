@@ -223,7 +223,7 @@ func (p *planner) keep(
 			continue
 		}
 		digest = status[i].Code
-		if err := p.state(ctx, m, &status[i], store.Stages(status)[m.Version]); err != nil {
+		if err := p.state(ctx, m, &status[i], store.Stages(status)[module.Description.ID()]); err != nil {
 			return err
 		}
 	}

@@ -49,16 +49,21 @@ func (f LogFault) MarshalText() ([]byte, error) { return []byte(f.String()), nil
 
 // Projection is the status of a projection that is installed, or that a running worker refuses.
 type Projection struct {
-	Name      string `json:"name"`
-	Version   int    `json:"version"`   // the one installed, or that of a module that was refused
-	Installed bool   `json:"installed"` // at some time
-	Position  int64  `json:"position"`  // of the segment that is furthest behind
-	Paused    bool   `json:"paused"`    // by somebody
-	Parked    int    `json:"parked"`    // how many keys are parked
+	Name      string      `json:"name"`
+	Version   int         `json:"version"`         // the one installed, or that of a module that was refused
+	Installed bool        `json:"installed"`       // at some time
+	Position  int64       `json:"position"`        // of the segment that is furthest behind
+	Stage     store.Stage `json:"stage,omitempty"` // what the version is to readers; none where it is not installed
+	Paused    bool        `json:"paused"`          // by somebody
+	Parked    int         `json:"parked"`          // how many keys are parked
 	// ParkedEvents is how many events wait for parked keys. ParkedExhausted is how many of the keys are not tried again
 	// by themselves.
 	ParkedEvents    int64 `json:"parked_events"`
 	ParkedExhausted int   `json:"parked_exhausted"`
+
+	Code        string     `json:"code,omitempty"` // the digest of what ran the version last, where that is known
+	InstalledAt *time.Time `json:"installed_at,omitempty"`
+	PromotedAt  *time.Time `json:"promoted_at,omitempty"` // when readers saw it first, the last time that they did
 
 	Segments []Segment `json:"segments"`
 	Refused  []Refusal `json:"refused,omitempty"`
@@ -132,11 +137,12 @@ func Read(ctx context.Context, log store.Log, tables store.Tables, only ...strin
 	if report.LogFaults, err = logFaults(ctx, log); err != nil {
 		return nil, err
 	}
-	now := clock.Now()
+	now, stages := clock.Now(), store.Stages(projections)
 	for at := 0; len(projections) > 0; projections = projections[1:] {
 		end := at + len(projections[0].Segments)
 		report.Projections = append(report.Projections,
 			reportProjection(&projections[0], state.Head, faults[at:end], state.Next[at:end], now))
+		report.Projections[len(report.Projections)-1].Stage = stages[projections[0].ProjectionID]
 		at = end
 	}
 	report.addTroubles(workers)
@@ -150,6 +156,7 @@ func reportProjection(of *store.ProjectionStatus, head int64, faults []error, ne
 	p := Projection{
 		Name: of.Name, Version: of.Version, Installed: true, Position: head, Paused: of.Paused(),
 		Parked: of.Parked, ParkedEvents: of.ParkedEvents, ParkedExhausted: of.ParkedExhausted,
+		Code: of.Code, InstalledAt: timeOrNil(of.InstalledAt), PromotedAt: timeOrNil(of.PromotedAt),
 		Segments: make([]Segment, len(of.Segments)),
 	}
 	for i := range of.Segments {
@@ -160,6 +167,14 @@ func reportProjection(of *store.ProjectionStatus, head int64, faults []error, ne
 		p.Position = min(p.Position, p.Segments[i].Position)
 	}
 	return p
+}
+
+func timeOrNil(at time.Time) *time.Time {
+	if at.IsZero() {
+		return nil
+	}
+	at = at.UTC()
+	return &at
 }
 
 // addTroubles adds why segments make no progress. Their owner releases them between two tries.

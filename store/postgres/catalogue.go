@@ -24,18 +24,32 @@ type catalogue struct {
 
 // Install makes a projection ready to run. See [store.Projections].
 func (s backend) Install(ctx context.Context, projection *store.Projection, segments int) (store.Catalogue, error) {
-	return s.install(ctx, projection, segments, false)
+	return s.install(ctx, projection, installation{segments: segments})
+}
+
+// InstallBeside makes a projection ready to run beside an earlier version. See [store.Projections].
+func (s backend) InstallBeside(
+	ctx context.Context, projection *store.Projection, segments int,
+) (store.Catalogue, error) {
+	return s.install(ctx, projection, installation{segments: segments, beside: true})
+}
+
+// installation is how a projection is installed.
+type installation struct {
+	segments int  // of a version that is new
+	apart    bool // the log is in another database
+	beside   bool // the host runs an earlier version too
 }
 
 func (s *Store) install(
-	ctx context.Context, projection *store.Projection, segments int, apart bool,
+	ctx context.Context, projection *store.Projection, how installation,
 ) (store.Catalogue, error) {
 	if err := projection.Validate(); err != nil {
 		return nil, err
 	}
 	of := s.placed(projection)
 	c := &catalogue{
-		store: s, foreign: projection.HasSQL(), apart: apart,
+		store: s, foreign: projection.HasSQL(), apart: how.apart,
 		params: sync.Pool{New: func() any { return &parameters{} }},
 	}
 	if err := c.read(of); err != nil {
@@ -45,8 +59,9 @@ func (s *Store) install(
 		i := installer{
 			tx: tx, queries: &s.queries, projection: of, catalogue: c, home: s.options.Schema,
 			isolation: s.options.Isolation, limits: s.installLimits(),
+			beside: how.beside,
 		}
-		return i.install(ctx, segments)
+		return i.install(ctx, how.segments)
 	})
 	if err != nil {
 		return nil, translate(err)

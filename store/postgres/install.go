@@ -24,6 +24,7 @@ type installer struct {
 	asOwnerNow bool      // see asOwner
 	limits     []int64   // see Store.installLimits
 	live       bool      // readers see the version
+	beside     bool      // the host runs an earlier version too
 }
 
 func (i *installer) install(ctx context.Context, segments int) error {
@@ -157,7 +158,7 @@ func (i *installer) registerVersion(
 		i.live = true
 		return nil, false, i.registerNew(ctx, segments)
 	}
-	if i.projection.Version > live.Version && len(versions) == 1 {
+	if i.projection.Version > live.Version && len(versions) == 1 && !i.beside {
 		before, err := i.unused(ctx, live)
 		if err != nil {
 			return nil, false, err

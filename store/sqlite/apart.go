@@ -20,7 +20,14 @@ func (a *apart) Apart() store.Tables { return a }
 
 // Install makes a projection ready to run. See [store.Projections].
 func (a *apart) Install(ctx context.Context, projection *store.Projection, segments int) (store.Catalogue, error) {
-	return a.store.install(ctx, projection, segments, true)
+	return a.store.install(ctx, projection, installation{segments: segments, apart: true})
+}
+
+// InstallBeside makes a projection ready to run beside an earlier version. See [store.Projections].
+func (a *apart) InstallBeside(
+	ctx context.Context, projection *store.Projection, segments int,
+) (store.Catalogue, error) {
+	return a.store.install(ctx, projection, installation{segments: segments, apart: true, beside: true})
 }
 
 // Adopt notes the log of a checkpoint. See [store.Leases].

@@ -18,17 +18,31 @@ type catalogue struct {
 
 // Install makes a projection ready to run. See [store.Projections].
 func (s backend) Install(ctx context.Context, projection *store.Projection, segments int) (store.Catalogue, error) {
-	return s.install(ctx, projection, segments, false)
+	return s.install(ctx, projection, installation{segments: segments})
+}
+
+// InstallBeside makes a projection ready to run beside an earlier version. See [store.Projections].
+func (s backend) InstallBeside(
+	ctx context.Context, projection *store.Projection, segments int,
+) (store.Catalogue, error) {
+	return s.install(ctx, projection, installation{segments: segments, beside: true})
+}
+
+// installation is how a projection is installed.
+type installation struct {
+	segments int  // of a version that is new
+	apart    bool // the log is in another database
+	beside   bool // the host runs an earlier version too
 }
 
 func (s *Store) install(
-	ctx context.Context, projection *store.Projection, segments int, apart bool,
+	ctx context.Context, projection *store.Projection, how installation,
 ) (store.Catalogue, error) {
 	if err := projection.Validate(); err != nil {
 		return nil, err
 	}
 	of := s.placed(projection)
-	c := &catalogue{store: s, policy: newPolicy(of), apart: apart}
+	c := &catalogue{store: s, policy: newPolicy(of), apart: how.apart}
 	plan := projection.Plan()
 	for i := range plan {
 		statement, err := writeStatement(of, &plan[i])
@@ -45,8 +59,10 @@ func (s *Store) install(
 		c.queries = append(c.queries, statement)
 	}
 	err := s.write(ctx, func(conn *conn) error {
-		i := installer{conn: conn, queries: &s.queries, home: s.options.Schema, projection: of, catalogue: c}
-		return i.install(segments)
+		i := installer{
+			conn: conn, queries: &s.queries, home: s.options.Schema, projection: of, catalogue: c, beside: how.beside,
+		}
+		return i.install(how.segments)
 	})
 	if err != nil {
 		return nil, err

@@ -16,7 +16,7 @@ func (s backend) SetCode(
 		if err != nil || before == code.Digest {
 			return err
 		}
-		_, err = c.exec(s.queries.setCode, projection.Name, projection.Version, code.Digest, code.Module)
+		_, err = c.exec(s.queries.setCode, projection.Name, projection.Version, code.Digest, append([]byte{}, code.Module...))
 		return err
 	})
 	return before, err

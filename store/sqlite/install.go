@@ -16,6 +16,7 @@ type installer struct {
 	projection placed
 	catalogue  *catalogue
 	live       bool // readers see the version
+	beside     bool // the host runs an earlier version too
 }
 
 func (i *installer) install(segments int) error {
@@ -96,7 +97,7 @@ func (i *installer) registerVersion(
 		i.live = true
 		return nil, false, i.registerNew(segments)
 	}
-	if i.projection.Version > live.Version && len(versions) == 1 {
+	if i.projection.Version > live.Version && len(versions) == 1 && !i.beside {
 		if replaced, err := i.replaceUnused(live, segments); err != nil || replaced {
 			i.live = replaced
 			return live, replaced, err

@@ -265,7 +265,7 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			WHERE g.name = $1 AND g.version = $2) WHERE name = $1 AND replaced = $2`),
 		digest:        in(`SELECT code FROM {schema}__projections WHERE name = $1 AND version = $2`),
 		code:          in(`SELECT code, module FROM {schema}__projections WHERE name = $1 AND version = $2`),
-		setCode:       in(`UPDATE {schema}__projections SET code = $3, module = $4 WHERE name = $1 AND version = $2`),
+		setCode:       in(`UPDATE {schema}__projections SET code = $3, module = nullif($4, x'') WHERE name = $1 AND version = $2`),
 		deleteVersion: in(`DELETE FROM {schema}__projections WHERE name = $1 AND version = $2`),
 		declare: in(`UPDATE {schema}__projections SET declaration = $3 WHERE name = $1 AND version = $2
 			AND declaration <> $3`),

@@ -11,6 +11,7 @@ import (
 
 var versionCases = []testCase{
 	{"a_later_version_is_a_candidate", versionCandidate},
+	{"a_later_version_beside_one_of_which_nothing_is_applied", versionBeside},
 	{"an_older_version_that_is_not_installed_is_refused", versionOlder},
 	{"two_hosts_install_two_versions_at_once", versionsAtOnce},
 	{"an_outlook_says_what_install_does", versionOutlook},
@@ -68,8 +69,8 @@ func (f *fixture) wantStages(want string) {
 	stages := store.Stages(all)
 	var got []string
 	for _, status := range all {
-		got = append(got, fmt.Sprintf("%d %s", status.Version, stages[status.Version]))
-		if live := stages[status.Version] == store.StageLive; live != status.Live {
+		got = append(got, fmt.Sprintf("%d %s", status.Version, stages[status.ProjectionID]))
+		if live := stages[status.ProjectionID] == store.StageLive; live != status.Live {
 			f.Errorf("version %d: live is %t in the status", status.Version, status.Live)
 		}
 		if status.PromotedAt.IsZero() && status.Live || status.InstalledAt.IsZero() {
@@ -144,6 +145,20 @@ func versionCandidate(f *fixture) {
 	if a, b := f.version(1).Segments[0].Position, f.version(7).Segments[0].Position; a != f.at(2) || b != f.at(1) {
 		f.Errorf("the positions are %d and %d", a, b)
 	}
+}
+
+func versionBeside(f *fixture) {
+	_, err := f.store.Install(f.ctx, sums(1), 1)
+	f.must(err)
+	for range 2 {
+		_, err = f.store.InstallBeside(f.ctx, sums(2), 1)
+		f.must(err)
+		f.wantStages("1 live, 2 candidate")
+	}
+	_, err = f.store.Install(f.ctx, sums(1), 1)
+	f.must(err)
+	f.promote(2) // neither is behind
+	f.wantStages("1 replaced, 2 live")
 }
 
 func versionOlder(f *fixture) {

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// parseProjection reads how users name a projection: NAME, or NAME@VERSION for one version of it. Without one, the
+// version is 0.
+func parseProjection(text string) (store.ProjectionID, error) {
+	name, version, versioned := strings.Cut(text, "@")
+	if !versioned {
+		return store.ProjectionID{Name: name}, nil
+	}
+	number, err := strconv.ParseInt(version, 10, 32)
+	if err != nil || number < 1 {
+		return store.ProjectionID{}, usagef("%s: behind the @ there must be the number of a version, such as %s@2",
+			printable(text), printable(name))
+	}
+	return store.ProjectionID{Name: name, Version: int(number)}, nil
+}
+
+// known returns the status of the version of a projection that is named, or that readers see. It refuses one that is not
+// installed.
+func known(ctx context.Context, from store.Tables, projection string) (*store.ProjectionStatus, error) {
+	id, err := parseProjection(projection)
+	if err != nil {
+		return nil, err
+	}
+	all, err := allVersions(ctx, from, id.Name)
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		if all[i].Version == id.Version || id.Version == 0 && all[i].Live {
+			return &all[i], nil
+		}
+	}
+	return nil, unknownVersion(id)
+}
+
+// allVersions returns the installed versions of a projection. It refuses a name that was never installed.
+func allVersions(ctx context.Context, from store.Tables, name string) ([]store.ProjectionStatus, error) {
+	all, err := from.Status(ctx, name)
+	if err == nil && len(all) == 0 {
+		err = unknownProjection(name)
+	}
+	return all, err
+}
+
+// knownName refuses a projection that is not installed, and a version, where all versions are meant.
+func knownName(ctx context.Context, from store.Tables, projection string) (*store.ProjectionStatus, error) {
+	if strings.Contains(projection, "@") {
+		return nil, usagef("%s: name the projection without a version: this is for all of them", printable(projection))
+	}
+	return known(ctx, from, projection)
+}
+
+func unknownProjection(name string) error {
+	return usagef("projection %s is not known: 'pupwasm status' lists those that are", printable(name))
+}
+
+func unknownVersion(id store.ProjectionID) error {
+	return usagef("projection %s has no version %d: 'pupwasm versions %[1]s' lists those that it has", printable(id.Name),
+		id.Version)
+}
+
+// argumentOf is how users name a version: the live one by its name alone.
+func argumentOf(p *store.ProjectionStatus) string {
+	if p.Live {
+		return p.Name
+	}
+	return p.Name + "@" + strconv.Itoa(p.Version)
+}

@@ -1,0 +1,245 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pupwasm/pupwasm/segments"
+	"github.com/pupwasm/pupwasm/store"
+)
+
+const promoteHelp = `Make readers see another version of a projection: by default the latest candidate. The views by which they read
+become views of its tables in one transaction, at a moment at which it is nowhere behind the version that they see until
+then. Readers see no older position, no empty table and no half of it. They keep their rights, and what others have built
+upon the views follows. The version before goes on following, for 'pupwasm rollback'; older ones are retired beyond
+--keep-versions.
+
+The command is refused while a segment of the version has failed. Where a table has other columns in the version, the
+view is dropped and made again, which is refused while something of others is built upon it. On PostgreSQL a promotion
+waits at most 50 ms for a transaction that holds a view, and tries again until --timeout. Prepared statements go on,
+except 'SELECT *' over other columns, which PostgreSQL refuses once.`
+
+type promoteOptions struct {
+	*globalOptions
+
+	whenCaughtUp bool
+	timeout      time.Duration
+	timeoutGiven bool
+	keep         int
+}
+
+func newPromoteCommand(globals *globalOptions) *cobra.Command {
+	opts := &promoteOptions{globalOptions: globals}
+	cmd := &cobra.Command{
+		Use:   "promote PROJECTION [VERSION]",
+		Short: "Make readers see another version of a projection",
+		Long:  promoteHelp,
+		Example: `  pupwasm promote fines
+  pupwasm promote fines 3 --when-caught-up`,
+		Args: wantArgs(cobra.RangeArgs(1, 2)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts.timeoutGiven = cmd.Flags().Changed("timeout")
+			return runPromote(cmd.Context(), opts, args)
+		},
+		ValidArgsFunction: completeProjections(globals),
+	}
+	cmd.Flags().BoolVar(&opts.whenCaughtUp, "when-caught-up", false,
+		"wait until the version has caught up, for as long as that takes unless --timeout is given")
+	cmd.Flags().IntVar(&opts.keep, "keep-versions", 1, "how many replaced versions to keep for a rollback; -1 for all")
+	opts.addTimeout(cmd)
+	return cmd
+}
+
+func (o *promoteOptions) addTimeout(cmd *cobra.Command) {
+	cmd.Flags().DurationVar(&o.timeout, "timeout", 30*time.Second,
+		"how long to try again while readers hold the views or the version is behind; 0 for no limit")
+}
+
+// distantMin is how far a version is behind that will not arrive in a moment.
+const distantMin = 10_000
+
+func runPromote(ctx context.Context, opts *promoteOptions, args []string) error {
+	if opts.keep < -1 {
+		return usagef("--keep-versions must be -1 or more, it is %d", opts.keep)
+	}
+	to, err := openStore(ctx, opts.globalOptions)
+	if err != nil {
+		return err
+	}
+	defer to.Close()
+	next, err := opts.nextVersion(ctx, to, args)
+	if err != nil {
+		return err
+	}
+	if !opts.whenCaughtUp {
+		if err := nearEnough(ctx, to, next); err != nil {
+			return err
+		}
+	}
+	if err := opts.exchange(ctx, to, next.ProjectionID, func(ctx context.Context) (store.Promotion, error) {
+		return segments.Promote(ctx, to, next.ProjectionID)
+	}); err != nil || opts.keep < 0 {
+		return err
+	}
+	return opts.retireOld(ctx, to, next.Name)
+}
+
+// nextVersion returns the version that is asked for, or the latest candidate.
+func (o *promoteOptions) nextVersion(
+	ctx context.Context, from store.Tables, args []string,
+) (*store.ProjectionStatus, error) {
+	name := args[0]
+	if _, err := knownName(ctx, from, name); err != nil {
+		return nil, err
+	}
+	if len(args) > 1 {
+		version, err := versionNumber(args[1])
+		if err != nil {
+			return nil, err
+		}
+		return o.version(ctx, from, name+"@"+strconv.Itoa(version))
+	}
+	all, err := allVersions(ctx, from, name)
+	if err != nil {
+		return nil, err
+	}
+	stages := store.Stages(all)
+	for i := len(all) - 1; i >= 0; i-- { // in order of version
+		if stages[all[i].ProjectionID] == store.StageCandidate {
+			return &all[i], nil
+		}
+	}
+	return nil, usagef("projection %s has no candidate: hosts build one from a module with a higher version, "+
+		"'pupwasm versions %[1]s' shows what is there", printable(name))
+}
+
+// version returns a version that is named. With --when-caught-up a host may be about to install it.
+func (o *promoteOptions) version(
+	ctx context.Context, from store.Tables, named string,
+) (*store.ProjectionStatus, error) {
+	waiting, cancel := ctx, context.CancelFunc(func() {})
+	if o.timeoutGiven && o.timeout > 0 {
+		waiting, cancel = context.WithTimeout(ctx, o.timeout)
+	}
+	defer cancel()
+	tick := time.NewTicker(installedPoll)
+	defer tick.Stop()
+	for told := false; ; told = true {
+		found, err := known(ctx, from, named)
+		var unknown *usageError
+		if !o.whenCaughtUp || !errors.As(err, &unknown) {
+			return found, err
+		}
+		if !told {
+			o.log.Warn().Msg("waiting until a host has installed the version")
+		}
+		select {
+		case <-tick.C:
+		case <-waiting.Done():
+			return nil, cmp.Or(ctx.Err(), err)
+		}
+	}
+}
+
+// installedPoll is between two looks for a version that a host is to install.
+const installedPoll = 250 * time.Millisecond
+
+func versionNumber(text string) (int, error) {
+	version, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || version < 1 {
+		return 0, usagef("%s is not the number of a version", printable(text))
+	}
+	return int(version), nil
+}
+
+// nearEnough refuses a version that is still being built.
+func nearEnough(ctx context.Context, from store.Tables, next *store.ProjectionStatus) error {
+	all, err := allVersions(ctx, from, next.Name)
+	if err != nil {
+		return err
+	}
+	var behind *store.BehindError
+	live := store.LiveOf(all)
+	err = store.CheckPromotion(next.ProjectionID, next.Layout(), live.Version, live.Layout())
+	if !errors.As(err, &behind) || behind.Positions < distantMin {
+		return nil
+	}
+	return fmt.Errorf("%w: --when-caught-up waits for it, 'pupwasm versions %s' shows how long that takes", behind,
+		printable(next.Name))
+}
+
+// exchange runs a promotion or a rollback within the time that it has, and says what readers see then.
+func (o *promoteOptions) exchange(
+	ctx context.Context, to store.Tables, of store.ProjectionID,
+	try func(ctx context.Context) (store.Promotion, error),
+) error {
+	if o.timeout < 0 {
+		return usagef("--timeout must not be negative, it is %s", o.timeout)
+	}
+	trying := ctx
+	if o.timeout > 0 && (!o.whenCaughtUp || o.timeoutGiven) {
+		var cancel context.CancelFunc
+		trying, cancel = context.WithTimeout(ctx, o.timeout)
+		defer cancel()
+	}
+	promotion, err := try(trying)
+	switch {
+	case err != nil && trying.Err() != nil && ctx.Err() == nil:
+		return o.inTime(ctx, to, of, err)
+	case err != nil:
+		return err
+	case promotion.From == promotion.To:
+		_, err = fmt.Fprintf(o.out, "readers of %s see version %d already\n", printable(of.Name), promotion.To)
+		return err
+	}
+	_, err = fmt.Fprintf(o.out, "readers of %s see version %d now, before it was version %d\n", printable(of.Name),
+		promotion.To, promotion.From)
+	return err
+}
+
+// inTime says what has not happened in time.
+func (o *promoteOptions) inTime(ctx context.Context, from store.Tables, of store.ProjectionID, err error) error {
+	var behind *store.BehindError
+	if !errors.As(err, &behind) {
+		return fmt.Errorf("readers of %s see the same version as before, after %s: %w", printable(of.Name), o.timeout, err)
+	}
+	workers, workersErr := from.Workers(ctx)
+	for i := range workers {
+		if workers[i].Runs(behind.Projection) {
+			return fmt.Errorf("%w (waited %s)", err, o.timeout)
+		}
+	}
+	if workersErr != nil {
+		return fmt.Errorf("%w (waited %s)", err, o.timeout)
+	}
+	return fmt.Errorf("%w, and no host runs it (waited %s): put its module into the folder of a host", err, o.timeout)
+}
+
+// retireOld retires the replaced versions beyond those that are kept, the oldest first.
+func (o *promoteOptions) retireOld(ctx context.Context, to store.Tables, name string) error {
+	all, err := allVersions(ctx, to, name)
+	if err != nil {
+		return err
+	}
+	byVersion := map[int]*store.ProjectionStatus{}
+	for i := range all {
+		byVersion[all[i].Version] = &all[i]
+	}
+	kept := 0
+	for at := byVersion[store.LiveOf(all).Replaced]; at != nil; at = byVersion[at.Replaced] {
+		if kept++; kept <= o.keep {
+			continue
+		}
+		if err := to.Retire(ctx, at.ProjectionID); err != nil {
+			return fmt.Errorf("retiring version %d: %w", at.Version, err)
+		}
+		fmt.Fprintf(o.out, "version %d is retired: --keep-versions is %d\n", at.Version, o.keep)
+	}
+	return nil
+}

@@ -1,0 +1,64 @@
+package segments
+
+import (
+	"context"
+	"errors"
+
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// earlier reports whether the worker runs an earlier version of a projection, and whether each of them is installed or
+// refused by now: a later one comes after them, beside what they have installed.
+func (w *Worker) earlier(of store.ProjectionID) (runs, settled bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	settled = true
+	for id, r := range w.runners {
+		if id.Name != of.Name || id.Version >= of.Version {
+			continue
+		}
+		runs = true
+		settled = settled && (r.ready.Load() || r.refusal.Load() != nil)
+	}
+	return runs, settled
+}
+
+// wakeLater wakes the later versions of a projection, which may have waited for this one.
+func (w *Worker) wakeLater(of store.ProjectionID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for id, r := range w.runners {
+		if id.Name == of.Name && id.Version > of.Version {
+			r.signal()
+		}
+	}
+}
+
+// noteCode has the database keep what runs the version from now on, and says when its rows were built by other code.
+func (r *runner) noteCode(ctx context.Context) error {
+	code := store.Code{Digest: r.program.Code()}
+	module, isModule := r.program.(*moduleProgram)
+	if isModule {
+		var err error
+		if code.Module, err = module.Module(); err != nil { // the file is another by now, which is installed next, or gone
+			r.logger.Debug().Err(err).Msg("the module is not kept, so that no other can be compared with it")
+			return nil
+		}
+	}
+	before, err := r.worker.tables.SetCode(ctx, r.id, code)
+	var gone *store.InputError
+	switch {
+	case errors.As(err, &gone): // it was reset meanwhile, and is installed again
+		return nil
+	case err != nil:
+		return err
+	case isModule && before != "" && before != code.Digest:
+		r.logger.Info().Str("code", code.Digest[:min(len(code.Digest), codeShown)]).
+			Str("before", before[:min(len(before), codeShown)]).
+			Msg("same version, other code: rows of before were built by other code")
+	}
+	return nil
+}
+
+// codeShown is how much of a digest is told.
+const codeShown = 12
