@@ -13,6 +13,9 @@ type Installed struct {
 	Shapes   string
 	Live     bool // readers see this version
 	Replaced int  // the version that they saw before it, or 0
+
+	// Found are the tables as the database has them now, where [Projections.Installed] has returned it.
+	Found []TableShape
 }
 
 // ReadInstalled reads what Install has stored of a version.

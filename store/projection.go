@@ -38,6 +38,14 @@ type Projections interface {
 	// [ErrTransient], [ErrNotMigrated].
 	Status(ctx context.Context, only ...string) ([]ProjectionStatus, error)
 
+	// Installed returns the installed versions of a projection in order, each with its tables as they are now. There is
+	// none when the projection is not known. It changes nothing, and the caller owns the result.
+	//
+	// # Errors
+	//
+	// [ErrTransient], [ErrNotMigrated].
+	Installed(ctx context.Context, projection string) (Versioned, error)
+
 	// Published returns an installed projection as readers see it: its name, the live version, and its tables, with its views
 	// behind them, as tables without a key; Views tells which these are. Columns of views have the types that the
 	// database knows, or text where these are none of a declaration; on SQLite they have [KindNull], and values of

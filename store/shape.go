@@ -45,6 +45,19 @@ func (t *TableShape) Indexed(columns []string) bool {
 	return slices.ContainsFunc(t.Indexes, func(i IndexShape) bool { return i.Serves(columns) })
 }
 
+// Missing returns which of the declared indexes the table lacks, by their place in the declaration. One that another
+// index serves, such as the key's or a declared one before it, is not missing.
+func (t *TableShape) Missing(declared [][]string) (missing []int) {
+	with := TableShape{Indexes: slices.Clone(t.Indexes)}
+	for i, columns := range declared {
+		if !with.Indexed(columns) {
+			missing = append(missing, i)
+			with.Indexes = append(with.Indexes, IndexShape{Columns: columns})
+		}
+	}
+	return missing
+}
+
 // keyed reports whether the table has one row at most for a key.
 func (t *TableShape) keyed(key []string) bool {
 	same := func(i IndexShape) bool {

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/internal/trial"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -72,16 +73,20 @@ func runModuleCheck(ctx context.Context, opts *checkOptions, file string) error 
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(opts.out, "%s: %s, %s with one event in a batch\n", c.name, count(int64(len(c.events)), "event"),
-		count(want.rows(), "row"))
+	rows, err := want.Rows(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(opts.out, "%s: %s, %s with one event in a batch\n", c.name, count(int64(c.count), "event"),
+		count(rows, "row"))
 	differs := false
 	for _, w := range variants(opts.seed, c.global) {
-		got, err := c.run(ctx, w)
+		difference, err := c.compare(ctx, want, w)
 		if err != nil {
 			return fmt.Errorf("%s: %w", w.name, err)
 		}
 		said := "the same rows"
-		if difference := want.difference(got); difference != "" {
+		if difference != "" {
 			differs = true
 			said = fmt.Sprintf("DIFFERENT ROWS: %s. %s", difference, w.hint)
 		}
@@ -173,27 +178,30 @@ type check struct {
 	// Known after the first load.
 	name   string
 	global bool
-	events []store.StreamAppend
+	count  int // of events
+	log    *trial.Log
 }
 
 // load loads the module, the first time with its events.
 func (c *check) load(ctx context.Context, runtime *host.Runtime) (*host.Module, error) {
 	module, _, err := loadModule(ctx, runtime, c.file)
-	if err != nil || c.events != nil {
+	if err != nil || c.log != nil {
 		return module, err
 	}
 	c.name, c.global = module.Description.Name, module.Description.Order == store.OrderGlobal
+	var events []store.RecordedEvent
 	if c.opts.events == "" {
-		c.events = makeEvents(&module.Description.Subscription, c.opts.count, c.opts.seed)
-	} else if c.events, err = c.read(); err != nil {
+		events = makeEvents(&module.Description.Subscription, c.opts.count, c.opts.seed)
+	} else if events, err = c.read(); err != nil {
 		module.Close(ctx)
 		return nil, err
 	}
+	c.count, c.log = len(events), trial.NewLog(events)
 	return module, nil
 }
 
 // read reads the events of the file.
-func (c *check) read() ([]store.StreamAppend, error) {
+func (c *check) read() ([]store.RecordedEvent, error) {
 	file, err := os.Open(c.opts.events)
 	if err != nil {
 		return nil, &inputError{where: c.opts.events, err: unwrapPath(err)}
@@ -204,7 +212,8 @@ func (c *check) read() ([]store.StreamAppend, error) {
 		return nil, &inputError{where: c.opts.events, err: err}
 	}
 	source := newLineSource(c.opts.events, lines, false)
-	events := []store.StreamAppend{}
+	var log emptyLog
+	var events []store.RecordedEvent
 	for len(events) < c.opts.count {
 		line, err := source.next()
 		if errors.Is(err, io.EOF) {
@@ -213,10 +222,7 @@ func (c *check) read() ([]store.StreamAppend, error) {
 		if err != nil {
 			return nil, err
 		}
-		if line.Event.CreatedAt.IsZero() {
-			line.Event.CreatedAt = time.Unix(int64(len(events)), 0).UTC()
-		}
-		events = append(events, store.StreamAppend{Stream: line.Stream, Events: []store.Event{line.Event}})
+		events = append(events, log.record(line.Stream, line.Event))
 	}
 	if len(events) == 0 {
 		return nil, &inputError{where: c.opts.events, err: errors.New("has no events")}
@@ -224,11 +230,10 @@ func (c *check) read() ([]store.StreamAppend, error) {
 	return events, nil
 }
 
-// run runs one variant with a database of its own and returns the rows.
-func (c *check) run(ctx context.Context, w variant) (checkedRows, error) {
+// run runs one variant with a database of its own, which stays.
+func (c *check) run(ctx context.Context, w variant) (*trial.Result, error) {
 	c.number++
 	globals := *c.opts.globalOptions
-	globals.database = "sqlite:" + filepath.Join(c.folder, fmt.Sprintf("%d.db", c.number))
 	globals.log = c.opts.log.Level(max(c.opts.log.GetLevel(), zerolog.WarnLevel))
 	if !w.logged {
 		globals.log = zerolog.Nop()
@@ -244,18 +249,49 @@ func (c *check) run(ctx context.Context, w variant) (checkedRows, error) {
 	if err != nil {
 		return nil, err
 	}
-	to, err := globals.fill(ctx, c.events)
+	result, err := trial.Run(ctx, module, c.log, trial.Options{
+		Path:     filepath.Join(c.folder, fmt.Sprintf("%d.db", c.number)),
+		Segments: w.segments, BatchEvents: w.batch, Logger: globals.log,
+	})
+	var failed *segments.FailedError
+	if c.opts.events == "" && errors.As(err, &failed) {
+		err = fmt.Errorf("%w (the events are made up: --events takes those of a file)", err)
+	}
+	return result, err
+}
+
+// compare runs a variant and describes one row that differs, or returns "".
+func (c *check) compare(ctx context.Context, want *trial.Result, w variant) (string, error) {
+	got, err := c.run(ctx, w)
 	if err != nil {
-		module.Close(ctx)
-		return nil, err
+		return "", err
 	}
-	defer to.Close()
-	if err := runOnce(ctx, to, module, w, globals.log); err != nil {
-		var failed *segments.FailedError
-		if c.opts.events == "" && errors.As(err, &failed) {
-			err = fmt.Errorf("%w (the events are made up: --events takes those of a file)", err)
+	defer os.Remove(got.Path)
+	differences, err := trial.Compare(ctx, want, got)
+	for _, d := range differences {
+		if d.Differ > 0 {
+			return differenceText(d), err
 		}
-		return nil, err
 	}
-	return readRows(ctx, &globals, module)
+	return "", err
+}
+
+// differenceText describes a row that differs.
+func differenceText(d trial.Difference) string {
+	switch {
+	case d.Is == "":
+		return fmt.Sprintf("table %s lacks %s", d.Table, shortened(d.Was))
+	case d.Was == "":
+		return fmt.Sprintf("table %s has %s besides", d.Table, shortened(d.Is))
+	}
+	return fmt.Sprintf("table %s has %s, and had %s", d.Table, shortened(d.Is), shortened(d.Was))
+}
+
+const shownRow = 160
+
+func shortened(row string) string {
+	if runes := []rune(row); len(runes) > shownRow {
+		return printable(string(runes[:shownRow-1])) + "…"
+	}
+	return printable(row)
 }

@@ -50,6 +50,7 @@ const (
 	exitNotSetUp    = 5
 	exitAttention   = 6
 	exitFault       = 7
+	exitChanges     = 8
 	exitSignal      = 128 // plus the signal's number
 )
 
@@ -62,6 +63,7 @@ const exitCodesHelp = `Exit codes:
   5    the database is not set up: see 'pupwasm migrate'
   6    something needs attention ('pupwasm status --check', 'pupwasm doctor')
   7    an event of a bundle fails ('pupwasm replay')
+  8    a module may change rows ('pupwasm plan')
   130  interrupted (128 + the number of the signal)`
 
 // usageError says that the command line or the environment is wrong.
@@ -147,6 +149,7 @@ func exitCode(ctx context.Context, err error) int {
 	var input *inputError
 	var attention *attentionError
 	var fault *replayFault
+	var changes *changesError
 	var stopped *signalError
 	switch {
 	case err == nil:
@@ -159,6 +162,8 @@ func exitCode(ctx context.Context, err error) int {
 		return exitAttention
 	case errors.As(err, &fault):
 		return exitFault
+	case errors.As(err, &changes):
+		return exitChanges
 	case errors.As(context.Cause(ctx), &stopped):
 		// After a signal most failures are its consequence.
 		return exitSignal + int(stopped.signal)

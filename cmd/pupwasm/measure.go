@@ -54,7 +54,6 @@ func measure(ctx context.Context, module *host.Module, name string, payloadMax i
 	m := &measurement{Projection: module.Description.Name}
 	source := &measuredEvents{
 		source: newLineSource(name, lines, false), subscription: module.Description.Subscription,
-		versions: map[store.Stream]int64{},
 	}
 	var fuel, nanos []int64
 	for {
@@ -79,7 +78,7 @@ func measure(ctx context.Context, module *host.Module, name string, payloadMax i
 		fuel = append(fuel, usage.Fuel/int64(len(batch)))
 		nanos = append(nanos, usage.Time.Nanoseconds()/int64(len(batch)))
 	}
-	m.Lines = source.position
+	m.Lines = source.log.position
 	m.FuelByEvent, m.NanosEvent = distributionOf(fuel), distributionOf(nanos)
 	return m, nil
 }
@@ -136,12 +135,11 @@ func batches(n int) string {
 }
 
 // measuredEvents gives the events of an input that are in a subscription, as if they were appended to an empty
-// log. Values that a log would take from the clock are the same for every measurement.
+// log.
 type measuredEvents struct {
 	source       *lineSource
 	subscription store.Subscription
-	position     int64
-	versions     map[store.Stream]int64
+	log          emptyLog
 }
 
 // batch returns the next events, or none at the end.
@@ -155,23 +153,37 @@ func (e *measuredEvents) batch() ([]store.RecordedEvent, error) {
 		if err != nil {
 			return nil, err
 		}
-		e.position++
-		e.versions[line.Stream]++
-		if !e.subscription.Matches(line.Stream, line.Event.Type) {
-			continue
+		recorded := e.log.record(line.Stream, line.Event)
+		if e.subscription.Matches(line.Stream, line.Event.Type) {
+			events = append(events, recorded)
 		}
-		r := store.RecordedEvent{
-			Event: line.Event, Stream: line.Stream, Position: e.position,
-			AggregateVersion: e.versions[line.Stream],
-		}
-		r.PartitionHash = store.PartitionHash(line.Stream.AggregateID)
-		if r.CreatedAt.IsZero() {
-			r.CreatedAt = time.Unix(e.position, 0).UTC()
-		}
-		if r.Metadata == nil {
-			r.Metadata = []byte("{}")
-		}
-		events = append(events, r)
 	}
 	return events, nil
+}
+
+// emptyLog gives events the values that they have as the first of a log. What a log would take from the clock is the
+// same each time.
+type emptyLog struct {
+	position int64 // of the last event
+	versions map[store.Stream]int64
+}
+
+func (l *emptyLog) record(stream store.Stream, event store.Event) store.RecordedEvent {
+	if l.versions == nil {
+		l.versions = map[store.Stream]int64{}
+	}
+	l.position++
+	l.versions[stream]++
+	r := store.RecordedEvent{
+		Event: event, Stream: stream, Position: l.position, AggregateVersion: l.versions[stream],
+		PartitionHash: store.PartitionHash(stream.AggregateID),
+	}
+	if r.CreatedAt.IsZero() {
+		r.CreatedAt = time.Unix(l.position, 0).UTC()
+	}
+	if r.Metadata == nil {
+		r.Metadata = []byte("{}")
+	}
+	r.Event.Version = max(r.Event.Version, 1)
+	return r
 }

@@ -136,6 +136,7 @@ func newRootCommand(globals *globalOptions) *cobra.Command {
 		newGrantCommand(globals),
 		newInspectCommand(globals),
 		newCheckCommand(globals),
+		newPlanCommand(globals),
 		newConfigCommand(globals),
 		newSignCommand(globals),
 		newDemoCommand(globals),

@@ -32,6 +32,8 @@ var update = flag.Bool("update", false, "write the golden output into the script
 //	cut FILE BYTES              keeps the first bytes of the file
 //	module EXAMPLE FILE         the compiled example module
 //	keys PRIVATE PUBLIC         a new pair of Ed25519 keys in PEM
+//	guest JSON FILE [N|fail]    a module with this description, which writes N, or fails
+//	ran NAME VERSION [FILE]     notes that the file ran this version of a projection, or that nobody knows what did
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	scripts, err := filepath.Glob("testdata/script/*.txtar")
@@ -58,6 +60,7 @@ func TestScripts(t *testing.T) {
 				},
 				Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 					"exits": scriptExits, "write": scriptWrite, "pack": scriptPack, "cut": scriptCut, "keys": scriptKeys,
+					"guest": scriptGuest, "ran": scriptRan,
 					"module": func(ts *testscript.TestScript, _ bool, args []string) {
 						target := ts.MkAbs(args[1])
 						ts.Check(os.MkdirAll(filepath.Dir(target), 0o755))

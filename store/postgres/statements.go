@@ -201,7 +201,7 @@ func (s *statement) declare(p placed, sql store.Statement) (selects bool, err er
 func (p placed) textOf(item string, sql store.Statement) (string, error) {
 	text, ok := sql.For(store.DialectPostgres)
 	if !ok {
-		return "", &store.CatalogueError{Item: item, Reason: "has no sql for postgres"}
+		return "", store.NoText(item, store.DialectPostgres)
 	}
 	text, err := p.ExpandTables(text, p.table)
 	if err != nil {

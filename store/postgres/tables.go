@@ -112,20 +112,16 @@ func (i *installer) createIndexes(ctx context.Context) error {
 	unlimited := false
 	for t := range found {
 		table, _ := i.projection.Table(found[t].Name)
-		for n, columns := range table.Indexes {
-			if found[t].Indexed(columns) {
-				continue
-			}
+		for _, n := range found[t].Missing(table.Indexes) {
 			if !unlimited {
 				if _, err := i.tx.Exec(ctx, "SET LOCAL statement_timeout = 0"); err != nil {
 					return fmt.Errorf("lifting the limit on statements: %w", err)
 				}
 				unlimited = true
 			}
-			if err := i.createIndex(ctx, table, n+1, columns); err != nil {
+			if err := i.createIndex(ctx, table, n+1, table.Indexes[n]); err != nil {
 				return err
 			}
-			found[t].Indexes = append(found[t].Indexes, store.IndexShape{Columns: columns})
 		}
 	}
 	if unlimited {

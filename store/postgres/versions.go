@@ -42,6 +42,26 @@ func readVersions(ctx context.Context, from rowSource, queries *queries, name st
 	return versions, nil
 }
 
+// Installed returns the installed versions, with their tables. See [store.Projections].
+func (s backend) Installed(ctx context.Context, projection string) (versions store.Versioned, err error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+	err = pgx.BeginTxFunc(ctx, s.pool, options, func(tx pgx.Tx) error {
+		if versions, err = readVersions(ctx, tx, &s.queries, projection); err != nil {
+			return err
+		}
+		for v := range versions {
+			i := &installer{tx: tx, projection: s.placed(&versions[v].Projection)}
+			if versions[v].Found, err = i.shapes(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return versions, translate(err)
+}
+
 // Promote makes a version the live one. See [store.Versions].
 func (s backend) Promote(ctx context.Context, projection store.ProjectionID) (store.Promotion, error) {
 	return s.exchange(ctx, projection.Name, func(versions store.Versioned) (*store.Installed, error) {

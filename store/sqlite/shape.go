@@ -71,14 +71,10 @@ func (i *installer) createIndexes() error {
 	}
 	for t := range found {
 		table, _ := i.projection.Table(found[t].Name)
-		for n, columns := range table.Indexes {
-			if found[t].Indexed(columns) {
-				continue
-			}
-			if err := i.createIndex(table, n+1, columns); err != nil {
+		for _, n := range found[t].Missing(table.Indexes) {
+			if err := i.createIndex(table, n+1, table.Indexes[n]); err != nil {
 				return err
 			}
-			found[t].Indexes = append(found[t].Indexes, store.IndexShape{Columns: columns})
 		}
 	}
 	return nil

@@ -58,7 +58,7 @@ func (p placed) table(name string) string { return quote(p.tableName(name)) }
 func declared(p placed, item string, texts store.Statement) (string, error) {
 	text, ok := texts.For(store.DialectSQLite)
 	if !ok {
-		return "", &store.CatalogueError{Item: item, Reason: "has no sql for sqlite"}
+		return "", store.NoText(item, store.DialectSQLite)
 	}
 	expanded, err := p.ExpandTables(text, p.table)
 	if err != nil {

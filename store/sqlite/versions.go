@@ -23,6 +23,23 @@ func (c *conn) versions(q *queries, name string) (versions store.Versioned, err 
 	return versions, nil
 }
 
+// Installed returns the installed versions, with their tables. See [store.Projections].
+func (s backend) Installed(ctx context.Context, projection string) (versions store.Versioned, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		if versions, err = c.versions(&s.queries, projection); err != nil {
+			return err
+		}
+		for v := range versions {
+			i := &installer{conn: c, projection: s.placed(&versions[v].Projection)}
+			if versions[v].Found, err = i.shapes(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return versions, err
+}
+
 // Promote makes a version the live one. See [store.Versions].
 func (s backend) Promote(ctx context.Context, projection store.ProjectionID) (store.Promotion, error) {
 	return s.exchange(ctx, projection.Name, func(versions store.Versioned) (*store.Installed, error) {

@@ -14,6 +14,7 @@ var versionCases = []testCase{
 	{"a_later_version_beside_one_of_which_nothing_is_applied", versionBeside},
 	{"an_older_version_that_is_not_installed_is_refused", versionOlder},
 	{"two_hosts_install_two_versions_at_once", versionsAtOnce},
+	{"an_outlook_says_what_install_does", versionOutlook},
 	{"a_promotion_shows_the_rows_of_the_candidate", versionPromote},
 	{"a_candidate_that_is_behind_is_not_promoted", versionBehind},
 	{"every_range_of_streams_counts", versionRanges},

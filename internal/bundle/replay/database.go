@@ -6,28 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/pupwasm/pupwasm/internal/bundle"
+	"github.com/pupwasm/pupwasm/internal/trial"
 	"github.com/pupwasm/pupwasm/store"
-	"github.com/pupwasm/pupwasm/store/sqlite"
 )
-
-// open makes an empty database in a folder.
-func open(ctx context.Context, folder string, options sqlite.Options) (store.Store, error) {
-	opened, err := sqlite.Open(filepath.Join(folder, "replay.db"), options)
-	if err != nil {
-		return nil, err
-	}
-	if err := opened.Migrate(ctx); err != nil {
-		opened.Close()
-		return nil, err
-	}
-	return opened.Backend(), nil
-}
 
 // restorer puts the rows of a bundle into the tables of a projection.
 type restorer struct {
@@ -42,7 +28,7 @@ const restoreName = "restore"
 
 // restore installs the tables, and puts the rows back that they had before the first event of the log. It returns
 // what could not be put back, since the module declares no such table or column.
-func restore(ctx context.Context, tables store.Tables, log *memoryLog, b *bundle.Bundle, p *store.Projection) (
+func restore(ctx context.Context, tables store.Tables, log *trial.Log, b *bundle.Bundle, p *store.Projection) (
 	leftOut []string, err error,
 ) {
 	r := &restorer{projection: *p, columns: map[string][]store.Column{}}
@@ -70,13 +56,13 @@ func restore(ctx context.Context, tables store.Tables, log *memoryLog, b *bundle
 	if err != nil {
 		return nil, err
 	}
-	if err := tables.Adopt(ctx, claims[0], log.id); err != nil {
+	if err := tables.Adopt(ctx, claims[0], log.ID()); err != nil {
 		return nil, err
 	}
 	tx := catalogue.Begin(claims[0])
 	defer tx.Rollback()
 	err = tx.Commit(ctx, store.Commit{
-		Through: b.Fault.Position - 1, Log: log.id, Head: log.head(),
+		Through: b.Fault.Position - 1, Log: log.ID(), Head: log.Head(),
 		Steps: store.NewFolder(&r.projection).Fold(r.mutations),
 	})
 	var rejection *store.RejectedError

@@ -3,7 +3,8 @@
 //
 //	replay.go    what came of it
 //	database.go  the database, with the rows of the bundle
-//	log.go       the events of the bundle as a log
+//
+// The events of the bundle are a log of package trial.
 package replay
 
 import (
@@ -11,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +21,7 @@ import (
 
 	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/internal/bundle"
+	"github.com/pupwasm/pupwasm/internal/trial"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
 	"github.com/pupwasm/pupwasm/store/sqlite"
@@ -90,12 +93,12 @@ func Run(ctx context.Context, b *bundle.Bundle, options Options) (*Report, error
 		return nil, fmt.Errorf("module %s is projection %q, the bundle is of projection %q", r.file, name, b.Projection.Name)
 	}
 	r.projection = &module.Description.Projection
-	db, err := open(ctx, folder, options.Tables)
+	db, err := trial.Open(ctx, filepath.Join(folder, "replay.db"), options.Tables)
 	if err != nil {
 		return nil, err
 	}
 	defer db.Close()
-	r.db, r.log = db, newLog(b.Events)
+	r.db, r.log = db, trial.NewLog(b.Events)
 	if err := r.run(ctx, module); err != nil {
 		return nil, err
 	}
@@ -111,7 +114,7 @@ type run struct {
 	file       string
 	projection *store.Projection
 	db         store.Store
-	log        *memoryLog
+	log        *trial.Log
 	handed     bool     // the worker has the module, and closes it
 	leftOut    []string // of the rows
 	report     *Report

@@ -1,4 +1,4 @@
-package replay
+package trial
 
 import (
 	"context"
@@ -9,22 +9,23 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// memoryLog is a log that has the events of a bundle, at their positions, and no others.
-type memoryLog struct {
+// Log is a log in memory. It has the events that it is made of, at their positions, and no others.
+type Log struct {
 	id     store.LogID
 	events []store.RecordedEvent // in order of position
 }
 
-var _ store.Log = (*memoryLog)(nil)
+var _ store.Log = (*Log)(nil)
 
-func newLog(events []store.RecordedEvent) *memoryLog {
-	l := &memoryLog{events: events}
+// NewLog makes a log of events, which are in order of position. They must have all fields, and not be changed any more.
+func NewLog(events []store.RecordedEvent) *Log {
+	l := &Log{events: events}
 	_, _ = rand.Read(l.id.ID[:]) // never fails
 	return l
 }
 
 // upTo is how many events are at positions up to one.
-func (l *memoryLog) upTo(position int64) int {
+func (l *Log) upTo(position int64) int {
 	n, found := slices.BinarySearchFunc(l.events, position, func(e store.RecordedEvent, position int64) int {
 		return int(min(max(e.Position-position, -1), 1))
 	})
@@ -35,22 +36,31 @@ func (l *memoryLog) upTo(position int64) int {
 }
 
 // last is the last event up to a position, or nil.
-func (l *memoryLog) last(position int64) *store.RecordedEvent {
+func (l *Log) last(position int64) *store.RecordedEvent {
 	if n := l.upTo(position); n > 0 {
 		return &l.events[n-1]
 	}
 	return nil
 }
 
-func (l *memoryLog) head() int64 { return l.events[len(l.events)-1].Position }
+// ID is the identity of the log, which no other has.
+func (l *Log) ID() store.LogID { return l.id }
+
+// Head is the position of the last event, or 0.
+func (l *Log) Head() int64 {
+	if len(l.events) == 0 {
+		return 0
+	}
+	return l.events[len(l.events)-1].Position
+}
 
 // Horizon is the end of the log. See [store.Reader].
-func (l *memoryLog) Horizon(context.Context) (store.Horizon, error) {
-	return store.Horizon{Position: l.head(), Head: l.head(), Log: l.id}, nil
+func (l *Log) Horizon(context.Context) (store.Horizon, error) {
+	return store.Horizon{Position: l.Head(), Head: l.Head(), Log: l.id}, nil
 }
 
 // Read fills page. See [store.Reader].
-func (l *memoryLog) Read(_ context.Context, request store.ReadRequest, page *store.Page) error {
+func (l *Log) Read(_ context.Context, request store.ReadRequest, page *store.Page) error {
 	if some, err := request.Start(page); err != nil || !some {
 		page.Log = l.id
 		return err
@@ -100,9 +110,9 @@ func only(e store.RecordedEvent, columns store.Columns) store.RecordedEvent {
 }
 
 // Locate returns what is at positions. See [store.Reader].
-func (l *memoryLog) Locate(_ context.Context, positions ...int64) (store.LogState, error) {
+func (l *Log) Locate(_ context.Context, positions ...int64) (store.LogState, error) {
 	state := store.LogState{
-		Horizon: store.Horizon{Log: l.id, Head: l.head(), Position: l.head()},
+		Horizon: store.Horizon{Log: l.id, Head: l.Head(), Position: l.Head()},
 		Events:  make([]store.UUID, len(positions)), Next: make([]time.Time, len(positions)),
 	}
 	for i, position := range positions {
@@ -117,7 +127,7 @@ func (l *memoryLog) Locate(_ context.Context, positions ...int64) (store.LogStat
 }
 
 // AppliedAt returns the last event up to a position. See [store.Reader].
-func (l *memoryLog) AppliedAt(_ context.Context, position int64) (store.Applied, error) {
+func (l *Log) AppliedAt(_ context.Context, position int64) (store.Applied, error) {
 	applied := store.Applied{Log: l.id}
 	if e := l.last(position); e != nil {
 		applied.Position, applied.Event = e.Position, e.ID
@@ -126,7 +136,7 @@ func (l *memoryLog) AppliedAt(_ context.Context, position int64) (store.Applied,
 }
 
 // ReadStream returns events of a stream. See [store.Reader].
-func (l *memoryLog) ReadStream(
+func (l *Log) ReadStream(
 	_ context.Context, stream store.Stream, first, last int64,
 ) ([]store.RecordedEvent, error) {
 	found, known := []store.RecordedEvent{}, false
@@ -146,10 +156,10 @@ func (l *memoryLog) ReadStream(
 }
 
 // CheckLog finds nothing. See [store.LogChecker].
-func (l *memoryLog) CheckLog(context.Context) error { return nil }
+func (l *Log) CheckLog(context.Context) error { return nil }
 
 // Ping does nothing. See [store.Database].
-func (l *memoryLog) Ping(context.Context) error { return nil }
+func (l *Log) Ping(context.Context) error { return nil }
 
 // Close does nothing. See [store.Database].
-func (l *memoryLog) Close() {}
+func (l *Log) Close() {}

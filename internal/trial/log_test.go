@@ -1,4 +1,4 @@
-package replay
+package trial
 
 import (
 	"errors"
@@ -24,7 +24,7 @@ func threeEvents() []store.RecordedEvent {
 
 func TestLog_readsAsDatabasesDo(t *testing.T) {
 	t.Parallel()
-	l := newLog(threeEvents())
+	l := NewLog(threeEvents())
 	for _, c := range []struct {
 		name   string
 		change func(r *store.ReadRequest)
@@ -68,7 +68,7 @@ func TestLog_readsAsDatabasesDo(t *testing.T) {
 
 func TestLog_tellsWhatIsThere(t *testing.T) {
 	t.Parallel()
-	l := newLog(threeEvents())
+	l := NewLog(threeEvents())
 	state, err := l.Locate(t.Context(), 0, 5, 6, 9, 10)
 	if err != nil || state.Head != 9 || fmt.Sprint(state.Events) != fmt.Sprint([]store.UUID{{}, {1}, {}, {3}, {}}) {
 		t.Errorf("located: %+v, %v", state, err)

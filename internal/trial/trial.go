@@ -1,0 +1,160 @@
+// Package trial runs modules over events by the worker that hosts have, each in a SQLite database of its own, and
+// compares the rows that come of it. Nothing else is touched.
+//
+//	trial.go    one run of one module
+//	log.go      events as a log
+//	compare.go  the rows of two runs
+package trial
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/internal/clock"
+	"github.com/pupwasm/pupwasm/segments"
+	"github.com/pupwasm/pupwasm/store"
+	"github.com/pupwasm/pupwasm/store/sqlite"
+)
+
+// Options says how a module is run. The zero value of each field but Path is ready to use.
+type Options struct {
+	Path        string         // of the database, which must not be there; who calls removes it
+	Limits      sqlite.Options // of SQL; the rest of it does not matter
+	Segments    int            // of the projection; defaults to 1
+	BatchEvents int            // the most events in one batch, see [segments.Options]
+	// ParkAll parks the key of every event that fails, however many, and tries none again. Otherwise what becomes of
+	// such events is what the module says.
+	ParkAll bool
+	Logger  zerolog.Logger // of the worker; defaults to none
+}
+
+// Result is what a run has made of the events. The rows are in the database.
+type Result struct {
+	Projection *store.Projection
+	Path       string
+	Faults     []Fault       // of ParkAll, in order of position
+	Took       time.Duration // of applying and committing, without start and end
+}
+
+// Fault is a key of which an event failed. The later events of the key were not tried.
+type Fault struct {
+	Key      string `json:"key"` // which may have any bytes
+	Position int64  `json:"position"`
+	Error    string `json:"error"`
+}
+
+// Open makes an empty database at a path. The caller closes the store.
+func Open(ctx context.Context, path string, limits sqlite.Options) (store.Store, error) {
+	opened, err := sqlite.Open(path, sqlite.Options{
+		StatementTimeout: limits.StatementTimeout, TransactionTimeout: limits.TransactionTimeout,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := opened.Migrate(ctx); err != nil {
+		opened.Close()
+		return nil, err
+	}
+	return opened.Backend(), nil
+}
+
+// Run runs a module over the events of a log. It closes the module, also when it fails.
+//
+// # Errors
+//
+// Those of [segments.Worker.Run]: [*segments.RefusedError] when SQLite does not accept the module, and
+// [*segments.FailedError] when it fails and nothing is parked; those of the database.
+func Run(ctx context.Context, module *host.Module, log *Log, o Options) (*Result, error) {
+	handed := false
+	defer func() {
+		if !handed {
+			module.Close(context.WithoutCancel(ctx))
+		}
+	}()
+	db, err := Open(ctx, o.Path, o.Limits)
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
+	var took stopwatch
+	options := segments.Options{
+		Once: true, FailRefused: true, Segments: max(o.Segments, 1), BatchEvents: o.BatchEvents, Logger: o.Logger,
+		Rebalance: 10 * time.Millisecond, Observer: took.observer(),
+	}
+	if o.ParkAll {
+		options.OnError, options.ParkedMax, options.ParkedRetries = store.ErrorPark, -1, -1
+	}
+	worker, err := segments.New(log, db, options)
+	if err != nil {
+		return nil, err
+	}
+	result := &Result{Projection: &module.Description.Projection, Path: o.Path}
+	worker.Set(module)
+	handed = true
+	if err := worker.Run(ctx); err != nil {
+		return nil, err
+	}
+	result.Took = took.read()
+	if !o.ParkAll {
+		return result, nil
+	}
+	result.Faults, err = faults(ctx, db, result.Projection.ID())
+	return result, err
+}
+
+// faults returns the first fault of each parked key.
+func faults(ctx context.Context, tables store.Tables, of store.ProjectionID) ([]Fault, error) {
+	parked, err := tables.Parked(ctx, store.ParkedRequest{Projection: of, Range: store.FullRange()})
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Fault, len(parked))
+	for i := range parked {
+		all[i] = Fault{Key: string(parked[i].Key), Position: parked[i].First, Error: parked[i].Error}
+	}
+	sortFaults(all)
+	return all, nil
+}
+
+// Refused returns why SQLite does not accept a module, from an error of Run, or nil.
+func Refused(err error) error {
+	var refused *segments.RefusedError
+	if errors.As(err, &refused) {
+		return refused.Err
+	}
+	return nil
+}
+
+// stopwatch takes the time from the first claim to the last commit.
+type stopwatch struct {
+	mu          sync.Mutex
+	began, last time.Time
+}
+
+func (s *stopwatch) observer() *segments.Observer {
+	return &segments.Observer{
+		Claimed: func(segments.ObservedSegment) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.began.IsZero() {
+				s.began = clock.Now()
+			}
+		},
+		Committed: func(segments.ObservedCommit) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.last = clock.Now()
+		},
+	}
+}
+
+func (s *stopwatch) read() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return max(s.last.Sub(s.began), 0)
+}

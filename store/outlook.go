@@ -1,0 +1,155 @@
+package store
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Outlook is what Install would make of a projection, as far as that can be told without doing it.
+type Outlook struct {
+	Fate Fate
+	// Live is the version that readers see, or nil where none is installed.
+	Live *Installed
+	// Changes say how the projection differs from Live, for [FateCandidate] and [FateRenewed].
+	Changes []Change
+	// Indexes are those that would be made, for [FateKept].
+	Indexes []MissingIndex
+}
+
+// Fate is what becomes of a projection that is installed.
+type Fate string
+
+// The fates.
+const (
+	FateNew       Fate = "new"       // nothing of its name is installed
+	FateRenewed   Fate = "renewed"   // it replaces a version of which nothing is applied
+	FateKept      Fate = "kept"      // its version is installed and fits
+	FateCandidate Fate = "candidate" // its version is built beside the live one
+)
+
+// MissingIndex is an index that is declared and not there.
+type MissingIndex struct {
+	Table   string   `json:"table"`
+	Columns []string `json:"columns"`
+}
+
+// String names the table and the columns.
+func (i MissingIndex) String() string { return i.Table + " (" + strings.Join(i.Columns, ", ") + ")" }
+
+// Outlook says what Install would make of a valid projection beside the versions, which [Projections.Installed] has
+// returned. status is that of the projection. What only the database can tell stays open: names that are taken, rights,
+// and whether it accepts the statements.
+//
+// # Errors
+//
+// [*CatalogueError] when Install would refuse it; one when what is stored cannot be read.
+func (v Versioned) Outlook(p *Projection, dialect Dialect, status []ProjectionStatus) (*Outlook, error) {
+	if err := p.checkTexts(dialect); err != nil {
+		return nil, err
+	}
+	o := &Outlook{Fate: FateNew, Live: v.Live()}
+	was := v.Version(p.Version)
+	switch {
+	case o.Live == nil:
+		return o, nil
+	case was != nil:
+		fault := was.fits(p, dialect)
+		var unlike *CatalogueError
+		switch {
+		case fault == nil:
+			o.Fate, o.Indexes = FateKept, was.missing(p)
+			return o, nil
+		case !errors.As(fault, &unlike) || !unused(status, was.Version):
+			return nil, fault
+		}
+		o.Fate = FateRenewed
+	case p.Version > o.Live.Version && len(v) == 1 && unused(status, o.Live.Version):
+		o.Fate = FateRenewed
+	default:
+		if err := p.Beside(o.Live); err != nil {
+			return nil, err
+		}
+		o.Fate = FateCandidate
+	}
+	changes, err := p.Changes(dialect, o.Live.Declared)
+	o.Changes = changes
+	return o, err
+}
+
+// unused reports that no event is applied of a version.
+func unused(status []ProjectionStatus, version int) bool {
+	for i := range status {
+		if status[i].Version != version {
+			continue
+		}
+		for _, s := range status[i].Segments {
+			if s.Position > 0 {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// fits reports whether a projection of the version is as it was installed.
+func (i *Installed) fits(p *Projection, dialect Dialect) error {
+	if err := p.CheckDeclaration(dialect, i.Declared); err != nil || p.Bare() {
+		return err
+	}
+	var installed []TableShape
+	if err := json.Unmarshal([]byte(i.Shapes), &installed); err != nil {
+		return fmt.Errorf("reading the stored tables: %w", err)
+	}
+	return p.CheckShapes(installed, i.Found)
+}
+
+// missing returns the declared indexes that are not there.
+func (i *Installed) missing(p *Projection) (indexes []MissingIndex) {
+	for t := range p.Tables {
+		table := &p.Tables[t]
+		found := shapeOf(i.Found, table.Name)
+		if found == nil {
+			continue
+		}
+		for _, n := range found.Missing(table.Indexes) {
+			indexes = append(indexes, MissingIndex{Table: table.Name, Columns: table.Indexes[n]})
+		}
+	}
+	return indexes
+}
+
+// NoText returns the error for SQL of a projection that has no text for a dialect.
+func NoText(item string, dialect Dialect) error {
+	return &CatalogueError{Item: item, Reason: fmt.Sprintf("has no sql for %s", dialect)}
+}
+
+// checkTexts checks that all SQL has a text for a dialect.
+func (p *Projection) checkTexts(dialect Dialect) error {
+	var fault error
+	check := func(sql Statement, format string, names ...any) {
+		if _, has := sql.For(dialect); sql != nil && !has && fault == nil {
+			fault = NoText(fmt.Sprintf(format, names...), dialect)
+		}
+	}
+	for t := range p.Tables {
+		table := &p.Tables[t]
+		for _, c := range table.Columns {
+			check(c.Generated, "column %q of table %q", c.Name, table.Name)
+		}
+		for _, c := range table.Checks {
+			check(c.SQL, "check %q of table %q", c.Name, table.Name)
+		}
+	}
+	for _, w := range p.Writes {
+		check(w.SQL, "write %q", w.Name)
+	}
+	for _, q := range p.Queries {
+		check(q.SQL, "query %q", q.Name)
+	}
+	for _, view := range p.Views {
+		check(view.SQL, "view %q", view.Name)
+	}
+	return fault
+}
