@@ -2,7 +2,6 @@ package host
 
 import (
 	"bytes"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"strconv"
@@ -178,12 +177,8 @@ func (g *Guest) quoted(value store.Value) string {
 // keyText returns the text that a value has as a partition key. It is valid until it is called again.
 func (g *Guest) keyText(value store.Value) []byte {
 	switch value.Kind {
-	case store.KindI64:
-		g.scratch = strconv.AppendInt(g.scratch[:0], value.Int(), 10)
-	case store.KindBool:
-		g.scratch = strconv.AppendBool(g.scratch[:0], value.Bool())
-	case store.KindUUID:
-		g.scratch = appendUUID(g.scratch[:0], value.Bytes())
+	case store.KindI64, store.KindBool, store.KindUUID:
+		g.scratch = value.AppendKeyText(g.scratch[:0])
 	case store.KindNumeric:
 		if text := value.Bytes(); isCanonical(text) {
 			return text
@@ -193,14 +188,6 @@ func (g *Guest) keyText(value store.Value) []byte {
 		return value.Bytes()
 	}
 	return g.scratch
-}
-
-func appendUUID(dst, id []byte) []byte {
-	dst = append(hex.AppendEncode(dst, id[:4]), '-')
-	dst = append(hex.AppendEncode(dst, id[4:6]), '-')
-	dst = append(hex.AppendEncode(dst, id[6:8]), '-')
-	dst = append(hex.AppendEncode(dst, id[8:10]), '-')
-	return hex.AppendEncode(dst, id[10:])
 }
 
 // isCanonical tells whether a numeric, which was checked, is what [store.CanonicalNumeric] makes of it.

@@ -81,7 +81,7 @@ func TestWorker_refusalsAreInTheDatabase(t *testing.T) {
 		t.Errorf("the first refusal is %+v", r)
 	}
 	if r := refused[1]; r.Projection.Name != "quiet" || r.Projection.Version != 1 ||
-		!strings.Contains(r.Reason, "were built by version 2") {
+		!strings.Contains(r.Reason, "has version 2 live") {
 		t.Errorf("the second refusal is %+v", r)
 	}
 	if refused := refusedBy(t, s, "old"); len(refused) > 0 {

@@ -69,7 +69,7 @@ func TestReset_aWorkerDoesNotRunItsModuleOnTheTablesOfAnotherVersion(t *testing.
 		})
 	}
 	testwait.Until(t, "the old worker says why it stops", func() bool {
-		return strings.Contains(lines.String(), "its tables were built by version 2, the module is version 1")
+		return strings.Contains(lines.String(), "has version 2 live, and version 1")
 	})
 	head := appendTo(t, s, finesOf(10)...)
 	for _, segment := range statusOf(t, s, "quiet").Segments {

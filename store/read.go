@@ -19,6 +19,22 @@ func (s *Subscription) Matches(stream Stream, eventType string) bool {
 		has(s.EventTypes, eventType)
 }
 
+// UnionOf is a subscription that has the events of both, and may have more.
+func UnionOf(a, b *Subscription) *Subscription {
+	join := func(a, b []string) []string {
+		if len(a) == 0 || len(b) == 0 {
+			return nil
+		}
+		all := slices.Sorted(slices.Values(append(slices.Clone(a), b...)))
+		return slices.Compact(all)
+	}
+	return &Subscription{
+		BoundedContexts: join(a.BoundedContexts, b.BoundedContexts),
+		AggregateTypes:  join(a.AggregateTypes, b.AggregateTypes),
+		EventTypes:      join(a.EventTypes, b.EventTypes),
+	}
+}
+
 // HashRange is a share of the streams: those whose spread hash ([Spread]) is between First and Last, inclusive.
 type HashRange struct {
 	First uint32

@@ -130,3 +130,24 @@ func (t *Table) KeyValue(key []byte) (value Value, ok bool) {
 		return Text(text), utf8.Valid(key) && bytes.IndexByte(key, 0) < 0
 	}
 }
+
+// AppendKeyText appends the text that a value has as a partition key: [Table.KeyValue] makes the value of it. The value
+// is one that a partition column may have.
+func (v Value) AppendKeyText(dst []byte) []byte {
+	switch v.Kind {
+	case KindI64:
+		return strconv.AppendInt(dst, v.Int(), 10)
+	case KindBool:
+		return strconv.AppendBool(dst, v.Bool())
+	case KindUUID:
+		return UUID(v.Bytes()).append(dst)
+	case KindNumeric:
+		canonical, err := CanonicalNumeric(v.Bytes())
+		if err != nil { // it is none
+			canonical = v.Bytes()
+		}
+		return append(dst, canonical...)
+	default:
+		return append(dst, v.Bytes()...)
+	}
+}

@@ -11,16 +11,15 @@ type UUID [16]byte
 // String returns the lower-case form with hyphens.
 func (u UUID) String() string {
 	var text [36]byte
-	hex.Encode(text[0:8], u[0:4])
-	text[8] = '-'
-	hex.Encode(text[9:13], u[4:6])
-	text[13] = '-'
-	hex.Encode(text[14:18], u[6:8])
-	text[18] = '-'
-	hex.Encode(text[19:23], u[8:10])
-	text[23] = '-'
-	hex.Encode(text[24:36], u[10:16])
-	return string(text[:])
+	return string(u.append(text[:0]))
+}
+
+func (u UUID) append(dst []byte) []byte {
+	dst = append(hex.AppendEncode(dst, u[0:4]), '-')
+	dst = append(hex.AppendEncode(dst, u[4:6]), '-')
+	dst = append(hex.AppendEncode(dst, u[6:8]), '-')
+	dst = append(hex.AppendEncode(dst, u[8:10]), '-')
+	return hex.AppendEncode(dst, u[10:16])
 }
 
 // ParseUUID reads the form with hyphens, in either case.

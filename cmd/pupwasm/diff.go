@@ -6,14 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
+	"github.com/pupwasm/pupwasm/internal/parting"
 	"github.com/pupwasm/pupwasm/internal/rowtext"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
+	"github.com/pupwasm/pupwasm/store/sqlite"
 )
 
 const diffHelp = `Compare the rows of two versions of a projection while both stand at one position: by default the live version and
@@ -23,7 +27,13 @@ table that only one has.
 Rows are compared by the key of their table, and by all columns that both versions have with the same type. A table without
 a key is compared as a whole: how often each row is there. Events may come meanwhile: versions that follow meet within
 moments. Where events come too fast for that, both are held at one position for a second or two, and go on then; what they
-apply is late by that.`
+apply is late by that.
+
+Where rows differ, the command runs the modules of both versions again, as the database keeps them, in the sandbox: over
+the events of the keys whose rows differ, in temporary SQLite databases. By bisection it finds the first event after which
+their rows differ. It tries at most 10,000 keys of a table, and 100,000 events.
+
+Give --events when hosts run with it.`
 
 type diffOptions struct {
 	*globalOptions
@@ -31,6 +41,9 @@ type diffOptions struct {
 	examples int
 	timeout  time.Duration
 	json     bool
+	events   logOptions
+	limits   limitOptions
+	runtime  runtimeOptions
 }
 
 func newDiffCommand(globals *globalOptions) *cobra.Command {
@@ -55,11 +68,18 @@ func newDiffCommand(globals *globalOptions) *cobra.Command {
 	cmd.Flags().IntVar(&opts.examples, "examples", 5, "how many rows that differ to show of each table, and of each kind")
 	cmd.Flags().DurationVar(&opts.timeout, "timeout", time.Minute, "how long to wait until both stand at one position; 0 for no limit")
 	cmd.Flags().BoolVar(&opts.json, "json", false, "print JSON")
+	opts.events.addFlags(cmd.Flags())
+	opts.limits.addFlags(cmd.Flags())
+	opts.runtime.addFlags(cmd.Flags())
 	return cmd
 }
 
-// examplesMax bounds what is shown of a table.
-const examplesMax = 10_000
+const (
+	// examplesMax bounds what is shown of a table.
+	examplesMax = 10_000
+	// keysTried is how many rows of a table that differ are looked at for the first event.
+	keysTried = 10_000
+)
 
 func runDiff(ctx context.Context, opts *diffOptions, args []string) error {
 	switch {
@@ -68,12 +88,15 @@ func runDiff(ctx context.Context, opts *diffOptions, args []string) error {
 	case opts.timeout < 0:
 		return usagef("--timeout must not be negative, it is %s", opts.timeout)
 	}
-	from, err := openStore(ctx, opts.globalOptions)
+	if err := opts.limits.check(); err != nil {
+		return err
+	}
+	from, err := opts.events.open(ctx, opts.globalOptions)
 	if err != nil {
 		return err
 	}
 	defer from.Close()
-	a, b, err := versionsToCompare(ctx, from, args)
+	a, b, err := versionsToCompare(ctx, from.tables, args)
 	if err != nil {
 		return err
 	}
@@ -83,7 +106,7 @@ func runDiff(ctx context.Context, opts *diffOptions, args []string) error {
 		comparing, cancel = context.WithTimeout(ctx, opts.timeout)
 		defer cancel()
 	}
-	comparison, err := segments.Compare(comparing, from, args[0], a, b, opts.examples)
+	comparison, err := opts.compare(comparing, from.tables, args[0], a, b)
 	var apart *store.ApartError
 	switch {
 	case errors.As(err, &apart):
@@ -92,7 +115,12 @@ func runDiff(ctx context.Context, opts *diffOptions, args []string) error {
 	case err != nil:
 		return err
 	}
-	report := reportDiff(comparison)
+	report := reportDiff(comparison, opts.examples)
+	if comparison.Differ() {
+		if report.First, err = opts.first(ctx, from, comparison); err != nil {
+			return err
+		}
+	}
 	if opts.json {
 		err = writeJSON(opts.out, report)
 	} else {
@@ -102,6 +130,45 @@ func runDiff(ctx context.Context, opts *diffOptions, args []string) error {
 		err = fmt.Errorf("versions %d and %d of %s differ", a, b, printable(args[0]))
 	}
 	return err
+}
+
+// compare compares two versions, with as many examples as there is room for.
+func (o *diffOptions) compare(
+	ctx context.Context, tables store.Tables, projection string, a, b int,
+) (comparison *store.Comparison, err error) {
+	var tooLarge *store.RejectedError
+	for _, examples := range []int{keysTried, keysTried / 100, o.examples} {
+		comparison, err = segments.Compare(ctx, tables, projection, a, b, max(examples, o.examples))
+		if !errors.As(err, &tooLarge) {
+			break
+		}
+	}
+	if tooLarge != nil && comparison == nil {
+		return nil, fmt.Errorf("%w: ask for fewer with --examples", err)
+	}
+	return comparison, err
+}
+
+// first finds the first event after which rows differ, or why it is not known. There is none where only tables differ.
+func (o *diffOptions) first(ctx context.Context, from databases, of *store.Comparison) (*firstReport, error) {
+	if !slices.ContainsFunc(of.Tables, func(t store.TableComparison) bool { return len(t.Examples) > 0 }) {
+		return nil, nil
+	}
+	quiet := *o.globalOptions
+	quiet.log = o.log.Level(max(o.log.GetLevel(), zerolog.WarnLevel))
+	runtime, err := o.runtime.start(ctx, &quiet)
+	if err != nil {
+		return nil, err
+	}
+	defer runtime.Close(context.WithoutCancel(ctx))
+	first, err := parting.Find(ctx, parting.Options{
+		Runtime: runtime, Log: from.log, Tables: from.tables,
+		Limits: sqlite.Options{StatementTimeout: o.limits.statement, TransactionTimeout: o.limits.transaction},
+	}, of)
+	if err != nil {
+		return nil, err
+	}
+	return reportFirst(first), nil
 }
 
 // versionsToCompare returns the versions that are named. Without any they are the live one and the latest candidate, or
@@ -136,12 +203,46 @@ func versionsToCompare(ctx context.Context, from store.Tables, args []string) (a
 
 // diffReport is the JSON form of a comparison.
 type diffReport struct {
-	Projection string      `json:"projection"`
-	Versions   [2]int      `json:"versions"`
-	Position   int64       `json:"position"`
-	Parked     [2]int      `json:"parked"` // keys, whose rows lack what waits
-	Differ     bool        `json:"differ"`
-	Tables     []diffTable `json:"tables"`
+	Projection string       `json:"projection"`
+	Versions   [2]int       `json:"versions"`
+	Position   int64        `json:"position"`
+	Parked     [2]int       `json:"parked"` // keys, whose rows lack what waits
+	Differ     bool         `json:"differ"`
+	Tables     []diffTable  `json:"tables"`
+	First      *firstReport `json:"first_event,omitempty"` // after which rows differ
+}
+
+// firstReport is the JSON form of the first event after which rows differ.
+type firstReport struct {
+	Position int64  `json:"position,omitempty"`
+	EventID  string `json:"event_id,omitempty"`
+	Stream   string `json:"stream,omitempty"`
+	Type     string `json:"event_type,omitempty"`
+	Unknown  string `json:"unknown,omitempty"` // why it is not known
+	Keys     int    `json:"keys,omitempty"`    // whose events were tried; all keys where it is left out
+	All      bool   `json:"all"`               // no row of another key differs
+}
+
+func reportFirst(of *parting.First) *firstReport {
+	report := &firstReport{Unknown: inFlags(of.Unknown), Keys: of.Keys, All: of.All}
+	if e := of.Event; e != nil {
+		report.Position, report.EventID, report.Stream, report.Type = e.Position, e.ID.String(), e.Stream.String(), e.Type
+	}
+	return report
+}
+
+// print says which event it is.
+func (r *firstReport) print(b *strings.Builder) {
+	if r.Unknown != "" {
+		fmt.Fprintf(b, "the first event after which they differ is not known: %s\n", printable(r.Unknown))
+		return
+	}
+	among := ""
+	if !r.All {
+		among = fmt.Sprintf(", of the first %s that differ", count(int64(r.Keys), "key"))
+	}
+	fmt.Fprintf(b, "the first event after which they differ%s: position %d, %s of stream %s\n", among, r.Position,
+		printable(r.Type), printable(r.Stream))
 }
 
 type diffTable struct {
@@ -167,18 +268,18 @@ type diffRow struct {
 	changes string
 }
 
-func reportDiff(c *store.Comparison) *diffReport {
+func reportDiff(c *store.Comparison, examples int) *diffReport {
 	report := &diffReport{
 		Projection: c.Projection, Versions: c.Versions, Position: c.Position, Parked: c.Parked, Differ: c.Differ(),
 		Tables: make([]diffTable, len(c.Tables)),
 	}
 	for i := range c.Tables {
-		report.Tables[i] = reportDiffTable(&c.Tables[i], c.Versions)
+		report.Tables[i] = reportDiffTable(&c.Tables[i], c.Versions, examples)
 	}
 	return report
 }
 
-func reportDiffTable(t *store.TableComparison, versions [2]int) diffTable {
+func reportDiffTable(t *store.TableComparison, versions [2]int, examples int) diffTable {
 	report := diffTable{
 		Table: t.Table, Uncompared: t.Uncompared, Rows: t.Rows, Only: t.Only, Changed: t.Changed, Others: t.Others,
 		Columns: map[string]int64{}, versions: versions,
@@ -194,7 +295,12 @@ func reportDiffTable(t *store.TableComparison, versions [2]int) diffTable {
 			report.names = append(report.names, t.Columns[i].Name)
 		}
 	}
+	kinds := map[[2]bool]int{}
 	for i := range t.Examples {
+		if kind := t.Examples[i].In; kinds[kind] >= examples {
+			continue
+		}
+		kinds[t.Examples[i].In]++
 		report.Examples = append(report.Examples, reportDiffRow(t, &t.Examples[i], versions))
 	}
 	return report
@@ -249,6 +355,9 @@ func (r *diffReport) print(to io.Writer) error {
 	}
 	for i := range r.Tables {
 		r.Tables[i].print(&b)
+	}
+	if r.First != nil {
+		r.First.print(&b)
 	}
 	_, err := io.WriteString(to, b.String())
 	return err

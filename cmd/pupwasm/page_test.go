@@ -23,16 +23,20 @@ type pageStep struct {
 }
 
 func pageSteps(page string) (steps []pageStep) {
+	blank := "" // lines, which belong to what is printed where more of it follows
 	for line := range strings.Lines(page) {
 		text, indented := strings.CutPrefix(strings.TrimRight(line, "\n"), "    ")
-		if !indented {
+		command, isCommand := strings.CutPrefix(text, "$ ")
+		switch {
+		case line == "\n":
+			blank += line
 			continue
-		}
-		if command, is := strings.CutPrefix(text, "$ "); is {
+		case indented && isCommand:
 			steps = append(steps, pageStep{command: command})
-		} else if len(steps) > 0 {
-			steps[len(steps)-1].text += text + "\n"
+		case indented && len(steps) > 0:
+			steps[len(steps)-1].text += blank + text + "\n"
 		}
+		blank = ""
 	}
 	for i := range steps {
 		pattern := regexp.QuoteMeta(plainOutput(steps[i].text))

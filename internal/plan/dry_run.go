@@ -2,9 +2,6 @@ package plan
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -110,7 +107,7 @@ func (p *planner) compare(ctx context.Context, m *Module, module *tried, digest 
 		return err
 	}
 	defer before.close(ctx)
-	last, err := p.last(ctx, union(&before.Description.Subscription, &module.Description.Subscription))
+	last, err := p.last(ctx, store.UnionOf(&before.Description.Subscription, &module.Description.Subscription))
 	if err != nil {
 		return err
 	}
@@ -174,38 +171,17 @@ func (c *Comparison) of(ctx context.Context, was, is *trial.Result) (err error) 
 
 // before loads what ran a version last. Where that cannot be, it says why in the comparison and returns nil.
 func (p *planner) before(ctx context.Context, m *Module, module *tried, digest string) (*tried, error) {
-	unknown := func(format string, args ...any) (*tried, error) {
-		m.Comparison.Unknown = oneline.Text(fmt.Sprintf(format, args...))
+	if digest == "" {
+		m.Comparison.CodeUnknown, m.Comparison.Unknown = true, trial.NotKnown
 		return nil, nil
 	}
-	if digest == "" {
-		m.Comparison.CodeUnknown = true
-		return unknown("what ran it last is not known")
-	}
-	id := module.Description.ID()
-	code, err := p.Tables.Code(ctx, id)
-	if err != nil {
+	// It was trusted where it ran, and gets the same limits as the one that is compared with it.
+	loaded, why, err := trial.Stored(ctx, p.Runtime, p.Tables, module.Description.ID(), module.Settings)
+	if err != nil || why != "" {
+		if err == nil {
+			m.Comparison.Unknown = why
+		}
 		return nil, err
-	}
-	sum := sha256.Sum256(code.Module)
-	switch {
-	case len(code.Module) == 0:
-		return unknown("what ran it last is not a module")
-	case hex.EncodeToString(sum[:]) != code.Digest:
-		return unknown("the module that the database keeps is not what ran it last")
-	}
-	// The module was trusted where it ran. It gets the same limits as the one that is compared with it.
-	loaded, err := p.Runtime.LoadWith(ctx, "of the database", code.Module, module.Settings)
-	var fault *host.LoadError
-	if errors.As(err, &fault) {
-		return unknown("what ran it last does not load: %s", fault.Reason)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if other := loaded.Description.ID(); other != id {
-		loaded.Close(context.WithoutCancel(ctx))
-		return unknown("what ran it last is version %d of projection %s", other.Version, other.Name)
 	}
 	return &tried{Module: loaded}, nil
 }

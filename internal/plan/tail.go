@@ -100,19 +100,3 @@ func (p *planner) read(ctx context.Context, of *store.Subscription, after, throu
 	}
 	return nil
 }
-
-// union is a subscription that has the events of both, and may have more.
-func union(a, b *store.Subscription) *store.Subscription {
-	join := func(a, b []string) []string {
-		if len(a) == 0 || len(b) == 0 {
-			return nil
-		}
-		all := slices.Sorted(slices.Values(append(slices.Clone(a), b...)))
-		return slices.Compact(all)
-	}
-	return &store.Subscription{
-		BoundedContexts: join(a.BoundedContexts, b.BoundedContexts),
-		AggregateTypes:  join(a.AggregateTypes, b.AggregateTypes),
-		EventTypes:      join(a.EventTypes, b.EventTypes),
-	}
-}

@@ -71,7 +71,7 @@ func TestUnion_hasTheEventsOfBoth(t *testing.T) {
 	t.Parallel()
 	a := &store.Subscription{EventTypes: []string{"x", "y"}, AggregateTypes: []string{"T"}}
 	b := &store.Subscription{EventTypes: []string{"z", "y"}, BoundedContexts: []string{"C"}}
-	got := union(a, b)
+	got := store.UnionOf(a, b)
 	if !slices.Equal(got.EventTypes, []string{"x", "y", "z"}) || got.AggregateTypes != nil || got.BoundedContexts != nil {
 		t.Errorf("the union is %+v", got)
 	}

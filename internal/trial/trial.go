@@ -4,6 +4,8 @@
 //	trial.go    one run of one module
 //	log.go      events as a log
 //	compare.go  the rows of two runs
+//	first.go    the first event after which two modules part
+//	stored.go   the module that ran a version last
 package trial
 
 import (
