@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pupwasm/pupwasm/internal/parting"
-	"github.com/pupwasm/pupwasm/internal/rowtext"
+	"github.com/pupwasm/pupwasm/internal/status"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
 	"github.com/pupwasm/pupwasm/store/sqlite"
@@ -115,7 +114,7 @@ func runDiff(ctx context.Context, opts *diffOptions, args []string) error {
 	case err != nil:
 		return err
 	}
-	report := reportDiff(comparison, opts.examples)
+	report := status.ReportDifference(comparison, opts.examples)
 	if comparison.Differ() {
 		if report.First, err = opts.first(ctx, from, comparison); err != nil {
 			return err
@@ -124,7 +123,7 @@ func runDiff(ctx context.Context, opts *diffOptions, args []string) error {
 	if opts.json {
 		err = writeJSON(opts.out, report)
 	} else {
-		err = report.print(opts.out)
+		err = printDifference(opts.out, report)
 	}
 	if err == nil && comparison.Differ() {
 		err = fmt.Errorf("versions %d and %d of %s differ", a, b, printable(args[0]))
@@ -150,7 +149,7 @@ func (o *diffOptions) compare(
 }
 
 // first finds the first event after which rows differ, or why it is not known. There is none where only tables differ.
-func (o *diffOptions) first(ctx context.Context, from databases, of *store.Comparison) (*firstReport, error) {
+func (o *diffOptions) first(ctx context.Context, from databases, of *store.Comparison) (*status.FirstEvent, error) {
 	if !slices.ContainsFunc(of.Tables, func(t store.TableComparison) bool { return len(t.Examples) > 0 }) {
 		return nil, nil
 	}
@@ -201,38 +200,16 @@ func versionsToCompare(ctx context.Context, from store.Tables, args []string) (a
 		live.Version)
 }
 
-// diffReport is the JSON form of a comparison.
-type diffReport struct {
-	Projection string       `json:"projection"`
-	Versions   [2]int       `json:"versions"`
-	Position   int64        `json:"position"`
-	Parked     [2]int       `json:"parked"` // keys, whose rows lack what waits
-	Differ     bool         `json:"differ"`
-	Tables     []diffTable  `json:"tables"`
-	First      *firstReport `json:"first_event,omitempty"` // after which rows differ
-}
-
-// firstReport is the JSON form of the first event after which rows differ.
-type firstReport struct {
-	Position int64  `json:"position,omitempty"`
-	EventID  string `json:"event_id,omitempty"`
-	Stream   string `json:"stream,omitempty"`
-	Type     string `json:"event_type,omitempty"`
-	Unknown  string `json:"unknown,omitempty"` // why it is not known
-	Keys     int    `json:"keys,omitempty"`    // whose events were tried; all keys where it is left out
-	All      bool   `json:"all"`               // no row of another key differs
-}
-
-func reportFirst(of *parting.First) *firstReport {
-	report := &firstReport{Unknown: inFlags(of.Unknown), Keys: of.Keys, All: of.All}
+func reportFirst(of *parting.First) *status.FirstEvent {
+	report := &status.FirstEvent{Unknown: inFlags(of.Unknown), Keys: of.Keys, All: of.All}
 	if e := of.Event; e != nil {
 		report.Position, report.EventID, report.Stream, report.Type = e.Position, e.ID.String(), e.Stream.String(), e.Type
 	}
 	return report
 }
 
-// print says which event it is.
-func (r *firstReport) print(b *strings.Builder) {
+// printFirst says which event it is.
+func printFirst(b *strings.Builder, r *status.FirstEvent) {
 	if r.Unknown != "" {
 		fmt.Fprintf(b, "the first event after which they differ is not known: %s\n", printable(r.Unknown))
 		return
@@ -245,105 +222,8 @@ func (r *firstReport) print(b *strings.Builder) {
 		printable(r.Type), printable(r.Stream))
 }
 
-type diffTable struct {
-	Table      string           `json:"table"`
-	In         []int            `json:"in"` // the versions that have it
-	Uncompared string           `json:"uncompared,omitempty"`
-	Rows       [2]int64         `json:"rows"`
-	Only       [2]int64         `json:"only"` // rows that are in one version alone
-	Changed    int64            `json:"changed"`
-	Columns    map[string]int64 `json:"columns,omitempty"`       // in how many of the changed rows they differ
-	Others     [2][]string      `json:"other_columns,omitempty"` // that only one version has, or with another type
-	Examples   []diffRow        `json:"examples,omitempty"`
-
-	versions [2]int
-	names    []string // of the columns in Columns, in order
-}
-
-type diffRow struct {
-	Key    json.RawMessage    `json:"key,omitempty"`
-	Values [2]json.RawMessage `json:"values"` // null where the version does not have the row
-
-	key     string
-	changes string
-}
-
-func reportDiff(c *store.Comparison, examples int) *diffReport {
-	report := &diffReport{
-		Projection: c.Projection, Versions: c.Versions, Position: c.Position, Parked: c.Parked, Differ: c.Differ(),
-		Tables: make([]diffTable, len(c.Tables)),
-	}
-	for i := range c.Tables {
-		report.Tables[i] = reportDiffTable(&c.Tables[i], c.Versions, examples)
-	}
-	return report
-}
-
-func reportDiffTable(t *store.TableComparison, versions [2]int, examples int) diffTable {
-	report := diffTable{
-		Table: t.Table, Uncompared: t.Uncompared, Rows: t.Rows, Only: t.Only, Changed: t.Changed, Others: t.Others,
-		Columns: map[string]int64{}, versions: versions,
-	}
-	for side, has := range t.In {
-		if has {
-			report.In = append(report.In, versions[side])
-		}
-	}
-	for i, n := range t.ChangedIn {
-		if n > 0 {
-			report.Columns[t.Columns[i].Name] = n
-			report.names = append(report.names, t.Columns[i].Name)
-		}
-	}
-	kinds := map[[2]bool]int{}
-	for i := range t.Examples {
-		if kind := t.Examples[i].In; kinds[kind] >= examples {
-			continue
-		}
-		kinds[t.Examples[i].In]++
-		report.Examples = append(report.Examples, reportDiffRow(t, &t.Examples[i], versions))
-	}
-	return report
-}
-
-func reportDiffRow(t *store.TableComparison, row *store.RowComparison, versions [2]int) diffRow {
-	report := diffRow{key: valuesText(t.Key, row.Key)}
-	if len(t.Key) > 0 {
-		report.Key = rowtext.AppendJSON(nil, t.Key, row.Key)
-	}
-	var only [2]string
-	for side, has := range row.In {
-		report.Values[side] = json.RawMessage("null")
-		if has {
-			report.Values[side] = rowtext.AppendJSON(nil, t.Columns, row.Values[side])
-			only[side] = fmt.Sprintf("only in version %d: %s", versions[side], valuesText(t.Columns, row.Values[side]))
-		}
-	}
-	if !row.In[0] || !row.In[1] {
-		report.changes = only[0] + only[1]
-		return report
-	}
-	var changes []string
-	for i, c := range t.Columns {
-		before, after := rowtext.Of(row.Values[0][i]), rowtext.Of(row.Values[1][i])
-		if before != after {
-			changes = append(changes, fmt.Sprintf("%s %s → %s", c.Name, before, after))
-		}
-	}
-	report.changes = strings.Join(changes, ", ")
-	return report
-}
-
-func valuesText(columns []store.Column, values []store.Value) string {
-	parts := make([]string, len(columns))
-	for i, c := range columns {
-		parts[i] = c.Name + "=" + rowtext.Of(values[i])
-	}
-	return strings.Join(parts, " ")
-}
-
-// print writes what differs, and that nothing does.
-func (r *diffReport) print(to io.Writer) error {
+// printDifference writes what differs, or that nothing does.
+func printDifference(to io.Writer, r *status.Difference) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: versions %d and %d, both at position %d\n", printable(r.Projection), r.Versions[0], r.Versions[1],
 		r.Position)
@@ -354,16 +234,16 @@ func (r *diffReport) print(to io.Writer) error {
 		}
 	}
 	for i := range r.Tables {
-		r.Tables[i].print(&b)
+		printTableDifference(&b, &r.Tables[i])
 	}
 	if r.First != nil {
-		r.First.print(&b)
+		printFirst(&b, r.First)
 	}
 	_, err := io.WriteString(to, b.String())
 	return err
 }
 
-func (t *diffTable) print(b *strings.Builder) {
+func printTableDifference(b *strings.Builder, t *status.TableDifference) {
 	name := "table " + printable(t.Table)
 	switch {
 	case len(t.In) == 1:
@@ -375,18 +255,18 @@ func (t *diffTable) print(b *strings.Builder) {
 		fmt.Fprintf(b, "%s: all %s are equal\n", name, count(t.Rows[0], "row"))
 	default:
 		fmt.Fprintf(b, "%s: of %d and %d rows %d only in version %d, %d only in version %d, %d with other values\n", name,
-			t.Rows[0], t.Rows[1], t.Only[0], t.versions[0], t.Only[1], t.versions[1], t.Changed)
+			t.Rows[0], t.Rows[1], t.Only[0], t.Versions[0], t.Only[1], t.Versions[1], t.Changed)
 	}
 	for side, others := range t.Others {
 		if len(others) > 0 {
-			fmt.Fprintf(b, "  not compared: of version %d %s\n", t.versions[side], printable(strings.Join(others, ", ")))
+			fmt.Fprintf(b, "  not compared: of version %d %s\n", t.Versions[side], printable(strings.Join(others, ", ")))
 		}
 	}
-	for _, column := range t.names {
+	for _, column := range t.Names {
 		fmt.Fprintf(b, "  column %s differs in %s\n", printable(column), count(t.Columns[column], "row"))
 	}
 	for i := range t.Examples {
 		row := &t.Examples[i]
-		fmt.Fprintf(b, "  %s\n", printable(strings.TrimPrefix(row.key+": "+row.changes, ": ")))
+		fmt.Fprintf(b, "  %s\n", printable(strings.TrimPrefix(row.KeyText+": "+row.Changes, ": ")))
 	}
 }

@@ -109,8 +109,11 @@ func (d *Database) projection(
 	}
 	gauge(d.position, float64(p.Position), labels...)
 	gauge(d.live, number(p.Stage == store.StageLive), labels...)
-	if p.LeftSeconds != nil {
+	switch {
+	case p.LeftSeconds != nil:
 		gauge(d.left, *p.LeftSeconds, labels...)
+	case p.Done(head) == 1:
+		gauge(d.left, 0, labels...)
 	}
 	gauge(d.lagEvents, float64(max(head-p.Position, 0)), labels...)
 	if lag, known := p.Age(); known {

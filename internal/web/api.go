@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/pupwasm/pupwasm/internal/doctor"
 	"github.com/pupwasm/pupwasm/internal/status"
@@ -28,13 +29,19 @@ func (h *handler) projection(ctx context.Context, r *http.Request) (any, error) 
 	return h.find(ctx, r.PathValue("name"))
 }
 
-// find returns the status of a projection.
+// find returns the status of a projection: of the version that readers see, or of another one by NAME@VERSION.
 func (h *handler) find(ctx context.Context, name string) (*status.Projection, error) {
 	report, err := h.Reader.Read(ctx)
 	if err != nil {
 		return nil, err
 	}
-	at := slices.IndexFunc(report.Projections, func(p status.Projection) bool { return p.Name == name })
+	plain, version, versioned := strings.Cut(name, "@")
+	at := slices.IndexFunc(report.Projections, func(p status.Projection) bool {
+		if versioned {
+			return p.Name == plain && strconv.Itoa(p.Version) == version
+		}
+		return p.Name == name && (p.Stage == store.StageLive || !p.Installed)
+	})
 	if at < 0 {
 		return nil, &statusError{http.StatusNotFound, fmt.Sprintf("there is no projection %.40q: /api/v1/status has all", name)}
 	}

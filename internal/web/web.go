@@ -53,10 +53,12 @@ func New(options Options) http.Handler {
 	mux.HandleFunc("GET /healthz", h.health)
 	mux.HandleFunc("GET /readyz", h.ready)
 	for pattern, serve := range map[string]serve{
-		"GET /api/v1/status":                    h.status,
-		"GET /api/v1/doctor":                    h.doctor,
-		"GET /api/v1/projections/{name}":        h.projection,
-		"GET /api/v1/projections/{name}/parked": h.parked,
+		"GET /api/v1/status":                      h.status,
+		"GET /api/v1/doctor":                      h.doctor,
+		"GET /api/v1/projections/{name}":          h.projection,
+		"GET /api/v1/projections/{name}/parked":   h.parked,
+		"GET /api/v1/projections/{name}/versions": h.versions,
+		"GET /api/v1/projections/{name}/diff":     h.diff,
 	} {
 		mux.HandleFunc(pattern, h.answer(h.mayRead, serve))
 	}
@@ -64,6 +66,9 @@ func New(options Options) http.Handler {
 		"POST /api/v1/projections/{name}/retry":              h.retry,
 		"POST /api/v1/projections/{name}/pause":              h.pause(true),
 		"POST /api/v1/projections/{name}/resume":             h.pause(false),
+		"POST /api/v1/projections/{name}/promote":            h.promote,
+		"POST /api/v1/projections/{name}/rollback":           h.rollback,
+		"POST /api/v1/projections/{name}/retire":             h.retire,
 		"POST /api/v1/projections/{name}/parked/{key}/retry": h.order(store.ActionRetry),
 		"POST /api/v1/projections/{name}/parked/{key}/skip":  h.order(store.ActionSkip),
 	} {

@@ -1,0 +1,134 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/pupwasm/pupwasm/internal/status"
+	"github.com/pupwasm/pupwasm/segments"
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// versions lists the versions of a projection.
+func (h *handler) versions(ctx context.Context, r *http.Request) (any, error) {
+	p, err := h.find(ctx, r.PathValue("name"))
+	if err != nil {
+		return nil, err
+	}
+	report, err := h.Reader.Read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := []status.Projection{}
+	for i := range report.Projections {
+		if report.Projections[i].Name == p.Name {
+			all = append(all, report.Projections[i])
+		}
+	}
+	return all, nil
+}
+
+const (
+	// exchangeTimeout bounds how long a promotion is tried, and a comparison waits until both versions meet.
+	exchangeTimeout = 8 * time.Second
+	// diffExamplesMax bounds the rows of an answer.
+	diffExamplesMax = 1000
+)
+
+// diff compares two versions: ?a=1&b=2&examples=5.
+func (h *handler) diff(ctx context.Context, r *http.Request) (any, error) {
+	p, err := h.find(ctx, r.PathValue("name"))
+	if err != nil {
+		return nil, err
+	}
+	var numbers [3]int
+	for i, of := range []struct {
+		name           string
+		least, most, d int
+	}{{"a", 1, 1 << 30, 0}, {"b", 1, 1 << 30, 0}, {"examples", 0, diffExamplesMax, 5}} {
+		if numbers[i], err = number(r.URL.Query(), of.name, of.least, of.most, of.d); err != nil {
+			return nil, err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
+	defer cancel()
+	comparison, err := segments.Compare(ctx, h.Reader.tables, p.Name, numbers[0], numbers[1], numbers[2])
+	if err != nil {
+		return nil, refusal(err)
+	}
+	return status.ReportDifference(comparison, numbers[2]), nil
+}
+
+func number(query url.Values, name string, least, most, otherwise int) (int, error) {
+	text := query.Get(name)
+	if text == "" && otherwise > 0 {
+		return otherwise, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < least || n > most {
+		return 0, &statusError{http.StatusBadRequest, fmt.Sprintf("%s %.20q must be a number from %d to %d", name, text, least, most)}
+	}
+	return n, nil
+}
+
+// promote makes readers see a version, NAME@VERSION.
+func (h *handler) promote(ctx context.Context, r *http.Request) (any, error) {
+	return h.exchange(ctx, r, func(ctx context.Context, p *status.Projection) (store.Promotion, error) {
+		return segments.Promote(ctx, h.Reader.tables, p.ID())
+	})
+}
+
+// rollback makes readers see the version that the live one has replaced.
+func (h *handler) rollback(ctx context.Context, r *http.Request) (any, error) {
+	return h.exchange(ctx, r, func(ctx context.Context, p *status.Projection) (store.Promotion, error) {
+		return segments.Rollback(ctx, h.Reader.tables, p.Name)
+	})
+}
+
+func (h *handler) exchange(
+	ctx context.Context, r *http.Request, try func(context.Context, *status.Projection) (store.Promotion, error),
+) (any, error) {
+	p, err := h.find(ctx, r.PathValue("name"))
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
+	defer cancel()
+	promotion, err := try(ctx, p)
+	if err != nil {
+		return nil, refusal(err)
+	}
+	h.Reader.changed()
+	if promotion.From == promotion.To {
+		return done{fmt.Sprintf("readers of %s see version %d already", p.Name, promotion.To)}, nil
+	}
+	return done{fmt.Sprintf("readers of %s see version %d now, before it was version %d", p.Name, promotion.To, promotion.From)}, nil
+}
+
+// retire deletes a version, NAME@VERSION.
+func (h *handler) retire(ctx context.Context, r *http.Request) (any, error) {
+	p, err := h.find(ctx, r.PathValue("name"))
+	if err != nil {
+		return nil, err
+	}
+	if err := h.Reader.tables.Retire(ctx, p.ID()); err != nil {
+		return nil, err
+	}
+	h.Reader.changed()
+	return done{fmt.Sprintf("version %d of %s is retired", p.Version, p.Name)}, nil
+}
+
+// refusal makes an error of a request what the state of the versions does not allow now.
+func refusal(err error) error {
+	var behind *store.BehindError
+	var apart *store.ApartError
+	if errors.As(err, &behind) || errors.As(err, &apart) {
+		return &statusError{http.StatusConflict, err.Error()}
+	}
+	return err
+}
