@@ -45,6 +45,9 @@ type Options struct {
 	// Concurrency is how many reads and commits may be in flight at once, over all projections. Each projection
 	// has an equal share, and one at least. It should not be above the connections of the store. Defaults to 8.
 	Concurrency int
+	// BuildShare is the part of its share of Concurrency, in percent, that a version gets which readers do not see, so
+	// that building it leaves room for those that they see. Defaults to 50.
+	BuildShare int
 	// Lease is how long other workers wait for a worker whose heartbeats fail. Defaults to 10 seconds.
 	Lease time.Duration
 	// Heartbeat is the interval of heartbeats, at most half of Lease. Defaults to a quarter of Lease.
@@ -180,6 +183,7 @@ func Defaults() Options {
 		EventBytes:   64 << 20,
 		CommitEvents: 50_000,
 		Concurrency:  8,
+		BuildShare:   50,
 		Lease:        10 * time.Second,
 		Heartbeat:    10 * time.Second / 4,
 		Rebalance:    time.Second,
@@ -204,6 +208,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.EventBytes, d.EventBytes)
 	setDefault(&o.CommitEvents, d.CommitEvents)
 	setDefault(&o.Concurrency, d.Concurrency)
+	setDefault(&o.BuildShare, d.BuildShare)
 	setDefault(&o.Lease, d.Lease)
 	setDefault(&o.Heartbeat, o.Lease/4)
 	setDefault(&o.Rebalance, d.Rebalance)
@@ -266,6 +271,8 @@ func (o Options) Validate() error {
 		return fault("BatchPause", "must not be negative, it is %s", o.BatchPause)
 	case o.Concurrency < 1 || o.Concurrency > 10_000:
 		return fault("Concurrency", "must be between 1 and 10000, it is %d", o.Concurrency)
+	case o.BuildShare < 1 || o.BuildShare > 100:
+		return fault("BuildShare", "must be between 1 and 100 percent, it is %d", o.BuildShare)
 	case o.Lease < 100*time.Millisecond || o.Lease > leaseMax:
 		return fault("Lease", "must be between 100ms and %s, it is %s", leaseMax, o.Lease)
 	case o.Heartbeat < time.Millisecond || o.Heartbeat > o.Lease/2:

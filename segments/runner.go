@@ -155,6 +155,7 @@ func (r *runner) reconcile(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	r.worker.shared.Connections.Seen(r.id, status.Live)
 	if err := r.reshard(ctx, status, v.workers); err != nil {
 		return err
 	}

@@ -90,7 +90,7 @@ func New(log store.Log, tables store.Tables, options Options) (*Worker, error) {
 	w.membership = newMembership(w)
 	w.shared = pipeline.Shared{
 		Log: w.log, Memory: pipeline.NewMemoryBudget(options.EventBytes),
-		Connections: pipeline.NewConnectionLimiter(options.Concurrency),
+		Connections: pipeline.NewConnectionLimiter(options.Concurrency, options.BuildShare),
 	}
 	if w.apart {
 		w.shared.Apart = log

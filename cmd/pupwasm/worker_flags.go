@@ -12,7 +12,7 @@ import (
 
 // workerFlags are the flags of the options of a worker.
 var workerFlags = map[string]string{
-	"Segments": "segments", "Concurrency": "connections", "BatchEvents": "batch", "BatchBytes": "batch-bytes",
+	"Segments": "segments", "Concurrency": "connections", "BuildShare": "build-share", "BatchEvents": "batch", "BatchBytes": "batch-bytes",
 	"EventBytes":   "event-bytes",
 	"CommitEvents": "commit-events",
 	"BatchPause":   "batch-pause", "Lease": "lease", "Heartbeat": "heartbeat", "Rebalance": "rebalance", "Poll": "poll",
@@ -31,6 +31,8 @@ func addWorkerFlags(flags *pflag.FlagSet, w *segments.Options) {
 		segments.DefaultSegments))
 	flags.IntVar(&w.Concurrency, "connections", d.Concurrency,
 		"database connections for reads and commits, shared equally by the projections; leases and polling use a few more")
+	flags.IntVar(&w.BuildShare, "build-share", d.BuildShare,
+		"`percent` of its share of --connections that a version gets which readers do not see")
 	flags.IntVar(&w.BatchEvents, "batch", d.BatchEvents, "maximum events per batch")
 	flags.IntVar(&w.BatchBytes, "batch-bytes", d.BatchBytes, "approximate maximum bytes of payload and metadata per batch")
 	flags.IntVar(&w.EventBytes, "event-bytes", d.EventBytes,
@@ -91,6 +93,7 @@ func checkWorker(w segments.Options) error {
 		zero   bool
 	}{
 		{"Concurrency", w.Concurrency == 0},
+		{"BuildShare", w.BuildShare == 0},
 		{"BatchEvents", w.BatchEvents == 0},
 		{"BatchBytes", w.BatchBytes == 0},
 		{"EventBytes", w.EventBytes == 0},

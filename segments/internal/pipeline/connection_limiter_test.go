@@ -21,7 +21,7 @@ func wantConnection(t *testing.T, l *ConnectionLimiter, projection store.Project
 func TestConnectionLimiter_whoHoldsThemForEverLeavesTheOthersTheirs(t *testing.T) {
 	t.Parallel()
 	hog, other := store.ProjectionID{Name: "hog", Version: 1}, store.ProjectionID{Name: "hog", Version: 2}
-	l := NewConnectionLimiter(6)
+	l := NewConnectionLimiter(6, 50)
 	l.Divide(2)
 	for range 3 {
 		wantConnection(t, l, hog, true)
@@ -41,7 +41,7 @@ func TestConnectionLimiter_whoHoldsThemForEverLeavesTheOthersTheirs(t *testing.T
 
 func TestConnectionLimiter_everyProjectionHasOne(t *testing.T) {
 	t.Parallel()
-	l := NewConnectionLimiter(2)
+	l := NewConnectionLimiter(2, 50)
 	l.Divide(5)
 	for i := range 5 {
 		r := store.ProjectionID{Name: "projection", Version: i}
@@ -53,7 +53,7 @@ func TestConnectionLimiter_everyProjectionHasOne(t *testing.T) {
 func TestConnectionLimiter_oneThatIsLeftIsTaken(t *testing.T) {
 	t.Parallel()
 	r := store.ProjectionID{Name: "projection", Version: 1}
-	l := NewConnectionLimiter(1)
+	l := NewConnectionLimiter(1, 50)
 	l.Divide(1)
 	wantConnection(t, l, r, true)
 	entered := make(chan error)
@@ -72,7 +72,7 @@ func TestConnectionLimiter_oneThatIsLeftIsTaken(t *testing.T) {
 func TestConnectionLimiter_sharesChange(t *testing.T) {
 	t.Parallel()
 	first, second := store.ProjectionID{Name: "first"}, store.ProjectionID{Name: "second"}
-	l := NewConnectionLimiter(4)
+	l := NewConnectionLimiter(4, 50)
 	l.Divide(2)
 	wantConnection(t, l, first, true)
 	wantConnection(t, l, first, true)
@@ -101,7 +101,7 @@ func TestConnectionLimiter_sharesChange(t *testing.T) {
 func TestConnectionLimiter_whoComesBackWaitsItsTurn(t *testing.T) {
 	t.Parallel()
 	r := store.ProjectionID{Name: "projection", Version: 1}
-	l := NewConnectionLimiter(1)
+	l := NewConnectionLimiter(1, 50)
 	l.Divide(1)
 	wantConnection(t, l, r, true)
 	entered := make(chan error)
@@ -118,4 +118,33 @@ func TestConnectionLimiter_whoComesBackWaitsItsTurn(t *testing.T) {
 	}
 	l.Release(r)
 	wantConnection(t, l, r, true)
+}
+
+func TestConnectionLimiter_whatReadersDoNotSeeHasLess(t *testing.T) {
+	t.Parallel()
+	live, candidate := store.ProjectionID{Name: "p", Version: 1}, store.ProjectionID{Name: "p", Version: 2}
+	l := NewConnectionLimiter(8, 50)
+	l.Divide(2)
+	l.Seen(live, true)
+	l.Seen(candidate, false)
+	for range 2 {
+		wantConnection(t, l, candidate, true)
+	}
+	wantConnection(t, l, candidate, false)
+	for range 4 {
+		wantConnection(t, l, live, true)
+	}
+	wantConnection(t, l, live, false)
+	l.Seen(candidate, true) // it is promoted
+	for range 2 {
+		wantConnection(t, l, candidate, true)
+	}
+	wantConnection(t, l, candidate, false)
+	l.Seen(candidate, false)
+	l.Divide(100)
+	for range 4 {
+		wantConnection(t, l, candidate, false)
+		l.Release(candidate)
+	}
+	wantConnection(t, l, candidate, true)
 }
