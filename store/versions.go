@@ -246,8 +246,8 @@ func CheckPromotion(id ProjectionID, of *Layout, live int, before *Layout) error
 		if s.Failure != "" {
 			return &InputError{Field: field, Reason: fmt.Sprintf("has failed in segment %d: Store.Status says why", s.Segment)}
 		}
-		for _, seen := range before.Segments {
-			if seen.Applied.Log.ID != s.Applied.Log.ID {
+		for _, seen := range before.Segments { // one that has not begun may have no log yet
+			if a, b := seen.Applied.Log.ID, s.Applied.Log.ID; a != b && a != (UUID{}) && b != (UUID{}) {
 				return &InputError{Field: field, Reason: "follows another log than the live version"}
 			}
 		}

@@ -15,11 +15,11 @@ func (s backend) SetCode(
 ) (before string, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	err = s.control.QueryRow(ctx, s.queries.digest, projection.Name, projection.Version).Scan(&before)
+	err = s.pool.QueryRow(ctx, s.queries.digest, projection.Name, projection.Version).Scan(&before)
 	if err != nil || before == code.Digest {
 		return before, notInstalled(projection, err)
 	}
-	_, err = s.control.Exec(ctx, s.queries.setCode, projection.Name, projection.Version, code.Digest, code.Module)
+	_, err = s.pool.Exec(ctx, s.queries.setCode, projection.Name, projection.Version, code.Digest, code.Module)
 	return before, translate(err)
 }
 
