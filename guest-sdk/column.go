@@ -12,6 +12,7 @@ type Column struct {
 	mark         string // the member of the description that says what a key column holds, or ""
 	defaultJSON  string
 	generated    SQL
+	backfill     Backfill
 }
 
 // Bool declares a column of booleans.
@@ -92,6 +93,25 @@ func (c Column) NotNull() Column {
 //	pup.I64("open_cents").Generated(pup.SQL{Any: "due_cents - paid_cents"})
 func (c Column) Generated(sql SQL) Column {
 	c.generated = sql
+	return c
+}
+
+// Backfill is what a column has in rows that were made without it.
+type Backfill string
+
+// None is that they stay NULL there.
+const None Backfill = "none"
+
+// Backfill says that rows which were made without the column may stay so. A projection whose tables are there already
+// then gets the column in place, under the same version:
+//
+//	pup.Text("note").Backfill(pup.None)
+//
+// Declare it behind the columns that are there. It is nullable, has no default, and is neither part of the key nor
+// generated, or the host refuses the module. In a table that is made with it, as by a higher version, every row has
+// what the module gives.
+func (c Column) Backfill(rows Backfill) Column {
+	c.backfill = rows
 	return c
 }
 

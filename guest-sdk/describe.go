@@ -133,6 +133,7 @@ func (w *objectWriter) describeColumn(c *Column) {
 		w.raw(c.defaultJSON)
 	}
 	w.optionalSQL("generated", c.generated)
+	w.optionalText("backfill", string(c.backfill))
 	if c.mark != "" {
 		w.flag(c.mark)
 	}

@@ -17,7 +17,7 @@ func TestDescribe_writesEverythingThatIsDeclared(t *testing.T) {
 		pup.I64("cents").NotNull().Default(int64(-5)), pup.Numeric("rate").Default("0.50"), pup.F64("score").Default(1),
 		pup.Bool("open").Default(true), pup.Text("note").Default("a \"b\"\\\n"), pup.Timestamp("since"), pup.UUID(
 			"id"), pup.JSON("data"),
-		pup.Bytes("raw"), pup.Text("tags").Array(),
+		pup.Bytes("raw"), pup.Text("tags").Array().Backfill(pup.None),
 	).Index("since", "owner").Index("id")
 	accounts.Upsert("pay", pup.Add("cents", "rate"), pup.Set("note"), pup.Min("since"), pup.IfNull("id"))
 	accounts.Upsert("replace")
@@ -56,7 +56,7 @@ func TestDescribe_writesEverythingThatIsDeclared(t *testing.T) {
 				{"name":"cents","type":"i64","not_null":true,"default":-5}, {"name":"rate","type":"numeric","default":0.50},
 				{"name":"score","type":"f64","default":1}, {"name":"open","type":"bool","default":true},
 				{"name":"note","type":"text","default":"a \"b\"\\\u000a"}, {"name":"since","type":"timestamptz"}, {"name":"id","type":"uuid"},
-				{"name":"data","type":"json"}, {"name":"raw","type":"bytes"}, {"name":"tags","type":"text[]"}],
+				{"name":"data","type":"json"}, {"name":"raw","type":"bytes"}, {"name":"tags","type":"text[]","backfill":"none"}],
 			 "key": ["owner","number"], "indexes": [["since","owner"],["id"]]},
 			{"name": "plain", "columns": [{"name":"n","type":"i64"}, {"name":"twice","type":"i64","not_null":true,"generated":"n * 2"}],
 			 "checks": [{"name":"small","sql":{"postgres":"n < 1","sqlite":"n < 2"}}, {"name":"even","sql":"true"}]}],

@@ -17,7 +17,7 @@ func FuzzParseDescription(f *testing.F) {
 	for _, text := range []string{
 		`{}`, `null`, `[]`, `{"name":"a","version":1}`, `{"name":"a","version":1} {}`, `{"name":"a","version":1e9}`, `{"name":"a","version":1,"ordering":"global"}`,
 		`{"name":"a","version":1,"partition":{"by":"json","path":["a","b"]},"columns":["payload"],"limits":{"memory_mib":1}}`,
-		`{"name":"a","version":1,"tables":[{"name":"t","columns":[{"name":"id","type":"text","partition":true},{"name":"n","type":"i64","default":1},{"name":"m","type":"i64","generated":"n"}],
+		`{"name":"a","version":1,"tables":[{"name":"t","columns":[{"name":"id","type":"text","partition":true},{"name":"n","type":"i64","default":1},{"name":"m","type":"i64","generated":"n"},{"name":"o","type":"json","backfill":"none"}],
 			"key":["id"],"indexes":[["n"]],"checks":[{"name":"c","sql":{"any":"n > 1"}}]}],"views":[{"name":"v","sql":"SELECT 1"}],
 			"writes":[{"name":"w","action":"upsert","table":"t","columns":[{"name":"n","action":"add"}]},{"name":"s","sql":"DELETE FROM {t}","params":["text"],"partition_param":1}],
 			"queries":[{"name":"q","table":"t","columns":["n"]},{"name":"r","sql":"SELECT 1","results":["i64"],"unordered":true}]}`,

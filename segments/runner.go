@@ -59,6 +59,7 @@ type runner struct {
 	retried      map[int]bool // with Once: the segments whose parked keys were tried
 	troubles     map[int]*trouble
 	retry        backoff.Backoff
+	locked       bool // the last try met a lock, and it was told
 	refused      map[Program]refusal
 	fresh        int64     // views before this one are older than what the runner has done since
 	disagreement string    // why the layout is not as this worker wants it, as it was told last
@@ -104,10 +105,11 @@ func (r *runner) run(ctx context.Context) {
 		r.collectEnded()
 		pause := r.worker.options.Rebalance
 		if err := r.reconcile(ctx); err != nil && ctx.Err() == nil {
-			r.worker.noticed(err)
+			r.delayed(err)
 			pause = r.retry.Pause()
 		} else {
 			r.retry.Reset()
+			r.locked = false
 		}
 		if r.completed {
 			return
@@ -125,6 +127,19 @@ func (r *runner) run(ctx context.Context) {
 		}
 		timer.Stop()
 	}
+}
+
+// delayed is told what a try has met that may pass. A lock that somebody holds is no outage: an install does not wait
+// for it when readers would wait behind it.
+func (r *runner) delayed(err error) {
+	if !errors.Is(err, store.ErrLocked) {
+		r.worker.noticed(err)
+		return
+	}
+	if !r.locked {
+		r.logger.Info().Msg("somebody holds a lock, trying again")
+	}
+	r.locked = true
 }
 
 // reconcile brings the projection closer to the desired state: the program is installed, the layout is as it

@@ -18,7 +18,8 @@ type declaration struct {
 // it beside the checkpoints, and compares the next declaration with it by CheckDeclaration.
 //
 // The subscription, the writes and the queries are not part of it. They are the program of the projection: by
-// keeping the version, its author promises that the rows stay right with another program. Indexes change no row,
+// keeping the version, its author promises that the rows stay right with another program; Backfill of a column is
+// a promise too, which is kept to be known, and not compared. Indexes change no row,
 // and Install makes missing ones. Views are stored, so that Install knows which are the projection's, but they may
 // change. The projection must be valid.
 func (p *Projection) Declaration(dialect Dialect) string {

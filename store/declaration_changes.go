@@ -14,8 +14,10 @@ type Change struct {
 	Item string `json:"item"` // such as `table "fines"`
 	What string `json:"what"` // what is other there, such as `column "note" is new`
 
-	lacks string // why the rows that are there do not fit it
-	view  bool   // a view, which has no rows
+	lacks   string // why the rows that are there do not fit it
+	remedy  string // what would make it one that Install makes in place, or ""
+	view    bool   // a view, which has no rows
+	inPlace bool   // a column that Install adds to the table, or leaves alone: see [Backfill]
 }
 
 // String is one line.
@@ -32,13 +34,12 @@ func (p *Projection) CheckDeclaration(dialect Dialect, installed string) error {
 		return err
 	}
 	for _, c := range changes {
-		if c.view {
+		if c.view || c.inPlace {
 			continue
 		}
 		return &CatalogueError{Item: c.Item, Reason: fmt.Sprintf(
-			"%s: undo that, or raise the version: Store.Reset(%q) then deletes the rows of version %d, and "+
-				"the next run builds them again from the first event",
-			c.What+c.lacks, p.Name, p.Version)}
+			"%s: undo that,%s or raise the version, which is then built beside version %d from the first event",
+			c.What+c.lacks, c.remedy, p.Version)}
 	}
 	return nil
 }
@@ -102,24 +103,57 @@ func (c *changes) tables(before, after any) {
 
 func (c *changes) columns(item string, before, after any) {
 	known, declared := namedIn(before), namedIn(after)
-	others := len(*c)
 	for _, name := range bothNames(known, declared) {
 		was, is := known[name], declared[name]
 		switch {
 		case was == nil:
-			*c = append(*c, Change{
-				Item: item, What: fmt.Sprintf("column %q is new", name),
-				lacks: ", and would be empty in the rows of the events that are applied already",
-			})
+			*c = append(*c, newColumn(item, is, firstBehind(name, after, known)))
 		case is == nil:
-			c.add(item, "column %q is no longer declared", name)
-		case !reflect.DeepEqual(was, is):
-			c.add(item, "column %q was %s, and is %s now", name, shown(was), shown(is))
+			*c = append(*c, Change{
+				Item: item, What: fmt.Sprintf("column %q is no longer declared", name), inPlace: was[backfillMember] != nil,
+			})
+		default:
+			was, is = without(was, backfillMember), without(is, backfillMember) // it says nothing of the rows that it has
+			if !reflect.DeepEqual(was, is) {
+				c.add(item, "column %q was %s, and is %s now", name, shown(was), shown(is))
+			}
 		}
 	}
-	if len(*c) == others && !reflect.DeepEqual(before, after) {
+	if !slices.Equal(namesOf(before, declared), namesOf(after, known)) {
 		c.add(item, "the columns are in another order")
 	}
+}
+
+// backfillMember is the one of a column that says [Backfill].
+const backfillMember = "backfill"
+
+// newColumn is a column that a table did not have. behind is one that it had and that is declared behind it, or "".
+func newColumn(item string, column map[string]any, behind string) Change {
+	change := Change{Item: item, What: fmt.Sprintf("column %q is new", column["name"])}
+	switch {
+	case column[backfillMember] == nil:
+		change.lacks = ", and would be empty in the rows of the events that are applied already"
+		if column["not_null"] == nil && column["default"] == nil && column["generated"] == nil {
+			change.remedy = fmt.Sprintf(" give it backfill %q if it may stay NULL there,", BackfillNone)
+		}
+	case behind != "":
+		change.lacks = fmt.Sprintf(", and can be added behind column %q only, which is there", behind)
+		change.remedy = " declare it last,"
+	default:
+		change.inPlace = true
+	}
+	return change
+}
+
+// firstBehind returns the first column behind one in a list that is among others, or "".
+func firstBehind(name string, list any, among map[string]map[string]any) string {
+	names := namesOf(list, nil)
+	for _, other := range names[slices.Index(names, name)+1:] {
+		if among[other] != nil {
+			return other
+		}
+	}
+	return ""
 }
 
 // members compares all members of two objects except for some.
@@ -162,6 +196,25 @@ func namedIn(list any) map[string]map[string]any {
 	return found
 }
 
+// namesOf returns the names of the objects of a list in order, or only those that are among others.
+func namesOf(list any, among map[string]map[string]any) (names []string) {
+	elements, _ := list.([]any)
+	for _, element := range elements {
+		object, _ := element.(map[string]any)
+		if name, ok := object["name"].(string); ok && (among == nil || among[name] != nil) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// without returns an object without a member.
+func without(object map[string]any, member string) map[string]any {
+	object = maps.Clone(object)
+	delete(object, member)
+	return object
+}
+
 // bothNames returns the names of both, sorted, each once.
 func bothNames[V any](a, b map[string]V) []string {
 	all := maps.Clone(a)
@@ -181,9 +234,7 @@ func shown(value any) string {
 		return "none"
 	}
 	if object, ok := value.(map[string]any); ok {
-		object = maps.Clone(object)
-		delete(object, "name")
-		value = object
+		value = without(object, "name")
 	}
 	text, _ := json.Marshal(value) // it comes from JSON
 	if runes := []rune(string(text)); len(runes) > shownMax {

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -14,7 +13,8 @@ type Outlook struct {
 	Live *Installed
 	// Changes say how the projection differs from Live, for [FateCandidate] and [FateRenewed].
 	Changes []Change
-	// Indexes are those that would be made, for [FateKept].
+	// Columns and Indexes are those that would be made in place, for [FateKept].
+	Columns []NewColumn
 	Indexes []MissingIndex
 }
 
@@ -55,11 +55,12 @@ func (v Versioned) Outlook(p *Projection, dialect Dialect, status []ProjectionSt
 	case o.Live == nil:
 		return o, nil
 	case was != nil:
-		fault := was.fits(p, dialect)
+		fault := was.Fits(p, dialect)
 		var unlike *CatalogueError
 		switch {
 		case fault == nil:
 			o.Fate, o.Indexes = FateKept, was.missing(p)
+			_, o.Columns = was.Join(p)
 			return o, nil
 		case !errors.As(fault, &unlike) || !unused(status, was.Version):
 			return nil, fault
@@ -91,18 +92,6 @@ func unused(status []ProjectionStatus, version int) bool {
 		}
 	}
 	return true
-}
-
-// fits reports whether a projection of the version is as it was installed.
-func (i *Installed) fits(p *Projection, dialect Dialect) error {
-	if err := p.CheckDeclaration(dialect, i.Declared); err != nil || p.Bare() {
-		return err
-	}
-	var installed []TableShape
-	if err := json.Unmarshal([]byte(i.Shapes), &installed); err != nil {
-		return fmt.Errorf("reading the stored tables: %w", err)
-	}
-	return p.CheckShapes(installed, i.Found)
 }
 
 // missing returns the declared indexes that are not there.

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -26,6 +27,14 @@ func TestChanges_namesAllDifferences(t *testing.T) {
 		"a column more": {func(p *store.Projection) {
 			fines(p).Columns = append(fines(p).Columns, store.Column{Name: "x", Type: typed("i64")})
 		}, []string{`table "fines": column "x" is new`}},
+		"a column that old rows may lack": {func(p *store.Projection) {
+			fines(p).Columns = append(fines(p).Columns, store.Column{Name: "x", Type: typed("i64"), Backfill: store.BackfillNone})
+		}, []string{`table "fines": column "x" is new`}},
+		"its word alone": {func(p *store.Projection) { fines(p).Columns[2].Backfill = store.BackfillNone }, nil},
+		"a column more, in another order": {func(p *store.Projection) {
+			fines(p).Columns = append(fines(p).Columns, store.Column{Name: "x", Type: typed("i64")})
+			slices.Reverse(fines(p).Columns)
+		}, []string{`table "fines": column "x" is new`, `table "fines": the columns are in another order`}},
 		"a column less": {func(p *store.Projection) { fines(p).Columns = fines(p).Columns[:8] }, []string{`table "fines": column "d" is no longer declared`}},
 		"a type":        {func(p *store.Projection) { fines(p).Columns[3].Type = typed("numeric") }, []string{`table "fines": column "f" was {"type":"f64"}, and is {"type":"numeric"} now`}},
 		"the order of columns": {
@@ -108,5 +117,71 @@ func TestMissing_leavesOutWhatServes(t *testing.T) {
 	}
 	if len(found.Indexes) != 1 {
 		t.Errorf("the shape has %v now", found.Indexes)
+	}
+}
+
+// TestJoin_keepsTheColumnsOfBoth has what is stored after an older and a newer module of one version.
+func TestJoin_keepsTheColumnsOfBoth(t *testing.T) {
+	t.Parallel()
+	later := func(name string) store.Column {
+		return store.Column{Name: name, Type: typed("text"), Backfill: store.BackfillNone}
+	}
+	with := func(columns ...store.Column) *store.Projection {
+		p := valid()
+		p.Tables[0].Columns = append(p.Tables[0].Columns, columns...)
+		return p
+	}
+	stored := valid().Declaration(store.DialectSQLite)
+	for i, step := range []struct {
+		module *store.Projection
+		adds   string
+	}{
+		{valid(), "[]"},
+		{with(later("x")), "[fines (x)]"},
+		{valid(), "[]"},
+		{with(later("y"), later("z")), "[fines (y) fines (z)]"},
+		{with(store.Column{Name: "x", Type: typed("text")}, later("z")), "[]"},
+		{with(), "[]"},
+	} {
+		step.module.Version = 1
+		must(t, step.module.Validate())
+		must(t, step.module.CheckDeclaration(store.DialectSQLite, stored))
+		installed, err := store.ReadInstalled(1, stored, "[]")
+		must(t, err)
+		joined, added := installed.Join(step.module)
+		if got := fmt.Sprint(added); got != step.adds {
+			t.Errorf("step %d adds %s, want %s", i, got, step.adds)
+		}
+		if len(step.module.Tables[0].Columns) > len(joined.Tables[0].Columns) {
+			t.Errorf("step %d has lost columns", i)
+		}
+		stored = joined.Declaration(store.DialectSQLite)
+		again, err := store.ReadInstalled(1, stored, "[]")
+		must(t, err)
+		if twice := again.Declaration(store.DialectSQLite); twice != stored {
+			t.Errorf("step %d: read and written again it is %s, not %s", i, twice, stored)
+		}
+	}
+	if want := with(later("x"), later("y"), later("z")).Declaration(store.DialectSQLite); stored != want {
+		t.Errorf("in the end stored is\n%s\nwant\n%s", stored, want)
+	}
+}
+
+// TestShapesWith_refusesAColumnThatIsNotThere has tables without what was added.
+func TestShapesWith_refusesAColumnThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	added := []store.NewColumn{{Table: "t", Column: "x"}}
+	installed := store.Installed{Shapes: `[{"name":"t","columns":[{"name":"a","type":"TEXT"}]}]`}
+	found := []store.TableShape{{Name: "t", Columns: []store.ColumnShape{{Name: "mine"}, {Name: "x", Type: "TEXT"}}}}
+	text, err := installed.ShapesWith(added, found)
+	if want := `[{"name":"t","columns":[{"name":"a","type":"TEXT"},{"name":"x","type":"TEXT"}]}]`; err != nil || text != want {
+		t.Errorf("the shapes are %s, %v", text, err)
+	}
+	if _, err := installed.ShapesWith(added, found[:0]); err == nil {
+		t.Error("a table that is not there is accepted")
+	}
+	installed.Shapes = "no JSON"
+	if _, err := installed.ShapesWith(added, found); err == nil {
+		t.Error("shapes that cannot be read are accepted")
 	}
 }

@@ -14,7 +14,8 @@ type Projections interface {
 	// install at once. segments is the number of segments of a new projection; an existing layout stays.
 	//
 	// A known version must be as it was installed: its declaration (see [Projection.Declaration]), and its
-	// tables in the database. While no event is applied and the tables are empty, another declaration or a later
+	// tables in the database. Columns that old rows may lack, by [BackfillNone], are the exception: one that the tables
+	// lack is added, where it is declared behind all that they have, and one that the projection lacks is left alone. While no event is applied and the tables are empty, another declaration or a later
 	// version replaces them, and earlier claims are fenced. Otherwise a later version than the live one is a candidate:
 	// it has tables, segments and checkpoints of its own, begins with the first event, and readers do not see it (see
 	// [Versions]).
@@ -23,7 +24,7 @@ type Projections interface {
 	//
 	// [*CatalogueError] when the declaration does not fit the database or differs from what was installed, when
 	// somebody has changed a table by hand, or when the version is not installed and older than the live one;
-	// [ErrTransient]; [ErrNotMigrated].
+	// [ErrTransient], with [ErrLocked] when a transaction has a lock on a table that gets a column; [ErrNotMigrated].
 	Install(ctx context.Context, projection *Projection, segments int) (Catalogue, error)
 
 	// InstallBeside is Install for a host that runs an earlier version too, which is left alone also while nothing of it

@@ -154,6 +154,9 @@ func printTable(out io.Writer, d *host.Description, t *store.Table, schema strin
 		if len(c.Default) > 0 {
 			line += " default " + printable(string(c.Default))
 		}
+		if c.Backfill != "" {
+			line += " backfill " + string(c.Backfill)
+		}
 		fmt.Fprintln(out, line)
 		printStatement(out, "  generated", c.Generated)
 	}

@@ -14,7 +14,7 @@ func TestInspect_showsWhoOwnsRows(t *testing.T) {
 	t.Parallel()
 	const tables = `"tables":[
 {"name":"latest","key":["customer_id"],"columns":[{"name":"customer_id","type":"text","partition":true},{"name":"n","type":"i64"}]},
-{"name":"log","key":["position"],"columns":[{"name":"position","type":"i64","position":true}]},
+{"name":"log","key":["position"],"columns":[{"name":"position","type":"i64","position":true},{"name":"note","type":"text","backfill":"none"}]},
 {"name":"audit","key":["id"],"columns":[{"name":"id","type":"uuid","event_id":true}]},
 {"name":"total","key":["day"],"columns":[{"name":"day","type":"text"},{"name":"n","type":"i64"}]}],
 "writes":[{"name":"trim","sql":"DELETE FROM {latest} WHERE customer_id = $1","params":["text"],"partition_param":1},
@@ -26,6 +26,7 @@ func TestInspect_showsWhoOwnsRows(t *testing.T) {
 			"ordering       stream\n", `divided by     json "customer.id"` +
 				"\n", "rows are owned: customer_id holds the partition key\n",
 			"rows are per event: position holds its position\n", "rows are per event: id holds its id\n", "rows are shared by all segments\n",
+			"  note                 text backfill none\n",
 			"write trim (text), partition key in $1\n", "write prune ()" + promised, "query days: load n from total by (day)" +
 				promised,
 		},

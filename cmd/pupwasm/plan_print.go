@@ -41,6 +41,9 @@ func (p *planPrinter) print(m *plan.Module) {
 	if m.Kind == plan.Rebuild && len(m.Changes) == 0 {
 		p.detail("its tables are declared as those of version %d", m.Live)
 	}
+	for _, column := range m.Columns {
+		p.detail("column %s is added in place, and is NULL in the rows that are there", column)
+	}
 	for _, index := range m.Indexes {
 		p.detail("index %s is made in place", index)
 	}
@@ -71,7 +74,7 @@ func planHeadline(m *plan.Module) string {
 	case plan.OtherCode:
 		return otherCode
 	case plan.Additive:
-		return "is additive: only indexes are new in the database" + also
+		return "is additive: only " + planAdded(m) + " new in the database" + also
 	case plan.Rebuild:
 		return fmt.Sprintf("needs a rebuild: it is built beside version %d, which readers go on to see", m.Live)
 	case plan.Candidate:
@@ -82,6 +85,17 @@ func planHeadline(m *plan.Module) string {
 		return "is refused: " + m.Reason
 	}
 	return "is unchanged"
+}
+
+// planAdded says what is made in place.
+func planAdded(m *plan.Module) string {
+	switch {
+	case len(m.Indexes) == 0:
+		return "columns are"
+	case len(m.Columns) == 0:
+		return "indexes are"
+	}
+	return "columns and indexes are"
 }
 
 func planNew(m *plan.Module) string {

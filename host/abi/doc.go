@@ -61,8 +61,8 @@
 //	               {"by":"correlation"}, see Division into segments
 //	columns        the names of the batch columns that the guest wants (see Batch); global_position and
 //	               aggregate_version come always
-//	tables         [{"name", "columns":[{"name", "type", "not_null", "default", "generated"}], "key":[…],
-//	               "indexes":[[…]], "checks":[{"name", "sql"}]}]; one key column of a table may have
+//	tables         [{"name", "columns":[{"name", "type", "not_null", "default", "generated", "backfill"}],
+//	               "key":[…], "indexes":[[…]], "checks":[{"name", "sql"}]}]; one key column of a table may have
 //	               "partition":true, "position":true or "event_id":true
 //	views          [{"name", "sql"}]
 //	writes         the catalogue of changes: [{"name", "action", "table", "columns":[{"name", "action"}]}] or
@@ -83,8 +83,9 @@
 // (i64, numeric, timestamptz) or if-null.
 //
 // A write that inserts rows has to give a value to every column that is not null and has no default. What the
-// description says of tables and ordering cannot change under one version, except for indexes; views may
-// change.
+// description says of tables and ordering cannot change under one version, except for indexes and columns with
+// "backfill":"none", which are added in place and stay NULL in the rows that are there; views may change. Such
+// a column is declared last, takes null, has no default, and is neither part of the key nor generated.
 //
 // The values of a declarative mutation are the table's key columns in order of the key, then the listed
 // columns in order. The arguments of a declarative query are one array a key column; it returns a row for

@@ -70,6 +70,7 @@ type describedTable struct {
 		Default any    `json:"default"`
 
 		Generated statement `json:"generated"`
+		Backfill  string    `json:"backfill"`
 		describedMark
 	} `json:"columns"`
 	Key     []string       `json:"key"`
@@ -230,6 +231,9 @@ func (d *description) checkTables() error {
 			case c.Generated != nil && (c.Default != nil || slices.Contains(t.Key, c.Name)):
 				return fmt.Errorf("column %s of table %s is generated, and has a default or is part of the key",
 					c.Name, t.Name)
+			case c.Backfill != "" && (c.Backfill != "none" || c.NotNull || c.Default != nil || c.Generated != nil ||
+				slices.Contains(t.Key, c.Name)):
+				return fmt.Errorf("column %s of table %s cannot have backfill %q", c.Name, t.Name, c.Backfill)
 			}
 		}
 		for _, name := range t.Key {

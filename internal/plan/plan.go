@@ -38,7 +38,7 @@ const (
 	New       Kind = "new"        // its tables are made, and built from the first event
 	Unchanged Kind = "unchanged"  // it is what ran last
 	OtherCode Kind = "other-code" // the version goes on with other code
-	Additive  Kind = "additive"   // the same, and indexes are made
+	Additive  Kind = "additive"   // the same, and columns or indexes are made in place
 	Rebuild   Kind = "rebuild"    // a later version is built beside the live one
 	Candidate Kind = "candidate"  // its version is built already
 	Replaced  Kind = "replaced"   // its version was live before
@@ -86,8 +86,9 @@ type Module struct {
 	State  *State   `json:"state,omitempty"`  // of Candidate and Replaced
 	// Changes are how the declaration differs from that of the live version, of Rebuild.
 	Changes    []store.Change       `json:"changes,omitempty"`
-	Indexes    []store.MissingIndex `json:"indexes,omitempty"` // that would be made
-	Build      *Build               `json:"build,omitempty"`   // of New and Rebuild
+	Columns    []store.NewColumn    `json:"columns,omitempty"` // that would be added, with Indexes that would be made, in place
+	Indexes    []store.MissingIndex `json:"indexes,omitempty"`
+	Build      *Build               `json:"build,omitempty"` // of New and Rebuild
 	DryRun     *DryRun              `json:"dry_run,omitempty"`
 	Comparison *Comparison          `json:"comparison,omitempty"` // of other code
 }
@@ -216,7 +217,7 @@ func (p *planner) build(ctx context.Context, m *Module, module *tried, outlook *
 func (p *planner) keep(
 	ctx context.Context, m *Module, module *tried, outlook *store.Outlook, status []store.ProjectionStatus,
 ) error {
-	m.Kind, m.Indexes = Unchanged, outlook.Indexes
+	m.Kind, m.Columns, m.Indexes = Unchanged, outlook.Columns, outlook.Indexes
 	digest := ""
 	for i := range status {
 		if status[i].Version != m.Version {
@@ -235,7 +236,7 @@ func (p *planner) keep(
 			return err
 		}
 	}
-	if len(m.Indexes) > 0 && (m.Kind == Unchanged || m.Kind == OtherCode) {
+	if len(m.Columns)+len(m.Indexes) > 0 && (m.Kind == Unchanged || m.Kind == OtherCode) {
 		m.Kind = Additive
 	}
 	return nil

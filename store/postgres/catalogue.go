@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -55,14 +56,22 @@ func (s *Store) install(
 	if err := c.read(of); err != nil {
 		return nil, err
 	}
-	err := pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
-		i := installer{
-			tx: tx, queries: &s.queries, projection: of, catalogue: c, home: s.options.Schema,
-			isolation: s.options.Isolation, limits: s.installLimits(),
-			beside: how.beside,
+	within := func(fn func(*installer) error) error {
+		return pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
+			return fn(&installer{
+				tx: tx, queries: &s.queries, projection: of, catalogue: c, home: s.options.Schema,
+				isolation: s.options.Isolation, limits: s.installLimits(),
+				beside: how.beside,
+			})
+		})
+	}
+	install := func(i *installer) error { return i.install(ctx, how.segments) }
+	err := within(install)
+	if errors.Is(err, errNewColumns) {
+		if err = within(func(i *installer) error { return i.extend(ctx) }); err == nil {
+			err = within(install)
 		}
-		return i.install(ctx, how.segments)
-	})
+	}
 	if err != nil {
 		return nil, translate(err)
 	}

@@ -1,8 +1,8 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -28,24 +28,15 @@ type installer struct {
 }
 
 func (i *installer) install(ctx context.Context, segments int) error {
-	// Statements are checked under the settings that they will run with.
-	if err := i.pin(ctx); err != nil {
+	if err := i.begin(ctx); err != nil {
 		return err
-	}
-	if _, err := i.tx.Exec(ctx, i.queries.lockProjection, i.projection.Name); err != nil {
-		return fmt.Errorf("locking the projection: %w", err)
 	}
 	was, replaced, err := i.register(ctx, segments)
 	if err != nil {
 		return err
 	}
-	sandbox := &sandbox{installer: i}
-	for _, entries := range [][]statement{i.catalogue.writes, i.catalogue.queries} {
-		for e := range entries {
-			if err := sandbox.check(ctx, &entries[e]); err != nil {
-				return err
-			}
-		}
+	if err := i.checkStatements(ctx); err != nil {
+		return err
 	}
 	var views []store.View
 	var shown []string
@@ -69,6 +60,31 @@ func (i *installer) install(ctx context.Context, segments int) error {
 		}
 	}
 	return i.confine(ctx)
+}
+
+// begin keeps other installs of the projection waiting. Statements are checked under the settings that they will run
+// with.
+func (i *installer) begin(ctx context.Context) error {
+	if err := i.pin(ctx); err != nil {
+		return err
+	}
+	if _, err := i.tx.Exec(ctx, i.queries.lockProjection, i.projection.Name); err != nil {
+		return fmt.Errorf("locking the projection: %w", err)
+	}
+	return nil
+}
+
+// checkStatements checks the writes and queries.
+func (i *installer) checkStatements(ctx context.Context) error {
+	sandbox := &sandbox{installer: i}
+	for _, entries := range [][]statement{i.catalogue.writes, i.catalogue.queries} {
+		for e := range entries {
+			if err := sandbox.check(ctx, &entries[e]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (i *installer) pin(ctx context.Context) error {
@@ -108,37 +124,39 @@ func (i *installer) register(ctx context.Context, segments int) (was *store.Inst
 	if fault != nil {
 		return nil, false, fault
 	}
+	joined, added := was.Join(i.projection.Projection)
+	if len(added) > 0 {
+		return nil, false, cmp.Or(i.tryColumns(ctx, added), errNewColumns)
+	}
 	if err := i.createIndexes(ctx); err != nil {
 		return nil, false, err
 	}
-	id := i.projection.ID()
-	if _, err := i.tx.Exec(ctx, i.queries.declare, id.Name, id.Version,
-		i.projection.Declaration(store.DialectPostgres)); err != nil {
-		return nil, false, fmt.Errorf("registering the projection: %w", err)
+	if err := i.declare(ctx, joined, was.Shapes); err != nil {
+		return nil, false, err
 	}
+	id := i.projection.ID()
 	if _, err := i.tx.Exec(ctx, i.queries.recover, id.Name, id.Version, []int{}); err != nil {
 		return nil, false, fmt.Errorf("clearing failures: %w", err)
 	}
 	return was, false, nil
 }
 
+// declare notes what is installed in the version.
+func (i *installer) declare(ctx context.Context, projection *store.Projection, shapes string) error {
+	if _, err := i.tx.Exec(ctx, i.queries.declare, projection.Name, projection.Version,
+		projection.Declaration(store.DialectPostgres), shapes); err != nil {
+		return fmt.Errorf("registering the projection: %w", err)
+	}
+	return nil
+}
+
 // compare finds what differs from what was installed in this version.
 func (i *installer) compare(ctx context.Context, was *store.Installed) error {
-	if err := i.projection.CheckDeclaration(store.DialectPostgres, was.Declared); err != nil {
+	var err error
+	if was.Found, err = i.shapes(ctx); err != nil {
 		return err
 	}
-	if i.projection.Bare() {
-		return nil
-	}
-	var installed []store.TableShape
-	if err := json.Unmarshal([]byte(was.Shapes), &installed); err != nil {
-		return fmt.Errorf("reading the stored tables: %w", err)
-	}
-	found, err := i.shapes(ctx)
-	if err != nil {
-		return err
-	}
-	if err := i.projection.CheckShapes(installed, found); err != nil {
+	if err := was.Fits(i.projection.Projection, store.DialectPostgres); err != nil || i.projection.Bare() {
 		return err
 	}
 	// Nothing is lost with a schema for readers, or with one without tables, which the statements are checked in.

@@ -295,8 +295,8 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		demote: in(`UPDATE {schema}.projections SET live = false WHERE name = $1 AND live`),
 		promote: in(`UPDATE {schema}.projections SET live = true, replaced = $3, promoted_at = {now}
 			WHERE name = $1 AND version = $2`),
-		declare: in(`UPDATE {schema}.projections SET declaration = $3 WHERE name = $1 AND version = $2
-			AND declaration <> $3`),
+		declare: in(`UPDATE {schema}.projections SET declaration = $3, shapes = $4 WHERE name = $1 AND version = $2
+			AND (declaration <> $3 OR shapes <> $4)`),
 		deleteProjection: in(`DELETE FROM {schema}.projections WHERE name = $1`),
 		digest:           in(`SELECT code FROM {schema}.projections WHERE name = $1 AND version = $2`),
 		code:             in(`SELECT code, module FROM {schema}.projections WHERE name = $1 AND version = $2`),

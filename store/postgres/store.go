@@ -21,6 +21,7 @@
 //	catalogue.go  the statements of a projection, and its status
 //	install.go    install: what is declared is compared with what is there, and made where there is nothing
 //	tables.go     tables and indexes: made, and as they are in the database
+//	additions.go  columns that are added to tables that are there
 //	internal/grammar  what SQL of a module may have, by PostgreSQL's grammar; what is run is written there
 //	sandbox.go    what a declared statement may touch, asked of the server
 //	parse_tree.go  the parse tree that it answers with

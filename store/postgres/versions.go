@@ -120,8 +120,8 @@ func (s backend) promote(ctx context.Context, tx pgx.Tx, versions store.Versione
 	if err := i.meet(ctx, live); err != nil {
 		return err
 	}
-	if _, err := tx.Exec(ctx, "SELECT pg_catalog.set_config('lock_timeout', $1, true)", readersWaitMax.String()); err != nil {
-		return fmt.Errorf("bounding the wait for readers: %w", err)
+	if err := i.waitBriefly(ctx); err != nil {
+		return err
 	}
 	if err := i.publish(ctx, live.Shown()); err != nil {
 		return err
@@ -136,9 +136,6 @@ func (s backend) promote(ctx context.Context, tx pgx.Tx, versions store.Versione
 }
 
 const (
-	// readersWaitMax bounds how long a promotion waits for a transaction that has a lock on a view, since readers that
-	// come later wait behind it.
-	readersWaitMax = 50 * time.Millisecond
 	// meetTries bounds how long commits of the live version wait for a version that is about to take its place, a few
 	// milliseconds each, and meetBehindMax how far behind that may be for them to wait at all.
 	meetTries     = 100

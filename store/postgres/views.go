@@ -37,11 +37,8 @@ func viewOf(p placed, v *store.View) (view, error) {
 
 // makeViews checks the declared views and installs those that changed since the last declaration.
 func (i *installer) makeViews(ctx context.Context, before []store.View) error {
-	sandbox := &sandbox{installer: i}
-	for n := range i.catalogue.views {
-		if err := sandbox.check(ctx, &i.catalogue.views[n].statement); err != nil {
-			return err
-		}
+	if err := i.checkViews(ctx); err != nil {
+		return err
 	}
 	return i.projection.InstallViews(before, store.ViewInstall{
 		Dialect: store.DialectPostgres,
@@ -55,6 +52,16 @@ func (i *installer) makeViews(ctx context.Context, before []store.View) error {
 		Drop: func(name string) error { return i.dropView(ctx, name) },
 		Make: func(index int) error { return i.makeView(ctx, &i.catalogue.views[index]) },
 	})
+}
+
+func (i *installer) checkViews(ctx context.Context) error {
+	sandbox := &sandbox{installer: i}
+	for n := range i.catalogue.views {
+		if err := sandbox.check(ctx, &i.catalogue.views[n].statement); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // makeView replaces a view, which keeps what was granted on it, or drops it first where its columns differ.

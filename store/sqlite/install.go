@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -73,12 +72,17 @@ func (i *installer) register(segments int) (was *store.Installed, replaced bool,
 	if fault != nil {
 		return nil, false, fault
 	}
+	joined, added := was.Join(i.projection.Projection)
+	shapes, err := i.addColumns(was, added)
+	if err != nil {
+		return nil, false, err
+	}
 	if err := i.createIndexes(); err != nil {
 		return nil, false, err
 	}
 	id := i.projection.ID()
 	if _, err := i.conn.exec(i.queries.declare, id.Name, id.Version,
-		i.projection.Declaration(store.DialectSQLite)); err != nil {
+		joined.Declaration(store.DialectSQLite), shapes); err != nil {
 		return nil, false, fmt.Errorf("registering the projection: %w", err)
 	}
 	if _, err := i.conn.exec(i.queries.recover, id.Name, id.Version, jsonList([]int{})); err != nil {
@@ -111,21 +115,11 @@ func (i *installer) registerVersion(
 
 // compare finds what differs from what was installed in this version.
 func (i *installer) compare(was *store.Installed) error {
-	if err := i.projection.CheckDeclaration(store.DialectSQLite, was.Declared); err != nil {
+	var err error
+	if was.Found, err = i.shapes(); err != nil {
 		return err
 	}
-	if i.projection.Bare() {
-		return nil
-	}
-	var installed []store.TableShape
-	if err := json.Unmarshal([]byte(was.Shapes), &installed); err != nil {
-		return fmt.Errorf("reading the stored tables: %w", err)
-	}
-	found, err := i.shapes()
-	if err != nil {
-		return err
-	}
-	return i.projection.CheckShapes(installed, found)
+	return was.Fits(i.projection.Projection, store.DialectSQLite)
 }
 
 func (i *installer) registerNew(segments int) error {

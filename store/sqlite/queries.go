@@ -270,8 +270,8 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		countParked: in(`SELECT (SELECT count(*) FROM {schema}__parked WHERE projection = $1 AND version = $2),
 			(SELECT count(*) FROM {schema}__parked WHERE projection = $1 AND version = $3)`),
 		deleteVersion: in(`DELETE FROM {schema}__projections WHERE name = $1 AND version = $2`),
-		declare: in(`UPDATE {schema}__projections SET declaration = $3 WHERE name = $1 AND version = $2
-			AND declaration <> $3`),
+		declare: in(`UPDATE {schema}__projections SET declaration = $3, shapes = $4 WHERE name = $1 AND version = $2
+			AND (declaration <> $3 OR shapes <> $4)`),
 		alterProjection: in(`UPDATE {schema}__projections SET version = $3, whole = $4, declaration = $5,
 			shapes = $6, installed_at = {now}
 			WHERE name = $1 AND version = $2`),

@@ -42,6 +42,27 @@ func createTable(p placed, table *store.Table, expressions []expression) (string
 	return fmt.Sprintf("CREATE TABLE %s (%s) STRICT", p.table(table.Name), strings.Join(lines, ", ")), nil
 }
 
+// addColumns adds columns to tables that are there, and returns the shapes as they are stored then.
+func (i *installer) addColumns(was *store.Installed, added []store.NewColumn) (shapes string, err error) {
+	if len(added) == 0 {
+		return was.Shapes, nil
+	}
+	for _, a := range added {
+		table, _ := i.projection.Table(a.Table)
+		column, _ := table.Column(a.Column)
+		err := i.define(table, fmt.Sprintf("ALTER TABLE %s ADD COLUMN %s %s", i.projection.table(a.Table),
+			quote(a.Column), storageOf(column.Type)))
+		if err != nil {
+			return "", err
+		}
+	}
+	found, err := i.shapes()
+	if err != nil {
+		return "", err
+	}
+	return was.ShapesWith(added, found)
+}
+
 func isKey(table *store.Table, column string) bool {
 	for _, name := range table.Key {
 		if name == column {

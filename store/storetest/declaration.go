@@ -49,8 +49,8 @@ func declarationChanged(f *fixture) {
 	for _, c := range declarationChanges() {
 		p := declared()
 		c.change(p)
-		f.wantCatalogueError(c.name, p, append(c.words, "raise the version",
-			`Store.Reset("sums") then deletes the rows`, "from the first event")...)
+		f.wantCatalogueError(c.name, p, append(c.words, "raise the version, which is then built beside version 1",
+			"from the first event")...)
 		r.wantRow(c.name)
 	}
 	if status := f.status("sums"); status.Version != 1 || len(status.Segments) != 1 ||
@@ -164,7 +164,7 @@ func declarationUnusedVersion(f *fixture) {
 		f.Errorf("status is %+v", got)
 	}
 	f.wantCatalogueError("a version of before", totals("sums"), `projection "sums"`,
-		"has version 7 live, and version 1", "use the module of version 7")
+		"has version 7 live, and version 1", "use that of version 7")
 	r := f.running(next)
 	r.apply(mutate(totalsPut, store.Text("a"), store.BytesOf(store.KindNumeric, []byte("1.5"))))
 }

@@ -2,6 +2,8 @@ package storetest
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -17,6 +19,26 @@ func (f *fixture) outlook(p *store.Projection) (*store.Outlook, error) {
 	return versions.Outlook(p, f.dialect, status)
 }
 
+// foreseen is an outlook as text: the fate, the changes, and what is made in place.
+func (f *fixture) foreseen(p *store.Projection) (text string, fault error) {
+	f.Helper()
+	o, fault := f.outlook(p)
+	if fault != nil {
+		return "refused", fault
+	}
+	parts := []string{string(o.Fate)}
+	for _, c := range o.Changes {
+		parts = append(parts, c.String())
+	}
+	for _, column := range o.Columns {
+		parts = append(parts, column.String())
+	}
+	for _, index := range o.Indexes {
+		parts = append(parts, index.String())
+	}
+	return strings.Join(parts, ", "), nil
+}
+
 // versionOutlook asks what Install would do, and then installs: it must do that, and refuse in the same words.
 func versionOutlook(f *fixture) {
 	more := func(version int) *store.Projection {
@@ -26,6 +48,9 @@ func versionOutlook(f *fixture) {
 	}
 	indexed := sums(2)
 	indexed.Tables[0].Indexes = [][]string{{"name"}, {"n"}, {"n"}}
+	added, between := sums(2), sums(2)
+	added.Tables[0].Columns = append(added.Tables[0].Columns, later("late", "text"))
+	between.Tables[0].Columns = slices.Insert(between.Tables[0].Columns, 1, later("early", "text"))
 	textless := sums(9)
 	text := textless.Writes[2].SQL[store.DialectAny]
 	textless.Writes[2].SQL = store.Statement{store.DialectPostgres: text, store.DialectSQLite: text}
@@ -45,25 +70,19 @@ func versionOutlook(f *fixture) {
 		{projection: textless, want: "refused"},
 		{projection: indexed, want: "kept, total (n)"},
 		{projection: indexed, want: "kept"},
-		{projection: more(3), want: `candidate, table "total": column "note" is new`},
+		{projection: added, want: "kept, total (late)"},
+		{projection: added, want: "kept"},
+		{projection: sums(2), want: "kept"},
+		{projection: between, want: "refused"},
+		{projection: more(3), want: `candidate, table "total": column "late" is no longer declared, table "total": column "note" is new`},
 		{projection: more(3), want: "kept"},
-		{projection: sums(3), want: "renewed"},
-		{projection: sums(4), want: "candidate", after: func() {
+		{projection: sums(3), want: `renewed, table "total": column "late" is no longer declared`},
+		{projection: sums(4), want: `candidate, table "total": column "late" is no longer declared`, after: func() {
 			f.Query(f, "DROP TABLE "+f.storedAs("sums", 4, "total"))
 		}},
 		{projection: &store.Projection{Name: "sums", Version: 5}, want: "refused"},
 	} {
-		o, fault := f.outlook(step.projection)
-		got := "refused"
-		if fault == nil {
-			got = string(o.Fate)
-			for _, c := range o.Changes {
-				got += ", " + c.String()
-			}
-			for _, index := range o.Indexes {
-				got += ", " + index.String()
-			}
-		}
+		got, fault := f.foreseen(step.projection)
 		if got != step.want {
 			f.Errorf("step %d: the outlook is %q, want %q: %v", i, got, step.want, fault)
 		}
@@ -80,7 +99,7 @@ func versionOutlook(f *fixture) {
 	}
 	installed, err := f.store.Installed(f.ctx, "sums")
 	f.must(err)
-	if len(installed) != 3 || len(installed[0].Found) != 1 || len(installed[0].Found[0].Columns) != 2 ||
+	if len(installed) != 3 || len(installed[0].Found) != 1 || len(installed[0].Found[0].Columns) != 3 ||
 		!installed[0].Live || len(installed[2].Found) != 0 {
 		f.Errorf("installed are %+v", installed)
 	}

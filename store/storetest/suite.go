@@ -81,6 +81,7 @@ func Run(t *testing.T, driver Driver) {
 		{"log_identity", logIdentityCases},
 		{"install", installCases},
 		{"declaration", declarationCases},
+		{"addition", additionCases},
 		{"expression", expressionCases},
 		{"apply", applyCases},
 		{"rejection", rejectionCases},

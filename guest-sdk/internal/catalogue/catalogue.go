@@ -122,6 +122,8 @@ type Column struct {
 	// Generated is an expression over other columns of the row, which the database computes and stores. No write
 	// gives the column then.
 	Generated Statement `json:"generated,omitempty"`
+	// Backfill says that rows which were made without the column may stay without a value, or is empty.
+	Backfill Backfill `json:"backfill,omitempty"`
 
 	// At most one of these marks a key column. It holds the partition key, the position or the id of the event
 	// that causes the row, which the host checks for every mutation.

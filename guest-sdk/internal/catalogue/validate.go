@@ -136,6 +136,9 @@ func (p *Projection) validateTable(index int) error {
 		if c.Generated != nil && (len(c.Default) > 0 || c.mark() != "" || slices.Contains(t.Key, c.Name)) {
 			return fault("column %.60q is generated, so that it has no default and is not part of the key", c.Name)
 		}
+		if reason := t.validateBackfill(&c); reason != "" {
+			return fault("column %.60q %s", c.Name, reason)
+		}
 	}
 	for i, name := range t.Key {
 		c, ok := t.Column(name)
