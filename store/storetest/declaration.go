@@ -164,7 +164,7 @@ func declarationUnusedVersion(f *fixture) {
 		f.Errorf("status is %+v", got)
 	}
 	f.wantCatalogueError("a version of before", totals("sums"), `projection "sums"`,
-		"has version 7 live, and version 1", "use the module of version 7")
+		"has version 7 live, and version 1", "use that of version 7")
 	r := f.running(next)
 	r.apply(mutate(totalsPut, store.Text("a"), store.BytesOf(store.KindNumeric, []byte("1.5"))))
 }
