@@ -88,6 +88,7 @@ func (r *runner) installed(catalogue store.Catalogue) {
 	r.catalogue, r.failure = catalogue, nil
 	r.membership.Store(&store.Membership{ProjectionID: r.id, Segments: r.options.Segments})
 	clear(r.refused)
+	r.retired = false
 	r.endTroubles()
 	r.faults.forget() // they were those of other code
 	r.refusal.Store(nil)
@@ -99,9 +100,10 @@ func (r *runner) installed(catalogue store.Catalogue) {
 	r.outdate()
 }
 
-// withdraw ends all segments: the projection was reset behind the worker's back, and the name may be another version's
-// by now. A module that was refused may fit then.
-func (r *runner) withdraw() {
+// withdraw ends all segments: behind the worker's back the projection was reset, or the version retired, where others
+// are there. A module that was refused may fit then.
+func (r *runner) withdraw(others bool) {
+	r.retired = others
 	r.mu.Lock()
 	delete(r.refused, r.desired)
 	r.mu.Unlock()
@@ -117,7 +119,7 @@ func (r *runner) withdraw() {
 // that waits to be installed comes first: the reset may have been made for it.
 func (r *runner) reinstall(ctx context.Context) error {
 	if r.worker.options.Once {
-		r.failure, r.completed = fmt.Errorf("projection %s was reset while it ran", r.id.Name), true
+		r.failure, r.completed = r.goneWhileItRan(), true
 		return nil
 	}
 	r.mu.Lock()
@@ -143,12 +145,24 @@ func (r *runner) reinstall(ctx context.Context) error {
 		r.refuse(r.program, err)
 		return nil
 	}
-	r.logger.Info().Msg("projection was reset, installing it again")
+	if r.retired {
+		r.logger.Info().Msg("version was retired, building it again from the first event")
+	} else {
+		r.logger.Info().Msg("projection was reset, installing it again")
+	}
 	r.mu.Lock()
 	clear(r.positions)
 	r.mu.Unlock()
 	r.installed(catalogue)
 	return r.noteCode(ctx)
+}
+
+// goneWhileItRan is the failure of a worker that runs once.
+func (r *runner) goneWhileItRan() error {
+	if r.retired {
+		return fmt.Errorf("version %d of projection %s was retired while it ran", r.id.Version, r.id.Name)
+	}
+	return fmt.Errorf("projection %s was reset while it ran", r.id.Name)
 }
 
 // newSegments is the number of segments of a new projection.
@@ -168,12 +182,15 @@ func (r *runner) taken(program Program) bool {
 // refuse keeps the module for another try, and says why once.
 func (r *runner) refuse(program Program, err error) {
 	err = &RefusedError{Source: program.Source(), Err: err}
-	if r.refused[program].reason != err.Error() {
-		event := r.logger.Error().Err(err)
-		if r.program != nil && r.program != program {
-			event.Msg("module refused, the one before goes on")
-		} else {
-			event.Msg("module refused")
+	retired := r.retired && r.program == program
+	if told := r.refused[program].reason; told != err.Error() && (told == "" || !retired) {
+		switch {
+		case retired:
+			r.logger.Warn().Err(err).Msg("the version is no longer in the database, its rows are deleted: it runs here no longer")
+		case r.program != nil && r.program != program:
+			r.logger.Error().Err(err).Msg("module refused, the one before goes on")
+		default:
+			r.logger.Error().Err(err).Msg("module refused")
 		}
 		tell(r.options.Observer.Refused, ObservedProgram{Projection: r.id, Source: program.Source(), Err: err})
 	}

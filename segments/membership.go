@@ -18,7 +18,8 @@ type membership struct {
 	refreshes chan struct{}
 	// polls counts the polls that were begun, so that a runner can tell whether what it is shown is older than
 	// what it did.
-	polls atomic.Int64
+	polls   atomic.Int64
+	readers readers
 }
 
 // view is what one poll has found.
@@ -119,6 +120,7 @@ func (r *membership) poll(ctx context.Context) error {
 	for i := range projections {
 		v.projections[projections[i].ProjectionID] = &projections[i]
 	}
+	r.readers.look(r.worker, v)
 	for _, runner := range runners {
 		runner.show(v)
 	}

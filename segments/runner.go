@@ -64,6 +64,7 @@ type runner struct {
 	fresh        int64     // views before this one are older than what the runner has done since
 	disagreement string    // why the layout is not as this worker wants it, as it was told last
 	heldSince    time.Time // since when the projection is seen held, see endHold
+	retired      bool      // the version is gone from the database, and another is there
 	desiredRetry time.Time // when a layout that was not possible is tried again
 }
 
@@ -162,7 +163,7 @@ func (r *runner) reconcile(ctx context.Context) (err error) {
 	}
 	status, known := v.projections[r.id]
 	if !known {
-		r.withdraw()
+		r.withdraw(v.live(r.id.Name) != nil)
 		return r.reinstall(ctx)
 	}
 	if r.worker.options.Once {

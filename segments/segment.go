@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -288,7 +289,7 @@ func (s *segment) finish(err error) {
 	case isFailure(err):
 		s.err = s.fail(ctx, err)
 	case errors.Is(err, store.ErrFenced), s.lost.Load():
-		s.at().Info().Msg("segment lost to another claim")
+		s.tellLost(ctx, nil)
 	default:
 		if errors.Is(err, store.ErrOtherLog) {
 			s.at().Info().Msg("the database has another log, reading again")
@@ -307,7 +308,7 @@ func (s *segment) fail(ctx context.Context, failure error) error {
 	err := s.runner.worker.tables.Fail(ctx, s.claim, storable(failure.Error()))
 	switch {
 	case errors.Is(err, store.ErrFenced):
-		s.at().Info().AnErr("after", failure).Msg("segment lost to another claim")
+		s.tellLost(ctx, failure)
 		return err
 	case err != nil:
 		if !s.again {
@@ -324,6 +325,18 @@ func (s *segment) fail(ctx context.Context, failure error) error {
 		s.endWorker(failure)
 	}
 	return failure
+}
+
+// tellLost says that the segment's claim has ended, which another has, or nobody where the version is gone: that is told
+// once, by the runner. Then a failure before it is that the tables are gone too.
+func (s *segment) tellLost(ctx context.Context, failure error) {
+	id := s.claim.Projection
+	all, err := s.runner.worker.tables.Status(ctx, id.Name)
+	if err == nil && !slices.ContainsFunc(all, func(p store.ProjectionStatus) bool { return p.ProjectionID == id }) {
+		s.at().Debug().Msg("segment ends, its version is no longer in the database")
+		return
+	}
+	s.at().Info().AnErr("after", failure).Msg("segment lost to another claim")
 }
 
 // endWorker makes Run end with a failure.

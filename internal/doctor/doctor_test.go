@@ -152,3 +152,46 @@ func TestExamine_aPausedProjection(t *testing.T) {
 		t.Errorf("the findings are %q, must be %q", lines, want)
 	}
 }
+
+// TestExamine_aVersionWithoutAHost tells the version that readers see from others.
+func TestExamine_aVersionWithoutAHost(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	first, second := store.ProjectionID{Name: "sums", Version: 1}, store.ProjectionID{Name: "sums", Version: 2}
+	table := func(version int) *store.Projection {
+		name := store.Column{Name: "name", Type: store.Type{Kind: store.KindText}}
+		return &store.Projection{Name: "sums", Version: version, Tables: []store.Table{
+			{Name: "total", Key: []string{"name"}, Columns: []store.Column{name}},
+		}}
+	}
+	_, err := s.Install(t.Context(), table(1), 2)
+	must(t, err)
+	_, err = s.InstallBeside(t.Context(), table(2), 2)
+	must(t, err)
+	runs := func(id store.ProjectionID) {
+		t.Helper()
+		must(t, s.Heartbeat(t.Context(), store.Worker{
+			Name: "a", Projections: []store.Membership{{ProjectionID: id}},
+		}, time.Hour))
+		_, err := s.Claim(t.Context(), store.ClaimRequest{Projection: id, Worker: "a", Limit: 2})
+		must(t, err)
+	}
+	want := func(want string) {
+		t.Helper()
+		if lines, _ := findings(t, s); len(lines) != 1 || lines[0] != want {
+			t.Errorf("it says %q, want %q", lines, want)
+		}
+	}
+	runs(second)
+	want("problem unowned: of 2 segments of sums version 1, which readers see, 2 without a host → " +
+		"start 'pupwasm run' with a folder that has its module, or promote a version that runs")
+	_, err = s.Promote(t.Context(), second)
+	must(t, err)
+	want("warning unowned: of 2 segments of sums version 1, which readers do not see, 2 without a host → " +
+		"put its module into the folder of a host to go on with it, or 'pupwasm retire sums 1' deletes it")
+	must(t, s.Leave(t.Context(), store.Worker{Name: "a"}))
+	runs(first)
+	if lines, _ := findings(t, s); len(lines) != 1 || !strings.Contains(lines[0], "version 2, which readers see, 2 without") {
+		t.Errorf("it says %q", lines)
+	}
+}

@@ -62,9 +62,7 @@ func (e *examiner) unowned(p *status.Projection) {
 		}
 	}
 	if waiting > 0 {
-		e.add(store.SeverityProblem, "unowned", fmt.Sprintf("of %s of %s %d without a host",
-			oneline.Count(int64(len(p.Segments)), "segment"), e.report.Label(p), waiting),
-			"start 'pupwasm run' with a folder that has its module")
+		e.waiting(p, waiting)
 	}
 	if abandoned > 0 {
 		severity, remedy := store.SeverityWarning, "other hosts take them over within seconds"
@@ -74,6 +72,23 @@ func (e *examiner) unowned(p *status.Projection) {
 		e.add(severity, "unowned", fmt.Sprintf("the host of %s of %s is gone", oneline.Count(int64(abandoned), "segment"),
 			e.report.Label(p)), remedy)
 	}
+}
+
+// waiting tells of segments that wait for a host. Of a version that readers do not see, that may be on purpose.
+func (e *examiner) waiting(p *status.Projection, segments int) {
+	label, severity, remedy := e.report.Label(p), store.SeverityProblem, "start 'pupwasm run' with a folder that has its module"
+	switch {
+	case label == p.Name: // it has one version
+	case p.Stage == store.StageLive:
+		label += ", which readers see,"
+		remedy += ", or promote a version that runs"
+	default:
+		label, severity = label+", which readers do not see,", store.SeverityWarning
+		remedy = fmt.Sprintf("put its module into the folder of a host to go on with it, or 'pupwasm retire %s %d' deletes it",
+			p.Name, p.Version)
+	}
+	e.add(severity, "unowned", fmt.Sprintf("of %s of %s %d without a host",
+		oneline.Count(int64(len(p.Segments)), "segment"), label, segments), remedy)
 }
 
 // paused tells of a projection that somebody may have forgotten.

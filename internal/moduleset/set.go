@@ -96,9 +96,17 @@ func (s *Set) Apply(changes []host.Change) {
 // replace ends what a file ran before, when the file is another projection or another version by now. That must be over
 // before the new one is set: while no event is applied, a later version replaces the earlier one in the database.
 func (s *Set) replace(previous, by *host.Module) {
-	if previous != nil && previous.Description.ID() != by.Description.ID() {
-		s.remove(previous)
+	if previous == nil {
+		return
 	}
+	before, now := previous.Description.ID(), by.Description.ID()
+	if before == now || s.sources[before] != previous.File {
+		return
+	}
+	s.logger.Info().Str("module", by.File).Str("projection", before.Name).Int("version", before.Version).
+		Str("now", fmt.Sprintf("version %d of projection %s", now.Version, now.Name)).
+		Msg("the file is another version now, this host no longer runs the one before")
+	s.remove(previous)
 }
 
 // refuse says that the settings of a module are refused. Without any before, the module does not run, which the status

@@ -1,6 +1,7 @@
 package moduleset_test
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"path/filepath"
@@ -32,6 +33,7 @@ type folder struct {
 	registry *host.Registry
 	set      *moduleset.Set
 	worker   *segments.Worker
+	lines    bytes.Buffer // of the set's log
 }
 
 func newFolder(t *testing.T) *folder {
@@ -54,7 +56,7 @@ func newFolder(t *testing.T) *folder {
 		t.Fatal(err)
 	}
 	t.Cleanup(f.registry.Close)
-	f.set = moduleset.New(f.worker, zerolog.Nop())
+	f.set = moduleset.New(f.worker, zerolog.New(&f.lines))
 	return f
 }
 
@@ -106,6 +108,14 @@ func (f *folder) refuses(want string) {
 	}
 }
 
+// says fails the test unless the log has a text, once.
+func (f *folder) says(text string) {
+	f.Helper()
+	if n := strings.Count(f.lines.String(), text); n != 1 {
+		f.Errorf("the log says %d times %q: %s", n, text, &f.lines)
+	}
+}
+
 func TestSet_twoVersionsOfAProjection(t *testing.T) {
 	t.Parallel()
 	f := newFolder(t)
@@ -114,6 +124,8 @@ func TestSet_twoVersionsOfAProjection(t *testing.T) {
 	f.runs(1, 2)
 	f.write("next.wasm", "fines", 3) // another version takes its place
 	f.runs(1, 3)
+	f.says(`"module":"next.wasm","projection":"fines","version":2,"now":"version 3 of projection fines",` +
+		`"message":"the file is another version now, this host no longer runs the one before"`)
 	f.write("fines.wasm", "fines", 4)
 	f.runs(3, 4)
 	f.write("next.wasm", "other", 4) // another projection does

@@ -200,24 +200,51 @@ func dropVersion(ctx context.Context, tx pgx.Tx, schema string, was *store.Insta
 }
 
 func dropTables(ctx context.Context, tx pgx.Tx, schema string, was *store.Installed) error {
-	tables := make([]string, len(was.Tables))
-	for i := range was.Tables {
-		tables[i] = was.Tables[i].Name
+	return dropRelations(ctx, tx, "TABLE", schema, tableNames(was))
+}
+
+// lockTables waits until nobody uses the tables, and keeps them from being used until the transaction ends.
+func lockTables(ctx context.Context, tx pgx.Tx, schema string, was *store.Installed) error {
+	list, err := relations(ctx, tx, "TABLE", schema, tableNames(was))
+	if err != nil || list == "" {
+		return err
 	}
-	return dropRelations(ctx, tx, "TABLE", schema, tables)
+	if _, err := tx.Exec(ctx, "LOCK TABLE "+list+" IN ACCESS EXCLUSIVE MODE"); err != nil {
+		return fmt.Errorf("locking %s: %w", list, err)
+	}
+	return nil
+}
+
+func tableNames(of *store.Installed) []string {
+	tables := make([]string, len(of.Tables))
+	for i := range of.Tables {
+		tables[i] = of.Tables[i].Name
+	}
+	return tables
 }
 
 // dropRelations drops tables or views together, since they may refer to each other. It leaves alone what has become
 // something else.
 func dropRelations(ctx context.Context, tx pgx.Tx, kind, schema string, names []string) error {
+	list, err := relations(ctx, tx, kind, schema, names)
+	if err != nil || list == "" {
+		return err
+	}
+	if _, err := tx.Exec(ctx, "DROP "+kind+" "+list); err != nil {
+		return fmt.Errorf("dropping %s: %w", list, err)
+	}
+	return nil
+}
+
+// relations lists those of the names that are tables, or views, as SQL has them.
+func relations(ctx context.Context, tx pgx.Tx, kind, schema string, names []string) (list string, err error) {
 	kinds := map[string][]string{"TABLE": {"r", "p"}, "VIEW": {"v"}}[kind]
 	rows, err := tx.Query(ctx, `SELECT relname::text FROM pg_class WHERE relnamespace = to_regnamespace($1)
 		AND relname = ANY ($2) AND relkind = ANY ($3::text[]::"char"[]) ORDER BY 1`,
 		quote(schema), names, kinds)
 	if err != nil {
-		return fmt.Errorf("looking at schema %s: %w", schema, err)
+		return "", fmt.Errorf("looking at schema %s: %w", schema, err)
 	}
-	list := ""
 	var name string
 	if _, err := pgx.ForEachRow(rows, []any{&name}, func() error {
 		if list != "" {
@@ -226,15 +253,9 @@ func dropRelations(ctx context.Context, tx pgx.Tx, kind, schema string, names []
 		list += quote(schema, name)
 		return nil
 	}); err != nil {
-		return fmt.Errorf("looking at schema %s: %w", schema, err)
+		return "", fmt.Errorf("looking at schema %s: %w", schema, err)
 	}
-	if list == "" {
-		return nil
-	}
-	if _, err := tx.Exec(ctx, "DROP "+kind+" "+list); err != nil {
-		return fmt.Errorf("dropping %s: %w", list, err)
-	}
-	return nil
+	return list, nil
 }
 
 // dropFunctions drops the functions that write rows, which name tables that are about to go.

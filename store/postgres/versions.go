@@ -195,8 +195,8 @@ func (s backend) Retire(ctx context.Context, projection store.ProjectionID) erro
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, s.queries.lockTimeout); err != nil {
-			return fmt.Errorf("bounding the wait for commits: %w", err)
+		if err := s.stopCommits(ctx, tx, was); err != nil {
+			return err
 		}
 		for _, statement := range []string{s.queries.forgetReplaced, s.queries.deleteVersion} {
 			if _, err := tx.Exec(ctx, statement, was.Name, was.Version); err != nil {
@@ -206,4 +206,34 @@ func (s backend) Retire(ctx context.Context, projection store.ProjectionID) erro
 		return dependedOn(was.Name, dropVersion(ctx, tx, store.PlaceOf(s.options.Schema, was.ID()).Tables, was))
 	})
 	return translate(err)
+}
+
+const (
+	// commitWaitMax bounds how long a retirement waits for one lock. It is below PostgreSQL's deadlock_timeout, after
+	// which a commit of a worker might be what gives way.
+	commitWaitMax = 100 * time.Millisecond
+	commitTries   = 50
+)
+
+// stopCommits locks the tables and the segments of a version that is about to go. Commits that have queried the tables
+// take the lock of their segment later, and those that have not take it before: so it tries for both, and gives up both
+// where it waits for a commit that waits for it.
+func (s backend) stopCommits(ctx context.Context, tx pgx.Tx, was *store.Installed) error {
+	layout := layoutOf{tx: tx, queries: &s.queries, projection: was.ID()}
+	var err error
+	for range commitTries {
+		err = pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, "SELECT pg_catalog.set_config('lock_timeout', $1, true)", commitWaitMax.String()); err != nil {
+				return fmt.Errorf("bounding the wait for commits: %w", err)
+			}
+			if err := lockTables(ctx, tx, store.PlaceOf(s.options.Schema, was.ID()).Tables, was); err != nil {
+				return err
+			}
+			return layout.readSegments(ctx, s.queries.segments, &store.Layout{})
+		})
+		if !errors.Is(translate(err), store.ErrLocked) {
+			return err
+		}
+	}
+	return err
 }
