@@ -1,9 +1,11 @@
 package segments
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/pupwasm/pupwasm/internal/clock"
@@ -16,6 +18,8 @@ const (
 	// themselves.
 	meetTries = 8
 	meetPause = 25 * time.Millisecond
+	// heldTries is how often they are looked at while they are held, which takes workers a second or two.
+	heldTries = 160
 	// apartMax is how far apart two versions may be that are held until they meet.
 	apartMax = 10_000
 	// holdMax is how long a worker leaves a projection held whose comparison has not ended by itself.
@@ -24,37 +28,73 @@ const (
 
 // Compare compares the rows of two versions of a projection while both stand at one position: see
 // [store.Versions].Compare. Where events come so fast that they do not meet by themselves, both are held at a position
-// for a moment, a second or two, until they stand there: what they apply is late by that.
+// until they stand there, for four seconds at most: what they apply is late by that. They are not held when one of them
+// is paused or no worker runs it.
 //
 // # Errors
 //
-// Those of the store. [*store.ApartError] when one is far behind the other, or ctx ends before they meet;
-// [*store.InputError] when a segment is being merged or has failed.
+// Those of the store. [*store.ApartError] when the versions do not meet; [*store.InputError] when a segment is being
+// merged or has failed.
 func Compare(
 	ctx context.Context, tables store.Tables, projection string, a, b, examples int,
 ) (*store.Comparison, error) {
-	compare := func() (*store.Comparison, error) { return tables.Compare(ctx, projection, a, b, examples) }
-	var apart *store.ApartError
-	for range meetTries {
-		comparison, err := compare()
-		if !errors.As(err, &apart) || apart.Positions > apartMax {
-			return comparison, err
-		}
-		if !backoff.Sleep(ctx, meetPause) {
-			return nil, apart
-		}
+	c := &comparing{
+		tables: tables, projection: projection, examples: examples,
+		ids: [2]store.ProjectionID{{Name: projection, Version: a}, {Name: projection, Version: b}},
 	}
-	ids := [2]store.ProjectionID{{Name: projection, Version: a}, {Name: projection, Version: b}}
-	defer release(context.WithoutCancel(ctx), tables, ids)
-	if err := hold(ctx, tables, ids); err != nil {
+	comparison, err := c.tryAll(ctx, meetTries, func() {})
+	var apart *store.ApartError
+	if !errors.As(err, &apart) || apart.Positions > apartMax {
+		return comparison, err
+	}
+	if moving, look := c.moving(ctx); look != nil || !moving {
+		return nil, cmp.Or(look, err)
+	}
+	var once sync.Once
+	end := func() { once.Do(func() { release(context.WithoutCancel(ctx), tables, c.ids) }) }
+	defer end()
+	if err := hold(ctx, tables, c.ids); err != nil {
 		return nil, err
 	}
+	return c.tryAll(ctx, heldTries, end)
+}
+
+// comparing is one comparison.
+type comparing struct {
+	tables     store.Tables
+	projection string
+	ids        [2]store.ProjectionID
+	examples   int
+}
+
+// tryAll compares until both versions stand at one position, so many times. met is called once they are seen there.
+func (c *comparing) tryAll(ctx context.Context, tries int, met func()) (*store.Comparison, error) {
 	for {
-		comparison, err := compare()
-		if !errors.As(err, &apart) || !backoff.Sleep(ctx, meetPause) {
+		comparison, err := c.tables.Compare(ctx, c.projection, c.ids[0].Version, c.ids[1].Version, c.examples, met)
+		var apart *store.ApartError
+		if tries--; !errors.As(err, &apart) || tries < 1 || !backoff.Sleep(ctx, meetPause) {
 			return comparison, err
 		}
 	}
+}
+
+// moving reports that both versions will come to a position where they are held: workers run them, and they are not
+// paused.
+func (c *comparing) moving(ctx context.Context) (bool, error) {
+	all, err := c.tables.Status(ctx, c.projection)
+	if err != nil {
+		return false, err
+	}
+	workers, err := c.tables.Workers(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, id := range c.ids {
+		if !slices.ContainsFunc(workers, func(w store.Worker) bool { return w.Runs(id) }) {
+			return false, nil
+		}
+	}
+	return !slices.ContainsFunc(all, func(p store.ProjectionStatus) bool { return p.Paused() }), nil
 }
 
 // hold has both versions stop at one position, which neither has passed.

@@ -64,9 +64,6 @@ func (r *runner) install(ctx context.Context) error {
 	r.own, r.options = own, options
 	r.installed(catalogue)
 	r.logger.Info().Str("module", program.Source()).Msg("projection installed")
-	if err := r.noteCode(ctx); err != nil {
-		return err
-	}
 	if failed { // by the module before, after this one had cleared the failures
 		_, err = r.worker.tables.Recover(ctx, r.id)
 	}
@@ -85,7 +82,7 @@ func (r *runner) installProgram(
 
 // installed notes that the module fits what is in the database.
 func (r *runner) installed(catalogue store.Catalogue) {
-	r.catalogue, r.failure = catalogue, nil
+	r.catalogue, r.failure, r.noted = catalogue, nil, nil
 	r.membership.Store(&store.Membership{ProjectionID: r.id, Segments: r.options.Segments})
 	clear(r.refused)
 	r.retired = false
@@ -154,7 +151,7 @@ func (r *runner) reinstall(ctx context.Context) error {
 	clear(r.positions)
 	r.mu.Unlock()
 	r.installed(catalogue)
-	return r.noteCode(ctx)
+	return nil
 }
 
 // goneWhileItRan is the failure of a worker that runs once.

@@ -63,6 +63,7 @@ type runner struct {
 	refused      map[Program]refusal
 	fresh        int64     // views before this one are older than what the runner has done since
 	disagreement string    // why the layout is not as this worker wants it, as it was told last
+	noted        Program   // whose code the database knows
 	heldSince    time.Time // since when the projection is seen held, see endHold
 	retired      bool      // the version is gone from the database, and another is there
 	desiredRetry time.Time // when a layout that was not possible is tried again
@@ -157,6 +158,7 @@ func (r *runner) reconcile(ctx context.Context) (err error) {
 	if !r.ready.Load() {
 		return r.reinstall(ctx)
 	}
+	r.noteCode(ctx)
 	v := r.takeView()
 	if v == nil {
 		return nil

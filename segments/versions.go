@@ -2,7 +2,6 @@ package segments
 
 import (
 	"context"
-	"errors"
 
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -35,29 +34,31 @@ func (w *Worker) wakeLater(of store.ProjectionID) {
 }
 
 // noteCode has the database keep what runs the version from now on, and says when its rows were built by other code.
-func (r *runner) noteCode(ctx context.Context) error {
+// What does not get through is tried again.
+func (r *runner) noteCode(ctx context.Context) {
+	if r.noted == r.program {
+		return
+	}
 	code := store.Code{Digest: r.program.Code()}
 	module, isModule := r.program.(*moduleProgram)
 	if isModule {
 		var err error
 		if code.Module, err = module.Module(); err != nil { // the file is another by now, which is installed next, or gone
 			r.logger.Debug().Err(err).Msg("the module is not kept, so that no other can be compared with it")
-			return nil
+			r.noted = r.program
+			return
 		}
 	}
 	before, err := r.worker.tables.SetCode(ctx, r.id, code)
-	var gone *store.InputError
-	switch {
-	case errors.As(err, &gone): // it was reset meanwhile, and is installed again
-		return nil
-	case err != nil:
-		return err
-	case isModule && before != "" && before != code.Digest:
+	if err != nil { // also of a projection that was reset meanwhile
+		r.logger.Debug().Err(err).Msg("what runs the version is not noted yet")
+		return
+	}
+	if r.noted = r.program; isModule && before != "" && before != code.Digest {
 		r.logger.Info().Str("code", code.Digest[:min(len(code.Digest), codeShown)]).
 			Str("before", before[:min(len(before), codeShown)]).
 			Msg("same version, other code: rows of before were built by other code")
 	}
-	return nil
 }
 
 // codeShown is how much of a digest is told.

@@ -12,7 +12,15 @@ type Comparison struct {
 	Versions   [2]int
 	Position   int64 // where both stood, in the range of streams that was furthest behind
 	Parked     [2]int
-	Tables     []TableComparison // of either version, by name
+	Log        LogID              // that both follow
+	Ranges     [2][]RangePosition // where each stood
+	Tables     []TableComparison  // of either version, by name
+}
+
+// RangePosition is where a version stands in a range of keys.
+type RangePosition struct {
+	Range    HashRange
+	Position int64
 }
 
 // Differ reports that a row differs, or that a table is in one version only.
@@ -46,6 +54,16 @@ type RowComparison struct {
 	Values [2][]Value // of Columns
 }
 
+// Retyped returns the columns that both versions have, with another type each, which are not compared.
+func (t *TableComparison) Retyped() (names []string) {
+	for _, name := range t.Others[0] {
+		if slices.Contains(t.Others[1], name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // Differ reports that a row differs, or that one version has no such table.
 func (t *TableComparison) Differ() bool {
 	return t.Changed > 0 || t.Only != [2]int64{} || t.In != [2]bool{true, true}
@@ -76,7 +94,12 @@ func NewComparison(a, b *Projection, layouts [2]*Layout) (*Comparison, error) {
 	}
 	for i, s := range layouts[0].Segments {
 		if i == 0 || s.Position < c.Position {
-			c.Position = s.Position
+			c.Position, c.Log = s.Position, s.Applied.Log
+		}
+	}
+	for side, layout := range layouts {
+		for _, s := range layout.Segments {
+			c.Ranges[side] = append(c.Ranges[side], RangePosition{s.Range, s.Position})
 		}
 	}
 	names := append(a.tableList(), b.tableList()...)
@@ -127,6 +150,9 @@ func compareTables(a, b *Projection, name string) TableComparison {
 		column, _ := tables[0].Column(name)
 		t.Key = append(t.Key, column)
 	}
+	if len(t.Key)+len(t.Columns) == 0 {
+		t.Uncompared = "no column is in both"
+	}
 	t.ChangedIn = make([]int64, len(t.Columns))
 	return t
 }
@@ -151,7 +177,8 @@ type Count struct {
 func (s *CompareSQL) Counts(t *TableComparison) []Count {
 	if len(t.Key) == 0 {
 		sum := func(sign, condition string) string {
-			return fmt.Sprintf("coalesce(CAST(sum(%scopies) FILTER (WHERE copies %s 0) AS BIGINT), 0)", sign, condition)
+			return fmt.Sprintf("coalesce(CAST(sum(%[1]s%[2]s) FILTER (WHERE %[2]s %[3]s 0) AS BIGINT), 0)", sign, copiesName,
+				condition)
 		}
 		return []Count{
 			{
@@ -183,6 +210,9 @@ func (s *CompareSQL) Counts(t *TableComparison) []Count {
 	}
 }
 
+// resultColumnsMax bounds the columns of a result: PostgreSQL has at most 1,664. A wider table has no examples.
+const resultColumnsMax = 1600
+
 // ExampleQuery is a query for rows that differ: those that are in the first version, or in the second alone.
 type ExampleQuery struct {
 	SQL     string
@@ -192,9 +222,12 @@ type ExampleQuery struct {
 
 // Examples returns the queries for at most limit rows that differ.
 func (s *CompareSQL) Examples(t *TableComparison, limit int) []ExampleQuery {
+	if 2*(len(t.Key)+len(t.Columns)) > resultColumnsMax {
+		return nil
+	}
 	if len(t.Key) == 0 {
 		return []ExampleQuery{{
-			SQL:     fmt.Sprintf("SELECT %s FROM (%s) AS c LIMIT %d", s.shown(t.Columns, "", "copies"), s.copies(t), limit),
+			SQL:     fmt.Sprintf("SELECT %s FROM (%s) AS c LIMIT %d", s.shown(t.Columns, "", copiesName), s.copies(t), limit),
 			Results: append(typesOf(t.Columns), Type{Kind: KindI64}),
 		}}
 	}
@@ -311,6 +344,10 @@ func (s *CompareSQL) copies(t *TableComparison) string {
 		names[i] = s.Quote(c.Name)
 	}
 	list := strings.Join(names, ", ")
-	return fmt.Sprintf("SELECT %[1]s, CAST(sum(n) AS BIGINT) AS copies FROM (SELECT %[1]s, 1 AS n FROM %[2]s UNION ALL "+
-		"SELECT %[1]s, -1 FROM %[3]s) AS u GROUP BY %[1]s HAVING sum(n) <> 0", list, s.Tables[0], s.Tables[1])
+	return fmt.Sprintf("SELECT %[1]s, CAST(sum(%[4]s) AS BIGINT) AS %[4]s FROM (SELECT %[1]s, 1 AS %[4]s FROM %[2]s "+
+		"UNION ALL SELECT %[1]s, -1 FROM %[3]s) AS u GROUP BY %[1]s HAVING sum(%[4]s) <> 0", list, s.Tables[0], s.Tables[1],
+		copiesName)
 }
+
+// copiesName is that of no column of a declaration, none of which has two underscores.
+const copiesName = "row__copies"

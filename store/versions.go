@@ -38,13 +38,14 @@ type Versions interface {
 	Retire(ctx context.Context, projection ProjectionID) error
 
 	// Compare compares the rows of two versions, each with at most so many examples of rows that differ in a table. It
-	// sees both at one moment, and holds nothing up. The caller owns the result.
+	// sees both at one moment, and holds nothing up. met is called as soon as that moment is over: what comes later makes
+	// no difference. The caller owns the result.
 	//
 	// # Errors
 	//
 	// [*ApartError] when the versions do not stand at one position; [*InputError] when one is not installed;
 	// [*RejectedError] when the examples exceed [ResultBytesMax]; [ErrTransient].
-	Compare(ctx context.Context, projection string, a, b, examples int) (*Comparison, error)
+	Compare(ctx context.Context, projection string, a, b, examples int, met func()) (*Comparison, error)
 
 	// SetCode notes what runs a version from now on. It returns the digest of what ran it before, "" where that is not
 	// known.

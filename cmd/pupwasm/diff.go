@@ -25,8 +25,8 @@ table that only one has.
 
 Rows are compared by the key of their table, and by all columns that both versions have with the same type. A table without
 a key is compared as a whole: how often each row is there. Events may come meanwhile: versions that follow meet within
-moments. Where events come too fast for that, both are held at one position for a second or two, and go on then; what they
-apply is late by that.
+moments. Where events come too fast for that, both are held at one position for a second or two, four at most, and go on then;
+what they apply is late by that.
 
 Where rows differ, the command runs the modules of both versions again, as the database keeps them, in the sandbox: over
 the events of the keys whose rows differ, in temporary SQLite databases. By bisection it finds the first event after which
@@ -180,6 +180,9 @@ func versionsToCompare(ctx context.Context, from store.Tables, args []string) (a
 	if len(args) > 1 {
 		if a, err = versionNumber(args[1]); err == nil {
 			b, err = versionNumber(args[2])
+		}
+		if err == nil && a == b {
+			err = usagef("name two versions: %d is the same as %d", a, b)
 		}
 		return a, b, err
 	}

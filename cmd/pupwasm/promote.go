@@ -113,12 +113,33 @@ func (o *promoteOptions) equal(ctx context.Context, to store.Tables, next *store
 			continue
 		case err != nil:
 			return err
+		case uncompared(comparison) != "":
+			return fmt.Errorf("%s, and readers see version %d of %s still: look with 'pupwasm diff %[3]s', and promote without "+
+				"--require-diff-empty if that is right", uncompared(comparison), live.Version, printable(next.Name))
 		case comparison.Differ():
 			return fmt.Errorf("versions %d and %d of %s differ, and readers see version %[1]d still: 'pupwasm diff %[3]s' shows how",
 				live.Version, next.Version, printable(next.Name))
 		}
 		return nil
 	}
+}
+
+// uncompared says what of two versions was not compared, beside columns that only one has; "" for nothing.
+func uncompared(c *store.Comparison) string {
+	for i := range c.Tables {
+		t := &c.Tables[i]
+		switch retyped := t.Retyped(); {
+		case t.Uncompared != "":
+			return fmt.Sprintf("table %s is not compared: %s", printable(t.Table), printable(t.Uncompared))
+		case len(retyped) > 0:
+			return fmt.Sprintf("column %s of table %s has another type and is not compared", printable(retyped[0]),
+				printable(t.Table))
+		}
+	}
+	if parked := c.Parked[0] + c.Parked[1]; parked > 0 {
+		return fmt.Sprintf("%s wait, whose rows are not complete", count(int64(parked), "parked key"))
+	}
+	return ""
 }
 
 // sleep waits, and reports false when ctx ends before.
@@ -276,7 +297,8 @@ func (o *promoteOptions) retireOld(ctx context.Context, to store.Tables, name st
 			continue
 		}
 		if err := to.Retire(ctx, at.ProjectionID); err != nil {
-			return fmt.Errorf("retiring version %d: %w", at.Version, err)
+			o.log.Warn().Int("version", at.Version).Str("reason", errorText(err)).Msg("version is not retired yet")
+			continue
 		}
 		fmt.Fprintf(o.out, "version %d is retired: --keep-versions is %d\n", at.Version, o.keep)
 	}

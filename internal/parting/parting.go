@@ -62,6 +62,13 @@ func Find(ctx context.Context, o Options, of *store.Comparison) (*First, error) 
 		}
 		f.modules[side] = module
 	}
+	horizon, err := o.Log.Horizon(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if of.Log.ID != (store.UUID{}) && horizon.Log.ID != of.Log.ID {
+		return &First{Unknown: "the versions follow another log than the one that is read: Options.Events names it"}, nil
+	}
 	first := &First{All: f.findKeys()}
 	first.Keys = len(f.keys)
 	why, err := f.readEvents(ctx)
@@ -74,7 +81,7 @@ func Find(ctx context.Context, o Options, of *store.Comparison) (*First, error) 
 		return nil, err
 	}
 	defer os.RemoveAll(folder)
-	index, why, err := trial.FirstDifference(ctx, f.pair(), f.events, folder, trial.Options{Limits: o.Limits})
+	index, why, err := trial.FirstDifference(ctx, f.pair(), f.events, f.tables, folder, trial.Options{Limits: o.Limits})
 	if err != nil {
 		return nil, err
 	}
@@ -90,6 +97,7 @@ type finder struct {
 	of      *store.Comparison
 	modules [2]*host.Module // kept while others are made of the same code, which is compiled once
 	keys    map[string]bool // of the rows that differ; nil where a row belongs to none
+	tables  []string        // in which rows differ
 	events  []store.RecordedEvent
 }
 
@@ -118,6 +126,7 @@ func (f *finder) pair() (pair trial.Pair) {
 
 // findKeys takes the partition keys of the examples. It reports whether these are all rows that differ.
 func (f *finder) findKeys() (all bool) {
+	whole := false
 	all = true
 	f.keys = map[string]bool{}
 	for i := range f.of.Tables {
@@ -125,23 +134,27 @@ func (f *finder) findKeys() (all bool) {
 		if t.In != [2]bool{true, true} {
 			continue
 		}
+		if t.Changed == 0 && t.Only == [2]int64{} {
+			continue
+		}
+		f.tables = append(f.tables, t.Table)
 		all = all && int64(len(t.Examples)) == t.Changed+t.Only[0]+t.Only[1]
 		at, column, marked := -1, store.Column{}, false
 		if table, has := f.modules[0].Description.Table(t.Table); has {
 			at, column, marked = table.Mark()
 		}
-		if !marked || !column.Partition || f.modules[0].Description.Order == store.OrderGlobal {
-			if t.Differ() {
-				f.keys = nil
-				return true
-			}
+		if !marked || !column.Partition || f.modules[0].Description.Order == store.OrderGlobal || len(t.Examples) == 0 {
+			whole = true
 			continue
 		}
 		for r := range t.Examples {
 			f.keys[string(t.Examples[r].Key[at].AppendKeyText(nil))] = true
 		}
 	}
-	return all
+	if whole {
+		f.keys = nil
+	}
+	return all || whole
 }
 
 // readEvents reads the events of the keys, up to where the versions stand.
@@ -153,9 +166,13 @@ func (f *finder) readEvents(ctx context.Context) (why string, err error) {
 	subscription := store.UnionOf(&f.modules[0].Description.Subscription, &f.modules[1].Description.Subscription)
 	var page store.Page
 	size := 0
-	for after := int64(0); after < f.of.Position; after = page.Through {
+	through := int64(0)
+	for _, r := range f.of.Ranges[0] {
+		through = max(through, r.Position)
+	}
+	for after := int64(0); after < through; after = page.Through {
 		request := store.ReadRequest{
-			After: after, Through: f.of.Position, Limit: pageEvents, Bytes: pageBytes, Range: store.FullRange(),
+			After: after, Through: through, Limit: pageEvents, Bytes: pageBytes, Range: store.FullRange(),
 			Subscription: *subscription, Columns: store.AllColumns,
 		}
 		if err := f.Log.Read(ctx, request, &page); err != nil {
@@ -175,13 +192,20 @@ func (f *finder) readEvents(ctx context.Context) (why string, err error) {
 	return "", nil
 }
 
-// wanted reports that an event is of one of the keys, as one of the versions divides events.
+// wanted reports that an event is of one of the keys, as one of the versions divides events, and applied by it.
 func (f *finder) wanted(e *store.RecordedEvent, divisions [2]store.Partition) bool {
-	return f.keys == nil || slices.ContainsFunc(divisions[:], func(by store.Partition) bool {
+	for side, by := range divisions {
 		key, err := by.Key(e)
 		if err != nil || key == nil {
 			key = e.StreamKey()
 		}
-		return f.keys[string(key)]
-	})
+		hash := store.PartitionHashOf(key)
+		applied := slices.ContainsFunc(f.of.Ranges[side], func(r store.RangePosition) bool {
+			return r.Range.Contains(hash) && e.Position <= r.Position
+		})
+		if applied && (f.keys == nil || f.keys[string(key)]) {
+			return true
+		}
+	}
+	return false
 }

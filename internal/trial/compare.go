@@ -25,7 +25,7 @@ type Difference struct {
 	Is  string `json:"is,omitempty"`
 }
 
-// Compare compares the rows of two runs, table by table, by the columns that both have. Tables that only one has are
+// Compare compares the rows of two runs, table by table, by the columns that both have with the same type. Tables that only one has are
 // left out. The databases do the work: rows are never in memory all at once.
 func Compare(ctx context.Context, before, after *Result) (differences []Difference, err error) {
 	err = before.query(ctx, func(conn *sql.Conn) error {
@@ -103,7 +103,7 @@ func newComparison(conn *sql.Conn, before, after *Result, was, is *store.Table) 
 		conn: conn, name: was.Name, before: before.table("main", was.Name), after: after.table("other", is.Name),
 	}
 	for _, column := range was.Columns {
-		if _, has := is.Column(column.Name); has {
+		if other, has := is.Column(column.Name); has && other.Type == column.Type {
 			c.columns = append(c.columns, column.Name)
 		}
 	}

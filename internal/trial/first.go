@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/internal/oneline"
@@ -15,7 +16,7 @@ import (
 // Pair makes two modules, which whoever runs them closes.
 type Pair [2]func(ctx context.Context) (*host.Module, error)
 
-// FirstDifference returns the index of the first event after which the rows of two modules differ, found by bisection:
+// FirstDifference returns the index of the first event after which rows of tables differ between two modules, found by bisection:
 // of events after which they part and meet again it may be a later one. It is -1, with the reason in one line, when the
 // rows are the same in the end, or a module cannot be run. Databases are made in a folder, which the caller removes.
 //
@@ -23,9 +24,9 @@ type Pair [2]func(ctx context.Context) (*host.Module, error)
 //
 // ctx's, those of making modules, and those of the databases.
 func FirstDifference(
-	ctx context.Context, modules Pair, events []store.RecordedEvent, folder string, o Options,
+	ctx context.Context, modules Pair, events []store.RecordedEvent, tables []string, folder string, o Options,
 ) (index int, why string, err error) {
-	b := &bisection{modules: modules, events: events, folder: folder, options: o}
+	b := &bisection{modules: modules, events: events, tables: tables, folder: folder, options: o}
 	differ, err := b.differ(ctx, len(events))
 	var refused *refusedError
 	switch {
@@ -56,6 +57,7 @@ func FirstDifference(
 type bisection struct {
 	modules Pair
 	events  []store.RecordedEvent
+	tables  []string // that count
 	folder  string
 	options Options
 }
@@ -94,7 +96,7 @@ func (b *bisection) differ(ctx context.Context, n int) (bool, error) {
 		return false, err
 	}
 	for _, d := range differences {
-		if d.Differ > 0 {
+		if d.Differ > 0 && slices.Contains(b.tables, d.Table) {
 			return true, nil
 		}
 	}

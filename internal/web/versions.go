@@ -57,7 +57,8 @@ func (h *handler) diff(ctx context.Context, r *http.Request) (any, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
 	defer cancel()
-	comparison, err := segments.Compare(ctx, h.Reader.tables, p.Name, numbers[0], numbers[1], numbers[2])
+	// It is no action, and so holds nothing: the versions have to meet by themselves.
+	comparison, err := h.Reader.tables.Compare(ctx, p.Name, numbers[0], numbers[1], numbers[2], func() {})
 	if err != nil {
 		return nil, refusal(err)
 	}

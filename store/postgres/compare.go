@@ -2,16 +2,18 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pupwasm/pupwasm/store"
 )
 
 // Compare compares the rows of two versions. See [store.Versions].
 func (s backend) Compare(
-	ctx context.Context, projection string, a, b, examples int,
+	ctx context.Context, projection string, a, b, examples int, met func(),
 ) (comparison *store.Comparison, err error) {
 	snapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	err = pgx.BeginTxFunc(ctx, s.pool, snapshot, func(tx pgx.Tx) error {
@@ -33,6 +35,7 @@ func (s backend) Compare(
 		if comparison, err = store.NewComparison(&sides[0].Projection, &sides[1].Projection, layouts); err != nil {
 			return err
 		}
+		met()
 		if err := tx.QueryRow(ctx, s.queries.countParked, projection, a, b).Scan(&comparison.Parked[0],
 			&comparison.Parked[1]); err != nil {
 			return fmt.Errorf("counting parked keys: %w", err)
@@ -48,6 +51,15 @@ func (s backend) Compare(
 		return nil, translate(err)
 	}
 	return comparison, nil
+}
+
+// uncomparable is the error of a table that cannot be compared.
+func uncomparable(table string, err error) error {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && (pg.Code == stateUndefinedTable || pg.Code == stateInvalidSchema) {
+		return &store.InputError{Field: "table " + table, Reason: "is not there in one of the versions: " + pg.Message}
+	}
+	return fmt.Errorf("comparing table %s: %w", table, err)
 }
 
 // compareTable compares the rows of a table that both versions have.
@@ -70,7 +82,7 @@ func (s backend) compareTable(
 			into[i] = count.Into[i]
 		}
 		if err := tx.QueryRow(ctx, count.SQL).Scan(into...); err != nil {
-			return fmt.Errorf("comparing table %s: %w", t.Table, err)
+			return uncomparable(t.Table, err)
 		}
 	}
 	if !t.Differ() || examples < 1 {

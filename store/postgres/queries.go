@@ -65,6 +65,7 @@ type queries struct {
 	promote          string
 	forgetReplaced   string
 	deleteVersion    string
+	runBy            string
 	digest           string
 	code             string
 	setCode          string
@@ -305,6 +306,8 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			(SELECT count(*) FROM {schema}.parked WHERE projection = $1 AND version = $3)`),
 		deleteVersion: in(`DELETE FROM {schema}.projections WHERE name = $1 AND version = $2`),
 		// What the version had replaced is what a rollback goes back to then.
+		runBy: in(`SELECT w.worker FROM {schema}.workers w WHERE {alive}
+			AND w.projections @> jsonb_build_array(jsonb_build_object('name', $1::text, 'version', $2::integer)) LIMIT 1`),
 		forgetReplaced: in(`UPDATE {schema}.projections p SET replaced = g.replaced FROM {schema}.projections g
 			WHERE p.name = $1 AND p.replaced = $2 AND g.name = $1 AND g.version = $2`),
 		// What others than the owner may do with the view itself, or with columns of it.

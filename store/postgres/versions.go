@@ -114,7 +114,7 @@ func (s backend) promote(ctx context.Context, tx pgx.Tx, versions store.Versione
 	if err := i.pin(ctx); err != nil {
 		return err
 	}
-	if err := i.isolate(ctx); err != nil {
+	if err := i.becomeOwner(ctx); err != nil {
 		return err
 	}
 	if err := i.meet(ctx, live); err != nil {
@@ -142,6 +142,27 @@ const (
 	meetPause     = 2 * time.Millisecond
 	meetBehindMax = 5000
 )
+
+// becomeOwner has views made by the role that owns the version's tables, whoever promotes. It changes no owner.
+func (i *installer) becomeOwner(ctx context.Context) error {
+	var owner, self string
+	var member bool
+	err := i.tx.QueryRow(ctx, `SELECT pg_get_userbyid(n.nspowner)::text, current_user::text,
+		pg_has_role(n.nspowner, 'MEMBER') FROM pg_namespace n WHERE n.nspname = $1`, i.projection.schema).
+		Scan(&owner, &self, &member)
+	switch {
+	case err != nil:
+		return fmt.Errorf("looking for the owner of schema %s: %w", i.projection.schema, err)
+	case !member:
+		return &store.InputError{
+			Field:  fmt.Sprintf("version %d of projection %s", i.projection.Version, i.projection.Name),
+			Reason: fmt.Sprintf("belongs to role %s, of which %s is no member: let a member promote it", owner, self),
+		}
+	case owner != self:
+		i.owner = owner
+	}
+	return nil
+}
 
 // meet waits until the version is nowhere behind the live one, and keeps commits of the live one waiting from then on
 // until the transaction ends. Those of the version go on meanwhile: it arrives where the live one stands.
@@ -177,13 +198,25 @@ func (i *installer) meet(ctx context.Context, live *store.Installed) error {
 	return err
 }
 
+// runBy returns a worker that lives and runs a version, or has a segment of it; "" for none.
+func (s *Store) runBy(ctx context.Context, tx pgx.Tx, of store.ProjectionID) (worker string, err error) {
+	err = tx.QueryRow(ctx, s.queries.runBy, of.Name, of.Version).Scan(&worker)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return s.liveOwner(ctx, tx, of)
+	}
+	if err != nil {
+		return "", fmt.Errorf("looking for workers: %w", err)
+	}
+	return worker, nil
+}
+
 // Retire deletes a version. See [store.Versions].
 func (s backend) Retire(ctx context.Context, projection store.ProjectionID) error {
 	err := pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, s.queries.lockProjection, projection.Name); err != nil {
 			return fmt.Errorf("locking the projection: %w", err)
 		}
-		owner, err := s.liveOwner(ctx, tx, projection)
+		owner, err := s.runBy(ctx, tx, projection)
 		if err != nil {
 			return err
 		}

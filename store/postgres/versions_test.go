@@ -153,3 +153,37 @@ func TestRetire_namesWhatWasBuiltUponTheVersion(t *testing.T) {
 	must(t, s.Retire(t.Context(), first))
 	wantRows(t, db, "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'sums%' ORDER BY 1", "sums;sums__v2")
 }
+
+// TestPromote_changesNoOwner has an administrator promote what a host owns that may make no roles. A role that is no
+// member of the owner is refused.
+func TestPromote_changesNoOwner(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	admin := db.Connect(t)
+	host, _ := reader(t, db, "hosts_versions")
+	reader(t, db, "promotes_nothing")
+	execute(t, admin, `GRANT CREATE ON DATABASE `+host.Config().Database+` TO hosts_versions;
+		GRANT USAGE ON SCHEMA pupwasm TO hosts_versions, promotes_nothing;
+		GRANT ALL ON ALL TABLES IN SCHEMA pupwasm TO hosts_versions, promotes_nothing;
+		GRANT ALL ON ALL SEQUENCES IN SCHEMA pupwasm TO hosts_versions, promotes_nothing`)
+	as := func(conn string) postgres.Backend {
+		s, err := postgres.OpenBackend(strings.Replace(db.DSN, "postgres@", conn+"@", 1), postgres.Options{Schema: db.Schema, Lazy: true})
+		must(t, err)
+		t.Cleanup(s.Close)
+		return s
+	}
+	versions(t, db, as("hosts_versions"), 1, 2)
+	owners := `SELECT DISTINCT pg_get_userbyid(relowner) FROM pg_class WHERE relnamespace::regnamespace::text LIKE 'sums%'
+		UNION SELECT DISTINCT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname LIKE 'sums%'`
+	wantRows(t, db, owners, "hosts_versions")
+	_, err := as("promotes_nothing").Promote(t.Context(), store.ProjectionID{Name: "sums", Version: 2})
+	var input *store.InputError
+	if !errors.As(err, &input) || !strings.Contains(err.Error(), "belongs to role hosts_versions") {
+		t.Errorf("a role that is no member: %v", err)
+	}
+	promote(t, as("postgres"), 2)
+	wantRows(t, db, owners, "hosts_versions")
+	wantRows(t, db, "SELECT name FROM sums.total", "v2")
+	promote(t, as("hosts_versions"), 1)
+	wantRows(t, db, "SELECT name FROM sums.total", "v1")
+}

@@ -9,7 +9,7 @@ import (
 
 // Compare compares the rows of two versions. See [store.Versions].
 func (s backend) Compare(
-	ctx context.Context, projection string, a, b, examples int,
+	ctx context.Context, projection string, a, b, examples int, met func(),
 ) (comparison *store.Comparison, err error) {
 	err = s.read(ctx, func(c *conn) error {
 		versions, err := c.versions(&s.queries, projection)
@@ -30,6 +30,7 @@ func (s backend) Compare(
 		if comparison, err = store.NewComparison(&sides[0].Projection, &sides[1].Projection, layouts); err != nil {
 			return err
 		}
+		met()
 		if err := c.query(s.queries.countParked, func(row *prepared) error {
 			comparison.Parked = [2]int{row.ColumnInt(0), row.ColumnInt(1)}
 			return nil

@@ -62,6 +62,7 @@ type queries struct {
 	promote          string
 	forgetReplaced   string
 	deleteVersion    string
+	runBy            string
 	digest           string
 	code             string
 	setCode          string
@@ -262,6 +263,8 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		promote: in(`UPDATE {schema}__projections SET live = 1, replaced = $3, promoted_at = {now}
 			WHERE name = $1 AND version = $2`),
 		// What the version had replaced is what a rollback goes back to then.
+		runBy: in(`SELECT w.worker FROM {schema}__workers AS w WHERE {alive} AND EXISTS (
+			SELECT 1 FROM json_each(w.projections) AS p WHERE p.value ->> 'name' = $1 AND p.value ->> 'version' = $2) LIMIT 1`),
 		forgetReplaced: in(`UPDATE {schema}__projections SET replaced = (SELECT g.replaced FROM {schema}__projections AS g
 			WHERE g.name = $1 AND g.version = $2) WHERE name = $1 AND replaced = $2`),
 		digest:  in(`SELECT code FROM {schema}__projections WHERE name = $1 AND version = $2`),

@@ -102,10 +102,25 @@ func (s backend) exchange(
 	return promotion, nil
 }
 
+// runBy returns a worker that lives and runs a version, or has a segment of it; "" for none.
+func (c *conn) runBy(q *queries, of store.ProjectionID) (worker string, err error) {
+	err = c.query(q.runBy, func(row *prepared) error {
+		worker = row.ColumnText(0)
+		return nil
+	}, of.Name, of.Version)
+	if err != nil {
+		return "", fmt.Errorf("looking for workers: %w", err)
+	}
+	if worker == "" {
+		return c.liveOwner(q, of)
+	}
+	return worker, nil
+}
+
 // Retire deletes a version. See [store.Versions].
 func (s backend) Retire(ctx context.Context, projection store.ProjectionID) error {
 	return s.write(ctx, func(c *conn) error {
-		owner, err := c.liveOwner(&s.queries, projection)
+		owner, err := c.runBy(&s.queries, projection)
 		if err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package storetest
 import (
 	"bytes"
 	"errors"
+	"time"
 
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -45,6 +46,13 @@ func versionNotRetired(f *fixture) {
 	f.wantInput("a candidate that runs", f.store.Retire(f.ctx, sumsOf(2)), "worker-2", "out of the folder")
 	f.wantStages("1 live, 2 candidate")
 	runners[1].apply(put("of", 1))
+	f.must(f.store.Release(f.ctx, runners[1].claim))
+	f.must(f.store.Heartbeat(f.ctx, store.Worker{
+		Name: "worker-2", Projections: []store.Membership{{ProjectionID: sumsOf(2)}},
+	}, time.Hour))
+	f.wantInput("a candidate of which its host has no segment", f.store.Retire(f.ctx, sumsOf(2)), "worker-2")
+	f.must(f.store.Heartbeat(f.ctx, store.Worker{Name: "worker-2"}, time.Hour))
+	f.must(f.store.Retire(f.ctx, sumsOf(2)))
 }
 
 func versionRetiredBetween(f *fixture) {
