@@ -43,6 +43,10 @@ var chaosActions = []chaosAction{
 	{"parked retry", 4, (*chaos).retryParked},
 	{"parked skip", 3, (*chaos).skipParked},
 	{"pause or resume", 4, (*chaos).switchPause},
+	{"promote", 5, (*chaos).promoteVersion},
+	{"rollback", 3, (*chaos).rollback},
+	{"kill -9 a promotion", 3, (*chaos).killPromotion},
+	{"crash the server while a version is promoted", 1, (*chaos).promoteInCrash},
 }
 
 // act does one thing.
@@ -224,11 +228,11 @@ func (c *chaos) merge() string {
 	return c.reshard("merge", projection, fmt.Sprint(parts[first].Segment), fmt.Sprint(parts[first+1].Segment))
 }
 
-// layout returns the segments of a projection.
+// layout returns the segments of a version of a projection.
 func (c *chaos) layout() (string, []store.LayoutSegment) {
 	projection := c.projections[c.random.IntN(len(c.projections))]
 	err := store.ErrTransient
-	var known []store.ProjectionStatus
+	var known []store.ProjectionStatus       // its versions
 	for errors.Is(err, store.ErrTransient) { // connections may have been cut
 		known, err = c.store.Status(c.t.Context(), projection)
 	}
@@ -238,7 +242,8 @@ func (c *chaos) layout() (string, []store.LayoutSegment) {
 	if len(known) == 0 {
 		return projection, nil
 	}
-	return projection, known[0].Layout().Segments
+	one := &known[c.random.IntN(len(known))]
+	return fmt.Sprint(one.Name, "@", one.Version), one.Layout().Segments
 }
 
 // reshard changes a layout by the command line. A host may have changed it first, and a merge may be under way.

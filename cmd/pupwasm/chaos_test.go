@@ -18,16 +18,17 @@ const chaosTime = 10 * time.Second
 
 // TestChaos kills, stops, adds and removes hosts, cuts their connections, crashes the server, moves to a second
 // one, changes the layouts, and deploys modules that fail at some events, at random and all the time, and then
-// compares every row with what the writers counted.
+// compares every row with what the writers counted. One projection is there in two versions, which take turns at being the
+// one that a reader sees, who reads all the time.
 func TestChaos(t *testing.T) {
 	t.Parallel()
-	runChaos(startChaos(t, 1, slices.Concat(allProjections, byCustomer)...))
+	runChaos(startChaos(t, 1, slices.Concat(allProjections, byCustomer, []string{"tally"})...))
 }
 
 // TestChaos_apart has the log and the tables on two servers, and breaks each of them alone.
 func TestChaos_apart(t *testing.T) {
 	t.Parallel()
-	runChaos(startChaos(t, 2, slices.Concat(allProjections, byCustomer)...))
+	runChaos(startChaos(t, 2, slices.Concat(allProjections, byCustomer, []string{"tally"})...))
 }
 
 func runChaos(c *chaos) {
@@ -39,6 +40,8 @@ func runChaos(c *chaos) {
 		h.awaitCount(t, "projection installed", len(c.projections))
 	}
 	c.writers = startWriters(t, c.sides[0].db, c.seed)
+	c.buildLater()
+	reader := startTallyReader(t, c.db)
 	c.began = time.Now()
 	for time.Since(c.began) < c.duration && !t.Failed() {
 		c.act()
@@ -51,6 +54,7 @@ func runChaos(c *chaos) {
 	c.fixAll()
 	c.complete(c.writers)
 	c.checkParked()
+	c.checkVersions(reader)
 }
 
 // chaos is one run.

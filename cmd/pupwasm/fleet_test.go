@@ -26,6 +26,7 @@ type fleet struct {
 	log         []string // the flag that names the log, where it is in another database
 	flags       []string // of hosts, besides hostFlags
 	projections []string
+	later       []string // further versions of them, as commands name them
 	folder      string
 	began       time.Time
 	hosts       []*host // that are to be at work
@@ -46,6 +47,9 @@ var allProjections = []string{"order_check", "fine_balance", "user_counter"}
 // testProjections are modules that only tests have.
 var testProjections = append([]string{"order_check"}, byCustomer...)
 
+// versioned are modules of tests of which there are several versions.
+var versioned = []string{"tally"}
+
 // newFleet has no hosts yet.
 func newFleet(t *testing.T, db pgtest.Database, projections ...string) *fleet {
 	t.Helper()
@@ -55,11 +59,17 @@ func newFleet(t *testing.T, db pgtest.Database, projections ...string) *fleet {
 		if slices.Contains(testProjections, name) {
 			source = filepath.Join("testdata", name)
 		}
+		if slices.Contains(versioned, name) {
+			source = filepath.Join("testdata", name+"_1")
+		}
 		writeModule(t, f.folder, name+".wasm", guestbuild.Example(t, guestbuild.Go, source))
 	}
 	t.Cleanup(f.keepLogs)
 	return f
 }
+
+// installs is how many modules a host installs.
+func (f *fleet) installs() int { return len(f.projections) + len(f.later) }
 
 func (f *fleet) note(action, what string) {
 	f.t.Helper()
@@ -140,7 +150,7 @@ func (f *fleet) complete(appended *writers) {
 	f.t.Helper()
 	f.thaw()
 	f.checkAlive()
-	for _, projection := range f.projections {
+	for _, projection := range slices.Concat(f.projections, f.later) {
 		f.note("wait", strings.TrimSpace(runCommand(f.t, f.db.DSN, append([]string{
 			"wait", projection, "--timeout", testwait.Patience.String(), "--grace", testwait.Patience.String(),
 		}, f.log...)...)))
@@ -149,7 +159,7 @@ func (f *fleet) complete(appended *writers) {
 	f.awaitUnparked()
 	f.checkCoverage()
 	for len(f.hosts) > 0 {
-		f.hosts[0].awaitCount(f.t, "projection installed", len(f.projections))
+		f.hosts[0].awaitCount(f.t, "projection installed", f.installs())
 		f.note("remove", f.terminate(f.hosts[0]))
 	}
 	f.checkLogs()
@@ -167,7 +177,7 @@ func (f *fleet) checkPositions() {
 				behind = behind || s.Position != status.Head
 			}
 		}
-		return !behind && len(status.Projections) == len(f.projections)
+		return !behind && len(status.Projections) == f.installs()
 	})
 }
 
@@ -202,7 +212,7 @@ func (f *fleet) checkCoverage() {
 		Segments []struct{ First, Last uint32 }
 	}
 	output := runCommand(f.t, f.db.DSN, "segments", "list", "--json")
-	if err := json.Unmarshal([]byte(output), &layouts); err != nil || len(layouts) != len(f.projections) {
+	if err := json.Unmarshal([]byte(output), &layouts); err != nil || len(layouts) != f.installs() {
 		f.t.Fatalf("segments list: %v: %s", err, output)
 	}
 	for _, layout := range layouts {

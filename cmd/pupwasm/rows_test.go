@@ -183,5 +183,8 @@ func (w *writers) compare(t *testing.T, db pgtest.Database, projections []string
 	if slices.Contains(projections, byCustomer[0]) {
 		compareCustomers(t, db, log)
 	}
+	if slices.Contains(projections, "tally") {
+		compareTally(t, db, log, 1, 2)
+	}
 	t.Logf("%d events in %d streams are applied once and in order", events, len(streams))
 }
