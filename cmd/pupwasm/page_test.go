@@ -23,7 +23,8 @@ type pageStep struct {
 }
 
 func pageSteps(page string) (steps []pageStep) {
-	blank := "" // lines, which belong to what is printed where more of it follows
+	blank := ""      // lines, which belong to what is printed where more of it follows
+	printed := false // what comes is of the last command: no text is between
 	for line := range strings.Lines(page) {
 		text, indented := strings.CutPrefix(strings.TrimRight(line, "\n"), "    ")
 		command, isCommand := strings.CutPrefix(text, "$ ")
@@ -32,9 +33,11 @@ func pageSteps(page string) (steps []pageStep) {
 			blank += line
 			continue
 		case indented && isCommand:
-			steps = append(steps, pageStep{command: command})
-		case indented && len(steps) > 0:
+			steps, printed = append(steps, pageStep{command: command}), true
+		case indented && printed:
 			steps[len(steps)-1].text += blank + text + "\n"
+		default:
+			printed = false
 		}
 		blank = ""
 	}
