@@ -25,6 +25,13 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if path := os.Getenv(promoterVariable); path != "" {
+		if err := promoter(path); err != nil {
+			fmt.Fprintln(os.Stderr, "promoter:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	os.Exit(m.Run())
 }
 
