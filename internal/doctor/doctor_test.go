@@ -117,6 +117,30 @@ func TestExamine_everythingAtOnce(t *testing.T) {
 	}
 }
 
+// TestExamine_aVersionThatWasLeftBehind has a host refuse an older version than the one that readers see, and a later one.
+func TestExamine_aVersionThatWasLeftBehind(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	live := store.ProjectionID{Name: "left", Version: 2}
+	_, err := s.Install(t.Context(), &store.Projection{Name: live.Name, Version: live.Version}, 1)
+	must(t, err)
+	must(t, s.Heartbeat(t.Context(), store.Worker{
+		Name: "a", Projections: []store.Membership{{ProjectionID: live}}, Refused: []store.Refusal{
+			{Projection: store.ProjectionID{Name: "left", Version: 1}, Reason: "it is old"},
+			{Projection: store.ProjectionID{Name: "left", Version: 3}, Reason: "it is bad"},
+		},
+	}, time.Hour))
+	lines, _ := findings(t, s)
+	for _, want := range []string{
+		"warning refused: host a refuses version 1 of left: it is old → take its file out of the folder of that host",
+		"problem refused: host a refuses version 3 of left: it is bad → give it a module that fits, or put the one before it back",
+	} {
+		if !slices.Contains(lines, want) {
+			t.Errorf("it says %q, not %q", lines, want)
+		}
+	}
+}
+
 // TestExamine_versionsBesideEachOther has every host run two versions of a projection.
 func TestExamine_versionsBesideEachOther(t *testing.T) {
 	t.Parallel()

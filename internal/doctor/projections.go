@@ -23,13 +23,23 @@ func (e *examiner) projections() {
 		e.paused(p)
 		e.parked(p)
 		for _, r := range p.Refused {
-			e.add(store.SeverityProblem, "refused", fmt.Sprintf("host %s refuses version %d of %s: %s", r.Worker, r.Version, p.Name,
-				r.Reason), "give it a module that fits, or put the one before it back")
+			e.refused(&r, p.Name)
 		}
 		if len(e.findings) == before {
 			e.ok("projections", "%s works, %s", e.report.Label(p), oneline.Count(int64(len(p.Segments)), "segment"))
 		}
 	}
+}
+
+// refused tells of a module that a host refuses. One that is older than what readers see was left in its folder.
+func (e *examiner) refused(r *status.Refusal, name string) {
+	severity, remedy := store.SeverityProblem, "give it a module that fits, or put the one before it back"
+	if slices.ContainsFunc(e.report.Projections, func(p status.Projection) bool {
+		return p.Name == name && p.Stage == store.StageLive && p.Version > r.Version
+	}) {
+		severity, remedy = store.SeverityWarning, "take its file out of the folder of that host"
+	}
+	e.add(severity, "refused", fmt.Sprintf("host %s refuses version %d of %s: %s", r.Worker, r.Version, name, r.Reason), remedy)
 }
 
 func (e *examiner) segment(p *status.Projection, s *status.Segment) {
