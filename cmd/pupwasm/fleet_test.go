@@ -88,7 +88,11 @@ var hostFlags = []string{
 // add starts a host, with --segments unless it is 0.
 func (f *fleet) add(segments int) *host {
 	f.t.Helper()
-	name := fmt.Sprint("host-", len(f.hosts)+len(f.gone)+1)
+	return f.addNamed(fmt.Sprint("host-", len(f.hosts)+len(f.gone)+1), segments)
+}
+
+func (f *fleet) addNamed(name string, segments int) *host {
+	f.t.Helper()
 	h := &host{name: name, process: start(f.t, f.db.DSN,
 		append([]string{"run", f.folder, "--worker-name", name, "--segments", fmt.Sprint(segments)}, slices.Concat(f.log, f.flags, hostFlags)...)...)}
 	f.hosts = append(f.hosts, h)
@@ -275,6 +279,7 @@ type statusReport struct {
 	Head, Horizon int64
 	Projections   []struct {
 		Name     string
+		Version  int
 		Segments []struct {
 			Segment      int
 			Position     int64
