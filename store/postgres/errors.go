@@ -34,6 +34,7 @@ const (
 	stateUniqueViolation    = "23505"
 	stateUndefinedTable     = "42P01"
 	stateUndefinedFunction  = "42883"
+	stateUndefinedObject    = "42704"
 	stateInvalidSchema      = "3F000"
 	stateInvalidDefinition  = "42P16"
 	stateDependentObjects   = "2BP01"
@@ -47,6 +48,7 @@ const (
 	stateInvalidAuth        = "28000"
 	stateUndefinedDatabase  = "3D000"
 	stateInsufficientRights = "42501"
+	stateProtocolViolation  = "08P01"
 	stateUndefinedStatement = "26000"
 	stateDuplicateStatement = "42P05"
 )

@@ -57,6 +57,7 @@ type queries struct {
 	settleAlert     string
 
 	lockProjection   string
+	lockIndexes      string
 	versions         string
 	insertProjection string
 	alterProjection  string
@@ -274,6 +275,7 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		// comes back.
 		lockProjection: in(`SELECT pg_catalog.set_config('idle_in_transaction_session_timeout', '5s', true),
 			pg_advisory_xact_lock(hashtextextended('{schema}.projection.' || $1, 0))`),
+		lockIndexes: in(`SELECT pg_try_advisory_xact_lock(hashtextextended('{schema}.indexes.' || $1, 0))`),
 		versions: in(`SELECT version, declaration, shapes, live, replaced FROM {schema}.projections WHERE name = $1
 			ORDER BY version`),
 		// What is paused is paused in all versions.
