@@ -93,6 +93,7 @@ func (r *runner) installed(catalogue store.Catalogue) {
 	r.ready.Store(true)
 	r.enrolled.Store(true)
 	r.worker.wakeLater(r.id)
+	r.indexes.start(r.program.Projection())
 	tell(r.options.Observer.Installed, ObservedProgram{Projection: r.id, Source: r.program.Source()})
 	r.outdate()
 }
@@ -107,6 +108,7 @@ func (r *runner) withdraw(others bool) {
 	for _, s := range r.staying() {
 		s.leave()
 	}
+	r.indexes.stop()
 	r.ready.Store(false)
 	r.enrolled.Store(false)
 	r.worker.membership.refresh()

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pupwasm/pupwasm/internal/clock"
 	"github.com/pupwasm/pupwasm/segments/internal/backoff"
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -17,10 +18,11 @@ import (
 func (w *Worker) begin(ctx context.Context) error {
 	retry := w.options.backoff()
 	for {
+		began := clock.Now()
 		err := w.arrive(ctx)
 		if err == nil {
-			w.outage.over()
-			w.logOutage.over()
+			w.outage.over(began)
+			w.logOutage.over(began)
 			return nil
 		}
 		if ctx.Err() != nil {
@@ -94,6 +96,7 @@ func (w *Worker) heartbeats(ctx context.Context) {
 	retry := w.options.backoff()
 	retry.Max = min(retry.Max, w.options.Heartbeat)
 	for pause := w.options.Heartbeat; backoff.Sleep(ctx, pause); {
+		began := clock.Now()
 		err := w.renew(ctx)
 		if errors.Is(err, store.ErrNameTaken) {
 			return // the worker ends
@@ -103,7 +106,7 @@ func (w *Worker) heartbeats(ctx context.Context) {
 			pause = retry.Pause()
 			continue
 		}
-		w.outage.over()
+		w.outage.over(began)
 		retry.Reset()
 		pause = w.options.Heartbeat
 	}

@@ -56,6 +56,7 @@ type runner struct {
 	divider      *readcache.Divider // of the program
 	catalogue    store.Catalogue
 	segments     map[int]*segment
+	indexes      *indexer
 	retried      map[int]bool // with Once: the segments whose parked keys were tried
 	troubles     map[int]*trouble
 	retry        backoff.Backoff
@@ -70,13 +71,15 @@ type runner struct {
 }
 
 func newRunner(w *Worker, id store.ProjectionID) *runner {
-	return &runner{
+	r := &runner{
 		worker: w, options: w.options.of(w.options.Projections[id.Name]), id: id,
 		logger: w.logger.With().Str("projection", id.Name).Int("version", id.Version).Logger(),
 		wake:   make(chan struct{}, 1), done: make(chan struct{}), quit: make(chan struct{}),
 		segments: map[int]*segment{}, retried: map[int]bool{}, troubles: map[int]*trouble{}, positions: map[int]int64{},
 		refused: map[Program]refusal{}, retry: w.options.backoff(),
 	}
+	r.indexes = &indexer{runner: r}
+	return r
 }
 
 // set asks for a program and its options. An earlier one that was not installed yet is closed.
@@ -114,6 +117,7 @@ func (r *runner) run(ctx context.Context) {
 			r.locked = false
 		}
 		if r.completed {
+			r.indexes.finish(ctx)
 			return
 		}
 		timer := time.NewTimer(pause)
@@ -271,6 +275,7 @@ func (r *runner) stopSegments() (failed bool) {
 
 func (r *runner) close() {
 	r.stopSegments()
+	r.indexes.stop()
 	r.endTroubles()
 	r.ready.Store(false)
 	r.enrolled.Store(false)

@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/internal/clock"
 	"github.com/pupwasm/pupwasm/segments/internal/horizon"
 	"github.com/pupwasm/pupwasm/segments/internal/logstate"
 	"github.com/pupwasm/pupwasm/segments/internal/pipeline"
@@ -125,7 +126,7 @@ func (w *Worker) polled(poll horizon.Polled) {
 	case poll.Err != nil:
 		w.logOutage.noticed(poll.Err)
 	case w.apart: // otherwise heartbeats tell
-		w.logOutage.over()
+		w.logOutage.over(clock.Now().Add(-poll.Took))
 	}
 }
 

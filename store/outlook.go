@@ -38,6 +38,12 @@ type MissingIndex struct {
 // String names the table and the columns.
 func (i MissingIndex) String() string { return i.Table + " (" + strings.Join(i.Columns, ", ") + ")" }
 
+// IndexBuild is an index whose building begins or is done.
+type IndexBuild struct {
+	MissingIndex
+	Done bool
+}
+
 // Outlook says what Install would make of a valid projection beside the versions, which [Projections.Installed] has
 // returned. status is that of the projection. What only the database can tell stays open: names that are taken, rights,
 // and whether it accepts the statements.
@@ -59,7 +65,7 @@ func (v Versioned) Outlook(p *Projection, dialect Dialect, status []ProjectionSt
 		var unlike *CatalogueError
 		switch {
 		case fault == nil:
-			o.Fate, o.Indexes = FateKept, was.missing(p)
+			o.Fate, o.Indexes = FateKept, p.MissingIndexes(was.Found)
 			_, o.Columns = was.Join(p)
 			return o, nil
 		case !errors.As(fault, &unlike) || !unused(status, was.Version):
@@ -94,15 +100,16 @@ func unused(status []ProjectionStatus, version int) bool {
 	return true
 }
 
-// missing returns the declared indexes that are not there.
-func (i *Installed) missing(p *Projection) (indexes []MissingIndex) {
+// MissingIndexes returns the declared indexes that the tables in the database lack. Tables that are not there are left
+// out.
+func (p *Projection) MissingIndexes(found []TableShape) (indexes []MissingIndex) {
 	for t := range p.Tables {
 		table := &p.Tables[t]
-		found := shapeOf(i.Found, table.Name)
-		if found == nil {
+		is := shapeOf(found, table.Name)
+		if is == nil {
 			continue
 		}
-		for _, n := range found.Missing(table.Indexes) {
+		for _, n := range is.Missing(table.Indexes) {
 			indexes = append(indexes, MissingIndex{Table: table.Name, Columns: table.Indexes[n]})
 		}
 	}

@@ -8,10 +8,11 @@ import (
 
 // Projections installs projections and reports their state.
 type Projections interface {
-	// Install makes the projection ready to run. It creates the tables and segments of a new projection, creates
-	// missing indexes and the views under the plain name by which the tables are read (see [PlaceOf]), checks every
-	// statement of the catalogue against the database, and clears the errors of failed segments. Two hosts may
-	// install at once. segments is the number of segments of a new projection; an existing layout stays.
+	// Install makes the projection ready to run. It creates the tables and segments of a new projection, with indexes
+	// and with the views under the plain name by which the tables are read (see [PlaceOf]), checks every statement of
+	// the catalogue against the database, and clears the errors of failed segments. Indexes that tables lack which are
+	// there already are for BuildIndexes, where they would hold commits up. Two hosts may install at once. segments is
+	// the number of segments of a new projection; an existing layout stays.
 	//
 	// A known version must be as it was installed: its declaration (see [Projection.Declaration]), and its
 	// tables in the database. Columns that old rows may lack, by [BackfillNone], are the exception: one that the tables
@@ -30,6 +31,17 @@ type Projections interface {
 	// InstallBeside is Install for a host that runs an earlier version too, which is left alone also while nothing of it
 	// is applied.
 	InstallBeside(ctx context.Context, projection *Projection, segments int) (Catalogue, error)
+
+	// BuildIndexes makes the declared indexes that the tables of an installed version lack and that Install has left
+	// out, since a table may have rows then. Commits and readers go on meanwhile, however long it takes. One host at a
+	// time builds indexes of a projection. A build that ends early, by ctx or with its host, is begun again by the next
+	// call. told, which may be nil, is called when each index begins to be built and when it is there.
+	//
+	// # Errors
+	//
+	// [ErrTransient], with [ErrLocked] while another host builds; [*CatalogueError] when the database refuses an index;
+	// ctx's.
+	BuildIndexes(ctx context.Context, projection *Projection, told func(IndexBuild)) error
 
 	// Status returns the known projections in order of name, or only those that are named. Segments are in order
 	// of their numbers. The caller owns the result.

@@ -28,12 +28,16 @@ const (
 // classDataException begins the SQLSTATEs of values that a type cannot hold.
 const classDataException = "22"
 
+// classShutdown begins the SQLSTATEs by which a server ends connections, or takes none, since it goes down or comes up.
+const classShutdown = "57P"
+
 const (
 	stateInvalidText        = "22P02"
 	stateSyntaxError        = "42601"
 	stateUniqueViolation    = "23505"
 	stateUndefinedTable     = "42P01"
 	stateUndefinedFunction  = "42883"
+	stateUndefinedObject    = "42704"
 	stateInvalidSchema      = "3F000"
 	stateInvalidDefinition  = "42P16"
 	stateDependentObjects   = "2BP01"
@@ -47,6 +51,7 @@ const (
 	stateInvalidAuth        = "28000"
 	stateUndefinedDatabase  = "3D000"
 	stateInsufficientRights = "42501"
+	stateProtocolViolation  = "08P01"
 	stateUndefinedStatement = "26000"
 	stateDuplicateStatement = "42P05"
 )

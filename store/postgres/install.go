@@ -128,9 +128,6 @@ func (i *installer) register(ctx context.Context, segments int) (was *store.Inst
 	if len(added) > 0 {
 		return nil, false, cmp.Or(i.tryColumns(ctx, added), errNewColumns)
 	}
-	if err := i.createIndexes(ctx); err != nil {
-		return nil, false, err
-	}
 	if err := i.declare(ctx, joined, was.Shapes); err != nil {
 		return nil, false, err
 	}

@@ -39,7 +39,7 @@ func (s *Store) transactionLimits() store.Value {
 	})
 }
 
-// installLimits are those of an install, which may make indexes of large tables.
+// installLimits are those of an install, which may check many statements.
 func (s *Store) installLimits() []int64 {
 	return []int64{max(s.options.StatementTimeout.Milliseconds(), 0), 0, 0}
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -29,7 +31,20 @@ func (s *Store) guard(config *pgxpool.Config) {
 		config.ConnConfig.ConnectTimeout = connectTimeout
 	}
 	dialer := net.Dialer{KeepAliveConfig: keepAlive, Control: limitUnanswered}
-	config.ConnConfig.DialFunc = dialer.DialContext
+	config.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dialer.DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &watchedConn{Conn: conn, lost: s.dropIdle}, nil
+	}
+	next := config.ConnConfig.OnPgError
+	config.ConnConfig.OnPgError = func(conn *pgconn.PgConn, answer *pgconn.PgError) bool {
+		if strings.HasPrefix(answer.Code, classShutdown) {
+			s.dropIdle()
+		}
+		return next == nil || next(conn, answer)
+	}
 	config.PingTimeout = pingTimeout
 	config.ShouldPing = func(ctx context.Context, params pgxpool.ShouldPingParams) bool {
 		if params.IdleDuration < s.pingAfter {
@@ -54,8 +69,24 @@ var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interv
 // nothing of the server.
 var errSilent = errors.New("the server is silent")
 
-// dropIdle closes the idle connections of the own pools when one has fallen silent: the others are no better, and each
-// would have to be waited for.
+// watchedConn tells when the other side ends the connection, as a server does that goes down.
+type watchedConn struct {
+	net.Conn
+	lost func()
+}
+
+// Read reads. What ends it from this side, a limit in time or Close, is no news.
+func (c *watchedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	var network net.Error
+	if err != nil && !errors.Is(err, net.ErrClosed) && !(errors.As(err, &network) && network.Timeout()) {
+		c.lost()
+	}
+	return n, err
+}
+
+// dropIdle closes the idle connections of the own pools when one has fallen silent or is ended by the other side: the
+// others are no better. Each would have to be waited for, or would fail when the server has long been back.
 func (s *Store) dropIdle() {
 	for _, pool := range s.ownPools() {
 		pool.Reset()

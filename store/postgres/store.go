@@ -22,6 +22,7 @@
 //	install.go    install: what is declared is compared with what is there, and made where there is nothing
 //	tables.go     tables and indexes: made, and as they are in the database
 //	additions.go  columns that are added to tables that are there
+//	indexes.go    indexes that are built for tables that are there
 //	internal/grammar  what SQL of a module may have, by PostgreSQL's grammar; what is run is written there
 //	sandbox.go    what a declared statement may touch, asked of the server
 //	parse_tree.go  the parse tree that it answers with
@@ -84,7 +85,8 @@ type Options struct {
 	// the server's own limit holds.
 	TempFileBytesMax int64
 	// ConnectionsMax bounds the connections for events and batches. Beside them are two for leases, one for the
-	// horizon, and one that listens for notifications. Defaults to 8, or the DSN's pool_max_conns.
+	// horizon, one that listens for notifications, and two while an index is built. Defaults to 8, or the DSN's
+	// pool_max_conns.
 	ConnectionsMax int
 	// Isolation says with whose rights the rows of projections are written. Defaults to IsolationAuto.
 	Isolation Isolation

@@ -101,31 +101,20 @@ func (i *installer) define(ctx context.Context, table *store.Table, sql string) 
 	return nil
 }
 
-// createIndexes makes the declared indexes that are missing. One is left out when another index, such as the
-// key's, serves the same searches. Commits wait while a large table gets one, which is why the limit on the time
-// of a statement does not hold for it.
+// createIndexes makes the declared indexes of tables that are new. One is left out when another index, such as the
+// key's, serves the same searches. Commits would wait while a large table gets one: see indexes.go.
 func (i *installer) createIndexes(ctx context.Context) error {
 	found, err := i.shapes(ctx)
 	if err != nil {
 		return err
 	}
-	unlimited := false
 	for t := range found {
 		table, _ := i.projection.Table(found[t].Name)
 		for _, n := range found[t].Missing(table.Indexes) {
-			if !unlimited {
-				if _, err := i.tx.Exec(ctx, "SET LOCAL statement_timeout = 0"); err != nil {
-					return fmt.Errorf("lifting the limit on statements: %w", err)
-				}
-				unlimited = true
-			}
 			if err := i.createIndex(ctx, table, n+1, table.Indexes[n]); err != nil {
 				return err
 			}
 		}
-	}
-	if unlimited {
-		return i.pin(ctx)
 	}
 	return nil
 }

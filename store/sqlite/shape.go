@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -76,6 +77,38 @@ func (i *installer) createIndexes() error {
 				return err
 			}
 		}
+	}
+	return nil
+}
+
+// BuildIndexes makes the declared indexes that are missing, which Install does too: there is one writer, who would have
+// to wait in any case. See [store.Projections].
+func (s backend) BuildIndexes(
+	ctx context.Context, projection *store.Projection, told func(store.IndexBuild),
+) error {
+	var missing []store.MissingIndex
+	look := func(c *conn) error {
+		found, err := (&installer{conn: c, projection: s.placed(projection)}).shapes()
+		missing = projection.MissingIndexes(found)
+		return err
+	}
+	if err := s.read(ctx, look); err != nil || len(missing) == 0 {
+		return err
+	}
+	if told == nil {
+		told = func(store.IndexBuild) {}
+	}
+	for _, index := range missing {
+		told(store.IndexBuild{MissingIndex: index})
+	}
+	err := s.write(ctx, func(c *conn) error {
+		return (&installer{conn: c, projection: s.placed(projection)}).createIndexes()
+	})
+	if err != nil {
+		return err
+	}
+	for _, index := range missing {
+		told(store.IndexBuild{MissingIndex: index, Done: true})
 	}
 	return nil
 }

@@ -347,6 +347,10 @@ func additionUsed(f *fixture) {
 		Name: "clear", SQL: anySQL("UPDATE {table} SET note = NULL WHERE name = $1"), Params: types("text"), PartitionParam: 1,
 	})
 	r.run(p)
+	f.build(p)
+	if got := f.indexes("sums", "total"); got != "name; note" {
+		f.Errorf("the indexes are %s", got)
+	}
 	r.apply(note("b", "x"), note("c", "y"))
 	r.apply(mutate(totalsNote+1, store.Text("b")))
 	if got := f.view("sums", "notes"); got != "c y" {

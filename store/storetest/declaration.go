@@ -122,6 +122,7 @@ func declarationIndex(f *fixture) {
 	for range 2 {
 		_, err := f.store.Install(f.ctx, p, 1)
 		f.must(err)
+		f.build(p)
 		if got, want := f.indexes("sums", "total"), "n; n,note; name,kind; note"; got != want {
 			f.Errorf("the indexes are %s, want %s", got, want)
 		}

@@ -90,6 +90,9 @@ func versionOutlook(f *fixture) {
 		if fmt.Sprint(err) != fmt.Sprint(fault) {
 			f.Errorf("step %d: the outlook says %v, Install says %v", i, fault, err)
 		}
+		if err == nil {
+			f.build(step.projection)
+		}
 		if step.after != nil {
 			step.after()
 		}

@@ -82,6 +82,7 @@ func Run(t *testing.T, driver Driver) {
 		{"install", installCases},
 		{"declaration", declarationCases},
 		{"addition", additionCases},
+		{"index", indexCases},
 		{"expression", expressionCases},
 		{"apply", applyCases},
 		{"rejection", rejectionCases},

@@ -1,0 +1,134 @@
+package segments
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pupwasm/pupwasm/internal/clock"
+	"github.com/pupwasm/pupwasm/segments/internal/backoff"
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// indexer builds the indexes that an installed program declares and its tables lack, while everything else goes on. A
+// build may take hours. It ends early with the runner and by a pause, and is begun again by the next install, here or on
+// another host. A program that replaces the one it is for does not end it: the same index is built for that too.
+type indexer struct {
+	runner *runner
+
+	mu     sync.Mutex
+	next   *store.Projection  // whose indexes are to be built
+	cancel context.CancelFunc // ends what is under way, or nil
+	done   chan struct{}      // closed when nothing is under way
+}
+
+// start has the indexes of a projection built, after what is under way.
+func (x *indexer) start(projection *store.Projection) {
+	if !slices.ContainsFunc(projection.Tables, func(t store.Table) bool { return len(t.Indexes) > 0 }) {
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.next = projection
+	if x.cancel != nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	x.cancel, x.done = cancel, make(chan struct{})
+	go x.run(ctx)
+}
+
+// stop ends what is under way, and waits.
+func (x *indexer) stop() {
+	x.mu.Lock()
+	x.next = nil
+	cancel, done := x.cancel, x.done
+	x.mu.Unlock()
+	if cancel != nil {
+		cancel()
+		<-done
+	}
+}
+
+// finish waits until all indexes are built, or the runner is to end.
+func (x *indexer) finish(ctx context.Context) {
+	x.mu.Lock()
+	done := x.done
+	x.mu.Unlock()
+	if done == nil {
+		return
+	}
+	select {
+	case <-done:
+	case <-x.runner.quit:
+	case <-ctx.Done():
+	}
+}
+
+func (x *indexer) run(ctx context.Context) {
+	for projection := x.take(); projection != nil; projection = x.take() {
+		x.build(ctx, projection)
+	}
+}
+
+// take takes what is next. When there is nothing, it notes that nothing is under way.
+func (x *indexer) take() *store.Projection {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	projection := x.next
+	x.next = nil
+	if projection == nil {
+		x.cancel()
+		x.cancel = nil
+		close(x.done)
+	}
+	return projection
+}
+
+// outdated reports that a newer program waits.
+func (x *indexer) outdated() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.next != nil
+}
+
+// build tries until the indexes are there, the database refuses one, or a newer program waits.
+func (x *indexer) build(ctx context.Context, projection *store.Projection) {
+	r := x.runner
+	retry, told := r.worker.options.backoff(), false
+	for ctx.Err() == nil {
+		err := r.worker.tables.BuildIndexes(ctx, projection, x.teller())
+		switch {
+		case err == nil || ctx.Err() != nil:
+			return
+		case !errors.Is(err, store.ErrTransient):
+			r.logger.Error().Err(err).Msg("an index cannot be built, which is tried again when the module is installed")
+			return
+		case !told && errors.Is(err, store.ErrLocked):
+			r.logger.Info().Msg("an index is missing, waiting for another host, or for a vacuum of the table")
+		case !told:
+			r.logger.Info().Err(err).Msg("an index is not built yet, trying again")
+		}
+		told = true
+		if !backoff.Sleep(ctx, retry.Pause()) || x.outdated() {
+			return
+		}
+	}
+}
+
+// teller logs when an index begins to be built and when it is there.
+func (x *indexer) teller() func(store.IndexBuild) {
+	var began time.Time
+	return func(b store.IndexBuild) {
+		event := x.runner.logger.Info().Str("table", b.Table).Str("columns", strings.Join(b.Columns, ", "))
+		if !b.Done {
+			began = clock.Now()
+			event.Msg("index is being built, commits go on")
+			return
+		}
+		event.Dur("after", clock.Since(began)).Msg("index is built")
+	}
+}
