@@ -9,12 +9,12 @@ import (
 
 // Promote makes readers see another version of a projection: the views by which they read become views of its tables, in
 // one transaction, at a moment at which it is nowhere behind. No reader sees an older position. It tries again until ctx
-// ends while the version is behind or readers keep the views; give ctx a deadline. [Host.Status] has the versions.
+// ends while the version is behind, lacks indexes, or readers keep the views; give ctx a deadline. [Host.Status] has the versions.
 //
 // # Errors
 //
-// [*store.InputError] when the version is not installed or has failed; [*store.BehindError] when ctx ends first, or an
-// error that is [store.ErrTransient]; [*store.CatalogueError] when others have built upon a view whose columns become
+// [*store.InputError] when the version is not installed or has failed; [*store.BehindError] or
+// [*store.UnbuiltError] when ctx ends first, or an error that is [store.ErrTransient]; [*store.CatalogueError] when others have built upon a view whose columns become
 // others.
 func (h *Host) Promote(ctx context.Context, projection store.ProjectionID) (store.Promotion, error) {
 	return segments.Promote(ctx, h.tables, projection)

@@ -13,6 +13,37 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
+// nearEvents is how far a version may be behind for its indexes to be built.
+const nearEvents = 5000
+
+// buildIndexes has the indexes built that the program declares and its tables lack. Those of a version that readers do
+// not see would slow its building down: they wait until it has nearly caught up.
+func (r *runner) buildIndexes(status *store.ProjectionStatus) {
+	if r.indexed == r.program || status.Paused() || !status.Live && !r.completed && !r.nearlyCaughtUp(status) {
+		return
+	}
+	r.indexed = r.program
+	r.indexes.start(r.program.Projection())
+}
+
+// stopBuilding ends the building. It is begun again when there is something to apply.
+func (r *runner) stopBuilding() {
+	r.indexed = nil
+	r.indexes.stop()
+}
+
+// nearlyCaughtUp reports that no segment is far behind.
+func (r *runner) nearlyCaughtUp(status *store.ProjectionStatus) bool {
+	head, positions := r.worker.log.Head(), r.committed()
+	for i := range status.Segments {
+		s := &status.Segments[i]
+		if max(s.Position, positions[s.Segment]) < head-nearEvents {
+			return false
+		}
+	}
+	return head > 0
+}
+
 // indexer builds the indexes that an installed program declares and its tables lack, while everything else goes on. A
 // build may take hours. It ends early with the runner and by a pause, and is begun again by the next install, here or on
 // another host. A program that replaces the one it is for does not end it: the same index is built for that too.

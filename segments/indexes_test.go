@@ -1,6 +1,7 @@
 package segments_test
 
 import (
+	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -157,4 +158,51 @@ func TestOnce_waitsForIndexes(t *testing.T) {
 			t.Errorf("missing are %v", missing)
 		}
 	})
+}
+
+// indexedLaterLedger is version 2 of it.
+type indexedLaterLedger struct{ indexedLedger }
+
+func (l indexedLaterLedger) Projection() *store.Projection {
+	projection := l.indexedLedger.Projection()
+	projection.Version = 2
+	return projection
+}
+
+// TestWorker_buildsIndexesOfAVersionBesideOnceItHasCaughtUp has version 2 built beside version 1. It cannot be promoted
+// before its index is there, which is not begun while it is far behind.
+func TestWorker_buildsIndexesOfAVersionBesideOnceItHasCaughtUp(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	s, breaks, lines, gate := openPostgres(t, db), new(atomic.Int64), &logBuffer{}, make(chan struct{})
+	options := quick()
+	options.Logger = zerolog.New(lines)
+	worker := startPrograms(t, s, options, &ledger{code: "1", breaks: breaks})
+	applied(t, s, "ledger", poisoned(t, s, 600, 10, 0))
+	worker.SetProgram(indexedLaterLedger{indexedLedger{&ledger{code: "2", breaks: breaks, bad: func(*store.RecordedEvent) error {
+		<-gate
+		return nil
+	}}}})
+	testwait.Until(t, "version 2 is at work", func() bool {
+		return count(t, db, "pupwasm.segments WHERE version = 2 AND owner IS NOT NULL") > 0
+	})
+	head := poisoned(t, s, 20, 2, 0)
+	testwait.Until(t, "version 1 goes on", func() bool {
+		there, _ := versionAt(t.Context(), s, 1, head)
+		return there
+	})
+	later := store.ProjectionID{Name: "ledger", Version: 2}
+	_, err := s.Promote(t.Context(), later)
+	var behind *store.BehindError
+	if strings.Contains(lines.String(), indexBegun) || !errors.As(err, &behind) {
+		t.Errorf("an index is built, or a promotion returns %v: %s", err, lines)
+	}
+	close(gate)
+	promotion, err := segments.Promote(t.Context(), s, later)
+	if err != nil || promotion.To != 2 || !strings.Contains(lines.String(), indexBuilt) {
+		t.Errorf("the promotion is %+v, %v: %s", promotion, err, lines)
+	}
+	if n := count(t, db, "pg_index WHERE indrelid = 'ledger__v2.streams'::regclass AND NOT indisprimary AND indisvalid"); n != 1 {
+		t.Errorf("there are %d indexes", n)
+	}
 }

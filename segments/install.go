@@ -93,7 +93,6 @@ func (r *runner) installed(catalogue store.Catalogue) {
 	r.ready.Store(true)
 	r.enrolled.Store(true)
 	r.worker.wakeLater(r.id)
-	r.indexes.start(r.program.Projection())
 	tell(r.options.Observer.Installed, ObservedProgram{Projection: r.id, Source: r.program.Source()})
 	r.outdate()
 }
@@ -108,7 +107,7 @@ func (r *runner) withdraw(others bool) {
 	for _, s := range r.staying() {
 		s.leave()
 	}
-	r.indexes.stop()
+	r.stopBuilding()
 	r.ready.Store(false)
 	r.enrolled.Store(false)
 	r.worker.membership.refresh()

@@ -105,7 +105,7 @@ func (r *runner) pause(ctx context.Context, status *store.ProjectionStatus) erro
 	for _, s := range r.staying() {
 		s.leave()
 	}
-	r.indexes.stop()
+	r.stopBuilding()
 	return r.releaseIdle(ctx, status)
 }
 
@@ -113,6 +113,5 @@ func (r *runner) pause(ctx context.Context, status *store.ProjectionStatus) erro
 func (r *runner) resumed() {
 	if r.paused.Swap(false) {
 		r.logger.Info().Msg("projection resumed")
-		r.indexes.start(r.program.Projection())
 	}
 }

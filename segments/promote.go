@@ -17,12 +17,12 @@ const (
 )
 
 // Promote makes a version of a projection the one that readers see: see [store.Versions]. It tries again until ctx ends
-// while the version is behind the live one, or readers keep the views.
+// while the version is behind the live one or lacks indexes, or readers keep the views.
 //
 // # Errors
 //
-// Those of the store. After the end of ctx it is why the last try failed: a [*store.BehindError], or an error that is
-// [store.ErrTransient].
+// Those of the store. After the end of ctx it is why the last try failed: a [*store.BehindError], a [*store.UnbuiltError], or an error
+// that is [store.ErrTransient].
 func Promote(ctx context.Context, tables store.Tables, projection store.ProjectionID) (store.Promotion, error) {
 	return exchange(ctx, func() (store.Promotion, error) { return tables.Promote(ctx, projection) })
 }
@@ -41,12 +41,13 @@ func exchange(ctx context.Context, try func() (store.Promotion, error)) (store.P
 	for pause := promoteMin; ; pause = min(2*pause, promoteMax) {
 		promotion, err := try()
 		var behind *store.BehindError
+		var unbuilt *store.UnbuiltError
 		switch {
 		case err == nil:
 			return promotion, nil
 		case ctx.Err() != nil:
 			return store.Promotion{}, cmp.Or(last, err)
-		case !errors.As(err, &behind) && !errors.Is(err, store.ErrTransient):
+		case !errors.As(err, &behind) && !errors.As(err, &unbuilt) && !errors.Is(err, store.ErrTransient):
 			return store.Promotion{}, err
 		}
 		if last = err; !backoff.Sleep(ctx, pause) {

@@ -57,6 +57,7 @@ type runner struct {
 	catalogue    store.Catalogue
 	segments     map[int]*segment
 	indexes      *indexer
+	indexed      Program      // whose indexes are built, or being built
 	retried      map[int]bool // with Once: the segments whose parked keys were tried
 	troubles     map[int]*trouble
 	retry        backoff.Backoff
@@ -174,6 +175,7 @@ func (r *runner) reconcile(ctx context.Context) (err error) {
 	}
 	if r.worker.options.Once {
 		if r.completed, err = r.complete(ctx, status); r.completed || err != nil {
+			r.buildIndexes(status)
 			return err
 		}
 	}
@@ -187,6 +189,7 @@ func (r *runner) reconcile(ctx context.Context) (err error) {
 		return r.pause(ctx, status)
 	}
 	r.resumed()
+	r.buildIndexes(status)
 	return r.balance(ctx, status, v.workers)
 }
 
@@ -275,7 +278,7 @@ func (r *runner) stopSegments() (failed bool) {
 
 func (r *runner) close() {
 	r.stopSegments()
-	r.indexes.stop()
+	r.stopBuilding()
 	r.endTroubles()
 	r.ready.Store(false)
 	r.enrolled.Store(false)

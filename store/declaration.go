@@ -18,10 +18,9 @@ type declaration struct {
 // it beside the checkpoints, and compares the next declaration with it by CheckDeclaration.
 //
 // The subscription, the writes and the queries are not part of it. They are the program of the projection: by
-// keeping the version, its author promises that the rows stay right with another program; Backfill of a column is
-// a promise too, which is kept to be known, and not compared. Indexes change no row,
-// and Install makes missing ones. Views are stored, so that Install knows which are the projection's, but they may
-// change. The projection must be valid.
+// keeping the version, its author promises that the rows stay right with another program. What is kept to be known,
+// and not compared: Backfill of a column, which is a promise too; indexes, which change no row; views, so that Install
+// knows which are the projection's. The projection must be valid.
 func (p *Projection) Declaration(dialect Dialect) string {
 	d := declaration{SpreadFactor: SpreadFactor, Projection: *p}
 	d.Version, d.Subscription, d.Writes, d.Queries = 0, Subscription{}, nil, nil
@@ -31,7 +30,7 @@ func (p *Projection) Declaration(dialect Dialect) string {
 	d.Tables = slices.Clone(p.Tables)
 	for i := range d.Tables {
 		t := &d.Tables[i]
-		t.Indexes, t.Columns, t.Checks = nil, slices.Clone(t.Columns), slices.Clone(t.Checks)
+		t.Columns, t.Checks = slices.Clone(t.Columns), slices.Clone(t.Checks)
 		for j := range t.Columns {
 			c := &t.Columns[j]
 			c.NotNull = c.NotNull || slices.Contains(t.Key, c.Name)

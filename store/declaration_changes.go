@@ -95,7 +95,7 @@ func (c *changes) tables(before, after any) {
 		case is == nil:
 			c.add(item, "is no longer declared")
 		default:
-			c.members(item, was, is, "columns")
+			c.members(item, was, is, "columns", "indexes")
 			c.columns(item, was["columns"], is["columns"])
 		}
 	}

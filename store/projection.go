@@ -11,15 +11,16 @@ type Projections interface {
 	// Install makes the projection ready to run. It creates the tables and segments of a new projection, with indexes
 	// and with the views under the plain name by which the tables are read (see [PlaceOf]), checks every statement of
 	// the catalogue against the database, and clears the errors of failed segments. Indexes that tables lack which are
-	// there already are for BuildIndexes, where they would hold commits up. Two hosts may install at once. segments is
-	// the number of segments of a new projection; an existing layout stays.
+	// there already are for BuildIndexes, where they would hold commits up, and so are all of a version beside the live
+	// one, whose building they would slow down. Two hosts may install at once. segments is the number of segments of a
+	// new projection; an existing layout stays.
 	//
 	// A known version must be as it was installed: its declaration (see [Projection.Declaration]), and its
 	// tables in the database. Columns that old rows may lack, by [BackfillNone], are the exception: one that the tables
-	// lack is added, where it is declared behind all that they have, and one that the projection lacks is left alone. While no event is applied and the tables are empty, another declaration or a later
-	// version replaces them, and earlier claims are fenced. Otherwise a later version than the live one is a candidate:
-	// it has tables, segments and checkpoints of its own, begins with the first event, and readers do not see it (see
-	// [Versions]).
+	// lack is added, where it is declared behind all that they have, and one that the projection lacks is left alone.
+	// While no event is applied and the tables are empty, another declaration or a later version replaces them, and
+	// earlier claims are fenced. Otherwise a later version than the live one is a candidate: it has tables, segments
+	// and checkpoints of its own, begins with the first event, and readers do not see it (see [Versions]).
 	//
 	// # Errors
 	//
@@ -33,7 +34,7 @@ type Projections interface {
 	InstallBeside(ctx context.Context, projection *Projection, segments int) (Catalogue, error)
 
 	// BuildIndexes makes the declared indexes that the tables of an installed version lack and that Install has left
-	// out, since a table may have rows then. Commits and readers go on meanwhile, however long it takes. One host at a
+	// out. Commits and readers go on meanwhile, however long it takes. One host at a
 	// time builds indexes of a projection. A build that ends early, by ctx or with its host, is begun again by the next
 	// call. told, which may be nil, is called when each index begins to be built and when it is there.
 	//

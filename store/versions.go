@@ -17,11 +17,11 @@ type Versions interface {
 	// # Errors
 	//
 	// [*InputError] when the version is not installed, has a segment that has failed, or follows another log;
-	// [*BehindError]; [ErrTransient], with [ErrLocked] when a transaction has a lock on the views; [*CatalogueError]
-	// when others have built upon a view whose columns become others. Nothing has changed then.
+	// [*BehindError]; [*UnbuiltError]; [ErrTransient], with [ErrLocked] when a transaction has a lock on the views;
+	// [*CatalogueError] when others have built upon a view whose columns become others. Nothing has changed then.
 	Promote(ctx context.Context, projection ProjectionID) (Promotion, error)
 
-	// Rollback makes the version live that the live one has replaced, as Promote does.
+	// Rollback makes the version live that the live one has replaced, as Promote does, whatever indexes it lacks.
 	//
 	// # Errors
 	//
@@ -87,6 +87,23 @@ type BehindError struct {
 func (e *BehindError) Error() string {
 	return fmt.Sprintf("version %d of projection %s is %d positions behind version %d, which is live",
 		e.Projection.Version, e.Projection.Name, e.Positions, e.Live)
+}
+
+// UnbuiltError says that a version cannot become the live one before its indexes are built, see
+// [Projections.BuildIndexes].
+type UnbuiltError struct {
+	Projection ProjectionID
+	Indexes    []MissingIndex
+}
+
+// Error names the version and the indexes.
+func (e *UnbuiltError) Error() string {
+	names := make([]string, len(e.Indexes))
+	for i := range e.Indexes {
+		names[i] = e.Indexes[i].String()
+	}
+	return fmt.Sprintf("version %d of projection %s has no index %s yet: a host builds it once the version has caught up, "+
+		"and its log says when the database refuses it", e.Projection.Version, e.Projection.Name, strings.Join(names, ", "))
 }
 
 // Stage is what a version is to readers.

@@ -65,7 +65,7 @@ func newDiffCommand(globals *globalOptions) *cobra.Command {
 		ValidArgsFunction: completeProjections(globals),
 	}
 	cmd.Flags().IntVar(&opts.examples, "examples", 5, "how many rows that differ to show of each table, and of each kind")
-	cmd.Flags().DurationVar(&opts.timeout, "timeout", time.Minute, "how long to wait until both stand at one position; 0 for no limit")
+	cmd.Flags().DurationVar(&opts.timeout, "timeout", 0, "how long the comparison may take; 0 for no limit")
 	cmd.Flags().BoolVar(&opts.json, "json", false, "print JSON")
 	opts.events.addFlags(cmd.Flags())
 	opts.limits.addFlags(cmd.Flags())

@@ -57,8 +57,17 @@ func TestPause_namesWhoStillHasASegment(t *testing.T) {
 		host := start(t, database, "run", modulesFolder(t, "user_counter"), "--lease", "1h", "--worker-name", "slow", "--segments", "1")
 		run(t, database, "wait", "user_counter", "--grace", testwait.Patience.String(), "--timeout", "0")
 		testwait.Until(t, "it has the segment", func() bool { return strings.Contains(run(t, database, "segments", "list"), "running  slow") })
-		host.signal(syscall.SIGSTOP)
-		out, err := command(database, "pause", "user_counter", "--timeout", "300ms").CombinedOutput()
+		var out []byte
+		var err error
+		testwait.Until(t, "it is stopped while it does not write, which would keep others from SQLite's file", func() bool {
+			host.signal(syscall.SIGSTOP)
+			out, err = command(database, "pause", "user_counter", "--timeout", "300ms").CombinedOutput()
+			locked := strings.Contains(string(out), "not available")
+			if locked {
+				host.signal(syscall.SIGCONT)
+			}
+			return !locked
+		})
 		if err == nil || string(out) != "pupwasm: projection user_counter is paused, and worker slow still has segment 0: it gives it up "+
 			"when its batch ends, or when its lease does (waited 300ms for that): 'pupwasm status user_counter' shows it\n" {
 			t.Errorf("pause: %v: %s", err, out)

@@ -127,8 +127,9 @@ func (h *handler) retire(ctx context.Context, r *http.Request) (any, error) {
 // refusal makes an error of a request what the state of the versions does not allow now.
 func refusal(err error) error {
 	var behind *store.BehindError
+	var unbuilt *store.UnbuiltError
 	var apart *store.ApartError
-	if errors.As(err, &behind) || errors.As(err, &apart) {
+	if errors.As(err, &behind) || errors.As(err, &unbuilt) || errors.As(err, &apart) {
 		return &statusError{http.StatusConflict, err.Error()}
 	}
 	return err

@@ -24,7 +24,7 @@ func TestSocket_unansweredDataEndsTheConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Release()
-	socket := conn.Conn().PgConn().Conn().(*net.TCPConn)
+	socket := conn.Conn().PgConn().Conn().(*watchedConn).Conn.(*net.TCPConn)
 	raw, err := socket.SyscallConn()
 	if err != nil {
 		t.Fatal(err)

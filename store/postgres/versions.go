@@ -64,21 +64,22 @@ func (s backend) Installed(ctx context.Context, projection string) (versions sto
 
 // Promote makes a version the live one. See [store.Versions].
 func (s backend) Promote(ctx context.Context, projection store.ProjectionID) (store.Promotion, error) {
-	return s.exchange(ctx, projection.Name, func(versions store.Versioned) (*store.Installed, error) {
-		return versions.Known(projection)
-	})
+	return s.exchange(ctx, projection.Name, (*installer).checkIndexes,
+		func(versions store.Versioned) (*store.Installed, error) { return versions.Known(projection) })
 }
 
 // Rollback makes the version live that the live one has replaced. See [store.Versions].
 func (s backend) Rollback(ctx context.Context, projection string) (store.Promotion, error) {
-	return s.exchange(ctx, projection, func(versions store.Versioned) (*store.Installed, error) {
+	whole := func(*installer, context.Context) error { return nil } // it has been live before, as it is
+	return s.exchange(ctx, projection, whole, func(versions store.Versioned) (*store.Installed, error) {
 		return versions.Previous(projection)
 	})
 }
 
-// exchange makes the version live that choose returns.
+// exchange makes the version live that choose returns, once ready finds nothing in the way.
 func (s backend) exchange(
-	ctx context.Context, name string, choose func(store.Versioned) (*store.Installed, error),
+	ctx context.Context, name string, ready func(*installer, context.Context) error,
+	choose func(store.Versioned) (*store.Installed, error),
 ) (promotion store.Promotion, err error) {
 	err = pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, s.queries.lockProjection, name); err != nil {
@@ -96,7 +97,7 @@ func (s backend) exchange(
 		if next.Live {
 			return nil
 		}
-		return s.promote(ctx, tx, versions, next)
+		return s.promote(ctx, tx, versions, next, ready)
 	})
 	if err != nil {
 		return store.Promotion{}, translate(err)
@@ -105,7 +106,10 @@ func (s backend) exchange(
 }
 
 // promote makes readers see a version in place of the live one, in a transaction that has locked the projection.
-func (s backend) promote(ctx context.Context, tx pgx.Tx, versions store.Versioned, next *store.Installed) error {
+func (s backend) promote(
+	ctx context.Context, tx pgx.Tx, versions store.Versioned, next *store.Installed,
+	ready func(*installer, context.Context) error,
+) error {
 	live := versions.Live()
 	i := &installer{
 		tx: tx, queries: &s.queries, projection: s.placed(&next.Projection), home: s.options.Schema,
@@ -117,7 +121,7 @@ func (s backend) promote(ctx context.Context, tx pgx.Tx, versions store.Versione
 	if err := i.becomeOwner(ctx); err != nil {
 		return err
 	}
-	if err := i.meet(ctx, live); err != nil {
+	if err := i.meet(ctx, live, ready); err != nil {
 		return err
 	}
 	if err := i.waitBriefly(ctx); err != nil {
@@ -165,8 +169,11 @@ func (i *installer) becomeOwner(ctx context.Context) error {
 }
 
 // meet waits until the version is nowhere behind the live one, and keeps commits of the live one waiting from then on
-// until the transaction ends. Those of the version go on meanwhile: it arrives where the live one stands.
-func (i *installer) meet(ctx context.Context, live *store.Installed) error {
+// until the transaction ends. Those of the version go on meanwhile: it arrives where the live one stands. It keeps
+// nobody waiting for a version that is far behind, or that ready finds something amiss with.
+func (i *installer) meet(
+	ctx context.Context, live *store.Installed, ready func(*installer, context.Context) error,
+) error {
 	id, of := i.projection.ID(), i.layout(i.projection.ID())
 	now, err := i.layout(live.ID()).look(ctx)
 	if err != nil {
@@ -183,6 +190,9 @@ func (i *installer) meet(ctx context.Context, live *store.Installed) error {
 	if err := check(now); err != nil && (!errors.As(err, &behind) || behind.Positions > meetBehindMax) {
 		return err
 	}
+	if err := ready(i, ctx); err != nil {
+		return err
+	}
 	held, err := i.layout(live.ID()).read(ctx)
 	if err != nil {
 		return err
@@ -196,6 +206,18 @@ func (i *installer) meet(ctx context.Context, live *store.Installed) error {
 		}
 	}
 	return err
+}
+
+// checkIndexes reports that indexes of the version are not built yet.
+func (i *installer) checkIndexes(ctx context.Context) error {
+	found, err := i.shapes(ctx)
+	if err != nil {
+		return err
+	}
+	if missing := i.projection.MissingIndexes(found); len(missing) > 0 {
+		return &store.UnbuiltError{Projection: i.projection.ID(), Indexes: missing}
+	}
+	return nil
 }
 
 // runBy returns a worker that lives and runs a version, or has a segment of it; "" for none.

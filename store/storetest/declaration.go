@@ -93,18 +93,19 @@ func declarationProgram(f *fixture) {
 }
 
 // indexes returns the columns of the indexes of a table, sorted.
-func (f *fixture) indexes(projection, table string) string {
+func (f *fixture) indexes(projection, table string) string { return f.indexesAs(projection, 1, table) }
+
+func (f *fixture) indexesAs(projection string, version int, table string) string {
 	f.Helper()
 	var found []string
-	for _, row := range f.Query(f, f.indexColumns(projection, table)) {
+	for _, row := range f.Query(f, f.indexColumns(f.storedAs(projection, version, table))) {
 		found = append(found, row[0])
 	}
 	slices.Sort(found)
 	return strings.Join(found, "; ")
 }
 
-func (f *fixture) indexColumns(projection, table string) string {
-	name := f.stored(projection, table)
+func (f *fixture) indexColumns(name string) string {
 	if f.dialect == store.DialectSQLite {
 		return fmt.Sprintf(`SELECT (SELECT group_concat(i.name) FROM pragma_index_info(l.name) AS i)
 			FROM pragma_index_list('%s') AS l`, strings.Trim(name, `"`))

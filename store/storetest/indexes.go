@@ -13,6 +13,7 @@ import (
 var indexCases = []testCase{
 	{"what_is_missing_is_built", indexMissing},
 	{"of_a_new_projection_none_is_missing", indexNew},
+	{"a_version_is_promoted_with_its_indexes", indexBeside},
 	{"of_what_is_not_installed_none_is_built", indexNotInstalled},
 	{"hosts_build_at_once", indexAtOnce},
 	{"an_end_of_the_context", indexCancelled},
@@ -82,16 +83,36 @@ func indexMissing(f *fixture) {
 func indexNew(f *fixture) {
 	_, err := f.store.Install(f.ctx, indexed(), 1)
 	f.must(err)
+	if told := f.build(indexed()); told != "" {
+		f.Errorf("it tells %s", told)
+	}
+}
+
+// indexBeside has a version built beside the live one, which may leave its indexes for later.
+func indexBeside(f *fixture) {
 	later := indexed()
 	later.Version = 2
-	f.running(indexed()).apply(put("a", 1))
-	_, err = f.store.Install(f.ctx, later, 1)
-	f.must(err)
-	for _, p := range []*store.Projection{indexed(), later} {
-		if told := f.build(p); told != "" {
-			f.Errorf("of version %d it tells %s", p.Version, told)
+	runners := []*runner{f.runningOn(f.store, indexed(), "worker-1")}
+	runners[0].apply(put("a", 1))
+	runners = append(runners, f.runningOn(f.store, later, "worker-2"))
+	runners[1].apply(put("a", 1))
+	if _, err := f.store.Promote(f.ctx, sumsOf(2)); err != nil {
+		var unbuilt *store.UnbuiltError
+		if !errors.As(err, &unbuilt) || unbuilt.Projection != sumsOf(2) || len(unbuilt.Indexes) != 1 ||
+			unbuilt.Indexes[0].String() != "total (n)" {
+			f.Errorf("without its index: %v", err)
 		}
+		f.wantStages("1 live, 2 candidate")
+		f.build(later)
+		f.promote(2)
 	}
+	f.wantStages("1 replaced, 2 live")
+	if got := f.indexesAs("sums", 2, "total"); got != "n; name" {
+		f.Errorf("the indexes are %q", got)
+	}
+	f.dropIndexes("sums", "total")
+	f.rollback(2, 1)
+	f.wantStages("1 live, 2 candidate")
 }
 
 func indexNotInstalled(f *fixture) {
