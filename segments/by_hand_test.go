@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -245,6 +246,27 @@ func TestByHand_aWorkerThatRunsOnceDoesNotWaitForAnOperator(t *testing.T) {
 			if n := counted(); n != 0 {
 				t.Errorf("there are %d rows", n)
 			}
+		})
+	}
+}
+
+// TestByHand_aRowOfBefore has somebody add rows of keys that a segment takes for new, since it has written all rows since
+// the first event. It finds out, and changes them.
+func TestByHand_aRowOfBefore(t *testing.T) {
+	t.Parallel()
+	for _, events := range []int{1, 2, 700} {
+		t.Run(fmt.Sprint(events), func(t *testing.T) {
+			t.Parallel()
+			db := pgtest.New(t)
+			s, breaks := openPostgres(t, db), new(atomic.Int64)
+			worker := startPrograms(t, s, quick(), &ledger{code: "1", breaks: breaks})
+			testwait.Until(t, "it is installed", func() bool { return count(t, db, "pg_class WHERE oid = to_regclass('ledger.streams')") == 1 })
+			execute(t, db, "INSERT INTO ledger__v1.streams VALUES ('n0', 0)")
+			applied(t, s, "ledger", poisoned(t, s, events, 1, 0))
+			if n := count(t, db, "ledger.streams WHERE version = 1"); n != events || breaks.Load() != 0 || parkedIn(t, s) != "" {
+				t.Errorf("%d rows are right, want %d; parked are %s", n, events, parkedIn(t, s))
+			}
+			worker.runs(t)
 		})
 	}
 }

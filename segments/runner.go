@@ -33,6 +33,7 @@ type runner struct {
 	events    atomic.Int64
 	deadlocks atomic.Int64
 	ready     atomic.Bool // the module is installed, and fits what is in the database
+	unseen    atomic.Bool // readers see another version
 	enrolled  atomic.Bool // others count this worker in: it is ready and has something to do
 	proven    atomic.Bool // some module of the projection was installed by this worker
 	paused    atomic.Bool // the last view said so
@@ -179,6 +180,7 @@ func (r *runner) reconcile(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	r.unseen.Store(!status.Live)
 	r.worker.shared.Connections.Seen(r.id, status.Live)
 	if err := r.reshard(ctx, status, v.workers); err != nil {
 		return err

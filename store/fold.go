@@ -48,7 +48,9 @@ type Folder struct {
 	// sharedBarrier is the same for rows of shared tables: only statements that are unordered may reach these.
 	sharedBarrier int
 	rows          int
-	kept          arena // what values of the steps point to
+	keys          *SegmentKeys // see Follow; nil when it does not know them
+	fresh         bool         // there are rows of new keys
+	kept          arena        // what values of the steps point to
 	scratch       []byte
 }
 
@@ -59,7 +61,8 @@ type foldWrite struct {
 	width    int
 	alone    bool // inserts into a table that nothing else writes to: keys need not be compared
 	shared   *sharedRow
-	into     int // the write of the plan that rows become rows of
+	fresh    *freshRow // where a row may be known whole
+	into     int       // the write of the plan that rows become rows of
 }
 
 // NewFolder prepares a folder for a valid projection.
@@ -79,14 +82,14 @@ func NewFolder(projection *Projection) *Folder {
 	for i := range f.writes {
 		f.writes[i].alone = f.writes[i].Action == Insert && f.writers(f.writes[i].table) == 1
 	}
-	f.shareTables(len(projection.Writes))
+	f.freshTables(f.shareTables(len(projection.Writes)))
 	f.Reset()
 	return f
 }
 
 // shareTables directs the rows of each shared table to one write of the plan. The combined writes are behind the
-// declared.
-func (f *Folder) shareTables(combined int) {
+// declared. It returns where they end.
+func (f *Folder) shareTables(combined int) (end int) {
 	for t := range f.projection.Tables {
 		table := &f.projection.Tables[t]
 		writes := f.projection.sharedWrites(t)
@@ -104,6 +107,22 @@ func (f *Folder) shareTables(combined int) {
 			f.writes[i].into, f.writes[i].shared = into, newSharedRow(table, f.writes[i].Write, f.writes[into].Write)
 		}
 		f.writes[into].shared = newSharedRow(table, f.writes[into].Write, f.writes[into].Write)
+	}
+	return combined
+}
+
+// freshTables directs the new rows of each table to its insert, which are behind the combined writes.
+func (f *Folder) freshTables(insert int) {
+	for t := range f.projection.Tables {
+		if _, ok := f.projection.freshInsert(t); !ok {
+			continue
+		}
+		for i := range f.projection.Writes {
+			if w := &f.writes[i]; w.table == t {
+				w.fresh = newFreshRow(&f.projection.Tables[t], w.Write, f.writes[insert].Write, insert)
+			}
+		}
+		insert++
 	}
 }
 
@@ -131,7 +150,7 @@ func (f *Folder) Reset() {
 	for i := range f.latest {
 		f.latest[i] = -1
 	}
-	f.barrier, f.sharedBarrier, f.rows = 0, 0, 0
+	f.barrier, f.sharedBarrier, f.rows, f.fresh = 0, 0, 0, false
 	f.kept.reset()
 }
 
@@ -196,20 +215,31 @@ func (f *Folder) foldStatement(m *Mutation, w *foldWrite) {
 // foldRow adds a row of a write, in a step that is not before the barrier.
 func (f *Folder) foldRow(write int, values []Value, barrier int) {
 	w := &f.writes[write]
-	last := f.lastOf(w.table, values[:w.keyWidth])
+	last, hash := f.lastOf(w.table, values[:w.keyWidth])
 	earliest := barrier
 	if *last != (place{}) {
 		step, row := last.indexes()
-		if s := &f.steps[step]; s.Write == write && step >= barrier && f.mergeRow(w, s.row(row), values) {
+		s := &f.steps[step]
+		if s.Write == write && step >= barrier && f.mergeRow(w, s.row(row), values) ||
+			w.fresh != nil && s.Write == w.fresh.into && f.mergeFresh(w, s.row(row), values) {
 			return
 		}
 		earliest = max(earliest, step+1)
 	} else {
 		f.touched.taken++
+		if f.isFresh(w, hash, values) {
+			write, values = w.fresh.into, w.fresh.of(values)
+			w, f.fresh = &f.writes[write], true
+		}
 	}
 	step := f.stepFor(write, w, earliest)
 	*last = placeOf(step, f.steps[step].Count)
 	f.appendRow(step, values)
+}
+
+// isFresh reports that a row is new, as far as the segment knows, and whole. It notes the key.
+func (f *Folder) isFresh(w *foldWrite, hash uint64, values []Value) bool {
+	return f.keys != nil && w.fresh != nil && w.Action != Delete && f.keys.add(hash) && w.fresh.begins && w.fresh.holds(values)
 }
 
 // orderSteps puts the steps of shared tables first, in the order of their tables, between statements that are
@@ -232,23 +262,23 @@ func (f *Folder) turn(s Step) int {
 	return len(f.projection.Tables)
 }
 
-// lastOf returns where the last row is noted that touched a key, until it is called again. None is noted for a key
-// that is new.
-func (f *Folder) lastOf(table int, key []Value) *place {
+// lastOf returns where the last row is noted that touched a key, until it is called again, and the key's hash. None is
+// noted for a key that is new.
+func (f *Folder) lastOf(table int, key []Value) (last *place, hash uint64) {
 	f.touched.grow()
-	hash := f.touched.hash(table, key)
+	hash = f.touched.hash(table, key)
 	for at := hash; ; at++ {
 		slot := f.touched.at(at)
 		if slot.place == (place{}) {
 			slot.hash = hash
-			return &slot.place
+			return &slot.place, hash
 		}
 		if slot.hash != hash {
 			continue
 		}
 		step, row := slot.place.indexes()
 		if s := &f.steps[step]; f.writes[s.Write].table == table && sameKey(key, s.row(row)) {
-			return &slot.place
+			return &slot.place, hash
 		}
 	}
 }

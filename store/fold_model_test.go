@@ -7,6 +7,7 @@ import (
 	"math/big"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 
 	"pgregory.net/rapid"
@@ -95,8 +96,9 @@ type database struct {
 }
 
 func (d *database) apply(steps []store.Step) {
+	plan := d.projection.Plan()
 	for _, step := range steps {
-		width := len(d.projection.Parameters(&d.projection.Writes[step.Write]))
+		width := len(d.projection.Parameters(&plan[step.Write]))
 		for i := range step.Count {
 			if d.refused {
 				return
@@ -118,9 +120,10 @@ func owned(values []store.Value) []store.Value {
 }
 
 func (d *database) applyRow(write int, values []store.Value) {
-	w := &d.projection.Writes[write]
-	switch write {
-	case ledgerSQL:
+	w := &d.projection.Plan()[write]
+	switch {
+	case w.SQL == nil:
+	case write == ledgerSQL:
 		for _, row := range d.rows {
 			if total := row["total"]; !total.IsNull() {
 				d.overflow(total.Int() > math.MaxInt64/2 || total.Int() < math.MinInt64/2)
@@ -128,18 +131,25 @@ func (d *database) applyRow(write int, values []store.Value) {
 			}
 		}
 		return
-	case ledgerOtherSQL:
+	default:
 		for _, row := range d.rows {
 			row["last"] = store.Text(show(row["last"]) + show(values[0]))
 		}
 		return
-	case ledgerNote:
+	}
+	if w.Table == "note" {
 		d.notes = append(d.notes, show(values[0]))
 		return
 	}
 	key := show(values[0])
 	row, exists := d.rows[key]
+	for i, c := range w.Columns {
+		column, _ := d.projection.Tables[0].Column(c.Name)
+		d.overflow(column.NotNull && values[i+1].IsNull()) // which a later value may overwrite
+	}
 	switch {
+	case d.refused:
+		return
 	case w.Action == store.Delete:
 		delete(d.rows, key)
 		return
@@ -150,6 +160,12 @@ func (d *database) applyRow(write int, values []store.Value) {
 		return
 	case !exists:
 		row = map[string]store.Value{}
+		for _, c := range d.projection.Tables[0].Columns {
+			if len(c.Default) > 0 {
+				n, _ := strconv.ParseInt(string(c.Default), 10, 64)
+				row[c.Name] = store.I64(n)
+			}
+		}
 		for i, c := range w.Columns {
 			row[c.Name] = values[i+1]
 		}
@@ -290,7 +306,7 @@ func (d *database) applyOne(m store.Mutation) {
 // checked checks what a store may rely on: counts fit, and the keys of a declarative step are distinct.
 func checked(t *rapid.T, p *store.Projection, steps []store.Step) []store.Step {
 	for _, step := range steps {
-		w := &p.Writes[step.Write]
+		w := &p.Plan()[step.Write]
 		if step.Width != len(p.Parameters(w)) || step.Count < 1 || len(step.Values) != step.Width*step.Count {
 			t.Fatalf("a step of %q has width %d, %d rows, %d values", w.Name, step.Width, step.Count, len(step.Values))
 		}

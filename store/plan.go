@@ -6,7 +6,8 @@ import (
 )
 
 // Plan returns the writes that the steps of a projection's transactions refer to: first the declared ones, with
-// their indexes, and then one for each shared table that several of them write to.
+// their indexes, then one for each shared table that several of them write to, and then an insert for each table of
+// whose rows a segment may know that they are new, see [Folder.Follow].
 //
 // Transactions of several segments change rows of a shared table. They would deadlock if each locked the rows in
 // an order of its own, so a transaction has one statement for such a table, whatever writes the rows come from.
@@ -17,6 +18,11 @@ func (p *Projection) Plan() []Write {
 	for t := range p.Tables {
 		if writes := p.sharedWrites(t); len(writes) > 1 {
 			plan = append(plan, p.combine(writes))
+		}
+	}
+	for t := range p.Tables {
+		if insert, ok := p.freshInsert(t); ok {
+			plan = append(plan, insert)
 		}
 	}
 	return plan

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"encoding/binary"
-	"io"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -59,7 +58,8 @@ type load struct {
 	head   int64   // the last position handed out before the load
 	at     time.Time
 
-	sent []int // the indices of the events that are not left out
+	sent   []int // the indices of the events that are not left out
+	copied int   // how many of them COPY has taken
 }
 
 // run loads in a transaction, which may still be open after an error.
@@ -70,8 +70,7 @@ func (l *load) run(ctx context.Context, conn *pgx.Conn, options store.AppendOpti
 	if err := l.number(); err != nil {
 		return err
 	}
-	rows := &copyRows{load: l}
-	if _, err := conn.PgConn().CopyFrom(ctx, rows, l.queries.load); err != nil {
+	if _, err := conn.PgConn().CopyFrom(ctx, &copyReader{appendRow: l.next}, l.queries.load); err != nil {
 		return l.args.translate(err, l.appends)
 	}
 	if err := l.end(ctx, conn); err != nil {
@@ -131,45 +130,16 @@ func (l *load) end(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// copyRows gives the rows of a load in the binary format of COPY.
-type copyRows struct {
-	load    *load
-	next    int // of load.sent
-	buffer  []byte
-	read    int
-	started bool
-	ended   bool
-}
-
-// copySignature begins the format: magic, flags, and no extension.
-const copySignature = "PGCOPY\n\xff\r\n\x00" + "\x00\x00\x00\x00" + "\x00\x00\x00\x00"
-
 // copyColumns is the number of columns in queries.load.
 const copyColumns = 14
 
-// Read is io.Reader, for COPY.
-func (r *copyRows) Read(into []byte) (int, error) {
-	if r.read == len(r.buffer) {
-		r.buffer, r.read = r.buffer[:0], 0
-		if !r.started {
-			r.started = true
-			r.buffer = append(r.buffer, copySignature...)
-		}
-		for r.next < len(r.load.sent) && len(r.buffer) < len(into) {
-			r.buffer = r.load.appendRow(r.buffer, r.load.sent[r.next])
-			r.next++
-		}
-		if r.next == len(r.load.sent) && !r.ended {
-			r.ended = true
-			r.buffer = append(r.buffer, 0xff, 0xff)
-		}
-		if len(r.buffer) == 0 {
-			return 0, io.EOF
-		}
+// next appends the next row, as long as there are more.
+func (l *load) next(dst []byte) (row []byte, more bool) {
+	if l.copied == len(l.sent) {
+		return dst, false
 	}
-	n := copy(into, r.buffer[r.read:])
-	r.read += n
-	return n, nil
+	l.copied++
+	return l.appendRow(dst, l.sent[l.copied-1]), true
 }
 
 // appendRow appends the row of the event at an index of the arrays, in the order of the columns in queries.load.

@@ -80,7 +80,7 @@ func (x *tx) Query(ctx context.Context, query int, arguments []store.Value, rows
 // Commit applies the steps and moves the checkpoint. See [store.Tx].
 //
 // BEGIN, fence and checkpoint, rows, what is deferred, COMMIT go out together and are answered together. The fence
-// comes first: when it raises, the server skips the rest.
+// comes first: when it raises, the server skips the rest. Many rows that are new take further round trips, see copy.go.
 func (x *tx) Commit(ctx context.Context, commit store.Commit) error {
 	err := x.end(ctx, commit.Steps, func(ctx context.Context) error { return x.commit(ctx, &commit) })
 	return x.ended(ctx, commit.Steps, commit.Explain, err)
@@ -120,7 +120,14 @@ func (x *tx) commit(ctx context.Context, commit *store.Commit) error {
 	p.send(x.catalogue.advance(), x.catalogue.fence(x.params, &x.claim, commit))
 	p.sendParking(x.catalogue, x.params, x.claim.Projection, commit)
 	for i := range commit.Steps {
-		p.sendStep(x.catalogue, x.params, &commit.Steps[i])
+		step := &commit.Steps[i]
+		if step.Count < copyRowsMin || x.catalogue.writes[step.Write].copies == "" {
+			p.sendStep(x.catalogue, x.params, step)
+			continue
+		}
+		if p, err = x.copyStep(ctx, p, step); err != nil {
+			return parkedMaxError(err, x.claim.Projection.Name, commit.ParkedMax)
+		}
 	}
 	err = x.finishCommit(p, (*statementResult).drain)
 	return parkedMaxError(err, x.claim.Projection.Name, commit.ParkedMax)

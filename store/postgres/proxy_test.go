@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"strings"
@@ -16,6 +17,7 @@ type proxy struct {
 
 	mu          sync.Mutex
 	turns       int
+	copies      int // how often the client has asked for COPY
 	clientSpoke bool
 	silent      bool // nothing passes, and nobody is told
 	open        []net.Conn
@@ -66,6 +68,9 @@ func (p *proxy) forward(to, from net.Conn, fromClient bool) {
 				p.turns++
 			}
 			p.clientSpoke = fromClient
+			if fromClient && bytes.Contains(buffer[:n], []byte("FROM STDIN (FORMAT binary)")) {
+				p.copies++
+			}
 			silent := p.silent || p.stranded[from]
 			if fromClient && p.stranded[from] && buffer[0] != 'X' { // which is a farewell
 				p.asked++

@@ -25,6 +25,8 @@ type statement struct {
 	owned    bool           // SQL that keeps to rows of one partition key
 	set      bool           // takes a whole step: one array a column
 	shape    store.RowShape // of the rows of a write
+	table    string         // that a declarative write is for, quoted
+	copies   string         // the COPY of an insert, or ""
 	cachedAs string         // the name under which the server keeps it prepared; "" for one that is planned each time
 }
 
@@ -70,6 +72,7 @@ func writeStatement(p placed, w *store.Write) (statement, error) {
 		return s, err
 	}
 	table, _ := p.Table(w.Table)
+	s.table = p.table(table.Name)
 	columns := append([]string(nil), table.Key...)
 	for _, c := range w.Columns {
 		columns = append(columns, c.Name)
@@ -85,7 +88,7 @@ func writeStatement(p placed, w *store.Write) (statement, error) {
 	}
 	s.sql = fmt.Sprintf("INSERT INTO %s AS t (%s) %s%s", p.table(table.Name), quoteList(columns), source(s),
 		conflictClause(table, w))
-	s.declared = s.sql
+	s.declared, s.copies = s.sql, copySQL(p, w, columns, s.params)
 	s.cache() // an insert has one plan
 	return s, nil
 }

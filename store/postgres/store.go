@@ -33,6 +33,7 @@
 //	reader_views.go  the views by which it is read, and what was granted on them
 //	statements.go the SQL of declarative writes and queries
 //	commit.go     one transaction: fence, rows, checkpoint and commit in one round trip
+//	copy.go       many rows that are inserted, by COPY
 //	parking.go    keys whose events wait
 //	native.go     the transaction in the hands of a program that writes by itself; handler.go gives it a type
 //	pipeline.go   several statements in one round trip

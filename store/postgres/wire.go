@@ -158,16 +158,20 @@ func appendArray(dst []byte, kind store.Kind, count int, element func(i int) sto
 	dst = binary.BigEndian.AppendUint32(dst, uint32(count))
 	dst = binary.BigEndian.AppendUint32(dst, 1) // lower bound
 	for i := range count {
-		v := element(i)
-		if v.IsNull() {
-			dst = binary.BigEndian.AppendUint32(dst, 1<<32-1)
-			continue
-		}
-		at := len(dst)
-		dst = append(dst, 0, 0, 0, 0)
-		dst = appendScalar(dst, v)
-		binary.BigEndian.PutUint32(dst[at:], uint32(len(dst)-at-4))
+		dst = appendSized(dst, element(i))
 	}
+	return dst
+}
+
+// appendSized writes a scalar behind its size, which is below 0 for NULL.
+func appendSized(dst []byte, v store.Value) []byte {
+	if v.IsNull() {
+		return binary.BigEndian.AppendUint32(dst, 1<<32-1)
+	}
+	at := len(dst)
+	dst = append(dst, 0, 0, 0, 0)
+	dst = appendScalar(dst, v)
+	binary.BigEndian.PutUint32(dst[at:], uint32(len(dst)-at-4))
 	return dst
 }
 

@@ -85,6 +85,7 @@ func Run(t *testing.T, driver Driver) {
 		{"index", indexCases},
 		{"expression", expressionCases},
 		{"apply", applyCases},
+		{"many", manyCases},
 		{"rejection", rejectionCases},
 		{"types", typeCases},
 		{"query", queryCases},

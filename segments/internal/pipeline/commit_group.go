@@ -31,7 +31,11 @@ type commitGroup struct {
 }
 
 func newCommitGroup(p *Pipeline) *commitGroup {
-	return &commitGroup{pipeline: p, folder: store.NewFolder(p.Projection)}
+	g := &commitGroup{pipeline: p, folder: store.NewFolder(p.Projection)}
+	if p.keys != nil {
+		g.folder.Follow(p.keys)
+	}
+	return g
 }
 
 // add folds what came of a batch, which goes on where the one before it ended, and notes the events of it that
@@ -88,9 +92,10 @@ func (g *commitGroup) reset() {
 func (g *commitGroup) full() bool {
 	p := g.pipeline
 	alone := p.Transactional || p.options.BatchPause > 0 || g.through <= p.IsolateThrough
-	return g.filled && alone || g.events > 0 && g.events+p.options.BatchEvents > p.options.CommitEvents ||
+	bounds := p.bounds()
+	return g.filled && alone || g.events > 0 && g.events+p.options.BatchEvents > bounds.events ||
 		g.parking.events() >= p.options.CommitEvents ||
-		g.folder.Rows() >= groupRowsMax || g.folder.Bytes() >= groupBytesMax ||
+		g.folder.Rows() >= bounds.rows || g.folder.Bytes() >= groupBytesMax ||
 		g.folder.Bytes() >= groupBytesScarce && p.shared.Memory.Scarce()
 }
 
@@ -113,7 +118,7 @@ func (g *commitGroup) mayLag() bool {
 func (g *commitGroup) left() time.Duration {
 	now := clock.Now()
 	if !g.mayLag() {
-		return groupAgeMax - now.Sub(g.since)
+		return g.pipeline.bounds().age - now.Sub(g.since)
 	}
 	return max(lagMin-now.Sub(g.since), lagMax-now.Sub(g.before))
 }

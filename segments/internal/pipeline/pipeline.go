@@ -98,6 +98,8 @@ type Segment struct {
 	Traces    int                                     // see segments.Observer
 	// Up to IsolateThrough every batch is committed separately.
 	IsolateThrough int64
+	// Unseen reports that readers do not see the rows, so that nobody waits for a commit.
+	Unseen func() bool
 }
 
 // Pipeline applies the events of one segment.
@@ -106,14 +108,19 @@ type Pipeline struct {
 	shared  Shared
 	options Options
 
-	isolateEvents int   // up to IsolateThrough, the most events in a batch, 0 for as many as any
-	limited       int64 // where the commit group ends that has met a limit
-	conflicts     int   // how often in a row a commit was rolled back for the sake of another transaction
+	isolateEvents int                // up to IsolateThrough, the most events in a batch, 0 for as many as any
+	limited       int64              // where the commit group ends that has met a limit
+	keys          *store.SegmentKeys // of the rows since the first event, or nil
+	conflicts     int                // how often in a row a commit was rolled back for the sake of another transaction
 }
 
 // New prepares the pipeline of a segment.
 func New(shared Shared, options Options, segment Segment) *Pipeline {
-	return &Pipeline{Segment: segment, shared: shared, options: options}
+	p := &Pipeline{Segment: segment, shared: shared, options: options}
+	if segment.Claim.Position == 0 {
+		p.keys = store.NewSegmentKeys()
+	}
+	return p
 }
 
 // Limited returns where the commit group ends that has met a limit last, or 0.

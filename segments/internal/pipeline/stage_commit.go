@@ -100,7 +100,7 @@ func (p *Pipeline) refused(g *commitGroup, err error) error {
 		p.limited = g.through
 	}
 	switch {
-	case (rejected || limit) && g.batches > 1:
+	case (rejected || limit) && g.batches > 1, rejected && g.folder.FreshRows():
 		return &refusedGroup{through: g.through, err: err}
 	case rejected && g.events > 1:
 		return &refusedGroup{through: g.through, events: g.events / 2, err: err}

@@ -1,6 +1,8 @@
 package pipeline
 
-import "time"
+import (
+	"time"
+)
 
 const (
 	// readAhead is how many chunks are in use: one is read while another is applied.
@@ -21,10 +23,15 @@ const (
 	ConflictTries = 10
 
 	// groupRowsMax and groupBytesMax bound a commit group besides Options.CommitEvents. A group that has as
-	// many rows gains nothing from more events, since a statement of so many rows is as fast by the row as it
+	// many rows gains little from more events, since a statement of so many rows is as fast by the row as it
 	// gets.
 	groupRowsMax  = 8192
 	groupBytesMax = 16 << 20
+	// unseenFactor is by how many times more events and time a group may have that readers do not see. It ends with
+	// its bytes then: the more events become one row, the less there is to write.
+	unseenFactor = 20
+	// unseenRowsMax bounds their rows, so that they stay in the caches of the processor.
+	unseenRowsMax = 131_072
 	// groupBytesScarce bounds it while a read waits for memory.
 	groupBytesScarce = 1 << 20
 	// groupAgeMax bounds how long a group waits for more.
@@ -34,6 +41,20 @@ const (
 	// lagMax is the interval at which it follows while events come all the time.
 	lagMax = 100 * time.Millisecond
 )
+
+// groupBounds bound a commit group.
+type groupBounds struct {
+	events, rows int
+	age          time.Duration
+}
+
+// bounds are those of the groups that are filled now.
+func (p *Pipeline) bounds() groupBounds {
+	if p.Unseen() {
+		return groupBounds{events: unseenFactor * p.options.CommitEvents, rows: unseenRowsMax, age: unseenFactor * groupAgeMax}
+	}
+	return groupBounds{events: p.options.CommitEvents, rows: groupRowsMax, age: groupAgeMax}
+}
 
 // ChunkEvents is the limit of a chunk, which is cut into batches of so many events.
 func ChunkEvents(batch int) int { return max(chunkEventsMin/batch, 1) * batch }
