@@ -181,7 +181,11 @@ func TestPipeline_atTheHeadNothingWaits(t *testing.T) {
 	for i := range 5 {
 		applied(t, watch, "fine_balance", appendTo(t, watch, payments(fmt.Sprint("F", i), 1)))
 	}
-	moves, _ := watch.seen()
+	var moves [][2]int64
+	testwait.Until(t, "the commits are noted", func() bool {
+		moves, _ = watch.seen()
+		return len(moves) >= 5
+	})
 	if len(moves) != 5 {
 		t.Errorf("5 events were committed by %v", moves)
 	}

@@ -33,6 +33,9 @@ func (w *Worker) wakeLater(of store.ProjectionID) {
 	}
 }
 
+// largeCommits reports that commits of the version may be large: readers see another one, which goes on meanwhile.
+func (r *runner) largeCommits() bool { return r.unseen.Load() && r.worker.tables.WritesAtOnce() }
+
 // noteCode has the database keep what runs the version from now on, and says when its rows were built by other code.
 // What does not get through is tried again.
 func (r *runner) noteCode(ctx context.Context) {

@@ -33,6 +33,10 @@ type Tables interface {
 	//
 	// [ErrTransient], [ErrNotMigrated].
 	OwnLog(ctx context.Context) (LogID, error)
+
+	// WritesAtOnce reports whether several transactions write at the same time. Otherwise a long one keeps all others
+	// waiting.
+	WritesAtOnce() bool
 }
 
 // Store is one database that has a log and tables.

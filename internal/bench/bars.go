@@ -36,6 +36,10 @@ var workloadBars = []bar{
 	// Commits of the window grow while a projection is far behind.
 	{part: "W1", ours: "pupwasm TinyGo, window", theirs: "native n=1000", want: 2},
 	{part: "W1", ours: "pupwasm TinyGo, window", theirs: "bare read", want: 0.5},
+	{part: "W1", ours: "pupwasm TinyGo, candidate", theirs: "bare read", want: 0.8},
+	{part: "W2", ours: "pupwasm TinyGo, candidate", theirs: "COPY, then the key", want: 0.7},
+	{part: "W2", ours: "pupwasm TinyGo, candidate", theirs: "bare read"},
+	{part: "W3", ours: "pupwasm TinyGo, candidate", theirs: "pupwasm TinyGo, window", want: 1.5},
 	{part: "W2", ours: "pupwasm TinyGo n=1000", theirs: "native n=1000", want: 0.95},
 	{part: "W3", ours: "pupwasm TinyGo n=1000", theirs: "native n=1000", want: 0.95},
 	{part: "W1", ours: "pupwasm Go n=1000", theirs: "pupwasm TinyGo n=1000", want: 0.85},

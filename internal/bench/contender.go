@@ -38,6 +38,7 @@ func contenders(e *environment) []contender {
 	reused, fresh := guestKind{"tinygo", host.InstancesReuse}, guestKind{"go", host.InstancesFresh}
 	return []contender{
 		{name: "bare read", run: runRead},
+		{name: "COPY, then the key", only: "W2", run: copyRun},
 		{name: "one SQL statement n=1000", run: sqlRun(1000)},
 		{name: "one SQL statement n=5000", run: sqlRun(5000)},
 		{name: "native n=1000", run: nativeRun(1000, 1)},
@@ -51,6 +52,8 @@ func contenders(e *environment) []contender {
 		{name: "pupwasm TinyGo n=1000, 4 segments", run: workerRun(tinygoGuest, batches(1000, 4))},
 		{name: "pupwasm TinyGo n=1000, 8 segments", only: "W1", run: workerRun(tinygoGuest, batches(1000, 8))},
 		{name: "pupwasm TinyGo, window", run: workerRun(tinygoGuest, segments.Options{Segments: 1})},
+		{name: "pupwasm TinyGo, candidate", run: candidateRun(tinygoGuest, segments.Options{Segments: 1})},
+		{name: "pupwasm TinyGo, candidate, 4 segments", run: candidateRun(tinygoGuest, segments.Options{Segments: 4})},
 		{name: "pupwasm TinyGo, window, 4 segments", run: workerRun(tinygoGuest, segments.Options{Segments: 4})},
 		{name: "pupwasm TinyGo n=1000, reused instances", only: "W1", run: workerRun(reused, batches(1000, 1))},
 		{name: "pupwasm Go n=1000", run: workerRun(goGuest, batches(1000, 1))},

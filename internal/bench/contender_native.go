@@ -104,14 +104,7 @@ func (s *nativeSegment) close(ctx context.Context) { _ = s.conn.Close(context.Wi
 // project applies what there is up to a position.
 func (s *nativeSegment) project(ctx context.Context, through int64) error {
 	for {
-		rows, err := s.conn.Query(ctx, s.read, s.position, through)
-		if err != nil {
-			return err
-		}
-		page, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (e plainEvent, err error) {
-			err = row.Scan(&e.position, &e.stream, &e.kind, &e.payload, &e.at)
-			return e, err
-		})
+		page, err := s.page(ctx, through)
 		if err != nil {
 			return err
 		}
@@ -124,6 +117,18 @@ func (s *nativeSegment) project(ctx context.Context, through int64) error {
 			return nil
 		}
 	}
+}
+
+// page reads the next events up to a position.
+func (s *nativeSegment) page(ctx context.Context, through int64) ([]plainEvent, error) {
+	rows, err := s.conn.Query(ctx, s.read, s.position, through)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (e plainEvent, err error) {
+		err = row.Scan(&e.position, &e.stream, &e.kind, &e.payload, &e.at)
+		return e, err
+	})
 }
 
 // write commits a batch in one round trip.

@@ -18,7 +18,12 @@ func batches(events, count int) segments.Options {
 }
 
 // workerRun is the projection as a module, run by a worker until all is applied.
-func workerRun(kind guestKind, options segments.Options) run {
+func workerRun(kind guestKind, options segments.Options) run { return runOf(kind, options, false) }
+
+// candidateRun is the same for a version that readers do not see.
+func candidateRun(kind guestKind, options segments.Options) run { return runOf(kind, options, true) }
+
+func runOf(kind guestKind, options segments.Options, unseen bool) run {
 	options.Once = true
 	return func(ctx context.Context, e *environment, w *workload, events int64) (measured, error) {
 		s, err := openWatched(w.log.dsn, postgres.Options{})
@@ -26,6 +31,7 @@ func workerRun(kind guestKind, options segments.Options) run {
 			return measured{}, err
 		}
 		defer s.Close()
+		s.unseen = unseen
 		if err := forget(ctx, s, w.projection); err != nil {
 			return measured{}, err
 		}
@@ -59,8 +65,18 @@ func newWorker(
 // reported as its start: finding the other workers, the install with its checks, the claims.
 type watchedStore struct {
 	server
-	watch stopwatch
-	begun atomic.Int64 // by the watch; 0 before
+	watch  stopwatch
+	begun  atomic.Int64 // by the watch; 0 before
+	unseen bool
+}
+
+// Status is the store's. Readers are said to see another version where that is what is measured.
+func (s *watchedStore) Status(ctx context.Context, only ...string) ([]store.ProjectionStatus, error) {
+	all, err := s.server.Status(ctx, only...)
+	for i := range all {
+		all[i].Live = all[i].Live && !s.unseen
+	}
+	return all, err
 }
 
 func openWatched(dsn string, options postgres.Options) (*watchedStore, error) {

@@ -24,6 +24,7 @@
 //	contender.go           who takes part, and what is measured of one run
 //	contender_sql.go       the projection as one SQL statement a batch
 //	contender_native.go    the bare read of the events, and Go as a person writes it
+//	contender_copy.go      the bare write of rows
 //	contender_handler.go   a handler per event in database/sql
 //	contender_pupwasm.go   a segments.Worker
 //	projections.go         1, 5 and 20 projections on one host, catching up and near the head

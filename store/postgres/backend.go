@@ -14,3 +14,6 @@ var (
 // Backend returns the store as hosts and commands of pupwasm use it. What it can do besides the methods of Store
 // changes without notice.
 func (s *Store) Backend() store.Store { return backend{s} }
+
+// WritesAtOnce reports true. See [store.Tables].
+func (backend) WritesAtOnce() bool { return true }

@@ -10,3 +10,6 @@ var _ store.Store = backend{}
 // Backend returns the store as hosts and commands of pupwasm use it. What it can do besides the methods of Store
 // changes without notice.
 func (s *Store) Backend() store.Store { return backend{s} }
+
+// WritesAtOnce reports false: a file has one writer. See [store.Tables].
+func (backend) WritesAtOnce() bool { return false }

@@ -98,7 +98,7 @@ type Segment struct {
 	Traces    int                                     // see segments.Observer
 	// Up to IsolateThrough every batch is committed separately.
 	IsolateThrough int64
-	// Unseen reports that readers do not see the rows, so that nobody waits for a commit.
+	// Unseen reports that readers do not see the rows, and that nobody waits for a commit.
 	Unseen func() bool
 }
 

@@ -50,10 +50,11 @@ type groupBounds struct {
 
 // bounds are those of the groups that are filled now.
 func (p *Pipeline) bounds() groupBounds {
-	if p.Unseen() {
-		return groupBounds{events: unseenFactor * p.options.CommitEvents, rows: unseenRowsMax, age: unseenFactor * groupAgeMax}
+	bounds := groupBounds{events: p.options.CommitEvents, rows: groupRowsMax, age: groupAgeMax}
+	if p.Unseen() && bounds.events > p.options.BatchEvents {
+		return groupBounds{events: unseenFactor * bounds.events, rows: unseenRowsMax, age: unseenFactor * bounds.age}
 	}
-	return groupBounds{events: p.options.CommitEvents, rows: groupRowsMax, age: groupAgeMax}
+	return bounds
 }
 
 // ChunkEvents is the limit of a chunk, which is cut into batches of so many events.
