@@ -38,13 +38,13 @@ func (h *Host) Retire(ctx context.Context, projection store.ProjectionID) error 
 	return h.tables.Retire(ctx, projection)
 }
 
-// Compare compares the rows of two versions at one position, with at most so many examples of rows that differ in a
+// Compare compares the rows of two versions of a projection at one position, with at most so many examples of rows that differ in a
 // table, and of each kind. Where events come so fast that the versions do not meet by themselves, it holds both for a
 // second or two.
 //
 // # Errors
 //
 // [*store.ApartError] when one is far behind, or ctx ends first; [*store.InputError]; [store.ErrTransient].
-func (h *Host) Compare(ctx context.Context, projection string, a, b, examples int) (*store.Comparison, error) {
-	return segments.Compare(ctx, h.tables, projection, a, b, examples)
+func (h *Host) Compare(ctx context.Context, a, b store.ProjectionID, examples int) (*store.Comparison, error) {
+	return segments.Compare(ctx, h.tables, a, b, examples)
 }

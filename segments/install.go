@@ -1,7 +1,6 @@
 package segments
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,8 +45,10 @@ func (r *runner) install(ctx context.Context) error {
 		return nil // it comes first, and wakes this one
 	}
 	options := r.worker.options.of(own)
-	catalogue, err := r.installProgram(ctx, program, earlier, options.newSegments())
+	catalogue, err := r.installProgram(ctx, program, earlier, options.Segments)
 	switch {
+	case r.over:
+		return nil
 	case errors.Is(err, store.ErrTransient), ctx.Err() != nil:
 		return err
 	case err != nil:
@@ -70,11 +71,16 @@ func (r *runner) install(ctx context.Context) error {
 	return err
 }
 
-// installProgram installs a program beside an earlier version of this worker, where there is one.
+// installProgram installs a program beside an earlier version of this worker, where there is one. Without an error it
+// returns nil when the runner is over, see settle.
 func (r *runner) installProgram(
 	ctx context.Context, program Program, beside bool, segments int,
 ) (store.Catalogue, error) {
-	if beside {
+	goesOn, segments, err := r.settle(ctx, segments)
+	if err != nil || !goesOn {
+		return nil, err
+	}
+	if beside || r.id.Build != 0 {
 		return r.worker.tables.InstallBeside(ctx, program.Projection(), segments)
 	}
 	return r.worker.tables.Install(ctx, program.Projection(), segments)
@@ -118,6 +124,9 @@ func (r *runner) withdraw(others bool) {
 // that waits to be installed comes first: the reset may have been made for it.
 func (r *runner) reinstall(ctx context.Context) error {
 	if r.worker.options.Once {
+		if goesOn, _, err := r.settle(ctx, 0); err != nil || !goesOn {
+			return err
+		}
 		r.failure, r.completed = r.goneWhileItRan(), true
 		return nil
 	}
@@ -136,8 +145,10 @@ func (r *runner) reinstall(ctx context.Context) error {
 	if !settled {
 		return nil
 	}
-	catalogue, err := r.installProgram(ctx, r.program, earlier, r.options.newSegments())
+	catalogue, err := r.installProgram(ctx, r.program, earlier, r.options.Segments)
 	switch {
+	case r.over:
+		return nil
 	case errors.Is(err, store.ErrTransient), ctx.Err() != nil:
 		return err
 	case err != nil:
@@ -159,13 +170,10 @@ func (r *runner) reinstall(ctx context.Context) error {
 // goneWhileItRan is the failure of a worker that runs once.
 func (r *runner) goneWhileItRan() error {
 	if r.retired {
-		return fmt.Errorf("version %d of projection %s was retired while it ran", r.id.Version, r.id.Name)
+		return fmt.Errorf("version %s of projection %s was retired while it ran", r.id.VersionText(), r.id.Name)
 	}
 	return fmt.Errorf("projection %s was reset while it ran", r.id.Name)
 }
-
-// newSegments is the number of segments of a new projection.
-func (o Options) newSegments() int { return cmp.Or(o.Segments, DefaultSegments) }
 
 // taken takes the desired program out, and reports false when it is another by now.
 func (r *runner) taken(program Program) bool {

@@ -40,7 +40,7 @@ func (r *runner) noteCode(ctx context.Context) {
 		return
 	}
 	code := store.Code{Digest: r.program.Code()}
-	module, isModule := r.program.(*moduleProgram)
+	module, isModule := moduleOf(r.program)
 	if isModule {
 		var err error
 		if code.Module, err = module.Module(); err != nil { // the file is another by now, which is installed next, or gone

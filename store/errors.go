@@ -282,8 +282,8 @@ func UnknownProjection(projection string) error {
 // UnknownVersion returns the error for a version of a projection that is not installed.
 func UnknownVersion(id ProjectionID) error {
 	return &InputError{
-		Field: "projection " + id.Name, Reason: fmt.Sprintf("has no version %d: Store.Status lists those that it has",
-			id.Version),
+		Field: "projection " + id.Name, Reason: fmt.Sprintf("has no version %s: Store.Status lists those that it has",
+			id.VersionText()),
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/pupwasm/pupwasm/internal/guestbuild"
 	"github.com/pupwasm/pupwasm/internal/pgtest"
 	"github.com/pupwasm/pupwasm/segments"
+	"github.com/pupwasm/pupwasm/store"
 )
 
 // tallyModule is a version of tally, whose versions have the same rows.
@@ -180,7 +181,8 @@ func compareTally(t *testing.T, db pgtest.Database, log []loggedEvent, versions 
 	}
 	tables := openPostgres(t, db).Backend()
 	for _, version := range versions[1:] {
-		comparison, err := segments.Compare(t.Context(), tables, "tally", versions[0], version, 3)
+		a, b := store.ProjectionID{Name: "tally", Version: versions[0]}, store.ProjectionID{Name: "tally", Version: version}
+		comparison, err := segments.Compare(t.Context(), tables, a, b, 3)
 		if err != nil || comparison.Differ() {
 			t.Errorf("versions %d and %d are compared: %+v, %v", versions[0], version, comparison, err)
 		}

@@ -53,6 +53,7 @@ func newVersionsCommand(globals *globalOptions) *cobra.Command {
 // versionReport is the JSON form of a version.
 type versionReport struct {
 	Version     int          `json:"version"`
+	Build       int          `json:"build,omitempty"`
 	Stage       store.Stage  `json:"stage"`
 	Segments    int          `json:"segments"`
 	Position    int64        `json:"position"` // of the segment that is furthest behind
@@ -64,6 +65,11 @@ type versionReport struct {
 	Code        string       `json:"code,omitempty"`
 	InstalledAt *time.Time   `json:"installed_at,omitempty"`
 	PromotedAt  *time.Time   `json:"promoted_at,omitempty"`
+}
+
+// text is the version as people read it.
+func (r *versionReport) text() string {
+	return store.ProjectionID{Version: r.Version, Build: r.Build}.VersionText()
 }
 
 // versionsSpan is between the two looks by which the speed is measured.
@@ -111,7 +117,7 @@ func someBehind(report *status.Report) bool {
 
 func reportVersion(p *status.Projection, head int64) versionReport {
 	return versionReport{
-		Version: p.Version, Stage: p.Stage, Segments: len(p.Segments), Position: p.Position, Parked: p.Parked, Code: p.Code,
+		Version: p.Version, Build: p.Build, Stage: p.Stage, Segments: len(p.Segments), Position: p.Position, Parked: p.Parked, Code: p.Code,
 		Done: p.Done(head), Rate: p.Rate, Left: p.LeftSeconds, State: stateOf(p),
 		InstalledAt: p.InstalledAt, PromotedAt: p.PromotedAt,
 	}
@@ -130,7 +136,7 @@ func printReports(globals *globalOptions, projection string, head int64, reports
 		if r.Left != nil {
 			left = ageText(r.Left)
 		}
-		fmt.Fprintf(table, "%d\t%s\t%d\t%d%%\t%s\t%s\t%d\t%s\t%s\n", r.Version, r.Stage, r.Position, int(100*r.Done), rate,
+		fmt.Fprintf(table, "%s\t%s\t%d\t%d%%\t%s\t%s\t%d\t%s\t%s\n", r.text(), r.Stage, r.Position, int(100*r.Done), rate,
 			left, r.Parked, cmp.Or(r.Code[:min(len(r.Code), codeShown)], "-"), r.State)
 	}
 	return table.Flush()

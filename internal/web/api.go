@@ -38,7 +38,7 @@ func (h *handler) find(ctx context.Context, name string) (*status.Projection, er
 	plain, version, versioned := strings.Cut(name, "@")
 	at := slices.IndexFunc(report.Projections, func(p status.Projection) bool {
 		if versioned {
-			return p.Name == plain && strconv.Itoa(p.Version) == version
+			return p.Name == plain && p.ID().VersionText() == version
 		}
 		return p.Name == name && (p.Stage == store.StageLive || !p.Installed)
 	})
