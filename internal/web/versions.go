@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pupwasm/pupwasm/internal/status"
@@ -116,17 +117,49 @@ func (h *handler) exchange(
 		promotion.To.VersionText(), promotion.From.VersionText())}, nil
 }
 
-// retire deletes a version, NAME@VERSION.
-func (h *handler) retire(ctx context.Context, r *http.Request) (any, error) {
+// rebuild asks for another build of the version that readers see.
+func (h *handler) rebuild(ctx context.Context, r *http.Request) (any, error) {
 	p, err := h.find(ctx, r.PathValue("name"))
 	if err != nil {
 		return nil, err
 	}
-	if err := h.Reader.tables.Retire(ctx, p.ID()); err != nil {
+	id, err := h.Reader.tables.Rebuild(ctx, p.Name)
+	if err != nil {
 		return nil, err
 	}
 	h.Reader.changed()
-	return done{fmt.Sprintf("version %s of %s is retired", p.ID().VersionText(), p.Name)}, nil
+	return done{fmt.Sprintf("version %s of %s is asked for, and built by the hosts that run the projection", id.VersionText(), p.Name)}, nil
+}
+
+// retire deletes a version, NAME@VERSION.
+func (h *handler) retire(ctx context.Context, r *http.Request) (any, error) {
+	id, err := h.toRetire(ctx, r.PathValue("name"))
+	if err != nil {
+		return nil, err
+	}
+	if err := h.Reader.tables.Retire(ctx, id); err != nil {
+		return nil, err
+	}
+	h.Reader.changed()
+	return done{fmt.Sprintf("version %s of %s is retired", id.VersionText(), id.Name)}, nil
+}
+
+// toRetire is a version that is there, or a build that is asked for and has not begun.
+func (h *handler) toRetire(ctx context.Context, name string) (id store.ProjectionID, err error) {
+	p, err := h.find(ctx, name)
+	if err == nil {
+		return p.ID(), nil
+	}
+	plain, version, _ := strings.Cut(name, "@")
+	id, ok := store.ParseVersion(plain, version)
+	if !ok || id.Build == 0 {
+		return id, err
+	}
+	live, unknown := h.find(ctx, plain)
+	if unknown != nil || live.Version != id.Version || live.Rebuild != id.Build {
+		return id, err
+	}
+	return id, nil
 }
 
 // refusal makes an error of a request what the state of the versions does not allow now.
