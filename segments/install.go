@@ -80,6 +80,25 @@ func (r *runner) installProgram(
 	if err != nil || !goesOn {
 		return nil, err
 	}
+	catalogue, err := r.installIn(ctx, program, beside, segments)
+	var refused *store.CatalogueError
+	if !errors.As(err, &refused) {
+		return catalogue, err
+	}
+	// Somebody may have retired the build meanwhile, or asked for it.
+	goesOn, segments, unknown := r.settle(ctx, segments)
+	switch {
+	case unknown != nil || goesOn && r.id.Build == 0:
+		return nil, err
+	case !goesOn:
+		return nil, nil
+	}
+	return r.installIn(ctx, program, beside, segments)
+}
+
+func (r *runner) installIn(
+	ctx context.Context, program Program, beside bool, segments int,
+) (store.Catalogue, error) {
 	if beside || r.id.Build != 0 {
 		return r.worker.tables.InstallBeside(ctx, program.Projection(), segments)
 	}

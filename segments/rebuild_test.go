@@ -324,3 +324,42 @@ func TestRebuild_aResetBeginsWithTheFirstBuild(t *testing.T) {
 		worker.runs(t)
 	})
 }
+
+// hasty takes a build back between what its worker has seen and what that does.
+type hasty struct {
+	store.Store
+	taken atomic.Bool
+}
+
+func (h *hasty) InstallBeside(ctx context.Context, p *store.Projection, segments int) (store.Catalogue, error) {
+	if p.ID() == rebuiltID && !h.taken.Swap(true) {
+		if err := h.Retire(ctx, rebuiltID); err != nil {
+			return nil, err
+		}
+	}
+	return h.Store.InstallBeside(ctx, p, segments)
+}
+
+// TestRebuild_isTakenBackAsItBegins has a build retired that a worker is about to install. The worker says nothing of it,
+// and builds the next one.
+func TestRebuild_isTakenBackAsItBegins(t *testing.T) {
+	eachStore(t, func(t *testing.T, s store.Store, _ func(projection, table string) int) {
+		lines, tables := &logBuffer{}, &hasty{Store: s}
+		options := quick()
+		options.Name, options.Logger = "one", zerolog.New(lines)
+		worker := startPrograms(t, tables, options, &ledger{code: "1", breaks: new(atomic.Int64)})
+		head := poisoned(t, s, 20, 2, 0)
+		applied(t, s, "ledger", head)
+		rebuild(t, s, rebuiltID)
+		testwait.Until(t, "it is taken back", func() bool {
+			all, err := s.Status(t.Context(), "ledger")
+			return err == nil && tables.taken.Load() && len(all) == 1 && all[0].Rebuild == 0
+		})
+		rebuild(t, s, rebuiltID)
+		buildsAt(t, s, head, ledgerID, rebuiltID)
+		if strings.Contains(lines.String(), "refused") || strings.Contains(lines.String(), "no longer") {
+			t.Errorf("the log has %s", lines)
+		}
+		worker.runs(t)
+	})
+}

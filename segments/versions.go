@@ -57,7 +57,8 @@ func (r *runner) noteCode(ctx context.Context) {
 	if r.noted = r.program; isModule && before != "" && before != code.Digest {
 		r.logger.Info().Str("code", code.Digest[:min(len(code.Digest), codeShown)]).
 			Str("before", before[:min(len(before), codeShown)]).
-			Msg("same version, other code: rows of before were built by other code")
+			Msgf("same version, other code: rows of before were built by other code; Host.Rebuild(%q) has all built by this one",
+				r.id.Name)
 	}
 }
 

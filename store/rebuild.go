@@ -84,7 +84,7 @@ func (v Versioned) AskedFor(id ProjectionID) bool {
 	return live != nil && id.Build != 0 && id == ProjectionID{Name: live.Name, Version: live.Version, Build: live.Rebuild}
 }
 
-// Beside checks that a version that is not installed may be built beside the live one.
+// Beside checks that a version that is not installed may be built beside the live one, or that a build may be installed.
 //
 // # Errors
 //
@@ -94,17 +94,17 @@ func (v Versioned) Beside(p *Projection, dialect Dialect) error {
 	live, there := v.Live(), v.OfVersion(p.Version)
 	item := fmt.Sprintf("projection %q", p.Name)
 	switch {
-	case p.Version < live.Version, p.Bare(), live.Bare():
-		return versionMismatch(p, live)
-	case p.Build == 0 && there != nil:
-		return &CatalogueError{Item: item, Reason: fmt.Sprintf("has version %d as %s", p.Version, there.ID().VersionText())}
-	case p.Build == 0:
-		return nil
-	case !v.AskedFor(p.ID()):
+	case p.Build != 0 && !v.AskedFor(p.ID()):
 		return &CatalogueError{Item: item, Reason: fmt.Sprintf("has no version %s, and nobody has asked for it",
 			p.ID().VersionText())}
+	case p.Build != 0:
+		return p.CheckDeclaration(dialect, live.Declared)
+	case p.Version < live.Version, p.Bare(), live.Bare():
+		return versionMismatch(p, live)
+	case there != nil:
+		return &CatalogueError{Item: item, Reason: fmt.Sprintf("has version %d as %s", p.Version, there.ID().VersionText())}
 	}
-	return p.CheckDeclaration(dialect, live.Declared)
+	return nil
 }
 
 // FindVersion returns the version that a user names, or nil: with Version 0 the live one. Without a build it is the

@@ -169,11 +169,11 @@ func (i *installer) registerVersion(
 	ctx context.Context, versions store.Versioned, segments int,
 ) (was *store.Installed, replaced bool, err error) {
 	live := versions.Live()
-	if live == nil {
+	if live == nil && i.projection.Build == 0 {
 		i.live = true
 		return nil, false, i.registerNew(ctx, segments)
 	}
-	if i.projection.Version > live.Version && len(versions) == 1 && !i.beside {
+	if i.projection.Build == 0 && i.projection.Version > live.Version && len(versions) == 1 && !i.beside {
 		before, err := i.unused(ctx, live)
 		if err != nil {
 			return nil, false, err

@@ -97,11 +97,11 @@ func (i *installer) registerVersion(
 	versions store.Versioned, segments int,
 ) (was *store.Installed, replaced bool, err error) {
 	live := versions.Live()
-	if live == nil {
+	if live == nil && i.projection.Build == 0 {
 		i.live = true
 		return nil, false, i.registerNew(segments)
 	}
-	if i.projection.Version > live.Version && len(versions) == 1 && !i.beside {
+	if i.projection.Build == 0 && i.projection.Version > live.Version && len(versions) == 1 && !i.beside {
 		if replaced, err := i.replaceUnused(live, segments); err != nil || replaced {
 			i.live = replaced
 			return live, replaced, err

@@ -168,6 +168,11 @@ func rebuildUnasked(f *fixture) {
 	}
 	f.wantStages("1 live")
 	f.wantAsked(2)
+	_, err := f.store.Install(f.ctx, totals("other"), 1) // of which nothing is applied, so that a later version replaces it
+	f.must(err)
+	other := totals("other")
+	other.Version, other.Build = 2, 2
+	f.wantCatalogueError("a later version in another build", other, "nobody has asked for it")
 }
 
 func rebuildRetired(f *fixture) {
@@ -221,7 +226,7 @@ func rebuildForgotten(f *fixture) {
 	f.promote(2)
 	f.wantAsked(0)
 	p, _ := sumsBuild(1, 2)
-	f.wantCatalogueError("of a version that is not live", p, "version 2 live")
+	f.wantCatalogueError("of a version that is not live", p, "nobody has asked for it")
 	f.rebuilds(2, 2, 2)
 }
 
@@ -238,6 +243,8 @@ func rebuildReset(f *fixture) {
 	if f.exists(f.Table(store.PlaceOf(store.DefaultSchema, id).Tables, "total")) || f.exists(f.stored("sums", "total")) {
 		f.Error("a table is there")
 	}
+	p, _ := sumsBuild(1, 2)
+	f.wantCatalogueError("a host was about to begin it", p, "nobody has asked for it")
 	f.used(sums(1))
 	f.wantStages("1 live")
 	f.wantAsked(0)
