@@ -177,17 +177,17 @@ func versionsToCompare(ctx context.Context, from store.Tables, args []string) (a
 	if err != nil {
 		return a, b, err
 	}
-	if len(args) > 1 {
-		if a, err = versionOf(args[0], args[1]); err == nil {
-			b, err = versionOf(args[0], args[2])
-		}
-		if err == nil && a == b {
-			err = usagef("name two versions: %s is the same as %[1]s", a.VersionText())
-		}
-		return a, b, err
-	}
 	all, err := allVersions(ctx, from, args[0])
 	if err != nil {
+		return a, b, err
+	}
+	if len(args) > 1 {
+		if a, err = versionAmong(all, args[0], args[1]); err == nil {
+			b, err = versionAmong(all, args[0], args[2])
+		}
+		if err == nil && a == b {
+			err = usagef("name two versions: %s is the same as %s", printable(args[1]), printable(args[2]))
+		}
 		return a, b, err
 	}
 	stages := store.Stages(all)
@@ -201,6 +201,18 @@ func versionsToCompare(ctx context.Context, from store.Tables, args []string) (a
 	}
 	return a, b, usagef("projection %s has one version, %s: there is nothing to compare it with", printable(args[0]),
 		live.VersionText())
+}
+
+// versionAmong reads an argument that is a version, which need not be there.
+func versionAmong(all []store.ProjectionStatus, projection, text string) (store.ProjectionID, error) {
+	id, err := versionOf(projection, text)
+	if err != nil {
+		return id, err
+	}
+	if found := store.FindVersion(all, id); found != nil {
+		id = found.ProjectionID
+	}
+	return id, nil
 }
 
 func reportFirst(of *parting.First) *status.FirstEvent {
