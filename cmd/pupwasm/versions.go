@@ -18,7 +18,8 @@ import (
 
 const versionsHelp = `Show the installed versions of a projection. Readers see the live one. Candidates are built beside it, and
 'pupwasm promote' makes one of them live. A version that the live one has replaced goes on too, so that
-'pupwasm rollback' can go back to it. 'pupwasm retire' deletes a version.
+'pupwasm rollback' can go back to it. 'pupwasm retire' deletes a version. 1b2 is build 2 of version 1, which 'pupwasm
+rebuild' has asked for.
 
 DONE is the part of the log that a version has passed, the mean of its segments. Where a version is behind, the command
 looks twice, a second apart: POS/S is how many positions of the log it has passed a second, and LEFT is how long the rest
