@@ -38,13 +38,25 @@ func (h *Host) Retire(ctx context.Context, projection store.ProjectionID) error 
 	return h.tables.Retire(ctx, projection)
 }
 
-// Compare compares the rows of two versions at one position, with at most so many examples of rows that differ in a
+// Rebuild asks for another build of the version that readers see, and returns which: the hosts that run the version build
+// its rows beside, from the first event, by the code that they have. [Host.Promote] makes readers see it, once it has
+// caught up, and [Host.Retire] deletes the build before then, or takes back what was asked for. While one is asked for or
+// is a candidate, it returns that one.
+//
+// # Errors
+//
+// [*store.InputError] when the projection is not known or has no tables of its own; [store.ErrTransient].
+func (h *Host) Rebuild(ctx context.Context, projection string) (store.ProjectionID, error) {
+	return h.tables.Rebuild(ctx, projection)
+}
+
+// Compare compares the rows of two versions of a projection at one position, with at most so many examples of rows that differ in a
 // table, and of each kind. Where events come so fast that the versions do not meet by themselves, it holds both for a
 // second or two.
 //
 // # Errors
 //
 // [*store.ApartError] when one is far behind, or ctx ends first; [*store.InputError]; [store.ErrTransient].
-func (h *Host) Compare(ctx context.Context, projection string, a, b, examples int) (*store.Comparison, error) {
-	return segments.Compare(ctx, h.tables, projection, a, b, examples)
+func (h *Host) Compare(ctx context.Context, a, b store.ProjectionID, examples int) (*store.Comparison, error) {
+	return segments.Compare(ctx, h.tables, a, b, examples)
 }

@@ -140,7 +140,7 @@ func (a *alerter) call(ctx context.Context, key *store.ParkedKey) error {
 // note logs when alerts begin to fail, and when they arrive again.
 func (a *alerter) note(key *store.ParkedKey, err error) {
 	at := func(event *zerolog.Event) *zerolog.Event {
-		return event.Str("projection", key.Projection.Name).Int("version", key.Projection.Version).
+		return event.Str("projection", key.Projection.Name).Interface("version", logged(key.Projection)).
 			Bytes("key", key.Key)
 	}
 	switch {

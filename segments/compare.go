@@ -36,11 +36,10 @@ const (
 // Those of the store. [*store.ApartError] when the versions do not meet; [*store.InputError] when a segment is being
 // merged or has failed.
 func Compare(
-	ctx context.Context, tables store.Tables, projection string, a, b, examples int,
+	ctx context.Context, tables store.Tables, a, b store.ProjectionID, examples int,
 ) (*store.Comparison, error) {
 	c := &comparing{
-		tables: tables, projection: projection, examples: examples,
-		ids: [2]store.ProjectionID{{Name: projection, Version: a}, {Name: projection, Version: b}},
+		tables: tables, projection: a.Name, examples: examples, ids: [2]store.ProjectionID{a, b},
 	}
 	comparison, err := c.tryAll(ctx, meetTries, func() {})
 	var apart *store.ApartError
@@ -70,7 +69,7 @@ type comparing struct {
 // tryAll compares until both versions stand at one position, so many times. met is called once they are seen there.
 func (c *comparing) tryAll(ctx context.Context, tries int, met func()) (*store.Comparison, error) {
 	for {
-		comparison, err := c.tables.Compare(ctx, c.projection, c.ids[0].Version, c.ids[1].Version, c.examples, met)
+		comparison, err := c.tables.Compare(ctx, c.ids[0], c.ids[1], c.examples, met)
 		var apart *store.ApartError
 		if tries--; !errors.As(err, &apart) || tries < 1 || !backoff.Sleep(ctx, meetPause) {
 			return comparison, err

@@ -55,7 +55,7 @@ func TestCompare_underLoad(t *testing.T) {
 		})
 		last := int64(0)
 		for range 3 {
-			comparison, err := segments.Compare(t.Context(), s, "ledger", 1, 2, 1)
+			comparison, err := segments.Compare(t.Context(), s, ledgerID, laterID, 1)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -93,7 +93,7 @@ func TestCompare_ofVersionsThatAreFarApart(t *testing.T) {
 			there, _ := versionAt(t.Context(), s, 1, head)
 			return there
 		})
-		_, err := segments.Compare(t.Context(), s, "ledger", 1, 2, 1)
+		_, err := segments.Compare(t.Context(), s, ledgerID, laterID, 1)
 		var apart *store.ApartError
 		if !errors.As(err, &apart) || apart.Positions < 10_000 {
 			t.Errorf("got %v", err)

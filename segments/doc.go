@@ -8,7 +8,7 @@
 //	  ├─ horizon ──── polls the horizon: how often, and when appends wake it
 //	  ├─ readcache ── reads the log for segments that are near each other
 //	  ├─ pipeline ─── what all segments share: connections and memory
-//	  └─ runner ── one a projection: installs its program, takes its share of the segments (balance), changes
+//	  └─ runner ── one a build of a version: installs its program, takes its share of the segments (balance), changes
 //	       │       the division when all workers want it (reshard), replaces the program at a batch boundary
 //	       └─ segment ── one a claim: a pipeline of three stages, which read, apply and commit
 //
@@ -18,7 +18,7 @@
 //	worker.go      the process; options.go its settings
 //	lease.go       its heartbeats
 //	membership.go  which workers there are
-//	runner.go      one projection
+//	runner.go      one build of a version of a projection; builds.go which builds a program runs
 //	install.go     its tables; refusal.go why they are not made
 //	balance.go     which of its segments this worker takes
 //	reshard.go     splits and merges of segments

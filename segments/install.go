@@ -1,7 +1,6 @@
 package segments
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,8 +45,10 @@ func (r *runner) install(ctx context.Context) error {
 		return nil // it comes first, and wakes this one
 	}
 	options := r.worker.options.of(own)
-	catalogue, err := r.installProgram(ctx, program, earlier, options.newSegments())
+	catalogue, err := r.installProgram(ctx, program, earlier, options.Segments)
 	switch {
+	case r.over:
+		return nil
 	case errors.Is(err, store.ErrTransient), ctx.Err() != nil:
 		return err
 	case err != nil:
@@ -70,11 +71,35 @@ func (r *runner) install(ctx context.Context) error {
 	return err
 }
 
-// installProgram installs a program beside an earlier version of this worker, where there is one.
+// installProgram installs a program beside an earlier version of this worker, where there is one. Without an error it
+// returns nil when the runner is over, see settle.
 func (r *runner) installProgram(
 	ctx context.Context, program Program, beside bool, segments int,
 ) (store.Catalogue, error) {
-	if beside {
+	goesOn, segments, err := r.settle(ctx, segments)
+	if err != nil || !goesOn {
+		return nil, err
+	}
+	catalogue, err := r.installIn(ctx, program, beside, segments)
+	var refused *store.CatalogueError
+	if !errors.As(err, &refused) {
+		return catalogue, err
+	}
+	// Somebody may have retired the build meanwhile, or asked for it.
+	goesOn, segments, unknown := r.settle(ctx, segments)
+	switch {
+	case unknown != nil || goesOn && r.id.Build == 0:
+		return nil, err
+	case !goesOn:
+		return nil, nil
+	}
+	return r.installIn(ctx, program, beside, segments)
+}
+
+func (r *runner) installIn(
+	ctx context.Context, program Program, beside bool, segments int,
+) (store.Catalogue, error) {
+	if beside || r.id.Build != 0 {
 		return r.worker.tables.InstallBeside(ctx, program.Projection(), segments)
 	}
 	return r.worker.tables.Install(ctx, program.Projection(), segments)
@@ -117,6 +142,9 @@ func (r *runner) withdraw(others bool) {
 // that waits to be installed comes first: the reset may have been made for it.
 func (r *runner) reinstall(ctx context.Context) error {
 	if r.worker.options.Once {
+		if goesOn, _, err := r.settle(ctx, 0); err != nil || !goesOn {
+			return err
+		}
 		r.failure, r.completed = r.goneWhileItRan(), true
 		return nil
 	}
@@ -135,8 +163,10 @@ func (r *runner) reinstall(ctx context.Context) error {
 	if !settled {
 		return nil
 	}
-	catalogue, err := r.installProgram(ctx, r.program, earlier, r.options.newSegments())
+	catalogue, err := r.installProgram(ctx, r.program, earlier, r.options.Segments)
 	switch {
+	case r.over:
+		return nil
 	case errors.Is(err, store.ErrTransient), ctx.Err() != nil:
 		return err
 	case err != nil:
@@ -158,13 +188,10 @@ func (r *runner) reinstall(ctx context.Context) error {
 // goneWhileItRan is the failure of a worker that runs once.
 func (r *runner) goneWhileItRan() error {
 	if r.retired {
-		return fmt.Errorf("version %d of projection %s was retired while it ran", r.id.Version, r.id.Name)
+		return fmt.Errorf("version %s of projection %s was retired while it ran", r.id.VersionText(), r.id.Name)
 	}
 	return fmt.Errorf("projection %s was reset while it ran", r.id.Name)
 }
-
-// newSegments is the number of segments of a new projection.
-func (o Options) newSegments() int { return cmp.Or(o.Segments, DefaultSegments) }
 
 // taken takes the desired program out, and reports false when it is another by now.
 func (r *runner) taken(program Program) bool {

@@ -120,6 +120,7 @@ func (r *membership) poll(ctx context.Context) error {
 	for i := range projections {
 		v.projections[projections[i].ProjectionID] = &projections[i]
 	}
+	r.worker.beginAsked(projections)
 	r.readers.look(r.worker, v)
 	for _, runner := range runners {
 		runner.show(v)

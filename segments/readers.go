@@ -41,7 +41,7 @@ func (r *readers) look(w *Worker, v *view) {
 			continue
 		}
 		r.told[id] = true
-		w.logger.Warn().Str("projection", id.Name).Int("version", id.Version).Ints("runs", w.versions(id.Name)).
+		w.logger.Warn().Str("projection", id.Name).Interface("version", logged(id)).Interface("runs", w.versions(id.Name)).
 			Msg("no host runs the version that readers see, and its rows stay as they are: " +
 				"put its module into the folder of a host, or promote a version that runs")
 	}
@@ -50,7 +50,7 @@ func (r *readers) look(w *Worker, v *view) {
 // runAgain forgets a version that is run, or that readers do not see any more.
 func (r *readers) runAgain(w *Worker, v *view, id store.ProjectionID) {
 	if status := v.projections[id]; r.told[id] && status != nil && status.Live {
-		w.logger.Info().Str("projection", id.Name).Int("version", id.Version).
+		w.logger.Info().Str("projection", id.Name).Interface("version", logged(id)).
 			Msg("a host runs the version that readers see again")
 	}
 	delete(r.since, id)
@@ -60,7 +60,7 @@ func (r *readers) runAgain(w *Worker, v *view, id store.ProjectionID) {
 // unrun reports that readers see a version, and that no worker runs it, this one included.
 func (w *Worker) unrun(v *view, id store.ProjectionID) bool {
 	status := v.projections[id]
-	return status != nil && status.Live && !slices.Contains(w.versions(id.Name), id.Version) &&
+	return status != nil && status.Live && !slices.ContainsFunc(w.ready(), func(r *runner) bool { return r.id == id }) &&
 		!slices.ContainsFunc(v.workers, func(other store.Worker) bool { return other.Runs(id) })
 }
 
@@ -75,11 +75,19 @@ func (v *view) live(name string) *store.ProjectionStatus {
 }
 
 // versions returns the versions of a projection that the worker runs, in order.
-func (w *Worker) versions(name string) (versions []int) {
+func (w *Worker) versions(name string) (versions []any) {
 	for _, r := range w.ready() {
 		if r.id.Name == name {
-			versions = append(versions, r.id.Version)
+			versions = append(versions, logged(r.id))
 		}
 	}
 	return versions
+}
+
+// logged is the version of a projection for a line of the log: a number, or a text for a build of it.
+func logged(id store.ProjectionID) any {
+	if id.Build == 0 {
+		return id.Version
+	}
+	return id.VersionText()
 }

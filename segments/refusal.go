@@ -23,7 +23,7 @@ func (e *RefusedError) Unwrap() error { return e.Err }
 // it is removed. It changes nothing for one that runs.
 func (w *Worker) Refuse(projection store.ProjectionID, source string, err error) {
 	w.mu.Lock()
-	if _, runs := w.runners[projection]; runs {
+	if w.runs(projection) {
 		w.mu.Unlock()
 		return
 	}
@@ -60,7 +60,7 @@ func (w *Worker) runsBeside(projection store.ProjectionID) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for id := range w.runners {
-		if id.Name == projection.Name && id.Version != projection.Version {
+		if id.Name == projection.Name && id != projection {
 			return true
 		}
 	}

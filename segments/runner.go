@@ -69,13 +69,14 @@ type runner struct {
 	noted        Program   // whose code the database knows
 	heldSince    time.Time // since when the projection is seen held, see endHold
 	retired      bool      // the version is gone from the database, and another is there
+	over         bool      // the build is, and another of the version is there: the runner ends
 	desiredRetry time.Time // when a layout that was not possible is tried again
 }
 
 func newRunner(w *Worker, id store.ProjectionID) *runner {
 	r := &runner{
 		worker: w, options: w.options.of(w.options.Projections[id.Name]), id: id,
-		logger: w.logger.With().Str("projection", id.Name).Int("version", id.Version).Logger(),
+		logger: w.logger.With().Str("projection", id.Name).Interface("version", logged(id)).Logger(),
 		wake:   make(chan struct{}, 1), done: make(chan struct{}), quit: make(chan struct{}),
 		segments: map[int]*segment{}, retried: map[int]bool{}, troubles: map[int]*trouble{}, positions: map[int]int64{},
 		refused: map[Program]refusal{}, retry: w.options.backoff(),
@@ -120,6 +121,8 @@ func (r *runner) run(ctx context.Context) {
 		}
 		if r.completed {
 			r.indexes.finish(ctx)
+		}
+		if r.completed || r.over {
 			return
 		}
 		timer := time.NewTimer(pause)
@@ -155,6 +158,9 @@ func (r *runner) delayed(err error) {
 func (r *runner) reconcile(ctx context.Context) (err error) {
 	if err := r.install(ctx); err != nil {
 		return err
+	}
+	if r.over {
+		return nil
 	}
 	if r.catalogue == nil {
 		// With Once, no other program will come after a refused one.
@@ -341,7 +347,7 @@ func (r *runner) toRetry(status *store.ProjectionStatus, s *store.SegmentStatus)
 func (r *runner) failedAt(segment int, position int64, reason string) error {
 	err := &FailedError{Projection: r.id.Name, Segment: segment, Position: position, Reason: reason}
 	if r.worker.runsBeside(r.id) {
-		err.Version = r.id.Version
+		err.Version, err.Build = r.id.Version, r.id.Build
 	}
 	return err
 }

@@ -43,7 +43,7 @@ func (r *runner) noteCode(ctx context.Context) {
 		return
 	}
 	code := store.Code{Digest: r.program.Code()}
-	module, isModule := r.program.(*moduleProgram)
+	module, isModule := moduleOf(r.program)
 	if isModule {
 		var err error
 		if code.Module, err = module.Module(); err != nil { // the file is another by now, which is installed next, or gone
@@ -60,7 +60,8 @@ func (r *runner) noteCode(ctx context.Context) {
 	if r.noted = r.program; isModule && before != "" && before != code.Digest {
 		r.logger.Info().Str("code", code.Digest[:min(len(code.Digest), codeShown)]).
 			Str("before", before[:min(len(before), codeShown)]).
-			Msg("same version, other code: rows of before were built by other code")
+			Msgf("same version, other code: rows of before were built by other code; Host.Rebuild(%q) has all built by this one",
+				r.id.Name)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 type FailedError struct {
 	Projection string
 	Version    int    // of the projection, where the worker runs several; otherwise 0
+	Build      int    // of the version
 	Segment    int    // its number
 	Position   int64  // the checkpoint where it stopped
 	Reason     string // what was recorded
@@ -25,7 +26,8 @@ type FailedError struct {
 func (e *FailedError) Error() string {
 	projection := e.Projection
 	if e.Version != 0 {
-		projection = fmt.Sprintf("%s version %d", projection, e.Version)
+		id := store.ProjectionID{Version: e.Version, Build: e.Build}
+		projection = projection + " version " + id.VersionText()
 	}
 	return fmt.Sprintf("projection %s, segment %d stopped after position %d: %s",
 		projection, e.Segment, e.Position, e.Reason)
@@ -43,8 +45,8 @@ type NotRunError struct {
 func (e *NotRunError) Error() string {
 	switch {
 	case e.Refusal != nil:
-		return fmt.Sprintf("no worker runs projection %s: worker %s cannot run version %d of it: %s",
-			e.Projection, e.Worker, e.Refusal.Projection.Version, e.Refusal.Reason)
+		return fmt.Sprintf("no worker runs projection %s: worker %s cannot run version %s of it: %s",
+			e.Projection, e.Worker, e.Refusal.Projection.VersionText(), e.Refusal.Reason)
 	case e.Known:
 		return fmt.Sprintf("no worker runs projection %s", e.Projection)
 	}
@@ -63,6 +65,7 @@ const WaitGrace = 30 * time.Second
 type Wait struct {
 	Projection string // by name
 	Version    int    // 0 for the one that readers see
+	Build      int    // of the version, see [store.FindVersion]
 	Position   int64  // of the log: every event up to it is to be applied
 	// Grace is for how long no worker may run the projection, since one may be starting. Below zero, Wait does
 	// not wait for one. Defaults to WaitGrace.
@@ -133,7 +136,7 @@ func (w Wait) reached(
 	if err != nil {
 		return false, err
 	}
-	of := w.find(projections)
+	of := store.FindVersion(projections, store.ProjectionID{Name: w.Projection, Version: w.Version, Build: w.Build})
 	if of != nil {
 		there, err := reached(of, w.Position)
 		if err != nil {
@@ -156,7 +159,7 @@ func (w Wait) reached(
 	fault := &NotRunError{Projection: w.Projection, Known: of != nil}
 	for i := range workers {
 		if slices.ContainsFunc(workers[i].Projections, func(m store.Membership) bool {
-			return m.Name == w.Projection && (of == nil || m.Version == of.Version)
+			return m.Name == w.Projection && (of == nil || m.ProjectionID == of.ProjectionID)
 		}) {
 			return false, nil
 		}
@@ -166,19 +169,6 @@ func (w Wait) reached(
 		}
 	}
 	return false, fault
-}
-
-// find returns the version that is waited for, or nil while it is not installed.
-func (w Wait) find(all []store.ProjectionStatus) *store.ProjectionStatus {
-	if w.Version == 0 {
-		return store.LiveOf(all)
-	}
-	for i := range all {
-		if all[i].Version == w.Version {
-			return &all[i]
-		}
-	}
-	return nil
 }
 
 // reached reports that every segment is at a position or beyond.

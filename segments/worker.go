@@ -48,7 +48,8 @@ type Worker struct {
 	registered  store.Worker // as the database knows this worker
 
 	mu      sync.Mutex
-	runners map[store.ProjectionID]*runner
+	runners map[store.ProjectionID]*runner        // by build
+	given   map[store.ProjectionID]*given         // by version, whatever its builds are
 	running context.Context                       // of Run; nil before
 	idle    bool                                  // it was said that no module can run
 	gone    map[store.ProjectionID]bool           // removed ones, until it is certain that nothing of them is owned
@@ -71,7 +72,7 @@ func New(log store.Log, tables store.Tables, options Options) (*Worker, error) {
 	w := &Worker{
 		source: log, tables: tables, apart: !oneValue(log, tables),
 		options: options, logger: options.Logger.With().Str("worker", options.Name).Logger(),
-		runners: map[store.ProjectionID]*runner{}, gone: map[store.ProjectionID]bool{},
+		runners: map[store.ProjectionID]*runner{}, given: map[store.ProjectionID]*given{}, gone: map[store.ProjectionID]bool{},
 		refused: map[store.ProjectionID]currentRefusal{}, ended: make(chan error, 1), incarnation: randomSuffix(), holdMax: holdMax,
 	}
 	w.registered = store.Worker{Name: options.Name, Incarnation: w.incarnation, Segments: options.Segments}
@@ -188,62 +189,32 @@ func (w *Worker) SetProgram(program Program) { w.set(program, ProjectionOptions{
 func (w *Worker) set(program Program, options ProjectionOptions) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.running != nil && w.running.Err() != nil {
+		program.Close(context.Background()) // nothing begins any more
+		return
+	}
 	id := program.Projection().ID()
-	r, known := w.runners[id]
-	if !known {
-		r = newRunner(w, id)
-		w.runners[id] = r
-		w.shared.Connections.Divide(len(w.runners))
-		w.launch(r)
-	}
 	delete(w.refused, id)
-	r.set(program, options.Or(w.options.Projections[id.Name]))
+	before, now := w.given[id], &given{program: shared(program), options: options.Or(w.options.Projections[id.Name])}
+	w.given[id] = now
+	if before == nil {
+		w.start(id, now) // or another build, as soon as it is known which there are
+		return
+	}
+	for _, r := range w.runnersOf(id) {
+		r.set(now.program.of(r.id), now.options)
+	}
+	before.program.Close(context.Background())
 }
 
-// Remove stops a version of a projection at a batch boundary and waits until its segments are released. Other versions
-// go on.
-func (w *Worker) Remove(projection store.ProjectionID) {
-	w.mu.Lock()
-	r, known := w.runners[projection]
-	delete(w.runners, projection)
-	_, refused := w.refused[projection]
-	delete(w.refused, projection)
-	w.shared.Connections.Divide(len(w.runners))
-	started := w.running != nil
-	w.mu.Unlock()
-	if refused {
-		w.membership.refresh()
-	}
-	if known {
-		r.stop()
-		if !started {
-			r.close()
-			return
-		}
-		<-r.done
-		w.mu.Lock()
-		w.gone[projection] = true
-		w.mu.Unlock()
-		w.membership.refresh()
-	}
-}
-
-// removed returns the projections that were removed and are not set again.
-func (w *Worker) removed() (ids []store.ProjectionID) {
+// letGo ends the worker's own use of the programs that it was given. Builds that begin later have none.
+func (w *Worker) letGo() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for id := range w.gone {
-		if _, again := w.runners[id]; !again {
-			ids = append(ids, id)
-		}
+	for _, given := range w.given {
+		given.program.Close(context.Background())
 	}
-	return ids
-}
-
-func (w *Worker) vacated(projection store.ProjectionID) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.gone, projection)
+	clear(w.given)
 }
 
 // launch starts a runner when the worker runs. The lock is held.
@@ -294,13 +265,14 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	w.mu.Unlock()
 
-	err := w.await(ctx)
+	err := w.awaitEnd(ctx)
 	if w.options.OnPark != nil && w.options.Once {
 		alerter.finish(ctx)
 	}
 	stop()
 	w.group.Wait()
 	background.Wait()
+	w.letGo()
 	w.leave()
 	return err
 }
@@ -313,8 +285,8 @@ func (w *Worker) end(err error) {
 	}
 }
 
-// await returns when Run is to end.
-func (w *Worker) await(ctx context.Context) error {
+// awaitEnd returns when Run is to end.
+func (w *Worker) awaitEnd(ctx context.Context) error {
 	if w.options.Once {
 		return w.awaitOnce(ctx)
 	}
@@ -327,14 +299,10 @@ func (w *Worker) await(ctx context.Context) error {
 }
 
 func (w *Worker) awaitOnce(ctx context.Context) error {
-	w.mu.Lock()
-	runners := make([]*runner, 0, len(w.runners))
-	for _, r := range w.runners {
-		runners = append(runners, r)
-	}
-	w.mu.Unlock()
 	var failures []error
-	for _, r := range runners {
+	awaited := map[*runner]bool{}
+	for r := w.notAwaited(awaited); r != nil; r = w.notAwaited(awaited) {
+		awaited[r] = true
 		select {
 		case <-r.done:
 			failures = append(failures, r.failure)
@@ -348,6 +316,18 @@ func (w *Worker) awaitOnce(ctx context.Context) error {
 		}
 	}
 	return errors.Join(failures...)
+}
+
+// notAwaited returns a runner that is not awaited, or nil: a runner may have begun that of another build.
+func (w *Worker) notAwaited(awaited map[*runner]bool) *runner {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, r := range w.runners {
+		if !awaited[r] {
+			return r
+		}
+	}
+	return nil
 }
 
 // Progress is how far a version of a projection is, on this worker.

@@ -12,6 +12,7 @@ import (
 type Projection struct {
 	Name         string       `json:"name"`
 	Version      int          `json:"version"`
+	Build        int          `json:"-"` // of the version: no module declares it
 	Subscription Subscription `json:"subscription"`
 	Order        Ordering     `json:"ordering,omitempty"`
 	// Partition is what the events are divided by; nil is the stream. It has no meaning with OrderGlobal.

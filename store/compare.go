@@ -9,7 +9,7 @@ import (
 // Comparison is how the rows of two versions of a projection differ, at a moment at which both stood at one position.
 type Comparison struct {
 	Projection string
-	Versions   [2]int
+	Versions   [2]ProjectionID
 	Position   int64 // where both stood, in the range of streams that was furthest behind
 	Parked     [2]int
 	Log        LogID              // that both follow
@@ -72,14 +72,14 @@ func (t *TableComparison) Differ() bool {
 // ApartError says that two versions of a projection do not stand at one position.
 type ApartError struct {
 	Projection string
-	Versions   [2]int
+	Versions   [2]ProjectionID
 	Positions  int64 // how far they are apart, where they are the most
 }
 
 // Error names the versions.
 func (e *ApartError) Error() string {
-	return fmt.Sprintf("versions %d and %d of projection %s are %d positions apart", e.Versions[0], e.Versions[1],
-		e.Projection, e.Positions)
+	return fmt.Sprintf("versions %s and %s of projection %s are %d positions apart", e.Versions[0].VersionText(),
+		e.Versions[1].VersionText(), e.Projection, e.Positions)
 }
 
 // NewComparison returns the tables of two versions, to be compared while they stand as their layouts say.
@@ -88,7 +88,7 @@ func (e *ApartError) Error() string {
 //
 // [*ApartError].
 func NewComparison(a, b *Projection, layouts [2]*Layout) (*Comparison, error) {
-	c := &Comparison{Projection: a.Name, Versions: [2]int{a.Version, b.Version}}
+	c := &Comparison{Projection: a.Name, Versions: [2]ProjectionID{a.ID(), b.ID()}}
 	if apart := max(layouts[0].behind(layouts[1]), layouts[1].behind(layouts[0])); apart > 0 {
 		return nil, &ApartError{Projection: a.Name, Versions: c.Versions, Positions: apart}
 	}

@@ -239,9 +239,9 @@ func versionMismatch(given *Projection, live *Installed) error {
 func TableChanged(projection, table, change string) error {
 	return &CatalogueError{
 		Item: fmt.Sprintf("table %q", table),
-		Reason: fmt.Sprintf("%s: put it back as it was, with its rows, or use Store.Reset(%q), which deletes "+
-			"all rows of the projection; the next run builds them again from the first event",
-			change, projection),
+		Reason: fmt.Sprintf("%s: put it back as it was, with its rows, or have them built again from the first event: "+
+			"by Host.Rebuild(%q) beside those that are there, or by Store.Reset(%[2]q), which deletes all rows of the "+
+			"projection, and the next run", change, projection),
 	}
 }
 
@@ -282,8 +282,8 @@ func UnknownProjection(projection string) error {
 // UnknownVersion returns the error for a version of a projection that is not installed.
 func UnknownVersion(id ProjectionID) error {
 	return &InputError{
-		Field: "projection " + id.Name, Reason: fmt.Sprintf("has no version %d: Store.Status lists those that it has",
-			id.Version),
+		Field: "projection " + id.Name, Reason: fmt.Sprintf("has no version %s: Store.Status lists those that it has",
+			id.VersionText()),
 	}
 }
 

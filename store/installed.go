@@ -12,19 +12,21 @@ type Installed struct {
 	Declared string
 	Shapes   string
 	Live     bool // readers see this version
-	Replaced int  // the version that they saw before it, or 0
+	// Replaced is the version that they saw before it; zero for none.
+	Replaced ProjectionID
+	Rebuild  int // see [ProjectionStatus]
 
 	// Found are the tables as the database has them now, where [Projections.Installed] has returned it.
 	Found []TableShape
 }
 
 // ReadInstalled reads what Install has stored of a version.
-func ReadInstalled(version int, declared, shapes string) (*Installed, error) {
+func ReadInstalled(id ProjectionID, declared, shapes string) (*Installed, error) {
 	var d declaration
 	if err := json.Unmarshal([]byte(declared), &d); err != nil {
 		return nil, fmt.Errorf("reading the stored declaration: %w", err)
 	}
-	d.Version = version
+	d.Name, d.Version, d.Build = id.Name, id.Version, id.Build
 	return &Installed{Projection: d.Projection, Declared: declared, Shapes: shapes}, nil
 }
 

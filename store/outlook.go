@@ -56,7 +56,7 @@ func (v Versioned) Outlook(p *Projection, dialect Dialect, status []ProjectionSt
 		return nil, err
 	}
 	o := &Outlook{Fate: FateNew, Live: v.Live()}
-	was := v.Version(p.Version)
+	was := v.OfVersion(p.Version)
 	switch {
 	case o.Live == nil:
 		return o, nil
@@ -68,14 +68,14 @@ func (v Versioned) Outlook(p *Projection, dialect Dialect, status []ProjectionSt
 			o.Fate, o.Indexes = FateKept, p.MissingIndexes(was.Found)
 			_, o.Columns = was.Join(p)
 			return o, nil
-		case !errors.As(fault, &unlike) || !unused(status, was.Version):
+		case !errors.As(fault, &unlike) || !unused(status, was.ID()):
 			return nil, fault
 		}
 		o.Fate = FateRenewed
-	case p.Version > o.Live.Version && len(v) == 1 && unused(status, o.Live.Version):
+	case p.Version > o.Live.Version && len(v) == 1 && unused(status, o.Live.ID()):
 		o.Fate = FateRenewed
 	default:
-		if err := p.Beside(o.Live); err != nil {
+		if err := v.Beside(p, dialect); err != nil {
 			return nil, err
 		}
 		o.Fate = FateCandidate
@@ -86,9 +86,9 @@ func (v Versioned) Outlook(p *Projection, dialect Dialect, status []ProjectionSt
 }
 
 // unused reports that no event is applied of a version.
-func unused(status []ProjectionStatus, version int) bool {
+func unused(status []ProjectionStatus, of ProjectionID) bool {
 	for i := range status {
-		if status[i].Version != version {
+		if status[i].ProjectionID != of {
 			continue
 		}
 		for _, s := range status[i].Segments {

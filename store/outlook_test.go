@@ -146,7 +146,7 @@ func TestJoin_keepsTheColumnsOfBoth(t *testing.T) {
 		step.module.Version = 1
 		must(t, step.module.Validate())
 		must(t, step.module.CheckDeclaration(store.DialectSQLite, stored))
-		installed, err := store.ReadInstalled(1, stored, "[]")
+		installed, err := store.ReadInstalled(store.ProjectionID{Name: "fine_balance", Version: 1}, stored, "[]")
 		must(t, err)
 		joined, added := installed.Join(step.module)
 		if got := fmt.Sprint(added); got != step.adds {
@@ -156,7 +156,7 @@ func TestJoin_keepsTheColumnsOfBoth(t *testing.T) {
 			t.Errorf("step %d has lost columns", i)
 		}
 		stored = joined.Declaration(store.DialectSQLite)
-		again, err := store.ReadInstalled(1, stored, "[]")
+		again, err := store.ReadInstalled(store.ProjectionID{Name: "fine_balance", Version: 1}, stored, "[]")
 		must(t, err)
 		if twice := again.Declaration(store.DialectSQLite); twice != stored {
 			t.Errorf("step %d: read and written again it is %s, not %s", i, twice, stored)

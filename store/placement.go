@@ -12,7 +12,7 @@ const DefaultSchema = "pupwasm"
 // Place is where a projection is in a database: names of schemas where a database has schemas, and elsewhere what
 // names of tables begin with, before two underscores.
 type Place struct {
-	Tables  string // tables and views of one version, for good: fine_balance__v1
+	Tables  string // tables and views of one version, for good: fine_balance__v1, and of its build 2 fine_balance__v1b2
 	Readers string // views of them under the plain name, for those who read: fine_balance
 }
 
@@ -21,15 +21,15 @@ type Place struct {
 //
 // No part of a name has two underscores, and no projection has the name of a version: what differs has different
 // names. All fit into the 63 bytes of a name in PostgreSQL. A schema's name has 16 at most, a projection's 30, a
-// version 8 digits, and 4 are left for a number beside the version:
+// version 8 digits, and a build 3:
 //
-//	schema 16 + "__" 2 + projection 30 + "__v" 3 + version 8 = 59
+//	schema 16 + "__" 2 + projection 30 + "__v" 3 + version 8 + "b" 1 + build 3 = 63
 func PlaceOf(schema string, id ProjectionID) Place {
 	plain := id.Name
 	if schema != DefaultSchema {
 		plain = schema + "__" + plain
 	}
-	return Place{Tables: fmt.Sprintf("%s__v%d", plain, id.Version), Readers: plain}
+	return Place{Tables: plain + "__v" + id.VersionText(), Readers: plain}
 }
 
 // CheckSchema's bound is part of what [PlaceOf] adds up.

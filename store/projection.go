@@ -235,11 +235,14 @@ type ProjectionStatus struct {
 	ParkedExhausted int
 	PausedAt        time.Time // since when it is paused; zero when it is not
 	Live            bool      // readers see this version
-	Replaced        int       // the version that they saw before it, which a rollback goes back to; 0 for none
-	InstalledAt     time.Time
-	Code            string    // the digest of what ran it last, see [Code]
-	PromotedAt      time.Time // when readers saw it first, the last time that they did; zero when never
-	Segments        []SegmentStatus
+	// Replaced is the version that they saw before it, which a rollback goes back to; zero for none.
+	Replaced ProjectionID
+	// Rebuild is the build of the version that [Versions].Rebuild has asked for and that no worker has begun yet; 0 for none.
+	Rebuild     int
+	InstalledAt time.Time
+	Code        string    // the digest of what ran it last, see [Code]
+	PromotedAt  time.Time // when readers saw it first, the last time that they did; zero when never
+	Segments    []SegmentStatus
 }
 
 // Paused reports that the projection is paused.

@@ -97,11 +97,11 @@ func TestErrors_sayWhatToDo(t *testing.T) {
 			`the database refuses write "total": value out of range`,
 		},
 		{
-			(&store.Projection{Name: "fines", Version: 2}).Beside(&store.Installed{Projection: store.Projection{Version: 1}}),
+			besideLive(1),
 			`projection "fines": has version 1 live, and version 2, which the module is, is not installed: a projection without tables of its own has one version at a time: keep version 1, or stop all hosts that run it and use Store.Reset("fines"), after which the next run begins with the first event`,
 		},
 		{
-			(&store.Projection{Name: "fines", Version: 2}).Beside(&store.Installed{Projection: store.Projection{Version: 3}}),
+			besideLive(3),
 			`projection "fines": has version 3 live, and version 2, which the module is, is not installed: remove this module and use that of version 3; to go back to what version 2 did, give it a version above 3`,
 		},
 		{store.StillOwned("fines", "w"), "projection fines is run by worker w: stop that host, or take the module " +
@@ -117,4 +117,10 @@ func TestErrors_sayWhatToDo(t *testing.T) {
 	if !errors.As(store.StillOwned("a", "b"), &input) {
 		t.Error("an error has another type")
 	}
+}
+
+// besideLive is the error of version 2 beside a live version, neither of which has tables.
+func besideLive(version int) error {
+	live := store.Versioned{{Projection: store.Projection{Name: "fines", Version: version}, Live: true}}
+	return live.Beside(&store.Projection{Name: "fines", Version: 2}, store.DialectSQLite)
 }

@@ -28,7 +28,8 @@ type Versions interface {
 	// [*InputError] when the live version has replaced none, and those of Promote.
 	Rollback(ctx context.Context, projection string) (Promotion, error)
 
-	// Retire deletes a version that is not live, with its tables and checkpoints. Claims on it are fenced.
+	// Retire deletes a version that is not live, with its tables and checkpoints. Claims on it are fenced. A build that was
+	// asked for and has not begun is no longer asked for.
 	//
 	// # Errors
 	//
@@ -37,7 +38,17 @@ type Versions interface {
 	// [ErrTransient].
 	Retire(ctx context.Context, projection ProjectionID) error
 
-	// Compare compares the rows of two versions, each with at most so many examples of rows that differ in a table. It
+	// Rebuild asks for another build of the live version: the hosts that run the version build it beside, as a candidate,
+	// by the code that they have, and Promote swaps them. While one is asked for, or a candidate build of the version is
+	// there, it returns that one and does nothing. To ask for it begins nothing by itself: see [ProjectionStatus].Rebuild.
+	// Retire takes it back.
+	//
+	// # Errors
+	//
+	// [*InputError] when the projection is not known or has no tables of its own; [ErrTransient].
+	Rebuild(ctx context.Context, projection string) (ProjectionID, error)
+
+	// Compare compares the rows of two versions of a projection, each with at most so many examples of rows that differ in a table. It
 	// sees both at one moment, and holds nothing up. met is called as soon as that moment is over: what comes later makes
 	// no difference. The caller owns the result.
 	//
@@ -45,7 +56,7 @@ type Versions interface {
 	//
 	// [*ApartError] when the versions do not stand at one position; [*InputError] when one is not installed;
 	// [*RejectedError] when the examples exceed [ResultBytesMax]; [ErrTransient].
-	Compare(ctx context.Context, projection string, a, b, examples int, met func()) (*Comparison, error)
+	Compare(ctx context.Context, a, b ProjectionID, examples int, met func()) (*Comparison, error)
 
 	// SetCode notes what runs a version from now on. It returns the digest of what ran it before, "" where that is not
 	// known.
@@ -73,20 +84,20 @@ type Code struct {
 // changed.
 type Promotion struct {
 	Projection string
-	From, To   int
+	From, To   ProjectionID
 }
 
 // BehindError says that a version cannot become the live one yet.
 type BehindError struct {
 	Projection ProjectionID
-	Live       int   // the version that readers see
-	Positions  int64 // how far it is behind, where it is the most
+	Live       ProjectionID // that readers see
+	Positions  int64        // how far it is behind, where it is the most
 }
 
 // Error names the versions and how far they are apart.
 func (e *BehindError) Error() string {
-	return fmt.Sprintf("version %d of projection %s is %d positions behind version %d, which is live",
-		e.Projection.Version, e.Projection.Name, e.Positions, e.Live)
+	return fmt.Sprintf("version %s of projection %s is %d positions behind version %s, which is live",
+		e.Projection.VersionText(), e.Projection.Name, e.Positions, e.Live.VersionText())
 }
 
 // UnbuiltError says that a version cannot become the live one before its indexes are built, see
@@ -118,7 +129,7 @@ const (
 
 // Stages returns the stage of every version, of one projection or of several. all has every version of each.
 func Stages(all []ProjectionStatus) map[ProjectionID]Stage {
-	stages, replaced := map[ProjectionID]Stage{}, map[ProjectionID]int{}
+	stages, replaced := map[ProjectionID]Stage{}, map[ProjectionID]ProjectionID{}
 	for i := range all {
 		stages[all[i].ProjectionID], replaced[all[i].ProjectionID] = StageCandidate, all[i].Replaced
 	}
@@ -128,7 +139,7 @@ func Stages(all []ProjectionStatus) map[ProjectionID]Stage {
 		}
 		at := all[i].ProjectionID
 		stages[at] = StageLive
-		for at.Version = replaced[at]; stages[at] == StageCandidate; at.Version = replaced[at] {
+		for at = replaced[at]; stages[at] == StageCandidate; at = replaced[at] {
 			stages[at] = StageReplaced
 		}
 	}
@@ -153,9 +164,9 @@ func (v Versioned) Live() *Installed {
 	return v.find(func(i *Installed) bool { return i.Live })
 }
 
-// Version returns an installed version, or nil.
-func (v Versioned) Version(version int) *Installed {
-	return v.find(func(i *Installed) bool { return i.Version == version })
+// Find returns an installed version, or nil.
+func (v Versioned) Find(id ProjectionID) *Installed {
+	return v.find(func(i *Installed) bool { return i.ID() == id })
 }
 
 func (v Versioned) find(is func(*Installed) bool) *Installed {
@@ -176,15 +187,15 @@ func (v Versioned) Known(id ProjectionID) (*Installed, error) {
 	if len(v) == 0 {
 		return nil, UnknownProjection(id.Name)
 	}
-	if found := v.Version(id.Version); found != nil {
+	if found := v.Find(id); found != nil {
 		return found, nil
 	}
 	versions := make([]string, len(v))
 	for i := range v {
-		versions[i] = fmt.Sprint(v[i].Version)
+		versions[i] = v[i].ID().VersionText()
 	}
-	return nil, &InputError{Field: "projection " + id.Name, Reason: fmt.Sprintf("has no version %d: it has %s",
-		id.Version, strings.Join(versions, ", "))}
+	return nil, &InputError{Field: "projection " + id.Name, Reason: fmt.Sprintf("has no version %s: it has %s",
+		id.VersionText(), strings.Join(versions, ", "))}
 }
 
 // Previous returns the version that Rollback goes back to.
@@ -197,11 +208,12 @@ func (v Versioned) Previous(projection string) (*Installed, error) {
 	if live == nil {
 		return nil, UnknownProjection(projection)
 	}
-	if live.Replaced == 0 {
+	if live.Replaced.Version == 0 {
 		return nil, &InputError{Field: "projection " + projection, Reason: fmt.Sprintf(
-			"has version %d live, which has replaced none that is still there: there is nothing to go back to", live.Version)}
+			"has version %s live, which has replaced none that is still there: there is nothing to go back to",
+			live.ID().VersionText())}
 	}
-	return v.Known(ProjectionID{Name: projection, Version: live.Replaced})
+	return v.Known(live.Replaced)
 }
 
 // Retirable returns a version that may be deleted. owner is a live worker that has a segment of it, or "".
@@ -215,7 +227,7 @@ func (v Versioned) Retirable(id ProjectionID, owner string) (*Installed, error) 
 		return nil, err
 	}
 	refuse := func(reason string) error {
-		return &InputError{Field: fmt.Sprintf("version %d of projection %s", id.Version, id.Name), Reason: reason}
+		return &InputError{Field: "version " + id.VersionText() + " of projection " + id.Name, Reason: reason}
 	}
 	switch live := v.Live(); {
 	case found.Live:
@@ -228,28 +240,16 @@ func (v Versioned) Retirable(id ProjectionID, owner string) (*Installed, error) 
 	return found, nil
 }
 
-// Replaces returns the version that one replaces when it becomes the live one, or 0 for none. One that the live version
+// Replaces returns the version that one replaces when it becomes the live one, or the zero value for none. One that the live version
 // has replaced, were it by others in between, keeps what it had replaced itself: to promote it is to roll back.
-func (v Versioned) Replaces(version int) int {
+func (v Versioned) Replaces(id ProjectionID) ProjectionID {
 	live := v.Live()
-	for at := live; at != nil; at = v.Version(at.Replaced) {
-		if at.Version == version {
+	for at := live; at != nil; at = v.Find(at.Replaced) {
+		if at.ID() == id {
 			return at.Replaced
 		}
 	}
-	return live.Version
-}
-
-// Beside checks that a version that is not installed may be built beside the live one.
-//
-// # Errors
-//
-// [*CatalogueError] when it is older, or one of them has no tables of its own.
-func (p *Projection) Beside(live *Installed) error {
-	if p.Version < live.Version || p.Bare() || live.Bare() {
-		return versionMismatch(p, live)
-	}
-	return nil
+	return live.ID()
 }
 
 // CheckPromotion reports why a version cannot take the place of the live one now, by their layouts.
@@ -257,8 +257,8 @@ func (p *Projection) Beside(live *Installed) error {
 // # Errors
 //
 // [*InputError], [*BehindError].
-func CheckPromotion(id ProjectionID, of *Layout, live int, before *Layout) error {
-	field := fmt.Sprintf("version %d of projection %s", id.Version, id.Name)
+func CheckPromotion(id ProjectionID, of *Layout, live ProjectionID, before *Layout) error {
+	field := "version " + id.VersionText() + " of projection " + id.Name
 	for i := range of.Segments {
 		s := &of.Segments[i]
 		if s.Failure != "" {

@@ -100,7 +100,11 @@ func (c *catchUp) poll(now time.Time, all []segments.Progress) {
 
 // named has the fields of a line of the log that name a projection, as in the lines of the worker.
 func named(event *zerolog.Event, p segments.Progress) *zerolog.Event {
-	return event.Str("projection", p.Projection.Name).Int("version", p.Projection.Version)
+	event = event.Str("projection", p.Projection.Name)
+	if p.Projection.Build == 0 {
+		return event.Int("version", p.Projection.Version)
+	}
+	return event.Str("version", p.Projection.VersionText())
 }
 
 // note remembers how far the projection is.

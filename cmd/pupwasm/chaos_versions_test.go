@@ -80,7 +80,7 @@ func (c *chaos) checkVersions(reader *tallyReader) {
 		before := liveTally(c.t, c.db)
 		id := store.ProjectionID{Name: "tally", Version: 3 - before}
 		promotion, err := segments.Promote(c.t.Context(), c.store.Backend(), id)
-		if err != nil || promotion.From != before || liveTally(c.t, c.db) != id.Version {
+		if err != nil || promotion.From.Version != before || liveTally(c.t, c.db) != id.Version {
 			c.t.Errorf("the promotion is %+v, %v; version %d was live", promotion, err, before)
 		}
 	}

@@ -105,7 +105,7 @@ func runDiff(ctx context.Context, opts *diffOptions, args []string) error {
 		comparing, cancel = context.WithTimeout(ctx, opts.timeout)
 		defer cancel()
 	}
-	comparison, err := opts.compare(comparing, from.tables, args[0], a, b)
+	comparison, err := opts.compare(comparing, from.tables, a, b)
 	var apart *store.ApartError
 	switch {
 	case errors.As(err, &apart):
@@ -126,18 +126,18 @@ func runDiff(ctx context.Context, opts *diffOptions, args []string) error {
 		err = printDifference(opts.out, report)
 	}
 	if err == nil && comparison.Differ() {
-		err = fmt.Errorf("versions %d and %d of %s differ", a, b, printable(args[0]))
+		err = fmt.Errorf("versions %s and %s of %s differ", a.VersionText(), b.VersionText(), printable(args[0]))
 	}
 	return err
 }
 
 // compare compares two versions, with as many examples as there is room for.
 func (o *diffOptions) compare(
-	ctx context.Context, tables store.Tables, projection string, a, b int,
+	ctx context.Context, tables store.Tables, a, b store.ProjectionID,
 ) (comparison *store.Comparison, err error) {
 	var tooLarge *store.RejectedError
 	for _, examples := range []int{keysTried, keysTried / 100, o.examples} {
-		comparison, err = segments.Compare(ctx, tables, projection, a, b, max(examples, o.examples))
+		comparison, err = segments.Compare(ctx, tables, a, b, max(examples, o.examples))
 		if !errors.As(err, &tooLarge) {
 			break
 		}
@@ -172,35 +172,47 @@ func (o *diffOptions) first(ctx context.Context, from databases, of *store.Compa
 
 // versionsToCompare returns the versions that are named. Without any they are the live one and the latest candidate, or
 // the one that the live one has replaced.
-func versionsToCompare(ctx context.Context, from store.Tables, args []string) (a, b int, err error) {
+func versionsToCompare(ctx context.Context, from store.Tables, args []string) (a, b store.ProjectionID, err error) {
 	live, err := knownName(ctx, from, args[0])
 	if err != nil {
-		return 0, 0, err
-	}
-	if len(args) > 1 {
-		if a, err = versionNumber(args[1]); err == nil {
-			b, err = versionNumber(args[2])
-		}
-		if err == nil && a == b {
-			err = usagef("name two versions: %d is the same as %d", a, b)
-		}
 		return a, b, err
 	}
 	all, err := allVersions(ctx, from, args[0])
 	if err != nil {
-		return 0, 0, err
+		return a, b, err
+	}
+	if len(args) > 1 {
+		if a, err = versionAmong(all, args[0], args[1]); err == nil {
+			b, err = versionAmong(all, args[0], args[2])
+		}
+		if err == nil && a == b {
+			err = usagef("name two versions: %s is the same as %s", printable(args[1]), printable(args[2]))
+		}
+		return a, b, err
 	}
 	stages := store.Stages(all)
 	for i := len(all) - 1; i >= 0; i-- { // in order of version
 		if stages[all[i].ProjectionID] == store.StageCandidate {
-			return live.Version, all[i].Version, nil
+			return live.ProjectionID, all[i].ProjectionID, nil
 		}
 	}
-	if live.Replaced > 0 {
-		return live.Replaced, live.Version, nil
+	if live.Replaced.Version > 0 {
+		return live.Replaced, live.ProjectionID, nil
 	}
-	return 0, 0, usagef("projection %s has one version, %d: there is nothing to compare it with", printable(args[0]),
-		live.Version)
+	return a, b, usagef("projection %s has one version, %s: there is nothing to compare it with", printable(args[0]),
+		live.VersionText())
+}
+
+// versionAmong reads an argument that is a version, which need not be there.
+func versionAmong(all []store.ProjectionStatus, projection, text string) (store.ProjectionID, error) {
+	id, err := versionOf(projection, text)
+	if err != nil {
+		return id, err
+	}
+	if found := store.FindVersion(all, id); found != nil {
+		id = found.ProjectionID
+	}
+	return id, nil
 }
 
 func reportFirst(of *parting.First) *status.FirstEvent {
@@ -228,11 +240,10 @@ func printFirst(b *strings.Builder, r *status.FirstEvent) {
 // printDifference writes what differs, or that nothing does.
 func printDifference(to io.Writer, r *status.Difference) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: versions %d and %d, both at position %d\n", printable(r.Projection), r.Versions[0], r.Versions[1],
-		r.Position)
+	fmt.Fprintf(&b, "%s: versions %s and %s, both at position %d\n", printable(r.Projection), r.Text(0), r.Text(1), r.Position)
 	for side, parked := range r.Parked {
 		if parked > 0 {
-			fmt.Fprintf(&b, "version %d has %s: their rows lack the events that wait\n", r.Versions[side],
+			fmt.Fprintf(&b, "version %s has %s: their rows lack the events that wait\n", r.Text(side),
 				count(int64(parked), "parked key"))
 		}
 	}
@@ -257,12 +268,12 @@ func printTableDifference(b *strings.Builder, t *status.TableDifference) {
 	case t.Only == [2]int64{} && t.Changed == 0:
 		fmt.Fprintf(b, "%s: all %s are equal\n", name, count(t.Rows[0], "row"))
 	default:
-		fmt.Fprintf(b, "%s: of %d and %d rows %d only in version %d, %d only in version %d, %d with other values\n", name,
-			t.Rows[0], t.Rows[1], t.Only[0], t.Versions[0], t.Only[1], t.Versions[1], t.Changed)
+		fmt.Fprintf(b, "%s: of %d and %d rows %d only in version %s, %d only in version %s, %d with other values\n", name,
+			t.Rows[0], t.Rows[1], t.Only[0], t.Texts[0], t.Only[1], t.Texts[1], t.Changed)
 	}
 	for side, others := range t.Others {
 		if len(others) > 0 {
-			fmt.Fprintf(b, "  not compared: of version %d %s\n", t.Versions[side], printable(strings.Join(others, ", ")))
+			fmt.Fprintf(b, "  not compared: of version %s %s\n", t.Texts[side], printable(strings.Join(others, ", ")))
 		}
 	}
 	for _, column := range t.Names {

@@ -63,11 +63,18 @@ func TestGrant_givesAHostThatMayDoNothingAProjectionWithARole(t *testing.T) {
 				wantOne(t, db, "SELECT count(*) = 1 AND bool_and(pg_get_userbyid(c.relowner) = '"+role+"') FROM pg_class c WHERE c.oid = '"+place+".users'::regclass")
 				wantOne(t, db, "SELECT count(*) = 1 AND bool_and(pg_get_userbyid(c.relowner) = '"+role+"') FROM pg_class c WHERE c.oid = '"+place+"__v1.users'::regclass")
 				wantOne(t, db, "SELECT count(*) = 1 FROM "+place+".users")
+				run(asHost, 0, "rebuild", "user_counter", "--no-wait")
+				run(asHost, 0, "run", "--once", modules, "--isolation", "role")
+				run(asHost, 0, "promote", "user_counter", "1b2")
+				run(asHost, 0, "retire", "user_counter", "1", "--yes")
+				wantOne(t, db, "SELECT count(*) = 1 AND bool_and(pg_get_userbyid(c.relowner) = '"+role+"') FROM pg_class c WHERE c.oid = '"+place+"__v1b2.users'::regclass")
+				wantOne(t, db, "SELECT count(*) = 1 FROM "+place+".users")
 				run(asHost, 0, "reset", "user_counter", "--yes")
 				wantOne(t, db, "SELECT count(*) = 0 FROM pg_namespace WHERE nspname LIKE '"+place+"%'")
 			}
-			// A later version needs no new grant, and nobody gets a schema but those of the projection.
+			// A later version and a build need no new grant, and nobody gets a schema but those of the projection.
 			mustRun(t, asHost, "SELECT "+schema+".make_schema('user_counter', '__v2')")
+			mustRun(t, asHost, "SELECT "+schema+".make_schema('user_counter', '__v2b999')")
 			for _, bad := range []string{
 				"'user_counter', '_v2'", "'user_counter', '__v2; DROP'", "'others', ''", "'public', ''",
 				"'user_counter__v3', ''", "'pg_mine', ''", "'v1', ''", "'user_counter', '__v123456789'", "'user_counter', '__v02'",

@@ -43,6 +43,7 @@ var commandsOf = map[string]string{
 	"Store.Migrate":               "migrate up",
 	"Store.Recover":               "retry PROJECTION",
 	"Host.Resume":                 "resume $1",
+	"Host.Rebuild":                "rebuild $1",
 	"GrantSQL":                    "grant $1",
 	"SignFile":                    "sign",
 	"migrations.Script(Postgres)": "migrate sql",
@@ -51,7 +52,7 @@ var commandsOf = map[string]string{
 
 // namesInGo finds both. The quotes of an argument are escaped where the text is JSON.
 var namesInGo = regexp.MustCompile(`\b(?:Limits|Options)\.\w+|` +
-	`\b(Store\.Reset|Host\.Resume|GrantSQL)\(\\?"?(\w+)\\?"?\)|\bStore\.(?:Status|Migrate|Recover)\b|\bSignFile\b|\bmigrations\.Script\(\w+\)`)
+	`\b(Store\.Reset|Host\.Resume|Host\.Rebuild|GrantSQL)\(\\?"?(\w+)\\?"?\)|\bStore\.(?:Status|Migrate|Recover)\b|\bSignFile\b|\bmigrations\.Script\(\w+\)`)
 
 // inFlags puts flags and commands in the place of the names that libraries have for them. The names are stored as they
 // are: a program that embeds the host may have written a text that a command shows, and the other way round.

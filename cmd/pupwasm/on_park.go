@@ -30,6 +30,7 @@ type parkedAlert struct {
 	Event      string    `json:"event"`
 	Projection string    `json:"projection"`
 	Version    int       `json:"version"`
+	Build      int       `json:"build,omitempty"`
 	Key        string    `json:"key"`
 	Position   int64     `json:"position"`
 	EventID    string    `json:"event_id"`
@@ -42,13 +43,14 @@ type parkedAlert struct {
 
 func parkedMessage(key *store.ParkedKey, host string) alert.Message {
 	a := parkedAlert{
-		Event: "parked", Projection: key.Projection.Name, Version: key.Projection.Version, Key: status.KeyText(key.Key),
+		Event: "parked", Projection: key.Projection.Name, Version: key.Projection.Version,
+		Build: key.Projection.Build, Key: status.KeyText(key.Key),
 		Position: key.First, EventID: key.Event.String(), Error: oneline.Text(inFlags(key.Error)), Attempts: key.Attempts,
 		Waiting: key.Events, ParkedAt: key.ParkedAt.UTC(), Host: host,
 	}
 	text, _ := json.Marshal(a) // which has nothing that fails
 	return alert.Message{JSON: append(text, '\n'), Env: []string{
-		"PARKED_PROJECTION=" + a.Projection, "PARKED_VERSION=" + strconv.Itoa(a.Version), "PARKED_KEY=" + a.Key,
+		"PARKED_PROJECTION=" + a.Projection, "PARKED_VERSION=" + key.Projection.VersionText(), "PARKED_KEY=" + a.Key,
 		"PARKED_POSITION=" + strconv.FormatInt(a.Position, 10), "PARKED_EVENT_ID=" + a.EventID, "PARKED_ERROR=" + a.Error,
 		"PARKED_HOST=" + a.Host,
 	}}

@@ -108,8 +108,12 @@ func runParkedList(ctx context.Context, globals *globalOptions, projection strin
 		return err
 	}
 	if of.Name != "" {
-		if _, err := known(ctx, from, projection); err != nil {
+		found, err := known(ctx, from, projection)
+		if err != nil {
 			return err
+		}
+		if of.Version != 0 {
+			of = found.ProjectionID
 		}
 	}
 	reports := []status.ParkedKey{}

@@ -181,7 +181,7 @@ func (o *exportOptions) findModule(
 			return nil, nil, ctx.Err()
 		case err != nil:
 			failures = append(failures, err)
-		case module.Description.ID() == key.Projection:
+		case module.Description.ID() == key.Projection.InVersion():
 			return module, wasm, nil
 		default:
 			module.Close(ctx)

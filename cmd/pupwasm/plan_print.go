@@ -169,6 +169,9 @@ func (p *planPrinter) comparison(m *plan.Module) {
 			p.detail("table %s: %d of %d differ, such as %s", d.Table, d.Differ, d.Rows, exampleText(d))
 		}
 	}
+	if c.Differ > 0 && (m.Kind == plan.OtherCode || m.Kind == plan.Additive) {
+		p.detail("rows that are there stay as they are: 'pupwasm rebuild %s' has all built by this code, beside them", m.Projection)
+	}
 	p.failing(c.Failing, "that did not", c.First)
 	if c.Passing > 0 {
 		p.detail("%s no longer", agree(int64(c.Passing), "key", "fails", "fail"))

@@ -2,25 +2,24 @@ package main
 
 import (
 	"context"
-	"strconv"
 	"strings"
 
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// parseProjection reads how users name a projection: NAME, or NAME@VERSION for one version of it. Without one, the
-// version is 0.
+// parseProjection reads how users name a projection: NAME, or NAME@VERSION for one version of it, or NAME@1b2 for build 2
+// of version 1. Without one, the version is 0.
 func parseProjection(text string) (store.ProjectionID, error) {
 	name, version, versioned := strings.Cut(text, "@")
 	if !versioned {
 		return store.ProjectionID{Name: name}, nil
 	}
-	number, err := strconv.ParseInt(version, 10, 32)
-	if err != nil || number < 1 {
+	id, ok := store.ParseVersion(name, version)
+	if !ok {
 		return store.ProjectionID{}, usagef("%s: behind the @ there must be the number of a version, such as %s@2",
 			printable(text), printable(name))
 	}
-	return store.ProjectionID{Name: name, Version: int(number)}, nil
+	return id, nil
 }
 
 // known returns the status of the version of a projection that is named, or that readers see. It refuses one that is not
@@ -34,10 +33,8 @@ func known(ctx context.Context, from store.Tables, projection string) (*store.Pr
 	if err != nil {
 		return nil, err
 	}
-	for i := range all {
-		if all[i].Version == id.Version || id.Version == 0 && all[i].Live {
-			return &all[i], nil
-		}
+	if found := store.FindVersion(all, id); found != nil {
+		return found, nil
 	}
 	return nil, unknownVersion(id)
 }
@@ -64,8 +61,8 @@ func unknownProjection(name string) error {
 }
 
 func unknownVersion(id store.ProjectionID) error {
-	return usagef("projection %s has no version %d: 'pupwasm versions %[1]s' lists those that it has", printable(id.Name),
-		id.Version)
+	return usagef("projection %s has no version %s: 'pupwasm versions %[1]s' lists those that it has", printable(id.Name),
+		id.VersionText())
 }
 
 // argumentOf is how users name a version: the live one by its name alone.
@@ -73,5 +70,5 @@ func argumentOf(p *store.ProjectionStatus) string {
 	if p.Live {
 		return p.Name
 	}
-	return p.Name + "@" + strconv.Itoa(p.Version)
+	return p.Name + "@" + p.VersionText()
 }

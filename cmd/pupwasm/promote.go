@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -106,7 +105,7 @@ func (o *promoteOptions) equal(ctx context.Context, to store.Tables, next *store
 		return err
 	}
 	for {
-		comparison, err := segments.Compare(ctx, to, next.Name, live.Version, next.Version, 0)
+		comparison, err := segments.Compare(ctx, to, live.ProjectionID, next.ProjectionID, 0)
 		var apart *store.ApartError
 		switch {
 		case errors.As(err, &apart) && o.whenCaughtUp && sleep(ctx, installedPoll):
@@ -114,11 +113,11 @@ func (o *promoteOptions) equal(ctx context.Context, to store.Tables, next *store
 		case err != nil:
 			return err
 		case uncompared(comparison) != "":
-			return fmt.Errorf("%s, and readers see version %d of %s still: look with 'pupwasm diff %[3]s', and promote without "+
-				"--require-diff-empty if that is right", uncompared(comparison), live.Version, printable(next.Name))
+			return fmt.Errorf("%s, and readers see version %s of %s still: look with 'pupwasm diff %[3]s', and promote without "+
+				"--require-diff-empty if that is right", uncompared(comparison), live.VersionText(), printable(next.Name))
 		case comparison.Differ():
-			return fmt.Errorf("versions %d and %d of %s differ, and readers see version %[1]d still: 'pupwasm diff %[3]s' shows how",
-				live.Version, next.Version, printable(next.Name))
+			return fmt.Errorf("versions %s and %s of %s differ, and readers see version %[1]s still: 'pupwasm diff %[3]s' shows how",
+				live.VersionText(), next.VersionText(), printable(next.Name))
 		}
 		return nil
 	}
@@ -163,11 +162,11 @@ func (o *promoteOptions) nextVersion(
 		return nil, err
 	}
 	if len(args) > 1 {
-		version, err := versionNumber(args[1])
+		id, err := versionOf(name, args[1])
 		if err != nil {
 			return nil, err
 		}
-		return o.version(ctx, from, name+"@"+strconv.Itoa(version))
+		return o.version(ctx, from, name+"@"+id.VersionText())
 	}
 	all, err := allVersions(ctx, from, name)
 	if err != nil {
@@ -210,12 +209,13 @@ func (o *promoteOptions) version(
 // installedPoll is between two looks for a version that a host is to install.
 const installedPoll = 250 * time.Millisecond
 
-func versionNumber(text string) (int, error) {
-	version, err := strconv.ParseInt(text, 10, 32)
-	if err != nil || version < 1 {
-		return 0, usagef("%s is not the number of a version", printable(text))
+// versionOf reads an argument that is a version of a projection.
+func versionOf(projection, text string) (store.ProjectionID, error) {
+	id, ok := store.ParseVersion(projection, text)
+	if !ok {
+		return id, usagef("%s is not the number of a version", printable(text))
 	}
-	return int(version), nil
+	return id, nil
 }
 
 // nearEnough refuses a version that is still being built.
@@ -226,7 +226,7 @@ func nearEnough(ctx context.Context, from store.Tables, next *store.ProjectionSt
 	}
 	var behind *store.BehindError
 	live := store.LiveOf(all)
-	err = store.CheckPromotion(next.ProjectionID, next.Layout(), live.Version, live.Layout())
+	err = store.CheckPromotion(next.ProjectionID, next.Layout(), live.ProjectionID, live.Layout())
 	if !errors.As(err, &behind) || behind.Positions < distantMin {
 		return nil
 	}
@@ -255,11 +255,11 @@ func (o *promoteOptions) exchange(
 	case err != nil:
 		return err
 	case promotion.From == promotion.To:
-		_, err = fmt.Fprintf(o.out, "readers of %s see version %d already\n", printable(of.Name), promotion.To)
+		_, err = fmt.Fprintf(o.out, "readers of %s see version %s already\n", printable(of.Name), promotion.To.VersionText())
 		return err
 	}
-	_, err = fmt.Fprintf(o.out, "readers of %s see version %d now, before it was version %d\n", printable(of.Name),
-		promotion.To, promotion.From)
+	_, err = fmt.Fprintf(o.out, "readers of %s see version %s now, before it was version %s\n", printable(of.Name),
+		promotion.To.VersionText(), promotion.From.VersionText())
 	return err
 }
 
@@ -287,9 +287,9 @@ func (o *promoteOptions) retireOld(ctx context.Context, to store.Tables, name st
 	if err != nil {
 		return err
 	}
-	byVersion := map[int]*store.ProjectionStatus{}
+	byVersion := map[store.ProjectionID]*store.ProjectionStatus{}
 	for i := range all {
-		byVersion[all[i].Version] = &all[i]
+		byVersion[all[i].ProjectionID] = &all[i]
 	}
 	kept := 0
 	for at := byVersion[store.LiveOf(all).Replaced]; at != nil; at = byVersion[at.Replaced] {
@@ -297,10 +297,10 @@ func (o *promoteOptions) retireOld(ctx context.Context, to store.Tables, name st
 			continue
 		}
 		if err := to.Retire(ctx, at.ProjectionID); err != nil {
-			o.log.Warn().Int("version", at.Version).Str("reason", errorText(err)).Msg("version is not retired yet")
+			o.log.Warn().Str("version", at.VersionText()).Str("reason", errorText(err)).Msg("version is not retired yet")
 			continue
 		}
-		fmt.Fprintf(o.out, "version %d is retired: --keep-versions is %d\n", at.Version, o.keep)
+		fmt.Fprintf(o.out, "version %s is retired: --keep-versions is %d\n", at.VersionText(), o.keep)
 	}
 	return nil
 }

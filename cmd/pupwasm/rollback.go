@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -53,11 +52,13 @@ func newRetireCommand(globals *globalOptions) *cobra.Command {
 		Short: "Delete a version of a projection that readers do not see",
 		Long: `Delete the tables, with their rows, and the checkpoints of a version that is not live. Take its module out of
 the folders of hosts then: those that have it still say that they refuse it. A candidate that a host runs is not retired,
-since the host would begin it again.`,
-		Example: `  pupwasm retire fines 1 --yes`,
-		Args:    wantArgs(cobra.ExactArgs(2)),
+since the host would begin it again. A build of 'pupwasm rebuild' is retired at any time while it is not live: that ends
+the rebuild.`,
+		Example: `  pupwasm retire fines 1 --yes
+  pupwasm retire fines 1b2 --yes`,
+		Args: wantArgs(cobra.RangeArgs(1, 2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runRetire(cmd.Context(), globals, args[0], args[1], yes)
+			return runRetire(cmd.Context(), globals, args, yes)
 		},
 		ValidArgsFunction: completeProjections(globals),
 	}
@@ -65,30 +66,57 @@ since the host would begin it again.`,
 	return cmd
 }
 
-func runRetire(ctx context.Context, globals *globalOptions, projection, number string, yes bool) error {
-	version, err := versionNumber(number)
+func runRetire(ctx context.Context, globals *globalOptions, args []string, yes bool) error {
+	id, err := retiredID(args)
 	if err != nil {
 		return err
 	}
 	if !yes {
-		return usagef("retiring version %d of %s deletes its tables and checkpoints: say so with --yes", version,
-			printable(projection))
+		return usagef("retiring version %s of %s deletes its tables and checkpoints: say so with --yes", id.VersionText(),
+			printable(id.Name))
 	}
 	to, err := openStore(ctx, globals)
 	if err != nil {
 		return err
 	}
 	defer to.Close()
-	if _, err := knownName(ctx, to, projection); err != nil {
+	if id, err = toRetire(ctx, to, id); err != nil {
 		return err
 	}
-	of, err := known(ctx, to, projection+"@"+strconv.Itoa(version))
-	if err != nil {
+	if err := to.Retire(ctx, id); err != nil {
 		return err
 	}
-	if err := to.Retire(ctx, of.ProjectionID); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(globals.out, "version %d of %s is retired\n", version, printable(projection))
+	_, err = fmt.Fprintf(globals.out, "version %s of %s is retired\n", id.VersionText(), printable(id.Name))
 	return err
+}
+
+// toRetire returns the version that is named: one that is installed, or a build that is asked for and not begun.
+func toRetire(ctx context.Context, from store.Tables, id store.ProjectionID) (store.ProjectionID, error) {
+	all, err := allVersions(ctx, from, id.Name)
+	if err != nil {
+		return id, err
+	}
+	if found := store.FindVersion(all, id); found != nil {
+		return found.ProjectionID, nil
+	}
+	if live := store.LiveOf(all); live != nil && id.Build != 0 && live.Asked() == id {
+		return id, nil
+	}
+	return id, unknownVersion(id)
+}
+
+// retiredID reads which version is to be retired: NAME VERSION, or NAME@VERSION.
+func retiredID(args []string) (store.ProjectionID, error) {
+	id, err := parseProjection(args[0])
+	switch {
+	case err != nil:
+		return id, err
+	case len(args) == 1 && id.Version == 0:
+		return id, usagef("name the version to retire: 'pupwasm versions %s' lists those that it has", printable(id.Name))
+	case len(args) == 1:
+		return id, nil
+	case id.Version != 0:
+		return id, usagef("name one version, it is %s and %s", id.VersionText(), printable(args[1]))
+	}
+	return versionOf(id.Name, args[1])
 }

@@ -132,6 +132,7 @@ func newRootCommand(globals *globalOptions) *cobra.Command {
 		newPromoteCommand(globals),
 		newRollbackCommand(globals),
 		newRetireCommand(globals),
+		newRebuildCommand(globals),
 		newResetCommand(globals),
 		newGrantCommand(globals),
 		newInspectCommand(globals),

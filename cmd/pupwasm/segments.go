@@ -53,6 +53,7 @@ part of all hashes. Neighbours in the list can be merged. 'pupwasm status' shows
 type layoutReport struct {
 	Name     string             `json:"name"`
 	Version  int                `json:"version"`
+	Build    int                `json:"build,omitempty"`
 	Asked    int                `json:"asked"` // the number of segments that was last asked for
 	Segments []layoutPartReport `json:"segments"`
 
@@ -103,7 +104,7 @@ func reportLayout(p *store.ProjectionStatus) layoutReport {
 	for i := range p.Segments {
 		stored[p.Segments[i].Segment] = &p.Segments[i]
 	}
-	report := layoutReport{Name: p.Name, Version: p.Version, label: argumentOf(p), Asked: p.Desired}
+	report := layoutReport{Name: p.Name, Version: p.Version, Build: p.Build, label: argumentOf(p), Asked: p.Desired}
 	for _, part := range p.Layout().Segments {
 		s := stored[part.Segment]
 		r := layoutPartReport{

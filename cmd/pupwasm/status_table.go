@@ -118,14 +118,14 @@ func printProjections(to io.Writer, report *status.Report) {
 	for i := range report.Projections {
 		p := &report.Projections[i]
 		if !p.Installed {
-			fmt.Fprintf(table, "%s\t%d\t-\t-\t-\t-\t%s\n", printable(p.Name), p.Version, status.Refused)
+			fmt.Fprintf(table, "%s\t%s\t-\t-\t-\t-\t%s\n", printable(p.Name), p.ID().VersionText(), status.Refused)
 			continue
 		}
 		var behind, age string
 		if furthest := furthestBehind(p); furthest != nil {
 			behind, age = behindText(furthest.Behind), ageOf(p)
 		}
-		fmt.Fprintf(table, "%s\t%d\t%d\t%s\t%s\t%d\t%s\n", printable(p.Name), p.Version, len(p.Segments),
+		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%d\t%s\n", printable(p.Name), p.ID().VersionText(), len(p.Segments),
 			cmp.Or(behind, "-"), cmp.Or(age, "-"), p.Parked, stateOf(p))
 	}
 	_ = table.Flush() // into memory
@@ -213,10 +213,15 @@ func reasons(report *status.Report) (lines []string) {
 			add("%s is catching up, about %s left", label, ageText(p.LeftSeconds))
 		}
 		switch p.Stage {
+		case store.StageLive:
+			if p.Rebuild != 0 {
+				asked := store.ProjectionID{Version: p.Version, Build: p.Rebuild}
+				add("%s: a rebuild is asked for, as version %s, and no host has begun it", label, asked.VersionText())
+			}
 		case store.StageCandidate:
 			add("%s is a candidate, which readers do not see: 'pupwasm versions %s' shows how far it is", label, name)
 		case store.StageReplaced:
-			add("%s was replaced, and follows in case of a rollback: 'pupwasm retire %s %d' ends that", label, name, p.Version)
+			add("%s was replaced, and follows in case of a rollback: 'pupwasm retire %s %s' ends that", label, name, p.ID().VersionText())
 		}
 		for i := range p.Segments {
 			switch s := &p.Segments[i]; {
@@ -235,7 +240,7 @@ func reasons(report *status.Report) (lines []string) {
 			add("%s has %s: 'pupwasm parked list %s'", label, count(int64(p.Parked), "parked key"), name)
 		}
 		for _, r := range p.Refused {
-			add("%s, version %d is refused by worker %s: %s", name, r.Version, printable(r.Worker), printable(r.Reason))
+			add("%s, version %s is refused by worker %s: %s", name, r.VersionText(), printable(r.Worker), printable(r.Reason))
 		}
 	}
 	return lines

@@ -15,6 +15,7 @@ import (
 	"github.com/pupwasm/pupwasm/internal/guestbuild"
 	"github.com/pupwasm/pupwasm/internal/pgtest"
 	"github.com/pupwasm/pupwasm/segments"
+	"github.com/pupwasm/pupwasm/store"
 )
 
 // tallyModule is a version of tally, whose versions have the same rows.
@@ -161,26 +162,33 @@ func liveTally(t *testing.T, db pgtest.Database) (live int) {
 	return live
 }
 
-// compareTally demands that the versions have the rows that the log says, and that readers see one of them.
-func compareTally(t *testing.T, db pgtest.Database, log []loggedEvent, versions ...int) {
+// compareTallyRows demands that the tables in schemas have the rows that the log says.
+func compareTallyRows(t *testing.T, db pgtest.Database, log []loggedEvent, schemas ...string) {
 	t.Helper()
 	rows, events := tableRows{}, map[string]int64{}
 	for _, e := range log {
 		events[e.stream]++
 		rows[e.stream] = fmt.Sprint(events[e.stream], " ", e.position)
 	}
-	schemas := []string{"tally"}
-	for _, version := range versions {
-		schemas = append(schemas, fmt.Sprint("tally__v", version))
-	}
 	for _, schema := range schemas {
 		for _, table := range []string{schema + ".streams", schema + ".twin"} {
 			rows.compare(t, db, table, `SELECT stream, concat_ws(' ', events, position) FROM `+table)
 		}
 	}
+}
+
+// compareTally demands that the versions have the rows that the log says, and that readers see one of them.
+func compareTally(t *testing.T, db pgtest.Database, log []loggedEvent, versions ...int) {
+	t.Helper()
+	schemas := []string{"tally"}
+	for _, version := range versions {
+		schemas = append(schemas, fmt.Sprint("tally__v", version))
+	}
+	compareTallyRows(t, db, log, schemas...)
 	tables := openPostgres(t, db).Backend()
 	for _, version := range versions[1:] {
-		comparison, err := segments.Compare(t.Context(), tables, "tally", versions[0], version, 3)
+		a, b := store.ProjectionID{Name: "tally", Version: versions[0]}, store.ProjectionID{Name: "tally", Version: version}
+		comparison, err := segments.Compare(t.Context(), tables, a, b, 3)
 		if err != nil || comparison.Differ() {
 			t.Errorf("versions %d and %d are compared: %+v, %v", versions[0], version, comparison, err)
 		}

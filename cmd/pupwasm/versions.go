@@ -18,7 +18,8 @@ import (
 
 const versionsHelp = `Show the installed versions of a projection. Readers see the live one. Candidates are built beside it, and
 'pupwasm promote' makes one of them live. A version that the live one has replaced goes on too, so that
-'pupwasm rollback' can go back to it. 'pupwasm retire' deletes a version.
+'pupwasm rollback' can go back to it. 'pupwasm retire' deletes a version. 1b2 is build 2 of version 1, which 'pupwasm
+rebuild' has asked for.
 
 DONE is the part of the log that a version has passed, the mean of its segments. Where a version is behind, the command
 looks twice, a second apart: POS/S is how many positions of the log it has passed a second, and LEFT is how long the rest
@@ -53,6 +54,7 @@ func newVersionsCommand(globals *globalOptions) *cobra.Command {
 // versionReport is the JSON form of a version.
 type versionReport struct {
 	Version     int          `json:"version"`
+	Build       int          `json:"build,omitempty"`
 	Stage       store.Stage  `json:"stage"`
 	Segments    int          `json:"segments"`
 	Position    int64        `json:"position"` // of the segment that is furthest behind
@@ -64,6 +66,11 @@ type versionReport struct {
 	Code        string       `json:"code,omitempty"`
 	InstalledAt *time.Time   `json:"installed_at,omitempty"`
 	PromotedAt  *time.Time   `json:"promoted_at,omitempty"`
+}
+
+// text is the version as people read it.
+func (r *versionReport) text() string {
+	return store.ProjectionID{Version: r.Version, Build: r.Build}.VersionText()
 }
 
 // versionsSpan is between the two looks by which the speed is measured.
@@ -111,7 +118,7 @@ func someBehind(report *status.Report) bool {
 
 func reportVersion(p *status.Projection, head int64) versionReport {
 	return versionReport{
-		Version: p.Version, Stage: p.Stage, Segments: len(p.Segments), Position: p.Position, Parked: p.Parked, Code: p.Code,
+		Version: p.Version, Build: p.Build, Stage: p.Stage, Segments: len(p.Segments), Position: p.Position, Parked: p.Parked, Code: p.Code,
 		Done: p.Done(head), Rate: p.Rate, Left: p.LeftSeconds, State: stateOf(p),
 		InstalledAt: p.InstalledAt, PromotedAt: p.PromotedAt,
 	}
@@ -130,7 +137,7 @@ func printReports(globals *globalOptions, projection string, head int64, reports
 		if r.Left != nil {
 			left = ageText(r.Left)
 		}
-		fmt.Fprintf(table, "%d\t%s\t%d\t%d%%\t%s\t%s\t%d\t%s\t%s\n", r.Version, r.Stage, r.Position, int(100*r.Done), rate,
+		fmt.Fprintf(table, "%s\t%s\t%d\t%d%%\t%s\t%s\t%d\t%s\t%s\n", r.text(), r.Stage, r.Position, int(100*r.Done), rate,
 			left, r.Parked, cmp.Or(r.Code[:min(len(r.Code), codeShown)], "-"), r.State)
 	}
 	return table.Flush()

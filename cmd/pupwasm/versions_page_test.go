@@ -31,7 +31,7 @@ func TestVersions_thePageIsTrue(t *testing.T) {
 			return step.want.MatchString(plainOutput(got))
 		}
 		once := strings.HasPrefix(step.command, "pupwasm promote") || strings.HasPrefix(step.command, "pupwasm rollback") ||
-			strings.HasPrefix(step.command, "pupwasm append")
+			strings.HasPrefix(step.command, "pupwasm append") || strings.HasPrefix(step.command, "pupwasm rebuild")
 		if !once {
 			testwait.Until(t, "$ "+step.command+" prints what the page has, "+step.text, matches)
 		} else if !matches() {

@@ -82,7 +82,7 @@ func runWait(ctx context.Context, opts *waitOptions, projection string) error {
 		defer cancel()
 	}
 	err = segments.Wait{
-		Projection: of.Name, Version: of.Version, Position: position, Grace: max(opts.grace, 1), // 0 is the library's default
+		Projection: of.Name, Version: of.Version, Build: of.Build, Position: position, Grace: max(opts.grace, 1), // 0 is the library's default
 		NotRun: func(e *segments.NotRunError) {
 			opts.log.Warn().Err(e).Stringer("for", opts.grace).Msg("waiting for a host that runs the projection")
 		},

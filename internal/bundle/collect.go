@@ -37,7 +37,7 @@ var (
 func Collect(ctx context.Context, from Source) (*Bundle, error) {
 	k := &from.Key
 	b := &Bundle{Manifest: Manifest{
-		Projection: k.Projection, Attempts: k.Attempts, ParkedAt: k.ParkedAt.UTC(), Waiting: k.Events,
+		Projection: k.Projection.InVersion(), Attempts: k.Attempts, ParkedAt: k.ParkedAt.UTC(), Waiting: k.Events,
 		Fault: Fault{Position: k.First, EventID: k.Event.String(), Error: k.Error},
 	}}
 	if k.Attempts == 0 { // of the event that is next, which has not failed

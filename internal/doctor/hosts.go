@@ -29,7 +29,9 @@ func (e *examiner) versions() {
 			if run[id.Name] == nil {
 				run[id.Name] = map[int][]string{}
 			}
-			run[id.Name][id.Version] = append(run[id.Name][id.Version], e.report.Hosts[i].Name)
+			if host := e.report.Hosts[i].Name; !slices.Contains(run[id.Name][id.Version], host) { // which may run several builds
+				run[id.Name][id.Version] = append(run[id.Name][id.Version], host)
+			}
 		}
 	}
 	for _, name := range sorted(run) {

@@ -39,7 +39,7 @@ func (e *examiner) refused(r *status.Refusal, name string) {
 	}) {
 		severity, remedy = store.SeverityWarning, "take its file out of the folder of that host"
 	}
-	e.add(severity, "refused", fmt.Sprintf("host %s refuses version %d of %s: %s", r.Worker, r.Version, name, r.Reason), remedy)
+	e.add(severity, "refused", fmt.Sprintf("host %s refuses version %s of %s: %s", r.Worker, r.VersionText(), name, r.Reason), remedy)
 }
 
 func (e *examiner) segment(p *status.Projection, s *status.Segment) {
@@ -94,8 +94,8 @@ func (e *examiner) waiting(p *status.Projection, segments int) {
 		remedy += ", or promote a version that runs"
 	default:
 		label, severity = label+", which readers do not see,", store.SeverityWarning
-		remedy = fmt.Sprintf("put its module into the folder of a host to go on with it, or 'pupwasm retire %s %d' deletes it",
-			p.Name, p.Version)
+		remedy = fmt.Sprintf("put its module into the folder of a host to go on with it, or 'pupwasm retire %s %s' deletes it",
+			p.Name, p.ID().VersionText())
 	}
 	e.add(severity, "unowned", fmt.Sprintf("of %s of %s %d without a host",
 		oneline.Count(int64(len(p.Segments)), "segment"), label, segments), remedy)

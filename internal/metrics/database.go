@@ -2,7 +2,6 @@ package metrics
 
 import (
 	"context"
-	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -102,7 +101,7 @@ func (d *Database) Collect(to chan<- prometheus.Metric) {
 func (d *Database) projection(
 	p *status.Projection, head int64, gauge func(of *prometheus.Desc, value float64, labels ...string),
 ) {
-	labels := []string{p.Name, strconv.Itoa(p.Version)}
+	labels := []string{p.Name, p.ID().VersionText()}
 	gauge(d.refused, float64(len(p.Refused)), labels...)
 	if !p.Installed {
 		return

@@ -1,7 +1,6 @@
 package metrics
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -172,7 +171,7 @@ func (w *Worker) stage(stage string, took time.Duration) {
 
 // values are those of ofProjection.
 func values(s segments.SegmentID) []string {
-	return []string{s.Projection.Name, strconv.Itoa(s.Projection.Version)}
+	return []string{s.Projection.Name, s.Projection.VersionText()}
 }
 
 func one(counters *prometheus.CounterVec, s segments.SegmentID) { add(counters, s, 1) }

@@ -51,14 +51,13 @@ const (
 func Find(ctx context.Context, o Options, of *store.Comparison) (*First, error) {
 	f := &finder{Options: o, of: of}
 	defer f.close(ctx)
-	for side, version := range of.Versions {
-		id := store.ProjectionID{Name: of.Projection, Version: version}
+	for side, id := range of.Versions {
 		module, why, err := trial.Stored(ctx, o.Runtime, o.Tables, id, host.Settings{})
 		if err != nil {
 			return nil, err
 		}
 		if why != "" {
-			return &First{Unknown: fmt.Sprintf("of version %d %s", version, why)}, nil
+			return &First{Unknown: fmt.Sprintf("of version %s %s", id.VersionText(), why)}, nil
 		}
 		f.modules[side] = module
 	}
@@ -112,11 +111,11 @@ func (f *finder) close(ctx context.Context) {
 // pair makes modules of the stored code.
 func (f *finder) pair() (pair trial.Pair) {
 	for side := range pair {
-		id := f.modules[side].Description.ID()
+		id := f.of.Versions[side]
 		pair[side] = func(ctx context.Context) (*host.Module, error) {
 			module, why, err := trial.Stored(ctx, f.Runtime, f.Tables, id, host.Settings{})
 			if err == nil && why != "" {
-				err = fmt.Errorf("version %d: %s", id.Version, why)
+				err = fmt.Errorf("version %s: %s", id.VersionText(), why)
 			}
 			return module, err
 		}

@@ -100,9 +100,11 @@ func (p *planner) refused(m *Module, run *DryRun) bool {
 }
 
 // compare runs what ran a version last and the module over the same events. digest is of the former.
-func (p *planner) compare(ctx context.Context, m *Module, module *tried, digest string) error {
+func (p *planner) compare(
+	ctx context.Context, m *Module, module *tried, id store.ProjectionID, digest string,
+) error {
 	m.Comparison, m.Attention = &Comparison{}, true
-	before, err := p.before(ctx, m, module, digest)
+	before, err := p.before(ctx, m, module, id, digest)
 	if err != nil || before == nil {
 		return err
 	}
@@ -170,13 +172,15 @@ func (c *Comparison) of(ctx context.Context, was, is *trial.Result) (err error) 
 }
 
 // before loads what ran a version last. Where that cannot be, it says why in the comparison and returns nil.
-func (p *planner) before(ctx context.Context, m *Module, module *tried, digest string) (*tried, error) {
+func (p *planner) before(
+	ctx context.Context, m *Module, module *tried, id store.ProjectionID, digest string,
+) (*tried, error) {
 	if digest == "" {
 		m.Comparison.CodeUnknown, m.Comparison.Unknown = true, trial.NotKnown
 		return nil, nil
 	}
 	// It was trusted where it ran, and gets the same limits as the one that is compared with it.
-	loaded, why, err := trial.Stored(ctx, p.Runtime, p.Tables, module.Description.ID(), module.Settings)
+	loaded, why, err := trial.Stored(ctx, p.Runtime, p.Tables, id, module.Settings)
 	if err != nil || why != "" {
 		if err == nil {
 			m.Comparison.Unknown = why

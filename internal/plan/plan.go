@@ -218,13 +218,10 @@ func (p *planner) keep(
 	ctx context.Context, m *Module, module *tried, outlook *store.Outlook, status []store.ProjectionStatus,
 ) error {
 	m.Kind, m.Columns, m.Indexes = Unchanged, outlook.Columns, outlook.Indexes
-	digest := ""
-	for i := range status {
-		if status[i].Version != m.Version {
-			continue
-		}
-		digest = status[i].Code
-		if err := p.state(ctx, m, &status[i], store.Stages(status)[module.Description.ID()]); err != nil {
+	digest, id := "", module.Description.ID()
+	if found := store.FindVersion(status, id); found != nil {
+		digest, id = found.Code, found.ProjectionID
+		if err := p.state(ctx, m, found, store.Stages(status)[found.ProjectionID]); err != nil {
 			return err
 		}
 	}
@@ -232,7 +229,7 @@ func (p *planner) keep(
 		if m.Kind == Unchanged {
 			m.Kind = OtherCode
 		}
-		if err := p.compare(ctx, m, module, digest); err != nil {
+		if err := p.compare(ctx, m, module, id, digest); err != nil {
 			return err
 		}
 	}

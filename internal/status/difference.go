@@ -13,11 +13,17 @@ import (
 type Difference struct {
 	Projection string            `json:"projection"`
 	Versions   [2]int            `json:"versions"`
+	Builds     [2]int            `json:"builds,omitzero"` // of the versions, where one is no first build
 	Position   int64             `json:"position"`
 	Parked     [2]int            `json:"parked"` // keys, whose rows lack what waits
 	Differ     bool              `json:"differ"`
 	Tables     []TableDifference `json:"tables"`
 	First      *FirstEvent       `json:"first_event,omitempty"` // after which rows differ
+}
+
+// Text is a version as people read it.
+func (d *Difference) Text(side int) string {
+	return store.ProjectionID{Version: d.Versions[side], Build: d.Builds[side]}.VersionText()
 }
 
 // TableDifference is how the rows of a table differ.
@@ -32,8 +38,8 @@ type TableDifference struct {
 	Others     [2][]string      `json:"other_columns,omitempty"` // that only one version has, or with another type
 	Examples   []RowDifference  `json:"examples,omitempty"`
 
-	Versions [2]int   `json:"-"`
-	Names    []string `json:"-"` // of the columns in Columns, in order
+	Texts [2]string `json:"-"` // of the versions
+	Names []string  `json:"-"` // of the columns in Columns, in order
 }
 
 // RowDifference is a row that differs.
@@ -48,7 +54,8 @@ type RowDifference struct {
 // ReportDifference reports a comparison, with at most so many examples of each table and kind.
 func ReportDifference(c *store.Comparison, examples int) *Difference {
 	report := &Difference{
-		Projection: c.Projection, Versions: c.Versions, Position: c.Position, Parked: c.Parked, Differ: c.Differ(),
+		Projection: c.Projection, Versions: [2]int{c.Versions[0].Version, c.Versions[1].Version},
+		Builds: [2]int{c.Versions[0].Build, c.Versions[1].Build}, Position: c.Position, Parked: c.Parked, Differ: c.Differ(),
 		Tables: make([]TableDifference, len(c.Tables)),
 	}
 	for i := range c.Tables {
@@ -57,14 +64,14 @@ func ReportDifference(c *store.Comparison, examples int) *Difference {
 	return report
 }
 
-func reportTableDifference(t *store.TableComparison, versions [2]int, examples int) TableDifference {
+func reportTableDifference(t *store.TableComparison, versions [2]store.ProjectionID, examples int) TableDifference {
 	report := TableDifference{
 		Table: t.Table, Uncompared: t.Uncompared, Rows: t.Rows, Only: t.Only, Changed: t.Changed, Others: t.Others,
-		Columns: map[string]int64{}, Versions: versions,
+		Columns: map[string]int64{}, Texts: [2]string{versions[0].VersionText(), versions[1].VersionText()},
 	}
 	for side, has := range t.In {
 		if has {
-			report.In = append(report.In, versions[side])
+			report.In = append(report.In, versions[side].Version)
 		}
 	}
 	for i, n := range t.ChangedIn {
@@ -84,7 +91,7 @@ func reportTableDifference(t *store.TableComparison, versions [2]int, examples i
 	return report
 }
 
-func reportRowDifference(t *store.TableComparison, row *store.RowComparison, versions [2]int) RowDifference {
+func reportRowDifference(t *store.TableComparison, row *store.RowComparison, versions [2]store.ProjectionID) RowDifference {
 	report := RowDifference{KeyText: valuesText(t.Key, row.Key)}
 	if len(t.Key) > 0 {
 		report.Key = rowtext.AppendJSON(nil, t.Key, row.Key)
@@ -94,7 +101,7 @@ func reportRowDifference(t *store.TableComparison, row *store.RowComparison, ver
 		report.Values[side] = json.RawMessage("null")
 		if has {
 			report.Values[side] = rowtext.AppendJSON(nil, t.Columns, row.Values[side])
-			only[side] = fmt.Sprintf("only in version %d: %s", versions[side], valuesText(t.Columns, row.Values[side]))
+			only[side] = fmt.Sprintf("only in version %s: %s", versions[side].VersionText(), valuesText(t.Columns, row.Values[side]))
 		}
 	}
 	if !row.In[0] || !row.In[1] {

@@ -4,7 +4,6 @@ package status
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -29,14 +28,14 @@ type Report struct {
 // Label is what people call a projection of the report: see [Label].
 func (r *Report) Label(p *Projection) string {
 	return Label(p.ID(), slices.ContainsFunc(r.Projections, func(other Projection) bool {
-		return other.Name == p.Name && other.Version != p.Version
+		return other.Name == p.Name && other.ID() != p.ID()
 	}))
 }
 
 // Label is what people call a projection: its name, with the version where several are there.
 func Label(id store.ProjectionID, several bool) string {
 	if several {
-		return fmt.Sprintf("%s version %d", id.Name, id.Version)
+		return id.Name + " version " + id.VersionText()
 	}
 	return id.Name
 }
@@ -51,6 +50,7 @@ func (f LogFault) MarshalText() ([]byte, error) { return []byte(f.String()), nil
 type Projection struct {
 	Name      string      `json:"name"`
 	Version   int         `json:"version"`         // the one installed, or that of a module that was refused
+	Build     int         `json:"build,omitempty"` // of the version, see [store.ProjectionID]
 	Installed bool        `json:"installed"`       // at some time
 	Position  int64       `json:"position"`        // of the segment that is furthest behind
 	Stage     store.Stage `json:"stage,omitempty"` // what the version is to readers; none where it is not installed
@@ -60,6 +60,9 @@ type Projection struct {
 	// by themselves.
 	ParkedEvents    int64 `json:"parked_events"`
 	ParkedExhausted int   `json:"parked_exhausted"`
+
+	// Rebuild is the build of the version that somebody has asked for and that no host has begun.
+	Rebuild int `json:"rebuild,omitempty"`
 
 	Code        string     `json:"code,omitempty"` // the digest of what ran the version last, where that is known
 	InstalledAt *time.Time `json:"installed_at,omitempty"`
@@ -76,7 +79,7 @@ type Projection struct {
 
 // ID is the identity of the projection.
 func (p *Projection) ID() store.ProjectionID {
-	return store.ProjectionID{Name: p.Name, Version: p.Version}
+	return store.ProjectionID{Name: p.Name, Version: p.Version, Build: p.Build}
 }
 
 // Age is for how long the segment that is furthest behind in time has been behind. It is not known where no segment's
@@ -94,7 +97,13 @@ func (p *Projection) Age() (age time.Duration, known bool) {
 type Refusal struct {
 	Worker  string `json:"worker"`  // its name
 	Version int    `json:"version"` // of the module
-	Reason  string `json:"reason"`  // one line
+	Build   int    `json:"build,omitempty"`
+	Reason  string `json:"reason"` // one line
+}
+
+// VersionText is the version as people read it.
+func (r *Refusal) VersionText() string {
+	return store.ProjectionID{Version: r.Version, Build: r.Build}.VersionText()
 }
 
 // Segment is the status of a segment.
@@ -159,7 +168,7 @@ func Read(ctx context.Context, log store.Log, tables store.Tables, only ...strin
 // behind the checkpoint was created.
 func reportProjection(of *store.ProjectionStatus, head int64, faults []error, next []time.Time, now time.Time) Projection {
 	p := Projection{
-		Name: of.Name, Version: of.Version, Installed: true, Position: head, Paused: of.Paused(),
+		Name: of.Name, Version: of.Version, Build: of.Build, Rebuild: of.Rebuild, Installed: true, Position: head, Paused: of.Paused(),
 		Parked: of.Parked, ParkedEvents: of.ParkedEvents, ParkedExhausted: of.ParkedExhausted,
 		Code: of.Code, InstalledAt: timeOrNil(of.InstalledAt), PromotedAt: timeOrNil(of.PromotedAt),
 		Segments: make([]Segment, len(of.Segments)),
@@ -224,11 +233,11 @@ func (r *Report) addRefusals(workers []store.Worker, only []string) {
 			if at < 0 {
 				at = len(r.Projections)
 				r.Projections = append(r.Projections, Projection{
-					Name: refusal.Projection.Name, Version: refusal.Projection.Version, Segments: []Segment{},
+					Name: refusal.Projection.Name, Version: refusal.Projection.Version, Build: refusal.Projection.Build, Segments: []Segment{},
 				})
 			}
 			r.Projections[at].Refused = append(r.Projections[at].Refused, Refusal{
-				Worker: workers[i].Name, Version: refusal.Projection.Version, Reason: refusal.Reason,
+				Worker: workers[i].Name, Version: refusal.Projection.Version, Build: refusal.Projection.Build, Reason: refusal.Reason,
 			})
 		}
 	}

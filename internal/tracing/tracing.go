@@ -117,6 +117,9 @@ func (t tracer) failed(s segments.ObservedSegment) {
 func (t tracer) start(
 	what string, id segments.SegmentID, at time.Time, causes []store.TraceParent, attributes ...attribute.KeyValue,
 ) (context.Context, trace.Span) {
+	if id.Projection.Build != 0 {
+		attributes = append(attributes, attribute.Int("pupwasm.build", id.Projection.Build))
+	}
 	return t.Start(context.Background(), what+" "+id.Projection.Name,
 		trace.WithNewRoot(), trace.WithTimestamp(at), trace.WithSpanKind(trace.SpanKindConsumer),
 		trace.WithLinks(links(causes)...), trace.WithAttributes(append(attributes,

@@ -44,7 +44,7 @@ func Stored(
 	if err != nil {
 		return nil, "", err
 	}
-	if other := module.Description.ID(); other != id {
+	if other := module.Description.ID(); other != id.InVersion() {
 		module.Close(context.WithoutCancel(ctx))
 		return nil, "what ran it last is another projection or version", nil
 	}

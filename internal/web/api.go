@@ -35,17 +35,34 @@ func (h *handler) find(ctx context.Context, name string) (*status.Projection, er
 	if err != nil {
 		return nil, err
 	}
-	plain, version, versioned := strings.Cut(name, "@")
-	at := slices.IndexFunc(report.Projections, func(p status.Projection) bool {
-		if versioned {
-			return p.Name == plain && strconv.Itoa(p.Version) == version
-		}
-		return p.Name == name && (p.Stage == store.StageLive || !p.Installed)
-	})
+	var at int
+	if plain, version, versioned := strings.Cut(name, "@"); versioned {
+		at = findVersion(report, plain, version)
+	} else {
+		at = slices.IndexFunc(report.Projections, func(p status.Projection) bool {
+			return p.Name == name && (p.Stage == store.StageLive || !p.Installed)
+		})
+	}
 	if at < 0 {
 		return nil, &statusError{http.StatusNotFound, fmt.Sprintf("there is no projection %.40q: /api/v1/status has all", name)}
 	}
 	return &report.Projections[at], nil
+}
+
+// findVersion finds what [store.FindVersion] does, or returns -1.
+func findVersion(report *status.Report, name, version string) (at int) {
+	at = -1
+	id, ok := store.ParseVersion(name, version)
+	for i := range report.Projections {
+		switch p := &report.Projections[i]; {
+		case !ok || p.Name != name || p.Version != id.Version:
+		case p.Build == id.Build:
+			return i
+		case id.Build == 0 && (at < 0 || report.Projections[at].Stage != store.StageLive):
+			at = i
+		}
+	}
+	return at
 }
 
 // parkedPageMax is the most parked keys of an answer.

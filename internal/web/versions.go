@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pupwasm/pupwasm/internal/status"
@@ -46,23 +47,27 @@ func (h *handler) diff(ctx context.Context, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var numbers [3]int
-	for i, of := range []struct {
-		name           string
-		least, most, d int
-	}{{"a", 1, 1 << 30, 0}, {"b", 1, 1 << 30, 0}, {"examples", 0, diffExamplesMax, 5}} {
-		if numbers[i], err = number(r.URL.Query(), of.name, of.least, of.most, of.d); err != nil {
-			return nil, err
+	query := r.URL.Query()
+	var ids [2]store.ProjectionID
+	for i, name := range []string{"a", "b"} {
+		id, ok := store.ParseVersion(p.Name, query.Get(name))
+		if !ok {
+			return nil, &statusError{http.StatusBadRequest, fmt.Sprintf("%s %.20q must be a version, such as 2", name, query.Get(name))}
 		}
+		ids[i] = id
+	}
+	examples, err := number(query, "examples", 0, diffExamplesMax, 5)
+	if err != nil {
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
 	defer cancel()
 	// It is no action, and so holds nothing: the versions have to meet by themselves.
-	comparison, err := h.Reader.tables.Compare(ctx, p.Name, numbers[0], numbers[1], numbers[2], func() {})
+	comparison, err := h.Reader.tables.Compare(ctx, ids[0], ids[1], examples, func() {})
 	if err != nil {
 		return nil, refusal(err)
 	}
-	return status.ReportDifference(comparison, numbers[2]), nil
+	return status.ReportDifference(comparison, examples), nil
 }
 
 func number(query url.Values, name string, least, most, otherwise int) (int, error) {
@@ -106,22 +111,55 @@ func (h *handler) exchange(
 	}
 	h.Reader.changed()
 	if promotion.From == promotion.To {
-		return done{fmt.Sprintf("readers of %s see version %d already", p.Name, promotion.To)}, nil
+		return done{fmt.Sprintf("readers of %s see version %s already", p.Name, promotion.To.VersionText())}, nil
 	}
-	return done{fmt.Sprintf("readers of %s see version %d now, before it was version %d", p.Name, promotion.To, promotion.From)}, nil
+	return done{fmt.Sprintf("readers of %s see version %s now, before it was version %s", p.Name,
+		promotion.To.VersionText(), promotion.From.VersionText())}, nil
 }
 
-// retire deletes a version, NAME@VERSION.
-func (h *handler) retire(ctx context.Context, r *http.Request) (any, error) {
+// rebuild asks for another build of the version that readers see.
+func (h *handler) rebuild(ctx context.Context, r *http.Request) (any, error) {
 	p, err := h.find(ctx, r.PathValue("name"))
 	if err != nil {
 		return nil, err
 	}
-	if err := h.Reader.tables.Retire(ctx, p.ID()); err != nil {
+	id, err := h.Reader.tables.Rebuild(ctx, p.Name)
+	if err != nil {
 		return nil, err
 	}
 	h.Reader.changed()
-	return done{fmt.Sprintf("version %d of %s is retired", p.Version, p.Name)}, nil
+	return done{fmt.Sprintf("version %s of %s is asked for, and built by the hosts that run the projection", id.VersionText(), p.Name)}, nil
+}
+
+// retire deletes a version, NAME@VERSION.
+func (h *handler) retire(ctx context.Context, r *http.Request) (any, error) {
+	id, err := h.toRetire(ctx, r.PathValue("name"))
+	if err != nil {
+		return nil, err
+	}
+	if err := h.Reader.tables.Retire(ctx, id); err != nil {
+		return nil, err
+	}
+	h.Reader.changed()
+	return done{fmt.Sprintf("version %s of %s is retired", id.VersionText(), id.Name)}, nil
+}
+
+// toRetire is a version that is there, or a build that is asked for and has not begun.
+func (h *handler) toRetire(ctx context.Context, name string) (id store.ProjectionID, err error) {
+	p, err := h.find(ctx, name)
+	if err == nil {
+		return p.ID(), nil
+	}
+	plain, version, _ := strings.Cut(name, "@")
+	id, ok := store.ParseVersion(plain, version)
+	if !ok || id.Build == 0 {
+		return id, err
+	}
+	live, unknown := h.find(ctx, plain)
+	if unknown != nil || live.Version != id.Version || live.Rebuild != id.Build {
+		return id, err
+	}
+	return id, nil
 }
 
 // refusal makes an error of a request what the state of the versions does not allow now.

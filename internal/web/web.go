@@ -68,6 +68,7 @@ func New(options Options) http.Handler {
 		"POST /api/v1/projections/{name}/resume":             h.pause(false),
 		"POST /api/v1/projections/{name}/promote":            h.promote,
 		"POST /api/v1/projections/{name}/rollback":           h.rollback,
+		"POST /api/v1/projections/{name}/rebuild":            h.rebuild,
 		"POST /api/v1/projections/{name}/retire":             h.retire,
 		"POST /api/v1/projections/{name}/parked/{key}/retry": h.order(store.ActionRetry),
 		"POST /api/v1/projections/{name}/parked/{key}/skip":  h.order(store.ActionSkip),

@@ -2,7 +2,9 @@
 
 CREATE TABLE {schema}.projections (
     name         text,
-    version      integer,
+    -- Which version, and which build of it, as one number: version + build * 100000000, so that it is the version itself
+    -- for the first build. Other tables refer to this number.
+    version      bigint,
     whole        boolean NOT NULL DEFAULT false, -- it takes all events in one order, and so has one segment
     segments     integer NOT NULL, -- how many were last asked for; 'segments split' and 'merge' leave it alone
     next_segment integer NOT NULL, -- numbers are not used again: a claim on a segment that is gone must not fit another
@@ -14,7 +16,8 @@ CREATE TABLE {schema}.projections (
     paused_at    timestamptz, -- while it is set, no segment is given to a worker
     live         boolean NOT NULL,           -- the version that readers see
     promoted_at  timestamptz,                -- since when they see it, or when they saw it first the last time
-    replaced     integer NOT NULL DEFAULT 0, -- the version that they saw before, to go back to; 0: none
+    replaced     bigint NOT NULL DEFAULT 0,  -- the number of the version that they saw before, to go back to; 0: none
+    rebuild      integer NOT NULL DEFAULT 0, -- the build of the version that is asked for and not begun; 0: none
     -- What ran the version last: a digest, and of a module its bytes, so that another can be compared with it.
     code         text NOT NULL DEFAULT '',
     module       bytea,
@@ -28,7 +31,7 @@ CREATE UNIQUE INDEX projections_live ON {schema}.projections (name) WHERE live;
 CREATE TABLE {schema}.workers (
     worker      text PRIMARY KEY,
     incarnation text NOT NULL DEFAULT '',      -- of the process that has the name
-    projections jsonb NOT NULL DEFAULT '[]',   -- those that it runs, as name and version
+    projections jsonb NOT NULL DEFAULT '[]',   -- those that it runs, as name, version and build
     refused     jsonb NOT NULL DEFAULT '[]',   -- those that it cannot run, and why
     troubles    jsonb NOT NULL DEFAULT '[]',   -- segments that make no progress in its hands, and why
     segments    integer NOT NULL DEFAULT 0,    -- into how many it would have a projection divided
@@ -42,7 +45,7 @@ CREATE TABLE {schema}.workers (
 -- completed.
 CREATE TABLE {schema}.segments (
     projection text NOT NULL,
-    version    integer NOT NULL,
+    version    bigint NOT NULL,
     segment    integer NOT NULL,
     first_hash bigint NOT NULL,
     last_hash  bigint NOT NULL,
@@ -142,7 +145,7 @@ END $$;
 -- not_advanced says why a checkpoint does not move: with PW002 the claim no longer holds, with PW003 it does, and what
 -- was read or the checkpoint is of another log.
 CREATE FUNCTION {schema}.not_advanced(
-    of_projection text, of_version integer, of_segment integer, by_owner text, at_epoch bigint,
+    of_projection text, of_version bigint, of_segment integer, by_owner text, at_epoch bigint,
     from_position bigint, to_position bigint
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -164,7 +167,7 @@ END $$;
 -- under both, by a dump or by hand, or that lost its end in a crash, lacks the event that ties the checkpoint to
 -- it, or the last one that was read.
 CREATE FUNCTION {schema}.advance(
-    of_projection text, of_version integer, of_segment integer, by_owner text, at_epoch bigint,
+    of_projection text, of_version bigint, of_segment integer, by_owner text, at_epoch bigint,
     from_position bigint, to_position bigint,
     durable boolean, limits bigint[],
     read_log uuid, read_timeline bigint, read_position bigint, read_event uuid
@@ -210,7 +213,7 @@ END $$;
 -- checkpoint is of, by id and timeline. What the checkpoint notes of the log, the reader has brought along, and
 -- where the log ended.
 CREATE FUNCTION {schema}.advance_apart(
-    of_projection text, of_version integer, of_segment integer, by_owner text, at_epoch bigint,
+    of_projection text, of_version bigint, of_segment integer, by_owner text, at_epoch bigint,
     from_position bigint, to_position bigint,
     durable boolean, limits bigint[],
     read_log uuid, read_timeline bigint, read_position bigint, read_event uuid, read_head bigint
@@ -237,7 +240,7 @@ END $$;
 -- the key before it are applied. events counts those in parked_events.
 CREATE TABLE {schema}.parked (
     projection      text NOT NULL,
-    version         integer NOT NULL,
+    version         bigint NOT NULL,
     key             bytea NOT NULL,
     spread          bigint NOT NULL, -- the key's hash, spread: the segment with it in its range has the key
     first_position  bigint NOT NULL,
@@ -264,7 +267,7 @@ CREATE INDEX parked_untold ON {schema}.parked (tell_at) WHERE tell_at IS NOT NUL
 
 CREATE TABLE {schema}.parked_events (
     projection text NOT NULL,
-    version    integer NOT NULL,
+    version    bigint NOT NULL,
     key        bytea NOT NULL,
     position   bigint NOT NULL,
     PRIMARY KEY (projection, version, key, position),
@@ -274,7 +277,7 @@ CREATE TABLE {schema}.parked_events (
 -- Events that were left out for good.
 CREATE TABLE {schema}.skipped_events (
     projection text NOT NULL,
-    version    integer NOT NULL,
+    version    bigint NOT NULL,
     position   bigint NOT NULL,
     key        bytea NOT NULL,
     event_id   uuid NOT NULL,
@@ -287,7 +290,7 @@ CREATE TABLE {schema}.skipped_events (
 -- park_events follows advance in a transaction: it parks keys, notes events of parked keys, and records events that
 -- are skipped. It raises PW005 when a key of a noted event is not parked, and PW006 when too many are.
 CREATE FUNCTION {schema}.park_events(
-    of_projection text, of_version integer, parked_max bigint,
+    of_projection text, of_version bigint, parked_max bigint,
     new_keys bytea[], new_spreads bigint[], new_positions bigint[], new_events uuid[], new_errors text[],
     new_attempts bigint[], new_delays bigint[], new_codes text[],
     noted_keys bytea[], noted_positions bigint[],
@@ -340,7 +343,7 @@ END $$;
 -- whether the key is parked no longer. Orders that were given since it began, beyond those that it has seen, stay. It
 -- raises what advance and park_events raise.
 CREATE FUNCTION {schema}.retry_parked(
-    of_projection text, of_version integer, of_segment integer, by_owner text, at_epoch bigint,
+    of_projection text, of_version bigint, of_segment integer, by_owner text, at_epoch bigint,
     durable boolean, limits bigint[], read_log uuid, read_timeline bigint, apart boolean,
     of_key bytea, through_position bigint, seen_orders bigint,
     fault_position bigint, fault_event uuid, fault_error text, fault_attempts bigint, fault_delay bigint,

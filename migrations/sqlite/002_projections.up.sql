@@ -2,6 +2,8 @@
 
 CREATE TABLE {schema}__projections (
     name         TEXT NOT NULL,
+    -- Which version, and which build of it, as one number: version + build * 100000000, so that it is the version itself
+    -- for the first build. Other tables refer to this number.
     version      INTEGER NOT NULL,
     whole        INTEGER NOT NULL DEFAULT 0, -- it takes all events in one order, and so has one segment
     segments     INTEGER NOT NULL, -- how many were last asked for; 'segments split' and 'merge' leave it alone
@@ -14,7 +16,8 @@ CREATE TABLE {schema}__projections (
     paused_at    INTEGER, -- while it is set, no segment is given to a worker
     live         INTEGER NOT NULL,           -- the version that readers see
     promoted_at  INTEGER,                    -- since when they see it, or when they saw it first the last time
-    replaced     INTEGER NOT NULL DEFAULT 0, -- the version that they saw before, to go back to; 0: none
+    replaced     INTEGER NOT NULL DEFAULT 0, -- the number of the version that they saw before, to go back to; 0: none
+    rebuild      INTEGER NOT NULL DEFAULT 0, -- the build of the version that is asked for and not begun; 0: none
     -- What ran the version last: a digest, and of a module its bytes, so that another can be compared with it.
     code         TEXT NOT NULL DEFAULT '',
     module       BLOB,
@@ -27,7 +30,7 @@ CREATE UNIQUE INDEX {schema}__projections_live ON {schema}__projections (name) W
 CREATE TABLE {schema}__workers (
     worker      TEXT PRIMARY KEY,
     incarnation TEXT NOT NULL DEFAULT '',   -- of the process that has the name
-    projections TEXT NOT NULL DEFAULT '[]', -- those that it runs, as JSON: name and version
+    projections TEXT NOT NULL DEFAULT '[]', -- those that it runs, as JSON: name, version and build
     refused     TEXT NOT NULL DEFAULT '[]', -- those that it cannot run, and why, as JSON
     troubles    TEXT NOT NULL DEFAULT '[]', -- segments that make no progress in its hands, and why, as JSON
     segments    INTEGER NOT NULL DEFAULT 0, -- into how many it would have a projection divided

@@ -69,7 +69,7 @@ func (i *installer) extend(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	was := versions.Version(i.projection.Version)
+	was := versions.Find(i.projection.ID())
 	if was == nil {
 		return nil // it was reset meanwhile
 	}

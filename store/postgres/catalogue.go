@@ -130,13 +130,16 @@ func (s *Store) Status(ctx context.Context, only ...string) ([]store.ProjectionS
 	var projection store.ProjectionStatus
 	var segment store.SegmentStatus
 	var behindSince, pausedAt, promotedAt *time.Time
+	var version, replaced int64
 	_, err = pgx.ForEachRow(rows, append([]any{
-		&projection.Name, &projection.Version, &projection.Desired, &projection.Parked, &projection.ParkedEvents,
+		&projection.Name, &version, &projection.Desired, &projection.Parked, &projection.ParkedEvents,
 		&projection.ParkedExhausted, &segment.Segment, &segment.Range.First, &segment.Range.Last, &segment.Position,
 		&segment.Epoch, &segment.Owner, &segment.Live, &segment.Failure, &segment.Merge.Into, &segment.Merge.At,
 		&segment.UpdatedAt, &behindSince,
-	}, append(scanApplied(&segment.Applied), &pausedAt, &projection.Live, &projection.Replaced, &projection.InstalledAt,
-		&promotedAt, &projection.Code)...), func() error {
+	}, append(scanApplied(&segment.Applied), &pausedAt, &projection.Live, &replaced, &projection.InstalledAt,
+		&promotedAt, &projection.Code, &projection.Rebuild)...), func() error {
+		projection.ProjectionID = store.NumberedID(projection.Name, version)
+		projection.Replaced = store.NumberedID(projection.Name, replaced)
 		segment.BehindSince = timeOrZero(behindSince)
 		projection.PausedAt, projection.PromotedAt = timeOrZero(pausedAt), timeOrZero(promotedAt)
 		if len(all) == 0 || all[len(all)-1].ProjectionID != projection.ProjectionID {
@@ -146,6 +149,7 @@ func (s *Store) Status(ctx context.Context, only ...string) ([]store.ProjectionS
 		last.Segments = append(last.Segments, segment)
 		return nil
 	})
+	store.SortStatus(all)
 	return all, translate(err)
 }
 
@@ -161,7 +165,7 @@ func timeOrZero(at *time.Time) time.Time {
 func (s *Store) Recover(ctx context.Context, projection store.ProjectionID, segments ...int) (int, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	tag, err := s.control.Exec(ctx, s.queries.recover, projection.Name, projection.Version, append([]int{}, segments...))
+	tag, err := s.control.Exec(ctx, s.queries.recover, projection.Name, projection.Number(), append([]int{}, segments...))
 	return int(tag.RowsAffected()), translate(err)
 }
 

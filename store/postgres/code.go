@@ -15,11 +15,11 @@ func (s backend) SetCode(
 ) (before string, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	err = s.pool.QueryRow(ctx, s.queries.digest, projection.Name, projection.Version).Scan(&before)
+	err = s.pool.QueryRow(ctx, s.queries.digest, projection.Name, projection.Number()).Scan(&before)
 	if err != nil || before == code.Digest {
 		return before, notInstalled(projection, err)
 	}
-	_, err = s.pool.Exec(ctx, s.queries.setCode, projection.Name, projection.Version, code.Digest, code.Module)
+	_, err = s.pool.Exec(ctx, s.queries.setCode, projection.Name, projection.Number(), code.Digest, code.Module)
 	return before, translate(err)
 }
 
@@ -27,7 +27,7 @@ func (s backend) SetCode(
 func (s backend) Code(ctx context.Context, projection store.ProjectionID) (code store.Code, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	err = s.pool.QueryRow(ctx, s.queries.code, projection.Name, projection.Version).Scan(&code.Digest, &code.Module)
+	err = s.pool.QueryRow(ctx, s.queries.code, projection.Name, projection.Number()).Scan(&code.Digest, &code.Module)
 	return code, notInstalled(projection, err)
 }
 

@@ -189,7 +189,7 @@ func (c *catalogue) fence(params *parameters, claim *store.Claim, commit *store.
 	params.reset()
 	id := func(id store.UUID) store.Value { return store.BytesOf(store.KindUUID, id[:]) }
 	values := [...]store.Value{
-		store.Text(claim.Projection.Name), store.I64(int64(claim.Projection.Version)),
+		store.Text(claim.Projection.Name), store.I64(claim.Projection.Number()),
 		store.I64(int64(claim.Segment)), store.Text(claim.Worker), store.I64(claim.Epoch),
 		store.I64(claim.Position), store.I64(commit.Through),
 		store.Bool(claim.Durability.Waits(c.store.options.Durable)),

@@ -13,18 +13,17 @@ import (
 
 // Compare compares the rows of two versions. See [store.Versions].
 func (s backend) Compare(
-	ctx context.Context, projection string, a, b, examples int, met func(),
+	ctx context.Context, a, b store.ProjectionID, examples int, met func(),
 ) (comparison *store.Comparison, err error) {
 	snapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	err = pgx.BeginTxFunc(ctx, s.pool, snapshot, func(tx pgx.Tx) error {
-		versions, err := readVersions(ctx, tx, &s.queries, projection)
+		versions, err := readVersions(ctx, tx, &s.queries, a.Name)
 		if err != nil {
 			return err
 		}
 		var sides [2]*store.Installed
 		var layouts [2]*store.Layout
-		for side, version := range [2]int{a, b} {
-			id := store.ProjectionID{Name: projection, Version: version}
+		for side, id := range [2]store.ProjectionID{a, b} {
 			if sides[side], err = versions.Known(id); err != nil {
 				return err
 			}
@@ -36,7 +35,7 @@ func (s backend) Compare(
 			return err
 		}
 		met()
-		if err := tx.QueryRow(ctx, s.queries.countParked, projection, a, b).Scan(&comparison.Parked[0],
+		if err := tx.QueryRow(ctx, s.queries.countParked, a.Name, a.Number(), b.Number()).Scan(&comparison.Parked[0],
 			&comparison.Parked[1]); err != nil {
 			return fmt.Errorf("counting parked keys: %w", err)
 		}

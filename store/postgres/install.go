@@ -101,7 +101,7 @@ func (i *installer) register(ctx context.Context, segments int) (was *store.Inst
 	if err != nil {
 		return nil, false, err
 	}
-	if was = versions.Version(i.projection.Version); was == nil {
+	if was = versions.Find(i.projection.ID()); was == nil {
 		return i.registerVersion(ctx, versions, segments)
 	}
 	i.live = was.Live
@@ -132,7 +132,7 @@ func (i *installer) register(ctx context.Context, segments int) (was *store.Inst
 		return nil, false, err
 	}
 	id := i.projection.ID()
-	if _, err := i.tx.Exec(ctx, i.queries.recover, id.Name, id.Version, []int{}); err != nil {
+	if _, err := i.tx.Exec(ctx, i.queries.recover, id.Name, id.Number(), []int{}); err != nil {
 		return nil, false, fmt.Errorf("clearing failures: %w", err)
 	}
 	return was, false, nil
@@ -140,7 +140,7 @@ func (i *installer) register(ctx context.Context, segments int) (was *store.Inst
 
 // declare notes what is installed in the version.
 func (i *installer) declare(ctx context.Context, projection *store.Projection, shapes string) error {
-	if _, err := i.tx.Exec(ctx, i.queries.declare, projection.Name, projection.Version,
+	if _, err := i.tx.Exec(ctx, i.queries.declare, projection.Name, projection.ID().Number(),
 		projection.Declaration(store.DialectPostgres), shapes); err != nil {
 		return fmt.Errorf("registering the projection: %w", err)
 	}
@@ -169,11 +169,11 @@ func (i *installer) registerVersion(
 	ctx context.Context, versions store.Versioned, segments int,
 ) (was *store.Installed, replaced bool, err error) {
 	live := versions.Live()
-	if live == nil {
+	if live == nil && i.projection.Build == 0 {
 		i.live = true
 		return nil, false, i.registerNew(ctx, segments)
 	}
-	if i.projection.Version > live.Version && len(versions) == 1 && !i.beside {
+	if i.projection.Build == 0 && i.projection.Version > live.Version && len(versions) == 1 && !i.beside {
 		before, err := i.unused(ctx, live)
 		if err != nil {
 			return nil, false, err
@@ -183,8 +183,13 @@ func (i *installer) registerVersion(
 			return live, true, i.replaceVersion(ctx, live, before, segments)
 		}
 	}
-	if err := i.projection.Beside(live); err != nil {
+	if err := versions.Beside(i.projection.Projection, store.DialectPostgres); err != nil {
 		return nil, false, err
+	}
+	if versions.AskedFor(i.projection.ID()) {
+		if err := askRebuild(ctx, i.tx, i.queries, i.projection.Name, 0); err != nil {
+			return nil, false, err
+		}
 	}
 	return nil, false, i.registerNew(ctx, segments)
 }
@@ -195,7 +200,7 @@ func (i *installer) registerNew(ctx context.Context, segments int) error {
 		return err
 	}
 	whole := i.projection.Order == store.OrderGlobal
-	if _, err := i.tx.Exec(ctx, i.queries.insertProjection, i.projection.Name, i.projection.Version, whole,
+	if _, err := i.tx.Exec(ctx, i.queries.insertProjection, i.projection.Name, i.projection.ID().Number(), whole,
 		i.projection.Declaration(store.DialectPostgres), shapes, i.live); err != nil {
 		return fmt.Errorf("registering the projection: %w", err)
 	}
@@ -283,7 +288,7 @@ func (i *installer) unused(ctx context.Context, was *store.Installed) (*store.La
 	// Commits wait for the reader of the layout: a module that is refused, which is tried again and again, must not
 	// hold them up.
 	var applied bool
-	err := i.tx.QueryRow(ctx, i.queries.applied, was.Name, was.Version).Scan(&applied)
+	err := i.tx.QueryRow(ctx, i.queries.applied, was.Name, was.ID().Number()).Scan(&applied)
 	if err != nil || applied {
 		return nil, err
 	}
@@ -308,13 +313,13 @@ func (i *installer) renew(
 		return err
 	}
 	// Earlier claims are for the earlier tables.
-	if _, err := i.tx.Exec(ctx, i.queries.fenceAll, was.Name, was.Version); err != nil {
+	if _, err := i.tx.Exec(ctx, i.queries.fenceAll, was.Name, was.ID().Number()); err != nil {
 		return fmt.Errorf("fencing the segments: %w", err)
 	}
 	if err := i.layout(was.ID()).write(ctx, before, after); err != nil {
 		return err
 	}
-	_, err = i.tx.Exec(ctx, i.queries.alterProjection, was.Name, was.Version, i.projection.Version, after.Single,
+	_, err = i.tx.Exec(ctx, i.queries.alterProjection, was.Name, was.ID().Number(), i.projection.ID().Number(), after.Single,
 		i.projection.Declaration(store.DialectPostgres), shapes)
 	if err != nil {
 		return fmt.Errorf("registering the projection: %w", err)
@@ -357,7 +362,7 @@ func (i *installer) dropEmpty(ctx context.Context, was *store.Installed) error {
 // dropReplaced drops what is left of an earlier version that this one replaces, and the schemas that it no longer
 // needs.
 func (i *installer) dropReplaced(ctx context.Context, was *store.Installed) error {
-	if was.Version == i.projection.Version && !i.projection.Bare() {
+	if was.ID() == i.projection.ID() && !i.projection.Bare() {
 		return nil
 	}
 	place := i.placeOf(was)

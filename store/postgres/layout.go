@@ -40,7 +40,7 @@ type layoutOf struct {
 // read returns the layout and keeps commits waiting until the transaction ends.
 func (l layoutOf) read(ctx context.Context) (*store.Layout, error) {
 	layout := &store.Layout{}
-	err := l.tx.QueryRow(ctx, l.queries.layout, l.projection.Name, l.projection.Version).
+	err := l.tx.QueryRow(ctx, l.queries.layout, l.projection.Name, l.projection.Number()).
 		Scan(&layout.Single, &layout.Desired, &layout.Next)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, store.UnknownProjection(l.projection.Name)
@@ -61,7 +61,7 @@ func (l layoutOf) look(ctx context.Context) (*store.Layout, error) {
 }
 
 func (l layoutOf) readSegments(ctx context.Context, query string, layout *store.Layout) error {
-	rows, err := l.tx.Query(ctx, query, l.projection.Name, l.projection.Version)
+	rows, err := l.tx.Query(ctx, query, l.projection.Name, l.projection.Number())
 	if err != nil {
 		return fmt.Errorf("reading the segments: %w", err)
 	}
@@ -86,12 +86,12 @@ func (l layoutOf) write(ctx context.Context, before, after *store.Layout) error 
 	id := l.projection
 	changed, added, removed := after.Changes(before)
 	for _, segment := range removed {
-		if _, err := l.tx.Exec(ctx, l.queries.deleteSegment, id.Name, id.Version, segment); err != nil {
+		if _, err := l.tx.Exec(ctx, l.queries.deleteSegment, id.Name, id.Number(), segment); err != nil {
 			return fmt.Errorf("removing segment %d: %w", segment, err)
 		}
 	}
 	for _, p := range changed {
-		if _, err := l.tx.Exec(ctx, l.queries.alterSegment, id.Name, id.Version, p.Segment,
+		if _, err := l.tx.Exec(ctx, l.queries.alterSegment, id.Name, id.Number(), p.Segment,
 			int64(p.Range.First), int64(p.Range.Last),
 			p.Failure, p.Merge.Into, p.Merge.At, p.Applied.Log.ID, int64(p.Applied.Log.Timeline), p.Applied.Position,
 			p.Applied.Event); err != nil {
@@ -99,7 +99,7 @@ func (l layoutOf) write(ctx context.Context, before, after *store.Layout) error 
 		}
 	}
 	for _, p := range added {
-		if _, err := l.tx.Exec(ctx, l.queries.insertSegment, id.Name, id.Version, p.Segment,
+		if _, err := l.tx.Exec(ctx, l.queries.insertSegment, id.Name, id.Number(), p.Segment,
 			int64(p.Range.First), int64(p.Range.Last),
 			p.Position, p.Failure, p.Merge.Into, p.Merge.At,
 			p.Applied.Log.ID, int64(p.Applied.Log.Timeline), p.Applied.Position, p.Applied.Event); err != nil {
@@ -109,7 +109,7 @@ func (l layoutOf) write(ctx context.Context, before, after *store.Layout) error 
 	if before.Desired == after.Desired && before.Next == after.Next {
 		return nil
 	}
-	if _, err := l.tx.Exec(ctx, l.queries.asked, id.Name, id.Version, after.Desired, after.Next); err != nil {
+	if _, err := l.tx.Exec(ctx, l.queries.asked, id.Name, id.Number(), after.Desired, after.Next); err != nil {
 		return fmt.Errorf("recording the number of segments: %w", err)
 	}
 	return nil

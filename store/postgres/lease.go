@@ -67,7 +67,7 @@ func (s backend) Claim(ctx context.Context, request store.ClaimRequest) ([]store
 		held = []int{} // an array without elements; NULL would exclude everything
 	}
 	rows, err := s.control.Query(ctx, s.queries.claim, request.Projection.Name, request.Worker, held, request.Limit,
-		request.Projection.Version, request.Below, request.Incarnation)
+		request.Projection.Number(), request.Below, request.Incarnation)
 	if err != nil {
 		return nil, translate(err)
 	}
@@ -91,7 +91,7 @@ func (s backend) Claim(ctx context.Context, request store.ClaimRequest) ([]store
 func (s backend) Release(ctx context.Context, claim store.Claim) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	_, err := s.control.Exec(ctx, s.queries.release, claim.Projection.Name, claim.Projection.Version,
+	_, err := s.control.Exec(ctx, s.queries.release, claim.Projection.Name, claim.Projection.Number(),
 		claim.Segment, claim.Worker, claim.Epoch)
 	return translate(err)
 }
@@ -100,7 +100,7 @@ func (s backend) Release(ctx context.Context, claim store.Claim) error {
 func (s backend) Fail(ctx context.Context, claim store.Claim, reason string) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	tag, err := s.control.Exec(ctx, s.queries.fail, claim.Projection.Name, claim.Projection.Version,
+	tag, err := s.control.Exec(ctx, s.queries.fail, claim.Projection.Name, claim.Projection.Number(),
 		claim.Segment, claim.Worker, claim.Epoch, reason)
 	if err == nil && tag.RowsAffected() == 0 {
 		return store.ErrFenced

@@ -51,7 +51,7 @@ func (s backend) Adopt(ctx context.Context, claim store.Claim, log store.LogID) 
 func (s *Store) adopt(ctx context.Context, query string, claim store.Claim, log store.LogID) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	tag, err := s.control.Exec(ctx, query, claim.Projection.Name, claim.Projection.Version,
+	tag, err := s.control.Exec(ctx, query, claim.Projection.Name, claim.Projection.Number(),
 		claim.Segment, claim.Worker, claim.Epoch, claim.Position, log.ID, int64(log.Timeline))
 	if err == nil && tag.RowsAffected() == 0 {
 		return store.ErrFenced

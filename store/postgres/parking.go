@@ -59,7 +59,7 @@ func (p *pipeline) sendParking(c *catalogue, params *parameters, projection stor
 	}
 	params.reset()
 	for i, v := range []store.Value{
-		store.Text(projection.Name), store.I64(int64(projection.Version)), store.I64(int64(commit.ParkedMax)),
+		store.Text(projection.Name), store.I64(projection.Number()), store.I64(int64(commit.ParkedMax)),
 		newKeys(store.KindBytes, func(n *store.NewParked) store.Value { return keyValue(n.Key) }),
 		newKeys(store.KindI64, func(n *store.NewParked) store.Value {
 			return store.I64(int64(store.Spread(store.PartitionHashOf(n.Key))))
@@ -140,7 +140,7 @@ func (c *catalogue) retryFence(params *parameters, claim *store.Claim, retry *st
 	}
 	params.reset()
 	for i, v := range []store.Value{
-		store.Text(claim.Projection.Name), store.I64(int64(claim.Projection.Version)), store.I64(int64(claim.Segment)),
+		store.Text(claim.Projection.Name), store.I64(claim.Projection.Number()), store.I64(int64(claim.Segment)),
 		store.Text(claim.Worker),
 		store.I64(claim.Epoch), store.Bool(claim.Durability.Waits(c.store.options.Durable)), c.store.transactionLimits(),
 		uuidValue(retry.Log.ID), store.I64(int64(retry.Log.Timeline)), store.Bool(c.apart),
@@ -160,7 +160,7 @@ func (s backend) Parked(ctx context.Context, request store.ParkedRequest) ([]sto
 	defer cancel()
 	of, keys, after := request.Projection, request.Range, request.After
 	sql, args := s.queries.dueParked, []any{
-		of.Name, of.Version, int64(keys.First), int64(keys.Last), after.Projection.Name, after.Projection.Version,
+		of.Name, of.Number(), int64(keys.First), int64(keys.Last), after.Projection.Name, after.Projection.Number(),
 		append([]byte{}, after.Key...), request.Limit,
 	}
 	if !request.DueByTime() {
@@ -176,8 +176,10 @@ func (s backend) Parked(ctx context.Context, request store.ParkedRequest) ([]sto
 
 func scanParked(row pgx.CollectableRow) (k store.ParkedKey, err error) {
 	var next *time.Time
-	err = row.Scan(&k.Projection.Name, &k.Projection.Version, &k.Key, &k.First, &k.Last, &k.Events, &k.Event,
+	var version int64
+	err = row.Scan(&k.Projection.Name, &version, &k.Key, &k.First, &k.Last, &k.Events, &k.Event,
 		&k.Error, &k.Attempts, &k.ParkedAt, &next, &k.Order, &k.Tried, &k.Orders, &k.Due)
+	k.Projection = store.NumberedID(k.Projection.Name, version)
 	if next != nil {
 		k.NextAttempt = *next
 	}
@@ -190,7 +192,7 @@ func (s backend) ParkedPositions(
 ) ([]int64, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	rows, err := s.control.Query(ctx, s.queries.parkedPositions, id.Projection.Name, id.Projection.Version, id.Key, after,
+	rows, err := s.control.Query(ctx, s.queries.parkedPositions, id.Projection.Name, id.Projection.Number(), id.Key, after,
 		limit)
 	if err != nil {
 		return nil, translate(err)
@@ -205,7 +207,7 @@ func (s backend) Skipped(
 ) ([]store.SkippedEvent, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	rows, err := s.control.Query(ctx, s.queries.skipped, projection.Name, projection.Version, after, limit)
+	rows, err := s.control.Query(ctx, s.queries.skipped, projection.Name, projection.Number(), after, limit)
 	if err != nil {
 		return nil, translate(err)
 	}
@@ -220,7 +222,7 @@ func (s backend) Skipped(
 func (s backend) Order(ctx context.Context, id store.ParkedID, order store.ParkedAction) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	tag, err := s.control.Exec(ctx, s.queries.order, id.Projection.Name, id.Projection.Version, id.Key, string(order))
+	tag, err := s.control.Exec(ctx, s.queries.order, id.Projection.Name, id.Projection.Number(), id.Key, string(order))
 	if err == nil && tag.RowsAffected() == 0 {
 		return store.NotParked(id)
 	}
@@ -251,7 +253,7 @@ func (s backend) ClaimAlert(
 func (s backend) SettleAlert(ctx context.Context, key *store.ParkedKey, alert store.Alert) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	_, err := s.control.Exec(ctx, s.queries.settleAlert, key.Projection.Name, key.Projection.Version, key.Key,
+	_, err := s.control.Exec(ctx, s.queries.settleAlert, key.Projection.Name, key.Projection.Number(), key.Key,
 		key.ParkedAt, alert.Told, alert.Again.Milliseconds())
 	return translate(err)
 }

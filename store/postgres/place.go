@@ -109,7 +109,7 @@ func (s *Store) Reset(ctx context.Context, projection string) error {
 
 // liveOwner returns a worker that lives and has a segment of a version, or of any where that is 0; "" for none.
 func (s *Store) liveOwner(ctx context.Context, tx pgx.Tx, of store.ProjectionID) (owner string, err error) {
-	err = tx.QueryRow(ctx, s.queries.liveOwner, of.Name, of.Version).Scan(&owner)
+	err = tx.QueryRow(ctx, s.queries.liveOwner, of.Name, of.Number()).Scan(&owner)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return "", fmt.Errorf("looking for owners: %w", err)
 	}

@@ -65,6 +65,7 @@ type queries struct {
 	promote          string
 	forgetReplaced   string
 	deleteVersion    string
+	askRebuild       string
 	runBy            string
 	digest           string
 	code             string
@@ -150,8 +151,8 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			FROM {schema}.events_global_position_seq s`),
 		logEnd: in(`SELECT 0::bigint, coalesce((SELECT max(e.global_position) FROM {schema}.events e), 0),
 			coalesce((SELECT max(p.position) FROM {schema}.segments p), 0)`),
-		advance: in(`SELECT {schema}.advance($1, $2::integer, $3::integer, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`),
-		advanceApart: in(`SELECT {schema}.advance_apart($1, $2::integer, $3::integer, $4, $5, $6, $7, $8, $9, $10, $11,
+		advance: in(`SELECT {schema}.advance($1, $2, $3::integer, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`),
+		advanceApart: in(`SELECT {schema}.advance_apart($1, $2, $3::integer, $4, $5, $6, $7, $8, $9, $10, $11,
 			$12, $13, $14)`),
 		pin: in(`SELECT {schema}.pin($1)`),
 
@@ -235,23 +236,23 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			UPDATE {schema}.segments s SET owner = NULL FROM owned
 			WHERE (s.projection, s.version, s.segment) = (owned.projection, owned.version, owned.segment)`),
 
-		park: in(`SELECT {schema}.park_events($1, $2::integer, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
+		park: in(`SELECT {schema}.park_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
 			$16, $17)`),
-		retry: in(`SELECT {schema}.retry_parked($1, $2::integer, $3::integer, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
+		retry: in(`SELECT {schema}.retry_parked($1, $2, $3::integer, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
 			$14, $15, $16, $17, $18, $19, $20, $21, $22)`),
 		parked: in(`SELECT * FROM (
 				SELECT p.projection, p.version, p.key, p.first_position, p.last_position, p.events, p.event_id, p.error,
 					p.attempts, p.parked_at, p.next_attempt_at, p.wanted, p.tried, p.orders,
 					p.wanted <> '' OR coalesce(p.next_attempt_at <= {now}, false) OR $10 <> '' AND $10 <> ALL (p.tried) AS due
 				FROM {schema}.parked p
-				WHERE ($1 = '' OR p.projection = $1) AND ($2 = 0 OR p.version = $2) AND ($9::bytea IS NULL OR p.key = $9)
-				AND p.spread BETWEEN $3 AND $4 AND (p.projection, p.version, p.key) > ($5, $6::integer, $7)) AS k
+				WHERE ($1 = '' OR p.projection = $1) AND ($2::bigint = 0 OR p.version = $2) AND ($9::bytea IS NULL OR p.key = $9)
+				AND p.spread BETWEEN $3 AND $4 AND (p.projection, p.version, p.key) > ($5, $6::bigint, $7)) AS k
 			WHERE k.due OR NOT $11 ORDER BY projection, version, key LIMIT nullif($8, 0)`),
 		// By the index, whatever the planner believes of the order; a volatile clock would keep it from that.
 		dueParked: in(`WITH due AS MATERIALIZED (SELECT p.* FROM {schema}.parked p
 				WHERE p.projection = $1 AND p.version = $2
 				AND (CASE WHEN p.wanted <> '' THEN '-infinity'::timestamptz ELSE p.next_attempt_at END) <= (SELECT {now})
-				AND p.spread BETWEEN $3 AND $4 AND (p.projection, p.version, p.key) > ($5, $6::integer, $7))
+				AND p.spread BETWEEN $3 AND $4 AND (p.projection, p.version, p.key) > ($5, $6::bigint, $7))
 			SELECT projection, version, key, first_position, last_position, events, event_id, error,
 				attempts, parked_at, next_attempt_at, wanted, tried, orders, true
 			FROM due ORDER BY key LIMIT nullif($8, 0)`),
@@ -275,15 +276,15 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		// comes back.
 		lockProjection: in(`SELECT pg_catalog.set_config('idle_in_transaction_session_timeout', '5s', true),
 			pg_advisory_xact_lock(hashtextextended('{schema}.projection.' || $1, 0))`),
-		versions: in(`SELECT version, declaration, shapes, live, replaced FROM {schema}.projections WHERE name = $1
-			ORDER BY version`),
+		versions: in(`SELECT version, declaration, shapes, live, replaced, rebuild FROM {schema}.projections
+			WHERE name = $1`),
 		// What is paused is paused in all versions.
 		insertProjection: in(`INSERT INTO {schema}.projections (name, version, whole, segments, next_segment,
 			declaration, shapes, live, promoted_at, paused_at)
 			SELECT $1, $2, $3, 0, 0, $4, $5, $6, CASE WHEN $6 THEN now() END,
 				(SELECT max(p.paused_at) FROM {schema}.projections p WHERE p.name = $1)`),
 		alterProjection: in(`UPDATE {schema}.projections SET version = $3, whole = $4, declaration = $5, shapes = $6,
-			installed_at = now() WHERE name = $1 AND version = $2`),
+			rebuild = 0, installed_at = now() WHERE name = $1 AND version = $2`),
 		recover: in(`UPDATE {schema}.segments SET failure = NULL WHERE projection = $1 AND version = $2
 			AND failure IS NOT NULL AND (cardinality($3::integer[]) = 0 OR segment = ANY ($3::integer[]))`),
 		applied: in(`SELECT EXISTS (SELECT FROM {schema}.segments WHERE projection = $1 AND version = $2
@@ -291,9 +292,9 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		fenceAll: in(`UPDATE {schema}.segments SET owner = NULL, epoch = epoch + 1, failure = NULL,
 			updated_at = now() WHERE projection = $1 AND version = $2`),
 		liveOwner: in(`SELECT s.owner FROM {schema}.segments s JOIN {schema}.workers w ON w.worker = s.owner
-			WHERE s.projection = $1 AND ($2::integer = 0 OR s.version = $2) AND {alive} LIMIT 1`),
+			WHERE s.projection = $1 AND ($2::bigint = 0 OR s.version = $2) AND {alive} LIMIT 1`),
 		// One after the other, since only one version may be live at a time.
-		demote: in(`UPDATE {schema}.projections SET live = false WHERE name = $1 AND live`),
+		demote: in(`UPDATE {schema}.projections SET live = false, rebuild = 0 WHERE name = $1 AND live`),
 		promote: in(`UPDATE {schema}.projections SET live = true, replaced = $3, promoted_at = {now}
 			WHERE name = $1 AND version = $2`),
 		declare: in(`UPDATE {schema}.projections SET declaration = $3, shapes = $4 WHERE name = $1 AND version = $2
@@ -305,9 +306,11 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		countParked: in(`SELECT (SELECT count(*) FROM {schema}.parked WHERE projection = $1 AND version = $2),
 			(SELECT count(*) FROM {schema}.parked WHERE projection = $1 AND version = $3)`),
 		deleteVersion: in(`DELETE FROM {schema}.projections WHERE name = $1 AND version = $2`),
+		askRebuild:    in(`UPDATE {schema}.projections SET rebuild = $2 WHERE name = $1 AND live`),
 		// What the version had replaced is what a rollback goes back to then.
 		runBy: in(`SELECT w.worker FROM {schema}.workers w WHERE {alive}
-			AND w.projections @> jsonb_build_array(jsonb_build_object('name', $1::text, 'version', $2::integer)) LIMIT 1`),
+			AND EXISTS (SELECT FROM jsonb_to_recordset(w.projections) AS p (name text, version integer, build integer)
+			WHERE p.name = $1 AND p.version = $2 AND coalesce(p.build, 0) = $3) LIMIT 1`),
 		forgetReplaced: in(`UPDATE {schema}.projections p SET replaced = g.replaced FROM {schema}.projections g
 			WHERE p.name = $1 AND p.replaced = $2 AND g.name = $1 AND g.version = $2`),
 		// What others than the owner may do with the view itself, or with columns of it.
@@ -344,12 +347,11 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			)
 			SELECT EXISTS (SELECT FROM changed), EXISTS (SELECT FROM {schema}.projections WHERE name = $1)`),
 		status: in(`SELECT p.name, p.version, p.segments, coalesce(k.keys, 0), coalesce(k.events, 0),
-			coalesce(k.exhausted, 0), s.segment, s.first_hash, s.last_hash, s.position,
-			s.epoch, coalesce(s.owner, ''),
+			coalesce(k.exhausted, 0), s.segment, s.first_hash, s.last_hash, s.position, s.epoch, coalesce(s.owner, ''),
 			EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = s.owner AND {alive}),
 			coalesce(s.failure, ''), s.merge_into, s.merge_at, s.updated_at, s.behind_since,
 			s.log_id, s.timeline, s.last_position, s.last_event, p.paused_at, p.live, p.replaced, p.installed_at,
-			p.promoted_at, p.code
+			p.promoted_at, p.code, p.rebuild
 			FROM {schema}.projections p JOIN {schema}.segments s ON s.projection = p.name AND s.version = p.version
 			LEFT JOIN (SELECT projection, version, count(*) AS keys, sum(events)::bigint AS events,
 				count(*) FILTER (WHERE next_attempt_at IS NULL AND wanted = '') AS exhausted
@@ -387,12 +389,10 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			AND version = $2 ORDER BY segment`),
 		asked: in(`UPDATE {schema}.projections SET segments = $3, next_segment = $4 WHERE name = $1 AND version = $2`),
 		insertSegment: in(`INSERT INTO {schema}.segments (projection, version, segment, first_hash, last_hash, position,
-			failure, merge_into, merge_at,
-			log_id, timeline, last_position, last_event) VALUES ($1, $2, $3, $4, $5, $6, nullif($7, ''), $8, $9,
+			failure, merge_into, merge_at, log_id, timeline, last_position, last_event) VALUES ($1, $2, $3, $4, $5, $6, nullif($7, ''), $8, $9,
 			$10, $11, $12, $13)`),
-		alterSegment: in(`UPDATE {schema}.segments SET first_hash = $4, last_hash = $5, failure = nullif($6,
-			''), merge_into = $7,
-			merge_at = $8, log_id = $9, timeline = $10, last_position = $11, last_event = $12, owner = NULL,
+		alterSegment: in(`UPDATE {schema}.segments SET first_hash = $4, last_hash = $5, failure = nullif($6, ''),
+			merge_into = $7, merge_at = $8, log_id = $9, timeline = $10, last_position = $11, last_event = $12, owner = NULL,
 			epoch = epoch + 1, updated_at = now() WHERE projection = $1 AND version = $2 AND segment = $3`),
 		deleteSegment: in(`DELETE FROM {schema}.segments WHERE projection = $1 AND version = $2
 			AND segment = $3`),

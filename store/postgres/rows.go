@@ -23,7 +23,7 @@ func (s backend) Published(ctx context.Context, projection string) (*store.Proje
 		return nil, store.UnknownProjection(projection)
 	}
 	published := &store.Projection{
-		Name: installed.Name, Version: installed.Version, Tables: installed.Tables,
+		Name: installed.Name, Version: installed.Version, Build: installed.Build, Tables: installed.Tables,
 		Views: installed.Views,
 	}
 	readers := s.placed(published).readers

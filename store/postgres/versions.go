@@ -23,22 +23,24 @@ func readVersions(ctx context.Context, from rowSource, queries *queries, name st
 		return nil, fmt.Errorf("looking the projection up: %w", err)
 	}
 	versions, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Installed, error) {
-		var version, replaced int
+		var version, replaced int64
 		var declared, shapes string
 		var live bool
-		if err := row.Scan(&version, &declared, &shapes, &live, &replaced); err != nil {
+		var rebuild int
+		if err := row.Scan(&version, &declared, &shapes, &live, &replaced, &rebuild); err != nil {
 			return store.Installed{}, err
 		}
-		installed, err := store.ReadInstalled(version, declared, shapes)
+		installed, err := store.ReadInstalled(store.NumberedID(name, version), declared, shapes)
 		if err != nil {
 			return store.Installed{}, err
 		}
-		installed.Live, installed.Replaced = live, replaced
+		installed.Live, installed.Replaced, installed.Rebuild = live, store.NumberedID(name, replaced), rebuild
 		return *installed, nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("looking the projection up: %w", err)
 	}
+	store.Versioned(versions).Sort()
 	return versions, nil
 }
 
@@ -93,7 +95,7 @@ func (s backend) exchange(
 		if err != nil {
 			return err
 		}
-		promotion = store.Promotion{Projection: name, From: versions.Live().Version, To: next.Version}
+		promotion = store.Promotion{Projection: name, From: versions.Live().ID(), To: next.ID()}
 		if next.Live {
 			return nil
 		}
@@ -133,7 +135,8 @@ func (s backend) promote(
 	if _, err := tx.Exec(ctx, s.queries.demote, next.Name); err != nil {
 		return fmt.Errorf("registering the live version: %w", err)
 	}
-	if _, err := tx.Exec(ctx, s.queries.promote, next.Name, next.Version, versions.Replaces(next.Version)); err != nil {
+	replaces := versions.Replaces(next.ID()).Number()
+	if _, err := tx.Exec(ctx, s.queries.promote, next.Name, next.ID().Number(), replaces); err != nil {
 		return fmt.Errorf("registering the live version: %w", err)
 	}
 	return nil
@@ -159,7 +162,7 @@ func (i *installer) becomeOwner(ctx context.Context) error {
 		return fmt.Errorf("looking for the owner of schema %s: %w", i.projection.schema, err)
 	case !member:
 		return &store.InputError{
-			Field:  fmt.Sprintf("version %d of projection %s", i.projection.Version, i.projection.Name),
+			Field:  fmt.Sprintf("version %s of projection %s", i.projection.ID().VersionText(), i.projection.Name),
 			Reason: fmt.Sprintf("belongs to role %s, of which %s is no member: let a member promote it", owner, self),
 		}
 	case owner != self:
@@ -184,7 +187,7 @@ func (i *installer) meet(
 		if err != nil {
 			return err
 		}
-		return store.CheckPromotion(id, layout, live.Version, before)
+		return store.CheckPromotion(id, layout, live.ID(), before)
 	}
 	var behind *store.BehindError
 	if err := check(now); err != nil && (!errors.As(err, &behind) || behind.Positions > meetBehindMax) {
@@ -222,7 +225,7 @@ func (i *installer) checkIndexes(ctx context.Context) error {
 
 // runBy returns a worker that lives and runs a version, or has a segment of it; "" for none.
 func (s *Store) runBy(ctx context.Context, tx pgx.Tx, of store.ProjectionID) (worker string, err error) {
-	err = tx.QueryRow(ctx, s.queries.runBy, of.Name, of.Version).Scan(&worker)
+	err = tx.QueryRow(ctx, s.queries.runBy, of.Name, of.Version, of.Build).Scan(&worker)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return s.liveOwner(ctx, tx, of)
 	}
@@ -246,6 +249,9 @@ func (s backend) Retire(ctx context.Context, projection store.ProjectionID) erro
 		if err != nil {
 			return err
 		}
+		if versions.AskedFor(projection) {
+			return askRebuild(ctx, tx, &s.queries, projection.Name, 0)
+		}
 		was, err := versions.Retirable(projection, owner)
 		if err != nil {
 			return err
@@ -254,7 +260,7 @@ func (s backend) Retire(ctx context.Context, projection store.ProjectionID) erro
 			return err
 		}
 		for _, statement := range []string{s.queries.forgetReplaced, s.queries.deleteVersion} {
-			if _, err := tx.Exec(ctx, statement, was.Name, was.Version); err != nil {
+			if _, err := tx.Exec(ctx, statement, was.Name, was.ID().Number()); err != nil {
 				return fmt.Errorf("forgetting the version: %w", err)
 			}
 		}

@@ -75,14 +75,14 @@ func (s *Store) Status(ctx context.Context, only ...string) ([]store.ProjectionS
 	var all []store.ProjectionStatus
 	err := s.read(ctx, func(c *conn) error {
 		return c.query(s.queries.status, func(row *prepared) error {
-			id := store.ProjectionID{Name: row.ColumnText(0), Version: row.ColumnInt(1)}
+			id := store.NumberedID(row.ColumnText(0), row.ColumnInt64(1))
 			if len(all) == 0 || all[len(all)-1].ProjectionID != id {
 				all = append(all, store.ProjectionStatus{
 					ProjectionID: id, Desired: row.ColumnInt(2),
 					Parked: row.ColumnInt(3), ParkedEvents: row.ColumnInt64(4), ParkedExhausted: row.ColumnInt(5),
 					PausedAt: microsecond(row.ColumnInt64(22)),
 					Code:     row.ColumnText(27),
-					Live:     row.ColumnBool(23), Replaced: row.ColumnInt(24),
+					Live:     row.ColumnBool(23), Replaced: store.NumberedID(id.Name, row.ColumnInt64(24)), Rebuild: row.ColumnInt(28),
 					InstalledAt: microsecond(row.ColumnInt64(25)), PromotedAt: microsecond(row.ColumnInt64(26)),
 				})
 			}
@@ -102,6 +102,7 @@ func (s *Store) Status(ctx context.Context, only ...string) ([]store.ProjectionS
 			return nil
 		}, jsonList(only))
 	})
+	store.SortStatus(all)
 	return all, err
 }
 
@@ -118,7 +119,7 @@ func (s *Store) Recover(
 	ctx context.Context, projection store.ProjectionID, segments ...int,
 ) (recovered int, err error) {
 	err = s.write(ctx, func(c *conn) error {
-		changed, err := c.exec(s.queries.recover, projection.Name, projection.Version, jsonList(segments))
+		changed, err := c.exec(s.queries.recover, projection.Name, projection.Number(), jsonList(segments))
 		recovered = int(changed)
 		return err
 	})

@@ -16,7 +16,7 @@ func (s backend) SetCode(
 		if err != nil || before == code.Digest {
 			return err
 		}
-		_, err = c.exec(s.queries.setCode, projection.Name, projection.Version, code.Digest, append([]byte{}, code.Module...))
+		_, err = c.exec(s.queries.setCode, projection.Name, projection.Number(), code.Digest, append([]byte{}, code.Module...))
 		return err
 	})
 	return before, err
@@ -39,7 +39,7 @@ func (c *conn) code(query string, of store.ProjectionID, read func(row *prepared
 		known = true
 		read(row)
 		return nil
-	}, of.Name, of.Version)
+	}, of.Name, of.Number())
 	if err == nil && !known {
 		err = store.UnknownVersion(of)
 	}

@@ -177,7 +177,7 @@ func (x *tx) applySteps(c *conn, steps []store.Step) error {
 func (x *tx) fence(c *conn, commit *store.Commit) error {
 	q := &x.catalogue.store.queries
 	id := x.claim.Projection
-	claim := []any{id.Name, id.Version, x.claim.Segment, x.claim.Worker, x.claim.Epoch, x.claim.Position}
+	claim := []any{id.Name, id.Number(), x.claim.Segment, x.claim.Worker, x.claim.Epoch, x.claim.Position}
 	advance := q.advance
 	arguments := append(claim, commit.Through, commit.Log.ID, int64(commit.Log.Timeline), commit.LastPosition,
 		commit.LastEvent)

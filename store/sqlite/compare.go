@@ -9,17 +9,16 @@ import (
 
 // Compare compares the rows of two versions. See [store.Versions].
 func (s backend) Compare(
-	ctx context.Context, projection string, a, b, examples int, met func(),
+	ctx context.Context, a, b store.ProjectionID, examples int, met func(),
 ) (comparison *store.Comparison, err error) {
 	err = s.read(ctx, func(c *conn) error {
-		versions, err := c.versions(&s.queries, projection)
+		versions, err := c.versions(&s.queries, a.Name)
 		if err != nil {
 			return err
 		}
 		var sides [2]*store.Installed
 		var layouts [2]*store.Layout
-		for side, version := range [2]int{a, b} {
-			id := store.ProjectionID{Name: projection, Version: version}
+		for side, id := range [2]store.ProjectionID{a, b} {
 			if sides[side], err = versions.Known(id); err != nil {
 				return err
 			}
@@ -34,7 +33,7 @@ func (s backend) Compare(
 		if err := c.query(s.queries.countParked, func(row *prepared) error {
 			comparison.Parked = [2]int{row.ColumnInt(0), row.ColumnInt(1)}
 			return nil
-		}, projection, a, b); err != nil {
+		}, a.Name, a.Number(), b.Number()); err != nil {
 			return fmt.Errorf("counting parked keys: %w", err)
 		}
 		for t := range comparison.Tables {

@@ -57,7 +57,7 @@ func (i *installer) register(segments int) (was *store.Installed, replaced bool,
 	if err != nil {
 		return nil, false, err
 	}
-	if was = versions.Version(i.projection.Version); was == nil {
+	if was = versions.Find(i.projection.ID()); was == nil {
 		return i.registerVersion(versions, segments)
 	}
 	i.live = was.Live
@@ -81,11 +81,11 @@ func (i *installer) register(segments int) (was *store.Installed, replaced bool,
 		return nil, false, err
 	}
 	id := i.projection.ID()
-	if _, err := i.conn.exec(i.queries.declare, id.Name, id.Version,
+	if _, err := i.conn.exec(i.queries.declare, id.Name, id.Number(),
 		joined.Declaration(store.DialectSQLite), shapes); err != nil {
 		return nil, false, fmt.Errorf("registering the projection: %w", err)
 	}
-	if _, err := i.conn.exec(i.queries.recover, id.Name, id.Version, jsonList([]int{})); err != nil {
+	if _, err := i.conn.exec(i.queries.recover, id.Name, id.Number(), jsonList([]int{})); err != nil {
 		return nil, false, fmt.Errorf("clearing failures: %w", err)
 	}
 	return was, false, nil
@@ -97,18 +97,23 @@ func (i *installer) registerVersion(
 	versions store.Versioned, segments int,
 ) (was *store.Installed, replaced bool, err error) {
 	live := versions.Live()
-	if live == nil {
+	if live == nil && i.projection.Build == 0 {
 		i.live = true
 		return nil, false, i.registerNew(segments)
 	}
-	if i.projection.Version > live.Version && len(versions) == 1 && !i.beside {
+	if i.projection.Build == 0 && i.projection.Version > live.Version && len(versions) == 1 && !i.beside {
 		if replaced, err := i.replaceUnused(live, segments); err != nil || replaced {
 			i.live = replaced
 			return live, replaced, err
 		}
 	}
-	if err := i.projection.Beside(live); err != nil {
+	if err := versions.Beside(i.projection.Projection, store.DialectSQLite); err != nil {
 		return nil, false, err
+	}
+	if versions.AskedFor(i.projection.ID()) {
+		if err := i.conn.askRebuild(i.queries, i.projection.Name, 0); err != nil {
+			return nil, false, err
+		}
 	}
 	return nil, false, i.registerNew(segments)
 }
@@ -131,7 +136,7 @@ func (i *installer) registerNew(segments int) error {
 		return err
 	}
 	whole := i.projection.Order == store.OrderGlobal
-	if _, err := i.conn.exec(i.queries.insertProjection, i.projection.Name, i.projection.Version, whole,
+	if _, err := i.conn.exec(i.queries.insertProjection, i.projection.Name, i.projection.ID().Number(), whole,
 		i.projection.Declaration(store.DialectSQLite), shapes, i.live); err != nil {
 		return fmt.Errorf("registering the projection: %w", err)
 	}
@@ -169,7 +174,7 @@ func (i *installer) replaceUnused(was *store.Installed, segments int) (bool, err
 	if err := i.conn.dropVersion(place.Tables, was); err != nil {
 		return false, err
 	}
-	if was.Version != i.projection.Version {
+	if was.ID() != i.projection.ID() {
 		if err := i.checkPlace(); err != nil {
 			return false, err
 		}
@@ -183,13 +188,13 @@ func (i *installer) replaceUnused(was *store.Installed, segments int) (bool, err
 		return false, err
 	}
 	// Earlier claims are for the earlier tables.
-	if _, err := i.conn.exec(i.queries.fenceAll, was.Name, was.Version); err != nil {
+	if _, err := i.conn.exec(i.queries.fenceAll, was.Name, was.ID().Number()); err != nil {
 		return false, fmt.Errorf("fencing the segments: %w", err)
 	}
 	if err := i.layout(was.ID()).write(before, after); err != nil {
 		return false, err
 	}
-	_, err = i.conn.exec(i.queries.alterProjection, was.Name, was.Version, i.projection.Version, after.Single,
+	_, err = i.conn.exec(i.queries.alterProjection, was.Name, was.ID().Number(), i.projection.ID().Number(), after.Single,
 		i.projection.Declaration(store.DialectSQLite), shapes)
 	if err != nil {
 		return false, fmt.Errorf("registering the projection: %w", err)

@@ -35,7 +35,7 @@ func (l layoutOf) read() (*store.Layout, error) {
 	err := l.conn.query(l.queries.layout, func(row *prepared) error {
 		layout.Single, layout.Desired, layout.Next, known = row.ColumnBool(0), row.ColumnInt(1), row.ColumnInt(2), true
 		return nil
-	}, l.projection.Name, l.projection.Version)
+	}, l.projection.Name, l.projection.Number())
 	if err != nil {
 		return nil, fmt.Errorf("reading the layout: %w", err)
 	}
@@ -52,7 +52,7 @@ func (l layoutOf) read() (*store.Layout, error) {
 			Applied:  row.applied(7),
 		})
 		return nil
-	}, l.projection.Name, l.projection.Version)
+	}, l.projection.Name, l.projection.Number())
 	if err != nil {
 		return nil, fmt.Errorf("reading the segments: %w", err)
 	}
@@ -65,12 +65,12 @@ func (l layoutOf) write(before, after *store.Layout) error {
 	id := l.projection
 	changed, added, removed := after.Changes(before)
 	for _, segment := range removed {
-		if _, err := l.conn.exec(l.queries.deleteSegment, id.Name, id.Version, segment); err != nil {
+		if _, err := l.conn.exec(l.queries.deleteSegment, id.Name, id.Number(), segment); err != nil {
 			return fmt.Errorf("removing segment %d: %w", segment, err)
 		}
 	}
 	for _, p := range changed {
-		if _, err := l.conn.exec(l.queries.alterSegment, id.Name, id.Version, p.Segment,
+		if _, err := l.conn.exec(l.queries.alterSegment, id.Name, id.Number(), p.Segment,
 			int64(p.Range.First), int64(p.Range.Last),
 			p.Failure, p.Merge.Into, p.Merge.At,
 			p.Applied.Log.ID, int64(p.Applied.Log.Timeline), p.Applied.Position, p.Applied.Event); err != nil {
@@ -78,7 +78,7 @@ func (l layoutOf) write(before, after *store.Layout) error {
 		}
 	}
 	for _, p := range added {
-		if _, err := l.conn.exec(l.queries.insertSegment, id.Name, id.Version, p.Segment,
+		if _, err := l.conn.exec(l.queries.insertSegment, id.Name, id.Number(), p.Segment,
 			int64(p.Range.First), int64(p.Range.Last),
 			p.Position, p.Failure, p.Merge.Into, p.Merge.At,
 			p.Applied.Log.ID, int64(p.Applied.Log.Timeline), p.Applied.Position, p.Applied.Event); err != nil {
@@ -88,7 +88,7 @@ func (l layoutOf) write(before, after *store.Layout) error {
 	if before.Desired == after.Desired && before.Next == after.Next {
 		return nil
 	}
-	if _, err := l.conn.exec(l.queries.asked, id.Name, id.Version, after.Desired, after.Next); err != nil {
+	if _, err := l.conn.exec(l.queries.asked, id.Name, id.Number(), after.Desired, after.Next); err != nil {
 		return fmt.Errorf("recording the number of segments: %w", err)
 	}
 	return nil

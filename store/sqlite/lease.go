@@ -82,7 +82,7 @@ func (s backend) Claim(ctx context.Context, request store.ClaimRequest) ([]store
 			})
 			return nil
 		}, request.Projection.Name, request.Worker, jsonList(request.Held), max(request.Limit, 0),
-			request.Projection.Version, request.Below, request.Incarnation)
+			request.Projection.Number(), request.Below, request.Incarnation)
 	})
 	if err != nil {
 		return nil, err
@@ -93,14 +93,14 @@ func (s backend) Claim(ctx context.Context, request store.ClaimRequest) ([]store
 
 // Release gives a segment up. See [store.Leases].
 func (s backend) Release(ctx context.Context, claim store.Claim) error {
-	return s.change(ctx, s.queries.release, claim.Projection.Name, claim.Projection.Version,
+	return s.change(ctx, s.queries.release, claim.Projection.Name, claim.Projection.Number(),
 		claim.Segment, claim.Worker, claim.Epoch)
 }
 
 // Fail records why a segment cannot go on. See [store.Leases].
 func (s backend) Fail(ctx context.Context, claim store.Claim, reason string) error {
 	return s.write(ctx, func(c *conn) error {
-		failed, err := c.exec(s.queries.fail, claim.Projection.Name, claim.Projection.Version,
+		failed, err := c.exec(s.queries.fail, claim.Projection.Name, claim.Projection.Number(),
 			claim.Segment, claim.Worker, claim.Epoch, reason)
 		if err == nil && failed == 0 {
 			return store.ErrFenced

@@ -51,7 +51,7 @@ func (s backend) Adopt(ctx context.Context, claim store.Claim, log store.LogID) 
 }
 
 func (c *conn) adopt(q *queries, claim store.Claim, log store.LogID) error {
-	adopted, err := c.exec(q.adopt, claim.Projection.Name, claim.Projection.Version, claim.Segment, claim.Worker,
+	adopted, err := c.exec(q.adopt, claim.Projection.Name, claim.Projection.Number(), claim.Segment, claim.Worker,
 		claim.Epoch, claim.Position, log.ID, int64(log.Timeline))
 	if err == nil && adopted == 0 {
 		return store.ErrFenced

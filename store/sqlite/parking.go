@@ -17,7 +17,7 @@ func (x *tx) park(c *conn, commit *store.Commit) error {
 		err := c.query(q.parkedKeys, func(row *prepared) error {
 			parked = row.ColumnInt(0)
 			return nil
-		}, id.Name, id.Version)
+		}, id.Name, id.Number())
 		if err == nil && parked+len(commit.Parked) > commit.ParkedMax {
 			err = &store.ParkedMaxError{Projection: id.Name, Max: commit.ParkedMax}
 		}
@@ -27,7 +27,7 @@ func (x *tx) park(c *conn, commit *store.Commit) error {
 	}
 	for i := range commit.Parked {
 		n := &commit.Parked[i]
-		_, err := c.exec(q.park, id.Name, id.Version, n.Key, int64(store.Spread(store.PartitionHashOf(n.Key))),
+		_, err := c.exec(q.park, id.Name, id.Number(), n.Key, int64(store.Spread(store.PartitionHashOf(n.Key))),
 			n.Fault.Position, n.Fault.Event, n.Fault.Error, n.Fault.Attempts, delay(n.Fault.RetryAfter), n.Fault.Code)
 		if err != nil {
 			return err
@@ -35,12 +35,12 @@ func (x *tx) park(c *conn, commit *store.Commit) error {
 	}
 	for i := range commit.Noted {
 		n := &commit.Noted[i]
-		counted, err := c.exec(q.countNoted, id.Name, id.Version, n.Key, n.Position)
+		counted, err := c.exec(q.countNoted, id.Name, id.Number(), n.Key, n.Position)
 		if err == nil && counted == 0 {
 			err = store.ErrNotParked
 		}
 		if err == nil {
-			_, err = c.exec(q.note, id.Name, id.Version, n.Key, n.Position)
+			_, err = c.exec(q.note, id.Name, id.Number(), n.Key, n.Position)
 		}
 		if err != nil {
 			return err
@@ -54,7 +54,7 @@ func (x *tx) skip(c *conn, skipped []store.SkippedEvent) error {
 	id := x.claim.Projection
 	for i := range skipped {
 		s := &skipped[i]
-		_, err := c.exec(x.catalogue.store.queries.skip, id.Name, id.Version, s.Key, s.Position, s.Event, s.Error)
+		_, err := c.exec(x.catalogue.store.queries.skip, id.Name, id.Number(), s.Key, s.Position, s.Event, s.Error)
 		if err != nil {
 			return err
 		}
@@ -104,7 +104,7 @@ func (x *tx) holds(c *conn, log store.LogID) error {
 			err = store.ErrOtherLog
 		}
 		return nil
-	}, claim.Projection.Name, claim.Projection.Version, claim.Segment, claim.Worker, claim.Epoch, log.ID,
+	}, claim.Projection.Name, claim.Projection.Number(), claim.Segment, claim.Worker, claim.Epoch, log.ID,
 		int64(log.Timeline), apart)
 	if failed != nil {
 		return failed
@@ -115,7 +115,7 @@ func (x *tx) holds(c *conn, log store.LogID) error {
 // pass takes events off a parked key, and reports that it is parked no longer.
 func (x *tx) pass(c *conn, retry *store.Retry) (unparked bool, err error) {
 	q, id := &x.catalogue.store.queries, x.claim.Projection
-	applied, err := c.exec(q.applied, id.Name, id.Version, retry.Key, retry.Through)
+	applied, err := c.exec(q.applied, id.Name, id.Number(), retry.Key, retry.Through)
 	if err != nil {
 		return false, err
 	}
@@ -123,19 +123,19 @@ func (x *tx) pass(c *conn, retry *store.Retry) (unparked bool, err error) {
 	err = c.query(q.nextParked, func(row *prepared) error {
 		next = row.ColumnInt64(0)
 		return nil
-	}, id.Name, id.Version, retry.Key)
+	}, id.Name, id.Number(), retry.Key)
 	if err != nil {
 		return false, err
 	}
 	changed := int64(0)
 	switch fault := retry.Fault; {
 	case next == 0:
-		changed, err = c.exec(q.unpark, id.Name, id.Version, retry.Key)
+		changed, err = c.exec(q.unpark, id.Name, id.Number(), retry.Key)
 	case fault != nil:
-		changed, err = c.exec(q.failParked, id.Name, id.Version, retry.Key, applied, fault.Position, fault.Event, fault.Error,
+		changed, err = c.exec(q.failParked, id.Name, id.Number(), retry.Key, applied, fault.Position, fault.Event, fault.Error,
 			fault.Attempts, delay(fault.RetryAfter), fault.Code, retry.Orders)
 	default:
-		changed, err = c.exec(q.advanceParked, id.Name, id.Version, retry.Key, applied, next, retry.Orders)
+		changed, err = c.exec(q.advanceParked, id.Name, id.Number(), retry.Key, applied, next, retry.Orders)
 	}
 	if err == nil && changed == 0 {
 		err = store.ErrNotParked
@@ -147,7 +147,7 @@ func (x *tx) pass(c *conn, retry *store.Retry) (unparked bool, err error) {
 func (s backend) Parked(ctx context.Context, request store.ParkedRequest) (all []store.ParkedKey, err error) {
 	of, keys, after := request.Projection, request.Range, request.After
 	sql, args := s.queries.dueParked, []any{
-		of.Name, of.Version, int64(keys.First), int64(keys.Last), after.Projection.Name, after.Projection.Version,
+		of.Name, of.Number(), int64(keys.First), int64(keys.Last), after.Projection.Name, after.Projection.Number(),
 		append([]byte{}, after.Key...), request.Limit,
 	}
 	if !request.DueByTime() {
@@ -170,7 +170,7 @@ func (p *prepared) parkedKey() (store.ParkedKey, error) {
 	}
 	return store.ParkedKey{
 		ParkedID: store.ParkedID{
-			Projection: store.ProjectionID{Name: p.ColumnText(0), Version: p.ColumnInt(1)},
+			Projection: store.NumberedID(p.ColumnText(0), p.ColumnInt64(1)),
 			Key:        p.ColumnBlob(2, []byte{}),
 		},
 		First: p.ColumnInt64(3), Last: p.ColumnInt64(4), Events: p.ColumnInt64(5), Event: p.uuid(6),
@@ -188,7 +188,7 @@ func (s backend) ParkedPositions(
 		return c.query(s.queries.parkedPositions, func(row *prepared) error {
 			all = append(all, row.ColumnInt64(0))
 			return nil
-		}, id.Projection.Name, id.Projection.Version, id.Key, after, limit)
+		}, id.Projection.Name, id.Projection.Number(), id.Key, after, limit)
 	})
 	return all, err
 }
@@ -204,7 +204,7 @@ func (s backend) Skipped(
 				Error: row.ColumnText(3), SkippedAt: microsecond(row.ColumnInt64(4)),
 			})
 			return nil
-		}, projection.Name, projection.Version, after, limit)
+		}, projection.Name, projection.Number(), after, limit)
 	})
 	return all, err
 }
@@ -212,7 +212,7 @@ func (s backend) Skipped(
 // Order records what somebody wants of a parked key. See [store.Parking].
 func (s backend) Order(ctx context.Context, id store.ParkedID, order store.ParkedAction) error {
 	return s.write(ctx, func(c *conn) error {
-		changed, err := c.exec(s.queries.order, id.Projection.Name, id.Projection.Version, id.Key, string(order))
+		changed, err := c.exec(s.queries.order, id.Projection.Name, id.Projection.Number(), id.Key, string(order))
 		if err == nil && changed == 0 {
 			err = store.NotParked(id)
 		}
@@ -251,7 +251,7 @@ func (s backend) ClaimAlert(
 // SettleAlert notes what came of telling somebody. See [store.Parking].
 func (s backend) SettleAlert(ctx context.Context, key *store.ParkedKey, alert store.Alert) error {
 	return s.write(ctx, func(c *conn) error {
-		_, err := c.exec(s.queries.settleAlert, key.Projection.Name, key.Projection.Version, key.Key,
+		_, err := c.exec(s.queries.settleAlert, key.Projection.Name, key.Projection.Number(), key.Key,
 			key.ParkedAt.UnixMicro(), alert.Told, alert.Again.Microseconds())
 		return err
 	})

@@ -96,7 +96,7 @@ func (c *conn) liveOwner(q *queries, of store.ProjectionID) (owner string, err e
 	err = c.query(q.liveOwner, func(row *prepared) error {
 		owner = row.ColumnText(0)
 		return nil
-	}, of.Name, of.Version)
+	}, of.Name, of.Number())
 	if err != nil {
 		return "", fmt.Errorf("looking for owners: %w", err)
 	}

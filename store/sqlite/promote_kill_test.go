@@ -176,7 +176,8 @@ func TestPromote_killedProcessLeavesOneVersion(t *testing.T) {
 	if want := queryText(t, db, "PRAGMA integrity_check"); want[0][0] != "ok" {
 		t.Errorf("integrity: %v", want)
 	}
-	comparison, err := s.Compare(t.Context(), "tally", 1, 2, 1, func() {})
+	comparison, err := s.Compare(t.Context(), store.ProjectionID{Name: "tally", Version: 1}, store.ProjectionID{Name: "tally", Version: 2}, 1,
+		func() {})
 	if err != nil || comparison.Differ() {
 		t.Errorf("the versions are compared: %+v, %v", comparison, err)
 	}

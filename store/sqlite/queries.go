@@ -62,6 +62,7 @@ type queries struct {
 	promote          string
 	forgetReplaced   string
 	deleteVersion    string
+	askRebuild       string
 	runBy            string
 	digest           string
 	code             string
@@ -251,20 +252,21 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		settleAlert: in(`UPDATE {schema}__parked SET tell_at = iif($5, NULL, {now} + $6)
 			WHERE projection = $1 AND version = $2 AND key = $3 AND parked_at = $4`),
 
-		versions: in(`SELECT version, declaration, shapes, live, replaced FROM {schema}__projections WHERE name = $1
-			ORDER BY version`),
+		versions: in(`SELECT version, declaration, shapes, live, replaced, rebuild FROM {schema}__projections
+			WHERE name = $1`),
 		// What is paused is paused in all versions.
 		insertProjection: in(`INSERT INTO {schema}__projections (name, version, whole, segments, next_segment,
 			declaration, shapes, installed_at, live, promoted_at, paused_at)
 			VALUES ($1, $2, $3, 0, 0, $4, $5, {now}, $6, iif($6, {now}, NULL),
 				(SELECT max(p.paused_at) FROM {schema}__projections AS p WHERE p.name = $1))`),
 		// One after the other, since only one version may be live at a time.
-		demote: in(`UPDATE {schema}__projections SET live = 0 WHERE name = $1 AND live`),
+		demote: in(`UPDATE {schema}__projections SET live = 0, rebuild = 0 WHERE name = $1 AND live`),
 		promote: in(`UPDATE {schema}__projections SET live = 1, replaced = $3, promoted_at = {now}
 			WHERE name = $1 AND version = $2`),
 		// What the version had replaced is what a rollback goes back to then.
 		runBy: in(`SELECT w.worker FROM {schema}__workers AS w WHERE {alive} AND EXISTS (
-			SELECT 1 FROM json_each(w.projections) AS p WHERE p.value ->> 'name' = $1 AND p.value ->> 'version' = $2) LIMIT 1`),
+			SELECT 1 FROM json_each(w.projections) AS p WHERE p.value ->> 'name' = $1 AND p.value ->> 'version' = $2
+			AND coalesce(p.value ->> 'build', 0) = $3) LIMIT 1`),
 		forgetReplaced: in(`UPDATE {schema}__projections SET replaced = (SELECT g.replaced FROM {schema}__projections AS g
 			WHERE g.name = $1 AND g.version = $2) WHERE name = $1 AND replaced = $2`),
 		digest:  in(`SELECT code FROM {schema}__projections WHERE name = $1 AND version = $2`),
@@ -273,10 +275,11 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		countParked: in(`SELECT (SELECT count(*) FROM {schema}__parked WHERE projection = $1 AND version = $2),
 			(SELECT count(*) FROM {schema}__parked WHERE projection = $1 AND version = $3)`),
 		deleteVersion: in(`DELETE FROM {schema}__projections WHERE name = $1 AND version = $2`),
+		askRebuild:    in(`UPDATE {schema}__projections SET rebuild = $2 WHERE name = $1 AND live`),
 		declare: in(`UPDATE {schema}__projections SET declaration = $3, shapes = $4 WHERE name = $1 AND version = $2
 			AND (declaration <> $3 OR shapes <> $4)`),
 		alterProjection: in(`UPDATE {schema}__projections SET version = $3, whole = $4, declaration = $5,
-			shapes = $6, installed_at = {now}
+			shapes = $6, rebuild = 0, installed_at = {now}
 			WHERE name = $1 AND version = $2`),
 		recover: in(`UPDATE {schema}__segments SET failure = NULL WHERE projection = $1 AND version = $2
 			AND failure IS NOT NULL AND ($3 = '[]' OR segment IN (SELECT value FROM json_each($3)))`),
@@ -299,7 +302,7 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			EXISTS (SELECT 1 FROM {schema}__workers AS w WHERE w.worker = s.owner AND {alive}),
 			coalesce(s.failure, ''), s.merge_into, s.merge_at, s.updated_at, coalesce(s.behind_since, 0),
 			s.log_id, s.timeline, s.last_position, s.last_event, coalesce(p.paused_at, 0),
-			p.live, p.replaced, p.installed_at, coalesce(p.promoted_at, 0), p.code
+			p.live, p.replaced, p.installed_at, coalesce(p.promoted_at, 0), p.code, p.rebuild
 			FROM {schema}__projections AS p JOIN {schema}__segments AS s ON s.projection = p.name AND s.version = p.version
 			LEFT JOIN (SELECT projection, version, count(*) AS keys, sum(events) AS events,
 				count(*) FILTER (WHERE next_attempt_at IS NULL AND wanted = '') AS exhausted

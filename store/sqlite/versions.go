@@ -10,9 +10,10 @@ import (
 // versions returns the installed versions of a projection.
 func (c *conn) versions(q *queries, name string) (versions store.Versioned, err error) {
 	err = c.query(q.versions, func(row *prepared) error {
-		installed, err := store.ReadInstalled(row.ColumnInt(0), row.ColumnText(1), row.ColumnText(2))
+		installed, err := store.ReadInstalled(store.NumberedID(name, row.ColumnInt64(0)), row.ColumnText(1), row.ColumnText(2))
 		if err == nil {
-			installed.Live, installed.Replaced = row.ColumnBool(3), row.ColumnInt(4)
+			installed.Live, installed.Rebuild = row.ColumnBool(3), row.ColumnInt(5)
+			installed.Replaced = store.NumberedID(name, row.ColumnInt64(4))
 			versions = append(versions, *installed)
 		}
 		return err
@@ -20,6 +21,7 @@ func (c *conn) versions(q *queries, name string) (versions store.Versioned, err 
 	if err != nil {
 		return nil, fmt.Errorf("looking the projection up: %w", err)
 	}
+	versions.Sort()
 	return versions, nil
 }
 
@@ -69,7 +71,7 @@ func (s backend) exchange(
 			return err
 		}
 		live := versions.Live()
-		promotion = store.Promotion{Projection: name, From: live.Version, To: next.Version}
+		promotion = store.Promotion{Projection: name, From: live.ID(), To: next.ID()}
 		if next.Live {
 			return nil
 		}
@@ -82,7 +84,7 @@ func (s backend) exchange(
 		if err != nil {
 			return err
 		}
-		if err := store.CheckPromotion(next.ID(), after, live.Version, before); err != nil {
+		if err := store.CheckPromotion(next.ID(), after, live.ID(), before); err != nil {
 			return err
 		}
 		if err := i.publish(live.Shown()); err != nil {
@@ -91,7 +93,8 @@ func (s backend) exchange(
 		if _, err := c.exec(s.queries.demote, name); err != nil {
 			return fmt.Errorf("registering the live version: %w", err)
 		}
-		if _, err := c.exec(s.queries.promote, name, next.Version, versions.Replaces(next.Version)); err != nil {
+		replaces := versions.Replaces(next.ID()).Number()
+		if _, err := c.exec(s.queries.promote, name, next.ID().Number(), replaces); err != nil {
 			return fmt.Errorf("registering the live version: %w", err)
 		}
 		return nil
@@ -107,7 +110,7 @@ func (c *conn) runBy(q *queries, of store.ProjectionID) (worker string, err erro
 	err = c.query(q.runBy, func(row *prepared) error {
 		worker = row.ColumnText(0)
 		return nil
-	}, of.Name, of.Version)
+	}, of.Name, of.Version, of.Build)
 	if err != nil {
 		return "", fmt.Errorf("looking for workers: %w", err)
 	}
@@ -128,12 +131,15 @@ func (s backend) Retire(ctx context.Context, projection store.ProjectionID) erro
 		if err != nil {
 			return err
 		}
+		if versions.AskedFor(projection) {
+			return c.askRebuild(&s.queries, projection.Name, 0)
+		}
 		was, err := versions.Retirable(projection, owner)
 		if err != nil {
 			return err
 		}
 		for _, statement := range []string{s.queries.forgetReplaced, s.queries.deleteVersion} {
-			if _, err := c.exec(statement, was.Name, was.Version); err != nil {
+			if _, err := c.exec(statement, was.Name, was.ID().Number()); err != nil {
 				return fmt.Errorf("forgetting the version: %w", err)
 			}
 		}

@@ -77,7 +77,7 @@ func (f *fixture) declaredOf(version int) string {
 	f.Helper()
 	versions, err := f.store.Installed(f.ctx, "sums")
 	f.must(err)
-	return versions.Version(version).Declared + versions.Version(version).Shapes
+	return versions.OfVersion(version).Declared + versions.OfVersion(version).Shapes
 }
 
 func additionInPlace(f *fixture) {

@@ -23,9 +23,9 @@ var compareCases = []testCase{
 // compared compares versions 1 and 2 of sums, where that has to work.
 func (f *fixture) compared(examples int) *store.Comparison {
 	f.Helper()
-	comparison, err := f.store.Compare(f.ctx, "sums", 1, 2, examples, func() {})
+	comparison, err := f.store.Compare(f.ctx, sumsOf(1), sumsOf(2), examples, func() {})
 	f.must(err)
-	if comparison.Projection != "sums" || comparison.Versions != [2]int{1, 2} || len(comparison.Tables) == 0 {
+	if comparison.Projection != "sums" || comparison.Versions != [2]store.ProjectionID{sumsOf(1), sumsOf(2)} || len(comparison.Tables) == 0 {
 		f.Fatalf("the comparison is %+v", comparison)
 	}
 	return comparison
@@ -216,9 +216,9 @@ func compareApart(f *fixture) {
 	runners := f.beside(1, 2)
 	runners[1].apply(put("of", 1))
 	runners[1].apply(put("of", 1))
-	_, err := f.store.Compare(f.ctx, "sums", 1, 2, 1, func() {})
+	_, err := f.store.Compare(f.ctx, sumsOf(1), sumsOf(2), 1, func() {})
 	var apart *store.ApartError
-	if !errors.As(err, &apart) || apart.Positions != 2 || apart.Versions != [2]int{1, 2} {
+	if !errors.As(err, &apart) || apart.Positions != 2 || apart.Versions != [2]store.ProjectionID{sumsOf(1), sumsOf(2)} {
 		f.Errorf("two positions apart: %v", err)
 	}
 	runners[0].apply(put("of", 2))
@@ -251,7 +251,7 @@ func compareDeclarations(f *fixture) {
 	other.Tables[0].Key = []string{"name", "n"}
 	other.Writes, other.Queries = []store.Write{{Name: "put", Action: store.Upsert, Table: "total"}}, nil
 	f.runningOn(f.store, other, "worker-3").apply(put("a", 1))
-	c, err := f.store.Compare(f.ctx, "sums", 1, 3, 1, func() {})
+	c, err := f.store.Compare(f.ctx, sumsOf(1), sumsOf(3), 1, func() {})
 	f.must(err)
 	if got := c.Tables[0].Uncompared; got != "it has another key" {
 		f.Errorf("another key: %q", got)
@@ -281,9 +281,9 @@ func compareWithoutKey(f *fixture) {
 }
 
 func compareUnknown(f *fixture) {
-	_, err := f.store.Compare(f.ctx, "sums", 1, 2, 1, func() {})
+	_, err := f.store.Compare(f.ctx, sumsOf(1), sumsOf(2), 1, func() {})
 	f.wantInput("nothing is installed", err, "is not known")
 	f.beside(1, 2)
-	_, err = f.store.Compare(f.ctx, "sums", 1, 3, 1, func() {})
+	_, err = f.store.Compare(f.ctx, sumsOf(1), sumsOf(3), 1, func() {})
 	f.wantInput("one that is not there", err, "has no version 3")
 }

@@ -108,6 +108,7 @@ func Run(t *testing.T, driver Driver) {
 		{"rows", rowsCases},
 		{"published", publishedCases},
 		{"parking_model", parkingModelCases},
+		{"rebuild", rebuildCases},
 	})
 }
 

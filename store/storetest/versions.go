@@ -69,7 +69,7 @@ func (f *fixture) wantStages(want string) {
 	stages := store.Stages(all)
 	var got []string
 	for _, status := range all {
-		got = append(got, fmt.Sprintf("%d %s", status.Version, stages[status.ProjectionID]))
+		got = append(got, fmt.Sprintf("%s %s", status.VersionText(), stages[status.ProjectionID]))
 		if live := stages[status.ProjectionID] == store.StageLive; live != status.Live {
 			f.Errorf("version %d: live is %t in the status", status.Version, status.Live)
 		}
@@ -99,7 +99,7 @@ func (f *fixture) promote(version int) {
 	f.Helper()
 	promotion, err := f.store.Promote(f.ctx, sumsOf(version))
 	f.must(err)
-	if promotion.Projection != "sums" || promotion.To != version {
+	if promotion.Projection != "sums" || promotion.To != sumsOf(version) {
 		f.Errorf("the promotion is %+v", promotion)
 	}
 }
@@ -109,7 +109,7 @@ func (f *fixture) rollback(from, to int) {
 	f.Helper()
 	promotion, err := f.store.Rollback(f.ctx, "sums")
 	f.must(err)
-	if want := (store.Promotion{Projection: "sums", From: from, To: to}); promotion != want {
+	if want := (store.Promotion{Projection: "sums", From: sumsOf(from), To: sumsOf(to)}); promotion != want {
 		f.Errorf("the rollback is %+v, want %+v", promotion, want)
 	}
 }
@@ -205,7 +205,7 @@ func versionPromote(f *fixture) {
 	}
 	promotion, err := f.store.Promote(f.ctx, sumsOf(2))
 	f.must(err)
-	if promotion != (store.Promotion{Projection: "sums", From: 2, To: 2}) {
+	if promotion != (store.Promotion{Projection: "sums", From: sumsOf(2), To: sumsOf(2)}) {
 		f.Errorf("again it is %+v", promotion)
 	}
 	f.wantStages("1 replaced, 2 live")
@@ -222,7 +222,7 @@ func versionBehind(f *fixture) {
 	runners[0].apply(put("of", 10))
 	_, err := f.store.Promote(f.ctx, sumsOf(2))
 	var behind *store.BehindError
-	if !errors.As(err, &behind) || *behind != (store.BehindError{Projection: sumsOf(2), Live: 1, Positions: 2}) {
+	if !errors.As(err, &behind) || *behind != (store.BehindError{Projection: sumsOf(2), Live: sumsOf(1), Positions: 2}) {
 		f.Errorf("one that is behind: %v", err)
 	}
 	f.wantStages("1 live, 2 candidate")
