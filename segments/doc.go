@@ -19,7 +19,10 @@
 //	lease.go       its heartbeats
 //	membership.go  which workers there are
 //	runner.go      one build of a version of a projection; builds.go which builds a program runs
-//	install.go     its tables; refusal.go why they are not made
+//	install.go     its tables; refusal.go why they are not made; indexes.go their indexes, later
+//	versions.go    what it is beside other versions; promote.go, compare.go what is done with them; readers.go whether
+//	               somebody runs what readers see
+//	once.go        when it has ended, for a worker that runs once; pause.go when it rests
 //	balance.go     which of its segments this worker takes
 //	reshard.go     splits and merges of segments
 //	segment.go     one claim, from its checkpoint to its end

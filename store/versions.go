@@ -113,8 +113,8 @@ func (e *UnbuiltError) Error() string {
 	for i := range e.Indexes {
 		names[i] = e.Indexes[i].String()
 	}
-	return fmt.Sprintf("version %d of projection %s has no index %s yet: a host builds it once the version has caught up, "+
-		"and its log says when the database refuses it", e.Projection.Version, e.Projection.Name, strings.Join(names, ", "))
+	return fmt.Sprintf("version %s of projection %s has no index %s yet: a host builds it once the version has caught up, "+
+		"and its log says when the database refuses it", e.Projection.VersionText(), e.Projection.Name, strings.Join(names, ", "))
 }
 
 // Stage is what a version is to readers.

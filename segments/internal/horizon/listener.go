@@ -181,7 +181,7 @@ func (l *listener) armed() bool {
 }
 
 // contended reports that appends should be spared the notifications.
-func (l *listener) contended(last poll) bool { return l.budget.contended(last, l.heard.Load()) }
+func (l *listener) contended(at time.Time) bool { return l.budget.contended(at, l.heard.Load()) }
 
 // announce makes or renews the announcement, and reports that no append is in flight that does not know of it.
 func (l *listener) announce(ctx context.Context) (quiet bool, err error) {

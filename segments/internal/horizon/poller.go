@@ -91,7 +91,7 @@ func (p *Poller) Run(ctx context.Context) {
 		retry.Reset()
 		held.observe(horizon)
 		interval.polled(poll{
-			at: clock.Now(), took: clock.Since(began), moved: p.log.Publish(horizon), held: horizon.Position < horizon.Head,
+			at: clock.Now(), moved: p.log.Publish(horizon), held: horizon.Position < horizon.Head,
 		})
 		woken = p.rest(ctx, interval)
 	}
@@ -101,7 +101,7 @@ func (p *Poller) Run(ctx context.Context) {
 // and has the caller poll at once. Otherwise it waits for the interval. It reports a notification.
 func (p *Poller) rest(ctx context.Context, interval *pollInterval) (woken bool) {
 	if p.listener.armed() {
-		if !p.listener.contended(interval.last) {
+		if !p.listener.contended(interval.last.at) {
 			// While an append holds the horizon back it may end without notifying, as one does that is rolled back.
 			if interval.last.held {
 				return p.listener.pause(ctx, interval.interval)
@@ -112,12 +112,10 @@ func (p *Poller) rest(ctx context.Context, interval *pollInterval) (woken bool) 
 			}
 			return woken
 		}
-		interval.disarmed()
 	}
 	if interval.isQuiet() && p.listener.pollMax() >= armWorth {
 		switch p.listener.arm(ctx) {
 		case armedQuiet:
-			interval.armed()
 			return false
 		case armedBusy:
 			// An append that began before the announcement will not notify. Others that began later do: many must not.
