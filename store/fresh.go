@@ -21,6 +21,9 @@ func NewSegmentKeys() *SegmentKeys {
 	return &SegmentKeys{keyHasher: newKeyHasher(), slots: make([]uint64, slotsMin)}
 }
 
+// Forget gives the memory back. No key is known to be new any more.
+func (k *SegmentKeys) Forget() { k.slots = nil }
+
 // add notes a key, and reports that it is a new one. Two keys may have one hash: the second counts as known.
 func (k *SegmentKeys) add(hash uint64) bool {
 	if k.slots == nil {

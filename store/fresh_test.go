@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
@@ -145,6 +146,29 @@ func TestFolder_oneInsertForANewKey(t *testing.T) {
 	folder.Add(mutations)
 	if folder.FreshRows() {
 		t.Error("keys are new twice")
+	}
+}
+
+// TestSegmentKeys_Forget ends the knowledge in the middle of a group.
+func TestSegmentKeys_Forget(t *testing.T) {
+	t.Parallel()
+	p, known := plainLedger("text"), store.NewSegmentKeys()
+	folder := store.NewFolder(p)
+	folder.Follow(known)
+	folder.Reset()
+	set := func(key string) {
+		folder.Add([]store.Mutation{{Write: ledgerSet, Values: []store.Value{store.Text(key), store.I64(1)}}})
+	}
+	set("a")
+	known.Forget()
+	set("b")
+	set("a") // is a part of its insert still
+	var writes []string
+	for _, step := range folder.Steps() {
+		writes = append(writes, fmt.Sprint(p.Plan()[step.Write].Name, " ", step.Count))
+	}
+	if want := []string{"new rows of account 1", "set 1"}; !slices.Equal(writes, want) {
+		t.Errorf("the steps are %q, want %q", writes, want)
 	}
 }
 
