@@ -88,6 +88,9 @@ func (w *Worker) start(build store.ProjectionID, given *given) {
 func (w *Worker) beginAsked(all []store.ProjectionStatus) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.running != nil && w.running.Err() != nil {
+		return // nothing begins any more
+	}
 	for version, given := range w.given {
 		if !slices.ContainsFunc(all, func(p store.ProjectionStatus) bool { return p.Name == version.Name }) {
 			continue

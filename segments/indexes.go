@@ -34,14 +34,15 @@ func (r *runner) stopBuilding() {
 
 // nearlyCaughtUp reports that no segment is far behind.
 func (r *runner) nearlyCaughtUp(status *store.ProjectionStatus) bool {
-	head, positions := r.worker.log.Head(), r.committed()
+	head, known := r.worker.log.Head()
+	positions := r.committed()
 	for i := range status.Segments {
 		s := &status.Segments[i]
 		if max(s.Position, positions[s.Segment]) < head-nearEvents {
 			return false
 		}
 	}
-	return head > 0
+	return known
 }
 
 // indexer builds the indexes that an installed program declares and its tables lack, while everything else goes on. A
@@ -126,28 +127,53 @@ func (x *indexer) outdated() bool {
 	return x.next != nil
 }
 
-// build tries until the indexes are there, the database refuses one, or a newer program waits.
+// refusedIndexMax is the longest pause before an index is tried again that the database has refused: it may have taken
+// long to find that out.
+const refusedIndexMax = 10 * time.Minute
+
+// build tries until the indexes are there, or a newer program waits. A worker that runs once tries one that is refused
+// once only.
 func (x *indexer) build(ctx context.Context, projection *store.Projection) {
 	r := x.runner
-	retry, told := r.worker.options.backoff(), false
+	retry, waits, refused := r.worker.options.backoff(), false, backoff.Backoff{Min: retryInterval, Max: refusedIndexMax}
+	told := map[string]bool{}
 	for ctx.Err() == nil {
 		err := r.worker.tables.BuildIndexes(ctx, projection, x.teller())
+		pause := retry.Pause()
 		switch {
 		case err == nil || ctx.Err() != nil:
 			return
 		case !errors.Is(err, store.ErrTransient):
-			r.logger.Error().Err(err).Msg("an index cannot be built, which is tried again when the module is installed")
-			return
-		case !told && errors.Is(err, store.ErrLocked):
+			if !told[err.Error()] {
+				told[err.Error()] = true
+				r.logger.Error().Err(err).Msg("an index cannot be built, which is tried again now and then")
+			}
+			if r.worker.options.Once {
+				return
+			}
+			pause = refused.Pause()
+		case !waits && errors.Is(err, store.ErrLocked):
+			waits = true
 			r.logger.Info().Msg("an index is missing, waiting for another host, or for a vacuum of the table")
-		case !told:
+		case !waits:
+			waits = true
 			r.logger.Info().Err(err).Msg("an index is not built yet, trying again")
 		}
-		told = true
-		if !backoff.Sleep(ctx, retry.Pause()) || x.outdated() {
+		if !x.sleep(ctx, pause) {
 			return
 		}
 	}
+}
+
+// sleep waits for a pause, and reports whether to go on then: it ends early for a newer program.
+func (x *indexer) sleep(ctx context.Context, pause time.Duration) bool {
+	end := clock.Now().Add(pause)
+	for !x.outdated() && clock.Now().Before(end) {
+		if !backoff.Sleep(ctx, min(pause, retryInterval)) {
+			return false
+		}
+	}
+	return !x.outdated()
 }
 
 // teller logs when an index begins to be built and when it is there.

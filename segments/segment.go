@@ -132,7 +132,7 @@ func (s *segment) apply(ctx, working context.Context, log logstate.Joined) error
 		Claim: &s.claim, Log: log, Reader: reader, Projection: projection, Catalogue: r.catalogue,
 		Processor: s.processor, Transactional: r.program.Transactional(), Observer: s,
 		Misplaced: s.misplaced(places), Withheld: s.withheld, KeyOf: r.divider.Key, ParkedMax: r.options.ParkedMax,
-		Traces: r.options.Observer.traces(), Unseen: r.largeCommits,
+		Traces: r.options.Observer.traces(), Unseen: func() bool { return !s.again && r.largeCommits() },
 		// A batch that has met a limit is tried separately.
 		IsolateThrough: r.limits.through(s.number, s.claim.Position),
 	})

@@ -239,7 +239,7 @@ func (f *Folder) foldRow(write int, values []Value, barrier int) {
 
 // isFresh reports that a row is new, as far as the segment knows, and whole. It notes the key.
 func (f *Folder) isFresh(w *foldWrite, hash uint64, values []Value) bool {
-	return f.keys != nil && w.fresh != nil && w.Action != Delete && f.keys.add(hash) && w.fresh.begins && w.fresh.holds(values)
+	return f.keys != nil && w.fresh != nil && f.keys.add(hash) && w.fresh.begins && w.fresh.holds(values)
 }
 
 // orderSteps puts the steps of shared tables first, in the order of their tables, between statements that are

@@ -24,6 +24,9 @@ func NewSegmentKeys() *SegmentKeys {
 // Forget gives the memory back. No key is known to be new any more.
 func (k *SegmentKeys) Forget() { k.slots = nil }
 
+// Bytes returns the memory that they take.
+func (k *SegmentKeys) Bytes() int { return 8 * len(k.slots) }
+
 // add notes a key, and reports that it is a new one. Two keys may have one hash: the second counts as known.
 func (k *SegmentKeys) add(hash uint64) bool {
 	if k.slots == nil {

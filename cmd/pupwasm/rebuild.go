@@ -97,9 +97,23 @@ func (o *rebuildOptions) showBuild(ctx context.Context, to store.Tables, id stor
 	}
 	promoting := &promoteOptions{globalOptions: o.globalOptions, whenCaughtUp: true}
 	return promoting.exchange(ctx, to, id, func(ctx context.Context) (store.Promotion, error) {
-		return segments.Promote(ctx, to, id)
+		for {
+			trying, cancel := context.WithTimeout(ctx, promoteTry)
+			promotion, err := segments.Promote(trying, to, id)
+			late := trying.Err() != nil
+			cancel()
+			if err == nil || !late || ctx.Err() != nil {
+				return promotion, err
+			}
+			if err := o.awaitBuild(ctx, to, id); err != nil { // something may be in the way meanwhile
+				return store.Promotion{}, err
+			}
+		}
 	})
 }
+
+// promoteTry is for how long a promotion is tried before the build is looked at again.
+const promoteTry = 10 * time.Second
 
 // awaitBuild waits until a build may be promoted in a moment.
 func (o *rebuildOptions) awaitBuild(ctx context.Context, from store.Tables, id store.ProjectionID) error {
@@ -139,6 +153,9 @@ func (o *rebuildOptions) awaitBuild(ctx context.Context, from store.Tables, id s
 func buildLeft(all []store.ProjectionStatus, id store.ProjectionID) (positions int64, err error) {
 	live, build := store.LiveOf(all), exactly(all, id)
 	switch {
+	case live.Version != id.Version:
+		return 0, fmt.Errorf("version %s of %s was promoted meanwhile, beside which there is nothing to rebuild: "+
+			"'pupwasm retire %[2]s %[3]s' ends the build", live.VersionText(), printable(id.Name), id.VersionText())
 	case build == nil && live.Asked() != id:
 		return 0, fmt.Errorf("version %s of %s was retired meanwhile", id.VersionText(), printable(id.Name))
 	case live.Paused():
@@ -196,30 +213,34 @@ func (h *idleHosts) check(ctx context.Context, from store.Tables, id store.Proje
 		return err
 	}
 	var refusal error
+	runs := false
 	for i := range workers {
 		w := &workers[i]
 		for _, m := range w.Projections {
-			if m.Name == id.Name && m.Version == id.Version {
+			if m.ProjectionID == id {
 				h.seen, h.since = true, time.Time{}
 				return nil
 			}
+			runs = runs || m.InVersion() == id.InVersion() // which begins the build
 		}
 		for _, r := range w.Refused {
 			if r.Projection == id {
 				refusal = fmt.Errorf("host %s cannot build version %s of %s: %s", printable(w.Name), id.VersionText(),
 					printable(id.Name), printable(r.Reason))
 			}
-			h.seen = h.seen || r.Projection.InVersion() == id.InVersion() // which begins the build all the same
+			h.seen = h.seen || r.Projection.InVersion() == id.InVersion() // so does this one
 		}
 	}
-	now := clock.Now()
 	if h.since.IsZero() {
-		h.since = now
+		h.since = clock.Now()
 	}
 	switch {
 	case refusal != nil:
 		return refusal
-	case h.seen && now.Sub(h.since) < segments.WaitGrace:
+	case runs:
+		h.seen, h.since = true, time.Time{}
+		return nil
+	case h.seen && clock.Since(h.since) < segments.WaitGrace:
 		return nil
 	}
 	return fmt.Errorf("no host runs version %d of %s: start 'pupwasm run' with its module, which builds version %s, and then "+
@@ -231,6 +252,9 @@ func (o *rebuildOptions) retireBuilds(ctx context.Context, to store.Tables, id s
 	all, err := allVersions(ctx, to, id.Name)
 	if err != nil {
 		return err
+	}
+	if live := store.LiveOf(all); live == nil || live.ProjectionID != id {
+		return nil // somebody has promoted another one, which may go back to these
 	}
 	stages := store.Stages(all)
 	for i := range all {

@@ -362,30 +362,3 @@ func TestOutage_theDeadlineOfACallerSaysNothingOfTheServer(t *testing.T) {
 		t.Errorf("the connection that reads is %s, was %s", after, before)
 	}
 }
-
-// TestStore_oneEndedConnectionTellsOfAll has the server end all of them, as it does when it is started again. The first
-// call finds that out, and no later one.
-func TestStore_oneEndedConnectionTellsOfAll(t *testing.T) {
-	t.Parallel()
-	db := pgtest.New(t)
-	s := open(t, db)
-	ctx := t.Context()
-	calls := []func() error{
-		func() error { _, err := s.Horizon(ctx); return err },
-		func() error { return s.Heartbeat(ctx, store.Worker{Name: "w"}, time.Hour) },
-		func() error { return s.Ping(ctx) },
-	}
-	for _, call := range calls {
-		must(t, call())
-	}
-	ask(t, db, "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity WHERE application_name = 'pupwasm' "+
-		"AND datname = current_database()")
-	if err := calls[0](); err != nil && !errors.Is(err, store.ErrTransient) {
-		t.Errorf("the first call returns %v", err)
-	}
-	for n, call := range calls {
-		if err := call(); err != nil {
-			t.Errorf("call %d after it returns %v", n, err)
-		}
-	}
-}

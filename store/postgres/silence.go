@@ -2,11 +2,14 @@ package postgres
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"strings"
+	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
@@ -37,6 +40,14 @@ func (s *Store) guard(config *pgxpool.Config) {
 			return nil, err
 		}
 		return &watchedConn{Conn: conn, lost: s.dropIdle}, nil
+	}
+	first := config.AfterConnect
+	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		watch(conn.PgConn().Conn())
+		if first == nil {
+			return nil
+		}
+		return first(ctx, conn)
 	}
 	next := config.ConnConfig.OnPgError
 	config.ConnConfig.OnPgError = func(conn *pgconn.PgConn, answer *pgconn.PgError) bool {
@@ -69,17 +80,35 @@ var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interv
 // nothing of the server.
 var errSilent = errors.New("the server is silent")
 
-// watchedConn tells when the other side ends the connection, as a server does that goes down.
+// watchedConn tells when the other side ends the connection, as a server does that goes down. It tells so of the
+// connections of a pool, and not of those by which a statement is cancelled: they end so always.
 type watchedConn struct {
 	net.Conn
-	lost func()
+	lost    func()
+	pooled  atomic.Bool
+	limited atomic.Bool // this side has set it a limit in time, as it does when it gives it up
 }
 
-// Read reads. What ends it from this side, a limit in time or Close, is no news.
+// watch begins it for a connection that is established. TLS is above it, whose own type the driver looks for.
+func watch(conn net.Conn) {
+	if over, is := conn.(*tls.Conn); is {
+		conn = over.NetConn()
+	}
+	if watched, is := conn.(*watchedConn); is {
+		watched.pooled.Store(true)
+	}
+}
+
+// SetDeadline sets a limit in time.
+func (c *watchedConn) SetDeadline(t time.Time) error {
+	c.limited.Store(!t.IsZero())
+	return c.Conn.SetDeadline(t)
+}
+
+// Read reads. An end is no news where this side has asked for it.
 func (c *watchedConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	var network net.Error
-	if err != nil && !errors.Is(err, net.ErrClosed) && !(errors.As(err, &network) && network.Timeout()) {
+	if err != nil && !errors.Is(err, net.ErrClosed) && c.pooled.Load() && !c.limited.Load() {
 		c.lost()
 	}
 	return n, err
@@ -88,6 +117,9 @@ func (c *watchedConn) Read(b []byte) (int, error) {
 // dropIdle closes the idle connections of the own pools when one has fallen silent or is ended by the other side: the
 // others are no better. Each would have to be waited for, or would fail when the server has long been back.
 func (s *Store) dropIdle() {
+	if !s.opened.Load() { // the first connections are made while the pools are
+		return
+	}
 	for _, pool := range s.ownPools() {
 		pool.Reset()
 	}

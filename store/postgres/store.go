@@ -139,6 +139,7 @@ type Store struct {
 
 	pingAfter, pingTimeout time.Duration // see silence.go
 
+	opened       atomic.Bool // all pools are there
 	stmtCacheOff atomic.Bool // see stmtCache
 	read         reader
 	advance      statement
@@ -238,6 +239,7 @@ func newStore(pool *pgxpool.Pool, config *pgxpool.Config, options Options) (*Sto
 			return nil, fmt.Errorf("preparing the connection pool: %w", err)
 		}
 	}
+	s.opened.Store(true)
 	return s, nil
 }
 

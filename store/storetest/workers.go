@@ -15,14 +15,14 @@ func layoutWorkers(f *fixture) {
 		{ProjectionID: store.ProjectionID{Name: "ant", Version: 1}},
 	}}, time.Hour))
 	f.must(f.store.Heartbeat(f.ctx, store.Worker{Name: "w1"}, time.Hour))
-	f.wantWorkers("w1 [] 0", "w2 [{{zebra 2} 8} {{ant 1} 0}] 3")
+	f.wantWorkers("w1 [] 0", "w2 [{{zebra 2 0} 8} {{ant 1 0} 0}] 3")
 	f.must(f.store.Heartbeat(f.ctx, store.Worker{Name: "w2", Projections: []store.Membership{
 		{ProjectionID: store.ProjectionID{Name: "mole", Version: 1}},
 	}}, time.Hour))
-	f.wantWorkers("w1 [] 0", "w2 [{{mole 1} 0}] 0")
+	f.wantWorkers("w1 [] 0", "w2 [{{mole 1 0} 0}] 0")
 	f.must(f.store.Heartbeat(f.ctx, store.Worker{Name: "w1"}, time.Microsecond))
 	f.await("the lease runs out", func() bool { return len(f.workers()) == 1 })
-	f.wantWorkers("w2 [{{mole 1} 0}] 0")
+	f.wantWorkers("w2 [{{mole 1 0} 0}] 0")
 	f.must(f.store.Leave(f.ctx, store.Worker{Name: "w2"}))
 	f.wantWorkers()
 }

@@ -171,7 +171,7 @@ func (l *listener) arm(ctx context.Context) armResult {
 		l.until = time.Time{}
 		return armedBusy
 	}
-	l.budget = notifyBudget{at: clock.Now(), heard: l.heard.Load()}
+	l.budget.heard = l.heard.Load() // what was used up before still counts
 	return armedQuiet
 }
 

@@ -116,11 +116,11 @@ func (l *Log) Waiting() (position int64, segments int) {
 	return l.horizon.Position, l.waiting
 }
 
-// Head returns the last position of the log, 0 while it is not known.
-func (l *Log) Head() int64 {
+// Head returns the last position of the log, and whether it is known.
+func (l *Log) Head() (position int64, known bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.horizon.Head
+	return l.horizon.Head, l.horizon.Log != (store.LogID{})
 }
 
 // Reached reports that nothing is to be read beyond position, as far as is known.

@@ -111,6 +111,7 @@ type Pipeline struct {
 	isolateEvents int                // up to IsolateThrough, the most events in a batch, 0 for as many as any
 	limited       int64              // where the commit group ends that has met a limit
 	keys          *store.SegmentKeys // of the rows since the first event, or nil
+	keysHeld      int                // of the memory budget
 	conflicts     int                // how often in a row a commit was rolled back for the sake of another transaction
 }
 
@@ -129,6 +130,7 @@ func (p *Pipeline) Limited() int64 { return p.limited }
 // Run ends when ctx does, at the segment's end, or at the first error in the order of the events. Calls in
 // flight are given the time of working.
 func (p *Pipeline) Run(ctx, working context.Context) error {
+	defer p.holdKeys(true)
 	for {
 		err := newAttempt(p).run(ctx, working)
 		var refused *refusedGroup
@@ -141,6 +143,20 @@ func (p *Pipeline) Run(ctx, working context.Context) error {
 			return err
 		}
 	}
+}
+
+// holdKeys counts the keys in the memory budget. It forgets them at the end of the log, from where on there are few rows
+// at a time, and where memory is scarce.
+func (p *Pipeline) holdKeys(end bool) {
+	if p.keys == nil {
+		return
+	}
+	if end || p.shared.Memory.Scarce() {
+		p.keys.Forget()
+	}
+	bytes := p.keys.Bytes()
+	p.shared.Memory.Add(bytes - p.keysHeld)
+	p.keysHeld = bytes
 }
 
 // complete reports that a segment at position has nothing more to do.

@@ -120,9 +120,7 @@ func (a *attempt) applyChunk(ctx, working context.Context, from *chunk, g *commi
 		g.reaches = from.reaches && i == len(batches)-1
 		g.add(batch, mutations, passed)
 	}
-	if g.reaches && a.keys != nil {
-		a.keys.Forget() // there are few rows at a time from here on
-	}
+	a.holdKeys(g.reaches)
 	a.drain(from)
 	return g, nil
 }

@@ -70,7 +70,7 @@ func (p *Pipeline) tie(ctx context.Context, commit *store.Commit) error {
 	if p.shared.Apart == nil {
 		return nil
 	}
-	commit.Head = p.shared.Log.Head()
+	commit.Head, _ = p.shared.Log.Head()
 	if commit.LastPosition == commit.Through {
 		return nil
 	}
