@@ -92,9 +92,9 @@ func (o *outage) resume(segment SegmentID) {
 	o.end()
 }
 
-// over is called when a heartbeat was stored that began at a time: one from before the outage says nothing. A successful poll is not enough: a server that is read-only after
-// a failover answers polls, and every failed write would be logged as another outage. It is enough for a log that
-// is only read.
+// over is called when a heartbeat was stored that began at a time: one from before the outage says nothing. A
+// successful poll is not enough: a server that is read-only after a failover answers polls, and every failed write
+// would be logged as another outage. It is enough for a log that is only read.
 func (o *outage) over(began time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -21,8 +21,8 @@ const (
 //
 // # Errors
 //
-// Those of the store. After the end of ctx it is why the last try failed: a [*store.BehindError], a [*store.UnbuiltError], or an error
-// that is [store.ErrTransient].
+// Those of the store. After the end of ctx it is why the last try failed: a [*store.BehindError], a
+// [*store.UnbuiltError], or an error that is [store.ErrTransient].
 func Promote(ctx context.Context, tables store.Tables, projection store.ProjectionID) (store.Promotion, error) {
 	return exchange(ctx, func() (store.Promotion, error) { return tables.Promote(ctx, projection) })
 }

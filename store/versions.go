@@ -41,16 +41,16 @@ type Versions interface {
 	// Rebuild asks for another build of the live version: the hosts that run the version build it beside, as a candidate,
 	// by the code that they have, and Promote swaps them. While one is asked for, or a candidate build of the version is
 	// there, it returns that one and does nothing. To ask for it begins nothing by itself: see [ProjectionStatus].Rebuild.
-	// Retire takes it back.
+	// Retire cancels it.
 	//
 	// # Errors
 	//
 	// [*InputError] when the projection is not known or has no tables of its own; [ErrTransient].
 	Rebuild(ctx context.Context, projection string) (ProjectionID, error)
 
-	// Compare compares the rows of two versions of a projection, each with at most so many examples of rows that differ in a table. It
-	// sees both at one moment, and holds nothing up. met is called as soon as that moment is over: what comes later makes
-	// no difference. The caller owns the result.
+	// Compare compares the rows of two versions of a projection, each with at most so many examples of rows that
+	// differ in a table. It sees both at one moment, and holds nothing up. met is called as soon as that moment is
+	// over: what comes later makes no difference. The caller owns the result.
 	//
 	// # Errors
 	//
@@ -240,8 +240,9 @@ func (v Versioned) Retirable(id ProjectionID, owner string) (*Installed, error) 
 	return found, nil
 }
 
-// Replaces returns the version that one replaces when it becomes the live one, or the zero value for none. One that the live version
-// has replaced, were it by others in between, keeps what it had replaced itself: to promote it is to roll back.
+// Replaces returns the version that one replaces when it becomes the live one, or the zero value for none. One that
+// the live version has replaced, were it by others in between, keeps what it had replaced itself: to promote it is to
+// roll back.
 func (v Versioned) Replaces(id ProjectionID) ProjectionID {
 	live := v.Live()
 	for at := live; at != nil; at = v.Find(at.Replaced) {

@@ -74,3 +74,11 @@ func (p *backoff) logLine(event *zerolog.Event, message string) {
 	}
 	event.Msg(message)
 }
+
+// withTimeout is the context of what may take so long, or as long as it wants with 0.
+func withTimeout(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	if timeout > 0 {
+		return context.WithTimeout(ctx, timeout)
+	}
+	return context.WithCancel(ctx)
+}

@@ -99,12 +99,8 @@ func runDiff(ctx context.Context, opts *diffOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	comparing := ctx
-	if opts.timeout > 0 {
-		var cancel context.CancelFunc
-		comparing, cancel = context.WithTimeout(ctx, opts.timeout)
-		defer cancel()
-	}
+	comparing, cancel := withTimeout(ctx, opts.timeout)
+	defer cancel()
 	comparison, err := opts.compare(comparing, from.tables, a, b)
 	var apart *store.ApartError
 	switch {

@@ -51,12 +51,8 @@ func runPause(ctx context.Context, globals *globalOptions, projection string, ti
 	if _, err := knownName(ctx, to, projection); err != nil {
 		return err
 	}
-	waiting := ctx
-	if timeout > 0 {
-		var cancel context.CancelFunc
-		waiting, cancel = context.WithTimeout(ctx, timeout)
-		defer cancel()
-	}
+	waiting, cancel := withTimeout(ctx, timeout)
+	defer cancel()
 	changed, err := segments.Pause(waiting, to, projection)
 	var still *segments.StillRunningError
 	switch {

@@ -73,12 +73,8 @@ func runRebuild(ctx context.Context, opts *rebuildOptions, projection string) er
 			"shows how far it is, and 'pupwasm rebuild %[2]s' waits for it and shows it to readers\n", id.VersionText(), printable(projection))
 		return err
 	}
-	waiting := ctx
-	if opts.timeout > 0 {
-		var cancel context.CancelFunc
-		waiting, cancel = context.WithTimeout(ctx, opts.timeout)
-		defer cancel()
-	}
+	waiting, cancel := withTimeout(ctx, opts.timeout)
+	defer cancel()
 	err = opts.showBuild(waiting, to, id)
 	if err != nil && waiting.Err() != nil && ctx.Err() == nil {
 		return fmt.Errorf("version %s of %s is not there after %s, and hosts go on building it: 'pupwasm versions %[2]s' shows how "+

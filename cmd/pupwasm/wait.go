@@ -75,12 +75,8 @@ func runWait(ctx context.Context, opts *waitOptions, projection string) error {
 		}
 		position = horizon.Head
 	}
-	waiting := ctx
-	if opts.timeout > 0 {
-		var cancel context.CancelFunc
-		waiting, cancel = context.WithTimeout(ctx, opts.timeout)
-		defer cancel()
-	}
+	waiting, cancel := withTimeout(ctx, opts.timeout)
+	defer cancel()
 	err = segments.Wait{
 		Projection: of.Name, Version: of.Version, Build: of.Build, Position: position, Grace: max(opts.grace, 1), // 0 is the library's default
 		NotRun: func(e *segments.NotRunError) {

@@ -63,18 +63,9 @@ func (x *tx) copyStep(ctx context.Context, p *pipeline, step *store.Step) (*pipe
 	rows := stepRows{step: step}
 	_, err = x.conn.Conn().PgConn().CopyFrom(ctx, &copyReader{appendRow: rows.append}, write.copies)
 	if err != nil {
-		return nil, x.statementError(write, err)
+		return nil, x.deadline.attribute(write, err)
 	}
 	return x.pipeline(ctx)
-}
-
-// statementError puts an error of a statement of the catalogue that was not sent in a pipeline into the words of package
-// store.
-func (x *tx) statementError(of *statement, err error) error {
-	if exceeded := x.deadline.exceeded(of, err); exceeded != nil {
-		return exceeded
-	}
-	return rejected(of, err)
 }
 
 // stepRows are the rows of a step in the binary format of COPY.

@@ -106,6 +106,18 @@ func (d *deadline) within(ctx context.Context, single bool) (context.Context, co
 	}
 }
 
+// attribute puts an error of a statement into the words of package store: that of a limit, of a statement of the
+// catalogue, or of one of ours.
+func (d *deadline) attribute(s *statement, err error) error {
+	if exceeded := d.exceeded(s, err); exceeded != nil {
+		return exceeded
+	}
+	if s.name != "" {
+		return rejected(s, err)
+	}
+	return translate(err)
+}
+
 // exceeded is the error of a statement that has met a limit by SQL of the module, or nil for any other: a lock, a
 // connection, and a session that somebody ends are nobody's fault.
 func (d *deadline) exceeded(s *statement, err error) error {

@@ -156,12 +156,7 @@ func (p *pipeline) translate(at int, err error) error {
 				return fault
 			}
 		}
-		if err := p.deadline.exceeded(p.sent[at], err); err != nil {
-			return err
-		}
-		if p.sent[at].name != "" {
-			return rejected(p.sent[at], err)
-		}
+		return p.deadline.attribute(p.sent[at], err)
 	}
 	return translate(err)
 }

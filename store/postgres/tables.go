@@ -103,8 +103,8 @@ func (i *installer) define(ctx context.Context, table *store.Table, sql string) 
 	return nil
 }
 
-// createIndexes makes the declared indexes of tables that are new and that readers see. One is left out when another index, such as the
-// key's, serves the same searches. Commits would wait while a large table gets one: see indexes.go.
+// createIndexes makes the declared indexes of tables that are new and that readers see. One is left out when another
+// index, such as the key's, serves the same searches. Commits would wait while a large table gets one: see indexes.go.
 func (i *installer) createIndexes(ctx context.Context) error {
 	found, err := i.shapes(ctx)
 	if err != nil {
