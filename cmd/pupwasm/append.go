@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/pupwasm/pupwasm/internal/clock"
+	"github.com/pupwasm/pupwasm/internal/eventline"
 	"github.com/pupwasm/pupwasm/internal/oneline"
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -101,7 +102,7 @@ func runAppend(ctx context.Context, opts *appendOptions, args []string) error {
 		return err
 	}
 	defer file.Close()
-	lines, err := newLineReader(file, opts.payloadMax)
+	lines, err := eventline.NewReader(file, opts.payloadMax)
 	if err != nil {
 		return &inputError{where: name, err: err}
 	}
@@ -187,18 +188,18 @@ func (o *appendOptions) summary(im *importer, took time.Duration) error {
 func count(n int64, noun string) string { return oneline.Count(n, noun) }
 
 // runCheck reads the whole input and reports its bad lines.
-func runCheck(ctx context.Context, opts *appendOptions, name string, lines *lineReader, bar *progress) error {
+func runCheck(ctx context.Context, opts *appendOptions, name string, lines *eventline.Reader, bar *progress) error {
 	source := newLineSource(name, lines, false)
 	good, bad := int64(0), int64(0)
 	for ctx.Err() == nil {
 		_, err := source.next()
-		bar.set(lines.source.count.Load())
+		bar.set(lines.BytesRead())
 		if errors.Is(err, io.EOF) {
 			bar.done()
 			if bad > 0 {
-				return &inputError{where: name, err: fmt.Errorf("%s, %d good", count(bad, "bad "+lines.unit()), good)}
+				return &inputError{where: name, err: fmt.Errorf("%s, %d good", count(bad, "bad "+lines.Unit()), good)}
 			}
-			_, err := fmt.Fprintf(opts.out, "%s, every %s is good\n", count(good, "event"), lines.unit())
+			_, err := fmt.Fprintf(opts.out, "%s, every %s is good\n", count(good, "event"), lines.Unit())
 			return err
 		}
 		if err == nil {
@@ -215,7 +216,7 @@ func runCheck(ctx context.Context, opts *appendOptions, name string, lines *line
 		}
 		if bad == int64(opts.errorsMax) {
 			return &inputError{where: name, err: fmt.Errorf("stopped after %s: --max-errors sets the number",
-				count(bad, "bad "+lines.unit()))}
+				count(bad, "bad "+lines.Unit()))}
 		}
 	}
 	return ctx.Err()

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/internal/eventline"
 	"github.com/pupwasm/pupwasm/internal/trial"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
@@ -207,12 +208,12 @@ func (c *check) read() ([]store.RecordedEvent, error) {
 		return nil, &inputError{where: c.opts.events, err: unwrapPath(err)}
 	}
 	defer file.Close()
-	lines, err := newLineReader(file, store.PayloadBytesMax)
+	lines, err := eventline.NewReader(file, store.PayloadBytesMax)
 	if err != nil {
 		return nil, &inputError{where: c.opts.events, err: err}
 	}
 	source := newLineSource(c.opts.events, lines, false)
-	var log emptyLog
+	var log trial.Recorder
 	var events []store.RecordedEvent
 	for len(events) < c.opts.count {
 		line, err := source.next()
@@ -222,7 +223,7 @@ func (c *check) read() ([]store.RecordedEvent, error) {
 		if err != nil {
 			return nil, err
 		}
-		events = append(events, log.record(line.Stream, line.Event))
+		events = append(events, log.Record(line.Stream, line.Event))
 	}
 	if len(events) == 0 {
 		return nil, &inputError{where: c.opts.events, err: errors.New("has no events")}

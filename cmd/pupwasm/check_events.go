@@ -5,19 +5,20 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/pupwasm/pupwasm/internal/trial"
 	"github.com/pupwasm/pupwasm/store"
 )
 
 // makeEvents makes events that a module subscribes to: those of the demo if it knows them, otherwise plain ones
 // of its types.
 func makeEvents(subscription *store.Subscription, count int, seed uint64) []store.RecordedEvent {
-	var log emptyLog
+	var log trial.Recorder
 	events := make([]store.RecordedEvent, 0, count)
 	made := newDemoEvents(seed)
 	for tries := 0; len(events) < count && tries < 50*count; tries++ {
 		if e := made.next(); subscription.Matches(e.Stream, e.Events[0].Type) &&
 			(len(subscription.EventTypes) > 0 || len(subscription.BoundedContexts) > 0) {
-			events = append(events, log.record(e.Stream, withID(e.Events[0], len(events))))
+			events = append(events, log.Record(e.Stream, withID(e.Events[0], len(events))))
 		}
 	}
 	random := rand.New(rand.NewPCG(seed, seed))
@@ -35,7 +36,7 @@ func makeEvents(subscription *store.Subscription, count int, seed uint64) []stor
 			BoundedContext: pick(subscription.BoundedContexts, "Check"),
 			AggregateType:  pick(subscription.AggregateTypes, "Thing", "Other"), AggregateID: id,
 		}
-		events = append(events, log.record(stream, withID(store.Event{
+		events = append(events, log.Record(stream, withID(store.Event{
 			Type: pick(subscription.EventTypes, "Created", "Changed", "Closed"), CreatedAt: at,
 			Payload: fmt.Appendf(nil, `{"id":%q,"name":"name %d","amount":"%d.%02d","n":%d}`, id, random.IntN(9),
 				random.IntN(99), random.IntN(100), random.IntN(9)),

@@ -36,15 +36,15 @@ func (e *lineFault) Unwrap() error { return e.err }
 // lineSource gives the events of an input, each with an id.
 type lineSource struct {
 	name    string
-	lines   *lineReader
+	lines   *eventline.Reader
 	decoder *eventline.Decoder
 	ids     *identities
 	newIDs  bool
 }
 
-func newLineSource(name string, lines *lineReader, newIDs bool) *lineSource {
+func newLineSource(name string, lines *eventline.Reader, newIDs bool) *lineSource {
 	return &lineSource{
-		name: name, lines: lines, decoder: eventline.NewDecoder(lines.payloadMax), ids: newIdentities(),
+		name: name, lines: lines, decoder: eventline.NewDecoder(lines.PayloadMax), ids: newIdentities(),
 		newIDs: newIDs,
 	}
 }
@@ -52,18 +52,18 @@ func newLineSource(name string, lines *lineReader, newIDs bool) *lineSource {
 // next returns the next event. The error is io.EOF, or an [*inputError] that names the line and wraps a
 // [*lineFault] when the next line can be read.
 func (s *lineSource) next() (eventLine, error) {
-	text, err := s.lines.next()
+	text, err := s.lines.Next()
 	if errors.Is(err, io.EOF) {
 		return eventLine{}, err
 	}
-	if errors.Is(err, errLineTooLong) {
+	if errors.Is(err, eventline.ErrTooLong) {
 		err = &lineFault{err}
 	}
 	var line eventLine
 	if err == nil {
-		line.number, line.line = s.lines.number, s.lines.line
+		line.number, line.line = s.lines.Number, s.lines.Line
 		if line.Line, err = s.decoder.Decode(text); err != nil {
-			if s.lines.cut && errors.Is(err, eventline.ErrCutOff) {
+			if s.lines.Cut && errors.Is(err, eventline.ErrCutOff) {
 				err = fmt.Errorf("%w (the input ends within this line: is it complete?)", err)
 			}
 			err = &lineFault{err}
@@ -72,11 +72,11 @@ func (s *lineSource) next() (eventLine, error) {
 	if err == nil {
 		err = s.identify(&line)
 	}
-	if errors.Is(err, errCutArray) {
+	if errors.Is(err, eventline.ErrCutArray) {
 		return line, &inputError{where: s.name, err: err}
 	}
 	if err != nil {
-		return line, &inputError{where: s.lines.place(s.name, s.lines.number, s.lines.line), err: err}
+		return line, &inputError{where: s.lines.Place(s.name, s.lines.Number, s.lines.Line), err: err}
 	}
 	return line, nil
 }
@@ -85,7 +85,7 @@ func (s *lineSource) identify(line *eventLine) error {
 	switch {
 	case line.Event.ID != store.UUID{}:
 		if taken := s.ids.claim(line.Event.ID, line.Stream, &line.Event, line.number); taken > 0 {
-			return &lineFault{fmt.Errorf("event_id %s is that of another event in %s %d", line.Event.ID, s.lines.unit(), taken)}
+			return &lineFault{fmt.Errorf("event_id %s is that of another event in %s %d", line.Event.ID, s.lines.Unit(), taken)}
 		}
 	case s.newIDs:
 		id, err := uuid.NewV7()
@@ -112,7 +112,7 @@ type batch struct {
 type importer struct {
 	to          store.Store
 	name        string
-	lines       *lineReader
+	lines       *eventline.Reader
 	batchEvents int
 	newIDs      bool
 	backoff     *backoff
@@ -183,7 +183,7 @@ func (im *importer) collect(ctx context.Context, source *lineSource) batch {
 		b.lines = append(b.lines, line)
 		b.bytes += len(line.Event.Payload) + len(line.Event.Metadata)
 	}
-	b.read = im.lines.source.count.Load()
+	b.read = im.lines.BytesRead()
 	return b
 }
 
@@ -236,7 +236,7 @@ func (im *importer) refused(ctx context.Context, err error, lines []eventLine) e
 	if ctx.Err() != nil || errors.Is(err, store.ErrTransient) {
 		return im.explain(ctx, err, last.number)
 	}
-	where := fmt.Sprintf("%s: within %ss %d to %d", im.name, im.lines.unit(), first.number, last.number)
+	where := fmt.Sprintf("%s: within %ss %d to %d", im.name, im.lines.Unit(), first.number, last.number)
 	var conflict *store.VersionConflictError
 	var duplicate *store.DuplicateEventError
 	var input *store.InputError
@@ -254,7 +254,7 @@ func (im *importer) refused(ctx context.Context, err error, lines []eventLine) e
 		at = 0
 	}
 	if at >= 0 {
-		where = im.lines.place(im.name, lines[at].number, lines[at].line)
+		where = im.lines.Place(im.name, lines[at].number, lines[at].line)
 	}
 	return im.explain(ctx, &inputError{where: where, err: err}, 0)
 }
@@ -294,7 +294,7 @@ func (im *importer) explain(ctx context.Context, err error, pending int64) error
 	stored := "nothing was stored"
 	switch {
 	case im.through > 0 && pending > 0:
-		stored = fmt.Sprintf("%s stored, perhaps up to %s %d", im.storedLines(im.through), im.lines.unit(), pending)
+		stored = fmt.Sprintf("%s stored, perhaps up to %s %d", im.storedLines(im.through), im.lines.Unit(), pending)
 	case im.through > 0:
 		stored = im.storedLines(im.through) + " stored"
 	case pending > 0:
@@ -317,7 +317,7 @@ func (im *importer) explain(ctx context.Context, err error, pending int64) error
 // storedLines begins a sentence about the lines or events up to one.
 func (im *importer) storedLines(through int64) string {
 	if through == 1 {
-		return im.lines.unit() + " 1 is"
+		return im.lines.Unit() + " 1 is"
 	}
-	return fmt.Sprintf("%ss 1 to %d are", im.lines.unit(), through)
+	return fmt.Sprintf("%ss 1 to %d are", im.lines.Unit(), through)
 }

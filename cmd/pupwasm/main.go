@@ -14,8 +14,8 @@
 // The command run has its flags in worker_flags.go, runtime_flags.go, limit_flags.go and events_flag.go. limits.go is
 // the table of limits, from which docs/limits.md is written.
 //
-// The import has three files: append.go (the command), import.go (batches to the store) and lines.go (the input's
-// lines, whose events package internal/eventline reads), with identity.go for the ids of events without one.
+// The import has two files: append.go (the command) and import.go (batches to the store), with identity.go for the ids
+// of events without one. Package internal/eventline reads the input.
 package main
 
 import (

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/internal/eventline"
+	"github.com/pupwasm/pupwasm/internal/trial"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -45,7 +47,7 @@ func measure(ctx context.Context, module *host.Module, name string, payloadMax i
 		return nil, &inputError{where: name, err: unwrapPath(err)}
 	}
 	defer file.Close()
-	lines, err := newLineReader(file, payloadMax)
+	lines, err := eventline.NewReader(file, payloadMax)
 	if err != nil {
 		return nil, &inputError{where: name, err: err}
 	}
@@ -78,7 +80,7 @@ func measure(ctx context.Context, module *host.Module, name string, payloadMax i
 		fuel = append(fuel, usage.Fuel/int64(len(batch)))
 		nanos = append(nanos, usage.Time.Nanoseconds()/int64(len(batch)))
 	}
-	m.Lines = source.log.position
+	m.Lines = source.log.Events()
 	m.FuelByEvent, m.NanosEvent = distributionOf(fuel), distributionOf(nanos)
 	return m, nil
 }
@@ -139,7 +141,7 @@ func batches(n int) string {
 type measuredEvents struct {
 	source       *lineSource
 	subscription store.Subscription
-	log          emptyLog
+	log          trial.Recorder
 }
 
 // batch returns the next events, or none at the end.
@@ -153,37 +155,10 @@ func (e *measuredEvents) batch() ([]store.RecordedEvent, error) {
 		if err != nil {
 			return nil, err
 		}
-		recorded := e.log.record(line.Stream, line.Event)
+		recorded := e.log.Record(line.Stream, line.Event)
 		if e.subscription.Matches(line.Stream, line.Event.Type) {
 			events = append(events, recorded)
 		}
 	}
 	return events, nil
-}
-
-// emptyLog gives events the values that they have as the first of a log. What a log would take from the clock is the
-// same each time.
-type emptyLog struct {
-	position int64 // of the last event
-	versions map[store.Stream]int64
-}
-
-func (l *emptyLog) record(stream store.Stream, event store.Event) store.RecordedEvent {
-	if l.versions == nil {
-		l.versions = map[store.Stream]int64{}
-	}
-	l.position++
-	l.versions[stream]++
-	r := store.RecordedEvent{
-		Event: event, Stream: stream, Position: l.position, AggregateVersion: l.versions[stream],
-		PartitionHash: store.PartitionHash(stream.AggregateID),
-	}
-	if r.CreatedAt.IsZero() {
-		r.CreatedAt = time.Unix(l.position, 0).UTC()
-	}
-	if r.Metadata == nil {
-		r.Metadata = []byte("{}")
-	}
-	r.Event.Version = max(r.Event.Version, 1)
-	return r
 }

@@ -2,7 +2,7 @@
 // compares the rows that come of it. Nothing else is touched.
 //
 //	trial.go    one run of one module
-//	log.go      events as a log
+//	log.go      events as a log; recorder.go gives them their places
 //	compare.go  the rows of two runs
 //	first.go    the first event after which two modules part
 //	stored.go   the module that ran a version last

@@ -1,4 +1,4 @@
-package main
+package eventline
 
 import (
 	"errors"
@@ -6,17 +6,17 @@ import (
 	"io"
 )
 
-// errCutArray says that an input of arrays ends too early.
-var errCutArray = errors.New("the input ends within an array: is it complete?")
+// ErrCutArray says that an input of arrays ends too early.
+var ErrCutArray = errors.New("the input ends within an array: is it complete?")
 
 // begin reads up to the first byte that is not white space, which says whether the input is arrays.
-func (r *lineReader) begin() error {
+func (r *Reader) begin() error {
 	r.begun = true
 	if mark, _ := r.lines.Peek(3); string(mark) == "\ufeff" {
 		_, _ = r.lines.Discard(3)
 	}
 	c, err := r.skipSpace()
-	r.number = r.row - 1 // the blank lines before it
+	r.Number = r.row - 1 // the blank lines before it
 	if errors.Is(err, io.EOF) {
 		return nil // the next read returns it again
 	}
@@ -24,13 +24,13 @@ func (r *lineReader) begin() error {
 		return err
 	}
 	if r.array = c == '['; r.array {
-		r.number = 0
+		r.Number = 0
 	}
 	return r.lines.UnreadByte()
 }
 
 // skipSpace returns the next byte that is not white space of JSON.
-func (r *lineReader) skipSpace() (byte, error) {
+func (r *Reader) skipSpace() (byte, error) {
 	for {
 		c, err := r.lines.ReadByte()
 		if err != nil {
@@ -46,14 +46,14 @@ func (r *lineReader) skipSpace() (byte, error) {
 	}
 }
 
-// nextElement returns the next element of the arrays of the input. Errors other than errLineTooLong end the input.
-func (r *lineReader) nextElement() ([]byte, error) {
+// nextElement returns the next element of the arrays of the input. Errors other than ErrTooLong end the input.
+func (r *Reader) nextElement() ([]byte, error) {
 	for {
 		c, err := r.skipSpace()
-		r.line = r.row
+		r.Line = r.row
 		switch {
 		case errors.Is(err, io.EOF) && r.inside:
-			return nil, errCutArray
+			return nil, ErrCutArray
 		case err != nil:
 			return nil, err
 		case !r.inside && c != '[':
@@ -68,25 +68,25 @@ func (r *lineReader) nextElement() ([]byte, error) {
 			return nil, fmt.Errorf("not valid JSON: %q after an event, where a comma or the end of the array must come", c)
 		case r.elements > 0:
 			if c, err = r.skipSpace(); errors.Is(err, io.EOF) {
-				return nil, errCutArray
+				return nil, ErrCutArray
 			} else if err != nil {
 				return nil, err
 			}
-			r.line = r.row
+			r.Line = r.row
 		}
 		if c == ']' || c == '}' || c == ',' {
 			return nil, fmt.Errorf("not valid JSON: %q where an event must begin", c)
 		}
 		r.elements++
-		r.number++
+		r.Number++
 		return r.element(c)
 	}
 }
 
 // element reads the element that begins with c. Brackets and quotes tell its end; the decoder checks the rest.
-func (r *lineReader) element(c byte) ([]byte, error) {
+func (r *Reader) element(c byte) ([]byte, error) {
 	r.long = r.long[:0]
-	most := lineBytesMax(r.payloadMax)
+	most := lineBytesMax(r.PayloadMax)
 	tooLong, quoted, depth := false, false, 0
 	keep := func(c byte) {
 		if tooLong = tooLong || len(r.long) == most; !tooLong {
@@ -130,14 +130,14 @@ func (r *lineReader) element(c byte) ([]byte, error) {
 		}
 	}
 	if tooLong {
-		return nil, errLineTooLong
+		return nil, ErrTooLong
 	}
 	return r.long, nil
 }
 
 func cutWithin(err error) error {
 	if errors.Is(err, io.EOF) {
-		return errCutArray
+		return ErrCutArray
 	}
 	return describeRead(err)
 }

@@ -1,4 +1,4 @@
-package main
+package eventline
 
 import (
 	"bufio"
@@ -17,39 +17,42 @@ import (
 // and the rest of an event has its own limits.
 func lineBytesMax(payloadMax int) int { return 2*payloadMax + store.MetadataBytesMax + 1<<20 }
 
-// errLineTooLong is a fault of one event: those after it can be read.
-var errLineTooLong = errors.New("the event is longer than one with a payload and metadata of the largest size")
+// ErrTooLong is a fault of one event: those after it can be read.
+var ErrTooLong = errors.New("the event is longer than one with a payload and metadata of the largest size")
 
-// lineReader reads the texts of the events of an input that may be packed with gzip: its lines, or the elements
+// Reader reads the texts of the events of an input that may be packed with gzip: its lines, or the elements
 // of its arrays if it begins with one. It skips blank lines, line ends (also those of Windows) and a byte order
 // mark.
-type lineReader struct {
-	source     *countingReader
-	payloadMax int // bytes
-	lines      *bufio.Reader
-	long       []byte // a line that the buffer of lines is too small for, or an element
-	begun      bool
-	row        int64 // the line being read, from 1, before the first event and in arrays
+type Reader struct {
+	PayloadMax int // bytes
 
-	number int64 // of the line that next returned last, or of the event in arrays, from 1
-	cut    bool  // the last line has no line end
+	// Of the event that Next returned last:
+
+	Number int64 // of its line, or of the event in arrays, from 1
+	Line   int64 // in arrays, where it begins
+	Cut    bool  // its line has no line end
+
+	source *countingReader
+	lines  *bufio.Reader
+	long   []byte // a line that the buffer of lines is too small for, or an element
+	begun  bool
+	row    int64 // the line being read, from 1, before the first event and in arrays
 
 	array    bool  // the input is arrays
 	inside   bool  // of one
 	elements int64 // of it
-	line     int64 // where the event begins
 }
 
-// unit is what number counts.
-func (r *lineReader) unit() string {
+// Unit is what Number counts.
+func (r *Reader) Unit() string {
 	if r.array {
 		return "event"
 	}
 	return "line"
 }
 
-// place names an event for an error.
-func (r *lineReader) place(name string, number, line int64) string {
+// Place names an event for an error.
+func (r *Reader) Place(name string, number, line int64) string {
 	if r.array {
 		return fmt.Sprintf("%s:%d (event %d)", name, line, number)
 	}
@@ -69,10 +72,13 @@ func (r *countingReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// newLineReader detects the form of the input by its first bytes, not by its name. payloadMax is the maximum
+// BytesRead is how much of the input was read, before it was unpacked. Other goroutines may ask.
+func (r *Reader) BytesRead() int64 { return r.source.count.Load() }
+
+// NewReader detects the form of the input by its first bytes, not by its name. payloadMax is the maximum
 // bytes of an event's payload.
-func newLineReader(from io.Reader, payloadMax int) (*lineReader, error) {
-	r := &lineReader{payloadMax: payloadMax, row: 1, source: &countingReader{from: from}}
+func NewReader(from io.Reader, payloadMax int) (*Reader, error) {
+	r := &Reader{PayloadMax: payloadMax, row: 1, source: &countingReader{from: from}}
 	packed := bufio.NewReaderSize(r.source, 64<<10)
 	magic, err := packed.Peek(4)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -98,9 +104,9 @@ func newLineReader(from io.Reader, payloadMax int) (*lineReader, error) {
 	return r, nil
 }
 
-// next returns the text of the next event. The next call overwrites it. The error is io.EOF at the end,
-// errLineTooLong, or a read error, which ends the input and drops the part of an event before it.
-func (r *lineReader) next() ([]byte, error) {
+// Next returns the text of the next event. The next call overwrites it. The error is io.EOF at the end,
+// ErrTooLong, or a read error, which ends the input and drops the part of an event before it.
+func (r *Reader) Next() ([]byte, error) {
 	if !r.begun {
 		if err := r.begin(); err != nil {
 			return nil, err
@@ -121,8 +127,8 @@ func (r *lineReader) next() ([]byte, error) {
 	}
 }
 
-func (r *lineReader) read() ([]byte, error) {
-	r.number++
+func (r *Reader) read() ([]byte, error) {
+	r.Number++
 	line, err := r.lines.ReadSlice('\n')
 	if err == nil {
 		return line, nil
@@ -130,7 +136,7 @@ func (r *lineReader) read() ([]byte, error) {
 	r.long = r.long[:0]
 	tooLong := false
 	for errors.Is(err, bufio.ErrBufferFull) {
-		tooLong = tooLong || len(r.long)+len(line) > lineBytesMax(r.payloadMax)
+		tooLong = tooLong || len(r.long)+len(line) > lineBytesMax(r.PayloadMax)
 		if !tooLong {
 			r.long = append(r.long, line...)
 		}
@@ -139,15 +145,15 @@ func (r *lineReader) read() ([]byte, error) {
 	switch {
 	case err != nil && !errors.Is(err, io.EOF):
 		return nil, describeRead(err)
-	case tooLong || len(r.long)+len(line) > lineBytesMax(r.payloadMax):
-		return nil, errLineTooLong
+	case tooLong || len(r.long)+len(line) > lineBytesMax(r.PayloadMax):
+		return nil, ErrTooLong
 	}
 	r.long = append(r.long, line...)
 	if err != nil {
 		if len(r.long) == 0 {
 			return nil, io.EOF
 		}
-		r.cut = true
+		r.Cut = true
 	}
 	return r.long, nil
 }

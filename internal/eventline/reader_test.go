@@ -1,4 +1,4 @@
-package main
+package eventline
 
 import (
 	"bytes"
@@ -13,14 +13,14 @@ import (
 // readAll returns the lines of an input and the error that ended it. Lines that are too long are "…".
 func readAll(t *testing.T, input io.Reader) (lines []string, err error) {
 	t.Helper()
-	r, err := newLineReader(input, 1<<20)
+	r, err := NewReader(input, 1<<20)
 	if err != nil {
 		return nil, err
 	}
 	for {
-		line, err := r.next()
+		line, err := r.Next()
 		switch {
-		case errors.Is(err, errLineTooLong):
+		case errors.Is(err, ErrTooLong):
 			lines = append(lines, "…")
 		case errors.Is(err, io.EOF):
 			return lines, nil
