@@ -38,7 +38,7 @@ func newGate(t *testing.T, db pgtest.Database, at int) *gate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := fmt.Sprintf("127.0.0.1:%d", db.Server.Port())
+	server := fmt.Sprintf("127.0.0.1:%d", db.Server.Port)
 	g := &gate{dsn: strings.Replace(db.DSN, server, listener.Addr().String(), 1), at: at, reached: make(chan struct{})}
 	var group sync.WaitGroup
 	group.Go(func() {

@@ -189,7 +189,7 @@ func TestRoles_asComposeSetsThemUp(t *testing.T) {
 	}
 	command := exec.Command("sh", "-c", strings.ReplaceAll(string(script), "/roles/roles.sql", roles))
 	command.Env = append(os.Environ(), "PATH="+filepath.Dir(psql)+":"+os.Getenv("PATH"), "PGHOST=127.0.0.1",
-		"PGPORT="+strconv.Itoa(r.db.Server.Port()), "PUPWASM_PASSWORD=it's secret")
+		"PGPORT="+strconv.Itoa(r.db.Server.Port), "PUPWASM_PASSWORD=it's secret")
 	if out, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}

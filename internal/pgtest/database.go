@@ -54,7 +54,7 @@ func (s *Server) New(t testing.TB) Database {
 		s.named(migrated).WithSchema(t, "pupwasm").BeginAfter(t, logsBegin)
 	})
 	name := nextName()
-	s.exec(t, "CREATE DATABASE "+name+" TEMPLATE "+migrated+s.copying)
+	s.exec(t, "CREATE DATABASE "+name+" TEMPLATE "+migrated+s.Copying)
 	s.dropAtTheEnd(t, name)
 	db := s.named(name)
 	db.exec(t, "UPDATE pupwasm.log SET id = gen_random_uuid()")
@@ -87,7 +87,7 @@ func (d Database) WithSchema(t testing.TB, schema string) Database {
 func (s *Server) Database(t testing.TB) Database {
 	t.Helper()
 	name := nextName()
-	s.exec(t, "CREATE DATABASE "+name+s.copying)
+	s.exec(t, "CREATE DATABASE "+name+s.Copying)
 	s.dropAtTheEnd(t, name)
 	return s.named(name)
 }
@@ -157,9 +157,9 @@ func (s *Server) ReadOnly(t testing.TB, on bool) {
 
 // Socket returns the database's DSN over the server's Unix socket.
 func (d Database) Socket() string {
-	host := fmt.Sprintf("@127.0.0.1:%d/", d.Server.port)
+	host := fmt.Sprintf("@127.0.0.1:%d/", d.Server.Port)
 	return strings.Replace(d.DSN, host, "@/", 1) +
-		fmt.Sprintf("&host=%s&port=%d", url.QueryEscape(d.Server.folder), d.Server.port)
+		fmt.Sprintf("&host=%s&port=%d", url.QueryEscape(d.Server.Folder), d.Server.Port)
 }
 
 // Connect opens a connection that closes when the test ends.

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pupwasm/pupwasm/internal/pgserver"
 )
 
 // Pooler starts a private pgbouncer in front of the server that works by transaction, and returns the database's DSN
@@ -65,14 +67,14 @@ func (s *Server) startPooler(bin string, d Database) (dsn string, stop func(), e
 	if err != nil {
 		return "", nil, fmt.Errorf("creating a folder for the pooler: %w", err)
 	}
-	port, err := freePort()
+	port, err := pgserver.FreePort()
 	if err != nil {
 		return "", nil, err
 	}
 	settings, log := filepath.Join(folder, "pgbouncer.ini"), filepath.Join(folder, "log")
 	if err := errors.Join(
 		os.Chmod(folder, 0o755), os.WriteFile(log, nil, 0o666), os.Chmod(log, 0o666),
-		os.WriteFile(settings, fmt.Appendf(nil, poolerSettings, s.port, port), 0o644),
+		os.WriteFile(settings, fmt.Appendf(nil, poolerSettings, s.Port, port), 0o644),
 	); err != nil {
 		return "", nil, fmt.Errorf("preparing the pooler: %w", err)
 	}
@@ -81,11 +83,11 @@ func (s *Server) startPooler(bin string, d Database) (dsn string, stop func(), e
 		return "", nil, fmt.Errorf("creating a pipe: %w", err)
 	}
 	defer read.Close()
-	guard := exec.Command("/bin/sh", "-c", guardScript, "guard", bin, settings)
+	guard := exec.Command("/bin/sh", "-c", pgserver.GuardScript, "guard", bin, settings)
 	guard.Dir = folder
 	guard.Env = append(os.Environ(), "SIGNAL=TERM", "LOG="+log)
 	guard.ExtraFiles = []*os.File{read}
-	guard.SysProcAttr = &syscall.SysProcAttr{Credential: s.owner, Setpgid: true}
+	guard.SysProcAttr = &syscall.SysProcAttr{Credential: s.Owner, Setpgid: true}
 	if err := guard.Start(); err != nil {
 		life.Close()
 		return "", nil, fmt.Errorf("starting pgbouncer: %w", err)
@@ -95,7 +97,7 @@ func (s *Server) startPooler(bin string, d Database) (dsn string, stop func(), e
 		_ = guard.Wait()
 		os.RemoveAll(folder)
 	}
-	dsn = strings.Replace(d.DSN, fmt.Sprintf(":%d/", s.port), fmt.Sprintf(":%d/", port), 1)
+	dsn = strings.Replace(d.DSN, fmt.Sprintf(":%d/", s.Port), fmt.Sprintf(":%d/", port), 1)
 	if err := awaitAnswer(dsn); err != nil {
 		text, _ := os.ReadFile(log)
 		stop()

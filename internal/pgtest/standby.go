@@ -9,11 +9,13 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pupwasm/pupwasm/internal/pgserver"
 )
 
 // Standby starts a second server that follows this one, asynchronously. The caller stops it.
 func (s *Server) Standby() (*Server, error) {
-	port, err := freePort()
+	port, err := pgserver.FreePort()
 	if err != nil {
 		return nil, err
 	}
@@ -21,14 +23,14 @@ func (s *Server) Standby() (*Server, error) {
 }
 
 // StandbyInPlaceOf is Standby on the port of a server that is lost or retired.
-func (s *Server) StandbyInPlaceOf(gone *Server) (*Server, error) { return s.standbyOn(gone.port) }
+func (s *Server) StandbyInPlaceOf(gone *Server) (*Server, error) { return s.standbyOn(gone.Port) }
 
 func (s *Server) standbyOn(port int) (*Server, error) {
-	folder, err := os.MkdirTemp(filepath.Dir(s.folder), folderPattern())
+	folder, err := os.MkdirTemp(filepath.Dir(s.Folder), pgserver.FolderPattern())
 	if err != nil {
 		return nil, fmt.Errorf("creating a data folder: %w", err)
 	}
-	b := &Server{folder: folder, port: port, bin: s.bin, owner: s.owner, settings: s.settings}
+	b := &Server{Server: &pgserver.Server{Folder: folder, Port: port, Bin: s.Bin, Owner: s.Owner, Settings: s.Settings}}
 	if err := b.follow(s); err != nil {
 		os.RemoveAll(folder)
 		return nil, err
@@ -37,13 +39,13 @@ func (s *Server) standbyOn(port int) (*Server, error) {
 }
 
 func (s *Server) follow(primary *Server) error {
-	if s.owner != nil {
-		if err := os.Chown(s.folder, int(s.owner.Uid), int(s.owner.Gid)); err != nil {
+	if s.Owner != nil {
+		if err := os.Chown(s.Folder, int(s.Owner.Uid), int(s.Owner.Gid)); err != nil {
 			return fmt.Errorf("handing the data folder over: %w", err)
 		}
 	}
-	s.DSN = fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", s.port)
-	backup := s.command(filepath.Join(s.bin, "pg_basebackup"), "-D", s.data(), "-d", primary.DSN, "-R",
+	s.DSN = fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", s.Port)
+	backup := s.Command(filepath.Join(s.Bin, "pg_basebackup"), "-D", s.Data(), "-d", primary.DSN, "-R",
 		"-X", "stream", "-c", "fast")
 	if out, err := backup.CombinedOutput(); err != nil {
 		return fmt.Errorf("pg_basebackup: %w: %s", err, out)
@@ -79,7 +81,7 @@ func (s *Server) Retire(t testing.TB) {
 		s.row(t, "SELECT EXISTS (SELECT FROM pg_stat_replication WHERE state = 'streaming')", &following)
 	}
 	s.standby = true
-	stop := s.command(filepath.Join(s.bin, "pg_ctl"), "stop", "-D", s.data(), "-m", "fast")
+	stop := s.Command(filepath.Join(s.Bin, "pg_ctl"), "stop", "-D", s.Data(), "-m", "fast")
 	if out, err := stop.CombinedOutput(); err != nil {
 		t.Fatalf("pg_ctl stop: %v: %s", err, out)
 	}
@@ -95,16 +97,16 @@ func (s *Server) Promote(t testing.TB) {
 // Either returns the database's DSN with a second server that takes the place of the first when that is gone or only
 // reads.
 func (d Database) Either(second *Server) string {
-	host := fmt.Sprintf("@127.0.0.1:%d/", d.Server.port)
-	either := fmt.Sprintf("@127.0.0.1:%d,127.0.0.1:%d/", d.Server.port, second.port)
+	host := fmt.Sprintf("@127.0.0.1:%d/", d.Server.Port)
+	either := fmt.Sprintf("@127.0.0.1:%d,127.0.0.1:%d/", d.Server.Port, second.Port)
 	return strings.Replace(d.DSN, host, either, 1) + "&target_session_attrs=read-write"
 }
 
 // On returns the same database on another server.
 func (d Database) On(second *Server) Database {
-	host := fmt.Sprintf("@127.0.0.1:%d/", d.Server.port)
+	host := fmt.Sprintf("@127.0.0.1:%d/", d.Server.Port)
 	return Database{
-		DSN:    strings.Replace(d.DSN, host, fmt.Sprintf("@127.0.0.1:%d/", second.port), 1),
+		DSN:    strings.Replace(d.DSN, host, fmt.Sprintf("@127.0.0.1:%d/", second.Port), 1),
 		Schema: d.Schema, Server: second,
 	}
 }

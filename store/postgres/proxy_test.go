@@ -29,7 +29,7 @@ func newProxy(t *testing.T, db pgtest.Database) *proxy {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	server := fmt.Sprintf("127.0.0.1:%d", db.Server.Port())
+	server := fmt.Sprintf("127.0.0.1:%d", db.Server.Port)
 	p := &proxy{dsn: strings.Replace(db.DSN, server, listener.Addr().String(), 1)}
 	var group sync.WaitGroup
 	group.Go(func() {
