@@ -83,7 +83,9 @@ func Start() (*Server, error) { return started(pgserver.Start(settings...)) }
 
 // StartDurable starts a server with PostgreSQL's own defaults, and those that are given as "name=value": it waits for
 // the disk, as benchmarks must. The caller stops it.
-func StartDurable(settings ...string) (*Server, error) { return started(pgserver.StartDurable(settings...)) }
+func StartDurable(settings ...string) (*Server, error) {
+	return started(pgserver.StartDurable(settings...))
+}
 
 func started(s *pgserver.Server, err error) (*Server, error) {
 	if err != nil {
@@ -103,4 +105,3 @@ func (s *Server) Demote() error {
 	s.standby = true
 	return os.WriteFile(filepath.Join(s.Data(), "standby.signal"), nil, 0o644)
 }
-

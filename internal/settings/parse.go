@@ -14,12 +14,17 @@ import (
 	"github.com/pupwasm/pupwasm/internal/plainfile"
 )
 
-const (
-	// fileBytesMax bounds a file, and with it everything that comes of it.
-	fileBytesMax = 64 << 10
-	// depthMax bounds how deep maps and lists are nested: a section in a section has its members at 3.
-	depthMax = 8
-)
+// fileBytesMax bounds a file of settings, and with it everything that comes of it.
+const fileBytesMax = 64 << 10
+
+// Bounds is how large a file may be.
+type Bounds struct {
+	Bytes int
+	Depth int // how deep maps and lists are nested: a section in a section has its members at 3
+}
+
+// ofSettings are the bounds of files of settings.
+var ofSettings = Bounds{Bytes: fileBytesMax, Depth: 8}
 
 // Map has named members, in the order of the file.
 type Map struct {
@@ -99,10 +104,13 @@ func unreadable(path string, err error) error {
 }
 
 // Parse reads the text of a file. See [Read].
-func Parse(path string, text []byte) (*Map, error) {
+func Parse(path string, text []byte) (*Map, error) { return ParseWithin(path, text, ofSettings) }
+
+// ParseWithin is Parse with bounds of its own.
+func ParseWithin(path string, text []byte, bounds Bounds) (*Map, error) {
 	whole := Place{File: path}
-	if len(text) > fileBytesMax {
-		return nil, Faults{whole.Fault("has more than %d bytes", fileBytesMax)}
+	if len(text) > bounds.Bytes {
+		return nil, Faults{whole.Fault("has more than %d bytes", bounds.Bytes)}
 	}
 	if !utf8.Valid(text) {
 		return nil, Faults{whole.Fault("is not UTF-8")}
@@ -111,7 +119,7 @@ func Parse(path string, text []byte) (*Map, error) {
 	if fault != nil {
 		return nil, Faults{fault}
 	}
-	t := &tree{file: path}
+	t := &tree{file: path, depthMax: bounds.Depth}
 	top := Member{Kind: Empty}
 	if root != nil {
 		top = t.member(root, 1)
@@ -187,8 +195,9 @@ func at(path string, node *yaml.Node) Place {
 
 // tree builds members from nodes.
 type tree struct {
-	file   string
-	faults Faults
+	file     string
+	depthMax int
+	faults   Faults
 }
 
 func (t *tree) fail(node *yaml.Node, format string, args ...any) {
@@ -199,8 +208,8 @@ func (t *tree) fail(node *yaml.Node, format string, args ...any) {
 func (t *tree) member(node *yaml.Node, depth int) Member {
 	m := Member{Value: at(t.file, node)}
 	switch {
-	case depth > depthMax:
-		t.fail(node, "is nested deeper than %d levels", depthMax)
+	case depth > t.depthMax:
+		t.fail(node, "is nested deeper than %d levels", t.depthMax)
 		return m
 	case node.Anchor != "" || node.Kind == yaml.AliasNode:
 		t.fail(node, noAliases)

@@ -24,6 +24,9 @@ func NewLog(events []store.RecordedEvent) *Log {
 	return l
 }
 
+// First is the log when it had its first n events and no others.
+func (l *Log) First(n int) *Log { return &Log{id: l.id, events: l.events[:n:n]} }
+
 // upTo is how many events are at positions up to one.
 func (l *Log) upTo(position int64) int {
 	n, found := slices.BinarySearchFunc(l.events, position, func(e store.RecordedEvent, position int64) int {

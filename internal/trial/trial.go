@@ -25,7 +25,7 @@ import (
 
 // Options says how a module is run. The zero value of each field but Path is ready to use.
 type Options struct {
-	Path        string         // of the database, which must not be there; who calls removes it
+	Path        string         // of the database that Run makes, which must not be there; who calls removes it
 	Limits      sqlite.Options // of SQL; the rest of it does not matter
 	Segments    int            // of the projection; defaults to 1
 	BatchEvents int            // the most events in one batch, see [segments.Options]
@@ -72,17 +72,17 @@ func Open(ctx context.Context, path string, limits sqlite.Options) (store.Store,
 // Those of [segments.Worker.Run]: [*segments.RefusedError] when SQLite does not accept the module, and
 // [*segments.FailedError] when it fails and nothing is parked; those of the database.
 func Run(ctx context.Context, module *host.Module, log *Log, o Options) (*Result, error) {
-	handed := false
-	defer func() {
-		if !handed {
-			module.Close(context.WithoutCancel(ctx))
-		}
-	}()
 	db, err := Open(ctx, o.Path, o.Limits)
 	if err != nil {
+		module.Close(context.WithoutCancel(ctx))
 		return nil, err
 	}
 	defer db.Close()
+	return Apply(ctx, db, module, log, o)
+}
+
+// Apply is Run in a database that is open, where it goes on behind what was applied before.
+func Apply(ctx context.Context, db store.Store, module *host.Module, log *Log, o Options) (*Result, error) {
 	var took stopwatch
 	options := segments.Options{
 		Once: true, FailRefused: true, Segments: max(o.Segments, 1), BatchEvents: o.BatchEvents, Logger: o.Logger,
@@ -93,11 +93,11 @@ func Run(ctx context.Context, module *host.Module, log *Log, o Options) (*Result
 	}
 	worker, err := segments.New(log, db, options)
 	if err != nil {
+		module.Close(context.WithoutCancel(ctx))
 		return nil, err
 	}
 	result := &Result{Projection: &module.Description.Projection, Path: o.Path}
 	worker.Set(module)
-	handed = true
 	if err := worker.Run(ctx); err != nil {
 		return nil, err
 	}
