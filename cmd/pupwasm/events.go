@@ -30,19 +30,24 @@ type eventsOptions struct {
 }
 
 func (o *eventsOptions) addFlags(flags *pflag.FlagSet) {
+	o.addSelection(flags, 100)
+	flags.BoolVarP(&o.follow, "follow", "f", false,
+		"continue with new events until interrupted; without --after, --since or --last, show only new events")
+	flags.DurationVar(&o.poll, "poll", 500*time.Millisecond, "with --follow, interval between polls for new events")
+	flags.BoolVar(&o.json, "json", false, "print JSON lines, which 'pupwasm append' reads")
+}
+
+// addSelection adds the flags that choose events.
+func (o *eventsOptions) addSelection(flags *pflag.FlagSet, limit int64) {
 	flags.StringArrayVar(&o.contexts, "context", nil, "show only this bounded `context`; may be repeated")
 	flags.StringArrayVar(&o.types, "type", nil, "show only this aggregate `type`; may be repeated")
 	flags.StringArrayVar(&o.eventTypes, "event-type", nil, "show only this event `type`; may be repeated")
 	flags.StringVar(&o.stream, "stream", "", "show only this `CONTEXT/TYPE/ID`, found by the index of streams")
 	flags.Int64Var(&o.after, "after", 0, "start after this `position`")
 	flags.Int64Var(&o.through, "through", 0, "end with this `position`; 0 for the end of the log")
-	flags.Int64Var(&o.limit, "limit", 100, "maximum number of `events`, the oldest ones; 0 for no limit")
+	flags.Int64Var(&o.limit, "limit", limit, "maximum number of `events`, the oldest ones; 0 for no limit")
 	flags.Int64Var(&o.last, "last", 0, "show only the last `N` of the events")
 	flags.StringVar(&o.since, "since", "", "show only events created since a `time`: 10m ago, or 2026-01-02T03:04:05Z")
-	flags.BoolVarP(&o.follow, "follow", "f", false,
-		"continue with new events until interrupted; without --after, --since or --last, show only new events")
-	flags.DurationVar(&o.poll, "poll", 500*time.Millisecond, "with --follow, interval between polls for new events")
-	flags.BoolVar(&o.json, "json", false, "print JSON lines, which 'pupwasm append' reads")
 }
 
 const eventsHelp = `List events in order of position, the oldest first.
@@ -89,18 +94,8 @@ func runEvents(ctx context.Context, opts *eventsOptions, selection eventSelectio
 		return err
 	}
 	defer from.Close()
-
-	retry := &backoff{log: opts.log}
-	if opts.follow {
-		retry.limit = -1
-	}
-	list := &eventList{
-		eventsOptions: opts, eventSelection: selection, from: from, pages: from, backoff: retry,
-		printer: newEventPrinter(opts.out, opts.json), left: opts.limit,
-	}
-	if selection.only != nil {
-		list.pages = &streamPages{from: from, stream: *selection.only, next: 1}
-	}
+	list := newEventList(opts, selection, from)
+	list.show = newEventPrinter(opts.out, opts.json).print
 	if err := list.seek(ctx); err != nil {
 		return err
 	}
@@ -150,14 +145,29 @@ func (o *eventsOptions) nothing() string {
 	return "no event matches " + strings.Join(by, " ")
 }
 
-// eventList prints the selected events, page by page.
+// newEventList returns a list that shows nothing yet.
+func newEventList(opts *eventsOptions, selection eventSelection, from store.Store) *eventList {
+	retry := &backoff{log: opts.log}
+	if opts.follow {
+		retry.limit = -1
+	}
+	list := &eventList{
+		eventsOptions: opts, eventSelection: selection, from: from, pages: from, backoff: retry, left: opts.limit,
+	}
+	if selection.only != nil {
+		list.pages = &streamPages{from: from, stream: *selection.only, next: 1}
+	}
+	return list
+}
+
+// eventList shows the selected events, page by page.
 type eventList struct {
 	*eventsOptions
 	eventSelection
 	from    store.Store
 	pages   pageReader
 	backoff *backoff
-	printer *eventPrinter
+	show    func(events []store.RecordedEvent) error
 	page    store.Page
 	passed  int64 // the position behind which the next events are
 	end     int64 // the position that is the last one, or 0 for the end of the log
@@ -215,7 +225,7 @@ func (l *eventList) print(ctx context.Context) (more bool, err error) {
 		}
 		l.shown = l.shown || more || len(shown) > 0
 		l.left -= int64(len(shown))
-		if err := l.printer.print(shown); err != nil {
+		if err := l.show(shown); err != nil {
 			return false, fmt.Errorf("writing the events: %w", err)
 		}
 		if more {

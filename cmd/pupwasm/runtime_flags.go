@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/internal/cases"
 )
 
 var instancePolicies = []string{string(host.InstancesAuto), string(host.InstancesFresh), string(host.InstancesReuse)}
@@ -96,8 +97,20 @@ const shortest = time.Millisecond
 
 // start makes a runtime. An unusable default cache is no error: it only makes starts slower.
 func (o *runtimeOptions) start(ctx context.Context, globals *globalOptions) (*host.Runtime, error) {
+	return startWith(ctx, o, globals, host.NewRuntime)
+}
+
+// several makes the runtimes of cases.
+func (o *runtimeOptions) several(ctx context.Context, globals *globalOptions) (cases.Runtimes, error) {
+	return startWith(ctx, o, globals, cases.NewRuntimes)
+}
+
+func startWith[R any](
+	ctx context.Context, o *runtimeOptions, globals *globalOptions, make func(context.Context, host.Options) (R, error),
+) (R, error) {
+	var none R
 	if err := o.check(); err != nil {
-		return nil, err
+		return none, err
 	}
 	options := host.Options{
 		Limits:      o.limits,
@@ -108,16 +121,16 @@ func (o *runtimeOptions) start(ctx context.Context, globals *globalOptions) (*ho
 		Environment: o.environment,
 		Logger:      globals.log,
 	}
-	runtime, err := host.NewRuntime(ctx, options)
+	made, err := make(ctx, options)
 	if err != nil && o.cacheDir != "" && o.cacheDir == defaultCacheDir() {
 		globals.log.Warn().Err(err).Msg("modules are compiled again at every start")
 		options.CacheDir = ""
-		runtime, err = host.NewRuntime(ctx, options)
+		made, err = make(ctx, options)
 	}
 	if err != nil {
-		return nil, usagef("%v", err)
+		return none, usagef("%v", err)
 	}
-	return runtime, nil
+	return made, nil
 }
 
 // readModule reads the file of a module.

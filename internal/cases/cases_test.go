@@ -6,9 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
-
-	"github.com/rs/zerolog"
 
 	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/internal/cases"
@@ -27,20 +26,21 @@ func TestMain(m *testing.M) {
 	}))
 }
 
+// shared are the runtimes of all tests: each reads the compiled code of a module once.
+var shared = sync.OnceValues(func() (cases.Runtimes, error) {
+	return cases.NewRuntimes(context.Background(), host.Options{CacheDir: compiled, Compiler: compiler})
+})
+
 // module returns a compiled example, whose cases run on SQLite.
 func module(t *testing.T, name string) *cases.Module {
 	t.Helper()
-	runtime := func(environment host.Environment) *host.Runtime {
-		runtime, err := host.NewRuntime(t.Context(), host.Options{CacheDir: compiled, Compiler: compiler, Environment: environment})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { runtime.Close(context.Background()) })
-		return runtime
+	runtimes, err := shared()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return &cases.Module{
-		Runtime: runtime(host.Environment{}), Elsewhere: runtime(host.Environment{Random: 7, Wall: 1e18}), File: name + ".wasm", Wasm: guestbuild.Example(t, guestbuild.Go, name),
-		Database: cases.SQLite(t.TempDir()), Logger: zerolog.Nop(),
+		Runtimes: runtimes, File: name + ".wasm", Wasm: guestbuild.Example(t, guestbuild.Go, name),
+		Database: cases.SQLite(t.TempDir()),
 	}
 }
 
@@ -54,8 +54,13 @@ func write(t *testing.T, name, text string) (path string) {
 	return path
 }
 
-// run runs all cases of a file.
+// run runs all cases of a file in all variations.
 func run(t *testing.T, m *cases.Module, path string) []*cases.Result {
+	t.Helper()
+	return runRounds(t, m, path, 1)
+}
+
+func runRounds(t *testing.T, m *cases.Module, path string, rounds int) []*cases.Result {
 	t.Helper()
 	all, err := cases.Read(path)
 	if err != nil {
@@ -63,7 +68,7 @@ func run(t *testing.T, m *cases.Module, path string) []*cases.Result {
 	}
 	var results []*cases.Result
 	for _, c := range all {
-		r, err := m.Run(t.Context(), c, cases.Options{Seed: 1, Rounds: 1})
+		r, err := m.Run(t.Context(), c, cases.Options{Seed: 1, Rounds: rounds})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -184,21 +189,21 @@ func TestRead_tellsWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	const head = "cases:\n  - name: a\n"
 	for text, want := range map[string]string{
-		"":                   ": has no cases",
-		"cases: 3":           ":1:8: cases must be a list, it is 3",
-		"tests: []":          ":1:1: tests is not known here: there may be defaults, cases",
-		"cases: [7]":         ":1:9: a case must have members such as \"name: value\", it is 7",
-		"cases:\n  - when: []": ":2:5: the case has no name",
-		head:                 `:2:5: case a has no events in "when"`,
-		head + "    whem: []": ":3:5: whem is not known here: there may be name, given, when, then: did you mean when?",
-		head + "    when: [{event_typ: E}]":                                            `:3:12: the event: member "event_typ" is not known`,
-		head + "    when: [{stream: a/b, event_type: E}]":                              ":3:21: stream must be CONTEXT/TYPE/ID, it is a/b",
-		head + "    when: missing.jsonl":                                               "missing.jsonl: no such file or directory",
-		head + "    when: [{stream: a/b/c, event_type: E}]\n    then: 3":               ":4:11: then must have the members rows or fault, it is 3",
-		head + "    when: [{stream: a/b/c, event_type: E}]\n    then: {messages: []}":  ":4:12: messages is not known here",
-		head + "    when: [{stream: a/b/c, event_type: E}]\n    then: {rows: {t: 3}}":  ":4:22: the rows of t must be a list ([] for none), it is 3",
-		head + "    when: [{stream: a/b/c, event_type: E}]\n    then: {fault: {event: 2}}": `:4:27: event must be the number of an event in "when", from 1 to 1, it is 2`,
-		head + "    when: &x [1]": ":3:11: has an anchor or an alias",
+		"":                                  ": has no cases",
+		"cases: 3":                          ":1:8: cases must be a list, it is 3",
+		"tests: []":                         ":1:1: tests is not known here: there may be defaults, cases",
+		"cases: [7]":                        ":1:9: a case must have members such as \"name: value\", it is 7",
+		"cases:\n  - when: []":              ":2:5: the case has no name",
+		head:                                `:2:5: case a has no events in "when"`,
+		head + "    whem: []":               ":3:5: whem is not known here: there may be name, given, when, then: did you mean when?",
+		head + "    when: [{event_typ: E}]": `:3:12: the event: member "event_typ" is not known`,
+		head + "    when: [{stream: a/b, event_type: E}]":                                                            ":3:21: stream must be CONTEXT/TYPE/ID, it is a/b",
+		head + "    when: missing.jsonl":                                                                             "missing.jsonl: no such file or directory",
+		head + "    when: [{stream: a/b/c, event_type: E}]\n    then: 3":                                             ":4:11: then must have the members rows or fault, it is 3",
+		head + "    when: [{stream: a/b/c, event_type: E}]\n    then: {messages: []}":                                ":4:12: messages is not known here",
+		head + "    when: [{stream: a/b/c, event_type: E}]\n    then: {rows: {t: 3}}":                                ":4:22: the rows of t must be a list ([] for none), it is 3",
+		head + "    when: [{stream: a/b/c, event_type: E}]\n    then: {fault: {event: 2}}":                           `:4:27: event must be the number of an event in "when", from 1 to 1, it is 2`,
+		head + "    when: &x [1]":                                                                                    ":3:11: has an anchor or an alias",
 		head + "    when: [{stream: a/b/c, event_type: E}]\n  - name: a\n    when: [{stream: a/b/c, event_type: E}]": ":4:11: there is a case a in line 2",
 	} {
 		path := write(t, "case.yaml", text)
@@ -216,15 +221,15 @@ func TestRun_tellsWhatCannotBeARow(t *testing.T) {
 	t.Parallel()
 	m := module(t, "user_counter")
 	for then, want := range map[string]string{
-		"{rows: {usrs: []}}":                        "the projection has no table or view usrs: it has users: did you mean users?",
-		"{rows: {users: [{user: ann}]}}":            "users has no column user: it has user_id, events, last_seen",
-		"{rows: {users: [{events: 1}]}}":            "the row has no user_id: the key tells rows of users apart",
+		"{rows: {usrs: []}}":                         "the projection has no table or view usrs: it has users: did you mean users?",
+		"{rows: {users: [{user: ann}]}}":             "users has no column user: it has user_id, events, last_seen",
+		"{rows: {users: [{events: 1}]}}":             "the row has no user_id: the key tells rows of users apart",
 		"{rows: {users: [{user_id: a, events: b}]}}": `column events: "b" is no i64, such as -42`,
-		"{rows: {users: [{user_id: [a]}]}}":         "column user_id: must be a value of type text, it is a list",
-		"":                                          `the case does not say what comes of the events: write "then", or run 'pupwasm test --update'`,
+		"{rows: {users: [{user_id: [a]}]}}":          "column user_id: must be a value of type text, it is a list",
+		"":                                           `the case does not say what comes of the events: write "then", or run 'pupwasm test --update'`,
 	} {
 		path := write(t, "case.yaml", "cases:\n  - name: a\n    when: [{stream: Shop/User/ann, event_type: E}]\n    then: "+then+"\n")
-		if got := failures(path, run(t, m, path)[0]); !strings.Contains(got, want) {
+		if got := failures(path, runRounds(t, m, path, 0)[0]); !strings.Contains(got, want) {
 			t.Errorf("%s: said %q", then, got)
 		}
 	}
@@ -260,7 +265,7 @@ func TestUpdate_writesWhatCame(t *testing.T) {
 		},
 	} {
 		path := write(t, name, test.before)
-		if _, err := cases.Update(path, run(t, m, path)); err != nil {
+		if _, err := cases.Update(path, runRounds(t, m, path, 0)); err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
@@ -268,14 +273,14 @@ func TestUpdate_writesWhatCame(t *testing.T) {
 		if err != nil || test.after != "" && string(after) != test.after {
 			t.Errorf("%s is\n%s\nwant\n%s\n%v", name, after, test.after, err)
 		}
-		for _, r := range run(t, m, path) {
+		for _, r := range runRounds(t, m, path, 0) {
 			if !r.Passed() {
 				t.Errorf("%s: after the update case %s fails: %s\n%s", name, r.Case.Name, failures(path, r), after)
 			}
 		}
 	}
 	path := write(t, "braces.yaml", "cases: [{name: a, when: [{stream: Shop/User/ann, event_type: E}]}]\n")
-	if _, err := cases.Update(path, run(t, m, path)); err == nil || !strings.Contains(err.Error(), "the case is within braces") {
+	if _, err := cases.Update(path, runRounds(t, m, path, 0)); err == nil || !strings.Contains(err.Error(), "the case is within braces") {
 		t.Errorf("of a case in braces: %v", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -39,12 +40,67 @@ func SQLite(folder string) Database {
 	}
 }
 
+// Runtimes are those in which the runs of cases are.
+type Runtimes struct {
+	First *host.Runtime // of the first run of a case, whose logger has the lines of the guest
+	Again *host.Runtime // of other runs
+	// Elsewhere is for runs in which guests find other random numbers and another time, so that rows which depend on them
+	// are found.
+	Elsewhere *host.Runtime
+}
+
+// NewRuntimes starts them.
+//
+// # Errors
+//
+// Those of [host.NewRuntime].
+func NewRuntimes(ctx context.Context, options host.Options) (r Runtimes, err error) {
+	defer func() {
+		if err != nil {
+			r.Close(ctx)
+		}
+	}()
+	if r.First, err = host.NewRuntime(ctx, options); err != nil {
+		return r, err
+	}
+	options.Logger = zerolog.Nop()
+	if r.Again, err = host.NewRuntime(ctx, options); err != nil {
+		return r, err
+	}
+	options.Environment = host.Environment{Random: elsewhereRandom, Wall: elsewhereWall}
+	r.Elsewhere, err = host.NewRuntime(ctx, options)
+	return r, err
+}
+
+// What guests find elsewhere.
+const (
+	elsewhereRandom = 0x9e3779b97f4a7c15
+	elsewhereWall   = 54 * 365 * 24 * time.Hour
+)
+
+// Close closes those that have been started.
+func (r *Runtimes) Close(ctx context.Context) {
+	for _, runtime := range []*host.Runtime{r.First, r.Again, r.Elsewhere} {
+		if runtime != nil {
+			runtime.Close(ctx)
+		}
+	}
+}
+
+// of is the runtime of a run.
+func (r *Runtimes) of(v variation) *host.Runtime {
+	switch {
+	case v.reference:
+		return r.First
+	case v.elsewhere:
+		return r.Elsewhere
+	}
+	return r.Again
+}
+
 // Module is the module that cases are for.
 type Module struct {
-	Runtime *host.Runtime
-	// Elsewhere is a runtime whose guests find other random numbers and another time, so that rows which depend on them
-	// are found. Defaults to none.
-	Elsewhere *host.Runtime
+	Runtimes Runtimes
 	File     string // its name
 	Wasm     []byte
 	Settings host.Settings
@@ -83,18 +139,10 @@ func (m *Module) run(ctx context.Context, c *Case, v variation) (o *outcome, err
 	defer discard()
 	o = &outcome{}
 	log := trial.NewLog(c.Events)
-	logger := zerolog.Nop()
-	if v.reference {
-		logger = m.Logger
-	}
 	for _, end := range append(slices.Clone(v.ends), len(c.Events)) {
 		own := m.Settings
 		own.Instances = v.instances
-		runtime := m.Runtime
-		if v.elsewhere && m.Elsewhere != nil {
-			runtime = m.Elsewhere
-		}
-		module, err := runtime.LoadWith(ctx, m.File, m.Wasm, own)
+		module, err := m.Runtimes.of(v).LoadWith(ctx, m.File, m.Wasm, own)
 		if err != nil {
 			return nil, err
 		}
@@ -104,7 +152,7 @@ func (m *Module) run(ctx context.Context, c *Case, v variation) (o *outcome, err
 			batch = min(batch, of)
 		}
 		result, err := trial.Apply(ctx, db, module, log.First(end), trial.Options{
-			Segments: v.segments, BatchEvents: batch, ParkAll: !o.global, Logger: logger,
+			Segments: v.segments, BatchEvents: batch, ParkAll: !o.global, Logger: zerolog.Nop(),
 		})
 		var failed *segments.FailedError
 		switch {

@@ -257,4 +257,3 @@ func (r *Result) json() string {
 	}
 	return "{" + strings.Join(members, ", ") + "}"
 }
-

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"github.com/pupwasm/pupwasm/internal/bundle"
+	"github.com/pupwasm/pupwasm/store"
+)
+
+type recordOptions struct {
+	eventsOptions
+
+	out     string // file
+	force   bool
+	module  string // file
+	redact  []string
+	runtime runtimeOptions
+}
+
+const recordHelp = `Take events from a log as a fixture, in the format that 'pupwasm append', 'pupwasm test' and the test kits read.
+
+Flags choose the events as in 'pupwasm events'. With --module, they are also those that a module asks for.
+
+--redact replaces the values of a field, in payloads and metadata: a text by "redacted", a number by 0, true by false. A
+field is a path of names with dots between them, and a step through an array goes through all of its elements. The ids of
+streams stay: leave streams out whose ids name people. With --module, a field that the module is divided by is refused.`
+
+func newRecordCommand(globals *globalOptions) *cobra.Command {
+	opts := &recordOptions{eventsOptions: eventsOptions{globalOptions: globals, poll: time.Second}}
+	cmd := &cobra.Command{
+		Use:   "record",
+		Short: "Take events from a log as a fixture for tests",
+		Long:  recordHelp,
+		Example: `  pupwasm record --stream Shop/Order/17 --out fixtures/order.jsonl
+  pupwasm record --module modules/orders.wasm --last 500 --redact customer.email,customer.name`,
+		Args: wantArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			selection, err := opts.selection(cmd.Flags().Changed)
+			if err != nil {
+				return err
+			}
+			return runRecord(cmd.Context(), opts, selection)
+		},
+	}
+	flags := cmd.Flags()
+	opts.addSelection(flags, 1000)
+	flags.StringVar(&opts.out, "out", "-", "`file` to write, or - for standard output")
+	flags.BoolVar(&opts.force, "force", false, "replace the file if it exists")
+	flags.StringVar(&opts.module, "module", "", "take only events that the module of this `file` asks for")
+	flags.StringSliceVar(&opts.redact, "redact", nil, "replace the values of these `fields` (names separated by commas)")
+	opts.runtime.addFlags(flags)
+	return cmd
+}
+
+func runRecord(ctx context.Context, opts *recordOptions, selection eventSelection) error {
+	projection, err := opts.projection(ctx)
+	if err != nil {
+		return err
+	}
+	if projection != nil {
+		if err := opts.narrow(&projection.Subscription); err != nil {
+			return err
+		}
+	}
+	redactor, err := bundle.NewRedactor(opts.redact, projection)
+	if err != nil {
+		return usagef("--redact: %v", err)
+	}
+	from, err := openStore(ctx, opts.globalOptions)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	r := &recording{list: newEventList(&opts.eventsOptions, selection, from), redactor: redactor}
+	if err := r.list.seek(ctx); err != nil {
+		return err
+	}
+	write := func(to io.Writer) error { return r.write(ctx, to) }
+	if opts.out == "-" {
+		err = write(opts.globalOptions.out)
+	} else {
+		err = writeNewFile(opts.out, opts.force, write)
+	}
+	if err != nil {
+		return err
+	}
+	more := ""
+	if r.more {
+		more = fmt.Sprintf("; there are more: --after %d goes on, --limit 0 takes all", r.list.passed)
+	}
+	_, err = fmt.Fprintf(opts.errs, "%s recorded%s\n", count(r.events, "event"), more)
+	return err
+}
+
+// projection is that of --module, or nil.
+func (o *recordOptions) projection(ctx context.Context) (*store.Projection, error) {
+	if o.module == "" {
+		return nil, nil //nolint:nilnil // events for nobody in particular
+	}
+	quiet := *o.globalOptions
+	quiet.log = zerolog.Nop()
+	runtime, err := o.runtime.start(ctx, &quiet)
+	if err != nil {
+		return nil, err
+	}
+	defer runtime.Close(context.WithoutCancel(ctx))
+	module, _, err := loadModule(ctx, runtime, o.module)
+	if err != nil {
+		return nil, err
+	}
+	defer module.Close(context.WithoutCancel(ctx))
+	return &module.Description.Projection, nil
+}
+
+// narrow leaves of the events those that a module asks for.
+func (o *recordOptions) narrow(to *store.Subscription) error {
+	for _, of := range []struct {
+		flag  string
+		given *[]string
+		asked []string
+	}{
+		{"context", &o.contexts, to.BoundedContexts}, {"type", &o.types, to.AggregateTypes},
+		{"event-type", &o.eventTypes, to.EventTypes},
+	} {
+		if len(of.asked) == 0 {
+			continue
+		}
+		both := of.asked
+		if len(*of.given) > 0 {
+			both = slices.DeleteFunc(slices.Clone(*of.given), func(name string) bool { return !slices.Contains(of.asked, name) })
+		}
+		if len(both) == 0 {
+			return usagef("--%s %s: the module does not ask for it, it asks for %s", of.flag,
+				printable(strings.Join(*of.given, ", ")), printable(strings.Join(of.asked, ", ")))
+		}
+		*of.given = both
+	}
+	return nil
+}
+
+// recording writes the events of a list.
+type recording struct {
+	list     *eventList
+	redactor *bundle.Redactor
+	events   int64
+	more     bool
+}
+
+func (r *recording) write(ctx context.Context, to io.Writer) (err error) {
+	printer := newEventPrinter(to, true)
+	r.list.show = func(events []store.RecordedEvent) error {
+		if err := r.redactor.Events(events); err != nil {
+			return err
+		}
+		r.events += int64(len(events))
+		return printer.print(events)
+	}
+	if r.more, err = r.list.print(ctx); err != nil {
+		return err
+	}
+	switch missing := r.redactor.Missing(); {
+	case r.events == 0:
+		return usagef("there is nothing to record: %s", r.list.nothing())
+	case len(missing) > 0:
+		return usagef("--redact %s: no recorded event has the field", printable(strings.Join(missing, ", ")))
+	}
+	return nil
+}
