@@ -1,4 +1,15 @@
-// Package pupwasmtest tests consumers of an application.
+// Package pupwasmtest tests projection modules and consumers of an application, in 'go test'.
+//
+// A module is tested by cases: given events, when others come, then there are these rows.
+//
+//	func TestUsers(t *testing.T) {
+//		p := pupwasmtest.Build(t, ".", pupwasmtest.Options{})
+//		p.When(pupwasmtest.Event("Shop/User/ann", "Registered", nil)).
+//			Then(pupwasmtest.Rows("users", pupwasmtest.Row{"user_id": "ann", "events": 1}))
+//	}
+//
+// It runs in the sandbox and on a database, as on a host; package guest-sdk/puptest runs the same code without either, in
+// microseconds. A consumer is tested by [CheckSegments].
 package pupwasmtest
 
 import (

@@ -127,7 +127,8 @@ func (o *recordOptions) narrow(to *store.Subscription) error {
 		given *[]string
 		asked []string
 	}{
-		{"context", &o.contexts, to.BoundedContexts}, {"type", &o.types, to.AggregateTypes},
+		{"context", &o.contexts, to.BoundedContexts},
+		{"type", &o.types, to.AggregateTypes},
 		{"event-type", &o.eventTypes, to.EventTypes},
 	} {
 		if len(of.asked) == 0 {

@@ -120,6 +120,15 @@ func (e *events) record(line eventline.Line) {
 	e.all = append(e.all, e.log.Record(line.Stream, line.Event))
 }
 
+// New makes a case of events. Those without a time or an id get one, the same each time.
+func New(name string, place settings.Place, given, when []eventline.Line) *Case {
+	e := &events{log: &trial.Recorder{}}
+	for _, line := range slices.Concat(given, when) {
+		e.record(line)
+	}
+	return &Case{Name: name, Place: place, Events: e.all, Given: len(given)}
+}
+
 // file reads a file of events, which is beside the file of cases unless its path is absolute.
 func (e *events) file(m *settings.Member) {
 	path := m.Text

@@ -2,11 +2,15 @@ package cases
 
 import (
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/pupwasm/pupwasm/internal/settings"
+	"github.com/pupwasm/pupwasm/store"
 )
 
 // lines reads JSON lines, each of which is a case.
@@ -25,6 +29,35 @@ func (r *reader) lines(text []byte) {
 		}
 		r.add(&m, nil)
 	}
+}
+
+// RowOf is a row of values by column: what [encoding/json] makes of them, bytes in hex.
+//
+// # Errors
+//
+// One for a value that has no JSON.
+func RowOf(place settings.Place, values map[string]any) (Row, error) {
+	row := Row{Place: place}
+	for _, column := range slices.Sorted(maps.Keys(values)) {
+		value := values[column]
+		switch v := value.(type) {
+		case store.UUID:
+			value = v.String()
+		case []byte:
+			value = hex.EncodeToString(v)
+		}
+		text, err := json.Marshal(value)
+		if err != nil {
+			return row, fmt.Errorf("column %s: %w", column, err)
+		}
+		m, err := memberOf(place, text)
+		if err != nil {
+			return row, fmt.Errorf("column %s: %w", column, err)
+		}
+		m.Name = column
+		row.Members = append(row.Members, m)
+	}
+	return row, nil
 }
 
 // memberOf reads a JSON value as what it would be in YAML. All of it is at one place.
