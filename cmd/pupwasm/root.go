@@ -138,6 +138,7 @@ func newRootCommand(globals *globalOptions) *cobra.Command {
 		newGrantCommand(globals),
 		newInspectCommand(globals),
 		newCheckCommand(globals),
+		newNewCommand(globals),
 		newTestCommand(globals),
 		newPlanCommand(globals),
 		newConfigCommand(globals),
