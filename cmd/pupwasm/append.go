@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -27,7 +26,6 @@ type appendOptions struct {
 	batch      int
 	retry      time.Duration
 	noProgress bool
-	json       bool
 }
 
 func (o *appendOptions) addFlags(flags *pflag.FlagSet) {
@@ -39,7 +37,7 @@ func (o *appendOptions) addFlags(flags *pflag.FlagSet) {
 	flags.IntVar(&o.payloadMax, "payload-max", store.PayloadBytesMax, "maximum bytes of the payload of an event")
 	flags.DurationVar(&o.retry, "retry", time.Minute, "how long to retry when the database is not available")
 	flags.BoolVar(&o.noProgress, "no-progress", false, "do not show a progress bar")
-	flags.BoolVar(&o.json, "json", false, "print the result as JSON")
+	o.addJSON(flags, printsJSON)
 }
 
 const appendHelp = `Append the events of FILE, or of standard input when FILE is - or missing. The input may be packed
@@ -80,8 +78,9 @@ func newAppendCommand(globals *globalOptions) *cobra.Command {
 		Example: `  pupwasm append events.jsonl.gz
   pupwasm append --check events.jsonl
   pupwasm events --json --limit 0 | pupwasm append --database sqlite:copy.db -`,
-		Args: wantArgs(cobra.MaximumNArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error { return runAppend(cmd.Context(), opts, args) },
+		Args:              wantArgs(cobra.MaximumNArgs(1)),
+		ValidArgsFunction: completeFile(eventFiles),
+		RunE:              func(cmd *cobra.Command, args []string) error { return runAppend(cmd.Context(), opts, args) },
 	}
 	opts.addFlags(cmd.Flags())
 	return cmd
@@ -168,11 +167,23 @@ func openInput(opts *appendOptions, args []string) (name string, file io.ReadClo
 	return name, opened, size, nil
 }
 
+// appendReport is the JSON form of what was appended.
+type appendReport struct {
+	Appended     int64   `json:"appended"`
+	AlreadyThere int64   `json:"already_there"`
+	Seconds      float64 `json:"seconds"`
+}
+
+// checkedReport is the JSON form of what --check has found.
+type checkedReport struct {
+	Good int64  `json:"good"`
+	Bad  int64  `json:"bad"`
+	Unit string `json:"unit"` // line, or event of an array
+}
+
 func (o *appendOptions) summary(im *importer, took time.Duration) error {
 	if o.json {
-		return json.NewEncoder(o.out).Encode(map[string]any{
-			"appended": im.appended, "already_there": im.skipped, "seconds": took.Seconds(),
-		})
+		return o.result(appendReport{Appended: im.appended, AlreadyThere: im.skipped, Seconds: took.Seconds()})
 	}
 	_, err := fmt.Fprintf(o.out, "%s appended, %d already there, %s\n", count(im.appended, "event"), im.skipped,
 		rate(im.appended+im.skipped, took))
@@ -196,11 +207,13 @@ func runCheck(ctx context.Context, opts *appendOptions, name string, lines *even
 		bar.set(lines.BytesRead())
 		if errors.Is(err, io.EOF) {
 			bar.done()
+			if err := opts.result(checkedReport{Good: good, Bad: bad, Unit: lines.Unit()}); err != nil {
+				return err
+			}
 			if bad > 0 {
 				return &inputError{where: name, err: fmt.Errorf("%s, %d good", count(bad, "bad "+lines.Unit()), good)}
 			}
-			_, err := fmt.Fprintf(opts.out, "%s, every %s is good\n", count(good, "event"), lines.Unit())
-			return err
+			return opts.say("%s, every %s is good", count(good, "event"), lines.Unit())
 		}
 		if err == nil {
 			good++

@@ -45,10 +45,13 @@ func newCheckCommand(globals *globalOptions) *cobra.Command {
 		Long:  checkHelp,
 		Example: `  pupwasm check bin/modules/fine_balance.wasm
   pupwasm check bin/modules/fine_balance.wasm --events events.jsonl`,
-		Args: wantArgs(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error { return runModuleCheck(cmd.Context(), opts, args[0]) },
+		Args:              wantArgs(cobra.ExactArgs(1)),
+		ValidArgsFunction: completeFile(moduleFiles),
+		RunE:              func(cmd *cobra.Command, args []string) error { return runModuleCheck(cmd.Context(), opts, args[0]) },
 	}
 	cmd.Flags().StringVar(&opts.events, "events", "", "`file` of events (default: made-up events)")
+	globals.addJSON(cmd.Flags(), printsJSON)
+	flagFiles(cmd.Flags(), "events", eventFiles)
 	cmd.Flags().IntVar(&opts.count, "count", 2000, "number of events to make up, or maximum to read from the file")
 	cmd.Flags().Uint64Var(&opts.seed, "seed", 1, "seed of the made-up events and of the batches")
 	opts.runtime.addFlags(cmd.Flags())
@@ -78,25 +81,49 @@ func runModuleCheck(ctx context.Context, opts *checkOptions, file string) error 
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(opts.out, "%s: %s, %s with one event in a batch\n", c.name, count(int64(c.count), "event"),
-		count(rows, "row"))
-	differs := false
+	if err := opts.say("%s: %s, %s with one event in a batch", c.name, count(int64(c.count), "event"),
+		count(rows, "row")); err != nil {
+		return err
+	}
+	report := moduleCheckReport{Projection: c.name, Events: c.count, Rows: rows, Same: true}
 	for _, w := range variants(opts.seed, c.global) {
 		difference, err := c.compare(ctx, want, w)
 		if err != nil {
 			return fmt.Errorf("%s: %w", w.name, err)
 		}
-		said := "the same rows"
-		if difference != "" {
-			differs = true
+		said, run := "the same rows", variantReport{Name: w.name, Same: difference == ""}
+		if !run.Same {
+			report.Same, run.Difference, run.Hint = false, difference, w.hint
 			said = fmt.Sprintf("DIFFERENT ROWS: %s. %s", difference, w.hint)
 		}
-		fmt.Fprintf(opts.out, "  %-42s %s\n", w.name, said)
+		report.Runs = append(report.Runs, run)
+		if err := opts.say("  %-42s %s", w.name, said); err != nil {
+			return err
+		}
 	}
-	if differs {
+	if err := opts.result(report); err != nil {
+		return err
+	}
+	if !report.Same {
 		return errDiffers
 	}
 	return nil
+}
+
+// moduleCheckReport is the JSON form of a check.
+type moduleCheckReport struct {
+	Projection string          `json:"projection"`
+	Events     int             `json:"events"`
+	Rows       int64           `json:"rows"` // with one event in a batch
+	Same       bool            `json:"same"`
+	Runs       []variantReport `json:"runs"`
+}
+
+type variantReport struct {
+	Name       string `json:"name"`
+	Same       bool   `json:"same"`
+	Difference string `json:"difference,omitempty"`
+	Hint       string `json:"hint,omitempty"`
 }
 
 // variant is a way to run a module. The rows must be the same in each.

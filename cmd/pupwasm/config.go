@@ -95,7 +95,7 @@ func (o *globalOptions) readConfig(path string) (*config, error) {
 // scratchCommands returns commands whose flags may be set without effect.
 func scratchCommands(globals *globalOptions) *cobra.Command {
 	globals.in, globals.out, globals.errs = strings.NewReader(""), io.Discard, io.Discard
-	return newRootCommand(globals)
+	return newCommands(globals)
 }
 
 // configReader checks a file of flags.

@@ -26,7 +26,11 @@ in every command, in a section with the name of a command those of the command.
 Beside a module NAME.wasm, NAME.yaml has settings of this module. See docs/settings.md.`
 
 func newConfigCommand(globals *globalOptions) *cobra.Command {
-	cmd := &cobra.Command{Use: "config", Short: "Check and show settings", Long: configHelp}
+	cmd := &cobra.Command{
+		Use: "config", Short: "Check and show settings", Long: configHelp,
+		Example: `  pupwasm config check modules
+  pupwasm config show run`,
+	}
 	asGroup(cmd)
 	cmd.AddCommand(newConfigCheckCommand(globals), newConfigShowCommand(globals))
 	return cmd
@@ -38,14 +42,15 @@ NAME.yaml without NAME.wasm is a warning. Files are read, no module is run and n
 Of values of pupwasm.yaml that only the command itself can judge, those of 'run' are checked.`
 
 func newConfigCheckCommand(globals *globalOptions) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "check [DIR]",
 		Short: "Check pupwasm.yaml and the settings beside modules",
 		Long:  configCheckHelp,
 		Example: `  pupwasm config check
   pupwasm config check modules --config /etc/pupwasm.yaml`,
-		Args:        wantArgs(cobra.MaximumNArgs(1)),
-		Annotations: map[string]string{withoutConfig: ""},
+		Args:              wantArgs(cobra.MaximumNArgs(1)),
+		Annotations:       map[string]string{withoutConfig: ""},
+		ValidArgsFunction: completeFolder,
 		RunE: func(_ *cobra.Command, args []string) error {
 			folder := ""
 			if len(args) > 0 {
@@ -54,7 +59,39 @@ func newConfigCheckCommand(globals *globalOptions) *cobra.Command {
 			return runConfigCheck(globals, folder)
 		},
 	}
+	globals.addJSON(cmd.Flags(), printsJSON)
+	return cmd
 }
+
+// checkedFile is the JSON form of a file of settings that was checked.
+type checkedFile struct {
+	File     string   `json:"file"`
+	Mistakes []string `json:"mistakes"`
+	Warning  string   `json:"warning,omitempty"`
+}
+
+// sayChecked prints what was found in a file.
+func (o *globalOptions) sayChecked(f *checkedFile) error {
+	for _, line := range f.Mistakes {
+		if err := o.say("%s", printable(line)); err != nil {
+			return err
+		}
+	}
+	if len(f.Mistakes) == 0 && f.Warning != notRead {
+		if err := o.say("%s: ok", printable(f.File)); err != nil {
+			return err
+		}
+	}
+	if f.Warning == "" {
+		return nil
+	}
+	return o.say("%s: warning: %s", printable(f.File), f.Warning)
+}
+
+const (
+	notRead     = "is not read, settings end in " + settings.Suffix
+	withoutWasm = "there is no module of this name beside it"
+)
 
 func runConfigCheck(globals *globalOptions, folder string) error {
 	path, err := globals.findConfig()
@@ -70,31 +107,33 @@ func runConfigCheck(globals *globalOptions, folder string) error {
 			return &inputError{where: folder, err: unwrapPath(err)}
 		}
 	}
-	faults := 0
-	report := func(path string, err error) {
-		lines := faultLines(err)
-		for _, line := range lines {
-			fmt.Fprintln(globals.out, printable(line))
-		}
-		if faults += len(lines); len(lines) == 0 {
-			fmt.Fprintf(globals.out, "%s: ok\n", printable(path))
-		}
-	}
+	reports := []checkedFile{}
 	if path != "" {
-		report(path, checkConfig(globals, path))
+		reports = append(reports, checkedFile{File: path, Mistakes: faultLines(checkConfig(globals, path))})
 	}
 	for _, one := range found {
+		report := checkedFile{File: one.Path, Mistakes: []string{}}
 		switch {
 		case one.Path == filepath.Clean(path) || !one.Module && filepath.Base(one.Path) == configName:
 			continue
 		case one.Misnamed:
-			fmt.Fprintf(globals.out, "%s: warning: is not read, settings end in %s\n", printable(one.Path), settings.Suffix)
-			continue
+			report.Warning = notRead
+		default:
+			if report.Mistakes = faultLines(one.Err); !one.Module {
+				report.Warning = withoutWasm
+			}
 		}
-		report(one.Path, one.Err)
-		if !one.Module {
-			fmt.Fprintf(globals.out, "%s: warning: there is no module of this name beside it\n", printable(one.Path))
+		reports = append(reports, report)
+	}
+	faults := 0
+	for i := range reports {
+		faults += len(reports[i].Mistakes)
+		if err := globals.sayChecked(&reports[i]); err != nil {
+			return err
 		}
+	}
+	if err := globals.result(reports); err != nil {
+		return err
 	}
 	if faults > 0 {
 		return &inputError{where: "settings", err: errors.New(count(int64(faults), "mistake"))}
@@ -103,7 +142,8 @@ func runConfigCheck(globals *globalOptions, folder string) error {
 }
 
 // faultLines are the mistakes of a file, one a line.
-func faultLines(err error) (lines []string) {
+func faultLines(err error) []string {
+	lines := []string{}
 	var faults settings.Faults
 	switch {
 	case err == nil:
@@ -154,8 +194,9 @@ func newConfigShowCommand(globals *globalOptions) *cobra.Command {
 a place in the file, or the default. Passwords are not shown.`,
 		Example: `  pupwasm config show
   pupwasm config show parked export --json`,
-		Annotations: map[string]string{withoutConfig: ""},
-		RunE:        func(cmd *cobra.Command, args []string) error { return runConfigShow(cmd, opts, args) },
+		Annotations:       map[string]string{withoutConfig: ""},
+		ValidArgsFunction: completeCommand,
+		RunE:              func(cmd *cobra.Command, args []string) error { return runConfigShow(cmd, opts, args) },
 	}
 	cmd.Flags().BoolVar(&opts.json, "json", false, "print JSON")
 	return cmd

@@ -24,6 +24,22 @@ type demoOptions struct {
 	events  int
 	seed    uint64
 	runtime runtimeOptions
+
+	report demoReport
+}
+
+// demoReport is the JSON form of a demo.
+type demoReport struct {
+	Database    string      `json:"database"`
+	Appended    int         `json:"appended"` // events
+	Projections int         `json:"projections"`
+	Applied     int64       `json:"applied"` // events, by all projections
+	Tables      []demoTable `json:"tables"`
+}
+
+type demoTable struct {
+	Table string `json:"table"`
+	Rows  int64  `json:"rows"`
 }
 
 const demoDatabase = "pupwasm-demo.db"
@@ -36,13 +52,15 @@ Without --database on the command line (the environment variable does not count)
 func newDemoCommand(globals *globalOptions) *cobra.Command {
 	opts := &demoOptions{globalOptions: globals}
 	cmd := &cobra.Command{
-		Use:     "demo DIR",
-		Short:   "Run the example modules over made-up events",
-		Long:    demoHelp,
-		Example: `  pupwasm demo bin/modules`,
-		Args:    wantArgs(cobra.ExactArgs(1)),
-		RunE:    func(cmd *cobra.Command, args []string) error { return runDemo(cmd.Context(), opts, args[0]) },
+		Use:               "demo DIR",
+		Short:             "Run the example modules over made-up events",
+		Long:              demoHelp,
+		Example:           `  pupwasm demo bin/modules`,
+		Args:              wantArgs(cobra.ExactArgs(1)),
+		ValidArgsFunction: completeFolder,
+		RunE:              func(cmd *cobra.Command, args []string) error { return runDemo(cmd.Context(), opts, args[0]) },
 	}
+	globals.addJSON(cmd.Flags(), printsJSON)
 	cmd.Flags().IntVar(&opts.events, "events", 40_000, "number of events to make up")
 	cmd.Flags().Uint64Var(&opts.seed, "seed", 1, "seed of the made-up events")
 	opts.runtime.addFlags(cmd.Flags())
@@ -89,11 +107,14 @@ func runDemo(ctx context.Context, opts *demoOptions, folder string) error {
 	if err := opts.showTables(ctx, modules); err != nil {
 		return err
 	}
-	fmt.Fprintf(opts.out, "\nTry next:\n  bin/pupwasm status --database %[1]s\n  bin/pupwasm stream user-0001 "+
+	if err := opts.say("\nTry next:\n  bin/pupwasm status --database %[1]s\n  bin/pupwasm stream user-0001 "+
 		"--database %[1]s\n"+
-		"  bin/pupwasm inspect %[2]s\n  bin/pupwasm run --watch %[3]s --database %[1]s\n",
-		opts.shownDatabase(), filepath.Join(folder, modules[0].File), folder)
-	return nil
+		"  bin/pupwasm inspect %[2]s\n  bin/pupwasm run --watch %[3]s --database %[1]s",
+		opts.shownDatabase(), filepath.Join(folder, modules[0].File), folder); err != nil {
+		return err
+	}
+	opts.report.Database, opts.report.Projections = opts.shownDatabase(), len(modules)
+	return opts.result(&opts.report)
 }
 
 // shownDatabase is the database as a command line may show it, without a password.
@@ -156,8 +177,8 @@ func (o *demoOptions) appendEvents(ctx context.Context, to store.Store) error {
 		bar.set(int64(done))
 	}
 	bar.done()
-	fmt.Fprintf(o.out, "appended %s %s\n", count(int64(o.events), "event"), rate(int64(o.events), clock.Now().Sub(start)))
-	return nil
+	o.report.Appended = o.events
+	return o.say("appended %s %s", count(int64(o.events), "event"), rate(int64(o.events), clock.Now().Sub(start)))
 }
 
 func (o *demoOptions) runModules(ctx context.Context, to store.Store, modules []*host.Module) error {
@@ -187,11 +208,12 @@ func (o *demoOptions) runModules(ctx context.Context, to store.Store, modules []
 			for _, p := range worker.Progress() {
 				total += p.Events
 			}
-			if err == nil {
-				fmt.Fprintf(o.out, "%s applied %s %s\n", count(int64(len(modules)), "projection"), count(total, "event"),
-					rate(total, clock.Now().Sub(start)))
+			if err != nil {
+				return err
 			}
-			return err
+			o.report.Applied = total
+			return o.say("%s applied %s %s", count(int64(len(modules)), "projection"), count(total, "event"),
+				rate(total, clock.Now().Sub(start)))
 		case <-tick.C:
 			sum := int64(0)
 			for _, p := range worker.Progress() {
@@ -243,6 +265,10 @@ func (o *demoOptions) showTable(ctx context.Context, db *sql.DB, table, columns,
 	var total int64
 	if err := db.QueryRowContext(ctx, "SELECT count(*) FROM "+table).Scan(&total); err != nil {
 		return err
+	}
+	o.report.Tables = append(o.report.Tables, demoTable{Table: table, Rows: total})
+	if o.json {
+		return nil
 	}
 	fmt.Fprintf(o.out, "\n%s (%s)\n", table, count(total, "row"))
 	rows, err := db.QueryContext(ctx, "SELECT "+columns+" FROM "+table+" ORDER BY "+order+" LIMIT 5")

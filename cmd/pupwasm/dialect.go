@@ -52,6 +52,18 @@ func dialectOf(scheme string) *dialect {
 	return nil
 }
 
+// schemes are the beginnings of the URLs of databases.
+func schemes() []string {
+	begin := make([]string, len(dialects))
+	for i, d := range dialects {
+		begin[i] = d.schemes[0] + ":"
+		if strings.Contains(d.form, "://") {
+			begin[i] += "//"
+		}
+	}
+	return begin
+}
+
 // dialectNames are those of --dialect.
 func dialectNames() []string {
 	names := make([]string, len(dialects))

@@ -39,7 +39,6 @@ type diffOptions struct {
 
 	examples int
 	timeout  time.Duration
-	json     bool
 	events   logOptions
 	limits   limitOptions
 	runtime  runtimeOptions
@@ -62,11 +61,11 @@ func newDiffCommand(globals *globalOptions) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runDiff(cmd.Context(), opts, args)
 		},
-		ValidArgsFunction: completeProjections(globals),
+		ValidArgsFunction: completeProjections(globals, versionIn, versionIn),
 	}
 	cmd.Flags().IntVar(&opts.examples, "examples", 5, "how many rows that differ to show of each table, and of each kind")
 	cmd.Flags().DurationVar(&opts.timeout, "timeout", 0, "how long the comparison may take; 0 for no limit")
-	cmd.Flags().BoolVar(&opts.json, "json", false, "print JSON")
+	opts.addJSON(cmd.Flags(), printsJSON)
 	opts.events.addFlags(cmd.Flags())
 	opts.limits.addFlags(cmd.Flags())
 	opts.runtime.addFlags(cmd.Flags())

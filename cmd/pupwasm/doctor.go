@@ -13,7 +13,6 @@ import (
 type doctorOptions struct {
 	*globalOptions
 
-	json   bool
 	events logOptions
 }
 
@@ -35,7 +34,7 @@ Give --events when hosts run with it.`,
 		Args: wantArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDoctor(cmd.Context(), opts) },
 	}
-	cmd.Flags().BoolVar(&opts.json, "json", false, "print JSON")
+	opts.addJSON(cmd.Flags(), printsJSON)
 	opts.events.addFlags(cmd.Flags())
 	return cmd
 }

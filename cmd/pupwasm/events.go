@@ -26,7 +26,6 @@ type eventsOptions struct {
 	since      string
 	follow     bool
 	poll       time.Duration
-	json       bool
 }
 
 func (o *eventsOptions) addFlags(flags *pflag.FlagSet) {
@@ -34,7 +33,7 @@ func (o *eventsOptions) addFlags(flags *pflag.FlagSet) {
 	flags.BoolVarP(&o.follow, "follow", "f", false,
 		"continue with new events until interrupted; without --after, --since or --last, show only new events")
 	flags.DurationVar(&o.poll, "poll", 500*time.Millisecond, "with --follow, interval between polls for new events")
-	flags.BoolVar(&o.json, "json", false, "print JSON lines, which 'pupwasm append' reads")
+	o.addJSON(flags, printsJSONLines)
 }
 
 // addSelection adds the flags that choose events.

@@ -6,18 +6,47 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/pupwasm/pupwasm/internal/settings"
 )
 
-// flagError rewords errors of the flag parser, which speak of types of Go.
-func flagError(err error) string {
+// flagError rewords errors of the flag parser, which speak of types of Go, and says what to do.
+func flagError(cmd *cobra.Command, err error) error {
+	hint := fmt.Sprintf("see '%s --help'", cmd.CommandPath())
 	var invalid *pflag.InvalidValueError
-	if !errors.As(err, &invalid) {
-		return err.Error()
+	var unknown *pflag.NotExistError
+	switch {
+	case errors.As(err, &invalid):
+		flag := invalid.GetFlag()
+		return usagef("--%s %q: %s: %s", flag.Name, invalid.GetValue(),
+			invalidValue(flag.Value.Type(), errors.Unwrap(invalid)), hint)
+	case errors.As(err, &unknown):
+		if near := nearFlag(cmd, unknown); near != "" {
+			hint = fmt.Sprintf("did you mean --%s?", near)
+		}
 	}
-	flag := invalid.GetFlag()
-	return fmt.Sprintf("--%s %q: %s", flag.Name, invalid.GetValue(),
-		invalidValue(flag.Value.Type(), errors.Unwrap(invalid)))
+	return usagef("%v: %s", err, hint)
+}
+
+// nearFlag returns the flag of a command that somebody meant who has misspelt it, or who has begun it with one dash; or
+// "" where none is near.
+func nearFlag(cmd *cobra.Command, unknown *pflag.NotExistError) string {
+	misspelt := unknown.GetSpecifiedName()
+	if short := unknown.GetSpecifiedShortnames(); short != "" {
+		misspelt, _, _ = strings.Cut(short, "=")
+	}
+	if len(misspelt) < 2 {
+		return ""
+	}
+	var names []string
+	cmd.Flags().VisitAll(func(flag *pflag.Flag) {
+		if !flag.Hidden && flag.Deprecated == "" {
+			names = append(names, flag.Name)
+		}
+	})
+	return settings.Nearest(strings.ToLower(misspelt), names)
 }
 
 // invalidValue says what is wrong with a value that does not have the type of its flag.

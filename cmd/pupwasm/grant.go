@@ -23,12 +23,13 @@ the role that ran the migrations.
 func newGrantCommand(globals *globalOptions) *cobra.Command {
 	host := ""
 	cmd := &cobra.Command{
-		Use:     "grant PROJECTION",
-		Short:   "Print the SQL that gives a projection a role of its own",
-		Long:    grantHelp,
-		Example: `  pupwasm grant fines --to host --database postgres://host@localhost/shop`,
-		Args:    wantArgs(cobra.ExactArgs(1)),
-		RunE:    func(_ *cobra.Command, args []string) error { return runGrant(globals, args[0], host) },
+		Use:               "grant PROJECTION",
+		Short:             "Print the SQL that gives a projection a role of its own",
+		Long:              grantHelp,
+		Example:           `  pupwasm grant fines --to host --database postgres://host@localhost/shop`,
+		Args:              wantArgs(cobra.ExactArgs(1)),
+		ValidArgsFunction: completeProjections(globals),
+		RunE:              func(_ *cobra.Command, args []string) error { return runGrant(globals, args[0], host) },
 	}
 	cmd.Flags().StringVar(&host, "to", "", "`role` that hosts log in with (default: that of --database)")
 	return cmd

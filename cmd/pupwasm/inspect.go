@@ -17,7 +17,6 @@ import (
 type inspectOptions struct {
 	*globalOptions
 
-	json    bool
 	measure string // file
 	limits  bool
 	runtime runtimeOptions
@@ -46,6 +45,7 @@ With --limits and no file, show all limits, with the values that the other flags
 			}
 			return wantArgs(cobra.ExactArgs(1))(cmd, args)
 		},
+		ValidArgsFunction: completeFile(moduleFiles),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if opts.limits {
 				return showLimits(opts)
@@ -53,9 +53,10 @@ With --limits and no file, show all limits, with the values that the other flags
 			return runInspect(cmd.Context(), opts, args[0])
 		},
 	}
-	cmd.Flags().BoolVar(&opts.json, "json", false, "print JSON")
+	opts.addJSON(cmd.Flags(), printsJSON)
 	cmd.Flags().StringVar(&opts.measure, "measure", "",
 		"run the module over the events of this `file` and show what it costs")
+	flagFiles(cmd.Flags(), "measure", eventFiles)
 	cmd.Flags().BoolVar(&opts.limits, "limits", false, "show all limits")
 	opts.runtime.addFlags(cmd.Flags())
 	return cmd

@@ -49,9 +49,15 @@ func setLevel(level string) {
 }
 
 func consoleWriter(to io.Writer) zerolog.ConsoleWriter {
-	return zerolog.ConsoleWriter{Out: to, TimeFormat: time.TimeOnly, NoColor: !isTerminal(to) ||
-		os.Getenv("NO_COLOR") != ""}
+	return zerolog.ConsoleWriter{Out: to, TimeFormat: time.TimeOnly, NoColor: !hasColors(to)}
 }
+
+// hasColors reports whether a stream takes colours: a terminal on which nobody has turned them off by NO_COLOR
+// (https://no-color.org).
+func hasColors(stream any) bool { return hasCursor(stream) && os.Getenv("NO_COLOR") == "" }
+
+// hasCursor reports whether a stream is a terminal on which the cursor moves, so that text can be replaced.
+func hasCursor(stream any) bool { return isTerminal(stream) && os.Getenv("TERM") != "dumb" }
 
 // isTerminal reports whether a stream is a terminal.
 func isTerminal(stream any) bool {

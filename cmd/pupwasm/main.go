@@ -1,15 +1,17 @@
 // Command pupwasm runs WebAssembly projections over an event store, and manages that store.
 //
-//	main.go      signals and exit codes
-//	root.go      the global flags; one file a command beside it
-//	env.go       flags from the environment
-//	config.go    flags from pupwasm.yaml; config_origin.go where values come from, config_follow.go changes of the file
-//	database.go  from --database to a store; events_flag.go from --events to a log
-//	dialect.go   the kinds of databases, each in a file beside it
-//	logger.go    logs to stderr
-//	output.go    results to stdout
-//	backoff.go   waiting for a database that is down
-//	hints.go     flags and commands in the place of what libraries name as in Go
+//	main.go        signals and errors
+//	exit_codes.go  the table of exit codes, from which docs/exit-codes.md is written
+//	root.go        the global flags; one file a command beside it
+//	env.go         flags from the environment
+//	config.go      flags from pupwasm.yaml; config_origin.go where values come from, config_follow.go changes of it
+//	database.go    from --database to a store; events_flag.go from --events to a log
+//	dialect.go     the kinds of databases, each in a file beside it
+//	logger.go      logs to stderr
+//	output.go      results to stdout, for people or as JSON
+//	completion.go  what the shell offers; completion_flags.go for flags
+//	backoff.go     waiting for a database that is down
+//	hints.go       flags and commands in the place of what libraries name as in Go
 //
 // The command run has its flags in worker_flags.go, runtime_flags.go, limit_flags.go and events_flag.go. limits.go is
 // the table of limits, from which docs/limits.md is written.
@@ -29,7 +31,6 @@ import (
 
 	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/internal/oneline"
-	"github.com/pupwasm/pupwasm/store"
 )
 
 func main() {
@@ -39,32 +40,6 @@ func main() {
 	stop()
 	os.Exit(code)
 }
-
-// The exit codes, which the help of the root command documents.
-const (
-	exitOK          = 0
-	exitFailure     = 1
-	exitUsage       = 2
-	exitInput       = 3
-	exitUnavailable = 4
-	exitNotSetUp    = 5
-	exitAttention   = 6
-	exitFault       = 7
-	exitChanges     = 8
-	exitSignal      = 128 // plus the signal's number
-)
-
-const exitCodesHelp = `Exit codes:
-  0    done
-  1    failed
-  2    wrong usage: a flag, an argument or a setting
-  3    bad input: an unreadable file, a bad line, a version conflict
-  4    the database is not available
-  5    the database is not set up: see 'pupwasm migrate'
-  6    something needs attention ('pupwasm status --check', 'pupwasm doctor')
-  7    an event of a bundle fails ('pupwasm replay')
-  8    a module may change rows ('pupwasm plan')
-  130  interrupted (128 + the number of the signal)`
 
 // usageError says that the command line or the environment is wrong.
 type usageError struct{ message string }
@@ -141,38 +116,6 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errs io.Writ
 	}
 	fmt.Fprintln(errs, "pupwasm: "+errorText(globals.located(err)))
 	return exitCode(ctx, err)
-}
-
-// exitCode is the one place that maps errors to exit codes.
-func exitCode(ctx context.Context, err error) int {
-	var usage *usageError
-	var input *inputError
-	var attention *attentionError
-	var fault *replayFault
-	var changes *changesError
-	var stopped *signalError
-	switch {
-	case err == nil:
-		return exitOK
-	case errors.As(err, &usage):
-		return exitUsage
-	case errors.As(err, &input):
-		return exitInput
-	case errors.As(err, &attention):
-		return exitAttention
-	case errors.As(err, &fault):
-		return exitFault
-	case errors.As(err, &changes):
-		return exitChanges
-	case errors.As(context.Cause(ctx), &stopped):
-		// After a signal most failures are its consequence.
-		return exitSignal + int(stopped.signal)
-	case errors.Is(err, store.ErrTransient):
-		return exitUnavailable
-	case errors.Is(err, store.ErrNotMigrated), errors.Is(err, errNoDatabase):
-		return exitNotSetUp
-	}
-	return exitFailure
 }
 
 // errorText makes every error one line, also those of libraries, which name no flags.

@@ -21,6 +21,8 @@ func newMigrateCommand(globals *globalOptions) *cobra.Command {
 
 Commands that write run 'migrate up' first unless --migrate=false is given. One call runs in one transaction: all of its
 steps are done, or none.`,
+		Example: `  pupwasm migrate up --database postgres://localhost/shop
+  pupwasm migrate status`,
 	}
 	asGroup(cmd)
 	cmd.AddCommand(newMigrateUpCommand(globals), newMigrateDownCommand(globals), newMigrateStatusCommand(globals),
@@ -29,17 +31,21 @@ steps are done, or none.`,
 }
 
 func newMigrateUpCommand(globals *globalOptions) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Create the tables, or update them to this version",
-		Args:  wantArgs(cobra.NoArgs),
+		Example: `  pupwasm migrate up
+  pupwasm migrate up --database postgres://localhost/shop --schema events`,
+		Args: wantArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := runMigrate(cmd.Context(), globals, true, "applied", (*migrations.Migrator).Up); err != nil {
+			if err := runMigrate(cmd.Context(), globals, true, applied, (*migrations.Migrator).Up); err != nil {
 				return err
 			}
 			return checkLog(cmd.Context(), globals)
 		},
 	}
+	globals.addJSON(cmd.Flags(), printsJSON)
+	return cmd
 }
 
 // checkLog returns an error when somebody changed the log's objects so that events may be lost.
@@ -76,9 +82,19 @@ func newMigrateDownCommand(globals *globalOptions) *cobra.Command {
 			return runMigrate(cmd.Context(), globals, false, "undone", down)
 		},
 	}
+	globals.addJSON(cmd.Flags(), printsJSON)
 	cmd.Flags().IntVar(&steps, "steps", 1, "`number` of migrations to undo")
 	cmd.Flags().BoolVar(&yes, "yes", false, "confirm that the data is deleted")
 	return cmd
+}
+
+// applied is what happens to a migration, or has happened.
+const applied = "applied"
+
+// migrationReport is the JSON form of the state of a migration.
+type migrationReport struct {
+	Migration string `json:"migration"`
+	Applied   bool   `json:"applied"`
 }
 
 // runMigrate moves the database and prints what was done.
@@ -90,13 +106,19 @@ func runMigrate(ctx context.Context, globals *globalOptions, mayCreate bool, don
 		if err != nil {
 			return err
 		}
+		rows := []migrationReport{}
 		for _, step := range moved {
-			fmt.Fprintf(globals.out, "%s %s\n", migrationName(step), done)
+			rows = append(rows, migrationReport{Migration: migrationName(step), Applied: done == applied})
+			if err := globals.say("%s %s", migrationName(step), done); err != nil {
+				return err
+			}
 		}
 		if len(moved) == 0 {
-			fmt.Fprintf(globals.out, "nothing to do\n")
+			if err := globals.say("nothing to do"); err != nil {
+				return err
+			}
 		}
-		return nil
+		return globals.result(rows)
 	})
 }
 
@@ -122,34 +144,31 @@ func refuseDown(ctx context.Context, globals *globalOptions, steps int) error {
 }
 
 func newMigrateStatusCommand(globals *globalOptions) *cobra.Command {
-	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show which migrations the database has",
-		Args:  wantArgs(cobra.NoArgs),
+		Example: `  pupwasm migrate status
+  pupwasm migrate status --json`,
+		Args: wantArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withMigrator(cmd.Context(), globals, false, func(migrator *migrations.Migrator, _ target) error {
 				states, err := migrator.Status(cmd.Context())
 				if err != nil {
 					return err
 				}
-				return printMigrations(globals, states, asJSON)
+				return printMigrations(globals, states)
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	globals.addJSON(cmd.Flags(), printsJSON)
 	return cmd
 }
 
-func printMigrations(globals *globalOptions, states []migrations.State, asJSON bool) error {
-	if asJSON {
-		type row struct {
-			Migration string `json:"migration"`
-			Applied   bool   `json:"applied"`
-		}
-		rows := []row{}
+func printMigrations(globals *globalOptions, states []migrations.State) error {
+	if globals.json {
+		rows := []migrationReport{}
 		for _, state := range states {
-			rows = append(rows, row{Migration: migrationName(state.Migration), Applied: state.Applied})
+			rows = append(rows, migrationReport{Migration: migrationName(state.Migration), Applied: state.Applied})
 		}
 		return writeJSON(globals.out, rows)
 	}
@@ -158,7 +177,7 @@ func printMigrations(globals *globalOptions, states []migrations.State, asJSON b
 	for _, state := range states {
 		word := "missing"
 		if state.Applied {
-			word = "applied"
+			word = applied
 		}
 		fmt.Fprintf(table, "%s\t%s\n", migrationName(state.Migration), word)
 	}

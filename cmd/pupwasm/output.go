@@ -11,6 +11,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/spf13/pflag"
+
 	"github.com/pupwasm/pupwasm/internal/eventline"
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -115,6 +117,34 @@ func payloadText(payload []byte) string {
 		return printable(compact.String())
 	}
 	return printable(string(payload))
+}
+
+// Usages of --json. docs/cli.md has the form of each command's result.
+const (
+	printsJSON      = "print JSON"
+	printsJSONLines = "print JSON lines, which 'pupwasm append' reads"
+)
+
+// addJSON adds the flag by which a command prints its result for programs: to stdout, and nothing else there.
+func (o *globalOptions) addJSON(flags *pflag.FlagSet, usage string) {
+	flags.BoolVar(&o.json, "json", false, usage)
+}
+
+// say prints a line of the result for people.
+func (o *globalOptions) say(format string, args ...any) error {
+	if o.json {
+		return nil
+	}
+	_, err := fmt.Fprintf(o.out, format+"\n", args...)
+	return err
+}
+
+// result prints the result for programs.
+func (o *globalOptions) result(value any) error {
+	if !o.json {
+		return nil
+	}
+	return writeJSON(o.out, value)
 }
 
 // writeJSON prints one result for programs.

@@ -55,19 +55,20 @@ func reportParked(k *store.ParkedKey) status.ParkedKey {
 }
 
 func newParkedListCommand(globals *globalOptions) *cobra.Command {
-	asJSON := false
 	cmd := &cobra.Command{
 		Use:   "list [PROJECTION]",
 		Short: "List parked keys",
 		Long: `List the parked keys of all projections or of one. POSITION is that of the event that failed, EVENTS is how many
 events wait with it, NEXT is when the key is tried again by itself.`,
+		Example: `  pupwasm parked list
+  pupwasm parked list fines --json`,
 		Args: wantArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runParkedList(cmd.Context(), globals, strings.Join(args, ""), asJSON)
+			return runParkedList(cmd.Context(), globals, strings.Join(args, ""))
 		},
-		ValidArgsFunction: completeProjections(globals),
+		ValidArgsFunction: completeVersioned(globals),
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	globals.addJSON(cmd.Flags(), printsJSON)
 	return cmd
 }
 
@@ -97,7 +98,7 @@ func eachParked(
 	}
 }
 
-func runParkedList(ctx context.Context, globals *globalOptions, projection string, asJSON bool) error {
+func runParkedList(ctx context.Context, globals *globalOptions, projection string) error {
 	from, err := openStore(ctx, globals)
 	if err != nil {
 		return err
@@ -124,7 +125,7 @@ func runParkedList(ctx context.Context, globals *globalOptions, projection strin
 	switch {
 	case err != nil:
 		return err
-	case asJSON:
+	case globals.json:
 		return writeJSON(globals.out, reports)
 	case len(reports) == 0:
 		_, err := fmt.Fprintln(globals.out, "nothing is parked")

@@ -57,16 +57,18 @@ func newParkedExportCommand(globals *globalOptions) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runParkedExport(cmd.Context(), opts, args[0], args[1])
 		},
-		ValidArgsFunction: completeProjections(globals),
+		ValidArgsFunction: completeVersioned(globals, keyOf),
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&opts.module, "module", "", "`file` of the module")
+	flagFiles(flags, "module", moduleFiles)
 	flags.StringVar(&opts.modules, "modules", "", "`folder` that has the file of the module")
 	flags.StringVar(&opts.file, "out", "", "`file` to write (default: PROJECTION-POSITION.bundle.tar.gz)")
 	flags.BoolVar(&opts.force, "force", false, "replace a file that exists")
 	flags.IntVar(&opts.limit, "limit", 1000, "maximum number of events in the bundle")
 	flags.StringSliceVar(&opts.redact, "redact", nil,
 		"`fields` whose values are replaced, such as customer.email; separated by commas")
+	opts.addJSON(flags, printsJSON)
 	opts.events.addFlags(flags)
 	opts.runtime.addFlags(flags)
 	return cmd
@@ -213,8 +215,10 @@ func (o *exportOptions) write(ctx context.Context, runtime *host.Runtime, b *bun
 	if err := writeNewFile(file, o.force, func(to io.Writer) error { return b.Write(to) }); err != nil {
 		return err
 	}
-	fmt.Fprintf(o.out, "%s: %s, %s, %s\n", file, count(int64(len(b.Events)), "event"), count(int64(len(b.Rows)), "row"),
-		b.Module.File)
+	if err := o.say("%s: %s, %s, %s", file, count(int64(len(b.Events)), "event"), count(int64(len(b.Rows)), "row"),
+		b.Module.File); err != nil {
+		return err
+	}
 	if b.Cut() {
 		o.log.Warn().Int("events", len(b.Events)).Int64("waiting", b.Waiting).
 			Msg("the bundle has the first events only: --limit takes more")
@@ -223,6 +227,10 @@ func (o *exportOptions) write(ctx context.Context, runtime *host.Runtime, b *bun
 		o.log.Warn().Str("module", b.Module.File).Str("sha256", b.Module.SHA256).
 			Msg("the key was not tried with this module, but with one of other bytes")
 	}
+	written := exportReport{
+		File: file, Projection: b.Projection.Name, Key: b.Key, Position: b.Fault.Position, Events: len(b.Events),
+		Waiting: b.Waiting, Rows: len(b.Rows), Module: b.Module.File, Tried: b.Module.Tried,
+	}
 	report, err := replay.Run(ctx, b, replay.Options{Runtime: runtime})
 	switch {
 	case ctx.Err() != nil:
@@ -230,13 +238,31 @@ func (o *exportOptions) write(ctx context.Context, runtime *host.Runtime, b *bun
 	case err != nil:
 		o.log.Warn().Str("reason", errorText(err)).Msg("the bundle cannot be replayed")
 	case report.Outcome == replay.Reproduced:
-		fmt.Fprintln(o.out, "a replay brings about the same fault")
+		written.Outcome = report.Outcome
+		if err := o.say("a replay brings about the same fault"); err != nil {
+			return err
+		}
 	default:
+		written.Outcome = report.Outcome
 		warn := o.log.Warn().Str("outcome", string(report.Outcome))
 		if report.Fault != nil {
 			warn = warn.Int64("event", report.Fault.Position).Str("reason", report.Fault.Error)
 		}
 		warn.Strs("notes", report.Notes).Msg("a replay of the bundle does not bring about the same fault")
 	}
-	return nil
+	return o.result(written)
+}
+
+// exportReport is the JSON form of a bundle that was written.
+type exportReport struct {
+	File       string         `json:"file"`
+	Projection string         `json:"projection"`
+	Key        string         `json:"key"`
+	Position   int64          `json:"position"` // of the event that failed
+	Events     int            `json:"events"`
+	Waiting    int64          `json:"waiting"` // events of the key, of which the bundle may have the first only
+	Rows       int            `json:"rows"`
+	Module     string         `json:"module"`
+	Tried      bool           `json:"tried"`             // the key was tried with this module
+	Outcome    replay.Outcome `json:"outcome,omitempty"` // of a replay; none where the bundle cannot be replayed
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -31,6 +30,8 @@ func newParkedRetryCommand(globals *globalOptions) *cobra.Command {
 		Short: "Try the events of parked keys again",
 		Long: `Have the host that runs the projection try the events of parked keys again, from the one that failed. It does so
 within moments, or when it starts. 'pupwasm parked list' shows what came of it.`,
+		Example: `  pupwasm parked retry fines A100 A101
+  pupwasm parked retry fines --all`,
 		Args: wantArgs(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if all == (len(args) > 1) {
@@ -38,8 +39,9 @@ within moments, or when it starts. 'pupwasm parked list' shows what came of it.`
 			}
 			return orderParked(cmd.Context(), globals, args[0], args[1:], parkedOrder{action: store.ActionRetry})
 		},
-		ValidArgsFunction: completeProjections(globals),
+		ValidArgsFunction: completeVersioned(globals, keysOf),
 	}
+	globals.addJSON(cmd.Flags(), printsJSON)
 	cmd.Flags().BoolVar(&all, "all", false, "all keys of the projection")
 	return cmd
 }
@@ -52,7 +54,8 @@ func newParkedSkipCommand(globals *globalOptions) *cobra.Command {
 		Long: `Have the host that runs the projection leave out the event at which a key failed, and apply those that wait behind
 it. The rows are then as if the event had never been: only a reset applies it again. --event names the event that
 'pupwasm parked show' has shown: a retry may have passed it. 'pupwasm parked skipped' lists what was left out.`,
-		Args: wantArgs(cobra.ExactArgs(2)),
+		Example: `  pupwasm parked skip fines A100 --event 561000 --yes`,
+		Args:    wantArgs(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !yes {
 				return usagef("the projection %s is then without an event of key %s: say so with --yes", printable(args[0]),
@@ -63,8 +66,9 @@ it. The rows are then as if the event had never been: only a reset applies it ag
 			}
 			return orderParked(cmd.Context(), globals, args[0], args[1:], order)
 		},
-		ValidArgsFunction: completeProjections(globals),
+		ValidArgsFunction: completeVersioned(globals, keyOf),
 	}
+	globals.addJSON(cmd.Flags(), printsJSON)
 	cmd.Flags().BoolVar(&yes, "yes", false, "confirm that the event is left out")
 	cmd.Flags().Int64Var(&order.event, "event", 0,
 		"`position` of the event; the order is refused when the key waits at another one by now")
@@ -135,23 +139,31 @@ func orderParked(
 			return err
 		}
 	}
-	return printOrdered(globals.out, of, ordered, order.action)
+	return printOrdered(globals, of, ordered, order.action)
 }
 
 // printOrdered says what was ordered, and what it takes until somebody acts on it.
 func printOrdered(
-	out io.Writer, of *store.ProjectionStatus, parked []store.ParkedKey, order store.ParkedAction,
+	globals *globalOptions, of *store.ProjectionStatus, parked []store.ParkedKey, order store.ParkedAction,
 ) error {
 	name := printable(of.Name)
+	report := orderReport{
+		Projection: of.Name, Version: of.Version, Build: of.Build, Order: order, Keys: make([]orderedReport, len(parked)),
+	}
+	for i := range parked {
+		report.Keys[i] = orderedReport{Key: status.KeyText(parked[i].Key), Position: parked[i].First}
+	}
 	if len(parked) == 0 {
-		_, err := fmt.Fprintf(out, "nothing of %s is parked\n", name)
-		return err
+		if err := globals.say("nothing of %s is parked", name); err != nil {
+			return err
+		}
+		return globals.result(report)
 	}
 	what := count(int64(len(parked)), "parked key")
 	if order == store.ActionSkip {
 		what = fmt.Sprintf("event %d of key %s", parked[0].First, status.KeyText(parked[0].Key))
 	}
-	if _, err := fmt.Fprintf(out, "%s ordered for %s of %s\n", order, what, name); err != nil {
+	if err := globals.say("%s ordered for %s of %s", order, what, name); err != nil {
 		return err
 	}
 	failed, idle := false, false
@@ -163,16 +175,35 @@ func printOrdered(
 			}
 		}
 	}
+	var err error
 	switch {
 	case of.Paused():
-		_, err := fmt.Fprintf(out, "nobody acts on that before 'pupwasm resume %s': it is paused\n", name)
-		return err
+		report.Waits = "paused"
+		err = globals.say("nobody acts on that before 'pupwasm resume %s': it is paused", name)
 	case failed:
-		_, err := fmt.Fprintf(out, "nobody acts on that before 'pupwasm retry %s': a segment has failed\n", name)
-		return err
+		report.Waits = "failed"
+		err = globals.say("nobody acts on that before 'pupwasm retry %s': a segment has failed", name)
 	case idle:
-		_, err := fmt.Fprintln(out, "nobody acts on that before a host runs the projection")
+		report.Waits = "no host"
+		err = globals.say("nobody acts on that before a host runs the projection")
+	}
+	if err != nil {
 		return err
 	}
-	return nil
+	return globals.result(report)
+}
+
+// orderReport is the JSON form of an order for parked keys.
+type orderReport struct {
+	Projection string             `json:"projection"`
+	Version    int                `json:"version"`
+	Build      int                `json:"build,omitempty"`
+	Order      store.ParkedAction `json:"order"`
+	Keys       []orderedReport    `json:"keys"`
+	Waits      string             `json:"waits,omitempty"` // why nobody acts on it yet: paused, failed, no host
+}
+
+type orderedReport struct {
+	Key      string `json:"key"`
+	Position int64  `json:"position"` // of the event that failed
 }

@@ -15,19 +15,20 @@ import (
 )
 
 func newParkedShowCommand(globals *globalOptions) *cobra.Command {
-	asJSON := false
 	var events logOptions
 	cmd := &cobra.Command{
 		Use:   "show PROJECTION KEY",
 		Short: "Show why a key is parked",
 		Long:  `Show why a key is parked, the event that failed, and where the events are that wait with it.`,
-		Args:  wantArgs(cobra.ExactArgs(2)),
+		Example: `  pupwasm parked show fines A100
+  pupwasm parked show fines@2 hex:00ff --json`,
+		Args: wantArgs(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runParkedShow(cmd.Context(), globals, &events, args, asJSON)
+			return runParkedShow(cmd.Context(), globals, &events, args)
 		},
-		ValidArgsFunction: completeProjections(globals),
+		ValidArgsFunction: completeVersioned(globals, keyOf),
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	globals.addJSON(cmd.Flags(), printsJSON)
 	events.addFlags(cmd.Flags())
 	return cmd
 }
@@ -35,7 +36,7 @@ func newParkedShowCommand(globals *globalOptions) *cobra.Command {
 // shownPositions is how many positions of waiting events are shown.
 const shownPositions = 20
 
-func runParkedShow(ctx context.Context, globals *globalOptions, events *logOptions, args []string, asJSON bool) error {
+func runParkedShow(ctx context.Context, globals *globalOptions, events *logOptions, args []string) error {
 	projection, keyArgument := args[0], args[1]
 	key, err := parseKey(keyArgument)
 	if err != nil {
@@ -58,7 +59,7 @@ func runParkedShow(ctx context.Context, globals *globalOptions, events *logOptio
 		return notParked(projection, keyArgument)
 	}
 	report := reportParked(&found[0])
-	if asJSON {
+	if globals.json {
 		return writeJSON(globals.out, report)
 	}
 	waiting, err := from.tables.ParkedPositions(ctx, found[0].ParkedID, 0, shownPositions)
@@ -98,17 +99,18 @@ func positionsText(positions []int64, all int64) string {
 }
 
 func newParkedSkippedCommand(globals *globalOptions) *cobra.Command {
-	asJSON := false
 	cmd := &cobra.Command{
 		Use:   "skipped PROJECTION",
 		Short: "List events that were left out",
-		Args:  wantArgs(cobra.ExactArgs(1)),
+		Example: `  pupwasm parked skipped fines
+  pupwasm parked skipped fines --json`,
+		Args: wantArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runParkedSkipped(cmd.Context(), globals, args[0], asJSON)
+			return runParkedSkipped(cmd.Context(), globals, args[0])
 		},
-		ValidArgsFunction: completeProjections(globals),
+		ValidArgsFunction: completeVersioned(globals),
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	globals.addJSON(cmd.Flags(), printsJSON)
 	return cmd
 }
 
@@ -121,7 +123,7 @@ type skippedReport struct {
 	SkippedAt time.Time `json:"skipped_at"`
 }
 
-func runParkedSkipped(ctx context.Context, globals *globalOptions, projection string, asJSON bool) error {
+func runParkedSkipped(ctx context.Context, globals *globalOptions, projection string) error {
 	from, err := openStore(ctx, globals)
 	if err != nil {
 		return err
@@ -149,7 +151,7 @@ func runParkedSkipped(ctx context.Context, globals *globalOptions, projection st
 		}
 	}
 	switch {
-	case asJSON:
+	case globals.json:
 		return writeJSON(globals.out, reports)
 	case len(reports) == 0:
 		_, err := fmt.Fprintln(globals.out, "no event was skipped")

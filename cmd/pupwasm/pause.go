@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,6 +37,7 @@ func newPauseCommand(globals *globalOptions) *cobra.Command {
 	}
 	cmd.Flags().DurationVar(&timeout, "timeout", timeout,
 		"how long to wait until no host has a segment; 0 for no limit")
+	globals.addJSON(cmd.Flags(), printsJSON)
 	return cmd
 }
 
@@ -65,13 +67,23 @@ func runPause(ctx context.Context, globals *globalOptions, projection string, ti
 	if !changed {
 		said = "was paused already"
 	}
-	_, err = fmt.Fprintf(globals.out, "%[1]s %[2]s, and no host has a segment of it: 'pupwasm resume %[1]s' lets it go on\n",
-		printable(projection), said)
-	return err
+	if err := globals.say("%[1]s %[2]s, and no host has a segment of it: 'pupwasm resume %[1]s' lets it go on",
+		printable(projection), said); err != nil {
+		return err
+	}
+	return globals.result(pauseReport{Projection: projection, Paused: true, Changed: changed})
+}
+
+// pauseReport is the JSON form of a pause and of its end.
+type pauseReport struct {
+	Projection string `json:"projection"`
+	Paused     bool   `json:"paused"`
+	Changed    bool   `json:"changed"`             // it was otherwise before
+	HostRuns   *bool  `json:"host_runs,omitempty"` // of the end of a pause: some host has the projection
 }
 
 func newResumeCommand(globals *globalOptions) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "resume PROJECTION",
 		Short: "Let a projection go on that was paused",
 		Long: `End a pause. The command returns at once; hosts that run the projection go on with it within --rebalance (1s),
@@ -83,6 +95,8 @@ without a restart.`,
 		},
 		ValidArgsFunction: completeProjections(globals),
 	}
+	globals.addJSON(cmd.Flags(), printsJSON)
+	return cmd
 }
 
 func runResume(ctx context.Context, globals *globalOptions, projection string) error {
@@ -103,23 +117,35 @@ func runResume(ctx context.Context, globals *globalOptions, projection string) e
 	if changed {
 		said = "goes on"
 	}
-	if _, err := fmt.Fprintf(globals.out, "%s %s\n", printable(projection), said); err != nil || !changed {
+	if err := globals.say("%s %s", printable(projection), said); err != nil {
 		return err
 	}
-	return globals.tellIdle(ctx, to, of)
+	report := pauseReport{Projection: projection, Changed: changed}
+	if report.HostRuns, err = hostRuns(ctx, to, of); err != nil {
+		return err
+	}
+	if changed {
+		if err := globals.tellIdle(report.HostRuns); err != nil {
+			return err
+		}
+	}
+	return globals.result(report)
+}
+
+// hostRuns reports whether a host runs a projection.
+func hostRuns(ctx context.Context, from store.Tables, of *store.ProjectionStatus) (*bool, error) {
+	workers, err := from.Workers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	runs := slices.ContainsFunc(workers, func(w store.Worker) bool { return w.Runs(of.ProjectionID) })
+	return &runs, nil
 }
 
 // tellIdle says so when no host runs a projection that is to go on.
-func (o *globalOptions) tellIdle(ctx context.Context, from store.Tables, of *store.ProjectionStatus) error {
-	workers, err := from.Workers(ctx)
-	if err != nil {
-		return err
+func (o *globalOptions) tellIdle(runs *bool) error {
+	if *runs {
+		return nil
 	}
-	for i := range workers {
-		if workers[i].Runs(of.ProjectionID) {
-			return nil
-		}
-	}
-	_, err = fmt.Fprintln(o.out, "no host runs it: start one with 'pupwasm run'")
-	return err
+	return o.say("no host runs it: start one with 'pupwasm run'")
 }

@@ -18,7 +18,6 @@ import (
 type planOptions struct {
 	*globalOptions
 
-	json    bool
 	last    int
 	events  logOptions
 	runtime runtimeOptions
@@ -63,10 +62,11 @@ func newPlanCommand(globals *globalOptions) *cobra.Command {
 		Example: `  pupwasm plan modules
   pupwasm plan modules/fine_balance.wasm --last 50000
   pupwasm plan modules --json --database postgres://localhost/shop`,
-		Args: wantArgs(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error { return runPlan(cmd.Context(), opts, args[0]) },
+		Args:              wantArgs(cobra.ExactArgs(1)),
+		ValidArgsFunction: completeFile(moduleFiles),
+		RunE:              func(cmd *cobra.Command, args []string) error { return runPlan(cmd.Context(), opts, args[0]) },
 	}
-	cmd.Flags().BoolVar(&opts.json, "json", false, "print JSON")
+	opts.addJSON(cmd.Flags(), printsJSON)
 	cmd.Flags().IntVar(&opts.last, "last", 1000, "run modules over the last `N` events that they ask for")
 	opts.events.addFlags(cmd.Flags())
 	opts.limits.addFlags(cmd.Flags())

@@ -6,7 +6,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// progress is a progress bar. Without a terminal it does nothing.
+// progress is a progress bar, without colours. Without a terminal whose cursor moves it does nothing.
 type progress struct {
 	bar *progressbar.ProgressBar
 }
@@ -30,7 +30,7 @@ func newCountBar(globals *globalOptions, what string, total int64) *progress {
 }
 
 func newBar(globals *globalOptions, what string, total int64, units ...progressbar.Option) *progress {
-	if !isTerminal(globals.errs) {
+	if !hasCursor(globals.errs) {
 		return &progress{}
 	}
 	return &progress{bar: progressbar.NewOptions64(total, append(units,

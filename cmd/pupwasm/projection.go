@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
+	"github.com/pupwasm/pupwasm/internal/settings"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -43,7 +45,7 @@ func known(ctx context.Context, from store.Tables, projection string) (*store.Pr
 func allVersions(ctx context.Context, from store.Tables, name string) ([]store.ProjectionStatus, error) {
 	all, err := from.Status(ctx, name)
 	if err == nil && len(all) == 0 {
-		err = unknownProjection(name)
+		err = unknownProjection(ctx, from, name)
 	}
 	return all, err
 }
@@ -56,8 +58,26 @@ func knownName(ctx context.Context, from store.Tables, projection string) (*stor
 	return known(ctx, from, projection)
 }
 
-func unknownProjection(name string) error {
-	return usagef("projection %s is not known: 'pupwasm status' lists those that are", printable(name))
+// unknownProjection is the error for a name that was never installed. It names the one that is near.
+func unknownProjection(ctx context.Context, from store.Tables, name string) error {
+	hint := "'pupwasm status' lists those that are"
+	if near := nearProjection(ctx, from, name); near != "" {
+		hint = fmt.Sprintf("did you mean %s?", printable(near))
+	}
+	return usagef("projection %s is not known: %s", printable(name), hint)
+}
+
+// nearProjection returns the projection that somebody meant who has misspelt it, or "".
+func nearProjection(ctx context.Context, from store.Tables, name string) string {
+	all, err := from.Status(ctx)
+	if err != nil {
+		return "" // there is an error already
+	}
+	names := make([]string, len(all))
+	for i := range all {
+		names[i] = all[i].Name
+	}
+	return settings.Nearest(name, names)
 }
 
 func unknownVersion(id store.ProjectionID) error {

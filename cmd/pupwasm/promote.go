@@ -32,6 +32,27 @@ type promoteOptions struct {
 	timeout      time.Duration
 	timeoutGiven bool
 	keep         int
+
+	report promotionReport
+}
+
+// promotionReport is the JSON form of a promotion, a rollback and a rebuild.
+type promotionReport struct {
+	Projection string        `json:"projection"`
+	From       versionName   `json:"from"` // what readers saw before
+	To         versionName   `json:"to"`   // what they see now
+	Changed    bool          `json:"changed"`
+	Retired    []versionName `json:"retired"`
+}
+
+// versionName is the JSON form of the name of a version.
+type versionName struct {
+	Version int `json:"version"`
+	Build   int `json:"build,omitempty"`
+}
+
+func versionNameOf(id store.ProjectionID) versionName {
+	return versionName{Version: id.Version, Build: id.Build}
 }
 
 func newPromoteCommand(globals *globalOptions) *cobra.Command {
@@ -47,7 +68,7 @@ func newPromoteCommand(globals *globalOptions) *cobra.Command {
 			opts.timeoutGiven = cmd.Flags().Changed("timeout")
 			return runPromote(cmd.Context(), opts, args)
 		},
-		ValidArgsFunction: completeProjections(globals),
+		ValidArgsFunction: completeProjections(globals, candidateIn),
 	}
 	cmd.Flags().BoolVar(&opts.whenCaughtUp, "when-caught-up", false,
 		"wait until the version has caught up, for as long as that takes unless --timeout is given")
@@ -55,6 +76,7 @@ func newPromoteCommand(globals *globalOptions) *cobra.Command {
 		"refuse a version whose rows differ from those that readers see, as 'pupwasm diff' compares them")
 	cmd.Flags().IntVar(&opts.keep, "keep-versions", 1, "how many replaced versions to keep for a rollback; -1 for all")
 	opts.addTimeout(cmd)
+	globals.addJSON(cmd.Flags(), printsJSON)
 	return cmd
 }
 
@@ -89,10 +111,15 @@ func runPromote(ctx context.Context, opts *promoteOptions, args []string) error 
 			return store.Promotion{}, err
 		}
 		return segments.Promote(ctx, to, next.ProjectionID)
-	}); err != nil || opts.keep < 0 {
+	}); err != nil {
 		return err
 	}
-	return opts.retireOld(ctx, to, next.Name)
+	if opts.keep >= 0 {
+		if err := opts.retireOld(ctx, to, next.Name); err != nil {
+			return err
+		}
+	}
+	return opts.result(&opts.report)
 }
 
 // equal refuses a version whose rows differ from those that readers see, where that is asked for.
@@ -254,13 +281,16 @@ func (o *promoteOptions) exchange(
 		return o.inTime(ctx, to, of, err)
 	case err != nil:
 		return err
-	case promotion.From == promotion.To:
-		_, err = fmt.Fprintf(o.out, "readers of %s see version %s already\n", printable(of.Name), promotion.To.VersionText())
-		return err
 	}
-	_, err = fmt.Fprintf(o.out, "readers of %s see version %s now, before it was version %s\n", printable(of.Name),
+	o.report = promotionReport{
+		Projection: of.Name, From: versionNameOf(promotion.From), To: versionNameOf(promotion.To),
+		Changed: promotion.From != promotion.To, Retired: []versionName{},
+	}
+	if !o.report.Changed {
+		return o.say("readers of %s see version %s already", printable(of.Name), promotion.To.VersionText())
+	}
+	return o.say("readers of %s see version %s now, before it was version %s", printable(of.Name),
 		promotion.To.VersionText(), promotion.From.VersionText())
-	return err
 }
 
 // inTime says what has not happened in time.
@@ -300,7 +330,10 @@ func (o *promoteOptions) retireOld(ctx context.Context, to store.Tables, name st
 			o.log.Warn().Str("version", at.VersionText()).Str("reason", errorText(err)).Msg("version is not retired yet")
 			continue
 		}
-		fmt.Fprintf(o.out, "version %s is retired: --keep-versions is %d\n", at.VersionText(), o.keep)
+		o.report.Retired = append(o.report.Retired, versionNameOf(at.ProjectionID))
+		if err := o.say("version %s is retired: --keep-versions is %d", at.VersionText(), o.keep); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -48,6 +48,7 @@ func newRebuildCommand(globals *globalOptions) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&opts.keep, "keep", false, "keep the build that readers saw before, for a rollback")
 	cmd.Flags().BoolVar(&opts.noWait, "no-wait", false, "ask for the build, and leave it to another call to show it to readers")
+	globals.addJSON(cmd.Flags(), printsJSON)
 	cmd.Flags().DurationVar(&opts.timeout, "timeout", 0, "how long to wait; 0 for no limit")
 	return cmd
 }
@@ -69,13 +70,16 @@ func runRebuild(ctx context.Context, opts *rebuildOptions, projection string) er
 		return err
 	}
 	if opts.noWait {
-		_, err = fmt.Fprintf(opts.out, "version %s of %s is asked for: the hosts that run %[2]s build it, 'pupwasm versions %[2]s' "+
-			"shows how far it is, and 'pupwasm rebuild %[2]s' waits for it and shows it to readers\n", id.VersionText(), printable(projection))
-		return err
+		if err := opts.say("version %s of %s is asked for: the hosts that run %[2]s build it, 'pupwasm versions %[2]s' "+
+			"shows how far it is, and 'pupwasm rebuild %[2]s' waits for it and shows it to readers", id.VersionText(),
+			printable(projection)); err != nil {
+			return err
+		}
+		return opts.result(askedReport{Projection: projection, Asked: versionNameOf(id)})
 	}
 	waiting, cancel := withTimeout(ctx, opts.timeout)
 	defer cancel()
-	err = opts.showBuild(waiting, to, id)
+	promotion, err := opts.showBuild(waiting, to, id)
 	if err != nil && waiting.Err() != nil && ctx.Err() == nil {
 		return fmt.Errorf("version %s of %s is not there after %s, and hosts go on building it: 'pupwasm versions %[2]s' shows how "+
 			"far it is", id.VersionText(), printable(projection), opts.timeout)
@@ -83,16 +87,27 @@ func runRebuild(ctx context.Context, opts *rebuildOptions, projection string) er
 	if err != nil {
 		return err
 	}
-	return opts.retireBuilds(ctx, to, id)
+	if err := opts.retireBuilds(ctx, to, id, promotion); err != nil {
+		return err
+	}
+	return opts.result(promotion)
+}
+
+// askedReport is the JSON form of a build that hosts are asked for.
+type askedReport struct {
+	Projection string      `json:"projection"`
+	Asked      versionName `json:"asked"`
 }
 
 // showBuild waits until a build has caught up, and promotes it.
-func (o *rebuildOptions) showBuild(ctx context.Context, to store.Tables, id store.ProjectionID) error {
+func (o *rebuildOptions) showBuild(
+	ctx context.Context, to store.Tables, id store.ProjectionID,
+) (*promotionReport, error) {
 	if err := o.awaitBuild(ctx, to, id); err != nil {
-		return err
+		return nil, err
 	}
 	promoting := &promoteOptions{globalOptions: o.globalOptions, whenCaughtUp: true}
-	return promoting.exchange(ctx, to, id, func(ctx context.Context) (store.Promotion, error) {
+	err := promoting.exchange(ctx, to, id, func(ctx context.Context) (store.Promotion, error) {
 		for {
 			trying, cancel := context.WithTimeout(ctx, promoteTry)
 			promotion, err := segments.Promote(trying, to, id)
@@ -106,6 +121,7 @@ func (o *rebuildOptions) showBuild(ctx context.Context, to store.Tables, id stor
 			}
 		}
 	})
+	return &promoting.report, err
 }
 
 // promoteTry is for how long a promotion is tried before the build is looked at again.
@@ -244,7 +260,9 @@ func (h *idleHosts) check(ctx context.Context, from store.Tables, id store.Proje
 }
 
 // retireBuilds retires the builds of the version that readers saw before, or says how to.
-func (o *rebuildOptions) retireBuilds(ctx context.Context, to store.Tables, id store.ProjectionID) error {
+func (o *rebuildOptions) retireBuilds(
+	ctx context.Context, to store.Tables, id store.ProjectionID, report *promotionReport,
+) error {
 	all, err := allVersions(ctx, to, id.Name)
 	if err != nil {
 		return err
@@ -259,14 +277,14 @@ func (o *rebuildOptions) retireBuilds(ctx context.Context, to store.Tables, id s
 			continue
 		}
 		if o.keep {
-			_, err = fmt.Fprintf(o.out, "version %s is kept: 'pupwasm rollback %s' goes back to it, and 'pupwasm retire %[2]s %[1]s' "+
-				"deletes it\n", before.VersionText(), printable(id.Name))
-			return err
+			return o.say("version %s is kept: 'pupwasm rollback %s' goes back to it, and 'pupwasm retire %[2]s %[1]s' "+
+				"deletes it", before.VersionText(), printable(id.Name))
 		}
 		if err := to.Retire(ctx, before); err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintf(o.out, "version %s of %s is retired\n", before.VersionText(), printable(id.Name)); err != nil {
+		report.Retired = append(report.Retired, versionNameOf(before))
+		if err := o.say("version %s of %s is retired", before.VersionText(), printable(id.Name)); err != nil {
 			return err
 		}
 	}

@@ -55,6 +55,7 @@ func newRecordCommand(globals *globalOptions) *cobra.Command {
 	flags.StringVar(&opts.out, "out", "-", "`file` to write, or - for standard output")
 	flags.BoolVar(&opts.force, "force", false, "replace the file if it exists")
 	flags.StringVar(&opts.module, "module", "", "take only events that the module of this `file` asks for")
+	flagFiles(flags, "module", moduleFiles)
 	flags.StringSliceVar(&opts.redact, "redact", nil, "replace the values of these `fields` (names separated by commas)")
 	opts.runtime.addFlags(flags)
 	return cmd

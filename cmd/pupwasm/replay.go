@@ -18,7 +18,6 @@ type replayOptions struct {
 	*globalOptions
 
 	module  string
-	json    bool
 	runtime runtimeOptions
 }
 
@@ -38,11 +37,13 @@ func newReplayCommand(globals *globalOptions) *cobra.Command {
 		Long:  replayHelp,
 		Example: `  pupwasm replay fines-561000.bundle.tar.gz
   pupwasm replay fines-561000.bundle.tar.gz --module fixed.wasm`,
-		Args: wantArgs(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error { return runReplay(cmd.Context(), opts, args[0]) },
+		Args:              wantArgs(cobra.ExactArgs(1)),
+		ValidArgsFunction: completeFile(bundleFiles),
+		RunE:              func(cmd *cobra.Command, args []string) error { return runReplay(cmd.Context(), opts, args[0]) },
 	}
 	cmd.Flags().StringVar(&opts.module, "module", "", "`file` of a module to try instead of the bundle's")
-	cmd.Flags().BoolVar(&opts.json, "json", false, "print JSON")
+	flagFiles(cmd.Flags(), "module", moduleFiles)
+	opts.addJSON(cmd.Flags(), printsJSON)
 	opts.limits.addFlags(cmd.Flags())
 	opts.runtime.addFlags(cmd.Flags())
 	return cmd

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 )
@@ -30,8 +29,15 @@ stay and fail until the projection is installed again. Schemas that an administr
 		},
 		ValidArgsFunction: completeProjections(globals),
 	}
+	globals.addJSON(cmd.Flags(), printsJSON)
 	cmd.Flags().BoolVar(&yes, "yes", false, "confirm that the rows are deleted")
 	return cmd
+}
+
+// resetReport is the JSON form of a reset.
+type resetReport struct {
+	Projection string `json:"projection"`
+	Reset      bool   `json:"reset"`
 }
 
 func runReset(ctx context.Context, globals *globalOptions, projection string, yes bool) error {
@@ -43,9 +49,14 @@ func runReset(ctx context.Context, globals *globalOptions, projection string, ye
 		return err
 	}
 	defer to.Close()
+	if _, err := knownName(ctx, to, projection); err != nil {
+		return err
+	}
 	if err := to.Reset(ctx, projection); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(globals.out, "%s is reset\n", projection)
-	return err
+	if err := globals.say("%s is reset", printable(projection)); err != nil {
+		return err
+	}
+	return globals.result(resetReport{Projection: projection, Reset: true})
 }

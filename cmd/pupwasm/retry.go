@@ -11,7 +11,7 @@ import (
 )
 
 func newRetryCommand(globals *globalOptions) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "retry PROJECTION [SEGMENT…]",
 		Short: "Let segments that failed go on",
 		Long: `Clear the failure of segments, all or those named, so that the hosts that run the projection go on with them at
@@ -30,8 +30,10 @@ Parked keys are another matter, which the command only counts: 'pupwasm parked r
 			}
 			return runRetry(cmd.Context(), globals, args[0], numbers)
 		},
-		ValidArgsFunction: completeProjections(globals),
+		ValidArgsFunction: completeVersioned(globals, segmentsOf),
 	}
+	globals.addJSON(cmd.Flags(), printsJSON)
+	return cmd
 }
 
 func runRetry(ctx context.Context, globals *globalOptions, projection string, numbers []int) error {
@@ -56,16 +58,41 @@ func runRetry(ctx context.Context, globals *globalOptions, projection string, nu
 	return tellRetried(ctx, globals, to, of, numbers, cleared)
 }
 
+// retryReport is the JSON form of a retry of segments.
+type retryReport struct {
+	Projection string          `json:"projection"`
+	Version    int             `json:"version"`
+	Build      int             `json:"build,omitempty"`
+	Retried    []retriedReport `json:"retried"`
+	Parked     int             `json:"parked"` // keys, which are not retried
+	Paused     bool            `json:"paused"`
+	HostRuns   *bool           `json:"host_runs"`
+}
+
+// retriedReport is a segment that goes on.
+type retriedReport struct {
+	Segment  int    `json:"segment"`
+	Position int64  `json:"position"`
+	Failure  string `json:"failure"`
+}
+
 // tellRetried says what goes on, after which failures, and what does not.
 func tellRetried(
 	ctx context.Context, globals *globalOptions, from store.Tables, was *store.ProjectionStatus, numbers []int, cleared int,
 ) error {
 	name := printable(was.Name)
+	report := retryReport{
+		Projection: was.Name, Version: was.Version, Build: was.Build, Retried: []retriedReport{}, Parked: was.Parked,
+		Paused: was.Paused(),
+	}
 	for i := range was.Segments {
 		s := &was.Segments[i]
 		if s.Failure != "" && (len(numbers) == 0 || slices.Contains(numbers, s.Segment)) {
-			fmt.Fprintf(globals.out, "segment %d had failed after position %d: %s\n", s.Segment, s.Position,
-				printable(inFlags(s.Failure)))
+			report.Retried = append(report.Retried, retriedReport{s.Segment, s.Position, inFlags(s.Failure)})
+			if err := globals.say("segment %d had failed after position %d: %s", s.Segment, s.Position,
+				printable(inFlags(s.Failure))); err != nil {
+				return err
+			}
 		}
 	}
 	said := fmt.Sprintf("no segment of %s has failed", name)
@@ -75,19 +102,27 @@ func tellRetried(
 	case cleared > 1:
 		said = fmt.Sprintf("%d segments of %s go on", cleared, name)
 	}
-	if _, err := fmt.Fprintln(globals.out, said); err != nil {
+	if err := globals.say("%s", said); err != nil {
 		return err
 	}
 	if was.Parked > 0 {
-		fmt.Fprintf(globals.out, "%[1]s has %[2]s, which this does not retry: 'pupwasm parked retry %[1]s --all' does\n", name,
-			count(int64(was.Parked), "parked key"))
+		if err := globals.say("%[1]s has %[2]s, which this does not retry: 'pupwasm parked retry %[1]s --all' does", name,
+			count(int64(was.Parked), "parked key")); err != nil {
+			return err
+		}
+	}
+	var err error
+	if report.HostRuns, err = hostRuns(ctx, from, was); err != nil {
+		return err
 	}
 	switch {
 	case was.Paused():
-		_, err := fmt.Fprintf(globals.out, "nothing goes on before 'pupwasm resume %s': it is paused\n", name)
-		return err
+		err = globals.say("nothing goes on before 'pupwasm resume %s': it is paused", name)
 	case cleared > 0:
-		return globals.tellIdle(ctx, from, was)
+		err = globals.tellIdle(report.HostRuns)
 	}
-	return nil
+	if err != nil {
+		return err
+	}
+	return globals.result(report)
 }

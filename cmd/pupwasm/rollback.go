@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -27,6 +26,7 @@ A host must have the module of the version still: without one it does not follow
 		ValidArgsFunction: completeProjections(globals),
 	}
 	opts.addTimeout(cmd)
+	globals.addJSON(cmd.Flags(), printsJSON)
 	return cmd
 }
 
@@ -40,9 +40,12 @@ func runRollback(ctx context.Context, opts *promoteOptions, projection string) e
 	if err != nil {
 		return err
 	}
-	return opts.exchange(ctx, to, live.ProjectionID, func(ctx context.Context) (store.Promotion, error) {
+	if err := opts.exchange(ctx, to, live.ProjectionID, func(ctx context.Context) (store.Promotion, error) {
 		return segments.Rollback(ctx, to, projection)
-	})
+	}); err != nil {
+		return err
+	}
+	return opts.result(&opts.report)
 }
 
 func newRetireCommand(globals *globalOptions) *cobra.Command {
@@ -56,12 +59,13 @@ since the host would begin it again. A build of 'pupwasm rebuild' is retired at 
 the rebuild.`,
 		Example: `  pupwasm retire fines 1 --yes
   pupwasm retire fines 1b2 --yes`,
-		Args: wantArgs(cobra.RangeArgs(1, 2)),
+		Args:              wantArgs(cobra.RangeArgs(1, 2)),
+		ValidArgsFunction: completeVersioned(globals, retirableIn),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runRetire(cmd.Context(), globals, args, yes)
 		},
-		ValidArgsFunction: completeProjections(globals),
 	}
+	globals.addJSON(cmd.Flags(), printsJSON)
 	cmd.Flags().BoolVar(&yes, "yes", false, "confirm that the rows are deleted")
 	return cmd
 }
@@ -86,8 +90,16 @@ func runRetire(ctx context.Context, globals *globalOptions, args []string, yes b
 	if err := to.Retire(ctx, id); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(globals.out, "version %s of %s is retired\n", id.VersionText(), printable(id.Name))
-	return err
+	if err := globals.say("version %s of %s is retired", id.VersionText(), printable(id.Name)); err != nil {
+		return err
+	}
+	return globals.result(retireReport{Projection: id.Name, Retired: []versionName{versionNameOf(id)}})
+}
+
+// retireReport is the JSON form of what was retired.
+type retireReport struct {
+	Projection string        `json:"projection"`
+	Retired    []versionName `json:"retired"`
 }
 
 // toRetire returns the version that is named: one that is installed, or a build that is asked for and not begun.

@@ -32,6 +32,8 @@ type globalOptions struct {
 	eager       bool // connections are opened before they are needed
 	limits      limitOptions
 
+	json bool // of commands that print a result
+
 	log zerolog.Logger
 
 	file    *config           // of flags, as it was when the command began
@@ -48,13 +50,16 @@ func (o *globalOptions) addFlags(flags *pflag.FlagSet) {
 	asSecret(flags, "database", secretDatabase)
 	flags.StringVar(&o.config, "config", "",
 		"`file` of settings for flags (default: pupwasm.yaml in the current folder, if there is one)")
+	flagFiles(flags, "config", yamlFiles)
 	flags.StringVar(&o.schema, "schema", "pupwasm",
 		"`name` of the schema for pupwasm's own tables, a prefix of their names on SQLite; projections get it as a prefix "+
 			"too unless it is the default")
 	flags.BoolVar(&o.migrate, "migrate", true, "set up and update pupwasm's tables before writing")
 	flags.StringVar(&o.logLevel, "log-level", "info", "lowest `level` to log: debug, info, warn or error")
+	flagChoices(flags, "log-level", logLevels...)
 	flags.StringVar(&o.logFormat, "log-format", "auto",
 		"log `format`: console, json, or auto (console on a terminal, otherwise json)")
+	flagChoices(flags, "log-format", "auto", "console", "json")
 }
 
 // prepare checks the flags that every command has and makes the logger.
@@ -77,13 +82,22 @@ WebAssembly modules.
 An environment variable sets every other flag except --yes: PUPWASM_LOG_LEVEL is --log-level. Below variables come
 members of pupwasm.yaml in the current folder, or of the file that --config names: see 'pupwasm config --help'.
 
-` + exitCodesHelp
+`
 
+// newRootCommand returns the commands, with what the shell completes.
 func newRootCommand(globals *globalOptions) *cobra.Command {
+	root := newCommands(globals)
+	root.SetOut(globals.out) // before cobra's commands are made, which remember it
+	addCobraCommands(root)
+	completeAll(root)
+	return root
+}
+
+func newCommands(globals *globalOptions) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "pupwasm",
 		Short: "Run WebAssembly projections over an event store",
-		Long:  rootHelp,
+		Long:  rootHelp + exitCodesHelp(),
 		Example: `  pupwasm append events.jsonl
   pupwasm run --watch modules
   pupwasm events --limit 5
@@ -106,11 +120,7 @@ func newRootCommand(globals *globalOptions) *cobra.Command {
 	asGroup(root)
 	root.SetVersionTemplate(readBuild().String() + "\n")
 	globals.addFlags(root.PersistentFlags())
-	completeFlag(root, "log-level", logLevels...)
-	completeFlag(root, "log-format", "auto", "console", "json")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usagef("%s: see '%s --help'", flagError(err), cmd.CommandPath())
-	})
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		newRunCommand(globals),
 		newAppendCommand(globals),

@@ -19,7 +19,6 @@ type rowsOptions struct {
 
 	keys  []string
 	limit int
-	json  bool
 }
 
 const rowsHelp = `Show rows of a projection as readers see them, in order of the table's key. Rows of views come in the view's own order.
@@ -44,11 +43,11 @@ func newRowsCommand(globals *globalOptions) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runRows(cmd.Context(), opts, args[0], strings.Join(args[1:], ""))
 		},
-		ValidArgsFunction: completeProjections(globals),
+		ValidArgsFunction: completeProjections(globals, tableOf),
 	}
 	cmd.Flags().StringArrayVar(&opts.keys, "key", nil, "show only rows with this `COLUMN=VALUE`; may be repeated")
 	cmd.Flags().IntVar(&opts.limit, "limit", 100, fmt.Sprintf("maximum number of rows; 0 for no limit, up to %d MiB", store.ResultBytesMax>>20))
-	cmd.Flags().BoolVar(&opts.json, "json", false, "print JSON lines, one for each row")
+	opts.addJSON(cmd.Flags(), "print JSON lines, one for each row")
 	return cmd
 }
 

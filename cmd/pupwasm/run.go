@@ -43,6 +43,7 @@ type runOptions struct {
 func (o *runOptions) addFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.once, "once", false, "apply the events that exist now, then exit; the exit code says whether all "+
 		"of them were applied")
+	o.addJSON(flags, "with --once, print JSON")
 	o.events.addFlags(flags)
 	flags.BoolVar(&o.watch, "watch", false, "load new and changed modules while running, and stop removed ones")
 	flags.DurationVar(&o.retry, "retry", time.Minute,
@@ -62,6 +63,7 @@ func (o *runOptions) addFlags(flags *pflag.FlagSet) {
 		"load only modules with a valid FILE.wasm.sig for this Ed25519 public `key`, a PEM file (see 'pupwasm sign')")
 	flags.StringVar(&o.onPark, "on-park", "",
 		"tell a `URL`, by POST, or a program once of each key that is parked (see docs/failures.md)")
+	flagFiles(flags, "require-signed", pemFiles)
 	addTracingFlags(flags, &o.otlp)
 	asSecret(flags, "on-park", secretHook)
 	o.limits.addFlags(flags)
@@ -111,15 +113,15 @@ func runCommand(opts *runOptions) *cobra.Command {
   pupwasm run --watch bin/modules
   pupwasm run --once bin/modules --database postgres://localhost/shop
   pupwasm run bin/modules --events postgres://events.example/shop --database sqlite:local.db`,
-		Args:    wantArgs(cobra.ExactArgs(1)),
-		PreRunE: func(*cobra.Command, []string) error { return opts.check() },
+		Args:              wantArgs(cobra.ExactArgs(1)),
+		PreRunE:           func(*cobra.Command, []string) error { return opts.check() },
+		ValidArgsFunction: completeFolder,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.flags = cmd.Flags()
 			return runRun(cmd.Context(), opts, args[0])
 		},
 	}
 	opts.addFlags(cmd.Flags())
-	completeFlag(cmd, "instances", instancePolicies...)
 	completeFlag(cmd, "isolation", isolations...)
 	return cmd
 }
@@ -307,9 +309,8 @@ func (o *runOptions) work(
 		return err
 	}
 	took := clock.Now().Sub(start)
-	all := worker.Progress()
-	for _, p := range all {
-		fmt.Fprintf(o.out, "%s: %s %s\n", labelOf(p, all), count(p.Events, "event"), rate(p.Events, took))
+	if err := o.printApplied(worker.Progress(), took); err != nil {
+		return err
 	}
 	return withRefusals(err, len(set.Failures()))
 }

@@ -43,8 +43,9 @@ func (o *runtimeOptions) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.instances, "instances", string(host.InstancesAuto),
 		"`policy` for instances: fresh for every batch, reuse (up to half of --memory, at most 32 MiB), or auto (fresh if "+
 			"the module starts fast)")
+	flagChoices(flags, "instances", instancePolicies...)
 	flags.StringVar(&o.cacheDir, "cache-dir", defaultCacheDir(),
-		"folder for compiled code, which only this user may write to; empty for none")
+		"`folder` for compiled code, which only this user may write to; empty for none")
 }
 
 // defaultCacheDir is the user's cache folder, or none without a home.

@@ -34,6 +34,7 @@ var update = flag.Bool("update", false, "write the golden output into the script
 //	keys PRIVATE PUBLIC         a new pair of Ed25519 keys in PEM
 //	guest JSON FILE [N|fail]    a module with this description, which writes N, or fails
 //	ran NAME VERSION [FILE]     notes that the file ran this version of a projection, or that nobody knows what did
+//	members FILE NAME…          the file is one JSON value with these members, or an array of such
 //	sql STATEMENT               runs a statement in the database, where {fines__v1.fines} is a table
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -62,6 +63,7 @@ func TestScripts(t *testing.T) {
 				Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 					"exits": scriptExits, "write": scriptWrite, "pack": scriptPack, "cut": scriptCut, "keys": scriptKeys,
 					"guest": scriptGuest, "ran": scriptRan, "sql": scriptSQL,
+					"members": scriptMembers,
 					"module": func(ts *testscript.TestScript, _ bool, args []string) {
 						target := ts.MkAbs(args[1])
 						ts.Check(os.MkdirAll(filepath.Dir(target), 0o755))

@@ -33,19 +33,20 @@ func newSegmentsCommand(globals *globalOptions) *cobra.Command {
 }
 
 func newSegmentsListCommand(globals *globalOptions) *cobra.Command {
-	asJSON := false
 	cmd := &cobra.Command{
 		Use:   "list [PROJECTION]",
 		Short: "List segments in order of their partition keys",
 		Long: `List segments in order of their partition keys. KEYS is the range of key hashes of a segment, SHARE is its
 part of all hashes. Neighbours in the list can be merged. 'pupwasm status' shows how far behind they are.`,
+		Example: `  pupwasm segments list
+  pupwasm segments list fines --json`,
 		Args: wantArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runSegmentsList(cmd.Context(), globals, args, asJSON)
+			return runSegmentsList(cmd.Context(), globals, args)
 		},
-		ValidArgsFunction: completeProjections(globals),
+		ValidArgsFunction: completeVersioned(globals),
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	globals.addJSON(cmd.Flags(), printsJSON)
 	return cmd
 }
 
@@ -72,7 +73,7 @@ type layoutPartReport struct {
 	MergeAt   int64        `json:"merge_at,omitempty"`
 }
 
-func runSegmentsList(ctx context.Context, globals *globalOptions, only []string, asJSON bool) error {
+func runSegmentsList(ctx context.Context, globals *globalOptions, only []string) error {
 	from, err := openStore(ctx, globals)
 	if err != nil {
 		return err
@@ -93,7 +94,7 @@ func runSegmentsList(ctx context.Context, globals *globalOptions, only []string,
 	for i := range projections {
 		reports[i] = reportLayout(&projections[i])
 	}
-	if asJSON {
+	if globals.json {
 		return writeJSON(globals.out, reports)
 	}
 	return printLayouts(globals, reports)
@@ -151,6 +152,8 @@ func newSegmentsSplitCommand(globals *globalOptions) *cobra.Command {
 		Short: "Split a segment into several",
 		Long: `Divide the partition keys of a segment evenly among itself and new segments, which continue from its
 checkpoint. Workers claim the new segments within moments.`,
+		Example: `  pupwasm segments split fines 2
+  pupwasm segments split fines 0 --parts 8`,
 		Args: wantArgs(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			numbers, err := segmentNumbers(args[1:])
@@ -159,20 +162,22 @@ checkpoint. Workers claim the new segments within moments.`,
 			}
 			return reshard(cmd.Context(), globals, args[0], func(l *store.Layout) error { return l.Split(numbers[0], parts) })
 		},
-		ValidArgsFunction: completeProjections(globals),
+		ValidArgsFunction: completeVersioned(globals, segmentOf),
 	}
+	globals.addJSON(cmd.Flags(), printsJSON)
 	cmd.Flags().IntVar(&parts, "parts", 2, "number of segments after the split")
 	return cmd
 }
 
 func newSegmentsMergeCommand(globals *globalOptions) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "merge PROJECTION SEGMENT SEGMENT",
 		Short: "Merge two neighbouring segments",
 		Long: `Merge two neighbours in 'pupwasm segments list' into one segment, which keeps the lower number. If one is
 behind, the other waits until it has caught up, so a worker must run the projection. Neither can be split meanwhile. A
 merge is cancelled when one of them fails.`,
-		Args: wantArgs(cobra.ExactArgs(3)),
+		Example: `  pupwasm segments list fines && pupwasm segments merge fines 2 4`,
+		Args:    wantArgs(cobra.ExactArgs(3)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			numbers, err := segmentNumbers(args[1:])
 			if err != nil {
@@ -181,8 +186,10 @@ merge is cancelled when one of them fails.`,
 			return reshard(cmd.Context(), globals, args[0],
 				func(l *store.Layout) error { return l.Merge(numbers[0], numbers[1]) })
 		},
-		ValidArgsFunction: completeProjections(globals),
+		ValidArgsFunction: completeVersioned(globals, segmentOf, segmentOf),
 	}
+	globals.addJSON(cmd.Flags(), printsJSON)
+	return cmd
 }
 
 func segmentNumbers(args []string) ([]int, error) {
@@ -211,5 +218,5 @@ func reshard(ctx context.Context, globals *globalOptions, projection string, cha
 	if err := to.Reshard(ctx, of.ProjectionID, change); err != nil {
 		return err
 	}
-	return runSegmentsList(ctx, globals, []string{projection}, false)
+	return runSegmentsList(ctx, globals, []string{projection})
 }

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"github.com/pupwasm/pupwasm/host"
@@ -18,14 +16,17 @@ A signature is Ed25519 over the SHA-256 of the file. Keys are PEM files:
 func newSignCommand(globals *globalOptions) *cobra.Command {
 	key := ""
 	cmd := &cobra.Command{
-		Use:     "sign --key PRIVATE.pem FILE.wasm...",
-		Short:   "Sign modules for hosts that require signatures",
-		Long:    signHelp,
-		Example: `  pupwasm sign --key private.pem bin/modules/*.wasm`,
-		Args:    wantArgs(cobra.MinimumNArgs(1)),
-		RunE:    func(_ *cobra.Command, args []string) error { return runSign(globals, key, args) },
+		Use:               "sign --key PRIVATE.pem FILE.wasm...",
+		Short:             "Sign modules for hosts that require signatures",
+		Long:              signHelp,
+		Example:           `  pupwasm sign --key private.pem bin/modules/*.wasm`,
+		Args:              wantArgs(cobra.MinimumNArgs(1)),
+		ValidArgsFunction: completeFiles(moduleFiles),
+		RunE:              func(_ *cobra.Command, args []string) error { return runSign(globals, key, args) },
 	}
+	globals.addJSON(cmd.Flags(), printsJSON)
 	cmd.Flags().StringVar(&key, "key", "", "Ed25519 private `key`, a PEM file")
+	flagFiles(cmd.Flags(), "key", pemFiles)
 	return cmd
 }
 
@@ -38,11 +39,21 @@ func runSign(globals *globalOptions, path string, files []string) error {
 	if err != nil {
 		return &inputError{where: path, err: unwrapPath(err)}
 	}
+	reports := []signReport{}
 	for _, file := range files {
 		if err := host.SignFile(key, file); err != nil {
 			return &inputError{where: file, err: unwrapPath(err)}
 		}
-		fmt.Fprintln(globals.out, file+host.SignatureSuffix)
+		if err := globals.say("%s", file+host.SignatureSuffix); err != nil {
+			return err
+		}
+		reports = append(reports, signReport{File: file, Signature: file + host.SignatureSuffix})
 	}
-	return nil
+	return globals.result(reports)
+}
+
+// signReport is the JSON form of a signature: two paths.
+type signReport struct {
+	File      string `json:"file"`
+	Signature string `json:"signature"`
 }

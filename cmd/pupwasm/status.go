@@ -18,7 +18,6 @@ import (
 type statusOptions struct {
 	*globalOptions
 
-	json   bool
 	events logOptions
 	check  bool
 	maxAge time.Duration
@@ -29,7 +28,7 @@ type statusOptions struct {
 }
 
 func (o *statusOptions) addFlags(flags *pflag.FlagSet) {
-	flags.BoolVar(&o.json, "json", false, "print JSON")
+	o.addJSON(flags, printsJSON)
 	o.events.addFlags(flags)
 	flags.BoolVar(&o.check, "check", false, "exit with code 6 when a projection needs attention, for monitoring")
 	flags.BoolVar(&o.watching, "watch", false, "show the status in place until interrupted")
@@ -74,6 +73,10 @@ holds it back. "log is not safe" says what somebody changed in the database so t
 fails then.
 
 Give --events when hosts run with it: positions are compared with that log.`,
+		Example: `  pupwasm status
+  pupwasm status fines --json
+  pupwasm status --watch --interval 5s
+  pupwasm status --check --max-age 10m`,
 		Args: wantArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error { return runStatus(cmd.Context(), opts, args) },
 
@@ -119,7 +122,7 @@ func runStatus(ctx context.Context, opts *statusOptions, args []string) error {
 	}
 	statusInFlags(report)
 	if len(args) > 0 && len(report.Projections) == 0 {
-		return unknownProjection(args[0])
+		return unknownProjection(ctx, from.tables, args[0])
 	}
 	if opts.json {
 		err = writeJSON(opts.out, report)

@@ -23,7 +23,7 @@ const (
 
 // statusLines writes the log above status lines if errors go to a terminal.
 func (o *globalOptions) statusLines() *statusLines {
-	if !isTerminal(o.errs) {
+	if !hasCursor(o.errs) {
 		return nil
 	}
 	lines := &statusLines{to: o.errs, size: func() (int, int) { return terminalSize(o.errs) }}

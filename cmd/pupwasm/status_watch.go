@@ -24,7 +24,7 @@ const (
 // has changed. While a database does not answer it shows the reason instead.
 func (o *statusOptions) watch(ctx context.Context, read func(ctx context.Context) (*status.Report, error)) error {
 	screen := &screen{to: o.out}
-	if isTerminal(o.out) {
+	if hasCursor(o.out) {
 		screen.terminal = o.out.(*os.File)
 		fmt.Fprint(o.out, secondScreen)
 		defer func() { fmt.Fprint(o.out, firstScreen, screen.shown) }()

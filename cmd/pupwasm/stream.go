@@ -19,7 +19,6 @@ type streamOptions struct {
 	boundedContext string
 	aggregateType  string
 	first, last    int64
-	json           bool
 }
 
 func (o *streamOptions) addFlags(flags *pflag.FlagSet) {
@@ -27,7 +26,7 @@ func (o *streamOptions) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.aggregateType, "type", "", "the stream's aggregate `type`")
 	flags.Int64Var(&o.first, "from-version", 1, "start with this `version`")
 	flags.Int64Var(&o.last, "to-version", 0, "end with this `version`; 0 for the last one")
-	flags.BoolVar(&o.json, "json", false, "print JSON lines, which 'pupwasm append' reads")
+	o.addJSON(flags, printsJSONLines)
 }
 
 func newStreamCommand(globals *globalOptions) *cobra.Command {
@@ -41,8 +40,9 @@ ID is context/type/id, or only the aggregate's id. The long form, or --context a
 id alone is searched for in the whole log. If several streams have it, they are listed.`,
 		Example: `  pupwasm stream Traffic/Fine/S38735
   pupwasm stream S38735 --type Fine`,
-		Args: wantArgs(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error { return runStream(cmd.Context(), opts, args) },
+		Args:              wantArgs(cobra.ExactArgs(1)),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              func(cmd *cobra.Command, args []string) error { return runStream(cmd.Context(), opts, args) },
 	}
 	opts.addFlags(cmd.Flags())
 	return cmd

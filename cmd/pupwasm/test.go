@@ -31,7 +31,6 @@ type testOptions struct {
 	seed     uint64
 	postgres bool
 	junit    string
-	json     bool
 	compiler string
 	runtime  runtimeOptions
 }
@@ -77,7 +76,8 @@ func newTestCommand(globals *globalOptions) *cobra.Command {
   pupwasm test orders --run 'counts.*' --update
   pupwasm test orders --postgres --rounds 20
   pupwasm test orders --junit report.xml`,
-		RunE: func(cmd *cobra.Command, args []string) error { return runTest(cmd.Context(), opts, args) },
+		ValidArgsFunction: completeFiles(moduleFiles),
+		RunE:              func(cmd *cobra.Command, args []string) error { return runTest(cmd.Context(), opts, args) },
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&opts.folder, "cases", "cases", "`folder` of the cases, in that of the projection")
@@ -87,7 +87,7 @@ func newTestCommand(globals *globalOptions) *cobra.Command {
 	flags.Uint64Var(&opts.seed, "seed", 1, "seed of what is random in the runs")
 	flags.BoolVar(&opts.postgres, "postgres", false, "run the cases on a private PostgreSQL server")
 	flags.StringVar(&opts.junit, "junit", "", "write the results to this `file` too, as JUnit's XML")
-	flags.BoolVar(&opts.json, "json", false, "print JSON lines, as 'go test -json' does")
+	opts.addJSON(flags, "print JSON lines, as 'go test -json' does")
 	flags.StringVar(&opts.compiler, "compiler", string(build.Auto), "`compiler` of the modules: auto, tinygo or go")
 	opts.runtime.addFlags(flags)
 	completeFlag(cmd, "compiler", string(build.Auto), string(build.TinyGo), string(build.Go))

@@ -29,23 +29,24 @@ func (r buildReport) String() string {
 }
 
 func newVersionCommand(globals *globalOptions) *cobra.Command {
-	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  wantArgs(cobra.NoArgs),
+		Example: `  pupwasm version
+  pupwasm version --json`,
+		Args: wantArgs(cobra.NoArgs),
 		// What tells which program this is works in any folder.
 		Annotations: map[string]string{withoutConfig: ""},
 		RunE: func(*cobra.Command, []string) error {
 			report := readBuild()
-			if asJSON {
+			if globals.json {
 				return writeJSON(globals.out, report)
 			}
 			_, err := fmt.Fprintln(globals.out, report)
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	globals.addJSON(cmd.Flags(), printsJSON)
 	return cmd
 }
 

@@ -28,7 +28,6 @@ takes at that speed. CODE is the beginning of the digest of the module that ran 
 type versionsOptions struct {
 	*globalOptions
 
-	json   bool
 	events logOptions
 }
 
@@ -46,7 +45,7 @@ func newVersionsCommand(globals *globalOptions) *cobra.Command {
 		},
 		ValidArgsFunction: completeProjections(globals),
 	}
-	cmd.Flags().BoolVar(&opts.json, "json", false, "print JSON")
+	opts.addJSON(cmd.Flags(), printsJSON)
 	opts.events.addFlags(cmd.Flags())
 	return cmd
 }

@@ -28,6 +28,7 @@ func (o *waitOptions) addFlags(flags *pflag.FlagSet) {
 	flags.DurationVar(&o.timeout, "timeout", time.Minute, "how long to wait; 0 for no limit")
 	flags.DurationVar(&o.grace, "grace", segments.WaitGrace, "how long to wait for a host that runs the projection")
 	o.events.addFlags(flags)
+	o.addJSON(flags, printsJSON)
 }
 
 func newWaitCommand(globals *globalOptions) *cobra.Command {
@@ -48,7 +49,7 @@ or when the rows were built from another log. Give --events when hosts run with 
 			return runWait(cmd.Context(), opts, args[0])
 		},
 
-		ValidArgsFunction: completeProjections(globals),
+		ValidArgsFunction: completeVersioned(globals),
 	}
 	opts.addFlags(cmd.Flags())
 	return cmd
@@ -86,15 +87,26 @@ func runWait(ctx context.Context, opts *waitOptions, projection string) error {
 	var notRun *segments.NotRunError
 	switch {
 	case errors.As(err, &notRun) && notRun.Refusal == nil:
-		return fmt.Errorf("%w (waited %s for one): start it with 'pupwasm run', 'pupwasm status' lists what is known", err,
-			opts.grace)
+		hint := "start it with 'pupwasm run', 'pupwasm status' lists what is known"
+		if near := nearProjection(ctx, from.tables, of.Name); near != "" && near != of.Name {
+			hint = fmt.Sprintf("did you mean %s?", printable(near))
+		}
+		return fmt.Errorf("%w (waited %s for one): %s", err, opts.grace, hint)
 	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
 		return opts.timeoutError(ctx, from.tables, projection, position)
 	case err != nil:
 		return err
 	}
-	_, err = fmt.Fprintf(opts.out, "%s has applied everything up to position %d\n", projection, position)
-	return err
+	if err := opts.say("%s has applied everything up to position %d", projection, position); err != nil {
+		return err
+	}
+	return opts.result(waitReport{Projection: projection, Position: position})
+}
+
+// waitReport is the JSON form of a wait that has ended.
+type waitReport struct {
+	Projection string `json:"projection"` // as it was named
+	Position   int64  `json:"position"`
 }
 
 // timeoutError says what did not happen in time.

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/pupwasm/pupwasm/segments"
+	"github.com/pupwasm/pupwasm/store"
 )
 
 // workerFlags are the flags of the options of a worker.
@@ -62,6 +63,7 @@ func addWorkerFlags(flags *pflag.FlagSet, w *segments.Options) {
 	flags.StringVar((*string)(&w.OnError), "on-error", "",
 		"what to do with an event that a projection fails at: `park` its partition key and go on with the others, stop the "+
 			"segment, or skip the event (default: as the module says; park, or stop for a projection with one global order)")
+	flagChoices(flags, "on-error", string(store.ErrorPark), string(store.ErrorStop), string(store.ErrorSkip))
 	flags.IntVar(&w.ParkedMax, "park-max", d.ParkedMax,
 		"maximum parked keys per projection; with one more the projection stops (-1: no limit)")
 	flags.IntVar(&w.ParkedRetries, "park-retries", d.ParkedRetries,

@@ -1,7 +1,7 @@
 package settings
 
-// nearest returns the name that somebody meant who has misspelt it, or "" when none is near.
-func nearest(misspelt string, names []string) string {
+// Nearest returns the name that somebody meant who has misspelt it, or "" when none is near.
+func Nearest(misspelt string, names []string) string {
 	best, distance := "", 3 // two letters, and no more than half of a short name
 	if len(misspelt) > shownMax {
 		return ""
@@ -37,7 +37,7 @@ func editDistance(a, b string) int {
 
 // DidYouMean ends an error about an unknown name.
 func DidYouMean(misspelt string, names []string) string {
-	if near := nearest(misspelt, names); near != "" {
+	if near := Nearest(misspelt, names); near != "" {
 		return ": did you mean " + near + "?"
 	}
 	return ""
