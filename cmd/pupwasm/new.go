@@ -24,7 +24,6 @@ type newOptions struct {
 	folder   string
 	template string
 	sdk      string // folder
-	json     bool
 }
 
 const newHelp = `Make the folder of a new projection, with fixtures and tests that pass. The name is that of the projection and of its
@@ -53,7 +52,7 @@ func newNewCommand(globals *globalOptions) *cobra.Command {
 	cmd.Flags().StringVar(&opts.folder, "dir", "", "`folder` to make (default: the name)")
 	cmd.Flags().StringVar(&opts.template, "template", "counter", "`template`: "+strings.Join(scaffold.Names(), ", "))
 	cmd.Flags().StringVar(&opts.sdk, "sdk-path", "", "`folder` of the SDK in a checkout of pupwasm")
-	cmd.Flags().BoolVar(&opts.json, "json", false, "print JSON")
+	opts.addJSON(cmd.Flags(), printsJSON)
 	completeFlag(cmd, "template", scaffold.Names()...)
 	return cmd
 }

@@ -149,6 +149,7 @@ func newCommands(globals *globalOptions) *cobra.Command {
 		newInspectCommand(globals),
 		newCheckCommand(globals),
 		newNewCommand(globals),
+		newDevCommand(globals),
 		newTestCommand(globals),
 		newPlanCommand(globals),
 		newConfigCommand(globals),

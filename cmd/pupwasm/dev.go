@@ -1,0 +1,285 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"github.com/pupwasm/pupwasm/internal/build"
+	"github.com/pupwasm/pupwasm/internal/cases"
+	"github.com/pupwasm/pupwasm/internal/dev"
+	"github.com/pupwasm/pupwasm/store"
+	"github.com/pupwasm/pupwasm/store/sqlite"
+)
+
+type devOptions struct {
+	*globalOptions
+
+	folder   string // of the projection
+	onChange string
+	fresh    bool
+	events   logOptions
+	compiler string
+	runtime  runtimeOptions
+}
+
+const devHelp = `Build a projection, run it, and show what becomes of its rows, again at each change of its source. DIR is the folder of
+one projection, by default the current one.
+
+The events are in a SQLite database of the project, DIR/.pupwasm/events.db. When it is empty, those of DIR/fixtures/*.jsonl
+are appended. Append others from another terminal:
+
+  pupwasm append --database sqlite:.pupwasm/events.db more.jsonl
+
+With --events the events are those of a log elsewhere, which is only read.
+
+The rows are in DIR/.pupwasm/rows.db. A change of the module empties the tables and applies all events again. With
+--on-change continue the rows stay, and the new module goes on behind them; a change of its tables is refused then.
+With --database postgres://… the rows are in a database of their own on that server, which is removed at the end.
+
+Keys on a terminal, or lines of standard input:
+
+  f  append the fixtures once more, as new events
+  r  rebuild the tables
+  q  quit
+
+A terminal shows one screen that changes in place. Otherwise each thing that happens is a line.`
+
+func newDevCommand(globals *globalOptions) *cobra.Command {
+	opts := &devOptions{globalOptions: globals}
+	cmd := &cobra.Command{
+		Use:   "dev [DIR]",
+		Short: "Run a projection while you write it, and show its rows",
+		Long:  devHelp,
+		Example: `  pupwasm dev
+  pupwasm dev orders --on-change continue
+  pupwasm dev orders --events postgres://localhost/shop`,
+		Args:              wantArgs(cobra.MaximumNArgs(1)),
+		ValidArgsFunction: completeFolder,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts.folder = "."
+			if len(args) > 0 {
+				opts.folder = args[0]
+			}
+			return runDev(cmd.Context(), opts)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&opts.onChange, "on-change", string(dev.Rebuild), "what a change does to the rows: rebuild or continue")
+	flags.BoolVar(&opts.fresh, "fresh", false, "begin with an empty log and the fixtures")
+	flags.StringVar(&opts.compiler, "compiler", string(build.Auto), "`compiler` of the module: auto, tinygo or go")
+	opts.addJSON(flags, "print JSON lines, each what there is to show")
+	opts.events.addFlags(flags)
+	opts.runtime.addFlags(flags)
+	completeFlag(cmd, "on-change", string(dev.Rebuild), string(dev.Continue))
+	completeFlag(cmd, "compiler", string(build.Auto), string(build.TinyGo), string(build.Go))
+	return cmd
+}
+
+func runDev(ctx context.Context, opts *devOptions) error {
+	if !slices.Contains([]string{string(dev.Rebuild), string(dev.Continue)}, opts.onChange) {
+		return usagef("--on-change %s: use rebuild or continue", printable(opts.onChange))
+	}
+	if info, err := os.Stat(opts.folder); err != nil || !info.IsDir() {
+		return usagef("%s is no folder: name that of a projection, or make one with 'pupwasm new'", printable(opts.folder))
+	}
+	d := &development{devOptions: opts, own: filepath.Join(opts.folder, ".pupwasm")}
+	if err := os.MkdirAll(d.own, 0o777); err != nil {
+		return &inputError{where: d.own, err: unwrapPath(err)}
+	}
+	defer d.close()
+	view := newDevView(opts)
+	if err := d.openLog(ctx); err != nil {
+		return err
+	}
+	if err := d.openServer(ctx); err != nil {
+		return err
+	}
+	quiet := *opts.globalOptions
+	quiet.log = zerolog.New(view.guestLog()).Level(max(opts.log.GetLevel(), zerolog.InfoLevel))
+	runtime, err := opts.runtime.start(ctx, &quiet)
+	if err != nil {
+		return err
+	}
+	defer runtime.Close(context.WithoutCancel(ctx))
+	session := dev.New(dev.Options{
+		Folder: opts.folder, OnChange: dev.OnChange(opts.onChange), Build: d.build, Runtime: runtime, Log: d.log,
+		Appender: d.appender, Fixtures: d.fixtures, Tables: d.tables, Say: view.say, Show: view.show,
+	})
+	view.session = session
+	if err := d.appendFixtures(ctx); err != nil {
+		return err
+	}
+	commands, restore := readCommands(opts.in)
+	defer restore()
+	defer view.begin()()
+	return session.Run(ctx, commands)
+}
+
+// development has what a session works with.
+type development struct {
+	*devOptions
+
+	own      string // folder of its databases
+	log      store.Log
+	appender store.Appender // nil where the log is only read
+	opened   store.Store    // its own log, or that of --events
+	server   *cases.Server  // of the tables, or nil
+}
+
+func (d *development) close() {
+	if d.opened != nil {
+		d.opened.Close()
+	}
+	if d.server != nil {
+		d.server.Close()
+	}
+}
+
+// openLog opens the log: that of --events, or its own.
+func (d *development) openLog(ctx context.Context) error {
+	if d.events.url != "" {
+		at, err := parseTarget("events", d.events.url)
+		if err != nil {
+			return err
+		}
+		d.opened, err = openAt(ctx, at, d.globalOptions)
+		d.log = d.opened
+		return err
+	}
+	path := filepath.Join(d.own, "events.db")
+	if d.fresh {
+		if err := removeDatabase(path); err != nil {
+			return err
+		}
+	}
+	opened, err := d.sqlite(ctx, path)
+	d.log, d.appender, d.opened = opened, opened, opened
+	return err
+}
+
+// openServer connects to the server of --database.
+func (d *development) openServer(ctx context.Context) error {
+	if !d.databaseGiven {
+		return nil
+	}
+	at, err := d.target()
+	if err != nil {
+		return err
+	}
+	if at.statements != store.DialectPostgres {
+		return usagef("--database %s: the rows are in %s without it; name a PostgreSQL server", at,
+			filepath.Join(d.own, "rows.db"))
+	}
+	d.server, err = cases.Postgres(ctx, at.address)
+	return err
+}
+
+// tables opens the database of the tables.
+func (d *development) tables(ctx context.Context, empty bool) (store.Store, error) {
+	if d.server != nil {
+		opened, discard, err := d.server.Database(ctx)
+		return &discarded{opened, discard}, err
+	}
+	path := filepath.Join(d.own, "rows.db")
+	if empty {
+		if err := removeDatabase(path); err != nil {
+			return nil, err
+		}
+	}
+	return d.sqlite(ctx, path)
+}
+
+// discarded is a database that is removed when it is closed.
+type discarded struct {
+	store.Store
+	discard func()
+}
+
+// Close closes it and removes it.
+func (d *discarded) Close() { d.discard() }
+
+// sqlite opens a SQLite file, which it makes where there is none.
+func (d *development) sqlite(ctx context.Context, path string) (store.Store, error) {
+	opened, err := sqlite.Open(path, sqlite.Options{})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if err := opened.Migrate(ctx); err != nil {
+		opened.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return opened.Backend(), nil
+}
+
+// removeDatabase removes a SQLite file with those beside it.
+func removeDatabase(path string) error {
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return &inputError{where: path + suffix, err: unwrapPath(err)}
+		}
+	}
+	return nil
+}
+
+// fixtures reads the events of the project's fixtures, with new ids.
+func (d *development) fixtures() (all []store.StreamAppend, err error) {
+	files, err := filepath.Glob(filepath.Join(d.folder, "fixtures", "*.jsonl"))
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range files {
+		lines, err := cases.ReadEvents(file)
+		if err != nil {
+			return nil, err
+		}
+		for _, line := range lines {
+			id, err := uuid.NewV7()
+			if err != nil {
+				return nil, err
+			}
+			line.Event.ID = store.UUID(id)
+			all = append(all, store.StreamAppend{Stream: line.Stream, Events: []store.Event{line.Event}})
+		}
+	}
+	return all, nil
+}
+
+// appendFixtures appends them to a log of its own that is empty.
+func (d *development) appendFixtures(ctx context.Context) error {
+	if d.appender == nil {
+		return nil
+	}
+	horizon, err := d.log.Horizon(ctx)
+	if err != nil || horizon.Head > 0 {
+		return err
+	}
+	events, err := d.fixtures()
+	if err != nil {
+		return &inputError{where: "fixtures", err: err}
+	}
+	if len(events) == 0 {
+		return nil
+	}
+	_, err = d.appender.Append(ctx, store.AppendOptions{}, events...)
+	return err
+}
+
+// build builds the module.
+func (d *development) build(ctx context.Context) (*dev.Built, error) {
+	name := projectName(d.folder) + ".wasm"
+	path := filepath.Join(d.own, name)
+	used, err := build.Module(ctx, build.Compiler(d.compiler), d.folder, path)
+	if err != nil {
+		return nil, err
+	}
+	wasm, err := os.ReadFile(path)
+	return &dev.Built{File: name, Wasm: wasm, Lines: []string{fmt.Sprintf("built %s with %s, %d KB", name, used, len(wasm)>>10)}}, err
+}
