@@ -55,10 +55,19 @@ type process struct {
 // start runs the program in the background, on a database. It is killed when the test ends.
 func start(t *testing.T, database string, args ...string) *process {
 	t.Helper()
+	return startWith(t, database, nil, args...)
+}
+
+// startWith is start with a standard input, which is nothing where it is nil.
+func startWith(t *testing.T, database string, in *os.File, args ...string) *process {
+	t.Helper()
 	p := &process{cmd: exec.Command(binary(t), args...), output: &lockedBuffer{}, exited: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), "PUPWASM_DATABASE_URL="+database, "PUPWASM_LOG_FORMAT=json",
 		"XDG_CACHE_HOME="+cacheDir(t))
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
+	if in != nil {
+		p.cmd.Stdin = in
+	}
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

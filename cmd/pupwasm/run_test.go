@@ -104,7 +104,9 @@ func (w *writer) compare(t *testing.T, db pgtest.Database) {
 	}
 }
 
-func TestRun_swappingAModuleTwentyTimesLosesAndRepeatsNothing(t *testing.T) {
+// TestRun_swappingAModuleFiftyTimesLosesAndRepeatsNothing replaces the module while events arrive, and kills the host in
+// between.
+func TestRun_swappingAModuleFiftyTimesLosesAndRepeatsNothing(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	wasm := guestbuild.Example(t, guestbuild.Auto, "fine_balance")
@@ -113,7 +115,14 @@ func TestRun_swappingAModuleTwentyTimesLosesAndRepeatsNothing(t *testing.T) {
 	host := start(t, db.DSN, "run", "--watch", folder)
 	host.awaitLog(t, "projection installed")
 	appending := startWriter(t, openPostgres(t, db))
-	for swap := 1; swap <= 20; swap++ {
+	installed := 1 // times by this host
+	for swap := 1; swap <= 50; swap++ {
+		if swap%10 == 5 {
+			host.signal(syscall.SIGKILL)
+			<-host.exited
+			host, installed = start(t, db.DSN, "run", "--watch", folder), 1
+			host.awaitCount(t, "projection installed", installed)
+		}
 		variant := guestbuild.Variant(wasm, fmt.Sprint(swap))
 		path := filepath.Join(folder, "fine_balance.wasm")
 		switch swap % 4 {
@@ -126,7 +135,8 @@ func TestRun_swappingAModuleTwentyTimesLosesAndRepeatsNothing(t *testing.T) {
 		default:
 			writeModule(t, folder, "fine_balance.wasm", variant)
 		}
-		host.awaitCount(t, "projection installed", swap+1)
+		installed++
+		host.awaitCount(t, "projection installed", installed)
 		if swap == 10 {
 			// One that does not load leaves the one before at work.
 			write(t, path, []byte("not wasm"))
