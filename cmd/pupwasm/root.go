@@ -135,6 +135,8 @@ func newRootCommand(globals *globalOptions) *cobra.Command {
 		newRebuildCommand(globals),
 		newResetCommand(globals),
 		newGrantCommand(globals),
+		newBuildCommand(globals),
+		newToolchainCommand(globals),
 		newInspectCommand(globals),
 		newCheckCommand(globals),
 		newPlanCommand(globals),
