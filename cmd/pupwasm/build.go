@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -141,7 +142,7 @@ func compilerText(compiler build.Compiler, version string) string {
 	if compiler == build.TinyGo {
 		return "TinyGo " + version
 	}
-	return "Go " + version[min(len("go"), len(version)):]
+	return "Go " + strings.TrimPrefix(version, "go")
 }
 
 // sizeText is a number of bytes for people.
@@ -182,7 +183,7 @@ func (o *buildOptions) buildError(folder string, err error) error {
 	case errors.As(err, &refused) && !refused.Transient:
 		return &inputError{where: folder, err: fmt.Errorf("hosts refuse the module: %s", refused.Reason)}
 	case errors.Is(err, build.ErrNoTinyGo):
-		return usagef("%v ('pupwasm toolchain install' does on Debian)", err)
+		return usagef("%v; on Debian 'pupwasm toolchain install' installs it", err)
 	}
 	var file *fs.PathError
 	if errors.As(err, &file) {

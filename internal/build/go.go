@@ -85,8 +85,11 @@ const fields = "Dir,ImportPath,Name,Standard,Module,GoFiles,CgoFiles,CFiles,CXXF
 // listPackages returns the packages that the main package in a folder is compiled from by a compiler. The main package
 // is the last one.
 func listPackages(ctx context.Context, compiler Compiler, folder string) ([]*listedPackage, error) {
-	out, err := runGo(ctx, folder, environmentOf(compiler), "list", "-e", "-deps", "-json="+fields,
-		"-tags="+strings.Join(tagsOf(compiler), ","), ".")
+	arguments := []string{"list", "-e", "-deps", "-json=" + fields}
+	if tags := tagsOf(compiler); len(tags) > 0 { // none would undo those of GOFLAGS
+		arguments = append(arguments, "-tags="+strings.Join(tags, ","))
+	}
+	out, err := runGo(ctx, folder, environmentOf(compiler), append(arguments, ".")...)
 	if err != nil {
 		return nil, err
 	}
