@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -231,6 +232,24 @@ func TestCache_isBounded(t *testing.T) {
 	none.keep("a", nil)
 	if none.module("a") != nil || none.Note("a") != nil {
 		t.Error("a cache without a folder keeps something")
+	}
+}
+
+func TestUserCache_isOfTheUserAlone(t *testing.T) {
+	folder := t.TempDir()
+	t.Setenv("PUPWASM_CACHE", folder)
+	UserCache().KeepNote("a", []byte("text"))
+	if note := UserCache().Note("a"); string(note) != "text" {
+		t.Errorf("the note is %q", note)
+	}
+	if runtime.GOOS == "windows" {
+		return
+	}
+	if err := os.Chmod(filepath.Join(folder, "built"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if note := UserCache().Note("a"); note != nil {
+		t.Errorf("a folder that all may write to has the note %q", note)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -33,13 +34,17 @@ const (
 
 // UserCache is the cache in the user's cache folder, beside the TinyGo of scripts/tinygo.sh.
 func UserCache() *Cache {
-	folder := cacheFolder()
-	if !filepath.IsAbs(folder) {
+	folder := filepath.Join(cacheFolder(), "built")
+	if !filepath.IsAbs(folder) || !isPrivate(folder) {
 		return &Cache{} // without a home there is none
 	}
-	return &Cache{
-		folder: filepath.Join(folder, "built"), filesMax: cacheFilesMax, bytesMax: cacheBytesMax, bytesValue: cacheValueMax,
-	}
+	return &Cache{folder: folder, filesMax: cacheFilesMax, bytesMax: cacheBytesMax, bytesValue: cacheValueMax}
+}
+
+// isPrivate tells whether others cannot write to a folder, if it is there: what it has is given out as built from source.
+func isPrivate(folder string) bool {
+	info, err := os.Lstat(folder)
+	return err != nil || runtime.GOOS == "windows" || info.IsDir() && info.Mode().Perm()&0o022 == 0
 }
 
 const (
