@@ -32,6 +32,8 @@
 //
 // # Building
 //
+// The command pupwasm build builds modules, and finds what cannot work in one. By hand:
+//
 //	tinygo build -target=guest-sdk/targets/pupwasm.json -opt=2 -no-debug -o counter.wasm .
 //	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -ldflags="-s -w" -o counter.wasm .
 //

@@ -28,8 +28,9 @@ const inProcessBytesMax = 4 << 20
 // the same bytes while it closes them.
 type compiledCode struct {
 	wazero.CompiledModule
-	bytes      int           // of the module
-	metered    *meter.Module // without its code
+	bytes      int                // of the module
+	metered    *meter.Module      // without its code
+	embedded   *[sha256.Size]byte // of the description in the module's section; nil without one
 	references int
 	done       chan struct{} // closed when there is code, or err
 	err        error
@@ -178,6 +179,9 @@ func (c *compilation) begin(ctx context.Context) (done bool, err error) {
 	}
 	metered, err := meter.Instrument(wasm)
 	if err != nil {
+		return false, err
+	}
+	if c.code.embedded, err = embeddedDigest(wasm); err != nil {
 		return false, err
 	}
 	code := withDigest(metered.Code, sha256.Sum256(wasm))

@@ -16,7 +16,8 @@ import (
 func TestLoad_saysWhatWasForgotten(t *testing.T) {
 	t.Parallel()
 	folder := filepath.Join(guestbuild.Root(t), "modules", "examples", "testdata")
-	const register, shared = "call pup.Register from an init function", "build it with -buildmode=c-shared"
+	const register, shared = "call pup.Register from an init function",
+		"build it with GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared"
 	trapping := &hosttest.Guest{Description: hosttest.Unreachable, Edit: func(m *hosttest.Module) {
 		m.Export("_start", hosttest.ExternFunc, m.Func(hosttest.Signature{}, nil))
 	}}
@@ -29,9 +30,10 @@ func TestLoad_saysWhatWasForgotten(t *testing.T) {
 			guestbuild.Module(t, guestbuild.TinyGo, filepath.Join(folder, "unregistered")),
 			register,
 		},
-		"c-shared, Go":                {program(t, filepath.Join(folder, "unregistered")), shared},
+		"c-shared, Go":                {program(t, "wasip1", filepath.Join(folder, "unregistered")), shared},
+		"GOOS=js":                     {program(t, "js", filepath.Join(folder, "unregistered")), "is built for JavaScript, and not for a host: " + shared},
 		"c-shared, any other":         {trapping.Wasm(), shared},
-		"c-shared, without our SDK":   {(&hosttest.Guest{Export: without("pup_abi_1")}).Wasm(), "-buildmode=c-shared"},
+		"c-shared, without our SDK":   {(&hosttest.Guest{Export: without("pup_abi_1")}).Wasm(), shared},
 		"pup_collections is no count": {collecting().Wasm(), "exports pup_collections with another signature"},
 	} {
 		runtime := newRuntime(t, host.Options{CacheDir: compiled})
@@ -43,12 +45,12 @@ func TestLoad_saysWhatWasForgotten(t *testing.T) {
 }
 
 // program builds a module of Go's as a program.
-func program(t *testing.T, folder string) []byte {
+func program(t *testing.T, system, folder string) []byte {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "program.wasm")
 	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", file, ".")
 	build.Dir = folder
-	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=")
+	build.Env = append(os.Environ(), "GOOS="+system, "GOARCH=wasm", "GOFLAGS=")
 	if text, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, text)
 	}

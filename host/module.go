@@ -28,6 +28,7 @@ type Module struct {
 	// StartUp is what the first instance took to start.
 	StartUp time.Duration
 
+	described      []byte                 // the description as the module returns it
 	read           func() ([]byte, error) // see Read; nil where the module is from no file
 	runtime        *Runtime
 	code           *compiledCode
@@ -151,6 +152,10 @@ func (m *Module) inspect(ctx context.Context) error {
 	if err != nil {
 		return m.startTimeoutError(m.explainProgram(err))
 	}
+	m.described = text
+	if err := m.checkEmbedded(); err != nil {
+		return err
+	}
 	if m.Description, err = parseDescription(text); err != nil {
 		return err
 	}
@@ -161,13 +166,16 @@ func (m *Module) inspect(ctx context.Context) error {
 	return nil
 }
 
+// buildHint says how a module is built by hand.
+const buildHint = "build it with GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared"
+
 // explainProgram adds to an error that the module was built as a program, whose start function no host calls.
 func (m *Module) explainProgram(err error) error {
 	functions := m.code.ExportedFunctions()
 	if functions["_start"] == nil || functions["_initialize"] != nil || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	return fmt.Errorf("is built as a program and not as a library: build it with -buildmode=c-shared (%w)", err)
+	return fmt.Errorf("is built as a program and not as a library: %s (%w)", buildHint, err)
 }
 
 // startTimeoutError says what the time was too short for.
@@ -228,6 +236,9 @@ func (m *Module) checkImports() error {
 		full := module + "." + name
 		at := slices.IndexFunc(allowed, func(h *hostModule) bool { return h.name == module })
 		if at < 0 {
+			if module == "gojs" { // what Go and TinyGo link for browsers
+				return fmt.Errorf("imports %s: it is built for JavaScript, and not for a host: %s", full, buildHint)
+			}
 			return fmt.Errorf("imports %s: guests may import functions of pup and wasi_snapshot_preview1 only", full)
 		}
 		function, known := allowed[at].function(name)
@@ -267,7 +278,7 @@ func (m *Module) checkExports() error {
 					"version %d", name, abi.Version)
 			}
 		}
-		return errors.New("exports no pup_abi_1: it is not a pupwasm module, or built without -buildmode=c-shared")
+		return errors.New("exports no pup_abi_1: it is not a pupwasm module, or not built as one: " + buildHint)
 	} else if len(version.ParamTypes()) != 0 || !slices.Equal(version.ResultTypes(), []api.ValueType{i32}) {
 		return fmt.Errorf("exports %s with another signature than the ABI's", marker)
 	}

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes sure that a TinyGo which can compile guests is at hand.
 #
-#   scripts/tinygo.sh    install it, unless a good one is there
+#   scripts/tinygo.sh            install it, unless a good one is there
+#   pupwasm toolchain install    the same without a checkout: the program has this script in it
 #
 # Package internal/build finds it.
 #
@@ -22,7 +23,10 @@ elsewhere='install TinyGo its official way (https://tinygo.org/getting-started/i
 say() { printf 'tinygo: %s\n' "$*"; }
 die() { printf 'tinygo: %s\n' "$*" >&2; exit 1; }
 
-project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+# The folder whose go.mod selects the Go release: that of the checkout, or the current one where the program runs this.
+script=${BASH_SOURCE[0]:-}
+project=$PWD
+[[ -z $script ]] || project=$(cd "$(dirname "$script")/.." && pwd -P)
 
 cache=${PUPWASM_CACHE:-${XDG_CACHE_HOME:-${HOME:?must be set, or else PUPWASM_CACHE}/.cache}/pupwasm}
 # What runs in other folders uses it, so it has to be absolute.
@@ -160,7 +164,7 @@ fi
 grep -Eqs '^ID(_LIKE)?=(.*[" ])?debian([" ]|$)' /etc/os-release || die "this is not Debian: $elsewhere"
 { command -v apt-get && command -v dpkg-query; } >/dev/null || die "apt-get is not available: $elsewhere"
 command -v go >/dev/null || die "Go itself is needed: https://go.dev/doc/install"
-# The release which go.mod selects, because guests are compiled with that one's
+# The release which its go.mod selects, because guests are compiled with that one's
 # standard library.
 toolchain=$(cd "$project" && go env GOVERSION)
 toolchain=${toolchain%% *}  # the version may be followed by experiments

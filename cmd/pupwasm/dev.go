@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
@@ -26,7 +27,7 @@ type devOptions struct {
 	onChange string
 	fresh    bool
 	events   logOptions
-	compiler string
+	compiler compilerFlag
 	runtime  runtimeOptions
 }
 
@@ -74,18 +75,20 @@ func newDevCommand(globals *globalOptions) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&opts.onChange, "on-change", string(dev.Rebuild), "what a change does to the rows: rebuild or continue")
 	flags.BoolVar(&opts.fresh, "fresh", false, "begin with an empty log and the fixtures")
-	flags.StringVar(&opts.compiler, "compiler", string(build.Auto), "`compiler` of the module: auto, tinygo or go")
+	opts.compiler.addTo(cmd)
 	opts.addJSON(flags, "print JSON lines, each what there is to show")
 	opts.events.addFlags(flags)
 	opts.runtime.addFlags(flags)
 	completeFlag(cmd, "on-change", string(dev.Rebuild), string(dev.Continue))
-	completeFlag(cmd, "compiler", string(build.Auto), string(build.TinyGo), string(build.Go))
 	return cmd
 }
 
 func runDev(ctx context.Context, opts *devOptions) error {
 	if !slices.Contains([]string{string(dev.Rebuild), string(dev.Continue)}, opts.onChange) {
 		return usagef("--on-change %s: use rebuild or continue", printable(opts.onChange))
+	}
+	if err := opts.compiler.check(); err != nil {
+		return err
 	}
 	if info, err := os.Stat(opts.folder); err != nil || !info.IsDir() {
 		return usagef("%s is no folder: name that of a projection, or make one with 'pupwasm new'", printable(opts.folder))
@@ -274,12 +277,27 @@ func (d *development) appendFixtures(ctx context.Context) error {
 
 // build builds the module.
 func (d *development) build(ctx context.Context) (*dev.Built, error) {
-	name := projectName(d.folder) + ".wasm"
-	path := filepath.Join(d.own, name)
-	used, err := build.Module(ctx, build.Compiler(d.compiler), d.folder, path)
+	folder, err := filepath.Abs(d.folder)
 	if err != nil {
 		return nil, err
 	}
-	wasm, err := os.ReadFile(path)
-	return &dev.Built{File: name, Wasm: wasm, Lines: []string{fmt.Sprintf("built %s with %s, %d KB", name, used, len(wasm)>>10)}}, err
+	name := filepath.Base(folder)
+	file := filepath.Join(d.own, name+".wasm")
+	// A build may overlap the one before that was given up, so each has a workshop of its own.
+	w := &workshop{compiler: d.compiler, cache: build.UserCache()}
+	defer w.close(context.WithoutCancel(ctx))
+	made, err := w.build(ctx, build.Project{Name: name, Folder: folder, Under: folder}, file)
+	if err != nil {
+		lines := append(mistakeLines(err), errorText(buildError(d.folder, err)))
+		return nil, errors.New(strings.Join(lines, "\n"))
+	}
+	built := &dev.Built{File: name + ".wasm", Lines: []string{"built " + made.String()}}
+	for _, warning := range made.Warnings {
+		built.Lines = append(built.Lines, warning.String())
+	}
+	for _, fixture := range made.Fixtures {
+		built.Lines = append(built.Lines, fixture.String())
+	}
+	built.Wasm, err = os.ReadFile(file)
+	return built, err
 }

@@ -86,7 +86,7 @@ func devText(folder string, s *dev.State) string {
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	title := s.Projection
 	if title == "" {
-		title = projectName(folder)
+		title = folder
 	}
 	line("%s    f: fixtures  r: rebuild  q: quit", printable(title))
 	switch {

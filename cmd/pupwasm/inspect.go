@@ -5,7 +5,9 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
@@ -19,6 +21,7 @@ type inspectOptions struct {
 
 	measure string // file
 	limits  bool
+	run     bool
 	runtime runtimeOptions
 }
 
@@ -27,8 +30,12 @@ func newInspectCommand(globals *globalOptions) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "inspect FILE.wasm | --limits",
 		Short: "Show what a module declares, and what it costs",
-		Long: `Load a module as 'pupwasm run' does and show its description: the events that it reads, and its tables, writes
-and queries. A module can touch nothing else. No database is needed; 'pupwasm run' checks whether the module fits one.
+		Long: `Show the description of a module: the events that it reads, and its tables, writes and queries. A module can touch
+nothing else. No database is needed; 'pupwasm run' checks whether the module fits one.
+
+The description is read from the file if 'pupwasm build' has written it there, and the module does not run. Hosts refuse
+a module that says something else when it runs. A module without one is loaded as 'pupwasm run' does; with --run every
+module is.
 
 With --measure, run the module over the events of a file, in batches of 1,000, and show per event the fuel and the
 time, and the memory and the mutations. The file has the format that 'pupwasm append' reads. Fuel is the same on every
@@ -37,6 +44,7 @@ return no rows.
 
 With --limits and no file, show all limits, with the values that the other flags set, and how to change them.`,
 		Example: `  pupwasm inspect bin/modules/fine_balance.wasm
+  pupwasm inspect bin/modules/fine_balance.wasm --run
   pupwasm inspect bin/modules/fine_balance.wasm --measure events.jsonl
   pupwasm inspect --limits`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -57,6 +65,7 @@ With --limits and no file, show all limits, with the values that the other flags
 	cmd.Flags().StringVar(&opts.measure, "measure", "",
 		"run the module over the events of this `file` and show what it costs")
 	flagFiles(cmd.Flags(), "measure", eventFiles)
+	cmd.Flags().BoolVar(&opts.run, "run", false, "load the module and ask it, also if its file has its description")
 	cmd.Flags().BoolVar(&opts.limits, "limits", false, "show all limits")
 	opts.runtime.addFlags(cmd.Flags())
 	return cmd
@@ -81,6 +90,11 @@ func runInspect(ctx context.Context, opts *inspectOptions, file string) error {
 		return err
 	}
 	defer runtime.Close(context.WithoutCancel(ctx))
+	if !opts.run && opts.measure == "" {
+		if done, err := inspectFile(opts, runtime, file); done || err != nil {
+			return err
+		}
+	}
 	module, _, err := loadModule(ctx, runtime, file)
 	if err != nil {
 		return err
@@ -100,11 +114,42 @@ func runInspect(ctx context.Context, opts *inspectOptions, file string) error {
 	if opts.json {
 		return writeJSON(opts.out, module.Description)
 	}
-	printModule(opts.out, module, opts.schema)
+	printModule(opts.out, &inspected{
+		Embedded: host.Embedded{
+			Description: module.Description, Imports: module.Imports, Hash: module.Hash, Bytes: module.Bytes,
+		},
+		file: module.File, startUp: module.StartUp,
+	}, opts.schema)
 	return nil
 }
 
-func printModule(out io.Writer, module *host.Module, schema string) {
+// inspectFile shows a module whose file has its description, without running it.
+func inspectFile(opts *inspectOptions, runtime *host.Runtime, file string) (done bool, err error) {
+	wasm, err := readModule(runtime, file)
+	if err != nil {
+		return false, err
+	}
+	embedded, err := host.ReadEmbedded(filepath.Base(file), wasm)
+	if err != nil || embedded == nil {
+		return false, err
+	}
+	if opts.json {
+		return true, writeJSON(opts.out, embedded.Description)
+	}
+	printModule(opts.out, &inspected{Embedded: *embedded, file: filepath.Base(file), asBuilt: true}, opts.schema)
+	return true, nil
+}
+
+// inspected is a module as inspect shows it.
+type inspected struct {
+	host.Embedded
+
+	file    string
+	asBuilt bool // it was not run
+	startUp time.Duration
+}
+
+func printModule(out io.Writer, module *inspected, schema string) {
 	d := module.Description
 	field := func(name, format string, args ...any) {
 		fmt.Fprintf(out, "%-14s %s\n", name, fmt.Sprintf(format, args...))
@@ -113,8 +158,12 @@ func printModule(out io.Writer, module *host.Module, schema string) {
 	if d.Text != "" {
 		field("description", "%s", printable(d.Text))
 	}
-	field("file", "%s, %d bytes, sha256 %s", module.File, module.Bytes, hex.EncodeToString(module.Hash[:])[:16])
-	field("start-up", "%s", module.StartUp.Round(1000))
+	field("file", "%s, %d bytes, sha256 %s", module.file, module.Bytes, hex.EncodeToString(module.Hash[:])[:16])
+	if module.asBuilt {
+		field("read", "as built, from the file: hosts refuse a module that says something else (--run asks it)")
+	} else {
+		field("read", "by running it, start-up %s", module.startUp.Round(time.Microsecond))
+	}
 	field("imports", "%s", listOr(module.Imports, "nothing"))
 	field("ordering", "%s", d.Order)
 	if d.Order == store.OrderGlobal {

@@ -33,7 +33,7 @@ func TestInspect_showsWhoOwnsRows(t *testing.T) {
 		tables:                          {"divided by     stream\n"},
 		`"ordering":"global",` + tables: {"divided by     nothing: one segment applies all events\n", "write prune ()\n"},
 	} {
-		module := &host.Module{Description: &host.Description{}}
+		module := &inspected{Embedded: host.Embedded{Description: &host.Description{}}}
 		if err := json.Unmarshal([]byte(`{"name":"p","version":1,`+members+`}`), module.Description); err != nil {
 			t.Fatal(err)
 		}

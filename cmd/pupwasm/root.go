@@ -146,6 +146,8 @@ func newCommands(globals *globalOptions) *cobra.Command {
 		newRebuildCommand(globals),
 		newResetCommand(globals),
 		newGrantCommand(globals),
+		newBuildCommand(globals),
+		newToolchainCommand(globals),
 		newInspectCommand(globals),
 		newCheckCommand(globals),
 		newNewCommand(globals),

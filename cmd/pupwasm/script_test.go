@@ -35,6 +35,7 @@ var update = flag.Bool("update", false, "write the golden output into the script
 //	guest JSON FILE [N|fail]    a module with this description, which writes N, or fails
 //	ran NAME VERSION [FILE]     notes that the file ran this version of a projection, or that nobody knows what did
 //	members FILE NAME…          the file is one JSON value with these members, or an array of such
+//	section JSON FILE           appends a section with a description to a module
 //	sql STATEMENT               runs a statement in the database, where {fines__v1.fines} is a table
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -52,17 +53,18 @@ func TestScripts(t *testing.T) {
 			}
 			testscript.Run(t, testscript.Params{
 				Files:         []string{script},
+				Condition:     scriptCondition,
 				UpdateScripts: *update,
 				Setup: func(env *testscript.Env) error {
 					env.Setenv("PUPWASM_DATABASE_URL", database)
 					env.Setenv("PUPWASM_LOG_LEVEL", "warn")
 					env.Setenv("XDG_CACHE_HOME", cacheDir(t))
 					env.Setenv("GORACE", os.Getenv("GORACE"))
-					return nil
+					return buildEnvironment(t, env)
 				},
 				Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 					"exits": scriptExits, "write": scriptWrite, "pack": scriptPack, "cut": scriptCut, "keys": scriptKeys,
-					"guest": scriptGuest, "ran": scriptRan, "sql": scriptSQL,
+					"guest": scriptGuest, "ran": scriptRan, "sql": scriptSQL, "section": scriptSection,
 					"members": scriptMembers,
 					"module": func(ts *testscript.TestScript, _ bool, args []string) {
 						target := ts.MkAbs(args[1])

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/rs/zerolog"
@@ -31,7 +32,7 @@ type testOptions struct {
 	seed     uint64
 	postgres bool
 	junit    string
-	compiler string
+	compiler compilerFlag
 	runtime  runtimeOptions
 }
 
@@ -76,7 +77,7 @@ func newTestCommand(globals *globalOptions) *cobra.Command {
   pupwasm test orders --run 'counts.*' --update
   pupwasm test orders --postgres --rounds 20
   pupwasm test orders --junit report.xml`,
-		ValidArgsFunction: completeFiles(moduleFiles),
+		ValidArgsFunction: completeFiles(moduleFiles), // and folders
 		RunE:              func(cmd *cobra.Command, args []string) error { return runTest(cmd.Context(), opts, args) },
 	}
 	flags := cmd.Flags()
@@ -88,9 +89,8 @@ func newTestCommand(globals *globalOptions) *cobra.Command {
 	flags.BoolVar(&opts.postgres, "postgres", false, "run the cases on a private PostgreSQL server")
 	flags.StringVar(&opts.junit, "junit", "", "write the results to this `file` too, as JUnit's XML")
 	opts.addJSON(flags, "print JSON lines, as 'go test -json' does")
-	flags.StringVar(&opts.compiler, "compiler", string(build.Auto), "`compiler` of the modules: auto, tinygo or go")
+	opts.compiler.addTo(cmd)
 	opts.runtime.addFlags(flags)
-	completeFlag(cmd, "compiler", string(build.Auto), string(build.TinyGo), string(build.Go))
 	return cmd
 }
 
@@ -104,12 +104,19 @@ func runTest(ctx context.Context, opts *testOptions, args []string) error {
 	case opts.postgres && opts.databaseGiven:
 		return usagef("--postgres and --database exclude each other: both say where the cases run")
 	}
+	if err := opts.compiler.check(); err != nil {
+		return err
+	}
 	folder, err := os.MkdirTemp("", "pupwasm-test-")
 	if err != nil {
 		return fmt.Errorf("making a folder for the cases: %w", err)
 	}
 	defer os.RemoveAll(folder)
-	t := &tests{testOptions: opts, matching: only, folder: folder}
+	t := &tests{
+		testOptions: opts, matching: only, folder: folder,
+		workshop: &workshop{compiler: opts.compiler, cache: build.UserCache()},
+	}
+	defer t.workshop.close(context.WithoutCancel(ctx))
 	stop, err := t.openDatabase(ctx)
 	if err != nil {
 		return err
@@ -124,7 +131,7 @@ func runTest(ctx context.Context, opts *testOptions, args []string) error {
 		args = []string{"."}
 	}
 	for _, arg := range args {
-		if err := t.test(ctx, arg); err != nil {
+		if err := t.argument(ctx, arg); err != nil {
 			return err
 		}
 	}
@@ -138,6 +145,7 @@ type tests struct {
 	folder   string // for databases and modules
 	database cases.Database
 	runtimes cases.Runtimes
+	workshop *workshop
 
 	suites  []*cases.Suite
 	updated int
@@ -178,20 +186,53 @@ func (t *tests) openDatabase(ctx context.Context) (func(), error) {
 	return func() { server.Close(); stop() }, nil
 }
 
+// argument tests a file, or the projections of a folder.
+func (t *tests) argument(ctx context.Context, path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return &inputError{where: path, err: unwrapPath(err)}
+	}
+	if !info.IsDir() {
+		name := strings.TrimSuffix(filepath.Base(path), ".wasm")
+		return t.test(ctx, name, filepath.Dir(path), func() (string, error) { return path, nil })
+	}
+	projects, err := build.Projects([]string{path})
+	if err != nil {
+		for _, line := range mistakeLines(err) {
+			fmt.Fprintln(t.errs, printable(line))
+		}
+		return buildError(path, err)
+	}
+	for _, project := range projects {
+		err := t.test(ctx, project.Name, build.Relative(project.Folder), func() (string, error) {
+			file := filepath.Join(t.folder, strconv.Itoa(len(t.suites)), project.Name+".wasm")
+			_, err := t.workshop.build(ctx, project, file)
+			return file, err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // test runs the cases of a projection. It fails only when nothing can go on.
-func (t *tests) test(ctx context.Context, path string) error {
-	suite := &cases.Suite{Name: projectName(path), Began: clock.Now()}
+func (t *tests) test(ctx context.Context, name, folder string, module func() (file string, err error)) error {
+	suite := &cases.Suite{Name: name, Began: clock.Now()}
 	t.suites = append(t.suites, suite)
-	err := t.suite(ctx, suite, path)
-	if err != nil && ctx.Err() != nil {
+	file, err := module()
+	var lines []string
+	if err != nil {
+		lines = mistakeLines(err)
+		err = buildError(folder, err)
+	} else {
+		err = t.suite(ctx, suite, file, filepath.Join(folder, t.testOptions.folder))
+	}
+	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if err != nil {
-		suite.Error = err.Error()
-		var wrong *build.CompileError
-		if errors.As(err, &wrong) {
-			suite.Error = strings.TrimSpace(wrong.Output)
-		}
+		suite.Error = strings.Join(append(lines, err.Error()), "\n")
 		if t.first == nil {
 			t.first = err
 		}
@@ -208,19 +249,8 @@ func (t *tests) test(ctx context.Context, path string) error {
 	return nil
 }
 
-// projectName is the name of a folder or of a file.
-func projectName(path string) string {
-	if absolute, err := filepath.Abs(path); err == nil {
-		path = absolute
-	}
-	return strings.TrimSuffix(filepath.Base(path), ".wasm")
-}
-
-func (t *tests) suite(ctx context.Context, suite *cases.Suite, path string) error {
-	file, folder, err := t.module(ctx, path)
-	if err != nil {
-		return err
-	}
+// suite runs the files of cases in a folder.
+func (t *tests) suite(ctx context.Context, suite *cases.Suite, file, folder string) error {
 	wasm, err := readModule(t.runtimes.First, file)
 	if err != nil {
 		return err
@@ -242,20 +272,6 @@ func (t *tests) suite(ctx context.Context, suite *cases.Suite, path string) erro
 		}
 	}
 	return err
-}
-
-// module builds the projection of a folder. A file is one that was built.
-func (t *tests) module(ctx context.Context, path string) (file, casesFolder string, err error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return "", "", &inputError{where: path, err: unwrapPath(err)}
-	}
-	if !info.IsDir() {
-		return path, filepath.Join(filepath.Dir(path), t.testOptions.folder), nil
-	}
-	file = filepath.Join(t.folder, fmt.Sprintf("%d", len(t.suites)), projectName(path)+".wasm")
-	_, err = build.Module(ctx, build.Compiler(t.compiler), path, file)
-	return file, filepath.Join(path, t.testOptions.folder), err
 }
 
 func (t *tests) file(ctx context.Context, suite *cases.Suite, m *cases.Module, path string) error {

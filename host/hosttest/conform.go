@@ -83,6 +83,9 @@ func (s *Subject) checkDescription(ctx context.Context) (*Catalogue, error) {
 	if !bytes.Equal(texts[0], texts[1]) {
 		return nil, errors.New("two instances give different descriptions")
 	}
+	if err := CheckEmbedded(s.Wasm, texts[0]); err != nil {
+		return nil, err
+	}
 	return ParseDescription(texts[0])
 }
 

@@ -62,7 +62,7 @@ func Hostile() []HostileGuest {
 	return slices.Concat(
 		hostileBinaries(), hostileCounts(), hostileCode(),
 		hostileExports(), hostileImports(), hostileMemories(),
-		hostileDescriptions(),
+		hostileDescriptions(), hostileEmbedded(),
 		hostileStarts(), hostileLoops(), hostileRecursions(), hostileBombs(), hostileTraps(),
 		hostileAddresses(), hostileCalls(),
 		hostileReplies(), hostileMutations(), hostileValues(), hostileTypes(), hostileOwners(),

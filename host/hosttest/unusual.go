@@ -114,6 +114,9 @@ func unusualModules() []UnusualGuest {
 		accepted("branch_of_90000_targets", 1, &Guest{Reply: reply, Apply: Code(
 			Block(I32Const(1), BrTable(make([]uint32, 90_000), 0)), g.GoodReply())}),
 		accepted("imports_of_wasi", 1, &Guest{Reply: reply, Imports: wasiImports()}),
+		accepted("description_in_a_section", 0, &Guest{Edit: func(m *Module) {
+			m.Custom(descriptionSection, append([]byte{abi.Version, 0, 0, 0}, Describe...))
+		}}),
 		accepted("import_twice", 1, &Guest{Reply: reply, Imports: []Import{ImportLog, ImportLog, ImportQuery}}),
 	}
 }

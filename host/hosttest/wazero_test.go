@@ -91,7 +91,7 @@ func (h *smallHost) Load(ctx context.Context, wasm []byte) (hosttest.Loaded, err
 	if err != nil {
 		return nil, fmt.Errorf("compile: %w", err)
 	}
-	l := &smallLoaded{host: h, code: code}
+	l := &smallLoaded{host: h, code: code, wasm: wasm}
 	if err := l.describe(ctx); err != nil {
 		l.Close()
 		return nil, err
@@ -102,6 +102,7 @@ func (h *smallHost) Load(ctx context.Context, wasm []byte) (hosttest.Loaded, err
 type smallLoaded struct {
 	host      *smallHost
 	code      wazero.CompiledModule
+	wasm      []byte
 	catalogue *hosttest.Catalogue
 }
 
@@ -176,6 +177,9 @@ func (l *smallLoaded) describe(ctx context.Context) error {
 	defer i.Close()
 	text, err := hosttest.ReadDescription(ctx, i, 1<<20)
 	if err != nil {
+		return err
+	}
+	if err := hosttest.CheckEmbedded(l.wasm, text); err != nil {
 		return err
 	}
 	l.catalogue, err = hosttest.ParseDescription(text)

@@ -2,7 +2,6 @@ package meter
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 )
@@ -72,12 +71,8 @@ type Memory struct {
 
 // parse reads a module. It finds out what would cost an engine too much, and every index that leads nowhere.
 func parse(wasm []byte) (*module, error) {
-	if len(wasm) < 8 || string(wasm[:4]) != "\x00asm" {
-		return nil, errNotWasm
-	}
-	if version := binary.LittleEndian.Uint32(wasm[4:]); version != 1 {
-		return nil, fmt.Errorf("has WebAssembly version %d (a component?), a core module of version 1 is needed",
-			version)
+	if err := checkHeader(wasm); err != nil {
+		return nil, err
 	}
 	m := &module{start: -1}
 	s := scanner{rest: wasm[8:]}

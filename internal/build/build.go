@@ -44,71 +44,137 @@ func (e *CompileError) Error() string {
 	return fmt.Sprintf("compiling %s with %s: %s: %s", e.Folder, e.Compiler, e.err, oneline.Text(e.Output))
 }
 
+// Lines are those of the output that say something, with paths as they are from the current folder.
+func (e *CompileError) Lines() []string {
+	var lines []string
+	for line := range strings.Lines(e.Output) {
+		line = strings.TrimRight(line, " \t\r\n")
+		if line == "" || strings.HasPrefix(line, "# ") { // the name of the package
+			continue
+		}
+		if place := placeInFile.FindStringSubmatchIndex(line); place != nil {
+			file, _ := splitPosition(e.Folder, line)
+			line = Relative(file) + line[place[3]:]
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
 // Unwrap returns how the compiler has ended.
 func (e *CompileError) Unwrap() error { return e.err }
 
 // Module compiles the main package in a folder, which is within a Go module, into the file out. The file appears when
-// it is complete, so that a host that watches its folder never sees a part of it. Module returns which compiler was
-// used.
+// it is complete. Module returns which compiler was used.
 //
 // # Errors
 //
-// [*CompileError]; [ErrNoTinyGo]; one for a compiler that is none of the constants, and those of files.
+// [*CompileError]; [ErrNoTinyGo] and [ErrNoGo]; one for a compiler that is none of the constants, and those of files.
 func Module(ctx context.Context, compiler Compiler, folder, out string) (used Compiler, err error) {
 	if info, err := os.Stat(folder); err != nil {
 		return "", err
 	} else if !info.IsDir() {
 		return "", fmt.Errorf("%s is not a folder: name the one of the module's main package", folder)
 	}
-	tinygo := ""
-	switch compiler {
-	case Go:
-	case TinyGo, Auto:
-		tinygo, err = FindTinyGo()
-		if err != nil && (compiler == TinyGo || !errors.Is(err, ErrNoTinyGo)) {
-			return "", err
-		}
-	default:
-		return "", fmt.Errorf("there is no compiler %q: use %q, %q or %q", compiler, Go, TinyGo, Auto)
-	}
-	if out, err = filepath.Abs(out); err != nil {
-		return "", err
-	}
-	if err := os.MkdirAll(filepath.Dir(out), 0o777); err != nil {
-		return "", err
-	}
-	work, err := os.MkdirTemp(filepath.Dir(out), "."+filepath.Base(out)+".*")
+	with, err := findCompiler(compiler)
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(work)
-	built := filepath.Join(work, "module.wasm")
-	if tinygo != "" {
-		used, err = TinyGo, compileTinyGo(ctx, tinygo, folder, built, work)
-	} else {
-		used, err = Go, compileGo(ctx, folder, built)
-	}
+	wasm, err := with.compile(ctx, folder)
 	if err != nil {
-		return used, err
+		return with.kind, err
 	}
-	if err := os.Chmod(built, 0o644); err != nil {
-		return used, err
-	}
-	return used, os.Rename(built, out)
+	return with.kind, writeFile(out, wasm)
 }
 
+// tool is a compiler that is installed.
+type tool struct {
+	kind Compiler // Go or TinyGo
+	path string   // of TinyGo
+}
+
+// findCompiler returns the compiler to use.
+func findCompiler(compiler Compiler) (tool, error) {
+	switch compiler {
+	case Go:
+		return tool{kind: Go}, nil
+	case TinyGo, Auto:
+		path, err := FindTinyGo()
+		switch {
+		case err == nil:
+			return tool{kind: TinyGo, path: path}, nil
+		case compiler == Auto && errors.Is(err, ErrNoTinyGo):
+			return tool{kind: Go}, nil
+		}
+		return tool{}, err
+	}
+	return tool{}, fmt.Errorf("there is no compiler %q: use %q, %q or %q", compiler, Go, TinyGo, Auto)
+}
+
+// compile returns the module of the main package in a folder.
+func (t tool) compile(ctx context.Context, folder string) ([]byte, error) {
+	work, err := os.MkdirTemp("", "pupwasm-build-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(work)
+	out := filepath.Join(work, "module.wasm")
+	if t.kind == TinyGo {
+		err = t.compileTinyGo(ctx, folder, out, work)
+	} else {
+		err = compileGo(ctx, folder, out)
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return os.ReadFile(out)
+}
+
+// writeFile writes a file that appears when it is complete, so that a host that watches its folder never sees a part of
+// it.
+func writeFile(path string, content []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		return err
+	}
+	part, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(part.Name())
+	defer part.Close()
+	if _, err := part.Write(content); err != nil {
+		return err
+	}
+	if err := part.Close(); err != nil {
+		return err
+	}
+	if err := os.Chmod(part.Name(), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(part.Name(), path)
+}
+
+// The flags of the compilers.
+var (
+	goFlags     = []string{"-buildmode=c-shared", "-ldflags=-s -w"}
+	tinyGoFlags = []string{"-opt=2", "-no-debug"}
+)
+
 func compileGo(ctx context.Context, folder, out string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildmode=c-shared", "-ldflags=-s -w", "-o", out, ".")
+	cmd := exec.CommandContext(ctx, "go", append(append([]string{"build"}, goFlags...), "-o", out, ".")...)
 	cmd.Env = append(environment(), "GOOS=wasip1", "GOARCH=wasm")
 	return run(cmd, folder, Go)
 }
 
-func compileTinyGo(ctx context.Context, tinygo, folder, out, work string) error {
+func (t tool) compileTinyGo(ctx context.Context, folder, out, work string) error {
 	file := filepath.Join(work, "pupwasm.json")
 	if err := os.WriteFile(file, target, 0o600); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, tinygo, "build", "-target="+file, "-opt=2", "-no-debug", "-o", out, ".")
+	cmd := exec.CommandContext(ctx, t.path, append(append([]string{"build", "-target=" + file}, tinyGoFlags...), "-o", out, ".")...)
 	cmd.Env = environment()
 	return run(cmd, folder, TinyGo)
 }
@@ -116,6 +182,9 @@ func compileTinyGo(ctx context.Context, tinygo, folder, out, work string) error 
 func run(cmd *exec.Cmd, folder string, compiler Compiler) error {
 	cmd.Dir = folder
 	output, err := cmd.CombinedOutput()
+	if errors.Is(err, exec.ErrNotFound) {
+		return ErrNoGo
+	}
 	if err != nil {
 		return &CompileError{Folder: folder, Compiler: compiler, Output: string(output), err: err}
 	}

@@ -19,7 +19,10 @@ var ErrNoTinyGo = errors.New("there is no TinyGo 0.40 or later on PATH: install 
 // tinyGoMinor is the oldest release, 0.40.
 const tinyGoMinor = 40
 
-var findTinyGo = sync.OnceValue(func() string {
+var findTinyGo = sync.OnceValue(lookForTinyGo)
+
+// lookForTinyGo returns the path of the first TinyGo that can compile modules, or "".
+func lookForTinyGo() string {
 	candidates := []string{}
 	for _, folder := range filepath.SplitList(os.Getenv("PATH")) {
 		if filepath.IsAbs(folder) {
@@ -35,7 +38,7 @@ var findTinyGo = sync.OnceValue(func() string {
 		}
 	}
 	return ""
-})
+}
 
 // FindTinyGo returns the path of the first TinyGo that can compile modules: on PATH, then where scripts/tinygo.sh
 // installs it. It looks once a process.
