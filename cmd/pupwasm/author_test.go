@@ -20,8 +20,8 @@ func newProject(t *testing.T, template string) (folder string) {
 	return folder
 }
 
-// compilers are those that tests of authors' commands use.
-func compilers() []string {
+// compilersOfTests are those that tests of authors' commands use.
+func compilersOfTests() []string {
 	if os.Getenv("PUPWASM_REQUIRE_TINYGO") != "" {
 		return []string{"go", "tinygo"}
 	}
@@ -41,7 +41,7 @@ func TestNew_everyTemplatePassesItsTests(t *testing.T) {
 					t.Errorf("go %v: %v: %s", args, err, out)
 				}
 			}
-			for _, compiler := range compilers() {
+			for _, compiler := range compilersOfTests() {
 				if out := run(t, "", "test", folder, "--compiler", compiler); strings.Contains(out, "FAIL") || !strings.Contains(out, "passed") {
 					t.Errorf("with %s: %s", compiler, out)
 				}
@@ -98,13 +98,18 @@ type author struct {
 
 func startAuthor(t *testing.T, folder string, args ...string) *author {
 	t.Helper()
+	return startAuthorWith(t, folder, "go", args...)
+}
+
+func startAuthorWith(t *testing.T, folder, compiler string, args ...string) *author {
+	t.Helper()
 	read, keys, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { keys.Close() })
 	a := &author{t: t, folder: folder, keys: keys}
-	a.process = startWith(t, "", read, append([]string{"dev", folder, "--compiler", "go"}, args...)...)
+	a.process = startWith(t, "", read, append([]string{"dev", folder, "--compiler", compiler}, args...)...)
 	read.Close()
 	return a
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pupwasm/pupwasm/internal/build"
 	"github.com/pupwasm/pupwasm/internal/guestbuild"
 	"github.com/pupwasm/pupwasm/internal/testwait"
 )
@@ -63,7 +64,7 @@ func startWith(t *testing.T, database string, in *os.File, args ...string) *proc
 	t.Helper()
 	p := &process{cmd: exec.Command(binary(t), args...), output: &lockedBuffer{}, exited: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), "PUPWASM_DATABASE_URL="+database, "PUPWASM_LOG_FORMAT=json",
-		"XDG_CACHE_HOME="+cacheDir(t))
+		"XDG_CACHE_HOME="+cacheDir(t), "PATH="+pathWithTinyGo())
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
 	if in != nil {
 		p.cmd.Stdin = in
@@ -80,6 +81,15 @@ func startWith(t *testing.T, database string, in *os.File, args ...string) *proc
 		<-p.exited
 	})
 	return p
+}
+
+// pathWithTinyGo is PATH and where TinyGo is, which is found without the cache folder of the user.
+func pathWithTinyGo() string {
+	path := os.Getenv("PATH")
+	if tinygo, err := build.FindTinyGo(); err == nil {
+		path += string(filepath.ListSeparator) + filepath.Dir(tinygo)
+	}
+	return path
 }
 
 // cacheDir keeps compiled modules for all processes of the tests.
