@@ -78,9 +78,8 @@ type Session struct {
 
 type built struct {
 	*Built
-	err  error
-	took time.Duration
-	of   context.Context
+	err error
+	of  context.Context
 }
 
 // New makes a session.
