@@ -193,3 +193,39 @@ func TestDev_continue(t *testing.T) {
 	a.press("q")
 	a.wait(t)
 }
+
+// TestTest_faultsGoAsTheProjectionSays has an event that fails between others, and each policy.
+func TestTest_faultsGoAsTheProjectionSays(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ member, first, second string }{
+		"park":   {"", "placed", "paid"},
+		"skip":   {"OnError: pup.Skip,", "paid", "paid"},
+		"stop":   {"OnError: pup.Stop,", "placed", "placed"},
+		"global": {"Ordering: pup.OrderGlobal,", "placed", "placed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := &author{t: t, folder: newProject(t, "state")}
+			a.edit("Handle: handle,", "Handle: handle, "+test.member)
+			a.edit(`		case "OrderErased":`, "		case \"OrderBroken\":\n\t\t\treturn pup.ErrorAt(e, 1, \"the order is broken\")\n\t\tcase \"OrderErased\":")
+			write(t, filepath.Join(a.folder, "cases", "orders.yaml"), []byte(`defaults: {bounded_context: Shop, aggregate_type: Order}
+cases:
+  - name: a broken order
+    given:
+      - {aggregate_id: a, event_type: OrderPlaced, payload: {customer_id: ann, total: 1}}
+      - {aggregate_id: b, event_type: OrderPlaced, payload: {customer_id: ann, total: 1}}
+    when:
+      - {aggregate_id: a, event_type: OrderBroken}
+      - {aggregate_id: a, event_type: OrderPaid}
+      - {aggregate_id: b, event_type: OrderPaid}
+    then:
+      fault: {event: 1, error: the order is broken}
+      rows: {orders: [{order_id: a, state: `+test.first+`}, {order_id: b, state: `+test.second+`}]}
+`))
+			p := start(t, "", "test", a.folder, "--compiler", "go", "--rounds", "3")
+			if code := p.wait(t); code != 0 {
+				t.Errorf("exit code %d: %s", code, p.output)
+			}
+		})
+	}
+}

@@ -176,7 +176,7 @@ func differ(c *Case, first, other *outcome, v variation) (failures []Failure) {
 			}
 			return o.faults[0].describe(c)
 		}
-		fail(c.Place, "%s, and in %s, %s", describe(first), reference, describe(other))
+		fail(c.Place, "%s, otherwise %s", describe(other), describe(first))
 	}
 	for i := range first.tables {
 		is := &other.tables[i]

@@ -1,12 +1,14 @@
 package cases
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -111,9 +113,14 @@ type Module struct {
 // outcome is what a run has made.
 type outcome struct {
 	projection *store.Projection
-	global     bool
-	tables     []tableRows
-	faults     []fault
+	global     bool // all events are in one order, which one segment has
+	// stopped says that the projection stopped at a fault. Nothing of the batch with the fault is applied then, and other
+	// segments are wherever they are: only with one event in a batch and one segment there are the same rows each time.
+	stopped bool
+	tables  []tableRows
+
+	mu     sync.Mutex
+	faults []fault // by event
 }
 
 // tableRows is the rows of a table or a view.
@@ -126,7 +133,6 @@ type tableRows struct {
 // fault is an event that failed.
 type fault struct {
 	at    int // index of the event; -1 where it is not known
-	key   string
 	error string
 }
 
@@ -147,32 +153,42 @@ func (m *Module) run(ctx context.Context, c *Case, v variation) (o *outcome, err
 			return nil, err
 		}
 		o.projection, o.global = &module.Description.Projection, module.Description.Order == store.OrderGlobal
+		beside := settings.WorkerOptions(module)
 		batch := v.batch
-		if of := settings.WorkerOptions(module).BatchEvents; of > 0 {
-			batch = min(batch, of)
+		if beside.BatchEvents > 0 {
+			batch = min(batch, beside.BatchEvents)
 		}
-		result, err := trial.Apply(ctx, db, module, log.First(end), trial.Options{
-			Segments: v.segments, BatchEvents: batch, ParkAll: !o.global, Logger: zerolog.Nop(),
+		_, err = trial.Apply(ctx, db, module, log.First(end), trial.Options{
+			Segments: v.segments, BatchEvents: batch, Logger: zerolog.Nop(), Faulted: o.faulted(c), OnError: beside.OnError,
 		})
 		var failed *segments.FailedError
-		switch {
-		case errors.As(err, &failed):
-			o.stopped(c, failed)
-		case err != nil:
-			return nil, err
-		default:
-			o.parked(c, result.Faults)
-		}
-		if len(o.faults) > 0 && o.global {
+		if errors.As(err, &failed) {
+			o.stop(c, failed)
 			break // it stays where it stopped
 		}
+		if err != nil {
+			return nil, err
+		}
 	}
+	slices.SortFunc(o.faults, func(a, b fault) int { return cmp.Compare(a.at, b.at) })
 	o.tables, err = tablesOf(ctx, db, o.projection)
 	return o, err
 }
 
-// stopped notes the event that a projection stopped at.
-func (o *outcome) stopped(c *Case, failed *segments.FailedError) {
+// faulted notes the events that are skipped, or parked with their keys.
+func (o *outcome) faulted(c *Case) func(segments.ObservedEvent) {
+	return func(e segments.ObservedEvent) {
+		at := slices.IndexFunc(c.Events, func(of store.RecordedEvent) bool { return of.Position == e.Position })
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if !slices.ContainsFunc(o.faults, func(f fault) bool { return f.at == at }) {
+			o.faults = append(o.faults, fault{at: at, error: oneline.Text(e.Reason)})
+		}
+	}
+}
+
+// stop notes the event that a projection stopped at.
+func (o *outcome) stop(c *Case, failed *segments.FailedError) {
 	f := fault{at: -1, error: oneline.Text(failed.Reason)}
 	for i := range c.Events {
 		if e := &c.Events[i]; e.Position > failed.Position && o.projection.Subscription.Matches(e.Stream, e.Type) {
@@ -180,16 +196,7 @@ func (o *outcome) stopped(c *Case, failed *segments.FailedError) {
 			break
 		}
 	}
-	o.faults = []fault{f}
-}
-
-// parked notes the events whose keys were parked.
-func (o *outcome) parked(c *Case, faults []trial.Fault) {
-	o.faults = nil
-	for _, f := range faults {
-		at := slices.IndexFunc(c.Events, func(e store.RecordedEvent) bool { return e.Position == f.Position })
-		o.faults = append(o.faults, fault{at: at, key: f.Key, error: oneline.Text(f.Error)})
-	}
+	o.faults, o.stopped = append(o.faults, f), true
 }
 
 // tablesOf reads all tables and views, as readers see them.

@@ -55,11 +55,11 @@ var Segments = []int{1, 2, 4, 8}
 // reference is the run that the others are compared with.
 var reference = variation{reference: true, segments: 1, batch: 1000, instances: host.InstancesFresh}
 
-// variations are the other runs of a case with so many events. Each division has instances that are new and that are
+// variations are the other runs of a case with so many events, after the first one. Each division has instances that are new and that are
 // used again, small and large batches, and restarts at events that random chooses.
-func variations(random *rand.Rand, events int, global bool) (all []variation) {
+func variations(random *rand.Rand, events int, first *outcome) (all []variation) {
 	for _, segments := range Segments {
-		if global && segments > 1 {
+		if segments > 1 && (first.global || first.stopped) {
 			break
 		}
 		small := variation{segments: segments, batch: 1 + random.IntN(3), instances: host.InstancesReuse}
@@ -75,6 +75,9 @@ func variations(random *rand.Rand, events int, global bool) (all []variation) {
 		}
 		if random.IntN(2) == 0 {
 			restarted.instances = host.InstancesReuse
+		}
+		if first.stopped {
+			small.batch, restarted.batch = 1, 1
 		}
 		all = append(all, small, restarted)
 	}
@@ -120,14 +123,20 @@ func (m *Module) Run(ctx context.Context, c *Case, options Options) (*Result, er
 	began := clock.Now()
 	r := &Result{Case: c, Runs: 1, same: true}
 	var err error
-	if r.first, err = m.run(ctx, c, reference); err != nil {
+	r.first, err = m.run(ctx, c, reference)
+	if err == nil && r.first.stopped {
+		one := reference
+		one.batch = 1
+		r.first, err = m.run(ctx, c, one)
+	}
+	if err != nil {
 		return nil, err
 	}
 	r.Failures = append(r.Failures, judge(c, r.first)...)
 	var all []variation
 	for round := range options.Rounds {
 		random := rand.New(rand.NewPCG(options.Seed, uint64(round)))
-		all = append(all, variations(random, len(c.Events), r.first.global)...)
+		all = append(all, variations(random, len(c.Events), r.first)...)
 	}
 	outcomes := make([]*outcome, len(all))
 	group, within := errgroup.WithContext(ctx)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -24,10 +25,15 @@ type run struct {
 	rows    *rowWatch
 }
 
+// lease is how long a session waits for one before it that was killed.
+const lease = 2 * time.Second
+
 // newRun begins to run a module. It closes tables, also when it fails.
 func newRun(ctx context.Context, s *Session, tables store.Store, module *Built) (*run, error) {
 	r := &run{session: s, tables: tables, module: module, rows: newRowWatch(tables, s.state)}
-	worker, err := segments.New(s.Options.Log, tables, segments.Options{Logger: zerolog.Nop(), Observer: r.observer()})
+	worker, err := segments.New(s.Options.Log, tables, segments.Options{
+		Logger: zerolog.Nop(), Observer: r.observer(), Lease: lease, Rebalance: lease / 20,
+	})
 	if err == nil {
 		r.worker = worker
 		err = r.replace(ctx, module)

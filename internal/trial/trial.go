@@ -32,6 +32,10 @@ type Options struct {
 	// ParkAll parks the key of every event that fails, however many, and tries none again. Otherwise what becomes of
 	// such events is what the module says.
 	ParkAll bool
+	// Faulted is told each event that fails, by several goroutines, and maybe twice. However many there are, what becomes
+	// of them is what OnError says, or the module. nil is for nobody.
+	Faulted func(segments.ObservedEvent)
+	OnError store.ErrorPolicy
 	Logger  zerolog.Logger // of the worker; defaults to none
 }
 
@@ -86,10 +90,14 @@ func Apply(ctx context.Context, db store.Store, module *host.Module, log *Log, o
 	var took stopwatch
 	options := segments.Options{
 		Once: true, FailRefused: true, Segments: max(o.Segments, 1), BatchEvents: o.BatchEvents, Logger: o.Logger,
-		Rebalance: 10 * time.Millisecond, Observer: took.observer(),
+		Rebalance: 10 * time.Millisecond, Observer: took.observer(), OnError: o.OnError,
 	}
+	options.Observer.Faulted = o.Faulted
 	if o.ParkAll {
-		options.OnError, options.ParkedMax, options.ParkedRetries = store.ErrorPark, -1, -1
+		options.OnError = store.ErrorPark
+	}
+	if o.ParkAll || o.Faulted != nil {
+		options.ParkedMax, options.ParkedRetries = -1, -1
 	}
 	worker, err := segments.New(log, db, options)
 	if err != nil {
