@@ -175,6 +175,10 @@ func TestDev_continue(t *testing.T) {
 	folder := newProject(t, "counter")
 	a := startAuthor(t, folder, "--on-change", "continue")
 	a.await("customer_id=ann orders=2 ", 1)
+	second := start(t, "", "dev", folder)
+	if code := second.wait(t); code != 2 || !strings.Contains(second.output.String(), "another 'pupwasm dev' runs there") {
+		t.Errorf("a second session exits with %d: %s", code, second.output)
+	}
 	a.edit("Text(customer).I64(1)", "Text(customer).I64(10)")
 	a.await("built ", 2)
 	a.press("f")

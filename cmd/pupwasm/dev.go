@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gofrs/flock"
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
@@ -98,6 +99,9 @@ func runDev(ctx context.Context, opts *devOptions) error {
 		return &inputError{where: d.own, err: unwrapPath(err)}
 	}
 	defer d.close()
+	if err := d.alone(); err != nil {
+		return err
+	}
 	view := newDevView(opts)
 	if err := d.openLog(ctx); err != nil {
 		return err
@@ -131,13 +135,31 @@ type development struct {
 	*devOptions
 
 	own      string // folder of its databases
+	lock     *flock.Flock
 	log      store.Log
 	appender store.Appender // nil where the log is only read
 	opened   store.Store    // its own log, or that of --events
 	server   *cases.Server  // of the tables, or nil
 }
 
+// alone refuses a folder in which another session works: each removes the databases when it likes. The lock goes with the
+// process.
+func (d *development) alone() error {
+	d.lock = flock.New(filepath.Join(d.own, "lock"))
+	alone, err := d.lock.TryLock()
+	if err != nil {
+		return &inputError{where: d.lock.Path(), err: unwrapPath(err)}
+	}
+	if !alone {
+		return usagef("%s: another 'pupwasm dev' runs there: end it, or work in a copy of the folder", printable(d.folder))
+	}
+	return nil
+}
+
 func (d *development) close() {
+	if d.lock != nil {
+		_ = d.lock.Unlock() // the process ends
+	}
 	if d.opened != nil {
 		d.opened.Close()
 	}
