@@ -138,7 +138,7 @@ func (p *Projection) markHint(table string) string {
 		return fmt.Sprintf("%s (events are divided by %s)", hint, by)
 	}
 	member := strings.TrimSuffix(name, "_id")
-	return fmt.Sprintf("%s, and divide by it (Partition: pup.ByJSON(%q)) unless it is the stream's id", hint, member)
+	return fmt.Sprintf("%s: the stream's id, or a member that all events of the row have (Partition: pup.ByJSON(%q); docs/partition.md)", hint, member)
 }
 
 // eventHint prints the line that makes a table one of rows per event, where a key column is called as what it
