@@ -124,7 +124,9 @@ func runDev(ctx context.Context, opts *devOptions) error {
 	if err := d.appendFixtures(ctx); err != nil {
 		return err
 	}
-	commands, restore := readCommands(opts.in)
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	commands, restore := readCommands(opts.in, end)
 	defer restore()
 	defer view.begin()()
 	return session.Run(ctx, commands)
@@ -256,12 +258,16 @@ func removeDatabase(path string) error {
 
 // fixtures reads the events of the project's fixtures, with new ids.
 func (d *development) fixtures() (all []store.StreamAppend, err error) {
-	files, err := filepath.Glob(filepath.Join(d.folder, "fixtures", "*.jsonl"))
-	if err != nil {
+	folder := filepath.Join(d.folder, "fixtures")
+	entries, err := os.ReadDir(folder)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	for _, file := range files {
-		lines, err := cases.ReadEvents(file)
+	for _, entry := range entries {
+		if filepath.Ext(entry.Name()) != ".jsonl" {
+			continue
+		}
+		lines, err := cases.ReadEvents(filepath.Join(folder, entry.Name()))
 		if err != nil {
 			return nil, err
 		}

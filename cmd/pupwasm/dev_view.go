@@ -44,7 +44,13 @@ func (v *devView) begin() (end func()) {
 // guestLog takes what the guest logs, as a line without time and level.
 func (v *devView) guestLog() io.Writer {
 	return zerolog.ConsoleWriter{
-		Out: lineWriter(func(line string) { v.session.GuestLog(line) }), NoColor: true,
+		Out: lineWriter(func(line string) {
+			if v.session == nil { // of the host, before it begins
+				v.say(line)
+				return
+			}
+			v.session.GuestLog(line)
+		}), NoColor: true,
 		PartsOrder:    []string{zerolog.LevelFieldName, zerolog.MessageFieldName},
 		FieldsExclude: []string{"module", "projection", "segment", "time"},
 	}
@@ -129,14 +135,15 @@ func devText(folder string, s *dev.State) string {
 	return b.String()
 }
 
-// readCommands reads the commands of the author: keys of a terminal, or lines.
-func readCommands(in io.Reader) (commands <-chan dev.Command, restore func()) {
+// readCommands reads the commands of the author: keys of a terminal, or lines. Ctrl-C is a key there, which ends the
+// session whatever it does.
+func readCommands(in io.Reader, end func()) (commands <-chan dev.Command, restore func()) {
 	all := make(chan dev.Command)
 	restore = func() {}
 	if file, is := in.(*os.File); is && term.IsTerminal(int(file.Fd())) {
 		if before, err := term.MakeRaw(int(file.Fd())); err == nil {
 			restore = func() { _ = term.Restore(int(file.Fd()), before) }
-			go readKeys(file, all)
+			go readKeys(file, all, end)
 			return all, restore
 		}
 	}
@@ -155,14 +162,15 @@ func readCommands(in io.Reader) (commands <-chan dev.Command, restore func()) {
 // interrupt is what Ctrl-C is on a terminal that hands on each key.
 const interrupt = 3
 
-func readKeys(in io.Reader, to chan<- dev.Command) {
+func readKeys(in io.Reader, to chan<- dev.Command, end func()) {
 	key := make([]byte, 1)
 	for {
 		if n, err := in.Read(key); err != nil || n == 0 {
 			return
 		}
 		if key[0] == interrupt {
-			key[0] = byte(dev.Quit)
+			end()
+			return
 		}
 		to <- dev.Command(key[0])
 	}

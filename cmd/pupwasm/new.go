@@ -154,14 +154,9 @@ func (o *newOptions) replaceSDK(p *scaffold.Project, folder string) error {
 	if err != nil || !strings.HasPrefix(string(text), "module "+sdkModule+"\n") {
 		return usagef("--sdk-path %s: is not the folder guest-sdk of a checkout of pupwasm", printable(o.sdk))
 	}
-	// The go command follows links before it goes up.
-	if parent, err := filepath.EvalSymlinks(filepath.Dir(folder)); err == nil {
-		folder = filepath.Join(parent, filepath.Base(folder))
-	}
-	if real, err := filepath.EvalSymlinks(sdk); err == nil {
-		sdk = real
-	}
-	if p.SDKPath, err = filepath.Rel(folder, sdk); err != nil {
+	if filepath.IsAbs(o.sdk) {
+		p.SDKPath = sdk
+	} else if p.SDKPath, err = relativePath(folder, sdk); err != nil {
 		p.SDKPath = sdk
 	}
 	p.SDKPath = filepath.ToSlash(p.SDKPath)
@@ -169,6 +164,25 @@ func (o *newOptions) replaceSDK(p *scaffold.Project, folder string) error {
 		return usagef("--sdk-path %s: has blanks or quotes, which go.mod cannot have", printable(o.sdk))
 	}
 	return nil
+}
+
+// relativePath is the way from a folder that is not there yet. The go command follows links before it goes up.
+func relativePath(from, to string) (string, error) {
+	there := from
+	for {
+		if real, err := filepath.EvalSymlinks(there); err == nil {
+			from = filepath.Join(real, strings.TrimPrefix(from, there))
+			break
+		}
+		if there == filepath.Dir(there) {
+			break
+		}
+		there = filepath.Dir(there)
+	}
+	if real, err := filepath.EvalSymlinks(to); err == nil {
+		to = real
+	}
+	return filepath.Rel(from, to)
 }
 
 // workspaceOf returns the go.work that a folder is in, or "".

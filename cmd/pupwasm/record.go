@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -85,10 +86,13 @@ func runRecord(ctx context.Context, opts *recordOptions, selection eventSelectio
 		return err
 	}
 	write := func(to io.Writer) error { return r.write(ctx, to) }
-	if opts.out == "-" {
-		err = write(opts.globalOptions.out)
-	} else {
+	switch {
+	case opts.out != "-":
 		err = writeNewFile(opts.out, opts.force, write)
+	case len(opts.redact) > 0:
+		err = writeAtOnce(opts.globalOptions.out, write) // nothing before it is known that all fields were found
+	default:
+		err = write(opts.globalOptions.out)
 	}
 	if err != nil {
 		return err
@@ -98,6 +102,24 @@ func runRecord(ctx context.Context, opts *recordOptions, selection eventSelectio
 		more = fmt.Sprintf("; there are more: --after %d goes on, --limit 0 takes all", r.list.passed)
 	}
 	_, err = fmt.Fprintf(opts.errs, "%s recorded%s\n", count(r.events, "event"), more)
+	return err
+}
+
+// writeAtOnce writes all, or nothing when there is an error.
+func writeAtOnce(to io.Writer, write func(to io.Writer) error) error {
+	file, err := os.CreateTemp("", "pupwasm-record-*") // of mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name())
+	defer file.Close()
+	if err := write(file); err != nil {
+		return err
+	}
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	_, err = io.Copy(to, file)
 	return err
 }
 

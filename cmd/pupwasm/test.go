@@ -188,20 +188,17 @@ func (t *tests) openDatabase(ctx context.Context) (func(), error) {
 
 // argument tests a file, or the projections of a folder.
 func (t *tests) argument(ctx context.Context, path string) error {
+	name := strings.TrimSuffix(filepath.Base(path), ".wasm")
 	info, err := os.Stat(path)
-	if err != nil {
-		return &inputError{where: path, err: unwrapPath(err)}
-	}
-	if !info.IsDir() {
-		name := strings.TrimSuffix(filepath.Base(path), ".wasm")
+	if err == nil && !info.IsDir() {
 		return t.test(ctx, name, filepath.Dir(path), func() (string, error) { return path, nil })
 	}
-	projects, err := build.Projects([]string{path})
+	var projects []build.Project
+	if err == nil {
+		projects, err = build.Projects([]string{path})
+	}
 	if err != nil {
-		for _, line := range mistakeLines(err) {
-			fmt.Fprintln(t.errs, printable(line))
-		}
-		return buildError(path, err)
+		return t.test(ctx, name, path, func() (string, error) { return "", err })
 	}
 	for _, project := range projects {
 		err := t.test(ctx, project.Name, build.Relative(project.Folder), func() (string, error) {
@@ -221,18 +218,24 @@ func (t *tests) test(ctx context.Context, name, folder string, module func() (fi
 	suite := &cases.Suite{Name: name, Began: clock.Now()}
 	t.suites = append(t.suites, suite)
 	file, err := module()
-	var lines []string
+	lines := mistakeLines(err)
 	if err != nil {
-		lines = mistakeLines(err)
 		err = buildError(folder, err)
 	} else {
 		err = t.suite(ctx, suite, file, filepath.Join(folder, t.testOptions.folder))
 	}
-	if ctx.Err() != nil {
+	var faults settings.Faults
+	switch {
+	case ctx.Err() != nil:
 		return ctx.Err()
+	case errors.As(err, &faults):
+		for _, fault := range faults {
+			lines = append(lines, fault.Error())
+		}
+		err = &inputError{where: faults[0].File, err: fmt.Errorf("has %s", count(int64(len(faults)), "mistake"))}
 	}
 	if err != nil {
-		suite.Error = strings.Join(append(lines, err.Error()), "\n")
+		suite.Error = strings.Join(append(lines, errorText(err)), "\n")
 		if t.first == nil {
 			t.first = err
 		}
@@ -276,18 +279,11 @@ func (t *tests) suite(ctx context.Context, suite *cases.Suite, file, folder stri
 
 func (t *tests) file(ctx context.Context, suite *cases.Suite, m *cases.Module, path string) error {
 	all, err := cases.Read(path)
-	var faults settings.Faults
-	if errors.As(err, &faults) {
-		lines := make([]string, len(faults))
-		for i, fault := range faults {
-			lines[i] = fault.Error()
-		}
-		return &inputError{where: path, err: errors.New(strings.Join(lines, "\n"))}
-	}
 	if err != nil {
 		return err
 	}
 	var results []*cases.Result
+	defer func() { suite.Results = append(suite.Results, results...) }()
 	for _, c := range all {
 		if !t.matching.MatchString(c.Name) {
 			continue
@@ -301,7 +297,6 @@ func (t *tests) file(ctx context.Context, suite *cases.Suite, m *cases.Module, p
 			printResult(t.out, suite.Name, r)
 		}
 	}
-	suite.Results = append(suite.Results, results...)
 	if !t.update {
 		return nil
 	}
@@ -340,10 +335,12 @@ func (t *tests) end() error {
 	}
 	failed -= t.updated
 	switch {
-	case broken == 1 && failed == 0 && len(t.suites) == 1:
-		return t.first
 	case broken > 0:
-		return fmt.Errorf("%s cannot be tested, and %d of %s fail", count(int64(broken), "projection"), failed, count(int64(all), "case"))
+		said := count(int64(broken), "projection") + " cannot be tested"
+		if failed > 0 {
+			said += fmt.Sprintf(", and %d of %s fail", failed, count(int64(all), "case"))
+		}
+		return &summedUp{said, t.first}
 	case failed > 0:
 		return fmt.Errorf("%d of %s fail (--seed %d)", failed, count(int64(all), "case"), t.seed)
 	case all == 0:
@@ -353,6 +350,18 @@ func (t *tests) end() error {
 	}
 	return nil
 }
+
+// summedUp is an error whose text was printed before.
+type summedUp struct {
+	said  string
+	cause error // from which the exit code comes
+}
+
+// Error sums up.
+func (e *summedUp) Error() string { return e.said }
+
+// Unwrap returns the first cause.
+func (e *summedUp) Unwrap() error { return e.cause }
 
 func (t *tests) writeJUnit() error {
 	file, err := os.Create(t.junit)

@@ -145,6 +145,9 @@ func (e *events) file(m *settings.Member) {
 	}
 }
 
+// eventsBytesMax bounds the events of a file, which are in memory.
+const eventsBytesMax = 128 << 20
+
 // ReadEvents reads a file of events, in the format of 'pupwasm append'.
 //
 // # Errors
@@ -156,13 +159,16 @@ func ReadEvents(path string) (all []eventline.Line, err error) {
 		return nil, fmt.Errorf("%s: %s", path, reasonOf(err))
 	}
 	defer file.Close()
-	lines, err := eventline.NewReader(io.LimitReader(file, int64(bounds.Bytes)), store.PayloadBytesMax)
+	lines, err := eventline.NewReader(file, store.PayloadBytesMax)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	decoder := eventline.NewDecoder(store.PayloadBytesMax)
-	for {
+	for bytes := 0; ; {
 		text, err := lines.Next()
+		if bytes += len(text); bytes > eventsBytesMax {
+			return nil, fmt.Errorf("%s: has more than %d MiB of events, which is too much for a fixture", path, eventsBytesMax>>20)
+		}
 		if errors.Is(err, io.EOF) {
 			return all, nil
 		}

@@ -20,6 +20,14 @@ func judge(c *Case, o *outcome) (failures []Failure) {
 		return failures
 	}
 	judgeFaults(c, o, fail)
+	defer func() {
+		if len(failures) > 0 {
+			tellUnread(c, o, fail)
+		}
+	}()
+	if when := c.Events[c.Given:]; len(when) > 0 && !slices.ContainsFunc(when, o.reads) {
+		fail(c.Place, "the projection subscribes to no event of \"when\"")
+	}
 	for i := range c.Then.Tables {
 		want := &c.Then.Tables[i]
 		at := slices.IndexFunc(o.tables, func(t tableRows) bool { return t.table.Name == want.Name })
@@ -42,6 +50,31 @@ func judge(c *Case, o *outcome) (failures []Failure) {
 		d.compare(want.Place, rows, is.rows)
 	}
 	return failures
+}
+
+// reads reports whether the projection subscribes to an event.
+func (o *outcome) reads(e store.RecordedEvent) bool {
+	return o.projection.Subscription.Matches(e.Stream, e.Type)
+}
+
+// tellUnread tells which event the projection does not read, since its name may be misspelt.
+func tellUnread(c *Case, o *outcome, fail failFunc) {
+	for i := range c.Events {
+		if e := &c.Events[i]; !o.reads(*e) {
+			list, n := c.numberOf(i)
+			fail(c.Place, "the projection does not subscribe to event %d of %q: %s of %s/%s", n, list, e.Type, e.BoundedContext,
+				e.AggregateType)
+			return
+		}
+	}
+}
+
+// numberOf is the list of the case that an event is in, and its number there.
+func (c *Case) numberOf(index int) (list string, n int) {
+	if index < c.Given {
+		return "given", index + 1
+	}
+	return "when", index + 1 - c.Given
 }
 
 type failFunc func(at settings.Place, format string, args ...any)
@@ -81,10 +114,7 @@ func (f fault) describe(c *Case) string {
 	if f.at < 0 {
 		return "the projection fails: " + f.error
 	}
-	list, n := "given", f.at+1
-	if f.at >= c.Given {
-		list, n = "when", n-c.Given
-	}
+	list, n := c.numberOf(f.at)
 	return fmt.Sprintf("event %d of %q (%s) fails: %s", n, list, c.Events[f.at].Type, f.error)
 }
 

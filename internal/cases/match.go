@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
-	"reflect"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/pupwasm/pupwasm/internal/rowtext"
 	"github.com/pupwasm/pupwasm/internal/settings"
@@ -17,7 +20,7 @@ import (
 func matches(of store.Type, want *settings.Member, is store.Value) (bool, error) {
 	switch {
 	case want.Kind == settings.Empty:
-		return is.IsNull(), nil
+		return is.IsNull() || is.Kind == store.KindJSON && sameJSON([]byte("null"), is.Bytes()), nil
 	case of.Array:
 		return matchesArray(of, want, is)
 	case of.Kind == store.KindJSON:
@@ -25,7 +28,7 @@ func matches(of store.Type, want *settings.Member, is store.Value) (bool, error)
 	case want.Kind != settings.Scalar:
 		return false, fmt.Errorf("must be a value of type %s, it is %s", of, want.Shown())
 	case of.Kind == store.KindNull: // of a view
-		return !is.IsNull() && plainText(is) == want.Text, nil
+		return !is.IsNull() && (plainText(is) == want.Text || sameBool(want, is)), nil
 	}
 	value, err := rowtext.Parse(of, want.Text)
 	if err != nil {
@@ -95,13 +98,48 @@ func Same(a, b store.Value) bool {
 	}
 }
 
+// sameBool reports whether a number that SQLite has for a truth value is the one of a case.
+func sameBool(want *settings.Member, is store.Value) bool {
+	return want.Plain && is.Kind == store.KindI64 && (want.Text == "true" && is.Int() == 1 || want.Text == "false" && is.Int() == 0)
+}
+
 func sameJSON(a, b []byte) bool {
 	var x, y any
-	return decodeJSON(a, &x) == nil && decodeJSON(b, &y) == nil && reflect.DeepEqual(x, y)
+	return decodeJSON(a, &x) == nil && decodeJSON(b, &y) == nil && sameContent(x, y)
 }
 
 func decodeJSON(text []byte, into *any) error {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
 	return decoder.Decode(into)
+}
+
+// sameContent compares values of JSON, numbers by their value.
+func sameContent(a, b any) bool {
+	switch x := a.(type) {
+	case json.Number:
+		y, is := b.(json.Number)
+		if !is {
+			return false
+		}
+		return x == y || sameNumber(x.String(), y.String())
+	case []any:
+		y, is := b.([]any)
+		return is && slices.EqualFunc(x, y, sameContent)
+	case map[string]any:
+		y, is := b.(map[string]any)
+		return is && maps.EqualFunc(x, y, sameContent)
+	}
+	return a == b
+}
+
+// sameNumber compares numbers of JSON: exactly, or as floating-point numbers when one has an exponent, which may be any.
+func sameNumber(a, b string) bool {
+	if strings.ContainsAny(a+b, "eE") {
+		x, errX := strconv.ParseFloat(a, 64)
+		y, errY := strconv.ParseFloat(b, 64)
+		return errX == nil && errY == nil && x == y
+	}
+	order, err := store.CompareNumeric([]byte(a), []byte(b))
+	return err == nil && order == 0
 }

@@ -9,9 +9,11 @@
 package dev
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/pupwasm/pupwasm/host"
@@ -73,6 +75,7 @@ type Session struct {
 	current *run // nil before the first module
 	builds  chan built
 	cancel  context.CancelFunc // of the build under way
+	working sync.WaitGroup     // builds, also those that were given up
 	empty   bool               // the next module begins with empty tables
 }
 
@@ -108,6 +111,8 @@ func (s *Session) Run(ctx context.Context, commands <-chan Command) error {
 	}
 	defer sources.close()
 	defer s.stop()
+	defer s.working.Wait()
+	defer func() { s.cancel() }()
 	s.build(ctx)
 	refresh := time.NewTicker(refreshEvery)
 	defer refresh.Stop()
@@ -148,14 +153,14 @@ func (s *Session) build(ctx context.Context) {
 	var of context.Context
 	of, s.cancel = context.WithCancel(ctx)
 	s.state.building()
-	go func() {
+	s.working.Go(func() {
 		b := built{of: of}
 		b.Built, b.err = s.Build(of)
 		select {
 		case s.builds <- b:
 		case <-of.Done():
 		}
-	}()
+	})
 }
 
 // use runs a module that was built.
@@ -165,6 +170,9 @@ func (s *Session) use(ctx context.Context, b built) error {
 		return nil
 	}
 	s.state.built(b.Built)
+	if s.current != nil && bytes.Equal(s.current.module.Wasm, b.Wasm) {
+		return nil // a file that the module is not made of
+	}
 	return s.start(ctx, b.Built, s.OnChange == Rebuild)
 }
 

@@ -71,12 +71,12 @@ func (w *rowWatch) table(ctx context.Context, p *store.Projection, table *store.
 		key, text := rowOf(table, values, t.Rows)
 		after[key] = text
 		if before[key] != text {
-			t.Changed = append(t.Changed, text)
+			t.keys, t.Changed = append(t.keys, key), append(t.Changed, text)
 		}
 	}
 	for key, text := range before {
 		if _, there := after[key]; !there && !t.More {
-			t.Changed = append(t.Changed, text+" (gone)")
+			t.keys, t.Changed = append(t.keys, key), append(t.Changed, text+" (gone)")
 		}
 	}
 	w.seen[table.Name] = after

@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -28,7 +29,10 @@ func watchSources(folder string) (*sources, error) {
 		return nil, err
 	}
 	s := &sources{changed: make(chan struct{}, 1), watcher: watcher}
-	if err := s.add(folder); err != nil {
+	if folder, err = filepath.EvalSymlinks(folder); err == nil {
+		err = s.add(folder)
+	}
+	if err != nil {
 		watcher.Close()
 		return nil, err
 	}
@@ -36,24 +40,28 @@ func watchSources(folder string) (*sources, error) {
 	return s, nil
 }
 
+// others are folders of a project in which there is no source.
+var others = []string{"modules", "testdata", "cases", "fixtures"}
+
 // add watches a folder with those within it. Hidden ones, and what the build writes, are left out.
 func (s *sources) add(folder string) error {
 	return filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.IsDir() {
 			return nil //nolint:nilerr // what is gone again need not be watched
 		}
-		if name := entry.Name(); path != folder && (strings.HasPrefix(name, ".") || name == "modules" || name == "testdata") {
+		if name := entry.Name(); path != folder && (strings.HasPrefix(name, ".") || slices.Contains(others, name)) {
 			return filepath.SkipDir
 		}
 		return s.watcher.Add(path)
 	})
 }
 
-// isSource reports whether a build depends on a file.
+// isSource reports whether a build may depend on a file: code, what it embeds, go.mod. A build of what has not changed
+// takes no time.
 func isSource(path string) bool {
 	name := filepath.Base(path)
-	return strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") && !strings.HasPrefix(name, ".") ||
-		name == "go.mod" || name == "go.sum"
+	return !strings.HasPrefix(name, ".") && !strings.HasPrefix(name, "#") && !strings.HasSuffix(name, "~") &&
+		!strings.HasSuffix(name, "_test.go") && !strings.HasSuffix(name, ".md")
 }
 
 func (s *sources) run() {

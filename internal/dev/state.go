@@ -34,7 +34,9 @@ type TableState struct {
 	Name    string   `json:"name"`
 	Rows    int      `json:"rows"`
 	More    bool     `json:"more,omitempty"`    // there are more rows than are looked at
-	Changed []string `json:"changed,omitempty"` // the rows that changed last
+	Changed []string `json:"changed,omitempty"` // the rows that changed last, each once
+
+	keys []string // of Changed
 }
 
 // board keeps the state. It is safe for concurrent use.
@@ -159,15 +161,20 @@ func (b *board) takeCommits() bool {
 func (b *board) rows(t TableState) {
 	news := t.Changed
 	b.change(func(s *State) {
+		s.Tables = slices.Clone(s.Tables)
 		at := slices.IndexFunc(s.Tables, func(known TableState) bool { return known.Name == t.Name })
 		if at < 0 {
 			at = len(s.Tables)
-			s.Tables = append(slices.Clone(s.Tables), TableState{Name: t.Name})
-		} else {
-			s.Tables = slices.Clone(s.Tables)
+			s.Tables = append(s.Tables, TableState{Name: t.Name})
 		}
-		t.Changed = append(slices.Clone(s.Tables[at].Changed), news...)
-		t.Changed = t.Changed[max(0, len(t.Changed)-changedMax):]
+		before := s.Tables[at]
+		for i, key := range slices.Backward(before.keys) {
+			if !slices.Contains(t.keys, key) {
+				t.keys, t.Changed = slices.Insert(t.keys, 0, key), slices.Insert(slices.Clone(t.Changed), 0, before.Changed[i])
+			}
+		}
+		from := max(0, len(t.Changed)-changedMax)
+		t.keys, t.Changed = t.keys[from:], t.Changed[from:]
 		s.Tables[at] = t
 	})
 	if len(news) == 0 {
