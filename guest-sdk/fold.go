@@ -87,7 +87,8 @@ func NewFold[S any](table *Table, funcs FoldFuncs[S], columns ...string) *Fold[S
 
 // Run loads, calls apply for every event that has a key, in order, and writes the states back in the order in
 // which their keys first came. It is called once in a Handle. An error of apply ends it, is returned, and is
-// attributed to the event.
+// attributed to the event. It may write rows of other tables: add what an event changes about a state to totals that
+// many states share.
 //
 // The row of a state is caused by the last event of its key.
 func (f *Fold[S]) Run(b *Batch, out *Mutations, apply func(e Event, state *S) error) error {

@@ -43,18 +43,27 @@ func (w *workshop) build(ctx context.Context, project build.Project, out string)
 	if err != nil {
 		return nil, err
 	}
-	if result.Warnings == nil {
-		result.Warnings = []build.Mistake{}
+	refusal, err := trySQL(ctx, &embedded.Description.Projection)
+	if err != nil {
+		return nil, err
 	}
-	for i := range result.Warnings {
-		result.Warnings[i].File = build.Relative(result.Warnings[i].File)
+	warnings := []build.Mistake{}
+	for _, warning := range result.Warnings {
+		warning.File = build.Relative(warning.File)
+		warnings = append(warnings, warning)
+	}
+	if refusal != "" {
+		warnings = append(warnings, build.Mistake{
+			File: build.Relative(project.Folder), Warning: true,
+			Text: "SQLite does not accept its SQL: " + refusal + ": mend it, or give it as SQL for PostgreSQL alone",
+		})
 	}
 	return &builtModule{
 		File: result.File, Folder: build.Relative(project.Folder),
 		Projection: embedded.Description.Name, Version: embedded.Description.Version,
 		Compiler: result.Compiler, CompilerIs: result.Version,
 		Bytes: len(result.Wasm), SHA256: build.Digest(result.Wasm), Outcome: result.Outcome,
-		Nanoseconds: result.Took.Nanoseconds(), Fixtures: fixtures, Warnings: result.Warnings,
+		Nanoseconds: result.Took.Nanoseconds(), Fixtures: fixtures, Warnings: warnings,
 	}, nil
 }
 

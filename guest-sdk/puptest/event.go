@@ -3,9 +3,11 @@ package puptest
 import (
 	"bufio"
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -34,7 +36,8 @@ type Event struct {
 //	{"bounded_context":"Shop","aggregate_type":"User","aggregate_id":"u1","event_type":"UserRegistered",
 //	 "event_version":1,"created_at":"2024-05-01T10:00:00Z","payload":{…}}
 //
-// Empty lines are skipped. Unknown fields are an error.
+// It is the format of 'pupwasm append' and 'pupwasm record'. What the log assigns, a position and a version in the
+// stream, is given anew. Empty lines are skipped. Unknown fields are an error.
 func ReadEvents(t testing.TB, path string) []Event {
 	t.Helper()
 	data, err := os.ReadFile(path)
@@ -73,25 +76,53 @@ func parseEvent(line []byte) (Event, error) {
 		TraceID        string          `json:"trace_id"`
 		CorrelationID  string          `json:"correlation_id"`
 		CausationID    string          `json:"causation_id"`
+		EventID        string          `json:"event_id"`
+		PayloadBase64  []byte          `json:"payload_base64"`
+		// What the log assigns, or is for it.
+		Position json.RawMessage `json:"global_position"`
+		InStream json.RawMessage `json:"aggregate_version"`
+		Expected json.RawMessage `json:"expected_version"`
 	}
 	decoder := json.NewDecoder(bytes.NewReader(line))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&fixture); err != nil {
 		return Event{}, err
 	}
+	id, err := parseID(fixture.EventID)
+	if err != nil {
+		return Event{}, err
+	}
+	var payload any = fixture.Payload
+	if fixture.PayloadBase64 != nil {
+		payload = fixture.PayloadBase64
+	}
 	return Event{
+		ID:             id,
 		BoundedContext: fixture.BoundedContext,
 		AggregateType:  fixture.AggregateType,
 		AggregateID:    fixture.AggregateID,
 		Type:           fixture.EventType,
 		Version:        fixture.EventVersion,
 		CreatedAt:      fixture.CreatedAt,
-		Payload:        fixture.Payload,
+		Payload:        payload,
 		Metadata:       string(fixture.Metadata),
 		TraceID:        fixture.TraceID,
 		CorrelationID:  fixture.CorrelationID,
 		CausationID:    fixture.CausationID,
 	}, nil
+}
+
+// parseID reads the id of an event, with its hyphens; "" is none.
+func parseID(text string) (id [16]byte, err error) {
+	if text == "" {
+		return id, nil
+	}
+	digits, err := hex.DecodeString(strings.ReplaceAll(text, "-", ""))
+	if err != nil || len(digits) != len(id) {
+		return id, fmt.Errorf("event_id %q is no UUID", text)
+	}
+	copy(id[:], digits)
+	return id, nil
 }
 
 func (e *Event) payload() ([]byte, error) {

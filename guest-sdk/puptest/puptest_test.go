@@ -1,6 +1,7 @@
 package puptest_test
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -273,5 +274,22 @@ func TestWantRows_showsBothSides(t *testing.T) {
 	})
 	if want := "rows of counts are\n\t\nwant\n\tid=1"; got != want {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestReadEvents_readsWhatTheLogPrints takes lines of 'pupwasm record'.
+func TestReadEvents_readsWhatTheLogPrints(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "recorded.jsonl")
+	text := `{"global_position":7,"bounded_context":"C","aggregate_type":"T","aggregate_id":"a","aggregate_version":3,` +
+		`"event_id":"0190a1b2-c3d4-7000-8000-00000000000f","event_type":"E","event_version":2,` +
+		`"created_at":"2026-01-01T10:00:00Z","metadata":{"k":1},"payload_base64":"/w=="}` + "\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	events := puptest.ReadEvents(t, path)
+	if len(events) != 1 || events[0].ID[0] != 1 || events[0].ID[15] != 15 || events[0].Position != 0 ||
+		events[0].AggregateVersion != 0 || !bytes.Equal(events[0].Payload.([]byte), []byte{0xff}) {
+		t.Errorf("the events are %+v", events)
 	}
 }
