@@ -82,15 +82,23 @@ func (b *Builder) Build(ctx context.Context, project Project, out string) (*Resu
 		return nil, err
 	}
 	result.Version = version
+	cache := b.Cache
+	if cache == nil || !cacheable(environment, packages) {
+		cache = &Cache{}
+	}
 	key, err := b.key(with, said, environment, packages)
 	if err != nil {
 		return nil, err
 	}
 	unchanged := func() bool {
+		packages, environment, err := b.read(ctx, project, with) // files may have come
+		if err != nil {
+			return false
+		}
 		now, err := b.key(with, said, environment, packages)
 		return err == nil && now == key
 	}
-	if err := b.make(ctx, with, key, unchanged, result); err != nil {
+	if err := b.make(ctx, with, cache, key, unchanged, result); err != nil {
 		return nil, err
 	}
 	result.Took = clock.Since(started)
@@ -121,11 +129,9 @@ func (b *Builder) read(ctx context.Context, project Project, with tool) ([]*list
 
 // make has the module in its file: the one that is there, or one of the cache, or a new one. A source that changes while
 // it is compiled is not kept under the key that it had before.
-func (b *Builder) make(ctx context.Context, with tool, key string, unchanged func() bool, r *Result) error {
-	cache := b.Cache
-	if cache == nil {
-		cache = &Cache{}
-	}
+func (b *Builder) make(
+	ctx context.Context, with tool, cache *Cache, key string, unchanged func() bool, r *Result,
+) error {
 	if wasm := cache.module(key); wasm != nil && !b.Force {
 		r.Wasm, r.Outcome = wasm, Unchanged
 		if there, err := os.ReadFile(r.File); err == nil && Digest(there) == Digest(wasm) {
@@ -147,10 +153,24 @@ func (b *Builder) make(ctx context.Context, with tool, key string, unchanged fun
 	if err := writeFile(r.File, wasm); err != nil {
 		return err
 	}
-	if unchanged() {
+	if cache.folder != "" && unchanged() {
 		cache.keep(key, wasm)
 	}
 	return nil
+}
+
+// cacheable tells whether a key has all that a module depends on. C and assembler include files that the go command does
+// not list, and two flags of Go put other files in the place of those that it lists.
+func cacheable(environment goEnvironment, packages []*listedPackage) bool {
+	for flag := range strings.FieldsSeq(environment.GOFLAGS) {
+		name, _, _ := strings.Cut(strings.TrimLeft(flag, `'"-`), "=")
+		if name == "overlay" || name == "modfile" {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(packages, func(p *listedPackage) bool {
+		return !p.Standard && len(p.CgoFiles)+len(p.CFiles)+len(p.CXXFiles)+len(p.SFiles) > 0
+	})
 }
 
 // keyVersion is another one when something changes that is not part of a key.
