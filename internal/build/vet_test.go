@@ -112,6 +112,18 @@ func TestVet_findsMistakes(t *testing.T) {
 		},
 		"time that is none":     {one("", "time := struct{ Now func() }{}\n\t_ = time.Now"), nil, nil},
 		"time that is harmless": {one(`"time"`, "_ = time.UnixMicro(1)"), nil, nil},
+		"zones": {
+			one(`clock "time"`, `_, _ = clock.LoadLocation("Europe/Berlin")`),
+			[]string{"main.go:13: time.LoadLocation cannot work, a module has no zone files: embed one ('//go:embed') and"},
+			[]string{`main.go:13: time.LoadLocation cannot work, a module has no zone files: import _ "time/tzdata", or embed`},
+		},
+		"zones that are there": {
+			map[string]string{
+				"main.go":        guest("\"time\"\n\t_ \"example.com/guest/zones\"", "load := time.LoadLocation\n\t_ = load"),
+				"zones/zones.go": "package zones\n\nimport _ \"time/tzdata\"\n",
+			}, []string{"main.go:14: time.LoadLocation cannot work"}, nil,
+		},
+		"a zone in the source": {one(`"time"`, `_, _ = time.LoadLocationFromTZData("Europe/Berlin", nil)`), nil, nil},
 		"a value, not a call":   {one(`"time"`, "now := time.Now\n\t_ = now"), []string{"main.go:13: warning: time.Now"}, []string{"main.go:13: warning: time.Now"}},
 		"reflection": {
 			one(`"encoding/json"`, "_ = json.Valid(nil)"),
