@@ -57,7 +57,7 @@ type vetter struct {
 // registration is a place that names pup.Register.
 type registration struct {
 	at     token.Pos
-	inside string // the function that it is in, "" for a declaration
+	inside string // the function that it is in, "" for a declaration and a method
 	used   []string
 }
 
@@ -112,9 +112,9 @@ func (v *vetter) vetFile(file *ast.File) {
 	}
 	for _, declaration := range file.Decls {
 		inside := ""
-		if function, is := declaration.(*ast.FuncDecl); is {
+		if function, is := declaration.(*ast.FuncDecl); is && function.Recv == nil { // who calls a method is not known
 			inside = function.Name.Name
-			if inside == "main" && function.Recv == nil && file.Name.Name == "main" {
+			if inside == "main" && file.Name.Name == "main" {
 				v.main = function
 			}
 		}

@@ -196,6 +196,10 @@ func TestVet_findsMistakes(t *testing.T) {
 		"registered by what init calls": {
 			map[string]string{"main.go": strings.Replace(guest("", ""), "init() {", "init() { set() }\n\nfunc set() {", 1)}, nil, nil,
 		},
+		"registered in a method that is called main": {
+			map[string]string{"main.go": strings.Replace(guest("", ""), "init() {",
+				"init() { x{}.main() }\n\ntype x struct{}\n\nfunc (x) main() {", 1)}, nil, nil,
+		},
 		"registered elsewhere": {
 			map[string]string{
 				"main.go":    "package main\n\nimport _ \"example.com/guest/set\"\n\nfunc main() {}\n",
