@@ -63,8 +63,15 @@ var seeded = []string{
 	"New", "NewSource", "NewPCG", "NewChaCha8", "NewZipf", "Rand", "Source", "Source64", "PCG", "ChaCha8", "Zipf",
 }
 
+// importsC is for Go, which leaves out files that import "C", or stops at them.
+const importsC = `import "C" cannot work with Go: remove it, or build with TinyGo (--compiler tinygo)`
+
 // vetImport judges the import of a package.
 func (v *vetter) vetImport(spec *ast.ImportSpec, path string) {
+	if path == "C" && v.compiler == Go {
+		v.report(spec.Pos(), false, importsC)
+		return
+	}
 	if path == "net" || strings.HasPrefix(path, "net/") && path != "net/url" && path != "net/netip" {
 		v.report(spec.Pos(), false, "package %s cannot work, a module has no network: remove it (net/netip and net/url "+
 			"work)", path)

@@ -221,6 +221,15 @@ func TestVet_findsMistakes(t *testing.T) {
 			[]string{"main_windows.go:1: the name of the file excludes it"},
 			[]string{"main_windows.go:1: the name"},
 		},
+		"C": {
+			map[string]string{"main.go": strings.Replace(guest("", ""), "import (", "import \"C\"\n\nimport (", 1)},
+			[]string{"main.go:3: import \"C\" cannot work with Go: "}, nil,
+		},
+		"C under another name": {
+			map[string]string{"main_windows.go": "package main\n\nimport \"C\"\n"},
+			[]string{"main_windows.go:1: the name of the file excludes it"},
+			[]string{"main_windows.go:1: the name of the file excludes it"},
+		},
 		"a package that is missing": {
 			one(`_ "example.org/nowhere"`, ""),
 			[]string{"main.go:5: no required module provides package example.org/nowhere: 'go get example.org/nowhere' adds it"},
