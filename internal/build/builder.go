@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -216,7 +215,7 @@ func (t tool) version(ctx context.Context, environment goEnvironment) (said, num
 		number, _, _ = strings.Cut(environment.GOVERSION, " ") // experiments follow
 		return environment.GOVERSION, number, nil
 	}
-	out, err := exec.CommandContext(ctx, t.path, "version").Output()
+	out, err := command(ctx, t.path, "version").Output()
 	if err != nil {
 		return "", "", fmt.Errorf("asking %s for its version: %w", t.path, err)
 	}

@@ -124,7 +124,7 @@ func (p *listedPackage) files() []string {
 
 // runGo runs the go command in a folder and returns what it writes. What it complains of is a [*CompileError].
 func runGo(ctx context.Context, folder string, environment []string, arguments ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, "go", arguments...)
+	cmd := command(ctx, "go", arguments...)
 	cmd.Dir, cmd.Env = folder, environment
 	var complaint strings.Builder
 	cmd.Stderr = &complaint
