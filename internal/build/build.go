@@ -178,7 +178,15 @@ func (t tool) compileTinyGo(ctx context.Context, folder, out, work string) error
 	if err := os.WriteFile(file, target, 0o600); err != nil {
 		return err
 	}
-	cmd := command(ctx, t.path, append(append([]string{"build", "-target=" + file}, tinyGoFlags...), "-o", out, ".")...)
+	settings, err := readGoEnvironment(ctx, folder)
+	if err != nil {
+		return err
+	}
+	arguments := append([]string{"build", "-target=" + file}, tinyGoFlags...)
+	if tags := settings.tags(); len(tags) > 0 {
+		arguments = append(arguments, "-tags="+strings.Join(tags, " "))
+	}
+	cmd := command(ctx, t.path, append(arguments, "-o", out, ".")...)
 	cmd.Env = environment()
 	return run(cmd, folder, work, TinyGo)
 }

@@ -116,7 +116,7 @@ func (b *Builder) read(ctx context.Context, project Project, with tool) ([]*list
 				"'go mod init NAME' in this folder a module of it",
 		}}}
 	}
-	packages, err := listPackages(ctx, with.kind, project.Folder)
+	packages, err := listPackages(ctx, with.kind, project.Folder, environment)
 	if err != nil {
 		return nil, environment, err
 	}
@@ -161,9 +161,8 @@ func (b *Builder) make(
 // cacheable tells whether a key has all that a module depends on. C and assembler include files that the go command does
 // not list, and two flags of Go put other files in the place of those that it lists.
 func cacheable(environment goEnvironment, packages []*listedPackage) bool {
-	for flag := range strings.FieldsSeq(environment.GOFLAGS) {
-		name, _, _ := strings.Cut(strings.TrimLeft(flag, `'"-`), "=")
-		if name == "overlay" || name == "modfile" {
+	for _, name := range []string{"overlay", "modfile"} {
+		if _, is := environment.flag(name); is {
 			return false
 		}
 	}
@@ -173,7 +172,7 @@ func cacheable(environment goEnvironment, packages []*listedPackage) bool {
 }
 
 // keyVersion is another one when something changes that is not part of a key.
-const keyVersion = "1"
+const keyVersion = "2"
 
 // key is a name for all that a module depends on.
 func (b *Builder) key(with tool, version string, environment goEnvironment, packages []*listedPackage) (string, error) {

@@ -112,6 +112,35 @@ func TestCacheable_needsAllInTheKey(t *testing.T) {
 	}
 }
 
+// TestBuilder_obeysTagsOfGOFLAGS has a source that compiles with a tag alone.
+func TestBuilder_obeysTagsOfGOFLAGS(t *testing.T) {
+	t.Setenv("GOFLAGS", "-mod=mod '-tags=other some'")
+	for _, compiler := range []Compiler{Go, TinyGo} {
+		if _, err := FindTinyGo(); compiler == TinyGo && (err != nil || testing.Short()) {
+			continue
+		}
+		project := guestProject(t, map[string]string{
+			"main.go": guest("", "some()"), "some.go": "//go:build some && other\n\npackage main\n\nfunc some() {}\n",
+		})
+		b := &Builder{Compiler: compiler}
+		if _, err := b.Build(t.Context(), project, filepath.Join(t.TempDir(), "guest.wasm")); err != nil {
+			t.Errorf("%s: %v", compiler, err)
+		}
+	}
+}
+
+func TestGoEnvironment_hasTags(t *testing.T) {
+	t.Parallel()
+	for flags, want := range map[string]string{
+		"": "", "-mod=mod": "", "-tags=a": "a", "-v --tags=a,b -x": "a b", `'-tags=a b' "-ldflags=-s -tags=c"`: "a b",
+		"-tags=a -tags=b": "b", "'-tags=a": "a",
+	} {
+		if got := strings.Join((goEnvironment{GOFLAGS: flags}).tags(), " "); got != want {
+			t.Errorf("%s: the tags are %q, must be %q", flags, got, want)
+		}
+	}
+}
+
 func mustRead(t *testing.T, path string) string {
 	t.Helper()
 	content, err := os.ReadFile(path)
