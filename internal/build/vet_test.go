@@ -124,7 +124,7 @@ func TestVet_findsMistakes(t *testing.T) {
 			}, []string{"main.go:14: time.LoadLocation cannot work"}, nil,
 		},
 		"a zone in the source": {one(`"time"`, `_, _ = time.LoadLocationFromTZData("Europe/Berlin", nil)`), nil, nil},
-		"a value, not a call":   {one(`"time"`, "now := time.Now\n\t_ = now"), []string{"main.go:13: warning: time.Now"}, []string{"main.go:13: warning: time.Now"}},
+		"a value, not a call":  {one(`"time"`, "now := time.Now\n\t_ = now"), []string{"main.go:13: warning: time.Now"}, []string{"main.go:13: warning: time.Now"}},
 		"reflection": {
 			one(`"encoding/json"`, "_ = json.Valid(nil)"),
 			[]string{"main.go:5: warning: package encoding/json works by"},
@@ -223,7 +223,8 @@ func TestVet_findsMistakes(t *testing.T) {
 		},
 		"C": {
 			map[string]string{"main.go": strings.Replace(guest("", ""), "import (", "import \"C\"\n\nimport (", 1)},
-			[]string{"main.go:3: import \"C\" cannot work with Go: "}, nil,
+			[]string{"main.go:3: import \"C\" cannot work with Go: "},
+			nil,
 		},
 		"C under another name": {
 			map[string]string{"main_windows.go": "package main\n\nimport \"C\"\n"},
