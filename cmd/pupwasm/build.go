@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -219,6 +220,10 @@ func buildError(folder string, err error) error {
 	var file *fs.PathError
 	if errors.As(err, &file) {
 		return &inputError{where: build.Relative(file.Path), err: file.Err}
+	}
+	var link *os.LinkError // of renaming a module to its file
+	if errors.As(err, &link) {
+		return &inputError{where: build.Relative(link.New), err: link.Err}
 	}
 	return err
 }

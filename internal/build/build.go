@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/pupwasm/pupwasm/internal/oneline"
 )
@@ -113,16 +114,19 @@ func findCompiler(compiler Compiler) (tool, error) {
 
 // compile returns the module of the main package in a folder.
 func (t tool) compile(ctx context.Context, folder string) ([]byte, error) {
-	work, err := os.MkdirTemp("", "pupwasm-build-")
+	work, err := os.MkdirTemp(os.Getenv("GOTMPDIR"), "pupwasm-build-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(work)
+	if work, err = filepath.Abs(work); err != nil {
+		return nil, err
+	}
 	out := filepath.Join(work, "module.wasm")
 	if t.kind == TinyGo {
 		err = t.compileTinyGo(ctx, folder, out, work)
 	} else {
-		err = compileGo(ctx, folder, out)
+		err = compileGo(ctx, folder, out, work)
 	}
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
@@ -163,10 +167,10 @@ var (
 	tinyGoFlags = []string{"-opt=2", "-no-debug"}
 )
 
-func compileGo(ctx context.Context, folder, out string) error {
-	cmd := exec.CommandContext(ctx, "go", append(append([]string{"build"}, goFlags...), "-o", out, ".")...)
+func compileGo(ctx context.Context, folder, out, work string) error {
+	cmd := command(ctx, "go", append(append([]string{"build"}, goFlags...), "-o", out, ".")...)
 	cmd.Env = append(environment(), "GOOS=wasip1", "GOARCH=wasm")
-	return run(cmd, folder, Go)
+	return run(cmd, folder, work, Go)
 }
 
 func (t tool) compileTinyGo(ctx context.Context, folder, out, work string) error {
@@ -174,13 +178,33 @@ func (t tool) compileTinyGo(ctx context.Context, folder, out, work string) error
 	if err := os.WriteFile(file, target, 0o600); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, t.path, append(append([]string{"build", "-target=" + file}, tinyGoFlags...), "-o", out, ".")...)
+	settings, err := readGoEnvironment(ctx, folder)
+	if err != nil {
+		return err
+	}
+	arguments := append([]string{"build", "-target=" + file}, tinyGoFlags...)
+	if tags := settings.tags(); len(tags) > 0 {
+		arguments = append(arguments, "-tags="+strings.Join(tags, " "))
+	}
+	cmd := command(ctx, t.path, append(arguments, "-o", out, ".")...)
 	cmd.Env = environment()
-	return run(cmd, folder, TinyGo)
+	return run(cmd, folder, work, TinyGo)
 }
 
-func run(cmd *exec.Cmd, folder string, compiler Compiler) error {
-	cmd.Dir = folder
+// outputDelay is how long the output of a compiler is read after it has ended: a child may keep it open.
+const outputDelay = 5 * time.Second
+
+// command is a program that is killed with its children when ctx ends.
+func command(ctx context.Context, path string, arguments ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, path, arguments...)
+	cmd.WaitDelay = outputDelay
+	ownGroup(cmd)
+	return cmd
+}
+
+// run runs a compiler in a folder. Its temporary files are in work: those of one that is killed go with it.
+func run(cmd *exec.Cmd, folder, work string, compiler Compiler) error {
+	cmd.Dir, cmd.Env = folder, append(cmd.Env, "TMPDIR="+work, "GOTMPDIR="+work)
 	output, err := cmd.CombinedOutput()
 	if errors.Is(err, exec.ErrNotFound) {
 		return ErrNoGo

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -82,15 +81,23 @@ func (b *Builder) Build(ctx context.Context, project Project, out string) (*Resu
 		return nil, err
 	}
 	result.Version = version
+	cache := b.Cache
+	if cache == nil || !cacheable(environment, packages) {
+		cache = &Cache{}
+	}
 	key, err := b.key(with, said, environment, packages)
 	if err != nil {
 		return nil, err
 	}
 	unchanged := func() bool {
+		packages, environment, err := b.read(ctx, project, with) // files may have come
+		if err != nil {
+			return false
+		}
 		now, err := b.key(with, said, environment, packages)
 		return err == nil && now == key
 	}
-	if err := b.make(ctx, with, key, unchanged, result); err != nil {
+	if err := b.make(ctx, with, cache, key, unchanged, result); err != nil {
 		return nil, err
 	}
 	result.Took = clock.Since(started)
@@ -109,7 +116,7 @@ func (b *Builder) read(ctx context.Context, project Project, with tool) ([]*list
 				"'go mod init NAME' in this folder a module of it",
 		}}}
 	}
-	packages, err := listPackages(ctx, with.kind, project.Folder)
+	packages, err := listPackages(ctx, with.kind, project.Folder, environment)
 	if err != nil {
 		return nil, environment, err
 	}
@@ -121,11 +128,9 @@ func (b *Builder) read(ctx context.Context, project Project, with tool) ([]*list
 
 // make has the module in its file: the one that is there, or one of the cache, or a new one. A source that changes while
 // it is compiled is not kept under the key that it had before.
-func (b *Builder) make(ctx context.Context, with tool, key string, unchanged func() bool, r *Result) error {
-	cache := b.Cache
-	if cache == nil {
-		cache = &Cache{}
-	}
+func (b *Builder) make(
+	ctx context.Context, with tool, cache *Cache, key string, unchanged func() bool, r *Result,
+) error {
 	if wasm := cache.module(key); wasm != nil && !b.Force {
 		r.Wasm, r.Outcome = wasm, Unchanged
 		if there, err := os.ReadFile(r.File); err == nil && Digest(there) == Digest(wasm) {
@@ -147,14 +152,27 @@ func (b *Builder) make(ctx context.Context, with tool, key string, unchanged fun
 	if err := writeFile(r.File, wasm); err != nil {
 		return err
 	}
-	if unchanged() {
+	if cache.folder != "" && unchanged() {
 		cache.keep(key, wasm)
 	}
 	return nil
 }
 
+// cacheable tells whether a key has all that a module depends on. C and assembler include files that the go command does
+// not list, and two flags of Go put other files in the place of those that it lists.
+func cacheable(environment goEnvironment, packages []*listedPackage) bool {
+	for _, name := range []string{"overlay", "modfile"} {
+		if _, is := environment.flag(name); is {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(packages, func(p *listedPackage) bool {
+		return !p.Standard && len(p.CgoFiles)+len(p.CFiles)+len(p.CXXFiles)+len(p.SFiles) > 0
+	})
+}
+
 // keyVersion is another one when something changes that is not part of a key.
-const keyVersion = "1"
+const keyVersion = "2"
 
 // key is a name for all that a module depends on.
 func (b *Builder) key(with tool, version string, environment goEnvironment, packages []*listedPackage) (string, error) {
@@ -196,7 +214,7 @@ func (t tool) version(ctx context.Context, environment goEnvironment) (said, num
 		number, _, _ = strings.Cut(environment.GOVERSION, " ") // experiments follow
 		return environment.GOVERSION, number, nil
 	}
-	out, err := exec.CommandContext(ctx, t.path, "version").Output()
+	out, err := command(ctx, t.path, "version").Output()
 	if err != nil {
 		return "", "", fmt.Errorf("asking %s for its version: %w", t.path, err)
 	}

@@ -74,6 +74,73 @@ func TestBuilder_doesNothingTwice(t *testing.T) {
 	step("another go.mod", Compiled, 5)
 }
 
+// TestBuilder_keepsNothingThatMayBeStale adds a file while the module is built: the next build finds nothing of this one.
+func TestBuilder_keepsNothingThatMayBeStale(t *testing.T) {
+	t.Parallel()
+	project := guestProject(t, map[string]string{"main.go": guest("", "")})
+	b := &Builder{Compiler: Go, Cache: testCache(t)}
+	b.Finish = func(_ context.Context, _ string, wasm []byte) ([]byte, error) {
+		return wasm, os.WriteFile(filepath.Join(project.Folder, "more.go"), []byte("package main\n"), 0o600)
+	}
+	if _, err := b.Build(t.Context(), project, filepath.Join(t.TempDir(), "guest.wasm")); err != nil {
+		t.Fatal(err)
+	}
+	if kept, _ := os.ReadDir(b.Cache.folder); len(kept) > 0 {
+		t.Errorf("the cache has %v", kept)
+	}
+}
+
+func TestCacheable_needsAllInTheKey(t *testing.T) {
+	t.Parallel()
+	for flags, want := range map[string]bool{
+		"": true, "-mod=mod -trimpath": true, "-overlay=x.json": false, "-v --modfile=x.mod": false, "'-overlay=a b'": false,
+	} {
+		if got := cacheable(goEnvironment{GOFLAGS: flags}, nil); got != want {
+			t.Errorf("%s: %t", flags, got)
+		}
+	}
+	names := []string{"x"}
+	for want, packages := range map[bool][]*listedPackage{
+		true:  {{Standard: true, SFiles: names, CgoFiles: names}, {GoFiles: names, EmbedFiles: names}},
+		false: {{CgoFiles: names}, {CFiles: names}, {CXXFiles: names}, {SFiles: names}},
+	} {
+		for _, p := range packages {
+			if got := cacheable(goEnvironment{}, []*listedPackage{p, {GoFiles: names}}); got != want {
+				t.Errorf("%+v: %t", p, got)
+			}
+		}
+	}
+}
+
+// TestBuilder_obeysTagsOfGOFLAGS has a source that compiles with a tag alone.
+func TestBuilder_obeysTagsOfGOFLAGS(t *testing.T) {
+	t.Setenv("GOFLAGS", "-mod=mod '-tags=other some'")
+	for _, compiler := range []Compiler{Go, TinyGo} {
+		if _, err := FindTinyGo(); compiler == TinyGo && (err != nil || testing.Short()) {
+			continue
+		}
+		project := guestProject(t, map[string]string{
+			"main.go": guest("", "some()"), "some.go": "//go:build some && other\n\npackage main\n\nfunc some() {}\n",
+		})
+		b := &Builder{Compiler: compiler}
+		if _, err := b.Build(t.Context(), project, filepath.Join(t.TempDir(), "guest.wasm")); err != nil {
+			t.Errorf("%s: %v", compiler, err)
+		}
+	}
+}
+
+func TestGoEnvironment_hasTags(t *testing.T) {
+	t.Parallel()
+	for flags, want := range map[string]string{
+		"": "", "-mod=mod": "", "-tags=a": "a", "-v --tags=a,b -x": "a b", `'-tags=a b' "-ldflags=-s -tags=c"`: "a b",
+		"-tags=a -tags=b": "b", "'-tags=a": "a",
+	} {
+		if got := strings.Join((goEnvironment{GOFLAGS: flags}).tags(), " "); got != want {
+			t.Errorf("%s: the tags are %q, must be %q", flags, got, want)
+		}
+	}
+}
+
 func mustRead(t *testing.T, path string) string {
 	t.Helper()
 	content, err := os.ReadFile(path)

@@ -22,6 +22,8 @@ const (
 	theTime   = "the time of an event is e.CreatedTime()"
 	noFiles   = "cannot work, a module has no files: put what it reads into the source ('//go:embed') or into events"
 	noStrings = "is empty, a module has no environment and no arguments: make it a constant, or put it into events"
+	noZones   = "cannot work, a module has no zone files: "
+	embedZone = "embed one ('//go:embed') and use time.LoadLocationFromTZData"
 	sameRand  = "gives the same numbers again in every instance, so rows depend on where batches begin: derive them from the " +
 		"event, or seed rand.New by it"
 )
@@ -34,6 +36,7 @@ var verdicts = map[string]map[string]verdict{
 		"Until": {"counts from 1970-01-01, a module has no clock: " + theTime, nil},
 		"Sleep": {"does not wait, a module has no clock: remove it", nil},
 		"After": noWaiting, "Tick": noWaiting, "NewTimer": noWaiting, "NewTicker": noWaiting, "AfterFunc": noWaiting,
+		"LoadLocation": {noZones + embedZone, always}, // see vetZones
 	},
 	"encoding/json": {"": {"works by reflection, which takes many times the fuel of e.JSON(): read payloads by e.JSON()", nil}},
 	"os": {
@@ -60,8 +63,15 @@ var seeded = []string{
 	"New", "NewSource", "NewPCG", "NewChaCha8", "NewZipf", "Rand", "Source", "Source64", "PCG", "ChaCha8", "Zipf",
 }
 
+// importsC is for Go, which leaves out files that import "C", or stops at them.
+const importsC = `import "C" cannot work with Go: remove it, or build with TinyGo (--compiler tinygo)`
+
 // vetImport judges the import of a package.
 func (v *vetter) vetImport(spec *ast.ImportSpec, path string) {
+	if path == "C" && v.compiler == Go {
+		v.report(spec.Pos(), false, importsC)
+		return
+	}
 	if path == "net" || strings.HasPrefix(path, "net/") && path != "net/url" && path != "net/netip" {
 		v.report(spec.Pos(), false, "package %s cannot work, a module has no network: remove it (net/netip and net/url "+
 			"work)", path)
@@ -80,12 +90,24 @@ func (v *vetter) vetUse(at token.Pos, path, name, inside string) {
 		}
 		return
 	}
+	if v.compiler == TinyGo && path == "time" && name == "LoadLocation" {
+		v.vetZones(at)
+		return
+	}
 	judged, is := verdicts[path][name]
 	if all, has := verdicts[path]["*"]; has && !is && ast.IsExported(name) && !slices.Contains(seeded, name) {
 		judged, is = all, true
 	}
 	if is {
 		v.report(at, !slices.Contains(judged.fails, v.compiler), "%s.%s %s", v.nameOf(path), name, judged.text)
+	}
+}
+
+// vetZones judges time.LoadLocation with TinyGo, where the zones of time/tzdata do. Go's needs files all the same, which
+// hosts refuse.
+func (v *vetter) vetZones(at token.Pos) {
+	if v.names["time/tzdata"] == "" {
+		v.report(at, false, `time.LoadLocation %simport _ "time/tzdata", or %s`, noZones, embedZone)
 	}
 }
 

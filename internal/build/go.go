@@ -55,6 +55,29 @@ type goEnvironment struct {
 	GOMOD, GOWORK, GOVERSION, GOFLAGS, GOEXPERIMENT, GOWASM, GOROOT string
 }
 
+// flag returns the value of a flag in GOFLAGS, where the last one counts, and whether it is there.
+func (e goEnvironment) flag(name string) (value string, is bool) {
+	for left := strings.TrimSpace(e.GOFLAGS); left != ""; left = strings.TrimSpace(left) {
+		before, flag := left, ""
+		if quote := left[:1]; quote == "'" || quote == `"` {
+			flag, left, _ = strings.Cut(before[1:], quote)
+		} else {
+			flag = strings.Fields(before)[0]
+			left = before[len(flag):]
+		}
+		if key, text, _ := strings.Cut(strings.TrimLeft(flag, "-"), "="); key == name {
+			value, is = text, true
+		}
+	}
+	return value, is
+}
+
+// tags are those of GOFLAGS, which TinyGo does not read.
+func (e goEnvironment) tags() []string {
+	value, _ := e.flag("tags")
+	return strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
 // readGoEnvironment asks the go command about a folder.
 func readGoEnvironment(ctx context.Context, folder string) (e goEnvironment, err error) {
 	out, err := runGo(ctx, folder, environment(), "env", "-json", "GOMOD", "GOWORK", "GOVERSION", "GOFLAGS",
@@ -84,10 +107,12 @@ const fields = "Dir,ImportPath,Name,Standard,Module,GoFiles,CgoFiles,CFiles,CXXF
 
 // listPackages returns the packages that the main package in a folder is compiled from by a compiler. The main package
 // is the last one.
-func listPackages(ctx context.Context, compiler Compiler, folder string) ([]*listedPackage, error) {
+func listPackages(
+	ctx context.Context, compiler Compiler, folder string, environment goEnvironment,
+) ([]*listedPackage, error) {
 	arguments := []string{"list", "-e", "-deps", "-json=" + fields}
-	if tags := tagsOf(compiler); len(tags) > 0 { // none would undo those of GOFLAGS
-		arguments = append(arguments, "-tags="+strings.Join(tags, ","))
+	if tags := tagsOf(compiler); len(tags) > 0 { // they undo those of GOFLAGS
+		arguments = append(arguments, "-tags="+strings.Join(append(tags, environment.tags()...), ","))
 	}
 	out, err := runGo(ctx, folder, environmentOf(compiler), append(arguments, ".")...)
 	if err != nil {
@@ -124,7 +149,7 @@ func (p *listedPackage) files() []string {
 
 // runGo runs the go command in a folder and returns what it writes. What it complains of is a [*CompileError].
 func runGo(ctx context.Context, folder string, environment []string, arguments ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, "go", arguments...)
+	cmd := command(ctx, "go", arguments...)
 	cmd.Dir, cmd.Env = folder, environment
 	var complaint strings.Builder
 	cmd.Stderr = &complaint

@@ -3,6 +3,7 @@ package build
 import (
 	"fmt"
 	"go/ast"
+	"go/build"
 	"go/build/constraint"
 	"go/parser"
 	"go/token"
@@ -57,7 +58,7 @@ type vetter struct {
 // registration is a place that names pup.Register.
 type registration struct {
 	at     token.Pos
-	inside string // the function that it is in, "" for a declaration
+	inside string // the function that it is in, "" for a declaration and a method
 	used   []string
 }
 
@@ -112,9 +113,9 @@ func (v *vetter) vetFile(file *ast.File) {
 	}
 	for _, declaration := range file.Decls {
 		inside := ""
-		if function, is := declaration.(*ast.FuncDecl); is {
+		if function, is := declaration.(*ast.FuncDecl); is && function.Recv == nil { // who calls a method is not known
 			inside = function.Name.Name
-			if inside == "main" && function.Recv == nil && file.Name.Name == "main" {
+			if inside == "main" && file.Name.Name == "main" {
 				v.main = function
 			}
 		}
@@ -210,24 +211,41 @@ func excludedFiles(p *listedPackage, compiler Compiler) []Mistake {
 		if strings.HasPrefix(name, "_") || strings.HasPrefix(name, ".") {
 			continue
 		}
-		path, files := filepath.Join(p.Dir, name), token.NewFileSet()
-		m := Mistake{File: path, Line: 1, Text: "the name of the file excludes it from modules, which " + platform(compiler) +
-			": rename it"}
-		file, err := parser.ParseFile(files, path, nil, parser.PackageClauseOnly|parser.ParseComments)
-		if err == nil {
-			for _, group := range file.Comments {
-				for _, comment := range group.List {
-					if constraint.IsGoBuild(comment.Text) {
-						m.Line = files.Position(comment.Pos()).Line
-						m.Text = fmt.Sprintf("'%s' excludes the file from modules, which %s: change or remove the line",
-							comment.Text, platform(compiler))
-					}
-				}
-			}
-		}
-		found = append(found, m)
+		found = append(found, excluded(p.Dir, name, compiler))
 	}
 	return found
+}
+
+// excluded says why a file is left out: by its import "C", by a line for the compiler, or by its name.
+func excluded(folder, name string, compiler Compiler) Mistake {
+	path, files := filepath.Join(folder, name), token.NewFileSet()
+	m := Mistake{File: path, Line: 1, Text: "the name of the file excludes it from modules, which " + platform(compiler) +
+		": rename it"}
+	file, err := parser.ParseFile(files, path, nil, parser.ImportsOnly|parser.ParseComments)
+	if err != nil {
+		return m
+	}
+	if compiler == Go {
+		withC := build.Default
+		withC.GOOS, withC.GOARCH, withC.CgoEnabled = "wasip1", "wasm", true
+		matches, _ := withC.MatchFile(folder, name)
+		for _, spec := range file.Imports {
+			if matches && spec.Path.Value == `"C"` {
+				m.Line, m.Text = files.Position(spec.Pos()).Line, importsC
+				return m
+			}
+		}
+	}
+	for _, group := range file.Comments {
+		for _, comment := range group.List {
+			if constraint.IsGoBuild(comment.Text) && comment.Pos() < file.Package {
+				m.Line = files.Position(comment.Pos()).Line
+				m.Text = fmt.Sprintf("'%s' excludes the file from modules, which %s: change or remove the line",
+					comment.Text, platform(compiler))
+			}
+		}
+	}
+	return m
 }
 
 // platform says for what a compiler builds modules.

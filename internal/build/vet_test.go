@@ -112,7 +112,19 @@ func TestVet_findsMistakes(t *testing.T) {
 		},
 		"time that is none":     {one("", "time := struct{ Now func() }{}\n\t_ = time.Now"), nil, nil},
 		"time that is harmless": {one(`"time"`, "_ = time.UnixMicro(1)"), nil, nil},
-		"a value, not a call":   {one(`"time"`, "now := time.Now\n\t_ = now"), []string{"main.go:13: warning: time.Now"}, []string{"main.go:13: warning: time.Now"}},
+		"zones": {
+			one(`clock "time"`, `_, _ = clock.LoadLocation("Europe/Berlin")`),
+			[]string{"main.go:13: time.LoadLocation cannot work, a module has no zone files: embed one ('//go:embed') and"},
+			[]string{`main.go:13: time.LoadLocation cannot work, a module has no zone files: import _ "time/tzdata", or embed`},
+		},
+		"zones that are there": {
+			map[string]string{
+				"main.go":        guest("\"time\"\n\t_ \"example.com/guest/zones\"", "load := time.LoadLocation\n\t_ = load"),
+				"zones/zones.go": "package zones\n\nimport _ \"time/tzdata\"\n",
+			}, []string{"main.go:14: time.LoadLocation cannot work"}, nil,
+		},
+		"a zone in the source": {one(`"time"`, `_, _ = time.LoadLocationFromTZData("Europe/Berlin", nil)`), nil, nil},
+		"a value, not a call":  {one(`"time"`, "now := time.Now\n\t_ = now"), []string{"main.go:13: warning: time.Now"}, []string{"main.go:13: warning: time.Now"}},
 		"reflection": {
 			one(`"encoding/json"`, "_ = json.Valid(nil)"),
 			[]string{"main.go:5: warning: package encoding/json works by"},
@@ -184,6 +196,10 @@ func TestVet_findsMistakes(t *testing.T) {
 		"registered by what init calls": {
 			map[string]string{"main.go": strings.Replace(guest("", ""), "init() {", "init() { set() }\n\nfunc set() {", 1)}, nil, nil,
 		},
+		"registered in a method that is called main": {
+			map[string]string{"main.go": strings.Replace(guest("", ""), "init() {",
+				"init() { x{}.main() }\n\ntype x struct{}\n\nfunc (x) main() {", 1)}, nil, nil,
+		},
 		"registered elsewhere": {
 			map[string]string{
 				"main.go":    "package main\n\nimport _ \"example.com/guest/set\"\n\nfunc main() {}\n",
@@ -204,6 +220,16 @@ func TestVet_findsMistakes(t *testing.T) {
 			map[string]string{"main_windows.go": guest("", "")},
 			[]string{"main_windows.go:1: the name of the file excludes it"},
 			[]string{"main_windows.go:1: the name"},
+		},
+		"C": {
+			map[string]string{"main.go": strings.Replace(guest("", ""), "import (", "import \"C\"\n\nimport (", 1)},
+			[]string{"main.go:3: import \"C\" cannot work with Go: "},
+			nil,
+		},
+		"C under another name": {
+			map[string]string{"main_windows.go": "package main\n\nimport \"C\"\n"},
+			[]string{"main_windows.go:1: the name of the file excludes it"},
+			[]string{"main_windows.go:1: the name of the file excludes it"},
 		},
 		"a package that is missing": {
 			one(`_ "example.org/nowhere"`, ""),

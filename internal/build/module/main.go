@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 
 	"github.com/pupwasm/pupwasm/internal/build"
 )
@@ -17,7 +18,9 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: go run ./internal/build/module go|tinygo|auto FOLDER OUT.wasm")
 		os.Exit(2)
 	}
-	used, err := build.Module(context.Background(), build.Compiler(os.Args[1]), os.Args[2], os.Args[3])
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt) // compilers are not in the group that it goes to
+	defer stop()
+	used, err := build.Module(ctx, build.Compiler(os.Args[1]), os.Args[2], os.Args[3])
 	var wrong *build.CompileError
 	if errors.As(err, &wrong) {
 		fmt.Fprint(os.Stderr, wrong.Output)
