@@ -38,7 +38,7 @@ func layoutOf(text string) *layout {
 
 // offset is where a place is: columns are characters.
 func (l *layout) offset(at settings.Place) int {
-	if at.Line > len(l.lines) {
+	if at.Line < 1 || at.Line > len(l.lines) {
 		return len(l.text)
 	}
 	begin := l.lines[at.Line-1]

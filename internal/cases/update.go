@@ -81,12 +81,13 @@ type edit struct {
 
 // edits are those of the cases that can be updated, from the start of the file, and the errors of the others.
 func (u *update) edits(results []*Result) (all []edit, errs []error) {
-	var l *layout
-	if !u.lines() {
+	var l *layout // nil for JSON lines
+	if !strings.HasSuffix(u.path, ".jsonl") {
 		l = layoutOf(u.text)
 	}
 	for _, r := range results {
-		e, err := edit{}, error(nil)
+		var e edit
+		var err error
 		if l == nil {
 			e, err = r.line(u.text)
 		} else {
@@ -101,9 +102,6 @@ func (u *update) edits(results []*Result) (all []edit, errs []error) {
 	slices.SortStableFunc(all, func(a, b edit) int { return a.from - b.from })
 	return all, errs
 }
-
-// lines reports that the file has JSON lines.
-func (u *update) lines() bool { return strings.HasSuffix(u.path, ".jsonl") }
 
 // apply is the text after edits.
 func (u *update) apply(edits []edit) string {
