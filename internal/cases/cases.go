@@ -8,11 +8,13 @@
 //	run.go     one run of a module over the events of a case, in a database of its own
 //	vary.go    the runs of one case
 //	judge.go   what came of the runs beside what the case says; difference.go rows, match.go one value
-//	update.go  what came of them into the file
+//	update.go  what came of them into the file: layout.go where in it, written.go in which words
 //	report.go  results for other programs; postgres.go  databases on a server
 package cases
 
 import (
+	"crypto/sha256"
+
 	"github.com/pupwasm/pupwasm/internal/settings"
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -27,6 +29,9 @@ type Case struct {
 
 	// Then is what must come of the events. nil is for a case that does not say yet, and waits for an update.
 	Then *Then
+
+	members []settings.Member // as the file has them
+	digest  [sha256.Size]byte // of the file
 }
 
 // Then is what must come of the events of a case.

@@ -1,6 +1,7 @@
 package cases
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -51,7 +52,12 @@ func Read(path string) ([]*Case, error) {
 	if err != nil {
 		return nil, settings.Faults{settings.Place{File: path}.Fault("cannot be read: %s", reasonOf(err))}
 	}
-	r := &reader{path: path}
+	return parse(path, text)
+}
+
+// parse reads the text of a file of cases.
+func parse(path string, text []byte) ([]*Case, error) {
+	r := &reader{path: path, digest: sha256.Sum256(text)}
 	if strings.HasSuffix(path, ".jsonl") {
 		r.lines(text)
 	} else {
@@ -69,6 +75,7 @@ func Read(path string) ([]*Case, error) {
 // reader reads one file.
 type reader struct {
 	path   string
+	digest [sha256.Size]byte
 	cases  []*Case
 	names  map[string]int // lines of cases
 	faults settings.Faults
@@ -117,7 +124,7 @@ func (r *reader) add(m *settings.Member, defaults *settings.Map) {
 		r.fail(m.Value, "a case must have members such as \"name: value\", it is %s", m.Shown())
 		return
 	}
-	c, before := &Case{Place: m.Value}, len(r.faults)
+	c, before := &Case{Place: m.Value, members: m.Map.Members, digest: r.digest}, len(r.faults)
 	members := map[string]*settings.Member{}
 	for i := range m.Map.Members {
 		member := &m.Map.Members[i]

@@ -2,52 +2,254 @@ package cases
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
+	"reflect"
 	"slices"
 	"strings"
+	"unicode"
 
-	"github.com/pupwasm/pupwasm/internal/eventline"
-	"github.com/pupwasm/pupwasm/internal/rowtext"
-	"github.com/pupwasm/pupwasm/store"
+	"github.com/pupwasm/pupwasm/internal/plainfile"
+	"github.com/pupwasm/pupwasm/internal/settings"
 )
 
-// Update writes what came of cases that do not pass into their file, in the place of "then". The rest of the file stays
-// as it is, to the byte. A table that had rows keeps the columns that these named. A case whose rows depend on more than
-// the events is left as it is. It returns how many cases it has written.
+// Updatable reports that an update writes what came of the case: it fails, all runs gave the same, and no given event
+// failed, which "then" has no words for.
+func (r *Result) Updatable() bool {
+	return !r.Passed() && r.same && !slices.ContainsFunc(r.first.faults, func(f fault) bool { return f.at < r.Case.Given })
+}
+
+// Update writes what came of cases that are updatable into their file, in the place of "then". The rest of the file stays
+// as it is, to the byte. A table that had rows keeps the columns that these named. It returns how many cases it has
+// written. What is written was read again before, and says the same but for these cases.
 //
 // # Errors
 //
-// Those of the file; one for a case that is written within braces.
+// Those of the file, one for a file that has changed since [Read]; those of cases that are written in a way that cannot be
+// updated, while others are.
 func Update(path string, results []*Result) (updated int, err error) {
-	text, err := os.ReadFile(path)
+	results = slices.DeleteFunc(slices.Clone(results), func(r *Result) bool { return !r.Updatable() })
+	if len(results) == 0 {
+		return 0, nil
+	}
+	target, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return 0, err
 	}
-	lines := strings.SplitAfter(string(text), "\n")
-	// From the end, so that the lines of the others stay where they are.
-	for _, r := range slices.Backward(results) {
-		if r.Passed() || !r.same {
-			continue
-		}
-		if strings.HasSuffix(path, ".jsonl") {
-			lines[r.Case.Place.Line-1], err = r.line(lines[r.Case.Place.Line-1])
+	text, err := plainfile.Read(target, int64(bounds.Bytes))
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", path, err)
+	}
+	digest := sha256.Sum256(text)
+	if slices.ContainsFunc(results, func(r *Result) bool { return r.Case.digest != digest }) {
+		return 0, fmt.Errorf("%s: the file has changed since its cases were read: run the update again", path)
+	}
+	u := &update{path: path, text: string(text)}
+	if u.before, err = parse(path, text); err != nil {
+		return 0, err
+	}
+	edits, errs := u.edits(results)
+	if !u.safe(edits) {
+		edits, errs = u.safeOnes(edits, errs)
+	}
+	if len(edits) == 0 {
+		return 0, errors.Join(errs...)
+	}
+	if err := replaceFile(target, []byte(u.apply(edits))); err != nil {
+		return 0, err
+	}
+	return len(edits), errors.Join(errs...)
+}
+
+// update is one update of a file.
+type update struct {
+	path   string
+	text   string
+	before []*Case
+}
+
+// edit puts text in the place of bytes of the file.
+type edit struct {
+	result   *Result
+	from, to int
+	text     string
+}
+
+// edits are those of the cases that can be updated, from the start of the file, and the errors of the others.
+func (u *update) edits(results []*Result) (all []edit, errs []error) {
+	var l *layout // nil for JSON lines
+	if !strings.HasSuffix(u.path, ".jsonl") {
+		l = layoutOf(u.text)
+	}
+	for _, r := range results {
+		var e edit
+		var err error
+		if l == nil {
+			e, err = r.line(u.text)
 		} else {
-			lines, err = r.block(lines)
+			e, err = r.block(l)
 		}
 		if err != nil {
-			return 0, fmt.Errorf("%s: %w", r.Case.Place, err)
+			errs = append(errs, fmt.Errorf("%s: %w", r.Case.Place, err))
+			continue
 		}
-		updated++
+		all = append(all, e)
 	}
-	if updated == 0 {
-		return 0, nil
+	slices.SortStableFunc(all, func(a, b edit) int { return a.from - b.from })
+	return all, errs
+}
+
+// apply is the text after edits.
+func (u *update) apply(edits []edit) string {
+	var b strings.Builder
+	at := 0
+	for _, e := range edits {
+		b.WriteString(u.text[at:max(e.from, at)])
+		b.WriteString(e.text)
+		at = max(e.to, at)
 	}
-	return updated, replaceFile(path, []byte(strings.Join(lines, "")))
+	b.WriteString(u.text[at:])
+	return b.String()
+}
+
+// safeOnes are the edits that are safe one after the other.
+func (u *update) safeOnes(edits []edit, errs []error) (safe []edit, all []error) {
+	for _, e := range edits {
+		if with := append(slices.Clone(safe), e); u.safe(with) {
+			safe = with
+		} else {
+			errs = append(errs, fmt.Errorf("%s: %w", e.result.Case.Place, errUnsafe))
+		}
+	}
+	return safe, errs
+}
+
+// safe reports that the text after edits has the same cases, which say the same except for those that were edited; these
+// say what came of them.
+func (u *update) safe(edits []edit) bool {
+	text := u.apply(edits)
+	if len(text) > bounds.Bytes {
+		return false
+	}
+	after, err := parse(u.path, []byte(text))
+	if err != nil || len(after) != len(u.before) {
+		return false
+	}
+	edited := map[string]*Result{}
+	for _, e := range edits {
+		edited[e.result.Case.Name] = e.result
+	}
+	for i, is := range after {
+		was := u.before[i]
+		if !sameEvents(was, is) {
+			return false
+		}
+		want, of := said(was.Then), edited[is.Name]
+		if of != nil {
+			if want = of.said(); want == "" || !sameEvents(of.Case, is) {
+				return false
+			}
+		}
+		if said(is.Then) != want {
+			return false
+		}
+	}
+	return true
+}
+
+// sameEvents reports that two cases are the same but for what comes of them.
+func sameEvents(a, b *Case) bool {
+	return a.Name == b.Name && a.Given == b.Given && reflect.DeepEqual(a.Events, b.Events)
+}
+
+// said is what must come of a case, without places, and however it was written.
+func said(t *Then) string {
+	if t == nil {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString("then")
+	for _, table := range t.Tables {
+		fmt.Fprintf(&b, " %q", table.Name)
+		for _, row := range table.Rows {
+			b.Write(appendJSON(nil, &settings.Member{Kind: settings.Section, Map: &settings.Map{Members: row.Members}}))
+		}
+	}
+	for _, f := range t.Faults {
+		fmt.Fprintf(&b, " %d %q", f.Event, f.Error)
+	}
+	return b.String()
+}
+
+// said is what an update makes the case say; "" where it has no words for it.
+func (r *Result) said() string {
+	m, err := memberOf(r.Case.Place, []byte(r.json()))
+	if err != nil {
+		return ""
+	}
+	reader := &reader{}
+	then := reader.then(&m, len(r.Case.Events)-r.Case.Given)
+	if len(reader.faults) > 0 {
+		return ""
+	}
+	return said(then)
+}
+
+// block replaces "then" in YAML, or adds it at the end of the case.
+func (r *Result) block(l *layout) (edit, error) {
+	from, to, err := l.then(r.Case)
+	if err != nil {
+		return edit{}, err
+	}
+	indent := strings.Repeat(" ", r.Case.Place.Column-1)
+	text := r.yaml(indent)
+	if from < to { // its first line is there up to the name
+		text = strings.TrimPrefix(text, indent)
+	} else if !slices.Contains(l.lines, from) {
+		text = "\n" + text
+	}
+	if begin := l.offset(r.Case.Place); strings.HasSuffix(l.text[begin:l.next(begin)], "\r\n") {
+		text = strings.ReplaceAll(text, "\n", "\r\n")
+	}
+	return edit{result: r, from: from, to: to, text: text}, nil
+}
+
+// line replaces "then" in a JSON line, or adds it.
+func (r *Result) line(file string) (edit, error) {
+	begin, number := 0, 1
+	for line := range strings.Lines(file) {
+		if number == r.Case.Place.Line {
+			break
+		}
+		begin, number = begin+len(line), number+1
+	}
+	line, _, _ := strings.Cut(file[begin:], "\n")
+	line = strings.TrimRightFunc(line, unicode.IsSpace)
+	begin += len(line) - len(strings.TrimLeftFunc(line, unicode.IsSpace))
+	text := []byte(strings.TrimLeftFunc(line, unicode.IsSpace))
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	if _, err := decoder.Token(); err != nil {
+		return edit{}, err
+	}
+	for decoder.More() {
+		name, err := decoder.Token()
+		if err != nil {
+			return edit{}, err
+		}
+		var raw json.RawMessage
+		if err := decoder.Decode(&raw); err != nil {
+			return edit{}, err
+		}
+		if to := begin + int(decoder.InputOffset()); name == "then" {
+			return edit{result: r, from: to - len(raw), to: to, text: r.json()}, nil
+		}
+	}
+	end := begin + len(text) - 1 // the brace
+	return edit{result: r, from: end, to: end, text: `, "then": ` + r.json()}, nil
 }
 
 // replaceFile writes a file that is complete when it appears.
@@ -66,194 +268,4 @@ func replaceFile(path string, text []byte) error {
 		return err
 	}
 	return os.Rename(file.Name(), path)
-}
-
-// shown are the columns of a table that are written.
-func (r *Result) shown(table *store.Table) (columns []int) {
-	named := map[string]bool{}
-	if r.Case.Then != nil {
-		for _, of := range r.Case.Then.Tables {
-			for _, row := range of.Rows {
-				for i := range row.Members {
-					named[row.Members[i].Name] = of.Name == table.Name || named[row.Members[i].Name]
-				}
-			}
-		}
-	}
-	some := slices.ContainsFunc(table.Columns, func(c store.Column) bool { return named[c.Name] })
-	for i := range table.Columns {
-		name := table.Columns[i].Name
-		if !some || named[name] || slices.Contains(table.Key, name) {
-			columns = append(columns, i)
-		}
-	}
-	return columns
-}
-
-// tables are those that are written: those of the case, or all that are no views.
-func (r *Result) tables() (all []*tableRows) {
-	for i := range r.first.tables {
-		t := &r.first.tables[i]
-		if r.Case.Then == nil || len(r.Case.Then.Tables) == 0 {
-			if !t.view {
-				all = append(all, t)
-			}
-			continue
-		}
-		if slices.ContainsFunc(r.Case.Then.Tables, func(of Table) bool { return of.Name == t.table.Name }) {
-			all = append(all, t)
-		}
-	}
-	return all
-}
-
-// faultsText is the JSON of "fault", or "".
-func (r *Result) faultsText() string {
-	var all []string
-	for _, f := range r.first.faults {
-		event := ""
-		if f.at >= r.Case.Given {
-			event = fmt.Sprintf(`"event": %d, `, f.at-r.Case.Given+1)
-		}
-		all = append(all, fmt.Sprintf(`{%s"error": %s}`, event, eventline.AppendText(nil, f.error)))
-	}
-	if len(all) < 2 {
-		return strings.Join(all, "")
-	}
-	return "[" + strings.Join(all, ", ") + "]"
-}
-
-// block replaces "then" in lines of YAML, or adds it at the end of the case.
-func (r *Result) block(lines []string) ([]string, error) {
-	first := r.Case.Place.Line - 1
-	column := r.Case.Place.Column - 1
-	if first >= len(lines) || strings.HasPrefix(strings.TrimSpace(lines[first][min(column, len(lines[first])):]), "{") {
-		return nil, errors.New("the case is within braces: write each of its members in a line, so that it can be updated")
-	}
-	// The members of a case begin in one column; what is within them, behind it.
-	indent := strings.Repeat(" ", column)
-	from, to := -1, first+1
-	for n := first; n < len(lines); n++ {
-		line := lines[n]
-		at := len(line) - len(strings.TrimLeft(line, " "))
-		blank := strings.TrimSpace(line) == "" || strings.HasPrefix(strings.TrimSpace(line), "#")
-		switch {
-		case n > first && !blank && at < column:
-			n = len(lines)
-		case n > first && !blank && at == column && from >= 0 && to > from:
-			n = len(lines)
-		case n == first && strings.HasPrefix(line[column:], "then:"), n > first && at == column && strings.HasPrefix(line[at:], "then:"):
-			from, to = n, n+1
-		case !blank:
-			to = n + 1
-		}
-	}
-	if from < 0 {
-		from = to
-	}
-	text := r.yaml(indent)
-	if from == first { // "- then:"
-		text = lines[first][:column] + strings.TrimPrefix(text, indent)
-	}
-	if from > 0 && !strings.HasSuffix(lines[from-1], "\n") {
-		lines[from-1] += "\n"
-	}
-	return slices.Concat(lines[:from], strings.SplitAfter(text, "\n"), lines[to:]), nil
-}
-
-// yaml is "then" in YAML.
-func (r *Result) yaml(indent string) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%sthen:\n", indent)
-	if tables := r.tables(); len(tables) > 0 {
-		fmt.Fprintf(&b, "%s  rows:\n", indent)
-		for _, t := range tables {
-			if len(t.rows) == 0 {
-				fmt.Fprintf(&b, "%s    %s: []\n", indent, t.table.Name)
-				continue
-			}
-			fmt.Fprintf(&b, "%s    %s:\n", indent, t.table.Name)
-			for _, row := range t.rows {
-				var parts []string
-				for _, i := range r.shown(&t.table) {
-					parts = append(parts, t.table.Columns[i].Name+": "+yamlValue(row[i]))
-				}
-				fmt.Fprintf(&b, "%s      - {%s}\n", indent, strings.Join(parts, ", "))
-			}
-		}
-	}
-	if text := r.faultsText(); text != "" {
-		fmt.Fprintf(&b, "%s  fault: %s\n", indent, text)
-	}
-	return b.String()
-}
-
-// plainYAML is a text that needs no quotes within braces.
-var plainYAML = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_./-]*( [A-Za-z0-9_./-]+)*$`)
-
-// yamlValue is a value in YAML.
-func yamlValue(v store.Value) string {
-	if v.Kind == store.KindText && !v.Array && plainYAML.Match(v.Bytes()) {
-		switch text := string(v.Bytes()); strings.ToLower(text) {
-		case "true", "false", "null", "yes", "no", "on", "off", "y", "n":
-		default:
-			return text
-		}
-	}
-	return strings.ReplaceAll(valueJSON(v), "\u2028", `\u2028`)
-}
-
-// valueJSON is a value as cases have it.
-func valueJSON(v store.Value) string {
-	object := rowtext.AppendJSON(nil, []store.Column{{Name: ""}}, []store.Value{v})
-	return string(object[len(`{"":`) : len(object)-1])
-}
-
-// line replaces "then" in a JSON line, or adds it.
-func (r *Result) line(line string) (string, error) {
-	text := []byte(strings.TrimRight(line, " \t\r\n"))
-	end := line[len(text):]
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	if _, err := decoder.Token(); err != nil {
-		return "", err
-	}
-	for decoder.More() {
-		name, err := decoder.Token()
-		if err != nil {
-			return "", err
-		}
-		var raw json.RawMessage
-		if err := decoder.Decode(&raw); err != nil {
-			return "", err
-		}
-		if to := int(decoder.InputOffset()); name == "then" {
-			return string(text[:to-len(raw)]) + r.json() + string(text[to:]) + end, nil
-		}
-	}
-	return string(bytes.TrimSuffix(text, []byte("}"))) + `, "then": ` + r.json() + "}" + end, nil
-}
-
-// json is "then" in JSON.
-func (r *Result) json() string {
-	var members []string
-	if tables := r.tables(); len(tables) > 0 {
-		var all []string
-		for _, t := range tables {
-			var rows []string
-			for _, row := range t.rows {
-				var columns []store.Column
-				var values []store.Value
-				for _, i := range r.shown(&t.table) {
-					columns, values = append(columns, t.table.Columns[i]), append(values, row[i])
-				}
-				rows = append(rows, string(rowtext.AppendJSON(nil, columns, values)))
-			}
-			all = append(all, fmt.Sprintf("%s: [%s]", eventline.AppendText(nil, t.table.Name), strings.Join(rows, ", ")))
-		}
-		members = append(members, `"rows": {`+strings.Join(all, ", ")+"}")
-	}
-	if text := r.faultsText(); text != "" {
-		members = append(members, `"fault": `+text)
-	}
-	return "{" + strings.Join(members, ", ") + "}"
 }
