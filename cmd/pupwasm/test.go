@@ -294,7 +294,7 @@ func (t *tests) file(ctx context.Context, suite *cases.Suite, m *cases.Module, p
 		}
 		results = append(results, r)
 		if !t.json {
-			printResult(t.out, suite.Name, r)
+			printResult(t.out, suite.Name, r, t.update)
 		}
 	}
 	if !t.update {
@@ -308,13 +308,18 @@ func (t *tests) file(ctx context.Context, suite *cases.Suite, m *cases.Module, p
 	return err
 }
 
-func printResult(out io.Writer, name string, r *cases.Result) {
-	outcome := "ok  "
-	if !r.Passed() {
+// printResult prints a line of a case, and of each thing that is not as it must be, unless it is going to be updated.
+func printResult(out io.Writer, name string, r *cases.Result, update bool) {
+	outcome, failures := "ok  ", r.Failures
+	switch {
+	case update && r.Updatable():
+		outcome, failures = "upd ", nil
+	case !r.Passed():
 		outcome = "FAIL"
 	}
-	fmt.Fprintf(out, "%s  %s: %s  (%s, %.1fs)\n", outcome, printable(name), printable(r.Case.Name), count(int64(r.Runs), "run"), r.Took.Seconds())
-	for _, f := range r.Failures {
+	fmt.Fprintf(out, "%s  %s: %s  (%s, %.1fs)\n", outcome, printable(name), printable(r.Case.Name), count(int64(r.Runs), "run"),
+		r.Took.Seconds())
+	for _, f := range failures {
 		fmt.Fprintf(out, "      %s: %s\n", printable(f.Where), printable(f.Text))
 	}
 }
@@ -345,7 +350,7 @@ func (t *tests) end() error {
 		return fmt.Errorf("%d of %s fail (--seed %d)", failed, count(int64(all), "case"), t.seed)
 	case all == 0:
 		return usagef("no case has a name that matches --run %s", printable(t.only))
-	case !t.json:
+	case !t.json && all > t.updated:
 		fmt.Fprintf(t.out, "%s passed\n", count(int64(all-t.updated), "case"))
 	}
 	return nil
