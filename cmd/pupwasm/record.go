@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -23,12 +24,14 @@ type recordOptions struct {
 	force   bool
 	module  string // file
 	redact  []string
+	whole   bool
 	runtime runtimeOptions
 }
 
 const recordHelp = `Take events from a log as a fixture, in the format that 'pupwasm append', 'pupwasm test' and the test kits read.
 
-Flags choose the events as in 'pupwasm events'. With --module, they are also those that a module asks for.
+Flags choose the events as in 'pupwasm events'. With --module, they are also those that a module asks for. With
+--whole-streams, all events of their streams are taken: a projection that keeps state needs the beginnings.
 
 --redact replaces the values of a field, in payloads and metadata: a text by "redacted", a number by 0, true by false. A
 field is a path of names with dots between them, and a step through an array goes through all of its elements. The ids of
@@ -41,7 +44,7 @@ func newRecordCommand(globals *globalOptions) *cobra.Command {
 		Short: "Take events from a log as a fixture for tests",
 		Long:  recordHelp,
 		Example: `  pupwasm record --stream Shop/Order/17 --out fixtures/order.jsonl
-  pupwasm record --module modules/orders.wasm --last 500 --redact customer.email,customer.name`,
+  pupwasm record --module modules/orders.wasm --last 500 --whole-streams --redact customer.email,customer.name`,
 		Args: wantArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			selection, err := opts.selection(cmd.Flags().Changed)
@@ -57,6 +60,7 @@ func newRecordCommand(globals *globalOptions) *cobra.Command {
 	flags.BoolVar(&opts.force, "force", false, "replace the file if it exists")
 	flags.StringVar(&opts.module, "module", "", "take only events that the module of this `file` asks for")
 	flagFiles(flags, "module", moduleFiles)
+	flags.BoolVar(&opts.whole, "whole-streams", false, "take all events of the streams of the chosen events")
 	flags.StringSliceVar(&opts.redact, "redact", nil, "replace the values of these `fields` (names separated by commas)")
 	opts.runtime.addFlags(flags)
 	return cmd
@@ -81,7 +85,7 @@ func runRecord(ctx context.Context, opts *recordOptions, selection eventSelectio
 		return err
 	}
 	defer from.Close()
-	r := &recording{list: newEventList(&opts.eventsOptions, selection, from), redactor: redactor}
+	r := &recording{list: newEventList(&opts.eventsOptions, selection, from), redactor: redactor, whole: opts.whole}
 	if err := r.list.seek(ctx); err != nil {
 		return err
 	}
@@ -174,21 +178,45 @@ func (o *recordOptions) narrow(to *store.Subscription) error {
 type recording struct {
 	list     *eventList
 	redactor *bundle.Redactor
+	whole    bool // streams
 	events   int64
 	more     bool
 }
 
 func (r *recording) write(ctx context.Context, to io.Writer) (err error) {
 	printer := newEventPrinter(to, true)
-	r.list.show = func(events []store.RecordedEvent) error {
+	record := func(events []store.RecordedEvent) error {
 		if err := r.redactor.Events(events); err != nil {
 			return err
 		}
 		r.events += int64(len(events))
 		return printer.print(events)
 	}
+	r.list.show = record
+	var streams []store.Stream
+	if r.whole {
+		seen := map[store.Stream]bool{}
+		r.list.show = func(events []store.RecordedEvent) error {
+			for i := range events {
+				if stream := events[i].Stream; !seen[stream] {
+					seen[stream] = true
+					streams = append(streams, stream)
+				}
+			}
+			return nil
+		}
+	}
 	if r.more, err = r.list.print(ctx); err != nil {
 		return err
+	}
+	if r.whole {
+		events, err := r.wholeStreams(ctx, streams)
+		if err == nil {
+			err = record(events)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	switch missing := r.redactor.Missing(); {
 	case r.events == 0:
@@ -197,4 +225,32 @@ func (r *recording) write(ctx context.Context, to io.Writer) (err error) {
 		return usagef("--redact %s: no recorded event has the field", printable(strings.Join(missing, ", ")))
 	}
 	return nil
+}
+
+// recordedMax bounds the events of whole streams, which are in memory.
+const recordedMax = 100_000
+
+// wholeStreams returns the events of streams that the flags do not leave out, in order of position.
+func (r *recording) wholeStreams(ctx context.Context, streams []store.Stream) (all []store.RecordedEvent, err error) {
+	through, err := r.list.horizon(ctx)
+	if err != nil {
+		return nil, err
+	}
+	wanted := store.Subscription{EventTypes: r.list.eventTypes}
+	for _, stream := range streams {
+		pages := &streamPages{from: r.list.from, stream: stream, next: 1}
+		for after := int64(0); after < through; {
+			var page store.Page
+			request := store.ReadRequest{After: after, Through: through, Limit: pageEvents, Bytes: pageBytes, Subscription: wanted}
+			if err := r.list.backoff.do(ctx, func() error { return pages.Read(ctx, request, &page) }); err != nil {
+				return nil, err
+			}
+			if all = append(all, page.Events...); len(all) > recordedMax {
+				return nil, usagef("the streams have more than %d events: choose fewer by --limit or --last", recordedMax)
+			}
+			after = page.Through
+		}
+	}
+	slices.SortFunc(all, func(a, b store.RecordedEvent) int { return cmp.Compare(a.Position, b.Position) })
+	return all, nil
 }

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync"
@@ -26,7 +27,7 @@ func lookForTinyGo() string {
 	candidates := []string{}
 	for _, folder := range filepath.SplitList(os.Getenv("PATH")) {
 		if filepath.IsAbs(folder) {
-			candidates = append(candidates, filepath.Join(folder, "tinygo"))
+			candidates = append(candidates, filepath.Join(folder, tinyGoProgram()))
 		}
 	}
 	// scripts/tinygo.sh installs it here.
@@ -38,6 +39,14 @@ func lookForTinyGo() string {
 		}
 	}
 	return ""
+}
+
+// tinyGoProgram is the name of its file.
+func tinyGoProgram() string {
+	if runtime.GOOS == "windows" {
+		return "tinygo.exe"
+	}
+	return "tinygo"
 }
 
 // FindTinyGo returns the path of the first TinyGo that can compile modules: on PATH, then where scripts/tinygo.sh
