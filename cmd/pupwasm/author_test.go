@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/pupwasm/pupwasm/internal/guestbuild"
+	"github.com/pupwasm/pupwasm/internal/scaffold"
 	"github.com/pupwasm/pupwasm/internal/testwait"
 )
 
@@ -30,7 +31,7 @@ func compilersOfTests() []string {
 
 func TestNew_everyTemplatePassesItsTests(t *testing.T) {
 	t.Parallel()
-	for _, template := range []string{"counter", "state", "log"} {
+	for _, template := range scaffold.Names() {
 		t.Run(template, func(t *testing.T) {
 			t.Parallel()
 			folder := newProject(t, template)

@@ -32,6 +32,7 @@ tables for readers. It needs Go, and TinyGo if it is there.
   counter  rows that many events add to: orders and total of every customer
   state    rows that one stream sets and deletes: the state of every order
   log      a row for each event
+  totals   a row of state for each stream, and totals by what only its first event names
 
 The SDK is that of this program's release. --sdk-path takes it from a checkout of pupwasm instead, and needs no network.
 In a Go workspace (go.work) that has the SDK nothing else is needed. The folder is added to a workspace that it is in.`

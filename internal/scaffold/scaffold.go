@@ -24,6 +24,7 @@ var Templates = []struct{ Name, What string }{
 	{"counter", "orders and total of every customer"},
 	{"state", "the state of every order"},
 	{"log", "every event as a row"},
+	{"totals", "orders and payments by article"},
 }
 
 // Project is what a new projection is made of.
