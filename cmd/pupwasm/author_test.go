@@ -193,8 +193,13 @@ func TestDev_continue(t *testing.T) {
 	a.await("customer_id=ann orders=42 ", 1)
 	a.edit(`pup.Timestamp("last_order")`, `pup.Timestamp("last_order").NotNull()`)
 	a.await("error: ", 1)
-	a.press("r") // in empty tables another declaration is right
+	a.press("r") // in empty tables another declaration is right, if it is one
 	a.await("rebuilding the tables", 1)
+	a.await("error: ", 2)
+	a.edit(`pup.Timestamp("last_order").NotNull()`, `pup.Timestamp("last_order")`)
+	a.await("built ", 2)
+	a.press("r")
+	a.await("customer_id=ann orders=60 ", 1)
 	a.press("q")
 	a.wait(t)
 }

@@ -49,7 +49,7 @@ With --database postgres://… the rows are in a database of their own on that s
 Keys on a terminal, or lines of standard input:
 
   f  append the fixtures once more, as new events
-  r  rebuild the tables
+  r  build again, also for changes outside of DIR, and rebuild the tables
   q  quit
 
 A terminal shows one screen that changes in place. Otherwise each thing that happens is a line.`

@@ -77,6 +77,7 @@ type Session struct {
 	cancel  context.CancelFunc // of the build under way
 	working sync.WaitGroup     // builds, also those that were given up
 	empty   bool               // the next module begins with empty tables
+	again   bool               // and runs although it is the same
 }
 
 type built struct {
@@ -135,9 +136,7 @@ func (s *Session) Run(ctx context.Context, commands <-chan Command) error {
 			case command == Quit:
 				return nil
 			default:
-				if err := s.obey(ctx, command); err != nil {
-					return err
-				}
+				s.obey(ctx, command)
 			}
 		case <-refresh.C:
 			s.refresh(ctx)
@@ -170,10 +169,12 @@ func (s *Session) use(ctx context.Context, b built) error {
 		return nil
 	}
 	s.state.built(b.Built)
-	if s.current != nil && bytes.Equal(s.current.module.Wasm, b.Wasm) {
+	again := s.again
+	s.again = false
+	if s.current != nil && !again && bytes.Equal(s.current.module.Wasm, b.Wasm) {
 		return nil // a file that the module is not made of
 	}
-	return s.start(ctx, b.Built, s.OnChange == Rebuild)
+	return s.start(ctx, b.Built, again || s.OnChange == Rebuild)
 }
 
 // start runs a module, in empty tables or in those that are there.
@@ -216,19 +217,15 @@ func (s *Session) stop() {
 }
 
 // obey does what the author asks for.
-func (s *Session) obey(ctx context.Context, command Command) error {
+func (s *Session) obey(ctx context.Context, command Command) {
 	switch command {
 	case AppendFixtures:
 		s.appendFixtures(ctx)
 	case RebuildTables:
-		if s.current == nil {
-			s.state.say("there is no module yet")
-			return nil
-		}
 		s.state.say("rebuilding the tables")
-		return s.start(ctx, s.current.module, true)
+		s.again = true
+		s.build(ctx)
 	}
-	return nil
 }
 
 func (s *Session) appendFixtures(ctx context.Context) {
