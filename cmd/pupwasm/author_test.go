@@ -43,7 +43,7 @@ func TestNew_everyTemplatePassesItsTests(t *testing.T) {
 				}
 			}
 			for _, compiler := range compilersOfTests() {
-				if out := run(t, "", "test", folder, "--compiler", compiler); strings.Contains(out, "FAIL") || !strings.Contains(out, "passed") {
+				if out := runCommand(t, "", "test", folder, "--compiler", compiler); strings.Contains(out, "FAIL") || !strings.Contains(out, "passed") {
 					t.Errorf("with %s: %s", compiler, out)
 				}
 			}
@@ -232,7 +232,7 @@ cases:
       fault: {event: 1, error: the order is broken}
       rows: {orders: [{order_id: a, state: `+test.first+`}, {order_id: b, state: `+test.second+`}]}
 `))
-			p := start(t, "", "test", a.folder, "--compiler", "go", "--rounds", "3")
+			p := start(t, "", "test", a.folder, "--compiler", "go")
 			if code := p.wait(t); code != 0 {
 				t.Errorf("exit code %d: %s", code, p.output)
 			}

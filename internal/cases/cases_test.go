@@ -172,7 +172,7 @@ func TestRun_findsWhatDependsOnMoreThanTheEvents(t *testing.T) {
 	for eventType, depends := range map[string]bool{"Global": true, "Batch": true, "Random": true, "Map": true, "Time": true, "Fine": false} {
 		path := write(t, "many.yaml", "cases:\n  - name: many\n    when: events.jsonl\n    then: {rows: {}}\n")
 		var lines strings.Builder
-		for i := range 40 {
+		for i := range 16 {
 			lines.WriteString(`{"bounded_context":"Shop","aggregate_type":"User","aggregate_id":"u` + string(rune('a'+i%7)) + `","event_type":"` + eventType + `"}` + "\n")
 		}
 		if err := os.WriteFile(filepath.Join(filepath.Dir(path), "events.jsonl"), []byte(lines.String()), 0o600); err != nil {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/migrations"
 	"github.com/pupwasm/pupwasm/store"
 	"github.com/pupwasm/pupwasm/store/sqlite"
@@ -36,10 +37,10 @@ func migrated(t testing.TB) string {
 func open(t testing.TB, path string, options sqlite.Options) sqlite.Backend {
 	t.Helper()
 	if options.BusyTimeout == 0 {
-		options.BusyTimeout = time.Minute
+		options.BusyTimeout = testwait.Patience
 	}
 	if options.StatementTimeout == 0 {
-		options.StatementTimeout = time.Minute
+		options.StatementTimeout = testwait.Patience
 	}
 	s, err := sqlite.OpenBackend(path, options)
 	if err != nil {
