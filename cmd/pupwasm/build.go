@@ -92,6 +92,8 @@ type builtModule struct {
 	Nanoseconds int64             `json:"nanoseconds"`
 	Fixtures    []measuredFixture `json:"fixtures"`
 	Warnings    []build.Mistake   `json:"warnings"`
+
+	wasm []byte
 }
 
 func runBuild(ctx context.Context, opts *buildOptions, folders []string) error {

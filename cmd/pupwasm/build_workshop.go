@@ -63,7 +63,7 @@ func (w *workshop) build(ctx context.Context, project build.Project, out string)
 		Projection: embedded.Description.Name, Version: embedded.Description.Version,
 		Compiler: result.Compiler, CompilerIs: result.Version,
 		Bytes: len(result.Wasm), SHA256: build.Digest(result.Wasm), Outcome: result.Outcome,
-		Nanoseconds: result.Took.Nanoseconds(), Fixtures: fixtures, Warnings: warnings,
+		Nanoseconds: result.Took.Nanoseconds(), Fixtures: fixtures, Warnings: warnings, wasm: result.Wasm,
 	}, nil
 }
 

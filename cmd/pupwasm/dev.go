@@ -17,6 +17,7 @@ import (
 	"github.com/pupwasm/pupwasm/internal/build"
 	"github.com/pupwasm/pupwasm/internal/cases"
 	"github.com/pupwasm/pupwasm/internal/dev"
+	"github.com/pupwasm/pupwasm/internal/trial"
 	"github.com/pupwasm/pupwasm/store"
 	"github.com/pupwasm/pupwasm/store/sqlite"
 )
@@ -235,15 +236,11 @@ func (d *discarded) Close() { d.discard() }
 
 // sqlite opens a SQLite file, which it makes where there is none.
 func (d *development) sqlite(ctx context.Context, path string) (store.Store, error) {
-	opened, err := sqlite.Open(path, sqlite.Options{})
+	opened, err := trial.Open(ctx, path, sqlite.Options{})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if err := opened.Migrate(ctx); err != nil {
-		opened.Close()
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return opened.Backend(), nil
+	return opened, nil
 }
 
 // removeDatabase removes a SQLite file with those beside it.
@@ -319,13 +316,12 @@ func (d *development) build(ctx context.Context) (*dev.Built, error) {
 		lines := append(mistakeLines(err), errorText(buildError(d.folder, err)))
 		return nil, errors.New(strings.Join(lines, "\n"))
 	}
-	built := &dev.Built{File: name + ".wasm", Lines: []string{"built " + made.String()}}
+	built := &dev.Built{File: name + ".wasm", Wasm: made.wasm, Lines: []string{"built " + made.String()}}
 	for _, warning := range made.Warnings {
 		built.Lines = append(built.Lines, warning.String())
 	}
 	for _, fixture := range made.Fixtures {
 		built.Lines = append(built.Lines, fixture.String())
 	}
-	built.Wasm, err = os.ReadFile(file)
-	return built, err
+	return built, nil
 }

@@ -36,8 +36,8 @@ type Event struct {
 //	{"bounded_context":"Shop","aggregate_type":"User","aggregate_id":"u1","event_type":"UserRegistered",
 //	 "event_version":1,"created_at":"2024-05-01T10:00:00Z","payload":{…}}
 //
-// It is the format of 'pupwasm append' and 'pupwasm record'. What the log assigns, a position and a version in the
-// stream, is given anew. Empty lines are skipped. Unknown fields are an error.
+// It is the format of 'pupwasm append' and 'pupwasm record'. The position and the version in the stream of
+// a line are left out: events get new ones. Empty lines are skipped. Unknown fields are an error.
 func ReadEvents(t testing.TB, path string) []Event {
 	t.Helper()
 	data, err := os.ReadFile(path)

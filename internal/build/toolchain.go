@@ -20,7 +20,7 @@ type Installed struct {
 	Cache      string `json:"cache_folder,omitempty"` // where TinyGo is installed to, and what was built is kept
 }
 
-// Toolchain looks for the compilers, anew at each call.
+// Toolchain looks for the compilers each time it is called.
 func Toolchain(ctx context.Context) Installed {
 	found := Installed{Cache: cacheFolder()}
 	environment, err := readGoEnvironment(ctx, ".")

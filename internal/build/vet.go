@@ -18,7 +18,7 @@ import (
 const sdkPath = "github.com/pupwasm/pupwasm/guest-sdk"
 
 // vet looks for mistakes in the main package of a module, and in the packages of the same Go module that it imports. It
-// goes by the syntax: what an identifier stands for is found by the imports of its file.
+// reads the syntax alone: the imports of a file say what an identifier stands for.
 func vet(compiler Compiler, packages []*listedPackage) []Mistake {
 	root := packages[len(packages)-1]
 	v := &vetter{compiler: compiler, files: token.NewFileSet(), names: map[string]string{}}

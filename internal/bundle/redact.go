@@ -34,9 +34,9 @@ const Redacted = "redacted"
 func (b *Bundle) Redact(fields []string, projection *store.Projection) error {
 	values := map[string]string{}
 	for _, field := range fields {
-		f := &redaction{field: field, path: strings.Split(field, "."), values: values}
-		if err := f.check(projection); err != nil {
-			return fmt.Errorf("field %s %w", field, err)
+		f, err := newRedaction(field, values, projection)
+		if err != nil {
+			return err
 		}
 		if err := f.events(b.Events); err != nil {
 			return err
@@ -59,6 +59,15 @@ type redaction struct {
 	path   []string
 	found  bool
 	values map[string]string // that were replaced, and by what
+}
+
+// newRedaction returns one whose field may be replaced for a projection, which may be nil.
+func newRedaction(field string, values map[string]string, projection *store.Projection) (*redaction, error) {
+	f := &redaction{field: field, path: strings.Split(field, "."), values: values}
+	if err := f.check(projection); err != nil {
+		return nil, fmt.Errorf("field %s %w", field, err)
+	}
+	return f, nil
 }
 
 // check refuses a field on which the replay depends. projection may be nil.

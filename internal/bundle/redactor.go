@@ -1,11 +1,6 @@
 package bundle
 
-import (
-	"fmt"
-	"strings"
-
-	"github.com/pupwasm/pupwasm/store"
-)
+import "github.com/pupwasm/pupwasm/store"
 
 // Redactor replaces the values of fields in events, as [Bundle.Redact] does.
 type Redactor struct{ fields []*redaction }
@@ -18,9 +13,9 @@ type Redactor struct{ fields []*redaction }
 func NewRedactor(fields []string, projection *store.Projection) (*Redactor, error) {
 	r := &Redactor{}
 	for _, field := range fields {
-		f := &redaction{field: field, path: strings.Split(field, "."), values: map[string]string{}}
-		if err := f.check(projection); err != nil {
-			return nil, fmt.Errorf("field %s %w", field, err)
+		f, err := newRedaction(field, map[string]string{}, projection)
+		if err != nil {
+			return nil, err
 		}
 		r.fields = append(r.fields, f)
 	}

@@ -107,7 +107,6 @@ type Module struct {
 	Wasm     []byte
 	Settings host.Settings
 	Database Database
-	Logger   zerolog.Logger // of the first run of a case, in which the guest's lines are
 }
 
 // outcome is what a run has made.

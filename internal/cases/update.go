@@ -25,7 +25,7 @@ func (r *Result) Updatable() bool {
 
 // Update writes what came of cases that are updatable into their file, in the place of "then". The rest of the file stays
 // as it is, to the byte. A table that had rows keeps the columns that these named. It returns how many cases it has
-// written. What is written was read again before, and says the same but for these cases.
+// written. Before it writes the file, it reads the new text and checks that no other case has changed.
 //
 // # Errors
 //
@@ -161,7 +161,7 @@ func (u *update) safe(edits []edit) bool {
 	return true
 }
 
-// sameEvents reports that two cases are the same but for what comes of them.
+// sameEvents reports that two cases have the same name and events.
 func sameEvents(a, b *Case) bool {
 	return a.Name == b.Name && a.Given == b.Given && reflect.DeepEqual(a.Events, b.Events)
 }

@@ -64,9 +64,10 @@ func (r *Result) yaml(indent string) string {
 				continue
 			}
 			fmt.Fprintf(&b, "%s    %s:\n", indent, t.table.Name)
+			columns := r.shown(&t.table)
 			for _, row := range t.rows {
 				var parts []string
-				for _, i := range r.shown(&t.table) {
+				for _, i := range columns {
 					parts = append(parts, t.table.Columns[i].Name+": "+yamlValue(row[i]))
 				}
 				fmt.Fprintf(&b, "%s      - {%s}\n", indent, strings.Join(parts, ", "))
@@ -120,12 +121,16 @@ func (r *Result) json() string {
 	if tables := r.tables(); len(tables) > 0 {
 		var all []string
 		for _, t := range tables {
+			var columns []store.Column
+			shown := r.shown(&t.table)
+			for _, i := range shown {
+				columns = append(columns, t.table.Columns[i])
+			}
 			var rows []string
 			for _, row := range t.rows {
-				var columns []store.Column
 				var values []store.Value
-				for _, i := range r.shown(&t.table) {
-					columns, values = append(columns, t.table.Columns[i]), append(values, row[i])
+				for _, i := range shown {
+					values = append(values, row[i])
 				}
 				rows = append(rows, string(rowtext.AppendJSON(nil, columns, values)))
 			}

@@ -76,8 +76,7 @@ type Session struct {
 	builds  chan built
 	cancel  context.CancelFunc // of the build under way
 	working sync.WaitGroup     // builds, also those that were given up
-	empty   bool               // the next module begins with empty tables
-	again   bool               // and runs although it is the same
+	again   bool               // the next module runs in empty tables, also if it is the same
 }
 
 type built struct {
@@ -88,10 +87,7 @@ type built struct {
 
 // New makes a session.
 func New(options Options) *Session {
-	s := &Session{Options: options, builds: make(chan built)}
-	s.empty = options.OnChange == Rebuild
-	s.state = newBoard(options.Say)
-	return s
+	return &Session{Options: options, builds: make(chan built), state: newBoard(options.Say)}
 }
 
 // GuestLog takes a line that the guest has logged.
@@ -186,11 +182,10 @@ func (s *Session) start(ctx context.Context, module *Built, empty bool) error {
 		return nil
 	}
 	s.stop()
-	tables, err := s.Tables(ctx, empty || s.empty)
+	tables, err := s.Tables(ctx, empty)
 	if err != nil {
 		return err
 	}
-	s.empty = false
 	s.state.begin()
 	s.current, err = newRun(ctx, s, tables, module)
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 	"text/template"
 
@@ -48,9 +47,7 @@ func (p *Project) What() string {
 
 // CheckName refuses what no projection can be called.
 func CheckName(name string) error {
-	projection := store.Projection{
-		Name: name, Version: 1, Tables: []store.Table{{Name: "t", Key: []string{"k"}, Columns: []store.Column{{Name: "k", Type: store.Type{Kind: store.KindText}}}}},
-	}
+	projection := store.Projection{Name: name, Version: 1} // what else it lacks is not of its name
 	var wrong *store.CatalogueError
 	if errors.As(projection.Validate(), &wrong) && strings.HasPrefix(wrong.Item, "projection ") {
 		return wrong
@@ -127,5 +124,5 @@ func Names() []string {
 	for _, t := range Templates {
 		names = append(names, t.Name)
 	}
-	return slices.Clip(names)
+	return names
 }

@@ -54,7 +54,7 @@ type Fault struct {
 	Error    string `json:"error"`
 }
 
-// Open makes an empty database at a path. The caller closes the store.
+// Open opens a database at a path, and makes an empty one where there is none. The caller closes the store.
 func Open(ctx context.Context, path string, limits sqlite.Options) (store.Store, error) {
 	opened, err := sqlite.Open(path, sqlite.Options{
 		StatementTimeout: limits.StatementTimeout, TransactionTimeout: limits.TransactionTimeout,
