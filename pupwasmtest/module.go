@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 
@@ -147,8 +146,8 @@ func (p *privateServer) use(t testing.TB) string {
 // it is; anything else is encoded as JSON, and nil is none. The event has a time and an id that are the same each time. It
 // panics for what is no stream, and for a payload that has no JSON.
 func Event(stream, eventType string, payload any) store.StreamAppend {
-	parts := strings.SplitN(stream, "/", 3)
-	if len(parts) < 3 {
+	of, ok := eventline.ParseStream(stream)
+	if !ok {
 		panic(fmt.Sprintf("pupwasmtest: the stream %q must be CONTEXT/TYPE/ID", stream))
 	}
 	event := store.Event{Type: eventType, Version: 1}
@@ -167,10 +166,7 @@ func Event(stream, eventType string, payload any) store.StreamAppend {
 		}
 		event.Payload = text
 	}
-	return store.StreamAppend{
-		Stream: store.Stream{BoundedContext: parts[0], AggregateType: parts[1], AggregateID: parts[2]},
-		Events: []store.Event{event},
-	}
+	return store.StreamAppend{Stream: of, Events: []store.Event{event}}
 }
 
 // Given begins a case with events that were there before. An event that the projection fails at fails the test.

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/pupwasm/pupwasm/internal/clock"
+	"github.com/pupwasm/pupwasm/internal/eventline"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -60,17 +60,16 @@ func (o *eventsOptions) selection(given func(flag string) bool) (s eventSelectio
 	return s, nil
 }
 
-// parseStream reads the long form of a stream's name, as lists of events show it. The id may have slashes.
+// parseStream reads the value of --stream.
 func parseStream(text string) (*store.Stream, error) {
-	parts := strings.SplitN(text, "/", 3)
-	if len(parts) < 3 {
+	stream, ok := eventline.ParseStream(text)
+	if !ok {
 		return nil, usagef("--stream %s: must be CONTEXT/TYPE/ID; 'pupwasm stream ID' finds a stream by its id", printable(text))
 	}
-	stream := &store.Stream{BoundedContext: parts[0], AggregateType: parts[1], AggregateID: parts[2]}
 	if err := stream.Validate(); err != nil {
 		return nil, usagef("--stream %s: %v", printable(text), err)
 	}
-	return stream, nil
+	return &stream, nil
 }
 
 // parseSince reads a duration before now, or a time.

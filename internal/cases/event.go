@@ -93,13 +93,13 @@ func appendMember(line []byte, m *settings.Member, seen map[string]bool) ([]byte
 	text := func(s string) string { return string(eventline.AppendText(nil, s)) }
 	switch {
 	case m.Name == "stream":
-		parts := strings.SplitN(m.Text, "/", 3)
-		if m.Kind != settings.Scalar || len(parts) < 3 {
+		stream, ok := eventline.ParseStream(m.Text)
+		if m.Kind != settings.Scalar || !ok {
 			return line, fmt.Errorf("stream must be CONTEXT/TYPE/ID, it is %s", m.Shown())
 		}
-		for i, name := range texts[:3] {
-			add(name, text(parts[i]))
-		}
+		add("bounded_context", text(stream.BoundedContext))
+		add("aggregate_type", text(stream.AggregateType))
+		add("aggregate_id", text(stream.AggregateID))
 	case slices.Contains(texts, m.Name) && m.Kind == settings.Scalar:
 		add(m.Name, text(m.Text))
 	default:
