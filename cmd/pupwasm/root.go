@@ -151,6 +151,7 @@ func newCommands(globals *globalOptions) *cobra.Command {
 		newInspectCommand(globals),
 		newCheckCommand(globals),
 		newNewCommand(globals),
+		newGenCommand(globals),
 		newDevCommand(globals),
 		newTestCommand(globals),
 		newPlanCommand(globals),

@@ -115,6 +115,9 @@ func kindOf(c byte) Kind {
 
 // Null tells whether the next value is null, and passes over it then.
 func (r *Reader) Null() bool {
+	if c := at(r.data, r.pos); c > ' ' && c != 'n' {
+		return false
+	}
 	if r.Kind() != Null {
 		return false
 	}
