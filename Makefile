@@ -4,7 +4,7 @@ SHELL := /bin/bash
 GO ?= go
 EXAMPLES := $(notdir $(patsubst %/main.go,%,$(wildcard modules/examples/*/main.go)))
 MODULES := $(EXAMPLES:%=bin/modules/%.wasm)
-GO_MODULES := . guest-sdk modules/examples internal/bench internal/bench/modules deploy
+GO_MODULES := . guest-sdk modules/examples examples/versioned_events internal/bench internal/bench/modules deploy
 TOOL := GOWORK=off $(GO) tool -modfile=tools/go.mod
 # BENCH=full runs the long form of the benchmarks and writes docs/benchmarks.md; BENCH_FLAGS are flags of internal/bench.
 BENCH ?= short

@@ -22,6 +22,7 @@ func TestGenerate_isCommitted(t *testing.T) {
 	for _, folder := range []string{
 		"guest-sdk/typed/internal/sample",
 		"modules/examples/testdata/fine_balance_typed/events",
+		"examples/versioned_events/events",
 	} {
 		t.Run(folder, func(t *testing.T) {
 			t.Parallel()
