@@ -58,6 +58,7 @@ func TestReader_upcasts(t *testing.T) {
 			&v2.Placed{Customer: v2.Customer{Name: "ann"}},
 		},
 		{puptest.Event{Type: "Cancelled", Payload: ""}, &v2.Revoked{Reason: "unknown"}},
+		{puptest.Event{Type: "Noted", Version: 2, Payload: `"a b"`}, &v2.Noted{Words: []string{"a", "b"}}},
 		{puptest.Event{Type: "order.revoked", Version: 2, Payload: `{"reason":"late"}`}, &v2.Revoked{Reason: "late"}},
 	} {
 		read(t, c.event, func(got any, err error) {

@@ -2,7 +2,6 @@ package eventgen
 
 import (
 	"go/types"
-	"path/filepath"
 	"slices"
 )
 
@@ -30,5 +29,5 @@ func (s *source) decimalsOf(v *version) ([]byte, error) {
 		c.printf("func (d *%s) UnmarshalJSON(text []byte) error {\nreturn %s.ParseDecimal(text, %d, (*int64)(d))\n}\n\n", name,
 			typed, decimals)
 	}
-	return c.file("", filepath.Base(v.path))
+	return c.file("", v.pkg.Name)
 }

@@ -150,7 +150,7 @@ func TestGenerate_wantsVersions(t *testing.T) {
 
 func TestGenerate_followsTheSource(t *testing.T) {
 	t.Parallel()
-	dir := folder(t, "-- events/v1/e.go --\npackage v1\n\n//pup:decimals 2\ntype Cents int64\n\ntype Placed struct{ Total Cents }\n\ntype Paid struct{}\n"+
+	dir := folder(t, "-- events/v1/e.go --\npackage version1\n\n//pup:decimals 2\ntype Cents int64\n\ntype Placed struct{ Total Cents }\n\ntype Paid struct{}\n"+
 		"-- events/schema/own.json --\n{\"title\": \"written by hand\"}\n")
 	outcomes := func(generate func() (*eventgen.Result, error)) map[string]eventgen.Outcome {
 		t.Helper()
@@ -176,7 +176,7 @@ func TestGenerate_followsTheSource(t *testing.T) {
 	want(outcomes(generate), "Paid.v1.json:written Placed.v1.json:written decimals_gen.go:written")
 	want(outcomes(generate), "Paid.v1.json:unchanged Placed.v1.json:unchanged decimals_gen.go:unchanged")
 	// The type with generated methods goes, and an event: what was generated for them does not stand in the way.
-	if err := os.WriteFile(filepath.Join(dir, "v1", "e.go"), []byte("package v1\n\ntype Placed struct{ Total int }\n"), 0o666); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "v1", "e.go"), []byte("package version1\n\ntype Placed struct{ Total int }\n"), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	want(outcomes(check), "Paid.v1.json:stale Placed.v1.json:stale decimals_gen.go:stale")

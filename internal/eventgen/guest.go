@@ -42,7 +42,9 @@ func (s *source) guestFile(events []*event) ([]byte, error) {
 	groups := byStored(events)
 	structures := g.part(func() {
 		for _, e := range events {
-			g.function(e.name.Type().(*types.Named))
+			if found, err := s.shapeOf(e.name.Type()); err == nil && found.kind == object {
+				g.function(found.named)
+			}
 		}
 		for i := 0; i < len(g.structs); i++ { // it grows
 			g.structure(g.structs[i])
@@ -160,7 +162,8 @@ func (g *guest) event(versions []*event) {
 	g.printf("switch e.Version() {\n")
 	for _, e := range versions {
 		g.printf("case %d:\nr.%s = %s{}\n", e.version, g.value(e), g.typeName(e.name.Type()))
-		g.printf("if len(e.Payload()) > 0 {\nj := e.JSON()\n%s(r, j, &r.%s)\n", g.function(e.name.Type().(*types.Named)), g.value(e))
+		g.printf("if len(e.Payload()) > 0 {\nj := e.JSON()\n")
+		g.assign("r."+g.value(e), e.name.Type())
 		g.printf("if err := %s.Done(e, j); err != nil {\nreturn nil, err\n}\n}\n", g.typed)
 		for step := e; step.up != nil; step = step.up.to {
 			g.printf("r.%s = %s.%s(r.%s)\n", g.value(step.up.to), g.use(step.up.function.Pkg().Path(), step.up.function.Pkg().Name()),

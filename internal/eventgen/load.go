@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"go/parser"
 	"go/token"
 	"go/types"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"golang.org/x/mod/modfile"
 	"golang.org/x/tools/go/packages"
@@ -84,7 +86,7 @@ func load(ctx context.Context, folder string) (*source, error) {
 	for _, v := range s.versions {
 		patterns = append(patterns, "./"+filepath.Base(v.path))
 		if file := filepath.Join(v.path, decimalsFile); exists(file) {
-			config.Overlay[file] = []byte("package " + filepath.Base(v.path) + "\n")
+			config.Overlay[file] = []byte("package " + packageName(v.path) + "\n")
 		}
 	}
 	loaded, err := packages.Load(config, patterns...)
@@ -103,6 +105,21 @@ func load(ctx context.Context, folder string) (*source, error) {
 		return nil, err
 	}
 	return s, s.readRequirements()
+}
+
+// packageName is the name of the package in a folder: that of the folder, unless a file says something else.
+func packageName(folder string) string {
+	files, err := filepath.Glob(filepath.Join(folder, "*.go"))
+	if err != nil {
+		return filepath.Base(folder)
+	}
+	for _, file := range files {
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.PackageClauseOnly)
+		if err == nil && filepath.Base(file) != decimalsFile && !strings.HasSuffix(file, "_test.go") {
+			return parsed.Name.Name
+		}
+	}
+	return filepath.Base(folder)
 }
 
 // readRequirements finds out what the Go module of the folder requires: in a workspace it could import more.

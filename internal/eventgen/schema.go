@@ -69,8 +69,10 @@ func (s *source) schemaFile(e *event) ([]byte, error) {
 		{"x-event", members{{"type", e.stored}, {"version", e.version}}},
 	}
 	own := e.name.Type().(*types.Named)
-	w.names[own] = "#"
-	root = append(root, w.structure(own)...)
+	if found, err := s.shapeOf(own); err == nil && found.kind == object {
+		w.names[own] = "#"
+		root = append(root, w.structure(own)...)
+	} // else its own methods say what it is
 	var definitions members
 	for i := 0; i < len(w.structs); i++ { // it grows
 		definitions = append(definitions, member{strings.TrimPrefix(w.names[w.structs[i]], "#/$defs/"), w.structure(w.structs[i])})

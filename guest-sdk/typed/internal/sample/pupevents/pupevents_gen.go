@@ -13,7 +13,7 @@ import (
 )
 
 // Types are the types of the events that a [Reader] knows, for the subscription of a projection.
-var Types = []string{"Cancelled", "Everything", "Placed", "order.revoked"}
+var Types = []string{"Cancelled", "Everything", "Noted", "Placed", "order.revoked"}
 
 // Fields are what a projection reads by default, and the version of events, which a [Reader] needs: take them for the
 // Fields of the projection.
@@ -24,6 +24,7 @@ var Fields = []pup.Field{pup.AggregateID, pup.EventType, pup.EventVersion, pup.P
 type Reader struct {
 	cancelledV1  v1.Cancelled
 	everythingV1 v1.Everything
+	notedV2      v2.Noted
 	placedV1     v1.Placed
 	placedV2     v2.Placed
 	revokedV2    v2.Revoked
@@ -66,7 +67,7 @@ func (r *Reader) reset() {
 	r.mapsOfStringToV1Tree.Reset()
 }
 
-// Read reads an event as its newest version: *v2.Revoked, *v1.Everything, *v2.Placed.
+// Read reads an event as its newest version: *v2.Revoked, *v1.Everything, *v2.Noted, *v2.Placed.
 // It returns nil for events of other types.
 func (r *Reader) Read(e pup.Event) (any, error) {
 	switch e.Type() {
@@ -74,6 +75,8 @@ func (r *Reader) Read(e pup.Event) (any, error) {
 		return typed.Any(r.Cancelled(e))
 	case "Everything":
 		return typed.Any(r.Everything(e))
+	case "Noted":
+		return typed.Any(r.Noted(e))
 	case "Placed":
 		return typed.Any(r.Placed(e))
 	case "order.revoked":
@@ -119,6 +122,25 @@ func (r *Reader) Everything(e pup.Event) (*v1.Everything, error) {
 		return nil, typed.UnknownVersion(e, 1)
 	}
 	return &r.everythingV1, nil
+}
+
+// Noted reads an event of the type Noted, of any version, as v2.Noted.
+func (r *Reader) Noted(e pup.Event) (*v2.Noted, error) {
+	r.reset()
+	switch e.Version() {
+	case 2:
+		r.notedV2 = v2.Noted{}
+		if len(e.Payload()) > 0 {
+			j := e.JSON()
+			typed.JSON(j, &r.notedV2)
+			if err := typed.Done(e, j); err != nil {
+				return nil, err
+			}
+		}
+	default:
+		return nil, typed.UnknownVersion(e, 2)
+	}
+	return &r.notedV2, nil
 }
 
 // Placed reads an event of the type Placed, of any version, as v2.Placed.

@@ -1,7 +1,11 @@
 // Package v2 has the second version of the events by which generated readers are tested.
 package v2
 
-import v1 "github.com/pupwasm/pupwasm/guest-sdk/typed/internal/sample/v1"
+import (
+	"strings"
+
+	v1 "github.com/pupwasm/pupwasm/guest-sdk/typed/internal/sample/v1"
+)
 
 // Placed has lines instead of a total.
 type Placed struct {
@@ -28,3 +32,15 @@ func UpPlaced(old v1.Placed) Placed {
 
 // UpCancelled gives a reason.
 func UpCancelled(v1.Cancelled) Revoked { return Revoked{Reason: "unknown"} }
+
+// Noted is a text in JSON, by its own methods.
+type Noted struct{ Words []string }
+
+// UnmarshalJSON reads a text of words.
+func (n *Noted) UnmarshalJSON(text []byte) error {
+	n.Words = strings.Fields(strings.Trim(string(text), `"`))
+	return nil
+}
+
+// MarshalJSON writes a text of words.
+func (n Noted) MarshalJSON() ([]byte, error) { return []byte(`"` + strings.Join(n.Words, " ") + `"`), nil }
