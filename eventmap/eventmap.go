@@ -46,7 +46,7 @@ type entry struct {
 	name   Name
 	goType reflect.Type
 	read   func(payload []byte) (any, error)
-	up     *Upcaster
+	ups    []Upcaster // one, or none for the newest
 }
 
 // Upcaster makes an event of a later version. See [Up].
@@ -63,10 +63,10 @@ func Up[From, To any](up func(From) To) Upcaster {
 	}
 }
 
-// Type registers the struct Event under the type and version by which its events are stored. One upcaster makes it into
-// a later struct; the newest has none.
+// Type registers the struct Event under the type and version by which its events are stored. At most one upcaster makes it
+// into a later struct; the newest has none.
 func Type[Event any](storedType string, version int32, up ...Upcaster) Entry {
-	e := entry{
+	return Entry{entry{
 		name: Name{Type: storedType, Version: version}, goType: reflect.TypeFor[Event](),
 		read: func(payload []byte) (any, error) {
 			var event Event
@@ -76,27 +76,21 @@ func Type[Event any](storedType string, version int32, up ...Upcaster) Entry {
 			err := json.Unmarshal(payload, &event)
 			return event, err
 		},
-	}
-	if len(up) > 0 {
-		e.up = &up[0]
-	}
-	return Entry{e}
+		ups: up,
+	}}
 }
 
 // New makes a registry.
 //
 // # Errors
 //
-// It refuses a struct or a name that is registered twice, an upcaster of another struct, one that leads to a struct that
+// It refuses what is no struct, a struct or a name that is registered twice, several upcasters of one, an upcaster of another struct, one that leads to a struct that
 // is not registered, and upcasters that lead in a circle.
 func New(entries ...Entry) (*Registry, error) {
 	r := &Registry{stored: map[Name]*entry{}, structs: map[reflect.Type]*entry{}}
 	for _, e := range entries {
-		if err := (&store.Event{Type: e.name.Type, Version: e.name.Version}).Validate(0); err != nil {
-			return nil, fmt.Errorf("eventmap: %s: %w", e.goType, err)
-		}
-		if e.name.Version < 1 {
-			return nil, fmt.Errorf("eventmap: %s: the version is %d: versions begin at 1", e.goType, e.name.Version)
+		if err := e.check(); err != nil {
+			return nil, fmt.Errorf("eventmap: %w", err)
 		}
 		if r.stored[e.name] != nil {
 			return nil, fmt.Errorf("eventmap: %s is registered twice", e.name)
@@ -106,30 +100,56 @@ func New(entries ...Entry) (*Registry, error) {
 		}
 		r.stored[e.name], r.structs[e.goType] = &e.entry, &e.entry
 	}
-	for _, e := range r.stored {
-		if err := r.checkWay(e); err != nil {
-			return nil, err
+	for _, name := range r.Names() {
+		if err := r.checkWay(r.stored[name]); err != nil {
+			return nil, fmt.Errorf("eventmap: %w", err)
 		}
 	}
 	return r, nil
 }
 
+// check says what is wrong with an entry by itself.
+func (e *entry) check() error {
+	switch {
+	case e.goType == nil:
+		return errors.New("an entry is empty: Type makes one")
+	case e.goType.Kind() == reflect.Pointer:
+		return fmt.Errorf("%s is a pointer: register what it points to", e.goType)
+	case e.name.Version < 1:
+		return fmt.Errorf("%s: the version is %d: versions begin at 1", e.goType, e.name.Version)
+	case len(e.ups) > 1:
+		return fmt.Errorf("%s has %d upcasters: there can be one, which others follow", e.goType, len(e.ups))
+	case len(e.ups) == 1 && e.ups[0].from != e.goType:
+		return fmt.Errorf("the upcaster of %s takes %v", e.goType, e.ups[0].from)
+	}
+	if err := (&store.Event{Type: e.name.Type, Version: e.name.Version}).Validate(0); err != nil {
+		return fmt.Errorf("%s: %w", e.goType, err)
+	}
+	return nil
+}
+
+// next is what the upcaster of a struct leads to, or nil for the newest.
+func (r *Registry) next(e *entry) *entry {
+	if len(e.ups) == 0 {
+		return nil
+	}
+	return r.structs[e.ups[0].to]
+}
+
 // checkWay follows the upcasters of a struct.
 func (r *Registry) checkWay(e *entry) error {
-	for steps := 0; e.up != nil; steps++ {
-		if e.up.from != e.goType {
-			return fmt.Errorf("eventmap: the upcaster of %s takes %s", e.goType, e.up.from)
+	first := e
+	for range len(r.structs) {
+		if len(e.ups) == 0 {
+			return nil
 		}
-		next := r.structs[e.up.to]
+		next := r.next(e)
 		if next == nil {
-			return fmt.Errorf("eventmap: the upcaster of %s leads to %s, which is not registered", e.goType, e.up.to)
-		}
-		if steps > len(r.structs) {
-			return fmt.Errorf("eventmap: the upcasters of %s lead in a circle", e.goType)
+			return fmt.Errorf("the upcaster of %s leads to %s, which is not registered", e.goType, e.ups[0].to)
 		}
 		e = next
 	}
-	return nil
+	return fmt.Errorf("the upcasters of %s lead in a circle", first.goType)
 }
 
 // MustNew is [New] for variables of packages: it panics where New returns an error.
@@ -156,7 +176,9 @@ func (r *Registry) Event(event any) (store.Event, error) {
 		return store.Event{}, fmt.Errorf("%w: %T", ErrUnknown, event)
 	}
 	e := r.structs[value.Type()]
-	payload, err := json.Marshal(value.Interface())
+	addressable := reflect.New(value.Type()) // for methods of pointers
+	addressable.Elem().Set(value)
+	payload, err := json.Marshal(addressable.Interface())
 	if err != nil {
 		return store.Event{}, fmt.Errorf("eventmap: %s: %w", e.name, err)
 	}
@@ -186,8 +208,8 @@ func (r *Registry) Read(event *store.RecordedEvent) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	for ; e.up != nil; e = r.structs[e.up.to] {
-		read = e.up.apply(read)
+	for ; len(e.ups) > 0; e = r.next(e) {
+		read = e.ups[0].apply(read)
 	}
 	return read, nil
 }

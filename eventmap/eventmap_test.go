@@ -3,6 +3,7 @@ package eventmap_test
 import (
 	"errors"
 	"fmt"
+	"math/big"
 	"reflect"
 	"strings"
 	"testing"
@@ -70,6 +71,21 @@ func TestRegistry_readsWhatItWrites(t *testing.T) {
 	}
 }
 
+// counted has its JSON by methods of pointers.
+type counted struct{ Total big.Int }
+
+func TestRegistry_writesByMethodsOfPointers(t *testing.T) {
+	t.Parallel()
+	registry := eventmap.MustNew(eventmap.Type[counted]("Counted", 1))
+	event := counted{Total: *big.NewInt(7)}
+	for _, given := range []any{event, &event} {
+		written, err := registry.Event(given)
+		if err != nil || string(written.Payload) != `{"Total":7}` {
+			t.Errorf("%s, %v", written.Payload, err)
+		}
+	}
+}
+
 func TestRegistry_emptyPayload(t *testing.T) {
 	t.Parallel()
 	read, err := registry.Read(&store.RecordedEvent{Event: store.Event{Type: "OrderPlaced", Version: 1}})
@@ -113,6 +129,9 @@ func TestNew_refuses(t *testing.T) {
 			eventmap.Type[placedV1]("A", 1, eventmap.Up(upPlacedV2)),
 			eventmap.Type[placedV2]("A", 2, eventmap.Up(func(placedV2) placedV1 { return placedV1{} })),
 		},
+		"is a pointer":           {eventmap.Type[*placedV1]("A", 1)},
+		"an entry is empty":      {{}},
+		"has 2 upcasters":        {eventmap.Type[placedV1]("A", 1, eventmap.Up(upPlacedV2), eventmap.Up(upPlacedV2))},
 		"versions begin at 1":    {eventmap.Type[placedV1]("A", 0)},
 		"event_type is required": {eventmap.Type[placedV1]("", 1)},
 	} {

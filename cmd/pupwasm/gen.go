@@ -44,9 +44,9 @@ Comments above a type say more:
   //pup:part                 it is no event, though no struct holds it
   //pup:decimals 2           values of this int64 are JSON numbers with 2 decimals: 12.50 is 1250
 
-What projections use is left out where the Go module does not require github.com/pupwasm/pupwasm/guest-sdk, and what
-applications use where it does not require github.com/pupwasm/pupwasm. For 'go generate', put this line into a Go file
-in DIR/v1:
+What projections use is left out where go.mod does not require github.com/pupwasm/pupwasm/guest-sdk, and what
+applications use where it does not require github.com/pupwasm/pupwasm: 'go get' adds them. For 'go generate', put this
+line into a Go file in DIR/v1:
 
   //go:generate pupwasm gen events ..`
 
@@ -124,7 +124,7 @@ func are(n int, noun string) string {
 // lacks are the Go modules for what was left out.
 func lacks(result *eventgen.Result) (modules []string) {
 	if result.LacksSDK {
-		modules = append(modules, "github.com/pupwasm/pupwasm/guest-sdk")
+		modules = append(modules, sdkModule)
 	}
 	if result.LacksProgram {
 		modules = append(modules, "github.com/pupwasm/pupwasm")
@@ -151,7 +151,7 @@ func (o *genEventsOptions) printGenerated(result *eventgen.Result) {
 		count(int64(unchanged), "file"))
 	left := map[bool]string{true: "the readers of projections", false: "the registry of applications"}
 	for _, module := range lacks(result) {
-		fmt.Fprintf(o.out, "left out: %s; go.mod does not require %s\n", left[module != "github.com/pupwasm/pupwasm"], module)
+		fmt.Fprintf(o.out, "left out: %s; 'go get %s' adds what they need to go.mod\n", left[module == sdkModule], module)
 	}
 }
 

@@ -22,10 +22,11 @@ func Done(e pup.Event, r *json.Reader) error {
 	return pup.At(e, fault(e.Type()+" version "+strconv.Itoa(int(e.Version()))+": "+err.Error()))
 }
 
-// UnknownVersion is the error for an event whose version was not known when its reader was generated.
-func UnknownVersion(e pup.Event, newest int) error {
-	return pup.At(e, fault(e.Type()+" has version "+strconv.Itoa(int(e.Version()))+", the module knows versions up to "+
-		strconv.Itoa(newest)+": build it with the newer events"))
+// UnknownVersion is the error for an event of another version than those that were known when its reader was generated,
+// such as "1, 2".
+func UnknownVersion(e pup.Event, known string) error {
+	return pup.At(e, fault(e.Type()+" has version "+strconv.Itoa(int(e.Version()))+", the module knows "+known+
+		": build it with all versions of the event"))
 }
 
 // Any returns what a reader of one type returns as what a reader of any type returns: nil where there is an error.

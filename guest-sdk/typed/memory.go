@@ -1,8 +1,19 @@
 package typed
 
-// keptMax bounds what is kept of one slice, map or chunk of pointers from an event to the next, in elements. A
-// single large event does not occupy memory for ever.
-const keptMax = 4096
+import "unsafe"
+
+// keptBytesMax bounds what is kept of one slice, map or chunk of pointers from an event to the next, so that a single
+// large event does not occupy memory for ever. keptMax bounds how many of them are kept.
+const (
+	keptBytesMax = 1 << 20
+	keptMax      = 1 << 16
+)
+
+// fits tells whether so many elements are kept.
+func fits[T any](elements int) bool {
+	var one T
+	return elements <= keptBytesMax/max(1, int(unsafe.Sizeof(one)))
+}
 
 // Slices lends slices of T. The zero value is ready for use.
 type Slices[T any] struct {
@@ -22,7 +33,7 @@ func (p *Slices[T]) Take() (number int, empty []T) {
 
 // Keep notes what a slice of Take has become, and returns it without spare capacity: whoever appends to it copies it.
 func (p *Slices[T]) Keep(number int, slice []T) []T {
-	if cap(slice) <= keptMax {
+	if fits[T](cap(slice)) {
 		p.kept[number] = slice
 	}
 	return slice[:len(slice):len(slice)]
@@ -45,7 +56,7 @@ type Pointers[T any] struct {
 // New returns a pointer to a zero value.
 func (p *Pointers[T]) New() *T {
 	if p.used == len(p.chunk) {
-		p.chunk = make([]T, max(1, min(2*len(p.chunk), keptMax))) // earlier pointers go on pointing into the last chunk
+		p.chunk = make([]T, p.next()) // earlier pointers go on pointing into the last chunk
 		p.used = 0
 	}
 	value := &p.chunk[p.used]
@@ -53,6 +64,14 @@ func (p *Pointers[T]) New() *T {
 	var zero T
 	*value = zero
 	return value
+}
+
+// next is the size of the next chunk: twice the last one's, up to what is kept.
+func (p *Pointers[T]) next() int {
+	if twice := 2 * len(p.chunk); twice > 0 && fits[T](twice) {
+		return twice
+	}
+	return max(1, len(p.chunk))
 }
 
 // Reset takes back all pointers. What they point to is overwritten by what is read next.
@@ -71,7 +90,7 @@ func (p *Maps[K, V]) New() map[K]V {
 	switch {
 	case number == len(p.kept):
 		p.kept = append(p.kept, map[K]V{})
-	case len(p.kept[number]) > keptMax:
+	case !fits[V](len(p.kept[number])):
 		p.kept[number] = map[K]V{}
 	default:
 		clear(p.kept[number])

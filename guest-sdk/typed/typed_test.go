@@ -79,7 +79,7 @@ func TestReader_saysWhatDoesNotFit(t *testing.T) {
 		{puptest.Event{Type: "Placed", Payload: `[]`}, `is an array, not an object`},
 		{puptest.Event{Type: "Placed", Payload: `{}{}`}, `there is more after the end`},
 		{puptest.Event{Type: "Cancelled", Payload: `7`}, `is a number, not an object`},
-		{puptest.Event{Type: "Placed", Version: 3, Payload: `{}`}, `Placed has version 3, the module knows versions up to 2: build it with the newer events`},
+		{puptest.Event{Type: "Placed", Version: 3, Payload: `{}`}, `Placed has version 3, the module knows 1, 2: build it with all versions of the event`},
 		{puptest.Event{Type: "order.revoked", Payload: `{}`}, `order.revoked has version 1`},
 		{puptest.Event{Type: "Everything", Payload: `{"int8":128}`}, `key "int8", offset 11: is beyond the range`},
 		{puptest.Event{Type: "Everything", Payload: `{"uint16":-1}`}, `key "uint16"`},

@@ -2,11 +2,15 @@ package typed
 
 import (
 	"encoding/base64"
+	"strconv"
 	"time"
 	"unsafe"
 
 	"github.com/pupwasm/pupwasm/guest-sdk/json"
 )
+
+// IntBits is the size of int and uint: 64, and 32 in modules of TinyGo.
+const IntBits = strconv.IntSize
 
 // Time reads a text of RFC 3339 as [time.Time.UnmarshalJSON] does. null leaves the time as it is.
 func Time(r *json.Reader, into *time.Time) {

@@ -85,7 +85,7 @@ func Module(ctx context.Context, compiler Compiler, folder, out string) (used Co
 	if err != nil {
 		return with.kind, err
 	}
-	return with.kind, writeFile(out, wasm)
+	return with.kind, WriteFile(out, wasm)
 }
 
 // tool is a compiler that is installed.
@@ -137,9 +137,9 @@ func (t tool) compile(ctx context.Context, folder string) ([]byte, error) {
 	return os.ReadFile(out)
 }
 
-// writeFile writes a file that appears when it is complete, so that a host that watches its folder never sees a part of
+// WriteFile writes a file that appears when it is complete, so that a host that watches its folder never sees a part of
 // it.
-func writeFile(path string, content []byte) error {
+func WriteFile(path string, content []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return err
 	}

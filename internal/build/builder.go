@@ -137,7 +137,7 @@ func (b *Builder) make(
 			return nil
 		}
 		r.Outcome = FromCache
-		return writeFile(r.File, wasm)
+		return WriteFile(r.File, wasm)
 	}
 	wasm, err := with.compile(ctx, r.Project.Folder)
 	if err != nil {
@@ -149,7 +149,7 @@ func (b *Builder) make(
 		}
 	}
 	r.Wasm, r.Outcome = wasm, Compiled
-	if err := writeFile(r.File, wasm); err != nil {
+	if err := WriteFile(r.File, wasm); err != nil {
 		return err
 	}
 	if cache.folder != "" && unchanged() {

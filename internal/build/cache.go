@@ -120,7 +120,7 @@ func (c *Cache) write(name string, content []byte) {
 	if err := os.MkdirAll(c.folder, 0o700); err != nil {
 		return
 	}
-	if err := writeFile(filepath.Join(c.folder, name), content); err == nil {
+	if err := WriteFile(filepath.Join(c.folder, name), content); err == nil {
 		c.evict()
 	}
 }

@@ -38,7 +38,7 @@ var verdicts = map[string]map[string]verdict{
 		"After": noWaiting, "Tick": noWaiting, "NewTimer": noWaiting, "NewTicker": noWaiting, "AfterFunc": noWaiting,
 		"LoadLocation": {noZones + embedZone, always}, // see vetZones
 	},
-	"encoding/json": {"": {"works by reflection, which takes many times the fuel of e.JSON(): read payloads by e.JSON()", nil}},
+	"encoding/json": {"*": {"works by reflection, which takes many times the fuel of e.JSON(): read payloads by e.JSON()", nil}},
 	"os": {
 		"Getenv": {noStrings, nil}, "LookupEnv": {noStrings, nil}, "Environ": {noStrings, nil},
 		"ExpandEnv": {noStrings, nil}, "Args": {noStrings, nil},
@@ -58,9 +58,10 @@ var verdicts = map[string]map[string]verdict{
 
 var noWaiting = verdict{"does not wait, and blocks a module of TinyGo: a module has no clock, " + theTime, inTinyGo}
 
-// seeded are names of math/rand that make generators of a seed, or are types.
-var seeded = []string{
+// harmless are names of packages of which "*" is judged: generators of a seed, and types that do nothing by themselves.
+var harmless = []string{
 	"New", "NewSource", "NewPCG", "NewChaCha8", "NewZipf", "Rand", "Source", "Source64", "PCG", "ChaCha8", "Zipf",
+	"RawMessage", "Number", "Marshaler", "Unmarshaler",
 }
 
 // importsC is for Go, which leaves out files that import "C", or stops at them.
@@ -95,7 +96,7 @@ func (v *vetter) vetUse(at token.Pos, path, name, inside string) {
 		return
 	}
 	judged, is := verdicts[path][name]
-	if all, has := verdicts[path]["*"]; has && !is && ast.IsExported(name) && !slices.Contains(seeded, name) {
+	if all, has := verdicts[path]["*"]; has && !is && ast.IsExported(name) && !slices.Contains(harmless, name) {
 		judged, is = all, true
 	}
 	if is {

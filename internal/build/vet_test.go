@@ -127,9 +127,10 @@ func TestVet_findsMistakes(t *testing.T) {
 		"a value, not a call":  {one(`"time"`, "now := time.Now\n\t_ = now"), []string{"main.go:13: warning: time.Now"}, []string{"main.go:13: warning: time.Now"}},
 		"reflection": {
 			one(`"encoding/json"`, "_ = json.Valid(nil)"),
-			[]string{"main.go:5: warning: package encoding/json works by"},
-			[]string{"main.go:5: warning: package encoding/json works by"},
+			[]string{"main.go:13: warning: json.Valid works by reflection"},
+			[]string{"main.go:13: warning: json.Valid works by reflection"},
 		},
+		"types of encoding/json": {one(`"encoding/json"`, "_ = struct{ A json.RawMessage; B json.Number }{}"), nil, nil},
 		"files": {
 			one(`"os"`, `_, _ = os.ReadFile("x")`),
 			[]string{"main.go:13: os.ReadFile cannot work"},

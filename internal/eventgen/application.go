@@ -4,17 +4,29 @@ import (
 	"go/token"
 	"path/filepath"
 	"strings"
+	"unicode"
+
+	"github.com/pupwasm/pupwasm/internal/build"
 )
 
-// applicationPackage is the name of the package in the folder of events.
-func applicationPackage(folder string) string {
-	name := strings.Map(func(r rune) rune {
-		if r == '_' || r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+// registryFile is the file of the registry, in the folder of events.
+const registryFile = "registry_gen.go"
+
+// applicationPackage is the name of the package in the folder of events: that of the files that are there, or else of the
+// folder.
+func (s *source) applicationPackage() string {
+	name := packageName(s.folder, registryFile)
+	if name == "main" && name != filepath.Base(s.folder) {
+		s.mistakes = append(s.mistakes, build.Mistake{File: s.folder, Text: "is package main, which no other package can import: " +
+			"put the folders v1, v2 … into a folder of their own"})
+	}
+	name = strings.Map(func(r rune) rune {
+		if r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r) {
 			return r
 		}
 		return -1
-	}, strings.ToLower(filepath.Base(folder)))
-	if !token.IsIdentifier(name) {
+	}, name)
+	if !token.IsIdentifier(name) || name == "main" || name == "_" {
 		return "events"
 	}
 	return name

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"go/format"
+	"go/token"
 	"go/types"
 	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -24,7 +26,7 @@ type code struct {
 
 func newCode(reserved ...string) *code {
 	c := &code{imports: map[string]string{}, names: map[string]bool{}}
-	for _, name := range reserved {
+	for _, name := range append(reserved, types.Universe.Names()...) {
 		c.names[name] = true
 	}
 	return c
@@ -38,16 +40,28 @@ func (c *code) use(importPath, name string) string {
 		return known
 	}
 	free := name
-	for n := 2; c.names[free]; n++ {
-		free = fmt.Sprintf("%s%d", name, n)
+	for c.names[free] || numbered.MatchString(free) || token.IsKeyword(free) {
+		free += "_"
 	}
 	c.imports[importPath], c.names[free] = free, true
 	return free
 }
 
-// typeName is the name of a type in this file.
+// numbered are names of variables in loops.
+var numbered = regexp.MustCompile(`^(list|number|key|value|o)[0-9]+$`)
+
+// typeName is the name of a type in this file, where other names of types are not used: they may be hidden.
 func (c *code) typeName(t types.Type) string {
-	return types.TypeString(t, func(p *types.Package) string { return c.use(p.Path(), p.Name()) })
+	switch t := types.Unalias(t).(type) {
+	case *types.Pointer:
+		return "*" + c.typeName(t.Elem())
+	case *types.Slice:
+		return "[]" + c.typeName(t.Elem())
+	case *types.Map:
+		return "map[" + c.typeName(t.Key()) + "]" + c.typeName(t.Elem())
+	default:
+		return types.TypeString(t, func(p *types.Package) string { return c.use(p.Path(), p.Name()) })
+	}
 }
 
 // file is the whole file, formatted.
@@ -64,6 +78,10 @@ func (c *code) file(doc, name string) ([]byte, error) {
 			return 1
 		}
 		return strings.Compare(a, b)
+	})
+	paths = slices.DeleteFunc(paths, func(importPath string) bool {
+		used := regexp.MustCompile(`\b` + c.imports[importPath] + `\.`)
+		return !used.Match(c.body.Bytes())
 	})
 	for i, importPath := range paths {
 		if i > 0 && standard(paths[i-1]) && !standard(importPath) {

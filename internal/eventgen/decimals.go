@@ -1,8 +1,15 @@
 package eventgen
 
 import (
+	"bytes"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"go/types"
+	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // decimalsFile is the file of a version's package that says how its decimals stand in JSON.
@@ -18,7 +25,7 @@ func (s *source) decimalsOf(v *version) ([]byte, error) {
 	if len(names) == 0 {
 		return nil, nil
 	}
-	c := newCode("d", "text")
+	c := newCode(append(scope.Names(), "d", "text")...)
 	typed := c.use(guestSDK+"/typed", "typed")
 	for _, name := range names {
 		decimals := s.markOf(scope.Lookup(name).(*types.TypeName)).decimals
@@ -30,4 +37,56 @@ func (s *source) decimalsOf(v *version) ([]byte, error) {
 			typed, decimals)
 	}
 	return c.file("", v.pkg.Name)
+}
+
+// decimalStubs stands for the decimals file of a folder while its package is loaded, since the file itself may not fit any
+// more: the types that are marked have the methods that they will have. It is nil where there is nothing to stand for.
+func decimalStubs(folder string) ([]byte, error) {
+	files, err := filepath.Glob(filepath.Join(folder, "*.go"))
+	if err != nil {
+		return nil, err
+	}
+	var stubs bytes.Buffer
+	fmt.Fprintf(&stubs, "package %s\n", packageName(folder, decimalsFile))
+	found := exists(filepath.Join(folder, decimalsFile))
+	for _, file := range files {
+		if filepath.Base(file) == decimalsFile || strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments|parser.SkipObjectResolution)
+		if err != nil {
+			return nil, nil // the go command says it
+		}
+		for _, name := range markedDecimals(parsed) {
+			found = true
+			fmt.Fprintf(&stubs, "\nfunc (%s) MarshalJSON() ([]byte, error) { return nil, nil }\n", name)
+			fmt.Fprintf(&stubs, "\nfunc (*%s) UnmarshalJSON([]byte) error { return nil }\n", name)
+		}
+	}
+	if !found {
+		return nil, nil
+	}
+	return stubs.Bytes(), nil
+}
+
+// markedDecimals are the names of the types of a file that are marked.
+func markedDecimals(file *ast.File) (names []string) {
+	for _, declaration := range file.Decls {
+		general, is := declaration.(*ast.GenDecl)
+		if !is {
+			continue
+		}
+		for _, spec := range general.Specs {
+			if spec, is := spec.(*ast.TypeSpec); is && !spec.Assign.IsValid() && isDecimal(typeComment(general, spec)) {
+				names = append(names, spec.Name.Name)
+			}
+		}
+	}
+	return names
+}
+
+func isDecimal(comments *ast.CommentGroup) bool {
+	return comments != nil && slices.ContainsFunc(comments.List, func(comment *ast.Comment) bool {
+		return strings.HasPrefix(comment.Text, "//pup:decimals ")
+	})
 }

@@ -47,7 +47,7 @@ func folder(t *testing.T, archive string) string {
 	t.Helper()
 	dir := t.TempDir()
 	files := txtar.Parse([]byte(archive)).Files
-	for _, file := range append(files, txtar.File{Name: "go.mod", Data: []byte("module example.com/shop\n\ngo 1.24\n")}) {
+	for _, file := range append(files, txtar.File{Name: "go.mod", Data: goMod(t)}) {
 		path := filepath.Join(dir, file.Name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 			t.Fatal(err)
@@ -57,6 +57,13 @@ func folder(t *testing.T, archive string) string {
 		}
 	}
 	return filepath.Join(dir, "events")
+}
+
+// goMod requires the SDK of this repository, and nothing else.
+func goMod(t *testing.T) []byte {
+	const sdk = "github.com/pupwasm/pupwasm/guest-sdk"
+	return fmt.Appendf(nil, "module example.com/shop\n\ngo 1.24\n\nrequire %s v0.0.0\n\nreplace %s => %s\n", sdk, sdk,
+		filepath.Join(guestbuild.Root(t), "guest-sdk"))
 }
 
 func TestGenerate_saysWhatIsWrong(t *testing.T) {
@@ -88,14 +95,14 @@ func TestGenerate_saysWhatIsWrong(t *testing.T) {
 		"a channel":        {"package v1\n\ntype Placed struct{ A []chan int }\n", "Placed.A is a chan int, which JSON does not have"},
 		"a complex number": {"package v1\n\ntype Placed struct{ A complex128 }\n", "Placed.A is a complex128"},
 		"an array":         {"package v1\n\ntype Placed struct{ A [3]int }\n", "Placed.A is an array: use a slice"},
-		"a map of numbers": {"package v1\n\ntype Placed struct{ A map[int]int }\n", "Placed.A is a map whose keys are not strings"},
+		"a map of numbers": {"package v1\n\ntype Placed struct{ A map[int]int }\n", "Placed.A is a map whose keys are not plain strings"},
 		"no name":          {"package v1\n\ntype Placed struct{ A struct{ B int } }\n", "Placed.A is a struct without a name"},
 		"a hidden type":    {"package v1\n\ntype Placed struct{ A part }\n\ntype part struct{}\n", "Placed.A has the type part"},
 		"a generic type":   {"package v1\n\ntype Placed struct{ A P[int] }\n\ntype P[T any] struct{ X T }\n", "Placed.A is generic"},
 		"itself alone":     {"package v1\n\ntype Placed struct{ A L }\n\ntype L []L\n", "Placed.A has the type L, which holds nothing but itself"},
 		"a name twice": {
 			"package v1\n\ntype Placed struct {\n\tA int `json:\"x\"`\n\tB int `json:\"x\"`\n}\n",
-			`v1/e.go:5: Placed.B has the name "x" in JSON, which another field has`,
+			`v1/e.go:5: Placed.B has the name "x" in JSON, which A has too`,
 		},
 		"a number in a text": {"package v1\n\ntype Placed struct {\n\tA int `json:\",string\"`\n}\n", "Placed.A is a number in a text"},
 		"an unknown option":  {"package v1\n\ntype Placed struct {\n\tA int `json:\"a,omitempy\"`\n}\n", `Placed.A has the option "omitempy"`},
@@ -103,11 +110,44 @@ func TestGenerate_saysWhatIsWrong(t *testing.T) {
 		"an embedded pointer": {
 			"package v1\n\ntype Placed struct{ *Part }\n\ntype Part struct{ X int }\n", "Placed.Part is an embedded pointer",
 		},
-		"an unknown mark":     {"package v1\n\n//pup:evnt\ntype Placed struct{}\n", "v1/e.go:3: //pup:evnt is unknown"},
-		"no decimals":         {"package v1\n\n//pup:decimals two\ntype Cents int64\n", "//pup:decimals two: write a number from 0 to 18"},
-		"decimals of a text":  {"package v1\n\n//pup:decimals 2\ntype Cents string\n\ntype Placed struct{ A Cents }\n", "is no int64"},
-		"both marks":          {"package v1\n\n//pup:part\n//pup:event\ntype Placed struct{}\n", "remove one of the marks"},
-		"a marked text":       {"package v1\n\n//pup:event\ntype Placed string\n", "is marked with //pup:event and is no exported struct"},
+		"an unknown mark":         {"package v1\n\n//pup:evnt\ntype Placed struct{}\n", "v1/e.go:3: //pup:evnt is unknown"},
+		"no decimals":             {"package v1\n\n//pup:decimals two\ntype Cents int64\n", "//pup:decimals two: write a number from 0 to 18"},
+		"decimals of a text":      {"package v1\n\n//pup:decimals 2\ntype Cents string\n\ntype Placed struct{ A Cents }\n", "v1/e.go:4: Cents is marked with //pup:decimals and is no int64"},
+		"both marks":              {"package v1\n\n//pup:part\n//pup:event\ntype Placed struct{}\n", "remove one of the marks"},
+		"a marked text":           {"package v1\n\n//pup:event\ntype Placed string\n", "is marked with //pup:event and is no exported struct"},
+		"a slice of a named byte": {"package v1\n\ntype Placed struct{ A []B }\n\ntype B uint8\n", "Placed.A is a slice of v1.B"},
+		"half of a form": {
+			"package v1\n\ntype Placed struct{ A B }\n\ntype B int\n\nfunc (B) MarshalText() ([]byte, error) { return nil, nil }\n",
+			"Placed.A has the type B, which has the method MarshalText and no UnmarshalText: write both, or neither",
+		},
+		"decimals elsewhere": {
+			"package v1\n\nimport \"example.com/shop/money\"\n\ntype Placed struct{ A money.Cents }\n-- money/m.go --\npackage money\n\n" +
+				"//pup:decimals 2\ntype Cents int64\n",
+			"Placed.A has the type Cents of package money, where //pup:decimals has no effect: move the types with it to v1",
+		},
+		"a marked alias":   {"package v1\n\ntype Placed struct{}\n\n//pup:event\ntype Other = Placed\n", "mark that type"},
+		"no events":        {"package v1\n\ntype Cents int64\n", "v1: has no events"},
+		"a group of parts": {"package v1\n\n//pup:part\ntype (\n\tPlaced struct{ A any }\n)\n", "Placed.A is an interface"},
+		"a diamond": {
+			"package v1\n\ntype Placed struct {\n\tA\n\tB\n}\n\ntype A struct{ Base }\n\ntype B struct{ Base }\n\ntype Base struct{ X int }\n",
+			`Placed.B.Base.X has the name "X" in JSON, which A.Base.X has too`,
+		},
+		"hidden twice": {
+			"package v1\n\ntype Placed struct {\n\tpart\n\tX int `json:\"y\"`\n}\n\ntype part struct{ X int }\n",
+			"part.X is hidden by another field, and embedded by a type that other packages cannot name",
+		},
+		"methods of one's own": {
+			"package v1\n\n//pup:decimals 2\ntype Cents int64\n\nfunc (Cents) MarshalJSON() ([]byte, error) { return nil, nil }\n",
+			"method Cents.MarshalJSON already declared",
+		},
+		"a file of one's own": {
+			"package v1\n\ntype Placed struct{}\n-- events/pupevents/pupevents_gen.go --\npackage pupevents\n",
+			"pupevents_gen.go: was not written by 'pupwasm gen events', which has to write a file of this name: rename it",
+		},
+		"a circle": {
+			"package v1\n\nimport _ \"example.com/shop/events/pupevents\"\n\ntype Placed struct{}\n-- events/pupevents/p.go --\npackage pupevents\n",
+			"v1/e.go:3: imports example.com/shop/events/pupevents, which imports this package",
+		},
 		"a long type":         {"package v1\n\n//pup:event " + strings.Repeat("x", 801) + "\ntype Placed struct{}\n", "has 801 bytes"},
 		"one type twice":      {"package v1\n\n//pup:event Paid\ntype Placed struct{}\n\ntype Paid struct{}\n", "is stored as Paid version 1, as Paid is"},
 		"names like methods":  {"package v1\n\ntype Read struct{}\n", "Read is the name of a generated method"},
@@ -130,10 +170,8 @@ func TestGenerate_saysWhatIsWrong(t *testing.T) {
 			if !errors.As(err, &mistakes) || !strings.Contains(fmt.Sprint(mistakes), c.want) {
 				t.Errorf("%v, want %s", err, c.want)
 			}
-			for _, generated := range []string{"schema", "pupevents"} {
-				if _, err := os.Stat(filepath.Join(dir, generated)); err == nil {
-					t.Errorf("there is a folder %s in spite of it", generated)
-				}
+			if _, err := os.Stat(filepath.Join(dir, "schema")); err == nil {
+				t.Error("something is generated in spite of it")
 			}
 		})
 	}
@@ -172,17 +210,33 @@ func TestGenerate_followsTheSource(t *testing.T) {
 	}
 	generate := func() (*eventgen.Result, error) { return eventgen.Generate(t.Context(), dir) }
 	check := func() (*eventgen.Result, error) { return eventgen.Check(t.Context(), dir) }
-	want(outcomes(check), "Paid.v1.json:stale Placed.v1.json:stale decimals_gen.go:stale")
-	want(outcomes(generate), "Paid.v1.json:written Placed.v1.json:written decimals_gen.go:written")
-	want(outcomes(generate), "Paid.v1.json:unchanged Placed.v1.json:unchanged decimals_gen.go:unchanged")
+	want(outcomes(check), "Paid.v1.json:stale Placed.v1.json:stale decimals_gen.go:stale pupevents_gen.go:stale")
+	want(outcomes(generate), "Paid.v1.json:written Placed.v1.json:written decimals_gen.go:written pupevents_gen.go:written")
+	want(outcomes(generate), "Paid.v1.json:unchanged Placed.v1.json:unchanged decimals_gen.go:unchanged pupevents_gen.go:unchanged")
 	// The type with generated methods goes, and an event: what was generated for them does not stand in the way.
 	if err := os.WriteFile(filepath.Join(dir, "v1", "e.go"), []byte("package version1\n\ntype Placed struct{ Total int }\n"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	want(outcomes(check), "Paid.v1.json:stale Placed.v1.json:stale decimals_gen.go:stale")
-	want(outcomes(generate), "Paid.v1.json:removed Placed.v1.json:written decimals_gen.go:removed")
-	want(outcomes(check), "Placed.v1.json:unchanged")
+	want(outcomes(check), "Paid.v1.json:stale Placed.v1.json:stale decimals_gen.go:stale pupevents_gen.go:stale")
+	want(outcomes(generate), "Paid.v1.json:removed Placed.v1.json:written decimals_gen.go:removed pupevents_gen.go:written")
+	want(outcomes(check), "Placed.v1.json:unchanged pupevents_gen.go:unchanged")
 	if _, err := os.Stat(filepath.Join(dir, "schema", "own.json")); err != nil {
 		t.Error(err)
 	}
+	// An event that another struct holds now is not dropped in silence.
+	if err := os.WriteFile(filepath.Join(dir, "v1", "e.go"), []byte("package version1\n\ntype Placed struct{}\n\ntype All struct{ Of []Placed }\n"),
+		0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := generate(); err == nil || !strings.Contains(err.Error(), "Placed was an event, and All holds it now: mark it with //pup:event") {
+		t.Error(err)
+	}
+	// Without the SDK its readers go.
+	if err := os.WriteFile(filepath.Join(dir, "v1", "e.go"), []byte("package version1\n\ntype Placed struct{ Total int }\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "..", "go.mod"), []byte("module example.com/shop\n\ngo 1.24\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	want(outcomes(generate), "Placed.v1.json:unchanged pupevents_gen.go:removed")
 }

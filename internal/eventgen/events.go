@@ -2,8 +2,13 @@ package eventgen
 
 import (
 	"cmp"
+	"fmt"
 	"go/types"
+	"path/filepath"
+	"reflect"
 	"slices"
+
+	"github.com/pupwasm/pupwasm/internal/build"
 )
 
 // event is an event of one version.
@@ -41,9 +46,14 @@ func (s *source) findEvents() []*event {
 				continue
 			}
 			m := s.markOf(object)
-			if !isEvent(object, m, parts[object]) {
-				if m.event {
+			holder := parts[object]
+			if !isEvent(object, m, holder != nil) {
+				switch {
+				case m.event:
 					s.mistake(object.Pos(), "%s is marked with //pup:event and is no exported struct", name)
+				case holder != nil && !m.part && s.hadSchema(name, v.number):
+					s.mistake(object.Pos(), "%s was an event, and %s holds it now: mark it with //pup:event if it still is one, or "+
+						"with //pup:part", name, holder.Name())
 				}
 				continue
 			}
@@ -61,6 +71,10 @@ func (s *source) findEvents() []*event {
 			found = append(found, e)
 		}
 	}
+	if len(found) == 0 && len(s.mistakes) == 0 {
+		s.mistakes = append(s.mistakes, build.Mistake{File: s.versions[0].path, Text: "has no events: an event is an exported struct " +
+			"that no other struct holds"})
+	}
 	slices.SortFunc(found, func(a, b *event) int {
 		return cmp.Or(cmp.Compare(a.stored, b.stored), cmp.Compare(a.version, b.version))
 	})
@@ -76,14 +90,19 @@ func isEvent(object *types.TypeName, m mark, part bool) bool {
 	return is && !m.part && (m.event || !part)
 }
 
-// partsOfOthers are the structs that a field of another struct holds.
-func (s *source) partsOfOthers() map[*types.TypeName]bool {
-	parts := map[*types.TypeName]bool{}
+// hadSchema tells whether there is a generated schema of an event with this name.
+func (s *source) hadSchema(name string, version int) bool {
+	return isGeneratedSchema(filepath.Join(s.folder, schemaFolder, fmt.Sprintf("%s.v%d.json", name, version)))
+}
+
+// partsOfOthers are the structs that a member of another struct of their package holds, and one that does.
+func (s *source) partsOfOthers() map[*types.TypeName]*types.TypeName {
+	parts := map[*types.TypeName]*types.TypeName{}
 	for _, v := range s.versions {
 		scope := v.pkg.Types.Scope()
 		for _, name := range scope.Names() {
 			outer, is := scope.Lookup(name).(*types.TypeName)
-			if !is {
+			if !is || outer.IsAlias() || !outer.Exported() {
 				continue
 			}
 			structure, is := outer.Type().Underlying().(*types.Struct)
@@ -91,8 +110,11 @@ func (s *source) partsOfOthers() map[*types.TypeName]bool {
 				continue
 			}
 			for i := range structure.NumFields() {
-				if inner := heldType(structure.Field(i).Type()); inner != nil && inner != outer {
-					parts[inner] = true
+				member := structure.Field(i)
+				hidden := !member.Exported() && !member.Embedded() || reflect.StructTag(structure.Tag(i)).Get("json") == "-"
+				inner := heldType(member.Type())
+				if !hidden && inner != nil && inner != outer && inner.Pkg() == outer.Pkg() {
+					parts[inner] = outer
 				}
 			}
 		}

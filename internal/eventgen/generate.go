@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/pupwasm/pupwasm/internal/build"
 )
 
 // Event is an event that was found.
@@ -106,8 +108,10 @@ func plan(ctx context.Context, folder string) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	result.Files, err = s.compare(contents)
-	return result, err
+	if result.Files, err = s.compare(contents); err != nil {
+		return nil, err
+	}
+	return result, s.err()
 }
 
 // contents are the files by their paths; nil for one that must not be there.
@@ -120,20 +124,26 @@ func (s *source) contents(events []*event) (contents map[string][]byte, err erro
 	for _, v := range s.versions {
 		content, made := s.decimalsOf(v)
 		add(content, made, filepath.Base(v.path), decimalsFile)
+		if content != nil && !s.forGuests {
+			s.mistakes = append(s.mistakes, build.Mistake{File: v.path, Text: "has //pup:decimals, whose code needs " + guestSDK +
+				": 'go get " + guestSDK + "' adds it to go.mod"})
+		}
 	}
 	for _, e := range events {
 		content, made := s.schemaFile(e)
 		add(content, made, schemaFolder, schemaName(e))
 	}
+	var content []byte
+	var made error
 	if s.forGuests {
-		content, made := s.guestFile(events)
-		add(content, made, guestPackage, guestPackage+"_gen.go")
+		content, made = s.guestFile(events)
 	}
+	add(content, made, guestPackage, guestPackage+"_gen.go")
+	content, made = nil, nil
 	if s.forApplications {
-		name := applicationPackage(s.folder)
-		content, made := s.applicationFile(events, name)
-		add(content, made, "registry_gen.go")
+		content, made = s.applicationFile(events, s.applicationPackage())
 	}
+	add(content, made, registryFile)
 	return contents, err
 }
 
@@ -151,6 +161,13 @@ func (s *source) compare(contents map[string][]byte) (files []File, err error) {
 	for path, content := range contents {
 		file := File{Path: path, Outcome: Written, content: content}
 		is, err := os.ReadFile(path)
+		if err == nil && !isGenerated(path, is) {
+			if content != nil {
+				s.mistakes = append(s.mistakes, build.Mistake{File: path, Text: "was not written by 'pupwasm gen events', which has to write " +
+					"a file of this name: rename it"})
+			}
+			continue
+		}
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			if content == nil {
@@ -183,18 +200,28 @@ func oldSchemas(folder string) (found []string, err error) {
 		if !entry.Type().IsRegular() || filepath.Ext(path) != ".json" {
 			continue
 		}
-		content, err := os.ReadFile(path)
-		if err != nil {
-			return nil, err
-		}
-		var schema struct {
-			Comment string `json:"$comment"`
-		}
-		if json.Unmarshal(content, &schema) == nil && schema.Comment == schemaComment {
+		if isGeneratedSchema(path) {
 			found = append(found, path)
 		}
 	}
 	return found, nil
+}
+
+// isGeneratedSchema tells whether a file is a schema that was generated.
+func isGeneratedSchema(path string) bool {
+	content, err := os.ReadFile(path)
+	return err == nil && isGenerated(path, content)
+}
+
+// isGenerated tells whether a file was generated, and may be replaced or removed.
+func isGenerated(path string, content []byte) bool {
+	if filepath.Ext(path) == ".go" {
+		return bytes.HasPrefix(content, []byte(header))
+	}
+	var schema struct {
+		Comment string `json:"$comment"`
+	}
+	return json.Unmarshal(content, &schema) == nil && schema.Comment == schemaComment
 }
 
 func (f *File) write() error {
@@ -202,10 +229,7 @@ func (f *File) write() error {
 	case Removed:
 		return os.Remove(f.Path)
 	case Written:
-		if err := os.MkdirAll(filepath.Dir(f.Path), 0o777); err != nil {
-			return err
-		}
-		return os.WriteFile(f.Path, f.content, 0o666)
+		return build.WriteFile(f.Path, f.content)
 	default:
 		return nil
 	}
@@ -223,8 +247,8 @@ func (s *source) checkNames(events []*event) {
 				"type with //pup:event")
 		}
 		if other := methods[name]; other != nil {
-			s.mistake(last.name.Pos(), "%s is the struct of two events, %s and %s: give one of them another name", name,
-				other.stored, last.stored)
+			s.mistake(last.name.Pos(), "%s is the struct of two events, %s and %s: mark both with one //pup:event, or give one of "+
+				"them another name", name, other.stored, last.stored)
 		}
 		methods[name] = last
 	}

@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // guestPackage is the package of the readers of projections.
@@ -36,7 +38,7 @@ type guest struct {
 // guestFile returns the readers of all events.
 func (s *source) guestFile(events []*event) ([]byte, error) {
 	g := &guest{
-		code: newCode("Reader", "Types", "Fields", "r", "j", "v", "e"), source: s, pools: map[string]string{}, used: map[string]bool{},
+		code: newCode("Reader", "Types", "Fields", "r", "j", "v", "e", "o", "a", "missing", "event"), source: s, pools: map[string]string{}, used: map[string]bool{},
 	}
 	g.pup, g.json, g.typed = g.use(guestSDK, "pup"), g.use(guestSDK+"/json", "json"), g.use(guestSDK+"/typed", "typed")
 	groups := byStored(events)
@@ -126,8 +128,8 @@ func (g *guest) reader(events []*event) {
 
 // value is the field of Reader for an event.
 func (g *guest) value(e *event) string {
-	name := e.name.Name()
-	return fmt.Sprintf("%s%sV%d", strings.ToLower(name[:1]), name[1:], e.version)
+	first, size := utf8.DecodeRuneInString(e.name.Name())
+	return fmt.Sprintf("%c%sV%d", unicode.ToLower(first), e.name.Name()[size:], e.version)
 }
 
 // read writes the method for events of any type.
@@ -170,8 +172,12 @@ func (g *guest) event(versions []*event) {
 				step.up.function.Name(), g.value(step))
 		}
 	}
-	g.printf("default:\nreturn nil, %s.UnknownVersion(e, %d)\n}\nreturn &r.%s, nil\n}\n\n", g.typed,
-		versions[len(versions)-1].version, g.value(newest))
+	numbers := make([]string, len(versions))
+	for i, e := range versions {
+		numbers[i] = fmt.Sprint(e.version)
+	}
+	g.printf("default:\nreturn nil, %s.UnknownVersion(e, %q)\n}\nreturn &r.%s, nil\n}\n\n", g.typed,
+		strings.Join(numbers, ", "), g.value(newest))
 }
 
 // function is the function that reads a struct.

@@ -18,13 +18,13 @@ func (g *guest) assign(into string, t types.Type) {
 	case boolean:
 		g.scalar(into, t, "bool", "j.Bool()")
 	case integer:
+		read := fmt.Sprintf("j.Int(%s)", g.bits(found))
 		if found.bits == 64 {
-			g.scalar(into, t, "int64", "j.Int64()")
-			return
+			read = "j.Int64()"
 		}
-		g.scalar(into, t, "int64", fmt.Sprintf("j.Int(%d)", found.bits))
+		g.scalar(into, t, "int64", read)
 	case unsigned:
-		g.scalar(into, t, "uint64", fmt.Sprintf("j.Uint(%d)", found.bits))
+		g.scalar(into, t, "uint64", fmt.Sprintf("j.Uint(%s)", g.bits(found)))
 	case float:
 		g.scalar(into, t, fmt.Sprintf("float%d", found.bits), fmt.Sprintf("j.Float%d()", found.bits))
 	case decimal:
@@ -33,6 +33,8 @@ func (g *guest) assign(into string, t types.Type) {
 		g.printf("%s.Time(j, &%s)\n", g.typed, into)
 	case binary:
 		g.printf("%s = %s.Bytes(j, &%s)\n", into, g.typed, g.pool("Slices", types.Typ[types.Byte]))
+	case number:
+		g.scalar(into, t, "string", "j.Number()")
 	case raw:
 		g.printf("%s = j.Raw()\n", into)
 	case ownJSON:
@@ -48,6 +50,14 @@ func (g *guest) assign(into string, t types.Type) {
 	case object:
 		g.printf("%s(r, j, &%s)\n", g.function(found.named), into)
 	}
+}
+
+// bits are those of an integer. int and uint have 32 in modules of TinyGo.
+func (g *guest) bits(found shape) string {
+	if found.bits == machineBits {
+		return g.typed + ".IntBits"
+	}
+	return fmt.Sprint(found.bits)
 }
 
 // scalar writes what reads a value that is not null.

@@ -3,6 +3,7 @@ package eventgen
 import (
 	"fmt"
 	"go/types"
+	"slices"
 )
 
 // kind is how a value stands in JSON.
@@ -17,6 +18,7 @@ const (
 	decimal    // an integer that is marked with //pup:decimals
 	instant    // time.Time
 	binary     // a text of base64
+	number     // json.Number
 	raw        // json.RawMessage
 	ownJSON    // a type with UnmarshalJSON
 	ownText    // a type with UnmarshalText
@@ -25,6 +27,9 @@ const (
 	dictionary // a map whose keys are texts
 	object     // a struct
 )
+
+// machineBits stands for the size of int and uint, which depends on the machine.
+const machineBits = 0
 
 // shape is the kind of a type and what it is made of.
 type shape struct {
@@ -54,14 +59,11 @@ func (s *source) shapeOf(t types.Type) (shape, error) {
 	case *types.Pointer:
 		return shape{kind: pointer, element: under.Elem(), named: named}, nil
 	case *types.Slice:
-		if basic, is := types.Unalias(under.Elem()).(*types.Basic); is && basic.Kind() == types.Byte {
-			return shape{kind: binary, named: named}, nil
-		}
-		return shape{kind: list, element: under.Elem(), named: named}, nil
+		return s.sliceShape(under.Elem(), named)
 	case *types.Map:
 		key, err := s.shapeOf(under.Key())
 		if err != nil || key.kind != text {
-			return shape{}, fmt.Errorf("is a map whose keys are not strings: JSON has texts as keys")
+			return shape{}, fmt.Errorf("is a map whose keys are not plain strings: use strings, or a type whose kind is string")
 		}
 		return shape{kind: dictionary, key: under.Key(), element: under.Elem(), named: named}, nil
 	case *types.Struct:
@@ -78,6 +80,24 @@ func (s *source) shapeOf(t types.Type) (shape, error) {
 	}
 }
 
+// sliceShape is that of a slice. Bytes are a text of base64, unless each of them says itself what it is.
+func (s *source) sliceShape(element types.Type, named *types.Named) (shape, error) {
+	element = types.Unalias(element)
+	basic, is := element.Underlying().(*types.Basic)
+	if !is || basic.Kind() != types.Uint8 {
+		return shape{kind: list, element: element, named: named}, nil
+	}
+	if element == types.Type(basic) {
+		return shape{kind: binary, named: named}, nil
+	}
+	inner, err := s.shapeOf(element)
+	if err == nil && inner.kind != ownJSON && inner.kind != ownText {
+		err = fmt.Errorf("is a slice of %s, which encoding/json writes as a text of base64: use []byte, or another kind than uint8",
+			types.TypeString(element, func(p *types.Package) string { return p.Name() }))
+	}
+	return shape{kind: list, element: element, named: named}, err
+}
+
 // ownShape is that of a named type which says itself how it stands in JSON.
 func (s *source) ownShape(named *types.Named) (found shape, is bool, err error) {
 	name := named.Obj()
@@ -88,28 +108,61 @@ func (s *source) ownShape(named *types.Named) (found shape, is bool, err error) 
 		return shape{}, false, fmt.Errorf("has the type %s, which other packages cannot name: begin it with a capital letter",
 			name.Name())
 	}
+	if err := s.checkPlace(name); err != nil {
+		return shape{}, false, err
+	}
 	if decimals := s.markOf(name).decimals; decimals >= 0 {
-		if basic, is := named.Underlying().(*types.Basic); !is || basic.Kind() != types.Int64 {
-			return shape{}, false, fmt.Errorf("has the type %s, which is marked with //pup:decimals and is no int64", name.Name())
-		}
 		return shape{kind: decimal, decimals: decimals, named: named}, true, nil
 	}
-	if name.Pkg() != nil && name.Pkg().Path() == "time" && name.Name() == "Time" {
-		return shape{kind: instant, named: named}, true, nil
+	if name.Pkg() != nil {
+		switch name.Pkg().Path() + "." + name.Name() {
+		case "time.Time":
+			return shape{kind: instant, named: named}, true, nil
+		case "encoding/json.RawMessage":
+			return shape{kind: raw, named: named}, true, nil
+		case "encoding/json.Number":
+			return shape{kind: number, named: named}, true, nil
+		}
 	}
-	if name.Pkg() != nil && name.Pkg().Path() == "encoding/json" && name.Name() == "RawMessage" {
-		return shape{kind: raw, named: named}, true, nil
-	}
-	methods := types.NewMethodSet(types.NewPointer(named))
-	for _, method := range []struct {
+	for _, form := range []struct {
 		name string
 		kind kind
-	}{{"UnmarshalJSON", ownJSON}, {"UnmarshalText", ownText}} {
-		if methods.Lookup(nil, method.name) != nil {
-			return shape{kind: method.kind, named: named}, true, nil
+	}{{"JSON", ownJSON}, {"Text", ownText}} {
+		reads, writes := hasMethod(named, "Unmarshal"+form.name, true), hasMethod(named, "Marshal"+form.name, false)
+		switch {
+		case reads && writes:
+			return shape{kind: form.kind, named: named}, true, nil
+		case reads || writes:
+			have, lack := "Unmarshal", "Marshal"
+			if writes {
+				have, lack = lack, have
+			}
+			return shape{}, false, fmt.Errorf("has the type %s, which has the method %s%s and no %s%s: write both, or neither", name.Name(),
+				have, form.name, lack, form.name)
 		}
 	}
 	return shape{}, false, nil
+}
+
+// hasMethod tells whether a type, or a pointer to it, has the method of encoding.TextUnmarshaler (reads) and the like.
+func hasMethod(named *types.Named, name string, reads bool) bool {
+	selection := types.NewMethodSet(types.NewPointer(named)).Lookup(nil, name)
+	if selection == nil {
+		return false
+	}
+	const text, fails = "[]byte", "error"
+	var parameters, results []string
+	signature := selection.Type().(*types.Signature)
+	for v := range signature.Params().Variables() {
+		parameters = append(parameters, v.Type().String())
+	}
+	for v := range signature.Results().Variables() {
+		results = append(results, v.Type().String())
+	}
+	if reads {
+		return slices.Equal(parameters, []string{text}) && slices.Equal(results, []string{fails})
+	}
+	return len(parameters) == 0 && slices.Equal(results, []string{text, fails})
 }
 
 func basicShape(t *types.Basic) (shape, error) {
@@ -118,7 +171,9 @@ func basicShape(t *types.Basic) (shape, error) {
 		return shape{kind: text}, nil
 	case types.Bool:
 		return shape{kind: boolean}, nil
-	case types.Int, types.Int64:
+	case types.Int:
+		return shape{kind: integer, bits: machineBits}, nil
+	case types.Int64:
 		return shape{kind: integer, bits: 64}, nil
 	case types.Int8:
 		return shape{kind: integer, bits: 8}, nil
@@ -126,7 +181,9 @@ func basicShape(t *types.Basic) (shape, error) {
 		return shape{kind: integer, bits: 16}, nil
 	case types.Int32:
 		return shape{kind: integer, bits: 32}, nil
-	case types.Uint, types.Uint64:
+	case types.Uint:
+		return shape{kind: unsigned, bits: machineBits}, nil
+	case types.Uint64:
 		return shape{kind: unsigned, bits: 64}, nil
 	case types.Uint8:
 		return shape{kind: unsigned, bits: 8}, nil

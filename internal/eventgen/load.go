@@ -9,6 +9,7 @@ import (
 	"go/token"
 	"go/types"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -46,7 +47,8 @@ type source struct {
 	marks    map[*types.TypeName]mark
 	fields   map[*types.Named][]field
 
-	forGuests, forApplications bool // its Go module can import what the generated code needs
+	module                     string // path of go.mod
+	forGuests, forApplications bool   // its Go module can import what the generated code needs
 
 	mistakes []build.Mistake
 }
@@ -85,9 +87,16 @@ func load(ctx context.Context, folder string) (*source, error) {
 	var patterns []string
 	for _, v := range s.versions {
 		patterns = append(patterns, "./"+filepath.Base(v.path))
-		if file := filepath.Join(v.path, decimalsFile); exists(file) {
-			config.Overlay[file] = []byte("package " + packageName(v.path) + "\n")
+		stubs, err := decimalStubs(v.path)
+		if err != nil {
+			return nil, err
 		}
+		if stubs != nil {
+			config.Overlay[filepath.Join(v.path, decimalsFile)] = stubs
+		}
+	}
+	if registry := filepath.Join(folder, registryFile); exists(registry) { // it imports what may be gone
+		config.Overlay[registry] = []byte("package " + packageName(folder, registryFile) + "\n")
 	}
 	loaded, err := packages.Load(config, patterns...)
 	if err != nil {
@@ -104,18 +113,43 @@ func load(ctx context.Context, folder string) (*source, error) {
 	if err := s.err(); err != nil {
 		return nil, err
 	}
-	return s, s.readRequirements()
+	if err := s.readRequirements(); err != nil {
+		return nil, err
+	}
+	s.checkImports()
+	return s, s.err()
 }
 
-// packageName is the name of the package in a folder: that of the folder, unless a file says something else.
-func packageName(folder string) string {
+// checkImports refuses versions that import what is generated of them.
+func (s *source) checkImports() {
+	parent := path.Dir(s.versions[0].pkg.PkgPath)
+	for _, v := range s.versions {
+		for _, file := range v.pkg.Syntax {
+			for _, imported := range file.Imports {
+				name, err := strconv.Unquote(imported.Path.Value)
+				switch {
+				case err != nil:
+				case name == parent && s.forApplications:
+					s.mistake(imported.Pos(), "imports %s, whose %s imports this package: move what it needs to a package of its own",
+						name, registryFile)
+				case name == parent+"/"+guestPackage:
+					s.mistake(imported.Pos(), "imports %s, which imports this package", name)
+				}
+			}
+		}
+	}
+}
+
+// packageName is the name of the package in a folder by its files, without one of them. It is that of the folder where
+// there are no others.
+func packageName(folder, without string) string {
 	files, err := filepath.Glob(filepath.Join(folder, "*.go"))
 	if err != nil {
 		return filepath.Base(folder)
 	}
 	for _, file := range files {
 		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.PackageClauseOnly)
-		if err == nil && filepath.Base(file) != decimalsFile && !strings.HasSuffix(file, "_test.go") {
+		if err == nil && filepath.Base(file) != without && !strings.HasSuffix(file, "_test.go") {
 			return parsed.Name.Name
 		}
 	}
@@ -136,6 +170,7 @@ func (s *source) readRequirements() error {
 	if err != nil {
 		return err
 	}
+	s.module = module.GoMod
 	s.forGuests, s.forApplications = module.Path == guestSDK, module.Path == program
 	for _, required := range file.Require {
 		s.forGuests = s.forGuests || required.Mod.Path == guestSDK
@@ -179,8 +214,13 @@ func (e *NoVersionsError) Error() string {
 
 // take sorts a loaded package to its version, and notes its errors.
 func (s *source) take(p *packages.Package) {
-	for _, wrong := range p.Errors {
-		s.mistakes = append(s.mistakes, listMistake(s.folder, wrong))
+	// What a compiler prints of a package is in its other errors as well, and what cannot be listed or parsed has errors of
+	// types that say it again.
+	said := slices.DeleteFunc(p.Errors, func(wrong packages.Error) bool { return strings.HasPrefix(wrong.Msg, "# ") })
+	for _, wrong := range said {
+		if wrong.Kind == said[0].Kind {
+			s.mistakes = append(s.mistakes, listMistake(s.folder, wrong))
+		}
 	}
 	for _, v := range s.versions {
 		if len(p.GoFiles) > 0 && filepath.Dir(p.GoFiles[0]) == v.path {

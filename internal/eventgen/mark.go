@@ -1,8 +1,13 @@
 package eventgen
 
 import (
+	"fmt"
 	"go/ast"
+	"go/parser"
+	"go/token"
 	"go/types"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -45,28 +50,37 @@ func (s *source) readMarks(p *packages.Package) {
 			}
 			for _, spec := range general.Specs {
 				if spec, is := spec.(*ast.TypeSpec); is {
-					s.readMark(p, spec, general.Doc, spec.Doc)
+					s.readMark(p, spec, typeComment(general, spec))
 				}
 			}
 		}
 	}
 }
 
-func (s *source) readMark(p *packages.Package, spec *ast.TypeSpec, comments ...*ast.CommentGroup) {
+// typeComment is the comment of a type. That above a group is of none of its types.
+func typeComment(general *ast.GenDecl, spec *ast.TypeSpec) *ast.CommentGroup {
+	if general.Lparen.IsValid() {
+		return spec.Doc
+	}
+	return general.Doc
+}
+
+func (s *source) readMark(p *packages.Package, spec *ast.TypeSpec, comments *ast.CommentGroup) {
 	object, is := p.TypesInfo.Defs[spec.Name].(*types.TypeName)
-	if !is {
+	if !is || comments == nil {
 		return
 	}
 	m := noMark()
-	for _, group := range comments {
-		if group == nil {
-			continue
+	for _, comment := range comments.List {
+		if text, is := strings.CutPrefix(comment.Text, "//pup:"); is {
+			s.addMark(&m, comment, text)
 		}
-		for _, comment := range group.List {
-			if text, is := strings.CutPrefix(comment.Text, "//pup:"); is {
-				s.addMark(&m, comment, text)
-			}
-		}
+	}
+	if m != noMark() && object.IsAlias() {
+		s.mistake(spec.Pos(), "%s is marked and is another name of a type: mark that type", spec.Name)
+	}
+	if basic, is := object.Type().Underlying().(*types.Basic); m.decimals >= 0 && (!is || basic.Kind() != types.Int64) {
+		s.mistake(spec.Pos(), "%s is marked with //pup:decimals and is no int64", spec.Name)
 	}
 	if m.event && m.part {
 		s.mistake(spec.Pos(), "%s is marked as an event and as a part of one: remove one of the marks", spec.Name)
@@ -97,4 +111,28 @@ func (s *source) addMark(m *mark, comment *ast.Comment, text string) {
 	default:
 		s.mistake(comment.Pos(), "//pup:%s is unknown: there are //pup:event, //pup:part and //pup:decimals", word)
 	}
+}
+
+// checkPlace refuses a type that is marked in a package where marks are not read.
+func (s *source) checkPlace(object *types.TypeName) error {
+	if object.Pkg() == nil || slices.ContainsFunc(s.versions, func(v *version) bool { return v.pkg.Types == object.Pkg() }) {
+		return nil
+	}
+	place := s.fset.Position(object.Pos())
+	if !strings.HasPrefix(place.Filename, filepath.Dir(s.module)) {
+		return nil // another Go module
+	}
+	file, err := parser.ParseFile(token.NewFileSet(), place.Filename, nil, parser.ParseComments|parser.SkipObjectResolution)
+	if err != nil {
+		return nil // it has compiled
+	}
+	for _, group := range file.Comments {
+		for _, comment := range group.List {
+			if strings.HasPrefix(comment.Text, "//pup:decimals") {
+				return fmt.Errorf("has the type %s of package %s, where //pup:decimals has no effect: move the types with it to v1",
+					object.Name(), object.Pkg().Name())
+			}
+		}
+	}
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"go/types"
 	"math"
 	"math/big"
+	"slices"
 	"strings"
 )
 
@@ -111,16 +112,18 @@ func (w *schemas) value(t types.Type) any {
 	case boolean:
 		return members{{"type", "boolean"}}
 	case integer:
-		least := int64(math.MinInt64) >> (64 - found.bits)
+		least := int64(math.MinInt64) >> (64 - sizeOf(found))
 		return members{{"type", "integer"}, {"minimum", least}, {"maximum", ^least}}
 	case unsigned:
-		return members{{"type", "integer"}, {"minimum", 0}, {"maximum", uint64(math.MaxUint64) >> (64 - found.bits)}}
+		return members{{"type", "integer"}, {"minimum", 0}, {"maximum", uint64(math.MaxUint64) >> (64 - sizeOf(found))}}
 	case float:
 		greatest := json.Number("1.7976931348623157e308")
 		if found.bits == 32 {
-			greatest = "3.4028234663852886e38"
+			greatest = "3.4028235e38"
 		}
 		return members{{"type", "number"}, {"minimum", json.Number("-" + greatest)}, {"maximum", greatest}}
+	case number:
+		return members{{"type", "number"}}
 	case decimal:
 		return decimalSchema(found.decimals)
 	case instant:
@@ -140,6 +143,15 @@ func (w *schemas) value(t types.Type) any {
 	}
 }
 
+// sizeOf is the number of bits of an integer. An application has 64 for int, and modules of TinyGo refuse what is more
+// than their 32.
+func sizeOf(found shape) int {
+	if found.bits == machineBits {
+		return 64
+	}
+	return found.bits
+}
+
 // decimalSchema is for numbers of so many decimals that an int64 holds.
 func decimalSchema(decimals int) members {
 	scale := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(decimals)), nil)
@@ -157,10 +169,8 @@ func (w *schemas) reference(t *types.Named) string {
 		return known
 	}
 	name := t.Obj().Name()
-	for _, other := range w.structs {
-		if other.Obj().Name() == name { // of another package
-			name = t.Obj().Pkg().Name() + "." + name
-		}
+	for n := 2; slices.ContainsFunc(w.structs, func(other *types.Named) bool { return w.names[other] == "#/$defs/"+name }); n++ {
+		name = fmt.Sprintf("%s%d", t.Obj().Name(), n) // the other one is of another package
 	}
 	w.structs = append(w.structs, t)
 	w.names[t] = "#/$defs/" + name

@@ -60,7 +60,7 @@ func (r *Reader) OrderCancelled(e pup.Event) (*v1.OrderCancelled, error) {
 			}
 		}
 	default:
-		return nil, typed.UnknownVersion(e, 1)
+		return nil, typed.UnknownVersion(e, "1")
 	}
 	return &r.orderCancelledV1, nil
 }
@@ -89,7 +89,7 @@ func (r *Reader) OrderPlaced(e pup.Event) (*v2.OrderPlaced, error) {
 			}
 		}
 	default:
-		return nil, typed.UnknownVersion(e, 2)
+		return nil, typed.UnknownVersion(e, "1, 2")
 	}
 	return &r.orderPlacedV2, nil
 }

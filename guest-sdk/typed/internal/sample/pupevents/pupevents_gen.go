@@ -100,7 +100,7 @@ func (r *Reader) Cancelled(e pup.Event) (*v2.Revoked, error) {
 		}
 		r.revokedV2 = v2.UpCancelled(r.cancelledV1)
 	default:
-		return nil, typed.UnknownVersion(e, 1)
+		return nil, typed.UnknownVersion(e, "1")
 	}
 	return &r.revokedV2, nil
 }
@@ -119,7 +119,7 @@ func (r *Reader) Everything(e pup.Event) (*v1.Everything, error) {
 			}
 		}
 	default:
-		return nil, typed.UnknownVersion(e, 1)
+		return nil, typed.UnknownVersion(e, "1")
 	}
 	return &r.everythingV1, nil
 }
@@ -138,7 +138,7 @@ func (r *Reader) Noted(e pup.Event) (*v2.Noted, error) {
 			}
 		}
 	default:
-		return nil, typed.UnknownVersion(e, 2)
+		return nil, typed.UnknownVersion(e, "2")
 	}
 	return &r.notedV2, nil
 }
@@ -167,7 +167,7 @@ func (r *Reader) Placed(e pup.Event) (*v2.Placed, error) {
 			}
 		}
 	default:
-		return nil, typed.UnknownVersion(e, 2)
+		return nil, typed.UnknownVersion(e, "1, 2")
 	}
 	return &r.placedV2, nil
 }
@@ -186,7 +186,7 @@ func (r *Reader) Revoked(e pup.Event) (*v2.Revoked, error) {
 			}
 		}
 	default:
-		return nil, typed.UnknownVersion(e, 2)
+		return nil, typed.UnknownVersion(e, "2")
 	}
 	return &r.revokedV2, nil
 }
@@ -223,7 +223,7 @@ func readV1Everything(r *Reader, j *json.Reader, v *v1.Everything) {
 		case "int":
 			missing &^= 0x8
 			if !j.Null() {
-				v.Int = int(j.Int64())
+				v.Int = int(j.Int(typed.IntBits))
 			}
 		case "int8":
 			missing &^= 0x10
@@ -248,7 +248,7 @@ func readV1Everything(r *Reader, j *json.Reader, v *v1.Everything) {
 		case "uint":
 			missing &^= 0x100
 			if !j.Null() {
-				v.Uint = uint(j.Uint(64))
+				v.Uint = uint(j.Uint(typed.IntBits))
 			}
 		case "uint8":
 			missing &^= 0x200
@@ -438,7 +438,7 @@ func readV1Everything(r *Reader, j *json.Reader, v *v1.Everything) {
 		case "city":
 			missing &^= 0x80000000
 			if !j.Null() {
-				v.City = j.Text()
+				v.Address.City = j.Text()
 			}
 		}
 	}

@@ -43,4 +43,6 @@ func (n *Noted) UnmarshalJSON(text []byte) error {
 }
 
 // MarshalJSON writes a text of words.
-func (n Noted) MarshalJSON() ([]byte, error) { return []byte(`"` + strings.Join(n.Words, " ") + `"`), nil }
+func (n Noted) MarshalJSON() ([]byte, error) {
+	return []byte(`"` + strings.Join(n.Words, " ") + `"`), nil
+}

@@ -64,7 +64,7 @@ func (r *Reader) AddPenalty(e pup.Event) (*v1.AddPenalty, error) {
 			}
 		}
 	default:
-		return nil, typed.UnknownVersion(e, 1)
+		return nil, typed.UnknownVersion(e, "1")
 	}
 	return &r.addPenaltyV1, nil
 }
@@ -83,7 +83,7 @@ func (r *Reader) CreateFine(e pup.Event) (*v1.CreateFine, error) {
 			}
 		}
 	default:
-		return nil, typed.UnknownVersion(e, 1)
+		return nil, typed.UnknownVersion(e, "1")
 	}
 	return &r.createFineV1, nil
 }
@@ -102,7 +102,7 @@ func (r *Reader) Payment(e pup.Event) (*v1.Payment, error) {
 			}
 		}
 	default:
-		return nil, typed.UnknownVersion(e, 1)
+		return nil, typed.UnknownVersion(e, "1")
 	}
 	return &r.paymentV1, nil
 }
@@ -121,7 +121,7 @@ func (r *Reader) SendFine(e pup.Event) (*v1.SendFine, error) {
 			}
 		}
 	default:
-		return nil, typed.UnknownVersion(e, 1)
+		return nil, typed.UnknownVersion(e, "1")
 	}
 	return &r.sendFineV1, nil
 }
