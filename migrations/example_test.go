@@ -42,4 +42,5 @@ func ExampleMigrator() {
 	// Output:
 	// 1 events true
 	// 2 projections true
+	// 3 snapshots true
 }

@@ -8,8 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pupwasm/pupwasm/internal/backoff"
 	"github.com/pupwasm/pupwasm/internal/clock"
-	"github.com/pupwasm/pupwasm/segments/internal/backoff"
 	"github.com/pupwasm/pupwasm/store"
 )
 

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/pupwasm/pupwasm/segments/internal/backoff"
+	"github.com/pupwasm/pupwasm/internal/backoff"
 	"github.com/pupwasm/pupwasm/store"
 )
 

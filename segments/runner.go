@@ -10,7 +10,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/pupwasm/pupwasm/segments/internal/backoff"
+	"github.com/pupwasm/pupwasm/internal/backoff"
 	"github.com/pupwasm/pupwasm/segments/internal/pipeline"
 	"github.com/pupwasm/pupwasm/segments/internal/readcache"
 	"github.com/pupwasm/pupwasm/store"

@@ -15,6 +15,7 @@
 // The contracts, by file:
 //
 //	event.go, append.go, read.go, page.go  events, in and out
+//	snapshot.go    streams as aggregates use them
 //	log_id.go, check_log.go, notify.go, peek.go  which log, whether it is whole, and news of it
 //	store.go       Log, Tables and Store
 //	projection.go, projection_id.go, catalogue.go, declaration.go, views.go, shape.go  what a projection declares

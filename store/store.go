@@ -41,7 +41,7 @@ type Tables interface {
 
 // Store is one database that has a log and tables.
 type Store interface {
-	Appender
+	Streams
 	BulkAppender
 	Log
 	Tables

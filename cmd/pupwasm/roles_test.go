@@ -12,6 +12,8 @@ import (
 	"github.com/pupwasm/pupwasm/internal/guestbuild"
 	"github.com/pupwasm/pupwasm/internal/pgtest"
 	"github.com/pupwasm/pupwasm/internal/testwait"
+	"github.com/pupwasm/pupwasm/store"
+	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
 // rolesTest is a database whose roles are those of deploy/postgres/roles.sql, and the commands that each runs.
@@ -79,6 +81,8 @@ func TestRoles_eachDoesItsWorkAndNothingElse(t *testing.T) {
 			r.run(t, "writer", 0, "append", many)
 			mustRun(t, r.as("writer"), "SELECT "+schema+".append('Shop', 'User', 'u2', '[{\"event_type\":\"UserRegistered\"}]', -1)")
 
+			r.keepsSnapshots(t)
+
 			modules := t.TempDir()
 			writeModule(t, modules, "user_counter.wasm", guestbuild.Example(t, guestbuild.Auto, "user_counter"))
 			r.run(t, "host", 0, "run", "--once", modules, "--migrate=false", "--isolation", "role")
@@ -111,6 +115,39 @@ func TestRoles_eachDoesItsWorkAndNothingElse(t *testing.T) {
 	}
 }
 
+// keepsSnapshots does what an application does with aggregates: the writer keeps snapshots, and the reader reads them.
+func (r *rolesTest) keepsSnapshots(t *testing.T) {
+	t.Helper()
+	open := func(role string) *postgres.Store {
+		s, err := postgres.Open(r.as(role), postgres.Options{Schema: r.schema, Lazy: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Close)
+		return s
+	}
+	writer := open("writer")
+	of := store.Stream{BoundedContext: "Shop", AggregateType: "User", AggregateID: "u3"}
+	for state, expected := range []store.Expected{store.NoStream(), store.Exact(1)} { // the second one replaces the first
+		appended, err := writer.Append(t.Context(), store.AppendOptions{}, store.StreamAppend{
+			Stream: of, Expected: expected, Events: []store.Event{{Type: "UserRegistered", Payload: []byte("{}")}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		saved, err := writer.SaveSnapshot(t.Context(), store.Snapshot{
+			Stream: of, AggregateVersion: appended[0].AggregateVersion, EventID: appended[0].ID, SchemaVersion: 1,
+			State: []byte{byte(state)},
+		})
+		if err != nil || !saved {
+			t.Fatalf("a writer keeps a snapshot: %t, %v", saved, err)
+		}
+	}
+	if snapshot, err := open("reader").LoadSnapshot(t.Context(), of, 1); err != nil || string(snapshot.State) != "\x01" {
+		t.Fatalf("a reader has %+v, %v", snapshot, err)
+	}
+}
+
 // forbids tries what no role but its own may do. {s} is the schema, {p} that of the projection.
 func (r *rolesTest) forbids(t *testing.T) {
 	t.Helper()
@@ -135,6 +172,9 @@ func (r *rolesTest) forbids(t *testing.T) {
 		arm       = "SELECT {s}.arm('me', '1 hour', false)"
 		sequence  = "SELECT setval('{s}.events_global_position_seq', 1)"
 		migration = "UPDATE {s}.migration SET version = 0"
+		secret    = "SELECT state FROM {s}.snapshots"
+		snapshot  = "UPDATE {s}.snapshots SET state = ''"
+		forget    = "DELETE FROM {s}.snapshots"
 	)
 	projection := "user_counter"
 	if r.schema != "pupwasm" {
@@ -143,11 +183,11 @@ func (r *rolesTest) forbids(t *testing.T) {
 	for as, statements := range map[string][]string{
 		"writer": {
 			move, park, erase, change, empty, table, schema, role, place, drop, trigger, payload, metadata, rows, rewrite, state,
-			arm, sequence, migration,
+			arm, sequence, migration, secret, forget,
 		},
-		"host":     {insert, erase, change, empty, table, schema, role, drop, trigger, sequence, migration},
-		"reader":   {insert, move, park, erase, change, empty, table, schema, role, place, drop, trigger, rows, rewrite, arm, sequence, migration},
-		"follower": {insert, move, park, erase, change, empty, table, schema, role, place, drop, trigger, rows, rewrite, sequence, migration},
+		"host":     {insert, erase, change, empty, table, schema, role, drop, trigger, sequence, migration, secret, snapshot, forget},
+		"reader":   {insert, move, park, erase, change, empty, table, schema, role, place, drop, trigger, rows, rewrite, arm, sequence, migration, snapshot, forget},
+		"follower": {insert, move, park, erase, change, empty, table, schema, role, place, drop, trigger, rows, rewrite, sequence, migration, secret, snapshot, forget},
 		// The migrator owns the tables. It makes schemas for projections, and no roles.
 		"migrator": {role, "CREATE DATABASE mine", "SELECT pg_read_file('/etc/passwd')"},
 	} {

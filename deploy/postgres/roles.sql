@@ -52,14 +52,18 @@ BEGIN
     GRANT SELECT (global_position, bounded_context, aggregate_type, aggregate_id, aggregate_version, event_id, xmin)
         ON pupwasm.events TO pupwasm_writer;
     GRANT SELECT, INSERT, UPDATE ON pupwasm.streams TO pupwasm_writer;
+    -- It keeps snapshots of aggregates, whose states it does not read either.
+    GRANT INSERT, UPDATE ON pupwasm.snapshots TO pupwasm_writer;
+    GRANT SELECT (bounded_context, aggregate_type, aggregate_id, aggregate_version, event_id, schema_version)
+        ON pupwasm.snapshots TO pupwasm_writer;
 
     GRANT SELECT ON pupwasm.events, pupwasm.streams TO pupwasm_host;
     GRANT SELECT, INSERT, UPDATE, DELETE ON pupwasm.projections, pupwasm.segments, pupwasm.workers, pupwasm.reader_grants,
         pupwasm.parked, pupwasm.parked_events, pupwasm.skipped_events, pupwasm.listeners TO pupwasm_host;
     GRANT UPDATE ON SEQUENCE pupwasm.armed_until TO pupwasm_host;
 
-    GRANT SELECT ON pupwasm.events, pupwasm.streams, pupwasm.projections, pupwasm.segments, pupwasm.workers,
-        pupwasm.parked, pupwasm.parked_events, pupwasm.skipped_events TO pupwasm_reader;
+    GRANT SELECT ON pupwasm.events, pupwasm.streams, pupwasm.snapshots, pupwasm.projections, pupwasm.segments,
+        pupwasm.workers, pupwasm.parked, pupwasm.parked_events, pupwasm.skipped_events TO pupwasm_reader;
 
     -- A follower notes that it waits, so that appends wake it. The checkpoints tell whether the log is safe to read.
     GRANT SELECT ON pupwasm.events, pupwasm.segments TO pupwasm_follower;

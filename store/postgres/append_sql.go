@@ -18,23 +18,28 @@ func (s *Store) AppendSQLTx(
 	if err != nil || empty {
 		return nil, err
 	}
-	var encoding string
-	if err := tx.QueryRowContext(ctx, "SHOW client_encoding").Scan(&encoding); err != nil {
-		return nil, translate(err)
-	}
-	if err := checkClientEncoding(encoding); err != nil {
+	if err := checkSQLEncoding(ctx, tx); err != nil {
 		return nil, err
 	}
 	return s.appendTo(ctx, sqlTx{tx}, options, appends, count)
+}
+
+// checkSQLEncoding asks for the encoding of a connection, which database/sql does not tell.
+func checkSQLEncoding(ctx context.Context, tx *sql.Tx) error {
+	var encoding string
+	if err := tx.QueryRowContext(ctx, "SHOW client_encoding").Scan(&encoding); err != nil {
+		return translate(err)
+	}
+	return checkClientEncoding(encoding)
 }
 
 // sqlTx is a transaction of database/sql as a querier.
 type sqlTx struct{ tx *sql.Tx }
 
 func (t sqlTx) query(ctx context.Context, text string, args ...any) (resultRows, error) {
-	rows, err := t.tx.QueryContext(ctx, text, args...) //nolint:rowserrcheck // appendTo asks for it
+	rows, err := t.tx.QueryContext(ctx, text, args...) //nolint:rowserrcheck // the reader of the rows asks for it
 	if err != nil {
-		return nil, fmt.Errorf("appending by database/sql: %w", err)
+		return nil, fmt.Errorf("by database/sql: %w", err)
 	}
 	return sqlRows{rows}, nil
 }

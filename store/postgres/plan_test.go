@@ -98,7 +98,7 @@ func TestRead_followsThePrimaryKey(t *testing.T) {
 		} {
 			params.add(streamParams[i], v)
 		}
-		stream.sql = selectColumns(store.AllColumns, s.queries.events) + " " + s.queries.readStream
+		stream.sql = selectColumns(store.AllColumns, s.queries.events) + " " + s.queries.streams.read
 		if plan := explain(t, conn, stream, params); !strings.Contains(plan,
 			"Index Scan using events_stream_version_key") || strings.Contains(plan, "Sort") {
 			t.Errorf("a stream, analyzed %v:\n%s", analyzed, plan)

@@ -19,8 +19,7 @@ type queries struct {
 	locate       string
 	appliedAt    string
 	events       string // the table's name, for reads, whose text depends on the request
-	readStream   string
-	streamExists string
+	streams      streamQueries
 	sequence     string // the name of the one that hands out positions
 	logObjects   string
 	logPositions string
@@ -97,7 +96,8 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 	alive := "w.expires_at > " + now + " AND w.expires_at <= " + now + " + 2 * w.ttl"
 	in := strings.NewReplacer("{schema}", quote(schema), "{now}", now, "{alive}", alive).Replace
 	return queries{
-		ready: in(`SELECT to_regclass('{schema}.events') IS NOT NULL AND to_regclass('{schema}.segments') IS NOT NULL`),
+		ready: in(`SELECT to_regclass('{schema}.events') IS NOT NULL AND to_regclass('{schema}.segments') IS NOT NULL
+			AND to_regclass('{schema}.snapshots') IS NOT NULL`),
 		append: in(`SELECT ordinal, global_position, aggregate_version FROM {schema}.append_events(
 			$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::text[]::jsonb[], $12, $13, $14, $15, $16)`),
 		appendEvent: in(`SELECT {schema}.append_event($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::jsonb, $11,
@@ -127,11 +127,8 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			FROM {schema}.horizon() h, {schema}.log_id l`),
 		appliedAt: in(`SELECT l.id, l.timeline, e.last_position, e.last_event FROM {schema}.log_id l,
 			{schema}.last_event($1) e`),
-		events: in(`{schema}.events`),
-		readStream: in(`WHERE bounded_context = $1 AND aggregate_type = $2 AND aggregate_id = $3
-			AND aggregate_version >= $4 AND aggregate_version <= $5 ORDER BY aggregate_version`),
-		streamExists: in(`SELECT EXISTS (SELECT FROM {schema}.events
-			WHERE bounded_context = $1 AND aggregate_type = $2 AND aggregate_id = $3)`),
+		events:   in(`{schema}.events`),
+		streams:  streamQueriesFor(in),
 		sequence: in(`{schema}.events_global_position_seq`),
 		logObjects: in(`SELECT e.relpersistence = 'p',
 				EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = e.oid AND a.attname = 'global_position'

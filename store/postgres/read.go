@@ -216,7 +216,7 @@ func (s *Store) ReadStream(ctx context.Context, stream store.Stream, first, last
 	if last == 0 {
 		last = 1<<63 - 1
 	}
-	read := &statement{sql: selectColumns(store.AllColumns, s.queries.events) + " " + s.queries.readStream, params: streamParams}
+	read := &statement{sql: selectColumns(store.AllColumns, s.queries.events) + " " + s.queries.streams.read, params: streamParams}
 	params := &parameters{}
 	for i, v := range []store.Value{
 		store.Text(stream.BoundedContext), store.Text(stream.AggregateType), store.Text(stream.AggregateID),
@@ -229,7 +229,7 @@ func (s *Store) ReadStream(ctx context.Context, stream store.Stream, first, last
 		return page.Events, err
 	}
 	var exists bool
-	err := s.pool.QueryRow(ctx, s.queries.streamExists, stream.BoundedContext, stream.AggregateType,
+	err := s.pool.QueryRow(ctx, s.queries.streams.exists, stream.BoundedContext, stream.AggregateType,
 		stream.AggregateID).Scan(&exists)
 	if err != nil {
 		return nil, translate(err)

@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -168,6 +169,7 @@ func describe(db pgtest.Database) storetest.Database {
 			_, err := handle.(pgx.Tx).Exec(ctx, sql)
 			return err
 		},
+		Transactions: transactions(db),
 		HoldAppend: func(t testing.TB, stream store.Stream) func(commit bool) {
 			t.Helper()
 			tx := begin(t, db.Connect(t))
@@ -193,6 +195,30 @@ func describe(db pgtest.Database) storetest.Database {
 				t.Helper()
 				execute(t, conn, "UPDATE test_clock SET at = to_timestamp(1e9) + $1::interval", since)
 			}
+		},
+	}
+}
+
+// transactions are those of pgx and of database/sql.
+func transactions(db pgtest.Database) map[string]func(testing.TB, store.Store, func(store.StreamsTx) error) error {
+	return map[string]func(testing.TB, store.Store, func(store.StreamsTx) error) error{
+		"pgx": func(t testing.TB, s store.Store, fn func(store.StreamsTx) error) error {
+			t.Helper()
+			return pgx.BeginFunc(t.Context(), db.Connect(t), func(tx pgx.Tx) error {
+				return fn(s.(postgres.Backend).StreamsTx(tx))
+			})
+		},
+		"database_sql": func(t testing.TB, s store.Store, fn func(store.StreamsTx) error) error {
+			t.Helper()
+			handle, err := sql.Open("pgx", db.DSN)
+			must(t, err)
+			defer handle.Close()
+			tx, err := handle.BeginTx(t.Context(), nil)
+			must(t, err)
+			if err := fn(s.(postgres.Backend).StreamsSQLTx(tx)); err != nil {
+				return errors.Join(err, tx.Rollback())
+			}
+			return tx.Commit()
 		},
 	}
 }

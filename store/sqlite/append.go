@@ -84,15 +84,21 @@ func (s *Store) AppendConn(ctx context.Context, db *sqlite3.Conn, options store.
 	if db.GetAutocommit() {
 		return nil, errors.New("appending to a connection that is not in a transaction")
 	}
+	c, done := borrow(ctx, db)
+	defer done()
+	return s.appendWithin(ctx, c, options, appends)
+}
+
+// borrow is a connection of the caller, who gets it back by done as it was.
+func borrow(ctx context.Context, db *sqlite3.Conn) (c *conn, done func()) {
 	interrupt := db.SetInterrupt(ctx)
-	defer db.SetInterrupt(interrupt)
-	c := &conn{db: db, statements: map[statementKey]*prepared{}}
-	defer func() {
+	c = &conn{db: db, statements: map[statementKey]*prepared{}}
+	return c, func() {
 		for _, statement := range c.statements {
 			_ = statement.Close()
 		}
-	}()
-	return s.appendWithin(ctx, c, options, appends)
+		db.SetInterrupt(interrupt)
+	}
 }
 
 // appendWithin appends in a savepoint, so that a failure in the middle leaves no half.

@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"testing"
 	"time"
 
@@ -46,7 +47,8 @@ func newDatabase(t testing.TB) storetest.Database {
 				return collectText(t, rows, err)
 			}
 		},
-		Exec: func(_ context.Context, handle any, text string) error { return handle.(*sqlite3.Conn).Exec(text) },
+		Exec:         func(_ context.Context, handle any, text string) error { return handle.(*sqlite3.Conn).Exec(text) },
+		Transactions: transactions(path),
 		// HoldAppend stays nil: an open append keeps other writers waiting.
 		BeginAfter: func(t testing.TB, position int64) {
 			t.Helper()
@@ -61,6 +63,43 @@ func newDatabase(t testing.TB) storetest.Database {
 				t.Helper()
 				execute(t, db, "UPDATE test_clock SET at = 1e15 + ?", since.Microseconds())
 			}
+		},
+	}
+}
+
+// transactions are those of a store and of database/sql.
+func transactions(path string) map[string]func(testing.TB, store.Store, func(store.StreamsTx) error) error {
+	return map[string]func(testing.TB, store.Store, func(store.StreamsTx) error) error{
+		"in_tx": func(t testing.TB, s store.Store, fn func(store.StreamsTx) error) error {
+			t.Helper()
+			return s.(sqlite.Backend).InTx(t.Context(), func(tx *sqlite.Tx) error { return fn(tx.Streams()) })
+		},
+		"database_sql": func(t testing.TB, s store.Store, fn func(store.StreamsTx) error) error {
+			t.Helper()
+			db, err := sqlite.OpenSQL(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			tx, err := db.Conn(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer tx.Close()
+			execute := func(text string) error {
+				_, err := tx.ExecContext(t.Context(), text)
+				return err
+			}
+			if err := execute("BEGIN IMMEDIATE"); err != nil {
+				return err
+			}
+			err = tx.Raw(func(conn any) error {
+				return fn(s.(sqlite.Backend).StreamsConn(conn.(interface{ Raw() *sqlite3.Conn }).Raw()))
+			})
+			if err != nil {
+				return errors.Join(err, execute("ROLLBACK"))
+			}
+			return execute("COMMIT")
 		},
 	}
 }

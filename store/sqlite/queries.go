@@ -17,8 +17,7 @@ type queries struct {
 	locate       string
 	lastEvent    string
 	events       string // the table's name, for reads, whose text depends on the request
-	readStream   string
-	streamExists string
+	streams      streamQueries
 	logTriggers  string
 	logPositions string
 	held         string
@@ -94,8 +93,8 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 	alive := "w.expires_at > " + now + " AND w.expires_at <= " + now + " + 2 * w.ttl"
 	in := strings.NewReplacer("{schema}", schema, "{now}", now, "{alive}", alive).Replace
 	return queries{
-		ready: in(`SELECT count(*) = 2 FROM sqlite_master WHERE type = 'table' AND name IN ('{schema}__events',
-			'{schema}__segments')`),
+		ready: in(`SELECT count(*) = 3 FROM sqlite_master WHERE type = 'table' AND name IN ('{schema}__events',
+			'{schema}__segments', '{schema}__snapshots')`),
 		now: in(`SELECT {now}`),
 		head: in(`SELECT max(aggregate_version) FROM {schema}__events
 			WHERE bounded_context = $1 AND aggregate_type = $2 AND aggregate_id = $3`),
@@ -115,11 +114,8 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			FROM (SELECT 1) LEFT JOIN json_each($1) AS p`),
 		lastEvent: in(`SELECT global_position, event_id FROM {schema}__events WHERE global_position <= $1
 			ORDER BY global_position DESC LIMIT 1`),
-		events: in(`{schema}__events`),
-		readStream: in(`WHERE bounded_context = $1 AND aggregate_type = $2 AND aggregate_id = $3
-			AND aggregate_version >= $4 AND aggregate_version <= $5 ORDER BY aggregate_version`),
-		streamExists: in(`SELECT 1 FROM {schema}__events
-			WHERE bounded_context = $1 AND aggregate_type = $2 AND aggregate_id = $3 LIMIT 1`),
+		events:  in(`{schema}__events`),
+		streams: streamQueriesFor(in),
 		logTriggers: in(`SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = '{schema}__events'
 			UNION ALL SELECT 'AUTOINCREMENT' FROM sqlite_master WHERE type = 'table'
 			AND name = '{schema}__events' AND sql LIKE '%AUTOINCREMENT%'`),

@@ -186,7 +186,7 @@ func (s *Store) ReadStream(ctx context.Context, stream store.Stream, first, last
 	if last == 0 {
 		last = 1<<63 - 1
 	}
-	sql := s.selectColumns(store.AllColumns) + " " + s.queries.readStream
+	sql := s.selectColumns(store.AllColumns) + " " + s.queries.streams.read
 	names := []any{stream.BoundedContext, stream.AggregateType, stream.AggregateID}
 	var page store.Page
 	exists := false
@@ -196,7 +196,7 @@ func (s *Store) ReadStream(ctx context.Context, stream store.Stream, first, last
 			exists = true
 			return err
 		}
-		return c.query(s.queries.streamExists, func(*prepared) error {
+		return c.query(s.queries.streams.exists, func(*prepared) error {
 			exists = true
 			return nil
 		}, names...)

@@ -15,6 +15,7 @@
 //	backend.go    what hosts do in the database; apart.go the same for a log in another one
 //	check_log.go  whether somebody has changed the log so that events may be lost
 //	read.go       events out, only the columns asked for
+//	snapshots.go  streams as aggregates use them, in transactions of the caller too
 //	catalogue.go  the statements of a projection, and its status
 //	install.go    install: what is declared is compared with what is there, and made where there is nothing
 //	shape.go      tables as they are in the file

@@ -48,7 +48,7 @@ func pairOf(log, tables Database) Database {
 
 // logStore are the methods that a pair has of its log.
 type logStore interface {
-	store.Appender
+	store.Streams
 	store.BulkAppender
 	store.Reader
 	store.LogChecker

@@ -38,6 +38,9 @@ type Database struct {
 	Prepare func(t testing.TB, sql string) func() [][]string
 	// Exec runs SQL by a handle that [store.NativeTx] has given.
 	Exec func(ctx context.Context, handle any, sql string) error
+	// Transactions are the ways in which the caller of a store has a transaction of its own, each with a name. It is
+	// committed when fn returns nil.
+	Transactions map[string]func(t testing.TB, s store.Store, fn func(tx store.StreamsTx) error) error
 	// HoldAppend appends an event to the stream in a transaction that stays open until finish is called. It is nil
 	// where an append keeps other writers waiting.
 	HoldAppend func(t testing.TB, stream store.Stream) (finish func(commit bool))
@@ -76,6 +79,7 @@ func Run(t *testing.T, driver Driver) {
 		{"bulk", bulkCases},
 		{"read", readCases},
 		{"stream", streamCases},
+		{"snapshot", snapshotCases},
 		{"horizon", horizonCases},
 		{"log", logCases},
 		{"log_identity", logIdentityCases},

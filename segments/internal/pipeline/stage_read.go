@@ -6,8 +6,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/pupwasm/pupwasm/internal/backoff"
 	"github.com/pupwasm/pupwasm/internal/clock"
-	"github.com/pupwasm/pupwasm/segments/internal/backoff"
 	"github.com/pupwasm/pupwasm/store"
 )
 
