@@ -33,7 +33,7 @@ const countUser = `INSERT INTO user_events (user_id, events) VALUES ($1, 1)
 	ON CONFLICT (user_id) DO UPDATE SET events = user_events.events + 1`
 
 // TestComing_rowsAreThoseOfTheSource goes through the switch of the page: a copy under way, the constraint that keeps
-// writers out, the last copy. Then the consumer and the module of the page have the rows that a query finds in the source.
+// writers out, the last copy. Then the consumer and the module of the page have the rows that a query finds there.
 func TestComing_rowsAreThoseOfTheSource(t *testing.T) {
 	t.Parallel()
 	page := comingPage(t)
@@ -54,8 +54,9 @@ func TestComing_rowsAreThoseOfTheSource(t *testing.T) {
 		insertTheirs(t, conn, e)
 	}
 	execute(t, conn, strings.TrimSpace(pageBlock(t, indentedCode.Replace(page), "3. Let nobody append there", "sql")))
-	if _, err := conn.Exec(t.Context(), `INSERT INTO events (bounded_context, aggregate_type, aggregate_id, aggregate_version, event_id,
-		event_type, payload) VALUES ('a', 'b', 'c', 1, gen_random_uuid(), 'd', '')`); err == nil || !strings.Contains(err.Error(), "moved") {
+	_, err = conn.Exec(t.Context(), `INSERT INTO events (bounded_context, aggregate_type, aggregate_id, aggregate_version,
+		event_id, event_type, payload) VALUES ('a', 'b', 'c', 1, gen_random_uuid(), 'd', '')`)
+	if err == nil || !strings.Contains(err.Error(), `"moved"`) {
 		t.Errorf("an append after the switch gives %v", err)
 	}
 	execute(t, conn, pageBlock(t, page, copyScript, "sql"), pgx.QueryExecModeSimpleProtocol)
@@ -67,7 +68,7 @@ func TestComing_rowsAreThoseOfTheSource(t *testing.T) {
 
 	modules := t.TempDir()
 	writeModule(t, modules, "user_events.wasm", guestbuild.Module(t, guestbuild.Go, pageModule(t, page)))
-	run(t, db.DSN, "run", "--once", modules)
+	runCommand(t, db.DSN, "run", "--once", modules)
 	execute(t, conn, "CREATE TABLE user_events (user_id text PRIMARY KEY, events bigint NOT NULL)")
 	host, err := pupwasm.NewHost(openPostgres(t, db), pupwasm.Options{Consumers: []pupwasm.Consumer{users}})
 	if err != nil {
@@ -76,8 +77,8 @@ func TestComing_rowsAreThoseOfTheSource(t *testing.T) {
 	if err := host.RunOnce(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	want := printed(t, conn, `SELECT aggregate_id, count(*) FROM events WHERE bounded_context = 'Identity' AND aggregate_type = 'User'
-		GROUP BY 1 ORDER BY 1`)
+	want := printed(t, conn, `SELECT aggregate_id, count(*) FROM events
+		WHERE bounded_context = 'Identity' AND aggregate_type = 'User' GROUP BY 1 ORDER BY 1`)
 	for _, table := range []string{"user_events.users", "public.user_events"} {
 		if got := printed(t, conn, "SELECT user_id, events FROM "+table+" ORDER BY 1"); got != want || want == "" {
 			t.Errorf("%s has\n%s\nwant\n%s", table, got, want)

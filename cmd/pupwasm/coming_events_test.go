@@ -35,15 +35,23 @@ func theirEvents(count int, older bool) []theirEvent {
 		return &s
 	}
 	contexts, kinds := []string{"Identity", "Sales", `Отдел "1" \ co`}, []string{"User", "Order"}
-	ids := []string{"ann", "o-1", "with a space", `quo"te\n`, "日本🙂", "a/b", "NULL", "%", strings.Repeat("é", 400), uuid.NameSpaceDNS.String()}
+	ids := []string{
+		"ann", "o-1", "with a space", `quo"te\n`, "日本🙂", "a/b", "NULL", "%",
+		strings.Repeat("é", 400), uuid.NameSpaceDNS.String(),
+	}
 	payloads := [][]byte{
-		[]byte(`{"email":"ann@example.com"}`), []byte("{\n  \"spaces\" : 1.10 }\n"), {}, []byte(`null`), {0, 1, 2, 255},
-		[]byte("no JSON"), []byte(`{"nul":"\u0000"}`), []byte("{\"broken"), []byte{0xff, 0xfe}, make([]byte, 100_000),
+		[]byte(`{"email":"ann@example.com"}`), []byte("{\n  \"spaces\" : 1.10 }\n"),
+		{},
+		[]byte(`null`),
+		{0, 1, 2, 255},
+		[]byte("no JSON"), []byte(`{"nul":"\u0000"}`), []byte("{\"broken"),
+		{0xff, 0xfe},
+		make([]byte, 10_000),
 		[]byte(strings.Repeat("base64 ", 40)),
 	}
 	metadata := []*string{
-		nil, text(`{}`), text(`{"user":"ann","n":1.10,"deep":[{"a":null}],"text":"it's \\ \"so\" é"}`), text(`null`), text(`[1,null]`),
-		text(`"text"`), text(`7`), text(`false`),
+		nil, text(`{}`), text(`{"user":"ann","n":1.10,"deep":[{"a":null}],"text":"it's \\ \"so\" é"}`), text(`null`),
+		text(`[1,null]`), text(`"text"`), text(`7`), text(`false`),
 	}
 	events := make([]theirEvent, count)
 	versions := map[string]int{}
@@ -106,9 +114,9 @@ func (e theirEvent) moved(context string) ourEvent {
 		return *s
 	}
 	o := ourEvent{
-		Context: e.context, Kind: e.kind, ID: e.id, Version: e.version, EventID: e.eventID, Name: e.name, Schema: max(e.schema, 1),
-		Base64: e.payload, Trace: value(e.trace), Correlation: value(e.correlation), Causation: value(e.causation), Created: e.created,
-		Metadata: map[string]any{},
+		Context: e.context, Kind: e.kind, ID: e.id, Version: e.version, EventID: e.eventID, Name: e.name,
+		Schema: max(e.schema, 1), Base64: e.payload, Trace: value(e.trace), Correlation: value(e.correlation),
+		Causation: value(e.causation), Created: e.created, Metadata: map[string]any{},
 	}
 	if e.context == "" {
 		o.Context = context
