@@ -31,7 +31,7 @@ func (nothing) Load(string) (any, error) { return nil, errors.New("nothing is fe
 // compile makes a set of the files of a folder.
 func compile(folder string, files []file) (*Set, error) {
 	set := &Set{
-		folder: folder, schemas: map[Event]*jsonschema.Schema{}, versions: map[string][]int32{}, work: &work{math.MaxInt},
+		folder: folder, schemas: map[Event]*jsonschema.Schema{}, versions: map[string][]int32{}, work: &work{workMax, math.MaxInt},
 	}
 	engine := &patterns{stepsOfAllMax}
 	compiler := newCompiler(set.work, engine)

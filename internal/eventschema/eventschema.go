@@ -55,7 +55,7 @@ func (s *Set) Check(event Event, payload []byte) error {
 	if err != nil {
 		return fmt.Errorf("%s (%s)", inPayload(err), event)
 	}
-	s.work.left = workMax
+	s.work.left = s.work.most
 	err = schema.Validate(value)
 	if s.work.left < 0 {
 		return fmt.Errorf("payload: %w: make it smaller, or its schema simpler (%s)", errTooMuchWork, event)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 )
@@ -285,11 +284,10 @@ func TestCheck_workIsBounded(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			set := load(t, "a.json", `{"x-event":{"type":"A","version":1},`+tt.schema+`}`)
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
+			if tt.name != "not" {
+				set.work.most /= 10 // the others take seconds
+			}
 			wants(t, set.Check(Event{"A", 1}, []byte(tt.payload)), "takes too much work to check: ", "")
-			runtime.ReadMemStats(&after)
-			t.Logf("%d MiB", (after.TotalAlloc-before.TotalAlloc)>>20)
 		})
 	}
 }

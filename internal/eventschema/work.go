@@ -27,7 +27,10 @@ const (
 var errTooMuchWork = errors.New("takes too much work to check")
 
 // work counts what the check of a payload costs.
-type work struct{ left int }
+type work struct {
+	most int // for a payload
+	left int
+}
 
 func (w *work) spend(units int) error {
 	if w.left -= units; w.left < 0 {
