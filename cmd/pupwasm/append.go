@@ -26,6 +26,7 @@ type appendOptions struct {
 	batch      int
 	retry      time.Duration
 	noProgress bool
+	schemas    string
 }
 
 func (o *appendOptions) addFlags(flags *pflag.FlagSet) {
@@ -36,6 +37,8 @@ func (o *appendOptions) addFlags(flags *pflag.FlagSet) {
 	flags.IntVar(&o.batch, "batch", 4096, "maximum `events` per transaction")
 	flags.IntVar(&o.payloadMax, "payload-max", store.PayloadBytesMax, "maximum bytes of the payload of an event")
 	flags.DurationVar(&o.retry, "retry", time.Minute, "how long to retry when the database is not available")
+	flags.StringVar(&o.schemas, "event-schemas", "",
+		"refuse payloads that do not fit the JSON Schemas in this `folder`, one file for each event type and version")
 	flags.BoolVar(&o.noProgress, "no-progress", false, "do not show a progress bar")
 	o.addJSON(flags, printsJSON)
 }
@@ -67,7 +70,11 @@ and equal lines of one input are separate events. To append lines without event_
 input on purpose, use --new-ids.
 
 Events are stored in the order of the lines, --batch of them per transaction. The first bad line ends the import:
-earlier transactions stay, and its own is not made. --check finds all bad lines beforehand.`
+earlier transactions stay, and its own is not made. --check finds all bad lines beforehand.
+
+--event-schemas DIR reads every DIR/*.json as a JSON Schema (draft 2020-12). Its member "x-event" says what it is for:
+{"type":"OrderPlaced","version":2}. The payload of each event must then be JSON that fits the schema of its event_type and
+event_version; one without a schema is refused. (--schema is the schema of the database.)`
 
 func newAppendCommand(globals *globalOptions) *cobra.Command {
 	opts := &appendOptions{globalOptions: globals}
@@ -77,6 +84,7 @@ func newAppendCommand(globals *globalOptions) *cobra.Command {
 		Long:  appendHelp,
 		Example: `  pupwasm append events.jsonl.gz
   pupwasm append --check events.jsonl
+  pupwasm append --check --event-schemas events/schema events.jsonl
   pupwasm events --json --limit 0 | pupwasm append --database sqlite:copy.db -`,
 		Args:              wantArgs(cobra.MaximumNArgs(1)),
 		ValidArgsFunction: completeFile(eventFiles),
@@ -96,6 +104,10 @@ func runAppend(ctx context.Context, opts *appendOptions, args []string) error {
 	if opts.errorsMax < 1 {
 		return usagef("--max-errors %d: must be 1 or more", opts.errorsMax)
 	}
+	schemas, err := loadSchemas(opts.schemas)
+	if err != nil {
+		return err
+	}
 	name, file, size, err := openInput(opts, args)
 	if err != nil {
 		return err
@@ -108,7 +120,7 @@ func runAppend(ctx context.Context, opts *appendOptions, args []string) error {
 	bar := newProgress(opts, size)
 	defer bar.done()
 	if opts.check {
-		return runCheck(ctx, opts, name, lines, bar)
+		return runCheck(ctx, opts, newLineSource(name, lines, false, schemas), bar)
 	}
 
 	retry := &backoff{limit: opts.retry, log: opts.log, before: bar.clear}
@@ -130,6 +142,7 @@ func runAppend(ctx context.Context, opts *appendOptions, args []string) error {
 	start := clock.Now()
 	im := &importer{
 		to: to, name: name, lines: lines, batchEvents: opts.batch, newIDs: opts.newIDs, backoff: retry, bar: bar,
+		schemas: schemas,
 	}
 	err = im.run(ctx)
 	bar.done()
@@ -199,8 +212,8 @@ func (o *appendOptions) summary(im *importer, took time.Duration) error {
 func count(n int64, noun string) string { return oneline.Count(n, noun) }
 
 // runCheck reads the whole input and reports its bad lines.
-func runCheck(ctx context.Context, opts *appendOptions, name string, lines *eventline.Reader, bar *progress) error {
-	source := newLineSource(name, lines, false)
+func runCheck(ctx context.Context, opts *appendOptions, source *lineSource, bar *progress) error {
+	name, lines := source.name, source.lines
 	good, bad := int64(0), int64(0)
 	for ctx.Err() == nil {
 		_, err := source.next()

@@ -239,7 +239,7 @@ func (c *check) read() ([]store.RecordedEvent, error) {
 	if err != nil {
 		return nil, &inputError{where: c.opts.events, err: err}
 	}
-	source := newLineSource(c.opts.events, lines, false)
+	source := newLineSource(c.opts.events, lines, false, nil)
 	var log trial.Recorder
 	var events []store.RecordedEvent
 	for len(events) < c.opts.count {

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/pupwasm/pupwasm/internal/eventline"
+	"github.com/pupwasm/pupwasm/internal/eventschema"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -40,12 +41,13 @@ type lineSource struct {
 	decoder *eventline.Decoder
 	ids     *identities
 	newIDs  bool
+	schemas *eventschema.Set // of payloads, or nil
 }
 
-func newLineSource(name string, lines *eventline.Reader, newIDs bool) *lineSource {
+func newLineSource(name string, lines *eventline.Reader, newIDs bool, schemas *eventschema.Set) *lineSource {
 	return &lineSource{
 		name: name, lines: lines, decoder: eventline.NewDecoder(lines.PayloadMax), ids: newIdentities(),
-		newIDs: newIDs,
+		newIDs: newIDs, schemas: schemas,
 	}
 }
 
@@ -68,6 +70,9 @@ func (s *lineSource) next() (eventLine, error) {
 			}
 			err = &lineFault{err}
 		}
+	}
+	if err == nil && s.schemas != nil {
+		err = checkPayload(s.schemas, &line.Event)
 	}
 	if err == nil {
 		err = s.identify(&line)
@@ -115,6 +120,7 @@ type importer struct {
 	lines       *eventline.Reader
 	batchEvents int
 	newIDs      bool
+	schemas     *eventschema.Set // of payloads, or nil
 	backoff     *backoff
 	bar         *progress
 
@@ -155,7 +161,7 @@ func (im *importer) run(ctx context.Context) error {
 // produce sends batches until the input ends or has a fault. The lines that share a batch with a bad line are
 // dropped.
 func (im *importer) produce(ctx context.Context, batches chan<- batch) {
-	source := newLineSource(im.name, im.lines, im.newIDs)
+	source := newLineSource(im.name, im.lines, im.newIDs, im.schemas)
 	for {
 		b := im.collect(ctx, source)
 		select {

@@ -6,6 +6,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/internal/eventschema"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
 	"github.com/pupwasm/pupwasm/store/postgres"
@@ -54,6 +55,7 @@ func allLimits(limits host.Limits) []limitGroup {
 			{What: "a name, such as an event's type or a stream's id", Value: bytes(store.TextBytesMax)},
 			{What: "a partition key", Value: bytes(store.KeyBytesMax)},
 		}},
+		{"schemas of payloads ('pupwasm append --event-schemas')", schemaLimits()},
 		{"a worker", workerLimits(segments.Defaults())},
 	}
 	for _, group := range groups {
@@ -64,6 +66,18 @@ func allLimits(limits host.Limits) []limitGroup {
 		}
 	}
 	return groups
+}
+
+func schemaLimits() []host.Limit {
+	return []host.Limit{
+		{What: "schemas of a folder", Value: host.FormatNumber(eventschema.FilesMax)},
+		{What: "file of a schema", Value: host.FormatMiB(eventschema.FileBytesMax >> 20)},
+		{What: "all files of a folder", Value: host.FormatMiB(eventschema.FolderBytesMax >> 20)},
+		{What: "values in a schema", Value: host.FormatNumber(eventschema.FileValuesMax)},
+		{What: "values in a payload", Value: host.FormatNumber(eventschema.PayloadValuesMax)},
+		{What: "objects and arrays within each other in a payload", Value: host.FormatNumber(eventschema.PayloadDepthMax)},
+		{What: "digits of a number, and its exponent", Value: host.FormatNumber(eventschema.DigitsMax)},
+	}
 }
 
 func workerLimits(worker segments.Options) []host.Limit {

@@ -17,7 +17,7 @@
 // the table of limits, from which docs/limits.md is written.
 //
 // The import has two files: append.go (the command) and import.go (batches to the store), with identity.go for the ids
-// of events without one. Package internal/eventline reads the input.
+// of events without one and payload_schemas.go for --event-schemas. Package internal/eventline reads the input.
 package main
 
 import (

@@ -55,7 +55,7 @@ func measure(ctx context.Context, module *host.Module, name string, payloadMax i
 	defer guest.Close(context.WithoutCancel(ctx))
 	m := &measurement{Projection: module.Description.Name}
 	source := &measuredEvents{
-		source: newLineSource(name, lines, false), subscription: module.Description.Subscription,
+		source: newLineSource(name, lines, false, nil), subscription: module.Description.Subscription,
 	}
 	var fuel, nanos []int64
 	for {
