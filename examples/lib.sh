@@ -33,11 +33,12 @@ export PUPWASM_DATABASE_URL PUPWASM_LOG_LEVEL=error # the hosts' logs have more,
 folder=$(mktemp -d)
 clean_up() {
     local status=$? file
+    exec 3>&2 2>/dev/null # bash tells of each process that is killed
     for file in "$folder"/*.pid; do
         [ -e "$file" ] && kill -9 "$(cat "$file")"
-    done 2>/dev/null
-    wait 2>/dev/null
-    [ "$status" = 0 ] || cat "$folder"/*.log >&2 2>/dev/null
+    done
+    wait
+    [ "$status" = 0 ] || cat "$folder"/*.log >&3
     rm -rf "$folder"
     exit "$status"
 }
