@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// buildAll builds the programs, and the modules of the scripts into a cache that they share: each once.
+// buildAll builds the programs, and the modules of the scripts, which then find them in the cache of 'pupwasm build'.
 func buildAll() error {
 	args := []string{"build", "-o", programs + string(filepath.Separator), "../cmd/pupwasm"}
 	mains, err := filepath.Glob("*/main.go")
@@ -67,8 +67,7 @@ func buildAll() error {
 
 // environment is that of a person, with the programs that are built, and more patience.
 func environment() []string {
-	return append(os.Environ(), "EXAMPLES_BIN="+programs, "XDG_CACHE_HOME="+filepath.Join(programs, "cache"),
-		"PUPWASM_TIMEOUT=0", "PUPWASM_GRACE="+testwait.Patience.String())
+	return append(os.Environ(), "EXAMPLES_BIN="+programs, "PUPWASM_TIMEOUT=0", "PUPWASM_GRACE="+testwait.Patience.String())
 }
 
 // TestExamples runs each example on each of its databases.

@@ -48,7 +48,7 @@ cp "$example"/*.jsonl . 2>/dev/null || true
 
 if [ -n "${1:-}" ]; then
     pupwasm migrate up >migrate.log 2>&1
-    if [ -n "$(pupwasm events --limit 1 --json)" ]; then
+    if [ -n "$(pupwasm events --limit 1 --json 2>/dev/null)" ]; then
         echo "$0: the database has events already: give an empty one, so that the rows are those of the page" >&2
         exit 3
     fi

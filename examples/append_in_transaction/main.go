@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pupwasm/pupwasm/examples/internal/shop"
+	"github.com/pupwasm/pupwasm/store"
 	"github.com/pupwasm/pupwasm/store/postgres"
 	"github.com/pupwasm/pupwasm/store/sqlite"
 )
@@ -56,9 +57,14 @@ func run(ctx context.Context, url string) error {
 	if err := shop.Print(ctx, own, "SELECT article, pieces FROM stock"); err != nil {
 		return err
 	}
-	horizon, err := db.Horizon(ctx)
-	fmt.Println("events:", horizon.Position)
-	return err
+	for _, order := range []string{"o1", "o2"} {
+		events, err := db.ReadStream(ctx, shop.Order(order).Stream, 1, 0)
+		if err != nil && !errors.Is(err, store.ErrStreamNotFound) {
+			return err
+		}
+		fmt.Printf("events of %s: %d\n", order, len(events))
+	}
+	return nil
 }
 
 // buyer returns buy for the database that the URL names.

@@ -6,4 +6,4 @@ build customer_totals
 show pupwasm append events.jsonl
 show pupwasm run --once modules --segments 4
 show pupwasm rows customer_totals customers
-show pupwasm rows customer_totals averages
+show pupwasm rows customer_totals averages --key customer_id=c1

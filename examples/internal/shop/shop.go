@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -38,6 +39,7 @@ func Main(run func(ctx context.Context, url string) error) {
 	pupwasm.CompilerMain() // first of all: modules are compiled in processes of their own
 	url := flag.String("database", "", "`URL` of an empty database, postgres://… or sqlite:PATH (default: a temporary file)")
 	flag.Parse()
+	slog.SetLogLoggerLevel(slog.LevelWarn) // a host logs to slog.Default: here warnings alone
 	if err := runOn(*url, run); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
