@@ -4,7 +4,8 @@ SHELL := /bin/bash
 GO ?= go
 EXAMPLES := $(notdir $(patsubst %/main.go,%,$(wildcard modules/examples/*/main.go)))
 MODULES := $(EXAMPLES:%=bin/modules/%.wasm)
-GO_MODULES := . guest-sdk modules/examples examples/versioned_events internal/bench internal/bench/modules deploy
+GO_MODULES := . guest-sdk modules/examples examples/poison_event/projections examples/versioned_events internal/bench \
+	internal/bench/modules deploy
 TOOL := GOWORK=off $(GO) tool -modfile=tools/go.mod
 # BENCH=full runs the long form of the benchmarks and writes docs/benchmarks.md; BENCH_FLAGS are flags of internal/bench.
 BENCH ?= short
@@ -54,6 +55,10 @@ test: postgres tinygo promtool ## the whole test suite, with the race detector; 
 		echo "== go test on 32 bits, where hashes and positions must be the same"; \
 		scripts/test-32bit.sh ./store ./host/abi; \
 	fi
+
+.PHONY: examples
+examples: postgres tinygo ## run every example on SQLite and PostgreSQL, and compare its rows and its page
+	@$(GO) test -count=1 -v -timeout $(TEST_TIMEOUT) ./examples/...
 
 .PHONY: release
 release: ## the program for every platform into dist/, with SHA256SUMS: make release VERSION=v1.2.3
