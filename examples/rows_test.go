@@ -56,6 +56,13 @@ var examples = map[string]example{
 	"native_consumer": {databases: both, tables: []rows{
 		{"spent", "user_id, orders, cents", []string{"ann 2 1750", "bob 1 795"}},
 	}},
+	"snapshots": {databases: both, tables: []rows{
+		{"pupwasm.snapshots", "aggregate_id, aggregate_version", []string{"ann 100"}},
+	}},
+	"versioned_events": {databases: both, tables: []rows{
+		{"sales.sales", "article, pieces, cents", []string{"cup 2 2500", "tea 3 1250"}},
+		{"sales.channels", "channel, orders", []string{"shop 1", "web 2"}},
+	}},
 	theTest: {databases: []string{sqlite}},
 	"partitioned": {databases: both, tables: []rows{
 		{"user_counter.users", "user_id, events", users(7, 200)},

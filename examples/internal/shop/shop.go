@@ -25,8 +25,8 @@ import (
 // Database is what *postgres.Store and *sqlite.Store have in common.
 type Database interface {
 	pupwasm.Database
+	store.Streams
 	Migrate(ctx context.Context) error
-	Append(ctx context.Context, options store.AppendOptions, appends ...store.StreamAppend) ([]store.Appended, error)
 	Horizon(ctx context.Context) (store.Horizon, error)
 	Read(ctx context.Context, request store.ReadRequest, page *store.Page) error
 	ReadStream(ctx context.Context, stream store.Stream, first, last int64) ([]store.RecordedEvent, error)
