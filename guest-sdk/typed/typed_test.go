@@ -4,6 +4,8 @@ import (
 	"bytes"
 	gojson "encoding/json"
 	"errors"
+	"flag"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -21,6 +23,7 @@ import (
 var (
 	reader pupevents.Reader
 	seen   = func(any, error) {}
+	update = flag.Bool("update", false, "write testdata")
 )
 
 func init() {
@@ -110,6 +113,23 @@ func everything() v1.Everything {
 		MaybeLine: &line, Deep: &text, Texts: v1.Texts{"a", ""}, Grid: [][]int32{{1, 2}, {}, nil}, ByName: map[string]v1.Line{"x": line},
 		Sums: map[v1.Currency][]v1.Cents{"EUR": {1, 2}, "CHF": {}}, Address: v1.Address{City: "Bern"},
 		Tree: v1.Tree{Name: "root", Children: []v1.Tree{{Name: "left", Parent: &v1.Tree{Name: "root"}}}, Named: map[string]v1.Tree{"r": {}}},
+	}
+}
+
+// TestEverything_isWritten keeps what encoding/json writes of everything in a file, with which the generated schema is
+// tested elsewhere: go test ./typed -run Everything -update.
+func TestEverything_isWritten(t *testing.T) {
+	written, err := gojson.Marshal(everything())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile("testdata/everything.json", written, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if kept, err := os.ReadFile("testdata/everything.json"); err != nil || !bytes.Equal(kept, written) {
+		t.Errorf("testdata/everything.json is stale: run this test with -update (%v)", err)
 	}
 }
 
