@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -72,37 +73,46 @@ func tryLine(t *testing.T, of *cobra.Command, words []string) string {
 // shellWords finds the words of a line: quoted ones, those that end a command, and others.
 var shellWords = regexp.MustCompile(`"[^"]*"|'[^']*'|&&|\|\||[|;()]|[^\s|;()]+`)
 
-// commandLines returns the command lines of pupwasm in a line of a shell, in words.
-func commandLines(t *testing.T, line string) (lines [][]string) {
+// commandLines returns the command lines of pupwasm in an example, in words.
+func commandLines(t *testing.T, line string) [][]string {
 	t.Helper()
-	var words []string
-	end := func() {
-		for len(words) > 0 && strings.Contains(words[0], "=") {
-			words = words[1:] // a variable
-		}
-		if at := slices.Index(words, ">"); at >= 0 {
-			words = words[:at]
-		}
-		if len(words) > 0 && words[0] == "pupwasm" {
-			lines = append(lines, words)
-		}
-		words = nil
-	}
-	for _, word := range shellWords.FindAllString(line, -1) {
-		switch {
-		case strings.Contains("&&||;()", word):
-			end()
-		case word == "<": // of <(…)
-		default:
-			words = append(words, strings.Trim(word, `"'`))
-		}
-	}
-	end()
+	lines := callsOf(line)
 	if len(lines) == 0 {
 		t.Errorf("the example %q does not call pupwasm", line)
 	}
 	return lines
 }
+
+// callsOf returns the command lines of pupwasm in a line of a shell, in words.
+func callsOf(line string) (lines [][]string) {
+	var words []string
+	end := func() {
+		for len(words) > 0 && strings.Contains(words[0], "=") {
+			words = words[1:] // a variable
+		}
+		if at := slices.IndexFunc(words, func(word string) bool { return redirection.MatchString(word) }); at >= 0 {
+			words = words[:at]
+		}
+		if len(words) > 0 && path.Base(words[0]) == "pupwasm" {
+			lines = append(lines, words)
+		}
+		words = nil
+	}
+	line, _, _ = strings.Cut(line+" ", " # ")
+	for _, word := range shellWords.FindAllString(line, -1) {
+		switch {
+		case strings.Contains("&&||;()", word):
+			end()
+		case word == "…":
+		default:
+			words = append(words, strings.Trim(word, `"'`))
+		}
+	}
+	end()
+	return lines
+}
+
+var redirection = regexp.MustCompile(`^[0-9]?[<>]`)
 
 // withoutJSON are the commands that have no result of their own, with the reason.
 var withoutJSON = map[string]string{
