@@ -23,6 +23,8 @@ type retrier struct {
 	log     logstate.Joined
 	retry   backoff.Backoff
 
+	unparked int // keys, when room was last made
+
 	mu        sync.Mutex     // held while keys are tried
 	after     store.ParkedID // where the next keys are: behind one that could not be tried
 	codeTried bool           // whether the code has tried every key that was parked before the claim
@@ -79,11 +81,13 @@ func (t *retrier) retryAll(ctx, working context.Context) error {
 	return nil
 }
 
-// makeRoom tries every key that is due, when there are too many, and reports whether there are fewer now.
+// makeRoom tries every key that is due, when there are too many, and reports whether one was unparked since it was last
+// called: by it, or by run while the commit was under way that found too many.
 func (t *retrier) makeRoom(ctx, working context.Context) bool {
-	before := t.segment.withheld.Keys()
 	_ = t.retryAll(ctx, working) // what it could not try is still parked
-	return t.segment.withheld.Keys() < before
+	before := t.unparked
+	t.unparked = t.segment.withheld.Unparked()
+	return t.unparked > before
 }
 
 // retryDue tries keys that are due, and returns how many there were.

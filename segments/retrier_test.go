@@ -183,6 +183,17 @@ func TestRetrier_leavesTheConnectionToOthersWhileTheProgramWorks(t *testing.T) {
 
 // TestRetrier_makesRoomBeforeASegmentFails has one key too many while those that are parked can be applied.
 func TestRetrier_makesRoomBeforeASegmentFails(t *testing.T) {
+	makesRoom(t, func(*testing.T, store.Store) {})
+}
+
+// TestRetrier_makesRoomWhileTheCommitFails has the retries of keys succeed before the segment hears that there are too many.
+func TestRetrier_makesRoomWhileTheCommitFails(t *testing.T) {
+	makesRoom(t, func(t *testing.T, s store.Store) {
+		testwait.Until(t, "the parked keys to be retried", func() bool { return parkedIn(t, s) == "" })
+	})
+}
+
+func makesRoom(t *testing.T, meanwhile func(t *testing.T, s store.Store)) {
 	eachStore(t, func(t *testing.T, s store.Store, _ func(_, _ string) int) {
 		poisoned(t, s, 4, 4, 2, 1, 2)
 		poisoned(t, s, 4, 4, 2, 3)
@@ -209,7 +220,10 @@ func TestRetrier_makesRoomBeforeASegmentFails(t *testing.T) {
 			err := commit()
 			var many *store.ParkedMaxError
 			if errors.As(err, &many) {
-				once.Do(func() { close(full) })
+				once.Do(func() {
+					close(full)
+					meanwhile(t, s)
+				})
 			}
 			return err
 		}}

@@ -15,6 +15,8 @@ type Withheld struct {
 	keys    map[string]*HeldKey
 	skipped map[int64]store.SkippedEvent
 	some    chan struct{} // holds one sign that a key was added
+
+	unparked int
 }
 
 // HeldKey is a key from some position on.
@@ -35,9 +37,15 @@ func NewWithheld(parked []store.ParkedKey) *Withheld {
 func (w *Withheld) Renew(parked []store.ParkedKey) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	before := w.keys
 	w.keys, w.skipped = map[string]*HeldKey{}, map[int64]store.SkippedEvent{}
 	for i := range parked {
 		w.keys[string(parked[i].Key)] = &HeldKey{bytes: parked[i].Key}
+	}
+	for key := range before {
+		if w.keys[key] == nil {
+			w.unparked++
+		}
 	}
 	w.signal()
 }
@@ -78,14 +86,15 @@ func (w *Withheld) Unpark(key *HeldKey) {
 	defer w.mu.Unlock()
 	if key != nil && w.keys[string(key.bytes)] == key {
 		delete(w.keys, string(key.bytes))
+		w.unparked++
 	}
 }
 
-// Keys is how many keys are withheld.
-func (w *Withheld) Keys() int {
+// Unparked is how many keys have been withheld and are no longer, since the beginning.
+func (w *Withheld) Unparked() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.keys)
+	return w.unparked
 }
 
 func (w *Withheld) signal() {
