@@ -34,6 +34,7 @@ var cannotRun = []struct{ page, begins, reason string }{
 	{"docs/building.md", "tinygo build", "internal/build compares its own flags with those"},
 	{"docs/bundles.md", "$ pupwasm parked export", "of a real log; a script, parked_export, exports and replays"},
 	{"docs/deploy.md", "", "they need Docker, systemd, or a server of your own"},
+	{"docs/typed-events.md", "go get", "it needs a release; the example has a go.mod"},
 	{"docs/failures.md", "$ ", "TestFailures_theStoryIsTrue runs them"},
 	{"docs/running.md", "pupwasm append --database postgres://", "two servers; other_log_test.go runs such hosts"},
 	{"docs/running.md", "pg_dump", "the command has gaps"},

@@ -62,11 +62,28 @@ var Tests = map[string]string{
 	"limit":           "store/postgres/bounds_test.go",
 }
 
+// pageTests are those that read every block of a page, or of the pages of a folder.
+var pageTests = map[string]string{
+	"docs/coming-from-pupsourcing.md": "cmd/pupwasm/coming_source_test.go",
+	"docs/importing.md":               "cmd/pupwasm/importing_page_test.go",
+	"examples/":                       "examples/pages_test.go",
+}
+
+// pageTest returns the test that reads every block of a page, or "".
+func pageTest(page string) string {
+	for of, test := range pageTests {
+		if page == of || strings.HasSuffix(of, "/") && strings.HasPrefix(page, of) {
+			return test
+		}
+	}
+	return ""
+}
+
 // Kind returns what the block is, or what is to be done when nobody can tell.
 func (b Block) Kind() (Kind, error) {
 	allowed, known := notes[b.Language]
 	switch {
-	case Tests[b.Note] != "":
+	case Tests[b.Note] != "" || pageTest(b.Page) != "":
 		return Other, nil
 	case strings.HasPrefix(b.Note, "excerpt "):
 		return Excerpt, nil

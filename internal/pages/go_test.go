@@ -29,8 +29,9 @@ var harnesses = map[string]harness{
 	},
 	"host": {
 		module: ".",
-		imports: `"context"; "path/filepath"; "testing"; "github.com/jackc/pgx/v5"; "github.com/jackc/pgx/v5/pgxpool";
+		imports: `"context"; "errors"; "path/filepath"; "testing"; "github.com/jackc/pgx/v5"; "github.com/jackc/pgx/v5/pgxpool";
 			"github.com/prometheus/client_golang/prometheus"; "go.opentelemetry.io/otel"; "github.com/pupwasm/pupwasm";
+			"github.com/pupwasm/pupwasm/aggregate";
 			"github.com/pupwasm/pupwasm/segments"; "github.com/pupwasm/pupwasm/store"; "github.com/pupwasm/pupwasm/pupwasmtest";
 			"github.com/pupwasm/pupwasm/store/postgres"; "github.com/pupwasm/pupwasm/store/sqlite"`,
 		parameters: "ctx context.Context, t *testing.T",

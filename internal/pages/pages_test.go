@@ -48,6 +48,13 @@ func TestBlocks_aTestKnowsEach(t *testing.T) {
 			noted[block.Note] = true
 		}
 	}
+	for page, file := range pageTests {
+		for _, path := range []string{page, file} {
+			if _, err := os.Stat(filepath.Join(guestbuild.Root(t), filepath.FromSlash(path))); err != nil {
+				t.Error(err)
+			}
+		}
+	}
 	for note, file := range Tests {
 		text, err := os.ReadFile(filepath.Join(guestbuild.Root(t), file))
 		if err != nil || !strings.Contains(string(text), note) || !noted[note] {
