@@ -90,8 +90,16 @@ func TestPages_commandsRun(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := &pageShell{shell: startShell(t, folder, "GOCACHE="+strings.TrimSpace(string(goCache)),
+			cache, err := os.UserCacheDir() // that of compilers
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := &pageShell{folder: folder, shell: startShell(t, folder, "XDG_CACHE_HOME="+cache, "GOCACHE="+strings.TrimSpace(string(goCache)),
 				"PATH="+filepath.Dir(binary(t))+":"+pathWithTinyGo(), "PUPWASM_SDK_PATH="+filepath.Join(guestbuild.Root(t), "guest-sdk"))}
+			if page.Path == "docs/oncall.md" { // there is something to look at
+				s.run("pupwasm append events.jsonl; pupwasm run modules > stays.log 2>&1 < /dev/null & stays=$!")
+				s.host = true
+			}
 			for _, block := range run {
 				s.runBlock(block)
 			}
@@ -111,7 +119,8 @@ func TestPages_commandsRun(t *testing.T) {
 // pageShell runs the commands of a page.
 type pageShell struct {
 	*shell
-	host bool // one runs in the background
+	folder string // in which the page begins
+	host   bool   // one runs in the background
 }
 
 // runBlock runs a block: a session with "$ ", or one command a line.
@@ -119,7 +128,7 @@ func (s *pageShell) runBlock(block pages.Block) {
 	s.t.Helper()
 	text := block.Text
 	if strings.HasPrefix(text, "$ ") {
-		for _, step := range pageSteps(regexp.MustCompile(`(?m)^`).ReplaceAllString(text, "    ")) {
+		for _, step := range pageSteps(regexp.MustCompile(`(?m)^`).ReplaceAllString(strings.TrimRight(text, "\n"), "    ")) {
 			if got := s.run(step.command); !step.want.MatchString(plainOutput(got)) {
 				s.t.Errorf("%s: $ %s\nprints\n%s\nthe page has\n%s", block.Place(), step.command, got, step.text)
 			}
@@ -151,6 +160,9 @@ func (s *pageShell) runLine(block pages.Block, command string) {
 		s.shell.run(command + " > stays.log 2>&1 < /dev/null & stays=$!")
 		s.host = true
 		return
+	}
+	if strings.HasPrefix(command, "go mod init ") { // "in a new folder", says the text
+		command = "cd " + filepath.Join(s.folder, strings.Fields(command)[3]) + " && " + command
 	}
 	want := "ends with 0\n"
 	var got string
@@ -283,4 +295,3 @@ func TestPages_statementsRun(t *testing.T) {
 		}
 	}
 }
-
