@@ -55,11 +55,13 @@ var notes = map[string][]string{
 
 // Tests are those that read a block of their own, by the note above it.
 var Tests = map[string]string{
-	"functions":       "store/postgres/internal/grammar/docs_test.go",
-	"postgresql.conf": "store/postgres/bounds_test.go",
-	"role":            "store/postgres/bounds_test.go",
-	"help":            "cmd/pupwasm/cli_reference_test.go",
-	"limit":           "store/postgres/bounds_test.go",
+	"schema":                "internal/eventschema/page_test.go",
+	"refused by the schema": "internal/eventschema/page_test.go",
+	"functions":             "store/postgres/internal/grammar/docs_test.go",
+	"postgresql.conf":       "store/postgres/bounds_test.go",
+	"role":                  "store/postgres/bounds_test.go",
+	"help":                  "cmd/pupwasm/cli_reference_test.go",
+	"limit":                 "store/postgres/bounds_test.go",
 }
 
 // pageTests are those that read every block of a page, or of the pages of a folder.
