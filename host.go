@@ -123,7 +123,8 @@ func NewHost(db Database, options Options) (*Host, error) {
 // [store.ErrNameTaken]; [store.ErrSameDatabase] when Options.Events is the log of the host's database after all.
 func (h *Host) Run(ctx context.Context) error { return h.run(ctx, false) }
 
-// RunOnce applies what was appended before it, and returns when that is done: for a test or a job.
+// RunOnce applies what was appended before it, and returns when that is done: for a test or a job. A key that is parked
+// is no error, unless Worker.FailFast is set: Status tells of it.
 //
 // # Errors
 //

@@ -105,8 +105,8 @@ type ReadRequest struct {
 	Limit        int   // events, at least 1
 	Bytes        int   // maximum of payload and metadata, which a single event may exceed; 0 for no limit
 	Subscription Subscription
-	Range        HashRange
-	Columns      Columns
+	Range        HashRange // of the wanted streams: FullRange for all, and not the zero value
+	Columns      Columns   // that are read, AllColumns for all; the others are zero
 	// Positions are those of the wanted events, in order; nil for all.
 	Positions []int64
 }
