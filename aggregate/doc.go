@@ -10,8 +10,8 @@
 //
 // # Snapshots
 //
-// Every 50 events (Options.SnapshotEvery) a save keeps a snapshot of the state, so that the next load reads that and the
-// few events after it. A snapshot is a cache, and never decides what the state is:
+// Once 50 events follow the last snapshot (Options.SnapshotEvery) a save keeps a new one, so that the next load reads it
+// and the few events after it. A snapshot is a cache, and never decides what the state is:
 //
 //   - It is made of events that were read from the log: never of a state that the application had in its hands.
 //   - It counts only while the log has its event, with its version, in its stream. After a restore of the log, or beside
@@ -19,7 +19,7 @@
 //   - One of another Options.SnapshotVersion, or one that cannot be decoded, is ignored.
 //   - A newer one is never replaced by an older one.
 //   - Events that are changed or deleted by SQL take the snapshot of their stream with them.
-//   - One that cannot be kept, such as one that is too large, stops no save. The log of the application says so.
+//   - One that cannot be kept, such as one that is too large, stops no save. Options.Logger is told.
 //
 // # What it does not do
 //

@@ -30,7 +30,7 @@ type Options[S any] struct {
 	// Encode makes bytes of a state. Defaults to encoding/json, for which [New] refuses an S with fields that JSON would
 	// leave out.
 	Encode func(state *S) ([]byte, error)
-	// Decode is the reverse of Encode, into a zero S. The one comes with the other.
+	// Decode is the reverse of Encode, into a zero S. Set both or neither.
 	Decode func(data []byte, state *S) error
 
 	// AttemptsMax is how often Update tries while other writers come first. Defaults to 20.

@@ -1,6 +1,7 @@
 package aggregate
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,10 @@ type Root[S any] struct {
 	last     store.UUID // the last event
 	snapshot int64      // the version of the snapshot that it was made of, or that was tried last
 	before   int64      // the version before the last save
-	spent    bool       // a save has failed, which may have changed the state
+
+	lastSnapshot int64 // the version of the snapshot before that
+	spent        bool  // a save has failed, which may have changed the state
+	inTx         bool  // the last save was in a transaction of the caller, who may have rolled it back
 }
 
 // ID returns the aggregate's id.
@@ -103,7 +107,11 @@ func (r *Repository[S]) begin(ctx context.Context, from store.Streams, stream st
 	if err != nil || snapshot == nil {
 		return root, err
 	}
-	if err := r.options.Decode(snapshot.State, &root.State); err != nil {
+	state, isOurs := bytes.CutPrefix(snapshot.State, r.stateName())
+	if !isOurs {
+		return root, nil
+	}
+	if err := r.options.Decode(state, &root.State); err != nil {
 		r.options.Logger.WarnContext(ctx, "snapshot not decoded, the stream is read from its beginning",
 			"stream", stream.String(), "version", snapshot.AggregateVersion, "error", err)
 		return &Root[S]{stream: stream}, nil // a part may have been decoded
@@ -115,6 +123,10 @@ func (r *Repository[S]) begin(ctx context.Context, from store.Streams, stream st
 
 // apply moves the root on by an event.
 func (r *Repository[S]) apply(root *Root[S], event *store.RecordedEvent) error {
+	if event.AggregateVersion != root.version+1 {
+		return fmt.Errorf("event %d (%s) follows event %d: events between them are missing in the log", event.AggregateVersion,
+			event.Type, root.version)
+	}
 	if err := r.options.Apply(&root.State, *event); err != nil {
 		return fmt.Errorf("applying event %d (%s): %w", event.AggregateVersion, event.Type, err)
 	}

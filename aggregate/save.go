@@ -14,8 +14,12 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// ErrSpent says that a root was used after a save of it had failed, which may have changed its state: load it again.
-var ErrSpent = errors.New("the aggregate must be loaded again: saving it has failed")
+// ErrSpent says that a root was used after a save of it had failed, which may have changed its state, or after the
+// transaction of its last save was rolled back: load it again.
+var ErrSpent = errors.New("the aggregate must be loaded again: saving it has failed, or was rolled back")
+
+// errFirst ends a read after its first event.
+var errFirst = errors.New("the first event is enough")
 
 // Save appends events to the aggregate's stream if it still is at the root's version, and applies them to the root,
 // which can be saved again. Events without an id and a time get them here, by this machine's clock. Without events it does
@@ -43,11 +47,13 @@ func (r *Repository[S]) Save(ctx context.Context, root *Root[S], events ...store
 // together or not at all. See [Repository.LoadTx] for tx.
 //
 // A conflict is returned as by Save, and nothing is tried again. On PostgreSQL the transaction is aborted then, as after
-// any other error: roll it back, and begin with loading. After a rollback the root is ahead of the log: do not use it.
+// any other error: roll it back, and begin with loading. On SQLite it goes on, and an error may have left the events in it:
+// roll it back too. After a rollback the root is ahead of the log, and the next save of it answers [ErrSpent].
 func (r *Repository[S]) AppendTx(ctx context.Context, tx store.StreamsTx, root *Root[S], events ...store.Event) error {
 	if err := r.append(ctx, tx, root, events); err != nil {
 		return err
 	}
+	root.inTx = true
 	if err := r.keep(ctx, tx, root); err != nil {
 		root.spent = true
 		return err // the transaction may be aborted
@@ -63,6 +69,9 @@ func (r *Repository[S]) append(ctx context.Context, to store.Streams, root *Root
 	if len(events) == 0 {
 		return nil
 	}
+	if err := r.verify(ctx, to, root); err != nil {
+		return err
+	}
 	events = stamp(events)
 	root.before, root.spent = root.version, true
 	for i := range events {
@@ -76,11 +85,34 @@ func (r *Repository[S]) append(ctx context.Context, to store.Streams, root *Root
 	if err != nil {
 		return fmt.Errorf("saving %s: %w", root.stream, err)
 	}
+	root.inTx = false
 	root.position, root.spent = appended[len(appended)-1].Position, false
 	return nil
 }
 
-// stamp returns the events with what the store would fill in, so that Apply sees what every load will.
+// verify sees that the log has the last event of a root whose save may have been rolled back. The version does not tell:
+// another writer may have taken it since.
+func (r *Repository[S]) verify(ctx context.Context, in store.Streams, root *Root[S]) error {
+	if !root.inTx {
+		return nil
+	}
+	found := false
+	err := in.ReadStreamAfter(ctx, root.stream, root.version-1, func(event *store.RecordedEvent) error {
+		found = event.AggregateVersion == root.version && event.ID == root.last
+		return errFirst
+	})
+	if err == nil || errors.Is(err, errFirst) {
+		if found {
+			return nil
+		}
+		root.spent = true
+		err = ErrSpent
+	}
+	return fmt.Errorf("saving %s: %w", root.stream, err)
+}
+
+// stamp returns the events with what the store would fill in, so that Apply sees what every load will, but for the form of
+// metadata, which PostgreSQL writes in its own.
 func stamp(events []store.Event) []store.Event {
 	events = slices.Clone(events)
 	now := clock.Now()
@@ -94,7 +126,8 @@ func stamp(events []store.Event) []store.Event {
 		}
 		event.CreatedAt = event.CreatedAt.UTC().Truncate(time.Microsecond)
 		event.Version = max(event.Version, 1)
-		event.Payload, event.Metadata = bytes.Clone(event.Payload), bytes.Clone(event.Metadata) // the state may keep them
+		event.Payload = append([]byte{}, event.Payload...) // an empty one is not nil, as in a load
+		event.Metadata = bytes.Clone(event.Metadata)
 		if len(event.Metadata) == 0 {
 			event.Metadata = []byte("{}")
 		}
@@ -102,10 +135,13 @@ func stamp(events []store.Event) []store.Event {
 	return events
 }
 
-// recorded is an event as it will be stored behind the root's last one.
+// recorded is an event as it will be stored behind the root's last one. Its payload and metadata are the state's own, which
+// may keep them.
 func recorded[S any](root *Root[S], event *store.Event) *store.RecordedEvent {
+	own := *event
+	own.Payload, own.Metadata = append([]byte{}, event.Payload...), bytes.Clone(event.Metadata)
 	return &store.RecordedEvent{
-		Event: *event, Stream: root.stream, AggregateVersion: root.version + 1,
+		Event: own, Stream: root.stream, AggregateVersion: root.version + 1,
 		PartitionHash: store.PartitionHash(root.stream.AggregateID),
 	}
 }

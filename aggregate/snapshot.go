@@ -2,7 +2,9 @@ package aggregate
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -27,6 +29,9 @@ func (e *TooLargeError) Error() string {
 //
 // Those of Load and of Encode; [*TooLargeError].
 func (r *Repository[S]) Snapshot(ctx context.Context, id string) error {
+	if r.options.SnapshotEvery < 0 {
+		return errors.New("option SnapshotEvery is below 0: no snapshots are kept")
+	}
 	root, err := r.Load(ctx, id)
 	if err != nil || root.version == root.snapshot {
 		return err
@@ -44,6 +49,7 @@ func (r *Repository[S]) keep(ctx context.Context, in store.Streams, root *Root[S
 	if every < 0 || root.version-root.snapshot < every {
 		return nil
 	}
+	root.lastSnapshot = root.snapshot
 	root.snapshot = root.version // one that cannot be kept is not tried again with every save of this root
 	if _, err := r.encode(&root.State); err != nil {
 		r.notKept(ctx, root, err)
@@ -75,20 +81,26 @@ func (r *Repository[S]) write(ctx context.Context, in store.Streams, root *Root[
 	return err
 }
 
+// stateName stands before the bytes of a state: another program may have another type for the same aggregates, with the
+// same SnapshotVersion.
+func (r *Repository[S]) stateName() []byte { return []byte(reflect.TypeFor[S]().String() + "\n") }
+
 func (r *Repository[S]) encode(state *S) ([]byte, error) {
 	data, err := r.options.Encode(state)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the state: %w", err)
 	}
+	data = append(r.stateName(), data...)
 	if len(data) > r.options.SnapshotBytesMax {
 		return nil, &TooLargeError{Bytes: len(data), BytesMax: r.options.SnapshotBytesMax}
 	}
 	return data, nil
 }
 
-// notKept tells the logger, once for SnapshotEvery events.
+// notKept tells the logger, once for SnapshotEvery events since the snapshot that there is.
 func (r *Repository[S]) notKept(ctx context.Context, root *Root[S], err error) {
-	if every := int64(r.options.SnapshotEvery); root.version/every == root.before/every {
+	every, from := int64(r.options.SnapshotEvery), root.lastSnapshot
+	if (root.version-from)/every == max(0, root.before-from)/every {
 		return
 	}
 	r.options.Logger.WarnContext(ctx, "snapshot not kept", "stream", root.stream.String(), "version", root.version,

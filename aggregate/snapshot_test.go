@@ -194,7 +194,7 @@ func TestLoad_snapshotThatCannotBeDecoded(t *testing.T) {
 		repository := ledgers(t, d.db, 5, func(o *aggregate.Options[ledger]) { o.Logger = toldTo(&told) })
 		_, err := repository.Update(t.Context(), "a", func(*ledger) ([]store.Event, error) { return booked(6), nil })
 		must(t, err)
-		d.exec(t, "UPDATE "+d.snapshots+" SET state = $1", []byte(`{"Digest":"damaged","Last":1}`))
+		d.exec(t, "UPDATE "+d.snapshots+" SET state = $1", []byte("aggregate_test.ledger\n"+`{"Digest":"damaged","Last":1}`))
 		d.wantWhole(t, repository, "a")
 		if len(told) != 1 || !strings.Contains(told[0], "snapshot not decoded, the stream is read from its beginning stream=Shop/Ledger/a version=6") {
 			t.Errorf("the logger was told %q", told)

@@ -23,8 +23,8 @@ const (
 // # Errors
 //
 // That of decide, as it is; those of Load and Save. A [*store.VersionConflictError] is the last one after all attempts.
-// [store.ErrTransient] is not tried again, since the events may have been saved: give them ids that follow from the
-// request, and a repeat is a [*store.DuplicateEventError].
+// [store.ErrTransient] is not tried again, since the events may have been saved: let the decision find out by the state
+// whether it was taken already.
 func (r *Repository[S]) Update(ctx context.Context, id string, decide func(state *S) ([]store.Event, error),
 ) (*Root[S], error) {
 	pauses := backoff.Backoff{Min: pauseMin, Max: pauseMax}

@@ -137,7 +137,12 @@ func errRemote(address string) error {
 		cut(strings.TrimSuffix(address, "#")))
 }
 
-func describeExpression(expression string, err error) string {
+// describeExpression quotes an expression of a schema. withoutValues has taken those of payloads away.
+func describeExpression(quoted any, err error) string {
+	expression, is := quoted.(string)
+	if !is {
+		return "is not of the format regex"
+	}
 	return fmt.Sprintf("%q is not a regular expression as Go has them, which have no look-ahead and no references back: %s",
 		cut(expression), err)
 }

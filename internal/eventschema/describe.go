@@ -32,6 +32,9 @@ func describe(err error, root string, value any) string {
 	if !errors.As(err, &invalid) {
 		return err.Error()
 	}
+	if root != "" {
+		withoutValues(invalid)
+	}
 	faults := faultsOf(invalid)
 	slices.SortFunc(faults, func(a, b fault) int {
 		return cmp.Or(slices.CompareFunc(a.at, b.at, compareTokens), strings.Compare(a.what, b.what))
@@ -51,6 +54,16 @@ func describe(err error, root string, value any) string {
 		more = fmt.Sprintf("; and %d more", left)
 	}
 	return strings.Join(texts[:min(len(texts), faultsMax)], "; ") + more
+}
+
+// withoutValues takes out of an error about a payload what the line would quote of the payload.
+func withoutValues(e *jsonschema.ValidationError) {
+	if k, is := e.ErrorKind.(*kind.Format); is && k.Want == "regex" {
+		k.Got = nil
+	}
+	for _, cause := range e.Causes {
+		withoutValues(cause)
+	}
 }
 
 // compareTokens compares the names of members, or the numbers of elements.

@@ -61,6 +61,7 @@ func (w *walk) visitSame(s *jsonschema.Schema, waiting *[]*jsonschema.Schema) (i
 	*waiting = append(*waiting, otherValues(s)...)
 	w.heights[s] = height
 	replaceChecks(s)
+	w.work.replaceEnums(s)
 	w.work.guard(s)
 	return height, nil
 }

@@ -36,8 +36,7 @@ func wordsOf(e *jsonschema.ValidationError) string {
 		return "is not " + choices([]any{k.Want})
 	case *kind.Format:
 		if k.Want == "regex" {
-			text, _ := k.Got.(string)
-			return describeExpression(text, k.Err)
+			return describeExpression(k.Got, k.Err)
 		}
 		return "is not of the format " + cut(k.Want)
 	case *kind.Minimum:

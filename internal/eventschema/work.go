@@ -17,6 +17,8 @@ const (
 	textPerUnit = 256
 	// dynamicUnits is the work of a $dynamicRef, which looks through all schemas around it.
 	dynamicUnits = 20
+	// compileUnits is the work of a byte of a regular expression in a payload, which the format regex compiles.
+	compileUnits = 50
 
 	patternBytesMax = 10_000
 	patternStepsMax = 10_000    // of the program of one regular expression
@@ -64,13 +66,16 @@ func cost(s *jsonschema.Schema, v any) int {
 	switch v := v.(type) {
 	case string:
 		units += len(v) / textPerUnit
+		if s.Format != nil && s.Format.Name == "regex" {
+			units += compileUnits * len(v)
+		}
 		if s.Pattern != nil {
 			units += matchCost(s.Pattern, v)
 		}
 	case []any:
 		units += len(v)
 	case map[string]any:
-		units += len(v)
+		units += len(v) + len(s.Required)
 		for pattern := range s.PatternProperties {
 			for name := range v {
 				units += 1 + matchCost(pattern, name)

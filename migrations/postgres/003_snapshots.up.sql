@@ -27,7 +27,8 @@ BEGIN
 END $$;
 
 -- Events are not changed. Where somebody does it all the same, or deletes some, the last event does not tell. The
--- trigger has rights of its own, since whoever may change events need not know of snapshots.
+-- trigger has rights of its own, since roles that may change events need not know of snapshots. Nobody else may use it: a
+-- trigger on a table of one's own would delete all snapshots.
 CREATE FUNCTION {schema}.forget_snapshots() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -43,6 +44,8 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
+
+REVOKE ALL ON FUNCTION {schema}.forget_snapshots() FROM PUBLIC;
 
 CREATE TRIGGER forget_snapshot AFTER UPDATE OR DELETE ON {schema}.events
     FOR EACH ROW EXECUTE FUNCTION {schema}.forget_snapshots();
