@@ -81,7 +81,7 @@ func (r *Repository[S]) write(ctx context.Context, in store.Streams, root *Root[
 	return err
 }
 
-// stateName stands before the bytes of a state: another program may have another type for the same aggregates, with the
+// stateName is in front of the bytes of a state: another program may have another type for the same aggregates, with the
 // same SnapshotVersion.
 func (r *Repository[S]) stateName() []byte { return []byte(reflect.TypeFor[S]().String() + "\n") }
 

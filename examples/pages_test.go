@@ -13,7 +13,7 @@ import (
 type page struct {
 	text    string
 	command string
-	printed string // by the command; "…" stands for anything in a line, and alone for any lines
+	printed string // by the command; "…" means anything in a line, and alone for any lines
 	output  *regexp.Regexp
 	code    []string // its blocks of code
 }
@@ -101,7 +101,7 @@ func TestPages(t *testing.T) {
 }
 
 // TestPages_codeIsThatOfTheExample: each block of code of a page is in a file of its folder, or in one that the page
-// links to. A line "…" stands for lines that the page leaves out.
+// links to. A line "…" means lines that the page leaves out.
 func TestPages_codeIsThatOfTheExample(t *testing.T) {
 	t.Parallel()
 	for _, name := range folders(t) {

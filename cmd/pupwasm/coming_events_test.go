@@ -105,7 +105,7 @@ type ourEvent struct {
 	Created     time.Time       `json:"created_at"`
 }
 
-// moved is what the page says that becomes of an event. context stands for one that it does not have.
+// moved is what the page says that becomes of an event. context is the one for events without a context.
 func (e theirEvent) moved(context string) ourEvent {
 	value := func(s *string) string {
 		if s == nil {

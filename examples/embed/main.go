@@ -47,7 +47,7 @@ func run(ctx context.Context, url string) error {
 	if strings.HasPrefix(url, "sqlite:") {
 		app.users = "user_counter__users"
 	}
-	server := httptest.NewServer(app) // stands for the server that you have
+	server := httptest.NewServer(app) // in place of the server that you have
 	defer server.Close()
 	for _, user := range []string{"ann", "bob", "ann"} {
 		if err := login(ctx, server.URL+"/login?user="+user); err != nil {

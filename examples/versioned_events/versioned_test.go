@@ -1,7 +1,6 @@
 package versioned_test
 
 import (
-	"database/sql"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -10,15 +9,11 @@ import (
 	"testing"
 	"testing/fstest"
 
-	_ "github.com/jackc/pgx/v5/stdlib"
-	_ "github.com/ncruces/go-sqlite3/driver"
-
 	"github.com/pupwasm/pupwasm"
+	"github.com/pupwasm/pupwasm/examples/internal/shop"
 	"github.com/pupwasm/pupwasm/internal/guestbuild"
 	"github.com/pupwasm/pupwasm/internal/pgtest"
 	"github.com/pupwasm/pupwasm/store"
-	"github.com/pupwasm/pupwasm/store/postgres"
-	"github.com/pupwasm/pupwasm/store/sqlite"
 )
 
 func TestMain(m *testing.M) {
@@ -83,38 +78,27 @@ func logs(random *rand.Rand, count int) (mixed, rewritten []store.StreamAppend) 
 
 func onSQLite(t *testing.T, module []byte, log []store.StreamAppend) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "shop.db")
-	db, err := sqlite.Open(path, sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	if err := db.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := db.Append(t.Context(), store.AppendOptions{}, log...); err != nil {
-		t.Fatal(err)
-	}
-	project(t, db, module)
-	return rows(t, "sqlite3", "file:"+path, "sales__")
+	return rowsOf(t, "sqlite:"+filepath.Join(t.TempDir(), "shop.db"), "sales__", module, log)
 }
 
 func onPostgres(t *testing.T, module []byte, log []store.StreamAppend) string {
 	t.Helper()
-	server := pgtest.Empty(t)
-	db, err := postgres.Open(server.DSN, postgres.Options{})
+	return rowsOf(t, pgtest.Empty(t).DSN, "sales.", module, log)
+}
+
+// rowsOf appends a log to an empty database, runs the projection over it, and returns the rows.
+func rowsOf(t *testing.T, url, prefix string, module []byte, log []store.StreamAppend) string {
+	t.Helper()
+	db, err := shop.Open(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if err := db.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	if _, err := db.Append(t.Context(), store.AppendOptions{}, log...); err != nil {
 		t.Fatal(err)
 	}
 	project(t, db, module)
-	return rows(t, "pgx", server.DSN, "sales.")
+	return rows(t, url, prefix)
 }
 
 // project runs the projection over all that is there.
@@ -130,9 +114,9 @@ func project(t *testing.T, db pupwasm.Database, module []byte) {
 }
 
 // rows are the rows of both tables.
-func rows(t *testing.T, driver, dsn, prefix string) string {
+func rows(t *testing.T, url, prefix string) string {
 	t.Helper()
-	db, err := sql.Open(driver, dsn)
+	db, err := shop.OpenSQL(url)
 	if err != nil {
 		t.Fatal(err)
 	}

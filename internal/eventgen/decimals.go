@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// decimalsFile is the file of a version's package that says how its decimals stand in JSON.
+// decimalsFile is the file of a version's package that says how its decimals look in JSON.
 const decimalsFile = "decimals_gen.go"
 
 // decimalsOf returns the methods of the decimals of a version, or nil where it has none.
@@ -39,23 +39,16 @@ func (s *source) decimalsOf(v *version) ([]byte, error) {
 	return c.file("", v.pkg.Name)
 }
 
-// decimalStubs stands for the decimals file of a folder while its package is loaded, since the file itself may not fit any
-// more: the types that are marked have the methods that they will have. It is nil where there is nothing to stand for.
-func decimalStubs(folder string) ([]byte, error) {
-	files, err := filepath.Glob(filepath.Join(folder, "*.go"))
-	if err != nil {
-		return nil, err
-	}
+// decimalStubs replaces the decimals file of a folder while its package is loaded, since the file itself may not fit any
+// more: the types that are marked have the methods that they will have. It is nil where there is nothing to replace.
+func decimalStubs(folder string) []byte {
 	var stubs bytes.Buffer
 	fmt.Fprintf(&stubs, "package %s\n", packageName(folder, decimalsFile))
 	found := exists(filepath.Join(folder, decimalsFile))
-	for _, file := range files {
-		if filepath.Base(file) == decimalsFile || strings.HasSuffix(file, "_test.go") {
-			continue
-		}
+	for _, file := range sourcesOf(folder, decimalsFile) {
 		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
-			return nil, nil // the go command says it
+			return nil // the go command says it
 		}
 		for _, name := range markedDecimals(parsed) {
 			found = true
@@ -64,22 +57,16 @@ func decimalStubs(folder string) ([]byte, error) {
 		}
 	}
 	if !found {
-		return nil, nil
+		return nil
 	}
-	return stubs.Bytes(), nil
+	return stubs.Bytes()
 }
 
 // markedDecimals are the names of the types of a file that are marked.
 func markedDecimals(file *ast.File) (names []string) {
-	for _, declaration := range file.Decls {
-		general, is := declaration.(*ast.GenDecl)
-		if !is {
-			continue
-		}
-		for _, spec := range general.Specs {
-			if spec, is := spec.(*ast.TypeSpec); is && !spec.Assign.IsValid() && isDecimal(typeComment(general, spec)) {
-				names = append(names, spec.Name.Name)
-			}
+	for spec, comment := range typesOf(file) {
+		if !spec.Assign.IsValid() && isDecimal(comment) {
+			names = append(names, spec.Name.Name)
 		}
 	}
 	return names

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// kind is how a value stands in JSON.
+// kind is what a value is in JSON.
 type kind int
 
 const (
@@ -28,7 +28,7 @@ const (
 	object     // a struct
 )
 
-// machineBits stands for the size of int and uint, which depends on the machine.
+// machineBits means the size of int and uint, which depends on the machine.
 const machineBits = 0
 
 // shape is the kind of a type and what it is made of.
@@ -41,7 +41,7 @@ type shape struct {
 	named    *types.Named
 }
 
-// shapeOf says how a type stands in JSON, or why it cannot.
+// shapeOf says what a type is in JSON, or why it has no form there.
 func (s *source) shapeOf(t types.Type) (shape, error) {
 	t = types.Unalias(t)
 	named, _ := t.(*types.Named)
@@ -98,7 +98,7 @@ func (s *source) sliceShape(element types.Type, named *types.Named) (shape, erro
 	return shape{kind: list, element: element, named: named}, err
 }
 
-// ownShape is that of a named type which says itself how it stands in JSON.
+// ownShape is that of a named type which has methods for its form in JSON.
 func (s *source) ownShape(named *types.Named) (found shape, is bool, err error) {
 	name := named.Obj()
 	if named.TypeArgs().Len() > 0 {

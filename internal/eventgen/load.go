@@ -87,11 +87,7 @@ func load(ctx context.Context, folder string) (*source, error) {
 	var patterns []string
 	for _, v := range s.versions {
 		patterns = append(patterns, "./"+filepath.Base(v.path))
-		stubs, err := decimalStubs(v.path)
-		if err != nil {
-			return nil, err
-		}
-		if stubs != nil {
+		if stubs := decimalStubs(v.path); stubs != nil {
 			config.Overlay[filepath.Join(v.path, decimalsFile)] = stubs
 		}
 	}
@@ -143,17 +139,21 @@ func (s *source) checkImports() {
 // packageName is the name of the package in a folder by its files, without one of them. It is that of the folder where
 // there are no others.
 func packageName(folder, without string) string {
-	files, err := filepath.Glob(filepath.Join(folder, "*.go"))
-	if err != nil {
-		return filepath.Base(folder)
-	}
-	for _, file := range files {
-		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.PackageClauseOnly)
-		if err == nil && filepath.Base(file) != without && !strings.HasSuffix(file, "_test.go") {
+	for _, file := range sourcesOf(folder, without) {
+		if parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.PackageClauseOnly); err == nil {
 			return parsed.Name.Name
 		}
 	}
 	return filepath.Base(folder)
+}
+
+// sourcesOf are the Go files of a folder, without tests and one other file. A folder that cannot be read has none: the go
+// command says why.
+func sourcesOf(folder, without string) []string {
+	files, _ := filepath.Glob(filepath.Join(folder, "*.go"))
+	return slices.DeleteFunc(files, func(file string) bool {
+		return filepath.Base(file) == without || strings.HasSuffix(file, "_test.go")
+	})
 }
 
 // readRequirements finds out what the Go module of the folder requires: in a workspace it could import more.

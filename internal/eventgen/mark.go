@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"go/types"
+	"iter"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -43,14 +44,23 @@ func (s *source) markOf(t *types.TypeName) mark {
 // readMarks reads the comments of the types of a package.
 func (s *source) readMarks(p *packages.Package) {
 	for _, file := range p.Syntax {
+		for spec, comment := range typesOf(file) {
+			s.readMark(p, spec, comment)
+		}
+	}
+}
+
+// typesOf gives the types that a file declares, each with the comment above it, or nil.
+func typesOf(file *ast.File) iter.Seq2[*ast.TypeSpec, *ast.CommentGroup] {
+	return func(yield func(*ast.TypeSpec, *ast.CommentGroup) bool) {
 		for _, declaration := range file.Decls {
 			general, is := declaration.(*ast.GenDecl)
 			if !is {
 				continue
 			}
 			for _, spec := range general.Specs {
-				if spec, is := spec.(*ast.TypeSpec); is {
-					s.readMark(p, spec, typeComment(general, spec))
+				if spec, is := spec.(*ast.TypeSpec); is && !yield(spec, typeComment(general, spec)) {
+					return
 				}
 			}
 		}

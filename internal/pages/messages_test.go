@@ -15,7 +15,7 @@ import (
 	"github.com/pupwasm/pupwasm/internal/guestbuild"
 )
 
-// gap stands for what a text has in one place or another.
+// gap means what a text has in one place or another.
 const gap = "…"
 
 var verbs = regexp.MustCompile(`%(\[[0-9]+\])?[-+# 0]*[0-9]*(\.[0-9]+)?[a-zA-Z]`)

@@ -9,14 +9,12 @@ import (
 	"fmt"
 	"log"
 	"os"
-	"strings"
 
+	"github.com/pupwasm/pupwasm/examples/internal/shop"
 	"github.com/pupwasm/pupwasm/examples/versioned_events/events"
 	v1 "github.com/pupwasm/pupwasm/examples/versioned_events/events/v1"
 	v2 "github.com/pupwasm/pupwasm/examples/versioned_events/events/v2"
 	"github.com/pupwasm/pupwasm/store"
-	"github.com/pupwasm/pupwasm/store/postgres"
-	"github.com/pupwasm/pupwasm/store/sqlite"
 )
 
 func main() {
@@ -29,34 +27,16 @@ func main() {
 	}
 }
 
-// database is what the shop needs of a store.
-type database interface {
-	Migrate(ctx context.Context) error
-	Append(ctx context.Context, options store.AppendOptions, events ...store.StreamAppend) ([]store.Appended, error)
-	ReadStream(ctx context.Context, stream store.Stream, first, last int64) ([]store.RecordedEvent, error)
-	Close()
-}
-
-func open(url string) (database, error) {
-	if path, is := strings.CutPrefix(url, "sqlite:"); is {
-		return sqlite.Open(path, sqlite.Options{})
-	}
-	return postgres.Open(url, postgres.Options{})
-}
-
 func order(number string) store.Stream {
 	return store.Stream{BoundedContext: "Shop", AggregateType: "Order", AggregateID: number}
 }
 
 func run(ctx context.Context, url string) error {
-	db, err := open(url)
+	db, err := shop.Open(ctx, url)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	if err := db.Migrate(ctx); err != nil {
-		return err
-	}
 	for _, placed := range []struct {
 		number string
 		event  any

@@ -80,7 +80,7 @@ type Address struct {
 	Text int    `json:"text"` // hidden by the outer one
 }
 
-// Colour stands in JSON as a text of its own.
+// Colour is a text of its own form in JSON.
 type Colour [3]byte
 
 // UnmarshalText reads "#rgb".
@@ -100,7 +100,7 @@ func (c Colour) MarshalText() ([]byte, error) {
 	return append([]byte{'#'}, c[:]...), nil
 }
 
-// Temper stands in JSON as a value of its own.
+// Temper is a value of its own form in JSON.
 type Temper struct{ Good bool }
 
 // UnmarshalJSON reads "good", or anything else as bad.
