@@ -43,7 +43,7 @@ $(MODULES): bin/modules/%.wasm:
 	@$(GO) run ./internal/build/module auto modules/examples/$* $@
 
 .PHONY: test
-test: postgres tinygo promtool ## the whole test suite, with the race detector; installs what it needs
+test: postgres mariadb tinygo promtool ## the whole test suite, with the race detector; installs what it needs
 	@for module in $(GO_MODULES); do \
 		echo "== go test -race ./... in $$module"; \
 		(cd $$module && PUPWASM_REQUIRE_TINYGO=1 $(RACE) \
@@ -57,7 +57,7 @@ test: postgres tinygo promtool ## the whole test suite, with the race detector; 
 	fi
 
 .PHONY: examples
-examples: postgres tinygo ## run every example on SQLite and PostgreSQL, and compare its rows and its page
+examples: postgres mariadb tinygo ## run every example on SQLite, PostgreSQL and MariaDB, and compare its rows and its page
 	@$(GO) test -count=1 -v -timeout $(TEST_TIMEOUT) ./examples/...
 
 .PHONY: release
@@ -65,9 +65,14 @@ release: ## the program for every platform into dist/, with SHA256SUMS: make rel
 	@scripts/release.sh "$(VERSION)" dist
 
 .PHONY: chaos
-chaos: postgres ## the long form of the chaos test: hosts, servers and modules fail and are changed for CHAOS_TIME
+chaos: postgres mariadb ## the long form of the chaos test: hosts, servers and modules fail and are changed for CHAOS_TIME
 	@PUPWASM_CHAOS=$(CHAOS_TIME) $(RACE) \
 		$(GO) test -race -v -count=1 -timeout 60m -run '^TestChaos' ./cmd/pupwasm
+
+.PHONY: chaos-mariadb
+chaos-mariadb: CHAOS_TIME = 10m
+chaos-mariadb: ## write to the log on MariaDB in every way for CHAOS_TIME, 10m unless it is given, and count what readers lose
+	@PUPWASM_CHAOS=$(CHAOS_TIME) $(GO) test -v -count=1 -timeout 12h -run '^TestInvariant2_noEventIsSkipped$$' ./store/mysql
 
 .PHONY: fuzz
 fuzz: ## every fuzz test for FUZZ_TIME
@@ -94,7 +99,7 @@ bench: postgres tinygo ## pupwasm beside what one would write without it, and th
 		$(if $(filter full,$(BENCH)),-benchtime 1s -count 5 -timeout 60m,-benchtime 0.05s) $(BENCHMARKS)
 
 .PHONY: bench-once
-bench-once: postgres ## every Go benchmark once, so that none of them rots
+bench-once: postgres mariadb ## every Go benchmark once, so that none of them rots
 	@$(GO) test -short -run '^$$' -bench . -benchtime 1x $(BENCHMARKS)
 
 .PHONY: tinygo
@@ -104,6 +109,10 @@ tinygo: ## install TinyGo into a cache folder, unless it is there (Debian)
 .PHONY: postgres
 postgres: ## install PostgreSQL's server, unless it is there (Debian)
 	@scripts/postgres.sh
+
+.PHONY: mariadb
+mariadb: ## install MariaDB's server, unless it is there (Debian)
+	@scripts/mariadb.sh
 
 .PHONY: promtool
 promtool: ## find promtool, which checks alerts, or get it (Debian)

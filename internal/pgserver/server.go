@@ -63,7 +63,7 @@ func start(durable bool, settings []string) (*Server, error) {
 	}
 	place := ""
 	if !durable {
-		place = inMemory()
+		place = InMemory("pupwasm-pg")
 	}
 	folder, err := os.MkdirTemp(place, FolderPattern())
 	if err != nil {
@@ -92,15 +92,16 @@ func start(durable bool, settings []string) (*Server, error) {
 	return s, nil
 }
 
-// inMemory is a folder in memory with room for the data of a few servers, or "" for one on the disk: tests make files
-// and delete them all the time.
-func inMemory() string {
+// InMemory is a folder in memory with room for the data of a few servers, or "" for one on the disk: tests make files
+// and delete them all the time. It removes folders there, named by the prefix and the number of a process, whose process
+// was killed.
+func InMemory(prefix string) string {
 	const folder, bytesMin = "/dev/shm", 8 << 30
 	var free syscall.Statfs_t
 	if syscall.Statfs(folder, &free) != nil || free.Bavail*uint64(free.Bsize) < bytesMin {
 		return ""
 	}
-	sweep(folder)
+	sweep(folder, prefix)
 	return folder
 }
 
@@ -108,11 +109,11 @@ func inMemory() string {
 func FolderPattern() string { return fmt.Sprintf("pupwasm-pg-%d-*", os.Getpid()) }
 
 // sweep removes what killed processes have left in memory.
-func sweep(folder string) {
-	left, _ := filepath.Glob(filepath.Join(folder, "pupwasm-pg-*-*"))
+func sweep(folder, prefix string) {
+	left, _ := filepath.Glob(filepath.Join(folder, prefix+"-*-*"))
 	for _, path := range left {
 		var pid int
-		_, err := fmt.Sscanf(filepath.Base(path), "pupwasm-pg-%d-", &pid)
+		_, err := fmt.Sscanf(filepath.Base(path), prefix+"-%d-", &pid)
 		if err == nil && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
 			os.RemoveAll(path)
 		}
