@@ -8,12 +8,18 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pupwasm/pupwasm/internal/mariadbtest"
 	"github.com/pupwasm/pupwasm/internal/pgtest"
 	"github.com/pupwasm/pupwasm/migrations"
+	"github.com/pupwasm/pupwasm/store/mysql"
 	"github.com/pupwasm/pupwasm/store/sqlite"
 )
 
-func TestMain(m *testing.M) { os.Exit(pgtest.MainWithoutLeaks(m)) }
+func TestMain(m *testing.M) {
+	code := pgtest.MainWithoutLeaks(m)
+	mariadbtest.Stop()
+	os.Exit(code)
+}
 
 // database is an empty database of one dialect.
 type database struct {
@@ -78,6 +84,22 @@ func sqliteDatabase(t *testing.T) database {
 	}
 }
 
+func mariadbDatabase(t *testing.T) database {
+	t.Helper()
+	db := mariadbtest.Empty(t)
+	return database{
+		dialect: migrations.MySQL,
+		open: func(t *testing.T) *sql.DB {
+			t.Helper()
+			return closed(t)(mysql.OpenSQL(db.URL))
+		},
+		table: func(schema, table string) string { return schema + "__" + table },
+		objects: `SELECT (SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE())
+			+ (SELECT COUNT(*) FROM information_schema.routines WHERE routine_schema = DATABASE())
+			+ (SELECT COUNT(*) FROM information_schema.triggers WHERE trigger_schema = DATABASE())`,
+	}
+}
+
 func closed(t *testing.T) func(*sql.DB, error) *sql.DB {
 	return func(db *sql.DB, err error) *sql.DB {
 		t.Helper()
@@ -93,6 +115,7 @@ func onEach(t *testing.T, test func(t *testing.T, db database)) {
 	for name, create := range map[string]func(*testing.T) database{
 		"postgres": postgresDatabase,
 		"sqlite":   sqliteDatabase,
+		"mariadb":  mariadbDatabase,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -5,6 +5,9 @@
 // database has no schemas. All scripts of a call run in one transaction that first takes a lock of the database,
 // so that two hosts may start at once, nothing is half done after a failure, and a pooler that works by
 // transaction is no obstacle.
+//
+// MariaDB commits each CREATE and DROP by itself: there the lock is the connection's, and the database keeps which
+// migration was begun, so that the next call goes on where one has ended.
 package migrations
 
 import (
@@ -19,7 +22,7 @@ import (
 	"strings"
 )
 
-//go:embed postgres/*.sql sqlite/*.sql
+//go:embed postgres/*.sql sqlite/*.sql mysql/*.sql
 var scripts embed.FS
 
 // Dialect is a kind of database that scripts exist for.
@@ -29,7 +32,11 @@ type Dialect string
 const (
 	Postgres Dialect = "postgres"
 	SQLite   Dialect = "sqlite"
+	MySQL    Dialect = "mysql" // MariaDB
 )
+
+// separate reports that each migration is on its own, since the database commits what a script does by itself.
+func (d Dialect) separate() bool { return d == MySQL }
 
 // Migration is one step of the layout.
 type Migration struct {
@@ -104,7 +111,7 @@ func Load(dialect Dialect, schema string) ([]Migration, error) {
 }
 
 // Script returns all migrations of a dialect as one text for running by hand, up or down, in the transaction and
-// with the version that Up and Down would leave.
+// with the version that Up and Down would leave. That for MariaDB is for the program mariadb.
 func Script(dialect Dialect, schema string, down bool) (string, error) {
 	steps, err := Load(dialect, schema)
 	if err != nil {
@@ -112,7 +119,15 @@ func Script(dialect Dialect, schema string, down bool) (string, error) {
 	}
 	m := &Migrator{dialect: dialect, schema: schema}
 	var text strings.Builder
-	add := func(statement string) { text.WriteString(strings.TrimSpace(statement) + ";\n\n") }
+	end := ";"
+	if dialect == MySQL {
+		// The program sends each text up to // as it is: procedures have semicolons.
+		end = "\n//"
+		text.WriteString("DELIMITER //\n\n")
+	}
+	add := func(statement string) {
+		text.WriteString(strings.TrimSuffix(strings.TrimSpace(statement), ";") + end + "\n\n")
+	}
 	add(m.query(queryBegin))
 	add(m.query(queryPrepare))
 	version := len(steps)
@@ -125,16 +140,21 @@ func Script(dialect Dialect, schema string, down bool) (string, error) {
 			step = steps[len(steps)-1-i]
 			script = step.Down
 		}
-		fmt.Fprintf(&text, "-- %03d_%s\n\n%s\n\n", step.Number, step.Name, strings.TrimSpace(script))
+		fmt.Fprintf(&text, "-- %03d_%s\n\n", step.Number, step.Name)
+		if dialect == MySQL {
+			add(script)
+		} else {
+			text.WriteString(strings.TrimSpace(script) + "\n\n")
+		}
 	}
 	add(m.query(querySetVersion) + strconv.Itoa(version))
-	add("COMMIT")
+	add(m.query(queryEnd))
 	return text.String(), nil
 }
 
 // placeholder is the text for "{schema}": a quoted name, which may be a word of SQL, or the prefix of other names.
 func placeholder(dialect Dialect, schema string) string {
-	if dialect == SQLite {
+	if dialect != Postgres {
 		return schema
 	}
 	return `"` + schema + `"`
@@ -150,8 +170,11 @@ func read(name, schema string) (string, error) {
 
 // Up applies what is missing and returns it; after an error nothing is applied. With nothing missing it changes
 // nothing, and does not wait for the lock. It refuses a database that keeps text in another encoding than UTF-8.
+//
+// On MariaDB, what comes before a migration that fails stays, and the next call goes on with that one. It refuses another
+// server, and one that is too old.
 func (m *Migrator) Up(ctx context.Context) ([]Migration, error) {
-	if err := m.checkEncoding(ctx); err != nil {
+	if err := m.check(ctx); err != nil {
 		return nil, err
 	}
 	if version, err := m.current(ctx); err != nil || version == len(m.steps) {
@@ -160,7 +183,7 @@ func (m *Migrator) Up(ctx context.Context) ([]Migration, error) {
 	var applied []Migration
 	err := m.locked(ctx, func(conn *sql.Conn, version int) error {
 		for _, step := range m.steps[min(version, len(m.steps)):] {
-			if err := m.apply(ctx, conn, step, step.Up, step.Number); err != nil {
+			if err := m.up(ctx, conn, step); err != nil {
 				return err
 			}
 			applied = append(applied, step)
@@ -173,14 +196,17 @@ func (m *Migrator) Up(ctx context.Context) ([]Migration, error) {
 	return applied, nil
 }
 
-// Down undoes the last migrations, as many as steps says, and returns them; after an error none is undone.
-// It deletes data. It is refused while a projection is installed.
+// Down undoes the last migrations, as many as steps says, and returns them; after an error none is undone, except on
+// MariaDB. It deletes data. It is refused while a projection is installed.
 func (m *Migrator) Down(ctx context.Context, steps int) ([]Migration, error) {
 	var reverted []Migration
 	err := m.locked(ctx, func(conn *sql.Conn, version int) error {
+		if err := m.prepareDown(ctx, conn, version, steps); err != nil {
+			return err
+		}
 		for ; version > 0 && steps > 0; version, steps = version-1, steps-1 {
 			step := m.steps[version-1]
-			if err := m.apply(ctx, conn, step, step.Down, version-1); err != nil {
+			if err := m.down(ctx, conn, step); err != nil {
 				return err
 			}
 			reverted = append(reverted, step)
@@ -206,7 +232,11 @@ func (m *Migrator) Status(ctx context.Context) ([]State, error) {
 	return states, nil
 }
 
-func (m *Migrator) checkEncoding(ctx context.Context) error {
+// check refuses a database that pupwasm cannot be in.
+func (m *Migrator) check(ctx context.Context) error {
+	if m.dialect == MySQL {
+		return m.checkMariaDB(ctx)
+	}
 	var encoding string
 	if err := m.db.QueryRowContext(ctx, m.query(queryEncoding)).Scan(&encoding); err != nil {
 		return fmt.Errorf("reading the database's encoding: %w", err)
@@ -238,34 +268,55 @@ func (m *Migrator) current(ctx context.Context) (int, error) {
 	return m.version(ctx, conn)
 }
 
+func (m *Migrator) up(ctx context.Context, conn *sql.Conn, step Migration) error {
+	if m.dialect.separate() {
+		return m.upSeparate(ctx, conn, step)
+	}
+	return m.apply(ctx, conn, step, step.Up, step.Number)
+}
+
+func (m *Migrator) down(ctx context.Context, conn *sql.Conn, step Migration) error {
+	if m.dialect.separate() {
+		return m.downSeparate(ctx, conn, step)
+	}
+	return m.apply(ctx, conn, step, step.Down, step.Number-1)
+}
+
 func (m *Migrator) apply(ctx context.Context, conn *sql.Conn, step Migration, script string, version int) error {
 	if _, err := conn.ExecContext(ctx, script); err != nil {
 		return fmt.Errorf("migration %03d_%s: %w", step.Number, step.Name, err)
 	}
-	if _, err := conn.ExecContext(ctx, m.query(querySetVersion)+strconv.Itoa(version)); err != nil {
+	return m.record(ctx, conn, step, m.query(querySetVersion)+strconv.Itoa(version))
+}
+
+func (m *Migrator) record(ctx context.Context, conn *sql.Conn, step Migration, text string) error {
+	if _, err := conn.ExecContext(ctx, text); err != nil {
 		return fmt.Errorf("recording migration %03d_%s: %w", step.Number, step.Name, err)
 	}
 	return nil
 }
 
-// locked runs fn in one transaction under the lock, with the version that the database is at.
+// locked runs fn under the lock, in one transaction where there can be one, with the version that the database is at.
 func (m *Migrator) locked(ctx context.Context, fn func(conn *sql.Conn, version int) error) (err error) {
 	conn, err := m.db.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("connecting to the database: %w", err)
 	}
 	defer conn.Close()
+	if m.dialect.separate() {
+		defer discard(conn)
+	}
 	if _, err := conn.ExecContext(ctx, m.query(queryBegin)); err != nil {
 		return fmt.Errorf("locking the database for migration: %w", err)
 	}
 	defer func() {
 		if err != nil {
 			// The context may be the reason; the transaction has to end all the same.
-			_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+			_, _ = conn.ExecContext(context.WithoutCancel(ctx), m.query(queryUndo))
 		}
 	}()
 	if _, err := conn.ExecContext(ctx, m.query(queryPrepare)); err != nil {
-		return fmt.Errorf("creating the migration table: %w", err)
+		return fmt.Errorf("creating the migration table: %w", remedied(err))
 	}
 	version, err := m.version(ctx, conn)
 	if err != nil {
@@ -278,7 +329,7 @@ func (m *Migrator) locked(ctx context.Context, fn func(conn *sql.Conn, version i
 	if err := fn(conn, version); err != nil {
 		return err
 	}
-	if _, err := conn.ExecContext(ctx, "COMMIT"); err != nil {
+	if _, err := conn.ExecContext(ctx, m.query(queryEnd)); err != nil {
 		return fmt.Errorf("committing the migration: %w", err)
 	}
 	return nil

@@ -12,6 +12,8 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
+var dialects = []migrations.Dialect{migrations.Postgres, migrations.SQLite, migrations.MySQL}
+
 func TestUp_bringsEverythingAndIsRepeatable(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, db database) {
@@ -101,7 +103,7 @@ func TestDown_isRefusedWhileAProjectionIsInstalled(t *testing.T) {
 		_, err := m.Up(t.Context())
 		must(t, err)
 		columns, values := "name, version, segments, next_segment, declaration, shapes, live", "'total', 1, 1, 1, '{}', '[]', true"
-		if db.dialect == migrations.SQLite {
+		if db.dialect != migrations.Postgres {
 			columns, values = columns+", installed_at", values+", 0"
 		}
 		_, err = handle.ExecContext(t.Context(), "INSERT INTO "+db.table("pupwasm", "projections")+" ("+columns+
@@ -215,7 +217,7 @@ func TestNew_refusesBadSchemaNames(t *testing.T) {
 		"", "Pup", "1a", "_a", "a-b", "a b", `a"b`, "a'b", "a;DROP TABLE x", "ä", "pg_mine",
 		"a__b", strings.Repeat("a", 17), "a\n",
 	} {
-		for _, dialect := range []migrations.Dialect{migrations.Postgres, migrations.SQLite} {
+		for _, dialect := range dialects {
 			if _, err := migrations.New(nil, dialect, schema); err == nil || strings.Contains(err.Error(), "\n") {
 				t.Errorf("%s: schema %q: %v", dialect, schema, err)
 			}
@@ -251,6 +253,7 @@ func TestUp_newerDatabaseThanBinary(t *testing.T) {
 	})
 }
 
+// TestUp_failureLeavesNothing of the migration that fails, and, except on MariaDB, nothing of those before it.
 func TestUp_failureLeavesNothing(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, db database) {
@@ -261,14 +264,25 @@ func TestUp_failureLeavesNothing(t *testing.T) {
 		}
 		_, err := handle.ExecContext(t.Context(), block)
 		must(t, err)
-		before := count(t, handle, db.objects)
 		m := migrator(t, db, handle, "pupwasm")
+		left := 0
+		if db.dialect == migrations.MySQL {
+			left = 1
+			_, err := migrator(t, db, handle, "pupwasm").Up(t.Context())
+			if done := db.upTo(t, left); err == nil || applied(t, m) != done {
+				t.Errorf("got %v, applied are %s", err, applied(t, m))
+			}
+		}
+		before := count(t, handle, db.objects)
 		for range 3 { // and the handle's connections stay usable
 			if _, err := m.Up(t.Context()); err == nil || !strings.Contains(err.Error(), "002_projections") {
 				t.Errorf("got %v", err)
 			}
 			if got := count(t, handle, db.objects); got != before {
 				t.Errorf("%d objects are there, %d before", got, before)
+			}
+			if want := db.upTo(t, left); applied(t, m) != want {
+				t.Errorf("applied are %s, want %s", applied(t, m), want)
 			}
 		}
 		_, err = handle.ExecContext(t.Context(), "DROP TABLE "+db.table("pupwasm", "workers"))
@@ -316,7 +330,7 @@ func TestUp_searchPathDoesNotMatter(t *testing.T) {
 
 func TestLoad_everyScriptIsComplete(t *testing.T) {
 	t.Parallel()
-	for _, dialect := range []migrations.Dialect{migrations.Postgres, migrations.SQLite} {
+	for _, dialect := range dialects {
 		steps, err := migrations.Load(dialect, "mine")
 		must(t, err)
 		if len(steps) < 2 {
@@ -331,7 +345,7 @@ func TestLoad_everyScriptIsComplete(t *testing.T) {
 					!strings.Contains(script, "mine") {
 					t.Errorf("%s: a script of %03d_%s is not filled in", dialect, step.Number, step.Name)
 				}
-				if regexp.MustCompile(`(?i)\b(commit|rollback)\b\s*;`).MatchString(script) {
+				if dialect != migrations.MySQL && regexp.MustCompile(`(?i)\b(commit|rollback)\b\s*;`).MatchString(script) {
 					t.Errorf("%s: %03d_%s ends the transaction that all scripts share", dialect, step.Number, step.Name)
 				}
 			}
