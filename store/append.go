@@ -90,9 +90,10 @@ func (a Appended) Skipped() bool { return a.Position == 0 }
 
 // Appender adds events.
 type Appender interface {
-	// Append adds the events of all streams in one transaction and one round trip, or none of them. A stream may be
-	// named more than once; within a stream the order of the call is the order of the versions. The result has one
-	// entry an event, flattened in order, and belongs to the caller.
+	// Append adds the events of all streams in one transaction, or none of them. It takes one round trip, and two on
+	// MariaDB where there are several streams. A stream may be named more than once; within a stream the order of the
+	// call is the order of the versions. The result has one entry an event, flattened in order, and belongs to the
+	// caller.
 	//
 	// # Errors
 	//

@@ -165,6 +165,8 @@ type CompareSQL struct {
 	Differs func(t Type, a, b string) string
 	// Shown is an expression of a type as a result has it.
 	Shown func(expression string, t Type) string
+	// Integer is the type of a CAST to an integer of 64 bits.
+	Integer string
 }
 
 // Count is a query that counts, and where its counts go.
@@ -177,8 +179,8 @@ type Count struct {
 func (s *CompareSQL) Counts(t *TableComparison) []Count {
 	if len(t.Key) == 0 {
 		sum := func(sign, condition string) string {
-			return fmt.Sprintf("coalesce(CAST(sum(%[1]s%[2]s) FILTER (WHERE %[2]s %[3]s 0) AS BIGINT), 0)", sign, copiesName,
-				condition)
+			return fmt.Sprintf("coalesce(CAST(sum(CASE WHEN %[2]s %[3]s 0 THEN %[1]s%[2]s END) AS %[4]s), 0)", sign, copiesName,
+				condition, s.Integer)
 		}
 		return []Count{
 			{
@@ -191,24 +193,27 @@ func (s *CompareSQL) Counts(t *TableComparison) []Count {
 			},
 		}
 	}
-	columns := []string{"count(*)", "count(*) FILTER (WHERE " + s.missing(t, 1) + ")"}
+	columns := []string{"count(*)", countWhere(s.missing(t, 1))}
 	into := []*int64{&t.Rows[0], &t.Only[0]}
 	if len(t.Columns) > 0 {
-		columns = append(columns, "count(*) FILTER (WHERE NOT "+s.missing(t, 1)+" AND ("+s.differs(t)+"))")
+		columns = append(columns, countWhere("NOT "+s.missing(t, 1)+" AND ("+s.differs(t)+")"))
 		into = append(into, &t.Changed)
 	}
 	for i, c := range t.Columns {
-		columns = append(columns, "count(*) FILTER (WHERE NOT "+s.missing(t, 1)+" AND ("+s.differ(c)+"))")
+		columns = append(columns, countWhere("NOT "+s.missing(t, 1)+" AND ("+s.differ(c)+")"))
 		into = append(into, &t.ChangedIn[i])
 	}
 	return []Count{
 		{"SELECT " + strings.Join(columns, ", ") + " FROM " + s.joined(t, 0), into},
 		{
-			"SELECT count(*), count(*) FILTER (WHERE " + s.missing(t, 0) + ") FROM " + s.joined(t, 1),
+			"SELECT count(*), " + countWhere(s.missing(t, 0)) + " FROM " + s.joined(t, 1),
 			[]*int64{&t.Rows[1], &t.Only[1]},
 		},
 	}
 }
+
+// countWhere counts the rows for which a condition holds.
+func countWhere(condition string) string { return "count(CASE WHEN " + condition + " THEN 1 END)" }
 
 // resultColumnsMax bounds the columns of a result: PostgreSQL has at most 1,664. A wider table has no examples.
 const resultColumnsMax = 1600
@@ -241,8 +246,8 @@ func (s *CompareSQL) Examples(t *TableComparison, limit int) []ExampleQuery {
 	}
 	results := append(append(typesOf(t.Key), typesOf(t.Columns)...), typesOf(t.Columns)...)
 	query := func(from int, where string) string {
-		return fmt.Sprintf("SELECT %s, CAST(CASE WHEN %s THEN 0 ELSE 1 END AS BIGINT) FROM %s WHERE %s ORDER BY %s LIMIT %d",
-			s.shown(t.Key, side(from))+s.shownBoth(t), s.missing(t, 1-from), s.joined(t, from), where,
+		return fmt.Sprintf("SELECT %s, CAST(CASE WHEN %s THEN 0 ELSE 1 END AS %s) FROM %s WHERE %s ORDER BY %s LIMIT %d",
+			s.shown(t.Key, side(from))+s.shownBoth(t), s.missing(t, 1-from), s.Integer, s.joined(t, from), where,
 			strings.Join(order, ", "), limit)
 	}
 	results = append(results, Type{Kind: KindI64})
@@ -344,10 +349,13 @@ func (s *CompareSQL) copies(t *TableComparison) string {
 		names[i] = s.Quote(c.Name)
 	}
 	list := strings.Join(names, ", ")
-	return fmt.Sprintf("SELECT %[1]s, CAST(sum(%[4]s) AS BIGINT) AS %[4]s FROM (SELECT %[1]s, 1 AS %[4]s FROM %[2]s "+
+	return fmt.Sprintf("SELECT %[1]s, CAST(sum(%[4]s) AS %[6]s) AS %[5]s FROM (SELECT %[1]s, 1 AS %[4]s FROM %[2]s "+
 		"UNION ALL SELECT %[1]s, -1 FROM %[3]s) AS u GROUP BY %[1]s HAVING sum(%[4]s) <> 0", list, s.Tables[0], s.Tables[1],
-		copiesName)
+		copyName, copiesName, s.Integer)
 }
 
-// copiesName is that of no column of a declaration, none of which has two underscores.
-const copiesName = "row__copies"
+// These are names of no column of a declaration, none of which has two underscores.
+const (
+	copyName   = "row__copy"
+	copiesName = "row__copies"
+)

@@ -19,6 +19,25 @@ type Diagnoser interface {
 	// DescribeHolder tells what is known of the process that holds the horizon back, in one line: who it is, and what it
 	// has run last. open is for how long its transaction has been open. It is "" when the process has ended.
 	DescribeHolder(ctx context.Context, process int) (who string, open time.Duration, err error)
+
+	// EndHolder is the statement that ends that process, and rolls its append back.
+	EndHolder(process int) string
+
+	// EndPrepared is what ends a transaction that is prepared, with what it is called by.
+	EndPrepared() string
+}
+
+// LockDiagnoser finds who keeps segments from hosts by locks. A [Diagnoser] may be one.
+type LockDiagnoser interface {
+	Diagnoser
+
+	// DescribeLocker tells of the transaction that has locked rows for the longest time and does nothing, in one line: who
+	// it is, and for how long it is open. It is "" when there is none, or none that this user may see.
+	//
+	// # Errors
+	//
+	// [ErrTransient].
+	DescribeLocker(ctx context.Context) (process int, who string, open time.Duration, err error)
 }
 
 // Diagnosis is one thing that was looked at.

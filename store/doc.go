@@ -7,7 +7,7 @@
 // of a database are for hosts and for packages that implement one, and change with them.
 //
 // It is a leaf: everything may import it and it imports the standard library only. The implementations live in
-// store/postgres and store/sqlite, and every one passes the conformance suite in store/storetest.
+// store/postgres, store/mysql and store/sqlite, and every one passes the conformance suite in store/storetest.
 //
 // There are two contracts: [Log], which projections read, and [Tables], which they write. A [Store] is both, and so is
 // one database in most cases. The types that applications open have it behind their method Backend.
@@ -28,8 +28,9 @@
 // the fold, which makes one row of many mutations (fold.go, plan.go, row_order.go, key_index.go; not the SDK's Fold).
 //
 // Two things are fences here, both in the sense of a barrier that cannot be passed late. The append fence is in the
-// event log of PostgreSQL: by it readers know which positions may still appear ([Horizon]). The fence of a commit is
-// its first statement: it moves the checkpoint, or fails with [ErrFenced] where another worker has the segment.
+// event log of PostgreSQL and of MariaDB: by it readers know which positions may still appear ([Horizon]). The fence of
+// a commit is its first statement: it moves the checkpoint, or fails with [ErrFenced] where another worker has the
+// segment.
 //
 // What an implementation promises:
 //

@@ -110,7 +110,8 @@ type Projections interface {
 
 	// Reset deletes the tables and checkpoints of all versions of the projection, and the views by which it is read, in
 	// one transaction, and nothing of others. What was granted on the views is granted again by the next Install, which
-	// begins at position 0.
+	// begins at position 0. A database that cannot drop tables in a transaction forgets the projection in one, and drops
+	// them behind it: where that fails, the next Reset or Install goes on.
 	//
 	// # Errors
 	//

@@ -131,9 +131,11 @@ type Page struct {
 type Horizon struct {
 	// Position is the position up to which no event can still appear.
 	Position int64
-	// Head is the last position handed out. It is above Position while an append is in flight.
+	// Head is the last position handed out; on MariaDB the last one of an event that is committed. It is above Position
+	// while an append is in flight.
 	Head int64
-	// Holder is the process whose append holds Position below Head, or 0.
+	// Holder is the process whose append holds Position below Head, or 0. On MariaDB it is the likely one, and 0 where the
+	// user may not see it.
 	Holder int
 	// Prepared is set when a prepared transaction, which has no process, holds Position back. It names the
 	// transaction and says how to end it.

@@ -10,9 +10,10 @@ import (
 // beside it, each in its own tables: candidates, which readers have not seen or see no longer, and those that the live
 // one has replaced.
 type Versions interface {
-	// Promote makes a version the live one. In one transaction the views of readers become views of its tables, at a
-	// moment at which it is nowhere behind the version that they see until then: no reader sees an older position.
-	// Both go on. For the version that is live already there is nothing to do.
+	// Promote makes a version the live one. All views of readers become views of its tables at once, at a moment at
+	// which it is nowhere behind the version that they see until then: no reader sees an older position. Both go on. For
+	// the version that is live already there is nothing to do. Where a host ends in the middle, the version is live
+	// that readers see then, in all of their views.
 	//
 	// # Errors
 	//

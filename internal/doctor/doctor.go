@@ -50,6 +50,9 @@ func Examine(ctx context.Context, log store.Log, tables store.Tables) (*Examinat
 	}
 	e.logFaults()
 	e.projections()
+	if err := e.locks(ctx); err != nil {
+		return nil, err
+	}
 	e.hosts()
 	return e.examination(), nil
 }
@@ -111,8 +114,12 @@ func (e *examiner) horizon(ctx context.Context) error {
 	case r.HorizonHolder != 0:
 		return e.holder(ctx, missing)
 	case r.Prepared != "":
+		remedy := "have its transaction manager decide it"
+		if diagnoser, is := e.log.(store.Diagnoser); is {
+			remedy += ", or run " + diagnoser.EndPrepared()
+		}
 		e.add(store.SeverityProblem, check, fmt.Sprintf("%s keeps %s from being read", r.Prepared, oneline.Count(missing, "position")),
-			"have its transaction manager decide it, or run COMMIT PREPARED or ROLLBACK PREPARED with its name")
+			remedy)
 	default:
 		e.add(store.SeverityWarning, check, fmt.Sprintf("an append that has not ended keeps %s from being read",
 			oneline.Count(missing, "position")), "wait, and look again")
@@ -126,12 +133,13 @@ const heldLong = time.Minute
 // holder names the process that keeps a number of positions from being read.
 func (e *examiner) holder(ctx context.Context, missing int64) error {
 	const check = "horizon"
-	process, who, open := e.report.HorizonHolder, "", time.Duration(0)
+	process, who, open, end := e.report.HorizonHolder, "", time.Duration(0), ""
 	if diagnoser, is := e.log.(store.Diagnoser); is {
 		var err error
 		if who, open, err = diagnoser.DescribeHolder(ctx, process); err != nil {
 			return err
 		}
+		end = diagnoser.EndHolder(process)
 	}
 	if who == "" {
 		e.ok(check, "an append held back %s a moment ago, and has ended", oneline.Count(missing, "position"))
@@ -147,7 +155,7 @@ func (e *examiner) holder(ctx context.Context, missing int64) error {
 	}
 	e.add(severity, check, fmt.Sprintf("process %d keeps %s from being read%s: %s", process,
 		oneline.Count(missing, "position"), since, who), fmt.Sprintf("let it commit or roll back; if nobody can, "+
-		"run SELECT pg_terminate_backend(%d), which rolls its append back", process))
+		"run %s, which rolls its append back", end))
 	return nil
 }
 

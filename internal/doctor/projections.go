@@ -1,8 +1,10 @@
 package doctor
 
 import (
+	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/pupwasm/pupwasm/internal/oneline"
 	"github.com/pupwasm/pupwasm/internal/status"
@@ -82,6 +84,25 @@ func (e *examiner) unowned(p *status.Projection) {
 		e.add(severity, "unowned", fmt.Sprintf("the host of %s of %s is gone", oneline.Count(int64(abandoned), "segment"),
 			e.report.Label(p)), remedy)
 	}
+}
+
+// lockedLong is from when on a transaction that does nothing is named: those of hosts that work are shorter.
+const lockedLong = time.Second
+
+// locks names who may keep segments without a host from the hosts that would take them.
+func (e *examiner) locks(ctx context.Context) error {
+	diagnoser, is := e.tables.(store.LockDiagnoser)
+	if !is || !slices.ContainsFunc(e.findings, func(f Finding) bool { return f.Check == "unowned" }) {
+		return nil
+	}
+	process, who, open, err := diagnoser.DescribeLocker(ctx)
+	if err != nil || who == "" || open < lockedLong {
+		return err
+	}
+	e.add(store.SeverityWarning, "locks", fmt.Sprintf("process %d does nothing and has locked rows in its transaction, open "+
+		"for %s: hosts cannot take segments over whose rows it has: %s", process, open.Round(time.Second), who),
+		"let it commit or roll back; if nobody can, run "+diagnoser.EndHolder(process)+", which rolls its work back")
+	return nil
 }
 
 // waiting tells of segments that wait for a host. Of a version that readers do not see, that may be on purpose.

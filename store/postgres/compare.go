@@ -69,7 +69,7 @@ func (s backend) compareTable(
 		return nil
 	}
 	sql := store.CompareSQL{
-		Quote: quote, Shown: resultExpression,
+		Quote: quote, Integer: "BIGINT", Shown: resultExpression,
 		Differs: func(_ store.Type, a, b string) string { return a + " IS DISTINCT FROM " + b },
 	}
 	for side := range sides {

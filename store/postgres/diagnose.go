@@ -110,6 +110,14 @@ func (f *facts) diagnoses(process int, difference time.Duration) (all []store.Di
 // describedQuery bounds what is shown of a query.
 const describedQuery = 120
 
+// EndHolder is what ends the process that holds the horizon back. See [store.Diagnoser].
+func (s backend) EndHolder(process int) string {
+	return fmt.Sprintf("SELECT pg_terminate_backend(%d)", process)
+}
+
+// EndPrepared ends a prepared transaction. See [store.Diagnoser].
+func (s backend) EndPrepared() string { return "COMMIT PREPARED or ROLLBACK PREPARED with its name" }
+
 // DescribeHolder tells who holds the horizon back. See [store.Diagnoser].
 func (s backend) DescribeHolder(ctx context.Context, process int) (who string, open time.Duration, err error) {
 	ctx, cancel := s.bounded(ctx)

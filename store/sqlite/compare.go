@@ -57,7 +57,8 @@ func (s backend) compareTable(
 		return nil
 	}
 	sql := store.CompareSQL{
-		Quote: quoteIn, Differs: differs, Shown: func(expression string, _ store.Type) string { return expression },
+		Quote: quoteIn, Integer: "BIGINT", Differs: differs,
+		Shown: func(expression string, _ store.Type) string { return expression },
 	}
 	for side := range sides {
 		sql.Tables[side] = s.placed(&sides[side].Projection).table(t.Table)

@@ -41,3 +41,9 @@ func (s backend) Diagnose(ctx context.Context) (all []store.Diagnosis, err error
 func (s backend) DescribeHolder(context.Context, int) (who string, open time.Duration, err error) {
 	return "", 0, nil
 }
+
+// EndHolder has nobody to end. See [store.Diagnoser].
+func (s backend) EndHolder(int) string { return "" }
+
+// EndPrepared has nothing to end. See [store.Diagnoser].
+func (s backend) EndPrepared() string { return "" }

@@ -12,6 +12,7 @@ import (
 	"github.com/ncruces/go-sqlite3"
 
 	"github.com/pupwasm/pupwasm/store"
+	"github.com/pupwasm/pupwasm/store/internal/arrays"
 )
 
 // bindValue binds a value for a parameter of a type. An error that is not SQLite's says what is wrong with the value.
@@ -24,7 +25,7 @@ func (p *prepared) bindValue(place int, t store.Type, v store.Value, key bool) e
 	case !t.Accepts(v):
 		return fmt.Errorf("a value is %s, declared is %s", store.Type{Kind: v.Kind, Array: v.Array}, t)
 	case v.Array:
-		text, err := appendArray(nil, t.Kind, v.Elements())
+		text, err := arrays.Append(nil, t.Kind, v.Elements(), checkScalar)
 		if err != nil {
 			return err
 		}
@@ -98,7 +99,7 @@ func (p *prepared) result(at int, t store.Type) (store.Value, error) {
 	case t.Kind == store.KindNull:
 		return p.stored(at, storage), nil
 	case t.Array && storage == sqlite3.TEXT:
-		return decodeArray(t.Kind, p.ColumnRawText(at))
+		return arrays.Decode(t.Kind, p.ColumnRawText(at))
 	case t.Array:
 	default:
 		if v, ok := p.scalar(at, t.Kind, storage); ok {
@@ -114,7 +115,7 @@ func (p *prepared) size(at int, t store.Type) (bytes, elements int) {
 	case sqlite3.TEXT:
 		text := p.ColumnRawText(at)
 		if t.Array {
-			elements = elementsOf(text)
+			elements = arrays.Count(text)
 		}
 		return len(text), elements
 	case sqlite3.BLOB:

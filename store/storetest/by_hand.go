@@ -22,7 +22,7 @@ func byHandGone(f *fixture, change, back string) {
 	r := f.running(totals("sums"))
 	r.apply(put("a", 1))
 	names := strings.NewReplacer("{total}", r.stored("sums", "total"), "{moved}", r.stored("sums", "moved"))
-	if f.dialect == store.DialectSQLite { // where the name has the schema's as its beginning
+	if f.dialect != store.DialectPostgres { // which has a name only within the schema
 		names = strings.NewReplacer("{total}", r.stored("sums", "total"), "{moved}", r.stored("sums", "moved"),
 			"TO moved", "TO "+r.stored("sums", "moved"), "TO total", "TO "+r.stored("sums", "total"))
 	}

@@ -110,6 +110,10 @@ func (f *fixture) indexColumns(name string) string {
 		return fmt.Sprintf(`SELECT (SELECT group_concat(i.name) FROM pragma_index_info(l.name) AS i)
 			FROM pragma_index_list('%s') AS l`, strings.Trim(name, `"`))
 	}
+	if f.dialect == store.DialectMySQL {
+		return fmt.Sprintf("SELECT GROUP_CONCAT(column_name ORDER BY seq_in_index) FROM information_schema.statistics "+
+			"WHERE CONCAT('`', table_schema, '`.`', table_name, '`') = '%s' GROUP BY index_name", name)
+	}
 	return fmt.Sprintf(`SELECT (SELECT string_agg(a.attname, ',' ORDER BY n) FROM generate_series(0,
 		i.indnkeyatts - 1) AS n
 		JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[n]) FROM pg_index i
@@ -214,78 +218,6 @@ func declarationUnusedRows(f *fixture) {
 	}
 }
 
-// byHand are changes that somebody makes to the tables of declared past the store, with what is said of them.
-func (f *fixture) byHand() map[string][]string {
-	changes := map[string][]string{
-		"DROP TABLE {total}":                              {`table "total": was dropped or renamed since it was installed`},
-		"DROP TABLE {log}":                                {`table "log": was dropped or renamed since it was installed`},
-		"ALTER TABLE {total} RENAME TO moved":             {`table "total": was dropped or renamed`},
-		"ALTER TABLE {total} DROP COLUMN exact":           {`table "total": column "exact" was dropped or renamed since it was installed`},
-		"ALTER TABLE {total} RENAME COLUMN note TO note2": {`table "total": column "note" was dropped or renamed`},
-	}
-	const made = `DROP TABLE {total}; CREATE TABLE {total} ("name" TEXT NOT NULL, "kind" INTEGER NOT NULL,
-		"n" INTEGER NOT NULL DEFAULT 0,
-		"f" REAL DEFAULT 1.5, "exact" TEXT DEFAULT '1.50', "note" `
-	if f.dialect == store.DialectSQLite {
-		changes[made+`TEXT DEFAULT 'none') STRICT`] = []string{`table "total": its key (name, kind) was dropped or changed`}
-		changes[made+`TEXT DEFAULT 'none', PRIMARY KEY (name)) STRICT`] = []string{`table "total": its key (name, kind) was dropped or changed`}
-		changes[made+`ANY DEFAULT 'none', PRIMARY KEY (name, kind)) STRICT`] = []string{`column "note" was changed to the type ANY`}
-		changes[made+`TEXT DEFAULT 'other', PRIMARY KEY (name, kind)) STRICT`] = []string{
-			`column "note" was changed`,
-			"its default is another",
-		}
-		changes[made+`TEXT NOT NULL DEFAULT 'none', PRIMARY KEY (name, kind)) STRICT`] = []string{`column "note" was changed`, "it took null, and is not null now"}
-		return changes
-	}
-	changes["DROP SCHEMA {schema} CASCADE"] = []string{`table "total": was dropped or renamed`}
-	changes["ALTER SCHEMA {schema} RENAME TO moved"] = []string{`table "total": was dropped or renamed`}
-	for statement, words := range map[string][]string{
-		"ALTER COLUMN n TYPE numeric":                 {`column "n" was changed to the type numeric since it was installed`},
-		"ALTER COLUMN n TYPE integer":                 {`column "n" was changed to the type integer`},
-		"ALTER COLUMN note TYPE varchar(10)":          {`column "note" was changed to the type character varying(10)`},
-		"ALTER COLUMN exact TYPE numeric(10,2)":       {`column "exact" was changed to the type numeric(10,2)`},
-		`ALTER COLUMN name TYPE text COLLATE "POSIX"`: {`column "name" was changed to the type text COLLATE POSIX`},
-		"ALTER COLUMN n DROP NOT NULL": {
-			`column "n" was changed`,
-			"it was not null, and takes null now",
-		},
-		"ALTER COLUMN f SET NOT NULL": {
-			`column "f" was changed`,
-			"it took null, and is not null now",
-		},
-		"ALTER COLUMN n SET DEFAULT 7": {
-			`column "n" was changed`,
-			"its default is another",
-		},
-		"ALTER COLUMN note SET DEFAULT 'other'": {
-			`column "note" was changed`,
-			"its default is another",
-		},
-		"ALTER COLUMN note SET DEFAULT NULL": {
-			`column "note" was changed`,
-			"its default is another",
-		},
-		"ALTER COLUMN exact SET DEFAULT 1.5": {
-			`column "exact" was changed`,
-			"its default is another",
-		},
-		"ALTER COLUMN note DROP DEFAULT": {
-			`column "note" was changed`,
-			"its default is another",
-		},
-		"DROP CONSTRAINT total_pkey":                                     {`table "total": its key (name, kind) was dropped or changed since it was installed`},
-		"DROP CONSTRAINT total_pkey, ADD PRIMARY KEY (name, kind, n)":    {`its key (name, kind) was dropped or changed`},
-		"DROP CONSTRAINT total_pkey, ADD UNIQUE (name)":                  {`its key (name, kind) was dropped or changed`},
-		"DROP CONSTRAINT total_pkey, ADD UNIQUE (name, kind) DEFERRABLE": {`its key (name, kind) was dropped or changed`},
-		"ADD COLUMN mine integer NOT NULL DEFAULT 1; ALTER TABLE {total} ALTER mine DROP DEFAULT": {
-			`write "put": leaves out column "mine" of table "total", which is not null and has no default`,
-		},
-	} {
-		changes["ALTER TABLE {total} "+statement] = words
-	}
-	return changes
-}
-
 // eachByHand makes every change to a projection of its own.
 func (f *fixture) eachByHand(used bool, check func(statement, projection string, words []string)) {
 	for statement, words := range f.byHand() {
@@ -298,7 +230,7 @@ func (f *fixture) eachByHand(used bool, check func(statement, projection string,
 			f.claimed(f.store, p, worker)
 		}
 		in := strings.NewReplacer("{total}", f.stored(p.Name, "total"), "{log}", f.stored(p.Name, "log"), "{schema}",
-			store.PlaceOf(store.DefaultSchema, p.ID()).Tables,
+			store.PlaceOf(store.DefaultSchema, p.ID()).Tables, "{database}", strings.Split(f.stored(p.Name, "total"), ".")[0],
 			"moved", fmt.Sprintf("moved_%d", f.cases))
 		for i := range p.Tables { // nobody changes a table under a view
 			f.Query(f, "DROP VIEW "+f.Table(p.Name, p.Tables[i].Name))

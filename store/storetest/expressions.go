@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"regexp"
 	"strings"
 
 	"github.com/pupwasm/pupwasm/store"
@@ -81,10 +82,18 @@ func (f *fixture) view(projection, name string) string {
 	rows := f.Query(f, "SELECT * FROM "+f.Table(projection, name))
 	lines := make([]string, len(rows))
 	for i, row := range rows {
+		for at := range row {
+			if thirtyDecimals.MatchString(row[at]) {
+				row[at] = strings.TrimSuffix(strings.TrimRight(row[at], "0"), ".")
+			}
+		}
 		lines[i] = strings.Join(row, " ")
 	}
 	return strings.Join(lines, "; ")
 }
+
+// thirtyDecimals is a numeric as MariaDB writes it: with all that its column has.
+var thirtyDecimals = regexp.MustCompile(`^-?[0-9]+\.[0-9]{30}$`)
 
 func expressionViews(f *fixture) {
 	p := shares("made")
@@ -93,7 +102,8 @@ func expressionViews(f *fixture) {
 	r := f.running(p)
 	r.apply(mutate(totalsPut, store.Text("a"), store.I64(10)), mutate(totalsPut, store.Text("b"), store.I64(30)))
 	if got := f.view("made", "by_size"); got != "b 30 75; a 10 25" &&
-		got != "b 30 75.0000000000000000; a 10 25.0000000000000000" {
+		got != "b 30 75.0000000000000000; a 10 25.0000000000000000" &&
+		(f.dialect != store.DialectMySQL || got != "a 10 25.0000; b 30 75.0000") { // which takes a view's order for none
 		f.Errorf("the view has %s", got)
 	}
 	if got := f.view("made", "no_table"); got != `1 it's {"so"}` {
@@ -154,7 +164,7 @@ func expressionViewInTheWay(f *fixture) {
 	f.Query(f, "CREATE VIEW built AS SELECT share FROM "+f.Table("made", "by_size"))
 	p := shares("made")
 	p.Views[0].SQL = anySQL("SELECT n FROM {total}")
-	if f.dialect == store.DialectSQLite { // which does not note what is built upon what
+	if f.dialect != store.DialectPostgres { // the others do not note what is built upon what
 		_, err := f.store.Install(f.ctx, p, 1)
 		f.must(err)
 		return

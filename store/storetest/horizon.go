@@ -23,10 +23,11 @@ var horizonCases = []testCase{
 func horizonEmpty(f *fixture) {
 	horizon, err := f.store.Horizon(f.ctx)
 	f.must(err)
-	if horizon.Log.ID == (store.UUID{}) || horizon != (store.Horizon{
-		Position: f.origin, Head: f.origin,
-		Log: horizon.Log,
-	}) {
+	origin := f.origin
+	if f.dialect == store.DialectMySQL {
+		origin = 0 // the head is of an event
+	}
+	if horizon.Log.ID == (store.UUID{}) || horizon != (store.Horizon{Position: origin, Head: origin, Log: horizon.Log}) {
 		f.Errorf("the horizon of an empty log is %+v", horizon)
 	}
 }
@@ -47,12 +48,16 @@ func horizonHeld(f *fixture) {
 		f.Skip("one writer at a time")
 	}
 	before := f.appendTo(stream("a"), 1)[0].Position
+	known := f.dialect != store.DialectMySQL // who holds it
 	for _, commit := range []bool{true, false} {
+		// A reader may remember what it has seen, and go by that while the append is open.
+		_, err := f.store.Horizon(f.ctx)
+		f.must(err)
 		finish := f.HoldAppend(f, stream(fmt.Sprint("held", commit)))
 		after := f.appendTo(stream("a"), 1)[0].Position
 		horizon, err := f.store.Horizon(f.ctx)
 		f.must(err)
-		if horizon.Position < before || horizon.Position >= after-1 || horizon.Head < after || horizon.Holder == 0 {
+		if horizon.Position < before || horizon.Position >= after-1 || horizon.Head < after || known && horizon.Holder == 0 {
 			f.Errorf("with an append open between %d and %d the horizon is %+v", before, after, horizon)
 		}
 		finish(commit)

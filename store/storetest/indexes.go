@@ -42,6 +42,10 @@ func (f *fixture) dropIndexes(projection, table string) {
 	statement := `SELECT name FROM pragma_index_list('` + strings.Trim(f.stored(projection, table), `"`) +
 		`') WHERE origin = 'c'`
 	schema := ""
+	if f.dialect == store.DialectMySQL {
+		f.dropIndexesMySQL(f.stored(projection, table))
+		return
+	}
 	if f.dialect == store.DialectPostgres {
 		statement = `SELECT x.relname FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE NOT i.indisprimary
 			AND i.indrelid = '` + f.stored(projection, table) + `'::regclass`
@@ -49,6 +53,14 @@ func (f *fixture) dropIndexes(projection, table string) {
 	}
 	for _, row := range f.Query(f, statement) {
 		f.Query(f, `DROP INDEX `+schema+`"`+row[0]+`"`)
+	}
+}
+
+func (f *fixture) dropIndexesMySQL(table string) {
+	f.Helper()
+	for _, row := range f.Query(f, "SELECT DISTINCT index_name FROM information_schema.statistics WHERE index_name <> "+
+		"'PRIMARY' AND CONCAT('`', table_schema, '`.`', table_name, '`') = '"+table+"'") {
+		f.Query(f, "ALTER TABLE "+table+" DROP INDEX `"+row[0]+"`")
 	}
 }
 

@@ -145,7 +145,7 @@ func nativeEnded(f *fixture) {
 func nativeEndedAndBegun(f *fixture) {
 	r := f.running(totals("sums"))
 	ends := map[string]string{"ROLLBACK; BEGIN": "", "COMMIT; BEGIN": ""}
-	if f.dialect == store.DialectPostgres {
+	if f.dialect != store.DialectSQLite {
 		ends["COMMIT; BEGIN"] = "before"
 		ends["COMMIT AND CHAIN"] = "before"
 		ends["ROLLBACK AND CHAIN"] = ""
@@ -175,8 +175,12 @@ func nativeEndedAndBegun(f *fixture) {
 // nativeBare installs, renews and resets a projection that declares nothing, beside a table of somebody else where
 // its own would be.
 func nativeBare(f *fixture) {
-	if f.dialect == store.DialectPostgres {
+	switch f.dialect {
+	case store.DialectPostgres:
 		f.Query(f.T, "CREATE SCHEMA sums")
+	case store.DialectMySQL:
+		database, _, _ := strings.Cut(f.Table("sums", "total"), ".")
+		f.Query(f.T, "CREATE DATABASE "+database)
 	}
 	f.Query(f.T, "CREATE TABLE "+f.Table("sums", "total")+" (name text)")
 	bare := &store.Projection{Name: "sums", Version: 1, Order: store.OrderGlobal}

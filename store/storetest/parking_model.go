@@ -138,8 +138,12 @@ func traces(version int) *store.Projection {
 		}},
 		Writes: []store.Write{{
 			Name: "add", Params: types("text", "text"), PartitionParam: 1,
-			SQL: anySQL(`INSERT INTO {trace} AS t (name, positions) VALUES ($1, $2)
-				ON CONFLICT (name) DO UPDATE SET positions = t.positions || excluded.positions`),
+			SQL: store.Statement{
+				store.DialectAny: `INSERT INTO {trace} AS t (name, positions) VALUES ($1, $2)
+					ON CONFLICT (name) DO UPDATE SET positions = t.positions || excluded.positions`,
+				store.DialectMySQL: `INSERT INTO {trace} (name, positions) VALUES ($1, $2)
+					ON DUPLICATE KEY UPDATE positions = CONCAT(positions, VALUES(positions))`,
+			},
 		}},
 		Queries: []store.Query{{
 			Name: "all", SQL: anySQL(`SELECT name, positions FROM {trace}`), Results: types("text", "text"), Unordered: true,

@@ -87,7 +87,7 @@ func publishedUnknown(f *fixture) {
 
 // publishedWhere finds a row by each value that a type has samples of.
 func publishedWhere(f *fixture) {
-	for kind, values := range samples() {
+	for kind, values := range f.columnSamples() {
 		if of := typed(kind); of.Array || of.Kind == store.KindJSON {
 			continue
 		}

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -26,9 +27,13 @@ var readerCases = []testCase{
 func (f *fixture) columnsOf(projection, table string) string {
 	f.Helper()
 	statement := `SELECT name FROM pragma_table_info('` + strings.Trim(f.Table(projection, table), `"`) + `') ORDER BY cid`
-	if f.dialect == store.DialectPostgres {
+	switch f.dialect {
+	case store.DialectPostgres:
 		statement = `SELECT attname FROM pg_attribute WHERE attrelid = '` + f.Table(projection, table) +
 			`'::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum`
+	case store.DialectMySQL:
+		statement = `SELECT column_name FROM information_schema.columns WHERE ` + named(f.Table(projection, table)) +
+			` ORDER BY ordinal_position`
 	}
 	var names []string
 	for _, row := range f.Query(f, statement) {
@@ -41,10 +46,25 @@ func (f *fixture) columnsOf(projection, table string) string {
 func (f *fixture) exists(name string) bool {
 	f.Helper()
 	statement := `SELECT count(*) FROM sqlite_master WHERE name = '` + strings.Trim(name, `"`) + `'`
-	if f.dialect == store.DialectPostgres {
+	switch f.dialect {
+	case store.DialectPostgres:
 		statement = `SELECT (to_regclass('` + name + `') IS NOT NULL)::integer`
+	case store.DialectMySQL:
+		statement = `SELECT count(*) FROM information_schema.tables WHERE ` + named(name)
 	}
 	return f.Query(f, statement)[0][0] == "1"
+}
+
+// named is the condition of MariaDB's catalogue for a table with its database.
+func named(table string) string {
+	database, name, _ := strings.Cut(strings.Trim(table, "`"), "`.`")
+	return fmt.Sprintf("table_schema = '%s' AND table_name = '%s'", database, name)
+}
+
+// databaseOf is that of a table in MariaDB.
+func databaseOf(table string) string {
+	database, _, _ := strings.Cut(strings.Trim(table, "`"), "`.`")
+	return database
 }
 
 // shared is totals with a view, and with columns whose order is not that of their names.
@@ -170,9 +190,13 @@ func readersBare(f *fixture) {
 		if f.exists(f.stored("sums", "total")) || f.exists(f.Table("sums", "total")) || f.exists(f.Table("sums", "large")) {
 			f.Errorf("something of the tables is left beside version %d", version)
 		}
-		if f.dialect == store.DialectPostgres {
-			left := f.Query(f, `SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'sums%'`)
-			if left[0][0] != "0" {
+		places := map[store.Dialect]string{
+			store.DialectPostgres: `SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'sums%'`,
+			store.DialectMySQL: `SELECT count(*) FROM information_schema.schemata
+				WHERE schema_name LIKE '` + databaseOf(f.Table("sums", "total")) + `%'`,
+		}
+		if statement, has := places[f.dialect]; has {
+			if left := f.Query(f, statement); left[0][0] != "0" {
 				f.Errorf("%s schemas are left beside version %d", left[0][0], version)
 			}
 		}
@@ -182,8 +206,11 @@ func readersBare(f *fixture) {
 }
 
 func readersTaken(f *fixture) {
-	if f.dialect == store.DialectPostgres {
+	switch f.dialect {
+	case store.DialectPostgres:
 		f.Query(f, "CREATE SCHEMA sums")
+	case store.DialectMySQL:
+		f.Query(f, "CREATE DATABASE `"+databaseOf(f.Table("sums", "total"))+"`")
 	}
 	f.Query(f, "CREATE TABLE "+f.Table("sums", "total")+" (mine text)")
 	f.wantCatalogueError("a table of the plain name", totals("sums"), "not the projection's")

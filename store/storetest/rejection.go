@@ -94,7 +94,8 @@ func (r *runner) explained(mutations ...store.Mutation) string {
 	return err.Error()
 }
 
-// byHand is what somebody does to the table. {row} is its name, {view} that of its view, on which types depend.
+// byHand is what somebody does to the table. {row} is its name, {place} what has it, and {view} the name of its view, on
+// which types depend.
 var byHand = map[store.Dialect][]string{
 	store.DialectPostgres: {
 		"DROP VIEW {view}",
@@ -112,6 +113,16 @@ var byHand = map[store.Dialect][]string{
 		"ALTER TABLE {row} ALTER m TYPE numeric(4, 2)",
 		"CREATE DOMAIN small AS integer CHECK (VALUE < 10)", "ALTER TABLE {row} ALTER k TYPE small",
 		"CREATE INDEX large ON {row} (data)",
+	},
+	store.DialectMySQL: {
+		"CREATE UNIQUE INDEX unique_note ON {row} (note)",
+		"CREATE TRIGGER {place}.evil BEFORE INSERT ON {row} FOR EACH ROW IF NEW.note LIKE 'evil%' THEN " +
+			"SIGNAL SQLSTATE '45002' SET MESSAGE_TEXT = 'two\nlines'; END IF",
+		"CREATE TABLE {place}.parent (id bigint PRIMARY KEY)", "INSERT INTO {place}.parent VALUES (6)",
+		"ALTER TABLE {row} ADD FOREIGN KEY (parent) REFERENCES parent (id)",
+		"ALTER TABLE {row} MODIFY short varchar(7)",
+		"ALTER TABLE {row} MODIFY m numeric(4, 2)",
+		"ALTER TABLE {row} MODIFY k integer NOT NULL",
 	},
 	store.DialectSQLite: {
 		"CREATE UNIQUE INDEX unique_note ON {row} (note)",
@@ -144,7 +155,17 @@ func refusals(dialect store.Dialect) []refusal {
 			`"evil\n\"` + strings.Repeat("x", 54) + `"… (1005 bytes)`,
 		},
 	}
-	if dialect != store.DialectPostgres {
+	if dialect == store.DialectSQLite {
+		return all
+	}
+	all = append(all, []refusal{
+		{"foreign key", "parent", store.I64(77), "77"},
+		{"too long", "short", store.Text("much too long"), `"much too long"`},
+		{"integer", "k", store.I64(1 << 40), "1099511627776"},
+		{"numeric", "m", number("12345.67"), "12345.67"},
+		{"timestamp", "at", store.Timestamp(math.MinInt64), "-9223372036854775808 µs since 1970"},
+	}...)
+	if dialect == store.DialectMySQL {
 		return all
 	}
 	long := make([]byte, 9000)
@@ -153,20 +174,17 @@ func refusals(dialect store.Dialect) []refusal {
 		long[i] = byte(random.Uint32())
 	}
 	return append(all, []refusal{
-		{"foreign key", "parent", store.I64(77), "77"},
-		{"too long", "short", store.Text("much too long"), `"much too long"`},
-		{"integer", "k", store.I64(1 << 40), "1099511627776"},
-		{"numeric", "m", number("12345.67"), "12345.67"},
 		{"domain", "k", store.I64(70), "70"},
 		{"too large for an index", "data", store.BytesOf(store.KindBytes, long), `\x`},
-		{"timestamp", "at", store.Timestamp(math.MinInt64), "-9223372036854775808 µs since 1970"},
 	}...)
 }
 
 func rejectionNames(f *fixture) {
 	r := f.running(refusing())
 	r.apply(refusable(1, "note", store.Text("taken")), refusable(2, "", store.Null()))
-	names := strings.NewReplacer("{row}", r.stored("refusing", "row"), "{view}", r.Table("refusing", "row"))
+	place, _, _ := strings.Cut(r.stored("refusing", "row"), ".")
+	names := strings.NewReplacer("{row}", r.stored("refusing", "row"), "{place}", place, "{view}",
+		r.Table("refusing", "row"))
 	for _, sql := range byHand[f.dialect] {
 		r.Query(f, names.Replace(sql))
 	}

@@ -79,7 +79,7 @@ func rowsByType(f *fixture) {
 }
 
 func rowsEveryType(f *fixture) {
-	for kind, values := range samples() {
+	for kind, values := range f.columnSamples() {
 		p := holder("rows_"+kind, kind)
 		r := f.running(p)
 		for i, v := range append(values, store.Null()) {

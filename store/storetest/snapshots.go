@@ -76,7 +76,9 @@ func (f *fixture) readAfter(from store.Streams, of store.Stream, after int64) (e
 
 // own is a table of the store, in SQL.
 func (f *fixture) own(table string) string {
-	return map[store.Dialect]string{store.DialectPostgres: "pupwasm.", store.DialectSQLite: "pupwasm__"}[f.dialect] + table
+	return map[store.Dialect]string{
+		store.DialectPostgres: "pupwasm.", store.DialectSQLite: "pupwasm__", store.DialectMySQL: "pupwasm__",
+	}[f.dialect] + table
 }
 
 func streamsRead(f *fixture) {
@@ -237,7 +239,9 @@ func snapshotOfChangedLog(f *fixture) {
 
 // bytes is the type of a payload.
 func (f *fixture) bytes() string {
-	return map[store.Dialect]string{store.DialectPostgres: "bytea", store.DialectSQLite: "BLOB"}[f.dialect]
+	return map[store.Dialect]string{
+		store.DialectPostgres: "bytea", store.DialectSQLite: "BLOB", store.DialectMySQL: "BINARY",
+	}[f.dialect]
 }
 
 // snapshotOfAnotherLog puts a snapshot into the table as one that was restored without its log, or beside another one.
@@ -328,6 +332,7 @@ func snapshotFailsInTransaction(f *fixture) {
 		store.DialectPostgres: "ALTER TABLE pupwasm.snapshots ADD CHECK (schema_version <> 13)",
 		store.DialectSQLite: "CREATE TRIGGER refuse BEFORE INSERT ON pupwasm__snapshots WHEN NEW.schema_version = 13 " +
 			"BEGIN SELECT RAISE(ABORT, 'refused'); END",
+		store.DialectMySQL: "ALTER TABLE pupwasm__snapshots ADD CHECK (schema_version <> 13)",
 	}[f.dialect])
 	for way, inTx := range f.Transactions {
 		of := stream(way)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -12,6 +14,7 @@ var typeCases = []testCase{
 	{"every_type_as_column_parameter_and_result", typesRoundTrip},
 	{"every_type_in_an_array", typesArrays},
 	{"every_key_type", typesKeys},
+	{"what_a_type_cannot_hold_is_refused", typesBeyond},
 }
 
 // samples are values of each kind at its edges.
@@ -81,8 +84,54 @@ func holder(name, kind string) *store.Projection {
 }
 
 func typesRoundTrip(f *fixture) {
-	for kind, values := range samples() {
+	for kind, values := range f.columnSamples() {
 		f.roundTrip(kind, kind, append(values, store.Null()))
+	}
+}
+
+// columnSamples are the samples that a column holds.
+func (f *fixture) columnSamples() map[string][]store.Value {
+	all := samples()
+	if f.dialect == store.DialectMySQL {
+		all["f64"] = slices.DeleteFunc(all["f64"], func(v store.Value) bool { return math.IsInf(v.Float(), 0) })
+	}
+	return all
+}
+
+// beyond are values that a database does not hold in a column, by kind. Arrays may have them.
+func beyond(dialect store.Dialect) map[string][]store.Value {
+	if dialect == store.DialectPostgres {
+		return nil
+	}
+	values := map[string][]store.Value{"f64": {store.F64(math.NaN())}}
+	if dialect == store.DialectMySQL {
+		values["f64"] = append(values["f64"], store.F64(math.Inf(1)), store.F64(math.Inf(-1)))
+		values["numeric"] = []store.Value{
+			number("0.0000000000000000000000000000001"), number("-1" + strings.Repeat("0", 35)),
+			number(strings.Repeat("9", 900)),
+		}
+		values["timestamptz"] = []store.Value{
+			store.Timestamp(253402300800000000), store.Timestamp(-62135596800000001), store.Timestamp(math.MinInt64),
+		}
+	}
+	return values
+}
+
+// typesBeyond has values that the database does not hold: it refuses them, and never stores others in their place.
+func typesBeyond(f *fixture) {
+	for kind, values := range beyond(f.dialect) {
+		r := f.running(holder("of_"+kind, kind))
+		for i, v := range values {
+			for write := range 2 {
+				got := r.explained(mutate(0, store.I64(1), store.Null()), mutate(write, store.I64(int64(i+2)), v))
+				if !strings.Contains(got, "value = ") && !strings.Contains(got, "parameter $2 = ") {
+					f.Errorf("%s: %s by write %d: %s", kind, showValue(v), write, got)
+				}
+			}
+		}
+		if got := r.table(); got != "" {
+			f.Errorf("%s: the table is %q", kind, got)
+		}
 	}
 }
 

@@ -1,4 +1,7 @@
-package sqlite
+// Package arrays writes arrays as JSON, for databases without arrays of their own: true and false, integers, floats (NaN
+// and infinity as strings), strings for text and numeric, lower-case hex for bytes and uuid, microseconds for timestamptz,
+// and for json a string that holds the element's JSON, so that an element null differs from NULL.
+package arrays
 
 import (
 	"bytes"
@@ -12,8 +15,9 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// appendArray writes an array as JSON, in the encoding that the package's documentation gives.
-func appendArray(dst []byte, kind store.Kind, elements []store.Value) ([]byte, error) {
+// Append writes an array. check refuses elements that the database would not take; it is not asked about floats, which
+// may be NaN here.
+func Append(dst []byte, kind store.Kind, elements []store.Value, check func(store.Value) error) ([]byte, error) {
 	dst = append(dst, '[')
 	for i, v := range elements {
 		if i > 0 {
@@ -28,7 +32,13 @@ func appendArray(dst []byte, kind store.Kind, elements []store.Value) ([]byte, e
 				store.Type{Kind: v.Kind, Array: v.Array}, kind)
 		}
 		var err error
-		if dst, err = appendElement(dst, v); err != nil {
+		if v.Kind != store.KindF64 {
+			err = check(v)
+		}
+		if err == nil {
+			dst, err = appendElement(dst, v)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -36,11 +46,6 @@ func appendArray(dst []byte, kind store.Kind, elements []store.Value) ([]byte, e
 }
 
 func appendElement(dst []byte, v store.Value) ([]byte, error) {
-	if v.Kind != store.KindF64 { // which may be NaN here
-		if err := checkScalar(v); err != nil {
-			return nil, err
-		}
-	}
 	switch v.Kind {
 	case store.KindBool:
 		return strconv.AppendBool(dst, v.Bool()), nil
@@ -49,7 +54,7 @@ func appendElement(dst []byte, v store.Value) ([]byte, error) {
 	case store.KindF64:
 		return appendFloat(dst, v.Float()), nil
 	case store.KindNumeric:
-		text, err := numericText(v.Bytes(), false)
+		text, err := store.AddNumeric(v.Bytes(), []byte("0")) // without plus sign and leading zeros
 		return appendString(dst, text), err
 	case store.KindText, store.KindJSON:
 		return appendString(dst, v.Bytes()), nil
@@ -61,7 +66,7 @@ func appendElement(dst []byte, v store.Value) ([]byte, error) {
 }
 
 // appendFloat writes the shortest text that reads back as the same number, with a point or an exponent, so that
-// json_each sees a float.
+// functions for JSON see a float.
 func appendFloat(dst []byte, v float64) []byte {
 	switch {
 	case math.IsNaN(v):
@@ -95,8 +100,8 @@ func appendString(dst, text []byte) []byte {
 	return append(dst, '"')
 }
 
-// elementsOf is how many elements the JSON of an array has at most: one more than it has commas outside of strings.
-func elementsOf(text []byte) int {
+// Count is how many elements the JSON of an array has at most: one more than it has commas outside of strings.
+func Count(text []byte) int {
 	elements, within := 1, false
 	for at := 0; at < len(text); at++ {
 		switch c := text[at]; {
@@ -111,8 +116,8 @@ func elementsOf(text []byte) int {
 	return elements
 }
 
-// decodeArray reads what appendArray wrote, or what a statement made by json_group_array.
-func decodeArray(kind store.Kind, text []byte) (store.Value, error) {
+// Decode reads what Append wrote, or what a statement made by a function that aggregates.
+func Decode(kind store.Kind, text []byte) (store.Value, error) {
 	var raw []json.RawMessage
 	if err := json.Unmarshal(text, &raw); err != nil || raw == nil {
 		return store.Value{}, errors.New("an array is not a JSON array")

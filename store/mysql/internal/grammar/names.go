@@ -1,0 +1,125 @@
+package grammar
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+func set(words string) map[string]bool {
+	all := map[string]bool{}
+	for _, word := range strings.Fields(words) {
+		all[word] = true
+	}
+	return all
+}
+
+// wordsOf lists the keys for an error.
+func wordsOf[T any](of map[string]T) string { return strings.Join(slices.Sorted(maps.Keys(of)), ", ") }
+
+// functions are those that a statement may call: what they give depends on their arguments alone, the same on every
+// machine and at any time, with the settings of our sessions. Left out are those whose last digit may differ from
+// machine to machine; regular expressions, and whatever else may take minutes in one step, which nothing interrupts;
+// those that give times without a date, since the server adds the day of its clock to these; and those that look at the
+// session, the clock, other users' functions or files.
+var functions = set(`
+	ABS CEIL CEILING FLOOR GREATEST LEAST MOD ROUND SIGN SQRT TRUNCATE BIT_COUNT CONV CRC32 FORMAT
+	COALESCE IF IFNULL ISNULL NULLIF NVL NVL2 ROW DEFAULT VALUE VALUES
+	ASCII BIN BIT_LENGTH CAST CHAR CHAR_LENGTH CHARACTER_LENGTH CONCAT CONCAT_WS CONVERT ELT FIELD FIND_IN_SET
+	FROM_BASE64 HEX INSTR LCASE LEFT LENGTH LENGTHB LOCATE LOWER LPAD LTRIM MD5 MID OCT OCTET_LENGTH ORD QUOTE REPEAT
+	REPLACE REVERSE RIGHT RPAD RTRIM SHA SHA1 SHA2 SPACE STRCMP SUBSTR SUBSTRING SUBSTRING_INDEX TO_BASE64 TRIM UCASE
+	UNHEX UPPER
+	ADDDATE DATE DATE_ADD DATE_FORMAT DATE_SUB DATEDIFF DAY DAYNAME DAYOFMONTH DAYOFWEEK DAYOFYEAR EXTRACT FROM_DAYS
+	FROM_UNIXTIME HOUR LAST_DAY MAKEDATE MICROSECOND MINUTE MONTH MONTHNAME PERIOD_ADD PERIOD_DIFF QUARTER SECOND
+	STR_TO_DATE SUBDATE TIMESTAMP TIMESTAMPADD TIMESTAMPDIFF TO_DAYS TO_SECONDS UNIX_TIMESTAMP WEEK WEEKDAY WEEKOFYEAR
+	YEAR YEARWEEK
+	JSON_ARRAY JSON_ARRAY_APPEND JSON_ARRAY_INSERT JSON_COMPACT JSON_CONTAINS JSON_CONTAINS_PATH JSON_DEPTH
+	JSON_DETAILED JSON_EXISTS JSON_EXTRACT JSON_INSERT JSON_LENGTH JSON_LOOSE JSON_OBJECT JSON_QUERY JSON_QUOTE
+	JSON_REMOVE JSON_REPLACE JSON_SEARCH JSON_SET JSON_TYPE JSON_UNQUOTE JSON_VALID JSON_VALUE`)
+
+// aggregates are functions over rows.
+var aggregates = set(`AVG BIT_AND BIT_OR BIT_XOR COUNT GROUP_CONCAT JSON_ARRAYAGG JSON_OBJECTAGG MAX MIN STDDEV
+	STDDEV_POP STDDEV_SAMP SUM VAR_POP VAR_SAMP VARIANCE`)
+
+// ordered are the aggregates that may have an order in them.
+var ordered = set(`GROUP_CONCAT JSON_ARRAYAGG`)
+
+// windows are functions that are over a window only.
+var windows = set(`CUME_DIST DENSE_RANK FIRST_VALUE LAG LAST_VALUE LEAD NTH_VALUE NTILE PERCENT_RANK RANK ROW_NUMBER`)
+
+// patterns are functions that compare one argument with each place of another.
+var patterns = map[string]int{"INSTR": 2, "JSON_SEARCH": 3, "LOCATE": 1, "REPLACE": 2, "SUBSTRING_INDEX": 2}
+
+// texts are in which argument these look for it.
+var texts = map[string]int{"INSTR": 1, "JSON_SEARCH": 1, "LOCATE": 2, "REPLACE": 1, "SUBSTRING_INDEX": 1}
+
+// replacements are what comes in its place, perhaps as often as the text has bytes: it is bounded as the pattern is.
+var replacements = map[string]int{"REPLACE": 3}
+
+// walks are functions that walk through the whole value for each path.
+var walks = set(`JSON_ARRAY_APPEND JSON_ARRAY_INSERT JSON_CONTAINS_PATH JSON_EXTRACT JSON_INSERT JSON_REMOVE JSON_REPLACE
+	JSON_SET`)
+
+// arguments are how many a function must have that asks the clock or the session with fewer.
+var arguments = map[string]int{"UNIX_TIMESTAMP": 1, "TIMESTAMP": 1, "WEEK": 2}
+
+// castTypes are those of CAST, by what they are for MariaDB.
+var castTypes = map[string]string{
+	"BIGINT": "SIGNED", "BINARY": "BINARY", "CHAR": "CHAR", "DATE": "DATE", "DATETIME": "DATETIME",
+	"DECIMAL": "DECIMAL", "DOUBLE": "DOUBLE", "INT": "SIGNED", "INTEGER": "SIGNED", "NUMERIC": "DECIMAL",
+	"SIGNED": "SIGNED", "TEXT": "CHAR", "UNSIGNED": "UNSIGNED", "VARCHAR": "CHAR",
+}
+
+// columnTypes are those of JSON_TABLE.
+var columnTypes = set(`BIGINT BINARY BOOL BOOLEAN CHAR DATE DATETIME DECIMAL DOUBLE INT INTEGER JSON LONGTEXT NUMERIC TEXT
+	TINYINT VARBINARY VARCHAR`)
+
+var textTypes = []string{"CHAR", "LONGTEXT", "TEXT", "VARCHAR"}
+
+// collations are those of texts.
+var collations = set(`utf8mb4_bin utf8mb4_general_ci utf8mb4_general_nopad_ci utf8mb4_nopad_bin utf8mb4_unicode_520_ci
+	utf8mb4_unicode_520_nopad_ci utf8mb4_unicode_ci utf8mb4_unicode_nopad_ci`)
+
+var units = strings.Fields(`MICROSECOND SECOND MINUTE HOUR DAY WEEK MONTH QUARTER YEAR DAY_HOUR DAY_MICROSECOND DAY_MINUTE
+	DAY_SECOND HOUR_MICROSECOND HOUR_MINUTE HOUR_SECOND MINUTE_MICROSECOND MINUTE_SECOND SECOND_MICROSECOND YEAR_MONTH`)
+
+const (
+	ofClock   = "it gives other results in a rebuild"
+	ofSession = "it is of the session"
+	noLocks   = "a statement has no locks of its own"
+)
+
+// hints say more of words that are refused.
+var hints = map[string]string{
+	"CURRENT_DATE": ofClock, "CURRENT_TIME": ofClock, "CURRENT_TIMESTAMP": ofClock, "LOCALTIME": ofClock,
+	"LOCALTIMESTAMP": ofClock, "UTC_DATE": ofClock, "UTC_TIME": ofClock, "UTC_TIMESTAMP": ofClock,
+	"CURRENT_ROLE": ofSession, "CURRENT_USER": ofSession,
+	"FOR": noLocks, "LOCK": noLocks,
+	"INTO":      "a query gives its rows to the program",
+	"PROCEDURE": "a query has none",
+	"RETURNING": "a write gives no rows",
+	"REGEXP":    "regular expressions may take minutes, which nothing interrupts",
+	"RLIKE":     "regular expressions may take minutes, which nothing interrupts",
+	"MATCH":     "there are no indexes of texts",
+}
+
+// reserved are the words that are no names without quotes: those of MariaDB, and those of this grammar.
+var reserved = set(`
+	ACCESSIBLE ADD ALL ALTER ANALYZE AND AS ASC ASENSITIVE BEFORE BETWEEN BIGINT BINARY BLOB BOTH BY CALL CASCADE CASE
+	CHANGE CHAR CHARACTER CHECK COLLATE COLUMN CONDITION CONSTRAINT CONTINUE CONVERT CREATE CROSS CURRENT_DATE CURRENT_ROLE
+	CURRENT_TIME CURRENT_TIMESTAMP CURRENT_USER CURSOR DATABASE DATABASES DAY_HOUR DAY_MICROSECOND DAY_MINUTE DAY_SECOND
+	DEC DECIMAL DECLARE DEFAULT DELAYED DELETE DESC DESCRIBE DETERMINISTIC DISTINCT DISTINCTROW DIV DOUBLE DROP DUAL EACH
+	ELSE ELSEIF ENCLOSED END ESCAPE ESCAPED EXCEPT EXISTS EXIT EXPLAIN FALSE FETCH FLOAT FLOAT4 FLOAT8 FOR FORCE FOREIGN
+	FROM FULLTEXT GENERAL GRANT GROUP HAVING HIGH_PRIORITY HOUR_MICROSECOND HOUR_MINUTE HOUR_SECOND IF IGNORE
+	IGNORE_DOMAIN_IDS IGNORE_SERVER_IDS IN INDEX INFILE INNER INOUT INSENSITIVE INSERT INT INT1 INT2 INT3 INT4 INT8 INTEGER
+	INTERSECT INTERVAL INTO IS ITERATE JOIN KEY KEYS KILL LEADING LEAVE LEFT LIKE LIMIT LINEAR LINES LOAD LOCALTIME
+	LOCALTIMESTAMP LOCK LONG LONGBLOB LONGTEXT LOOP LOW_PRIORITY MASTER_HEARTBEAT_PERIOD MASTER_SSL_VERIFY_SERVER_CERT
+	MATCH MAXVALUE MEDIUMBLOB MEDIUMINT MEDIUMTEXT MIDDLEINT MINUTE_MICROSECOND MINUTE_SECOND MOD MODIFIES NATURAL NOT
+	NO_WRITE_TO_BINLOG NULL NUMERIC OFFSET ON OPTIMIZE OPTION OPTIONALLY OR ORDER OUT OUTER OUTFILE OVER
+	PAGE_CHECKSUM PARSE_VCOL_EXPR PARTITION PRECISION PRIMARY PROCEDURE PURGE RANGE READ READS READ_WRITE REAL RECURSIVE
+	REFERENCES REF_SYSTEM_ID REGEXP RELEASE RENAME REPEAT REPLACE REQUIRE RESIGNAL RESTRICT RETURN RETURNING REVOKE RIGHT
+	RLIKE ROWS ROW_NUMBER SCHEMA SCHEMAS SECOND_MICROSECOND SELECT SENSITIVE SEPARATOR SET SHOW SIGNAL SLOW SMALLINT
+	SPATIAL SPECIFIC SQL SQLEXCEPTION SQLSTATE SQLWARNING SQL_BIG_RESULT SQL_CALC_FOUND_ROWS SQL_SMALL_RESULT SSL STARTING
+	STATS_AUTO_RECALC STATS_PERSISTENT STATS_SAMPLE_PAGES STRAIGHT_JOIN TABLE TERMINATED THEN TINYBLOB TINYINT TINYTEXT TO
+	TRAILING TRIGGER TRUE UNDO UNION UNIQUE UNLOCK UNSIGNED UPDATE USAGE USE USING UTC_DATE UTC_TIME UTC_TIMESTAMP VALUES
+	VARBINARY VARCHAR VARCHARACTER VARYING WHEN WHERE WHILE WINDOW WITH WRITE XOR YEAR_MONTH ZEROFILL`)
