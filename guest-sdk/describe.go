@@ -332,6 +332,7 @@ func (w *objectWriter) optionalSQL(name string, sql SQL) {
 		w.optionalText("any", sql.Any)
 		w.optionalText("postgres", sql.Postgres)
 		w.optionalText("sqlite", sql.SQLite)
+		w.optionalText("mysql", sql.MySQL)
 		w.close('}')
 	}
 }

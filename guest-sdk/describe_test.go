@@ -25,7 +25,7 @@ func TestDescribe_writesEverythingThatIsDeclared(t *testing.T) {
 	accounts.Delete("close")
 	accounts.Load("by_key", "cents")
 	plain := pup.NewTable("plain", pup.I64("n"), pup.I64("twice").NotNull().Generated(pup.SQL{Any: "n * 2"})).
-		Check("small", pup.SQL{Postgres: "n < 1", SQLite: "n < 2"}).Check("even", pup.SQL{Any: "true"})
+		Check("small", pup.SQL{Postgres: "n < 1", SQLite: "n < 2", MySQL: "n < 3"}).Check("even", pup.SQL{Any: "true"})
 	plain.Insert("add")
 	p := pup.Projection{
 		Name: "all", Version: 3, Description: "a ünï\tcode", Ordering: pup.OrderGlobal,
@@ -59,7 +59,7 @@ func TestDescribe_writesEverythingThatIsDeclared(t *testing.T) {
 				{"name":"data","type":"json"}, {"name":"raw","type":"bytes"}, {"name":"tags","type":"text[]","backfill":"none"}],
 			 "key": ["owner","number"], "indexes": [["since","owner"],["id"]]},
 			{"name": "plain", "columns": [{"name":"n","type":"i64"}, {"name":"twice","type":"i64","not_null":true,"generated":"n * 2"}],
-			 "checks": [{"name":"small","sql":{"postgres":"n < 1","sqlite":"n < 2"}}, {"name":"even","sql":"true"}]}],
+			 "checks": [{"name":"small","sql":{"postgres":"n < 1","sqlite":"n < 2","mysql":"n < 3"}}, {"name":"even","sql":"true"}]}],
 		"views": [{"name":"shown","sql":"select n from {plain}"}],
 		"writes": [
 			{"name":"pay","action":"upsert","table":"accounts","columns":[{"name":"cents","action":"add"},{"name":"rate","action":"add"},

@@ -45,6 +45,7 @@ type SQL struct {
 	Any      string // for every database without a text of its own
 	Postgres string // for PostgreSQL
 	SQLite   string // for SQLite
+	MySQL    string // for MariaDB
 }
 
 func (s SQL) isZero() bool { return s == SQL{} }

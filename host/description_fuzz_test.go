@@ -41,7 +41,7 @@ func FuzzParseDescription(f *testing.F) {
 		if err != nil {
 			t.Fatalf("an accepted description is refused when it is read again: %v: %s", err, again)
 		}
-		for _, dialect := range []store.Dialect{store.DialectPostgres, store.DialectSQLite} {
+		for _, dialect := range []store.Dialect{store.DialectPostgres, store.DialectSQLite, store.DialectMySQL} {
 			if first, second := d.Declaration(dialect), second.Declaration(dialect); first != second {
 				t.Errorf("the declaration is %s, and when it is read again %s", first, second)
 			}

@@ -75,9 +75,9 @@
 //
 // A name starts with a lower-case letter and goes on with letters, digits and single underscores, 30 at most.
 // A type is bool, i64, f64, numeric, text, bytes, json, timestamptz or uuid, or one of these with "[]". "sql"
-// and "generated" are a text or an object with a text for "postgres", "sqlite" or "any"; in it {name} means a
-// table of the projection and $1, $2, … for the parameters of a write or query. "generated" and the "sql" of
-// a check are one expression over the columns of a row; a column with "generated" has no default, is not part
+// and "generated" are a text or an object with a text for "postgres", "mysql" (MariaDB), "sqlite" or "any"; in it
+// {name} means a table of the projection and $1, $2, … for the parameters of a write or query. "generated" and
+// the "sql" of a check are one expression over the columns of a row; a column with "generated" has no default, is not part
 // of the key, and no write gives it. A view's "sql" is a query. A write's action is upsert, insert,
 // insert-ignore or delete; a column's action within an upsert is set (default), add (i64, numeric), min, max
 // (i64, numeric, timestamptz) or if-null.

@@ -93,7 +93,7 @@ func (s *statement) UnmarshalJSON(text []byte) error {
 		return err
 	}
 	for dialect := range each {
-		if !slices.Contains([]string{"any", "postgres", "sqlite"}, dialect) {
+		if !slices.Contains([]string{"any", "postgres", "sqlite", "mysql"}, dialect) {
 			return fmt.Errorf("dialect %q is unknown", dialect)
 		}
 	}

@@ -43,10 +43,11 @@ const (
 	DialectAny      Dialect = "any"
 	DialectPostgres Dialect = "postgres"
 	DialectSQLite   Dialect = "sqlite"
+	DialectMySQL    Dialect = "mysql" // MariaDB
 )
 
 // dialects are those that a statement may have a text for.
-var dialects = []Dialect{DialectAny, DialectPostgres, DialectSQLite}
+var dialects = []Dialect{DialectAny, DialectPostgres, DialectSQLite, DialectMySQL}
 
 // Statement is SQL text per dialect. "{name}" is the projection's table of that name, qualified as the database
 // needs it, and "{table}" is its only table. Parameters are $1, $2, … on every dialect.
@@ -65,8 +66,8 @@ func (s *Statement) UnmarshalJSON(data []byte) error {
 	}
 	for dialect := range texts {
 		if !slices.Contains(dialects, dialect) {
-			return fmt.Errorf("unknown dialect %.60q: use %s, %s or %s", dialect, DialectAny, DialectPostgres,
-				DialectSQLite)
+			return fmt.Errorf("unknown dialect %.60q: use %s, %s, %s or %s", dialect, DialectAny, DialectPostgres,
+				DialectSQLite, DialectMySQL)
 		}
 	}
 	*s = texts

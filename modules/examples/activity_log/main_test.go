@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/pupwasm/pupwasm/guest-sdk/puptest"
@@ -30,6 +31,8 @@ func TestActivityLog_payloadThatIsNoJSONIsLeftOut(t *testing.T) {
 		"": false, " ": false, "\xff\x00": false, "{": false, "{}{}": false, "\"\xff\"": false, `{"a":"\u0000"}`: false, `"\ud800"`: false,
 		`"\ude00"`: false, `"\ud83d\ud83d"`: false, "1e400000": false, "1E-20000": false,
 		" [1e309] ": true, `"\\u0000"`: true, `"\ud83d\ude00"`: true, `"1e400000 \""`: true, "[true,false,1e+9999]": true, `"é\n"`: true, `"\uABCD"`: true,
+		strings.Repeat("[", 31) + strings.Repeat("]", 31): true, strings.Repeat(`{"a":`, 32) + "1" + strings.Repeat("}", 32): false,
+		"[" + strings.Repeat("[],", 40) + `"` + strings.Repeat("[", 40) + `"]`: true,
 	} {
 		p := puptest.New(t)
 		p.Apply(puptest.Event{AggregateType: "User", AggregateID: "u1", Type: "x", Payload: payload})

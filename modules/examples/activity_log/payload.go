@@ -9,10 +9,13 @@ func isJSON(e pup.Event) bool {
 	return payload.Err() == nil
 }
 
+// depthMax is how deep objects and arrays nest in what every database can hold.
+const depthMax = 31
+
 // fits reports whether every database can hold JSON text in a column: PostgreSQL's jsonb has no character NUL, no
-// half of a surrogate pair and no number with a huge exponent.
+// half of a surrogate pair and no number with a huge exponent, and MariaDB takes no deeper nesting than depthMax.
 func fits(payload []byte) bool {
-	quoted := false
+	quoted, depth := false, 0
 	for i := 0; i < len(payload); i++ {
 		switch c := payload[i]; {
 		case c == '"':
@@ -31,6 +34,12 @@ func fits(payload []byte) bool {
 			}
 		case c == '\\':
 			i++
+		case !quoted && (c == '[' || c == '{'):
+			if depth++; depth > depthMax {
+				return false
+			}
+		case !quoted && (c == ']' || c == '}'):
+			depth--
 		case !quoted && (c == 'e' || c == 'E'):
 			start := i
 			for i+1 < len(payload) && (payload[i+1] == '+' || payload[i+1] == '-' || payload[i+1] >= '0' &&

@@ -36,7 +36,10 @@ func init() {
 		Tables:    []*pup.Table{customers},
 		Views: []pup.View{{
 			Name: "averages",
-			SQL:  pup.SQL{Any: "SELECT customer_id, name, paid_cents / nullif(orders, 0) AS average_cents FROM {customers}"},
+			SQL: pup.SQL{
+				Any:   "SELECT customer_id, name, paid_cents / nullif(orders, 0) AS average_cents FROM {customers}",
+				MySQL: "SELECT customer_id, name, paid_cents DIV nullif(orders, 0) AS average_cents FROM {customers}",
+			},
 		}},
 		Handle: handle,
 	})

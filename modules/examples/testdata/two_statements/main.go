@@ -8,7 +8,8 @@ var (
 	counts = pup.NewTable("counts",
 		pup.Text("id").Key(), pup.I64("events").NotNull().Default(0), pup.I64("bytes").NotNull().Default(0))
 	count = pup.NewStatement("count", pup.SQL{
-		Any: "INSERT INTO {counts} AS c (id, events) VALUES ($1, 1) ON CONFLICT (id) DO UPDATE SET events = c.events + 1",
+		Any:   "INSERT INTO {counts} AS c (id, events) VALUES ($1, 1) ON CONFLICT (id) DO UPDATE SET events = c.events + 1",
+		MySQL: "INSERT INTO {counts} (id, events) VALUES ($1, 1) ON DUPLICATE KEY UPDATE events = events + 1",
 	}, pup.TypeText).Unordered()
 	weigh = pup.NewStatement("weigh", pup.SQL{
 		Any: "UPDATE {counts} SET bytes = bytes + $2 WHERE id = $1",
