@@ -2,6 +2,7 @@ package pupwasm_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -14,9 +15,11 @@ import (
 	"github.com/ncruces/go-sqlite3"
 
 	"github.com/pupwasm/pupwasm"
+	"github.com/pupwasm/pupwasm/internal/mariadbtest"
 	"github.com/pupwasm/pupwasm/internal/pgtest"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
+	"github.com/pupwasm/pupwasm/store/mysql"
 	"github.com/pupwasm/pupwasm/store/postgres"
 	"github.com/pupwasm/pupwasm/store/sqlite"
 )
@@ -45,10 +48,10 @@ func onSQLite(t *testing.T) database {
 	must(err)
 	t.Cleanup(db.Close)
 	must(db.Migrate(t.Context()))
-	sql, err := sqlite.OpenSQL(path)
+	handle, err := sqlite.OpenSQL(path)
 	must(err)
-	t.Cleanup(func() { sql.Close() })
-	_, err = sql.Exec(seenTable)
+	t.Cleanup(func() { handle.Close() })
+	_, err = handle.Exec(seenTable)
 	must(err)
 	return database{
 		opened: db,
@@ -67,7 +70,7 @@ func onSQLite(t *testing.T) database {
 		},
 		rows: func(t *testing.T) map[string][]string {
 			t.Helper()
-			rows, err := sql.QueryContext(t.Context(), "SELECT stream, payload FROM seen ORDER BY rowid") //nolint:rowserrcheck // collect asks for it
+			rows, err := handle.QueryContext(t.Context(), "SELECT stream, payload FROM seen ORDER BY rowid") //nolint:rowserrcheck // collect asks for it
 			must(err)
 			defer rows.Close()
 			return collect(t, rows.Next, rows.Scan, rows.Err)
@@ -110,6 +113,49 @@ func onPostgres(t *testing.T) database {
 	}
 }
 
+func onMariaDB(t *testing.T) database {
+	t.Helper()
+	at := mariadbtest.New(t)
+	db, err := mysql.Open(at.URL, mysql.Options{})
+	must(err)
+	t.Cleanup(db.Close)
+	handle, err := mysql.OpenSQL(at.URL)
+	must(err)
+	t.Cleanup(func() { handle.Close() })
+	_, err = handle.ExecContext(t.Context(), strings.Replace(seenTable, "n INTEGER", "n bigint, id bigint AUTO_INCREMENT PRIMARY KEY", 1))
+	must(err)
+	return database{
+		opened: db,
+		handler: func(before func(*store.RecordedEvent) error) store.Handler {
+			return mysql.Handler(func(ctx context.Context, tx *sql.Tx, events []store.RecordedEvent) error {
+				for i := range events {
+					if err := before(&events[i]); err != nil {
+						return err
+					}
+					if err := seenOnMariaDB(ctx, tx, &events[i]); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		},
+		rows: func(t *testing.T) map[string][]string {
+			t.Helper()
+			rows, err := handle.QueryContext(t.Context(), "SELECT stream, payload FROM seen ORDER BY id") //nolint:rowserrcheck // collect asks for it
+			must(err)
+			defer rows.Close()
+			return collect(t, rows.Next, rows.Scan, rows.Err)
+		},
+	}
+}
+
+// seenOnMariaDB writes an event.
+func seenOnMariaDB(ctx context.Context, tx *sql.Tx, e *store.RecordedEvent) error {
+	_, err := tx.ExecContext(ctx, "INSERT INTO seen (n, stream, payload) VALUES (?, ?, ?)", e.Position, e.AggregateID,
+		string(e.Payload))
+	return err
+}
+
 // seenOnSQLite writes an event.
 func seenOnSQLite(conn *sqlite3.Conn, e *store.RecordedEvent) error {
 	insert, _, err := conn.Prepare("INSERT INTO seen VALUES (?, ?, ?)")
@@ -148,8 +194,8 @@ func collect(t *testing.T, next func() bool, scan func(...any) error, end func()
 	return all
 }
 
-// onBoth runs a test on both databases.
-func onBoth(t *testing.T, test func(t *testing.T, db database)) {
+// onAll runs a test on all databases.
+func onAll(t *testing.T, test func(t *testing.T, db database)) {
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
 		test(t, onSQLite(t))
@@ -157,6 +203,10 @@ func onBoth(t *testing.T, test func(t *testing.T, db database)) {
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
 		test(t, onPostgres(t))
+	})
+	t.Run("mariadb", func(t *testing.T) {
+		t.Parallel()
+		test(t, onMariaDB(t))
 	})
 }
 

@@ -11,7 +11,7 @@ import (
 // TestConsumer_anUnusableKeyParksTheStream has an event whose partition key is an object.
 func TestConsumer_anUnusableKeyParksTheStream(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, db database) {
+	onAll(t, func(t *testing.T, db database) {
 		orders(t, db, 2, 2)
 		_, err := db.Append(t.Context(), store.AppendOptions{}, store.StreamAppend{
 			Stream: store.Stream{BoundedContext: "Shop", AggregateType: "Order", AggregateID: "order-1"},

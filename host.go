@@ -52,9 +52,11 @@ type Options struct {
 	Traces trace.TracerProvider
 }
 
-// Database is a database that an application has opened: a *[postgres.Store] or a *[sqlite.Store].
+// Database is a database that an application has opened: a *[postgres.Store], a *[mysql.Store] or a
+// *[sqlite.Store].
 //
 // [postgres.Store]: https://pkg.go.dev/github.com/pupwasm/pupwasm/store/postgres#Store
+// [mysql.Store]: https://pkg.go.dev/github.com/pupwasm/pupwasm/store/mysql#Store
 // [sqlite.Store]: https://pkg.go.dev/github.com/pupwasm/pupwasm/store/sqlite#Store
 type Database interface {
 	// Backend is for hosts. What it returns changes without notice.

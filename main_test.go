@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/pupwasm/pupwasm"
+	"github.com/pupwasm/pupwasm/internal/mariadbtest"
 	"github.com/pupwasm/pupwasm/internal/pgtest"
 )
 
@@ -19,6 +20,7 @@ func TestMain(m *testing.M) {
 	}
 	os.Setenv("DATABASE_URL", server.DSN)
 	code := pgtest.MainWithoutLeaks(m)
+	mariadbtest.Stop()
 	server.Stop()
 	os.Exit(code)
 }

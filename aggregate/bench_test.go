@@ -9,7 +9,7 @@ import (
 // BenchmarkLoad loads a stream of 10,000 events by its snapshot, with 25 events behind it, and as a whole.
 func BenchmarkLoad(b *testing.B) {
 	const events = 10_000
-	for name, create := range map[string]func(testing.TB) *database{"postgres": onPostgres, "sqlite": onSQLite} {
+	for name, create := range kinds {
 		d := create(b)
 		repository := ledgers(b, d.db, 0)
 		root, err := repository.Load(b.Context(), "a")

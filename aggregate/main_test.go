@@ -7,14 +7,17 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	_ "github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/pupwasm/pupwasm/internal/mariadbtest"
 	"github.com/pupwasm/pupwasm/internal/pgtest"
 	"github.com/pupwasm/pupwasm/store"
+	"github.com/pupwasm/pupwasm/store/mysql"
 	"github.com/pupwasm/pupwasm/store/postgres"
 	"github.com/pupwasm/pupwasm/store/sqlite"
 )
@@ -29,6 +32,7 @@ func TestMain(m *testing.M) {
 	os.Setenv("DATABASE_URL", server.DSN)
 	code := pgtest.MainWithoutLeaks(m)
 	server.Stop()
+	mariadbtest.Stop()
 	os.Exit(code)
 }
 
@@ -39,6 +43,7 @@ type database struct {
 	handle    *sql.DB // past the store
 	events    string  // the names of tables
 	snapshots string
+	marks     bool // parameters are question marks
 	inTx      map[string]func(ctx context.Context, fn func(tx appTx) error) error
 }
 
@@ -48,10 +53,13 @@ type appTx struct {
 	exec func(text string) error
 }
 
+// kinds are those of databases.
+var kinds = map[string]func(testing.TB) *database{"postgres": onPostgres, "sqlite": onSQLite, "mariadb": onMariaDB}
+
 // onEach runs a test on an empty database of each kind.
 func onEach(t *testing.T, test func(t *testing.T, d *database)) {
 	t.Helper()
-	for name, create := range map[string]func(testing.TB) *database{"postgres": onPostgres, "sqlite": onSQLite} {
+	for name, create := range kinds {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, create(t))
@@ -118,17 +126,59 @@ func onSQLite(t testing.TB) *database {
 	return d
 }
 
+func onMariaDB(t testing.TB) *database {
+	t.Helper()
+	at := mariadbtest.New(t)
+	db, err := mysql.Open(at.URL, mysql.Options{})
+	must(t, err)
+	t.Cleanup(db.Close)
+	handle := at.Connect(t)
+	d := &database{db: db, handle: handle, events: "pupwasm__events", snapshots: "pupwasm__snapshots", marks: true}
+	own := func(ctx context.Context, tx *sql.Tx, streams store.StreamsTx) appTx {
+		return appTx{streams, func(text string) error {
+			_, err := tx.ExecContext(ctx, text)
+			return err
+		}}
+	}
+	d.inTx = map[string]func(ctx context.Context, fn func(tx appTx) error) error{
+		"mariadb": func(ctx context.Context, fn func(tx appTx) error) error {
+			return db.InTx(ctx, func(tx *mysql.Tx) error { return fn(own(ctx, tx.SQL(), tx.Streams())) })
+		},
+		"database/sql": func(ctx context.Context, fn func(tx appTx) error) error {
+			tx, err := handle.BeginTx(ctx, nil)
+			if err != nil {
+				return err
+			}
+			if err := fn(own(ctx, tx, db.StreamsTx(tx))); err != nil {
+				return errors.Join(err, tx.Rollback())
+			}
+			return tx.Commit()
+		},
+	}
+	return d
+}
+
+var parameter = regexp.MustCompile(`\$[0-9]`)
+
+// sql has the parameters as the database writes them. Each comes once, in order.
+func (d *database) sql(text string) string {
+	if d.marks {
+		return parameter.ReplaceAllString(text, "?")
+	}
+	return text
+}
+
 // exec runs SQL past the store.
 func (d *database) exec(t failing, text string, args ...any) {
 	t.Helper()
-	_, err := d.handle.ExecContext(context.Background(), text, args...)
+	_, err := d.handle.ExecContext(context.Background(), d.sql(text), args...)
 	must(t, err)
 }
 
 // number is the result of a query.
 func (d *database) number(t failing, query string, args ...any) (n int64) {
 	t.Helper()
-	must(t, d.handle.QueryRowContext(context.Background(), query, args...).Scan(&n))
+	must(t, d.handle.QueryRowContext(context.Background(), d.sql(query), args...).Scan(&n))
 	return n
 }
 

@@ -45,7 +45,7 @@ func (r *Root[S]) Version() int64 { return r.version }
 // Position returns the global position of the last event of the state, or 0. A host can wait for it.
 func (r *Root[S]) Position() int64 { return r.position }
 
-// New prepares a repository on a database, which it does not own: a *postgres.Store or a *sqlite.Store.
+// New prepares a repository on a database, which it does not own: a *postgres.Store, a *mysql.Store or a *sqlite.Store.
 //
 // # Errors
 //
@@ -76,8 +76,8 @@ func (r *Repository[S]) Load(ctx context.Context, id string) (*Root[S], error) {
 }
 
 // LoadTx is [Repository.Load] in a transaction of the caller, which sees what it has appended itself. Drivers make tx:
-// StreamsTx and StreamsSQLTx of a *postgres.Store, Streams of a *sqlite.Tx. After an error a transaction of PostgreSQL is
-// aborted.
+// StreamsTx and StreamsSQLTx of a *postgres.Store, StreamsTx of a *mysql.Store, Streams of a *sqlite.Tx. After an error a
+// transaction of PostgreSQL is aborted.
 func (r *Repository[S]) LoadTx(ctx context.Context, tx store.StreamsTx, id string) (*Root[S], error) {
 	return r.load(ctx, tx, id)
 }

@@ -47,8 +47,8 @@ func (r *Repository[S]) Save(ctx context.Context, root *Root[S], events ...store
 // together or not at all. See [Repository.LoadTx] for tx.
 //
 // A conflict is returned as by Save, and nothing is tried again. On PostgreSQL the transaction is aborted then, as after
-// any other error: roll it back, and begin with loading. On SQLite it goes on, and an error may have left the events in it:
-// roll it back too. After a rollback the root is ahead of the log, and the next save of it answers [ErrSpent].
+// any other error: roll it back, and begin with loading. On MariaDB and SQLite it goes on, and an error may have left the
+// events in it: roll it back too. After a rollback the root is ahead of the log, and the next save of it answers [ErrSpent].
 func (r *Repository[S]) AppendTx(ctx context.Context, tx store.StreamsTx, root *Root[S], events ...store.Event) error {
 	if err := r.append(ctx, tx, root, events); err != nil {
 		return err

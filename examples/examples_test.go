@@ -17,6 +17,7 @@ import (
 
 	"github.com/pupwasm/pupwasm/examples/internal/shop"
 	"github.com/pupwasm/pupwasm/internal/build"
+	"github.com/pupwasm/pupwasm/internal/mariadbtest"
 	"github.com/pupwasm/pupwasm/internal/pgtest"
 	"github.com/pupwasm/pupwasm/internal/testwait"
 )
@@ -35,6 +36,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 	} else {
 		code = pgtest.Main(m)
+		mariadbtest.Stop()
 	}
 	os.RemoveAll(programs)
 	os.Exit(code)
@@ -81,8 +83,11 @@ func TestExamples(t *testing.T) {
 					needsTinyGo(t)
 				}
 				url := "sqlite:" + filepath.Join(t.TempDir(), "shop.db")
-				if database == postgreSQL {
+				switch database {
+				case postgreSQL:
 					url = pgtest.Empty(t).DSN
+				case mariaDB:
+					url = mariadbtest.Empty(t).URL
 				}
 				printed := run(t, name, url)
 				page := readPage(t, name)
@@ -168,8 +173,12 @@ func command(t *testing.T, name, url string) *exec.Cmd {
 func compareRows(t *testing.T, url string, table rows) {
 	t.Helper()
 	name := table.name
-	if strings.HasPrefix(url, "sqlite:") {
-		name = strings.Replace(name, ".", "__", 1)
+	switch projection, of, found := strings.Cut(name, "."); {
+	case !found:
+	case projection == "pupwasm" && !strings.HasPrefix(url, "postgres"):
+		name = projection + "__" + of
+	case projection != "pupwasm":
+		name = shop.Table(url, projection, of)
 	}
 	db, err := shop.OpenSQL(url)
 	if err != nil {

@@ -21,10 +21,10 @@ PATH=$(cd "$bin" && pwd):$PATH
 
 case ${1:-} in
 "") PUPWASM_DATABASE_URL=sqlite:shop.db ;; # in the temporary folder
-sqlite:/* | postgres:* | postgresql:*) PUPWASM_DATABASE_URL=$1 ;;
+sqlite:/* | postgres:* | postgresql:* | mysql:* | mariadb:*) PUPWASM_DATABASE_URL=$1 ;;
 sqlite:*) PUPWASM_DATABASE_URL=sqlite:$PWD/${1#sqlite:} ;;
 *)
-    echo "usage: $0 [postgres://… | sqlite:PATH], an empty database" >&2
+    echo "usage: $0 [postgres://… | mysql://… | sqlite:PATH], an empty database" >&2
     exit 3
     ;;
 esac

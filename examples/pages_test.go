@@ -84,8 +84,10 @@ func TestPages(t *testing.T) {
 		if !tested || len(example.tables) == 0 && name != theTest {
 			t.Errorf("rows_test.go has no rows of %s", name)
 		}
-		if got := strings.Contains(row, postgreSQL); got != slices.Contains(example.databases, postgreSQL) {
-			t.Errorf("README.md and rows_test.go do not agree about the databases of %s", name)
+		for _, database := range all {
+			if got := strings.Contains(row, database); got != slices.Contains(example.databases, database) {
+				t.Errorf("README.md and rows_test.go do not agree about %s for %s", database, name)
+			}
 		}
 		for _, part := range []string{"## What to see", "## What to try next"} {
 			if !strings.Contains(p.text, part) {

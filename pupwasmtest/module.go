@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/pupwasm/pupwasm/internal/build"
 	"github.com/pupwasm/pupwasm/internal/cases"
 	"github.com/pupwasm/pupwasm/internal/eventline"
+	"github.com/pupwasm/pupwasm/internal/mariadbserver"
 	"github.com/pupwasm/pupwasm/internal/pgserver"
 	"github.com/pupwasm/pupwasm/internal/settings"
 	"github.com/pupwasm/pupwasm/store"
@@ -24,8 +26,10 @@ type Options struct {
 	Compiler string
 	// Postgres starts a private PostgreSQL server, whose programs must be installed. Defaults to SQLite.
 	Postgres bool
-	// Database is the URL of a PostgreSQL server that is there, for a role that may create databases. Each run makes one
-	// of its own and drops it.
+	// MariaDB is the same for a private MariaDB server.
+	MariaDB bool
+	// Database is the URL of a PostgreSQL or MariaDB server that is there, for a role or user that may create databases.
+	// Each run makes one of its own and drops it.
 	Database string
 	// Seed is that of what is random in the runs.
 	Seed uint64
@@ -96,14 +100,20 @@ var shared = sync.OnceValues(func() (cases.Runtimes, error) {
 // database is where the runs of a test are.
 func database(t testing.TB, options Options) cases.Database {
 	t.Helper()
-	dsn := options.Database
-	if options.Postgres && dsn == "" {
-		dsn = private.use(t)
-	}
-	if dsn == "" {
+	url, connect := options.Database, cases.Postgres
+	switch {
+	case url != "":
+	case options.Postgres:
+		url = privatePostgres.use(t)
+	case options.MariaDB:
+		url = privateMariaDB.use(t)
+	default:
 		return cases.SQLite(t.TempDir())
 	}
-	server, err := cases.Postgres(t.Context(), dsn)
+	if scheme, _, _ := strings.Cut(strings.ToLower(url), ":"); scheme == "mysql" || scheme == "mariadb" {
+		connect = cases.MariaDB
+	}
+	server, err := connect(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,13 +121,31 @@ func database(t testing.TB, options Options) cases.Database {
 	return server.Database
 }
 
-// private is the PostgreSQL server of the tests that are running.
-var private privateServer
+// The private servers of the tests that are running.
+var (
+	privatePostgres = privateServer{start: func() (string, func(), error) {
+		server, err := pgserver.Start()
+		if err != nil {
+			return "", nil, err
+		}
+		return server.DSN, server.Stop, nil
+	}}
+	privateMariaDB = privateServer{start: func() (string, func(), error) {
+		server, err := mariadbserver.Start()
+		if err != nil {
+			return "", nil, err
+		}
+		return server.URL("mysql"), server.Stop, nil
+	}}
+)
 
 type privateServer struct {
-	mu     sync.Mutex
-	server *pgserver.Server
-	users  int
+	start func() (url string, stop func(), err error)
+
+	mu    sync.Mutex
+	url   string
+	stop  func()
+	users int
 }
 
 // use returns the server's URL. The server ends with the last test that uses it.
@@ -127,7 +155,7 @@ func (p *privateServer) use(t testing.TB) string {
 	defer p.mu.Unlock()
 	if p.users == 0 {
 		var err error
-		if p.server, err = pgserver.Start(); err != nil {
+		if p.url, p.stop, err = p.start(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -136,10 +164,10 @@ func (p *privateServer) use(t testing.TB) string {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if p.users--; p.users == 0 {
-			p.server.Stop()
+			p.stop()
 		}
 	})
-	return p.server.DSN
+	return p.url
 }
 
 // Event returns an event of a stream CONTEXT/TYPE/ID. A payload that is a string, []byte or [json.RawMessage] is taken as

@@ -51,7 +51,7 @@ func (c *caught) run(part func()) (said string) {
 
 func TestProjection_givenWhenThen(t *testing.T) {
 	t.Parallel()
-	for name, options := range map[string]pupwasmtest.Options{"SQLite": {}, "PostgreSQL": {Postgres: true}} {
+	for name, options := range map[string]pupwasmtest.Options{"SQLite": {}, "PostgreSQL": {Postgres: true}, "MariaDB": {MariaDB: true}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := pupwasmtest.Load(t, userCounter(t), options)

@@ -204,6 +204,25 @@ func TestDev_continue(t *testing.T) {
 	a.wait(t)
 }
 
+// TestDev_rowsOnMariaDB has the rows in a database of a server, which is removed at the end.
+func TestDev_rowsOnMariaDB(t *testing.T) {
+	t.Parallel()
+	db := newDatabase(t, onMariaDB)
+	a := startAuthor(t, newProject(t, "counter"), "--database", db.DSN)
+	a.await("customer_id=ann orders=2 total_cents=2000 ", 1)
+	a.edit("Text(customer).I64(1)", "Text(customer).I64(10)") // the rows are made again
+	a.await("customer_id=ann orders=20 total_cents=2000 ", 1)
+	a.press("q")
+	if code := a.wait(t); code != 0 {
+		t.Errorf("it exits with %d: %s", code, a.output)
+	}
+	left := -1
+	db.one(t, "SELECT count(*) FROM information_schema.schemata WHERE schema_name LIKE 'pup|_%' ESCAPE '|'", &left)
+	if left != 0 {
+		t.Errorf("%d databases are left", left)
+	}
+}
+
 // TestTest_faultsGoAsTheProjectionSays has an event that fails between others, and each policy.
 func TestTest_faultsGoAsTheProjectionSays(t *testing.T) {
 	t.Parallel()

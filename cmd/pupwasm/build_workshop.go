@@ -55,7 +55,7 @@ func (w *workshop) build(ctx context.Context, project build.Project, out string)
 	if refusal != "" {
 		warnings = append(warnings, build.Mistake{
 			File: build.Relative(project.Folder), Warning: true,
-			Text: "SQLite does not accept its SQL: " + refusal + ": mend it, or give it as SQL for PostgreSQL alone",
+			Text: "SQLite does not accept its SQL: " + refusal + ": mend it, or give it as SQL for other databases alone",
 		})
 	}
 	return &builtModule{

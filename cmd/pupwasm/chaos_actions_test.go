@@ -133,17 +133,21 @@ func (c *chaos) cutConnections() string {
 }
 
 func (c *chaos) cut(share string) (count int) {
-	query(c.t, c.side().db, `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+	side := c.side()
+	if side.maria != nil {
+		return cutMariaDB(c.t, side.db, share)
+	}
+	query(c.t, side.db.Database, `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
 		WHERE datname = current_database() AND pid <> pg_backend_pid() AND random() < `+share, &count)
 	return count
 }
 
 func (c *chaos) crashServer() string {
-	server := c.side().server
-	server.Kill()
+	side := c.side()
+	side.kill()
 	down := time.Duration(c.random.IntN(800)) * time.Millisecond
 	c.pause(down)
-	restart(c.t, server)
+	side.restart(c.t)
 	return fmt.Sprintf("away for %s", down)
 }
 
@@ -153,11 +157,11 @@ func (c *chaos) leaveInCrash() string {
 	if h == nil {
 		return ""
 	}
-	server := c.side().server
-	server.Kill()
+	side := c.side()
+	side.kill()
 	h.signal(syscall.SIGTERM)
 	c.pause(time.Duration(c.random.IntN(500)) * time.Millisecond)
-	restart(c.t, server)
+	side.restart(c.t)
 	took := c.awaitEnd(h)
 	owned, known := c.left(h)
 	if said := strings.Contains(h.output.String(), "segments stay owned"); !said && (owned > 0 || known > 0) {
@@ -169,6 +173,9 @@ func (c *chaos) leaveInCrash() string {
 // switchOver moves to the standby in good order: it has everything.
 func (c *chaos) switchOver() string {
 	side := c.side()
+	if side.standby == nil {
+		return ""
+	}
 	side.server.Retire(c.t)
 	c.promote(side)
 	return "everything is there"
@@ -178,6 +185,9 @@ func (c *chaos) switchOver() string {
 // elsewhere must not lose events that are in rows: only the tables do.
 func (c *chaos) loseServer() string {
 	side := c.sides[len(c.sides)-1]
+	if side.standby == nil {
+		return ""
+	}
 	side.standby.CaughtUp(c.t, side.server)
 	side.standby.CutOff(c.t)
 	c.pause(time.Duration(c.random.IntN(300)) * time.Millisecond)
@@ -200,10 +210,10 @@ func (c *chaos) promote(side *side) {
 
 // readOnly simulates the middle of a failover.
 func (c *chaos) readOnly() string {
-	server := c.side().server
-	server.ReadOnly(c.t, true)
+	side := c.side()
+	side.readOnly(c.t, true)
 	c.pause(time.Duration(c.random.IntN(500)) * time.Millisecond)
-	server.ReadOnly(c.t, false)
+	side.readOnly(c.t, false)
 	return "over"
 }
 

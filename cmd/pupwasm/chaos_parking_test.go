@@ -55,26 +55,30 @@ func (c *chaos) deploy() string {
 // module's.
 func (c *chaos) switchRows() string {
 	if c.random.IntN(2) == 0 {
-		c.tables(`ALTER TABLE order_check__v1.odd DROP CONSTRAINT IF EXISTS none, ADD CONSTRAINT none CHECK (false) NOT VALID`)
+		if c.db.kind == onMariaDB {
+			c.db.exec(c.t, `CREATE OR REPLACE TRIGGER {order_check__v1}none BEFORE INSERT ON {order_check__v1}odd FOR EACH ROW
+				SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'no odd rows'`)
+		} else {
+			c.db.exec(c.t, `ALTER TABLE {order_check__v1}odd DROP CONSTRAINT IF EXISTS none, ADD CONSTRAINT none CHECK (false) NOT VALID`)
+		}
 		return "refused"
 	}
-	c.tables(takeOdd)
+	c.takeOdd()
 	return "taken"
 }
 
-const takeOdd = `ALTER TABLE order_check__v1.odd DROP CONSTRAINT IF EXISTS none`
-
-// tables runs SQL in the database of the tables.
-func (c *chaos) tables(sql string) {
-	c.t.Helper()
-	if _, err := c.db.Connect(c.t).Exec(c.t.Context(), sql); err != nil {
-		c.t.Errorf("%s: %v", sql, err)
+// takeOdd has the database take all rows.
+func (c *chaos) takeOdd() {
+	if c.db.kind == onMariaDB {
+		c.db.exec(c.t, "DROP TRIGGER IF EXISTS {order_check__v1}none")
+		return
 	}
+	c.db.exec(c.t, "ALTER TABLE {order_check__v1}odd DROP CONSTRAINT IF EXISTS none")
 }
 
 // fixAll removes every cause of faults, and of rest.
 func (c *chaos) fixAll() {
-	c.tables(takeOdd)
+	c.takeOdd()
 	for _, projection := range c.projections {
 		c.setPaused(projection, false)
 	}
@@ -107,7 +111,7 @@ func (c *chaos) parkedKey() (store.ParkedKey, bool) {
 	err := store.ErrTransient
 	var parked []store.ParkedKey
 	for errors.Is(err, store.ErrTransient) { // connections may have been cut
-		parked, err = c.store.Backend().Parked(c.t.Context(), store.ParkedRequest{Range: store.FullRange()})
+		parked, err = c.store.Parked(c.t.Context(), store.ParkedRequest{Range: store.FullRange()})
 	}
 	if err != nil {
 		c.t.Errorf("parked: %v", err)

@@ -20,7 +20,7 @@ func (c *chaos) switchPause() string {
 func (c *chaos) setPaused(projection string, paused bool) (changed bool) {
 	err := store.ErrTransient
 	for errors.Is(err, store.ErrTransient) { // connections may have been cut
-		changed, err = c.store.Backend().SetPaused(c.t.Context(), projection, paused)
+		changed, err = c.store.SetPaused(c.t.Context(), projection, paused)
 	}
 	var unknown *store.InputError
 	if err != nil && !errors.As(err, &unknown) {

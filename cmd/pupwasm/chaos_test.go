@@ -8,8 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pupwasm/pupwasm/internal/mariadbserver"
 	"github.com/pupwasm/pupwasm/internal/pgtest"
-	"github.com/pupwasm/pupwasm/store/postgres"
+	"github.com/pupwasm/pupwasm/store"
 )
 
 // chaosTime is how long TestChaos breaks things. PUPWASM_CHAOS sets another time, as 'make chaos' does, and
@@ -22,14 +23,23 @@ const chaosTime = 10 * time.Second
 // one that a reader sees, who reads all the time.
 func TestChaos(t *testing.T) {
 	t.Parallel()
-	runChaos(startChaos(t, 1, slices.Concat(allProjections, byCustomer, []string{"tally"})...))
+	runChaos(startChaos(t, startSide(t)))
 }
 
 // TestChaos_apart has the log and the tables on two servers, and breaks each of them alone.
 func TestChaos_apart(t *testing.T) {
 	t.Parallel()
-	runChaos(startChaos(t, 2, slices.Concat(allProjections, byCustomer, []string{"tally"})...))
+	runChaos(startChaos(t, startSide(t), startSide(t)))
 }
+
+// TestChaos_onMariaDB is TestChaos without a second server.
+func TestChaos_onMariaDB(t *testing.T) {
+	t.Parallel()
+	runChaos(startChaos(t, startMariaDBSide(t)))
+}
+
+// chaosProjections are those that run in it.
+var chaosProjections = slices.Concat(allProjections, byCustomer, []string{"tally"})
 
 func runChaos(c *chaos) {
 	t := c.t
@@ -47,7 +57,11 @@ func runChaos(c *chaos) {
 		c.act()
 		c.pause(time.Duration(50+c.random.IntN(400)) * time.Millisecond)
 	}
-	c.note("lose the server", c.loseServer()) // in a short run too
+	if c.sides[0].standby != nil {
+		c.note("lose the server", c.loseServer()) // in a short run too
+	} else {
+		c.note("crash the server", c.crashServer())
+	}
 	c.pause(500 * time.Millisecond)
 	c.note("chaos", "ends")
 	c.writers.finish()
@@ -65,16 +79,17 @@ type chaos struct {
 	seed     uint64
 	random   *rand.Rand
 	sides    []*side // the first has the log, the last one the tables
-	store    *postgres.Store
+	store    store.Store
 	writers  *writers
 	segments int // what hosts are started with
 	modules  map[string]*chaosModule
 }
 
-// side is a server that fails over to another.
+// side is a server, which fails over to another on PostgreSQL.
 type side struct {
 	server, standby *pgtest.Server // server is the primary
-	db              pgtest.Database
+	maria           *mariadbserver.Server
+	db              database
 }
 
 // side returns one by chance.
@@ -88,7 +103,7 @@ func startSide(t *testing.T) *side {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.server.Stop)
-	s.db = s.server.New(t)
+	s.db = postgresDatabase(s.server.New(t))
 	if s.standby, err = s.server.Standby(); err != nil {
 		t.Fatal(err)
 	}
@@ -97,9 +112,9 @@ func startSide(t *testing.T) *side {
 	return s
 }
 
-func startChaos(t *testing.T, sides int, projections ...string) *chaos {
+func startChaos(t *testing.T, sides ...*side) *chaos {
 	t.Helper()
-	c := &chaos{duration: chaosTime, seed: rand.Uint64(), segments: 4}
+	c := &chaos{duration: chaosTime, seed: rand.Uint64(), segments: 4, sides: sides}
 	var err error
 	if text := os.Getenv("PUPWASM_CHAOS"); text != "" {
 		if c.duration, err = time.ParseDuration(text); err != nil {
@@ -113,15 +128,12 @@ func startChaos(t *testing.T, sides int, projections ...string) *chaos {
 	}
 	t.Logf("%s of chaos, PUPWASM_CHAOS_SEED=%d makes the same choices", c.duration, c.seed)
 	c.random = rand.New(rand.NewPCG(c.seed, 0))
-	for range sides {
-		c.sides = append(c.sides, startSide(t))
-	}
-	db := c.sides[sides-1].db
-	c.store = openPostgres(t, db)
-	c.fleet = newFleet(t, db, projections...)
+	db := sides[len(sides)-1].db
+	c.store = db.open(t).Backend()
+	c.fleet = newFleet(t, db, chaosProjections...)
 	c.flags = []string{"--watch"}
 	c.loadModules()
-	if sides > 1 {
+	if len(sides) > 1 {
 		c.fleet.log = []string{"--events", c.sides[0].db.DSN}
 	}
 	return c

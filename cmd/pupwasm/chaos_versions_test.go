@@ -14,7 +14,7 @@ import (
 // buildLater gives all hosts version 2 of tally, once version 1 has rows: until then it would take its place.
 func (c *chaos) buildLater() {
 	testwait.Until(c.t, "version 1 of tally has rows", func() (has bool) {
-		query(c.t, c.db, `SELECT EXISTS (SELECT FROM tally.streams)`, &has)
+		c.db.one(c.t, `SELECT EXISTS (SELECT 1 FROM {tally}streams)`, &has)
 		return has
 	})
 	writeModule(c.t, c.folder, "tally_2.wasm", tallyModule(c.t, 2))
@@ -79,7 +79,7 @@ func (c *chaos) checkVersions(reader *tallyReader) {
 	for range 2 {
 		before := liveTally(c.t, c.db)
 		id := store.ProjectionID{Name: "tally", Version: 3 - before}
-		promotion, err := segments.Promote(c.t.Context(), c.store.Backend(), id)
+		promotion, err := segments.Promote(c.t.Context(), c.store, id)
 		if err != nil || promotion.From.Version != before || liveTally(c.t, c.db) != id.Version {
 			c.t.Errorf("the promotion is %+v, %v; version %d was live", promotion, err, before)
 		}

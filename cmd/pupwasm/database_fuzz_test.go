@@ -5,6 +5,9 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pupwasm/pupwasm/migrations"
+	"github.com/pupwasm/pupwasm/store/mysql"
 )
 
 // FuzzParseTarget searches for a URL whose password is shown, in the name of the database or in an error. The
@@ -24,6 +27,11 @@ func FuzzParseTarget(f *testing.F) {
 		{"sqlite:", ".db"},
 		{"postgres://u:a?", "@h/d"},
 		{"postgres://u:a#", "@h/d"},
+		{"mysql://u:", "@h/d"},
+		{"mysql://u:1?tls=", "@h/d"},
+		{"mariadb://u:1/", "@h/d"},
+		{"mysql://u:a?", "@h/d"},
+		{"mysql://h/d?password=", ""},
 	} {
 		f.Add(parts[0], parts[1])
 	}
@@ -34,6 +42,17 @@ func FuzzParseTarget(f *testing.F) {
 			if scheme, _, _ := strings.Cut(url, ":"); strings.Contains(err.Error(), secret) &&
 				!strings.Contains(scheme, secret) {
 				t.Errorf("the error for %q shows it: %v", url, err)
+			}
+			return
+		}
+		if got.name == migrations.MySQL {
+			config, err := mysql.ParseURL(got.address)
+			if err != nil || !strings.Contains(config.Passwd, secret) {
+				return
+			}
+			if strings.Contains(got.String(), secret) && config.DBName != secret && config.User != secret &&
+				!strings.HasPrefix(config.Addr, secret) {
+				t.Errorf("%q is shown as %s", url, got)
 			}
 			return
 		}

@@ -251,7 +251,7 @@ func (o *demoOptions) showTables(ctx context.Context, modules []*host.Module) er
 			if !known {
 				continue
 			}
-			name = at.tableName(o.schema, module.Description.Name, table.Name)
+			name = at.tableName(at, o.schema, module.Description.Name, table.Name)
 			if err := o.showTable(ctx, db, name, shown.columns, shown.order); err != nil {
 				return fmt.Errorf("showing table %s: %w", name, err)
 			}

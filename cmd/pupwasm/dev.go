@@ -45,7 +45,8 @@ With --events the events are those of a log elsewhere, which is only read.
 
 The rows are in DIR/.pupwasm/rows.db. A change of the module empties the tables and applies all events again. With
 --on-change continue the rows stay, and the new module goes on behind them; a change of its tables is refused then.
-With --database postgres://… the rows are in a database of their own on that server, which is removed at the end.
+With --database postgres://… or mysql://… the rows are in a database of their own on that server, which is removed at
+the end.
 
 Keys on a terminal, or lines of standard input:
 
@@ -142,7 +143,7 @@ type development struct {
 	log      store.Log
 	appender store.Appender // nil where the log is only read
 	opened   store.Store    // its own log, or that of --events
-	server   *cases.Server  // of the tables, or nil
+	server   cases.Server   // of the tables, or nil
 }
 
 // alone refuses a folder in which another session works: each removes the databases when it likes. The lock goes with the
@@ -202,11 +203,11 @@ func (d *development) openServer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if at.statements != store.DialectPostgres {
-		return usagef("--database %s: the rows are in %s without it; name a PostgreSQL server", at,
+	if at.server == nil {
+		return usagef("--database %s: the rows are in %s without it; name a server of PostgreSQL or MariaDB", at,
 			filepath.Join(d.own, "rows.db"))
 	}
-	d.server, err = cases.Postgres(ctx, at.address)
+	d.server, err = at.server(ctx, at.address)
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"strings"
 
+	"github.com/pupwasm/pupwasm/internal/cases"
 	"github.com/pupwasm/pupwasm/migrations"
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -28,9 +29,11 @@ type dialect struct {
 	checkWritable func(ctx context.Context, db *sql.DB) error
 	// transient reports whether an error of openSQL's handle may pass by itself. It is nil where none does.
 	transient func(err error) bool
+	// server connects to the server for databases that cases and development make and remove. It is nil for files.
+	server func(ctx context.Context, url string) (cases.Server, error)
 	// tableName is the name by which a projection's table is read, for people and in SQL: no part of it needs
-	// quotes, except keywords of SQL.
-	tableName func(schema, projection, table string) string
+	// quotes, except keywords of SQL. The target may be the zero value, where the database is not known.
+	tableName func(at target, schema, projection, table string) string
 	// grant returns the SQL of 'pupwasm grant'. It is nil for a database without roles.
 	grant func(at target, schema, projection, host string) (string, error)
 	// excessRights names a role that is a superuser, or nothing. It is nil for a database without roles.
@@ -38,7 +41,7 @@ type dialect struct {
 }
 
 // dialects are the databases that there are.
-var dialects = []*dialect{&postgresDialect, &sqliteDialect}
+var dialects = []*dialect{&postgresDialect, &mysqlDialect, &sqliteDialect}
 
 // dialectOf returns the dialect that a URL's scheme names, or nil.
 func dialectOf(scheme string) *dialect {
@@ -79,5 +82,11 @@ func databaseForms() string {
 	for i, d := range dialects {
 		forms[i] = d.form
 	}
-	return "use " + strings.Join(forms, " or ")
+	return "use " + alternatives(forms)
+}
+
+// alternatives lists words as a sentence has them.
+func alternatives(words []string) string {
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
 }

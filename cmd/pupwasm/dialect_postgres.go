@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/pupwasm/pupwasm/internal/cases"
 	"github.com/pupwasm/pupwasm/migrations"
 	"github.com/pupwasm/pupwasm/store"
 	"github.com/pupwasm/pupwasm/store/postgres"
@@ -21,9 +22,9 @@ import (
 var postgresDialect = dialect{
 	name: migrations.Postgres, title: "PostgreSQL", statements: store.DialectPostgres,
 	schemes: []string{"postgres", "postgresql"}, form: "postgres://user@host/name",
-	parse: parsePostgres, open: openPostgres, openSQL: openPostgresSQL,
+	parse: parsePostgres, open: openPostgres, openSQL: openPostgresSQL, server: cases.Postgres,
 	checkWritable: checkWritable, transient: postgres.Transient,
-	tableName: func(schema, projection, table string) string {
+	tableName: func(_ target, schema, projection, table string) string {
 		return store.PlaceOf(schema, store.ProjectionID{Name: projection}).Readers + "." + table
 	},
 	grant: grantPostgres, excessRights: superuser,

@@ -16,7 +16,7 @@ var sqliteDialect = dialect{
 	name: migrations.SQLite, title: "SQLite", statements: store.DialectSQLite,
 	schemes: []string{"sqlite"}, form: "sqlite:PATH",
 	parse: parseSQLite, mustExist: fileMustExist, open: openSQLite, openSQL: openSQLiteSQL,
-	tableName: func(schema, projection, table string) string {
+	tableName: func(_ target, schema, projection, table string) string {
 		return store.PlaceOf(schema, store.ProjectionID{Name: projection}).Readers + "__" + table
 	},
 }

@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"database/sql"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,7 +11,6 @@ import (
 	"github.com/pupwasm/pupwasm/internal/guestbuild"
 	"github.com/pupwasm/pupwasm/internal/pgtest"
 	"github.com/pupwasm/pupwasm/internal/testwait"
-	"github.com/pupwasm/pupwasm/store/sqlite"
 )
 
 // byCustomer are projections whose rows come from the streams of many orders: a Fold, and an upsert that sets.
@@ -38,16 +36,12 @@ func ordersOf(t *testing.T, orders, files int) (paths []string) {
 }
 
 // compareOrders demands that every order counts for its customer, and that the last one of each is known.
-// separator is what is between a projection and its tables.
-func compareOrders(t *testing.T, db *sql.DB, separator string, orders int) {
+func compareOrders(t *testing.T, db database, orders int) {
 	t.Helper()
 	var counted, wrong int
-	err := db.QueryRow(fmt.Sprintf(`SELECT coalesce((SELECT sum(orders) FROM customer_fold%[1]scustomers), 0),
-		(SELECT count(*) FROM latest_order%[1]slatest l JOIN customer_fold%[1]scustomers c ON c.customer_id = l.customer_id
-			WHERE l.position <> c.last_position) + 10 - (SELECT count(*) FROM latest_order%[1]slatest)`, separator)).Scan(&counted, &wrong)
-	if err != nil {
-		t.Fatal(err)
-	}
+	db.one(t, `SELECT coalesce((SELECT sum(orders) FROM {customer_fold}customers), 0),
+		(SELECT count(*) FROM {latest_order}latest l JOIN {customer_fold}customers c ON c.customer_id = l.customer_id
+			WHERE l.position <> c.last_position) + 10 - (SELECT count(*) FROM {latest_order}latest)`, &counted, &wrong)
 	if counted != orders || wrong != 0 {
 		t.Errorf("%d of %d orders are counted, %d of 10 customers have a wrong last order", counted, orders, wrong)
 	}
@@ -58,41 +52,21 @@ func compareOrders(t *testing.T, db *sql.DB, separator string, orders int) {
 func TestRun_rowsOfManyStreamsAreRight(t *testing.T) {
 	t.Parallel()
 	const orders = 20_000
-	for _, database := range []string{"postgres", "sqlite"} {
-		t.Run(database, func(t *testing.T) {
+	for _, kind := range []string{onPostgres, onSQLite, onMariaDB} {
+		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			dsn, handle, separator := openBoth(t, database)
-			runCommand(t, dsn, "append", ordersOf(t, orders, 1)[0])
+			db := newDatabase(t, kind)
+			runCommand(t, db.DSN, "append", ordersOf(t, orders, 1)[0])
 			modules := testModules(t, byCustomer...)
 			for _, segments := range []int{1, 2, 4, 8} {
-				runCommand(t, dsn, "run", "--once", modules, "--segments", fmt.Sprint(segments))
-				compareOrders(t, handle, separator, orders)
+				runCommand(t, db.DSN, "run", "--once", modules, "--segments", fmt.Sprint(segments))
+				compareOrders(t, db, orders)
 				for _, name := range byCustomer {
-					runCommand(t, dsn, "reset", name, "--yes")
+					runCommand(t, db.DSN, "reset", name, "--yes")
 				}
 			}
 		})
 	}
-}
-
-// openBoth opens a new database for the command line and for reading its tables.
-func openBoth(t *testing.T, database string) (dsn string, handle *sql.DB, separator string) {
-	t.Helper()
-	var err error
-	if database == "sqlite" {
-		path := filepath.Join(t.TempDir(), "events.db")
-		dsn, separator = "sqlite:"+path, "__"
-		runCommand(t, dsn, "migrate", "up")
-		handle, err = sqlite.OpenSQL(path)
-	} else {
-		dsn, separator = pgtest.Empty(t).DSN, "."
-		handle, err = sql.Open("pgx", dsn)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { handle.Close() })
-	return dsn, handle, separator
 }
 
 // testModules is a folder with modules of modules/examples/testdata.
@@ -110,22 +84,22 @@ func testModules(t *testing.T, names ...string) string {
 func TestRun_rowsOfManyStreamsAreRightOnSQLiteWhileTheyAreRedivided(t *testing.T) {
 	t.Parallel()
 	const orders = 20_000
-	dsn, handle, separator := openBoth(t, "sqlite")
+	db := newDatabase(t, onSQLite)
 	modules := testModules(t, byCustomer...)
 	division := []string{"4", "8", "2", "8", "4"}
 	for i, path := range ordersOf(t, orders, len(division)) {
-		runCommand(t, dsn, "append", path)
-		run := start(t, dsn, "run", modules, "--segments", division[i], "--rebalance", "20ms", "--batch", "50")
+		runCommand(t, db.DSN, "append", path)
+		run := start(t, db.DSN, "run", modules, "--segments", division[i], "--rebalance", "20ms", "--batch", "50")
 		run.awaitCount(t, "projection installed", len(byCustomer)) // 'wait' gives a host ten seconds to start
 		for _, name := range byCustomer {
-			runCommand(t, dsn, "wait", name, "--timeout", testwait.Patience.String())
+			runCommand(t, db.DSN, "wait", name, "--timeout", testwait.Patience.String())
 		}
 		run.signal(syscall.SIGTERM)
 		if code := run.wait(t); code != 0 {
 			t.Errorf("run --segments %s exits with %d: %s", division[i], code, run.output.String())
 		}
 	}
-	compareOrders(t, handle, separator, orders)
+	compareOrders(t, db, orders)
 }
 
 // TestRun_rowsOfManyStreamsAreRightWhileTheyAreRedivided has three hosts divide customers into 4, 8 and 2
@@ -133,7 +107,7 @@ func TestRun_rowsOfManyStreamsAreRightOnSQLiteWhileTheyAreRedivided(t *testing.T
 func TestRun_rowsOfManyStreamsAreRightWhileTheyAreRedivided(t *testing.T) {
 	t.Parallel()
 	const orders, files = 20_000, 20
-	f := newFleet(t, pgtest.New(t), byCustomer...)
+	f := newFleet(t, postgresDatabase(pgtest.New(t)), byCustomer...)
 	paths := ordersOf(t, orders, files)
 	for i, path := range paths {
 		switch i {
@@ -164,12 +138,7 @@ func TestRun_rowsOfManyStreamsAreRightWhileTheyAreRedivided(t *testing.T) {
 		f.note("remove", f.terminate(f.hosts[0]))
 	}
 	f.checkLogs()
-	handle, err := sql.Open("pgx", f.db.DSN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer handle.Close()
-	compareOrders(t, handle, ".", orders)
+	compareOrders(t, f.db, orders)
 }
 
 // redeploy replaces the hosts, one after the other, by some that want another number of segments.
@@ -185,12 +154,12 @@ func (f *fleet) redeploy(segments int) {
 // TestRun_rowsOfManyStreamsThatAreNotDividedByKeyAreRefused has the same projections without a partition key.
 func TestRun_rowsOfManyStreamsThatAreNotDividedByKeyAreRefused(t *testing.T) {
 	t.Parallel()
-	for _, database := range []string{"postgres", "sqlite"} {
-		t.Run(database, func(t *testing.T) {
+	for _, kind := range []string{onPostgres, onSQLite, onMariaDB} {
+		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			dsn, _, _ := openBoth(t, database)
+			db := newDatabase(t, kind)
 			for name, column := range map[string]string{"unmarked_fold": "customer_id", "unmarked_set": "customer_id"} {
-				run := start(t, dsn, "run", "--once", testModules(t, name))
+				run := start(t, db.DSN, "run", "--once", testModules(t, name))
 				code := run.wait(t)
 				said := run.output.String()
 				if code == 0 || !strings.Contains(said, fmt.Sprintf(`pup.Text("%s").Key().Partition()`, column)) {

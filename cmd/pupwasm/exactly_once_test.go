@@ -3,7 +3,6 @@ package main_test
 import (
 	"bufio"
 	"compress/gzip"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -15,11 +14,8 @@ import (
 	"testing"
 	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib"
-
 	"github.com/pupwasm/pupwasm/internal/guestbuild"
 	"github.com/pupwasm/pupwasm/internal/pgtest"
-	"github.com/pupwasm/pupwasm/store/sqlite"
 )
 
 // TestRun_killedAtRandomMomentsAppliesEveryEventOnce compares the table that many killed hosts have made with sums that
@@ -29,41 +25,30 @@ func TestRun_killedAtRandomMomentsAppliesEveryEventOnce(t *testing.T) {
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
 		log := realLog(t)
-		db := pgtest.New(t)
+		db := postgresDatabase(pgtest.New(t))
 		killAtRandom(t, db.DSN, db.DSN, log, 12)
-		handle, err := sql.Open("pgx", db.DSN)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer handle.Close()
-		compareFines(t, handle, "fine_balance.fines", "(extract(epoch from updated_at) * 1000000)::bigint", sumFines(t, log))
+		compareFines(t, db, sumFines(t, log))
 	})
-	t.Run("sqlite", func(t *testing.T) {
-		t.Parallel()
-		log := madeLog(t, 40_000)
-		path := filepath.Join(t.TempDir(), "events.db")
-		runCommand(t, "sqlite:"+path, "migrate", "up")
-		beginAfter(t, path, 1<<31-3)
-		killAtRandom(t, "sqlite:"+path, "sqlite:"+path, log, 8)
-		handle, err := sqlite.OpenSQL(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer handle.Close()
-		compareFines(t, handle, "fine_balance__fines", "updated_at", sumFines(t, log))
-	})
-	t.Run("postgres to sqlite", func(t *testing.T) {
-		t.Parallel()
-		log := madeLog(t, 40_000)
-		path := filepath.Join(t.TempDir(), "rows.db")
-		killAtRandom(t, pgtest.New(t).DSN, "sqlite:"+path, log, 8)
-		handle, err := sqlite.OpenSQL(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer handle.Close()
-		compareFines(t, handle, "fine_balance__fines", "updated_at", sumFines(t, log))
-	})
+	for _, c := range []struct {
+		events, rows string
+		kills        int
+	}{
+		{onSQLite, onSQLite, 8}, {onMariaDB, onMariaDB, 8}, {onPostgres, onSQLite, 8}, {onPostgres, onMariaDB, 4}, {onMariaDB, onSQLite, 4},
+	} {
+		t.Run(c.events+" to "+c.rows, func(t *testing.T) {
+			t.Parallel()
+			log := madeLog(t, 40_000)
+			db := newDatabase(t, c.rows)
+			events := db
+			if c.events != c.rows {
+				events = newDatabase(t, c.events)
+			}
+			runCommand(t, events.DSN, "migrate", "up")
+			events.beginAfter(t, 1<<31-3)
+			killAtRandom(t, events.DSN, db.DSN, log, c.kills)
+			compareFines(t, db, sumFines(t, log))
+		})
+	}
 }
 
 // killAtRandom imports the log into a database, runs fine_balance into another or the same, kills it again and again,
@@ -159,31 +144,24 @@ func cents(t *testing.T, number json.Number) int64 {
 	return value
 }
 
-func compareFines(t *testing.T, db *sql.DB, table, updated string, want map[string]fine) {
+func compareFines(t *testing.T, db database, want map[string]fine) {
 	t.Helper()
-	rows, err := db.Query("SELECT fine_id, amount_cents, expense_cents, paid_cents, events, last_event, " + updated +
-		" FROM " + table)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
+	updated := map[string]string{
+		onPostgres: "(extract(epoch from updated_at) * 1000000)::bigint", onSQLite: "updated_at",
+		onMariaDB: "CAST(unix_timestamp(updated_at) * 1000000 AS SIGNED)",
+	}[db.kind]
 	count, wrong := 0, 0
-	for rows.Next() {
-		var id string
-		var f fine
-		if err := rows.Scan(&id, &f.amount, &f.expense, &f.paid, &f.events, &f.last, &f.updated); err != nil {
-			t.Fatal(err)
-		}
-		count++
-		if f != want[id] {
-			if wrong++; wrong < 5 {
-				t.Errorf("fine %s is %+v, must be %+v", id, f, want[id])
+	var id string
+	var f fine
+	db.each(t, "SELECT fine_id, amount_cents, expense_cents, paid_cents, events, last_event, "+updated+" FROM {fine_balance}fines",
+		func() {
+			count++
+			if f != want[id] {
+				if wrong++; wrong < 5 {
+					t.Errorf("fine %s is %+v, must be %+v", id, f, want[id])
+				}
 			}
-		}
-	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
+		}, &id, &f.amount, &f.expense, &f.paid, &f.events, &f.last, &f.updated)
 	if count != len(want) || wrong > 0 {
 		t.Errorf("%d rows, must be %d; %d are wrong", count, len(want), wrong)
 	}

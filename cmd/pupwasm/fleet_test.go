@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/pupwasm/pupwasm/internal/guestbuild"
-	"github.com/pupwasm/pupwasm/internal/pgtest"
 	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -22,7 +21,7 @@ import (
 // fleet is a number of hosts, as processes, that run the same projections on one database.
 type fleet struct {
 	t           *testing.T
-	db          pgtest.Database
+	db          database
 	log         []string // the flag that names the log, where it is in another database
 	flags       []string // of hosts, besides hostFlags
 	projections []string
@@ -51,7 +50,7 @@ var testProjections = append([]string{"order_check"}, byCustomer...)
 var versioned = []string{"tally"}
 
 // newFleet has no hosts yet.
-func newFleet(t *testing.T, db pgtest.Database, projections ...string) *fleet {
+func newFleet(t *testing.T, db database, projections ...string) *fleet {
 	t.Helper()
 	f := &fleet{t: t, db: db, projections: projections, folder: t.TempDir(), began: time.Now()}
 	for _, name := range projections {
@@ -135,8 +134,8 @@ func (f *fleet) awaitEnd(h *host) time.Duration {
 // left is what the database has of a host.
 func (f *fleet) left(h *host) (owned, known int) {
 	f.t.Helper()
-	query(f.t, f.db, fmt.Sprintf(`SELECT (SELECT count(*) FROM pupwasm.segments WHERE owner = '%[1]s'),
-		(SELECT count(*) FROM pupwasm.workers WHERE worker = '%[1]s')`, h.name), &owned, &known)
+	f.db.one(f.t, fmt.Sprintf(`SELECT (SELECT count(*) FROM {own}segments WHERE owner = '%[1]s'),
+		(SELECT count(*) FROM {own}workers WHERE worker = '%[1]s')`, h.name), &owned, &known)
 	return owned, known
 }
 
@@ -188,7 +187,7 @@ func (f *fleet) checkPositions() {
 // awaitUnparked has the hosts, whose modules are fixed, try all parked keys again until there are none.
 func (f *fleet) awaitUnparked() {
 	f.t.Helper()
-	tables := openPostgres(f.t, f.db).Backend()
+	tables := f.db.open(f.t).Backend()
 	testwait.Until(f.t, "nothing is parked", func() bool {
 		parked, err := tables.Parked(f.t.Context(), store.ParkedRequest{Range: store.FullRange()})
 		if err != nil {
@@ -288,7 +287,7 @@ type statusReport struct {
 	}
 }
 
-func readStatus(t *testing.T, db pgtest.Database, flags ...string) statusReport {
+func readStatus(t *testing.T, db database, flags ...string) statusReport {
 	t.Helper()
 	var report statusReport
 	output := runCommand(t, db.DSN, append([]string{"status", "--json"}, flags...)...)

@@ -10,15 +10,19 @@ import (
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
-const grantHelp = `Print the SQL that gives a projection a role of its own on PostgreSQL. An administrator runs it;
-this command does not.
+const grantHelp = `Print the SQL that gives a projection a role of its own on PostgreSQL or MariaDB. An administrator runs
+it; this command does not.
 
-A host that may create roles and schemas needs no such SQL. For another one, the SQL creates the role, which cannot log
-in and owns nothing but the projection's tables, and makes the host's role a member of it. The function make_schema of
-the migrations then creates the projection's schemas, that of its readers and one for each version, with the rights of
-the role that ran the migrations.
+A host that may create roles and schemas, on MariaDB roles and databases, needs no such SQL. For another one, the SQL
+creates the role, which cannot log in and has rights on nothing but the projection's tables, and makes the host's role or
+account a member of it.
 
-  pupwasm grant fines --to host | psql shop`
+On PostgreSQL the function make_schema of the migrations then creates the projection's schemas, that of its readers and
+one for each version, with the rights of the role that ran the migrations. On MariaDB the SQL lets the host's account
+create the databases of these names, and use those of the log.
+
+  pupwasm grant fines --to host | psql shop
+  pupwasm grant fines --to host@10.0.0.% --database mysql://root@localhost/shop | mariadb`
 
 func newGrantCommand(globals *globalOptions) *cobra.Command {
 	host := ""
@@ -31,7 +35,7 @@ func newGrantCommand(globals *globalOptions) *cobra.Command {
 		ValidArgsFunction: completeProjections(globals),
 		RunE:              func(_ *cobra.Command, args []string) error { return runGrant(globals, args[0], host) },
 	}
-	cmd.Flags().StringVar(&host, "to", "", "`role` that hosts log in with (default: that of --database)")
+	cmd.Flags().StringVar(&host, "to", "", "`role` that hosts log in with, on MariaDB the account USER or USER@HOST (default: that of --database)")
 	return cmd
 }
 
@@ -41,7 +45,7 @@ func runGrant(globals *globalOptions, projection, host string) error {
 		return err
 	}
 	if to.grant == nil {
-		return usagef("%s has no roles: 'pupwasm grant' is for PostgreSQL", to)
+		return usagef("%s has no roles: 'pupwasm grant' is for PostgreSQL and MariaDB", to)
 	}
 	if err := (&store.Projection{Name: projection, Version: 1}).Validate(); err != nil {
 		return usagef("%v", err)

@@ -88,6 +88,59 @@ func TestGrant_givesAHostThatMayDoNothingAProjectionWithARole(t *testing.T) {
 	}
 }
 
+// TestGrant_givesAHostOnMariaDBAProjectionWithARole has an administrator run what the command prints.
+func TestGrant_givesAHostOnMariaDBAProjectionWithARole(t *testing.T) {
+	t.Parallel()
+	db := newDatabase(t, onMariaDB)
+	host := "host_of_" + db.maria.Name
+	db.exec(t, "CREATE USER "+host)
+	asHost := strings.Replace(db.DSN, "root@", host+"@", 1)
+	run := func(dsn string, code int, args ...string) string {
+		t.Helper()
+		p := start(t, dsn, args...)
+		if got := p.wait(t); got != code {
+			t.Fatalf("%v exits with %d, want %d: %s", args, got, code, p.output)
+		}
+		return p.output.String()
+	}
+	modules := testModules(t, "two_statements")
+	events := t.TempDir() + "/events.jsonl"
+	write(t, events, []byte(`{"bounded_context":"Shop","aggregate_type":"User","aggregate_id":"u1","event_type":"UserRegistered","payload":{}}`+"\n"))
+	run(db.DSN, 0, "append", events)
+	db.exec(t, "GRANT SELECT, INSERT, UPDATE, DELETE, EXECUTE ON "+db.maria.Name+".* TO "+host)
+	said := run(asHost, 1, "run", "--once", modules)
+	if !strings.Contains(said, "'pupwasm grant two_statements'") {
+		t.Errorf("without the rights: %s", said)
+	}
+	script := run(asHost, 0, "grant", "two_statements", "--to", host)
+	admin := db.maria.Connect(t) // which takes several statements in a text
+	for range 2 {
+		if _, err := admin.ExecContext(t.Context(), script); err != nil {
+			t.Fatalf("%s: %v", script, err)
+		}
+	}
+	holds := func(text string) {
+		t.Helper()
+		so := false
+		if db.one(t, text, &so); !so {
+			t.Errorf("not so: %s", text)
+		}
+	}
+	for range 2 {
+		run(asHost, 0, "run", "--once", modules)
+		holds("SELECT count(*) = 1 AND sum(events) = 1 FROM {two_statements}counts")
+		holds(`SELECT count(*) > 0 AND min(definer LIKE 'pup%') FROM information_schema.routines
+			WHERE routine_schema = '` + db.maria.Name + `__two_statements__v1'`)
+		run(asHost, 0, "rebuild", "two_statements", "--no-wait")
+		run(asHost, 0, "run", "--once", modules)
+		run(asHost, 0, "promote", "two_statements", "1b2")
+		run(asHost, 0, "retire", "two_statements", "1", "--yes")
+		holds("SELECT count(*) = 1 AND sum(events) = 1 FROM {two_statements}counts")
+		run(asHost, 0, "reset", "two_statements", "--yes")
+		holds("SELECT count(*) = 0 FROM information_schema.schemata WHERE schema_name LIKE '" + db.maria.Name + "|_|_%' ESCAPE '|'")
+	}
+}
+
 func TestGrant_refusesWhatHasNoRoles(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ database, projection, want string }{

@@ -47,6 +47,7 @@ var commandsOf = map[string]string{
 	"GrantSQL":                    "grant $1",
 	"SignFile":                    "sign",
 	"migrations.Script(Postgres)": "migrate sql",
+	"migrations.Script(MySQL)":    "migrate sql --dialect mysql",
 	"migrations.Script(SQLite)":   "migrate sql --dialect sqlite",
 }
 

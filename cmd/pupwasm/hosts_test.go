@@ -18,7 +18,7 @@ func TestRun_segmentsAreSpreadEvenlyAndFreeTheMomentAHostHasStopped(t *testing.T
 	t.Parallel()
 	const segments = 8
 	projections := []string{"fine_balance", "order_check"}
-	f := newFleet(t, pgtest.New(t), projections...)
+	f := newFleet(t, postgresDatabase(pgtest.New(t)), projections...)
 	for _, count := range []int{1, 3, 5, 2} {
 		for len(f.hosts) < count {
 			f.add(segments)
@@ -85,7 +85,7 @@ func (f *fleet) awaitSpread(segments int, projections []string) {
 
 func TestRun_aHostThatWasStoppedLongerThanItsLeaseIsFencedAndGoesOn(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, pgtest.New(t), allProjections...)
+	f := newFleet(t, postgresDatabase(pgtest.New(t)), allProjections...)
 	late := f.add(4)
 	late.awaitCount(t, "segment claimed", 4*len(allProjections))
 	appending := startWriters(t, f.db, 1)
@@ -118,7 +118,7 @@ func TestRun_aServerThatIsReadOnlyForAWhileEndsNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Stop)
-	f := newFleet(t, server.New(t), allProjections...)
+	f := newFleet(t, postgresDatabase(server.New(t)), allProjections...)
 	for range 2 {
 		f.add(4).awaitCount(t, "projection installed", len(allProjections))
 	}

@@ -193,7 +193,7 @@ func printModule(out io.Writer, module *inspected, schema string) {
 func printTable(out io.Writer, d *host.Description, t *store.Table, schema string) {
 	names := make([]string, len(dialects))
 	for i, in := range dialects {
-		names[i] = in.title + ": " + in.tableName(schema, d.Name, t.Name)
+		names[i] = in.title + ": " + in.tableName(target{}, schema, d.Name, t.Name)
 	}
 	fmt.Fprintf(out, "\ntable %s   (%s)\n", t.Name, strings.Join(names, ", "))
 	for _, c := range t.Columns {

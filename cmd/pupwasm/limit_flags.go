@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/store/mysql"
 	"github.com/pupwasm/pupwasm/store/postgres"
 	"github.com/pupwasm/pupwasm/store/sqlite"
 )
@@ -19,11 +20,11 @@ type limitOptions struct {
 }
 
 func (o *limitOptions) addFlags(flags *pflag.FlagSet) {
-	server, file := postgres.Options{}.WithDefaults(), sqlite.Options{}.WithDefaults()
+	server, maria, file := postgres.Options{}.WithDefaults(), mysql.Options{}.WithDefaults(), sqlite.Options{}.WithDefaults()
 	flags.DurationVar(&o.statement, "statement-timeout", 0, fmt.Sprintf(
-		"maximum time of one SQL statement or query of a module; on SQLite, of all its writes in one commit (default: %s on "+
-			"PostgreSQL, %s on SQLite)",
-		host.FormatDuration(server.StatementTimeout), host.FormatDuration(file.StatementTimeout)))
+		"maximum time of one SQL statement or query of a module; on MariaDB and SQLite, of all its writes in one commit "+
+			"(default: %s on PostgreSQL, %s on MariaDB, %s on SQLite)", host.FormatDuration(server.StatementTimeout),
+		host.FormatDuration(maria.StatementTimeout), host.FormatDuration(file.StatementTimeout)))
 	flags.DurationVar(&o.transaction, "transaction-timeout", 0, fmt.Sprintf(
 		"maximum time of all statements and queries of a batch together (default: twice --statement-timeout, but at least "+
 			"%s)", host.FormatDuration(server.TransactionTimeout)))

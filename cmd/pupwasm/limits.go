@@ -9,6 +9,7 @@ import (
 	"github.com/pupwasm/pupwasm/internal/eventschema"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
+	"github.com/pupwasm/pupwasm/store/mysql"
 	"github.com/pupwasm/pupwasm/store/postgres"
 	"github.com/pupwasm/pupwasm/store/sqlite"
 )
@@ -23,13 +24,17 @@ type limitGroup struct {
 func allLimits(limits host.Limits) []limitGroup {
 	mebibytes := func(bytes int) string { return host.FormatMiB(bytes >> 20) }
 	bytes := func(n int) string { return host.FormatNumber(n) + " bytes" }
-	server, file := postgres.Options{}.WithDefaults(), sqlite.Options{}.WithDefaults()
+	server, maria, file := postgres.Options{}.WithDefaults(), mysql.Options{}.WithDefaults(), sqlite.Options{}.WithDefaults()
 	groups := []limitGroup{
 		{"a module and its batches", limits.Table()},
 		{"what a module is made of", host.ModuleTable()},
 		{"SQL of a module", []host.Limit{
 			{
 				What: "a statement or query on PostgreSQL", Value: host.FormatDuration(server.StatementTimeout),
+				Setting: "Options.StatementTimeout",
+			},
+			{
+				What: "a query, or the writes of a commit, on MariaDB", Value: host.FormatDuration(maria.StatementTimeout),
 				Setting: "Options.StatementTimeout",
 			},
 			{
@@ -45,6 +50,7 @@ func allLimits(limits host.Limits) []limitGroup {
 				Setting: "Options.TempFileBytesMax",
 			},
 			{What: "result of a query", Value: mebibytes(store.ResultBytesMax)},
+			{What: "objects and arrays within each other in JSON of a row on MariaDB", Value: host.FormatNumber(mysql.JSONDepthMax)},
 		}},
 		{"events", []host.Limit{
 			{

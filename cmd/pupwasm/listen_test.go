@@ -95,7 +95,7 @@ func (l *listening) metrics() map[string]*dto.MetricFamily {
 // withPoison is a database with a projection that fails at an event, and the folder of its module.
 func withPoison(t *testing.T, kind string) (database, folder string) {
 	t.Helper()
-	database, _, _ = openBoth(t, kind)
+	database = newDatabase(t, kind).DSN
 	file := filepath.Join(t.TempDir(), "events.jsonl")
 	var lines strings.Builder
 	for i, eventType := range []string{"Fine", "Panic", "Fine", "Fine"} {
@@ -123,7 +123,7 @@ func TestListen_thePageHasEveryMetric(t *testing.T) {
 	for _, row := range regexp.MustCompile("(?m)^\\| `(pupwasm_[a-z_]+)` \\| (\\w+) \\|([^|]*)\\| (?:database|process) \\| ").FindAllStringSubmatch(string(page), -1) {
 		documented = append(documented, fmt.Sprintf("%s %s %s", row[1], row[2], strings.TrimSpace(row[3])))
 	}
-	for _, kind := range []string{"sqlite", "postgres"} {
+	for _, kind := range []string{onSQLite, onPostgres, onMariaDB} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			database, folder := withPoison(t, kind)

@@ -10,6 +10,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/pupwasm/pupwasm/host"
+	"github.com/pupwasm/pupwasm/internal/mariadbtest"
 	"github.com/pupwasm/pupwasm/internal/pgtest"
 )
 
@@ -20,12 +21,13 @@ func TestMain(m *testing.M) {
 	testscript.Main(withServer{m}, map[string]func(){"pupwasm": main, "curl": curl})
 }
 
-// withServer stops the PostgreSQL server of the tests after them.
+// withServer stops the servers of the tests after them.
 type withServer struct{ m *testing.M }
 
 // Run lets logs on PostgreSQL begin below 2^53, and come beyond it in every test.
 func (w withServer) Run() int {
 	pgtest.LogsBeginAfter(1<<53 - 3)
+	defer mariadbtest.Stop()
 	return pgtest.Main(w.m)
 }
 

@@ -19,8 +19,9 @@ func newMigrateCommand(globals *globalOptions) *cobra.Command {
 		Short: "Create, update or remove pupwasm's own tables",
 		Long: `Create, update or remove pupwasm's own tables: events, checkpoints and leases.
 
-Commands that write run 'migrate up' first unless --migrate=false is given. One call runs in one transaction: all of its
-steps are done, or none.`,
+Commands that write run 'migrate up' first unless --migrate=false is given. On PostgreSQL and SQLite one call runs in one
+transaction: all of its steps are done, or none. MariaDB has no transactions for such steps: the next call goes on where
+one was interrupted.`,
 		Example: `  pupwasm migrate up --database postgres://localhost/shop
   pupwasm migrate status`,
 	}
@@ -199,7 +200,7 @@ func newMigrateSQLCommand(globals *globalOptions) *cobra.Command {
 			return runMigrateSQL(globals, dialect, len(args) > 0 && args[0] == "down")
 		},
 	}
-	cmd.Flags().StringVar(&dialect, "dialect", "", "SQL `dialect`: "+strings.Join(dialectNames(), " or ")+" (default: that of --database)")
+	cmd.Flags().StringVar(&dialect, "dialect", "", "SQL `dialect`: "+alternatives(dialectNames())+" (default: that of --database)")
 	completeFlag(cmd, "dialect", dialectNames()...)
 	return cmd
 }
@@ -213,7 +214,7 @@ func runMigrateSQL(globals *globalOptions, dialect string, down bool) error {
 		}
 		dialect = string(at.name)
 	case !slices.Contains(dialectNames(), dialect):
-		return usagef("--dialect %q: use %s", dialect, strings.Join(dialectNames(), " or "))
+		return usagef("--dialect %q: use %s", dialect, alternatives(dialectNames()))
 	}
 	script, err := migrations.Script(migrations.Dialect(dialect), globals.schema, down)
 	if err != nil {

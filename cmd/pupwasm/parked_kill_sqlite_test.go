@@ -3,7 +3,6 @@ package main_test
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -183,7 +182,7 @@ func wantKilled(t *testing.T, path string, parked int) {
 		t.Errorf("%d keys are parked with %d events, want %d events", s.parked, s.noted, parked)
 	}
 	var rows killRows
-	if err := conn.QueryRowContext(t.Context(), fmt.Sprintf(killRowsSQL, "__")).Scan(&rows.versions, &rows.odd, &rows.breaks); err != nil {
+	if err := conn.QueryRowContext(t.Context(), database{kind: onSQLite}.names(killRowsSQL)).Scan(&rows.versions, &rows.odd, &rows.breaks); err != nil {
 		t.Fatal(err)
 	}
 	wantKillRows(t, rows, parked)

@@ -87,8 +87,8 @@ func wantKillRows(t *testing.T, got killRows, parked int) {
 	}
 }
 
-const killRowsSQL = `SELECT coalesce((SELECT sum(version) FROM order_check%[1]sstreams), 0),
-	(SELECT count(*) FROM order_check%[1]sodd), (SELECT count(*) FROM order_check%[1]sbreaks)`
+const killRowsSQL = `SELECT coalesce((SELECT sum(version) FROM {order_check}streams), 0),
+	(SELECT count(*) FROM {order_check}odd), (SELECT count(*) FROM {order_check}breaks)`
 
 // killMoment is a moment at which a host is killed on PostgreSQL: a statement waits there.
 type killMoment struct {
@@ -231,6 +231,6 @@ func (k *killer) want(keys, events int) {
 		k.t.Errorf("%d keys are parked with %d events, want %d with %d", gotKeys, gotEvents, keys, events)
 	}
 	var rows killRows
-	k.scan(fmt.Sprintf(killRowsSQL, "."), &rows.versions, &rows.odd, &rows.breaks)
+	k.scan(postgresDatabase(k.db).names(killRowsSQL), &rows.versions, &rows.odd, &rows.breaks)
 	wantKillRows(k.t, rows, events)
 }

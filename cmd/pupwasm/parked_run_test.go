@@ -46,7 +46,7 @@ func (a *alerts) all() []string {
 // told once although the host is killed, and a fixed module applies the rest by itself.
 func TestParked_onePoisonedStreamOfTwenty(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []string{"sqlite", "postgres"} {
+	for _, kind := range []string{onSQLite, onPostgres, onMariaDB} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			testPoison(t, kind)
@@ -55,7 +55,9 @@ func TestParked_onePoisonedStreamOfTwenty(t *testing.T) {
 }
 
 func testPoison(t *testing.T, kind string) {
-	database, db, separator := openBoth(t, kind)
+	db := newDatabase(t, kind)
+	database := db.DSN
+	run(t, database, "migrate", "up")
 	const events, streams, poisoned = 800, 20, 67
 	var lines strings.Builder
 	for i := range events {
@@ -82,9 +84,7 @@ func testPoison(t *testing.T, kind string) {
 	run(t, database, "wait", "misbehave", "--timeout", "0", "--grace", testwait.Patience.String())
 	rows := func() (n int) {
 		t.Helper()
-		if err := db.QueryRow("SELECT count(*) FROM misbehave" + separator + "rows").Scan(&n); err != nil {
-			t.Fatal(err)
-		}
+		db.one(t, "SELECT count(*) FROM "+db.table("misbehave", "rows"), &n)
 		return n
 	}
 	parked := func() (all []struct {

@@ -41,12 +41,12 @@ database is only read.
 Of a module with other code, both modules are run over the last events of the log that one of them asks for, and their
 rows are compared. The database keeps the module that ran a version last, and this command runs it again in the sandbox,
 with the limits of the new one. Both begin with empty tables, so this compares what the code does, not the rows that are
-there. Such a dry run uses a temporary SQLite database; a module with SQL for PostgreSQL alone cannot be tried.
+there. Such a dry run uses a temporary SQLite database; a module without a text for SQLite cannot be tried.
 
 How long a rebuild takes is an estimate by a dry run on this machine.
 
-What only the database can tell is left to the host: rights, names that others have taken, and on PostgreSQL whether it
-accepts the statements of the module.
+What only the database can tell is left to the host: rights, names that others have taken, and on PostgreSQL and MariaDB
+whether it accepts the statements of the module.
 
 The exit code is 0 when no rows would change, 8 when they may: a version is rebuilt, or rows of other code differ or
 cannot be compared. It is 1 when a module is refused.

@@ -33,11 +33,11 @@ func TestPooler_everythingGoesThroughTransactionMode(t *testing.T) {
 			}
 
 			appending := startWriter(t, openPostgres(t, pooled))
-			testwait.Until(t, "some hundred events are applied", func() bool { events, _ := totals(t, db); return events > 300 })
+			testwait.Until(t, "some hundred events are applied", func() bool { events, _ := totals(t, postgresDatabase(db)); return events > 300 })
 			appending.finish()
 			appendLine(t, pooled.DSN, appending)
 			testwait.Until(t, "all events are applied",
-				func() bool { events, _ := totals(t, db); return events == appending.events })
+				func() bool { events, _ := totals(t, postgresDatabase(db)); return events == appending.events })
 			appending.compare(t, db)
 
 			host.signal(syscall.SIGTERM)

@@ -31,20 +31,15 @@ func beginAfter(t *testing.T, path string, position int64) {
 func TestPositions_areExactBeyond32And53Bits(t *testing.T) {
 	t.Parallel()
 	for _, after := range []int64{1<<31 - 3, 1<<53 - 3} {
-		t.Run(fmt.Sprint("sqlite ", after), func(t *testing.T) {
-			t.Parallel()
-			path := filepath.Join(t.TempDir(), "events.db")
-			run(t, "sqlite:"+path, "migrate", "up")
-			beginAfter(t, path, after)
-			checkPositions(t, "sqlite:"+path, after)
-		})
-		t.Run(fmt.Sprint("postgres ", after), func(t *testing.T) {
-			t.Parallel()
-			db := pgtest.Empty(t)
-			run(t, db.DSN, "migrate", "up")
-			db.BeginAfter(t, after)
-			checkPositions(t, db.DSN, after)
-		})
+		for _, kind := range []string{onSQLite, onPostgres, onMariaDB} {
+			t.Run(fmt.Sprint(kind, " ", after), func(t *testing.T) {
+				t.Parallel()
+				db := newDatabase(t, kind)
+				run(t, db.DSN, "migrate", "up")
+				db.beginAfter(t, after)
+				checkPositions(t, db.DSN, after)
+			})
+		}
 	}
 }
 

@@ -62,13 +62,13 @@ func startPromoteKiller(t *testing.T) *promoteKiller {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Stop)
-	k := &promoteKiller{fleet: newFleet(t, server.New(t), "tally")}
+	k := &promoteKiller{fleet: newFleet(t, postgresDatabase(server.New(t)), "tally")}
 	k.flags = []string{"--watch"}
 	k.add(2).awaitLog(t, "projection installed")
-	k.tables = openPostgres(t, k.db).Backend()
+	k.tables = k.db.open(t).Backend()
 	k.writers = startWriters(t, k.db, 1)
 	testwait.Until(t, "version 1 has rows", func() (has bool) {
-		query(t, k.db, `SELECT EXISTS (SELECT FROM tally.streams)`, &has)
+		query(t, k.db.Database, `SELECT EXISTS (SELECT FROM tally.streams)`, &has)
 		return has
 	})
 	writeModule(t, k.folder, "tally_2.wasm", tallyModule(t, 2))
@@ -88,7 +88,7 @@ func (k *promoteKiller) interrupted(at int, interrupt func(command *process, g *
 	k.t.Helper()
 	live := liveTally(k.t, k.db)
 	next := 3 - live
-	g := newGate(k.t, k.db, at)
+	g := newGate(k.t, k.db.Database, at)
 	command := start(k.t, g.dsn, promotion(next)...)
 	reached := false
 	select {
@@ -142,10 +142,10 @@ func (k *promoteKiller) crashServer(command *process, g *gate) (killed bool) {
 }
 
 // tallyAt waits until versions of tally have applied all that is in the log now.
-func tallyAt(t *testing.T, db pgtest.Database, tables store.Tables, versions ...int) {
+func tallyAt(t *testing.T, db database, tables store.Tables, versions ...int) {
 	t.Helper()
 	var head int64
-	query(t, db, `SELECT coalesce(max(global_position), 0) FROM pupwasm.events`, &head)
+	db.one(t, "SELECT coalesce(max(global_position), 0) FROM {own}events", &head)
 	for _, version := range versions {
 		awaitVersion(t, tables, store.ProjectionID{Name: "tally", Version: version}, head)
 	}

@@ -15,18 +15,18 @@ import (
 // the build has begun, and so is the command. Another host comes, and the command is given again.
 func TestRebuild_killed(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, pgtest.New(t), "tally")
+	f := newFleet(t, postgresDatabase(pgtest.New(t)), "tally")
 	f.flags = []string{"--watch"}
 	f.add(2).awaitLog(t, "projection installed")
 	f.add(2).awaitLog(t, "projection installed")
 	w := startWriters(t, f.db, 1)
 	testwait.Until(t, "there are rows", func() (has bool) {
-		query(t, f.db, `SELECT count(*) > 20 FROM tally.streams`, &has)
+		query(t, f.db.Database, `SELECT count(*) > 20 FROM tally.streams`, &has)
 		return has
 	})
-	damage(t, f.db)
+	damage(t, f.db.Database)
 	reader := startTallyReader(t, f.db)
-	tables := openPostgres(t, f.db).Backend()
+	tables := f.db.open(t).Backend()
 	builds := func() []store.ProjectionID {
 		all, err := tables.Status(t.Context(), "tally")
 		if err != nil {

@@ -29,16 +29,16 @@ type rolling struct {
 // version 3, which they see, is run by no host.
 func TestRollingDeploy_hostsWithOtherFoldersSideBySide(t *testing.T) {
 	t.Parallel()
-	r := &rolling{fleet: newFleet(t, pgtest.New(t)), folders: map[string]string{}}
+	r := &rolling{fleet: newFleet(t, postgresDatabase(pgtest.New(t))), folders: map[string]string{}}
 	r.flags = []string{"--watch"}
-	r.tables = openPostgres(t, r.db).Backend()
+	r.tables = r.db.open(t).Backend()
 	r.has("a", 1)
 	a := r.run("a")
 	r.writers = startWriters(t, r.db, 3)
 	testwait.Until(t, "version 1 has rows", func() (has bool) {
-		query(t, r.db, `SELECT to_regclass('tally.streams') IS NOT NULL`, &has)
+		query(t, r.db.Database, `SELECT to_regclass('tally.streams') IS NOT NULL`, &has)
 		if has {
-			query(t, r.db, `SELECT EXISTS (SELECT FROM tally.streams)`, &has)
+			query(t, r.db.Database, `SELECT EXISTS (SELECT FROM tally.streams)`, &has)
 		}
 		return has
 	})

@@ -45,14 +45,14 @@ type globalOptions struct {
 
 func (o *globalOptions) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.database, "database", "sqlite:pupwasm.db",
-		"`URL` of the database: postgres://… or sqlite:PATH (or PUPWASM_DATABASE_URL)")
+		"`URL` of the database: postgres://…, mysql://… for MariaDB, or sqlite:PATH (or PUPWASM_DATABASE_URL)")
 	inEnvironment(flags, "database", environmentOfURL("database"), "PUPWASM_DATABASE")
 	asSecret(flags, "database", secretDatabase)
 	flags.StringVar(&o.config, "config", "",
 		"`file` of settings for flags (default: pupwasm.yaml in the current folder, if there is one)")
 	flagFiles(flags, "config", yamlFiles)
 	flags.StringVar(&o.schema, "schema", "pupwasm",
-		"`name` of the schema for pupwasm's own tables, a prefix of their names on SQLite; projections get it as a prefix "+
+		"`name` of the schema for pupwasm's own tables, a prefix of their names on MariaDB and SQLite; projections get it as a prefix "+
 			"too unless it is the default")
 	flags.BoolVar(&o.migrate, "migrate", true, "set up and update pupwasm's tables before writing")
 	flags.StringVar(&o.logLevel, "log-level", "info", "lowest `level` to log: debug, info, warn or error")
@@ -75,10 +75,11 @@ func (o *globalOptions) prepare() error {
 	return nil
 }
 
-const rootHelp = `pupwasm stores events in PostgreSQL or SQLite and turns them into tables with projections, which are
-WebAssembly modules.
+const rootHelp = `pupwasm stores events in PostgreSQL, MariaDB or SQLite and turns them into tables with projections, which
+are WebAssembly modules.
 
---database or PUPWASM_DATABASE_URL names the database: postgres://user@host/name or sqlite:PATH.
+--database or PUPWASM_DATABASE_URL names the database: postgres://user@host/name, mysql://user@host/name (MariaDB) or
+sqlite:PATH.
 An environment variable sets every other flag except --yes: PUPWASM_LOG_LEVEL is --log-level. Below variables come
 members of pupwasm.yaml in the current folder, or of the file that --config names: see 'pupwasm config --help'.
 

@@ -1,16 +1,12 @@
 package main_test
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"testing"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
-
-	"github.com/pupwasm/pupwasm/internal/pgtest"
 )
 
 // loggedEvent is what rows depend on.
@@ -21,42 +17,33 @@ type loggedEvent struct {
 }
 
 // readLog returns all events in order.
-func readLog(t *testing.T, db pgtest.Database) []loggedEvent {
+func readLog(t *testing.T, db database) []loggedEvent {
 	t.Helper()
-	rows, err := db.Connect(t).Query(context.Background(), `SELECT global_position, aggregate_version, event_id, aggregate_id, event_type,
-		convert_from(payload, 'UTF8')::json ->> 'customer' FROM pupwasm.events ORDER BY global_position`)
-	if err != nil {
-		t.Fatal(err)
+	customer := `convert_from(payload, 'UTF8')::json ->> 'customer'`
+	if db.kind == onMariaDB {
+		customer = `JSON_VALUE(CONVERT(payload USING utf8mb4), '$.customer')`
 	}
-	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (e loggedEvent, err error) {
-		err = row.Scan(&e.position, &e.version, &e.id, &e.stream, &e.eventType, &e.customer)
-		return e, err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	var all []loggedEvent
+	var e loggedEvent
+	db.each(t, `SELECT global_position, aggregate_version, event_id, aggregate_id, event_type, coalesce(`+customer+`, '')
+		FROM {own}events ORDER BY global_position`,
+		func() { all = append(all, e) }, &e.position, &e.version, &e.id, &e.stream, &e.eventType, &e.customer)
 	return all
 }
 
 // skipped returns the events that a projection has left out for good.
-func skipped(t *testing.T, db pgtest.Database, projection string) map[int64]uuid.UUID {
+func skipped(t *testing.T, db database, projection string) map[int64]uuid.UUID {
 	t.Helper()
-	rows, err := db.Connect(t).Query(context.Background(),
-		`SELECT position, event_id FROM pupwasm.skipped_events WHERE projection = $1`, projection)
-	if err != nil {
-		t.Fatal(err)
-	}
 	all := map[int64]uuid.UUID{}
 	var position int64
 	var id uuid.UUID
-	if _, err := pgx.ForEachRow(rows, []any{&position, &id}, func() error { all[position] = id; return nil }); err != nil {
-		t.Fatal(err)
-	}
+	db.each(t, `SELECT position, event_id FROM {own}skipped_events WHERE projection = '`+projection+`'`,
+		func() { all[position] = id }, &position, &id)
 	return all
 }
 
 // appliedTo returns the events that a projection must have applied: all that it has not skipped.
-func appliedTo(t *testing.T, log []loggedEvent, db pgtest.Database, projection string) []loggedEvent {
+func appliedTo(t *testing.T, log []loggedEvent, db database, projection string) []loggedEvent {
 	t.Helper()
 	without := skipped(t, db, projection)
 	applied := make([]loggedEvent, 0, len(log))
@@ -79,25 +66,18 @@ func appliedTo(t *testing.T, log []loggedEvent, db pgtest.Database, projection s
 // tableRows are the rows of a table as they must be, by key.
 type tableRows map[string]string
 
-// compare demands that a query has these rows: it returns keys and what belongs to them.
-func (want tableRows) compare(t *testing.T, db pgtest.Database, table, sql string) {
+// compare demands that a table has these rows: by the key column, what belongs to it, with a blank between columns.
+func (want tableRows) compare(t *testing.T, db database, table, key, columns string) {
 	t.Helper()
-	rows, err := db.Connect(t).Query(context.Background(), sql)
-	if err != nil {
-		t.Fatalf("%s: %v", table, err)
-	}
 	wrong := map[string]string{}
 	left := maps.Clone(want)
-	var key, got string
-	if _, err := pgx.ForEachRow(rows, []any{&key, &got}, func() error {
-		if must, known := want[key]; !known || got != must {
-			wrong[key] = fmt.Sprintf("is %q, must be %q", got, must)
+	var is, got string
+	db.each(t, fmt.Sprintf("SELECT concat_ws('', %s), concat_ws(' ', %s) FROM %s", key, columns, table), func() {
+		if must, known := want[is]; !known || got != must {
+			wrong[is] = fmt.Sprintf("is %q, must be %q", got, must)
 		}
-		delete(left, key)
-		return nil
-	}); err != nil {
-		t.Fatalf("%s: %v", table, err)
-	}
+		delete(left, is)
+	}, &is, &got)
 	for key := range left {
 		wrong[key] = fmt.Sprintf("is missing, must be %q", want[key])
 	}
@@ -113,7 +93,7 @@ func (want tableRows) compare(t *testing.T, db pgtest.Database, table, sql strin
 
 // compareOrder demands that order_check has seen every event of a stream once and in order, apart from those that it
 // has skipped.
-func compareOrder(t *testing.T, db pgtest.Database, log []loggedEvent) {
+func compareOrder(t *testing.T, db database, log []loggedEvent) {
 	t.Helper()
 	last := map[string]int64{}
 	streams, breaks, odd := tableRows{}, tableRows{}, tableRows{}
@@ -128,14 +108,13 @@ func compareOrder(t *testing.T, db pgtest.Database, log []loggedEvent) {
 		last[e.stream] = e.version
 		streams[e.stream] = fmt.Sprint(e.version)
 	}
-	streams.compare(t, db, "order_check.streams", `SELECT stream, version::text FROM order_check.streams`)
-	breaks.compare(t, db, "order_check.breaks",
-		`SELECT position::text, concat_ws(' ', stream, before, version) FROM order_check.breaks`)
-	odd.compare(t, db, "order_check.odd", `SELECT position::text, stream FROM order_check.odd`)
+	streams.compare(t, db, "{order_check}streams", "stream", "version")
+	breaks.compare(t, db, "{order_check}breaks", "position", `stream, "before", version`)
+	odd.compare(t, db, "{order_check}odd", "position", "stream")
 }
 
 // compareCustomers demands that the rows of byCustomer, which many streams change, are what the log says.
-func compareCustomers(t *testing.T, db pgtest.Database, log []loggedEvent) {
+func compareCustomers(t *testing.T, db database, log []loggedEvent) {
 	t.Helper()
 	orders, customers, latest := map[string]int{}, tableRows{}, tableRows{}
 	for _, e := range appliedTo(t, log, db, "customer_fold") {
@@ -145,15 +124,13 @@ func compareCustomers(t *testing.T, db pgtest.Database, log []loggedEvent) {
 	for _, e := range appliedTo(t, log, db, "latest_order") {
 		latest[e.customer] = fmt.Sprint(e.stream, " ", e.position)
 	}
-	customers.compare(t, db, "customer_fold.customers",
-		`SELECT customer_id, concat_ws(' ', orders, last_position) FROM customer_fold.customers`)
-	latest.compare(t, db, "latest_order.latest",
-		`SELECT customer_id, concat_ws(' ', last_order, position) FROM latest_order.latest`)
+	customers.compare(t, db, "{customer_fold}customers", "customer_id", "orders, last_position")
+	latest.compare(t, db, "{latest_order}latest", "customer_id", "last_order, position")
 }
 
 // compare demands that the log has what the writers counted, and that every row of the projections is what these
 // events amount to.
-func (w *writers) compare(t *testing.T, db pgtest.Database, projections []string) {
+func (w *writers) compare(t *testing.T, db database, projections []string) {
 	t.Helper()
 	log := readLog(t, w.db)
 	logged := map[string]int64{}
@@ -177,9 +154,8 @@ func (w *writers) compare(t *testing.T, db pgtest.Database, projections []string
 		t.Errorf("%d events are stored, the writers counted %d", len(log), events)
 	}
 	if slices.Contains(projections, "fine_balance") {
-		fines.compare(t, db, "fine_balance.fines",
-			`SELECT fine_id, concat_ws(' ', events, paid_cents, expense_cents) FROM fine_balance.fines`)
-		users.compare(t, db, "user_counter.users", `SELECT user_id, events::text FROM user_counter.users`)
+		fines.compare(t, db, "{fine_balance}fines", "fine_id", "events, paid_cents, expense_cents")
+		users.compare(t, db, "{user_counter}users", "user_id", "events")
 		compareOrder(t, db, log)
 	}
 	if slices.Contains(projections, byCustomer[0]) {

@@ -76,10 +76,10 @@ const runHelp = `Run the projections of every .wasm file in DIR. Each projection
 checkpoint and follows new events. SIGINT or SIGTERM stops it at the end of a batch. Rows and checkpoint commit
 together.
 
-Read a projection in the schema of its name on PostgreSQL (fine_balance.fines). On SQLite the name is a prefix
-(fine_balance__fines). These are views of the tables of the installed version, which are in fine_balance__v1. Another
---schema than the default comes first: with --schema shop they are shop__fine_balance.fines and
-shop__fine_balance__fines.
+Read a projection in the schema of its name on PostgreSQL (fine_balance.fines), and on MariaDB in the database of its
+name, behind that of --database (NAME__fine_balance.fines). On SQLite the name is a prefix (fine_balance__fines). These
+are views of the tables of the installed version, which are in fine_balance__v1. Another --schema than the default comes
+first: with --schema shop they are shop__fine_balance.fines and shop__fine_balance__fines.
 
 A module must declare its tables as they were created. The host refuses a change and says what to do. It creates new
 indexes. See docs/running.md.
@@ -95,9 +95,9 @@ NAME.yaml beside NAME.wasm has settings of that module, which come before flags:
 While projections catch up, a terminal shows a line for each, with its rate and the time left. Without a terminal the log
 has such a line every 10 seconds. Either way the log says once that a projection has caught up.
 
-Many hosts may run the same projections against one PostgreSQL. The partition keys of a projection, by default its
-streams, are divided into segments. The hosts share the segments evenly, and segments of a host that dies are taken over
-by the others. 'pupwasm segments' shows and changes the segments.`
+Many hosts may run the same projections against one PostgreSQL or MariaDB. The partition keys of a projection, by default
+its streams, are divided into segments. The hosts share the segments evenly, and segments of a host that dies are taken
+over by the others. 'pupwasm segments' shows and changes the segments.`
 
 func newRunCommand(globals *globalOptions) *cobra.Command {
 	return runCommand(&runOptions{globalOptions: globals})

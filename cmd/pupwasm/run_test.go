@@ -76,9 +76,9 @@ func openPostgres(t *testing.T, db pgtest.Database) *postgres.Store {
 }
 
 // totals are the sums over all fines.
-func totals(t *testing.T, db pgtest.Database) (events, cents int64) {
+func totals(t *testing.T, db database) (events, cents int64) {
 	t.Helper()
-	query(t, db, `SELECT coalesce(sum(events), 0)::bigint, coalesce(sum(paid_cents), 0)::bigint FROM fine_balance.fines`,
+	db.one(t, "SELECT CAST(coalesce(sum(events), 0) AS DECIMAL(18)), CAST(coalesce(sum(paid_cents), 0) AS DECIMAL(18)) FROM {fine_balance}fines",
 		&events, &cents)
 	return events, cents
 }
@@ -98,7 +98,7 @@ func query(t *testing.T, db pgtest.Database, sql string, into ...any) {
 
 func (w *writer) compare(t *testing.T, db pgtest.Database) {
 	t.Helper()
-	events, cents := totals(t, db)
+	events, cents := totals(t, postgresDatabase(db))
 	if events != w.events || cents != w.cents {
 		t.Errorf("the table has %d events and %d cents, appended were %d and %d", events, cents, w.events, w.cents)
 	}
@@ -282,7 +282,7 @@ func TestRun_waitsForADatabaseThatIsDownAndSaysSoOnce(t *testing.T) {
 	host.awaitLog(t, "projection installed")
 	to := openPostgres(t, db)
 	appending := startWriter(t, to)
-	testwait.Until(t, "events are applied", func() bool { events, _ := totals(t, db); return events > 100 })
+	testwait.Until(t, "events are applied", func() bool { events, _ := totals(t, postgresDatabase(db)); return events > 100 })
 	appending.finish()
 
 	server.Kill() // and in between
@@ -291,7 +291,7 @@ func TestRun_waitsForADatabaseThatIsDownAndSaysSoOnce(t *testing.T) {
 	host.awaitCount(t, "database answers again", 2)
 	more := startWriter(t, to)
 	testwait.Until(t, "new events are applied",
-		func() bool { events, _ := totals(t, db); return events > appending.events+100 })
+		func() bool { events, _ := totals(t, postgresDatabase(db)); return events > appending.events+100 })
 	more.finish()
 	runCommand(t, db.DSN, "run", "--once", folder)
 	more.events += appending.events

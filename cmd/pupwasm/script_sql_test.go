@@ -7,11 +7,12 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/pupwasm/pupwasm/store/mysql"
 	"github.com/pupwasm/pupwasm/store/sqlite"
 )
 
-// scriptSQL runs a statement in the database of a script, as somebody does by hand. {NAME.TABLE} is a table in a schema,
-// or with it in front of its name.
+// scriptSQL runs a statement in the database of a script, as somebody does by hand. {NAME.TABLE} is a table in a schema
+// or a database, or with it in front of its name.
 func scriptSQL(ts *testscript.TestScript, _ bool, args []string) {
 	database, sql := ts.Getenv("PUPWASM_DATABASE_URL"), strings.Join(args, " ")
 	if path, is := strings.CutPrefix(database, "sqlite:"); is {
@@ -19,6 +20,14 @@ func scriptSQL(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(err)
 		defer db.Close()
 		_, err = db.Exec(strings.NewReplacer("{", "", "}", "", ".", "__").Replace(sql))
+		ts.Check(err)
+		return
+	}
+	if config, err := mysql.ParseURL(database); err == nil {
+		db, err := mysql.OpenSQL(database)
+		ts.Check(err)
+		defer db.Close()
+		_, err = db.Exec(strings.NewReplacer("{pupwasm.", "pupwasm__", "{", config.DBName+"__", "}", "").Replace(sql))
 		ts.Check(err)
 		return
 	}

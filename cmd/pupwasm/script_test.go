@@ -18,13 +18,12 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/pupwasm/pupwasm/internal/guestbuild"
-	"github.com/pupwasm/pupwasm/internal/pgtest"
 )
 
 var update = flag.Bool("update", false, "write the golden output into the scripts, and docs/limits.md")
 
-// TestScripts runs testdata/script. A script whose name begins with postgres_ gets an empty PostgreSQL database, the
-// others a SQLite file in their folder. Besides the usual commands there are
+// TestScripts runs testdata/script. A script whose name begins with postgres_ or mariadb_ gets an empty database on
+// a server, the others a SQLite file in their folder. Besides the usual commands there are
 //
 //	exits CODE pupwasm ARG…     the program ends with this exit code
 //	write FILE TEXT…            appends a Go string literal to the file, for bytes that a script cannot hold
@@ -48,8 +47,9 @@ func TestScripts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			database := "sqlite:events.db"
-			if strings.HasPrefix(name, "postgres_") {
-				database = pgtest.Empty(t).DSN
+			switch kind, _, _ := strings.Cut(name, "_"); kind {
+			case onPostgres, onMariaDB:
+				database = newDatabase(t, kind).DSN
 			}
 			testscript.Run(t, testscript.Params{
 				Files:         []string{script},

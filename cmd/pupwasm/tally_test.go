@@ -9,11 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pupwasm/pupwasm/internal/guestbuild"
-	"github.com/pupwasm/pupwasm/internal/pgtest"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -29,7 +29,7 @@ func tallyModule(t *testing.T, version int) []byte {
 // crash of the server may take, so that what is seen in one life of a server is compared.
 type tallyReader struct {
 	t    *testing.T
-	db   pgtest.Database
+	db   database
 	stop context.CancelFunc
 	done sync.WaitGroup
 
@@ -45,7 +45,7 @@ type counted struct{ events, position int64 }
 // readerPace is the rest of a reader between two reads.
 const readerPace = 10 * time.Millisecond
 
-func startTallyReader(t *testing.T, db pgtest.Database) *tallyReader {
+func startTallyReader(t *testing.T, db database) *tallyReader {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	r := &tallyReader{t: t, db: db, stop: cancel}
@@ -71,6 +71,10 @@ func (r *tallyReader) finish() {
 
 // isAway reports that an error is of a connection, and not of what was asked.
 func isAway(err error) bool {
+	var maria *mysql.MySQLError
+	if errors.As(err, &maria) {
+		return maria.Number == 1927 || maria.Number == 1053 // killed, or the server ends
+	}
 	var pg *pgconn.PgError
 	return !errors.As(err, &pg) || strings.HasPrefix(pg.Code, "57P") || strings.HasPrefix(pg.Code, "08")
 }
@@ -81,13 +85,13 @@ const readTally = `SELECT life, stream, s.events, s.position, t.events, t.positi
 
 // connect reads over one connection until that breaks or ctx ends.
 func (r *tallyReader) connect(ctx context.Context, tick <-chan time.Time) error {
-	conn, err := pgx.Connect(ctx, r.db.DSN)
+	read, end, err := r.open(ctx)
 	if err != nil {
 		return err
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer end()
 	for {
-		if err := r.read(ctx, conn); err != nil {
+		if err := r.read(read); err != nil {
 			return err
 		}
 		select {
@@ -98,31 +102,55 @@ func (r *tallyReader) connect(ctx context.Context, tick <-chan time.Time) error 
 	}
 }
 
-func (r *tallyReader) read(ctx context.Context, conn *pgx.Conn) error {
-	rows, err := conn.Query(ctx, readTally)
-	if err != nil {
-		return err
+// tallyRow is a row of readTally.
+type tallyRow struct {
+	life                                       string
+	stream                                     *string
+	events, position, twinEvents, twinPosition *int64
+}
+
+func (r *tallyRow) targets() []any {
+	return []any{&r.life, &r.stream, &r.events, &r.position, &r.twinEvents, &r.twinPosition}
+}
+
+// open connects, and returns how to read all rows.
+func (r *tallyReader) open(ctx context.Context) (read func(into *tallyRow, each func() error) error, end func(), err error) {
+	if r.db.kind == onMariaDB {
+		return r.openMariaDB(ctx)
 	}
-	var life string
+	conn, err := pgx.Connect(ctx, r.db.DSN)
+	if err != nil {
+		return nil, nil, err
+	}
+	return func(into *tallyRow, each func() error) error {
+		rows, err := conn.Query(ctx, readTally)
+		if err != nil {
+			return err
+		}
+		_, err = pgx.ForEachRow(rows, into.targets(), each)
+		return err
+	}, func() { _ = conn.Close(context.WithoutCancel(ctx)) }, nil
+}
+
+func (r *tallyReader) read(all func(into *tallyRow, each func() error) error) error {
 	now := map[string]counted{}
-	var stream *string
-	var events, position, twinEvents, twinPosition *int64
-	if _, err := pgx.ForEachRow(rows, []any{&life, &stream, &events, &position, &twinEvents, &twinPosition}, func() error {
-		if stream == nil {
+	var row tallyRow
+	if err := all(&row, func() error {
+		if row.stream == nil {
 			return nil // there are no rows
 		}
-		if events == nil || twinEvents == nil || *events != *twinEvents || *position != *twinPosition {
-			r.t.Errorf("a reader sees %s with %v and %v events, at %v and %v", *stream, show(events), show(twinEvents), show(position),
-				show(twinPosition))
+		if row.events == nil || row.twinEvents == nil || *row.events != *row.twinEvents || *row.position != *row.twinPosition {
+			r.t.Errorf("a reader sees %s with %v and %v events, at %v and %v", *row.stream, show(row.events), show(row.twinEvents),
+				show(row.position), show(row.twinPosition))
 			return nil
 		}
-		now[*stream] = counted{*events, *position}
+		now[*row.stream] = counted{*row.events, *row.position}
 		return nil
 	}); err != nil {
 		return err
 	}
-	if life != r.life {
-		r.life, r.seen = life, nil
+	if row.life != r.life {
+		r.life, r.seen = row.life, nil
 		r.lives++
 	}
 	for stream, before := range r.seen {
@@ -145,17 +173,29 @@ func show(n *int64) string {
 }
 
 // liveTally returns the version of tally that is live. It fails the test unless there is one, and all views show it.
-func liveTally(t *testing.T, db pgtest.Database) (live int) {
+func liveTally(t *testing.T, db database) (live int) {
 	t.Helper()
 	var lives int
 	var shown string
-	query(t, db, `SELECT count(*) FILTER (WHERE live), coalesce(max(version) FILTER (WHERE live), 0),
+	if db.kind == onMariaDB {
+		db.one(t, `SELECT sum(live), max(if(live, version, 0)), (SELECT group_concat(table_name, ' of ',
+				regexp_substr(view_definition, 'tally__v[0-9]+') ORDER BY table_name SEPARATOR ', ')
+			FROM information_schema.views WHERE table_schema = '`+db.maria.Name+`__tally' AND table_name NOT LIKE '%|_|_%' ESCAPE '|')
+			FROM {own}projections WHERE name = 'tally'`, &lives, &live, &shown)
+		return checkLive(t, lives, live, shown)
+	}
+	query(t, db.Database, `SELECT count(*) FILTER (WHERE live), coalesce(max(version) FILTER (WHERE live), 0),
 		(SELECT string_agg(DISTINCT v.relname || ' of ' || n.nspname, ', ')
 			FROM pg_class v JOIN pg_rewrite r ON r.ev_class = v.oid
 			JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
 			JOIN pg_class c ON c.oid = d.refobjid AND c.oid <> v.oid JOIN pg_namespace n ON n.oid = c.relnamespace
 			WHERE v.relnamespace = 'tally'::regnamespace)
 		FROM pupwasm.projections WHERE name = 'tally'`, &lives, &live, &shown)
+	return checkLive(t, lives, live, shown)
+}
+
+func checkLive(t *testing.T, lives, live int, shown string) int {
+	t.Helper()
 	if want := fmt.Sprintf("streams of tally__v%[1]d, twin of tally__v%[1]d", live); lives != 1 || shown != want {
 		t.Errorf("%d versions are live, and readers see %s, want %s", lives, shown, want)
 	}
@@ -163,7 +203,7 @@ func liveTally(t *testing.T, db pgtest.Database) (live int) {
 }
 
 // compareTallyRows demands that the tables in schemas have the rows that the log says.
-func compareTallyRows(t *testing.T, db pgtest.Database, log []loggedEvent, schemas ...string) {
+func compareTallyRows(t *testing.T, db database, log []loggedEvent, schemas ...string) {
 	t.Helper()
 	rows, events := tableRows{}, map[string]int64{}
 	for _, e := range log {
@@ -171,21 +211,21 @@ func compareTallyRows(t *testing.T, db pgtest.Database, log []loggedEvent, schem
 		rows[e.stream] = fmt.Sprint(events[e.stream], " ", e.position)
 	}
 	for _, schema := range schemas {
-		for _, table := range []string{schema + ".streams", schema + ".twin"} {
-			rows.compare(t, db, table, `SELECT stream, concat_ws(' ', events, position) FROM `+table)
+		for _, table := range []string{"streams", "twin"} {
+			rows.compare(t, db, "{"+schema+"}"+table, "stream", "events, position")
 		}
 	}
 }
 
 // compareTally demands that the versions have the rows that the log says, and that readers see one of them.
-func compareTally(t *testing.T, db pgtest.Database, log []loggedEvent, versions ...int) {
+func compareTally(t *testing.T, db database, log []loggedEvent, versions ...int) {
 	t.Helper()
 	schemas := []string{"tally"}
 	for _, version := range versions {
 		schemas = append(schemas, fmt.Sprint("tally__v", version))
 	}
 	compareTallyRows(t, db, log, schemas...)
-	tables := openPostgres(t, db).Backend()
+	tables := db.open(t).Backend()
 	for _, version := range versions[1:] {
 		a, b := store.ProjectionID{Name: "tally", Version: versions[0]}, store.ProjectionID{Name: "tally", Version: version}
 		comparison, err := segments.Compare(t.Context(), tables, a, b, 3)

@@ -17,9 +17,9 @@ import (
 	"github.com/pupwasm/pupwasm/internal/build"
 	"github.com/pupwasm/pupwasm/internal/cases"
 	"github.com/pupwasm/pupwasm/internal/clock"
+	"github.com/pupwasm/pupwasm/internal/mariadbserver"
 	"github.com/pupwasm/pupwasm/internal/pgserver"
 	"github.com/pupwasm/pupwasm/internal/settings"
-	"github.com/pupwasm/pupwasm/store"
 )
 
 type testOptions struct {
@@ -31,6 +31,7 @@ type testOptions struct {
 	rounds   int
 	seed     uint64
 	postgres bool
+	mariadb  bool
 	junit    string
 	compiler compilerFlag
 	runtime  runtimeOptions
@@ -59,9 +60,9 @@ Each case runs on SQLite, in a database of its own. It also runs in 1, 2, 4 and 
 random places, with new instances and old ones, and with other random numbers, so that rows are found which depend on
 more than the events. --rounds 0 leaves that out, a larger number tries more.
 
---postgres starts a private PostgreSQL server for the cases, and removes it. --database runs them on a server that is
-there, as a role that may create databases: each case makes one of its own and drops it. Only the command line chooses a
-database here, no variable and no file.
+--postgres starts a private PostgreSQL server for the cases, and removes it, and --mariadb one of MariaDB. --database
+runs them on a server of either that is there, as a role or user that may create databases: each case makes one of its
+own and drops it. Only the command line chooses a database here, no variable and no file.
 
 --update writes what came of the events into the files, for cases that fail. Look at the difference before you keep it.
 
@@ -87,6 +88,7 @@ func newTestCommand(globals *globalOptions) *cobra.Command {
 	flags.IntVar(&opts.rounds, "rounds", 1, "how often each case runs in all divisions, each time otherwise")
 	flags.Uint64Var(&opts.seed, "seed", 1, "seed of what is random in the runs")
 	flags.BoolVar(&opts.postgres, "postgres", false, "run the cases on a private PostgreSQL server")
+	flags.BoolVar(&opts.mariadb, "mariadb", false, "run the cases on a private MariaDB server")
 	flags.StringVar(&opts.junit, "junit", "", "write the results to this `file` too, as JUnit's XML")
 	opts.addJSON(flags, "print JSON lines, as 'go test -json' does")
 	opts.compiler.addTo(cmd)
@@ -101,8 +103,10 @@ func runTest(ctx context.Context, opts *testOptions, args []string) error {
 		return usagef("--run %s: is no regular expression: %v", printable(opts.only), err)
 	case opts.rounds < 0:
 		return usagef("--rounds must be 0 or more, it is %d", opts.rounds)
-	case opts.postgres && opts.databaseGiven:
-		return usagef("--postgres and --database exclude each other: both say where the cases run")
+	case opts.postgres && opts.mariadb:
+		return usagef("--postgres and --mariadb exclude each other: both say where the cases run")
+	case (opts.postgres || opts.mariadb) && opts.databaseGiven:
+		return usagef("--%s and --database exclude each other: both say where the cases run", opts.private())
 	}
 	if err := opts.compiler.check(); err != nil {
 		return err
@@ -152,32 +156,45 @@ type tests struct {
 	first   error // why a suite has no results
 }
 
+// private is the flag that starts a server.
+func (o *testOptions) private() string {
+	if o.mariadb {
+		return "mariadb"
+	}
+	return "postgres"
+}
+
 // openDatabase chooses where cases run.
 func (t *tests) openDatabase(ctx context.Context) (func(), error) {
-	dsn, stop := "", func() {}
+	url, connect, stop := "", cases.Postgres, func() {}
 	switch {
 	case t.postgres:
 		server, err := pgserver.Start()
 		if err != nil {
 			return nil, fmt.Errorf("--postgres: %w", err)
 		}
-		dsn, stop = server.DSN, server.Stop
+		url, stop = server.DSN, server.Stop
+	case t.mariadb:
+		server, err := mariadbserver.Start()
+		if err != nil {
+			return nil, fmt.Errorf("--mariadb: %w", err)
+		}
+		url, connect, stop = server.URL("mysql"), cases.MariaDB, server.Stop
 	case t.databaseGiven:
 		at, err := t.target()
 		if err != nil {
 			return nil, err
 		}
-		if at.statements == store.DialectPostgres {
-			dsn = at.address
-			break
+		if at.server == nil {
+			return nil, usagef("--database %s: cases run on SQLite without it; name a server of PostgreSQL or MariaDB",
+				printable(t.globalOptions.database))
 		}
-		return nil, usagef("--database %s: cases run on SQLite without it; name a PostgreSQL server", printable(t.globalOptions.database))
-	}
-	if dsn == "" {
+		url, connect = at.address, at.server
+	default:
 		t.database = cases.SQLite(t.folder)
 		return stop, nil
 	}
-	server, err := cases.Postgres(ctx, dsn)
+	server, err := connect(ctx, url)
 	if err != nil {
 		stop()
 		return nil, err

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -15,7 +16,6 @@ import (
 
 	"github.com/pupwasm/pupwasm/internal/pgtest"
 	"github.com/pupwasm/pupwasm/store"
-	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
 // tally is what an event adds to its stream, or what all of them have added.
@@ -28,10 +28,12 @@ func (a tally) plus(b tally) tally {
 // writers append all the time, in several ways, and count for themselves what they appended.
 type writers struct {
 	t    *testing.T
-	to   *postgres.Store
-	db   pgtest.Database
+	to   applicationStore
+	db   database
 	stop context.CancelFunc
 	done sync.WaitGroup
+
+	handle *sql.DB // of MariaDB
 
 	writing sync.RWMutex // read-locked by each that writes, until it knows that its events are stored
 	mu      sync.Mutex
@@ -48,14 +50,21 @@ type appended struct {
 // writerPace is the rest of a writer between two appends: hosts have to keep up, on a small machine.
 const writerPace = 4 * time.Millisecond
 
-func startWriters(t *testing.T, db pgtest.Database, seed uint64) *writers {
+func startWriters(t *testing.T, db database, seed uint64) *writers {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	w := &writers{t: t, to: openPostgres(t, db), db: db, stop: cancel}
-	for i, write := range []func(*writers, *client){
+	w := &writers{t: t, to: db.open(t), db: db, stop: cancel}
+	ways := []func(*writers, *client){
 		(*writers).appendToSome, (*writers).appendToSome, (*writers).appendToSome, (*writers).callTheFunction, (*writers).callTheFunction,
 		(*writers).insertRows,
-	} {
+	}
+	if db.kind == onMariaDB {
+		ways = []func(*writers, *client){
+			(*writers).appendToSome, (*writers).appendToSome, (*writers).appendWithin, (*writers).insertRowsOnMariaDB,
+		}
+		w.handle = db.handle(t)
+	}
+	for i, write := range ways {
 		w.done.Go(func() {
 			c := &client{number: i, random: rand.New(rand.NewPCG(seed, uint64(i)))}
 			defer c.disconnect()
@@ -95,15 +104,9 @@ func (w *writers) count(stream store.Stream, added tally, events ...store.Event)
 func (w *writers) forgetLost() (lost int) {
 	w.writing.Lock() // nothing is under way then
 	defer w.writing.Unlock()
-	rows, err := w.db.Connect(w.t).Query(context.Background(), `SELECT event_id FROM pupwasm.events`)
-	if err != nil {
-		w.t.Fatal(err)
-	}
 	stored := map[uuid.UUID]bool{}
 	var id uuid.UUID
-	if _, err := pgx.ForEachRow(rows, []any{&id}, func() error { stored[id] = true; return nil }); err != nil {
-		w.t.Fatal(err)
-	}
+	w.db.each(w.t, "SELECT event_id FROM {own}events", func() { stored[id] = true }, &id)
 	w.counted = slices.DeleteFunc(w.counted, func(a appended) bool {
 		missing := 0
 		for _, id := range a.events {
@@ -218,7 +221,7 @@ func (w *writers) callTheFunction(c *client) {
 	e, added := c.event()
 	back := c.random.IntN(4) == 0
 	json := fmt.Sprintf(`[{"event_id":%q,"event_type":%q,"payload":%s}]`, uuid.UUID(e.ID), e.Type, e.Payload)
-	err := c.within(w.db, back, `SELECT pupwasm.append($1, $2, $3, $4::json)`, stream.BoundedContext, stream.AggregateType,
+	err := c.within(w.db.Database, back, `SELECT pupwasm.append($1, $2, $3, $4::json)`, stream.BoundedContext, stream.AggregateType,
 		stream.AggregateID, json)
 	switch {
 	case back:
@@ -244,7 +247,7 @@ func (w *writers) insertRows(c *client) {
 	e, added := c.event()
 	back := c.random.IntN(4) == 0
 	row := []any{stream.BoundedContext, stream.AggregateType, stream.AggregateID, uuid.UUID(e.ID), e.Type, e.Payload}
-	err := c.within(w.db, back, insertRow, row...)
+	err := c.within(w.db.Database, back, insertRow, row...)
 	if back {
 		return
 	}
@@ -255,7 +258,7 @@ func (w *writers) insertRows(c *client) {
 			return
 		}
 		<-tick.C
-		err = c.within(w.db, false, insertRow, row...)
+		err = c.within(w.db.Database, false, insertRow, row...)
 	}
 	w.count(stream, added, e)
 }

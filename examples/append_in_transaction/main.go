@@ -10,6 +10,7 @@ import (
 
 	"github.com/pupwasm/pupwasm/examples/internal/shop"
 	"github.com/pupwasm/pupwasm/store"
+	"github.com/pupwasm/pupwasm/store/mysql"
 	"github.com/pupwasm/pupwasm/store/postgres"
 	"github.com/pupwasm/pupwasm/store/sqlite"
 )
@@ -33,7 +34,7 @@ func run(ctx context.Context, url string) error {
 		return err
 	}
 	defer own.Close()
-	if _, err := own.ExecContext(ctx, "CREATE TABLE stock (article text PRIMARY KEY, pieces bigint NOT NULL)"); err != nil {
+	if _, err := own.ExecContext(ctx, "CREATE TABLE stock (article varchar(40) PRIMARY KEY, pieces bigint NOT NULL)"); err != nil {
 		return err
 	}
 	if _, err := own.ExecContext(ctx, "INSERT INTO stock VALUES ('kettle', 1)"); err != nil {
@@ -76,6 +77,12 @@ func buyer(ctx context.Context, url string, db shop.Database) (_ buy, stop func(
 			return nil, nil, err
 		}
 		return onPostgres(pool, db), pool.Close, nil
+	case *mysql.Store:
+		own, err := shop.OpenSQL(url)
+		if err != nil {
+			return nil, nil, err
+		}
+		return onMariaDB(own, db), func() { own.Close() }, nil
 	case *sqlite.Store:
 		return onSQLite(db), func() {}, nil
 	}

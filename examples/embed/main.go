@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 
 	"github.com/pupwasm/pupwasm"
 	"github.com/pupwasm/pupwasm/examples/internal/shop"
@@ -43,10 +42,8 @@ func run(ctx context.Context, url string) error {
 	stopped := make(chan error, 1)
 	go func() { stopped <- host.Run(ctx) }()
 
-	app := &app{db: db, own: own, host: host, users: "user_counter.users"}
-	if strings.HasPrefix(url, "sqlite:") {
-		app.users = "user_counter__users"
-	}
+	app := &app{db: db, own: own, host: host, query: "SELECT events FROM " + shop.Table(url, "user_counter", "users") +
+		" WHERE user_id = " + shop.Parameter(url)}
 	server := httptest.NewServer(app) // in place of the server that you have
 	defer server.Close()
 	for _, user := range []string{"ann", "bob", "ann"} {
@@ -63,7 +60,7 @@ type app struct {
 	db    shop.Database
 	own   *sql.DB
 	host  *pupwasm.Host
-	users string // the projection's table
+	query string // of the projection's table
 }
 
 // ServeHTTP notes a login and answers with how many events the user has caused, this one included.
@@ -87,7 +84,7 @@ func (a *app) login(ctx context.Context, user string) (count int64, err error) {
 	if err := a.host.Wait(ctx, "user_counter", appended[0].Position); err != nil {
 		return 0, err
 	}
-	err = a.own.QueryRowContext(ctx, "SELECT events FROM "+a.users+" WHERE user_id = $1", user).Scan(&count)
+	err = a.own.QueryRowContext(ctx, a.query, user).Scan(&count)
 	return count, err
 }
 

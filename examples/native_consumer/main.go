@@ -25,7 +25,7 @@ func run(ctx context.Context, url string) error {
 	}
 	defer own.Close()
 	if _, err := own.ExecContext(ctx,
-		"CREATE TABLE spent (user_id text PRIMARY KEY, orders bigint NOT NULL, cents bigint NOT NULL)"); err != nil {
+		"CREATE TABLE spent (user_id varchar(40) PRIMARY KEY, orders bigint NOT NULL, cents bigint NOT NULL)"); err != nil {
 		return err
 	}
 	host, err := pupwasm.NewHost(db, pupwasm.Options{Consumers: []pupwasm.Consumer{{

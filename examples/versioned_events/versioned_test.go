@@ -12,17 +12,20 @@ import (
 	"github.com/pupwasm/pupwasm"
 	"github.com/pupwasm/pupwasm/examples/internal/shop"
 	"github.com/pupwasm/pupwasm/internal/guestbuild"
+	"github.com/pupwasm/pupwasm/internal/mariadbtest"
 	"github.com/pupwasm/pupwasm/internal/pgtest"
 	"github.com/pupwasm/pupwasm/store"
 )
 
 func TestMain(m *testing.M) {
 	pupwasm.CompilerMain()
-	os.Exit(pgtest.Main(m))
+	code := pgtest.Main(m)
+	mariadbtest.Stop()
+	os.Exit(code)
 }
 
 // TestSales_mixedVersionsGiveTheRowsOfTheRewrittenLog compares a log in which old and new versions are mixed with one that
-// was rewritten by hand, on both databases.
+// was rewritten by hand, on all databases.
 func TestSales_mixedVersionsGiveTheRowsOfTheRewrittenLog(t *testing.T) {
 	t.Parallel()
 	module := guestbuild.Module(t, guestbuild.Auto, filepath.Join(guestbuild.Root(t), "examples", "versioned_events", "sales"))
@@ -36,7 +39,7 @@ func TestSales_mixedVersionsGiveTheRowsOfTheRewrittenLog(t *testing.T) {
 			}
 			for name, rows := range map[string]string{
 				"mixed on SQLite": onSQLite(t, module, mixed), "mixed on PostgreSQL": onPostgres(t, module, mixed),
-				"rewritten on PostgreSQL": onPostgres(t, module, rewritten),
+				"rewritten on PostgreSQL": onPostgres(t, module, rewritten), "mixed on MariaDB": onMariaDB(t, module, mixed),
 			} {
 				if rows != want {
 					t.Errorf("%s:\n%s\nnot\n%s", name, rows, want)
@@ -78,16 +81,21 @@ func logs(random *rand.Rand, count int) (mixed, rewritten []store.StreamAppend) 
 
 func onSQLite(t *testing.T, module []byte, log []store.StreamAppend) string {
 	t.Helper()
-	return rowsOf(t, "sqlite:"+filepath.Join(t.TempDir(), "shop.db"), "sales__", module, log)
+	return rowsOf(t, "sqlite:"+filepath.Join(t.TempDir(), "shop.db"), module, log)
 }
 
 func onPostgres(t *testing.T, module []byte, log []store.StreamAppend) string {
 	t.Helper()
-	return rowsOf(t, pgtest.Empty(t).DSN, "sales.", module, log)
+	return rowsOf(t, pgtest.Empty(t).DSN, module, log)
+}
+
+func onMariaDB(t *testing.T, module []byte, log []store.StreamAppend) string {
+	t.Helper()
+	return rowsOf(t, mariadbtest.Empty(t).URL, module, log)
 }
 
 // rowsOf appends a log to an empty database, runs the projection over it, and returns the rows.
-func rowsOf(t *testing.T, url, prefix string, module []byte, log []store.StreamAppend) string {
+func rowsOf(t *testing.T, url string, module []byte, log []store.StreamAppend) string {
 	t.Helper()
 	db, err := shop.Open(t.Context(), url)
 	if err != nil {
@@ -98,7 +106,7 @@ func rowsOf(t *testing.T, url, prefix string, module []byte, log []store.StreamA
 		t.Fatal(err)
 	}
 	project(t, db, module)
-	return rows(t, url, prefix)
+	return rows(t, url)
 }
 
 // project runs the projection over all that is there.
@@ -114,7 +122,7 @@ func project(t *testing.T, db pupwasm.Database, module []byte) {
 }
 
 // rows are the rows of both tables.
-func rows(t *testing.T, url, prefix string) string {
+func rows(t *testing.T, url string) string {
 	t.Helper()
 	db, err := shop.OpenSQL(url)
 	if err != nil {
@@ -123,8 +131,8 @@ func rows(t *testing.T, url, prefix string) string {
 	defer db.Close()
 	var out strings.Builder
 	for _, query := range []string{
-		"SELECT article, pieces, cents FROM " + prefix + "sales ORDER BY article",
-		"SELECT channel, orders, 0 FROM " + prefix + "channels ORDER BY channel",
+		"SELECT article, pieces, cents FROM " + shop.Table(url, "sales", "sales") + " ORDER BY article",
+		"SELECT channel, orders, 0 FROM " + shop.Table(url, "sales", "channels") + " ORDER BY channel",
 	} {
 		found, err := db.QueryContext(t.Context(), query)
 		if err != nil {

@@ -76,9 +76,27 @@ func (c config) bars() []bar {
 			bar{part: partAppends, ours: plain, theirs: appendName("insert without fence", 1, writers), want: 0.9},
 			bar{part: partAppends, ours: appendName("append", 1, writers), theirs: plain})
 	}
+	bars = append(bars, databaseBars()...)
 	return append(bars, bar{
 		part: partAppends, ours: appendName("loop in the server", loopLength, 1),
 		theirs: appendName("loop in the server without fence", loopLength, 1),
+	})
+}
+
+// databaseBars compare the databases, and on MariaDB appends with what one would write without them.
+func databaseBars() (bars []bar) {
+	for _, w := range []string{"W1", "W2"} {
+		for _, way := range databaseRuns {
+			bars = append(bars, bar{
+				part: partDatabases, ours: databaseRowName(w, way.name, onMariaDB),
+				theirs: databaseRowName(w, way.name, onPostgres),
+			})
+		}
+	}
+	writers := fmt.Sprintf("%d writers", databaseWriters)
+	return append(bars, bar{
+		part: partDatabases, ours: databaseRowName(writers, "append", onMariaDB),
+		theirs: databaseRowName(writers, "insert", onMariaDB), want: 0.7,
 	})
 }
 

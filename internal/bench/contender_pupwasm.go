@@ -39,7 +39,7 @@ func runOf(kind guestKind, options segments.Options, unseen bool) run {
 		if err != nil {
 			return measured{}, err
 		}
-		m, err := watchWorker(ctx, s, worker, events)
+		m, err := watchWorker(ctx, &s.beginning, worker, events)
 		m.table = w.table
 		return m, err
 	}
@@ -61,12 +61,19 @@ func newWorker(
 	return worker, nil
 }
 
-// watchedStore notes when the log is first read: a worker's work begins there. What it does once before is
-// reported as its start: finding the other workers, the install with its checks, the claims.
+// beginning notes when a worker first reads the log: its work begins there. What it does once before is reported as its
+// start: finding the other workers, the install with its checks, the claims.
+type beginning struct {
+	watch stopwatch
+	begun atomic.Int64 // by the watch; 0 before
+}
+
+func (b *beginning) note() { b.begun.CompareAndSwap(0, int64(b.watch.elapsed())) }
+
+// watchedStore notes when the log is first read.
 type watchedStore struct {
 	server
-	watch  stopwatch
-	begun  atomic.Int64 // by the watch; 0 before
+	beginning
 	unseen bool
 }
 
@@ -84,7 +91,7 @@ func openWatched(dsn string, options postgres.Options) (*watchedStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &watchedStore{server: s.Backend().(server), watch: startStopwatch()}, nil
+	return &watchedStore{server: s.Backend().(server), beginning: beginning{watch: startStopwatch()}}, nil
 }
 
 // server is a store on PostgreSQL, as a worker uses it.
@@ -96,7 +103,7 @@ type server interface {
 
 // Read is the store's.
 func (s *watchedStore) Read(ctx context.Context, request store.ReadRequest, page *store.Page) error {
-	s.begun.CompareAndSwap(0, int64(s.watch.elapsed()))
+	s.note()
 	return s.server.Read(ctx, request, page)
 }
 
@@ -118,9 +125,9 @@ func appliedBy(worker *segments.Worker) (events int64) {
 }
 
 // watchWorker runs a worker and times it from its first read to its last commit.
-func watchWorker(ctx context.Context, s *watchedStore, worker *segments.Worker, events int64) (m measured, err error) {
+func watchWorker(ctx context.Context, b *beginning, worker *segments.Worker, events int64) (m measured, err error) {
 	done := make(chan error, 1)
-	started := s.watch.elapsed()
+	started := b.watch.elapsed()
 	go func() { done <- worker.Run(ctx) }()
 	tick := time.NewTicker(500 * time.Microsecond)
 	defer tick.Stop()
@@ -137,6 +144,6 @@ func watchWorker(ctx context.Context, s *watchedStore, worker *segments.Worker, 
 			done <- nil
 		}
 	}
-	ended, begun := s.watch.elapsed(), time.Duration(s.begun.Load())
+	ended, begun := b.watch.elapsed(), time.Duration(b.begun.Load())
 	return measured{events: events, elapsed: ended - begun, start: begun - started}, <-done
 }

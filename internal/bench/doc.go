@@ -35,6 +35,7 @@
 //	appends.go             appends by way, size and writers, the fence on and off
 //	latency.go             from an append to the row that shows it; probe.go: appends, and the times of commits
 //	notify_tax.go          what notifications cost those who append
+//	databases.go           W1, W2 and appends on PostgreSQL and on MariaDB
 //	memory.go              the peak of this process's memory
 //	bars.go                the ratios that are asked for
 //	report.go              what was found, in JSON and for benchstat; markdown.go: the same for people

@@ -104,7 +104,7 @@ func (l *grownLog) projectTail(ctx context.Context, e *environment, tail int64) 
 		return m, err
 	}
 	worker.Set(module)
-	if m, err = watchWorker(ctx, s, worker, tail); err != nil {
+	if m, err = watchWorker(ctx, &s.beginning, worker, tail); err != nil {
 		return m, err
 	}
 	return m, checkCount(ctx, l.dsn, w.table, tail)

@@ -38,6 +38,14 @@ func fill(ctx context.Context, dsn, boundedContext, aggregateType string, events
 		return err
 	}
 	defer s.Close()
+	if err := appendAll(ctx, s.Backend(), boundedContext, aggregateType, events); err != nil {
+		return err
+	}
+	return execute(ctx, dsn, "VACUUM (FREEZE, ANALYZE) pupwasm.events", "CHECKPOINT")
+}
+
+// appendAll appends events to a log that is empty.
+func appendAll(ctx context.Context, s store.Store, boundedContext, aggregateType string, events []logEvent) error {
 	const chunk = 5000
 	for start := 0; start < len(events); start += chunk {
 		appends := make([]store.StreamAppend, 0, chunk)
@@ -61,7 +69,7 @@ func fill(ctx context.Context, dsn, boundedContext, aggregateType string, events
 	if horizon.Head != int64(len(events)) {
 		return fmt.Errorf("the log ends at position %d, must be %d", horizon.Head, len(events))
 	}
-	return execute(ctx, dsn, "VACUUM (FREEZE, ANALYZE) pupwasm.events", "CHECKPOINT")
+	return nil
 }
 
 // realFines reads the published log of traffic fines, at most limit events of it.

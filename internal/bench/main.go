@@ -125,6 +125,7 @@ func measure(ctx context.Context, c config) (*report, error) {
 		{"latencies", runLatencies},
 		{"neighbours", runNeighbours},
 		{"notify tax", runNotifyTax},
+		{"databases", runDatabases},
 	} {
 		watch := startStopwatch()
 		if err := part.run(ctx, e, r); err != nil {

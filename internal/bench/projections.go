@@ -113,7 +113,7 @@ func catchUpMany(ctx context.Context, e *environment, count int) (s sample, err 
 		return s, err
 	}
 	cpu := processorTime()
-	done, err := watchWorker(ctx, m.store, m.worker, log.count*int64(count))
+	done, err := watchWorker(ctx, &m.store.beginning, m.worker, log.count*int64(count))
 	cpu = processorTime() - cpu
 	m.store.Close()
 	if err != nil {

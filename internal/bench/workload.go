@@ -64,21 +64,32 @@ func (w *workload) check(ctx context.Context, table string, events int64) error 
 	}
 	want := maps.Clone(w.want(events))
 	var key, value string
-	_, err = pgx.ForEachRow(rows, []any{&key, &value}, func() error {
-		wanted, known := want[key]
-		if !known {
-			return fmt.Errorf("row %s is not expected, or is there twice", key)
-		}
-		if wanted != value {
-			return fmt.Errorf("row %s is %s, must be %s", key, value, wanted)
-		}
-		delete(want, key)
-		return nil
-	})
-	if err == nil && len(want) > 0 {
-		err = fmt.Errorf("%d rows are missing", len(want))
+	_, err = pgx.ForEachRow(rows, []any{&key, &value}, func() error { return strike(want, key, value) })
+	if err == nil {
+		err = missing(want)
 	}
 	return err
+}
+
+// strike removes a row from those that are wanted.
+func strike(want map[string]string, key, value string) error {
+	wanted, known := want[key]
+	if !known {
+		return fmt.Errorf("row %s is not expected, or is there twice", key)
+	}
+	if wanted != value {
+		return fmt.Errorf("row %s is %s, must be %s", key, value, wanted)
+	}
+	delete(want, key)
+	return nil
+}
+
+// missing reports rows that were wanted and not struck.
+func missing(want map[string]string) error {
+	if len(want) > 0 {
+		return fmt.Errorf("%d rows are missing", len(want))
+	}
+	return nil
 }
 
 // joined makes one text of columns, for comparisons.

@@ -9,7 +9,7 @@
 //	vary.go    the runs of one case
 //	judge.go   what came of the runs beside what the case says; difference.go rows, match.go one value
 //	update.go  what came of them into the file: layout.go where in it, written.go in which words
-//	report.go  results for other programs; postgres.go  databases on a server
+//	report.go  results for other programs; postgres.go and mariadb.go  databases on a server
 package cases
 
 import (

@@ -12,6 +12,7 @@ import (
 	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/internal/cases"
 	"github.com/pupwasm/pupwasm/internal/guestbuild"
+	"github.com/pupwasm/pupwasm/internal/mariadbtest"
 	"github.com/pupwasm/pupwasm/internal/pgtest"
 )
 
@@ -22,6 +23,7 @@ func TestMain(m *testing.M) {
 	host.CompilerMain()
 	os.Exit(guestbuild.SharedCache(func(cache, program string) int {
 		compiled, compiler = cache, program
+		defer mariadbtest.Stop()
 		return pgtest.Main(m)
 	}))
 }
@@ -146,6 +148,44 @@ func TestRun_onPostgreSQL(t *testing.T) {
 		t.Errorf("%d databases are left; %v", left, err)
 	}
 }
+
+func TestRun_onMariaDB(t *testing.T) {
+	t.Parallel()
+	m := module(t, "customer_totals") // which has a view
+	at := mariadbtest.Empty(t)
+	server, err := cases.MariaDB(t.Context(), at.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Database = server.Database
+	path := write(t, "totals.yaml", totals)
+	for _, r := range run(t, m, path) {
+		if !r.Passed() {
+			t.Errorf("%s:\n%s", r.Case.Name, failures(path, r))
+		}
+	}
+	server.Close()
+	left := 0
+	row := at.Connect(t).QueryRowContext(t.Context(), `SELECT (SELECT count(*) FROM information_schema.schemata
+		WHERE schema_name LIKE 'pup|_%' ESCAPE '|') + (SELECT count(*) FROM mysql.global_priv WHERE user LIKE '%pup|_%' ESCAPE '|')`)
+	if err := row.Scan(&left); err != nil || left != 0 {
+		t.Errorf("%d databases and users are left; %v", left, err)
+	}
+}
+
+const totals = `
+defaults: {bounded_context: Sales}
+cases:
+  - name: a customer who has paid twice
+    when:
+      - {stream: Sales/Customer/c1, event_type: CustomerRegistered, payload: {name: Ada}}
+      - {stream: Sales/Order/o1, event_type: OrderPaid, payload: {customer_id: c1, amount: 7}}
+      - {stream: Sales/Order/o2, event_type: OrderPaid, payload: {customer_id: c1, amount: 1.01}}
+    then:
+      rows:
+        customers: [{customer_id: c1, name: Ada, orders: 2, paid_cents: 801, last_order: o2}]
+        averages: [{customer_id: c1, average_cents: 400}]
+`
 
 func TestRun_tellsWhatDiffers(t *testing.T) {
 	t.Parallel()

@@ -15,8 +15,16 @@ import (
 	"github.com/pupwasm/pupwasm/store/postgres"
 )
 
-// Server is a PostgreSQL server on which cases make databases of their own. Nothing that is there is touched.
-type Server struct {
+// Server is a server on which cases make databases of their own. Nothing that is there is touched.
+type Server interface {
+	// Database makes a database on the server. It is a [Database].
+	Database(ctx context.Context) (db store.Store, discard func(), err error)
+	// Close removes what is left and closes the connections.
+	Close()
+}
+
+// postgresServer is a PostgreSQL server.
+type postgresServer struct {
 	config *pgxpool.Config
 	prefix string // of the names of databases
 	admin  *pgxpool.Pool
@@ -34,7 +42,7 @@ const adminTimeout = time.Minute
 // # Errors
 //
 // [store.ErrTransient] for a server that does not answer. No error has the password.
-func Postgres(ctx context.Context, dsn string) (*Server, error) {
+func Postgres(ctx context.Context, dsn string) (Server, error) {
 	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		return nil, errors.New("the URL of the server for the cases cannot be read")
@@ -52,11 +60,11 @@ func Postgres(ctx context.Context, dsn string) (*Server, error) {
 	}
 	var suffix [6]byte
 	_, _ = rand.Read(suffix[:]) // never fails
-	return &Server{config: config, prefix: fmt.Sprintf("pupwasm_test_%x", suffix), admin: admin}, nil
+	return &postgresServer{config: config, prefix: fmt.Sprintf("pupwasm_test_%x", suffix), admin: admin}, nil
 }
 
 // Close removes what is left and closes the connections.
-func (s *Server) Close() {
+func (s *postgresServer) Close() {
 	if s.template != "" {
 		_ = s.drop(s.template)
 	}
@@ -64,7 +72,7 @@ func (s *Server) Close() {
 }
 
 // exec runs a statement with names in it.
-func (s *Server) exec(format string, names ...string) error {
+func (s *postgresServer) exec(format string, names ...string) error {
 	quoted := make([]any, len(names))
 	for i, name := range names {
 		quoted[i] = pgx.Identifier{name}.Sanitize()
@@ -75,12 +83,12 @@ func (s *Server) exec(format string, names ...string) error {
 	return err
 }
 
-func (s *Server) drop(name string) error {
+func (s *postgresServer) drop(name string) error {
 	return s.exec("DROP DATABASE IF EXISTS %s WITH (FORCE)", name)
 }
 
 // Database makes a database on the server.
-func (s *Server) Database(ctx context.Context) (store.Store, func(), error) {
+func (s *postgresServer) Database(ctx context.Context) (store.Store, func(), error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := ctx.Err(); err != nil {
@@ -112,7 +120,7 @@ func (s *Server) Database(ctx context.Context) (store.Store, func(), error) {
 	}, nil
 }
 
-func (s *Server) makeTemplate(ctx context.Context) error {
+func (s *postgresServer) makeTemplate(ctx context.Context) error {
 	name := s.prefix + "_template"
 	if err := s.exec("CREATE DATABASE %s", name); err != nil {
 		return fmt.Errorf("cases need a role that may create databases (ALTER ROLE … CREATEDB): %w", err)
@@ -130,7 +138,7 @@ func (s *Server) makeTemplate(ctx context.Context) error {
 }
 
 // open opens a database of the server, whatever the URL says of databases.
-func (s *Server) open(ctx context.Context, name string) (db *postgres.Store, closeAll func(), err error) {
+func (s *postgresServer) open(ctx context.Context, name string) (db *postgres.Store, closeAll func(), err error) {
 	config := s.config.Copy()
 	config.ConnConfig.Database, config.MaxConns = name, 4
 	pool, err := pgxpool.NewWithConfig(ctx, config)

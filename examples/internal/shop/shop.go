@@ -18,11 +18,12 @@ import (
 
 	"github.com/pupwasm/pupwasm"
 	"github.com/pupwasm/pupwasm/store"
+	"github.com/pupwasm/pupwasm/store/mysql"
 	"github.com/pupwasm/pupwasm/store/postgres"
 	"github.com/pupwasm/pupwasm/store/sqlite"
 )
 
-// Database is what *postgres.Store and *sqlite.Store have in common.
+// Database is what *postgres.Store, *mysql.Store and *sqlite.Store have in common.
 type Database interface {
 	pupwasm.Database
 	store.Streams
@@ -37,7 +38,7 @@ type Database interface {
 // ends at Ctrl-C. An error ends the process.
 func Main(run func(ctx context.Context, url string) error) {
 	pupwasm.CompilerMain() // first of all: modules are compiled in processes of their own
-	url := flag.String("database", "", "`URL` of an empty database, postgres://… or sqlite:PATH (default: a temporary file)")
+	url := flag.String("database", "", "`URL` of an empty database, postgres://…, mysql://… or sqlite:PATH (default: a temporary file)")
 	flag.Parse()
 	slog.SetLogLoggerLevel(slog.LevelWarn) // a host logs to slog.Default: here warnings alone
 	if err := runOn(*url, run); err != nil {
@@ -85,6 +86,9 @@ func open(url string) (Database, error) {
 	if path, is := strings.CutPrefix(url, "sqlite:"); is {
 		return sqlite.Open(path, sqlite.Options{})
 	}
+	if isMariaDB(url) {
+		return mysql.Open(url, mysql.Options{})
+	}
 	return postgres.Open(url, postgres.Options{})
 }
 
@@ -100,7 +104,33 @@ func OpenSQL(url string) (*sql.DB, error) {
 	if path, is := strings.CutPrefix(url, "sqlite:"); is {
 		return sqlite.OpenSQL(path)
 	}
+	if isMariaDB(url) {
+		return mysql.OpenSQL(url)
+	}
 	return sql.Open("pgx", url)
+}
+
+// Table is the name by which readers know a table of a projection, in the database of the URL.
+func Table(url, projection, table string) string {
+	if strings.HasPrefix(url, "sqlite:") {
+		return projection + "__" + table
+	}
+	if config, err := mysql.ParseURL(url); err == nil { // a database of its own
+		return config.DBName + "__" + projection + "." + table
+	}
+	return projection + "." + table
+}
+
+// Parameter is how SQL names its only parameter, in the database of the URL.
+func Parameter(url string) string {
+	if isMariaDB(url) {
+		return "?"
+	}
+	return "$1"
+}
+
+func isMariaDB(url string) bool {
+	return strings.HasPrefix(url, "mysql:") || strings.HasPrefix(url, "mariadb:")
 }
 
 // Print prints the rows of a query, with a blank between columns.
@@ -121,6 +151,11 @@ func Print(ctx context.Context, db *sql.DB, query string) error {
 	for rows.Next() {
 		if err := rows.Scan(targets...); err != nil {
 			return err
+		}
+		for i, value := range values {
+			if text, is := value.([]byte); is { // as MariaDB's driver returns it
+				values[i] = string(text)
+			}
 		}
 		fmt.Println(values...)
 	}
