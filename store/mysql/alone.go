@@ -4,12 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"slices"
 	"time"
-
-	"github.com/go-sql-driver/mysql"
 
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -76,21 +72,6 @@ func (c *conn) unlock(name string) {
 func (s *Store) lockName(kind, projection string) string {
 	sum := sha256.Sum256([]byte(s.database + "\x00" + s.options.Schema + "\x00" + projection + "\x00" + kind))
 	return "pup." + hex.EncodeToString(sum[:16])
-}
-
-// refusal returns why the server refuses a statement for good, "" for what may pass or is no answer of the server.
-func refusal(err error) string {
-	found, is := verdictsOn(err)
-	if !is || found.Own == waits || found.Own == triedAtOnce {
-		return ""
-	}
-	return reason(err)
-}
-
-// isNumber reports whether an error of the server has one of these numbers.
-func isNumber(err error, numbers ...uint16) bool {
-	var failure *mysql.MySQLError
-	return errors.As(err, &failure) && slices.Contains(numbers, failure.Number)
 }
 
 // killWithin bounds how long a host that gives a statement up tries to end it on the server.

@@ -28,20 +28,22 @@ type diagnoseQueries struct {
 	locker   string
 }
 
+// secondsOpen is how long a row of innodb_trx has been there.
+const secondsOpen = `TIMESTAMPDIFF(SECOND, trx_started, CONVERT_TZ(SYSDATE(), '+00:00', 'SYSTEM'))`
+
 func newDiagnoseQueries() diagnoseQueries {
 	return diagnoseQueries{
-		facts: `SELECT VERSION(), CURRENT_USER(), CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED), @@innodb_autoinc_lock_mode,
+		facts: `SELECT VERSION(), CURRENT_USER(), ` + now + `, @@innodb_autoinc_lock_mode,
 			@@innodb_flush_log_at_trx_commit, @@log_bin, @@sync_binlog, @@max_allowed_packet, @@max_connections,
 			(SELECT variable_value FROM information_schema.global_status WHERE variable_name = 'THREADS_CONNECTED'),
-			(SELECT COUNT(*) FROM information_schema.user_privileges WHERE privilege_type = 'SUPER'
-				AND grantee = CONCAT('''', REPLACE(CURRENT_USER(), '@', '''@'''), ''''))`,
-		oldest: `SELECT TIMESTAMPDIFF(SECOND, trx_started, CONVERT_TZ(SYSDATE(), '+00:00', 'SYSTEM')), trx_mysql_thread_id FROM information_schema.innodb_trx
+			` + isSuperuser,
+		oldest: `SELECT ` + secondsOpen + `, trx_mysql_thread_id FROM information_schema.innodb_trx
 			ORDER BY trx_started LIMIT 1`,
 		describe: `SELECT p.user, p.host, COALESCE(p.db, ''), p.command, COALESCE(p.info, '') FROM information_schema.processlist p
 			WHERE p.id = $1`,
-		since: `SELECT TIMESTAMPDIFF(SECOND, trx_started, CONVERT_TZ(SYSDATE(), '+00:00', 'SYSTEM')) FROM information_schema.innodb_trx
+		since: `SELECT ` + secondsOpen + ` FROM information_schema.innodb_trx
 			WHERE trx_mysql_thread_id = $1`,
-		locker: `SELECT p.id, TIMESTAMPDIFF(SECOND, t.trx_started, CONVERT_TZ(SYSDATE(), '+00:00', 'SYSTEM')), p.user, p.host
+		locker: `SELECT p.id, ` + secondsOpen + `, p.user, p.host
 			FROM information_schema.innodb_trx t JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id
 			WHERE t.trx_rows_locked > 0 AND p.command = 'Sleep' AND p.db = DATABASE() AND p.id <> CONNECTION_ID()
 			ORDER BY t.trx_started LIMIT 1`,

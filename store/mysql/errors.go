@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
@@ -140,3 +141,21 @@ func reason(err error) string {
 	}
 	return oneline.Of(err)
 }
+
+// refusal returns why the server refuses a statement for good, "" for what may pass or is no answer of the server.
+func refusal(err error) string {
+	found, is := verdictsOn(err)
+	if !is || found.Own == waits || found.Own == triedAtOnce {
+		return ""
+	}
+	return reason(err)
+}
+
+// isNumber reports whether an error of the server has one of these numbers.
+func isNumber(err error, numbers ...uint16) bool {
+	var failure *mysql.MySQLError
+	return errors.As(err, &failure) && slices.Contains(numbers, failure.Number)
+}
+
+// isDenied reports that a statement needs a right that the user does not have.
+func isDenied(err error) bool { return isNumber(err, erPrivilegeMissing) }

@@ -1,11 +1,8 @@
 package mysql
 
 import (
-	"errors"
 	"fmt"
 	"time"
-
-	"github.com/go-sql-driver/mysql"
 
 	"github.com/pupwasm/pupwasm/internal/clock"
 	"github.com/pupwasm/pupwasm/store"
@@ -75,10 +72,4 @@ func (c *conn) oldestWriter(q *horizonQueries) (process int, err error) {
 		return nil
 	})
 	return process, err
-}
-
-// isDenied reports that a statement needs a right that the user does not have.
-func isDenied(err error) bool {
-	var failure *mysql.MySQLError
-	return errors.As(err, &failure) && failure.Number == 1227
 }

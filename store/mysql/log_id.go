@@ -26,7 +26,7 @@ func logIDQueriesFor(in func(string) string) logIDQueries {
 	return logIDQueries{
 		id: in(`SELECT id FROM {schema}__log WHERE one = 1`),
 		located: in(`SELECT $1, (SELECT event_id FROM {schema}__events WHERE global_position = $2),
-			(SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', created_at) FROM {schema}__events WHERE global_position > $2
+			(SELECT ` + createdAt + ` FROM {schema}__events WHERE global_position > $2
 				ORDER BY global_position LIMIT 1)`),
 		applied: in(`SELECT l.id, COALESCE(e.global_position, 0), e.event_id FROM {schema}__log l
 			LEFT JOIN (SELECT global_position, event_id FROM {schema}__events WHERE global_position <= $1

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-sql-driver/mysql"
-
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -220,13 +218,12 @@ func (v *readerViews) find() (map[string]readerView, error) {
 	if another, err := v.conn.isAnothers(v.of.home, v.of.readers); err != nil || another {
 		return found, err
 	}
-	err := v.conn.query(`SELECT table_name, table_type = 'VIEW' FROM information_schema.tables WHERE table_schema = $1`,
-		func(r *row) error {
-			found[r.text(0)] = readerView{view: r.bool(1)}
-			return nil
-		}, v.of.readers)
+	objects, err := v.conn.objects(v.of.readers)
 	if err != nil {
-		return nil, fmt.Errorf("looking at the views of readers: %w", err)
+		return nil, err
+	}
+	for _, o := range objects {
+		found[o.name] = readerView{view: o.kind == kindView}
 	}
 	shows := regexp.MustCompile(" from `" + regexp.QuoteMeta(v.of.readers) + "__v([0-9]+(?:b[0-9]+)?)`\\.`([^`]+)`$")
 	err = v.conn.query(`SELECT table_name, view_definition FROM information_schema.views WHERE table_schema = $1`,
@@ -247,17 +244,16 @@ func (v *readerViews) find() (map[string]readerView, error) {
 
 // wanted returns the views that show this version, as MariaDB writes them.
 func (v *readerViews) wanted() (map[string]string, error) {
-	relations := map[string]string{} // with the name that it gives their columns
-	err := v.conn.query(`SELECT table_name, table_type = 'VIEW' FROM information_schema.tables WHERE table_schema = $1`,
-		func(r *row) error {
-			relations[r.text(0)] = v.of.table(r.text(0))
-			if r.bool(1) {
-				relations[r.text(0)] = quote(r.text(0))
-			}
-			return nil
-		}, v.of.tables)
+	objects, err := v.conn.objects(v.of.tables)
 	if err != nil {
-		return nil, fmt.Errorf("looking at the tables: %w", err)
+		return nil, err
+	}
+	relations := map[string]string{} // with the name that it gives their columns
+	for _, o := range objects {
+		relations[o.name] = v.of.table(o.name)
+		if o.kind == kindView {
+			relations[o.name] = quote(o.name)
+		}
 	}
 	lists := map[string][]string{}
 	err = v.conn.query(`SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = $1
@@ -306,8 +302,7 @@ func (v *readerViews) within(wait time.Duration, statement string) error {
 	}
 	bounded := conn{ctx: context.WithoutCancel(v.conn.ctx), session: v.conn.session}
 	_, err := bounded.exec("SET STATEMENT " + bound + " FOR " + statement)
-	var failure *mysql.MySQLError
-	if errors.As(err, &failure) && (failure.Number == erStatementTimeout || failure.Number == erLockWaitTimeout) {
+	if isNumber(err, erStatementTimeout, erLockWaitTimeout) {
 		return fmt.Errorf("%w: %w: a transaction of a reader has a view of projection %s", store.ErrTransient,
 			store.ErrLocked, v.of.Name)
 	}
