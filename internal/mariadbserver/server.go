@@ -6,36 +6,28 @@
 package mariadbserver
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
-	"time"
 
 	_ "github.com/go-sql-driver/mysql" // the driver of database/sql
 
-	"github.com/pupwasm/pupwasm/internal/pgserver"
+	"github.com/pupwasm/pupwasm/internal/guarded"
 )
 
 // Server is one MariaDB server.
 type Server struct {
-	Folder   string              // of its data, its log and its socket
-	Port     int                 // TCP, on 127.0.0.1
-	Program  string              // mariadbd
-	Owner    *syscall.Credential // whom it runs as; nil for the user of this process
-	Settings []string            // "name=value"
+	*guarded.Process
 
-	life  io.Closer // the guard stops the server when this closes
-	guard *exec.Cmd
+	Port     int      // TCP, on 127.0.0.1
+	Program  string   // mariadbd
+	Settings []string // "name=value"
 }
 
 // placement is what every server needs to stay private.
@@ -63,24 +55,11 @@ func start(durable bool, settings []string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	owner, err := unprivileged()
+	process, err := guarded.New("pupwasm-mariadb", !durable, "mysql", "nobody")
 	if err != nil {
 		return nil, err
 	}
-	place := ""
-	if !durable {
-		place = pgserver.InMemory(folderPrefix)
-	}
-	folder, err := os.MkdirTemp(place, fmt.Sprintf("%s-%d-*", folderPrefix, os.Getpid()))
-	if err != nil {
-		return nil, fmt.Errorf("creating a data folder: %w", err)
-	}
-	s := &Server{Folder: folder, Program: program, Owner: owner, Settings: settings}
-	if owner != nil {
-		if err := os.Chown(folder, int(owner.Uid), int(owner.Gid)); err != nil {
-			return nil, fmt.Errorf("handing the data folder over: %w", err)
-		}
-	}
+	s := &Server{Process: process, Program: program, Settings: settings}
 	installation := s.Command(install, "--no-defaults", "--datadir="+s.Data(), "--auth-root-authentication-method=normal",
 		"--skip-test-db", "--skip-name-resolve")
 	for _, setting := range settings {
@@ -88,22 +67,20 @@ func start(durable bool, settings []string) (*Server, error) {
 			installation.Args = append(installation.Args, "--"+setting)
 		}
 	}
-	installation.Env = append(os.Environ(), "TMPDIR="+folder) // where the server's user may write
+	installation.Env = append(os.Environ(), "TMPDIR="+s.Folder) // where the server's user may write
 	if out, err := installation.CombinedOutput(); err != nil {
-		os.RemoveAll(folder)
+		os.RemoveAll(s.Folder)
 		return nil, fmt.Errorf("mariadb-install-db: %w: %s", err, out)
 	}
-	if s.Port, err = pgserver.FreePort(); err != nil {
+	if s.Port, err = guarded.FreePort(); err != nil {
 		return nil, err
 	}
 	if err := s.Run(); err != nil {
-		os.RemoveAll(folder)
+		os.RemoveAll(s.Folder)
 		return nil, err
 	}
 	return s, nil
 }
-
-const folderPrefix = "pupwasm-mariadb"
 
 // URL is that of a database, as the superuser.
 func (s *Server) URL(database string) string { return s.URLAs("root", "", database) }
@@ -124,73 +101,21 @@ func (s *Server) DSN(database string) string {
 // Run starts the server on its data folder and port, after Start or Kill, and waits until it answers.
 func (s *Server) Run() error {
 	args := []string{
-		"-c", pgserver.GuardScript, "guard", s.Program, "--no-defaults", "--datadir=" + s.Data(),
-		"--port=" + strconv.Itoa(s.Port), "--socket=" + filepath.Join(s.Folder, "socket"),
-		"--pid-file=" + filepath.Join(s.Folder, "pid"), "--tmpdir=" + s.Folder,
+		"--no-defaults", "--datadir=" + s.Data(), "--port=" + strconv.Itoa(s.Port),
+		"--socket=" + filepath.Join(s.Folder, "socket"), "--pid-file=" + filepath.Join(s.Folder, "pid"), "--tmpdir=" + s.Folder,
 	}
 	for _, setting := range slices.Concat(placement, s.Settings) {
 		args = append(args, "--"+setting)
 	}
-	read, write, err := os.Pipe()
-	if err != nil {
-		return fmt.Errorf("creating a pipe: %w", err)
+	if err := s.Process.Start("KILL", s.Program, args...); err != nil {
+		return err
 	}
-	defer read.Close()
-	s.guard = s.Command("/bin/sh", args...)
-	s.guard.Env = append(os.Environ(), "SIGNAL=KILL", "LOG="+filepath.Join(s.Folder, "log"))
-	s.guard.ExtraFiles = []*os.File{read}
-	s.life = write
-	if err := s.guard.Start(); err != nil {
-		return fmt.Errorf("starting mariadbd: %w", err)
-	}
-	return s.awaitReady()
-}
-
-func (s *Server) awaitReady() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
 	db, err := sql.Open("mysql", s.DSN(""))
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if err = db.PingContext(ctx); err == nil {
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			log, _ := os.ReadFile(filepath.Join(s.Folder, "log"))
-			return fmt.Errorf("mariadbd does not answer: %w: %s", err, log)
-		}
-	}
-}
-
-// Kill ends the server at once, as a crash would. Run starts it again.
-func (s *Server) Kill() {
-	s.life.Close()
-	_ = s.guard.Wait()
-}
-
-// Stop ends the server and removes its data.
-func (s *Server) Stop() {
-	s.Kill()
-	os.RemoveAll(s.Folder)
-}
-
-// Data is the data folder.
-func (s *Server) Data() string { return filepath.Join(s.Folder, "data") }
-
-// Command is a program that runs as the server does, in its folder.
-func (s *Server) Command(name string, args ...string) *exec.Cmd {
-	cmd := exec.Command(name, args...)
-	cmd.Dir = s.Folder
-	// A group of its own, so that an interrupt on the terminal reaches the tests and not the server.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.Owner, Setpgid: true}
-	return cmd
+	return s.Await(db.PingContext)
 }
 
 func findPrograms() (server, install string, err error) {
@@ -215,21 +140,4 @@ func findPrograms() (server, install string, err error) {
 			"or set PUPWASM_TEST_MARIADB_BIN to the folder with mariadbd and mariadb-install-db")
 	}
 	return server, install, nil
-}
-
-// unprivileged returns whom to run the server as: MariaDB refuses to run as root.
-func unprivileged() (*syscall.Credential, error) {
-	if os.Getuid() != 0 {
-		return nil, nil //nolint:nilnil // no credential means: as we are
-	}
-	for _, name := range []string{"mysql", "nobody"} {
-		account, err := user.Lookup(name)
-		if err != nil {
-			continue
-		}
-		uid, _ := strconv.ParseUint(account.Uid, 10, 32)
-		gid, _ := strconv.ParseUint(account.Gid, 10, 32)
-		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid), NoSetGroups: true}, nil
-	}
-	return nil, errors.New("MariaDB does not run as root and there is neither a user mysql nor nobody")
 }

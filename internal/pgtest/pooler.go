@@ -2,18 +2,16 @@ package pgtest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pupwasm/pupwasm/internal/guarded"
 	"github.com/pupwasm/pupwasm/internal/pgserver"
 )
 
@@ -63,63 +61,32 @@ server_idle_timeout = 5
 `
 
 func (s *Server) startPooler(bin string, d Database) (dsn string, stop func(), err error) {
-	folder, err := os.MkdirTemp("", "pupwasm-pooler-")
-	if err != nil {
-		return "", nil, fmt.Errorf("creating a folder for the pooler: %w", err)
-	}
-	port, err := pgserver.FreePort()
+	process, err := s.Beside(pgserver.FolderPrefix)
 	if err != nil {
 		return "", nil, err
 	}
-	settings, log := filepath.Join(folder, "pgbouncer.ini"), filepath.Join(folder, "log")
-	if err := errors.Join(
-		os.Chmod(folder, 0o755), os.WriteFile(log, nil, 0o666), os.Chmod(log, 0o666),
-		os.WriteFile(settings, fmt.Appendf(nil, poolerSettings, s.Port, port), 0o644),
-	); err != nil {
+	port, err := guarded.FreePort()
+	if err != nil {
+		return "", nil, err
+	}
+	settings := filepath.Join(process.Folder, "pgbouncer.ini")
+	if err := os.WriteFile(settings, fmt.Appendf(nil, poolerSettings, s.Port, port), 0o644); err != nil {
 		return "", nil, fmt.Errorf("preparing the pooler: %w", err)
 	}
-	read, life, err := os.Pipe()
-	if err != nil {
-		return "", nil, fmt.Errorf("creating a pipe: %w", err)
-	}
-	defer read.Close()
-	guard := exec.Command("/bin/sh", "-c", pgserver.GuardScript, "guard", bin, settings)
-	guard.Dir = folder
-	guard.Env = append(os.Environ(), "SIGNAL=TERM", "LOG="+log)
-	guard.ExtraFiles = []*os.File{read}
-	guard.SysProcAttr = &syscall.SysProcAttr{Credential: s.Owner, Setpgid: true}
-	if err := guard.Start(); err != nil {
-		life.Close()
-		return "", nil, fmt.Errorf("starting pgbouncer: %w", err)
-	}
-	stop = func() {
-		life.Close()
-		_ = guard.Wait()
-		os.RemoveAll(folder)
+	if err := process.Start("TERM", bin, settings); err != nil {
+		return "", nil, err
 	}
 	dsn = strings.Replace(d.DSN, fmt.Sprintf(":%d/", s.Port), fmt.Sprintf(":%d/", port), 1)
-	if err := awaitAnswer(dsn); err != nil {
-		text, _ := os.ReadFile(log)
-		stop()
-		return "", nil, fmt.Errorf("pgbouncer does not answer: %w: %s", err, text)
-	}
-	return dsn, stop, nil
-}
-
-func awaitAnswer(dsn string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
+	err = process.Await(func(ctx context.Context) error {
 		conn, err := pgx.Connect(ctx, dsn)
-		if err == nil {
-			return conn.Close(ctx)
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
+		if err != nil {
 			return err
 		}
+		return conn.Close(ctx)
+	})
+	if err != nil {
+		process.Stop()
+		return "", nil, err
 	}
+	return dsn, process.Stop, nil
 }

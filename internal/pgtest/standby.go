@@ -10,12 +10,13 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pupwasm/pupwasm/internal/guarded"
 	"github.com/pupwasm/pupwasm/internal/pgserver"
 )
 
 // Standby starts a second server that follows this one, asynchronously. The caller stops it.
 func (s *Server) Standby() (*Server, error) {
-	port, err := pgserver.FreePort()
+	port, err := guarded.FreePort()
 	if err != nil {
 		return nil, err
 	}
@@ -26,24 +27,19 @@ func (s *Server) Standby() (*Server, error) {
 func (s *Server) StandbyInPlaceOf(gone *Server) (*Server, error) { return s.standbyOn(gone.Port) }
 
 func (s *Server) standbyOn(port int) (*Server, error) {
-	folder, err := os.MkdirTemp(filepath.Dir(s.Folder), pgserver.FolderPattern())
+	process, err := s.Beside(pgserver.FolderPrefix)
 	if err != nil {
-		return nil, fmt.Errorf("creating a data folder: %w", err)
+		return nil, err
 	}
-	b := &Server{Server: &pgserver.Server{Folder: folder, Port: port, Bin: s.Bin, Owner: s.Owner, Settings: s.Settings}}
+	b := &Server{Server: &pgserver.Server{Process: process, Port: port, Bin: s.Bin, Settings: s.Settings}}
 	if err := b.follow(s); err != nil {
-		os.RemoveAll(folder)
+		os.RemoveAll(process.Folder)
 		return nil, err
 	}
 	return b, nil
 }
 
 func (s *Server) follow(primary *Server) error {
-	if s.Owner != nil {
-		if err := os.Chown(s.Folder, int(s.Owner.Uid), int(s.Owner.Gid)); err != nil {
-			return fmt.Errorf("handing the data folder over: %w", err)
-		}
-	}
 	s.DSN = fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", s.Port)
 	backup := s.Command(filepath.Join(s.Bin, "pg_basebackup"), "-D", s.Data(), "-d", primary.DSN, "-R",
 		"-X", "stream", "-c", "fast")
