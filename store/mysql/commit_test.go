@@ -25,11 +25,11 @@ func TestCommit_isOneRoundTrip(t *testing.T) {
 	for i, mutations := range [][]store.Mutation{
 		nil, {add("a", 1)}, {add("a", 1), remove, insert("a", 5), add("b", 7), file(1, []byte("x"))}, many,
 	} {
-		if got := p.roundTrips(func() { must(t, r.commit(t.Context(), mutations...)) }); got != 1 {
+		if got := p.RoundTrips(func() { must(t, r.commit(t.Context(), mutations...)) }); got != 1 {
 			t.Errorf("commit %d takes %d round trips, want 1", i, got)
 		}
 	}
-	got := p.roundTrips(func() {
+	got := p.RoundTrips(func() {
 		tx := r.catalogue.Begin(r.claim)
 		defer tx.Rollback()
 		var rows store.Rows

@@ -195,7 +195,7 @@ func TestCommit_aConnectionThatIsLost(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- r.commit(t.Context(), add("a", 1)) }()
 		awaitBlocked(t, at, 1)
-		p.cut()
+		p.Cut()
 		if err := <-ended; !errors.Is(err, store.ErrTransient) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("got %v", err)
 		}

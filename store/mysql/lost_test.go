@@ -37,7 +37,7 @@ func TestAppend_lostAnswer(t *testing.T) {
 			return queryText(t, db, fmt.Sprintf("SELECT COUNT(*) FROM pupwasm__events WHERE event_id = x'%x'",
 				shape[0].Events[0].ID[:]))[0][0] == "1"
 		})
-		p.cut()
+		p.Cut()
 		if err := <-result; !errors.Is(err, store.ErrTransient) {
 			t.Errorf("%d events: %v", n, err)
 		}
@@ -113,7 +113,7 @@ func TestAppend_roundTrips(t *testing.T) {
 		{[]store.StreamAppend{on("a", 1), on("b", 2), on("a", 1)}, 2},
 	} {
 		for warm := range 2 { // the first time streams are new, and the statement is not prepared
-			trips := p.roundTrips(func() {
+			trips := p.RoundTrips(func() {
 				_, err := s.Append(t.Context(), store.AppendOptions{}, shape.appends...)
 				must(t, err)
 			})

@@ -143,12 +143,12 @@ func TestCommit_isOneRoundTrip(t *testing.T) {
 		func() { must(t, r.commit(ctx, add("a", 1), double("a"), add("a", 3), double("a"), add("b", 5))) },
 		func() { must(t, r.commit(ctx)) },
 	} {
-		if got := p.roundTrips(step); got != 1 {
+		if got := p.RoundTrips(step); got != 1 {
 			t.Errorf("commit %d takes %d round trips, want 1", i, got)
 		}
 	}
 	r.want("a 14;b 5")
-	got := p.roundTrips(func() {
+	got := p.RoundTrips(func() {
 		tx := r.catalogue.Begin(r.claim)
 		var rows store.Rows
 		must(t, tx.Query(ctx, sumsAll, nil, &rows))
@@ -191,7 +191,7 @@ func TestAppendAndRead_areOneRoundTrip(t *testing.T) {
 	}
 	for name, step := range map[string]func(){"append": appendSome, "read": read, "horizon": horizon} {
 		step() // the statement is prepared on its first use
-		if got := p.roundTrips(step); got != 1 {
+		if got := p.RoundTrips(step); got != 1 {
 			t.Errorf("%s takes %d round trips, want 1", name, got)
 		}
 	}

@@ -138,7 +138,7 @@ func TestCommit_lostConnectionIsTransient(t *testing.T) {
 	result := make(chan error)
 	go func() { result <- r.commit(ctx, add("a", 1)) }()
 	awaitBlocked(t, db)
-	p.cut()
+	p.Cut()
 	if err := <-result; !errors.Is(err, store.ErrTransient) || strings.Contains(err.Error(), "\n") {
 		t.Errorf("got %v", err)
 	}
