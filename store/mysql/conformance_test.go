@@ -47,8 +47,7 @@ func newDatabase(t testing.TB) storetest.Database {
 			t.Cleanup(func() { _ = statement.Close() })
 			return func() [][]string {
 				t.Helper()
-				rows, err := statement.QueryContext(t.Context())
-				return collectText(t, rows, err)
+				return storetest.CollectText(t, func() (*sql.Rows, error) { return statement.QueryContext(t.Context()) })
 			}
 		},
 		Exec: func(ctx context.Context, handle any, text string) error {
@@ -140,53 +139,11 @@ func open(t testing.TB, url string, options mysql.Options) mysql.Backend {
 	return s
 }
 
-func queryText(t testing.TB, db *sql.DB, text string) [][]string {
-	t.Helper()
-	rows, err := db.QueryContext(t.Context(), text)
-	return collectText(t, rows, err)
-}
-
-func collectText(t testing.TB, rows *sql.Rows, err error) [][]string {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	columns, err := rows.Columns()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all [][]string
-	for rows.Next() {
-		values := make([]sql.NullString, len(columns))
-		targets := make([]any, len(columns))
-		for i := range values {
-			targets[i] = &values[i]
-		}
-		if err := rows.Scan(targets...); err != nil {
-			t.Fatal(err)
-		}
-		row := make([]string, len(columns))
-		for i, v := range values {
-			row[i] = v.String
-			if !v.Valid {
-				row[i] = "NULL"
-			}
-		}
-		all = append(all, row)
-	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return all
-}
-
-func execute(t testing.TB, db *sql.DB, text string, args ...any) {
-	t.Helper()
-	if _, err := db.ExecContext(t.Context(), text, args...); err != nil {
-		t.Fatal(err)
-	}
-}
+// What tests ask past the store.
+var (
+	queryText = storetest.QueryText
+	execute   = storetest.Execute
+)
 
 func TestOpen_ping(t *testing.T) {
 	t.Parallel()

@@ -13,6 +13,7 @@ import (
 	"github.com/pupwasm/pupwasm/internal/mariadbtest"
 	"github.com/pupwasm/pupwasm/store"
 	"github.com/pupwasm/pupwasm/store/mysql"
+	"github.com/pupwasm/pupwasm/store/storetest"
 )
 
 // shown is a projection with a table and a view, in a version, with another column from version 3 on.
@@ -246,11 +247,8 @@ func TestPromote_aPreparedStatement(t *testing.T) {
 		if err := named.QueryRowContext(t.Context(), 0).Scan(&name); err != nil || name != fmt.Sprintf("v%d", version) {
 			t.Errorf("the statement gives %q: %v", name, err)
 		}
-		rows, err := star.QueryContext(t.Context(), 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := collectText(t, rows, nil); len(got) != 1 || len(got[0]) != columns {
+		got := storetest.CollectText(t, func() (*sql.Rows, error) { return star.QueryContext(t.Context(), 0) })
+		if len(got) != 1 || len(got[0]) != columns {
 			t.Errorf("the star of version %d gives %q", version, got)
 		}
 	}
