@@ -88,7 +88,8 @@ END;
 -- again has it already, and a savepoint that is rolled back does not give it back.
 --
 -- Readers have passed positions up to the last one. An event that is given one of those would never be read, so none may
--- be given. 0 stands for none here, and NULL makes it so for sessions with NO_AUTO_VALUE_ON_ZERO too.
+-- be given. 0 means that none is given. The trigger replaces it by NULL, which means that in sessions with
+-- NO_AUTO_VALUE_ON_ZERO too.
 CREATE OR REPLACE TRIGGER {schema}__events_fence BEFORE INSERT ON {schema}__events FOR EACH ROW
 BEGIN
     DECLARE at INT DEFAULT MICROSECOND(SYSDATE(6)) DIV 5000 MOD 16 * 4 + CONNECTION_ID() MOD 4;

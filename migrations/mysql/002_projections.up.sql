@@ -28,9 +28,9 @@ CREATE TABLE IF NOT EXISTS {schema}__projections (
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
 
 -- Databases that a host is making, changing or dropping for a projection, since MariaDB commits each statement that does
--- so by itself. A row is written before the first of them, and deleted with what makes the work count. Whoever has the
--- lock of the projection next and finds a row knows that the host has ended in between: a database that belongs to no
--- version is dropped, and what was added to one that does goes.
+-- so by itself. A host writes a row before the first of them. The transaction that registers the result deletes it. A
+-- host that has the lock of the projection later, and finds a row, knows that the other one has ended in between: it
+-- drops a database that belongs to no version, and takes back what was added to one that does.
 CREATE TABLE IF NOT EXISTS {schema}__unfinished (
     place      VARCHAR(64) NOT NULL PRIMARY KEY, -- the database
     projection VARCHAR(63) NOT NULL,

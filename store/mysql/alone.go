@@ -10,7 +10,7 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// Whoever changes what there is of a projection, its databases, tables and versions, has the projection's lock, by
+// A host that changes the databases, tables or versions of a projection has the projection's lock, by
 // GET_LOCK on the connection that does all of it: MariaDB commits each statement that defines something, so that no
 // transaction could keep others away. With the connection goes the lock, and with the lock the right to go on.
 

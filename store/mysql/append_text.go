@@ -22,7 +22,7 @@ func appendStream(text []byte, of *store.Stream) []byte {
 	return appendText(text, []byte(of.AggregateID))
 }
 
-// appendEvent writes the values of an event, from its id to its time, for which now stands where it has none.
+// appendEvent writes the values of an event, from its id to its time: the time of now where it has none.
 func appendEvent(text []byte, e *store.Event, id store.UUID, now string) []byte {
 	text = appendBytes(text, id[:])
 	text = append(text, ", "...)
