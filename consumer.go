@@ -131,28 +131,28 @@ func (p consumerProcessor) Close(context.Context) {}
 // Process has the consumer write in the transaction. There are no mutations besides.
 func (p consumerProcessor) Process(
 	ctx context.Context, events []store.RecordedEvent, tx store.Tx,
-) ([]store.Mutation, error) {
+) (output store.Output, err error) {
 	if fault := p.unusableKey(events); fault != nil {
-		return nil, fault
+		return output, fault
 	}
 	native, is := tx.(store.NativeTx)
 	if !is {
-		return nil, &segments.Fault{Err: errors.New("the store has no transactions for consumers")}
+		return output, &segments.Fault{Err: errors.New("the store has no transactions for consumers")}
 	}
 	handle, err := native.Native(ctx)
 	if err != nil {
-		return nil, err
+		return output, err
 	}
 	err = p.handle(ctx, handle, events)
 	switch {
 	case err == nil:
-		return nil, nil
+		return output, nil
 	case ctx.Err() != nil:
-		return nil, ctx.Err()
+		return output, ctx.Err()
 	case errors.Is(err, store.ErrTransient):
-		return nil, err
+		return output, err
 	}
-	return nil, &segments.Fault{Divide: true, Err: fmt.Errorf("%s: %w", p.program.Source(), oneline.Error(err))}
+	return output, &segments.Fault{Divide: true, Err: fmt.Errorf("%s: %w", p.program.Source(), oneline.Error(err))}
 }
 
 // unusableKey is the fault of the first event whose partition key cannot be read, or nil.

@@ -67,9 +67,10 @@ type Guest struct {
 	clockReads   int64 // of the wall clock within pup_apply, since the instance started
 	clockChecked int64 // how many of them were looked into, see checkClock
 
-	fuelLimit int64  // for a batch
-	stackTop  uint32 // the stack pointer of an instance that has just started, 0 for none
-	searching bool   // for the event at fault: what the guest says, it has said before
+	fuelLimit int64           // for a batch
+	stackTop  uint32          // the stack pointer of an instance that has just started, 0 for none
+	messages  []store.Message // of the batch that was applied last
+	searching bool            // for the event at fault: what the guest says, it has said before
 }
 
 // guestEnv is what an instance sees besides its batches. It is the same for every one of them.
@@ -127,6 +128,9 @@ func (m *Module) NewGuest(segment int) *Guest {
 	g.output[0].level, g.output[1].level = zerolog.InfoLevel, zerolog.WarnLevel
 	return g
 }
+
+// Messages returns the messages of the batch that was applied last. They are valid until the next call of Apply.
+func (g *Guest) Messages() []store.Message { return g.messages }
 
 // Usage returns what the last call of Apply took that came to pup_apply.
 func (g *Guest) Usage() Usage { return g.usage }

@@ -50,14 +50,14 @@ type scribeProcessor struct{}
 
 func (scribeProcessor) Close(context.Context) {}
 
-func (scribeProcessor) Process(_ context.Context, events []store.RecordedEvent, _ store.Tx) (all []store.Mutation, err error) {
+func (scribeProcessor) Process(_ context.Context, events []store.RecordedEvent, _ store.Tx) (output store.Output, err error) {
 	for i := range events {
 		e := &events[i]
-		all = append(all, store.Mutation{Write: 0, Event: i, Values: []store.Value{
+		output.Mutations = append(output.Mutations, store.Mutation{Write: 0, Event: i, Values: []store.Value{
 			store.Text(e.Stream.AggregateID), store.I64(e.AggregateVersion), store.Text(strings.Repeat("x", 1500)),
 		}})
 	}
-	return all, nil
+	return output, nil
 }
 
 // lines are events for so many streams, so many each.

@@ -27,13 +27,13 @@ type failingProcessor struct{}
 
 func (failingProcessor) Process(
 	_ context.Context, events []store.RecordedEvent, _ store.Tx,
-) ([]store.Mutation, error) {
+) (store.Output, error) {
 	for _, event := range events {
 		if event.Type == "Wrong" {
-			return nil, &segments.Fault{Position: event.Position, Err: errors.New("it is wrong")}
+			return store.Output{}, &segments.Fault{Position: event.Position, Err: errors.New("it is wrong")}
 		}
 	}
-	return nil, nil
+	return store.Output{}, nil
 }
 
 func (failingProcessor) Close(context.Context) {}

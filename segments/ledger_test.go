@@ -59,7 +59,7 @@ func (p ledgerProcessor) Close(context.Context) {}
 
 func (p ledgerProcessor) Process(
 	ctx context.Context, events []store.RecordedEvent, tx store.Tx,
-) (mutations []store.Mutation, err error) {
+) (output store.Output, err error) {
 	versions := map[string]int64{}
 	var broken int64
 	for i := range events {
@@ -68,7 +68,7 @@ func (p ledgerProcessor) Process(
 			var rows store.Rows
 			key := store.ArrayOf(store.KindText, []store.Value{store.Text(e.AggregateID)})
 			if err := tx.Query(ctx, 0, []store.Value{key}, &rows); err != nil {
-				return nil, err
+				return output, err
 			}
 			versions[e.AggregateID] = 0
 			if len(rows.Values) > 0 {
@@ -77,19 +77,19 @@ func (p ledgerProcessor) Process(
 		}
 		if p.bad != nil {
 			if err := p.bad(e); err != nil {
-				return nil, err
+				return output, err
 			}
 		}
 		if e.AggregateVersion != versions[e.AggregateID]+1 {
 			broken++
 		}
 		versions[e.AggregateID] = e.AggregateVersion
-		mutations = append(mutations, store.Mutation{Write: 0, Values: []store.Value{
+		output.Mutations = append(output.Mutations, store.Mutation{Write: 0, Values: []store.Value{
 			store.Text(e.AggregateID), store.I64(e.AggregateVersion),
 		}})
 	}
 	p.breaks.Add(broken)
-	return mutations, nil
+	return output, nil
 }
 
 // badType fails at events of a type.

@@ -50,7 +50,7 @@ type moduleProcessor struct{ guest *host.Guest }
 // Process has the guest apply a batch. Its queries are answered in tx.
 func (p *moduleProcessor) Process(
 	ctx context.Context, events []store.RecordedEvent, tx store.Tx,
-) ([]store.Mutation, error) {
+) (store.Output, error) {
 	var query host.Query
 	if tx != nil {
 		query = func(query int, arguments []store.Value, rows *store.Rows) error {
@@ -58,7 +58,7 @@ func (p *moduleProcessor) Process(
 		}
 	}
 	mutations, err := p.guest.Apply(ctx, events, query)
-	return mutations, asFault(err)
+	return store.Output{Mutations: mutations, Messages: p.guest.Messages()}, asFault(err)
 }
 
 // Close ends the guest.

@@ -53,21 +53,21 @@ func (p countsProcessor) Close(context.Context) {}
 
 func (p countsProcessor) Process(
 	_ context.Context, events []store.RecordedEvent, _ store.Tx,
-) ([]store.Mutation, error) {
+) (store.Output, error) {
 	partition := p.Projection().Partition
 	mutations := make([]store.Mutation, len(events))
 	for i := range events {
 		e := &events[i]
 		if e.Type == "Bad" && !p.fixed {
-			return nil, &segments.Fault{Position: e.Position, Err: errors.New("as the benchmark has it")}
+			return store.Output{}, &segments.Fault{Position: e.Position, Err: errors.New("as the benchmark has it")}
 		}
 		key, err := partition.Key(e)
 		if err != nil {
-			return nil, err
+			return store.Output{}, err
 		}
 		mutations[i].Values = []store.Value{store.Text(string(key)), store.I64(1)}
 	}
-	return mutations, nil
+	return store.Output{Mutations: mutations}, nil
 }
 
 // eventsOf are events of a stream that name a customer.

@@ -39,11 +39,11 @@ type lateProcessor struct {
 
 func (p lateProcessor) Process(
 	ctx context.Context, events []store.RecordedEvent, tx store.Tx,
-) ([]store.Mutation, error) {
+) (store.Output, error) {
 	if at := slices.IndexFunc(events, func(e store.RecordedEvent) bool { return e.Type == "Bad" }); at >= 0 {
 		close(p.reached)
 		<-ctx.Done()
-		return nil, &segments.Fault{Position: events[at].Position, Err: errors.New("as the test has it")}
+		return store.Output{}, &segments.Fault{Position: events[at].Position, Err: errors.New("as the test has it")}
 	}
 	return p.ledgerProcessor.Process(ctx, events, tx)
 }

@@ -32,14 +32,14 @@ type Program interface {
 	Close(ctx context.Context)
 }
 
-// Processor turns the events of one segment into rows. One goroutine uses it.
+// Processor turns the events of one segment into rows and messages. One goroutine uses it.
 type Processor interface {
 	// Process applies a batch and returns what is to be written, valid until the next call. A batch that could
 	// not be committed is processed again.
 	//
 	// tx is nil unless the program is transactional: then it is the transaction in which the batch is
 	// committed. The caller commits it or rolls it back. What Process writes with it is committed with the
-	// checkpoint, also when it returns no mutations.
+	// checkpoint, also when it returns nothing.
 	//
 	// # Errors
 	//
@@ -47,7 +47,7 @@ type Processor interface {
 	// is skipped, or the segment fails, as OnError says. [*store.LimitError], or a Fault with Limit: the segment stops
 	// when the same batch meets it three times in a row. After any other error the segment is claimed again, and goes
 	// on from its checkpoint.
-	Process(ctx context.Context, events []store.RecordedEvent, tx store.Tx) ([]store.Mutation, error)
+	Process(ctx context.Context, events []store.RecordedEvent, tx store.Tx) (store.Output, error)
 	// Close releases what the processor holds.
 	Close(ctx context.Context)
 }

@@ -38,12 +38,12 @@ type nativeProcessor struct{ *native }
 
 func (p *nativeProcessor) Process(
 	_ context.Context, events []store.RecordedEvent, tx store.Tx,
-) ([]store.Mutation, error) {
+) (store.Output, error) {
 	if err := p.process(events, tx); err != nil {
-		return nil, err
+		return store.Output{}, err
 	}
 	p.processed = append(p.processed, [2]int64{events[0].Position, events[len(events)-1].Position})
-	return nil, nil
+	return store.Output{}, nil
 }
 
 func (p *nativeProcessor) Close(context.Context) { p.open-- }

@@ -28,12 +28,12 @@ type wrongProcessor struct{ ledgerProcessor }
 
 func (p wrongProcessor) Process(
 	ctx context.Context, events []store.RecordedEvent, tx store.Tx,
-) ([]store.Mutation, error) {
-	mutations, err := p.ledgerProcessor.Process(ctx, events, tx)
-	for i := range mutations {
-		mutations[i].Values[1] = store.I64(mutations[i].Values[1].Int() + 1000)
+) (store.Output, error) {
+	output, err := p.ledgerProcessor.Process(ctx, events, tx)
+	for i := range output.Mutations {
+		output.Mutations[i].Values[1] = store.I64(output.Mutations[i].Values[1].Int() + 1000)
 	}
-	return mutations, err
+	return output, err
 }
 
 // closedLedger counts how often it is closed.

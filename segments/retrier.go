@@ -253,7 +253,7 @@ func (k *keyRetry) commit(
 	r, began := k.segment.runner, clock.Now()
 	transactional := r.program.Transactional()
 	if !transactional { // the pipeline may need the connection meanwhile
-		if retry.Steps, err = k.process(ctx, events, nil); err != nil {
+		if err = k.process(ctx, events, nil, &retry); err != nil {
 			return false, err
 		}
 	}
@@ -265,7 +265,7 @@ func (k *keyRetry) commit(
 	tx := r.catalogue.Begin(k.claim)
 	defer tx.Rollback()
 	if transactional {
-		if retry.Steps, err = k.process(ctx, events, tx); err != nil {
+		if err = k.process(ctx, events, tx, &retry); err != nil {
 			return false, err
 		}
 	}
@@ -293,16 +293,17 @@ func (k *keyRetry) commit(
 	return unparked, nil
 }
 
-// process returns what is to be written for events.
-func (k *keyRetry) process(ctx context.Context, events []store.RecordedEvent, tx store.Tx) ([]store.Step, error) {
+// process adds what is to be written and sent for events.
+func (k *keyRetry) process(ctx context.Context, events []store.RecordedEvent, tx store.Tx, to *store.Retry) error {
 	if len(events) == 0 {
-		return nil, nil
+		return nil
 	}
-	mutations, err := k.processor.Process(ctx, events, tx)
+	output, err := k.processor.Process(ctx, events, tx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return k.folder.Fold(mutations), nil
+	to.Steps, to.Messages = k.folder.Fold(output.Mutations), output.Messages
+	return nil
 }
 
 // fail records that an event has failed again.

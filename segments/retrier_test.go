@@ -82,17 +82,17 @@ func (p plainProcessor) Close(context.Context) {}
 
 func (p plainProcessor) Process(
 	_ context.Context, events []store.RecordedEvent, _ store.Tx,
-) (mutations []store.Mutation, err error) {
+) (output store.Output, err error) {
 	for i := range events {
 		e := &events[i]
 		if err := p.bad(e); err != nil {
-			return nil, err
+			return output, err
 		}
-		mutations = append(mutations, store.Mutation{Write: 0, Values: []store.Value{
+		output.Mutations = append(output.Mutations, store.Mutation{Write: 0, Values: []store.Value{
 			store.Text(e.AggregateID), store.I64(e.AggregateVersion),
 		}})
 	}
-	return mutations, nil
+	return output, nil
 }
 
 func orderOf(t *testing.T, s store.Store, key string, order store.ParkedAction) {

@@ -17,13 +17,13 @@ type declaration struct {
 // Declaration returns, as JSON, the part of the projection that must not change under one version. Install stores
 // it beside the checkpoints, and compares the next declaration with it by CheckDeclaration.
 //
-// The subscription, the writes and the queries are not part of it. They are the program of the projection: by
+// The subscription, the writes, the queries and the messages are not part of it. They are the program of the projection: by
 // keeping the version, its author promises that the rows stay right with another program. What is kept to be known,
 // and not compared: Backfill of a column, which is a promise too; indexes, which change no row; views, so that Install
 // knows which are the projection's. The projection must be valid.
 func (p *Projection) Declaration(dialect Dialect) string {
 	d := declaration{SpreadFactor: SpreadFactor, Projection: *p}
-	d.Version, d.Subscription, d.Writes, d.Queries = 0, Subscription{}, nil, nil
+	d.Version, d.Subscription, d.Writes, d.Queries, d.Messages = 0, Subscription{}, nil, nil, nil
 	if d.Partition != nil && d.Partition.ByStream() {
 		d.Partition = nil // as if it were left out
 	}

@@ -186,6 +186,8 @@ type Retry struct {
 	Steps   []Step
 	Log     LogID          // that the events were read from
 	Skipped []SkippedEvent // of the events up to Through
+	// Messages of the events that are applied, in order of position and index: see [Outbox].
+	Messages []Message
 	// Orders is that of the [ParkedKey] when the retry began. An order that was given since then stays, but one to
 	// skip an event that did not fail after all.
 	Orders int64

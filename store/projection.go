@@ -179,6 +179,8 @@ type Commit struct {
 	Parked  []NewParked
 	Noted   []ParkedEvent // of keys that are parked
 	Skipped []SkippedEvent
+	// Messages of the events that are applied, in order of position and index: see [Outbox].
+	Messages []Message
 	// ParkedMax is the most keys of the projection that may be parked; 0 for no limit.
 	ParkedMax int
 	// Explain has a [*RejectedError] name the row and the column, where the database can be made to tell. It costs

@@ -1,5 +1,7 @@
 package store
 
+import "fmt"
+
 // TraceParent is a span that caused an event, as the header traceparent of W3C Trace Context names it. The zero value is
 // none.
 type TraceParent struct {
@@ -10,6 +12,11 @@ type TraceParent struct {
 
 // traceParentBytes is the length of a traceparent of version 00.
 const traceParentBytes = len("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+
+// String returns the traceparent.
+func (p TraceParent) String() string {
+	return fmt.Sprintf("00-%x-%x-%02x", p.Trace, p.Span, p.Flags)
+}
 
 // ParseTraceParent reads a traceparent such as 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01. It reports false
 // for any other text, and for a trace or a span of zeros. A later version may have more behind another dash.

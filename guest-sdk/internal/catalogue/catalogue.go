@@ -23,6 +23,8 @@ type Projection struct {
 	Views     []View     `json:"views,omitempty"`
 	Writes    []Write    `json:"writes,omitempty"`
 	Queries   []Query    `json:"queries,omitempty"`
+	// Messages are what it sends. They may change under one version.
+	Messages []MessageType `json:"messages,omitempty"`
 }
 
 // Ordering says which events of a projection have to be applied one after the other.

@@ -101,6 +101,9 @@ func (p *Projection) Validate() error {
 			return &CatalogueError{Item: fmt.Sprintf("query %.60q", p.Queries[i].Name), Reason: reason}
 		}
 	}
+	if err := p.validateMessages(); err != nil {
+		return err
+	}
 	return p.validateOwnership()
 }
 

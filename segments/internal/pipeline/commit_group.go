@@ -20,6 +20,8 @@ type commitGroup struct {
 	first, last int64 // positions of its events
 	parking     parking
 	lastEvent   store.UUID
+	messages    []store.Message
+	messageSize int       // bytes of messages
 	through     int64     // where the checkpoint goes
 	reaches     bool      // up to the horizon as it was known when they were read: nothing waits behind
 	since       time.Time // when it was begun
@@ -40,7 +42,7 @@ func newCommitGroup(p *Pipeline) *commitGroup {
 
 // add folds what came of a batch, which goes on where the one before it ended, and notes the events of it that
 // were withheld. It may have no events: then only the checkpoint moves.
-func (g *commitGroup) add(b batch, mutations []store.Mutation, passed parking) {
+func (g *commitGroup) add(b batch, output store.Output, passed parking) {
 	if !g.filled {
 		g.filled, g.since = true, clock.Now()
 	}
@@ -57,10 +59,22 @@ func (g *commitGroup) add(b batch, mutations []store.Mutation, passed parking) {
 	g.parking.parked = append(g.parking.parked, passed.parked...)
 	g.parking.noted = append(g.parking.noted, passed.noted...)
 	g.parking.skipped = append(g.parking.skipped, passed.skipped...)
-	g.folder.Add(mutations)
-	g.hold(g.folder.Bytes())
+	g.folder.Add(output.Mutations)
+	g.send(output.Messages)
+	g.hold(g.bytes())
 	g.traces = AppendTraces(g.traces, b.events, g.pipeline.Traces)
 }
+
+// send adds the messages of a batch.
+func (g *commitGroup) send(messages []store.Message) {
+	g.messages = append(g.messages, messages...)
+	for i := range messages {
+		g.messageSize += messages[i].Size()
+	}
+}
+
+// bytes is about how much memory the group takes.
+func (g *commitGroup) bytes() int { return g.folder.Bytes() + g.messageSize }
 
 // AppendTraces appends the spans that caused events, each once, until there are as many as somebody wants to know.
 func AppendTraces(traces []store.TraceParent, events []store.RecordedEvent, most int) []store.TraceParent {
@@ -80,12 +94,12 @@ func (g *commitGroup) hold(bytes int) {
 
 func (g *commitGroup) reset() {
 	g.hold(0)
-	if g.reaches && g.folder.Bytes() > restingBytesMax {
+	if g.reaches && g.bytes() > restingBytesMax {
 		*g = *newCommitGroup(g.pipeline)
 		return
 	}
 	g.folder.Reset()
-	*g = commitGroup{pipeline: g.pipeline, folder: g.folder}
+	*g = commitGroup{pipeline: g.pipeline, folder: g.folder, messages: g.messages[:0]}
 }
 
 // full reports that no further batch may be added.
@@ -95,8 +109,8 @@ func (g *commitGroup) full() bool {
 	bounds := p.bounds()
 	return g.filled && alone || g.events > 0 && g.events+p.options.BatchEvents > bounds.events ||
 		g.parking.events() >= p.options.CommitEvents ||
-		g.folder.Rows() >= bounds.rows || g.folder.Bytes() >= groupBytesMax ||
-		g.folder.Bytes() >= groupBytesScarce && p.shared.Memory.Scarce()
+		g.folder.Rows()+len(g.messages) >= bounds.rows || g.bytes() >= groupBytesMax ||
+		g.bytes() >= groupBytesScarce && p.shared.Memory.Scarce()
 }
 
 // due reports that the group should be committed as soon as may be.

@@ -39,7 +39,7 @@ type Source interface {
 
 // Processor turns events into rows. See segments.Processor.
 type Processor interface {
-	Process(ctx context.Context, events []store.RecordedEvent, tx store.Tx) ([]store.Mutation, error)
+	Process(ctx context.Context, events []store.RecordedEvent, tx store.Tx) (store.Output, error)
 }
 
 // Observer is told what a pipeline has done. Each stage calls it in a goroutine of its own.

@@ -109,7 +109,7 @@ func (a *attempt) applyChunk(ctx, working context.Context, from *chunk, g *commi
 		}
 		var passed parking
 		batch.events = a.separate(batch.events, &passed)
-		mutations, err := a.process(working, batch.events, g)
+		output, err := a.process(working, batch.events, g)
 		if err != nil {
 			a.submit(g)
 			if events := len(batch.events); events > 1 && attributionOf(err).divide {
@@ -118,7 +118,7 @@ func (a *attempt) applyChunk(ctx, working context.Context, from *chunk, g *commi
 			return nil, AttributeError(err, batch.events[0].Position, batch.events[len(batch.events)-1].Position)
 		}
 		g.reaches = from.reaches && i == len(batches)-1
-		g.add(batch, mutations, passed)
+		g.add(batch, output, passed)
 	}
 	a.holdKeys(g.reaches)
 	a.drain(from)
@@ -150,24 +150,24 @@ func (p *Pipeline) cut(from *chunk) []batch {
 // commit of g gives back.
 func (p *Pipeline) process(
 	ctx context.Context, events []store.RecordedEvent, g *commitGroup,
-) ([]store.Mutation, error) {
+) (output store.Output, err error) {
 	if len(events) == 0 {
-		return nil, nil
+		return output, nil
 	}
 	if p.Transactional {
 		if err := p.begin(ctx, g); err != nil {
-			return nil, err
+			return output, err
 		}
 	}
 	began := clock.Now()
-	mutations, err := p.Processor.Process(ctx, events, g.tx)
+	output, err = p.Processor.Process(ctx, events, g.tx)
 	took := clock.Since(began)
 	g.applied.add(began, took)
 	switch {
 	case err == nil:
-		p.Observer.Applied(len(events), len(mutations), took)
+		p.Observer.Applied(len(events), len(output.Mutations), took)
 	case p.Transactional:
 		p.end(g)
 	}
-	return mutations, err
+	return output, err
 }

@@ -31,7 +31,7 @@ func (a *attempt) commit(ctx, working context.Context) error {
 // has promised that their order does not matter.
 func (a *attempt) commitGroup(ctx context.Context, g *commitGroup) error {
 	commit := store.Commit{
-		Through: g.through, Steps: g.folder.Steps(), Log: a.Log.ID, LastPosition: g.last, LastEvent: g.lastEvent,
+		Through: g.through, Steps: g.folder.Steps(), Messages: g.messages, Log: a.Log.ID, LastPosition: g.last, LastEvent: g.lastEvent,
 		Parked: g.parking.parked, Noted: g.parking.noted, Skipped: g.parking.skipped, ParkedMax: a.ParkedMax,
 		Explain: g.events == 1,
 	}
