@@ -65,9 +65,9 @@ release: ## the program for every platform into dist/, with SHA256SUMS: make rel
 	@scripts/release.sh "$(VERSION)" dist
 
 .PHONY: chaos
-chaos: postgres mariadb ## the long form of the chaos test: hosts, servers and modules fail and are changed for CHAOS_TIME
+chaos: postgres mariadb ## the long form of the chaos test: hosts, servers and modules fail and are changed for CHAOS_TIME; and tests over the whole real log
 	@PUPWASM_CHAOS=$(CHAOS_TIME) $(RACE) \
-		$(GO) test -race -v -count=1 -timeout 60m -run '^TestChaos' ./cmd/pupwasm
+		$(GO) test -race -v -count=1 -timeout 60m -run '^TestChaos|_realLog$$|_killedAtRandomMoments' ./cmd/pupwasm
 
 .PHONY: chaos-mariadb
 chaos-mariadb: CHAOS_TIME = 10m

@@ -230,7 +230,7 @@ func TestAppend_waitsForADatabaseThatIsDownAndSaysSoOnce(t *testing.T) {
 	}
 }
 
-// TestAppend_realLog runs the compiled program: with the race detector, half a million events take minutes.
+// TestAppend_realLog runs the compiled program: with the race detector, so many events take minutes.
 func TestAppend_realLog(t *testing.T) {
 	t.Parallel()
 	path := realLog(t)
@@ -240,7 +240,7 @@ func TestAppend_realLog(t *testing.T) {
 		t.Errorf("the same log again: %s", again)
 	}
 	if filepath.Base(path) != "fines.jsonl.gz" {
-		return // a made-up log has no published counts
+		return // only the whole log has published counts
 	}
 	counts := map[string]int{}
 	for _, kind := range []string{

@@ -26,9 +26,6 @@ func TestRun_killedAtRandomMomentsAppliesEveryEventOnce(t *testing.T) {
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
 		log := realLog(t)
-		if os.Getenv("PUPWASM_CHAOS") == "" {
-			log = beginningOf(t, log, 150_000)
-		}
 		db := postgresDatabase(pgtest.New(t))
 		killAtRandom(t, db.DSN, db.DSN, log, 12)
 		compareFines(t, db, sumFines(t, log))
@@ -182,10 +179,16 @@ func realLog(t *testing.T) string {
 	path := filepath.Join(folder, "fines.jsonl.gz")
 	if _, err := os.Stat(path); err != nil {
 		t.Logf("the real log is not at hand (PUPWASM_DATA names its folder), a made one stands for it: %v", err)
-		return madeLog(t, 300_000)
+		return madeLog(t, realLogBeginning)
+	}
+	if os.Getenv("PUPWASM_CHAOS") == "" {
+		return beginningOf(t, path, realLogBeginning)
 	}
 	return path
 }
+
+// realLogBeginning is how many events of the real log tests read, unless PUPWASM_CHAOS has them read all.
+const realLogBeginning = 150_000
 
 // beginningOf writes the first events of a log.
 func beginningOf(t *testing.T, log string, events int) string {
