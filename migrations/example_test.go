@@ -43,4 +43,5 @@ func ExampleMigrator() {
 	// 1 events true
 	// 2 projections true
 	// 3 snapshots true
+	// 4 outbox true
 }

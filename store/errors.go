@@ -274,6 +274,11 @@ func NotParked(id ParkedID) error {
 	return &InputError{Field: fmt.Sprintf("key %q of projection %s", id.Key, id.Projection.Name), Reason: "is not parked"}
 }
 
+// NotToBeSent returns the error for a message that cannot be skipped.
+func NotToBeSent(id MessageID) error {
+	return &InputError{Field: "message " + id.String(), Reason: "is not among those that are to be sent"}
+}
+
 // UnknownProjection returns the error for a projection that is not installed.
 func UnknownProjection(projection string) error {
 	return &InputError{Field: "projection " + projection, Reason: "is not known: Store.Status lists those that are"}

@@ -78,22 +78,15 @@ func ParseMessageID(text string) (MessageID, error) {
 //
 // The text says what is wrong with the values. The event is at fault.
 func (t *MessageType) Make(projection *Projection, event *RecordedEvent, index int, values []Value) (Message, error) {
-	subject, err := t.subject(values)
+	subject, data, err := t.Fill(values)
 	if err != nil {
 		return Message{}, err
-	}
-	data := values[len(values)-1]
-	switch size := len(data.Bytes()); {
-	case data.IsNull():
-		return Message{}, fmt.Errorf("message %q has no data", t.Name)
-	case size > MessageBytesMax:
-		return Message{}, fmt.Errorf("message %q has %d bytes of data, the limit is %d", t.Name, size, MessageBytesMax)
 	}
 	m := Message{
 		MessageID: MessageID{
 			Projection: projection.Name, Version: projection.Version, Position: event.Position, Index: index,
 		},
-		Type: t.TypeName(), Subject: subject, ContentType: t.Content(), Data: append([]byte{}, data.Bytes()...),
+		Type: t.TypeName(), Subject: subject, ContentType: t.Content(), Data: append([]byte{}, data...),
 		Spread: Spread(PartitionHashOf(event.KeyBytes())), Time: event.CreatedAt,
 	}
 	if parent, valid := event.TraceParent(); valid {
@@ -108,51 +101,4 @@ func (t *MessageType) Make(projection *Projection, event *RecordedEvent, index i
 		m.Key = append([]byte{}, event.KeyBytes()...)
 	}
 	return m, nil
-}
-
-// subject fills the values in.
-func (t *MessageType) subject(values []Value) (string, error) {
-	names := t.Names()
-	var out strings.Builder
-	rest := t.Subject
-	for {
-		before, after, found := strings.Cut(rest, "{")
-		out.WriteString(before)
-		if !found {
-			break
-		}
-		name, after, _ := strings.Cut(after, "}")
-		for i := range names {
-			if names[i] != name {
-				continue
-			}
-			if values[i].IsNull() {
-				return "", fmt.Errorf("message %q, %s: is null", t.Name, name)
-			}
-			appendToken(&out, values[i].Bytes())
-		}
-		rest = after
-	}
-	if out.Len() > SubjectBytesMax {
-		return "", fmt.Errorf("message %q has a subject of %d bytes, the limit is %d", t.Name, out.Len(), SubjectBytesMax)
-	}
-	return out.String(), nil
-}
-
-// appendToken writes a text so that it is one token or a part of one, whatever it has: letters, digits, - and _ stand for
-// themselves, other bytes are written as in a URL, and an empty text is %00, which no text can have.
-func appendToken(out *strings.Builder, text []byte) {
-	const digits = "0123456789ABCDEF"
-	if len(text) == 0 {
-		out.WriteString("%00")
-	}
-	for _, c := range text {
-		if isSubjectByte(c) {
-			out.WriteByte(c)
-			continue
-		}
-		out.WriteByte('%')
-		out.WriteByte(digits[c>>4])
-		out.WriteByte(digits[c&15])
-	}
 }

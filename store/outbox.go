@@ -15,17 +15,17 @@ import (
 //
 //   - The live version's is put in, to be sent, if the event is the version's to send: it is neither among those that
 //     another version had applied when this one became live, nor up to the position where sending began. Otherwise it is
-//     dropped.
+//     dropped, as all are before the first BeginSending or promotion.
 //   - That of any other version, a candidate or one that was replaced, is held, if the live version has not applied the
 //     event: p is above the checkpoint of one of its segments, or the live version has it parked. Otherwise it is
 //     dropped: the live version's messages of it are the ones that count. A relay does not see held messages.
 //
 // Promote and Rollback hand over in their transaction. Of the next version's held messages, those of events that the
-// version before has applied are deleted, and the others are to be sent. From then on its own are: which events the
-// version before had applied, each of its segments up to its checkpoint and without what it had parked, is kept. So every
-// event is sent by one version, once, whether or not the one before still runs, and in order within a key. Where two
-// versions divide events by different keys, the version before counts as having applied everything up to the lowest of
-// its checkpoints only, so that messages of events above that may be sent by both.
+// version before has applied, or that were not its own to send, are deleted, and the others are to be sent. From then on
+// its own are: which events the version before had applied, each of its segments up to its checkpoint and without what it
+// had parked, is kept. So every event is sent by one version, once, whether or not the one before still runs, and in
+// order within a key. Where two versions divide events by different keys, the version before counts as having applied
+// everything up to the lowest of its checkpoints only, so that messages of events above that may be sent by both.
 //
 // Reset keeps the same of the live version, for the next version that is installed: a rebuild sends nothing again, and
 // goes on sending behind it. Messages that wait to be sent stay when their version is retired or reset; held ones go.
@@ -38,7 +38,8 @@ import (
 type Outbox interface {
 	// BeginSending decides from where on the live version of a projection sends, unless that is decided: behind a position
 	// of a log. It does nothing for a version that is not live. What was kept of an earlier version, of this log, decides
-	// before that, also after a reset; what was kept of another log is forgotten.
+	// before that, also after a reset; what was kept of another log is forgotten. A host calls it before the live version
+	// applies events: after a reset that may divide them by another key than what was kept.
 	//
 	// # Errors
 	//
@@ -59,8 +60,9 @@ type Outbox interface {
 	ReleaseRelays(ctx context.Context, worker Worker, projections []string) error
 
 	// Pending returns the first messages of a projection that may be sent, in order of position and index: those that
-	// are not held, not sent, and of no key that waits for a later try. It has at least one when there is one, else as many
-	// as fit in the limits. For each key it has all earlier messages that may be sent. The caller owns the result.
+	// are not held, not sent, and of no key that waits for a later try. It has at least one when there is one, else as
+	// many as fit in the limits, in bytes by [Message.Size]. For each key it has all earlier messages that may be sent.
+	// The caller owns the result.
 	//
 	// # Errors
 	//
@@ -68,10 +70,11 @@ type Outbox interface {
 	Pending(ctx context.Context, projection string, messages, bytes int) ([]OutboxMessage, error)
 
 	// Sent notes that messages were sent: they are deleted, or with keep only marked, for DeleteSent. It does nothing for
-	// a message that is not there.
+	// a message that is not there or held.
 	Sent(ctx context.Context, messages []OutboxID, keep bool) error
 
-	// Undelivered notes that messages, each the first of its key, could not be sent. Their keys wait.
+	// Undelivered notes that messages, each the first of its key, could not be sent. Their keys wait. It does nothing for a
+	// message that is not to be sent any more.
 	Undelivered(ctx context.Context, failures []Undelivered) error
 
 	// DeleteSent deletes messages that were sent longer than keep ago, and held ones that no promotion would send, a

@@ -21,6 +21,7 @@ type Tables interface {
 	Versions
 	Leases
 	Parking
+	Outbox
 	Database
 
 	// Apart returns these tables for a log in another database. They are open as long as the store is.

@@ -59,11 +59,13 @@ BEGIN
 
     GRANT SELECT ON pupwasm.events, pupwasm.streams TO pupwasm_host;
     GRANT SELECT, INSERT, UPDATE, DELETE ON pupwasm.projections, pupwasm.segments, pupwasm.workers, pupwasm.reader_grants,
-        pupwasm.parked, pupwasm.parked_events, pupwasm.skipped_events, pupwasm.listeners TO pupwasm_host;
+        pupwasm.parked, pupwasm.parked_events, pupwasm.skipped_events, pupwasm.outbox, pupwasm.outbox_failures,
+        pupwasm.outbox_sent, pupwasm.outbox_unsent, pupwasm.outbox_relays, pupwasm.listeners TO pupwasm_host;
     GRANT UPDATE ON SEQUENCE pupwasm.armed_until TO pupwasm_host;
 
     GRANT SELECT ON pupwasm.events, pupwasm.streams, pupwasm.snapshots, pupwasm.projections, pupwasm.segments,
-        pupwasm.workers, pupwasm.parked, pupwasm.parked_events, pupwasm.skipped_events TO pupwasm_reader;
+        pupwasm.workers, pupwasm.parked, pupwasm.parked_events, pupwasm.skipped_events, pupwasm.outbox,
+        pupwasm.outbox_failures, pupwasm.outbox_sent, pupwasm.outbox_relays TO pupwasm_reader;
 
     -- A follower notes that it waits, so that appends wake it. The checkpoints tell whether the log is safe to read.
     GRANT SELECT ON pupwasm.events, pupwasm.segments TO pupwasm_follower;

@@ -5,7 +5,10 @@ import "github.com/pupwasm/pupwasm/store"
 // backend is a store with what hosts do in it besides: claims, installations, parked keys.
 type backend struct{ *Store }
 
-var _ store.Store = backend{}
+var (
+	_ store.Store  = backend{}
+	_ store.Outbox = backend{}
+)
 
 // Backend returns the store as hosts and commands of pupwasm use it. What it can do besides the methods of Store
 // changes without notice.

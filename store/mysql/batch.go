@@ -33,6 +33,7 @@ type batch struct {
 	within   bool // the text is within a bounded block
 	calls    int  // of procedures in the text
 	explains bool // a rejection names its row
+	ours     bool // the module has no part in what is behind the last mark
 	refused  item // what the server has refused
 }
 
@@ -316,7 +317,7 @@ func (b *batch) ofModule() string {
 func (b *batch) failed(err error) error {
 	var found *item
 	switch _, answered := verdictsOn(err); {
-	case errors.Is(err, mysql.ErrPktTooLarge) && len(b.items) > 0: // nothing was sent, and a large row is the last
+	case errors.Is(err, mysql.ErrPktTooLarge) && len(b.items) > 0 && !b.ours: // nothing was sent, and a large row is the last
 		found = &b.items[len(b.items)-1]
 	case answered:
 		var failed error

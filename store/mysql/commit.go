@@ -147,7 +147,7 @@ func (x *tx) Commit(ctx context.Context, commit store.Commit) error {
 			return err
 		}
 		b.addAll(parking)
-		return b.steps(commit.Steps)
+		return b.write(commit.Steps, commit.Messages)
 	})
 	var failure *mysql.MySQLError
 	if errors.As(err, &failure) && failure.Number == erSignal && string(failure.SQLState[:]) == stateParkedMax {
@@ -191,7 +191,7 @@ func (x *tx) Retry(ctx context.Context, retry store.Retry) (unparked bool, err e
 			return err
 		}
 		b.addAll(skips)
-		return b.steps(retry.Steps)
+		return b.write(retry.Steps, retry.Messages)
 	})
 	return unparked && err == nil, err
 }

@@ -29,6 +29,13 @@ func TestCommit_isOneRoundTrip(t *testing.T) {
 			t.Errorf("commit %d takes %d round trips, want 1", i, got)
 		}
 	}
+	r.sends()
+	for range 2 {
+		message := aMessage(ledger().ID(), r.claim.Position+1, 0, "k")
+		if got := p.RoundTrips(func() { must(t, r.emit([]store.Message{message}, add("c", 1))) }); got != 1 {
+			t.Errorf("a commit with a message takes %d round trips, want 1", got)
+		}
+	}
 	got := p.RoundTrips(func() {
 		tx := r.catalogue.Begin(r.claim)
 		defer tx.Rollback()
@@ -164,4 +171,36 @@ func TestQuery_manyKeys(t *testing.T) {
 			t.Fatalf("row %d is of key %d with %d", i, index, n)
 		}
 	}
+}
+
+// TestCommit_longKeysOfBytes asks for and deletes a row by a key that is longer than any, and begins as one of another row
+// does.
+func TestCommit_longKeysOfBytes(t *testing.T) {
+	t.Parallel()
+	at := mariadbtest.New(t)
+	p := ledger()
+	p.Tables = append(p.Tables, store.Table{Name: "mark", Key: []string{"id"}, Columns: []store.Column{
+		{Name: "id", Type: kind(store.KindBytes)}, {Name: "n", Type: kind(store.KindI64)},
+	}})
+	p.Writes = append(p.Writes,
+		store.Write{Name: "mark", Action: store.Upsert, Table: "mark", Columns: []store.WriteColumn{{Name: "n"}}},
+		store.Write{Name: "unmark", Action: store.Delete, Table: "mark"})
+	p.Queries = append(p.Queries, store.Query{Name: "marked", Table: "mark", Columns: []string{"n"}})
+	r := newRigOf(t, at, at.URL, mysql.Options{}, p)
+	short := []byte("short")
+	long := append(short, bytes.Repeat([]byte("z"), 1<<16)...) // cut to 16 bits of a length, it is the short one
+	marked := store.Mutation{Write: ledgerFile + 1, Values: []store.Value{store.BytesOf(store.KindBytes, short), store.I64(7)}}
+	must(t, r.commit(t.Context(), marked))
+	tx := r.catalogue.Begin(r.claim)
+	defer tx.Rollback()
+	var rows store.Rows
+	must(t, tx.Query(t.Context(), 1, []store.Value{
+		store.ArrayOf(store.KindBytes, []store.Value{store.BytesOf(store.KindBytes, long)}),
+	}, &rows))
+	if len(rows.Values) > 0 {
+		t.Errorf("a row of another key is found: %v", rows.Values)
+	}
+	unmark := store.Mutation{Write: ledgerFile + 2, Values: []store.Value{store.BytesOf(store.KindBytes, long)}}
+	must(t, r.commit(t.Context(), unmark))
+	wantText(t, r.db, "SELECT n FROM "+r.table("mark"), "7")
 }

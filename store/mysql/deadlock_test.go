@@ -17,8 +17,9 @@ import (
 	"github.com/pupwasm/pupwasm/store/mysql"
 )
 
-// TestOwnership_doesNotDeadlock has hosts claim, commit, park and try keys again, and come and go, while users pause the
-// projection and change its layout. Nobody is the victim of a deadlock, and what is parked adds up.
+// TestOwnership_doesNotDeadlock has hosts claim, commit, park and try keys again, put messages in, and come and go, while
+// users pause the projection and change its layout, and a relay sends. Nobody is the victim of a deadlock, and what is
+// parked adds up.
 func TestOwnership_doesNotDeadlock(t *testing.T) {
 	t.Parallel()
 	const hosts, rounds, positions = 4, 150, 6000
@@ -39,7 +40,16 @@ func TestOwnership_doesNotDeadlock(t *testing.T) {
 	}
 	users := newRacer(t, at, "users", hosts)
 	group.Go(func() { users.use(rounds) })
+	relay := newRacer(t, at, "relay", hosts+1)
+	must(t, relay.store.BeginSending(t.Context(), bare(), relay.log(), 0))
+	ended := make(chan struct{})
+	sending := make(chan int, 1)
+	go func() { sending <- relay.relay(ended) }()
 	group.Wait()
+	close(ended)
+	if sent := <-sending; sent == 0 {
+		t.Error("no message is sent")
+	}
 	if after := queryText(t, db, "SHOW GLOBAL STATUS LIKE 'Innodb_deadlocks'")[0][1]; after != before {
 		t.Errorf("deadlocks went from %s to %s:\n%s", before, after, queryText(t, db, "SHOW ENGINE INNODB STATUS")[0][2])
 	}
@@ -162,6 +172,7 @@ func (r *racer) commit(claim *store.Claim) {
 		commit.Parked = []store.NewParked{{Key: key, Fault: fault}}
 		commit.Noted = append(commit.Noted, store.ParkedEvent{Key: key, Position: commit.Through})
 	}
+	commit.Messages = r.messages(commit.Through)
 	tx := r.catalogue.Begin(*claim)
 	defer tx.Rollback()
 	if r.may(tx.Commit(r.ctx, commit), store.ErrFenced) {
@@ -175,10 +186,51 @@ func (r *racer) retry(claim store.Claim, key *store.ParkedKey) {
 		retry.Through = key.First - 1
 		retry.Fault = &store.ParkedFault{Position: key.First, Error: "again", Attempts: key.Attempts + 1, Code: "two"}
 	}
+	retry.Messages = r.messages(key.First)
 	tx := r.catalogue.Begin(claim)
 	defer tx.Rollback()
 	_, err := tx.Retry(r.ctx, retry)
 	r.may(err, store.ErrFenced, store.ErrNotParked)
+}
+
+// messages are some of an event.
+func (r *racer) messages(position int64) (all []store.Message) {
+	for i := range r.random.IntN(3) {
+		all = append(all, aMessage(bare().ID(), position, i, fmt.Sprint("key ", i)))
+	}
+	return all
+}
+
+// log is that of the database.
+func (r *racer) log() store.LogID {
+	log, err := r.store.OwnLog(r.ctx)
+	must(r, err)
+	return log
+}
+
+// relay sends until the others have ended, and returns how many messages.
+func (r *racer) relay(ended <-chan struct{}) (sent int) {
+	for {
+		select {
+		case <-ended:
+			return sent
+		default:
+		}
+		all, err := r.store.Pending(r.ctx, "sums", 20, 1<<20)
+		if !r.may(err) {
+			return sent
+		}
+		if len(all) > 0 && r.random.IntN(3) == 0 {
+			r.may(r.store.Undelivered(r.ctx, []store.Undelivered{{OutboxID: all[0].ID(), Key: all[0].Key, Error: "down"}}))
+			all = all[:0]
+		}
+		r.may(r.store.Sent(r.ctx, ids(all), r.random.IntN(2) == 0))
+		_, err = r.store.DeleteSent(r.ctx, "sums", 0)
+		r.may(err)
+		_, err = r.store.ClaimRelays(r.ctx, store.Worker{Name: "host0"}, nil, "here")
+		r.may(err)
+		sent += len(all)
+	}
 }
 
 // use is what users do.

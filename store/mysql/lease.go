@@ -38,7 +38,8 @@ func leaseQueriesFor(in func(string) string) leaseQueries {
 		unlessTaken[i] = c + " = IF(incarnation = $6 OR NOT ({leased}), VALUES(" + c + "), " + c + ")"
 	}
 	return leaseQueries{
-		join: in(`UPDATE {schema}__segments SET owner = NULL WHERE owner = $1; ` + register + strings.Join(always, ", ")),
+		join: in(`UPDATE {schema}__segments SET owner = NULL WHERE owner = $1;
+			DELETE FROM {schema}__outbox_relays WHERE owner = $1; ` + register + strings.Join(always, ", ")),
 		// A worker that was killed does not leave: its row is deleted by the others.
 		heartbeat: in(`DELETE FROM {schema}__workers WHERE worker <> $1
 				AND (expires_at < {now} - 3600000000 OR expires_at > {now} + 2 * ttl);
@@ -74,6 +75,7 @@ func leaseQueriesFor(in func(string) string) leaseQueries {
 		// The row of the worker comes last: others delete the rows of those that are gone, and wait for this one.
 		leave: in(`UPDATE {schema}__segments SET owner = NULL WHERE owner = $1
 				AND NOT EXISTS (SELECT 1 FROM {schema}__workers AS w WHERE w.worker = $1 AND w.incarnation <> $2);
+			DELETE FROM {schema}__outbox_relays WHERE owner = $1 AND incarnation = $2;
 			DELETE FROM {schema}__workers WHERE worker = $1 AND incarnation = $2`),
 	}
 }

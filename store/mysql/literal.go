@@ -67,6 +67,10 @@ func appendLiteral(out []byte, arg any) ([]byte, error) {
 		return appendList(out, arg)
 	case []int:
 		return appendList(out, arg)
+	case [][]byte:
+		return appendList(out, arg)
+	case tuples:
+		return appendTuples(out, arg)
 	default:
 		return nil, fmt.Errorf("cannot write a %T into a statement", arg)
 	}
@@ -87,8 +91,31 @@ func appendList[T any](out []byte, list []T) ([]byte, error) {
 	return append(out, ')'), nil
 }
 
-// appendBytes writes a literal of bytes.
-func appendBytes(out, value []byte) []byte {
+// tuples are rows for VALUES, one or more.
+type tuples [][]any
+
+func appendTuples(out []byte, rows tuples) ([]byte, error) {
+	for i, row := range rows {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		for j, value := range row {
+			out = append(out, "(,"[min(j, 1)])
+			var err error
+			if out, err = appendLiteral(out, value); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, ')')
+	}
+	return out, nil
+}
+
+// appendBytes writes a literal of bytes. Without _binary, where rows are a table (VALUES, UNION), MariaDB gives them a
+// column of 65,535 bytes, and cuts what is longer in silence.
+func appendBytes(out, value []byte) []byte { return appendHex(append(out, "_binary "...), value) }
+
+func appendHex(out, value []byte) []byte {
 	out = append(out, "x'"...)
 	out = hex.AppendEncode(out, value)
 	return append(out, '\'')
@@ -99,9 +126,7 @@ func appendBytes(out, value []byte) []byte {
 func appendText(out, value []byte) []byte {
 	for _, b := range value {
 		if b < ' ' || b > '~' || b == '\'' || b == '\\' {
-			out = append(out, "_utf8mb4 x'"...)
-			out = hex.AppendEncode(out, value)
-			return append(out, '\'')
+			return appendHex(append(out, "_utf8mb4 "...), value)
 		}
 	}
 	out = append(out, '\'')

@@ -82,6 +82,8 @@ func newTallies(t *testing.T, s mysql.Backend) *tallies {
 	if err := s.Heartbeat(t.Context(), store.Worker{Name: "writer"}, time.Hour); err != nil {
 		t.Fatal(err)
 	}
+	log, err := s.OwnLog(t.Context())
+	must(t, err)
 	for n := range all.claims {
 		p := tallyVersion(n + 1)
 		var err error
@@ -93,11 +95,12 @@ func newTallies(t *testing.T, s mysql.Backend) *tallies {
 			t.Fatal(claims, err)
 		}
 		all.claims[n] = claims[0]
+		must(t, s.BeginSending(t.Context(), p, log, 0))
 	}
 	return all
 }
 
-// round appends an event and commits it to both.
+// round appends an event and commits it to both, with a message.
 func (a *tallies) round(ctx context.Context) error {
 	stream := store.Stream{BoundedContext: "library", AggregateType: "loan", AggregateID: "one"}
 	if _, err := a.s.Append(ctx, store.AppendOptions{}, store.StreamAppend{
@@ -112,6 +115,7 @@ func (a *tallies) round(ctx context.Context) error {
 		}
 		if err := a.catalogues[n].Begin(*claim).Commit(ctx, store.Commit{
 			Through: claim.Position + 1, Steps: store.NewFolder(tallyVersion(n + 1)).Fold(mutations), Log: claim.Applied.Log,
+			Messages: []store.Message{aMessage(claim.Projection, claim.Position+1, 0, "k")},
 		}); err != nil {
 			return fmt.Errorf("committing to version %d: %w", n+1, err)
 		}
@@ -169,7 +173,7 @@ func background(t *testing.T, work func() error) (stop func()) {
 
 // TestPromote_killedProcessLeavesOneVersion kills a process that does nothing but promote, while both versions are
 // written, read and compared: readers see one version, and no older rows than before; whoever comes next says which it
-// is, and the next promotion works.
+// is, and the next promotion works. The message of each event is sent once, by one of them.
 func TestPromote_killedProcessLeavesOneVersion(t *testing.T) {
 	t.Parallel()
 	at := mariadbtest.New(t)
@@ -192,6 +196,18 @@ func TestPromote_killedProcessLeavesOneVersion(t *testing.T) {
 		last = n
 		return nil
 	})
+	sent := map[int64]int{}
+	send := func() error {
+		messages, err := s.Pending(t.Context(), "tally", 100, 1<<20)
+		if err != nil {
+			return err
+		}
+		for i := range messages {
+			sent[messages[i].Position]++
+		}
+		return s.Sent(t.Context(), ids(messages), false)
+	}
+	stopSending := background(t, send)
 	compared := 0
 	stopComparing := background(t, func() error {
 		a, b := store.ProjectionID{Name: "tally", Version: 1}, store.ProjectionID{Name: "tally", Version: 2}
@@ -229,6 +245,13 @@ func TestPromote_killedProcessLeavesOneVersion(t *testing.T) {
 	stopComparing()
 	stopReader()
 	stopWriter()
+	stopSending()
+	must(t, send())
+	for position := range written.claims[0].Position {
+		if n := sent[position+1]; n != 1 {
+			t.Errorf("the message of event %d is sent %d times", position+1, n)
+		}
+	}
 	t.Logf("versions were live after a kill so many times: %v; equal in %d comparisons", live, compared)
 	comparison, err := s.Compare(t.Context(), store.ProjectionID{Name: "tally", Version: 1},
 		store.ProjectionID{Name: "tally", Version: 2}, 1, func() {})

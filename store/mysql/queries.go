@@ -24,6 +24,7 @@ type queries struct {
 	lease    leaseQueries
 	layout   layoutQueries
 	parking  parkingQueries
+	outbox   outboxQueries
 	status   statusQueries
 }
 
@@ -34,8 +35,8 @@ func queriesFor(database, schema, now string) queries {
 	alive := "w.expires_at > " + now + " AND w.expires_at <= " + now + " + 2 * w.ttl"
 	in := strings.NewReplacer("{schema}", schema, "{log}", quote(database)+"."+schema, "{now}", now, "{alive}", alive, "{leased}", leased).Replace
 	return queries{
-		ready: in(`SELECT count(*) = 3 FROM information_schema.tables WHERE table_schema = database()
-			AND table_name IN ('{schema}__events', '{schema}__segments', '{schema}__snapshots')`),
+		ready: in(`SELECT count(*) = 4 FROM information_schema.tables WHERE table_schema = database()
+			AND table_name IN ('{schema}__events', '{schema}__segments', '{schema}__snapshots', '{schema}__outbox')`),
 		now: in(`SELECT {now}`),
 
 		append:   appendQueriesFor(in),
@@ -51,6 +52,7 @@ func queriesFor(database, schema, now string) queries {
 		lease:    leaseQueriesFor(in),
 		layout:   layoutQueriesFor(in),
 		parking:  parkingQueriesFor(in),
+		outbox:   outboxQueriesFor(in),
 		status:   statusQueriesFor(in),
 	}
 }

@@ -233,6 +233,11 @@ func (i *installer) renew(was *store.Installed, before, after *store.Layout, sha
 	if err := i.layout(was.ID()).write(before, after); err != nil {
 		return err
 	}
+	for _, number := range []int64{was.ID().Number(), i.projection.ID().Number()} {
+		if err := i.conn.deleteHeld(i.queries, was.Name, number); err != nil {
+			return err
+		}
+	}
 	if _, err := i.conn.exec(i.queries.install.alterProjection, was.Name, was.ID().Number(), i.projection.ID().Number(),
 		after.Single, i.projection.Declaration(store.DialectMySQL), shapes); err != nil {
 		return fmt.Errorf("registering the projection: %w", err)

@@ -60,7 +60,10 @@ func (s backend) Retire(ctx context.Context, projection store.ProjectionID) erro
 		if err := s.checkOthers(c, gone); err != nil {
 			return err
 		}
-		return s.forget(c, gone, func(c *conn) error {
+		return s.forget(c, gone, func(c *conn, _ []*store.Layout) error {
+			if err := c.deleteHeld(&s.queries, was.Name, was.ID().Number()); err != nil {
+				return err
+			}
 			for _, statement := range []string{q.forgetReplaced, q.deleteVersion} {
 				if _, err := c.exec(statement, was.Name, was.ID().Number()); err != nil {
 					return fmt.Errorf("forgetting the version: %w", err)
@@ -106,7 +109,18 @@ func (s *Store) Reset(ctx context.Context, projection string) error {
 		if err := views.publish(versions.Live().Shown()); err != nil { // it shows nothing
 			return err
 		}
-		err = s.forget(c, versions, func(c *conn) error {
+		err = s.forget(c, versions, func(c *conn, layouts []*store.Layout) error {
+			for v := range versions {
+				if !versions[v].Live {
+					continue
+				}
+				if err := c.passOn(&s.queries, &versions[v], layouts[v], nil); err != nil {
+					return err
+				}
+			}
+			if err := c.deleteHeld(&s.queries, projection, 0); err != nil {
+				return err
+			}
 			if _, err := c.exec(q.deleteProjection, projection); err != nil {
 				return fmt.Errorf("forgetting the projection: %w", err)
 			}
@@ -132,11 +146,15 @@ func (s *Store) dropsLeft(ctx context.Context, projection string) (left bool, er
 // forget deletes what there is of versions, in one transaction with a note of the databases that go with them: from
 // then on nobody finds or commits to them. It drops the databases after that, and so does whoever has the lock next
 // where a host ends in between. Commits under way are waited for, with locks in their order.
-func (s *Store) forget(c *conn, versions store.Versioned, remove func(c *conn) error) error {
+func (s *Store) forget(
+	c *conn, versions store.Versioned, remove func(c *conn, layouts []*store.Layout) error,
+) error {
 	err := c.transactAgain(func(c *conn) error {
+		layouts := make([]*store.Layout, len(versions))
 		for v := range versions {
 			layout := layoutOf{conn: c, queries: &s.queries.layout, projection: versions[v].ID()}
-			if _, err := layout.read(); err != nil {
+			var err error
+			if layouts[v], err = layout.read(); err != nil {
 				return err
 			}
 			if versions[v].Bare() {
@@ -147,7 +165,7 @@ func (s *Store) forget(c *conn, versions store.Versioned, remove func(c *conn) e
 				return err
 			}
 		}
-		return remove(c)
+		return remove(c, layouts)
 	})
 	if err != nil {
 		return err

@@ -134,7 +134,7 @@ func (p placed) cannotCall(err error) bool {
 
 // immediate runs one statement that has text of a module in it: MariaDB refuses a second one behind it.
 func immediate(text string) string {
-	return string(appendBytes([]byte("EXECUTE IMMEDIATE _utf8mb4 "), []byte(text)))
+	return string(appendHex([]byte("EXECUTE IMMEDIATE _utf8mb4 "), []byte(text)))
 }
 
 // makeProcedure makes the procedure of a statement that has been checked, unless it is there.

@@ -21,6 +21,9 @@ func TestSandbox_rightsAreTheLastWall(t *testing.T) {
 	statements := []string{
 		"DELETE FROM {db}.secrets", "SELECT n FROM {db}.secrets", "SELECT n FROM {others}.row", "SELECT n FROM {db}.look",
 		"UPDATE {db}.pupwasm__segments SET position = 7", "DELETE FROM {db}.pupwasm__events",
+		"SELECT subject FROM {db}.pupwasm__outbox", "DELETE FROM {db}.pupwasm__outbox",
+		"DELETE FROM {db}.pupwasm__outbox_failures", "UPDATE {db}.pupwasm__outbox_sent SET position = 0",
+		"INSERT INTO {db}.pupwasm__outbox_unsent VALUES ('guest', 1, NULL)", "DELETE FROM {db}.pupwasm__outbox_relays",
 		"INSERT INTO {other} SELECT user, 1 FROM mysql.user", "SELECT 1 FROM mysql.global_priv",
 		"SELECT NEXT VALUE FOR {db}.counter", "SELECT {db}.innocent('a')", "CALL {db}.hello()",
 		"SELECT id FROM {row} INTO OUTFILE '/tmp/pupwasm_hostile'", "LOAD DATA INFILE '/etc/passwd' INTO TABLE {other}",

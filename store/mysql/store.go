@@ -31,6 +31,8 @@
 //	statements.go the SQL of declarative writes and queries
 //	commit.go     one transaction: fence, rows, checkpoint, commit; batch.go: its text
 //	parking.go    keys whose events wait
+//	outbox.go     messages, until they are sent; outbox_put.go: in, with a commit; outbox_handover.go: which version's;
+//	              outbox_relays.go: by whom; outbox_pending.go: what is to be sent; outbox_messages.go: as people see them
 //	native.go     the transaction in the hands of a program that writes by itself; handler.go gives it a type
 //	limits.go     what the SQL of a module may take
 //	wire.go       values to and from SQL; literal.go: in a text

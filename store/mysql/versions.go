@@ -116,13 +116,14 @@ func (s backend) promote(
 	exchanged := false
 	if err == nil {
 		err = s.write(c.ctx, func(held *conn) error {
-			if err := i.meet(held, live); err != nil {
+			before, err := i.meet(held, live)
+			if err != nil {
 				return err
 			}
-			if err := held.makeLive(&s.queries.versions, versions, next.ID()); err != nil {
+			if err := held.makeLive(&s.queries, versions, before, next); err != nil {
 				return err
 			}
-			err := views.exchange(live.Shown())
+			err = views.exchange(live.Shown())
 			exchanged = err == nil
 			return err
 		})
@@ -135,15 +136,16 @@ func (s backend) promote(
 	return err
 }
 
-// makeLive notes which version is the live one.
-func (c *conn) makeLive(q *versionQueries, versions store.Versioned, next store.ProjectionID) error {
-	if _, err := c.exec(q.demote, next.Name); err != nil {
+// makeLive notes which version is the live one, and that it sends. Commits of the one before wait where before says.
+func (c *conn) makeLive(q *queries, versions store.Versioned, before *store.Layout, next *store.Installed) error {
+	if _, err := c.exec(q.versions.demote, next.Name); err != nil {
 		return fmt.Errorf("registering the live version: %w", err)
 	}
-	if _, err := c.exec(q.promote, next.Name, next.Number(), versions.Replaces(next).Number()); err != nil {
+	if _, err := c.exec(q.versions.promote, next.Name, next.ID().Number(),
+		versions.Replaces(next.ID()).Number()); err != nil {
 		return fmt.Errorf("registering the live version: %w", err)
 	}
-	return nil
+	return c.handOver(q, versions.Live(), before, next)
 }
 
 // settleExchange ends what a promotion has begun, for whoever has the projection's lock: the version is live that
@@ -169,7 +171,11 @@ func (s *Store) settleExchange(c *conn, name string) error {
 		id, _ := store.ParseVersion(name, shown[0])
 		if next := versions.Find(id); next != nil {
 			if err := c.transactAgain(func(c *conn) error {
-				return c.makeLive(&s.queries.versions, versions, id)
+				before, err := layoutOf{conn: c, queries: &s.queries.layout, projection: live.ID()}.read()
+				if err != nil {
+					return err
+				}
+				return c.makeLive(&s.queries, versions, before, next)
 			}); err != nil {
 				return err
 			}
@@ -214,24 +220,23 @@ func (i *installer) arrived(live *store.Installed, before *store.Layout) error {
 }
 
 // meet keeps commits of the live version waiting until the transaction of held ends, and waits until the version is
-// nowhere behind it. Those of the version go on meanwhile: it arrives where the live one stands.
-func (i *installer) meet(held *conn, live *store.Installed) error {
+// nowhere behind it. Those of the version go on meanwhile: it arrives where the live one stands, as before says.
+func (i *installer) meet(held *conn, live *store.Installed) (before *store.Layout, err error) {
 	layout := i.layout(live.ID())
 	layout.conn = held
-	before, err := layout.read()
-	if err != nil {
-		return err
+	if before, err = layout.read(); err != nil {
+		return nil, err
 	}
 	var behind *store.BehindError
 	for range meetTries {
 		if err = i.arrived(live, before); !errors.As(err, &behind) {
-			return err
+			return before, err
 		}
 		if _, err := held.exec(fmt.Sprintf("DO SLEEP(%g)", meetPause.Seconds())); err != nil {
-			return fmt.Errorf("waiting for the version: %w", err)
+			return nil, fmt.Errorf("waiting for the version: %w", err)
 		}
 	}
-	return err
+	return nil, err
 }
 
 // checkIndexes reports that indexes of the version are not built yet.

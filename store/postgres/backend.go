@@ -9,6 +9,7 @@ var (
 	_ store.Store    = backend{}
 	_ store.Notifier = backend{}
 	_ store.Peeker   = backend{}
+	_ store.Outbox   = backend{}
 )
 
 // Backend returns the store as hosts and commands of pupwasm use it. What it can do besides the methods of Store

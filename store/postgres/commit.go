@@ -119,6 +119,7 @@ func (x *tx) commit(ctx context.Context, commit *store.Commit) error {
 	}
 	p.send(x.catalogue.advance(), x.catalogue.fence(x.params, &x.claim, commit))
 	p.sendParking(x.catalogue, x.params, x.claim.Projection, commit)
+	p.sendMessages(x.catalogue, x.params, x.claim.Projection, commit.Messages)
 	for i := range commit.Steps {
 		step := &commit.Steps[i]
 		if step.Count < copyRowsMin || x.catalogue.writes[step.Write].copies == "" {

@@ -150,3 +150,23 @@ const holderQuery = `SELECT coalesce(usename::text, '?'), coalesce(application_n
 	coalesce(extract(epoch FROM pg_catalog.clock_timestamp() - xact_start), 0)::float8,
 	CASE WHEN state IS NULL THEN '' ELSE coalesce(regexp_replace(left(query, $2), '\s+', ' ', 'g'), '') END
 	FROM pg_catalog.pg_stat_activity WHERE pid = $1 AND (xact_start IS NOT NULL OR state IS NULL)`
+
+// factsQuery asks for what a diagnosis says of the server. The oldest transaction is of another process than this one.
+const factsQuery = `WITH own AS (SELECT oid, relname FROM pg_class WHERE relnamespace = '{schema}'::regnamespace
+			AND relkind = 'r')
+		SELECT current_setting('server_version'), r.rolname::text, r.rolsuper, pg_backend_pid(),
+			clock_timestamp(), current_setting('fsync')::boolean, {schema}.may_notify(),
+			(SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'
+				OR backend_type IS NULL AND datid IS NOT NULL)::integer,
+			EXISTS (SELECT FROM pg_stat_activity WHERE backend_type IS NULL AND datid IS NOT NULL),
+			current_setting('max_connections')::integer,
+			extract(epoch FROM clock_timestamp() - o.xact_start)::float8, o.pid,
+			ARRAY(SELECT t.oid::regclass::text FROM own t WHERE NOT has_table_privilege(t.oid, 'SELECT') ORDER BY 1),
+			ARRAY(SELECT t.oid::regclass::text FROM own t WHERE t.relname = ANY
+				('{projections,workers,segments,reader_grants,parked,parked_events,skipped_events,listeners,
+				outbox,outbox_failures,outbox_sent,outbox_unsent,outbox_relays}'::text[])
+				AND NOT (has_table_privilege(t.oid, 'INSERT') AND has_table_privilege(t.oid, 'UPDATE')
+				AND has_table_privilege(t.oid, 'DELETE')) ORDER BY 1)
+		FROM pg_roles r LEFT JOIN LATERAL (SELECT pid, xact_start FROM pg_stat_activity
+			WHERE xact_start IS NOT NULL AND pid <> pg_backend_pid() ORDER BY xact_start LIMIT 1) o ON true
+		WHERE r.rolname = current_user`

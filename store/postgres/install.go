@@ -316,6 +316,10 @@ func (i *installer) renew(
 	if _, err := i.tx.Exec(ctx, i.queries.fenceAll, was.Name, was.ID().Number()); err != nil {
 		return fmt.Errorf("fencing the segments: %w", err)
 	}
+	held := handover{tx: i.tx, queries: &i.queries.outbox, projection: was.Name}
+	if err := held.dropHeld(ctx, was.ID().Number()); err != nil {
+		return err
+	}
 	if err := i.layout(was.ID()).write(ctx, before, after); err != nil {
 		return err
 	}

@@ -56,6 +56,7 @@ func TestIsolation_theRoleHoldsWithoutTheChecks(t *testing.T) {
 	s.ChecksOff()
 	appendOne(t, s, "a")
 	appendOne(t, s, "a")
+	fillOutbox(t, db, 0, 1, 1)
 	const robbery = `WITH gone AS (DELETE FROM public.secrets RETURNING id, n) INSERT INTO {other} SELECT id, n
 		FROM gone`
 	const evil = `CREATE FUNCTION guest__v1.evil() RETURNS trigger LANGUAGE plpgsql
@@ -65,6 +66,12 @@ func TestIsolation_theRoleHoldsWithoutTheChecks(t *testing.T) {
 		"another table, read":       {`INSERT INTO {other} SELECT id, n FROM public.secrets`},
 		"the checkpoints":           {`UPDATE pupwasm.segments SET position = 0`},
 		"the events":                {`DELETE FROM pupwasm.events`},
+		"the messages":              {`UPDATE pupwasm.outbox SET data = ''`},
+		"the messages, all gone":    {`DELETE FROM pupwasm.outbox`},
+		"the messages, by function": {`SELECT pupwasm.skip_message('sums', 1, 1, 0)`},
+		"another's message": {`SELECT pupwasm.put_messages('sums', 1, ARRAY[9], ARRAY[0], ARRAY['t'], ARRAY['s'],
+			ARRAY[''::bytea], ARRAY[0], ARRAY['text/plain'], ARRAY[''::bytea], ARRAY[''], ARRAY[now()])`},
+		"what was sent":             {`DELETE FROM pupwasm.outbox_sent`},
 		"a role by set_config":      {`SELECT set_config('role', 'postgres', false)`, robbery},
 		"a role of the session":     {`SELECT set_config('session_authorization', 'postgres', false)`, robbery},
 		"SET ROLE":                  {`SET ROLE postgres`, robbery},
@@ -127,6 +134,7 @@ func TestIsolation_theRoleHoldsWithoutTheChecks(t *testing.T) {
 		var whole bool
 		must(t, admin.QueryRow(t.Context(), `SELECT (SELECT array_agg(id || n)
 			FROM public.secrets) = ARRAY['kept7'] AND (SELECT count(*) FROM pupwasm.events) = 2
+			AND (SELECT array_agg(octet_length(data)) FROM pupwasm.outbox) = ARRAY[35]
 			AND NOT EXISTS (SELECT FROM pg_class WHERE relname = 'mine') AND NOT EXISTS (SELECT FROM pg_proc
 			WHERE proname = 'evil')
 			AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = 'pupwasm__guest' AND (r.rolsuper

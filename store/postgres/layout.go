@@ -54,6 +54,23 @@ func (l layoutOf) read(ctx context.Context) (*store.Layout, error) {
 	return layout, l.readSegments(ctx, l.queries.segments, layout)
 }
 
+// tryLock keeps commits waiting until the transaction ends, as far as it gets the locks at once.
+func (l layoutOf) tryLock(ctx context.Context) error {
+	if err := waitForCommits(ctx, l.tx); err != nil {
+		return err
+	}
+	return l.readSegments(ctx, l.queries.segments, &store.Layout{})
+}
+
+// waitForCommits bounds the waits for locks of commits that may wait for the transaction.
+func waitForCommits(ctx context.Context, tx pgx.Tx) error {
+	_, err := tx.Exec(ctx, "SELECT pg_catalog.set_config('lock_timeout', $1, true)", commitWaitMax.String())
+	if err != nil {
+		return fmt.Errorf("bounding the wait for commits: %w", err)
+	}
+	return nil
+}
+
 // look returns the segments as they are at the moment. Commits go on.
 func (l layoutOf) look(ctx context.Context) (*store.Layout, error) {
 	layout := &store.Layout{}

@@ -16,6 +16,7 @@ var (
 	text, i64, boolean, id, bytea = store.Type{Kind: store.KindText}, store.Type{Kind: store.KindI64},
 		store.Type{Kind: store.KindBool}, store.Type{Kind: store.KindUUID}, store.Type{Kind: store.KindBytes}
 	texts, i64s, ids, byteas = arrayOf(text), arrayOf(i64), arrayOf(id), arrayOf(bytea)
+	times                    = arrayOf(store.Type{Kind: store.KindTimestamp})
 
 	parkParams = []store.Type{
 		text, i64, i64, byteas, i64s, i64s, ids, texts, i64s, i64s, texts, byteas, i64s, byteas, i64s, ids, texts,
@@ -118,6 +119,7 @@ func (x *tx) retry(ctx context.Context, retry *store.Retry) (unparked bool, err 
 	}
 	fence := &x.catalogue.store.retry
 	p.send(fence, x.catalogue.retryFence(x.params, &x.claim, retry))
+	p.sendMessages(x.catalogue, x.params, x.claim.Projection, retry.Messages)
 	for i := range retry.Steps {
 		p.sendStep(x.catalogue, x.params, &retry.Steps[i])
 	}

@@ -99,12 +99,28 @@ func (s *Store) Reset(ctx context.Context, projection string) error {
 		if len(versions) == 0 {
 			return store.UnknownProjection(projection)
 		}
+		if err := s.stopSending(ctx, tx, versions.Live()); err != nil {
+			return err
+		}
 		if _, err := tx.Exec(ctx, s.queries.deleteProjection, projection); err != nil {
 			return fmt.Errorf("forgetting the projection: %w", err)
+		}
+		if err := s.handover(tx, projection).dropHeld(ctx, 0); err != nil { // with those of the last commits
+			return err
 		}
 		return s.dropPlace(ctx, tx, versions)
 	})
 	return translate(err)
+}
+
+// stopSending keeps what the live version has sent, once no commit of it is under way.
+func (s *Store) stopSending(ctx context.Context, tx pgx.Tx, live *store.Installed) error {
+	layout := &store.Layout{}
+	stored := layoutOf{tx: tx, queries: &s.queries, projection: live.ID()}
+	if err := stored.readSegments(ctx, s.queries.segments, layout); err != nil {
+		return err
+	}
+	return s.handover(tx, live.Name).end(ctx, live, layout)
 }
 
 // liveOwner returns a worker that lives and has a segment of a version, or of any where that is 0; "" for none.

@@ -55,6 +55,8 @@ type queries struct {
 	claimAlert      string
 	settleAlert     string
 
+	outbox outboxQueries
+
 	lockProjection   string
 	versions         string
 	insertProjection string
@@ -97,7 +99,7 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 	in := strings.NewReplacer("{schema}", quote(schema), "{now}", now, "{alive}", alive).Replace
 	return queries{
 		ready: in(`SELECT to_regclass('{schema}.events') IS NOT NULL AND to_regclass('{schema}.segments') IS NOT NULL
-			AND to_regclass('{schema}.snapshots') IS NOT NULL`),
+			AND to_regclass('{schema}.snapshots') IS NOT NULL AND to_regclass('{schema}.outbox') IS NOT NULL`),
 		append: in(`SELECT ordinal, global_position, aggregate_version FROM {schema}.append_events(
 			$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::text[]::jsonb[], $12, $13, $14, $15, $16)`),
 		appendEvent: in(`SELECT {schema}.append_event($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::jsonb, $11,
@@ -224,6 +226,7 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		fail: in(`UPDATE {schema}.segments SET owner = NULL, failure = $6, updated_at = now()
 			WHERE projection = $1 AND version = $2 AND segment = $3 AND owner = $4 AND epoch = $5`),
 		leave: in(`WITH gone AS (DELETE FROM {schema}.workers WHERE worker = $1 AND incarnation = $2),
+			relays AS (DELETE FROM {schema}.outbox_relays WHERE owner = $1 AND incarnation = $2),
 			owned AS MATERIALIZED (
 				SELECT projection, version, segment FROM {schema}.segments
 				WHERE owner = $1 AND NOT EXISTS (SELECT FROM {schema}.workers w WHERE w.worker = $1
@@ -268,6 +271,8 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 		settleAlert: in(`UPDATE {schema}.parked
 			SET tell_at = CASE WHEN NOT $5 THEN {now} + $6 * interval '1 millisecond' END
 			WHERE projection = $1 AND version = $2 AND key = $3 AND parked_at = $4`),
+
+		outbox: outboxQueriesFor(in),
 
 		// A host that is stopped, or cut off, in the middle must not keep all others from the projection until it
 		// comes back.
@@ -355,25 +360,7 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 				FROM {schema}.parked GROUP BY projection, version) k ON k.projection = p.name AND k.version = p.version
 			WHERE cardinality($1::text[]) = 0 OR p.name = ANY ($1::text[]) ORDER BY p.name, p.version, s.segment`),
 
-		// The oldest transaction is of another process than this one.
-		facts: in(`WITH own AS (SELECT oid, relname FROM pg_class WHERE relnamespace = '{schema}'::regnamespace
-				AND relkind = 'r')
-			SELECT current_setting('server_version'), r.rolname::text, r.rolsuper, pg_backend_pid(),
-				clock_timestamp(), current_setting('fsync')::boolean, {schema}.may_notify(),
-				(SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'
-					OR backend_type IS NULL AND datid IS NOT NULL)::integer,
-				EXISTS (SELECT FROM pg_stat_activity WHERE backend_type IS NULL AND datid IS NOT NULL),
-				current_setting('max_connections')::integer,
-				extract(epoch FROM clock_timestamp() - o.xact_start)::float8, o.pid,
-				ARRAY(SELECT t.oid::regclass::text FROM own t WHERE NOT has_table_privilege(t.oid, 'SELECT') ORDER BY 1),
-				ARRAY(SELECT t.oid::regclass::text FROM own t WHERE t.relname = ANY
-					('{projections,workers,segments,reader_grants,parked,parked_events,skipped_events,listeners}'::text[])
-					AND NOT (has_table_privilege(t.oid, 'INSERT') AND has_table_privilege(t.oid, 'UPDATE')
-					AND has_table_privilege(t.oid, 'DELETE')) ORDER BY 1)
-			FROM pg_roles r LEFT JOIN LATERAL (SELECT pid, xact_start FROM pg_stat_activity
-				WHERE xact_start IS NOT NULL AND pid <> pg_backend_pid() ORDER BY xact_start LIMIT 1) o ON true
-			WHERE r.rolname = current_user`),
-
+		facts:  in(factsQuery),
 		layout: in(`SELECT whole, segments, next_segment FROM {schema}.projections WHERE name = $1 AND version = $2`),
 		// Commits under way are waited for, and what they have written is what is read. One that hangs must not
 		// keep the others behind it waiting: the change is tried again.

@@ -36,6 +36,9 @@
 //	commit.go     one transaction: fence, rows, checkpoint and commit in one round trip
 //	copy.go       many rows that are inserted, by COPY
 //	parking.go    keys whose events wait
+//	outbox.go     messages that wait to be sent; outbox_put.go: put in by commits; outbox_sent.go: what became of them
+//	relays.go     who sends them
+//	handover.go   which version's are sent
 //	native.go     the transaction in the hands of a program that writes by itself; handler.go gives it a type
 //	pipeline.go   several statements in one round trip
 //	limits.go     what a transaction may take, and whose fault it is when it takes more
@@ -149,6 +152,7 @@ type Store struct {
 	ordering     statement
 	park         statement
 	retry        statement
+	put          statement
 }
 
 // What comes beside Options.ConnectionsMax.
@@ -220,6 +224,8 @@ func newStore(pool *pgxpool.Pool, config *pgxpool.Config, options Options) (*Sto
 	s.ordering.cache()
 	s.park = statement{sql: s.queries.park, params: parkParams}
 	s.retry = statement{sql: s.queries.retry, params: retryParams}
+	s.put = statement{sql: s.queries.outbox.put, params: messageParams}
+	s.put.cache()
 	Encode(config.ConnConfig)
 	config.AfterConnect = afterConnect(config.AfterConnect)
 	s.guard(config)

@@ -123,7 +123,11 @@ func (s backend) promote(
 	if err := i.becomeOwner(ctx); err != nil {
 		return err
 	}
-	if err := i.meet(ctx, live, ready); err != nil {
+	layout, err := i.stopBoth(ctx, live, ready)
+	if err != nil {
+		return err
+	}
+	if err := s.handover(tx, next.Name).pass(ctx, live, next, layout); err != nil {
 		return err
 	}
 	if err := i.waitBriefly(ctx); err != nil {
@@ -176,11 +180,11 @@ func (i *installer) becomeOwner(ctx context.Context) error {
 // nobody waiting for a version that is far behind, or that ready finds something amiss with.
 func (i *installer) meet(
 	ctx context.Context, live *store.Installed, ready func(*installer, context.Context) error,
-) error {
+) (held *store.Layout, err error) {
 	id, of := i.projection.ID(), i.layout(i.projection.ID())
 	now, err := i.layout(live.ID()).look(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	check := func(before *store.Layout) error {
 		layout, err := of.look(ctx)
@@ -191,24 +195,23 @@ func (i *installer) meet(
 	}
 	var behind *store.BehindError
 	if err := check(now); err != nil && (!errors.As(err, &behind) || behind.Positions > meetBehindMax) {
-		return err
+		return nil, err
 	}
 	if err := ready(i, ctx); err != nil {
-		return err
+		return nil, err
 	}
-	held, err := i.layout(live.ID()).read(ctx)
-	if err != nil {
-		return err
+	if held, err = i.layout(live.ID()).read(ctx); err != nil {
+		return nil, err
 	}
 	for range meetTries {
 		if err = check(held); !errors.As(err, &behind) {
-			return err
+			return held, err
 		}
 		if _, err := i.tx.Exec(ctx, "SELECT pg_catalog.pg_sleep($1)", meetPause.Seconds()); err != nil {
-			return fmt.Errorf("waiting for the version: %w", err)
+			return nil, fmt.Errorf("waiting for the version: %w", err)
 		}
 	}
-	return err
+	return nil, err
 }
 
 // checkIndexes reports that indexes of the version are not built yet.
@@ -259,6 +262,9 @@ func (s backend) Retire(ctx context.Context, projection store.ProjectionID) erro
 		if err := s.stopCommits(ctx, tx, was); err != nil {
 			return err
 		}
+		if err := s.handover(tx, was.Name).dropHeld(ctx, was.ID().Number()); err != nil {
+			return err
+		}
 		for _, statement := range []string{s.queries.forgetReplaced, s.queries.deleteVersion} {
 			if _, err := tx.Exec(ctx, statement, was.Name, was.ID().Number()); err != nil {
 				return fmt.Errorf("forgetting the version: %w", err)
@@ -284,13 +290,13 @@ func (s backend) stopCommits(ctx context.Context, tx pgx.Tx, was *store.Installe
 	var err error
 	for range commitTries {
 		err = pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, "SELECT pg_catalog.set_config('lock_timeout', $1, true)", commitWaitMax.String()); err != nil {
-				return fmt.Errorf("bounding the wait for commits: %w", err)
+			if err := waitForCommits(ctx, tx); err != nil {
+				return err
 			}
 			if err := lockTables(ctx, tx, store.PlaceOf(s.options.Schema, was.ID()).Tables, was); err != nil {
 				return err
 			}
-			return layout.readSegments(ctx, s.queries.segments, &store.Layout{})
+			return layout.tryLock(ctx)
 		})
 		if !errors.Is(translate(err), store.ErrLocked) {
 			return err

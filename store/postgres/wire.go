@@ -103,11 +103,15 @@ func (p *parameters) add(t store.Type, v store.Value) {
 	p.ends = append(p.ends, len(p.buffer))
 }
 
+// addList encodes elements as an array parameter.
+func (p *parameters) addList(kind store.Kind, count int, element func(i int) store.Value) {
+	p.buffer = appendArray(p.buffer, kind, count, element)
+	p.ends = append(p.ends, len(p.buffer))
+}
+
 // addColumn encodes one column of a step as an array parameter.
 func (p *parameters) addColumn(kind store.Kind, step *store.Step, column int) {
-	element := func(i int) store.Value { return step.Values[i*step.Width+column] }
-	p.buffer = appendArray(p.buffer, kind, step.Count, element)
-	p.ends = append(p.ends, len(p.buffer))
+	p.addList(kind, step.Count, func(i int) store.Value { return step.Values[i*step.Width+column] })
 }
 
 // values returns the parameters. They are valid until the next reset.

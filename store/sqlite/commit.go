@@ -152,6 +152,9 @@ func (x *tx) Commit(ctx context.Context, commit store.Commit) error {
 		if err := x.park(c, &commit); err != nil {
 			return err
 		}
+		if err := x.put(c, commit.Messages); err != nil {
+			return err
+		}
 		return x.applySteps(c, commit.Steps)
 	})
 	return x.named(err)

@@ -12,7 +12,7 @@ import (
 // Join registers a process that starts. See [store.Leases].
 func (s backend) Join(ctx context.Context, worker store.Worker, ttl time.Duration) error {
 	return s.write(ctx, func(c *conn) error {
-		if _, err := c.exec(s.queries.leaveAll, worker.Name); err != nil {
+		if err := c.leave(&s.queries, worker.Name); err != nil {
 			return err
 		}
 		_, err := c.exec(s.queries.join, describeWorker(worker, ttl)...)
@@ -118,12 +118,22 @@ func (s backend) Leave(ctx context.Context, worker store.Worker) error {
 		if err != nil || superseded {
 			return err
 		}
-		if _, err := c.exec(s.queries.leaveAll, worker.Name); err != nil {
+		if err := c.leave(&s.queries, worker.Name); err != nil {
 			return err
 		}
 		_, err = c.exec(s.queries.forget, worker.Name, worker.Incarnation)
 		return err
 	})
+}
+
+// leave gives up what workers of a name have.
+func (c *conn) leave(q *queries, worker string) error {
+	for _, statement := range []string{q.leaveAll, q.outbox.leaveRelays} {
+		if _, err := c.exec(statement, worker); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // change runs one statement in a transaction of its own.

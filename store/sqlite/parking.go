@@ -83,6 +83,9 @@ func (x *tx) Retry(ctx context.Context, retry store.Retry) (unparked bool, err e
 		if err := x.skip(c, retry.Skipped); err != nil {
 			return err
 		}
+		if err := x.put(c, retry.Messages); err != nil {
+			return err
+		}
 		return x.applySteps(c, retry.Steps)
 	})
 	return unparked && err == nil, x.named(err)

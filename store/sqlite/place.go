@@ -73,10 +73,13 @@ func (s *Store) Reset(ctx context.Context, projection string) error {
 		if len(versions) == 0 {
 			return store.UnknownProjection(projection)
 		}
+		live := versions.Live()
+		if err := c.keepSent(&s.queries, live); err != nil {
+			return fmt.Errorf("keeping what was sent: %w", err)
+		}
 		if _, err := c.exec(s.queries.deleteProjection, projection); err != nil {
 			return fmt.Errorf("forgetting the projection: %w", err)
 		}
-		live := versions.Live()
 		for _, name := range live.Shown() {
 			if err := c.drop("view", inPlace(store.PlaceOf(s.options.Schema, live.ID()).Readers, name)); err != nil {
 				return err

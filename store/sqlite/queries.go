@@ -18,6 +18,7 @@ type queries struct {
 	lastEvent    string
 	events       string // the table's name, for reads, whose text depends on the request
 	streams      streamQueries
+	outbox       outboxQueries
 	logTriggers  string
 	logPositions string
 	held         string
@@ -93,8 +94,8 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 	alive := "w.expires_at > " + now + " AND w.expires_at <= " + now + " + 2 * w.ttl"
 	in := strings.NewReplacer("{schema}", schema, "{now}", now, "{alive}", alive).Replace
 	return queries{
-		ready: in(`SELECT count(*) = 3 FROM sqlite_master WHERE type = 'table' AND name IN ('{schema}__events',
-			'{schema}__segments', '{schema}__snapshots')`),
+		ready: in(`SELECT count(*) = 4 FROM sqlite_master WHERE type = 'table' AND name IN ('{schema}__events',
+			'{schema}__segments', '{schema}__snapshots', '{schema}__outbox')`),
 		now: in(`SELECT {now}`),
 		head: in(`SELECT max(aggregate_version) FROM {schema}__events
 			WHERE bounded_context = $1 AND aggregate_type = $2 AND aggregate_id = $3`),
@@ -116,6 +117,7 @@ func queriesFor(schema, now string) queries { //nolint:funlen // a list
 			ORDER BY global_position DESC LIMIT 1`),
 		events:  in(`{schema}__events`),
 		streams: streamQueriesFor(in),
+		outbox:  outboxQueriesFor(in),
 		logTriggers: in(`SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = '{schema}__events'
 			UNION ALL SELECT 'AUTOINCREMENT' FROM sqlite_master WHERE type = 'table'
 			AND name = '{schema}__events' AND sql LIKE '%AUTOINCREMENT%'`),

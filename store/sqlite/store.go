@@ -27,6 +27,7 @@
 //	statements.go the SQL of declarative writes and queries
 //	commit.go     one transaction: fence, rows, checkpoint, commit
 //	parking.go    keys whose events wait
+//	outbox.go     messages, until they are sent; outbox_handover.go: which version sends, when another becomes live
 //	native.go     the transaction in the hands of a program that writes by itself; handler.go gives it a type
 //	limits.go     what the SQL of a module may take
 //	functions_text.go  functions that replace those of SQLite's of which one call may take days

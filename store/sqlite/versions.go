@@ -90,6 +90,9 @@ func (s backend) exchange(
 		if err := i.publish(live.Shown()); err != nil {
 			return err
 		}
+		if err := i.conn.handOver(&s.queries, live, before, next); err != nil {
+			return fmt.Errorf("handing messages over: %w", err)
+		}
 		if _, err := c.exec(s.queries.demote, name); err != nil {
 			return fmt.Errorf("registering the live version: %w", err)
 		}
@@ -138,7 +141,7 @@ func (s backend) Retire(ctx context.Context, projection store.ProjectionID) erro
 		if err != nil {
 			return err
 		}
-		for _, statement := range []string{s.queries.forgetReplaced, s.queries.deleteVersion} {
+		for _, statement := range []string{s.queries.forgetReplaced, s.queries.deleteVersion, s.queries.outbox.dropHeld} {
 			if _, err := c.exec(statement, was.Name, was.ID().Number()); err != nil {
 				return fmt.Errorf("forgetting the version: %w", err)
 			}

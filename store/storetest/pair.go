@@ -24,6 +24,10 @@ func RunApart(t *testing.T, logs, tables Driver) {
 		{"pause", pauseCases},
 		{"layout", layoutCases},
 		{"reset", resetCases},
+		{"outbox", outboxCases},
+		{"outbox_begin", outboxBeginCases},
+		{"outbox_versions", outboxVersionCases},
+		{"outbox_held", outboxHeldCases},
 	})
 }
 
@@ -98,6 +102,17 @@ func (p *pairStore) Claim(ctx context.Context, request store.ClaimRequest) ([]st
 // Install gives transactions that bring along what a commit notes of the log.
 func (p *pairStore) Install(ctx context.Context, projection *store.Projection, segments int) (store.Catalogue, error) {
 	catalogue, err := p.Tables.Install(ctx, projection, segments)
+	if err != nil {
+		return nil, err
+	}
+	return &pairCatalogue{catalogue, p}, nil
+}
+
+// InstallBeside is Install beside an earlier version.
+func (p *pairStore) InstallBeside(
+	ctx context.Context, projection *store.Projection, segments int,
+) (store.Catalogue, error) {
+	catalogue, err := p.Tables.InstallBeside(ctx, projection, segments)
 	if err != nil {
 		return nil, err
 	}

@@ -113,6 +113,12 @@ func Run(t *testing.T, driver Driver) {
 		{"published", publishedCases},
 		{"parking_model", parkingModelCases},
 		{"rebuild", rebuildCases},
+		{"outbox", outboxCases},
+		{"outbox_begin", outboxBeginCases},
+		{"outbox_versions", outboxVersionCases},
+		{"outbox_held", outboxHeldCases},
+		{"outbox_model", outboxModelCases},
+		{"relay", relayCases},
 	})
 }
 

@@ -114,6 +114,77 @@ func (t *MessageType) ParamName(i int) string {
 	return "data"
 }
 
+// Fill returns the subject and the data of a message with these values, which are those of Params. The data belongs to
+// the values. The type must be valid.
+//
+// # Errors
+//
+// The text says what is wrong with the values.
+func (t *MessageType) Fill(values []Value) (subject string, data []byte, err error) {
+	if subject, err = t.subject(values); err != nil {
+		return "", nil, err
+	}
+	value := values[len(values)-1]
+	switch data = value.Bytes(); {
+	case value.IsNull():
+		return "", nil, fmt.Errorf("message %q has no data", t.Name)
+	case len(data) > MessageBytesMax:
+		return "", nil, fmt.Errorf("message %q has %d bytes of data, the limit is %d", t.Name, len(data), MessageBytesMax)
+	}
+	return subject, data, nil
+}
+
+// subject fills the values in.
+func (t *MessageType) subject(values []Value) (string, error) {
+	names := t.Names()
+	var out strings.Builder
+	rest := t.Subject
+	for {
+		before, after, found := strings.Cut(rest, "{")
+		out.WriteString(before)
+		if !found {
+			break
+		}
+		name, after, _ := strings.Cut(after, "}")
+		value := values[slices.Index(names, name)]
+		switch text := value.Bytes(); {
+		case value.IsNull():
+			return "", fmt.Errorf("message %q, %s: is null", t.Name, name)
+		case out.Len()+len(text) > SubjectBytesMax: // a name may come often, so that much would be written
+			return "", t.subjectTooLong()
+		default:
+			appendToken(&out, text)
+		}
+		rest = after
+	}
+	if out.Len() > SubjectBytesMax {
+		return "", t.subjectTooLong()
+	}
+	return out.String(), nil
+}
+
+func (t *MessageType) subjectTooLong() error {
+	return fmt.Errorf("message %q has a subject of more than %d bytes", t.Name, SubjectBytesMax)
+}
+
+// appendToken writes a text so that it is one token or a part of one, whatever it has: letters, digits, - and _ stand for
+// themselves, other bytes are written as in a URL, and an empty text is %00, which no text can have.
+func appendToken(out *strings.Builder, text []byte) {
+	const digits = "0123456789ABCDEF"
+	if len(text) == 0 {
+		out.WriteString("%00")
+	}
+	for _, c := range text {
+		if isSubjectByte(c) {
+			out.WriteByte(c)
+			continue
+		}
+		out.WriteByte('%')
+		out.WriteByte(digits[c>>4])
+		out.WriteByte(digits[c&15])
+	}
+}
+
 func (p *Projection) validateMessages() error {
 	for i := range p.Messages {
 		m := &p.Messages[i]
