@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 
@@ -38,6 +39,8 @@ type Consumer struct {
 	BatchEvents int
 	// OnError is what becomes of an event that Handle fails at, alone in its batch: see [segments.Options].
 	OnError store.ErrorPolicy
+	// Messages are what Handle may send, by [Send].
+	Messages []store.MessageType
 	// Handle writes what comes of a batch. A panic is an error. When a batch of several events fails, it is
 	// tried again in smaller ones, so that all before the event at fault are applied.
 	Handle store.Handler
@@ -58,7 +61,7 @@ func (c *Consumer) program() (segments.Program, error) {
 	}
 	p := &consumerProgram{consumer: *c, projection: store.Projection{
 		Name: c.Name, Version: max(c.Version, 1), Subscription: c.Subscription,
-		Order: store.OrderStream, Partition: c.Partition,
+		Order: store.OrderStream, Partition: c.Partition, Messages: slices.Clone(c.Messages),
 	}}
 	if c.Partition == nil {
 		p.projection.Order = store.OrderGlobal
@@ -102,12 +105,17 @@ func (p *consumerProgram) Code() string { return codeOfProcess() }
 // NewProcessor returns the same for every segment, which the consumer cannot tell apart.
 func (p *consumerProgram) NewProcessor(int) segments.Processor { return consumerProcessor{p} }
 
-// Columns are those that the consumer asks for, or all.
+// Columns are those that the consumer asks for, or all, and those that its messages are made with.
 func (p *consumerProgram) Columns() store.Columns {
-	if p.consumer.Columns == 0 {
+	columns := p.consumer.Columns
+	if columns == 0 {
 		return store.AllColumns
 	}
-	return p.consumer.Columns
+	if len(p.projection.Messages) > 0 {
+		division := p.projection.Division()
+		columns |= division.Columns() | store.TraceColumns | store.ColumnCreatedAt
+	}
+	return columns
 }
 
 // codeOfProcess identifies the code of consumers: it is the digest of the running executable.
@@ -128,7 +136,7 @@ type consumerProcessor struct{ program *consumerProgram }
 // Close does nothing.
 func (p consumerProcessor) Close(context.Context) {}
 
-// Process has the consumer write in the transaction. There are no mutations besides.
+// Process has the consumer write in the transaction, and returns what it sends. There are no mutations besides.
 func (p consumerProcessor) Process(
 	ctx context.Context, events []store.RecordedEvent, tx store.Tx,
 ) (output store.Output, err error) {
@@ -143,16 +151,26 @@ func (p consumerProcessor) Process(
 	if err != nil {
 		return output, err
 	}
-	err = p.handle(ctx, handle, events)
+	sending := &sending{program: p.program, events: events}
+	err = p.handle(context.WithValue(ctx, sendingKey{}, sending), handle, events)
+	messages := sending.close()
 	switch {
-	case err == nil:
-		return output, nil
-	case ctx.Err() != nil:
+	case ctx.Err() != nil && err != nil:
 		return output, ctx.Err()
 	case errors.Is(err, store.ErrTransient):
 		return output, err
+	case sending.failure != nil:
+		at := sending.position
+		return output, &segments.Fault{Position: at, Divide: at == 0, Err: p.reason(sending.failure)}
+	case err != nil:
+		return output, &segments.Fault{Divide: true, Err: p.reason(err)}
 	}
-	return output, &segments.Fault{Divide: true, Err: fmt.Errorf("%s: %w", p.program.Source(), oneline.Error(err))}
+	return store.Output{Messages: messages}, nil
+}
+
+// reason is an error with the name of the consumer, in one line.
+func (p consumerProcessor) reason(err error) error {
+	return fmt.Errorf("%s: %w", p.program.Source(), oneline.Error(err))
 }
 
 // unusableKey is the fault of the first event whose partition key cannot be read, or nil.
@@ -167,7 +185,7 @@ func (p consumerProcessor) unusableKey(events []store.RecordedEvent) error {
 		}
 		if _, err := partition.Key(&events[i]); err != nil {
 			return &segments.Fault{
-				Position: events[i].Position, Err: fmt.Errorf("%s: %w", p.program.Source(), oneline.Error(err)),
+				Position: events[i].Position, Err: p.reason(err),
 			}
 		}
 	}

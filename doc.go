@@ -25,6 +25,8 @@
 // A projection is divided into segments, each of which has a share of the partition keys and a checkpoint.
 // The log may be in another database than the tables: see Options.Events.
 //
+// A projection may send messages. They are committed with its rows, and a relay (package relay) sends them.
+//
 // Any number of hosts may run on one PostgreSQL or MariaDB. They share the segments of each projection, and take over
 // those of a host that dies.
 //

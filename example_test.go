@@ -259,6 +259,36 @@ func ExampleByStream() {
 	// mails has 4 segments
 }
 
+// A consumer that greets every user who registers, by a message to whoever subscribes to greetings. It writes no rows.
+func ExampleSend() {
+	ctx := context.Background()
+	db, remove := openExample(ctx)
+	defer remove()
+	_, err := db.Append(ctx, store.AppendOptions{}, registered("ann"), registered("bob"))
+	must(err)
+	host, err := pupwasm.NewHost(db, pupwasm.Options{Consumers: []pupwasm.Consumer{{
+		Name: "greetings", Partition: pupwasm.ByStream(),
+		Messages: []store.MessageType{{Name: "welcome", Subject: "greetings.{user}.welcome"}},
+		Handle: sqlite.Handler(func(ctx context.Context, _ *sqlite3.Conn, events []store.RecordedEvent) error {
+			for i := range events {
+				e := &events[i]
+				if err := pupwasm.Send(ctx, "welcome", e, e.Payload, e.AggregateID); err != nil {
+					return err
+				}
+			}
+			return nil
+		}),
+	}}})
+	must(err)
+	must(host.RunOnce(ctx)) // or Run, in a goroutine
+
+	status, err := host.Status(ctx, "greetings")
+	must(err)
+	fmt.Println("parked:", status[0].Parked)
+	// Output:
+	// parked: 0
+}
+
 // A program serves its metrics and probes with its own server.
 func ExampleHost_Handler() {
 	ctx, stop := context.WithCancel(context.Background())

@@ -38,7 +38,9 @@ type Options struct {
 	// Consumers are projections of the application's own. Several versions of one may run beside each other.
 	Consumers []Consumer
 	// Worker are the settings of the work: batches, segments, polling, retries, for all projections and for single
-	// ones, and whether one that fails ends the host (FailFast). Its Logger, Observer and Once are the host's.
+	// ones, and whether one that fails ends the host (FailFast). Its Logger, Observer and Once are the host's. Its Relay
+	// sends the messages of the projections, those that other hosts have committed too: a *relay.Relay of package relay, on
+	// the Backend of the host's database. Without one, they wait for a host that has one.
 	Worker segments.Options
 	// Runtime are the settings of the sandbox: limits, the cache of compiled modules, which files are trusted.
 	// Its Logger is the host's.
@@ -126,12 +128,13 @@ func NewHost(db Database, options Options) (*Host, error) {
 func (h *Host) Run(ctx context.Context) error { return h.run(ctx, false) }
 
 // RunOnce applies what was appended before it, and returns when that is done: for a test or a job. A key that is parked
-// is no error, unless Worker.FailFast is set: Status tells of it.
+// is no error, unless Worker.FailFast is set: Status tells of it. Messages are sent before it returns, if there is a
+// Worker.Relay.
 //
 // # Errors
 //
 // Those of Run, ctx's, modules of the folder that do not load, and what kept a projection from getting there:
-// [*segments.FailedError], [*segments.PausedError] and others, joined.
+// [*segments.FailedError], [*segments.PausedError] and others, joined; a *relay.UnsentError when messages are left.
 func (h *Host) RunOnce(ctx context.Context) error { return h.run(ctx, true) }
 
 func (h *Host) run(ctx context.Context, once bool) (err error) {

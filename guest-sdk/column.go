@@ -1,6 +1,10 @@
 package pup
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/pupwasm/pupwasm/guest-sdk/json"
+)
 
 // Column declares a column of a table. It is made by a function named after its type and refined by its methods:
 //
@@ -138,7 +142,7 @@ func (c Column) Default(value any) Column {
 		mustSuit(&c, c.typ == TypeBool)
 	case string:
 		if c.typ == TypeText {
-			c.defaultJSON = string(appendQuoted(nil, v))
+			c.defaultJSON = string(json.AppendString(nil, v))
 		} else {
 			c.defaultJSON = v
 			mustSuit(&c, c.typ == TypeF64 || c.typ == TypeNumeric)

@@ -1,6 +1,10 @@
 package pup
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/pupwasm/pupwasm/guest-sdk/json"
+)
 
 // appendDescription appends the description of a valid or invalid projection: it is the host who checks it.
 func appendDescription(dst []byte, p *Projection) []byte {
@@ -22,6 +26,7 @@ func appendDescription(dst []byte, p *Projection) []byte {
 	w.describeViews(p)
 	w.describeWrites(p)
 	w.describeQueries(p)
+	w.describeMessages(p)
 	w.optionalText("on_error", string(p.OnError))
 	if p.Limits != (Limits{}) {
 		w.member("limits")
@@ -240,6 +245,25 @@ func (w *objectWriter) describeLoads(t *Table) {
 	}
 }
 
+func (w *objectWriter) describeMessages(p *Projection) {
+	if len(p.Messages) == 0 {
+		return
+	}
+	w.member("messages")
+	w.open('[')
+	for _, m := range p.Messages {
+		w.comma()
+		w.open('{')
+		w.text("name", m.name)
+		w.text("subject", m.subject)
+		w.optionalText("type", m.typeName)
+		w.optionalText("content_type", m.contentType)
+		w.optionalText("key", string(m.key))
+		w.close('}')
+	}
+	w.close(']')
+}
+
 // objectWriter writes JSON text. A comma goes before whatever does not follow an opening bracket.
 type objectWriter struct{ dst []byte }
 
@@ -255,17 +279,17 @@ func (w *objectWriter) raw(text string)    { w.dst = append(w.dst, text...) }
 
 func (w *objectWriter) member(name string) {
 	w.comma()
-	w.dst = append(appendQuoted(w.dst, name), ':')
+	w.dst = append(json.AppendString(w.dst, name), ':')
 }
 
 func (w *objectWriter) element(text string) {
 	w.comma()
-	w.dst = appendQuoted(w.dst, text)
+	w.dst = json.AppendString(w.dst, text)
 }
 
 func (w *objectWriter) text(name, value string) {
 	w.member(name)
-	w.dst = appendQuoted(w.dst, value)
+	w.dst = json.AppendString(w.dst, value)
 }
 
 func (w *objectWriter) optionalText(name, value string) {
@@ -335,21 +359,4 @@ func (w *objectWriter) optionalSQL(name string, sql SQL) {
 		w.optionalText("mysql", sql.MySQL)
 		w.close('}')
 	}
-}
-
-// appendQuoted appends text as a JSON string.
-func appendQuoted(dst []byte, text string) []byte {
-	const hex = "0123456789abcdef"
-	dst = append(dst, '"')
-	for i := range len(text) {
-		switch c := text[i]; {
-		case c == '"' || c == '\\':
-			dst = append(dst, '\\', c)
-		case c < 0x20:
-			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		default:
-			dst = append(dst, c)
-		}
-	}
-	return append(dst, '"')
 }

@@ -91,6 +91,29 @@ func TestDescribe_writesEverythingThatIsDeclared(t *testing.T) {
 	}
 }
 
+func TestDescribe_writesMessages(t *testing.T) {
+	t.Parallel()
+	messages := []*pup.Message{
+		pup.NewMessage("order_paid", "shop.orders.{customer}.paid"),
+		pup.NewMessage("note", "shop.notes").Type("com.example.note").ContentType("text/plain").Key(pup.KeyNone),
+		pup.NewMessage("all", "shop.all").Key(pup.KeyAll),
+	}
+	newProjection(t, pup.Projection{Messages: messages, Handle: func(*pup.Batch, *pup.Mutations) error { return nil }})
+	registering.Lock()
+	defer registering.Unlock()
+	pup.Register(pup.Projection{
+		Name: "p", Version: 1, Fields: []pup.Field{}, Messages: messages,
+		Handle: func(*pup.Batch, *pup.Mutations) error { return nil },
+	})
+	want := `{"name":"p","version":1,"subscription":{},"ordering":"stream","columns":[],"tables":[],"writes":[],"queries":[],` +
+		`"messages":[{"name":"order_paid","subject":"shop.orders.{customer}.paid"},` +
+		`{"name":"note","subject":"shop.notes","type":"com.example.note","content_type":"text/plain","key":"none"},` +
+		`{"name":"all","subject":"shop.all","key":"all"}]}`
+	if got := string(entry.Describe()); got != want {
+		t.Errorf("the description is\n%s\nwant\n%s", got, want)
+	}
+}
+
 func TestDescribe_writesWhoOwnsARow(t *testing.T) {
 	t.Parallel()
 	register := func(p pup.Projection) string {

@@ -42,7 +42,7 @@
 // A projection keeps nothing from one batch to the next: the host may run any batch in a fresh instance, on
 // another machine, or a second time. Use package-level variables for declarations, constants and buffers whose
 // content does not matter. Keep state in the projection's tables: an upsert adds to it, a [Fold] loads it. The
-// same events must give the same rows wherever batches begin, which puptest.CheckSplits tests. There is no
+// same events must give the same rows and messages wherever batches begin, which puptest.CheckSplits tests. There is no
 // clock, no randomness and no map order to rely on: the time of an event is its CreatedAt. time.Now is
 // 1970-01-01: the host warns when a module built by Go asks for it, or for random bytes. It cannot see that of
 // a module built by TinyGo, whose runtime answers by itself.
@@ -76,6 +76,18 @@
 //
 // If no key fits, [OrderGlobal] gives all events in one order to one worker. [Write.Unordered] and
 // [Query.Unordered] are promises about SQL that the host cannot check. puptest.CheckSegments tests them.
+//
+// # Messages
+//
+// A projection can tell other programs what has happened. A [Message] that it begins goes into an outbox in the transaction
+// that applies the event, and a host sends it from there, at least once, in order of the events of one partition key:
+//
+//	var paid = pup.NewMessage("order_paid", "shop.orders.{customer}.paid")
+//
+//	paid.Send(out, e).Text(customer).JSON(data)
+//
+// The host knows from the declaration what a module may send. Send messages for events and not for batches, which begin
+// anywhere.
 //
 // # Lifetimes
 //

@@ -149,7 +149,7 @@ func TestGolden_repliesAreWritten(t *testing.T) {
 			reply = out.finishError(&Error{Event: int(int32(want.Event)), Code: want.Code, Message: want.Message})
 		} else {
 			for _, m := range want.Mutations {
-				w := &Write{index: m.Write, params: types(m.Values)}
+				w := &Write{change: change{index: m.Write, params: types(m.Values)}}
 				row := w.Row(out, Event{index: m.Event})
 				for _, v := range m.Values {
 					v.give(row)

@@ -5,9 +5,9 @@ import (
 	"unicode/utf8"
 )
 
-// Mutations collects the changes of a batch. Rows are begun by [Write.Row], in the goroutine that Handle runs
-// in. Each batch has Mutations of its own: a row for those of a batch whose Handle has returned panics, since
-// it would be lost.
+// Mutations collects the changes of a batch, and what it sends. Rows are begun by [Write.Row] and [Message.Send], in the
+// goroutine that Handle runs in. Each batch has Mutations of its own: a row for those of a batch whose Handle has
+// returned panics, since it would be lost.
 type Mutations struct {
 	row      Row // its buffer holds the reply
 	count    uint32
@@ -32,7 +32,7 @@ const (
 // replyBuffer is what the registered projection writes replies to at first. It is nil outside of a guest.
 var replyBuffer []byte
 
-// Len returns the number of rows that were begun.
+// Len returns the number of rows that were begun, with those of messages.
 func (m *Mutations) Len() int { return int(m.count) }
 
 // newMutations makes room for the reply to a block of some size, in a buffer that earlier replies have used. A
@@ -46,23 +46,19 @@ func newMutations(buffer []byte, blockSize int) *Mutations {
 	return &Mutations{row: Row{buffer: buffer, size: replyHeaderSize, usual: usual}}
 }
 
-func (m *Mutations) begin(w *Write, event int) *Row {
+func (m *Mutations) begin(c *change, event int) *Row {
 	if (m.onRow != nil || m.finished.Load()) && m.isStray() {
 		return &Row{failure: &Error{Event: noEvent}} // takes nothing
 	}
 	r := &m.row
-	r.begin(&w.origin, w.params, event)
-	if w.index == unregistered {
-		if w.table != nil {
-			r.fault("its table " + w.table.name + " is not among the Tables of the registered projection: list it there")
-		} else {
-			r.fault("it is not among the Statements of the registered projection: list it there")
-		}
+	r.begin(&c.origin, c.params, event)
+	if c.index == unregistered {
+		r.fault(unlistedFault(c.table, c.list))
 	}
 	if r.failure != nil {
 		return r
 	}
-	head := uint64(uint16(w.index)) | uint64(uint16(len(w.params)))<<16 | uint64(uint32(event))<<32
+	head := uint64(uint16(c.index)) | uint64(uint16(len(c.params)))<<16 | uint64(uint32(event))<<32
 	*(*uint64)(r.room(mutationHeaderSize)) = head
 	m.count++
 	return r

@@ -25,7 +25,8 @@ type Projection struct {
 	// fetched nor copied, and reading them panics. Defaults to AggregateID, EventType, Payload and CreatedAt.
 	Fields []Field
 	// Tables are the projection's tables, with the writes and queries that were declared on them. The host refuses
-	// a module that has declared writes or queries on a table that is not listed.
+	// a module that has declared writes or queries on a table that is not listed. A projection that only sends messages
+	// has none.
 	Tables []*Table
 	// Views are named queries over the tables, for readers. They may change under one version.
 	Views []View
@@ -33,6 +34,8 @@ type Projection struct {
 	Statements []*Write
 	// Queries are the queries that were declared by NewQuery.
 	Queries []*Query
+	// Messages are what the projection sends. They may change under one version.
+	Messages []*Message
 	// OnError is what the host does with an event that the projection fails at, which its operator may override.
 	// Defaults to Park, or to Stop with OrderGlobal, where Park has no meaning.
 	OnError ErrorPolicy
@@ -116,8 +119,11 @@ func Register(p Projection) {
 		writes = number(t.writes, writes)
 		queries = numberQueries(t.queries, queries)
 	}
-	number(p.Statements, writes)
+	writes = number(p.Statements, writes)
 	numberQueries(p.Queries, queries)
+	for i, m := range p.Messages {
+		m.index = writes + i
+	}
 	registered = &module{projection: p, replyBuffer: replyBuffer}
 	entry.Describe = registered.describe
 	entry.Apply = registered.apply

@@ -67,11 +67,7 @@ func (q *Query) Run(b *Batch) *Rows {
 	switch r.end(); {
 	case q.index == unregistered:
 		r.of = &q.origin
-		if q.table != nil {
-			r.fault("its table " + q.table.name + " is not among the Tables of the registered projection: list it there")
-		} else {
-			r.fault("it is not among the Queries of the registered projection: list it there")
-		}
+		r.fault(unlistedFault(q.table, "Queries"))
 	case r.of != &q.origin:
 		r.of = &q.origin
 		r.fault("Run without Args")

@@ -6,8 +6,8 @@ import (
 	"unsafe"
 )
 
-// Row takes values in the order in which they were declared: of a row of a [Write], of a key or of the
-// arguments of a [Query]. Every method returns the row, so that a row is one chain of calls. Values are copied.
+// Row takes values in the order in which they were declared: of a row of a [Write], of a [Message], of a key or of
+// the arguments of a [Query]. Every method returns the row, so that a row is one chain of calls. Values are copied.
 type Row struct {
 	buffer  []byte // its length is its capacity; size says how much of it is written
 	size    int

@@ -50,6 +50,7 @@ func TestRow_faultsFailTheBatchAndNameTheWrite(t *testing.T) {
 	table := pup.NewTable("things", pup.Text("id").Key(), pup.I64("n"), pup.Text("tags").Array())
 	put := table.Upsert("put")
 	stray := pup.NewTable("others", pup.I64("n")).Insert("stray")
+	paid := pup.NewMessage("paid", "shop.{customer}.paid")
 	for _, test := range []struct {
 		name, want string
 		write      func(out *pup.Mutations, e pup.Event)
@@ -81,6 +82,10 @@ func TestRow_faultsFailTheBatchAndNameTheWrite(t *testing.T) {
 		{
 			"unregistered", "write stray: its table others is not among the Tables of the registered projection: list it there",
 			func(out *pup.Mutations, e pup.Event) { stray.Row(out, e).I64(1) },
+		},
+		{
+			"unlisted", "message paid: it is not among the Messages of the registered projection: list it there",
+			func(out *pup.Mutations, e pup.Event) { paid.Send(out, e).Text("c1").JSON([]byte("{}")) },
 		},
 	} {
 		// Not parallel: registering a table numbers its writes, and all cases share one.

@@ -125,7 +125,7 @@ func (t *Table) newInsert(name, action string, columns []string) *Write {
 }
 
 func (t *Table) newWrite(name, action string) *Write {
-	w := &Write{origin: origin{"write", name}, action: action, table: t, index: unregistered}
+	w := &Write{change: change{origin: origin{"write", name}, table: t, index: unregistered}, action: action}
 	for _, k := range t.key {
 		w.params = append(w.params, t.columns[k].typ)
 	}

@@ -3,16 +3,33 @@ package pup
 // unregistered is the index of a handle that belongs to no registered projection.
 const unregistered = -1
 
+// change is what a mutation names: an entry of the catalogue of writes, or of that of messages, which are counted on
+// from it.
+type change struct {
+	origin
+	table  *Table // that has to be listed; nil when list has to have the entry itself
+	list   string // the field of Projection
+	params []Type
+	index  int
+}
+
+// unlistedFault says of a handle that belongs to no registered projection what has to be listed.
+//
+//go:noinline
+func unlistedFault(table *Table, list string) string {
+	if table != nil {
+		return "its table " + table.name + " is not among the Tables of the registered projection: list it there"
+	}
+	return "it is not among the " + list + " of the registered projection: list it there"
+}
+
 // Write is the handle of one entry of the catalogue of writes. It is made by a [Table]'s methods or by
 // [NewStatement].
 type Write struct {
-	origin
+	change
 	action  string
-	table   *Table
 	columns []writeColumn
 	sql     SQL
-	params  []Type
-	index   int
 	promise
 }
 
@@ -53,7 +70,8 @@ func (s SQL) isZero() bool { return s == SQL{} }
 // NewStatement declares a write by a SQL statement with parameters of the given types. It is listed in
 // [Projection].Statements. Statements run in the order of their rows and cannot be folded: prefer a [Table]'s writes.
 func NewStatement(name string, sql SQL, params ...Type) *Write {
-	return &Write{origin: origin{"write", name}, sql: sql, params: params, index: unregistered}
+	entry := change{origin: origin{"write", name}, list: "Statements", params: params, index: unregistered}
+	return &Write{change: entry, sql: sql}
 }
 
 // promise is what the author of a statement or query says of the rows that it touches.
@@ -85,7 +103,7 @@ func (w *Write) Unordered() *Write {
 // The row belongs to out and is complete when its last value is given. A wrong type or a missing value fails
 // the batch once Handle has returned, with a message that names the write.
 func (w *Write) Row(out *Mutations, e Event) *Row {
-	return out.begin(w, e.index)
+	return out.begin(&w.change, e.index)
 }
 
 func (w *Write) addColumn(t *Table, name, action string) {

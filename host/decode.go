@@ -8,8 +8,8 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// decodeReply reads the mutations of a reply against the catalogue. They and their values go into g's
-// buffers, which the next batch overwrites; values point into reply. An error names what the guest got wrong.
+// decodeReply reads the mutations of a reply against the catalogue, and makes its messages. Mutations and their values go
+// into g's buffers, which the next batch overwrites; values point into reply. An error names what the guest got wrong.
 func (g *Guest) decodeReply(reply []byte, events []store.RecordedEvent) ([]store.Mutation, error) {
 	r, err := abi.DecodeReply(reply)
 	if err != nil {
@@ -29,6 +29,7 @@ func (g *Guest) decodeReply(reply []byte, events []store.RecordedEvent) ([]store
 		return nil, exceeded("a reply has %d mutations, the limit is %d: make batches smaller", r.Count, limit)
 	}
 	g.clearBuffers()
+	g.beginMessages(len(events))
 	values := &quota{what: "a reply", limit: g.module.limits.ValuesMax}
 	for range r.Count {
 		head, err := r.Mutation()
@@ -42,11 +43,12 @@ func (g *Guest) decodeReply(reply []byte, events []store.RecordedEvent) ([]store
 	if err := r.End(); err != nil {
 		return nil, err
 	}
+	g.sortMessages()
 	// The values are cut only now, since their buffer moves while it grows.
 	at := 0
 	for i := range g.mutations {
 		m := &g.mutations[i]
-		width := len(g.module.writeTypes[m.Write])
+		width := len(g.module.changes[m.Write].types)
 		m.Values = g.values[at : at+width : at+width]
 		at += width
 	}
@@ -81,22 +83,40 @@ func (q *quota) take(values int) error {
 }
 
 func (g *Guest) decodeMutation(r *abi.Reply, head abi.Mutation, events []store.RecordedEvent, values *quota) error {
-	if head.Write >= len(g.module.writeTypes) {
-		return fmt.Errorf("a mutation names write %d, the catalogue has %d", head.Write, len(g.module.writeTypes))
+	if head.Write >= len(g.module.changes) {
+		d := g.module.Description
+		return fmt.Errorf("a mutation names write %d, the catalogue has %d writes and %d messages", head.Write,
+			len(d.Writes), len(d.Messages))
 	}
-	declared := &g.module.Description.Writes[head.Write]
+	c := &g.module.changes[head.Write]
 	if head.Event >= len(events) {
-		return fmt.Errorf("write %q names event %d of a batch of %d", declared.Name, head.Event, len(events))
+		return fmt.Errorf("%s names event %d of a batch of %d", c, head.Event, len(events))
 	}
-	types := g.module.writeTypes[head.Write]
-	if head.Values != len(types) {
-		return fmt.Errorf("write %q takes %d values, %d were given", declared.Name, len(types), head.Values)
+	if head.Values != len(c.types) {
+		return fmt.Errorf("%s takes %d values, %d were given", c, len(c.types), head.Values)
 	}
-	if err := values.take(len(types)); err != nil {
+	if err := values.take(len(c.types)); err != nil {
 		return err
 	}
 	start := len(g.values)
-	for i, t := range types {
+	if err := g.decodeValues(r, c, values); err != nil {
+		return err
+	}
+	if c.message != nil {
+		err := g.makeMessage(c.message, &events[head.Event], head.Event, g.values[start:])
+		g.values = g.values[:start]
+		return err
+	}
+	if err := g.checkMutation(head.Write, &events[head.Event], head.Event, g.values[start:]); err != nil {
+		return err
+	}
+	g.mutations = append(g.mutations, store.Mutation{Write: head.Write, Event: head.Event})
+	return nil
+}
+
+// decodeValues appends the values of a mutation to g's.
+func (g *Guest) decodeValues(r *abi.Reply, c *change, values *quota) error {
+	for i, t := range c.types {
 		if value, ok := decodeCommon(&r.Values, t); ok {
 			g.values = append(g.values, value)
 			continue
@@ -106,17 +126,13 @@ func (g *Guest) decodeMutation(r *abi.Reply, head abi.Mutation, events []store.R
 			return err
 		}
 		if err != nil {
-			return fmt.Errorf("write %q, %s: %w", declared.Name, g.module.valueName(declared, i), err)
+			return fmt.Errorf("%s, %s: %w", c, g.module.valueName(c, i), err)
 		}
-		if value.IsNull() && i < g.module.writeKeys[head.Write] {
-			return fmt.Errorf("write %q, %s: a key is null", declared.Name, g.module.valueName(declared, i))
+		if value.IsNull() && i < c.keys {
+			return fmt.Errorf("%s, %s: a key is null", c, g.module.valueName(c, i))
 		}
 		g.values = append(g.values, value)
 	}
-	if err := g.checkMutation(head.Write, &events[head.Event], head.Event, g.values[start:]); err != nil {
-		return err
-	}
-	g.mutations = append(g.mutations, store.Mutation{Write: head.Write, Event: head.Event})
 	return nil
 }
 
@@ -131,16 +147,36 @@ func (g *Guest) attributeToEvent(err error, event int, events []store.RecordedEv
 	return fault
 }
 
-// valueName names a value of a write, from 0: its column, or its place among the parameters of a statement.
-func (m *Module) valueName(w *store.Write, i int) string {
-	if w.SQL != nil {
+// change is what a mutation names: a write, or a message, which are counted on from the writes.
+type change struct {
+	write   *store.Write       // nil for a message
+	message *store.MessageType // nil for a write
+	types   []store.Type       // of the values
+	keys    int                // how many of the first values are a key
+}
+
+// String names the change.
+func (c *change) String() string {
+	if c.message != nil {
+		return fmt.Sprintf("message %q", c.message.Name)
+	}
+	return fmt.Sprintf("write %q", c.write.Name)
+}
+
+// valueName names a value of a change, from 0: its column, its place among the parameters of a statement, or what it is
+// of a message.
+func (m *Module) valueName(c *change, i int) string {
+	switch {
+	case c.message != nil:
+		return c.message.ParamName(i)
+	case c.write.SQL != nil:
 		return fmt.Sprintf("parameter $%d", i+1)
 	}
-	table, _ := m.Description.Table(w.Table)
+	table, _ := m.Description.Table(c.write.Table)
 	if i < len(table.Key) {
 		return fmt.Sprintf("column %q", table.Key[i])
 	}
-	return fmt.Sprintf("column %q", w.Columns[i-len(table.Key)].Name)
+	return fmt.Sprintf("column %q", c.write.Columns[i-len(table.Key)].Name)
 }
 
 // decodeCommon reads a value of a type that most values have. It reads nothing and reports false when it is

@@ -22,6 +22,7 @@ func FuzzParseDescription(f *testing.F) {
 			"writes":[{"name":"w","action":"upsert","table":"t","columns":[{"name":"n","action":"add"}]},{"name":"s","sql":"DELETE FROM {t}","params":["text"],"partition_param":1}],
 			"queries":[{"name":"q","table":"t","columns":["n"]},{"name":"r","sql":"SELECT 1","results":["i64"],"unordered":true}]}`,
 		`{"name":"a","version":1,"tables":[{"name":"t","columns":[{"name":"n","type":"numeric","default":1e999999999}]}]}`,
+		`{"name":"a","version":1,"ordering":"global","messages":[{"name":"m","subject":"a.{b}-{c}.{b}","type":"t","content_type":"text/plain;a=b","key":"all"}]}`,
 	} {
 		f.Add(text)
 	}

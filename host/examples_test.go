@@ -14,7 +14,7 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-var exampleModules = []string{"activity_log", "fine_balance", "revenue", "user_counter"}
+var exampleModules = []string{"activity_log", "fine_balance", "order_messages", "revenue", "user_counter"}
 
 func newRuntime(t testing.TB, options host.Options) *host.Runtime {
 	t.Helper()

@@ -46,6 +46,10 @@ type Guest struct {
 	scratch   []byte
 	usage     Usage
 
+	messages     []store.Message // of the batch that was applied last
+	messageBytes int             // about the memory that they take
+	senders      []sender        // per event of the batch, if the module has messages
+
 	// The call under way.
 	events    int      // of the batch, 0 while it starts
 	keys      [][]byte // of the events of the batch, if the module uses them
@@ -67,10 +71,9 @@ type Guest struct {
 	clockReads   int64 // of the wall clock within pup_apply, since the instance started
 	clockChecked int64 // how many of them were looked into, see checkClock
 
-	fuelLimit int64           // for a batch
-	stackTop  uint32          // the stack pointer of an instance that has just started, 0 for none
-	messages  []store.Message // of the batch that was applied last
-	searching bool            // for the event at fault: what the guest says, it has said before
+	fuelLimit int64  // for a batch
+	stackTop  uint32 // the stack pointer of an instance that has just started, 0 for none
+	searching bool   // for the event at fault: what the guest says, it has said before
 }
 
 // guestEnv is what an instance sees besides its batches. It is the same for every one of them.
@@ -129,7 +132,8 @@ func (m *Module) NewGuest(segment int) *Guest {
 	return g
 }
 
-// Messages returns the messages of the batch that was applied last. They are valid until the next call of Apply.
+// Messages returns the messages of the batch that was applied last, in order of position and index, or none when it has
+// failed. They are valid until the next call of Apply.
 func (g *Guest) Messages() []store.Message { return g.messages }
 
 // Usage returns what the last call of Apply took that came to pup_apply.
@@ -144,20 +148,26 @@ func (g *Guest) Close(ctx context.Context) {
 	}
 }
 
-// Apply hands a batch to the guest and returns its mutations. They are valid until the next call. query may
-// be nil when the catalogue has none; it may be called again for the same batch, to find the event at fault.
+// Apply hands a batch to the guest and returns its mutations. They are valid until the next call; Messages returns what
+// it sends. query may be nil when the catalogue has none; it may be called again for the same batch, to find the event at
+// fault.
 //
 // # Errors
 //
 // [*Fault] when the guest is to blame; [*SlowError] when the machine was too slow for it; what query
 // returned; or the context's error.
 func (g *Guest) Apply(ctx context.Context, events []store.RecordedEvent, query Query) ([]store.Mutation, error) {
+	g.messages = nil
 	mutations, err := g.apply(ctx, events, query)
 	var fault *Fault
 	if errors.As(err, &fault) && fault.Position == 0 && !fault.wholeBatch && len(events) > 0 {
-		return nil, g.findEvent(ctx, events, query, fault)
+		err = g.findEvent(ctx, events, query, fault)
 	}
-	return mutations, err
+	if err != nil {
+		g.messages = nil // those of a part of the batch
+		return nil, err
+	}
+	return mutations, nil
 }
 
 // apply applies a batch, and retries it in a fresh instance when a used one fails.

@@ -33,7 +33,7 @@ func (m *kitModule) Apply(ctx context.Context) (int, error) {
 		events[i].AggregateID = fmt.Sprintf("a%d", i)
 	}
 	mutations, err := m.guest.Apply(ctx, events, emptyQuery(m.module))
-	return len(mutations), err
+	return len(mutations) + len(m.guest.Messages()), err
 }
 
 func (m *kitModule) Close() {

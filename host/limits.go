@@ -19,7 +19,7 @@ type Limits struct {
 	BatchTimeout time.Duration
 	// StartTimeout is the longest that a guest may take to start and describe itself. Defaults to a minute.
 	StartTimeout time.Duration
-	// ReplyBytesMax bounds a reply. Defaults to 64 MiB.
+	// ReplyBytesMax bounds a reply, and the memory of its messages. Defaults to 64 MiB.
 	ReplyBytesMax int
 	// MutationsMax bounds the mutations of a reply. Defaults to 500,000.
 	MutationsMax int

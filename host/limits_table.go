@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pupwasm/pupwasm/host/meter"
+	"github.com/pupwasm/pupwasm/store"
 )
 
 // Limit is one line of a table of limits.
@@ -33,6 +34,9 @@ func (l Limits) Table() []Limit {
 		{"reply", FormatMiB(l.ReplyBytesMax >> 20), "Limits.ReplyBytesMax"},
 		{"mutations of a reply", FormatNumber(int64(l.MutationsMax)), "Limits.MutationsMax"},
 		{"values of a reply, or of a query's arguments", FormatNumber(int64(l.ValuesMax)), "Limits.ValuesMax"},
+		{"messages of a reply, with what they take besides their data", FormatMiB(l.ReplyBytesMax >> 20), "Limits.ReplyBytesMax"},
+		{"data of a message", FormatMiB(store.MessageBytesMax >> 20), ""},
+		{"bytes of a message's subject, with its values", FormatNumber(store.SubjectBytesMax), ""},
 		{"lines of the log for a batch", FormatNumber(int64(l.LogLinesMax)), "Limits.LogLinesMax"},
 		{"bytes of such a line", FormatNumber(logLineBytes), ""},
 	}

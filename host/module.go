@@ -38,8 +38,7 @@ type Module struct {
 	limits         Limits // what is granted, or less where the module asks for less
 	columns        []abi.Column
 	storeColumns   store.Columns
-	writeTypes     [][]store.Type
-	writeKeys      []int // per write: how many of its first values are a key
+	changes        []change // the writes, then the messages
 	queryArguments [][]store.Type
 
 	// Whose rows they are: see ownership.go.
@@ -200,13 +199,16 @@ func (m *Module) prepare() {
 	}
 	for i := range projection.Writes {
 		w := &projection.Writes[i]
-		m.writeTypes = append(m.writeTypes, projection.Parameters(w))
-		keyWidth := 0
+		c := change{write: w, types: projection.Parameters(w)}
 		if w.SQL == nil {
 			table, _ := projection.Table(w.Table)
-			keyWidth = len(table.Key)
+			c.keys = len(table.Key)
 		}
-		m.writeKeys = append(m.writeKeys, keyWidth)
+		m.changes = append(m.changes, c)
+	}
+	for i := range projection.Messages {
+		message := &projection.Messages[i]
+		m.changes = append(m.changes, change{message: message, types: message.Params()})
 	}
 	for i := range projection.Queries {
 		arguments, _ := projection.Signature(&projection.Queries[i])

@@ -40,7 +40,7 @@ func (m *Module) prepareChecks() {
 			w := &p.Writes[i]
 			m.writeChecks[i] = tableCheck(p, w.SQL, w.Table, w.PartitionParam)
 			if table, ok := p.Table(w.Table); ok && table.Ownership() == store.Shared {
-				m.writeChecks[i].numerics = numericIndexes(m.writeTypes[i])
+				m.writeChecks[i].numerics = numericIndexes(m.changes[i].types)
 			}
 		}
 		for i := range p.Queries {
@@ -57,6 +57,9 @@ func (m *Module) prepareChecks() {
 	}
 	if m.usesKeys {
 		m.storeColumns |= m.partition.Columns()
+	}
+	if len(p.Messages) > 0 {
+		m.storeColumns |= messageColumns(p)
 	}
 }
 

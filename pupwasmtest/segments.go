@@ -1,6 +1,6 @@
 // Package pupwasmtest tests projection modules and consumers of an application, in 'go test'.
 //
-// A module is tested by cases: given events, when others come, then there are these rows.
+// A module is tested by cases: given events, when others come, then there are these rows, or messages.
 //
 //	func TestUsers(t *testing.T) {
 //		p := pupwasmtest.Build(t, ".", pupwasmtest.Options{})

@@ -40,21 +40,25 @@ func columnIndex(t *catalogue.Table, name string) int {
 	return slices.IndexFunc(t.Columns, func(c catalogue.Column) bool { return c.Name == name })
 }
 
-// parameterNames returns the columns of a declarative write, or $1, $2, …
-func (d *description) parameterNames(w *catalogue.Write) []string {
-	var names []string
+// names returns the name of what a mutation is of, and those of its values: the columns of a declarative write, $1, $2, …,
+// or what the values of a message are.
+func (d *description) names(m *mutation) (name string, names []string) {
+	if m.message != nil {
+		return m.message.Name, append(m.message.Names(), "data")
+	}
+	w := m.write
 	if w.SQL != nil {
 		for i := range w.Params {
 			names = append(names, fmt.Sprintf("$%d", i+1))
 		}
-		return names
+		return w.Name, names
 	}
 	t, _ := d.Table(w.Table)
 	names = append(names, t.Key...)
 	for _, c := range w.Columns {
 		names = append(names, c.Name)
 	}
-	return names
+	return w.Name, names
 }
 
 // kinds returns types as the bytes that their values have in the ABI.

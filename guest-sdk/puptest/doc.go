@@ -10,9 +10,9 @@
 //	}
 //
 // Apply the events that came before with one Apply, and the events under test with another. WantRows then checks
-// the tables, and Mutations returns what the last batch changed. [CheckSplits] tests that the rows do not depend
-// on where batches begin, [CheckSegments] that they do not depend on the number of segments. Use both in the
-// tests of every projection.
+// the tables, WantMessages what was sent, and Mutations returns what the last batch changed. [CheckSplits] tests that rows
+// and messages do not depend on where batches begin, [CheckSegments] that they do not depend on the number of segments.
+// Use both in the tests of every projection.
 //
 // [New] refuses a projection that a host would refuse, with the same words. A batch that a host would refuse
 // fails the test.

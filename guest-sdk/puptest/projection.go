@@ -21,7 +21,8 @@ type Projection struct {
 	texts       encoding
 	answers     map[string]func(args []any) [][]any
 	mutations   []mutation
-	running     *batch // what the guest is handling
+	sent        []message // in the order in which batches were applied
+	running     *batch    // what the guest is handling
 	logged      []string
 }
 
@@ -85,7 +86,8 @@ func (p *Projection) ApplyError(events ...Event) *pup.Error {
 // json.RawMessage, []any for arrays, or a type of this package. The arguments have the same types.
 func (p *Projection) Answer(query string, answer func(args []any) [][]any) { p.answers[query] = answer }
 
-// Mutations returns what the last batch changed, in order, as lines of event index, write and values:
+// Mutations returns what the last batch changed and sent, in order, as lines of event index, write or message, and
+// values:
 //
 //	0 count user_id=u1 events=1
 func (p *Projection) Mutations() []string {
@@ -133,6 +135,7 @@ func (p *Projection) want(what string, got, want []string) {
 type batch struct {
 	events    []event
 	mutations []mutation
+	messages  []message
 }
 
 // run hands events to the projection and returns its mutations, which are not applied yet, or its error.
@@ -149,10 +152,13 @@ func (p *Projection) run(events []event) (*batch, *pup.Error) {
 	}
 	p.running = b
 	mutations, problem, err := decodeReply(p.description, p.call(p.layOut(events)), events)
+	if err == nil {
+		b.mutations = mutations
+		b.messages, err = p.description.messages(mutations, events)
+	}
 	if err != nil {
 		p.t.Fatalf("the reply is wrong: %v", err)
 	}
-	b.mutations = mutations
 	return b, problem
 }
 
@@ -166,10 +172,11 @@ func (p *Projection) begin(events []event) *batch {
 	return b
 }
 
-// commit applies the mutations of a batch.
+// commit applies the mutations of a batch, and sends its messages.
 func (p *Projection) commit(b *batch) {
 	p.t.Helper()
 	p.mutations = b.mutations
+	p.sent = append(p.sent, b.messages...)
 	for i := range b.mutations {
 		if err := p.tables.apply(&b.mutations[i]); err != nil {
 			p.t.Fatal(err)

@@ -11,11 +11,20 @@ import (
 	"github.com/pupwasm/pupwasm/guest-sdk/internal/catalogue"
 )
 
-// mutation is one decoded change.
+// mutation is one decoded change, or what becomes a message.
 type mutation struct {
-	write  *catalogue.Write
-	event  int
-	values []any
+	write   *catalogue.Write       // nil for a message
+	message *catalogue.MessageType // nil for a write
+	event   int
+	values  []any
+}
+
+// String names what the mutation is of.
+func (m *mutation) String() string {
+	if m.message != nil {
+		return fmt.Sprintf("message %q", m.message.Name)
+	}
+	return fmt.Sprintf("write %q", m.write.Name)
 }
 
 // decodeReply checks a reply as the host does. A reply with an error gives that error.
@@ -54,35 +63,44 @@ func decodeMutation(d *description, body []byte, events []event) (mutation, []by
 	index, width := int(binary.LittleEndian.Uint16(body)), int(binary.LittleEndian.Uint16(body[2:]))
 	m := mutation{event: int(binary.LittleEndian.Uint32(body[4:]))}
 	body = body[8:]
-	if index >= len(d.Writes) {
-		return mutation{}, nil, fmt.Errorf("a mutation has write %d, there are %d", index, len(d.Writes))
+	var types []byte
+	switch sent := index - len(d.Writes); {
+	case sent >= len(d.Messages):
+		return mutation{}, nil, fmt.Errorf("a mutation has write %d, there are %d and %d messages", index, len(d.Writes),
+			len(d.Messages))
+	case sent >= 0:
+		m.message = &d.Messages[sent]
+		types = kinds(m.message.Params())
+	default:
+		m.write = &d.Writes[index]
+		types = kinds(d.Parameters(m.write))
 	}
-	m.write = &d.Writes[index]
 	if m.event >= len(events) {
-		return mutation{}, nil, fmt.Errorf("write %q: event %d of %d", m.write.Name, m.event, len(events))
+		return mutation{}, nil, fmt.Errorf("%s: event %d of %d", &m, m.event, len(events))
 	}
-	types := kinds(d.Parameters(m.write))
 	if width != len(types) {
-		return mutation{}, nil, fmt.Errorf("write %q has %d values, declared are %d", m.write.Name, width, len(types))
+		return mutation{}, nil, fmt.Errorf("%s has %d values, declared are %d", &m, width, len(types))
 	}
 	for _, kind := range types {
 		value, rest, err := decodeValue(body, kind)
 		if err != nil {
-			return mutation{}, nil, fmt.Errorf("write %q: %w", m.write.Name, err)
+			return mutation{}, nil, fmt.Errorf("%s: %w", &m, err)
 		}
 		m.values = append(m.values, value)
 		body = rest
 	}
-	if err := d.checkMutation(&m, &events[m.event]); err != nil {
-		return mutation{}, nil, err
+	if m.message == nil {
+		if err := d.checkMutation(&m, &events[m.event]); err != nil {
+			return mutation{}, nil, err
+		}
 	}
 	return m, body, nil
 }
 
-// format writes a mutation as "0 count user_id=u1 events=1": event, write, values.
+// format writes a mutation as "0 count user_id=u1 events=1": event, write or message, values.
 func (m *mutation) format(d *description) string {
-	names := d.parameterNames(m.write)
-	parts := []string{fmt.Sprint(m.event), m.write.Name}
+	name, names := d.names(m)
+	parts := []string{fmt.Sprint(m.event), name}
 	for i, value := range m.values {
 		parts = append(parts, names[i]+"="+format(value))
 	}

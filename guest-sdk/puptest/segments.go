@@ -44,6 +44,9 @@ func checkSegments(t testing.TB, start func(testing.TB) *Projection, events []Ev
 			if difference := p.tables.difference(whole.tables, "with one segment"); difference != "" {
 				d.Fatalf("%s", difference)
 			}
+			if difference := sentDifference(p.sent, whole.sent, "with one segment"); difference != "" {
+				d.Fatalf("%s", difference)
+			}
 		}
 	}
 }

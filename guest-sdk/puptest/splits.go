@@ -9,7 +9,7 @@ import (
 )
 
 // CheckSplits applies the events as one batch, one by one, and in many other divisions, and fails the test when
-// the tables do not hold the same rows after each. A host promises nothing about where batches begin, so every
+// the tables do not hold the same rows after each, or other messages were sent. A host promises nothing about where batches begin, so every
 // projection must pass. SQL statements do not run, so this does not test them.
 func CheckSplits(t testing.TB, events ...Event) {
 	t.Helper()
@@ -19,7 +19,7 @@ func CheckSplits(t testing.TB, events ...Event) {
 		p := New(t)
 		p.texts = plainStrings
 		p.ApplyEach(size, events...)
-		compareTables(t, fmt.Sprintf("batches of %d", size), p, whole)
+		compareRuns(t, fmt.Sprintf("batches of %d", size), p, whole)
 	}
 	for seed := range uint64(20) {
 		random := rand.New(rand.NewPCG(seed, 0))
@@ -32,11 +32,11 @@ func CheckSplits(t testing.TB, events ...Event) {
 			at += size
 			cuts = append(cuts, size)
 		}
-		compareTables(t, fmt.Sprintf("batches of sizes %v", cuts), p, whole)
+		compareRuns(t, fmt.Sprintf("batches of sizes %v", cuts), p, whole)
 	}
 }
 
-func compareTables(t testing.TB, name string, got, want *Projection) {
+func compareRuns(t testing.TB, name string, got, want *Projection) {
 	t.Helper()
 	for i := range want.description.Tables {
 		table := want.description.Tables[i].Name
@@ -44,5 +44,8 @@ func compareTables(t testing.TB, name string, got, want *Projection) {
 			t.Fatalf("%s give other rows of %s\n\t%s\nthan one batch\n\t%s", name, table,
 				strings.Join(g, "\n\t"), strings.Join(w, "\n\t"))
 		}
+	}
+	if difference := sentDifference(got.sent, want.sent, "with one batch"); difference != "" {
+		t.Fatalf("%s: %s", name, difference)
 	}
 }

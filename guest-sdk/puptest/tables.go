@@ -29,9 +29,9 @@ func newTables(d *description) *tables {
 	return t
 }
 
-// apply does to a row what a database would do. SQL statements are ignored.
+// apply does to a row what a database would do. SQL statements and messages are ignored.
 func (t *tables) apply(m *mutation) error {
-	if m.write.SQL != nil {
+	if m.write == nil || m.write.SQL != nil {
 		return nil
 	}
 	r := t.rows[m.write.Table]

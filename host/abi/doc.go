@@ -69,6 +69,8 @@
 //	               [{"name", "sql", "params":[type…], "partition_param", "unordered"}]
 //	queries        the catalogue of reads: [{"name", "table", "columns":[name…], "unordered"}] or
 //	               [{"name", "sql", "params":[type…], "results":[type…], "partition_param", "unordered"}]
+//	messages       the catalogue of what the guest sends: [{"name", "subject", "type", "content_type", "key"}], see
+//	               Messages
 //	on_error       "park" (default), "stop" (default with ordering "global", which cannot be "park") or "skip": what
 //	               the host does with an event that the guest fails at; the operator may override it
 //	limits         {"memory_mib", "batch_events", "batch_ms"}: what the guest asks for; the host may grant less
@@ -201,12 +203,30 @@
 //
 // With status 0, mutations follow, one after the other and nothing after the last:
 //
-//	0  u16  index into the description's writes
+//	0  u16  index into the description's writes, or of a message, which are counted on from the writes: with three
+//	        writes, 3 is the first message
 //	2  u16  number of values
 //	4  u32  index of the event that caused it
 //	8  values
 //
 // With status 1, the message follows as text, and nothing of the batch is applied.
+//
+// # Messages
+//
+// The host sends a message when its event is applied, in the transaction of the rows. "subject" has tokens with dots
+// between them, of letters, digits, - and _, with names in braces, such as shop.orders.{customer}.paid, and begins with a
+// letter. A name in braces is like that of a column, and not data. "type" is the type as receivers know it, by default
+// the name; "content_type" is that of the data, by default application/json. "key" says which messages are sent one after
+// the other: those of one partition key ("partition", the default), all ("all", only with ordering "global"), or none
+// ("none"). What the description says of messages may change under one version. A module may have messages and no tables.
+//
+// The values of a message are a text for each name in braces, each name once, in the order in which they come first, and
+// then the data: json when the content type is application/json or ends with +json, text when it begins with text/, else
+// bytes; parameters of the content type do not matter. None is null. The data has 1 MiB at most, and the subject 1024
+// bytes with its values, in which bytes other than letters, digits, - and _ are written as three, %2E for a dot.
+//
+// Messages of an event are sent in the order in which they are in the reply, where they have one key. Otherwise their
+// place in the reply does not matter.
 //
 // # Queries
 //

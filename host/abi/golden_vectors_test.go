@@ -43,6 +43,7 @@ func goldenVectors() map[string]goldenFile {
 		"reply_empty":            &replyJSON{About: "status 0 without mutations"},
 		"reply_values":           goldenValues(),
 		"reply_arrays":           goldenArrays(),
+		"reply_messages":         goldenMessages(),
 		"reply_error":            errorVector("an error at event 2 of the batch", 2, 42, "stock is −1 for article „A-1”"),
 		"reply_error_no_event": errorVector("an error that concerns no single event, without a text", abi.NoEvent,
 			math.MaxUint32, ""),
@@ -156,6 +157,20 @@ func goldenArrays() *replyJSON {
 				arrayOf(abi.KindUUID, bytesOf(abi.KindUUID, "0123456789abcdef"), null),
 			}},
 			{Write: 3, Event: 1, Values: []value{arrayOf(abi.KindI64), arrayOf(abi.KindText, null, null)}},
+		},
+	}
+}
+
+func goldenMessages() *replyJSON {
+	return &replyJSON{
+		About: "messages of a module with two writes: 2 has a subject with two names and json, 3 no names and text, 4 bytes; " +
+			"rows are between them, and events have them in any order",
+		Mutations: []mutationJSON{
+			{Write: 2, Event: 1, Values: []value{text("c.1 ø"), text(""), bytesOf(abi.KindJSON, `{"paid":true}`)}},
+			{Write: 0, Event: 0, Values: []value{text("c1"), i64(1)}},
+			{Write: 3, Event: 0, Values: []value{text("žltý kôň 🐎")}},
+			{Write: 4, Event: 0, Values: []value{bytesOf(abi.KindBytes, "\x00\xff")}},
+			{Write: 2, Event: 0, Values: []value{text("c1"), text("o1"), bytesOf(abi.KindJSON, "null")}},
 		},
 	}
 }

@@ -84,7 +84,7 @@ func (e *GuestError) Error() string {
 	return fmt.Sprintf("the guest reports error %d: %.200s", e.Code, e.Message)
 }
 
-// Mutation is one mutation, whose values keep their encoding.
+// Mutation is one mutation, also one that sends a message. Its values keep their encoding.
 type Mutation struct {
 	Write, Event int
 	Values       string
@@ -125,6 +125,11 @@ func (c *Catalogue) Mutations(reply []byte, events int) ([]Mutation, error) {
 			return nil, fmt.Errorf("write %s: %w", write.Name, err)
 		}
 		values := before[:len(before)-len(r.Rest())]
+		if write.Subject != "" {
+			if err := write.checkMessage(values); err != nil {
+				return nil, fmt.Errorf("message %s: %w", write.Name, err)
+			}
+		}
 		mutations = append(mutations, Mutation{Write: head.Write, Event: head.Event, Values: string(values)})
 	}
 	return mutations, r.End()

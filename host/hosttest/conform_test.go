@@ -104,6 +104,7 @@ func TestParseDescription_knowsWhatTheHostKnows(t *testing.T) {
 		"views":[{"name":"ids","sql":"SELECT id FROM {things}"}],
 		"writes":[{"name":"w","sql":"DELETE FROM {things} WHERE id = $1","params":["text"],"partition_param":1,"unordered":true}],
 		"queries":[{"name":"q","sql":{"any":"SELECT 1"},"params":["text"],"results":["i64"],"partition_param":1,"unordered":true}],
+		"messages":[{"name":"m","subject":"a.{b}","type":"c","content_type":"text/plain","key":"none"}],
 		"limits":{"memory_mib":1,"batch_events":1,"batch_ms":1}}`
 	if _, err := hosttest.ParseDescription([]byte(text)); err != nil {
 		t.Error(err)

@@ -17,7 +17,7 @@ import (
 type Catalogue struct {
 	Name    string
 	Columns []abi.Column // of a batch, with the two that come always
-	Writes  []Parameters
+	Writes  []Parameters // and then the messages, which mutations count on from the writes
 	Queries []Parameters
 }
 
@@ -29,6 +29,9 @@ type Parameters struct {
 	// Mark is what the value at MarkedIndex of a write has to be, so that the row is one of its event.
 	Mark        Mark
 	MarkedIndex int
+	// Subject is that of a message, "" of anything else.
+	Subject string
+	names   []string // in it
 }
 
 // Type is the type of a value.
@@ -52,11 +55,14 @@ type description struct {
 		By   string   `json:"by"`
 		Path []string `json:"path"`
 	} `json:"partition"`
-	Columns []string           `json:"columns"`
-	Tables  []describedTable   `json:"tables"`
-	Views   []describedSQL     `json:"views"`
-	Writes  []describedWrite   `json:"writes"`
-	Queries []describedQuery   `json:"queries"`
+	Columns []string         `json:"columns"`
+	Tables  []describedTable `json:"tables"`
+	Views   []describedSQL   `json:"views"`
+	Writes  []describedWrite `json:"writes"`
+	Queries []describedQuery `json:"queries"`
+
+	Messages []describedMessage `json:"messages"`
+
 	OnError string             `json:"on_error"`
 	Limits  map[string]float64 `json:"limits"`
 }
@@ -209,7 +215,10 @@ func ParseDescription(text []byte) (*Catalogue, error) {
 	if err := d.checkTables(); err != nil {
 		return nil, err
 	}
-	return c, c.addCatalogue(d)
+	if err := c.addCatalogue(d); err != nil {
+		return nil, err
+	}
+	return c, c.addMessages(d)
 }
 
 func isName(name string) bool { return len(name) <= nameLengthMax && nameForm.MatchString(name) }

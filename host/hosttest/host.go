@@ -16,8 +16,8 @@ type Host interface {
 
 // Loaded is a module that a host accepted.
 type Loaded interface {
-	// Apply hands over one batch of [Events] events, which may be any, and returns the number of mutations,
-	// or why the guest is at fault.
+	// Apply hands over one batch of [Events] events, which may be any, and returns the number of mutations, with
+	// those that send messages, or why the guest is at fault.
 	Apply(ctx context.Context) (mutations int, err error)
 	Close()
 }

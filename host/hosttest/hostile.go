@@ -66,6 +66,7 @@ func Hostile() []HostileGuest {
 		hostileStarts(), hostileLoops(), hostileRecursions(), hostileBombs(), hostileTraps(),
 		hostileAddresses(), hostileCalls(),
 		hostileReplies(), hostileMutations(), hostileValues(), hostileTypes(), hostileOwners(),
+		hostileMessageDescriptions(), hostileMessages(),
 	)
 }
 

@@ -11,12 +11,12 @@ import (
 type UnusualGuest struct {
 	Name      string
 	Wasm      []byte
-	Mutations int // that it returns for every batch
+	Mutations int // that it returns for every batch, messages included
 }
 
 // Unusual builds the unusual guests. The first is a plain one.
 func Unusual() []UnusualGuest {
-	return slices.Concat(unusualReplies(), unusualMemories(), unusualModules(), unusualCalls())
+	return slices.Concat(unusualReplies(), unusualMessages(), unusualMemories(), unusualModules(), unusualCalls())
 }
 
 func accepted(name string, mutations int, g *Guest) UnusualGuest {

@@ -1,15 +1,16 @@
-// Package cases tests projection modules by cases: given events, when others come, then there are these rows or these
+// Package cases tests projection modules by cases: given events, when others come, then there are these rows, messages or
 // faults. Each case also runs in other numbers of segments, with other batches and with other instances, so that rows
 // which depend on more than the events are found.
 //
-//	cases.go   what a case is
-//	read.go    files of cases in YAML; lines.go in JSON lines
-//	event.go   the events of a case
-//	run.go     one run of a module over the events of a case, in a database of its own
-//	vary.go    the runs of one case
-//	judge.go   what came of the runs beside what the case says; difference.go rows, match.go one value
-//	update.go  what came of them into the file: layout.go where in it, written.go in which words
-//	report.go  results for other programs; postgres.go and mariadb.go  databases on a server
+//	cases.go     what a case is
+//	read.go      files of cases in YAML; lines.go in JSON lines
+//	event.go     the events of a case
+//	run.go       one run of a module over the events of a case, in a database of its own
+//	vary.go      the runs of one case
+//	judge.go     what came of the runs beside what the case says; difference.go rows, match.go one value
+//	messages.go  what is sent
+//	update.go    what came of them into the file: layout.go where in it, written.go in which words
+//	report.go    results for other programs; postgres.go and mariadb.go  databases on a server
 package cases
 
 import (
@@ -36,8 +37,9 @@ type Case struct {
 
 // Then is what must come of the events of a case.
 type Then struct {
-	Tables []Table
-	Faults []Fault
+	Tables   []Table
+	Messages *Messages // nil for a case that does not compare them
+	Faults   []Fault
 }
 
 // Table is the rows of a table or view. All of them are there, in any order.

@@ -49,6 +49,7 @@ func judge(c *Case, o *outcome) (failures []Failure) {
 		d := &difference{table: &is.table, fail: fail, wanted: "want"}
 		d.compare(want.Place, rows, is.rows)
 	}
+	judgeMessages(c, o, fail)
 	return failures
 }
 
@@ -220,6 +221,15 @@ func differ(c *Case, first, other *outcome, v variation) (failures []Failure) {
 		}
 		d := &difference{table: &is.table, fail: fail, wanted: "otherwise"}
 		d.compare(c.Place, rows, is.rows)
+	}
+	switch was, is, differs := first.sent.Differs(&other.sent); {
+	case !differs:
+	case is == "":
+		fail(c.Place, "there is no message %s", was)
+	case was == "":
+		fail(c.Place, "there is a message besides: %s", is)
+	default:
+		fail(c.Place, "message %s, otherwise %s", is, was)
 	}
 	if len(failures) > 0 {
 		head := Failure{Where: c.Place.String(), Text: fmt.Sprintf("what comes of the events depends on more than them. %s:",

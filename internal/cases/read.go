@@ -167,17 +167,19 @@ func (r *reader) name(c *Case, m *settings.Member) {
 func (r *reader) then(m *settings.Member, when int) *Then {
 	then := &Then{}
 	if m.Kind != settings.Section {
-		r.fail(m.Value, "then must have the members rows or fault, it is %s", m.Shown())
+		r.fail(m.Value, "then must have the members rows, messages or fault, it is %s", m.Shown())
 		return then
 	}
 	for i := range m.Map.Members {
 		switch member := &m.Map.Members[i]; member.Name {
 		case "rows":
 			r.rows(then, member)
+		case "messages":
+			r.messages(then, member)
 		case "fault":
 			r.fault(then, member, when)
 		default:
-			r.unknown(member, "rows", "fault")
+			r.unknown(member, "rows", "messages", "fault")
 		}
 	}
 	return then

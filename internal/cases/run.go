@@ -117,6 +117,7 @@ type outcome struct {
 	// segments are wherever they are: only with one event in a batch and one segment there are the same rows each time.
 	stopped bool
 	tables  []tableRows
+	sent    trial.Sent
 
 	mu     sync.Mutex
 	faults []fault // by event
@@ -159,6 +160,7 @@ func (m *Module) run(ctx context.Context, c *Case, v variation) (o *outcome, err
 		}
 		_, err = trial.Apply(ctx, db, module, log.First(end), trial.Options{
 			Segments: v.segments, BatchEvents: batch, Logger: zerolog.Nop(), Faulted: o.faulted(c), OnError: beside.OnError,
+			Sent: &o.sent,
 		})
 		var failed *segments.FailedError
 		if errors.As(err, &failed) {

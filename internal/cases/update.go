@@ -179,6 +179,12 @@ func said(t *Then) string {
 			b.Write(appendJSON(nil, &settings.Member{Kind: settings.Section, Map: &settings.Map{Members: row.Members}}))
 		}
 	}
+	if t.Messages != nil {
+		b.WriteString(" messages")
+		for _, m := range t.Messages.All {
+			b.Write(appendJSON(nil, &settings.Member{Kind: settings.Section, Map: &settings.Map{Members: m.Members}}))
+		}
+	}
 	for _, f := range t.Faults {
 		fmt.Fprintf(&b, " %d %q", f.Event, f.Error)
 	}

@@ -34,17 +34,19 @@ func (r *Result) shown(table *store.Table) (columns []int) {
 	return columns
 }
 
-// tables are those that are written: those of the case, or all that are no views.
+// tables are those that are written: those of the case, or all that are no views. A case that compares messages only has
+// none.
 func (r *Result) tables() (all []*tableRows) {
+	then := r.Case.Then
 	for i := range r.first.tables {
 		t := &r.first.tables[i]
-		if r.Case.Then == nil || len(r.Case.Then.Tables) == 0 {
+		if then == nil || len(then.Tables) == 0 && then.Messages == nil {
 			if !t.view {
 				all = append(all, t)
 			}
 			continue
 		}
-		if slices.ContainsFunc(r.Case.Then.Tables, func(of Table) bool { return of.Name == t.table.Name }) {
+		if slices.ContainsFunc(then.Tables, func(of Table) bool { return of.Name == t.table.Name }) {
 			all = append(all, t)
 		}
 	}
@@ -72,6 +74,14 @@ func (r *Result) yaml(indent string) string {
 				}
 				fmt.Fprintf(&b, "%s      - {%s}\n", indent, strings.Join(parts, ", "))
 			}
+		}
+	}
+	if r.writesMessages() {
+		messages := r.messagesText(func(name string) string { return name }, yamlValue)
+		if len(messages) == 0 {
+			fmt.Fprintf(&b, "%s  messages: []\n", indent)
+		} else {
+			fmt.Fprintf(&b, "%[1]s  messages:\n%[1]s    - %[2]s\n", indent, strings.Join(messages, "\n"+indent+"    - "))
 		}
 	}
 	switch faults := r.faultsText("event", "error"); len(faults) {
@@ -137,6 +147,9 @@ func (r *Result) json() string {
 			all = append(all, fmt.Sprintf("%s: [%s]", eventline.AppendText(nil, t.table.Name), strings.Join(rows, ", ")))
 		}
 		members = append(members, `"rows": {`+strings.Join(all, ", ")+"}")
+	}
+	if r.writesMessages() {
+		members = append(members, `"messages": [`+strings.Join(r.messagesText(quoted, valueJSON), ", ")+"]")
 	}
 	switch faults := r.faultsText(`"event"`, `"error"`); len(faults) {
 	case 0:

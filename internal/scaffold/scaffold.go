@@ -24,6 +24,7 @@ var Templates = []struct{ Name, What string }{
 	{"state", "the state of every order"},
 	{"log", "every event as a row"},
 	{"totals", "orders and payments by article"},
+	{"messages", "a message for every order that is paid"},
 }
 
 // Project is what a new projection is made of.

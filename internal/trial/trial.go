@@ -3,7 +3,7 @@
 //
 //	trial.go    one run of one module
 //	log.go      events as a log; recorder.go gives them their places
-//	compare.go  the rows of two runs
+//	compare.go  the rows of two runs; sent.go  their messages
 //	first.go    the first event after which two modules part
 //	stored.go   the module that ran a version last
 package trial
@@ -36,6 +36,7 @@ type Options struct {
 	// of them is what OnError says, or the module. nil is for nobody.
 	Faulted func(segments.ObservedEvent)
 	OnError store.ErrorPolicy
+	Sent    *Sent          // collects what is sent; nil is for nobody
 	Logger  zerolog.Logger // of the worker; defaults to none
 }
 
@@ -99,7 +100,11 @@ func Apply(ctx context.Context, db store.Store, module *host.Module, log *Log, o
 	if o.ParkAll || o.Faulted != nil {
 		options.ParkedMax, options.ParkedRetries = -1, -1
 	}
-	worker, err := segments.New(log, db, options)
+	var tables store.Tables = db
+	if o.Sent != nil {
+		tables = sentTables{db, o.Sent}
+	}
+	worker, err := segments.New(log, tables, options)
 	if err != nil {
 		module.Close(context.WithoutCancel(ctx))
 		return nil, err
