@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/pupwasm/pupwasm/internal/backoff"
 	"github.com/pupwasm/pupwasm/internal/clock"
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -157,7 +158,7 @@ func (r *runner) claim(ctx context.Context, status *store.ProjectionStatus, limi
 		return ctx.Err()
 	}
 	// A claim that is cut off may still run in the server, and leave an owner behind that has left.
-	ctx, stop := graceContext(ctx, leaveTimeout)
+	ctx, stop := backoff.Grace(ctx, leaveTimeout)
 	defer stop()
 	request := store.ClaimRequest{
 		Projection: r.id, Worker: r.worker.options.Name,

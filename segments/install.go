@@ -46,6 +46,9 @@ func (r *runner) install(ctx context.Context) error {
 	}
 	options := r.worker.options.of(own)
 	catalogue, err := r.installProgram(ctx, program, earlier, options.Segments)
+	if err == nil && catalogue != nil {
+		err = r.beginSending(ctx, program, own)
+	}
 	switch {
 	case r.over:
 		return nil
@@ -108,6 +111,7 @@ func (r *runner) installIn(
 // installed notes that the module fits what is in the database.
 func (r *runner) installed(catalogue store.Catalogue) {
 	r.catalogue, r.failure, r.noted = catalogue, nil, nil
+	r.bounded.Store(r.outboxMax() > 0)
 	r.membership.Store(&store.Membership{ProjectionID: r.id, Segments: r.options.Segments})
 	clear(r.refused)
 	r.retired = false
@@ -116,6 +120,7 @@ func (r *runner) installed(catalogue store.Catalogue) {
 	r.refusal.Store(nil)
 	r.proven.Store(true)
 	r.ready.Store(true)
+	r.worker.outboxes.refresh()
 	r.enrolled.Store(true)
 	r.worker.wakeLater(r.id)
 	tell(r.options.Observer.Installed, ObservedProgram{Projection: r.id, Source: r.program.Source()})
@@ -164,6 +169,9 @@ func (r *runner) reinstall(ctx context.Context) error {
 		return nil
 	}
 	catalogue, err := r.installProgram(ctx, r.program, earlier, r.options.Segments)
+	if err == nil && catalogue != nil {
+		err = r.beginSending(ctx, r.program, r.own)
+	}
 	switch {
 	case r.over:
 		return nil

@@ -53,9 +53,11 @@ func (w *Worker) arrive(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	joined := clock.Now()
 	if err := w.tables.Join(within, w.registered, w.options.Lease); err != nil {
 		return err
 	}
+	w.renewed(joined)
 	if slices.ContainsFunc(workers, func(other store.Worker) bool { return other.Name == w.options.Name }) {
 		w.logger.Warn().Msg("a worker of this name has not left: " +
 			"its segments are taken over, and if it still runs, it ends")
@@ -139,16 +141,19 @@ func (w *Worker) heartbeat(ctx context.Context, self store.Worker) error {
 	}
 	// A heartbeat that is cut off may still run in the server, and bring the worker back after it has left:
 	// others would leave a share of the segments to it.
-	ctx, stop := graceContext(ctx, leaveTimeout)
+	ctx, stop := backoff.Grace(ctx, leaveTimeout)
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, w.options.Lease)
 	defer cancel()
+	began := clock.Now()
 	if err := w.tables.Heartbeat(ctx, self, w.options.Lease); err != nil {
 		if errors.Is(err, store.ErrNameTaken) {
+			w.leaseUntil.Store(&time.Time{})
 			w.end(fmt.Errorf("worker %s: %w: two that run at once need two names", w.options.Name, err))
 		}
 		return err
 	}
+	w.renewed(began)
 	w.registered = self
 	return nil
 }

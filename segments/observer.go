@@ -35,6 +35,7 @@ import (
 //	modules that run or cannot                Installed, Refused
 //	notifications that do not arrive          Listening
 //	outages                                   Away, Back
+//	outboxes that keep projections waiting    OutboxFull, OutboxRoom
 //
 // They are of this worker. What holds for all workers, such as the number of parked keys, is in the database: see
 // [store.ProjectionStatus].
@@ -73,6 +74,11 @@ type Observer struct {
 	Retried func(ObservedRetry)
 	// Unparked: this worker has applied all events of a parked key.
 	Unparked func(ObservedEvent)
+
+	// OutboxFull: a projection does not commit what has messages, since its outbox has as many as it may.
+	OutboxFull func(ObservedOutbox)
+	// OutboxRoom: it goes on.
+	OutboxRoom func(ObservedOutbox)
 
 	// Polled: the horizon was asked for.
 	Polled func(ObservedPoll)
@@ -167,6 +173,14 @@ type ObservedRetry struct {
 	Reason  string // why the next one has failed again, or empty
 	Took    time.Duration
 	Traces  []store.TraceParent // the spans that caused the events, each once: see [Observer]
+}
+
+// ObservedOutbox is an outbox that keeps a projection waiting.
+type ObservedOutbox struct {
+	Projection store.ProjectionID
+	Messages   int64         // that were in it last, to be sent or held
+	Max        int           // see [Options].OutboxMax
+	After      time.Duration // how long the projection has waited, in OutboxRoom
 }
 
 // ObservedPoll is a poll of the horizon.

@@ -22,6 +22,8 @@ func JoinObservers(observers ...*Observer) *Observer {
 		join(&joined.Parked, o.Parked)
 		join(&joined.Retried, o.Retried)
 		join(&joined.Unparked, o.Unparked)
+		join(&joined.OutboxFull, o.OutboxFull)
+		join(&joined.OutboxRoom, o.OutboxRoom)
 		join(&joined.Polled, o.Polled)
 		join(&joined.Listening, o.Listening)
 		join(&joined.Away, o.Away)

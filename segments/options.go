@@ -100,6 +100,11 @@ type Options struct {
 	// often, down to once a minute. Calls come one after the other, apart from the work, and have 10 seconds: then, and
 	// when Run ends, their context ends. Keys that were parked before count too. Defaults to none.
 	OnPark func(ctx context.Context, key store.ParkedKey) error
+	// Relay sends messages beside the worker, under its lease. Defaults to none: other hosts send those of this worker.
+	Relay Relay
+	// OutboxMax is about the most messages of a projection that may wait in the outbox, to be sent or held: with more,
+	// commits that have messages wait. Defaults to 1,000,000; below 0 there is no limit.
+	OutboxMax int
 	// Once makes Run return when everything that was appended before it is applied or has failed. Defaults to false.
 	Once bool
 	// Logger receives what happens. Defaults to none.
@@ -126,6 +131,10 @@ type ProjectionOptions struct {
 	ParkedRetries int               // see [Options].ParkedRetries
 	// Durability says whether its commits wait for the disk. Defaults to the option of the store.
 	Durability store.Durability
+	// MessagesFrom is from where on the projection sends, unless that was decided when it was installed before. Defaults
+	// to MessagesFromNow.
+	MessagesFrom MessagesFrom
+	OutboxMax    int // see [Options].OutboxMax
 }
 
 // Or returns the options with those of another set where a field is zero.
@@ -139,6 +148,8 @@ func (o ProjectionOptions) Or(other ProjectionOptions) ProjectionOptions {
 	o.ParkedMax = cmp.Or(o.ParkedMax, other.ParkedMax)
 	o.ParkedRetries = cmp.Or(o.ParkedRetries, other.ParkedRetries)
 	o.Durability = cmp.Or(o.Durability, other.Durability)
+	o.MessagesFrom = cmp.Or(o.MessagesFrom, other.MessagesFrom)
+	o.OutboxMax = cmp.Or(o.OutboxMax, other.OutboxMax)
 	return o
 }
 
@@ -151,6 +162,9 @@ func (o ProjectionOptions) Validate() error {
 	switch {
 	case o.Poll < 0:
 		return &OptionError{Option: "Poll", Reason: fmt.Sprintf("must not be negative, it is %s", o.Poll)}
+	case o.MessagesFrom != "" && o.MessagesFrom != MessagesFromNow && o.MessagesFrom != MessagesFromBeginning:
+		return &OptionError{Option: "MessagesFrom", Reason: fmt.Sprintf("must be %q or %q, it is %q", MessagesFromNow,
+			MessagesFromBeginning, string(o.MessagesFrom))}
 	case o.Durability < store.DurabilityOfStore || o.Durability > store.Volatile:
 		return &OptionError{Option: "Durability", Reason: fmt.Sprintf("must be one of the constants, it is %d", o.Durability)}
 	}
@@ -167,6 +181,7 @@ func (o Options) of(own ProjectionOptions) Options {
 	o.OnError = cmp.Or(own.OnError, o.OnError)
 	o.ParkedMax = cmp.Or(own.ParkedMax, o.ParkedMax)
 	o.ParkedRetries = cmp.Or(own.ParkedRetries, o.ParkedRetries)
+	o.OutboxMax = cmp.Or(own.OutboxMax, o.OutboxMax)
 	return o
 }
 
@@ -196,6 +211,7 @@ func Defaults() Options {
 
 		ParkedMax:     100,
 		ParkedRetries: 3,
+		OutboxMax:     1_000_000,
 	}
 }
 
@@ -220,6 +236,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.RetryMax, d.RetryMax)
 	setDefault(&o.ParkedMax, d.ParkedMax)
 	setDefault(&o.ParkedRetries, d.ParkedRetries)
+	setDefault(&o.OutboxMax, d.OutboxMax)
 	if o.Observer == nil {
 		o.Observer = &Observer{}
 	}

@@ -175,7 +175,7 @@ func (k *keyRetry) run(ctx, working context.Context) error {
 			return err
 		}
 	}
-	for ctx.Err() == nil {
+	for k.segment.AwaitRoom(ctx) == nil {
 		through, done, err := k.step(working, after)
 		if err != nil || done {
 			return err
@@ -276,6 +276,7 @@ func (k *keyRetry) commit(
 		return false, err
 	}
 	r.events.Add(int64(len(events)))
+	r.worker.put(r.id.Name, retry.Messages)
 	observer, id := r.options.Observer, k.segment.id()
 	observed := ObservedRetry{
 		SegmentID: id, Key: k.key.Key, Events: len(events), Skipped: len(retry.Skipped), Took: clock.Since(began),

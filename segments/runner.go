@@ -37,6 +37,7 @@ type runner struct {
 	enrolled  atomic.Bool // others count this worker in: it is ready and has something to do
 	proven    atomic.Bool // some module of the projection was installed by this worker
 	paused    atomic.Bool // the last view said so
+	bounded   atomic.Bool // it sends messages, of which only so many may wait
 
 	membership atomic.Pointer[store.Membership] // of the worker, by the program that is installed, or nil
 	refusal    atomic.Pointer[currentRefusal]   // why the module that was set last cannot run, or nil

@@ -40,6 +40,7 @@ type segment struct {
 
 	withheld *pipeline.Withheld // what is passed and not applied
 
+	outboxMax int   // see [Options]
 	limited   int64 // where the commit group ends that has met a limit
 	deadlocks int   // that commits have met
 }
@@ -47,7 +48,7 @@ type segment struct {
 func newSegment(r *runner, claim store.Claim) *segment {
 	return &segment{
 		runner: r, claim: claim, processor: r.program.NewProcessor(claim.Segment), again: r.troubles[claim.Segment] != nil,
-		number: claim.Segment, first: claim.Position, epoch: claim.Epoch,
+		number: claim.Segment, first: claim.Position, epoch: claim.Epoch, outboxMax: r.outboxMax(),
 		logger: r.logger.With().Int("segment", claim.Segment).Logger(), done: make(chan struct{}),
 	}
 }
@@ -73,7 +74,7 @@ func (s *segment) leave() {
 // run applies events until ctx ends, which it checks between batches only; what is in flight then has its grace
 // to end. A segment that is being merged ends where it is merged. Parked keys are tried again meanwhile.
 func (s *segment) run(ctx context.Context) error {
-	working, stop := graceContext(ctx, s.grace())
+	working, stop := backoff.Grace(ctx, s.grace())
 	defer stop()
 	log, err := s.joinLog(working)
 	if err != nil {
@@ -132,7 +133,7 @@ func (s *segment) apply(ctx, working context.Context, log logstate.Joined) error
 		Claim: &s.claim, Log: log, Reader: reader, Projection: projection, Catalogue: r.catalogue,
 		Processor: s.processor, Transactional: r.program.Transactional(), Observer: s,
 		Misplaced: s.misplaced(places), Withheld: s.withheld, KeyOf: r.divider.Key, ParkedMax: r.options.ParkedMax,
-		Traces: r.options.Observer.traces(), Unseen: func() bool { return !s.again && r.largeCommits() },
+		Traces: r.options.Observer.traces(), Outbox: s, Unseen: func() bool { return !s.again && r.largeCommits() },
 		// A batch that has met a limit is tried separately.
 		IsolateThrough: r.limits.through(s.number, s.claim.Position),
 	})
@@ -206,6 +207,7 @@ func (s *segment) Applied(events, mutations int, took time.Duration) {
 // Committed notes a checkpoint.
 func (s *segment) Committed(claim store.Claim, commit *store.Commit, written pipeline.Written) {
 	s.runner.moved(claim, written.Events)
+	s.runner.worker.put(s.runner.id.Name, commit.Messages)
 	observer := s.runner.options.Observer
 	tell(observer.Committed, ObservedCommit{
 		SegmentID: s.id(), After: written.After, Position: claim.Position, Events: written.Events, Batches: written.Batches,
@@ -255,20 +257,6 @@ func (s *segment) grace() time.Duration {
 		return stopGraceSQL
 	}
 	return stopGrace
-}
-
-// graceContext returns a context that ends some time after its parent.
-func graceContext(parent context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(parent))
-	stopWaiting := context.AfterFunc(parent, func() {
-		if backoff.Sleep(ctx, grace) {
-			cancel()
-		}
-	})
-	return ctx, func() {
-		stopWaiting()
-		cancel()
-	}
 }
 
 // releaseTimeout bounds what a segment says to the database at its end.

@@ -112,7 +112,7 @@ func (r *runner) publishTroubles() {
 	r.worker.membership.refresh()
 }
 
-// troubles are those of all projections, by name and version. The worker's row in the database has them.
+// troubles are those of all projections, with segments that wait for room in the outbox, by name and version. The worker's row in the database has them.
 func (w *Worker) troubles() []store.Trouble {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -122,6 +122,7 @@ func (w *Worker) troubles() []store.Trouble {
 			all = append(all, *told...)
 		}
 	}
+	all = append(all, w.outboxes.troubles()...)
 	slices.SortFunc(all, func(a, b store.Trouble) int {
 		return cmp.Or(store.CompareProjectionIDs(a.Projection, b.Projection), cmp.Compare(a.Segment, b.Segment))
 	})

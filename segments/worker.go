@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -35,6 +36,7 @@ type Worker struct {
 	membership *membership
 	cache      *readcache.Cache
 	shared     pipeline.Shared
+	outboxes   *outboxes
 	outage     *outage // of the tables' database
 	logOutage  *outage // of the log's, which is the same where they are one
 	holdMax    time.Duration
@@ -43,6 +45,7 @@ type Worker struct {
 	ended      chan error // why Run ends before it is asked to
 
 	incarnation string // tells this process from others of the same name
+	leaseUntil  atomic.Pointer[time.Time]
 
 	registering sync.Mutex
 	registered  store.Worker // as the database knows this worker
@@ -90,6 +93,7 @@ func New(log store.Log, tables store.Tables, options Options) (*Worker, error) {
 		CallTimeout: options.Lease, RetryMin: options.RetryMin, RetryMax: options.RetryMax,
 	}, w.logger, horizon.Told{Polled: w.polled, Listening: w.listening})
 	w.membership = newMembership(w)
+	w.outboxes = newOutboxes(w)
 	w.shared = pipeline.Shared{
 		Log: w.log, Memory: pipeline.NewMemoryBudget(options.EventBytes),
 		Connections: pipeline.NewConnectionLimiter(options.Concurrency, options.BuildShare),
@@ -253,6 +257,8 @@ func (w *Worker) Run(ctx context.Context) error {
 	background.Go(func() { w.membership.run(running) })
 	background.Go(func() { w.checkLog(running, logCheckEvery) })
 	background.Go(func() { w.poller.Listen(running) })
+	background.Go(func() { w.outboxes.run(running) })
+	relaying := w.startRelay(running)
 	alerter := newAlerter(w)
 	if w.options.OnPark != nil && !w.options.Once {
 		background.Go(func() { alerter.run(running) })
@@ -269,8 +275,12 @@ func (w *Worker) Run(ctx context.Context) error {
 	if w.options.OnPark != nil && w.options.Once {
 		alerter.finish(ctx)
 	}
+	if w.options.Once {
+		err = relaying.finish(ctx, err)
+	}
 	stop()
 	w.group.Wait()
+	relaying.wait()
 	background.Wait()
 	w.letGo()
 	w.leave()

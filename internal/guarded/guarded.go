@@ -30,7 +30,8 @@ type Process struct {
 }
 
 // New prepares a process with a folder of its own, named after prefix, in memory if that is asked for and has room. Servers
-// refuse to run as root: then it is one of the accounts, the first that there is. The caller stops it.
+// that refuse to run as root run as one of the accounts then, the first that there is; others name none. The caller stops
+// it.
 func New(prefix string, inMemory bool, accounts ...string) (*Process, error) {
 	owner, err := unprivileged(accounts)
 	if err != nil {
@@ -90,7 +91,7 @@ func sweep(folder, prefix string) {
 
 // unprivileged returns whom to run a server as.
 func unprivileged(accounts []string) (*syscall.Credential, error) {
-	if os.Getuid() != 0 {
+	if os.Getuid() != 0 || len(accounts) == 0 {
 		return nil, nil //nolint:nilnil // no credential means: as we are
 	}
 	for _, name := range accounts {

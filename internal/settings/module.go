@@ -77,6 +77,11 @@ var moduleMembers = []moduleMember{
 		func(m *Module) *int { return &m.Worker.ParkedMax }),
 	limit("park_retries", "how often a parked key is tried again by itself (-1: never)", "park-retries",
 		func(m *Module) *int { return &m.Worker.ParkedRetries }),
+	word("messages_from", "from which events on it sends messages, when it sends for the first time", "messages-from",
+		func(m *Module) *segments.MessagesFrom { return &m.Worker.MessagesFrom },
+		segments.MessagesFromNow, segments.MessagesFromBeginning),
+	limit("outbox_max", "about the most messages that may wait in its outbox; with more its commits wait (-1: no limit)",
+		"outbox-max", func(m *Module) *int { return &m.Worker.OutboxMax }),
 	{
 		MemberInfo{"durable", "true or false", "wait for the disk at every commit", "durable"},
 		func(to *Module, m *Member) *Fault {

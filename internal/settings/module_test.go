@@ -25,6 +25,8 @@ poll: 2s
 on_error: stop
 park_max: -1
 park_retries: 7
+messages_from: beginning
+outbox_max: 500
 durable: true
 memory: 128
 fuel: 900000000000
@@ -45,6 +47,7 @@ func TestModule_everyMemberIsRead(t *testing.T) {
 		Worker: segments.ProjectionOptions{
 			BatchEvents: 100, CommitEvents: 2000, BatchPause: 5 * time.Millisecond, Segments: 8, Poll: 2 * time.Second,
 			OnError: store.ErrorStop, ParkedMax: -1, ParkedRetries: 7, Durability: store.Durable,
+			MessagesFrom: segments.MessagesFromBeginning, OutboxMax: 500,
 		},
 	}
 	if got != want {
@@ -77,6 +80,8 @@ func TestModule_refusals(t *testing.T) {
 		"batch: ~":         "f:1:1: batch has no value: give one, or remove the line for the setting of all modules",
 		"commit_events: 0": "f:1:16: commit_events must be a whole number from 1 to 10000000, it is 0",
 		"segments: 1025":   "f:1:11: segments must be a whole number from 1 to 1024, it is 1025",
+		"outbox_max: 0":    "f:1:13: outbox_max must be a whole number from 1 to 2147483647, or -1, it is 0",
+		"messages_from: 5": "f:1:16: messages_from must be now or beginning, it is 5",
 		"park_max: 0":      "f:1:11: park_max must be a whole number from 1 to 2147483647, or -1, it is 0",
 		"park_retries: -2": "f:1:15: park_retries must be a whole number from 1 to 2147483647, or -1, it is -2",
 		"memory: 2049":     "f:1:9: memory must be a whole number from 1 to 2048, it is 2049",

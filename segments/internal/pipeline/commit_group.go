@@ -99,6 +99,7 @@ func (g *commitGroup) reset() {
 		return
 	}
 	g.folder.Reset()
+	clear(g.messages) // what they have is not to be kept
 	*g = commitGroup{pipeline: g.pipeline, folder: g.folder, messages: g.messages[:0]}
 }
 

@@ -31,6 +31,10 @@ func (e *deadlockedGroup) Error() string { return e.err.Error() }
 // Unwrap returns the error of the commit.
 func (e *deadlockedGroup) Unwrap() error { return e.err }
 
+// errNoRoom says that the messages of a group must wait, and that it was processed in a transaction, which is not kept open
+// for so long. It is processed again.
+var errNoRoom = errors.New("the outbox is full")
+
 // attributed is an error of a processor, see segments.Fault.
 type attributed interface {
 	error

@@ -55,6 +55,14 @@ type Observer interface {
 	Deadlocked(err error)
 }
 
+// Outbox bounds how many messages of a projection may wait to be sent.
+type Outbox interface {
+	// HasRoom reports that further messages may be put in.
+	HasRoom() bool
+	// AwaitRoom waits until then, and fails when ctx ends first.
+	AwaitRoom(ctx context.Context) error
+}
+
 // Written is what a commit has brought.
 type Written struct {
 	After                 int64 // the checkpoint before it
@@ -98,6 +106,7 @@ type Segment struct {
 	Traces    int                                     // see segments.Observer
 	// Up to IsolateThrough every batch is committed separately.
 	IsolateThrough int64
+	Outbox         Outbox // of the projection
 	// Unseen reports that readers do not see the rows, and that nobody waits for a commit.
 	Unseen func() bool
 }
@@ -136,6 +145,10 @@ func (p *Pipeline) Run(ctx, working context.Context) error {
 		var refused *refusedGroup
 		var deadlocked *deadlockedGroup
 		switch {
+		case errors.Is(err, errNoRoom):
+			if p.Outbox.AwaitRoom(ctx) != nil {
+				return nil
+			}
 		case errors.As(err, &refused):
 			p.IsolateThrough, p.isolateEvents = refused.through, refused.events
 		case errors.As(err, &deadlocked) && ctx.Err() == nil: // once more

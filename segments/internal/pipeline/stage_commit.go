@@ -10,9 +10,14 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// commit is the third stage: it commits groups in order, one after the other, until there are no more or one fails.
+// commit is the third stage: it commits groups in order, one after the other, until there are no more or one fails. One
+// whose messages wait for room when ctx ends is dropped: a later claim applies its events.
 func (a *attempt) commit(ctx, working context.Context) error {
 	for g := range a.groups {
+		if room, err := a.awaitRoom(ctx, g); !room || err != nil {
+			close(a.aborted)
+			return err
+		}
 		if err := a.commitGroup(working, g); err != nil {
 			close(a.aborted)
 			return err
@@ -22,6 +27,18 @@ func (a *attempt) commit(ctx, working context.Context) error {
 		}
 	}
 	return nil
+}
+
+// awaitRoom waits until the messages of a group may be put into the outbox, and reports false when ctx ends first.
+func (a *attempt) awaitRoom(ctx context.Context, g *commitGroup) (room bool, err error) {
+	switch {
+	case len(g.messages) == 0 || a.Outbox.HasRoom():
+		return true, nil
+	case g.tx != nil:
+		a.end(g)
+		return false, errNoRoom
+	}
+	return a.Outbox.AwaitRoom(ctx) == nil, nil
 }
 
 // commitGroup writes a group's rows and its checkpoint, and gives the group back for other events.

@@ -1,0 +1,149 @@
+package jetstream
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	natsjs "github.com/nats-io/nats.go/jetstream"
+
+	"github.com/pupwasm/pupwasm/internal/clock"
+	"github.com/pupwasm/pupwasm/relay"
+	"github.com/pupwasm/pupwasm/relay/cloudevents"
+	"github.com/pupwasm/pupwasm/store"
+)
+
+// Sink sends messages to JetStream: to their subject, as CloudEvents in binary mode, with their id as Nats-Msg-Id.
+//
+// The user needs the rights to publish to the subjects of the messages, to $JS.API.STREAM.NAMES, $JS.API.STREAM.INFO.*
+// and $JS.API.STREAM.MSG.GET.*, and to subscribe to _INBOX.>.
+type Sink struct {
+	conn    *connection
+	streams *streams
+	source  string
+}
+
+var _ relay.Sink = (*Sink)(nil)
+
+// headerKey has a hash of the message's key.
+const headerKey = "Pupwasm-Key"
+
+// Open returns a sink for servers of one cluster: nats:// or tls:// with a host, and a port where it is not 4222, several
+// with commas between them. Servers that are down are no error: the sink connects when they are there.
+//
+// # Errors
+//
+// The URL or an option cannot be used. The text has no secrets.
+func Open(ctx context.Context, urls string, options Options) (*Sink, error) {
+	if err := cloudevents.CheckSource(options.Source); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	conn, err := dial(urls, options)
+	if err != nil {
+		return nil, err
+	}
+	return &Sink{conn: conn, streams: &streams{conn: conn, warned: map[string]bool{}}, source: options.Source}, nil
+}
+
+// Concurrency is how many messages may be on their way at once.
+func (s *Sink) Concurrency() int { return 256 }
+
+// Target has the URLs without credentials.
+func (s *Sink) Target() string { return s.conn.servers.shown }
+
+// Close closes the connection.
+func (s *Sink) Close() error {
+	s.conn.close()
+	return nil
+}
+
+// Send sends a message, see [relay.Sink].
+//
+// # Errors
+//
+// [*relay.RefusedError] for one that is too large; [*UnavailableError]; ctx's.
+func (s *Sink) Send(ctx context.Context, message *store.OutboxMessage) error {
+	err := s.send(ctx, message)
+	var large *tooLargeError
+	if errors.As(err, &large) {
+		return &relay.RefusedError{Err: fmt.Errorf("message %s has %d bytes of data: %w", message.MessageID, len(message.Data), large)}
+	}
+	return err
+}
+
+func (s *Sink) send(ctx context.Context, message *store.OutboxMessage) error {
+	if !store.IsSubject(message.Subject) {
+		return &relay.RefusedError{Err: fmt.Errorf("message %s has a subject that NATS does not take", message.MessageID)}
+	}
+	if err := s.conn.wait(ctx); err != nil {
+		return err
+	}
+	stream, err := s.streams.find(ctx, message.Subject)
+	if err != nil {
+		return err
+	}
+	if clock.Since(message.PutAt) > stream.window/2 {
+		if there, err := s.isThere(ctx, stream, message); there || err != nil {
+			return err
+		}
+	}
+	within, cancel := s.conn.within(ctx)
+	defer cancel()
+	_, err = s.conn.js.PublishMsg(within, s.message(message)) // a duplicate is no error
+	if errors.Is(err, natsjs.ErrNoStreamResponse) {
+		s.streams.forget(stream) // it may be gone
+	}
+	if err != nil {
+		return s.conn.explain(ctx, err)
+	}
+	return nil
+}
+
+// isThere reports whether a stream has a message that may have been sent before: when the last one on its subject is the
+// message, or a later one of its key, which is sent behind it. What was stored before the message was put into the outbox
+// is of another log.
+func (s *Sink) isThere(ctx context.Context, stream *knownStream, message *store.OutboxMessage) (bool, error) {
+	last, err := s.conn.stored(ctx, stream.name, storedRequest{LastOf: message.Subject})
+	if errors.Is(err, natsjs.ErrMsgNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	id, err := store.ParseMessageID(last.Header.Get(natsjs.MsgIDHeader))
+	if err != nil || last.Time.Before(message.PutAt.Add(-stream.window/2)) {
+		return false, nil //nolint:nilerr // it is of somebody else
+	}
+	own := message.MessageID
+	if id == own {
+		return true, nil
+	}
+	later := id.Position > own.Position || id.Position == own.Position && id.Index > own.Index
+	return later && id.Projection == own.Projection && id.Version == own.Version &&
+		last.Header.Get(headerKey) == keyHash(message.Key), nil
+}
+
+// message returns the message for NATS.
+func (s *Sink) message(message *store.OutboxMessage) *nats.Msg {
+	event := cloudevents.Of(&message.Message, s.source)
+	header := nats.Header{natsjs.MsgIDHeader: {message.MessageID.String()}, headerKey: {keyHash(message.Key)}}
+	for name, value := range event.Headers() {
+		header[name] = []string{value}
+	}
+	if event.DataContentType != "" {
+		header["ce-datacontenttype"] = []string{cloudevents.HeaderValue(event.DataContentType)}
+	}
+	return &nats.Msg{Subject: message.Subject, Header: header, Data: message.Data}
+}
+
+// keyHash is a key as a header: it may be any bytes, and many of them.
+func keyHash(key []byte) string {
+	sum := sha256.Sum256(key)
+	return hex.EncodeToString(sum[:16])
+}
