@@ -30,6 +30,10 @@ help: ## list the targets
 demo: build modules ## generate events and run the examples over SQLite
 	@bin/pupwasm demo bin/modules
 
+.PHONY: demo-messages
+demo-messages: build bin/modules/order_messages.wasm ## kill a node of NATS and pupwasm while it sends messages, and count what arrived
+	@$(GO) run ./internal/demomessages bin/pupwasm bin/modules/order_messages.wasm
+
 .PHONY: build
 build: ## bin/pupwasm
 	@mkdir -p bin

@@ -182,8 +182,27 @@ func TestMessagesFrom(t *testing.T) {
 	})
 }
 
-// TestMessages_ofBatchesThatAreRepeated has batches that fail, are divided, meet deadlocks and are tried again when their
-// keys were parked: there is one message of each event.
+// TestMessages_ofALogElsewhere has the log in another database than the outbox.
+func TestMessages_ofALogElsewhere(t *testing.T) {
+	t.Parallel()
+	log, tables, box := logtest.New(t), logtest.New(t), &mailbox{}
+	options := quick()
+	options.Relay = relayTo(t, tables, box, relay.Options{})
+	appendTo(t, log, noted("Before"))
+	worker := startWorkerOn(t, log, tables, options)
+	worker.SetProgram(&mailer{})
+	testwait.Until(t, "a message has arrived", func() bool {
+		appendTo(t, log, noted("After"))
+		return len(box.sorted()) > 0
+	})
+	if got := box.sorted()[0]; got == "mailer.v1.1.0 notes.n1" {
+		t.Errorf("an event from before is sent: %q", got)
+	}
+	worker.runs(t)
+}
+
+// TestMessages_ofBatchesThatAreRepeated has batches that fail, are divided, meet deadlocks and are tried again when
+// their keys were parked: there is one message of each event.
 func TestMessages_ofBatchesThatAreRepeated(t *testing.T) {
 	t.Parallel()
 	for _, transactional := range []bool{false, true} {

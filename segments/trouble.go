@@ -112,19 +112,20 @@ func (r *runner) publishTroubles() {
 	r.worker.membership.refresh()
 }
 
-// troubles are those of all projections, with segments that wait for room in the outbox, by name and version. The worker's row in the database has them.
+// troubles are those of all projections, with segments that wait for room in the outbox, by name and version. The
+// worker's row in the database has them.
 func (w *Worker) troubles() []store.Trouble {
+	all := w.outboxes.troubles()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var all []store.Trouble
 	for _, r := range w.runners {
 		if told := r.told.Load(); told != nil {
 			all = append(all, *told...)
 		}
 	}
-	all = append(all, w.outboxes.troubles()...)
 	slices.SortFunc(all, func(a, b store.Trouble) int {
-		return cmp.Or(store.CompareProjectionIDs(a.Projection, b.Projection), cmp.Compare(a.Segment, b.Segment))
+		return cmp.Or(store.CompareProjectionIDs(a.Projection, b.Projection), cmp.Compare(a.Segment, b.Segment),
+			cmp.Compare(a.Reason, b.Reason))
 	})
 	return all
 }

@@ -58,7 +58,7 @@ func TestNew_refusesWhatIsThere(t *testing.T) {
 	for want, args := range map[string][]string{
 		"exists: --dir names another folder":              {"new", "orders", "--dir", folder, "--sdk-path", sdk},
 		`projection "Orders": is not a name`:              {"new", "Orders", "--sdk-path", sdk},
-		"--template messages: there are counter":          {"new", "orders", "--template", "messages"},
+		"--template tables: there are counter":            {"new", "orders", "--template", "tables"},
 		"is not the folder guest-sdk of a checkout":       {"new", "other", "--dir", folder + "2", "--sdk-path", folder},
 		"is no release, which has its SDK to download: -": {"new", "other", "--dir", folder + "2"},
 	} {

@@ -29,8 +29,8 @@ type checkOptions struct {
 	runtime runtimeOptions
 }
 
-const checkHelp = `Run a module several times over the same events, each time differently, and compare the rows. The
-rows must not depend on where batches begin, on what an earlier batch left behind, on the number of segments, on random
+const checkHelp = `Run a module several times over the same events, each time differently, and compare the rows, and what is sent. The
+rows and messages must not depend on where batches begin, on what an earlier batch left behind, on the number of segments, on random
 numbers, on the order of a map, or on the time. Each run uses a temporary SQLite database, so SQL of the module needs a
 text for SQLite.
 
@@ -41,7 +41,7 @@ func newCheckCommand(globals *globalOptions) *cobra.Command {
 	opts := &checkOptions{globalOptions: globals}
 	cmd := &cobra.Command{
 		Use:   "check FILE.wasm",
-		Short: "Check that a module's rows depend on the events only",
+		Short: "Check that a module's rows and messages depend on the events only",
 		Long:  checkHelp,
 		Example: `  pupwasm check bin/modules/fine_balance.wasm
   pupwasm check bin/modules/fine_balance.wasm --events events.jsonl`,
@@ -58,8 +58,8 @@ func newCheckCommand(globals *globalOptions) *cobra.Command {
 	return cmd
 }
 
-// errDiffers says that two variants have different rows.
-var errDiffers = errors.New("the rows depend on more than the events")
+// errDiffers says that two variants have different rows or messages.
+var errDiffers = errors.New("the rows or messages depend on more than the events")
 
 func runModuleCheck(ctx context.Context, opts *checkOptions, file string) error {
 	if opts.count < 1 {
@@ -81,20 +81,25 @@ func runModuleCheck(ctx context.Context, opts *checkOptions, file string) error 
 	if err != nil {
 		return err
 	}
-	if err := opts.say("%s: %s, %s with one event in a batch", c.name, count(int64(c.count), "event"),
-		count(rows, "row")); err != nil {
+	report := moduleCheckReport{
+		Projection: c.name, Events: c.count, Rows: rows, Messages: int64(len(want.sent.Messages())), Same: true,
+	}
+	made := count(rows, "row")
+	if c.sends {
+		made += ", " + count(report.Messages, "message")
+	}
+	if err := opts.say("%s: %s, %s with one event in a batch", c.name, count(int64(c.count), "event"), made); err != nil {
 		return err
 	}
-	report := moduleCheckReport{Projection: c.name, Events: c.count, Rows: rows, Same: true}
 	for _, w := range variants(opts.seed, c.global) {
-		difference, err := c.compare(ctx, want, w)
+		what, difference, err := c.compare(ctx, want, w)
 		if err != nil {
 			return fmt.Errorf("%s: %w", w.name, err)
 		}
-		said, run := "the same rows", variantReport{Name: w.name, Same: difference == ""}
+		said, run := c.saidOfSame(), variantReport{Name: w.name, Same: difference == ""}
 		if !run.Same {
 			report.Same, run.Difference, run.Hint = false, difference, w.hint
-			said = fmt.Sprintf("DIFFERENT ROWS: %s. %s", difference, w.hint)
+			said = fmt.Sprintf("DIFFERENT %s: %s. %s", what, difference, w.hint)
 		}
 		report.Runs = append(report.Runs, run)
 		if err := opts.say("  %-42s %s", w.name, said); err != nil {
@@ -114,7 +119,8 @@ func runModuleCheck(ctx context.Context, opts *checkOptions, file string) error 
 type moduleCheckReport struct {
 	Projection string          `json:"projection"`
 	Events     int             `json:"events"`
-	Rows       int64           `json:"rows"` // with one event in a batch
+	Rows       int64           `json:"rows"`     // with one event in a batch
+	Messages   int64           `json:"messages"` // likewise
 	Same       bool            `json:"same"`
 	Runs       []variantReport `json:"runs"`
 }
@@ -126,7 +132,7 @@ type variantReport struct {
 	Hint       string `json:"hint,omitempty"`
 }
 
-// variant is a way to run a module. The rows must be the same in each.
+// variant is a way to run a module. The rows and messages must be the same in each.
 type variant struct {
 	name, hint  string
 	batch       int // events in a batch
@@ -206,7 +212,8 @@ type check struct {
 	// Known after the first load.
 	name   string
 	global bool
-	count  int // of events
+	sends  bool // it has messages
+	count  int  // of events
 	log    *trial.Log
 }
 
@@ -217,6 +224,7 @@ func (c *check) load(ctx context.Context, runtime *host.Runtime) (*host.Module, 
 		return module, err
 	}
 	c.name, c.global = module.Description.Name, module.Description.Order == store.OrderGlobal
+	c.sends = len(module.Description.Messages) > 0
 	var events []store.RecordedEvent
 	if c.opts.events == "" {
 		events = makeEvents(&module.Description.Subscription, c.opts.count, c.opts.seed)
@@ -258,8 +266,23 @@ func (c *check) read() ([]store.RecordedEvent, error) {
 	return events, nil
 }
 
+// saidOfSame is said of a variant in which nothing differs.
+func (c *check) saidOfSame() string {
+	if c.sends {
+		return "the same rows and messages"
+	}
+	return "the same rows"
+}
+
+// checked is what came of a variant.
+type checked struct {
+	*trial.Result
+
+	sent trial.Sent
+}
+
 // run runs one variant with a database of its own, which stays.
-func (c *check) run(ctx context.Context, w variant) (*trial.Result, error) {
+func (c *check) run(ctx context.Context, w variant) (*checked, error) {
 	c.number++
 	globals := *c.opts.globalOptions
 	globals.log = c.opts.log.Level(max(c.opts.log.GetLevel(), zerolog.WarnLevel))
@@ -277,9 +300,10 @@ func (c *check) run(ctx context.Context, w variant) (*trial.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	result, err := trial.Run(ctx, module, c.log, trial.Options{
+	result := &checked{}
+	result.Result, err = trial.Run(ctx, module, c.log, trial.Options{
 		Path:     filepath.Join(c.folder, fmt.Sprintf("%d.db", c.number)),
-		Segments: w.segments, BatchEvents: w.batch, Logger: globals.log,
+		Segments: w.segments, BatchEvents: w.batch, Sent: &result.sent, Logger: globals.log,
 	})
 	var failed *segments.FailedError
 	if c.opts.events == "" && errors.As(err, &failed) {
@@ -288,20 +312,29 @@ func (c *check) run(ctx context.Context, w variant) (*trial.Result, error) {
 	return result, err
 }
 
-// compare runs a variant and describes one row that differs, or returns "".
-func (c *check) compare(ctx context.Context, want *trial.Result, w variant) (string, error) {
+// compare runs a variant and describes one row or message that differs, or returns "". what says which of them it is.
+func (c *check) compare(ctx context.Context, want *checked, w variant) (what, difference string, err error) {
 	got, err := c.run(ctx, w)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	defer os.Remove(got.Path)
-	differences, err := trial.Compare(ctx, want, got)
+	differences, err := trial.Compare(ctx, want.Result, got.Result)
 	for _, d := range differences {
 		if d.Differ > 0 {
-			return differenceText(d), err
+			return "ROWS", differenceText(d), err
 		}
 	}
-	return "", err
+	switch was, is, differs := want.sent.Differs(&got.sent); {
+	case !differs:
+		return "", "", err
+	case is == "":
+		return "MESSAGES", "it does not send " + shortened(was), err
+	case was == "":
+		return "MESSAGES", fmt.Sprintf("it sends %s besides", shortened(is)), err
+	default:
+		return "MESSAGES", fmt.Sprintf("it sends %s, and sent %s", shortened(is), shortened(was)), err
+	}
 }
 
 // differenceText describes a row that differs.

@@ -210,7 +210,7 @@ func eachCommand(cmd *cobra.Command, fn func(*cobra.Command)) {
 // setFlag gives a flag the value of a member. A flag that may be repeated takes a list.
 func setFlag(flag *pflag.Flag, member *settings.Member) *settings.Fault {
 	values := []settings.Member{*member}
-	if member.Kind == settings.List && flag.Value.Type() == "stringArray" {
+	if member.Kind == settings.List && takesList(flag) {
 		values = member.List
 	}
 	for i := range values {

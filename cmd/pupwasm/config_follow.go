@@ -83,7 +83,7 @@ func (f *configFollower) reload(path string) {
 	f.refused = ""
 	values := valuesOf(fresh.flags)
 	var changed, later []string
-	var base settings.Module
+	base := f.opts.publish.base()
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		live := true
 		if values[name] != f.opts.flags.Lookup(name).Value.String() {
@@ -171,6 +171,8 @@ func changeModules(base *settings.Module, flag string, of *runOptions) bool {
 		base.Worker.ParkedMax = w.ParkedMax
 	case "park-retries":
 		base.Worker.ParkedRetries = w.ParkedRetries
+	case "outbox-max":
+		base.Worker.OutboxMax = w.OutboxMax
 	case "durable":
 		base.Worker.Durability = store.Volatile
 		if of.durable {

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/pupwasm/pupwasm/internal/settings"
+	"github.com/pupwasm/pupwasm/relay/jetstream"
 )
 
 // origin is where the value of a flag comes from.
@@ -99,6 +100,8 @@ func asSecret(flags *pflag.FlagSet, flag, kind string) {
 const (
 	secretDatabase = "database" // the URL of a database, with its password
 	secretHook     = "hook"     // a URL to call, of which any part may be a password; or a program
+	secretTargets  = "targets"  // where messages go: a list, see targetList
+	secretNATS     = "nats"     // URLs of NATS servers, with passwords or tokens
 )
 
 func isSecret(flag *pflag.Flag) bool { return flag.Annotations[secretAnnotation] != nil }
@@ -118,6 +121,13 @@ func withoutSecret(flag *pflag.Flag, value string) (shown string, had bool) {
 			return value, false
 		}
 		return at.String(), at.String() != value
+	case kind[0] == secretTargets:
+		return shownTargets(value)
+	case kind[0] == secretNATS:
+		if shown, valid := jetstream.Shown(value); valid {
+			return shown, strings.Contains(value, "@")
+		}
+		return "(cannot be read)", true
 	}
 	to, err := url.Parse(value)
 	if err != nil || to.Host == "" {
@@ -125,6 +135,14 @@ func withoutSecret(flag *pflag.Flag, value string) (shown string, had bool) {
 	}
 	shown = to.Scheme + "://" + to.Host
 	return shown + "/…", strings.Trim(strings.TrimPrefix(value, shown), "/") != ""
+}
+
+// valuesIn are the values of a member: one, or those of a list.
+func valuesIn(member *settings.Member) []settings.Member {
+	if member.Kind == settings.List {
+		return member.List
+	}
+	return []settings.Member{*member}
 }
 
 // warnOfReaders warns of each password in a file that every user of the machine can read.
@@ -143,8 +161,10 @@ func (o *globalOptions) warnOfReaders(cmd *cobra.Command) {
 			if flag == nil {
 				continue
 			}
-			if _, had := withoutSecret(flag, member.Text); had {
-				secrets = append(secrets, secret{member.Value, environmentNames(flag)[0]})
+			for _, value := range valuesIn(member) {
+				if _, had := withoutSecret(flag, value.Text); had {
+					secrets = append(secrets, secret{value.Value, environmentNames(flag)[0]})
+				}
 			}
 		}
 	}

@@ -34,8 +34,8 @@ var exitCodes = []exitCodeRow{
 	{exitOK, "done", "Go on."},
 	{
 		exitFailure, "failed",
-		"Read the line on stderr. `pupwasm diff` also ends so when versions differ, `pupwasm check` when rows do, and " +
-			"`pupwasm plan` when a module is refused.",
+		"Read the line on stderr. `pupwasm diff` also ends so when versions differ, `pupwasm check` when rows do, " +
+			"`pupwasm plan` when a module is refused, and `pupwasm run --once` when messages are left.",
 	},
 	{
 		exitUsage, "wrong usage: a flag, an argument or a setting",

@@ -164,7 +164,7 @@ func TestHabits_everyArgumentIsCompleted(t *testing.T) {
 
 // freeValues are what the usages of flags call values that nobody can list.
 var freeValues = []string{
-	"COLUMN=VALUE", "CONTEXT/TYPE/ID", "URL", "address", "context", "expression", "fields", "name", "role", "time", "type",
+	"COLUMN=VALUE", "CONTEXT/TYPE/ID", "URI", "URL", "address", "context", "expression", "fields", "key", "name", "role", "time", "type",
 }
 
 // ofFiles finds the usages of flags whose value is a path.

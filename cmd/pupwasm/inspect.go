@@ -30,8 +30,8 @@ func newInspectCommand(globals *globalOptions) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "inspect FILE.wasm | --limits",
 		Short: "Show what a module declares, and what it costs",
-		Long: `Show the description of a module: the events that it reads, and its tables, writes and queries. A module can touch
-nothing else. No database is needed; 'pupwasm run' checks whether the module fits one.
+		Long: `Show the description of a module: the events that it reads, its tables, writes and queries, and the messages that it
+may send, with their subjects. A module can touch and send nothing else. No database is needed; 'pupwasm run' checks whether the module fits one.
 
 The description is read from the file if 'pupwasm build' has written it there, and the module does not run. Hosts refuse
 a module that says something else when it runs. A module without one is loaded as 'pupwasm run' does; with --run every
@@ -175,6 +175,7 @@ func printModule(out io.Writer, module *inspected, schema string) {
 	field("aggregates", "%s", listOr(d.Subscription.AggregateTypes, "all"))
 	field("event types", "%s", listOr(d.Subscription.EventTypes, "all"))
 	field("event columns", "%s", listOr(d.Columns, "none beyond global_position, aggregate_version"))
+	field("sends", "%s", sends(d))
 	for i := range d.Tables {
 		printTable(out, d, &d.Tables[i], schema)
 	}
@@ -187,6 +188,9 @@ func printModule(out io.Writer, module *inspected, schema string) {
 	}
 	for i := range d.Queries {
 		printQuery(out, &d.Projection, &d.Queries[i])
+	}
+	for i := range d.Messages {
+		printMessage(out, &d.Projection, &d.Messages[i])
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/pupwasm/pupwasm/internal/web"
+	"github.com/pupwasm/pupwasm/relay"
 	"github.com/pupwasm/pupwasm/segments"
 )
 
@@ -119,11 +120,13 @@ func listenFault(err error) error {
 	return err
 }
 
-// watch has the server told what a worker with these options does. What it returns serves the host, and watches it until
-// ctx ends; progress is that of the worker.
-func (s *server) watch(to databases, options *segments.Options) func(ctx context.Context, progress func() []segments.Progress) {
+// watcher serves a host, and watches it until ctx ends; progress is that of its worker.
+type watcher func(ctx context.Context, progress func() []segments.Progress)
+
+// watch has the server told what a worker with these options does, and its relay by the observer that it returns.
+func (s *server) watch(to databases, options *segments.Options) (watcher, *relay.Observer) {
 	if s == nil {
-		return func(context.Context, func() []segments.Progress) {}
+		return func(context.Context, func() []segments.Progress) {}, nil
 	}
 	host := web.NewHost(to.log, to.tables, *options, webBuild())
 	options.Observer = segments.JoinObservers(options.Observer, host.Observer())
@@ -131,7 +134,7 @@ func (s *server) watch(to databases, options *segments.Options) func(ctx context
 		handler := host.Handler(s.token, progress)
 		s.handler.Store(&handler)
 		host.Run(ctx)
-	}
+	}, host.RelayObserver()
 }
 
 // stop ends the connections. It waits a moment for answers under way.

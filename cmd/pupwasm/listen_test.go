@@ -127,9 +127,15 @@ func TestListen_thePageHasEveryMetric(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			database, folder := withPoison(t, kind)
-			l := listen(t, database, folder)
+			appendPaid(t, database)
+			writeModule(t, folder, "shop.wasm", guestbuild.Example(t, guestbuild.Auto, "testdata/shop_messages"))
+			l := listen(t, database, folder, "--publish", "file:"+filepath.Join(t.TempDir(), "sent.jsonl"), "--messages-from", "beginning")
 			l.ready()
-			testwait.Until(t, "a key is parked", func() bool { return value(l.metrics(), "pupwasm_parked_keys") == 1 })
+			testwait.Until(t, "a key is parked, and a message is sent", func() bool {
+				families := l.metrics()
+				return value(families, "pupwasm_parked_keys") == 1 && value(families, "pupwasm_messages_sent_total") == 1 &&
+					value(families, "pupwasm_outbox_sending") == 1
+			})
 			var emitted []string
 			families := l.metrics()
 			for name, family := range families {
@@ -143,11 +149,11 @@ func TestListen_thePageHasEveryMetric(t *testing.T) {
 				t.Errorf("the host emits\n%s\nthe page has\n%s", strings.Join(emitted, "\n"), strings.Join(documented, "\n"))
 			}
 			for name, want := range map[string]float64{
-				"pupwasm_database_up": 1, "pupwasm_workers": 1, "pupwasm_events_applied_total": 2, "pupwasm_parked_events": 2,
-				"pupwasm_keys_parked_total": 1, "pupwasm_log_head_position": 4, "pupwasm_projection_lag_events": 0,
-				"pupwasm_segments": 4,
+				"pupwasm_database_up": 1, "pupwasm_workers": 1, "pupwasm_events_applied_total": 3, "pupwasm_parked_events": 2,
+				"pupwasm_keys_parked_total": 1, "pupwasm_log_head_position": 5, "pupwasm_projection_lag_events": 0,
+				"pupwasm_segments": 4, "pupwasm_outbox_max": 1_000_000,
 			} {
-				if got := value(families, name); got != want {
+				if got := valueOf(families, name, "misbehave"); got != want {
 					t.Errorf("%s is %v, want %v", name, got, want)
 				}
 			}
@@ -169,10 +175,31 @@ var labelOrder = []string{"projection", "version", "state", "policy", "result", 
 
 // value is the sum over all labels of a gauge or counter.
 func value(families map[string]*dto.MetricFamily, name string) (sum float64) {
+	return valueOf(families, name, "")
+}
+
+// valueOf is the same of one projection, and of what is not of projections.
+func valueOf(families map[string]*dto.MetricFamily, name, projection string) (sum float64) {
 	for _, m := range families[name].GetMetric() {
-		sum += m.GetGauge().GetValue() + m.GetCounter().GetValue()
+		other := slices.ContainsFunc(m.GetLabel(), func(l *dto.LabelPair) bool {
+			return projection != "" && l.GetName() == "projection" && l.GetValue() != projection
+		})
+		if !other {
+			sum += m.GetGauge().GetValue() + m.GetCounter().GetValue()
+		}
 	}
 	return sum
+}
+
+// appendPaid appends an event that shop_messages sends a message for.
+func appendPaid(t *testing.T, database string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "paid.jsonl")
+	line := `{"bounded_context":"Test","aggregate_type":"Note","aggregate_id":"n9","event_type":"OrderPaid","payload":{"cents":1}}`
+	if err := os.WriteFile(file, []byte(line+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(t, database, "append", file)
 }
 
 // TestListen_probesAndActions asks what there is, with and without the token.
@@ -230,6 +257,16 @@ func TestListen_probesAndActions(t *testing.T) {
 		{"POST", "/api/v1/projections/misbehave/parked/n9/skip", token, 400, "not parked"},
 		{"POST", "/api/v1/projections/misbehave/parked/hex:zz/skip", token, 400, "pairs of hex digits"},
 		{"POST", "/api/v1/projections/misbehave/parked/hex:6e31/skip", token, 200, "skip is ordered"},
+		{"GET", "/api/v1/projections/misbehave/messages", token, 200, `"messages": []`},
+		{"GET", "/api/v1/projections/misbehave/messages?limit=101", token, 400, "must be 1 to 100"},
+		{"GET", "/api/v1/projections/misbehave/messages?state=gone", token, 400, "must be pending, failed, sent or held"},
+		{"GET", "/api/v1/projections/misbehave/messages?key=hex:zz", token, 400, "pairs of hex digits"},
+		{"GET", "/api/v1/projections/misbehave/messages", "", 401, "Authorization: Bearer"},
+		{"POST", "/api/v1/projections/misbehave/messages/resend", token, 200, "0 messages to be sent again"},
+		{"POST", "/api/v1/messages/misbehave.v1.1.0/resend", token, 200, "0 messages to be sent again"},
+		{"POST", "/api/v1/messages/misbehave.v1.1.0/skip", token, 400, "misbehave.v1.1.0"},
+		{"POST", "/api/v1/messages/misbehave.v1/skip", token, 400, "is no id"},
+		{"POST", "/api/v1/messages/misbehave.v1.1.0/skip", "", 401, "Authorization: Bearer"},
 	} {
 		if code, body := l.do(c.method, c.path, c.token); code != c.code || !strings.Contains(body, c.body) {
 			t.Errorf("%s %s answers %d: %s", c.method, c.path, code, body)

@@ -16,6 +16,8 @@
 // The command run has its flags in worker_flags.go, runtime_flags.go, limit_flags.go and events_flag.go. limits.go is
 // the table of limits, from which docs/limits.md is written.
 //
+// relay.go copies the log to NATS; package relay/jetstream does the work.
+//
 // The import has two files: append.go (the command) and import.go (batches to the store), with identity.go for the ids
 // of events without one and payload_schemas.go for --event-schemas. Package internal/eventline reads the input.
 package main

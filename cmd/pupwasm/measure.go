@@ -30,6 +30,7 @@ type measurement struct {
 	NanosEvent  distribution `json:"nanoseconds_per_event"` // of this machine, now
 	MemoryBytes int          `json:"memory_bytes"`
 	Mutations   int64        `json:"mutations"`
+	Messages    int64        `json:"messages"`
 	Queries     int64        `json:"queries_answered_empty"`
 }
 
@@ -74,6 +75,7 @@ func measure(ctx context.Context, module *host.Module, name string, payloadMax i
 		m.Batches++
 		m.Events += int64(len(batch))
 		m.Mutations += int64(len(mutations))
+		m.Messages += int64(len(guest.Messages()))
 		m.Fuel += usage.Fuel
 		m.MemoryBytes = max(m.MemoryBytes, usage.MemoryBytes)
 		m.Nanos += usage.Time.Nanoseconds()
@@ -124,6 +126,9 @@ func (m *measurement) print(out io.Writer) {
 		time.Duration(m.NanosEvent.Median), time.Duration(m.NanosEvent.Max))
 	field("memory", "%.1f MiB", float64(m.MemoryBytes)/(1<<20))
 	field("mutations", "%d", m.Mutations)
+	if m.Messages > 0 {
+		field("messages", "%d", m.Messages)
+	}
 	if m.Queries > 0 {
 		field("queries", "%d, answered without rows", m.Queries)
 	}

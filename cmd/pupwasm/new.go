@@ -29,10 +29,11 @@ type newOptions struct {
 const newHelp = `Make the folder of a new projection, with fixtures and tests that pass. The name is that of the projection and of its
 tables for readers. It needs Go, and TinyGo if it is there.
 
-  counter  rows that many events add to: orders and total of every customer
-  state    rows that one stream sets and deletes: the state of every order
-  log      a row for each event
-  totals   a row of state for each stream, and totals by what only its first event names
+  counter   rows that many events add to: orders and total of every customer
+  state     rows that one stream sets and deletes: the state of every order
+  log       a row for each event
+  totals    a row of state for each stream, and totals by what only its first event names
+  messages  messages to others, with what rows remember: one for every order that is paid
 
 The SDK is that of this program's release. --sdk-path takes it from a checkout of pupwasm instead, and needs no network.
 In a Go workspace (go.work) that has the SDK nothing else is needed. The folder is added to a workspace that it is in.`

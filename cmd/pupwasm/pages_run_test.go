@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path"
@@ -38,6 +39,8 @@ var cannotRun = []struct{ page, begins, reason string }{
 	{"docs/failures.md", "$ ", "TestFailures_theStoryIsTrue runs them"},
 	{"docs/running.md", "pupwasm append --database postgres://", "two servers; other_log_test.go runs such hosts"},
 	{"docs/running.md", "pg_dump", "the command has gaps"},
+	{"docs/scale.md", "pupwasm", "they need several servers; relay_test.go and other_log_test.go have them"},
+	{"docs/scale.md", "nats", "it needs the command of NATS"},
 	{"docs/testing.md", "pupwasm record", "a script, record, does so"},
 	{"docs/tracing.md", "pupwasm run", "it needs a collector; tracing_test.go has one"},
 	{"guest-sdk/README.md", "tinygo build", "internal/build compares its own flags with those"},
@@ -216,6 +219,17 @@ func pageFolder(t *testing.T, page *pages.Page) string {
 			files[name] = counter
 		}
 		files["go.mod"] = []byte(mod)
+	case "docs/messages.md":
+		files["modules/order_messages.wasm"] = guestbuild.Example(t, guestbuild.Auto, "order_messages")
+		order := func(id, eventType, payload string) string {
+			return fmt.Sprintf(`{"bounded_context":"Shop","aggregate_type":"Order","aggregate_id":%q,"event_type":%q,"payload":%s}`+"\n",
+				id, eventType, payload)
+		}
+		files["events.jsonl"] = []byte(order("o1", "OrderPlaced", `{"user_id":"ann","total":12.50,"currency":"EUR"}`) +
+			order("o2", "OrderPlaced", `{"user_id":"bob","total":8.00,"currency":"EUR"}`) +
+			order("o1", "OrderPaid", `{"amount":12.50,"currency":"EUR"}`))
+		files["more.jsonl"] = []byte(order("o2", "OrderPaid", `{"amount":8.00,"currency":"EUR"}`) +
+			order("o2", "OrderCancelled", `{}`))
 	default:
 		files["modules/fines.wasm"] = fines.Wasm()
 		files["modules/fine_balance.wasm"] = guestbuild.Example(t, guestbuild.Auto, "fine_balance")

@@ -19,6 +19,9 @@ then. Readers see no older position, no empty table and no half of it. They keep
 upon the views follows. The version before goes on following, for 'pupwasm rollback'; older ones are retired beyond
 --keep-versions.
 
+Of a projection that sends messages the promoted version sends from that transaction on, so that every event is sent for by
+one of the two. Messages of the one before that wait are sent too.
+
 The command is refused while a segment of the version has failed. Where a table has other columns in the version, the
 view is dropped and made again, which is refused while something of others is built upon it. On PostgreSQL a promotion
 waits at most 50 ms for a transaction that holds a view, and tries again until --timeout. Prepared statements go on,

@@ -18,6 +18,9 @@ The command refuses a projection that a host runs. Stop that host, or remove the
 'run --watch', or pause the projection ('pupwasm pause'): the reset ends the pause, and hosts that run build it again at
 once. A host that was killed counts as running until its lease ends.
 
+Messages that wait to be sent stay, and are sent. The build that follows sends nothing again: it goes on behind what was
+sent.
+
 The views by which the tables are read are dropped too. What was granted on them on PostgreSQL is granted again when the
 projection is installed again. Nothing of others is dropped: the command is refused, and says why, while views of others
 depend on the projection's tables or views, or something of others is in the schema of its version. On SQLite such views

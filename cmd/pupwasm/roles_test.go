@@ -82,6 +82,7 @@ func TestRoles_eachDoesItsWorkAndNothingElse(t *testing.T) {
 			mustRun(t, r.as("writer"), "SELECT "+schema+".append('Shop', 'User', 'u2', '[{\"event_type\":\"UserRegistered\"}]', -1)")
 
 			r.keepsSnapshots(t)
+			r.sendsMessages(t)
 
 			modules := t.TempDir()
 			writeModule(t, modules, "user_counter.wasm", guestbuild.Example(t, guestbuild.Auto, "user_counter"))
@@ -148,6 +149,43 @@ func (r *rolesTest) keepsSnapshots(t *testing.T) {
 	}
 }
 
+// sendsMessages does what a host does with messages that wait, and what a reader sees of them.
+func (r *rolesTest) sendsMessages(t *testing.T) {
+	t.Helper()
+	outbox := func(role string) store.Outbox {
+		s, err := postgres.Open(r.as(role), postgres.Options{Schema: r.schema, Lazy: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Close)
+		return s.Backend().(store.Outbox)
+	}
+	mustRun(t, r.db.DSN, strings.ReplaceAll(`INSERT INTO {s}.outbox_sent SELECT 'mail', 0, 4294967295, 0, id, '', true
+		FROM {s}.log; INSERT INTO {s}.outbox (projection, position, n, version, type, subject, key, spread, content_type, data,
+		trace_parent, event_at, held) SELECT 'mail', g, 0, 1, 'sent', 'mail.sent', '', 0, 'text/plain', '', '', now(), false
+		FROM generate_series(1, 3) g`, "{s}", r.schema))
+	host, reader, ctx := outbox("host"), outbox("reader"), t.Context()
+	id := func(position int64) store.OutboxID {
+		return store.OutboxID{MessageID: store.MessageID{Projection: "mail", Version: 1, Position: position}}
+	}
+	for name, step := range map[string]func() error{
+		"claim":  func() error { _, err := host.ClaimRelays(ctx, store.Worker{Name: "w"}, nil, "stdout"); return err },
+		"leave":  func() error { return host.ReleaseRelays(ctx, store.Worker{Name: "w"}, []string{"mail"}) },
+		"ask":    func() error { _, err := host.Pending(ctx, "mail", 9, 9); return err },
+		"send":   func() error { return host.Sent(ctx, []store.OutboxID{id(1)}, true) },
+		"fail":   func() error { return host.Undelivered(ctx, []store.Undelivered{{OutboxID: id(2)}}) },
+		"again":  func() error { _, err := host.Resend(ctx, store.MessagesRequest{}); return err },
+		"skip":   func() error { return host.SkipMessage(ctx, id(3).MessageID) },
+		"delete": func() error { _, err := host.DeleteSent(ctx, "mail", 0); return err },
+		"look":   func() error { _, err := reader.OutboxStatus(ctx); return err },
+		"list":   func() error { _, err := reader.Messages(ctx, store.MessagesRequest{}); return err },
+	} {
+		if err := step(); err != nil {
+			t.Errorf("a role may not %s: %v", name, err)
+		}
+	}
+}
+
 // forbids tries what no role but its own may do. {s} is the schema, {p} that of the projection.
 func (r *rolesTest) forbids(t *testing.T) {
 	t.Helper()
@@ -175,6 +213,8 @@ func (r *rolesTest) forbids(t *testing.T) {
 		secret    = "SELECT state FROM {s}.snapshots"
 		snapshot  = "UPDATE {s}.snapshots SET state = ''"
 		forget    = "DELETE FROM {s}.snapshots"
+		message   = "SELECT data FROM {s}.outbox"
+		silence   = "DELETE FROM {s}.outbox"
 	)
 	projection := "user_counter"
 	if r.schema != "pupwasm" {
@@ -183,11 +223,11 @@ func (r *rolesTest) forbids(t *testing.T) {
 	for as, statements := range map[string][]string{
 		"writer": {
 			move, park, erase, change, empty, table, schema, role, place, drop, trigger, payload, metadata, rows, rewrite, state,
-			arm, sequence, migration, secret, forget,
+			arm, sequence, migration, secret, forget, message, silence,
 		},
 		"host":     {insert, erase, change, empty, table, schema, role, drop, trigger, sequence, migration, secret, snapshot, forget},
-		"reader":   {insert, move, park, erase, change, empty, table, schema, role, place, drop, trigger, rows, rewrite, arm, sequence, migration, snapshot, forget},
-		"follower": {insert, move, park, erase, change, empty, table, schema, role, place, drop, trigger, rows, rewrite, sequence, migration, secret, snapshot, forget},
+		"reader":   {insert, move, park, erase, change, empty, table, schema, role, place, drop, trigger, rows, rewrite, arm, sequence, migration, snapshot, forget, silence},
+		"follower": {insert, move, park, erase, change, empty, table, schema, role, place, drop, trigger, rows, rewrite, sequence, migration, secret, snapshot, forget, message, silence},
 		// The migrator owns the tables. It makes schemas for projections, and no roles.
 		"migrator": {role, "CREATE DATABASE mine", "SELECT pg_read_file('/etc/passwd')"},
 	} {

@@ -56,7 +56,9 @@ func newRetireCommand(globals *globalOptions) *cobra.Command {
 		Long: `Delete the tables, with their rows, and the checkpoints of a version that is not live. Take its module out of
 the folders of hosts then: those that have it still say that they refuse it. A candidate that a host runs is not retired,
 since the host would begin it again. A build of 'pupwasm rebuild' is retired at any time while it is not live: that ends
-the rebuild.`,
+the rebuild.
+
+Its messages that wait to be sent stay, and are sent. Those that are held for it, since it was never live, go.`,
 		Example: `  pupwasm retire fines 1 --yes
   pupwasm retire fines 1b2 --yes`,
 		Args:              wantArgs(cobra.RangeArgs(1, 2)),

@@ -37,6 +37,8 @@ type runOptions struct {
 	runtime runtimeOptions
 	worker  segments.Options
 	listen  listenOptions
+	publish publishOptions
+	sending *publisher     // of what projections send; nil for nothing
 	flags   *pflag.FlagSet // that set the others
 }
 
@@ -70,6 +72,7 @@ func (o *runOptions) addFlags(flags *pflag.FlagSet) {
 	addWorkerFlags(flags, &o.worker)
 	o.runtime.addFlags(flags)
 	o.listen.addFlags(flags)
+	o.publish.addFlags(flags)
 }
 
 const runHelp = `Run the projections of every .wasm file in DIR. Each projection creates its tables, continues from its
@@ -138,6 +141,8 @@ func (o *runOptions) check() error {
 		return usagef("--once and --watch exclude each other")
 	case o.once && o.listen.address != "":
 		return usagef("--once and --listen exclude each other")
+	case o.json && o.publish.toStdout():
+		return usagef("--json and --publish stdout exclude each other")
 	case o.retry < 0:
 		return usagef("--retry must not be negative, it is %s", o.retry)
 	case !slices.Contains(isolations, o.isolation):
@@ -147,6 +152,9 @@ func (o *runOptions) check() error {
 		return err
 	}
 	if err := o.limits.check(); err != nil {
+		return err
+	}
+	if err := o.publish.check(); err != nil {
 		return err
 	}
 	return o.runtime.check()
@@ -166,7 +174,10 @@ func (o *runOptions) complete() error {
 }
 
 func runRun(ctx context.Context, opts *runOptions, folder string) error {
-	lines := opts.statusLines()
+	var lines *statusLines
+	if !opts.publish.toStdout() { // which may be the same terminal
+		lines = opts.statusLines()
+	}
 	if err := opts.complete(); err != nil {
 		return err
 	}
@@ -180,6 +191,10 @@ func runRun(ctx context.Context, opts *runOptions, folder string) error {
 		return err
 	}
 	defer stopTraces()
+	if opts.sending, err = opts.publish.open(ctx, opts.globalOptions); err != nil {
+		return err
+	}
+	defer opts.sending.close()
 	runtime, err := opts.runtime.start(ctx, opts.globalOptions)
 	if err != nil {
 		return err
@@ -191,6 +206,7 @@ func runRun(ctx context.Context, opts *runOptions, folder string) error {
 	}
 	defer registry.Close()
 	beside := settings.Beside(folder)
+	beside.SetBase(opts.publish.base())
 	registry.UseSettings(beside.ForRegistry())
 	changes, err := opts.loadModules(ctx, registry, folder)
 	if err != nil {
@@ -202,7 +218,10 @@ func runRun(ctx context.Context, opts *runOptions, folder string) error {
 	}
 	defer to.Close()
 	opts.warnOfRights(ctx, to.tables)
-	watch := server.watch(to, &opts.worker)
+	watch, observer := server.watch(to, &opts.worker)
+	if err := opts.sending.serve(&opts.worker, to.tables, observer); err != nil {
+		return err
+	}
 	worker, err := segments.New(to.log, to.tables, opts.worker)
 	if err != nil {
 		return err
@@ -278,7 +297,7 @@ func (o *runOptions) openDatabases(ctx context.Context) (to databases, err error
 // work runs the worker and watches the folder.
 func (o *runOptions) work(
 	ctx context.Context, worker *segments.Worker, set *moduleset.Set, registry *host.Registry, lines *statusLines,
-	follower *configFollower, watch func(ctx context.Context, own func() []segments.Progress),
+	follower *configFollower, watch watcher,
 ) error {
 	start := clock.Now()
 	var background sync.WaitGroup

@@ -35,6 +35,7 @@ var update = flag.Bool("update", false, "write the golden output into the script
 //	ran NAME VERSION [FILE]     notes that the file ran this version of a projection, or that nobody knows what did
 //	members FILE NAME…          the file is one JSON value with these members, or an array of such
 //	section JSON FILE           appends a section with a description to a module
+//	hook CODE FILE              the webhook at $HOOK answers so, and appends what it gets to the file
 //	sql STATEMENT               runs a statement in the database, where {fines__v1.fines} is a table
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -60,6 +61,7 @@ func TestScripts(t *testing.T) {
 					env.Setenv("PUPWASM_LOG_LEVEL", "warn")
 					env.Setenv("XDG_CACHE_HOME", cacheDir(t))
 					env.Setenv("GORACE", os.Getenv("GORACE"))
+					env.Values[scriptHooks] = map[string]*hook{}
 					if strings.HasPrefix(name, "build") || name == "cases" {
 						// These compile modules for most of their time, which the race detector makes many times slower.
 						env.Setenv("PATH", filepath.Dir(binary(t))+string(filepath.ListSeparator)+env.Getenv("PATH"))
@@ -69,7 +71,7 @@ func TestScripts(t *testing.T) {
 				Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 					"exits": scriptExits, "write": scriptWrite, "pack": scriptPack, "cut": scriptCut, "keys": scriptKeys,
 					"guest": scriptGuest, "ran": scriptRan, "sql": scriptSQL, "section": scriptSection,
-					"members": scriptMembers,
+					"members": scriptMembers, "hook": scriptHook,
 					"module": func(ts *testscript.TestScript, _ bool, args []string) {
 						target := ts.MkAbs(args[1])
 						ts.Check(os.MkdirAll(filepath.Dir(target), 0o755))

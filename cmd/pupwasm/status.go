@@ -33,7 +33,7 @@ func (o *statusOptions) addFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.check, "check", false, "exit with code 6 when a projection needs attention, for monitoring")
 	flags.BoolVar(&o.watching, "watch", false, "show the status in place until interrupted")
 	flags.DurationVar(&o.interval, "interval", time.Second, "with --watch, how often the databases are asked")
-	flags.DurationVar(&o.maxAge, "max-age", 5*time.Minute, "with --check, how long a segment may be behind")
+	flags.DurationVar(&o.maxAge, "max-age", 5*time.Minute, "with --check, how long a segment may be behind, and a message wait")
 }
 
 func newStatusCommand(globals *globalOptions) *cobra.Command {
@@ -60,12 +60,16 @@ func newStatusCommand(globals *globalOptions) *cobra.Command {
              failed     it continues when the projection is started again
              other log  its rows were built from another log; BEHIND and AGE are unknown, and the command fails
 
+Of projections that send messages it shows how many wait, for how long the oldest has, of how many keys one could not be
+sent, how many are held for a version that is not live, and where they are sent to ('pupwasm messages list').
+
 Below the tables are the reasons: why segments failed or make no progress, why a log is another, why running hosts
 refuse modules, what holds the horizon back, and how many keys are parked ('pupwasm parked list').
 
 With --check the command exits with code 6 when a segment has failed, is stalled, has no worker or has been behind for
-longer than --max-age, when a module is refused, or when a key is parked. A projection that is paused needs attention
-once it has been behind for longer than --max-age: somebody may have forgotten it.
+longer than --max-age, when a module is refused, when a key is parked, when a message could not be sent, or when one has
+waited for longer than --max-age. A projection that is paused needs attention once it has been behind for longer than
+--max-age: somebody may have forgotten it.
 
 Projections apply events up to the horizon, the high-water mark below which no event can still appear. While an append
 has not ended, the horizon stays behind the head, and the output names the process or the prepared transaction that
@@ -171,10 +175,26 @@ func (o *statusOptions) attention(report *status.Report) error {
 			parked = cmp.Or(parked, name+" has "+count(int64(p.Parked), "parked key"))
 		}
 	}
-	if what := cmp.Or(failed, stalled, refused, parked, unowned, behind); what != "" {
+	undelivered, late := o.outboxAttention(report)
+	if what := cmp.Or(failed, stalled, refused, parked, undelivered, unowned, behind, late); what != "" {
 		return &attentionError{what}
 	}
 	return nil
+}
+
+// outboxAttention is which messages somebody has to look at first, of those that failed and of those that wait.
+func (o *statusOptions) outboxAttention(report *status.Report) (failed, late string) {
+	for i := range report.Outbox {
+		of := &report.Outbox[i]
+		name := "projection " + printable(of.Projection)
+		if of.FailedKeys > 0 {
+			failed = cmp.Or(failed, name+" has "+count(int64(of.FailedKeys), "key")+" whose messages could not be sent")
+		}
+		if of.OldestSeconds > o.maxAge.Seconds() {
+			late = cmp.Or(late, name+" has a message that has waited for "+ageText(&of.OldestSeconds))
+		}
+	}
+	return failed, late
 }
 
 // statusFault is the error of a status with a projection whose rows were built from another log, or of a log

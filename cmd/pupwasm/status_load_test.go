@@ -15,7 +15,7 @@ import (
 )
 
 // questionsMax is how many queries a reading of the status may take.
-const questionsMax = 5
+const questionsMax = 6
 
 // TestStatus_asksFewQuestionsOfMuch has 200 projections with 1,000 segments and 10,000 parked keys over a log of 50,000
 // events. It counts, as the server does, the queries of 'status', of the API and of a scrape, and how often they read

@@ -27,6 +27,7 @@ func printStatus(to io.Writer, report *status.Report, one bool) error {
 	if one {
 		printVersions(&b, report)
 	}
+	printOutbox(&b, report)
 	if lines := reasons(report); len(lines) > 0 {
 		fmt.Fprintf(&b, "\n%s\n", strings.Join(lines, "\n"))
 	}
@@ -242,6 +243,9 @@ func reasons(report *status.Report) (lines []string) {
 		for _, r := range p.Refused {
 			add("%s, version %s is refused by worker %s: %s", name, r.VersionText(), printable(r.Worker), printable(r.Reason))
 		}
+	}
+	for i := range report.Outbox {
+		lines = append(lines, outboxReasons(&report.Outbox[i])...)
 	}
 	return lines
 }

@@ -37,8 +37,8 @@ type testOptions struct {
 	runtime  runtimeOptions
 }
 
-const testHelp = `Build projections and test them by cases. A case says which events are given, which ones come then, and which rows or
-faults must come of them. Cases are in YAML or JSON lines, in the folder "cases" of a projection:
+const testHelp = `Build projections and test them by cases. A case says which events are given, which ones come then, and which rows,
+messages or faults must come of them. Cases are in YAML or JSON lines, in the folder "cases" of a projection:
 
   defaults: {bounded_context: Shop}        # members that all events have
   cases:
@@ -51,14 +51,16 @@ faults must come of them. Cases are in YAML or JSON lines, in the folder "cases"
         rows:
           users:                           # all rows of the table, in any order
             - {user_id: ann, events: 2}    # columns that are not named are not compared
+        messages:                          # all that when sends, those of one key in order
+          - {subject: shop.users.ann.seen, data: {user: ann}}
     - name: an order without a user
       when: [{stream: Shop/Order/1, event_type: Placed, payload: {user_id: 1}}]
       then:
         fault: {event: 1, error: not a string}
 
 Each case runs on SQLite, in a database of its own. It also runs in 1, 2, 4 and 8 segments, with batches and restarts at
-random places, with new instances and old ones, and with other random numbers, so that rows are found which depend on
-more than the events. --rounds 0 leaves that out, a larger number tries more.
+random places, with new instances and old ones, and with other random numbers, so that rows and messages are found
+which depend on more than the events. --rounds 0 leaves that out, a larger number tries more.
 
 --postgres starts a private PostgreSQL server for the cases, and removes it, and --mariadb one of MariaDB. --database
 runs them on a server of either that is there, as a role or user that may create databases: each case makes one of its

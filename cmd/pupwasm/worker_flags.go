@@ -20,6 +20,7 @@ var workerFlags = map[string]string{
 	"PollMax": "poll-max", "PollFactor": "poll-factor", "WakeJitter": "wake-jitter",
 	"RetryMin": "retry-min", "RetryMax": "retry-max",
 	"OnError": "on-error", "ParkedMax": "park-max", "ParkedRetries": "park-retries",
+	"OutboxMax": "outbox-max", "Relay": "publish",
 }
 
 // addWorkerFlags adds a flag for every option of a worker that a single command has a use for.
@@ -69,6 +70,8 @@ func addWorkerFlags(flags *pflag.FlagSet, w *segments.Options) {
 	flags.IntVar(&w.ParkedRetries, "park-retries", d.ParkedRetries,
 		"how often a parked key is tried again by itself: after 2s, doubling up to 10m (-1: only with another module, or "+
 			"by 'pupwasm parked retry')")
+	flags.IntVar(&w.OutboxMax, "outbox-max", d.OutboxMax,
+		"about the most messages of a projection that may be in the outbox, unsent; with more its commits wait (-1: no limit)")
 }
 
 // inverted is the flag of an option with the opposite meaning.
@@ -117,6 +120,8 @@ func checkWorker(w segments.Options) error {
 		return usagef("--park-max must be 1 or more, or -1 for no limit")
 	case w.ParkedRetries == 0:
 		return usagef("--park-retries must be 1 or more, or -1 for none")
+	case w.OutboxMax == 0:
+		return usagef("--outbox-max must be 1 or more, or -1 for no limit")
 	}
 	var wrong *segments.OptionError
 	if err := w.Validate(); errors.As(err, &wrong) {

@@ -50,6 +50,7 @@ func Examine(ctx context.Context, log store.Log, tables store.Tables) (*Examinat
 	}
 	e.logFaults()
 	e.projections()
+	e.messages()
 	if err := e.locks(ctx); err != nil {
 		return nil, err
 	}

@@ -28,6 +28,8 @@ type Database struct {
 
 	position, live, left, lagEvents, lagSeconds, paused, refused, segments *prometheus.Desc
 	parkedKeys, parkedEvents, parkedExhausted                              *prometheus.Desc
+
+	pending, oldest, failedKeys, exhaustedKeys, unsendable, sending *prometheus.Desc
 }
 
 // RegisterDatabase registers the metrics that read gives. held tells for how long the horizon has been
@@ -61,6 +63,15 @@ func RegisterDatabase(
 		parkedKeys:      of("parked_keys", "Keys that are parked.", ofProjection...),
 		parkedEvents:    of("parked_events", "Events that wait for parked keys.", ofProjection...),
 		parkedExhausted: of("parked_exhausted", "Parked keys that are not tried again by themselves.", ofProjection...),
+
+		pending: of("outbox_pending", "Messages to be sent, with those that failed and those behind them.", labelProjection),
+		oldest: of("outbox_oldest_seconds", "For how long the oldest message that is to be sent has waited.",
+			labelProjection),
+		failedKeys: of("outbox_failed_keys", "Keys of which a message could not be sent.", labelProjection),
+		exhaustedKeys: of("outbox_exhausted_keys", "Keys of which a message could not be sent and is not tried again by itself.",
+			labelProjection),
+		unsendable: of("outbox_held", "Messages of versions that are not live.", labelProjection),
+		sending:    of("outbox_sending", "1 while a host sends the messages of the projection.", labelProjection),
 	})
 }
 
@@ -68,7 +79,8 @@ func RegisterDatabase(
 func (d *Database) Describe(to chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
 		d.up, d.head, d.horizon, d.heldSeconds, d.logFaults, d.workers, d.position, d.live, d.left, d.lagEvents,
-		d.lagSeconds, d.paused, d.refused, d.segments, d.parkedKeys, d.parkedEvents, d.parkedExhausted,
+		d.lagSeconds, d.paused, d.refused, d.segments, d.parkedKeys, d.parkedEvents, d.parkedExhausted, d.pending,
+		d.oldest, d.failedKeys, d.exhaustedKeys, d.unsendable, d.sending,
 	} {
 		to <- desc
 	}
@@ -94,6 +106,15 @@ func (d *Database) Collect(to chan<- prometheus.Metric) {
 	gauge(d.workers, float64(report.Workers))
 	for i := range report.Projections {
 		d.projection(&report.Projections[i], report.Head, gauge)
+	}
+	for i := range report.Outbox {
+		o := &report.Outbox[i]
+		gauge(d.pending, float64(o.Pending), o.Projection)
+		gauge(d.oldest, o.OldestSeconds, o.Projection)
+		gauge(d.failedKeys, float64(o.FailedKeys), o.Projection)
+		gauge(d.exhaustedKeys, float64(o.ExhaustedKeys), o.Projection)
+		gauge(d.unsendable, float64(o.Held), o.Projection)
+		gauge(d.sending, number(o.RelayLive), o.Projection)
 	}
 }
 

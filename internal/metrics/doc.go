@@ -1,6 +1,7 @@
 // Package metrics gives Prometheus what a worker does and what the databases say.
 //
 //	worker.go    counts what segments.Observer tells: of this process, and to be summed over hosts
+//	relay.go     counts what relay.Observer tells, likewise
 //	database.go  reads status.Report at each scrape: the same on every host
 //
 // docs/metrics.md has a line for each metric, and a test compares the two. Labels are the names and versions of

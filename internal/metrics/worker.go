@@ -24,7 +24,7 @@ type Worker struct {
 	polls                            prometheus.Observer
 	pollErrors                       prometheus.Counter
 	lastPoll, listening              prometheus.Gauge
-	away                             *prometheus.GaugeVec
+	away, outboxFull                 *prometheus.GaugeVec
 	reconnects                       *prometheus.CounterVec
 }
 
@@ -55,6 +55,8 @@ func NewWorker(registry *prometheus.Registry, pollMax time.Duration, databases .
 		lastPoll:   m.gauge("last_poll_timestamp_seconds", "Unix time of the latest poll of the horizon that succeeded."),
 		listening: m.gauge("notifications_available",
 			"1 while notifications of appends arrive; 0 while the host only polls."),
+		outboxFull: m.gauges("outbox_full", "1 while the projection waits until messages are sent, since its outbox is full.",
+			ofProjection...),
 		away:       m.gauges("db_away", "1 while a database does not answer.", "database"),
 		reconnects: m.counters("db_reconnects_total", "Outages of a database that have ended.", "database"),
 	}
@@ -75,6 +77,7 @@ func (w *Worker) installed(p segments.ObservedProgram) {
 	} {
 		add(counters, of, 0)
 	}
+	w.outboxFull.WithLabelValues(values(of)...).Set(0)
 	for _, policy := range []store.ErrorPolicy{store.ErrorPark, store.ErrorSkip} {
 		w.faults.WithLabelValues(append(values(of), string(policy))...).Add(0)
 	}
@@ -106,10 +109,12 @@ func (w *Worker) Observer() *segments.Observer {
 		Faulted: func(e segments.ObservedEvent) {
 			w.faults.WithLabelValues(append(values(e.SegmentID), string(e.Policy))...).Inc()
 		},
-		Parked:   func(e segments.ObservedEvent) { one(w.parked, e.SegmentID) },
-		Retried:  w.retried,
-		Unparked: func(e segments.ObservedEvent) { one(w.unparked, e.SegmentID) },
-		Polled:   w.polled,
+		Parked:     func(e segments.ObservedEvent) { one(w.parked, e.SegmentID) },
+		Retried:    w.retried,
+		OutboxFull: func(o segments.ObservedOutbox) { w.outbox(o, 1) },
+		OutboxRoom: func(o segments.ObservedOutbox) { w.outbox(o, 0) },
+		Unparked:   func(e segments.ObservedEvent) { one(w.unparked, e.SegmentID) },
+		Polled:     w.polled,
 		Listening: func(l segments.ObservedListening) {
 			w.listening.Set(0)
 			if l.Err == nil {
@@ -122,6 +127,10 @@ func (w *Worker) Observer() *segments.Observer {
 			w.reconnects.WithLabelValues(o.Database).Inc()
 		},
 	}
+}
+
+func (w *Worker) outbox(o segments.ObservedOutbox, full float64) {
+	w.outboxFull.WithLabelValues(values(segments.SegmentID{Projection: o.Projection})...).Set(full)
 }
 
 func (w *Worker) batch(b segments.ObservedBatch) {

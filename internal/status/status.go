@@ -21,6 +21,7 @@ type Report struct {
 	LogFaults     []LogFault   `json:"log_faults,omitempty"`       // what may make the log lose events, with what fixes it
 	Workers       int          `json:"workers"`                    // how many work
 	Projections   []Projection `json:"projections"`                // in order of their names and versions
+	Outbox        []Outbox     `json:"outbox,omitempty"`           // of projections that send messages, in order of their names
 
 	Hosts []store.Worker `json:"-"` // those that work
 }
@@ -124,7 +125,7 @@ type Segment struct {
 }
 
 // Read reads the status of all projections of tables, or only of those named, against the log, which one database
-// may be both. A projection that is not known is left out. It asks the databases five times, however many projections
+// may be both. A projection that is not known is left out. It asks the databases six times, however many projections
 // and segments there are, and reads no events.
 func Read(ctx context.Context, log store.Log, tables store.Tables, only ...string) (*Report, error) {
 	// Checkpoints first: none of them can then be above the head.
@@ -161,6 +162,13 @@ func Read(ctx context.Context, log store.Log, tables store.Tables, only ...strin
 	}
 	report.addTroubles(workers)
 	report.addRefusals(workers, only)
+	outbox, err := tables.OutboxStatus(ctx, only...)
+	if err != nil {
+		return nil, err
+	}
+	for i := range outbox {
+		report.Outbox = append(report.Outbox, ReportOutbox(&outbox[i], now))
+	}
 	return report, nil
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pupwasm/pupwasm/internal/health"
 	"github.com/pupwasm/pupwasm/internal/metrics"
+	"github.com/pupwasm/pupwasm/relay"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -22,6 +23,7 @@ type Host struct {
 	reader   *Reader
 	registry *prometheus.Registry
 	worker   *metrics.Worker
+	relay    *metrics.Relay
 	monitor  *health.Monitor
 	build    Build
 }
@@ -38,6 +40,7 @@ func NewHost(log store.Log, tables store.Tables, options segments.Options, build
 		databases = []string{"database of the tables", "database of the log"}
 	}
 	h.worker = metrics.NewWorker(h.registry, pollMax, databases...)
+	h.relay = metrics.NewRelay(h.registry, cmp.Or(options.OutboxMax, segments.Defaults().OutboxMax))
 	metrics.RegisterProcess(h.registry, build.Version, build.Revision, runtime.Version())
 	metrics.RegisterReady(h.registry, func() bool { return len(h.monitor.Reasons(false)) == 0 })
 	metrics.RegisterDatabase(h.registry, h.reader.Read, h.monitor.Held)
@@ -48,6 +51,9 @@ func NewHost(log store.Log, tables store.Tables, options segments.Options, build
 func (h *Host) Observer() *segments.Observer {
 	return segments.JoinObservers(h.worker.Observer(), h.monitor.Observer())
 }
+
+// RelayObserver is to be told what its relay does.
+func (h *Host) RelayObserver() *relay.Observer { return h.relay.Observer() }
 
 // Handler serves the host. progress is that of its worker, whose projections are the host's. Without a token there are
 // no actions.

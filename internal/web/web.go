@@ -57,6 +57,7 @@ func New(options Options) http.Handler {
 		"GET /api/v1/doctor":                      h.doctor,
 		"GET /api/v1/projections/{name}":          h.projection,
 		"GET /api/v1/projections/{name}/parked":   h.parked,
+		"GET /api/v1/projections/{name}/messages": h.messages,
 		"GET /api/v1/projections/{name}/versions": h.versions,
 		"GET /api/v1/projections/{name}/diff":     h.diff,
 	} {
@@ -72,6 +73,9 @@ func New(options Options) http.Handler {
 		"POST /api/v1/projections/{name}/retire":             h.retire,
 		"POST /api/v1/projections/{name}/parked/{key}/retry": h.order(store.ActionRetry),
 		"POST /api/v1/projections/{name}/parked/{key}/skip":  h.order(store.ActionSkip),
+		"POST /api/v1/projections/{name}/messages/resend":    h.resendFailed,
+		"POST /api/v1/messages/{id}/resend":                  h.resendOne,
+		"POST /api/v1/messages/{id}/skip":                    h.skipMessage,
 	} {
 		mux.HandleFunc(pattern, h.answer(h.mayAct, serve))
 	}

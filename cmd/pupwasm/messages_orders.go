@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pupwasm/pupwasm/internal/status"
+	"github.com/pupwasm/pupwasm/store"
+)
+
+type resendOptions struct {
+	*globalOptions
+
+	failed, sent bool
+	key          string
+}
+
+func newMessagesResendCommand(globals *globalOptions) *cobra.Command {
+	opts := &resendOptions{globalOptions: globals}
+	cmd := &cobra.Command{
+		Use:   "resend ID | resend PROJECTION (--failed | --sent | --key KEY)",
+		Short: "Send messages again",
+		Long: `Have messages sent as soon as may be: one with this id, or those of a projection that failed, of all keys or of one. With
+--sent those are sent again that were sent and are kept (see --publish-keep of 'pupwasm run').
+
+A message that is sent again has the same id, by which receivers know it: NATS JetStream leaves it out when the stream has
+it, others get it again. Messages of versions that are not live are left alone.`,
+		Example: `  pupwasm messages resend shop.v1.120.0
+  pupwasm messages resend shop --failed
+  pupwasm messages resend shop --key A100
+  pupwasm messages resend shop --sent --key A100`,
+		Args: wantArgs(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runMessagesResend(cmd.Context(), opts, args[0])
+		},
+		ValidArgsFunction: completeArguments(globals, senderOrMessage),
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&opts.failed, "failed", false, "those that could not be sent")
+	flags.BoolVar(&opts.sent, "sent", false, "those that were sent and are kept")
+	flags.StringVar(&opts.key, "key", "", "only those of this `key`")
+	opts.addJSON(flags, printsJSON)
+	return cmd
+}
+
+// request selects what is to be sent again.
+func (o *resendOptions) request(what string) (request store.MessagesRequest, err error) {
+	id, notID := store.ParseMessageID(what)
+	switch {
+	case notID == nil && (o.failed || o.sent || o.key != ""):
+		return request, usagef("--failed, --sent and --key are for a projection: %s is one message", id)
+	case notID == nil:
+		return store.MessagesRequest{Projection: id.Projection, ID: &id}, nil
+	case !o.failed && !o.sent && o.key == "":
+		return request, usagef("say which messages of %s to send again: --failed, --sent or --key KEY; or give the id of one, such "+
+			"as shop.v1.120.0", printable(what))
+	}
+	request = store.MessagesRequest{Projection: what, State: store.MessageFailed}
+	switch {
+	case o.sent && o.failed:
+		request.State = ""
+	case o.sent:
+		request.State = store.MessageSent
+	}
+	if o.key != "" {
+		request.Key, err = parseKey(o.key)
+	}
+	return request, err
+}
+
+// resendReport is the JSON form of what is sent again.
+type resendReport struct {
+	Projection string `json:"projection"`
+	Resent     int    `json:"resent"`          // how many messages are sent as soon as may be
+	Waits      string `json:"waits,omitempty"` // why nobody sends them yet: no relay
+}
+
+func runMessagesResend(ctx context.Context, opts *resendOptions, what string) error {
+	request, err := opts.request(what)
+	if err != nil {
+		return err
+	}
+	to, err := openStore(ctx, opts.globalOptions)
+	if err != nil {
+		return err
+	}
+	defer to.Close()
+	if request.ID == nil {
+		err = sender(ctx, to, request.Projection)
+	} else {
+		err = resendable(ctx, to, *request.ID)
+	}
+	if err != nil {
+		return err
+	}
+	resent, err := to.Resend(ctx, request)
+	if err != nil {
+		return err
+	}
+	report := resendReport{Projection: request.Projection, Resent: resent}
+	if err := opts.say("%s of %s to be sent again", count(int64(resent), "message"), printable(request.Projection)); err != nil {
+		return err
+	}
+	if report.Waits, err = opts.waits(ctx, to, request.Projection); err != nil {
+		return err
+	}
+	return opts.result(report)
+}
+
+// resendable refuses a message that cannot be sent again.
+func resendable(ctx context.Context, from store.Outbox, id store.MessageID) error {
+	found, err := findMessage(ctx, from, id)
+	if err != nil {
+		return err
+	}
+	for i := range found {
+		if found[i].State != store.MessageHeld {
+			return nil
+		}
+	}
+	return usagef("message %s is held, since its version is not live: 'pupwasm promote' decides about it", id)
+}
+
+// waits says when nobody sends messages of a projection, and why.
+func (o *globalOptions) waits(ctx context.Context, from store.Outbox, projection string) (string, error) {
+	found, err := from.OutboxStatus(ctx, projection)
+	if err != nil || len(found) == 0 || found[0].Pending == 0 || found[0].Live {
+		return "", err
+	}
+	return "no relay", o.say("nobody sends them before a host runs with --publish")
+}
+
+func newMessagesSkipCommand(globals *globalOptions) *cobra.Command {
+	yes := false
+	cmd := &cobra.Command{
+		Use:   "skip ID",
+		Short: "Delete a message that is to be sent, for good",
+		Long: `Delete a message that is to be sent, for good, such as one that its receiver never takes. The later messages of its
+key go on. A relay that is sending the message at this moment may have sent it all the same.`,
+		Example: `  pupwasm messages skip shop.v1.120.0 --yes`,
+		Args:    wantArgs(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runMessagesSkip(cmd.Context(), globals, args[0], yes)
+		},
+		ValidArgsFunction: completeArguments(globals, messageOf),
+	}
+	globals.addJSON(cmd.Flags(), printsJSON)
+	cmd.Flags().BoolVar(&yes, "yes", false, "confirm that the message is never sent")
+	return cmd
+}
+
+// skippedMessage is the JSON form of a message that was skipped.
+type skippedMessage struct {
+	ID      string `json:"id"`
+	Subject string `json:"subject"`
+	Key     string `json:"key"`
+	Skipped bool   `json:"skipped"`
+}
+
+func runMessagesSkip(ctx context.Context, globals *globalOptions, text string, yes bool) error {
+	id, err := parseMessageID(text)
+	if err != nil {
+		return err
+	}
+	if !yes {
+		return usagef("the receivers of %s never get message %s then: say so with --yes", printable(id.Projection), id)
+	}
+	to, err := openStore(ctx, globals)
+	if err != nil {
+		return err
+	}
+	defer to.Close()
+	found, err := findMessage(ctx, to, id)
+	if err != nil {
+		return err
+	}
+	m := toSkip(found)
+	if m == nil {
+		return usagef("message %s is %s, and not to be sent", id, found[0].State)
+	}
+	var gone *store.InputError // since it was found, by a relay
+	switch err := to.SkipMessage(ctx, id); {
+	case errors.As(err, &gone):
+		return fmt.Errorf("message %s was sent a moment ago", id)
+	case err != nil:
+		return err
+	}
+	key := status.KeyText(m.Key)
+	if err := globals.say("message %s is skipped: later ones of key %s go on", id, key); err != nil {
+		return err
+	}
+	return globals.result(skippedMessage{ID: id.String(), Subject: m.Subject, Key: key, Skipped: true})
+}
+
+// toSkip returns the one that is to be sent, or nil.
+func toSkip(found []store.OutboxMessage) *store.OutboxMessage {
+	for i := range found {
+		if s := found[i].State; s == store.MessagePending || s == store.MessageFailed {
+			return &found[i]
+		}
+	}
+	return nil
+}
