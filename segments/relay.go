@@ -120,3 +120,15 @@ func (r *runner) beginSending(ctx context.Context, program Program, own Projecti
 	}
 	return r.worker.tables.BeginSending(ctx, projection, horizon.Log, after)
 }
+
+// seen notes whether readers see the version. One that they see from now on, in place of one that may have sent nothing,
+// begins to send.
+func (r *runner) seen(ctx context.Context, live bool) error {
+	if r.unseen.Swap(!live) && live {
+		if err := r.beginSending(ctx, r.program, r.own); err != nil {
+			r.unseen.Store(true)
+			return err
+		}
+	}
+	return nil
+}

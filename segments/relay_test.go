@@ -22,14 +22,22 @@ import (
 // mailer is a program that sends a message for each event that is not Quiet. It fails at the events that bad says.
 type mailer struct {
 	native
+	version       int  // of one that has a table, beside others; 0 for one that has none
+	silent        bool // it sends nothing
 	transactional bool
 	bad           func(e *store.RecordedEvent) error
 }
 
 func (m *mailer) Projection() *store.Projection {
-	return &store.Projection{
-		Name: "mailer", Version: 1, Messages: []store.MessageType{{Name: "noted", Subject: "notes.{stream}"}},
+	p := &store.Projection{Name: "mailer", Version: max(m.version, 1)}
+	if m.version > 0 {
+		note := store.Column{Name: "note", Type: store.Type{Kind: store.KindText}, Partition: true}
+		p.Tables = []store.Table{{Name: "notes", Columns: []store.Column{note}, Key: []string{"note"}}}
 	}
+	if !m.silent {
+		p.Messages = []store.MessageType{{Name: "noted", Subject: "notes.{stream}"}}
+	}
+	return p
 }
 
 func (m *mailer) Columns() store.Columns {
@@ -63,7 +71,7 @@ func (p mailerProcessor) Process(
 				return output, err
 			}
 		}
-		if e.Type == "Quiet" {
+		if e.Type == "Quiet" || p.silent {
 			continue
 		}
 		values := []store.Value{store.Text(e.AggregateID), store.BytesOf(store.KindJSON, []byte("{}"))}

@@ -187,7 +187,9 @@ func (r *runner) reconcile(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	r.unseen.Store(!status.Live)
+	if err := r.seen(ctx, status.Live); err != nil {
+		return err
+	}
 	r.worker.shared.Connections.Seen(r.id, status.Live)
 	if err := r.reshard(ctx, status, v.workers); err != nil {
 		return err

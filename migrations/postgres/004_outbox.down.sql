@@ -5,7 +5,7 @@ DECLARE
         WHERE NOT o.held AND o.sent_at IS NULL);
 BEGIN
     IF waiting IS NOT NULL THEN
-        RAISE EXCEPTION 'messages wait to be sent, which would be lost: have a host send them, or skip them first, of: %', waiting;
+        RAISE EXCEPTION 'messages wait to be sent, which would be lost: have a host send them, or skip them first: %', waiting;
     END IF;
 END $$;
 DROP FUNCTION {schema}.skip_message;

@@ -1,10 +1,11 @@
--- Messages that projections send: they are put in by the transaction that applies their event, and stay until a relay has
--- sent them.
+-- Messages that projections send: they are put in by the transaction that applies their event, and stay until a relay
+-- has sent them.
 
--- No message refers to its projection: what waits to be sent outlives its version, also when that is reset. A message that
--- is held is of a version that is not live, and goes nowhere before that is promoted.
+-- No message refers to its projection: what waits to be sent outlives its version, also when that is reset. A message
+-- that is held is of a version that is not live, and goes nowhere before that is promoted.
 --
--- It is a queue: rows come at one end and go at the other, so that the space of those that are gone has to be found soon.
+-- It is a queue: rows come at one end and go at the other, so that the space of those that are gone has to be found
+-- soon.
 CREATE TABLE {schema}.outbox (
     projection   text NOT NULL,
     position     bigint NOT NULL, -- of the event
@@ -55,8 +56,9 @@ CREATE TABLE {schema}.outbox_failures (
 );
 CREATE INDEX outbox_failures_due ON {schema}.outbox_failures (projection, next_attempt_at);
 
--- What is not the live version's to send: events up to a position, by the hash of their key. The ranges of a projection
--- hold every hash once. Where there is none, nothing is sent. The other columns are the same in all of them.
+-- What is not the live version's to send: events up to a position, by the hash of their key. The ranges of a
+-- projection hold every hash once. Where there is none, nothing is sent. The other columns are the same in all of
+-- them.
 CREATE TABLE {schema}.outbox_sent (
     projection text NOT NULL,
     first_hash bigint NOT NULL,
@@ -87,9 +89,10 @@ CREATE TABLE {schema}.outbox_relays (
 -- Whether the live version has parked an event is asked for each message of another one.
 CREATE INDEX parked_events_position ON {schema}.parked_events (projection, version, position);
 
--- put_messages follows the fence of a transaction: it puts the messages of the events that are applied in, as far as they
--- are to be sent by this version, or held for it. What the versions are to each other it reads in one statement, behind
--- the fence's lock on the segment: who changes it has all locks of the version that becomes live, and of the one that was.
+-- put_messages follows the fence of a transaction: it puts the messages of the events that are applied in, as far as
+-- they are to be sent by this version, or held for it. What the versions are to each other it reads in one statement,
+-- behind the fence's lock on the segment: who changes it has all locks of the version that becomes live, and of the
+-- one that was.
 CREATE FUNCTION {schema}.put_messages(
     of_projection text, of_version bigint, positions bigint[], ns bigint[], types text[], subjects text[], keys bytea[],
     spreads bigint[], content_types text[], all_data bytea[], trace_parents text[], times timestamptz[]
@@ -106,13 +109,14 @@ BEGIN
         trace_parent, event_at, held)
     SELECT of_projection, m.position, m.n, of_version, m.type, m.subject, m.key, m.spread, m.content_type, m.data,
         m.trace_parent, m.event_at, NOT l.sends
-    FROM live AS l CROSS JOIN unnest(positions, ns, types, subjects, keys, spreads, content_types, all_data, trace_parents,
-        times) AS m (position, n, type, subject, key, spread, content_type, data, trace_parent, event_at)
+    FROM live AS l CROSS JOIN unnest(positions, ns, types, subjects, keys, spreads, content_types, all_data,
+        trace_parents, times) AS m (position, n, type, subject, key, spread, content_type, data, trace_parent, event_at)
     WHERE CASE WHEN l.sends THEN
         m.position > l.highest
         OR m.position > (SELECT s.position FROM {schema}.outbox_sent AS s WHERE s.projection = of_projection
             AND s.first_hash <= m.spread ORDER BY s.first_hash DESC LIMIT 1)
-        OR EXISTS (SELECT FROM {schema}.outbox_unsent AS u WHERE u.projection = of_projection AND u.position = m.position)
+        OR EXISTS (SELECT FROM {schema}.outbox_unsent AS u WHERE u.projection = of_projection
+            AND u.position = m.position)
     ELSE
         m.position > l.applied
         OR EXISTS (SELECT FROM {schema}.parked_events AS e WHERE e.projection = of_projection AND e.version = l.version
@@ -129,8 +133,8 @@ BEGIN
         FROM (SELECT DISTINCT u.name FROM unnest(projections) AS u (name) ORDER BY 1) AS p;
 END $$;
 
--- set_aside puts messages that wait for a failed one of their key behind it, when there are many of them in front of those
--- that may be sent. It does so in order, some at a time: of a key, those that are behind come before all others.
+-- set_aside puts messages that wait for a failed one of their key behind it, when there are many of them in front of
+-- those that may be sent. It does so in order, some at a time: of a key, those that are behind come before all others.
 CREATE FUNCTION {schema}.set_aside(of_projection text, at timestamptz, messages bigint) RETURNS void LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET enable_hashjoin = off
 SET enable_mergejoin = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
@@ -156,9 +160,9 @@ BEGIN
             AND (f.next_attempt_at IS NULL OR f.next_attempt_at > at));
 END $$;
 
--- pending_messages returns what may be sent, in no order: messages of keys that do not wait, from the front, and those that
--- are behind failures that are due. Of as many keys as there may be messages, each has one at least that is not later than
--- those of all other keys. It follows the indexes, whatever the planner believes of a queue.
+-- pending_messages returns what may be sent, in no order: messages of keys that do not wait, from the front, and those
+-- that are behind failures that are due. Of as many keys as there may be messages, each has one at least that is not
+-- later than those of all other keys. It follows the indexes, whatever the planner believes of a queue.
 CREATE FUNCTION {schema}.pending_messages(of_projection text, at timestamptz, messages bigint, bytes bigint)
 RETURNS SETOF {schema}.outbox LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET enable_hashjoin = off
@@ -199,8 +203,8 @@ BEGIN
     WHERE c.number <= messages AND (c.total <= bytes OR c.number = 1);
 END $$;
 
--- settle_failures looks after keys of which messages are gone: where the one that failed is among them, those behind it
--- may be sent, and where none is left behind, the key is as any other.
+-- settle_failures looks after keys of which messages are gone: where the one that failed is among them, those behind
+-- it may be sent, and where none is left behind, the key is as any other.
 CREATE FUNCTION {schema}.settle_failures(of_projections text[], of_keys bytea[]) RETURNS void LANGUAGE plpgsql
 SET enable_seqscan = off AS $$
 BEGIN
@@ -218,8 +222,8 @@ BEGIN
         DELETE FROM {schema}.outbox_failures AS f USING gone AS g
         WHERE f.projection = g.projection AND f.key = g.key AND g.position IS NULL
     )
-    UPDATE {schema}.outbox_failures AS f SET position = g.position, n = g.n, version = g.version, attempts = 0, error = '',
-        next_attempt_at = 'epoch'
+    UPDATE {schema}.outbox_failures AS f SET position = g.position, n = g.n, version = g.version, attempts = 0,
+        error = '', next_attempt_at = 'epoch'
         FROM gone AS g WHERE f.projection = g.projection AND f.key = g.key AND g.position IS NOT NULL;
 END $$;
 
@@ -253,10 +257,11 @@ BEGIN
     PERFORM {schema}.settle_failures(of_projections, of_keys);
 END $$;
 
--- messages_failed notes that messages could not be sent, as far as they are still there. Delays are milliseconds; below
--- 0 a message is not tried again by itself.
+-- messages_failed notes that messages could not be sent, as far as they are still there. Delays are milliseconds;
+-- below 0 a message is not tried again by itself.
 CREATE FUNCTION {schema}.messages_failed(
-    projections text[], positions bigint[], ns bigint[], versions bigint[], errors text[], delays bigint[], at timestamptz
+    projections text[], positions bigint[], ns bigint[], versions bigint[], errors text[], delays bigint[],
+    at timestamptz
 ) RETURNS void LANGUAGE plpgsql
 SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
@@ -274,14 +279,15 @@ BEGIN
     SELECT DISTINCT ON (u.projection, u.key) u.projection, u.key, u.position, u.n, u.version, 1, u.error, at,
         CASE WHEN u.delay >= 0 THEN at + u.delay * interval '1 millisecond' END
     FROM failed AS u ORDER BY u.projection, u.key, u.position, u.n, u.version
-    ON CONFLICT (projection, key) DO UPDATE SET position = excluded.position, n = excluded.n, version = excluded.version,
+    ON CONFLICT (projection, key) DO UPDATE SET position = excluded.position, n = excluded.n,
+        version = excluded.version,
         attempts = CASE WHEN (f.position, f.n, f.version) = (excluded.position, excluded.n, excluded.version)
             THEN f.attempts + 1 ELSE 1 END,
         error = excluded.error, failed_at = excluded.failed_at, next_attempt_at = excluded.next_attempt_at;
 END $$;
 
--- skip_message deletes what is to be sent of a message, in whatever build of its version, and reports whether there was
--- any.
+-- skip_message deletes what is to be sent of a message, in whatever build of its version, and reports whether there
+-- was any.
 CREATE FUNCTION {schema}.skip_message(of_projection text, of_version bigint, of_position bigint, of_n bigint)
 RETURNS boolean LANGUAGE plpgsql
 SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$

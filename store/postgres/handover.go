@@ -10,8 +10,9 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// handover changes which messages of a projection are whose to send, within a transaction that has locked the projection.
-// Where it passes them on from the live version, no commit of that may be under way, nor one of the next version.
+// handover changes which messages of a projection are whose to send, within a transaction that has locked the
+// projection. Where it passes them on from the live version, no commit of that may be under way, nor one of the next
+// version.
 type handover struct {
 	tx         pgx.Tx
 	queries    *outboxQueries
@@ -93,8 +94,8 @@ func (h handover) end(ctx context.Context, live *store.Installed, layout *store.
 	return h.setSent(ctx, before)
 }
 
-// passOn returns what is not to be sent by whatever comes behind the live version, and makes the exceptions to it those of
-// that. See [store.SentBefore].
+// passOn returns what is not to be sent by whatever comes behind the live version, and makes the exceptions to it
+// those of that. See [store.SentBefore].
 func (h handover) passOn(
 	ctx context.Context, live *store.Installed, layout *store.Layout,
 ) (before store.SentBefore, err error) {
@@ -166,11 +167,11 @@ func (h handover) dropHeld(ctx context.Context, version int64) error {
 	return h.run(ctx, h.queries.dropHeld, version)
 }
 
-// stopBoth has the version meet the live one, and keeps commits of both waiting from then on until the transaction ends:
-// what the next version holds must all be there when it is handed over. It returns the layout of the live one.
+// stopBoth has the version meet the live one, and keeps commits of both waiting from then on until the transaction
+// ends: what the next version holds must all be there when it is handed over. It returns the layout of the live one.
 //
-// Workers that join or leave lock segments of all versions. It tries for those of the version, and gives up all where it
-// waits for one that waits for it.
+// Workers that join or leave lock segments of all versions. It tries for those of the version, and gives up all where
+// it waits for one that waits for it.
 func (i *installer) stopBoth(
 	ctx context.Context, live *store.Installed, ready func(*installer, context.Context) error,
 ) (layout *store.Layout, err error) {

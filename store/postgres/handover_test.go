@@ -62,8 +62,8 @@ func (s *sender) send(mutations ...store.Mutation) error {
 
 const wantedMessages = "SELECT position, version, held FROM pupwasm.outbox ORDER BY position, version"
 
-// TestPromote_waitsForCommitsOfTheNextVersion has a commit of the version that is promoted be under way, with a message
-// that it holds.
+// TestPromote_waitsForCommitsOfTheNextVersion has a commit of the version that is promoted be under way, with a
+// message that it holds.
 func TestPromote_waitsForCommitsOfTheNextVersion(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -119,8 +119,8 @@ func TestPromote_givesWayToAWorker(t *testing.T) {
 	wantRows(t, db, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()", "0")
 }
 
-// TestHandover_everyMessageOnce has versions commit, and messages be sent and deleted, while the versions take each other's
-// place all the time.
+// TestHandover_everyMessageOnce has versions commit, and messages be sent and deleted, while the versions take each
+// other's place all the time.
 func TestHandover_everyMessageOnce(t *testing.T) {
 	t.Parallel()
 	const positions = 150

@@ -59,15 +59,15 @@ func BenchmarkCommit_messages(b *testing.B) {
 // fillOutbox puts messages in, of so many keys, at the positions behind one.
 func fillOutbox(t testing.TB, db pgtest.Database, after, count, keys int) {
 	t.Helper()
-	execute(t, db.Connect(t), fmt.Sprintf(`INSERT INTO pupwasm.outbox (projection, position, n, version, type, subject, key,
-		spread, content_type, data, trace_parent, event_at, held)
+	execute(t, db.Connect(t), fmt.Sprintf(`INSERT INTO pupwasm.outbox (projection, position, n, version, type, subject,
+		key, spread, content_type, data, trace_parent, event_at, held)
 		SELECT 'sums', %d + g, 0, 1, 'order_paid', 'shop.orders.paid', convert_to('customer-' || g %% %d, 'UTF8'), g,
 			'application/json', convert_to('{"order": "order-' || g || '", "cents": 1999}', 'UTF8'), '', now(), false
 		FROM generate_series(1, %d) g`, after, keys, count))
 }
 
-// BenchmarkPending measures what a relay asks: of a queue that is long, that is long behind one key that waits, and that
-// was long.
+// BenchmarkPending measures what a relay asks: of a queue that is long, that is long behind one key that waits, and
+// that was long.
 func BenchmarkPending(b *testing.B) {
 	const long = 1_000_000
 	for _, shape := range []struct {

@@ -100,7 +100,8 @@ const (
 		o.trace_parent, o.event_at, o.put_at, o.held, o.sent_at, coalesce(f.attempts, 0), coalesce(f.error, ''),
 		f.next_attempt_at`
 	// failureOf has a failure be that of a message itself.
-	failureOf = `f.projection = o.projection AND f.key = o.key AND (f.position, f.n, f.version) = (o.position, o.n, o.version)`
+	failureOf = `f.projection = o.projection AND f.key = o.key
+		AND (f.position, f.n, f.version) = (o.position, o.n, o.version)`
 	// requested are the messages of a [store.MessagesRequest].
 	requested = `($1 = '' OR o.projection = $1) AND ($2::bigint IS NULL OR o.version % 100000000 = $2
 			AND o.position = ($3::bigint[])[1] AND o.n = ($3::bigint[])[2]) AND ($4::bytea IS NULL OR o.key = $4)
@@ -109,8 +110,9 @@ const (
 )
 
 // uselessQuery deletes what is held for a version and no promotion would send, as long as the live version is the one
-// given, which divides events by $6: that has applied the event, or it is not the version's to send, nor its successor's.
-// $4 tells that both divide events by the same. It follows the order of positions up to where there may be any.
+// given, which divides events by $6: that has applied the event, or it is not the version's to send, nor its
+// successor's. $4 tells that both divide events by the same. It follows the order of positions up to where there may
+// be any.
 const uselessQuery = `WITH live AS MATERIALIZED (
 		SELECT p.version, EXISTS (SELECT FROM {schema}.outbox_sent s WHERE s.projection = $1) AS sends,
 			(SELECT min(s.position) FROM {schema}.segments s WHERE s.projection = $1 AND s.version = $2) AS lowest,
@@ -164,7 +166,8 @@ func (q *outboxQueries) relayQueries(in func(string) string) {
 		DELETE FROM {schema}.outbox_relays r USING own WHERE r.projection = own.projection`)
 }
 
-// handoverQueries are about what is whose to send. They run in a transaction that keeps commits of the versions waiting.
+// handoverQueries are about what is whose to send. They run in a transaction that keeps commits of the versions
+// waiting.
 func (q *outboxQueries) handoverQueries(in func(string) string) {
 	q.ranges = in(`SELECT first_hash, last_hash, position, log_id, partition, begun FROM {schema}.outbox_sent
 		WHERE projection = $1 ORDER BY first_hash`)

@@ -51,7 +51,8 @@ func (s backend) Undelivered(ctx context.Context, failures []store.Undelivered) 
 		errors = append(errors, store.CutReason(oneline.Text(strings.ToValidUTF8(failures[i].Error, "�"))))
 		delays = append(delays, delayValue(failures[i].RetryAfter).Int())
 	}
-	return s.noteMessages(ctx, s.queries.outbox.failed, ids.projections, ids.positions, ids.ns, ids.versions, errors, delays)
+	return s.noteMessages(ctx, s.queries.outbox.failed, ids.projections, ids.positions, ids.ns, ids.versions, errors,
+		delays)
 }
 
 func (s backend) noteMessages(ctx context.Context, query string, args ...any) error {

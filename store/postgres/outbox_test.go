@@ -148,7 +148,8 @@ func TestResend_keepsTheOrderOfAKey(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	s, ctx := open(t, db), t.Context()
-	execute(t, db.Connect(t), "INSERT INTO pupwasm.outbox_sent VALUES ('sums', 0, 4294967295, 0, gen_random_uuid(), '', true)")
+	execute(t, db.Connect(t), "INSERT INTO pupwasm.outbox_sent VALUES "+
+		"('sums', 0, 4294967295, 0, gen_random_uuid(), '', true)")
 	fillOutbox(t, db, 0, 5, 1)
 	all, err := s.Pending(ctx, "sums", 9, 1<<20)
 	must(t, err)
@@ -180,8 +181,8 @@ func TestDeleteSent_someAtATime(t *testing.T) {
 	s := open(t, db)
 	newSenders(t, db, s, 1, 2)
 	fillOutbox(t, db, 0, 2*count, 1)
-	execute(t, db.Connect(t), fmt.Sprintf(`UPDATE pupwasm.outbox SET sent_at = now() - interval '1 hour' WHERE position <= %d;
-		UPDATE pupwasm.outbox SET version = 2, held = true WHERE position > %[1]d; UPDATE pupwasm.segments SET position = %d
+	execute(t, db.Connect(t), fmt.Sprintf(`UPDATE pupwasm.outbox SET sent_at = now() - interval '1 hour'
+		WHERE position <= %d; UPDATE pupwasm.outbox SET version = 2, held = true WHERE position > %[1]d; UPDATE pupwasm.segments SET position = %d
 		WHERE version = 1`, count, 2*count-1))
 	for i, want := range []struct {
 		more bool

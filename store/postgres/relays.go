@@ -44,8 +44,8 @@ func (s backend) ClaimRelays(
 	return own, nil
 }
 
-// takeRelays makes the worker the relay of those of the projections that are still free. It decides once it has the locks:
-// what another worker has taken before it, and the lease of that one, is seen then.
+// takeRelays makes the worker the relay of those of the projections that are still free. It decides once it has the
+// locks: what another worker has taken before it, and the lease of that one, is seen then.
 func (s backend) takeRelays(
 	ctx context.Context, worker store.Worker, free []string, target string,
 ) (taken []string, err error) {
