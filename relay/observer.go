@@ -3,6 +3,7 @@ package relay
 import (
 	"time"
 
+	"github.com/pupwasm/pupwasm/internal/callback"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -73,30 +74,15 @@ func JoinObservers(observers ...*Observer) *Observer {
 		if o == nil {
 			continue
 		}
-		join(&joined.Claimed, o.Claimed)
-		join(&joined.Released, o.Released)
-		join(&joined.Sent, o.Sent)
-		join(&joined.Failed, o.Failed)
-		join(&joined.Parked, o.Parked)
-		join(&joined.Away, o.Away)
-		join(&joined.Back, o.Back)
+		callback.Join(&joined.Claimed, o.Claimed)
+		callback.Join(&joined.Released, o.Released)
+		callback.Join(&joined.Sent, o.Sent)
+		callback.Join(&joined.Failed, o.Failed)
+		callback.Join(&joined.Parked, o.Parked)
+		callback.Join(&joined.Away, o.Away)
+		callback.Join(&joined.Back, o.Back)
 	}
 	return joined
-}
-
-// join makes a function of an observer tell another one too.
-func join[T any](function *func(T), other func(T)) {
-	first := *function
-	switch {
-	case other == nil:
-	case first == nil:
-		*function = other
-	default:
-		*function = func(what T) {
-			first(what)
-			other(what)
-		}
-	}
 }
 
 // tell calls a function of an observer, if there is one.

@@ -1,5 +1,7 @@
 package segments
 
+import "github.com/pupwasm/pupwasm/internal/callback"
+
 // JoinObservers returns an observer that tells several, in their order. Those that are nil are left out, and a function
 // that none of them has is nil.
 func JoinObservers(observers ...*Observer) *Observer {
@@ -9,40 +11,25 @@ func JoinObservers(observers ...*Observer) *Observer {
 			continue
 		}
 		joined.Traces = max(joined.Traces, o.Traces)
-		join(&joined.Installed, o.Installed)
-		join(&joined.Refused, o.Refused)
-		join(&joined.Claimed, o.Claimed)
-		join(&joined.Failed, o.Failed)
-		join(&joined.Released, o.Released)
-		join(&joined.Read, o.Read)
-		join(&joined.Applied, o.Applied)
-		join(&joined.Committed, o.Committed)
-		join(&joined.Deadlocked, o.Deadlocked)
-		join(&joined.Faulted, o.Faulted)
-		join(&joined.Parked, o.Parked)
-		join(&joined.Retried, o.Retried)
-		join(&joined.Unparked, o.Unparked)
-		join(&joined.OutboxFull, o.OutboxFull)
-		join(&joined.OutboxRoom, o.OutboxRoom)
-		join(&joined.Polled, o.Polled)
-		join(&joined.Listening, o.Listening)
-		join(&joined.Away, o.Away)
-		join(&joined.Back, o.Back)
+		callback.Join(&joined.Installed, o.Installed)
+		callback.Join(&joined.Refused, o.Refused)
+		callback.Join(&joined.Claimed, o.Claimed)
+		callback.Join(&joined.Failed, o.Failed)
+		callback.Join(&joined.Released, o.Released)
+		callback.Join(&joined.Read, o.Read)
+		callback.Join(&joined.Applied, o.Applied)
+		callback.Join(&joined.Committed, o.Committed)
+		callback.Join(&joined.Deadlocked, o.Deadlocked)
+		callback.Join(&joined.Faulted, o.Faulted)
+		callback.Join(&joined.Parked, o.Parked)
+		callback.Join(&joined.Retried, o.Retried)
+		callback.Join(&joined.Unparked, o.Unparked)
+		callback.Join(&joined.OutboxFull, o.OutboxFull)
+		callback.Join(&joined.OutboxRoom, o.OutboxRoom)
+		callback.Join(&joined.Polled, o.Polled)
+		callback.Join(&joined.Listening, o.Listening)
+		callback.Join(&joined.Away, o.Away)
+		callback.Join(&joined.Back, o.Back)
 	}
 	return joined
-}
-
-// join makes a function of an observer tell another one too.
-func join[T any](function *func(T), other func(T)) {
-	first := *function
-	switch {
-	case other == nil:
-	case first == nil:
-		*function = other
-	default:
-		*function = func(what T) {
-			first(what)
-			other(what)
-		}
-	}
 }

@@ -250,7 +250,7 @@ func (t *MessageType) validateSubject() (reason string) {
 
 func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
 
-// isSubjectByte reports that a byte stands for itself in a subject.
+// isSubjectByte reports that a subject has a byte as it is.
 func isSubjectByte(c byte) bool { return isLetter(c) || c >= '0' && c <= '9' || c == '-' || c == '_' }
 
 func isPrintable(text string) bool {

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -202,22 +203,29 @@ func beginningOf(t *testing.T, log string, events int) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), "beginning.jsonl.gz")
-	to, err := os.Create(path)
+	lines := bufio.NewReader(unpacked)
+	return packedLog(t, func(to io.Writer) {
+		for range events {
+			line, err := lines.ReadBytes('\n')
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = to.Write(line) // the packer keeps an error for its end
+		}
+	})
+}
+
+// packedLog makes a file of the lines that write writes.
+func packedLog(t *testing.T, write func(to io.Writer)) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "log.jsonl.gz")
+	file, err := os.Create(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer to.Close()
-	packed, lines := gzip.NewWriter(to), bufio.NewReader(unpacked)
-	for range events {
-		line, err := lines.ReadBytes('\n')
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := packed.Write(line); err != nil {
-			t.Fatal(err)
-		}
-	}
+	defer file.Close()
+	packed := gzip.NewWriter(file)
+	write(packed)
 	if err := packed.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -227,13 +235,6 @@ func beginningOf(t *testing.T, log string, events int) string {
 // madeLog writes events of the same kinds as the real log.
 func madeLog(t *testing.T, events int) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "made.jsonl.gz")
-	file, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	packed := gzip.NewWriter(file)
 	random := rand.New(rand.NewPCG(7, 7))
 	kinds := []struct{ event, field string }{
 		{"CreateFine", "amount"},
@@ -242,17 +243,15 @@ func madeLog(t *testing.T, events int) string {
 		{"AddPenalty", "amount"},
 		{"SendForCreditCollection", ""},
 	}
-	for i := range events {
-		kind := kinds[random.IntN(len(kinds))]
-		payload := "{}"
-		if kind.field != "" {
-			payload = fmt.Sprintf(`{%q:%d.%02d,"vehicleClass":"A"}`, kind.field, random.IntN(500), random.IntN(100))
+	return packedLog(t, func(to io.Writer) {
+		for i := range events {
+			kind := kinds[random.IntN(len(kinds))]
+			payload := "{}"
+			if kind.field != "" {
+				payload = fmt.Sprintf(`{%q:%d.%02d,"vehicleClass":"A"}`, kind.field, random.IntN(500), random.IntN(100))
+			}
+			fmt.Fprintf(to, `{"bounded_context":"Traffic","aggregate_type":"Fine","aggregate_id":"S%d","event_type":%q,"created_at":%q,"payload":%s}`+"\n",
+				random.IntN(events/4), kind.event, time.Unix(int64(1_000_000_000+i), 0).UTC().Format(time.RFC3339), payload)
 		}
-		fmt.Fprintf(packed, `{"bounded_context":"Traffic","aggregate_type":"Fine","aggregate_id":"S%d","event_type":%q,"created_at":%q,"payload":%s}`+"\n",
-			random.IntN(events/4), kind.event, time.Unix(int64(1_000_000_000+i), 0).UTC().Format(time.RFC3339), payload)
-	}
-	if err := packed.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	})
 }

@@ -3,11 +3,10 @@
 package main_test
 
 import (
-	"bufio"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -88,21 +87,12 @@ func startMessageKiller(t *testing.T, kind string, events int) *messageKiller {
 // ordersLog writes events of orders, each of which causes a message.
 func ordersLog(t *testing.T, events int) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "orders.jsonl")
-	file, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	lines := bufio.NewWriter(file)
-	for i := range events {
-		fmt.Fprintf(lines, `{"bounded_context":"Shop","aggregate_type":"Order","aggregate_id":"order %d","event_type":"OrderPaid",`+
-			`"payload":{"amount":%d.50,"currency":"EUR"}}`+"\n", i%max(events/20, 1), i)
-	}
-	if err := lines.Flush(); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return packedLog(t, func(to io.Writer) {
+		for i := range events {
+			fmt.Fprintf(to, `{"bounded_context":"Shop","aggregate_type":"Order","aggregate_id":"order %d","event_type":"OrderPaid",`+
+				`"payload":{"amount":%d.50,"currency":"EUR"}}`+"\n", i%max(events/20, 1), i)
+		}
+	})
 }
 
 func (k *messageKiller) startHost(i int) {

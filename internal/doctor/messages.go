@@ -66,9 +66,9 @@ func (e *examiner) outbox(o *status.Outbox) {
 	if o.Pending+o.Held < outboxNear {
 		return
 	}
-	remedy := "see that they are sent faster, or raise --outbox-max: with as many as that the projection stands still"
+	remedy := "see that they are sent faster, or raise --outbox-max: with so many the projection waits"
 	if o.Held > o.Pending {
-		remedy = "promote or retire the version that they are held for: with --outbox-max of them the projection stands still"
+		remedy = "promote or retire the version that they are held for: with --outbox-max of them the projection waits"
 	}
 	e.add(store.SeverityWarning, "outbox", fmt.Sprintf("%s of %s to be sent, and %d held", oneline.Count(o.Pending, "message"),
 		o.Projection, o.Held), remedy)
