@@ -170,6 +170,23 @@ func TestDev_showsWhatBecomesOfTheRows(t *testing.T) {
 	}
 }
 
+// TestDev_showsMessages has those of all events shown, and those of a build after it once more.
+func TestDev_showsMessages(t *testing.T) {
+	t.Parallel()
+	a := startAuthor(t, newProject(t, "messages"))
+	const sent = `1 message sent
+  order_paid shop.orders.ann.paid key=1 {"order_id":"1","total_cents":1250}`
+	a.await(sent, 1)
+	a.press("f")
+	a.await(sent, 2)
+	a.edit("total_cents", "cents") // the messages are made again, as the rows are
+	a.await(`"cents":1250}`, 2)
+	a.press("q")
+	if code := a.wait(t); code != 0 {
+		t.Errorf("it exits with %d: %s", code, a.output)
+	}
+}
+
 // TestDev_continue keeps the rows over changes and restarts.
 func TestDev_continue(t *testing.T) {
 	t.Parallel()

@@ -33,8 +33,8 @@ type devOptions struct {
 	runtime  runtimeOptions
 }
 
-const devHelp = `Build a projection, run it, and show what becomes of its rows, again at each change of its source. DIR is the folder of
-one projection, by default the current one.
+const devHelp = `Build a projection, run it, and show what becomes of its rows and which messages it sends, again at each change of its
+source. DIR is the folder of one projection, by default the current one. Messages go nowhere else.
 
 The events are in a SQLite database of the project, DIR/.pupwasm/events.db. When it is empty, those of DIR/fixtures/*.jsonl
 are appended. Append others from another terminal:
@@ -60,7 +60,7 @@ func newDevCommand(globals *globalOptions) *cobra.Command {
 	opts := &devOptions{globalOptions: globals}
 	cmd := &cobra.Command{
 		Use:   "dev [DIR]",
-		Short: "Run a projection while you write it, and show its rows",
+		Short: "Run a projection while you write it, and show its rows and messages",
 		Long:  devHelp,
 		Example: `  pupwasm dev
   pupwasm dev orders --on-change continue

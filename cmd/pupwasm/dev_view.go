@@ -127,6 +127,9 @@ func devText(folder string, s *dev.State) string {
 			line("\n%s, %s", t.Name, rows)
 		}
 	}
+	if s.Messages.Sent > 0 {
+		section(count(s.Messages.Sent, "message")+" sent, the last ones:", s.Messages.Last)
+	}
 	if s.Fault != "" {
 		section("last fault", []string{s.Fault, s.Event})
 	}

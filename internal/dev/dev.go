@@ -1,11 +1,12 @@
 // Package dev runs a projection while its author changes it: it builds it at each change of its source, runs it in a
-// host, and says what becomes of its rows.
+// host, and says what becomes of its rows and which messages it sends.
 //
-//	dev.go      a session: builds, runs, and the author's commands
-//	run.go      one module at work
-//	rows.go     which rows have changed
-//	source.go   changes of files
-//	state.go    what a session shows
+//	dev.go       a session: builds, runs, and the author's commands
+//	run.go       one module at work
+//	rows.go      which rows have changed
+//	messages.go  what is shown of a message
+//	source.go    changes of files
+//	state.go     what a session shows
 package dev
 
 import (

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pupwasm/pupwasm/internal/eventline"
 	"github.com/pupwasm/pupwasm/internal/oneline"
+	"github.com/pupwasm/pupwasm/relay"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
 )
@@ -31,11 +32,8 @@ const lease = 2 * time.Second
 // newRun begins to run a module. It closes tables, also when it fails.
 func newRun(ctx context.Context, s *Session, tables store.Store, module *Built) (*run, error) {
 	r := &run{session: s, tables: tables, module: module, rows: newRowWatch(tables, s.state)}
-	worker, err := segments.New(s.Options.Log, tables, segments.Options{
-		Logger: zerolog.Nop(), Observer: r.observer(), Lease: lease, Rebalance: lease / 20,
-	})
+	err := r.makeWorker()
 	if err == nil {
-		r.worker = worker
 		err = r.replace(ctx, module)
 	}
 	if err != nil {
@@ -45,11 +43,23 @@ func newRun(ctx context.Context, s *Session, tables store.Store, module *Built) 
 	work, cancel := context.WithCancel(ctx)
 	r.cancel = cancel
 	r.ended.Go(func() {
-		if err := worker.Run(work); err != nil && work.Err() == nil {
+		if err := r.worker.Run(work); err != nil && work.Err() == nil {
 			s.state.refused(oneline.Of(err))
 		}
 	})
 	return r, nil
+}
+
+// makeWorker makes a worker that sends messages to the session.
+func (r *run) makeWorker() error {
+	sender, err := relay.New(r.tables, relay.Sinks{Default: screenSink{r.session.state}}, relay.Options{})
+	if err != nil {
+		return err
+	}
+	r.worker, err = segments.New(r.session.Options.Log, r.tables, segments.Options{
+		Logger: zerolog.Nop(), Observer: r.observer(), Lease: lease, Rebalance: lease / 20, Relay: sender,
+	})
+	return err
 }
 
 // replace hands the worker another module.
@@ -61,8 +71,7 @@ func (r *run) replace(ctx context.Context, module *Built) error {
 	r.module = module
 	r.rows.of(&loaded.Description.Projection)
 	r.session.state.named(&loaded.Description.Projection)
-	r.worker.Set(loaded)
-	return nil
+	return r.worker.SetWith(loaded, segments.ProjectionOptions{MessagesFrom: segments.MessagesFromBeginning})
 }
 
 func (r *run) stop() {
@@ -118,9 +127,10 @@ func (r *run) eventAt(position int64) string {
 	return string(eventline.Append(nil, &page.Events[0]))
 }
 
-// refresh looks for rows that have changed.
+// refresh looks for rows that have changed, and for messages that were sent.
 func (r *run) refresh(ctx context.Context) {
 	if r.session.state.takeCommits() {
 		r.rows.look(ctx)
 	}
+	r.session.state.tellMessages()
 }

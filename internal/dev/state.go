@@ -23,6 +23,7 @@ type State struct {
 	Events     int64        `json:"events"`            // that were applied since the tables were empty, or the session began
 	Rate       float64      `json:"events_per_second"` // events in a second, of the last seconds
 	Tables     []TableState `json:"tables"`
+	Messages   Messages     `json:"messages,omitzero"`
 	Log        []string     `json:"log,omitempty"`   // lines of the guest, the last ones
 	Said       []string     `json:"said,omitempty"`  // what happened, the last ones
 	Fault      string       `json:"fault,omitempty"` // the last event that failed, and why
@@ -39,6 +40,12 @@ type TableState struct {
 	keys []string // of Changed
 }
 
+// Messages are those that the projection has sent.
+type Messages struct {
+	Sent int64    `json:"sent"` // since the tables were empty, or the session began
+	Last []string `json:"last"` // the last ones
+}
+
 // board keeps the state. It is safe for concurrent use.
 type board struct {
 	tell func(line string)
@@ -47,6 +54,7 @@ type board struct {
 	state   State
 	changed bool
 	commits bool // since the rows were looked at
+	untold  int  // messages that were sent since they were told of last
 	applied []applied
 }
 
@@ -103,7 +111,9 @@ func (b *board) built(module *Built) {
 
 // begin is for empty tables, or those of before.
 func (b *board) begin() {
-	b.change(func(s *State) { s.Position, s.Events, s.Tables, s.Fault, s.Event = 0, 0, nil, "", "" })
+	b.change(func(s *State) {
+		s.Position, s.Events, s.Tables, s.Messages, s.Fault, s.Event = 0, 0, nil, Messages{}, "", ""
+	})
 }
 
 func (b *board) named(p *store.Projection) {
@@ -187,6 +197,30 @@ func (b *board) rows(t TableState) {
 	b.tell(fmt.Sprintf("%s: %s, %d changed", t.Name, rows, len(news)))
 	for _, row := range news[max(0, len(news)-changedMax):] {
 		b.tell("  " + row)
+	}
+}
+
+// sent notes a message.
+func (b *board) sent(line string) {
+	b.change(func(s *State) {
+		lines := append(slices.Clone(s.Messages.Last), line)
+		s.Messages = Messages{Sent: s.Messages.Sent + 1, Last: lines[max(0, len(lines)-lastMessagesMax):]}
+		b.untold++
+	})
+}
+
+// tellMessages tells of the messages that were sent since it did so last.
+func (b *board) tellMessages() {
+	b.mu.Lock()
+	n, last := b.untold, b.state.Messages.Last
+	b.untold = 0
+	b.mu.Unlock()
+	if n == 0 {
+		return
+	}
+	b.tell(oneline.Count(int64(n), "message") + " sent")
+	for _, line := range last[max(0, len(last)-n):] {
+		b.tell("  " + line)
 	}
 }
 
