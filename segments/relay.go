@@ -118,7 +118,29 @@ func (r *runner) beginSending(ctx context.Context, program Program, own Projecti
 	if own.MessagesFrom == MessagesFromBeginning {
 		after = 0
 	}
+	if err := r.forgetOther(ctx, projection); err != nil {
+		return err
+	}
 	return r.worker.tables.BeginSending(ctx, projection, horizon.Log, after)
+}
+
+// forgetOther forgets what was sent of a log that is no longer there: it is another one now, or was restored to an
+// earlier time and has other events at these positions.
+func (r *runner) forgetOther(ctx context.Context, projection *store.Projection) error {
+	before, err := r.worker.tables.SentBefore(ctx, projection.Name)
+	if err != nil || len(before.Ranges) == 0 {
+		return err
+	}
+	_, faults, err := store.CheckCheckpoints(ctx, r.worker.source, before.Checkpoints(projection.Name)...)
+	if err != nil {
+		return ofLog(err)
+	}
+	if err := errors.Join(faults...); err != nil {
+		r.logger.Warn().Err(err).Msg("messages were sent about events that the log does not have: if the projection was " +
+			"reset, it begins to send anew")
+		return r.worker.tables.ForgetSent(ctx, projection)
+	}
+	return nil
 }
 
 // seen notes whether readers see the version. One that they see from now on, in place of one that may have sent nothing,

@@ -38,13 +38,28 @@ import (
 type Outbox interface {
 	// BeginSending decides from where on the live version of a projection sends, unless that is decided: behind a position
 	// of a log. It does nothing for a version that is not live. What was kept of an earlier version, of this log, decides
-	// before that, also after a reset; what was kept of another log is forgotten. A host calls it before the live version
-	// applies events: after a reset that may divide them by another key than what was kept.
+	// before that, also after a reset. What was kept of another log is forgotten, see ForgetSent. A host calls it before
+	// the live version applies events: after a reset that may divide them by another key than what was kept.
 	//
 	// # Errors
 	//
-	// [*InputError] when the version is not installed; [ErrTransient].
+	// [*InputError] when the version is not installed; those of ForgetSent; [ErrTransient].
 	BeginSending(ctx context.Context, projection *Projection, log LogID, after int64) error
+
+	// SentBefore returns what is not the live version's to send, without ranges where none has begun to send.
+	//
+	// # Errors
+	//
+	// [ErrTransient].
+	SentBefore(ctx context.Context, projection string) (SentBefore, error)
+
+	// ForgetSent forgets what is not the live version's to send, and sent messages that are kept: they were about events
+	// that the log has no longer. It does nothing for a version that is not live or has applied events.
+	//
+	// # Errors
+	//
+	// [*StaleMessagesError]; [*InputError] when the version is not installed; [ErrTransient].
+	ForgetSent(ctx context.Context, projection *Projection) error
 
 	// ClaimRelays makes the worker the relay of projections, those that are named or, by nil, all that send, unless
 	// another live worker is, and returns those of which it is. It must have a live lease, or it is given none. It keeps

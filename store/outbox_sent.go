@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 )
 
@@ -29,6 +30,29 @@ type SentBefore struct {
 type SentRange struct {
 	Range    HashRange
 	Position int64
+	// Last is the last event of the log up to the position, by which the log is known again, without the log's identity.
+	// It is zero where a position was given and not come to.
+	Last Applied
+}
+
+// Checkpoints returns the ranges as checkpoints, for [CheckCheckpoints]: a log to which one does not belong is another
+// one, or was restored to an earlier time.
+func (s SentBefore) Checkpoints(projection string) []Checkpoint {
+	all := make([]Checkpoint, len(s.Ranges))
+	for i, r := range s.Ranges {
+		r.Last.Log.ID = s.Log
+		all[i] = Checkpoint{Projection: projection, Position: r.Position, Applied: r.Last}
+	}
+	return all
+}
+
+// StaleMessagesError says that messages of another log wait to be sent, whose ids those of the log would have.
+type StaleMessagesError struct{ Projection string }
+
+// Error says what to do.
+func (e *StaleMessagesError) Error() string {
+	return fmt.Sprintf("messages of projection %s about events of another log wait to be sent, and new ones would have their "+
+		"ids: run a host with --publish until they are sent, or delete them by 'pupwasm messages skip'", e.Projection)
 }
 
 // DivisionText is what the events are divided by, as a text that is the same for the same division.
@@ -56,11 +80,14 @@ func (s SentBefore) DividedBy(p *Projection) (divided SentBefore, changed bool) 
 	if len(s.Ranges) == 0 || s.Partition == text {
 		return s, false
 	}
-	lowest := s.Ranges[0].Position
+	lowest := s.Ranges[0]
 	for _, r := range s.Ranges {
-		lowest = min(lowest, r.Position)
+		if r.Position < lowest.Position {
+			lowest = r
+		}
 	}
-	s.Partition, s.Ranges = text, []SentRange{{Range: FullRange(), Position: lowest}}
+	lowest.Range = FullRange()
+	s.Partition, s.Ranges = text, []SentRange{lowest}
 	return s, true
 }
 
@@ -90,9 +117,15 @@ func (s SentBefore) PassedOn(p *Projection, layout *Layout) SentBefore {
 			both := HashRange{
 				First: max(r.Range.First, segment.Range.First), Last: min(r.Range.Last, segment.Range.Last),
 			}
-			if both.First <= both.Last {
-				passed = append(passed, SentRange{Range: both, Position: max(r.Position, segment.Position)})
+			if both.First > both.Last {
+				continue
 			}
+			next := SentRange{Range: both, Position: r.Position, Last: r.Last}
+			if segment.Position >= r.Position {
+				next.Position = segment.Position
+				next.Last = Applied{Position: segment.Applied.Position, Event: segment.Applied.Event}
+			}
+			passed = append(passed, next)
 		}
 	}
 	s.Ranges = slices.Clip(joined(passed))

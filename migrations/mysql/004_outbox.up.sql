@@ -59,6 +59,9 @@ CREATE TABLE IF NOT EXISTS {schema}__outbox_sent (
     log_id      BINARY(16) NOT NULL,
     `partition` LONGTEXT NOT NULL, -- by what the events have their hashes, as JSON
     begun       BOOL NOT NULL,     -- sending was begun, and not only handed over from version to version
+    -- The last event of the log up to the position, by which the log is known again. Zeros where that is not known.
+    last_position BIGINT NOT NULL,
+    last_event    BINARY(16) NOT NULL,
     PRIMARY KEY (projection, first_hash)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
 

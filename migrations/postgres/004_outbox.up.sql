@@ -58,7 +58,7 @@ CREATE INDEX outbox_failures_due ON {schema}.outbox_failures (projection, next_a
 
 -- What is not the live version's to send: events up to a position, by the hash of their key. The ranges of a
 -- projection hold every hash once. Where there is none, nothing is sent. The other columns are the same in all of
--- them.
+-- them, but the last event.
 CREATE TABLE {schema}.outbox_sent (
     projection text NOT NULL,
     first_hash bigint NOT NULL,
@@ -67,6 +67,9 @@ CREATE TABLE {schema}.outbox_sent (
     log_id     uuid NOT NULL,    -- the log that the positions are of; zeros where that is not known
     partition  text NOT NULL,    -- by what the hashes are, as JSON
     begun      boolean NOT NULL, -- a host has begun to send: they are not only passed on from version to version
+    -- The last event of the log up to the position, by which the log is known again. Zeros where that is not known.
+    last_position bigint NOT NULL DEFAULT 0,
+    last_event    uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000',
     PRIMARY KEY (projection, first_hash)
 );
 

@@ -51,6 +51,9 @@ CREATE TABLE {schema}__outbox_sent (
     log_id     BLOB NOT NULL,    -- the log that the position is of; zeros where that is not known
     partition  TEXT NOT NULL,    -- what the hashes are of, as JSON
     begun      INTEGER NOT NULL, -- a host has begun to send: it is not only passed on from version to version
+    -- The last event of the log up to the position, by which the log is known again. Zeros where that is not known.
+    last_position INTEGER NOT NULL,
+    last_event    BLOB NOT NULL,
     PRIMARY KEY (projection, first_hash)
 ) STRICT, WITHOUT ROWID;
 

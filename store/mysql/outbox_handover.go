@@ -23,16 +23,20 @@ type senderQueries struct {
 	dropThese    string
 	release      string
 	deleteHeld   string
+	hasApplied   string
+	unsent       string
+	deleteKept   string
 }
 
 func senderQueriesFor(in func(string) string) senderQueries {
 	return senderQueries{
 		live: in(`SELECT live FROM {schema}__projections WHERE name = $1 AND version = $2`),
-		sent: in(`SELECT first_hash, last_hash, position, log_id, "partition", begun FROM {schema}__outbox_sent
+		sent: in(`SELECT first_hash, last_hash, position, log_id, "partition", begun, last_position, last_event
+			FROM {schema}__outbox_sent
 			WHERE projection = $1 ORDER BY first_hash`),
 		forgetSent: in(`DELETE FROM {schema}__outbox_sent WHERE projection = $1`),
 		noteSent: in(`INSERT INTO {schema}__outbox_sent (projection, first_hash, last_hash, position, log_id, "partition",
-			begun) VALUES $2`),
+			begun, last_position, last_event) VALUES $2`),
 		forgetUnsent: in(`DELETE FROM {schema}__outbox_unsent WHERE projection = $1`),
 		spreadless:   in(`UPDATE {schema}__outbox_unsent SET spread = NULL WHERE projection = $1`),
 		// Commits of the version wait, whose parked events these are.
@@ -63,6 +67,9 @@ func senderQueriesFor(in func(string) string) senderQueries {
 			WHERE projection = $1 AND state = {held} AND version = $2`),
 		deleteHeld: in(`DELETE o FROM {schema}__outbox AS o {by_state}
 			WHERE o.projection = $1 AND o.state = {held} AND ($2 = 0 OR o.version = $2)`),
+		hasApplied: in(`SELECT 1 FROM {schema}__segments WHERE projection = $1 AND version = $2 AND position > 0 LIMIT 1`),
+		unsent:     in(`SELECT 1 FROM {schema}__outbox WHERE projection = $1 AND NOT held AND sent_at IS NULL LIMIT 1`),
+		deleteKept: in(`DELETE FROM {schema}__outbox WHERE projection = $1 AND sent_at IS NOT NULL`),
 	}
 }
 
@@ -83,11 +90,62 @@ func (s backend) BeginSending(ctx context.Context, projection *store.Projection,
 	return s.write(ctx, func(c *conn) error { return decide(c, " FOR UPDATE") })
 }
 
-// beginning returns what is to be changed before a version sends, or nil.
-func (c *conn) beginning(
-	q *queries, projection *store.Projection, log store.UUID, after int64, lock string,
-) (change func() error, err error) {
-	of, known, live := projection.ID(), false, false
+// SentBefore returns what is not the live version's to send. See [store.Outbox].
+func (s backend) SentBefore(ctx context.Context, projection string) (before store.SentBefore, err error) {
+	err = s.change(ctx, func(c *conn) error {
+		before, err = c.sentBefore(&s.queries, projection)
+		return err
+	})
+	return before, err
+}
+
+// ForgetSent forgets it, where it is of another log. See [store.Outbox].
+func (s backend) ForgetSent(ctx context.Context, projection *store.Projection) error {
+	return s.write(ctx, func(c *conn) error {
+		live, err := c.isLive(&s.queries, projection.ID(), " FOR UPDATE")
+		if err != nil || !live {
+			return err
+		}
+		forgotten, err := c.forgetSent(&s.queries, projection.ID())
+		if err == nil && forgotten {
+			_, err = c.exec(s.queries.outbox.senders.forgetSent, projection.Name)
+		}
+		return err
+	})
+}
+
+// forgetSent deletes what there is of another log, unless the version has applied events of that. What was sent and kept
+// has the ids of messages that are still to come, as what waits to be sent.
+func (c *conn) forgetSent(q *queries, of store.ProjectionID) (forgotten bool, err error) {
+	senders := &q.outbox.senders
+	applied, err := c.some(senders.hasApplied, of.Name, of.Number())
+	if err != nil || applied {
+		return false, err
+	}
+	unsent, err := c.some(senders.unsent, of.Name)
+	if err == nil && unsent {
+		err = &store.StaleMessagesError{Projection: of.Name}
+	}
+	for _, statement := range []string{senders.deleteKept, senders.forgetUnsent} {
+		if err == nil {
+			_, err = c.exec(statement, of.Name)
+		}
+	}
+	return err == nil, err
+}
+
+// some reports whether a query has rows.
+func (c *conn) some(query string, args ...any) (found bool, err error) {
+	err = c.query(query, func(*row) error {
+		found = true
+		return nil
+	}, args...)
+	return found, err
+}
+
+// isLive reports whether a version, which is known, is the live one.
+func (c *conn) isLive(q *queries, of store.ProjectionID, lock string) (live bool, err error) {
+	known := false
 	err = c.query(q.outbox.senders.live+lock, func(r *row) error {
 		known, live = true, r.bool(0)
 		return nil
@@ -98,6 +156,15 @@ func (c *conn) beginning(
 			_, err = versions.Known(of)
 		}
 	}
+	return live, err
+}
+
+// beginning returns what is to be changed before a version sends, or nil.
+func (c *conn) beginning(
+	q *queries, projection *store.Projection, log store.UUID, after int64, lock string,
+) (change func() error, err error) {
+	of := projection.ID()
+	live, err := c.isLive(q, of, lock)
 	if err != nil || !live {
 		return nil, err
 	}
@@ -105,10 +172,19 @@ func (c *conn) beginning(
 	if err != nil {
 		return nil, err
 	}
-	if len(sent.Ranges) == 0 || sent.OfAnotherLog(log) {
+	begin := func() error {
+		return c.noteSent(q, of.Name, store.SentAfter(projection, log, after), q.outbox.senders.forgetUnsent)
+	}
+	if sent.OfAnotherLog(log) {
 		return func() error {
-			return c.noteSent(q, of.Name, store.SentAfter(projection, log, after), q.outbox.senders.forgetUnsent)
+			if forgotten, err := c.forgetSent(q, of); err != nil || !forgotten {
+				return err
+			}
+			return begin()
 		}, nil
+	}
+	if len(sent.Ranges) == 0 {
+		return begin, nil
 	}
 	divided, changed := sent.DividedBy(projection)
 	if !changed && sent.Begun && sent.Log != (store.UUID{}) {
@@ -126,6 +202,7 @@ func (c *conn) sentBefore(q *queries, projection string) (sent store.SentBefore,
 	err = c.query(q.outbox.senders.sent, func(r *row) error {
 		sent.Ranges = append(sent.Ranges, store.SentRange{
 			Range: store.HashRange{First: uint32(r.int64(0)), Last: uint32(r.int64(1))}, Position: r.int64(2),
+			Last: store.Applied{Position: r.int64(6), Event: r.uuid(7)},
 		})
 		sent.Log, sent.Partition, sent.Begun = r.uuid(3), r.text(4), r.bool(5)
 		return nil
@@ -142,6 +219,7 @@ func (c *conn) noteSent(q *queries, projection string, sent store.SentBefore, be
 	for i, r := range sent.Ranges {
 		rows[i] = []any{
 			projection, r.Range.First, r.Range.Last, r.Position, sent.Log, sent.Partition, sent.Begun,
+			r.Last.Position, r.Last.Event,
 		}
 	}
 	texts := append(before, q.outbox.senders.forgetSent, q.outbox.senders.noteSent)

@@ -25,6 +25,30 @@ func (s *Store) handover(tx pgx.Tx, projection string) handover {
 
 // BeginSending decides from where on the live version sends. See [store.Outbox].
 func (s backend) BeginSending(ctx context.Context, projection *store.Projection, log store.LogID, after int64) error {
+	return s.ofLive(ctx, projection, func(h handover) error { return h.begin(ctx, projection, log.ID, after) })
+}
+
+// SentBefore returns what is not the live version's to send. See [store.Outbox].
+func (s backend) SentBefore(ctx context.Context, projection string) (before store.SentBefore, err error) {
+	err = pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		before, err = s.handover(tx, projection).sent(ctx)
+		return err
+	})
+	return before, translate(err)
+}
+
+// ForgetSent forgets it, where it is of another log. See [store.Outbox].
+func (s backend) ForgetSent(ctx context.Context, projection *store.Projection) error {
+	return s.ofLive(ctx, projection, func(h handover) error {
+		if forgotten, err := h.forget(ctx, projection.ID()); err != nil || !forgotten {
+			return err
+		}
+		return h.setSent(ctx, store.SentBefore{})
+	})
+}
+
+// ofLive changes what is to be sent by a version, if that is the live one.
+func (s backend) ofLive(ctx context.Context, projection *store.Projection, change func(handover) error) error {
 	err := pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, s.queries.lockProjection, projection.Name); err != nil {
 			return fmt.Errorf("locking the projection: %w", err)
@@ -37,7 +61,7 @@ func (s backend) BeginSending(ctx context.Context, projection *store.Projection,
 		if err != nil || !installed.Live {
 			return err
 		}
-		return s.handover(tx, projection.Name).begin(ctx, projection, log.ID, after)
+		return change(s.handover(tx, projection.Name))
 	})
 	return translate(err)
 }
@@ -47,12 +71,14 @@ func (h handover) begin(ctx context.Context, projection *store.Projection, log s
 	switch {
 	case err != nil:
 		return err
-	case len(before.Ranges) == 0 || before.OfAnotherLog(log):
-		// What was sent and kept of another log has the identities of messages that are still to come.
-		for _, statement := range []string{h.queries.dropUnsent, h.queries.dropKept} {
-			if err := h.run(ctx, statement); err != nil {
-				return err
-			}
+	case before.OfAnotherLog(log):
+		if forgotten, err := h.forget(ctx, projection.ID()); err != nil || !forgotten {
+			return err
+		}
+		return h.setSent(ctx, store.SentAfter(projection, log, after))
+	case len(before.Ranges) == 0:
+		if err := h.run(ctx, h.queries.dropUnsent); err != nil {
+			return err
 		}
 		return h.setSent(ctx, store.SentAfter(projection, log, after))
 	case before.Begun && before.Log == log && before.Partition == projection.DivisionText():
@@ -60,6 +86,30 @@ func (h handover) begin(ctx context.Context, projection *store.Projection, log s
 	}
 	before.Log, before.Begun = log, true
 	return h.divide(ctx, projection, before)
+}
+
+// forget deletes what there is of another log, unless the version has applied events of that. What was sent and kept has
+// the ids of messages that are still to come, as what waits to be sent.
+func (h handover) forget(ctx context.Context, of store.ProjectionID) (forgotten bool, err error) {
+	var applied, unsent bool
+	err = h.tx.QueryRow(ctx, h.queries.hasApplied, of.Name, of.Number()).Scan(&applied)
+	if err == nil && !applied {
+		err = h.tx.QueryRow(ctx, h.queries.unsent, of.Name).Scan(&unsent)
+	}
+	switch {
+	case err != nil:
+		return false, fmt.Errorf("looking for messages of another log: %w", err)
+	case applied:
+		return false, nil
+	case unsent:
+		return false, &store.StaleMessagesError{Projection: of.Name}
+	}
+	for _, statement := range []string{h.queries.dropUnsent, h.queries.dropKept} {
+		if err := h.run(ctx, statement); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // pass makes the next version the one that sends.
@@ -136,7 +186,8 @@ func (h handover) sent(ctx context.Context) (before store.SentBefore, err error)
 		return before, fmt.Errorf("reading what was sent: %w", err)
 	}
 	before.Ranges, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (r store.SentRange, err error) {
-		return r, row.Scan(&r.Range.First, &r.Range.Last, &r.Position, &before.Log, &before.Partition, &before.Begun)
+		return r, row.Scan(&r.Range.First, &r.Range.Last, &r.Position, &before.Log, &before.Partition, &before.Begun,
+			&r.Last.Position, &r.Last.Event)
 	})
 	if err != nil {
 		return before, fmt.Errorf("reading what was sent: %w", err)
@@ -146,12 +197,15 @@ func (h handover) sent(ctx context.Context) (before store.SentBefore, err error)
 
 // setSent stores it.
 func (h handover) setSent(ctx context.Context, before store.SentBefore) error {
-	var first, last, positions []int64
+	first, last, positions, lastPositions := []int64{}, []int64{}, []int64{}, []int64{}
+	lastEvents := []store.UUID{}
 	for _, r := range before.Ranges {
 		first, last = append(first, int64(r.Range.First)), append(last, int64(r.Range.Last))
 		positions = append(positions, r.Position)
+		lastPositions, lastEvents = append(lastPositions, r.Last.Position), append(lastEvents, r.Last.Event)
 	}
-	return h.run(ctx, h.queries.setRanges, first, last, positions, before.Log, before.Partition, before.Begun)
+	return h.run(ctx, h.queries.setRanges, first, last, positions, lastPositions, lastEvents, before.Log, before.Partition,
+		before.Begun)
 }
 
 // run runs a statement whose first parameter is the projection.

@@ -29,6 +29,8 @@ type outboxQueries struct {
 	addUnsent    string
 	dropUnsent   string
 	dropKept     string
+	unsent       string
+	hasApplied   string
 	dropHeld     string
 	dropDone     string
 	letGo        string
@@ -169,15 +171,18 @@ func (q *outboxQueries) relayQueries(in func(string) string) {
 // handoverQueries are about what is whose to send. They run in a transaction that keeps commits of the versions
 // waiting.
 func (q *outboxQueries) handoverQueries(in func(string) string) {
-	q.ranges = in(`SELECT first_hash, last_hash, position, log_id, partition, begun FROM {schema}.outbox_sent
-		WHERE projection = $1 ORDER BY first_hash`)
+	q.ranges = in(`SELECT first_hash, last_hash, position, log_id, partition, begun, last_position,
+			last_event FROM {schema}.outbox_sent WHERE projection = $1 ORDER BY first_hash`)
 	q.setRanges = in(`WITH gone AS (DELETE FROM {schema}.outbox_sent WHERE projection = $1
 			AND first_hash <> ALL ($2::bigint[]))
-		INSERT INTO {schema}.outbox_sent (projection, first_hash, last_hash, position, log_id, partition, begun)
-		SELECT $1, r.first_hash, r.last_hash, r.position, $5, $6, $7
-		FROM unnest($2::bigint[], $3::bigint[], $4::bigint[]) AS r (first_hash, last_hash, position)
+		INSERT INTO {schema}.outbox_sent (projection, first_hash, last_hash, position, last_position, last_event, log_id,
+			partition, begun)
+		SELECT $1, r.first_hash, r.last_hash, r.position, r.last_position, r.last_event, $7, $8, $9
+		FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::uuid[])
+			AS r (first_hash, last_hash, position, last_position, last_event)
 		ON CONFLICT (projection, first_hash) DO UPDATE SET last_hash = excluded.last_hash, position = excluded.position,
-			log_id = excluded.log_id, partition = excluded.partition, begun = excluded.begun`)
+			last_position = excluded.last_position, last_event = excluded.last_event, log_id = excluded.log_id,
+			partition = excluded.partition, begun = excluded.begun`)
 	q.forgetSpread = in(`UPDATE {schema}.outbox_unsent SET spread = NULL WHERE projection = $1 AND spread IS NOT NULL`)
 	q.learnUnsent = in(`UPDATE {schema}.outbox_unsent u SET spread = p.spread
 		FROM {schema}.parked_events e JOIN {schema}.parked p USING (projection, version, key)
@@ -198,6 +203,8 @@ func (q *outboxQueries) handoverQueries(in func(string) string) {
 		ON CONFLICT (projection, position) DO UPDATE SET spread = excluded.spread`)
 	q.dropUnsent = in(`DELETE FROM {schema}.outbox_unsent WHERE projection = $1`)
 	q.dropKept = in(`DELETE FROM {schema}.outbox WHERE projection = $1 AND sent_at IS NOT NULL`)
+	q.unsent = in(`SELECT EXISTS (SELECT FROM {schema}.outbox WHERE projection = $1 AND NOT held AND sent_at IS NULL)`)
+	q.hasApplied = in(`SELECT EXISTS (SELECT FROM {schema}.segments WHERE projection = $1 AND version = $2 AND position > 0)`)
 	q.dropHeld = in(`DELETE FROM {schema}.outbox WHERE projection = $1 AND ($2::bigint = 0 OR version = $2) AND held`)
 	// Never two versions' messages of one event: where the one before has put some in, they are the ones.
 	q.dropDone = in(`DELETE FROM {schema}.outbox o WHERE o.projection = $1 AND o.version = $2 AND o.held AND (

@@ -128,21 +128,6 @@ func TestUndelivered_whateverAReceiverSays(t *testing.T) {
 	}
 }
 
-// TestBeginSending_anotherLog has messages of another log be there still, under the identities of those to come.
-func TestBeginSending_anotherLog(t *testing.T) {
-	t.Parallel()
-	db := pgtest.New(t)
-	r := newSender(t, db, db.DSN, postgres.Options{Lazy: true})
-	r.send(messagesAt(1, 2))
-	all, err := r.store.Pending(t.Context(), "sums", 9, 1<<20)
-	must(t, err)
-	must(t, r.store.Sent(t.Context(), []store.OutboxID{all[0].ID()}, true))
-	another := r.claim.Applied.Log
-	another.ID[0]++
-	must(t, r.store.BeginSending(t.Context(), sums(), another, 0))
-	wantRows(t, db, "SELECT n FROM pupwasm.outbox", "1") // it waits
-}
-
 // TestResend_keepsTheOrderOfAKey has messages be sent again that come before one for which their key waits.
 func TestResend_keepsTheOrderOfAKey(t *testing.T) {
 	t.Parallel()

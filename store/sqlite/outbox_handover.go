@@ -11,20 +11,18 @@ import (
 func (s backend) BeginSending(
 	ctx context.Context, projection *store.Projection, log store.LogID, after int64,
 ) error {
-	return s.write(ctx, func(c *conn) error {
-		versions, err := c.versions(&s.queries, projection.Name)
-		if err != nil {
-			return err
-		}
-		installed, err := versions.Known(projection.ID())
-		if err != nil || !installed.Live {
-			return err
-		}
+	return s.ofLive(ctx, projection, func(c *conn) error {
 		before, err := c.sentBefore(&s.queries, projection.Name)
 		if err != nil {
 			return err
 		}
-		if len(before.Ranges) == 0 || before.OfAnotherLog(log.ID) {
+		if before.OfAnotherLog(log.ID) {
+			if forgotten, err := c.forgetSent(&s.queries, projection.ID()); err != nil || !forgotten {
+				return err
+			}
+			before.Ranges = nil
+		}
+		if len(before.Ranges) == 0 {
 			if _, err := c.exec(s.queries.outbox.forgetUnsent, projection.Name); err != nil {
 				return fmt.Errorf("forgetting what is to be sent: %w", err)
 			}
@@ -36,6 +34,68 @@ func (s backend) BeginSending(
 		before.Log, before.Begun = log.ID, true
 		return c.divideSentBefore(&s.queries, projection, before)
 	})
+}
+
+// SentBefore returns what is not the live version's to send. See [store.Outbox].
+func (s backend) SentBefore(ctx context.Context, projection string) (before store.SentBefore, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		before, err = c.sentBefore(&s.queries, projection)
+		return err
+	})
+	return before, err
+}
+
+// ForgetSent forgets it, where it is of another log. See [store.Outbox].
+func (s backend) ForgetSent(ctx context.Context, projection *store.Projection) error {
+	return s.ofLive(ctx, projection, func(c *conn) error {
+		if forgotten, err := c.forgetSent(&s.queries, projection.ID()); err != nil || !forgotten {
+			return err
+		}
+		return c.setSentBefore(&s.queries, projection.Name, store.SentBefore{})
+	})
+}
+
+// ofLive changes what is to be sent by a version, if that is the live one.
+func (s backend) ofLive(ctx context.Context, projection *store.Projection, change func(*conn) error) error {
+	return s.write(ctx, func(c *conn) error {
+		versions, err := c.versions(&s.queries, projection.Name)
+		if err != nil {
+			return err
+		}
+		installed, err := versions.Known(projection.ID())
+		if err != nil || !installed.Live {
+			return err
+		}
+		return change(c)
+	})
+}
+
+// forgetSent deletes what there is of another log, unless the version has applied events of that. What was sent and kept
+// has the ids of messages that are still to come, as what waits to be sent.
+func (c *conn) forgetSent(q *queries, of store.ProjectionID) (forgotten bool, err error) {
+	applied, err := c.some(q.outbox.hasApplied, of.Name, of.Number())
+	if err != nil || applied {
+		return false, err
+	}
+	unsent, err := c.some(q.outbox.unsent, of.Name)
+	if err == nil && unsent {
+		err = &store.StaleMessagesError{Projection: of.Name}
+	}
+	for _, statement := range []string{q.outbox.deleteKept, q.outbox.forgetUnsent} {
+		if err == nil {
+			_, err = c.exec(statement, of.Name)
+		}
+	}
+	return err == nil, err
+}
+
+// some reports whether a query has rows.
+func (c *conn) some(query string, args ...any) (found bool, err error) {
+	err = c.query(query, func(*prepared) error {
+		found = true
+		return nil
+	}, args...)
+	return found, err
 }
 
 // handOver makes the next version the one that sends. Both stand still.
@@ -122,7 +182,7 @@ func (c *conn) sentBefore(q *queries, projection string) (before store.SentBefor
 		before.Log, before.Partition, before.Begun = row.uuid(0), row.ColumnText(1), row.ColumnBool(2)
 		before.Ranges = append(before.Ranges, store.SentRange{
 			Range:    store.HashRange{First: uint32(row.ColumnInt64(3)), Last: uint32(row.ColumnInt64(4))},
-			Position: row.ColumnInt64(5),
+			Position: row.ColumnInt64(5), Last: store.Applied{Position: row.ColumnInt64(6), Event: row.uuid(7)},
 		})
 		return nil
 	}, projection)
@@ -138,7 +198,7 @@ func (c *conn) setSentBefore(q *queries, projection string, before store.SentBef
 	}
 	for _, r := range before.Ranges {
 		if _, err := c.exec(q.outbox.insertRange, projection, before.Log, before.Partition, before.Begun,
-			int64(r.Range.First), int64(r.Range.Last), r.Position); err != nil {
+			int64(r.Range.First), int64(r.Range.Last), r.Position, r.Last.Position, r.Last.Event); err != nil {
 			return fmt.Errorf("noting what was sent: %w", err)
 		}
 	}

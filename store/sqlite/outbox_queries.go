@@ -36,6 +36,9 @@ type outboxQueries struct {
 	deleteRanges string
 	insertRange  string
 	forgetUnsent string
+	hasApplied   string
+	unsent       string
+	deleteKept   string
 	unhashUnsent string
 	keepUnsent   string
 	addUnsent    string
@@ -155,11 +158,15 @@ func outboxQueriesFor(schema func(string) string) outboxQueries { //nolint:funle
 			AND projection IN (SELECT value FROM json_each($1))`),
 		leaveRelays: in(`DELETE FROM {schema}__outbox_relays WHERE owner = $1`),
 
-		sent: in(`SELECT log_id, partition, begun, first_hash, last_hash, position FROM {schema}__outbox_sent
+		sent: in(`SELECT log_id, partition, begun, first_hash, last_hash, position, last_position, last_event
+			FROM {schema}__outbox_sent
 			WHERE projection = $1 ORDER BY first_hash`),
 		deleteRanges: in(`DELETE FROM {schema}__outbox_sent WHERE projection = $1`),
 		insertRange: in(`INSERT INTO {schema}__outbox_sent (projection, log_id, partition, begun, first_hash, last_hash,
-			position) VALUES ($1, $2, $3, $4, $5, $6, $7)`),
+			position, last_position, last_event) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`),
+		hasApplied:   in(`SELECT 1 FROM {schema}__segments WHERE projection = $1 AND version = $2 AND position > 0 LIMIT 1`),
+		unsent:       in(`SELECT 1 FROM {schema}__outbox WHERE projection = $1 AND held = 0 AND sent_at IS NULL LIMIT 1`),
+		deleteKept:   in(`DELETE FROM {schema}__outbox WHERE projection = $1 AND sent_at IS NOT NULL`),
 		forgetUnsent: in(`DELETE FROM {schema}__outbox_unsent WHERE projection = $1`),
 		unhashUnsent: in(`UPDATE {schema}__outbox_unsent SET spread = NULL WHERE projection = $1`),
 		// Exceptions stay that the version $2 has not applied.

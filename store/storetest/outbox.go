@@ -13,7 +13,6 @@ var outboxCases = []testCase{
 	{"messages_are_put_and_pending_in_order", outboxPut},
 	{"all_of_a_message_comes_back", outboxWhole},
 	{"pending_keeps_to_its_limits", outboxLimits},
-	{"a_message_that_is_there_stays_as_it_is", outboxThere},
 	{"a_commit_that_fails_puts_nothing", outboxFails},
 	{"a_claim_that_is_lost_puts_nothing", outboxFenced},
 	{"what_is_sent_is_deleted", outboxSent},
@@ -237,24 +236,6 @@ func outboxLimits(f *fixture) {
 		if len(all) != c.want || len(all) > 0 && all[0].Position != f.at(1) {
 			f.Errorf("%d messages of %d bytes: %s, want the first %d", c.messages, c.bytes, f.nameAll(all), c.want)
 		}
-	}
-}
-
-// outboxThere applies an event again after a reset, with a log of which nothing is known to have been sent.
-func outboxThere(f *fixture) {
-	r := f.sender(1)
-	r.emit("a")
-	f.resetSums(r)
-	r = f.senderOf(sending(1), worker)
-	another := f.logID()
-	another.ID[0]++
-	f.must(f.store.BeginSending(f.ctx, r.projection, another, f.origin))
-	m := r.messagesAt(1, "a", "b")
-	m[0].Data = []byte("another")
-	f.must(r.park(store.Commit{Messages: m}))
-	f.wantPending("v1.1.0 a; v1.1.1 b")
-	if got := string(f.pending()[0].Data); got != `{"n": 1, "version": 1}` {
-		f.Errorf("the message is %s", got)
 	}
 }
 

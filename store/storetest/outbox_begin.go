@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/pupwasm/pupwasm/store"
@@ -13,6 +14,7 @@ var outboxBeginCases = []testCase{
 	{"it_begins_once", beginAgain},
 	{"a_version_that_is_not_live_does_not_begin", beginCandidate},
 	{"another_log_begins_anew", beginOtherLog},
+	{"a_log_that_was_restored_begins_anew", beginForget},
 	{"a_reset_keeps_what_was_sent", beginReset},
 	{"a_reset_keeps_what_was_parked", beginResetParked},
 	{"a_reset_of_what_had_not_caught_up", beginResetEarly},
@@ -68,19 +70,81 @@ func beginCandidate(f *fixture) {
 	f.wantPending("v1.2.0 a")
 }
 
+// beginOtherLog has messages of the log before with ids that those of another one will have.
 func beginOtherLog(f *fixture) {
 	r := f.sender(1)
 	r.emit("a")
+	f.deliver(true)
+	r.emit("b")
 	another := f.logID()
 	another.ID[0]++
+	f.must(f.store.BeginSending(f.ctx, r.projection, another, f.at(50))) // it has applied events of the one before
+	r.emit("c")
+	f.resetSums(r)
+	_, err := f.store.Install(f.ctx, sending(1), 1)
+	f.must(err)
+	var unsent *store.StaleMessagesError
+	if err := f.store.BeginSending(f.ctx, r.projection, another, f.at(3)); !errors.As(err, &unsent) {
+		f.Errorf("messages of another log wait, and it begins: %v", err)
+	}
+	f.wantMessages("", "v1.1.0 a; v1.2.0 b; v1.3.0 c")
+	f.deliver(true)
 	f.must(f.store.BeginSending(f.ctx, r.projection, another, f.at(3)))
+	f.must(f.store.BeginSending(f.ctx, r.projection, another, f.at(50))) // once
+	r = f.runningOn(f.store, sending(1), worker)
+	for range 5 {
+		r.emit("x")
+	}
+	f.wantMessages("", "v1.4.0 x; v1.5.0 x")
+}
+
+// beginForget has the log restored to an earlier time.
+func beginForget(f *fixture) {
+	r := f.sender(1)
+	f.wantSentBefore(0, store.Applied{})
 	r.emit("a")
-	r.emit("a")
-	r.emit("a")
-	f.wantPending("v1.1.0 a; v1.4.0 a")
-	f.must(f.store.BeginSending(f.ctx, r.projection, another, f.at(50)))
-	r.emit("a")
-	f.wantPending("v1.1.0 a; v1.4.0 a; v1.5.0 a")
+	f.must(f.store.ForgetSent(f.ctx, r.projection)) // it has applied what was sent
+	r.emit("b")
+	f.resetSums(r)
+	state, err := f.store.Locate(f.ctx, f.at(2))
+	f.must(err)
+	last := store.Applied{Position: f.at(2), Event: state.Events[0]}
+	f.wantSentBefore(f.at(2), last)
+	_, err = f.store.Install(f.ctx, sending(1), 1)
+	f.must(err)
+	_, err = f.store.InstallBeside(f.ctx, sending(2), 1)
+	f.must(err)
+	f.must(f.store.ForgetSent(f.ctx, sending(2))) // it is not live
+	f.wantSentBefore(f.at(2), last)
+	var unsent *store.StaleMessagesError
+	if err := f.store.ForgetSent(f.ctx, r.projection); !errors.As(err, &unsent) {
+		f.Errorf("messages wait, and what was sent is forgotten: %v", err)
+	}
+	f.deliver(true)
+	f.must(f.store.ForgetSent(f.ctx, r.projection))
+	f.wantMessages("", "")
+	f.begin(r.projection, 1)
+	f.wantSentBefore(f.at(1), store.Applied{})
+	r = f.runningOn(f.store, sending(1), worker)
+	for range 3 {
+		r.emit("x")
+	}
+	f.wantPending("v1.2.0 x; v1.3.0 x")
+	var input *store.InputError
+	if err := f.store.ForgetSent(f.ctx, totals("nothing")); !errors.As(err, &input) {
+		f.Errorf("a projection that is not installed: %v", err)
+	}
+}
+
+// wantSentBefore looks at what is not to be sent, which is the same for all hashes.
+func (f *fixture) wantSentBefore(position int64, last store.Applied) {
+	f.Helper()
+	before, err := f.store.SentBefore(f.ctx, "sums")
+	f.must(err)
+	want := []store.SentRange{{Range: store.FullRange(), Position: position, Last: last}}
+	if before.Log != f.logID().ID || !slices.Equal(before.Ranges, want) {
+		f.Errorf("sent before is %+v, want %+v", before, want)
+	}
 }
 
 func beginReset(f *fixture) {
