@@ -51,8 +51,8 @@ type StaleMessagesError struct{ Projection string }
 
 // Error says what to do.
 func (e *StaleMessagesError) Error() string {
-	return fmt.Sprintf("messages of projection %s about events of another log wait to be sent, and new ones would have their "+
-		"ids: run a host with --publish until they are sent, or delete them by 'pupwasm messages skip'", e.Projection)
+	return fmt.Sprintf("messages of projection %s about events of another log wait, and new ones would have their ids: "+
+		"have a host send them, or skip them", e.Projection)
 }
 
 // DivisionText is what the events are divided by, as a text that is the same for the same division.
