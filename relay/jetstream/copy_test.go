@@ -221,7 +221,7 @@ func TestCopy_refusesStreamsThatLoseMessages(t *testing.T) {
 		options jetstream.CopyOptions
 		want    string
 	}{
-		"subjects of another stream": {jetstream.CopyOptions{Stream: "MINE", Prefix: "p1"}, "cannot be created: subjects overlap"},
+		"subjects of another stream": {jetstream.CopyOptions{Stream: "MINE", Prefix: "p1"}, "cannot be created: subjects overlap with an existing stream: choose another prefix"},
 		"replicas":                   {jetstream.CopyOptions{Stream: "MINE", Replicas: 3}, "cannot have 3 replicas"},
 	} {
 		if _, err := openCopy(t, cluster.URL(), log, of.options).Once(t.Context()); err == nil || !strings.Contains(err.Error(), of.want) {
@@ -261,7 +261,13 @@ func TestCopy_goesOnOnlyBehindWhatTheLogHas(t *testing.T) {
 	if _, err := js.Publish(t.Context(), "events.foreign", nil); err != nil {
 		t.Fatal(err)
 	}
-	refused("a message of others", log, "has messages of others: its last one, 16, has no event")
+	refused("a message of others", log, "has messages of others: its last one, 16 on events.foreign, has no event")
+	refused("and how to go on", log, "Have nobody else send to events.>. Delete the stream, so that it is copied anew, or name another")
+	if err := js.DeleteStream(t.Context(), "EVENTS"); err != nil {
+		t.Fatal(err)
+	}
+	copyOnce(t, cluster.URL(), log, jetstream.CopyOptions{})
+	wantCopy(t, js, "EVENTS", log, 0)
 
 	createStream(t, js, natsjs.StreamConfig{Name: "OPEN", Subjects: []string{"open.>"}})
 	options := jetstream.CopyOptions{Stream: "OPEN", Prefix: "open"}

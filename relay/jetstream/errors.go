@@ -38,6 +38,7 @@ func (e *tooLargeError) Error() string { return e.reason }
 // Numbers of errors of JetStream that the client library does not name.
 const (
 	codeNoPeers            = 10005
+	codeSubjectsOverlap    = 10065
 	codeReplicasOfOne      = 10074
 	codeMessageHeaderLarge = 10097
 )

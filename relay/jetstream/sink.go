@@ -67,7 +67,7 @@ func (s *Sink) Close() error {
 //
 // # Errors
 //
-// [*relay.RefusedError] for one that is too large; [*UnavailableError]; ctx's.
+// [*relay.RefusedError] for one that is too large, or whose subject belongs to the copy of a log; [*UnavailableError]; ctx's.
 func (s *Sink) Send(ctx context.Context, message *store.OutboxMessage) error {
 	err := s.send(ctx, message)
 	var large *tooLargeError
@@ -87,6 +87,10 @@ func (s *Sink) send(ctx context.Context, message *store.OutboxMessage) error {
 	stream, err := s.streams.find(ctx, message.Subject)
 	if err != nil {
 		return err
+	}
+	if stream.isCopy {
+		return &relay.RefusedError{Err: fmt.Errorf("message %s has the subject %s, which belongs to stream %s, the copy of a log: "+
+			"give it another subject, or the copy another prefix", message.MessageID, message.Subject, stream.name)}
 	}
 	if clock.Since(message.PutAt) > stream.window/2 {
 		if there, err := s.isThere(ctx, stream, message); there || err != nil {

@@ -193,6 +193,42 @@ func TestSink_saysWhatIsMissing(t *testing.T) {
 	})
 }
 
+// TestSink_sendsNothingIntoCopiesOfLogs whoever made their streams.
+func TestSink_sendsNothingIntoCopiesOfLogs(t *testing.T) {
+	t.Parallel()
+	cluster, js := server(t)
+	log := newLog(t)
+	copyOnce(t, cluster.URL(), log, jetstream.CopyOptions{}) // of no events
+	appendTo(t, log, 0, 3)
+	createStream(t, js, natsjs.StreamConfig{Name: "OPEN", Subjects: []string{"open.>"}})
+	own := jetstream.CopyOptions{Stream: "OPEN", Prefix: "open"}
+	copyOnce(t, cluster.URL(), log, own)
+	createStream(t, js, natsjs.StreamConfig{Name: "OLD", Subjects: []string{"old.>"}, Description: "copy of an event log, by pupwasm"})
+	sink := openSink(t, cluster.URL(), jetstream.Options{})
+	for name, prefix := range map[string]string{"EVENTS": "events", "OPEN": "open", "OLD": "old"} {
+		for range 2 { // the second time it is known
+			err := sink.Send(t.Context(), fresh(5, prefix+".orders.paid", "k"))
+			var refused *relay.RefusedError
+			if want := "subject " + prefix + ".orders.paid, which belongs to stream " + name + ", the copy of a log: "; !errors.As(err, &refused) ||
+				!strings.Contains(err.Error(), want) {
+				t.Errorf("the error is %v, must have %q", err, want)
+			}
+		}
+	}
+	copyOnce(t, cluster.URL(), log, jetstream.CopyOptions{})
+	wantCopy(t, js, "EVENTS", log, 0)
+	wantCopy(t, js, "OPEN", log, 0)
+
+	createStream(t, js, natsjs.StreamConfig{Name: "ALL", Subjects: []string{"shop.>"}, Sources: []*natsjs.StreamSource{{Name: "EVENTS"}}})
+	testwait.Until(t, "the stream has the events", func() bool {
+		stream, err := js.Stream(t.Context(), "ALL")
+		return err == nil && stream.CachedInfo().State.LastSeq == 3
+	})
+	if err := sink.Send(t.Context(), fresh(5, "shop.a", "k")); err != nil {
+		t.Errorf("with events from a copy beside the messages the error is %v", err)
+	}
+}
+
 // TestSink_waitsForServers opens a sink before there is a server.
 func TestSink_waitsForServers(t *testing.T) {
 	t.Parallel()

@@ -19,6 +19,7 @@ type knownStream struct {
 	name     string
 	subjects []string
 	window   time.Duration // within which it drops ids that it has had
+	isCopy   bool          // of a log: it takes no messages
 	asked    time.Time
 }
 
@@ -62,8 +63,30 @@ func (s *streams) find(ctx context.Context, subject string) (*knownStream, error
 	}
 	config := stream.CachedInfo().Config
 	found := &knownStream{name: name, subjects: config.Subjects, window: config.Duplicates, asked: clock.Now()}
+	if found.isCopy, err = s.isCopy(ctx, stream.CachedInfo()); err != nil {
+		return nil, err
+	}
 	s.remember(found, &config)
 	return found, nil
+}
+
+// isCopy reports that a stream is the copy of a log, which a message of somebody else would end for good: it was made as
+// one, or its last message is an event. One that has the messages of other streams too may have events among them.
+func (s *streams) isCopy(ctx context.Context, info *natsjs.StreamInfo) (bool, error) {
+	switch {
+	case isCopy(&info.Config):
+		return true, nil
+	case info.State.LastSeq == 0 || len(info.Config.Sources) > 0:
+		return false, nil
+	}
+	last, err := s.conn.stored(ctx, info.Config.Name, storedRequest{Sequence: info.State.LastSeq})
+	if errors.Is(err, natsjs.ErrMsgNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return last.Header.Get(headerLog) != "", nil
 }
 
 // missing is the error for a subject that no stream takes.
