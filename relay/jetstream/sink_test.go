@@ -229,6 +229,30 @@ func TestSink_sendsNothingIntoCopiesOfLogs(t *testing.T) {
 	}
 }
 
+// TestSink_wantsAcknowledgements of streams, and goes on when they give them.
+func TestSink_wantsAcknowledgements(t *testing.T) {
+	t.Parallel()
+	cluster, js := server(t)
+	config := natsjs.StreamConfig{Name: "SHOP", Subjects: []string{"shop.>"}, NoAck: true}
+	createStream(t, js, config)
+	sink := openSink(t, cluster.URL(), jetstream.Options{})
+	err := sink.Send(t.Context(), fresh(1, "shop.a", "k"))
+	if !errors.Is(err, store.ErrTransient) || !strings.Contains(err.Error(), "stream SHOP gives no acknowledgements") ||
+		!strings.HasSuffix(err.Error(), "turn its no_ack off") {
+		t.Errorf("the error is %v", err)
+	}
+	config.NoAck = false
+	if _, err := js.UpdateStream(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	if err := sink.Send(t.Context(), fresh(1, "shop.a", "k")); err != nil {
+		t.Error(err)
+	}
+	if stored := messagesOf(t, js, "SHOP"); len(stored) != 1 {
+		t.Errorf("the stream has %d messages", len(stored))
+	}
+}
+
 // TestSink_waitsForServers opens a sink before there is a server.
 func TestSink_waitsForServers(t *testing.T) {
 	t.Parallel()

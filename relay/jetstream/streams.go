@@ -62,6 +62,10 @@ func (s *streams) find(ctx context.Context, subject string) (*knownStream, error
 		return nil, s.conn.explain(ctx, err)
 	}
 	config := stream.CachedInfo().Config
+	if config.NoAck {
+		return nil, &UnavailableError{Reason: fmt.Sprintf("NATS at %s: stream %s gives no acknowledgements, so that nobody knows "+
+			"what it has: turn its no_ack off", s.conn.servers.shown, name)}
+	}
 	found := &knownStream{name: name, subjects: config.Subjects, window: config.Duplicates, asked: clock.Now()}
 	if found.isCopy, err = s.isCopy(ctx, stream.CachedInfo()); err != nil {
 		return nil, err
