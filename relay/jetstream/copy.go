@@ -23,7 +23,7 @@ type CopyOptions struct {
 	Prefix string
 	// Replicas is of a stream that is created. Defaults to 3 in a cluster and to 1 on a server alone.
 	Replicas int
-	// After is the position behind which the copy of a stream begins that has no message yet.
+	// After is the position behind which the copy of a stream begins that has no message yet. The log must have reached it.
 	After int64
 	// PollMax is the longest interval at which the log is asked for new events. Defaults to 100 milliseconds.
 	PollMax time.Duration
@@ -147,8 +147,9 @@ func (c *Copy) Close() { c.conn.close() }
 //
 // # Errors
 //
-// ctx's; [*StreamError] when the stream cannot be a copy of the log; a message that the servers do not take; errors of the
-// log that do not pass; and what is not available for longer than GiveUp.
+// ctx's; [*StreamError] when the stream cannot be a copy of the log; a position to begin behind that the log has not
+// reached; a message that the servers do not take; errors of the log that do not pass; and what is not available for longer
+// than GiveUp.
 func (c *Copy) Run(ctx context.Context) error { return c.run(ctx, false) }
 
 // Once copies what the log has now, and returns how far the copy is.

@@ -135,13 +135,17 @@ const remake = ". Delete the stream, so that it is copied anew, or name another 
 //
 // # Errors
 //
-// [*StreamError]; [*UnavailableError]; those of the log; ctx's.
+// [*StreamError]; [*UnavailableError]; a position to begin behind that the log has not reached; those of the log; ctx's.
 func (c *Copy) end(ctx context.Context, stream natsjs.Stream) (*streamEnd, error) {
 	state := stream.CachedInfo().State
 	if state.LastSeq == 0 {
 		horizon, err := c.log.Horizon(ctx)
 		if err != nil {
 			return nil, err
+		}
+		if c.options.After > horizon.Position {
+			return nil, fmt.Errorf("the copy is to begin behind position %d, the log can be read up to %d: what is appended before "+
+				"would be left out: begin there at most", c.options.After, horizon.Position)
 		}
 		c.progress.Position = c.options.After
 		return &streamEnd{position: c.options.After, log: horizon.Log}, nil

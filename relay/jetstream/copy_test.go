@@ -323,6 +323,23 @@ func TestCopy_stopsAtWhatServersDoNotTake(t *testing.T) {
 	}
 }
 
+// TestCopy_beginsWithinTheLog and leaves out nothing that is appended later.
+func TestCopy_beginsWithinTheLog(t *testing.T) {
+	t.Parallel()
+	cluster, js := server(t)
+	log := newLog(t)
+	appendTo(t, log, 0, 10)
+	_, err := openCopy(t, cluster.URL(), log, jetstream.CopyOptions{After: 11}).Once(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "begin behind position 11, the log can be read up to 10: ") {
+		t.Errorf("behind the end of the log the error is %v", err)
+	}
+	copyOnce(t, cluster.URL(), log, jetstream.CopyOptions{After: 10})
+	appendTo(t, log, 10, 5)
+	copyOnce(t, cluster.URL(), log, jetstream.CopyOptions{After: 10})
+	wantCopy(t, js, "EVENTS", log, 10)
+	copyOnce(t, cluster.URL(), log, jetstream.CopyOptions{After: 100}) // of no meaning any more
+}
+
 // TestCopy_givesUpInTheEnd without servers, and says why.
 func TestCopy_givesUpInTheEnd(t *testing.T) {
 	t.Parallel()
