@@ -352,6 +352,18 @@ func TestCopy_givesUpInTheEnd(t *testing.T) {
 	if _, err := c.Once(t.Context()); !errors.Is(err, store.ErrTransient) || !strings.Contains(err.Error(), "it is not connected") {
 		t.Errorf("it ends with %v", err)
 	}
+	for _, patience := range []time.Duration{1, time.Second} { // whatever NATS may take to acknowledge a message
+		began := time.Now()
+		c := openCopy(t, cluster.URL(), log, jetstream.CopyOptions{
+			GiveUp: patience, Options: jetstream.Options{Timeout: testwait.Patience},
+		})
+		if _, err := c.Once(t.Context()); !errors.Is(err, store.ErrTransient) || !strings.Contains(err.Error(), "it is not connected: ") {
+			t.Errorf("after %s it ends with %v", patience, err)
+		}
+		if took := time.Since(began); took < patience || took > testwait.Patience/2 {
+			t.Errorf("it gives up after %s, must after %s", took, patience)
+		}
+	}
 	for name, options := range map[string]jetstream.CopyOptions{
 		"stream": {Stream: "a.b"}, "prefix": {Prefix: "$JS"}, "replicas": {Replicas: 9}, "position": {After: -1},
 		"interval": {PollMax: time.Microsecond}, "time": {GiveUp: -1},

@@ -44,7 +44,7 @@ func Open(ctx context.Context, urls string, options Options) (*Sink, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	conn, err := dial(urls, options)
+	conn, err := dial(urls, options, dialTimeout)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func (s *Sink) send(ctx context.Context, message *store.OutboxMessage) error {
 	if !store.IsSubject(message.Subject) {
 		return &relay.RefusedError{Err: fmt.Errorf("message %s has a subject that NATS does not take", message.MessageID)}
 	}
-	if err := s.conn.wait(ctx); err != nil {
+	if err := s.conn.wait(ctx, s.conn.timeout); err != nil {
 		return err
 	}
 	stream, err := s.streams.find(ctx, message.Subject)
