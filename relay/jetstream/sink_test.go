@@ -34,13 +34,16 @@ func openSink(t *testing.T, url string, options jetstream.Options) *jetstream.Si
 	return sink
 }
 
+// eventTime is that of all events that are not old.
+var eventTime = time.Now().UTC().Truncate(time.Microsecond)
+
 // fresh is a message that was put into the outbox just now.
 func fresh(position int64, subject, key string) *store.OutboxMessage {
 	return &store.OutboxMessage{
 		Message: store.Message{
 			MessageID: store.MessageID{Projection: "shop", Version: 1, Position: position}, Type: "order_paid", Subject: subject,
 			Key: []byte(key), ContentType: "application/json", Data: []byte(fmt.Sprintf(`{"n":%d}`, position)),
-			Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+			Time: eventTime,
 		},
 		State: store.MessagePending, PutAt: time.Now(),
 	}
@@ -58,6 +61,7 @@ func TestSink_storesMessagesAsCloudEvents(t *testing.T) {
 	createStream(t, js, natsjs.StreamConfig{Name: "SHOP", Subjects: []string{"shop.>"}})
 	sink := openSink(t, strings.Replace(cluster.URL(), "//", "//user:s3cret@", 1), jetstream.Options{})
 	message := fresh(7, "shop.orders.C%2E7.paid", "C.7\r\nNats-Rollup: all")
+	message.Time = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	message.TraceParent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	for range 2 { // the second time is a duplicate
 		if err := sink.Send(t.Context(), message); err != nil {
@@ -142,10 +146,20 @@ func TestSink_knowsWhatWasSentLongAgo(t *testing.T) {
 	send("one of another version", true, other)
 	forgotten()
 	forgotten()
-	// The log was replaced, and the event at this position is another one: it was put in after all of that.
-	soon := aged(fresh(3, "shop.a", "k"), window*6/10)
-	soon.Version = 2
-	send("one that was put in later", true, soon)
+	// The database has lost the message, and its event was applied again.
+	again := fresh(3, "shop.a", "k")
+	again.Version = 2
+	send("the last one, put in again", false, again)
+	changed := *again
+	changed.Data = []byte("{}")
+	send("with other data", true, &changed)
+	forgotten()
+	// The log was replaced, and the event at this position is another one.
+	replaced := *again
+	replaced.Time = eventTime.Add(-time.Second)
+	send("one of another log", true, &replaced)
+	forgotten()
+	send("which is sent again", false, aged(&replaced, time.Minute))
 }
 
 func TestSink_saysWhatIsMissing(t *testing.T) {
@@ -249,6 +263,46 @@ func TestSink_wantsAcknowledgements(t *testing.T) {
 		t.Error(err)
 	}
 	if stored := messagesOf(t, js, "SHOP"); len(stored) != 1 {
+		t.Errorf("the stream has %d messages", len(stored))
+	}
+}
+
+// TestSink_refusesIdsThatOthersHave in the stream: those of another deployment, and those of another log.
+func TestSink_refusesIdsThatOthersHave(t *testing.T) {
+	t.Parallel()
+	cluster, js := server(t)
+	createStream(t, js, natsjs.StreamConfig{Name: "SHOP", Subjects: []string{"shop.>"}})
+	one := openSink(t, cluster.URL(), jetstream.Options{Source: "/one"})
+	if err := one.Send(t.Context(), fresh(7, "shop.alice", "alice")); err != nil {
+		t.Fatal(err)
+	}
+	later := fresh(7, "shop.bob", "bob")
+	later.Time = eventTime.Add(time.Millisecond)
+	for name, of := range map[string]struct {
+		source  string
+		message *store.OutboxMessage
+	}{
+		"of another source":             {"/two", fresh(7, "shop.bob", "bob")},
+		"of another source, looked for": {"/two", aged(fresh(7, "shop.alice", "alice"), time.Hour)},
+		"of another event":              {"/one", later},
+	} {
+		err := openSink(t, cluster.URL(), jetstream.Options{Source: of.source}).Send(t.Context(), of.message)
+		var refused *relay.RefusedError
+		want := `stream SHOP has another message with the id shop.v1.7.0, from "/one", of an event of "` + eventTime.Format(time.RFC3339Nano)
+		if !errors.As(err, &refused) || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: the error is %v, must begin with %q", name, err, want)
+		}
+	}
+	for _, again := range []*store.OutboxMessage{fresh(7, "shop.alice", "alice"), aged(fresh(7, "shop.alice", "alice"), time.Hour)} {
+		if err := one.Send(t.Context(), again); err != nil {
+			t.Errorf("the same again: %v", err)
+		}
+	}
+	other := fresh(6, "shop.alice", "alice") // before one of another deployment, whose key has the same name
+	if err := openSink(t, cluster.URL(), jetstream.Options{Source: "/two"}).Send(t.Context(), aged(other, time.Hour)); err != nil {
+		t.Error(err)
+	}
+	if stored := messagesOf(t, js, "SHOP"); len(stored) != 2 {
 		t.Errorf("the stream has %d messages", len(stored))
 	}
 }
