@@ -121,14 +121,30 @@ func (s *streams) remember(found *knownStream, config *natsjs.StreamConfig) {
 		return
 	}
 	s.warned[found.name] = true
-	if found.window < windowMin {
-		s.conn.logger.Warn().Str("stream", found.name).Stringer("duplicate_window", found.window).Msg("the stream forgets ids " +
-			"so soon that it may have a message twice: raise its duplicate window")
+	for _, warning := range warnings(config) {
+		s.conn.logger.Warn().Str("stream", found.name).Stringer("duplicate_window", found.window).Msg(warning)
+	}
+}
+
+// warnings says what is to be known of a stream that takes messages.
+func warnings(config *natsjs.StreamConfig) (all []string) {
+	if config.Duplicates < windowMin {
+		all = append(all, "the stream forgets ids so soon that it may have a message twice: raise its duplicate window")
+	}
+	switch {
+	case config.Retention == natsjs.WorkQueuePolicy:
+		all = append(all, "the stream drops messages that were read: it takes each once only within its duplicate window")
+	case config.Retention == natsjs.InterestPolicy:
+		all = append(all, "the stream drops messages that were read, and keeps none that no consumer wants: it takes each once only "+
+			"within its duplicate window")
+	case config.SubjectTransform != nil:
+		all = append(all, "the stream has messages under other subjects: it takes each once only within its duplicate window")
 	}
 	full := config.MaxMsgs > 0 || config.MaxBytes > 0 || config.MaxMsgsPerSubject > 0 && config.DiscardNewPerSubject
 	if full && config.Discard == natsjs.DiscardNew {
-		s.conn.logger.Warn().Str("stream", found.name).Msg("the stream takes no messages when it is full: they wait in the outbox then")
+		all = append(all, "the stream takes no messages when it is full: they wait in the outbox then")
 	}
+	return all
 }
 
 // forget has the server asked again.
