@@ -61,6 +61,13 @@ func (c *connection) explain(ctx context.Context, err error) error {
 	return c.unavailable(err)
 }
 
+// isWrongSequence reports that a message was not stored because of what was stored before it.
+func isWrongSequence(err error) bool {
+	var api *natsjs.APIError
+	return errors.As(err, &api) && (api.ErrorCode == natsjs.JSErrCodeStreamWrongLastSequence ||
+		api.ErrorCode == natsjs.JSErrCodeStreamWrongLastSequenceConstant)
+}
+
 // unavailable says in a line why NATS does not do what it was asked for.
 func (c *connection) unavailable(err error) *UnavailableError {
 	var api *natsjs.APIError

@@ -32,23 +32,32 @@ func mayBeThere(message *store.OutboxMessage, window time.Duration) bool {
 	return clock.Since(since) > window/2
 }
 
-// isThere reports whether a stream has a message that may have been sent before: when the last one on its subject is the
+// sighting is what a stream has on the subject of a message.
+type sighting struct {
+	there    bool   // the message, as far as can be seen
+	sequence uint64 // of the last message on the subject, or 0
+	shared   bool   // that one is not of the message's key
+}
+
+// look finds out whether a stream has a message that may have been sent before: when the last one on its subject is the
 // message, or a later one of its key, which is sent behind it.
 //
 // # Errors
 //
 // [*relay.RefusedError] when the last one has its id and another source; those of explain.
-func (s *Sink) isThere(ctx context.Context, stream *knownStream, message *store.OutboxMessage) (bool, error) {
+func (s *Sink) look(ctx context.Context, stream *knownStream, message *store.OutboxMessage) (seen sighting, err error) {
 	last, err := s.conn.stored(ctx, stream.name, storedRequest{LastOf: message.Subject})
 	if errors.Is(err, natsjs.ErrMsgNotFound) {
-		return false, nil
+		return seen, nil
 	}
 	if err != nil {
-		return false, err
+		return seen, err
 	}
+	seen.sequence = last.Sequence
+	seen.shared = last.Header.Get(headerKey) != keyHash(message.Key)
 	id, err := store.ParseMessageID(last.Header.Get(natsjs.MsgIDHeader))
 	if err != nil {
-		return false, nil //nolint:nilerr // it is of somebody else
+		return seen, nil //nolint:nilerr // it is of somebody else
 	}
 	event := cloudevents.Of(&message.Message, s.source)
 	ofSource := isOfSource(last, &event)
@@ -57,15 +66,14 @@ func (s *Sink) isThere(ctx context.Context, stream *knownStream, message *store.
 	own := message.MessageID
 	switch {
 	case id == own && !ofSource:
-		return false, stream.taken(last, message)
-	case id == own && isOfTime(last, &event):
-		return sincePut || last.Header.Get(headerKey) == keyHash(message.Key) && bytes.Equal(last.Data, message.Data), nil
-	case id == own: // of another log
-		return false, nil
+		return seen, stream.taken(last, message)
+	case id == own:
+		same := !seen.shared && bytes.Equal(last.Data, message.Data)
+		seen.there = isOfTime(last, &event) && (sincePut || same)
+	case id.Projection == own.Projection && id.Version == own.Version && ofSource && !seen.shared:
+		seen.there = sincePut && (id.Position > own.Position || id.Position == own.Position && id.Index > own.Index)
 	}
-	later := id.Position > own.Position || id.Position == own.Position && id.Index > own.Index
-	return later && ofSource && sincePut && id.Projection == own.Projection && id.Version == own.Version &&
-		last.Header.Get(headerKey) == keyHash(message.Key), nil
+	return seen, nil
 }
 
 // duplicate checks that what a stream has under the id of a message is that message. One that the stream has dropped

@@ -1,14 +1,21 @@
 package jetstream_test
 
 import (
+	"bytes"
+	"context"
+	"crypto/rand"
 	"errors"
+	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	natsjs "github.com/nats-io/nats.go/jetstream"
 
+	"github.com/pupwasm/pupwasm/internal/natstest"
+	"github.com/pupwasm/pupwasm/internal/testproxy"
 	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/relay"
 	"github.com/pupwasm/pupwasm/relay/jetstream"
@@ -37,21 +44,9 @@ func TestSink_knowsWhatWasSentLongAgo(t *testing.T) {
 		}
 		last = info.State.LastSeq
 	}
-	probes := 0
-	forgotten := func() { // an id that it got later is taken again
+	forgotten := func() {
 		t.Helper()
-		probes++
-		took := 0
-		testwait.Until(t, "the stream has forgotten", func() bool {
-			ack, err := js.Publish(t.Context(), "shop.probe", nil, natsjs.WithMsgID(strconv.Itoa(probes)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !ack.Duplicate {
-				took, last = took+1, ack.Sequence
-			}
-			return took == 2
-		})
+		last = forget(t, js, "shop.probe")
 	}
 	send("the first", true, fresh(5, "shop.a", "k"))
 	send("a later one of its key", true, fresh(9, "shop.a", "k"))
@@ -86,6 +81,111 @@ func TestSink_knowsWhatWasSentLongAgo(t *testing.T) {
 	send("one of another log", true, &replaced)
 	forgotten()
 	send("which is sent again", false, aged(&replaced, time.Minute))
+}
+
+// forget waits until a stream has forgotten the ids that it has. It returns the sequence of its last message.
+func forget(t *testing.T, js natsjs.JetStream, subject string) (last uint64) {
+	t.Helper()
+	id, took := rand.Text(), 0
+	testwait.Until(t, "the stream has forgotten", func() bool { // an id that it got later is taken again
+		ack, err := js.Publish(t.Context(), subject, nil, natsjs.WithMsgID(id))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ack.Duplicate {
+			took, last = took+1, ack.Sequence
+		}
+		return took == 2
+	})
+	return last
+}
+
+// TestSink_storesNothingLate cuts a sink off while a message that waited is on its way, has another one send it, and lets
+// it arrive when the stream has forgotten its id.
+func TestSink_storesNothingLate(t *testing.T) {
+	t.Parallel()
+	for name, before := range map[string]bool{"the first one": false, "behind another": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cluster, js := server(t)
+			createStream(t, js, natsjs.StreamConfig{Name: "SHOP", Subjects: []string{"shop.>"}, Duplicates: 100 * time.Millisecond})
+			old := func(position int64) *store.OutboxMessage { return aged(fresh(position, "shop.a", "k"), time.Hour) }
+			other := openSink(t, cluster.URL(), jetstream.Options{})
+			send := func(position int64) {
+				t.Helper()
+				if err := other.Send(t.Context(), old(position)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if before {
+				send(4)
+			}
+			release, held := make(chan struct{}), make(chan struct{})
+			var once sync.Once
+			proxy := testproxy.New(t, strings.TrimPrefix(cluster.URL(), "nats://"), func(_ net.Conn, fromClient bool, data []byte) bool {
+				if fromClient && bytes.Contains(data, []byte("HPUB")) {
+					once.Do(func() { close(held) })
+					<-release
+				}
+				return true
+			})
+			late := openSink(t, "nats://"+proxy.Addr, jetstream.Options{})
+			ctx, cancel := context.WithCancel(t.Context())
+			sent := make(chan error, 1)
+			go func() { sent <- late.Send(ctx, old(5)) }()
+			<-held
+			cancel()
+			if err := <-sent; !errors.Is(err, context.Canceled) {
+				t.Errorf("the sink that is cut off has the error %v", err)
+			}
+			send(5)
+			send(6)
+			forget(t, js, "shop.probe")
+			close(release)
+			if err := late.Send(t.Context(), fresh(9, "shop.b", "b")); err != nil { // behind what is late
+				t.Fatal(err)
+			}
+			count := 0
+			for _, message := range messagesOf(t, js, "SHOP") {
+				if message.Header.Get("Nats-Msg-Id") == "shop.v1.5.0" {
+					count++
+				}
+			}
+			if count != 1 {
+				t.Errorf("the stream has the message %d times", count)
+			}
+		})
+	}
+}
+
+// TestSink_sendsWhatWaitedOnSharedSubjects has many keys that waited send on one subject at once.
+func TestSink_sendsWhatWaitedOnSharedSubjects(t *testing.T) {
+	t.Parallel()
+	const keys, each = 50, 5
+	for _, nodes := range []int{1, 3} {
+		t.Run(strconv.Itoa(nodes), func(t *testing.T) {
+			t.Parallel()
+			cluster := natstest.StartCluster(t, nodes)
+			js := connect(t, cluster.URL())
+			createStream(t, js, natsjs.StreamConfig{Name: "SHOP", Subjects: []string{"shop.>"}, Replicas: nodes})
+			sink := openSink(t, cluster.URL(), jetstream.Options{})
+			var group sync.WaitGroup
+			for key := range int64(keys) {
+				group.Go(func() {
+					for n := range int64(each) {
+						message := aged(fresh(n*keys+key+1, "shop.all", strconv.FormatInt(key, 10)), time.Hour)
+						if err := sink.Send(t.Context(), message); err != nil {
+							t.Error(err)
+						}
+					}
+				})
+			}
+			group.Wait()
+			if stored := messagesOf(t, js, "SHOP"); len(stored) != keys*each {
+				t.Errorf("the stream has %d messages, must have %d", len(stored), keys*each)
+			}
+		})
+	}
 }
 
 // TestSink_refusesIdsThatOthersHave in the stream: those of another deployment, and those of another log.

@@ -90,13 +90,36 @@ func (s *Sink) send(ctx context.Context, message *store.OutboxMessage) error {
 			"give it another subject, or the copy another prefix", message.MessageID, message.Subject, stream.name)}
 	}
 	if mayBeThere(message, stream.window) {
-		if there, err := s.isThere(ctx, stream, message); there || err != nil {
+		return s.publishUnlessThere(ctx, stream, message)
+	}
+	return s.publish(ctx, stream, message)
+}
+
+// looksMax is how often a subject is looked at for a message while others are stored on it.
+const looksMax = 3
+
+// publishUnlessThere publishes a message that the stream does not have. On a subject that only its key uses it is stored
+// only if nothing is stored there since that was seen: whatever is late on its way is not stored again.
+func (s *Sink) publishUnlessThere(ctx context.Context, stream *knownStream, message *store.OutboxMessage) error {
+	for looks := 1; ; looks++ {
+		seen, err := s.look(ctx, stream, message)
+		if err != nil || seen.there {
+			return err
+		}
+		if seen.shared || stream.transforms {
+			return s.publish(ctx, stream, message)
+		}
+		err = s.publish(ctx, stream, message, natsjs.WithExpectLastSequencePerSubject(seen.sequence))
+		if !isWrongSequence(err) || looks == looksMax {
 			return err
 		}
 	}
+}
+
+func (s *Sink) publish(ctx context.Context, stream *knownStream, message *store.OutboxMessage, options ...natsjs.PublishOpt) error {
 	within, cancel := s.conn.within(ctx)
 	defer cancel()
-	ack, err := s.conn.js.PublishMsg(within, s.message(message))
+	ack, err := s.conn.js.PublishMsg(within, s.message(message), options...)
 	if errors.Is(err, natsjs.ErrNoStreamResponse) {
 		s.streams.forget(stream) // it may be gone
 	}

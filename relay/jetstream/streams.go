@@ -16,11 +16,12 @@ import (
 
 // knownStream is a stream that messages go to, as it was not long ago.
 type knownStream struct {
-	name     string
-	subjects []string
-	window   time.Duration // within which it drops ids that it has had
-	isCopy   bool          // of a log: it takes no messages
-	asked    time.Time
+	name       string
+	subjects   []string
+	window     time.Duration // within which it drops ids that it has had
+	isCopy     bool          // of a log: it takes no messages
+	transforms bool          // it has messages under other subjects
+	asked      time.Time
 }
 
 // streams finds the stream of a subject, and remembers it for a while.
@@ -66,7 +67,10 @@ func (s *streams) find(ctx context.Context, subject string) (*knownStream, error
 		return nil, &UnavailableError{Reason: fmt.Sprintf("NATS at %s: stream %s gives no acknowledgements, so that nobody knows "+
 			"what it has: turn its no_ack off", s.conn.servers.shown, name)}
 	}
-	found := &knownStream{name: name, subjects: config.Subjects, window: config.Duplicates, asked: clock.Now()}
+	found := &knownStream{
+		name: name, subjects: config.Subjects, window: config.Duplicates, transforms: config.SubjectTransform != nil,
+		asked: clock.Now(),
+	}
 	if found.isCopy, err = s.isCopy(ctx, stream.CachedInfo()); err != nil {
 		return nil, err
 	}
