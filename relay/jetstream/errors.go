@@ -92,9 +92,18 @@ func (c *connection) unavailable(err error) *UnavailableError {
 	return &UnavailableError{Reason: "NATS at " + c.servers.shown + ": " + reason, err: err}
 }
 
-// plain is the text of an error in one line, without secrets.
+// plain is the text of an error in one line, without secrets. It says what to do where that is for the user of NATS.
 func (c *connection) plain(err error) string {
-	return strings.TrimPrefix(c.plainText(err.Error()), "nats: ")
+	text := strings.TrimPrefix(c.plainText(err.Error()), "nats: ")
+	switch {
+	case errors.Is(err, nats.ErrAuthorization):
+		return text + ": check the user and the password, the token, or the credentials, and whether the servers know them"
+	case errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked), errors.Is(err, nats.ErrAccountAuthExpired):
+		return text + ": get new credentials for the user"
+	case errors.Is(err, nats.ErrPermissionViolation):
+		return text + ": give the user this right"
+	}
+	return text
 }
 
 func (c *connection) plainText(text string) string {

@@ -235,16 +235,16 @@ func TestSink_showsItsCredentials(t *testing.T) {
 	}{
 		"a token":            {setting: "authorization: { token: " + secret + " }", options: jetstream.Options{Token: secret}, own: []nats.Option{nats.Token(secret)}},
 		"a token in the URL": {setting: "authorization: { token: " + secret + " }", url: withUser(secret), own: []nats.Option{nats.Token(secret)}},
-		"another token":      {setting: "authorization: { token: x }", options: jetstream.Options{Token: secret}, fault: "authorization violation", own: []nats.Option{nats.Token("x")}},
+		"another token":      {setting: "authorization: { token: x }", options: jetstream.Options{Token: secret}, fault: "authorization violation: check the user", own: []nats.Option{nats.Token("x")}},
 		"a password":         {setting: "authorization: { user: u, password: " + secret + " }", options: jetstream.Options{User: "u", Password: secret}, own: []nats.Option{nats.UserInfo("u", secret)}},
-		"another in the URL": {setting: "authorization: { user: u, password: x }", url: withUser("u:" + secret), fault: "authorization violation", own: []nats.Option{nats.UserInfo("u", "x")}},
+		"another in the URL": {setting: "authorization: { user: u, password: x }", url: withUser("u:" + secret), fault: "authorization violation: check the user", own: []nats.Option{nats.UserInfo("u", "x")}},
 		"an NKey":            {setting: "authorization: { users: [ { nkey: " + public + " } ] }", options: jetstream.Options{NKeyFile: nkey}},
 		"a certificate":      {setting: fmt.Sprintf("tls { cert_file: %q, key_file: %q, ca_file: %q, verify: true }", certificate, key, certificate), url: atLocalhost, options: jetstream.Options{CAFile: certificate, CertFile: certificate, KeyFile: key}, own: []nats.Option{nats.RootCAs(certificate), nats.ClientCert(certificate, key)}},
 		"no certificate":     {setting: fmt.Sprintf("tls { cert_file: %q, key_file: %q }", certificate, key), url: atLocalhost, fault: "certificate", own: []nats.Option{nats.RootCAs(certificate)}},
 		"no more rights than it needs": {setting: `authorization: { users: [ { user: a, password: a }, { user: u, password: u, permissions: {
 			publish: ["shop.>", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.MSG.GET.*"], subscribe: ["_INBOX.>"]
 		} } ] }`, options: jetstream.Options{User: "u", Password: "u"}, own: []nats.Option{nats.UserInfo("a", "a")}},
-		"no right to publish": {setting: `authorization: { users: [ { user: a, password: a }, { user: u, password: ` + secret + `, permissions: { publish: ["$JS.>"] } } ] }`, options: jetstream.Options{User: "u", Password: secret}, fault: "permissions violation for publish to", own: []nats.Option{nats.UserInfo("a", "a")}},
+		"no right to publish": {setting: `authorization: { users: [ { user: a, password: a }, { user: u, password: ` + secret + `, permissions: { publish: ["$JS.>"] } } ] }`, options: jetstream.Options{User: "u", Password: secret}, fault: `permissions violation for publish to "shop.a": give the user this right`, own: []nats.Option{nats.UserInfo("a", "a")}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
