@@ -104,5 +104,12 @@ func TestSink_warnsOfStreams(t *testing.T) {
 		if lines := strings.Count(log.String(), "\n"); lines > 1 || lines == 0 != (of.want == "") || !strings.Contains(log.String(), of.want) {
 			t.Errorf("%s: the log is %q, must have %q once", subject, log.String(), of.want)
 		}
+		stream, err := js.Stream(t.Context(), of.config.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kept := stream.CachedInfo().State.Msgs; kept != 2 && subject != "interest" || kept != 0 && subject == "interest" {
+			t.Errorf("%s: the stream keeps %d messages", subject, kept)
+		}
 	}
 }
