@@ -6,10 +6,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	natsjs "github.com/nats-io/nats.go/jetstream"
 
+	"github.com/pupwasm/pupwasm/internal/backoff"
 	"github.com/pupwasm/pupwasm/relay"
 	"github.com/pupwasm/pupwasm/relay/cloudevents"
 	"github.com/pupwasm/pupwasm/store"
@@ -95,12 +97,18 @@ func (s *Sink) send(ctx context.Context, message *store.OutboxMessage) error {
 	return s.publish(ctx, stream, message)
 }
 
-// looksMax is how often a subject is looked at for a message while others are stored on it.
-const looksMax = 3
+const (
+	// looksMax is how often a subject is looked at for a message while others are stored on it.
+	looksMax = 10
+	// lookMin and lookMax bound the pauses between: what is on its way to a replica is seen a moment later.
+	lookMin = 2 * time.Millisecond
+	lookMax = 200 * time.Millisecond
+)
 
 // publishUnlessThere publishes a message that the stream does not have. On a subject that only its key uses it is stored
 // only if nothing is stored there since that was seen: whatever is late on its way is not stored again.
 func (s *Sink) publishUnlessThere(ctx context.Context, stream *knownStream, message *store.OutboxMessage) error {
+	again := backoff.Backoff{Min: lookMin, Max: lookMax}
 	for looks := 1; ; looks++ {
 		seen, err := s.look(ctx, stream, message)
 		if err != nil || seen.there {
@@ -112,6 +120,9 @@ func (s *Sink) publishUnlessThere(ctx context.Context, stream *knownStream, mess
 		err = s.publish(ctx, stream, message, natsjs.WithExpectLastSequencePerSubject(seen.sequence))
 		if !isWrongSequence(err) || looks == looksMax {
 			return err
+		}
+		if !backoff.Sleep(ctx, again.Pause()) {
+			return ctx.Err()
 		}
 	}
 }
