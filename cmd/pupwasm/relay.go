@@ -33,7 +33,7 @@ func (o *relayOptions) addFlags(flags *pflag.FlagSet) {
 	flags.IntVar(&o.copy.Replicas, "replicas", 0,
 		"replicas of a stream that is created (default: 3 in a cluster, 1 on a server alone)")
 	flags.Int64Var(&o.copy.After, "after", 0,
-		"begin behind this `position`, if the stream has no message yet; otherwise it is continued")
+		"begin behind this `position` of the log, if the stream has no message yet; otherwise it is continued")
 	flags.BoolVar(&o.once, "once", false, "copy the events that exist now, then exit")
 	flags.DurationVar(&o.retry, "retry", time.Minute,
 		"with --once, how long to retry when the database or NATS is not available; otherwise there is no limit")

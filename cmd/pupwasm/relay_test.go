@@ -155,6 +155,8 @@ func TestRelay_saysHowItEnds(t *testing.T) {
 		{"--to " + url + " --nats-creds none", 2, "no such file"},
 		{"--to " + url + " --retry -1s --once", 2, "--retry"},
 		{"--to nats://user:s3cret@127.0.0.1:1 --once --retry 1ms --nats-timeout 10ms", 4, "NATS at nats://127.0.0.1:1: it is not connected"},
+		{"--to nats://127.0.0.1:1 --once --retry 0s --nats-timeout 1h", 4, "NATS at nats://127.0.0.1:1: it is not connected: "},
+		{"--to " + url + " --stream LATE --subject-prefix late --after 11 --once", 1, "begin behind position 11, the log can be read up to 10"},
 		{"--to " + url + " --subject-prefix other --once", 1, "stream EVENTS takes the subjects events.>, must take other.>"},
 	} {
 		failing := start(t, database, append([]string{"relay"}, strings.Fields(of.args)...)...)

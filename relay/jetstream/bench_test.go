@@ -88,7 +88,9 @@ func BenchmarkSink(b *testing.B) {
 						group.Go(func() {
 							subject := fmt.Sprintf("shop.k%d", key)
 							for n := range int64(each) {
-								if err := sink.Send(b.Context(), aged(fresh(first+key*each+n+1, subject, subject), age)); err != nil {
+								message := aged(fresh(first+key*each+n+1, subject, subject), age)
+								message.Time = message.PutAt
+								if err := sink.Send(b.Context(), message); err != nil {
 									b.Error(err)
 								}
 							}

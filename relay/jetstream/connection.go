@@ -39,12 +39,12 @@ const (
 	flightMax = 4096
 )
 
-// dial prepares a connection. It tries each server once, and goes on in the background when none answers.
+// dial prepares a connection. It tries each server once, for so long, and goes on in the background when none answers.
 //
 // # Errors
 //
 // The URL or the options are wrong.
-func dial(urls string, options Options) (*connection, error) {
+func dial(urls string, options Options, each time.Duration) (*connection, error) {
 	at, err := parseServers(urls)
 	if err != nil {
 		return nil, err
@@ -60,8 +60,9 @@ func dial(urls string, options Options) (*connection, error) {
 	if c.timeout == 0 {
 		c.timeout = defaultTimeout
 	}
+	tried := c.changed
 	settings = append(settings,
-		nats.Name("pupwasm"), nats.NoEcho(), nats.Timeout(dialTimeout),
+		nats.Name("pupwasm"), nats.NoEcho(), nats.Timeout(each),
 		nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.IgnoreAuthErrorAbort(),
 		nats.ReconnectWait(reconnectWait), nats.ReconnectJitter(reconnectWait, reconnectWait),
 		nats.ReconnectBufSize(-1), // nothing is sent later than its sender waits for
@@ -79,6 +80,7 @@ func dial(urls string, options Options) (*connection, error) {
 		c.nats.Close()
 		return nil, errors.New(c.plain(err))
 	}
+	<-tried // either connected or failed was called
 	return c, nil
 }
 
@@ -123,13 +125,13 @@ func (c *connection) become(open bool, trouble error) bool {
 	return changed
 }
 
-// wait waits until the connection is open, as long as an acknowledgement may take.
+// wait waits until the connection is open, as long as is said, and as an acknowledgement may take.
 //
 // # Errors
 //
 // [*UnavailableError]; ctx's.
-func (c *connection) wait(ctx context.Context) error {
-	within, cancel := c.within(ctx)
+func (c *connection) wait(ctx context.Context, most time.Duration) error {
+	within, cancel := context.WithTimeout(ctx, min(most, c.timeout))
 	defer cancel()
 	for {
 		c.mu.Lock()
@@ -149,11 +151,12 @@ func (c *connection) wait(ctx context.Context) error {
 	}
 }
 
-// recent returns what went wrong without being the error of a call, within the time of one, or nil.
+// recent returns what went wrong without being the error of a call, within the time of one, or nil. It is why there is no
+// connection, however long ago that was found out.
 func (c *connection) recent() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.trouble == nil || clock.Since(c.troubleAt) > 2*c.timeout {
+	if c.trouble == nil || c.open && clock.Since(c.troubleAt) > 2*c.timeout {
 		return nil
 	}
 	return c.trouble

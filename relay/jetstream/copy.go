@@ -23,11 +23,12 @@ type CopyOptions struct {
 	Prefix string
 	// Replicas is of a stream that is created. Defaults to 3 in a cluster and to 1 on a server alone.
 	Replicas int
-	// After is the position behind which the copy of a stream begins that has no message yet.
+	// After is the position behind which the copy of a stream begins that has no message yet. The log must have reached it.
 	After int64
 	// PollMax is the longest interval at which the log is asked for new events. Defaults to 100 milliseconds.
 	PollMax time.Duration
-	// GiveUp is how long the log, or NATS, may be unavailable until the copy ends with an error. Defaults to 0: for ever.
+	// GiveUp is how long the log, or NATS, may be unavailable until the copy ends with an error. What NATS was asked for
+	// until then may take its Timeout. Defaults to 0: for ever.
 	GiveUp time.Duration
 	// Progress is told how far the copy is, now and then, by the goroutine that copies. Defaults to none.
 	Progress func(CopyProgress)
@@ -111,6 +112,7 @@ type Copy struct {
 	warned   bool            // of the stream's configuration
 	told     time.Time       // when Progress was called last
 	since    time.Time       // since when nothing goes on because of an error; zero when it does
+	waits    bool            // that was logged
 }
 
 // errOvertaken says that another copy has stored what this one was about to.
@@ -129,7 +131,11 @@ func OpenCopy(ctx context.Context, urls string, log store.Log, options CopyOptio
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	conn, err := dial(urls, options.Options)
+	each := dialTimeout
+	if options.GiveUp > 0 {
+		each = min(each, max(options.GiveUp, dialTimeoutMin))
+	}
+	conn, err := dial(urls, options.Options, each)
 	if err != nil {
 		return nil, err
 	}
@@ -147,8 +153,9 @@ func (c *Copy) Close() { c.conn.close() }
 //
 // # Errors
 //
-// ctx's; [*StreamError] when the stream cannot be a copy of the log; a message that the servers do not take; errors of the
-// log that do not pass; and what is not available for longer than GiveUp.
+// ctx's; [*StreamError] when the stream cannot be a copy of the log; a position to begin behind that the log has not
+// reached; a message that the servers do not take; errors of the log that do not pass; and what is not available for longer
+// than GiveUp.
 func (c *Copy) Run(ctx context.Context) error { return c.run(ctx, false) }
 
 // Once copies what the log has now, and returns how far the copy is.
@@ -167,8 +174,10 @@ func (c *Copy) Copied() CopyProgress { return c.progress }
 const (
 	progressInterval = 250 * time.Millisecond
 
-	retryMin = 100 * time.Millisecond
-	retryMax = 5 * time.Second
+	// dialTimeoutMin is how long a server may take at least that is connected to, however soon a copy gives up.
+	dialTimeoutMin = time.Second
+	retryMin       = 100 * time.Millisecond
+	retryMax       = 5 * time.Second
 	// watchMin and watchMax bound the interval at which a copy looks whether the one that overtook it goes on.
 	watchMin = time.Second
 	watchMax = 2 * time.Second
@@ -199,10 +208,25 @@ func (c *Copy) run(ctx context.Context, once bool) error {
 		if err := c.fails(err); err != nil {
 			return err
 		}
-		if !backoff.Sleep(ctx, retry.Pause()) {
+		if !backoff.Sleep(ctx, min(retry.Pause(), c.left(retryMax))) {
 			return ctx.Err()
 		}
 	}
+}
+
+// stops notes that the copy does not go on.
+func (c *Copy) stops() {
+	if c.since.IsZero() {
+		c.since = clock.Now()
+	}
+}
+
+// left is how long the copy, which does not go on, may still try, if that is less than most.
+func (c *Copy) left(most time.Duration) time.Duration {
+	if c.options.GiveUp == 0 {
+		return most
+	}
+	return min(most, max(c.options.GiveUp-clock.Since(c.since), 0))
 }
 
 // fails notes an error. It returns it when the copy is to end.
@@ -210,22 +234,23 @@ func (c *Copy) fails(err error) error {
 	if !errors.Is(err, store.ErrTransient) {
 		return err
 	}
-	if c.since.IsZero() {
-		c.since = clock.Now()
-		c.logger.Warn().Err(err).Msg("the copy waits, and tries again")
-	}
-	if limit := c.options.GiveUp; limit > 0 && clock.Since(c.since) > limit {
+	c.stops()
+	if c.left(retryMax) == 0 {
 		return err
+	}
+	if !c.waits {
+		c.waits = true
+		c.logger.Warn().Err(err).Msg("the copy waits, and tries again")
 	}
 	return nil
 }
 
 // goesOn notes that the copy does what it is to do.
 func (c *Copy) goesOn() {
-	if !c.since.IsZero() {
+	if c.waits {
 		c.logger.Info().Stringer("after", clock.Since(c.since).Round(time.Millisecond)).Msg("the copy goes on")
-		c.since = time.Time{}
 	}
+	c.since, c.waits = time.Time{}, false
 }
 
 // round copies from the stream's last message on, until something fails.
@@ -240,8 +265,11 @@ type round struct {
 // run returns nil only when everything is copied that is to be copied once.
 func (r *round) run(ctx context.Context) error {
 	c := r.copy
-	if err := c.conn.wait(ctx); err != nil {
-		return err
+	if !c.conn.nats.IsConnected() {
+		c.stops()
+		if err := c.conn.wait(ctx, c.left(c.conn.timeout)); err != nil {
+			return err
+		}
 	}
 	stream, err := c.stream(ctx)
 	if err != nil {

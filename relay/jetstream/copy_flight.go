@@ -111,9 +111,7 @@ func (f *flight) settle(ctx context.Context) {
 
 // explainSent returns what the error of a sent event means.
 func (c *Copy) explainSent(ctx context.Context, position int64, err error) error {
-	var api *natsjs.APIError
-	if errors.As(err, &api) && (api.ErrorCode == natsjs.JSErrCodeStreamWrongLastSequence ||
-		api.ErrorCode == natsjs.JSErrCodeStreamWrongLastSequenceConstant) {
+	if isWrongSequence(err) {
 		return errOvertaken
 	}
 	explained := c.conn.explain(ctx, err)

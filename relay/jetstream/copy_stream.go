@@ -53,7 +53,11 @@ func (c *Copy) stream(ctx context.Context) (natsjs.Stream, error) {
 		return nil, &UnavailableError{Reason: fmt.Sprintf("stream %s cannot be created with %d replicas now: %s: start more "+
 			"servers, or ask for fewer replicas", c.options.Stream, c.replicas(), c.conn.plainText(api.Description))}
 	case errors.As(err, &api) && api.Code >= 400 && api.Code < 500:
-		return nil, c.unfit("cannot be created: %s", c.conn.plainText(api.Description))
+		remedy := ""
+		if api.ErrorCode == codeSubjectsOverlap {
+			remedy = ": choose another prefix for the subjects"
+		}
+		return nil, c.unfit("cannot be created: %s%s", c.conn.plainText(api.Description), remedy)
 	default:
 		return nil, c.conn.explain(ctx, err)
 	}
@@ -69,6 +73,17 @@ func (c *Copy) stream(ctx context.Context) (natsjs.Stream, error) {
 	return stream, nil
 }
 
+// What streams have that copies made: a sink sends no messages to them, see [isCopy].
+const (
+	copyDescription = "copy of an event log, by pupwasm"
+	copyMark        = "pupwasm.copy" // in the metadata
+)
+
+// isCopy reports that a stream was made for the copy of a log.
+func isCopy(config *natsjs.StreamConfig) bool {
+	return config.Metadata[copyMark] != "" || config.Description == copyDescription
+}
+
 func (c *Copy) replicas() int {
 	switch {
 	case c.options.Replicas > 0:
@@ -82,7 +97,8 @@ func (c *Copy) replicas() int {
 // config is that of a stream that is created.
 func (c *Copy) config() natsjs.StreamConfig {
 	return natsjs.StreamConfig{
-		Name: c.options.Stream, Description: "copy of an event log, by pupwasm", Subjects: []string{c.subjects()},
+		Name: c.options.Stream, Description: copyDescription, Metadata: map[string]string{copyMark: "log"},
+		Subjects:  []string{c.subjects()},
 		Retention: natsjs.LimitsPolicy, Storage: natsjs.FileStorage, Replicas: c.replicas(), DenyDelete: true, DenyPurge: true,
 		MaxMsgs: -1, MaxBytes: -1, MaxMsgsPerSubject: -1, MaxMsgSize: -1, MaxConsumers: -1,
 	}
@@ -92,7 +108,7 @@ func (c *Copy) subjects() string { return c.options.Prefix + ".>" }
 
 // misfit says why a stream with this configuration cannot keep a log, or "".
 func (c *Copy) misfit(config *natsjs.StreamConfig) string {
-	const remedy = ": name another stream, which is created as it should be"
+	const remedy = ": name another stream and prefix, which is created as it should be"
 	switch {
 	case config.Mirror != nil || len(config.Sources) > 0:
 		return "has messages of other streams" + remedy
@@ -101,7 +117,7 @@ func (c *Copy) misfit(config *natsjs.StreamConfig) string {
 	case config.Retention != natsjs.LimitsPolicy:
 		return fmt.Sprintf("drops messages that were read (its retention is %s, must be limits)%s", config.Retention, remedy)
 	case config.MaxAge > 0 || config.MaxMsgs > 0 || config.MaxBytes > 0 || config.MaxMsgsPerSubject > 0:
-		return "drops messages by age, number or bytes: take its limits away, or name another stream"
+		return "drops messages by age, number or bytes: take its limits away, or name another stream and prefix"
 	case config.Storage != natsjs.FileStorage || config.PersistMode == natsjs.AsyncPersistMode:
 		return "may lose messages when servers stop: it is in memory, or is written later" + remedy
 	case config.AllowRollup || config.NoAck || config.SubjectTransform != nil:
@@ -112,11 +128,14 @@ func (c *Copy) misfit(config *natsjs.StreamConfig) string {
 	return ""
 }
 
+// remake says what to do about a stream that cannot be gone on with. Two streams cannot take the same subjects.
+const remake = ". Delete the stream, so that it is copied anew, or name another stream and another prefix"
+
 // end finds where the stream ends, and checks that the log has the event there.
 //
 // # Errors
 //
-// [*StreamError]; [*UnavailableError]; those of the log; ctx's.
+// [*StreamError]; [*UnavailableError]; a position to begin behind that the log has not reached; those of the log; ctx's.
 func (c *Copy) end(ctx context.Context, stream natsjs.Stream) (*streamEnd, error) {
 	state := stream.CachedInfo().State
 	if state.LastSeq == 0 {
@@ -124,20 +143,25 @@ func (c *Copy) end(ctx context.Context, stream natsjs.Stream) (*streamEnd, error
 		if err != nil {
 			return nil, err
 		}
+		if c.options.After > horizon.Position {
+			return nil, fmt.Errorf("the copy is to begin behind position %d, the log can be read up to %d: what is appended before "+
+				"would be left out: begin there at most", c.options.After, horizon.Position)
+		}
 		c.progress.Position = c.options.After
 		return &streamEnd{position: c.options.After, log: horizon.Log}, nil
 	}
 	last, err := c.conn.stored(ctx, c.options.Stream, storedRequest{Sequence: state.LastSeq})
 	if errors.Is(err, natsjs.ErrMsgNotFound) {
-		return nil, c.unfit("had %d messages, and the last one was deleted: nobody knows which event it had. Name another stream",
-			state.LastSeq)
+		return nil, c.unfit("had %d messages, and the last one was deleted: nobody knows which event it had%s",
+			state.LastSeq, remake)
 	}
 	if err != nil {
 		return nil, err
 	}
 	event, log, err := Event(last.Header, last.Data)
 	if err != nil {
-		return nil, c.unfit("has messages of others: its last one, %d, has no event of a log. Name another stream", state.LastSeq)
+		return nil, c.unfit("has messages of others: its last one, %d on %s, has no event of a log. Have nobody else send to %s%s",
+			state.LastSeq, c.conn.plainText(last.Subject), c.subjects(), remake)
 	}
 	checkpoint := store.Checkpoint{
 		Position: event.Position,
@@ -156,7 +180,7 @@ func (c *Copy) end(ctx context.Context, stream natsjs.Stream) (*streamEnd, error
 
 // fault is the error for a stream that ends with an event that the log does not have.
 func (c *Copy) fault(fault error, event *store.RecordedEvent, log store.UUID, located *store.LogState) error {
-	const remedy = ". Restore the log, or copy to another stream"
+	const remedy = ". Restore the log, or copy to another stream, with another prefix"
 	switch {
 	case fault == nil:
 		return nil

@@ -221,7 +221,7 @@ func TestCopy_refusesStreamsThatLoseMessages(t *testing.T) {
 		options jetstream.CopyOptions
 		want    string
 	}{
-		"subjects of another stream": {jetstream.CopyOptions{Stream: "MINE", Prefix: "p1"}, "cannot be created: subjects overlap"},
+		"subjects of another stream": {jetstream.CopyOptions{Stream: "MINE", Prefix: "p1"}, "cannot be created: subjects overlap with an existing stream: choose another prefix"},
 		"replicas":                   {jetstream.CopyOptions{Stream: "MINE", Replicas: 3}, "cannot have 3 replicas"},
 	} {
 		if _, err := openCopy(t, cluster.URL(), log, of.options).Once(t.Context()); err == nil || !strings.Contains(err.Error(), of.want) {
@@ -261,7 +261,13 @@ func TestCopy_goesOnOnlyBehindWhatTheLogHas(t *testing.T) {
 	if _, err := js.Publish(t.Context(), "events.foreign", nil); err != nil {
 		t.Fatal(err)
 	}
-	refused("a message of others", log, "has messages of others: its last one, 16, has no event")
+	refused("a message of others", log, "has messages of others: its last one, 16 on events.foreign, has no event")
+	refused("and how to go on", log, "Have nobody else send to events.>. Delete the stream, so that it is copied anew, or name another")
+	if err := js.DeleteStream(t.Context(), "EVENTS"); err != nil {
+		t.Fatal(err)
+	}
+	copyOnce(t, cluster.URL(), log, jetstream.CopyOptions{})
+	wantCopy(t, js, "EVENTS", log, 0)
 
 	createStream(t, js, natsjs.StreamConfig{Name: "OPEN", Subjects: []string{"open.>"}})
 	options := jetstream.CopyOptions{Stream: "OPEN", Prefix: "open"}
@@ -317,6 +323,23 @@ func TestCopy_stopsAtWhatServersDoNotTake(t *testing.T) {
 	}
 }
 
+// TestCopy_beginsWithinTheLog and leaves out nothing that is appended later.
+func TestCopy_beginsWithinTheLog(t *testing.T) {
+	t.Parallel()
+	cluster, js := server(t)
+	log := newLog(t)
+	appendTo(t, log, 0, 10)
+	_, err := openCopy(t, cluster.URL(), log, jetstream.CopyOptions{After: 11}).Once(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "begin behind position 11, the log can be read up to 10: ") {
+		t.Errorf("behind the end of the log the error is %v", err)
+	}
+	copyOnce(t, cluster.URL(), log, jetstream.CopyOptions{After: 10})
+	appendTo(t, log, 10, 5)
+	copyOnce(t, cluster.URL(), log, jetstream.CopyOptions{After: 10})
+	wantCopy(t, js, "EVENTS", log, 10)
+	copyOnce(t, cluster.URL(), log, jetstream.CopyOptions{After: 100}) // of no meaning any more
+}
+
 // TestCopy_givesUpInTheEnd without servers, and says why.
 func TestCopy_givesUpInTheEnd(t *testing.T) {
 	t.Parallel()
@@ -328,6 +351,18 @@ func TestCopy_givesUpInTheEnd(t *testing.T) {
 	})
 	if _, err := c.Once(t.Context()); !errors.Is(err, store.ErrTransient) || !strings.Contains(err.Error(), "it is not connected") {
 		t.Errorf("it ends with %v", err)
+	}
+	for _, patience := range []time.Duration{1, time.Second} { // whatever NATS may take to acknowledge a message
+		began := time.Now()
+		c := openCopy(t, cluster.URL(), log, jetstream.CopyOptions{
+			GiveUp: patience, Options: jetstream.Options{Timeout: testwait.Patience},
+		})
+		if _, err := c.Once(t.Context()); !errors.Is(err, store.ErrTransient) || !strings.Contains(err.Error(), "it is not connected: ") {
+			t.Errorf("after %s it ends with %v", patience, err)
+		}
+		if took := time.Since(began); took < patience || took > testwait.Patience/2 {
+			t.Errorf("it gives up after %s, must after %s", took, patience)
+		}
 	}
 	for name, options := range map[string]jetstream.CopyOptions{
 		"stream": {Stream: "a.b"}, "prefix": {Prefix: "$JS"}, "replicas": {Replicas: 9}, "position": {After: -1},

@@ -38,6 +38,7 @@ func (e *tooLargeError) Error() string { return e.reason }
 // Numbers of errors of JetStream that the client library does not name.
 const (
 	codeNoPeers            = 10005
+	codeSubjectsOverlap    = 10065
 	codeReplicasOfOne      = 10074
 	codeMessageHeaderLarge = 10097
 )
@@ -58,6 +59,13 @@ func (c *connection) explain(ctx context.Context, err error) error {
 		return &tooLargeError{"JetStream takes headers of at most 64 KiB"}
 	}
 	return c.unavailable(err)
+}
+
+// isWrongSequence reports that a message was not stored because of what was stored before it.
+func isWrongSequence(err error) bool {
+	var api *natsjs.APIError
+	return errors.As(err, &api) && (api.ErrorCode == natsjs.JSErrCodeStreamWrongLastSequence ||
+		api.ErrorCode == natsjs.JSErrCodeStreamWrongLastSequenceConstant)
 }
 
 // unavailable says in a line why NATS does not do what it was asked for.
@@ -84,9 +92,18 @@ func (c *connection) unavailable(err error) *UnavailableError {
 	return &UnavailableError{Reason: "NATS at " + c.servers.shown + ": " + reason, err: err}
 }
 
-// plain is the text of an error in one line, without secrets.
+// plain is the text of an error in one line, without secrets. It says what to do where that is for the user of NATS.
 func (c *connection) plain(err error) string {
-	return strings.TrimPrefix(c.plainText(err.Error()), "nats: ")
+	text := strings.TrimPrefix(c.plainText(err.Error()), "nats: ")
+	switch {
+	case errors.Is(err, nats.ErrAuthorization):
+		return text + ": check the user and the password, the token, or the credentials, and whether the servers know them"
+	case errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked), errors.Is(err, nats.ErrAccountAuthExpired):
+		return text + ": get new credentials for the user"
+	case errors.Is(err, nats.ErrPermissionViolation):
+		return text + ": give the user this right"
+	}
+	return text
 }
 
 func (c *connection) plainText(text string) string {

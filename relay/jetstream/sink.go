@@ -6,11 +6,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	natsjs "github.com/nats-io/nats.go/jetstream"
 
-	"github.com/pupwasm/pupwasm/internal/clock"
+	"github.com/pupwasm/pupwasm/internal/backoff"
 	"github.com/pupwasm/pupwasm/relay"
 	"github.com/pupwasm/pupwasm/relay/cloudevents"
 	"github.com/pupwasm/pupwasm/store"
@@ -28,9 +29,6 @@ type Sink struct {
 
 var _ relay.Sink = (*Sink)(nil)
 
-// headerKey has a hash of the message's key.
-const headerKey = "Pupwasm-Key"
-
 // Open returns a sink for servers of one cluster: nats:// or tls:// with a host, and a port where it is not 4222, several
 // with commas between them. Servers that are down are no error: the sink connects when they are there.
 //
@@ -44,7 +42,7 @@ func Open(ctx context.Context, urls string, options Options) (*Sink, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	conn, err := dial(urls, options)
+	conn, err := dial(urls, options, dialTimeout)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +65,8 @@ func (s *Sink) Close() error {
 //
 // # Errors
 //
-// [*relay.RefusedError] for one that is too large; [*UnavailableError]; ctx's.
+// [*relay.RefusedError] for one that is too large, whose subject belongs to the copy of a log, or whose id another one has in
+// the stream; [*UnavailableError]; ctx's.
 func (s *Sink) Send(ctx context.Context, message *store.OutboxMessage) error {
 	err := s.send(ctx, message)
 	var large *tooLargeError
@@ -81,52 +80,67 @@ func (s *Sink) send(ctx context.Context, message *store.OutboxMessage) error {
 	if !store.IsSubject(message.Subject) {
 		return &relay.RefusedError{Err: fmt.Errorf("message %s has a subject that NATS does not take", message.MessageID)}
 	}
-	if err := s.conn.wait(ctx); err != nil {
+	if err := s.conn.wait(ctx, s.conn.timeout); err != nil {
 		return err
 	}
 	stream, err := s.streams.find(ctx, message.Subject)
 	if err != nil {
 		return err
 	}
-	if clock.Since(message.PutAt) > stream.window/2 {
-		if there, err := s.isThere(ctx, stream, message); there || err != nil {
+	if stream.isCopy {
+		return &relay.RefusedError{Err: fmt.Errorf("message %s has the subject %s, which belongs to stream %s, the copy of a log: "+
+			"give it another subject, or the copy another prefix", message.MessageID, message.Subject, stream.name)}
+	}
+	if mayBeThere(message, stream.window) {
+		return s.publishUnlessThere(ctx, stream, message)
+	}
+	return s.publish(ctx, stream, message)
+}
+
+const (
+	// looksMax is how often a subject is looked at for a message while others are stored on it.
+	looksMax = 10
+	// lookMin and lookMax bound the pauses between: what is on its way to a replica is seen a moment later.
+	lookMin = 2 * time.Millisecond
+	lookMax = 200 * time.Millisecond
+)
+
+// publishUnlessThere publishes a message that the stream does not have. On a subject that only its key uses it is stored
+// only if nothing is stored there since that was seen: whatever is late on its way is not stored again.
+func (s *Sink) publishUnlessThere(ctx context.Context, stream *knownStream, message *store.OutboxMessage) error {
+	again := backoff.Backoff{Min: lookMin, Max: lookMax}
+	for looks := 1; ; looks++ {
+		seen, err := s.look(ctx, stream, message)
+		if err != nil || seen.there {
 			return err
 		}
+		if seen.shared || stream.transforms {
+			return s.publish(ctx, stream, message)
+		}
+		err = s.publish(ctx, stream, message, natsjs.WithExpectLastSequencePerSubject(seen.sequence))
+		if !isWrongSequence(err) || looks == looksMax {
+			return err
+		}
+		if !backoff.Sleep(ctx, again.Pause()) {
+			return ctx.Err()
+		}
 	}
+}
+
+func (s *Sink) publish(ctx context.Context, stream *knownStream, message *store.OutboxMessage, options ...natsjs.PublishOpt) error {
 	within, cancel := s.conn.within(ctx)
 	defer cancel()
-	_, err = s.conn.js.PublishMsg(within, s.message(message)) // a duplicate is no error
+	ack, err := s.conn.js.PublishMsg(within, s.message(message), options...)
 	if errors.Is(err, natsjs.ErrNoStreamResponse) {
 		s.streams.forget(stream) // it may be gone
 	}
 	if err != nil {
 		return s.conn.explain(ctx, err)
 	}
+	if ack.Duplicate {
+		return s.duplicate(ctx, stream, message, ack.Sequence)
+	}
 	return nil
-}
-
-// isThere reports whether a stream has a message that may have been sent before: when the last one on its subject is the
-// message, or a later one of its key, which is sent behind it. What was stored before the message was put into the outbox
-// is of another log.
-func (s *Sink) isThere(ctx context.Context, stream *knownStream, message *store.OutboxMessage) (bool, error) {
-	last, err := s.conn.stored(ctx, stream.name, storedRequest{LastOf: message.Subject})
-	if errors.Is(err, natsjs.ErrMsgNotFound) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	id, err := store.ParseMessageID(last.Header.Get(natsjs.MsgIDHeader))
-	if err != nil || last.Time.Before(message.PutAt.Add(-stream.window/2)) {
-		return false, nil //nolint:nilerr // it is of somebody else
-	}
-	own := message.MessageID
-	if id == own {
-		return true, nil
-	}
-	later := id.Position > own.Position || id.Position == own.Position && id.Index > own.Index
-	return later && id.Projection == own.Projection && id.Version == own.Version &&
-		last.Header.Get(headerKey) == keyHash(message.Key), nil
 }
 
 // message returns the message for NATS.

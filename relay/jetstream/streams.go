@@ -16,10 +16,12 @@ import (
 
 // knownStream is a stream that messages go to, as it was not long ago.
 type knownStream struct {
-	name     string
-	subjects []string
-	window   time.Duration // within which it drops ids that it has had
-	asked    time.Time
+	name       string
+	subjects   []string
+	window     time.Duration // within which it drops ids that it has had
+	isCopy     bool          // of a log: it takes no messages
+	transforms bool          // it has messages under other subjects
+	asked      time.Time
 }
 
 // streams finds the stream of a subject, and remembers it for a while.
@@ -61,9 +63,38 @@ func (s *streams) find(ctx context.Context, subject string) (*knownStream, error
 		return nil, s.conn.explain(ctx, err)
 	}
 	config := stream.CachedInfo().Config
-	found := &knownStream{name: name, subjects: config.Subjects, window: config.Duplicates, asked: clock.Now()}
+	if config.NoAck {
+		return nil, &UnavailableError{Reason: fmt.Sprintf("NATS at %s: stream %s gives no acknowledgements, so that nobody knows "+
+			"what it has: turn its no_ack off", s.conn.servers.shown, name)}
+	}
+	found := &knownStream{
+		name: name, subjects: config.Subjects, window: config.Duplicates, transforms: config.SubjectTransform != nil,
+		asked: clock.Now(),
+	}
+	if found.isCopy, err = s.isCopy(ctx, stream.CachedInfo()); err != nil {
+		return nil, err
+	}
 	s.remember(found, &config)
 	return found, nil
+}
+
+// isCopy reports that a stream is the copy of a log, which a message of somebody else would end for good: it was made as
+// one, or its last message is an event. One that has the messages of other streams too may have events among them.
+func (s *streams) isCopy(ctx context.Context, info *natsjs.StreamInfo) (bool, error) {
+	switch {
+	case isCopy(&info.Config):
+		return true, nil
+	case info.State.LastSeq == 0 || len(info.Config.Sources) > 0:
+		return false, nil
+	}
+	last, err := s.conn.stored(ctx, info.Config.Name, storedRequest{Sequence: info.State.LastSeq})
+	if errors.Is(err, natsjs.ErrMsgNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return last.Header.Get(headerLog) != "", nil
 }
 
 // missing is the error for a subject that no stream takes.
@@ -94,14 +125,30 @@ func (s *streams) remember(found *knownStream, config *natsjs.StreamConfig) {
 		return
 	}
 	s.warned[found.name] = true
-	if found.window < windowMin {
-		s.conn.logger.Warn().Str("stream", found.name).Stringer("duplicate_window", found.window).Msg("the stream forgets ids " +
-			"so soon that it may have a message twice: raise its duplicate window")
+	for _, warning := range warnings(config) {
+		s.conn.logger.Warn().Str("stream", found.name).Stringer("duplicate_window", found.window).Msg(warning)
+	}
+}
+
+// warnings says what is to be known of a stream that takes messages.
+func warnings(config *natsjs.StreamConfig) (all []string) {
+	if config.Duplicates < windowMin {
+		all = append(all, "the stream forgets ids so soon that it may have a message twice: raise its duplicate window")
+	}
+	switch {
+	case config.Retention == natsjs.WorkQueuePolicy:
+		all = append(all, "the stream drops messages that were read: it takes each once only within its duplicate window")
+	case config.Retention == natsjs.InterestPolicy:
+		all = append(all, "the stream drops messages that were read, and keeps none that no consumer wants: it takes each once only "+
+			"within its duplicate window")
+	case config.SubjectTransform != nil:
+		all = append(all, "the stream has messages under other subjects: it takes each once only within its duplicate window")
 	}
 	full := config.MaxMsgs > 0 || config.MaxBytes > 0 || config.MaxMsgsPerSubject > 0 && config.DiscardNewPerSubject
 	if full && config.Discard == natsjs.DiscardNew {
-		s.conn.logger.Warn().Str("stream", found.name).Msg("the stream takes no messages when it is full: they wait in the outbox then")
+		all = append(all, "the stream takes no messages when it is full: they wait in the outbox then")
 	}
+	return all
 }
 
 // forget has the server asked again.
