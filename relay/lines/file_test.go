@@ -297,7 +297,9 @@ func TestFile_lockIsGone(t *testing.T) {
 		"rotated": func(_, path string) error {
 			return errors.Join(os.Rename(path, path+".1"), os.Rename(path+".lock", path+".lock.1"))
 		},
-		"folder": func(folder, _ string) error { return errors.Join(os.Rename(folder, folder+".old"), os.Mkdir(folder, 0o700)) },
+		"folder": func(folder, _ string) error {
+			return errors.Join(os.Rename(folder, folder+".old"), os.Mkdir(folder, 0o700))
+		},
 		"link": func(folder, path string) error {
 			other := filepath.Join(folder, "other")
 			return errors.Join(os.Rename(path, other+".1"), os.Symlink(other, path))
