@@ -97,7 +97,7 @@ func printOutboxMessage(globals *globalOptions, m *store.OutboxMessage) {
 	}
 	line("subject", "%s", printable(report.Subject))
 	line("type", "%s", printable(report.Type))
-	line("key", "%s", report.Key)
+	line("key", "%s", shownKey(&report))
 	line("event", "%d, of %s", report.Position, report.Time.Format(time.RFC3339))
 	line("state", "%s", report.State)
 	line("put", "%s", report.PutAt.Format(time.RFC3339))
