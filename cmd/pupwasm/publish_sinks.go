@@ -100,6 +100,11 @@ func (p *publisher) serve(worker *segments.Options, outbox store.Outbox, observe
 	return nil
 }
 
+// takes reports that messages of a projection have a target.
+func (p *publisher) takes(projection string) bool {
+	return p != nil && (p.sinks.Default != nil || p.sinks.ByProjection[projection] != nil)
+}
+
 // sent returns how many messages of a version were sent, once.
 func (p *publisher) sent(id store.ProjectionID) int64 {
 	if p == nil {
