@@ -4,7 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 
 	"github.com/rs/zerolog"
 
@@ -62,6 +65,7 @@ func (p *publisher) sink(ctx context.Context, to publishTarget, globals *globalO
 	var err error
 	switch {
 	case to.scheme() == toStdout:
+		surviveReaders()
 		sink, err = lines.To(globals.out, toStdout, lines.Options{Source: p.opts.source})
 	case to.scheme() == fileScheme:
 		_, path, _ := strings.Cut(to.url, ":")
@@ -84,6 +88,10 @@ func (p *publisher) sink(ctx context.Context, to publishTarget, globals *globalO
 	}
 	return sink, nil
 }
+
+// surviveReaders has a write to a pipe that nobody reads any more be an error. Otherwise it ends the process, where the
+// pipe is standard output. Programs that the process starts do not inherit this.
+func surviveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 // serve has a worker with these options send what is in an outbox.
 func (p *publisher) serve(worker *segments.Options, outbox store.Outbox, observer *relay.Observer) error {
