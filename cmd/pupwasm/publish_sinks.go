@@ -6,7 +6,6 @@ import (
 	"errors"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/rs/zerolog"
@@ -38,15 +37,15 @@ func (o *publishOptions) open(ctx context.Context, globals *globalOptions) (*pub
 		sinks: relay.Sinks{ByProjection: map[string]relay.Sink{}}, opts: o, log: globals.log,
 		tally: newSentTally(),
 	}
-	byURL := map[string]relay.Sink{}
+	byPlace := map[string]relay.Sink{}
 	for _, to := range targets {
-		sink, there := byURL[to.url]
+		sink, there := byPlace[to.place()]
 		if !there {
 			if sink, err = p.sink(ctx, to, globals); err != nil {
 				p.close()
 				return nil, err
 			}
-			byURL[to.url] = sink
+			byPlace[to.place()] = sink
 			p.opened = append(p.opened, sink)
 		}
 		if to.projection == "" {
@@ -68,8 +67,7 @@ func (p *publisher) sink(ctx context.Context, to publishTarget, globals *globalO
 		surviveReaders()
 		sink, err = lines.To(globals.out, toStdout, lines.Options{Source: p.opts.source})
 	case to.scheme() == fileScheme:
-		_, path, _ := strings.Cut(to.url, ":")
-		sink, err = lines.OpenFile(path, lines.Options{Source: p.opts.source})
+		sink, err = lines.OpenFile(to.path(), lines.Options{Source: p.opts.source})
 	case to.isWebhook():
 		sink, err = p.opts.openWebhook(to.url)
 	default:
