@@ -2,6 +2,7 @@ package webhook_test
 
 import (
 	"bufio"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net"
@@ -113,6 +114,26 @@ func TestSink_answerIsToldWithoutSecrets(t *testing.T) {
 		}
 		if name == "reason" && !strings.Contains(err.Error(), `"amount: must be less \"than\" 5 [2J\u202e"`) {
 			t.Errorf("got %v", err)
+		}
+	}
+}
+
+// TestSink_answerHasASecret has servers repeat secrets in other forms.
+func TestSink_answerHasASecret(t *testing.T) {
+	t.Parallel()
+	encoded := base64.StdEncoding.EncodeToString([]byte("hid?/>den" + strings.Repeat("\xff", 22))) // it has / and =
+	options := webhook.Options{Secret: secretOf("a") + " whsec_" + encoded, Token: "Hidden-Token"}
+	for _, answer := range []string{
+		"whsec_" + encoded, encoded, strings.TrimRight(encoded, "="), strings.ToLower(encoded),
+		strings.ReplaceAll(encoded, "/", `\/`), "HIDDEN-TOKEN", "hidden-token", secretOf("a")[6:],
+	} {
+		server := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusUnprocessableEntity)
+			_, _ = io.WriteString(w, "<"+answer+">")
+		})
+		err := send(t, open(t, server.URL, options))
+		if check(t, err, `answers 422: "<***`); len(err.Error()) > len(server.URL)+len(` answers 422: "<***==>"`) {
+			t.Errorf("%s: got %v", answer, err)
 		}
 	}
 }

@@ -60,7 +60,7 @@ type Sink struct {
 	signers []*standardwebhooks.Webhook
 	routes  *routes
 	client  *http.Client
-	mask    *strings.Replacer // of what must not be seen
+	mask    *mask // of what must not be seen
 }
 
 var _ relay.Sink = (*Sink)(nil)
