@@ -46,12 +46,12 @@ func showMessage(m *store.OutboxMessage) shownMessage {
 	shown := shownMessage{Message: reportMessage(m)}
 	kind := (&store.MessageType{ContentType: m.ContentType}).DataKind()
 	switch {
+	case kind == store.KindBytes || !utf8.Valid(m.Data):
+		shown.DataBase64 = m.Data
 	case kind == store.KindJSON && json.Valid(m.Data):
 		shown.Data = json.RawMessage(m.Data)
-	case kind != store.KindBytes && utf8.Valid(m.Data):
-		shown.Data = string(m.Data)
 	default:
-		shown.DataBase64 = m.Data
+		shown.Data = string(m.Data)
 	}
 	return shown
 }
