@@ -23,7 +23,8 @@ const (
 	// read by more than a secret has, so that none is cut off before it is masked.
 	excerptBytesMax = 1 << 10
 	excerptRunesMax = 200
-	retryAfterMax   = 24 * time.Hour
+	// retryAfterMax is the longest that a relay waits.
+	retryAfterMax = time.Hour
 )
 
 // readAnswer reads some of an answer. It gives up by cancel, which ends the request.
