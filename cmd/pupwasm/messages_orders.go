@@ -23,8 +23,9 @@ func newMessagesResendCommand(globals *globalOptions) *cobra.Command {
 		Long: `Have messages sent as soon as may be: one with this id, or those of a projection that failed, of all keys or of one. With
 --sent those are sent again that were sent and are kept (see --publish-keep of 'pupwasm run').
 
-A message that is sent again has the same id, by which receivers know it: NATS JetStream leaves it out when the stream has
-it, others get it again. Messages of versions that are not live are left alone.`,
+A message that is sent again has the same id, by which receivers know it. NATS JetStream leaves it out within the
+duplicate window of its stream, and later when the last message on the subject is this one or a later one of its key.
+Otherwise it gets the message again, as others do. Messages of versions that are not live are left alone.`,
 		Example: `  pupwasm messages resend shop.v1.120.0
   pupwasm messages resend shop --failed
   pupwasm messages resend shop --key A100
