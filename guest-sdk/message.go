@@ -47,8 +47,9 @@ func (m *Message) Type(name string) *Message {
 	return m
 }
 
-// ContentType says what the data is, as the header of that name in HTTP does. Defaults to application/json. It returns the
-// message.
+// ContentType says what the data is, as the header of that name in HTTP does. Defaults to application/json. The host
+// refuses those of CloudEvents, such as application/cloudevents+json: a message is one, and has its data in it. It returns
+// the message.
 func (m *Message) ContentType(media string) *Message {
 	m.contentType = media
 	m.declare()

@@ -16,7 +16,7 @@ func TestMessage_takesTheValuesThatTheHostExpects(t *testing.T) {
 	} {
 		for _, content := range []string{
 			"", "application/json", "application/json; charset=utf-8", "APPLICATION/JSON ;a=b", " application/json",
-			"application/cloudevents+json", "application/x+JSON;q=1", "text/plain", "text/plain; charset=utf-8", "Text/HTML",
+			"application/vnd.shop+json", "application/x+JSON;q=1", "text/plain", "text/plain; charset=utf-8", "Text/HTML",
 			"application/xml", "application/octet-stream", "image/svg+xml", "application/json2", "application/text",
 		} {
 			host := catalogue.MessageType{Name: "m", Subject: subject, ContentType: content}

@@ -26,6 +26,24 @@ func TestMessageType_Fill(t *testing.T) {
 	}
 }
 
+// TestMessageType_isNoCloudEvent refuses data that receivers would take for the event around it.
+func TestMessageType_isNoCloudEvent(t *testing.T) {
+	t.Parallel()
+	for content, refused := range map[string]bool{
+		"application/cloudevents+json": true, " Application/CloudEvents-Batch+JSON ;a=b": true, "application/cloudevents": true,
+		"application/cloudevents+xml;charset=utf-8": true, "application/json;a=application/cloudevents+json": false,
+		"application/vnd.cloudevents+json": false,
+	} {
+		p := store.Projection{
+			Name: "p", Version: 1, Messages: []store.MessageType{{Name: "m", Subject: "a", ContentType: content}},
+		}
+		err := p.Validate()
+		if refused != (err != nil && strings.Contains(err.Error(), "would be taken for a CloudEvent")) || !refused && err != nil {
+			t.Errorf("%q: %v", content, err)
+		}
+	}
+}
+
 // TestMessageType_Fill_buildsNoLargeSubject has a value that comes often in the subject, and is three times as long there.
 // It is not parallel: it counts memory.
 func TestMessageType_Fill_buildsNoLargeSubject(t *testing.T) {

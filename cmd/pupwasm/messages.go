@@ -33,7 +33,8 @@ func newMessagesCommand(globals *globalOptions) *cobra.Command {
 		Example: `  pupwasm messages list shop --state failed
   pupwasm messages show shop.v1.120.0
   pupwasm messages resend shop --failed
-  pupwasm messages skip shop.v1.120.0 --yes`,
+  pupwasm messages skip shop.v1.120.0 --yes
+  pupwasm messages skip shop --failed --yes`,
 	}
 	asGroup(cmd)
 	cmd.AddCommand(newMessagesListCommand(globals), newMessagesShowCommand(globals), newMessagesResendCommand(globals),
@@ -197,11 +198,19 @@ func (o *messagesListOptions) printMessages(reports []status.Message) error {
 	fmt.Fprintln(table, "MESSAGE\tKEY\tSTATE\tPUT\tATTEMPTS\tNEXT\tSUBJECT\tERROR")
 	for i := range reports {
 		r := &reports[i]
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", printable(r.ID), shorten(r.Key, keyWidth), r.State,
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", printable(r.ID), shorten(shownKey(r), keyWidth), r.State,
 			r.PutAt.Format(time.RFC3339), r.Attempts, r.Next(), shorten(printable(r.Subject), subjectWidth),
 			cmp.Or(shorten(printable(r.Error), messageErrorWidth), "-"))
 	}
 	return table.Flush()
+}
+
+// shownKey is the key of a message for people, - for one that has none.
+func shownKey(r *status.Message) string {
+	if r.Key == r.ID {
+		return "-"
+	}
+	return r.Key
 }
 
 // parseMessageID reads the id of a message as receivers see it.

@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
-	"github.com/pupwasm/pupwasm/internal/status"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -26,8 +23,9 @@ func newMessagesResendCommand(globals *globalOptions) *cobra.Command {
 		Long: `Have messages sent as soon as may be: one with this id, or those of a projection that failed, of all keys or of one. With
 --sent those are sent again that were sent and are kept (see --publish-keep of 'pupwasm run').
 
-A message that is sent again has the same id, by which receivers know it: NATS JetStream leaves it out when the stream has
-it, others get it again. Messages of versions that are not live are left alone.`,
+A message that is sent again has the same id, by which receivers know it. NATS JetStream leaves it out within the
+duplicate window of its stream, and later when the last message on the subject is this one or a later one of its key.
+Otherwise it gets the message again, as others do. Messages of versions that are not live are left alone.`,
 		Example: `  pupwasm messages resend shop.v1.120.0
   pupwasm messages resend shop --failed
   pupwasm messages resend shop --key A100
@@ -131,76 +129,4 @@ func (o *globalOptions) waits(ctx context.Context, from store.Outbox, projection
 		return "", err
 	}
 	return "no relay", o.say("nobody sends them before a host runs with --publish")
-}
-
-func newMessagesSkipCommand(globals *globalOptions) *cobra.Command {
-	yes := false
-	cmd := &cobra.Command{
-		Use:   "skip ID",
-		Short: "Delete a message that is to be sent, for good",
-		Long: `Delete a message that is to be sent, for good, such as one that its receiver never takes. The later messages of its
-key go on. A relay that is sending the message at this moment may have sent it all the same.`,
-		Example: `  pupwasm messages skip shop.v1.120.0 --yes`,
-		Args:    wantArgs(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return runMessagesSkip(cmd.Context(), globals, args[0], yes)
-		},
-		ValidArgsFunction: completeArguments(globals, messageOf),
-	}
-	globals.addJSON(cmd.Flags(), printsJSON)
-	cmd.Flags().BoolVar(&yes, "yes", false, "confirm that the message is never sent")
-	return cmd
-}
-
-// skippedMessage is the JSON form of a message that was skipped.
-type skippedMessage struct {
-	ID      string `json:"id"`
-	Subject string `json:"subject"`
-	Key     string `json:"key"`
-	Skipped bool   `json:"skipped"`
-}
-
-func runMessagesSkip(ctx context.Context, globals *globalOptions, text string, yes bool) error {
-	id, err := parseMessageID(text)
-	if err != nil {
-		return err
-	}
-	if !yes {
-		return usagef("the receivers of %s never get message %s then: say so with --yes", printable(id.Projection), id)
-	}
-	to, err := openStore(ctx, globals)
-	if err != nil {
-		return err
-	}
-	defer to.Close()
-	found, err := findMessage(ctx, to, id)
-	if err != nil {
-		return err
-	}
-	m := toSkip(found)
-	if m == nil {
-		return usagef("message %s is %s, and not to be sent", id, found[0].State)
-	}
-	var gone *store.InputError // since it was found, by a relay
-	switch err := to.SkipMessage(ctx, id); {
-	case errors.As(err, &gone):
-		return fmt.Errorf("message %s was sent a moment ago", id)
-	case err != nil:
-		return err
-	}
-	key := status.KeyText(m.Key)
-	if err := globals.say("message %s is skipped: later ones of key %s go on", id, key); err != nil {
-		return err
-	}
-	return globals.result(skippedMessage{ID: id.String(), Subject: m.Subject, Key: key, Skipped: true})
-}
-
-// toSkip returns the one that is to be sent, or nil.
-func toSkip(found []store.OutboxMessage) *store.OutboxMessage {
-	for i := range found {
-		if s := found[i].State; s == store.MessagePending || s == store.MessageFailed {
-			return &found[i]
-		}
-	}
-	return nil
 }

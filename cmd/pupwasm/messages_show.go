@@ -46,12 +46,12 @@ func showMessage(m *store.OutboxMessage) shownMessage {
 	shown := shownMessage{Message: reportMessage(m)}
 	kind := (&store.MessageType{ContentType: m.ContentType}).DataKind()
 	switch {
+	case kind == store.KindBytes || !utf8.Valid(m.Data):
+		shown.DataBase64 = m.Data
 	case kind == store.KindJSON && json.Valid(m.Data):
 		shown.Data = json.RawMessage(m.Data)
-	case kind != store.KindBytes && utf8.Valid(m.Data):
-		shown.Data = string(m.Data)
 	default:
-		shown.DataBase64 = m.Data
+		shown.Data = string(m.Data)
 	}
 	return shown
 }
@@ -97,7 +97,7 @@ func printOutboxMessage(globals *globalOptions, m *store.OutboxMessage) {
 	}
 	line("subject", "%s", printable(report.Subject))
 	line("type", "%s", printable(report.Type))
-	line("key", "%s", report.Key)
+	line("key", "%s", shownKey(&report))
 	line("event", "%d, of %s", report.Position, report.Time.Format(time.RFC3339))
 	line("state", "%s", report.State)
 	line("put", "%s", report.PutAt.Format(time.RFC3339))

@@ -33,6 +33,7 @@ func TestShowMessage_dataByItsType(t *testing.T) {
 		{"application/vnd.shop+json", `[1]`, `"data":[1]`},
 		{"application/json", `{"a":`, `"data":"{\"a\":"`},
 		{"application/json", "\xff", `"data_base64":"/w=="`},
+		{"application/json", "\"\xff\"", `"data_base64":"Iv8i"`},
 		{"text/plain; charset=utf-8", "a\n", `"data":"a\n"`},
 		{"text/plain", "\xff", `"data_base64":"/w=="`},
 		{"image/png", "png", `"data_base64":"cG5n"`},

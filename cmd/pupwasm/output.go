@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/pupwasm/pupwasm/internal/eventline"
+	"github.com/pupwasm/pupwasm/internal/oneline"
 	"github.com/pupwasm/pupwasm/store"
 )
 
@@ -147,12 +148,17 @@ func (o *globalOptions) result(value any) error {
 	return writeJSON(o.out, value)
 }
 
-// writeJSON prints one result for programs.
+// writeJSON prints one result for programs, without characters on which a terminal acts.
 func writeJSON(out io.Writer, value any) error {
-	encoder := json.NewEncoder(out)
+	text := new(bytes.Buffer)
+	encoder := json.NewEncoder(text)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
-	return encoder.Encode(value)
+	if err := encoder.Encode(value); err != nil {
+		return err
+	}
+	_, err := out.Write(oneline.JSON(text.Bytes()))
+	return err
 }
 
 // rate writes how long something took and how fast that was.

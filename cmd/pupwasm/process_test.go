@@ -62,12 +62,21 @@ func start(t *testing.T, database string, args ...string) *process {
 // startWith is start with a standard input, which is nothing where it is nil.
 func startWith(t *testing.T, database string, in *os.File, args ...string) *process {
 	t.Helper()
+	return startBetween(t, database, in, nil, args...)
+}
+
+// startBetween is startWith with a standard output, which is among the output of the process where it is nil.
+func startBetween(t *testing.T, database string, in, out *os.File, args ...string) *process {
+	t.Helper()
 	p := &process{cmd: exec.Command(binary(t), args...), output: &lockedBuffer{}, exited: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), "PUPWASM_DATABASE_URL="+database, "PUPWASM_LOG_FORMAT=json",
 		"XDG_CACHE_HOME="+cacheDir(t), "PATH="+pathWithTinyGo())
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
 	if in != nil {
 		p.cmd.Stdin = in
+	}
+	if out != nil {
+		p.cmd.Stdout = out
 	}
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)

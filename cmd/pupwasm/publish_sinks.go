@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"strings"
+	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/rs/zerolog"
 
@@ -35,15 +37,15 @@ func (o *publishOptions) open(ctx context.Context, globals *globalOptions) (*pub
 		sinks: relay.Sinks{ByProjection: map[string]relay.Sink{}}, opts: o, log: globals.log,
 		tally: newSentTally(),
 	}
-	byURL := map[string]relay.Sink{}
+	byPlace := map[string]relay.Sink{}
 	for _, to := range targets {
-		sink, there := byURL[to.url]
+		sink, there := byPlace[to.place()]
 		if !there {
 			if sink, err = p.sink(ctx, to, globals); err != nil {
 				p.close()
 				return nil, err
 			}
-			byURL[to.url] = sink
+			byPlace[to.place()] = sink
 			p.opened = append(p.opened, sink)
 		}
 		if to.projection == "" {
@@ -62,10 +64,10 @@ func (p *publisher) sink(ctx context.Context, to publishTarget, globals *globalO
 	var err error
 	switch {
 	case to.scheme() == toStdout:
+		surviveReaders()
 		sink, err = lines.To(globals.out, toStdout, lines.Options{Source: p.opts.source})
 	case to.scheme() == fileScheme:
-		_, path, _ := strings.Cut(to.url, ":")
-		sink, err = lines.OpenFile(path, lines.Options{Source: p.opts.source})
+		sink, err = lines.OpenFile(to.path(), lines.Options{Source: p.opts.source})
 	case to.isWebhook():
 		sink, err = p.opts.openWebhook(to.url)
 	default:
@@ -85,6 +87,10 @@ func (p *publisher) sink(ctx context.Context, to publishTarget, globals *globalO
 	return sink, nil
 }
 
+// surviveReaders has a write to a pipe that nobody reads any more be an error. Otherwise it ends the process, where the
+// pipe is standard output. Programs that the process starts do not inherit this.
+func surviveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
+
 // serve has a worker with these options send what is in an outbox.
 func (p *publisher) serve(worker *segments.Options, outbox store.Outbox, observer *relay.Observer) error {
 	if p == nil {
@@ -98,6 +104,11 @@ func (p *publisher) serve(worker *segments.Options, outbox store.Outbox, observe
 	}
 	worker.Relay = sender
 	return nil
+}
+
+// takes reports that messages of a projection have a target.
+func (p *publisher) takes(projection string) bool {
+	return p != nil && (p.sinks.Default != nil || p.sinks.ByProjection[projection] != nil)
 }
 
 // sent returns how many messages of a version were sent, once.

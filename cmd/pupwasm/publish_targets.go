@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -94,6 +95,40 @@ func (t publishTarget) scheme() string {
 	return ""
 }
 
+// path is that of the file, of a target that is one: file:PATH, or file:// before an absolute one.
+func (t publishTarget) path() string {
+	_, path, _ := strings.Cut(t.url, ":")
+	if strings.HasPrefix(path, "///") {
+		path = path[len("//"):]
+	}
+	return path
+}
+
+// checkPath refuses what names another file than it seems to.
+func (t publishTarget) checkPath() error {
+	switch path := t.path(); {
+	case path == "":
+		return usagef("--publish %s has no path: write file:PATH", t.shown())
+	case strings.HasPrefix(path, "//"):
+		return usagef("--publish %s names a host: write file:PATH, or file:///PATH for an absolute one", printable(t.shown()))
+	case strings.TrimSpace(path) != path:
+		return usagef("--publish %s has a blank before its path or behind it", printable(t.shown()))
+	}
+	return nil
+}
+
+// place is what targets share that are written in several ways: they are one sink.
+func (t publishTarget) place() string {
+	if t.scheme() != fileScheme {
+		return t.url
+	}
+	path, err := filepath.Abs(t.path())
+	if err != nil { // the folder of the process is gone
+		path = t.path()
+	}
+	return fileScheme + ":" + path
+}
+
 func (t publishTarget) isNATS() bool    { return slices.Contains(natsSchemes, t.scheme()) }
 func (t publishTarget) isWebhook() bool { return slices.Contains(webhookSchemes, t.scheme()) }
 
@@ -146,6 +181,11 @@ func (l *targetList) parse() (targets []publishTarget, err error) {
 		if to.scheme() == "" {
 			return nil, usagef("--publish takes [PROJECTION=]URL, with nats://…, tls://…, https://…, http://…, file:PATH or stdout as " +
 				"URL")
+		}
+		if to.scheme() == fileScheme {
+			if err := to.checkPath(); err != nil {
+				return nil, err
+			}
 		}
 		for _, other := range targets {
 			switch {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -69,6 +70,38 @@ func TestTargetList_parse(t *testing.T) {
 		var usage *usageError
 		if !errors.As(err, &usage) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%q gives %v", list, err)
+		}
+	}
+}
+
+func TestTargetList_files(t *testing.T) {
+	t.Parallel()
+	here, err := filepath.Abs("a b.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for url, want := range map[string]string{
+		"file:a b.jsonl": here, "file:./x/../a b.jsonl": here, "file:" + here: here, "file://" + here: here, "File:" + here: here,
+	} {
+		targets, err := (&targetList{url}).parse()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := targets[0].place(); got != "file:"+want {
+			t.Errorf("%s is %s, must be file:%s", url, got, want)
+		}
+	}
+	for url, want := range map[string]string{
+		"file:":              "--publish file: has no path: write file:PATH",
+		"shop=file:":         "--publish shop=file: has no path: write file:PATH",
+		"file://a.jsonl":     "--publish file://a.jsonl names a host: write file:PATH, or file:///PATH for an absolute one",
+		"file://":            "--publish file:// names a host: write file:PATH, or file:///PATH for an absolute one",
+		"file://localhost/a": "--publish file://localhost/a names a host: write file:PATH, or file:///PATH for an absolute one",
+		"file: a.jsonl":      "--publish file: a.jsonl has a blank before its path or behind it",
+	} {
+		var usage *usageError
+		if _, err := (&targetList{url}).parse(); !errors.As(err, &usage) || err.Error() != want {
+			t.Errorf("%q gives %v, must be %s", url, err, want)
 		}
 	}
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/pupwasm/pupwasm/host"
 	"github.com/pupwasm/pupwasm/internal/clock"
 	"github.com/pupwasm/pupwasm/internal/moduleset"
-	"github.com/pupwasm/pupwasm/internal/oneline"
 	"github.com/pupwasm/pupwasm/internal/settings"
 	"github.com/pupwasm/pupwasm/segments"
 	"github.com/pupwasm/pupwasm/store"
@@ -39,6 +38,7 @@ type runOptions struct {
 	listen  listenOptions
 	publish publishOptions
 	sending *publisher     // of what projections send; nil for nothing
+	untaken *untaken       // of that, what it does not take
 	flags   *pflag.FlagSet // that set the others
 }
 
@@ -226,8 +226,7 @@ func runRun(ctx context.Context, opts *runOptions, folder string) error {
 	if err != nil {
 		return err
 	}
-	set := moduleset.New(worker, opts.log)
-	set.Apply(changes)
+	set := opts.newSet(worker, to.tables, registry, changes)
 	if len(changes) == 0 && registry.Loading() == 0 {
 		opts.log.Info().Str("folder", folder).Msg("no modules yet")
 	}
@@ -302,7 +301,7 @@ func (o *runOptions) work(
 	start := clock.Now()
 	var background sync.WaitGroup
 	backgroundContext, stopBackground := context.WithCancel(ctx)
-	follow := set.Collect
+	follow := o.collect(set)
 	if o.watch {
 		follow = set.Watch
 		background.Go(func() { follower.run(backgroundContext) })
@@ -328,71 +327,8 @@ func (o *runOptions) work(
 		return err
 	}
 	took := clock.Now().Sub(start)
-	if err := o.printApplied(worker.Progress(), took); err != nil {
+	if err := o.printApplied(ctx, worker.Progress(), took); err != nil {
 		return err
 	}
 	return withRefusals(err, len(set.Failures()))
-}
-
-// loadFailures are why modules do not load.
-func loadFailures(changes []host.Change) (failures []error) {
-	for _, change := range changes {
-		if change.Err != nil {
-			failures = append(failures, change.Err)
-		}
-	}
-	return failures
-}
-
-// withRefusals adds to the error of a run that modules were refused, of which the folder had some. The log has said
-// which and why.
-func withRefusals(err error, refused int) error {
-	var others []error
-	if err != nil {
-		for _, one := range oneline.Split(err) {
-			var refusal *segments.RefusedError
-			if errors.As(one, &refusal) {
-				refused++
-			} else {
-				others = append(others, one)
-			}
-		}
-	}
-	if refused > 0 {
-		others = append(others, fmt.Errorf("refused %s: the log says why", count(int64(refused), "module")))
-	}
-	return errors.Join(others...)
-}
-
-// loadModules loads the modules of the folder. It waits for slow ones only if they are needed: with --once, or
-// when no other has loaded and none can come later.
-func (o *runOptions) loadModules(ctx context.Context, registry *host.Registry, folder string) ([]host.Change, error) {
-	changes, err := registry.Sync(ctx)
-	if err != nil {
-		return nil, err
-	}
-	enough := func() bool {
-		return o.watch || !o.once && slices.ContainsFunc(changes,
-			func(change host.Change) bool { return change.Module != nil })
-	}
-	if registry.Loading() > 0 && !enough() {
-		o.log.Info().Int("modules", registry.Loading()).Msg("waiting for modules that are being compiled")
-		err = registry.Await(ctx, func(more []host.Change) bool {
-			changes = append(changes, more...)
-			return enough()
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	switch loading := registry.Loading(); {
-	case loading > 0:
-		o.log.Info().Int("modules", loading).Msg("some modules are still being compiled, the others start")
-	case len(changes) == 0 && !o.watch:
-		return nil, usagef("the folder %s has no .wasm file: 'make modules' builds the examples, --watch waits for some",
-			folder)
-	case !o.watch && !slices.ContainsFunc(changes, func(c host.Change) bool { return c.Module != nil }):
-		return nil, errors.Join(loadFailures(changes)...) // the command ends with them, and says each once
-	}
-	return changes, nil
 }

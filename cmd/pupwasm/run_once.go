@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -16,12 +17,14 @@ type onceReport struct {
 	Build      int     `json:"build,omitempty"`
 	Events     int64   `json:"events"`
 	Messages   int64   `json:"messages_sent,omitempty"`
-	Seconds    float64 `json:"seconds"` // of the whole run
+	Waiting    int64   `json:"messages_waiting,omitempty"` // that no host sends
+	Seconds    float64 `json:"seconds"`                    // of the whole run
 }
 
-// printApplied prints what a run has applied and sent of each projection: to standard error where messages go to
-// standard output.
-func (o *runOptions) printApplied(all []segments.Progress, took time.Duration) error {
+// printApplied prints what a run has applied and sent of each projection, and how many messages wait: to standard error
+// where messages go to standard output.
+func (o *runOptions) printApplied(ctx context.Context, all []segments.Progress, took time.Duration) error {
+	waiting := o.untaken.waiting(ctx, all)
 	globals := *o.globalOptions
 	if o.publish.toStdout() {
 		globals.out = globals.errs
@@ -31,11 +34,18 @@ func (o *runOptions) printApplied(all []segments.Progress, took time.Duration) e
 		id := p.Projection
 		reports[i] = onceReport{
 			Projection: id.Name, Version: id.Version, Build: id.Build, Events: p.Events, Seconds: took.Seconds(),
-			Messages: o.sending.sent(id),
+			Messages: o.sending.sent(id), Waiting: waiting[id.Name],
 		}
+		delete(waiting, id.Name) // its versions have one number
 		sent := ""
 		if n := reports[i].Messages; n > 0 {
 			sent = ", " + count(n, "message") + " sent"
+		}
+		switch n := reports[i].Waiting; {
+		case n == 1:
+			sent += ", 1 message waits"
+		case n > 1:
+			sent += ", " + count(n, "message") + " wait"
 		}
 		if err := globals.say("%s: %s %s%s", labelOf(p, all), count(p.Events, "event"), rate(p.Events, took), sent); err != nil {
 			return err

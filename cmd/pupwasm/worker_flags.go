@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 
 	"github.com/spf13/pflag"
@@ -115,13 +116,19 @@ func checkWorker(w segments.Options) error {
 			return usagef("--%s must be more than 0", workerFlags[setting.option])
 		}
 	}
-	switch {
-	case w.ParkedMax == 0:
-		return usagef("--park-max must be 1 or more, or -1 for no limit")
-	case w.ParkedRetries == 0:
-		return usagef("--park-retries must be 1 or more, or -1 for none")
-	case w.OutboxMax == 0:
-		return usagef("--outbox-max must be 1 or more, or -1 for no limit")
+	for _, limit := range []struct {
+		option string
+		value  int
+		none   string // what -1 is
+	}{
+		{"ParkedMax", w.ParkedMax, "no limit"},
+		{"ParkedRetries", w.ParkedRetries, "none"},
+		{"OutboxMax", w.OutboxMax, "no limit"},
+	} {
+		if limit.value < -1 || limit.value == 0 || limit.value > math.MaxInt32 {
+			return usagef("--%s must be from 1 to %d, or -1 for %s, it is %d", workerFlags[limit.option], math.MaxInt32,
+				limit.none, limit.value)
+		}
 	}
 	var wrong *segments.OptionError
 	if err := w.Validate(); errors.As(err, &wrong) {

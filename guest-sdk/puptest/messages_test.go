@@ -103,6 +103,12 @@ func TestMessages_areRefusedAsByTheHost(t *testing.T) {
 	if want := `message "m": has key "all", which needs ordering "global": segments run at the same time`; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
+	got = failureOf(t, func(r testing.TB) {
+		sending(each(nil), pup.OrderStream, nil, pup.NewMessage("m", "a").ContentType("application/cloudevents+json"))(r)
+	})
+	if want := `message "m": has content_type "application/cloudevents+json": the data would be taken for a CloudEvent`; !strings.HasPrefix(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
 }
 
 // sixEvents are of three streams.

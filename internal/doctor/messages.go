@@ -53,7 +53,7 @@ func (e *examiner) undelivered(o *status.Outbox) {
 		e.add(store.SeverityProblem, check, fmt.Sprintf("of %s of %s whose messages could not be sent %d will not be tried again "+
 			"by itself", oneline.Count(int64(o.FailedKeys), "key"), o.Projection, o.ExhaustedKeys),
 			fmt.Sprintf("'pupwasm messages list %[1]s --state failed' says why; 'pupwasm messages resend %[1]s --failed' once the "+
-				"cause is gone, or 'pupwasm messages skip ID' for one that its receiver never takes", o.Projection))
+				"cause is gone, or 'pupwasm messages skip ID --yes' for one that its receiver never takes", o.Projection))
 	case o.FailedKeys > 0:
 		e.add(store.SeverityWarning, check, fmt.Sprintf("messages of %s of %s could not be sent, and are tried again automatically",
 			oneline.Count(int64(o.FailedKeys), "key"), o.Projection),

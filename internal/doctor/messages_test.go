@@ -115,5 +115,5 @@ func TestExamine_messagesThatFailed(t *testing.T) {
 	fail(2, "k2", -1)
 	want("problem undelivered: of 2 keys of shop whose messages could not be sent 1 will not be tried again by itself → " +
 		"'pupwasm messages list shop --state failed' says why; 'pupwasm messages resend shop --failed' once the cause is gone, or " +
-		"'pupwasm messages skip ID' for one that its receiver never takes")
+		"'pupwasm messages skip ID --yes' for one that its receiver never takes")
 }

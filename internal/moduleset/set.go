@@ -17,6 +17,9 @@ import (
 
 // Set is the modules of a worker. One goroutine uses it at a time.
 type Set struct {
+	// Added, if not nil, is told of each module of the folder that runs from then on.
+	Added func(*host.Module)
+
 	worker   *segments.Worker
 	logger   zerolog.Logger
 	sources  map[store.ProjectionID]string // what runs a version of a projection
@@ -56,6 +59,9 @@ func (s *Set) Add(module *host.Module) error {
 	}
 	s.sources[id] = module.File
 	s.tellRefused(module.File, store.ProjectionID{})
+	if s.Added != nil {
+		s.Added(module)
+	}
 	return nil
 }
 

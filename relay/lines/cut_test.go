@@ -11,10 +11,10 @@ func TestFile_cutsBeforeTheNextWrite(t *testing.T) {
 	t.Parallel()
 	f := &file{path: filepath.Join(t.TempDir(), "out")}
 	defer f.close()
-	if err := os.WriteFile(f.path, []byte("one\ntw"), 0o600); err != nil {
+	if err := f.begin(); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.open(); err != nil {
+	if err := os.WriteFile(f.path, []byte("one\ntw"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	f.torn, f.size = true, 4

@@ -29,7 +29,8 @@ var lineStart = []byte(`{"specversion":"1.0","id":"`)
 
 // OpenFile returns a sink that appends to a file, and makes it when it is not there, for its owner only. A message is
 // sent when the file is on disk (fsync); messages that come at the same time share that. A file with ".lock" behind its
-// name keeps a second process away, and stays.
+// name keeps a second process away, and stays. When that one is deleted, or the folder is another one, the next message
+// takes it anew; it is not sent while another process has it.
 //
 // A file that is moved away or deleted is followed by a new one with the next message. A line that is not whole, as
 // after a crash, is cut off when the file is opened, since its message was not sent. What else is without a line break
@@ -44,14 +45,7 @@ func OpenFile(path string, options Options) (*Sink, error) {
 	}
 	to := &file{path: path}
 	s := &Sink{options: options, target: oneline.Text(path), isFile: true}
-	err := to.open()
-	if err == nil {
-		err = to.takeAlone()
-	}
-	if err == nil {
-		err = to.repair()
-	}
-	if err != nil {
+	if err := to.begin(); err != nil {
 		to.close()
 		return nil, fmt.Errorf("%s: %w", s.target, oneline.Error(withoutPath(err)))
 	}
@@ -63,14 +57,31 @@ type file struct {
 	path string
 	lock *flock.Flock
 	file *os.File
+	ends bool // where lines end, see repair
 	// Of a write that failed: the file may have a part of it behind size.
 	torn bool
 	size int64
 }
 
-// open opens the file, in place of the one that was open, and has its name on disk.
+// begin opens the file, in place of the one that was open, for this process alone, and has it end where lines end.
+func (f *file) begin() error {
+	if err := f.open(); err != nil {
+		return err
+	}
+	if err := f.takeAlone(); err != nil {
+		return err
+	}
+	if err := f.repair(); err != nil {
+		return err
+	}
+	f.ends = true
+	return nil
+}
+
+// open opens the file and has its name on disk.
 func (f *file) open() error {
-	opened, err := os.OpenFile(f.path, os.O_RDWR|os.O_CREATE|syscall.O_NONBLOCK, fileMode) // a pipe would wait
+	const flags = os.O_RDWR | os.O_APPEND | os.O_CREATE | syscall.O_NONBLOCK // a pipe would wait
+	opened, err := os.OpenFile(f.path, flags, fileMode)
 	if err != nil {
 		return err
 	}
@@ -88,7 +99,7 @@ func (f *file) open() error {
 	if f.file != nil {
 		f.file.Close()
 	}
-	f.file = opened
+	f.file, f.ends, f.torn = opened, false, false
 	return nil
 }
 
@@ -108,21 +119,59 @@ func syncFolder(path string) error {
 	return nil
 }
 
-// takeAlone takes the lock, which is of the name that links lead to.
-func (f *file) takeAlone() error {
+// lockPath is the path of the lock, which is of the name that links lead to.
+func (f *file) lockPath() (string, error) {
 	path, err := filepath.EvalSymlinks(f.path)
+	return path + ".lock", err
+}
+
+// takeAlone takes the lock, unless it is held.
+func (f *file) takeAlone() error {
+	if f.isAlone() {
+		return nil
+	}
+	path, err := f.lockPath()
 	if err != nil {
 		return err
 	}
-	f.lock = flock.New(path + ".lock")
-	alone, err := f.lock.TryLock()
+	lock := flock.New(path)
+	alone, err := lock.TryLock()
 	if err != nil {
-		return fmt.Errorf("its lock %s: %w", f.lock.Path(), withoutPath(err))
+		return fmt.Errorf("its lock %s: %w", path, withoutPath(err))
 	}
 	if !alone {
 		return errors.New("another process writes to it: give each a file of its own")
 	}
+	if f.lock != nil {
+		_ = f.lock.Close()
+	}
+	f.lock = lock
+	if !f.isAlone() {
+		return errLockGone
+	}
 	return nil
+}
+
+var errLockGone = errors.New("its lock was taken away: leave the file with .lock behind its name where it is")
+
+// isAlone reports that the lock is held, and is the file of its name: others can take one that was deleted or moved.
+func (f *file) isAlone() bool {
+	if f.lock == nil {
+		return false
+	}
+	path, err := f.lockPath()
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // the file itself is not there
+		path = f.lock.Path()
+	case err != nil:
+		return false
+	}
+	named, err := os.Stat(path)
+	if err != nil {
+		return false
+	}
+	held, err := f.lock.Stat()
+	return err == nil && os.SameFile(named, held)
 }
 
 // repair has the file end with a line break.
@@ -149,7 +198,7 @@ func (f *file) repair() error {
 			return f.file.Sync()
 		}
 	}
-	if _, err := f.file.WriteAt([]byte{'\n'}, size); err != nil {
+	if _, err := f.file.Write([]byte{'\n'}); err != nil {
 		return err
 	}
 	return f.file.Sync()
@@ -180,23 +229,23 @@ func (f *file) write(lines []byte) error {
 	return withoutPath(err)
 }
 
-// ready has the file be the one of this name, and end where lines end.
+// ready has the file be the one of this name, held alone, and end where lines end.
 func (f *file) ready() error {
-	if err := f.cut(); err != nil {
-		return err
+	alone := f.isAlone()
+	if alone {
+		if err := f.cut(); err != nil {
+			return err
+		}
 	}
 	named, err := os.Stat(f.path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	opened, statErr := f.file.Stat()
-	if err == nil && statErr == nil && os.SameFile(named, opened) {
+	if alone && f.ends && err == nil && statErr == nil && os.SameFile(named, opened) {
 		return nil
 	}
-	if err := f.open(); err != nil {
-		return err
-	}
-	return f.repair()
+	return f.begin()
 }
 
 func (f *file) append(lines []byte) error {
@@ -205,12 +254,18 @@ func (f *file) append(lines []byte) error {
 		return err
 	}
 	f.size = info.Size()
-	if _, err = f.file.WriteAt(lines, f.size); err == nil {
+	if _, err = f.file.Write(lines); err == nil {
 		err = f.file.Sync()
 	}
-	if err != nil {
+	alone := f.isAlone()
+	switch {
+	case err != nil:
 		f.torn = true
-		_ = f.cut() // else before the next write
+		if alone {
+			_ = f.cut() // else before the next write
+		}
+	case !alone: // another process may have cut off what it has found of them; from here on it finds them whole
+		err = errLockGone
 	}
 	return err
 }

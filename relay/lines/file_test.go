@@ -172,27 +172,6 @@ func TestFile_crashes(t *testing.T) {
 	})
 }
 
-func TestFile_isOneProcess(t *testing.T) {
-	t.Parallel()
-	folder := t.TempDir()
-	path, link := filepath.Join(folder, "out"), filepath.Join(folder, "link")
-	if err := os.Symlink("out", link); err != nil {
-		t.Fatal(err)
-	}
-	sink := openFile(t, link)
-	send(t, sink, 1)
-	for _, name := range []string{path, link} {
-		if _, err := lines.OpenFile(name, lines.Options{}); err == nil || err.Error() != name+": another process writes to it: give each a file of its own" {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	sink.Close()
-	openFile(t, path).Close()
-	if got := read(t, path); got != lineOf(1) {
-		t.Errorf("got %s", got)
-	}
-}
-
 // TestFile_rotation has the file moved, deleted and emptied while the sink is open.
 func TestFile_rotation(t *testing.T) {
 	t.Parallel()

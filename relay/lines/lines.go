@@ -90,10 +90,11 @@ func (s *Sink) gather(first line) []line {
 	return group
 }
 
-// Send writes a message. JSON keeps its bytes, but for line breaks between its tokens, which become blanks.
+// Send writes a message. JSON keeps its bytes, but for line breaks between its tokens, which become blanks, and for
+// characters on which terminals act, which are escaped.
 func (s *Sink) Send(ctx context.Context, message *store.OutboxMessage) error {
 	event := cloudevents.Of(&message.Message, s.options.Source)
-	text := append(event.AppendJSON(nil), '\n')
+	text := append(oneline.JSON(event.AppendJSON(nil)), '\n')
 	for i, c := range text[:len(text)-1] {
 		if c == '\n' || c == '\r' { // strings of JSON have none
 			text[i] = ' '

@@ -113,6 +113,28 @@ func TestTo(t *testing.T) {
 	}
 }
 
+// TestTo_terminal has characters on which terminals act, in JSON and in text.
+func TestTo_terminal(t *testing.T) {
+	t.Parallel()
+	const raw = "\u009b31m\u007f\u202e"
+	for content, want := range map[string]string{
+		"application/json": `"data":["` + `\u009b31m\u007f\u202e` + `"]}`,
+		"text/plain":       `"data":"[\"` + `\u009b31m\u007f\u202e` + `\"]"}`,
+	} {
+		w := &writer{}
+		sink := to(t, w)
+		m := message(1)
+		m.ContentType, m.Key, m.Data = content, []byte("\u202e"), []byte(`["`+raw+`"]`)
+		if err := sink.Send(t.Context(), m); err != nil {
+			t.Error(err)
+		}
+		if got := w.String(); !strings.HasSuffix(got, want+"\n") || strings.ContainsAny(got, raw[:2]+"\u007f\u202e") {
+			t.Errorf("got %q, must end with %s", got, want)
+		}
+		sink.Close()
+	}
+}
+
 // TestTo_afterAPartOfALine has the next one begin on a line of its own.
 func TestTo_afterAPartOfALine(t *testing.T) {
 	t.Parallel()

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,7 +23,8 @@ const (
 	// read by more than a secret has, so that none is cut off before it is masked.
 	excerptBytesMax = 1 << 10
 	excerptRunesMax = 200
-	retryAfterMax   = 24 * time.Hour
+	// retryAfterMax is the longest that a relay waits.
+	retryAfterMax = time.Hour
 )
 
 // readAnswer reads some of an answer. It gives up by cancel, which ends the request.
@@ -106,32 +105,4 @@ func retryAfter(header http.Header) time.Duration {
 		now = clock.Now()
 	}
 	return min(max(at.Sub(now), 0), retryAfterMax)
-}
-
-// maskedBytesMin is what a part of a URL or of a header has at least to be a secret.
-const maskedBytesMin = 6
-
-// newMask returns what puts *** for secrets, which servers may repeat: tokens and headers, the path and the query of
-// the URL, and parts of them.
-func newMask(at *url.URL, options *Options) *strings.Replacer {
-	secrets := append(strings.Fields(options.Secret), options.Token, at.RawQuery, at.Path, at.EscapedPath())
-	for _, values := range options.Headers {
-		for _, value := range values {
-			secrets = append(append(secrets, value), strings.Fields(value)...)
-		}
-	}
-	secrets = append(secrets, strings.Split(at.Path, "/")...)
-	secrets = append(secrets, strings.Split(at.EscapedPath(), "/")...)
-	for _, part := range strings.Split(at.RawQuery, "&") {
-		_, value, _ := strings.Cut(part, "=")
-		decoded, _ := url.QueryUnescape(value)
-		secrets = append(secrets, value, decoded)
-	}
-	secrets = slices.DeleteFunc(secrets, func(secret string) bool { return len(secret) < maskedBytesMin })
-	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) }) // a longer one may have a shorter one in it
-	var pairs []string
-	for _, secret := range slices.Compact(secrets) {
-		pairs = append(pairs, secret, "***")
-	}
-	return strings.NewReplacer(pairs...)
 }

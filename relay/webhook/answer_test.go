@@ -2,6 +2,7 @@ package webhook_test
 
 import (
 	"bufio"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net"
@@ -50,9 +51,9 @@ func TestSink_retryAfter(t *testing.T) {
 		{429, " 7 ", "after 7s"},
 		{408, "1", "after 1s"},
 		{425, "1", "after 1s"},
-		{500, "86401", "after 24h0m0s"},
-		{503, strings.Repeat("9", 400), "after 24h0m0s"},
-		{503, "9223372036", "after 24h0m0s"},
+		{500, "3601", "after 1h0m0s"},
+		{503, strings.Repeat("9", 400), "after 1h0m0s"},
+		{503, "9223372036", "after 1h0m0s"},
 		{403, "60", "after 1m0s"},
 		{503, "0", "again"},
 		{503, "-5", "again"},
@@ -64,7 +65,7 @@ func TestSink_retryAfter(t *testing.T) {
 		{503, now.Add(90 * time.Second).Format(http.TimeFormat), "after 1m30s"},
 		{503, now.Add(90 * time.Second).Format(time.ANSIC), "after 1m30s"},
 		{429, now.Add(-time.Second).Format(http.TimeFormat), "again"},
-		{429, "Fri, 31 Dec 9999 23:59:59 GMT", "after 24h0m0s"},
+		{429, "Fri, 31 Dec 9999 23:59:59 GMT", "after 1h0m0s"},
 		{422, "120", "refused"},
 		{200, "120", "sent"},
 	} {
@@ -87,7 +88,7 @@ func TestSink_dateWithoutDate(t *testing.T) {
 		w.Header().Set("Retry-After", time.Now().UTC().Add(100*time.Hour).Format(http.TimeFormat))
 		w.WriteHeader(http.StatusServiceUnavailable)
 	})
-	if err := send(t, open(t, server.URL, webhook.Options{})); kind(err) != "after 24h0m0s" {
+	if err := send(t, open(t, server.URL, webhook.Options{})); kind(err) != "after 1h0m0s" {
 		t.Errorf("it is %s", kind(err))
 	}
 }
@@ -113,6 +114,26 @@ func TestSink_answerIsToldWithoutSecrets(t *testing.T) {
 		}
 		if name == "reason" && !strings.Contains(err.Error(), `"amount: must be less \"than\" 5 [2J\u202e"`) {
 			t.Errorf("got %v", err)
+		}
+	}
+}
+
+// TestSink_answerHasASecret has servers repeat secrets in other forms.
+func TestSink_answerHasASecret(t *testing.T) {
+	t.Parallel()
+	encoded := base64.StdEncoding.EncodeToString([]byte("hid?/>den" + strings.Repeat("\xff", 22))) // it has / and =
+	options := webhook.Options{Secret: secretOf("a") + " whsec_" + encoded, Token: "Hidden-Token"}
+	for _, answer := range []string{
+		"whsec_" + encoded, encoded, strings.TrimRight(encoded, "="), strings.ToLower(encoded),
+		strings.ReplaceAll(encoded, "/", `\/`), "HIDDEN-TOKEN", "hidden-token", secretOf("a")[6:],
+	} {
+		server := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusUnprocessableEntity)
+			_, _ = io.WriteString(w, "<"+answer+">")
+		})
+		err := send(t, open(t, server.URL, options))
+		if check(t, err, `answers 422: "<***`); len(err.Error()) > len(server.URL)+len(` answers 422: "<***==>"`) {
+			t.Errorf("%s: got %v", answer, err)
 		}
 	}
 }

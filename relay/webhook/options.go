@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -130,12 +131,20 @@ func parseURL(text string) (*url.URL, error) {
 	switch {
 	case err != nil, len(text) > textBytesMax, at.Scheme != "http" && at.Scheme != "https", at.Hostname() == "":
 		return nil, fmt.Errorf("a webhook must be a URL with http:// or https:// and a host, of up to %d bytes", textBytesMax)
+	case !isPort(at.Port()):
+		return nil, errors.New("the URL of a webhook has no port from 1 to 65535")
 	case at.User != nil:
 		return nil, errors.New("the URL of a webhook has a user: leave it out, and set a token or the header Authorization")
 	case at.Fragment != "" || strings.Contains(text, "#"):
 		return nil, errors.New("the URL of a webhook has a #, what is behind it is never sent: leave it out")
 	}
 	return at, nil
+}
+
+// isPort reports that a port can be connected to. "" is that of the scheme.
+func isPort(port string) bool {
+	number, err := strconv.ParseUint(port, 10, 16)
+	return port == "" || err == nil && number > 0
 }
 
 // signers returns one for each secret.

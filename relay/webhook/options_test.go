@@ -36,6 +36,8 @@ func TestOpen_refuses(t *testing.T) {
 		{"http:///hidden", webhook.Options{}, "must be a URL"},
 		{"http://:80/hidden", webhook.Options{}, "must be a URL"},
 		{"http://a:hidden/", webhook.Options{}, "must be a URL"},
+		{"http://a:0/hidden", webhook.Options{}, "no port from 1 to 65535"},
+		{"https://a:65536/hidden", webhook.Options{}, "no port from 1 to 65535"},
 		{"http://a/hidden\n", webhook.Options{}, "must be a URL"},
 		{"http://a/" + strings.Repeat("hidden", 1000), webhook.Options{}, "must be a URL"},
 		{"http://user:hidden@a/", webhook.Options{}, "leave it out, and set a token"},

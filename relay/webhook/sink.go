@@ -23,7 +23,7 @@
 //	other 3xx                               is not followed: it is tried again
 //	none in time, or a broken connection    it is tried again; the message may have arrived
 //
-// An answer that has the message tried again may say when, by Retry-After: [relay.LaterError], a day at most.
+// An answer that has the message tried again may say when, by Retry-After: [relay.LaterError], in an hour at most.
 //
 // # Redirects
 //
@@ -60,7 +60,7 @@ type Sink struct {
 	signers []*standardwebhooks.Webhook
 	routes  *routes
 	client  *http.Client
-	mask    *strings.Replacer // of what must not be seen
+	mask    *mask // of what must not be seen
 }
 
 var _ relay.Sink = (*Sink)(nil)

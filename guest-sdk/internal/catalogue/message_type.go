@@ -19,7 +19,7 @@ type MessageType struct {
 	// - and _, with names in braces, such as shop.orders.{customer}.paid. It begins with a letter.
 	Subject     string     `json:"subject"`
 	Type        string     `json:"type,omitempty"`         // as receivers know it; defaults to Name
-	ContentType string     `json:"content_type,omitempty"` // of the data; defaults to application/json
+	ContentType string     `json:"content_type,omitempty"` // of the data, none of CloudEvents; defaults to application/json
 	Key         MessageKey `json:"key,omitempty"`          // defaults to MessageKeyPartition
 }
 
@@ -211,6 +211,9 @@ func (t *MessageType) validate(order Ordering) (reason string) {
 		return fmt.Sprintf("has type %.60q: use printable ASCII without blanks", t.Type)
 	case !isMedia(t.Content()):
 		return fmt.Sprintf("has content_type %.60q, which is none, such as application/json", t.ContentType)
+	case isCloudEvent(t.Content()):
+		return fmt.Sprintf("has content_type %.60q: the data would be taken for a CloudEvent, with an id and a source of its own; "+
+			"say what the data is, such as application/json", t.ContentType)
 	case t.Key != "" && t.Key != MessageKeyPartition && t.Key != MessageKeyAll && t.Key != MessageKeyNone:
 		return fmt.Sprintf("has key %.20q, must be %s, %s or %s", string(t.Key), MessageKeyPartition, MessageKeyAll,
 			MessageKeyNone)
@@ -267,6 +270,11 @@ func isMedia(text string) bool {
 	media, _, _ := strings.Cut(text, ";")
 	of, kind, found := strings.Cut(strings.TrimSpace(media), "/")
 	return found && isToken(of) && isToken(kind)
+}
+
+// isCloudEvent reports that a media type is one of CloudEvents: HTTP receivers take a body with it for the whole event.
+func isCloudEvent(media string) bool {
+	return strings.HasPrefix(strings.ToLower(strings.TrimSpace(media)), "application/cloudevents")
 }
 
 // isToken reports that a text is a token of RFC 9110.
