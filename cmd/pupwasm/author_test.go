@@ -179,7 +179,7 @@ func TestDev_showsMessages(t *testing.T) {
 	a.await(sent, 1)
 	a.press("f")
 	a.await(sent, 2)
-	a.edit("total_cents", "cents") // the messages are made again, as the rows are
+	a.edit(`,"total_cents":`, `,"cents":`) // the messages are made again, as the rows are
 	a.await(`"cents":1250}`, 2)
 	a.press("q")
 	if code := a.wait(t); code != 0 {

@@ -178,7 +178,7 @@ func (r *rolesTest) sendsMessages(t *testing.T) {
 		{"send", func() error { return host.Sent(ctx, []store.OutboxID{id(1)}, true) }},
 		{"fail", func() error { return host.Undelivered(ctx, []store.Undelivered{{OutboxID: id(2)}}) }},
 		{"again", func() error { _, err := host.Resend(ctx, store.MessagesRequest{}); return err }},
-		{"skip", func() error { return host.SkipMessage(ctx, id(3).MessageID) }},
+		{"skip", func() error { return host.SkipMessage(ctx, id(2).MessageID) }},
 		{"delete", func() error { _, err := host.DeleteSent(ctx, "mail", 0); return err }},
 		{"look", func() error { _, err := reader.OutboxStatus(ctx); return err }},
 		{"list", func() error { _, err := reader.Messages(ctx, store.MessagesRequest{}); return err }},
