@@ -106,9 +106,15 @@ func (r *relaying) finish(ended error) error {
 }
 
 // put is told of messages that were committed.
-func (w *Worker) put(projection string, messages []store.Message) {
-	if len(messages) > 0 && w.options.Relay != nil {
-		w.options.Relay.Wake(projection)
+func (r *runner) put(messages []store.Message) {
+	if len(messages) == 0 {
+		return
+	}
+	if !r.unseen.Load() { // otherwise few are put in: most are of events of which the live version has sent
+		r.worker.outboxes.put(r.id.Name, len(messages))
+	}
+	if relay := r.worker.options.Relay; relay != nil {
+		relay.Wake(r.id.Name)
 	}
 }
 
