@@ -17,22 +17,23 @@ func (d *duty) claims() {
 	for d.running.Err() == nil {
 		pause := d.relay.tuning.claimPoll
 		if held, _ := d.terms.check(); held.Context != nil {
+			finishing := d.finishing.Load()
 			err := d.claim(held)
 			switch {
 			case err == nil:
 				retry.Reset()
-				d.answered(nil)
 			case d.running.Err() == nil:
 				d.noticed(err)
 				pause = retry.Pause()
-				if !errors.Is(err, store.ErrTransient) {
-					d.answered(err)
-				}
+			}
+			if finishing && !errors.Is(err, store.ErrTransient) && d.running.Err() == nil {
+				d.answered(err)
 			}
 		}
 		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:
+		case <-d.soon:
 		case <-d.terms.begun:
 		case <-d.running.Done():
 		}
@@ -40,7 +41,7 @@ func (d *duty) claims() {
 	}
 }
 
-// answered tells how the first claim has ended.
+// answered tells how the first claim has ended that began when nothing more was put in.
 func (d *duty) answered(err error) {
 	select {
 	case d.claimed <- err:

@@ -59,9 +59,10 @@ func (s *sender) wantsMessages(now time.Time) bool {
 	case !s.fetched:
 		return true
 	case s.queue.waiting > 0 && since >= s.duty.relay.tuning.refresh:
-		return !s.breaker.open || !now.Before(s.breaker.until)
+		return !s.breaker.probes() || since >= costShare*s.fetchTook
 	case s.hasRoom():
-		return since >= s.options.Poll || !s.breaker.open && (s.wanted || s.settledSince && (s.more || s.duty.finishing))
+		return since >= s.options.Poll ||
+			!s.breaker.probes() && (s.wanted || s.settledSince && (s.more || s.breaker.finishing))
 	}
 	// A key with many messages may keep the others from being seen.
 	return (s.wanted || s.more) && s.idles() && since >= max(s.options.Poll, costShare*s.fetchTook)
@@ -79,7 +80,8 @@ func (s *sender) hasRoom() bool {
 
 // idles reports that more could be on its way, and nothing that is in memory may be.
 func (s *sender) idles() bool {
-	return !s.breaker.open && !s.queue.isReady() && len(s.queue.onTheWay) < s.to.slots.total
+	_, ready := s.choose()
+	return !s.breaker.probes() && !ready && len(s.queue.onTheWay) < s.to.slots.total
 }
 
 // note tells the outbox what has become of messages.

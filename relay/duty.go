@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -34,7 +35,7 @@ type duty struct {
 	logger    zerolog.Logger
 	worker    store.Worker
 	terms     *terms
-	finishing bool // senders end that have nothing more to send
+	finishing atomic.Bool // senders end that have nothing more to send
 
 	// They end one after the other: nothing more is begun, nothing is on its way, nothing more is noted.
 	running, working, settling context.Context
@@ -42,7 +43,8 @@ type duty struct {
 
 	claiming, sending, background sync.WaitGroup
 
-	claimed chan error // how the first claim has ended that was answered for good
+	claimed chan error    // how the first claim has ended that was answered for good since it finishes
+	soon    chan struct{} // a sign to claim
 	others  named
 	away    notice // the database
 
@@ -50,10 +52,10 @@ type duty struct {
 	senders map[string]*sender
 }
 
-func newDuty(ctx context.Context, r *Relay, lease store.HeldLease, finishing bool) *duty {
+func newDuty(ctx context.Context, r *Relay, lease store.HeldLease) *duty {
 	d := &duty{
-		relay: r, logger: r.logger, worker: lease.Worker(), finishing: finishing, senders: map[string]*sender{},
-		claimed: make(chan error, 1),
+		relay: r, logger: r.logger, worker: lease.Worker(), senders: map[string]*sender{},
+		claimed: make(chan error, 1), soon: make(chan struct{}, 1),
 	}
 	d.running, d.stopRunning = context.WithCancel(ctx)
 	working, stopWorking := backoff.Grace(d.running, r.tuning.sendGrace)

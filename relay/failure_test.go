@@ -61,37 +61,67 @@ func TestFailure_storable(t *testing.T) {
 	}
 }
 
-// TestBreaker opens when many keys fail in a row, and closes at the first that arrives.
+// TestBreaker opens when many fresh keys fail in a row, and closes at the first message that arrives.
 func TestBreaker(t *testing.T) {
 	t.Parallel()
 	b := newBreaker(time.Second, time.Minute)
 	now := time.Now()
-	for range 1000 { // one key that fails is no outage
-		if b.failed([]byte("k"), 0, now) || !b.allows(100, now) {
-			t.Fatal("a key of its own opens it")
+	for range 1000 { // keys that have failed before are no outage
+		if b.failed(true, 0, now) || !b.allows(100, 8, now) {
+			t.Fatal("keys that fail again open it")
 		}
+	}
+	for range breakerKeys - 1 {
+		b.failed(false, 0, now)
 	}
 	b.reached(now)
 	for i := range breakerKeys {
-		if opened := b.failed(fmt.Append(nil, i), 0, now); opened != (i == breakerKeys-1) {
+		if opened := b.failed(false, 0, now); opened != (i == breakerKeys-1) {
 			t.Fatalf("after %d keys: %t", i+1, opened)
 		}
 	}
-	if b.allows(0, now) {
+	if b.allows(0, 8, now) {
 		t.Error("the first probe comes at once")
 	}
-	if now = now.Add(time.Second); !b.allows(0, now) || b.allows(1, now) {
-		t.Error("probes do not come one by one")
+	if now = now.Add(probeMin); !b.allows(3, 8, now) || b.allows(4, 8, now) {
+		t.Error("probes take more than half of the slots")
 	}
-	if b.failed([]byte("other"), 10*time.Second, now) || b.allows(0, now.Add(9*time.Second)) ||
-		!b.allows(0, now.Add(10*time.Second)) || b.probes != 1 {
-		t.Errorf("the receiver is not given the time that it asks for: %+v", b)
+	for n := range 3 * probeTurn {
+		retry := b.turns()
+		if b.begins(retry, now); b.allows(0, 8, now) || retry != (n%probeTurn == probeTurn-1) {
+			t.Errorf("the next probe comes at once, or number %d is not of the kind whose turn it is: %t", n, retry)
+		}
 	}
-	away, closed := b.reached(now.Add(time.Minute))
-	if !closed || away != time.Minute+time.Second || !b.allows(100, now) {
+	now = now.Add(time.Second)
+	if b.failed(false, time.Hour, now) || b.allows(0, 8, now.Add(4*time.Second)) || !b.allows(0, 8, now.Add(probeMax)) {
+		t.Errorf("the time that one key asks for is not bounded: %+v", b)
+	}
+	now = now.Add(time.Hour)
+	if b.begins(false, now); b.allows(0, 8, now.Add(probeMax-1)) || !b.allows(0, 8, now.Add(probeMax)) {
+		t.Errorf("probes are not %s apart: %+v", probeMax, b)
+	}
+	away, closed := b.reached(now)
+	if !closed || away != time.Hour+time.Second+probeMin || !b.allows(100, 8, now) {
 		t.Errorf("it was away %s: %+v", away, b)
 	}
 	if _, again := b.reached(now); again {
 		t.Error("it closes twice")
+	}
+}
+
+// TestBreaker_sharesSlots leaves half of them, or of the probes, to fresh keys.
+func TestBreaker_sharesSlots(t *testing.T) {
+	t.Parallel()
+	b := newBreaker(time.Second, time.Minute)
+	for _, c := range []struct{ total, closed, open int }{{1, 1, 1}, {2, 1, 1}, {8, 4, 2}, {17, 8, 4}} {
+		for _, open := range []bool{false, true} {
+			most := c.closed
+			if b.open = open; open {
+				most = c.open
+			}
+			if !b.allowsRetry(most-1, c.total) || b.allowsRetry(most, c.total) {
+				t.Errorf("of %d slots, open %t, keys that have failed do not have %d", c.total, open, most)
+			}
+		}
 	}
 }

@@ -10,13 +10,10 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// finishProbes is how often a sink is tried that is away, before what is left is left.
-const finishProbes = 3
-
 // Unsent is what a relay has left of a projection.
 type Unsent struct {
 	store.OutboxStatus
-	Reason string // why the last message that failed has, or ""
+	Reason string // why the last message that failed has, or one that failed before, or ""
 }
 
 // UnsentError says which messages a relay has left.
@@ -41,8 +38,14 @@ func (e *UnsentError) Error() string {
 	return strings.Join(parts, "; ")
 }
 
-// await waits until all senders have nothing more to send.
-func (d *duty) await(ctx context.Context) error {
+// await waits until nothing more is put in, and then until all senders have nothing more to send.
+func (d *duty) await(ctx context.Context, complete <-chan struct{}) error {
+	select {
+	case <-complete:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	d.finish()
 	select {
 	case err := <-d.claimed:
 		if err != nil {
@@ -62,6 +65,15 @@ func (d *duty) await(ctx context.Context) error {
 		d.clean(ctx, s.projection)
 	}
 	return nil
+}
+
+// finish has senders end that have nothing more to send, and claims once more: a projection may be new.
+func (d *duty) finish() {
+	d.finishing.Store(true)
+	signal(d.soon)
+	for _, s := range d.all() {
+		signal(s.changed)
+	}
 }
 
 // unsent returns an [*UnsentError] when messages are left of projections that were this relay's.
@@ -86,12 +98,30 @@ func (d *duty) unsent(ctx context.Context) error {
 	}
 	left := &UnsentError{}
 	for i := range all {
-		if all[i].Pending > 0 {
-			left.Left = append(left.Left, Unsent{OutboxStatus: all[i], Reason: reasons[all[i].Projection]})
+		if all[i].Pending == 0 {
+			continue
 		}
+		u := Unsent{OutboxStatus: all[i], Reason: reasons[all[i].Projection]}
+		if u.Reason == "" && u.FailedKeys > 0 {
+			if u.Reason, err = d.reasonBefore(within, u.Projection); err != nil {
+				return err
+			}
+		}
+		left.Left = append(left.Left, u)
 	}
 	if len(left.Left) == 0 {
 		return nil
 	}
 	return left
+}
+
+// reasonBefore is why a message of a projection has failed, of which none has failed here.
+func (d *duty) reasonBefore(ctx context.Context, projection string) (string, error) {
+	failed, err := d.relay.outbox.Messages(ctx, store.MessagesRequest{
+		Projection: projection, State: store.MessageFailed, Limit: 1,
+	})
+	if err != nil || len(failed) == 0 {
+		return "", err
+	}
+	return failed[0].Error, nil
 }

@@ -275,6 +275,13 @@ func (h *host) run() *host {
 	return h
 }
 
+// finish has the relay send what there is.
+func (h *host) finish(ctx context.Context) error {
+	complete := make(chan struct{})
+	close(complete)
+	return h.relay.Finish(ctx, h.lease, complete)
+}
+
 // stop ends the relay and then the lease.
 func (h *host) stop() {
 	if h.end != nil {

@@ -31,7 +31,7 @@ type Observer struct {
 	Failed func(ObservedMessage)
 	// Parked: a message could not be sent, and is not tried again by itself.
 	Parked func(ObservedMessage)
-	// Away: no message of a projection arrives, of whatever key. From now on they are tried one at a time.
+	// Away: no message of a projection arrives, of whatever key. From now on only some are tried, until one arrives.
 	Away func(ObservedOutage)
 	// Back: one has arrived.
 	Back func(ObservedOutage)

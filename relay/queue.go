@@ -1,6 +1,11 @@
 package relay
 
-import "github.com/pupwasm/pupwasm/store"
+import (
+	"math/rand/v2"
+	"slices"
+
+	"github.com/pupwasm/pupwasm/store"
+)
 
 // queue has the messages of a projection that are in memory: those that wait, by key, at most one of a key that is on its
 // way, and those whose end the outbox does not know yet.
@@ -13,8 +18,10 @@ import "github.com/pupwasm/pupwasm/store"
 // read while nothing was being settled brings nothing that is sent already.
 type queue struct {
 	keys      map[string]*keyQueue
-	ready     []*keyQueue // in the order in which they are sent
+	fresh     []*keyQueue // that are ready, in the order in which they are sent
+	retries   []*keyQueue // the same, of keys whose first message has failed before
 	onTheWay  map[store.OutboxID]struct{}
+	retrying  int // of those on their way, how many have failed before
 	unsettled map[store.OutboxID]struct{}
 	waiting   int
 	bytes     int // of those that wait and those on their way
@@ -55,17 +62,29 @@ func (q *queue) fill(messages []store.OutboxMessage) {
 		q.waiting++
 		q.bytes += m.Size()
 		if len(k.waiting) == 1 && !k.busy {
-			q.ready = append(q.ready, k)
+			q.ready(k)
 		}
 	}
 }
+
+// ready notes that a message of a key may be sent next.
+func (q *queue) ready(k *keyQueue) {
+	if isRetry(k.waiting[0]) {
+		q.retries = append(q.retries, k)
+	} else {
+		q.fresh = append(q.fresh, k)
+	}
+}
+
+// isRetry reports that a message has failed before.
+func isRetry(m *store.OutboxMessage) bool { return m.Attempts > 0 }
 
 // clear forgets the messages that wait.
 func (q *queue) clear() {
 	for _, k := range q.keys {
 		q.drop(k)
 	}
-	q.ready = q.ready[:0]
+	q.fresh, q.retries = q.fresh[:0], q.retries[:0]
 }
 
 // drop forgets the messages of a key that wait. It is not ready.
@@ -94,16 +113,20 @@ func (q *queue) of(key []byte) *keyQueue {
 	return k
 }
 
-// isReady reports that there is a message to send next.
-func (q *queue) isReady() bool { return len(q.ready) > 0 }
-
-// next takes the message that is sent next, of a key of which none is on its way. It is nil when there is none.
-func (q *queue) next() *store.OutboxMessage {
-	if len(q.ready) == 0 {
-		return nil
+// next takes a message that is sent next, of a key of which none is on its way: one of a fresh key or of one that has
+// failed before, and the one that has waited longest or any. There must be one.
+func (q *queue) next(retry, random bool) *store.OutboxMessage {
+	from := &q.fresh
+	if retry {
+		from = &q.retries
+		q.retrying++
 	}
-	k := q.ready[0]
-	q.ready = q.ready[1:]
+	at := 0
+	if random {
+		at = rand.IntN(len(*from))
+	}
+	k := (*from)[at]
+	*from = slices.Delete(*from, at, at+1)
 	m := k.waiting[0]
 	k.waiting = k.waiting[1:]
 	k.busy = true
@@ -142,6 +165,9 @@ func (q *queue) giveUp(m *store.OutboxMessage) { q.drop(q.landed(m)) }
 // landed takes a message off its way.
 func (q *queue) landed(m *store.OutboxMessage) *keyQueue {
 	delete(q.onTheWay, m.ID())
+	if isRetry(m) {
+		q.retrying--
+	}
 	q.bytes -= m.Size()
 	k := q.of(m.Key)
 	k.busy = false
@@ -151,7 +177,7 @@ func (q *queue) landed(m *store.OutboxMessage) *keyQueue {
 // again makes a key ready, if it has a message.
 func (q *queue) again(k *keyQueue) {
 	if len(k.waiting) > 0 {
-		q.ready = append(q.ready, k)
+		q.ready(k)
 		return
 	}
 	q.forget(k)

@@ -52,7 +52,7 @@ func (h *queueHistory) put(t *rapid.T) {
 	m := store.OutboxMessage{Message: store.Message{
 		MessageID: store.MessageID{Projection: "p", Version: 1, Position: h.position},
 		Key:       fmt.Appendf(nil, "k%d", rapid.IntRange(0, 3).Draw(t, "key")),
-	}}
+	}, Attempts: rapid.IntRange(0, 1).Draw(t, "attempts")}
 	h.outbox = append(h.outbox, m)
 }
 
@@ -75,9 +75,13 @@ func (h *queueHistory) fill(t *rapid.T) {
 }
 
 func (h *queueHistory) take(t *rapid.T) {
-	m := h.queue.next()
-	if m == nil {
+	retry, random := rapid.Bool().Draw(t, "retry"), rapid.Bool().Draw(t, "random")
+	if retry && len(h.queue.retries) == 0 || !retry && len(h.queue.fresh) == 0 {
 		t.Skip("nothing is ready")
+	}
+	m := h.queue.next(retry, random)
+	if isRetry(m) != retry {
+		t.Fatalf("%v has been tried %d times", m.MessageID, m.Attempts)
 	}
 	if h.arrived[m.ID()] {
 		t.Fatalf("%v is sent again", m.MessageID)
@@ -154,17 +158,25 @@ func (h *queueHistory) verify(t *rapid.T) {
 		}
 		if len(k.waiting) > 0 && !k.busy {
 			ready++
-			if !slices.Contains(h.queue.ready, k) {
+			among := h.queue.fresh
+			if isRetry(k.waiting[0]) {
+				among = h.queue.retries
+			}
+			if !slices.Contains(among, k) {
 				t.Fatalf("key %q is not ready", name)
 			}
 		}
 	}
+	retrying := 0
 	for _, m := range h.onTheWay {
 		bytes += m.Size()
+		if isRetry(m) {
+			retrying++
+		}
 	}
 	unsettled := len(h.sent) + len(h.failures)
-	if waiting != h.queue.waiting || bytes != h.queue.bytes || ready != len(h.queue.ready) ||
-		len(h.onTheWay) != len(h.queue.onTheWay) || unsettled != len(h.queue.unsettled) {
+	if waiting != h.queue.waiting || bytes != h.queue.bytes || ready != len(h.queue.fresh)+len(h.queue.retries) ||
+		len(h.onTheWay) != len(h.queue.onTheWay) || retrying != h.queue.retrying || unsettled != len(h.queue.unsettled) {
 		t.Fatalf("%d wait with %d bytes, %d keys are ready, %d on the way, %d unsettled: %+v", waiting, bytes, ready,
 			len(h.onTheWay), unsettled, h.queue)
 	}
@@ -182,7 +194,8 @@ func TestQueue_takesTurns(t *testing.T) {
 	}
 	q.fill(all)
 	var order []byte
-	for m := q.next(); m != nil; m = q.next() {
+	for len(q.fresh) > 0 {
+		m := q.next(false, false)
 		order = append(order, m.Key...)
 		q.sent(m)
 	}

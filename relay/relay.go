@@ -105,13 +105,13 @@ func (r *Relay) to(projection string) *destination {
 var errRuns = errors.New("this relay runs already")
 
 // begin makes the relay run.
-func (r *Relay) begin(ctx context.Context, lease store.HeldLease, finishing bool) (*duty, error) {
+func (r *Relay) begin(ctx context.Context, lease store.HeldLease) (*duty, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.duty != nil {
 		return nil, errRuns
 	}
-	r.duty = newDuty(ctx, r, lease, finishing)
+	r.duty = newDuty(ctx, r, lease)
 	return r.duty, nil
 }
 
@@ -129,7 +129,7 @@ func (r *Relay) end() {
 //
 // That it runs already. Errors of the database and of sinks are logged and tried again.
 func (r *Relay) Run(ctx context.Context, lease store.HeldLease) error {
-	d, err := r.begin(ctx, lease, false)
+	d, err := r.begin(ctx, lease)
 	if err != nil {
 		return err
 	}
@@ -140,20 +140,21 @@ func (r *Relay) Run(ctx context.Context, lease store.HeldLease) error {
 	return nil
 }
 
-// Finish sends what there is to send of the projections of which no other host is the relay, and returns when the
-// rest waits for a later try, or does not arrive.
+// Finish sends as Run does until complete is closed: nothing more is put in. Then it sends what is left, and returns
+// when the rest waits for a later try, or does not arrive. Of each key that has not failed yet something is tried, as
+// long as not a hundred fail one after the other.
 //
 // # Errors
 //
 // [*UnsentError] when messages are left; that the relay runs already; those of the database that do not pass; ctx's.
-func (r *Relay) Finish(ctx context.Context, lease store.HeldLease) error {
-	d, err := r.begin(ctx, lease, true)
+func (r *Relay) Finish(ctx context.Context, lease store.HeldLease, complete <-chan struct{}) error {
+	d, err := r.begin(ctx, lease)
 	if err != nil {
 		return err
 	}
 	defer r.end()
 	d.start()
-	err = d.await(ctx)
+	err = d.await(ctx, complete)
 	d.stop()
 	if err != nil {
 		return err

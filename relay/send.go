@@ -23,14 +23,32 @@ type result struct {
 
 // dispatch sends what may be sent.
 func (s *sender) dispatch() {
-	for s.sends() && s.queue.isReady() && !s.isStale() && s.breaker.allows(len(s.queue.onTheWay), clock.Now()) {
+	for s.sends() && !s.isStale() {
+		retry, is := s.choose()
+		if !is {
+			break
+		}
 		if !s.slot.take() {
 			return
 		}
-		m := s.queue.next()
-		go s.send(s.claim, m, s.breaker.open)
+		// Whatever fails, somebody who is found by chance is found soon.
+		m := s.queue.next(retry, s.breaker.open || s.breaker.finishing)
+		s.breaker.begins(retry, clock.Now())
+		go s.send(s.claim, m, s.breaker.probes())
 	}
 	s.slot.pass()
+}
+
+// choose reports whether a message may be sent now, and whether it is one of a key that has failed before. Those of
+// fresh keys come first, as a rule.
+func (s *sender) choose() (retry, is bool) {
+	total := s.to.slots.total
+	if !s.breaker.allows(len(s.queue.onTheWay), total, clock.Now()) {
+		return false, false
+	}
+	fresh := len(s.queue.fresh) > 0
+	failed := len(s.queue.retries) > 0 && s.breaker.allowsRetry(s.queue.retrying, total)
+	return failed && (!fresh || s.breaker.turns()), fresh || failed
 }
 
 // sends reports that messages may be sent.
@@ -82,11 +100,11 @@ func (s *sender) notSent(r *result) {
 	switch {
 	case f.refused:
 		s.reached()
-	case s.breaker.open && !r.probe:
+	case s.breaker.probes() && !r.probe:
 		s.queue.putBack(m) // it was on its way when the outage was found out
 		return
-	case s.breaker.failed(m.Key, f.later, clock.Now()):
-		s.logger.Warn().Err(r.err).Msg("no message arrives, trying one at a time")
+	case s.breaker.failed(isRetry(m), f.later, clock.Now()):
+		s.logger.Warn().Err(r.err).Msg("no message arrives, trying some")
 		tell(s.options.Observer.Away, ObservedOutage{ObservedRelay: s.observed, Err: r.err})
 	}
 	u := f.undelivered(m, s.options)

@@ -125,6 +125,7 @@ func (s *sender) run() {
 	defer close(s.done)
 	stop := s.duty.running.Done()
 	for {
+		s.finish()
 		s.follow()
 		s.dispatch()
 		s.operate()
@@ -147,8 +148,22 @@ func (s *sender) over() bool {
 	case s.duty.running.Err() != nil:
 		return true
 	}
-	away := s.breaker.open && s.breaker.probes >= finishProbes
-	return s.duty.finishing && (s.drained || away || s.isDismissed())
+	return s.breaker.finishing && (s.drained && !s.wanted || s.givesUp() || s.isDismissed())
+}
+
+// givesUp reports that so many messages have failed that what is left is left: of fresh keys, or of others while there
+// is no fresh one.
+func (s *sender) givesUp() bool {
+	seen := s.fetched && !s.settledSince && !s.wanted
+	return s.breaker.fresh >= finishKeys ||
+		s.breaker.failedAgain >= finishKeys && seen && len(s.queue.fresh) == 0
+}
+
+// finish has it end when nothing more is to be sent, once the duty finishes.
+func (s *sender) finish() {
+	if s.duty.finishing.Load() && !s.breaker.finishing {
+		s.breaker.finishing, s.wanted = true, true
+	}
 }
 
 func (s *sender) isDismissed() bool {

@@ -6,9 +6,9 @@
 //
 // A message is sent until the outbox knows that the sink has it: once as a rule, and again, with the same id, when a host
 // was killed or lost its lease in between. Messages of a key are sent one after the other. What fails is tried again with
-// growing pauses, and while nothing of a projection arrives, one message at a time; what the receiver refuses is parked
-// after some tries, see [Options].Attempts. Nothing is on its way when the lease is over, as far as the sink obeys its
-// context.
+// growing pauses, and while nothing of a projection arrives, only some of its messages; what the receiver refuses is
+// parked after some tries, see [Options].Attempts. Nothing is on its way when the lease is over, as far as the sink obeys
+// its context.
 //
 // Sinks are in packages relay/jetstream, relay/webhook and relay/lines.
 package relay

@@ -3,45 +3,55 @@ package segments
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/pupwasm/pupwasm/internal/backoff"
 	"github.com/pupwasm/pupwasm/internal/clock"
 	"github.com/pupwasm/pupwasm/store"
 )
 
 const (
-	// outboxPoll is the shortest interval at which a worker asks how many messages wait.
-	outboxPoll = time.Second
+	// outboxPoll is the shortest interval at which a worker asks how many messages wait, as a rule, and outboxPollMin
+	// while commits wait and messages are sent.
+	outboxPoll    = time.Second
+	outboxPollMin = 20 * time.Millisecond
 	// outboxPollShare bounds what this takes to one part in so many of the time: messages are counted.
 	outboxPollShare = 20
 	// outboxRoomPercent is what is left of the bound when an outbox counts as full no longer. One that a relay keeps just
 	// below the bound is so told of once.
 	outboxRoomPercent = 90
+	// outboxPatience is for how long a worker that runs once waits for a message to be sent, while there is no room for
+	// more: there are some tries in it.
+	outboxPatience = 30 * time.Second
 )
 
-// OutboxFullError says that a projection makes no progress because nobody sends its messages.
+// OutboxFullError says that a projection makes no progress because its messages are not sent.
 type OutboxFullError struct {
 	Projection string
-	Messages   int64 // in its outbox, to be sent or held
-	Max        int   // see [Options].OutboxMax
+	Messages   int64  // in its outbox, to be sent or held
+	Max        int    // see [Options].OutboxMax
+	Reason     string // why they are not sent, and what to do
 }
 
 // Error names the projection and what to do.
 func (e *OutboxFullError) Error() string {
-	return fmt.Sprintf("projection %s waits: %d messages are in its outbox, %d may be, and nobody sends them: "+
-		"run a host with Options.Relay", e.Projection, e.Messages, e.Max)
+	return fmt.Sprintf("projection %s waits: %d messages are in its outbox, %d may be, and %s", e.Projection, e.Messages,
+		e.Max, e.Reason)
 }
 
 // outboxes knows how many messages of the projections of a worker are in the outbox, and has commits wait while there are
 // too many.
 type outboxes struct {
-	worker *Worker
-	soon   chan struct{} // a sign to ask
+	worker   *Worker
+	soon     chan struct{} // a sign to ask
+	patience time.Duration // of a worker that runs once
 
 	mu     sync.Mutex
 	known  map[string]store.OutboxStatus // as it was when it was asked for last
+	added  map[string]int64              // what this worker has put in since
 	failed bool                          // nobody knows more, which was told
 	asked  chan struct{}                 // closed when it was asked for again
 	full   map[store.ProjectionID]*fullOutbox
@@ -50,6 +60,8 @@ type outboxes struct {
 // fullOutbox is an outbox for which commits wait, or have waited since it was full.
 type fullOutbox struct {
 	since    time.Time
+	sent     time.Time // when there were fewer messages than before, at last
+	messages int64     // at last
 	max      int
 	reason   string
 	waiting  int   // commits
@@ -58,27 +70,33 @@ type fullOutbox struct {
 
 func newOutboxes(w *Worker) *outboxes {
 	return &outboxes{
-		worker: w, soon: make(chan struct{}, 1), asked: make(chan struct{}), known: map[string]store.OutboxStatus{},
-		full: map[store.ProjectionID]*fullOutbox{},
+		worker: w, soon: make(chan struct{}, 1), patience: outboxPatience, asked: make(chan struct{}),
+		known: map[string]store.OutboxStatus{}, added: map[string]int64{}, full: map[store.ProjectionID]*fullOutbox{},
 	}
 }
 
 // run asks until ctx ends.
 func (o *outboxes) run(ctx context.Context) {
-	for ctx.Err() == nil {
+	for pause := outboxPollMin; ctx.Err() == nil; {
 		began := clock.Now()
-		o.ask(ctx)
-		timer := time.NewTimer(max(outboxPoll, outboxPollShare*clock.Since(began)))
+		if o.ask(ctx) {
+			pause = outboxPollMin
+		}
+		rest := outboxPollShare * clock.Since(began)
+		timer := time.NewTimer(max(outboxPoll, rest))
 		select {
 		case <-timer.C:
+			pause = outboxPollMin
 		case <-o.soon:
+			backoff.Sleep(ctx, max(pause, rest)-clock.Since(began))
+			pause = min(2*pause, outboxPoll)
 		case <-ctx.Done():
 		}
 		timer.Stop()
 	}
 }
 
-// refresh has it ask at once, for a projection of which nothing is known.
+// refresh has it ask soon: nothing is known of a projection, or a commit waits.
 func (o *outboxes) refresh() {
 	select {
 	case o.soon <- struct{}{}:
@@ -86,8 +104,15 @@ func (o *outboxes) refresh() {
 	}
 }
 
-// ask finds out how many messages there are.
-func (o *outboxes) ask(ctx context.Context) {
+// put notes that so many messages were committed, which may have been put in.
+func (o *outboxes) put(projection string, n int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.added[projection] += int64(n)
+}
+
+// ask finds out how many messages there are, and reports whether some were put in or sent.
+func (o *outboxes) ask(ctx context.Context) (changed bool) {
 	var names []string
 	for _, r := range o.worker.ready() {
 		if r.bounded.Load() {
@@ -95,14 +120,15 @@ func (o *outboxes) ask(ctx context.Context) {
 		}
 	}
 	if len(names) == 0 {
-		return
+		return false
 	}
+	before := o.addedSoFar()
 	within, cancel := context.WithTimeout(ctx, o.worker.options.Lease)
 	defer cancel()
 	names = slices.Compact(names)
 	all, err := o.worker.tables.OutboxStatus(within, names...)
 	if ctx.Err() != nil {
-		return
+		return false
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -112,18 +138,44 @@ func (o *outboxes) ask(ctx context.Context) {
 		o.worker.logger.Warn().Err(err).Msg("nobody knows how many messages are in the outbox")
 	}
 	if o.failed = err != nil; o.failed {
-		return
+		return false
 	}
+	last := maps.Clone(o.known)
 	clear(o.known)
 	for _, name := range names {
 		o.known[name] = store.OutboxStatus{}
+		changed = changed || before[name] != 0
+		if o.added[name] -= before[name]; o.added[name] == 0 {
+			delete(o.added, name)
+		}
 	}
 	for i := range all {
-		o.known[all[i].Projection] = all[i]
+		status := &all[i]
+		was := last[status.Projection]
+		changed = changed || inOutbox(&was) != inOutbox(status)
+		o.known[status.Projection] = *status
 	}
+	o.counted()
+	return changed
+}
+
+// addedSoFar is what was put in of each projection.
+func (o *outboxes) addedSoFar() map[string]int64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return maps.Clone(o.added)
+}
+
+// counted notes how many messages there are by now in outboxes that were full. The lock is held.
+func (o *outboxes) counted() {
 	for id, full := range o.full {
 		status := o.known[id.Name]
-		if full.waiting == 0 && inOutbox(&status) < int64(full.max)*outboxRoomPercent/100 {
+		now := inOutbox(&status)
+		if now < full.messages {
+			full.sent = clock.Now()
+		}
+		full.messages = now
+		if full.waiting == 0 && now < int64(full.max)*outboxRoomPercent/100 {
 			o.end(id)
 		}
 	}
@@ -135,7 +187,7 @@ func inOutbox(status *store.OutboxStatus) int64 { return status.Pending + status
 // outboxRoom is what is known of the outbox of a projection.
 type outboxRoom struct {
 	store.OutboxStatus
-	known bool
+	full  bool            // it was when it was asked for
 	room  bool            // further messages may be put in
 	asked <-chan struct{} // closed when more is known
 }
@@ -144,11 +196,12 @@ func (o *outboxes) room(projection string, most int) outboxRoom {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	status, known := o.known[projection]
-	room := outboxRoom{OutboxStatus: status, known: known, asked: o.asked, room: most < 0 || !known && o.failed}
+	now := outboxRoom{OutboxStatus: status, asked: o.asked, room: most < 0 || !known && o.failed}
 	if known {
-		room.room = room.room || inOutbox(&status) < int64(most)
+		now.full = inOutbox(&status) >= int64(most)
+		now.room = now.room || inOutbox(&status)+o.added[projection] < int64(most)
 	}
-	return room
+	return now
 }
 
 // HasRoom reports that messages of the segment may be put into the outbox.
@@ -167,13 +220,14 @@ func (s *segment) AwaitRoom(ctx context.Context) error {
 		if now.room {
 			return ctx.Err()
 		}
-		if now.known && !waits {
+		if now.full && !waits {
 			waits = true
 			o.waits(s, &now.OutboxStatus)
 		}
-		if w := s.runner.worker; now.known && w.options.Once && w.options.Relay == nil && !now.Live {
-			w.end(&OutboxFullError{Projection: id.Name, Messages: inOutbox(&now.OutboxStatus), Max: s.outboxMax})
+		if waits && s.runner.worker.options.Once && o.isStuck(s, &now.OutboxStatus) {
+			now.asked = nil // the worker ends
 		}
+		o.refresh()
 		select {
 		case <-now.asked:
 		case <-ctx.Done():
@@ -183,6 +237,26 @@ func (s *segment) AwaitRoom(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// isStuck has a worker that runs once end, if the messages for which a segment waits are not sent.
+func (o *outboxes) isStuck(s *segment, status *store.OutboxStatus) bool {
+	w, id := o.worker, s.runner.id
+	o.mu.Lock()
+	quiet := clock.Since(o.full[id].sent)
+	o.mu.Unlock()
+	reason := whyNotSent(status)
+	switch nobody := w.options.Relay == nil && !status.Live; {
+	case nobody:
+		reason = nobodySends
+	case quiet < o.patience:
+		return false
+	case reason == "":
+		reason = fmt.Sprintf("of those that worker %s sends to %s none has arrived for %s", status.Relay, status.Target,
+			o.patience)
+	}
+	w.end(&OutboxFullError{Projection: id.Name, Messages: inOutbox(status), Max: s.outboxMax, Reason: reason})
+	return true
 }
 
 // outboxMax is the most messages that may be in the outbox, or below 0 for no limit.
@@ -201,11 +275,15 @@ func (o *outboxes) waits(s *segment, status *store.OutboxStatus) {
 	full := o.full[id]
 	if full == nil {
 		full = &fullOutbox{since: clock.Now(), max: s.outboxMax, reason: whyFull(status, s.outboxMax)}
+		full.sent, full.messages = full.since, inOutbox(status)
 		o.full[id] = full
 		s.runner.logger.Warn().Int64("messages", inOutbox(status)).Int("max", full.max).Msg(full.reason)
 		tell(s.runner.options.Observer.OutboxFull, ObservedOutbox{
 			Projection: id, Messages: inOutbox(status), Max: full.max,
 		})
+	}
+	if full.waiting == 0 {
+		full.sent = clock.Now()
 	}
 	full.waiting++
 	if !slices.Contains(full.segments, s.number) {
@@ -214,19 +292,30 @@ func (o *outboxes) waits(s *segment, status *store.OutboxStatus) {
 	}
 }
 
+// nobodySends says that there is no relay.
+const nobodySends = "nobody sends them: run a host with Options.Relay"
+
 // whyFull says why commits wait, and what to do.
 func whyFull(status *store.OutboxStatus, most int) string {
-	waits := fmt.Sprintf("waits, since %d messages may be in its outbox", most)
+	reason := whyNotSent(status)
+	if reason == "" {
+		reason = fmt.Sprintf("worker %s sends them to %s, which takes longer", status.Relay, status.Target)
+	}
+	return fmt.Sprintf("waits, since %d messages may be in its outbox: %s", most, reason)
+}
+
+// whyNotSent says why messages are not sent by themselves, and what to do, or nothing.
+func whyNotSent(status *store.OutboxStatus) string {
 	switch {
 	case status.Held > status.Pending:
-		return waits + ": most are held for a version that readers do not see: promote or retire it"
+		return "most are held for a version that readers do not see: promote or retire it"
 	case status.Relay == "" || !status.Live:
-		return waits + ": nobody sends them: run a host with Options.Relay"
+		return nobodySends
 	case status.Exhausted > 0:
-		return fmt.Sprintf("%s: worker %s sends them to %s, and %d keys wait until somebody has a message sent again or "+
-			"skips it", waits, status.Relay, status.Target, status.Exhausted)
+		return fmt.Sprintf("worker %s sends them to %s, and %d keys wait until somebody has a message sent again or skips it",
+			status.Relay, status.Target, status.Exhausted)
 	}
-	return fmt.Sprintf("%s: worker %s sends them to %s, which takes longer", waits, status.Relay, status.Target)
+	return ""
 }
 
 // goesOn notes that a commit has waited.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -165,5 +166,36 @@ func TestOutboxMax_once(t *testing.T) {
 	err = worker.Run(t.Context())
 	if full, is := errors.AsType[*segments.OutboxFullError](err); !is || full.Projection != "mailer" || full.Max != 20 {
 		t.Errorf("Run returns %v", err)
+	}
+}
+
+// TestOutboxMax_onceNothingArrives ends too when somebody sends, and nothing arrives.
+func TestOutboxMax_onceNothingArrives(t *testing.T) {
+	t.Parallel()
+	s := logtest.New(t)
+	options := bounded(&outboxEvents{}, &logBuffer{})
+	options.Once = true
+	box := &mailbox{answer: func(*store.OutboxMessage) error { return errors.New("connection refused") }}
+	options.Relay = relayTo(t, s, box, relay.Options{RetryMin: 10 * time.Millisecond, RetryMax: 50 * time.Millisecond})
+	for range 5 {
+		poisoned(t, s, 10, 100, 0)
+	}
+	worker, err := segments.New(s, s, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	segments.SetOutboxPatience(worker, 300*time.Millisecond)
+	worker.SetProgram(&mailer{})
+	err = worker.Run(t.Context())
+	full, is := errors.AsType[*segments.OutboxFullError](err)
+	if !is || !strings.Contains(full.Reason, "sends to the mailbox none has arrived for 300ms") {
+		t.Errorf("Run returns %v", err)
+	}
+	if _, is := errors.AsType[*relay.UnsentError](err); !is || !strings.Contains(err.Error(), "connection refused") {
+		t.Errorf("Run returns %v", err)
+	}
+	// What may be in, and what each segment commits at once.
+	if n := len(inOutbox(t, s)); n > options.OutboxMax+options.Segments*options.CommitEvents {
+		t.Errorf("%d messages are in the outbox", n)
 	}
 }

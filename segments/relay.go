@@ -15,12 +15,13 @@ import (
 type Relay interface {
 	// Run sends until ctx ends, while the lease holds. The worker's Run waits for it.
 	Run(ctx context.Context, lease store.HeldLease) error
-	// Finish sends what there is to send, for a worker that runs once.
+	// Finish does the same for a worker that runs once. When complete is closed, nothing more is put in: it sends what is
+	// left, and returns.
 	//
 	// # Errors
 	//
-	// That messages are left.
-	Finish(ctx context.Context, lease store.HeldLease) error
+	// That messages are left; ctx's.
+	Finish(ctx context.Context, lease store.HeldLease, complete <-chan struct{}) error
 	// Wake says that messages of a projection were committed. It does not wait.
 	Wake(projection string)
 }
@@ -59,18 +60,24 @@ func (w *Worker) renewed(began time.Time) {
 
 // relaying is the relay of a worker that runs.
 type relaying struct {
-	worker *Worker
-	stop   context.CancelFunc
-	group  sync.WaitGroup
+	stop     context.CancelFunc
+	complete chan struct{} // closed when a worker that runs once puts nothing more in
+	group    sync.WaitGroup
+	left     error // with Once, what Finish returned
 }
 
-// startRelay runs the relay until ctx ends, if there is one.
+// startRelay runs the relay until ctx ends, if there is one, or with Once until everything is sent.
 func (w *Worker) startRelay(ctx context.Context) *relaying {
-	r := &relaying{worker: w}
+	r := &relaying{complete: make(chan struct{})}
 	ctx, r.stop = context.WithCancel(ctx)
-	if w.options.Relay != nil {
+	relay := w.options.Relay
+	switch {
+	case relay == nil:
+	case w.options.Once:
+		r.group.Go(func() { r.left = relay.Finish(ctx, workerLease{w}, r.complete) })
+	default:
 		r.group.Go(func() {
-			if err := w.options.Relay.Run(ctx, workerLease{w}); err != nil {
+			if err := relay.Run(ctx, workerLease{w}); err != nil {
 				w.logger.Error().Err(err).Msg("the relay does not run, other hosts send the messages")
 			}
 		})
@@ -84,23 +91,30 @@ func (r *relaying) wait() {
 	r.group.Wait()
 }
 
-// finish sends what is left when a worker that runs once has ended as it did.
-func (r *relaying) finish(ctx context.Context, ended error) error {
-	r.wait()
-	relay := r.worker.options.Relay
-	if relay == nil || ctx.Err() != nil || errors.Is(ended, store.ErrNameTaken) {
+// finish waits until what is left is sent when a worker that runs once has ended as it did.
+func (r *relaying) finish(ended error) error {
+	if errors.Is(ended, store.ErrNameTaken) { // another sends them
+		r.wait()
 		return ended
 	}
-	if err := relay.Finish(ctx, workerLease{r.worker}); err != nil {
-		return errors.Join(ended, err)
+	close(r.complete)
+	r.group.Wait()
+	if r.left == nil || errors.Is(ended, r.left) {
+		return ended
 	}
-	return ended
+	return errors.Join(ended, r.left)
 }
 
 // put is told of messages that were committed.
-func (w *Worker) put(projection string, messages []store.Message) {
-	if len(messages) > 0 && w.options.Relay != nil {
-		w.options.Relay.Wake(projection)
+func (r *runner) put(messages []store.Message) {
+	if len(messages) == 0 {
+		return
+	}
+	if !r.unseen.Load() { // otherwise few are put in: most are of events of which the live version has sent
+		r.worker.outboxes.put(r.id.Name, len(messages))
+	}
+	if relay := r.worker.options.Relay; relay != nil {
+		relay.Wake(r.id.Name)
 	}
 }
 

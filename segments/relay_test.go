@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/pupwasm/pupwasm/internal/clock"
 	"github.com/pupwasm/pupwasm/internal/testwait"
 	"github.com/pupwasm/pupwasm/relay"
@@ -274,20 +276,15 @@ func TestMessages_ofBatchesThatAreRepeated(t *testing.T) {
 func TestRelay_once(t *testing.T) {
 	t.Parallel()
 	s := logtest.New(t)
-	box := &mailbox{}
+	box, lines := &mailbox{}, &logBuffer{}
 	run := func() error {
 		options := quick()
 		options.Once, options.OutboxMax = true, 10
-		options.Relay = relayTo(t, s, box, relay.Options{})
+		options.Relay = relayTo(t, s, box, relay.Options{Logger: zerolog.New(lines)})
 		options.Projections = map[string]segments.ProjectionOptions{
 			"mailer": {MessagesFrom: segments.MessagesFromBeginning, CommitEvents: 10, BatchEvents: 10},
 		}
-		worker, err := segments.New(s, s, options)
-		if err != nil {
-			t.Fatal(err)
-		}
-		worker.SetProgram(&mailer{})
-		return worker.Run(t.Context())
+		return mailOnce(t, t.Context(), s, options)
 	}
 	poisoned(t, s, 10, 100, 0) // many more than may be in the outbox
 	if err := run(); err != nil {
@@ -296,11 +293,49 @@ func TestRelay_once(t *testing.T) {
 	if got := box.sorted(); len(got) != 1000 || len(slices.Compact(got)) != 1000 {
 		t.Errorf("%d messages have arrived", len(got))
 	}
+	for _, line := range []string{"this host sends the messages", "this host no longer sends the messages"} {
+		if n := strings.Count(lines.String(), line); n != 1 {
+			t.Errorf("the log says %d times: %s", n, line)
+		}
+	}
 	box.answer = func(*store.OutboxMessage) error { return &relay.RefusedError{Err: errors.New("no such box")} }
 	appendTo(t, s, noted("One", "Two"))
 	err := run()
 	if left, is := errors.AsType[*relay.UnsentError](err); !is || left.Left[0].Pending != 2 {
 		t.Errorf("it ends with %v", err)
+	}
+}
+
+// mailOnce runs the mailer once.
+func mailOnce(t *testing.T, ctx context.Context, s store.Store, options segments.Options) error {
+	t.Helper()
+	worker, err := segments.New(s, s, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	worker.SetProgram(&mailer{})
+	return worker.Run(ctx)
+}
+
+// TestRelay_onceIsStopped says so, when everything is applied and not everything is sent.
+func TestRelay_onceIsStopped(t *testing.T) {
+	t.Parallel()
+	s := logtest.New(t)
+	ctx, stop := context.WithCancel(t.Context())
+	box := &mailbox{answer: func(*store.OutboxMessage) error {
+		stop()
+		return errors.New("no answer")
+	}}
+	options := quick()
+	options.Once = true
+	options.Relay = relayTo(t, s, box, relay.Options{})
+	options.Projections = map[string]segments.ProjectionOptions{"mailer": {MessagesFrom: segments.MessagesFromBeginning}}
+	appendTo(t, s, noted("One", "Two"))
+	if err := mailOnce(t, ctx, s, options); !errors.Is(err, context.Canceled) {
+		t.Errorf("it ends with %v", err)
+	}
+	if n := len(inOutbox(t, s)); n != 2 {
+		t.Errorf("%d messages are left", n)
 	}
 }
 
@@ -317,7 +352,7 @@ func (w *leaseWatch) Run(ctx context.Context, lease store.HeldLease) error {
 	return nil
 }
 
-func (w *leaseWatch) Finish(context.Context, store.HeldLease) error {
+func (w *leaseWatch) Finish(context.Context, store.HeldLease, <-chan struct{}) error {
 	return errors.New("it runs once")
 }
 func (w *leaseWatch) Wake(string) {}

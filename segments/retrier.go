@@ -276,7 +276,7 @@ func (k *keyRetry) commit(
 		return false, err
 	}
 	r.events.Add(int64(len(events)))
-	r.worker.put(r.id.Name, retry.Messages)
+	r.put(retry.Messages)
 	observer, id := r.options.Observer, k.segment.id()
 	observed := ObservedRetry{
 		SegmentID: id, Key: k.key.Key, Events: len(events), Skipped: len(retry.Skipped), Took: clock.Since(began),

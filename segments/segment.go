@@ -207,7 +207,7 @@ func (s *segment) Applied(events, mutations int, took time.Duration) {
 // Committed notes a checkpoint.
 func (s *segment) Committed(claim store.Claim, commit *store.Commit, written pipeline.Written) {
 	s.runner.moved(claim, written.Events)
-	s.runner.worker.put(s.runner.id.Name, commit.Messages)
+	s.runner.put(commit.Messages)
 	observer := s.runner.options.Observer
 	tell(observer.Committed, ObservedCommit{
 		SegmentID: s.id(), After: written.After, Position: claim.Position, Events: written.Events, Batches: written.Batches,

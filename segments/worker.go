@@ -276,7 +276,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		alerter.finish(ctx)
 	}
 	if w.options.Once {
-		err = relaying.finish(ctx, err)
+		err = relaying.finish(err)
 	}
 	stop()
 	w.group.Wait()
