@@ -22,14 +22,14 @@ import (
 
 // TestMessages_eachOnceWhileHostsAndNodesAreKilled has two hosts send messages to a cluster of three nodes, and kills hosts
 // and nodes until all are sent: the stream has each message once, those of a key in order. Then the projection is reset
-// and built again, and sends nothing. With PUPWASM_CHAOS there are 100,000 messages.
+// and built again, and sends nothing. With PUPWASM_CHAOS there are 100,000 messages, and MariaDB too.
 func TestMessages_eachOnceWhileHostsAndNodesAreKilled(t *testing.T) {
 	t.Parallel()
-	events := 6_000
+	events, kinds := 6_000, []string{onSQLite, onPostgres}
 	if os.Getenv("PUPWASM_CHAOS") != "" {
-		events = 100_000
+		events, kinds = 100_000, append(kinds, onMariaDB)
 	}
-	for _, kind := range []string{onSQLite, onPostgres} {
+	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			k := startMessageKiller(t, kind, events)
@@ -219,6 +219,8 @@ func (k *messageKiller) compare() {
 // rebuild resets the projection and applies the log again.
 func (k *messageKiller) rebuild() {
 	k.Helper()
-	runCommand(k.T, k.db.DSN, "reset", "order_messages", "--yes")
+	testwait.Until(k.T, "no host that was killed has a lease", func() bool {
+		return start(k.T, k.db.DSN, "reset", "order_messages", "--yes").wait(k.T) == 0
+	})
 	runCommand(k.T, k.db.DSN, "run", "--once", k.modules, "--publish", k.cluster.URL(), "--messages-from", "beginning")
 }
