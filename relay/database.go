@@ -19,6 +19,7 @@ type outcome struct {
 	messages []store.OutboxMessage
 
 	// What was to be noted, and whether it was.
+	recovered    bool // keys of these have failed before
 	sent         []store.OutboxID
 	sentNoted    bool
 	failures     []store.Undelivered
@@ -39,8 +40,8 @@ func (s *sender) operate() {
 	switch {
 	case s.unsettled() > 0 && !(read && s.settledLast):
 		s.busy, s.settledLast = true, true
-		o := outcome{began: now, sent: s.sent, failures: s.failures}
-		s.sent, s.failures = nil, nil
+		o := outcome{began: now, recovered: s.recovered, sent: s.sent, failures: s.failures}
+		s.recovered, s.sent, s.failures = false, nil, nil
 		go s.note(o)
 	case read:
 		s.busy, s.settledLast, s.settledSince, s.wanted = true, false, false, false
@@ -60,13 +61,20 @@ func (s *sender) wantsMessages(now time.Time) bool {
 		return true
 	case s.queue.waiting > 0 && since >= s.duty.relay.tuning.refresh:
 		return !s.breaker.probes() || since >= costShare*s.fetchTook
+	case s.hasRoom() && !s.breaker.probes() && s.settledSince && (s.more || s.breaker.finishing):
+		return true
 	case s.hasRoom():
-		return since >= s.options.Poll ||
-			!s.breaker.probes() && (s.wanted || s.settledSince && (s.more || s.breaker.finishing))
+		// A read that passes very many messages which wait brings little.
+		return since >= max(s.options.Poll, costShare*s.fetchTook) ||
+			!s.breaker.probes() && s.wanted && since >= wakeShare*s.fetchTook
 	}
 	// A key with many messages may keep the others from being seen.
 	return (s.wanted || s.more) && s.idles() && since >= max(s.options.Poll, costShare*s.fetchTook)
 }
+
+// wakeShare bounds what reads take while messages are committed, where one read brings all there are, to one part in so
+// many of the time.
+const wakeShare = 4
 
 // roomShare is the part of the window below which it is filled again: every message is read about four thirds times.
 const roomShare = 4
@@ -126,8 +134,9 @@ func (s *sender) answered(o outcome) {
 	}
 	if o.sentNoted {
 		s.queue.settled(o.sent)
+		s.wanted = s.wanted || o.recovered // what was behind them may be sent
 	} else {
-		s.sent = append(o.sent, s.sent...)
+		s.sent, s.recovered = append(o.sent, s.sent...), s.recovered || o.recovered
 	}
 	if o.failureNoted || s.claim == nil {
 		s.queue.settledFailures(o.failures)

@@ -31,8 +31,9 @@ type Options struct {
 	// later ones of its key wait until somebody has it sent again or skips it: its key is parked. A message that does not
 	// arrive for other reasons is tried for ever, and these tries count once it is refused. Defaults to 5.
 	Attempts int
-	// Window is the most messages of a projection that are in memory. Those of a key with more of them that wait hold
-	// up others behind them. Defaults to 1000.
+	// Window is the most messages of a projection that are in memory, and while those of a few keys fill it, 16 times as
+	// many. A key of which still more are to be sent, one behind the other, holds up others behind them; one that has
+	// failed does not. Defaults to 1000.
 	Window int
 	// WindowBytes is the most bytes of these; a single larger message is let through. Defaults to 16 MiB.
 	WindowBytes int

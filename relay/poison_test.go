@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -69,4 +71,70 @@ func TestRun_keysThatKeepFailing(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestRun_manyBehindAKeyThatFails has a key fail slowly that has very many messages. Others do not wait for it.
+func TestRun_manyBehindAKeyThatFails(t *testing.T) {
+	t.Parallel()
+	in(t, func(w *world) {
+		w.receiver.answers(poisonous(func(ctx context.Context) error {
+			return errors.Join(wait(ctx, 10*time.Second), errDown)
+		}))
+		w.put("shop", slices.Repeat([]string{"k"}, 500)...)
+		w.relaying("host", Options{Window: 10})
+		pass(10 * time.Minute)
+		for range 100 {
+			w.put("shop", "healthy")
+			took := w.until("it is sent", func() bool { return w.status("shop").Pending == 500 })
+			if took > time.Second {
+				w.Errorf("a message of another key took %s", took)
+			}
+			pass(time.Second)
+		}
+		w.receiver.answers(nil)
+		w.until("its time comes", func() bool { return w.status("shop").Pending < 500 })
+		if took := w.sent("shop"); took > time.Second {
+			w.Errorf("what was behind it took %s", took)
+		}
+		w.complete()
+	})
+}
+
+// slowReads is an outbox whose reads take their time.
+type slowReads struct {
+	store.Outbox
+	reads atomic.Int64
+}
+
+func (s *slowReads) Pending(ctx context.Context, projection string, n, bytes int) ([]store.OutboxMessage, error) {
+	s.reads.Add(1)
+	if err := wait(ctx, 200*time.Millisecond); err != nil {
+		return nil, err
+	}
+	return s.Outbox.Pending(ctx, projection, n, bytes)
+}
+
+// TestRun_readsThatTakeLong are rare: such a read passes very many messages that wait.
+func TestRun_readsThatTakeLong(t *testing.T) {
+	t.Parallel()
+	in(t, func(w *world) {
+		slow := &slowReads{Outbox: w.store}
+		w.putter("shop")
+		sinks := Sinks{Default: w.receiver.sink("host", "the receiver", 8)}
+		w.hostOn(slow, "host", sinks, Options{}, func() bool { return false }).run()
+		pass(time.Minute)
+		if n := slow.reads.Load(); n < 10 || n > 20 {
+			w.Errorf("there are %d reads a minute while nothing is put in", n)
+		}
+		before := slow.reads.Load()
+		for range 600 {
+			w.put("shop", "k")
+			pass(100 * time.Millisecond)
+		}
+		if n := slow.reads.Load() - before; n < 60 || n > 160 {
+			w.Errorf("there are %d reads a minute while messages are put in", n)
+		}
+		w.sent("shop")
+		w.complete()
+	})
 }

@@ -83,7 +83,7 @@ func (s *sender) ended(r result) {
 	case r.err == nil:
 		s.reached()
 		s.queue.sent(m)
-		s.sent = append(s.sent, m.ID())
+		s.sent, s.recovered = append(s.sent, m.ID()), s.recovered || isRetry(m)
 		tell(s.options.Observer.Sent, s.observe(&r))
 	case r.cut:
 		s.queue.giveUp(m)

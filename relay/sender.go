@@ -41,10 +41,12 @@ type sender struct {
 	breaker  *breaker
 	sent     []store.OutboxID // not settled, as are failures
 	failures []store.Undelivered
-	reason   string // why the last one has failed
-	failed   notice // about messages that fail
-	parked   notice // about those that are not tried again
-	stuck    bool   // run has returned and something is on its way
+
+	recovered bool   // keys of sent have failed before
+	reason    string // why the last one has failed
+	failed    notice // about messages that fail
+	parked    notice // about those that are not tried again
+	stuck     bool   // run has returned and something is on its way
 
 	busy         bool // the database is called
 	retry        backoff.Backoff
@@ -205,7 +207,9 @@ func (s *sender) wait(stop <-chan struct{}) <-chan struct{} {
 // pause is until something is due by time.
 func (s *sender) pause(now time.Time) time.Duration {
 	pause := s.options.Poll
-	for _, due := range []time.Time{s.fetchedAt.Add(s.options.Poll), s.again, s.breaker.until} {
+	for _, due := range []time.Time{
+		s.fetchedAt.Add(s.options.Poll), s.fetchedAt.Add(wakeShare * s.fetchTook), s.again, s.breaker.until,
+	} {
 		if left := due.Sub(now); left > 0 {
 			pause = min(pause, left)
 		}

@@ -184,11 +184,11 @@ func TestOutboxMax_onceNothingArrives(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	segments.SetOutboxPatience(worker, 300*time.Millisecond)
+	segments.SetOutboxPatience(worker, 3*time.Second) // longer than a claim takes
 	worker.SetProgram(&mailer{})
 	err = worker.Run(t.Context())
 	full, is := errors.AsType[*segments.OutboxFullError](err)
-	if !is || !strings.Contains(full.Reason, "sends to the mailbox none has arrived for 300ms") {
+	if !is || !strings.Contains(full.Reason, "sends to the mailbox none has arrived for 3s") {
 		t.Errorf("Run returns %v", err)
 	}
 	if _, is := errors.AsType[*relay.UnsentError](err); !is || !strings.Contains(err.Error(), "connection refused") {

@@ -77,7 +77,8 @@ type Outbox interface {
 	// Pending returns the first messages of a projection that may be sent, in order of position and index: those that
 	// are not held, not sent, and of no key that waits for a later try. It has at least one when there is one, else as
 	// many as fit in the limits, in bytes by [Message.Size]. For each key it has all earlier messages that may be sent.
-	// The caller owns the result.
+	// Behind one that failed and is due it has none, and those are half of the limits at most, so that what has not failed
+	// is seen, however much has. The caller owns the result.
 	//
 	// # Errors
 	//

@@ -150,7 +150,7 @@ BEGIN
             WHERE o.projection = of_projection AND NOT o.held AND o.sent_at IS NULL AND NOT o.behind
             ORDER BY o.position, o.n, o.version LIMIT many + messages) AS o
         WHERE (SELECT true FROM {schema}.outbox_failures AS f WHERE f.projection = of_projection AND f.key = o.key
-            AND (f.next_attempt_at IS NULL OR f.next_attempt_at > at))) THEN
+            AND (f.next_attempt_at IS NULL OR f.next_attempt_at > at OR f.attempts > 0))) THEN
         RETURN;
     END IF;
     PERFORM {schema}.lock_outbox(ARRAY[of_projection]);
@@ -160,12 +160,13 @@ BEGIN
             ORDER BY q.position, q.n, q.version LIMIT at_once) AS q
         WHERE o.projection = of_projection AND (o.position, o.n, o.version) = (q.position, q.n, q.version)
         AND (SELECT true FROM {schema}.outbox_failures AS f WHERE f.projection = of_projection AND f.key = o.key
-            AND (f.next_attempt_at IS NULL OR f.next_attempt_at > at));
+            AND (f.next_attempt_at IS NULL OR f.next_attempt_at > at OR f.attempts > 0));
 END $$;
 
 -- pending_messages returns what may be sent, in no order: messages of keys that do not wait, from the front, and those
 -- that are behind failures that are due. Of as many keys as there may be messages, each has one at least that is not
--- later than those of all other keys. It follows the indexes, whatever the planner believes of a queue.
+-- later than those of all other keys. Behind one that failed there are none, and those that failed are half of all at
+-- most. It follows the indexes, whatever the planner believes of a queue.
 CREATE FUNCTION {schema}.pending_messages(of_projection text, at timestamptz, messages bigint, bytes bigint)
 RETURNS SETOF {schema}.outbox LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET enable_hashjoin = off
@@ -181,25 +182,35 @@ BEGIN
         FROM {schema}.outbox AS o
         WHERE o.projection = of_projection AND NOT o.held AND o.sent_at IS NULL AND NOT o.behind
         AND (SELECT true FROM {schema}.outbox_failures AS f WHERE f.projection = of_projection AND f.key = o.key
-            AND (f.next_attempt_at IS NULL OR f.next_attempt_at > at)) IS NULL
+            AND (f.next_attempt_at IS NULL OR f.next_attempt_at > at OR f.attempts > 0)) IS NULL
         ORDER BY o.position, o.n, o.version LIMIT messages
     ), due AS MATERIALIZED (
-        SELECT f.key FROM {schema}.outbox_failures AS f CROSS JOIN LATERAL (
-            SELECT o.position, o.n, o.version FROM {schema}.outbox AS o
-            WHERE o.projection = of_projection AND o.behind AND o.key = f.key
-            ORDER BY o.position, o.n, o.version LIMIT 1) AS b
-        WHERE f.projection = of_projection AND f.next_attempt_at <= at
-        ORDER BY b.position, b.n, b.version LIMIT messages
+        SELECT d.* FROM (
+            SELECT f.key, f.attempts > 0 AS failed, f.position, f.n, f.version,
+                row_number() OVER (PARTITION BY f.attempts > 0 ORDER BY b.position, b.n, b.version) AS number
+            FROM {schema}.outbox_failures AS f CROSS JOIN LATERAL (
+                SELECT o.position, o.n, o.version FROM {schema}.outbox AS o
+                WHERE o.projection = of_projection AND o.behind AND o.key = f.key
+                ORDER BY o.position, o.n, o.version LIMIT 1) AS b
+            WHERE f.projection = of_projection AND f.next_attempt_at <= at) AS d
+        WHERE d.number <= messages
+    ), candidates AS MATERIALIZED (
+        SELECT c.*, false AS failed FROM free AS c
+        UNION ALL
+        SELECT b.*, d.failed AND (b.position, b.n, b.version) = (d.position, d.n, d.version)
+        FROM due AS d CROSS JOIN LATERAL (
+            SELECT o.position, o.n, o.version,
+                256 + octet_length(o.subject) + octet_length(o.key) + octet_length(o.data) AS size
+            FROM {schema}.outbox AS o WHERE o.projection = of_projection AND o.behind AND o.key = d.key
+            AND (NOT d.failed OR (o.position, o.n, o.version) <= (d.position, d.n, d.version))
+            ORDER BY o.position, o.n, o.version LIMIT messages) AS b
     ), chosen AS MATERIALIZED (
         SELECT c.*, sum(c.size) OVER w AS total, row_number() OVER w AS number FROM (
-            SELECT * FROM free
-            UNION ALL
-            SELECT b.* FROM due AS d CROSS JOIN LATERAL (
-                SELECT o.position, o.n, o.version,
-                    256 + octet_length(o.subject) + octet_length(o.key) + octet_length(o.data)
-                FROM {schema}.outbox AS o WHERE o.projection = of_projection AND o.behind AND o.key = d.key
-                ORDER BY o.position, o.n, o.version LIMIT messages) AS b
-        ) AS c WINDOW w AS (ORDER BY c.position, c.n, c.version)
+            SELECT a.*, sum(a.size) OVER w AS share, row_number() OVER w AS place FROM candidates AS a
+            WINDOW w AS (PARTITION BY a.failed ORDER BY a.position, a.n, a.version)
+        ) AS c
+        WHERE NOT c.failed OR c.place = 1 OR c.place <= messages / 2 AND c.share <= bytes / 2
+        WINDOW w AS (ORDER BY c.position, c.n, c.version)
     )
     SELECT o.* FROM chosen AS c JOIN {schema}.outbox AS o ON o.projection = of_projection
         AND (o.position, o.n, o.version) = (c.position, c.n, c.version)

@@ -22,6 +22,7 @@ type pendingQueries struct {
 	putAside  string
 	free      string
 	aside     string
+	retry     string
 	pending   string
 	sent      string
 	keep      string
@@ -39,9 +40,9 @@ func pendingQueriesFor(in func(string) string) pendingQueries {
 	return pendingQueries{
 		// Keys whose time has come, and, without a key, whether there is any.
 		waiting: in(`SET @now = {now};
-			(SELECT "key", attempts FROM {schema}__outbox_failures WHERE projection = $1 AND next_attempt_at <= @now
-				ORDER BY next_attempt_at LIMIT $2)
-			UNION ALL (SELECT NULL, 0 FROM {schema}__outbox_failures WHERE projection = $1 LIMIT 1)`),
+			(SELECT "key", attempts, position, n, version FROM {schema}__outbox_failures
+				WHERE projection = $1 AND next_attempt_at <= @now ORDER BY attempts > 0, next_attempt_at LIMIT $2)
+			UNION ALL (SELECT NULL, 0, 0, 0, 0 FROM {schema}__outbox_failures WHERE projection = $1 LIMIT 1)`),
 		drained: in(`DELETE f FROM {schema}__outbox_failures AS f FORCE INDEX (PRIMARY)
 			WHERE f.projection = $1 AND f."key" IN $2 AND f.attempts = 0 AND NOT EXISTS (` + ofKey("f") + `)`),
 		first: in(`SELECT o.position, o.n, o.version, f."key" FROM {schema}__outbox AS o {by_state}
@@ -55,15 +56,25 @@ func pendingQueriesFor(in func(string) string) pendingQueries {
 			STRAIGHT_JOIN {schema}__outbox_failures AS f FORCE INDEX (PRIMARY)
 				ON f.projection = t.projection AND f."key" = t."key"
 			SET t.aside = TRUE WHERE t.state = {free}`),
-		free: in(`(SELECT o.position, o.n, o.version, o.size FROM {schema}__outbox AS o {by_state}
+		free: in(`(SELECT o.position, o.n, o.version, o.size, FALSE AS failed FROM {schema}__outbox AS o {by_state}
 			LEFT JOIN {schema}__outbox_failures AS f FORCE INDEX (PRIMARY) ON f.projection = o.projection AND f."key" = o."key"
 			WHERE o.projection = $1 AND o.state = {free} AND f."key" IS NULL` + order + `)`),
-		aside: in(`(SELECT o.position, o.n, o.version, o.size FROM {schema}__outbox AS o
+		aside: in(`(SELECT o.position, o.n, o.version, o.size, FALSE FROM {schema}__outbox AS o
 			FORCE INDEX ({schema}__outbox_keys)
 			WHERE o.projection = $1 AND o.state = {aside} AND o."key" = {key}` + order + `)`),
-		pending: in(`WITH c AS ({candidates}), s AS (SELECT c.position, c.n, c.version,
-				ROW_NUMBER() OVER (ORDER BY c.position, c.n, c.version) AS place,
-				SUM(c.size) OVER (ORDER BY c.position, c.n, c.version ROWS UNBOUNDED PRECEDING) AS bytes FROM c)
+		// Of a key that has failed there is nothing behind what did.
+		retry: in(`(SELECT o.position, o.n, o.version, o.size, (o.position, o.n, o.version) = {failed} FROM {schema}__outbox AS o
+			FORCE INDEX ({schema}__outbox_keys)
+			WHERE o.projection = $1 AND o.state = {aside} AND o."key" = {key}
+			AND o.position <= {position} AND (o.position, o.n, o.version) <= {failed}` + order + `)`),
+		// What has failed is half of all at most.
+		pending: in(`WITH c AS ({candidates}), h AS (SELECT c.*,
+				ROW_NUMBER() OVER (PARTITION BY c.failed ORDER BY c.position, c.n, c.version) AS place,
+				SUM(c.size) OVER (PARTITION BY c.failed ORDER BY c.position, c.n, c.version ROWS UNBOUNDED PRECEDING) AS bytes
+				FROM c), s AS (SELECT h.position, h.n, h.version,
+				ROW_NUMBER() OVER (ORDER BY h.position, h.n, h.version) AS place,
+				SUM(h.size) OVER (ORDER BY h.position, h.n, h.version ROWS UNBOUNDED PRECEDING) AS bytes FROM h
+				WHERE NOT h.failed OR h.place = 1 OR h.place <= $2 DIV 2 AND h.bytes <= $3 DIV 2)
 			SELECT STRAIGHT_JOIN ` + messageColumns + ` FROM s JOIN {schema}__outbox AS o ON o.projection = $1
 				AND o.position = s.position AND o.n = s.n AND o.version = s.version
 			LEFT JOIN ` + failureOf + `
@@ -123,26 +134,38 @@ func (s backend) Pending(
 	return all, err
 }
 
+// dueKey is a key whose messages wait no longer: behind failed, unless that is gone.
+type dueKey struct {
+	key    []byte
+	gone   bool
+	failed store.OutboxID
+}
+
 // of is the query of what may be sent, with what was put aside of the keys that are due.
-func (q *pendingQueries) of(due [][]byte) string {
+func (q *pendingQueries) of(due []dueKey) string {
 	parts := []string{q.free}
-	for _, key := range due {
-		parts = append(parts, strings.Replace(q.aside, "{key}", string(appendBytes(nil, key)), 1))
+	for i := range due {
+		d, part := &due[i], q.aside
+		if !d.gone {
+			failed := fmt.Sprintf("(%d, %d, %d)", d.failed.Position, d.failed.Index, numberOf(d.failed))
+			part = strings.NewReplacer("{failed}", failed, "{position}", fmt.Sprint(d.failed.Position)).Replace(q.retry)
+		}
+		parts = append(parts, strings.Replace(part, "{key}", string(appendBytes(nil, d.key)), 1))
 	}
 	return strings.Replace(q.pending, "{candidates}", strings.Join(parts, " UNION ALL "), 1)
 }
 
 // makeWay puts aside what is among the first messages and waits, and returns keys whose messages wait no longer.
-func (c *conn) makeWay(q *pendingQueries, projection string, messages int) (due [][]byte, err error) {
+func (c *conn) makeWay(q *pendingQueries, projection string, messages int) (due []dueKey, err error) {
 	failing := false
 	var passed [][]byte
 	err = c.query(q.waiting, func(r *row) error {
 		failing = true
 		if !r.null(0) {
-			key := blob(r.bytes(0))
-			due = append(due, key)
-			if r.int(1) == 0 {
-				passed = append(passed, key)
+			d := dueKey{key: blob(r.bytes(0)), gone: r.int(1) == 0, failed: r.outboxID(projection, 2)}
+			due = append(due, d)
+			if d.gone {
+				passed = append(passed, d.key)
 			}
 		}
 		return nil

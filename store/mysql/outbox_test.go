@@ -231,7 +231,8 @@ func TestPending_whatWasPutAsideStaysInOrder(t *testing.T) {
 	}
 	again := pending(1, 1)
 	failed(again[0].ID(), 0)
-	must(t, r.store.Sent(t.Context(), ids(pending(9, 1, 5, 6, 7)), false))
+	must(t, r.store.Sent(t.Context(), ids(pending(9, 1)), false))
+	must(t, r.store.Sent(t.Context(), ids(pending(9, 5, 6, 7)), false))
 	pending(9)
 	wantText(t, r.db, "SELECT count(*) FROM pupwasm__outbox", "0")
 	wantText(t, r.db, "SELECT count(*) FROM pupwasm__outbox_failures", "0")

@@ -55,15 +55,29 @@ var errEnough = errors.New("enough")
 func (s backend) Pending(
 	ctx context.Context, projection string, messages, bytes int,
 ) (all []store.OutboxMessage, err error) {
+	messages = max(messages, 1)
 	err = s.read(ctx, func(c *conn) error {
+		failed, bytesOfFailed, left := 0, 0, bytes
 		err := c.query(s.queries.outbox.pending, func(row *prepared) error {
+			if row.ColumnBool(15) {
+				if failed++; failed > 1 && failed > messages/2 {
+					return nil
+				}
+			}
 			m := row.outboxMessage()
-			if bytes -= m.Size(); bytes < 0 && len(all) > 0 {
+			if m.Attempts > 0 {
+				if bytesOfFailed += m.Size(); failed > 1 && bytesOfFailed > bytes/2 {
+					return nil
+				}
+			}
+			if left -= m.Size(); left < 0 && len(all) > 0 {
 				return errEnough
 			}
-			all = append(all, m)
+			if all = append(all, m); len(all) == messages {
+				return errEnough
+			}
 			return nil
-		}, projection, max(messages, 1))
+		}, projection)
 		if errors.Is(err, errEnough) {
 			return nil
 		}

@@ -92,8 +92,9 @@ func outboxQueriesFor(schema func(string) string) outboxQueries { //nolint:funle
 			LEFT JOIN {schema}__outbox_failures AS f ON {failure}
 			WHERE o.projection = $1 AND o.held = 0 AND o.sent_at IS NULL
 			AND NOT EXISTS (SELECT 1 FROM {schema}__outbox_failures AS w
-				WHERE w.projection = o.projection AND w.key = o.key AND coalesce(w.next_attempt_at > {now}, 1))
-			ORDER BY o.position, o.n, o.version LIMIT $2`),
+				WHERE w.projection = o.projection AND w.key = o.key AND (coalesce(w.next_attempt_at > {now}, 1)
+					OR (o.position, o.n, o.version) > (w.position, w.n, w.version)))
+			ORDER BY o.position, o.n, o.version`),
 		messages: in(`SELECT {columns} FROM {schema}__outbox AS o
 			LEFT JOIN {schema}__outbox_failures AS f ON {failure}`),
 		pendingMessages: in(`SELECT {columns} FROM {schema}__outbox AS o INDEXED BY {schema}__outbox_pending

@@ -20,6 +20,7 @@ var outboxCases = []testCase{
 	{"what_was_kept_long_enough_is_deleted", outboxDeleteSent},
 	{"the_messages_of_a_key_wait_for_one_that_failed", outboxUndelivered},
 	{"a_message_that_failed_is_due_again", outboxDue},
+	{"many_keys_that_failed_are_due", outboxManyDue},
 	{"a_failure_of_a_message_that_is_gone", outboxUndeliveredGone},
 	{"keys_are_bytes", outboxKeys},
 	{"what_failed_or_was_sent_is_sent_again", outboxResend},
