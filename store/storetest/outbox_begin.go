@@ -101,7 +101,7 @@ func beginOtherLog(f *fixture) {
 // beginForget has the log restored to an earlier time.
 func beginForget(f *fixture) {
 	r := f.sender(1)
-	f.wantSentBefore(0, store.Applied{})
+	f.wantSentBefore(f.at(0), store.Applied{})
 	r.emit("a")
 	f.must(f.store.ForgetSent(f.ctx, r.projection)) // it has applied what was sent
 	r.emit("b")
