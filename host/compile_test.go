@@ -47,6 +47,9 @@ func TestCompile_hasLimits(t *testing.T) {
 			t.Parallel()
 			r := newRuntime(t, host.Options{Limits: test.limits, CacheDir: t.TempDir()})
 			_, err := r.Load(t.Context(), "bomb.wasm", test.wasm)
+			for err != nil && strings.HasSuffix(err.Error(), "this machine is slow or busy") {
+				_, err = r.Load(t.Context(), "bomb.wasm", test.wasm) // the compiler had hardly any processor time
+			}
 			var fault *host.LoadError
 			if !errors.As(err, &fault) || !strings.Contains(fault.Reason, test.want) ||
 				strings.Contains(err.Error(), "\n") {
