@@ -151,7 +151,7 @@ func (r *runner) forgetOther(ctx context.Context, projection *store.Projection) 
 	}
 	if err := errors.Join(faults...); err != nil {
 		r.logger.Warn().Err(err).Msg("messages were sent about events that the log does not have: if the projection was " +
-			"reset, it begins to send anew")
+			"reset, it sends as after its first installation")
 		return r.worker.tables.ForgetSent(ctx, projection)
 	}
 	return nil

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -121,15 +119,9 @@ const shownDataMax = 4096
 
 // dataText shows data in one line.
 func dataText(data []byte) string {
-	if !utf8.Valid(data) {
-		return fmt.Sprintf("(%d bytes that are no text)", len(data))
-	}
-	text := string(data)
-	if compact := new(bytes.Buffer); json.Compact(compact, data) == nil {
-		text = compact.String()
-	}
-	if len(text) <= shownDataMax {
+	text, whole := status.DataText(data, shownDataMax)
+	if whole {
 		return printable(text)
 	}
-	return printable(strings.ToValidUTF8(text[:shownDataMax], "")) + "… (--json has all)"
+	return printable(text) + "… (--json has all)"
 }

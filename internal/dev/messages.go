@@ -1,12 +1,8 @@
 package dev
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/pupwasm/pupwasm/internal/status"
 	"github.com/pupwasm/pupwasm/store"
@@ -39,23 +35,13 @@ func (s screenSink) Close() error { return nil }
 
 // messageLine is a message with the beginning of its data.
 func messageLine(m *store.OutboxMessage) string {
+	text, whole := status.DataText(m.Data, dataMax)
+	if !whole {
+		text += "…"
+	}
 	key := "-"
 	if len(m.Key) > 0 {
 		key = status.KeyText(m.Key)
 	}
-	return fmt.Sprintf("%s %s key=%s %s", m.Type, m.Subject, key, dataOf(m.Data))
-}
-
-func dataOf(data []byte) string {
-	if !utf8.Valid(data) {
-		return fmt.Sprintf("(%d bytes that are no text)", len(data))
-	}
-	text := string(data)
-	if compact := new(bytes.Buffer); json.Compact(compact, data) == nil {
-		text = compact.String()
-	}
-	if len(text) <= dataMax {
-		return text
-	}
-	return strings.ToValidUTF8(text[:dataMax], "") + "…"
+	return fmt.Sprintf("%s %s key=%s %s", m.Type, m.Subject, key, text)
 }

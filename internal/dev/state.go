@@ -76,19 +76,19 @@ func (b *board) change(with func(s *State)) {
 // linesMax is how many lines of each kind are kept.
 const linesMax = 8
 
-func last(lines []string, line ...string) []string {
-	lines = append(slices.Clone(lines), line...)
-	return lines[max(0, len(lines)-linesMax):]
+func last(most int, lines []string, line string) []string {
+	lines = append(slices.Clone(lines), line)
+	return lines[max(0, len(lines)-most):]
 }
 
 // say notes what happened.
 func (b *board) say(line string) {
-	b.change(func(s *State) { s.Said = last(s.Said, line) })
+	b.change(func(s *State) { s.Said = last(linesMax, s.Said, line) })
 	b.tell(line)
 }
 
 func (b *board) log(line string) {
-	b.change(func(s *State) { s.Log = last(s.Log, line) })
+	b.change(func(s *State) { s.Log = last(linesMax, s.Log, line) })
 	b.tell("log: " + line)
 }
 
@@ -203,8 +203,7 @@ func (b *board) rows(t TableState) {
 // sent notes a message.
 func (b *board) sent(line string) {
 	b.change(func(s *State) {
-		lines := append(slices.Clone(s.Messages.Last), line)
-		s.Messages = Messages{Sent: s.Messages.Sent + 1, Last: lines[max(0, len(lines)-lastMessagesMax):]}
+		s.Messages = Messages{Sent: s.Messages.Sent + 1, Last: last(lastMessagesMax, s.Messages.Last, line)}
 		b.untold++
 	})
 }
@@ -212,14 +211,14 @@ func (b *board) sent(line string) {
 // tellMessages tells of the messages that were sent since it did so last.
 func (b *board) tellMessages() {
 	b.mu.Lock()
-	n, last := b.untold, b.state.Messages.Last
+	n, lines := b.untold, b.state.Messages.Last
 	b.untold = 0
 	b.mu.Unlock()
 	if n == 0 {
 		return
 	}
 	b.tell(oneline.Count(int64(n), "message") + " sent")
-	for _, line := range last[max(0, len(last)-n):] {
+	for _, line := range lines[max(0, len(lines)-n):] {
 		b.tell("  " + line)
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/pupwasm/pupwasm/store"
 )
 
-// TestSink_sendsNothingIntoCopiesOfLogs whoever made their streams.
+// TestSink_sendsNothingIntoCopiesOfLogs has streams that a copy made, now or by an earlier release, and one made by hand.
 func TestSink_sendsNothingIntoCopiesOfLogs(t *testing.T) {
 	t.Parallel()
 	cluster, js := server(t)

@@ -30,7 +30,7 @@ var lineStart = []byte(`{"specversion":"1.0","id":"`)
 // OpenFile returns a sink that appends to a file, and makes it when it is not there, for its owner only. A message is
 // sent when the file is on disk (fsync); messages that come at the same time share that. A file with ".lock" behind its
 // name keeps a second process away, and stays. When that one is deleted, or the folder is another one, the next message
-// takes it anew; it is not sent while another process has it.
+// takes the lock again; it is not sent while another process has it.
 //
 // A file that is moved away or deleted is followed by a new one with the next message. A line that is not whole, as
 // after a crash, is cut off when the file is opened, since its message was not sent. What else is without a line break

@@ -30,10 +30,7 @@ func (s backend) BeginSending(ctx context.Context, projection *store.Projection,
 
 // SentBefore returns what is not the live version's to send. See [store.Outbox].
 func (s backend) SentBefore(ctx context.Context, projection string) (before store.SentBefore, err error) {
-	err = pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		before, err = s.handover(tx, projection).sent(ctx)
-		return err
-	})
+	before, err = readSentBefore(ctx, s.pool, &s.queries.outbox, projection)
 	return before, translate(err)
 }
 
@@ -180,8 +177,14 @@ func (h handover) divide(ctx context.Context, projection *store.Projection, befo
 }
 
 // sent reads what is not the live version's to send.
-func (h handover) sent(ctx context.Context) (before store.SentBefore, err error) {
-	rows, err := h.tx.Query(ctx, h.queries.ranges, h.projection)
+func (h handover) sent(ctx context.Context) (store.SentBefore, error) {
+	return readSentBefore(ctx, h.tx, h.queries, h.projection)
+}
+
+func readSentBefore(
+	ctx context.Context, from rowSource, queries *outboxQueries, projection string,
+) (before store.SentBefore, err error) {
+	rows, err := from.Query(ctx, queries.ranges, projection)
 	if err != nil {
 		return before, fmt.Errorf("reading what was sent: %w", err)
 	}

@@ -253,6 +253,15 @@ func (c *conn) query(sql string, handle func(row *prepared) error, args ...any) 
 	return statement.finish()
 }
 
+// some reports whether a query has rows.
+func (c *conn) some(query string, args ...any) (found bool, err error) {
+	err = c.query(query, func(*prepared) error {
+		found = true
+		return nil
+	}, args...)
+	return found, err
+}
+
 // finish resets a statement that gave its last row. The driver notices a context that is over before it asks
 // SQLite, whose Reset then knows of no error: rows that are missing would pass for rows that do not exist.
 func (p *prepared) finish() error {

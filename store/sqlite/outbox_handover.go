@@ -89,15 +89,6 @@ func (c *conn) forgetSent(q *queries, of store.ProjectionID) (forgotten bool, er
 	return err == nil, err
 }
 
-// some reports whether a query has rows.
-func (c *conn) some(query string, args ...any) (found bool, err error) {
-	err = c.query(query, func(*prepared) error {
-		found = true
-		return nil
-	}, args...)
-	return found, err
-}
-
 // handOver makes the next version the one that sends. Both stand still.
 func (c *conn) handOver(q *queries, live *store.Installed, layout *store.Layout, next *store.Installed) error {
 	before, err := c.passOn(q, live, layout)

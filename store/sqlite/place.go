@@ -172,12 +172,8 @@ func (c *conn) isEmpty(table string) (bool, error) {
 	if err != nil || kind != "table" {
 		return true, err
 	}
-	empty := true
-	err = c.query("SELECT 1 FROM "+quote(table)+" LIMIT 1", func(*prepared) error {
-		empty = false
-		return nil
-	})
-	return empty, err
+	some, err := c.some("SELECT 1 FROM " + quote(table) + " LIMIT 1")
+	return !some, err
 }
 
 // tables returns the tables and views that begin with a prefix, by name and with their kind, views first.

@@ -117,11 +117,8 @@ func (s backend) BuildIndexes(
 // number with two underscores between, which no table's name has.
 func (i *installer) createIndex(table *store.Table, number int, columns []string) error {
 	for ; ; number++ {
-		name, taken := fmt.Sprintf("%s__index_%d", i.projection.tableName(table.Name), number), false
-		err := i.conn.query("SELECT 1 FROM sqlite_master WHERE lower(name) = $1", func(*prepared) error {
-			taken = true
-			return nil
-		}, name)
+		name := fmt.Sprintf("%s__index_%d", i.projection.tableName(table.Name), number)
+		taken, err := i.conn.some("SELECT 1 FROM sqlite_master WHERE lower(name) = $1", name)
 		if err != nil {
 			return fmt.Errorf("looking for index %s: %w", name, err)
 		}
@@ -155,11 +152,8 @@ const (
 
 // shape returns a table as it is in the file, or nil when there is none.
 func (i *installer) shape(table *store.Table) (*store.TableShape, error) {
-	name, shape, exists := i.projection.tableName(table.Name), &store.TableShape{Name: table.Name}, false
-	err := i.conn.query("SELECT 1 FROM sqlite_master WHERE type = 'table' AND lower(name) = $1", func(*prepared) error {
-		exists = true
-		return nil
-	}, name)
+	name, shape := i.projection.tableName(table.Name), &store.TableShape{Name: table.Name}
+	exists, err := i.conn.some("SELECT 1 FROM sqlite_master WHERE type = 'table' AND lower(name) = $1", name)
 	if err != nil || !exists {
 		return nil, err
 	}
